@@ -1,0 +1,161 @@
+package smtp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ErrReply says that a server's bytes are no SMTP reply (RFC 5321,
+// Section 4.2), or one past the bounds. It is wrapped with what was read.
+var ErrReply = errors.New("smtp: not a reply")
+
+// Reply is one SMTP reply: its code and the text of each of its lines. The
+// enhanced status code (RFC 2034), where there is one, is part of the text.
+// The zero Reply is none.
+type Reply struct {
+	Code  int
+	Lines []string
+}
+
+// NewReply makes a reply of one line: code, enhanced status code and text, as
+// in NewReply(250, "2.1.5", "recipient taken").
+func NewReply(code int, enhanced, text string) Reply {
+	return Reply{Code: code, Lines: []string{enhanced + " " + text}}
+}
+
+// Positive reports a 2xx reply: the server has done it.
+func (r Reply) Positive() bool { return r.Code/100 == 2 }
+
+// Intermediate reports a 3xx reply: the server waits for more.
+func (r Reply) Intermediate() bool { return r.Code/100 == 3 }
+
+// Transient reports a 4xx reply: try again later.
+func (r Reply) Transient() bool { return r.Code/100 == 4 }
+
+// Permanent reports a 5xx reply: do not try again.
+func (r Reply) Permanent() bool { return r.Code/100 == 5 }
+
+// Enhanced is the enhanced status code that the text begins with, such as
+// "4.3.0", or "" (RFC 3463).
+func (r Reply) Enhanced() string {
+	if len(r.Lines) == 0 {
+		return ""
+	}
+	code, _, _ := strings.Cut(r.Lines[0], " ")
+	class, rest, ok := strings.Cut(code, ".")
+	if !ok || class != strconv.Itoa(r.Code/100) {
+		return ""
+	}
+	subject, detail, ok := strings.Cut(rest, ".")
+	if !ok || !isNumber(subject) || !isNumber(detail) {
+		return ""
+	}
+	return code
+}
+
+func isNumber(s string) bool {
+	if len(s) < 1 || len(s) > 3 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// Text is the reply's text in one line, for logs.
+func (r Reply) Text() string { return strings.Join(r.Lines, " / ") }
+
+// String is the reply in one line: "250 2.0.0 done".
+func (r Reply) String() string { return strconv.Itoa(r.Code) + " " + r.Text() }
+
+// Append adds the reply to b in wire form, each line ended by CRLF.
+func (r Reply) Append(b []byte) []byte {
+	for i, line := range r.Lines {
+		b = strconv.AppendInt(b, int64(r.Code), 10)
+		if i < len(r.Lines)-1 {
+			b = append(b, '-')
+		} else {
+			b = append(b, ' ')
+		}
+		b = append(b, line...)
+		b = append(b, '\r', '\n')
+	}
+	return b
+}
+
+// ReadReply reads one reply from r: at most 128 lines of 2,048 bytes, all with
+// the same code. Lines may end in LF alone, since some servers do that; a CR,
+// NUL or other control character within the text becomes a space, so that a
+// reply can be passed on and logged safely.
+//
+// It returns an error wrapping ErrReply, or r's error.
+func ReadReply(r *bufio.Reader) (Reply, error) {
+	var reply Reply
+	for len(reply.Lines) < maxReplyLines {
+		line, err := readReplyLine(r)
+		if err != nil {
+			return Reply{}, err
+		}
+		code, text, more, err := parseReplyLine(line)
+		if err != nil {
+			return Reply{}, err
+		}
+		if len(reply.Lines) > 0 && code != reply.Code {
+			return Reply{}, fmt.Errorf("%w: code %d follows %d", ErrReply, code, reply.Code)
+		}
+		reply.Code = code
+		reply.Lines = append(reply.Lines, text)
+		if !more {
+			return reply, nil
+		}
+	}
+	return Reply{}, fmt.Errorf("%w: more than %d lines", ErrReply, maxReplyLines)
+}
+
+func readReplyLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxReplyLine {
+			return nil, fmt.Errorf("%w: line of more than %d bytes", ErrReply, maxReplyLine)
+		}
+		if err == nil {
+			return bytes.TrimRight(line, "\r\n"), nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+	}
+}
+
+func parseReplyLine(line []byte) (code int, text string, more bool, err error) {
+	if len(line) < 3 || !isNumber(string(line[:3])) || line[0] < '2' || line[0] > '5' {
+		return 0, "", false, fmt.Errorf("%w: %.60q", ErrReply, line)
+	}
+	code, _ = strconv.Atoi(string(line[:3]))
+	if len(line) == 3 {
+		return code, "", false, nil
+	}
+	if line[3] != ' ' && line[3] != '-' {
+		return 0, "", false, fmt.Errorf("%w: %.60q", ErrReply, line)
+	}
+	return code, printable(line[4:]), line[3] == '-', nil
+}
+
+// printable replaces control characters by spaces.
+func printable(b []byte) string {
+	return string(bytes.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, b))
+}
