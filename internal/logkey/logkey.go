@@ -4,9 +4,17 @@ package logkey
 
 // The attribute keys. Their values are documented in docs/operating.md.
 const (
-	Session = "session" // the session's id, as in its replies
-	Sender  = "sender"  // the sender's address
-	EHLO    = "ehlo"    // what the sender called itself
-	NextHop = "nexthop"
-	Err     = "err"
+	Session    = "session" // the session's id, as in its replies
+	Sender     = "sender"  // the sender's address and port
+	EHLO       = "ehlo"    // what the sender called itself
+	TLS        = "tls"     // version, suite, and whether the session was resumed
+	From       = "from"    // the envelope's sender
+	Recipients = "rcpts"   // the envelope's recipients, or their number
+	Messages   = "messages"
+	Bytes      = "bytes" // of message text
+	Duration   = "duration"
+	Reply      = "reply" // the reply to the sender
+	End        = "end"   // how a session ended
+	NextHop    = "nexthop"
+	Err        = "err"
 )

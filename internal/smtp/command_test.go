@@ -1,0 +1,179 @@
+package smtp
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+var all = Extensions{EightBitMIME: true, SMTPUTF8: true, DSN: true, RequireTLS: true}
+
+// What clients write in MAIL, and what is read from it.
+var mails = []struct {
+	arg  string
+	want Mail
+}{
+	{"FROM:<>", Mail{}},
+	{"FROM:<a@example.org>", Mail{From: "a@example.org"}},
+	{"from: <a@example.org>", Mail{From: "a@example.org"}}, // a space, as many clients write
+	{"FROM:<a@example.org> SIZE=1000 BODY=8BITMIME", Mail{From: "a@example.org", Size: 1000, EightBit: true}},
+	{"FROM:<a@example.org> size=99999999999999999999", Mail{From: "a@example.org", Size: 1 << 60 / 10}},
+	{"FROM:<a@example.org> BODY=7BIT", Mail{From: "a@example.org"}},
+	{"FROM:<@relay.example,@b.example:a@example.org>", Mail{From: "a@example.org"}}, // RFC 5321, Appendix C
+	{"FROM:<a..b.@example.org>", Mail{From: "a..b.@example.org"}},
+	{`FROM:<"a b>c"@example.org>`, Mail{From: `"a b>c"@example.org`}},
+	{`FROM:<"a\"b"@example.org>`, Mail{From: `"a\"b"@example.org`}},
+	{"FROM:<a@[192.0.2.1]>", Mail{From: "a@[192.0.2.1]"}},
+	{"FROM:<a@[IPv6:2001:db8::1]>", Mail{From: "a@[IPv6:2001:db8::1]"}},
+	{"FROM:<a@under_score.example>", Mail{From: "a@under_score.example"}},
+	{"FROM:<ü@exämple.org> SMTPUTF8", Mail{From: "ü@exämple.org", UTF8: true}},
+	{"FROM:<a@example.org> RET=hdrs ENVID=QQ314159", Mail{From: "a@example.org", Return: "HDRS", EnvelopeID: "QQ314159"}},
+	{"FROM:<a@example.org> REQUIRETLS", Mail{From: "a@example.org", RequireTLS: true}},
+}
+
+func TestParseMailReadsWhatClientsWrite(t *testing.T) {
+	for _, test := range mails {
+		got, err := ParseMail(test.arg, all)
+		if err != nil || got != test.want {
+			t.Errorf("MAIL %s: got %+v, %v; want %+v", test.arg, got, err, test.want)
+		}
+	}
+}
+
+var badMails = []struct {
+	arg  string
+	code int
+}{
+	{"", 501},
+	{"TO:<a@example.org>", 501},
+	{"FROM:a@example.org", 501},           // no brackets
+	{"FROM:<a@example.org", 501},          // not closed
+	{`FROM:<"a@example.org>`, 501},        // the quote hides the bracket
+	{"FROM:<a@example.org>SIZE=1", 501},   // no space
+	{"FROM:<a>", 553},                     // no domain
+	{"FROM:<@example.org>", 553},          // no local part
+	{"FROM:<a@>", 553},                    // empty domain
+	{"FROM:<a@b@example.org>", 553},       // two @ outside of quotes
+	{"FROM:<a b@example.org>", 553},       // space
+	{"FROM:<a@exa mple.org>", 553},        //
+	{"FROM:<a@example..org>", 553},        // empty label
+	{"FROM:<a@[>", 553},                   // literal not closed
+	{`FROM:<"a"b"@example.org>`, 501},     // quote within quotes
+	{`FROM:<"a\"@example.org>`, 501},      // escaped closing quote
+	{"FROM:<@relay.example>", 553},        // source route without a mailbox
+	{"FROM:<ü@example.org>", 553},         // RFC 6531: only with SMTPUTF8
+	{"FROM:<a@example.org> SIZE=", 501},   //
+	{"FROM:<a@example.org> SIZE=-1", 501}, //
+	{"FROM:<a@example.org> SIZE=1 SIZE=2", 501},
+	{"FROM:<a@example.org> BODY=BINARYMIME", 501},
+	{"FROM:<a@example.org> SMTPUTF8=yes", 501},
+	{"FROM:<a@example.org> RET=SOME", 501},
+	{"FROM:<a@example.org> AUTH=<>", 555},
+	{"FROM:<a@example.org> XFOO=1", 555},
+	{"FROM:<" + strings.Repeat("a", maxLocalPart+1) + "@example.org>", 553},
+	{"FROM:<a@" + strings.Repeat("a.", maxDomain/2) + "org>", 553},
+}
+
+func TestParseMailRefuses(t *testing.T) {
+	for _, test := range badMails {
+		got, err := ParseMail(test.arg, all)
+		wantRefusal(t, "MAIL "+test.arg, got, err, test.code)
+	}
+}
+
+func wantRefusal(t *testing.T, what string, got any, err error, code int) {
+	t.Helper()
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Reply.Code != code || refusal.Reply.Enhanced() == "" {
+		t.Errorf("%.80s: got %+v, %v; want a refusal with %d", what, got, err, code)
+	}
+}
+
+func TestParametersOfWhatIsNotOfferedAreRefused(t *testing.T) {
+	for _, param := range []string{"BODY=8BITMIME", "SMTPUTF8", "REQUIRETLS", "RET=FULL", "ENVID=x"} {
+		got, err := ParseMail("FROM:<a@example.org> "+param, Extensions{})
+		wantRefusal(t, param, got, err, 555)
+	}
+	got, err := ParseRecipient("TO:<a@example.org> NOTIFY=NEVER", false, Extensions{})
+	wantRefusal(t, "NOTIFY", got, err, 555)
+}
+
+func TestParseRecipient(t *testing.T) {
+	for arg, want := range map[string]Recipient{
+		"TO:<a@example.org>":                                             {To: "a@example.org"},
+		"TO:<Postmaster>":                                                {To: "Postmaster"},
+		"to:<@relay.example:a@example.org>":                              {To: "a@example.org"},
+		"TO:<a@example.org> NOTIFY=success,FAILURE":                      {To: "a@example.org", Notify: "SUCCESS,FAILURE"},
+		"TO:<a@example.org> NOTIFY=NEVER ORCPT=rfc822;b+2Bc@example.org": {To: "a@example.org", Notify: "NEVER", Original: "rfc822;b+2Bc@example.org"},
+	} {
+		got, err := ParseRecipient(arg, false, all)
+		if err != nil || got != want {
+			t.Errorf("RCPT %s: got %+v, %v; want %+v", arg, got, err, want)
+		}
+	}
+	for arg, code := range map[string]int{
+		"TO:<>":              553, // only a sender may be null
+		"TO:<a>":             553,
+		"TO:<ü@example.org>": 553,
+		"TO:<a@example.org> NOTIFY=NEVER,SUCCESS":   501,
+		"TO:<a@example.org> NOTIFY=DELAY,DELAY":     501,
+		"TO:<a@example.org> ORCPT=a@example.org":    501,
+		"TO:<a@example.org> ORCPT=rfc822;ü":         501,
+		"TO:<a@example.org> SIZE=1":                 555,
+		"TO:<a@example.org>\tNOTIFY=NEVER NOTIFY=X": 501,
+	} {
+		got, err := ParseRecipient(arg, false, all)
+		wantRefusal(t, "RCPT "+arg, got, err, code)
+	}
+}
+
+func TestParseCommand(t *testing.T) {
+	for line, want := range map[string][2]string{
+		"quit":                  {"QUIT", ""},
+		"MAIL FROM:<a@b.c> ":    {"MAIL", "FROM:<a@b.c>"},
+		"EHLO \t mx.example ":   {"EHLO", "mx.example"},
+		"":                      {"", ""},
+		"RCPT TO:<ü@b.example>": {"RCPT", "TO:<ü@b.example>"},
+	} {
+		verb, arg, err := ParseCommand([]byte(line))
+		if err != nil || verb != want[0] || arg != want[1] {
+			t.Errorf("%q: got %q, %q, %v; want %q", line, verb, arg, err, want)
+		}
+	}
+	for _, line := range []string{"MAIL\x00", "NOOP \r", "NOOP \x1b[2J", "EHLO \x7f", "EHLO \xff"} {
+		verb, _, err := ParseCommand([]byte(line))
+		wantRefusal(t, line, verb, err, 500)
+	}
+}
+
+// Whatever a stranger writes, what is passed on is in one line and its path
+// stays within its brackets.
+func FuzzParseMail(f *testing.F) {
+	for _, test := range mails {
+		f.Add([]byte("MAIL " + test.arg))
+	}
+	for _, test := range badMails {
+		f.Add([]byte("MAIL " + test.arg))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		_, arg, err := ParseCommand(line)
+		if err != nil {
+			return
+		}
+		mail, err := ParseMail(arg, all)
+		var refusal *Refusal
+		if err != nil {
+			if !errors.As(err, &refusal) || strings.ContainsAny(refusal.Reply.String(), "\r\n\x00") {
+				t.Fatalf("%q: bad refusal %v", line, err)
+			}
+			return
+		}
+		if mail.From == "" {
+			return
+		}
+		again, err := ParseMail("FROM:<"+mail.From+"> SMTPUTF8", all)
+		if err != nil || again.From != mail.From {
+			t.Fatalf("%q: mailbox %q is read as %q, %v", line, mail.From, again.From, err)
+		}
+	})
+}

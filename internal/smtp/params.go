@@ -1,0 +1,90 @@
+package smtp
+
+import "strings"
+
+// Bounds of RFC 3461, Sections 4.2 and 4.4.
+const (
+	maxEnvelopeID = 100
+	maxOriginal   = 500
+)
+
+// eachParam calls set for each ESMTP parameter, its key in upper case. A key
+// given twice is refused.
+func eachParam(params string, set func(key, value string) error) error {
+	seen := make(map[string]bool)
+	for param := range strings.FieldsSeq(params) {
+		key, value, _ := strings.Cut(param, "=")
+		key = strings.ToUpper(key)
+		if seen[key] {
+			return refuse(501, "5.5.4", "parameter "+shown(key)+" given twice")
+		}
+		seen[key] = true
+		if err := set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unknownParam(key string) error {
+	return refuse(555, "5.5.4", "parameter "+shown(key)+" is not offered here")
+}
+
+func badParam(key string) error {
+	return refuse(501, "5.5.4", "bad value of parameter "+shown(key))
+}
+
+func noValue(key, value string) error {
+	if value != "" {
+		return badParam(key)
+	}
+	return nil
+}
+
+// checkXtext refuses what is not printable ASCII or is longer than limit. The
+// value stays encoded, since it is only passed on (RFC 3461, Section 4).
+func checkXtext(key, value string, limit int) error {
+	if value == "" || len(value) > limit {
+		return badParam(key)
+	}
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] > '~' {
+			return badParam(key)
+		}
+	}
+	return nil
+}
+
+// checkNotify takes NEVER alone or a list of the others, each once
+// (RFC 3461, Section 4.1).
+func checkNotify(value string) error {
+	if value == "NEVER" {
+		return nil
+	}
+	seen := make(map[string]bool)
+	for word := range strings.SplitSeq(value, ",") {
+		if seen[word] || word != "SUCCESS" && word != "FAILURE" && word != "DELAY" {
+			return badParam("NOTIFY")
+		}
+		seen[word] = true
+	}
+	return nil
+}
+
+// shown cuts a stranger's word to a length that suits a reply.
+func shown(word string) string {
+	const most = 40
+	if len(word) > most {
+		return strings.ToValidUTF8(word[:most], "") + "..."
+	}
+	return word
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

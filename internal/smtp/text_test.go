@@ -1,0 +1,124 @@
+package smtp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func TestDotReaderEndsAtTheOneTrueEnd(t *testing.T) {
+	for _, test := range []struct{ name, wire, text, rest string }{
+		{"empty", ".\r\nQUIT", "", "QUIT"},
+		{"one line", "a\r\n.\r\nQUIT", "a\r\n", "QUIT"},
+		{"stuffed dots", "..a\r\n...\r\n.\r\n", ".a\r\n..\r\n", ""},
+		{"stuffed text, not a dot alone", ".a\r\n.\r\n", "a\r\n", ""},
+		{"LF dot LF", "a\n.\nMAIL\r\n.\r\n", "a\n.\nMAIL\r\n", ""},
+		{"LF dot CRLF", "a\n.\r\nMAIL\r\n.\r\n", "a\n.\r\nMAIL\r\n", ""},
+		{"CRLF dot LF", "a\r\n.\nMAIL\r\n.\r\n", "a\r\n\nMAIL\r\n", ""},
+		{"CR dot CR", "a\r.\rMAIL\r\n.\r\n", "a\r.\rMAIL\r\n", ""},
+		{"CRLF dot CR", "a\r\n.\rMAIL\r\n.\r\n", "a\r\n\rMAIL\r\n", ""},
+		{"CR CRLF dot CRLF", "a\r\r\n.\r\n", "a\r\r\n", ""},
+		{"long lines", strings.Repeat("x", 100) + "\r\n." + strings.Repeat(".", 40) + "\r\n.\r\n",
+			strings.Repeat("x", 100) + "\r\n" + strings.Repeat(".", 40) + "\r\n", ""},
+	} {
+		for _, size := range []int{16, 17, 18, 19, 4096} { // the buffer ends everywhere
+			in := bufio.NewReaderSize(strings.NewReader(test.wire), size)
+			text, err := io.ReadAll(NewDotReader(in))
+			rest, _ := io.ReadAll(in)
+			if err != nil || string(text) != test.text || string(rest) != test.rest {
+				t.Errorf("%s, buffer of %d: text %q, rest %q, %v", test.name, size, text, rest, err)
+			}
+		}
+	}
+}
+
+func TestDotReaderTellsOfALostConnection(t *testing.T) {
+	for _, wire := range []string{"", "a\r\n", "a\r\n.", "a\r\n.\r"} {
+		_, err := io.ReadAll(NewDotReader(bufio.NewReader(strings.NewReader(wire))))
+		if err != io.ErrUnexpectedEOF {
+			t.Errorf("%q: %v", wire, err)
+		}
+	}
+}
+
+func TestLooseDotReaderHearsTheEndOfAClientThatWritesLF(t *testing.T) {
+	in := bufio.NewReader(strings.NewReader("more\nlines\n.\nrest"))
+	dots := NewDotReader(in)
+	dots.Loosen()
+	if _, err := io.ReadAll(dots); err != nil {
+		t.Fatal(err)
+	}
+	if rest, _ := io.ReadAll(in); string(rest) != "rest" {
+		t.Errorf("rest %q", rest)
+	}
+}
+
+var texts = []struct {
+	name, text string
+	bounds     Bounds
+	want       error
+}{
+	{"empty", "", Bounds{}, nil},
+	{"lines", "a: b\r\n\r\nc\r\n", Bounds{}, nil},
+	{"no line end at the end, as BDAT allows", "a\r\nb", Bounds{}, nil},
+	{"bare LF", "a\nb\r\n", Bounds{}, ErrBareLF},
+	{"bare LF first", "\n", Bounds{}, ErrBareLF},
+	{"LF after CRLF", "a\r\n\n", Bounds{}, ErrBareLF},
+	{"bare CR", "a\rb\r\n", Bounds{}, ErrBareCR},
+	{"CR CR LF", "a\r\r\n", Bounds{}, ErrBareCR},
+	{"CR at the end", "a\r", Bounds{}, ErrBareCR},
+	{"size kept", "12345678\r\n", Bounds{Size: 10}, nil},
+	{"size passed", "123456789\r\n", Bounds{Size: 10}, ErrTooLarge},
+	{"line kept", "1234567890\r\n1234567890\r\n", Bounds{Line: 10}, nil},
+	{"line passed", "12345678901\r\n", Bounds{Line: 10}, ErrLineTooLong},
+	{"hops kept", "Received: a\r\n\tb\r\nreceived: b\r\n\r\nReceived: in the body\r\n", Bounds{Hops: 2}, nil},
+	{"hops passed", "RECEIVED: a\r\nSubject: x\r\nReceived:b\r\nReceived: c\r\n\r\n", Bounds{Hops: 2}, ErrLoop},
+	{"a name that only begins so", "Received-SPF: a\r\nReceive: b\r\n\r\n", Bounds{Hops: 1}, nil},
+}
+
+func TestTextKeepsTheRules(t *testing.T) {
+	for _, test := range texts {
+		for name, split := range map[string]func(io.Reader) io.Reader{
+			"whole": func(r io.Reader) io.Reader { return r },
+			"bytes": iotest.OneByteReader,
+			"last":  iotest.DataErrReader,
+		} {
+			text := NewText(split(strings.NewReader(test.text)), test.bounds)
+			got, err := io.ReadAll(text)
+			if !errors.Is(err, test.want) {
+				t.Errorf("%s, %s: %v, want %v", test.name, name, err, test.want)
+			}
+			if !strings.HasPrefix(test.text, string(got)) || test.want == nil && string(got) != test.text {
+				t.Errorf("%s, %s: gave out %q", test.name, name, got)
+			}
+		}
+	}
+}
+
+// A message never carries anything that another server could take for its
+// end, whatever the sender wrote and however it arrived.
+func FuzzText(f *testing.F) {
+	for _, test := range texts {
+		f.Add([]byte(test.text+".\r\n"), 3)
+	}
+	f.Add([]byte("a\r\n.\n\r\n.\r\n"), 16)
+	f.Fuzz(func(t *testing.T, wire []byte, size int) {
+		in := bufio.NewReaderSize(bytes.NewReader(wire), 16+size&63)
+		text := NewText(NewDotReader(in), Bounds{Size: 1 << 16, Line: 100})
+		got, err := io.ReadAll(text)
+		clean := bytes.ReplaceAll(got, []byte("\r\n"), nil)
+		if err == nil && bytes.ContainsAny(clean, "\r\n") {
+			t.Fatalf("%q: bare CR or LF given out: %q", wire, got)
+		}
+		if err == nil && !bytes.Contains(append([]byte("\r\n"), wire...), []byte("\r\n.\r\n")) {
+			t.Fatalf("%q: ended without an end", wire)
+		}
+		if again, err2 := text.Read(make([]byte, 1)); again != 0 || err2 != text.Err() {
+			t.Fatalf("%q: read on after %v", wire, err)
+		}
+	})
+}
