@@ -1,0 +1,113 @@
+package durable
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Folder is a folder that files are committed to. It is safe for concurrent
+// use.
+type Folder struct {
+	path string
+	file *os.File
+	sync func() error // file.Sync
+
+	mu      sync.Mutex
+	ended   sync.Cond // a sync has
+	running bool      // one sync at a time
+	begun   uint64    // the number of the last sync begun
+	safe    uint64    // what was in place before this sync began is on disk
+	err     error     // of the sync that failed
+}
+
+// OpenFolder opens the folder at path, which must exist, and syncs it: a file
+// system that cannot do this is found out here, not by the first file.
+func OpenFolder(path string) (*Folder, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("durable: opening folder: %w", err)
+	}
+	f := newFolder(path, file.Sync)
+	f.file = file
+	if err := f.Sync(); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func newFolder(path string, sync func() error) *Folder {
+	f := &Folder{path: path, sync: sync}
+	f.ended.L = &f.mu
+	return f
+}
+
+// Sync returns nil once every name that was put into the folder or taken from
+// it before the call is so on disk.
+//
+// Callers that come while a sync is running share the one after it, since the
+// running one may have begun before their names were in place.
+//
+// After a sync has failed, Sync returns its error for good (see the package
+// comment).
+func (f *Folder) Sync() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := f.begun + 1
+	for f.safe < next {
+		switch {
+		case f.err != nil:
+			return f.err
+		case f.running:
+			f.ended.Wait()
+		default:
+			f.run()
+		}
+	}
+	return nil
+}
+
+// run does one sync, without holding mu while it lasts.
+func (f *Folder) run() {
+	f.running = true
+	f.begun++
+	f.mu.Unlock()
+	err := f.sync()
+	f.mu.Lock()
+	f.running = false
+	if err != nil {
+		f.err = fmt.Errorf("durable: folder %s takes no files until it is opened anew; check the disk: %w", f.path, err)
+	} else {
+		f.safe = f.begun
+	}
+	f.ended.Broadcast()
+}
+
+// trusted returns the error of the sync that failed, if one has.
+func (f *Folder) trusted() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// place gives the synced file tmp its name in the folder.
+func (f *Folder) place(tmp, name string) error {
+	target := filepath.Join(f.path, name)
+	err := os.Link(tmp, target)
+	// Gone before the sync, so that one journal write covers both. What stays
+	// behind is a second name of the same file.
+	os.Remove(tmp)
+	if err != nil {
+		return fmt.Errorf("durable: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		os.Remove(target) // its sender hears of an error and comes again
+		return err
+	}
+	return nil
+}
+
+// Close closes the folder. Syncs after it fail.
+func (f *Folder) Close() error { return f.file.Close() }

@@ -1,0 +1,57 @@
+package durable
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestMkdirAllMakesWhatIsMissing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	for range 2 {
+		if err := MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stat, err := os.Stat(filepath.Dir(dir))
+	if err != nil || stat.Mode().Perm() != 0o700 {
+		t.Errorf("folder between: %v, %v, want mode 0700", stat, err)
+	}
+}
+
+func TestMkdirAllLeavesFolderAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if stat, err := os.Stat(dir); err != nil || stat.Mode().Perm() != 0o750 {
+		t.Errorf("folder found: %v, %v, want mode 0750", stat, err)
+	}
+}
+
+func TestMkdirAllRefusesFileInTheWay(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		if err := MkdirAll(dir, 0o700); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("MkdirAll(%s): %v, want ENOTDIR", dir, err)
+		}
+	}
+}
+
+func TestMkdirAllRefusesDanglingLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirAll(filepath.Join(link, "below"), 0o700); err == nil {
+		t.Error("made a folder below a link to nowhere")
+	}
+}
