@@ -1,0 +1,43 @@
+# make test    installs the mail programs that the tests talk to and runs everything
+# make quick   the tests that need no other program, in under a minute
+# make lint    gofmt, go vet, staticcheck, go.mod
+# make fuzz    each fuzz target for FUZZTIME (30s)
+# make bench   compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
+# make long    the crash test with 200 rounds
+
+GO ?= go
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PEER_TESTS = /test$$|/internal/testpeer$$
+FUZZTIME ?= 30s
+
+.PHONY: test quick lint fuzz bench long peers
+
+test: peers lint
+	$(GO) test -race -timeout 20m ./...
+
+quick:
+	$(GO) test $$($(GO) list ./... | grep -vE '$(PEER_TESTS)')
+
+peers:
+	scripts/install-peers
+
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+fuzz:
+	@$(GO) list -f '{{.ImportPath}}{{range .TestGoFiles}} {{$$.Dir}}/{{.}}{{end}}{{range .XTestGoFiles}} {{$$.Dir}}/{{.}}{{end}}' ./... | \
+	while read -r package files; do \
+		for target in $$(cat $$files /dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
+			echo "== $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
+		done; \
+	done
+
+bench: peers
+	$(GO) run ./bench
+
+long: peers
+	POSTERN_LONG=1 $(GO) test -timeout 60m ./test/...
