@@ -44,22 +44,21 @@
 //
 // File systems without hard links (FAT): Commit fails there, and nothing is
 // lost.
+//
+// # Errors
+//
+// They are those of package os, which name the call and the path, as given by
+// the system: callers say what for.
 package durable
 
-import (
-	"fmt"
-	"os"
-)
+import "os"
 
 // syncFolder makes the names in dir safe, for callers that do so rarely.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("durable: opening folder: %w", err)
+		return err
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("durable: %w", err)
-	}
-	return nil
+	return f.Sync()
 }

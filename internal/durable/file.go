@@ -1,7 +1,6 @@
 package durable
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 )
@@ -23,19 +22,13 @@ func (f *Folder) Create(tmp string, mode fs.FileMode) (*File, error) {
 	}
 	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
-		return nil, fmt.Errorf("durable: %w", err)
+		return nil, err
 	}
 	return &File{folder: f, tmp: tmp, file: file}, nil
 }
 
 // Write appends p.
-func (f *File) Write(p []byte) (int, error) {
-	n, err := f.file.Write(p)
-	if err != nil {
-		return n, fmt.Errorf("durable: %w", err)
-	}
-	return n, nil
-}
+func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
 
 // Commit puts the file into its folder under name and returns nil once it is
 // safe there. Otherwise nothing is left of it. The error wraps fs.ErrExist
@@ -47,11 +40,11 @@ func (f *File) Write(p []byte) (int, error) {
 func (f *File) Commit(name string) error {
 	if err := f.file.Sync(); err != nil {
 		f.Discard()
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	if err := f.file.Close(); err != nil {
 		os.Remove(f.tmp)
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	return f.folder.place(f.tmp, name)
 }

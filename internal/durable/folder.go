@@ -27,7 +27,7 @@ type Folder struct {
 func OpenFolder(path string) (*Folder, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("durable: opening folder: %w", err)
+		return nil, err
 	}
 	f := newFolder(path, file.Sync)
 	f.file = file
@@ -78,7 +78,7 @@ func (f *Folder) run() {
 	f.mu.Lock()
 	f.running = false
 	if err != nil {
-		f.err = fmt.Errorf("durable: folder %s takes no files until it is opened anew; check the disk: %w", f.path, err)
+		f.err = fmt.Errorf("folder %s takes no more files, check the disk and start again: %w", f.path, err)
 	} else {
 		f.safe = f.begun
 	}
@@ -100,7 +100,7 @@ func (f *Folder) place(tmp, name string) error {
 	// behind is a second name of the same file.
 	os.Remove(tmp)
 	if err != nil {
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	if err := f.Sync(); err != nil {
 		os.Remove(target) // its sender hears of an error and comes again

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,7 +24,7 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 		return syncFound(dir, parent)
 	}
 	if err != nil {
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	return syncFolder(parent)
 }
@@ -35,10 +34,10 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 func syncFound(dir, parent string) error {
 	stat, err := os.Stat(dir)
 	if err != nil {
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	if !stat.IsDir() {
-		return fmt.Errorf("durable: %w", &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR})
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
 	}
 	if err := syncFolder(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err

@@ -1,7 +1,6 @@
 package durable
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ func WriteFile(name string, content []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
 	if err != nil {
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	err = fill(f, content, mode)
 	if err == nil {
@@ -26,7 +25,7 @@ func WriteFile(name string, content []byte, mode fs.FileMode) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	return syncFolder(dir)
 }
