@@ -1,0 +1,139 @@
+package strictclient
+
+import (
+	"bytes"
+	"net"
+)
+
+// Record types of RFC 8446, Section 5.1.
+const (
+	typeHandshake       = 22
+	typeApplicationData = 23
+)
+
+// recordHeaderLen is the length of type, version and length (RFC 8446, Section 5.1).
+const recordHeaderLen = 5
+
+// readAhead holds more than the longest record (RFC 8446, Section 5.2: 5 + 16,640
+// bytes), and the whole flight of a server with a large certificate chain.
+const readAhead = 64 << 10
+
+// phase is how far the handshake below a Conn has come.
+type phase int
+
+const (
+	beforeHello phase = iota // the client has not yet sent a ClientHello
+	inFlight                 // the server's flight is being read
+	encrypted                // and at least one encrypted record of it was delivered
+	over                     // the client's Finished went out, or it is not TLS 1.3
+)
+
+// Conn is the client's side of a connection. It looks at the records that pass
+// during the handshake and closes silently on an early ticket. Make it with [New].
+//
+// It hands crypto/tls one record a Read. crypto/tls answers as soon as it has the
+// server's Finished and asks for nothing more before, so whatever has arrived but
+// is not yet delivered when it writes its answer came after the Finished.
+//
+// Like the handshake itself, the first Reads and Writes must not be concurrent.
+type Conn struct {
+	net.Conn
+	phase   phase
+	arrived bytes.Buffer // read from the server, not yet delivered
+	record  int          // bytes of the record being delivered that are still due
+	refused bool
+}
+
+// New returns the client's side of c as a strict client sees it. It goes below
+// [tls.Client], or below anything that will call that later.
+func New(c net.Conn) *Conn { return &Conn{Conn: c} }
+
+// NetConn returns the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// Refused reports whether the client closed because of an early ticket. It is for
+// callers whose library hides the error of the handshake.
+func (c *Conn) Refused() bool { return c.refused }
+
+// Write sends b. When b is the client's Finished and the server's flight did not
+// end with its own, Write closes the connection and returns [ErrEarlyTicket].
+func (c *Conn) Write(b []byte) (int, error) {
+	switch c.phase {
+	case beforeHello:
+		if isHandshakeRecord(b) {
+			c.phase = inFlight
+		}
+	case encrypted:
+		c.phase = over
+		if c.arrived.Len() > 0 {
+			c.refused = true
+			c.Conn.Close()
+			return 0, ErrEarlyTicket
+		}
+	}
+	return c.Conn.Write(b)
+}
+
+// Read delivers at most one record of the server's flight, and after that what the
+// connection below gives.
+func (c *Conn) Read(b []byte) (int, error) {
+	switch {
+	case c.phase == inFlight || c.phase == encrypted:
+		return c.readRecord(b)
+	case c.arrived.Len() > 0:
+		return c.arrived.Read(b)
+	}
+	return c.Conn.Read(b)
+}
+
+// readRecord delivers the next bytes of one record and never the first of another.
+func (c *Conn) readRecord(b []byte) (int, error) {
+	if c.record == 0 {
+		if err := c.nextRecord(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.arrived.Read(b[:min(len(b), c.record)])
+	c.record -= n
+	return n, err
+}
+
+// nextRecord waits until a whole record has arrived and notes what it tells.
+func (c *Conn) nextRecord() error {
+	if err := c.fill(recordHeaderLen); err != nil {
+		return err
+	}
+	header := c.arrived.Bytes()[:recordHeaderLen]
+	kind, length := header[0], int(header[3])<<8|int(header[4])
+	if err := c.fill(recordHeaderLen + length); err != nil {
+		return err
+	}
+	c.record = recordHeaderLen + length
+	switch body := c.arrived.Bytes()[recordHeaderLen:c.record]; {
+	case kind == typeApplicationData:
+		c.phase = encrypted
+	case kind == typeHandshake && isOldServerHello(body):
+		c.phase = over // TLS 1.2 has its ticket before the server's Finished (RFC 5077, Section 3.1)
+	}
+	return nil
+}
+
+// fill reads until n bytes have arrived.
+func (c *Conn) fill(n int) error {
+	var chunk []byte
+	for c.arrived.Len() < n {
+		if chunk == nil {
+			chunk = make([]byte, readAhead)
+		}
+		got, err := c.Conn.Read(chunk)
+		c.arrived.Write(chunk[:got])
+		if err != nil && c.arrived.Len() < n {
+			return err
+		}
+	}
+	return nil
+}
+
+func isHandshakeRecord(b []byte) bool {
+	return len(b) > recordHeaderLen && b[0] == typeHandshake && b[1] == 3
+}
