@@ -19,28 +19,25 @@ var (
 // A DotReader reads the text behind DATA up to the line with a single dot
 // and removes the dots that the client added (RFC 5321, Section 4.5.2).
 //
-// The text ends at CRLF "." CRLF only. Any other spelling of that end is
-// text, so that a message smuggled behind it stays part of this one
-// (CVE-2023-51764 and its relatives).
+// The text ends at CRLF "." CRLF only, so that a message smuggled behind some
+// other spelling of that end stays part of this one (CVE-2023-51764 and its
+// relatives). Where lines end in LF alone, so that the text must be refused
+// anyway, a line with a single dot ends it with ErrBareLF: the client waits
+// for a reply then. What follows must not be taken as a command.
 type DotReader struct {
 	r       *bufio.Reader
 	pending []byte // of the reader's buffer, not yet given out
-	inLine  bool   // the last piece did not end in CRLF
+	inLine  bool   // the last piece did not end in LF
 	cr      bool   // the last piece ended in CR
-	loose   bool
+	bare    bool   // a line ended in LF alone
 	err     error
 }
 
 // NewDotReader reads from r, and not a byte past the text's end.
 func NewDotReader(r *bufio.Reader) *DotReader { return &DotReader{r: r} }
 
-// Loosen makes the reader also end at a dot between bare LFs, so that a client
-// which writes only those hears why it is refused. What follows such an end
-// must never be taken as a command: the caller closes the connection.
-func (d *DotReader) Loosen() { d.loose = true }
-
-// Read gives out the text. It returns io.EOF at its end, and
-// io.ErrUnexpectedEOF where the connection ended before.
+// Read gives out the text. It returns io.EOF at its end, ErrBareLF at an end
+// that is none, and io.ErrUnexpectedEOF where the connection ended before.
 func (d *DotReader) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
@@ -72,28 +69,38 @@ func (d *DotReader) next() {
 		d.err = err
 	}
 	if !d.inLine && len(piece) > 0 && piece[0] == '.' {
-		if d.isEnd(piece) {
-			d.err = io.EOF
+		if d.ends(string(piece)) {
 			return
 		}
 		piece = piece[1:]
 	}
 	if len(piece) > 0 {
-		d.inLine = !d.endsLine(piece)
-		d.cr = piece[len(piece)-1] == '\r'
+		d.follow(piece)
 	}
 	d.pending = piece
 }
 
-func (d *DotReader) isEnd(piece []byte) bool {
-	return string(piece) == ".\r\n" || d.loose && string(piece) == ".\n"
+// ends reports whether a line that begins with a dot ends the text.
+func (d *DotReader) ends(line string) bool {
+	switch {
+	case line == ".\r\n" && !d.bare:
+		d.err = io.EOF
+	case line == ".\r\n" || line == ".\n":
+		d.err = ErrBareLF
+	default:
+		return false
+	}
+	return true
 }
 
-func (d *DotReader) endsLine(piece []byte) bool {
-	if d.loose {
-		return piece[len(piece)-1] == '\n'
+// follow keeps track of where lines end, and how.
+func (d *DotReader) follow(piece []byte) {
+	last := len(piece) - 1
+	d.inLine = piece[last] != '\n'
+	if !d.inLine {
+		d.bare = d.bare || !bytes.HasSuffix(piece, []byte("\r\n")) && !(last == 0 && d.cr)
 	}
-	return bytes.HasSuffix(piece, []byte("\r\n")) || d.cr && string(piece) == "\n"
+	d.cr = piece[last] == '\r'
 }
 
 // Bounds are the limits that a Text keeps to. Zero means none.
