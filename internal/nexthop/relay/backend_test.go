@@ -1,0 +1,248 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A backend plays a server. Its connections follow scripts, one each; those
+// beyond are served as a good server does. A script has a line for each step:
+//
+//	< 250 ok     say this line
+//	<- 25        say this without a line's end
+//	> EHLO x     hear this line; a * at its end stands for anything
+//	tls          take the TLS handshake
+//	text         read a text up to its dot
+//	keep         count that text as taken
+//	close        close the connection
+//	hang         do nothing any more, until the client closes
+//	serve        go on as a good server does
+type backend struct {
+	t       *testing.T
+	scripts []string
+	offers  []string // of the good server, in its reply to EHLO
+	tls     *tls.Config
+	wire    func(net.Conn) net.Conn // wraps our end
+
+	mu     sync.Mutex
+	opened int
+	taken  []string // texts, as they came
+	active sync.WaitGroup
+}
+
+func newBackend(t *testing.T, scripts ...string) *backend {
+	return &backend{t: t, scripts: scripts, wire: func(c net.Conn) net.Conn { return c }}
+}
+
+// dial is the Config's Dial over an in-memory connection.
+func (b *backend) dial(context.Context, string, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	b.start(server)
+	return client, nil
+}
+
+// dialTCP is the Config's Dial over loopback.
+func (b *backend) dialTCP(ctx context.Context, _, _ string) (net.Conn, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	client, err := new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	b.start(server)
+	return b.wire(client), nil
+}
+
+func (b *backend) start(conn net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	script := "< 220 backend ready\nserve"
+	if b.opened < len(b.scripts) {
+		script = b.scripts[b.opened]
+	}
+	b.opened++
+	p := &player{backend: b, conn: conn, in: bufio.NewReader(conn)}
+	b.active.Go(func() {
+		defer func() { p.conn.Close() }()
+		p.play(script)
+	})
+}
+
+// wait returns when all connections are over.
+func (b *backend) wait() { b.active.Wait() }
+
+func (b *backend) keep(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken = append(b.taken, text)
+}
+
+// A player serves one connection.
+type player struct {
+	backend    *backend
+	conn       net.Conn
+	in         *bufio.Reader
+	text       string
+	mail       bool
+	recipients int
+}
+
+func (p *player) play(script string) {
+	for line := range strings.Lines(script) {
+		line = strings.TrimSpace(line)
+		verb, arg, _ := strings.Cut(line, " ")
+		var err error
+		switch verb {
+		case "":
+		case "<":
+			err = p.say(arg + "\r\n")
+		case "<-":
+			err = p.say(arg)
+		case ">":
+			err = p.expect(arg)
+		case "tls":
+			err = p.secure()
+		case "text":
+			err = p.readText()
+		case "keep":
+			p.backend.keep(p.text)
+		case "close":
+			return
+		case "hang":
+			io.Copy(io.Discard, p.in)
+			return
+		case "serve":
+			p.serve()
+			return
+		default:
+			err = errors.New("unknown step")
+		}
+		if err != nil {
+			p.backend.t.Errorf("backend: at %q: %v", line, err)
+			return
+		}
+	}
+}
+
+func (p *player) say(text string) error {
+	_, err := io.WriteString(p.conn, text)
+	return err
+}
+
+func (p *player) hear() (string, error) {
+	line, err := p.in.ReadString('\n')
+	return strings.TrimSuffix(line, "\r\n"), err
+}
+
+func (p *player) expect(want string) error {
+	line, err := p.hear()
+	if err != nil {
+		return err
+	}
+	prefix, any := strings.CutSuffix(want, "*")
+	if line != want && (!any || !strings.HasPrefix(line, prefix)) {
+		return errors.New("heard " + line)
+	}
+	return nil
+}
+
+func (p *player) secure() error {
+	over := tls.Server(p.conn, p.backend.tls)
+	if err := over.Handshake(); err != nil {
+		return nil // the client's side of the test tells about it
+	}
+	p.conn = over
+	p.in.Reset(over)
+	return nil
+}
+
+func (p *player) readText() error {
+	var text strings.Builder
+	for {
+		line, err := p.in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if line == ".\r\n" {
+			p.text = text.String()
+			return nil
+		}
+		text.WriteString(line)
+	}
+}
+
+// serve answers as a good server does, until the connection ends.
+func (p *player) serve() {
+	for {
+		line, err := p.hear()
+		if err != nil {
+			return
+		}
+		verb, _, _ := strings.Cut(line, " ")
+		for _, reply := range p.answer(verb) {
+			if p.say(reply+"\r\n") != nil {
+				return
+			}
+		}
+	}
+}
+
+func (p *player) answer(verb string) []string {
+	switch verb {
+	case "EHLO", "LHLO":
+		return ehlo(p.backend.offers...)
+	case "MAIL":
+		p.mail, p.recipients = true, 0
+		return []string{"250 2.1.0 sender ok"}
+	case "RCPT":
+		if !p.mail {
+			return []string{"503 5.5.1 need MAIL"}
+		}
+		p.recipients++
+		return []string{"250 2.1.5 recipient ok"}
+	case "DATA":
+		return p.takeText()
+	case "RSET":
+		p.mail = false
+		return []string{"250 2.0.0 reset"}
+	case "QUIT":
+		return []string{"221 2.0.0 bye"}
+	}
+	return []string{"502 5.5.1 what?"}
+}
+
+func (p *player) takeText() []string {
+	if p.say("354 go on\r\n") != nil || p.readText() != nil {
+		return nil
+	}
+	p.mail = false
+	p.backend.keep(p.text)
+	return []string{"250 2.0.0 taken"}
+}
+
+// ehlo is the reply that offers keywords.
+func ehlo(keywords ...string) []string {
+	lines := append([]string{"backend"}, keywords...)
+	for i := range lines {
+		separator := "-"
+		if i == len(lines)-1 {
+			separator = " "
+		}
+		lines[i] = "250" + separator + lines[i]
+	}
+	return lines
+}

@@ -1,0 +1,46 @@
+package smtp
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Capabilities are the extensions that a server names in its reply to EHLO or
+// LHLO: each keyword in upper case with its parameters (RFC 5321,
+// Section 4.1.1.1).
+type Capabilities map[string]string
+
+// ParseCapabilities reads a positive reply to EHLO. The first line is the
+// server's name; of a keyword given twice the first stands.
+func ParseCapabilities(reply Reply) Capabilities {
+	capabilities := make(Capabilities)
+	for _, line := range reply.Lines[min(1, len(reply.Lines)):] {
+		keyword, params, _ := strings.Cut(strings.TrimSpace(line), " ")
+		keyword = strings.ToUpper(keyword)
+		if _, twice := capabilities[keyword]; keyword != "" && !twice {
+			capabilities[keyword] = params
+		}
+	}
+	return capabilities
+}
+
+// Has reports whether the server named the keyword, given in upper case.
+func (c Capabilities) Has(keyword string) bool {
+	_, ok := c[keyword]
+	return ok
+}
+
+// Extensions are those capabilities that concern the envelope.
+func (c Capabilities) Extensions() Extensions {
+	size, err := strconv.ParseInt(c["SIZE"], 10, 64)
+	if err != nil || size < 0 {
+		size = 0
+	}
+	return Extensions{
+		EightBitMIME: c.Has("8BITMIME"),
+		SMTPUTF8:     c.Has("SMTPUTF8"),
+		DSN:          c.Has("DSN"),
+		RequireTLS:   c.Has("REQUIRETLS"),
+		Size:         size,
+	}
+}
