@@ -1,0 +1,130 @@
+package smtp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/textproto"
+	"strings"
+	"testing"
+)
+
+// pieces remembers each write.
+type pieces struct{ writes []string }
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.writes = append(p.writes, string(b))
+	return len(b), nil
+}
+
+func (p *pieces) all() string { return strings.Join(p.writes, "") }
+
+// stuff writes the text in pieces of at most n bytes through a small buffer.
+func stuff(text string, n int) *pieces {
+	var out pieces
+	dots := NewDotWriter(&out, make([]byte, 0, 64))
+	for len(text) > 0 {
+		n := min(n, len(text))
+		io.WriteString(dots, text[:n])
+		text = text[n:]
+	}
+	dots.Close()
+	return &out
+}
+
+func TestDotWriterDoublesDots(t *testing.T) {
+	for _, tt := range []struct{ name, text, wire string }{
+		{"empty", "", ".\r\n"},
+		{"no dot", "a\r\nb\r\n", "a\r\nb\r\n.\r\n"},
+		{"first line", ".a\r\n", "..a\r\n.\r\n"},
+		{"later line", "a\r\n.b\r\n", "a\r\n..b\r\n.\r\n"},
+		{"only dots", ".\r\n..\r\n", "..\r\n...\r\n.\r\n"},
+		{"dot within a line", "a.b.\r\n", "a.b.\r\n.\r\n"},
+		{"last line not ended", "a", "a\r\n.\r\n"},
+		{"last line not ended, with dot", "a\r\n.", "a\r\n..\r\n.\r\n"},
+		{"behind bare LF", "a\n.\r\nb\r\n", "a\n..\r\nb\r\n.\r\n"},
+		{"ends in bare LF", "a\n", "a\n\r\n.\r\n"},
+		{"LF alone", "\n", "\n\r\n.\r\n"},
+	} {
+		for n := 1; n <= len(tt.text)+1; n++ {
+			if wire := stuff(tt.text, n).all(); wire != tt.wire {
+				t.Errorf("%s, %d bytes at once: %q, want %q", tt.name, n, wire, tt.wire)
+			}
+		}
+	}
+}
+
+func TestDotWriterEndLeavesWithTheText(t *testing.T) {
+	for size := range 200 {
+		writes := stuff(strings.Repeat("x", size), 7).writes
+		last := writes[len(writes)-1]
+		if size > 0 && (!strings.HasSuffix(last, endOfText) || len(last) == len(endOfText)) {
+			t.Fatalf("text of %d bytes: the last write is %q", size, last)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+func TestDotWriterKeepsItsError(t *testing.T) {
+	lost := errors.New("lost")
+	dots := NewDotWriter(failing{lost}, nil)
+	dots.Write(make([]byte, 2*DotBufferSize))
+	if _, err := dots.Write([]byte("x")); err != lost {
+		t.Errorf("Write: %v", err)
+	}
+	if err := dots.Close(); err != lost {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// FuzzDotWriter holds the writer against two readers. Whatever the text, the
+// end must be found at its end; and a text of whole lines must be read as it
+// was.
+func FuzzDotWriter(f *testing.F) {
+	for _, seed := range []string{
+		"", ".", "..", ".\r\n", "a\r\n.\r\nb\r\n", "a\r\n..b\r\n", "\r\n.", "\n.\n", "\r.\r", "a\r\n.\n", "\r\n\r\n.",
+	} {
+		f.Add(seed, 1)
+		f.Add(seed, 100)
+	}
+	f.Fuzz(func(t *testing.T, text string, n int) {
+		wire := stuff(text, max(1, n%100)).all()
+		in := bufio.NewReader(strings.NewReader(wire))
+		read, err := io.ReadAll(NewDotReader(in))
+		if rest, _ := io.ReadAll(in); len(rest) > 0 {
+			t.Fatalf("%q: reader leaves %q", wire, rest)
+		}
+		if !wholeLines(text) {
+			return
+		}
+		if err != nil || string(read) != text {
+			t.Fatalf("%q: read as %q, %v", text, read, err)
+		}
+		oracle, err := io.ReadAll(textproto.NewReader(bufio.NewReader(strings.NewReader(wire))).DotReader())
+		if want := strings.ReplaceAll(text, "\r\n", "\n"); err != nil || string(oracle) != want {
+			t.Fatalf("%q: net/textproto reads %q, %v", text, oracle, err)
+		}
+	})
+}
+
+// wholeLines reports that text is lines that end in CRLF, without other CR or LF.
+func wholeLines(text string) bool {
+	bare := strings.ReplaceAll(text, "\r\n", "")
+	return !strings.ContainsAny(bare, "\r\n") && (text == "" || strings.HasSuffix(text, "\r\n"))
+}
+
+func BenchmarkDotWriter(b *testing.B) {
+	text := bytes.Repeat([]byte(strings.Repeat("x", 76)+"\r\n"), 200)
+	buf := make([]byte, 0, DotBufferSize)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		dots := NewDotWriter(io.Discard, buf)
+		dots.Write(text)
+		dots.Close()
+	}
+}

@@ -1,0 +1,149 @@
+package smtp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func read(wire string) (Reply, error) {
+	return ReadReply(bufio.NewReaderSize(strings.NewReader(wire), 64))
+}
+
+var takenReplies = []struct{ name, wire, want string }{
+	{"one line", "250 2.0.0 ok\r\n", "250 2.0.0 ok\r\n"},
+	{"several lines", "250-mx\r\n250-SIZE 10\r\n250 DSN\r\n", "250-mx\r\n250-SIZE 10\r\n250 DSN\r\n"},
+	{"no text", "250\r\n", "250 \r\n"},
+	{"no text behind the space", "250 \r\n", "250 \r\n"},
+	{"LF alone ends a line", "250-a\n250 b\n", "250-a\r\n250 b\r\n"},
+	{"CR within a line", "250 a\rb\r\n", "250 a b\r\n"},
+	{"control characters", "550 a\x00b\x1b[31m\x7f\tc\r\n", "550 a b [31m  c\r\n"},
+	{"not UTF-8", "550 a\xffb\r\n", "550 a\ufffdb\r\n"},
+	{"longest line", "250 " + strings.Repeat("x", maxReplyLine-6) + "\r\n", "250 " + strings.Repeat("x", maxReplyLine-6) + "\r\n"},
+	{"most lines", strings.Repeat("250-x\r\n", maxReplyLines-1) + "250 x\r\n", strings.Repeat("250-x\r\n", maxReplyLines-1) + "250 x\r\n"},
+}
+
+var refusedReplies = []struct{ name, wire string }{
+	{"no code", "hello\r\n"},
+	{"empty line", "\r\n"},
+	{"two digits", "25\r\n"},
+	{"four digits", "2500 x\r\n"},
+	{"1xx", "150 x\r\n"},
+	{"6xx", "650 x\r\n"},
+	{"letters in the code", "2x0 x\r\n"},
+	{"other separator", "250+x\r\n"},
+	{"codes differ", "250-x\r\n251 y\r\n"},
+	{"line too long", "250 " + strings.Repeat("x", maxReplyLine) + "\r\n"},
+	{"endless line", strings.Repeat("2", 2*maxReplyLine)},
+	{"too many lines", strings.Repeat("250-x\r\n", maxReplyLines) + "250 x\r\n"},
+}
+
+func TestReadReplyTakes(t *testing.T) {
+	for _, tt := range takenReplies {
+		reply, err := read(tt.wire)
+		if got := string(reply.Append(nil)); err != nil || got != tt.want {
+			t.Errorf("%s: %q, %v; want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+func TestReadReplyRefuses(t *testing.T) {
+	for _, tt := range refusedReplies {
+		if reply, err := read(tt.wire); !errors.Is(err, ErrReply) {
+			t.Errorf("%s: %v, %v; want ErrReply", tt.name, reply, err)
+		}
+	}
+}
+
+func TestReadReplyTellsOfALostConnection(t *testing.T) {
+	for _, wire := range []string{"", "250", "250 half", "250-first\r\n", "250-first\r\n250 ha"} {
+		if reply, err := read(wire); err != io.EOF {
+			t.Errorf("%q: %v, %v; want io.EOF", wire, reply, err)
+		}
+	}
+}
+
+func TestReadReplyTakesNoMoreThanOne(t *testing.T) {
+	in := bufio.NewReader(strings.NewReader("250-a\r\n250 b\r\n354 c\r\n"))
+	for _, want := range []string{"250 a / b", "354 c"} {
+		if reply, err := ReadReply(in); err != nil || reply.String() != want {
+			t.Errorf("%s, %v; want %s", reply, err, want)
+		}
+	}
+}
+
+func TestReplyClasses(t *testing.T) {
+	for code, want := range map[int]string{250: "positive", 354: "intermediate", 451: "transient", 550: "permanent", 0: ""} {
+		reply := Reply{Code: code}
+		var got string
+		for class, is := range map[string]bool{
+			"positive": reply.Positive(), "intermediate": reply.Intermediate(),
+			"transient": reply.Transient(), "permanent": reply.Permanent(),
+		} {
+			if is {
+				got += class
+			}
+		}
+		if got != want {
+			t.Errorf("%d is %q, want %q", code, got, want)
+		}
+	}
+}
+
+func TestReplyEnhanced(t *testing.T) {
+	for _, tt := range []struct {
+		reply Reply
+		want  string
+	}{
+		{NewReply(250, "2.1.5", "ok"), "2.1.5"},
+		{NewReply(550, "5.7.30", "no"), "5.7.30"},
+		{Reply{Code: 250, Lines: []string{"2.0.0"}}, "2.0.0"},
+		{Reply{Code: 250, Lines: []string{"ok"}}, ""},
+		{Reply{Code: 250, Lines: []string{"5.1.1 another class"}}, ""},
+		{Reply{Code: 250, Lines: []string{"2.1 too short"}}, ""},
+		{Reply{Code: 250, Lines: []string{"2.1.5.9 too long"}}, ""},
+		{Reply{Code: 250, Lines: []string{"2.1.x letters"}}, ""},
+		{Reply{Code: 250, Lines: []string{"2.1.1234 long"}}, ""},
+		{Reply{Code: 250}, ""},
+	} {
+		if got := tt.reply.Enhanced(); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.reply, got, tt.want)
+		}
+	}
+}
+
+// FuzzReadReply reads hostile bytes: what is taken must be safe to pass on and
+// be read again as the same.
+func FuzzReadReply(f *testing.F) {
+	for _, tt := range takenReplies {
+		f.Add([]byte(tt.wire))
+	}
+	for _, tt := range refusedReplies {
+		f.Add([]byte(tt.wire))
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		reply, err := ReadReply(bufio.NewReaderSize(bytes.NewReader(wire), 64))
+		if err != nil {
+			if !errors.Is(err, ErrReply) && err != io.EOF {
+				t.Fatalf("odd error: %v", err)
+			}
+			return
+		}
+		if reply.Code < 200 || reply.Code > 599 || len(reply.Lines) == 0 || len(reply.Lines) > maxReplyLines {
+			t.Fatalf("%+v is out of bounds", reply)
+		}
+		for _, line := range reply.Lines {
+			if !utf8.ValidString(line) || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+				t.Fatalf("line %q is not safe", line)
+			}
+		}
+		again, err := ReadReply(bufio.NewReader(bytes.NewReader(reply.Append(nil))))
+		if err == nil && again.String() != reply.String() {
+			t.Fatalf("%v became %v", reply, again)
+		}
+	})
+}
