@@ -1,0 +1,99 @@
+package maildir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// BenchmarkDeliver compares deliveries with what the disk alone does in the
+// same run: create, write, sync, rename, sync of the folder. They take turns
+// in the order ABBA, since disks tire. TMPDIR says on which disk.
+func BenchmarkDeliver(b *testing.B) {
+	for _, writers := range []int{1, 20} {
+		b.Run(fmt.Sprint(writers), func(b *testing.B) { benchmarkDeliver(b, writers) })
+	}
+}
+
+func benchmarkDeliver(b *testing.B, writers int) {
+	text := strings.Repeat(strings.Repeat("x", 62)+"\r\n", 64) // 4 KiB
+	maildir, err := New(b.TempDir(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := &folder{maildir: maildir}
+	deliver := func() error {
+		if reply := f.send(strings.NewReader(text)); !reply.Positive() {
+			return fmt.Errorf("reply %s", reply)
+		}
+		return nil
+	}
+	alone := diskAlone(b, []byte(text))
+	const turn = 100
+	var own, disk time.Duration
+	for left := b.N; left > 0; left -= turn {
+		n, first := min(left, turn), left/turn%2 == 0
+		if first {
+			own += timed(b, writers, n, deliver)
+		}
+		disk += timed(b, writers, n, alone)
+		if !first {
+			own += timed(b, writers, n, deliver)
+		}
+	}
+	b.ReportMetric(float64(b.N)/own.Seconds(), "messages/s")
+	b.ReportMetric(float64(b.N)/disk.Seconds(), "disk/s")
+	b.ReportMetric(disk.Seconds()/own.Seconds(), "of-disk")
+}
+
+// timed has n files written by some writers.
+func timed(b *testing.B, writers, n int, write func() error) time.Duration {
+	var begun atomic.Int64
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range writers {
+		wg.Go(func() {
+			for begun.Add(1) <= int64(n) {
+				if err := write(); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(start)
+}
+
+func diskAlone(b *testing.B, content []byte) func() error {
+	dir := b.TempDir()
+	folder, err := os.Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { folder.Close() })
+	tmp := b.TempDir()
+	var count atomic.Int64
+	return func() error {
+		name := fmt.Sprint(count.Add(1))
+		f, err := os.OpenFile(filepath.Join(tmp, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if _, err := f.Write(content); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+		return folder.Sync()
+	}
+}

@@ -1,0 +1,67 @@
+package maildir
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLeftoversAreRemovedAtStartAndDaily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFolder(t)
+		f.leave(t, "tmp/old", 37*time.Hour)
+		f.leave(t, "tmp/young", 35*time.Hour)
+		f.leave(t, "new/mail", 1000*time.Hour)
+		if err := os.Mkdir(filepath.Join(f.dir, "tmp/folder"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			f.maildir.Run(ctx)
+			close(ended)
+		}()
+		synctest.Wait()
+		f.expectNames(t, "tmp", "folder", "young")
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		f.expectNames(t, "tmp", "folder")
+		f.expectNames(t, "new", "mail")
+		stop()
+		<-ended
+		f.expectLogged(t, 2, "messages=1")
+	})
+}
+
+func TestCleaningThatFailsIsLogged(t *testing.T) {
+	f := newFolder(t)
+	if err := os.Remove(filepath.Join(f.dir, "tmp")); err != nil {
+		t.Fatal(err)
+	}
+	f.maildir.clean(time.Now())
+	f.expectLogged(t, 1, "leftovers of broken-off deliveries stay")
+}
+
+// leave makes a file that was last written to some time ago.
+func (f *folder) leave(t *testing.T, name string, ago time.Duration) {
+	t.Helper()
+	path := filepath.Join(f.dir, name)
+	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	then := time.Now().Add(-ago)
+	if err := os.Chtimes(path, then, then); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *folder) expectNames(t *testing.T, sub string, want ...string) {
+	t.Helper()
+	if got := f.files(t, sub); !slices.Equal(got, want) {
+		t.Errorf("%s/ holds %v, want %v", sub, got, want)
+	}
+}

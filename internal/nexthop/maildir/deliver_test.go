@@ -1,0 +1,112 @@
+package maildir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"postern/internal/smtp"
+)
+
+func TestConcurrentMessagesAreAllWhole(t *testing.T) {
+	const writers, each = 50, 10
+	f := newFolder(t)
+	var names sync.Map
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			s := f.open(fmt.Sprint(w))
+			defer s.Close()
+			for i := range each {
+				seed := fmt.Sprintf("%d-%d", w, i)
+				envelope(s, "", "one@localhost")
+				reply := s.Send(strings.NewReader(message(seed)))
+				match := stored.FindStringSubmatch(reply.String())
+				if match == nil {
+					t.Errorf("reply %q, want 250", reply)
+					return
+				}
+				if _, taken := names.LoadOrStore(match[1], seed); taken {
+					t.Errorf("name %s given twice", match[1])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	f.expectFiles(t, "new", writers*each)
+	f.expectFiles(t, "tmp", 0)
+	names.Range(func(name, seed any) bool {
+		if err := f.checkWhole(name.(string)); err != nil {
+			t.Error(err)
+		}
+		return true
+	})
+}
+
+func TestBrokenOffTextLeavesNothing(t *testing.T) {
+	f := newFolder(t)
+	for _, cause := range []error{io.ErrUnexpectedEOF, smtp.ErrBareLF, errors.New("connection reset")} {
+		for _, length := range []int{0, 1, 100, bufferSize - 100, bufferSize, 3 * bufferSize} {
+			text := io.MultiReader(strings.NewReader(strings.Repeat("x", length)), failing{cause})
+			if reply := f.send(text); !reply.Transient() {
+				t.Errorf("%v after %d bytes: reply %q, want 4xx", cause, length, reply)
+			}
+		}
+	}
+	f.expectFiles(t, "new", 0)
+	f.expectFiles(t, "tmp", 0)
+	if f.log.Len() > 0 {
+		t.Errorf("the hop logs what is no fault of its own:\n%s", f.log)
+	}
+}
+
+func TestSendReadsToTheEnd(t *testing.T) {
+	f := newFolder(t)
+	text := smtp.NewText(strings.NewReader(message("seed")), smtp.Bounds{})
+	f.expectStored(t, f.send(text), "7Q2F")
+	if text.Err() != io.EOF {
+		t.Errorf("text was read to %v, want EOF", text.Err())
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// message makes a text that can be told whole from its first line. Its length
+// follows from the seed: from one line to some buffers full.
+func message(seed string) string {
+	lines := 1
+	for _, c := range seed {
+		lines = (lines*31 + int(c)) % 1200
+	}
+	var b strings.Builder
+	b.WriteString("Subject: " + seed + "\r\n\r\n")
+	for i := range lines {
+		fmt.Fprintf(&b, "line %d of %s\r\n", i, seed)
+	}
+	return b.String()
+}
+
+// checkWhole reports a file in new/ that is not a whole message().
+func (f *folder) checkWhole(name string) error {
+	content, err := os.ReadFile(filepath.Join(f.dir, "new", name))
+	if err != nil {
+		return err
+	}
+	const head = "Return-Path: <>\nDelivered-To: one@localhost\n"
+	text, ok := strings.CutPrefix(string(content), head)
+	seed, _, _ := strings.Cut(strings.TrimPrefix(text, "Subject: "), "\n")
+	if !ok || text != strings.ReplaceAll(message(seed), "\r\n", "\n") {
+		return fmt.Errorf("%s is not whole: %d bytes, %.100q", name, len(content), content)
+	}
+	if !strings.Contains(name, fmt.Sprintf(",S=%d,", len(content))) {
+		return fmt.Errorf("%s has %d bytes", name, len(content))
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package maildir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"postern/internal/smtp"
+)
+
+func TestEachStepThatFailsLeavesNothing(t *testing.T) {
+	replies := map[error]string{
+		syscall.ENOSPC: "452 4.3.1 no room for the message, try again later (id 7Q2F)",
+		syscall.EDQUOT: "452 4.3.1 no room for the message, try again later (id 7Q2F)",
+		syscall.EIO:    "451 4.3.0 message could not be stored, try again later (id 7Q2F)",
+		fs.ErrExist:    "451 4.3.0 message could not be stored, try again later (id 7Q2F)",
+	}
+	for _, step := range []string{"create", "first write", "later write", "commit"} {
+		for cause, want := range replies {
+			t.Run(step+"/"+cause.Error(), func(t *testing.T) {
+				f := newFolder(t)
+				f.failAt(step, &fs.PathError{Op: "call", Path: "path", Err: cause})
+				text := strings.Repeat("x", 3*bufferSize)
+				if reply := f.send(strings.NewReader(text)); reply.String() != want {
+					t.Errorf("reply %q, want %q", reply, want)
+				}
+				f.expectFiles(t, "new", 0)
+				f.expectFiles(t, "tmp", 0)
+				f.expectLogged(t, 1, "session=7Q2F nexthop=maildir:"+f.dir+" err=")
+			})
+		}
+	}
+}
+
+// failAt makes one step of each delivery fail.
+func (f *folder) failAt(step string, err error) {
+	create := f.maildir.create
+	f.maildir.create = func(tmp string) (file, error) {
+		if step == "create" {
+			return nil, err
+		}
+		real, failed := create(tmp)
+		return &faulty{file: real, step: step, err: err}, failed
+	}
+}
+
+// faulty is a file one of whose steps fails.
+type faulty struct {
+	file
+	step   string
+	err    error
+	writes int
+}
+
+func (f *faulty) Write(p []byte) (int, error) {
+	f.writes++
+	if f.step == "first write" || f.step == "later write" && f.writes == 2 {
+		return 0, f.err
+	}
+	return f.file.Write(p)
+}
+
+func (f *faulty) Commit(name string) error {
+	if f.step == "commit" {
+		f.Discard() // as durable does
+		return f.err
+	}
+	return f.file.Commit(name)
+}
+
+func TestFolderThatVanishesIsTransientTrouble(t *testing.T) {
+	for _, sub := range []string{"tmp", "new"} {
+		f := newFolder(t)
+		if err := os.Remove(filepath.Join(f.dir, sub)); err != nil {
+			t.Fatal(err)
+		}
+		expectTransient(t, f.send(strings.NewReader("\r\n")), 451)
+		f.expectLogged(t, 1, "no such file or directory")
+		if sub == "new" {
+			f.expectFiles(t, "tmp", 0)
+		}
+	}
+}
+
+// Sync fails on a folder that is closed.
+func TestFailedSyncOfFolderIsNoSuccess(t *testing.T) {
+	f := newFolder(t)
+	if err := f.maildir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		expectTransient(t, f.send(strings.NewReader("\r\n")), 451)
+	}
+	f.expectFiles(t, "new", 0)
+	f.expectFiles(t, "tmp", 0)
+	f.expectLogged(t, 2, "takes no more files")
+}
+
+func TestFullDisk(t *testing.T) {
+	for _, limit := range []string{"size=1m", "size=1m,nr_inodes=20"} {
+		t.Run(limit, func(t *testing.T) {
+			f := folderIn(t, mountTmpfs(t, limit))
+			text := strings.Repeat("x", 3*bufferSize)
+			var names []string
+			reply := f.send(strings.NewReader(text))
+			for reply.Positive() {
+				names = append(names, f.expectStored(t, reply, "7Q2F"))
+				reply = f.send(strings.NewReader(text))
+			}
+			expectTransient(t, reply, 452)
+			f.expectFiles(t, "new", len(names))
+			f.expectFiles(t, "tmp", 0)
+			if len(names) < 10 {
+				t.Fatalf("only %d messages had room", len(names))
+			}
+			for _, name := range names {
+				if !strings.HasSuffix(f.read(t, "new", name), text) {
+					t.Errorf("%s is not whole", name)
+				}
+			}
+			if err := os.Remove(filepath.Join(f.dir, "new", names[0])); err != nil {
+				t.Fatal(err)
+			}
+			f.expectStored(t, f.send(strings.NewReader(text)), "7Q2F")
+		})
+	}
+}
+
+func TestReadOnlyDisk(t *testing.T) {
+	dir := mountTmpfs(t, "size=1m")
+	f := folderIn(t, dir)
+	f.expectStored(t, f.send(strings.NewReader("\r\n")), "7Q2F")
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	expectTransient(t, f.send(strings.NewReader("\r\n")), 451)
+	f.expectLogged(t, 1, "read-only file system")
+	f.expectFiles(t, "new", 1)
+	if again, err := New(dir, nil); err != nil {
+		t.Errorf("New on a read-only folder: %v, want it to serve 451 until that is mended", err)
+	} else {
+		again.Close()
+	}
+	if _, err := New(filepath.Join(dir, "other"), nil); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("New on a read-only disk: %v, want EROFS", err)
+	}
+}
+
+func expectTransient(t *testing.T, reply smtp.Reply, code int) {
+	t.Helper()
+	if reply.Code != code {
+		t.Errorf("reply %q, want %d", reply, code)
+	}
+}
+
+// mountTmpfs gives a folder on a small disk of its own.
+func mountTmpfs(t *testing.T, options string) string {
+	t.Helper()
+	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
+		t.Skip("only root can mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Fatalf("mounting tmpfs with %s: %v", options, err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}

@@ -1,0 +1,99 @@
+package maildir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/smtp"
+)
+
+func TestMessageIsOneFileForAllRecipients(t *testing.T) {
+	f := newFolder(t)
+	s := f.open("7Q2F")
+	envelope(s, "sender@example.org", "one@localhost", "two@localhost")
+	reply := s.Send(strings.NewReader("Received: here\r\nSubject: hello\r\n\r\nfirst\r\n.second\r\n"))
+	name := f.expectStored(t, reply, "7Q2F")
+	want := "Return-Path: <sender@example.org>\n" +
+		"Delivered-To: one@localhost\n" +
+		"Delivered-To: two@localhost\n" +
+		"Received: here\nSubject: hello\n\nfirst\n.second\n"
+	if got := f.read(t, "new", name); got != want {
+		t.Errorf("stored:\n%s\nwant:\n%s", got, want)
+	}
+	sizes := fmt.Sprintf(",S=%d,W=%d", len(want), len(want)+strings.Count(want, "\n"))
+	if !strings.HasSuffix(name, sizes) {
+		t.Errorf("name %s does not end in %s", name, sizes)
+	}
+	f.expectFiles(t, "new", 1)
+	f.expectFiles(t, "tmp", 0)
+}
+
+func TestSessionTakesSeveralMessages(t *testing.T) {
+	f := newFolder(t)
+	s := f.open("7Q2F")
+	envelope(s, "gone@example.org", "gone@localhost")
+	s.Reset()
+	for _, to := range []string{"one@localhost", "two@localhost"} {
+		envelope(s, "", to)
+		name := f.expectStored(t, s.Send(strings.NewReader("\r\n")), "7Q2F")
+		want := "Return-Path: <>\nDelivered-To: " + to + "\n\n"
+		if got := f.read(t, "new", name); got != want {
+			t.Errorf("stored %q, want %q", got, want)
+		}
+	}
+	s.Close()
+	f.expectFiles(t, "new", 2)
+}
+
+func TestRepliesBeforeText(t *testing.T) {
+	s := newFolder(t).open("7Q2F")
+	defer s.Close()
+	got := []string{
+		s.Mail(smtp.Mail{From: "a@example.org"})().String(),
+		s.Rcpt(smtp.Recipient{To: "b@localhost"})().String(),
+		s.Data().String(),
+	}
+	want := []string{"250 2.1.0 sender ok", "250 2.1.5 recipient ok", "354 send the message"}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("reply %q, want %q", got[i], want[i])
+		}
+	}
+}
+
+func TestExtensionsPromiseWhatIsKept(t *testing.T) {
+	want := smtp.Extensions{EightBitMIME: true, SMTPUTF8: true, RequireTLS: true}
+	if got := newFolder(t).maildir.Extensions(); got != want {
+		t.Errorf("extensions %+v, want %+v", got, want)
+	}
+}
+
+func TestFoldersAreForTheirOwnerAlone(t *testing.T) {
+	f := newFolder(t)
+	for _, name := range []string{"", "cur", "new", "tmp"} {
+		stat, err := os.Stat(filepath.Join(f.dir, name))
+		if err != nil || stat.Mode().Perm() != 0o700 {
+			t.Errorf("%q: %v, %v, want mode 0700", name, stat, err)
+		}
+	}
+	s := f.open("7Q2F")
+	envelope(s, "", "one@localhost")
+	name := f.expectStored(t, s.Send(strings.NewReader("\r\n")), "7Q2F")
+	stat, err := os.Stat(filepath.Join(f.dir, "new", name))
+	if err != nil || stat.Mode().Perm() != 0o600 {
+		t.Errorf("message: %v, %v, want mode 0600", stat, err)
+	}
+}
+
+func TestNewRefusesFileInTheWay(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(file, nil); err == nil || !strings.HasPrefix(err.Error(), "maildir: ") {
+		t.Errorf("New: %v, want an error of maildir", err)
+	}
+}
