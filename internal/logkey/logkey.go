@@ -17,4 +17,10 @@ const (
 	End        = "end"   // how a session ended
 	NextHop    = "nexthop"
 	Err        = "err"
+
+	Certificate = "certificate" // the path of its file
+	Names       = "names"       // those that a certificate is for
+	KeyKind     = "key"         // ECDSA, RSA or Ed25519
+	Expires     = "expires"
+	Reason      = "reason"
 )

@@ -1,0 +1,75 @@
+package certs_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"postern/internal/certs"
+	"postern/internal/testcert"
+)
+
+func TestLoadNamesFileAndFault(t *testing.T) {
+	good, other := made(t, false, "mx.example.org"), made(t, false, "mx.example.org")
+	expired := testcert.New(t, testcert.Options{NotAfter: time.Now().Add(-time.Hour)})
+	file := func(content string) string {
+		name := filepath.Join(t.TempDir(), "file.pem")
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	encrypted := file("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+	legacy := file("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n")
+	for _, tt := range []struct {
+		name, cert, key string
+		at              string
+		want            error
+	}{
+		{"no certificate file", missing, good.KeyFile, missing, fs.ErrNotExist},
+		{"no key file", good.CertFile, missing, missing, fs.ErrNotExist},
+		{"halves swapped", good.KeyFile, good.CertFile, good.KeyFile, certs.ErrNoCertificate},
+		{"certificate for key", good.CertFile, good.CertFile, good.CertFile, certs.ErrNoKey},
+		{"key of another", good.CertFile, other.KeyFile, other.KeyFile, certs.ErrMismatch},
+		{"encrypted key", good.CertFile, encrypted, encrypted, certs.ErrEncrypted},
+		{"encrypted key of old", good.CertFile, legacy, legacy, certs.ErrEncrypted},
+		{"expired", expired.CertFile, expired.KeyFile, expired.CertFile, certs.ErrExpired},
+		{"empty", os.DevNull, good.KeyFile, os.DevNull, certs.ErrNoCertificate},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := certs.Load(certs.Pair{CertFile: tt.cert, KeyFile: tt.key}, time.Now())
+			var fault *certs.Error
+			if !errors.As(err, &fault) || !errors.Is(err, tt.want) || fault.File != tt.at {
+				t.Fatalf("got %v, want %v at %s", err, tt.want, tt.at)
+			}
+			if fault.Remedy() == "" {
+				t.Error("no remedy")
+			}
+		})
+	}
+}
+
+func TestLoadRefusesCertificateOfTomorrow(t *testing.T) {
+	pair := made(t, false, "mx.example.org")
+	_, err := certs.Load(pair, time.Now().Add(-72*time.Hour))
+	if !errors.Is(err, certs.ErrNotYetValid) {
+		t.Errorf("got %v, want %v", err, certs.ErrNotYetValid)
+	}
+}
+
+func TestLoadSaysWhichPEMIsBroken(t *testing.T) {
+	pair := made(t, false, "mx.example.org")
+	broken := filepath.Join(t.TempDir(), "cert.pem")
+	if err := os.WriteFile(broken, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := certs.Load(certs.Pair{CertFile: broken, KeyFile: pair.KeyFile}, time.Now())
+	var fault *certs.Error
+	if !errors.As(err, &fault) || fault.File != broken {
+		t.Errorf("got %v, want one about %s", err, broken)
+	}
+}

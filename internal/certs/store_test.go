@@ -1,0 +1,194 @@
+package certs_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/certs"
+	"postern/internal/testcert"
+)
+
+// put replaces the files of a pair by copies of another's.
+func put(t *testing.T, at, from certs.Pair) {
+	t.Helper()
+	move(t, at.CertFile, from.CertFile)
+	move(t, at.KeyFile, from.KeyFile)
+}
+
+// move puts a copy of one file in the place of another, at once.
+func move(t *testing.T, at, from string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at+".new", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(at+".new", at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inUse is the first name of the first certificate.
+func inUse(store *certs.Store) string { return store.Certificates()[0].Leaf.DNSNames[0] }
+
+const interval = 5 * time.Second
+
+// watched runs story beside a Watch, in a bubble.
+func watched(t *testing.T, story func(t *testing.T, store *certs.Store, pair certs.Pair, log *bytes.Buffer)) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		pair := made(t, false, "old.example.org")
+		store, err := certs.Open([]certs.Pair{pair}, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go store.Watch(ctx, interval)
+		story(t, store, pair, &log)
+	})
+}
+
+// pass lets so many looks at the files happen.
+func pass(looks int) {
+	time.Sleep(time.Duration(looks)*interval + time.Millisecond)
+	synctest.Wait()
+}
+
+func TestWatchReloadsChangedFiles(t *testing.T) {
+	watched(t, func(t *testing.T, store *certs.Store, pair certs.Pair, _ *bytes.Buffer) {
+		pass(2)
+		put(t, pair, made(t, true, "new.example.org"))
+		pass(1)
+		if got := inUse(store); got != "old.example.org" {
+			t.Errorf("%s is in use before the files came to rest", got)
+		}
+		pass(1)
+		if got := inUse(store); got != "new.example.org" {
+			t.Errorf("%s is in use after the change", got)
+		}
+	})
+}
+
+func TestWatchFollowsLinks(t *testing.T) {
+	watched(t, func(t *testing.T, store *certs.Store, pair certs.Pair, _ *bytes.Buffer) {
+		// As Kubernetes does: the files are links into a folder that is itself a link.
+		volume := t.TempDir()
+		for name, from := range map[string]certs.Pair{"1": pair, "2": made(t, false, "new.example.org")} {
+			if err := os.Mkdir(filepath.Join(volume, name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			move(t, filepath.Join(volume, name, "cert"), from.CertFile)
+			move(t, filepath.Join(volume, name, "key"), from.KeyFile)
+		}
+		link := func(to, name string) {
+			if err := os.Symlink(to, name+".new"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(name+".new", name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		link("1", filepath.Join(volume, "..data"))
+		linked := certs.Pair{CertFile: filepath.Join(volume, "cert"), KeyFile: filepath.Join(volume, "key")}
+		link("..data/cert", linked.CertFile)
+		link("..data/key", linked.KeyFile)
+		if err := store.Replace([]certs.Pair{linked}); err != nil {
+			t.Fatal(err)
+		}
+		link("2", filepath.Join(volume, "..data"))
+		pass(2)
+		if got := inUse(store); got != "new.example.org" {
+			t.Errorf("%s is in use after the link changed", got)
+		}
+	})
+}
+
+func TestBrokenPairLeavesOldOneInUse(t *testing.T) {
+	watched(t, func(t *testing.T, store *certs.Store, pair certs.Pair, log *bytes.Buffer) {
+		fresh := made(t, false, "new.example.org")
+		move(t, pair.CertFile, fresh.CertFile) // and not its key
+		pass(5)
+		if got := inUse(store); got != "old.example.org" {
+			t.Errorf("%s is in use after a broken change", got)
+		}
+		if n := strings.Count(log.String(), "the old one stays in use"); n != 1 {
+			t.Errorf("the fault is logged %d times, want once:\n%s", n, log)
+		}
+		if !strings.Contains(log.String(), certs.ErrMismatch.Error()) {
+			t.Errorf("the log does not say what is wrong:\n%s", log)
+		}
+		move(t, pair.KeyFile, fresh.KeyFile)
+		pass(2)
+		if got := inUse(store); got != "new.example.org" {
+			t.Errorf("%s is in use after the key came", got)
+		}
+	})
+}
+
+func TestVanishedFilesLeaveOldPairInUse(t *testing.T) {
+	watched(t, func(t *testing.T, store *certs.Store, pair certs.Pair, _ *bytes.Buffer) {
+		if err := os.Remove(pair.CertFile); err != nil {
+			t.Fatal(err)
+		}
+		pass(3)
+		if got := inUse(store); got != "old.example.org" {
+			t.Errorf("%s is in use", got)
+		}
+	})
+}
+
+func TestReloadTakesGoodPairsBesideBrokenOnes(t *testing.T) {
+	first, second := made(t, false, "first.example.org"), made(t, false, "second.example.org")
+	store := open(t, first, second)
+	if err := os.Remove(first.KeyFile); err != nil {
+		t.Fatal(err)
+	}
+	put(t, second, made(t, false, "renewed.example.org"))
+	store.Reload()
+	for i, want := range []string{"first.example.org", "renewed.example.org"} {
+		if got := store.Certificates()[i].Leaf.DNSNames[0]; got != want {
+			t.Errorf("pair %d is for %s, want %s", i, got, want)
+		}
+	}
+}
+
+func TestReplaceTellsAllFaultsAndChangesNothing(t *testing.T) {
+	store := open(t, made(t, false, "old.example.org"))
+	err := store.Replace([]certs.Pair{{"a", "b"}, made(t, false, "new.example.org"), {"c", "d"}})
+	if err == nil || !strings.Contains(err.Error(), "a: ") || !strings.Contains(err.Error(), "c: ") {
+		t.Errorf("got %v, want both faults", err)
+	}
+	if got := inUse(store); got != "old.example.org" {
+		t.Errorf("%s is in use", got)
+	}
+	if _, err := certs.Open(nil, silent); err == nil {
+		t.Error("a store without certificates was opened")
+	}
+}
+
+func TestOpenWarnsOfCertificateThatExpiresSoon(t *testing.T) {
+	for _, tt := range []struct {
+		left time.Duration
+		want string
+	}{
+		{13 * 24 * time.Hour, "level=WARN"},
+		{15 * 24 * time.Hour, "level=INFO"},
+	} {
+		var log bytes.Buffer
+		p := testcert.New(t, testcert.Options{NotAfter: time.Now().Add(tt.left)})
+		_, err := certs.Open([]certs.Pair{{p.CertFile, p.KeyFile}}, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil || !strings.Contains(log.String(), tt.want) || !strings.Contains(log.String(), "expires=") {
+			t.Errorf("%v left: got %v and the log\n%s", tt.left, err, &log)
+		}
+	}
+}
