@@ -1,0 +1,129 @@
+package sessionticket
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+)
+
+// maxWrappers bounds the search for our conn below what TLS runs over. Servers
+// have two or three wrappers; the bound ends a NetConn that returns itself.
+const maxWrappers = 16
+
+// Config returns a config for a server that does with tickets what the gate says,
+// and is base in everything else.
+//
+// Base is cloned and never changed. It stays the authority for the ticket keys:
+// those it rotates by itself, and those of a SetSessionTicketKeys before or after
+// this call. Its GetConfigForClient, WrapSession and UnwrapSession are called as
+// crypto/tls would call them. A nil base stands for an empty one.
+//
+// The returned config can be used by any number of listeners at once. Session
+// ticket keys set on it, instead of on base, have no effect.
+func (g *Gate) Config(base *tls.Config) *tls.Config {
+	if base == nil {
+		base = new(tls.Config)
+	}
+	s := &server{gate: g, base: base, config: base.Clone()}
+	s.choose = s.config.GetConfigForClient
+	useKeys(s.config, base)
+
+	gated := s.config.Clone()
+	gated.GetConfigForClient = s.configForClient
+	return gated
+}
+
+// server is one base config behind a gate.
+type server struct {
+	gate   *Gate
+	base   *tls.Config
+	config *tls.Config // base's clone, with base's keys
+	choose func(*tls.ClientHelloInfo) (*tls.Config, error)
+}
+
+// configForClient makes the config of one handshake. It stands in
+// GetConfigForClient since that is told the connection, and WrapSession is not.
+func (s *server) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	config, err := s.clone(hello)
+	if err != nil {
+		return nil, err
+	}
+	switch s.gate.policy(hello) {
+	case Stock:
+	case Never:
+		config.SessionTicketsDisabled = true
+	case OwnWrite:
+		s.gate.hold(config, hello, true)
+	default:
+		s.gate.hold(config, hello, false)
+	}
+	return config, nil
+}
+
+// clone returns a copy of the config that crypto/tls would use for hello.
+func (s *server) clone(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if s.choose == nil {
+		return s.config.Clone(), nil
+	}
+	chosen, err := s.choose(hello)
+	if err != nil {
+		return nil, err
+	}
+	if chosen == nil {
+		return s.config.Clone(), nil
+	}
+	config := chosen.Clone()
+	useKeys(config, keysFor(chosen, s.base))
+	return config, nil
+}
+
+// hold makes config tell the conn below hello when a ticket is on its way.
+func (g *Gate) hold(config *tls.Config, hello *tls.ClientHelloInfo, own bool) {
+	c := below(hello.Conn)
+	if c == nil || hello.Context() == nil { // no Context: the caller made hello itself
+		g.bypassed(&g.notWrapped, ErrNotWrapped)
+		return
+	}
+	config.WrapSession = announce(config.WrapSession, func(label int) {
+		c.expect(g, hello.Context(), label, own)
+	})
+}
+
+type wrapSession = func(tls.ConnectionState, *tls.SessionState) ([]byte, error)
+
+// announce calls expect with the length of each ticket that wrap makes for TLS 1.3.
+func announce(wrap wrapSession, expect func(label int)) wrapSession {
+	return func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		label, err := wrap(cs, ss)
+		if err == nil && cs.Version == tls.VersionTLS13 {
+			expect(len(label))
+		}
+		return label, err
+	}
+}
+
+// below finds the gate's conn that carries the records of a TLS connection over c.
+func below(c net.Conn) *conn {
+	for range maxWrappers {
+		switch wrapper := c.(type) {
+		case *conn:
+			return wrapper
+		case *tls.Conn:
+			return nil // TLS in TLS: what is below carries the outer one's records
+		case interface{ NetConn() net.Conn }:
+			c = wrapper.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// expect begins the hold of a ticket that crypto/tls has just made.
+func (c *conn) expect(g *Gate, handshake context.Context, label int, own bool) {
+	c.hold.Store(&hold{
+		conn: c, gate: g, own: own,
+		handshake: handshake,
+		due:       newSessionTicketLen(label),
+	})
+}

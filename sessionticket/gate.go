@@ -1,0 +1,79 @@
+package sessionticket
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+// A Gate decides when the session tickets of a server leave. Its zero value holds
+// every ticket until the server's first write after the client's Finished.
+//
+// One Gate may serve any number of listeners and configs. Its methods are safe for
+// concurrent use; its fields must not change once one of them was called, and it
+// must not be copied then.
+type Gate struct {
+	// Policy is for every connection, unless Choose is set.
+	Policy Policy
+
+	// Choose, when not nil, gives each connection its policy. It is called once a
+	// handshake, after the config's own GetConfigForClient, on the goroutine of
+	// the handshake, and so concurrently. hello.Conn is what TLS runs over; its
+	// RemoteAddr is the peer. A value that is no Policy stands for [FirstWrite].
+	// Choose is not called for QUIC, where crypto/tls sends no ticket by itself.
+	Choose func(hello *tls.ClientHelloInfo) Policy
+
+	// OnBypass, when not nil, is told why the gate let a ticket pass at the time
+	// of crypto/tls: [ErrNotWrapped], or a [*LayoutError]. It is called on the
+	// goroutine of the handshake, once for each of the two in the Gate's life.
+	OnBypass func(reason error)
+
+	notWrapped, layout sync.Once
+}
+
+// Listener returns ln with every accepted connection wrapped by [Gate.Conn].
+func (g *Gate) Listener(ln net.Listener) net.Listener {
+	return &listener{Listener: ln, gate: g}
+}
+
+type listener struct {
+	net.Listener
+	gate *Gate
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.gate.Conn(c), nil
+}
+
+// Conn returns c able to hold a ticket back. It goes directly below [tls.Server],
+// or below wrappers that hand each Write on as it is and have a NetConn method,
+// as the returned conn has.
+//
+// Until TLS starts and once the ticket has gone, Read and Write pass to c and cost
+// an atomic load. Like c, the returned conn is safe for concurrent use.
+// Closing it discards a ticket that is still held; the close of a [tls.Conn]
+// after a handshake sends it, since the close_notify alert is a write.
+func (g *Gate) Conn(c net.Conn) net.Conn {
+	return &conn{Conn: c}
+}
+
+// policy is how the ticket of this handshake is to leave.
+func (g *Gate) policy(hello *tls.ClientHelloInfo) Policy {
+	if hello.Conn == nil { // QUIC
+		return Stock
+	}
+	if g.Choose == nil {
+		return g.Policy
+	}
+	return g.Choose(hello)
+}
+
+func (g *Gate) bypassed(once *sync.Once, reason error) {
+	if g.OnBypass != nil {
+		once.Do(func() { g.OnBypass(reason) })
+	}
+}

@@ -1,0 +1,125 @@
+package sessionticket
+
+import (
+	"bytes"
+	"crypto/tls"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// gated runs one handshake through the gate and returns what was written below it.
+func gated(t *testing.T, gate *Gate, server, client *tls.Config) *sighting {
+	t.Helper()
+	near, far := tcp(t)
+	seen := &sighting{wire: far, announced: -1}
+	noted := server.Clone()
+	useKeys(noted, server)
+	noteLabels(noted, func(label int) { seen.label, seen.announced = label, far.count() })
+	state, err := greet(tls.Server(gate.Conn(far), gate.Config(noted)), tls.Client(near, client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen.state = state
+	return seen
+}
+
+// In every kind of handshake the flight ends with the Finished, the ticket leaves
+// once, with the first write or before it, and the client resumes with it.
+func TestGateHoldsTicketUntilClientFinished(t *testing.T) {
+	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+		for _, test := range handshakeCases {
+			t.Run(policy.String()+"/"+test.name, func(t *testing.T) {
+				server, client := test.configs(t)
+				gate := &Gate{Policy: policy, OnBypass: func(reason error) { t.Error(reason) }}
+				for _, resumed := range []bool{false, true} {
+					seen := gated(t, gate, server, client)
+					if seen.state.DidResume != resumed {
+						t.Fatalf("DidResume is %v, want %v", seen.state.DidResume, resumed)
+					}
+					if test.isTLS13() {
+						seen.checkHeld(t, policy, test.late && !resumed)
+					}
+				}
+			})
+		}
+	}
+}
+
+// checkHeld compares what left after the ticket was made with the policy. What the
+// server then wrote is a line and a close_notify.
+func (s *sighting) checkHeld(t *testing.T, policy Policy, late bool) {
+	t.Helper()
+	after := s.from(s.announced)
+	if !late {
+		flight := records(after[0])
+		if got, want := flight[len(flight)-1], s.finished(); got != want {
+			t.Errorf("flight ends with %s, want the Finished, %s:\n%s", got, want, s)
+		}
+		after = after[1:]
+	}
+	ticket := ticketRecords(s.label)
+	line, closing := []string{"23:23"}, []string{"23:19"}
+	want := [][]string{slices.Concat(ticket, line), closing}
+	if policy == OwnWrite {
+		want = [][]string{ticket, line, closing}
+	}
+	if !slices.EqualFunc(after, want, func(b []byte, want []string) bool { return slices.Equal(records(b), want) }) {
+		t.Errorf("after the flight left\n%swant %v, each in a write of its own", s, want)
+	}
+}
+
+// TLS 1.2 writes the same with the gate and without.
+func TestGateLeavesTLS12AsItIs(t *testing.T) {
+	test := handshakeCases[len(handshakeCases)-1]
+	if test.isTLS13() {
+		t.Fatal("the last case is not TLS 1.2")
+	}
+	gatedServer, gatedClient := test.configs(t)
+	server, client := test.configs(t)
+	for range 2 { // full, resumed
+		got := gated(t, new(Gate), gatedServer, gatedClient)
+		want := stockHandshake(t, server, client)
+		if got.state.Version != tls.VersionTLS12 || got.state.DidResume != want.state.DidResume || got.count() != want.count() {
+			t.Errorf("gate wrote\n%swant as stock\n%s", got, want)
+		}
+	}
+}
+
+// Before TLS starts, and when it never does, bytes pass as they are.
+func TestBytesBeforeTLSPassUntouched(t *testing.T) {
+	near, far := tcp(t)
+	conn := new(Gate).Conn(far)
+	sent := []byte("220 mx.example.org\r\n\x16\x03\x01\x17\x03\x03")
+	if n, err := conn.Write(sent); n != len(sent) || err != nil {
+		t.Fatalf("Write gave %d, %v", n, err)
+	}
+	got := make([]byte, len(sent))
+	if _, err := near.Read(got); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("client read %q, %v", got, err)
+	}
+	near.Write([]byte("EHLO"))
+	if n, err := conn.Read(got); string(got[:n]) != "EHLO" || err != nil {
+		t.Errorf("server read %q, %v", got[:n], err)
+	}
+}
+
+func TestPolicyNames(t *testing.T) {
+	for policy, name := range policyNames {
+		text, err := Policy(policy).MarshalText()
+		if string(text) != name || err != nil || Policy(policy).String() != name {
+			t.Errorf("policy %d is written %q, %v, %s; want %q", policy, text, err, Policy(policy), name)
+		}
+		got := Policy(99)
+		if err := got.UnmarshalText([]byte(name)); err != nil || got != Policy(policy) {
+			t.Errorf("%q is read as %s, %v", name, got, err)
+		}
+	}
+	var p Policy
+	if err := p.UnmarshalText([]byte("First-Write")); err == nil || !strings.Contains(err.Error(), "first-write") {
+		t.Errorf("reading an unknown name gave %v, want an error with the known ones", err)
+	}
+	if _, err := Policy(99).MarshalText(); err == nil {
+		t.Error("an unknown policy was written")
+	}
+}

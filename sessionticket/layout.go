@@ -1,0 +1,141 @@
+package sessionticket
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Sizes of the record layer (RFC 8446, Sections 5.1 and 5.2).
+const (
+	recordHeaderLen = 5
+	maxPlaintext    = 1 << 14
+	maxCiphertext   = maxPlaintext + 256
+	// recordOverhead is the content type and the tag: 16 bytes in every suite
+	// that crypto/tls has. It never pads.
+	recordOverhead = 1 + 16
+)
+
+// Record types (RFC 8446, Section 5.1).
+const (
+	typeChangeCipherSpec = 20
+	typeApplicationData  = 23
+)
+
+const (
+	// alertRecordLen is the length of an encrypted alert: level and description.
+	alertRecordLen = recordHeaderLen + 2 + recordOverhead
+	// finishedRecordLen is the length of the shortest encrypted Finished: a
+	// message header and a SHA-256 (RFC 8446, Section 4.4.4).
+	finishedRecordLen = recordHeaderLen + 4 + 32 + recordOverhead
+)
+
+// newSessionTicketLen is the length of the NewSessionTicket message that crypto/tls
+// makes around a ticket of label bytes: message header, ticket_lifetime,
+// ticket_age_add, an empty ticket_nonce, ticket, no extensions (RFC 8446,
+// Section 4.6.1).
+func newSessionTicketLen(label int) int {
+	return 4 + 4 + 4 + 1 + 2 + label + 2
+}
+
+// findTicket looks for the records of a message of due bytes, either all of them at
+// the end of b, or the first of them as the whole of b. It returns where they begin
+// and how much of the message they hold.
+//
+// Crypto/tls writes the first way when the ticket belongs to the server's flight,
+// which it collects, and the second when it comes after a client certificate.
+func findTicket(b []byte, due int) (at, content int, ok bool) {
+	first := min(due, maxPlaintext)
+	if len(b) == recordHeaderLen+first+recordOverhead {
+		return 0, first, isEncrypted(b, first)
+	}
+	at = len(b) - recordsLen(due)
+	if at <= 0 || !endsAt(b, at) {
+		return 0, 0, false
+	}
+	for rest, left := b[at:], due; left > 0; {
+		part := min(left, maxPlaintext)
+		if !isEncrypted(rest, part) {
+			return 0, 0, false
+		}
+		rest, left = rest[recordHeaderLen+part+recordOverhead:], left-part
+	}
+	return at, due, true
+}
+
+// recordsLen is how much room a message of n bytes takes as encrypted records.
+func recordsLen(n int) int {
+	count := (n + maxPlaintext - 1) / maxPlaintext
+	return n + count*(recordHeaderLen+recordOverhead)
+}
+
+// isEncrypted reports whether b begins with an encrypted record of that much content.
+func isEncrypted(b []byte, content int) bool {
+	length, ok := recordLen(b)
+	return ok && b[0] == typeApplicationData && length == recordHeaderLen+content+recordOverhead
+}
+
+// endsAt reports whether a record of b ends at that offset.
+func endsAt(b []byte, at int) bool {
+	for at > 0 {
+		n, ok := recordLen(b)
+		if !ok || n > at {
+			return false
+		}
+		b, at = b[n:], at-n
+	}
+	return true
+}
+
+// recordLen is the length of the record that b begins with, its header included.
+func recordLen(b []byte) (int, bool) {
+	if len(b) < recordHeaderLen || b[0] < typeChangeCipherSpec || b[0] > typeApplicationData {
+		return 0, false
+	}
+	n := int(b[3])<<8 | int(b[4])
+	return recordHeaderLen + n, n <= maxCiphertext && recordHeaderLen+n <= len(b)
+}
+
+// isAlertSized reports whether b is one encrypted record with two bytes in it: an
+// alert, or as little of anything else.
+func isAlertSized(b []byte) bool {
+	return len(b) == alertRecordLen && isEncrypted(b, 2)
+}
+
+// ErrNotWrapped is given to [Gate.OnBypass] when a config of the gate serves a
+// connection that is not one of the gate's.
+var ErrNotWrapped = errors.New("sessionticket: TLS runs over a conn that the gate does not know; use Gate.Listener or Gate.Conn, and give wrappers a NetConn method")
+
+// LayoutError is given to [Gate.OnBypass] when crypto/tls wrote a ticket otherwise
+// than the gate expects: after a change in Go, or through a wrapper between
+// [tls.Server] and the gate's conn that collects or cuts what it writes.
+type LayoutError struct {
+	// Ticket is the length of the NewSessionTicket message that was expected, in bytes.
+	Ticket int
+	// Records are those of the write in which it should have been, as type:length,
+	// with the length of RFC 8446, Section 5.1. At most 32 are listed.
+	Records []string
+}
+
+// maxListedRecords bounds LayoutError. A flight has about 6, with a chain of 100 KiB 12.
+const maxListedRecords = 32
+
+func newLayoutError(b []byte, ticket int) *LayoutError {
+	e := &LayoutError{Ticket: ticket}
+	for len(b) > 0 && len(e.Records) < maxListedRecords {
+		n, ok := recordLen(b)
+		if !ok {
+			e.Records = append(e.Records, fmt.Sprintf("%d bytes of no whole record", len(b)))
+			break
+		}
+		e.Records = append(e.Records, fmt.Sprintf("%d:%d", b[0], n-recordHeaderLen))
+		b = b[n:]
+	}
+	return e
+}
+
+// Error lists the records.
+func (e *LayoutError) Error() string {
+	return fmt.Sprintf("sessionticket: crypto/tls wrote records [%s], expected a ticket of %d bytes in records of its own at their end; it was sent as written",
+		strings.Join(e.Records, " "), e.Ticket)
+}
