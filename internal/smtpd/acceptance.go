@@ -1,0 +1,76 @@
+package smtpd
+
+import (
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"postern/internal/smtp"
+)
+
+// acceptance says which recipients mail is taken for. Nothing else is ever
+// relayed.
+type acceptance struct {
+	domains    map[string]bool
+	recipients map[string]bool // nil: any of the domains
+	first      string
+}
+
+func newAcceptance(domains, recipients []string) *acceptance {
+	a := &acceptance{domains: make(map[string]bool)}
+	for _, domain := range domains {
+		a.domains[foldDomain(domain)] = true
+	}
+	if len(domains) > 0 {
+		a.first = domains[0]
+	}
+	if len(recipients) > 0 {
+		a.recipients = make(map[string]bool)
+		for _, address := range recipients {
+			a.recipients[foldMailbox(address)] = true
+		}
+	}
+	return a
+}
+
+// check gives the mailbox in the form the next hop shall see, or a refusal.
+func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
+	local, domain, ok := smtp.SplitMailbox(mailbox)
+	if !ok { // a bare postmaster
+		return mailbox + "@" + a.first, nil
+	}
+	if !a.domains[foldDomain(domain)] {
+		return "", refusal(550, "5.7.1", "no mail for this domain is taken here")
+	}
+	// A next hop could take these for a route to elsewhere, as its own client
+	// in front of it: the percent hack, bang paths, and a mailbox within
+	// quotes.
+	if strings.ContainsAny(local, "%!@") {
+		return "", refusal(550, "5.7.1", "no mail is relayed from here")
+	}
+	if a.recipients != nil && !a.recipients[foldMailbox(mailbox)] && !strings.EqualFold(local, "postmaster") {
+		return "", refusal(550, "5.1.1", "no such recipient here")
+	}
+	return mailbox, nil
+}
+
+func refusal(code int, enhanced, text string) *smtp.Reply {
+	reply := smtp.NewReply(code, enhanced, text)
+	return &reply
+}
+
+// foldMailbox makes addresses comparable. The local part counts without case,
+// as nearly every mail server takes it.
+func foldMailbox(mailbox string) string {
+	local, domain, _ := smtp.SplitMailbox(mailbox)
+	return strings.ToLower(local) + "@" + foldDomain(domain)
+}
+
+// foldDomain makes domains comparable: lower case, A-labels, no final dot.
+func foldDomain(domain string) string {
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		return ascii
+	}
+	return domain
+}

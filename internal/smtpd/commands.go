@@ -1,0 +1,129 @@
+package smtpd
+
+import (
+	"fmt"
+	"strings"
+
+	"postern/internal/smtp"
+)
+
+// dispatch serves a command by its verb.
+func (s *session) dispatch(verb, arg string) {
+	switch verb {
+	case "EHLO", "HELO":
+		s.ehlo(verb == "EHLO", arg)
+	case "STARTTLS":
+		s.startTLS(arg)
+	case "MAIL":
+		s.mailFrom(arg)
+	case "RCPT":
+		s.rcptTo(arg)
+	case "DATA":
+		s.data(arg)
+	case "BDAT":
+		s.bdat(arg)
+	case "RSET":
+		s.rset()
+	case "NOOP":
+		s.reply(smtp.NewReply(250, "2.0.0", "still here"))
+	case "QUIT":
+		s.reply(smtp.NewReply(221, "2.0.0", "goodbye (id "+s.id+")"))
+		s.end = "quit"
+	default:
+		s.unusual(verb)
+	}
+}
+
+// unusual serves the commands that no mail needs.
+func (s *session) unusual(verb string) {
+	switch verb {
+	case "VRFY":
+		s.reply(smtp.NewReply(252, "2.5.0", "will not say, send mail and see"))
+	case "HELP":
+		s.reply(smtp.NewReply(214, "2.0.0", "this is Postern, it takes mail for its domains (RFC 5321)"))
+	case "EXPN", "TURN", "ETRN", "SEND", "SOML", "SAML", "AUTH":
+		s.reply(smtp.NewReply(502, "5.5.1", verb+" is not offered here"))
+	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
+		// A browser that was made to speak to us sends its mail in the body.
+		s.hangUp(smtp.NewReply(421, "4.7.0", "this is no web server"), "HTTP request")
+	default:
+		s.reply(smtp.NewReply(500, "5.5.1", "command not known"))
+	}
+}
+
+// maxGreeting is the most that a sender's own name may have (RFC 5321,
+// Section 4.5.3.1.2).
+const maxGreeting = 255
+
+func (s *session) ehlo(extended bool, arg string) {
+	name, _, _ := strings.Cut(arg, " ")
+	if name == "" || len(name) > maxGreeting {
+		s.reply(smtp.NewReply(501, "5.5.4", "expected your host's name"))
+		return
+	}
+	s.abandon()
+	// A next hop that was told the old name must hear the new one.
+	if s.hop != nil && (name != s.greeting || extended != s.extended) {
+		s.hop.Close()
+		s.hop = nil
+	}
+	s.greeting, s.extended = name, extended
+	if !extended {
+		s.reply(smtp.Reply{Code: 250, Lines: []string{s.setup.Hostname}})
+		return
+	}
+	s.reply(smtp.Reply{Code: 250, Lines: s.keywords()})
+}
+
+// keywords are the lines of the reply to EHLO.
+func (s *session) keywords() []string {
+	offered := s.offered()
+	lines := []string{
+		fmt.Sprintf("%s greets [%s]", s.setup.Hostname, s.addr.Addr()),
+		"PIPELINING",
+		fmt.Sprintf("SIZE %d", offered.Size),
+		"ENHANCEDSTATUSCODES",
+		"CHUNKING",
+	}
+	for _, keyword := range []struct {
+		offered bool
+		name    string
+	}{
+		{s.setup.tls != nil && s.tls == nil, "STARTTLS"},
+		{offered.EightBitMIME, "8BITMIME"},
+		{offered.SMTPUTF8, "SMTPUTF8"},
+		{offered.DSN, "DSN"},
+		{offered.RequireTLS, "REQUIRETLS"},
+	} {
+		if keyword.offered {
+			lines = append(lines, keyword.name)
+		}
+	}
+	return lines
+}
+
+// offered is what both we and the next hop can do.
+func (s *session) offered() smtp.Extensions {
+	offered := s.server.hop.Extensions()
+	limit := s.setup.Limits.MessageSize
+	if offered.Size == 0 || offered.Size > limit {
+		offered.Size = limit
+	}
+	// RFC 8689, Section 4.2.1: only where the message came over TLS.
+	offered.RequireTLS = offered.RequireTLS && s.tls != nil
+	return offered
+}
+
+func (s *session) rset() {
+	s.abandon()
+	s.reply(smtp.NewReply(250, "2.0.0", "message forgotten"))
+}
+
+// abandon gives up the message at hand.
+func (s *session) abandon() {
+	s.settle()
+	if s.hop != nil && s.phase != betweenMessages {
+		s.hop.Reset()
+	}
+	s.reset()
+}

@@ -1,0 +1,392 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"testing"
+
+	"postern/internal/smtp"
+)
+
+func TestMailComesOverSTARTTLS(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play(`
+		< 220 mx.example.org ESMTP Postern ??????????
+		> EHLO sender.example
+		< 250 mx.example.org greets * | PIPELINING | SIZE 52428800 | ENHANCEDSTATUSCODES | CHUNKING | STARTTLS | 8BITMIME | SMTPUTF8 | DSN
+		> STARTTLS
+		< 220 2.0.0 *(id ??????????)
+		TLS
+		> EHLO sender.example
+		< 250 mx.example.org greets * | 8BITMIME | SMTPUTF8 | DSN | REQUIRETLS
+		> MAIL FROM:<a@sender.example> SIZE=20 REQUIRETLS
+		< 250 2.1.0 *
+		> RCPT TO:<b@example.org> NOTIFY=NEVER
+		< 250 2.1.5 *
+		> DATA
+		< 354 *
+		> Subject: x
+		>
+		> ..dot
+		> .
+		< 250 2.0.0 *
+		> QUIT
+		< 221 2.0.0 *
+		CLOSED`)
+	got := s.hop.taken()
+	if len(got) != 1 || got[0].mail.From != "a@sender.example" || !got[0].mail.RequireTLS || got[0].to[0] != "b@example.org" {
+		t.Fatalf("taken: %+v", got)
+	}
+	trace, text, _ := strings.Cut(got[0].text, "\r\nSubject: ")
+	if text != "x\r\n\r\n.dot\r\n" {
+		t.Errorf("text %q", text)
+	}
+	for _, want := range []string{
+		"Received: from sender.example ([127.0.0.1])\r\n",
+		"\tby mx.example.org (Postern) with ESMTPS id ",
+		"\t(TLS1.3 TLS_", "\tfor <b@example.org>;\r\n\t",
+	} {
+		if !strings.Contains(trace, want) {
+			t.Errorf("%q lacks %q", trace, want)
+		}
+	}
+	if sender := s.hop.senders[0]; sender.TLS == nil || sender.Greeting != "sender.example" || !sender.Extended {
+		t.Errorf("the hop hears of %+v", sender)
+	}
+}
+
+func TestAResumedSessionIsNamedInReceived(t *testing.T) {
+	s := startServer(t, nil)
+	config := &tls.Config{RootCAs: s.cert.Pool, ServerName: "mx.example.org", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	for range 2 {
+		c := s.dial(t)
+		c.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *")
+		c.handshake(config)
+		c.play("> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n< 250 *\n> QUIT\n< 221 *")
+	}
+	first, second := s.hop.taken()[0].text, s.hop.taken()[1].text
+	if strings.Contains(first, " resumed)") || !strings.Contains(second, " resumed)") {
+		t.Errorf("first %q\nsecond %q", first, second)
+	}
+}
+
+// RFC 3207, Section 4.2, and what happens around a handshake that fails.
+func TestAfterSTARTTLSNothingFromBeforeCounts(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play(`
+		< 220 *
+		> EHLO a
+		< 250 *
+		> MAIL FROM:<a@example.net>
+		< 250 *
+		> STARTTLS
+		< 220 *
+		TLS
+		> RCPT TO:<b@example.org>
+		< 503 5.5.1 *
+		> MAIL FROM:<a@example.net>
+		< 503 5.5.1 *EHLO*
+		> EHLO a
+		< 250 *
+		> STARTTLS
+		< 503 5.5.1 *`)
+}
+
+func TestAFailedHandshakeEndsTheSessionWithoutAWordInClear(t *testing.T) {
+	s := startServer(t, nil)
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO unlucky.example\n< 250 *\n> STARTTLS\n< 220 *\n> this is not TLS\n> MAIL FROM:<a@b.c>")
+	c.in.Discard(c.in.Buffered())
+	rest := make([]byte, 100)
+	n, _ := c.in.Read(rest)
+	if n > 0 && rest[0] != 21 { // an alert record is all that may come
+		t.Errorf("said %q", rest[:n])
+	}
+	line := s.sessionLine(t)
+	for _, want := range []string{"end=\"TLS handshake failed\"", "ehlo=unlucky.example", "err=\"tls: "} {
+		if !strings.Contains(line, want) {
+			t.Errorf("log line %q lacks %q", line, want)
+		}
+	}
+	if len(s.hop.steps) > 0 {
+		t.Errorf("the hop was given %v", s.hop.steps)
+	}
+}
+
+// sessionLine waits for the line that ends a session.
+func (s *testServer) sessionLine(t *testing.T) string {
+	t.Helper()
+	for line := range s.log.line {
+		if strings.Contains(line, "msg=session") {
+			return line
+		}
+	}
+	return ""
+}
+
+// CVE-2011-0411.
+func TestBytesBehindSTARTTLSAreNeverCommands(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n> EHLO b\n> MAIL FROM:<evil@example.net>\n< 554 5.5.1 *\nCLOSED")
+	// Sent after STARTTLS was read, they are no TLS record.
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\n> EHLO b\n> MAIL FROM:<evil@example.net>")
+	s.sessionLine(t)
+	s.sessionLine(t)
+	if len(s.hop.steps) > 0 {
+		t.Errorf("the hop was given %v", s.hop.steps)
+	}
+}
+
+func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play(`
+		< 220 *
+		> EHLO a
+		> MAIL FROM:<a@example.net>
+		> RCPT TO:<b@elsewhere.example>
+		> RCPT TO:<b@example.org>
+		> RCPT TO:<bad
+		> DATA
+		< 250 *
+		< 250 2.1.0 *
+		< 550 5.7.1 *
+		< 250 2.1.5 *
+		< 501 5.5.4 *
+		< 354 *
+		> x
+		> .
+		> RSET
+		> QUIT
+		< 250 2.0.0 *
+		< 250 2.0.0 *
+		< 221 *
+		CLOSED`)
+}
+
+func TestOneRefusalDoesNotStopTheOthers(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) {
+		h.replies = map[string]smtp.Reply{"MAIL": smtp.NewReply(451, "4.4.1", "next hop does not answer")}
+	})
+	s.dial(t).play(`
+		< 220 *
+		> EHLO a
+		> MAIL FROM:<a@example.net>
+		> RCPT TO:<b@example.org>
+		> DATA
+		< 250 *
+		< 451 4.4.1 next hop does not answer
+		< 250 *
+		< 503 5.5.1 *
+		> QUIT
+		< 221 *`)
+}
+
+// What a relay would be made to do.
+func TestNothingIsEverRelayed(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Errors = 100 })
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net> SMTPUTF8\n< 250 *")
+	for _, refused := range []string{
+		"<x@elsewhere.example>",
+		"<x%elsewhere.example@example.org>",
+		"<elsewhere.example!x@example.org>",
+		`<"x@elsewhere.example"@example.org>`,
+		`<"x%elsewhere.example"@example.org>`,
+		"<@example.org:x@elsewhere.example>",
+		"<@example.org,@elsewhere.example:x@elsewhere.example>",
+		"<x@[127.0.0.1]>",
+		"<x@example.org.elsewhere.example>",
+		"<x@example.org@elsewhere.example>",
+		"<x@elsewhere.example@example.org>",
+		"<example.org!x>",
+		"<x>",
+		"<>",
+		"<x@example.org\x00>",
+	} {
+		c.send("RCPT TO:" + refused + "\r\n")
+		if reply := c.reply(); !reply.Permanent() {
+			t.Errorf("RCPT TO:%s: %s", refused, reply)
+		}
+	}
+	for _, taken := range []string{
+		"<x@example.org>", "<x@EXAMPLE.org>", "<@elsewhere.example:x@example.org>", `<"a b"@example.org>`,
+		"<postmaster>", "<x@bücher.example>", "<x@xn--bcher-kva.example>",
+	} {
+		c.send("RCPT TO:" + taken + "\r\n")
+		if reply := c.reply(); !reply.Positive() {
+			t.Errorf("RCPT TO:%s: %s", taken, reply)
+		}
+	}
+}
+
+func TestOnlyListedRecipientsWhereThereIsAList(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Recipients = []string{"Anna@example.org"} })
+	s.dial(t).play(`
+		< 220 *
+		> EHLO a
+		> MAIL FROM:<>
+		> RCPT TO:<anna@example.org>
+		> RCPT TO:<postmaster@example.org>
+		> RCPT TO:<bert@example.org>
+		< 250 *
+		< 250 *
+		< 250 *
+		< 250 *
+		< 550 5.1.1 *`)
+}
+
+// The published ways to smuggle a second message behind a false end
+// (CVE-2023-51764, CVE-2023-51765, CVE-2023-51766 and relatives).
+func TestSmuggledMessagesAreRefused(t *testing.T) {
+	for _, end := range []string{
+		`\n.\n`, `\n.\r\n`, `\r\n.\n`, `\r.\r`, `\r\n.\r`, `\r.\r\n`, `\r.\n`, `\n.\r`, `\r\r\n.\r\n`, `\n\n.\r\n`, `\0\n.\r\n`,
+	} {
+		s := startServer(t, nil)
+		c := s.dial(t)
+		c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")
+		c.send(spell("first" + end + `MAIL FROM:<evil@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nsecond\r\n.\r\n\-`))
+		c.play("< 550 5.6.0 *without*\nCLOSED")
+		if got := s.hop.taken(); len(got) > 0 {
+			t.Errorf("%s: taken: %+v", end, got)
+		}
+	}
+}
+
+func TestAClientThatEndsLinesWithLFHearsWhy(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n" +
+		`> Subject: x\n\nbody\n.\n\-` + "\n< 550 5.6.0 LF without CR*\nCLOSED")
+	s.dial(t).play("< 220 *\n" + `> EHLO a\n\-` + "\n< 500 5.5.2 *CRLF*\nCLOSED")
+}
+
+func TestBDAT(t *testing.T) {
+	s := startServer(t, nil)
+	begin := "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *\n"
+	s.dial(t).play(begin + `
+		> BDAT 5
+		> .xy\-
+		> \r\n\-
+		< 250 2.0.0 *
+		> BDAT 3
+		> .\r\n\-
+		> BDAT 0 LAST
+		< 250 2.0.0 *
+		< 250 2.0.0 stored
+		> QUIT
+		< 221 *`)
+	s.dial(t).play(begin + "> BDAT 3\n" + `> a\r\n\-` + "\n< 250 *\n> RSET\n< 250 2.0.0 *\n> BDAT 3 LAST\n" + `> a\r\n\-` + "\n< 503 5.5.1 *\n> QUIT\n< 221 *")
+	s.dial(t).play(begin + "> BDAT 3\n" + `> a\r\n\-` + "\n< 250 *\n> DATA\n< 503 5.5.1 *\nCLOSED")
+	s.dial(t).play(begin + "> BDAT 5 LAST\n" + `> a\nb\r\n\-` + "\n< 550 5.6.0 *\nCLOSED")
+	s.dial(t).play(begin + "> BDAT x\n< 501 5.5.4 *\nCLOSED")
+	s.dial(t).play(begin + "> BDAT -1\n< 501 5.5.4 *\nCLOSED")
+	s.dial(t).play(begin + "> BDAT 5\n> abc\n< 250 *") // closed in the middle
+	got := s.hop.taken()
+	if len(got) != 1 || !strings.HasSuffix(got[0].text, "\r\n.xy\r\n.\r\n") {
+		t.Errorf("taken: %+v", got)
+	}
+}
+
+func TestTheHopsOwnRepliesReachTheSender(t *testing.T) {
+	full := smtp.Reply{Code: 552, Lines: []string{"5.2.2 mailbox full", "5.2.2 see https://example.org/full"}}
+	s := startServer(t, func(_ *Settings, h *memoryHop) { h.replies = map[string]smtp.Reply{"Send": full} })
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n" +
+		"< 552 5.2.2 mailbox full | 5.2.2 see *\n> QUIT\n< 221 *")
+}
+
+func TestAHopThatHasHeardEnoughIsHeardOnce(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) { h.early = true })
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")
+	c.send(strings.Repeat("text\r\n", 100_000) + ".\r\nNOOP\r\n")
+	c.play("< 452 4.3.1 disk full\n< 250 2.0.0 still here")
+}
+
+// A hop that says yes too soon is not believed.
+func TestNothingIsAcknowledgedBeforeItsEnd(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) {
+		h.early = true
+		h.replies = map[string]smtp.Reply{"Send": smtp.NewReply(250, "2.0.0", "sure")}
+	})
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n< 451 4.5.0 *")
+}
+
+func TestCommandsOutOfTurn(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play(`
+		< 220 *
+		> MAIL FROM:<a@example.net>
+		< 503 5.5.1 *
+		> RCPT TO:<b@example.org>
+		< 503 5.5.1 *
+		> DATA
+		< 503 5.5.1 *
+		> EHLO
+		< 501 5.5.4 *
+		> HELO old.example
+		< 250 mx.example.org
+		> MAIL FROM:<a@example.net>
+		< 250 *
+		> MAIL FROM:<a@example.net>
+		< 503 5.5.1 *
+		> DATA
+		< 554 5.5.1 no valid recipients
+		> DATA now
+		< 501 5.5.4 *
+		> STARTTLS now
+		< 501 5.5.4 *
+		> VRFY b
+		< 252 2.5.0 *
+		> AUTH PLAIN
+		< 502 5.5.1 *
+		> FROBNICATE
+		< 500 5.5.1 *
+		> HELP
+		< 214 2.0.0 *
+		> GET / HTTP/1.1
+		< 421 4.7.0 this is no web server
+		CLOSED`)
+}
+
+func TestEachLimitHasItsReply(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) {
+		set.Limits = Limits{MessageSize: 1000, TextLine: 100, Recipients: 2, Messages: 2, Errors: 3, Commands: 20, Hops: 1}
+	})
+	begin := "< 220 *\n> EHLO a\n< 250 * | SIZE 1000 | *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n"
+	again := "> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n< 250 *\n"
+	line := strings.Repeat("x", 90) + "\n"
+	for name, dialogue := range map[string]string{
+		"size told":      "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<> SIZE=1001\n< 552 5.3.4 *",
+		"size":           begin + strings.Repeat("> "+line, 12) + "> .\n< 552 5.3.4 *\n" + again,
+		"line of text":   begin + "> " + strings.Repeat("x", 101) + "\n> .\n< 550 5.6.0 line *\n" + again,
+		"hops":           begin + "> Received: a\n> Received: b\n>\n> .\n< 554 5.4.6 *\n" + again,
+		"recipients":     "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RCPT TO:<a@example.org>\n> RCPT TO:<b@example.org>\n> RCPT TO:<c@example.org>\n< 250 *\n< 250 *\n< 452 4.5.3 *",
+		"messages":       "< 220 *\n> EHLO a\n< 250 *\n" + again + again + "> MAIL FROM:<>\n< 421 4.7.0 *\nCLOSED",
+		"errors":         "< 220 *\n> X\n> X\n> X\n> X\n< 500 *\n< 500 *\n< 500 *\n< 500 *\n< 421 4.7.0 too many errors\nCLOSED",
+		"commands":       "< 220 *\n" + strings.Repeat("> NOOP\n< 250 *\n", 20) + "> NOOP\n< 421 4.7.0 *\nCLOSED",
+		"command line":   "< 220 *\n> NOOP " + strings.Repeat("x", 2048) + "\n< 500 5.5.6 *\nCLOSED",
+		"endless line":   "< 220 *\n> " + strings.Repeat("x", 5000) + `\-` + "\n< 500 5.5.6 *\nCLOSED",
+		"name":           "< 220 *\n> EHLO " + strings.Repeat("x", 256) + "\n< 501 5.5.4 *",
+		"bytes not sent": "< 220 *\n> EHLO \xff\n< 500 5.5.2 *",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.dial(t)
+			c.t = t
+			c.play(dialogue)
+		})
+	}
+}
+
+func TestASenderThatNeverStopsIsCutOff(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.MessageSize = 1000 })
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")
+	for {
+		if _, err := fmt.Fprintf(c.conn, "%s\r\n", strings.Repeat("x", 98)); err != nil {
+			break
+		}
+	}
+	if line := s.sessionLine(t); !strings.Contains(line, "sender did not stop") {
+		t.Errorf("log line %q", line)
+	}
+}

@@ -1,0 +1,59 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"postern/internal/smtp"
+)
+
+// startTLS upgrades the connection (RFC 3207).
+func (s *session) startTLS(arg string) {
+	switch {
+	case arg != "":
+		s.reply(smtp.NewReply(501, "5.5.4", "STARTTLS takes no argument"))
+	case s.tls != nil:
+		s.reply(smtp.NewReply(503, "5.5.1", "TLS is on already"))
+	case s.setup.tls == nil:
+		s.reply(smtp.NewReply(502, "5.5.1", "STARTTLS is not offered here"))
+	case s.in.Buffered() > 0:
+		// Whoever put them there, they are not from the sender's TLS side:
+		// command injection (CVE-2011-0411).
+		s.hangUp(smtp.NewReply(554, "5.5.1", "bytes behind STARTTLS before TLS began"), "bytes behind STARTTLS")
+	case !s.server.admission.handshake(s.network, &s.setup.Limits):
+		// 454 would let the sender go on in the clear. 421 brings it back.
+		s.hangUp(s.tooMany("TLS handshakes"), "turned away: too many TLS handshakes")
+	default:
+		s.reply(smtp.NewReply(220, "2.0.0", fmt.Sprintf("start TLS now (id %s)", s.id)))
+		s.flush()
+		if s.end == "" {
+			s.upgrade()
+		}
+	}
+}
+
+// secure is the start of implicit TLS.
+func (s *session) secure() bool {
+	if s.setup.tls == nil || !s.server.admission.handshake(s.network, &s.setup.Limits) {
+		s.end = "turned away: too many TLS handshakes"
+		return false
+	}
+	return s.upgrade()
+}
+
+// upgrade does the handshake. When that fails nothing more is said: in the
+// clear it could be anybody who hears or answers.
+func (s *session) upgrade() bool {
+	conn := tls.Server(s.conn, s.setup.tls)
+	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
+	if err := conn.Handshake(); err != nil {
+		s.end, s.err = "TLS handshake failed", err
+		return false
+	}
+	state := conn.ConnectionState()
+	s.tls = &state
+	s.forget()
+	s.use(conn)
+	return true
+}

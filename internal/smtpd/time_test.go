@@ -1,0 +1,272 @@
+package smtpd
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/testcert"
+	"postern/sessionticket"
+)
+
+// pipeServer runs sessions over in-memory connections, so that time is the
+// test's own.
+type pipeServer struct {
+	*Server
+	hop *memoryHop
+	log *logBuffer
+}
+
+func newPipeServer(t *testing.T, limits Limits) *pipeServer {
+	cert := testcert.New(t, testcert.Options{})
+	settings := Settings{
+		Hostname: "mx.example.org",
+		Domains:  []string{"example.org"},
+		TLS:      &tls.Config{Certificates: []tls.Certificate{cert.TLS}},
+		Limits:   limits,
+	}
+	p := &pipeServer{hop: &memoryHop{}, log: &logBuffer{line: make(chan string, 100)}}
+	p.Server = New(settings, new(sessionticket.Gate), p.hop, slog.New(slog.NewTextHandler(p.log, nil)))
+	return p
+}
+
+func (p *pipeServer) dial(t *testing.T) *client {
+	ours, theirs := net.Pipe()
+	p.start(ours, false)
+	return &client{t: t, conn: theirs, in: bufio.NewReader(theirs)}
+}
+
+const envelope = "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RCPT TO:<b@example.org>\n< 250 *\n"
+
+func TestAnIdleSenderIsSentAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})
+		began := time.Now()
+		p.dial(t).play("< 220 *\n< 421 4.4.2 no command in time\nCLOSED")
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+func TestALineThatComesByteByByteDoesNotMoveItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})
+		c := p.dial(t)
+		c.play("< 220 *")
+		began := time.Now()
+		defer trickle(c, "N", 10*time.Second)()
+		c.play("< 421 4.4.2 *\nCLOSED")
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+func TestTextThatTricklesIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{TextTimeout: time.Minute})
+		c := p.dial(t)
+		c.play(envelope + "> DATA\n< 354 *")
+		began := time.Now()
+		defer trickle(c, "slow\r\n", time.Second)()
+		c.play("< 421 4.4.2 message came too slowly\nCLOSED")
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("after %v", took)
+		}
+		if len(p.hop.taken()) > 0 {
+			t.Error("taken")
+		}
+	})
+}
+
+func TestTextThatMakesProgressMayTakeLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{TextTimeout: time.Minute})
+		c := p.dial(t)
+		c.play(envelope + "> DATA\n< 354 *")
+		for range 60 {
+			time.Sleep(50 * time.Second)
+			c.send(strings.Repeat(strings.Repeat("x", 98)+"\r\n", progress/100+1))
+		}
+		c.play("> .\n< 250 2.0.0 stored\n> QUIT\n< 221 *")
+		c.conn.Close()
+	})
+}
+
+func TestASessionEndsInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{CommandTimeout: 5 * time.Minute, SessionTime: 10 * time.Minute})
+		c := p.dial(t)
+		began := time.Now()
+		c.play("< 220 *")
+		for range 3 {
+			time.Sleep(3 * time.Minute)
+			c.play("> NOOP\n< 250 *")
+		}
+		c.play("< 421 4.4.2 *\nCLOSED")
+		if took := time.Since(began); took != 10*time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+func TestAHandshakeEndsInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{HandshakeTimeout: time.Minute})
+		c := p.dial(t)
+		began := time.Now()
+		c.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nCLOSED")
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
+func TestShutdownLetsMessagesFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{})
+		idle, busy := p.dial(t), p.dial(t)
+		idle.play("< 220 *\n> EHLO a\n< 250 *")
+		busy.play(envelope + "> DATA\n< 354 *\n> begun")
+		done := make(chan error)
+		go func() { done <- p.Shutdown(t.Context()) }()
+		idle.play("< 421 4.3.2 *\nCLOSED")
+		busy.play("> and finished\n> .\n< 250 2.0.0 stored\n< 421 4.3.2 *\nCLOSED")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestShutdownDoesNotWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{})
+		c := p.dial(t)
+		c.play(envelope + "> DATA\n< 354 *\n> begun")
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := p.Shutdown(ctx); err != context.DeadlineExceeded {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 30*time.Second {
+			t.Errorf("after %v", took)
+		}
+		c.play("CLOSED")
+		synctest.Wait()
+		if len(p.hop.taken()) > 0 {
+			t.Error("half a message was taken")
+		}
+	})
+}
+
+func TestANetworkHasItsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := Limits{
+			Total:      Share{Connections: 3, Handshakes: 2, Bytes: 100},
+			PerNetwork: Share{Connections: 2, Handshakes: 1, Bytes: 50},
+		}.withDefaults()
+		one, two, three := prefix("192.0.2.1"), prefix("2001:db8::1"), prefix("2001:db8:1::1")
+		if one != prefix("::ffff:192.0.2.255") || one == prefix("192.0.3.1") || two == three || two != prefix("2001:db8:0:ffff::") {
+			t.Fatal("networks are not /24 and /48")
+		}
+		a := newAdmission()
+		enter := func(from string, want bool) {
+			t.Helper()
+			if got := a.enter(prefix(from), &limits); got != want {
+				t.Errorf("%s enters: %v", from, got)
+			}
+		}
+		enter("192.0.2.1", true)
+		enter("192.0.2.2", true)
+		enter("192.0.2.3", false)
+		enter("2001:db8::1", true)
+		enter("2001:db8:1::1", false) // the whole house is full
+		a.leave(two)
+		enter("2001:db8:1::1", true)
+
+		for range 10 {
+			if !a.handshake(one, &limits) {
+				t.Fatal("no burst")
+			}
+		}
+		if a.handshake(one, &limits) || !a.handshake(two, &limits) {
+			t.Error("handshakes are not shared out")
+		}
+		time.Sleep(time.Second)
+		if !a.handshake(one, &limits) || a.handshake(one, &limits) {
+			t.Error("handshakes do not come back with time")
+		}
+
+		a.received(one, &limits, 30_000)
+		if a.message(one, &limits) || !a.message(two, &limits) {
+			t.Error("bytes are not shared out")
+		}
+		time.Sleep(time.Minute)
+		if !a.message(one, &limits) {
+			t.Error("bytes do not come back with time")
+		}
+	})
+}
+
+func TestManyNetworksAreForgotten(t *testing.T) {
+	limits := Limits{}.withDefaults()
+	a := newAdmission()
+	for i := range 3 * maxNetworks {
+		a.handshake(network(netipFrom(i)), &limits)
+	}
+	if len(a.networks) > maxNetworks {
+		t.Errorf("%d networks", len(a.networks))
+	}
+}
+
+func TestTurnedAwaySendersHearWhy(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) {
+		set.Limits.PerNetwork = Share{Connections: 2, Handshakes: 0.1}
+	})
+	first := s.dial(t)
+	first.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")
+	second := s.dial(t)
+	second.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 421 4.7.0 *too many TLS handshakes from your network 127.0.0.0|24*\nCLOSED")
+	s.sessionLine(t)
+	third := s.dial(t)
+	third.play("< 220 *")
+	s.dial(t).play("< 421 4.7.0 *too many connections*\nCLOSED")
+	first.play("> QUIT\n< 221 *\nCLOSED")
+	s.sessionLine(t)
+	s.sessionLine(t)
+	s.dial(t).play("< 220 *")
+}
+
+// trickle sends text again and again until the connection is closed, which the
+// function that it returns does.
+func trickle(c *client, text string, pause time.Duration) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, err := c.conn.Write([]byte(text)); err != nil {
+				return
+			}
+			time.Sleep(pause)
+		}
+	}()
+	return func() {
+		c.conn.Close()
+		<-done
+	}
+}
+
+func prefix(addr string) netip.Prefix { return network(netip.MustParseAddr(addr)) }
+
+func netipFrom(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})
+}

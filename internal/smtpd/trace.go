@@ -1,0 +1,58 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// trace is the Received field of a message (RFC 5321, Section 4.4).
+func (s *session) trace(now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Received: from %s ([%s])\r\n", traceName(s.greeting), s.addr.Addr().Unmap())
+	fmt.Fprintf(&b, "\tby %s (Postern) with %s id %s", s.setup.Hostname, s.protocol(), s.messageID())
+	if s.tls != nil {
+		fmt.Fprintf(&b, "\r\n\t(%s)", tlsWords(s.tls))
+	}
+	if len(s.recipients) == 1 {
+		fmt.Fprintf(&b, "\r\n\tfor <%s>", s.recipients[0])
+	}
+	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format(time.RFC1123Z))
+	return b.String()
+}
+
+// protocol is the word behind "with" (RFC 3848; RFC 6531, Section 4.3).
+func (s *session) protocol() string {
+	word := "SMTP"
+	switch {
+	case s.mail.UTF8:
+		word = "UTF8SMTP"
+	case s.extended:
+		word = "ESMTP"
+	}
+	if s.tls != nil && word != "SMTP" {
+		word += "S"
+	}
+	return word
+}
+
+func tlsWords(state *tls.ConnectionState) string {
+	words := strings.ReplaceAll(tls.VersionName(state.Version), " ", "") + " " + tls.CipherSuiteName(state.CipherSuite)
+	if state.DidResume {
+		return words + " resumed"
+	}
+	return words
+}
+
+// traceName makes the sender's own name safe to stand in a field: it may hold
+// anything, parentheses included.
+func traceName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune(".-_:[]", r):
+			return r
+		}
+		return '?'
+	}, name)
+}
