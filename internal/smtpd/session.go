@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,9 +19,12 @@ import (
 	"postern/internal/smtp"
 )
 
-// bufferSize suits command lines and most headers. It is small since idle
-// sessions hold two of them.
+// bufferSize suits command lines and most headers. It is small since each idle
+// session holds one.
 const bufferSize = 4096
+
+// writers are lent to sessions that have something to say.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, bufferSize) }}
 
 // A session is one connection of a sender, served by one goroutine.
 type session struct {
@@ -36,7 +40,7 @@ type session struct {
 	conn  net.Conn // raw, or TLS over it
 	paced paced
 	in    *bufio.Reader
-	out   *bufio.Writer
+	out   *bufio.Writer // nil: nothing waits to be sent
 
 	tls      *tls.ConnectionState
 	greeting string // the argument of EHLO or HELO
@@ -126,8 +130,10 @@ func (s *session) use(conn net.Conn) {
 		until:     s.began.Add(s.setup.Limits.SessionTime),
 		writeTime: s.setup.Limits.WriteTimeout,
 	}
-	s.in = bufio.NewReaderSize(&s.paced, bufferSize)
-	s.out = bufio.NewWriterSize(&s.paced, bufferSize)
+	if s.in == nil {
+		s.in = bufio.NewReaderSize(&s.paced, bufferSize)
+	}
+	s.in.Reset(&s.paced)
 }
 
 func (s *session) close() {
@@ -277,7 +283,7 @@ func (s *session) put(reply smtp.Reply) {
 	if s.end != "" {
 		return
 	}
-	s.out.Write(reply.Append(s.out.AvailableBuffer()))
+	s.write(reply)
 	if reply.Permanent() {
 		s.errors++
 	}
@@ -285,9 +291,17 @@ func (s *session) put(reply smtp.Reply) {
 		s.end = reply.String()
 	}
 	if s.errors > s.setup.Limits.Errors {
-		s.out.Write(smtp.NewReply(421, "4.7.0", "too many errors").Append(nil))
+		s.write(smtp.NewReply(421, "4.7.0", "too many errors"))
 		s.end = "too many errors"
 	}
+}
+
+func (s *session) write(reply smtp.Reply) {
+	if s.out == nil {
+		s.out = writers.Get().(*bufio.Writer)
+		s.out.Reset(&s.paced)
+	}
+	s.out.Write(reply.Append(s.out.AvailableBuffer()))
 }
 
 // later notes a reply of the next hop's that need not be waited for yet.
@@ -311,9 +325,15 @@ func (s *session) settle() {
 
 // flush sends the replies written so far.
 func (s *session) flush() {
+	if s.out == nil {
+		return
+	}
 	if err := s.out.Flush(); err != nil && s.end == "" {
 		s.end, s.err = "connection lost", err
 	}
+	s.out.Reset(nil)
+	writers.Put(s.out)
+	s.out = nil
 }
 
 // refuse replies to an error that carries its reply.
