@@ -7,29 +7,39 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"postern/internal/smtp"
 )
 
 // A backend plays a server. Its connections follow scripts, one each; those
 // beyond are served as a good server does. A script has a line for each step:
 //
 //	< 250 ok     say this line
-//	<- 25        say this without a line's end
+//	<- 25        say this without a line's end, \r\n being one
 //	> EHLO x     hear this line; a * at its end stands for anything
 //	tls          take the TLS handshake
 //	text         read a text up to its dot
+//	some 1000    read so many bytes of a text
+//	discard      read a text and forget it
+//	rest         read until the client closes, and hand that to b.rest
 //	keep         count that text as taken
 //	close        close the connection
-//	hang         do nothing any more, until the client closes
+//	shut         close it as far as we write, and stop reading
+//	hang         say nothing any more, until the client closes
+//	stall        not even read for an hour
 //	serve        go on as a good server does
 type backend struct {
 	t       *testing.T
 	scripts []string
 	offers  []string // of the good server, in its reply to EHLO
 	tls     *tls.Config
-	wire    func(net.Conn) net.Conn // wraps our end
+	wire    func(net.Conn) net.Conn // wraps the client's end
+	rest    func(text string)
 
 	mu     sync.Mutex
 	opened int
@@ -111,13 +121,28 @@ func (p *player) play(script string) {
 		case "<":
 			err = p.say(arg + "\r\n")
 		case "<-":
-			err = p.say(arg)
+			err = p.say(strings.ReplaceAll(arg, `\r\n`, "\r\n"))
 		case ">":
 			err = p.expect(arg)
 		case "tls":
 			err = p.secure()
 		case "text":
 			err = p.readText()
+		case "discard":
+			err = p.discard()
+		case "rest":
+			rest, _ := io.ReadAll(p.in)
+			p.backend.rest(string(rest))
+			return
+		case "shut":
+			p.conn.(*net.TCPConn).CloseWrite()
+			p.conn.(*net.TCPConn).CloseRead()
+			return
+		case "some":
+			err = p.skip(arg)
+		case "stall":
+			time.Sleep(time.Hour)
+			return
 		case "keep":
 			p.backend.keep(p.text)
 		case "close":
@@ -185,6 +210,19 @@ func (p *player) readText() error {
 	}
 }
 
+func (p *player) discard() error {
+	_, err := io.Copy(io.Discard, smtp.NewDotReader(p.in))
+	return err
+}
+
+func (p *player) skip(count string) error {
+	n, err := strconv.ParseInt(count, 10, 64)
+	if err == nil {
+		_, err = io.CopyN(io.Discard, p.in, n)
+	}
+	return err
+}
+
 // serve answers as a good server does, until the connection ends.
 func (p *player) serve() {
 	for {
@@ -203,6 +241,8 @@ func (p *player) serve() {
 
 func (p *player) answer(verb string) []string {
 	switch verb {
+	case "HELO":
+		return []string{"250 backend"}
 	case "EHLO", "LHLO":
 		return ehlo(p.backend.offers...)
 	case "MAIL":

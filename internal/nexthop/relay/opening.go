@@ -37,6 +37,9 @@ func (h *Hop) connect(ctx context.Context, sender *nexthop.Sender) (*conn, *trou
 	} {
 		if err := next.do(); err != nil {
 			o.conn.drop()
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
 			return nil, &troubleError{next.at, err}
 		}
 	}

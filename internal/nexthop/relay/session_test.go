@@ -49,30 +49,31 @@ func mustParse(t *testing.T, rawURL string) Config {
 }
 
 // deliver sends one message and tells what the sender hears, such as
-// "MAIL 250, RCPT 250, DATA 354, end 250 2.0.0".
-func deliver(s nexthop.Session, text string, recipients ...smtp.Recipient) string {
-	if len(recipients) == 0 {
-		recipients = []smtp.Recipient{someRcpt}
+// "MAIL 250, RCPT 250, DATA 354, end 250".
+func deliver(s nexthop.Session, text string) string {
+	heard := deliverTo(s, someMail, someRcpt)
+	if heard != "MAIL 250, RCPT 250" {
+		return heard
 	}
-	answers := []nexthop.Answer{s.Mail(someMail)}
+	reply := s.Data()
+	heard += ", " + told("DATA", reply)
+	if reply.Intermediate() {
+		heard += ", " + told("end", s.Send(strings.NewReader(text)))
+	}
+	return heard
+}
+
+// deliverTo sends the envelope of a message and tells what the sender hears.
+func deliverTo(s nexthop.Session, mail smtp.Mail, recipients ...smtp.Recipient) string {
+	answers := []nexthop.Answer{s.Mail(mail)}
 	for _, rcpt := range recipients {
 		answers = append(answers, s.Rcpt(rcpt))
 	}
-	var heard []string
-	well := true
-	for i, answer := range answers {
-		reply := answer()
-		well = well && reply.Positive()
-		heard = append(heard, told([]string{"MAIL", "RCPT"}[min(i, 1)], reply))
+	heard := told("MAIL", answers[0]())
+	for _, answer := range answers[1:] {
+		heard += ", " + told("RCPT", answer())
 	}
-	if well {
-		reply := s.Data()
-		heard = append(heard, told("DATA", reply))
-		if reply.Intermediate() {
-			heard = append(heard, told("end", s.Send(strings.NewReader(text))))
-		}
-	}
-	return strings.Join(heard, ", ")
+	return heard
 }
 
 const delivered = "MAIL 250, RCPT 250, DATA 354, end 250"

@@ -1,0 +1,140 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"strings"
+	"testing"
+
+	"postern/internal/smtp"
+	"postern/internal/testcert"
+)
+
+const upToStartTLS = `
+	< 220 ready
+	> EHLO front.test
+	< 250-backend
+	< 250-REQUIRETLS
+	< 250 STARTTLS
+	> STARTTLS
+`
+
+const afterStartTLS = upToStartTLS + `
+	< 220 2.0.0 go on
+	tls
+	serve`
+
+// secureBackend has a certificate for mail.test.
+func secureBackend(t *testing.T, script string) (*backend, *testcert.Pair) {
+	pair := testcert.New(t, testcert.Options{Names: []string{"mail.test"}})
+	b := newBackend(t, script)
+	b.tls = &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+	b.offers = []string{"REQUIRETLS", "DSN"}
+	return b, pair
+}
+
+func TestTLS(t *testing.T) {
+	const (
+		plain   = "< 220 ready\n> EHLO *\n< 250-backend\n< 250 REQUIRETLS\nserve"
+		refused = upToStartTLS + "< 454 4.7.0 no TLS just now\nserve"
+		never   = upToStartTLS + "< 501 5.5.4 no TLS\nserve"
+		garbage = upToStartTLS + "< 220 go on\nsome 100\n< what is TLS?\nhang"
+	)
+	for _, tt := range []struct {
+		name, url, script string
+		trusted           bool // the certificate's issuer
+		hears             string
+		requireTLS        bool // may be offered then
+	}{
+		{"auto, offered", "smtp://other.test", afterStartTLS, false, delivered, false},
+		{"auto, not offered", "smtp://mail.test", plain, false, delivered, false},
+		{"auto, handshake fails", "smtp://mail.test", garbage, true, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
+		{"auto, refused for now", "smtp://mail.test", refused, true, "MAIL 454 4.7.0, RCPT 454 4.7.0", false},
+		{"auto, refused", "smtp://mail.test", never, true, "MAIL 451 4.3.0, RCPT 451 4.3.0", false},
+		{"off", "smtp://mail.test?starttls=off", "< 220 ready\n> EHLO *\n< 250-backend\n< 250 STARTTLS\nserve", true, delivered, false},
+		{"require", "smtp://mail.test?starttls=require", afterStartTLS, true, delivered, true},
+		{"require, lmtp", "lmtp://mail.test:24?starttls=require", strings.ReplaceAll(afterStartTLS, "EHLO", "LHLO"), true, delivered, true},
+		{"require, not offered", "smtp://mail.test?starttls=require", plain, true, "MAIL 451 4.3.5, RCPT 451 4.3.5", false},
+		{"require, unknown issuer", "smtp://mail.test?starttls=require", afterStartTLS, false, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
+		{"require, other name", "smtp://other.test?starttls=require", afterStartTLS, true, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
+		{"require, name given", "smtp://other.test?starttls=require&name=mail.test", afterStartTLS, true, delivered, true},
+		{"smtps", "smtps://mail.test", "tls\n< 220 ready\nserve", true, delivered, true},
+		{"smtps, unknown issuer", "smtps://mail.test", "tls", false, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
+		{"smtps, closes", "smtps://mail.test", "close", true, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
+		{"said in clear behind STARTTLS", "smtp://mail.test?starttls=require",
+			upToStartTLS + `<- 220 go on\r\n250-backend\r\n250 SIZE 1\r\n` + "\nhang", true, "MAIL 451 4.5.0, RCPT 451 4.5.0", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, pair := secureBackend(t, tt.script)
+			hop := b.hopTCP(tt.url)
+			if tt.trusted {
+				hop.tls.RootCAs = pair.Pool
+			}
+			s := hop.Open(someSender)
+			if heard := deliver(s, someText); heard != tt.hears {
+				t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+			}
+			s.Close()
+			b.wait()
+			if got := hop.Extensions().RequireTLS; got != tt.requireTLS {
+				t.Errorf("REQUIRETLS offered: %t", got)
+			}
+		})
+	}
+}
+
+// TestCapabilitiesInClearAreForgotten: RFC 3207, Section 4.2.
+func TestCapabilitiesInClearAreForgotten(t *testing.T) {
+	b, _ := secureBackend(t, strings.Replace(afterStartTLS, "250 STARTTLS", "250-SIZE 1\n< 250 STARTTLS", 1))
+	hop := b.hopTCP("smtp://mail.test")
+	if err := hop.Probe(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b.wait()
+	if got, want := hop.Extensions(), (smtp.Extensions{DSN: true}); got != want {
+		t.Errorf("extensions %+v, want %+v", got, want)
+	}
+}
+
+// TestTLSSessionResumes: every session but the first spares the certificate.
+func TestTLSSessionResumes(t *testing.T) {
+	b, pair := secureBackend(t, "tls\n< 220 ready\nserve")
+	b.scripts = append(b.scripts, b.scripts[0])
+	resumed := make(chan bool, 2)
+	b.tls.VerifyConnection = func(state tls.ConnectionState) error {
+		resumed <- state.DidResume
+		return nil
+	}
+	hop := b.hopTCP("smtps://mail.test")
+	hop.tls.RootCAs = pair.Pool
+	for range 2 {
+		s := hop.Open(someSender)
+		if heard := deliver(s, someText); heard != delivered {
+			t.Errorf("sender heard %s", heard)
+		}
+		s.Close()
+	}
+	b.wait()
+	if first, second := <-resumed, <-resumed; first || !second {
+		t.Errorf("resumed: %t, %t", first, second)
+	}
+}
+
+func TestTLSErrorsTellTheRemedy(t *testing.T) {
+	for url, want := range map[string]string{
+		"smtp://other.test?starttls=require": `relay: STARTTLS: tls: failed to verify certificate: ` +
+			`x509: certificate is valid for mail.test, not other.test (certificate must be valid for "other.test" under the system's roots)`,
+		"lmtp://mail.test:24?starttls=require": "relay: STARTTLS: server does not offer STARTTLS to us, allow it there or leave starttls=require out",
+	} {
+		script := afterStartTLS
+		if strings.HasPrefix(url, "lmtp") {
+			script = "< 220 ready\n> LHLO *\n< 250 backend\nhang"
+		}
+		b, _ := secureBackend(t, script)
+		err := b.hopTCP(url).Probe(context.Background())
+		b.wait()
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v\nwant %s", url, err, want)
+		}
+	}
+}

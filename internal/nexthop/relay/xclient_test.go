@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"postern/internal/nexthop"
+)
+
+const offersXClient = `
+	< 220 ready
+	> EHLO front.test
+	< 250-backend
+	< 250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN
+`
+
+func TestXClient(t *testing.T) {
+	const (
+		told = `
+			> XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=40001 PROTO=ESMTP HELO=out.example.net
+			< 220 backend ready for it
+			> EHLO out.example.net
+			< 250-backend
+			< 250 PIPELINING
+			serve`
+		untold = "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\n> DATA\n< 354 go on\ntext\n< 250 ok\nserve"
+	)
+	for _, tt := range []struct{ name, url, script, hears string }{
+		{"auto, offered", "smtp://mail.test", offersXClient + told, delivered},
+		{"on, offered", "smtp://mail.test?xclient=on", offersXClient + told, delivered},
+		{"lmtp", "lmtp://mail.test:24", strings.ReplaceAll(offersXClient+told, "EHLO", "LHLO"), delivered},
+		{"auto, not offered", "smtp://mail.test", untold, delivered},
+		{"on, not offered", "smtp://mail.test?xclient=on", "< 220 ready\n> EHLO *\n< 250 backend\nhang", "MAIL 451 4.3.5, RCPT 451 4.3.5"},
+		{"off", "smtp://mail.test?xclient=off", offersXClient + "> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\nserve", "MAIL 250, RCPT 250, DATA 354, end 250"},
+		{"for what we do not know", "smtp://mail.test", "< 220 ready\n> EHLO *\n< 250 XCLIENT LOGIN\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\nserve", delivered},
+		{"refused", "smtp://mail.test", offersXClient + "> XCLIENT *\n< 550 5.7.0 who are you?\nhang", "MAIL 451 4.3.0, RCPT 451 4.3.0"},
+		{"refused for now", "smtp://mail.test", offersXClient + "> XCLIENT *\n< 421 4.7.0 not from there\nclose", "MAIL 421 4.7.0, RCPT 421 4.7.0"},
+		{"250 as once", "smtp://mail.test", offersXClient + "> XCLIENT *\n< 250 ok\nhang", "MAIL 451 4.5.0, RCPT 451 4.5.0"},
+		{"closes", "smtp://mail.test", offersXClient + "> XCLIENT *\nclose", "MAIL 451 4.4.2, RCPT 451 4.4.2"},
+		{"greeting refused after it", "smtp://mail.test", offersXClient + "> XCLIENT *\n< 220 ok\n> EHLO *\n< 504 5.5.2 no\n> HELO *\n< 504 5.5.2 no\nhang",
+			"MAIL 451 4.3.0, RCPT 451 4.3.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBackend(t, tt.script)
+			s := b.hop(tt.url).Open(someSender)
+			if heard := deliver(s, someText); heard != tt.hears {
+				t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+			}
+			s.Close()
+			b.wait()
+		})
+	}
+}
+
+func TestXClientCommand(t *testing.T) {
+	const everything = "NAME ADDR PORT PROTO HELO"
+	for name, tt := range map[string]struct {
+		offered string
+		sender  nexthop.Sender
+		want    string
+	}{
+		"IPv4":             {everything, someSender, "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=40001 PROTO=ESMTP HELO=out.example.net"},
+		"lower case":       {"addr port", someSender, "XCLIENT ADDR=192.0.2.7 PORT=40001"},
+		"nothing we know":  {"LOGIN DESTADDR", someSender, ""},
+		"nothing at all":   {"", someSender, ""},
+		"unknown sender":   {everything, nexthop.Sender{}, "XCLIENT NAME=[UNAVAILABLE] ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE] PROTO=SMTP HELO=[UNAVAILABLE]"},
+		"IPv6":             {"ADDR", nexthop.Sender{Addr: netip.MustParseAddrPort("[2001:db8::7]:25")}, "XCLIENT ADDR=IPV6:2001:db8::7"},
+		"IPv6 with zone":   {"ADDR", nexthop.Sender{Addr: netip.MustParseAddrPort("[fe80::7%eth0]:25")}, "XCLIENT ADDR=IPV6:fe80::7"},
+		"IPv4 within IPv6": {"ADDR", nexthop.Sender{Addr: netip.MustParseAddrPort("[::ffff:192.0.2.7]:25")}, "XCLIENT ADDR=192.0.2.7"},
+		"odd greeting":     {"HELO", nexthop.Sender{Greeting: "a b=c+\x7fä"}, "XCLIENT HELO=a+20b+3Dc+2B+7F+C3+A4"},
+		"long greeting":    {"HELO", nexthop.Sender{Greeting: strings.Repeat("x", 256)}, "XCLIENT HELO=[UNAVAILABLE]"},
+	} {
+		if got := xclientCommand(tt.offered, &tt.sender); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// TestOddGreetingIsNotRepeated: it could hold anything.
+func TestOddGreetingIsNotRepeated(t *testing.T) {
+	for _, name := range []string{"", "a b", "ä.example", "x\r\nMAIL", strings.Repeat("x", 256)} {
+		if isHostname(name) {
+			t.Errorf("%q may follow EHLO", name)
+		}
+	}
+	sender := someSender
+	sender.Greeting = "ä.example"
+	b := newBackend(t, offersXClient+"> XCLIENT *\n< 220 ok\n> EHLO front.test\n< 250 backend\nserve")
+	s := b.hop("smtp://mail.test").Open(sender)
+	if heard := deliver(s, someText); heard != delivered {
+		t.Errorf("sender heard %s", heard)
+	}
+	s.Close()
+	b.wait()
+}
