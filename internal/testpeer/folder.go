@@ -1,0 +1,86 @@
+package testpeer
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// folder is a peer's private folder.
+type folder string
+
+// newFolder makes a folder that goes with the test. It is not t.TempDir: the
+// path of a Unix socket may have 108 bytes at most (unix(7)), and servers that
+// give up root must be able to enter.
+func newFolder(t T) folder {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "peer")
+	if err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	t.Cleanup(func() { remove(t, dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	return folder(dir)
+}
+
+// remove deletes dir. A killed server's last child may still be creating a
+// file, so it tries for a while.
+func remove(t T, dir string) {
+	var err error
+	for range 100 {
+		if err = os.RemoveAll(dir); err == nil {
+			return
+		}
+		time.Sleep(pollInterval)
+	}
+	t.Logf("testpeer: %v", err)
+}
+
+// path returns the path of name in the folder.
+func (f folder) path(name string) string { return filepath.Join(string(f), name) }
+
+// mkdir makes the folder name and, when the test runs as root, gives it to owner.
+func (f folder) mkdir(t T, name, owner string) string {
+	t.Helper()
+	dir := f.path(name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	if os.Geteuid() == 0 {
+		uid, gid := account(t, owner)
+		if err := os.Chown(dir, uid, gid); err != nil {
+			t.Fatalf("testpeer: %v", err)
+		}
+	}
+	return dir
+}
+
+// write writes a file of lines, each ended by a newline.
+func (f folder) write(t T, name string, lines ...string) string {
+	t.Helper()
+	path := f.path(name)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	return path
+}
+
+// account returns the numeric ids of the user called name.
+func account(t T, name string) (uid, gid int) {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		unavailable(t, "%v: run scripts/install-peers", err)
+	}
+	uid, uidErr := strconv.Atoi(u.Uid)
+	gid, gidErr := strconv.Atoi(u.Gid)
+	if uidErr != nil || gidErr != nil {
+		t.Fatalf("testpeer: user %s has the ids %q and %q, want numbers", name, u.Uid, u.Gid)
+	}
+	return uid, gid
+}

@@ -1,0 +1,70 @@
+package testpeer
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// programDirs are searched after PATH: where Debian keeps servers, and where
+// scripts/install-peers unpacks Exim, seen from the module's root.
+var programDirs = []string{
+	"/usr/sbin",
+	"/usr/local/sbin",
+	"/usr/lib/postfix/sbin",
+	filepath.Join(moduleRoot(), ".cache/exim4/usr/sbin"),
+}
+
+// program returns the path of the program called name, or ends the test.
+func program(t T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, dir := range programDirs {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path
+		}
+	}
+	unavailable(t, "%s is not installed: run scripts/install-peers", name)
+	return ""
+}
+
+// requireRoot ends the test unless it runs as root, which the program called name needs.
+func requireRoot(t T, name string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		unavailable(t, "%s starts only as root", name)
+	}
+}
+
+// unavailable ends a test whose peer cannot be had. All peers are promised
+// under CI=true, so there it fails; elsewhere it skips.
+func unavailable(t T, format string, args ...any) {
+	t.Helper()
+	reason := "testpeer: " + fmt.Sprintf(format, args...)
+	if s, ok := t.(interface{ Skipf(string, ...any) }); ok && os.Getenv("CI") != "true" {
+		s.Skipf("%s", reason)
+	}
+	t.Fatalf("%s", reason)
+}
+
+// moduleRoot is the nearest folder upwards with a go.mod: a test runs in its
+// package's folder.
+func moduleRoot() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "."
+		}
+		dir = parent
+	}
+}
