@@ -1,0 +1,139 @@
+// Package config reads what an operator has set: a TOML file and, over it,
+// flags.
+//
+//	c, err := config.Load("/etc/postern/postern.toml", flags)
+//
+// deploy/postern.toml is the reference of all keys. Every key has a default, so
+// neither a file nor a flag is needed.
+//
+// Load finds all that is wrong at once and says for each the file and line or
+// the flag, what is wrong, and the remedy: see [Problem].
+package config
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"postern/internal/certs"
+	"postern/internal/nexthop/relay"
+	"postern/internal/smtpd"
+	"postern/sessionticket"
+)
+
+// Config is a configuration that has been checked.
+type Config struct {
+	Hostname     string   // in ASCII
+	Domains      []string // at least one
+	Recipients   []string // nil: any address of the domains
+	Listen       []string // addresses for SMTP with STARTTLS
+	ListenTLS    []string // addresses for SMTP in TLS
+	Data         string   // the folder of all that is kept
+	NextHop      *relay.Config
+	TicketPolicy sessionticket.Policy
+	Certificates []certs.Pair // nil: self-signed
+	Log          Log
+	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
+
+	nextHop string // as it was given
+}
+
+// Log says how events are written.
+type Log struct {
+	Format string // "text" or "json"
+	Level  slog.Level
+}
+
+// MaildirFolder is where messages go if there is no NextHop.
+func (c *Config) MaildirFolder() string { return filepath.Join(c.Data, "maildir") }
+
+// TLSFolder is where the self-signed certificates are.
+func (c *Config) TLSFolder() string { return filepath.Join(c.Data, "tls") }
+
+// toMaildir as next hop stands for MaildirFolder.
+const toMaildir = "maildir"
+
+func defaults() *Config {
+	return &Config{
+		Hostname: machineName(),
+		Listen:   []string{"127.0.0.1:2525"},
+		Data:     "postern-data",
+		Log:      Log{Format: "text"},
+		nextHop:  toMaildir,
+	}
+}
+
+// machineName is the system's name for itself if mail servers can use it.
+func machineName() string {
+	name, err := os.Hostname()
+	if err == nil {
+		name, err = domainName(name)
+	}
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// Load reads file, none if it is empty, puts flags over it and checks the
+// whole. The error is [Problems].
+//
+// Relative paths in the file begin at its folder, those in flags at the
+// working folder.
+func Load(file string, flags Flags) (*Config, error) {
+	l := &loading{config: defaults(), places: make(map[string]place)}
+	settings := l.read(file)
+	for i, s := range flags.over(settings) {
+		l.apply(s, i)
+	}
+	l.check()
+	if len(l.problems) > 0 {
+		return nil, l.inOrder()
+	}
+	return l.config, nil
+}
+
+// loading is a Load under way.
+type loading struct {
+	config   *Config
+	places   map[string]place // by key, of lists by element too: "listen[1]"
+	strange  []string         // tables that there are not, with a final dot
+	problems []found
+}
+
+// A setting is a key with its value, and where it was set.
+type setting struct {
+	key   string
+	value value
+	place string // "postern.toml:7" or "--listen"
+	base  string // where relative paths begin
+}
+
+// apply puts the i-th setting into the configuration.
+func (l *loading) apply(s setting, i int) {
+	l.places[s.key] = place{s.place, i}
+	for element, text := range s.value.places {
+		l.places[s.key+element] = place{text, i}
+	}
+	if l.inStrangeTable(s.key) || s.value.table && l.config.hasTable(s.key) {
+		return
+	}
+	set, problem := l.config.setter(s.key)
+	if problem == nil {
+		problem = set(s)
+	}
+	if problem == nil {
+		return
+	}
+	l.add(s.key, problem.What, problem.Remedy)
+	if s.value.table {
+		l.strange = append(l.strange, s.key+".")
+	}
+}
+
+// inStrangeTable reports whether the table of key is a problem already.
+func (l *loading) inStrangeTable(key string) bool {
+	return slices.ContainsFunc(l.strange, func(table string) bool { return strings.HasPrefix(key, table) })
+}

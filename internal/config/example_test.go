@@ -1,0 +1,132 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/internal/certs"
+	"postern/internal/smtpd"
+	"postern/internal/testcert"
+)
+
+const exampleFile = "../../deploy/postern.toml"
+
+// commented are the lines of the example that become keys when their # goes.
+var commented = regexp.MustCompile(`(?m)^#([a-z\[])`)
+
+// uncommented is the example with all of its keys in force, in a folder with
+// the files that it names.
+func uncommented(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile(exampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := commented.ReplaceAllString(string(content), "$1")
+	pair := testcert.New(t, testcert.Options{})
+	for from, to := range map[string]string{
+		"/etc/letsencrypt/live/mx.example.org/fullchain.pem": pair.CertFile,
+		"/etc/letsencrypt/live/mx.example.org/privkey.pem":   pair.KeyFile,
+		`"/var/lib/postern"`: `"` + dir + `"`,
+	} {
+		if !strings.Contains(text, from) {
+			t.Errorf("the example has no %s", from)
+		}
+		text = strings.ReplaceAll(text, from, to)
+	}
+	name := filepath.Join(dir, "postern.toml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func mustLoad(t *testing.T, file string, flags Flags) *Config {
+	t.Helper()
+	c, err := Load(file, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestExampleAsItStandsChangesNothing(t *testing.T) {
+	content, err := os.ReadFile(exampleFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("postern.toml", content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mustLoad(t, "postern.toml", Flags{}), mustLoad(t, "", Flags{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// Keys whose default is not one fixed value are set to an example.
+func TestExampleShowsDefaults(t *testing.T) {
+	got := mustLoad(t, uncommented(t), Flags{})
+	want := defaults()
+	want.Hostname = "mx.example.org"
+	want.Domains = []string{"example.org", "example.net"}
+	want.Recipients = []string{"ann@example.org", "bob@example.org"}
+	want.ListenTLS = []string{}
+	want.Data = got.Data
+	want.Certificates = []certs.Pair{got.Certificates[0]}
+	want.Limits = smtpd.DefaultLimits
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestExampleHasEachKeyOnce(t *testing.T) {
+	l := &loading{}
+	var got []string
+	for _, s := range l.read(uncommented(t)) {
+		if !s.value.table {
+			got = append(got, s.key)
+		}
+	}
+	want := []string{"certificate[0].cert", "certificate[0].key"}
+	for _, f := range defaults().fields() {
+		want = append(want, f.key)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the example has the keys\n%v, want\n%v", got, want)
+	}
+}
+
+// The other way round: what can be set has a key.
+func TestEachFieldHasKey(t *testing.T) {
+	c := mustLoad(t, uncommented(t), Flags{
+		Hostname: "other.example.org", Domain: []string{"example.org"}, Listen: []string{":1"}, ListenTLS: []string{":2"},
+		NextHop: "smtp://127.0.0.1", TicketPolicy: "never", LogFormat: "json", LogLevel: "debug",
+	})
+	var missing []string
+	unset(reflect.ValueOf(*c), "Config", &missing)
+	if len(missing) > 0 {
+		t.Errorf("no key sets %v", missing)
+	}
+}
+
+// unset finds the fields that are zero.
+func unset(v reflect.Value, name string, missing *[]string) {
+	if v.Kind() == reflect.Struct {
+		for i := range v.NumField() {
+			unset(v.Field(i), name+"."+v.Type().Field(i).Name, missing)
+		}
+		return
+	}
+	if v.IsZero() {
+		*missing = append(*missing, name)
+	}
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// read gives the settings of a file in their order.
+func (l *loading) read(file string) []setting {
+	if file == "" {
+		return nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		l.problems = append(l.problems, found{Problem: unreadable(file, err)})
+		return nil
+	}
+	// This finds what is no TOML, keys given twice included. It has no lines
+	// for the values, so they come from the parser below it.
+	var all map[string]any
+	if err := toml.Unmarshal(content, &all); err != nil {
+		l.problems = append(l.problems, found{Problem: notTOML(file, err)})
+		return nil
+	}
+	t := &tomlFile{name: file, tables: make(map[string]int)}
+	t.parser.Reset(content)
+	for t.parser.NextExpression() {
+		t.expression(t.parser.Expression())
+	}
+	return t.settings
+}
+
+func unreadable(file string, err error) Problem {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	remedy := "check the path"
+	if errors.Is(err, fs.ErrPermission) {
+		remedy = "let the user that postern runs as read the file"
+	}
+	return Problem{"--config", fmt.Sprintf("reading %s: %v", file, err), remedy}
+}
+
+func notTOML(file string, err error) Problem {
+	p := Problem{Where: file, What: strings.TrimPrefix(err.Error(), "toml: ")}
+	p.Remedy = "see https://toml.io for how TOML is written; texts, sizes and times stand in quotes"
+	var position *toml.DecodeError
+	if errors.As(err, &position) {
+		line, _ := position.Position()
+		p.Where = fmt.Sprintf("%s:%d", file, line)
+	}
+	return p
+}
+
+// A tomlFile turns a valid file into settings.
+type tomlFile struct {
+	name     string
+	parser   unstable.Parser
+	table    string         // the keys of the last [table] header, with a final dot
+	tables   map[string]int // how many there are of each [[table]]
+	settings []setting
+}
+
+// expression takes a [table] header or a key with its value.
+func (t *tomlFile) expression(n *unstable.Node) {
+	key, line := t.key(n.Key())
+	switch n.Kind {
+	case unstable.Table:
+		t.header(key, line)
+		t.table = key + "."
+	case unstable.ArrayTable:
+		element := fmt.Sprintf("%s[%d]", key, t.tables[key])
+		t.tables[key]++
+		t.header(element, line)
+		t.table = element + "."
+	case unstable.KeyValue:
+		t.keyValue(t.table, n, key, line)
+	}
+}
+
+// header adds a setting that stands for the table itself, which may be empty.
+func (t *tomlFile) header(key string, line int) {
+	t.settings = append(t.settings, setting{key: key, value: value{table: true}, place: t.place(line)})
+}
+
+// key joins the parts of a dotted key.
+func (t *tomlFile) key(parts unstable.Iterator) (key string, line int) {
+	var names []string
+	for parts.Next() {
+		names = append(names, string(parts.Node().Data))
+		line = t.line(parts.Node())
+	}
+	return strings.Join(names, "."), line
+}
+
+func (t *tomlFile) line(n *unstable.Node) int { return t.parser.Shape(n.Raw).Start.Line }
+
+func (t *tomlFile) place(line int) string { return fmt.Sprintf("%s:%d", t.name, line) }
+
+// keyValue adds the setting of a key below prefix; an inline table is as many
+// as it has keys.
+func (t *tomlFile) keyValue(prefix string, n *unstable.Node, key string, line int) {
+	key = prefix + key
+	v := n.Value()
+	if v.Kind == unstable.InlineTable {
+		t.inlineTable(key, v, line)
+		return
+	}
+	if v.Kind == unstable.Array && t.tablesIn(key, v, line) {
+		return
+	}
+	t.settings = append(t.settings, setting{key, t.value(v), t.place(line), filepath.Dir(t.name)})
+}
+
+func (t *tomlFile) inlineTable(key string, table *unstable.Node, line int) {
+	t.header(key, line)
+	for children := table.Children(); children.Next(); {
+		n := children.Node()
+		name, line := t.key(n.Key())
+		t.keyValue(key+".", n, name, line)
+	}
+}
+
+// tablesIn takes an array of inline tables, which is another way to write
+// [[certificate]].
+func (t *tomlFile) tablesIn(key string, array *unstable.Node, line int) bool {
+	found := false
+	for i, elements := 0, array.Children(); elements.Next(); i++ {
+		if elements.Node().Kind == unstable.InlineTable {
+			t.inlineTable(fmt.Sprintf("%s[%d]", key, i), elements.Node(), line)
+			found = true
+		}
+	}
+	return found
+}
+
+func (t *tomlFile) value(n *unstable.Node) value {
+	switch n.Kind {
+	case unstable.String:
+		return textValue(string(n.Data))
+	case unstable.Integer:
+		if i, err := strconv.ParseInt(string(n.Data), 0, 64); err == nil { // knows 0x1F and 1_000 too
+			return value{number: &i}
+		}
+	case unstable.Array:
+		return t.list(n)
+	}
+	return value{literal: string(n.Data)}
+}
+
+func (t *tomlFile) list(array *unstable.Node) value {
+	v := value{list: []value{}, places: make(map[string]string)}
+	for elements := array.Children(); elements.Next(); {
+		n := elements.Node()
+		if n.Raw.Length > 0 {
+			v.places[fmt.Sprintf("[%d]", len(v.list))] = t.place(t.line(n))
+		}
+		v.list = append(v.list, t.value(n))
+	}
+	return v
+}

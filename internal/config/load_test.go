@@ -1,0 +1,239 @@
+package config
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/testcert"
+)
+
+var update = flag.Bool("update", false, "write the errors of testdata/bad anew")
+
+func TestNothingIsNeeded(t *testing.T) {
+	t.Chdir(t.TempDir())
+	c := mustLoad(t, "", Flags{Hostname: "mx.example.org"})
+	if got, want := c.Domains, []string{"localhost", "mx.example.org"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("mail is taken for %v, want %v", got, want)
+	}
+	if got, want := c.Listen, []string{"127.0.0.1:2525"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("listens on %v, want %v", got, want)
+	}
+	if got, want := c.MaildirFolder(), filepath.Join("postern-data", "maildir"); got != want || c.NextHop != nil {
+		t.Errorf("stores to %s, want %s", got, want)
+	}
+	if entries, _ := os.ReadDir("."); len(entries) > 0 {
+		t.Errorf("left %v behind", entries)
+	}
+}
+
+// write makes a configuration file.
+func write(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestFlagsWinOverFile(t *testing.T) {
+	pair, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{RSA: true})
+	file := write(t, `
+hostname = "file.example.org"
+domains = ["file.example.org"]
+listen = ["127.0.0.1:1"]
+[[certificate]]
+cert = "missing"
+key = "missing"
+[log]
+level = "warn"
+`)
+	c := mustLoad(t, file, Flags{
+		Hostname: "flag.example.org", Domain: []string{"flag.example.org"}, Listen: []string{":2", ":3"},
+		Cert: []string{pair.CertFile, other.CertFile}, Key: []string{pair.KeyFile, other.KeyFile},
+	})
+	if c.Hostname != "flag.example.org" || c.Domains[0] != "flag.example.org" || len(c.Listen) != 2 {
+		t.Errorf("got %+v", c)
+	}
+	if len(c.Certificates) != 2 || c.Certificates[1].KeyFile != other.KeyFile {
+		t.Errorf("got the certificates %v", c.Certificates)
+	}
+	if c.Log.Level.String() != "WARN" {
+		t.Errorf("got the level %v, want that of the file", c.Log.Level)
+	}
+}
+
+func TestRelativePathsBeginAtFile(t *testing.T) {
+	c := mustLoad(t, write(t, `data = "kept"`), Flags{})
+	if !filepath.IsAbs(c.Data) || filepath.Base(c.Data) != "kept" {
+		t.Errorf("data is %s", c.Data)
+	}
+	t.Chdir(t.TempDir())
+	if c := mustLoad(t, write(t, `data = "kept"`), Flags{Data: "flag"}); c.Data != "flag" {
+		t.Errorf("data is %s", c.Data)
+	}
+}
+
+func TestTablesInEachOfTOMLsForms(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	certificate := `cert = '` + pair.CertFile + `'` + ", " + `key = '` + pair.KeyFile + `'`
+	for name, content := range map[string]string{
+		"header": "[limits]\nerrors = 3\n[limits.total]\nbytes = '1KiB/s'\n[[certificate]]\n" + strings.Replace(certificate, ", ", "\n", 1),
+		"dotted": "limits.errors = 3\nlimits.total.bytes = '1 KiB/s'\ncertificate = [{" + certificate + "}]",
+		"inline": "limits = { errors = 0x3, total = { bytes = '1024B/s' } }\ncertificate = [\n{" + certificate + "},\n]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mustLoad(t, write(t, content), Flags{})
+			if c.Limits.Errors != 3 || c.Limits.Total.Bytes != 1024 || len(c.Certificates) != 1 || c.Certificates[0].KeyFile != pair.KeyFile {
+				t.Errorf("got %+v", c)
+			}
+		})
+	}
+}
+
+func TestHostnameBecomesASCII(t *testing.T) {
+	c := mustLoad(t, write(t, `hostname = "MX.Bücher.example."`), Flags{})
+	if want := "mx.xn--bcher-kva.example"; c.Hostname != want {
+		t.Errorf("got %s, want %s", c.Hostname, want)
+	}
+}
+
+// Each file of testdata/bad has beside it the errors that it must give.
+func TestBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	dir := certificateFolder(t)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".toml")
+		t.Run(name, func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			placed := filepath.Join(dir, "postern.toml")
+			if err := os.WriteFile(placed, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Load(placed, Flags{})
+			compare(t, strings.TrimSuffix(file, ".toml")+".err", strings.ReplaceAll(told(err), dir+"/", ""))
+		})
+	}
+}
+
+// certificateFolder has the files that the bad files speak of.
+func certificateFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	put := func(name, from string) {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{})
+	expired := testcert.New(t, testcert.Options{NotAfter: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)})
+	put("cert.pem", good.CertFile)
+	put("key.pem", good.KeyFile)
+	put("other-key.pem", other.KeyFile)
+	put("expired-cert.pem", expired.CertFile)
+	put("expired-key.pem", expired.KeyFile)
+	return dir
+}
+
+// told is the error as the command tells it.
+func told(err error) string {
+	var b strings.Builder
+	problems, _ := err.(Problems)
+	for _, p := range problems {
+		b.WriteString(p.Error() + "\n\t" + p.Remedy + "\n")
+	}
+	return b.String()
+}
+
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	if *update && os.Getenv("CI") == "" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal([]byte(got), want) || got == "" {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestBadFlagsAreNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	pair := testcert.New(t, testcert.Options{})
+	for _, tt := range []struct {
+		flags Flags
+		want  string
+	}{
+		{Flags{Listen: []string{":25", "2525"}}, `--listen: "2525" is no address`},
+		{Flags{ListenTLS: []string{"127.0.0.1:2525"}}, `--listen-tls: "127.0.0.1:2525" is given twice`},
+		{Flags{Hostname: "my host"}, `--hostname: "my host" is no host name`},
+		{Flags{Domain: []string{"a.example,b.example"}}, `--domain: "a.example,b.example" is no domain`},
+		{Flags{NextHop: "ftp://x"}, `--next-hop: "ftp://x": unknown scheme "ftp", use smtp, smtps, lmtp or lmtp+unix`},
+		{Flags{TicketPolicy: "late"}, `--ticket-policy: expected a ticket policy, got "late"`},
+		{Flags{LogLevel: "loud"}, `--log-level: expected a log level, got "loud"`},
+		{Flags{LogFormat: "xml"}, `--log-format: expected a log format, got "xml"`},
+		{Flags{Cert: []string{pair.CertFile}}, "--cert: " + pair.CertFile + " has no key"},
+		{Flags{Key: []string{pair.KeyFile}}, "--key: " + pair.KeyFile + " has no certificate"},
+		{Flags{Cert: []string{"nowhere"}, Key: []string{pair.KeyFile}}, "--cert: nowhere: no such file or directory"},
+		{Flags{Data: "/dev/null"}, "--data: /dev/null is no folder"},
+	} {
+		_, err := Load("", tt.flags)
+		problems, _ := err.(Problems)
+		if len(problems) != 1 || problems[0].Error() != tt.want || problems[0].Remedy == "" {
+			t.Errorf("got %v, want %s", err, tt.want)
+		}
+	}
+}
+
+func TestUnreadableFile(t *testing.T) {
+	for file, want := range map[string]string{
+		"nowhere.toml": "--config: reading nowhere.toml: no such file or directory",
+		"testdata":     "--config: reading testdata: is a directory",
+	} {
+		_, err := Load(file, Flags{Data: t.TempDir()})
+		if problems, _ := err.(Problems); len(problems) != 1 || problems[0].Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestSizesAndRates(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want int64 // 0: not a size
+	}{
+		{"1B", 1}, {"64KiB", 64 << 10}, {"50 MiB", 50 << 20}, {"1GiB", 1 << 30}, {"8589934591GiB", 8589934591 << 30},
+		{"", 0}, {"50", 0}, {"50MB", 0}, {"50M", 0}, {"0MiB", 0}, {"-1MiB", 0}, {"1.5MiB", 0}, {"8589934592GiB", 0}, {"MiB", 0}, {"1e3KiB", 0},
+	} {
+		if got, err := parseSize(tt.text); got != tt.want || (err != nil) != (tt.want == 0) {
+			t.Errorf("%q: got %d, %v, want %d", tt.text, got, err, tt.want)
+		}
+	}
+	for text, want := range map[string]float64{
+		"100/s": 100, "0.5/s": 0.5, "100": 0, "100/m": 0, "0/s": 0, "-1/s": 0, "NaN/s": 0, "Inf/s": 0, "/s": 0,
+	} {
+		if got, err := parseRate(text); err == nil && got != want || (err != nil) != (want == 0) {
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
+		}
+	}
+}
