@@ -1,0 +1,107 @@
+// Package archtest checks the arrows of docs/architecture.md.
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A pkg is what go list tells of a package.
+type pkg struct {
+	ImportPath string
+	Standard   bool
+	Deps       []string // all that it reaches, not only what it names
+	Imports    []string
+}
+
+func list(t *testing.T) (ours []pkg, standard map[string]bool) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,Deps,Imports", "postern/...")
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("%v: %s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	standard = make(map[string]bool)
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := decoder.Decode(&p); err == io.EOF {
+			return ours, standard
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		standard[p.ImportPath] = p.Standard
+		if strings.HasPrefix(p.ImportPath, "postern/") {
+			ours = append(ours, p)
+		}
+	}
+}
+
+// alone are the packages that others take without taking us.
+var alone = []string{"postern/sessionticket"}
+
+// order is the way down: a package may reach those below it only. Those of one
+// line do not know each other.
+var order = [][]string{
+	{"postern/cmd/postern"},
+	{"postern/internal/config"},
+	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
+	{"postern/internal/nexthop", "postern/internal/durable"},
+	{"postern/internal/smtp", "postern/internal/logkey", "postern/sessionticket"},
+}
+
+// forTests are those that nothing but tests and benchmarks use.
+var forTests = []string{
+	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/strictclient",
+	"postern/internal/archtest", "postern/test", "postern/bench",
+}
+
+func TestPublicPackagesStandAlone(t *testing.T) {
+	ours, standard := list(t)
+	for _, p := range ours {
+		public := !strings.Contains(p.ImportPath, "/internal/") && !strings.HasPrefix(p.ImportPath, "postern/cmd/")
+		for _, dep := range p.Deps {
+			if slices.Contains(alone, p.ImportPath) && !standard[dep] {
+				t.Errorf("%s reaches %s; it may use the standard library only", p.ImportPath, dep)
+			}
+			if public && !slices.Contains(forTests, p.ImportPath) && strings.HasPrefix(dep, "postern/internal/") {
+				t.Errorf("%s is public and reaches %s", p.ImportPath, dep)
+			}
+		}
+	}
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	level := make(map[string]int)
+	for i, line := range order {
+		for _, path := range line {
+			level[path] = i + 1
+		}
+	}
+	ours, _ := list(t)
+	for _, p := range ours {
+		from := level[p.ImportPath]
+		if from == 0 {
+			if !slices.ContainsFunc(forTests, func(path string) bool { return strings.HasPrefix(p.ImportPath, path) }) {
+				t.Errorf("%s has no place in the order: give it one here and in docs/architecture.md", p.ImportPath)
+			}
+			continue
+		}
+		for _, dep := range p.Imports {
+			if !strings.HasPrefix(dep, "postern/") {
+				continue
+			}
+			if to := level[dep]; to <= from {
+				t.Errorf("%s imports %s, which is not below it", p.ImportPath, dep)
+			}
+		}
+	}
+}
