@@ -71,38 +71,3 @@ func checkLine(t *testing.T, name string, line []byte, refusal *smtp.Reply, want
 		t.Errorf("%s: %s, want %s", name, got, want)
 	}
 }
-
-// TestRefusedHereIsNotSent: what the server cannot do stays with us, and the
-// commands around it go their way.
-func TestRefusedHereIsNotSent(t *testing.T) {
-	b := newBackend(t, `
-		< 220 ready
-		> EHLO *
-		< 250-backend
-		< 250 PIPELINING
-		> MAIL FROM:<alice@example.net>
-		< 250 ok
-		> RCPT TO:<a@example.org>
-		< 250 ok
-		> RCPT TO:<d@example.org>
-		< 250 ok
-		> RSET
-		< 250 ok
-		> QUIT
-		< 221 bye`)
-	s := b.hop("smtp://mail.test").Open(someSender)
-	heard := deliverTo(s, someMail,
-		smtp.Recipient{To: "a@example.org"},
-		smtp.Recipient{To: "b@example.org", Notify: "SUCCESS"},
-		smtp.Recipient{To: "c@example.org>\r\nRCPT TO:<evil@example.org"},
-		smtp.Recipient{To: "d@example.org"})
-	if want := "MAIL 250, RCPT 250, RCPT 451 4.3.3, RCPT 501 5.5.2, RCPT 250"; heard != want {
-		t.Errorf("sender heard %s\nwant %s", heard, want)
-	}
-	heard = deliverTo(s, smtp.Mail{UTF8: true}, someRcpt, someRcpt)
-	if want := "MAIL 550 5.6.7, RCPT 550 5.6.7, RCPT 550 5.6.7"; heard != want {
-		t.Errorf("sender heard %s\nwant %s", heard, want)
-	}
-	s.Close()
-	b.wait()
-}

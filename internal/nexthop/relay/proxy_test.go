@@ -40,7 +40,7 @@ func TestProxyHeader(t *testing.T) {
 
 func TestProxyHeaderGoesFirst(t *testing.T) {
 	for url, next := range map[string]string{
-		"smtp://mail.test?proxy=v2":  "EHLO front.test\r\n",
+		"smtp://mail.test?proxy=v2":  "EHLO out.example.net\r\n",
 		"smtps://mail.test?proxy=v2": "\x16\x03\x01", // a TLS record
 	} {
 		var writes []string

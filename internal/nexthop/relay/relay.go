@@ -25,7 +25,8 @@
 // # Who the sender is
 //
 // The server learns the sender's address by XCLIENT or by a PROXY protocol
-// header, if the [Config] says so and the server knows it.
+// header, if the [Config] says so and the server knows it. It hears the name
+// from the sender's EHLO then, not ours.
 //
 // Sources: RFC 5321, RFC 2033 (LMTP), RFC 2920 (pipelining), RFC 3207
 // (STARTTLS), https://www.postfix.org/XCLIENT_README.html,

@@ -1,13 +1,9 @@
 package relay
 
 import (
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
-
-	"postern/internal/nexthop"
-	"postern/internal/smtp"
 )
 
 const firstMessage = upToText + "text\nkeep\n< 250 2.0.0 taken\n"
@@ -205,34 +201,4 @@ func TestNothingToldNothingOpened(t *testing.T) {
 	if b.opened != 0 {
 		t.Errorf("%d connections", b.opened)
 	}
-}
-
-// TestManyRecipientsGoInGroups: a server that answers while it reads must not
-// come to a stop because nobody reads its answers.
-func TestManyRecipientsGoInGroups(t *testing.T) {
-	b := newBackend(t)
-	b.offers = []string{"PIPELINING"}
-	var writes []string
-	b.wire = func(c net.Conn) net.Conn { return writesOf{c, &writes} }
-	s := b.hopTCP("smtp://mail.test").Open(someSender)
-	answers := []nexthop.Answer{s.Mail(someMail)}
-	long := smtp.Recipient{To: strings.Repeat("x", 240) + "@example.org"}
-	for range 200 {
-		answers = append(answers, s.Rcpt(long))
-	}
-	for i, answer := range answers {
-		if reply := answer(); !reply.Positive() {
-			t.Fatalf("command %d: %s", i, reply)
-		}
-	}
-	for _, write := range writes {
-		if len(write) > maxGroup {
-			t.Errorf("%d bytes at once", len(write))
-		}
-	}
-	if len(writes) != 1+4 { // EHLO, and 200 times 264 bytes
-		t.Errorf("%d writes", len(writes))
-	}
-	s.Close()
-	b.wait()
 }

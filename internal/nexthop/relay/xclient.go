@@ -16,6 +16,33 @@ const (
 	maxAttribute = 255
 )
 
+// xclient tells the server about the sender. After its 220 the session begins
+// anew.
+func (o *opening) xclient() error {
+	mode := o.hop.config.XClient
+	if mode == XClientOff || o.sender == nil {
+		return nil
+	}
+	command := xclientCommand(o.conn.caps["XCLIENT"], o.sender)
+	if command == "" {
+		if mode == XClientOn {
+			return &missingError{"XCLIENT", "xclient=on"}
+		}
+		return nil
+	}
+	// A refusal is not passed over: as ourselves we may be allowed more than
+	// the sender is.
+	reply, err := o.conn.ask(command)
+	if reply.Code == 250 { // as XCLIENT was first described; smtp-sink says so
+		reply.Code = 220
+	}
+	if err := expect(220, reply, err); err != nil {
+		return err
+	}
+	o.introduce()
+	return o.hello()
+}
+
 // xclientCommand tells about the sender what the server wants to know: offered
 // are the attributes that it named behind XCLIENT. It is "" if there are none
 // (https://www.postfix.org/XCLIENT_README.html).
