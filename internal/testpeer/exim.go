@@ -1,0 +1,141 @@
+package testpeer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// What Exim logs of its deliveries; a star in the X= field marks a resumed
+// session (log_selector = +tls_resumption).
+var (
+	eximSent     = regexp.MustCompile(`(?m) => .* T=remote .*$`)
+	eximBounced  = regexp.MustCompile(`(?m) \*\* .* T=remote.*$`)
+	eximDeferred = regexp.MustCompile(`(?m) == .* T=remote.*$`)
+	eximResumed  = regexp.MustCompile(`(?m) => .* T=remote .* X=\S*\*.*$`)
+)
+
+// eximRounds is how often a queue is run when messages are put off.
+const eximRounds = 5
+
+// SendExim queues messages in an Exim of its own and runs the queue to addr, a
+// few times if messages are put off, one message after another. Exim insists on
+// STARTTLS, takes any certificate and resumes where it can. It returns when
+// the queue is empty or has been run for the last time.
+func SendExim(t T, addr string, o QueueOptions) QueueRun {
+	t.Helper()
+	o = o.orDefault()
+	binary := program(t, "exim4")
+	dir := newFolder(t)
+	dir.mkdir(t, "spool", eximUser)
+	dir.mkdir(t, "log", eximUser)
+	config := dir.write(t, "exim.conf", eximConfig(t, dir, addr, o))
+
+	run := func(stdin string, args ...string) string {
+		return eximRun(t, dir, binary, stdin, append([]string{"-C", config}, args...))
+	}
+	printed := run(o.Message.batch(o.Messages), "-odq", "-bS")
+	result := QueueRun{}
+	for range eximRounds {
+		printed += run("", "-qff") // -ff tries again what has just been put off
+		// Without root Exim does not write its log but prints it.
+		result = eximResult(readLog(dir.path("log/mainlog")) + printed)
+		if result.Sent+result.Bounced >= o.Messages {
+			break
+		}
+	}
+	return result
+}
+
+// eximResult counts what the log tells of.
+func eximResult(log string) QueueRun {
+	return QueueRun{
+		Sent:     len(eximSent.FindAllString(log, -1)),
+		Bounced:  len(eximBounced.FindAllString(log, -1)),
+		Deferred: len(eximDeferred.FindAllString(log, -1)),
+		Resumed:  len(eximResumed.FindAllString(log, -1)),
+		Log:      log,
+	}
+}
+
+// eximUser is the user that Exim gives up root for; without root it stays who it is.
+const eximUser = "Debian-exim"
+
+// eximIdentity returns the ids that Exim delivers under.
+func eximIdentity(t T) (uid, gid int) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return os.Geteuid(), os.Getegid()
+	}
+	return account(t, eximUser)
+}
+
+// eximRun runs Exim to its end and returns what it prints. Its exit status does
+// not tell whether mail went out.
+func eximRun(t T, dir folder, binary, stdin string, args []string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), awaitTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	output, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
+		t.Fatalf("testpeer: exim4 %s: %v\n%s%s%s", strings.Join(args, " "), err, output,
+			tail(dir.path("log/mainlog")), tail(dir.path("log/paniclog")))
+	}
+	return string(output)
+}
+
+// eximConfig is Exim's configuration: everything goes to addr.
+func eximConfig(t T, dir folder, addr string, o QueueOptions) string {
+	t.Helper()
+	host, port := splitAddr(t, addr)
+	uid, gid := eximIdentity(t)
+	return strings.NewReplacer(
+		"UID", strconv.Itoa(uid), "GID", strconv.Itoa(gid),
+		"DIR", string(dir), "HOST", host, "PORT", port,
+		"PRIORITY", o.Handshake.gnutlsPriority(), "MORE", strings.Join(o.Config, "\n  "),
+	).Replace(eximTemplate)
+}
+
+const eximTemplate = `exim_user = UID
+exim_group = GID
+trusted_users = UID
+primary_hostname = sender.test
+spool_directory = DIR/spool
+log_file_path = DIR/log/%slog
+log_selector = +tls_resumption
+keep_environment =
+never_users =
+
+begin routers
+bounce:
+  driver = redirect
+  senders = :
+  data = :blackhole:
+  allow_fail
+all:
+  driver = manualroute
+  route_list = * HOST
+  self = send
+  transport = remote
+
+begin transports
+remote:
+  driver = smtp
+  port = PORT
+  allow_localhost
+  hosts_require_tls = *
+  tls_verify_hosts =
+  tls_try_verify_hosts =
+  tls_resumption_hosts = *
+  tls_require_ciphers = PRIORITY
+  MORE
+
+begin retry
+* * F,1h,1s
+`
