@@ -62,7 +62,9 @@ func (o *opening) proxy() error {
 	if !o.hop.config.ProxyV2 {
 		return nil
 	}
-	o.introduce()
+	if isKnown(o.sender) {
+		o.introduce()
+	}
 	_, err := o.conn.Write(appendProxyV2(nil, o.sender))
 	return err
 }
@@ -70,7 +72,7 @@ func (o *opening) proxy() error {
 // introduce makes the next EHLO the sender's: the server takes us for it then,
 // and the name goes into its checks and its trace field.
 func (o *opening) introduce() {
-	if o.sender != nil && isHostname(o.sender.Greeting) {
+	if isHostname(o.sender.Greeting) {
 		o.as = o.sender.Greeting
 	}
 }

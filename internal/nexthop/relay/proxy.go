@@ -15,7 +15,7 @@ const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 // (LOCAL).
 func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 	b = append(b, proxySignature...)
-	if sender == nil || !sender.Addr.IsValid() || !sender.Local.IsValid() {
+	if !isKnown(sender) {
 		return append(b, 0x20, 0, 0, 0)
 	}
 	from, to := sender.Addr.Addr().Unmap(), sender.Local.Addr().Unmap()
@@ -30,4 +30,9 @@ func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 	b = append(b, to.AsSlice()...)
 	b = binary.BigEndian.AppendUint16(b, sender.Addr.Port())
 	return binary.BigEndian.AppendUint16(b, sender.Local.Port())
+}
+
+// isKnown reports whether a header can tell of sender.
+func isKnown(sender *nexthop.Sender) bool {
+	return sender != nil && sender.Addr.IsValid() && sender.Local.IsValid()
 }

@@ -56,6 +56,17 @@ func TestProxyHeaderGoesFirst(t *testing.T) {
 	}
 }
 
+// TestUnknownSenderIsNotPlayed: behind LOCAL the server takes us for ourselves.
+func TestUnknownSenderIsNotPlayed(t *testing.T) {
+	b := newBackend(t, "some 16\n< 220 ready\n> EHLO front.test\n< 250 backend\nserve")
+	s := b.hop("smtp://mail.test?proxy=v2").Open(nexthop.Sender{Greeting: "out.example.net"})
+	if heard := deliver(s, someText); heard != delivered {
+		t.Errorf("sender heard %s", heard)
+	}
+	s.Close()
+	b.wait()
+}
+
 func TestProbeIsOurOwn(t *testing.T) {
 	b := newBackend(t, "some 16\n< 220 ready\n> EHLO front.test\n< 250-backend\n< 250 XCLIENT NAME ADDR\n> QUIT\n< 221 bye")
 	if err := b.hop("smtp://mail.test?proxy=v2&xclient=on").Probe(context.Background()); err != nil {
