@@ -14,7 +14,7 @@ func (s *session) logEnd() {
 	attrs := []slog.Attr{
 		slog.String(logkey.Session, s.id),
 		slog.String(logkey.Sender, s.addr.String()),
-		slog.String(logkey.EHLO, s.greeting),
+		slog.String(logkey.EHLO, s.called),
 	}
 	if s.tls != nil {
 		attrs = append(attrs, slog.String(logkey.TLS, tlsWords(s.tls)))

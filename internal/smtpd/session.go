@@ -36,6 +36,7 @@ type session struct {
 
 	tls      *tls.ConnectionState
 	greeting string // the argument of EHLO or HELO
+	called   string // the last greeting, for the log: STARTTLS makes us forget the other
 	extended bool   // EHLO
 
 	hop        nexthop.Session // nil before the first MAIL
