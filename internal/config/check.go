@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/nexthop/relay"
+	"postern/internal/smtpd"
 )
 
 // check looks at the whole, once everything is set.
@@ -22,7 +23,18 @@ func (l *loading) check() {
 	l.checkNextHop()
 	l.checkCertificates()
 	l.checkData()
+	l.checkCommandLine()
 }
+
+func (l *loading) checkCommandLine() {
+	n := l.config.Limits.CommandLine
+	if n != 0 && (n < minCommandLine || n > smtpd.MaxCommandLine) {
+		l.add("limits.command-line", fmt.Sprintf("%d bytes", n), `write a size from "512B" to "4KiB"`)
+	}
+}
+
+// minCommandLine is what RFC 5321, Section 4.5.3.1.4, lets every client send.
+const minCommandLine = 512
 
 func (l *loading) checkHostname() {
 	name, err := domainName(l.config.Hostname)

@@ -33,6 +33,7 @@ func (c *Config) fields() []field {
 		{"log.level", c.setLogLevel},
 		{"limits.message-size", size(&l.MessageSize)},
 		{"limits.text-line", size(&l.TextLine)},
+		{"limits.command-line", size(&l.CommandLine)},
 		{"limits.recipients", count(&l.Recipients)},
 		{"limits.messages", count(&l.Messages)},
 		{"limits.commands", count(&l.Commands)},

@@ -6,14 +6,9 @@
 // here opens a connection or sets a deadline: the caller does.
 package smtp
 
-// Limits of RFC 5321, Section 4.5.3.1, and how far we go beyond them for
-// senders and next hops that exceed them.
+// Limits beyond those of RFC 5321, Section 4.5.3.1, for next hops that exceed
+// them.
 const (
-	// MaxCommandLine is the longest command line taken, CRLF included.
-	// RFC 5321 says 512; the extensions offered (SIZE, DSN, SMTPUTF8,
-	// REQUIRETLS) add room to MAIL and RCPT, ORCPT alone 500.
-	MaxCommandLine = 2048
-
 	maxReplyLine  = 2048 // RFC 5321 says 512; next hops write longer texts
 	maxReplyLines = 128  // an EHLO reply has about 15
 )

@@ -31,7 +31,7 @@ func (s *session) readCommand() ([]byte, error) {
 	s.await()
 	defer s.idle.Store(false)
 	line, err := s.in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) || len(line) > smtp.MaxCommandLine {
+	if errors.Is(err, bufio.ErrBufferFull) || len(line) > s.setup.Limits.CommandLine {
 		return nil, errLongCommand
 	}
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *session) cannotRead(err error) {
 	switch {
 	case s.end != "":
 	case errors.Is(err, errLongCommand):
-		s.hangUp(smtp.NewReply(500, "5.5.6", fmt.Sprintf("command line longer than %d bytes", smtp.MaxCommandLine)), "command too long")
+		s.hangUp(smtp.NewReply(500, "5.5.2", fmt.Sprintf("command line longer than %d bytes", s.setup.Limits.CommandLine)), "command too long")
 	case errors.Is(err, errManyChunks):
 		s.hangUp(smtp.NewReply(421, "4.7.0", "too many chunks"), "too many commands")
 	case errors.Is(err, errBareLF):

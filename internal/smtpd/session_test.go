@@ -364,8 +364,8 @@ func TestEachLimitHasItsReply(t *testing.T) {
 		"messages":       "< 220 *\n> EHLO a\n< 250 *\n" + again + again + "> MAIL FROM:<>\n< 421 4.7.0 *\nCLOSED",
 		"errors":         "< 220 *\n> X\n> X\n> X\n> X\n< 500 *\n< 500 *\n< 500 *\n< 500 *\n< 421 4.7.0 too many errors\nCLOSED",
 		"commands":       "< 220 *\n" + strings.Repeat("> NOOP\n< 250 *\n", 20) + "> NOOP\n< 421 4.7.0 *\nCLOSED",
-		"command line":   "< 220 *\n> NOOP " + strings.Repeat("x", 2048) + "\n< 500 5.5.6 *\nCLOSED",
-		"endless line":   "< 220 *\n> " + strings.Repeat("x", 5000) + `\-` + "\n< 500 5.5.6 *\nCLOSED",
+		"command line":   "< 220 *\n> NOOP " + strings.Repeat("x", 2048) + "\n< 500 5.5.2 *\nCLOSED",
+		"endless line":   "< 220 *\n> " + strings.Repeat("x", 5000) + `\-` + "\n< 500 5.5.2 *\nCLOSED",
 		"name":           "< 220 *\n> EHLO " + strings.Repeat("x", 256) + "\n< 501 5.5.4 *",
 		"bytes not sent": "< 220 *\n> EHLO \xff\n< 500 5.5.2 *",
 	} {

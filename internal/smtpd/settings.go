@@ -34,6 +34,7 @@ type Settings struct {
 type Limits struct {
 	MessageSize int64 // bytes
 	TextLine    int   // bytes of one line of a message's text, CRLF not counted
+	CommandLine int   // bytes of a command, CRLF included; at most [MaxCommandLine]
 	Recipients  int   // of one message
 	Messages    int   // of one session
 	Commands    int   // of one session, for each message it may bring
@@ -50,6 +51,10 @@ type Limits struct {
 	PerNetwork Share // what the senders of one IPv4 /24 or IPv6 /48 may have
 }
 
+// MaxCommandLine is the most that [Limits].CommandLine can be: what a session
+// reads at once.
+const MaxCommandLine = bufferSize
+
 // A Share is a part of the server's means.
 type Share struct {
 	Connections int     // open at once
@@ -63,6 +68,7 @@ type Share struct {
 var DefaultLimits = Limits{
 	MessageSize: 50 << 20,
 	TextLine:    64 << 10, // RFC 5321 says 1,000; mail with far longer lines is common
+	CommandLine: 2048,     // RFC 5321 says 512; the extensions offered add to that
 	Recipients:  100,      // RFC 5321, Section 4.5.3.1.8: at least this
 	Messages:    1000,
 	Commands:    1000,
@@ -83,6 +89,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits
 	orDefault(&l.MessageSize, d.MessageSize)
 	orDefault(&l.TextLine, d.TextLine)
+	orDefault(&l.CommandLine, d.CommandLine)
 	orDefault(&l.Recipients, d.Recipients)
 	orDefault(&l.Messages, d.Messages)
 	orDefault(&l.Commands, d.Commands)
