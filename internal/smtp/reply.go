@@ -69,6 +69,21 @@ func isNumber(s string) bool {
 	return true
 }
 
+// Enhance gives a reply that has no enhanced status code the general one of its
+// class, such as "2.0.0", in each of its lines: a server that offers
+// ENHANCEDSTATUSCODES must (RFC 2034, Section 4).
+func (r Reply) Enhance() Reply {
+	if r.Enhanced() != "" || r.Intermediate() {
+		return r
+	}
+	prefix := strconv.Itoa(r.Code/100) + ".0.0 "
+	lines := make([]string, len(r.Lines))
+	for i, line := range r.Lines {
+		lines[i] = prefix + line
+	}
+	return Reply{Code: r.Code, Lines: lines}
+}
+
 // Text is the reply's text in one line, for logs.
 func (r Reply) Text() string { return strings.Join(r.Lines, " / ") }
 

@@ -39,7 +39,7 @@ func (s *session) mayText() *smtp.Reply {
 	case len(s.recipients) == 0:
 		return refusal(554, "5.5.1", "no valid recipients")
 	}
-	reply := s.nextHop().Data()
+	reply := s.nextHop().Data().Enhance()
 	switch {
 	case reply.Intermediate():
 		return nil
@@ -53,7 +53,7 @@ func (s *session) mayText() *smtp.Reply {
 // deliver hands the text to the next hop behind its Received field.
 func (s *session) deliver(text *smtp.Text) smtp.Reply {
 	trace := strings.NewReader(s.trace(time.Now()))
-	reply := s.hop.Send(io.MultiReader(trace, text))
+	reply := s.hop.Send(io.MultiReader(trace, text)).Enhance()
 	if reply.Positive() && text.Err() != io.EOF {
 		return smtp.NewReply(451, "4.5.0", "next hop answered before the message's end")
 	}

@@ -74,7 +74,7 @@ func (s *session) settle() {
 	pending := s.pending
 	s.pending = nil
 	for _, p := range pending {
-		reply := p.answer()
+		reply := p.answer().Enhance()
 		p.took(reply)
 		s.put(reply)
 	}

@@ -294,6 +294,19 @@ func TestTheHopsOwnRepliesReachTheSender(t *testing.T) {
 		"< 552 5.2.2 mailbox full | 5.2.2 see *\n> QUIT\n< 221 *")
 }
 
+// RFC 2034, Section 4: we offer ENHANCEDSTATUSCODES, the hop's server may not.
+func TestRepliesWithoutAnEnhancedCodeGetAGeneralOne(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) {
+		h.replies = map[string]smtp.Reply{
+			"MAIL": {Code: 250, Lines: []string{"ok"}},
+			"RCPT": {Code: 250, Lines: []string{""}},
+			"Send": {Code: 450, Lines: []string{"busy", "come back"}},
+		}
+	})
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 2.0.0 ok\n< 250 2.0.0*\n< 354 *\n> x\n> .\n" +
+		"< 450 4.0.0 busy | 4.0.0 come back")
+}
+
 func TestAHopThatHasHeardEnoughIsHeardOnce(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) { h.early = true })
 	c := s.dial(t)
