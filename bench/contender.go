@@ -1,0 +1,67 @@
+package main
+
+import (
+	"crypto/x509"
+	"time"
+
+	"postern/bench/load"
+)
+
+// pattern is a kind of load.
+type pattern struct {
+	senders, messages int // connections at once, messages of each
+	resume            bool
+}
+
+// patterns are all that is measured, few connections first.
+var patterns = []pattern{
+	{1, 1, false}, {1, 1, true}, {1, 20, false}, {1, 20, true},
+	{20, 1, false}, {20, 1, true}, {20, 20, false}, {20, 20, true},
+}
+
+// handshake is what the pattern's connections begin with.
+func (p pattern) handshake() string {
+	if p.resume {
+		return "resumed"
+	}
+	return "fresh"
+}
+
+// figure is one measurement.
+type figure struct {
+	rate    float64       // messages a second
+	latency time.Duration // median of a message
+}
+
+// contender is one of those that are measured in turns.
+type contender struct {
+	name    string
+	measure func(pattern) (figure, error)
+}
+
+// checkFunc checks that what a load had acknowledged exists, and makes ready
+// for the next.
+type checkFunc func(*load.Tally) error
+
+// server makes a contender of the server at addr. A nil certificate does
+// without TLS.
+func (p plan) server(name, addr string, cert *x509.Certificate, check checkFunc) contender {
+	return contender{name, func(how pattern) (figure, error) {
+		tally, err := load.Load{
+			Addr:        addr,
+			Certificate: cert,
+			Senders:     how.senders,
+			Messages:    how.messages,
+			Resume:      how.resume,
+			Warm:        p.warm,
+			Time:        p.time,
+		}.Run()
+		if err == nil {
+			err = check(tally)
+		}
+		return figure{tally.Rate(), tally.Latency()}, err
+	}}
+}
+
+// unchecked is for servers that keep nothing.
+func unchecked(*load.Tally) error { return nil }

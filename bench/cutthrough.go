@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+
+	"postern/bench/load"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+// measureCutThrough compares Postern before a backend with nginx's mail proxy
+// before the same one, and with a go-smtp server that throws messages away.
+func measureCutThrough(s *stage, p plan, r *result) error {
+	cert := testcert.New(s, testcert.Options{})
+	sink := testpeer.StartSMTPSink(s)
+	own := startPostern(s, cert, "smtp://"+sink.Addr)
+	nginx := testpeer.StartNginx(s, testpeer.NginxOptions{Cert: cert, Backend: sink.Addr})
+	discard := startDiscard(s, cert)
+	check := sunk(sink)
+	contenders := []contender{
+		p.server("Postern", own.addr, cert.TLS.Leaf, check),
+		p.server("nginx", nginx.Addr, cert.TLS.Leaf, check),
+		p.server("go-smtp", discard.addr, cert.TLS.Leaf, unchecked),
+	}
+	r.header("at once", "a connection", "handshake", "Postern", "nginx", "go-smtp, nothing behind", "to nginx", "to go-smtp")
+	for _, how := range patterns {
+		all, err := p.inTurns(how, contenders...)
+		if err != nil {
+			return err
+		}
+		r.row(how.cells(all[0].rate(), all[1].rate(), all[2].rate(), all[0].over(all[1]), all[0].over(all[2]))...)
+		r.atLeast(fmt.Sprintf("cut-through to nginx, %s", how), all[0].over(all[1]), cutThroughGoal(how))
+		r.atLeast(fmt.Sprintf("cut-through to go-smtp that throws away, %s", how), all[0].over(all[2]), 0.7)
+	}
+	return nil
+}
+
+// cutThroughGoal is the ratio to nginx that is wanted.
+func cutThroughGoal(how pattern) factor {
+	if how.messages == 1 {
+		return 2.5
+	}
+	return 6
+}
+
+// startDiscard starts bench/discard.
+func startDiscard(s *stage, cert *testcert.Pair) *process {
+	addr := freeAddr(s)
+	return startProcess(s, addr, build(s, "./bench/discard"), addr, cert.CertFile, cert.KeyFile)
+}
+
+// sunk checks that the sink has counted what was acknowledged, and no more.
+func sunk(sink *testpeer.SMTPSink) checkFunc {
+	before := 0
+	return func(tally *load.Tally) error {
+		want := before + tally.Acknowledged
+		err := await(func() error {
+			if got := sink.Messages(); got < want {
+				return fmt.Errorf("smtp-sink has %d messages, %d were acknowledged", got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		before = want
+		if got := sink.Messages(); got != want {
+			return fmt.Errorf("smtp-sink has %d messages, only %d were acknowledged", got, want)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,101 @@
+// Package load is a lean SMTP sender for benchmarks. It sends messages over
+// STARTTLS as fast as the server takes them, checks each reply and each
+// handshake, and says which messages were acknowledged.
+//
+// It pipelines as Postfix does where PIPELINING (RFC 2920) is offered: MAIL,
+// RCPT and DATA leave in one write, and QUIT with the dot that ends the last
+// message. It trusts the one certificate that it is given and checks nothing
+// else of it, as mail servers without DANE or MTA-STS.
+package load
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Load says what is sent.
+type Load struct {
+	Addr        string            // of the server, host:port
+	Certificate *x509.Certificate // the one the server must show; nil sends without TLS
+	Groups      []tls.CurveID     // for the key exchange; nil means X25519
+	Resume      bool              // offer the last ticket that the server gave
+	Senders     int               // connections at once
+	Messages    int               // of each connection
+
+	// The load lasts for Warm and Time, of which Warm does not count. It ends
+	// between two messages.
+	Warm, Time time.Duration
+	// Connections, if not 0, ends the load after that many instead.
+	Connections int
+}
+
+var loads atomic.Int64 // of this process, so that no message has the name of another
+
+// Run sends the load and returns what became of it. The first reply or handshake
+// that is not as it should be ends the load with an error.
+func (l Load) Run() (*Tally, error) {
+	start := time.Now()
+	run := &run{Load: l, number: loads.Add(1), from: start.Add(l.Warm), until: start.Add(l.Warm + l.Time)}
+	senders := make([]*sender, l.Senders)
+	var all sync.WaitGroup
+	for i := range senders {
+		senders[i] = newSender(run, i)
+		all.Go(senders[i].send)
+	}
+	all.Wait()
+	return run.tally(senders, time.Since(start))
+}
+
+// Dial opens one connection of the load, ready for messages. The caller closes it.
+func (l Load) Dial() (*Conn, error) {
+	var config *tls.Config
+	if l.Certificate != nil {
+		config = clientConfig(l)
+	}
+	return dial(l.Addr, config)
+}
+
+// run is a load on its way.
+type run struct {
+	Load
+	number      int64
+	from, until time.Time // messages acknowledged between them count
+	connections atomic.Int64
+	failed      atomic.Bool
+}
+
+// again reports whether another connection is to be opened.
+func (r *run) again() bool {
+	if r.failed.Load() {
+		return false
+	}
+	if r.Connections > 0 {
+		return r.connections.Add(1) <= int64(r.Connections)
+	}
+	return time.Now().Before(r.until)
+}
+
+// over reports whether no further message is to be sent.
+func (r *run) over() bool {
+	return r.failed.Load() || r.Connections == 0 && time.Now().After(r.until)
+}
+
+func (r *run) tally(senders []*sender, took time.Duration) (*Tally, error) {
+	t := &Tally{number: r.number, Took: took, Time: r.Time}
+	var errs []error
+	for _, s := range senders {
+		t.add(s)
+		if s.err != nil {
+			errs = append(errs, fmt.Errorf("sender %d: %w", s.number, s.err))
+		}
+	}
+	if len(errs) > 0 {
+		return t, fmt.Errorf("load on %s: %w", r.Addr, errors.Join(errs[:min(len(errs), 3)]...))
+	}
+	return t, t.checkResumption(r)
+}

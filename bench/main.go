@@ -1,0 +1,71 @@
+// Command bench measures Postern beside Postfix, nginx and go-smtp on this
+// machine, all in one run, and writes bench/RESULTS.md.
+//
+//	go run ./bench                  everything, about a quarter of an hour
+//	go run ./bench -quick           a look at everything, no file
+//	go run ./bench -only maildir    some sections (a regular expression), no file
+//
+// It needs root and what scripts/install-peers installs. Temporary files go to
+// TMPDIR, which must lie on a real disk.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+)
+
+// plan says how much is measured.
+type plan struct {
+	rounds      int
+	warm, time  time.Duration // of one load
+	idle        int           // sessions
+	handshakes  int           // of one load
+	only        *regexp.Regexp
+	destination string // no file if empty
+}
+
+func main() {
+	p := parseFlags()
+	report := newReport(p)
+	for _, s := range sections {
+		if p.only.MatchString(s.name) {
+			report.add(s.perform(p))
+		}
+	}
+	text := report.markdown()
+	fmt.Print(text)
+	if p.destination != "" {
+		if err := os.WriteFile(p.destination, []byte(text), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
+	if report.failed() {
+		os.Exit(1)
+	}
+}
+
+func parseFlags() plan {
+	p := plan{warm: 300 * time.Millisecond, idle: 10_000, handshakes: 2000}
+	quick := flag.Bool("quick", false, "one short round of each load; writes no file")
+	only := flag.String("only", "", "the sections whose names match this regular expression; writes no file")
+	flag.IntVar(&p.rounds, "rounds", 5, "rounds of each load")
+	flag.DurationVar(&p.time, "time", 2*time.Second, "time of each load")
+	flag.StringVar(&p.destination, "o", "bench/RESULTS.md", "file to write")
+	flag.Parse()
+	if *quick {
+		p.rounds, p.time, p.idle, p.handshakes = 1, 500*time.Millisecond, 1000, 500
+	}
+	if *quick || *only != "" {
+		p.destination = ""
+	}
+	var err error
+	if p.only, err = regexp.Compile(*only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: -only:", err)
+		os.Exit(2)
+	}
+	return p
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// series is what one contender did, round by round.
+type series []figure
+
+// inTurns lets the contenders run one after another, round by round, so that
+// what else the machine does meets all of them.
+func (p plan) inTurns(how pattern, contenders ...contender) ([]series, error) {
+	all := make([]series, len(contenders))
+	for round := range p.rounds {
+		for i, c := range contenders {
+			f, err := c.measure(how)
+			if err != nil {
+				return nil, fmt.Errorf("%s, round %d: %w", c.name, round+1, err)
+			}
+			all[i] = append(all[i], f)
+			fmt.Fprintf(os.Stderr, "%2d x %2d %-7s %-20s %8.0f/s %8v\n",
+				how.senders, how.messages, how.handshake(), c.name, f.rate, f.latency.Round(time.Microsecond))
+		}
+	}
+	return all, nil
+}
+
+// rate is the median of the rounds' rates.
+func (s series) rate() perSecond {
+	return perSecond(median(s, func(i int) float64 { return s[i].rate }))
+}
+
+// latency is the median of the rounds' median latencies.
+func (s series) latency() time.Duration {
+	return medianTime(s, func(i int) time.Duration { return s[i].latency })
+}
+
+// over is the median of the rates' ratios to those of other in the same round.
+func (s series) over(other series) factor {
+	return factor(median(s, func(i int) float64 { return s[i].rate / other[i].rate }))
+}
+
+// added is the median of the latencies beyond those of other in the same round.
+func (s series) added(other series) time.Duration {
+	return medianTime(s, func(i int) time.Duration { return s[i].latency - other[i].latency })
+}
+
+// median is that of of(i) for each i of s.
+func median[S ~[]E, E any](s S, of func(i int) float64) float64 {
+	values := make([]float64, len(s))
+	for i := range s {
+		values[i] = of(i)
+	}
+	slices.Sort(values)
+	middle := len(values) / 2
+	if len(values)%2 == 0 {
+		return (values[middle-1] + values[middle]) / 2
+	}
+	return values[middle]
+}
+
+func medianTime[S ~[]E, E any](s S, of func(i int) time.Duration) time.Duration {
+	return time.Duration(median(s, func(i int) float64 { return float64(of(i)) }))
+}
