@@ -30,7 +30,7 @@ func await(t T, d *daemon, what string, ready func() error) {
 		if err == nil {
 			return
 		}
-		if gone := d.running(); gone != nil {
+		if gone := d.ended(); gone != nil {
 			t.Fatalf("testpeer: waiting for %s: %v; %s", what, gone, d.explain())
 		}
 		if time.Now().After(deadline) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -18,6 +19,8 @@ type daemon struct {
 	logs   []string // files that explain a failure
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process has ended
+
+	stopOnce sync.Once
 }
 
 // startDaemon starts cmd in a session of its own, so that its children can be
@@ -55,8 +58,13 @@ func startDaemon(t T, name string, dir folder, cmd *exec.Cmd, logs ...string) *d
 	return d
 }
 
-// stop asks the daemon to end, and kills what is left of its session.
-func (d *daemon) stop() {
+// stop asks the daemon to end, and kills what is left of its session, without
+// waiting for that: whoever adopted those processes may take its time to say
+// that they are gone. Only the first call acts: later the number may belong to
+// another process.
+func (d *daemon) stop() { d.stopOnce.Do(d.end) }
+
+func (d *daemon) end() {
 	pid := d.cmd.Process.Pid
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -67,8 +75,8 @@ func (d *daemon) stop() {
 	<-d.exited
 }
 
-// running tells whether the daemon's first process has not ended.
-func (d *daemon) running() error {
+// ended returns an error once the daemon's first process has ended.
+func (d *daemon) ended() error {
 	select {
 	case <-d.exited:
 		return errors.New(d.name + " has ended")

@@ -34,8 +34,8 @@ func StartSMTPSink(t T, args ...string) *SMTPSink {
 // sinkCounters is what smtp-sink -c prints over and over on one line.
 var sinkCounters = regexp.MustCompile(`mesg=([0-9]+)`)
 
-// Messages tells how many messages the sink has taken in. It counts all of a
-// session's once QUIT has been answered there.
+// Messages tells how many messages the sink has taken in. A message counts
+// before its sender gets the reply.
 func (s *SMTPSink) Messages() int {
 	all := sinkCounters.FindAllStringSubmatch(readLog(s.daemon.output), -1)
 	if len(all) == 0 {

@@ -1,0 +1,89 @@
+package testpeer
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+
+	"postern/internal/testcert"
+)
+
+// NginxOptions says what an nginx mail proxy stands before.
+type NginxOptions struct {
+	Backend string         // host:port of the SMTP server behind it
+	Cert    *testcert.Pair // what it serves STARTTLS with; nil does without TLS
+}
+
+// Nginx is nginx as an SMTP proxy: it answers EHLO and STARTTLS itself, and
+// passes all on to its backend from the first RCPT on.
+type Nginx struct {
+	Addr   string // where it listens
+	daemon *daemon
+}
+
+// nginxConnections is how many connections the proxy may hold; each sender takes two.
+const nginxConnections = "4096"
+
+// StartNginx starts an nginx before o.Backend, with one worker.
+func StartNginx(t T, o NginxOptions) *Nginx {
+	t.Helper()
+	binary := program(t, "nginx")
+	dir := newFolder(t)
+	n := &Nginx{Addr: freeAddr(t)}
+	config := dir.write(t, "nginx.conf", nginxConfig(t, dir, n.Addr, o))
+	log := dir.path("error.log")
+	cmd := exec.Command(binary, "-e", log, "-p", string(dir), "-c", config)
+	n.daemon = startDaemon(t, "nginx", dir, cmd, log)
+	awaitGreeting(t, n.daemon, "tcp", n.Addr)
+	return n
+}
+
+// nginxModule returns the path of the mail module.
+func nginxModule(t T) string {
+	t.Helper()
+	const module = "/usr/lib/nginx/modules/ngx_mail_module.so"
+	if _, err := os.Stat(module); err != nil {
+		unavailable(t, "nginx has no mail module: %v: run scripts/install-peers", err)
+	}
+	return module
+}
+
+// nginxConfig is the configuration for an nginx that listens on addr.
+func nginxConfig(t T, dir folder, addr string, o NginxOptions) string {
+	t.Helper()
+	user, secure := "", "starttls off;"
+	if os.Geteuid() == 0 {
+		user = "user root;" // the worker must reach the log
+	}
+	if o.Cert != nil {
+		secure = "starttls on;\n    ssl_certificate " + o.Cert.CertFile + ";\n    ssl_certificate_key " + o.Cert.KeyFile + ";"
+	}
+	return strings.NewReplacer(
+		"MODULE", nginxModule(t), "USER", user, "DIR", string(dir), "ADDR", addr,
+		"ROUTER", startRouter(t, o.Backend), "CONNECTIONS", nginxConnections, "SECURE", secure,
+	).Replace(nginxTemplate)
+}
+
+const nginxTemplate = `load_module MODULE;
+USER
+daemon off;
+worker_processes 1;
+pid DIR/nginx.pid;
+error_log DIR/error.log warn;
+events {
+  worker_connections CONNECTIONS;
+}
+mail {
+  server_name front.test;
+  auth_http ROUTER/;
+  server {
+    listen ADDR backlog=1024;
+    protocol smtp;
+    smtp_auth none;
+    proxy on;
+    xclient off;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:sessions:10m;
+    SECURE
+  }
+}`
