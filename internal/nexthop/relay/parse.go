@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrURL says that a next hop's URL cannot be used. It is wrapped with the URL,
@@ -30,6 +31,10 @@ var ErrURL = errors.New("relay: next hop")
 //	proxy=v2             begin with a PROXY protocol header, version 2
 //	xclient=auto|on|off  tell the server about the sender by XCLIENT: where
 //	                     offered (default), always, never
+//	connect-timeout=10s  how long the server may take: to accept the connection,
+//	command-timeout=2m   to answer a command,
+//	text-timeout=3m      to read on in a text,
+//	end-timeout=10m      to answer a text's end (see [Timeouts])
 //
 // Certificates are verified under the system's roots. The error wraps
 // [ErrURL].
@@ -146,7 +151,26 @@ func (c *Config) setOption(key, value string) error {
 		c.XClient = map[string]XClientMode{"on": XClientOn, "off": XClientOff}[value]
 		return oneOf(key, value, "auto", "on", "off")
 	}
-	return fmt.Errorf("unknown option %q, there are starttls, name, proxy and xclient", key)
+	return c.Timeouts.setOption(key, value)
+}
+
+func (t *Timeouts) setOption(key, value string) error {
+	timeouts := map[string]*time.Duration{
+		"connect-timeout": &t.Connect,
+		"command-timeout": &t.Command,
+		"text-timeout":    &t.Text,
+		"end-timeout":     &t.End,
+	}
+	timeout, known := timeouts[key]
+	if !known {
+		return fmt.Errorf("unknown option %q, there are starttls, name, proxy, xclient, and connect-, command-, text- and end-timeout", key)
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("option %s=%q, use a number with one of the units ms, s, m and h, such as 30s", key, value)
+	}
+	*timeout = d
+	return nil
 }
 
 func (c *Config) setStartTLS(value string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // goodURLs are taken; what they mean is told as String and options.
@@ -20,6 +21,8 @@ var goodURLs = []struct {
 	{"smtp://m?starttls=off&xclient=off", Config{Network: "tcp", Address: "m:25", Name: "m", XClient: XClientOff}, "smtp://m:25"},
 	{"smtp://m?starttls=require&name=mail.example.org", Config{Network: "tcp", Address: "m:25", Name: "mail.example.org", TLS: TLSRequire}, "smtp://m:25"},
 	{"smtp://m?proxy=v2&xclient=on", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, ProxyV2: true, XClient: XClientOn}, "smtp://m:25"},
+	{"smtp://m?connect-timeout=5s&command-timeout=1m&text-timeout=90s&end-timeout=1h", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto,
+		Timeouts: Timeouts{Connect: 5 * time.Second, Command: time.Minute, Text: 90 * time.Second, End: time.Hour}}, "smtp://m:25"},
 	{"smtps://m", Config{Network: "tcp", Address: "m:465", Name: "m", TLS: TLSImplicit}, "smtps://m:465"},
 	{"smtps://m?name=n", Config{Network: "tcp", Address: "m:465", Name: "n", TLS: TLSImplicit}, "smtps://m:465"},
 	{"lmtp://m:24", Config{Network: "tcp", Address: "m:24", Name: "m", TLS: TLSAuto, LMTP: true}, "lmtp://m:24"},
@@ -46,7 +49,10 @@ var badURLs = []struct{ url, why string }{
 	{"smtp://m/inbox", `path "/inbox" means nothing here, leave it out`},
 	{"smtp://m#x", "#x means nothing here"},
 	{"smtp://u:secret@m", "user and password are not supported, leave them out"},
-	{"smtp://m?tls=on", `unknown option "tls", there are starttls, name, proxy and xclient`},
+	{"smtp://m?tls=on", `unknown option "tls", there are starttls, name, proxy, xclient, and connect-`},
+	{"smtp://m?timeout=1s", `unknown option "timeout"`},
+	{"smtp://m?end-timeout=30", `option end-timeout="30", use a number with one of the units`},
+	{"smtp://m?text-timeout=-1s", `option text-timeout="-1s", use a number`},
 	{"smtp://m?starttls=yes", `option starttls="yes", use auto, require, off`},
 	{"smtp://m?starttls=", `option starttls="", use auto, require, off`},
 	{"smtp://m?proxy=v1", `option proxy="v1", use v2`},
@@ -79,7 +85,7 @@ func TestParse(t *testing.T) {
 // sameTarget compares what a URL can say.
 func sameTarget(a, b Config) bool {
 	return a.Network == b.Network && a.Address == b.Address && a.LMTP == b.LMTP && a.TLS == b.TLS &&
-		a.Name == b.Name && a.ProxyV2 == b.ProxyV2 && a.XClient == b.XClient
+		a.Name == b.Name && a.ProxyV2 == b.ProxyV2 && a.XClient == b.XClient && a.Timeouts == b.Timeouts
 }
 
 func TestParseRefuses(t *testing.T) {
