@@ -124,6 +124,7 @@ func (c *conn) expect(g *Gate, handshake context.Context, label int, own bool) {
 	c.hold.Store(&hold{
 		conn: c, gate: g, own: own,
 		handshake: handshake,
+		turn:      make(chan struct{}, 1),
 		due:       newSessionTicketLen(label),
 	})
 }

@@ -3,7 +3,6 @@ package sessionticket
 import (
 	"context"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,9 +21,12 @@ type hold struct {
 	own       bool            // send it in a write of its own
 	handshake context.Context // ends when the handshake has returned
 
-	mu      sync.Mutex // held during a write to the connection below
-	due     int        // bytes of the NewSessionTicket message still to come
-	records []byte     // the ticket's records, or what is left to send of them
+	// turn is taken for a write to the connection below, which lasts as long as the
+	// client does not read. It is a channel since testing/synctest knows such a
+	// wait from a mutex, and the tests of a server can then stop the clock.
+	turn    chan struct{}
+	due     int    // bytes of the NewSessionTicket message still to come
+	records []byte // the ticket's records, or what is left to send of them
 
 	heard atomic.Int64 // bytes read from the client since the server's flight
 	sent  atomic.Bool  // a Read has taken it upon itself to send the ticket
@@ -32,8 +34,8 @@ type hold struct {
 
 // write takes what crypto/tls writes between making the ticket and sending it.
 func (h *hold) write(b []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
 	switch {
 	case h.conn.hold.Load() != h: // it went while we waited
 		return h.conn.Write(b)
@@ -158,8 +160,8 @@ func (h *hold) verified() bool {
 }
 
 func (h *hold) sendNow() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.turn <- struct{}{}
+	defer func() { <-h.turn }()
 	if h.conn.hold.Load() == h && h.due == 0 {
 		_ = h.send() // the next write tries again, and has the error
 	}
