@@ -23,4 +23,10 @@ const (
 	KeyKind     = "key"         // ECDSA, RSA or Ed25519
 	Expires     = "expires"
 	Reason      = "reason"
+
+	Listen  = "listen"
+	Domains = "domains"
+	Signal  = "signal"
+	Keys    = "keys" // of the configuration
+	Remedy  = "remedy"
 )

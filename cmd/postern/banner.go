@@ -1,0 +1,128 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"postern/internal/certs"
+	"postern/internal/config"
+	"postern/internal/logkey"
+)
+
+// serving says that mail is taken, and what to try next. In a JSON log it is a
+// line of that.
+func (t terminal) serving(s *service, listeners []listener) {
+	var addresses []string
+	for _, ln := range listeners {
+		addresses = append(addresses, ln.Addr().String()+protocol(ln.implicit))
+	}
+	if s.config.Log.Format == "json" {
+		s.log.Info("taking mail", logkey.Listen, addresses, logkey.Domains, s.config.Domains, logkey.NextHop, goesTo(s.config))
+		return
+	}
+	fmt.Fprint(t.out, "Postern takes mail.\n\n")
+	summary(t.out, s.config, addresses, s.store.Certificates())
+	fmt.Fprintf(t.out, "\nTry it:\n  %s\n", swaks(s.config, listeners[0]))
+	if s.config.NextHop == nil {
+		fmt.Fprintf(t.out, "  ls %s\n", filepath.Join(s.config.MaildirFolder(), "new"))
+	}
+	fmt.Fprint(t.out, "\nCtrl-C stops it.\n")
+}
+
+// checked says what a good configuration says.
+func (t terminal) checked(c *config.Config) error {
+	var addresses []string
+	for _, address := range c.Listen {
+		addresses = append(addresses, address+protocol(false))
+	}
+	for _, address := range c.ListenTLS {
+		addresses = append(addresses, address+protocol(true))
+	}
+	var certificates []*tls.Certificate
+	for _, pair := range c.Certificates {
+		cert, err := certs.Load(pair, time.Now())
+		if err != nil { // it was good a moment ago
+			return err
+		}
+		certificates = append(certificates, cert)
+	}
+	fmt.Fprint(t.out, "The configuration is good.\n\n")
+	summary(t.out, c, addresses, certificates)
+	return nil
+}
+
+func protocol(implicit bool) string {
+	if implicit {
+		return " (TLS at once)"
+	}
+	return " (STARTTLS)"
+}
+
+// summary writes a table of what matters.
+func summary(w io.Writer, c *config.Config, addresses []string, certificates []*tls.Certificate) {
+	row(w, "listens on", addresses...)
+	row(w, "calls itself", c.Hostname)
+	row(w, "mail for", strings.Join(c.Domains, ", "))
+	if len(c.Recipients) > 0 {
+		row(w, "only to", strings.Join(c.Recipients, ", "))
+	}
+	row(w, "goes to", goesTo(c))
+	row(w, "certificate", describe(c, certificates)...)
+	row(w, "tickets", c.TicketPolicy.String())
+}
+
+func row(w io.Writer, name string, values ...string) {
+	for _, value := range values {
+		fmt.Fprintf(w, "  %-13s %s\n", name, value)
+		name = ""
+	}
+}
+
+func goesTo(c *config.Config) string {
+	if c.NextHop != nil {
+		return c.NextHop.String()
+	}
+	return "Maildir " + c.MaildirFolder()
+}
+
+// describe has a line for each certificate.
+func describe(c *config.Config, certificates []*tls.Certificate) []string {
+	kind := ""
+	if len(c.Certificates) == 0 {
+		kind = "self-signed "
+		if len(certificates) == 0 { // not made yet
+			return []string{"self-signed, in " + c.TLSFolder()}
+		}
+	}
+	var lines []string
+	for _, cert := range certificates {
+		lines = append(lines, fmt.Sprintf("%s%s for %s, until %s", kind,
+			cert.Leaf.PublicKeyAlgorithm, strings.Join(cert.Leaf.DNSNames, ", "), cert.Leaf.NotAfter.UTC().Format(time.DateOnly)))
+	}
+	return lines
+}
+
+// swaks is a command line that sends a message to ln.
+func swaks(c *config.Config, ln listener) string {
+	host, port, _ := net.SplitHostPort(ln.Addr().String())
+	switch ip := net.ParseIP(host); {
+	case ip.IsUnspecified() && ip.To4() == nil:
+		host = "::1"
+	case ip.IsUnspecified():
+		host = "127.0.0.1"
+	}
+	how := "--tls"
+	if ln.implicit {
+		how = "--tls-on-connect"
+	}
+	to := "postmaster@" + c.Domains[0]
+	if len(c.Recipients) > 0 {
+		to = c.Recipients[0]
+	}
+	return fmt.Sprintf("swaks --server %s --port %s %s --to %s", host, port, how, to)
+}

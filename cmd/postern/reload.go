@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+
+	"postern/internal/config"
+	"postern/internal/logkey"
+)
+
+// reload puts in force what can change while mail comes in. Where the
+// configuration has problems the old one stays, and the certificates are read
+// again all the same.
+func (s *service) reload(load func() (*config.Config, error)) {
+	next, err := load()
+	if err != nil {
+		var problems config.Problems
+		errors.As(err, &problems)
+		for _, p := range problems {
+			s.log.Error("configuration was not reloaded, the old one stays in force", logkey.Err, p, logkey.Remedy, p.Remedy)
+		}
+		s.store.Reload()
+		return
+	}
+	if keys := s.keepFixed(next); len(keys) > 0 {
+		s.log.Warn("some keys have changed that need a restart", logkey.Keys, keys)
+	}
+	s.config = next
+	s.level.Set(next.Log.Level)
+	s.reloadCertificates()
+	s.server.Apply(s.settings())
+	s.log.Info("configuration reloaded")
+}
+
+// keepFixed gives next the values of now where they cannot change, and names
+// the keys of those.
+func (s *service) keepFixed(next *config.Config) []string {
+	now := s.config
+	var keys []string
+	note := func(key string, changed bool) {
+		if changed {
+			keys = append(keys, key)
+		}
+	}
+	note("listen", !slices.Equal(now.Listen, next.Listen))
+	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
+	note("data", now.Data != next.Data)
+	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
+	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
+	note("ticket-policy", now.TicketPolicy != next.TicketPolicy)
+	note("log.format", now.Log.Format != next.Log.Format)
+	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
+	next.NextHop, next.TicketPolicy, next.Log.Format = now.NextHop, now.TicketPolicy, now.Log.Format
+	return keys
+}
+
+func (s *service) reloadCertificates() {
+	pairs, err := pairs(s.config, s.log)
+	if err == nil && slices.Equal(pairs, s.pairs) {
+		s.store.Reload()
+		return
+	}
+	if err == nil {
+		err = s.store.Replace(pairs)
+	}
+	if err != nil {
+		s.log.Error("certificates were not reloaded, the old ones stay in use", logkey.Err, err)
+		return
+	}
+	s.pairs = pairs
+}

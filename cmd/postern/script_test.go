@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"postern/internal/testcert"
+)
+
+var update = flag.Bool("update", false, "write the outputs that the scripts expect anew")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"postern": main})
+}
+
+// TestScripts runs the stories of testdata/script. Besides testscript's own
+// commands they have
+//
+//	start [FLAG...]   runs postern serve until the script ends, waits until
+//	                  it takes mail, puts its addresses into $ADDR and $ADDR2
+//	signal NAME       sends it TERM, INT or HUP
+//	stopped           waits for its end, which must be a success; then its
+//	                  output is in the files out and log
+//	logged TEXT       waits until its log has TEXT, since the last logged
+//	smtp ADDR FILE    plays a dialogue, see dialogue
+//	cert NAME FILE    makes FILE-cert.pem and FILE-key.pem
+//	systemd           listens at $NOTIFY_SOCKET
+//	told STATE        waits until systemd is told STATE
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update && os.Getenv("CI") == "",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":   start,
+			"signal":  func(ts *testscript.TestScript, _ bool, args []string) { running(ts).signal(ts, args[0]) },
+			"stopped": func(ts *testscript.TestScript, _ bool, _ []string) { running(ts).stopped(ts) },
+			"logged":  func(ts *testscript.TestScript, _ bool, args []string) { running(ts).log.await(ts, args[0]) },
+			"smtp":    dialogue,
+			"cert":    cert,
+			"systemd": systemd,
+			"told":    func(ts *testscript.TestScript, _ bool, args []string) { told(ts).await(ts, args[0]) },
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[stories{}] = new(story)
+			return nil
+		},
+	})
+}
+
+// patience is how long anything may take. It ends only tests that fail.
+const patience = time.Minute
+
+// A story is what a script has going on.
+type story struct {
+	server *server
+	told   *growing
+}
+
+type stories struct{}
+
+func storyOf(ts *testscript.TestScript) *story { return ts.Value(stories{}).(*story) }
+
+// A server is a postern serve that runs.
+type server struct {
+	cmd      *exec.Cmd
+	out, log *growing
+}
+
+var listensOn = regexp.MustCompile(`(127\.0\.0\.1:\d+|\[::1\]:\d+) \(`)
+
+func start(ts *testscript.TestScript, _ bool, args []string) {
+	binary := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "postern")
+	s := &server{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), out: newGrowing(), log: newGrowing()}
+	s.cmd.Dir = ts.MkAbs(".")
+	s.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"))
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
+	ts.Check(s.cmd.Start())
+	storyOf(ts).server = s
+	ts.Defer(func() { s.cmd.Process.Kill() })
+	said, last := s.out, "Ctrl-C stops it.\n"
+	if slices.Contains(args, "json") {
+		said, last = s.log, `"msg":"taking mail"`
+	}
+	said.await(ts, last)
+	for i, found := range listensOn.FindAllStringSubmatch(said.String(), -1) {
+		ts.Setenv([]string{"ADDR", "ADDR2"}[i], found[1])
+	}
+}
+
+func running(ts *testscript.TestScript) *server {
+	s := storyOf(ts).server
+	if s == nil {
+		ts.Fatalf("nothing was started")
+	}
+	return s
+}
+
+func (s *server) signal(ts *testscript.TestScript, name string) {
+	ts.Check(s.cmd.Process.Signal(map[string]syscall.Signal{
+		"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
+	}[name]))
+}
+
+func (s *server) stopped(ts *testscript.TestScript) {
+	err := s.cmd.Wait()
+	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(s.out.String()), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("log"), []byte(s.log.String()), 0o600))
+	if err != nil {
+		ts.Fatalf("postern ended with %v:\n%s", err, s.log)
+	}
+}
+
+func cert(ts *testscript.TestScript, _ bool, args []string) {
+	pair := testcert.New(certMaker{ts}, testcert.Options{Names: args[:1]})
+	ts.Check(os.Rename(pair.CertFile, ts.MkAbs(args[1]+"-cert.pem")))
+	ts.Check(os.Rename(pair.KeyFile, ts.MkAbs(args[1]+"-key.pem")))
+}
+
+// certMaker lets testcert make files in a script.
+type certMaker struct{ *testscript.TestScript }
+
+func (certMaker) Helper() {}
+
+func (c certMaker) TempDir() string {
+	dir, err := os.MkdirTemp(c.MkAbs("."), "cert")
+	c.Check(err)
+	return dir
+}
+
+// systemd stands in for the service manager (sd_notify(3)).
+func systemd(ts *testscript.TestScript, _ bool, _ []string) {
+	// The path of a socket has at most 108 bytes.
+	dir, err := os.MkdirTemp("", "notify")
+	ts.Check(err)
+	ts.Defer(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "socket")
+	ts.Setenv("NOTIFY_SOCKET", socket)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	heard := newGrowing()
+	storyOf(ts).told = heard
+	go func() {
+		message := make([]byte, 4096)
+		for {
+			n, err := conn.Read(message)
+			if err != nil {
+				return
+			}
+			heard.Write(append(message[:n:n], '\n'))
+		}
+	}()
+}
+
+func told(ts *testscript.TestScript) *growing { return storyOf(ts).told }
+
+// growing is output that can be waited for.
+type growing struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	read int           // up to here await has seen it
+	more chan struct{} // has room for one
+}
+
+func newGrowing() *growing { return &growing{more: make(chan struct{}, 1)} }
+
+func (g *growing) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case g.more <- struct{}{}:
+	default:
+	}
+	return g.text.Write(p)
+}
+
+func (g *growing) String() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.text.String()
+}
+
+// await waits until text comes behind what was awaited before.
+func (g *growing) await(ts *testscript.TestScript, text string) {
+	timeout := time.After(patience)
+	for {
+		all := g.String()
+		if i := strings.Index(all[g.read:], text); i >= 0 {
+			g.read += i + len(text)
+			return
+		}
+		select {
+		case <-g.more:
+		case <-timeout:
+			ts.Fatalf("%q did not come, but\n%s", text, all[g.read:])
+		}
+	}
+}

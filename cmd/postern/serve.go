@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"postern/internal/config"
+)
+
+// serve is the subcommand that receives mail.
+type serve struct {
+	Config string `placeholder:"FILE" help:"Read the configuration from this TOML file. Flags win over it."`
+	config.Flags
+	Check bool `help:"Only check the configuration and tell what it says."`
+}
+
+// Help is what postern serve --help says besides the flags.
+func (serve) Help() string {
+	return `Without any flag it listens on 127.0.0.1:2525 and stores messages in a Maildir below ./postern-data.
+
+SIGTERM or SIGINT: let the sessions finish the message they are in, then stop; a second one stops at once.
+SIGHUP: read the configuration and the certificates again. Certificates are read again too when their files change.
+
+deploy/postern.toml explains every key of the configuration.`
+}
+
+// Run is called by kong.
+func (s serve) Run(ui terminal) error {
+	c, err := s.load()
+	if err != nil {
+		return err
+	}
+	if s.Check {
+		return ui.checked(c)
+	}
+	// From here on a signal must not end the process by itself.
+	stop, hangup := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangup, syscall.SIGHUP)
+
+	level := new(slog.LevelVar)
+	level.Set(c.Log.Level)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	service, err := newService(c, newLog(ui.err, c.Log.Format, level), level)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(c)
+	if err != nil {
+		return err
+	}
+	service.start(ctx, listeners)
+	ui.serving(service, listeners)
+	return service.run(s.load, stop, hangup)
+}
+
+func (s serve) load() (*config.Config, error) { return config.Load(s.Config, s.Flags) }

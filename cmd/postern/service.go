@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"postern/internal/certs"
+	"postern/internal/config"
+	"postern/internal/logkey"
+	"postern/internal/nexthop"
+	"postern/internal/nexthop/maildir"
+	"postern/internal/nexthop/relay"
+	"postern/internal/smtpd"
+	"postern/sessionticket"
+)
+
+const (
+	// watchInterval is how often certificates are looked at.
+	watchInterval = 5 * time.Second
+
+	// drainTime is how long sessions may take to finish when the service
+	// stops. What is cut off then, the sender brings again. It is less than
+	// systemd's 90 seconds.
+	drainTime = time.Minute
+
+	// probeTime is how long the next hop may take to say what it offers.
+	probeTime = 30 * time.Second
+)
+
+// A service is the parts that receive mail, put together.
+type service struct {
+	config *config.Config
+	log    *slog.Logger
+	level  *slog.LevelVar
+	pairs  []certs.Pair
+	store  *certs.Store
+	tls    *tls.Config // one for the service's life: it holds the ticket keys
+	hop    nexthop.Hop
+	server *smtpd.Server
+	failed chan error // of a listener
+}
+
+func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*service, error) {
+	s := &service{config: c, log: log, level: level, failed: make(chan error, 1)}
+	var err error
+	if s.pairs, err = pairs(c, log); err != nil {
+		return nil, cannotKeep(c, err)
+	}
+	if s.store, err = certs.Open(s.pairs, log); err != nil {
+		return nil, err
+	}
+	s.tls = &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12}
+	if s.hop, err = nextHop(c, log); err != nil {
+		return nil, cannotKeep(c, err)
+	}
+	gate := &sessionticket.Gate{Policy: c.TicketPolicy, OnBypass: func(reason error) {
+		log.Error("session tickets leave early, as crypto/tls sends them; some senders will not get in", logkey.Err, reason)
+	}}
+	s.server = smtpd.New(s.settings(), gate, s.hop, log)
+	return s, nil
+}
+
+// pairs are the configured ones, or our own.
+func pairs(c *config.Config, log *slog.Logger) ([]certs.Pair, error) {
+	if len(c.Certificates) > 0 {
+		return c.Certificates, nil
+	}
+	return certs.SelfSigned(c.TLSFolder(), c.Hostname, log)
+}
+
+func nextHop(c *config.Config, log *slog.Logger) (nexthop.Hop, error) {
+	if c.NextHop != nil {
+		return relay.New(*c.NextHop, c.Hostname, log), nil
+	}
+	return maildir.New(c.MaildirFolder(), log)
+}
+
+func cannotKeep(c *config.Config, err error) error {
+	return &hintedError{err, fmt.Sprintf("let the user that postern runs as write in %s, or give another folder by --data", c.Data)}
+}
+
+func (s *service) settings() smtpd.Settings {
+	return smtpd.Settings{
+		Hostname:   s.config.Hostname,
+		Domains:    s.config.Domains,
+		Recipients: s.config.Recipients,
+		TLS:        s.tls,
+		Limits:     s.config.Limits,
+	}
+}
+
+// start begins to take mail. What runs beside it ends with ctx.
+func (s *service) start(ctx context.Context, listeners []listener) {
+	go s.store.Watch(ctx, watchInterval)
+	switch hop := s.hop.(type) {
+	case *maildir.Maildir:
+		go hop.Run(ctx)
+	case *relay.Hop:
+		go s.probe(ctx, hop)
+	}
+	for _, ln := range listeners {
+		go func() {
+			serve := s.server.Serve
+			if ln.implicit {
+				serve = s.server.ServeTLS
+			}
+			if err := serve(ln); err != nil {
+				s.failed <- fmt.Errorf("listening on %s: %w", ln.Addr(), err)
+			}
+		}()
+	}
+}
+
+// probe asks the next hop what it offers, so that the first sender is offered
+// it too.
+func (s *service) probe(ctx context.Context, hop *relay.Hop) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	if err := hop.Probe(ctx); err != nil {
+		s.log.Warn("next hop does not answer yet, senders are told to come again", logkey.NextHop, s.config.NextHop, logkey.Err, err)
+	}
+}
+
+// run waits for signals and returns when the service has stopped. load reads
+// the configuration anew.
+func (s *service) run(load func() (*config.Config, error), stop, hangup <-chan os.Signal) error {
+	notify(s.log, daemon.SdNotifyReady)
+	for {
+		select {
+		case <-hangup:
+			notify(s.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+			s.reload(load)
+			notify(s.log, daemon.SdNotifyReady)
+		case err := <-s.failed:
+			s.drain(stop)
+			return err
+		case got := <-stop:
+			s.log.Info("stopping when each session has finished the message it is in", logkey.Signal, got.String())
+			s.drain(stop)
+			return nil
+		}
+	}
+}
+
+// drain stops taking mail. Another signal, or drainTime, ends it at once.
+func (s *service) drain(stop <-chan os.Signal) {
+	notify(s.log, daemon.SdNotifyStopping)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if s.server.Shutdown(ctx) != nil {
+		s.log.Warn("stopped with sessions cut off, their senders will come again")
+		return
+	}
+	s.log.Info("stopped")
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"postern/internal/config"
+)
+
+// The rules of the terminal:
+//
+// What was asked for goes to standard output. Errors, hints and the log go to
+// standard error. Nothing but this file writes errors.
+//
+// An error is a line "postern: error: what, where" without a full stop, and has
+// a line "postern: hint: remedy" below it wherever we know one. One that helps
+// nobody is a bug.
+
+// A terminal is where the command writes.
+type terminal struct{ out, err io.Writer }
+
+// The exit statuses, see the package comment.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// fail tells an error and returns the exit status for it: 0 for nil.
+func (t terminal) fail(err error) int {
+	var problems config.Problems
+	var usage *usageError
+	var hinted *hintedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			t.error(p, p.Remedy)
+		}
+		return exitUsage
+	case errors.As(err, &usage):
+		t.error(err, "postern --help and postern serve --help tell what there is")
+		return exitUsage
+	case errors.As(err, &hinted):
+		t.error(err, hinted.hint)
+	default:
+		t.error(err, "")
+	}
+	return exitFailed
+}
+
+func (t terminal) error(err error, hint string) {
+	fmt.Fprintf(t.err, "postern: error: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(t.err, "postern: hint: %s\n", hint)
+	}
+}
+
+// A usageError is a wrong command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+// A hintedError is one with a remedy.
+type hintedError struct {
+	err  error
+	hint string
+}
+
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
