@@ -110,10 +110,7 @@ func describe(c *config.Config, certificates []*tls.Certificate) []string {
 // swaks is a command line that sends a message to ln.
 func swaks(c *config.Config, ln listener) string {
 	host, port, _ := net.SplitHostPort(ln.Addr().String())
-	switch ip := net.ParseIP(host); {
-	case ip.IsUnspecified() && ip.To4() == nil:
-		host = "::1"
-	case ip.IsUnspecified():
+	if net.ParseIP(host).IsUnspecified() { // that of IPv6 takes IPv4 too
 		host = "127.0.0.1"
 	}
 	how := "--tls"

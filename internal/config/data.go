@@ -26,7 +26,7 @@ func (l *loading) checkData() {
 	}
 	f, err := os.CreateTemp(dir, ".postern-check-*")
 	if err != nil {
-		l.add("data", fmt.Sprintf("files cannot be made in %s: %v", dir, pathless(err)), "let the user that postern runs as write there, or name another folder")
+		l.add("data", fmt.Sprintf("files cannot be made in %s: %v", dir, pathless(err)), "let the user that postern runs as write there, or name another folder by --data")
 		return
 	}
 	f.Close()
