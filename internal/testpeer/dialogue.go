@@ -14,6 +14,8 @@ import (
 // 4.2), alone on its line among what a TLS tool prints of its own.
 var finalReply = regexp.MustCompile(`^[2-5][0-9][0-9] `)
 
+const sayEHLO = "EHLO sender.test"
+
 // dialogue is SMTP through the standard input and output of a TLS tool.
 type dialogue struct {
 	commands io.Writer
@@ -21,9 +23,10 @@ type dialogue struct {
 	seen     *bytes.Buffer // everything read from output
 }
 
-// runTool starts a TLS tool, sends m through it and lets the tool end.
-// The tool must pass its input on as it is once it has done STARTTLS.
-func runTool(t T, m Message, name string, args ...string) Delivery {
+// runTool starts a TLS tool, plays what comes before the message, sends m
+// through it and lets the tool end. The tool must pass its input on as it is
+// once it has done STARTTLS.
+func runTool(t T, before func(*dialogue), m Message, name string, args ...string) Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), awaitTimeout)
 	defer cancel()
@@ -43,6 +46,7 @@ func runTool(t T, m Message, name string, args ...string) Delivery {
 	}
 
 	d := newDialogue(stdin, stdout)
+	before(d)
 	delivery := d.deliver(m.orDefault())
 	_ = stdin.Close()
 	_, _ = d.output.WriteTo(io.Discard)
@@ -54,6 +58,9 @@ func runTool(t T, m Message, name string, args ...string) Delivery {
 	return delivery
 }
 
+// atOnce is for a tool that has nothing to do before the message.
+func atOnce(*dialogue) {}
+
 func newDialogue(stdin io.Writer, stdout io.Reader) *dialogue {
 	seen := new(bytes.Buffer)
 	return &dialogue{stdin, bufio.NewReader(io.TeeReader(stdout, seen)), seen}
@@ -64,7 +71,7 @@ func newDialogue(stdin io.Writer, stdout io.Reader) *dialogue {
 func (d *dialogue) deliver(m Message) Delivery {
 	defer d.exchange("QUIT\r\n")
 	reply := ""
-	for _, command := range append([]string{"EHLO sender.test"}, m.envelope()...) {
+	for _, command := range append([]string{sayEHLO}, m.envelope()...) {
 		reply = d.exchange(command + "\r\n")
 		if !strings.HasPrefix(reply, "2") && !strings.HasPrefix(reply, "354") {
 			return Delivery{Reply: reply}

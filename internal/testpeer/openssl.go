@@ -34,7 +34,7 @@ func SendOpenSSL(t T, addr string, o OpenSSLOptions) Delivery {
 	if o.CAFile != "" {
 		args = append(args, "-CAfile", o.CAFile, "-verify_hostname", "localhost", "-verify_return_error")
 	}
-	d := runTool(t, o.Message, "openssl", append(args, o.Args...)...)
+	d := runTool(t, atOnce, o.Message, "openssl", append(args, o.Args...)...)
 	d.Resumed = strings.Contains(d.Output, "\nReused, TLS")
 	return d
 }
