@@ -39,13 +39,13 @@ func (h *hold) write(b []byte) (int, error) {
 	switch {
 	case h.conn.hold.Load() != h: // it went while we waited
 		return h.conn.Write(b)
-	case h.due > 0:
-		return h.keep(b)
 	case len(b) == 0:
 		return h.conn.Conn.Write(b)
-	case b[0] != typeApplicationData: // TLS has failed, and something else goes on over the conn
-		h.end()
+	case len(h.records) > 0 && b[0] != typeApplicationData:
+		h.end() // TLS has failed, and something else goes on over the conn
 		return h.conn.Conn.Write(b)
+	case h.due > 0:
+		return h.keep(b)
 	case isAlertSized(b) && !h.concluded():
 		h.end() // docs/decisions/0002-wrong-finished.md
 		return len(b), nil

@@ -46,8 +46,8 @@ func newSessionTicketLen(label int) int {
 // which it collects, and the second when it comes after a client certificate.
 func findTicket(b []byte, due int) (at, content int, ok bool) {
 	first := min(due, maxPlaintext)
-	if len(b) == recordHeaderLen+first+recordOverhead {
-		return 0, first, isEncrypted(b, first)
+	if len(b) == recordHeaderLen+first+recordOverhead && isEncrypted(b, first) {
+		return 0, first, true
 	}
 	at = len(b) - recordsLen(due)
 	if at <= 0 || !endsAt(b, at) {

@@ -1,0 +1,202 @@
+package sessionticket
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"testing"
+
+	"postern/internal/testcert"
+)
+
+// wrapper is a user's conn between TLS and the gate's.
+type wrapper struct{ net.Conn }
+
+func (w wrapper) NetConn() net.Conn { return w.Conn }
+
+// loop is a wrapper that claims to wrap itself.
+type loop struct{ net.Conn }
+
+func (l loop) NetConn() net.Conn { return l }
+
+// hidden is a wrapper without a NetConn.
+type hidden struct{ net.Conn }
+
+func TestGateFindsItsConnBelowWrappers(t *testing.T) {
+	for name, test := range map[string]struct {
+		wrap func(net.Conn) net.Conn
+		want error
+	}{
+		"no wrapper":       {func(c net.Conn) net.Conn { return c }, nil},
+		"two wrappers":     {func(c net.Conn) net.Conn { return wrapper{wrapper{c}} }, nil},
+		"hidden":           {func(c net.Conn) net.Conn { return hidden{c} }, ErrNotWrapped},
+		"hidden below":     {func(c net.Conn) net.Conn { return wrapper{hidden{c}} }, ErrNotWrapped},
+		"wraps itself":     {func(c net.Conn) net.Conn { return loop{c} }, ErrNotWrapped},
+		"wraps nothing":    {func(c net.Conn) net.Conn { return unwrapsToNil{c} }, ErrNotWrapped},
+		"conn of no gate":  {func(c net.Conn) net.Conn { return c.(*conn).Conn }, ErrNotWrapped},
+		"conn of any gate": {func(c net.Conn) net.Conn { return new(Gate).Conn(c) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var reasons []error
+			gate := &Gate{OnBypass: func(reason error) { reasons = append(reasons, reason) }}
+			base, client := configs(testcert.New(t, testcert.Options{}))
+			server := gate.Config(base)
+			for _, resumed := range []bool{false, true} { // with the gate or without it
+				near, far := tcp(t)
+				got, err := greet(tls.Server(test.wrap(gate.Conn(far)), server), tls.Client(near, client))
+				if err != nil || got.DidResume != resumed {
+					t.Errorf("DidResume %v, error %v", got.DidResume, err)
+				}
+				held := len(far.from(1)) == 2 && len(records(far.from(1)[0])) == 2
+				if held != (test.want == nil) {
+					t.Errorf("held: %v\n%s", held, far)
+				}
+			}
+			want := []error{test.want}
+			if test.want == nil {
+				want = nil
+			}
+			if !slices.Equal(reasons, want) {
+				t.Errorf("OnBypass was told %v, want %v, once", reasons, want)
+			}
+		})
+	}
+}
+
+type unwrapsToNil struct{ net.Conn }
+
+func (unwrapsToNil) NetConn() net.Conn { return nil }
+
+// In TLS over TLS the gate's conn carries the records of the outer connection, so
+// the inner one has no gate, and the outer one keeps its own.
+func TestInnerTLSIsNotHeldByTheConnOfTheOuter(t *testing.T) {
+	var reasons []error
+	gate := &Gate{OnBypass: func(reason error) { reasons = append(reasons, reason) }}
+	base, client := configs(testcert.New(t, testcert.Options{}))
+	server := gate.Config(base)
+	near, far := tcp(t)
+	outer := tls.Server(gate.Conn(far), server)
+	got, err := greet(tls.Server(outer, server), tls.Client(tls.Client(near, client), client))
+	if err != nil || !got.HandshakeComplete {
+		t.Error(err)
+	}
+	if len(reasons) != 1 || reasons[0] != ErrNotWrapped {
+		t.Errorf("OnBypass was told %v", reasons)
+	}
+}
+
+func TestChooseSeesPeerAndDecides(t *testing.T) {
+	base, client := configs(testcert.New(t, testcert.Options{}))
+	base.CurvePreferences = []tls.CurveID{tls.CurveP384} // two ClientHellos
+	for _, policy := range []Policy{FirstWrite, OwnWrite, Never, Stock, Policy(77)} {
+		near, far := tcp(t)
+		asked := 0
+		gate := &Gate{Policy: Stock, Choose: func(hello *tls.ClientHelloInfo) Policy {
+			asked++
+			if hello.Conn.RemoteAddr().String() != near.LocalAddr().String() || hello.ServerName != "localhost" {
+				t.Errorf("Choose was told of %s from %s", hello.ServerName, hello.Conn.RemoteAddr())
+			}
+			return policy
+		}}
+		fresh := client.Clone()
+		fresh.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		if _, err := greet(tls.Server(gate.Conn(far), gate.Config(base)), tls.Client(near, fresh)); err != nil {
+			t.Fatal(err)
+		}
+		want := 5 // HelloRetryRequest, its ChangeCipherSpec, the flight, a line, close_notify
+		if policy == OwnWrite {
+			want++
+		}
+		_, given := fresh.ClientSessionCache.Get("localhost")
+		if asked != 1 || far.count() != want || given != (policy != Never) {
+			t.Errorf("%s: asked %d times, ticket given: %v, wrote\n%s", policy, asked, given, far)
+		}
+	}
+}
+
+// QUIC has no conn. Crypto/tls sends no ticket by itself there.
+func TestQUICIsLeftAlone(t *testing.T) {
+	base, client := configs(testcert.New(t, testcert.Options{}))
+	asked := false
+	base.MinVersion, client.MinVersion = tls.VersionTLS13, tls.VersionTLS13
+	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		asked = true
+		return nil, nil
+	}
+	gate := &Gate{
+		Choose:   func(*tls.ClientHelloInfo) Policy { t.Error("Choose was called"); return Never },
+		OnBypass: func(reason error) { t.Error(reason) },
+	}
+	server := tls.QUICServer(&tls.QUICConfig{TLSConfig: gate.Config(base)})
+	defer server.Close()
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.HandleData(tls.QUICEncryptionLevelInitial, quicHello(t, client)); err != nil {
+		t.Fatal(err)
+	}
+	if !asked {
+		t.Error("the server did not get as far as GetConfigForClient")
+	}
+}
+
+// quicHello returns the ClientHello of a QUIC client.
+func quicHello(t *testing.T, config *tls.Config) []byte {
+	t.Helper()
+	client := tls.QUICClient(&tls.QUICConfig{TLSConfig: config})
+	defer client.Close()
+	client.SetTransportParameters([]byte{})
+	if err := client.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		switch event := client.NextEvent(); event.Kind {
+		case tls.QUICWriteData:
+			return slices.Clone(event.Data)
+		case tls.QUICNoEvent:
+			t.Fatal("the client has no ClientHello")
+		}
+	}
+}
+
+// A ClientHelloInfo that a caller made has no Context, so no end can be waited for.
+func TestHelloWithoutContextIsNotHeld(t *testing.T) {
+	base, _ := configs(testcert.New(t, testcert.Options{}))
+	var reason error
+	gate := &Gate{OnBypass: func(err error) { reason = err }}
+	_, far := tcp(t)
+	if _, err := gate.Config(base).GetConfigForClient(&tls.ClientHelloInfo{Conn: gate.Conn(far)}); err != nil {
+		t.Error(err)
+	}
+	if !errors.Is(reason, ErrNotWrapped) {
+		t.Errorf("OnBypass was told %v", reason)
+	}
+}
+
+// The hello of crypto/tls has the Context that ends with the handshake, also where
+// the caller gave one that goes on.
+func TestContextOfHelloEndsWithTheHandshake(t *testing.T) {
+	const lookAt = "the gate learns from ClientHelloInfo.Context that a handshake has ended: look at handshakeContext in crypto/tls, conn.go, and at concluded in hold.go"
+	base, client := configs(testcert.New(t, testcert.Options{}))
+	var handshake context.Context
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		handshake = hello.Context()
+		return nil, nil
+	}
+	base.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		if handshake.Err() != nil {
+			t.Error("the context ended before the handshake: " + lookAt)
+		}
+		return base.EncryptTicket(cs, ss)
+	}
+	near, far := tcp(t)
+	go tls.Client(near, client).Handshake()
+	if err := tls.Server(far, base).HandshakeContext(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if handshake.Err() == nil {
+		t.Error("the context goes on after the handshake: " + lookAt)
+	}
+}

@@ -1,0 +1,131 @@
+package sessionticket
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"postern/internal/testcert"
+)
+
+func TestFindTicket(t *testing.T) {
+	ccs := []byte{typeChangeCipherSpec, 3, 3, 0, 1, 1}
+	finished := record(36)
+	for name, test := range map[string]struct {
+		written     [][]byte // joined to one write
+		due         int
+		at, content int
+		ok          bool
+	}{
+		"flight":                   {[][]byte{ccs, finished, record(122)}, 122, 6 + 58, 122, true},
+		"flight, ticket in two":    {[][]byte{finished, record(maxPlaintext), record(9)}, maxPlaintext + 9, 58, maxPlaintext + 9, true},
+		"late":                     {[][]byte{record(122)}, 122, 0, 122, true},
+		"late, first of two":       {[][]byte{record(maxPlaintext)}, maxPlaintext + 9, 0, maxPlaintext, true},
+		"nothing":                  {nil, 122, 0, 0, false},
+		"other length":             {[][]byte{finished, record(123)}, 122, 0, 0, false},
+		"in one record with more":  {[][]byte{ccs, record(36 + 122)}, 122, 0, 0, false},
+		"not the last":             {[][]byte{record(122), finished}, 122, 0, 0, false},
+		"cut at its end":           {[][]byte{finished, record(122)[:100]}, 122, 0, 0, false},
+		"cut at the flight's end":  {[][]byte{finished[:50], record(122)}, 122, 0, 0, false},
+		"cut at the flight's head": {[][]byte{finished[3:], record(122)}, 122, 0, 0, false},
+		"split otherwise":          {[][]byte{finished, record(maxPlaintext - 1), record(10)}, maxPlaintext + 9, 0, 0, false},
+		"late, of another type":    {[][]byte{append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
+		"in clear":                 {[][]byte{finished, append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
+		"no records":               {[][]byte{bytes.Repeat([]byte("220 "), 99)}, 122, 0, 0, false},
+	} {
+		b := slices.Concat(test.written...)
+		at, content, ok := findTicket(b, test.due)
+		if at != test.at || content != test.content || ok != test.ok {
+			t.Errorf("%s: %d, %d, %v; want %d, %d, %v", name, at, content, ok, test.at, test.content, test.ok)
+		}
+	}
+}
+
+// regrouper is a conn that hands on what is written in pieces of another size, as a
+// new crypto/tls might.
+type regrouper struct {
+	net.Conn
+	size int
+}
+
+func (r regrouper) NetConn() net.Conn { return r.Conn }
+
+func (r regrouper) Write(b []byte) (int, error) {
+	sent := 0
+	for piece := range slices.Chunk(b, r.size) {
+		n, err := r.Conn.Write(piece)
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+// When the layout is another, clients get in and resume as with a stock server, and
+// the gate says so once, however many connections there are.
+func TestOtherLayoutPassesAndIsToldOnce(t *testing.T) {
+	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+		for _, size := range []int{1, 100, 1000} {
+			var mu sync.Mutex
+			var reasons []error
+			gate := &Gate{Policy: policy, OnBypass: func(reason error) {
+				mu.Lock()
+				defer mu.Unlock()
+				reasons = append(reasons, reason)
+			}}
+			base, client := configs(testcert.New(t, testcert.Options{}))
+			server := gate.Config(base)
+			for _, resumed := range []bool{false, true, true} {
+				near, far := tcp(t)
+				got, err := greet(tls.Server(regrouper{gate.Conn(far), size}, server), tls.Client(near, client))
+				if err != nil || got.DidResume != resumed {
+					t.Errorf("size %d: DidResume %v, error %v", size, got.DidResume, err)
+				}
+			}
+			var layout *LayoutError
+			if len(reasons) != 1 || !errors.As(reasons[0], &layout) || layout.Ticket != newSessionTicketLen(testLabel) {
+				t.Errorf("size %d: OnBypass was told %v", size, reasons)
+			}
+		}
+	}
+}
+
+// What was kept of a late ticket leaves when the rest does not follow as expected.
+func TestLateTicketThatChangesMidwayPasses(t *testing.T) {
+	s := new(scripted)
+	c := &conn{Conn: s}
+	told := 0
+	c.expect(&Gate{OnBypass: func(error) { told++ }}, context.Background(), maxPlaintext+9, false)
+	first, other := record(maxPlaintext), record(maxPlaintext-5)
+	c.Write(first)
+	if s.calls != 0 {
+		t.Fatal("the first record was not held")
+	}
+	if n, err := c.Write(other); n != len(other) || err != nil {
+		t.Errorf("Write gave %d, %v", n, err)
+	}
+	if !bytes.Equal(s.taken, slices.Concat(first, other)) || told != 1 || c.hold.Load() != nil {
+		t.Errorf("%d bytes left, told %d times", len(s.taken), told)
+	}
+}
+
+func TestLayoutErrorListsRecordsWithinBounds(t *testing.T) {
+	e := newLayoutError(bytes.Repeat(record(1), 1000), 122)
+	if len(e.Records) != maxListedRecords || e.Records[0] != "23:18" {
+		t.Errorf("%d records, the first %s", len(e.Records), e.Records[0])
+	}
+	e = newLayoutError(append(record(1), "220 "...), 122)
+	if want := []string{"23:18", "4 bytes of no whole record"}; !slices.Equal(e.Records, want) {
+		t.Errorf("records %q, want %q", e.Records, want)
+	}
+	if text := e.Error(); !strings.Contains(text, "23:18") || !strings.Contains(text, "122") {
+		t.Errorf("error says %q", text)
+	}
+}
