@@ -48,9 +48,10 @@ type Session interface {
 	// Rcpt adds a recipient.
 	Rcpt(smtp.Recipient) Answer
 
-	// Data asks whether the text may come: 354, or a refusal. All earlier
-	// Answers have been called.
-	Data() smtp.Reply
+	// Data asks whether the text may come: 354, or a refusal. It is the last
+	// command of a message and may be given before the replies to the others
+	// are known. If no recipient has been taken then, its reply is no 354.
+	Data() Answer
 
 	// Send reads the text from r to io.EOF and returns the final reply: 2xx
 	// only if the hop's server said so or the bytes are safe on disk.

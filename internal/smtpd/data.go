@@ -32,14 +32,19 @@ func (s *session) data(arg string) {
 // mayText says why the text may not come now, if so. Else the next hop waits
 // for it.
 func (s *session) mayText() *smtp.Reply {
-	s.settle()
-	switch {
-	case s.phase != inEnvelope:
-		return refusal(503, "5.5.1", "say MAIL first")
-	case len(s.recipients) == 0:
-		return refusal(554, "5.5.1", "no valid recipients")
+	if len(s.pending) == 0 {
+		if reply := s.noText(); reply != nil {
+			return reply
+		}
 	}
-	reply := s.nextHop().Data().Enhance()
+	// Asked for before the replies that are pending are waited for, so that
+	// DATA can go on with MAIL and RCPT.
+	answer := s.nextHop().Data()
+	s.settle()
+	reply := answer().Enhance()
+	if refused := s.noText(); refused != nil {
+		return refused
+	}
 	switch {
 	case reply.Intermediate():
 		return nil
@@ -48,6 +53,17 @@ func (s *session) mayText() *smtp.Reply {
 	}
 	s.abandon()
 	return &reply
+}
+
+// noText says why no text can come to the envelope as it is, if so.
+func (s *session) noText() *smtp.Reply {
+	switch {
+	case s.phase != inEnvelope:
+		return refusal(503, "5.5.1", "say MAIL first")
+	case len(s.recipients) == 0:
+		return refusal(554, "5.5.1", "no valid recipients")
+	}
+	return nil
 }
 
 // deliver hands the text to the next hop behind its Received field.

@@ -76,8 +76,8 @@ func (s *memorySession) Rcpt(rcpt smtp.Recipient) nexthop.Answer {
 	return func() smtp.Reply { return s.hop.step("RCPT", smtp.NewReply(250, "2.1.5", "recipient taken")) }
 }
 
-func (s *memorySession) Data() smtp.Reply {
-	return s.hop.step("DATA", smtp.Reply{Code: 354, Lines: []string{"go on"}})
+func (s *memorySession) Data() nexthop.Answer {
+	return func() smtp.Reply { return s.hop.step("DATA", smtp.Reply{Code: 354, Lines: []string{"go on"}}) }
 }
 
 func (s *memorySession) Send(r io.Reader) smtp.Reply {

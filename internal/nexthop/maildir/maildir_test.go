@@ -54,7 +54,7 @@ func TestRepliesBeforeText(t *testing.T) {
 	got := []string{
 		s.Mail(smtp.Mail{From: "a@example.org"})().String(),
 		s.Rcpt(smtp.Recipient{To: "b@localhost"})().String(),
-		s.Data().String(),
+		s.Data()().String(),
 	}
 	want := []string{"250 2.1.0 sender ok", "250 2.1.5 recipient ok", "354 send the message"}
 	for i := range want {

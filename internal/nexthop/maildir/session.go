@@ -33,8 +33,8 @@ func answer(reply smtp.Reply) nexthop.Answer {
 	return func() smtp.Reply { return reply }
 }
 
-func (s *session) Data() smtp.Reply {
-	return smtp.Reply{Code: 354, Lines: []string{"send the message"}}
+func (s *session) Data() nexthop.Answer {
+	return answer(smtp.Reply{Code: 354, Lines: []string{"send the message"}})
 }
 
 func (s *session) Send(r io.Reader) smtp.Reply {

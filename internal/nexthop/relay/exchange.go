@@ -160,11 +160,23 @@ func (s *session) took(c *command, reply smtp.Reply) {
 			s.refused = &reply
 		}
 	case stepData:
-		s.text = reply.Intermediate()
-		if s.text && s.conn.in.Buffered() > 0 {
-			c.settle(s.fail(c.at, errTurn))
-			s.text = false
-		}
+		s.tookData(c, reply)
+	}
+}
+
+// tookData notes whether the server waits for the text.
+func (s *session) tookData(c *command, reply smtp.Reply) {
+	switch {
+	case !reply.Intermediate():
+	case len(s.taken) == 0:
+		// A server may say 354 all the same. RFC 2920, Section 3.1, has us send an
+		// empty text then: but no server can take that for a message if we leave.
+		c.settle(noRecipient)
+		s.end(noRecipient)
+	case s.conn.in.Buffered() > 0:
+		c.settle(s.fail(c.at, errTurn))
+	default:
+		s.text = true
 	}
 }
 

@@ -73,3 +73,49 @@ func TestRefusedHereIsNotSent(t *testing.T) {
 	s.Close()
 	b.wait()
 }
+
+// TestDataForNobody: DATA has left, and then the server takes no recipient.
+func TestDataForNobody(t *testing.T) {
+	const refused = `
+		< 220 ready
+		> EHLO *
+		< 250-backend
+		< 250 PIPELINING
+		> MAIL *
+		< 250 ok
+		> RCPT *
+		< 550 5.1.1 nobody here of that name
+		> DATA
+		`
+	for name, tt := range map[string]struct {
+		script string
+		opened int
+	}{
+		"refused":          {refused + "< 554 5.5.1 no valid recipients\n> RSET\n< 250 ok\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\n> DATA\n< 354 go on\ntext\nkeep\n< 250 ok\n> QUIT\n< 221 bye", 1},
+		"waits for a text": {refused + "< 354 go on\nrest", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(t, tt.script)
+			b.rest = func(text string) {
+				if text != "" {
+					t.Errorf("server still heard %q", text)
+				}
+			}
+			s := b.hopTCP("smtp://mail.test").Open(someSender)
+			answers := []nexthop.Answer{s.Mail(someMail), s.Rcpt(someRcpt), s.Data()}
+			heard := told("MAIL", answers[0]()) + ", " + told("RCPT", answers[1]()) + ", " + told("DATA", answers[2]())
+			if want := "MAIL 250, RCPT 550 5.1.1, DATA 554 5.5.1"; heard != want {
+				t.Errorf("sender heard %s, want %s", heard, want)
+			}
+			s.Reset()
+			if next := deliver(s, someText); next != delivered {
+				t.Errorf("the next message: %s", next)
+			}
+			s.Close()
+			b.wait()
+			if b.opened != tt.opened || len(b.taken) != 1 {
+				t.Errorf("%d connections and %d messages, want %d and 1", b.opened, len(b.taken), tt.opened)
+			}
+		})
+	}
+}

@@ -38,7 +38,7 @@ func sendLMTP(t *testing.T, b *backend, log *lines) smtp.Reply {
 	for _, name := range []string{"a", "b", "c"} {
 		s.Rcpt(smtp.Recipient{To: name + "@example.org"})()
 	}
-	if reply := s.Data(); !reply.Intermediate() {
+	if reply := s.Data()(); !reply.Intermediate() {
 		t.Fatalf("DATA: %s", reply)
 	}
 	reply := s.Send(strings.NewReader(someText))

@@ -50,12 +50,13 @@ func (s *session) Rcpt(rcpt smtp.Recipient) nexthop.Answer {
 	}
 }
 
-// Data asks for the text.
-func (s *session) Data() smtp.Reply {
-	if s.refused == nil && len(s.taken) == 0 {
-		return noRecipient
+// Data asks for the text. DATA leaves with the commands before it if none of
+// them has been sent (RFC 2920, Section 3.1).
+func (s *session) Data() nexthop.Answer {
+	if s.refused == nil && len(s.queue) == 0 && len(s.taken) == 0 {
+		return func() smtp.Reply { return noRecipient }
 	}
-	return s.give(stepData, fixedLine("DATA\r\n"))()
+	return s.give(stepData, fixedLine("DATA\r\n"))
 }
 
 // Send hands the text over and waits for the server's verdict.

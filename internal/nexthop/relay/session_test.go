@@ -55,7 +55,7 @@ func deliver(s nexthop.Session, text string) string {
 	if heard != "MAIL 250, RCPT 250" {
 		return heard
 	}
-	reply := s.Data()
+	reply := s.Data()()
 	heard += ", " + told("DATA", reply)
 	if reply.Intermediate() {
 		heard += ", " + told("end", s.Send(strings.NewReader(text)))
@@ -155,7 +155,7 @@ func TestCallsOutOfOrderAreRefused(t *testing.T) {
 	s := b.hop("smtp://mail.test").Open(someSender)
 	for name, reply := range map[string]smtp.Reply{
 		"RCPT": s.Rcpt(someRcpt)(),
-		"DATA": s.Data(),
+		"DATA": s.Data()(),
 		"text": s.Send(strings.NewReader(someText)),
 	} {
 		if reply.Code != 503 {
@@ -163,7 +163,7 @@ func TestCallsOutOfOrderAreRefused(t *testing.T) {
 		}
 	}
 	s.Mail(someMail)()
-	if reply := s.Data(); reply.Code != 554 {
+	if reply := s.Data()(); reply.Code != 554 {
 		t.Errorf("DATA without recipients: %s", reply)
 	}
 	s.Close()

@@ -51,8 +51,7 @@ func (r *repeater) Read(p []byte) (int, error) {
 // begin brings a session to where the text may come.
 func begin(t *testing.T, s nexthop.Session) {
 	t.Helper()
-	mail, rcpt := s.Mail(someMail), s.Rcpt(someRcpt)
-	for _, answer := range []nexthop.Answer{mail, rcpt, s.Data} {
+	for _, answer := range []nexthop.Answer{s.Mail(someMail), s.Rcpt(someRcpt), s.Data()} {
 		if reply := answer(); reply.Permanent() || reply.Transient() {
 			t.Fatalf("message cannot begin: %s", reply)
 		}
@@ -148,8 +147,7 @@ func TestWritesAreJoined(t *testing.T) {
 	b.wait()
 	want := []string{
 		"EHLO front.test\r\n",
-		"MAIL FROM:<alice@example.net>\r\nRCPT TO:<bob@example.org>\r\n",
-		"DATA\r\n",
+		"MAIL FROM:<alice@example.net>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n",
 		"Received: from x\r\nSubject: hello\r\n\r\n..hidden dot\r\n.\r\n",
 		"QUIT\r\n",
 	}
