@@ -1,0 +1,106 @@
+// Package test tells stories: the postern program as it is, run as a child
+// process, and the mail programs of [postern/internal/testpeer] around it.
+//
+// A story starts what it needs, plays, and looks at what is left: the files, the
+// log, the replies that the senders got. Nothing here sleeps to wait for
+// something: it waits for the thing, and what never comes is a failure after a
+// time that no busy machine needs. A story that fails shows Postern's log.
+//
+// POSTERN_LONG=1 makes the crash story ten times as long.
+package test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// program is the path of the postern binary that all stories run.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "postern-stories")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "postern")
+	if err := build(program); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// Stories that run in parallel mostly wait for others.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// Else each program under the race detector waits for a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	mark, goroutines := markChildren(), runtime.NumGoroutine()
+	code := m.Run()
+	if code == 0 {
+		if err := errors.Join(checkProcesses(mark), checkGoroutines(goroutines)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
+
+// build makes the program as the stories were made: with the race detector or
+// without.
+func build(path string) error {
+	cmd := exec.Command("go", "build", "-race="+strconv.FormatBool(raceDetector), "-o", path, "postern/cmd/postern")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building postern: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// childMark is a variable in the environment of everything that is started here.
+const childMark = "POSTERN_STORIES"
+
+func markChildren() string {
+	mark := strconv.Itoa(os.Getpid())
+	os.Setenv(childMark, mark)
+	return childMark + "=" + mark
+}
+
+// checkProcesses looks for processes that still run with mark in their
+// environment. Where there is no /proc there are none.
+func checkProcesses(mark string) error {
+	var left []error
+	paths, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range paths {
+		environ, err := os.ReadFile(path)
+		if err == nil && strings.Contains("\x00"+string(environ), "\x00"+mark+"\x00") {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
+			left = append(left, fmt.Errorf("a process has outlived the stories: %s", command))
+		}
+	}
+	return errors.Join(left...)
+}
+
+// checkGoroutines waits until no more goroutines run than before the stories.
+func checkGoroutines(before int) error {
+	deadline := time.Now().Add(patience)
+	for runtime.NumGoroutine() > before {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			return fmt.Errorf("goroutines have outlived the stories:\n%s", stacks[:runtime.Stack(stacks, true)])
+		}
+		runtime.Gosched()
+	}
+	return nil
+}

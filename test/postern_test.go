@@ -1,0 +1,136 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A postern is the program under test.
+type postern struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	journal *journal
+	data    string // the folder of --data
+	addr    string // where it takes SMTP with STARTTLS
+	ended   bool   // by the story, which has looked at how
+}
+
+// start runs `postern serve` with the arguments given, on a port of its own,
+// with an empty data folder, for localhost. It ends with the test, and then
+// its exit status must be 0.
+func start(t *testing.T, args ...string) *postern {
+	t.Helper()
+	return startWith(t, t.TempDir(), args...)
+}
+
+// startWith is start with a data folder that is there already.
+func startWith(t *testing.T, data string, args ...string) *postern {
+	t.Helper()
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--hostname", "mx.test", "--domain", "localhost", "--data", data}, args...)
+	p := launch(t, "", args...)
+	p.data = data
+	p.addr = p.awaitAddress()
+	return p
+}
+
+// launch runs the program in the folder dir and does not wait for anything.
+func launch(t *testing.T, dir string, args ...string) *postern {
+	t.Helper()
+	p := &postern{t: t, cmd: exec.Command(program, args...), journal: newJournal()}
+	p.cmd.Dir = dir
+	p.cmd.Stdout, p.cmd.Stderr = p.journal, p.journal
+	p.cmd.SysProcAttr = endsWithTests()
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("starting postern: %v", err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // its state is looked at by whoever waits
+		close(p.journal.over)
+	}()
+	t.Cleanup(p.finish)
+	return p
+}
+
+// finish ends the program with its story.
+func (p *postern) finish() {
+	if !p.ended {
+		p.terminate()
+	}
+	if p.journal.count("WARNING: DATA RACE") > 0 {
+		p.t.Error("the race detector found something in postern")
+	}
+	if p.t.Failed() {
+		p.journal.show(p.t)
+	}
+}
+
+// address is what postern prints of where it listens.
+var address = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+
+func (p *postern) awaitAddress() string {
+	p.t.Helper()
+	return address.FindString(p.await(0, "  listens on ", "127.0.0.1:"))
+}
+
+// await waits for a line of the program, from the given one on, that holds all words.
+func (p *postern) await(from int, words ...string) string {
+	p.t.Helper()
+	line, err := p.journal.await(from, words...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return line
+}
+
+func (p *postern) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Errorf("signal %v to postern: %v", s, err)
+	}
+}
+
+// terminate asks the program to end and checks that it does so with status 0,
+// and with no session that had to be cut off.
+func (p *postern) terminate() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	p.awaitExit()
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		p.t.Errorf("postern ended with %v after SIGTERM, want exit status 0", p.cmd.ProcessState)
+	}
+	if _, n, _ := p.journal.find(0, "msg=stopped"); n == 0 {
+		p.t.Error("postern did not stop by itself after SIGTERM")
+	}
+}
+
+// kill ends the program at once, as kill -9 does.
+func (p *postern) kill() {
+	p.t.Helper()
+	p.signal(syscall.SIGKILL)
+	p.awaitExit()
+}
+
+// awaitExit waits until the program has ended.
+func (p *postern) awaitExit() {
+	p.t.Helper()
+	p.ended = true
+	select {
+	case <-p.journal.over:
+	case <-time.After(patience):
+		p.t.Errorf("postern has not ended after %v", patience)
+		_ = p.cmd.Process.Signal(syscall.SIGABRT) // its goroutines into the log
+		<-p.journal.over
+	}
+}
+
+// awaitSessions waits until n sessions have ended in the log.
+func (p *postern) awaitSessions(n int) {
+	p.t.Helper()
+	if err := p.journal.awaitCount(n, "msg=session"); err != nil {
+		p.t.Error(err)
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package test
+
+// raceDetector tells how the stories were built.
+const raceDetector = true
