@@ -1,0 +1,189 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/internal/smtp"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+// trueSender is the address that the sender of these stories has. Postern
+// connects to the backend from another.
+const trueSender = "127.0.0.2"
+
+// A backend that is told about the sender logs and treats it as if the sender
+// had come to it directly.
+func TestPostfixLearnsTheTrueSender(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options testpeer.PostfixOptions
+		url     func(*testpeer.Postfix) string
+		log     string
+	}{
+		{"by XCLIENT", testpeer.PostfixOptions{XCLIENT: true},
+			func(b *testpeer.Postfix) string { return "smtp://" + b.Addr + "?xclient=on" },
+			": client=unknown[127.0.0.2]"},
+		{"by XCLIENT within TLS", testpeer.PostfixOptions{XCLIENT: true, Cert: testcert.New(t, testcert.Options{})},
+			func(b *testpeer.Postfix) string { return "smtp://" + b.Addr },
+			": client=unknown[127.0.0.2]"},
+		{"by the PROXY protocol", testpeer.PostfixOptions{ProxyV2: true},
+			func(b *testpeer.Postfix) string { return "smtp://" + b.ProxyAddr + "?proxy=v2" },
+			": connect from unknown[127.0.0.2]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			backend := testpeer.StartPostfix(t, tt.options)
+			p := start(t, "--next-hop", tt.url(backend))
+			deliverThrough(t, p, newLetter("told", 4<<10), 0)
+			message := newStored(backend.AwaitMessages(t, 1)[0])
+			checkWhole(t, message, "told")
+			if !strings.Contains(backend.Log(), tt.log) {
+				t.Errorf("Postfix's log has no %q:\n%s", tt.log, backend.Log())
+			}
+			if field := message.received(); !strings.Contains(field, "[127.0.0.2]") || !strings.Contains(field, "by backend.test") {
+				t.Errorf("Postfix's Received field: %s", field)
+			}
+		})
+	}
+}
+
+// What a backend says reaches the sender as it is, and a recipient that it
+// refuses does not keep the message from another.
+func TestTheBackendsOwnRepliesReachTheSender(t *testing.T) {
+	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{Users: []string{"user@localhost"}})
+	p := start(t, "--next-hop", "smtp://"+backend.Addr)
+	c := comeThrough(t, p)
+	for _, step := range []struct{ say, want string }{
+		{"MAIL FROM:<sender@sender.test>\r\n", "250 2.1.0 Ok"},
+		{"RCPT TO:<nobody@localhost>\r\n", "550 5.1.1 <nobody@localhost>: Recipient address rejected: User unknown in virtual mailbox table"},
+		{"RCPT TO:<user@localhost>\r\n", "250 2.1.5 Ok"},
+		{"DATA\r\n", "354 "},
+		{stuffed(newLetter("for one", 0).text) + ".\r\n", "250 2.0.0 Ok: queued as "},
+	} {
+		reply, err := c.ask(step.say)
+		if err != nil || !strings.HasPrefix(reply.String(), step.want) {
+			t.Fatalf("reply %q, %v to %.40q, want %q", reply, err, step.say, step.want)
+		}
+	}
+	checkWhole(t, newStored(backend.AwaitMessages(t, 1)[0]), "for one")
+}
+
+// BDAT from the sender, and a message of 50 MiB by either way.
+func TestLargeMessagesAndChunksArriveWhole(t *testing.T) {
+	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
+		Config: []string{"message_size_limit = 0", "virtual_mailbox_limit = 0"},
+	})
+	settings := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(settings, []byte("[limits]\nmessage-size = \"64MiB\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "--config", settings, "--next-hop", "smtp://"+backend.Addr)
+	for i, tt := range []struct {
+		id    string
+		size  int
+		chunk int // 0: by DATA
+	}{
+		{"small in chunks", 4 << 10, 10},
+		{"large", 50 << 20, 0},
+		{"large in chunks", 50 << 20, 64 << 10},
+	} {
+		deliverThrough(t, p, newLetter(tt.id, tt.size), tt.chunk)
+		checkOneWhole(t, backend.AwaitMessages(t, i+1), tt.id)
+	}
+}
+
+// Dovecot takes mail by LMTP over a unix socket, and answers for each recipient.
+func TestDovecotTakesMailByLMTP(t *testing.T) {
+	backend := testpeer.StartDovecot(t, testpeer.DovecotOptions{
+		Users: []string{"user@localhost", "other@localhost"}, Full: []string{"full@localhost"},
+	})
+	p := start(t, "--next-hop", "lmtp+unix://"+backend.Socket)
+
+	both := newLetter("for both", 4<<10)
+	both.to = []string{"user@localhost", "other@localhost"}
+	deliverThrough(t, p, both, 0)
+	deliverThrough(t, p, newLetter("in chunks", 4<<10), 1000)
+	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for both")
+	checkOneWhole(t, backend.Fetch(t, "other@localhost"), "for both")
+	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "in chunks")
+
+	c := comeThrough(t, p)
+	refused, err := c.deliver(mail{"sender@sender.test", []string{"nobody@localhost"}, both.text})
+	if err != nil || refused.Code != 550 || !strings.Contains(refused.Text(), "nobody@localhost") {
+		t.Errorf("an unknown recipient: %s, %v", refused, err)
+	}
+	mixed := newLetter("for the one with room", 4<<10)
+	mixed.to = []string{"user@localhost", "full@localhost"}
+	reply, err := comeThrough(t, p).deliver(mixed)
+	checkMixed(t, reply, err)
+	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for the one with room")
+	p.await(0, "recipients fared differently", "full@localhost")
+}
+
+// checkMixed checks the one reply for a recipient who has the message and one
+// who never will: docs/decisions/0004-lmtp-many-replies.md.
+func checkMixed(t *testing.T, reply smtp.Reply, err error) {
+	t.Helper()
+	if err != nil || !reply.Permanent() {
+		t.Errorf("one recipient over quota: %s, %v, want a 5xx", reply, err)
+	}
+	for _, fate := range []string{"<user@localhost> delivered: 250", "<full@localhost> refused: 552"} {
+		if !strings.Contains(reply.Text(), fate) {
+			t.Errorf("reply %q does not say %q", reply, fate)
+		}
+	}
+}
+
+// comeThrough connects as the true sender, over STARTTLS.
+func comeThrough(t *testing.T, p *postern) *client {
+	t.Helper()
+	c, err := connectTLS(p.addr, trueSender, anyCertificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	return c
+}
+
+// deliverThrough delivers by DATA, or by BDAT in chunks of a size.
+func deliverThrough(t *testing.T, p *postern, m mail, chunk int) {
+	t.Helper()
+	c := comeThrough(t, p)
+	var reply smtp.Reply
+	var err error
+	if chunk > 0 {
+		reply, err = c.deliverChunks(m, chunk)
+	} else {
+		reply, err = c.deliver(m)
+	}
+	if err != nil || reply.Code != 250 {
+		t.Fatalf("letter %q in chunks of %d: %s, %v", subject(m), chunk, reply, err)
+	}
+}
+
+func checkWhole(t *testing.T, message stored, want string) {
+	t.Helper()
+	if id, err := message.whole(); err != nil || id != want {
+		t.Errorf("arrived: %q, %v, want %q", id, err, want)
+	}
+}
+
+// checkOneWhole checks that one of the texts is the letter, whole.
+func checkOneWhole(t *testing.T, texts []string, want string) {
+	t.Helper()
+	var ids []string
+	for _, text := range texts {
+		id, err := newStored(text).whole()
+		if err != nil {
+			t.Error(err)
+		}
+		ids = append(ids, id)
+	}
+	if !slices.Contains(ids, want) {
+		t.Errorf("arrived %q, want %q among them", ids, want)
+	}
+}
