@@ -1,0 +1,156 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	idleConnections = 5000
+	slowConnections = 500
+	crowdNetworks   = 50 // IPv4 /24, so that a network's limit of 200 is not reached
+)
+
+// Idle and slow connections from many networks keep nobody out.
+func TestHonestMailGetsInPastIdleAndSlowConnections(t *testing.T) {
+	needFiles(t, idleConnections+slowConnections+200)
+	p := start(t)
+	idle := gather(t, idleConnections, func(i int) (*client, error) { return connect(p.addr, crowdAddress(i)) })
+	slow := gather(t, slowConnections, func(i int) (*client, error) { return beginSlowly(p.addr, i) })
+	stop := dribble(slow)
+	defer stop()
+	for i := range 20 {
+		checkGetsIn(t, p, i)
+	}
+	stop()
+	for _, c := range append(idle, slow...) {
+		c.close()
+	}
+	p.awaitSessions(idleConnections + slowConnections + 20)
+}
+
+// A crowd from one network fills that network's share, and nobody else's.
+func TestACrowdFromOneNetworkKeepsOnlyItselfOut(t *testing.T) {
+	needFiles(t, idleConnections+200)
+	p := start(t)
+	const share = 200 // smtpd.DefaultLimits
+	var mu sync.Mutex
+	in := 0
+	crowd := gather(t, idleConnections, func(i int) (*client, error) {
+		c, err := dial(p.addr, fmt.Sprintf("127.9.9.%d", i%254+1))
+		if err != nil {
+			return nil, err
+		}
+		reply, err := c.reply()
+		if err == nil && reply.Code == 220 {
+			mu.Lock()
+			defer mu.Unlock()
+			in++
+		} else if err == nil && (reply.Code != 421 || !strings.Contains(reply.Text(), "127.9.9.0/24")) {
+			err = fmt.Errorf("turned away with %q, want a 421 that names the network", reply)
+		}
+		return c, err
+	})
+	if in != share {
+		t.Errorf("%d connections from one network were let in at once, want %d", in, share)
+	}
+	checkGetsIn(t, p, 0)
+	if c, err := connect(p.addr, "127.9.9.9"); err == nil {
+		t.Error("the network that has its share was let in once more")
+		c.close()
+	}
+	for _, c := range crowd {
+		c.close()
+	}
+}
+
+// needFiles checks that this process, and so its child, may open enough files.
+func needFiles(t *testing.T, n uint64) {
+	t.Helper()
+	var limit syscall.Rlimit // package os has raised the soft limit to the hard one
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Cur < n {
+		unavailable(t, fmt.Sprintf("this story opens %d files, and the limit is %d (ulimit -n)", n, limit.Cur))
+	}
+}
+
+// crowdAddress is an address of the crowd's networks.
+func crowdAddress(i int) string {
+	return fmt.Sprintf("127.%d.%d.%d", 10+i%crowdNetworks, i%crowdNetworks, i/crowdNetworks%250+1)
+}
+
+// gather opens n connections, some at a time.
+func gather(t *testing.T, n int, open func(i int) (*client, error)) []*client {
+	t.Helper()
+	crowd := make([]*client, n)
+	errs := make([]error, n)
+	room := make(chan struct{}, 50)
+	var all sync.WaitGroup
+	for i := range n {
+		room <- struct{}{}
+		all.Go(func() {
+			crowd[i], errs[i] = open(i)
+			<-room
+		})
+	}
+	all.Wait()
+	for i, c := range crowd {
+		if errs[i] != nil {
+			t.Fatalf("connection %d of %d: %v", i+1, n, errs[i])
+		}
+		t.Cleanup(c.close)
+	}
+	return crowd
+}
+
+// beginSlowly opens a connection that has come into one of the places where a
+// sender can dawdle: a command, a text, a handshake.
+func beginSlowly(addr string, i int) (*client, error) {
+	c, err := connect(addr, crowdAddress(i))
+	if err != nil {
+		return nil, err
+	}
+	places := [][]string{nil, {"EHLO sender.test", "STARTTLS"}, {"EHLO sender.test", "MAIL FROM:<>", "RCPT TO:<user@localhost>", "DATA"}}
+	return c, c.proceed(places[i%len(places)]...)
+}
+
+// dribble makes each connection say one byte now and then.
+func dribble(slow []*client) (stop func()) {
+	ending, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		pace := time.NewTicker(100 * time.Millisecond)
+		defer pace.Stop()
+		for {
+			for _, c := range slow {
+				_ = c.say("x")
+			}
+			select {
+			case <-pace.C:
+			case <-ending:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(ending); <-ended })
+}
+
+// checkGetsIn delivers a letter from a network that the crowd is not in.
+func checkGetsIn(t *testing.T, p *postern, i int) {
+	t.Helper()
+	c, err := connectTLS(p.addr, "127.200.0.1", anyCertificate())
+	if err != nil {
+		t.Fatalf("an honest sender: %v", err)
+	}
+	defer c.close()
+	reply, err := c.deliver(newLetter(fmt.Sprintf("honest %d", i), 4<<10))
+	if err != nil || reply.Code != 250 {
+		t.Errorf("an honest message: %s, %v", reply, err)
+	}
+}
