@@ -18,8 +18,10 @@ const maxWrappers = 16
 // this call. Its GetConfigForClient, WrapSession and UnwrapSession are called as
 // crypto/tls would call them. A nil base stands for an empty one.
 //
-// The returned config can be used by any number of listeners at once. Session
-// ticket keys set on it, instead of on base, have no effect.
+// The returned config can be used by any number of listeners at once. Whatever is
+// to be set must be set on base before: the config of a handshake is made from base,
+// so fields that are changed in the returned config have no effect. That is why
+// NextProtos and Certificates must not be left to [net/http.Server.ServeTLS].
 func (g *Gate) Config(base *tls.Config) *tls.Config {
 	if base == nil {
 		base = new(tls.Config)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -41,6 +42,9 @@ func (s *scripted) Write(b []byte) (int, error) {
 	s.taken = append(s.taken, b[:e.n]...)
 	return e.n, e.err
 }
+
+// Read fills b.
+func (s *scripted) Read(b []byte) (int, error) { return len(b), nil }
 
 // record makes an encrypted record with that much content.
 func record(content int) []byte {
@@ -186,5 +190,43 @@ func TestConcurrentWritesFollowTheTicket(t *testing.T) {
 		if !bytes.Equal(s.taken, want) {
 			t.Errorf("own %v: %d bytes left, want %d with the ticket first", own, len(s.taken), len(want))
 		}
+	}
+}
+
+// A conn that breaks the contract of io.Writer does not make the gate lose bytes.
+func TestShortWriteWithoutErrorIsOne(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		s := new(scripted)
+		c, _, conclude := holding(t, s, own)
+		conclude()
+		s.ends = []end{{5, nil}}
+		if n, err := c.Write(record(100)); n != 0 || err != io.ErrShortWrite {
+			t.Errorf("own %v: Write gave %d, %v", own, n, err)
+		}
+	}
+}
+
+func TestErrorOfTheFlightIsTheCallers(t *testing.T) {
+	s := &scripted{ends: []end{{3, net.ErrClosed}}}
+	c := &conn{Conn: s}
+	c.expect(new(Gate), t.Context(), testLabel, false)
+	if n, err := c.Write(slices.Concat(record(36), record(newSessionTicketLen(testLabel)))); n != 3 || err != net.ErrClosed {
+		t.Errorf("Write gave %d, %v", n, err)
+	}
+}
+
+func TestEmptyWriteSendsNothing(t *testing.T) {
+	s := new(scripted)
+	c, _, conclude := holding(t, s, false)
+	conclude()
+	if n, err := c.Write(nil); n != 0 || err != nil || len(s.taken) != 0 {
+		t.Errorf("Write gave %d, %v, and %d bytes left", n, err, len(s.taken))
+	}
+}
+
+func TestNetConnIsTheConnBelow(t *testing.T) {
+	s := new(scripted)
+	if got := new(Gate).Conn(s).(interface{ NetConn() net.Conn }).NetConn(); got != net.Conn(s) {
+		t.Errorf("NetConn gave %v", got)
 	}
 }

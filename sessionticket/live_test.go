@@ -3,13 +3,9 @@ package sessionticket
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,146 +13,6 @@ import (
 
 	"postern/internal/testcert"
 )
-
-// pair is a handshaken client and server, with the gate below the server.
-type pair struct {
-	client, server *tls.Conn
-	near           net.Conn
-	far            *wire
-	keys           *keyLog // of the client
-	label          int
-}
-
-// shaken returns a pair after its handshake over near and far. The client has read
-// the flight and nothing more.
-func shaken(t *testing.T, policy Policy, near, far net.Conn, change func(server, client *tls.Config)) *pair {
-	t.Helper()
-	server, client := configs(testcert.New(t, testcert.Options{}))
-	p := &pair{near: near, far: &wire{Conn: far}, keys: new(keyLog)}
-	client.KeyLogWriter = p.keys
-	if change != nil {
-		change(server, client)
-	}
-	noteLabels(server, func(label int) { p.label = label })
-	gate := &Gate{Policy: policy, OnBypass: func(reason error) { t.Error(reason) }}
-	p.server = tls.Server(gate.Conn(p.far), gate.Config(server))
-	p.client = tls.Client(near, client)
-	done := make(chan error, 1)
-	go func() { done <- p.server.Handshake() }()
-	if err := p.client.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// after lists the writes that followed the flight.
-func (p *pair) after() [][]string {
-	var lists [][]string
-	for _, b := range p.far.from(1) {
-		lists = append(lists, records(b))
-	}
-	return lists
-}
-
-func (p *pair) check(t *testing.T, want ...[]string) {
-	t.Helper()
-	if got := p.after(); !slices.EqualFunc(got, want, slices.Equal) {
-		t.Errorf("after the flight left %v, want %v", got, want)
-	}
-}
-
-// A client that writes much before it reads must not stop a server that reads: over
-// a pipe without a buffer the ticket waits for the client, and the Read does not.
-func TestOwnWriteDoesNotDelayReads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := shakenOverPipe(t, OwnWrite, nil)
-		sent := strings.Repeat("x", 100<<10)
-		go func() {
-			io.WriteString(p.client, sent)
-			p.client.Read(make([]byte, 1)) // and only then takes the ticket
-		}()
-		if _, err := io.ReadFull(p.server, make([]byte, len(sent))); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.server.Write([]byte("y")); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		p.check(t, ticketRecords(p.label), []string{"23:18"})
-		p.near.Close()
-		p.far.Close()
-	})
-}
-
-// shakenOverPipe is shaken over a net.Pipe, for tests in which time stands still.
-func shakenOverPipe(t *testing.T, policy Policy, change func(server, client *tls.Config)) *pair {
-	near, far := net.Pipe()
-	return shaken(t, policy, near, far, change)
-}
-
-// The ticket of a server that only reads leaves by itself with OwnWrite.
-func TestOwnWriteLeavesOnRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := shakenOverPipe(t, OwnWrite, nil)
-		go p.server.Read(make([]byte, 1))
-		go p.client.Read(make([]byte, 1))
-		synctest.Wait()
-		p.check(t, ticketRecords(p.label))
-		p.near.Close()
-		p.far.Close()
-	})
-}
-
-// Nobody waits for ever: a client that never reads costs the server its deadline, as
-// without the gate, and Close gives up after the five seconds of crypto/tls.
-func TestClientThatNeverReads(t *testing.T) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
-		synctest.Test(t, func(t *testing.T) {
-			p := shakenOverPipe(t, policy, nil)
-			read := make(chan error, 1)
-			p.server.SetReadDeadline(time.Now().Add(time.Minute))
-			go func() {
-				_, err := p.server.Read(make([]byte, 1))
-				read <- err
-			}()
-			if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("Read gave %v", err)
-			}
-			start := time.Now()
-			p.server.SetWriteDeadline(start.Add(time.Second))
-			if _, err := p.server.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("Write gave %v", err)
-			}
-			if took := time.Since(start); took != time.Second {
-				t.Errorf("Write took %v", took)
-			}
-			p.server.Close()
-			p.near.Close()
-		})
-	}
-}
-
-// A write deadline that has passed before the first Read keeps the ticket, and the
-// next write sends it.
-func TestOldWriteDeadlineDoesNotLoseTheTicket(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := shakenOverPipe(t, OwnWrite, nil)
-		p.server.SetWriteDeadline(time.Now())
-		go p.server.Read(make([]byte, 1))
-		synctest.Wait()
-		p.server.SetWriteDeadline(time.Time{})
-		go p.server.Write([]byte("x"))
-		got := make([]byte, 1)
-		if _, err := p.client.Read(got); err != nil || string(got) != "x" {
-			t.Errorf("client read %q, %v", got, err)
-		}
-		p.near.Close()
-		p.far.Close()
-	})
-}
 
 // The gate's own answer to a KeyUpdate is the first thing that the server writes.
 func TestKeyUpdateFollowsTheTicket(t *testing.T) {

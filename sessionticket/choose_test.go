@@ -1,0 +1,83 @@
+package sessionticket
+
+import (
+	"crypto/tls"
+	"slices"
+	"testing"
+
+	"postern/internal/testcert"
+)
+
+func TestChooseSeesPeerAndDecides(t *testing.T) {
+	base, client := configs(testcert.New(t, testcert.Options{}))
+	base.CurvePreferences = []tls.CurveID{tls.CurveP384} // two ClientHellos
+	for _, policy := range []Policy{FirstWrite, OwnWrite, Never, Stock, Policy(77)} {
+		near, far := tcp(t)
+		asked := 0
+		gate := &Gate{Policy: Stock, Choose: func(hello *tls.ClientHelloInfo) Policy {
+			asked++
+			if hello.Conn.RemoteAddr().String() != near.LocalAddr().String() || hello.ServerName != "localhost" {
+				t.Errorf("Choose was told of %s from %s", hello.ServerName, hello.Conn.RemoteAddr())
+			}
+			return policy
+		}}
+		fresh := client.Clone()
+		fresh.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		if _, err := greet(tls.Server(gate.Conn(far), gate.Config(base)), tls.Client(near, fresh)); err != nil {
+			t.Fatal(err)
+		}
+		want := 5 // HelloRetryRequest, its ChangeCipherSpec, the flight, a line, close_notify
+		if policy == OwnWrite {
+			want++
+		}
+		_, given := fresh.ClientSessionCache.Get("localhost")
+		if asked != 1 || far.count() != want || given != (policy != Never) {
+			t.Errorf("%s: asked %d times, ticket given: %v, wrote\n%s", policy, asked, given, far)
+		}
+	}
+}
+
+// QUIC has no conn. Crypto/tls sends no ticket by itself there.
+func TestQUICIsLeftAlone(t *testing.T) {
+	base, client := configs(testcert.New(t, testcert.Options{}))
+	asked := false
+	base.MinVersion, client.MinVersion = tls.VersionTLS13, tls.VersionTLS13
+	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		asked = true
+		return nil, nil
+	}
+	gate := &Gate{
+		Choose:   func(*tls.ClientHelloInfo) Policy { t.Error("Choose was called"); return Never },
+		OnBypass: func(reason error) { t.Error(reason) },
+	}
+	server := tls.QUICServer(&tls.QUICConfig{TLSConfig: gate.Config(base)})
+	defer server.Close()
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.HandleData(tls.QUICEncryptionLevelInitial, quicHello(t, client)); err != nil {
+		t.Fatal(err)
+	}
+	if !asked {
+		t.Error("the server did not get as far as GetConfigForClient")
+	}
+}
+
+// quicHello returns the ClientHello of a QUIC client.
+func quicHello(t *testing.T, config *tls.Config) []byte {
+	t.Helper()
+	client := tls.QUICClient(&tls.QUICConfig{TLSConfig: config})
+	defer client.Close()
+	client.SetTransportParameters([]byte{})
+	if err := client.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		switch event := client.NextEvent(); event.Kind {
+		case tls.QUICWriteData:
+			return slices.Clone(event.Data)
+		case tls.QUICNoEvent:
+			t.Fatal("the client has no ClientHello")
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package sessionticket_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"postern/sessionticket"
+)
+
+// The two lines in a plain TLS server.
+func Example() {
+	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	listener, err := net.Listen("tcp", ":4433")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	gate := new(sessionticket.Gate)
+	listener = gate.Listener(listener)
+	config = gate.Config(config)
+
+	for listener := tls.NewListener(listener, config); ; {
+		conn, err := listener.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		go func() {
+			defer conn.Close()
+			io.WriteString(conn, "hello\n")
+		}()
+	}
+}
+
+// A web server. ServeTLS would add its protocols and files to the config that it is
+// given, too late for the gate: they stand in the config before.
+func Example_http() {
+	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", ":443")
+	if err != nil {
+		log.Fatal(err)
+	}
+	gate := new(sessionticket.Gate)
+	server := &http.Server{TLSConfig: gate.Config(&tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"h2", "http/1.1"},
+	})}
+	log.Fatal(server.ServeTLS(gate.Listener(listener), "", ""))
+}
+
+// A mail server that starts TLS later: the gate's conn carries the plain dialogue
+// first. A real server answers more commands and has deadlines.
+func Example_smtp() {
+	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", ":25")
+	if err != nil {
+		log.Fatal(err)
+	}
+	gate := new(sessionticket.Gate)
+	listener = gate.Listener(listener)
+	config := gate.Config(&tls.Config{Certificates: []tls.Certificate{certificate}})
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		go serveSMTP(conn, config)
+	}
+}
+
+// serveSMTP answers EHLO, STARTTLS (RFC 3207) and QUIT.
+func serveSMTP(conn net.Conn, config *tls.Config) {
+	defer func() { conn.Close() }()
+	io.WriteString(conn, "220 mx.example.org ESMTP\r\n")
+	for lines := bufio.NewReader(conn); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch verb, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(line)), " "); verb {
+		case "EHLO":
+			io.WriteString(conn, "250-mx.example.org\r\n250 STARTTLS\r\n")
+		case "STARTTLS":
+			if lines.Buffered() > 0 { // commands behind STARTTLS in clear
+				return
+			}
+			io.WriteString(conn, "220 ready\r\n")
+			conn = tls.Server(conn, config)
+			lines = bufio.NewReader(conn)
+		case "QUIT":
+			io.WriteString(conn, "221 bye\r\n")
+			return
+		default:
+			io.WriteString(conn, "502 5.5.1 not here\r\n")
+		}
+	}
+}
+
+// A policy for each connection: no tickets for one network whose clients fail on
+// any, and the default for everybody else.
+func ExampleGate_choose() {
+	careful := netip.MustParsePrefix("192.0.2.0/24")
+	gate := &sessionticket.Gate{
+		Choose: func(hello *tls.ClientHelloInfo) sessionticket.Policy {
+			peer, err := netip.ParseAddrPort(hello.Conn.RemoteAddr().String())
+			if err == nil && careful.Contains(peer.Addr().Unmap()) {
+				return sessionticket.Never
+			}
+			return sessionticket.FirstWrite
+		},
+		OnBypass: func(reason error) { log.Print(reason) },
+	}
+	config := gate.Config(&tls.Config{ /* Certificates and so on */ })
+	_ = config
+}
+
+// Policies are written by name in a configuration.
+func ExamplePolicy_UnmarshalText() {
+	var policy sessionticket.Policy
+	err := policy.UnmarshalText([]byte("own-write"))
+	fmt.Println(policy, err)
+	fmt.Println(policy.UnmarshalText([]byte("late")))
+	// Output:
+	// own-write <nil>
+	// sessionticket: no ticket policy "late"; use first-write, own-write, never or stock
+}
