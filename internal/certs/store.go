@@ -80,7 +80,7 @@ func (s *Store) Reload() {
 	s.use(next, seen)
 }
 
-// use puts certificates in force and logs those that were not before.
+// use puts certificates in force and then logs those that were not before.
 func (s *Store) use(next []loaded, seen view) {
 	known := make(map[string]bool)
 	for _, old := range s.loaded {
@@ -89,12 +89,14 @@ func (s *Store) use(next []loaded, seen view) {
 	all := make([]*tls.Certificate, len(next))
 	for i, l := range next {
 		all[i] = l.cert
+	}
+	s.loaded, s.seen = next, seen
+	s.choice.Store(newChoice(all))
+	for _, l := range next {
 		if !known[string(l.cert.Leaf.Raw)] {
 			s.announce(l)
 		}
 	}
-	s.loaded, s.seen = next, seen
-	s.choice.Store(newChoice(all))
 }
 
 // soon is when an operator should hear that a certificate runs out: certbot
