@@ -29,8 +29,9 @@ func (p pattern) handshake() string {
 
 // figure is one measurement.
 type figure struct {
-	rate    float64       // messages a second
-	latency time.Duration // median of a message
+	rate     float64       // messages a second
+	answered float64       // the same for messages acknowledged, where some are still on their way then
+	latency  time.Duration // median of a message
 }
 
 // contender is one of those that are measured in turns.
@@ -47,20 +48,25 @@ type checkFunc func(*load.Tally) error
 // without TLS.
 func (p plan) server(name, addr string, cert *x509.Certificate, check checkFunc) contender {
 	return contender{name, func(how pattern) (figure, error) {
-		tally, err := load.Load{
-			Addr:        addr,
-			Certificate: cert,
-			Senders:     how.senders,
-			Messages:    how.messages,
-			Resume:      how.resume,
-			Warm:        p.warm,
-			Time:        p.time,
-		}.Run()
+		tally, err := p.load(addr, cert, how).Run()
 		if err == nil {
 			err = check(tally)
 		}
-		return figure{tally.Rate(), tally.Latency()}, err
+		return figure{rate: tally.Rate(), latency: tally.Latency()}, err
 	}}
+}
+
+// load is the load of a pattern.
+func (p plan) load(addr string, cert *x509.Certificate, how pattern) load.Load {
+	return load.Load{
+		Addr:        addr,
+		Certificate: cert,
+		Senders:     how.senders,
+		Messages:    how.messages,
+		Resume:      how.resume,
+		Warm:        p.warm,
+		Time:        p.time,
+	}
 }
 
 // unchecked is for servers that keep nothing.

@@ -12,7 +12,7 @@ import (
 // before the same one, and with a go-smtp server that throws messages away.
 func measureCutThrough(s *stage, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
-	sink := testpeer.StartSMTPSink(s)
+	sink := testpeer.StartSMTPSink(s, "-C") // nginx here tells of no sender: neither shall Postern
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
 	nginx := testpeer.StartNginx(s, testpeer.NginxOptions{Cert: cert, Backend: sink.Addr})
 	discard := startDiscard(s, cert)

@@ -33,6 +33,10 @@ func (s series) rate() perSecond {
 	return perSecond(median(s, func(i int) float64 { return s[i].rate }))
 }
 
+func (s series) answered() perSecond {
+	return perSecond(median(s, func(i int) float64 { return s[i].answered }))
+}
+
 // latency is the median of the rounds' median latencies.
 func (s series) latency() time.Duration {
 	return medianTime(s, func(i int) time.Duration { return s[i].latency })

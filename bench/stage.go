@@ -63,7 +63,7 @@ func (s *stage) TempDir() string {
 
 // await polls until ready returns nil, and gives its last error when the time is up.
 func await(ready func() error) error {
-	const limit, pause = 60 * time.Second, 5 * time.Millisecond
+	const limit, pause = 60 * time.Second, 20 * time.Millisecond
 	for end := time.Now().Add(limit); ; time.Sleep(pause) {
 		err := ready()
 		if err == nil || time.Now().After(end) {
