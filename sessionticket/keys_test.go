@@ -46,7 +46,9 @@ var chosenConfigs = []struct {
 		return chosen
 	}, false},
 	{"SessionTicketKey", func(base *tls.Config) *tls.Config {
-		return &tls.Config{Certificates: base.Certificates, SessionTicketKey: [32]byte{2}}
+		chosen := legacyKey()
+		chosen.Certificates = base.Certificates
+		return chosen
 	}, false},
 	{"tickets off", func(base *tls.Config) *tls.Config {
 		return &tls.Config{Certificates: base.Certificates, SessionTicketsDisabled: true}
@@ -60,6 +62,12 @@ func usedBefore(base *tls.Config) *tls.Config {
 	chosen := &tls.Config{Certificates: base.Certificates}
 	lookForKeys(chosen)
 	return chosen
+}
+
+// legacyKey returns a config with a key in the old way.
+func legacyKey() *tls.Config {
+	//lint:ignore SA1019 servers still set it
+	return &tls.Config{SessionTicketKey: [32]byte{2}}
 }
 
 // Whose keys a connection uses is the same with the gate as without: a ticket of one
@@ -108,7 +116,7 @@ func TestHasSetKeys(t *testing.T) {
 		"clone of those":          {used.Clone(), false},
 		"SetSessionTicketKeys":    {set, true},
 		"clone with those":        {set.Clone(), true},
-		"SessionTicketKey":        {&tls.Config{SessionTicketKey: [32]byte{1}}, true},
+		"SessionTicketKey":        {legacyKey(), true},
 	} {
 		if got := hasSetKeys(test.config); got != test.want {
 			t.Errorf("%s: %v, want %v. %s", name, got, test.want, lookAtKeys)

@@ -1,6 +1,7 @@
 package sessionticket_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -44,8 +45,8 @@ func TestHTTPServer(t *testing.T) {
 				transport := &http.Transport{
 					TLSClientConfig:   client,
 					ForceAttemptHTTP2: protocol == "h2",
-					Dial: func(network, address string) (net.Conn, error) {
-						conn, err := net.Dial(network, address)
+					DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+						conn, err := new(net.Dialer).DialContext(ctx, network, address)
 						return strictclient.New(conn), err
 					},
 				}
