@@ -23,12 +23,12 @@
 //
 // # Limits
 //
-//   - Whoever reads in clear on the conn of a handshake that failed is on his own,
-//     but nothing of the ticket leaves when something other than TLS is written.
 //   - An alert in the handshake after the server's flight has a later record number
 //     than the held ticket. Neither leaves: the client sees the connection close.
-//     A server whose VerifyConnection refuses a client that has sent no
-//     certificate in this handshake closes without an alert, too.
+//     So does one whose certificate was not asked for in this handshake and whom
+//     VerifyConnection refuses. The server's error is the same as ever.
+//   - Policy [Never] turns resumption off together with new tickets.
+//   - Fields set on the config that [Gate.Config] returned have no effect.
 //   - Closing the conn below [tls.Conn] directly, before the server wrote anything,
 //     discards a held ticket; [tls.Conn.Close] sends it.
 //   - The wrapped conn has the methods of [net.Conn] and NetConn, and no others of
