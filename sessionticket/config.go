@@ -81,13 +81,15 @@ func (s *server) clone(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 
 // hold makes config tell the conn below hello when a ticket is on its way.
 func (g *Gate) hold(config *tls.Config, hello *tls.ClientHelloInfo, own bool) {
-	c := below(hello.Conn)
-	if c == nil || hello.Context() == nil { // no Context: the caller made hello itself
+	c, handshake := below(hello.Conn), hello.Context()
+	if c == nil || handshake == nil { // no Context: the caller made hello itself
 		g.bypassed(&g.notWrapped, ErrNotWrapped)
 		return
 	}
+	// The config lives as long as the connection; hello must not with it, it holds
+	// on to all of the ClientHello.
 	config.WrapSession = announce(config.WrapSession, func(label int) {
-		c.expect(g, hello.Context(), label, own)
+		c.expect(g, handshake, label, own)
 	})
 }
 
