@@ -16,6 +16,7 @@ const (
 	Reply      = "reply" // the reply to the sender
 	End        = "end"   // how a session ended
 	NextHop    = "nexthop"
+	Step       = "step" // where in the dialogue with the next hop
 	Err        = "err"
 
 	Certificate = "certificate" // the path of its file

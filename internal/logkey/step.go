@@ -1,5 +1,0 @@
-package logkey
-
-// Step is where in the dialogue with a next hop something went wrong, such as
-// "EHLO" or "end of text".
-const Step = "step"
