@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -58,14 +59,40 @@ func run(m *testing.M) int {
 	return code
 }
 
+// command is what is built.
+const command = "postern/cmd/postern"
+
 // build makes the program as the stories were made: with the race detector or
 // without.
 func build(path string) error {
-	cmd := exec.Command("go", "build", "-race="+strconv.FormatBool(raceDetector), "-o", path, "postern/cmd/postern")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building postern: %w\n%s", err, output)
+	_, err := goTool("build", "-race="+strconv.FormatBool(raceDetector), "-o", path, command)
+	return err
+}
+
+// noteSources looks at the folders that the program is made of, so that go test
+// knows that a story depends on them: else it would show an earlier result for
+// a program that has changed since. It takes notes only while tests run.
+var noteSources = sync.OnceValue(func() error {
+	os.Getenv("GOFLAGS")
+	folders, err := goTool("list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.Dir}}{{end}}{{end}}", command)
+	for _, folder := range strings.Fields(folders) {
+		_, unread := os.ReadDir(folder)
+		err = errors.Join(err, unread)
 	}
-	return nil
+	return err
+})
+
+// goTool runs the go command and returns what it prints.
+func goTool(args ...string) (string, error) {
+	output, err := exec.Command("go", args...).Output()
+	if err != nil {
+		said := []byte(nil)
+		if exit := new(exec.ExitError); errors.As(err, &exit) {
+			said = exit.Stderr
+		}
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, said)
+	}
+	return string(output), nil
 }
 
 // childMark is a variable in the environment of everything that is started here.

@@ -40,6 +40,9 @@ func startWith(t *testing.T, data string, args ...string) *postern {
 // launch runs the program in the folder dir and does not wait for anything.
 func launch(t *testing.T, dir string, args ...string) *postern {
 	t.Helper()
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
 	p := &postern{t: t, cmd: exec.Command(program, args...), journal: newJournal()}
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = p.journal, p.journal
