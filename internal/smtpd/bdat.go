@@ -28,6 +28,7 @@ func (s *session) bdat(arg string) {
 	text := smtp.NewText(chunks, s.setup.Limits.bounds())
 	reply := s.deliver(text)
 	if chunks.stop != nil {
+		s.count(text.Size())
 		chunks.stop()
 		return
 	}
@@ -44,6 +45,9 @@ func parseChunk(arg string) (size int64, last, ok bool) {
 
 // refuseChunk reads past a chunk that cannot be taken.
 func (s *session) refuseChunk(c *chunkReader, reply smtp.Reply) {
+	if s.end != "" {
+		return
+	}
 	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	s.discard(io.LimitReader(s.in, c.left))
 	s.reply(reply)
@@ -87,16 +91,18 @@ func (c *chunkReader) next() error {
 	s := c.s
 	s.put(smtp.NewReply(250, "2.0.0", "chunk taken"))
 	line, err := s.readCommand()
-	if err == nil && !s.mayCommand() {
-		err = errManyChunks
-	}
 	if err != nil {
 		c.stop = func() { s.cannotRead(err) }
 		return errStopped
 	}
 	verb, arg, err := smtp.ParseCommand(line)
 	size, last, ok := parseChunk(arg)
-	if err != nil || verb != "BDAT" || !ok {
+	chunk := err == nil && verb == "BDAT" && ok
+	if !s.mayCommand() {
+		c.stop = func() { s.cannotRead(errManyChunks) }
+		return errStopped
+	}
+	if !chunk {
 		c.stop = func() { s.insteadOfChunk(verb, arg) }
 		return errStopped
 	}

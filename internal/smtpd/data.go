@@ -22,6 +22,9 @@ func (s *session) data(arg string) {
 	}
 	s.reply(smtp.Reply{Code: 354, Lines: []string{"send the message, then a line with a dot"}})
 	s.flush()
+	if s.end != "" {
+		return
+	}
 	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	dots := smtp.NewDotReader(s.in)
 	text := smtp.NewText(dots, s.setup.Limits.bounds())
@@ -46,6 +49,7 @@ func (s *session) mayText() *smtp.Reply {
 		return refused
 	}
 	switch {
+	case s.end != "": // one of those replies was the last that the sender gets
 	case reply.Intermediate():
 		return nil
 	case reply.Positive(): // no server says so, and no sender would understand
@@ -77,31 +81,43 @@ func (s *session) deliver(text *smtp.Text) smtp.Reply {
 }
 
 // discard reads the rest of a message that is refused, so that the sender
-// listens to the reply. A sender that goes on for too long is cut off.
-func (s *session) discard(rest io.Reader) {
+// listens to the reply. It returns the rule that the rest breaks, if any. A
+// sender that goes on for too long is cut off.
+func (s *session) discard(rest io.Reader) (broken error) {
 	n, err := io.Copy(io.Discard, io.LimitReader(rest, s.setup.Limits.MessageSize))
-	if n < s.setup.Limits.MessageSize && (err == nil || brokenRule(err)) {
-		return
+	s.count(n)
+	switch {
+	case brokenRule(err):
+		return err
+	case err != nil || n >= s.setup.Limits.MessageSize:
+		s.end, s.err = "sender did not stop", err
 	}
-	s.end, s.err = "sender did not stop", err
+	return nil
+}
+
+// count notes n bytes of text that have come, taken or not.
+func (s *session) count(n int64) {
+	s.server.admission.received(s.network, &s.setup.Limits, n)
+	s.bytes += n
 }
 
 // received replies to a message of which text was read, and rest perhaps not
 // yet, and that the next hop answered with reply.
 func (s *session) received(text *smtp.Text, rest io.Reader, reply smtp.Reply) {
-	s.server.admission.received(s.network, &s.setup.Limits, text.Size())
-	s.bytes += text.Size()
-	switch err := text.Err(); {
-	case err == io.EOF:
-		s.finish(reply)
-	case err == nil: // the next hop has heard enough
-		s.discard(rest)
+	s.count(text.Size())
+	err := text.Err()
+	if err == nil || refusedText(err) || brokenRule(err) {
+		// Whatever is wrong with it already, where it ends must be beyond doubt.
+		if broken := s.discard(rest); broken != nil {
+			err = broken
+		}
+	}
+	switch {
+	case err == nil, err == io.EOF: // where nil, the next hop has heard enough
 		s.finish(reply)
 	case refusedText(err):
-		s.discard(rest)
 		s.finish(ruleReply(err))
 	case brokenRule(err):
-		s.discard(rest)
 		s.hangUp(ruleReply(err), "message refused: "+err.Error())
 	default:
 		s.lost(err)

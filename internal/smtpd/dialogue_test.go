@@ -25,7 +25,7 @@ type memoryHop struct {
 	mu       sync.Mutex
 	messages []message
 	steps    []string
-	replies  map[string]smtp.Reply // by step, "MAIL" ... "Send"
+	replies  map[string]smtp.Reply // by step, "MAIL" ... "Send", or "RCPT mailbox"
 	senders  []nexthop.Sender
 	early    bool // Send answers without reading
 }
@@ -73,7 +73,13 @@ func (s *memorySession) Mail(mail smtp.Mail) nexthop.Answer {
 
 func (s *memorySession) Rcpt(rcpt smtp.Recipient) nexthop.Answer {
 	s.now.to = append(s.now.to, rcpt.To)
-	return func() smtp.Reply { return s.hop.step("RCPT", smtp.NewReply(250, "2.1.5", "recipient taken")) }
+	return func() smtp.Reply {
+		reply := s.hop.step("RCPT", smtp.NewReply(250, "2.1.5", "recipient taken"))
+		if set, ok := s.hop.replies["RCPT "+rcpt.To]; ok {
+			return set
+		}
+		return reply
+	}
 }
 
 func (s *memorySession) Data() nexthop.Answer {

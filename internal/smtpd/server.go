@@ -132,6 +132,7 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 
 func (s *Server) end(session *session) {
 	s.admission.leave(session.network)
+	session.logEnd()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session)

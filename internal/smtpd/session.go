@@ -94,7 +94,6 @@ func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.id, s.messa
 
 // serve runs the session to its end.
 func (s *session) serve(implicit bool) {
-	defer s.logEnd()
 	defer s.close()
 	s.conn = s.server.gate.Conn(s.raw)
 	s.use(s.conn)
