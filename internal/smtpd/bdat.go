@@ -62,6 +62,10 @@ type chunkReader struct {
 	stop func() // another command came instead of the next chunk
 }
 
+// largeChunk is from where on a chunk does not count as a command: the bound on
+// a message's size is one on their number too. Exim sends 8 KiB in each.
+const largeChunk = 4 << 10
+
 var (
 	errStopped    = errors.New("smtpd: message given up between chunks")
 	errManyChunks = errors.New("smtpd: too many chunks")
@@ -98,7 +102,7 @@ func (c *chunkReader) next() error {
 	verb, arg, err := smtp.ParseCommand(line)
 	size, last, ok := parseChunk(arg)
 	chunk := err == nil && verb == "BDAT" && ok
-	if !s.mayCommand() {
+	if !(chunk && size >= largeChunk) && !s.mayCommand() {
 		c.stop = func() { s.cannotRead(errManyChunks) }
 		return errStopped
 	}

@@ -90,3 +90,19 @@ func TestTextThatIsNotTakenCountsToo(t *testing.T) {
 		})
 	}
 }
+
+// Exim sends a message in chunks of 8 KiB: a large one has thousands.
+func TestLargeChunksAreNoCommands(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Commands = 10 })
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *")
+	chunk := "BDAT 8192\r\n" + strings.Repeat("12345\r\n+", 1024)
+	for range 100 {
+		c.send(chunk)
+		c.play("< 250 *")
+	}
+	c.play("> BDAT 0 LAST\n< 250 2.0.0 stored")
+	c.play("> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *")
+	c.play(strings.Repeat("> BDAT 1\n> x\\-\n< 250 *\n", 13))
+	c.play("> BDAT 1\n> x\\-\n< 421 4.7.0 too many chunks\nCLOSED")
+}
