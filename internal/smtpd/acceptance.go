@@ -22,7 +22,7 @@ func newAcceptance(domains, recipients []string) *acceptance {
 		a.domains[foldDomain(domain)] = true
 	}
 	if len(domains) > 0 {
-		a.first = domains[0]
+		a.first = foldDomain(domains[0])
 	}
 	if len(recipients) > 0 {
 		a.recipients = make(map[string]bool)
@@ -33,13 +33,16 @@ func newAcceptance(domains, recipients []string) *acceptance {
 	return a
 }
 
-// check gives the mailbox in the form the next hop shall see, or a refusal.
+// check gives the mailbox in the form the next hop shall see, or a refusal. Its
+// domain is the one that was compared: "ex\u00adample.org" is ours here, and a
+// next hop that does not take it for its own could pass it on to elsewhere.
 func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	local, domain, ok := smtp.SplitMailbox(mailbox)
 	if !ok { // a bare postmaster
 		return mailbox + "@" + a.first, nil
 	}
-	if !a.domains[foldDomain(domain)] {
+	domain = foldDomain(domain)
+	if !a.domains[domain] {
 		return "", refusal(550, "5.7.1", "no mail for this domain is taken here")
 	}
 	// A next hop could take these for a route to elsewhere, as its own client
@@ -51,7 +54,7 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	if a.recipients != nil && !a.recipients[foldMailbox(mailbox)] && !strings.EqualFold(local, "postmaster") {
 		return "", refusal(550, "5.1.1", "no such recipient here")
 	}
-	return mailbox, nil
+	return local + "@" + domain, nil
 }
 
 func refusal(code int, enhanced, text string) *smtp.Reply {

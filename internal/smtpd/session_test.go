@@ -220,6 +220,25 @@ func TestNothingIsEverRelayed(t *testing.T) {
 	}
 }
 
+// A domain in a spelling that only we take for ours could be any other to the
+// next hop, and the next hop may relay for us.
+func TestTheNextHopSeesDomainsAsTheyWereCompared(t *testing.T) {
+	s := startServer(t, nil)
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net> SMTPUTF8\n< 250 *")
+	for _, spelling := range []string{
+		"x@EXAMPLE.org", "x@example\u3002org", "x@ex\u00adample.org", "x@exam\u200bple.org", "x@ｅｘａｍｐｌｅ.org", "x@BÜCHER.example",
+	} {
+		c.send("RCPT TO:<" + spelling + ">\r\n")
+		c.play("< 250 *")
+	}
+	c.play("> DATA\n< 354 *\n> .\n< 250 *")
+	got := strings.Join(s.hop.taken()[0].to, " ")
+	if want := strings.Repeat("x@example.org ", 5) + "x@xn--bcher-kva.example"; got != want {
+		t.Errorf("next hop saw %q, want %q", got, want)
+	}
+}
+
 func TestOnlyListedRecipientsWhereThereIsAList(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Recipients = []string{"Anna@example.org"} })
 	s.dial(t).play(`
