@@ -2,20 +2,21 @@ package smtp
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // ParseCommand cuts a command line, without its CRLF, into the verb in upper
 // case and the argument without surrounding spaces.
 //
-// It refuses control characters and bytes that are not UTF-8, so that what
-// follows can be logged and passed on.
+// It refuses control characters, those beyond ASCII too, line separators and
+// bytes that are not UTF-8, so that what follows can be logged and passed on.
 func ParseCommand(line []byte) (verb, arg string, err error) {
 	if !utf8.Valid(line) {
 		return "", "", refuse(500, "5.5.2", "command is not UTF-8 (RFC 6531)")
 	}
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
+	for _, r := range string(line) {
+		if unicode.IsControl(r) && r != '\t' || unicode.In(r, unicode.Zl, unicode.Zp) {
 			return "", "", refuse(500, "5.5.2", "control character in command")
 		}
 	}

@@ -140,7 +140,7 @@ func TestParseCommand(t *testing.T) {
 			t.Errorf("%q: got %q, %q, %v; want %q", line, verb, arg, err, want)
 		}
 	}
-	for _, line := range []string{"MAIL\x00", "NOOP \r", "NOOP \x1b[2J", "EHLO \x7f", "EHLO \xff"} {
+	for _, line := range []string{"MAIL\x00", "NOOP \r", "NOOP \x1b[2J", "EHLO \x7f", "EHLO \xff", "EHLO \u009b2J", "EHLO \u0085", "EHLO \u2028"} {
 		verb, _, err := ParseCommand([]byte(line))
 		wantRefusal(t, line, verb, err, 500)
 	}
