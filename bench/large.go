@@ -21,6 +21,7 @@ func measureLarge(s *stage, p plan, r *result) error {
 		return err
 	}
 	r.header("message", "before", "at most", "growth")
+	var most bytes
 	for range p.rounds {
 		own.forgetPeak(s)
 		before := own.resident(s)
@@ -29,7 +30,8 @@ func measureLarge(s *stage, p plan, r *result) error {
 		}
 		growth := bytes(own.peak(s) - before)
 		r.row(bytes(largeSize), bytes(before), bytes(before)+growth, growth)
-		atMost(r, "growth of memory by a 50 MiB message", growth, 2<<20)
+		most = max(most, growth)
 	}
+	atMost(r, "growth of memory by a 50 MiB message, most of the rounds", most, 2<<20)
 	return nil
 }

@@ -60,6 +60,7 @@ type (
 	perSecond float64
 	factor    float64
 	bytes     int64
+	percent   float64
 )
 
 // cell writes a value with its unit.
@@ -67,6 +68,8 @@ func cell(v any) string {
 	switch v := v.(type) {
 	case perSecond:
 		return fmt.Sprintf("%.0f/s", float64(v))
+	case percent:
+		return fmt.Sprintf("%.1f %%", float64(v))
 	case factor:
 		return fmt.Sprintf("%.2f×", float64(v))
 	case bytes:

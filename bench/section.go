@@ -61,6 +61,13 @@ backend within that time.`,
 TLS, then what STARTTLS adds to it (a second EHLO, the handshake, and the ticket among it).`,
 		measure: measureHandshake,
 	},
+	{
+		name:  "gate",
+		title: "The gate by itself",
+		text: `The benchmarks of package sessionticket: client and server in one process over loopback, with and without the
+gate in turns. A handshake's time is that of both sides.`,
+		measure: measureGate,
+	},
 }
 
 // perform runs a section. What went wrong stands in the result.
