@@ -63,7 +63,7 @@ type chunkReader struct {
 }
 
 // largeChunk is from where on a chunk does not count as a command: the bound on
-// a message's size is one on their number too. Exim sends 8 KiB in each.
+// a message's size is one on their number too.
 const largeChunk = 4 << 10
 
 var (

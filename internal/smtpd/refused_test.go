@@ -91,7 +91,7 @@ func TestTextThatIsNotTakenCountsToo(t *testing.T) {
 	}
 }
 
-// Exim sends a message in chunks of 8 KiB: a large one has thousands.
+// A large message in chunks of 8 KiB has thousands of them.
 func TestLargeChunksAreNoCommands(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Commands = 10 })
 	c := s.dial(t)
