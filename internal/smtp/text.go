@@ -10,6 +10,7 @@ import (
 var (
 	ErrBareLF      = errors.New("smtp: LF without CR in message")
 	ErrBareCR      = errors.New("smtp: CR without LF in message")
+	ErrNUL         = errors.New("smtp: NUL in message")
 	ErrLineTooLong = errors.New("smtp: line of message too long")
 	ErrTooLarge    = errors.New("smtp: message too large")
 	ErrLoop        = errors.New("smtp: too many Received fields")
@@ -69,6 +70,11 @@ func (t *Text) Read(p []byte) (int, error) {
 func (t *Text) check(p []byte) error {
 	if t.bounds.Size > 0 && t.size+int64(len(p)) > t.bounds.Size {
 		return ErrTooLarge
+	}
+	// RFC 5322, Section 4, lets nobody write NUL. A server that drops them would
+	// read CRLF NUL "." CRLF as the message's end.
+	if bytes.IndexByte(p, 0) >= 0 {
+		return ErrNUL
 	}
 	for len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')

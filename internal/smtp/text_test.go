@@ -78,6 +78,7 @@ var texts = []struct {
 	{"bare CR", "a\rb\r\n", Bounds{}, ErrBareCR},
 	{"CR CR LF", "a\r\r\n", Bounds{}, ErrBareCR},
 	{"CR at the end", "a\r", Bounds{}, ErrBareCR},
+	{"NUL", "a\r\n\x00.\r\n", Bounds{}, ErrNUL},
 	{"size kept", "12345678\r\n", Bounds{Size: 10}, nil},
 	{"size passed", "123456789\r\n", Bounds{Size: 10}, ErrTooLarge},
 	{"line kept", "1234567890\r\n1234567890\r\n", Bounds{Line: 10}, nil},

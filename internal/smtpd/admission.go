@@ -50,7 +50,7 @@ func (b *bucket) settle(now time.Time, rate float64) {
 // has reports whether one more may be used.
 func (b *bucket) has(now time.Time, rate, burst float64) bool {
 	b.settle(now, rate)
-	return b.used+1 <= rate*burst
+	return b.used+1 <= max(1, rate*burst)
 }
 
 // use takes n, even where the bucket has not as much left: a message's size is

@@ -72,6 +72,7 @@ func (s *session) noText() *smtp.Reply {
 
 // deliver hands the text to the next hop behind its Received field.
 func (s *session) deliver(text *smtp.Text) smtp.Reply {
+	s.texts++
 	trace := strings.NewReader(s.trace(time.Now()))
 	reply := s.hop.Send(io.MultiReader(trace, text)).Enhance()
 	if reply.Positive() && text.Err() != io.EOF {
@@ -152,7 +153,8 @@ func brokenRule(err error) bool {
 
 // refusedText reports text that is refused, and the session goes on.
 func refusedText(err error) bool {
-	return errors.Is(err, smtp.ErrTooLarge) || errors.Is(err, smtp.ErrLineTooLong) || errors.Is(err, smtp.ErrLoop)
+	return errors.Is(err, smtp.ErrTooLarge) || errors.Is(err, smtp.ErrLineTooLong) ||
+		errors.Is(err, smtp.ErrLoop) || errors.Is(err, smtp.ErrNUL)
 }
 
 func ruleReply(err error) smtp.Reply {
@@ -161,6 +163,8 @@ func ruleReply(err error) smtp.Reply {
 		return smtp.NewReply(550, "5.6.0", "LF without CR in message, lines must end in CRLF (RFC 5321, section 2.3.8)")
 	case errors.Is(err, smtp.ErrBareCR):
 		return smtp.NewReply(550, "5.6.0", "CR without LF in message, lines must end in CRLF (RFC 5321, section 2.3.8)")
+	case errors.Is(err, smtp.ErrNUL):
+		return smtp.NewReply(550, "5.6.0", "NUL in message (RFC 5322, section 4)")
 	case errors.Is(err, smtp.ErrLineTooLong):
 		return smtp.NewReply(550, "5.6.0", "line of message too long (RFC 5322, section 2.1.1)")
 	case errors.Is(err, smtp.ErrLoop):

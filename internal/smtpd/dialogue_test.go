@@ -28,6 +28,7 @@ type memoryHop struct {
 	replies  map[string]smtp.Reply // by step, "MAIL" ... "Send", or "RCPT mailbox"
 	senders  []nexthop.Sender
 	early    bool // Send answers without reading
+	panics   bool // Send does
 }
 
 type message struct {
@@ -87,6 +88,9 @@ func (s *memorySession) Data() nexthop.Answer {
 }
 
 func (s *memorySession) Send(r io.Reader) smtp.Reply {
+	if s.hop.panics {
+		panic("a fault of the hop's")
+	}
 	if s.hop.early {
 		return s.hop.step("Send", smtp.NewReply(452, "4.3.1", "disk full"))
 	}

@@ -8,8 +8,10 @@ package smtpd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,7 +132,12 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 	})
 }
 
+// end counts a session out. One that panicked takes no other with it: its
+// connection is closed already, and nothing was acknowledged that is not safe.
 func (s *Server) end(session *session) {
+	if cause := recover(); cause != nil {
+		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
+	}
 	s.admission.leave(session.network)
 	session.logEnd()
 	s.mu.Lock()

@@ -50,7 +50,8 @@ type session struct {
 	draining atomic.Bool
 
 	commands, errors int // since the session began
-	messages         int
+	texts            int // that came, taken or not
+	messages         int // that were taken
 	taken            int // recipients of all messages taken
 	bytes            int64
 	end              string // how the session ended, for the log
@@ -89,8 +90,8 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// messageID is the session's id and the number of the message within it.
-func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.id, s.messages+1) }
+// messageID is the session's id and the number of the text within it.
+func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.id, s.texts) }
 
 // serve runs the session to its end.
 func (s *session) serve(implicit bool) {

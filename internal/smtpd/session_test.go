@@ -343,6 +343,23 @@ func TestNothingIsAcknowledgedBeforeItsEnd(t *testing.T) {
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n< 451 4.5.0 *")
 }
 
+func TestAPanicEndsOneSession(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) { h.panics = true })
+	other := s.dial(t)
+	other.play("< 220 *")
+	s.dial(t).play("< 220 *\n> EHLO a\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\nCLOSED")
+	if line := s.sessionLine(t); !strings.Contains(line, "end=panic") || !strings.Contains(line, "a fault of the hop's") {
+		t.Errorf("log line %q", line)
+	}
+	other.play("> NOOP\n< 250 *")
+}
+
+func TestNULIsRefused(t *testing.T) {
+	s := startServer(t, nil)
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n" +
+		`> x\r\n\0.\r\nRSET\r\n.` + "\n< 550 5.6.0 NUL *\n> NOOP\n< 250 *")
+}
+
 func TestCommandsOutOfTurn(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play(`
