@@ -1,7 +1,7 @@
 // Command bench measures Postern beside Postfix, nginx and go-smtp on this
 // machine, all in one run, and writes bench/RESULTS.md.
 //
-//	go run ./bench                  everything, about a quarter of an hour
+//	go run ./bench                  everything, some twelve minutes
 //	go run ./bench -quick           a look at everything, no file
 //	go run ./bench -only maildir    some sections (a regular expression), no file
 //
@@ -49,11 +49,11 @@ func main() {
 }
 
 func parseFlags() plan {
-	p := plan{warm: 300 * time.Millisecond, idle: 10_000, handshakes: 2000}
+	p := plan{warm: 300 * time.Millisecond, idle: 10_000, handshakes: 1000}
 	quick := flag.Bool("quick", false, "one short round of each load; writes no file")
 	only := flag.String("only", "", "the sections whose names match this regular expression; writes no file")
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds of each load")
-	flag.DurationVar(&p.time, "time", 2*time.Second, "time of each load")
+	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "time of each load")
 	flag.StringVar(&p.destination, "o", "bench/RESULTS.md", "file to write")
 	flag.Parse()
 	if *quick {

@@ -34,7 +34,7 @@ func (r *report) failed() bool {
 // preface says what all figures have in common.
 const preface = `# Results
 
-Written by ` + "`go run ./bench`" + `. Compare figures within one run only: they move from machine to machine, and from day to day.
+Written by ` + "`go run ./bench`" + `. What profiles say of targets that are missed or near stands in [PROFILE.md](PROFILE.md). Compare figures within one run only: they move from machine to machine, and from day to day.
 
 Load generator and server share this machine's cores, so the generator's own work is in every figure, the same for each
 server. It is bench/load: crypto/tls, one goroutine a connection, MAIL, RCPT and DATA in one write where the server offers
