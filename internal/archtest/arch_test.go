@@ -46,7 +46,7 @@ func list(t *testing.T) (ours []pkg, standard map[string]bool) {
 }
 
 // alone are the packages that others take without taking us.
-var alone = []string{"postern/sessionticket"}
+var alone = []string{"postern/sessionticket", "postern/handshake"}
 
 // order is the way down: a package may reach those below it only. Those of one
 // line do not know each other.
@@ -55,7 +55,7 @@ var order = [][]string{
 	{"postern/internal/config"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
 	{"postern/internal/nexthop", "postern/internal/durable"},
-	{"postern/internal/smtp", "postern/internal/logkey", "postern/sessionticket"},
+	{"postern/internal/smtp", "postern/internal/logkey", "postern/sessionticket", "postern/handshake"},
 }
 
 // forTests are those that nothing but tests and benchmarks use.
