@@ -1,0 +1,97 @@
+package handshake
+
+// messageHeaderLen is the length of a handshake message's type and length
+// (RFC 8446, Section 4).
+const messageHeaderLen = 4
+
+// What is kept of a message until it is whole.
+const (
+	// maxHello is what is kept of a ClientHello. They have 200 to 2,000 bytes; the
+	// largest key shares and a ticket with a chain of client certificates bring one
+	// to 6 KiB. Of a longer one only the size is known.
+	maxHello = 8 << 10
+	// maxServerHello has room for the largest key share (ML-KEM-1024, 1,568 bytes).
+	maxServerHello = 4 << 10
+	// maxTicketHead is a NewSessionTicket up to the ticket itself: lifetime, age
+	// add, nonce, and the ticket's length (RFC 8446, Section 4.6.1).
+	maxTicketHead = 4 + 4 + 1 + 255 + 2
+)
+
+// An assembler puts handshake messages together: several may come in one record,
+// and one in several.
+type assembler struct {
+	header [messageHeaderLen]byte
+	got    int    // bytes of the message that have come, its header included
+	body   []byte // what is kept of it
+}
+
+func (a *assembler) size() int {
+	return messageHeaderLen + int(a.header[1])<<16 + int(a.header[2])<<8 + int(a.header[3])
+}
+
+func (a *assembler) write(s *stream, b []byte, encrypted bool) {
+	for len(b) > 0 {
+		if a.got < messageHeaderLen {
+			a.header[a.got] = b[0]
+			a.got++
+			b = b[1:]
+		} else {
+			n := min(a.size()-a.got, len(b))
+			a.keep(s.r, b[:n])
+			a.got += n
+			b = b[n:]
+		}
+		if a.got >= messageHeaderLen && a.got == a.size() {
+			s.r.message(s, a.header[0], a.size(), a.body, encrypted)
+			*a = assembler{}
+		}
+	}
+}
+
+// keep keeps b as far as the recorder wants to know the message.
+func (a *assembler) keep(r *Recorder, b []byte) {
+	limit := r.wants(a.header[0], a.size()-messageHeaderLen)
+	if a.body == nil && limit > 0 {
+		a.body = make([]byte, 0, limit)
+	}
+	if room := limit - len(a.body); room > 0 {
+		a.body = append(a.body, b[:min(room, len(b))]...)
+	}
+}
+
+// wants is how much of a message's body is to be kept.
+func (r *Recorder) wants(code uint8, body int) int {
+	switch handshakeTypes[code] {
+	case ClientHello:
+		if r.t.Hello == nil && body <= maxHello {
+			return body
+		}
+	case ServerHello:
+		if r.t.Choice == nil && body <= maxServerHello {
+			return body
+		}
+	case NewSessionTicket:
+		return min(body, maxTicketHead)
+	}
+	return 0
+}
+
+// handshakeTypes are the types by their number on the wire (RFC 8446, Appendix B.3).
+var handshakeTypes = [256]Type{
+	0:  HelloRequest,
+	1:  ClientHello,
+	2:  ServerHello,
+	4:  NewSessionTicket,
+	5:  EndOfEarlyData,
+	8:  EncryptedExtensions,
+	11: Certificate,
+	12: ServerKeyExchange,
+	13: CertificateRequest,
+	14: ServerHelloDone,
+	15: CertificateVerify,
+	16: ClientKeyExchange,
+	20: Finished,
+	22: CertificateStatus,
+	24: KeyUpdate,
+	25: Certificate, // compressed (RFC 8879)
+}

@@ -1,0 +1,113 @@
+package handshake
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Recorder turns the bytes of one connection, as they pass below TLS, into a
+// [Transcript]. It holds at most [MaxMemory], whatever the bytes are.
+//
+// A Recorder is not safe for concurrent use.
+type Recorder struct {
+	t     Transcript
+	start time.Time
+	now   time.Duration // of the bytes at hand
+	feeds int
+
+	client, server stream
+
+	keys      Keys
+	opener    Opener
+	session   Session
+	sessionID []byte // the client's legacy_session_id
+	retried   bool
+
+	finished    bool  // the client's Finished has passed, as far as can be told
+	completed   bool  // and the TLS library accepted it
+	serverFirst bool  // in the protocol over TLS the server speaks first
+	tickets     []int // sizes of the NewSessionTicket messages that the server made
+	after       int   // records since the client's Finished that were noted
+	told        *told // what the TLS library said of an alert
+	odd         *stream
+	endMark     int // messages when it ended
+}
+
+// MaxMemory bounds what a [Recorder] without keys holds, and what its transcript
+// does, in bytes: a ClientHello and what it says, and [MaxMessages] messages. A
+// healthy handshake takes about 5 KiB. With keys there is one record a side more.
+const MaxMemory = 32 << 10
+
+// typicalMessages are those of a TLS 1.3 handshake, a reply and a close.
+const typicalMessages = 16
+
+// NewRecorder returns a recorder of a connection whose TLS begins at start.
+func NewRecorder(view View, start time.Time) *Recorder {
+	r := &Recorder{start: start}
+	r.t = Transcript{Start: start.Round(0), View: view, Messages: make([]Message, 0, typicalMessages)}
+	r.client = stream{r: r, side: Client}
+	r.server = stream{r: r, side: Server}
+	return r
+}
+
+// Addresses sets those of both ends.
+func (r *Recorder) Addresses(client, server netip.AddrPort) {
+	r.t.Client, r.t.Server = client, server
+}
+
+// Feed takes bytes that a side sent: one write, read or segment. They may be cut
+// anywhere; Feed keeps no reference to them. At must not be before that of earlier
+// calls.
+func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
+	if len(b) == 0 {
+		return
+	}
+	r.feeds++
+	r.now = at.Sub(r.start)
+	if from == Client {
+		r.client.write(b)
+	} else {
+		r.server.write(b)
+	}
+}
+
+// Hello returns what the first ClientHello says, or nil before it is whole.
+func (r *Recorder) Hello() *Hello { return r.t.Hello }
+
+// Complete notes that both sides' Finished were accepted. Without it a transcript
+// is completed where that can be told from what passed; see [Transcript.Completed].
+func (r *Recorder) Complete() { r.finished, r.completed = true, true }
+
+// Used notes what the client did with the finished connection, as far as the
+// protocol over TLS tells. Data is noted without it; a lesser use than one noted
+// before changes nothing.
+func (r *Recorder) Used(use Use) { r.t.Use = max(r.t.Use, use) }
+
+// ServerFirst notes that the server speaks first over TLS, as in SMTP with implicit
+// TLS. Otherwise what it sends between the handshake and the client's first data is
+// taken for session tickets, where it cannot be opened.
+func (r *Recorder) ServerFirst() { r.serverFirst = true }
+
+// Ticket notes that the server made a NewSessionTicket message of that many bytes,
+// its header included. Once told of one, the recorder knows encrypted tickets by
+// their size, so it must be told of all before they pass.
+func (r *Recorder) Ticket(size int) {
+	if len(r.tickets) < maxTickets {
+		r.tickets = append(r.tickets, size)
+	}
+}
+
+// maxTickets bounds those told: OpenSSL sends two, crypto/tls one.
+const maxTickets = 8
+
+// End notes how the connection ended. The first call counts. End.After need not be
+// set. An alert is noted without it, and says more than the close that follows.
+func (r *Recorder) End(e End) {
+	if r.t.End.How != Open {
+		return
+	}
+	if e.Err == "" {
+		e.Err = r.t.End.Err
+	}
+	r.t.End, r.endMark = e, len(r.t.Messages)
+}

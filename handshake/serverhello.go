@@ -1,0 +1,77 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"time"
+)
+
+// retryRandom is the random by which a ServerHello is a HelloRetryRequest
+// (RFC 8446, Section 4.1.3).
+var retryRandom = sha256.Sum256([]byte("HelloRetryRequest"))
+
+// serverHello reads a ServerHello and says whether it is one.
+func (r *Recorder) serverHello(body []byte) Type {
+	if len(body) >= 2+32 && [32]byte(body[2:]) == retryRandom {
+		r.retried = true
+		return HelloRetryRequest
+	}
+	choice, ok := parseChoice(body)
+	if !ok || r.t.Choice != nil {
+		return ServerHello
+	}
+	// Before TLS 1.3 a server that resumes repeats the client's session id
+	// (RFC 5246, Section 7.4.1.3; RFC 5077, Section 3.4). TLS 1.3 repeats it always.
+	if choice.Version < VersionTLS13 {
+		choice.Resumed = len(r.sessionID) > 0 && bytes.Equal(sessionIDOf(body), r.sessionID)
+	}
+	choice.Retried = r.retried
+	r.t.Choice = choice
+	copy(r.session.ServerRandom[:], body[2:])
+	r.session.Version, r.session.Suite = choice.Version, choice.Suite
+	if r.keys != nil {
+		r.opener = r.keys.Opener(r.session)
+	}
+	return ServerHello
+}
+
+// parseChoice reads a ServerHello without its header (RFC 8446, Section 4.1.3).
+func parseChoice(body []byte) (*Choice, bool) {
+	m := reader{b: body}
+	c := &Choice{Version: m.uint16()}
+	m.bytes(32)
+	m.vector8() // legacy_session_id_echo
+	c.Suite = m.uint16()
+	m.uint8() // legacy_compression_method
+	if m.short {
+		return nil, false
+	}
+	for extensions := (reader{b: m.vector16()}); len(extensions.b) > 0; {
+		kind, data := extensions.uint16(), reader{b: extensions.vector16()}
+		switch kind {
+		case extSupportedVersions:
+			c.Version = data.uint16()
+		case extKeyShare:
+			c.Group = data.uint16()
+		case extPreSharedKey:
+			c.Resumed = true
+		}
+	}
+	return c, true
+}
+
+// ticket reads the head of a NewSessionTicket without its header: of TLS 1.3
+// (RFC 8446, Section 4.6.1), or of RFC 5077, Section 3.3.
+func (r *Recorder) ticket(body []byte) *Ticket {
+	m := reader{b: body}
+	t := &Ticket{Lifetime: time.Duration(m.uint32()) * time.Second}
+	if r.isTLS13() {
+		m.uint32()  // ticket_age_add
+		m.vector8() // ticket_nonce
+	}
+	t.Size = int(m.uint16())
+	if m.short {
+		return nil
+	}
+	return t
+}

@@ -1,0 +1,66 @@
+package handshake
+
+// lastAlert names a side's last record if it can hold an alert and little else.
+func (n *namer) lastAlert(list []int) []int {
+	last := len(list) - 1
+	if last < 0 || n.size(list[last]) != alertLen {
+		return list
+	}
+	n.as(list[last], Alert)
+	return list[:last]
+}
+
+// afterServerHello reports whether message i came after the ServerHello.
+func (n *namer) afterServerHello(i int) bool {
+	for _, m := range n.t.Messages[:i] {
+		if m.Type == ServerHello {
+			return true
+		}
+	}
+	return false
+}
+
+// applicationData names the first of a side's data and drops the others.
+func (n *namer) applicationData(list []int) {
+	for _, i := range list {
+		n.as(i, ApplicationData)
+		if from := n.t.Messages[i].From; n.spoke[from] {
+			n.drop[i] = true
+		} else {
+			n.spoke[from] = true
+		}
+	}
+}
+
+// join makes one message of a record that is full and the next: a long certificate
+// chain takes several records.
+func (n *namer) join(list []int) []int {
+	var joined []int
+	full := 0 // bytes of the full records before this one
+	for _, i := range list {
+		if n.size(i) == maxPlaintext {
+			full += maxPlaintext
+			n.drop[i] = true
+			continue
+		}
+		n.t.Messages[i].Size += full
+		full = 0
+		joined = append(joined, i)
+	}
+	return joined
+}
+
+// sweep takes the dropped messages out of the transcript.
+func (n *namer) sweep() {
+	kept := n.t.Messages[:0]
+	after := n.t.End.After
+	for i, m := range n.t.Messages {
+		switch {
+		case !n.drop[i]:
+			kept = append(kept, m)
+		case i < n.t.End.After:
+			after--
+		}
+	}
+	n.t.Messages, n.t.End.After = kept, after
+}
