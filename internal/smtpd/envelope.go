@@ -83,7 +83,9 @@ func (s *session) rcptTo(arg string) {
 	}
 	rcpt.To = to
 	s.later(s.nextHop().Rcpt(rcpt), func(reply smtp.Reply) {
-		if reply.Positive() {
+		// Where MAIL was refused, a hop that takes recipients all the same takes them
+		// for no message.
+		if reply.Positive() && s.phase == inEnvelope {
 			s.recipients = append(s.recipients, to)
 		}
 	})

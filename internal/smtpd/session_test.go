@@ -182,6 +182,19 @@ func TestOneRefusalDoesNotStopTheOthers(t *testing.T) {
 		< 221 *`)
 }
 
+// A recipient whose message was refused is none of the next message's.
+func TestARecipientOfARefusedMessageIsForgotten(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) {
+		h.replies = map[string]smtp.Reply{"MAIL": smtp.NewReply(451, "4.4.1", "next hop does not answer")}
+	})
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 451 *\n< 250 *")
+	s.hop.mu.Lock()
+	delete(s.hop.replies, "MAIL")
+	s.hop.mu.Unlock()
+	c.play("> MAIL FROM:<>\n> DATA\n< 250 *\n< 554 5.5.1 no valid recipients")
+}
+
 // What a relay would be made to do.
 func TestNothingIsEverRelayed(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Errors = 100 })
