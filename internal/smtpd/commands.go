@@ -79,7 +79,7 @@ func (s *session) ehlo(extended bool, arg string) {
 func (s *session) keywords() []string {
 	offered := s.offered()
 	lines := []string{
-		fmt.Sprintf("%s greets [%s]", s.setup.Hostname, s.addr.Addr()),
+		s.setup.Hostname + " greets " + literal(s.addr.Addr()),
 		"PIPELINING",
 		fmt.Sprintf("SIZE %d", offered.Size),
 		"ENHANCEDSTATUSCODES",

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -10,7 +11,7 @@ import (
 // trace is the Received field of a message (RFC 5321, Section 4.4).
 func (s *session) trace(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Received: from %s ([%s])\r\n", traceName(s.greeting), s.addr.Addr().Unmap())
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", traceName(s.greeting), literal(s.addr.Addr()))
 	fmt.Fprintf(&b, "\tby %s (Postern) with %s id %s", s.setup.Hostname, s.protocol(), s.messageID())
 	if s.tls != nil {
 		fmt.Fprintf(&b, "\r\n\t(%s)", tlsWords(s.tls))
@@ -20,6 +21,15 @@ func (s *session) trace(now time.Time) string {
 	}
 	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format(time.RFC1123Z))
 	return b.String()
+}
+
+// literal is an address as it stands in a trace field (RFC 5321, Section 4.1.3).
+func literal(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		return "[IPv6:" + addr.String() + "]"
+	}
+	return "[" + addr.String() + "]"
 }
 
 // protocol is the word behind "with" (RFC 3848; RFC 6531, Section 4.3).
