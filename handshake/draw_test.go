@@ -1,0 +1,97 @@
+package handshake_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	. "postern/handshake"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+func TestDrawingsStayAsTheyAre(t *testing.T) {
+	for name, sample := range samples {
+		golden(t, filepath.Join("drawings", name+".txt"), sample().Draw(DrawOptions{}))
+		golden(t, filepath.Join("drawings", name+".ascii"), sample().Draw(DrawOptions{ASCII: true}))
+	}
+}
+
+// The example reads this file.
+func TestTheFileOfTheExampleIsTheSample(t *testing.T) {
+	data, err := json.MarshalIndent(earlyTicket(), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "early-ticket.json", string(data)+"\n")
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	file = filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is no longer so; look, and run with -update if it is better:\n%s", file, got)
+	}
+}
+
+func TestTheDateIsThatOfThePlaceAskedFor(t *testing.T) {
+	place := time.FixedZone("CEST", 2*60*60)
+	if got := healthy().Draw(DrawOptions{Location: place}); !strings.Contains(got, "24 October 2024 11:15:02 CEST") {
+		t.Errorf("no time of Central Europe in\n%s", got)
+	}
+}
+
+func TestALateTicketIsNotMarked(t *testing.T) {
+	for name, sample := range samples {
+		early := strings.Contains(sample().Draw(DrawOptions{}), "← before the client's Finished")
+		if want := name == "early-ticket" || name == "format"; early != want {
+			t.Errorf("%s: the ticket is marked as early: %v, want %v", name, early, want)
+		}
+	}
+}
+
+func TestTheCrossStandsOnTheLaneOfWhoEndedIt(t *testing.T) {
+	for name, want := range map[string]string{
+		"early-ticket":  "            ✗ closed silently by the client, after NewSessionTicket  │",
+		"not-tls":       "            │ dropped by the server without a word, after bytes that ✗",
+		"reset":         "            ✗     connection reset, after the server's Finished      ✗",
+		"alert":         "            ✗ given up by the client with the alert unknown_ca       │",
+		"partial-hello": "            ✗ timed out waiting for the client, in the middle of     │",
+		"unused":        "            ✗ closed silently by the client, after NewSessionTicket  │",
+		"healthy":       "",
+		"resumed":       "",
+	} {
+		got := ""
+		for line := range strings.Lines(samples[name]().Draw(DrawOptions{})) {
+			if strings.Contains(line, "✗") {
+				got = strings.TrimSuffix(line, "\n")
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got  %q\nwant %q", name, got, want)
+		}
+	}
+}
+
+func TestWhatNoRecorderMakesIsDrawnAllTheSame(t *testing.T) {
+	odd := alert()
+	odd.View, odd.Use, odd.End = 9, 9, End{How: 9, By: 9, After: -1}
+	odd.Omitted = -1
+	odd.Messages = append(odd.Messages, Message{From: 9, Type: 99, Size: -1 << 63, At: -1 << 63, Missing: 1 << 62, Write: -1})
+	odd.Hello.Versions = make([]uint16, 5000)
+	odd.Hello.ServerName = strings.Repeat("a", 5000)
+	orderly(t, odd)
+}

@@ -1,0 +1,184 @@
+package handshake_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	. "postern/handshake"
+)
+
+// FuzzParse: what is read can be written and read again, and is the same.
+func FuzzParse(f *testing.F) {
+	for _, sample := range samples {
+		data, err := json.Marshal(sample())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"version":1,"start":"2024-10-24T23:59:60+02:00","client":"[fe80::1%eth0]:25"}`))
+	f.Add([]byte(`{"version":1,"messages":[{"at_us":-0.001,"type":"NotTLS","missing":1}],"not_tls":"\\x00"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		read, err := Parse(data)
+		if err != nil {
+			return
+		}
+		sameAgain(t, read)
+		orderly(t, read)
+	})
+}
+
+// FuzzTranscript: any transcript within its bounds is written and read back exactly, and
+// drawn within the columns.
+func FuzzTranscript(f *testing.F) {
+	f.Add([]byte{}, "mx.example.org", "EOF", "smtp")
+	f.Add([]byte("\x01\x01\x0d\x02\x0d\x00\x01\x01\x02\x05\x01\x03\x01\x08\x01\x03\x01"), "\x1b[2J", "\u202e\xff\n", "")
+	f.Add([]byte(strings.Repeat("\x02\x0d\xff\xff\xff\x07", 80)), strings.Repeat("長", 300), strings.Repeat("x", 999), `"\`)
+	f.Fuzz(func(t *testing.T, data []byte, name, err, protocol string) {
+		random := source(data)
+		made := random.transcript(name, err, protocol)
+		sameAgain(t, made)
+		orderly(t, made)
+	})
+}
+
+func sameAgain(t *testing.T, want *Transcript) {
+	t.Helper()
+	data, err := json.Marshal(want)
+	if err != nil {
+		t.Fatalf("%v: %+v", err, want)
+	}
+	got, err := Parse(data)
+	if err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got  %+v\nwant %+v\n%s", got, want, data)
+	}
+}
+
+// orderly checks that no stranger's bytes reach the terminal and no line is too wide.
+func orderly(t *testing.T, drawn *Transcript) {
+	t.Helper()
+	const signs = "─┄═│├┤╞╡▶◀╳┌└┐┘✗✓←…"
+	for allowed, drawing := range map[string]string{signs: drawn.Draw(DrawOptions{}), "": drawn.Draw(DrawOptions{ASCII: true})} {
+		if !strings.HasSuffix(drawing, "\n") {
+			t.Fatalf("last line does not end:\n%s", drawing)
+		}
+		for line := range strings.Lines(drawing) {
+			line = strings.TrimSuffix(line, "\n")
+			if n := utf8.RuneCountInString(line); n > 80 {
+				t.Fatalf("%d columns: %q", n, line)
+			}
+			for _, r := range line {
+				if (r < ' ' || r > '~') && !strings.ContainsRune(allowed, r) {
+					t.Fatalf("%q in %q", r, line)
+				}
+			}
+		}
+	}
+}
+
+// A source makes transcripts of random bytes; without any left it gives zeros.
+type source []byte
+
+func (s *source) byte() byte {
+	if len(*s) == 0 {
+		return 0
+	}
+	b := (*s)[0]
+	*s = (*s)[1:]
+	return b
+}
+
+func (s *source) bool() bool        { return s.byte()&1 != 0 }
+func (s *source) below(n byte) byte { return s.byte() % n }
+func (s *source) uint16() uint16    { return uint16(s.byte())<<8 | uint16(s.byte()) }
+
+func (s *source) int63() (n int64) {
+	for range s.below(9) {
+		n = n<<8 | int64(s.byte())
+	}
+	return n & (1<<63 - 1)
+}
+
+func (s *source) list() []uint16 {
+	if s.bool() {
+		return nil
+	}
+	list := make([]uint16, s.below(5))
+	for i := range list {
+		list[i] = s.uint16()
+	}
+	return list
+}
+
+func (s *source) address() netip.AddrPort {
+	switch s.below(3) {
+	case 0:
+		return netip.AddrPort{}
+	case 1:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, s.byte()}), s.uint16())
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 15: s.byte()}), s.uint16())
+}
+
+func (s *source) transcript(name, err, protocol string) *Transcript {
+	t := &Transcript{
+		View:      View(s.below(3)),
+		Start:     time.Unix(0, s.int63()).UTC(),
+		Client:    s.address(),
+		Server:    s.address(),
+		Hello:     s.hello(name, protocol),
+		Choice:    s.choice(),
+		Omitted:   int(s.int63()),
+		Completed: s.bool(),
+		Use:       Use(s.below(3)),
+		End:       End{How(s.below(6)), Side(s.below(3)), int(s.int63()), err},
+	}
+	if s.bool() {
+		t.NotTLS = []byte(name)[:min(len(name), 16)]
+	}
+	for range s.below(MaxMessages + 1) {
+		t.Messages = append(t.Messages, s.message())
+	}
+	return t
+}
+
+func (s *source) hello(name, protocol string) *Hello {
+	if s.bool() {
+		return nil
+	}
+	return &Hello{
+		Size: int(s.int63()), Version: s.uint16(), Versions: s.list(), Suites: s.list(), Extensions: s.list(),
+		Groups: s.list(), KeyShares: s.list(), Signatures: s.list(), PSKModes: []uint8{s.byte(), s.byte()},
+		ALPN: []string{protocol, name}, ServerName: name, SessionID: s.bool(), TicketTLS12: s.bool(), PSK: s.bool(),
+		JA4: protocol,
+	}
+}
+
+func (s *source) choice() *Choice {
+	if s.bool() {
+		return nil
+	}
+	return &Choice{s.uint16(), s.uint16(), s.uint16(), s.bool(), s.bool()}
+}
+
+func (s *source) message() Message {
+	m := Message{
+		From: Side(s.below(3)), Type: Type(s.below(byte(NotTLS) + 1)), Size: int(s.int63()), Missing: int(s.int63()),
+		At: time.Duration(s.int63()), Write: int(s.below(4)), Encrypted: s.bool(), Inferred: s.bool(),
+	}
+	if s.bool() {
+		m.Alert = &AlertText{s.bool(), s.byte()}
+	}
+	if s.bool() {
+		m.Ticket = &Ticket{time.Duration(s.int63()), int(s.int63())}
+	}
+	return m
+}

@@ -1,0 +1,192 @@
+package handshake
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxName bounds what is shown of a name that a stranger sent, in columns.
+const maxName = columns - labelWidth - len("asks for ")
+
+func (v View) place() string {
+	switch v {
+	case AtServer:
+		return "at the server"
+	case AtClient:
+		return "at the client"
+	case OnWire:
+		return "on the wire"
+	}
+	return v.String()
+}
+
+func (a address) words() string {
+	if !a.IsValid() {
+		return ""
+	}
+	return clip(escape(a.String()), maxName)
+}
+
+// words says what the client offered.
+func (h *Hello) words() string {
+	if h == nil {
+		return "sent no whole ClientHello"
+	}
+	name := "asks for no server by name"
+	if h.ServerName != "" {
+		name = "asks for " + clip(escape(h.ServerName), maxName)
+	}
+	print := ""
+	if h.JA4 != "" {
+		print = "JA4 " + clip(escape(h.JA4), maxName)
+	}
+	return sentences(name, "offers "+clip(h.versions(), maxName)+", "+h.session(), print)
+}
+
+func (h *Hello) versions() string {
+	if h.Versions == nil {
+		return "up to " + Version(h.Version).String()
+	}
+	var names []string
+	for _, v := range h.Versions {
+		if name := Version(v).String(); !strings.HasPrefix(name, "GREASE") {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// session says whether the client would resume. A session ID alone says so before TLS 1.3
+// only: after, it is there for the sake of middleboxes (RFC 8446, Section 4.1.2).
+func (h *Hello) session() string {
+	switch {
+	case h.PSK:
+		return "a session to resume (pre_shared_key)"
+	case h.TicketTLS12:
+		return "a session to resume (session_ticket)"
+	case h.SessionID && h.Versions == nil:
+		return "a session to resume (session ID)"
+	}
+	return "no session to resume"
+}
+
+// words says what the server chose.
+func (c *Choice) words() string {
+	if c == nil {
+		return "chose nothing: no ServerHello was sent"
+	}
+	words := "chose " + Version(c.Version).String() + ", " + Suite(c.Suite).String()
+	if c.Group != 0 {
+		words += ", " + Group(c.Group).String()
+	}
+	if c.Resumed {
+		words += ", resuming the session"
+	}
+	return words
+}
+
+func (u Use) words() string {
+	switch u {
+	case Unused:
+		return "nothing more came"
+	case Spoke:
+		return "the client went on to speak over TLS"
+	case Mailed:
+		return "the client went on to send mail over TLS"
+	}
+	return u.String()
+}
+
+// outcome is the handshake's end in a sentence.
+func (t *Transcript) outcome() string {
+	switch {
+	case !t.Completed && t.End.How == Open:
+		return "not at all: the handshake went on when the recording stopped"
+	case !t.Completed:
+		return "the handshake failed: " + t.ending()
+	case t.failed():
+		return "the handshake was complete, and no use was made of it: " + t.ending()
+	}
+	return "the handshake was complete; " + t.ending()
+}
+
+// failed reports an end that wants explaining.
+func (t *Transcript) failed() bool {
+	return t.End.How != Open && (!t.Completed || t.Use == Unused)
+}
+
+func (t *Transcript) ending() string {
+	switch by := t.End.By.by(); t.End.How {
+	case Open:
+		return "still open when the recording stopped"
+	case Closed:
+		if t.failed() {
+			return "closed silently" + by + t.where()
+		}
+		return "closed" + by + t.where()
+	case Alerted:
+		return "given up" + by + " with " + t.lastAlert()
+	case Reset:
+		return "connection reset" + by + t.where()
+	case TimedOut:
+		return "timed out waiting" + strings.Replace(by, " by ", " for ", 1) + t.where()
+	case Dropped:
+		return "dropped" + by + " without a word" + t.where()
+	}
+	return t.End.How.String()
+}
+
+func (s Side) by() string {
+	switch s {
+	case Client:
+		return " by the client"
+	case Server:
+		return " by the server"
+	}
+	return ""
+}
+
+// where says after which message the end came. The ChangeCipherSpec of TLS 1.3 is passed
+// over: it says nothing (RFC 8446, Appendix D.4).
+func (t *Transcript) where() string {
+	after := t.End.After
+	if t.Choice == nil || t.Choice.Version == VersionTLS13 {
+		for 1 < after && after <= len(t.Messages) && t.Messages[after-1].Type == ChangeCipherSpec {
+			after--
+		}
+	}
+	switch {
+	case after <= 0 || len(t.Messages) == 0:
+		return ", before any message"
+	case after > len(t.Messages):
+		return fmt.Sprintf(", after %d messages", after)
+	case t.Messages[after-1].Missing > 0:
+		return ", in the middle of " + t.Messages[after-1].name()
+	default:
+		return ", after " + t.Messages[after-1].name()
+	}
+}
+
+// name is m's name in a sentence, with its sender where both sides send such.
+func (m *Message) name() string {
+	switch m.Type {
+	case NotTLS:
+		return "bytes that are not TLS"
+	case Unknown:
+		return "an unknown record"
+	case Certificate, CertificateVerify, Finished, KeyUpdate, ChangeCipherSpec, Alert, ApplicationData:
+		if m.From != Nobody {
+			return "the " + m.From.String() + "'s " + m.Type.String()
+		}
+	}
+	return m.Type.String()
+}
+
+func (t *Transcript) lastAlert() string {
+	for i := len(t.Messages) - 1; i >= 0; i-- {
+		if alert := t.Messages[i].Alert; alert != nil {
+			return "the alert " + AlertDescription(alert.Description).String()
+		}
+	}
+	return "an alert that could not be read"
+}
