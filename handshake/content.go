@@ -127,9 +127,6 @@ func (r *Recorder) add(m Message) {
 
 func (r *Recorder) stamp(m *Message) { m.At, m.Write = r.now, r.feeds }
 
-// maxNotTLS is how much is kept of what is no TLS.
-const maxNotTLS = 16
-
 // notTLS notes that a side's bytes are no records from here on. What came of the
 // record that they were taken for counts with them.
 func (r *Recorder) notTLS(s *stream, b []byte) {
