@@ -1,0 +1,50 @@
+package handshake
+
+// An Outcome is what the end of a handshake tells about how the server should
+// order its ticket for this client.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Inconclusive: it tells nothing about tickets. An alert, a timeout, a reset, an
+	// end by the server, and a client that left in good order are among these.
+	Inconclusive Outcome = iota
+
+	// Worked: the client used the connection.
+	Worked
+
+	// ClosedAfterFlight: the client closed silently after the server's first flight
+	// and before its own Finished. A ticket may have been in that flight: see
+	// [Transcript.Early].
+	ClosedAfterFlight
+
+	// ClosedAfterTicket: the handshake was complete, and the client closed silently
+	// after a ticket, before a MAIL.
+	ClosedAfterTicket
+)
+
+// Outcome says what t tells. It looks at order and end only, not at who may be to
+// blame; package interop does that.
+func (t *Transcript) Outcome() Outcome {
+	silent := t.End.How == Closed && t.End.By == Client && !t.has(Client, Alert)
+	switch {
+	case t.Use == Mailed:
+		return Worked
+	case silent && t.Completed && t.has(Server, NewSessionTicket):
+		return ClosedAfterTicket
+	case t.Use == Spoke:
+		return Worked
+	case silent && !t.Completed && t.has(Server, Finished) && !t.has(Client, Finished):
+		return ClosedAfterFlight
+	}
+	return Inconclusive
+}
+
+func (t *Transcript) has(from Side, kind Type) bool {
+	for _, m := range t.Messages {
+		if m.From == from && m.Type == kind {
+			return true
+		}
+	}
+	return false
+}
