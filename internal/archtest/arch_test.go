@@ -55,13 +55,15 @@ var order = [][]string{
 	{"postern/internal/config"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
 	{"postern/internal/nexthop", "postern/internal/durable"},
-	{"postern/internal/smtp", "postern/internal/logkey", "postern/sessionticket", "postern/handshake"},
+	{"postern/internal/smtp", "postern/internal/logkey", "postern/sessionticket", "postern/interop"},
+	{"postern/handshake"},
 }
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
 	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/strictclient",
 	"postern/internal/archtest", "postern/test", "postern/bench",
+	"postern/internal/casedocs", // writes docs/cases for go generate
 }
 
 func TestPublicPackagesStandAlone(t *testing.T) {

@@ -1,0 +1,79 @@
+package interop_test
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"postern/interop"
+)
+
+var (
+	kebabCase = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	date      = regexp.MustCompile(`^(|20\d\d(-\d\d(-\d\d)?)?)$`)
+	sentence  = regexp.MustCompile(`[.!?](\s|$)`)
+)
+
+func TestCatalogueIsComplete(t *testing.T) {
+	if n := len(interop.Cases()); n < 16 {
+		t.Errorf("%d cases", n)
+	}
+	if first := interop.Cases()[0].ID; first != "early-ticket" {
+		t.Errorf("the first case is %s", first)
+	}
+	seen := make(map[string]bool)
+	for _, c := range interop.Cases() {
+		if got, ok := interop.Find(c.ID); !ok || got != c || seen[c.ID] {
+			t.Errorf("%s is found as %v, %v, or is there twice", c.ID, got, ok)
+		}
+		seen[c.ID] = true
+		checkTexts(t, c)
+	}
+	if _, ok := interop.Find("no-such-case"); ok {
+		t.Error("found a case that is none")
+	}
+}
+
+func checkTexts(t *testing.T, c *interop.Case) {
+	t.Helper()
+	if !kebabCase.MatchString(c.ID) {
+		t.Errorf("ID %q", c.ID)
+	}
+	if c.Title == "" || strings.HasSuffix(c.Title, ".") || len(c.Title) > 80 || c.Who == "" || c.Since == "" {
+		t.Errorf("%s: title %q, who %q, since %q", c.ID, c.Title, c.Who, c.Since)
+	}
+	if n := len(sentence.FindAllString(c.Explanation, -1)); n < 2 || n > 5 {
+		t.Errorf("%s: the explanation has %d sentences, want 2 to 5", c.ID, n)
+	}
+	if c.Remedy.Postern == "" || len(c.Remedy.Others) == 0 {
+		t.Errorf("%s lacks a remedy", c.ID)
+	}
+	for _, a := range c.Remedy.Others {
+		if a.Software == "" || a.Do == "" {
+			t.Errorf("%s: advice %+v", c.ID, a)
+		}
+	}
+	if len(c.Sources) == 0 {
+		t.Errorf("%s has no source", c.ID)
+	}
+	for _, s := range c.Sources {
+		if u, err := url.Parse(s.URL); err != nil || u.Scheme != "https" || u.Host == "" || !date.MatchString(s.Date) || !strings.HasSuffix(s.Says, ".") {
+			t.Errorf("%s: source %+v", c.ID, s)
+		}
+	}
+	// RFC 8446, Section 4.6.1 allows an early ticket in a note.
+	if strings.Contains(strings.ToLower(c.Explanation), "violat") {
+		t.Errorf("%s blames", c.ID)
+	}
+}
+
+func TestConfidenceHasAWordAndANumber(t *testing.T) {
+	for confidence, want := range map[interop.Confidence]string{
+		1: "certain 1.00", 0.95: "certain 0.95", 0.89: "likely 0.89", 0.6: "likely 0.60", 0.59: "possible 0.59", 0.1: "possible 0.10",
+	} {
+		if got := confidence.String(); got != want {
+			t.Errorf("%v is %q, want %q", float64(confidence), got, want)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package interop_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/handshake"
+	"postern/interop"
+)
+
+const transcripts = "testdata/transcripts"
+
+// What a golden transcript may expect besides the ID of a case.
+const (
+	expectNone    = "none"    // no sender fails
+	expectUnknown = "unknown" // a failure that looks like no case
+)
+
+// A golden is a recorded handshake with a header that says what it shows:
+//
+//	expect: early-ticket
+//	source: https://github.com/golang/go/issues/70232
+//	peer: strict client on crypto/tls go1.26.8
+//	comment: the server's policy is stock
+//
+// Then come the drawing, for people, and behind a line of its own the record.
+type golden struct {
+	Expect, Source, Peer, Comment string
+
+	transcript *handshake.Transcript
+}
+
+const recordLine = "--- record\n"
+
+// path is the file of a golden by its name, "early-ticket.retried".
+func path(name string) string { return filepath.Join(transcripts, name+".txt") }
+
+func (g *golden) text() ([]byte, error) {
+	record, err := json.Marshal(g.transcript)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "expect: %s\nsource: %s\npeer: %s\ncomment: %s\n\n", g.Expect, g.Source, g.Peer, g.Comment)
+	b.WriteString(g.transcript.Draw(handshake.DrawOptions{}))
+	b.WriteString(recordLine)
+	if err := json.Indent(&b, record, "", "\t"); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+func readGolden(name string) (*golden, []byte, error) {
+	text, err := os.ReadFile(path(name))
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := parseGolden(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path(name), err)
+	}
+	return g, text, nil
+}
+
+func parseGolden(text []byte) (*golden, error) {
+	header, rest, ok := strings.Cut(string(text), "\n\n")
+	_, record, found := strings.Cut(rest, recordLine)
+	if !ok || !found {
+		return nil, fmt.Errorf("no header, or no line %q", strings.TrimSpace(recordLine))
+	}
+	g := new(golden)
+	for line := range strings.Lines(header + "\n") {
+		if err := g.set(strings.TrimSuffix(line, "\n")); err != nil {
+			return nil, err
+		}
+	}
+	if !knownExpectation(g.Expect) {
+		return nil, fmt.Errorf("expects %q, which is no case", g.Expect)
+	}
+	var err error
+	g.transcript, err = handshake.Parse([]byte(record))
+	return g, err
+}
+
+func (g *golden) set(line string) error {
+	key, value, _ := strings.Cut(line, ": ")
+	field := map[string]*string{"expect": &g.Expect, "source": &g.Source, "peer": &g.Peer, "comment": &g.Comment}[key]
+	if field == nil || *field != "" || value == "" {
+		return fmt.Errorf("header line %q: not one of expect, source, peer, comment, or a second time, or empty", line)
+	}
+	*field = value
+	return nil
+}
+
+func knownExpectation(expect string) bool {
+	_, ok := interop.Find(expect)
+	return ok || expect == expectNone || expect == expectUnknown
+}
+
+// goldens reads all of them, by name.
+func goldens(t testing.TB) map[string]*golden {
+	t.Helper()
+	files, err := filepath.Glob(path("*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts in %s: %v", transcripts, err)
+	}
+	all := make(map[string]*golden)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		g, _, err := readGolden(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = g
+	}
+	return all
+}
+
+// Draw and MarshalJSON may change: then the files are written anew from what they hold.
+func TestGoldensAreWrittenAsTheyAreRead(t *testing.T) {
+	for name := range goldens(t) {
+		g, text, err := readGolden(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := g.text()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if bytes.Equal(text, again) {
+			continue
+		}
+		if *update == "" {
+			t.Errorf("%s is written differently now; go test ./interop -update=drawings writes it anew", path(name))
+			continue
+		}
+		if err := os.WriteFile(path(name), again, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestGoldenRefusesWhatItDoesNotKnow(t *testing.T) {
+	const rest = "\n\ndrawing\n" + recordLine + "{}\n"
+	for _, header := range []string{
+		"expect: no-such-case\nsource: s\npeer: p\ncomment: c",
+		"expect: none\nsource: s\npeer: p\ncomment: c\nremark: r",
+		"expect: none\nexpect: none",
+		"expect: ",
+		"",
+	} {
+		if _, err := parseGolden([]byte(header + rest)); err == nil || strings.Contains(err.Error(), "parsing") {
+			t.Errorf("header %q gave %v, want an error of its own", header, err)
+		}
+	}
+}
+
+// expected is what a file's name says: the case before the first dot, or none.
+func expected(name string) string {
+	first, _, _ := strings.Cut(name, ".")
+	switch first {
+	case "healthy":
+		return expectNone
+	case "unknown":
+		return expectUnknown
+	}
+	return first
+}
+
+func ids(found []interop.Diagnosis) []string {
+	var all []string
+	for _, d := range found {
+		all = append(all, d.Case.ID)
+	}
+	return all
+}
+
+// Every recogniser meets every transcript: it names its own and no other.
+func TestEveryRecogniserNamesItsOwnTranscriptsOnly(t *testing.T) {
+	for name, g := range goldens(t) {
+		want := []string{g.Expect}
+		if g.Expect == expectNone || g.Expect == expectUnknown {
+			want = nil
+		}
+		if g.Expect != expected(name) {
+			t.Errorf("%s expects %s, which its name does not say", name, g.Expect)
+		}
+		found := interop.Diagnose(g.transcript)
+		if got := ids(found); !slices.Equal(got, want) {
+			t.Errorf("%s: diagnosed as %q, want %q\n%s", name, got, want, g.transcript.Draw(handshake.DrawOptions{}))
+		}
+		if got, want := interop.Failed(g.transcript), g.Expect != expectNone; got != want {
+			t.Errorf("%s: Failed is %v, want %v", name, got, want)
+		}
+		checkObservations(t, name, g.transcript, found)
+	}
+}
+
+func checkObservations(t *testing.T, name string, transcript *handshake.Transcript, found []interop.Diagnosis) {
+	t.Helper()
+	for _, d := range found {
+		if len(d.Observations) == 0 || d.Confidence <= 0 || d.Confidence > 1 {
+			t.Errorf("%s: %s with confidence %v and %d observations", name, d.Case.ID, d.Confidence, len(d.Observations))
+		}
+		for _, o := range d.Observations {
+			if o.Message < -1 || o.Message >= len(transcript.Messages) || o.Text == "" {
+				t.Errorf("%s: %s observes %q at message %d of %d", name, d.Case.ID, o.Text, o.Message, len(transcript.Messages))
+			}
+		}
+	}
+}
+
+func TestEveryCaseHasFileTranscriptAndPage(t *testing.T) {
+	recorded := make(map[string]int)
+	for _, g := range goldens(t) {
+		recorded[g.Expect]++
+	}
+	if n := recorded[expectNone]; n < 12 {
+		t.Errorf("%d healthy transcripts, want 12 or more", n)
+	}
+	for _, c := range interop.Cases() {
+		if recorded[c.ID] == 0 {
+			t.Errorf("%s has no transcript", c.ID)
+		}
+		for _, file := range []string{
+			strings.ReplaceAll(c.ID, "-", "_") + ".go",
+			filepath.Join("../docs/cases", c.ID+".md"),
+			path(c.ID),
+		} {
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: %v", c.ID, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,406 @@
+package interop_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/internal/strictclient"
+	"postern/internal/testcert"
+	"postern/sessionticket"
+)
+
+func thisGo(*testing.T) string { return "an imitation on crypto/tls " + runtime.Version() }
+
+func rawBytes(*testing.T) string { return "bytes written by hand" }
+
+// imitations are clients that behave as the sources of a case say, on crypto/tls or
+// below it. None claims to be the software that they tell of.
+var imitations = []scenario{
+	{
+		name: "early-ticket", comment: "the client closes when a ticket comes before its Finished; the server's policy is stock",
+		peer: thisGo, policy: sessionticket.Stock,
+		play: playStrictly(anyCertificate()),
+	},
+	{
+		name: "early-ticket.retried", comment: "the same after a HelloRetryRequest",
+		peer: thisGo, policy: sessionticket.Stock,
+		server: only(tls.CurveP521),
+		play:   playStrictly(anyCertificate()),
+	},
+	{
+		name: "ticket-after-finished", comment: "the client closes when a ticket comes, before it says anything",
+		peer: thisGo, policy: sessionticket.OwnWrite,
+		play: func(t *testing.T, _ *receiver, addr string) {
+			conn, secure := handshaken(t, addr, anyCertificate())
+			secure.Handshake()
+			conn.readAll(1)
+			conn.Close()
+		},
+	},
+	{
+		name: "ticket-surprises-client", comment: "the client says EHLO and closes when the ticket comes with the reply",
+		peer: thisGo, policy: sessionticket.FirstWrite,
+		play: playSurprised,
+	},
+	{
+		name: "ticket-surprises-client.stock", comment: "the same where the ticket comes before the client's Finished",
+		peer: thisGo, policy: sessionticket.Stock,
+		play: playSurprised,
+	},
+	{
+		name: "large-ticket", comment: "the client shows four certificates, so the ticket holds them, and closes when it comes",
+		peer: thisGo, policy: sessionticket.Stock,
+		server: func(_ *testing.T, r *receiver) { r.config.ClientAuth = tls.RequestClientCert },
+		play: func(t *testing.T, _ *receiver, addr string) {
+			config := anyCertificate()
+			chain := testcert.New(t, testcert.Options{RSA: true}).TLS
+			for range 3 {
+				chain.Certificate = append(chain.Certificate, chain.Certificate[0])
+			}
+			config.Certificates = []tls.Certificate{chain}
+			conn, secure := handshaken(t, addr, config)
+			secure.Handshake()
+			conn.readAll(1)
+			conn.Close()
+		},
+	},
+	{
+		name: "schannel-tls12-ticket", comment: "the client closes when the ticket of TLS 1.2 comes",
+		peer: thisGo,
+		play: func(t *testing.T, _ *receiver, addr string) {
+			config := anyCertificate()
+			config.MaxVersion = tls.VersionTLS12
+			conn, secure := handshaken(t, addr, config)
+			conn.afterWrite(2, nil) // the ClientHello, then ClientKeyExchange to Finished
+			secure.Handshake()
+		},
+	},
+	{
+		name: "cached-session-alert", comment: "the client offers a session of TLS 1.2 and answers the resumption with unexpected_message",
+		peer: thisGo, pick: 1,
+		play: playForgetful(tls.VersionTLS12),
+	},
+	{
+		name: "cached-session-alert.tls13", comment: "the same with TLS 1.3",
+		peer: thisGo, pick: 1,
+		play: playForgetful(tls.VersionTLS13),
+	},
+	{
+		name: "every-other-connection", comment: "the server's UnwrapSession fails, and crypto/tls closes without an alert",
+		peer: thisGo, pick: 1,
+		server: func(_ *testing.T, r *receiver) {
+			r.config.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) {
+				return nil, errors.New("no such session")
+			}
+		},
+		play: playTwice,
+	},
+	{
+		name: "every-other-connection.wrong-session", comment: "the server's UnwrapSession returns another session than the ticket's",
+		peer: thisGo, pick: 2,
+		server: mixSessionsUp,
+		play: func(t *testing.T, r *receiver, addr string) {
+			visit(t, addr, anyCertificate(), aMail...) // whose session the others get
+			playTwice(t, r, addr)
+		},
+	},
+	{
+		name: "hello-retry-refused", comment: "the client brings no key that the server takes, and closes on HelloRetryRequest",
+		peer: thisGo, server: only(tls.CurveP521),
+		play: playRetryRefused(nil),
+	},
+	{
+		name: "hello-retry-refused.alert", comment: "the same with an alert",
+		peer: thisGo, server: only(tls.CurveP521),
+		play: playRetryRefused(fatal(10)),
+	},
+	{
+		name: "big-hello", comment: "the second segment of a ClientHello with X25519MLKEM768 never arrives",
+		peer: thisGo, server: impatient,
+		play: func(t *testing.T, _ *receiver, addr string) {
+			conn, secure := handshaken(t, addr, anyCertificate())
+			conn.cutAt = segment
+			secure.Handshake() // ends when the server gives up
+		},
+	},
+	{
+		name: "big-hello.closed", comment: "the same, and whoever stands between closes",
+		peer: thisGo,
+		play: func(t *testing.T, _ *receiver, addr string) {
+			conn, secure := handshaken(t, addr, anyCertificate())
+			conn.cutAt = segment
+			conn.afterWrite(1, nil)
+			secure.Handshake()
+		},
+	},
+	{
+		name: "sslv2-hello", comment: "a CLIENT-HELLO of SSL 2.0 for TLS 1.0",
+		peer: rawBytes,
+		play: playBytes("\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10" +
+			"\x00\x00\x39\x00\x00\x38\x00\x00\x35\x00\x00\x16\x00\x00\x13\x00\x00\x0a\x07\x00\xc0" + "0123456789abcdef"),
+	},
+	{
+		name: "certificate-refused.go", comment: "the client verifies and does not know the issuer",
+		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() },
+		play: func(t *testing.T, _ *receiver, addr string) {
+			_, secure := handshaken(t, addr, &tls.Config{ServerName: "localhost"})
+			secure.Handshake()
+		},
+	},
+	{
+		name: "leaves-after-handshake.silent", comment: "the client closes after the handshake without a word; the server gives no tickets",
+		peer: thisGo, policy: sessionticket.Never,
+		play: func(t *testing.T, _ *receiver, addr string) {
+			conn, secure := handshaken(t, addr, anyCertificate())
+			secure.Handshake()
+			conn.Close()
+		},
+	},
+	{
+		name: "inspected-by-firewall", comment: "letters X where TLS was to begin",
+		peer: rawBytes, play: playBytes("XXXXXXXX\r\n"),
+	},
+	{
+		name: "plaintext-after-starttls", comment: "the client goes on in clear",
+		peer: rawBytes, play: playBytes("MAIL FROM:<sender@sender.test>\r\n"),
+	},
+	{
+		name: "healthy.port-scanner", comment: "STARTTLS, and then nothing",
+		peer: rawBytes, play: playBytes(""),
+	},
+	{
+		name: "healthy.http-scanner", comment: "a request of HTTP where TLS was to begin",
+		peer: rawBytes, play: playBytes("GET / HTTP/1.1\r\n\r\n"),
+	},
+	{
+		name: "healthy.health-check", comment: "EHLO and QUIT over TLS",
+		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() },
+		play: func(t *testing.T, _ *receiver, addr string) {
+			visit(t, addr, anyCertificate(), "EHLO check.test", "QUIT")
+		},
+	},
+	{
+		name: "healthy.go", comment: "full handshake of TLS 1.3",
+		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() },
+		play: playTwice,
+	},
+	{
+		name: "healthy.go-resumed", comment: "resumed",
+		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() }, pick: 1,
+		play: playTwice,
+	},
+	{
+		name: "healthy.go-client-certificate", comment: "the server asks for a certificate, and the client has one",
+		peer:   func(*testing.T) string { return "crypto/tls " + runtime.Version() },
+		server: func(_ *testing.T, r *receiver) { r.config.ClientAuth = tls.RequestClientCert },
+		play: func(t *testing.T, r *receiver, addr string) {
+			config := anyCertificate()
+			config.Certificates = []tls.Certificate{r.pair.TLS}
+			visit(t, addr, config, aMail...)
+		},
+	},
+	{
+		name: "unknown.leaves-after-server-hello", comment: "closes as soon as the server answers, as some scanners do; no ticket has left",
+		peer: thisGo,
+		play: func(t *testing.T, _ *receiver, addr string) {
+			conn, secure := handshaken(t, addr, anyCertificate())
+			conn.afterWrite(1, nil)
+			secure.Handshake()
+		},
+	},
+	{
+		name: "unknown.no-tls", comment: "bytes that are neither TLS nor a word",
+		peer: rawBytes, play: playBytes("\x00\x01\x02\x03\x04\x05\x06\x07"),
+	},
+}
+
+// aMail is a message's commands.
+var aMail = []string{"EHLO sender.test", "MAIL FROM:<sender@sender.test>", "QUIT"}
+
+// segment is what a network segment holds of a ClientHello.
+const segment = 1400
+
+// patience bounds what a client waits for.
+const patience = 20 * time.Second
+
+func anyCertificate() *tls.Config {
+	return &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+}
+
+func only(group tls.CurveID) func(*testing.T, *receiver) {
+	return func(_ *testing.T, r *receiver) { r.config.CurvePreferences = []tls.CurveID{group} }
+}
+
+// impatient makes the server give up soon, which is what the scenario waits for.
+func impatient(_ *testing.T, r *receiver) { r.handshakeTime = 200 * time.Millisecond }
+
+// fatal is an alert as a record in clear (RFC 8446, Section 6).
+func fatal(description byte) []byte { return []byte{21, 3, 3, 0, 2, 2, description} }
+
+// startTLS connects to addr and asks for TLS.
+func startTLS(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(conn)
+	for _, command := range []string{"", "STARTTLS\r\n"} {
+		io.WriteString(conn, command)
+		if reply, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(reply, "220 ") {
+			t.Fatalf("reply %q to %q: %v", reply, command, err)
+		}
+	}
+	return conn
+}
+
+// handshaken returns a client that is about to shake hands, and what is below it.
+func handshaken(t *testing.T, addr string, config *tls.Config) (*wire, *tls.Conn) {
+	t.Helper()
+	below := &wire{Conn: startTLS(t, addr)}
+	return below, tls.Client(below, config)
+}
+
+// A wire is a connection below a client that can cut what is written and leave at
+// a point that crypto/tls would not leave at.
+type wire struct {
+	net.Conn
+	cutAt   int // of the first write only so much goes out; 0: all
+	writes  int
+	leaveAt int    // after that many writes the next answer of the server ends it
+	last    []byte // what is said in leaving
+}
+
+func (w *wire) afterWrite(n int, last []byte) { w.leaveAt, w.last = n, last }
+
+func (w *wire) Write(b []byte) (int, error) {
+	w.writes++
+	if w.cutAt > 0 && w.writes == 1 {
+		_, err := w.Conn.Write(b[:w.cutAt])
+		return len(b), err
+	}
+	return w.Conn.Write(b)
+}
+
+func (w *wire) Read(b []byte) (int, error) {
+	if w.leaveAt == 0 || w.writes != w.leaveAt {
+		return w.Conn.Read(b)
+	}
+	if w.cutAt == 0 {
+		w.readAll(1) // else the server has nothing to say
+	}
+	w.Conn.Write(w.last)
+	w.Conn.Close()
+	return 0, io.EOF
+}
+
+// readAll waits for as many writes of the server as said, each of which comes whole.
+func (w *wire) readAll(writes int) {
+	b := make([]byte, 64<<10)
+	for range writes {
+		w.Conn.Read(b)
+	}
+}
+
+// visit says commands over TLS, reads the reply to each, and closes in good order.
+func visit(t *testing.T, addr string, config *tls.Config, commands ...string) error {
+	t.Helper()
+	_, secure := handshaken(t, addr, config)
+	defer secure.Close()
+	in := bufio.NewReader(secure)
+	for _, command := range commands {
+		if _, err := io.WriteString(secure, command+"\r\n"); err != nil {
+			return err
+		}
+		if _, err := in.ReadString('\n'); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// playTwice visits twice with one session cache; a failure is what some servers give.
+func playTwice(t *testing.T, _ *receiver, addr string) {
+	config := anyCertificate()
+	for range 2 {
+		visit(t, addr, config, aMail...)
+	}
+}
+
+func playStrictly(config *tls.Config) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		secure := tls.Client(strictclient.New(startTLS(t, addr)), config)
+		if err := secure.Handshake(); !errors.Is(err, strictclient.ErrEarlyTicket) {
+			t.Errorf("the strict client got in: %v", err)
+		}
+	}
+}
+
+func playSurprised(t *testing.T, _ *receiver, addr string) {
+	conn, secure := handshaken(t, addr, anyCertificate())
+	io.WriteString(secure, "EHLO sender.test\r\n")
+	conn.readAll(1)
+	conn.Close()
+}
+
+// playForgetful gets in once, and at the second time answers the server's first
+// flight with an alert.
+func playForgetful(version uint16) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		config := anyCertificate()
+		config.MaxVersion = version
+		visit(t, addr, config, aMail...)
+		conn, secure := handshaken(t, addr, config)
+		conn.afterWrite(1, fatal(10))
+		secure.Handshake()
+	}
+}
+
+func playRetryRefused(last []byte) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		conn, secure := handshaken(t, addr, anyCertificate())
+		conn.afterWrite(1, last)
+		secure.Handshake()
+	}
+}
+
+// playBytes sends bytes where TLS was to begin, and closes when the server says something.
+func playBytes(text string) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		conn := startTLS(t, addr)
+		if text != "" {
+			io.WriteString(conn, text)
+			conn.Read(make([]byte, 1024))
+		}
+		conn.Close()
+	}
+}
+
+// mixSessionsUp makes the server answer each ticket with the session of the first.
+func mixSessionsUp(_ *testing.T, r *receiver) {
+	var mu sync.Mutex
+	var labels [][]byte
+	r.config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		label, err := ss.Bytes()
+		labels = append(labels, label)
+		return bytes.Repeat([]byte{byte(len(labels))}, 16), err
+	}
+	r.config.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return tls.ParseSessionState(labels[0])
+	}
+}

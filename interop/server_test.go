@@ -1,0 +1,184 @@
+package interop_test
+
+import (
+	"bufio"
+	"crypto/rand"
+	"crypto/tls"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/handshake"
+	"postern/internal/testcert"
+	"postern/sessionticket"
+)
+
+// A receiver is the mail server of the recordings: SMTP with STARTTLS on crypto/tls,
+// the gate below it and the recorder below that, as in Postern.
+type receiver struct {
+	policy sessionticket.Policy
+	config *tls.Config
+	pair   *testcert.Pair // its certificate, for localhost
+
+	// handshakeTime is how long it waits for a handshake.
+	handshakeTime time.Duration
+
+	ticketKey [32]byte
+	mu        sync.Mutex
+	kept      []*handshake.Transcript // in the order in which the recordings ended
+}
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	pair := testcert.New(t, testcert.Options{})
+	r := &receiver{
+		pair:          pair,
+		config:        &tls.Config{Certificates: []tls.Certificate{pair.TLS}},
+		handshakeTime: 20 * time.Second,
+	}
+	rand.Read(r.ticketKey[:])
+	return r
+}
+
+// during serves while play runs and returns what was recorded once every
+// connection has ended.
+func (r *receiver) during(t *testing.T, play func(addr string)) []*handshake.Transcript {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { r.serve(conn) })
+		}
+	})
+	play(listener.Addr().String())
+	listener.Close()
+	open.Wait()
+	return r.kept
+}
+
+func (r *receiver) serve(conn net.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	recorder := handshake.NewConn(conn, handshake.AtServer)
+	gate := &sessionticket.Gate{Policy: r.policy}
+	gated := gate.Conn(recorder)
+	clear := dialogue{in: bufio.NewReader(gated), out: gated}
+	if !clear.greet() {
+		return
+	}
+	recorder.Begin()
+	use := r.secure(tls.Server(gated, gate.Config(r.noting(recorder))), recorder)
+	gated.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = append(r.kept, recorder.Stop(use))
+}
+
+// noting is the server's config for one connection, which tells the recorder of tickets.
+func (r *receiver) noting(recorder *handshake.Conn) *tls.Config {
+	config := r.config.Clone()
+	if !config.SessionTicketsDisabled {
+		config.SetSessionTicketKeys([][32]byte{r.ticketKey})
+	}
+	wrap := config.WrapSession
+	if wrap == nil {
+		wrap = config.EncryptTicket
+	}
+	config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		label, err := wrap(cs, ss)
+		recorder.Ticket(len(label))
+		return label, err
+	}
+	return config
+}
+
+// secure does the handshake and talks SMTP over it.
+func (r *receiver) secure(conn *tls.Conn, recorder *handshake.Conn) handshake.Use {
+	conn.SetDeadline(time.Now().Add(r.handshakeTime))
+	if err := conn.Handshake(); err != nil {
+		recorder.Fail(err)
+		return handshake.Unused
+	}
+	recorder.Complete()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	d := dialogue{in: bufio.NewReader(conn), out: conn}
+	d.talk()
+	return d.use
+}
+
+// A dialogue is the server's side of SMTP, as much as clients need to be content.
+type dialogue struct {
+	in  *bufio.Reader
+	out net.Conn
+	use handshake.Use
+}
+
+// greet talks in the clear until STARTTLS has been answered.
+func (d *dialogue) greet() bool {
+	d.say("220 localhost ESMTP")
+	for {
+		switch verb, ok := d.command(); {
+		case !ok || verb == "QUIT":
+			return false
+		case verb == "STARTTLS":
+			d.say("220 go ahead")
+			return true
+		case verb == "EHLO":
+			d.say("250-localhost\r\n250 STARTTLS")
+		default:
+			d.say("530 STARTTLS first")
+		}
+	}
+}
+
+// talk takes mail until QUIT or the end of the connection.
+func (d *dialogue) talk() {
+	for {
+		verb, ok := d.command()
+		if !ok {
+			return
+		}
+		d.use = max(d.use, handshake.Spoke)
+		switch verb {
+		case "QUIT":
+			d.say("221 bye")
+			return
+		case "MAIL":
+			d.use = handshake.Mailed
+			d.say("250 ok")
+		case "DATA":
+			d.say("354 go on")
+			d.text()
+			d.say("250 taken")
+		default:
+			d.say("250 ok")
+		}
+	}
+}
+
+func (d *dialogue) command() (verb string, ok bool) {
+	line, err := d.in.ReadString('\n')
+	verb, _, _ = strings.Cut(strings.TrimSpace(line), " ")
+	return strings.ToUpper(verb), err == nil
+}
+
+func (d *dialogue) text() {
+	for {
+		line, err := d.in.ReadString('\n')
+		if err != nil || line == ".\r\n" {
+			return
+		}
+	}
+}
+
+func (d *dialogue) say(reply string) { d.out.Write([]byte(reply + "\r\n")) } // an error shows at the next read
