@@ -102,7 +102,7 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	case *maildir.Maildir:
 		go hop.Run(ctx)
 	case *relay.Hop:
-		go s.probe(ctx, hop)
+		go probe(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
 	}
 	for _, ln := range listeners {
 		go func() {
@@ -117,13 +117,25 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	}
 }
 
-// probe asks the next hop what it offers, so that the first sender is offered
-// it too.
-func (s *service) probe(ctx context.Context, hop *relay.Hop) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	if err := hop.Probe(ctx); err != nil {
-		s.log.Warn("next hop does not answer yet, senders are told to come again", logkey.NextHop, s.config.NextHop, logkey.Err, err)
+// probe asks the next hop what it offers, until it has answered: the first
+// sender is to be offered it too. One that is not offered SMTPUTF8 gives its
+// message up (RFC 6531, Section 3.2) and does not come again.
+func probe(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
+	next := time.NewTicker(probeTime)
+	defer next.Stop()
+	for {
+		asking, cancel := context.WithTimeout(ctx, probeTime)
+		err := hop.Probe(asking)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		log.Warn("next hop does not answer yet, senders are told to come again", logkey.Err, err)
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

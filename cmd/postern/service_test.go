@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/nexthop/relay"
+)
+
+// A sender that is not offered SMTPUTF8 has to bounce such a message, so what
+// the next hop can do must be known soon after it is there.
+func TestTheNextHopIsAskedUntilItAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		hop := relay.New(relay.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
+			if asked++; asked < 3 {
+				return nil, errors.New("nobody there")
+			}
+			ours, theirs := net.Pipe()
+			go offerUTF8(theirs)
+			return ours, nil
+		}}, "mx.example.org", nil)
+		go probe(t.Context(), hop, slog.New(slog.DiscardHandler))
+		time.Sleep(time.Hour)
+		if !hop.Extensions().SMTPUTF8 || asked != 3 {
+			t.Errorf("asked %d times, knows %+v; want SMTPUTF8 after 3", asked, hop.Extensions())
+		}
+	})
+}
+
+// offerUTF8 is a server that answers EHLO and QUIT.
+func offerUTF8(conn net.Conn) {
+	defer conn.Close()
+	for _, reply := range []string{"220 backend\r\n", "250-backend\r\n250 SMTPUTF8\r\n", "221 bye\r\n"} {
+		io.WriteString(conn, reply)
+		conn.Read(make([]byte, 1024))
+	}
+}
