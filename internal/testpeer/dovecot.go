@@ -14,6 +14,9 @@ import (
 type DovecotOptions struct {
 	Users []string // addresses; nil means user@localhost
 	Full  []string // addresses over quota: 250 to RCPT, 552 after DATA
+
+	// Config are further lines of dovecot.conf.
+	Config string
 }
 
 // Dovecot is a mail store that takes mail by LMTP over a Unix socket.
@@ -33,7 +36,7 @@ func StartDovecot(t T, o DovecotOptions) *Dovecot {
 	dir := newFolder(t)
 	dir.mkdir(t, "mail", "nobody")
 	dir.write(t, "users", dovecotUsers(o)...)
-	d := &Dovecot{Socket: dir.path("lmtp"), config: dir.write(t, "dovecot.conf", dovecotConfig(t, dir))}
+	d := &Dovecot{Socket: dir.path("run/lmtp"), config: dir.write(t, "dovecot.conf", dovecotConfig(t, dir), o.Config)}
 	log := dir.path("dovecot.log")
 	d.daemon = startDaemon(t, "dovecot", dir, exec.Command(program(t, "dovecot"), "-F", "-c", d.config), log)
 	awaitGreeting(t, d.daemon, "unix", d.Socket)
@@ -122,11 +125,6 @@ passdb {
 userdb {
   driver = passwd-file
   args = DIR/users
-}
-service lmtp {
-  unix_listener DIR/lmtp {
-    mode = 0666
-  }
 }
 MORE`
 

@@ -19,17 +19,19 @@ type PostfixOptions struct {
 	Users []string
 	// XCLIENT offers that command to clients on loopback.
 	XCLIENT bool
-	// ProxyV2 opens a second listener, which demands the PROXY protocol.
-	ProxyV2 bool
+	// Service opens a second listener: an entry of master.cf(5) without the
+	// address in front, such as "inet n - n - - smtpd -o name=value". It may go
+	// on over more lines.
+	Service string
 	// Config are further lines of main.cf.
 	Config []string
 }
 
 // Postfix is a mail server that takes mail and delivers all of it to one Maildir.
 type Postfix struct {
-	Addr      string // where it speaks SMTP
-	ProxyAddr string // where it expects a PROXY protocol header first; empty without ProxyV2
-	Maildir   Maildir
+	Addr        string // where it speaks SMTP
+	ServiceAddr string // the second listener's; empty without Service
+	Maildir     Maildir
 
 	instance *postfixInstance
 }
@@ -42,9 +44,9 @@ func StartPostfix(t T, o PostfixOptions) *Postfix {
 	p := &Postfix{Addr: freeAddr(t), Maildir: Maildir(dir.path("mail/box"))}
 	dir.mkdir(t, "mail", "nobody")
 	services := []string{p.Addr + " inet n - n - - smtpd"}
-	if o.ProxyV2 {
-		p.ProxyAddr = freeAddr(t)
-		services = append(services, p.ProxyAddr+" inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy")
+	if o.Service != "" {
+		p.ServiceAddr = freeAddr(t)
+		services = append(services, p.ServiceAddr+" "+o.Service)
 	}
 	p.instance = startPostfix(t, dir, append(receiverSettings(t, dir, o), o.Config...), services)
 	awaitGreeting(t, p.instance.daemon, "tcp", p.Addr)

@@ -118,9 +118,11 @@ func TestPostfixWithoutXCLIENTRefusesIt(t *testing.T) {
 }
 
 func TestPostfixTakesPROXYv2(t *testing.T) {
-	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{ProxyV2: true})
+	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
+		Service: "inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy",
+	})
 	// The PROXY protocol, version 2, Section 2.2: TCP over IPv4 from 192.0.2.8:4660 to 127.0.0.1:25.
 	header := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x08\x7f\x00\x00\x01\x12\x34\x00\x19"
-	script(t, "tcp", backend.ProxyAddr, header, "QUIT")
+	script(t, "tcp", backend.ServiceAddr, header, "QUIT")
 	backend.AwaitLog(t, "connect from unknown[192.0.2.8]")
 }
