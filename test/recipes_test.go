@@ -1,0 +1,110 @@
+package test
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/testpeer"
+)
+
+// The recipes of docs/operating.md do what they say. Only addresses are
+// replaced in them.
+func TestRecipesForPostfix(t *testing.T) {
+	for _, section := range []string{"Postfix, by the PROXY protocol", "Postfix, by XCLIENT"} {
+		t.Run(section, func(t *testing.T) {
+			backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
+				Service: strings.TrimPrefix(recipe(t, section, "/etc/postfix/master.cf"), doorAddr+" "),
+				Config: []string{ // Debian's, which trusts the machine itself
+					"mynetworks = 127.0.0.0/8",
+					"smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination",
+					"smtpd_client_restrictions = check_client_access inline:{127.0.0.3=REJECT}",
+				},
+			})
+			p := startRecipe(t, section, doorAddr, backend.ServiceAddr)
+			deliverThrough(t, p, newLetter("by recipe", 4<<10), 0)
+			message := newStored(backend.AwaitMessages(t, 1)[0])
+			checkWhole(t, message, "by recipe")
+			if field := message.received(); !strings.Contains(field, "["+trueSender+"]") {
+				t.Errorf("Postfix's Received field: %s", field)
+			}
+			backend.AwaitLog(t, ": client=unknown["+trueSender+"]")
+			p.checkRefused(t, "127.0.0.3", "user@localhost", "Client host rejected")
+			p.checkRefused(t, "127.0.0.1", "someone@foreign.test", "Relay access denied")
+		})
+	}
+}
+
+func TestRecipeForDovecot(t *testing.T) {
+	const section = "Dovecot, by LMTP"
+	self, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := recipe(t, section, "/etc/dovecot/local.conf")
+	backend := testpeer.StartDovecot(t, testpeer.DovecotOptions{
+		Config: strings.ReplaceAll(config, "user = postern", "user = "+self.Username),
+	})
+	p := startRecipe(t, section, "/run/dovecot/lmtp", backend.Socket)
+	deliverThrough(t, p, newLetter("by recipe", 4<<10), 0)
+	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "by recipe")
+	p.checkRefused(t, "127.0.0.1", "someone@foreign.test", "User doesn't exist")
+	socket, err := os.Stat(backend.Socket)
+	if err != nil || socket.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v, want it for its owner alone", socket.Mode(), err)
+	}
+}
+
+// doorAddr is where the servers of the recipes listen for Postern.
+const doorAddr = "127.0.0.1:10025"
+
+// recipe returns the block below a heading of docs/operating.md that names file
+// in its first line, without that line.
+func recipe(t *testing.T, heading, file string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n### "+heading+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	section, _, _ = strings.Cut(section, "\n### ")
+	_, block, found := strings.Cut(section, "\n# "+file+"\n")
+	block, _, closed := strings.Cut(block, "\n```")
+	if !found || !closed {
+		t.Fatalf("docs/operating.md has no block for %s below %q", file, heading)
+	}
+	return block
+}
+
+// startRecipe runs postern with the recipe's configuration, but before the
+// server at actual. By mistake it also takes mail for a domain which that
+// server does not have.
+func startRecipe(t *testing.T, heading, address, actual string) *postern {
+	t.Helper()
+	config := recipe(t, heading, "/etc/postern/postern.toml")
+	path := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(config, address, actual)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, "--config", path, "--domain", "foreign.test")
+}
+
+// checkRefused checks that a sender at an address is refused the recipient for
+// good, with the words of the server behind.
+func (p *postern) checkRefused(t *testing.T, from, to, words string) {
+	t.Helper()
+	c, err := connectTLS(p.addr, from, anyCertificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	letter := newLetter("refused", 0)
+	letter.to = []string{to}
+	reply, err := c.deliver(letter)
+	if err != nil || !reply.Permanent() || !strings.Contains(reply.Text(), words) {
+		t.Errorf("from %s to %s: %s, %v, want a 5xx with %q", from, to, reply, err, words)
+	}
+}
