@@ -1,4 +1,4 @@
-# make test    installs the mail programs that the tests talk to and runs everything
+# make test    installs and builds the mail programs that the tests talk to and runs everything
 # make quick   the tests that need no other program, in under a minute
 # make lint    gofmt, go vet, staticcheck, go.mod
 # make fuzz    each fuzz target for FUZZTIME (30s)
@@ -20,6 +20,7 @@ quick:
 
 peers:
 	scripts/install-peers
+	scripts/build-peers
 
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi

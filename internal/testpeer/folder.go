@@ -70,6 +70,14 @@ func (f folder) write(t T, name string, lines ...string) string {
 	return path
 }
 
+// link makes name a link to the file at path.
+func (f folder) link(t T, name, path string) {
+	t.Helper()
+	if err := os.Symlink(path, f.path(name)); err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+}
+
 // account returns the numeric ids of the user called name.
 func account(t T, name string) (uid, gid int) {
 	t.Helper()

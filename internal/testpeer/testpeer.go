@@ -1,6 +1,7 @@
 // Package testpeer starts the real mail programs that tests and benchmarks talk
 // to, on loopback: clients that send (OpenSSL, GnuTLS, swaks, Postfix, Exim) and
-// servers that take mail (Postfix, Dovecot, smtp-sink, nginx as a mail proxy).
+// servers that take mail (Postfix, Dovecot, smtp-sink, nginx as a mail proxy), or
+// that do the TLS of their Go (mox, maddy, chasquid).
 //
 //	sent := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{})
 //	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{XCLIENT: true})
@@ -12,7 +13,8 @@
 // fails, its logs are shown.
 //
 // A program that is not installed fails the test under CI=true and skips it
-// otherwise. scripts/install-peers installs all of them.
+// otherwise. scripts/install-peers installs all of them but mox and maddy, which
+// scripts/build-peers builds.
 //
 // # Limits
 //
