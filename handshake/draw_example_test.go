@@ -76,7 +76,6 @@ func ExampleTranscript_Draw_ascii() {
 	//
 	//             .' sent in one write   .. encrypted, named by order and size
 	//
-	// ended     the handshake was complete; closed by the client, after the client's
-	//           ApplicationData
+	// ended     the handshake was complete; closed by the client
 	// then      the client went on to send mail over TLS
 }

@@ -2,9 +2,7 @@ package handshake
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // The ladder's columns: time, bracket, lane, span, lane, bracket, size.
@@ -15,22 +13,6 @@ const (
 	maxLabel  = span - len("-- ") - len(" ->")
 )
 
-// A rung of the ladder is a line of it.
-type rung struct {
-	time, size  string
-	left, right string // brackets of writes that carried more than one message
-	lanes       [2]string
-	span        string
-}
-
-func (r rung) String() string {
-	line := fmt.Sprintf("%*s %1s %s%s%s %1s%*s", timeWidth, r.time, r.left, r.lanes[0],
-		pad(r.span, " ", span), r.lanes[1], r.right, sizeWidth, r.size)
-	return strings.TrimRight(line, " ")
-}
-
-var bare = [2]string{"│", "│"}
-
 func (t *Transcript) ladder() []string {
 	title := "client" + pad("server", " ", len("client")-span-len("||"))
 	lines := []string{
@@ -38,17 +20,11 @@ func (t *Transcript) ladder() []string {
 		rung{lanes: bare}.String(),
 	}
 	add := func(r rung) { lines = append(lines, r.String()) }
-	complete, last := t.complete(), ""
+	complete := t.complete()
 	for i := range t.Messages {
-		r := t.rung(i)
-		if r.time == last {
-			r.time = ""
-		} else {
-			last = r.time
-		}
-		add(r)
+		add(t.rung(i))
 		if i == complete {
-			add(rung{lanes: bare, span: centred("✓ handshake complete")})
+			add(t.between(i, "✓ handshake complete"))
 		}
 	}
 	if t.Omitted > 0 {
@@ -71,86 +47,6 @@ func (t *Transcript) complete() int {
 		}
 	}
 	return -1
-}
-
-// rung is the line of the i-th message.
-func (t *Transcript) rung(i int) rung {
-	m := &t.Messages[i]
-	r := rung{time: clock(m.At), size: clip(strconv.Itoa(m.Size), sizeWidth-1), lanes: bare}
-	label := clip(t.label(i), maxLabel)
-	line, join := t.stroke(i)
-	switch m.From {
-	case Client:
-		r.lanes[0], r.left = join[0], t.bracket(i, "┌", "│", "└")
-		r.span = pad(line+line+" "+label+" ", line, span-1) + head(m, "▶")
-	case Server:
-		r.lanes[1], r.right = join[1], t.bracket(i, "┐", "│", "┘")
-		r.span = head(m, "◀") + pad(" "+label+" "+line+line, line, 1-span)
-	default:
-		r.span = centred(label)
-	}
-	return r
-}
-
-// stroke is the line of the i-th message's arrow and where it leaves either lane.
-func (t *Transcript) stroke(i int) (line string, join [2]string) {
-	switch m := &t.Messages[i]; {
-	case t.Early(i):
-		return "═", [2]string{"╞", "╡"}
-	case m.Encrypted:
-		return "┄", [2]string{"├", "┤"}
-	}
-	return "─", [2]string{"├", "┤"}
-}
-
-// head is an arrow's head, of one that did not arrive whole a cross.
-func head(m *Message, arrow string) string {
-	if m.Missing > 0 {
-		return "╳"
-	}
-	return arrow
-}
-
-func (t *Transcript) label(i int) string {
-	switch m := &t.Messages[i]; {
-	case m.Type == Unknown:
-		return "unknown record"
-	case m.Missing > 0:
-		return fmt.Sprintf("%s, %d bytes missing", m.Type, m.Missing)
-	case t.Early(i):
-		return "NewSessionTicket ← before the client's Finished"
-	case m.Type == NotTLS:
-		return `not TLS: "` + escape(string(t.NotTLS)) + `"`
-	case m.Alert != nil && m.Alert.Fatal:
-		return "Alert: " + AlertDescription(m.Alert.Description).String() + ", fatal"
-	case m.Alert != nil:
-		return "Alert: " + AlertDescription(m.Alert.Description).String()
-	default:
-		return m.Type.String()
-	}
-}
-
-// bracket is the i-th message's part of the bracket around its write.
-func (t *Transcript) bracket(i int, first, middle, last string) string {
-	before, after := t.together(i-1, i), t.together(i, i+1)
-	switch {
-	case before && after:
-		return middle
-	case before:
-		return last
-	case after:
-		return first
-	}
-	return ""
-}
-
-// together reports whether two messages shared a write.
-func (t *Transcript) together(i, j int) bool {
-	if i < 0 || j >= len(t.Messages) {
-		return false
-	}
-	a, b := &t.Messages[i], &t.Messages[j]
-	return a.Write == b.Write && a.From == b.From && a.Write > 0
 }
 
 // end marks the place where it ended, if badly, on the lane of who ended it.
@@ -199,19 +95,4 @@ func (t *Transcript) legend() []string {
 		return nil
 	}
 	return []string{"", strings.Repeat(" ", timeWidth+3) + strings.Join(signs, "   ")}
-}
-
-func centred(s string) string {
-	return pad(pad(s, " ", -(span+len([]rune(s)))/2), " ", span)
-}
-
-// clock is a time since the start, in at most timeWidth columns.
-func clock(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return clip(fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)), timeWidth)
-	case d < time.Hour:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	}
-	return clip(fmt.Sprintf("%.1f h", d.Hours()), timeWidth)
 }

@@ -16,6 +16,8 @@ var samples = map[string]func() *Transcript{
 	"alert":              alert,
 	"partial-hello":      partialHello,
 	"not-tls":            notTLS,
+	"sslv2":              sslv2,
+	"odd-writes":         oddWrites,
 	"too-many":           tooMany,
 	"resumed":            resumed,
 	"unused":             unused,
@@ -142,7 +144,7 @@ func partialHello() *Transcript {
 	m.Missing = 107
 	t := begin(m)
 	t.Hello, t.Choice = nil, nil
-	t.End = End{How: TimedOut, By: Client, After: 1, Err: "read tcp 198.51.100.25:25->192.0.2.7:51034: i/o timeout"}
+	t.End = End{How: TimedOut, By: Client, Err: "read tcp 198.51.100.25:25->192.0.2.7:51034: i/o timeout"}
 	return t
 }
 
@@ -150,6 +152,30 @@ func notTLS() *Transcript {
 	t := begin(sent(Client, NotTLS, 21, 0.1, 1))
 	t.Hello, t.Choice, t.NotTLS = nil, nil, []byte("EHLO a.example\r\n")
 	t.End = End{How: Dropped, By: Server, After: 1, Err: "tls: first record does not look like a TLS handshake"}
+	return t
+}
+
+// sslv2 is the hello of a client from before TLS (RFC 5246, Appendix E.2): more bytes than
+// fit into an arrow once they are escaped.
+func sslv2() *Transcript {
+	t := notTLS()
+	t.NotTLS = []byte("\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10\x00\x00\x39\x00\x00")
+	return t
+}
+
+// oddWrites has brackets that go on over the Finished, and ones that must not be drawn.
+func oddWrites() *Transcript {
+	t := begin(
+		sent(Client, ClientHello, 512, 0, 0),
+		sent(Client, ClientHello, 512, 0.2, 0),
+		sent(Server, ServerHello, 122, 1.4, 7),
+		sent(Client, Alert, 2, 1.4, 7),
+		hidden(Server, EncryptedExtensions, 6, 1.4, 8),
+		hidden(Server, Finished, 36, 1.5, 8),
+		hidden(Client, Finished, 36, 39.2, 9),
+		hidden(Client, ApplicationData, 24, 39.2, 9))
+	t.Completed, t.Use = true, Spoke
+	t.End = End{How: Closed, By: Server, After: 8}
 	return t
 }
 

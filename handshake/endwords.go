@@ -1,0 +1,118 @@
+package handshake
+
+import (
+	"fmt"
+	"strings"
+)
+
+func (u Use) words() string {
+	switch u {
+	case Unused:
+		return "nothing more came"
+	case Spoke:
+		return "the client went on to speak over TLS"
+	case Mailed:
+		return "the client went on to send mail over TLS"
+	}
+	return u.String()
+}
+
+// outcome is the handshake's end in a sentence.
+func (t *Transcript) outcome() string {
+	switch {
+	case !t.Completed && t.End.How == Open:
+		return "not at all: the handshake went on when the recording stopped"
+	case !t.Completed:
+		return "the handshake failed: " + t.ending()
+	case t.failed():
+		return "the handshake was complete, and no use was made of it: " + t.ending()
+	}
+	return "the handshake was complete; " + t.ending()
+}
+
+// failed reports an end that wants explaining.
+func (t *Transcript) failed() bool {
+	return t.End.How != Open && (!t.Completed || t.Use == Unused)
+}
+
+func (t *Transcript) ending() string {
+	switch by := t.End.By.by(); t.End.How {
+	case Open:
+		return "still open when the recording stopped"
+	case Closed:
+		if t.failed() {
+			return "closed silently" + by + t.where()
+		}
+		return "closed" + by
+	case Alerted:
+		return "given up" + by + " with " + t.lastAlert()
+	case Reset:
+		return "connection reset" + by + t.where()
+	case TimedOut:
+		return "timed out waiting" + strings.Replace(by, " by ", " for ", 1) + t.where()
+	case Dropped:
+		return "dropped" + by + " without a word" + t.where()
+	}
+	return t.End.How.String()
+}
+
+func (s Side) by() string {
+	switch s {
+	case Client:
+		return " by the client"
+	case Server:
+		return " by the server"
+	}
+	return ""
+}
+
+// where says after which message the end came.
+func (t *Transcript) where() string {
+	after := t.spoken()
+	switch {
+	case after < len(t.Messages) && t.Messages[after].Missing > 0:
+		return ", in the middle of " + t.Messages[after].name()
+	case after == 0:
+		return ", before any message"
+	case after > len(t.Messages):
+		return fmt.Sprintf(", after %d messages", after)
+	}
+	return ", after " + t.Messages[after-1].name()
+}
+
+// spoken is the number of messages before the end. The ChangeCipherSpec of TLS 1.3 that
+// comes last is passed over: it says nothing (RFC 8446, Appendix D.4).
+func (t *Transcript) spoken() int {
+	after := max(t.End.After, 0)
+	if t.Choice != nil && t.Choice.Version != VersionTLS13 {
+		return after
+	}
+	for 1 < after && after <= len(t.Messages) && t.Messages[after-1].Type == ChangeCipherSpec {
+		after--
+	}
+	return after
+}
+
+// name is m's name in a sentence, with its sender where both sides send such.
+func (m *Message) name() string {
+	switch m.Type {
+	case NotTLS:
+		return "bytes that are not TLS"
+	case Unknown:
+		return "an unknown record"
+	case Certificate, CertificateVerify, Finished, KeyUpdate, ChangeCipherSpec, Alert, ApplicationData:
+		if m.From != Nobody {
+			return "the " + m.From.String() + "'s " + m.Type.String()
+		}
+	}
+	return m.Type.String()
+}
+
+func (t *Transcript) lastAlert() string {
+	for i := len(t.Messages) - 1; i >= 0; i-- {
+		if alert := t.Messages[i].Alert; alert != nil {
+			return "the alert " + AlertDescription(alert.Description).String()
+		}
+	}
+	return "an alert that could not be read"
+}
