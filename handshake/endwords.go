@@ -23,11 +23,11 @@ func (t *Transcript) outcome() string {
 	case !t.Completed && t.End.How == Open:
 		return "not at all: the handshake went on when the recording stopped"
 	case !t.Completed:
-		return "the handshake failed: " + t.ending()
+		return "the handshake failed: " + t.Ending()
 	case t.failed():
-		return "the handshake was complete, and no use was made of it: " + t.ending()
+		return "the handshake was complete, and no use was made of it: " + t.Ending()
 	}
-	return "the handshake was complete; " + t.ending()
+	return "the handshake was complete; " + t.Ending()
 }
 
 // failed reports an end that wants explaining.
@@ -35,7 +35,9 @@ func (t *Transcript) failed() bool {
 	return t.End.How != Open && (!t.Completed || t.Use == Unused)
 }
 
-func (t *Transcript) ending() string {
+// Ending says in words how the connection ended and after what, as a clause without a
+// capital or a full stop: "closed silently by the client, after NewSessionTicket".
+func (t *Transcript) Ending() string {
 	switch by := t.End.By.by(); t.End.How {
 	case Open:
 		return "still open when the recording stopped"

@@ -54,7 +54,7 @@ func (t *Transcript) end() []rung {
 	if !t.failed() {
 		return nil
 	}
-	lines := wrap(t.ending(), span-len("  "))
+	lines := wrap(t.Ending(), span-len("  "))
 	rungs := make([]rung, len(lines))
 	for i, line := range lines {
 		rungs[i] = rung{lanes: bare, span: " " + line}
