@@ -41,8 +41,9 @@ func TestADeadBackendIsACleanRefusal(t *testing.T) {
 				t.Parallel()
 				b := startBackend(t)
 				p := start(t, impatient("smtp://"+b.addr)...)
+				tr := trial{t, p, b, at, verb, newLetter("bad", badSize(at))}
 				for _, m := range misdeeds {
-					trial{t, p, b, at, verb}.play(m.name, m.misdeed, m.own)
+					tr.play(m.name, m.misdeed, m.own)
 				}
 			})
 		}
@@ -75,6 +76,7 @@ type trial struct {
 	b    *backend
 	at   step
 	verb string // DATA or BDAT
+	bad  mail   // what it is sent then
 }
 
 // play sends a letter to a backend that misbehaves and one to the same backend
@@ -84,8 +86,7 @@ func (tr trial) play(what string, m misdeed, own int) {
 	tr.b.misbehave(tr.at, m)
 	c := tr.connect()
 	defer func() { c.close() }()
-	bad := newLetter("bad: "+what, tr.size())
-	reply := tr.send(c, bad)
+	reply := tr.send(c, tr.bad)
 	tr.checkRefused(what, reply, own)
 	if reply.Code == 421 {
 		c.close()
@@ -98,10 +99,10 @@ func (tr trial) play(what string, m misdeed, own int) {
 	}
 }
 
-// size is that of the bad letter. In the text it is more than the buffers of
+// badSize is that of the bad letter. In the text it is more than the buffers of
 // all sockets between, so that Postern meets a backend that does not read.
-func (tr trial) size() int {
-	if tr.at == inText {
+func badSize(at step) int {
+	if at == inText {
 		return 16 << 20
 	}
 	return 4 << 10
@@ -155,8 +156,9 @@ func (tr trial) checkRefused(what string, reply smtp.Reply, own int) {
 
 func subject(m mail) string { return newStored(m.text).field("Subject") }
 
-// impatient is the arguments of a postern that waits one second for its next
-// hop, where it would wait minutes.
+// impatient is the arguments of a postern that waits seconds for its next hop,
+// where it would wait minutes. A backend that is well must answer within them on
+// a busy machine too; that it reads on in a small text takes no time of its own.
 func impatient(nextHop string) []string {
-	return []string{"--next-hop", nextHop + "?connect-timeout=1s&command-timeout=1s&text-timeout=1s&end-timeout=1s"}
+	return []string{"--next-hop", nextHop + "?command-timeout=8s&text-timeout=2s&end-timeout=8s"}
 }

@@ -14,7 +14,7 @@ import (
 // newLetter makes a mail that tells, wherever it turns up, who it is and
 // whether it is whole. Its text has at least size bytes.
 func newLetter(id string, size int) mail {
-	block := make([]byte, 24)
+	block := make([]byte, 720) // lines of 960 bytes: under the race detector each line takes time
 	rand.Read(block)
 	line := base64.StdEncoding.EncodeToString(block) + "\n"
 	body := strings.Repeat(line, size/len(line)+1) + "end of " + id + "\n"
