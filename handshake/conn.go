@@ -1,10 +1,8 @@
 package handshake
 
 import (
-	"bytes"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,13 +21,6 @@ type Conn struct {
 	view      View
 	keys      Keys
 	recording atomic.Pointer[recording]
-}
-
-// A recording is a recorder that both directions feed.
-type recording struct {
-	mu   sync.Mutex
-	r    *Recorder
-	tape *tape // nil without keys
 }
 
 // NewConn returns c able to record. View is [AtServer] below a TLS server, [AtClient]
@@ -85,11 +76,17 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write writes to the connection below.
+// Write writes to the connection below. It is recorded before: another goroutine may
+// read the answer before the write below returns.
 func (c *Conn) Write(b []byte) (int, error) {
+	rec := c.recording.Load()
+	if rec == nil {
+		return c.Conn.Write(b)
+	}
+	rec.passed(c.view.own(), b, End{})
 	n, err := c.Conn.Write(b)
-	if rec := c.recording.Load(); rec != nil {
-		rec.passed(c.view.own(), b[:n], c.view.ended(err))
+	if err != nil {
+		rec.passed(Nobody, nil, c.view.ended(err))
 	}
 	return n, err
 }
@@ -100,39 +97,6 @@ func (c *Conn) Close() error {
 		rec.passed(Nobody, nil, c.view.closed())
 	}
 	return c.Conn.Close()
-}
-
-func (rec *recording) passed(from Side, b []byte, end End) {
-	now := time.Now()
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	if len(b) > 0 {
-		rec.r.Feed(from, b, now)
-	}
-	if end.How != Open {
-		rec.r.End(end)
-	}
-	if rec.tape != nil {
-		b = bytes.Clone(b)
-		rec.tape.add(len(b), func(r *Recorder) {
-			r.Feed(from, b, now)
-			if end.How != Open {
-				r.End(end)
-			}
-		})
-	}
-}
-
-// tell tells the recorder an event, unless nothing is recorded.
-func (c *Conn) tell(event func(*Recorder)) {
-	if rec := c.recording.Load(); rec != nil {
-		rec.mu.Lock()
-		defer rec.mu.Unlock()
-		event(rec.r)
-		if rec.tape != nil {
-			rec.tape.add(0, event)
-		}
-	}
 }
 
 // Hello returns what the ClientHello says, or nil before it came whole. It is there
@@ -147,10 +111,15 @@ func (c *Conn) Hello() (hello *Hello) {
 }
 
 // Ticket tells that crypto/tls has made a session ticket of that many bytes, as
-// [tls.Config.WrapSession] returns it; see [Recorder.Ticket]. A server calls it from
-// there, or not at all: then tickets are told by their place.
+// [tls.Config.WrapSession] returns it; 0 says that there is none so far. A server
+// that calls it does so for each, and with 0 after Begin. One that never does has its
+// tickets told by their place, which leaves some [Unknown]. See [Recorder.Ticket].
 func (c *Conn) Ticket(length int) {
-	c.tell(func(r *Recorder) { r.Ticket(ticketMessageLen + length) })
+	size := 0
+	if length > 0 {
+		size = ticketMessageLen + length
+	}
+	c.tell(func(r *Recorder) { r.Ticket(size) })
 }
 
 // ticketMessageLen is the NewSessionTicket message that crypto/tls makes, without

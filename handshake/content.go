@@ -87,9 +87,12 @@ func (r *Recorder) unnamed(s *stream, m Message) {
 	case r.after < maxAfter:
 		r.after++
 		r.add(m)
-	case m.Size == alertLen: // its last record may be an alert
-		r.stamp(&m)
-		s.last = &m
+	default:
+		s.passed = true
+		if m.Size == alertLen {
+			r.stamp(&m)
+			s.last = &m
+		}
 	}
 }
 

@@ -1,12 +1,9 @@
 package handshake
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"os"
 	"syscall"
 )
 
@@ -31,7 +28,7 @@ func (v View) ended(err error) End {
 	switch {
 	case err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe):
 		return End{}
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case isTimeout(err):
 		return End{How: TimedOut, By: v.peer(), Err: err.Error()}
 	case errors.Is(err, io.EOF):
 		return End{How: Closed, By: v.peer(), Err: err.Error()}
@@ -41,145 +38,16 @@ func (v View) ended(err error) End {
 	return End{How: Closed, By: Nobody, Err: err.Error()}
 }
 
+// isTimeout reports whether a deadline has passed, or TCP has given up.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
 // closed is an end's own Close.
 func (v View) closed() End {
 	if v == AtClient {
 		return End{How: Closed, By: Client}
 	}
 	return End{How: Dropped, By: Server}
-}
-
-// told is what the TLS library said of an alert that may have been encrypted.
-type told struct {
-	by   Side
-	text AlertText
-}
-
-// maxErr bounds what is kept of an error: it may quote the peer.
-const maxErr = 256
-
-// Fail notes the error of the handshake, as crypto/tls gave it: it names alerts that
-// were encrypted, and timeouts that came as a context's end.
-func (r *Recorder) Fail(err error) {
-	if err == nil {
-		return
-	}
-	text := err.Error()
-	r.t.End.Err = text[:min(len(text), maxErr)]
-	switch by, alert, ok := r.t.View.alertOf(err); {
-	case ok:
-		r.told = &told{by, alert}
-	case err == io.EOF && r.t.End.How == Open:
-		// The stream goes on: it was a close_notify that crypto/tls gives as EOF.
-		r.told = &told{r.t.View.peer(), AlertText{Description: closeNotify}}
-		r.End(End{How: Closed, By: r.t.View.peer()})
-	case errors.Is(err, context.DeadlineExceeded) && (r.t.End.How == Open || r.t.End.How == Dropped):
-		// HandshakeContext closes the conn before it returns.
-		r.t.End.How = Open
-		r.End(End{How: TimedOut, By: r.t.View.peer()})
-	}
-}
-
-// Alerts that end nothing by themselves (RFC 8446, Section 6.1).
-const (
-	closeNotify  = 0
-	userCanceled = 90
-)
-
-// alertOf finds the alert in an error of crypto/tls: the type in it is not exported,
-// but has the text of a [tls.AlertError] of the same number. Most alerts that
-// crypto/tls sends are not in its errors.
-func (v View) alertOf(err error) (by Side, text AlertText, ok bool) {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Err == nil {
-		return Nobody, text, false
-	}
-	switch op.Op {
-	case "remote error":
-		by = v.peer()
-	case "local error":
-		by = v.own()
-	default:
-		return Nobody, text, false
-	}
-	for n := range 256 {
-		if op.Err.Error() == tls.AlertError(n).Error() {
-			return by, AlertText{Fatal: true, Description: uint8(n)}, true
-		}
-	}
-	return Nobody, text, false
-}
-
-// conclude says how it ended and what it came to, from the named messages.
-func (r *Recorder) conclude(t *Transcript) {
-	r.tellAlert(t)
-	t.Completed = r.completed || t.View == OnWire && concluded(t)
-	if spoke(t) {
-		t.Use = max(t.Use, Spoke)
-	}
-	if t.End.How == Dropped && t.Completed {
-		t.End.How = Closed
-	}
-	for i, m := range t.Messages {
-		if open := t.End.How == Open; m.Type == Alert && isEnd(m, t.Completed) && (open || i < t.End.After) {
-			t.End = End{How: Alerted, By: m.From, After: i + 1, Err: t.End.Err}
-			return
-		}
-	}
-}
-
-// tellAlert gives the last alert that could not be read what the TLS library said.
-func (r *Recorder) tellAlert(t *Transcript) {
-	if r.told == nil {
-		return
-	}
-	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if m := &t.Messages[i]; m.Type == Alert && m.From == r.told.by && m.Alert == nil {
-			text := r.told.text
-			m.Alert = &text
-			return
-		}
-	}
-}
-
-// isEnd reports whether an alert ends the connection otherwise than by closing it
-// in good order. One that could not be read does before the handshake is complete.
-func isEnd(m Message, completed bool) bool {
-	if m.Alert == nil {
-		return !completed
-	}
-	return m.Alert.Description != closeNotify && m.Alert.Description != userCanceled && m.Alert.Fatal
-}
-
-// concluded reports whether the client's and the server's Finished passed, and after
-// the last of them data, or a close that no alert announced.
-func concluded(t *Transcript) bool {
-	var seen [Server + 1]bool
-	for i, m := range t.Messages {
-		if m.Type == Finished && m.Missing == 0 {
-			seen[m.From] = true
-		}
-		if seen[Client] && seen[Server] {
-			after := t.Messages[i+1:]
-			if len(after) > 0 {
-				return after[0].Type != Alert
-			}
-			return t.End.How == Closed
-		}
-	}
-	return false
-}
-
-// spoke reports whether the client sent data after its Finished.
-func spoke(t *Transcript) bool {
-	finished := false
-	for _, m := range t.Messages {
-		if m.From == Client && m.Type == Finished {
-			finished = true
-		}
-		if m.From == Client && m.Type == ApplicationData && (finished || t.Completed) {
-			return true
-		}
-	}
-	return false
 }

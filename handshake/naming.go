@@ -31,6 +31,7 @@ type namer struct {
 
 	finished int // the client's Finished; past the end if there is none
 	data     int // the client's first data; likewise
+	tickets  int // of the server, named so far
 }
 
 func (n *namer) as(i int, kind Type) {
@@ -42,9 +43,9 @@ func (n *namer) size(i int) int { return n.t.Messages[i].Size }
 // client names what the client sent: [Certificate [CertificateVerify]] Finished, and
 // data. Data before the ServerHello is early data (RFC 8446, Section 4.2.10).
 func (n *namer) client(list []int) {
-	list = n.lastAlert(list)
+	list = n.lastAlert(&n.r.client, list)
 	for len(list) > 0 && !n.afterServerHello(list[0]) {
-		n.applicationData(list[:1])
+		n.applicationData(list[0])
 		list = list[1:]
 	}
 	at := n.find(list, 0)
@@ -56,7 +57,9 @@ func (n *namer) client(list []int) {
 	n.certificate(list[:at])
 	if rest := list[at+1:]; len(rest) > 0 {
 		n.data = rest[0]
-		n.applicationData(rest)
+		for _, i := range rest {
+			n.applicationData(i)
+		}
 	}
 }
 
@@ -85,7 +88,7 @@ var flights = map[int][]Type{
 // server names what the server sent: its flight, and what follows it. A flight of
 // any other form is left alone: some servers put several messages in a record.
 func (n *namer) server(list []int) {
-	list = n.lastAlert(list)
+	list = n.lastAlert(&n.r.server, list)
 	flight := list[:n.before(list, n.finished)]
 	least := 3
 	if n.t.Choice.Resumed {

@@ -35,7 +35,8 @@ type stream struct {
 	finished bool     // and so has the first message after it
 	epoch    int      // of the keys; see [Opener]
 	spoke    bool     // application data was noted
-	last     *Message // the side's last record, where it was not noted and may be an alert
+	passed   bool     // records of data passed that were not noted
+	last     *Message // the last of them, if it may be an alert
 	broken   int      // 1 + index of the message of bytes that are no records
 }
 

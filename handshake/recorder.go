@@ -26,6 +26,7 @@ type Recorder struct {
 	finished    bool  // the client's Finished has passed, as far as can be told
 	completed   bool  // and the TLS library accepted it
 	serverFirst bool  // in the protocol over TLS the server speaks first
+	toldTickets bool  // Ticket was called
 	tickets     []int // sizes of the NewSessionTicket messages that the server made
 	after       int   // records since the client's Finished that were noted
 	told        *told // what the TLS library said of an alert
@@ -64,6 +65,9 @@ func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
 	}
 	r.feeds++
 	r.now = at.Sub(r.start)
+	if r.t.End.How == TimedOut && r.t.End.By == from { // a deadline was moved on: it was not the end
+		r.t.End = End{}
+	}
 	if from == Client {
 		r.client.write(b)
 	} else {
@@ -89,10 +93,12 @@ func (r *Recorder) Used(use Use) { r.t.Use = max(r.t.Use, use) }
 func (r *Recorder) ServerFirst() { r.serverFirst = true }
 
 // Ticket notes that the server made a NewSessionTicket message of that many bytes,
-// its header included. Once told of one, the recorder knows encrypted tickets by
-// their size, so it must be told of all before they pass.
+// its header included. From the first call on the recorder knows encrypted tickets by
+// their sizes, and takes nothing else for one: so it must be told of each before it
+// passes. Ticket(0) says that there is none so far.
 func (r *Recorder) Ticket(size int) {
-	if len(r.tickets) < maxTickets {
+	r.toldTickets = true
+	if size > 0 && len(r.tickets) < maxTickets {
 		r.tickets = append(r.tickets, size)
 	}
 }
@@ -106,7 +112,7 @@ func (r *Recorder) End(e End) {
 	if r.t.End.How != Open {
 		return
 	}
-	if e.Err == "" {
+	if r.t.End.Err != "" { // of the handshake: it says more
 		e.Err = r.t.End.Err
 	}
 	r.t.End, r.endMark = e, len(r.t.Messages)

@@ -1,9 +1,9 @@
 package handshake
 
 // lastAlert names a side's last record if it can hold an alert and little else.
-func (n *namer) lastAlert(list []int) []int {
+func (n *namer) lastAlert(s *stream, list []int) []int {
 	last := len(list) - 1
-	if last < 0 || n.size(list[last]) != alertLen {
+	if last < 0 || n.size(list[last]) != alertLen || s.passed && s.last == nil {
 		return list
 	}
 	n.as(list[last], Alert)
@@ -21,15 +21,10 @@ func (n *namer) afterServerHello(i int) bool {
 }
 
 // applicationData names the first of a side's data and drops the others.
-func (n *namer) applicationData(list []int) {
-	for _, i := range list {
-		n.as(i, ApplicationData)
-		if from := n.t.Messages[i].From; n.spoke[from] {
-			n.drop[i] = true
-		} else {
-			n.spoke[from] = true
-		}
-	}
+func (n *namer) applicationData(i int) {
+	n.as(i, ApplicationData)
+	from := n.t.Messages[i].From
+	n.drop[i], n.spoke[from] = n.spoke[from], true
 }
 
 // join makes one message of a record that is full and the next: a long certificate

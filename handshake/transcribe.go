@@ -7,10 +7,9 @@ func (r *Recorder) Transcript() *Transcript {
 	t.Messages = append(make([]Message, 0, len(r.t.Messages)+2), r.t.Messages...)
 	r.client.rest(&t)
 	r.server.rest(&t)
-	if t.End.How == Open {
+	t.End.After = r.endMark
+	if t.End.How == Open || r.endMark == len(r.t.Messages) {
 		t.End.After = len(t.Messages)
-	} else {
-		t.End.After = r.endMark
 	}
 	if r.isTLS13() {
 		r.name(&t)

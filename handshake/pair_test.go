@@ -1,0 +1,157 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"postern/internal/testcert"
+	"postern/sessionticket"
+)
+
+// shortNames are the types as the tests write them.
+var shortNames = map[Type]string{
+	Unknown: "Unknown", ClientHello: "CH", HelloRetryRequest: "HRR", ServerHello: "SH",
+	EncryptedExtensions: "EE", CertificateRequest: "CR", Certificate: "Cert",
+	CertificateStatus: "Status", CertificateVerify: "CV", ServerKeyExchange: "SKE",
+	ServerHelloDone: "SHD", ClientKeyExchange: "CKE", Finished: "Fin",
+	NewSessionTicket: "Ticket", EndOfEarlyData: "EOED", KeyUpdate: "KU", HelloRequest: "HR",
+	ChangeCipherSpec: "CCS", Alert: "Alert", ApplicationData: "Data", NotTLS: "NotTLS",
+}
+
+// outline is what a transcript tells: the messages, a line for each write of the server
+// and for what the client sent between, with "?" for an inferred type, "!" for an early ticket, "-3" for three missing bytes; then
+// the end, and what it came to.
+func outline(t *Transcript) string {
+	var b strings.Builder
+	var last Message
+	for i, m := range t.Messages {
+		if m.From != last.From || m.From == Server && m.Write != last.Write {
+			b.WriteString(map[Side]string{Client: "\n> ", Server: "\n< "}[m.From])
+		} else {
+			b.WriteByte(' ')
+		}
+		last = m
+		b.WriteString(shortNames[m.Type])
+		if m.Inferred {
+			b.WriteByte('?')
+		}
+		if t.Early(i) {
+			b.WriteByte('!')
+		}
+		if m.Alert != nil {
+			fmt.Fprintf(&b, "(%d)", m.Alert.Description)
+		}
+		if m.Missing > 0 {
+			fmt.Fprintf(&b, "-%d", m.Missing)
+		}
+	}
+	fmt.Fprintf(&b, "\n%s", endNames[t.End.How])
+	if t.End.By != Nobody {
+		fmt.Fprintf(&b, " by %s", map[Side]string{Client: "client", Server: "server"}[t.End.By])
+	}
+	if t.End.After != len(t.Messages) {
+		fmt.Fprintf(&b, " after %d", t.End.After)
+	}
+	fmt.Fprintf(&b, ", completed %v, %s", t.Completed, map[Use]string{Unused: "unused", Spoke: "spoke", Mailed: "mailed"}[t.Use])
+	return strings.TrimSpace(b.String())
+}
+
+var endNames = map[How]string{
+	Open: "open", Closed: "closed", Alerted: "alerted", Reset: "reset", TimedOut: "timed out", Dropped: "dropped",
+}
+
+// checkOutline compares the outline with lines that may be indented.
+func checkOutline(t *testing.T, transcript *Transcript, want string) {
+	t.Helper()
+	want = strings.ReplaceAll(strings.TrimSpace(want), "\t", "")
+	if got := outline(transcript); got != want {
+		t.Errorf("the transcript tells\n%s\n\nwant\n%s\n\nerror %q", got, want, transcript.End.Err)
+	}
+}
+
+// tcp returns both ends of a loopback connection.
+func tcp(t testing.TB) (client, server *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near.(*net.TCPConn), far.(*net.TCPConn)
+}
+
+// configs returns a server's and a client's config that fit. The client keeps tickets.
+func configs(t testing.TB) (server, client *tls.Config) {
+	pair := testcert.New(t, testcert.Options{})
+	server = &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+	client = &tls.Config{
+		RootCAs: pair.Pool, ServerName: "localhost",
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+	}
+	return server, client
+}
+
+// A server is a gated TLS server whose conn is recorded.
+type server struct {
+	config *tls.Config
+	gate   *sessionticket.Gate
+}
+
+func newServer(config *tls.Config, policy sessionticket.Policy) *server {
+	gate := &sessionticket.Gate{Policy: policy}
+	return &server{config: gate.Config(config), gate: gate}
+}
+
+// accept does the handshake over c, recorded.
+func (s *server) accept(c net.Conn) (*tls.Conn, *Conn) {
+	recorded := NewConn(c, AtServer)
+	recorded.Begin()
+	secure := tls.Server(s.gate.Conn(recorded), s.config)
+	if err := secure.Handshake(); err != nil {
+		recorded.Fail(err)
+	} else {
+		recorded.Complete()
+	}
+	return secure, recorded
+}
+
+// talk runs a handshake, a command, a reply, and a close by the server. Nothing is
+// sent before the other side has read what came before.
+func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
+	t.Helper()
+	near, far := tcp(t)
+	ready := make(chan struct{})
+	got := make(chan string, 1)
+	go func() {
+		c := tls.Client(near, client)
+		defer near.Close()
+		if err := c.Handshake(); err == nil {
+			<-ready
+			io.WriteString(c, "NOOP\r\n")
+		}
+		reply, _ := io.ReadAll(c)
+		got <- string(reply)
+	}()
+	secure, recorded := s.accept(far)
+	close(ready)
+	secure.Read(make([]byte, 64))
+	io.WriteString(secure, "250 ok\r\n")
+	secure.Close()
+	if reply := <-got; reply != "250 ok\r\n" {
+		t.Errorf("the client read %q", reply)
+	}
+	return recorded.Stop(Unused)
+}
