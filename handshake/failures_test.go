@@ -203,26 +203,26 @@ func TestTimeoutIsNoEndWhenMoreComes(t *testing.T) {
 		open, completed false, unused`)
 }
 
-// After the handshake crypto/tls gives an alert as the error of a Read.
-func TestAlertAfterTheHandshakeIsTold(t *testing.T) {
+// A close_notify is an encrypted alert like any other. Crypto/tls makes it an io.EOF of
+// a Read.
+func TestCloseNotifyIsTold(t *testing.T) {
 	serverConfig, clientConfig := configs(t)
 	near, far := tcp(t)
-	keys := make(chan struct{})
+	ready := make(chan struct{})
 	go func() {
 		client := tls.Client(near, clientConfig)
 		client.Handshake()
-		<-keys
+		<-ready
 		client.Close()
 		near.Close()
 	}()
 	secure, recorded := newServer(serverConfig, sessionticket.Stock).accept(far)
-	close(keys)
+	close(ready)
 	_, err := secure.Read(make([]byte, 1))
 	recorded.Fail(err)
 	checkOutline(t, recorded.Stop(Unused), `
 		> CH
 		< SH CCS EE? Cert? CV? Fin? Ticket?!
-		> CCS Fin?
-		> Alert?(0)
+		> CCS Fin? Alert?(0)
 		closed by client, completed true, unused`)
 }

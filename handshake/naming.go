@@ -44,10 +44,12 @@ func (n *namer) size(i int) int { return n.t.Messages[i].Size }
 // data. Data before the ServerHello is early data (RFC 8446, Section 4.2.10).
 func (n *namer) client(list []int) {
 	list = n.lastAlert(&n.r.client, list)
-	for len(list) > 0 && !n.afterServerHello(list[0]) {
-		n.applicationData(list[0])
-		list = list[1:]
+	early := n.before(list, n.serverHello())
+	for k, i := range list[:early] {
+		n.as(i, ApplicationData)
+		n.drop[i] = k > 0
 	}
+	list = list[early:]
 	at := n.find(list, 0)
 	if at < 0 {
 		return

@@ -1,5 +1,7 @@
 package handshake
 
+import "slices"
+
 // lastAlert names a side's last record if it can hold an alert and little else.
 func (n *namer) lastAlert(s *stream, list []int) []int {
 	last := len(list) - 1
@@ -10,14 +12,9 @@ func (n *namer) lastAlert(s *stream, list []int) []int {
 	return list[:last]
 }
 
-// afterServerHello reports whether message i came after the ServerHello.
-func (n *namer) afterServerHello(i int) bool {
-	for _, m := range n.t.Messages[:i] {
-		if m.Type == ServerHello {
-			return true
-		}
-	}
-	return false
+// serverHello is the place of the ServerHello.
+func (n *namer) serverHello() int {
+	return slices.IndexFunc(n.t.Messages, func(m Message) bool { return m.Type == ServerHello })
 }
 
 // applicationData names the first of a side's data and drops the others.

@@ -1,0 +1,124 @@
+package handshake
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+)
+
+// prefixed is content behind its length, which takes size bytes.
+func prefixed(size int, content ...[]byte) []byte {
+	all := slices.Concat(content...)
+	length := binary.BigEndian.AppendUint32(nil, uint32(len(all)))
+	return append(length[4-size:], all...)
+}
+
+func uint16s(list ...uint16) (b []byte) {
+	for _, n := range list {
+		b = binary.BigEndian.AppendUint16(b, n)
+	}
+	return b
+}
+
+// record is a record of that type; message a handshake message.
+func record(kind byte, content ...[]byte) []byte {
+	return slices.Concat([]byte{kind, 3, 3}, prefixed(2, content...))
+}
+
+func message(code byte, body ...[]byte) []byte {
+	return append([]byte{code}, prefixed(3, body...)...)
+}
+
+// sealed is an encrypted record of TLS 1.3 with that many bytes in it.
+func sealed(content int) []byte {
+	return record(recordApplicationData, make([]byte, content+17))
+}
+
+var changeCipherSpec = record(recordChangeCipherSpec, []byte{1})
+
+// hello is a ClientHello that says what h does, in one record.
+func hello(h *Hello) []byte { return record(recordHandshake, message(1, helloBody(h))) }
+
+func helloBody(h *Hello) []byte {
+	var sessionID []byte
+	if h.SessionID {
+		sessionID = make([]byte, 32)
+	}
+	body := slices.Concat(uint16s(h.Version), make([]byte, 32), prefixed(1, sessionID),
+		prefixed(2, uint16s(h.Suites...)), []byte{1, 0})
+	if h.Extensions == nil {
+		return body
+	}
+	var extensions []byte
+	for _, kind := range h.Extensions {
+		extensions = slices.Concat(extensions, uint16s(kind), prefixed(2, extension(h, kind)))
+	}
+	return append(body, prefixed(2, extensions)...)
+}
+
+func extension(h *Hello, kind uint16) []byte {
+	var list []byte
+	switch kind {
+	case extServerName:
+		return prefixed(2, []byte{0}, prefixed(2, []byte(h.ServerName)))
+	case extSupportedGroups:
+		return prefixed(2, uint16s(h.Groups...))
+	case extSignatureAlgorithms:
+		return prefixed(2, uint16s(h.Signatures...))
+	case extALPN:
+		for _, name := range h.ALPN {
+			list = append(list, prefixed(1, []byte(name))...)
+		}
+		return prefixed(2, list)
+	case extSessionTicket:
+		if h.TicketTLS12 {
+			return []byte("ticket")
+		}
+	case extSupportedVersions:
+		return prefixed(1, uint16s(h.Versions...))
+	case extPSKModes:
+		return prefixed(1, h.PSKModes)
+	case extKeyShare:
+		for _, group := range h.KeyShares {
+			list = slices.Concat(list, uint16s(group), prefixed(2, make([]byte, 32)))
+		}
+		return prefixed(2, list)
+	}
+	return nil
+}
+
+// serverHello is a ServerHello of TLS 1.3, in one record.
+func serverHello(suite uint16, resumed bool) []byte {
+	extensions := slices.Concat(uint16s(extSupportedVersions, 2, VersionTLS13), uint16s(extKeyShare, 36, 29, 32), make([]byte, 32))
+	if resumed {
+		extensions = append(extensions, uint16s(extPreSharedKey, 2, 0)...)
+	}
+	return record(recordHandshake, message(2, uint16s(0x0303), make([]byte, 32), prefixed(1), uint16s(suite), []byte{0}, prefixed(2, extensions)))
+}
+
+// plainHello is a ClientHello of TLS 1.3 as a mail server sends it.
+var plainHello = hello(&Hello{
+	Version: 0x0303, Suites: []uint16{0x1301, 0x1302}, SessionID: true,
+	Extensions: []uint16{extServerName, extSupportedGroups, extSignatureAlgorithms, extSupportedVersions, extPSKModes, extKeyShare},
+	ServerName: "mx.example.org", Groups: []uint16{29}, Signatures: []uint16{0x0403},
+	Versions: []uint16{VersionTLS13}, PSKModes: []uint8{1}, KeyShares: []uint16{29},
+})
+
+// A piece is what passed at once.
+type piece struct {
+	from Side
+	b    []byte
+}
+
+func client(records ...[]byte) piece { return piece{Client, slices.Concat(records...)} }
+func serve(records ...[]byte) piece  { return piece{Server, slices.Concat(records...)} }
+
+// recorded is a recorder that was fed the pieces, a millisecond each.
+func recorded(view View, pieces ...piece) *Recorder {
+	start := time.Unix(1e9, 0)
+	r := NewRecorder(view, start)
+	for i, p := range pieces {
+		r.Feed(p.from, p.b, start.Add(time.Duration(i+1)*time.Millisecond))
+	}
+	return r
+}

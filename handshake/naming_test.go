@@ -1,0 +1,181 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"net"
+	"testing"
+)
+
+const (
+	aes128 = 0x1301 // TLS_AES_128_GCM_SHA256: a Finished of 36 bytes
+	aes256 = 0x1302 // TLS_AES_256_GCM_SHA384: of 52
+)
+
+// full is the server's flight, each message in a record of its own.
+func full(suite uint16, finished int) piece {
+	return serve(serverHello(suite, false), changeCipherSpec, sealed(6), sealed(800), sealed(79), sealed(finished))
+}
+
+// On the wire other servers are seen than crypto/tls. What cannot be told stays Unknown.
+func TestWireTellsByOrderAndSize(t *testing.T) {
+	finished := client(changeCipherSpec, sealed(36))
+	for _, test := range []struct {
+		name   string
+		pieces []piece
+		want   string
+	}{
+		{"two tickets of a size after the handshake, as OpenSSL sends them", []piece{
+			client(plainHello), full(aes128, 36), finished, serve(sealed(217)), serve(sealed(217)),
+			client(sealed(8)), serve(sealed(40)), client(sealed(6)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> CCS Fin?
+			< Ticket?
+			< Ticket?
+			> Data?
+			< Data?
+			open, completed true, spoke`},
+		{"the same when the client's data came with its Finished", []piece{
+			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36), sealed(8)),
+			serve(sealed(217), sealed(217)), serve(sealed(40)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> CCS Fin? Data?
+			< Ticket? Ticket?
+			< Data?
+			open, completed true, spoke`},
+		{"two tickets before the client's Finished, as GnuTLS sends them", []piece{
+			client(plainHello), full(aes256, 52), serve(sealed(251), sealed(251)),
+			client(changeCipherSpec, sealed(52)), client(sealed(8)), serve(sealed(40)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			< Ticket?! Ticket?!
+			> CCS Fin? Data?
+			< Data?
+			open, completed true, spoke`},
+		{"one record after data: a ticket or the answer", []piece{
+			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36), sealed(8)),
+			serve(sealed(217)), serve(sealed(40)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> CCS Fin? Data?
+			< Unknown
+			< Data?
+			open, completed true, spoke`},
+		{"the whole flight in one record, as BoringSSL sends it", []piece{
+			client(plainHello), serve(serverHello(aes128, false), changeCipherSpec, sealed(6+800+79+36)),
+			finished, serve(sealed(217), sealed(217)), client(sealed(8)),
+		}, `
+			> CH
+			< SH CCS Unknown
+			> CCS Fin?
+			< Ticket? Ticket?
+			> Data?
+			open, completed true, spoke`},
+		{"padded records", []piece{
+			client(plainHello), serve(serverHello(aes128, false), sealed(512), sealed(1024), sealed(512), sealed(512)),
+			client(sealed(512)), client(sealed(512)),
+		}, `
+			> CH
+			< SH Unknown Unknown Unknown Unknown
+			> Unknown Unknown
+			open, completed false, unused`},
+		{"the longer hash", []piece{
+			client(plainHello), full(aes256, 52), client(sealed(52)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> Fin?
+			open, completed false, unused`},
+		{"EncryptedExtensions as long as a Finished", []piece{
+			client(plainHello), serve(serverHello(aes128, false), sealed(36), sealed(800), sealed(79), sealed(36)),
+			client(sealed(36)), client(sealed(8)),
+		}, `
+			> CH
+			< SH EE? Cert? CV? Fin?
+			> Fin? Data?
+			open, completed true, spoke`},
+		{"early data", []piece{
+			client(plainHello, sealed(200)), serve(serverHello(aes128, true), sealed(6), sealed(36)),
+			client(sealed(36)), client(sealed(8)),
+		}, `
+			> CH Data?
+			< SH EE? Fin?
+			> Fin? Data?
+			open, completed true, spoke`},
+		{"alert of the server in its flight", []piece{
+			client(plainHello), serve(serverHello(aes128, false), sealed(6), sealed(2)),
+		}, `
+			> CH
+			< SH Unknown Alert?
+			alerted by server, completed false, unused`},
+		{"alert of the client", []piece{
+			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> CCS Alert?
+			alerted by client, completed false, unused`},
+		{"alert right after the client's Finished", []piece{
+			client(plainHello), full(aes128, 36), finished, serve(sealed(2)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> CCS Fin?
+			< Alert?
+			alerted by server, completed false, unused`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			checkOutline(t, recorded(OnWire, test.pieces...).Transcript(), test.want)
+		})
+	}
+}
+
+// A session of many records has the first data of each side, and the last record if
+// it can be an alert. Two bytes in the midst are an empty line.
+func TestDataIsNotedOnce(t *testing.T) {
+	pieces := []piece{client(plainHello), full(aes128, 36), client(sealed(36))}
+	for range 100 {
+		pieces = append(pieces, client(sealed(2)), serve(sealed(30)))
+	}
+	r := recorded(OnWire, pieces...)
+	checkOutline(t, r.Transcript(), `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> Fin? Data?
+		< Unknown
+		< Data?
+		> Alert?
+		open, completed true, spoke`)
+	r.Feed(Client, sealed(12), r.start)
+	checkOutline(t, r.Transcript(), `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> Fin? Data?
+		< Unknown
+		< Data?
+		open, completed true, spoke`)
+}
+
+// Crypto/tls does not export its alert type, but gives it the text of AlertError.
+func TestEachAlertOfCryptoTLSIsKnown(t *testing.T) {
+	for n := range 256 {
+		for op, by := range map[string]Side{"remote error": Client, "local error": Server} {
+			r := recorded(AtServer, client(plainHello), full(aes128, 36), client(sealed(2)), serve(sealed(2)))
+			r.Fail(&net.OpError{Op: op, Err: tls.AlertError(n)})
+			said := 0
+			for _, m := range r.Transcript().Messages {
+				if m.Alert != nil && m.From == by && int(m.Alert.Description) == n {
+					said++
+				}
+			}
+			if said != 1 {
+				t.Errorf("%s %v: told of %d alerts", op, tls.AlertError(n), said)
+			}
+		}
+	}
+}
