@@ -1,0 +1,163 @@
+package interop_test
+
+import (
+	"slices"
+	"testing"
+
+	"postern/handshake"
+	"postern/interop"
+)
+
+// Without a part of its evidence a case is not named.
+func TestEachPartOfTheEvidenceCounts(t *testing.T) {
+	all := goldens(t)
+	for name, spoils := range map[string]map[string]func(*handshake.Transcript){
+		"early-ticket": {
+			"the server gave up":       func(t *handshake.Transcript) { t.End.How = handshake.TimedOut },
+			"an alert":                 func(t *handshake.Transcript) { t.End.How = handshake.Alerted },
+			"no ticket":                without(handshake.Server, handshake.NewSessionTicket),
+			"the client's Finished":    with(handshake.Client, handshake.Finished),
+			"complete":                 func(t *handshake.Transcript) { t.Completed = true },
+			"TLS 1.2":                  func(t *handshake.Transcript) { t.Choice.Version = 0x0303 },
+			"mail came, whatever else": func(t *handshake.Transcript) { t.Use = handshake.Mailed },
+		},
+		"ticket-after-finished": {
+			"close_notify":   with(handshake.Client, handshake.Alert),
+			"no ticket":      without(handshake.Server, handshake.NewSessionTicket),
+			"a command came": func(t *handshake.Transcript) { t.Use = handshake.Spoke },
+			"a large ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 4000) },
+		},
+		"ticket-surprises-client": {
+			"close_notify": with(handshake.Client, handshake.Alert),
+			"QUIT":         func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 6) },
+			"the server closed": func(t *handshake.Transcript) {
+				t.End.By = handshake.Server
+			},
+		},
+		"large-ticket": {
+			"a usual ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 200) },
+		},
+		"schannel-tls12-ticket": {
+			"no ticket": without(handshake.Server, handshake.NewSessionTicket),
+			"resumed":   func(t *handshake.Transcript) { t.Choice.Resumed = true },
+		},
+		"cached-session-alert": {
+			"no session offered":      func(t *handshake.Transcript) { t.Hello.TicketTLS12, t.Hello.SessionID = false, false },
+			"about the certificate":   func(t *handshake.Transcript) { alertWith(t, 42) },
+			"the client only closed":  func(t *handshake.Transcript) { t.End.How = handshake.Closed },
+			"the server said nothing": func(t *handshake.Transcript) { t.Choice = nil },
+		},
+		"every-other-connection": {
+			"no session offered": func(t *handshake.Transcript) { t.Hello.PSK = false },
+			"the client closed":  func(t *handshake.Transcript) { t.End.By = handshake.Client },
+			"answered":           with(handshake.Server, handshake.ServerHello),
+			"old suites only":    func(t *handshake.Transcript) { t.Hello.Suites = []uint16{0x000a} },
+		},
+		"tls10-only":           {"TLS 1.2": func(t *handshake.Transcript) { t.Hello.Version, t.Hello.Versions = 0x0303, nil }},
+		"no-shared-suite":      {"a usual suite": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
+		"rsa-only-client":      {"a suite for ECDSA": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
+		"sha1-signatures-only": {"SHA-256 too": func(t *handshake.Transcript) { t.Hello.Signatures = append(t.Hello.Signatures, 0x0403) }},
+		"group-mismatch":       {"X25519 too": func(t *handshake.Transcript) { t.Hello.Groups = append(t.Hello.Groups, 29) }},
+		"hello-retry-refused": {
+			"answered": with(handshake.Client, handshake.ClientHello),
+			"the server gave up": func(t *handshake.Transcript) {
+				t.End.How = handshake.TimedOut
+			},
+		},
+		"big-hello":              {"a whole hello": func(t *handshake.Transcript) { t.Hello = new(handshake.Hello) }},
+		"sslv2-hello":            {"another type": func(t *handshake.Transcript) { t.NotTLS[2] = 4 }, "cut off": func(t *handshake.Transcript) { t.NotTLS = t.NotTLS[:4] }},
+		"certificate-refused":    {"another alert": func(t *handshake.Transcript) { alertWith(t, 40) }, "by the server": func(t *handshake.Transcript) { t.End.By = handshake.Server }},
+		"leaves-after-handshake": {"EHLO": func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 20) }},
+		"leaves-after-handshake.silent": {
+			"close_notify": with(handshake.Client, handshake.Alert),
+			"incomplete":   func(t *handshake.Transcript) { t.Completed = false },
+		},
+		"unknown-sni": {
+			"no name":    func(t *handshake.Transcript) { t.Hello.ServerName = "" },
+			"by another": func(t *handshake.Transcript) { t.End.By = handshake.Client },
+		},
+		"client-certificate-asked": {"not asked": without(handshake.Server, handshake.CertificateRequest)},
+		"inspected-by-firewall":    {"one letter": func(t *handshake.Transcript) { t.NotTLS = []byte("X-Y") }},
+		"plaintext-after-starttls": {"only QUIT": func(t *handshake.Transcript) { t.NotTLS = []byte("QUIT\r\n") }},
+	} {
+		for what, spoil := range spoils {
+			transcript := clone(all[name].transcript)
+			spoil(transcript)
+			if got := ids(interop.Diagnose(transcript)); slices.Contains(got, expected(name)) {
+				t.Errorf("%s, but %s: still diagnosed", name, what)
+			}
+		}
+	}
+}
+
+// A reset where a silent close was expected speaks less clearly.
+func TestResetLowersTheConfidence(t *testing.T) {
+	transcript := clone(goldens(t)["early-ticket"].transcript)
+	silent := interop.Diagnose(transcript)[0].Confidence
+	transcript.End.How = handshake.Reset
+	found := interop.Diagnose(transcript)
+	if len(found) != 1 || found[0].Confidence >= silent {
+		t.Errorf("after a reset: %v, want less than %v", found, silent)
+	}
+}
+
+// Where crypto/tls resumes nothing and the alert is encrypted, nothing is made up.
+func TestUnreadAlertIsNotTakenForAnyCase(t *testing.T) {
+	transcript := clone(goldens(t)["certificate-refused"].transcript)
+	for i := range transcript.Messages {
+		transcript.Messages[i].Alert = nil
+	}
+	if got := ids(interop.Diagnose(transcript)); got != nil || !interop.Failed(transcript) {
+		t.Errorf("diagnosed as %q", got)
+	}
+}
+
+// A recording that has not ended yet is no failure.
+func TestOpenRecordingHasNotFailed(t *testing.T) {
+	if interop.Failed(&handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.ClientHello}}}) {
+		t.Error("failed")
+	}
+}
+
+func clone(t *handshake.Transcript) *handshake.Transcript {
+	c := *t
+	c.Messages = slices.Clone(t.Messages)
+	c.NotTLS = slices.Clone(t.NotTLS)
+	if t.Hello != nil {
+		hello := *t.Hello
+		c.Hello = &hello
+	}
+	if t.Choice != nil {
+		choice := *t.Choice
+		c.Choice = &choice
+	}
+	return &c
+}
+
+func with(from handshake.Side, kind handshake.Type) func(*handshake.Transcript) {
+	return func(t *handshake.Transcript) {
+		t.Messages = append(t.Messages, handshake.Message{From: from, Type: kind})
+	}
+}
+
+func without(from handshake.Side, kind handshake.Type) func(*handshake.Transcript) {
+	return func(t *handshake.Transcript) {
+		t.Messages = slices.DeleteFunc(t.Messages, func(m handshake.Message) bool { return m.From == from && m.Type == kind })
+	}
+}
+
+func size(t *handshake.Transcript, kind handshake.Type, n int) {
+	for i := range t.Messages {
+		if t.Messages[i].Type == kind {
+			t.Messages[i].Size = n
+		}
+	}
+}
+
+func alertWith(t *handshake.Transcript, description uint8) {
+	for i := range t.Messages {
+		if t.Messages[i].Type == handshake.Alert {
+			t.Messages[i].Alert = &handshake.AlertText{Fatal: true, Description: description}
+		}
+	}
+}
