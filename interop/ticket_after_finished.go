@@ -19,7 +19,7 @@ var ticketAfterFinished = Case{
 	Remedy: Remedy{
 		Postern: "The sender is offered a handshake without tickets when it comes again; ticket-policy = \"never\" does that for everyone.",
 		Others: []Advice{
-			{"Postfix", "Set tls_ssl_options = NO_TICKET and see whether the sender gets in."},
+			{"Postfix", postfixNoTicket},
 			{"mox", "Keep TLSSessionTicketsDisabled at its default for SMTP."},
 			{"Go programs", "Let sessionticket.Gate.Choose return Never for that sender, or set tls.Config.SessionTicketsDisabled."},
 		},
@@ -36,6 +36,10 @@ var ticketAfterFinished = Case{
 		}
 	},
 }
+
+// postfixNoTicket is as tried with 3.7.11: with NO_TICKET alone OpenSSL sends two
+// tickets of another kind in TLS 1.3.
+const postfixNoTicket = "smtpd_tls_protocols = >=TLSv1.2, <=TLSv1.2 together with tls_ssl_options = NO_TICKET; in TLS 1.3 no setting stops tickets."
 
 // tls13Ticket is the index of the first ticket of TLS 1.3 of a usual size, -1 if there is none.
 func tls13Ticket(t *handshake.Transcript) int {

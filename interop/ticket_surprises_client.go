@@ -19,7 +19,7 @@ var ticketSurprisesClient = Case{
 		Postern: "The sender is offered a handshake without tickets when it comes again; ticket-policy = \"never\" does that for everyone.",
 		Others: []Advice{
 			{"Mbed TLS", "In the client: go on after MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET; versions since 3.6.1 say it only when asked to."},
-			{"Postfix", "Set tls_ssl_options = NO_TICKET."},
+			{"Postfix", postfixNoTicket},
 			{"Go programs", "Let sessionticket.Gate.Choose return Never for that sender, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
