@@ -1,10 +1,6 @@
 package interop
 
-import (
-	"fmt"
-
-	"postern/handshake"
-)
+import "postern/handshake"
 
 var helloRetryRefused = Case{
 	ID:     "hello-retry-refused",
@@ -30,8 +26,8 @@ var helloRetryRefused = Case{
 			return 0, nil
 		}
 		observations := []Observation{{"the server asked for another key with a HelloRetryRequest", retry}}
-		if t.Hello != nil && t.Choice != nil {
-			observations = append(observations, helloAt(t, fmt.Sprintf("the client brought keys for %s", list[handshake.Group](t.Hello.KeyShares))))
+		if t.Hello != nil {
+			observations = append(observations, helloAt(t, "the client brought keys for "+list[handshake.Group](t.Hello.KeyShares)))
 		}
 		if description, message, ok := alerted(t, handshake.Client); ok {
 			return likely, append(observations, alert(description, "the client", message))
