@@ -25,6 +25,12 @@ const (
 	Expires     = "expires"
 	Reason      = "reason"
 
+	Ledger = "ledger" // the path of its file
+	Aside  = "aside"  // where a damaged one was put
+	Lost   = "lost"   // events that were not written
+	Pins   = "pins"   // their number
+	Schema = "schema" // the number of the last migration
+
 	Listen  = "listen"
 	Domains = "domains"
 	Signal  = "signal"

@@ -1,0 +1,189 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The ledger of the benchmarks: 90 days of a million handshakes by 10,000 senders, spread
+// evenly, which is the worst for what is kept by sender and day. One in 20 fails, with a
+// transcript of the usual size; one in 100 comes in plaintext.
+const (
+	million     = 1_000_000
+	manySenders = 10_000
+	manyDays    = 90
+)
+
+// invented returns the i-th handshake of the benchmarks.
+func invented(i int, random *rand.Rand, begin time.Time) Handshake {
+	who := random.IntN(manySenders)
+	addr := netip.AddrFrom4([4]byte{10, byte(who >> 8), byte(who), byte(random.IntN(256))})
+	h := Handshake{
+		Session:     fmt.Sprintf("%010d", i),
+		At:          begin.Add(time.Duration(i) * (manyDays * 24 * time.Hour / million)),
+		Address:     addr,
+		Network:     netip.PrefixFrom(addr, 24).Masked(),
+		EHLO:        fmt.Sprintf("mail%d.sender%d.example", who%7, who),
+		Fingerprint: fmt.Sprintf("t13d%04dh2_8daaf6152771_%012x", who%50, who%50),
+		Rung:        "first-write",
+		Version:     0x0304, Suite: 0x1301, Group: 29,
+		Outcome: Resumed,
+	}
+	switch chance := random.IntN(100); {
+	case chance == 0:
+		h.Outcome, h.Version, h.Suite, h.Group, h.Fingerprint = Plaintext, 0, 0, 0, ""
+	case chance < 6:
+		h.Outcome, h.Version, h.Suite, h.Group = Failed, 0, 0, 0
+		h.Stopped, h.Next = "the client closed silently after the server's flight", "own-write at its next attempt"
+		h.Diagnoses = []Diagnosis{{Case: fmt.Sprintf("case-%d", random.IntN(16)), Confidence: 0.9}}
+		h.Transcript = transcriptLike(random)
+	case chance < 40:
+		h.Outcome = Full
+	}
+	return h
+}
+
+// transcriptLike returns JSON of about the size and the variety of a transcript.
+func transcriptLike(random *rand.Rand) []byte {
+	text := []byte(`{"version":1,"hello":{"suites":[4865,4866,4867,49195,49199],"extensions":[0,11,10,35,22,23,13,43,45,51]},"messages":[`)
+	for i := range 12 {
+		text = fmt.Appendf(text, `{"from":"client","type":"Certificate","size":%d,"at":"%dµs","write":%d,"encrypted":true,"inferred":true},`,
+			random.IntN(2000), random.IntN(100000), i)
+	}
+	return append(text[:len(text)-1], "]}"...)
+}
+
+func BenchmarkLedger(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "ledger")
+	b.Run("write", func(b *testing.B) { fill(b, path) })
+	r, err := OpenReader(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	for _, q := range questions {
+		b.Run(q.name, func(b *testing.B) {
+			for b.Loop() {
+				n, err := q.ask(r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(n), "rows")
+			}
+			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/query")
+		})
+	}
+}
+
+// fill writes the ledger once, however often it is called.
+func fill(b *testing.B, path string) {
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	s, _, err := openStore(path, migrations())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.close()
+	random := rand.New(rand.NewPCG(1, 2))
+	begin := time.Now().Add(-manyDays * 24 * time.Hour)
+	b.ResetTimer()
+	for i := 0; i < million; {
+		batch := make([]Event, 0, maxBatch)
+		for range maxBatch {
+			batch = append(batch, invented(i, random, begin))
+			i++
+		}
+		if err := s.write(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	pages, err := s.number(`PRAGMA page_count`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(million/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(pages*pageSize)/1e6, "MB")
+}
+
+// questions are those of the commands.
+var questions = []struct {
+	name string
+	ask  func(*Reader) (int, error)
+}{
+	{"handshakes", handshakes(Filter{})},
+	{"handshakes/day", handshakes(Filter{Since: time.Now().Add(-24 * time.Hour)})},
+	{"handshakes/limit=10000", handshakes(Filter{Limit: maxLimit})},
+	{"handshakes/failed", handshakes(Filter{Failed: true})},
+	{"handshakes/returned", handshakes(Filter{Returned: true})},
+	{"handshakes/case", handshakes(Filter{Case: "case-7"})},
+	{"handshakes/case,sender", handshakes(Filter{Case: "case-7", Sender: "sender4711."})},
+	{"handshakes/address", handshakes(Filter{Sender: "10.1.2.3"})},
+	{"handshakes/prefix", handshakes(Filter{Sender: "10.1.2.0/24"})},
+	{"handshakes/wide", handshakes(Filter{Sender: "10.0.0.0/8"})},
+	{"handshakes/name", handshakes(Filter{Sender: "sender4711."})},
+	{"handshakes/names", handshakes(Filter{Sender: "mail3"})},
+	{"handshakes/nobody", handshakes(Filter{Sender: "nobody"})},
+	{"handshakes/failed,name", handshakes(Filter{Sender: "sender4711.", Failed: true})},
+	{"handshakes/failed,names", handshakes(Filter{Sender: "mail3", Failed: true})},
+	{"handshakes/follow", handshakes(Filter{After: million - 50})},
+	{"show", func(r *Reader) (int, error) {
+		found, err := r.Handshakes(context.Background(), Filter{Failed: true, Limit: 1})
+		if err == nil {
+			_, err = r.Handshake(context.Background(), found[0].Session)
+		}
+		return 1, err
+	}},
+	{"show/healthy", func(r *Reader) (int, error) {
+		_, err := r.Handshake(context.Background(), fmt.Sprintf("%010d", 5))
+		return 1, err
+	}},
+	{"senders", senders(Filter{})},
+	{"senders/day", senders(Filter{Since: time.Now().Add(-24 * time.Hour)})},
+	{"senders/month", senders(Filter{Since: time.Now().Add(-30 * 24 * time.Hour)})},
+	{"senders/returned", senders(Filter{Returned: true})},
+	{"senders/name", senders(Filter{Sender: "sender4711."})},
+	{"senders/address", senders(Filter{Sender: "10.1.2.3"})},
+	{"days/name", days(Filter{Sender: "sender4711."})},
+	{"days", days(Filter{})},
+}
+
+func handshakes(f Filter) func(*Reader) (int, error) {
+	return func(r *Reader) (int, error) {
+		found, err := r.Handshakes(context.Background(), f)
+		return len(found), err
+	}
+}
+
+func senders(f Filter) func(*Reader) (int, error) {
+	return func(r *Reader) (int, error) {
+		found, err := r.Senders(context.Background(), f)
+		return len(found), err
+	}
+}
+
+func days(f Filter) func(*Reader) (int, error) {
+	return func(r *Reader) (int, error) {
+		found, err := r.Days(context.Background(), f)
+		return len(found), err
+	}
+}
+
+// BenchmarkNote is what mail pays.
+func BenchmarkNote(b *testing.B) {
+	l := Open(filepath.Join(b.TempDir(), "ledger"), Options{})
+	defer l.Close()
+	random := rand.New(rand.NewPCG(1, 2))
+	h := invented(0, random, time.Now())
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Note(h)
+	}
+	b.ReportMetric(100*float64(l.Dropped())/float64(b.N), "%lost")
+}

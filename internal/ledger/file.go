@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// mode is the file's when it is made: it says who writes to whom, and its
+// readers write to the files beside it. SQLite gives those the same mode.
+const mode = 0o600
+
+// How long a connection waits for another that is writing.
+const busyTimeout = "5000" // ms
+
+// beside are the ends of the names of the files that SQLite keeps with the
+// main one, which is the first.
+var beside = []string{"", "-wal", "-shm"}
+
+// connect opens the file at path with one connection, or for reading with a few.
+func connect(path string, options url.Values) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	options.Set("_busy_timeout", busyTimeout)
+	options.Set("_dqs", "0")
+	options.Set("_error_rc", "1")
+	name := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
+	return sql.Open("sqlite", name.String())
+}
+
+// forWriting are the options of a connection that writes. With synchronous at
+// NORMAL a power cut may lose the last batches, and nothing more.
+func forWriting() url.Values {
+	return url.Values{
+		"mode":          {"rw"},
+		"_auto_vacuum":  {"INCREMENTAL"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"},
+		"_foreign_keys": {"1"},
+		"_txlock":       {"immediate"},
+		"_pragma":       {"journal_size_limit(4194304)", "cache_size(-32768)"}, // KiB: a batch's pages
+	}
+}
+
+// forReading are the options of a connection that reads.
+func forReading() url.Values {
+	return url.Values{"mode": {"ro"}, "_pragma": {"cache_size(-16384)"}}
+}
+
+// damaged reports whether err says that the file is no sound database.
+func damaged(err error) bool {
+	var failed *sqlite.Error
+	if !errors.As(err, &failed) {
+		return false
+	}
+	primary := failed.Code() & 0xff
+	return primary == sqlite3.SQLITE_CORRUPT || primary == sqlite3.SQLITE_NOTADB
+}
+
+// files are the main file and the journal as they are on disk, to tell whether
+// the names still lead to them.
+type files [2]os.FileInfo
+
+// filesAt returns those at path; nil stands for one that is not there.
+func filesAt(path string) files {
+	var f files
+	for i := range f {
+		if info, err := os.Stat(path + beside[i]); err == nil {
+			f[i] = info
+		}
+	}
+	return f
+}
+
+// same reports whether both are the same files. One that was not there when f
+// was taken may have come since.
+func (f files) same(now files) bool {
+	for i := range f {
+		if f[i] != nil && (now[i] == nil || !os.SameFile(f[i], now[i])) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,134 @@
+// Package ledger remembers what became of handshakes: each failed one with its
+// transcript and diagnosis, for each sender and day how many got in and how, what
+// the ladder decided and why, and what an operator pinned.
+//
+// It is one SQLite file. A [Ledger] is the server's: it alone writes, from one
+// goroutine, in batches. A [Reader] is anybody's, in the same process or in another,
+// while the server runs or not. [SetPin] and [RemovePin] write from outside, and the
+// server hears of it.
+//
+// # Mail comes first
+//
+// [Ledger.Note] puts an event into a queue of bounded length and bytes and returns.
+// Where the disk is full, slow or gone, or the file was taken away, events are lost
+// and counted, one line of the log says so, and another when it is over. The
+// writer opens the file again by itself. A damaged file is set aside under a
+// name that says so.
+//
+// # Words
+//
+// The package knows nothing of TLS and nothing of the ladder: rungs, cases and
+// reasons are text to it, transcripts and the ladder's states are JSON. What strangers
+// chose is cut to a bound and made valid UTF-8 before it is stored; it may still hold control
+// characters, for whoever prints it to mind.
+package ledger
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/internal/logkey"
+)
+
+// Options say what a ledger keeps. The zero value is what most want.
+type Options struct {
+	// MaxAge is how long anything is kept, at least a day; 0 stands for 90 days.
+	// Pins stay until they are removed.
+	MaxAge time.Duration
+
+	// MaxSize is what the file and its journal may come to, in bytes, at least
+	// 32 MiB; 0 stands for 500 MB. The oldest makes room for the newest.
+	MaxSize int64
+
+	// Log takes what happens to the file; nil is silent.
+	Log *slog.Logger
+
+	// Pins is told all pins when the file has been opened and within a second or
+	// two of each change to them. It must not wait; nil is not told.
+	Pins func([]Pin)
+}
+
+const (
+	defaultMaxAge  = 90 * 24 * time.Hour
+	defaultMaxSize = 500e6
+	leastMaxAge    = 24 * time.Hour
+	leastMaxSize   = 32 << 20
+)
+
+// A Ledger takes events and writes them down. It is safe for concurrent use.
+type Ledger struct {
+	path string
+	o    Options
+	now  func() time.Time // the clock on the wall, which may jump
+
+	queue  chan Event
+	queued atomic.Int64 // bytes in the queue
+	loss   loss
+
+	closing sync.Once
+	stop    chan struct{} // closed when the writer is to end
+	done    chan struct{} // closed when it has
+}
+
+// Open begins to write the ledger at path, making or migrating the file. The folder
+// must exist.
+//
+// It gives no error: a server without a ledger receives mail all the same. What is
+// wrong with the file is logged, and the writer tries again until it is mended.
+func Open(path string, o Options) *Ledger {
+	l := newLedger(path, o)
+	l.start()
+	return l
+}
+
+func newLedger(path string, o Options) *Ledger {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = defaultMaxAge
+	}
+	if o.MaxSize == 0 {
+		o.MaxSize = defaultMaxSize
+	}
+	o.MaxAge, o.MaxSize = max(o.MaxAge, leastMaxAge), max(o.MaxSize, leastMaxSize)
+	return &Ledger{
+		path:  path,
+		o:     o,
+		now:   time.Now,
+		queue: make(chan Event, maxQueued),
+		loss:  loss{log: o.Log.With(logkey.Ledger, path)},
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+}
+
+// start opens the file before it returns, so that a Reader finds it.
+func (l *Ledger) start() {
+	w := newWriter(l)
+	w.look()
+	go w.run()
+}
+
+// closeWait bounds Close, since the disk may hang.
+const closeWait = 5 * time.Second
+
+// Close writes what is queued and closes the file. It takes at most 5 seconds; its
+// error says how many events were lost because that did not do, or because the
+// file could not be written. What is noted afterwards is lost.
+func (l *Ledger) Close() error {
+	before := l.loss.count.Load()
+	l.closing.Do(func() { close(l.stop) })
+	select {
+	case <-l.done:
+	case <-time.After(closeWait):
+		l.loss.count.Add(int64(len(l.queue)))
+	}
+	if lost := l.loss.count.Load() - before; lost > 0 {
+		return fmt.Errorf("ledger: %s: %d events could not be written before the end", l.path, lost)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"os"
+)
+
+// A store is the open file of the writer: one connection, for as long as the file is
+// open, since PRAGMA data_version tells it of others' writes.
+type store struct {
+	path  string
+	db    *sql.DB
+	conn  *sql.Conn
+	files files
+	last  int64 // the number of the newest handshake
+
+	prepared map[string]*sql.Stmt
+	gzip     *gzip.Writer // is large, so one for all
+}
+
+// openStore opens the file at path, which is made if it is missing, and migrates it
+// by steps. It returns the migration that the file had come to.
+func openStore(path string, steps []string) (*store, int, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
+	if err != nil {
+		return nil, 0, err
+	}
+	f.Close()
+	db, err := connect(path, forWriting())
+	if err != nil {
+		return nil, 0, err
+	}
+	from, err := migrate(context.Background(), db, steps)
+	if err != nil {
+		db.Close()
+		return nil, from, err
+	}
+	s := &store{path: path, db: db, prepared: make(map[string]*sql.Stmt), gzip: gzip.NewWriter(nil)}
+	if err := s.begin(); err != nil {
+		s.close()
+		return nil, from, err
+	}
+	return s, from, nil
+}
+
+// begin takes the connection and reads where the file's numbers have come to. No
+// number is used twice, even if all handshakes were deleted.
+func (s *store) begin() error {
+	var err error
+	if s.conn, err = s.db.Conn(context.Background()); err != nil {
+		return err
+	}
+	s.files = filesAt(s.path)
+	s.last, err = s.number(`SELECT max(
+		(SELECT coalesce(max(id), 0) FROM handshakes),
+		(SELECT coalesce(max(last), 0) FROM hours))`)
+	return err
+}
+
+// moved reports whether path leads to another file, or to none.
+func (s *store) moved() bool {
+	now := filesAt(s.path)
+	if !s.files.same(now) {
+		return true
+	}
+	s.files = now
+	return false
+}
+
+func (s *store) close() {
+	for _, stmt := range s.prepared {
+		stmt.Close()
+	}
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	s.db.Close()
+}
+
+// write stores events as one transaction.
+func (s *store) write(events []Event) error {
+	before := s.last
+	err := s.transact(func() error {
+		for _, e := range events {
+			if err := e.write(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.last = before
+	}
+	return err
+}
+
+// transact calls do within a transaction: all of it is stored, or nothing.
+func (s *store) transact(do func() error) error {
+	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := do()
+	if err == nil {
+		err = s.exec("COMMIT")
+	}
+	if err != nil {
+		s.exec("ROLLBACK") // fails where SQLite did so by itself
+	}
+	return err
+}
+
+// prepare returns the statement of query, which is parsed once. Queries are constants.
+func (s *store) prepare(query string) (*sql.Stmt, error) {
+	if stmt := s.prepared[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := s.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		s.prepared[query] = stmt
+	}
+	return stmt, err
+}
+
+func (s *store) exec(query string, args ...any) error {
+	stmt, err := s.prepare(query)
+	if err == nil {
+		_, err = stmt.Exec(args...)
+	}
+	return err
+}
+
+// number runs a query that gives one number.
+func (s *store) number(query string, args ...any) (n int64, err error) {
+	stmt, err := s.prepare(query)
+	if err == nil {
+		err = stmt.QueryRow(args...).Scan(&n)
+	}
+	return n, err
+}
