@@ -100,7 +100,7 @@ func newLedger(path string, o Options) *Ledger {
 		o:     o,
 		now:   time.Now,
 		queue: make(chan Event, maxQueued),
-		loss:  loss{log: o.Log.With(logkey.Ledger, path)},
+		loss:  loss{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
 		stop:  make(chan struct{}),
 		done:  make(chan struct{}),
 	}

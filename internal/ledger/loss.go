@@ -14,14 +14,15 @@ var (
 	errClosed = errors.New("the ledger is closed")
 )
 
-// quiet is how long nothing must be lost for a loss to be over, so that
+// defaultQuiet is how long nothing must be lost for a loss to be over, so that
 // a disk that is slow for an hour makes two lines, not thousands.
-const quiet = time.Minute
+const defaultQuiet = time.Minute
 
 // loss counts the events that were not written, and says so: once when that
 // begins and once when it is over.
 type loss struct {
 	log     *slog.Logger
+	quiet   time.Duration
 	count   atomic.Int64
 	told    atomic.Int64 // of count, what the log has been told
 	running atomic.Bool
@@ -43,7 +44,7 @@ func (l *loss) add(n int, cause error) {
 
 // end says that the loss is over, if it is.
 func (l *loss) end() {
-	if !l.running.Load() || time.Since(epoch)-time.Duration(l.last.Load()) < quiet {
+	if !l.running.Load() || time.Since(epoch)-time.Duration(l.last.Load()) < l.quiet {
 		return
 	}
 	count := l.count.Load()

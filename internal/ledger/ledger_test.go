@@ -1,0 +1,334 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 7, 29, 12, 0, 0, 0, time.UTC)
+
+// failure is a failed handshake at noon.
+func failure(session string) Handshake {
+	return Handshake{
+		Session: session, At: noon,
+		Address: netip.MustParseAddr("192.0.2.7"), Network: netip.MustParsePrefix("192.0.2.0/24"),
+		EHLO: "mail.sender.example", Fingerprint: "t13d1516h2_8daaf6152771_02713d6af862",
+		Outcome: Failed, Rung: "stock",
+		Stopped: "closed silently after the ticket", Next: "first-write",
+		Diagnoses:  []Diagnosis{{"early-ticket", 0.9}, {"port-scanner", 0.25}},
+		Transcript: []byte(`{"version":1}`),
+	}
+}
+
+// success is one that got in.
+func success(session string) Handshake {
+	h := failure(session)
+	h.Outcome, h.Version, h.Suite, h.Group = Full, 0x0304, 0x1301, 29
+	h.Stopped, h.Next, h.Diagnoses, h.Transcript = "", "", nil, nil
+	return h
+}
+
+// with returns h changed.
+func with(h Handshake, change func(*Handshake)) Handshake {
+	change(&h)
+	return h
+}
+
+// A lines is a log that can be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// count returns how many lines have text.
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func (l *logged) options() Options {
+	return Options{Log: slog.New(slog.NewTextHandler(l, nil))}
+}
+
+// written opens a ledger in a new folder, notes events, closes it and returns its path.
+func written(t *testing.T, events ...Event) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := Open(path, Options{})
+	for _, e := range events {
+		l.Note(e)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func reader(t *testing.T, path string) *Reader {
+	t.Helper()
+	r, err := OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// sessions returns those of the handshakes that f lets through, in order.
+func sessions(t *testing.T, r *Reader, f Filter) string {
+	t.Helper()
+	found, err := r.Handshakes(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, h := range found {
+		names = append(names, h.Session)
+	}
+	return strings.Join(names, " ")
+}
+
+// until waits for what another goroutine or process is about to do.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("in a minute: not %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestHandshakeComesBackAsNoted(t *testing.T) {
+	want := failure("7Q2F")
+	r := reader(t, written(t, success("6P1E"), want))
+	got, err := r.Handshake(t.Context(), "7Q2F")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.ID = 2
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, want\n%+v", got, want)
+	}
+	listed, err := r.Handshakes(t.Context(), Filter{Failed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Transcript = nil
+	if len(listed) != 1 || !reflect.DeepEqual(listed[0], want) {
+		t.Errorf("listed\n%+v, want\n%+v", listed, want)
+	}
+	if got, err := r.Handshake(t.Context(), "6P1E"); err != nil || got.Outcome != Full || got.Transcript != nil {
+		t.Errorf("healthy: %+v, %v", got, err)
+	}
+	if _, err := r.Handshake(t.Context(), "none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of an unknown session: %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	r := reader(t, written(t,
+		failure("A"),
+		with(success("B"), func(h *Handshake) { h.At = noon.Add(time.Minute) }),
+		with(failure("C"), func(h *Handshake) {
+			h.At, h.Diagnoses = noon.Add(2*time.Minute), nil
+			h.Address, h.Network = netip.MustParseAddr("2001:db8::1"), netip.MustParsePrefix("2001:db8::/48")
+			h.EHLO = "MX_1.other.example"
+		}),
+		with(success("D"), func(h *Handshake) {
+			h.At, h.Address = noon.Add(3*time.Minute), netip.MustParseAddr("192.0.2.8")
+		}),
+	))
+	for _, test := range []struct {
+		name string
+		f    Filter
+		want string
+	}{
+		{"all, the newest first", Filter{}, "D C B A"},
+		{"some", Filter{Limit: 2}, "D C"},
+		{"since", Filter{Since: noon.Add(time.Minute)}, "D C B"},
+		{"failed", Filter{Failed: true}, "C A"},
+		{"case", Filter{Case: "early-ticket"}, "A"},
+		{"second diagnosis", Filter{Case: "port-scanner"}, "A"},
+		{"unknown case", Filter{Case: Unknown}, "C"},
+		{"case of a sender", Filter{Case: Unknown, Sender: "192.0.2.0/24"}, ""},
+		{"address", Filter{Sender: "192.0.2.8"}, "D"},
+		{"mapped address", Filter{Sender: "::ffff:192.0.2.8"}, "D"},
+		{"network", Filter{Sender: "192.0.2.0/24"}, "D B A"},
+		{"wider network", Filter{Sender: "192.0.0.0/8"}, "D B A"},
+		{"everything of a family", Filter{Sender: "0.0.0.0/0"}, "D B A"},
+		{"narrower network", Filter{Sender: "192.0.2.8/31"}, "D"},
+		{"other network", Filter{Sender: "192.0.3.0/24"}, ""},
+		{"IPv6", Filter{Sender: "2001:db8::/32"}, "C"},
+		{"part of the name in any case", Filter{Sender: "mx_1.OTHER"}, "C"},
+		{"no pattern", Filter{Sender: "mx%"}, ""},
+		{"failed of a sender", Filter{Sender: "sender.example", Failed: true}, "A"},
+		{"following", Filter{After: 2}, "C D"},
+		{"following a case", Filter{After: 1, Case: Unknown}, "C"},
+		{"following failures of a sender", Filter{After: 1, Failed: true, Sender: "other"}, "C"},
+	} {
+		if got := sessions(t, r, test.f); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
+	plain := func(session string, change func(*Handshake)) Handshake {
+		h := with(success(session), change)
+		h.Outcome, h.Fingerprint, h.Version, h.Suite, h.Group = Plaintext, "", 0, 0, 0
+		return h
+	}
+	elsewhere := func(h *Handshake) { h.Address = netip.MustParseAddr("192.0.2.99") }
+	r := reader(t, written(t,
+		plain("before", func(h *Handshake) {}),
+		failure("A"),
+		plain("address", func(h *Handshake) { h.EHLO = "renamed.example" }),
+		plain("name", elsewhere),
+		plain("neighbour", func(h *Handshake) { elsewhere(h); h.EHLO = "neighbour.example" }),
+		plain("late", func(h *Handshake) { h.At = noon.Add(8 * 24 * time.Hour) }),
+	))
+	found, err := r.Handshakes(t.Context(), Filter{Returned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sessions(t, r, Filter{Returned: true}); got != "name address" {
+		t.Errorf("returned: %q, want name and address", got)
+	}
+	for _, h := range found {
+		if h.After != "A" {
+			t.Errorf("%s came after %q, want A", h.Session, h.After)
+		}
+	}
+	senders, err := r.Senders(t.Context(), Filter{Returned: true})
+	if err != nil || len(senders) != 2 || senders[0].Returned+senders[1].Returned != 2 {
+		t.Errorf("senders that returned: %+v, %v; want two, once each", senders, err)
+	}
+}
+
+func TestSendersAreCountedByDay(t *testing.T) {
+	tomorrow := func(h *Handshake) { h.At = noon.Add(24 * time.Hour) }
+	resumed := func(h *Handshake) { h.Outcome = Resumed }
+	r := reader(t, written(t, failure("A"), success("B"), with(with(success("C"), resumed), tomorrow), with(success("D"), tomorrow),
+		with(success("E"), func(h *Handshake) { h.EHLO = "other.example" })))
+	senders, err := r.Senders(t.Context(), Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := failure("A")
+	want := Sender{Network: a.Network, EHLO: a.EHLO, Fingerprint: a.Fingerprint, First: noon, Seen: noon.Add(24 * time.Hour),
+		Counts: Counts{Full: 2, Resumed: 1, Failed: 1}}
+	if len(senders) != 2 || senders[0] != want {
+		t.Errorf("senders\n%+v, want first\n%+v", senders, want)
+	}
+	since, err := r.Senders(t.Context(), Filter{Since: noon.Add(20 * time.Hour)})
+	if err != nil || len(since) != 1 || since[0].Counts != (Counts{Full: 1, Resumed: 1}) {
+		t.Errorf("since the second day: %+v, %v", since, err)
+	}
+	days, err := r.Days(t.Context(), Filter{Sender: a.EHLO})
+	if err != nil {
+		t.Fatal(err)
+	}
+	midnight := noon.Truncate(24 * time.Hour)
+	wantDays := []Day{
+		{Day: midnight.Add(24 * time.Hour), Version: 0x0304, Suite: 0x1301, Group: 29, Counts: Counts{Full: 1, Resumed: 1}},
+		{Day: midnight, Counts: Counts{Failed: 1}},
+		{Day: midnight, Version: 0x0304, Suite: 0x1301, Group: 29, Counts: Counts{Full: 1}},
+	}
+	if !reflect.DeepEqual(days, wantDays) {
+		t.Errorf("days\n%+v, want\n%+v", days, wantDays)
+	}
+}
+
+func TestLadderComesBackAsNoted(t *testing.T) {
+	network, everywhere := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("::/0")
+	moved := Decision{At: noon, Kind: "moved-down", Network: network, Fingerprint: "t13", From: "stock", To: "first-write", Why: "closed after the ticket"}
+	forgot := Decision{At: noon.Add(time.Hour), Kind: "forgotten"}
+	old := State{At: noon, Network: network, Fingerprint: "t13", Value: []byte(`{"Rung":"stock"}`)}
+	changed := State{At: noon.Add(time.Hour), Network: network, Fingerprint: "t13", Value: []byte(`{"Rung":"first-write"}`)}
+	all := State{At: noon, Network: everywhere, Fingerprint: "t13", Value: []byte(`{}`)}
+	r := reader(t, written(t, moved, forgot, old, changed, all))
+	if got, err := r.Decisions(t.Context(), Filter{}); err != nil || !reflect.DeepEqual(got, []Decision{forgot, moved}) {
+		t.Errorf("decisions %+v, %v", got, err)
+	}
+	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !reflect.DeepEqual(got, []Decision{moved}) {
+		t.Errorf("decisions on an address: %+v, %v", got, err)
+	}
+	if got, err := r.States(t.Context(), 100); err != nil || !reflect.DeepEqual(got, []State{changed, all}) {
+		t.Errorf("states %+v, %v", got, err)
+	}
+}
+
+func TestStrangersTextIsBounded(t *testing.T) {
+	h := failure("A")
+	h.EHLO = strings.Repeat("ä", 5000) + "\xff"
+	h.Transcript = bytes.Repeat([]byte("x"), maxTranscript+1)
+	for range 100 {
+		h.Diagnoses = append(h.Diagnoses, Diagnosis{Case: strings.Repeat("c", len(h.Diagnoses))})
+	}
+	r := reader(t, written(t, h, with(success("B"), func(h *Handshake) { h.EHLO = "bad\xff" })))
+	got, err := r.Handshake(t.Context(), "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Repeat("ä", 127); got.EHLO != want {
+		t.Errorf("name of %d bytes, want the first whole letters within 255", len(got.EHLO))
+	}
+	if got.Transcript != nil || len(got.Diagnoses) != maxDiagnoses {
+		t.Errorf("transcript of %d bytes, %d diagnoses kept", len(got.Transcript), len(got.Diagnoses))
+	}
+	if got := sessions(t, r, Filter{Sender: "bad?"}); got != "B" {
+		t.Errorf("a name of bad UTF-8 is not kept as such: %q", got)
+	}
+}
+
+func TestFilesAreTheOwnersAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger?#% 1") // also: any name will do
+	l := Open(path, Options{})
+	defer l.Close()
+	for _, end := range beside {
+		info, err := os.Stat(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != mode {
+			t.Errorf("%s has mode %v, want %v", info.Name(), info.Mode(), fs.FileMode(mode))
+		}
+	}
+}
+
+func TestReadingWithoutALedger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	if _, err := OpenReader(path); !errors.Is(err, ErrNone) {
+		t.Errorf("OpenReader: %v, want ErrNone", err)
+	}
+	if err := SetPin(t.Context(), path, Pin{}); !errors.Is(err, ErrNone) {
+		t.Errorf("SetPin: %v, want ErrNone", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file was made, which the server's user may not own: %v", err)
+	}
+}
