@@ -90,8 +90,9 @@ func (r *Recorder) unnamed(s *stream, m Message) {
 	default:
 		s.passed = true
 		if m.Size == alertLen {
-			r.stamp(&m)
-			s.last = &m
+			last := m
+			r.stamp(&last)
+			s.last = &last
 		}
 	}
 }

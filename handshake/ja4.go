@@ -14,9 +14,10 @@ import (
 //
 // Source: https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md.
 func ja4(h *Hello) string {
-	suites, extensions := withoutGrease(h.Suites), withoutGrease(h.Extensions)
-	b := make([]byte, 0, len("t13d1516h2_8daaf6152771_e5627efa2ab1"))
-	b = append(b, 't')
+	var suiteRoom, extensionRoom [64]uint16 // for most without an allocation, as the other rooms here
+	suites, extensions := appendPlain(suiteRoom[:0], h.Suites), appendPlain(extensionRoom[:0], h.Extensions)
+	var room [len("t13d1516h2_8daaf6152771_e5627efa2ab1")]byte
+	b := append(room[:0], 't')
 	b = append(b, ja4Version(h)...)
 	if slices.Contains(extensions, extServerName) {
 		b = append(b, 'd')
@@ -25,32 +26,36 @@ func ja4(h *Hello) string {
 	}
 	b = appendCount(b, len(suites))
 	b = appendCount(b, len(extensions))
-	b = append(b, ja4Protocol(h.ALPN)...)
-
+	first, last := ja4Protocol(h.ALPN)
+	b = append(b, first, last)
 	slices.Sort(suites)
-	b = appendHash(append(b, '_'), appendHex(nil, suites))
+	b = appendHash(append(b, '_'), suites, nil)
 	extensions = slices.DeleteFunc(extensions, func(e uint16) bool { return e == extServerName || e == extALPN })
 	slices.Sort(extensions)
-	list := appendHex(nil, extensions)
-	if signatures := withoutGrease(h.Signatures); len(list) > 0 && len(signatures) > 0 {
-		list = appendHex(append(list, '_'), signatures)
-	}
-	return string(appendHash(append(b, '_'), list))
+	b = appendHash(append(b, '_'), extensions, h.Signatures)
+	return string(b)
 }
 
 // isGrease reports whether n is reserved so that nobody relies on it (RFC 8701, Section 2).
 func isGrease(n uint16) bool { return n&0x0f0f == 0x0a0a && n>>8 == n&0xff }
 
-func withoutGrease(list []uint16) []uint16 {
-	return slices.DeleteFunc(slices.Clone(list), isGrease)
+// appendPlain appends those of list that are not GREASE.
+func appendPlain(to, list []uint16) []uint16 {
+	for _, n := range list {
+		if !isGrease(n) {
+			to = append(to, n)
+		}
+	}
+	return to
 }
 
 func ja4Version(h *Hello) string {
-	version := h.Version
-	if versions := withoutGrease(h.Versions); len(versions) > 0 {
-		version = slices.Max(versions)
+	var room [16]uint16
+	versions := appendPlain(room[:0], h.Versions)
+	if len(versions) == 0 {
+		versions = append(versions, h.Version)
 	}
-	switch version {
+	switch slices.Max(versions) {
 	case VersionTLS13:
 		return "13"
 	case 0x0303:
@@ -69,17 +74,16 @@ func ja4Version(h *Hello) string {
 
 // ja4Protocol is the first and the last character of the first protocol, or of its
 // hexadecimal form if one of them is no ASCII letter or digit.
-func ja4Protocol(names []string) string {
+func ja4Protocol(names []string) (first, last byte) {
 	if len(names) == 0 || names[0] == "" {
-		return "00"
+		return '0', '0'
 	}
-	name := names[0]
-	first, last := name[0], name[len(name)-1]
+	first, last = names[0][0], names[0][len(names[0])-1]
 	if isAlphanumeric(first) && isAlphanumeric(last) {
-		return string([]byte{first, last})
+		return first, last
 	}
 	const digits = "0123456789abcdef"
-	return string([]byte{digits[first>>4], digits[last&0xf]})
+	return digits[first>>4], digits[last&0xf]
 }
 
 func isAlphanumeric(c byte) bool {
@@ -92,9 +96,24 @@ func appendCount(b []byte, n int) []byte {
 	return append(b, '0'+byte(n/10), '0'+byte(n%10))
 }
 
+// appendHash appends the first 12 digits of the SHA-256 of list, and of rest behind an
+// underscore if there is any; zeros if list is empty.
+func appendHash(b []byte, list, rest []uint16) []byte {
+	if len(list) == 0 {
+		return append(b, "000000000000"...)
+	}
+	var room [512]byte
+	text := appendHex(room[:0], list)
+	var plainRoom [64]uint16
+	if plain := appendPlain(plainRoom[:0], rest); len(plain) > 0 {
+		text = appendHex(append(text, '_'), plain)
+	}
+	sum := sha256.Sum256(text)
+	return hex.AppendEncode(b, sum[:6])
+}
+
 // appendHex appends the numbers in four hexadecimal digits each, between commas.
 func appendHex(b []byte, list []uint16) []byte {
-	b = slices.Grow(b, 5*len(list))
 	for i, n := range list {
 		if i > 0 {
 			b = append(b, ',')
@@ -102,13 +121,4 @@ func appendHex(b []byte, list []uint16) []byte {
 		b = hex.AppendEncode(b, []byte{byte(n >> 8), byte(n)})
 	}
 	return b
-}
-
-// appendHash appends the first 12 digits of list's SHA-256, zeros if it is empty.
-func appendHash(b, list []byte) []byte {
-	if len(list) == 0 {
-		return append(b, "000000000000"...)
-	}
-	sum := sha256.Sum256(list)
-	return hex.AppendEncode(b, sum[:6])
 }

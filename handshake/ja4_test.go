@@ -88,12 +88,12 @@ func TestJA4TellsProtocolsThatAreNoText(t *testing.T) {
 		"\xab": "ab", "\x20": "20", "\xab\xcd": "ad", "\x20\x61": "21", "\x30\xab": "3b",
 		"\x61\x20": "60", "\x30\x31\xab\xcd": "3d", "\x30\xab\xcd\x31": "01",
 	} {
-		if got := ja4Protocol([]string{name}); got != want {
-			t.Errorf("%q: %s, want %s", name, got, want)
+		if first, last := ja4Protocol([]string{name}); string([]byte{first, last}) != want {
+			t.Errorf("%q: %c%c, want %s", name, first, last, want)
 		}
 	}
-	if got := ja4Protocol(nil); got != "00" {
-		t.Errorf("no protocol: %s, want 00", got)
+	if first, last := ja4Protocol(nil); first != '0' || last != '0' {
+		t.Errorf("no protocol: %c%c, want 00", first, last)
 	}
 }
 

@@ -22,14 +22,14 @@ var shortNames = map[Type]string{
 	ChangeCipherSpec: "CCS", Alert: "Alert", ApplicationData: "Data", NotTLS: "NotTLS",
 }
 
-// outline is what a transcript tells: the messages, a line for each write of the server
-// and for what the client sent between, with "?" for an inferred type, "!" for an early ticket, "-3" for three missing bytes; then
+// outline is what a transcript tells: the messages, a line for each write of the
+// recorder's side and for what the other sent between, with "?" for an inferred type, "!" for an early ticket, "-3" for three missing bytes; then
 // the end, and what it came to.
 func outline(t *Transcript) string {
 	var b strings.Builder
 	var last Message
 	for i, m := range t.Messages {
-		if m.From != last.From || m.From == Server && m.Write != last.Write {
+		if m.From != last.From || m.From == t.View.own() && m.Write != last.Write {
 			b.WriteString(map[Side]string{Client: "\n> ", Server: "\n< "}[m.From])
 		} else {
 			b.WriteByte(' ')

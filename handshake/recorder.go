@@ -6,7 +6,7 @@ import (
 )
 
 // A Recorder turns the bytes of one connection, as they pass below TLS, into a
-// [Transcript]. It holds at most [MaxMemory], whatever the bytes are.
+// [Transcript]. It holds at most [MaxMemory], whatever passes.
 //
 // A Recorder is not safe for concurrent use.
 type Recorder struct {
@@ -34,10 +34,10 @@ type Recorder struct {
 	endMark     int // messages when it ended
 }
 
-// MaxMemory bounds what a [Recorder] without keys holds, and what its transcript
-// does, in bytes: a ClientHello and what it says, and [MaxMessages] messages. A
-// healthy handshake takes about 5 KiB. With keys there is one record a side more.
-const MaxMemory = 32 << 10
+// MaxMemory bounds what a [Recorder] holds together with a transcript, in bytes: a
+// ClientHello of 8 KiB while it is read, as much in what it says, and [MaxMessages]
+// messages. A healthy handshake takes about 3 KiB. Keys add a record for each side.
+const MaxMemory = 20 << 10
 
 // typicalMessages are those of a TLS 1.3 handshake, a reply and a close.
 const typicalMessages = 16

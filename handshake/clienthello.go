@@ -2,7 +2,6 @@ package handshake
 
 import (
 	"bytes"
-	"slices"
 )
 
 // Extensions (RFC 8446, Section 4.2 and those it cites).
@@ -99,7 +98,7 @@ func (h *Hello) readExtension(kind uint16, m reader) bool {
 	case extSupportedVersions:
 		h.Versions = numbers(m.vector8())
 	case extPSKModes:
-		h.PSKModes = slices.Concat([]uint8{}, m.vector8())
+		h.PSKModes = append([]uint8{}, m.vector8()...)
 	case extKeyShare:
 		h.KeyShares = keyShares(&m)
 	}

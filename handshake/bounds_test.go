@@ -1,0 +1,105 @@
+package handshake
+
+import (
+	"net"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// hostile are streams that try to make a recorder hold more.
+func hostile() map[string][]piece {
+	greedy := &Hello{
+		Version: 0x0303, ALPN: slices.Repeat([]string{"x"}, 1000), SessionID: true,
+		Extensions: []uint16{extALPN, extSupportedGroups, extSignatureAlgorithms, extKeyShare, extALPN, extSupportedGroups},
+		Groups:     make([]uint16, 500), Signatures: make([]uint16, 500),
+	}
+	greedy.Suites = make([]uint16, (maxHello-len(helloBody(greedy)))/2-1)
+	full := hello(greedy)
+	endless := slices.Concat(record(22, []byte{1, 0, 0x20, 0}), slices.Repeat(record(22, make([]byte, 64)), 100))
+	return map[string][]piece{
+		"the longest ClientHello that is kept, and all messages": {
+			client(full), serve(serverHello(aes128, false)), serve(slices.Repeat(sealed(100), 1000))},
+		"a ClientHello and a ServerHello that do not end": {
+			client(endless[:6000]), serve(record(22, message(2, make([]byte, maxServerHello))[:maxServerHello]))},
+		"many small alerts": {client(slices.Repeat(record(21, []byte{1, 90}), 5000))},
+		"many tickets":      {client(plainHello), serve(slices.Repeat(record(22, message(4, make([]byte, 400))), 1000))},
+		"clear text":        {client(make([]byte, 1<<20)), serve(make([]byte, 1<<20))},
+		"one record after another": {
+			client(plainHello), serve(serverHello(aes128, false)), client(slices.Repeat(sealed(1<<14), 100))},
+	}
+}
+
+func TestRecorderHoldsNoMoreThanMaxMemory(t *testing.T) {
+	const count = 200
+	for name, pieces := range hostile() {
+		held := make([]any, 0, 2*count)
+		before := heap()
+		for range count {
+			r := recorded(AtServer, pieces...)
+			held = append(held, r, r.Transcript())
+		}
+		each := (heap() - before) / count
+		runtime.KeepAlive(held)
+		t.Logf("%s: %d bytes with its transcript", name, each)
+		if each > MaxMemory {
+			t.Errorf("%s: a recorder and its transcript hold %d bytes", name, each)
+		}
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// The figure of the package's documentation.
+func TestHealthyHandshakeHoldsLittle(t *testing.T) {
+	const count = 200
+	held := make([]*Recorder, 0, count)
+	before := heap()
+	for range count {
+		held = append(held, recorded(AtServer, client(plainHello), full(aes128, 36), client(sealed(36)), serve(sealed(120), sealed(40))))
+	}
+	each := (heap() - before) / count
+	runtime.KeepAlive(held)
+	t.Logf("%d bytes", each)
+	if each > 4<<10 {
+		t.Errorf("a healthy handshake holds %d bytes", each)
+	}
+}
+
+// sink is a conn that takes and gives anything.
+type sink struct{ net.Conn }
+
+func (sink) Read(b []byte) (int, error)  { return len(b), nil }
+func (sink) Write(b []byte) (int, error) { return len(b), nil }
+func (sink) LocalAddr() net.Addr         { return nil }
+func (sink) RemoteAddr() net.Addr        { return nil }
+
+// Before Begin and after Stop bytes pass untouched and nothing is allocated.
+func TestConnThatDoesNotRecordCostsNoAllocation(t *testing.T) {
+	c := NewConn(sink{}, AtServer)
+	b := make([]byte, 64)
+	pass := func() { c.Write(b); c.Read(b) }
+	if n := testing.AllocsPerRun(100, pass); n != 0 {
+		t.Errorf("%v allocations before Begin", n)
+	}
+	if c.Hello() != nil || c.Stop(Unused) != nil {
+		t.Error("something is recorded before Begin")
+	}
+	c.Begin()
+	pass()
+	if transcript := c.Stop(Spoke); transcript == nil || transcript.Use != Spoke || len(transcript.Messages) == 0 {
+		t.Errorf("transcript %+v", transcript)
+	}
+	if n := testing.AllocsPerRun(100, pass); n != 0 {
+		t.Errorf("%v allocations after Stop", n)
+	}
+	if c.Stop(Unused) != nil {
+		t.Error("something is recorded after Stop")
+	}
+}

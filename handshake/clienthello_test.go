@@ -1,0 +1,76 @@
+package handshake
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+var richHello = &Hello{
+	Version: 0x0303, Suites: []uint16{0x2a2a, 0x1301, 0xc02f},
+	Extensions: []uint16{0x3a3a, extServerName, extSupportedGroups, extSignatureAlgorithms, extALPN,
+		extSessionTicket, extSupportedVersions, extPSKModes, extKeyShare, extPreSharedKey},
+	Groups: []uint16{0x4a4a, 4588, 29}, KeyShares: []uint16{0x4a4a, 4588}, Signatures: []uint16{0x0403},
+	Versions: []uint16{0x5a5a, VersionTLS13, 0x0303}, PSKModes: []uint8{1, 0}, ALPN: []string{"smtp", "x"},
+	ServerName: "mx.example.org", SessionID: true, TicketTLS12: true, PSK: true,
+}
+
+func TestClientHelloSaysWhatItSays(t *testing.T) {
+	for name, want := range map[string]*Hello{
+		"rich":          richHello,
+		"no extensions": {Version: 0x0301, Suites: []uint16{0x000a}},
+		"empty lists": {Version: 0x0303, Suites: []uint16{}, Extensions: []uint16{extSupportedVersions, extPSKModes, extSessionTicket},
+			Versions: []uint16{}, PSKModes: []uint8{}},
+	} {
+		b := hello(want)
+		got := recorded(AtServer, client(b)).Hello()
+		if got == nil {
+			t.Fatalf("%s: not understood", name)
+		}
+		read := *got
+		if read.Size != len(b)-recordHeaderLen || read.JA4 == "" {
+			t.Errorf("%s: size %d, JA4 %q", name, read.Size, read.JA4)
+		}
+		read.Size, read.JA4 = 0, ""
+		if !reflect.DeepEqual(&read, want) {
+			t.Errorf("%s: got %+v\nwant %+v", name, read, *want)
+		}
+	}
+}
+
+// A message that is called ClientHello and cannot be read leaves no Hello, and is a
+// message all the same.
+func TestMalformedClientHelloIsNone(t *testing.T) {
+	good := helloBody(richHello)
+	short := helloBody(&Hello{Version: 0x0303, Suites: []uint16{1}})
+	tests := map[string][]byte{
+		"empty":                              {},
+		"session id that is longer than all": append(make([]byte, 34), 255),
+		"bytes behind the extensions":        append(slices.Clone(good), 0),
+		"extensions cut":                     slices.Concat(short, []byte{0, 9, 0, 0}),
+		"extension that ends too late":       slices.Concat(short, prefixed(2, []byte{0, 43, 0, 9, 1})),
+		"list that ends too late":            slices.Concat(short, prefixed(2, []byte{0, 43, 0, 2, 9, 3})),
+	}
+	bare := *richHello
+	bare.Extensions = nil
+	for cut := range good {
+		if cut != len(helloBody(&bare)) { // that is one without extensions, as old clients send it
+			tests[fmt.Sprintf("cut at %d", cut)] = good[:cut]
+		}
+	}
+	for name, body := range tests {
+		r := recorded(AtServer, client(record(recordHandshake, message(1, body))))
+		if r.Hello() != nil {
+			t.Errorf("%s: %+v", name, r.Hello())
+		}
+		checkOutline(t, r.Transcript(), "> CH\nopen, completed false, unused")
+	}
+}
+
+func TestKeptProtocolsAreBounded(t *testing.T) {
+	h := &Hello{Extensions: []uint16{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
+	if got := recorded(AtServer, client(hello(h))).Hello(); len(got.ALPN) != maxNames {
+		t.Errorf("%d protocols kept", len(got.ALPN))
+	}
+}
