@@ -62,13 +62,17 @@ func sameAgain(t *testing.T, want *Transcript) {
 	}
 }
 
-// orderly checks that no stranger's bytes reach the terminal and no line is too wide.
+// orderly checks that no stranger's bytes reach the terminal, that no line is too wide, and
+// that there are not many more of them than messages.
 func orderly(t *testing.T, drawn *Transcript) {
 	t.Helper()
 	const signs = "─┄═│├┤╞╡▶◀╳┌└┐┘✗✓←…"
 	for allowed, drawing := range map[string]string{signs: drawn.Draw(DrawOptions{}), "": drawn.Draw(DrawOptions{ASCII: true})} {
 		if !strings.HasSuffix(drawing, "\n") {
 			t.Fatalf("last line does not end:\n%s", drawing)
+		}
+		if n := strings.Count(drawing, "\n"); n > MaxMessages+40 {
+			t.Fatalf("%d lines:\n%s", n, drawing)
 		}
 		for line := range strings.Lines(drawing) {
 			line = strings.TrimSuffix(line, "\n")
