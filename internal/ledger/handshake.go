@@ -13,11 +13,11 @@ func (h Handshake) write(s *store) error {
 	s.last++
 	h.ID = s.last
 	h.EHLO, h.Fingerprint = bounded(h.EHLO, maxName), bounded(h.Fingerprint, maxName)
-	sender, err := h.sender(s)
+	after, err := h.after(s)
 	if err != nil {
 		return err
 	}
-	after, err := h.after(s)
+	sender, err := h.count(s, after.Valid)
 	if err != nil {
 		return err
 	}
@@ -26,24 +26,10 @@ func (h Handshake) write(s *store) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		h.ID, h.At.UnixMilli(), sender, h.Outcome, bounded(h.Session, maxName), blob(h.Address),
 		h.Version, h.Suite, h.Group, bounded(h.Rung, maxName), after)
-	if err != nil {
-		return err
-	}
 	if err == nil && h.Outcome == Failed {
 		err = h.fail(s)
 	}
-	if err != nil {
-		return err
-	}
-	return h.count(s, sender, after.Valid)
-}
-
-// sender returns the row that stands for who the handshake is with.
-func (h Handshake) sender(s *store) (int64, error) {
-	return s.number(`INSERT INTO senders (network, ehlo, fingerprint, first, seen, last)
-		VALUES (?1, ?2, ?3, ?4, ?4, ?5)
-		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen), last = excluded.last
-		RETURNING id`, network(h.Network), h.EHLO, h.Fingerprint, h.At.UnixMilli(), h.ID)
+	return err
 }
 
 // after returns, for a session in plaintext, the last failed handshake of the same
@@ -89,18 +75,29 @@ func (h Handshake) fail(s *store) error {
 	return nil
 }
 
-// count adds the handshake to its sender's day.
-func (h Handshake) count(s *store, sender int64, returned bool) error {
+// count adds the handshake to what its sender did, on the whole and on the day, and to what
+// all did on the day. It returns the sender's number.
+func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	is := func(o Outcome) bool { return h.Outcome == o }
-	return s.exec(`INSERT INTO days
-		(day, sender, version, suite, "group", full, resumed, failed, plaintext, returned, last)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET full = full + excluded.full, resumed = resumed + excluded.resumed,
-			failed = failed + excluded.failed, plaintext = plaintext + excluded.plaintext,
-			returned = returned + excluded.returned, last = excluded.last`,
-		dayOf(h.At), sender, h.Version, h.Suite, h.Group,
-		is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID)
+	counts := []any{is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID}
+	sender, err = s.number(`INSERT INTO senders
+		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
+		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+sumUp+` RETURNING id`,
+		append(counts, network(h.Network), h.EHLO, h.Fingerprint, h.At.UnixMilli())...)
+	if err != nil {
+		return 0, err
+	}
+	return sender, s.exec(`INSERT INTO days
+		(full, resumed, failed, plaintext, returned, last, day, sender, version, suite, "group")
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11), (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?9, ?10, ?11)
+		ON CONFLICT DO UPDATE SET `+sumUp,
+		append(counts, dayOf(h.At), sender, h.Version, h.Suite, h.Group)...)
 }
+
+const sumUp = ` full = full + excluded.full, resumed = resumed + excluded.resumed,
+	failed = failed + excluded.failed, plaintext = plaintext + excluded.plaintext,
+	returned = returned + excluded.returned, last = excluded.last`
 
 // dayOf returns the day in UTC of t, in days since 1970.
 func dayOf(t time.Time) int64 { return t.Unix() / secondsOfDay }

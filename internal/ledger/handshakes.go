@@ -40,11 +40,12 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 	case f.After > 0:
 		q.add(`SELECT h.id FROM handshakes AS h NOT INDEXED WHERE h.id > ? AND h.at >= ?`, f.After, since)
 		f.ofCase(q)
+	case few:
+		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.kind()+`_by_sender WHERE h.at >= ?`, since)
+		f.ofCase(q)
 	case f.Case != "":
 		q.add(`SELECT h.id FROM diagnoses AS d CROSS JOIN handshakes AS h ON h.id = d.handshake
 			WHERE d.case_id = ? AND d.at >= ?`, f.Case, since)
-	case few:
-		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.kind()+`_by_sender WHERE h.at >= ?`, since)
 	default:
 		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.kind()+`_by_time WHERE h.at >= ?`, since)
 	}
@@ -52,7 +53,7 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 	switch {
 	case f.After > 0:
 		q.add(`ORDER BY h.id`)
-	case f.Case != "":
+	case f.Case != "" && !few:
 		q.add(`ORDER BY d.at DESC, d.handshake DESC`)
 	default:
 		q.add(`ORDER BY h.at DESC, h.id DESC`)
@@ -65,7 +66,7 @@ func (f Filter) kind() string {
 	switch {
 	case f.Returned:
 		return "returned"
-	case f.Failed:
+	case f.Failed || f.Case != "":
 		return "failed"
 	}
 	return "handshakes"
@@ -121,8 +122,9 @@ func (f Filter) senders(ctx context.Context, db *sql.DB) (list []byte, few bool,
 const lines = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
 		h.outcome, h.rung, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''),
-		(SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
+		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
 			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC))
+		ELSE 'null' END
 	FROM chosen JOIN handshakes AS h USING (id) JOIN senders AS s ON s.id = h.sender
 	LEFT JOIN handshakes AS a ON a.id = h.after
 	LEFT JOIN failures AS f ON f.handshake = h.id`

@@ -125,10 +125,10 @@ func (l *Ledger) Close() error {
 	select {
 	case <-l.done:
 	case <-time.After(closeWait):
-		l.loss.count.Add(int64(len(l.queue)))
+		l.loss.add(len(l.queue), errBehind)
 	}
 	if lost := l.loss.count.Load() - before; lost > 0 {
-		return fmt.Errorf("ledger: %s: %d events could not be written before the end", l.path, lost)
+		return fmt.Errorf("ledger: %s: %d events were lost at the end: %w", l.path, lost, *l.loss.cause.Load())
 	}
 	return nil
 }

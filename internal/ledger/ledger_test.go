@@ -45,7 +45,7 @@ func with(h Handshake, change func(*Handshake)) Handshake {
 	return h
 }
 
-// A lines is a log that can be read while it is written.
+// A logged is a log that can be read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -302,6 +302,14 @@ func TestStrangersTextIsBounded(t *testing.T) {
 	}
 	if got := sessions(t, r, Filter{Sender: "bad?"}); got != "B" {
 		t.Errorf("a name of bad UTF-8 is not kept as such: %q", got)
+	}
+}
+
+// What is odd must not take what is written with it down.
+func TestEmptyEventsDoNoHarm(t *testing.T) {
+	r := reader(t, written(t, Handshake{}, Handshake{Outcome: Failed}, Decision{}, State{}, failure("A")))
+	if got := sessions(t, r, Filter{Failed: true}); got != "A " {
+		t.Errorf("failed: %q, want A and one without a name", got)
 	}
 }
 

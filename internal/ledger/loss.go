@@ -26,7 +26,8 @@ type loss struct {
 	count   atomic.Int64
 	told    atomic.Int64 // of count, what the log has been told
 	running atomic.Bool
-	last    atomic.Int64 // when the last was lost, as of time.Since(epoch)
+	cause   atomic.Pointer[error] // of the last
+	last    atomic.Int64          // when the last was lost, as of time.Since(epoch)
 }
 
 // epoch is what the monotonic clock is measured from.
@@ -37,6 +38,7 @@ var epoch = time.Now()
 func (l *loss) add(n int, cause error) {
 	l.count.Add(int64(n))
 	l.last.Store(int64(time.Since(epoch)))
+	l.cause.Store(&cause)
 	if !l.running.Swap(true) {
 		go l.log.Warn("ledger loses what happens, mail goes on", logkey.Err, cause.Error())
 	}

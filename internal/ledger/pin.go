@@ -28,14 +28,14 @@ func (p Pin) columns() []any {
 	return []any{network(p.Network), bounded(p.Rung, maxName), bounded(p.Why, maxText), p.Since.UnixMilli()}
 }
 
-const selectPins = `SELECT network, rung, why, since FROM pins ORDER BY network`
+const selectPins = `SELECT network, rung, why, since FROM pins ORDER BY length(network), network`
 
 func scanPin(scan scanner) (p Pin, err error) {
 	err = scan(prefix{&p.Network}, &p.Rung, &p.Why, millis{&p.Since})
 	return p, err
 }
 
-// Pins returns all pins in the order of their networks.
+// Pins returns all pins in the order of their networks, IPv4 first.
 func (r *Reader) Pins(ctx context.Context) ([]Pin, error) {
 	return readAll(ctx, r, "reading pins", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(selectPins)

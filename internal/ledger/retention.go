@@ -111,7 +111,7 @@ func (r *retention) bySize(s *store) error {
 		if err != nil {
 			return err
 		}
-		if err := s.forget(time.Time{}, oldest+10*chunk); err != nil {
+		if err := s.forget(time.Time{}, oldest+min(10*chunk, (s.last-oldest)/20)); err != nil {
 			return err
 		}
 	}
@@ -131,20 +131,28 @@ func (s *store) forget(horizon time.Time, last int64) error {
 			break
 		}
 	}
-	return s.transact(func() error {
-		for _, rest := range []string{
-			`DELETE FROM senders WHERE seen < ? OR last <= ?`,
-			`DELETE FROM decisions WHERE at < ? OR last < ?`,
-			`DELETE FROM states WHERE at < ? OR last < ?`,
-			`DELETE FROM days WHERE day < ? / 86400000 OR last <= ?`,
-		} {
-			if err := s.exec(rest, before, last); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.transact(func() error { return s.forgetRest(before, last) })
 }
+
+func (s *store) forgetRest(before, last int64) error {
+	for _, rest := range []string{
+		`DELETE FROM senders WHERE seen < ? OR last <= ?`,
+		`DELETE FROM decisions WHERE at < ? OR last < ?`,
+		`DELETE FROM states WHERE at < ? OR last < ?`,
+		`WITH gone AS (SELECT sender AS id, ` + sums + ` FROM days WHERE ` + oldDay + ` GROUP BY sender)
+			UPDATE senders AS s SET full = s.full - gone.full, resumed = s.resumed - gone.resumed, failed = s.failed - gone.failed,
+			plaintext = s.plaintext - gone.plaintext, returned = s.returned - gone.returned
+			FROM gone WHERE gone.id = s.id`,
+		`DELETE FROM days WHERE ` + oldDay,
+	} {
+		if err := s.exec(rest, before, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const oldDay = `(day < ? / 86400000 OR last <= ?)`
 
 // forgetHandshakes deletes a chunk of them at most, and returns the number.
 func (s *store) forgetHandshakes(before, last int64) (n int64, err error) {

@@ -29,8 +29,8 @@ type Day struct {
 	Counts
 }
 
-const sums = `coalesce(sum(full), 0), coalesce(sum(resumed), 0), coalesce(sum(failed), 0),
-	coalesce(sum(plaintext), 0), coalesce(sum(returned), 0)`
+const sums = `sum(full) AS full, sum(resumed) AS resumed, sum(failed) AS failed,
+	sum(plaintext) AS plaintext, sum(returned) AS returned`
 
 func (c *Counts) columns() []any {
 	return []any{&c.Full, &c.Resumed, &c.Failed, &c.Plaintext, &c.Returned}
@@ -40,20 +40,17 @@ func (c *Counts) columns() []any {
 // sessions first. It heeds all of f but Case and After.
 func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 	return readAll(ctx, r, "reading senders", func(ctx context.Context, db *sql.DB, q *query) error {
-		q.add(`WITH counted (id, full, resumed, failed, plaintext, returned) AS (SELECT sender,`)
-		q.add(sums + ` FROM days`)
-		err := f.ofDays(ctx, db, q)
-		q.add(`GROUP BY sender)
-			SELECT network, ehlo, fingerprint, first, seen, full, resumed, failed, plaintext, returned
-			FROM counted JOIN senders USING (id)`)
+		if err := f.counted(ctx, db, q); err != nil {
+			return err
+		}
 		switch {
 		case f.Returned:
-			q.add(`WHERE returned > 0`)
+			q.add(`AND c.returned > 0`)
 		case f.Failed:
-			q.add(`WHERE failed > 0`)
+			q.add(`AND c.failed > 0`)
 		}
-		q.add(`ORDER BY full + resumed + failed + plaintext DESC, seen DESC LIMIT ?`, f.limit())
-		return err
+		q.add(`ORDER BY c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?`, f.limit())
+		return nil
 	}, func(scan scanner) (s Sender, err error) {
 		columns := []any{prefix{&s.Network}, &s.EHLO, &s.Fingerprint, millis{&s.First}, millis{&s.Seen}}
 		err = scan(append(columns, s.columns()...)...)
@@ -61,14 +58,39 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 	})
 }
 
+// counted appends a query for f's senders with their counts, c, but for its order.
+func (f Filter) counted(ctx context.Context, db *sql.DB, q *query) error {
+	const columns = `SELECT network, ehlo, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
+	if f.Since.IsZero() {
+		q.add(columns + ` FROM senders AS c WHERE TRUE`)
+		f.bySender(q)
+		return nil
+	}
+	senders, few, err := f.senders(ctx, db)
+	if err != nil {
+		return err
+	}
+	q.add(`WITH counted AS (SELECT sender AS id,` + sums)
+	f.ofDays(q, senders, few)
+	q.add(`GROUP BY sender)` + columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
+	return nil
+}
+
 // Days returns what the senders that f lets through did, all in one, the newest day
 // first. It heeds Since, Sender and Limit.
 func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	return readAll(ctx, r, "reading days", func(ctx context.Context, db *sql.DB, q *query) error {
-		q.add(`SELECT day, version, suite, "group", ` + sums + ` FROM days`)
-		err := f.ofDays(ctx, db, q)
+		q.add(`SELECT day, version, suite, "group", ` + sums)
+		senders, few, err := f.senders(ctx, db)
+		if err != nil {
+			return err
+		}
+		if senders == nil {
+			senders, few = []byte("[0]"), true // their sums
+		}
+		f.ofDays(q, senders, few)
 		q.add(`GROUP BY day, version, suite, "group" ORDER BY day DESC LIMIT ?`, f.limit())
-		return err
+		return nil
 	}, func(scan scanner) (d Day, err error) {
 		var day int64
 		err = scan(append([]any{&day, &d.Version, &d.Suite, &d.Group}, d.columns()...)...)
@@ -77,12 +99,19 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	})
 }
 
-// ofDays appends the condition that rows of days are f's.
-func (f Filter) ofDays(ctx context.Context, db *sql.DB, q *query) error {
-	q.add(`WHERE day >= ?`, milli(f.Since)/1000/secondsOfDay)
-	senders, _, err := f.senders(ctx, db)
-	if err == nil && senders != nil {
+// ofDays appends what chooses f's rows of days: those of senders, or of each one.
+func (f Filter) ofDays(q *query, senders []byte, few bool) {
+	since := milli(f.Since) / 1000 / secondsOfDay
+	if few { // each is gone to, day by day
+		q.add(`FROM (WITH RECURSIVE span (day) AS (SELECT min(day) FROM days WHERE day >= ?
+				UNION ALL SELECT (SELECT min(day) FROM days WHERE day > span.day) FROM span WHERE span.day IS NOT NULL)
+			SELECT day FROM span) CROSS JOIN days USING (day) WHERE TRUE`, since)
+	} else {
+		q.add(`FROM days WHERE day >= ?`, since)
+	}
+	if senders == nil {
+		q.add(`AND sender <> 0`)
+	} else {
 		q.add(`AND sender IN (SELECT value FROM json_each(?))`, senders)
 	}
-	return err
 }

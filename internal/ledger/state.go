@@ -6,8 +6,8 @@ import (
 )
 
 func (st State) write(s *store) error {
-	if len(st.Value) > maxState {
-		return nil // no ladder's; a cut one would be none
+	if len(st.Value) == 0 || len(st.Value) > maxState {
+		return nil // no ladder's, and a cut one would be none
 	}
 	return s.exec(`INSERT INTO states (network, fingerprint, at, value, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value, last = excluded.last`,

@@ -9,7 +9,12 @@ CREATE TABLE senders (
 	fingerprint TEXT    NOT NULL, -- JA4; empty in plaintext
 	first       INTEGER NOT NULL,
 	seen        INTEGER NOT NULL,
-	last        INTEGER NOT NULL
+	last        INTEGER NOT NULL,
+	full        INTEGER NOT NULL DEFAULT 0, -- these are the sums of its days
+	resumed     INTEGER NOT NULL DEFAULT 0,
+	failed      INTEGER NOT NULL DEFAULT 0,
+	plaintext   INTEGER NOT NULL DEFAULT 0,
+	returned    INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX senders_by_name ON senders (network, ehlo, fingerprint);
 
@@ -19,7 +24,7 @@ CREATE TABLE handshakes (
 	sender  INTEGER NOT NULL,
 	outcome INTEGER NOT NULL,    -- see Outcome
 	session TEXT    NOT NULL,
-	address BLOB    NOT NULL,
+	address BLOB,                -- of 4 or 16 bytes
 	version INTEGER NOT NULL,
 	suite   INTEGER NOT NULL,
 	"group" INTEGER NOT NULL,
@@ -53,7 +58,7 @@ CREATE INDEX diagnoses_by_case ON diagnoses (case_id, at);
 
 CREATE TABLE days (
 	day       INTEGER NOT NULL,
-	sender    INTEGER NOT NULL,
+	sender    INTEGER NOT NULL, -- 0 stands for all
 	version   INTEGER NOT NULL,
 	suite     INTEGER NOT NULL,
 	"group"   INTEGER NOT NULL,

@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// victim is the ledger that a process started by TestKillLeavesItReadable writes until
+// it is killed.
+const victim = "POSTERN_TEST_LEDGER"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(victim); path != "" {
+		writeForever(path)
+	}
+	os.Exit(m.Run())
+}
+
+// writeForever prints, again and again, how many handshakes the file has.
+func writeForever(path string) {
+	l := Open(path, Options{})
+	go func() {
+		for i := 0; ; i++ {
+			l.Note(failure(fmt.Sprint(i)))
+			for len(l.queue) > maxBatch { // as fast as it writes
+			}
+		}
+	}()
+	r, err := OpenReader(path)
+	for err == nil {
+		var newest []Handshake
+		if newest, err = r.Handshakes(context.Background(), Filter{Limit: 1}); err == nil && len(newest) == 1 {
+			fmt.Println(newest[0].ID) // one write
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func TestKillLeavesItReadable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	pin := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
+	for round := range 10 {
+		said := killWhileWriting(t, path, func() {
+			// The other process reads and writes too, while the first does.
+			pin.Why = fmt.Sprint("round ", round)
+			if err := SetPin(t.Context(), path, pin); err != nil {
+				t.Errorf("pinning while another process writes: %v", err)
+			}
+		})
+		r := reader(t, path)
+		newest, err := r.Handshakes(t.Context(), Filter{Limit: 1})
+		if err != nil || len(newest) != 1 || newest[0].ID < said {
+			t.Fatalf("after round %d: %+v, %v; want all of %d", round, newest, err, said)
+		}
+		if pins, err := r.Pins(t.Context()); err != nil || len(pins) != 1 || pins[0] != pin {
+			t.Errorf("after round %d: pins %v, %v", round, pins, err)
+		}
+		expectSound(t, path)
+	}
+	if got := asides(t, path); len(got) > 0 {
+		t.Errorf("sound files were set aside: %v", got)
+	}
+}
+
+// killWhileWriting starts a process that writes, calls meanwhile, kills the process and returns
+// how many handshakes it had seen in the file.
+func killWhileWriting(t *testing.T, path string, meanwhile func()) (said int64) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(self)
+	child.Env = append(os.Environ(), victim+"="+path)
+	child.Stderr = os.Stderr
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	changes, enough := 0, 2+rand.IntN(5)
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		n, err := strconv.ParseInt(lines.Text(), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == said {
+			continue
+		}
+		said = n
+		if changes++; changes == 1 {
+			meanwhile()
+		}
+		if changes == enough {
+			child.Process.Kill()
+		}
+	}
+	if err := child.Wait(); changes < enough {
+		t.Fatalf("process ended by itself: %v", err)
+	}
+	return said
+}

@@ -1,0 +1,330 @@
+package ledger
+
+import (
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	begins = "ledger loses what happens, mail goes on"
+	ends   = "ledger is whole again"
+)
+
+// opened is a ledger in path whose loss is over at once when events are written again.
+func opened(t *testing.T, path string, o Options) *Ledger {
+	t.Helper()
+	l := newLedger(path, o)
+	l.loss.quiet = 0
+	l.start()
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// holds waits until the ledger at path has a handshake of the session.
+func holds(t *testing.T, path, session string) {
+	t.Helper()
+	until(t, "in the ledger: "+session, func() bool {
+		r, err := OpenReader(path)
+		if err != nil {
+			return false
+		}
+		defer r.Close()
+		_, err = r.Handshake(t.Context(), session)
+		return err == nil
+	})
+}
+
+// comesBack notes handshakes until one is in the ledger.
+func comesBack(t *testing.T, l *Ledger) {
+	t.Helper()
+	n := 0
+	until(t, "whole again", func() bool {
+		n++
+		session := fmt.Sprintf("again%d", n)
+		l.Note(failure(session))
+		r, err := OpenReader(l.path)
+		if err != nil {
+			return false
+		}
+		defer r.Close()
+		found, err := r.Handshakes(t.Context(), Filter{Limit: 1})
+		return err == nil && len(found) == 1 && strings.HasPrefix(found[0].Session, "again")
+	})
+}
+
+// A disk that hangs: nobody waits for it, one line tells, and one that it is over.
+func TestSlowDiskIsNotWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	var log logged
+	l := opened(t, path, log.options())
+	db, err := connect(path, forWriting())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lock, err := db.Begin() // the writer waits for its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback()
+	large := with(failure("large"), func(h *Handshake) { h.Transcript = make([]byte, maxTranscript) })
+	for l.Dropped() < 1000 {
+		l.Note(large)
+	}
+	until(t, "told", func() bool { return log.count(begins) == 1 })
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "told to be over", func() bool { return log.count(ends) == 1 })
+	if got := l.Dropped(); log.count(fmt.Sprintf("lost=%d", got)) != 1 || log.count(begins) != 1 {
+		t.Errorf("%d events lost, the log says\n%s", got, log.text.String())
+	}
+	holds(t, path, "large")
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
+	for range 2 * maxQueued {
+		l.Note(State{})
+	}
+	if n := len(l.queue); n != maxQueued || l.Dropped() != maxQueued {
+		t.Errorf("%d are queued, %d lost", n, l.Dropped())
+	}
+}
+
+func TestQueueIsBoundedInBytes(t *testing.T) {
+	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
+	h := with(failure("A"), func(h *Handshake) { h.Transcript = make([]byte, 1<<20) })
+	for range 100 {
+		l.Note(h)
+	}
+	if n := len(l.queue); n < 10 || n > maxQueuedBytes>>20 || l.Dropped() != int64(100-n) {
+		t.Errorf("%d MiB are queued, %d lost", n, l.Dropped())
+	}
+}
+
+func TestFullDiskIsSurvived(t *testing.T) {
+	dir := mountTmpfs(t, "size=1m")
+	path := filepath.Join(dir, "ledger")
+	var log logged
+	l := opened(t, path, log.options())
+	n := 0
+	until(t, "full", func() bool {
+		for range 100 {
+			l.Note(failure(fmt.Sprint(n)))
+			n++
+		}
+		return l.Dropped() > 0
+	})
+	until(t, "told", func() bool { return log.count(begins) == 1 })
+	holds(t, path, "0") // it can be read
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
+		t.Fatal(err)
+	}
+	comesBack(t, l)
+	until(t, "told to be over", func() bool { return log.count(ends) > 0 })
+	expectSound(t, path)
+}
+
+func TestReadOnlyDiskIsSurvived(t *testing.T) {
+	dir := mountTmpfs(t, "size=8m")
+	path := filepath.Join(dir, "ledger")
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	var log logged
+	l := opened(t, path, log.options())
+	l.Note(failure("lost"))
+	until(t, "lost", func() bool { return l.Dropped() == 1 })
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	comesBack(t, l)
+}
+
+func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	var log logged
+	o := log.options()
+	told := make(chan []Pin, 10)
+	o.Pins = func(pins []Pin) { told <- pins }
+	l := opened(t, path, o)
+	pin := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
+	if err := SetPin(t.Context(), path, pin); err != nil {
+		t.Fatal(err)
+	}
+	<-told // none
+	<-told
+	l.Note(failure("A"))
+	holds(t, path, "A")
+	r := reader(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	l.Note(failure("B"))
+	holds(t, path, "B")
+	if got := sessions(t, r, Filter{}); got != "B" {
+		t.Errorf("a reader that was open sees %q, want the new file's", got)
+	}
+	if pins, err := r.Pins(t.Context()); err != nil || len(pins) != 1 || pins[0] != pin {
+		t.Errorf("pins %v, %v; want the one that was set", pins, err)
+	}
+	if log.count("ledger was taken away") != 1 || l.Dropped() != 0 {
+		t.Errorf("%d lost, the log says\n%s", l.Dropped(), log.text.String())
+	}
+	expectSound(t, path)
+}
+
+// The old file's journal, which is left, must not be taken for the new one's.
+func TestFileThatIsReplacedIsUsed(t *testing.T) {
+	other := written(t, failure("other"))
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := opened(t, path, Options{})
+	for n := range 100 {
+		l.Note(failure(fmt.Sprint(n)))
+	}
+	holds(t, path, "99")
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	l.Note(failure("B"))
+	holds(t, path, "B")
+	if got := sessions(t, reader(t, path), Filter{}); got != "B other" {
+		t.Errorf("the ledger has %q, want what the file that was put there had, and what came since", got)
+	}
+	expectSound(t, path)
+}
+
+func TestDamagedFileIsSetAside(t *testing.T) {
+	path := written(t, failure("old"))
+	garbage := []byte(strings.Repeat("no database", 1000))
+	if err := os.WriteFile(path, garbage, mode); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a reader is told %v", err)
+	}
+	var log logged
+	l := opened(t, path, log.options())
+	l.Note(failure("new"))
+	holds(t, path, "new")
+	aside := asides(t, path)
+	if len(aside) != 1 || log.count("aside="+aside[0]) != 1 {
+		t.Fatalf("set aside: %v; the log says\n%s", aside, log.text.String())
+	}
+	if text, err := os.ReadFile(aside[0]); err != nil || string(text) != string(garbage) {
+		t.Errorf("what was set aside is not what was damaged: %v", err)
+	}
+}
+
+// Its beginning is sound, so that only the writer's use of it finds the damage.
+func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
+	path := written(t, failure("old"))
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte(strings.Repeat("\xa5", int(info.Size()-pageSize))), pageSize); err != nil {
+		t.Fatal(err)
+	}
+	var log logged
+	l := opened(t, path, log.options())
+	l.Note(failure("new"))
+	holds(t, path, "new")
+	if got := asides(t, path); len(got) != 1 || l.Dropped() != 0 {
+		t.Errorf("set aside: %v, %d lost; the log says\n%s", got, l.Dropped(), log.text.String())
+	}
+	expectSound(t, path)
+}
+
+func TestFewDamagedFilesAreKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := newLedger(path, Options{})
+	w := newWriter(l)
+	for day := range 2 * maxAside {
+		l.now = func() time.Time { return noon.Add(time.Duration(day) * 24 * time.Hour) }
+		if err := os.WriteFile(path, fmt.Append(nil, "damaged ", day), mode); err != nil {
+			t.Fatal(err)
+		}
+		w.setAside()
+	}
+	kept := asides(t, path)
+	if len(kept) != maxAside || !strings.Contains(kept[maxAside-1], "20260803") {
+		t.Errorf("kept %v, want the newest %d", kept, maxAside)
+	}
+}
+
+func TestCloseWritesWhatIsQueued(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := Open(path, Options{})
+	const n = 3000
+	for i := range n {
+		l.Note(success(fmt.Sprint(i)))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		t.Error("the journal is left behind")
+	}
+	if got, err := reader(t, path).Handshakes(t.Context(), Filter{Limit: maxLimit}); err != nil || len(got) != n {
+		t.Errorf("%d written, %v; want %d", len(got), err, n)
+	}
+	l.Note(success("late"))
+	if l.Dropped() != 1 {
+		t.Errorf("what comes after Close is not counted as lost")
+	}
+}
+
+func asides(t *testing.T, path string) []string {
+	t.Helper()
+	found, err := filepath.Glob(path + ".damaged-*Z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// expectSound lets SQLite check the whole file.
+func expectSound(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("%s: %s, %v", path, verdict, err)
+	}
+}
+
+// mountTmpfs gives a folder on a small disk of its own.
+func mountTmpfs(t *testing.T, options string) string {
+	t.Helper()
+	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
+		t.Skip("only root can mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Fatalf("mounting tmpfs with %s: %v", options, err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}

@@ -1,0 +1,199 @@
+package ledger
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+// kept is a store and the retention of a ledger whose clock is turned by the test.
+type kept struct {
+	*store
+	retention
+	t *testing.T
+}
+
+func newKept(t *testing.T, r retention) *kept {
+	t.Helper()
+	s, _, err := openStore(t.TempDir()+"/ledger", migrations())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return &kept{store: s, retention: r, t: t}
+}
+
+// note writes n handshakes with the time at.
+func (k *kept) note(n int, at time.Time) {
+	k.t.Helper()
+	var events []Event
+	for i := range n {
+		h := failure(fmt.Sprint(i))
+		h.At, h.EHLO = at, fmt.Sprint("sender", i%10)
+		events = append(events, h, Decision{At: at}, State{At: at, Fingerprint: at.String(), Value: []byte("{}")})
+	}
+	if err := k.write(events); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// rounds lets n rounds of retention pass, with the given time on the wall.
+func (k *kept) rounds(n int, now time.Time) {
+	k.t.Helper()
+	for range n {
+		k.next = time.Time{}
+		if err := k.byAge(k.store, now); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+}
+
+// hours lets n hours pass.
+func (k *kept) hours(n int, now time.Time) {
+	k.t.Helper()
+	for range n {
+		k.hour = time.Unix(0, 0)
+		k.rounds(1, now)
+	}
+}
+
+// expect compares the number of handshakes, and that of what hangs on them.
+func (k *kept) expect(what string, want int64) {
+	k.t.Helper()
+	for _, table := range []string{"handshakes", "failures", "decisions"} {
+		if got, err := k.number("SELECT count(*) FROM " + table); err != nil || got != want {
+			k.t.Errorf("%s: %d %s, %v; want %d", what, got, table, err, want)
+		}
+	}
+}
+
+// expectNothing looks into every table that grows.
+func (k *kept) expectNothing(what string) {
+	k.t.Helper()
+	k.expect(what, 0)
+	for _, table := range []string{"diagnoses", "senders", "days", "states"} {
+		if got, err := k.number("SELECT count(*) FROM " + table); err != nil || got != 0 {
+			k.t.Errorf("%s: %d %s, %v; want none", what, got, table, err)
+		}
+	}
+}
+
+// expectSums compares the sums that senders and all have with those of their days.
+func (k *kept) expectSums() {
+	k.t.Helper()
+	wrong, err := k.number(`SELECT count(*) FROM senders AS s
+		WHERE s.failed <> (SELECT sum(failed) FROM days AS d WHERE d.sender = s.id)`)
+	if err != nil || wrong != 0 {
+		k.t.Errorf("the sums of %d senders are wrong, %v", wrong, err)
+	}
+	wrong, err = k.number(`SELECT count(*) FROM days AS d WHERE sender = 0
+		AND failed <> (SELECT sum(failed) FROM days AS e WHERE e.day = d.day AND sender <> 0)`)
+	if err != nil || wrong != 0 {
+		k.t.Errorf("the sums of %d days are wrong, %v", wrong, err)
+	}
+}
+
+func TestWhatIsTooOldGoes(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day})
+	k.rounds(1, noon)
+	k.note(30, noon)
+	k.note(20, noon.Add(day))
+	k.rounds(200, noon.Add(90*day))
+	k.expect("after 90 days", 50)
+	k.rounds(2, noon.Add(90*day+time.Hour))
+	k.expect("an hour later", 20)
+	k.expectSums()
+	k.rounds(2, noon.Add(91*day+time.Hour))
+	k.rounds(200, noon.Add(92*day))
+	k.expectNothing("at the end")
+}
+
+func TestClockThatRunsAheadCostsLittle(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day})
+	k.rounds(1, noon)
+	for d := range 90 {
+		k.note(1, noon.Add(time.Duration(d)*day))
+	}
+	now := noon.Add(90 * day)
+	k.rounds(200, now)
+	k.expect("before", 90)
+	k.rounds(6, now.Add(4*365*day)) // an hour
+	k.expect("after an hour four years ahead", 85)
+	k.rounds(200, now)
+	k.expect("with the clock set right", 85)
+}
+
+func TestClockThatJumpsBackHarmsNothing(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day})
+	k.rounds(1, noon)
+	k.note(40, noon)
+	k.rounds(500, noon.Add(-365*day))
+	k.note(10, noon.Add(-365*day))
+	k.rounds(500, noon.Add(-365*day))
+	k.expect("a year back", 50)
+}
+
+// They would stay for four years and more.
+func TestWhatIsDatedInTheFutureGoesInTime(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day})
+	k.hours(1, noon)
+	k.note(40, noon.Add(4*365*day))
+	k.hours(90*24, noon)
+	k.expect("while the server ran for 90 days", 40)
+	k.hours(2, noon)
+	k.expectNothing("after that")
+}
+
+func TestFileStaysBelowItsSize(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: 16 << 20})
+	largest := int64(0)
+	for n := range 60 {
+		var events []Event
+		for i := range 500 {
+			h := failure(fmt.Sprintf("%d-%d", n, i))
+			h.EHLO, h.Stopped = fmt.Sprintf("sender%d.%d", n, i), strings.Repeat("x", maxText)
+			events = append(events, h)
+		}
+		if err := k.write(events); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.bySize(k.store); err != nil {
+			t.Fatal(err)
+		}
+		largest = max(largest, k.size())
+	}
+	if largest > k.maxSize {
+		t.Errorf("the file and its journal came to %d KiB, want %d KiB at most", largest>>10, k.maxSize>>10)
+	}
+	r := reader(t, k.path)
+	newest, err := r.Handshakes(t.Context(), Filter{Limit: maxLimit})
+	if err != nil || len(newest) < 1000 || newest[0].Session != "59-499" {
+		t.Errorf("%d handshakes are kept, %v; want the newest thousands", len(newest), err)
+	}
+	t.Logf("%d of 30000 handshakes kept, the file and its journal came to %d KiB", len(newest), largest>>10)
+
+	k.maxSize = 14 << 20 // as by another configuration
+	if err := k.bySize(k.store); err != nil {
+		t.Fatal(err)
+	}
+	if pages, err := k.number("PRAGMA page_count"); err != nil || pages*pageSize > k.maxSize/2 {
+		t.Errorf("the file does not shrink to a smaller size: %d KiB, %v", pages*pageSize>>10, err)
+	}
+}
+
+// size is what the files take on disk.
+func (k *kept) size() (n int64) {
+	k.t.Helper()
+	for _, end := range beside[:2] {
+		info, err := os.Stat(k.path + end)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		n += info.Size()
+	}
+	return n
+}
