@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -38,6 +39,18 @@ func await(t T, d *daemon, what string, ready func() error) {
 		}
 		time.Sleep(pollInterval)
 	}
+}
+
+// awaitOutput waits until the daemon has said text on its standard output or error.
+func awaitOutput(t T, d *daemon, text string) {
+	t.Helper()
+	await(t, d, d.name+" to say "+text, func() error {
+		said, err := os.ReadFile(d.output)
+		if err == nil && !strings.Contains(string(said), text) {
+			err = fmt.Errorf("it says %q", said)
+		}
+		return err
+	})
 }
 
 // awaitGreeting waits until the server at addr greets as SMTP and LMTP servers do.

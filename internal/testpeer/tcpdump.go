@@ -1,0 +1,59 @@
+package testpeer
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+)
+
+// A Recording is a packet capture in progress.
+type Recording struct {
+	// File is where the packets are written, pcap.
+	File string
+
+	addr   string
+	daemon *daemon
+}
+
+// StartTCPDump captures what passes on loopback from and to the port of addr. Args
+// are further arguments of tcpdump, as "-s 200".
+func StartTCPDump(t T, addr string, args ...string) *Recording {
+	t.Helper()
+	requireRoot(t, "tcpdump")
+	_, port := splitAddr(t, addr)
+	dir := newFolder(t)
+	r := &Recording{File: dir.path("capture.pcap"), addr: addr}
+	// -U and immediate mode: a packet is in the file as soon as it has passed. Without
+	// -Z tcpdump would write as a user who may not.
+	args = append([]string{"-i", "lo", "-n", "-U", "--immediate-mode", "-Z", "root", "-w", r.File}, args...)
+	r.daemon = startDaemon(t, "tcpdump", dir, exec.Command(program(t, "tcpdump"), append(args, "port", port)...))
+	awaitOutput(t, r.daemon, "listening on")
+	return r
+}
+
+// Stop ends the capture when all that has passed is in the file, and returns the
+// file's content. A datagram that the file ends with shows that.
+func (r *Recording) Stop(t T) []byte {
+	t.Helper()
+	marker := []byte("the capture ends here: " + r.File)
+	conn, err := net.Dial("udp", r.addr)
+	if err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(marker); err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	var content []byte
+	await(t, r.daemon, "the capture's last packet", func() error {
+		content, err = os.ReadFile(r.File)
+		if err == nil && !bytes.Contains(content, marker) {
+			err = fmt.Errorf("%d bytes so far", len(content))
+		}
+		return err
+	})
+	r.daemon.stop()
+	return content
+}
