@@ -1,0 +1,51 @@
+package keylog_test
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+
+	"postern/handshake"
+	"postern/handshake/keylog"
+)
+
+// Whatever a key log says, it reads the same in one piece as in many, and no fault
+// quotes it.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(someLine))
+	f.Add([]byte("# x\r\n\r" + someLine + "\r\n" + someLine[1:]))
+	f.Add([]byte("CLIENT_HANDSHAKE_TRAFFIC_SECRET " + someRandom + " " + strings.Repeat("00", 48)))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		whole, err := keylog.Parse(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pieces := new(keylog.Log)
+		for _, b := range append(text, '\n') {
+			pieces.Write([]byte{b})
+		}
+		faults, _ := whole.Faults()
+		if same, _ := pieces.Faults(); !reflect.DeepEqual(faults, same) {
+			t.Errorf("faults %v, in pieces %v", faults, same)
+		}
+	})
+}
+
+// Whatever a record is, it neither opens nor breaks anything.
+func FuzzOpen(f *testing.F) {
+	f.Add(true, []byte("\x17\x03\x03\x00\x11aaaaaaaaaaaaaaaaa"))
+	f.Add(false, []byte{})
+	f.Fuzz(func(t *testing.T, client bool, record []byte) {
+		keys := parse(t, someLine+"\n"+strings.Replace(someLine, "SERVER_TRAFFIC_SECRET_0", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", 1))
+		session := handshake.Session{Version: handshake.VersionTLS13, Suite: 0x1301}
+		copy(session.ClientRandom[:], bytes.Repeat([]byte{0x5a}, 32))
+		from := handshake.Server
+		if client {
+			from = handshake.Client
+		}
+		if _, _, ok := keys.Opener(session).Open(from, 0, record); ok {
+			t.Errorf("opened %x", record)
+		}
+	})
+}
