@@ -35,12 +35,13 @@ import (
 
 // Options say what a ledger keeps. The zero value is what most want.
 type Options struct {
-	// MaxAge is how long anything is kept, at least a day; 0 stands for 90 days.
+	// MaxAge is how long anything is kept, at least a day; 0 stands for
+	// [DefaultMaxAge].
 	// Pins stay until they are removed.
 	MaxAge time.Duration
 
 	// MaxSize is what the file and its journal may come to, in bytes, at least
-	// 32 MiB; 0 stands for 500 MB. The oldest makes room for the newest.
+	// 32 MiB; 0 stands for [DefaultMaxSize]. The oldest makes room for the newest.
 	MaxSize int64
 
 	// Log takes what happens to the file; nil is silent.
@@ -51,11 +52,15 @@ type Options struct {
 	Pins func([]Pin)
 }
 
+// What [Options] mean where they say nothing.
 const (
-	defaultMaxAge  = 90 * 24 * time.Hour
-	defaultMaxSize = 500e6
-	leastMaxAge    = 24 * time.Hour
-	leastMaxSize   = 32 << 20
+	DefaultMaxAge  = 90 * 24 * time.Hour
+	DefaultMaxSize = 500 << 20
+)
+
+const (
+	leastMaxAge  = 24 * time.Hour
+	leastMaxSize = 32 << 20
 )
 
 // A Ledger takes events and writes them down. It is safe for concurrent use.
@@ -89,10 +94,10 @@ func newLedger(path string, o Options) *Ledger {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxAge == 0 {
-		o.MaxAge = defaultMaxAge
+		o.MaxAge = DefaultMaxAge
 	}
 	if o.MaxSize == 0 {
-		o.MaxSize = defaultMaxSize
+		o.MaxSize = DefaultMaxSize
 	}
 	o.MaxAge, o.MaxSize = max(o.MaxAge, leastMaxAge), max(o.MaxSize, leastMaxSize)
 	return &Ledger{
