@@ -1,6 +1,10 @@
 // Postern is the TLS front door for inbound mail.
 //
-//	postern serve     receives mail
+//	postern serve        receives mail
+//	postern handshakes   shows who came and how it went
+//	postern senders      shows and pins what senders are offered
+//	postern explain      explains a transcript
+//	postern cases        tells of the cases that are known
 //
 // # Exit status
 //
@@ -14,12 +18,18 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"postern/internal/config"
 )
 
 // root is the command line.
 type root struct {
-	Serve   serve            `cmd:"" help:"Receive mail."`
-	Version kong.VersionFlag `help:"Show the version and exit."`
+	Serve      serve            `cmd:"" help:"Receive mail."`
+	Handshakes handshakes       `cmd:"" help:"Show who came and how it went, and explain what failed."`
+	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
+	Explain    explain          `cmd:"" help:"Explain the handshakes of a transcript."`
+	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`
+	Version    kong.VersionFlag `help:"Show the version and exit."`
 }
 
 func main() {
@@ -32,8 +42,8 @@ func run(args []string, ui terminal) int {
 		kong.Name("postern"),
 		kong.Description("The TLS front door for inbound mail."),
 		kong.Writers(ui.out, ui.err),
-		kong.Vars{"version": version()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{"version": version(), "data": config.DefaultData},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Bind(ui),
 	)
 	context, err := parser.Parse(args)

@@ -49,9 +49,11 @@ func (s *service) keepFixed(next *config.Config) []string {
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
 	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
 	note("ticket-policy", now.TicketPolicy != next.TicketPolicy)
+	note("ledger", now.Ledger != next.Ledger)
 	note("log.format", now.Log.Format != next.Log.Format)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.TicketPolicy, next.Log.Format = now.NextHop, now.TicketPolicy, now.Log.Format
+	next.Ledger = now.Ledger
 	return keys
 }
 

@@ -49,6 +49,7 @@ func (s serve) Run(ui terminal) error {
 	if err != nil {
 		return err
 	}
+	defer service.close()
 	listeners, err := listen(c)
 	if err != nil {
 		return err

@@ -12,11 +12,15 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/config"
+	"postern/internal/durable"
+	"postern/internal/ladder"
+	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtpd"
+	"postern/internal/triage"
 	"postern/sessionticket"
 )
 
@@ -42,6 +46,7 @@ type service struct {
 	store  *certs.Store
 	tls    *tls.Config // one for the service's life: it holds the ticket keys
 	hop    nexthop.Hop
+	triage *triage.Triage
 	server *smtpd.Server
 	failed chan error // of a listener
 }
@@ -59,11 +64,27 @@ func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*serv
 	if s.hop, err = nextHop(c, log); err != nil {
 		return nil, cannotKeep(c, err)
 	}
-	gate := &sessionticket.Gate{Policy: c.TicketPolicy, OnBypass: func(reason error) {
-		log.Error("session tickets leave early, as crypto/tls sends them; some senders will not get in", logkey.Err, reason)
-	}}
-	s.server = smtpd.New(s.settings(), gate, s.hop, log)
+	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, cannotKeep(c, err)
+	}
+	s.triage = triage.Open(firstRung(c.TicketPolicy), config.LedgerFile(c.Data), ledger.Options{
+		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
+	})
+	s.server = smtpd.New(s.settings(), s.hop, s.triage, log)
 	return s, nil
+}
+
+// firstRung is where new senders begin by the configured policy.
+func firstRung(p sessionticket.Policy) ladder.Rung {
+	switch p {
+	case sessionticket.Stock:
+		return ladder.Stock
+	case sessionticket.OwnWrite:
+		return ladder.OwnWrite
+	case sessionticket.Never:
+		return ladder.NoTicket
+	}
+	return ladder.FirstWrite
 }
 
 // pairs are the configured ones, or our own.
@@ -136,6 +157,13 @@ func probe(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// close saves what was learned of senders.
+func (s *service) close() {
+	if err := s.triage.Close(); err != nil {
+		s.log.Warn("not all that was learned of senders is kept", logkey.Err, err)
 	}
 }
 

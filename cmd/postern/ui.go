@@ -10,8 +10,8 @@ import (
 
 // The rules of the terminal:
 //
-// What was asked for goes to standard output. Errors, hints and the log go to
-// standard error. Nothing but this file writes errors.
+// What was asked for goes to standard output. Errors, hints, notes and the log go
+// to standard error. Nothing but this file writes errors.
 //
 // An error is a line "postern: error: what, where" without a full stop, and has
 // a line "postern: hint: remedy" below it wherever we know one. One that helps
@@ -22,8 +22,9 @@ type terminal struct{ out, err io.Writer }
 
 // The exit statuses, see the package comment.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitUnclear = 3
 )
 
 // fail tells an error and returns the exit status for it: 0 for nil.
@@ -31,16 +32,19 @@ func (t terminal) fail(err error) int {
 	var problems config.Problems
 	var usage *usageError
 	var hinted *hintedError
+	var status exitStatus
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &status):
+		return int(status)
 	case errors.As(err, &problems):
 		for _, p := range problems {
 			t.error(p, p.Remedy)
 		}
 		return exitUsage
 	case errors.As(err, &usage):
-		t.error(err, "postern --help and postern serve --help tell what there is")
+		t.error(err, "postern --help tells the commands, postern COMMAND --help the rest")
 		return exitUsage
 	case errors.As(err, &hinted):
 		t.error(err, hinted.hint)
@@ -56,6 +60,14 @@ func (t terminal) error(err error, hint string) {
 		fmt.Fprintf(t.err, "postern: hint: %s\n", hint)
 	}
 }
+
+// note tells what is no error and was not asked for.
+func (t terminal) note(text string) { fmt.Fprintf(t.err, "postern: %s\n", text) }
+
+// An exitStatus says all in itself: what there is to tell has been printed.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // A usageError is a wrong command line.
 type usageError struct{ err error }

@@ -52,9 +52,9 @@ var alone = []string{"postern/sessionticket", "postern/handshake"}
 // line do not know each other.
 var order = [][]string{
 	{"postern/cmd/postern"},
-	{"postern/internal/config"},
+	{"postern/internal/config", "postern/internal/triage"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
-	{"postern/internal/nexthop", "postern/internal/durable"},
+	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger"},
 	{"postern/internal/smtp", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog"},
 	{"postern/handshake"},
 }

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/internal/certs"
 	"postern/internal/nexthop/relay"
@@ -35,6 +36,7 @@ type Config struct {
 	TicketPolicy sessionticket.Policy
 	Certificates []certs.Pair // nil: self-signed
 	Log          Log
+	Ledger       Ledger
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
 	nextHop string // as it was given
@@ -45,6 +47,19 @@ type Log struct {
 	Format string // "text" or "json"
 	Level  slog.Level
 }
+
+// Ledger says how much is remembered of senders and their handshakes. Zero fields
+// mean the defaults of package ledger.
+type Ledger struct {
+	MaxAge  time.Duration
+	MaxSize int64 // bytes
+}
+
+// LedgerFile is where that is, below a data folder.
+func LedgerFile(data string) string { return filepath.Join(data, "ledger.db") }
+
+// DefaultData is the data folder where none is given.
+const DefaultData = "postern-data"
 
 // MaildirFolder is where messages go if there is no NextHop.
 func (c *Config) MaildirFolder() string { return filepath.Join(c.Data, "maildir") }
@@ -59,7 +74,7 @@ func defaults() *Config {
 	return &Config{
 		Hostname: machineName(),
 		Listen:   []string{"127.0.0.1:2525"},
-		Data:     "postern-data",
+		Data:     DefaultData,
 		Log:      Log{Format: "text"},
 		nextHop:  toMaildir,
 	}

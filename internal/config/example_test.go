@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"postern/internal/certs"
+	"postern/internal/ledger"
 	"postern/internal/smtpd"
 	"postern/internal/testcert"
 )
@@ -81,6 +82,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Data = got.Data
 	want.Certificates = []certs.Pair{got.Certificates[0]}
 	want.Limits = smtpd.DefaultLimits
+	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -31,6 +31,8 @@ func (c *Config) fields() []field {
 		{"ticket-policy", c.setTicketPolicy},
 		{"log.format", c.setLogFormat},
 		{"log.level", c.setLogLevel},
+		{"ledger.max-age", period(&c.Ledger.MaxAge)},
+		{"ledger.max-size", size(&c.Ledger.MaxSize)},
 		{"limits.message-size", size(&l.MessageSize)},
 		{"limits.text-line", size(&l.TextLine)},
 		{"limits.command-line", size(&l.CommandLine)},

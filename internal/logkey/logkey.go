@@ -19,6 +19,13 @@ const (
 	Step       = "step" // where in the dialogue with the next hop
 	Err        = "err"
 
+	Case    = "case"    // of interop, or unknown
+	Stopped = "stopped" // where a handshake stopped
+	JA4     = "ja4"     // the fingerprint of the ClientHello
+	Rung    = "rung"    // of the ladder, that the sender was offered
+	Next    = "next"    // what the sender is offered when it comes again
+	Network = "network" // that a sender belongs to
+
 	Certificate = "certificate" // the path of its file
 	Names       = "names"       // those that a certificate is for
 	KeyKind     = "key"         // ECDSA, RSA or Ed25519

@@ -15,7 +15,6 @@ import (
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
 	"postern/internal/testcert"
-	"postern/sessionticket"
 )
 
 // A memoryHop keeps what it is given. Its reply to each step can be set.
@@ -118,6 +117,7 @@ type testServer struct {
 	hop  *memoryHop
 	cert *testcert.Pair
 	log  *logBuffer
+	book *notebook
 }
 
 // A logBuffer keeps the log's text.
@@ -147,7 +147,8 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 		change(&settings, hop)
 	}
 	log := &logBuffer{line: make(chan string, 10_000)}
-	server := New(settings, new(sessionticket.Gate), hop, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	book := new(notebook)
+	server := New(settings, hop, book, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +163,7 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &testServer{Server: server, addr: ln.Addr().String(), hop: hop, cert: cert, log: log}
+	return &testServer{Server: server, addr: ln.Addr().String(), hop: hop, cert: cert, log: log, book: book}
 }
 
 // A client speaks a dialogue.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"postern/internal/smtp"
-	"postern/sessionticket"
 )
 
 // scriptConn is a connection whose sender has said all at once.
@@ -48,7 +47,7 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte) {
 		hop := &memoryHop{can: smtp.Extensions{EightBitMIME: true, SMTPUTF8: true, DSN: true}}
 		settings := Settings{Hostname: "mx", Domains: []string{"example.org"}, Limits: Limits{MessageSize: 500}}
-		server := New(settings, new(sessionticket.Gate), hop, slog.New(slog.DiscardHandler))
+		server := New(settings, hop, new(notebook), slog.New(slog.DiscardHandler))
 		conn := &scriptConn{in: bytes.NewReader(said)}
 		newSession(server, conn).serve(false)
 

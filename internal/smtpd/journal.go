@@ -29,6 +29,7 @@ func (s *session) logEnd() {
 	if s.err != nil {
 		attrs = append(attrs, slog.Any(logkey.Err, s.err))
 	}
+	attrs = append(attrs, s.server.watch.Ended(s.visit())...)
 	s.server.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
 }
 

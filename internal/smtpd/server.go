@@ -25,6 +25,7 @@ import (
 type Server struct {
 	gate      *sessionticket.Gate
 	hop       nexthop.Hop
+	watch     Watch
 	log       *slog.Logger
 	setup     atomic.Pointer[setup]
 	admission *admission
@@ -36,18 +37,24 @@ type Server struct {
 	running   sync.WaitGroup // sessions
 }
 
-// New makes a server that hands its mail to hop.
-func New(settings Settings, gate *sessionticket.Gate, hop nexthop.Hop, log *slog.Logger) *Server {
+// New makes a server that hands its mail to hop and asks watch about each
+// sender.
+func New(settings Settings, hop nexthop.Hop, watch Watch, log *slog.Logger) *Server {
 	s := &Server{
-		gate:      gate,
 		hop:       hop,
+		watch:     watch,
 		log:       log,
 		admission: newAdmission(),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
+	s.gate = &sessionticket.Gate{Choose: tickets, OnBypass: s.ticketsLeaveEarly}
 	s.Apply(settings)
 	return s
+}
+
+func (s *Server) ticketsLeaveEarly(reason error) {
+	s.log.Error("session tickets leave early, as crypto/tls sends them; some senders will not get in", logkey.Err, reason)
 }
 
 // Apply puts new settings in force for the sessions that begin from now on.
@@ -65,7 +72,7 @@ func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, false) }
 func (s *Server) ServeTLS(ln net.Listener) error { return s.serve(ln, true) }
 
 func (s *Server) serve(ln net.Listener, implicit bool) error {
-	if !s.watch(ln) {
+	if !s.adopt(ln) {
 		return nil
 	}
 	defer ln.Close()
@@ -93,7 +100,7 @@ func (s *Server) pause(err error) {
 	time.Sleep(long)
 }
 
-func (s *Server) watch(ln net.Listener) bool {
+func (s *Server) adopt(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {

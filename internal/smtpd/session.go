@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/handshake"
+	"postern/internal/ladder"
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
 )
@@ -28,13 +30,21 @@ type session struct {
 	local   netip.AddrPort
 	network netip.Prefix
 
-	raw   net.Conn // below TLS
-	conn  net.Conn // raw, or TLS over it
-	paced paced
-	in    *bufio.Reader
-	out   *bufio.Writer // nil: nothing waits to be sent
+	raw    net.Conn        // the sender's, as it was accepted
+	record *handshake.Conn // over raw
+	gate   net.Conn        // over record
+	conn   net.Conn        // gate, or TLS over it
+	paced  paced
+	in     *bufio.Reader
+	out    *bufio.Writer // nil: nothing waits to be sent
 
-	tls      *tls.ConnectionState
+	tls        *tls.ConnectionState
+	transcript *handshake.Transcript // of a recording that has ended
+	rung       ladder.Rung
+	ja4        string
+	secured    int  // commands since TLS
+	mailed     bool // over TLS
+
 	greeting string // the argument of EHLO or HELO
 	called   string // the last greeting, for the log: STARTTLS makes us forget the other
 	extended bool   // EHLO
@@ -79,6 +89,7 @@ func newSession(s *Server, conn net.Conn) *session {
 		network: network(addr.Addr()),
 		raw:     conn,
 		conn:    conn,
+		record:  handshake.NewConn(conn, handshake.AtServer),
 	}
 }
 
@@ -96,8 +107,8 @@ func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.id, s.texts
 // serve runs the session to its end.
 func (s *session) serve(implicit bool) {
 	defer s.close()
-	s.conn = s.server.gate.Conn(s.raw)
-	s.use(s.conn)
+	s.gate = s.server.gate.Conn(s.record)
+	s.use(s.gate)
 	if implicit && !s.secure() {
 		return
 	}
@@ -124,6 +135,7 @@ func (s *session) use(conn net.Conn) {
 
 func (s *session) close() {
 	s.leaveHop()
+	s.stopRecording()
 	s.conn.Close()
 }
 
@@ -166,5 +178,6 @@ func (s *session) step() {
 		s.refuse(err)
 		return
 	}
+	s.heard(verb)
 	s.dispatch(verb, arg)
 }

@@ -134,7 +134,7 @@ func newSetup(s Settings, gate *sessionticket.Gate) *setup {
 	s.Limits = s.Limits.withDefaults()
 	made := &setup{Settings: s, taken: newAcceptance(s.Domains, s.Recipients)}
 	if s.TLS != nil {
-		made.tls = gate.Config(s.TLS)
+		made.tls = gated(gate, s.TLS)
 	}
 	return made
 }

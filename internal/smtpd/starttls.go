@@ -45,12 +45,15 @@ func (s *session) secure() bool {
 // upgrade does the handshake. When that fails nothing more is said: in the
 // clear it could be anybody who hears or answers.
 func (s *session) upgrade() bool {
-	conn := tls.Server(s.conn, s.setup.tls)
+	s.record.Begin()
+	conn := tls.Server(&underTLS{s.gate, s}, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
 	if err := conn.Handshake(); err != nil {
+		s.record.Fail(err)
 		s.end, s.err = "TLS handshake failed", err
 		return false
 	}
+	s.record.Complete()
 	state := conn.ConnectionState()
 	s.tls = &state
 	s.forget()

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"postern/internal/testcert"
-	"postern/sessionticket"
 )
 
 // pipeServer runs sessions over in-memory connections, so that time is the
@@ -33,7 +32,7 @@ func newPipeServer(t *testing.T, limits Limits) *pipeServer {
 		Limits:   limits,
 	}
 	p := &pipeServer{hop: &memoryHop{}, log: &logBuffer{line: make(chan string, 100)}}
-	p.Server = New(settings, new(sessionticket.Gate), p.hop, slog.New(slog.NewTextHandler(p.log, nil)))
+	p.Server = New(settings, p.hop, new(notebook), slog.New(slog.NewTextHandler(p.log, nil)))
 	return p
 }
 
