@@ -77,9 +77,18 @@ func (r *Recorder) closed(s *stream, m Message) {
 // Finished: tickets, and the first data of both sides.
 const maxAfter = 8
 
-// unnamed notes an encrypted record of TLS 1.3.
+// jssePadding is the zeros that JSSE, the TLS of Java, puts behind the content of
+// each record (RFC 8446, Section 5.4).
+const jssePadding = 16
+
+// unnamed notes an encrypted record of TLS 1.3. A Finished of the length that
+// JSSE's has tells that the client pads so, from there on.
 func (r *Recorder) unnamed(s *stream, m Message) {
 	s.last = nil
+	if !r.finished && s.side == Client && m.Size == r.finishedLen()+jssePadding {
+		s.padding = jssePadding
+	}
+	m.Size = max(m.Size-s.padding, 0)
 	switch {
 	case !r.finished:
 		r.finished = s.side == Client && m.Size == r.finishedLen()

@@ -69,15 +69,24 @@ func (v View) alertOf(err error) (by Side, text AlertText, ok bool) {
 }
 
 // tellAlert gives the last alert that could not be read what the TLS library said.
+// Where padding hid it from naming (RFC 8446, Section 5.4), as JSSE pads its alerts,
+// it is the last record that came: the library stopped reading there.
 func (r *Recorder) tellAlert(t *Transcript) {
 	if r.told == nil {
 		return
 	}
 	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if m := &t.Messages[i]; m.Type == Alert && m.From == r.told.by && m.Alert == nil {
-			text := r.told.text
-			m.Alert = &text
-			return
+		m := &t.Messages[i]
+		unread := m.Type == Alert && m.Alert == nil
+		hidden := m.Type == Unknown && m.Encrypted && m.Missing == 0
+		if m.From != r.told.by || !unread && !hidden {
+			continue
 		}
+		if hidden {
+			m.Type, m.Inferred = Alert, true
+		}
+		text := r.told.text
+		m.Alert = &text
+		return
 	}
 }

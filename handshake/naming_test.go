@@ -84,6 +84,17 @@ func TestWireTellsByOrderAndSize(t *testing.T) {
 			< SH Unknown Unknown Unknown Unknown
 			> Unknown Unknown
 			open, completed false, unused`},
+		{"records with 16 zeros behind their content, as JSSE sends them", []piece{
+			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36+16), sealed(18+16)),
+			serve(sealed(217), sealed(217)), serve(sealed(40)), client(sealed(32 + 16)), client(sealed(2 + 16)),
+		}, `
+			> CH
+			< SH CCS EE? Cert? CV? Fin?
+			> CCS Fin? Data?
+			< Ticket? Ticket?
+			< Data?
+			> Alert?
+			open, completed true, spoke`},
 		{"the longer hash", []piece{
 			client(plainHello), full(aes256, 52), client(sealed(52)),
 		}, `
@@ -133,6 +144,18 @@ func TestWireTellsByOrderAndSize(t *testing.T) {
 			checkOutline(t, recorded(OnWire, test.pieces...).Transcript(), test.want)
 		})
 	}
+}
+
+// JSSE pads its alerts. What the server's TLS library said tells which record was one.
+func TestPaddedAlertIsToldByTheError(t *testing.T) {
+	r := recorded(AtServer, client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2+16)))
+	r.Fail(&net.OpError{Op: "remote error", Err: tls.AlertError(46)})
+	r.End(End{How: Dropped, By: Server})
+	checkOutline(t, r.Transcript(), `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Alert?(46)
+		alerted by client, completed false, unused`)
 }
 
 // A session of many records has the first data of each side, and the last record if

@@ -34,6 +34,7 @@ type stream struct {
 	sealed   bool     // before TLS 1.3: ChangeCipherSpec has passed, all is encrypted from here
 	finished bool     // and so has the first message after it
 	epoch    int      // of the keys; see [Opener]
+	padding  int      // of each encrypted record, as far as is known
 	spoke    bool     // application data was noted
 	passed   bool     // records of data passed that were not noted
 	last     *Message // the last of them, if it may be an alert
