@@ -32,7 +32,7 @@ func (t *Transcript) Outcome() Outcome {
 		return Worked
 	case silent && t.Completed && t.has(Server, NewSessionTicket):
 		return ClosedAfterTicket
-	case t.Use == Spoke:
+	case t.Use == Spoke && t.Completed: // a client may speak before its Finished is refused
 		return Worked
 	case silent && !t.Completed && t.has(Server, Finished) && !t.has(Client, Finished):
 		return ClosedAfterFlight

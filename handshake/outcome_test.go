@@ -21,6 +21,7 @@ func TestOutcomeMovesOnSilentClosesOnly(t *testing.T) {
 		"mail came":                            {ticket, true, Mailed, closed, Worked},
 		"a command came, the server closed":    {ticket, true, Spoke, End{How: Closed, By: Server}, Worked},
 		"a command came, silent after ticket":  {ticket, true, Spoke, closed, ClosedAfterTicket},
+		"a command came, the Finished refused": {done, false, Spoke, End{How: Alerted, By: Server}, Inconclusive},
 		"nothing came, silent after ticket":    {ticket, true, Unused, closed, ClosedAfterTicket},
 		"nothing came, close_notify":           {goodbye, true, Unused, closed, Inconclusive},
 		"nothing came, no ticket":              {done, true, Unused, closed, Inconclusive},
