@@ -26,7 +26,7 @@ var clientCertificateAsked = Case{
 	},
 	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
 		request := index(t, handshake.Server, handshake.CertificateRequest)
-		if request < 0 || t.Use != handshake.Unused {
+		if request < 0 || t.Completed {
 			return 0, nil
 		}
 		seen := []Observation{{"the server asked for a client certificate", request}}
@@ -36,7 +36,7 @@ var clientCertificateAsked = Case{
 		if complaint, ok := complained(t); ok {
 			return possible, append(seen, complaint)
 		}
-		if t.Completed || !left(t) {
+		if !left(t) {
 			return 0, nil
 		}
 		return possible, append(seen, leaving(t))

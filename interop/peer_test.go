@@ -135,6 +135,11 @@ var realPeers = []scenario{
 		},
 	},
 	{
+		name: "certificate-refused.java", comment: "JSSE verifies and does not know the issuer",
+		peer: version("JSSE of", "java", "--version"),
+		play: playJava("verify"),
+	},
+	{
 		name: "leaves-after-handshake", comment: "Postfix wants a fingerprint that the certificate does not have",
 		peer: postfix,
 		play: distrust,
