@@ -8,79 +8,82 @@ import (
 	"postern/interop"
 )
 
+// spoils take a part of the evidence from the transcripts named, one each.
+var spoils = map[string]map[string]func(*handshake.Transcript){
+	"early-ticket": {
+		"the server gave up":       func(t *handshake.Transcript) { t.End.How = handshake.TimedOut },
+		"an alert":                 func(t *handshake.Transcript) { t.End.How = handshake.Alerted },
+		"no ticket":                without(handshake.Server, handshake.NewSessionTicket),
+		"the client's Finished":    with(handshake.Client, handshake.Finished),
+		"complete":                 func(t *handshake.Transcript) { t.Completed = true },
+		"TLS 1.2":                  func(t *handshake.Transcript) { t.Choice.Version = 0x0303 },
+		"mail came, whatever else": func(t *handshake.Transcript) { t.Use = handshake.Mailed },
+	},
+	"ticket-after-finished": {
+		"close_notify":   with(handshake.Client, handshake.Alert),
+		"no ticket":      without(handshake.Server, handshake.NewSessionTicket),
+		"a command came": func(t *handshake.Transcript) { t.Use = handshake.Spoke },
+		"a large ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 4000) },
+	},
+	"ticket-surprises-client": {
+		"close_notify": with(handshake.Client, handshake.Alert),
+		"QUIT":         func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 6) },
+		"the server closed": func(t *handshake.Transcript) {
+			t.End.By = handshake.Server
+		},
+	},
+	"large-ticket": {
+		"a usual ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 200) },
+	},
+	"schannel-tls12-ticket": {
+		"no ticket": without(handshake.Server, handshake.NewSessionTicket),
+		"resumed":   func(t *handshake.Transcript) { t.Choice.Resumed = true },
+	},
+	"cached-session-alert": {
+		"no session offered":      func(t *handshake.Transcript) { t.Hello.TicketTLS12, t.Hello.SessionID = false, false },
+		"about the certificate":   func(t *handshake.Transcript) { alertWith(t, 42) },
+		"the client only closed":  func(t *handshake.Transcript) { t.End.How = handshake.Closed },
+		"the server said nothing": func(t *handshake.Transcript) { t.Choice = nil },
+	},
+	"every-other-connection": {
+		"no session offered": func(t *handshake.Transcript) { t.Hello.PSK = false },
+		"the client closed":  func(t *handshake.Transcript) { t.End.By = handshake.Client },
+		"answered":           with(handshake.Server, handshake.ServerHello),
+		"old suites only":    func(t *handshake.Transcript) { t.Hello.Suites = []uint16{0x000a} },
+	},
+	"tls10-only":           {"TLS 1.2": func(t *handshake.Transcript) { t.Hello.Version, t.Hello.Versions = 0x0303, nil }},
+	"no-shared-suite":      {"a usual suite": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
+	"rsa-only-client":      {"a suite for ECDSA": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
+	"sha1-signatures-only": {"SHA-256 too": func(t *handshake.Transcript) { t.Hello.Signatures = append(t.Hello.Signatures, 0x0403) }},
+	"group-mismatch":       {"X25519 too": func(t *handshake.Transcript) { t.Hello.Groups = append(t.Hello.Groups, 29) }},
+	"hello-retry-refused": {
+		"answered": with(handshake.Client, handshake.ClientHello),
+		"the server gave up": func(t *handshake.Transcript) {
+			t.End.How = handshake.TimedOut
+		},
+	},
+	"big-hello":              {"a whole hello": func(t *handshake.Transcript) { t.Hello = new(handshake.Hello) }},
+	"sslv2-hello":            {"another type": func(t *handshake.Transcript) { t.NotTLS[2] = 4 }, "cut off": func(t *handshake.Transcript) { t.NotTLS = t.NotTLS[:4] }},
+	"certificate-refused":    {"another alert": func(t *handshake.Transcript) { alertWith(t, 40) }, "by the server": func(t *handshake.Transcript) { t.End.By = handshake.Server }},
+	"leaves-after-handshake": {"EHLO": func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 20) }},
+	"leaves-after-handshake.silent": {
+		"close_notify": with(handshake.Client, handshake.Alert),
+		"incomplete":   func(t *handshake.Transcript) { t.Completed = false },
+	},
+	"unknown-sni": {
+		"no name":    func(t *handshake.Transcript) { t.Hello.ServerName = "" },
+		"by another": func(t *handshake.Transcript) { t.End.By = handshake.Client },
+	},
+	"client-certificate-asked": {"not asked": without(handshake.Server, handshake.CertificateRequest)},
+	"inspected-by-firewall":    {"one letter": func(t *handshake.Transcript) { t.NotTLS = []byte("X-Y") }},
+	"plaintext-after-starttls": {"only QUIT": func(t *handshake.Transcript) { t.NotTLS = []byte("QUIT\r\n") }},
+}
+
 // Without a part of its evidence a case is not named.
 func TestEachPartOfTheEvidenceCounts(t *testing.T) {
 	all := goldens(t)
-	for name, spoils := range map[string]map[string]func(*handshake.Transcript){
-		"early-ticket": {
-			"the server gave up":       func(t *handshake.Transcript) { t.End.How = handshake.TimedOut },
-			"an alert":                 func(t *handshake.Transcript) { t.End.How = handshake.Alerted },
-			"no ticket":                without(handshake.Server, handshake.NewSessionTicket),
-			"the client's Finished":    with(handshake.Client, handshake.Finished),
-			"complete":                 func(t *handshake.Transcript) { t.Completed = true },
-			"TLS 1.2":                  func(t *handshake.Transcript) { t.Choice.Version = 0x0303 },
-			"mail came, whatever else": func(t *handshake.Transcript) { t.Use = handshake.Mailed },
-		},
-		"ticket-after-finished": {
-			"close_notify":   with(handshake.Client, handshake.Alert),
-			"no ticket":      without(handshake.Server, handshake.NewSessionTicket),
-			"a command came": func(t *handshake.Transcript) { t.Use = handshake.Spoke },
-			"a large ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 4000) },
-		},
-		"ticket-surprises-client": {
-			"close_notify": with(handshake.Client, handshake.Alert),
-			"QUIT":         func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 6) },
-			"the server closed": func(t *handshake.Transcript) {
-				t.End.By = handshake.Server
-			},
-		},
-		"large-ticket": {
-			"a usual ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 200) },
-		},
-		"schannel-tls12-ticket": {
-			"no ticket": without(handshake.Server, handshake.NewSessionTicket),
-			"resumed":   func(t *handshake.Transcript) { t.Choice.Resumed = true },
-		},
-		"cached-session-alert": {
-			"no session offered":      func(t *handshake.Transcript) { t.Hello.TicketTLS12, t.Hello.SessionID = false, false },
-			"about the certificate":   func(t *handshake.Transcript) { alertWith(t, 42) },
-			"the client only closed":  func(t *handshake.Transcript) { t.End.How = handshake.Closed },
-			"the server said nothing": func(t *handshake.Transcript) { t.Choice = nil },
-		},
-		"every-other-connection": {
-			"no session offered": func(t *handshake.Transcript) { t.Hello.PSK = false },
-			"the client closed":  func(t *handshake.Transcript) { t.End.By = handshake.Client },
-			"answered":           with(handshake.Server, handshake.ServerHello),
-			"old suites only":    func(t *handshake.Transcript) { t.Hello.Suites = []uint16{0x000a} },
-		},
-		"tls10-only":           {"TLS 1.2": func(t *handshake.Transcript) { t.Hello.Version, t.Hello.Versions = 0x0303, nil }},
-		"no-shared-suite":      {"a usual suite": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
-		"rsa-only-client":      {"a suite for ECDSA": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
-		"sha1-signatures-only": {"SHA-256 too": func(t *handshake.Transcript) { t.Hello.Signatures = append(t.Hello.Signatures, 0x0403) }},
-		"group-mismatch":       {"X25519 too": func(t *handshake.Transcript) { t.Hello.Groups = append(t.Hello.Groups, 29) }},
-		"hello-retry-refused": {
-			"answered": with(handshake.Client, handshake.ClientHello),
-			"the server gave up": func(t *handshake.Transcript) {
-				t.End.How = handshake.TimedOut
-			},
-		},
-		"big-hello":              {"a whole hello": func(t *handshake.Transcript) { t.Hello = new(handshake.Hello) }},
-		"sslv2-hello":            {"another type": func(t *handshake.Transcript) { t.NotTLS[2] = 4 }, "cut off": func(t *handshake.Transcript) { t.NotTLS = t.NotTLS[:4] }},
-		"certificate-refused":    {"another alert": func(t *handshake.Transcript) { alertWith(t, 40) }, "by the server": func(t *handshake.Transcript) { t.End.By = handshake.Server }},
-		"leaves-after-handshake": {"EHLO": func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 20) }},
-		"leaves-after-handshake.silent": {
-			"close_notify": with(handshake.Client, handshake.Alert),
-			"incomplete":   func(t *handshake.Transcript) { t.Completed = false },
-		},
-		"unknown-sni": {
-			"no name":    func(t *handshake.Transcript) { t.Hello.ServerName = "" },
-			"by another": func(t *handshake.Transcript) { t.End.By = handshake.Client },
-		},
-		"client-certificate-asked": {"not asked": without(handshake.Server, handshake.CertificateRequest)},
-		"inspected-by-firewall":    {"one letter": func(t *handshake.Transcript) { t.NotTLS = []byte("X-Y") }},
-		"plaintext-after-starttls": {"only QUIT": func(t *handshake.Transcript) { t.NotTLS = []byte("QUIT\r\n") }},
-	} {
-		for what, spoil := range spoils {
+	for name, list := range spoils {
+		for what, spoil := range list {
 			transcript := clone(all[name].transcript)
 			spoil(transcript)
 			if got := ids(interop.Diagnose(transcript)); slices.Contains(got, expected(name)) {
