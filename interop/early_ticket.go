@@ -16,7 +16,7 @@ var earlyTicket = Case{
 		{"https://github.com/golang/go/issues/61721", "2024-11-01", "Allowing no more than TLS 1.2 cures it too."},
 	},
 	Explanation: "A TLS 1.3 server may send a session ticket in its first flight, before the client's Finished: a note in RFC 8446, Section 4.6.1 " +
-		"allows it, few servers do it, and not every client tolerates it. crypto/tls is one that does. This sender closed the connection at that point, without an alert. " +
+		"allows it, few servers do it (crypto/tls is one), and not every client tolerates it. This sender closed the connection at that point, without an alert. " +
 		"Its administrator sees \"451 4.4.0 Security status Renegotiate\", and its TLS report speaks of a validation failure of MTA-STS, though nothing is wrong with that. " +
 		"It tries every MX and does not come back in plaintext, so its mail is late and then lost.",
 	Remedy: Remedy{

@@ -28,7 +28,7 @@ import (
 	"postern/handshake"
 )
 
-//go:generate go run ../internal/casedocs ../docs/cases
+//go:generate go run ../internal/casedocs testdata/transcripts ../docs/cases
 
 // A Diagnosis is a case that a transcript looks like.
 type Diagnosis struct {

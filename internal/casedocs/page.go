@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"postern/interop"
@@ -10,18 +11,22 @@ import (
 const index = "README.md"
 
 // pages are the texts of all files, by name.
-func pages(cases []*interop.Case) map[string]string {
+func pages(cases []*interop.Case, recordings string) (map[string]string, error) {
 	all := map[string]string{index: list(cases)}
 	for _, c := range cases {
-		all[c.ID+".md"] = page(c)
+		r, err := readRecording(filepath.Join(recordings, c.ID+".txt"))
+		if err != nil {
+			return nil, err
+		}
+		all[c.ID+".md"] = page(c, r)
 	}
-	return all
+	return all, nil
 }
 
 // generated stands at the head of each page, where editors see it.
 const generated = "<!-- Made by go generate ./interop from interop/%s.go: change that. -->\n\n"
 
-func page(c *interop.Case) string {
+func page(c *interop.Case, r recording) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, generated, strings.ReplaceAll(c.ID, "-", "_"))
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", c.ID, c.Title)
@@ -33,6 +38,7 @@ func page(c *interop.Case) string {
 	for _, a := range c.Remedy.Others {
 		fmt.Fprintf(&b, "- **%s**: %s\n", a.Software, a.Do)
 	}
+	fmt.Fprintf(&b, "\n## What it looks like\n\nRecorded from %s: %s.\n\n```\n%s```\n", r.peer, r.comment, r.drawing)
 	b.WriteString("\n## Who else saw it\n\n")
 	for _, s := range c.Sources {
 		fmt.Fprintf(&b, "- <%s>%s: %s\n", s.URL, dated(s.Date), s.Says)

@@ -8,10 +8,16 @@ import (
 	"postern/interop"
 )
 
-const folder = "../../docs/cases"
+const (
+	folder     = "../../docs/cases"
+	recordings = "../../interop/testdata/transcripts"
+)
 
 func TestPagesAreFresh(t *testing.T) {
-	want := pages(interop.Cases())
+	want, err := pages(interop.Cases(), recordings)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range want {
 		got, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
@@ -38,7 +44,7 @@ func TestWriteRemovesPagesOfCasesThatAreGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // new, and over what is there
-		if err := write(folder); err != nil {
+		if err := write(recordings, folder); err != nil {
 			t.Fatal(err)
 		}
 	}
