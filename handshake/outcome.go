@@ -23,6 +23,19 @@ const (
 	ClosedAfterTicket
 )
 
+// String says it in words, as what a client did.
+func (o Outcome) String() string {
+	switch o {
+	case Worked:
+		return "got in"
+	case ClosedAfterFlight:
+		return "closed silently after our flight"
+	case ClosedAfterTicket:
+		return "closed silently after the ticket"
+	}
+	return "ended in a way that tells nothing"
+}
+
 // Outcome says what t tells. It looks at order and end only, not at who may be to
 // blame; package interop does that.
 func (t *Transcript) Outcome() Outcome {

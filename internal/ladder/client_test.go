@@ -4,17 +4,19 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"postern/handshake"
 )
 
 // A client is what a kind of sender does on each rung.
-type client [rungs]Outcome
+type client [rungs]handshake.Outcome
 
 var (
-	healthy      = client{Used, Used, Used, Used, Used}
-	strict       = client{ClosedAfterFlight, Used, Used, Used, Used}
-	takesNone    = client{ClosedAfterFlight, ClosedAfterTicket, ClosedAfterTicket, Used, Used}
-	intolerant13 = client{ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, Used}
-	hopeless     = client{ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight}
+	healthy      = client{handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked}
+	strict       = client{handshake.ClosedAfterFlight, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked}
+	takesNone    = client{handshake.ClosedAfterFlight, handshake.ClosedAfterTicket, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked}
+	intolerant13 = client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked}
+	hopeless     = client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight}
 )
 
 var epoch = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
@@ -24,7 +26,7 @@ func from(addr, fingerprint string) Sender {
 }
 
 // comes is one attempt of s: what it was offered, and how that ended.
-func (c client) comes(l *Ladder, s Sender, now time.Time) (Rung, Outcome, []Decision) {
+func (c client) comes(l *Ladder, s Sender, now time.Time) (Rung, handshake.Outcome, []Decision) {
 	rung, _ := l.Choose(s, now)
 	return rung, c[rung], l.Learn(s, rung, c[rung], now)
 }
@@ -35,7 +37,7 @@ func (c client) getsIn(t *testing.T, l *Ladder, s Sender, now time.Time) []Rung 
 	var lost []Rung
 	for range 20 {
 		rung, end, _ := c.comes(l, s, now)
-		if end == Used {
+		if end == handshake.Worked {
 			return lost
 		}
 		lost = append(lost, rung)

@@ -3,6 +3,8 @@ package ladder
 import (
 	"fmt"
 	"time"
+
+	"postern/handshake"
 )
 
 // cure is the rung that is answer to a close on the sender's rung.
@@ -14,12 +16,12 @@ import (
 // is the same to a client that has no ticket of ours, and only TLS 1.2 is different. To a
 // client that has one the flight of a resumed session is different from that of a full one,
 // which no-ticket makes it get.
-func (s *State) cure(end Outcome) Rung {
+func (s *State) cure(end handshake.Outcome) Rung {
 	resumes := s.Used[Stock]+s.Used[FirstWrite]+s.Used[OwnWrite] > 0
 	switch {
-	case end == Inconclusive:
+	case end == handshake.Inconclusive:
 		return s.Rung // none known
-	case end == ClosedAfterTicket, s.Rung != Stock && s.Rung.tickets() && resumes:
+	case end == handshake.ClosedAfterTicket, s.Rung != Stock && s.Rung.tickets() && resumes:
 		return NoTicket
 	case s.Rung == Stock:
 		return FirstWrite
@@ -31,7 +33,7 @@ func (s *State) cure(end Outcome) Rung {
 // next is the rung after the one that failed: its cure, or if that failed already the best
 // that has not. It is the first when all have: no rung helps then, and on the first the
 // least is given up.
-func (s *State) next(end Outcome, first Rung) Rung {
+func (s *State) next(end handshake.Outcome, first Rung) Rung {
 	if cure := s.cure(end); !s.Tried[cure] {
 		return cure
 	}
@@ -45,7 +47,7 @@ func (s *State) next(end Outcome, first Rung) Rung {
 }
 
 // leave moves the sender off a rung that failed.
-func (s *State) leave(end Outcome, first Rung, now time.Time) []Decision {
+func (s *State) leave(end handshake.Outcome, first Rung, now time.Time) []Decision {
 	from, why := s.Rung, s.blame(end)
 	s.Tried[from] = true
 	s.put(s.next(end, first), first, why, now)
@@ -70,9 +72,9 @@ func (s *State) put(rung, first Rung, why string, now time.Time) {
 }
 
 // blame says why a rung is left.
-func (s *State) blame(end Outcome) string {
+func (s *State) blame(end handshake.Outcome) string {
 	switch {
-	case end == Inconclusive:
+	case end == handshake.Inconclusive:
 		return fmt.Sprintf("%v did not get it in either", s.Rung)
 	case s.Used[s.Rung] > 0:
 		return fmt.Sprintf("%v on %v, too often for the %d times it got in there", end, s.Rung, s.Used[s.Rung])

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"postern/handshake"
 )
 
 func TestFingerprintMovesOnUnrelatedWitnesses(t *testing.T) {
@@ -65,7 +67,7 @@ func TestFingerprintIsNotMovedBy(t *testing.T) {
 		}},
 		{"senders that did not fail where it is", func(t *testing.T, l *Ladder) {
 			for i := range 200 {
-				l.Learn(from(fmt.Sprintf("%d.0.0.1", i), "a"), NoTicket, Used, epoch)
+				l.Learn(from(fmt.Sprintf("%d.0.0.1", i), "a"), NoTicket, handshake.Worked, epoch)
 			}
 		}},
 	} {
@@ -86,7 +88,7 @@ func TestFingerprintMovesUpWithItsSenders(t *testing.T) {
 	}
 	honest := from("203.0.113.1", "new")
 	for now := epoch; now.Before(epoch.AddDate(0, 0, 2)); now = now.Add(time.Hour) {
-		if rung, end, _ := healthy.comes(l, honest, now); end != Used {
+		if rung, end, _ := healthy.comes(l, honest, now); end != handshake.Worked {
 			t.Fatalf("the honest one failed on %v", rung)
 		}
 	}
@@ -99,7 +101,7 @@ func TestNewcomerIsNotKeptOutByItsFingerprint(t *testing.T) {
 	for _, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
 		intolerant13.getsIn(t, l, from(addr, "a"), epoch)
 	}
-	only13 := client{Used, Used, Used, Used, Inconclusive}
+	only13 := client{handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Inconclusive}
 	if lost := only13.getsIn(t, l, from("203.0.113.1", "a"), epoch); len(lost) != 2 {
 		t.Errorf("it lost attempts on %v, want two", lost)
 	}

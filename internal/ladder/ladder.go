@@ -30,6 +30,8 @@ package ladder
 import (
 	"sync"
 	"time"
+
+	"postern/handshake"
 )
 
 // Bounds of the memory. A state takes about 600 bytes.
@@ -80,14 +82,14 @@ func (l *Ladder) Choose(s Sender, now time.Time) (Rung, string) {
 
 // Learn takes in how a handshake of s ended that was offered the rung at, and returns the
 // decisions that it caused, in order. Where a pin holds nothing is learned.
-func (l *Ladder) Learn(s Sender, at Rung, end Outcome, now time.Time) []Decision {
+func (l *Ladder) Learn(s Sender, at Rung, end handshake.Outcome, now time.Time) []Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, pinned := l.pinned(s.Addr); pinned || at >= rungs {
 		return nil
 	}
-	if end == ClosedAfterTicket && !at.tickets() {
-		end = Inconclusive // there was no ticket to close after
+	if end == handshake.ClosedAfterTicket && !at.tickets() {
+		end = handshake.Inconclusive // there was no ticket to close after
 	}
 	decisions := l.senders.expire(s.key(), now)
 	known, dropped := l.know(s, end, now)
@@ -97,7 +99,7 @@ func (l *Ladder) Learn(s Sender, at Rung, end Outcome, now time.Time) []Decision
 	}
 	known.Seen, known.changed = now, true
 	decisions = append(decisions, known.learn(at, end, l.first, now)...)
-	if end == Used {
+	if end == handshake.Worked {
 		decisions = append(decisions, l.gotIn(s, &known.State, at, now)...)
 	}
 	return decisions
@@ -114,12 +116,12 @@ func (l *Ladder) start(fingerprint string, now time.Time) (Rung, string) {
 
 // know returns the memory of s, and makes it if end is worth it: something that tells
 // nothing is not, unless the sender began on a rung that has yet to prove itself.
-func (l *Ladder) know(s Sender, end Outcome, now time.Time) (*entry, []Decision) {
+func (l *Ladder) know(s Sender, end handshake.Outcome, now time.Time) (*entry, []Decision) {
 	if known := l.senders.entries[s.key()]; known != nil {
 		return known, nil
 	}
 	rung, why := l.start(s.Fingerprint, now)
-	if end == Inconclusive && rung == l.first {
+	if end == handshake.Inconclusive && rung == l.first {
 		return nil, nil
 	}
 	known := &entry{State: State{Network: Network(s.Addr), Fingerprint: s.Fingerprint, Rung: rung}}

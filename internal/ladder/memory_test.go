@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"postern/handshake"
 )
 
 func TestMemoryIsBounded(t *testing.T) {
@@ -12,8 +14,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	var forgotten int
 	for i := range 2000 {
 		s := from(fmt.Sprintf("10.%d.%d.1", i%200, i/200), fmt.Sprint(i))
-		l.Learn(s, Stock, ClosedAfterFlight, epoch)
-		for _, d := range l.Learn(s, FirstWrite, Used, epoch) {
+		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch)
+		for _, d := range l.Learn(s, FirstWrite, handshake.Worked, epoch) {
 			if d.Kind == Forgotten {
 				forgotten++
 			}
@@ -52,7 +54,7 @@ func TestLeastRecentlySeenIsForgottenFirst(t *testing.T) {
 	l.senders.max = 16
 	for i := range 17 {
 		s := from(fmt.Sprintf("%d.0.0.1", i+1), fmt.Sprint(i))
-		l.Learn(s, Stock, ClosedAfterFlight, epoch.Add(time.Duration(i)*time.Minute))
+		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch.Add(time.Duration(i)*time.Minute))
 	}
 	wantRung(t, l, from("1.0.0.1", "0"), epoch, Stock)
 	wantRung(t, l, from("2.0.0.1", "1"), epoch, Stock)
@@ -64,7 +66,7 @@ func TestSenderIsForgottenWhenItDoesNotCome(t *testing.T) {
 	strict.getsIn(t, l, s, epoch)
 	late := epoch.Add(Memory + time.Hour)
 	wantRung(t, l, s, late, Stock)
-	decisions := l.Learn(s, Stock, Used, late)
+	decisions := l.Learn(s, Stock, handshake.Worked, late)
 	if len(decisions) != 1 || decisions[0].Kind != Forgotten || decisions[0].From != FirstWrite {
 		t.Errorf("decisions: %+v", decisions)
 	}

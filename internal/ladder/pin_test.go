@@ -3,6 +3,8 @@ package ladder
 import (
 	"net/netip"
 	"testing"
+
+	"postern/handshake"
 )
 
 func pin(network string, rung Rung) Pin {
@@ -22,7 +24,7 @@ func TestLongestPinHoldsOverEverything(t *testing.T) {
 	wantRung(t, l, Sender{Fingerprint: "a"}, epoch, FirstWrite)
 	for range 100 {
 		for _, rung := range []Rung{Stock, NoTicket} { // the pin's and its own
-			if decisions := l.Learn(from("192.0.2.7", "a"), rung, ClosedAfterFlight, epoch); decisions != nil {
+			if decisions := l.Learn(from("192.0.2.7", "a"), rung, handshake.ClosedAfterFlight, epoch); decisions != nil {
 				t.Fatalf("learned under a pin: %+v", decisions)
 			}
 		}

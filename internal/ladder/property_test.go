@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"postern/handshake"
 )
 
 // An event is anything that may happen: a sender that is offered something, and an end
@@ -18,13 +20,13 @@ import (
 type event struct {
 	sender Sender
 	at     Rung
-	end    Outcome
+	end    handshake.Outcome
 	after  time.Duration
 }
 
 var (
 	anyRung    = rapid.Map(rapid.IntRange(0, rungs-1), func(i int) Rung { return Rung(i) })
-	anyOutcome = rapid.SampledFrom([]Outcome{Inconclusive, Used, ClosedAfterFlight, ClosedAfterTicket})
+	anyOutcome = rapid.SampledFrom([]handshake.Outcome{handshake.Inconclusive, handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterTicket})
 	anyWait    = rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Minute, 7 * time.Hour, 3 * 24 * time.Hour})
 )
 
@@ -48,7 +50,7 @@ func anyEvents(addr *rapid.Generator[netip.Addr]) *rapid.Generator[[]event] {
 // happen plays the event: half of them end on what they were offered.
 func (e event) happen(l *Ladder, now time.Time) (Rung, string, []Decision) {
 	rung, why := l.Choose(e.sender, now)
-	if e.end != Inconclusive {
+	if e.end != handshake.Inconclusive {
 		e.at = rung
 	}
 	return rung, why, l.Learn(e.sender, e.at, e.end, now)
@@ -66,7 +68,7 @@ func TestOthersMoveNobodyWhoIsKnown(t *testing.T) {
 		}
 		now := epoch
 		for _, l := range []*Ladder{crowded, alone} {
-			l.Learn(me, first, Used, now) // known
+			l.Learn(me, first, handshake.Worked, now) // known
 		}
 		for i, e := range mine {
 			e.sender = me
@@ -110,7 +112,7 @@ func TestNewcomerEndsOnRungThatWorks(t *testing.T) {
 		c, worst := anyClient(t, first)
 		l, s := New(first), from("192.0.2.7", "a")
 		for lost := 0; ; lost++ {
-			if rung, end, _ := c.comes(l, s, epoch.Add(time.Duration(lost)*time.Hour)); end == Used {
+			if rung, end, _ := c.comes(l, s, epoch.Add(time.Duration(lost)*time.Hour)); end == handshake.Worked {
 				return
 			} else if lost >= worst {
 				t.Fatalf("%v fails on %v, the %dth time", c, rung, lost+1)
@@ -127,15 +129,15 @@ func anyClient(t *rapid.T, first Rung) (c client, worst int) {
 		end := anyOutcome.Draw(t, "end")
 		switch {
 		case rung == works:
-			end = Used
-		case rung == first && end == Inconclusive, end == ClosedAfterTicket && !rung.tickets():
-			end = ClosedAfterFlight
+			end = handshake.Worked
+		case rung == first && end == handshake.Inconclusive, end == handshake.ClosedAfterTicket && !rung.tickets():
+			end = handshake.ClosedAfterFlight
 		}
 		c[rung] = end
-		if end == Inconclusive {
+		if end == handshake.Inconclusive {
 			worst++
 		}
-		if end != Used {
+		if end != handshake.Worked {
 			worst++
 		}
 	}
@@ -157,12 +159,12 @@ func TestAnySenderEndsOnRungThatWorks(t *testing.T) {
 		}
 		c, _ := anyClient(t, Stock)
 		for rung, end := range c {
-			if end == Inconclusive {
-				c[rung] = ClosedAfterFlight
+			if end == handshake.Inconclusive {
+				c[rung] = handshake.ClosedAfterFlight
 			}
 		}
 		for range 2*3*(rungs-1) + 1 {
-			if _, end, _ := c.comes(l, s, now); end == Used {
+			if _, end, _ := c.comes(l, s, now); end == handshake.Worked {
 				return
 			}
 			now = now.Add(20 * time.Minute)
@@ -183,7 +185,7 @@ func TestBetterRungIsTriedAtMostOnceAWait(t *testing.T) {
 			now = now.Add(after)
 			rung, _ := l.Choose(s, now)
 			if rung == TLS12 {
-				l.Learn(s, rung, Used, now)
+				l.Learn(s, rung, handshake.Worked, now)
 				continue
 			}
 			if now.Sub(last) < firstWait {
@@ -191,7 +193,7 @@ func TestBetterRungIsTriedAtMostOnceAWait(t *testing.T) {
 			}
 			last = now
 			if rapid.Bool().Draw(t, "its end is told") {
-				l.Learn(s, rung, rapid.SampledFrom([]Outcome{Inconclusive, ClosedAfterFlight}).Draw(t, "end"), now)
+				l.Learn(s, rung, rapid.SampledFrom([]handshake.Outcome{handshake.Inconclusive, handshake.ClosedAfterFlight}).Draw(t, "end"), now)
 			}
 			if rung, _ := l.Choose(s, now.Add(maxWait+time.Hour)); rung != TLS12 {
 				t.Fatalf("%v is tried twice in a row", rung)

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"postern/handshake"
 )
 
 func TestOneConnectionTriesTheBetterRung(t *testing.T) {
@@ -16,7 +18,7 @@ func TestOneConnectionTriesTheBetterRung(t *testing.T) {
 	for range 10 {
 		wantRung(t, l, s, due, FirstWrite) // while the try is under way
 	}
-	l.Learn(s, Stock, ClosedAfterFlight, due)
+	l.Learn(s, Stock, handshake.ClosedAfterFlight, due)
 	wantRung(t, l, s, due.Add(time.Minute), FirstWrite)
 }
 
@@ -45,7 +47,7 @@ func TestTriesComeLessAndLessOften(t *testing.T) {
 	var waits []time.Duration
 	last := epoch.Add(15 * time.Minute)
 	for now := epoch; now.Before(epoch.Add(70 * 24 * time.Hour)); now = now.Add(15 * time.Minute) {
-		if _, end, _ := strict.comes(l, s, now); end != Used {
+		if _, end, _ := strict.comes(l, s, now); end != handshake.Worked {
 			waits = append(waits, now.Sub(last).Round(time.Hour))
 			last = now
 		}
@@ -63,7 +65,7 @@ func TestNoSenderLosesTwoAttemptsToTries(t *testing.T) {
 	lostInARow := 0
 	for day := range 29 {
 		_, end, _ := strict.comes(l, s, epoch.Add(time.Duration(day)*26*time.Hour))
-		if end == Used {
+		if end == handshake.Worked {
 			lostInARow = 0
 		} else if lostInARow++; lostInARow > 1 {
 			t.Fatalf("day %d: lost twice in a row", day)
@@ -111,7 +113,7 @@ func TestClockSetBackDelaysNothingForLong(t *testing.T) {
 	strict.getsIn(t, l, s, epoch.AddDate(30, 0, 0))
 	lost := 0
 	for now := epoch; now.Before(epoch.AddDate(0, 1, 0)); now = now.Add(time.Hour) {
-		if _, end, _ := strict.comes(l, s, now); end != Used {
+		if _, end, _ := strict.comes(l, s, now); end != handshake.Worked {
 			lost++
 		}
 	}

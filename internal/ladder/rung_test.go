@@ -3,6 +3,8 @@ package ladder
 import (
 	"strings"
 	"testing"
+
+	"postern/handshake"
 )
 
 func TestRungTextIsReadBack(t *testing.T) {
@@ -27,7 +29,7 @@ func TestUnknownRungIsRefusedWithTheNames(t *testing.T) {
 	if text, err := Rung(rungs).MarshalText(); err == nil {
 		t.Errorf("a rung that is none is written as %q", text)
 	}
-	if l := New(Stock); l.Learn(from("192.0.2.7", "a"), Rung(200), Used, epoch) != nil || l.Changed() != nil {
+	if l := New(Stock); l.Learn(from("192.0.2.7", "a"), Rung(200), handshake.Worked, epoch) != nil || l.Changed() != nil {
 		t.Error("something was learned of a rung that is none")
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"postern/handshake"
 )
 
 // A kind is a part of the 10,000 senders of the simulation.
@@ -129,8 +131,8 @@ func simulate(first Rung) (visitors []*visitor, decisions int) {
 
 // ended counts an attempt and says when v comes next: after the pause to the next message, or in
 // a quarter of an hour with one that was not taken, up to five times.
-func (v *visitor) ended(end Outcome, told []Decision, pause float64) {
-	if end != Used {
+func (v *visitor) ended(end handshake.Outcome, told []Decision, pause float64) {
+	if end != handshake.Worked {
 		v.failed++
 		v.worst = max(v.worst, v.failed)
 		if len(told) > 0 && told[0].Kind == Retried {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"postern/handshake"
 )
 
 // A State is what is remembered of one sender, or with the network ::/0 of a fingerprint as
@@ -44,11 +46,11 @@ const (
 )
 
 // learn takes in an end on the rung at.
-func (s *State) learn(at Rung, end Outcome, first Rung, now time.Time) []Decision {
+func (s *State) learn(at Rung, end handshake.Outcome, first Rung, now time.Time) []Decision {
 	switch end {
-	case Used:
+	case handshake.Worked:
 		s.Used[at]++
-	case ClosedAfterFlight, ClosedAfterTicket:
+	case handshake.ClosedAfterFlight, handshake.ClosedAfterTicket:
 		s.Failed[at]++
 	}
 	switch {
@@ -56,7 +58,7 @@ func (s *State) learn(at Rung, end Outcome, first Rung, now time.Time) []Decisio
 		return s.tried(end, first, now)
 	case at != s.Rung:
 		return nil // it began before the last move
-	case end == Used:
+	case end == handshake.Worked:
 		s.hold()
 		return nil
 	case s.weigh(end, first) < enough:
@@ -74,12 +76,12 @@ func (s *State) hold() {
 }
 
 // weigh adds a failure on the sender's rung to its debt and returns that.
-func (s *State) weigh(end Outcome, first Rung) int {
+func (s *State) weigh(end handshake.Outcome, first Rung) int {
 	worked := s.Used[s.Rung] > 0
 	switch {
-	case end == Inconclusive && (worked || s.Rung == first):
+	case end == handshake.Inconclusive && (worked || s.Rung == first):
 		return 0 // moves nobody
-	case end == Inconclusive:
+	case end == handshake.Inconclusive:
 		// A lower rung that has yet to prove itself. A client may answer it with an alert,
 		// and would be kept out by what was to help it.
 		s.Debt += doubt

@@ -5,10 +5,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postern/handshake"
 )
 
 func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
-	broken := client{ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, Inconclusive}
+	broken := client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Inconclusive}
 	for _, test := range []struct {
 		name   string
 		client client
@@ -26,12 +28,12 @@ func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
 		{"a policy of no tickets is gone down from", intolerant13, NoTicket, []Rung{NoTicket}, TLS12},
 		{
 			"where the cure does not help the others are tried",
-			client{ClosedAfterFlight, ClosedAfterFlight, Used, ClosedAfterFlight, ClosedAfterFlight},
+			client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight},
 			FirstWrite, []Rung{FirstWrite, TLS12}, OwnWrite,
 		},
 		{
 			"one that answers TLS 1.2 with an alert is not kept there",
-			client{3: Used, 1: ClosedAfterFlight, 2: ClosedAfterFlight},
+			client{3: handshake.Worked, 1: handshake.ClosedAfterFlight, 2: handshake.ClosedAfterFlight},
 			FirstWrite, []Rung{FirstWrite, TLS12, TLS12, OwnWrite}, NoTicket,
 		},
 	} {
@@ -69,8 +71,8 @@ func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
 func TestSenderThatFailsWhenItResumesIsGivenNoTicket(t *testing.T) {
 	l, s := New(FirstWrite), from("192.0.2.7", "a")
 	for range 4 {
-		l.Learn(s, FirstWrite, Used, epoch)
-		l.Learn(s, FirstWrite, ClosedAfterFlight, epoch)
+		l.Learn(s, FirstWrite, handshake.Worked, epoch)
+		l.Learn(s, FirstWrite, handshake.ClosedAfterFlight, epoch)
 	}
 	wantRung(t, l, s, epoch, NoTicket)
 }
@@ -78,13 +80,13 @@ func TestSenderThatFailsWhenItResumesIsGivenNoTicket(t *testing.T) {
 func TestSenderThatGotInLeavesAtTheThirdFailure(t *testing.T) {
 	l, s := New(Stock), from("192.0.2.7", "a")
 	for range 1000 {
-		l.Learn(s, Stock, Used, epoch)
+		l.Learn(s, Stock, handshake.Worked, epoch)
 	}
 	for range 2 {
-		l.Learn(s, Stock, ClosedAfterFlight, epoch)
+		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch)
 		wantRung(t, l, s, epoch, Stock)
 	}
-	decisions := l.Learn(s, Stock, ClosedAfterFlight, epoch)
+	decisions := l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch)
 	wantRung(t, l, s, epoch, FirstWrite)
 	if len(decisions) != 1 || !strings.Contains(decisions[0].Why, "1000 times") {
 		t.Errorf("decisions: %+v", decisions)
@@ -94,7 +96,7 @@ func TestSenderThatGotInLeavesAtTheThirdFailure(t *testing.T) {
 func TestSenderWhoseTroubleChangesIsOfferedEveryRungAnew(t *testing.T) {
 	l, s := New(Stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
-	onlyStock := client{Used, ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight, ClosedAfterFlight}
+	onlyStock := client{handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight}
 	lost := onlyStock.getsIn(t, l, s, epoch.Add(time.Hour))
 	if want := []Rung{FirstWrite, FirstWrite, FirstWrite, NoTicket, TLS12}; !slices.Equal(lost, want) {
 		t.Errorf("it lost attempts on %v, want %v", lost, want)
@@ -105,9 +107,9 @@ func TestSenderWhoseTroubleChangesIsOfferedEveryRungAnew(t *testing.T) {
 func TestRareAccidentsMoveNobody(t *testing.T) {
 	l, s := New(FirstWrite), from("192.0.2.7", "a")
 	for i := range 10_000 {
-		end := Used
+		end := handshake.Worked
 		if i%25 == 24 {
-			end = ClosedAfterFlight
+			end = handshake.ClosedAfterFlight
 		}
 		if decisions := l.Learn(s, FirstWrite, end, epoch); decisions != nil {
 			t.Fatalf("handshake %d: %+v", i, decisions)
@@ -137,7 +139,7 @@ func TestTwoKindsWithOneFingerprintSettle(t *testing.T) {
 		now := epoch.Add(time.Duration(hour) * time.Hour)
 		healthy.comes(l, s, now)
 		healthy.comes(l, s, now.Add(time.Minute))
-		for _, end, _ := strict.comes(l, s, now.Add(30*time.Minute)); end != Used; _, end, _ = strict.comes(l, s, now.Add(45*time.Minute)) {
+		for _, end, _ := strict.comes(l, s, now.Add(30*time.Minute)); end != handshake.Worked; _, end, _ = strict.comes(l, s, now.Add(45*time.Minute)) {
 			lost++
 		}
 	}
@@ -149,10 +151,10 @@ func TestTwoKindsWithOneFingerprintSettle(t *testing.T) {
 func TestConnectionsOfBeforeAMoveMoveNobody(t *testing.T) {
 	l, s := New(Stock), from("192.0.2.7", "a")
 	for range 10 {
-		l.Learn(s, Stock, ClosedAfterFlight, epoch) // they began together
+		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch) // they began together
 	}
 	wantRung(t, l, s, epoch, FirstWrite)
-	l.Learn(s, Stock, Used, epoch)
+	l.Learn(s, Stock, handshake.Worked, epoch)
 	wantRung(t, l, s, epoch, FirstWrite)
 }
 
@@ -160,20 +162,20 @@ func TestInconclusiveEndsMoveNobody(t *testing.T) {
 	for name, past := range map[string]func(l *Ladder, s Sender){
 		"unknown":      func(*Ladder, Sender) {},
 		"got in lower": func(l *Ladder, s Sender) { takesNone.getsIn(t, l, s, epoch) },
-		"never got in": func(l *Ladder, s Sender) { l.Learn(s, OwnWrite, ClosedAfterFlight, epoch) },
+		"never got in": func(l *Ladder, s Sender) { l.Learn(s, OwnWrite, handshake.ClosedAfterFlight, epoch) },
 	} {
 		l, s := New(FirstWrite), from("192.0.2.7", "a")
 		past(l, s)
 		before, _ := l.Choose(s, epoch)
 		for range 100 {
-			if decisions := l.Learn(s, before, Inconclusive, epoch); decisions != nil {
+			if decisions := l.Learn(s, before, handshake.Inconclusive, epoch); decisions != nil {
 				t.Fatalf("%s: decisions: %+v", name, decisions)
 			}
 		}
 		wantRung(t, l, s, epoch, before)
 	}
 	l := New(FirstWrite)
-	l.Learn(from("192.0.2.7", "a"), FirstWrite, Inconclusive, epoch)
+	l.Learn(from("192.0.2.7", "a"), FirstWrite, handshake.Inconclusive, epoch)
 	if states := l.Changed(); states != nil {
 		t.Errorf("what tells nothing is remembered: %+v", states)
 	}
@@ -182,7 +184,7 @@ func TestInconclusiveEndsMoveNobody(t *testing.T) {
 func TestCloseAfterTicketThatWasNotSentTellsNothing(t *testing.T) {
 	for _, rung := range []Rung{NoTicket, TLS12} {
 		l, s := New(rung), from("192.0.2.7", "a")
-		if decisions := l.Learn(s, rung, ClosedAfterTicket, epoch); decisions != nil || l.Changed() != nil {
+		if decisions := l.Learn(s, rung, handshake.ClosedAfterTicket, epoch); decisions != nil || l.Changed() != nil {
 			t.Errorf("on %v it is believed: %+v", rung, decisions)
 		}
 	}
@@ -191,14 +193,16 @@ func TestCloseAfterTicketThatWasNotSentTellsNothing(t *testing.T) {
 func TestDecisionsSayWhy(t *testing.T) {
 	l, s := New(Stock), from("192.0.2.7", "a")
 	var told []Decision
-	note := func(rung Rung, end Outcome, now time.Time) { told = append(told, l.Learn(s, rung, end, now)...) }
-	note(Stock, ClosedAfterFlight, epoch)
-	note(FirstWrite, Used, epoch)
+	note := func(rung Rung, end handshake.Outcome, now time.Time) {
+		told = append(told, l.Learn(s, rung, end, now)...)
+	}
+	note(Stock, handshake.ClosedAfterFlight, epoch)
+	note(FirstWrite, handshake.Worked, epoch)
 	rung, _ := l.Choose(s, epoch.Add(7*time.Hour))
-	note(rung, ClosedAfterFlight, epoch.Add(7*time.Hour))
-	note(FirstWrite, Used, epoch.Add(8*time.Hour))
+	note(rung, handshake.ClosedAfterFlight, epoch.Add(7*time.Hour))
+	note(FirstWrite, handshake.Worked, epoch.Add(8*time.Hour))
 	rung, _ = l.Choose(s, epoch.Add(24*time.Hour))
-	note(rung, Used, epoch.Add(24*time.Hour))
+	note(rung, handshake.Worked, epoch.Add(24*time.Hour))
 
 	want := []struct {
 		kind     Kind

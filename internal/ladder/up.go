@@ -3,6 +3,8 @@ package ladder
 import (
 	"fmt"
 	"time"
+
+	"postern/handshake"
 )
 
 // How long a sender stays before a better rung is tried. A try that fails delays one
@@ -39,9 +41,9 @@ func (s *State) retry(now time.Time) (Rung, string) {
 }
 
 // tried takes in the end of a try.
-func (s *State) tried(end Outcome, first Rung, now time.Time) []Decision {
+func (s *State) tried(end handshake.Outcome, first Rung, now time.Time) []Decision {
 	s.Trying = false
-	if end != Used {
+	if end != handshake.Worked {
 		why := fmt.Sprintf("tried again and %v; %v is known to work", end, s.Rung)
 		return s.decide(Retried, s.Rung-1, why, now)
 	}

@@ -60,20 +60,6 @@ func (b *bucket) use(now time.Time, rate, n float64) {
 	b.used += n
 }
 
-// network is the prefix that shares are counted for.
-func network(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	bits := 48
-	if addr.Is4() {
-		bits = 24
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil { // not an IP address
-		return netip.Prefix{}
-	}
-	return prefix
-}
-
 // enter counts a connection in, unless there are too many.
 func (a *admission) enter(from netip.Prefix, limits *Limits) bool {
 	a.mu.Lock()

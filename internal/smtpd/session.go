@@ -86,7 +86,7 @@ func newSession(s *Server, conn net.Conn) *session {
 		began:   time.Now(),
 		addr:    addr,
 		local:   local,
-		network: network(addr.Addr()),
+		network: ladder.Network(addr.Addr()),
 		raw:     conn,
 		conn:    conn,
 		record:  handshake.NewConn(conn, handshake.AtServer),

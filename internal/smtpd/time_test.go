@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/ladder"
 	"postern/internal/testcert"
 )
 
@@ -220,7 +221,7 @@ func TestManyNetworksAreForgotten(t *testing.T) {
 	limits := Limits{}.withDefaults()
 	a := newAdmission()
 	for i := range 3 * maxNetworks {
-		a.handshake(network(netipFrom(i)), &limits)
+		a.handshake(ladder.Network(netipFrom(i)), &limits)
 	}
 	if len(a.networks) > maxNetworks {
 		t.Errorf("%d networks", len(a.networks))
@@ -264,7 +265,7 @@ func trickle(c *client, text string, pause time.Duration) (stop func()) {
 	}
 }
 
-func prefix(addr string) netip.Prefix { return network(netip.MustParseAddr(addr)) }
+func prefix(addr string) netip.Prefix { return ladder.Network(netip.MustParseAddr(addr)) }
 
 func netipFrom(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})

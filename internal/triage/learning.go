@@ -24,19 +24,12 @@ func (t *Triage) learn(v smtpd.Visit) []ladder.Decision {
 	return decisions
 }
 
-func outcome(v smtpd.Visit) ladder.Outcome {
+// outcome is what a session tells of the rung it was offered.
+func outcome(v smtpd.Visit) handshake.Outcome {
 	if v.Handshake == nil {
-		return ladder.Used
+		return handshake.Worked
 	}
-	switch v.Handshake.Outcome() {
-	case handshake.Worked:
-		return ladder.Used
-	case handshake.ClosedAfterFlight:
-		return ladder.ClosedAfterFlight
-	case handshake.ClosedAfterTicket:
-		return ladder.ClosedAfterTicket
-	}
-	return ladder.Inconclusive
+	return v.Handshake.Outcome()
 }
 
 // next says what the sender of a failed handshake is offered when it comes again.
@@ -49,7 +42,7 @@ func (t *Triage) next(v smtpd.Visit, decisions []ladder.Decision) string {
 	switch {
 	case v.JA4 == "":
 		return "nothing: no ClientHello came"
-	case outcome(v) == ladder.Inconclusive:
+	case outcome(v) == handshake.Inconclusive:
 		return fmt.Sprintf("offered %s again: such an end does not come from tickets", v.Rung)
 	}
 	return fmt.Sprintf("offered %s again", v.Rung)
