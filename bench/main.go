@@ -4,6 +4,7 @@
 //	go run ./bench                  everything, some twelve minutes
 //	go run ./bench -quick           a look at everything, no file
 //	go run ./bench -only maildir    some sections (a regular expression), no file
+//	go run ./bench -before v1.2     beside an earlier revision of Postern, no file
 //
 // It needs root and what scripts/install-peers installs. Temporary files go to
 // TMPDIR, which must lie on a real disk.
@@ -24,6 +25,7 @@ type plan struct {
 	idle        int           // sessions
 	handshakes  int           // of one load
 	only        *regexp.Regexp
+	before      string // a revision; empty: that section is left out
 	destination string // no file if empty
 }
 
@@ -31,7 +33,7 @@ func main() {
 	p := parseFlags()
 	report := newReport(p)
 	for _, s := range sections {
-		if p.only.MatchString(s.name) {
+		if p.wants(s) {
 			report.add(s.perform(p))
 		}
 	}
@@ -48,10 +50,19 @@ func main() {
 	}
 }
 
+// wants reports whether a section is to be performed.
+func (p plan) wants(s section) bool {
+	if p.before != "" {
+		return s.name == sectionBefore
+	}
+	return s.name != sectionBefore && p.only.MatchString(s.name)
+}
+
 func parseFlags() plan {
 	p := plan{warm: 300 * time.Millisecond, idle: 10_000, handshakes: 1000}
 	quick := flag.Bool("quick", false, "one short round of each load; writes no file")
 	only := flag.String("only", "", "the sections whose names match this regular expression; writes no file")
+	flag.StringVar(&p.before, "before", "", "compare with Postern as it was at this revision, and nothing else; writes no file")
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds of each load")
 	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "time of each load")
 	flag.StringVar(&p.destination, "o", "bench/RESULTS.md", "file to write")
@@ -59,7 +70,7 @@ func parseFlags() plan {
 	if *quick {
 		p.rounds, p.time, p.idle, p.handshakes = 1, 500*time.Millisecond, 1000, 500
 	}
-	if *quick || *only != "" {
+	if *quick || *only != "" || p.before != "" {
 		p.destination = ""
 	}
 	var err error

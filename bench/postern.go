@@ -42,12 +42,17 @@ type postern struct {
 
 // startPostern starts a Postern that hands its mail to a next hop: "maildir" or a URL.
 func startPostern(s *stage, cert *testcert.Pair, nextHop string) postern {
+	return startProgram(s, build(s, "./cmd/postern"), cert, nextHop)
+}
+
+// startProgram is startPostern for a Postern that is built already.
+func startProgram(s *stage, program string, cert *testcert.Pair, nextHop string) postern {
 	dir, addr := s.TempDir(), freeAddr(s)
 	config := filepath.Join(dir, "postern.toml")
 	text := fmt.Sprintf(posternConfig, addr, dir, nextHop, cert.CertFile, cert.KeyFile)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		s.Fatalf("%v", err)
 	}
-	process := startProcess(s, addr, build(s, "./cmd/postern"), "serve", "--config", config)
+	process := startProcess(s, addr, program, "serve", "--config", config)
 	return postern{process, filepath.Join(dir, "maildir")}
 }
