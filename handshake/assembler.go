@@ -23,6 +23,7 @@ type assembler struct {
 	header [messageHeaderLen]byte
 	got    int    // bytes of the message that have come, its header included
 	body   []byte // what is kept of it
+	torn   bool   // bytes of it were lost
 }
 
 func (a *assembler) size() int {
@@ -41,15 +42,23 @@ func (a *assembler) write(s *stream, b []byte, encrypted bool) {
 			a.got += n
 			b = b[n:]
 		}
-		if a.got >= messageHeaderLen && a.got == a.size() {
-			s.r.message(s, a.header[0], a.size(), a.body, encrypted)
-			*a = assembler{}
-		}
+		a.pass(s, encrypted)
+	}
+}
+
+// pass notes the message when it is whole.
+func (a *assembler) pass(s *stream, encrypted bool) {
+	if a.got >= messageHeaderLen && a.got == a.size() {
+		s.r.message(s, a.header[0], a.size(), a.body, encrypted)
+		*a = assembler{}
 	}
 }
 
 // keep keeps b as far as the recorder wants to know the message.
 func (a *assembler) keep(r *Recorder, b []byte) {
+	if a.torn {
+		return
+	}
 	limit := r.wants(a.header[0], a.size()-messageHeaderLen)
 	if a.body == nil && limit > 0 {
 		a.body = make([]byte, 0, limit)

@@ -39,6 +39,8 @@ type stream struct {
 	passed   bool     // records of data passed that were not noted
 	last     *Message // the last of them, if it may be an alert
 	broken   int      // 1 + index of the message of bytes that are no records
+	adrift   bool     // bytes were lost, and with them where records begin
+	deaf     bool     // the same within the record at hand, for messages
 }
 
 func (s *stream) write(b []byte) {
@@ -47,6 +49,8 @@ func (s *stream) write(b []byte) {
 		case s.broken > 0:
 			s.r.moreNotTLS(s, b)
 			return
+		case s.adrift:
+			b = s.land(b)
 		case s.have < recordHeaderLen:
 			b = s.readHeader(b)
 		default:
@@ -119,7 +123,7 @@ func (s *stream) readBody(b []byte) []byte {
 	switch {
 	case len(s.body) < s.keep:
 		s.body = append(s.body, b[:min(n, s.keep-len(s.body))]...)
-	case s.keep == 0 && s.header[0] == recordHandshake && !s.encrypted():
+	case s.keep == 0 && s.header[0] == recordHandshake && !s.encrypted() && !s.deaf:
 		s.hand.write(s, b[:n], false)
 	}
 	if s.left == 0 {
@@ -131,7 +135,7 @@ func (s *stream) readBody(b []byte) []byte {
 // end is reached when a record has passed.
 func (s *stream) end() {
 	body := s.body
-	s.have, s.body = 0, s.body[:0]
+	s.have, s.body, s.deaf = 0, s.body[:0], false
 	switch {
 	case s.encrypted():
 		s.r.sealedRecord(s, body)
