@@ -24,39 +24,50 @@ var (
 	serverLabels = []label{serverHandshake, serverApplication}
 )
 
+// maxSkipped is how many records of a key a recording may lack one after the other.
+const maxSkipped = 8
+
+// A candidate is a key that the next record may be under, and those after it.
+type candidate struct {
+	key   *key
+	ahead []label
+}
+
 // open returns the content of a record, given with its header, and its true type.
 func (d *direction) open(record []byte) (content []byte, kind byte, ok bool) {
 	if len(record) < recordHeaderLen || len(record) > maxRecord {
 		return nil, 0, false
 	}
 	if d.key != nil {
-		if inner, ok := d.key.open(record); ok {
+		if inner, ok := d.key.open(record, 0); ok {
 			return unpad(inner)
 		}
 	}
-	for i, label := range d.ahead {
-		if inner, ok := d.change(newKey(d.suite, d.secret(label)), record); ok {
-			d.ahead = d.ahead[i+1:]
-			return unpad(inner)
-		}
-	}
-	if d.key != nil && len(d.ahead) == 0 {
-		if inner, ok := d.change(d.key.updated(), record); ok {
-			return unpad(inner)
+	candidates := d.candidates()
+	for skipped := range maxSkipped + 1 {
+		for _, c := range candidates {
+			if inner, ok := c.key.open(record, uint64(skipped)); ok {
+				d.key, d.ahead = c.key, c.ahead
+				return unpad(inner)
+			}
 		}
 	}
 	return nil, 0, false
 }
 
-// change makes k the key if it opens the record.
-func (d *direction) change(k *key, record []byte) (inner []byte, ok bool) {
-	if k == nil {
-		return nil, false
+func (d *direction) candidates() (list []candidate) {
+	if d.key != nil {
+		list = append(list, candidate{d.key, d.ahead})
 	}
-	if inner, ok = k.open(record); ok {
-		d.key = k
+	for i, label := range d.ahead {
+		if k := newKey(d.suite, d.secret(label)); k != nil {
+			list = append(list, candidate{k, d.ahead[i+1:]})
+		}
 	}
-	return inner, ok
+	if d.key != nil && len(d.ahead) == 0 {
+		list = append(list, candidate{d.key.updated(), nil})
+	}
+	return list
 }
 
 // unpad parts a TLSInnerPlaintext into content and type (RFC 8446, Section 5.4).

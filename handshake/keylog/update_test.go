@@ -88,3 +88,26 @@ func TestARecordThatDoesNotOpenChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+// A capture that lacks packets lacks records.
+func TestRecordsAfterMissingOnesOpen(t *testing.T) {
+	keys := new(Log)
+	first, second := make([]byte, 32), append(make([]byte, 31), 1)
+	keys.connections = map[random]*secrets{{}: {clientHandshake: first, clientApplication: second}}
+	opener := keys.Opener(handshake.Session{Version: tls.VersionTLS13, Suite: 0x1301})
+	handshakeKey, dataKey := newKey(suites[0x1301], first), newKey(suites[0x1301], second)
+	for _, k := range []*key{handshakeKey, dataKey, dataKey} {
+		for range maxSkipped {
+			seal(k, nil)
+		}
+		if _, kind, ok := opener.Open(handshake.Client, 0, seal(k, []byte{22})); !ok || kind != 22 {
+			t.Errorf("record %d of its key: %d, %v", k.seq, kind, ok)
+		}
+	}
+	for range maxSkipped + 1 {
+		seal(dataKey, nil)
+	}
+	if _, _, ok := opener.Open(handshake.Client, 0, seal(dataKey, []byte{22})); ok {
+		t.Error("a record opens after more than are tried")
+	}
+}
