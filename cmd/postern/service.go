@@ -32,9 +32,6 @@ const (
 	// stops. What is cut off then, the sender brings again. It is less than
 	// systemd's 90 seconds.
 	drainTime = time.Minute
-
-	// probeTime is how long the next hop may take to say what it offers.
-	probeTime = 30 * time.Second
 )
 
 // A service is the parts that receive mail, put together.
@@ -95,13 +92,6 @@ func pairs(c *config.Config, log *slog.Logger) ([]certs.Pair, error) {
 	return certs.SelfSigned(c.TLSFolder(), c.Hostname, log)
 }
 
-func nextHop(c *config.Config, log *slog.Logger) (nexthop.Hop, error) {
-	if c.NextHop != nil {
-		return relay.New(*c.NextHop, c.Hostname, log), nil
-	}
-	return maildir.New(c.MaildirFolder(), log)
-}
-
 func cannotKeep(c *config.Config, err error) error {
 	return &hintedError{err, fmt.Sprintf("let the user that postern runs as write in %s, or give another folder by --data", c.Data)}
 }
@@ -135,28 +125,6 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 				s.failed <- fmt.Errorf("listening on %s: %w", ln.Addr(), err)
 			}
 		}()
-	}
-}
-
-// probe asks the next hop what it offers, until it has answered: the first
-// sender is to be offered it too. One that is not offered SMTPUTF8 gives its
-// message up (RFC 6531, Section 3.2) and does not come again.
-func probe(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
-	next := time.NewTicker(probeTime)
-	defer next.Stop()
-	for {
-		asking, cancel := context.WithTimeout(ctx, probeTime)
-		err := hop.Probe(asking)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		log.Warn("next hop does not answer yet, senders are told to come again", logkey.Err, err)
-		select {
-		case <-next.C:
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 
