@@ -60,6 +60,10 @@ func (a *assembler) keep(r *Recorder, b []byte) {
 		return
 	}
 	limit := r.wants(a.header[0], a.size()-messageHeaderLen)
+	if len(b) == limit && a.got == messageHeaderLen && a.got+limit == a.size() {
+		a.body = b // all of it, which is read before b is gone
+		return
+	}
 	if a.body == nil && limit > 0 {
 		a.body = make([]byte, 0, limit)
 	}

@@ -33,7 +33,7 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 // Begin starts the recording: TLS begins with the next byte. In SMTP that is after
 // the server's reply to STARTTLS. A second Begin starts anew.
 func (c *Conn) Begin() {
-	rec := &recording{r: c.recorder(time.Now())}
+	rec := &recording{r: c.recorder(time.Now()), own: c.view.own()}
 	if c.keys != nil {
 		rec.tape = new(tape)
 	}
@@ -71,30 +71,27 @@ func addrPort(a net.Addr) netip.AddrPort {
 func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if rec := c.recording.Load(); rec != nil {
-		rec.passed(c.view.peer(), b[:n], c.view.ended(err))
+		rec.read(c.view.peer(), b[:n], c.view.ended(err))
 	}
 	return n, err
 }
 
-// Write writes to the connection below. It is recorded before: another goroutine may
-// read the answer before the write below returns.
+// Write writes to the connection below.
 func (c *Conn) Write(b []byte) (int, error) {
 	rec := c.recording.Load()
 	if rec == nil {
 		return c.Conn.Write(b)
 	}
-	rec.passed(c.view.own(), b, End{})
+	rec.writing(b)
 	n, err := c.Conn.Write(b)
-	if err != nil {
-		rec.passed(Nobody, nil, c.view.ended(err))
-	}
+	rec.written(b[:n], c.view.ended(err))
 	return n, err
 }
 
 // Close closes the connection below, which is an end like any other.
 func (c *Conn) Close() error {
 	if rec := c.recording.Load(); rec != nil {
-		rec.passed(Nobody, nil, c.view.closed())
+		rec.read(Nobody, nil, c.view.closed())
 	}
 	return c.Conn.Close()
 }
@@ -148,6 +145,8 @@ func (c *Conn) Stop(use Use) *Transcript {
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
+	rec.flush()
+	rec.stopped = true
 	r := rec.r
 	if rec.tape != nil {
 		r = c.recorder(r.start)
@@ -155,5 +154,6 @@ func (c *Conn) Stop(use Use) *Transcript {
 		rec.tape.play(r)
 	}
 	r.Used(use)
-	return r.Transcript()
+	r.finish(r.t)
+	return r.t
 }

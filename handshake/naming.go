@@ -5,8 +5,9 @@ package handshake
 // (RFC 8446, Section 5.4) and several messages in a record defeat it: those stay
 // Unknown.
 func (r *Recorder) name(t *Transcript) {
-	n := namer{r: r, t: t, drop: make([]bool, len(t.Messages))}
-	var client, server []int
+	n := namer{r: r, t: t}
+	var room [Server + 1][MaxMessages]int
+	client, server := room[Client][:0], room[Server][:0]
 	for i, m := range t.Messages {
 		switch {
 		case m.Type != Unknown || !m.Encrypted || m.Missing > 0:
@@ -26,7 +27,7 @@ func (r *Recorder) name(t *Transcript) {
 type namer struct {
 	r     *Recorder
 	t     *Transcript
-	drop  []bool
+	drop  [MaxMessages]bool
 	spoke [Server + 1]bool // data of that side was named
 
 	finished int // the client's Finished; past the end if there is none

@@ -10,7 +10,7 @@ import (
 //
 // A Recorder is not safe for concurrent use.
 type Recorder struct {
-	t     Transcript
+	t     *Transcript // all but what the end alone tells
 	start time.Time
 	now   time.Duration // of the bytes at hand
 	feeds int
@@ -45,7 +45,7 @@ const typicalMessages = 16
 // NewRecorder returns a recorder of a connection whose TLS begins at start.
 func NewRecorder(view View, start time.Time) *Recorder {
 	r := &Recorder{start: start}
-	r.t = Transcript{Start: start.Round(0), View: view, Messages: make([]Message, 0, typicalMessages)}
+	r.t = &Transcript{Start: start.Round(0), View: view, Messages: make([]Message, 0, typicalMessages)}
 	r.client = stream{r: r, side: Client}
 	r.server = stream{r: r, side: Server}
 	return r

@@ -27,7 +27,7 @@ func (n *namer) applicationData(i int) {
 // join makes one message of a record that is full and the next: a long certificate
 // chain takes several records.
 func (n *namer) join(list []int) []int {
-	var joined []int
+	joined := list[:0]
 	full := 0 // bytes of the full records before this one
 	for _, i := range list {
 		if n.size(i) == maxPlaintext {

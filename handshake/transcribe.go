@@ -3,19 +3,25 @@ package handshake
 // Transcript returns what was recorded so far. It stays as it is when the recorder
 // goes on.
 func (r *Recorder) Transcript() *Transcript {
-	t := r.t
+	t := *r.t
 	t.Messages = append(make([]Message, 0, len(r.t.Messages)+2), r.t.Messages...)
-	r.client.rest(&t)
-	r.server.rest(&t)
+	r.finish(&t)
+	return &t
+}
+
+// finish makes a transcript of t, which is the recorder's own or a copy.
+func (r *Recorder) finish(t *Transcript) {
+	passed := len(t.Messages)
+	r.client.rest(t)
+	r.server.rest(t)
 	t.End.After = r.endMark
-	if t.End.How == Open || r.endMark == len(r.t.Messages) {
+	if t.End.How == Open || r.endMark == passed {
 		t.End.After = len(t.Messages)
 	}
 	if r.isTLS13() {
-		r.name(&t)
+		r.name(t)
 	}
-	r.conclude(&t)
-	return &t
+	r.conclude(t)
 }
 
 // rest adds what came of a message or a record that is not whole, or a last record
