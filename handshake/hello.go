@@ -17,7 +17,7 @@ type Hello struct {
 	SessionID   bool   // legacy_session_id is not empty
 	TicketTLS12 bool   // session_ticket holds a ticket (RFC 5077)
 	PSK         bool   // pre_shared_key: the client offers to resume (RFC 8446, Section 4.2.11)
-	JA4         string // the fingerprint; see JA4
+	JA4         string // the fingerprint: https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md
 }
 
 // A Choice is what a ServerHello says (RFC 8446, Section 4.1.3).

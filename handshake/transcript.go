@@ -34,13 +34,13 @@ type Transcript struct {
 	// Omitted counts the messages past MaxMessages.
 	Omitted int
 
-	// NotTLS are the first bytes, at most 16, of a side's stream where TLS was to
-	// begin and something else came.
+	// NotTLS are the first bytes, at most 16, of a side's stream where a record of
+	// TLS was to begin and something else came.
 	NotTLS []byte
 
 	// Completed reports that both Finished messages were seen and accepted. Where
-	// the recorder can not tell acceptance, it is that the handshake's last
-	// message passed and data or a close followed, not an alert.
+	// the recorder cannot tell acceptance, as on the wire, it is that the
+	// handshake's last message passed and data or a close followed, not an alert.
 	Completed bool
 
 	// Use is what the client did with the finished connection.
@@ -59,7 +59,7 @@ type View uint8
 
 // The places.
 const (
-	AtServer View = iota // below a TLS server: what is encrypted is known by order and size
+	AtServer View = iota // below a crypto/tls server: what is encrypted is known by order and size
 	AtClient             // below a TLS client
 	OnWire               // a packet capture
 )
@@ -81,7 +81,9 @@ type Message struct {
 
 	// Size is the message's bytes with its own header of 4 bytes, without that of
 	// the record. Of an encrypted record that could not be opened it is what the
-	// record's content must have.
+	// record's content must have; with the CBC suites of TLS 1.2, whose padding
+	// hides it, the record's length. Of an incomplete message it is what was
+	// announced.
 	Size int
 
 	// Missing counts bytes that were announced and never came.
@@ -90,9 +92,10 @@ type Message struct {
 	// At is when the message's last byte passed, since Start.
 	At time.Duration
 
-	// Write numbers the write, or in a capture the segment, that carried the
-	// message's last byte, counted from 1 over both sides. Messages of the same
-	// number shared it.
+	// Write numbers the write, the read or in a capture the segment that carried
+	// the message's last byte, counted from 1 over both sides. Messages of the same
+	// number shared it. A recorder at one end sees its own side's writes, and of the
+	// other side's how they were read.
 	Write int
 
 	// Encrypted reports that the message was under a key; Inferred, that its type
