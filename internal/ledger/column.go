@@ -20,13 +20,8 @@ func (m millis) Scan(value any) error {
 	return nil
 }
 
-// milli writes one; the zero time is before all others.
-func milli(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
+// milli writes one. What is before 1970, as the zero time is, is taken for that.
+func milli(t time.Time) int64 { return max(0, t.UnixMilli()) }
 
 // blob writes an address: without a zone, in 4 or 16 bytes, none for the zero address.
 func blob(addr netip.Addr) []byte {

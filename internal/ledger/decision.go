@@ -8,7 +8,7 @@ import (
 func (d Decision) write(s *store) error {
 	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.At.UnixMilli(), bounded(d.Kind, maxName), network(d.Network), bounded(d.Fingerprint, maxName),
+		milli(d.At), bounded(d.Kind, maxName), network(d.Network), bounded(d.Fingerprint, maxName),
 		bounded(d.From, maxName), bounded(d.To, maxName), bounded(d.Why, maxText), s.last)
 }
 

@@ -15,7 +15,7 @@ import (
 // readers write to the files beside it. SQLite gives those the same mode.
 const mode = 0o600
 
-// How long a connection waits for another that is writing.
+// busyTimeout is how long a connection waits for another that is writing.
 const busyTimeout = "5000" // ms
 
 // beside are the ends of the names of the files that SQLite keeps with the
@@ -54,25 +54,33 @@ func forReading() url.Values {
 	return url.Values{"mode": {"ro"}, "_pragma": {"cache_size(-16384)"}}
 }
 
+// busy reports whether err says that another connection is writing.
+func busy(err error) bool { return primary(err) == sqlite3.SQLITE_BUSY }
+
 // damaged reports whether err says that the file is no sound database.
 func damaged(err error) bool {
-	var failed *sqlite.Error
-	if !errors.As(err, &failed) {
-		return false
-	}
-	primary := failed.Code() & 0xff
-	return primary == sqlite3.SQLITE_CORRUPT || primary == sqlite3.SQLITE_NOTADB
+	code := primary(err)
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
-// files are the main file and the journal as they are on disk, to tell whether
-// the names still lead to them.
-type files [2]os.FileInfo
+// primary returns SQLite's code for err without its details; 0 if it has none.
+func primary(err error) int {
+	var failed *sqlite.Error
+	if !errors.As(err, &failed) {
+		return 0
+	}
+	return failed.Code() & 0xff
+}
+
+// files are the main file and those beside it as they are on disk, to tell whether the
+// names still lead to them.
+type files [3]os.FileInfo
 
 // filesAt returns those at path; nil stands for one that is not there.
 func filesAt(path string) files {
 	var f files
-	for i := range f {
-		if info, err := os.Stat(path + beside[i]); err == nil {
+	for i, end := range beside {
+		if info, err := os.Stat(path + end); err == nil {
 			f[i] = info
 		}
 	}

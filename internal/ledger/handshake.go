@@ -24,7 +24,7 @@ func (h Handshake) write(s *store) error {
 	err = s.exec(`INSERT INTO handshakes
 		(id, at, sender, outcome, session, address, version, suite, "group", rung, after)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		h.ID, h.At.UnixMilli(), sender, h.Outcome, bounded(h.Session, maxName), blob(h.Address),
+		h.ID, milli(h.At), sender, h.Outcome, bounded(h.Session, maxName), blob(h.Address),
 		h.Version, h.Suite, h.Group, bounded(h.Rung, maxName), after)
 	if err == nil && h.Outcome == Failed {
 		err = h.fail(s)
@@ -46,7 +46,7 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 		UNION ALL
 		SELECT h.id FROM (SELECT id FROM senders WHERE network = ?4 AND ehlo = ?5 LIMIT 100) AS s
 			JOIN handshakes AS h ON h.sender = s.id AND h.outcome = 3 AND h.at BETWEEN ?2 AND ?3)`,
-		blob(h.Address), h.At.Add(-returnTime).UnixMilli(), h.At.UnixMilli(), network(h.Network), h.EHLO)
+		blob(h.Address), milli(h.At.Add(-returnTime)), milli(h.At), network(h.Network), h.EHLO)
 	return sql.NullInt64{Int64: n, Valid: n > 0}, err
 }
 
@@ -67,7 +67,7 @@ func (h Handshake) fail(s *store) error {
 	}
 	for _, d := range diagnoses[:min(len(diagnoses), maxDiagnoses)] {
 		err := s.exec(`INSERT INTO diagnoses (handshake, case_id, confidence, at) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, h.ID, bounded(d.Case, maxName), d.Confidence, h.At.UnixMilli())
+			ON CONFLICT DO NOTHING`, h.ID, bounded(d.Case, maxName), d.Confidence, milli(h.At))
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
 		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+sumUp+` RETURNING id`,
-		append(counts, network(h.Network), h.EHLO, h.Fingerprint, h.At.UnixMilli())...)
+		append(counts, network(h.Network), h.EHLO, h.Fingerprint, milli(h.At))...)
 	if err != nil {
 		return 0, err
 	}
@@ -100,6 +100,6 @@ const sumUp = ` full = full + excluded.full, resumed = resumed + excluded.resume
 	returned = returned + excluded.returned, last = excluded.last`
 
 // dayOf returns the day in UTC of t, in days since 1970.
-func dayOf(t time.Time) int64 { return t.Unix() / secondsOfDay }
+func dayOf(t time.Time) int64 { return milli(t) / millisOfDay }
 
-const secondsOfDay = 24 * 60 * 60
+const millisOfDay = 24 * 60 * 60 * 1000

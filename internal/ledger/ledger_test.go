@@ -109,14 +109,14 @@ func sessions(t *testing.T, r *Reader, f Filter) string {
 // until waits for what another goroutine or process is about to do.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("in a minute: not %s", what)
+			t.Fatalf("in three minutes: not %s", what)
 		case <-tick.C:
 		}
 	}

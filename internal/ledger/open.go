@@ -59,14 +59,16 @@ func (w *writer) shut() {
 	}
 }
 
-// leave closes a file whose name leads elsewhere. The journal that is left beside a
-// new file would be taken for the new one's, which would ruin it.
+// leave closes a file whose name leads elsewhere. What it leaves beside a new file would be
+// taken for the new one's, which would ruin that.
 func (w *writer) leave() {
 	had := w.store.files
 	w.shut()
-	journal := filesAt(w.path)[1]
-	if had[1] != nil && journal != nil && os.SameFile(had[1], journal) {
-		os.Remove(w.path + beside[1])
+	now := filesAt(w.path)
+	for i, end := range beside {
+		if i > 0 && had[i] != nil && now[i] != nil && os.SameFile(had[i], now[i]) {
+			os.Remove(w.path + end)
+		}
 	}
 }
 

@@ -20,12 +20,15 @@ type Pin struct {
 // ErrNoPin is what [RemovePin] gives where there is none.
 var ErrNoPin = errors.New("is not pinned")
 
+// alterWait bounds the wait for a turn to write.
+const alterWait = 10 * time.Second
+
 const insertPin = `INSERT INTO pins (network, rung, why, since) VALUES (?, ?, ?, ?)
 	ON CONFLICT DO UPDATE SET rung = excluded.rung, why = excluded.why, since = excluded.since`
 
 // columns are those of insertPin.
 func (p Pin) columns() []any {
-	return []any{network(p.Network), bounded(p.Rung, maxName), bounded(p.Why, maxText), p.Since.UnixMilli()}
+	return []any{network(p.Network), bounded(p.Rung, maxName), bounded(p.Why, maxText), milli(p.Since)}
 }
 
 const selectPins = `SELECT network, rung, why, since FROM pins ORDER BY length(network), network`
@@ -44,11 +47,11 @@ func (r *Reader) Pins(ctx context.Context) ([]Pin, error) {
 }
 
 // SetPin puts p into the ledger at path, in place of a pin of the same network. A
-// server that runs heeds it within a second or two. It waits up to 5 seconds
-// for the file. The error wraps [ErrNone] or [ErrNewer].
+// server that runs heeds it within a second or two. It waits up to 10 seconds
+// for its turn. The error wraps [ErrNone] or [ErrNewer].
 func SetPin(ctx context.Context, path string, p Pin) error {
-	return alter(path, fmt.Sprintf("pinning %v", p.Network), func(db *sql.DB) error {
-		_, err := db.ExecContext(ctx, insertPin, p.columns()...)
+	return alter(ctx, path, fmt.Sprintf("pinning %v", p.Network), func(conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, insertPin, p.columns()...)
 		return err
 	})
 }
@@ -56,8 +59,8 @@ func SetPin(ctx context.Context, path string, p Pin) error {
 // RemovePin removes the pin of just that network from the ledger at path, as SetPin
 // puts it there. The error wraps [ErrNoPin] if it has none.
 func RemovePin(ctx context.Context, path string, of netip.Prefix) error {
-	return alter(path, "removing a pin", func(db *sql.DB) error {
-		result, err := db.ExecContext(ctx, `DELETE FROM pins WHERE network = ?`, network(of))
+	return alter(ctx, path, "removing a pin", func(conn *sql.Conn) error {
+		result, err := conn.ExecContext(ctx, `DELETE FROM pins WHERE network = ?`, network(of))
 		if err != nil {
 			return err
 		}
@@ -70,7 +73,7 @@ func RemovePin(ctx context.Context, path string, of netip.Prefix) error {
 
 // alter opens the file for a change from outside. It makes none and migrates none:
 // that is the server's, whose user the file belongs to.
-func alter(path, doing string, do func(*sql.DB) error) error {
+func alter(ctx context.Context, path, doing string, do func(*sql.Conn) error) error {
 	r, err := OpenReader(path)
 	if err != nil {
 		return err
@@ -82,6 +85,25 @@ func alter(path, doing string, do func(*sql.DB) error) error {
 			return err
 		}
 		defer db.Close()
-		return do(db)
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return insist(ctx, conn, do)
 	})
+}
+
+// insist tries again and again while another connection is writing. SQLite's own waiting
+// looks ten times a second at last, which would miss each pause of a server that has
+// much to write.
+func insist(ctx context.Context, conn *sql.Conn, do func(*sql.Conn) error) error {
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
+	for begun := time.Now(); ; time.Sleep(breath / 4) {
+		if err := do(conn); !busy(err) || time.Since(begun) > alterWait {
+			return err
+		}
+	}
 }

@@ -49,7 +49,7 @@ func (r *retention) byAge(s *store, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	last, err := s.number(`SELECT coalesce(max(last), 0) FROM hours
+	last, err := s.number(`SELECT coalesce(max(last), -1) FROM hours
 		WHERE hour <= (SELECT max(hour) FROM hours) - ?`, int(r.maxAge/time.Hour))
 	if err != nil {
 		return err
@@ -79,13 +79,13 @@ func (r *retention) horizon(s *store, now time.Time) (time.Time, error) {
 	to := now.Add(-r.maxAge)
 	was, err := s.number(`SELECT horizon FROM retention`)
 	if errors.Is(err, sql.ErrNoRows) {
-		return to, s.exec(`INSERT INTO retention (horizon) VALUES (?)`, to.UnixMilli())
+		return to, s.exec(`INSERT INTO retention (horizon) VALUES (?)`, milli(to))
 	}
 	if limit := time.UnixMilli(was).Add(r.maxAge / 100); limit.Before(to) {
 		to = limit
 	}
 	if err == nil {
-		err = s.exec(`UPDATE retention SET horizon = ?`, to.UnixMilli())
+		err = s.exec(`UPDATE retention SET horizon = ?`, milli(to))
 	}
 	return to, err
 }
@@ -121,7 +121,7 @@ func (r *retention) bySize(s *store) error {
 // forget deletes what was before horizon, and what was written with or before the handshake
 // number last.
 func (s *store) forget(horizon time.Time, last int64) error {
-	before := horizon.UnixMilli()
+	before := milli(horizon)
 	for range most {
 		n, err := s.forgetHandshakes(before, last)
 		if err != nil {
@@ -137,8 +137,8 @@ func (s *store) forget(horizon time.Time, last int64) error {
 func (s *store) forgetRest(before, last int64) error {
 	for _, rest := range []string{
 		`DELETE FROM senders WHERE seen < ? OR last <= ?`,
-		`DELETE FROM decisions WHERE at < ? OR last < ?`,
-		`DELETE FROM states WHERE at < ? OR last < ?`,
+		`DELETE FROM decisions WHERE at < ? OR last <= ?`,
+		`DELETE FROM states WHERE at < ? OR last <= ?`,
 		`WITH gone AS (SELECT sender AS id, ` + sums + ` FROM days WHERE ` + oldDay + ` GROUP BY sender)
 			UPDATE senders AS s SET full = s.full - gone.full, resumed = s.resumed - gone.resumed, failed = s.failed - gone.failed,
 			plaintext = s.plaintext - gone.plaintext, returned = s.returned - gone.returned

@@ -94,14 +94,14 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	}, func(scan scanner) (d Day, err error) {
 		var day int64
 		err = scan(append([]any{&day, &d.Version, &d.Suite, &d.Group}, d.columns()...)...)
-		d.Day = time.Unix(day*secondsOfDay, 0).UTC()
+		d.Day = time.UnixMilli(day * millisOfDay).UTC()
 		return d, err
 	})
 }
 
 // ofDays appends what chooses f's rows of days: those of senders, or of each one.
 func (f Filter) ofDays(q *query, senders []byte, few bool) {
-	since := milli(f.Since) / 1000 / secondsOfDay
+	since := dayOf(f.Since)
 	if few { // each is gone to, day by day
 		q.add(`FROM (WITH RECURSIVE span (day) AS (SELECT min(day) FROM days WHERE day >= ?
 				UNION ALL SELECT (SELECT min(day) FROM days WHERE day > span.day) FROM span WHERE span.day IS NOT NULL)

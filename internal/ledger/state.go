@@ -11,7 +11,7 @@ func (st State) write(s *store) error {
 	}
 	return s.exec(`INSERT INTO states (network, fingerprint, at, value, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value, last = excluded.last`,
-		network(st.Network), bounded(st.Fingerprint, maxName), st.At.UnixMilli(), st.Value, s.last)
+		network(st.Network), bounded(st.Fingerprint, maxName), milli(st.At), st.Value, s.last)
 }
 
 // States returns what the ladder remembered, for it to go on with: the newest first,
