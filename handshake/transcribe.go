@@ -12,8 +12,12 @@ func (r *Recorder) Transcript() *Transcript {
 // finish makes a transcript of t, which is the recorder's own or a copy.
 func (r *Recorder) finish(t *Transcript) {
 	passed := len(t.Messages)
-	r.client.rest(t)
-	r.server.rest(t)
+	first, second := &r.client, &r.server
+	if a, b := first.last, second.last; a != nil && b != nil && b.Write < a.Write {
+		first, second = second, first
+	}
+	first.rest(t)
+	second.rest(t)
 	t.End.After = r.endMark
 	if t.End.How == Open || r.endMark == passed {
 		t.End.After = len(t.Messages)
