@@ -3,6 +3,7 @@ module postern
 go 1.26.0
 
 require (
+	github.com/gopacket/gopacket v1.7.7
 	github.com/pelletier/go-toml/v2 v2.4.3
 	golang.org/x/crypto v0.59.0
 	golang.org/x/net v0.62.0

@@ -1,0 +1,130 @@
+package capture_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"postern/internal/capture"
+	"postern/internal/ladder"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+	"postern/interop"
+)
+
+var update = flag.Bool("update", false, "record testdata again, as root, with the peers of testdata/README.md")
+
+// A sample is a committed capture.
+type sample struct {
+	file string // in testdata; with .keys after it its key log, if it has one
+	want []string
+	name string // in EHLO
+	id   string // of the case; empty: none
+}
+
+var strict = sample{"early-ticket.chasquid-1.11.pcap", []string{
+	"client: ClientHello",
+	"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished? NewSessionTicket?! NotTLS", // "554 5.5.0 Error in TLS handshake: EOF"
+	"closed by the client after NewSessionTicket, unused",
+}, "sender.example", "early-ticket"}
+
+var healthy = sample{"healthy.openssl-3.0.pcap", []string{
+	"client: ClientHello",
+	"server: ServerHello EncryptedExtensions Certificate CertificateVerify Finished",
+	"client: Finished ApplicationData",
+	"server: NewSessionTicket ApplicationData Alert",
+	"client: Alert",
+	"closed by the server after Alert, completed, mailed",
+}, "mail.example.com", ""}
+
+func (s sample) bytes(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", s.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (s sample) options(t *testing.T) (o capture.Options) {
+	t.Helper()
+	path := filepath.Join("testdata", s.file+".keys")
+	if _, err := os.Stat(path); err == nil {
+		o.Keys = parseKeys(t, path)
+	}
+	return o
+}
+
+func (s sample) keep(t *testing.T, capture []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join("testdata", s.file), capture, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check holds the whole flow against what it is known to be.
+func (s sample) check(t *testing.T, found []*capture.Conversation) {
+	t.Helper()
+	if len(found) != 1 {
+		t.Fatalf("%d conversations, want 1", len(found))
+	}
+	checkTold(t, found[0], s.want...)
+	id := ""
+	if cases := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
+		id = cases[0].Case.ID
+	}
+	if id != s.id {
+		t.Errorf("the case is %q, want %q", id, s.id)
+	}
+	if c := found[0]; c.Name != s.name || c.Protocol != capture.SMTP || !c.StartTLS || c.Headless || c.Lost != 0 {
+		t.Errorf("read %+v", c)
+	}
+}
+
+func TestCommittedCaptures(t *testing.T) {
+	if *update {
+		recordStrict(t)
+		recordHealthy(t)
+	}
+	for _, s := range []sample{strict, healthy} {
+		t.Run(s.file, func(t *testing.T) { s.check(t, read(t, s.bytes(t), s.options(t))) })
+	}
+}
+
+func recordStrict(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	server := testpeer.StartChasquid(t, pair)
+	recording := testpeer.StartTCPDump(t, server.Addr)
+	if !sayHelloStrictly(t, server.Addr, clientConfig(pair)) {
+		t.Fatal("the strict client got in")
+	}
+	strict.keep(t, recording.Stop(t))
+}
+
+func recordHealthy(t *testing.T) {
+	addr := startPostern(t, ladder.FirstWrite, testcert.New(t, testcert.Options{}))
+	keys := filepath.Join("testdata", healthy.file+".keys")
+	os.Remove(keys)
+	recording := testpeer.StartTCPDump(t, addr)
+	d := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{Args: []string{"-keylogfile", keys}})
+	if !d.Delivered {
+		t.Fatalf("not delivered: %s\n%s", d.Reply, d.Output)
+	}
+	healthy.keep(t, recording.Stop(t))
+}
+
+// Without keys a healthy flow is no case either, as far as can be told.
+func TestHealthyFlowWithoutKeysIsNoCase(t *testing.T) {
+	found := read(t, healthy.bytes(t), capture.Options{})
+	checkTold(t, found[0],
+		"client: ClientHello",
+		"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished?",
+		"client: Finished? ApplicationData?",
+		"server: Unknown ApplicationData? Alert?",
+		"client: Alert?",
+		"closed by the server after Alert, completed, spoke")
+	if cases := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
+		t.Errorf("it is taken for %s", cases[0].Case.ID)
+	}
+}

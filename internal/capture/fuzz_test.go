@@ -1,0 +1,26 @@
+package capture_test
+
+import (
+	"bytes"
+	"testing"
+
+	"postern/internal/capture"
+)
+
+// Whatever a file holds, reading it ends, and what is told is bounded.
+func FuzzRead(f *testing.F) {
+	f.Add(strict.bytes(f))
+	packets := segments(play("S: 220 hello", "C: EHLO a", "S: 250 hi", "C: STARTTLS", "S: 220 go", "C* "+hello, "S* "+alert), 100, 1, 1)
+	for _, w := range []wire{ethernet, {link: 276, v6: true}, {link: 101}, {link: 0}} {
+		f.Add(w.pcap(f, packets))
+		f.Add(w.pcap(f, shuffled(packets, 1)))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		found, _ := readAll(bytes.NewReader(file), capture.Options{})
+		for _, c := range found {
+			if len(c.Banner) > 512 || len(c.Name) > 512 || len(c.Refusal) > 512 || c.Packets > len(file)/16+1 || c.Lost < 0 {
+				t.Errorf("read %+v", c)
+			}
+		}
+	})
+}

@@ -1,0 +1,198 @@
+package capture_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/smtp"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"postern/handshake/keylog"
+	"postern/internal/capture"
+	"postern/internal/ladder"
+	"postern/internal/nexthop/maildir"
+	"postern/internal/smtpd"
+	"postern/internal/strictclient"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+// alike offers every sender the same.
+type alike ladder.Rung
+
+func (a alike) Offer(ladder.Sender) ladder.Rung { return ladder.Rung(a) }
+func (alike) Ended(smtpd.Visit) []slog.Attr     { return nil }
+
+// startPostern starts Postern's own server and returns its address.
+func startPostern(t *testing.T, rung ladder.Rung, pair *testcert.Pair) string {
+	t.Helper()
+	hop, err := maildir.New(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := smtpd.Settings{Hostname: "mx.example.org", Domains: []string{"localhost"}, TLS: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}
+	server := smtpd.New(settings, hop, alike(rung), slog.New(slog.DiscardHandler))
+	go server.Serve(ln)
+	t.Cleanup(func() { server.Shutdown(context.Background()) })
+	return ln.Addr().String()
+}
+
+// sayHelloStrictly connects as the client that refuses early tickets, and says MAIL
+// and QUIT if it gets in.
+func sayHelloStrictly(t *testing.T, addr string, config *tls.Config) (refused bool) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := strictclient.StartTLS(conn, "sender.example", config)
+	if errors.Is(err, strictclient.ErrEarlyTicket) {
+		return true
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := deliver(client); err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
+func deliver(client *smtp.Client) error {
+	if err := client.Mail("a@sender.example"); err != nil {
+		return err
+	}
+	return client.Quit()
+}
+
+func clientConfig(pair *testcert.Pair) *tls.Config {
+	return &tls.Config{RootCAs: pair.Pool, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+}
+
+// read reads a whole capture.
+func read(t *testing.T, file []byte, o capture.Options) []*capture.Conversation {
+	t.Helper()
+	found, err := readAll(bytes.NewReader(file), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// readAll returns the conversations before the error, which is nil at the file's end.
+func readAll(file io.Reader, o capture.Options) (found []*capture.Conversation, err error) {
+	r, err := capture.NewReader(file, o)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		c, err := r.Next()
+		if err == io.EOF {
+			return found, nil
+		}
+		if err != nil {
+			return found, err
+		}
+		found = append(found, c)
+	}
+}
+
+// What the operator of a server sees of the client of https://go.dev/issue/70232.
+func TestCaptureOfAStrictClient(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	for _, tt := range []struct {
+		rung    ladder.Rung
+		refused bool
+		want    []string
+	}{
+		{ladder.Stock, true, []string{
+			"client: ClientHello",
+			"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished? NewSessionTicket?!",
+			"closed by the client after NewSessionTicket, unused",
+		}},
+		{ladder.FirstWrite, false, []string{
+			"client: ClientHello",
+			"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished?",
+			"client: Finished? ApplicationData?",
+			"server: Unknown ApplicationData?", // the ticket, which only its server or its keys can tell from data
+		}},
+	} {
+		t.Run(tt.rung.String(), func(t *testing.T) {
+			addr := startPostern(t, tt.rung, pair)
+			recording := testpeer.StartTCPDump(t, addr)
+			if refused := sayHelloStrictly(t, addr, clientConfig(pair)); refused != tt.refused {
+				t.Errorf("refused: %v", refused)
+			}
+			found := read(t, recording.Stop(t), capture.Options{})
+			if len(found) != 1 {
+				t.Fatalf("%d conversations", len(found))
+			}
+			checkBegins(t, found[0], tt.want...)
+			c := found[0]
+			if c.Name != "sender.example" || c.Protocol != capture.SMTP || !c.StartTLS || c.Headless || c.Lost > 0 || c.Server.String() != addr {
+				t.Errorf("read %+v", c)
+			}
+		})
+	}
+}
+
+// With OpenSSL's keys each message has its name.
+func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	addr := startPostern(t, ladder.FirstWrite, pair)
+	keyFile := filepath.Join(t.TempDir(), "keys")
+	recording := testpeer.StartTCPDump(t, addr)
+	if d := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{Args: []string{"-keylogfile", keyFile}}); !d.Delivered {
+		t.Fatalf("not delivered: %s\n%s", d.Reply, d.Output)
+	}
+	file := recording.Stop(t)
+	checkBegins(t, read(t, file, capture.Options{Keys: parseKeys(t, keyFile)})[0],
+		"client: ClientHello",
+		"server: ServerHello EncryptedExtensions Certificate CertificateVerify Finished",
+		"client: Finished ApplicationData",
+		"server: NewSessionTicket ApplicationData Alert")
+}
+
+// TLS from the first byte, of a server that is no Postern, where the snap length cuts
+// the large messages: that they passed is told, and that the handshake went on.
+func TestCaptureOfImplicitTLSWithAShortSnapLength(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	addr := testpeer.StartOpenSSL(t, pair.CertFile, pair.KeyFile)
+	recording := testpeer.StartTCPDump(t, addr, "-s", "200")
+	conn, err := tls.Dial("tcp", addr, clientConfig(pair))
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(conn, "abc\n")
+	io.ReadFull(conn, make([]byte, 4))
+	conn.Close()
+	c := read(t, recording.Stop(t), capture.Options{})[0]
+	checkBegins(t, c, "client: ClientHello", "server: ServerHello Unknown", "client: Finished?")
+	if c.Lost == 0 || c.Protocol != capture.None || c.Transcript.Hello != nil || !c.Transcript.Completed {
+		t.Errorf("read %+v, %+v", c, c.Transcript)
+	}
+}
+
+func parseKeys(t *testing.T, path string) *keylog.Log {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	keys, err := keylog.Parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}

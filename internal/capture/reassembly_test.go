@@ -1,0 +1,223 @@
+package capture_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"postern/handshake"
+	"postern/internal/capture"
+)
+
+var samples = []sample{strict, healthy}
+
+// eachSample runs a test for the flow of each committed capture.
+func eachSample(t *testing.T, test func(t *testing.T, s sample, turns []turn)) {
+	for _, s := range samples {
+		t.Run(s.file, func(t *testing.T) { test(t, s, s.turns(t)) })
+	}
+}
+
+func TestSegmentsMayHaveAnySize(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		for _, mss := range []int{1, 2, 7, 100, 536, 1460, 65000} {
+			s.check(t, read(t, ethernet.pcap(t, segments(turns, mss, 1000, 2000)), s.options(t)))
+		}
+	})
+}
+
+func TestSequenceNumbersWrap(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		for _, first := range []uint32{1<<32 - 1, 1<<32 - 2, 1<<32 - 600, 1<<31 - 300} {
+			packets := shuffled(segments(turns, 50, first, first), 1)
+			s.check(t, read(t, ethernet.pcap(t, packets), s.options(t)))
+		}
+	})
+}
+
+// shuffled mixes the packets of each turn; those of different turns keep their order.
+func shuffled(packets []packet, seed uint64) []packet {
+	random := rand.New(rand.NewPCG(seed, 0))
+	packets = slices.Clone(packets)
+	for i := 3; i < len(packets); {
+		end := i
+		for end < len(packets) && packets[end].turn == packets[i].turn {
+			end++
+		}
+		part := packets[i:end]
+		random.Shuffle(len(part), func(a, b int) { part[a], part[b] = part[b], part[a] })
+		i = end
+	}
+	return packets
+}
+
+func TestPacketsOutOfOrder(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		for seed := range uint64(30) {
+			s.check(t, read(t, ethernet.pcap(t, shuffled(segments(turns, 20, 1000, 2000), seed)), s.options(t)))
+		}
+	})
+}
+
+// Every packet comes twice: at once, or after all others. What comes again says
+// something else: the first counts.
+func TestRetransmission(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		packets := segments(turns, 100, 1000, 2000)
+		var twice []packet
+		for _, p := range packets {
+			again := p
+			again.data = slices.Repeat([]byte{'?'}, len(p.data))
+			twice = append(twice, p, again)
+		}
+		s.check(t, read(t, ethernet.pcap(t, twice), s.options(t)))
+		s.check(t, read(t, ethernet.pcap(t, append(packets, twice[6:]...)), s.options(t)))
+	})
+}
+
+// Segments reach back into those before, and keepalives say a byte again.
+func TestOverlap(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		var packets []packet
+		for _, p := range segments(turns, 40, 1000, 2000) {
+			if last := len(packets) - 1; last >= 0 && packets[last].turn == p.turn && len(p.data) > 0 && len(packets[last].data) > 10 {
+				before := packets[last].data
+				p.seq -= 10
+				p.data = slices.Concat(before[len(before)-10:], p.data)
+			}
+			packets = append(packets, p)
+			if len(p.data) > 0 {
+				packets = append(packets, packet{from: p.from, turn: p.turn, seq: p.seq + uint32(len(p.data)) - 1, ack: p.ack, data: []byte{0}})
+			}
+		}
+		s.check(t, read(t, ethernet.pcap(t, packets), s.options(t)))
+		s.check(t, read(t, ethernet.pcap(t, shuffled(packets[:len(packets):len(packets)], 1)), s.options(t)))
+	})
+}
+
+// A packet that the capture lacks is told with its size, whichever it is; TLS is
+// found, and what the other packets say is read.
+func TestLoss(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		packets := segments(turns, 100, 1000, 2000)
+		for i, lost := range packets {
+			if len(lost.data) == 0 || i == len(packets)-1 { // of the last packet nobody can know
+				continue
+			}
+			found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), i, i+1)), s.options(t))
+			if len(found) != 1 || found[0].Transcript == nil || found[0].Lost != len(lost.data) {
+				t.Fatalf("without packet %d of %d bytes: read %+v", i, len(lost.data), found[0])
+			}
+			if how := found[0].Transcript.End.How; how != handshake.Closed && how != handshake.Alerted {
+				t.Errorf("without packet %d: ended %v", i, how)
+			}
+		}
+	})
+}
+
+// What one side answers to bytes that are not there yet does not overtake them.
+func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
+	turns := healthy.turns(t)
+	packets := segments(turns, 100, 1000, 2000)
+	var hello int // the segment of the server's flight after its first
+	for i, p := range packets {
+		if hello == 0 && p.from == handshake.Server && len(p.data) > 5 && p.data[0] == 22 {
+			hello = i + 4
+		}
+	}
+	found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), hello, hello+1)), healthy.options(t))
+	checkTold(t, found[0],
+		"client: ClientHello",
+		"server: ServerHello EncryptedExtensions Unknown CertificateVerify Finished",
+		"client: Finished ApplicationData",
+		"server: NewSessionTicket ApplicationData Alert",
+		"client: Alert",
+		"closed by the server after Alert, completed, mailed")
+	if found[0].Lost != 100 {
+		t.Errorf("%d bytes are told as lost", found[0].Lost)
+	}
+}
+
+// The capture ends after any packet.
+func TestCutAfterEveryPacket(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		packets := segments(turns, 200, 1000, 2000)
+		messages := 0
+		for n := range packets {
+			found := read(t, ethernet.pcap(t, packets[:n]), s.options(t))
+			if len(found) == 0 || found[0].Transcript == nil {
+				if messages > 0 {
+					t.Errorf("after %d packets nothing is told", n)
+				}
+				continue
+			}
+			if got := len(found[0].Transcript.Messages); got < messages {
+				t.Errorf("after %d packets there are %d messages, before %d", n, got, messages)
+			} else {
+				messages = got
+			}
+			if found[0].Lost != 0 {
+				t.Errorf("after %d packets %d bytes are lost", n, found[0].Lost)
+			}
+		}
+	})
+}
+
+// The capture begins with any packet. As long as it has the ClientHello, the
+// transcript is whole.
+func TestBegunAtEveryPacket(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		packets := segments(turns, 2000, 1000, 2000)
+		begun := false
+		for n, p := range packets {
+			begun = begun || n > 0 && len(packets[n-1].data) > 0 && packets[n-1].data[0] == 22
+			found := read(t, ethernet.pcap(t, packets[n:]), s.options(t))
+			if begun {
+				continue
+			}
+			if len(found) != 1 {
+				t.Fatalf("from packet %d: %d conversations", n, len(found))
+			}
+			checkTold(t, found[0], s.want...)
+			if c := found[0]; c.Headless != !p.syn || c.Lost != 0 || c.Server.Port() != 25 {
+				t.Errorf("from packet %d: read %+v", n, c)
+			}
+		}
+	})
+}
+
+// Two connections whose packets alternate, and a third between the same ends as the first.
+func TestConnectionsAreKeptApart(t *testing.T) {
+	one, two := segments(strict.turns(t), 100, 1000, 2000), segments(healthy.turns(t), 100, 3000, 4000)
+	other := ethernet
+	other.port = 50001
+	var frames [][]byte
+	for i := range max(len(one), len(two)) {
+		if i < len(one) {
+			frames = append(frames, ethernet.frame(t, one[i]))
+		}
+		if i < len(two) {
+			frames = append(frames, other.frame(t, two[i]))
+		}
+	}
+	for _, p := range segments(healthy.turns(t), 100, 5000, 6000) {
+		frames = append(frames, ethernet.frame(t, p))
+	}
+	found := read(t, pcap(t, ethernet.link, frames), healthy.options(t))
+	if len(found) != 3 {
+		t.Fatalf("%d conversations, want 3", len(found))
+	}
+	strict.check(t, pick(found, "192.0.2.7:50000", 0))
+	healthy.check(t, pick(found, "192.0.2.7:50001", 0))
+	healthy.check(t, pick(found, "192.0.2.7:50000", 1))
+}
+
+// pick is the n-th conversation of a client.
+func pick(found []*capture.Conversation, client string, n int) (list []*capture.Conversation) {
+	for _, c := range found {
+		if c.Client.String() == client {
+			list = append(list, c)
+		}
+	}
+	return list[n : n+1]
+}
