@@ -101,7 +101,7 @@ func insist(ctx context.Context, conn *sql.Conn, do func(*sql.Conn) error) error
 	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
 		return err
 	}
-	for begun := time.Now(); ; time.Sleep(breath / 4) {
+	for begun := time.Now(); ; time.Sleep(time.Millisecond / 2) {
 		if err := do(conn); !busy(err) || time.Since(begun) > alterWait {
 			return err
 		}

@@ -12,9 +12,9 @@ const (
 	// it is written, some 10 ms on an idle machine.
 	maxBatch = 256
 
-	// breath is what the writer pauses after a full batch, when more is queued already:
-	// another process that wants to write gets its turn.
-	breath = 2 * time.Millisecond
+	// breath is the part of the time for a full batch that the writer pauses after it:
+	// another process that wants to write gets its turn, though more is queued already.
+	breath = 8
 
 	// look is how often an idle writer looks at the file and the pins.
 	look = time.Second
@@ -49,9 +49,10 @@ func (w *writer) run() {
 		select {
 		case e := <-w.queue:
 			batch := w.collect(e)
+			begun := time.Now()
 			w.write(batch)
 			if len(batch) == maxBatch {
-				time.Sleep(breath)
+				time.Sleep(time.Since(begun) / breath)
 			}
 		case <-tick.C:
 			w.look()
