@@ -61,7 +61,7 @@ var order = [][]string{
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/strictclient",
+	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/strictclient", "postern/internal/testdisk",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 }

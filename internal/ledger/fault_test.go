@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/internal/testdisk"
 )
 
 const (
@@ -111,7 +113,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 }
 
 func TestFullDiskIsSurvived(t *testing.T) {
-	dir := mountTmpfs(t, "size=1m")
+	dir := testdisk.Mount(t, "size=1m")
 	path := filepath.Join(dir, "ledger")
 	var log logged
 	l := opened(t, path, log.options())
@@ -125,27 +127,21 @@ func TestFullDiskIsSurvived(t *testing.T) {
 	})
 	until(t, "told", func() bool { return log.count(begins) == 1 })
 	holds(t, path, "0") // it can be read
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
-		t.Fatal(err)
-	}
+	testdisk.Remount(t, dir, 0, "size=64m")
 	comesBack(t, l)
 	until(t, "told to be over", func() bool { return log.count(ends) > 0 })
 	expectSound(t, path)
 }
 
 func TestReadOnlyDiskIsSurvived(t *testing.T) {
-	dir := mountTmpfs(t, "size=8m")
+	dir := testdisk.Mount(t, "size=8m")
 	path := filepath.Join(dir, "ledger")
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	testdisk.Remount(t, dir, syscall.MS_RDONLY, "")
 	var log logged
 	l := opened(t, path, log.options())
 	l.Note(failure("lost"))
 	until(t, "lost", func() bool { return l.Dropped() == 1 })
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, ""); err != nil {
-		t.Fatal(err)
-	}
+	testdisk.Remount(t, dir, 0, "")
 	comesBack(t, l)
 }
 
@@ -310,22 +306,4 @@ func expectSound(t *testing.T, path string) {
 	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("%s: %s, %v", path, verdict, err)
 	}
-}
-
-// mountTmpfs gives a folder on a small disk of its own.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
-		t.Skip("only root can mount a small disk")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Fatalf("mounting tmpfs with %s: %v", options, err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"postern/internal/smtp"
+	"postern/internal/testdisk"
 )
 
 func TestEachStepThatFailsLeavesNothing(t *testing.T) {
@@ -103,7 +104,7 @@ func TestFailedSyncOfFolderIsNoSuccess(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	for _, limit := range []string{"size=1m", "size=1m,nr_inodes=20"} {
 		t.Run(limit, func(t *testing.T) {
-			f := folderIn(t, mountTmpfs(t, limit))
+			f := folderIn(t, testdisk.Mount(t, limit))
 			text := strings.Repeat("x", 3*bufferSize)
 			var names []string
 			reply := f.send(strings.NewReader(text))
@@ -131,12 +132,10 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestReadOnlyDisk(t *testing.T) {
-	dir := mountTmpfs(t, "size=1m")
+	dir := testdisk.Mount(t, "size=1m")
 	f := folderIn(t, dir)
 	f.expectStored(t, f.send(strings.NewReader("\r\n")), "7Q2F")
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
+	testdisk.Remount(t, dir, syscall.MS_RDONLY, "")
 	expectTransient(t, f.send(strings.NewReader("\r\n")), 451)
 	f.expectLogged(t, 1, "read-only file system")
 	f.expectFiles(t, "new", 1)
@@ -155,22 +154,4 @@ func expectTransient(t *testing.T, reply smtp.Reply, code int) {
 	if reply.Code != code {
 		t.Errorf("reply %q, want %d", reply, code)
 	}
-}
-
-// mountTmpfs gives a folder on a small disk of its own.
-func mountTmpfs(t *testing.T, options string) string {
-	t.Helper()
-	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
-		t.Skip("only root can mount a small disk")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Fatalf("mounting tmpfs with %s: %v", options, err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
 }
