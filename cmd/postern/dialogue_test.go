@@ -15,6 +15,7 @@ import (
 //   - "> TEXT" is sent.
 //   - "< TEXT" is how the next line from the server must begin.
 //   - "tls" starts TLS; "tls NAME" asks for NAME and expects a certificate for it.
+//   - "refuse" starts TLS and does not accept the certificate.
 //   - "signal NAME" and "logged TEXT" are those of the script.
 //   - "end" waits until the server has closed.
 //
@@ -35,6 +36,10 @@ func dialogue(ts *testscript.TestScript, _ bool, args []string) {
 			p.expect(rest)
 		case "tls":
 			p.startTLS(rest)
+		case "refuse":
+			if err := tls.Client(p.conn, &tls.Config{ServerName: "mx.example.org"}).Handshake(); err == nil {
+				ts.Fatalf("the certificate was accepted")
+			}
 		case "signal":
 			running(ts).signal(ts, rest)
 		case "logged":

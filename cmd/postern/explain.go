@@ -1,48 +1,122 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"postern/handshake"
+	"postern/handshake/keylog"
+	"postern/internal/capture"
 )
 
 // explain is the subcommand that explains handshakes from a file.
 type explain struct {
-	File  string `arg:"" help:"A transcript in JSON (docs/transcript-format.md); - is standard input."`
+	File  string `arg:"" help:"A packet capture (pcap or pcapng), or a transcript in JSON; - is standard input."`
+	Keys  string `placeholder:"FILE" help:"The key log (SSLKEYLOGFILE) of one side of a capture: names its encrypted messages."`
 	ASCII bool   `help:"Draw in ASCII."`
+	JSON  bool   `help:"One JSON object a handshake, one a line; docs/json.md tells the fields."`
 }
+
+// Help is what postern explain --help says besides the flags.
+func (explain) Help() string {
+	return `Exit status: 0 nothing is wrong, 1 a case was found, 2 the file cannot be read, 3 a handshake failed and it is not known why, or there was none.
+
+To capture what reaches a server on port 25: tcpdump -i any -w capture.pcap port 25`
+}
+
+const explainHint = "give a capture that tcpdump -w has written, or a transcript as postern handshakes show --json has it"
 
 // Run is called by kong.
 func (e explain) Run(ui terminal) error {
-	content, err := e.read()
-	if err != nil {
-		return err
-	}
-	transcript, err := handshake.Parse(content)
-	if err != nil {
-		return err
-	}
-	found, failed := ui.explained(transcript, handshake.DrawOptions{ASCII: e.ASCII, Location: time.Local})
-	switch {
-	case found:
-		return exitStatus(exitFailed)
-	case failed:
-		return exitStatus(exitUnclear)
-	}
-	return nil
-}
-
-func (e explain) read() ([]byte, error) {
 	file := os.Stdin
 	if e.File != "-" {
 		var err error
 		if file, err = os.Open(e.File); err != nil {
-			return nil, fmt.Errorf("explain: %w", err)
+			return &usageError{err, explainHint}
 		}
 		defer file.Close()
 	}
-	return io.ReadAll(io.LimitReader(file, handshake.MaxSize+1))
+	in := bufio.NewReaderSize(file, 1<<16)
+	head, err := in.Peek(4)
+	if err != nil {
+		return &usageError{fmt.Errorf("%s: too short to be a capture or a transcript", e.File), explainHint}
+	}
+	told := &telling{ui: ui, explain: e}
+	if capture.Is(head) {
+		err = e.capture(in, told)
+	} else {
+		err = e.transcript(in, told)
+	}
+	if err != nil {
+		return err
+	}
+	return told.verdict()
+}
+
+// transcript explains the one handshake of a transcript.
+func (e explain) transcript(in io.Reader, told *telling) error {
+	if e.Keys != "" {
+		return &usageError{errors.New("--keys: a transcript has no encrypted bytes any more; give the capture"), ""}
+	}
+	content, err := io.ReadAll(io.LimitReader(in, handshake.MaxSize+1))
+	if err != nil {
+		return &usageError{err, explainHint}
+	}
+	transcript, err := handshake.Parse(content)
+	if err != nil {
+		return &usageError{fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript: %w", e.File, err), explainHint}
+	}
+	return told.handshake(transcript)
+}
+
+// capture explains the handshakes of a packet capture.
+func (e explain) capture(in io.Reader, told *telling) error {
+	keys, err := e.keys(told.ui)
+	if err != nil {
+		return err
+	}
+	reader, err := capture.NewReader(in, capture.Options{Keys: keys})
+	if err != nil {
+		return &usageError{err, explainHint}
+	}
+	for {
+		conversation, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			told.tally(reader.Tally())
+			return nil
+		}
+		if err != nil {
+			return &usageError{err, explainHint}
+		}
+		if err := told.conversation(conversation); err != nil {
+			return err
+		}
+	}
+}
+
+// keys reads the key log, if there is one.
+func (e explain) keys(ui terminal) (handshake.Keys, error) {
+	if e.Keys == "" {
+		return nil, nil
+	}
+	file, err := os.Open(e.Keys)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	defer file.Close()
+	keys, err := keylog.Parse(file)
+	if err != nil {
+		return nil, &usageError{err: err}
+	}
+	faults, more := keys.Faults()
+	for _, fault := range faults {
+		ui.note(fmt.Sprintf("%s:%d: %s", e.Keys, fault.Line, fault.Why))
+	}
+	if more > 0 {
+		ui.note(fmt.Sprintf("%s: %d more lines cannot be read", e.Keys, more))
+	}
+	return keys, nil
 }

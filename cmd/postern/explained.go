@@ -7,21 +7,18 @@ import (
 	"postern/interop"
 )
 
-// explained draws a handshake and says what is known of it. It reports whether a
-// case was found, and whether the sender failed at all.
-func (t terminal) explained(transcript *handshake.Transcript, o handshake.DrawOptions) (found, failed bool) {
+// explained draws a handshake and says what is known of it.
+func (t terminal) explained(transcript *handshake.Transcript, o handshake.DrawOptions) {
 	fmt.Fprint(t.out, transcript.Draw(o))
 	diagnoses := interop.Diagnose(transcript)
 	for _, d := range diagnoses {
 		fmt.Fprintln(t.out)
 		t.diagnosis(d)
 	}
-	failed = interop.Failed(transcript)
-	if failed && len(diagnoses) == 0 {
+	if len(diagnoses) == 0 && interop.Failed(transcript) {
 		fmt.Fprintln(t.out)
 		t.paragraph("case", interop.NotKnown)
 	}
-	return len(diagnoses) > 0, failed
 }
 
 // diagnosis tells one case as it was found.
@@ -44,5 +41,37 @@ func (t terminal) caseText(c *interop.Case) {
 	}
 	for _, s := range c.Sources {
 		fmt.Fprintf(t.out, "%-*s%s\n", margin, "source", s.URL)
+	}
+}
+
+// An explainedJSON is a handshake with what is known of it, as docs/json.md tells
+// it.
+type explainedJSON struct {
+	Failed    bool                  `json:"failed"`
+	Cases     []diagnosisJSON       `json:"cases"`
+	Handshake *handshake.Transcript `json:"handshake"`
+}
+
+type diagnosisJSON struct {
+	Case         string            `json:"case"`
+	Confidence   float64           `json:"confidence"`
+	Observations []observationJSON `json:"observations"`
+}
+
+type observationJSON struct {
+	Text    string `json:"text"`
+	Message int    `json:"message"`
+}
+
+func explainedRow(transcript *handshake.Transcript) explainedJSON {
+	return explainedJSON{
+		Failed:    interop.Failed(transcript),
+		Handshake: transcript,
+		Cases: each(interop.Diagnose(transcript), func(d interop.Diagnosis) diagnosisJSON {
+			return diagnosisJSON{
+				Case: d.Case.ID, Confidence: float64(d.Confidence),
+				Observations: each(d.Observations, func(o interop.Observation) observationJSON { return observationJSON(o) }),
+			}
+		}),
 	}
 }

@@ -48,7 +48,7 @@ func run(args []string, ui terminal) int {
 	)
 	context, err := parser.Parse(args)
 	if err != nil {
-		return ui.fail(&usageError{err})
+		return ui.fail(&usageError{err: err})
 	}
 	return ui.fail(context.Run())
 }

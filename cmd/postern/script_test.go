@@ -43,7 +43,13 @@ func TestMain(m *testing.M) {
 //	cert NAME FILE    makes FILE-cert.pem and FILE-key.pem
 //	systemd           listens at $NOTIFY_SOCKET
 //	told STATE        waits until systemd is told STATE
+//
+// and $CAPTURES, a folder of packet captures, and $TRANSCRIPT, a transcript.
 func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -61,7 +67,9 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[stories{}] = new(story)
-			env.Vars = append(env.Vars, fastEnd)
+			env.Vars = append(env.Vars, fastEnd,
+				"CAPTURES="+filepath.Join(root, "internal/capture/testdata"),
+				"TRANSCRIPT="+filepath.Join(root, "handshake/testdata/early-ticket.json"))
 			return nil
 		},
 	})

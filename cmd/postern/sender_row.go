@@ -41,7 +41,7 @@ var senderHead = fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed",
 func senderLine(s ledger.Sender) string {
 	var words string
 	if s.Returned > 0 {
-		words = fmt.Sprintf("came back without TLS %d times", s.Returned)
+		words = fmt.Sprintf("came back without TLS, %d×", s.Returned)
 	}
 	count := func(n int64) string {
 		if n == 0 {

@@ -72,11 +72,11 @@ type sendersPin struct {
 func (s sendersPin) Run(ui terminal) error {
 	network, err := networkOf(s.Network)
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err: err}
 	}
 	var rung ladder.Rung
 	if err := rung.UnmarshalText([]byte(s.Rung)); err != nil {
-		return &usageError{err}
+		return &usageError{err: err}
 	}
 	pin := ledger.Pin{Network: network, Rung: rung.String(), Why: s.Why, Since: time.Now()}
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {
@@ -95,7 +95,7 @@ type sendersUnpin struct {
 func (s sendersUnpin) Run(ui terminal) error {
 	network, err := networkOf(s.Network)
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err: err}
 	}
 	switch err := ledger.RemovePin(context.Background(), s.path(), network); {
 	case errors.Is(err, ledger.ErrNoPin):

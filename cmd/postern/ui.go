@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (t terminal) fail(err error) int {
 		}
 		return exitUsage
 	case errors.As(err, &usage):
-		t.error(err, "postern --help tells the commands, postern COMMAND --help the rest")
+		t.error(err, cmp.Or(usage.hint, "postern --help tells the commands, postern COMMAND --help the rest"))
 		return exitUsage
 	case errors.As(err, &hinted):
 		t.error(err, hinted.hint)
@@ -69,8 +70,12 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// A usageError is a wrong command line.
-type usageError struct{ err error }
+// A usageError is a wrong command line, or a file that it names and that is of no
+// use. It has a general hint where it has none of its own.
+type usageError struct {
+	err  error
+	hint string
+}
 
 func (e *usageError) Error() string { return e.err.Error() }
 
