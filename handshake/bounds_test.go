@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 )
 
 // hostile are streams that try to make a recorder hold more.
@@ -79,6 +80,25 @@ func (sink) Read(b []byte) (int, error)  { return len(b), nil }
 func (sink) Write(b []byte) (int, error) { return len(b), nil }
 func (sink) LocalAddr() net.Addr         { return nil }
 func (sink) RemoteAddr() net.Addr        { return nil }
+
+// A transcript that was given away does not change when a write ends late.
+func TestLateEndOfAWriteChangesNothing(t *testing.T) {
+	near, far := net.Pipe()
+	c := NewConn(far, AtServer)
+	c.Begin()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Write(changeCipherSpec)
+		done <- err
+	}()
+	near.Read(make([]byte, 1)) // so it has begun
+	transcript := c.Stop(Unused)
+	far.SetWriteDeadline(time.Unix(1, 0))
+	if err := <-done; err == nil {
+		t.Fatal("all was written")
+	}
+	checkOutline(t, transcript, "< CCS\nopen, completed false, unused")
+}
 
 // Before Begin and after Stop bytes pass untouched and nothing is allocated.
 func TestConnThatDoesNotRecordCostsNoAllocation(t *testing.T) {

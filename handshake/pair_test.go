@@ -150,8 +150,28 @@ func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 	secure.Read(make([]byte, 64))
 	io.WriteString(secure, "250 ok\r\n")
 	secure.Close()
+	transcript := recorded.Stop(Unused)
+	checkChoice(t, transcript, secure.ConnectionState())
+	if client, server := addrPort(near.LocalAddr()), addrPort(far.LocalAddr()); transcript.Client != client || transcript.Server != server {
+		t.Errorf("between %v and %v, want %v and %v", transcript.Client, transcript.Server, client, server)
+	}
 	if reply := <-got; reply != "250 ok\r\n" {
 		t.Errorf("the client read %q", reply)
 	}
-	return recorded.Stop(Unused)
+	return transcript
+}
+
+// checkChoice compares what the ServerHello said with what crypto/tls knows.
+func checkChoice(t *testing.T, transcript *Transcript, state tls.ConnectionState) {
+	t.Helper()
+	want := Choice{
+		Version: state.Version, Suite: state.CipherSuite, Resumed: state.DidResume,
+		Retried: transcript.has(Server, HelloRetryRequest),
+	}
+	if state.Version == VersionTLS13 {
+		want.Group = uint16(state.CurveID)
+	}
+	if got := *transcript.Choice; got != want {
+		t.Errorf("chose %+v, want %+v", got, want)
+	}
 }
