@@ -16,130 +16,135 @@ func full(suite uint16, finished int) piece {
 	return serve(serverHello(suite, false), changeCipherSpec, sealed(6), sealed(800), sealed(79), sealed(finished))
 }
 
-// On the wire other servers are seen than crypto/tls. What cannot be told stays Unknown.
+// finish is the client's answer to a flight.
+var finish = client(changeCipherSpec, sealed(36))
+
+// wireCases are what other servers than crypto/tls are seen to do.
+var wireCases = []struct {
+	name   string
+	pieces []piece
+	want   string
+}{
+	{"two tickets of a size after the handshake, as OpenSSL sends them", []piece{
+		client(plainHello), full(aes128, 36), finish, serve(sealed(217)), serve(sealed(217)),
+		client(sealed(8)), serve(sealed(40)), client(sealed(6)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Fin?
+		< Ticket?
+		< Ticket?
+		> Data?
+		< Data?
+		open, completed true, spoke`},
+	{"the same when the client's data came with its Finished", []piece{
+		client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36), sealed(8)),
+		serve(sealed(217), sealed(217)), serve(sealed(40)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Fin? Data?
+		< Ticket? Ticket?
+		< Data?
+		open, completed true, spoke`},
+	{"two tickets before the client's Finished, as GnuTLS sends them", []piece{
+		client(plainHello), full(aes256, 52), serve(sealed(251), sealed(251)),
+		client(changeCipherSpec, sealed(52)), client(sealed(8)), serve(sealed(40)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		< Ticket?! Ticket?!
+		> CCS Fin? Data?
+		< Data?
+		open, completed true, spoke`},
+	{"one record after data: a ticket or the answer", []piece{
+		client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36), sealed(8)),
+		serve(sealed(217)), serve(sealed(40)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Fin? Data?
+		< Unknown
+		< Data?
+		open, completed true, spoke`},
+	{"the whole flight in one record, as BoringSSL sends it", []piece{
+		client(plainHello), serve(serverHello(aes128, false), changeCipherSpec, sealed(6+800+79+36)),
+		finish, serve(sealed(217), sealed(217)), client(sealed(8)),
+	}, `
+		> CH
+		< SH CCS Unknown
+		> CCS Fin?
+		< Ticket? Ticket?
+		> Data?
+		open, completed true, spoke`},
+	{"padded records", []piece{
+		client(plainHello), serve(serverHello(aes128, false), sealed(512), sealed(1024), sealed(512), sealed(512)),
+		client(sealed(512)), client(sealed(512)),
+	}, `
+		> CH
+		< SH Unknown Unknown Unknown Unknown
+		> Unknown Unknown
+		open, completed false, unused`},
+	{"records with 16 zeros behind their content, as JSSE sends them", []piece{
+		client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36+16), sealed(18+16)),
+		serve(sealed(217), sealed(217)), serve(sealed(40)), client(sealed(32 + 16)), client(sealed(2 + 16)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Fin? Data?
+		< Ticket? Ticket?
+		< Data?
+		> Alert?
+		open, completed true, spoke`},
+	{"the longer hash", []piece{
+		client(plainHello), full(aes256, 52), client(sealed(52)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> Fin?
+		open, completed false, unused`},
+	{"EncryptedExtensions as long as a Finished", []piece{
+		client(plainHello), serve(serverHello(aes128, false), sealed(36), sealed(800), sealed(79), sealed(36)),
+		client(sealed(36)), client(sealed(8)),
+	}, `
+		> CH
+		< SH EE? Cert? CV? Fin?
+		> Fin? Data?
+		open, completed true, spoke`},
+	{"early data", []piece{
+		client(plainHello, sealed(200)), serve(serverHello(aes128, true), sealed(6), sealed(36)),
+		client(sealed(36)), client(sealed(8)),
+	}, `
+		> CH Data?
+		< SH EE? Fin?
+		> Fin? Data?
+		open, completed true, spoke`},
+	{"alert of the server in its flight", []piece{
+		client(plainHello), serve(serverHello(aes128, false), sealed(6), sealed(2)),
+	}, `
+		> CH
+		< SH Unknown Alert?
+		alerted by server, completed false, unused`},
+	{"alert of the client", []piece{
+		client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Alert?
+		alerted by client, completed false, unused`},
+	{"alert right after the client's Finished", []piece{
+		client(plainHello), full(aes128, 36), finish, serve(sealed(2)),
+	}, `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Fin?
+		< Alert?
+		alerted by server, completed false, unused`},
+}
+
+// What cannot be told stays Unknown.
 func TestWireTellsByOrderAndSize(t *testing.T) {
-	finished := client(changeCipherSpec, sealed(36))
-	for _, test := range []struct {
-		name   string
-		pieces []piece
-		want   string
-	}{
-		{"two tickets of a size after the handshake, as OpenSSL sends them", []piece{
-			client(plainHello), full(aes128, 36), finished, serve(sealed(217)), serve(sealed(217)),
-			client(sealed(8)), serve(sealed(40)), client(sealed(6)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> CCS Fin?
-			< Ticket?
-			< Ticket?
-			> Data?
-			< Data?
-			open, completed true, spoke`},
-		{"the same when the client's data came with its Finished", []piece{
-			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36), sealed(8)),
-			serve(sealed(217), sealed(217)), serve(sealed(40)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> CCS Fin? Data?
-			< Ticket? Ticket?
-			< Data?
-			open, completed true, spoke`},
-		{"two tickets before the client's Finished, as GnuTLS sends them", []piece{
-			client(plainHello), full(aes256, 52), serve(sealed(251), sealed(251)),
-			client(changeCipherSpec, sealed(52)), client(sealed(8)), serve(sealed(40)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			< Ticket?! Ticket?!
-			> CCS Fin? Data?
-			< Data?
-			open, completed true, spoke`},
-		{"one record after data: a ticket or the answer", []piece{
-			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36), sealed(8)),
-			serve(sealed(217)), serve(sealed(40)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> CCS Fin? Data?
-			< Unknown
-			< Data?
-			open, completed true, spoke`},
-		{"the whole flight in one record, as BoringSSL sends it", []piece{
-			client(plainHello), serve(serverHello(aes128, false), changeCipherSpec, sealed(6+800+79+36)),
-			finished, serve(sealed(217), sealed(217)), client(sealed(8)),
-		}, `
-			> CH
-			< SH CCS Unknown
-			> CCS Fin?
-			< Ticket? Ticket?
-			> Data?
-			open, completed true, spoke`},
-		{"padded records", []piece{
-			client(plainHello), serve(serverHello(aes128, false), sealed(512), sealed(1024), sealed(512), sealed(512)),
-			client(sealed(512)), client(sealed(512)),
-		}, `
-			> CH
-			< SH Unknown Unknown Unknown Unknown
-			> Unknown Unknown
-			open, completed false, unused`},
-		{"records with 16 zeros behind their content, as JSSE sends them", []piece{
-			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(36+16), sealed(18+16)),
-			serve(sealed(217), sealed(217)), serve(sealed(40)), client(sealed(32 + 16)), client(sealed(2 + 16)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> CCS Fin? Data?
-			< Ticket? Ticket?
-			< Data?
-			> Alert?
-			open, completed true, spoke`},
-		{"the longer hash", []piece{
-			client(plainHello), full(aes256, 52), client(sealed(52)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> Fin?
-			open, completed false, unused`},
-		{"EncryptedExtensions as long as a Finished", []piece{
-			client(plainHello), serve(serverHello(aes128, false), sealed(36), sealed(800), sealed(79), sealed(36)),
-			client(sealed(36)), client(sealed(8)),
-		}, `
-			> CH
-			< SH EE? Cert? CV? Fin?
-			> Fin? Data?
-			open, completed true, spoke`},
-		{"early data", []piece{
-			client(plainHello, sealed(200)), serve(serverHello(aes128, true), sealed(6), sealed(36)),
-			client(sealed(36)), client(sealed(8)),
-		}, `
-			> CH Data?
-			< SH EE? Fin?
-			> Fin? Data?
-			open, completed true, spoke`},
-		{"alert of the server in its flight", []piece{
-			client(plainHello), serve(serverHello(aes128, false), sealed(6), sealed(2)),
-		}, `
-			> CH
-			< SH Unknown Alert?
-			alerted by server, completed false, unused`},
-		{"alert of the client", []piece{
-			client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> CCS Alert?
-			alerted by client, completed false, unused`},
-		{"alert right after the client's Finished", []piece{
-			client(plainHello), full(aes128, 36), finished, serve(sealed(2)),
-		}, `
-			> CH
-			< SH CCS EE? Cert? CV? Fin?
-			> CCS Fin?
-			< Alert?
-			alerted by server, completed false, unused`},
-	} {
+	for _, test := range wireCases {
 		t.Run(test.name, func(t *testing.T) {
 			checkOutline(t, recorded(OnWire, test.pieces...).Transcript(), test.want)
 		})
