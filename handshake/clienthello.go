@@ -10,6 +10,7 @@ const (
 	extSupportedGroups     = 10
 	extSignatureAlgorithms = 13
 	extALPN                = 16
+	extPadding             = 21
 	extSessionTicket       = 35
 	extPreSharedKey        = 41
 	extEarlyData           = 42

@@ -36,6 +36,19 @@ func ja4(h *Hello) string {
 	return string(b)
 }
 
+// SenderJA4 is the JA4 without the extensions that one client sends in one handshake and
+// not in the next: pre_shared_key and early_data when it has a session to offer (RFC 8446,
+// Sections 4.2.11 and 4.2.10), padding when the message has a certain size (RFC 7685). By the
+// JA4 itself a client that comes back to resume would be taken for another. Of a client that
+// offers no session and does not pad both are the same.
+func (h *Hello) SenderJA4() string {
+	steady := *h
+	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), func(e uint16) bool {
+		return e == extPreSharedKey || e == extEarlyData || e == extPadding
+	})
+	return ja4(&steady)
+}
+
 // isGrease reports whether n is reserved so that nobody relies on it (RFC 8701, Section 2).
 func isGrease(n uint16) bool { return n&0x0f0f == 0x0a0a && n>>8 == n&0xff }
 

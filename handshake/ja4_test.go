@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"bytes"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,4 +122,36 @@ func TestJA4CountsTo99(t *testing.T) {
 	if got := ja4(h); !strings.HasPrefix(got, "t13i9900") {
 		t.Error(got)
 	}
+}
+
+// Else a sender that resumes would be a stranger. Postfix pads the ClientHello that offers
+// no session, and not the one that does.
+func TestSenderJA4IsTheSameWhenASessionIsOffered(t *testing.T) {
+	for _, client := range []string{"go", "openssl", "gnutls", "postfix", "exim"} {
+		full, resumed := recordedHello(t, client), recordedHello(t, client+"-resumed")
+		if full.PSK || !resumed.PSK || full.JA4 == resumed.JA4 {
+			t.Fatalf("%s: the recordings are not what this test needs", client)
+		}
+		if a, b := full.SenderJA4(), resumed.SenderJA4(); a != b {
+			t.Errorf("%s: %s, and %s when it resumes", client, a, b)
+		}
+	}
+	if full := recordedHello(t, "openssl"); full.SenderJA4() != full.JA4 {
+		t.Errorf("%s in place of the JA4 %s of a full handshake", full.SenderJA4(), full.JA4)
+	}
+}
+
+// recordedHello is the ClientHello of a client that got in.
+func recordedHello(t *testing.T, client string) *Hello {
+	t.Helper()
+	recorded, err := os.ReadFile("../interop/testdata/transcripts/healthy." + client + ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, record, _ := bytes.Cut(recorded, []byte("--- record\n"))
+	parsed, err := Parse(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Hello
 }

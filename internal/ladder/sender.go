@@ -5,7 +5,7 @@ import "net/netip"
 // A Sender is who asks for a handshake.
 type Sender struct {
 	Addr        netip.Addr // its address; the zero Addr where that is unknown
-	Fingerprint string     // the JA4 of its ClientHello
+	Fingerprint string     // of its ClientHello, the same whether it resumes or not
 }
 
 // key is what the memory of s is found by. Senders of one network with different

@@ -32,7 +32,7 @@ type Visit struct {
 	Addr     netip.Addr
 	EHLO     string
 	Rung     ladder.Rung // what was offered; of no meaning without a JA4
-	JA4      string      // empty: no ClientHello came
+	JA4      string      // the sender's, see handshake.Hello; empty: no ClientHello came
 	TLS      *tls.ConnectionState
 	Messages int // that were taken
 
@@ -94,10 +94,10 @@ func tickets(hello *tls.ClientHelloInfo) sessionticket.Policy {
 	return sessionticket.FirstWrite
 }
 
-// sender is who the session's handshake is with.
+// sender is who the session's handshake is with: the same whether it resumes or not.
 func (s *session) sender() ladder.Sender {
 	if hello := s.record.Hello(); hello != nil {
-		s.ja4 = hello.JA4
+		s.ja4 = hello.SenderJA4()
 	}
 	return ladder.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}
 }
