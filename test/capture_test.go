@@ -1,0 +1,84 @@
+package test
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/strictclient"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+// Three servers have the fault of https://go.dev/issue/70232. Whoever captures what
+// passes when they lose a sender is told the case, and how to mend that very
+// server. One without the fault is explained too: nothing is wrong.
+func TestACaptureIsExplained(t *testing.T) {
+	chasquid := func(t testpeer.T, _ string, cert *testcert.Pair) *testpeer.GoServer {
+		return testpeer.StartChasquid(t, cert)
+	}
+	for _, tt := range []struct {
+		server, version string
+		start           func(testpeer.T, string, *testcert.Pair) *testpeer.GoServer
+		status          int
+		says            []string
+	}{
+		{"mox", "v0.0.12", testpeer.StartMox, 1, []string{"case         early-ticket", "mox          Upgrade to v0.0.13"}},
+		{"maddy", "v0.7.1", testpeer.StartMaddy, 1, []string{"case         early-ticket", "maddy        Upgrade to v0.8"}},
+		{"chasquid", "1.11", chasquid, 1, []string{"case         early-ticket", "chasquid     "}},
+		{"mox", "v0.0.17", testpeer.StartMox, 0, []string{"handshake complete"}},
+	} {
+		t.Run(tt.server+" "+tt.version, func(t *testing.T) {
+			cert := testcert.New(t, testcert.Options{})
+			server := tt.start(t, tt.version, cert)
+			recording := testpeer.StartTCPDump(t, server.Addr)
+			if err := startTLSStrictly(server.Addr); errors.Is(err, strictclient.ErrEarlyTicket) != (tt.status == 1) {
+				t.Fatalf("the strict client got %v", err)
+			}
+			recording.Stop(t)
+			out, status := runPostern(t, "explain", recording.File)
+			if status != tt.status {
+				t.Errorf("exit status %d, want %d", status, tt.status)
+			}
+			for _, text := range tt.says {
+				if !strings.Contains(out, text) {
+					t.Errorf("it does not say %q:\n%s", text, out)
+				}
+			}
+		})
+	}
+}
+
+// startTLSStrictly does a handshake as a strict client and takes leave.
+func startTLSStrictly(addr string) error {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	client, err := strictclient.StartTLS(conn, "strict.test", config)
+	if err != nil {
+		return err
+	}
+	return client.Quit()
+}
+
+// runPostern runs postern to its end and returns its output, errors included, and its
+// exit status.
+func runPostern(t *testing.T, args ...string) (out string, status int) {
+	t.Helper()
+	text, err := exec.Command(program, args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if exit != nil {
+		status = exit.ExitCode()
+	}
+	return string(text), status
+}
