@@ -33,8 +33,8 @@ func (h Handshake) write(s *store) error {
 }
 
 // after returns, for a session in plaintext, the last failed handshake of the same
-// address, or of the same name in the same network. The fingerprint cannot tell: there
-// is none in plaintext.
+// address, or of the same name in the same network, unless that name got in over TLS
+// since. The fingerprint cannot tell: there is none in plaintext.
 func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 	if h.Outcome != Plaintext {
 		return id, nil
@@ -47,7 +47,13 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 		SELECT h.id FROM (SELECT id FROM senders WHERE network = ?4 AND ehlo = ?5 LIMIT 100) AS s
 			JOIN handshakes AS h ON h.sender = s.id AND h.outcome = 3 AND h.at BETWEEN ?2 AND ?3)`,
 		blob(h.Address), milli(h.At.Add(-returnTime)), milli(h.At), network(h.Network), h.EHLO)
-	return sql.NullInt64{Int64: n, Valid: n > 0}, err
+	if err != nil || n == 0 {
+		return id, err
+	}
+	since, err := s.number(`SELECT EXISTS (SELECT 1 FROM senders AS s JOIN handshakes AS h ON h.sender = s.id
+		WHERE s.network = ? AND s.ehlo = ? AND h.at >= (SELECT at FROM handshakes WHERE id = ?) AND h.id > ? AND h.outcome IN (1, 2))`,
+		network(h.Network), h.EHLO, n, n)
+	return sql.NullInt64{Int64: n, Valid: since == 0}, err
 }
 
 // fail stores what only failed handshakes have.

@@ -210,6 +210,8 @@ func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
 		plain("name", elsewhere),
 		plain("neighbour", func(h *Handshake) { elsewhere(h); h.EHLO = "neighbour.example" }),
 		plain("late", func(h *Handshake) { h.At = noon.Add(8 * 24 * time.Hour) }),
+		success("got in"),
+		plain("by choice", func(h *Handshake) {}),
 	))
 	found, err := r.Handshakes(t.Context(), Filter{Returned: true})
 	if err != nil {
