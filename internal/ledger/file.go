@@ -22,7 +22,7 @@ const busyTimeout = "5000" // ms
 // main one, which is the first.
 var beside = []string{"", "-wal", "-shm"}
 
-// connect opens the file at path with one connection, or for reading with a few.
+// connect returns connections to the file at path; it is opened when the first is used.
 func connect(path string, options url.Values) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
