@@ -196,6 +196,19 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// Its bytes begin as the IPv4 network's do.
+func TestNetworksOfTheFamiliesAreNotMixed(t *testing.T) {
+	r := reader(t, written(t, failure("A"), with(failure("B"), func(h *Handshake) {
+		h.Address, h.Network = netip.MustParseAddr("c000:200::1"), netip.MustParsePrefix("c000:200::/48")
+	})))
+	for sender, want := range map[string]netip.Prefix{"192.0.2.0/24": failure("A").Network, "c000::/16": netip.MustParsePrefix("c000:200::/48")} {
+		found, err := r.Senders(t.Context(), Filter{Sender: sender})
+		if err != nil || len(found) != 1 || found[0].Network != want {
+			t.Errorf("%s: %+v, %v; want %v", sender, found, err, want)
+		}
+	}
+}
+
 func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
 	plain := func(session string, change func(*Handshake)) Handshake {
 		h := with(success(session), change)
