@@ -61,7 +61,9 @@ func pinned(t *testing.T, p *postern, data string) {
 	if out, status := runPostern(t, "senders", "pin", "127.0.0.0/24", "stock", "--why", "to see it fail", "--data", data); status != 0 {
 		t.Fatal(out)
 	}
-	eventually(t, func() error { return says(t, "pinned, from stock to stock", "senders", "show", "127.0.0.1", "--data", data) })
+	eventually(t, func() error {
+		return says(t, "pinned, from stock to stock", "senders", "show", "127.0.0.1", "--data", data)
+	})
 	if _, err := deliverStrictly(p.addr, anyCertificate()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Errorf("pinned to stock: %v, want the client to close", err)
 	}
