@@ -32,6 +32,7 @@ type figure struct {
 	rate     float64       // messages a second
 	answered float64       // the same for messages acknowledged, where some are still on their way then
 	latency  time.Duration // median of a message
+	cpu      time.Duration // of the server for a message, where it is measured
 }
 
 // contender is one of those that are measured in turns.

@@ -47,6 +47,16 @@ func (s series) over(other series) factor {
 	return factor(median(s, func(i int) float64 { return s[i].rate / other[i].rate }))
 }
 
+// cpu is the median of the rounds' CPU times.
+func (s series) cpu() time.Duration {
+	return medianTime(s, func(i int) time.Duration { return s[i].cpu })
+}
+
+// cpuOver is the median of the ratios of CPU times to those of other in the same round.
+func (s series) cpuOver(other series) factor {
+	return factor(median(s, func(i int) float64 { return s[i].cpu.Seconds() / other[i].cpu.Seconds() }))
+}
+
 // added is the median of the latencies beyond those of other in the same round.
 func (s series) added(other series) time.Duration {
 	return medianTime(s, func(i int) time.Duration { return s[i].latency - other[i].latency })
