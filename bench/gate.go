@@ -1,62 +1,17 @@
 package main
 
-import (
-	"fmt"
-	"os/exec"
-	"runtime"
-	"strconv"
-	"strings"
-	"time"
-)
+import "strings"
 
-// measureGate runs the gate's own benchmarks, which compare it with crypto/tls
-// as it is within one process.
-func measureGate(s *stage, p plan, r *result) error {
-	cmd := exec.Command("go", "test", "-run=^$", "-bench=Handshake|Bulk|Conn",
-		fmt.Sprintf("-benchtime=%dx", p.handshakes), "./sessionticket")
-	output, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, output)
-	}
+// measureGate runs the gate's own benchmarks.
+func measureGate(_ *stage, p plan, r *result) error {
 	r.header("benchmark", "crypto/tls", "behind the gate", "slower, median of pairs")
-	for line := range strings.Lines(string(output)) {
-		if name, ok := strings.CutPrefix(line, "Benchmark"); ok {
-			r.compareGate(readBenchmark(name))
-		}
-	}
-	return nil
-}
-
-// benchmark is a line of go test -bench: a name and values by unit.
-type benchmark struct {
-	name   string
-	values map[string]float64
-}
-
-func readBenchmark(line string) benchmark {
-	fields := strings.Fields(line)
-	name := strings.TrimSuffix(fields[0], fmt.Sprintf("-%d", runtime.GOMAXPROCS(0)))
-	b := benchmark{name, make(map[string]float64)}
-	for i := 2; i+1 < len(fields); i += 2 {
-		value, err := strconv.ParseFloat(fields[i], 64)
-		if err == nil {
-			b.values[fields[i+1]] = value
-		}
-	}
-	return b
-}
-
-// compareGate adds what one benchmark found.
-func (r *result) compareGate(b benchmark) {
-	slower, isRatio := b.values["%slower-paired"]
-	if !isRatio {
-		if b.name == "Conn/gate" {
+	return p.benchmarks("./sessionticket", "Handshake|Bulk|Conn", func(b benchmark) {
+		if slower, ok := r.pair(b, "gate-ns"); ok {
+			atMost(r, "gate: slower by, "+b.name, slower, gateGoal(b.name))
+		} else if b.name == "Conn/gate" {
 			atMost(r, "gate: allocations of a write and a read without a ticket", int64(b.values["allocs/op"]), 0)
 		}
-		return
-	}
-	r.row(b.name, time.Duration(b.values["bare-ns"]), time.Duration(b.values["gate-ns"]), percent(slower))
-	atMost(r, "gate: slower by, "+b.name, percent(slower), gateGoal(b.name))
+	})
 }
 
 // gateGoal is how much slower the gate may be.
@@ -68,4 +23,18 @@ func gateGoal(name string) percent {
 		return 5
 	}
 	return 1
+}
+
+// measureRecording runs the benchmarks of recorded handshakes.
+func measureRecording(_ *stage, p plan, r *result) error {
+	r.header("benchmark", "crypto/tls", "recorded", "slower, median of pairs")
+	return p.benchmarks("./handshake", "Handshake|Conn", func(b benchmark) {
+		slower, ok := r.pair(b, "recorded-ns")
+		switch {
+		case ok && b.name == "Handshake/full":
+			atMost(r, "recording: slower by, "+b.name, slower, 3)
+		case b.name == "Conn/stopped":
+			atMost(r, "recording: allocations of a write and a read when it has stopped", int64(b.values["allocs/op"]), 0)
+		}
+	})
 }

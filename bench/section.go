@@ -73,6 +73,13 @@ gate in turns. A handshake's time is that of both sides.`,
 		measure: measureGate,
 	},
 	{
+		name:  "recording",
+		title: "Recording by itself",
+		text: `The benchmarks of package handshake: client and server in one process over loopback, with the server's handshake recorded
+and not, in turns, up to the first reply over TLS.`,
+		measure: measureRecording,
+	},
+	{
 		name:    sectionBefore,
 		title:   "Postern beside what it was",
 		text:    `Both pass messages on to the same ` + "`smtp-sink`" + `, with the same configuration.`,
