@@ -81,8 +81,8 @@ func (h Handshake) fail(s *store) error {
 	return nil
 }
 
-// count adds the handshake to what its sender did, on the whole and on the day, and to what
-// all did on the day. It returns the sender's number.
+// count adds the handshake to what its sender did on the whole, and notes it for the day. It
+// returns the sender's number.
 func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	is := func(o Outcome) bool { return h.Outcome == o }
 	counts := []any{is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID}
@@ -91,14 +91,10 @@ func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
 		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+sumUp+` RETURNING id`,
 		append(counts, network(h.Network), h.EHLO, h.Fingerprint, milli(h.At))...)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		s.days.add(h, sender, returned)
 	}
-	return sender, s.exec(`INSERT INTO days
-		(full, resumed, failed, plaintext, returned, last, day, sender, version, suite, "group")
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11), (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?9, ?10, ?11)
-		ON CONFLICT DO UPDATE SET `+sumUp,
-		append(counts, dayOf(h.At), sender, h.Version, h.Suite, h.Group)...)
+	return sender, err
 }
 
 const sumUp = ` full = full + excluded.full, resumed = resumed + excluded.resumed,

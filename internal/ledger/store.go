@@ -15,6 +15,7 @@ type store struct {
 	conn  *sql.Conn
 	files files
 	last  int64 // the number of the newest handshake
+	days  tally // of the batch that is written
 
 	prepared map[string]*sql.Stmt
 	gzip     *gzip.Writer // is large, so one for all
@@ -82,13 +83,14 @@ func (s *store) close() {
 // write stores events as one transaction.
 func (s *store) write(events []Event) error {
 	before := s.last
+	s.days = make(tally)
 	err := s.transact(func() error {
 		for _, e := range events {
 			if err := e.write(s); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.days.write(s)
 	})
 	if err != nil {
 		s.last = before
