@@ -72,6 +72,9 @@ func startTLSStrictly(addr string) error {
 // exit status.
 func runPostern(t *testing.T, args ...string) (out string, status int) {
 	t.Helper()
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
 	text, err := exec.Command(program, args...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

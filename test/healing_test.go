@@ -25,8 +25,11 @@ func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 	if _, err := deliverStrictly(p.addr, config); err != nil {
 		t.Fatalf("the second try: %v", err)
 	}
-	if got := len(p.maildir().messages(t)); got != 1 {
-		t.Errorf("%d messages stored, want 1", got)
+	if resumed, err := deliverStrictly(p.addr, config); err != nil || !resumed {
+		t.Errorf("the third try resumed: %v, %v", resumed, err) // as the sender that it is, not as a stranger
+	}
+	if got := len(p.maildir().messages(t)); got != 2 {
+		t.Errorf("%d messages stored, want 2", got)
 	}
 	seenByOperator(t, data, regexp.MustCompile(`session=(\S+)`).FindStringSubmatch(line)[1])
 	p.terminate()
@@ -37,6 +40,30 @@ func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 	}
 	pinned(t, p, data)
 }
+
+// The log's line is enough: what else is said of that session is in the ledger.
+func TestAFailedHandshakeHasOneLineInTheLog(t *testing.T) {
+	p := start(t, "--ticket-policy", "stock")
+	p.await(0, "Ctrl-C stops it.") // the last of what it says at first
+	before := p.journal.length()
+	if _, err := deliverStrictly(p.addr, anyCertificate()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { return says(t, "early-ticket on stock", "handshakes", "--data", p.data) })
+	p.terminate()
+	line := p.await(before)
+	if !lineOfFailure.MatchString(line) {
+		t.Errorf("the log says %s", line)
+	}
+	if all := p.journal.length() - before; all != 3 {
+		t.Errorf("the log has %d lines, want one and the two of the end", all)
+	}
+}
+
+// lineOfFailure has all that is to know at once, in this order.
+var lineOfFailure = regexp.MustCompile(` level=INFO msg=session session=\w+ sender=127\.0\.0\.1:\d+ ehlo=strict\.test .*` +
+	` end="TLS handshake failed" err=EOF case=early-ticket stopped="closed silently by the client, after NewSessionTicket"` +
+	` ja4=t13d\w+ rung=stock next="offered first-write when it comes again: [^"]+"$`)
 
 // seenByOperator looks at the failure as an operator would.
 func seenByOperator(t *testing.T, data, session string) {
