@@ -19,6 +19,7 @@ import (
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
+	name string // what it calls itself
 }
 
 // anyCertificate is the opportunistic TLS of most senders, with resumption.
@@ -42,7 +43,7 @@ func dial(addr, from string) (*client, error) {
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(patience))
-	return &client{conn: conn, in: bufio.NewReader(conn)}, nil
+	return &client{conn: conn, in: bufio.NewReader(conn), name: "sender.test"}, nil
 }
 
 // connect dials and reads the greeting.
@@ -72,7 +73,7 @@ func connectTLS(addr, from string, config *tls.Config) (*client, error) {
 }
 
 func (c *client) startTLS(config *tls.Config) error {
-	if err := c.expect("EHLO sender.test\r\n", 250); err != nil {
+	if err := c.hello(); err != nil {
 		return err
 	}
 	if err := c.expect("STARTTLS\r\n", 220); err != nil {
@@ -83,8 +84,10 @@ func (c *client) startTLS(config *tls.Config) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	c.conn, c.in = secure, bufio.NewReader(secure)
-	return c.expect("EHLO sender.test\r\n", 250)
+	return c.hello()
 }
+
+func (c *client) hello() error { return c.expect("EHLO "+c.name+"\r\n", 250) }
 
 func (c *client) close() { c.conn.Close() }
 
