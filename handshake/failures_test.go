@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/internal/strictclient"
+	"postern/persona/strictclient"
 	"postern/sessionticket"
 )
 

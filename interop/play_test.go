@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/strictclient"
+	"postern/persona/strictclient"
 )
 
 // aMail is a message's commands.

@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"testing"
 
-	"postern/internal/strictclient"
 	"postern/internal/testcert"
+	"postern/persona/strictclient"
 	"postern/sessionticket"
 )
 

@@ -7,8 +7,8 @@ import (
 	"net"
 	"testing"
 
-	"postern/internal/strictclient"
 	"postern/internal/testcert"
+	"postern/persona/strictclient"
 	"postern/sessionticket"
 )
 

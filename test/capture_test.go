@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/strictclient"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/persona/strictclient"
 )
 
 // Three servers have the fault of https://go.dev/issue/70232. Whoever captures what

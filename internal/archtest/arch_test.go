@@ -46,7 +46,7 @@ func list(t *testing.T) (ours []pkg, standard map[string]bool) {
 }
 
 // alone are the packages that others take without taking us.
-var alone = []string{"postern/sessionticket", "postern/handshake"}
+var alone = []string{"postern/sessionticket", "postern/handshake", "postern/persona/strictclient"}
 
 // order is the way down: a package may reach those below it only. Those of one
 // line do not know each other.
@@ -54,14 +54,14 @@ var order = [][]string{
 	{"postern/cmd/postern"},
 	{"postern/internal/config", "postern/internal/triage"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
-	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger"},
+	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona"},
 	{"postern/internal/smtp", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture"},
-	{"postern/handshake"},
+	{"postern/handshake", "postern/persona/strictclient"},
 }
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/strictclient", "postern/internal/testdisk",
+	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/testdisk",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 }

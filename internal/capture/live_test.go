@@ -18,9 +18,9 @@ import (
 	"postern/internal/ladder"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/smtpd"
-	"postern/internal/strictclient"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/persona/strictclient"
 )
 
 // alike offers every sender the same.

@@ -6,9 +6,9 @@ import (
 	"net"
 	"testing"
 
-	"postern/internal/strictclient"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/persona/strictclient"
 )
 
 // The mail servers written in Go, before and after they turned session tickets

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"postern/internal/strictclient"
 	"postern/internal/testcert"
+	"postern/persona/strictclient"
 )
 
 // Each server sends its ticket at another moment; the client minds one of them.

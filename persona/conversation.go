@@ -1,0 +1,140 @@
+package persona
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"postern/handshake"
+)
+
+// patience bounds a visit. It is more than the pauses of servers that greet late, of
+// which 30 s is a usual one; a caller with less time has a context.
+const patience = 45 * time.Second
+
+// Visit visits the server at t, once, or twice if the persona comes back in plaintext.
+// It ends with ctx and after at most 45 s, leaves with QUIT where the server still
+// listens, and sends no mail unless t.Deliver is set. It returns a visit always.
+//
+// Visit is safe for concurrent use.
+func (p *Persona) Visit(ctx context.Context, t Target) *Visit {
+	return p.call(ctx, t, new(tickets))
+}
+
+// Return visits as [Persona.Visit] does, with the session that the server gave in an
+// earlier visit of the same persona. T need not be the server of that visit. The
+// earlier visit keeps the session.
+func (p *Persona) Return(ctx context.Context, t Target, earlier *Visit) *Visit {
+	return p.call(ctx, t, earlier.tickets.again())
+}
+
+func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Visit {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	v := &Visit{tickets: held}
+	t, err := t.complete()
+	if err != nil {
+		v.fail(err)
+		return v
+	}
+	c := &conversation{Persona: p, target: t, visit: v}
+	c.run(ctx, c.talk)
+	if p.fallsBack && !v.In && v.Stage >= AtSTARTTLS {
+		again := &conversation{Persona: p, target: t, visit: new(Visit)}
+		again.run(ctx, again.talkPlainly)
+		v.Plaintext, v.Delivered = again.visit.Plaintext, again.visit.Delivered
+	}
+	return v
+}
+
+// A conversation is one connection of a persona.
+type conversation struct {
+	*Persona
+	target Target
+	visit  *Visit
+
+	conn *handshake.Conn
+	line *line
+	left error // why the client left of its own accord
+}
+
+// run connects and does as said, until the end of ctx.
+func (c *conversation) run(ctx context.Context, do func() error) {
+	raw, err := c.target.Dial(ctx, "tcp", c.target.Addr)
+	if err != nil {
+		c.visit.fail(err)
+		return
+	}
+	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
+	c.conn = handshake.NewConn(&measured{Conn: raw}, handshake.AtClient)
+	if c.target.EHLO == "" {
+		c.target.EHLO = literal(raw.LocalAddr())
+	}
+	c.line = newLine(c.target.Protocol.language(c.target.EHLO), c.conn)
+	err = do()
+	switch {
+	case c.left != nil:
+		err = c.left
+	case err != nil && ctx.Err() != nil:
+		err = fmt.Errorf("no answer in time: %w", ctx.Err())
+	}
+	c.conn.Close()
+	c.visit.fail(err)
+	c.visit.Transcript = c.conn.Stop(c.visit.use())
+}
+
+// literal is an address as RFC 5321, Section 4.1.3 writes it.
+func literal(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	switch {
+	case !ok:
+		return "localhost"
+	case tcp.IP.To4() != nil:
+		return "[" + tcp.IP.String() + "]"
+	}
+	return "[IPv6:" + tcp.IP.String() + "]"
+}
+
+// talk is a visit over TLS.
+func (c *conversation) talk() error {
+	if c.target.Protocol != Implicit {
+		if err := c.reachTLS(); err != nil {
+			return c.leave(err)
+		}
+	}
+	client, err := c.secure()
+	if err != nil {
+		return err
+	}
+	c.visit.Stage = AfterTLS
+	defer client.Close()
+	return c.leave(c.talkSecurely())
+}
+
+// talkPlainly is a visit without TLS.
+func (c *conversation) talkPlainly() error {
+	if err := c.greet(); err != nil {
+		return c.leave(err)
+	}
+	c.visit.Plaintext = true
+	return c.leave(c.deliver())
+}
+
+// leave says goodbye, unless err tells that nobody listens.
+func (c *conversation) leave(err error) error {
+	var refused *refusal
+	if err == nil || errors.As(err, &refused) || errors.Is(err, errNoTLS) {
+		c.goodbye()
+	}
+	return err
+}
+
+func (c *conversation) goodbye() {
+	reply, err := c.line.ask(c.line.quit)
+	if c.pipelines && err == nil && c.visit.Stage == AfterTLS {
+		// One reply more than commands.
+		c.visit.Executed = c.line.late(reply) || c.line.in.Buffered() > 0
+	}
+}

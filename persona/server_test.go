@@ -1,0 +1,132 @@
+package persona_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/sessionticket"
+)
+
+// A server is a mail server on crypto/tls, with the gate below it: with its policy
+// Stock it does what crypto/tls does.
+type server struct {
+	config *tls.Config
+	policy sessionticket.Policy
+
+	implicit bool // TLS from the first byte
+	trusts   bool // executes what came in clear behind STARTTLS
+	eager    bool // answers it in clear
+	refuses  bool // refuses STARTTLS with something behind it
+
+	mu       sync.Mutex
+	commands []string // all that were executed
+	letters  []string
+}
+
+// start serves until the test ends, and returns the address.
+func (s *server) start(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := &sessionticket.Gate{Policy: s.policy}
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conn.SetDeadline(time.Now().Add(time.Minute))
+			open.Go(func() { s.serve(gate.Conn(conn), gate.Config(s.config)) })
+		}
+	})
+	t.Cleanup(func() { listener.Close(); open.Wait() })
+	return listener.Addr().String()
+}
+
+func (s *server) serve(conn net.Conn, config *tls.Config) {
+	defer func() { conn.Close() }()
+	if s.implicit {
+		conn = tls.Server(conn, config)
+	}
+	in := bufio.NewReader(conn)
+	say := func(lines ...string) { io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n") }
+	say("220 mx.test ESMTP")
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		command := strings.TrimSpace(line)
+		s.note(command)
+		switch verb, _, _ := strings.Cut(strings.ToUpper(command), " "); verb {
+		case "EHLO":
+			say("250-mx.test", "250-PIPELINING", "250 STARTTLS")
+		case "STARTTLS":
+			if s.refuses && in.Buffered() > 0 {
+				say("554 5.5.1 nothing may come behind STARTTLS")
+				return
+			}
+			say("220 2.0.0 go ahead")
+			if s.eager {
+				say("250 2.0.0 done")
+			}
+			secure := tls.Server(conn, config)
+			conn = secure
+			left := in
+			in = bufio.NewReader(secure)
+			if s.trusts {
+				rest, _ := left.Peek(left.Buffered())
+				in = bufio.NewReader(io.MultiReader(strings.NewReader(string(rest)), secure))
+			}
+			if secure.Handshake() != nil {
+				return
+			}
+		case "DATA":
+			say("354 go on")
+			s.take(in)
+			say("250 2.0.0 taken")
+		case "QUIT":
+			say("221 2.0.0 bye")
+			return
+		default:
+			say("250 2.0.0 done")
+		}
+	}
+}
+
+func (s *server) note(command string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commands = append(s.commands, command)
+}
+
+func (s *server) take(in *bufio.Reader) {
+	var text strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil || line == ".\r\n" {
+			break
+		}
+		fmt.Fprint(&text, line)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letters = append(s.letters, text.String())
+}
+
+// heard returns the commands so far.
+func (s *server) heard() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.commands, ", ")
+}
