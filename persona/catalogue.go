@@ -4,7 +4,39 @@ package persona
 // one is added here by hand.
 var catalogue = []*Persona{
 	&healthyGo,
+	&healthyOpenSSL,
+	&healthyGnuTLS,
+	&healthySchannel,
+
+	// Tickets.
 	&earlyTicket,
+	&ticketAfterFinished,
+	&ticketSurprisesClient,
+	&largeTicket,
+	&ticketWithoutPSKModes,
+
+	// Versions, suites, groups, signatures.
 	&tls12Only,
+	&tls10Only,
+	&fallsBackToPlaintext,
+	&rsaOnlyClient,
+	&sha1SignaturesOnly,
+	&groupMismatch,
+	&p521First,
+	&helloRetry,
+	&helloRetryRefused,
+	&bigHello,
+	&bigHelloSplit,
+	&bigHelloBytes,
+
+	// Certificates and names.
+	&certificateRefused,
+	&clientCertificateAsked,
+	&unknownSNI,
+	&noSNI,
+	&sniTrailingDot,
+	&sniAddress,
+
+	// The SMTP around it.
 	&plaintextAfterSTARTTLS,
 }

@@ -1,6 +1,8 @@
 package persona
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/tls"
 	"io"
 	"net"
@@ -82,7 +84,18 @@ func (c *conversation) shapedClient(conn net.Conn, keys io.Writer) (client, erro
 		KeyLogWriter:       keys,
 		OmitEmptyPsk:       true, // pre_shared_key stands in the shape, for when there is a session
 	}, utls.HelloCustom)
-	return shapedClient{u}, u.ApplyPreset(c.shape(c.target))
+	if err := u.ApplyPreset(c.shape(c.target)); err != nil {
+		return nil, err
+	}
+	if keys := u.HandshakeState.State13.KeyShareKeys; keys.Ecdhe == nil {
+		// Without a key utls gives up even where a HelloRetryRequest asks for another.
+		key, err := ecdh.X25519().GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		keys.Ecdhe = key
+	}
+	return shapedClient{u}, nil
 }
 
 type standardClient struct{ *tls.Conn }

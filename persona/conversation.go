@@ -83,6 +83,10 @@ func (c *conversation) run(ctx context.Context, do func() error) {
 	c.conn.Close()
 	c.visit.fail(err)
 	c.visit.Transcript = c.conn.Stop(c.visit.use())
+	if c.shape != nil && c.visit.retried() {
+		// utls cannot offer a session where it meets a HelloRetryRequest.
+		c.visit.tickets = new(tickets)
+	}
 }
 
 // literal is an address as RFC 5321, Section 4.1.3 writes it.

@@ -48,9 +48,11 @@ func (c *conversation) talkSecurely() (err error) {
 			return err
 		}
 	}
-	c.visit.SecureEHLO, err = c.helloSecurely()
-	if err != nil {
+	if c.visit.SecureEHLO, err = c.helloSecurely(); err != nil {
 		return err
+	}
+	if c.left != nil { // the reply was there already, behind the ticket
+		return c.left
 	}
 	c.visit.In = true
 	return c.deliver()

@@ -49,6 +49,11 @@ type Visit struct {
 // [Persona.Return].
 func (v *Visit) Resumable() bool { return v.tickets.held() }
 
+// retried reports whether the server sent a HelloRetryRequest.
+func (v *Visit) retried() bool {
+	return v.Transcript != nil && v.Transcript.Choice != nil && v.Transcript.Choice.Retried
+}
+
 // fail notes err, if it is one, as what ended the visit.
 func (v *Visit) fail(err error) {
 	if err != nil {
