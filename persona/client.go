@@ -20,7 +20,10 @@ type client interface {
 }
 
 // secure does the handshake, and lets the conversation go on over it.
-func (c *conversation) secure() (client, error) {
+//
+// It does not tell the recorder that the handshake is complete: in TLS 1.3 the server
+// may still refuse what the client sent last, such as its certificate. What comes next shows that.
+func (c *conversation) secure() error {
 	c.visit.Stage = AtHandshake
 	c.visit.tickets.came = c.weigh
 	keys := new(keylog.Log)
@@ -29,19 +32,18 @@ func (c *conversation) secure() (client, error) {
 	if c.target.Protocol == Implicit {
 		c.conn.ServerFirst()
 	}
-	secured, err := c.client(keys)
+	secured, err := c.newClient(keys)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := secured.Handshake(); err != nil {
-		c.conn.Fail(err)
 		c.noteAnswerInClear(err)
-		return nil, err
+		return err
 	}
-	c.conn.Complete()
+	c.client = secured
 	c.visit.TLS = secured.agreed()
 	c.line = newLine(c.line.language, secured)
-	return secured, nil
+	return nil
 }
 
 // weigh leaves silently if the client minds a ticket.
@@ -50,11 +52,12 @@ func (c *conversation) weigh(ticket int) {
 		return
 	}
 	if c.left = c.minds(ticket); c.left != nil {
+		c.conn.Complete()
 		c.conn.Close()
 	}
 }
 
-func (c *conversation) client(keys io.Writer) (client, error) {
+func (c *conversation) newClient(keys io.Writer) (client, error) {
 	var conn net.Conn = c.conn
 	if c.below != nil {
 		conn = c.below(conn)

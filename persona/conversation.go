@@ -41,7 +41,7 @@ func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Visit {
 	}
 	c := &conversation{Persona: p, target: t, visit: v}
 	c.run(ctx, c.talk)
-	if p.fallsBack && !v.In && v.Stage >= AtSTARTTLS {
+	if p.fallsBack && !v.In && v.Stage >= AtSTARTTLS && t.Protocol != Implicit {
 		again := &conversation{Persona: p, target: t, visit: new(Visit)}
 		again.run(ctx, again.talkPlainly)
 		v.Plaintext, v.Delivered = again.visit.Plaintext, again.visit.Delivered
@@ -55,9 +55,10 @@ type conversation struct {
 	target Target
 	visit  *Visit
 
-	conn *handshake.Conn
-	line *line
-	left error // why the client left of its own accord
+	conn   *handshake.Conn
+	client client // nil before TLS
+	line   *line
+	left   error // why the client left of its own accord, without a word
 }
 
 // run connects and does as said, until the end of ctx.
@@ -108,12 +109,10 @@ func (c *conversation) talk() error {
 			return c.leave(err)
 		}
 	}
-	client, err := c.secure()
-	if err != nil {
-		return err
+	if err := c.secure(); err != nil {
+		return c.leave(err)
 	}
 	c.visit.Stage = AfterTLS
-	defer client.Close()
 	return c.leave(c.talkSecurely())
 }
 
@@ -129,8 +128,12 @@ func (c *conversation) talkPlainly() error {
 // leave says goodbye, unless err tells that nobody listens.
 func (c *conversation) leave(err error) error {
 	var refused *refusal
-	if err == nil || errors.As(err, &refused) || errors.Is(err, errNoTLS) {
+	switch {
+	case c.left != nil: // silently
+	case err == nil, errors.As(err, &refused), errors.Is(err, errNoTLS):
 		c.goodbye()
+	default:
+		c.conn.Fail(err)
 	}
 	return err
 }
@@ -140,5 +143,8 @@ func (c *conversation) goodbye() {
 	if c.pipelines && err == nil && c.visit.Stage == AfterTLS {
 		// One reply more than commands.
 		c.visit.Executed = c.line.late(reply) || c.line.in.Buffered() > 0
+	}
+	if c.client != nil {
+		c.client.Close()
 	}
 }

@@ -48,7 +48,11 @@ func (c *conversation) talkSecurely() (err error) {
 			return err
 		}
 	}
-	if c.visit.SecureEHLO, err = c.helloSecurely(); err != nil {
+	c.visit.SecureEHLO, err = c.helloSecurely()
+	if len(c.visit.SecureEHLO) > 0 {
+		c.conn.Complete()
+	}
+	if err != nil {
 		return err
 	}
 	if c.left != nil { // the reply was there already, behind the ticket
@@ -63,6 +67,13 @@ func (c *conversation) helloSecurely() ([]string, error) {
 		return c.line.ask(c.line.hello)
 	}
 	heard := c.line.listen(c.Pause)
+	select {
+	case <-heard:
+		if c.left != nil {
+			return nil, c.left
+		}
+	default:
+	}
 	err := c.line.say(c.line.hello)
 	<-heard // nobody else reads now
 	if err != nil {

@@ -16,9 +16,11 @@ const (
 )
 
 var largeTicket = Persona{
-	ID:   "large-ticket",
-	Case: "large-ticket",
-	Does: "Shows eight certificates if asked, and closes silently on a session ticket above 2,048 bytes",
+	ID:        "large-ticket",
+	Case:      "large-ticket",
+	Does:      "Shows eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
+	Pause:     ticketPause,
+	hesitates: true,
 	configure: func(config *tls.Config, t Target) error {
 		return show(config, t, longChain)
 	},

@@ -25,6 +25,8 @@ type server struct {
 	eager    bool // answers it in clear
 	refuses  bool // refuses STARTTLS with something behind it
 
+	noRecipients bool
+
 	mu       sync.Mutex
 	commands []string // all that were executed
 	letters  []string
@@ -91,6 +93,12 @@ func (s *server) serve(conn net.Conn, config *tls.Config) {
 			if secure.Handshake() != nil {
 				return
 			}
+		case "RCPT":
+			if s.noRecipients {
+				say("550 5.1.1 nobody here")
+				continue
+			}
+			say("250 2.1.5 fine")
 		case "DATA":
 			say("354 go on")
 			s.take(in)
