@@ -55,8 +55,8 @@ var order = [][]string{
 	{"postern/internal/config", "postern/internal/triage"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona"},
-	{"postern/internal/smtp", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture"},
-	{"postern/handshake", "postern/persona/strictclient"},
+	{"postern/internal/smtp", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts"},
+	{"postern/handshake", "postern/persona/strictclient", "postern/txtrecord"},
 }
 
 // forTests are those that nothing but tests and benchmarks use.
