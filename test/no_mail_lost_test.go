@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"syscall"
 	"testing"
 	"time"
+
+	"postern/internal/testdisk"
 )
 
 // A message that was acknowledged is there after a crash at any moment, whole,
@@ -60,7 +61,7 @@ func TestNothingIsLostOrCutOffWhenStoppedUnderLoad(t *testing.T) {
 
 // A full disk is a clean 452, and mail goes on when there is room again.
 func TestAFullDiskRefusesMailAndLosesNone(t *testing.T) {
-	data := mountSmallDisk(t)
+	data := testdisk.Mount(t, "size=1m,mode=0700")
 	p := startWith(t, data)
 	var acked []string
 	for i := range 100 {
@@ -96,24 +97,6 @@ func checkFull(t *testing.T, p *postern, acked []string, enhanced string) {
 	if unacked := balance(t, []string{"after"}, p.maildir().take(t)); unacked != 0 {
 		t.Errorf("%d letters more than sent", unacked)
 	}
-}
-
-// mountSmallDisk gives a folder with 1 MiB of room.
-func mountSmallDisk(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if os.Geteuid() != 0 {
-		unavailable(t, "mounting a small disk needs root")
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0700"); err != nil {
-		t.Fatalf("mounting a small disk: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmounting the small disk: %v", err)
-		}
-	})
-	return dir
 }
 
 // unavailable ends a story that this machine cannot play. Under CI=true that

@@ -122,18 +122,17 @@ func (l *Ledger) start() {
 const closeWait = 5 * time.Second
 
 // Close writes what is queued and closes the file. It takes at most 5 seconds; its
-// error says how many events were lost because that did not do, or because the
-// file could not be written. What is noted afterwards is lost.
+// error says how many events were lost, now or earlier, of which the log has not been
+// told yet. What is noted afterwards is lost.
 func (l *Ledger) Close() error {
-	before := l.loss.count.Load()
 	l.closing.Do(func() { close(l.stop) })
 	select {
 	case <-l.done:
 	case <-time.After(closeWait):
 		l.loss.add(len(l.queue), errBehind)
 	}
-	if lost := l.loss.count.Load() - before; lost > 0 {
-		return fmt.Errorf("ledger: %s: %d events were lost at the end: %w", l.path, lost, *l.loss.cause.Load())
+	if lost := l.loss.untold(); lost > 0 {
+		return fmt.Errorf("ledger: %s: %d events were lost: %w", l.path, lost, *l.loss.cause.Load())
 	}
 	return nil
 }

@@ -49,7 +49,12 @@ func (l *loss) end() {
 	if !l.running.Load() || time.Since(epoch)-time.Duration(l.last.Load()) < l.quiet {
 		return
 	}
-	count := l.count.Load()
 	l.running.Store(false)
-	l.log.Info("ledger is whole again", logkey.Lost, count-l.told.Swap(count))
+	l.log.Info("ledger is whole again", logkey.Lost, l.untold())
+}
+
+// untold is how many events were lost since it was last asked.
+func (l *loss) untold() int64 {
+	count := l.count.Load()
+	return count - l.told.Swap(count)
 }
