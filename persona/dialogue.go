@@ -79,7 +79,7 @@ func (c *conversation) helloSecurely() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.line.reply(firstWord(c.line.hello))
+	return c.line.reply(verb(c.line.hello))
 }
 
 func (c *conversation) deliver() error {

@@ -21,6 +21,9 @@ type language struct {
 	late func(reply []string) bool
 }
 
+// imapTag are the characters of the tags below (RFC 9051, Section 2.2.1).
+const imapTag = "p0123"
+
 // language returns that of p for a client that calls itself name.
 func (p Protocol) language(name string) language {
 	switch p {

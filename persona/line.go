@@ -31,7 +31,7 @@ func newLine(l language, conn io.ReadWriter) *line {
 
 // A refusal is the server's reply to a command that it did not follow.
 type refusal struct {
-	command string // its first word, or what it is; empty: the greeting
+	command string // its verb, or what it is; empty: the greeting
 	reply   []string
 }
 
@@ -48,7 +48,7 @@ func (l *line) ask(command string) (reply []string, err error) {
 	if err := l.say(command); err != nil {
 		return nil, err
 	}
-	return l.reply(firstWord(command))
+	return l.reply(verb(command))
 }
 
 // say says a command. Lines that come behind it are sent in the same write.
@@ -72,7 +72,7 @@ func (l *line) listen(pause time.Duration) (heard <-chan struct{}) {
 	return done
 }
 
-// reply reads the reply to a command, of which it takes the first word; empty: the
+// reply reads the reply to a command, of which it takes the verb; empty: the
 // greeting. The error is a [*refusal]
 // when the server does not follow.
 func (l *line) reply(command string) (reply []string, err error) {
@@ -96,9 +96,10 @@ func (l *line) judge(command string, reply []string) error {
 	return &refusal{command, reply}
 }
 
-func firstWord(command string) string {
-	word, _, _ := strings.Cut(strings.SplitN(command, "\r\n", 2)[0], " ")
-	return word
+// verb is the word that names a command, without the tag of IMAP.
+func verb(command string) string {
+	words := strings.Fields(strings.TrimLeft(command, imapTag+" "))
+	return words[0]
 }
 
 func (l *line) read() (string, error) {

@@ -2,6 +2,7 @@ package persona_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -34,12 +35,17 @@ type server struct {
 
 // start serves until the test ends, and returns the address.
 func (s *server) start(t *testing.T) string {
+	gate := &sessionticket.Gate{Policy: s.policy}
+	return listen(t, func(conn net.Conn) { s.serve(gate.Conn(conn), gate.Config(s.config)) })
+}
+
+// listen serves each connection until the test ends, and returns the address.
+func listen(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	gate := &sessionticket.Gate{Policy: s.policy}
 	var open sync.WaitGroup
 	open.Go(func() {
 		for {
@@ -48,7 +54,7 @@ func (s *server) start(t *testing.T) string {
 				return
 			}
 			conn.SetDeadline(time.Now().Add(time.Minute))
-			open.Go(func() { s.serve(gate.Conn(conn), gate.Config(s.config)) })
+			open.Go(func() { defer conn.Close(); serve(conn) })
 		}
 	})
 	t.Cleanup(func() { listener.Close(); open.Wait() })
@@ -56,7 +62,6 @@ func (s *server) start(t *testing.T) string {
 }
 
 func (s *server) serve(conn net.Conn, config *tls.Config) {
-	defer func() { conn.Close() }()
 	if s.implicit {
 		conn = tls.Server(conn, config)
 	}
@@ -82,17 +87,7 @@ func (s *server) serve(conn net.Conn, config *tls.Config) {
 			if s.eager {
 				say("250 2.0.0 done")
 			}
-			secure := tls.Server(conn, config)
-			conn = secure
-			left := in
-			in = bufio.NewReader(secure)
-			if s.trusts {
-				rest, _ := left.Peek(left.Buffered())
-				in = bufio.NewReader(io.MultiReader(strings.NewReader(string(rest)), secure))
-			}
-			if secure.Handshake() != nil {
-				return
-			}
+			conn, in = secured(conn, in, config, s.trusts)
 		case "RCPT":
 			if s.noRecipients {
 				say("550 5.1.1 nobody here")
@@ -110,6 +105,16 @@ func (s *server) serve(conn net.Conn, config *tls.Config) {
 			say("250 2.0.0 done")
 		}
 	}
+}
+
+// secured starts TLS. Who trusts takes what came in clear for said over TLS.
+func secured(conn net.Conn, in *bufio.Reader, config *tls.Config, trusts bool) (net.Conn, *bufio.Reader) {
+	rest, _ := in.Peek(in.Buffered())
+	secure := tls.Server(conn, config)
+	if !trusts {
+		rest = nil
+	}
+	return secure, bufio.NewReader(io.MultiReader(bytes.NewReader(rest), secure))
 }
 
 func (s *server) note(command string) {
