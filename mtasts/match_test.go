@@ -9,6 +9,7 @@ import (
 
 func TestMatches(t *testing.T) {
 	long := strings.Repeat("a", 64)
+	longest := strings.Repeat("a.", 126) + "a"
 	for _, c := range []struct {
 		pattern, host string
 		want          bool
@@ -43,6 +44,8 @@ func TestMatches(t *testing.T) {
 		{"mx_1.example", "mx_1.example", false},      // no host name
 		{"192.0.2.1", "192.0.2.1", true},             // reads as a name; no MX has it
 		{long + ".example", long + ".example", false},
+		{longest, longest, true},
+		{longest + "a", longest + "a", false},
 		{"mx.example", "mx.\x00example", false},
 	} {
 		if got := Matches(c.pattern, c.host); got != c.want {
