@@ -15,6 +15,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 	}
 	for _, object := range []any{
 		handshakeJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
+		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
 		explainedJSON{}, diagnosisJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {
 		kind := reflect.TypeOf(object)

@@ -22,10 +22,10 @@ func nextHop(c *config.Config, log *slog.Logger) (nexthop.Hop, error) {
 // probeTime is how long the next hop may take to say what it offers.
 const probeTime = 30 * time.Second
 
-// probe asks the next hop what it offers, until it has answered: the first
+// askNextHop asks the next hop what it offers, until it has answered: the first
 // sender is to be offered it too. One that is not offered SMTPUTF8 gives its
 // message up (RFC 6531, Section 3.2) and does not come again.
-func probe(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
+func askNextHop(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
 	next := time.NewTicker(probeTime)
 	defer next.Stop()
 	for {

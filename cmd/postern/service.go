@@ -113,7 +113,7 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	case *maildir.Maildir:
 		go hop.Run(ctx)
 	case *relay.Hop:
-		go probe(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
+		go askNextHop(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
 	}
 	for _, ln := range listeners {
 		go func() {

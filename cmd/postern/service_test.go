@@ -26,7 +26,7 @@ func TestTheNextHopIsAskedUntilItAnswers(t *testing.T) {
 			go offerUTF8(theirs)
 			return ours, nil
 		}}, "mx.example.org", nil)
-		go probe(t.Context(), hop, slog.New(slog.DiscardHandler))
+		go askNextHop(t.Context(), hop, slog.New(slog.DiscardHandler))
 		time.Sleep(time.Hour)
 		if !hop.Extensions().SMTPUTF8 || asked != 3 {
 			t.Errorf("asked %d times, knows %+v; want SMTPUTF8 after 3", asked, hop.Extensions())

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"postern/persona"
+	"postern/probe"
+)
+
+// probing is the subcommand that asks servers whom they keep out.
+type probing struct {
+	Targets  []string      `arg:"" name:"target" help:"A domain, a host, host:port or an address. Repeatable."`
+	StartTLS string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken before TLS: smtp (default), imap or pop3."`
+	Implicit bool          `help:"SMTP that begins with TLS, on port 465."`
+	As       []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
+	Resolver string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
+	CA       string        `placeholder:"FILE" help:"Trust these authorities, PEM, in place of the system's."`
+	Timeout  time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
+	Verbose  bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
+	JSON     bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
+	Check    bool          `xor:"form" help:"One line for a monitoring system, and its exit status: 0 fine, 1 warning, 2 critical, 3 unknown."`
+}
+
+// Help is shown by kong.
+func (probing) Help() string {
+	return `Clients that behave as known senders do visit each address of the target, two at
+a time, send no mail, and leave. What they met is told: who does not get in, why,
+and what to do, in the words of the server's own software.
+
+Exit status: 0 nothing to mend, 1 something was found, 3 something did not answer.`
+}
+
+// Run is called by kong.
+func (p probing) Run(ui terminal) error {
+	prober, err := p.prober()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	results := p.start(ctx, prober)
+	status := probeStatus{}
+	for i, target := range p.Targets {
+		result := <-results[i]
+		status.note(result)
+		if err := p.tell(ui, target, result, i > 0); err != nil {
+			return err
+		}
+	}
+	if p.Check {
+		return status.monitoring()
+	}
+	return status.usual()
+}
+
+// A probed is what became of a target: one of both.
+type probed struct {
+	report *probe.Report
+	err    error
+}
+
+// targetsAtOnce bounds how much is under way for a long command line.
+const targetsAtOnce = 4
+
+// start probes all targets, a few at a time. Each has a channel of its own, so that
+// they are told in the order of the command line.
+func (p probing) start(ctx context.Context, prober *probe.Prober) []chan probed {
+	slots := make(chan struct{}, targetsAtOnce)
+	results := make([]chan probed, len(p.Targets))
+	for i, target := range p.Targets {
+		results[i] = make(chan probed, 1)
+		go func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			report, err := prober.Probe(ctx, target)
+			results[i] <- probed{report, err}
+		}()
+	}
+	return results
+}
+
+func (p probing) prober() (*probe.Prober, error) {
+	prober := &probe.Prober{Resolver: p.Resolver, Timeout: p.Timeout}
+	prober.Protocol = map[string]persona.Protocol{"smtp": persona.SMTP, "imap": persona.IMAP, "pop3": persona.POP3}[p.StartTLS]
+	if p.Implicit {
+		if p.StartTLS != "smtp" {
+			return nil, &usageError{err: errors.New("--implicit is for SMTP: leave --starttls out")}
+		}
+		prober.Protocol = persona.Implicit
+	}
+	for _, id := range p.As {
+		known, ok := persona.Find(id)
+		if !ok {
+			return nil, &usageError{err: fmt.Errorf("--as: no sender %q is known; without --as a probe lists them all", id)}
+		}
+		prober.Personas = append(prober.Personas, known)
+	}
+	if p.CA != "" {
+		content, err := os.ReadFile(p.CA)
+		if err != nil {
+			return nil, &usageError{err: fmt.Errorf("--ca: %w", err)}
+		}
+		prober.RootCAs = x509.NewCertPool()
+		if !prober.RootCAs.AppendCertsFromPEM(content) {
+			return nil, &usageError{err: fmt.Errorf("--ca: no certificate in %s: want PEM", p.CA)}
+		}
+	}
+	return prober, nil
+}
+
+// tell prints what became of one target.
+func (p probing) tell(ui terminal, target string, result probed, more bool) error {
+	switch {
+	case p.JSON:
+		return ui.json(probedRow(target, result))
+	case p.Check:
+		fmt.Fprintln(ui.out, checkLine(target, result))
+	case result.err != nil:
+		ui.error(result.err, probeHint(result.err))
+	default:
+		if more {
+			fmt.Fprintln(ui.out)
+		}
+		probeScreen{ui, p.Verbose}.report(result.report)
+	}
+	return nil
+}
+
+func probeHint(err error) string {
+	switch {
+	case errors.Is(err, probe.ErrTarget):
+		return "postern probe example.org, mx.example.org, 192.0.2.7, or either with :port"
+	case errors.Is(err, probe.ErrNoMail):
+		return "the domain says that it takes no mail: nothing is wrong with that"
+	case errors.Is(err, probe.ErrNotFound):
+		return "look at the name; --resolver asks another DNS server"
+	}
+	return "--resolver ADDR asks another DNS server"
+}
+
+// probeStatus gathers the exit status of all targets.
+type probeStatus struct {
+	worst probe.Severity
+	usage bool
+}
+
+func (s *probeStatus) note(r probed) {
+	switch {
+	case r.err == nil:
+		s.worst = max(s.worst, r.report.Severity())
+	case errors.Is(r.err, probe.ErrTarget):
+		s.usage = true
+	default:
+		s.worst = max(s.worst, probe.Unclear)
+	}
+}
+
+// usual is the exit status as in the package comment.
+func (s *probeStatus) usual() error {
+	switch {
+	case s.usage:
+		return exitStatus(exitUsage)
+	case s.worst >= probe.Warning:
+		return exitStatus(exitFailed)
+	case s.worst == probe.Unclear:
+		return exitStatus(exitUnclear)
+	}
+	return nil
+}
+
+// monitoring is the exit status that plugins of monitoring systems have.
+func (s *probeStatus) monitoring() error {
+	if s.usage {
+		return exitStatus(3)
+	}
+	if status := cmp.Or(map[probe.Severity]int{probe.Warning: 1, probe.Critical: 2, probe.Unclear: 3}[s.worst], 0); status > 0 {
+		return exitStatus(status)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/handshake"
+	"postern/probe"
+)
+
+// A probeScreen shows reports to a person: what is worst first, then who gets in,
+// then what is fine.
+type probeScreen struct {
+	terminal
+	verbose bool
+}
+
+func (s probeScreen) report(r *probe.Report) {
+	s.head(r)
+	s.findings(r.Whole)
+	for _, h := range r.Hosts {
+		for _, a := range h.Addresses {
+			fmt.Fprintln(s.out)
+			s.address(h, a)
+		}
+	}
+}
+
+func (s probeScreen) head(r *probe.Report) {
+	what := printable(r.Target)
+	if r.Domain != "" {
+		what += fmt.Sprintf(": %d MX hosts", len(r.Hosts))
+	}
+	fmt.Fprintf(s.out, "%s: %s, %.1f s\n", what, verdict(r.Findings()), r.Took.Round(100*time.Millisecond).Seconds())
+}
+
+// verdict counts what there is to do.
+func verdict(findings []probe.Finding) string {
+	var parts []string
+	for _, part := range []struct {
+		severity  probe.Severity
+		one, many string
+	}{{probe.Critical, "critical finding", "critical findings"}, {probe.Warning, "warning", "warnings"}, {probe.Unclear, "thing that could not be told", "things that could not be told"}} {
+		n := count(findings, part.severity) - count(findings, part.severity+1)
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+part.one)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %s", n, part.many))
+		}
+	}
+	if parts == nil {
+		return "nothing to mend"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s probeScreen) address(h *probe.Host, a *probe.Address) {
+	line := fmt.Sprintf("== %s  %s", printable(h.Name), a.Addr)
+	if a.Software.Name != "" {
+		line += fmt.Sprintf("  %s (%s)", a.Software, a.Software.Confidence.Word())
+	}
+	fmt.Fprintln(s.out, line)
+	s.findings(a.Findings)
+	s.visits(a.Visits)
+	s.fine(a.Findings)
+}
+
+// findings tells all but those that are fine: the grave ones with what was seen and
+// what to do, notices in a line each.
+func (s probeScreen) findings(all []probe.Finding) {
+	for _, f := range all {
+		switch {
+		case f.Severity >= probe.Unclear || f.Severity == probe.Notice && s.verbose:
+			fmt.Fprintln(s.out)
+			s.finding(f)
+		}
+	}
+	s.notices(all)
+}
+
+func (s probeScreen) finding(f probe.Finding) {
+	label := f.Severity.String()
+	if f.Severity >= probe.Warning {
+		label = strings.ToUpper(label)
+	}
+	s.paragraph(label, f.Title)
+	for _, seen := range f.Evidence {
+		s.paragraph("seen", printable(seen))
+	}
+	for _, a := range f.Advice {
+		s.paragraph("do", a.Software+": "+a.Do)
+	}
+	if !s.verbose {
+		if f.Case != nil {
+			s.paragraph("more", "postern cases show "+f.Case.ID)
+		}
+		return
+	}
+	for _, url := range f.Sources {
+		s.paragraph("source", url)
+	}
+	if f.Transcript != nil {
+		fmt.Fprintf(s.out, "\n%s", f.Transcript.Draw(handshake.DrawOptions{Location: time.Local}))
+	}
+}
+
+func (s probeScreen) notices(all []probe.Finding) {
+	if s.verbose {
+		return
+	}
+	first := true
+	for _, f := range all {
+		if f.Severity != probe.Notice {
+			continue
+		}
+		if first {
+			fmt.Fprintln(s.out)
+			first = false
+		}
+		s.paragraph("notice", f.Title)
+	}
+}
+
+// fateWords are what stands before a sender. Who gets in is quieter than who does not.
+var fateWords = map[probe.Fate]string{probe.In: "in", probe.Out: "NOT IN", probe.Refused: "refused", probe.Untold: "?"}
+
+func (s probeScreen) visits(all []probe.Visit) {
+	if len(all) > 0 {
+		fmt.Fprintln(s.out)
+	}
+	for _, v := range all {
+		fmt.Fprintf(s.out, "%-*s%-25s %s\n", margin, fateWords[v.Fate], v.Persona.ID, short(v.Persona.Does, columns-margin-26+20))
+	}
+}
+
+func (s probeScreen) fine(all []probe.Finding) {
+	var titles []string
+	for _, f := range all {
+		if f.Severity == probe.Fine {
+			titles = append(titles, f.Title)
+		}
+	}
+	if titles != nil {
+		fmt.Fprintln(s.out)
+		s.paragraph("fine", strings.Join(titles, "; ")+".")
+	}
+}

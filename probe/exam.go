@@ -1,0 +1,127 @@
+package probe
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"time"
+
+	"postern/persona"
+)
+
+// An exam is all that checks can look at: what one address said to whom.
+type exam struct {
+	ctx      context.Context
+	host     string
+	target   persona.Target
+	roots    *x509.CertPool
+	now      time.Time
+	healthy  *persona.Persona
+	software Software
+
+	first, again, last *persona.Visit // of the healthy client; again offers the session of first
+	visits             []Visit
+}
+
+// connections is how many an address has to bear at once.
+const connections = 2
+
+// healthyID is the persona that comes first, a second time with its session, and last.
+const healthyID = "healthy-go"
+
+// examine lets all personas visit an address, and judges what they saw.
+func (p *Prober) examine(ctx context.Context, host string, a *Address) {
+	e := &exam{ctx: ctx, host: host, roots: p.RootCAs, now: time.Now()}
+	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: host, RootCAs: p.RootCAs}
+	e.healthy, _ = persona.Find(healthyID)
+	a.exam = e
+	e.first = e.healthy.Visit(ctx, e.target)
+	e.software = recognise(e.first.Greeting, e.first.EHLO)
+	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
+		e.rest(p, a)
+	}
+	a.Software, a.Visits = e.software, e.visits
+	for _, check := range checks {
+		a.Findings = append(a.Findings, check(e)...)
+	}
+	byWeight(a.Findings)
+}
+
+// rest is all visits after the first.
+func (e *exam) rest(p *Prober, a *Address) {
+	personas := p.Personas
+	if personas == nil {
+		personas = persona.All()
+	}
+	e.visits = make([]Visit, len(personas))
+	slots := make(chan struct{}, connections)
+	var running sync.WaitGroup
+	visit := func(do func()) {
+		running.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			do()
+		})
+	}
+	visit(func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) })
+	for _, i := range slowestFirst(personas) {
+		visit(func() {
+			v := personas[i].Visit(e.ctx, e.target)
+			e.visits[i] = Visit{personas[i], v, fateOf(personas[i], v)}
+			if p.Progress != nil {
+				p.Progress(a.Addr.String(), e.visits[i])
+			}
+		})
+	}
+	running.Wait()
+	e.last = e.healthy.Visit(e.ctx, e.target)
+	e.settle()
+}
+
+// slowestFirst are the indices of personas, those that pause before the others, so
+// that the pauses of one pass during the visits of others.
+func slowestFirst(personas []*persona.Persona) []int {
+	order := make([]int, len(personas))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(personas[b].Pause - personas[a].Pause) })
+	return order
+}
+
+// fateOf judges a visit by itself.
+func fateOf(p *persona.Persona, v *persona.Visit) Fate {
+	injects := p.Case == injectionCase
+	switch {
+	case v.In:
+		return In
+	case injects && v.Stage >= persona.AtSTARTTLS && !v.Executed:
+		return Refused // RFC 3207, Section 6 lets a server discard the command; refusing is as good
+	case v.Stage < persona.AtHandshake:
+		return Untold
+	}
+	return Out
+}
+
+// settle takes back what failures seem to say when the healthy client, who was let in
+// at first, fails at last too.
+func (e *exam) settle() {
+	if !e.first.In || e.last.In {
+		return
+	}
+	for i := range e.visits {
+		if e.visits[i].Fate == Out {
+			e.visits[i].Fate = Untold
+		}
+	}
+}
+
+// visit returns what became of a persona, or nil if it did not come.
+func (e *exam) visit(id string) *Visit {
+	i := slices.IndexFunc(e.visits, func(v Visit) bool { return v.Persona.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &e.visits[i]
+}

@@ -1,0 +1,123 @@
+package probe
+
+import (
+	"fmt"
+
+	"postern/interop"
+)
+
+// weights are how bad it is when the sender of a case, or the persona of that ID, is
+// kept out. What stands here is judged by who sends so today; others are a Warning.
+var weights = map[string]Severity{
+	"early-ticket": Critical, // outlook.com
+	"big-hello":    Critical, // senders with post-quantum keys, more each month
+	"tls12-only":   Critical, // many a gateway
+
+	// Any server that gives tickets keeps these out, Postfix among them; nobody has
+	// shown a sender of mail that does so.
+	"ticket-after-finished":    Notice,
+	"ticket-surprises-client":  Notice,
+	"schannel-tls12-ticket":    Notice,
+	"leaves-after-handshake":   Notice,
+	"client-certificate-asked": Notice,
+
+	// Not offering what these need is what the RFCs ask for (RFC 8996, RFC 9155).
+	"tls10-only":           Notice,
+	"sha1-signatures-only": Notice,
+	"sslv2-hello":          Notice,
+	"no-shared-suite":      Notice,
+	"hello-retry-refused":  Notice,
+
+	"ticket-without-psk-modes": Notice, // what OpenSSL does to all
+	"sni-trailing-dot":         Notice, // forbidden by RFC 6066, Section 3
+}
+
+// ownAdvice is for personas that have no case, or are a variant that the advice of
+// their case does not help.
+var ownAdvice = map[string]string{
+	"tls12-only": "Allow TLS 1.2 beside TLS 1.3: many a gateway has nothing newer.",
+	"ticket-without-psk-modes": "RFC 8446, Section 4.2.9 keeps tickets from clients that cannot use them. OpenSSL sends them all the same and has no setting " +
+		"for it (nurl-lang/nurl#1057); no sender of mail is known to mind.",
+	"sni-trailing-dot": "RFC 6066, Section 3 forbids the dot, so a server may refuse it. Servers in Go do, and have no setting for it; the sender may come back in plaintext.",
+}
+
+// personas tells which senders are kept out.
+func personas(e *exam) []Finding {
+	var found []Finding
+	untold := 0
+	for i := range e.visits {
+		v := &e.visits[i]
+		switch {
+		case v.Fate == Untold:
+			untold++
+		case v.Fate == Out && v.Persona.Case != "certificate-refused": // see certificate
+			found = append(found, e.keptOut(v))
+		}
+	}
+	if untold > 0 && e.last != nil && e.last.In {
+		found = append(found, Finding{
+			ID: "untold", Severity: Unclear,
+			Title:    fmt.Sprintf("%d of %d senders could not be tried", untold, len(e.visits)),
+			Evidence: []string{e.reason()},
+			Advice:   everyone("Let the address of this machine have more connections, or try again later."),
+		})
+	}
+	return found
+}
+
+// reason is why the first untold visit did not come to TLS.
+func (e *exam) reason() string {
+	for _, v := range e.visits {
+		if v.Fate == Untold && v.Err != nil {
+			return v.Persona.ID + ": " + clean(v.Err)
+		}
+	}
+	return "the server did not answer"
+}
+
+func (e *exam) keptOut(v *Visit) Finding {
+	f := Finding{
+		ID: v.Persona.ID, Severity: Warning, Transcript: v.Transcript,
+		Title:  "Senders like " + v.Persona.ID + " do not get in",
+		Advice: everyone("Look at the drawing of the handshake, and allow what this sender needs."),
+	}
+	if v.Plaintext {
+		f.Title += " over TLS and come back in plaintext"
+	}
+	if v.Persona.Healthy {
+		f.Severity = Critical
+	}
+	if known, ok := interop.Find(v.Persona.Case); ok {
+		f.Case, f.Advice, f.Sources = known, e.software.adviceOn(known), sourcesOf(known)
+		f.Title += ": " + known.Who
+	}
+	if advice, ok := ownAdvice[v.Persona.ID]; ok {
+		f.Advice = everyone(advice)
+	}
+	for _, id := range []string{v.Persona.Case, v.Persona.ID} {
+		if weight, ok := weights[id]; ok {
+			f.Severity = weight
+		}
+	}
+	f.Evidence = append(f.Evidence, evidence(v)...)
+	return f
+}
+
+// evidence is how a visit ended, and what is remarkable about its handshake.
+func evidence(v *Visit) []string {
+	var seen []string
+	if v.Transcript != nil {
+		seen = append(seen, v.Transcript.Ending())
+		for _, d := range interop.Diagnose(v.Transcript) {
+			if d.Case.ID == v.Persona.Case {
+				for _, o := range d.Observations {
+					seen = append(seen, o.Text)
+				}
+			}
+		}
+	}
+	if v.Err != nil {
+		seen = append(seen, clean(v.Err))
+	}
+	return seen
+}

@@ -1,0 +1,95 @@
+// Package probe asks a mail server which senders it keeps out, before one of them
+// shows it.
+//
+// A [Prober] lets the personas of package persona visit a server, and looks at what
+// they saw:
+//
+//	report, err := new(probe.Prober).Probe(ctx, "example.org")
+//	for _, finding := range report.Findings() {
+//		fmt.Println(finding.Severity, finding.Title, finding.Advice)
+//	}
+//
+// A healthy client comes first and last, so that a server that is down, or that has
+// stopped answering, is told apart from one that keeps a sender out.
+//
+// # Limits
+//
+// A persona does what the reports of its case say; it is not the vendor's client. A
+// prober has at most two connections to an address at a time, sends no mail, and ends
+// with its time.
+//
+// # Concurrency
+//
+// A Prober is safe for concurrent use while nobody changes it; so is a Report.
+package probe
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"sync"
+	"time"
+
+	"postern/persona"
+)
+
+// A Prober examines mail servers. The zero Prober is ready: all personas, SMTP with
+// STARTTLS on port 25, the system's DNS resolver and certification authorities.
+type Prober struct {
+	Protocol persona.Protocol
+	Port     uint16             // 0: the protocol's
+	Personas []*persona.Persona // nil: all
+	Resolver string             // host:port of a DNS server; empty: the system's
+	RootCAs  *x509.CertPool     // nil: the system's
+	Timeout  time.Duration      // for one target; 0: two minutes
+
+	// Progress, when not nil, is called after each visit, from several goroutines.
+	Progress func(address string, visit Visit)
+}
+
+const (
+	usualTimeout = 2 * time.Minute
+
+	// maxAddresses bounds a target: the largest providers have about 20 hosts and
+	// addresses for a domain.
+	maxAddresses = 32
+
+	// atOnce is how many addresses are examined at a time.
+	atOnce = 4
+)
+
+// Probe examines a target: a domain, whose MX hosts are looked up, a host, an address,
+// or host:port. Every address of every host is examined, IPv4 and IPv6.
+//
+// The error says why there is nothing to examine: [ErrTarget], [ErrNoMail] or
+// [ErrNotFound] in its chain, or what the resolver said. What a server does wrong is
+// never an error but a finding, and so is a server that cannot be reached.
+func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, usualTimeout))
+	defer cancel()
+	start := time.Now()
+	report, err := p.resolve(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	report.Start = start
+	p.examineAll(ctx, report)
+	report.compare(ctx)
+	report.Took = time.Since(start)
+	return report, nil
+}
+
+func (p *Prober) examineAll(ctx context.Context, r *Report) {
+	var running sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, h := range r.Hosts {
+		for _, a := range h.Addresses {
+			running.Go(func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				p.examine(ctx, h.Name, a)
+			})
+		}
+	}
+	running.Wait()
+}

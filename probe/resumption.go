@@ -1,0 +1,47 @@
+package probe
+
+import (
+	"postern/interop"
+	"postern/persona"
+)
+
+// resumption tells what becomes of a client that comes again and offers its session:
+// it resumes, makes a full handshake, or is turned away.
+func resumption(e *exam) []Finding {
+	switch {
+	case !e.first.In || e.again == nil:
+		return nil
+	case !e.first.Resumable():
+		return []Finding{e.costly("no-resumption", "No session can be resumed: the server gives no ticket")}
+	case e.again.In && e.again.TLS.Resumed:
+		return []Finding{fine("resumption", "A client that comes again resumes its session")}
+	case e.again.In:
+		return []Finding{e.costly("not-resumed", "The server gives a ticket and does not honour it")}
+	case e.again.Stage < persona.AtHandshake:
+		return nil
+	}
+	known, _ := interop.Find("every-other-connection")
+	return []Finding{{
+		ID: known.ID, Severity: Critical, Case: known, Transcript: e.again.Transcript,
+		Title:    "A client that offers its session is turned away: it gets in every other time",
+		Evidence: []string{e.again.Transcript.Ending(), clean(e.again.Err)},
+		Advice:   e.software.adviceOn(known), Sources: sourcesOf(known),
+	}}
+}
+
+func (e *exam) costly(id, title string) Finding {
+	return Finding{
+		ID: id, Severity: Notice, Title: title,
+		Evidence: []string{"each connection costs a full handshake"},
+		Advice:   e.software.pick(resumptionAdvice),
+	}
+}
+
+var resumptionAdvice = []interop.Advice{
+	{Software: "mox", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "maddy", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "Go programs", Do: "Put the gate of postern/sessionticket below crypto/tls and leave tls.Config.SessionTicketsDisabled false."},
+	{Software: "Postfix", Do: "Leave tls_ssl_options without NO_TICKET, and smtpd_tls_session_cache_timeout above 0."},
+	{Software: "Exim", Do: "tls_resumption_hosts = *"},
+	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets."},
+}

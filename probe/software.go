@@ -1,0 +1,112 @@
+package probe
+
+import (
+	"regexp"
+	"strings"
+
+	"postern/interop"
+)
+
+// Software is what a server seems to be.
+type Software struct {
+	Name       string             // as it calls itself, "mox"; empty: not recognised
+	Version    string             // where it tells
+	Confidence interop.Confidence // of the name
+	Clues      []string           // what led to it
+}
+
+// String returns name and version, "mox v0.0.12", or "not recognised".
+func (s Software) String() string {
+	switch {
+	case s.Name == "":
+		return "not recognised"
+	case s.Version == "":
+		return s.Name
+	}
+	return s.Name + " " + s.Version
+}
+
+// A signature is how one kind of software shows itself. Those of its patterns that
+// are not empty have all to match.
+type signature struct {
+	name       string
+	confidence interop.Confidence
+	greeting   string
+	ehlo       string // the reply to EHLO, without its codes, a line each
+}
+
+const (
+	named     interop.Confidence = 0.95 // it says its name
+	alike     interop.Confidence = 0.7  // it has that software's manners
+	maybeLike interop.Confidence = 0.4  // others are known that have them too
+)
+
+// signatures are in the order in which they are tried. Those below the names are
+// for servers whose greeting was changed, as administrators do.
+var signatures = []signature{
+	{name: "Postern", confidence: named, greeting: `ESMTP Postern\b`},
+	{name: "mox", confidence: named, greeting: `ESMTP mox\b(?: (v?[0-9][\w.+-]*))?`},
+	{name: "chasquid", confidence: named, greeting: `ESMTP chasquid\b`},
+	{name: "Postfix", confidence: named, greeting: `ESMTP Postfix\b`},
+	{name: "Exim", confidence: named, greeting: `ESMTP Exim\b(?: ([0-9][\w.]*))?`},
+	{name: "OpenSMTPD", confidence: named, greeting: `ESMTP OpenSMTPD\b`},
+	{name: "Stalwart", confidence: named, greeting: `\bStalwart\b`},
+	{name: "Exchange", confidence: named, greeting: `Microsoft ESMTP MAIL Service`},
+	{name: "sendmail", confidence: named, greeting: `ESMTP Sendmail (?:([0-9][\w.]*))?`},
+
+	// maddy is go-smtp with a limit of its own, 32 MiB a message.
+	{name: "maddy", confidence: alike, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello [^\n]*(?s:.*)\nSIZE 33554432\b`},
+	{name: "go-smtp", confidence: named, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello \S`},
+	{name: "go-smtp", confidence: maybeLike, ehlo: `^Hello \S+\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\n`},
+
+	{name: "chasquid", confidence: alike, ehlo: `Your hour of destiny has come`},
+	{name: "Exchange", confidence: alike, ehlo: `(?m)^X-ANONYMOUSTLS`},
+	{name: "nginx", confidence: alike, greeting: ` ESMTP ready$`, ehlo: `^\S+\n(?:\S.*\n)?STARTTLS$`},
+	{name: "Postfix", confidence: alike, ehlo: `\nPIPELINING\nSIZE(?s:.*)\nSTARTTLS\n(?s:.*)ENHANCEDSTATUSCODES\n8BITMIME\nDSN\b`},
+	{name: "Exim", confidence: maybeLike, ehlo: `^\S+ Hello [^\n]+\nSIZE (?s:.*)\nPIPELINING\n`},
+	{name: "mox", confidence: maybeLike, ehlo: `\n8BITMIME\nLIMITS RCPTMAX=1000\n`},
+}
+
+// match tells whether the server is of this kind, with the version if it says it.
+func (s *signature) match(greeting, ehlo string) (version string, clues []string, ok bool) {
+	for _, m := range []struct{ place, said, pattern string }{
+		{"the greeting", greeting, s.greeting},
+		{"the reply to EHLO", ehlo, s.ehlo},
+	} {
+		if m.pattern == "" {
+			continue
+		}
+		found := regexp.MustCompile(m.pattern).FindStringSubmatch(m.said)
+		if found == nil {
+			return "", nil, false
+		}
+		if len(found) > 1 {
+			version = found[1]
+		}
+		clues = append(clues, m.place+" has "+quoted(strings.TrimSpace(found[0])))
+	}
+	return version, clues, true
+}
+
+// recognise tells what software a server is by its greeting and its reply to EHLO,
+// as lines with or without their codes.
+func recognise(greeting, ehlo []string) Software {
+	said, offered := withoutCodes(greeting), withoutCodes(ehlo)
+	for i := range signatures {
+		if version, clues, ok := signatures[i].match(said, offered); ok {
+			return Software{signatures[i].name, version, signatures[i].confidence, clues}
+		}
+	}
+	return Software{}
+}
+
+// code is what stands before the text of a reply's line (RFC 5321, Section 4.2).
+var code = regexp.MustCompile(`^[0-9]{3}[ -]`)
+
+func withoutCodes(lines []string) string {
+	texts := make([]string, len(lines))
+	for i, line := range lines {
+		texts[i] = strings.TrimRight(code.ReplaceAllString(line, ""), " ")
+	}
+	return strings.Join(texts, "\n")
+}

@@ -1,0 +1,49 @@
+package probe
+
+import (
+	"fmt"
+
+	"postern/interop"
+	"postern/persona"
+)
+
+// offered tells whether the server offers TLS and whether a healthy client gets in.
+func offered(e *exam) []Finding {
+	v := e.first
+	switch {
+	case v.In:
+		return []Finding{fine("healthy", "A healthy client gets in")}
+	case v.Stage == persona.AtEHLO && len(v.EHLO) > 0:
+		return []Finding{notOffered(e)}
+	case v.Stage < persona.AtSTARTTLS:
+		return nil
+	}
+	return []Finding{{
+		ID: "healthy", Severity: Critical,
+		Title:      "Not even a healthy client gets in",
+		Evidence:   []string{clean(v.Err)},
+		Advice:     everyone("Look into the server's log at this time; a certificate or key that cannot be loaded is the usual cause."),
+		Transcript: v.Transcript,
+	}}
+}
+
+func notOffered(e *exam) Finding {
+	return Finding{
+		ID: "no-starttls", Severity: Warning,
+		Title:    "STARTTLS is not offered",
+		Evidence: []string{fmt.Sprintf("the reply to EHLO: %+q", e.first.EHLO)},
+		Advice:   e.software.pick(startTLSAdvice),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc3207"},
+	}
+}
+
+var startTLSAdvice = []interop.Advice{
+	{Software: "Postfix", Do: "smtpd_tls_security_level = may, and name the certificate in smtpd_tls_chain_files."},
+	{Software: "Exim", Do: "tls_advertise_hosts = *, and name the certificate in tls_certificate and tls_privatekey."},
+	{Software: "mox", Do: "Give the listener a TLS section, with ACME or KeyCerts."},
+	{Software: "maddy", Do: "tls file fullchain.pem privkey.pem"},
+	{Software: "chasquid", Do: "Put fullchain.pem and privkey.pem below certs/HOST/."},
+	{Software: "OpenSMTPD", Do: "Declare a pki and add \"tls pki NAME\" to the listen line."},
+	{Software: "Go programs", Do: "Set TLSConfig of the smtp.Server."},
+	{Software: everySoftware, Do: "Give the server a certificate and let it offer STARTTLS: mail comes in the clear now, and senders with a policy do not deliver at all."},
+}
