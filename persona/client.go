@@ -25,7 +25,7 @@ type client interface {
 // may still refuse what the client sent last, such as its certificate. What comes next shows that.
 func (c *conversation) secure() error {
 	c.visit.Stage = AtHandshake
-	c.visit.tickets.came = c.weigh
+	c.visit.tickets.report(c.weigh)
 	keys := new(keylog.Log)
 	c.conn.UseKeys(keys)
 	c.conn.Begin()
@@ -68,7 +68,7 @@ func (c *conversation) newClient(keys io.Writer) (client, error) {
 	config := &tls.Config{
 		ServerName:         c.target.ServerName,
 		InsecureSkipVerify: true, // as senders without a policy do
-		ClientSessionCache: standardCache{c.visit.tickets},
+		ClientSessionCache: &c.visit.tickets.standard,
 		KeyLogWriter:       keys,
 	}
 	if c.configure != nil {
@@ -83,7 +83,7 @@ func (c *conversation) shapedClient(conn net.Conn, keys io.Writer) (client, erro
 	u := utls.UClient(conn, &utls.Config{
 		ServerName:         c.target.ServerName,
 		InsecureSkipVerify: true,
-		ClientSessionCache: shapedCache{c.visit.tickets},
+		ClientSessionCache: &c.visit.tickets.shaped,
 		KeyLogWriter:       keys,
 		OmitEmptyPsk:       true, // pre_shared_key stands in the shape, for when there is a session
 	}, utls.HelloCustom)

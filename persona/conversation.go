@@ -69,7 +69,7 @@ func (c *conversation) run(ctx context.Context, do func() error) {
 		return
 	}
 	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
-	c.conn = handshake.NewConn(&measured{Conn: raw}, handshake.AtClient)
+	c.conn = handshake.NewConn(raw, handshake.AtClient)
 	if c.target.EHLO == "" {
 		c.target.EHLO = literal(raw.LocalAddr())
 	}

@@ -15,11 +15,15 @@
 //
 // # Limits
 //
-// A visit takes at most 45 s, or what its context allows. It reads at most 1 MiB, lines
-// of at most 2,048 bytes, and replies of at most 100 lines. Of a handshake at most 256
-// KiB are opened with the persona's own keys, which nobody else gets.
+// A visit takes at most 45 s, or what its context allows. It reads lines of at most
+// 2,048 bytes, and replies of at most 100 lines; in the handshake crypto/tls has bounds of
+// its own, 256 KiB for a chain of certificates. Of a connection at most 256 KiB are
+// opened with the persona's own keys, which nobody else gets.
 //
 // Personas say EHLO and QUIT. They send a message only if [Target.Deliver] is set.
+//
+// A shape of OpenSSL, GnuTLS or Schannel offers no more than utls can do, and brings one
+// key. Where it meets a HelloRetryRequest it does not resume: see [Persona.Return].
 //
 // # Sources
 //

@@ -46,19 +46,24 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			conn.SetDeadline(time.Now().Add(time.Minute))
-			open.Go(func() { defer conn.Close(); serve(conn) })
-		}
-	})
-	t.Cleanup(func() { listener.Close(); open.Wait() })
+	var served sync.WaitGroup
+	served.Go(func() { serveEach(listener, serve) })
+	t.Cleanup(func() { listener.Close(); served.Wait() })
 	return listener.Addr().String()
+}
+
+// serveEach serves until the listener is closed and each connection has ended.
+func serveEach(listener net.Listener, serve func(net.Conn)) {
+	var open sync.WaitGroup
+	defer open.Wait()
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		conn.SetDeadline(time.Now().Add(time.Minute))
+		open.Go(func() { defer conn.Close(); serve(conn) })
+	}
 }
 
 func (s *server) serve(conn net.Conn, config *tls.Config) {

@@ -7,80 +7,65 @@ import (
 	utls "github.com/refraction-networking/utls"
 )
 
-// tickets are the sessions that a client can resume. It is a session cache for one
-// server, whatever names and addresses it has: so a session can be taken to another.
+// tickets is what a client needs to resume, in the form of its library.
 type tickets struct {
-	mu       sync.Mutex
-	standard *tls.ClientSessionState
-	shaped   *utls.ClientSessionState
-
-	// came, when not nil, is told the size of each ticket that comes, in bytes.
-	came func(size int)
+	standard cache[tls.ClientSessionState]
+	shaped   cache[utls.ClientSessionState]
 }
 
 func (t *tickets) held() bool {
-	if t == nil {
-		return false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.standard != nil || t.shaped != nil
+	return t != nil && (t.standard.last() != nil || t.shaped.last() != nil)
 }
 
 // again returns the same sessions for another connection.
 func (t *tickets) again() *tickets {
-	if t == nil {
-		return new(tickets)
+	another := new(tickets)
+	if t != nil {
+		another.standard.session, another.shaped.session = t.standard.last(), t.shaped.last()
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return &tickets{standard: t.standard, shaped: t.shaped}
+	return another
 }
 
-// standardCache is tickets for crypto/tls.
-type standardCache struct{ *tickets }
+// report makes f be told the size of each ticket that comes, in bytes.
+func (t *tickets) report(f func(size int)) {
+	t.standard.came = func(session *tls.ClientSessionState) {
+		if ticket, _, err := session.ResumptionState(); err == nil {
+			f(len(ticket))
+		}
+	}
+	t.shaped.came = func(session *utls.ClientSessionState) {
+		if ticket, _, err := session.ResumptionState(); err == nil {
+			f(len(ticket))
+		}
+	}
+}
 
-func (c standardCache) Get(string) (*tls.ClientSessionState, bool) {
+// A cache is a session cache for one server, whatever names and addresses it has: so a
+// session can be taken to another.
+type cache[Session any] struct {
+	mu      sync.Mutex
+	session *Session
+	came    func(*Session)
+}
+
+// Get returns the last session.
+func (c *cache[Session]) Get(string) (*Session, bool) {
+	session := c.last()
+	return session, session != nil
+}
+
+// Put keeps a session; nil: what was kept is of no use.
+func (c *cache[Session]) Put(_ string, session *Session) {
+	c.mu.Lock()
+	c.session = session
+	c.mu.Unlock()
+	if session != nil {
+		c.came(session)
+	}
+}
+
+func (c *cache[Session]) last() *Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.standard, c.standard != nil
-}
-
-func (c standardCache) Put(_ string, session *tls.ClientSessionState) {
-	c.mu.Lock()
-	c.standard = session
-	c.mu.Unlock()
-	if session == nil { // it could not be used
-		return
-	}
-	if ticket, _, err := session.ResumptionState(); err == nil {
-		c.arrived(len(ticket))
-	}
-}
-
-// shapedCache is tickets for a client whose ClientHello was built by hand.
-type shapedCache struct{ *tickets }
-
-func (c shapedCache) Get(string) (*utls.ClientSessionState, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.shaped, c.shaped != nil
-}
-
-func (c shapedCache) Put(_ string, session *utls.ClientSessionState) {
-	c.mu.Lock()
-	c.shaped = session
-	c.mu.Unlock()
-	if session == nil {
-		return
-	}
-	if ticket, _, err := session.ResumptionState(); err == nil {
-		c.arrived(len(ticket))
-	}
-}
-
-func (t *tickets) arrived(size int) {
-	if t.came != nil {
-		t.came(size)
-	}
+	return c.session
 }
