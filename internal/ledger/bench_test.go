@@ -158,6 +158,7 @@ var questions = []struct {
 	{"senders", senders(Filter{})},
 	{"senders/day", senders(Filter{Since: time.Now().Add(-24 * time.Hour)})},
 	{"senders/month", senders(Filter{Since: time.Now().Add(-30 * 24 * time.Hour)})},
+	{"senders/half of what is kept", senders(Filter{Since: time.Now().Add(-manyDays / 2 * 24 * time.Hour)})},
 	{"senders/two months", senders(Filter{Since: time.Now().Add(-60 * 24 * time.Hour)})},
 	{"senders/names,month", senders(Filter{Sender: "mail3", Since: time.Now().Add(-30 * 24 * time.Hour)})},
 	{"senders/returned", senders(Filter{Returned: true})},

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -353,5 +355,37 @@ func TestReadingWithoutALedger(t *testing.T) {
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file was made, which the server's user may not own: %v", err)
+	}
+}
+
+// The sums of an early day come another way than those of a late one.
+func TestSendersAreCountedSinceAnyDay(t *testing.T) {
+	const days = 9
+	var noted []Event
+	for day := range days {
+		for range day + 1 {
+			noted = append(noted, with(success(fmt.Sprint(len(noted))), func(h *Handshake) {
+				h.At = noon.Add(time.Duration(day) * 24 * time.Hour)
+				h.EHLO = fmt.Sprint("mail", day%3)
+			}))
+		}
+	}
+	r := reader(t, written(t, noted...))
+	for since := range days {
+		want := make(map[string]int64)
+		for day := since; day < days; day++ {
+			want[fmt.Sprint("mail", day%3)] += int64(day + 1)
+		}
+		senders, err := r.Senders(t.Context(), Filter{Since: noon.Add(time.Duration(since) * 24 * time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(map[string]int64)
+		for _, s := range senders {
+			got[s.EHLO] = s.Full
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("since day %d: %v, want %v", since, got, want)
+		}
 	}
 }

@@ -70,10 +70,37 @@ func (f Filter) counted(ctx context.Context, db *sql.DB, q *query) error {
 	if err != nil {
 		return err
 	}
+	if senders == nil {
+		early, err := f.early(ctx, db)
+		if err != nil {
+			return err
+		}
+		if early {
+			f.sinceEarly(q)
+			q.add(columns + ` FROM counted AS c JOIN senders USING (id) WHERE c.full + c.resumed + c.failed + c.plaintext > 0`)
+			return nil
+		}
+	}
 	q.add(`WITH counted AS (SELECT sender AS id,` + sums)
 	f.ofDays(q, senders, few)
 	q.add(`GROUP BY sender)` + columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
 	return nil
+}
+
+// early reports whether fewer of the days that are kept lie before Since than after it.
+func (f Filter) early(ctx context.Context, db *sql.DB) (early bool, err error) {
+	err = db.QueryRowContext(ctx, `SELECT coalesce(2 * ? < (SELECT min(day) FROM days) + (SELECT max(day) FROM days), FALSE)`, dayOf(f.Since)).Scan(&early)
+	return early, err
+}
+
+// sinceEarly appends what counts all senders since an early day: their sums without the
+// days before it, which are fewer to read than those after it.
+func (f Filter) sinceEarly(q *query) {
+	q.add(`WITH past AS (SELECT sender AS id,`+sums+` FROM days WHERE day < ? AND sender <> 0 GROUP BY sender),
+		counted AS (SELECT s.id AS id, s.full - coalesce(p.full, 0) AS full, s.resumed - coalesce(p.resumed, 0) AS resumed,
+			s.failed - coalesce(p.failed, 0) AS failed, s.plaintext - coalesce(p.plaintext, 0) AS plaintext,
+			s.returned - coalesce(p.returned, 0) AS returned
+			FROM senders AS s LEFT JOIN past AS p USING (id))`, dayOf(f.Since))
 }
 
 // Days returns what the senders that f lets through did, all in one, the newest day
