@@ -44,6 +44,13 @@ func TestPersonaPlaysItsCase(t *testing.T) {
 			if v.In || v.Err == nil {
 				t.Fatalf("it got in: %v", v.Err)
 			}
+			silent := id == "ticket-after-finished" || id == "ticket-surprises-client" || id == "large-ticket"
+			if said := v.Transcript.End.Err; (said == "") != silent {
+				t.Errorf("TLS said %q of the end; the client left of its own accord: %v", said, silent)
+			}
+			if last := v.Transcript.Messages[len(v.Transcript.Messages)-1]; silent && last.From != handshake.Server {
+				t.Errorf("the client said %v after the ticket", last.Type)
+			}
 			diagnoses := interop.Diagnose(v.Transcript)
 			if len(diagnoses) == 0 || diagnoses[0].Case.ID != p.Case {
 				t.Errorf("diagnosed as %s, want %s; it ended with %v\n%s",

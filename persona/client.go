@@ -29,9 +29,6 @@ func (c *conversation) secure() error {
 	keys := new(keylog.Log)
 	c.conn.UseKeys(keys)
 	c.conn.Begin()
-	if c.target.Protocol == Implicit {
-		c.conn.ServerFirst()
-	}
 	secured, err := c.newClient(keys)
 	if err != nil {
 		return err

@@ -62,20 +62,15 @@ func (c *conversation) talkSecurely() (err error) {
 	return c.deliver()
 }
 
+// helloSecurely says hello, for some after a pause in which a ticket may come. Who has
+// left over it by then says it to a closed connection.
 func (c *conversation) helloSecurely() ([]string, error) {
 	if !c.hesitates {
 		return c.line.ask(c.line.hello)
 	}
 	heard := c.line.listen(c.Pause)
-	select {
-	case <-heard:
-		if c.left != nil {
-			return nil, c.left
-		}
-	default:
-	}
 	err := c.line.say(c.line.hello)
-	<-heard // nobody else reads now
+	<-heard
 	if err != nil {
 		return nil, err
 	}

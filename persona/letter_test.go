@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"postern/handshake"
 	"postern/persona"
 )
 
@@ -23,6 +24,9 @@ func TestSendsOneLetterWhenTold(t *testing.T) {
 	v := find(t, "early-ticket").Visit(t.Context(), at)
 	if !v.Delivered || !v.In || len(s.letters) != 1 || !strings.Contains(s.letters[0], "To: <user@localhost>\r\n") {
 		t.Fatalf("delivered %v, letters %q: %v", v.Delivered, s.letters, v.Err)
+	}
+	if v.Transcript.Use != handshake.Mailed {
+		t.Errorf("its transcript says %v", v.Transcript.Use)
 	}
 	if heard := s.heard(); !strings.HasSuffix(heard, "MAIL FROM:<>, RCPT TO:<user@localhost>, DATA, QUIT") {
 		t.Errorf("the server heard %s", heard)

@@ -57,8 +57,8 @@ func (l *line) say(command string) error {
 	return err
 }
 
-// listen reads ahead, until something has come or, for as long as the caller goes on to
-// wait for the channel, later. It returns when something has come, or after a pause.
+// listen begins to read ahead, and returns when something has come or after a pause.
+// Until heard is closed nobody else may read.
 func (l *line) listen(pause time.Duration) (heard <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {

@@ -1,6 +1,9 @@
 package persona_test
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"strings"
 	"testing"
 )
@@ -28,5 +31,24 @@ func TestPipelinedCommand(t *testing.T) {
 				t.Errorf("the server heard %s", s.heard())
 			}
 		})
+	}
+}
+
+// The answer may come only when the client has begun its handshake.
+func TestPipelinedCommandIsAnsweredLate(t *testing.T) {
+	for answer, executed := range map[string]bool{"250 2.0.0 done\r\n": true, "502 5.5.1 what?\r\n": false} {
+		at := target(listen(t, func(conn net.Conn) {
+			in := bufio.NewReader(conn)
+			for _, reply := range []string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go ahead\r\n", ""} {
+				io.WriteString(conn, reply)
+				in.ReadString('\n')
+			}
+			in.ReadByte() // of the ClientHello
+			io.WriteString(conn, answer)
+			io.Copy(io.Discard, in)
+		}))
+		if v := find(t, "plaintext-after-starttls").Visit(t.Context(), at); v.In || v.Executed != executed {
+			t.Errorf("%q: in %v, executed %v, want %v: %v", answer, v.In, v.Executed, executed, v.Err)
+		}
 	}
 }

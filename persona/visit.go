@@ -61,13 +61,10 @@ func (v *Visit) fail(err error) {
 	}
 }
 
-// use is what a transcript calls it.
+// use is what a transcript calls it, as far as it does not tell by itself.
 func (v *Visit) use() handshake.Use {
-	switch {
-	case v.Delivered:
+	if v.Delivered {
 		return handshake.Mailed
-	case v.In:
-		return handshake.Spoke
 	}
 	return handshake.Unused
 }

@@ -34,6 +34,14 @@ func TestVisitTellsWhatWasAgreedOn(t *testing.T) {
 	}
 }
 
+func TestClientWithoutNameGivesItsAddress(t *testing.T) {
+	s := newServer(t)
+	v := find(t, "healthy-go").Visit(t.Context(), persona.Target{Addr: s.start(t)})
+	if heard := s.heard(); !v.In || !strings.HasPrefix(heard, "EHLO [127.0.0.1], STARTTLS") {
+		t.Errorf("in %v, the server heard %s: %v", v.In, heard, v.Err)
+	}
+}
+
 // The client has the keys, so the messages have names.
 func TestTranscriptIsOpened(t *testing.T) {
 	s := newServer(t)
