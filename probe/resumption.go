@@ -42,6 +42,6 @@ var resumptionAdvice = []interop.Advice{
 	{Software: "maddy", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
 	{Software: "Go programs", Do: "Put the gate of postern/sessionticket below crypto/tls and leave tls.Config.SessionTicketsDisabled false."},
 	{Software: "Postfix", Do: "Leave tls_ssl_options without NO_TICKET, and smtpd_tls_session_cache_timeout above 0."},
-	{Software: "Exim", Do: "tls_resumption_hosts = *"},
+	{Software: "Exim", Do: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
 	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets."},
 }

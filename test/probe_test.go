@@ -1,0 +1,158 @@
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+// A verdict is what the probe says of a server: of the strict client of
+// https://go.dev/issue/70232, of resumption, and the worst of all.
+type verdict struct {
+	software string
+	strict   string // fate of early-ticket
+	worst    string // severity of all but the certificate's findings
+	resumes  string // the finding about it
+	advice   string // on early-ticket, or else on resumption, has this
+}
+
+// The servers that were measured by hand, and what was seen then: the first five
+// are in Go, and those of them that keep tickets send them early.
+var probedServers = []struct {
+	name  string
+	start func(t *testing.T, cert *testcert.Pair) (addr string)
+	want  verdict
+}{
+	{"mox v0.0.12", mox("v0.0.12"), verdict{"mox", "out", "critical", "resumption", "TLSSessionTicketsDisabled"}},
+	{"mox v0.0.17", mox("v0.0.17"), verdict{"mox", "in", "notice", "no-resumption", "golang/go#70232"}},
+	{"maddy v0.7.1", maddy("v0.7.1"), verdict{"maddy", "out", "critical", "resumption", "v0.8"}},
+	{"maddy v0.8.1", maddy("v0.8.1"), verdict{"maddy", "in", "notice", "no-resumption", "golang/go#70232"}},
+	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert).Addr },
+		verdict{"chasquid", "out", "critical", "resumption", "albertito/chasquid#64"}},
+	{"Postfix", func(t *testing.T, cert *testcert.Pair) string {
+		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
+	}, verdict{"Postfix", "in", "notice", "resumption", ""}},
+	{"Exim", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartExim(t, cert).Addr },
+		verdict{"Exim", "in", "notice", "no-resumption", "tls_resumption_hosts"}},
+	// GnuTLS sends tickets early, as crypto/tls does.
+	{"Exim with tickets", func(t *testing.T, cert *testcert.Pair) string {
+		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
+	}, verdict{"Exim", "out", "critical", "resumption", "tls_resumption_hosts"}},
+	{"nginx", func(t *testing.T, cert *testcert.Pair) string {
+		backend := testpeer.StartSMTPSink(t)
+		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: backend.Addr, Cert: cert}).Addr
+	}, verdict{"nginx", "in", "notice", "resumption", ""}},
+	{"Postern", func(t *testing.T, cert *testcert.Pair) string {
+		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile).addr
+	}, verdict{"Postern", "in", "notice", "resumption", ""}},
+	{"Postern, stock tickets", func(t *testing.T, cert *testcert.Pair) string {
+		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--ticket-policy", "stock").addr
+	}, verdict{"Postern", "out", "critical", "resumption", "by default"}},
+}
+
+func mox(version string) func(*testing.T, *testcert.Pair) string {
+	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMox(t, version, cert).Addr }
+}
+
+func maddy(version string) func(*testing.T, *testcert.Pair) string {
+	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMaddy(t, version, cert).Addr }
+}
+
+// The certificate is an RSA one that the probe is told to trust, so that nothing
+// is left to be said but what the server does.
+func TestProbeSaysWhatServersDo(t *testing.T) {
+	for _, tt := range probedServers {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cert := testcert.New(t, testcert.Options{RSA: true})
+			found := probeServer(t, tt.start(t, cert), cert)
+			if got := found.verdict(tt.want.advice); got != tt.want {
+				t.Errorf("got %+v\nwant %+v\n%+v", got, tt.want, found.Findings)
+			}
+			for _, s := range found.Senders {
+				if strings.HasPrefix(s.ID, "healthy-") && s.Fate != "in" {
+					t.Errorf("%s: %s", s.ID, s.Fate)
+				}
+			}
+		})
+	}
+}
+
+// foundServer is what docs/json.md says of an address.
+type foundServer struct {
+	Software string
+	Findings []struct {
+		ID, Severity string
+		Remedies     []struct{ Software, Do string }
+	}
+	Senders []struct{ ID, Fate string }
+}
+
+func probeServer(t *testing.T, addr string, cert *testcert.Pair) foundServer {
+	t.Helper()
+	output, err := exec.Command(program, "probe", "--json", "--ca", cert.CertFile, addr).Output()
+	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	var report struct {
+		Hosts []struct{ Addresses []foundServer }
+	}
+	if err := json.Unmarshal(output, &report); err != nil {
+		t.Fatalf("%v in %s", err, output)
+	}
+	return report.Hosts[0].Addresses[0]
+}
+
+// verdict sums up what was found. Advice is repeated if it was given.
+func (f *foundServer) verdict(advice string) verdict {
+	v := verdict{software: f.Software}
+	ranks := []string{"fine", "notice", "unclear", "warning", "critical"}
+	worst := 0
+	for _, found := range f.Findings {
+		worst = max(worst, slices.Index(ranks, found.Severity))
+		if found.ID == "resumption" || found.ID == "no-resumption" || found.ID == "not-resumed" {
+			v.resumes = found.ID
+		}
+		for _, r := range found.Remedies {
+			if strings.Contains(r.Do, advice) && (found.ID == "early-ticket" || found.ID == "no-resumption") {
+				v.advice = advice
+			}
+		}
+	}
+	v.worst = ranks[worst]
+	for _, s := range f.Senders {
+		if s.ID == "early-ticket" {
+			v.strict = s.Fate
+		}
+	}
+	return v
+}
+
+// A monitoring system has a line and an exit status.
+func TestProbeForMonitoring(t *testing.T) {
+	cert := testcert.New(t, testcert.Options{RSA: true})
+	p := start(t, "--cert", cert.CertFile, "--key", cert.KeyFile)
+	stock := start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--ticket-policy", "stock")
+	for _, tt := range []struct {
+		args []string
+		code int
+		line string
+	}{
+		{[]string{"--ca", cert.CertFile, p.addr}, 0, "OK " + p.addr + ": nothing to mend | critical=0 warnings=0 "},
+		{[]string{p.addr}, 1, "WARNING " + p.addr + ": The certificate does not lead"},
+		{[]string{"--ca", cert.CertFile, stock.addr}, 2, "CRITICAL " + stock.addr + ": Senders like early-ticket do not get in"},
+		{[]string{"127.0.0.1:1"}, 3, "UNKNOWN 127.0.0.1:1: The server cannot be reached"},
+	} {
+		cmd := exec.Command(program, append([]string{"probe", "--check"}, tt.args...)...)
+		output, _ := cmd.Output() // its exit status is looked at
+		if code := cmd.ProcessState.ExitCode(); code != tt.code || !strings.HasPrefix(string(output), tt.line) || strings.Count(string(output), "\n") != 1 {
+			t.Errorf("%v: status %d, %q, want %d, %q", tt.args, code, output, tt.code, tt.line)
+		}
+	}
+}
