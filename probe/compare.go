@@ -17,25 +17,28 @@ func (r *Report) compare(ctx context.Context) {
 		return
 	}
 	var full []string
+	var found []Finding
 	for _, a := range reached[1:] {
 		v := a.exam.healthy.Return(ctx, a.exam.target, reached[0].exam.first)
 		switch {
 		case v.In && !v.TLS.Resumed:
 			full = append(full, a.exam.target.Addr)
 		case !v.In && v.Stage == persona.AtHandshake:
-			r.Whole = append(r.Whole, turnedAway(reached[0], a, v))
+			found = append(found, turnedAway(reached[0], a, v))
 		}
 	}
-	if len(full) > 0 {
-		r.Whole = append(r.Whole, Finding{
+	switch {
+	case len(full) > 0:
+		found = append(found, Finding{
 			ID: "resumption-elsewhere", Severity: Notice,
 			Title:    "A session of one address is not resumed at another",
 			Evidence: []string{fmt.Sprintf("that of %s at %s", reached[0].exam.target.Addr, full)},
 			Advice:   everyone("Share the ticket keys between the machines, or leave it: a full handshake is made instead."),
 		})
-	} else if len(r.Whole) == 0 {
-		r.Whole = append(r.Whole, fine("resumption-elsewhere", "A session of one address is resumed at the others"))
+	case len(found) == 0:
+		found = append(found, fine("resumption-elsewhere", "A session of one address is resumed at the others"))
 	}
+	r.Whole = append(r.Whole, found...)
 }
 
 // reached are the addresses where the healthy client got in.

@@ -27,6 +27,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"net/http"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ type Prober struct {
 	Personas []*persona.Persona // nil: all
 	Resolver string             // host:port of a DNS server; empty: the system's
 	RootCAs  *x509.CertPool     // nil: the system's
+	HTTP     *http.Client       // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
 	Timeout  time.Duration      // for one target; 0: two minutes
 
 	// Progress, when not nil, is called after each visit, from several goroutines.
@@ -59,7 +61,8 @@ const (
 )
 
 // Probe examines a target: a domain, whose MX hosts are looked up, a host, an address,
-// or host:port. Every address of every host is examined, IPv4 and IPv6.
+// or host:port. Every address of every host is examined, IPv4 and IPv6. Of a domain
+// its MTA-STS policy, TLSA records and TLS reporting record are looked at too.
 //
 // The error says why there is nothing to examine: [ErrTarget], [ErrNoMail] or
 // [ErrNotFound] in its chain, or what the resolver said. What a server does wrong is
@@ -68,12 +71,15 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, usualTimeout))
 	defer cancel()
 	start := time.Now()
-	report, err := p.resolve(ctx, target)
+	report, names, err := p.resolve(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	report.Start = start
 	p.examineAll(ctx, report)
+	if report.Domain != "" {
+		p.examineDomain(ctx, names, report)
+	}
 	report.compare(ctx)
 	report.Took = time.Since(start)
 	return report, nil

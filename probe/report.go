@@ -16,6 +16,8 @@ type Report struct {
 	Hosts  []*Host
 
 	Whole []Finding // about the domain, or its hosts together, the worst first
+
+	secure bool // the resolver has validated the MX records
 }
 
 // A Host is one that takes mail for the target.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,29 +14,27 @@ import (
 	"postern/persona"
 )
 
-// resolve makes a report without findings, of all that is to be examined.
-func (p *Prober) resolve(ctx context.Context, text string) (*Report, error) {
+// resolve makes a report without findings, of all that is to be examined, and says
+// whom it has asked for names: nil for an address.
+func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, error) {
 	t, err := parseTarget(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := &Report{Target: text}
 	port := cmp.Or(t.port, p.Port, usualPort(p.Protocol))
 	if t.name == "" {
 		r.Hosts = []*Host{{Name: t.addr.String(), Addresses: []*Address{{Addr: netip.AddrPortFrom(t.addr, port)}}}}
-		return r, nil
+		return r, nil, nil
 	}
-	names, err := newResolver(p.Resolver)
-	if err != nil {
-		return nil, fmt.Errorf("probe: %w", err)
-	}
+	names := newResolver(p.Resolver)
 	if err := r.findHosts(ctx, names, t, p.Protocol); err != nil {
-		return nil, fmt.Errorf("probe: %s: %w", t.name, err)
+		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, err)
 	}
 	if r.findAddresses(ctx, names, port) == 0 {
-		return nil, fmt.Errorf("probe: %s: %w", t.name, ErrNotFound)
+		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, ErrNotFound)
 	}
-	return r, nil
+	return r, names, nil
 }
 
 // usualPort is where servers of a protocol listen.
@@ -66,7 +63,7 @@ func (r *Report) findHosts(ctx context.Context, names *resolver, t target, p per
 	if hosts[0].Name == "" {
 		return ErrNoMail
 	}
-	r.Domain, r.Hosts = t.name, hosts
+	r.Domain, r.Hosts, r.secure = t.name, hosts, answer.AuthenticatedData
 	return nil
 }
 
@@ -105,61 +102,4 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 		}
 	}
 	return found
-}
-
-// A resolver asks one DNS server.
-type resolver struct {
-	server string
-	system *net.Resolver // knows the hosts file too
-}
-
-func newResolver(server string) (*resolver, error) {
-	if server == "" {
-		config, err := dns.ClientConfigFromFile("/etc/resolv.conf")
-		if err != nil || len(config.Servers) == 0 {
-			return &resolver{system: net.DefaultResolver}, nil
-		}
-		server = net.JoinHostPort(config.Servers[0], config.Port)
-	}
-	if _, _, err := net.SplitHostPort(server); err != nil {
-		server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
-	}
-	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, server)
-	}
-	return &resolver{server, &net.Resolver{PreferGo: true, Dial: dial}}, nil
-}
-
-// ask asks for records. The answer's AuthenticatedData says that the resolver has
-// validated it. [ErrNotFound]: there is no such name.
-func (r *resolver) ask(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
-	if r.server == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761, Section 6.3
-		return nil, ErrNotFound
-	}
-	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
-	question.SetEdns0(1232, true)
-	question.AuthenticatedData = true
-	answer, _, err := new(dns.Client).ExchangeContext(ctx, question, r.server)
-	if err == nil && answer.Truncated {
-		answer, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, question, r.server)
-	}
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("asking the resolver for %s: %w", dns.TypeToString[kind], err)
-	case answer.Rcode == dns.RcodeNameError:
-		return nil, ErrNotFound
-	case answer.Rcode != dns.RcodeSuccess:
-		return nil, fmt.Errorf("the resolver answers %s to a question for %s", dns.RcodeToString[answer.Rcode], dns.TypeToString[kind])
-	}
-	return answer, nil
-}
-
-func (r *resolver) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	addrs, err := r.system.LookupNetIP(ctx, "ip", host)
-	var missing *net.DNSError
-	if errors.As(err, &missing) && missing.IsNotFound {
-		return nil, ErrNotFound
-	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	return addrs, err
 }

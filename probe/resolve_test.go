@@ -66,7 +66,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 		"nomail.test":            probeError(ErrNoMail),
 		"nowhere.test":           probeError(ErrNotFound),
 	} {
-		r, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
+		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
 		if got := outline(r, err); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", target, got, want)
 		}
@@ -76,7 +76,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
 	names := zone(t, false, "example.test. MX 10 mx.example.test.", "example.test. A 127.0.0.1")
 	for protocol, want := range map[persona.Protocol]string{persona.IMAP: ":143", persona.POP3: ":110"} {
-		r, err := (&Prober{Resolver: names, Protocol: protocol}).resolve(context.Background(), "example.test")
+		r, _, err := (&Prober{Resolver: names, Protocol: protocol}).resolve(context.Background(), "example.test")
 		if got := outline(r, err); got != ": 0 example.test [127.0.0.1"+want+"]" {
 			t.Errorf("%s", got)
 		}
@@ -85,7 +85,7 @@ func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
 
 // A resolver that does not answer is no verdict about the domain.
 func TestSilentResolverIsAnErrorOfItsOwn(t *testing.T) {
-	_, err := (&Prober{Resolver: "127.0.0.1:1"}).resolve(context.Background(), "example.test")
+	_, _, err := (&Prober{Resolver: "127.0.0.1:1"}).resolve(context.Background(), "example.test")
 	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoMail) {
 		t.Errorf("%v, want the resolver's failure", err)
 	}
