@@ -39,7 +39,7 @@ func (p *Prober) examine(ctx context.Context, host string, a *Address) {
 	e.first = e.healthy.Visit(ctx, e.target)
 	e.software = recognise(e.first.Greeting, e.first.EHLO)
 	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
-		e.rest(p, a)
+		e.rest(p.Personas)
 	}
 	a.Software, a.Visits = e.software, e.visits
 	for _, check := range checks {
@@ -49,8 +49,7 @@ func (p *Prober) examine(ctx context.Context, host string, a *Address) {
 }
 
 // rest is all visits after the first.
-func (e *exam) rest(p *Prober, a *Address) {
-	personas := p.Personas
+func (e *exam) rest(personas []*persona.Persona) {
 	if personas == nil {
 		personas = persona.All()
 	}
@@ -69,9 +68,6 @@ func (e *exam) rest(p *Prober, a *Address) {
 		visit(func() {
 			v := personas[i].Visit(e.ctx, e.target)
 			e.visits[i] = Visit{personas[i], v, fateOf(personas[i], v)}
-			if p.Progress != nil {
-				p.Progress(a.Addr.String(), e.visits[i])
-			}
 		})
 	}
 	running.Wait()

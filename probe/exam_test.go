@@ -54,7 +54,7 @@ func TestVisitorsComeTwoAtATime(t *testing.T) {
 	healthy, _ := persona.Find(healthyID)
 	e := &exam{ctx: t.Context(), healthy: healthy, first: new(persona.Visit)}
 	e.target = persona.Target{Addr: listener.Addr().String(), Dial: counted.dial}
-	e.rest(new(Prober), new(Address))
+	e.rest(nil)
 	if most := counted.most.Load(); most > connections {
 		t.Errorf("%d connections at a time, want %d at most", most, connections)
 	}

@@ -44,9 +44,6 @@ type Prober struct {
 	RootCAs  *x509.CertPool     // nil: the system's
 	HTTP     *http.Client       // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
 	Timeout  time.Duration      // for one target; 0: two minutes
-
-	// Progress, when not nil, is called after each visit, from several goroutines.
-	Progress func(address string, visit Visit)
 }
 
 const (

@@ -26,6 +26,8 @@ type probing struct {
 	Timeout  time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
 	Verbose  bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
 	JSON     bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
+	JUnit    string        `name:"junit" placeholder:"FILE" help:"Write the findings for a build server, too."`
+	Watch    time.Duration `placeholder:"TIME" help:"Probe again each so long, and print what has changed."`
 	Check    bool          `xor:"form" help:"One line for a monitoring system, and its exit status: 0 fine, 1 warning, 2 critical, 3 unknown."`
 }
 
@@ -46,19 +48,35 @@ func (p probing) Run(ui terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	results := p.start(ctx, prober)
-	status := probeStatus{}
-	for i, target := range p.Targets {
-		result := <-results[i]
-		status.note(result)
-		if err := p.tell(ui, target, result, i > 0); err != nil {
-			return err
-		}
+	status, known, err := p.once(ui, p.start(ctx, prober))
+	if err != nil {
+		return err
+	}
+	if p.Watch > 0 {
+		p.repeat(ctx, ui, prober, known)
 	}
 	if p.Check {
 		return status.monitoring()
 	}
 	return status.usual()
+}
+
+// once tells what became of all targets, and returns what there is to mend of each.
+func (p probing) once(ui terminal, results []chan probed) (status probeStatus, known []map[string]string, err error) {
+	var suites []junitSuite
+	for i, target := range p.Targets {
+		result := <-results[i]
+		status.note(result)
+		known = append(known, standing(result))
+		suites = append(suites, suite(target, result))
+		if err := p.tell(ui, target, result, i > 0); err != nil {
+			return status, nil, err
+		}
+	}
+	if p.JUnit != "" {
+		err = writeJUnit(p.JUnit, suites)
+	}
+	return status, known, err
 }
 
 // A probed is what became of a target: one of both.

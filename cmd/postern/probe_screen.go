@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type probeScreen struct {
 func (s probeScreen) report(r *probe.Report) {
 	s.head(r)
 	s.findings(r.Whole)
+	s.fine(r.Whole)
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
 			fmt.Fprintln(s.out)
@@ -63,7 +65,7 @@ func (s probeScreen) address(h *probe.Host, a *probe.Address) {
 	}
 	fmt.Fprintln(s.out, line)
 	s.findings(a.Findings)
-	s.visits(a.Visits)
+	s.visits(a)
 	s.fine(a.Findings)
 }
 
@@ -123,16 +125,26 @@ func (s probeScreen) notices(all []probe.Finding) {
 	}
 }
 
-// fateWords are what stands before a sender. Who gets in is quieter than who does not.
-var fateWords = map[probe.Fate]string{probe.In: "in", probe.Out: "NOT IN", probe.Refused: "refused", probe.Untold: "?"}
+// fateWords are what stands before a sender.
+var fateWords = map[probe.Fate]string{probe.In: "in", probe.Out: "not in", probe.Refused: "refused", probe.Untold: "?"}
 
-func (s probeScreen) visits(all []probe.Visit) {
-	if len(all) > 0 {
+// visits has a line for each sender. Who is loud about it is one that should get in.
+func (s probeScreen) visits(a *probe.Address) {
+	if len(a.Visits) > 0 {
 		fmt.Fprintln(s.out)
 	}
-	for _, v := range all {
-		fmt.Fprintf(s.out, "%-*s%-25s %s\n", margin, fateWords[v.Fate], v.Persona.ID, short(v.Persona.Does, columns-margin-26+20))
+	for _, v := range a.Visits {
+		word := fateWords[v.Fate]
+		if v.Fate == probe.Out && grave(a.Findings, v.Persona.ID) {
+			word = strings.ToUpper(word)
+		}
+		const id = 25
+		fmt.Fprintf(s.out, "%-*s%-*s%s\n", margin, word, id, v.Persona.ID, short(v.Persona.Does, columns-margin-id))
 	}
+}
+
+func grave(findings []probe.Finding, id string) bool {
+	return slices.ContainsFunc(findings, func(f probe.Finding) bool { return f.ID == id && f.Severity >= probe.Warning })
 }
 
 func (s probeScreen) fine(all []probe.Finding) {

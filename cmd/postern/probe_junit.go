@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/xml"
+	"fmt"
+	"os"
+	"strings"
+
+	"postern/probe"
+)
+
+// A junitSuites is what build servers show: a suite a target, a case a finding, and
+// one a sender that gets in.
+type junitSuites struct {
+	XMLName xml.Name     `xml:"testsuites"`
+	Suites  []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Time     string      `xml:"time,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string      `xml:"classname,attr"`
+	Name    string      `xml:"name,attr"`
+	Failure *junitWords `xml:"failure,omitempty"`
+	Error   *junitWords `xml:"error,omitempty"`
+}
+
+type junitWords struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// writeJUnit writes what became of all targets to a file.
+func writeJUnit(path string, suites []junitSuite) error {
+	content, err := xml.MarshalIndent(junitSuites{Suites: suites}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append([]byte(xml.Header), append(content, '\n')...), 0o644); err != nil {
+		return fmt.Errorf("--junit: %w", err)
+	}
+	return nil
+}
+
+func suite(target string, result probed) junitSuite {
+	s := junitSuite{Name: printable(target)}
+	if result.err != nil {
+		s.add(junitCase{Class: s.Name, Name: "target", Error: &junitWords{Message: printable(result.err.Error())}})
+		return s
+	}
+	s.Time = fmt.Sprintf("%.3f", result.report.Took.Seconds())
+	s.findings(s.Name, result.report.Whole)
+	for _, h := range result.report.Hosts {
+		for _, a := range h.Addresses {
+			class := printable(h.Name) + " " + a.Addr.String()
+			s.findings(class, a.Findings)
+			for _, v := range a.Visits {
+				if v.Fate == probe.In || v.Fate == probe.Refused {
+					s.add(junitCase{Class: class, Name: v.Persona.ID})
+				}
+			}
+		}
+	}
+	return s
+}
+
+func (s *junitSuite) findings(class string, all []probe.Finding) {
+	for _, f := range all {
+		c := junitCase{Class: class, Name: f.ID}
+		words := &junitWords{Message: f.Title, Text: printable(strings.Join(f.Evidence, "; "))}
+		switch {
+		case f.Severity >= probe.Warning:
+			c.Failure = words
+		case f.Severity == probe.Unclear:
+			c.Error = words
+		}
+		s.add(c)
+	}
+}
+
+func (s *junitSuite) add(c junitCase) {
+	s.Tests++
+	if c.Failure != nil {
+		s.Failures++
+	}
+	if c.Error != nil {
+		s.Errors++
+	}
+	s.Cases = append(s.Cases, c)
+}
