@@ -36,7 +36,7 @@ func (p *Prober) examine(ctx context.Context, host string, a *Address) {
 	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: host, RootCAs: p.RootCAs}
 	e.healthy, _ = persona.Find(healthyID)
 	a.exam = e
-	e.first = e.healthy.Visit(ctx, e.target)
+	e.first = e.healthy.Visit(ctx, e.slowly())
 	e.software = recognise(e.first.Greeting, e.first.EHLO)
 	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
 		e.rest(p.Personas)
@@ -66,13 +66,24 @@ func (e *exam) rest(personas []*persona.Persona) {
 	visit(func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) })
 	for _, i := range slowestFirst(personas) {
 		visit(func() {
-			v := personas[i].Visit(e.ctx, e.target)
+			target := e.target
+			if personas[i].Case == "early-ticket" {
+				target = e.slowly()
+			}
+			v := personas[i].Visit(e.ctx, target)
 			e.visits[i] = Visit{personas[i], v, fateOf(personas[i], v)}
 		})
 	}
 	running.Wait()
 	e.last = e.healthy.Visit(e.ctx, e.target)
 	e.settle()
+}
+
+// slowly is the target for those who look for what comes early.
+func (e *exam) slowly() persona.Target {
+	target := e.target
+	target.Dial = dialSlowly
+	return target
 }
 
 // slowestFirst are the indices of personas, those that pause before the others, so
