@@ -3,6 +3,7 @@ module postern
 go 1.26.0
 
 require (
+	github.com/emersion/go-message v0.18.2
 	github.com/gopacket/gopacket v1.7.7
 	github.com/miekg/dns v1.1.73
 	github.com/pelletier/go-toml/v2 v2.4.3

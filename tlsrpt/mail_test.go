@@ -1,0 +1,79 @@
+package tlsrpt_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	. "postern/tlsrpt"
+)
+
+func TestMailTellsWhoSentWhatAboutWhom(t *testing.T) {
+	m := parseMail(t, "testdata/mail/google.eml")
+	want := FileName{
+		Submitter: "google.com", Domain: "receiver.example", ID: "001",
+		Start: time.Date(2025, 3, 10, 0, 0, 0, 0, time.UTC), End: time.Date(2025, 3, 10, 23, 59, 59, 0, time.UTC),
+	}
+	if m.Domain != "receiver.example" || m.Submitter != "google.com" || m.Name != want {
+		t.Errorf("%+v", m)
+	}
+	if m.FileName != "google.com!receiver.example!1741564800!1741651199!001.json.gz" {
+		t.Errorf("file name %q", m.FileName)
+	}
+}
+
+func TestMailWithoutReportSaysWhy(t *testing.T) {
+	const top = "Content-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n\r\n--b\r\n"
+	for _, c := range []struct{ mail, fault string }{
+		{"", "no part of 1 holds one"},
+		{"no header\r\n\r\n", "not a TLS report"},
+		{"Subject: hello\r\n\r\nhello\r\n", "no part of 1 holds one"},
+		{top + "\r\nhello\r\n--b--\r\n", "no part of 2 holds one"},
+		{top + "Content-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b\r\n\r\n{ hello\r\n--b--\r\n", "no array of policies"},
+		{top + "\r\n{ hello\r\n--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b--\r\n", "no array of policies"},
+	} {
+		m, err := ParseMail(strings.NewReader(c.mail))
+		if m != nil || !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%q: error %v, want one that says %q", c.mail, err, c.fault)
+		}
+	}
+}
+
+func TestErrorsOfTheReaderAreGivenOn(t *testing.T) {
+	broken := iotest.ErrReader(io.ErrClosedPipe)
+	if _, err := Parse(broken); !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, ErrNotReport) {
+		t.Error(err)
+	}
+	if _, err := ParseMail(broken); !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, ErrNotReport) {
+		t.Error(err)
+	}
+}
+
+func TestParseFileName(t *testing.T) {
+	day := func(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+	named := FileName{"s.example", "d.example", day(1741564800), day(1741651199), "1"}
+	anonymous := named
+	anonymous.ID = ""
+	for name, want := range map[string]FileName{
+		"s.example!d.example!1741564800!1741651199!1.json.gz":        named,
+		"s.example!d.example!1741564800!1741651199!1.json":           named,
+		"S:\\mail\\s.example!d.example!1741564800!1741651199!1.JSON": named,
+		"/tmp/s.example!d.example!1741564800!1741651199!1":           named,
+		"s.example!d.example!1741564800!1741651199.json.gz":          anonymous,
+	} {
+		if got, ok := ParseFileName(name); !ok || got != want {
+			t.Errorf("%q: %+v, %t", name, got, ok)
+		}
+	}
+	for _, name := range []string{
+		"", "report.json.gz", "s!d!1741564800.json", "s!d!1741564800!1741651199!1!2.json", "!d!1741564800!1741651199.json",
+		"s!!1741564800!1741651199.json", "s!d!x!1741651199.json", "s!d!1741564800!99999999999999999.json", "s!d!-1!1741651199.json",
+	} {
+		if got, ok := ParseFileName(name); ok {
+			t.Errorf("%q: %+v", name, got)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package tlsrpt_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	. "postern/tlsrpt"
+)
+
+// rejected are no reports, each for one reason.
+var rejected = []struct{ text, fault string }{
+	{"", "unexpected end"},
+	{"null", "no array of policies"},
+	{"[]", "cannot unmarshal array"},
+	{"{}", "no array of policies"},
+	{"<?xml version=\"1.0\"?><feedback/>", "invalid character '<'"}, // a DMARC report
+	{`{"report-id":"1"}`, "no array of policies"},
+	{`{"report-id":"1","policies":null}`, "no array of policies"},
+	{`{"report-id":"1","policies":{}}`, "no array of policies"},
+	{`{"report-id":"1","policies":[1]}`, "policies is not an array of objects"},
+	{`{"report-id":"1","policies":[{"failure-details":{}}]}`, "policies[0].failure-details is not an array"},
+	{`{"policies":[]}`, "no organization-name, date-range or report-id"},
+	{`{"report-id":"1","policies":[]`, "unexpected end"},
+	{`{"report-id":"1","policies":[]}{}`, "after top-level value"},
+	{"\x1f\x8b", "gzip"},
+	{"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xff\xff", "unexpected end"},
+}
+
+func TestWhatIsNoReportIsRefused(t *testing.T) {
+	for _, r := range rejected {
+		report, err := Parse(strings.NewReader(r.text))
+		if report != nil || !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), r.fault) {
+			t.Errorf("%q: %+v, error %v, want one that says %q", r.text, report, err, r.fault)
+		}
+	}
+}
+
+func TestParseReadsAllFieldsOfTheRFC(t *testing.T) {
+	got := parseFile(t, "testdata/whole.json")
+	want := &Report{
+		Organization: "Sender Example",
+		Start:        time.Date(2025, 3, 10, 0, 0, 0, 0, time.UTC),
+		End:          time.Date(2025, 3, 10, 23, 59, 59, 0, time.UTC),
+		Contact:      "tls-reports@sender.example",
+		ID:           "2025-03-10.41@sender.example",
+		Policies: []PolicyResult{{
+			Policy: Policy{
+				Type:    PolicySTS,
+				Strings: []string{"version: STSv1", "mode: enforce", "mx: mx.receiver.example", "max_age: 604800"},
+				Domain:  "receiver.example",
+				MXHosts: []string{"mx.receiver.example"},
+			},
+			Successful: 1207, Failed: 44,
+			Failures: []Failure{{
+				Result:         CertificateExpired,
+				SendingMTA:     netip.MustParseAddr("2001:db8:5::17"),
+				ReceivingMX:    "mx.receiver.example",
+				ReceivingHelo:  "mx.receiver.example",
+				ReceivingIP:    netip.MustParseAddr("203.0.113.9"),
+				Sessions:       41,
+				AdditionalInfo: "https://sender.example/reports/41",
+				ReasonCode:     "CERT_HAS_EXPIRED",
+			}, {
+				Result:      STARTTLSNotSupported,
+				SendingMTA:  netip.MustParseAddr("192.0.2.17"),
+				ReceivingMX: "mx.receiver.example",
+				Sessions:    3,
+			}},
+		}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestFreeTextOfAReasonIsKept(t *testing.T) {
+	failure := parseFile(t, "testdata/mail_ru_totals_differ.json").Policies[0].Failures[0]
+	if failure.ReasonCode != "bad https response code: 404" {
+		t.Errorf("%q", failure.ReasonCode)
+	}
+}
+
+func TestTimesWithoutZoneAreUTC(t *testing.T) {
+	report := parseFile(t, "testdata/microsoft_no_time_zone.json")
+	if want := time.Date(2023, 2, 4, 0, 0, 0, 0, time.UTC); !report.Start.Equal(want) {
+		t.Errorf("starts at %v, want %v", report.Start, want)
+	}
+}
+
+func TestUnknownTypesAreKept(t *testing.T) {
+	result := parseFile(t, "testdata/unknown_types.json").Policies[0]
+	if result.Policy.Type != "sts-next" || result.Failures[0].Result != "handshake-not-finished" {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestFieldsOfAWrongKindAreKept(t *testing.T) {
+	report := parseFile(t, "testdata/wrong_kinds.json")
+	result := report.Policies[0]
+	failure := result.Failures[0]
+	for got, want := range map[string]string{
+		string(report.Extra["report-id"]):            `17`,
+		string(report.Extra["date-range"]):           `{"start-datetime":"10 March"}`,
+		string(result.Extra["summary"]):              `{"total-failure-session-count":"many"}`,
+		string(failure.Extra["result-type"]):         `["a"]`,
+		string(failure.Extra["sending-mta-ip"]):      `"unknown"`,
+		strings.Join(result.Policy.Strings, "\n"):    "version: STSv1",
+		failure.ReceivingIP.String():                 "203.0.113.9",
+		report.End.Format(time.DateTime):             "2025-03-10 23:59:59",
+		time.Unix(result.Successful, 0).Format("05"): "17",
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestReportWithMarkOrBrokenTextIsRead(t *testing.T) {
+	for _, c := range []struct{ text, warning string }{
+		{"\ufeff" + `{"report-id":"1","policies":[{}]}`, "byte order mark"},
+		{`{"report-id":"` + "\xff" + `","policies":[{}]}`, "is not UTF-8"},
+	} {
+		report, err := Parse(strings.NewReader(c.text))
+		if err != nil || !strings.Contains(report.Warnings[0].Text, c.warning) {
+			t.Errorf("%q: %+v, %v", c.text, report, err)
+		}
+	}
+}
+
+func TestGzipWithoutItsEndIsRead(t *testing.T) {
+	zipped := zip(t, read(t, "testdata/whole.json"))
+	report, err := Parse(bytes.NewReader(zipped[:len(zipped)-3]))
+	if err != nil || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0].Text, "damaged") {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if _, err := Parse(bytes.NewReader(zipped[:len(zipped)/2])); !errors.Is(err, ErrNotReport) {
+		t.Errorf("half a report: %v", err)
+	}
+}
+
+func zip(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// refused checks that an error says which of the two it is, and comes alone.
+func refused(t *testing.T, err error, none bool) {
+	t.Helper()
+	if (err != nil) != none || err != nil && !errors.Is(err, ErrNotReport) && !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("none: %t, error %v", none, err)
+	}
+}
+
+func printable(t *testing.T, warnings []Warning) {
+	t.Helper()
+	for _, w := range warnings {
+		if strings.ContainsFunc(w.String(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Fatalf("%q is not fit for a terminal", w)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package tlsrpt_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	. "postern/tlsrpt"
+)
+
+// sameAgain writes a report and reads it again: all is the same but for the warnings.
+func sameAgain(t *testing.T, want *Report) {
+	t.Helper()
+	data, err := json.Marshal(want)
+	if err != nil {
+		t.Fatalf("%v: %+v", err, want)
+	}
+	got, err := Parse(bytes.NewReader(data))
+	if err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	unwarned := *want
+	unwarned.Warnings, got.Warnings = nil, nil
+	if !reflect.DeepEqual(got, &unwarned) {
+		t.Fatalf("got  %+v\nwant %+v\n%s", got, unwarned, data)
+	}
+}
+
+func TestWrittenReportHasTheOrderOfTheRFC(t *testing.T) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, read(t, "testdata/whole.json")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(parseFile(t, "testdata/whole.json"))
+	if err != nil || !bytes.Equal(got, compact.Bytes()) {
+		t.Errorf("%v\ngot  %s\nwant %s", err, got, compact.Bytes())
+	}
+}
+
+func TestUnknownFieldsAreWrittenAgain(t *testing.T) {
+	written, err := json.Marshal(parseFile(t, "testdata/unknown_fields.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want any
+	for data, into := range map[string]*any{string(written): &got, string(read(t, "testdata/unknown_fields.json")): &want} {
+		if err := json.Unmarshal([]byte(data), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestEmptyReportIsWrittenAndRead(t *testing.T) {
+	sameAgain(t, &Report{})
+	sameAgain(t, &Report{Policies: []PolicyResult{{Failures: []Failure{{}}}}})
+}
+
+// FuzzParse: what is read can be written, and is read back the same; what is not is told why.
+func FuzzParse(f *testing.F) {
+	for _, file := range fixtures(f, "testdata/*.json") {
+		data := read(f, file)
+		f.Add(data)
+		f.Add(zip(f, data))
+	}
+	for _, r := range rejected {
+		f.Add([]byte(r.text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		report, err := Parse(bytes.NewReader(data))
+		refused(t, err, report == nil)
+		if err == nil {
+			sameAgain(t, report)
+			printable(t, report.Warnings)
+		}
+	})
+}
+
+// FuzzParseMail: no mail does more than give a report or an error.
+func FuzzParseMail(f *testing.F) {
+	for _, file := range fixtures(f, "testdata/mail/*.eml") {
+		f.Add(read(f, file))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := ParseMail(bytes.NewReader(data))
+		refused(t, err, m == nil)
+		if err == nil {
+			sameAgain(t, m.Report)
+			printable(t, m.Warnings)
+		}
+	})
+}
