@@ -92,9 +92,22 @@ func TestMailWithTooMuchIsRefused(t *testing.T) {
 }
 
 func TestMailWithManyFalseReportsIsRefused(t *testing.T) {
-	mail := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" +
-		strings.Repeat("--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n{}\r\n", 50) + "--b--\r\n"
-	if _, err := ParseMail(strings.NewReader(mail)); !errors.Is(err, ErrNotReport) {
+	const begin, part = "Content-Type: multipart/mixed; boundary=b\r\n\r\n", "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n"
+	const valid = part + `{"report-id":"1","policies":[{}]}` + "\r\n--b--\r\n"
+	if _, err := ParseMail(strings.NewReader(begin + strings.Repeat(part+"{}\r\n", 3) + valid)); err != nil {
+		t.Errorf("a report behind 3 that are none: %v", err)
+	}
+	if _, err := ParseMail(strings.NewReader(begin + strings.Repeat(part+"{}\r\n", 50) + valid)); !errors.Is(err, ErrNotReport) {
+		t.Errorf("a report behind 50 that are none: %v", err)
+	}
+}
+
+func TestPartsMayLie8Deep(t *testing.T) {
+	const forward, report = "Content-Type: message/rfc822\r\n\r\n", "\r\n" + `{"report-id":"1","policies":[{}]}`
+	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 8) + report)); err != nil {
+		t.Error(err)
+	}
+	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 9) + report)); !errors.Is(err, ErrTooLarge) {
 		t.Error(err)
 	}
 }

@@ -107,9 +107,6 @@ func (o object) objects(name string) ([]object, error) {
 	delete(o.fields, name)
 	inner := make([]object, len(list))
 	for i, fields := range list {
-		if fields == nil {
-			fields = map[string]json.RawMessage{} // was null
-		}
 		inner[i] = object{fmt.Sprintf("%s[%d]", o.at(name), i), fields, o.warn}
 	}
 	return inner, nil

@@ -94,6 +94,13 @@ func TestTimesWithoutZoneAreUTC(t *testing.T) {
 	}
 }
 
+func TestNullForAPolicyIsAnEmptyOne(t *testing.T) {
+	report, err := Parse(strings.NewReader(`{"report-id":"1","policies":[null,{"failure-details":[null]}]}`))
+	if err != nil || len(report.Policies) != 2 || len(report.Policies[1].Failures) != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 func TestUnknownTypesAreKept(t *testing.T) {
 	result := parseFile(t, "testdata/unknown_types.json").Policies[0]
 	if result.Policy.Type != "sts-next" || result.Failures[0].Result != "handshake-not-finished" {

@@ -100,13 +100,14 @@ func (s *search) leaf(e *message.Entity, kind string) error {
 	return nil
 }
 
-// failed remembers why a part is none, those before others that claim to be one.
+// failed remembers why a part is none, those before others that claim to be one. It ends the
+// search when there were too many.
 func (s *search) failed(declared bool, err error) error {
 	if s.fault == nil || declared {
 		s.fault = err
 	}
 	if s.tries++; s.tries == maxTries {
-		return fmt.Errorf("more than %d parts that could hold one: %w", maxTries, ErrNotReport)
+		return s.fault
 	}
 	return nil
 }
