@@ -42,6 +42,15 @@ func TestMailWithoutReportSaysWhy(t *testing.T) {
 	}
 }
 
+func TestFirstReportOfAMailIsRead(t *testing.T) {
+	const part = "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n"
+	m, err := ParseMail(strings.NewReader("Content-Type: multipart/mixed; boundary=b\r\n\r\n" +
+		part + `{"report-id":"1","policies":[{}]}` + "\r\n" + part + `{"report-id":"2","policies":[{}]}` + "\r\n--b--\r\n"))
+	if err != nil || m.Report.ID != "1" {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
 func TestErrorsOfTheReaderAreGivenOn(t *testing.T) {
 	broken := iotest.ErrReader(io.ErrClosedPipe)
 	if _, err := Parse(broken); !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, ErrNotReport) {

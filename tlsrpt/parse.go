@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxReportSize bounds a report, in bytes, before and after decompression. Reports of large
-// senders have some 100 kB.
+// MaxReportSize bounds a report, in bytes, before and after decompression. One failure with
+// all its fields takes some 300, so that there is room for more than maxValues lets in.
 const MaxReportSize = 8 << 20
 
 // Parse reads one TLS report from r: the JSON of RFC 8460, Section 4.4, gzip-compressed or not,

@@ -141,6 +141,13 @@ func TestReportWithMarkOrBrokenTextIsRead(t *testing.T) {
 	}
 }
 
+func TestExtraIsUTF8WhateverCame(t *testing.T) {
+	report, err := Parse(strings.NewReader(`{"report-id":"1","policies":[{}],"x":"` + "\xff" + `"}`))
+	if err != nil || string(report.Extra["x"]) != "\"\ufffd\"" {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 func TestGzipWithoutItsEndIsRead(t *testing.T) {
 	zipped := zip(t, read(t, "testdata/whole.json"))
 	report, err := Parse(bytes.NewReader(zipped[:len(zipped)-3]))
