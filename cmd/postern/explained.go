@@ -7,15 +7,26 @@ import (
 	"postern/interop"
 )
 
+// An explanation is a handshake with what is known of it.
+type explanation struct {
+	transcript *handshake.Transcript
+	diagnoses  []interop.Diagnosis // the surest first
+	failed     bool
+}
+
+func explanationOf(transcript *handshake.Transcript) explanation {
+	diagnoses, failed := interop.Examine(transcript)
+	return explanation{transcript, diagnoses, failed}
+}
+
 // explained draws a handshake and says what is known of it.
-func (t terminal) explained(transcript *handshake.Transcript, o handshake.DrawOptions) {
-	fmt.Fprint(t.out, transcript.Draw(o))
-	diagnoses := interop.Diagnose(transcript)
-	for _, d := range diagnoses {
+func (t terminal) explained(e explanation, o handshake.DrawOptions) {
+	fmt.Fprint(t.out, e.transcript.Draw(o))
+	for _, d := range e.diagnoses {
 		fmt.Fprintln(t.out)
 		t.diagnosis(d)
 	}
-	if len(diagnoses) == 0 && interop.Failed(transcript) {
+	if len(e.diagnoses) == 0 && e.failed {
 		fmt.Fprintln(t.out)
 		t.paragraph("case", interop.NotKnown)
 	}
@@ -63,11 +74,11 @@ type observationJSON struct {
 	Message int    `json:"message"`
 }
 
-func explainedRow(transcript *handshake.Transcript) explainedJSON {
+func explainedRow(e explanation) explainedJSON {
 	return explainedJSON{
-		Failed:    interop.Failed(transcript),
-		Handshake: transcript,
-		Cases: each(interop.Diagnose(transcript), func(d interop.Diagnosis) diagnosisJSON {
+		Failed:    e.failed,
+		Handshake: e.transcript,
+		Cases: each(e.diagnoses, func(d interop.Diagnosis) diagnosisJSON {
 			return diagnosisJSON{
 				Case: d.Case.ID, Confidence: float64(d.Confidence),
 				Observations: each(d.Observations, func(o interop.Observation) observationJSON { return observationJSON(o) }),

@@ -6,7 +6,6 @@ import (
 
 	"postern/handshake"
 	"postern/internal/capture"
-	"postern/interop"
 )
 
 // A telling is what explain has told so far.
@@ -56,17 +55,18 @@ func conversationLine(c *capture.Conversation) string {
 
 // handshake tells of one handshake.
 func (t *telling) handshake(transcript *handshake.Transcript) error {
+	e := explanationOf(transcript)
 	t.seen++
 	switch {
-	case len(interop.Diagnose(transcript)) > 0:
+	case len(e.diagnoses) > 0:
 		t.found++
-	case interop.Failed(transcript):
+	case e.failed:
 		t.unknown++
 	}
 	if t.explain.JSON {
-		return t.ui.json(explainedRow(transcript))
+		return t.ui.json(explainedRow(e))
 	}
-	t.ui.explained(transcript, handshake.DrawOptions{ASCII: t.explain.ASCII, Location: time.Local})
+	t.ui.explained(e, handshake.DrawOptions{ASCII: t.explain.ASCII, Location: time.Local})
 	return nil
 }
 

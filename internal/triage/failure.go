@@ -17,10 +17,6 @@ type failure struct {
 	next      string
 }
 
-func examine(v smtpd.Visit, next string) *failure {
-	return &failure{visit: v, diagnoses: interop.Diagnose(v.Handshake), next: next}
-}
-
 // caseID is that of the surest diagnosis, or what stands for none.
 func (f *failure) caseID() string {
 	if len(f.diagnoses) == 0 {

@@ -65,11 +65,14 @@ func (t *Triage) Offer(s ladder.Sender) ladder.Rung {
 // Ended takes in a session. It returns what the session's line in the log is to
 // say of a failed handshake, and nothing for any other.
 func (t *Triage) Ended(v smtpd.Visit) []slog.Attr {
+	if v.Handshake != nil {
+		if diagnoses, failed := interop.Examine(v.Handshake); failed {
+			f := &failure{visit: v, diagnoses: diagnoses, next: t.next(v, t.learn(v))}
+			t.ledger.Note(f.row())
+			return f.attrs()
+		}
+	}
 	switch {
-	case v.Handshake != nil && interop.Failed(v.Handshake):
-		f := examine(v, t.next(v, t.learn(v)))
-		t.ledger.Note(f.row())
-		return f.attrs()
 	case v.TLS != nil:
 		t.learn(v)
 		t.ledger.Note(succeeded(v))
