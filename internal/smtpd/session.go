@@ -42,8 +42,7 @@ type session struct {
 	transcript *handshake.Transcript // of a recording that has ended
 	rung       ladder.Rung
 	ja4        string
-	secured    int  // commands since TLS
-	mailed     bool // over TLS
+	secured    int // commands since TLS
 
 	greeting string // the argument of EHLO or HELO
 	called   string // the last greeting, for the log: STARTTLS makes us forget the other

@@ -109,14 +109,14 @@ const provingCommands = 2
 // heard is told of each command. The recording ends when the sender has shown
 // that it can use the connection, and is forgotten when it comes to mail.
 func (s *session) heard(verb string) {
-	if s.tls == nil || s.mailed {
+	if s.tls == nil {
 		return
 	}
 	s.secured++
 	switch {
 	case verb == "MAIL":
 		s.record.Stop(handshake.Mailed)
-		s.mailed, s.transcript = true, nil
+		s.transcript = nil
 	case s.secured == provingCommands:
 		s.transcript = s.record.Stop(handshake.Spoke)
 	}
