@@ -127,10 +127,11 @@ func TestMistakesOfDomainsAreFound(t *testing.T) {
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:a@b.test")
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:c@d.test")
 		}, "tlsrpt", Warning},
-		"stale TLSA":             {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})) }, "dane-mismatch", Critical},
-		"TLSA of a wrong usage":  {func(p *place) { p.tlsa(1, p.host) }, "dane-unusable", Warning},
-		"TLSA without DNSSEC":    {func(p *place) { p.secure = false; p.tlsa(endEntity, p.host) }, "dane-unsigned", Notice},
-		"TLSA during a rollover": {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})); p.tlsa(endEntity, p.host) }, "dane", Fine},
+		"report record without rua": {func(p *place) { p.txt("_smtp._tls", "v=TLSRPTv1; to=me") }, "tlsrpt", Warning},
+		"stale TLSA":                {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})) }, "dane-mismatch", Critical},
+		"TLSA of a wrong usage":     {func(p *place) { p.tlsa(1, p.host) }, "dane-unusable", Warning},
+		"TLSA without DNSSEC":       {func(p *place) { p.secure = false; p.tlsa(endEntity, p.host) }, "dane-unsigned", Notice},
+		"TLSA during a rollover":    {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})); p.tlsa(endEntity, p.host) }, "dane", Fine},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

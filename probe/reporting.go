@@ -3,11 +3,9 @@ package probe
 import (
 	"errors"
 
+	"postern/tlsrpt"
 	"postern/txtrecord"
 )
-
-// reportingVersion begins the record of RFC 8460, Section 3.
-const reportingVersion = "v=TLSRPTv1"
 
 // reporting tells whether senders know where to report TLS failures to.
 func reporting(e *domainExam) []Finding {
@@ -17,13 +15,10 @@ func reporting(e *domainExam) []Finding {
 	if err != nil {
 		return []Finding{unanswered("tlsrpt", "TLS reporting", err)}
 	}
-	record, err := txtrecord.Find(reportingVersion, records)
-	if err == nil {
-		_, err = txtrecord.Parse(reportingVersion, record)
-	}
+	record, err := tlsrpt.FindRecord(records)
 	switch {
 	case err == nil:
-		return []Finding{fine(f.ID, "Senders know where to report TLS failures to", quoted(record))}
+		return []Finding{fine(f.ID, "Senders know where to report TLS failures to", quoted(record.String()))}
 	case errors.Is(err, txtrecord.ErrNone):
 		f.Severity, f.Title = Notice, "Nobody tells you when TLS fails: the domain asks for no reports"
 		f.Evidence = []string{"no TXT record at " + name}
