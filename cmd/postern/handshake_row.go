@@ -13,22 +13,38 @@ import (
 
 // A handshakeJSON is a handshake of the ledger as docs/json.md tells it.
 type handshakeJSON struct {
-	Session   string          `json:"session"`
-	Time      time.Time       `json:"time"`
-	Address   netip.Addr      `json:"address"`
-	Network   netip.Prefix    `json:"network"`
-	EHLO      string          `json:"ehlo,omitempty"`
-	JA4       string          `json:"ja4,omitempty"`
-	Outcome   string          `json:"outcome"`
-	Rung      string          `json:"rung,omitempty"`
-	Version   string          `json:"version,omitempty"`
-	Suite     string          `json:"suite,omitempty"`
-	Group     string          `json:"group,omitempty"`
+	Session string       `json:"session"`
+	Time    time.Time    `json:"time"`
+	Address netip.Addr   `json:"address"`
+	Network netip.Prefix `json:"network"`
+	EHLO    string       `json:"ehlo,omitempty"`
+	JA4     string       `json:"ja4,omitempty"`
+	Outcome string       `json:"outcome"`
+	Rung    string       `json:"rung,omitempty"`
+	negotiatedJSON
 	After     string          `json:"after,omitempty"`
 	Stopped   string          `json:"stopped,omitempty"`
 	Cases     []caseFoundJSON `json:"cases,omitempty"`
 	Next      string          `json:"next,omitempty"`
 	Handshake json.RawMessage `json:"handshake,omitempty"`
+}
+
+// A negotiatedJSON is what a handshake came to, by names.
+type negotiatedJSON struct {
+	Version string `json:"version,omitempty"`
+	Suite   string `json:"suite,omitempty"`
+	Group   string `json:"group,omitempty"`
+}
+
+// negotiated names the numbers of the wire; 0 stands for nothing.
+func negotiated(version, suite, group uint16) (n negotiatedJSON) {
+	if version != 0 {
+		n.Version, n.Suite = handshake.Version(version).String(), handshake.Suite(suite).String()
+	}
+	if group != 0 {
+		n.Group = handshake.Group(group).String()
+	}
+	return n
 }
 
 type caseFoundJSON struct {
@@ -40,13 +56,8 @@ func handshakeRow(h ledger.Handshake) handshakeJSON {
 	row := handshakeJSON{
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
 		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(), Rung: h.Rung,
-		After: h.After, Stopped: h.Stopped, Next: h.Next, Handshake: h.Transcript,
-	}
-	if h.Version != 0 {
-		row.Version, row.Suite = handshake.Version(h.Version).String(), handshake.Suite(h.Suite).String()
-	}
-	if h.Group != 0 {
-		row.Group = handshake.Group(h.Group).String()
+		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
+		After:          h.After, Stopped: h.Stopped, Next: h.Next, Handshake: h.Transcript,
 	}
 	for _, d := range h.Diagnoses {
 		row.Cases = append(row.Cases, caseFoundJSON{d.Case, d.Confidence})

@@ -14,7 +14,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range []any{
-		handshakeJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
+		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
 		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
 		explainedJSON{}, diagnosisJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {

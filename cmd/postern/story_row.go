@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"postern/handshake"
 	"postern/internal/ledger"
 )
 
@@ -18,10 +17,8 @@ type storyJSON struct {
 }
 
 type dayJSON struct {
-	Day     string `json:"day"`
-	Version string `json:"version,omitempty"`
-	Suite   string `json:"suite,omitempty"`
-	Group   string `json:"group,omitempty"`
+	Day string `json:"day"`
+	negotiatedJSON
 	countsJSON
 }
 
@@ -55,11 +52,7 @@ func storyRow(s senderStory) storyJSON {
 }
 
 func dayRow(d ledger.Day) dayJSON {
-	row := dayJSON{Day: d.Day.Format(time.DateOnly), countsJSON: countsJSON(d.Counts)}
-	if d.Version != 0 {
-		row.Version, row.Suite, row.Group = handshake.Version(d.Version).String(), handshake.Suite(d.Suite).String(), handshake.Group(d.Group).String()
-	}
-	return row
+	return dayJSON{d.Day.Format(time.DateOnly), negotiated(d.Version, d.Suite, d.Group), countsJSON(d.Counts)}
 }
 
 // each makes a list of rows, never nil: JSON says [] then.
