@@ -4,7 +4,7 @@
 //	postern handshakes   shows who came and how it went
 //	postern senders      shows and pins what senders are offered
 //	postern probe        asks a server which senders it keeps out
-//	postern explain      explains a transcript
+//	postern explain      explains packet captures and transcripts
 //	postern cases        tells of the cases that are known
 //
 // # Exit status
@@ -29,7 +29,7 @@ type root struct {
 	Handshakes handshakes       `cmd:"" help:"Show who came and how it went, and explain what failed."`
 	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
 	Probe      probing          `cmd:"" help:"Ask servers which senders they keep out."`
-	Explain    explain          `cmd:"" help:"Explain the handshakes of a transcript."`
+	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
 	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`
 	Version    kong.VersionFlag `help:"Show the version and exit."`
 }
