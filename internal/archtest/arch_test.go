@@ -55,7 +55,7 @@ var order = [][]string{
 	{"postern/internal/config", "postern/internal/triage", "postern/probe"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona"},
-	{"postern/internal/smtp", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
+	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
 	{"postern/handshake", "postern/persona/strictclient", "postern/txtrecord"},
 }
 

@@ -47,10 +47,10 @@ func (c *Config) fields() []field {
 		{"limits.handshake-timeout", period(&l.HandshakeTimeout)},
 		{"limits.session-time", period(&l.SessionTime)},
 		{"limits.total.connections", count(&l.Total.Connections)},
-		{"limits.total.handshakes", rate(&l.Total.Handshakes)},
+		{"limits.total.handshakes", rate(&l.Total.Starts)},
 		{"limits.total.bytes", sizeRate(&l.Total.Bytes)},
 		{"limits.network.connections", count(&l.PerNetwork.Connections)},
-		{"limits.network.handshakes", rate(&l.PerNetwork.Handshakes)},
+		{"limits.network.handshakes", rate(&l.PerNetwork.Starts)},
 		{"limits.network.bytes", sizeRate(&l.PerNetwork.Bytes)},
 	}
 }

@@ -98,7 +98,7 @@ func (s *session) discard(rest io.Reader) (broken error) {
 
 // count notes n bytes of text that have come, taken or not.
 func (s *session) count(n int64) {
-	s.server.admission.received(s.network, &s.setup.Limits, n)
+	s.server.admission.Use(s.network, s.setup.Limits.Shares, n)
 	s.bytes += n
 }
 

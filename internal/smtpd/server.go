@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/admission"
 	"postern/internal/logkey"
 	"postern/internal/nexthop"
 	"postern/sessionticket"
@@ -28,7 +29,7 @@ type Server struct {
 	watch     Watch
 	log       *slog.Logger
 	setup     atomic.Pointer[setup]
-	admission *admission
+	admission *admission.Control
 
 	mu        sync.Mutex
 	draining  bool
@@ -44,7 +45,7 @@ func New(settings Settings, hop nexthop.Hop, watch Watch, log *slog.Logger) *Ser
 		hop:       hop,
 		watch:     watch,
 		log:       log,
-		admission: newAdmission(),
+		admission: admission.New(),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
@@ -120,15 +121,15 @@ func (s *Server) isDraining() bool {
 // start runs a session for conn, or turns it away.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
-	limits := &session.setup.Limits
-	if !s.admission.enter(session.network, limits) {
+	shares := session.setup.Limits.Shares
+	if !s.admission.Enter(session.network, shares) {
 		s.turnAway(session, implicit)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		s.admission.leave(session.network)
+		s.admission.Leave(session.network)
 		conn.Close()
 		return
 	}
@@ -145,7 +146,7 @@ func (s *Server) end(session *session) {
 	if cause := recover(); cause != nil {
 		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
 	}
-	s.admission.leave(session.network)
+	s.admission.Leave(session.network)
 	session.logEnd()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"time"
 
+	"postern/internal/admission"
 	"postern/internal/smtp"
 	"postern/sessionticket"
 )
@@ -47,20 +48,12 @@ type Limits struct {
 	HandshakeTimeout time.Duration // for a whole TLS handshake
 	SessionTime      time.Duration // for a whole session
 
-	Total      Share // what all senders may have at once
-	PerNetwork Share // what the senders of one IPv4 /24 or IPv6 /48 may have
+	admission.Shares // of TLS handshakes, and of bytes of message text
 }
 
 // MaxCommandLine is the most that [Limits].CommandLine can be: what a session
 // reads at once.
 const MaxCommandLine = bufferSize
-
-// A Share is a part of the server's means.
-type Share struct {
-	Connections int     // open at once
-	Handshakes  float64 // TLS handshakes a second; ten seconds' worth may come at once
-	Bytes       float64 // of message text a second; ten minutes' worth may come at once
-}
 
 // DefaultLimits let a large mail provider's outbound network in without
 // waiting and keep a machine of 2 cores and 1 GiB well. Times are those of
@@ -81,8 +74,10 @@ var DefaultLimits = Limits{
 	HandshakeTimeout: 30 * time.Second,
 	SessionTime:      2 * time.Hour,
 
-	Total:      Share{Connections: 10_000, Handshakes: 1000, Bytes: 100 << 20},
-	PerNetwork: Share{Connections: 200, Handshakes: 100, Bytes: 20 << 20},
+	Shares: admission.Shares{
+		Total:      admission.Share{Connections: 10_000, Starts: 1000, Bytes: 100 << 20},
+		PerNetwork: admission.Share{Connections: 200, Starts: 100, Bytes: 20 << 20},
+	},
 }
 
 func (l Limits) withDefaults() Limits {
@@ -100,16 +95,15 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WriteTimeout, d.WriteTimeout)
 	orDefault(&l.HandshakeTimeout, d.HandshakeTimeout)
 	orDefault(&l.SessionTime, d.SessionTime)
-	l.Total = l.Total.orDefault(d.Total)
-	l.PerNetwork = l.PerNetwork.orDefault(d.PerNetwork)
+	shareOrDefault(&l.Total, d.Total)
+	shareOrDefault(&l.PerNetwork, d.PerNetwork)
 	return l
 }
 
-func (s Share) orDefault(d Share) Share {
+func shareOrDefault(s *admission.Share, d admission.Share) {
 	orDefault(&s.Connections, d.Connections)
-	orDefault(&s.Handshakes, d.Handshakes)
+	orDefault(&s.Starts, d.Starts)
 	orDefault(&s.Bytes, d.Bytes)
-	return s
 }
 
 func orDefault[T comparable](field *T, value T) {

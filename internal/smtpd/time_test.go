@@ -6,13 +6,12 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/admission"
 	"postern/internal/testcert"
 )
 
@@ -168,69 +167,9 @@ func TestShutdownDoesNotWaitForever(t *testing.T) {
 	})
 }
 
-func TestANetworkHasItsShare(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		limits := Limits{
-			Total:      Share{Connections: 3, Handshakes: 2, Bytes: 100},
-			PerNetwork: Share{Connections: 2, Handshakes: 1, Bytes: 50},
-		}.withDefaults()
-		one, two, three := prefix("192.0.2.1"), prefix("2001:db8::1"), prefix("2001:db8:1::1")
-		if one != prefix("::ffff:192.0.2.255") || one == prefix("192.0.3.1") || two == three || two != prefix("2001:db8:0:ffff::") {
-			t.Fatal("networks are not /24 and /48")
-		}
-		a := newAdmission()
-		enter := func(from string, want bool) {
-			t.Helper()
-			if got := a.enter(prefix(from), &limits); got != want {
-				t.Errorf("%s enters: %v", from, got)
-			}
-		}
-		enter("192.0.2.1", true)
-		enter("192.0.2.2", true)
-		enter("192.0.2.3", false)
-		enter("2001:db8::1", true)
-		enter("2001:db8:1::1", false) // the whole house is full
-		a.leave(two)
-		enter("2001:db8:1::1", true)
-
-		for range 10 {
-			if !a.handshake(one, &limits) {
-				t.Fatal("no burst")
-			}
-		}
-		if a.handshake(one, &limits) || !a.handshake(two, &limits) {
-			t.Error("handshakes are not shared out")
-		}
-		time.Sleep(time.Second)
-		if !a.handshake(one, &limits) || a.handshake(one, &limits) {
-			t.Error("handshakes do not come back with time")
-		}
-
-		a.received(one, &limits, 30_000)
-		if a.message(one, &limits) || !a.message(two, &limits) {
-			t.Error("bytes are not shared out")
-		}
-		time.Sleep(time.Minute)
-		if !a.message(one, &limits) {
-			t.Error("bytes do not come back with time")
-		}
-	})
-}
-
-func TestManyNetworksAreForgotten(t *testing.T) {
-	limits := Limits{}.withDefaults()
-	a := newAdmission()
-	for i := range 3 * maxNetworks {
-		a.handshake(ladder.Network(netipFrom(i)), &limits)
-	}
-	if len(a.networks) > maxNetworks {
-		t.Errorf("%d networks", len(a.networks))
-	}
-}
-
 func TestTurnedAwaySendersHearWhy(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) {
-		set.Limits.PerNetwork = Share{Connections: 2, Handshakes: 0.1}
+		set.Limits.PerNetwork = admission.Share{Connections: 2, Starts: 0.1}
 	})
 	first := s.dial(t)
 	first.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")
@@ -263,10 +202,4 @@ func trickle(c *client, text string, pause time.Duration) (stop func()) {
 		c.conn.Close()
 		<-done
 	}
-}
-
-func prefix(addr string) netip.Prefix { return ladder.Network(netip.MustParseAddr(addr)) }
-
-func netipFrom(i int) netip.Addr {
-	return netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})
 }
