@@ -19,7 +19,7 @@ import (
 func (t terminal) serving(s *service, listeners []listener) {
 	var addresses []string
 	for _, ln := range listeners {
-		addresses = append(addresses, ln.Addr().String()+protocol(ln.implicit))
+		addresses = append(addresses, spoken(ln.Addr().String(), ln.protocol))
 	}
 	if s.config.Log.Format == "json" {
 		s.log.Info("taking mail", logkey.Listen, addresses, logkey.Domains, s.config.Domains, logkey.NextHop, goesTo(s.config))
@@ -37,11 +37,8 @@ func (t terminal) serving(s *service, listeners []listener) {
 // checked says what a good configuration says.
 func (t terminal) checked(c *config.Config) error {
 	var addresses []string
-	for _, address := range c.Listen {
-		addresses = append(addresses, address+protocol(false))
-	}
-	for _, address := range c.ListenTLS {
-		addresses = append(addresses, address+protocol(true))
+	for _, e := range endpoints(c) {
+		addresses = append(addresses, spoken(e.address, e.protocol))
 	}
 	var certificates []*tls.Certificate
 	for _, pair := range c.Certificates {
@@ -56,12 +53,7 @@ func (t terminal) checked(c *config.Config) error {
 	return nil
 }
 
-func protocol(implicit bool) string {
-	if implicit {
-		return " (TLS at once)"
-	}
-	return " (STARTTLS)"
-}
+func spoken(address string, p protocol) string { return fmt.Sprintf("%s (%s)", address, p) }
 
 // summary writes a table of what matters.
 func summary(w io.Writer, c *config.Config, addresses []string, certificates []*tls.Certificate) {
@@ -114,7 +106,7 @@ func swaks(c *config.Config, ln listener) string {
 		host = "127.0.0.1"
 	}
 	how := "--tls"
-	if ln.implicit {
+	if ln.protocol == implicitTLS {
 		how = "--tls-on-connect"
 	}
 	to := "postmaster@" + c.Domains[0]

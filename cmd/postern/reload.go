@@ -30,6 +30,7 @@ func (s *service) reload(load func() (*config.Config, error)) {
 	s.level.Set(next.Log.Level)
 	s.reloadCertificates()
 	s.server.Apply(s.settings())
+	s.web.Apply(s.routes())
 	s.log.Info("configuration reloaded")
 }
 
@@ -45,6 +46,7 @@ func (s *service) keepFixed(next *config.Config) []string {
 	}
 	note("listen", !slices.Equal(now.Listen, next.Listen))
 	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
+	note("web", !reflect.DeepEqual(now.Web, next.Web))
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
 	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
@@ -53,7 +55,7 @@ func (s *service) keepFixed(next *config.Config) []string {
 	note("log.format", now.Log.Format != next.Log.Format)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.TicketPolicy, next.Log.Format = now.NextHop, now.TicketPolicy, now.Log.Format
-	next.Ledger = now.Ledger
+	next.Ledger, next.Web = now.Ledger, now.Web
 	return keys
 }
 

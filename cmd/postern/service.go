@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -21,6 +22,7 @@ import (
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtpd"
 	"postern/internal/triage"
+	"postern/internal/web"
 	"postern/sessionticket"
 )
 
@@ -45,6 +47,7 @@ type service struct {
 	hop    nexthop.Hop
 	triage *triage.Triage
 	server *smtpd.Server
+	web    *web.Server
 	failed chan error // of a listener
 }
 
@@ -68,6 +71,7 @@ func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*serv
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
 	s.server = smtpd.New(s.settings(), s.hop, s.triage, log)
+	s.web = newWeb(s)
 	return s, nil
 }
 
@@ -117,15 +121,23 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	}
 	for _, ln := range listeners {
 		go func() {
-			serve := s.server.Serve
-			if ln.implicit {
-				serve = s.server.ServeTLS
-			}
-			if err := serve(ln); err != nil {
+			if err := s.serve(ln); err != nil {
 				s.failed <- fmt.Errorf("listening on %s: %w", ln.Addr(), err)
 			}
 		}()
 	}
+}
+
+func (s *service) serve(ln listener) error {
+	switch ln.protocol {
+	case implicitTLS:
+		return s.server.ServeTLS(ln)
+	case https:
+		return s.web.Serve(ln)
+	case plainHTTP:
+		return s.web.ServePlain(ln)
+	}
+	return s.server.Serve(ln)
 }
 
 // close saves what was learned of senders.
@@ -168,7 +180,11 @@ func (s *service) drain(stop <-chan os.Signal) {
 		case <-ctx.Done():
 		}
 	}()
-	if s.server.Shutdown(ctx) != nil {
+	var web sync.WaitGroup
+	web.Go(func() { s.web.Shutdown(ctx) })
+	err := s.server.Shutdown(ctx)
+	web.Wait()
+	if err != nil {
 		s.log.Warn("stopped with sessions cut off, their senders will come again")
 		return
 	}

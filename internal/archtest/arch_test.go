@@ -53,7 +53,7 @@ var alone = []string{"postern/sessionticket", "postern/handshake", "postern/pers
 var order = [][]string{
 	{"postern/cmd/postern"},
 	{"postern/internal/config", "postern/internal/triage", "postern/probe"},
-	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs"},
+	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona"},
 	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
 	{"postern/handshake", "postern/persona/strictclient", "postern/txtrecord"},

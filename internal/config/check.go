@@ -103,7 +103,7 @@ func (l *loading) checkListen() {
 	for _, list := range []struct {
 		key       string
 		addresses []string
-	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}} {
+	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}} {
 		for i, address := range list.addresses {
 			key := fmt.Sprintf("%s[%d]", list.key, i)
 			if what, remedy := checkAddress(address); what != "" {

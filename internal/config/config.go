@@ -36,6 +36,7 @@ type Config struct {
 	TicketPolicy sessionticket.Policy
 	Certificates []certs.Pair // nil: self-signed
 	Log          Log
+	Web          Web
 	Ledger       Ledger
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
@@ -46,6 +47,13 @@ type Config struct {
 type Log struct {
 	Format string // "text" or "json"
 	Level  slog.Level
+}
+
+// Web says where strangers are answered over HTTP. Where a list is empty, that
+// listener is off.
+type Web struct {
+	Listen      []string // addresses for HTTPS
+	ListenPlain []string // addresses for HTTP in the clear
 }
 
 // Ledger says how much is remembered of senders and their handshakes. Zero fields
@@ -76,6 +84,7 @@ func defaults() *Config {
 		Listen:   []string{"127.0.0.1:2525"},
 		Data:     DefaultData,
 		Log:      Log{Format: "text"},
+		Web:      Web{Listen: []string{}, ListenPlain: []string{}},
 		nextHop:  toMaildir,
 	}
 }

@@ -31,6 +31,8 @@ func (c *Config) fields() []field {
 		{"ticket-policy", c.setTicketPolicy},
 		{"log.format", c.setLogFormat},
 		{"log.level", c.setLogLevel},
+		{"web.listen", texts(&c.Web.Listen)},
+		{"web.listen-plain", texts(&c.Web.ListenPlain)},
 		{"ledger.max-age", period(&c.Ledger.MaxAge)},
 		{"ledger.max-size", size(&c.Ledger.MaxSize)},
 		{"limits.message-size", size(&l.MessageSize)},

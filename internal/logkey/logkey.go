@@ -32,6 +32,12 @@ const (
 	Expires     = "expires"
 	Reason      = "reason"
 
+	Client = "client" // of the web: its address and port
+	Method = "method"
+	Host   = "host" // that was asked for
+	Path   = "path"
+	Status = "status"
+
 	Ledger = "ledger" // the path of its file
 	Aside  = "aside"  // where a damaged one was put
 	Lost   = "lost"   // events that were not written

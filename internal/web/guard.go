@@ -1,0 +1,89 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"postern/internal/logkey"
+)
+
+// guard is around every request: it counts it, answers for what goes wrong in next
+// and writes its line in the log.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began, answer := time.Now(), &answer{ResponseWriter: w}
+		r.Host = canonicalHost(r.Host)
+		harden(w.Header())
+		defer func() {
+			var attributes []any
+			if cause := recover(); cause != nil {
+				if cause == http.ErrAbortHandler { // next wants it so
+					panic(cause)
+				}
+				attributes = []any{logkey.Err, fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
+				answer.fail()
+			}
+			s.logAnswer(r, answer, began, attributes...)
+		}()
+		if !s.admission.Start(networkOf(r.RemoteAddr), shares) {
+			w.Header().Set("Retry-After", "60")
+			w.Header().Set("Connection", "close")
+			http.Error(answer, "too many requests from your network", http.StatusTooManyRequests)
+			return
+		}
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// canonicalHost is the host asked for as routes have it.
+func canonicalHost(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// harden sets what keeps a browser from making more of an answer than it is. There
+// is no Strict-Transport-Security: it would hold for other servers of the host too,
+// at whatever port.
+func harden(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+// maxLogged bounds what a client wrote in the log, in bytes.
+const maxLogged = 200
+
+// logAnswer writes one line for each request. Refusals are seen at INFO, but for what
+// everybody who searches for holes asks for in vain.
+func (s *Server) logAnswer(r *http.Request, a *answer, began time.Time, more ...any) {
+	level := slog.LevelDebug
+	switch {
+	case a.status >= 500:
+		level = slog.LevelWarn
+	case a.status >= 400 && a.status != http.StatusNotFound && a.status != http.StatusMethodNotAllowed:
+		level = slog.LevelInfo
+	}
+	s.log.Log(r.Context(), level, "web request", append([]any{
+		logkey.Client, r.RemoteAddr,
+		logkey.Method, clip(r.Method),
+		logkey.Host, clip(r.Host),
+		logkey.Path, clip(r.URL.Path),
+		logkey.Status, a.status,
+		logkey.Bytes, a.bytes,
+		logkey.Duration, time.Since(began).Round(time.Millisecond),
+	}, more...)...)
+}
+
+func clip(s string) string {
+	if len(s) > maxLogged {
+		return s[:maxLogged] + "…"
+	}
+	return s
+}

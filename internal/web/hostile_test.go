@@ -1,0 +1,183 @@
+package web_test
+
+import (
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/testcert"
+	"postern/internal/web"
+)
+
+// pipes listens for connections in memory, so that time is the test's own.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.done); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// remotePipe says where it comes from.
+type remotePipe struct{ net.Conn }
+
+func (remotePipe) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4711}
+}
+
+// lives tells how long a connection lives whose client does as it likes.
+func lives(t *testing.T, secure bool, client func(net.Conn)) (lived time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := testcert.New(t, testcert.Options{})
+		server := web.New(web.Settings{TLS: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}, slog.New(slog.DiscardHandler))
+		ln := &pipes{make(chan net.Conn), make(chan struct{})}
+		serve := server.ServePlain
+		if secure {
+			serve = server.Serve
+		}
+		go serve(ln)
+		ours, theirs := net.Pipe()
+		began := time.Now()
+		ln.conns <- remotePipe{theirs}
+		var playing sync.WaitGroup
+		playing.Go(func() { client(ours) })
+		io.Copy(io.Discard, ours)
+		lived = time.Since(began)
+		ours.Close()
+		playing.Wait()
+		server.Shutdown(t.Context())
+	})
+	return lived
+}
+
+func TestSlowClientsAreCutOff(t *testing.T) {
+	byteByByte := func(text string) func(net.Conn) {
+		return func(conn net.Conn) {
+			for i := 0; ; i++ {
+				if _, err := io.WriteString(conn, text[i%len(text):][:1]); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}
+	}
+	idle := func(net.Conn) {}
+	for name, tt := range map[string]struct {
+		secure bool
+		client func(net.Conn)
+		want   time.Duration // at most
+	}{
+		"silent before TLS":      {true, idle, 10 * time.Second},
+		"a handshake in trickle": {true, byteByByte("\x16\x03\x01\x02\x00"), 10 * time.Second},
+		"silent in the clear":    {false, idle, 10 * time.Second},
+		"a header in trickle":    {false, byteByByte("GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyyyyyy"), 10 * time.Second},
+		"idle after a request": {false, func(conn net.Conn) {
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		}, 30 * time.Second},
+		"a request every second": {false, func(conn net.Conn) {
+			for {
+				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}, 10 * time.Minute},
+	} {
+		if lived := lives(t, tt.secure, tt.client); lived > tt.want || lived < tt.want/2 {
+			t.Errorf("%s: lived for %v, want %v", name, lived, tt.want)
+		}
+	}
+}
+
+func TestANetworkHasOnlySoManyConnections(t *testing.T) {
+	h := open(t, web.Settings{})
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", h.plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	// answered reports whether there is somebody at the other end.
+	answered := func(conn net.Conn) bool {
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+		n, _ := conn.Read(make([]byte, 8))
+		return n > 0
+	}
+	first := dial()
+	if !answered(first) {
+		t.Fatal("nobody is there")
+	}
+	for range 49 {
+		dial()
+	}
+	if answered(dial()) {
+		t.Error("the 51st connection was let in")
+	}
+	if line := h.log.String(); !strings.Contains(line, `reason="too many connections"`) || !strings.Contains(line, "network=127.0.0.0/24") {
+		t.Errorf("the log says %q", line)
+	}
+	io.WriteString(first, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+	io.Copy(io.Discard, first) // until it is closed, and counted out
+	if !answered(dial()) {
+		t.Error("nobody is let in after one has left")
+	}
+}
+
+func TestANetworkHasOnlySoManyRequests(t *testing.T) {
+	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "POST /", MaxBody: 1, Handler: says("")}}})
+	client, answers := h.client(t), make(map[int]int)
+	for range 300 {
+		response, err := client.Post("https://www.example.org/", "", strings.NewReader("x"))
+		if err != nil {
+			answers[-1]++ // not even let in
+			continue
+		}
+		response.Body.Close()
+		answers[response.StatusCode]++
+		if response.StatusCode == http.StatusTooManyRequests && response.Header.Get("Retry-After") == "" {
+			t.Error("it is not said when to come again")
+		}
+	}
+	if answers[200] < 90 || answers[429] == 0 || answers[200]+answers[429]+answers[-1] != 300 {
+		t.Errorf("answers, by status: %v", answers)
+	}
+}
+
+func TestAHugeHeaderIsRefused(t *testing.T) {
+	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "/", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("it came through")
+	})}}})
+	huge := strings.Repeat("x", 1<<20)
+	for _, scheme := range []string{"https", "http"} {
+		request, err := http.NewRequestWithContext(t.Context(), "GET", scheme+"://www.example.org/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X", huge)
+		response, err := h.client(t).Do(request) // or the connection is closed on it
+		if err == nil {
+			response.Body.Close()
+		}
+		if err == nil && response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s: got %s", scheme, response.Status)
+		}
+	}
+}
