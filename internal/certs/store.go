@@ -13,8 +13,9 @@ import (
 
 // Store gives out certificates by ClientHello.
 type Store struct {
-	log    *slog.Logger
-	choice atomic.Pointer[choice]
+	log     *slog.Logger
+	choice  atomic.Pointer[choice]
+	changes chan struct{}
 
 	mu     sync.Mutex
 	loaded []loaded // in the configured order
@@ -31,7 +32,7 @@ type loaded struct {
 // preferred, and logs until when each is valid. It returns what is wrong with
 // any of them, each an *[Error], joined.
 func Open(pairs []Pair, log *slog.Logger) (*Store, error) {
-	s := &Store{log: log}
+	s := &Store{log: log, changes: make(chan struct{}, 1)}
 	if err := s.Replace(pairs); err != nil {
 		return nil, err
 	}
@@ -92,6 +93,10 @@ func (s *Store) use(next []loaded, seen view) {
 	}
 	s.loaded, s.seen = next, seen
 	s.choice.Store(newChoice(all))
+	select {
+	case s.changes <- struct{}{}:
+	default:
+	}
 	for _, l := range next {
 		if !known[string(l.cert.Leaf.Raw)] {
 			s.announce(l)
@@ -99,23 +104,11 @@ func (s *Store) use(next []loaded, seen view) {
 	}
 }
 
-// soon is when an operator should hear that a certificate runs out: certbot
-// and its like renew 30 days before.
-const soon = 14 * 24 * time.Hour
-
+// announce logs that a certificate is new in use.
 func (s *Store) announce(l loaded) {
-	leaf := l.cert.Leaf
-	attributes := []any{
-		logkey.Certificate, l.pair.CertFile,
-		logkey.Names, leaf.DNSNames,
-		logkey.KeyKind, leaf.PublicKeyAlgorithm.String(),
-		logkey.Expires, leaf.NotAfter.UTC(),
+	if !s.warn(l) {
+		s.log.Info("certificate in use", l.attributes()...)
 	}
-	if time.Until(leaf.NotAfter) < soon {
-		s.log.Warn("certificate in use, it expires soon", attributes...)
-		return
-	}
-	s.log.Info("certificate in use", attributes...)
 }
 
 // GetCertificate is for [tls.Config]. It always gives a certificate.
@@ -125,6 +118,10 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 
 // Certificates gives the certificates in use, in their order.
 func (s *Store) Certificates() []*tls.Certificate { return s.choice.Load().all }
+
+// Changes gives a value after the certificates in use were set or read anew, one for
+// several in a row. It is for one reader.
+func (s *Store) Changes() <-chan struct{} { return s.changes }
 
 // pairs gives the names of the files in use, to who holds mu.
 func (s *Store) pairs() []Pair {

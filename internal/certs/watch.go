@@ -14,14 +14,21 @@ import (
 //
 // It waits until the files have stayed as they are for one interval: a
 // certificate and its key are rarely written in the same moment.
+//
+// Once a day it warns of each certificate that expires within 14 days, or has.
 func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	warning := time.NewTicker(warnInterval)
+	defer warning.Stop()
 	var last view
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-warning.C:
+			s.warnAll()
+			continue
 		case <-ticker.C:
 		}
 		now, changed := s.changed()
