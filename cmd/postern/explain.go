@@ -39,7 +39,10 @@ func (e explain) Run(ui terminal) error {
 		}
 		defer file.Close()
 	}
-	in := bufio.NewReaderSize(file, 1<<16)
+	shown := newProgress(ui.err)
+	defer shown.Done()
+	ui = terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}
+	in := bufio.NewReaderSize(newMetered(file, shown), 1<<16)
 	head, err := in.Peek(4)
 	if err != nil {
 		return &usageError{fmt.Errorf("%s: too short to be a capture or a transcript", e.File), explainHint}
