@@ -85,5 +85,5 @@ func transcriptOf(ctx context.Context, db *sql.DB, id int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unpack(packed)
+	return unpack(packed, maxTranscript)
 }

@@ -1,11 +1,12 @@
 // Package ledger remembers what became of handshakes: each failed one with its
 // transcript and diagnosis, for each sender and day how many got in and how, what
-// the ladder decided and why, and what an operator pinned.
+// the ladder decided and why, what an operator pinned, and the TLS reports that
+// came in.
 //
 // It is one SQLite file. A [Ledger] is the server's: it alone writes, from one
 // goroutine, in batches. A [Reader] is anybody's, in the same process or in another,
-// while the server runs or not. [SetPin] and [RemovePin] write from outside, and the
-// server hears of it.
+// while the server runs or not. [SetPin], [RemovePin] and [AddReport] write from outside,
+// and the server hears of it.
 //
 // # Mail comes first
 //
@@ -13,12 +14,12 @@
 // Where the disk is full, slow or gone, or the file was taken away, events are lost
 // and counted, one line of the log says so, and another when it is over. The
 // writer opens the file again by itself. A damaged file is set aside under a
-// name that says so.
+// name that says so. Only who brings a report waits until it is stored.
 //
 // # Words
 //
 // The package knows nothing of TLS and nothing of the ladder: rungs, cases and
-// reasons are text to it, transcripts and the ladder's states are JSON. What strangers
+// reasons are text to it, transcripts, reports and the ladder's states are JSON. What strangers
 // chose is cut to a bound and made valid UTF-8 before it is stored; it may still hold control
 // characters, for whoever prints it to mind.
 package ledger
@@ -69,9 +70,10 @@ type Ledger struct {
 	o    Options
 	now  func() time.Time // the clock on the wall, which may jump
 
-	queue  chan Event
-	queued atomic.Int64 // bytes in the queue
-	loss   loss
+	queue   chan Event
+	queued  atomic.Int64 // bytes in the queue
+	filings chan *filing // reports, whose bringers wait
+	loss    loss
 
 	closing sync.Once
 	stop    chan struct{} // closed when the writer is to end
@@ -101,13 +103,14 @@ func newLedger(path string, o Options) *Ledger {
 	}
 	o.MaxAge, o.MaxSize = max(o.MaxAge, leastMaxAge), max(o.MaxSize, leastMaxSize)
 	return &Ledger{
-		path:  path,
-		o:     o,
-		now:   time.Now,
-		queue: make(chan Event, maxQueued),
-		loss:  loss{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
-		stop:  make(chan struct{}),
-		done:  make(chan struct{}),
+		path:    path,
+		o:       o,
+		now:     time.Now,
+		queue:   make(chan Event, maxQueued),
+		filings: make(chan *filing),
+		loss:    loss{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 }
 

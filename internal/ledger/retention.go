@@ -54,7 +54,25 @@ func (r *retention) byAge(s *store, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return s.forget(horizon, last)
+	if err := s.forget(horizon, last); err != nil {
+		return err
+	}
+	return r.byReports(s)
+}
+
+// byReports keeps reports within a quarter of the file, since anybody can send some. Those not
+// trusted go first, then those of whoever has the most, the oldest of these: who sends
+// many pushes out his own.
+func (r *retention) byReports(s *store) error {
+	limit := r.maxSize / 4
+	size, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports`)
+	if err != nil || size <= limit {
+		return err
+	}
+	return s.exec(`DELETE FROM reports WHERE id IN (SELECT id FROM (
+		SELECT id, sum(size) OVER (ORDER BY trusted DESC, share, at DESC, id DESC) AS come_to FROM (
+			SELECT id, trusted, at, size, sum(size) OVER (PARTITION BY trusted, submitter) AS share FROM reports))
+		WHERE come_to > ?)`, limit*19/20)
 }
 
 func (r *retention) countHour(s *store) error {
@@ -139,6 +157,7 @@ func (s *store) forgetRest(before, last int64) error {
 		`DELETE FROM senders WHERE seen < ? OR last <= ?`,
 		`DELETE FROM decisions WHERE at < ? OR last <= ?`,
 		`DELETE FROM states WHERE at < ? OR last <= ?`,
+		`DELETE FROM reports WHERE at < ? OR last <= ?`,
 		`WITH gone AS (SELECT sender AS id, ` + sums + ` FROM days WHERE ` + oldDay + ` GROUP BY sender)
 			UPDATE senders AS s SET full = s.full - gone.full, resumed = s.resumed - gone.resumed, failed = s.failed - gone.failed,
 			plaintext = s.plaintext - gone.plaintext, returned = s.returned - gone.returned

@@ -54,11 +54,14 @@ func (s *store) begin() error {
 		return err
 	}
 	s.files = filesAt(s.path)
-	s.last, err = s.number(`SELECT max(
-		(SELECT coalesce(max(id), 0) FROM handshakes),
-		(SELECT coalesce(max(last), 0) FROM hours))`)
+	s.last, err = s.number(selectLast)
 	return err
 }
+
+const selectLast = `SELECT max(
+	(SELECT coalesce(max(id), 0) FROM handshakes),
+	(SELECT coalesce(max(last), 0) FROM hours),
+	(SELECT coalesce(max(last), 0) FROM reports))`
 
 // moved reports whether path leads to another file, or to none.
 func (s *store) moved() bool {

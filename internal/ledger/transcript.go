@@ -11,17 +11,22 @@ func (s *store) pack(transcript []byte) ([]byte, error) {
 	if len(transcript) == 0 || len(transcript) > maxTranscript {
 		return nil, nil
 	}
+	return compress(s.gzip, transcript)
+}
+
+// compress uses z for all, since one is large.
+func compress(z *gzip.Writer, data []byte) ([]byte, error) {
 	var packed bytes.Buffer
-	s.gzip.Reset(&packed)
-	if _, err := s.gzip.Write(transcript); err != nil {
+	z.Reset(&packed)
+	if _, err := z.Write(data); err != nil {
 		return nil, err
 	}
-	err := s.gzip.Close()
+	err := z.Close()
 	return packed.Bytes(), err
 }
 
-// unpack undoes pack.
-func unpack(packed []byte) ([]byte, error) {
+// unpack undoes compress, for at most limit bytes.
+func unpack(packed []byte, limit int64) ([]byte, error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}
@@ -29,5 +34,5 @@ func unpack(packed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(r, maxTranscript))
+	return io.ReadAll(io.LimitReader(r, limit))
 }

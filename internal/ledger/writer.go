@@ -54,6 +54,8 @@ func (w *writer) run() {
 			if len(batch) == maxBatch {
 				time.Sleep(time.Since(begun) / breath)
 			}
+		case f := <-w.filings:
+			w.file(f)
 		case <-tick.C:
 			w.look()
 		case <-w.stop:

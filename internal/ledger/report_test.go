@@ -1,0 +1,344 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// signed is a report about the day before noon that can be trusted.
+func signed(id string) Report {
+	return Report{
+		At: noon, Via: ByMail, Session: "7Q2F", Address: netip.MustParseAddr("192.0.2.7"),
+		Trusted: true, Signer: "sender.example", Verdict: "signed by sender.example",
+		Submitter: "sender.example", Organization: "Sender Inc.", ReportID: id,
+		Start: noon.Add(-36 * time.Hour), End: noon.Add(-12 * time.Hour), Domains: []string{"ours.example"},
+		Successful: 5, Failed: 7, Warnings: []string{"contact-info: is missing"},
+		Content: []byte(`{"report-id":"` + id + `"}`),
+	}
+}
+
+// posted is the same as anybody can send it.
+func posted(id string) Report {
+	r := signed(id)
+	r.Via, r.Session, r.Trusted, r.Signer, r.Verdict = ByHTTPS, "", false, "", "came by HTTPS"
+	return r
+}
+
+// reported opens a ledger, adds reports and returns what became of each.
+func reported(t *testing.T, reports ...Report) (path string, filings []Filing) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "ledger")
+	l := opened(t, path, Options{})
+	for _, r := range reports {
+		f, err := l.AddReport(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		filings = append(filings, f)
+	}
+	return path, filings
+}
+
+// ids returns the senders' ids of the reports that f lets through, in order.
+func ids(t *testing.T, path string, f ReportFilter) string {
+	t.Helper()
+	found, err := reader(t, path).Reports(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range found {
+		names = append(names, r.ReportID)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestReportComesBackAsAdded(t *testing.T) {
+	want := signed("a1")
+	path, filings := reported(t, want)
+	if want := []Filing{{ID: 1, New: true}}; !slices.Equal(filings, want) {
+		t.Errorf("filed as %v, want %v", filings, want)
+	}
+	want.ID, want.Versions = 1, 1
+	got, err := reader(t, path).Report(t.Context(), 1)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v\n%+v, want\n%+v", err, got, want)
+	}
+	want.Content = nil
+	listed, err := reader(t, path).Reports(t.Context(), ReportFilter{})
+	if err != nil || len(listed) != 1 || !reflect.DeepEqual(listed[0], want) {
+		t.Errorf("listed %v\n%+v, want\n%+v", err, listed, want)
+	}
+	if _, err := reader(t, path).Report(t.Context(), 2); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("one that was never there: %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestReportThatSaysLittleComesBackToo(t *testing.T) {
+	want := Report{At: noon, Via: ByHand, Domains: []string{}, Warnings: []string{}, Content: []byte("{}")}
+	path, _ := reported(t, want)
+	want.ID, want.Versions = 1, 1
+	got, err := reader(t, path).Report(t.Context(), 1)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v\n%+v, want\n%+v", err, got, want)
+	}
+}
+
+func TestSameReportTwiceIsOne(t *testing.T) {
+	later := signed("a1")
+	later.At = noon.Add(time.Hour)
+	path, filings := reported(t, signed("a1"), later)
+	if want := []Filing{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
+		t.Errorf("filed as %v, want %v", filings, want)
+	}
+	if r, err := reader(t, path).Report(t.Context(), 1); err != nil || !r.At.Equal(noon) {
+		t.Errorf("came at %v, %v; want when it came first", r.At, err)
+	}
+}
+
+// What anybody can send changes nothing about what is signed, and the signed one counts
+// whichever comes first.
+func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
+	path, filings := reported(t, posted("a1"), signed("a1"), posted("a1"))
+	if want := []Filing{{ID: 1, New: true}, {ID: 1, Confirmed: true}, {ID: 1}}; !slices.Equal(filings, want) {
+		t.Errorf("filed as %v, want %v", filings, want)
+	}
+	r, err := reader(t, path).Report(t.Context(), 1)
+	if err != nil || !r.Trusted || r.Via != ByMail || r.Signer != "sender.example" || r.Session != "7Q2F" {
+		t.Errorf("got %v\n%+v, want it as it came signed", err, r)
+	}
+}
+
+func TestCorrectionIsKeptBesideTheReport(t *testing.T) {
+	correction := signed("a1")
+	correction.Failed, correction.Content = 9, []byte(`{"report-id":"a1","corrected":true}`)
+	path, filings := reported(t, signed("a1"), correction, signed("b2"))
+	if !filings[1].New || filings[1].ID != 2 {
+		t.Errorf("the correction is filed as %v, want a new one", filings[1])
+	}
+	found, err := reader(t, path).Reports(t.Context(), ReportFilter{})
+	if err != nil || len(found) != 3 {
+		t.Fatalf("%d reports, %v; want 3", len(found), err)
+	}
+	for i, want := range []int64{1, 2, 2} {
+		if found[i].Versions != want {
+			t.Errorf("report %d has %d versions, want %d", found[i].ID, found[i].Versions, want)
+		}
+	}
+}
+
+func TestReportFilter(t *testing.T) {
+	other := signed("other")
+	other.Submitter, other.Organization, other.Domains = "mail.other.example", "Other 100%", []string{"theirs.example", "ours.example"}
+	old := signed("old")
+	old.Start, old.End = noon.Add(-100*day), noon.Add(-99*day)
+	undated := signed("undated")
+	undated.Start, undated.End = time.Time{}, time.Time{}
+	path, _ := reported(t, signed("a1"), old, undated, other)
+	for _, test := range []struct {
+		name   string
+		filter ReportFilter
+		want   string
+	}{
+		{"the newest first", ReportFilter{}, "undated other a1 old"},
+		{"Since is about what they tell of", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
+		{"Since lets those through that end later", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
+		{"Domain", ReportFilter{Domain: "Theirs.example"}, "other"},
+		{"Domain is no part of one", ReportFilter{Domain: "example"}, ""},
+		{"Submitter by its domain", ReportFilter{Submitter: "OTHER.ex"}, "other"},
+		{"Submitter by its name", ReportFilter{Submitter: "100%"}, "other"},
+		{"Limit", ReportFilter{Limit: 2}, "undated other"},
+	} {
+		if got := ids(t, path, test.filter); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestReportIsAddedFromOutsideWhileTheServerWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := opened(t, path, Options{})
+	for i := range 20 {
+		l.Note(success("meanwhile"))
+		inside, outside := signed(fmt.Sprint("in", i)), posted(fmt.Sprint("out", i))
+		if f, err := l.AddReport(t.Context(), inside); err != nil || !f.New {
+			t.Fatalf("from inside: %v, %v", f, err)
+		}
+		if f, err := AddReport(t.Context(), path, outside); err != nil || !f.New {
+			t.Fatalf("from outside: %v, %v", f, err)
+		}
+	}
+	if got := len(strings.Fields(ids(t, path, ReportFilter{}))); got != 40 {
+		t.Errorf("%d reports are kept, want 40", got)
+	}
+	if f, err := AddReport(t.Context(), path, signed("in3")); err != nil || f.New || f.ID != 7 {
+		t.Errorf("one that the server has: %v, %v; want it known as 7", f, err)
+	}
+}
+
+func TestReportWhoseContentIsTooLargeIsRefused(t *testing.T) {
+	l := opened(t, filepath.Join(t.TempDir(), "ledger"), Options{})
+	random := make([]byte, maxPacked+1)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	for name, content := range map[string][]byte{"of zeros": make([]byte, maxContent+1), "of noise": random} {
+		r := signed("a1")
+		r.Content = content
+		if _, err := l.AddReport(t.Context(), r); !errors.Is(err, ErrReportTooLarge) {
+			t.Errorf("%s: %v, want ErrReportTooLarge", name, err)
+		}
+	}
+}
+
+func TestStrangersTextsOfAReportAreBounded(t *testing.T) {
+	long := strings.Repeat("ä", 1<<20)
+	r := Report{At: noon, Content: []byte("{}"), Submitter: long, Organization: long, ReportID: long, Signer: long, Verdict: long}
+	for range 10_000 {
+		r.Domains, r.Warnings = append(r.Domains, long[:300]), append(r.Warnings, long[:3000])
+	}
+	path, _ := reported(t, r)
+	got, err := reader(t, path).Report(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := len(got.Submitter) + len(got.Organization) + len(got.ReportID) + len(got.Signer) + len(got.Verdict)
+	total += len(strings.Join(got.Domains, "")) + len(strings.Join(got.Warnings, ""))
+	if total > 4*maxName+maxText+maxDomains*maxName+maxWarnings*maxText {
+		t.Errorf("%d bytes of texts are kept", total)
+	}
+}
+
+func TestNothingIsSaidToBeKeptWhereTheLedgerCannotBeWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "ledger")
+	l := Open(path, Options{})
+	if f, err := l.AddReport(t.Context(), signed("a1")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a folder: %v, %v", f, err)
+	}
+	l.Close()
+	if f, err := l.AddReport(t.Context(), signed("a1")); !errors.Is(err, errClosed) {
+		t.Errorf("when closed: %v, %v", f, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	idle := newLedger(path, Options{}) // as one whose disk hangs
+	if f, err := idle.AddReport(ended, signed("a1")); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a disk that hangs: %v, %v", f, err)
+	}
+}
+
+func TestLedgerOfBeforeReportsSaysSo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	if err := os.WriteFile(path, nil, mode); err != nil {
+		t.Fatal(err)
+	}
+	db, err := connect(path, forWriting())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := migrate(t.Context(), db, migrations()[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader(t, path).Reports(t.Context(), ReportFilter{}); !errors.Is(err, ErrNoReports) {
+		t.Errorf("listing: %v, want ErrNoReports", err)
+	}
+	if _, err := reader(t, path).Report(t.Context(), 1); !errors.Is(err, ErrNoReports) {
+		t.Errorf("reading one: %v, want ErrNoReports", err)
+	}
+	if _, err := AddReport(t.Context(), path, signed("a1")); !errors.Is(err, ErrNoReports) {
+		t.Errorf("adding: %v, want ErrNoReports", err)
+	}
+}
+
+// add stores reports as the writer does.
+func (k *kept) add(reports ...Report) {
+	k.t.Helper()
+	for _, r := range reports {
+		packed, err := r.pack()
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		k.store.last++
+		if _, err := r.file(k.t.Context(), k.conn, packed, k.store.last); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+}
+
+func TestReportThatIsTooOldGoes(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: DefaultMaxSize})
+	k.rounds(1, noon)
+	future := signed("of a clock that ran ahead")
+	future.At = noon.Add(4 * 365 * day)
+	k.add(signed("a1"), future)
+	k.rounds(110, noon.Add(90*day))
+	if got := ids(t, k.path, ReportFilter{}); got != "of a clock that ran ahead a1" && got != "a1 of a clock that ran ahead" {
+		t.Errorf("after 90 days: %q", got)
+	}
+	k.rounds(2, noon.Add(90*day+time.Hour))
+	if got := ids(t, k.path, ReportFilter{}); got != "of a clock that ran ahead" {
+		t.Errorf("an hour later: %q", got)
+	}
+	k.hours(90*24+2, noon)
+	if got := ids(t, k.path, ReportFilter{}); got != "" {
+		t.Errorf("after 90 days that the server ran: %q", got)
+	}
+}
+
+func TestWhoSendsManyReportsPushesOutHisOwn(t *testing.T) {
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
+	noise := rand.NewChaCha8([32]byte{})
+	fill := func(submitter string, n int, trusted bool) {
+		for i := range n {
+			r := signed(fmt.Sprint(submitter, i))
+			r.At, r.Submitter, r.Trusted = noon.Add(time.Duration(i)*time.Minute), submitter, trusted
+			r.Content = make([]byte, 10<<10)
+			noise.Read(r.Content)
+			k.add(r)
+			if err := k.byReports(k.store); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill("honest", 20, true)
+	fill("forged", 200, false)
+	fill("flood", 200, true)
+	count := func(submitter string) (n int) {
+		return strings.Count(ids(t, k.path, ReportFilter{Submitter: submitter, Limit: maxLimit}), submitter)
+	}
+	if honest, forged, flood := count("honest"), count("forged"), count("flood"); honest != 20 || forged != 0 || flood < 50 || flood > 90 {
+		t.Errorf("%d honest, %d forged and %d of a flood are kept, want 20, 0 and what has room", honest, forged, flood)
+	}
+	if got := ids(t, k.path, ReportFilter{Submitter: "flood", Limit: 1}); got != "flood199" {
+		t.Errorf("of the flood %s is the newest", got)
+	}
+}
+
+// What was said to be kept is there after kill -9.
+func TestReportThatWasAddedSurvivesTheProcess(t *testing.T) {
+	path, _ := reported(t, signed("a1"))
+	copied := filepath.Join(t.TempDir(), "ledger")
+	for _, end := range beside[:2] { // as the dead process leaves them
+		content, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(copied+end, bytes.Clone(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ids(t, copied, ReportFilter{}); got != "a1" {
+		t.Errorf("%q is kept, want a1", got)
+	}
+}

@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+// A ReportFilter says which reports to read. The zero value lets everything through.
+type ReportFilter struct {
+	// Since leaves out reports about a time before; those that do not say theirs are
+	// taken for about when they came.
+	Since time.Time
+
+	// Domain lets only reports about this domain through.
+	Domain string
+
+	// Submitter is a part of the submitter's domain or of the organization's name, in any case.
+	Submitter string
+
+	// Limit is as [Filter.Limit].
+	Limit int
+}
+
+// Reports returns those that f lets through without their Content, the one about the newest
+// time first. The error may wrap [ErrNoReports].
+func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) {
+	return readAll(ctx, r, "reading reports", func(ctx context.Context, db *sql.DB, q *query) error {
+		q.add(`SELECT`+reportColumns+`WHERE coalesce("to", at) >= ?`, milli(f.Since))
+		if f.Domain != "" {
+			q.add(`AND EXISTS (SELECT 1 FROM json_each(domains) WHERE value = ?)`, strings.ToLower(f.Domain))
+		}
+		if f.Submitter != "" {
+			part := "%" + escapeLike.Replace(f.Submitter) + "%"
+			q.add(`AND (submitter LIKE ? ESCAPE '\' OR organization LIKE ? ESCAPE '\')`, part, part)
+		}
+		q.add(`ORDER BY coalesce("to", at) DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
+		return checkReports(ctx, db)
+	}, func(scan scanner) (r Report, err error) {
+		err = scan(r.scanned()...)
+		return r, err
+	})
+}
+
+// Report returns the one with the number, whole. The error wraps [fs.ErrNotExist] where there is
+// none, or [ErrNoReports].
+func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
+	var report Report
+	err := r.read(fmt.Sprintf("reading report %d", id), func(db *sql.DB) error {
+		if err := checkReports(ctx, db); err != nil {
+			return err
+		}
+		q := &query{}
+		q.add(`SELECT content,`+reportColumns+`WHERE id = ?`, id)
+		found, err := rows(ctx, db, q, scanWhole)
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("it is not kept: %w", fs.ErrNotExist)
+		}
+		if err == nil {
+			report = found[0]
+		}
+		return err
+	})
+	return report, err
+}
+
+func scanWhole(scan scanner) (r Report, err error) {
+	var packed []byte
+	if err = scan(append([]any{&packed}, r.scanned()...)...); err == nil {
+		r.Content, err = unpack(packed, maxContent)
+	}
+	return r, err
+}
+
+const reportColumns = ` id, at, via, session, address, trusted, signer, verdict,
+	submitter, organization, report, "from", "to", successful, failed, domains, warnings,
+	(SELECT count(*) FROM reports AS o WHERE o.submitter = r.submitter AND o.report = r.report)
+	FROM reports AS r `
+
+// scanned are where reportColumns go.
+func (r *Report) scanned() []any {
+	return []any{
+		&r.ID, millis{&r.At}, &r.Via, &r.Session, address{&r.Address}, &r.Trusted, &r.Signer, &r.Verdict,
+		&r.Submitter, &r.Organization, &r.ReportID, perhaps{&r.Start}, perhaps{&r.End},
+		&r.Successful, &r.Failed, texts{&r.Domains}, texts{&r.Warnings}, &r.Versions,
+	}
+}
+
+// perhaps reads a time that may be missing.
+type perhaps struct{ time *time.Time }
+
+func (p perhaps) Scan(value any) error {
+	if value == nil {
+		return nil
+	}
+	return millis(p).Scan(value)
+}
+
+// checkReports tells whether the file can hold reports: a Reader does not migrate.
+func checkReports(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) error {
+	var n int
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'reports'`).Scan(&n)
+	if err == nil && n == 0 {
+		err = ErrNoReports
+	}
+	return err
+}
