@@ -166,6 +166,39 @@ var questions = []struct {
 	{"senders/address", senders(Filter{Sender: "10.1.2.3"})},
 	{"days/name", days(Filter{Sender: "sender4711."})},
 	{"days", days(Filter{})},
+	{"sightings/name,day", sightings(1, Party{Domains: []string{"sender4711.example"}})},
+	{"sightings/names,day", sightings(1, Party{Domains: []string{"sender1.example", "sender2.example", "sender3.example"}})},
+	{"sightings/name,all", sightings(manyDays, Party{Domains: []string{"sender4711.example"}})},
+	{"sightings/addresses,day", sightings(1, Party{Addresses: thousand()})},
+	{"troubled/day", troubled(1)},
+	{"troubled/all", troubled(manyDays)},
+}
+
+// lately is the last so many days.
+func lately(n int) Span {
+	return Span{time.Now().Add(-time.Duration(n) * 24 * time.Hour), time.Now()}
+}
+
+func sightings(inDays int, whose Party) func(*Reader) (int, error) {
+	return func(r *Reader) (int, error) {
+		found, err := r.Sightings(context.Background(), lately(inDays), whose)
+		return len(found), err
+	}
+}
+
+func troubled(inDays int) func(*Reader) (int, error) {
+	return func(r *Reader) (int, error) {
+		found, err := r.Troubled(context.Background(), lately(inDays), 64)
+		return len(found), err
+	}
+}
+
+// thousand are more addresses than are heeded.
+func thousand() (all []netip.Addr) {
+	for i := range 1000 {
+		all = append(all, netip.AddrFrom4([4]byte{10, 1, byte(i), byte(i >> 8)}))
+	}
+	return all
 }
 
 func handshakes(f Filter) func(*Reader) (int, error) {

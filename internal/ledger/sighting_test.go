@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+)
+
+var theDay = Span{noon.Add(-12 * time.Hour), noon.Add(12 * time.Hour)}
+
+// by is h from an address, under a name.
+func by(h Handshake, addr, name string) Handshake {
+	h.Address = netip.MustParseAddr(addr)
+	h.Network, _ = h.Address.Prefix(24)
+	h.EHLO = name
+	return h
+}
+
+// seen says in a line each what a party did.
+func seen(t *testing.T, path string, in Span, whose Party) (lines []string) {
+	t.Helper()
+	found, err := reader(t, path).Sightings(t.Context(), in, whose)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range found {
+		lines = append(lines, fmt.Sprintf("%s %s %+v %v %s-%s", s.Address, s.EHLO, s.Counts, s.Cases, s.First.Format("15:04"), s.Last.Format("15:04")))
+	}
+	return lines
+}
+
+func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
+	later := func(h *Handshake) { h.At = noon.Add(time.Hour) }
+	plain := func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }
+	path := written(t,
+		by(failure("A"), "192.0.2.7", "a.Big.example"),
+		by(with(failure("B"), later), "192.0.2.7", "a.Big.example"),
+		by(with(failure("C"), func(h *Handshake) { later(h); h.Diagnoses = nil }), "192.0.2.7", "a.Big.example"),
+		by(with(success("D"), later), "192.0.2.7", "a.Big.example"),
+		by(with(success("E"), plain), "192.0.2.8", "big.example"),
+		by(success("F"), "192.0.2.9", "notbig.example"),
+		by(success("G"), "192.0.2.9", "big.example.evil.example"),
+		by(success("H"), "198.51.100.1", "[198.51.100.1]"),
+		by(with(success("I"), func(h *Handshake) { h.At = theDay.To }), "192.0.2.7", "a.Big.example"),
+		by(with(success("J"), func(h *Handshake) { h.At = theDay.From.Add(-time.Millisecond) }), "192.0.2.7", "a.Big.example"),
+	)
+	big := "192.0.2.7 a.Big.example {Full:1 Resumed:0 Failed:3 Plaintext:0 Returned:0} map[early-ticket:2 unknown:1] 12:00-13:00"
+	for name, tt := range map[string]struct {
+		whose Party
+		want  []string
+	}{
+		"a domain and what is below it, in any case": {Party{Domains: []string{"BIG.example"}},
+			[]string{big, "192.0.2.8 big.example {Full:0 Resumed:0 Failed:0 Plaintext:1 Returned:0} map[] 12:00-12:00"}},
+		"an address, not its neighbours": {Party{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}, []string{big}},
+		"an address as IPv6 writes it": {Party{Addresses: []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.1")}},
+			[]string{"198.51.100.1 [198.51.100.1] {Full:1 Resumed:0 Failed:0 Plaintext:0 Returned:0} map[] 12:00-12:00"}},
+		"nobody":      {Party{}, nil},
+		"a wild card": {Party{Domains: []string{"%"}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := seen(t, path, theDay, tt.whose); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("\n got %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPlaintextAfterAFailureIsSighted(t *testing.T) {
+	path := written(t, failure("A"), with(success("B"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }))
+	want := []string{"192.0.2.7 mail.sender.example {Full:0 Resumed:0 Failed:1 Plaintext:1 Returned:1} map[early-ticket:1] 12:00-12:00"}
+	if got := seen(t, path, theDay, Party{Domains: []string{"sender.example"}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Who has most trouble is looked at first, and who has none is not.
+func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
+	path := written(t,
+		by(success("A"), "192.0.2.1", "fine"),
+		by(failure("B"), "192.0.2.2", "once"),
+		by(failure("C"), "192.0.2.3", "twice"),
+		by(with(success("D"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }), "192.0.2.3", "twice"),
+		by(with(failure("E"), func(h *Handshake) { h.At = theDay.To }), "192.0.2.4", "later"),
+	)
+	for limit, want := range map[int][]netip.Addr{
+		9: {netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("192.0.2.2")},
+		1: {netip.MustParseAddr("192.0.2.3")},
+	} {
+		got, err := reader(t, path).Troubled(t.Context(), theDay, limit)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("at most %d: %v, %v; want %v", limit, got, err, want)
+		}
+	}
+}
