@@ -10,17 +10,15 @@ import (
 
 // A Party says whose sessions are meant: those of each of the addresses, and those of who called
 // itself by one of the domains or by a name below it, in any case. The zero Party is nobody.
+// Of both lists the first 256 are heeded.
 type Party struct {
-	Addresses []netip.Addr // the first 256 are heeded
-	Domains   []string     // the first 16
+	Addresses []netip.Addr
+	Domains   []string
 }
 
-const (
-	maxAddresses = 256
-	maxDomains   = 16
-)
+const maxParty = 256
 
-func (p Party) addresses() []netip.Addr { return p.Addresses[:min(len(p.Addresses), maxAddresses)] }
+func (p Party) addresses() []netip.Addr { return p.Addresses[:min(len(p.Addresses), maxParty)] }
 
 // senders returns the numbers of the senders that may be the party's, as a JSON list.
 func (p Party) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
@@ -50,7 +48,7 @@ func (p Party) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
 
 // named appends "or it has a name of the party's".
 func (p Party) named(q *query) {
-	for _, domain := range p.Domains[:min(len(p.Domains), maxDomains)] {
+	for _, domain := range p.Domains[:min(len(p.Domains), maxParty)] {
 		name := escapeLike.Replace(domain)
 		q.add(`OR ehlo LIKE ? ESCAPE '\' OR ehlo LIKE ? ESCAPE '\'`, name, "%."+name)
 	}
