@@ -2,43 +2,68 @@ package probe
 
 import (
 	"context"
-	"fmt"
 
 	"postern/interop"
 	"postern/persona"
 )
 
-// compare takes the session of the first address to the others: senders keep sessions
-// by the name of a host, some by that of the domain, and rarely by address.
+// compare offers the session of each address at the next one, and that of the last at
+// the first: so each of them meets a session that another one gave, whichever of them
+// can be had. Senders keep sessions by the name of a host, some by that of the domain,
+// and rarely by address.
 func (r *Report) compare(ctx context.Context) {
-	defer func() { byWeight(r.Whole) }()
 	reached := r.reached()
-	if len(reached) < 2 || !reached[0].exam.first.Resumable() {
+	if len(reached) < 2 {
 		return
 	}
 	var full []string
 	var found []Finding
-	for _, a := range reached[1:] {
-		v := a.exam.healthy.Return(ctx, a.exam.target, reached[0].exam.first)
-		switch {
-		case v.In && !v.TLS.Resumed:
-			full = append(full, a.exam.target.Addr)
+	taken := 0
+	for i, to := range reached {
+		from := reached[(i+len(reached)-1)%len(reached)]
+		if !from.exam.first.Resumable() {
+			continue // see resumption
+		}
+		switch v := to.exam.healthy.Return(ctx, to.exam.target, from.exam.first); {
+		case v.In && v.TLS.Resumed:
+			taken++
+		case v.In && to.honoursItsOwn():
+			full = append(full, "that of "+from.where()+" at "+to.where())
 		case !v.In && v.Stage == persona.AtHandshake:
-			found = append(found, turnedAway(reached[0], a, v))
+			found = append(found, turnedAway(from, to, v))
 		}
 	}
 	switch {
-	case len(full) > 0:
-		found = append(found, Finding{
-			ID: "resumption-elsewhere", Severity: Notice,
-			Title:    "A session of one address is not resumed at another",
-			Evidence: []string{fmt.Sprintf("that of %s at %s", reached[0].exam.target.Addr, full)},
-			Advice:   everyone("Share the ticket keys between the machines, or leave it: a full handshake is made instead."),
-		})
-	case len(found) == 0:
+	case full != nil:
+		found = append(found, notShared(full))
+	case found == nil && taken > 0:
 		found = append(found, fine("resumption-elsewhere", "A session of one address is resumed at the others"))
 	}
 	r.Whole = append(r.Whole, found...)
+}
+
+// honoursItsOwn tells whether the address resumes the sessions that it gave itself:
+// where it does not, it says nothing that it does not resume those of others.
+func (a *Address) honoursItsOwn() bool {
+	return a.exam.again != nil && a.exam.again.TLS != nil && a.exam.again.TLS.Resumed
+}
+
+// where is the address with the name of its host.
+func (a *Address) where() string {
+	if a.exam.host == a.Addr.Addr().String() {
+		return a.Addr.String()
+	}
+	return quoted(a.exam.host) + " (" + a.Addr.String() + ")"
+}
+
+func notShared(full []string) Finding {
+	return Finding{
+		ID: "resumption-elsewhere", Severity: Notice,
+		Title:    "A session of one address is not resumed at another: they do not share their ticket keys",
+		Evidence: full,
+		Advice:   everyone("Share the ticket keys between the machines, or leave it: a full handshake is made instead."),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc8446#section-4.6.1"},
+	}
 }
 
 // reached are the addresses where the healthy client got in.
@@ -58,7 +83,7 @@ func turnedAway(from, to *Address, v *persona.Visit) Finding {
 	return Finding{
 		ID: known.ID, Severity: Critical, Case: known, Transcript: v.Transcript,
 		Title:    "A session of one address makes another turn the sender away",
-		Evidence: []string{fmt.Sprintf("that of %s at %s: %s", from.Addr, to.Addr, clean(v.Err))},
+		Evidence: []string{"that of " + from.where() + " at " + to.where() + ": " + clean(v.Err)},
 		Advice:   to.Software.adviceOn(known), Sources: sourcesOf(known),
 	}
 }

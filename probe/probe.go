@@ -78,6 +78,7 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 		p.examineDomain(ctx, names, report)
 	}
 	report.compare(ctx)
+	byWeight(report.Whole)
 	report.Took = time.Since(start)
 	return report, nil
 }
