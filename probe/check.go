@@ -11,6 +11,7 @@ var checks = []check{
 	masked,
 	personas,
 	executed,
+	inClear,
 	ticketOrder,
 	resumption,
 	versions,

@@ -22,6 +22,7 @@ type exam struct {
 
 	first, again, last *persona.Visit // of the healthy client; again offers the session of first
 	visits             []Visit
+	breaches           []*breach
 }
 
 // connections is how many an address has to bear at once.
@@ -73,6 +74,12 @@ func (e *exam) rest(personas []*persona.Persona) {
 			v := personas[i].Visit(e.ctx, target)
 			e.visits[i] = Visit{personas[i], v, fateOf(personas[i], v)}
 		})
+	}
+	if harmless[e.target.Protocol].command != "" {
+		e.breaches = breaches()
+	}
+	for _, b := range e.breaches {
+		visit(func() { b.try(e.ctx, e.healthy, e.target) })
 	}
 	running.Wait()
 	e.last = e.healthy.Visit(e.ctx, e.target)
