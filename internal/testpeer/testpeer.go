@@ -1,7 +1,7 @@
 // Package testpeer starts the real mail programs that tests and benchmarks talk
-// to, on loopback: clients that send (OpenSSL, GnuTLS, swaks, Postfix, Exim) and
-// servers that take mail (Postfix, Dovecot, smtp-sink, nginx as a mail proxy), or
-// that do the TLS of their Go (mox, maddy, chasquid).
+// to, on loopback: clients that send (OpenSSL, GnuTLS, swaks, Postfix, Exim),
+// servers that take mail (Postfix, Dovecot, smtp-sink, nginx as a mail proxy), and
+// such as only show their TLS (mox, maddy, chasquid, Exim, OpenSMTPD).
 //
 //	sent := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{})
 //	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{XCLIENT: true})
@@ -18,7 +18,7 @@
 //
 // # Limits
 //
-// Postfix starts only as root; the others run as any user. Dovecot is
+// Postfix and OpenSMTPD start only as root; the others run as any user. Dovecot is
 // configured in the language of its versions 2.3.
 //
 // # Concurrency
