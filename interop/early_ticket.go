@@ -24,7 +24,7 @@ var earlyTicket = Case{
 		Others: []Advice{
 			{"mox", "Upgrade to v0.0.13 or later, where tickets are off for SMTP; later versions have TLSSessionTicketsDisabled for each listener."},
 			{"maddy", "Upgrade to v0.8 or later, where tickets are off."},
-			{"chasquid", "Upgrade to a release that has the change of albertito/chasquid#64."},
+			{"chasquid", "Upgrade to v1.15.1 or later, where tickets are off."},
 			{"Exim", "With GnuTLS leave tls_resumption_hosts empty, as it is by default: then there are no tickets."},
 			{"Go programs", "Put the gate of postern/sessionticket below crypto/tls and keep tickets; or set tls.Config.SessionTicketsDisabled."},
 		},

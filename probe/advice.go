@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"slices"
 
 	"postern/interop"
@@ -42,7 +43,13 @@ const everySoftware = "all servers"
 // adviceOn returns what to do about a case at this software.
 func (s Software) adviceOn(c *interop.Case) []interop.Advice {
 	if s.Name == "Postern" {
-		return []interop.Advice{{Software: "Postern", Do: c.Remedy.Postern}}
+		return []interop.Advice{{Software: "Postern", Do: cmp.Or(posternAdvice[c.ID], c.Remedy.Postern)}}
 	}
 	return s.pick(c.Remedy.Others)
+}
+
+// posternAdvice is for what a Postern shows only if it was told to: a case's remedy
+// says what it does by itself.
+var posternAdvice = map[string]string{
+	"early-ticket": "Set ticket-policy to \"first-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is offered that when it comes again.",
 }

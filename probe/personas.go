@@ -1,9 +1,13 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"postern/interop"
+	"postern/persona/strictclient"
 )
 
 // weights are how bad it is when the sender of a case, or the persona of that ID, is
@@ -27,6 +31,7 @@ var weights = map[string]Severity{
 	"sslv2-hello":          Notice,
 	"no-shared-suite":      Notice,
 	"hello-retry-refused":  Notice,
+	"group-mismatch":       Notice, // P-256 is the group that all must have (RFC 8446, Section 9.1)
 
 	"ticket-without-psk-modes": Notice, // what OpenSSL does to all
 	"sni-trailing-dot":         Notice, // forbidden by RFC 6066, Section 3
@@ -41,8 +46,12 @@ var ownAdvice = map[string]string{
 	"sni-trailing-dot": "RFC 6066, Section 3 forbids the dot, so a server may refuse it. Servers in Go do, and have no setting for it; the sender may come back in plaintext.",
 }
 
-// personas tells which senders are kept out.
+// personas tells which senders are kept out. Where nobody gets in there is nothing to
+// be said of one: see offered.
 func personas(e *exam) []Finding {
+	if !e.lets() {
+		return nil
+	}
 	var found []Finding
 	untold := 0
 	for i := range e.visits {
@@ -63,6 +72,11 @@ func personas(e *exam) []Finding {
 		})
 	}
 	return found
+}
+
+// lets tells whether the server lets anybody in.
+func (e *exam) lets() bool {
+	return e.first.In || slices.ContainsFunc(e.visits, func(v Visit) bool { return v.Fate == In })
 }
 
 // reason is why the first untold visit did not come to TLS.
@@ -88,8 +102,13 @@ func (e *exam) keptOut(v *Visit) Finding {
 		f.Severity = Critical
 	}
 	if known, ok := interop.Find(v.Persona.Case); ok {
-		f.Case, f.Advice, f.Sources = known, e.software.adviceOn(known), sourcesOf(known)
-		f.Title += ": " + known.Who
+		f.Case, f.Sources = known, sourcesOf(known)
+		if advice := e.software.adviceOn(known); len(advice) > 0 {
+			f.Advice = advice
+		}
+		if who := strings.TrimPrefix(strings.TrimPrefix(known.Who, "not known"), "; "); who != "" {
+			f.Title += ": " + who
+		}
 	}
 	if advice, ok := ownAdvice[v.Persona.ID]; ok {
 		f.Advice = everyone(advice)
@@ -116,8 +135,14 @@ func evidence(v *Visit) []string {
 			}
 		}
 	}
-	if v.Err != nil {
+	if v.Err != nil && (v.Transcript == nil || !shown(v.Err)) {
 		seen = append(seen, clean(v.Err))
 	}
 	return seen
+}
+
+// shown tells of an error that a transcript shows as well: an alert of the server's, or
+// that its ticket came early.
+func shown(err error) bool {
+	return strings.Contains(err.Error(), "remote error: ") || errors.Is(err, strictclient.ErrEarlyTicket)
 }

@@ -43,5 +43,8 @@ var resumptionAdvice = []interop.Advice{
 	{Software: "Go programs", Do: "Put the gate of postern/sessionticket below crypto/tls and leave tls.Config.SessionTicketsDisabled false."},
 	{Software: "Postfix", Do: "Leave tls_ssl_options without NO_TICKET, and smtpd_tls_session_cache_timeout above 0."},
 	{Software: "Exim", Do: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
+	{Software: "chasquid", Do: "From v1.15.1 on tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "OpenSMTPD", Do: "It has no setting for sessions. No sender is kept out by that."},
 	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets."},
+	{Software: everySoftware, Do: "Let the server give tickets that it honours, or leave it: no sender is kept out."},
 }

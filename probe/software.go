@@ -27,18 +27,21 @@ func (s Software) String() string {
 }
 
 // A signature is how one kind of software shows itself. Those of its patterns that
-// are not empty have all to match.
+// are not empty have all to match. They are what was measured, but for those with a
+// source.
 type signature struct {
 	name       string
 	confidence interop.Confidence
 	greeting   string
 	ehlo       string // the reply to EHLO, without its codes, a line each
+	source     string // where its words were read, a URL
 }
 
 const (
 	named     interop.Confidence = 0.95 // it says its name
+	told      interop.Confidence = 0.8  // it says its name as others have heard it: none was at hand
 	alike     interop.Confidence = 0.7  // it has that software's manners
-	maybeLike interop.Confidence = 0.4  // others are known that have them too
+	maybeLike interop.Confidence = 0.4  // others are known that have them too, or none was at hand
 )
 
 // signatures are in the order in which they are tried. Those below the names are
@@ -50,9 +53,9 @@ var signatures = []signature{
 	{name: "Postfix", confidence: named, greeting: `ESMTP Postfix\b`},
 	{name: "Exim", confidence: named, greeting: `ESMTP Exim\b(?: ([0-9][\w.]*))?`},
 	{name: "OpenSMTPD", confidence: named, greeting: `ESMTP OpenSMTPD\b`},
-	{name: "Stalwart", confidence: named, greeting: `\bStalwart\b`},
-	{name: "Exchange", confidence: named, greeting: `Microsoft ESMTP MAIL Service`},
-	{name: "sendmail", confidence: named, greeting: `ESMTP Sendmail (?:([0-9][\w.]*))?`},
+	{name: "sendmail", confidence: named, greeting: `ESMTP Sendmail\b(?: ([0-9][\w.]*))?`},
+	{name: "Stalwart", confidence: told, greeting: `\bStalwart ESMTP\b`, source: stalwartGreeting},
+	{name: "Exchange", confidence: told, greeting: `Microsoft ESMTP MAIL Service ready\b`, source: exchangeDialogue},
 
 	// maddy is go-smtp with a limit of its own, 32 MiB a message.
 	{name: "maddy", confidence: alike, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello [^\n]*(?s:.*)\nSIZE 33554432\b`},
@@ -60,12 +63,23 @@ var signatures = []signature{
 	{name: "go-smtp", confidence: maybeLike, ehlo: `^Hello \S+\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\n`},
 
 	{name: "chasquid", confidence: alike, ehlo: `Your hour of destiny has come`},
-	{name: "Exchange", confidence: alike, ehlo: `(?m)^X-ANONYMOUSTLS`},
+	{name: "Stalwart", confidence: maybeLike, ehlo: `^\S+ you had me at EHLO\n`, source: stalwartEHLO},
+	{name: "Exchange", confidence: maybeLike, ehlo: `(?m)^X-ANONYMOUSTLS`, source: exchangeDialogue},
 	{name: "nginx", confidence: alike, greeting: ` ESMTP ready$`, ehlo: `^\S+\n(?:\S.*\n)?STARTTLS$`},
 	{name: "Postfix", confidence: alike, ehlo: `\nPIPELINING\nSIZE(?s:.*)\nSTARTTLS\n(?s:.*)ENHANCEDSTATUSCODES\n8BITMIME\nDSN\b`},
+	{name: "sendmail", confidence: maybeLike, ehlo: `, pleased to meet you\nENHANCEDSTATUSCODES\nPIPELINING\n`},
+	{name: "OpenSMTPD", confidence: maybeLike, ehlo: `, pleased to meet you\n8BITMIME\nENHANCEDSTATUSCODES\n`},
 	{name: "Exim", confidence: maybeLike, ehlo: `^\S+ Hello [^\n]+\nSIZE (?s:.*)\nPIPELINING\n`},
 	{name: "mox", confidence: maybeLike, ehlo: `\n8BITMIME\nLIMITS RCPTMAX=1000\n`},
 }
+
+// What could not be measured: the defaults in Stalwart's documentation and source, and a
+// session that Microsoft shows.
+const (
+	stalwartGreeting = "https://stalw.art/docs/ref/object/mta-stage-connect"
+	stalwartEHLO     = "https://github.com/stalwartlabs/smtp-proto/blob/main/src/response/generate.rs"
+	exchangeDialogue = "https://learn.microsoft.com/en-us/exchange/mail-flow/test-smtp-with-telnet"
+)
 
 // match tells whether the server is of this kind, with the version if it says it.
 func (s *signature) match(greeting, ehlo string) (version string, clues []string, ok bool) {
@@ -84,6 +98,9 @@ func (s *signature) match(greeting, ehlo string) (version string, clues []string
 			version = found[1]
 		}
 		clues = append(clues, m.place+" has "+quoted(strings.TrimSpace(found[0])))
+	}
+	if s.source != "" {
+		clues = append(clues, "not measured, by "+s.source)
 	}
 	return version, clues, true
 }

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// What servers say to a client that comes from 127.0.0.1, as seen in November 2026;
-// of those that were not at hand, what their documentation shows.
+// What servers say to a client that comes from 127.0.0.1, as seen in November 2026. Of
+// Stalwart and Exchange, which were not at hand, it is what their signatures' sources
+// show: the default greeting, the source of the reply to EHLO, and a session.
 var manners = []struct {
 	name, greeting, ehlo string
 	want                 string
@@ -20,14 +21,24 @@ var manners = []struct {
 	{"Postfix 3.7", "220 backend.test ESMTP Postfix (Debian/GNU)", "backend.test|PIPELINING|SIZE 10240000|VRFY|ETRN|STARTTLS|ENHANCEDSTATUSCODES|8BITMIME|DSN|SMTPUTF8|CHUNKING", "Postfix, certain 0.95"},
 	{"Postfix, renamed", "220 mail ready", "backend.test|PIPELINING|SIZE 10240000|STARTTLS|ENHANCEDSTATUSCODES|8BITMIME|DSN|SMTPUTF8|CHUNKING", "Postfix, likely 0.70"},
 	{"Exim 4.96", "220 mx.test ESMTP Exim 4.96 Tue, 24 Nov 2026 16:00:00 +0000", "mx.test Hello localhost [127.0.0.1]|SIZE 52428800|8BITMIME|PIPELINING|STARTTLS|HELP", "Exim 4.96, certain 0.95"},
-	{"OpenSMTPD", "220 mx.test ESMTP OpenSMTPD", "mx.test Hello x [127.0.0.1], pleased to meet you|8BITMIME|STARTTLS", "OpenSMTPD, certain 0.95"},
-	{"Stalwart", "220 mx.test Stalwart ESMTP at your service", "mx.test you had me at EHLO|STARTTLS", "Stalwart, certain 0.95"},
-	{"Exchange", "220 MX.test Microsoft ESMTP MAIL Service ready at Tue, 24 Nov 2026 16:00:00 +0000", "MX.test Hello [127.0.0.1]|SIZE 157286400|PIPELINING|STARTTLS", "Exchange, certain 0.95"},
+	{"OpenSMTPD 6.8.0p2 and 7.4.0p1", "220 backend.test ESMTP OpenSMTPD", "backend.test Hello [127.0.0.1] [127.0.0.1], pleased to meet you|8BITMIME|ENHANCEDSTATUSCODES|SIZE 36700160|DSN|STARTTLS|HELP", "OpenSMTPD, certain 0.95"},
+	{"OpenSMTPD, renamed", "220 mail", "backend.test Hello [127.0.0.1] [127.0.0.1], pleased to meet you|8BITMIME|ENHANCEDSTATUSCODES|SIZE 36700160|DSN|STARTTLS|HELP", "OpenSMTPD, possible 0.40"},
+	{"sendmail 8.17.1", "220 mx.test ESMTP Sendmail 8.17.1.9/8.17.1.9; Tue, 24 Nov 2026 19:37:36 GMT", "mx.test Hello mx.test [127.0.0.1], pleased to meet you|ENHANCEDSTATUSCODES|PIPELINING|8BITMIME|SIZE|DSN|ETRN|AUTH DIGEST-MD5 CRAM-MD5|STARTTLS|DELIVERBY|HELP", "sendmail 8.17.1.9, certain 0.95"},
+	{"sendmail, renamed", "220 mail", "mx.test Hello mx.test [127.0.0.1], pleased to meet you|ENHANCEDSTATUSCODES|PIPELINING|8BITMIME|SIZE|DSN|ETRN|AUTH DIGEST-MD5 CRAM-MD5|STARTTLS|DELIVERBY|HELP", "sendmail, possible 0.40"},
+	{"Stalwart", "220 mx.test Stalwart ESMTP at your service", stalwartSays, "Stalwart, likely 0.80"},
+	{"Stalwart, renamed", "220 mail", stalwartSays, "Stalwart, possible 0.40"},
+	{"Exchange", "220 mx.test Microsoft ESMTP MAIL Service ready at Fri, 5 Aug 2016 16:24:41 -0700", exchangeSays, "Exchange, likely 0.80"},
+	{"Exchange, renamed", "220 mail", exchangeSays, "Exchange, possible 0.40"},
 	{"nginx", "220 front.test ESMTP ready", "front.test|STARTTLS", "nginx, likely 0.70"},
 	{"Postern", "220 mx.test ESMTP Postern JM5J7MHXEH", "mx.test|PIPELINING|SIZE 52428800|STARTTLS", "Postern, certain 0.95"},
 	{"stranger", "220 mx.test", "mx.test|STARTTLS", "not recognised, possible 0.00"},
 	{"nobody", "", "", "not recognised, possible 0.00"},
 }
+
+const (
+	stalwartSays = "mx.test you had me at EHLO|STARTTLS|SMTPUTF8|SIZE 104857600|REQUIRETLS|PIPELINING|NO-SOLICITING|ENHANCEDSTATUSCODES|CHUNKING|BINARYMIME|8BITMIME"
+	exchangeSays = "mx.test Hello [127.0.0.1]|SIZE 37748736|PIPELINING|DSN|ENHANCEDSTATUSCODES|STARTTLS|X-ANONYMOUSTLS|AUTH NTLM|X-EXPS GSSAPI NTLM|8BITMIME|BINARYMIME|CHUNKING|XRDST"
+)
 
 func TestSoftwareIsRecognised(t *testing.T) {
 	for _, m := range manners {

@@ -22,7 +22,7 @@ func offered(e *exam) []Finding {
 		ID: "healthy", Severity: Critical,
 		Title:      "Not even a healthy client gets in",
 		Evidence:   []string{clean(v.Err)},
-		Advice:     everyone("Look into the server's log at this time; a certificate or key that cannot be loaded is the usual cause."),
+		Advice:     e.software.pick(healthAdvice),
 		Transcript: v.Transcript,
 	}}
 }
@@ -35,6 +35,12 @@ func notOffered(e *exam) Finding {
 		Advice:   e.software.pick(startTLSAdvice),
 		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc3207"},
 	}
+}
+
+var healthAdvice = []interop.Advice{
+	{Software: "OpenSMTPD", Do: "Versions before 7.3 do not get on with OpenSSL 3, and end each handshake with internal_error (OpenSMTPD/OpenSMTPD#1171): " +
+		"take a later one. Debian 12 has it in bookworm-backports. Else look into the log at this time."},
+	{Software: everySoftware, Do: "Look into the server's log at this time; a certificate or key that cannot be loaded is the usual cause."},
 }
 
 var startTLSAdvice = []interop.Advice{

@@ -35,7 +35,7 @@ var probedServers = []struct {
 	// It goes on in clear after a failed handshake, as go-smtp does.
 	{"maddy v0.8.1", maddy("v0.8.1"), verdict{"maddy", "in", "warning", "no-resumption", "golang/go#70232"}},
 	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert).Addr },
-		verdict{"chasquid", "out", "critical", "resumption", "albertito/chasquid#64"}},
+		verdict{"chasquid", "out", "critical", "resumption", "v1.15.1"}},
 	{"Postfix", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
 	}, verdict{"Postfix", "in", "notice", "resumption", ""}},
@@ -45,6 +45,9 @@ var probedServers = []struct {
 	{"Exim with tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
 	}, verdict{"Exim", "out", "critical", "resumption", "tls_resumption_hosts"}},
+	{"OpenSMTPD", func(t *testing.T, cert *testcert.Pair) string {
+		return testpeer.StartOpenSMTPD(t, "7.4.0p1", cert).Addr
+	}, verdict{"OpenSMTPD", "in", "notice", "not-resumed", "no setting"}},
 	{"nginx", func(t *testing.T, cert *testcert.Pair) string {
 		backend := testpeer.StartSMTPSink(t)
 		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: backend.Addr, Cert: cert}).Addr
@@ -54,7 +57,7 @@ var probedServers = []struct {
 	}, verdict{"Postern", "in", "notice", "resumption", ""}},
 	{"Postern, stock tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--ticket-policy", "stock").addr
-	}, verdict{"Postern", "out", "critical", "resumption", "by default"}},
+	}, verdict{"Postern", "out", "critical", "resumption", `"first-write", the default`}},
 }
 
 func mox(version string) func(*testing.T, *testcert.Pair) string {
@@ -110,6 +113,9 @@ func probeServer(t *testing.T, addr string, cert *testcert.Pair) foundServer {
 	return report.Hosts[0].Addresses[0]
 }
 
+// advised are the findings whose advice a verdict has.
+var advised = []string{"early-ticket", "no-resumption", "not-resumed"}
+
 // verdict sums up what was found. Advice is repeated if it was given.
 func (f *foundServer) verdict(advice string) verdict {
 	v := verdict{software: f.Software}
@@ -121,7 +127,7 @@ func (f *foundServer) verdict(advice string) verdict {
 			v.resumes = found.ID
 		}
 		for _, r := range found.Remedies {
-			if strings.Contains(r.Do, advice) && (found.ID == "early-ticket" || found.ID == "no-resumption") {
+			if strings.Contains(r.Do, advice) && slices.Contains(advised, found.ID) {
 				v.advice = advice
 			}
 		}
@@ -133,6 +139,26 @@ func (f *foundServer) verdict(advice string) verdict {
 		}
 	}
 	return v
+}
+
+// Where nobody gets in, as at Debian 12's own OpenSMTPD, that is said once, with the way
+// out, and not of each sender again.
+func TestProbeSaysThatNobodyGetsIn(t *testing.T) {
+	cert := testcert.New(t, testcert.Options{RSA: true})
+	found := probeServer(t, testpeer.StartOpenSMTPD(t, "6.8.0p2", cert).Addr, cert)
+	for i, f := range found.Findings {
+		if (i == 0) != (f.ID == "healthy" && f.Severity == "critical") || i > 0 && f.Severity != "fine" {
+			t.Errorf("%d: %s: %s", i, f.ID, f.Severity)
+		}
+	}
+	if r := found.Findings[0].Remedies; len(r) != 1 || r[0].Software != "OpenSMTPD" || !strings.Contains(r[0].Do, "OpenSMTPD/OpenSMTPD#1171") {
+		t.Errorf("%+v", r)
+	}
+	for _, s := range found.Senders {
+		if s.Fate == "in" {
+			t.Errorf("%s got in", s.ID)
+		}
+	}
 }
 
 // A monitoring system has a line and an exit status.
