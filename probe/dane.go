@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"postern/dnssec"
 )
 
 var daneSources = []string{"https://www.rfc-editor.org/rfc/rfc7672"}
@@ -18,7 +20,6 @@ const (
 )
 
 // dane holds the TLSA records of each host against the certificates that it served.
-// Whether they are validated by DNSSEC is the resolver's word, its AD bit.
 func dane(e *domainExam) (found []Finding) {
 	for _, h := range e.Hosts {
 		if len(h.Addresses) == 0 {
@@ -27,6 +28,8 @@ func dane(e *domainExam) (found []Finding) {
 		name := fmt.Sprintf("_%d._tcp.%s", h.Addresses[0].Addr.Port(), h.Name)
 		answer, err := e.names.ask(e.ctx, name, dns.TypeTLSA)
 		switch {
+		case answer != nil && answer.status == dnssec.Bogus && e.signedUpTo(h):
+			found = append(found, bogus(quoted(name), "senders that check DANE do not deliver there", answer.why))
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			found = append(found, unanswered("dane", "TLSA records", err))
@@ -45,16 +48,16 @@ func dane(e *domainExam) (found []Finding) {
 }
 
 // holdTLSA holds the records of a host against what its addresses served.
-func (e *domainExam) holdTLSA(h *Host, name string, answer *dns.Msg) []Finding {
-	records := usable(answer)
+func (e *domainExam) holdTLSA(h *Host, name string, answer *answer) []Finding {
+	records := usable(answer.Msg)
 	switch {
 	case len(records) == 0 && len(answer.Answer) == 0:
 		return nil
-	case !answer.AuthenticatedData || !e.secure:
+	case answer.status != dnssec.Secure || !e.signedUpTo(h):
 		return []Finding{{
 			ID: "dane-unsigned", Severity: Notice, Title: "TLSA records that are not validated by DNSSEC do nothing", Sources: daneSources,
-			Evidence: []string{quoted(name), fmt.Sprintf("the resolver's AD bit: MX records %t, TLSA records %t", e.secure, answer.AuthenticatedData)},
-			Advice:   everyone("Sign the zones of the domain and of its MX hosts, or ask a resolver that validates: --resolver ADDR."),
+			Evidence: []string{quoted(name), e.chain(h) + ", TLSA records " + answer.status.String() + ", " + e.names.by()},
+			Advice:   everyone("Sign the zones of the domain and of its MX hosts, or let this program validate by itself: --dnssec validate."),
 		}}
 	case len(records) == 0:
 		return []Finding{{
@@ -76,7 +79,7 @@ func usable(answer *dns.Msg) (records []*dns.TLSA) {
 }
 
 func (e *domainExam) match(h *Host, name string, records []*dns.TLSA) (found []Finding) {
-	seen := fmt.Sprintf("%d records, validated by the resolver (AD bit)", len(records))
+	seen := fmt.Sprintf("%d records, %s", len(records), e.names.by())
 	for _, a := range h.Addresses {
 		first := a.exam.first
 		if first.TLS == nil || len(first.TLS.Certificates) == 0 {

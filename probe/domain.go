@@ -17,7 +17,7 @@ type domainExam struct {
 }
 
 // domainChecks are all of them. Each has a file of its own.
-var domainChecks = []func(*domainExam) []Finding{mtaSTS, dane, reporting}
+var domainChecks = []func(*domainExam) []Finding{mtaSTS, signed, dane, reporting}
 
 // examineDomain looks at what the domain says of itself in DNS, and holds it against
 // what its hosts did.

@@ -17,6 +17,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"postern/internal/testcert"
+	"postern/internal/testzone"
 	"postern/persona"
 )
 
@@ -28,12 +29,19 @@ type place struct {
 	records []string
 	secure  bool
 	policy  string // served at mta-sts.example.test
+
+	signing *testzone.Server // in place of records: the probe validates what it serves
 }
 
 const goodPolicy = "version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 1209600\n"
 
 func newPlace(t *testing.T) *place {
-	pair := testcert.New(t, testcert.Options{Names: []string{"mx.example.test", "mta-sts.example.test"}})
+	t.Helper()
+	return placeWith(t, testcert.New(t, testcert.Options{Names: []string{"mx.example.test", "mta-sts.example.test"}}))
+}
+
+func placeWith(t *testing.T, pair *testcert.Pair) *place {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -55,11 +63,17 @@ func (quiet) Logout() error { return nil }
 
 // tlsa publishes the hash of what a certificate has for a key (3 1 1).
 func (p *place) tlsa(usage int, pair *testcert.Pair) {
-	leaf, err := x509.ParseCertificate(pair.TLS.Certificate[0])
+	p.t.Helper()
+	p.publish(usage, pair.TLS.Certificate[0])
+}
+
+func (p *place) publish(usage int, der []byte) {
+	p.t.Helper()
+	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.records = append(p.records, fmt.Sprintf("_%d._tcp.mx.example.test. TLSA %d 1 1 %x", p.port, usage, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)))
+	p.records = append(p.records, fmt.Sprintf("_%d._tcp.mx.example.test. TLSA %d 1 1 %x", p.port, usage, sha256.Sum256(certificate.RawSubjectPublicKeyInfo)))
 }
 
 func (p *place) txt(name, text string) {
@@ -84,7 +98,12 @@ func (p *place) probe() *Report {
 		},
 	}}
 	one, _ := persona.Find(healthyID)
-	prober := &Prober{Resolver: zone(p.t, p.secure, p.records...), Port: p.port, RootCAs: p.host.Pool, HTTP: client, Personas: []*persona.Persona{one}}
+	prober := &Prober{Port: p.port, RootCAs: p.host.Pool, HTTP: client, Personas: []*persona.Persona{one}}
+	if p.signing != nil {
+		prober.Resolver, prober.TrustAnchors = p.signing.Addr, p.anchors()
+	} else {
+		prober.Resolver = zone(p.t, p.secure, p.records...)
+	}
 	r, err := prober.Probe(context.Background(), "example.test")
 	if err != nil {
 		p.t.Fatal(err)

@@ -70,7 +70,7 @@ func clean(err error) string {
 			return r
 		}
 		return utf8.RuneError
-	}, strings.TrimPrefix(err.Error(), "persona: "))
+	}, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "dnssec: "))
 	return printable[:min(len(printable), 4*maxQuoted)]
 }
 

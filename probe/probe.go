@@ -31,6 +31,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"postern/persona"
 )
 
@@ -42,8 +44,13 @@ type Prober struct {
 	Personas []*persona.Persona // nil: all
 	Resolver string             // host:port of a DNS server; empty: the system's
 	RootCAs  *x509.CertPool     // nil: the system's
-	HTTP     *http.Client       // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
-	Timeout  time.Duration      // for one target; 0: two minutes
+
+	// TrustAnchors are the DNS root's, from which answers are validated, as those that
+	// [dnssec.RootAnchors] returns. Nil: the AD bit of the resolver is believed.
+	TrustAnchors []*dns.DS
+
+	HTTP    *http.Client  // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
+	Timeout time.Duration // for one target; 0: two minutes
 }
 
 const (

@@ -17,7 +17,7 @@ type Report struct {
 
 	Whole []Finding // about the domain, or its hosts together, the worst first
 
-	secure bool // the resolver has validated the MX records
+	mx *answer // of a domain: its MX records
 }
 
 // A Host is one that takes mail for the target.
@@ -25,6 +25,8 @@ type Host struct {
 	Name       string // without a dot at its end; an address where that was given
 	Preference uint16 // of its MX record
 	Addresses  []*Address
+
+	signed *answer // how its addresses stand with DNSSEC; nil until they are looked up
 }
 
 // An Address is one address of a host, and what was found out there.

@@ -27,7 +27,7 @@ func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, 
 		r.Hosts = []*Host{{Name: t.addr.String(), Addresses: []*Address{{Addr: netip.AddrPortFrom(t.addr, port)}}}}
 		return r, nil, nil
 	}
-	names := newResolver(p.Resolver)
+	names := newResolver(p.Resolver, p.TrustAnchors)
 	if err := r.findHosts(ctx, names, t, p.Protocol); err != nil {
 		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, err)
 	}
@@ -56,14 +56,14 @@ func (r *Report) findHosts(ctx context.Context, names *resolver, t target, p per
 	if err != nil {
 		return err
 	}
-	hosts := mxHosts(answer)
+	hosts := mxHosts(answer.Msg)
 	if len(hosts) == 0 {
 		return nil
 	}
 	if hosts[0].Name == "" {
 		return ErrNoMail
 	}
-	r.Domain, r.Hosts, r.secure = t.name, hosts, answer.AuthenticatedData
+	r.Domain, r.Hosts, r.mx = t.name, hosts, answer
 	return nil
 }
 

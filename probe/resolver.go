@@ -10,15 +10,25 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"postern/dnssec"
 )
 
 // A resolver asks one DNS server.
 type resolver struct {
-	server string
-	system *net.Resolver // knows the hosts file too
+	server    string
+	system    *net.Resolver     // knows the hosts file too
+	validator *dnssec.Validator // nil: the server's AD bit is taken
 }
 
-func newResolver(server string) *resolver {
+// An answer is what a DNS server said, and how it stands with DNSSEC.
+type answer struct {
+	*dns.Msg
+	status dnssec.Status
+	why    error // of one that is bogus or indeterminate
+}
+
+func newResolver(server string, anchors []*dns.DS) *resolver {
 	if server == "" {
 		config, err := dns.ClientConfigFromFile("/etc/resolv.conf")
 		if err != nil || len(config.Servers) == 0 {
@@ -32,31 +42,65 @@ func newResolver(server string) *resolver {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}
-	return &resolver{server, &net.Resolver{PreferGo: true, Dial: dial}}
+	r := &resolver{server: server, system: &net.Resolver{PreferGo: true, Dial: dial}}
+	if anchors != nil {
+		r.validator = dnssec.New(func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+			return r.exchange(ctx, name, kind, true)
+		}, anchors)
+	}
+	return r
 }
 
-// ask asks for records. The answer's AuthenticatedData says that the resolver has
-// validated it. [ErrNotFound]: there is no such name.
-func (r *resolver) ask(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+// by says who has validated.
+func (r *resolver) by() string {
+	if r.validator != nil {
+		return "validated by this program, from the root's keys down"
+	}
+	return "validated by the resolver (AD bit)"
+}
+
+// ask asks for records and looks at how they stand with DNSSEC. [ErrNotFound] comes
+// with an answer where it is the server's: there is no such name.
+func (r *resolver) ask(ctx context.Context, name string, kind uint16) (*answer, error) {
 	if r.server == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761, Section 6.3
 		return nil, ErrNotFound
 	}
+	msg, err := r.exchange(ctx, name, kind, r.validator != nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the resolver for %s: %w", dns.TypeToString[kind], err)
+	}
+	a := &answer{Msg: msg, status: dnssec.Insecure}
+	switch {
+	case r.validator != nil:
+		a.status, a.why = r.validator.Validate(ctx, name, kind, msg)
+	case msg.AuthenticatedData:
+		a.status = dnssec.Secure
+	case msg.Rcode == dns.RcodeServerFailure:
+		// A resolver that validates fails so, unless it is told not to (RFC 4035, Section 5.5).
+		if unchecked, err := r.exchange(ctx, name, kind, true); err == nil && unchecked.Rcode != dns.RcodeServerFailure {
+			a = &answer{unchecked, dnssec.Bogus, errors.New("the resolver hands it out only when it is told not to validate")}
+		}
+	}
+	switch a.Rcode {
+	case dns.RcodeNameError:
+		return a, ErrNotFound
+	case dns.RcodeSuccess:
+		return a, nil
+	}
+	return nil, fmt.Errorf("the resolver answers %s to a question for %s", dns.RcodeToString[a.Rcode], dns.TypeToString[kind])
+}
+
+// exchange asks one question. A server that is told not to check hands out what it
+// takes for bogus, too (RFC 4035, Section 3.2.2).
+func (r *resolver) exchange(ctx context.Context, name string, kind uint16, unchecked bool) (*dns.Msg, error) {
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
 	question.SetEdns0(1232, true)
-	question.AuthenticatedData = true
-	answer, _, err := new(dns.Client).ExchangeContext(ctx, question, r.server)
-	if err == nil && answer.Truncated {
-		answer, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, question, r.server)
+	question.AuthenticatedData, question.CheckingDisabled = true, unchecked
+	msg, _, err := new(dns.Client).ExchangeContext(ctx, question, r.server)
+	if err == nil && msg.Truncated {
+		msg, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, question, r.server)
 	}
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("asking the resolver for %s: %w", dns.TypeToString[kind], err)
-	case answer.Rcode == dns.RcodeNameError:
-		return nil, ErrNotFound
-	case answer.Rcode != dns.RcodeSuccess:
-		return nil, fmt.Errorf("the resolver answers %s to a question for %s", dns.RcodeToString[answer.Rcode], dns.TypeToString[kind])
-	}
-	return answer, nil
+	return msg, err
 }
 
 // texts returns the TXT records of a name, each with its strings put together. A name

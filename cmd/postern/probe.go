@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"postern/dnssec"
 	"postern/persona"
 	"postern/probe"
 )
@@ -22,6 +23,8 @@ type probing struct {
 	Implicit bool          `help:"SMTP that begins with TLS, on port 465."`
 	As       []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
 	Resolver string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
+	DNSSEC   string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or this program (validate)."`
+	Anchor   string        `name:"trust-anchor" placeholder:"FILE" help:"Validate from these keys of the root, a zone file with DS or DNSKEY records, in place of those built in."`
 	CA       string        `placeholder:"FILE" help:"Trust these authorities, PEM, in place of the system's."`
 	Timeout  time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
 	Verbose  bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
@@ -121,17 +124,38 @@ func (p probing) prober() (*probe.Prober, error) {
 		}
 		prober.Personas = append(prober.Personas, known)
 	}
+	if err := p.trust(prober); err != nil {
+		return nil, &usageError{err: err}
+	}
+	return prober, nil
+}
+
+// trust reads who is trusted.
+func (p probing) trust(prober *probe.Prober) error {
 	if p.CA != "" {
 		content, err := os.ReadFile(p.CA)
 		if err != nil {
-			return nil, &usageError{err: fmt.Errorf("--ca: %w", err)}
+			return fmt.Errorf("--ca: %w", err)
 		}
 		prober.RootCAs = x509.NewCertPool()
 		if !prober.RootCAs.AppendCertsFromPEM(content) {
-			return nil, &usageError{err: fmt.Errorf("--ca: no certificate in %s: want PEM", p.CA)}
+			return fmt.Errorf("--ca: no certificate in %s: want PEM", p.CA)
 		}
 	}
-	return prober, nil
+	switch {
+	case p.Anchor != "":
+		file, err := os.Open(p.Anchor)
+		if err != nil {
+			return fmt.Errorf("--trust-anchor: %w", err)
+		}
+		defer file.Close()
+		if prober.TrustAnchors, err = dnssec.ReadAnchors(file); err != nil {
+			return fmt.Errorf("--trust-anchor: %s: %w", p.Anchor, err)
+		}
+	case p.DNSSEC == "validate":
+		prober.TrustAnchors = dnssec.RootAnchors()
+	}
+	return nil
 }
 
 // tell prints what became of one target.

@@ -56,12 +56,12 @@ var order = [][]string{
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona"},
 	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
-	{"postern/handshake", "postern/persona/strictclient", "postern/txtrecord"},
+	{"postern/handshake", "postern/persona/strictclient", "postern/txtrecord", "postern/dnssec"},
 }
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/testdisk",
+	"postern/internal/testcert", "postern/internal/testpeer", "postern/internal/testdisk", "postern/internal/testzone",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 }

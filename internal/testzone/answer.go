@@ -1,0 +1,113 @@
+package testzone
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// answer adds to an answer what the zone has of a name and kind, or the proof that it
+// has none, and returns the name that an alias leads to.
+func (z *Zone) answer(m *dns.Msg, name string, kind uint16) (alias string) {
+	owner := name
+	if !z.has(name) && z.has(wildcard(name)) {
+		owner = wildcard(name)
+		defer z.deny(m, name)
+	}
+	for _, kind := range []uint16{kind, dns.TypeCNAME} {
+		records := z.set(owner, kind)
+		if len(records) == 0 {
+			continue
+		}
+		z.add(&m.Answer, records, name)
+		if target, ok := records[0].(*dns.CNAME); ok {
+			return target.Target
+		}
+		return ""
+	}
+	if !z.has(owner) {
+		m.Rcode = dns.RcodeNameError
+	}
+	z.add(&m.Ns, z.set(z.Name, dns.TypeSOA), z.Name)
+	z.deny(m, name)
+	return ""
+}
+
+func wildcard(name string) string {
+	_, rest, _ := strings.Cut(name, ".")
+	return "*." + rest
+}
+
+// add adds records under a name, with their signature if the zone signs them.
+func (z *Zone) add(section *[]dns.RR, records []dns.RR, name string) {
+	for _, record := range records {
+		copied := dns.Copy(record)
+		copied.Header().Name = name
+		*section = append(*section, copied)
+	}
+	if z.Signed {
+		*section = append(*section, z.sign(records, name))
+	}
+}
+
+func (z *Zone) set(name string, kind uint16) (records []dns.RR) {
+	for _, record := range z.rrs {
+		if record.Header().Name == name && record.Header().Rrtype == kind {
+			records = append(records, record)
+		}
+	}
+	return records
+}
+
+// has tells whether a name is there, if only above one that has records.
+func (z *Zone) has(name string) bool {
+	return slices.ContainsFunc(z.rrs, func(record dns.RR) bool { return dns.IsSubDomain(name, record.Header().Name) })
+}
+
+// types are the kinds of record at a name, in order; nil: none, but names below it.
+func (z *Zone) types(name string) []uint16 {
+	kinds := make(map[uint16]bool)
+	for _, record := range z.rrs {
+		if record.Header().Name == name {
+			kinds[record.Header().Rrtype] = true
+		}
+	}
+	delegated := kinds[dns.TypeNS] && !kinds[dns.TypeSOA]
+	if len(kinds) > 0 && (!delegated || kinds[dns.TypeDS]) {
+		kinds[dns.TypeRRSIG] = true
+	}
+	if len(kinds) > 0 && !z.NSEC3 {
+		kinds[dns.TypeNSEC], kinds[dns.TypeRRSIG] = true, true
+	}
+	return slices.Sorted(maps.Keys(kinds))
+}
+
+// deny adds all that can be needed to prove what is not there: the records that speak
+// of the name, of those above it, and of the wildcards there.
+func (z *Zone) deny(m *dns.Msg, name string) {
+	if !z.Signed {
+		return
+	}
+	said := make(map[string]bool)
+	for labels := dns.CountLabel(z.Name); labels <= dns.CountLabel(name); labels++ {
+		above := last(name, labels)
+		for _, asked := range []string{above, "*." + strings.TrimPrefix(above, ".")} {
+			record := z.gap(asked)
+			if owner := record.Header().Name; !said[owner] {
+				said[owner] = true
+				z.add(&m.Ns, []dns.RR{record}, owner)
+			}
+		}
+	}
+}
+
+// last is a name's last labels.
+func last(name string, labels int) string {
+	if labels == 0 {
+		return "."
+	}
+	starts := dns.Split(name)
+	return name[starts[len(starts)-labels]:]
+}

@@ -1,0 +1,84 @@
+package testzone
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// names are those that the zone speaks of, in the order of RFC 4034, Section 6.1 as far
+// as plain names need it. Hashed zones count those without records too (RFC 5155,
+// Section 7.1), and with opt-out leave unsigned delegations out.
+func (z *Zone) names() (all []string) {
+	for _, record := range z.rrs {
+		name := record.Header().Name
+		for labels := dns.CountLabel(z.Name); labels <= dns.CountLabel(name); labels++ {
+			above := last(name, labels)
+			if z.OptOut && z.optsOut(above) || !z.NSEC3 && len(z.types(above)) == 0 {
+				continue
+			}
+			all = append(all, above)
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(backwards(a), backwards(b)) })
+	return slices.Compact(all)
+}
+
+// optsOut tells of an unsigned delegation.
+func (z *Zone) optsOut(name string) bool {
+	types := z.types(name)
+	return name != z.Name && slices.Contains(types, dns.TypeNS) && !slices.Contains(types, dns.TypeDS)
+}
+
+// backwards orders names as their labels from the end do.
+func backwards(name string) string {
+	labels := dns.SplitDomainName(name)
+	slices.Reverse(labels)
+	return strings.Join(labels, "\x00")
+}
+
+// gap is the record at a name, or the one whose gap holds it.
+func (z *Zone) gap(name string) dns.RR {
+	if z.NSEC3 {
+		return z.hashedGap(name)
+	}
+	names := z.names()
+	at := len(names) - 1
+	for at > 0 && backwards(names[at]) > backwards(name) {
+		at--
+	}
+	return &dns.NSEC{
+		Hdr:        dns.RR_Header{Name: names[at], Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: 60},
+		NextDomain: names[(at+1)%len(names)], TypeBitMap: z.types(names[at]),
+	}
+}
+
+// hashedGap is the same with hashed names (RFC 5155).
+func (z *Zone) hashedGap(name string) dns.RR {
+	const salt = "AB"
+	hash := func(name string) string { return dns.HashName(name, dns.SHA1, 1, salt) }
+	wanted := hash(name)
+	of := make(map[string]string)
+	var hashes []string
+	for _, name := range z.names() {
+		of[hash(name)] = name
+		hashes = append(hashes, hash(name))
+	}
+	slices.Sort(hashes)
+	at := len(hashes) - 1 // the last gap holds what comes before the first, too
+	for i, hashed := range hashes {
+		if hashed <= wanted {
+			at = i
+		}
+	}
+	flags := uint8(0)
+	if z.OptOut {
+		flags = 1
+	}
+	return &dns.NSEC3{
+		Hdr:  dns.RR_Header{Name: strings.ToLower(hashes[at]) + "." + strings.TrimPrefix(z.Name, "."), Rrtype: dns.TypeNSEC3, Class: dns.ClassINET, Ttl: 60},
+		Hash: dns.SHA1, Flags: flags, Iterations: 1, SaltLength: 1, Salt: salt,
+		HashLength: 20, NextDomain: hashes[(at+1)%len(hashes)], TypeBitMap: z.types(of[hashes[at]]),
+	}
+}

@@ -1,0 +1,205 @@
+// Package testzone serves DNS zones on loopback, signed where that is asked for, as a
+// resolver does that does not validate.
+//
+//	server := testzone.Start(t,
+//		testzone.Zone{Name: ".", Signed: true},
+//		testzone.Zone{Name: "example.test.", Signed: true, Records: []string{"example.test. MX 10 mx.example.test."}})
+//
+// A zone gets its SOA and NS records, and in the zone above it its NS and, if it is
+// signed, DS records. Keys are new and answers are signed when they are asked for.
+package testzone
+
+import (
+	"crypto"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// T is the part of [testing.TB] that this package needs.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// A Zone is one to serve.
+type Zone struct {
+	Name    string   // with its dot
+	Records []string // as in a zone file
+	Signed  bool
+	NSEC3   bool // with hashed names
+	OptOut  bool // of NSEC3: unsigned delegations are left out (RFC 5155, Section 6)
+	Expired bool // its signatures are out of date
+	Orphan  bool // the zone above has no DS record of it
+
+	// Spoil changes an answer before it is sent; nil does not.
+	Spoil func(*dns.Msg)
+
+	key    *dns.DNSKEY
+	signer crypto.Signer
+	rrs    []dns.RR
+}
+
+// A Server answers for zones.
+type Server struct {
+	Addr    string   // host:port, UDP and TCP
+	Anchors []string // DS records of the root
+	zones   []*Zone
+
+	mu     sync.Mutex
+	secure bool
+}
+
+// Start serves zones until the test ends.
+func Start(t T, zones ...Zone) *Server {
+	t.Helper()
+	s := new(Server)
+	for i := range zones {
+		s.zones = append(s.zones, zones[i].prepare(t))
+	}
+	slices.SortFunc(s.zones, func(a, b *Zone) int { return dns.CountLabel(b.Name) - dns.CountLabel(a.Name) })
+	for _, z := range s.zones {
+		s.delegate(z)
+	}
+	packets, listener := listen(t)
+	s.Addr = packets.LocalAddr().String()
+	for _, server := range []*dns.Server{{PacketConn: packets, Handler: s}, {Listener: listener, Handler: s}} {
+		ready := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(ready) }
+		go func() { _ = server.ActivateAndServe() }()
+		<-ready
+		t.Cleanup(func() { _ = server.Shutdown() })
+	}
+	return s
+}
+
+// listen finds a port that is free for UDP and TCP.
+func listen(t T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatalf("testzone: %v", err)
+		}
+		if packets, err := net.ListenPacket("udp", listener.Addr().String()); err == nil {
+			return packets, listener
+		}
+		_ = listener.Close()
+	}
+	t.Fatalf("testzone: no port is free for UDP and TCP")
+	return nil, nil
+}
+
+// Validates makes the server set the AD bit, as if it had validated.
+func (s *Server) Validates(secure bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secure = secure
+}
+
+func (z Zone) prepare(t T) *Zone {
+	t.Helper()
+	lines := append([]string{
+		z.Name + " SOA ns." + strings.TrimPrefix(z.Name, ".") + " root." + strings.TrimPrefix(z.Name, ".") + " 1 3600 600 86400 60",
+		z.Name + " NS ns." + strings.TrimPrefix(z.Name, "."),
+	}, z.Records...)
+	for _, line := range lines {
+		record, err := dns.NewRR(line)
+		if err != nil {
+			t.Fatalf("testzone: %v", err)
+		}
+		z.rrs = append(z.rrs, record)
+	}
+	if z.Signed {
+		z.key = &dns.DNSKEY{
+			Hdr:   dns.RR_Header{Name: z.Name, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60},
+			Flags: dns.ZONE | dns.SEP, Protocol: 3, Algorithm: dns.ECDSAP256SHA256,
+		}
+		private, err := z.key.Generate(256)
+		if err != nil {
+			t.Fatalf("testzone: %v", err)
+		}
+		z.signer = private.(crypto.Signer)
+		z.rrs = append(z.rrs, z.key)
+	}
+	return &z
+}
+
+// delegate puts into the zone above what leads to a zone.
+func (s *Server) delegate(z *Zone) {
+	var ds *dns.DS
+	if z.Signed {
+		ds = z.key.ToDS(dns.SHA256)
+	}
+	if z.Name == "." {
+		if ds != nil {
+			s.Anchors = append(s.Anchors, ds.String())
+		}
+		return
+	}
+	above := s.zone(z.Name, dns.TypeDS)
+	above.rrs = append(above.rrs, &dns.NS{Hdr: dns.RR_Header{Name: z.Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "ns." + z.Name})
+	if ds != nil && !z.Orphan {
+		above.rrs = append(above.rrs, ds)
+	}
+}
+
+// zone is the one that answers for a name: of its DS records, the one above it.
+func (s *Server) zone(name string, kind uint16) *Zone {
+	for _, z := range s.zones {
+		if dns.IsSubDomain(z.Name, name) && !(kind == dns.TypeDS && z.Name == name && name != ".") {
+			return z
+		}
+	}
+	return nil
+}
+
+// ServeDNS answers one question.
+func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
+	answer := new(dns.Msg).SetReply(question)
+	s.mu.Lock()
+	answer.AuthenticatedData = s.secure
+	s.mu.Unlock()
+	name, kind := dns.CanonicalName(question.Question[0].Name), question.Question[0].Qtype
+	for range 8 {
+		z := s.zone(name, kind)
+		if z == nil {
+			answer.Rcode = dns.RcodeRefused
+			break
+		}
+		alias := z.answer(answer, name, kind)
+		if z.Spoil != nil {
+			z.Spoil(answer)
+		}
+		if alias == "" {
+			break
+		}
+		name = dns.CanonicalName(alias)
+	}
+	if w.LocalAddr().Network() == "udp" {
+		answer.Truncate(1232)
+	}
+	_ = w.WriteMsg(answer)
+}
+
+// sign is the signature of records that have one name and kind.
+func (z *Zone) sign(records []dns.RR, name string) dns.RR {
+	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if z.Expired {
+		from, to = from.AddDate(0, -2, 0), to.AddDate(0, -1, 0)
+	}
+	sig := &dns.RRSIG{
+		Inception: uint32(from.Unix()), Expiration: uint32(to.Unix()),
+		KeyTag: z.key.KeyTag(), SignerName: z.Name, Algorithm: z.key.Algorithm,
+	}
+	if err := sig.Sign(z.signer, records); err != nil {
+		panic("testzone: " + err.Error()) // what Start made cannot be signed
+	}
+	sig.Hdr.Name = name
+	return sig
+}
