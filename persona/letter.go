@@ -12,7 +12,8 @@ type Letter struct {
 	From, To string // addresses without angle brackets; From may be empty (RFC 5321, Section 4.5.5)
 }
 
-func (l *Letter) check() error {
+// Check returns what is wrong with the envelope, or nil.
+func (l *Letter) Check() error {
 	if l.To == "" {
 		return fmt.Errorf("letter: no recipient")
 	}

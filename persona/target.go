@@ -58,7 +58,7 @@ func (t Target) complete() (Target, error) {
 		return t, fmt.Errorf("EHLO name %q: has a space, a bracket or a control character", t.EHLO)
 	}
 	if t.Deliver != nil {
-		return t, t.Deliver.check()
+		return t, t.Deliver.Check()
 	}
 	return t, nil
 }

@@ -12,6 +12,7 @@ var checks = []check{
 	personas,
 	executed,
 	inClear,
+	delivered,
 	ticketOrder,
 	resumption,
 	versions,

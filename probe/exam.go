@@ -16,6 +16,7 @@ type exam struct {
 	host     string
 	target   persona.Target
 	roots    *x509.CertPool
+	letter   *persona.Letter // for the first of visits; nil: none
 	now      time.Time
 	healthy  *persona.Persona
 	software Software
@@ -32,12 +33,11 @@ const connections = 2
 const healthyID = "healthy-go"
 
 // examine lets all personas visit an address, and judges what they saw.
-func (p *Prober) examine(ctx context.Context, host string, a *Address) {
-	e := &exam{ctx: ctx, host: host, roots: p.RootCAs, now: time.Now()}
-	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: host, RootCAs: p.RootCAs}
+func (p *Prober) examine(e *exam, a *Address) {
+	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: e.host, RootCAs: p.RootCAs}
 	e.healthy, _ = persona.Find(healthyID)
 	a.exam = e
-	e.first = e.healthy.Visit(ctx, e.slowly())
+	e.first = e.healthy.Visit(e.ctx, e.slowly())
 	e.software = recognise(e.first.Greeting, e.first.EHLO)
 	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
 		e.rest(p.Personas)
@@ -70,6 +70,9 @@ func (e *exam) rest(personas []*persona.Persona) {
 			target := e.target
 			if personas[i].Case == "early-ticket" {
 				target = e.slowly()
+			}
+			if i == 0 {
+				target.Deliver = e.letter
 			}
 			v := personas[i].Visit(e.ctx, target)
 			e.visits[i] = Visit{personas[i], v, fateOf(personas[i], v)}

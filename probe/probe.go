@@ -15,8 +15,8 @@
 // # Limits
 //
 // A persona does what the reports of its case say; it is not the vendor's client. A
-// prober has at most two connections to an address at a time, sends no mail, and ends
-// with its time.
+// prober has at most two connections to an address at a time, sends no mail unless it
+// is given some, and ends with its time.
 //
 // # Concurrency
 //
@@ -51,6 +51,8 @@ type Prober struct {
 
 	HTTP    *http.Client  // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
 	Timeout time.Duration // for one target; 0: two minutes
+
+	Deliver *persona.Letter // a message that the first of Personas brings, to the first address; nil: none is sent
 }
 
 const (
@@ -93,12 +95,15 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 func (p *Prober) examineAll(ctx context.Context, r *Report) {
 	var running sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
+	letter := p.Deliver
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
+			e := &exam{ctx: ctx, host: h.Name, roots: p.RootCAs, letter: letter, now: time.Now()}
+			letter = nil
 			running.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				p.examine(ctx, h.Name, a)
+				p.examine(e, a)
 			})
 		}
 	}

@@ -22,6 +22,7 @@ type probing struct {
 	StartTLS string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken before TLS: smtp (default), imap or pop3."`
 	Implicit bool          `help:"SMTP that begins with TLS, on port 465."`
 	As       []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
+	Deliver  *letter       `xor:"once" placeholder:"FROM TO" help:"Let the first sender bring one short message, which says that it is a test."`
 	Resolver string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
 	DNSSEC   string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or this program (validate)."`
 	Anchor   string        `name:"trust-anchor" placeholder:"FILE" help:"Validate from these keys of the root, a zone file with DS or DNSKEY records, in place of those built in."`
@@ -30,7 +31,7 @@ type probing struct {
 	Verbose  bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
 	JSON     bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
 	JUnit    string        `name:"junit" placeholder:"FILE" help:"Write the findings for a build server, too."`
-	Watch    time.Duration `placeholder:"TIME" help:"Probe again each so long, and print what has changed."`
+	Watch    time.Duration `xor:"once" placeholder:"TIME" help:"Probe again each so long, and print what has changed."`
 	Check    bool          `xor:"form" help:"One line for a monitoring system, and its exit status: 0 fine, 1 warning, 2 critical, 3 unknown."`
 }
 
@@ -39,6 +40,9 @@ func (probing) Help() string {
 	return `Clients that behave as known senders do visit each address of the target, two at
 a time, send no mail, and leave. What they met is told: who does not get in, why,
 and what to do, in the words of the server's own software.
+
+With --deliver one message is sent to each target, by the first sender named with
+--as, or healthy-go, to the first address.
 
 Exit status: 0 nothing to mend, 1 something was found, 3 something did not answer.`
 }
@@ -116,6 +120,12 @@ func (p probing) prober() (*probe.Prober, error) {
 			return nil, &usageError{err: errors.New("--implicit is for SMTP: leave --starttls out")}
 		}
 		prober.Protocol = persona.Implicit
+	}
+	if p.Deliver != nil {
+		if p.StartTLS != "smtp" {
+			return nil, &usageError{err: errors.New("--deliver is for SMTP: leave --starttls out")}
+		}
+		prober.Deliver = &p.Deliver.Letter
 	}
 	for _, id := range p.As {
 		known, ok := persona.Find(id)
