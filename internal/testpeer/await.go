@@ -2,6 +2,7 @@ package testpeer
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -37,8 +38,19 @@ func await(t T, d *daemon, what string, ready func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("testpeer: waiting %v for %s: %v; %s", awaitTimeout, what, err, d.explain())
 		}
+		if ctx := contextOf(t); ctx.Err() != nil {
+			t.Fatalf("testpeer: waiting for %s: %v", what, ctx.Err())
+		}
 		time.Sleep(pollInterval)
 	}
+}
+
+// contextOf ends when t has no more time, as far as it says.
+func contextOf(t T) context.Context {
+	if c, ok := t.(interface{ Context() context.Context }); ok {
+		return c.Context()
+	}
+	return context.Background()
 }
 
 // awaitOutput waits until the daemon has said text on its standard output or error.

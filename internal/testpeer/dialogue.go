@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -23,14 +24,26 @@ type dialogue struct {
 	seen     *bytes.Buffer // everything read from output
 }
 
-// runTool starts a TLS tool, plays what comes before the message, sends m
-// through it and lets the tool end. The tool must pass its input on as it is
-// once it has done STARTTLS.
-func runTool(t T, before func(*dialogue), m Message, name string, args ...string) Delivery {
+// A tool is a TLS tool that passes its input on as it is once it has done STARTTLS.
+type tool struct {
+	name   string
+	args   []string
+	keyLog string // file, see SSLKEYLOGFILE in RFC 9850; empty: none
+
+	before    func(*dialogue) // what comes before the message; nil: nothing
+	helloOnly bool            // instead of a message
+}
+
+// run starts a tool, sends m through it and lets it end.
+func (tool tool) run(t T, m Message) Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), awaitTimeout)
+	name := tool.name
+	ctx, cancel := context.WithTimeout(contextOf(t), awaitTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t, name), args...)
+	cmd := exec.CommandContext(ctx, program(t, name), tool.args...)
+	if tool.keyLog != "" {
+		cmd.Env = append(os.Environ(), "SSLKEYLOGFILE="+tool.keyLog)
+	}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatalf("testpeer: %v", err)
@@ -46,8 +59,7 @@ func runTool(t T, before func(*dialogue), m Message, name string, args ...string
 	}
 
 	d := newDialogue(stdin, stdout)
-	before(d)
-	delivery := d.deliver(m.orDefault())
+	delivery := tool.play(d, m.orDefault())
 	_ = stdin.Close()
 	_, _ = d.output.WriteTo(io.Discard)
 	_ = cmd.Wait() // a tool's status tells about its connection, not about the message
@@ -58,8 +70,16 @@ func runTool(t T, before func(*dialogue), m Message, name string, args ...string
 	return delivery
 }
 
-// atOnce is for a tool that has nothing to do before the message.
-func atOnce(*dialogue) {}
+func (tool tool) play(d *dialogue, m Message) Delivery {
+	if tool.before != nil {
+		tool.before(d)
+	}
+	if tool.helloOnly {
+		defer d.exchange("QUIT\r\n")
+		return Delivery{Reply: d.exchange(sayEHLO + "\r\n")}
+	}
+	return d.deliver(m)
+}
 
 func newDialogue(stdin io.Writer, stdout io.Reader) *dialogue {
 	seen := new(bytes.Buffer)

@@ -78,7 +78,7 @@ func eximIdentity(t T) (uid, gid int) {
 // not tell whether mail went out.
 func eximRun(t T, dir folder, binary, stdin string, args []string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), awaitTimeout)
+	ctx, cancel := context.WithTimeout(contextOf(t), awaitTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Stdin = strings.NewReader(stdin)

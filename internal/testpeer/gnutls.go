@@ -12,6 +12,11 @@ type GnuTLSOptions struct {
 	// CAFile holds what the server's certificate, for localhost, must verify
 	// against. Without it any certificate will do.
 	CAFile string
+	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
+	// is what came to EHLO.
+	HelloOnly bool
+	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
+	KeyLog string
 	// Args are further arguments of gnutls-cli.
 	Args []string
 }
@@ -31,7 +36,7 @@ func SendGnuTLS(t T, addr string, o GnuTLSOptions) Delivery {
 		args = append(args, "--insecure")
 	}
 	args = append(append(args, o.Args...), host)
-	d := runTool(t, resume, o.Message, "gnutls-cli", args...)
+	d := tool{name: "gnutls-cli", args: args, keyLog: o.KeyLog, before: resume, helloOnly: o.HelloOnly}.run(t, o.Message)
 	d.Resumed = strings.Contains(d.Output, "*** This is a resumed session")
 	return d
 }

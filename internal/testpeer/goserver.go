@@ -24,6 +24,9 @@ func startGoServer(t T, name string, dir folder, addr string, cmd *exec.Cmd) *Go
 // with the Go version at hand, or ends the test.
 func builtProgram(t T, name, version string) string {
 	t.Helper()
+	if path, ok := programElsewhere(t, name+"-"+version); ok {
+		return path
+	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatalf("testpeer: %v", err)

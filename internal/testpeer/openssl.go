@@ -15,6 +15,11 @@ type OpenSSLOptions struct {
 	// CAFile holds what the server's certificate, for localhost, must verify
 	// against. Without it any certificate will do.
 	CAFile string
+	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
+	// is what came to EHLO.
+	HelloOnly bool
+	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
+	KeyLog string
 	// Args are further arguments of s_client.
 	Args []string
 }
@@ -34,7 +39,10 @@ func SendOpenSSL(t T, addr string, o OpenSSLOptions) Delivery {
 	if o.CAFile != "" {
 		args = append(args, "-CAfile", o.CAFile, "-verify_hostname", "localhost", "-verify_return_error")
 	}
-	d := runTool(t, atOnce, o.Message, "openssl", append(args, o.Args...)...)
+	if o.KeyLog != "" {
+		args = append(args, "-keylogfile", o.KeyLog)
+	}
+	d := tool{name: "openssl", args: append(args, o.Args...), helloOnly: o.HelloOnly}.run(t, o.Message)
 	d.Resumed = strings.Contains(d.Output, "\nReused, TLS")
 	return d
 }

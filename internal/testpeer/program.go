@@ -19,6 +19,9 @@ var programDirs = []string{
 // program returns the path of the program called name, or ends the test.
 func program(t T, name string) string {
 	t.Helper()
+	if path, ok := programElsewhere(t, name); ok {
+		return path
+	}
 	if path, err := exec.LookPath(name); err == nil {
 		return path
 	}
@@ -29,6 +32,20 @@ func program(t T, name string) string {
 	}
 	unavailable(t, "%s is not installed: run scripts/install-peers", name)
 	return ""
+}
+
+// programElsewhere returns the path of a program of a stage that finds its own.
+func programElsewhere(t T, name string) (path string, ok bool) {
+	t.Helper()
+	s, ok := t.(*Stage)
+	if !ok || s.find == nil {
+		return "", false
+	}
+	path, err := s.find(name)
+	if err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	return path, true
 }
 
 // requireRoot ends the test unless it runs as root, which the program called name needs.

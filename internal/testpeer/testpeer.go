@@ -30,7 +30,8 @@ package testpeer
 // T is the part of [testing.TB] that this package needs, so that a program that
 // is not a test can give its own. Fatalf must not return. A T may also have the
 // methods Failed and Skipf of testing.TB: without them no log is shown at the
-// end, and a missing program is fatal.
+// end, and a missing program is fatal. With the method Context nothing is waited for
+// once that has ended. [Play] has one for programs.
 type T interface {
 	Helper()
 	Cleanup(func())
