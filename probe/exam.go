@@ -75,7 +75,7 @@ func (e *exam) rest(personas []*persona.Persona) {
 				target.Deliver = e.letter
 			}
 			v := personas[i].Visit(e.ctx, target)
-			e.visits[i] = Visit{personas[i], v, fateOf(personas[i], v)}
+			e.visits[i] = Judge(personas[i], v)
 		})
 	}
 	if harmless[e.target.Protocol].command != "" {
@@ -92,7 +92,7 @@ func (e *exam) rest(personas []*persona.Persona) {
 // slowly is the target for those who look for what comes early.
 func (e *exam) slowly() persona.Target {
 	target := e.target
-	target.Dial = dialSlowly
+	target.Dial = DialSlowly
 	return target
 }
 
@@ -107,7 +107,9 @@ func slowestFirst(personas []*persona.Persona) []int {
 	return order
 }
 
-// fateOf judges a visit by itself.
+// Judge tells what a visit of p means by itself, without a look at the server's health.
+func Judge(p *persona.Persona, v *persona.Visit) Visit { return Visit{p, v, fateOf(p, v)} }
+
 func fateOf(p *persona.Persona, v *persona.Visit) Fate {
 	injects := p.Case == injectionCase
 	switch {

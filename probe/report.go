@@ -46,6 +46,15 @@ type Visit struct {
 	Fate Fate
 }
 
+// Why is why the client did not get in, without what could move a terminal's cursor;
+// empty where nothing went wrong.
+func (v *Visit) Why() string {
+	if v.Err == nil {
+		return ""
+	}
+	return clean(v.Err)
+}
+
 // A Fate is how a visit ended, seen from whether the sender gets in.
 type Fate uint8
 

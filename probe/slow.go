@@ -12,8 +12,10 @@ import (
 // it would be a matter of luck who meets it first.
 const slowness = 200 * time.Millisecond
 
-// dialSlowly connects as a client that is slow to answer the server's first flight.
-func dialSlowly(ctx context.Context, network, addr string) (net.Conn, error) {
+// DialSlowly connects as a client that is slow, 0.1 s, to answer the server's first
+// flight: a persona that looks for what comes early has it for its Target.Dial.
+// Its errors are those of a [net.Dialer].
+func DialSlowly(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
