@@ -44,6 +44,11 @@ const (
 	Pins   = "pins"   // their number
 	Schema = "schema" // the number of the last migration
 
+	Domain  = "domain"
+	Mode    = "mode"    // of an MTA-STS policy
+	MX      = "mx"      // its patterns
+	Address = "address" // of a host, with its port
+
 	Listen  = "listen"
 	Domains = "domains"
 	Signal  = "signal"

@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/mtasts"
+	"postern/persona"
+	"postern/probe"
+)
+
+// A Check asks hosts whether senders that verify get in. The zero Check asks as
+// senders on the Internet do: the system's resolver, port 25, the system's
+// authorities.
+type Check struct {
+	// Prober asks the MX hosts: its Resolver, RootCAs, Port and Timeout are used.
+	Prober probe.Prober
+
+	// Dial connects to port 443 of the policy's host. Nil: a [net.Dialer] that asks
+	// Prober.Resolver.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// webTime is for the policy's host to answer.
+const webTime = 30 * time.Second
+
+// A round is a check under way: hosts that several have are asked once.
+type round struct {
+	*Check
+	policy   mtasts.Policy
+	resolver *net.Resolver
+	hosts    map[string][]Doubt
+}
+
+// Begin begins a check of a policy for any number of domains, one after the other.
+func (c *Check) Begin(policy mtasts.Policy) Round {
+	return (&round{c, policy, resolverOf(c.Prober.Resolver), make(map[string][]Doubt)}).domain
+}
+
+// resolverOf asks a DNS server, host or host:port; none is the system's.
+func resolverOf(server string) *net.Resolver {
+	if server == "" {
+		return net.DefaultResolver
+	}
+	if _, _, err := net.SplitHostPort(server); err != nil {
+		server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server)
+	}}
+}
+
+// domain asks the MX hosts of a domain, and the host of its policy.
+func (r *round) domain(ctx context.Context, domain string) []Doubt {
+	doubts := r.policyHost(ctx, "mta-sts."+domain)
+	records, err := r.resolver.LookupMX(ctx, domain)
+	if err != nil || len(records) == 0 {
+		return append(doubts, noRecords(domain, cmp.Or(err, probe.ErrNoMail)))
+	}
+	for _, mx := range records {
+		host := strings.ToLower(strings.TrimSuffix(mx.Host, "."))
+		if host == "" { // RFC 7505
+			return append(doubts, noRecords(domain, probe.ErrNoMail))
+		}
+		if !r.policy.Matches(host) {
+			doubts = append(doubts, notNamed(host, domain, r.policy.MX))
+		}
+		if _, asked := r.hosts[host]; !asked {
+			r.hosts[host] = r.host(ctx, host)
+		}
+		doubts = append(doubts, r.hosts[host]...)
+	}
+	return doubts
+}
+
+// policyHost asks for the certificate that guards the policy.
+func (r *round) policyHost(ctx context.Context, host string) []Doubt {
+	ctx, cancel := context.WithTimeout(ctx, webTime)
+	defer cancel()
+	dial := r.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Resolver: r.resolver}).DialContext
+	}
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(host, "443"))
+	if err != nil {
+		return []Doubt{unreachable(host, "", 443, err)}
+	}
+	defer conn.Close()
+	secured := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: r.Prober.RootCAs})
+	if err := secured.HandshakeContext(ctx); err != nil {
+		var certificate *tls.CertificateVerificationError
+		if !errors.As(err, &certificate) {
+			return []Doubt{unreachable(host, conn.RemoteAddr().String(), 443, err)}
+		}
+		return []Doubt{complaint(host, conn.RemoteAddr().String(), err)}
+	}
+	return nil
+}
+
+// host lets the persona that verifies visit all addresses of an MX host.
+func (r *round) host(ctx context.Context, host string) []Doubt {
+	prober := r.Prober
+	verifying, _ := persona.Find("certificate-refused")
+	prober.Personas = []*persona.Persona{verifying}
+	report, err := prober.Probe(ctx, fmt.Sprintf("%s:%d", host, cmp.Or(prober.Port, 25)))
+	if err != nil {
+		return []Doubt{{Host: host, Why: clean(err), Remedy: "give it addresses in DNS, or take its MX record away"}}
+	}
+	var doubts []Doubt
+	letIn := false
+	for _, a := range report.Hosts[0].Addresses {
+		doubt, ok := addressDoubt(host, a)
+		if letIn = letIn || ok; !ok {
+			doubts = append(doubts, doubt)
+		}
+	}
+	if letIn { // a machine without IPv6 cannot tell of that, and need not
+		doubts = slices.DeleteFunc(doubts, func(d Doubt) bool { return !d.Refused && strings.HasPrefix(d.Addr, "[") })
+	}
+	return doubts
+}
