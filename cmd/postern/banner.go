@@ -12,6 +12,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/logkey"
+	"postern/mtasts"
 )
 
 // serving says that mail is taken, and what to try next. In a JSON log it is a
@@ -65,7 +66,19 @@ func summary(w io.Writer, c *config.Config, addresses []string, certificates []*
 	}
 	row(w, "goes to", goesTo(c))
 	row(w, "certificate", describe(c, certificates)...)
+	if c.MTASTS.Serve {
+		row(w, "MTA-STS", offers(c.MTASTS))
+	}
 	row(w, "tickets", c.TicketPolicy.String())
+}
+
+// offers is the policy in words.
+func offers(m config.MTASTS) string {
+	mode := string(m.Mode)
+	if m.Mode == mtasts.Enforce {
+		mode += " while senders that verify get in, else testing"
+	}
+	return fmt.Sprintf("%s, for %s at %s", mode, strings.Join(m.Domains, ", "), strings.Join(m.MX, ", "))
 }
 
 func row(w io.Writer, name string, values ...string) {

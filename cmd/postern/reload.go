@@ -30,6 +30,7 @@ func (s *service) reload(load func() (*config.Config, error)) {
 	s.level.Set(next.Log.Level)
 	s.reloadCertificates()
 	s.server.Apply(s.settings())
+	s.policy.Apply(policies(next))
 	s.web.Apply(s.routes())
 	s.log.Info("configuration reloaded")
 }

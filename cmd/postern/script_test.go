@@ -2,8 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
+	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/internal/testcert"
+	"postern/mtasts"
 )
 
 var update = flag.Bool("update", false, "write the outputs that the scripts expect anew")
@@ -41,6 +47,9 @@ func TestMain(m *testing.M) {
 //	logged TEXT       waits until its log has TEXT, since the last logged
 //	smtp ADDR FILE    plays a dialogue, see dialogue
 //	cert NAME FILE    makes FILE-cert.pem and FILE-key.pem
+//	policy ADDR DOMAIN FILE-cert.pem
+//	                  gets the MTA-STS policy of DOMAIN from ADDR, as a sender
+//	                  that trusts the certificate does, into the file policy
 //	systemd           listens at $NOTIFY_SOCKET
 //	told STATE        waits until systemd is told STATE
 //
@@ -62,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"logged":  func(ts *testscript.TestScript, _ bool, args []string) { running(ts).log.await(ts, args[0]) },
 			"smtp":    dialogue,
 			"cert":    cert,
+			"policy":  fetchPolicy,
 			"systemd": systemd,
 			"told":    func(ts *testscript.TestScript, _ bool, args []string) { told(ts).await(ts, args[0]) },
 		},
@@ -142,6 +152,26 @@ func cert(ts *testscript.TestScript, _ bool, args []string) {
 	pair := testcert.New(certMaker{ts}, testcert.Options{Names: args[:1]})
 	ts.Check(os.Rename(pair.CertFile, ts.MkAbs(args[1]+"-cert.pem")))
 	ts.Check(os.Rename(pair.KeyFile, ts.MkAbs(args[1]+"-key.pem")))
+}
+
+func fetchPolicy(ts *testscript.TestScript, _ bool, args []string) {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(ts.ReadFile(args[2])))
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, args[0])
+		},
+	}
+	defer transport.CloseIdleConnections()
+	text := ""
+	policy, err := mtasts.Fetch(context.Background(), &http.Client{Transport: transport}, args[1])
+	if err != nil {
+		text = err.Error() + "\n"
+	} else {
+		text = fmt.Sprintf("%s %s %v\n", policy.Mode, policy.MX, policy.MaxAge)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("policy"), []byte(text), 0o600))
 }
 
 // certMaker lets testcert make files in a script.

@@ -20,6 +20,7 @@ import (
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/nexthop/relay"
+	"postern/internal/policy"
 	"postern/internal/smtpd"
 	"postern/internal/triage"
 	"postern/internal/web"
@@ -47,6 +48,7 @@ type service struct {
 	hop    nexthop.Hop
 	triage *triage.Triage
 	server *smtpd.Server
+	policy *policy.Publisher
 	web    *web.Server
 	failed chan error // of a listener
 }
@@ -71,6 +73,7 @@ func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*serv
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
 	s.server = smtpd.New(s.settings(), s.hop, s.triage, log)
+	s.policy = policy.New(policies(c), new(policy.Check).Begin, log)
 	s.web = newWeb(s)
 	return s, nil
 }
@@ -113,6 +116,7 @@ func (s *service) settings() smtpd.Settings {
 // start begins to take mail. What runs beside it ends with ctx.
 func (s *service) start(ctx context.Context, listeners []listener) {
 	go s.store.Watch(ctx, watchInterval)
+	go s.policy.Run(ctx, s.store.Changes())
 	switch hop := s.hop.(type) {
 	case *maildir.Maildir:
 		go hop.Run(ctx)

@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/tls"
 
+	"postern/internal/config"
+	"postern/internal/policy"
 	"postern/internal/web"
 )
 
@@ -15,4 +17,12 @@ func newWeb(s *service) *web.Server {
 }
 
 // routes are what the configuration in force wants answered over HTTPS.
-func (s *service) routes() []web.Route { return nil }
+func (s *service) routes() []web.Route { return s.policy.Routes() }
+
+// policies are those that the configuration wants served.
+func policies(c *config.Config) policy.Settings {
+	if !c.MTASTS.Serve {
+		return policy.Settings{}
+	}
+	return policy.Settings{Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver}
+}

@@ -32,10 +32,11 @@ type loaded struct {
 // preferred, and logs until when each is valid. It returns what is wrong with
 // any of them, each an *[Error], joined.
 func Open(pairs []Pair, log *slog.Logger) (*Store, error) {
-	s := &Store{log: log, changes: make(chan struct{}, 1)}
+	s := &Store{log: log}
 	if err := s.Replace(pairs); err != nil {
 		return nil, err
 	}
+	s.changes = make(chan struct{}, 1)
 	return s, nil
 }
 
@@ -119,8 +120,8 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 // Certificates gives the certificates in use, in their order.
 func (s *Store) Certificates() []*tls.Certificate { return s.choice.Load().all }
 
-// Changes gives a value after the certificates in use were set or read anew, one for
-// several in a row. It is for one reader.
+// Changes gives a value after the certificates in use were replaced or read anew, one
+// for several in a row. It is for one reader.
 func (s *Store) Changes() <-chan struct{} { return s.changes }
 
 // pairs gives the names of the files in use, to who holds mu.

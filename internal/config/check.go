@@ -22,6 +22,7 @@ func (l *loading) check() {
 	l.checkListen()
 	l.checkNextHop()
 	l.checkCertificates()
+	l.checkMTASTS()
 	l.checkData()
 	l.checkCommandLine()
 }

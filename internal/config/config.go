@@ -21,6 +21,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtpd"
+	"postern/mtasts"
 	"postern/sessionticket"
 )
 
@@ -37,6 +38,7 @@ type Config struct {
 	Certificates []certs.Pair // nil: self-signed
 	Log          Log
 	Web          Web
+	MTASTS       MTASTS
 	Ledger       Ledger
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
@@ -54,6 +56,21 @@ type Log struct {
 type Web struct {
 	Listen      []string // addresses for HTTPS
 	ListenPlain []string // addresses for HTTP in the clear
+}
+
+// MTASTS says what policy is served for the domains (RFC 8461).
+type MTASTS struct {
+	Serve    bool
+	Domains  []string // in ASCII, none twice
+	Mode     mtasts.Mode
+	MX       []string
+	MaxAge   time.Duration
+	Resolver string // host or host:port of a DNS server; empty: the system's
+}
+
+// Policy is the policy that is wanted.
+func (m MTASTS) Policy() mtasts.Policy {
+	return mtasts.Policy{Mode: m.Mode, MX: m.MX, MaxAge: m.MaxAge}
 }
 
 // Ledger says how much is remembered of senders and their handshakes. Zero fields
@@ -84,7 +101,7 @@ func defaults() *Config {
 		Listen:   []string{"127.0.0.1:2525"},
 		Data:     DefaultData,
 		Log:      Log{Format: "text"},
-		Web:      Web{Listen: []string{}, ListenPlain: []string{}},
+		MTASTS:   MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		nextHop:  toMaildir,
 	}
 }

@@ -80,6 +80,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Recipients = []string{"ann@example.org", "bob@example.org"}
 	want.ListenTLS = []string{}
 	want.Data = got.Data
+	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}
+	want.MTASTS.Serve, want.MTASTS.Domains = true, want.Domains
+	want.MTASTS.MX, want.MTASTS.Resolver = []string{"mx.example.org"}, "127.0.0.1:53"
 	want.Certificates = []certs.Pair{got.Certificates[0]}
 	want.Limits = smtpd.DefaultLimits
 	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize}

@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"postern/mtasts"
 )
 
 // expected is the problem of a value of the wrong type or form.
@@ -105,6 +108,14 @@ func (c *Config) setTicketPolicy(s setting) *Problem {
 	if s.value.text == nil || c.TicketPolicy.UnmarshalText([]byte(*s.value.text)) != nil {
 		return expected("a ticket policy", s.value, "use first-write, own-write, never or stock")
 	}
+	return nil
+}
+
+func (c *Config) setMode(s setting) *Problem {
+	if s.value.text == nil || !slices.Contains([]mtasts.Mode{mtasts.Testing, mtasts.Enforce, mtasts.None}, mtasts.Mode(*s.value.text)) {
+		return expected("a mode of MTA-STS", s.value, "use testing, enforce or none")
+	}
+	c.MTASTS.Mode = mtasts.Mode(*s.value.text)
 	return nil
 }
 

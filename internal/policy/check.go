@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"postern/mtasts"
 	"postern/persona"
 	"postern/probe"
 )
@@ -20,11 +19,10 @@ import (
 // senders on the Internet do: the system's resolver, port 25, the system's
 // authorities.
 type Check struct {
-	// Prober asks the MX hosts: its Resolver, RootCAs, Port and Timeout are used.
+	// Prober asks the MX hosts: its RootCAs, Port and Timeout are used.
 	Prober probe.Prober
 
-	// Dial connects to port 443 of the policy's host. Nil: a [net.Dialer] that asks
-	// Prober.Resolver.
+	// Dial connects to port 443 of the policy's host. Nil: a [net.Dialer] does.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -34,14 +32,14 @@ const webTime = 30 * time.Second
 // A round is a check under way: hosts that several have are asked once.
 type round struct {
 	*Check
-	policy   mtasts.Policy
+	Settings
 	resolver *net.Resolver
 	hosts    map[string][]Doubt
 }
 
-// Begin begins a check of a policy for any number of domains, one after the other.
-func (c *Check) Begin(policy mtasts.Policy) Round {
-	return (&round{c, policy, resolverOf(c.Prober.Resolver), make(map[string][]Doubt)}).domain
+// Begin begins a check for any number of domains, one after the other.
+func (c *Check) Begin(settings Settings) Round {
+	return (&round{c, settings, resolverOf(settings.Resolver), make(map[string][]Doubt)}).domain
 }
 
 // resolverOf asks a DNS server, host or host:port; none is the system's.
@@ -69,8 +67,8 @@ func (r *round) domain(ctx context.Context, domain string) []Doubt {
 		if host == "" { // RFC 7505
 			return append(doubts, noRecords(domain, probe.ErrNoMail))
 		}
-		if !r.policy.Matches(host) {
-			doubts = append(doubts, notNamed(host, domain, r.policy.MX))
+		if !r.Policy.Matches(host) {
+			doubts = append(doubts, notNamed(host, domain, r.Policy.MX))
 		}
 		if _, asked := r.hosts[host]; !asked {
 			r.hosts[host] = r.host(ctx, host)
@@ -107,6 +105,7 @@ func (r *round) policyHost(ctx context.Context, host string) []Doubt {
 // host lets the persona that verifies visit all addresses of an MX host.
 func (r *round) host(ctx context.Context, host string) []Doubt {
 	prober := r.Prober
+	prober.Resolver = r.Resolver
 	verifying, _ := persona.Find("certificate-refused")
 	prober.Personas = []*persona.Persona{verifying}
 	report, err := prober.Probe(ctx, fmt.Sprintf("%s:%d", host, cmp.Or(prober.Port, 25)))

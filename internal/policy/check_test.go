@@ -82,7 +82,7 @@ func (p *place) open(t *testing.T) {
 func (p *place) check(t *testing.T) *Check {
 	t.Helper()
 	return &Check{
-		Prober: probe.Prober{Resolver: testzone.Start(t, testzone.Zone{Name: ".", Records: p.records}).Addr, Port: p.port, RootCAs: p.roots, Timeout: 10 * time.Second},
+		Prober: probe.Prober{Port: p.port, RootCAs: p.roots, Timeout: 10 * time.Second},
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if addr != "mta-sts.example.test:443" {
 				t.Errorf("the policy's host is asked at %s", addr)
@@ -131,7 +131,9 @@ func TestWhatSpeaksAgainstEnforce(t *testing.T) {
 			p := newPlace(t)
 			tt.make(t, p)
 			p.open(t)
-			round := p.check(t).Begin(mtasts.Policy{MX: []string{"*.example.test"}})
+			round := p.check(t).Begin(Settings{
+				Policy: mtasts.Policy{MX: []string{"*.example.test"}}, Resolver: testzone.Start(t, testzone.Zone{Name: ".", Records: p.records}).Addr,
+			})
 			doubts := round(t.Context(), "example.test")
 			if tt.want == "" {
 				if len(doubts) > 0 {

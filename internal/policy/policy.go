@@ -39,6 +39,10 @@ const interval = time.Hour
 type Settings struct {
 	Domains []string // in ASCII and lower case, none twice
 	Policy  mtasts.Policy
+
+	// Resolver is the DNS server that knows the hosts as the world does, as host or
+	// host:port. Empty: the system's.
+	Resolver string
 }
 
 // A Round finds out what speaks against mode enforce for a domain: nothing, if all is well.
@@ -46,7 +50,7 @@ type Round func(ctx context.Context, domain string) []Doubt
 
 // A Publisher has the policies that are served.
 type Publisher struct {
-	begin func(mtasts.Policy) Round
+	begin func(Settings) Round
 	log   *slog.Logger
 	asked chan struct{} // to check at once
 
@@ -64,7 +68,7 @@ type decision struct {
 
 // New makes a publisher that begins its checks by begin. It panics where the policy is
 // not valid: [mtasts.Policy.MarshalText] tells.
-func New(settings Settings, begin func(mtasts.Policy) Round, log *slog.Logger) *Publisher {
+func New(settings Settings, begin func(Settings) Round, log *slog.Logger) *Publisher {
 	p := &Publisher{begin: begin, log: log, asked: make(chan struct{}, 1)}
 	p.Apply(settings)
 	return p
@@ -120,7 +124,7 @@ func (p *Publisher) checkAll(ctx context.Context) {
 	if settings.Policy.Mode != mtasts.Enforce {
 		return
 	}
-	round := p.begin(settings.Policy)
+	round := p.begin(settings)
 	for _, domain := range settings.Domains {
 		doubts := round(ctx, domain)
 		if ctx.Err() != nil {
@@ -169,8 +173,11 @@ func (p *Publisher) warn(domain string, mode mtasts.Mode, doubts []Doubt) {
 		case mode == mtasts.Enforce:
 			message = "MTA-STS policy still says enforce: it could not be told whether senders that verify get in"
 		}
-		p.log.Warn(message, logkey.Domain, domain, logkey.Host, d.Host, logkey.Address, d.Addr,
-			logkey.Reason, d.Why, logkey.Remedy, d.Remedy)
+		about := []any{logkey.Domain, domain, logkey.Host, d.Host}
+		if d.Addr != "" {
+			about = append(about, logkey.Address, d.Addr)
+		}
+		p.log.Warn(message, append(about, logkey.Reason, d.Why, logkey.Remedy, d.Remedy)...)
 	}
 }
 

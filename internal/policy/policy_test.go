@@ -22,7 +22,7 @@ type oracle struct {
 	log    strings.Builder
 }
 
-func (o *oracle) begin(mtasts.Policy) Round {
+func (o *oracle) begin(Settings) Round {
 	return func(_ context.Context, domain string) []Doubt {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -52,7 +52,7 @@ func (o *oracle) told() string {
 }
 
 func wanted(mode mtasts.Mode, domains ...string) Settings {
-	return Settings{domains, mtasts.Policy{Mode: mode, MX: []string{"mx.example.org"}, MaxAge: 14 * 24 * time.Hour}}
+	return Settings{Domains: domains, Policy: mtasts.Policy{Mode: mode, MX: []string{"mx.example.org"}, MaxAge: 14 * 24 * time.Hour}}
 }
 
 // published runs story beside a publisher, in a bubble.
@@ -211,20 +211,27 @@ func TestTheSameSettingsAgainChangeNothing(t *testing.T) {
 	}
 }
 
+func TestAnotherMXIsCheckedBeforeItIsServed(t *testing.T) {
+	o := new(oracle)
+	p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
+	p.checkAll(t.Context())
+	if _, mode := served(t, p, "example.org"); mode != mtasts.Enforce {
+		t.Fatalf("the mode is %q", mode)
+	}
+	other := wanted(mtasts.Enforce, "example.org")
+	other.Policy.MX = []string{"other.example.org"}
+	p.Apply(other)
+	if status, _ := served(t, p, "example.org"); status != http.StatusServiceUnavailable {
+		t.Errorf("a policy with another mx, not checked yet, has status %d", status)
+	}
+}
+
 func TestOtherSettingsTakeEffect(t *testing.T) {
 	published(t, wanted(mtasts.Enforce, "example.org"), func(p *Publisher, o *oracle, _ chan<- struct{}) {
 		expect(t, p, "example.org", mtasts.Enforce)
 		p.Apply(wanted(mtasts.Enforce, "example.org", "example.net"))
-		if _, mode := served(t, p, "example.org"); mode != mtasts.Enforce {
-			t.Errorf("what was checked has mode %q", mode)
-		}
+		expect(t, p, "example.org", mtasts.Enforce)
 		expect(t, p, "example.net", mtasts.Enforce)
-		other := wanted(mtasts.Enforce, "example.org")
-		other.Policy.MX = []string{"other.example.org"}
-		p.Apply(other)
-		if status, _ := served(t, p, "example.org"); status != http.StatusServiceUnavailable {
-			t.Errorf("a policy with another mx, not checked yet, has status %d", status)
-		}
 		p.Apply(wanted(mtasts.None, "example.net"))
 		expect(t, p, "example.net", mtasts.None)
 		if status, _ := served(t, p, "example.org"); status != http.StatusNotFound {
