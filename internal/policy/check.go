@@ -110,7 +110,7 @@ func (r *round) host(ctx context.Context, host string) []Doubt {
 	prober.Personas = []*persona.Persona{verifying}
 	report, err := prober.Probe(ctx, fmt.Sprintf("%s:%d", host, cmp.Or(prober.Port, 25)))
 	if err != nil {
-		return []Doubt{{Host: host, Why: clean(err), Remedy: "give it addresses in DNS, or take its MX record away"}}
+		return []Doubt{{Host: host, Why: short(err), Remedy: "give it addresses in DNS, or take its MX record away"}}
 	}
 	var doubts []Doubt
 	letIn := false

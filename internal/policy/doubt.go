@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"postern/probe"
 )
@@ -27,7 +26,7 @@ func same(a, b Doubt) bool {
 
 func noRecords(domain string, err error) Doubt {
 	return Doubt{
-		Host: domain, Why: "its MX records cannot be had: " + clean(err),
+		Host: domain, Why: "its MX records cannot be had: " + short(err),
 		Remedy: "publish them, or name a DNS server that knows them by resolver in [mta-sts]",
 	}
 }
@@ -41,7 +40,7 @@ func notNamed(host, domain string, patterns []string) Doubt {
 
 func unreachable(host, addr string, port uint16, err error) Doubt {
 	return Doubt{
-		Host: host, Addr: addr, Why: "it does not answer here: " + clean(err),
+		Host: host, Addr: addr, Why: "it does not answer here: " + short(err),
 		Remedy: fmt.Sprintf("let this machine reach port %d of it, as the world does; where it cannot, check by postern probe from elsewhere", port),
 	}
 }
@@ -81,7 +80,7 @@ func notSecured(host string, a *probe.Address) Doubt {
 
 // complaint is about a handshake that a client which verifies did not complete.
 func complaint(host, addr string, err error) Doubt {
-	d := Doubt{Host: host, Addr: addr, Refused: true, Why: clean(err)}
+	d := Doubt{Host: host, Addr: addr, Refused: true, Why: short(err)}
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
@@ -98,13 +97,11 @@ func complaint(host, addr string, err error) Doubt {
 	return d
 }
 
-// clean shows an error, which may quote a stranger, without control characters.
-func clean(err error) string {
-	printable := strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "probe: "))
-	return printable[:min(len(printable), 500)]
+// maxWhy bounds a reason, in bytes: certificates can have any number of names.
+const maxWhy = 500
+
+// short shows an error. The log escapes what is in it.
+func short(err error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "probe: ")
+	return text[:min(len(text), maxWhy)]
 }
