@@ -160,5 +160,5 @@ func subject(m mail) string { return newStored(m.text).field("Subject") }
 // where it would wait minutes. A backend that is well must answer within them on
 // a busy machine too; that it reads on in a small text takes no time of its own.
 func impatient(nextHop string) []string {
-	return []string{"--next-hop", nextHop + "?command-timeout=8s&text-timeout=2s&end-timeout=8s"}
+	return []string{"--next-hop", nextHop + "?command-timeout=15s&text-timeout=2s&end-timeout=15s"}
 }
