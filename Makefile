@@ -1,19 +1,23 @@
-# make test    installs and builds the mail programs that the tests talk to and runs everything
-# make quick   the tests that need no other program, in under a minute
-# make lint    gofmt, go vet, staticcheck, go.mod
-# make fuzz    each fuzz target for FUZZTIME (30s)
-# make bench   compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
-# make long    the crash test with 200 rounds
+# make test        installs and builds the mail programs that the tests talk to and runs everything
+# make test-peers  the tests that talk to them, and no others
+# make quick       the tests that need no other program, in under a minute
+# make lint        gofmt, go vet, staticcheck, go.mod
+# make fuzz        each fuzz target for FUZZTIME (30s)
+# make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
+# make long        the crash test with 200 rounds
 
 GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test quick lint fuzz bench long peers
+.PHONY: test test-peers quick lint fuzz bench long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
+
+test-peers: peers
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -E '$(PEER_TESTS)')
 
 quick:
 	$(GO) test $$($(GO) list ./... | grep -vE '$(PEER_TESTS)')

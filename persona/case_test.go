@@ -78,8 +78,8 @@ func TestGroupMismatchFailsWithoutP521(t *testing.T) {
 func TestOtherGroupsAreSurvived(t *testing.T) {
 	for group, ids := range map[tls.CurveID][]string{
 		tls.X25519:    {"p521-first", "hello-retry", "hello-retry-refused", "healthy-gnutls"},
-		tls.CurveP256: {"p521-first", "hello-retry", "healthy-openssl", "healthy-schannel"},
-		tls.CurveP384: {"hello-retry", "healthy-openssl", "healthy-gnutls", "healthy-schannel"},
+		tls.CurveP256: {"p521-first", "hello-retry", "big-hello", "healthy-openssl", "healthy-schannel"},
+		tls.CurveP384: {"hello-retry", "big-hello", "healthy-openssl", "healthy-gnutls", "healthy-schannel"},
 	} {
 		t.Run(group.String(), func(t *testing.T) {
 			s := newServer(t)
