@@ -49,6 +49,10 @@ func TestSoftwareIsRecognised(t *testing.T) {
 		if got.Name != "" && len(got.Clues) == 0 {
 			t.Errorf("%s: recognised without a clue", m.name)
 		}
+		measured := got.Name != "Stalwart" && got.Name != "Exchange"
+		if said := strings.Join(got.Clues, ", "); strings.Contains(said, "not measured, by https://") == measured {
+			t.Errorf("%s: the clues are %s", m.name, said)
+		}
 	}
 }
 

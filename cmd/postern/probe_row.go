@@ -36,6 +36,7 @@ type probedAddressRow struct {
 	Software   string        `json:"software,omitempty"`
 	Release    string        `json:"release,omitempty"`
 	Confidence float64       `json:"confidence,omitempty"`
+	Clues      []string      `json:"clues,omitempty"`
 	Findings   []findingJSON `json:"findings"`
 	Senders    []visitJSON   `json:"senders"`
 }
@@ -76,7 +77,7 @@ func probedRow(target string, r probed) probedJSON {
 
 func addressRow(a *probe.Address) probedAddressRow {
 	return probedAddressRow{
-		a.Addr.String(), a.Software.Name, a.Software.Version, float64(a.Software.Confidence),
+		a.Addr.String(), a.Software.Name, a.Software.Version, float64(a.Software.Confidence), a.Software.Clues,
 		each(a.Findings, findingRow), each(a.Visits, visitRow),
 	}
 }

@@ -64,6 +64,11 @@ func (s probeScreen) address(h *probe.Host, a *probe.Address) {
 		line += fmt.Sprintf("  %s (%s)", a.Software, a.Software.Confidence.Word())
 	}
 	fmt.Fprintln(s.out, line)
+	if s.verbose {
+		for _, clue := range a.Software.Clues {
+			s.paragraph("known by", clue)
+		}
+	}
 	s.findings(a.Findings)
 	s.visits(a)
 	s.fine(a.Findings)
