@@ -70,6 +70,19 @@ func listen(c *config.Config) ([]listener, error) {
 	return open, nil
 }
 
+// serve takes connections from ln until the service drains.
+func (s *service) serve(ln listener) error {
+	switch ln.protocol {
+	case implicitTLS:
+		return s.server.ServeTLS(ln)
+	case https:
+		return s.web.Serve(ln)
+	case plainHTTP:
+		return s.web.ServePlain(ln)
+	}
+	return s.server.Serve(ln)
+}
+
 func cannotListen(e endpoint, err error) error {
 	var hint string
 	switch {

@@ -132,18 +132,6 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	}
 }
 
-func (s *service) serve(ln listener) error {
-	switch ln.protocol {
-	case implicitTLS:
-		return s.server.ServeTLS(ln)
-	case https:
-		return s.web.Serve(ln)
-	case plainHTTP:
-		return s.web.ServePlain(ln)
-	}
-	return s.server.Serve(ln)
-}
-
 // close saves what was learned of senders.
 func (s *service) close() {
 	if err := s.triage.Close(); err != nil {

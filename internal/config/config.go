@@ -58,21 +58,6 @@ type Web struct {
 	ListenPlain []string // addresses for HTTP in the clear
 }
 
-// MTASTS says what policy is served for the domains (RFC 8461).
-type MTASTS struct {
-	Serve    bool
-	Domains  []string // in ASCII, none twice
-	Mode     mtasts.Mode
-	MX       []string
-	MaxAge   time.Duration
-	Resolver string // host or host:port of a DNS server; empty: the system's
-}
-
-// Policy is the policy that is wanted.
-func (m MTASTS) Policy() mtasts.Policy {
-	return mtasts.Policy{Mode: m.Mode, MX: m.MX, MaxAge: m.MaxAge}
-}
-
 // Ledger says how much is remembered of senders and their handshakes. Zero fields
 // mean the defaults of package ledger.
 type Ledger struct {

@@ -10,6 +10,21 @@ import (
 	"postern/mtasts"
 )
 
+// MTASTS says what policy is served for the domains (RFC 8461).
+type MTASTS struct {
+	Serve    bool
+	Domains  []string // in ASCII, none twice
+	Mode     mtasts.Mode
+	MX       []string
+	MaxAge   time.Duration
+	Resolver string // host or host:port of a DNS server; empty: the system's
+}
+
+// Policy is the policy that is wanted.
+func (m MTASTS) Policy() mtasts.Policy {
+	return mtasts.Policy{Mode: m.Mode, MX: m.MX, MaxAge: m.MaxAge}
+}
+
 // checkMTASTS looks at the table mta-sts, where it is given: an empty one asks for
 // all defaults.
 func (l *loading) checkMTASTS() {

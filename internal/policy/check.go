@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"postern/persona"
@@ -34,12 +35,15 @@ type round struct {
 	*Check
 	Settings
 	resolver *net.Resolver
-	hosts    map[string][]Doubt
+
+	mu    sync.Mutex
+	hosts map[string]func() []Doubt
 }
 
-// Begin begins a check for any number of domains, one after the other.
+// Begin begins a check for any number of domains.
 func (c *Check) Begin(settings Settings) Round {
-	return (&round{c, settings, resolverOf(settings.Resolver), make(map[string][]Doubt)}).domain
+	r := &round{Check: c, Settings: settings, resolver: resolverOf(settings.Resolver), hosts: make(map[string]func() []Doubt)}
+	return r.domain
 }
 
 // resolverOf asks a DNS server, host or host:port; none is the system's.
@@ -70,12 +74,21 @@ func (r *round) domain(ctx context.Context, domain string) []Doubt {
 		if !r.Policy.Matches(host) {
 			doubts = append(doubts, notNamed(host, domain, r.Policy.MX))
 		}
-		if _, asked := r.hosts[host]; !asked {
-			r.hosts[host] = r.host(ctx, host)
-		}
-		doubts = append(doubts, r.hosts[host]...)
+		doubts = append(doubts, r.once(ctx, host)...)
 	}
 	return doubts
+}
+
+// once is host for the first domain that has it, and the same answer for the others.
+func (r *round) once(ctx context.Context, host string) []Doubt {
+	r.mu.Lock()
+	ask := r.hosts[host]
+	if ask == nil {
+		ask = sync.OnceValue(func() []Doubt { return r.host(ctx, host) })
+		r.hosts[host] = ask
+	}
+	r.mu.Unlock()
+	return ask()
 }
 
 // policyHost asks for the certificate that guards the policy.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +29,7 @@ type place struct {
 	port    uint16 // of the MX host
 	secure  string // address of the policy's host
 	roots   *x509.CertPool
+	visits  atomic.Int32 // of the MX host
 }
 
 func newPlace(t *testing.T) *place {
@@ -55,7 +59,10 @@ func (p *place) open(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return quiet{}, nil }))
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		p.visits.Add(1)
+		return quiet{}, nil
+	}))
 	server.Domain, server.TLSConfig = "mx.example.test", p.mx
 	go server.Serve(mail)
 	t.Cleanup(func() { server.Close() })
@@ -84,11 +91,36 @@ func (p *place) check(t *testing.T) *Check {
 	return &Check{
 		Prober: probe.Prober{Port: p.port, RootCAs: p.roots, Timeout: 10 * time.Second},
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if addr != "mta-sts.example.test:443" {
+			if !strings.HasPrefix(addr, "mta-sts.") || !strings.HasSuffix(addr, ".test:443") {
 				t.Errorf("the policy's host is asked at %s", addr)
 			}
 			return new(net.Dialer).DialContext(ctx, network, p.secure)
 		},
+	}
+}
+
+// A hundred domains of one host must not be a crowd at its door.
+func TestAHostOfSeveralDomainsIsAskedOnce(t *testing.T) {
+	p := newPlace(t)
+	p.open(t)
+	check := p.check(t)
+	settings := Settings{
+		Policy:   mtasts.Policy{MX: []string{"*.example.test"}},
+		Resolver: testzone.Start(t, testzone.Zone{Name: ".", Records: append(p.records, "*.hosted.test. MX 10 mx.example.test.")}).Addr,
+	}
+	var counts []int32
+	for _, domains := range []int{1, 20} {
+		p.visits.Store(0)
+		round := check.Begin(settings)
+		var all sync.WaitGroup
+		for i := range domains {
+			all.Go(func() { round(t.Context(), fmt.Sprintf("d%d.hosted.test", i)) })
+		}
+		all.Wait()
+		counts = append(counts, p.visits.Load())
+	}
+	if counts[0] == 0 || counts[0] != counts[1] {
+		t.Errorf("the host saw %d visits for one domain, and %d for twenty", counts[0], counts[1])
 	}
 }
 
