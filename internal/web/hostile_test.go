@@ -16,6 +16,13 @@ import (
 	"postern/internal/web"
 )
 
+// The times of limits.go.
+const (
+	headerTime     = 10 * time.Second
+	idleTime       = 30 * time.Second
+	connectionTime = 10 * time.Minute
+)
+
 // pipes listens for connections in memory, so that time is the test's own.
 type pipes struct {
 	conns chan net.Conn
@@ -34,14 +41,22 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { close(p.done); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// remotePipe says where it comes from.
-type remotePipe struct{ net.Conn }
+// remotePipe says where it comes from, and when it is closed.
+type remotePipe struct {
+	net.Conn
+	closed func()
+}
 
 func (remotePipe) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4711}
 }
 
-// lives tells how long a connection lives whose client does as it likes.
+func (p remotePipe) Close() error {
+	p.closed()
+	return p.Conn.Close()
+}
+
+// lives tells after what time the server closes on a client that does as it likes.
 func lives(t *testing.T, secure bool, client func(net.Conn)) (lived time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := testcert.New(t, testcert.Options{})
@@ -53,11 +68,11 @@ func lives(t *testing.T, secure bool, client func(net.Conn)) (lived time.Duratio
 		}
 		go serve(ln)
 		ours, theirs := net.Pipe()
-		began := time.Now()
-		ln.conns <- remotePipe{theirs}
+		began, closed := time.Now(), make(chan struct{})
+		ln.conns <- remotePipe{theirs, sync.OnceFunc(func() { close(closed) })}
 		var playing sync.WaitGroup
 		playing.Go(func() { client(ours) })
-		io.Copy(io.Discard, ours)
+		<-closed
 		lived = time.Since(began)
 		ours.Close()
 		playing.Wait()
@@ -66,40 +81,67 @@ func lives(t *testing.T, secure bool, client func(net.Conn)) (lived time.Duratio
 	return lived
 }
 
-func TestSlowClientsAreCutOff(t *testing.T) {
-	byteByByte := func(text string) func(net.Conn) {
-		return func(conn net.Conn) {
-			for i := 0; ; i++ {
-				if _, err := io.WriteString(conn, text[i%len(text):][:1]); err != nil {
-					return
-				}
-				time.Sleep(time.Second)
+// repeats is a client that says all of a text at once, as often as it is let, with a
+// pause behind each, and hears the answers.
+func repeats(text string, pause time.Duration) func(net.Conn) {
+	return func(conn net.Conn) {
+		go io.Copy(io.Discard, conn)
+		for {
+			if _, err := io.WriteString(conn, text); err != nil {
+				return
 			}
+			time.Sleep(pause)
 		}
 	}
-	idle := func(net.Conn) {}
+}
+
+// drips is a client that says a text byte by byte, one each second.
+func drips(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		go io.Copy(io.Discard, conn)
+		for i := 0; ; i++ {
+			if _, err := io.WriteString(conn, text[i%len(text):][:1]); err != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	}
+}
+
+// http2 is a client that comes over TLS and says what it has to behind the preface of
+// HTTP/2 and empty settings (RFC 9113, Section 3.4).
+func http2(then func(net.Conn)) func(net.Conn) {
+	return func(conn net.Conn) {
+		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		if _, err := io.WriteString(secured, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+			return
+		}
+		then(secured)
+	}
+}
+
+func TestSlowClientsAreCutOff(t *testing.T) {
+	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	const forever = time.Hour
+	// A header block that does not end (RFC 9113, Section 6.2), of stream 1.
+	const openHeaders = "\x00\x00\x01\x01\x00\x00\x00\x00\x01\x82"
+	const ping = "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
 	for name, tt := range map[string]struct {
 		secure bool
 		client func(net.Conn)
-		want   time.Duration // at most
+		want   time.Duration
 	}{
-		"silent before TLS":      {true, idle, 10 * time.Second},
-		"a handshake in trickle": {true, byteByByte("\x16\x03\x01\x02\x00"), 10 * time.Second},
-		"silent in the clear":    {false, idle, 10 * time.Second},
-		"a header in trickle":    {false, byteByByte("GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyyyyyy"), 10 * time.Second},
-		"idle after a request": {false, func(conn net.Conn) {
-			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		}, 30 * time.Second},
-		"a request every second": {false, func(conn net.Conn) {
-			for {
-				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-					return
-				}
-				time.Sleep(time.Second)
-			}
-		}, 10 * time.Minute},
+		"silent before TLS":            {true, func(net.Conn) {}, headerTime},
+		"a handshake in trickle":       {true, drips("\x16\x03\x01\x02\x00"), headerTime},
+		"silent in the clear":          {false, func(net.Conn) {}, headerTime},
+		"a header in trickle":          {false, drips("GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyy"), headerTime},
+		"idle after a request":         {false, repeats(get, forever), idleTime},
+		"a request every second":       {false, repeats(get, time.Second), connectionTime},
+		"HTTP/2, idle":                 {true, http2(func(conn net.Conn) { io.Copy(io.Discard, conn) }), idleTime},
+		"HTTP/2, pings for ever":       {true, http2(repeats(ping, time.Second)), idleTime},
+		"HTTP/2, a header without end": {true, http2(repeats(openHeaders, forever)), idleTime},
 	} {
-		if lived := lives(t, tt.secure, tt.client); lived > tt.want || lived < tt.want/2 {
+		if lived := lives(t, tt.secure, tt.client); lived > tt.want+time.Second || lived < tt.want-time.Second {
 			t.Errorf("%s: lived for %v, want %v", name, lived, tt.want)
 		}
 	}
