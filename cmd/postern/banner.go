@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -97,15 +98,19 @@ func goesTo(c *config.Config) string {
 
 // describe has a line for each certificate.
 func describe(c *config.Config, certificates []*tls.Certificate) []string {
-	kind := ""
-	if len(c.Certificates) == 0 {
-		kind = "self-signed "
-		if len(certificates) == 0 { // not made yet
-			return []string{"self-signed, in " + c.TLSFolder()}
-		}
-	}
 	var lines []string
+	if c.ACME.Ask {
+		lines = append(lines, fmt.Sprintf("by ACME, for %s from %s", strings.Join(c.ACME.Hosts, ", "), c.ACME.Directory))
+	}
+	own := len(c.Certificates) == 0
+	if own && len(certificates) == 0 { // not made yet
+		return append(lines, "self-signed, in "+c.TLSFolder())
+	}
 	for _, cert := range certificates {
+		kind := ""
+		if own && bytes.Equal(cert.Leaf.RawIssuer, cert.Leaf.RawSubject) {
+			kind = "self-signed "
+		}
 		lines = append(lines, fmt.Sprintf("%s%s for %s, until %s", kind,
 			cert.Leaf.PublicKeyAlgorithm, strings.Join(cert.Leaf.DNSNames, ", "), cert.Leaf.NotAfter.UTC().Format(time.DateOnly)))
 	}

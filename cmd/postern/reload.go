@@ -48,6 +48,7 @@ func (s *service) keepFixed(next *config.Config) []string {
 	note("listen", !slices.Equal(now.Listen, next.Listen))
 	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
 	note("web", !reflect.DeepEqual(now.Web, next.Web))
+	note("acme", !reflect.DeepEqual(now.ACME, next.ACME))
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
 	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
@@ -56,12 +57,12 @@ func (s *service) keepFixed(next *config.Config) []string {
 	note("log.format", now.Log.Format != next.Log.Format)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.TicketPolicy, next.Log.Format = now.NextHop, now.TicketPolicy, now.Log.Format
-	next.Ledger, next.Web = now.Ledger, now.Web
+	next.Ledger, next.Web, next.ACME = now.Ledger, now.Web, now.ACME
 	return keys
 }
 
 func (s *service) reloadCertificates() {
-	pairs, err := pairs(s.config, s.log)
+	pairs, err := s.findPairs(s.config)
 	if err == nil && slices.Equal(pairs, s.pairs) {
 		s.store.Reload()
 		return

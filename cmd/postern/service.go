@@ -11,6 +11,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"postern/internal/acme"
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/durable"
@@ -43,6 +44,7 @@ type service struct {
 	log    *slog.Logger
 	level  *slog.LevelVar
 	pairs  []certs.Pair
+	acme   *acme.Renewer // nil: no authority is asked
 	store  *certs.Store
 	tls    *tls.Config // one for the service's life: it holds the ticket keys
 	hop    nexthop.Hop
@@ -56,7 +58,8 @@ type service struct {
 func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*service, error) {
 	s := &service{config: c, log: log, level: level, failed: make(chan error, 1)}
 	var err error
-	if s.pairs, err = pairs(c, log); err != nil {
+	s.acme = newRenewer(c, log)
+	if s.pairs, err = s.findPairs(c); err != nil {
 		return nil, cannotKeep(c, err)
 	}
 	if s.store, err = certs.Open(s.pairs, log); err != nil {
@@ -91,14 +94,6 @@ func firstRung(p sessionticket.Policy) ladder.Rung {
 	return ladder.FirstWrite
 }
 
-// pairs are the configured ones, or our own.
-func pairs(c *config.Config, log *slog.Logger) ([]certs.Pair, error) {
-	if len(c.Certificates) > 0 {
-		return c.Certificates, nil
-	}
-	return certs.SelfSigned(c.TLSFolder(), c.Hostname, log)
-}
-
 func cannotKeep(c *config.Config, err error) error {
 	return &hintedError{err, fmt.Sprintf("let the user that postern runs as write in %s, or give another folder by --data", c.Data)}
 }
@@ -117,6 +112,9 @@ func (s *service) settings() smtpd.Settings {
 func (s *service) start(ctx context.Context, listeners []listener) {
 	go s.store.Watch(ctx, watchInterval)
 	go s.policy.Run(ctx, s.store.Changes())
+	if s.acme != nil {
+		go s.renew(ctx, listeners)
+	}
 	switch hop := s.hop.(type) {
 	case *maildir.Maildir:
 		go hop.Run(ctx)
@@ -145,6 +143,8 @@ func (s *service) run(load func() (*config.Config, error), stop, hangup <-chan o
 	notify(s.log, daemon.SdNotifyReady)
 	for {
 		select {
+		case <-s.obtained():
+			s.reloadCertificates()
 		case <-hangup:
 			notify(s.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
 			s.reload(load)

@@ -10,10 +10,14 @@ import (
 
 // newWeb makes the server of what is said over HTTP.
 func newWeb(s *service) *web.Server {
-	return web.New(web.Settings{
+	settings := web.Settings{
 		TLS:    &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12},
 		Routes: s.routes(),
-	}, s.log)
+	}
+	if s.acme != nil {
+		settings.TLS, settings.Challenges = s.acme.Answering(settings.TLS), s.acme.Challenges()
+	}
+	return web.New(settings, s.log)
 }
 
 // routes are what the configuration in force wants answered over HTTPS.

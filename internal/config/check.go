@@ -23,6 +23,7 @@ func (l *loading) check() {
 	l.checkNextHop()
 	l.checkCertificates()
 	l.checkMTASTS()
+	l.checkACME()
 	l.checkData()
 	l.checkCommandLine()
 }

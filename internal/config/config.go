@@ -39,6 +39,7 @@ type Config struct {
 	Log          Log
 	Web          Web
 	MTASTS       MTASTS
+	ACME         ACME
 	Ledger       Ledger
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
@@ -71,6 +72,9 @@ func LedgerFile(data string) string { return filepath.Join(data, "ledger.db") }
 // DefaultData is the data folder where none is given.
 const DefaultData = "postern-data"
 
+// ACMEFolder is where certificates of an authority are, with their keys.
+func (c *Config) ACMEFolder() string { return filepath.Join(c.Data, "acme") }
+
 // MaildirFolder is where messages go if there is no NextHop.
 func (c *Config) MaildirFolder() string { return filepath.Join(c.Data, "maildir") }
 
@@ -86,6 +90,7 @@ func defaults() *Config {
 		Listen:   []string{"127.0.0.1:2525"},
 		Data:     DefaultData,
 		Log:      Log{Format: "text"},
+		ACME:     ACME{Directory: letsEncrypt, NewKey: true},
 		MTASTS:   MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		nextHop:  toMaildir,
 	}

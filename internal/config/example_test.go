@@ -34,7 +34,8 @@ func uncommented(t *testing.T) string {
 	for from, to := range map[string]string{
 		"/etc/letsencrypt/live/mx.example.org/fullchain.pem": pair.CertFile,
 		"/etc/letsencrypt/live/mx.example.org/privkey.pem":   pair.KeyFile,
-		`"/var/lib/postern"`: `"` + dir + `"`,
+		"/etc/postern/authority.pem":                         pair.CertFile,
+		`"/var/lib/postern"`:                                 `"` + dir + `"`,
 	} {
 		if !strings.Contains(text, from) {
 			t.Errorf("the example has no %s", from)
@@ -83,6 +84,10 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}
 	want.MTASTS.Serve, want.MTASTS.Domains = true, want.Domains
 	want.MTASTS.MX, want.MTASTS.Resolver = []string{"mx.example.org"}, "127.0.0.1:53"
+	want.ACME = ACME{
+		Ask: true, NewKey: true, Directory: letsEncrypt, Email: "postmaster@example.org",
+		Hosts: []string{"mx.example.org", "mta-sts.example.org"}, CA: got.ACME.CA, Roots: got.ACME.Roots,
+	}
 	want.Certificates = []certs.Pair{got.Certificates[0]}
 	want.Limits = smtpd.DefaultLimits
 	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize}

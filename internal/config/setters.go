@@ -55,6 +55,16 @@ func path(to *string) setter {
 	}
 }
 
+func yesOrNo(to *bool) setter {
+	return func(s setting) *Problem {
+		if s.value.literal != "true" && s.value.literal != "false" {
+			return expected("true or false", s.value, "write one of them, without quotes")
+		}
+		*to = s.value.literal == "true"
+		return nil
+	}
+}
+
 func count(to *int) setter {
 	return func(s setting) *Problem {
 		n := s.value.number

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"postern/internal/acme"
+	"postern/internal/certs"
+	"postern/internal/config"
+	"postern/internal/logkey"
+)
+
+// newRenewer gives nil where no authority is asked.
+func newRenewer(c *config.Config, log *slog.Logger) *acme.Renewer {
+	if !c.ACME.Ask {
+		return nil
+	}
+	return acme.New(acme.Settings{
+		Directory: c.ACME.Directory,
+		Email:     c.ACME.Email,
+		Hosts:     c.ACME.Hosts,
+		ReuseKey:  !c.ACME.NewKey,
+		Roots:     c.ACME.Roots,
+		Folder:    c.ACMEFolder(),
+	}, log)
+}
+
+// findPairs gives the configured pairs, then those of the authority. Our own come
+// last, if none are configured: for the time until there are others, and for clients
+// that know only RSA.
+func (s *service) findPairs(c *config.Config) ([]certs.Pair, error) {
+	pairs := slices.Clone(c.Certificates)
+	if s.acme != nil {
+		pairs = append(pairs, s.acme.Pairs()...)
+	}
+	if len(c.Certificates) > 0 {
+		return pairs, nil
+	}
+	own, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, s.log)
+	return append(pairs, own...), err
+}
+
+// renew lets the authority sign, and answers it at listeners, until ctx ends.
+func (s *service) renew(ctx context.Context, listeners []listener) {
+	var addresses acme.Addresses
+	for _, ln := range listeners {
+		at, _ := netip.ParseAddrPort(ln.Addr().String())
+		switch ln.protocol {
+		case https:
+			addresses.HTTPS = at
+		case plainHTTP:
+			addresses.HTTP = at
+		}
+	}
+	if err := s.acme.Run(ctx, addresses); err != nil {
+		s.log.Error("no certificates are obtained until the next start, mail goes on with those there are", logkey.Err, err)
+	}
+}
+
+// obtained gives a value when there are other certificates of the authority.
+func (s *service) obtained() <-chan struct{} {
+	if s.acme == nil {
+		return nil
+	}
+	return s.acme.Changes()
+}

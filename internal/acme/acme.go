@@ -1,0 +1,121 @@
+// Package acme has an authority sign certificates, and sign them anew in time, by
+// the ACME protocol (RFC 8555).
+//
+//	renewer := acme.New(settings, log)
+//	pairs := renewer.Pairs()           // those there are, for package certs
+//	go renewer.Run(ctx, addresses)
+//	for range renewer.Changes() { … }  // then Pairs gives others
+//
+// It answers the authority's challenges through the web listener: http-01 by
+// Challenges, tls-alpn-01 (RFC 8737) by the configuration of TLS.
+//
+// # What is never lost
+//
+// A certificate's files are written when the authority has signed, and not before.
+// An authority that is down, or answers nonsense, changes nothing: what there is
+// stays in use, and each failed attempt is one line in the log that says until when.
+//
+// # Concurrency
+//
+// A Renewer is safe for concurrent use. Run is called once.
+package acme
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+
+	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
+)
+
+// Settings say what to ask of whom.
+type Settings struct {
+	Directory string   // the URL where the authority's services are listed (RFC 8555, Section 7.1.1)
+	Email     string   // where the authority writes to; empty: nowhere
+	Hosts     []string // each gets a certificate of its own
+	ReuseKey  bool     // a renewed certificate keeps its key, for TLSA records of it (RFC 7671, Section 8.1)
+
+	// Roots are trusted of the authority's own server. Nil: the system's.
+	Roots *x509.CertPool
+
+	Folder string // of accounts, keys and certificates; it is made if missing
+}
+
+// A Renewer keeps certificates valid.
+type Renewer struct {
+	settings Settings
+	log      *slog.Logger
+	issuer   *certmagic.ACMEIssuer
+	config   *certmagic.Config
+	cache    *certmagic.Cache
+	changes  chan struct{}
+}
+
+// checkInterval is how often it is looked whether a certificate is due.
+var checkInterval = certmagic.DefaultRenewCheckInterval
+
+// New prepares a Renewer. It does not ask the authority anything.
+func New(settings Settings, log *slog.Logger) *Renewer {
+	r := &Renewer{settings: settings, log: log, changes: make(chan struct{}, 1)}
+	logger := detailed(log)
+	r.cache = certmagic.NewCache(certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return r.config, nil },
+		RenewCheckInterval: checkInterval,
+		Logger:             logger,
+	})
+	r.config = certmagic.New(r.cache, certmagic.Config{
+		Storage:          &certmagic.FileStorage{Path: settings.Folder},
+		ReusePrivateKeys: settings.ReuseKey,
+		OCSP:             certmagic.OCSPConfig{DisableStapling: true}, // no mail client asks for it
+		OnEvent:          r.happened,
+		Logger:           logger,
+	})
+	r.issuer = certmagic.NewACMEIssuer(r.config, certmagic.ACMEIssuer{
+		CA:           settings.Directory,
+		Email:        settings.Email,
+		Agreed:       true,
+		TrustedRoots: settings.Roots,
+		Logger:       logger,
+	})
+	r.config.Issuers = []certmagic.Issuer{r.issuer}
+	return r
+}
+
+// Challenges answers those of http-01 (RFC 8555, Section 8.3).
+func (r *Renewer) Challenges() http.Handler {
+	return r.issuer.HTTPChallengeHandler(http.NotFoundHandler())
+}
+
+// Answering is base, made to answer the challenges of tls-alpn-01 (RFC 8737,
+// Section 3) besides. It does not change base.
+func (r *Renewer) Answering(base *tls.Config) *tls.Config {
+	answering := base.Clone()
+	answering.NextProtos = append(answering.NextProtos, acmez.ACMETLS1Protocol)
+	answering.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol {
+			return r.config.GetCertificate(hello)
+		}
+		return base.GetCertificate(hello)
+	}
+	return answering
+}
+
+// Run obtains the certificates that are missing and renews those that are due, until
+// ctx ends. It answers challenges at addresses, where the web listener must be
+// listening. The error is of the folder.
+func (r *Renewer) Run(ctx context.Context, addresses Addresses) error {
+	r.listenAt(addresses)
+	defer r.cache.Stop()
+	if err := r.config.ManageAsync(ctx, r.settings.Hosts); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Changes gives a value after a certificate was obtained, one for several in a row.
+// It is for one reader.
+func (r *Renewer) Changes() <-chan struct{} { return r.changes }
