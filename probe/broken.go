@@ -111,7 +111,9 @@ func (c *breaking) listen() {
 	if c.said, err = c.line(in, unasked); err != nil && !os.IsTimeout(err) {
 		return
 	}
-	_, _ = in.Discard(in.Buffered()) // the rest of what it says unasked
+	if c.said != "" {
+		_, _ = in.Discard(in.Buffered()) // the rest; where all was records, a next one begins there
+	}
 	if _, err := io.WriteString(c.Conn, c.command+"\r\n"); err == nil {
 		c.reply, _ = c.line(in, replying)
 	}
