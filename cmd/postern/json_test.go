@@ -16,6 +16,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 	for _, object := range []any{
 		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
 		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
+		labJSON{}, labServerJSON{}, labClientJSON{}, labAbsentJSON{}, labCellJSON{},
 		explainedJSON{}, diagnosisJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {
 		kind := reflect.TypeOf(object)

@@ -4,6 +4,7 @@
 //	postern handshakes   shows who came and how it went
 //	postern senders      shows and pins what senders are offered
 //	postern probe        asks a server which senders it keeps out
+//	postern lab          lets clients visit mail servers on this machine
 //	postern explain      explains packet captures and transcripts
 //	postern cases        tells of the cases that are known
 //
@@ -29,6 +30,7 @@ type root struct {
 	Handshakes handshakes       `cmd:"" help:"Show who came and how it went, and explain what failed."`
 	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
 	Probe      probing          `cmd:"" help:"Ask servers which senders they keep out."`
+	Lab        experiment       `cmd:"" help:"Let clients visit mail servers on this machine, and tell who gets in."`
 	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
 	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`
 	Version    kong.VersionFlag `help:"Show the version and exit."`

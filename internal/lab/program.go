@@ -1,0 +1,84 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// programs are the folders to look in before PATH.
+type programs []string
+
+// serverDirs are where servers are that PATH may not lead to.
+var serverDirs = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postfix/sbin"}
+
+// find returns the absolute path of a program.
+func (p programs) find(name string) (path string, err error) {
+	for _, dir := range p {
+		if path, err := executable(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, dir := range serverDirs {
+		if path, err := executable(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not found", name)
+}
+
+func executable(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return exec.LookPath(path)
+}
+
+// versions returns the programs NAME-VERSION in the folders, by version.
+func (p programs) versions(name string) (paths []string) {
+	for _, dir := range p {
+		// The pattern has no syntax error but in dir; then there is nothing to be found.
+		matches, _ := filepath.Glob(filepath.Join(dir, name+"-*"))
+		for _, match := range matches {
+			if path, err := executable(match); err == nil {
+				paths = append(paths, path)
+			}
+		}
+	}
+	slices.SortStableFunc(paths, func(a, b string) int {
+		return strings.Compare(filepath.Base(a), filepath.Base(b))
+	})
+	return paths
+}
+
+var versionNumber = regexp.MustCompile(`\bv?[0-9]+(\.[0-9]+)+[0-9A-Za-z.+~-]*`)
+
+// versionTime is how long a program may take to tell its version.
+const versionTime = 10 * time.Second
+
+// version returns the first version number that a command says, empty if it says none.
+func (p programs) version(ctx context.Context, command ...string) string {
+	path, err := p.find(command[0])
+	if err != nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTime)
+	defer cancel()
+	output, _ := exec.CommandContext(ctx, path, command[1:]...).CombinedOutput() // some say it and fail
+	return versionNumber.FindString(string(output))
+}
+
+// firstLine is what an error says at first: what follows is a program's log.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.ToValidUTF8(line, "?")
+}
