@@ -4,6 +4,7 @@
 # make lint        gofmt, go vet, staticcheck, go.mod
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
+# make matrix      lets all clients visit all servers, writes docs/interop-matrix.md
 # make long        the crash test with 200 rounds
 
 GO ?= go
@@ -11,7 +12,7 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test test-peers quick lint fuzz bench long peers
+.PHONY: test test-peers quick lint fuzz bench matrix long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -43,6 +44,9 @@ fuzz:
 
 bench: peers
 	$(GO) run ./bench
+
+matrix: peers
+	GO=$(GO) scripts/write-matrix
 
 long: peers
 	POSTERN_LONG=1 $(GO) test -timeout 60m ./test/...

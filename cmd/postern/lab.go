@@ -34,36 +34,55 @@ change nothing.`
 
 // Run is called by kong.
 func (e experiment) Run(ui terminal) error {
-	if e.Timeout <= 0 {
-		return &usageError{err: fmt.Errorf("--timeout %v: want more than nothing", e.Timeout)}
+	if err := e.check(); err != nil {
+		return &usageError{err: err}
 	}
-	for _, folder := range e.Peers {
-		if entry, err := os.Stat(folder); err != nil {
-			return &usageError{err: fmt.Errorf("--peers: %w", err)}
-		} else if !entry.IsDir() {
-			return &usageError{err: fmt.Errorf("--peers %s: want a folder", folder)}
-		}
-	}
-	matrix, err := e.run(ui)
+	page, err := createPage(e.HTML)
 	if err != nil {
 		return err
 	}
-	if err := e.tell(ui, matrix); err != nil {
+	matrix, err := e.experiment(ui)
+	if err != nil {
 		return err
 	}
-	if matrix.Incomplete() {
-		return exitStatus(exitUnclear)
+	if err := errors.Join(matrix.WriteHTML(page), page.Close()); err != nil {
+		return err
+	}
+	return e.tell(ui, matrix)
+}
+
+func (e experiment) check() error {
+	if e.Timeout <= 0 {
+		return fmt.Errorf("--timeout %v: want more than nothing", e.Timeout)
+	}
+	for _, folder := range e.Peers {
+		entry, err := os.Stat(folder)
+		switch {
+		case err != nil:
+			return fmt.Errorf("--peers: %w", err)
+		case !entry.IsDir():
+			return fmt.Errorf("--peers %s: want a folder", folder)
+		}
 	}
 	return nil
 }
 
-func (e experiment) run(ui terminal) (*lab.Matrix, error) {
+// createPage makes the file before the experiment, which takes its time. Without a name
+// nothing is kept.
+func createPage(name string) (*os.File, error) {
+	if name == "" {
+		name = os.DevNull
+	}
+	return os.Create(name)
+}
+
+func (e experiment) experiment(ui terminal) (*lab.Matrix, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	line := newProgress(ui.err)
 	defer line.Done()
 	l := &lab.Lab{Peers: e.Peers, Timeout: e.Timeout, Progress: func(done, all int) {
-		line.Say(fmt.Sprintf("%d of %d visits", done, all))
+		line.Say(fmt.Sprintf("%d of %d clients have visited", done, all))
 	}}
 	matrix, err := l.Run(ctx)
 	if errors.Is(err, context.Canceled) {
@@ -72,23 +91,17 @@ func (e experiment) run(ui terminal) (*lab.Matrix, error) {
 	return matrix, err
 }
 
+// tell prints what came of it.
 func (e experiment) tell(ui terminal, matrix *lab.Matrix) error {
-	if e.HTML != "" {
-		if err := writePage(e.HTML, matrix); err != nil {
+	if e.JSON {
+		if err := ui.json(labRow(matrix)); err != nil {
 			return err
 		}
+	} else {
+		labScreen{ui}.matrix(matrix)
 	}
-	if e.JSON {
-		return ui.json(labRow(matrix))
+	if matrix.Incomplete() {
+		return exitStatus(exitUnclear)
 	}
-	labScreen{ui}.matrix(matrix)
 	return nil
-}
-
-func writePage(name string, matrix *lab.Matrix) error {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(matrix.WriteHTML(file), file.Close())
 }

@@ -18,7 +18,7 @@ func (m *Matrix) Finding() string {
 		}
 	}
 	if clauses == nil {
-		return "No server played, so nothing is told."
+		return "No client of TLS 1.3 got in anywhere, so nothing is told."
 	}
 	sentence := strings.Join(clauses, "; ") + "."
 	return strings.ToUpper(sentence[:1]) + sentence[1:]

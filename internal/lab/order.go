@@ -7,26 +7,29 @@ type Order uint8
 
 // The orders.
 const (
-	NoTicket Order = iota
-	Before         // before it has the client's Finished, once at least
-	After          // after that
+	Unknown  Order = iota // no client of TLS 1.3 got in
+	NoTicket              // none do
+	Before                // before it has the client's Finished, once at least
+	After                 // after that
 )
 
-// Orders are all of them, in the order in which people ask.
+// Orders are those that are known, in the order in which people ask.
 var Orders = []Order{Before, After, NoTicket}
 
-// String returns "none", "before" or "after".
-func (o Order) String() string { return [...]string{"none", "before", "after"}[min(o, After)] }
+// String returns "unknown", "none", "before" or "after".
+func (o Order) String() string {
+	return [...]string{"unknown", "none", "before", "after"}[min(o, After)]
+}
 
 // Words says it to a person.
 func (o Order) Words() string {
-	return [...]string{"none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
+	return [...]string{"not known", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
 }
 
 // orderOf tells what the clients saw. A client that answers fast may see the same ticket
 // after its Finished: one that saw it earlier is right.
 func orderOf(cells []Cell) Order {
-	order := NoTicket
+	order := Unknown
 	for _, c := range cells {
 		switch {
 		case c.First == nil || c.First.Choice == nil || c.First.Choice.Version != handshake.VersionTLS13:
@@ -34,6 +37,8 @@ func orderOf(cells []Cell) Order {
 			return Before
 		case ticket(c.First):
 			order = After
+		case c.in() && order == Unknown:
+			order = NoTicket
 		}
 	}
 	return order

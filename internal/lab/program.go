@@ -60,20 +60,29 @@ func (p programs) versions(name string) (paths []string) {
 	return paths
 }
 
+// all returns a program in each of the folders that has it, or else where it is found.
+func (p programs) all(name string) (paths []string) {
+	for _, dir := range p {
+		if path, err := executable(filepath.Join(dir, name)); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	if path, err := p.find(name); err == nil && paths == nil {
+		paths = append(paths, path)
+	}
+	return paths
+}
+
 var versionNumber = regexp.MustCompile(`\bv?[0-9]+(\.[0-9]+)+[0-9A-Za-z.+~-]*`)
 
 // versionTime is how long a program may take to tell its version.
 const versionTime = 10 * time.Second
 
-// version returns the first version number that a command says, empty if it says none.
-func (p programs) version(ctx context.Context, command ...string) string {
-	path, err := p.find(command[0])
-	if err != nil {
-		return ""
-	}
+// version returns the first version number that a program says, empty if it says none.
+func version(ctx context.Context, path string, args ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTime)
 	defer cancel()
-	output, _ := exec.CommandContext(ctx, path, command[1:]...).CombinedOutput() // some say it and fail
+	output, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // some say it and fail
 	return versionNumber.FindString(string(output))
 }
 

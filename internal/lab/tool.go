@@ -15,26 +15,27 @@ import (
 // A tool is a real client.
 type tool struct {
 	program string
-	version []string
+	version string // the argument that makes it tell its version
 	does    string
 	visit   func(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery)
 }
 
 var tools = []tool{
-	{"openssl", []string{"openssl", "version"}, "openssl s_client -starttls smtp; its session is kept with -sess_out, and offered with -sess_in", visitOpenSSL},
-	{"gnutls-cli", []string{"gnutls-cli", "--version"}, "gnutls-cli --starttls-proto=smtp; it says EHLO, and resumes with ^resume^", visitGnuTLS},
-	{"swaks", []string{"swaks", "--version"}, "swaks --tls, on Perl's Net::SSLeay; it cannot resume", visitSwaks},
+	{"openssl", "version", "openssl s_client -starttls smtp; its session is kept with -sess_out, and offered with -sess_in", visitOpenSSL},
+	{"gnutls-cli", "--version", "gnutls-cli --starttls-proto=smtp; it says EHLO, and resumes with ^resume^", visitGnuTLS},
+	{"swaks", "--version", "swaks --tls, on Perl's Net::SSLeay; it cannot resume", visitSwaks},
 }
 
 // clients returns the real clients that are here, and tells which are not.
 func (p programs) clients(ctx context.Context) (found []*client, missing []Absence) {
 	for _, t := range tools {
-		if _, err := p.find(t.program); err != nil {
+		path, err := p.find(t.program)
+		if err != nil {
 			missing = append(missing, Absence{Name: t.program, Why: "not found"})
 			continue
 		}
 		found = append(found, &client{
-			Client{Name: t.program, Version: p.version(ctx, t.version...), Real: true, Does: t.does},
+			Client{Name: t.program, Version: version(ctx, path, t.version), Real: true, Does: t.does},
 			func(ctx context.Context, target persona.Target) Cell { return t.call(ctx, p, target.Addr) },
 		})
 	}

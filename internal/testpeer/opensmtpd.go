@@ -51,6 +51,9 @@ match from any for any reject`
 // into a folder, or ends the test.
 func unpackedProgram(t T, folder, name string) string {
 	t.Helper()
+	if path, ok := programElsewhere(t, folder); ok {
+		return path
+	}
 	path, err := exec.LookPath(filepath.Join(moduleRoot(), ".cache", folder, "usr/sbin", name))
 	if err != nil {
 		unavailable(t, "%s is not there: run scripts/install-peers", folder)

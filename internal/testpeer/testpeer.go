@@ -1,5 +1,5 @@
-// Package testpeer starts the real mail programs that tests and benchmarks talk
-// to, on loopback: clients that send (OpenSSL, GnuTLS, swaks, Postfix, Exim),
+// Package testpeer starts the real mail programs that tests, benchmarks and the lab
+// talk to, on loopback: clients that send (OpenSSL, GnuTLS, swaks, Postfix, Exim),
 // servers that take mail (Postfix, Dovecot, smtp-sink, nginx as a mail proxy), and
 // such as only show their TLS (mox, maddy, chasquid, Exim, OpenSMTPD).
 //
