@@ -66,6 +66,7 @@ func serve(t *testpeer.Stage, listener net.Listener, config *tls.Config) {
 	}()
 	t.Cleanup(func() {
 		_ = s.Close()
+		_ = listener.Close() // Close does not know it before Serve has begun
 		<-served
 	})
 }

@@ -1,0 +1,164 @@
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A standing is what the lab says of a server: when its tickets leave, and what became of
+// the strict client of https://go.dev/issue/70232, and of a healthy one, as fate and
+// return.
+type standing struct{ tickets, strict, healthy string }
+
+// labServers are by the beginnings of their names and versions. Those from mox on are
+// real ones.
+var labServers = map[string]standing{
+	"go-smtp as it is":            {"before", "out no-session", "in resumed"},
+	"go-smtp, gate first-write":   {"after", "in resumed", "in resumed"},
+	"go-smtp, gate own-write":     {"after", "in resumed", "in resumed"},
+	"go-smtp, gate never":         {"none", "in no-session", "in no-session"},
+	"go-smtp, gate stock":         {"before", "out no-session", "in resumed"},
+	"go-smtp, tickets off":        {"none", "in no-session", "in no-session"},
+	"mox v0.0.12":                 {"before", "out no-session", "in resumed"},
+	"mox v0.0.17":                 {"none", "in no-session", "in no-session"},
+	"maddy v0.7.1":                {"before", "out no-session", "in resumed"},
+	"maddy v0.8.1":                {"none", "in no-session", "in no-session"},
+	"chasquid ":                   {"before", "out no-session", "in resumed"},
+	"Exim 4":                      {"none", "in no-session", "in no-session"},
+	"Exim, tls_resumption_hosts ": {"before", "out no-session", "in resumed"},
+	"Postfix ":                    {"after", "in resumed", "in resumed"},
+	"OpenSMTPD 6.8":               {"unknown", "out no-session", "out no-session"},
+	"OpenSMTPD 7":                 {"after", "in full", "in full"},
+	"nginx mail proxy ":           {"after", "in resumed", "in resumed"},
+}
+
+// peerFolders are where scripts/build-peers and scripts/install-peers put what is not
+// installed.
+func peerFolders(t *testing.T) (args []string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpacked, err := filepath.Glob("../.cache/*/usr/sbin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range append(unpacked, filepath.Join(cache, "postern-peers", runtime.Version())) {
+		if _, err := os.Stat(folder); err == nil {
+			args = append(args, "--peers", folder)
+		}
+	}
+	switch {
+	case args == nil && os.Getenv("CI") == "true":
+		t.Fatal("no peers: run scripts/install-peers and scripts/build-peers")
+	case args == nil:
+		t.Skip("no peers: run scripts/install-peers and scripts/build-peers")
+	}
+	return args
+}
+
+// labReport is what docs/json.md says of a matrix.
+type labReport struct {
+	Finding string
+	Servers []struct{ Column, Name, Release, Tickets string }
+	Absent  []struct{ Name, Why string }
+	Cells   []struct {
+		Client, Column, Fate, Return string
+		Handshake                    json.RawMessage
+	}
+}
+
+func TestLabSaysWhatRealServersDo(t *testing.T) {
+	t.Parallel()
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command(program, append([]string{"lab", "--json"}, peerFolders(t)...)...).Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	var report labReport
+	if err := json.Unmarshal(output, &report); err != nil {
+		t.Fatal(err)
+	}
+	for begin, want := range labServers {
+		got, ok := report.standing(t, begin)
+		switch {
+		case !ok && os.Getenv("CI") == "true":
+			t.Errorf("%s did not play: %v", begin, report.Absent)
+		case ok && got != want:
+			t.Errorf("%s: %v, want %v", begin, got, want)
+		}
+	}
+	if !strings.HasPrefix(report.Finding, "A ticket before the client's Finished (") || !strings.Contains(report.Finding, " keeps out early-ticket, ") {
+		t.Errorf("finding: %s", report.Finding)
+	}
+}
+
+// standing returns that of the server whose name and release begin so.
+func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
+	t.Helper()
+	for _, server := range r.Servers {
+		if !strings.HasPrefix(server.Name+" "+server.Release, begin) {
+			continue
+		}
+		s.tickets, ok = server.Tickets, true
+		for _, c := range r.Cells {
+			if c.Column != server.Column {
+				continue
+			}
+			if len(c.Handshake) == 0 && c.Fate != "refused" {
+				t.Errorf("%s at %s: no transcript", c.Client, server.Name)
+			}
+			switch c.Client {
+			case "early-ticket":
+				s.strict = c.Fate + " " + c.Return
+			case "healthy-go":
+				s.healthy = c.Fate + " " + c.Return
+			}
+		}
+	}
+	return s, ok
+}
+
+// Whoever presses Ctrl-C in the middle finds nothing left: no file, and no process, which
+// is looked at when all stories are over.
+func TestLabStopsAndCleansUp(t *testing.T) {
+	t.Parallel()
+	scratch := t.TempDir()
+	cmd := exec.Command(program, append([]string{"lab"}, peerFolders(t)...)...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+scratch)
+	cmd.SysProcAttr = endsWithTests()
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if running, _ := filepath.Glob(filepath.Join(scratch, "peer*", "*.out")); running == nil {
+			return errors.New("no server has started")
+		}
+		return nil
+	})
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	exit := new(exec.ExitError)
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v, want status 1", err)
+	}
+	if want := "postern: error: stopped before all had visited\n"; said.String() != want {
+		t.Errorf("said %q, want %q", said.String(), want)
+	}
+	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
