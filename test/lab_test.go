@@ -123,6 +123,10 @@ func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
 				s.strict = c.Fate + " " + c.Return
 			case "healthy-go":
 				s.healthy = c.Fate + " " + c.Return
+			case "openssl", "gnutls-cli":
+				if met := c.Fate + " " + c.Return; met != s.healthy { // which comes first
+					t.Errorf("%s at %s: %s, want %s as a healthy client", c.Client, server.Name, met, s.healthy)
+				}
 			}
 		}
 	}

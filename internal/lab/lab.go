@@ -59,7 +59,7 @@ func (l *Lab) Run(ctx context.Context) (*Matrix, error) {
 	defer cancel()
 	m := &Matrix{Start: time.Now()}
 	err := testpeer.Play(limited, io.Discard, nil, func(s *testpeer.Stage) error {
-		m.fill(limited, l.bench(s, m))
+		m.fill(limited, l.gather(s, m))
 		return nil
 	})
 	if err == nil {
@@ -69,8 +69,8 @@ func (l *Lab) Run(ctx context.Context) (*Matrix, error) {
 	return m, err
 }
 
-// bench finds servers and clients, and notes those that are not here.
-func (l *Lab) bench(s *testpeer.Stage, m *Matrix) *bench {
+// gather finds servers and clients, and notes those that are not here.
+func (l *Lab) gather(s *testpeer.Stage, m *Matrix) *bench {
 	b := &bench{cert: testcert.New(s, testcert.Options{RSA: true}), progress: l.Progress}
 	b.servers = goServers()
 	for _, p := range persona.All() {

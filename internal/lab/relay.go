@@ -70,14 +70,19 @@ func (r *relay) accept() {
 }
 
 // transcripts waits until the connections have ended, and returns a transcript of each,
-// nil where it did not come to TLS. No further client is let through.
-func (r *relay) transcripts() []*handshake.Transcript {
+// nil where it did not come to TLS. No further client is let through. Answered tells of
+// which the client says that it was answered over TLS: so both sides took the handshake
+// for complete.
+func (r *relay) transcripts(answered ...bool) []*handshake.Transcript {
 	r.listener.Close()
 	r.passing.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []*handshake.Transcript
-	for _, conn := range r.conns {
+	for i, conn := range r.conns {
+		if i < len(answered) && answered[i] {
+			conn.Complete()
+		}
 		all = append(all, conn.Stop(handshake.Unused))
 	}
 	return all

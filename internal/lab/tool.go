@@ -48,7 +48,7 @@ func (t tool) call(ctx context.Context, p programs, addr string) Cell {
 	err := testpeer.Play(ctx, io.Discard, p.find, func(s *testpeer.Stage) error {
 		r := newRelay(s, addr)
 		first, second := t.visit(s, r)
-		cell = judge(first, second, r.transcripts())
+		cell = judge(first, second, r.transcripts(first.Reply != "", second.Reply != ""))
 		return nil
 	})
 	if err != nil {
