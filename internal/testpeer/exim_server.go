@@ -30,7 +30,7 @@ func StartExim(t T, cert *testcert.Pair, config ...string) *Exim {
 		"MORE", strings.Join(config, "\n"),
 		"CERT", dir.copy(t, "cert.pem", cert.CertFile), "KEY", dir.copy(t, "key.pem", cert.KeyFile),
 	).Replace(eximServerTemplate))
-	cmd := exec.Command(binary, "-C", file, "-bdf", "-oP", dir.path("exim.pid"))
+	cmd := exec.Command(binary, "-C", file, "-bdf")
 	awaitGreeting(t, startDaemon(t, "exim4", dir, cmd, dir.path("log/mainlog"), dir.path("log/paniclog")), "tcp", addr)
 	return &Exim{addr}
 }
@@ -50,6 +50,7 @@ exim_group = GID
 primary_hostname = backend.test
 spool_directory = DIR/spool
 log_file_path = DIR/log/%slog
+pid_file_path = DIR/exim.pid
 keep_environment =
 never_users =
 local_interfaces = HOST
