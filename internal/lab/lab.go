@@ -123,7 +123,7 @@ func (m *Matrix) fill(ctx context.Context, b *bench) {
 	}
 	for i, c := range columns {
 		if c.err != nil {
-			m.Absent = append(m.Absent, Absence{Name: b.servers[i].Title(), Why: "did not start: " + firstLine(c.err), Broken: true})
+			m.Absent = append(m.Absent, Absence{Name: b.servers[i].Title(), Why: "did not start: " + reason(c.err), Broken: true})
 			continue
 		}
 		played := b.servers[i].Server

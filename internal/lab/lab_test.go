@@ -111,7 +111,7 @@ func TestWhoIsAbsentIsNamed(t *testing.T) {
 	l := alone(t)
 	dir := t.TempDir()
 	l.Peers = []string{dir}
-	if err := os.WriteFile(filepath.Join(dir, "mox-v9"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "mox-v9"), []byte("#!/bin/sh\necho no config\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	m := run(t, l)
@@ -131,6 +131,9 @@ func TestWhoIsAbsentIsNamed(t *testing.T) {
 	}
 	if !slices.Equal(absent, want) {
 		t.Errorf("absent:\n%s\nwant\n%s", strings.Join(absent, "\n"), strings.Join(want, "\n"))
+	}
+	if why := m.Absent[len(m.Absent)-1].Why; !strings.HasSuffix(why, " no config") {
+		t.Errorf("mox did not start: %q, want its last word", why)
 	}
 	if len(m.Servers) != 6 || !m.Incomplete() {
 		t.Errorf("%d servers played, incomplete: %v", len(m.Servers), m.Incomplete())

@@ -86,8 +86,16 @@ func version(ctx context.Context, path string, args ...string) string {
 	return versionNumber.FindString(string(output))
 }
 
-// firstLine is what an error says at first: what follows is a program's log.
-func firstLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return strings.ToValidUTF8(line, "?")
+// maxReason bounds what is told of a program's last words, in bytes.
+const maxReason = 300
+
+// reason is an error in one line: what it says at first, and what a program's log, which
+// may follow that, says at last.
+func reason(err error) string {
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	text := strings.TrimPrefix(lines[0], "testpeer: ")
+	if last := len(lines) - 1; last > 0 {
+		text += " " + lines[last]
+	}
+	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "?")
 }

@@ -52,7 +52,7 @@ func (t tool) call(ctx context.Context, p programs, addr string) Cell {
 		return nil
 	})
 	if err != nil {
-		return Cell{Fate: probe.Untold, Why: firstLine(err)}
+		return Cell{Fate: probe.Untold, Why: reason(err)}
 	}
 	return cell
 }
