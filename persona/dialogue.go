@@ -81,6 +81,11 @@ func (c *conversation) deliver() error {
 	if c.target.Deliver == nil || c.target.Protocol != SMTP && c.target.Protocol != Implicit {
 		return nil
 	}
+	if c.target.Deliver.FalseEnd != "" {
+		answers, err := c.target.Deliver.smuggle(c.line, c.target.EHLO)
+		c.visit.Answers = answers
+		return err
+	}
 	err := c.target.Deliver.send(c.line, c.target.EHLO)
 	c.visit.Delivered = err == nil
 	return err

@@ -10,6 +10,11 @@ import (
 // A Letter is the envelope of one short message, whose text says that it is a test.
 type Letter struct {
 	From, To string // addresses without angle brackets; From may be empty (RFC 5321, Section 4.5.5)
+
+	// FalseEnd, when not empty, stands behind the text in place of its end, such as
+	// "\n.\n", and a second message with the same envelope behind it: what the server
+	// makes of that is in [Visit.Answers].
+	FalseEnd string
 }
 
 // Check returns what is wrong with the envelope, or nil.
@@ -27,7 +32,7 @@ func (l *Letter) Check() error {
 
 // send sends the message. The error is a [*refusal] when the server does not take it.
 func (l *Letter) send(line *line, name string) error {
-	for _, command := range []string{"MAIL FROM:<" + l.From + ">", "RCPT TO:<" + l.To + ">", "DATA"} {
+	for _, command := range l.commands() {
 		if _, err := line.ask(command); err != nil {
 			return err
 		}
@@ -37,6 +42,10 @@ func (l *Letter) send(line *line, name string) error {
 	}
 	_, err := line.reply("the message")
 	return err
+}
+
+func (l *Letter) commands() []string {
+	return []string{"MAIL FROM:<" + l.From + ">", "RCPT TO:<" + l.To + ">", "DATA"}
 }
 
 // text is the message without its end. No line of it begins with a dot.

@@ -42,6 +42,10 @@ type Visit struct {
 	// Delivered reports that the server took the message of Target.Deliver.
 	Delivered bool
 
+	// Answers are what the server said to a letter with a false end: to the text, to
+	// what it took for commands behind it, and to QUIT; a line each, at most 20.
+	Answers []string
+
 	tickets *tickets // what the server gave
 }
 

@@ -12,6 +12,7 @@ var checks = []check{
 	personas,
 	executed,
 	inClear,
+	smugglable,
 	delivered,
 	ticketOrder,
 	resumption,

@@ -24,6 +24,7 @@ type exam struct {
 	first, again, last *persona.Visit // of the healthy client; again offers the session of first
 	visits             []Visit
 	breaches           []*breach
+	smuggled           []smuggling // nil: not tried
 }
 
 // connections is how many an address has to bear at once.
@@ -41,6 +42,7 @@ func (p *Prober) examine(e *exam, a *Address) {
 	e.software = recognise(e.first.Greeting, e.first.EHLO)
 	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
 		e.rest(p.Personas)
+		e.conclude(p.Intrusive)
 	}
 	a.Software, a.Visits = e.software, e.visits
 	for _, check := range checks {
@@ -49,7 +51,7 @@ func (p *Prober) examine(e *exam, a *Address) {
 	byWeight(a.Findings)
 }
 
-// rest is all visits after the first.
+// rest is all visits after the first but those of conclude.
 func (e *exam) rest(personas []*persona.Persona) {
 	if personas == nil {
 		personas = persona.All()
@@ -85,6 +87,14 @@ func (e *exam) rest(personas []*persona.Persona) {
 		visit(func() { b.try(e.ctx, e.healthy, e.target) })
 	}
 	running.Wait()
+}
+
+// conclude is what comes after all others: smuggling, if that is asked for, and the
+// last visit of the healthy client.
+func (e *exam) conclude(intrusive bool) {
+	if intrusive && e.letter != nil && e.first.In {
+		e.smuggle(*e.letter)
+	}
 	e.last = e.healthy.Visit(e.ctx, e.target)
 	e.settle()
 }

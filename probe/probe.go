@@ -53,6 +53,12 @@ type Prober struct {
 	Timeout time.Duration // for one target; 0: two minutes
 
 	Deliver *persona.Letter // a message that the first of Personas brings, to the first address; nil: none is sent
+
+	// Intrusive makes others try at the first address to smuggle a second message in
+	// behind a first, with the envelope of Deliver: at most ten letters of two
+	// messages. A server that is not well protected delivers them all, and one that
+	// is may turn this address away: it is for servers of one's own.
+	Intrusive bool
 }
 
 const (

@@ -18,21 +18,22 @@ import (
 
 // probing is the subcommand that asks servers whom they keep out.
 type probing struct {
-	Targets  []string      `arg:"" name:"target" help:"A domain, a host, host:port or an address. Repeatable."`
-	StartTLS string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken before TLS: smtp (default), imap or pop3."`
-	Implicit bool          `help:"SMTP that begins with TLS, on port 465."`
-	As       []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
-	Deliver  *letter       `xor:"once" placeholder:"FROM TO" help:"Let the first sender bring one short message, which says that it is a test."`
-	Resolver string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
-	DNSSEC   string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or this program (validate)."`
-	Anchor   string        `name:"trust-anchor" placeholder:"FILE" help:"Validate from these keys of the root, a zone file with DS or DNSKEY records, in place of those built in."`
-	CA       string        `placeholder:"FILE" help:"Trust these authorities, PEM, in place of the system's."`
-	Timeout  time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
-	Verbose  bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
-	JSON     bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
-	JUnit    string        `name:"junit" placeholder:"FILE" help:"Write the findings for a build server, too."`
-	Watch    time.Duration `xor:"once" placeholder:"TIME" help:"Probe again each so long, and print what has changed."`
-	Check    bool          `xor:"form" help:"One line for a monitoring system, and its exit status: 0 fine, 1 warning, 2 critical, 3 unknown."`
+	Targets   []string      `arg:"" name:"target" help:"A domain, a host, host:port or an address. Repeatable."`
+	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken before TLS: smtp (default), imap or pop3."`
+	Implicit  bool          `help:"SMTP that begins with TLS, on port 465."`
+	As        []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
+	Deliver   *letter       `xor:"once" placeholder:"FROM TO" help:"Let the first sender bring one short message, which says that it is a test."`
+	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind a first: see below."`
+	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
+	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or this program (validate)."`
+	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate from these keys of the root, a zone file with DS or DNSKEY records, in place of those built in."`
+	CA        string        `placeholder:"FILE" help:"Trust these authorities, PEM, in place of the system's."`
+	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
+	Verbose   bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
+	JSON      bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
+	JUnit     string        `name:"junit" placeholder:"FILE" help:"Write the findings for a build server, too."`
+	Watch     time.Duration `xor:"once" placeholder:"TIME" help:"Probe again each so long, and print what has changed."`
+	Check     bool          `xor:"form" help:"One line for a monitoring system, and its exit status: 0 fine, 1 warning, 2 critical, 3 unknown."`
 }
 
 // Help is shown by kong.
@@ -43,6 +44,11 @@ and what to do, in the words of the server's own software.
 
 With --deliver one message is sent to each target, by the first sender named with
 --as, or healthy-go, to the first address.
+
+--intrusive is for servers of your own. It brings up to ten more messages to that
+address, each with a second one behind a false end (CVE-2023-51764 and relatives).
+What the server does not refuse is delivered; a server that sees an attack may turn
+your address away, and tell its administrator. Without it that is never tried.
 
 Exit status: 0 nothing to mend, 1 something was found, 3 something did not answer.`
 }
@@ -125,7 +131,9 @@ func (p probing) prober() (*probe.Prober, error) {
 		if p.StartTLS != "smtp" {
 			return nil, &usageError{err: errors.New("--deliver is for SMTP: leave --starttls out")}
 		}
-		prober.Deliver = &p.Deliver.Letter
+		prober.Deliver, prober.Intrusive = &p.Deliver.Letter, p.Intrusive
+	} else if p.Intrusive {
+		return nil, &usageError{err: errors.New("--intrusive needs addresses of yours: --deliver FROM TO")}
 	}
 	for _, id := range p.As {
 		known, ok := persona.Find(id)
