@@ -98,9 +98,10 @@ type foundServer struct {
 	Senders []struct{ ID, Fate string }
 }
 
-func probeServer(t *testing.T, addr string, cert *testcert.Pair) foundServer {
+func probeServer(t *testing.T, addr string, cert *testcert.Pair, flags ...string) foundServer {
 	t.Helper()
-	output, err := exec.Command(program, "probe", "--json", "--ca", cert.CertFile, addr).Output()
+	args := append([]string{"probe", "--json", "--ca", cert.CertFile}, flags...)
+	output, err := exec.Command(program, append(args, addr)...).Output()
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		t.Fatalf("%v\n%s", err, output)
 	}
