@@ -130,7 +130,7 @@ func (c *conversation) leave(err error) error {
 	var refused *refusal
 	switch {
 	case c.left != nil: // silently
-	case err == nil, errors.As(err, &refused), errors.Is(err, errNoTLS):
+	case err == nil, errors.As(err, &refused), errors.Is(err, ErrNoTLS):
 		c.goodbye()
 	default:
 		c.conn.Fail(err)

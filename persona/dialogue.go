@@ -2,10 +2,10 @@ package persona
 
 import "errors"
 
-var (
-	errNoTLS  = errors.New("the server does not offer TLS")
-	errBehind = errors.New("the server said something in clear behind its reply to STARTTLS")
-)
+// ErrNoTLS is in the chain of a visit's error where the server does not offer TLS.
+var ErrNoTLS = errors.New("the server does not offer TLS")
+
+var errBehind = errors.New("the server said something in clear behind its reply to STARTTLS")
 
 // greet reads the greeting and says hello in clear.
 func (c *conversation) greet() (err error) {
@@ -24,7 +24,7 @@ func (c *conversation) reachTLS() error {
 		return err
 	}
 	if !c.line.offersTLS(c.visit.EHLO) {
-		return errNoTLS
+		return ErrNoTLS
 	}
 	c.visit.Stage = AtSTARTTLS
 	command := c.line.start

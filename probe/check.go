@@ -18,6 +18,7 @@ var checks = []check{
 	resumption,
 	versions,
 	certificate,
+	chain,
 	clientCertificate,
 	steady,
 }

@@ -28,7 +28,8 @@ type place struct {
 	port    uint16
 	records []string
 	secure  bool
-	policy  string // served at mta-sts.example.test
+	policy  string                    // served at mta-sts.example.test
+	serve   func(http.ResponseWriter) // does so in its place
 
 	signing *testzone.Server // in place of records: the probe validates what it serves
 }
@@ -85,6 +86,10 @@ func (p *place) probe() *Report {
 	p.t.Helper()
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
+		if p.serve != nil {
+			p.serve(w)
+			return
+		}
 		io.WriteString(w, p.policy)
 	}))
 	web.TLS = &tls.Config{Certificates: []tls.Certificate{p.host.TLS}}

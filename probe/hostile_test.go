@@ -28,10 +28,18 @@ var hostiles = map[string]func(net.Conn){
 	"escapes":                func(c net.Conn) { greet(c, "220 mx.test ESMTP "+escape); fmt.Fprintf(c, "250 %s\r\n", escape) },
 	"escapes in a refusal":   func(c net.Conn) { fmt.Fprintf(c, "554 %s\r\n", escape) },
 	"not SMTP":               func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") },
-	"zeros for TLS":          func(c net.Conn) { startTLS(c); flood(c, string(make([]byte, 1<<16))) },
-	"endless records of TLS": func(c net.Conn) { startTLS(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
-	"alerts only":            func(c net.Conn) { startTLS(c); flood(c, "\x15\x03\x03\x00\x02\x01\x5a") },
-	"text behind STARTTLS":   func(c net.Conn) { startTLS(c); fmt.Fprintf(c, "250 %s\r\n", escape) },
+	"zeros for TLS":          func(c net.Conn) { hear(c); flood(c, string(make([]byte, 1<<16))) },
+	"endless records of TLS": func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
+	"empty records":          func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x00") },
+	"records too long":       func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\xff\xff"+strings.Repeat("a", 1<<16-1)) },
+	"records of a byte":      func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x01\x0b") },
+	"a record that is cut":   func(c net.Conn) { hear(c); fmt.Fprint(c, "\x16\x03\x03\x40\x00\x02") },
+	"a message of 16 MiB": func(c net.Conn) {
+		hear(c)
+		flood(c, "\x16\x03\x03\x40\x00\x0b\xff\xff\xff"+strings.Repeat("a", 1<<14-4))
+	},
+	"alerts only":          func(c net.Conn) { hear(c); flood(c, "\x15\x03\x03\x00\x02\x01\x5a") },
+	"text behind STARTTLS": func(c net.Conn) { startTLS(c); fmt.Fprintf(c, "250 %s\r\n", escape) },
 }
 
 func greet(c net.Conn, line string) {
@@ -43,6 +51,12 @@ func startTLS(c net.Conn) {
 	greet(c, "220 mx.test")
 	greet(c, "250-mx.test\r\n250 STARTTLS")
 	fmt.Fprint(c, "220 go\r\n")
+}
+
+// hear comes to where the client has sent its ClientHello and waits.
+func hear(c net.Conn) {
+	startTLS(c)
+	c.Read(make([]byte, 4096))
 }
 
 // flood goes on until the client has had enough.
@@ -93,7 +107,7 @@ func TestImmoderateTLSServersAreToldOf(t *testing.T) {
 		chain.Certificate = append(chain.Certificate, pair.TLS.Certificate[0])
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{chain}}
-	checkHostile(t, listen(t, func(c net.Conn) {
+	r := checkHostile(t, listen(t, func(c net.Conn) {
 		startTLS(c)
 		server := tls.Server(c, config)
 		if server.Handshake() == nil {
@@ -101,6 +115,9 @@ func TestImmoderateTLSServersAreToldOf(t *testing.T) {
 			flood(server, "250-"+escape+"\r\n")
 		}
 	}))
+	if f := finding(t, r.Findings(), "certificate-chain"); f.Severity != probe.Warning || !strings.HasPrefix(f.Evidence[0], "201 certificates") {
+		t.Errorf("%+v", f)
+	}
 }
 
 func listen(t *testing.T, do func(net.Conn)) (addr string) {
@@ -121,13 +138,13 @@ func listen(t *testing.T, do func(net.Conn)) (addr string) {
 	return listener.Addr().String()
 }
 
-func checkHostile(t *testing.T, addr string) {
+func checkHostile(t *testing.T, addr string) *probe.Report {
 	t.Helper()
 	r, err := (&probe.Prober{Timeout: time.Second}).Probe(context.Background(), addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := r.Severity(); s < probe.Unclear {
+	if s := r.Severity(); s < probe.Unclear || r.Findings()[0].Evidence == nil {
 		t.Errorf("%v: %+v", s, r.Findings())
 	}
 	for _, f := range r.Findings() {
@@ -137,4 +154,5 @@ func checkHostile(t *testing.T, addr string) {
 			}
 		}
 	}
+	return r
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"net"
 
 	"postern/persona"
@@ -23,10 +24,11 @@ func reachable(e *exam) []Finding {
 		f.ID, f.Title = "no-greeting", "What answers does not greet as a mail server"
 		f.Advice = everyone("Look what listens on this port. A server that turns this address away may greet others.")
 	case persona.AtEHLO:
-		if e.first.EHLO != nil && e.first.Err != nil {
-			return nil // it answered: see offered
+		if errors.Is(e.first.Err, persona.ErrNoTLS) {
+			return nil // see offered
 		}
-		f.ID, f.Title = "no-hello", "The server does not answer the first command"
+		f.ID, f.Title = "no-hello", "The server does not answer the first command as it should"
+		f.Advice = everyone("Look into the server's log at this time. A server that turns this address away may take others.")
 	default:
 		return nil
 	}

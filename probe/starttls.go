@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 
 	"postern/interop"
@@ -13,15 +14,22 @@ func offered(e *exam) []Finding {
 	switch {
 	case v.In:
 		return []Finding{fine("healthy", "A healthy client gets in")}
-	case v.Stage == persona.AtEHLO && len(v.EHLO) > 0:
+	case errors.Is(v.Err, persona.ErrNoTLS):
 		return []Finding{notOffered(e)}
 	case v.Stage < persona.AtSTARTTLS:
 		return nil
 	}
+	seen := []string{clean(v.Err)}
+	if v.Transcript != nil {
+		seen = append(seen, v.Transcript.Ending())
+		if tickets := ticketsOf(v.Transcript); len(tickets) > 2 {
+			seen = append(seen, fmt.Sprintf("after %d tickets of the server's", len(tickets)))
+		}
+	}
 	return []Finding{{
 		ID: "healthy", Severity: Critical,
 		Title:      "Not even a healthy client gets in",
-		Evidence:   []string{clean(v.Err)},
+		Evidence:   seen,
 		Advice:     e.software.pick(healthAdvice),
 		Transcript: v.Transcript,
 	}}

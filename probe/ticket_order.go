@@ -2,7 +2,6 @@ package probe
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"postern/handshake"
@@ -16,7 +15,7 @@ func ticketOrder(e *exam) []Finding {
 	if !e.first.In || t == nil {
 		return nil
 	}
-	tickets := slices.DeleteFunc(indices(t), func(i int) bool { return t.Messages[i].Type != handshake.NewSessionTicket })
+	tickets := ticketsOf(t)
 	if len(tickets) == 0 {
 		return nil // see resumption
 	}
@@ -33,12 +32,14 @@ func ticketOrder(e *exam) []Finding {
 	}}
 }
 
-func indices(t *handshake.Transcript) []int {
-	all := make([]int, len(t.Messages))
-	for i := range all {
-		all[i] = i
+// ticketsOf are the places of the tickets among a handshake's messages.
+func ticketsOf(t *handshake.Transcript) (places []int) {
+	for i, m := range t.Messages {
+		if m.Type == handshake.NewSessionTicket {
+			places = append(places, i)
+		}
 	}
-	return all
+	return places
 }
 
 func describe(t *handshake.Transcript, tickets []int) []string {
