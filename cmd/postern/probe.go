@@ -61,12 +61,12 @@ func (p probing) Run(ui terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	status, known, err := p.once(ui, p.start(ctx, prober))
+	status, known, err := p.once(ui, p.start(ctx, prober.Probe))
 	if err != nil {
 		return err
 	}
 	if p.Watch > 0 {
-		p.repeat(ctx, ui, prober, known)
+		p.repeat(ctx, ui, prober.Probe, known)
 	}
 	if p.Check {
 		return status.monitoring()
@@ -101,9 +101,12 @@ type probed struct {
 // targetsAtOnce bounds how much is under way for a long command line.
 const targetsAtOnce = 4
 
+// An examination is that of one target, as [probe.Prober.Probe].
+type examination func(ctx context.Context, target string) (*probe.Report, error)
+
 // start probes all targets, a few at a time. Each has a channel of its own, so that
 // they are told in the order of the command line.
-func (p probing) start(ctx context.Context, prober *probe.Prober) []chan probed {
+func (p probing) start(ctx context.Context, examine examination) []chan probed {
 	slots := make(chan struct{}, targetsAtOnce)
 	results := make([]chan probed, len(p.Targets))
 	for i, target := range p.Targets {
@@ -111,7 +114,7 @@ func (p probing) start(ctx context.Context, prober *probe.Prober) []chan probed 
 		go func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			report, err := prober.Probe(ctx, target)
+			report, err := examine(ctx, target)
 			results[i] <- probed{report, err}
 		}()
 	}

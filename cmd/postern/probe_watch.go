@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/probe"
 )
 
 // repeat probes again and again, and tells what has changed, until it is ended.
-func (p probing) repeat(ctx context.Context, ui terminal, prober *probe.Prober, known []map[string]string) {
+func (p probing) repeat(ctx context.Context, ui terminal, examine examination, known []map[string]string) {
 	ticker := time.NewTicker(p.Watch)
 	defer ticker.Stop()
 	for {
@@ -20,7 +21,7 @@ func (p probing) repeat(ctx context.Context, ui terminal, prober *probe.Prober, 
 			return
 		case <-ticker.C:
 		}
-		for i, pending := range p.start(ctx, prober) {
+		for i, pending := range p.start(ctx, examine) {
 			now := standing(<-pending)
 			if ctx.Err() != nil {
 				return // what was cut off tells nothing
@@ -37,9 +38,13 @@ func (p probing) repeat(ctx context.Context, ui terminal, prober *probe.Prober, 
 func standing(result probed) map[string]string {
 	all := make(map[string]string)
 	note := func(where string, findings []probe.Finding) {
-		for _, f := range findings {
+		for i, f := range findings {
 			if f.Severity > probe.Notice {
-				all[where+f.ID] = fmt.Sprintf("%s: %s%s", f.Severity, where, f.Title)
+				key := where + f.ID
+				if i > 0 && findings[i-1].ID == f.ID { // of another host
+					key += strings.Join(f.Evidence, " ")
+				}
+				all[key] = fmt.Sprintf("%s: %s%s", f.Severity, where, f.Title)
 			}
 		}
 	}
