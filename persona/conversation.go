@@ -41,7 +41,7 @@ func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Visit {
 	}
 	c := &conversation{Persona: p, target: t, visit: v}
 	c.run(ctx, c.talk)
-	if p.fallsBack && !v.In && v.Stage >= AtSTARTTLS && t.Protocol != Implicit {
+	if p.fallsBack && !v.In && v.Stage >= AtSTARTTLS && !t.Protocol.Implicit() {
 		again := &conversation{Persona: p, target: t, visit: new(Visit)}
 		again.run(ctx, again.talkPlainly)
 		v.Plaintext, v.Delivered = again.visit.Plaintext, again.visit.Delivered
@@ -104,7 +104,7 @@ func literal(a net.Addr) string {
 
 // talk is a visit over TLS.
 func (c *conversation) talk() error {
-	if c.target.Protocol != Implicit {
+	if !c.target.Protocol.Implicit() {
 		if err := c.reachTLS(); err != nil {
 			return c.leave(err)
 		}

@@ -43,7 +43,7 @@ func (c *conversation) reachTLS() error {
 
 // talkSecurely says hello over TLS, and delivers what there is.
 func (c *conversation) talkSecurely() (err error) {
-	if c.target.Protocol == Implicit {
+	if c.target.Protocol.Implicit() {
 		if c.visit.Greeting, err = c.line.reply(""); err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (c *conversation) helloSecurely() ([]string, error) {
 }
 
 func (c *conversation) deliver() error {
-	if c.target.Deliver == nil || c.target.Protocol != SMTP && c.target.Protocol != Implicit {
+	if c.target.Deliver == nil || !c.target.Protocol.Mail() {
 		return nil
 	}
 	if c.target.Deliver.FalseEnd != "" {

@@ -27,9 +27,9 @@ const imapTag = "p0123"
 // language returns that of p for a client that calls itself name.
 func (p Protocol) language(name string) language {
 	switch p {
-	case IMAP:
+	case IMAP, ImplicitIMAP:
 		return language{"p1 CAPABILITY", "p2 STARTTLS", "p3 LOGOUT", "p0 NOOP", endsIMAP, refusesIMAP, lateIMAP}
-	case POP3:
+	case POP3, ImplicitPOP3:
 		return language{"CAPA", "STLS", "QUIT", "CAPA", endsPOP3, refusesPOP3, latePOP3}
 	}
 	return language{"EHLO " + name, "STARTTLS", "QUIT", "NOOP", endsSMTP, refusesSMTP, lateSMTP}

@@ -78,6 +78,22 @@ func TestMailboxServers(t *testing.T) {
 	}
 }
 
+func TestMailboxServersThatBeginWithTLS(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}}
+	for protocol, m := range map[persona.Protocol]tongue{persona.ImplicitIMAP: imap, persona.ImplicitPOP3: pop3} {
+		talk := m.server(nil, false)
+		at := target(listen(t, func(conn net.Conn) { talk(tls.Server(conn, config)) }))
+		at.Protocol = protocol
+		at.Deliver = &persona.Letter{To: "user@localhost"} // which is not theirs to take
+		for _, id := range []string{"healthy-go", "early-ticket", "tls12-only", "plaintext-after-starttls"} {
+			v := find(t, id).Visit(t.Context(), at)
+			if in := id != "early-ticket"; v.In != in || v.Executed || v.Delivered || v.Greeting == nil && in {
+				t.Errorf("%s: %+v", id, v)
+			}
+		}
+	}
+}
+
 func TestMailboxServerWithoutTLS(t *testing.T) {
 	for _, tt := range []struct {
 		protocol persona.Protocol

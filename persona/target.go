@@ -40,7 +40,16 @@ const (
 	Implicit                 // SMTP over TLS from the first byte (RFC 8314, Section 3)
 	IMAP                     // STARTTLS (RFC 9051, Section 6.2.1)
 	POP3                     // STLS (RFC 2595, Section 4)
+
+	ImplicitIMAP // IMAP over TLS from the first byte (RFC 8314, Section 3)
+	ImplicitPOP3 // POP3 likewise
 )
+
+// Implicit reports whether TLS begins with the first byte.
+func (p Protocol) Implicit() bool { return p == Implicit || p == ImplicitIMAP || p == ImplicitPOP3 }
+
+// Mail reports whether the protocol is one to send mail with.
+func (p Protocol) Mail() bool { return p == SMTP || p == Implicit }
 
 // complete returns t with its defaults, or what is wrong with it.
 func (t Target) complete() (Target, error) {

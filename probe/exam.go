@@ -39,7 +39,7 @@ func (p *Prober) examine(e *exam, a *Address) {
 	e.healthy, _ = persona.Find(healthyID)
 	a.exam = e
 	e.first = e.healthy.Visit(e.ctx, e.slowly())
-	e.software = recognise(e.first.Greeting, e.first.EHLO)
+	e.software = recognise(e.first.Greeting, offers(e.first))
 	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
 		e.rest(p.Personas)
 		e.conclude(p.Intrusive)
@@ -49,6 +49,14 @@ func (p *Prober) examine(e *exam, a *Address) {
 		a.Findings = append(a.Findings, check(e)...)
 	}
 	byWeight(a.Findings)
+}
+
+// offers is what the server said to EHLO in clear, or over TLS where that comes first.
+func offers(v *persona.Visit) []string {
+	if v.EHLO == nil {
+		return v.SecureEHLO
+	}
+	return v.EHLO
 }
 
 // rest is all visits after the first but those of conclude.

@@ -39,14 +39,16 @@ func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, 
 
 // usualPort is where servers of a protocol listen.
 func usualPort(p persona.Protocol) uint16 {
-	return map[persona.Protocol]uint16{persona.SMTP: 25, persona.Implicit: 465, persona.IMAP: 143, persona.POP3: 110}[p]
+	return map[persona.Protocol]uint16{
+		persona.SMTP: 25, persona.Implicit: 465, persona.IMAP: 143, persona.POP3: 110, persona.ImplicitIMAP: 993, persona.ImplicitPOP3: 995,
+	}[p]
 }
 
 // findHosts looks up who takes mail for a name. A name without MX records is a host,
 // as RFC 5321, Section 5.1 says, and so is one with a port.
 func (r *Report) findHosts(ctx context.Context, names *resolver, t target, p persona.Protocol) error {
 	r.Hosts = []*Host{{Name: t.name}}
-	if t.port != 0 || p != persona.SMTP && p != persona.Implicit {
+	if t.port != 0 || !p.Mail() {
 		return nil
 	}
 	answer, err := names.ask(ctx, t.name, dns.TypeMX)

@@ -19,8 +19,8 @@ import (
 // probing is the subcommand that asks servers whom they keep out.
 type probing struct {
 	Targets   []string      `arg:"" name:"target" help:"A domain, a host, host:port or an address. Repeatable."`
-	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken before TLS: smtp (default), imap or pop3."`
-	Implicit  bool          `help:"SMTP that begins with TLS, on port 465."`
+	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken: smtp (default), imap or pop3, on ports 25, 143 and 110."`
+	Implicit  bool          `help:"TLS comes first, on ports 465, 993 and 995."`
 	As        []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
 	Deliver   *letter       `xor:"once" placeholder:"FROM TO" help:"Let the first sender bring one short message, which says that it is a test."`
 	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind a first: see below."`
@@ -121,15 +121,16 @@ func (p probing) start(ctx context.Context, examine examination) []chan probed {
 	return results
 }
 
+// protocols are what is spoken, in clear before TLS or over it from the first byte.
+var protocols = map[string]map[bool]persona.Protocol{
+	"smtp": {false: persona.SMTP, true: persona.Implicit},
+	"imap": {false: persona.IMAP, true: persona.ImplicitIMAP},
+	"pop3": {false: persona.POP3, true: persona.ImplicitPOP3},
+}
+
 func (p probing) prober() (*probe.Prober, error) {
 	prober := &probe.Prober{Resolver: p.Resolver, Timeout: p.Timeout}
-	prober.Protocol = map[string]persona.Protocol{"smtp": persona.SMTP, "imap": persona.IMAP, "pop3": persona.POP3}[p.StartTLS]
-	if p.Implicit {
-		if p.StartTLS != "smtp" {
-			return nil, &usageError{err: errors.New("--implicit is for SMTP: leave --starttls out")}
-		}
-		prober.Protocol = persona.Implicit
-	}
+	prober.Protocol = protocols[p.StartTLS][p.Implicit]
 	if p.Deliver != nil {
 		if p.StartTLS != "smtp" {
 			return nil, &usageError{err: errors.New("--deliver is for SMTP: leave --starttls out")}

@@ -7,6 +7,8 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+
+	"postern/internal/testcert"
 )
 
 // DovecotOptions says whom a Dovecot has mailboxes for. It knows nobody else:
@@ -15,6 +17,10 @@ type DovecotOptions struct {
 	Users []string // addresses; nil means user@localhost
 	Full  []string // addresses over quota: 250 to RCPT, 552 after DATA
 
+	// Cert is what it serves IMAP and POP3 with, to users that cannot log in; nil
+	// does without both.
+	Cert *testcert.Pair
+
 	// Config are further lines of dovecot.conf.
 	Config string
 }
@@ -22,6 +28,9 @@ type DovecotOptions struct {
 // Dovecot is a mail store that takes mail by LMTP over a Unix socket.
 type Dovecot struct {
 	Socket string // path of the LMTP socket, which every user may connect to
+
+	// Where it speaks IMAP and POP3, with STARTTLS and over TLS; empty without Cert.
+	IMAP, IMAPS, POP3, POP3S string
 
 	config string
 	daemon *daemon
@@ -36,10 +45,15 @@ func StartDovecot(t T, o DovecotOptions) *Dovecot {
 	dir := newFolder(t)
 	dir.mkdir(t, "mail", "nobody")
 	dir.write(t, "users", dovecotUsers(o)...)
-	d := &Dovecot{Socket: dir.path("run/lmtp"), config: dir.write(t, "dovecot.conf", dovecotConfig(t, dir), o.Config)}
+	d := &Dovecot{Socket: dir.path("run/lmtp")}
+	if o.Cert != nil {
+		d.IMAP, d.IMAPS, d.POP3, d.POP3S = freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
+		o.Config += d.mailboxes(t, o.Cert)
+	}
+	d.config = dir.write(t, "dovecot.conf", dovecotConfig(t, dir), o.Config)
 	log := dir.path("dovecot.log")
 	d.daemon = startDaemon(t, "dovecot", dir, exec.Command(program(t, "dovecot"), "-F", "-c", d.config), log)
-	awaitGreeting(t, d.daemon, "unix", d.Socket)
+	awaitGreeting(t, d.daemon, "unix", d.Socket) // its master listens everywhere before it greets anywhere
 	return d
 }
 
@@ -62,6 +76,42 @@ func (d *Dovecot) Fetch(t T, user string) []string {
 	}
 	return texts
 }
+
+// mailboxes is what makes it speak IMAP and POP3.
+func (d *Dovecot) mailboxes(t T, cert *testcert.Pair) string {
+	t.Helper()
+	words := []string{"CERT-FILE", cert.CertFile, "KEY-FILE", cert.KeyFile}
+	for name, addr := range map[string]string{"IMAP": d.IMAP, "IMAPS": d.IMAPS, "POP3": d.POP3, "POP3S": d.POP3S} {
+		_, port := splitAddr(t, addr)
+		words = append(words, name+"-PORT", port)
+	}
+	return strings.NewReplacer(words...).Replace(dovecotMailboxes)
+}
+
+const dovecotMailboxes = `
+protocols = lmtp imap pop3
+ssl = yes
+ssl_cert = <CERT-FILE
+ssl_key = <KEY-FILE
+service imap-login {
+  inet_listener imap {
+    port = IMAP-PORT
+  }
+  inet_listener imaps {
+    port = IMAPS-PORT
+    ssl = yes
+  }
+}
+service pop3-login {
+  inet_listener pop3 {
+    port = POP3-PORT
+  }
+  inet_listener pop3s {
+    port = POP3S-PORT
+    ssl = yes
+  }
+}
+`
 
 // dovecotUsers are the lines of a passwd-file. One byte of quota is always exceeded.
 func dovecotUsers(o DovecotOptions) []string {
