@@ -3,6 +3,7 @@ package probe
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -108,11 +109,11 @@ func (c *breaking) listen() {
 	}
 	c.heard = true
 	var err error
-	if c.said, err = c.line(in, unasked); err != nil && !os.IsTimeout(err) {
+	if c.said, err = c.line(in, unasked); err != nil && !errors.Is(err, errQuiet) {
 		return
 	}
 	if c.said != "" {
-		_, _ = in.Discard(in.Buffered()) // the rest; where all was records, a next one begins there
+		_, _ = in.Discard(in.Buffered()) // the rest of what it says unasked
 	}
 	if _, err := io.WriteString(c.Conn, c.command+"\r\n"); err == nil {
 		c.reply, _ = c.line(in, replying)
@@ -122,7 +123,8 @@ func (c *breaking) listen() {
 // maxClear bounds a line in clear and the records before it, in bytes each.
 const maxClear = 16 << 10
 
-// line returns the first line in clear. Records before it are of the handshake.
+// line returns the first line in clear, or [errQuiet]. Records before it are of the
+// handshake.
 func (c *breaking) line(in *bufio.Reader, patience time.Duration) (string, error) {
 	until := time.Now().Add(patience)
 	if end, ok := c.ctx.Deadline(); ok && end.Before(until) {
@@ -133,6 +135,9 @@ func (c *breaking) line(in *bufio.Reader, patience time.Duration) (string, error
 	}
 	for range maxRecords {
 		head, err := in.Peek(1)
+		if os.IsTimeout(err) {
+			return "", errQuiet
+		}
 		if err != nil {
 			return "", err
 		}
@@ -147,8 +152,11 @@ func (c *breaking) line(in *bufio.Reader, patience time.Duration) (string, error
 			return "", err
 		}
 	}
-	return "", nil
+	return "", errors.New("records without end")
 }
+
+// errQuiet says that the server has said nothing in its time, nor begun to.
+var errQuiet = errors.New("nothing was said")
 
 // maxRecords bounds the records before a line in clear: a first flight has about ten.
 const maxRecords = 64

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern/persona"
@@ -24,7 +25,8 @@ type exam struct {
 	first, again, last *persona.Visit // of the healthy client; again offers the session of first
 	visits             []Visit
 	breaches           []*breach
-	smuggled           []smuggling // nil: not tried
+	smuggled           []smuggling         // nil: not tried
+	visited            func(over, all int) // nil: nobody wants to know
 }
 
 // connections is how many an address has to bear at once.
@@ -37,6 +39,9 @@ const healthyID = "healthy-go"
 func (p *Prober) examine(e *exam, a *Address) {
 	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: e.host, RootCAs: p.RootCAs}
 	e.healthy, _ = persona.Find(healthyID)
+	if p.Visited != nil {
+		e.visited = func(over, all int) { p.Visited(a.Addr, over, all) }
+	}
 	a.exam = e
 	e.first = e.healthy.Visit(e.ctx, e.slowly())
 	e.software = recognise(e.first.Greeting, offers(e.first))
@@ -65,18 +70,9 @@ func (e *exam) rest(personas []*persona.Persona) {
 		personas = persona.All()
 	}
 	e.visits = make([]Visit, len(personas))
-	slots := make(chan struct{}, connections)
-	var running sync.WaitGroup
-	visit := func(do func()) {
-		running.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			do()
-		})
-	}
-	visit(func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) })
+	visits := []func(){func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) }}
 	for _, i := range slowestFirst(personas) {
-		visit(func() {
+		visits = append(visits, func() {
 			target := e.target
 			if personas[i].Case == "early-ticket" {
 				target = e.slowly()
@@ -92,7 +88,33 @@ func (e *exam) rest(personas []*persona.Persona) {
 		e.breaches = breaches()
 	}
 	for _, b := range e.breaches {
-		visit(func() { b.try(e.ctx, e.healthy, e.target) })
+		visits = append(visits, func() { b.try(e.ctx, e.healthy, e.target) })
+	}
+	e.run(visits)
+}
+
+// spacing is between the end of a visit and the next that comes in its place: a server
+// counts who comes how often.
+const spacing = 20 * time.Millisecond
+
+// run makes visits, a few at a time.
+func (e *exam) run(visits []func()) {
+	slots := make(chan struct{}, connections)
+	var running sync.WaitGroup
+	var over atomic.Int32
+	for _, visit := range visits {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			visit()
+			if n := int(over.Add(1)); e.visited != nil {
+				e.visited(n, len(visits))
+			}
+			select {
+			case <-time.After(spacing):
+			case <-e.ctx.Done():
+			}
+		})
 	}
 	running.Wait()
 }

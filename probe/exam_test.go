@@ -62,3 +62,25 @@ func TestVisitorsComeTwoAtATime(t *testing.T) {
 		t.Errorf("%d connections for %d personas", came, len(persona.All()))
 	}
 }
+
+func TestVisitsAreCounted(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close() // nobody is there, which is a visit too
+	healthy, _ := persona.Find(healthyID)
+	e := &exam{ctx: t.Context(), healthy: healthy, first: new(persona.Visit)}
+	e.target = persona.Target{Addr: listener.Addr().String()}
+	var mu sync.Mutex
+	seen, last := make(map[int]bool), 0
+	e.visited = func(over, all int) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[over], last = true, all
+	}
+	e.rest(nil)
+	if want := len(persona.All()) + 1 + len(breaches()); len(seen) != want || last != want {
+		t.Errorf("%d visits of %d, want %d", len(seen), last, want)
+	}
+}

@@ -28,6 +28,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -51,6 +52,10 @@ type Prober struct {
 
 	HTTP    *http.Client  // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
 	Timeout time.Duration // for one target; 0: two minutes
+
+	// Visited, when not nil, is called after each visit to an address, with how many
+	// of how many are over there. Calls may come at the same time.
+	Visited func(addr netip.AddrPort, over, all int)
 
 	Deliver *persona.Letter // a message that the first of Personas brings, to the first address; nil: none is sent
 

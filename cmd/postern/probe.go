@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,7 +63,7 @@ func (p probing) Run(ui terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	status, known, err := p.once(ui, p.start(ctx, prober.Probe))
+	status, known, err := p.first(ctx, ui, prober)
 	if err != nil {
 		return err
 	}
@@ -72,6 +74,17 @@ func (p probing) Run(ui terminal) error {
 		return status.monitoring()
 	}
 	return status.usual()
+}
+
+// first probes once, and tells on a terminal how far it has come.
+func (p probing) first(ctx context.Context, ui terminal, prober *probe.Prober) (probeStatus, []map[string]string, error) {
+	shown := newProgress(ui.err)
+	defer shown.Done()
+	shown.Say("postern: probing " + strings.Join(p.Targets, ", "))
+	told := &probeProgress{told: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
+	prober.Visited = told.visited
+	defer func() { prober.Visited = nil }() // what --watch does goes on unseen
+	return p.once(terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}, p.start(ctx, prober.Probe))
 }
 
 // once tells what became of all targets, and returns what there is to mend of each.
