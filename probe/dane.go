@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -78,8 +79,17 @@ func usable(answer *dns.Msg) (records []*dns.TLSA) {
 	return records
 }
 
+// usages says what the records are of, "3 1 1, 2 0 1".
+func usages(records []*dns.TLSA) string {
+	said := make([]string, 0, len(records))
+	for _, r := range records[:min(len(records), maxAddresses)] {
+		said = append(said, fmt.Sprintf("%d %d %d", r.Usage, r.Selector, r.MatchingType))
+	}
+	return strings.Join(said, ", ")
+}
+
 func (e *domainExam) match(h *Host, name string, records []*dns.TLSA) (found []Finding) {
-	seen := fmt.Sprintf("%d records, %s", len(records), e.names.by())
+	seen := "TLSA records " + usages(records) + ", " + e.names.by()
 	for _, a := range h.Addresses {
 		first := a.exam.first
 		if first.TLS == nil || len(first.TLS.Certificates) == 0 {
@@ -91,7 +101,7 @@ func (e *domainExam) match(h *Host, name string, records []*dns.TLSA) (found []F
 				Title:    "The certificate fits no TLSA record: senders that check DANE do not deliver",
 				Evidence: []string{quoted(name) + " at " + a.Addr.String(), seen, "served: " + about(first.TLS.Certificates[0])},
 				Advice: everyone("Publish the record of the certificate that is served, beside the old one, and keep both until the old one's TTL is over; " +
-					"a record 3 1 1 stays right when renewals keep the key."),
+					"a record 3 1 1 stays right when renewals keep the key. One with usage 2 needs its authority's certificate in the chain that is served."),
 			})
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -28,6 +29,7 @@ type place struct {
 	port    uint16
 	records []string
 	secure  bool
+	web     *testcert.Pair            // of mta-sts.example.test; nil: the host's
 	policy  string                    // served at mta-sts.example.test
 	serve   func(http.ResponseWriter) // does so in its place
 
@@ -92,12 +94,15 @@ func (p *place) probe() *Report {
 		}
 		io.WriteString(w, p.policy)
 	}))
-	web.TLS = &tls.Config{Certificates: []tls.Certificate{p.host.TLS}}
+	if p.web == nil {
+		p.web = p.host
+	}
+	web.TLS = &tls.Config{Certificates: []tls.Certificate{p.web.TLS}}
 	web.StartTLS()
 	p.t.Cleanup(web.Close)
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{RootCAs: p.host.Pool},
+		TLSClientConfig:   &tls.Config{RootCAs: p.web.Pool},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, web.Listener.Addr().String())
 		},
@@ -145,8 +150,13 @@ func TestMistakesOfDomainsAreFound(t *testing.T) {
 		"MX missing, enforce": {policy("version: STSv1\nmode: enforce\nmx: other.example.test\nmax_age: 1209600\n"), "mta-sts-mx", Critical},
 		"MX missing, testing": {policy("version: STSv1\nmode: testing\nmx: *.mx.example.test\nmax_age: 1209600\n"), "mta-sts-mx", Warning},
 		"short max_age":       {policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 300\n"), "mta-sts-age", Notice},
-		"mode none":           {policy("version: STSv1\nmode: none\nmax_age: 86400\n"), "mta-sts", Notice},
-		"no policy at all":    {policy("<html>welcome</html>"), "mta-sts-policy", Warning},
+		"expires at once":     {policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 0\n"), "mta-sts-age", Warning},
+		"policy's host's certificate expired": {func(p *place) {
+			policy(goodPolicy)(p)
+			p.web = testcert.New(p.t, testcert.Options{Names: []string{"mta-sts.example.test"}, NotAfter: time.Now().Add(-time.Hour)})
+		}, "mta-sts-policy", Warning},
+		"mode none":        {policy("version: STSv1\nmode: none\nmax_age: 86400\n"), "mta-sts", Notice},
+		"no policy at all": {policy("<html>welcome</html>"), "mta-sts-policy", Warning},
 		"two report records": {func(p *place) {
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:a@b.test")
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:c@d.test")

@@ -70,7 +70,11 @@ func (e *domainExam) hold(policy *mtasts.Policy) []Finding {
 	}
 	found := e.broken(policy, about)
 	if policy.MaxAge < shortAge {
-		found = append(found, Finding{ID: "mta-sts-age", Severity: Notice, Title: "The MTA-STS policy is kept for a short time only", Evidence: []string{about},
+		severity, title := Notice, "The MTA-STS policy is kept for a short time only"
+		if policy.MaxAge == 0 {
+			severity, title = Warning, "The MTA-STS policy expires at once: no sender keeps it"
+		}
+		found = append(found, Finding{ID: "mta-sts-age", Severity: severity, Title: title, Evidence: []string{about},
 			Advice: everyone("Raise max_age to weeks (604800 to 31557600), once all is well."), Sources: stsSources})
 	}
 	if worst(found) < Warning {

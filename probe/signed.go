@@ -34,12 +34,12 @@ func signed(e *domainExam) (found []Finding) {
 	for _, h := range e.Hosts {
 		f.Evidence = append(f.Evidence, "the addresses of "+quoted(h.Name)+" are "+h.signed.status.String())
 	}
-	f.Evidence = append(f.Evidence, e.names.by())
 	switch worst.status {
 	case dnssec.Secure:
-		f.Title = "The MX records and the addresses of the hosts are signed"
+		f.Title = "The MX records and the addresses of the hosts are signed, " + e.names.by()
 	case dnssec.Insecure:
 		f.Severity, f.Title = Notice, "The MX records, or the addresses of a host, are not signed with DNSSEC"
+		f.Evidence = append(f.Evidence, e.names.by())
 		f.Advice = everyone("Nothing has to be done. DANE needs it: sign the zones of the domain and of its MX hosts.")
 	default:
 		return []Finding{unanswered(f.ID, "DNSSEC", worst.why)}

@@ -32,7 +32,7 @@ func (s probeScreen) report(r *probe.Report) {
 func (s probeScreen) head(r *probe.Report) {
 	what := printable(r.Target)
 	if r.Domain != "" {
-		what += fmt.Sprintf(": %d MX hosts", len(r.Hosts))
+		what += ": " + number(len(r.Hosts), "MX host", "MX hosts")
 	}
 	fmt.Fprintf(s.out, "%s: %s, %.1f s\n", what, verdict(r.Findings()), r.Took.Round(100*time.Millisecond).Seconds())
 }
@@ -44,18 +44,22 @@ func verdict(findings []probe.Finding) string {
 		severity  probe.Severity
 		one, many string
 	}{{probe.Critical, "critical finding", "critical findings"}, {probe.Warning, "warning", "warnings"}, {probe.Unclear, "thing that could not be told", "things that could not be told"}} {
-		n := count(findings, part.severity) - count(findings, part.severity+1)
-		switch {
-		case n == 1:
-			parts = append(parts, "1 "+part.one)
-		case n > 1:
-			parts = append(parts, fmt.Sprintf("%d %s", n, part.many))
+		if n := count(findings, part.severity) - count(findings, part.severity+1); n > 0 {
+			parts = append(parts, number(n, part.one, part.many))
 		}
 	}
 	if parts == nil {
 		return "nothing to mend"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// number counts things: one of many, "2 warnings".
+func number(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func (s probeScreen) address(h *probe.Host, a *probe.Address) {
