@@ -31,7 +31,7 @@ func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, 
 	if err := r.findHosts(ctx, names, t, p.Protocol); err != nil {
 		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, err)
 	}
-	if r.findAddresses(ctx, names, port) == 0 {
+	if r.findAddresses(ctx, names, port) == 0 && r.Domain == "" {
 		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, ErrNotFound)
 	}
 	return r, names, nil
@@ -89,12 +89,7 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 	for _, h := range r.Hosts {
 		addrs, err := names.addresses(ctx, h.Name)
 		if err != nil && r.Domain != "" {
-			r.Whole = append(r.Whole, Finding{
-				ID: "mx-without-address", Severity: Warning,
-				Title:    "An MX host has no address",
-				Evidence: []string{quoted(h.Name) + ": " + err.Error()},
-				Advice:   everyone("Give the host A and AAAA records, or remove its MX record: senders lose time on it."),
-			})
+			r.Whole = append(r.Whole, withoutAddress(h, err))
 		}
 		for _, addr := range addrs {
 			if found++; found > maxAddresses {
@@ -103,5 +98,22 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 			h.Addresses = append(h.Addresses, &Address{Addr: netip.AddrPortFrom(addr.Unmap(), port)})
 		}
 	}
+	for i := range r.Whole {
+		if f := &r.Whole[i]; found == 0 && f.Severity == Warning {
+			f.Severity, f.Title = Critical, f.Title+", and no other has one: no mail can come"
+		}
+	}
 	return found
+}
+
+func withoutAddress(h *Host, err error) Finding {
+	if !errors.Is(err, ErrNotFound) {
+		return unanswered("mx-address", "The addresses of "+quoted(h.Name), err)
+	}
+	return Finding{
+		ID: "mx-without-address", Severity: Warning,
+		Title:    "An MX host has no address",
+		Evidence: []string{quoted(h.Name)},
+		Advice:   everyone("Give the host A and AAAA records, or remove its MX record: senders lose time on it."),
+	}
 }

@@ -56,6 +56,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 		"second.example.test. A 127.0.0.2",
 		"host.example.test. A 127.0.0.3",
 		"nomail.test. MX 0 .",
+		"dead.test. MX 10 gone.example.test.",
 	)
 	for target, want := range map[string]string{
 		"example.test":           "example.test: 10 first.example.test [127.0.0.1:25 [::1]:25]; 20 second.example.test [127.0.0.2:25]; 30 gone.example.test []; mx-without-address",
@@ -64,6 +65,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 		"example.test:25":        probeError(ErrNotFound), // a port names a host, and it has no address
 		"127.0.0.1":              ": 0 127.0.0.1 [127.0.0.1:25]",
 		"nomail.test":            probeError(ErrNoMail),
+		"dead.test":              "dead.test: 10 gone.example.test []; mx-without-address",
 		"nowhere.test":           probeError(ErrNotFound),
 	} {
 		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
@@ -79,6 +81,17 @@ func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
 		r, _, err := (&Prober{Resolver: names, Protocol: protocol}).resolve(context.Background(), "example.test")
 		if got := outline(r, err); got != ": 0 example.test [127.0.0.1"+want+"]" {
 			t.Errorf("%s", got)
+		}
+	}
+}
+
+// A domain whose hosts cannot be found gets no mail, which is worse than one lost host.
+func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
+	names := zone(t, false, "dead.test. MX 10 gone.test.", "half.test. MX 10 gone.test.", "half.test. MX 20 here.test.", "here.test. A 127.0.0.1")
+	for target, want := range map[string]Severity{"dead.test": Critical, "half.test": Warning} {
+		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
+		if err != nil || len(r.Whole) != 1 || r.Whole[0].Severity != want {
+			t.Errorf("%s: %+v, %v", target, r, err)
 		}
 	}
 }
