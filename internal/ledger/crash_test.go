@@ -3,6 +3,7 @@ package ledger
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -45,10 +46,13 @@ func writeForever(path string) {
 	os.Exit(1)
 }
 
+// kills is how often: each takes a second or more under the race detector.
+var kills = flag.Int("kills", 3, "how often TestKillLeavesItReadable kills the writer")
+
 func TestKillLeavesItReadable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	pin := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
-	for round := range 10 {
+	for round := range *kills {
 		said := killWhileWriting(t, path, func() {
 			// The other process reads and writes too, while the first does.
 			pin.Why = fmt.Sprint("round ", round)

@@ -152,9 +152,10 @@ func (s *store) forget(horizon time.Time, last int64) error {
 	return s.transact(func() error { return s.forgetRest(before, last) })
 }
 
+// forgetRest deletes no sender of which a day is kept: its number may be another's next.
 func (s *store) forgetRest(before, last int64) error {
 	for _, rest := range []string{
-		`DELETE FROM senders WHERE seen < ? OR last <= ?`,
+		`DELETE FROM senders WHERE seen / 86400000 < ? / 86400000 OR last <= ?`,
 		`DELETE FROM decisions WHERE at < ? OR last <= ?`,
 		`DELETE FROM states WHERE at < ? OR last <= ?`,
 		`DELETE FROM reports WHERE at < ? OR last <= ?`,

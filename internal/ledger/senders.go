@@ -39,10 +39,8 @@ func (c *Counts) columns() []any {
 // Senders returns those that f lets through and that came since, those with the most
 // sessions first. It heeds all of f but Case and After.
 func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
-	return readAll(ctx, r, "reading senders", func(ctx context.Context, db *sql.DB, q *query) error {
-		if err := f.counted(ctx, db, q); err != nil {
-			return err
-		}
+	return readAll(ctx, r, "reading senders", func(_ context.Context, _ *sql.DB, q *query) error {
+		f.counted(q)
 		switch {
 		case f.Returned:
 			q.add(`AND c.returned > 0`)
@@ -59,48 +57,27 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 }
 
 // counted appends a query for f's senders with their counts, c, but for its order.
-func (f Filter) counted(ctx context.Context, db *sql.DB, q *query) error {
+func (f Filter) counted(q *query) {
 	const columns = `SELECT network, ehlo, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
 	if f.Since.IsZero() {
 		q.add(columns + ` FROM senders AS c WHERE TRUE`)
-		f.bySender(q)
-		return nil
+	} else {
+		f.sinceDay(q)
+		q.add(columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
 	}
-	senders, few, err := f.senders(ctx, db)
-	if err != nil {
-		return err
-	}
-	if senders == nil {
-		early, err := f.early(ctx, db)
-		if err != nil {
-			return err
-		}
-		if early {
-			f.sinceEarly(q)
-			q.add(columns + ` FROM counted AS c JOIN senders USING (id) WHERE c.full + c.resumed + c.failed + c.plaintext > 0`)
-			return nil
-		}
-	}
-	q.add(`WITH counted AS (SELECT sender AS id,` + sums)
-	f.ofDays(q, senders, few)
-	q.add(`GROUP BY sender)` + columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
-	return nil
+	f.bySender(q)
 }
 
-// early reports whether fewer of the days that are kept lie before Since than after it.
-func (f Filter) early(ctx context.Context, db *sql.DB) (early bool, err error) {
-	err = db.QueryRowContext(ctx, `SELECT coalesce(2 * ? < (SELECT min(day) FROM days) + (SELECT max(day) FROM days), FALSE)`, dayOf(f.Since)).Scan(&early)
-	return early, err
-}
-
-// sinceEarly appends what counts all senders since an early day: their sums without the
-// days before it, which are fewer to read than those after it.
-func (f Filter) sinceEarly(q *query) {
-	q.add(`WITH past AS (SELECT sender AS id,`+sums+` FROM days WHERE day < ? AND sender <> 0 GROUP BY sender),
-		counted AS (SELECT s.id AS id, s.full - coalesce(p.full, 0) AS full, s.resumed - coalesce(p.resumed, 0) AS resumed,
-			s.failed - coalesce(p.failed, 0) AS failed, s.plaintext - coalesce(p.plaintext, 0) AS plaintext,
-			s.returned - coalesce(p.returned, 0) AS returned
-			FROM senders AS s LEFT JOIN past AS p USING (id))`, dayOf(f.Since))
+// sinceDay appends what counts each sender's sessions: by days to the end of the week
+// that Since is in, by weeks from then on, of which there are fewer.
+func (f Filter) sinceDay(q *query) {
+	const counts = `full, resumed, failed, plaintext, returned`
+	since := dayOf(f.Since)
+	week := (since + 6) / 7 // the first whole one
+	q.add(`WITH counted AS (SELECT sender AS id,`+sums+` FROM (
+			SELECT sender, `+counts+` FROM days WHERE day >= ? AND day < ? AND sender <> 0
+			UNION ALL SELECT sender, `+counts+` FROM weeks WHERE week >= ?)
+		GROUP BY sender)`, since, week*7, week)
 }
 
 // Days returns what the senders that f lets through did, all in one, the newest day
@@ -126,7 +103,7 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	})
 }
 
-// ofDays appends what chooses f's rows of days: those of senders, or of each one.
+// ofDays appends what chooses f's rows of days: those of senders.
 func (f Filter) ofDays(q *query, senders []byte, few bool) {
 	since := dayOf(f.Since)
 	if few { // each is gone to, day by day
@@ -136,9 +113,5 @@ func (f Filter) ofDays(q *query, senders []byte, few bool) {
 	} else {
 		q.add(`FROM days WHERE day >= ?`, since)
 	}
-	if senders == nil {
-		q.add(`AND sender <> 0`)
-	} else {
-		q.add(`AND sender IN (SELECT value FROM json_each(?))`, senders)
-	}
+	q.add(`AND sender IN (SELECT value FROM json_each(?))`, senders)
 }

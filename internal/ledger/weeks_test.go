@@ -1,0 +1,160 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// span is how many days the events below are spread over.
+const span = 3 * 7
+
+// someHour draws one of them.
+func someHour(t *rapid.T, what string) time.Time {
+	return noon.Add(time.Duration(rapid.IntRange(0, span*24).Draw(t, what)) * time.Hour)
+}
+
+// anyHandshake draws one of few senders.
+func anyHandshake(t *rapid.T) Event {
+	h := success("")
+	h.Outcome = Outcome(rapid.IntRange(int(Full), int(Plaintext)).Draw(t, "outcome"))
+	h.At = someHour(t, "at")
+	h.EHLO = fmt.Sprint("mail", rapid.IntRange(0, 4).Draw(t, "sender"))
+	h.Suite = rapid.Uint16Range(0x1301, 0x1302).Draw(t, "suite")
+	return h
+}
+
+// A drawn is a ledger of what rapid draws.
+type drawn struct {
+	t *rapid.T
+	*store
+}
+
+// open opens it as a Postern does that knows the first migrations.
+func (d *drawn) open(path string, known int) {
+	var err error
+	if d.store, _, err = openStore(path, migrations()[:known]); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *drawn) note(what string) {
+	if err := d.write(rapid.SliceOfN(rapid.Custom(anyHandshake), 1, 30).Draw(d.t, what)); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *drawn) forgetBefore(horizon time.Time, last int64) {
+	if err := d.forget(horizon, last); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+const (
+	rowsOfHandshakes = `SELECT ehlo, sum(outcome = 1), sum(outcome = 2), sum(outcome = 3), sum(outcome = 4), count(after)
+		FROM handshakes AS h JOIN senders AS s ON s.id = h.sender WHERE at / 86400000 >= ? GROUP BY s.id`
+	rowsOfDays = `SELECT ehlo, sum(d.full), sum(d.resumed), sum(d.failed), sum(d.plaintext), sum(d.returned)
+		FROM days AS d JOIN senders AS s ON s.id = d.sender WHERE day >= ? GROUP BY s.id`
+)
+
+// expectCounts compares what is told of senders since a day, no earlier than from, with what
+// a query counts, row by row.
+func (d *drawn) expectCounts(text string, from int64) {
+	since := from + rapid.Int64Range(0, span+1).Draw(d.t, "since")
+	d.expect(Filter{Since: time.UnixMilli(since * millisOfDay)}, d.counts(text, since))
+}
+
+func (d *drawn) expect(f Filter, want map[string]Counts) {
+	r, err := OpenReader(d.path)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer r.Close()
+	told, err := r.Senders(context.Background(), f)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	got := make(map[string]Counts)
+	for _, s := range told {
+		if s.Counts != (Counts{}) { // one may be remembered longer than its sessions
+			got[s.EHLO] = s.Counts
+		}
+	}
+	if !maps.Equal(got, want) {
+		d.t.Fatalf("since %v: %v, want %v", f.Since, got, want)
+	}
+}
+
+func (d *drawn) counts(text string, since int64) map[string]Counts {
+	q := &query{}
+	q.add(text, since)
+	counts := make(map[string]Counts)
+	_, err := rows(context.Background(), d.conn, q, func(scan scanner) (ehlo string, err error) {
+		var c Counts
+		err = scan(append([]any{&ehlo}, c.columns()...)...)
+		counts[ehlo] = c
+		return ehlo, err
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return counts
+}
+
+// Whichever migration made the file, whatever was deleted: the sums since any day are those
+// of the rows.
+func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
+	dir := t.TempDir()
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		path := filepath.Join(dir, fmt.Sprint(n))
+		d := &drawn{t: t}
+		d.open(path, rapid.IntRange(1, len(migrations())).Draw(t, "made by migration"))
+		d.note("first")
+		d.close()
+		d.open(path, len(migrations()))
+		defer d.close()
+		d.note("second")
+		d.expectCounts(rowsOfHandshakes, dayOf(noon))
+
+		horizon := someHour(t, "horizon")
+		d.forgetBefore(horizon, 0)
+		d.note("third") // of senders that were forgotten, too
+		d.forgetBefore(horizon, 0)
+		d.expectCounts(rowsOfHandshakes, dayOf(horizon)+1) // its own day is counted as a whole
+
+		d.forgetBefore(time.Time{}, rapid.Int64Range(1, d.last).Draw(t, "last"))
+		d.expectCounts(rowsOfDays, dayOf(noon))
+		d.expect(Filter{}, d.counts(rowsOfDays, 0))
+	})
+}
+
+func TestLedgerOfTheFirstMigrationIsBroughtUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger")
+	for known, noted := range []Event{failure("A"), success("B")} {
+		if known == 1 {
+			if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "start its server once") {
+				t.Errorf("a reader is told %v, want what to do", err)
+			}
+		}
+		s, _, err := openStore(path, migrations()[:known+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.write([]Event{noted}); err != nil {
+			t.Fatal(err)
+		}
+		s.close()
+	}
+	found, err := reader(t, path).Senders(t.Context(), Filter{Since: noon.Add(-7 * day)})
+	if err != nil || len(found) != 1 || found[0].Counts != (Counts{Full: 1, Failed: 1}) {
+		t.Errorf("senders %+v, %v; want one with both sessions", found, err)
+	}
+}
