@@ -58,34 +58,12 @@ func (s sendersShow) read(book *ledger.Reader) (story senderStory, err error) {
 	if story.pins, err = s.pins(ctx, book); err != nil {
 		return story, err
 	}
-	if story.decisions, err = s.decisions(ctx, book, story.senders); err != nil {
+	if story.decisions, err = book.Decisions(ctx, filter); err != nil {
 		return story, err
 	}
 	filter.Failed, filter.Limit = true, 10
 	story.failed, err = book.Handshakes(ctx, filter)
 	return story, err
-}
-
-// decisions are those of the networks that the sender came from.
-func (s sendersShow) decisions(ctx context.Context, book *ledger.Reader, senders []ledger.Sender) ([]ledger.Decision, error) {
-	if _, err := networkOf(s.Sender); err == nil {
-		return book.Decisions(ctx, ledger.Filter{Since: s.Since.Time, Sender: s.Sender})
-	}
-	var all []ledger.Decision
-	asked := make(map[string]bool)
-	for _, sender := range senders {
-		network := sender.Network.String()
-		if asked[network] {
-			continue
-		}
-		asked[network] = true
-		found, err := book.Decisions(ctx, ledger.Filter{Since: s.Since.Time, Sender: network})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
 }
 
 // pins are those that hold for the sender; all where it is no network.

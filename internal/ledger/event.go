@@ -84,7 +84,7 @@ type Diagnosis struct {
 type Decision struct {
 	At          time.Time
 	Kind        string
-	Network     netip.Prefix
+	Network     netip.Prefix // ::/0 stands for the fingerprint as a whole
 	Fingerprint string
 	From, To    string // rungs
 	Why         string

@@ -299,6 +299,30 @@ func TestLadderComesBackAsNoted(t *testing.T) {
 	}
 }
 
+func TestDecisionsOnAFingerprintAreItsSenders(t *testing.T) {
+	everywhere := netip.MustParsePrefix("::/0")
+	own := Decision{At: noon, Kind: "moved-down", Network: failure("").Network, Fingerprint: "other", Why: "its network's"}
+	whole := Decision{At: noon.Add(time.Hour), Kind: "moved-down", Network: everywhere, Fingerprint: failure("").Fingerprint, Why: "several networks"}
+	stranger := Decision{At: noon, Kind: "moved-down", Network: everywhere, Fingerprint: "stranger"}
+	elsewhere := Decision{At: noon, Kind: "moved-down", Network: netip.MustParsePrefix("198.51.100.0/24")}
+	v6 := with(success("B"), func(h *Handshake) {
+		h.Address, h.Network = netip.MustParseAddr("2001:db8::1"), netip.MustParsePrefix("2001:db8::/48")
+		h.EHLO = "v6.example"
+	})
+	r := reader(t, written(t, failure("A"), v6, own, whole, stranger, elsewhere))
+	for sender, want := range map[string][]Decision{
+		"192.0.2.7":      {whole, own},
+		"sender.example": {whole, own},
+		"2001:db8::/32":  {whole},
+		"v6.example":     {whole},
+		"203.0.113.1":    nil,
+	} {
+		if got, err := r.Decisions(t.Context(), Filter{Sender: sender}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("decisions on %s: %+v, %v; want %+v", sender, got, err, want)
+		}
+	}
+}
+
 func TestStrangersTextIsBounded(t *testing.T) {
 	h := failure("A")
 	h.EHLO = strings.Repeat("ä", 5000) + "\xff"
