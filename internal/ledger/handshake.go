@@ -33,8 +33,9 @@ func (h Handshake) write(s *store) error {
 }
 
 // after returns, for a session in plaintext, the last failed handshake of the same
-// address, or of the same name in the same network, unless that name got in over TLS
-// since. The fingerprint cannot tell: there is none in plaintext.
+// address, or of the same name in the same network, unless the sender that failed got in
+// over TLS since: one with its name and its fingerprint, or any if it failed before
+// it showed one. In plaintext there is none, so that it cannot be asked for there.
 func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 	if h.Outcome != Plaintext {
 		return id, nil
@@ -50,9 +51,10 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 	if err != nil || n == 0 {
 		return id, err
 	}
-	since, err := s.number(`SELECT EXISTS (SELECT 1 FROM senders AS s JOIN handshakes AS h ON h.sender = s.id
-		WHERE s.network = ? AND s.ehlo = ? AND h.at >= (SELECT at FROM handshakes WHERE id = ?) AND h.id > ? AND h.outcome IN (1, 2))`,
-		network(h.Network), h.EHLO, n, n)
+	since, err := s.number(`SELECT EXISTS (SELECT 1 FROM handshakes AS failed JOIN senders AS f ON f.id = failed.sender
+		CROSS JOIN handshakes AS h WHERE failed.id = ? AND h.id > failed.id AND h.at >= failed.at AND h.outcome IN (1, 2)
+			AND h.sender IN (SELECT id FROM senders WHERE network = f.network AND ehlo = f.ehlo
+				AND f.fingerprint IN ('', fingerprint) LIMIT 100))`, n)
 	return sql.NullInt64{Int64: n, Valid: since == 0}, err
 }
 

@@ -246,6 +246,29 @@ func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
 	}
 }
 
+func TestOnlyTheSenderThatFailedIsForgivenByGettingIn(t *testing.T) {
+	for name, test := range map[string]struct {
+		failed, gotIn func(*Handshake)
+		forgiven      bool
+	}{
+		"the same":             {func(*Handshake) {}, func(*Handshake) {}, true},
+		"other software":       {func(*Handshake) {}, func(h *Handshake) { h.Fingerprint = "other" }, false},
+		"another name":         {func(*Handshake) {}, func(h *Handshake) { h.EHLO = "other.example" }, false},
+		"before a ClientHello": {func(h *Handshake) { h.Fingerprint = "" }, func(*Handshake) {}, true},
+		"another network":      {func(*Handshake) {}, func(h *Handshake) { h.Network = netip.MustParsePrefix("198.51.100.0/24") }, false},
+	} {
+		plain := with(success("P"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" })
+		r := reader(t, written(t, with(failure("F"), test.failed), with(success("S"), test.gotIn), plain))
+		want := "P"
+		if test.forgiven {
+			want = ""
+		}
+		if got := sessions(t, r, Filter{Returned: true}); got != want {
+			t.Errorf("%s got in: returned %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestSendersAreCountedByDay(t *testing.T) {
 	tomorrow := func(h *Handshake) { h.At = noon.Add(24 * time.Hour) }
 	resumed := func(h *Handshake) { h.Outcome = Resumed }
