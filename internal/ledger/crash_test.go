@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // victim is the ledger that a process started by TestKillLeavesItReadable writes until
@@ -30,7 +31,7 @@ func writeForever(path string) {
 	l := Open(path, Options{})
 	r, err := OpenReader(path)
 	noted, has := 0, int64(0)
-	for err == nil {
+	for ; err == nil; time.Sleep(5 * time.Millisecond) { // leaves the writer the processor
 		for range 3*maxBatch - len(l.queue) { // there is always something to write
 			l.Note(failure(fmt.Sprint(noted)))
 			noted++

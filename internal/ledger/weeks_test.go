@@ -34,6 +34,7 @@ func anyHandshake(t *rapid.T) Event {
 type drawn struct {
 	t *rapid.T
 	*store
+	reader *Reader
 }
 
 // open opens it as a Postern does that knows the first migrations.
@@ -71,12 +72,7 @@ func (d *drawn) expectCounts(text string, from int64) {
 }
 
 func (d *drawn) expect(f Filter, want map[string]Counts) {
-	r, err := OpenReader(d.path)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer r.Close()
-	told, err := r.Senders(context.Background(), f)
+	told, err := d.reader.Senders(context.Background(), f)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -121,6 +117,11 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 		d.close()
 		d.open(path, len(migrations()))
 		defer d.close()
+		var err error
+		if d.reader, err = OpenReader(path); err != nil {
+			t.Fatal(err)
+		}
+		defer d.reader.Close()
 		d.note("second")
 		d.expectCounts(rowsOfHandshakes, dayOf(noon))
 
