@@ -54,7 +54,7 @@ var order = [][]string{
 	{"postern/cmd/postern"},
 	{"postern/internal/acme", "postern/internal/config", "postern/internal/triage", "postern/internal/policy", "postern/internal/lab"},
 	{"postern/probe"},
-	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web"},
+	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web", "postern/internal/intake"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona", "postern/internal/testpeer"},
 	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/ladder", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
 	{"postern/handshake", "postern/persona/strictclient", "postern/txtrecord", "postern/dnssec", "postern/internal/testcert"},
@@ -62,7 +62,7 @@ var order = [][]string{
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testdisk", "postern/internal/testzone",
+	"postern/internal/testdisk", "postern/internal/testzone", "postern/internal/testreport",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 }

@@ -49,6 +49,12 @@ const (
 	MX      = "mx"      // its patterns
 	Address = "address" // of a host, with its port
 
+	Report    = "report"    // its number in the ledger
+	New       = "new"       // whether it was not there before
+	Via       = "via"       // how it came: mail, https
+	Submitter = "submitter" // the domain that it says to come from
+	Verdict   = "verdict"   // why it is trusted or not
+
 	Listen  = "listen"
 	Domains = "domains"
 	Signal  = "signal"

@@ -1,0 +1,204 @@
+// Package intake takes in TLS reports, RFC 8460: those that come by mail, by HTTPS and
+// from files. It reads them, checks who signed them, and has the ledger keep them.
+//
+//	mail ───▶ Hop ─────▶ the next hop, as ever
+//	            └ copy ─┐
+//	HTTPS ─▶ ServeHTTP ─┼─▶ tlsrpt ─▶ who signed it? ─▶ ledger
+//	files ─▶ Hand ──────┘
+//
+// All of it is hostile: a report says what its sender says, and only a DKIM signature ties
+// it to a domain. What is not signed is kept too, and marked.
+//
+// # Limits
+//
+// What is being read takes at most 64 MiB altogether, a mail [tlsrpt.MaxMailSize] of
+// it; two reports are taken apart at once. What finds no room is refused, or left to
+// the next hop's mailbox.
+package intake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"postern/internal/admission"
+	"postern/internal/ledger"
+	"postern/internal/logkey"
+)
+
+// Settings say what is taken in. The zero value takes in nothing by mail.
+type Settings struct {
+	// Addresses are those that reports come to by mail, in any case.
+	Addresses []string
+
+	// Only keeps mail to Addresses from the next hop: Postern takes it alone.
+	Only bool
+
+	// Resolver is the DNS server that has the keys of signatures; empty: the system's.
+	Resolver string
+}
+
+// A Store keeps reports, as [ledger.Ledger] does: when AddReport returns the report is
+// safe.
+type Store interface {
+	AddReport(context.Context, ledger.Report) (ledger.Filing, error)
+}
+
+// An Intake takes reports in for a server. It is safe for concurrent use.
+type Intake struct {
+	addresses map[string]bool
+	only      bool
+	keys      keys
+	store     Store
+	log       *slog.Logger
+
+	room      *room
+	reading   chan struct{} // holds as many as reports are taken apart
+	admission *admission.Control
+
+	queue   chan arrival
+	close   sync.Once
+	closing chan struct{}
+	stop    context.CancelFunc
+	working sync.WaitGroup
+}
+
+const (
+	maxHeld    = 64 << 20
+	maxReading = 2  // one takes up to some 100 MiB until it is kept
+	maxQueued  = 64 // mails
+	workers    = 8  // they wait for DNS, mostly
+)
+
+// New makes an intake whose reports go to store.
+func New(s Settings, store Store, log *slog.Logger) *Intake {
+	i := &Intake{
+		addresses: make(map[string]bool),
+		only:      s.Only,
+		keys:      newKeys(s.Resolver),
+		store:     store,
+		log:       log,
+		room:      &room{left: maxHeld},
+		reading:   make(chan struct{}, maxReading),
+		admission: admission.New(),
+		queue:     make(chan arrival, maxQueued),
+		closing:   make(chan struct{}),
+	}
+	for _, address := range s.Addresses {
+		i.addresses[fold(address)] = true
+	}
+	var ctx context.Context
+	ctx, i.stop = context.WithCancel(context.Background())
+	for range workers {
+		i.working.Go(func() { i.work(ctx) })
+	}
+	return i
+}
+
+// Close takes in the mails that wait, for as long as ctx lasts.
+func (i *Intake) Close(ctx context.Context) {
+	i.close.Do(func() { close(i.closing) })
+	done := make(chan struct{})
+	go func() {
+		i.working.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	i.stop()
+}
+
+// An arrival is a mail that the next hop has taken too.
+type arrival struct {
+	*held
+	session string
+	from    netip.Addr
+	at      time.Time
+}
+
+// later takes a mail in when the next hop has it already. It never waits.
+func (i *Intake) later(a arrival) {
+	select {
+	case i.queue <- a:
+	default:
+		a.free()
+		i.refused(a, errBusy)
+	}
+}
+
+func (i *Intake) work(ctx context.Context) {
+	for {
+		select {
+		case a := <-i.queue:
+			i.tend(ctx, a)
+			continue
+		case <-i.closing:
+		}
+		select {
+		case a := <-i.queue:
+			i.tend(ctx, a)
+		default:
+			return
+		}
+	}
+}
+
+// Keys that cannot be asked for now are asked for again: the mail is safe elsewhere.
+const (
+	attempts = 3
+	again    = time.Minute
+)
+
+func (i *Intake) tend(ctx context.Context, a arrival) {
+	defer a.free()
+	defer func() { // a parser's fault must not end the server
+		if cause := recover(); cause != nil {
+			i.refused(a, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		}
+	}()
+	for n := 1; ; n++ {
+		later, err := i.takeMail(ctx, a, n < attempts)
+		if err != nil {
+			i.refused(a, err)
+		}
+		if !later {
+			return
+		}
+		pause(ctx, again)
+	}
+}
+
+// pause lets d pass, if ctx does not end before.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// keepTime bounds the wait for the disk.
+const keepTime = 30 * time.Second
+
+// keep stores a report, and tells of it.
+func (i *Intake) keep(ctx context.Context, r ledger.Report) (ledger.Filing, error) {
+	ctx, cancel := context.WithTimeout(ctx, keepTime)
+	defer cancel()
+	filed, err := i.store.AddReport(ctx, r)
+	if err == nil {
+		i.log.Info("TLS report is kept", logkey.Report, filed.ID, logkey.New, filed.New, logkey.Via, string(r.Via),
+			logkey.Session, r.Session, logkey.Submitter, r.Submitter, logkey.Verdict, r.Verdict)
+	}
+	return filed, err
+}
+
+func (i *Intake) refused(a arrival, err error) {
+	i.log.Warn("mail to a report address was not taken in, the next hop has it", logkey.Session, a.session, logkey.Err, err)
+}
