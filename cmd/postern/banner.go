@@ -66,6 +66,9 @@ func summary(w io.Writer, c *config.Config, addresses []string, certificates []*
 		row(w, "only to", strings.Join(c.Recipients, ", "))
 	}
 	row(w, "goes to", goesTo(c))
+	if addresses := c.Reports.Addresses; len(addresses) > 0 {
+		row(w, "TLS reports", fmt.Sprintf("by mail to %s (%s)", strings.Join(addresses, ", "), c.Reports.Delivery))
+	}
 	row(w, "certificate", describe(c, certificates)...)
 	if c.MTASTS.Serve {
 		row(w, "MTA-STS", offers(c.MTASTS))

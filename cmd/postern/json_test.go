@@ -17,6 +17,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
 		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
 		labJSON{}, labServerJSON{}, labClientJSON{}, labAbsentJSON{}, labCellJSON{},
+		reportJSON{}, summaryJSON{}, addedJSON{},
 		explainedJSON{}, diagnosisJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {
 		kind := reflect.TypeOf(object)

@@ -37,6 +37,8 @@ func (f ledgerFlags) hinted(err error) error {
 		return &hintedError{err, "give the data folder of postern serve by --data; the ledger begins when it first runs"}
 	case errors.Is(err, ledger.ErrNewer):
 		return &hintedError{err, "use the postern that serves here, or a newer one"}
+	case errors.Is(err, ledger.ErrNoReports):
+		return &hintedError{err, "start postern serve of this version once: it brings the ledger up to date"}
 	}
 	return err
 }

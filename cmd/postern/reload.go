@@ -54,10 +54,11 @@ func (s *service) keepFixed(next *config.Config) []string {
 	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
 	note("ticket-policy", now.TicketPolicy != next.TicketPolicy)
 	note("ledger", now.Ledger != next.Ledger)
+	note("reports", !reflect.DeepEqual(now.Reports, next.Reports))
 	note("log.format", now.Log.Format != next.Log.Format)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.TicketPolicy, next.Log.Format = now.NextHop, now.TicketPolicy, now.Log.Format
-	next.Ledger, next.Web, next.ACME = now.Ledger, now.Web, now.ACME
+	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }
 

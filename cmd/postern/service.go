@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/durable"
+	"postern/internal/intake"
 	"postern/internal/ladder"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
@@ -36,6 +38,9 @@ const (
 	// stops. What is cut off then, the sender brings again. It is less than
 	// systemd's 90 seconds.
 	drainTime = time.Minute
+
+	// intakeTime is how long reports may take then that the next hop has already.
+	intakeTime = 5 * time.Second
 )
 
 // A service is the parts that receive mail, put together.
@@ -49,6 +54,7 @@ type service struct {
 	tls    *tls.Config // one for the service's life: it holds the ticket keys
 	hop    nexthop.Hop
 	triage *triage.Triage
+	intake *intake.Intake
 	server *smtpd.Server
 	policy *policy.Publisher
 	web    *web.Server
@@ -75,7 +81,8 @@ func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*serv
 	s.triage = triage.Open(firstRung(c.TicketPolicy), config.LedgerFile(c.Data), ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
-	s.server = smtpd.New(s.settings(), s.hop, s.triage, log)
+	s.intake = newIntake(c.Reports, s.triage.Ledger(), log)
+	s.server = smtpd.New(s.settings(), s.intake.Hop(s.hop), s.triage, log)
 	s.policy = policy.New(policies(c), new(policy.Check).Begin, log)
 	s.web = newWeb(s)
 	return s, nil
@@ -99,10 +106,14 @@ func cannotKeep(c *config.Config, err error) error {
 }
 
 func (s *service) settings() smtpd.Settings {
+	recipients := s.config.Recipients
+	if len(recipients) > 0 {
+		recipients = slices.Concat(recipients, s.config.Reports.Addresses)
+	}
 	return smtpd.Settings{
 		Hostname:   s.config.Hostname,
 		Domains:    s.config.Domains,
-		Recipients: s.config.Recipients,
+		Recipients: recipients,
 		TLS:        s.tls,
 		Limits:     s.config.Limits,
 	}
@@ -130,8 +141,11 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	}
 }
 
-// close saves what was learned of senders.
+// close takes in the reports that wait and saves what was learned of senders.
 func (s *service) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), intakeTime)
+	defer cancel()
+	s.intake.Close(ctx)
 	if err := s.triage.Close(); err != nil {
 		s.log.Warn("not all that was learned of senders is kept", logkey.Err, err)
 	}

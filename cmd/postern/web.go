@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 
 	"postern/internal/config"
+	"postern/internal/intake"
 	"postern/internal/policy"
 	"postern/internal/web"
 )
@@ -21,7 +22,13 @@ func newWeb(s *service) *web.Server {
 }
 
 // routes are what the configuration in force wants answered over HTTPS.
-func (s *service) routes() []web.Route { return s.policy.Routes() }
+func (s *service) routes() []web.Route {
+	routes := s.policy.Routes()
+	if path := s.config.Reports.Path; path != "" {
+		routes = append(routes, web.Route{Pattern: path, MaxBody: intake.MaxBody, Handler: s.intake})
+	}
+	return routes
+}
 
 // policies are those that the configuration wants served.
 func policies(c *config.Config) policy.Settings {

@@ -18,7 +18,8 @@ import (
 func (l *loading) check() {
 	l.checkHostname()
 	l.checkDomains()
-	l.checkRecipients()
+	l.checkAddresses("recipients", l.config.Recipients)
+	l.checkReports()
 	l.checkListen()
 	l.checkNextHop()
 	l.checkCertificates()
@@ -77,14 +78,15 @@ func domainRemedy(domain string) string {
 	return "write a name such as example.org"
 }
 
-func (l *loading) checkRecipients() {
+// checkAddresses looks at a list of addresses that mail is to be taken for.
+func (l *loading) checkAddresses(list string, addresses []string) {
 	taken := make(map[string]bool)
 	for _, domain := range l.config.Domains {
 		name, _ := domainName(domain)
 		taken[name] = true
 	}
-	for i, address := range l.config.Recipients {
-		key := fmt.Sprintf("recipients[%d]", i)
+	for i, address := range addresses {
+		key := fmt.Sprintf("%s[%d]", list, i)
 		local, domain, _ := cutLast(address, "@")
 		name, err := domainName(domain)
 		switch {

@@ -41,6 +41,7 @@ type Config struct {
 	MTASTS       MTASTS
 	ACME         ACME
 	Ledger       Ledger
+	Reports      Reports
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
 	nextHop string // as it was given
@@ -92,6 +93,7 @@ func defaults() *Config {
 		Log:      Log{Format: "text"},
 		ACME:     ACME{Directory: letsEncrypt, NewKey: true},
 		MTASTS:   MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
+		Reports:  Reports{Delivery: Copy},
 		nextHop:  toMaildir,
 	}
 }

@@ -91,6 +91,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Certificates = []certs.Pair{got.Certificates[0]}
 	want.Limits = smtpd.DefaultLimits
 	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize}
+	want.Reports = Reports{Addresses: []string{"tls-reports@example.org"}, Delivery: Copy, Path: "/tls-reports", Resolver: "127.0.0.1:53"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -47,9 +47,7 @@ func (l *loading) checkMTASTS() {
 	if m.MaxAge > mtasts.MaxMaxAge || m.MaxAge%time.Second != 0 {
 		l.add("mta-sts.max-age", fmt.Sprintf("%v is no age of a policy", m.MaxAge), `write whole seconds, at most a year: weeks are usual, as in "336h"`)
 	}
-	if m.Resolver != "" && !isServer(m.Resolver) {
-		l.add("mta-sts.resolver", fmt.Sprintf("%q is no address", m.Resolver), "write an IP address, with a port behind a colon where it is not 53")
-	}
+	l.checkResolver("mta-sts.resolver", m.Resolver)
 }
 
 // given reports whether there is a table, or a key of it.
@@ -72,6 +70,12 @@ func (l *loading) checkMX() {
 		if _, err := one.MarshalText(); err != nil {
 			l.add(fmt.Sprintf("mta-sts.mx[%d]", i), fmt.Sprintf("%q names no host", pattern), `write a name in ASCII such as mx.example.org, or "*.example.org"`)
 		}
+	}
+}
+
+func (l *loading) checkResolver(key, server string) {
+	if server != "" && !isServer(server) {
+		l.add(key, fmt.Sprintf("%q is no address", server), "write an IP address, with a port behind a colon where it is not 53")
 	}
 }
 

@@ -56,6 +56,10 @@ func (t *Triage) Close() error {
 	return t.ledger.Close()
 }
 
+// Ledger is the one that was opened, for those who have more to keep there. It is closed by
+// Close.
+func (t *Triage) Ledger() *ledger.Ledger { return t.ledger }
+
 // Offer says what a sender is offered.
 func (t *Triage) Offer(s ladder.Sender) ladder.Rung {
 	rung, _ := t.ladder.Choose(s, time.Now())

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/tlsrpt"
+)
+
+// maxShown bounds the failures of a policy and the warnings that are shown: a report may
+// have thousands.
+const maxShown = 50
+
+// report tells what is in a report, for people.
+func (t terminal) report(r ledger.Report) error {
+	content, err := tlsrpt.Parse(bytes.NewReader(r.Content))
+	if err != nil {
+		return err
+	}
+	t.paragraph("report", fmt.Sprintf("%d, came %s by %s%s", r.ID, r.At.Local().Format(time.DateTime), r.Via, origin(r)))
+	t.paragraph("submitter", printable(claimed(r)))
+	t.paragraph("verdict", printable(verdictWords(r)))
+	t.paragraph("organization", printable(r.Organization))
+	t.paragraph("contact", printable(content.Contact))
+	t.paragraph("its id", printable(r.ReportID)+versionWords(r))
+	t.paragraph("about", span(r.Start, r.End))
+	for _, p := range content.Policies {
+		fmt.Fprintln(t.out)
+		t.policy(p)
+	}
+	if len(r.Warnings) > 0 {
+		fmt.Fprintln(t.out)
+	}
+	for i, w := range r.Warnings {
+		if i == maxShown {
+			t.paragraph("", fmt.Sprintf("and %d more warnings", len(r.Warnings)-i))
+			break
+		}
+		t.paragraph("odd", printable(w))
+	}
+	return nil
+}
+
+// origin says where a report came from.
+func origin(r ledger.Report) string {
+	var words string
+	if r.Address.IsValid() {
+		words = fmt.Sprintf(" from %s", r.Address)
+	}
+	if r.Session != "" {
+		words += ", session " + printable(r.Session)
+	}
+	return words
+}
+
+func verdictWords(r ledger.Report) string {
+	if r.Trusted {
+		return "trusted: " + r.Verdict
+	}
+	return "not verified: " + r.Verdict
+}
+
+func versionWords(r ledger.Report) string {
+	if r.Versions > 1 {
+		return fmt.Sprintf(" (%d reports of this submitter have it)", r.Versions)
+	}
+	return ""
+}
+
+func span(start, end time.Time) string {
+	day := func(t time.Time) string {
+		if t.IsZero() {
+			return "?"
+		}
+		return t.Format(time.RFC3339)
+	}
+	return day(start) + " to " + day(end)
+}
+
+// policy tells how it went under one policy.
+func (t terminal) policy(p tlsrpt.PolicyResult) {
+	t.paragraph("policy", printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
+	for _, host := range p.Policy.MXHosts[:min(len(p.Policy.MXHosts), maxShown)] {
+		t.paragraph("mx", printable(host))
+	}
+	t.paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
+	for i, f := range p.Failures {
+		if i == maxShown {
+			t.paragraph("", fmt.Sprintf("and %d more kinds of failure: --json has all", len(p.Failures)-i))
+			return
+		}
+		t.paragraph("failed", printable(failureWords(f)))
+	}
+}
+
+func failureWords(f tlsrpt.Failure) string {
+	words := fmt.Sprintf("%d: %s", f.Sessions, f.Result)
+	for _, part := range []struct {
+		name  string
+		value string
+	}{
+		{"from", address(f.SendingMTA)}, {"at", f.ReceivingMX}, {"at", address(f.ReceivingIP)}, {"which greets as", f.ReceivingHelo},
+		{"code", f.ReasonCode}, {"see", f.AdditionalInfo},
+	} {
+		if part.value != "" {
+			words += fmt.Sprintf(", %s %s", part.name, part.value)
+		}
+	}
+	return words
+}
+
+func address(a netip.Addr) string { return strings.TrimPrefix(a.String(), "invalid IP") }
