@@ -1,0 +1,289 @@
+package test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/testdisk"
+	"postern/internal/testreport"
+)
+
+// october is the report behind https://go.dev/issue/70232.
+var october = testreport.Report{
+	Submitter: "microsoft.test", Domain: "localhost", ID: "133742101483291477+localhost",
+	Day: time.Date(2024, 10, 24, 0, 0, 0, 0, time.UTC), Failed: 27,
+}
+
+// startReports starts a postern that takes reports in, with more of a configuration.
+func startReports(t *testing.T, data, more string) *postern {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "postern.toml")
+	content := more + "\n[web]\nlisten = [\"127.0.0.1:0\"]\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startWith(t, data, "--config", file)
+}
+
+func reportMail(text string) mail {
+	return mail{from: "tlsrpt@microsoft.test", to: []string{"tls-reports@localhost"}, text: text}
+}
+
+// A keptReport is what postern report list tells of one.
+type keptReport struct {
+	Report    int64
+	Via       string
+	Trusted   bool
+	Signer    string
+	Submitter string
+	ReportID  string `json:"report_id"`
+	Failed    int64
+	Versions  int64
+	Warnings  []string
+}
+
+// reports are those that are kept, in the order in which they came.
+func (p *postern) reports(t *testing.T) (all []keptReport) {
+	t.Helper()
+	out, status := runPostern(t, "report", "list", "--json", "--since", "2000-01-01", "--limit", "10000", "--data", p.data)
+	if status != 0 {
+		t.Fatal(out)
+	}
+	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
+		var r keptReport
+		if err := decoder.Decode(&r); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		all = append(all, r)
+	}
+	byID := make([]keptReport, len(all))
+	for _, r := range all {
+		byID[r.Report-1] = r
+	}
+	return byID
+}
+
+// awaitReports waits until n reports are kept.
+func (p *postern) awaitReports(t *testing.T, n int) []keptReport {
+	t.Helper()
+	if err := p.journal.awaitCount(n, "TLS report is kept"); err != nil {
+		t.Fatal(err)
+	}
+	return p.reports(t)
+}
+
+// post sends a body to the web listener and returns the status.
+func (p *postern) post(t *testing.T, kind string, body []byte) int {
+	t.Helper()
+	addr := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindString(p.await(0, "(HTTPS)"))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: patience}
+	defer client.CloseIdleConnections()
+	response, err := client.Post("https://"+addr+"/tls-reports", kind, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// Only who signs for the submitter is believed. Whoever else claims to be Microsoft, by
+// mail or by POST, adds a row that says so, and changes nothing about the other.
+func TestReportsAreTrustedBySignatureAlone(t *testing.T) {
+	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
+	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record("s=tlsrpt;"))
+	p := startReports(t, t.TempDir(), fmt.Sprintf("[reports]\naddresses = [\"TLS-Reports@localhost\"]\npath = \"/tls-reports\"\nresolver = %q", names))
+
+	text := microsoft.Sign(t, october.Mail())
+	if reply := p.deliver(t, reportMail(text)); reply.Code != 250 {
+		t.Fatalf("the report was answered %s", reply)
+	}
+	p.awaitReports(t, 1)
+	if stored := p.maildir().messages(t); len(stored) != 1 || !strings.HasSuffix(string(stored[0]), strings.ReplaceAll(text, "\r\n", "\n")) {
+		t.Errorf("the next hop has %d messages, want the report's as it came", len(stored))
+	}
+	forged := october
+	forged.Failed, forged.Successful = 0, 27
+	if reply := p.deliver(t, reportMail(evil.Sign(t, forged.Mail()))); reply.Code != 250 {
+		t.Errorf("the forged one was answered %s", reply)
+	}
+	p.awaitReports(t, 2)
+	forged.Successful = 28
+	if reply := p.deliver(t, reportMail(forged.Mail())); reply.Code != 250 {
+		t.Errorf("the unsigned one was answered %s", reply)
+	}
+	p.awaitReports(t, 3)
+	forged.Successful = 29
+	if status := p.post(t, "application/tlsrpt+json", []byte(forged.JSON())); status != http.StatusCreated {
+		t.Errorf("the POSTed one was answered %d", status)
+	}
+	if status := p.post(t, "application/tlsrpt+json", []byte(october.JSON())); status != http.StatusOK {
+		t.Errorf("one that is known was answered %d", status)
+	}
+	if reply := p.deliver(t, reportMail(text)); reply.Code != 250 {
+		t.Errorf("the report again was answered %s", reply)
+	}
+	kept := p.awaitReports(t, 6) // of which two were known
+	if len(kept) != 4 {
+		t.Fatalf("%d reports are kept, want 4: %+v", len(kept), kept)
+	}
+	for i, want := range []keptReport{
+		{Via: "mail", Trusted: true, Signer: "microsoft.test", Submitter: "microsoft.test", Failed: 27},
+		{Via: "mail", Signer: "evil.test", Submitter: "microsoft.test"},
+		{Via: "mail", Submitter: "microsoft.test"},
+		{Via: "https"},
+	} {
+		got := kept[i]
+		if got.Via != want.Via || got.Trusted != want.Trusted || got.Signer != want.Signer || got.Submitter != want.Submitter || got.Failed != want.Failed || got.ReportID != october.ID {
+			t.Errorf("report %d is %+v, want %+v", i+1, got, want)
+		}
+	}
+	out, _ := runPostern(t, "report", "summary", "--json", "--since", "2024-10-01", "--data", p.data)
+	if want := `{"submitter":"microsoft.test","trusted":true,"day":"2024-10-24","reports":1,"successful":0,"failed":27}` + "\n"; !strings.HasPrefix(out, want) {
+		t.Errorf("the summary is\n%s\nwant it to begin with\n%s", out, want)
+	}
+}
+
+// With delivery = "only" nobody else has the report: 250 means that it outlives a crash, and a full
+// disk is a 4xx.
+func TestNoAcknowledgedReportIsLost(t *testing.T) {
+	data := t.TempDir()
+	config := "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\nresolver = \"127.0.0.1:1\""
+	sent := 0
+	for range 5 {
+		p := startReports(t, data, config)
+		for range 3 {
+			r := october
+			r.ID = fmt.Sprint(sent)
+			if reply := p.deliver(t, reportMail(r.Mail())); reply.Code != 250 {
+				t.Fatalf("report %d was answered %s", sent, reply)
+			}
+			sent++
+		}
+		p.kill()
+		if kept := p.reports(t); len(kept) != sent {
+			t.Fatalf("%d reports are kept of %d that were acknowledged", len(kept), sent)
+		}
+		if stored := p.maildir().messages(t); len(stored) != 0 {
+			t.Errorf("the next hop has %d messages, want none", len(stored))
+		}
+	}
+}
+
+func TestAFullDiskRefusesReportsAndLosesNone(t *testing.T) {
+	p := startReports(t, testdisk.Mount(t, "size=4m"), "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\npath = \"/tls-reports\"")
+	if reply := p.deliver(t, reportMail(october.Mail())); reply.Code != 250 {
+		t.Fatalf("before: %s", reply)
+	}
+	filler := filepath.Join(p.data, "filler")
+	os.WriteFile(filler, make([]byte, 8<<20), 0o600) // as much as there is room
+	r := october
+	acked := 1
+	for n := range 200 {
+		r.ID = fmt.Sprintf("%d-%s", n, strings.Repeat("long ", 2000))
+		reply := p.deliver(t, reportMail(r.Mail()))
+		if reply.Code == 451 {
+			break
+		}
+		if acked++; reply.Code != 250 || n == 199 {
+			t.Fatalf("report %d with a full disk: %s", n, reply)
+		}
+	}
+	if status := p.post(t, "application/tlsrpt+json", []byte(r.JSON())); status != http.StatusServiceUnavailable {
+		t.Errorf("a POST was answered %d, want 503", status)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if reply := p.deliver(t, reportMail(r.Mail())); reply.Code != 250 {
+			return fmt.Errorf("with room again: %s", reply)
+		}
+		return nil
+	})
+	if kept := p.reports(t); len(kept) != acked+1 {
+		t.Errorf("%d reports are kept, %d were acknowledged", len(kept), acked+1)
+	}
+}
+
+// What no report is made of costs its sender a reply, and nobody else anything.
+func TestHostileReportsHarmNoMail(t *testing.T) {
+	p := startReports(t, t.TempDir(), "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\npath = \"/tls-reports\"\nresolver = \"127.0.0.1:1\"")
+	l := startLoad(p.addr, "beside", 2, 4<<10)
+	l.awaitFirst()
+	parts := "From: a@b.test\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + strings.Repeat("--x\r\n\r\n{}\r\n", 1000) + "--x--\r\n"
+	for name, tt := range map[string]struct {
+		text string
+		code int
+	}{
+		"a gzip bomb of 1 GiB":    {october.MailOf("application/tlsrpt+gzip", bomb(1<<30)), 552},
+		"JSON of depth 10,000":    {october.MailOf("application/tlsrpt+json", []byte(strings.Repeat(`{"policies":[`, 10_000))), 552},
+		"1,000 parts":             {parts, 550},
+		"parts in parts":          {nested(1000), 552},
+		"the year 9999":           {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "2024-", "9999-"))), 250},
+		"negative counts":         {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":-27`))), 250},
+		"huge counts":             {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":1e300`))), 250},
+		"control characters":      {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "validation-failure", `\u001b[2J\u009b`))), 250},
+		"a signature in disorder": {"DKIM-Signature: " + strings.Repeat("v=1; ", 1<<10) + "\r\n" + october.Mail(), 250},
+		"no report":               {"Subject: hello\r\n\r\nhello\r\n", 550},
+	} {
+		if reply := p.deliver(t, reportMail(tt.text)); reply.Code != tt.code {
+			t.Errorf("%s: %s, want %d", name, reply, tt.code)
+		}
+	}
+	for _, r := range p.reports(t) {
+		if len(r.Warnings) == 0 || r.Trusted {
+			t.Errorf("report %d has no warning, trusted: %v", r.Report, r.Trusted)
+		}
+	}
+	for _, command := range []string{"list", "summary"} {
+		out, _ := runPostern(t, "report", command, "--since", "2000-01-01", "--data", p.data)
+		if strings.ContainsAny(out, "\x1b\x07\x00\u009b") {
+			t.Errorf("report %s prints control characters: %q", command, out)
+		}
+	}
+	answers := make(map[int]int)
+	for n := range 40 {
+		r := october
+		r.ID = fmt.Sprint("flood", n)
+		answers[p.post(t, "application/tlsrpt+json", []byte(r.JSON()))]++
+	}
+	if answers[http.StatusTooManyRequests] < 20 || answers[http.StatusCreated] == 0 {
+		t.Errorf("40 POSTs were answered %v", answers)
+	}
+	l.end()
+	balance(t, l.wait(t), p.maildir().take(t))
+}
+
+// bomb is a gzip of that many zeros.
+func bomb(size int64) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	block := make([]byte, 1<<20)
+	for range size >> 20 {
+		z.Write(block)
+	}
+	z.Close()
+	return b.Bytes()
+}
+
+// nested is a mail whose parts lie within each other.
+func nested(depth int) string {
+	var b strings.Builder
+	for n := range depth {
+		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", n, n)
+	}
+	return b.String()
+}
