@@ -16,12 +16,13 @@ import (
 )
 
 // A Hand reads reports that somebody has as files: JSON, compressed or not, a mail, an mbox,
-// a Maildir. The zero value asks the system's DNS server for the keys of signatures.
+// a Maildir.
 type Hand struct {
 	keys keys
 }
 
-// NewHand makes a Hand that asks the DNS server at resolver; empty: the system's.
+// NewHand makes a Hand that asks the DNS server at resolver for the keys of signatures; empty:
+// the system's.
 func NewHand(resolver string) Hand { return Hand{newKeys(resolver)} }
 
 // A Found is what one mail or file holds: a report, or an error that wraps

@@ -81,13 +81,13 @@ func TestHandReadsAMaildir(t *testing.T) {
 	write(t, filepath.Join(dir, "box/cur/2:2,S"), []byte("Subject: hello\n\nhello\n"))
 	write(t, filepath.Join(dir, "box/tmp/3"), []byte(october.Mail())) // being written
 	want := "box/new/1: 27 of microsoft.test by hand, false\nbox/cur/2:2,S: none"
-	if got := found(t, Hand{}, filepath.Join(dir, "box")); got != want {
+	if got := found(t, NewHand(""), filepath.Join(dir, "box")); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := found(t, Hand{}, filepath.Join(dir, "box/new")); !strings.Contains(got, "is a folder and no Maildir") {
+	if got := found(t, NewHand(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a folder and no Maildir") {
 		t.Error(got)
 	}
-	if got := found(t, Hand{}, filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
+	if got := found(t, NewHand(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
 		t.Error(got)
 	}
 }
@@ -139,7 +139,7 @@ func TestMboxIsCutAtItsFromLines(t *testing.T) {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
-	if got := mails(t, "From a\n"+strings.Repeat("x\n", tlsrpt.MaxMailSize)+"\nFrom b\ny\n"); len(got) != 2 || got[0] != errLong.Error() || got[1] != "y\n" {
+	if got := mails(t, "From a\n"+strings.Repeat(strings.Repeat("x", 1000)+"\n", tlsrpt.MaxMailSize/1000)+"\nFrom b\ny\n"); len(got) != 2 || got[0] != errLong.Error() || got[1] != "y\n" {
 		t.Errorf("a mail that is too large: %d mails, %.100q", len(got), got)
 	}
 }

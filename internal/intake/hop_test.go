@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"postern/internal/ledger"
 	"postern/internal/nexthop"
@@ -247,13 +250,15 @@ func TestFloodOfReportsHoldsUpNoMail(t *testing.T) {
 	for range cap(s.reading) {
 		s.reading <- struct{}{} // nobody reads
 	}
-	large := october.Mail() + strings.Repeat("x", 1<<20)
+	const room = 4 << 20
+	s.room.left = room
+	large := october.Mail() + strings.Repeat("x", 100<<10)
 	for n := range 100 {
 		if _, reply := s.deliver(strings.NewReader(large), reportsAddress); reply.String() != taken.String() {
 			t.Fatalf("message %d: %v", n, reply)
 		}
 		if s.room.left < 0 {
-			t.Fatalf("%d bytes are held", maxHeld-s.room.left)
+			t.Fatalf("%d bytes are held", room-s.room.left)
 		}
 	}
 	if len(s.next.texts) != 100 {
@@ -266,8 +271,8 @@ func TestFloodOfReportsHoldsUpNoMail(t *testing.T) {
 	if said := strings.Count(s.log.String(), "was not taken in, the next hop has it"); said != 100 || len(s.reports()) != 0 {
 		t.Errorf("the log tells of %d, want 100", said)
 	}
-	if s.room.left != maxHeld {
-		t.Errorf("%d bytes are held still", maxHeld-s.room.left)
+	if s.room.left != room {
+		t.Errorf("%d bytes are held still", room-s.room.left)
 	}
 }
 
@@ -287,5 +292,37 @@ func TestHeldGrowsWithWhatComes(t *testing.T) {
 	h.free()
 	if r.left != maxHeld {
 		t.Errorf("given back twice: %d", r.left)
+	}
+}
+
+func TestKeyIsAskedForAgainWhereTheMailIsSafe(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	_, key, _ := strings.Cut(strings.TrimSuffix(signer.Record(""), `"`), `"`)
+	silent := &net.DNSError{Err: "no answer", IsTimeout: true, IsTemporary: true}
+	for name, tt := range map[string]struct {
+		failures int
+		trusted  bool
+		after    time.Duration
+	}{
+		"at once":            {0, true, 0},
+		"the second time":    {1, true, again},
+		"until it is enough": {attempts, false, (attempts - 1) * again},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, Settings{})
+			asked := 0
+			s.keys.texts = func(context.Context, string) ([]string, error) {
+				if asked++; asked <= tt.failures {
+					return nil, silent
+				}
+				return []string{key}, nil
+			}
+			began := time.Now()
+			s.deliver(strings.NewReader(signer.Sign(t, october.Mail())), reportsAddress)
+			<-s.new
+			if r := s.reports()[0]; r.Trusted != tt.trusted || time.Since(began) != tt.after {
+				t.Errorf("%s: trusted %v after %v, %q", name, r.Trusted, time.Since(began), r.Verdict)
+			}
+		})
 	}
 }

@@ -11,18 +11,21 @@ import (
 )
 
 // keys looks up the keys of DKIM signatures (RFC 6376, Section 3.6.2), for TLS reports.
-type keys struct{ resolver *net.Resolver }
+type keys struct {
+	texts func(ctx context.Context, name string) ([]string, error)
+}
 
 func newKeys(server string) keys {
 	if server == "" {
-		return keys{net.DefaultResolver}
+		return keys{net.DefaultResolver.LookupTXT}
 	}
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
 	}
-	return keys{&net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server)
-	}}}
+	}}
+	return keys{resolver.LookupTXT}
 }
 
 // keyTime bounds one look-up. A signer whose servers are slower is asked again later, if
@@ -34,7 +37,7 @@ const keyTime = 10 * time.Second
 func (k keys) lookup(ctx context.Context, name string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, keyTime)
 	defer cancel()
-	records, err := k.resolver.LookupTXT(ctx, name)
+	records, err := k.texts(ctx, name)
 	if err != nil || len(records) != 1 {
 		return records, err
 	}

@@ -83,7 +83,7 @@ func TestAnswersToPOST(t *testing.T) {
 		"other JSON":                  {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, 400, "not a TLS report"},
 		"control characters":          {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, 400, `not a TLS report`},
 		"too large":                   {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, 413, "larger"},
-		"a bomb of a gigabyte":        {"application/tlsrpt+gzip", bytes.NewReader(zeros(1 << 30)), nil, 413, "larger"},
+		"a gzip bomb":                 {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, 413, "larger"},
 		"a depth of 10,000":           {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, 413, "larger"},
 		"the disk is full":            {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), 503, "come again"},
 		"too much to keep":            {"application/tlsrpt+json", strings.NewReader(october.JSON()), ledger.ErrReportTooLarge, 413, "larger"},
@@ -156,22 +156,19 @@ func TestFloodOfPOSTsFromManyNetworksIsKeptSmall(t *testing.T) {
 		i := New(Settings{}, newShelf(), slog.New(slog.DiscardHandler))
 		defer i.Close(t.Context())
 		answers := make(map[int]int)
-		for n := range 100_000 {
+		for n := range 20_000 {
 			w := post(i, fmt.Sprintf("[2001:db8:%x::1]:4711", n), "application/tlsrpt+json", strings.NewReader("{}"))
 			answers[w.Code]++
 		}
-		if answers[400] != 200 || answers[429] != 99_800 {
+		if answers[400] != 200 || answers[429] != 19_800 {
 			t.Errorf("answers %v at once, want 200 that were read", answers)
 		}
 	})
 }
 
-// Memory is measured where the hostile are at their worst: bombs of eight at once, each
+// Memory is measured where the hostile are at their worst: eight bombs at once, each
 // as large as is read.
 func TestBombsTakeBoundedMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a second")
-	}
 	i := New(Settings{}, newShelf(), slog.New(slog.DiscardHandler))
 	defer i.Close(t.Context())
 	deep := `{"report-id":"1","policies":[` + strings.Repeat(`{"policy":{"policy-string":["a","a","a","a","a"]},"summary":{}},`, 20_000) + `{}]}`
@@ -180,11 +177,9 @@ func TestBombsTakeBoundedMemory(t *testing.T) {
 	done := make(chan struct{})
 	for n := range 8 {
 		go func() {
-			for range 4 {
-				w := post(i, fmt.Sprintf("192.0.%d.1:4711", n), "application/tlsrpt+gzip", bytes.NewReader(bombs[n%len(bombs)]))
-				if w.Code >= 500 {
-					t.Errorf("bomb %d: %d %s", n%len(bombs), w.Code, w.Body)
-				}
+			w := post(i, fmt.Sprintf("192.0.%d.1:4711", n), "application/tlsrpt+gzip", bytes.NewReader(bombs[n%len(bombs)]))
+			if w.Code >= 500 {
+				t.Errorf("bomb %d: %d %s", n%len(bombs), w.Code, w.Body)
 			}
 			done <- struct{}{}
 		}()
@@ -193,7 +188,7 @@ func TestBombsTakeBoundedMemory(t *testing.T) {
 		select {
 		case <-done:
 			ended++
-		case <-time.After(time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
 			peak = max(peak, m.HeapAlloc)
