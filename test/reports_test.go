@@ -287,3 +287,27 @@ func nested(depth int) string {
 	}
 	return b.String()
 }
+
+// The recipe of docs/operating.md does what it says. Only the domain and the port are
+// replaced in it.
+func TestRecipeForReports(t *testing.T) {
+	config := recipe(t, "Taking reports in", "/etc/postern/postern.toml")
+	config = strings.NewReplacer("example.org", "localhost", ":443", "127.0.0.1:0").Replace(config)
+	file := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "--config", file)
+	if reply := p.deliver(t, reportMail(october.Mail())); reply.Code != 250 {
+		t.Errorf("by mail: %s", reply)
+	}
+	p.awaitReports(t, 1)
+	other := october
+	other.ID = "other"
+	if status := p.post(t, "application/tlsrpt+json", []byte(other.JSON())); status != http.StatusCreated {
+		t.Errorf("by POST: %d", status)
+	}
+	if out, status := runPostern(t, "report", "add", "--data", p.data, filepath.Join(p.data, "maildir")); status != 0 || !strings.Contains(out, "report 1 was here already") {
+		t.Errorf("by hand: %d, %s", status, out)
+	}
+}
