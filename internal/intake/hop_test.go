@@ -192,8 +192,9 @@ func TestMailThatIsNoReportIsLeftToTheNextHop(t *testing.T) {
 
 func TestWithOnlyTheReplyIsWhatBecameOfTheReport(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	broken := testreport.NewSigner(t, "broken.test")
-	names := testreport.Resolver(t, signer.Record(""), broken.Broken())
+	broken, theirs := testreport.NewSigner(t, "broken.test"), october
+	theirs.Submitter = broken.Domain
+	names := testreport.Resolver(t, signer.Record(""))
 	for name, tt := range map[string]struct {
 		text  string
 		fails error
@@ -205,7 +206,7 @@ func TestWithOnlyTheReplyIsWhatBecameOfTheReport(t *testing.T) {
 		"no report":         {"Subject: hello\r\n\r\nhello\r\n", nil, "550 5.6.0", 0},
 		"the disk is full":  {october.Mail(), errors.New("disk full"), "451 4.3.0", 0},
 		"too large to keep": {october.Mail(), ledger.ErrReportTooLarge, "552 5.3.4", 0},
-		"key not to be had": {broken.Sign(t, october.Mail()), nil, "451 4.7.5", 0},
+		"key not to be had": {broken.Sign(t, theirs.Mail()), nil, "451 4.7.5", 0},
 		"too long":          {october.Mail() + strings.Repeat("x", tlsrpt.MaxMailSize), nil, "552 5.3.4", 0},
 	} {
 		s := newStage(t, Settings{Only: true, Resolver: names})

@@ -20,7 +20,7 @@ type verdict struct {
 	signer    string // whose signature holds
 	submitter string
 	words     string
-	later     bool // a key could not be asked for now
+	later     bool // a key that would settle it could not be asked for now
 }
 
 // maxSignatures bounds the work for one mail. Honest ones have up to three.
@@ -63,14 +63,15 @@ func (s signatures) judge(m *tlsrpt.Mail) verdict {
 // the last says what is wrong.
 func (v *verdict) weigh(f *dkim.Verification) {
 	signer := domain(f.Domain)
+	speaks := v.submitter == "" || aligned(signer, v.submitter)
 	switch {
 	case v.trusted:
 	case f.Err != nil:
-		v.later = v.later || dkim.IsTempFail(f.Err)
+		v.later = v.later || speaks && dkim.IsTempFail(f.Err)
 		if v.signer == "" {
 			v.words = fmt.Sprintf("the signature of %.255q does not hold: %s", f.Domain, strings.TrimPrefix(f.Err.Error(), "dkim: "))
 		}
-	case v.submitter == "" || aligned(signer, v.submitter):
+	case speaks:
 		v.trusted, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
 		v.words = "signed by " + signer
 	default:

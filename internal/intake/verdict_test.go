@@ -75,15 +75,22 @@ func TestSignatureHoldsInAMailbox(t *testing.T) {
 }
 
 func TestKeyThatCannotBeAskedForIsAskedForLater(t *testing.T) {
-	signer := testreport.NewSigner(t, "microsoft.test")
-	mail := []byte(signer.Sign(t, october.Mail()))
-	for name, resolver := range map[string]string{
-		"its zone fails":            testreport.Resolver(t, signer.Broken()),
-		"our resolver is not there": "127.0.0.1:1",
+	broken := testreport.NewSigner(t, "broken.test")
+	theirs := october
+	theirs.Submitter = "broken.test"
+	for name, tt := range map[string]struct {
+		mail     string
+		resolver string
+		later    bool
+	}{
+		"the submitter's zone fails": {broken.Sign(t, theirs.Mail()), testreport.Resolver(t), true},
+		"our resolver is not there":  {broken.Sign(t, theirs.Mail()), "127.0.0.1:1", true},
+		"another zone fails":         {broken.Sign(t, october.Mail()), testreport.Resolver(t), false},
 	} {
-		r, later, err := readMail(mail, newKeys(resolver).signatures(t.Context(), mail))
-		if err != nil || !later || r.Trusted {
-			t.Errorf("%s: %v, later %v, %q; want later", name, err, later, r.Verdict)
+		mail := []byte(tt.mail)
+		r, later, err := readMail(mail, newKeys(tt.resolver).signatures(t.Context(), mail))
+		if err != nil || later != tt.later || r.Trusted {
+			t.Errorf("%s: %v, later %v, %q; want later %v", name, err, later, r.Verdict, tt.later)
 		}
 	}
 }

@@ -4,11 +4,12 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"strings"
 
 	"github.com/emersion/go-msgauth/dkim"
 	"github.com/miekg/dns"
+
+	"postern/internal/testzone"
 )
 
 // A Signer signs mails for a domain with DKIM (RFC 6376).
@@ -51,41 +52,14 @@ func (s *Signer) Record(tags string) string {
 	return fmt.Sprintf(`%s._domainkey.%s. 60 IN TXT "v=DKIM1; k=ed25519; %s p=%s"`, selector, s.Domain, tags, public)
 }
 
-// Broken is a record that stands for a zone whose servers fail.
-func (s *Signer) Broken() string {
-	return fmt.Sprintf(`%s._domainkey.%s. 60 IN TYPE65280 \# 0`, selector, s.Domain)
-}
-
-// Resolver answers for TXT records on loopback until the test ends. It returns the server's
-// address.
+// Resolver answers for TXT records on loopback until the test ends, and fails for all of
+// broken.test. It returns the server's address.
 func Resolver(t T, records ...string) (addr string) {
 	t.Helper()
-	zone := make(map[string]dns.RR)
-	for _, text := range records {
-		record, err := dns.NewRR(text)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
+	fail := func(answer *dns.Msg) {
+		if dns.IsSubDomain("broken.test.", answer.Question[0].Name) {
+			answer.Rcode, answer.Answer, answer.Ns = dns.RcodeServerFailure, nil, nil
 		}
-		zone[strings.ToLower(record.Header().Name)] = record
 	}
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, question *dns.Msg) {
-		answer := new(dns.Msg).SetReply(question)
-		record := zone[strings.ToLower(question.Question[0].Name)]
-		switch {
-		case record == nil:
-			answer.Rcode = dns.RcodeNameError
-		case record.Header().Rrtype == dns.TypeTXT:
-			answer.Answer = []dns.RR{record}
-		default:
-			answer.Rcode = dns.RcodeServerFailure
-		}
-		w.WriteMsg(answer)
-	})}
-	go server.ActivateAndServe()
-	t.Cleanup(func() { server.Shutdown() })
-	return conn.LocalAddr().String()
+	return testzone.Start(t, testzone.Zone{Name: ".", Records: records, Spoil: fail}).Addr
 }
