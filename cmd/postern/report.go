@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 )
 
 // report is the subcommand about TLS reports.
@@ -35,7 +36,7 @@ func (f reportFlags) read(ui terminal, limit int) ([]ledger.Report, error) {
 	}
 	defer book.Close()
 	found, err := book.Reports(context.Background(), ledger.ReportFilter{
-		Since: f.Since.Time, Domain: f.Domain, Submitter: f.Submitter, Limit: limit,
+		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Limit: limit,
 	})
 	if err == nil && len(found) == 0 && !f.JSON {
 		ui.note("no reports about " + f.Since.Local().Format(time.DateTime) + " and later")

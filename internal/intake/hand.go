@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
 
@@ -119,7 +120,7 @@ func (h Hand) report(name string, r io.Reader) Found {
 	found := Found{Name: name}
 	found.Report, found.Err = ofReport(report)
 	told, _ := tlsrpt.ParseFileName(filepath.Base(name))
-	found.Report.Submitter, found.Report.Verdict = domain(told.Submitter), "came by hand, and not as a mail that is signed"
+	found.Report.Submitter, found.Report.Verdict = smtp.FoldDomain(told.Submitter), "came by hand, and not as a mail that is signed"
 	return found.byHand()
 }
 

@@ -51,7 +51,7 @@ var apart = smtp.NewReply(452, "4.5.3", "reports come in a message of their own,
 // Rcpt is of [nexthop.Session].
 func (s *session) Rcpt(rcpt smtp.Recipient) nexthop.Answer {
 	count := &s.others
-	if s.intake.addresses[fold(rcpt.To)] {
+	if s.intake.addresses[smtp.FoldMailbox(rcpt.To)] {
 		count = &s.reports
 	}
 	if s.intake.only {

@@ -143,6 +143,16 @@ func TestReportGoesToTheNextHopAndIsTakenIn(t *testing.T) {
 	}
 }
 
+// The server hands on A-labels (RFC 5890).
+func TestReportAddressMayBeInternational(t *testing.T) {
+	s := &stage{shelf: newShelf(), next: &backend{reply: taken}}
+	s.Intake = New(Settings{Addresses: []string{"Reports@Bücher.example"}, Only: true}, s.shelf, slog.New(slog.DiscardHandler))
+	defer s.Intake.Close(t.Context())
+	if _, reply := s.deliver(strings.NewReader(october.Mail()), "reports@xn--bcher-kva.example"); reply.Code != 250 || len(s.reports()) != 1 {
+		t.Errorf("replied %v, %d reports are kept", reply, len(s.reports()))
+	}
+}
+
 func TestOtherMailPassesAsEver(t *testing.T) {
 	s := newStage(t, Settings{})
 	if _, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example"); reply.String() != taken.String() {

@@ -25,6 +25,7 @@ import (
 	"postern/internal/admission"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/smtp"
 )
 
 // Settings say what is taken in. The zero value takes in nothing by mail.
@@ -86,7 +87,7 @@ func New(s Settings, store Store, log *slog.Logger) *Intake {
 		closing:   make(chan struct{}),
 	}
 	for _, address := range s.Addresses {
-		i.addresses[fold(address)] = true
+		i.addresses[smtp.FoldMailbox(address)] = true
 	}
 	var ctx context.Context
 	ctx, i.stop = context.WithCancel(context.Background())

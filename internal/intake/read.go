@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
 
@@ -58,7 +59,7 @@ func (i *Intake) end() { <-i.reading }
 func ofMail(m *tlsrpt.Mail) (ledger.Report, error) {
 	r, err := ofReport(m.Report)
 	warnings := words(m.Warnings)
-	if named := domain(m.Name.Submitter); named != "" && named != submitter(m) {
+	if named := smtp.FoldDomain(m.Name.Submitter); named != "" && named != submitter(m) {
 		warnings = append(warnings, fmt.Sprintf("file name: says %.80q, TLS-Report-Submitter %.80q", named, submitter(m)))
 	}
 	r.Warnings = append(warnings, r.Warnings...)
@@ -83,7 +84,7 @@ func ofReport(report *tlsrpt.Report) (ledger.Report, error) {
 	for _, p := range report.Policies {
 		r.Successful += p.Successful
 		r.Failed += p.Failed
-		if name := domain(p.Policy.Domain); name != "" && !seen[name] {
+		if name := smtp.FoldDomain(p.Policy.Domain); name != "" && !seen[name] {
 			seen[name] = true
 			r.Domains = append(r.Domains, name)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 	"golang.org/x/net/publicsuffix"
 
+	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
 
@@ -62,7 +63,7 @@ func (s signatures) judge(m *tlsrpt.Mail) verdict {
 // weigh takes in one signature. The first that holds for the submitter settles it, else
 // the last says what is wrong.
 func (v *verdict) weigh(f *dkim.Verification) {
-	signer := domain(f.Domain)
+	signer := smtp.FoldDomain(f.Domain)
 	speaks := v.submitter == "" || aligned(signer, v.submitter)
 	switch {
 	case v.trusted:
@@ -83,7 +84,7 @@ func (v *verdict) weigh(f *dkim.Verification) {
 // submitter is the domain that a mail says to come from: by its header, else by the name of
 // the report's file.
 func submitter(m *tlsrpt.Mail) string {
-	return domain(cmp.Or(strings.TrimSpace(m.Submitter), m.Name.Submitter))
+	return smtp.FoldDomain(cmp.Or(strings.TrimSpace(m.Submitter), m.Name.Submitter))
 }
 
 // aligned reports whether a domain's signature speaks for the submitter: both are of one
@@ -94,9 +95,3 @@ func aligned(signer, submitter string) bool {
 	b, errB := publicsuffix.EffectiveTLDPlusOne(submitter)
 	return errA == nil && errB == nil && a == b
 }
-
-// domain makes domains comparable.
-func domain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-// fold makes addresses comparable. The local part counts without case, as in recipients.
-func fold(address string) string { return domain(address) }

@@ -3,8 +3,6 @@ package smtpd
 import (
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"postern/internal/smtp"
 )
 
@@ -19,15 +17,15 @@ type acceptance struct {
 func newAcceptance(domains, recipients []string) *acceptance {
 	a := &acceptance{domains: make(map[string]bool)}
 	for _, domain := range domains {
-		a.domains[foldDomain(domain)] = true
+		a.domains[smtp.FoldDomain(domain)] = true
 	}
 	if len(domains) > 0 {
-		a.first = foldDomain(domains[0])
+		a.first = smtp.FoldDomain(domains[0])
 	}
 	if len(recipients) > 0 {
 		a.recipients = make(map[string]bool)
 		for _, address := range recipients {
-			a.recipients[foldMailbox(address)] = true
+			a.recipients[smtp.FoldMailbox(address)] = true
 		}
 	}
 	return a
@@ -41,7 +39,7 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	if !ok { // a bare postmaster
 		return mailbox + "@" + a.first, nil
 	}
-	domain = foldDomain(domain)
+	domain = smtp.FoldDomain(domain)
 	if !a.domains[domain] {
 		return "", refusal(550, "5.7.1", "no mail for this domain is taken here")
 	}
@@ -51,7 +49,7 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	if strings.ContainsAny(local, "%!@") {
 		return "", refusal(550, "5.7.1", "no mail is relayed from here")
 	}
-	if a.recipients != nil && !a.recipients[foldMailbox(mailbox)] && !strings.EqualFold(local, "postmaster") {
+	if a.recipients != nil && !a.recipients[smtp.FoldMailbox(mailbox)] && !strings.EqualFold(local, "postmaster") {
 		return "", refusal(550, "5.1.1", "no such recipient here")
 	}
 	return local + "@" + domain, nil
@@ -60,20 +58,4 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 func refusal(code int, enhanced, text string) *smtp.Reply {
 	reply := smtp.NewReply(code, enhanced, text)
 	return &reply
-}
-
-// foldMailbox makes addresses comparable. The local part counts without case,
-// as nearly every mail server takes it.
-func foldMailbox(mailbox string) string {
-	local, domain, _ := smtp.SplitMailbox(mailbox)
-	return strings.ToLower(local) + "@" + foldDomain(domain)
-}
-
-// foldDomain makes domains comparable: lower case, A-labels, no final dot.
-func foldDomain(domain string) string {
-	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		return ascii
-	}
-	return domain
 }
