@@ -247,7 +247,7 @@ func TestLedgerOfBeforeReportsSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := migrate(t.Context(), db, migrations()[:1]); err != nil {
+	if _, err := migrate(t.Context(), db, migrations()[:2]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := reader(t, path).Reports(t.Context(), ReportFilter{}); !errors.Is(err, ErrNoReports) {

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"compress/gzip"
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,12 +40,21 @@ type drawn struct {
 	reader *Reader
 }
 
-// open opens it as a Postern does that knows the first migrations.
-func (d *drawn) open(path string, known int) {
-	var err error
-	if d.store, _, err = openStore(path, migrations()[:known]); err != nil {
-		d.t.Fatal(err)
+// oldStore begins a ledger as a Postern did that knew the first migrations.
+func oldStore(path string, known int) (*store, error) {
+	if err := os.WriteFile(path, nil, mode); err != nil {
+		return nil, err
 	}
+	db, err := connect(path, forWriting())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := migrate(context.Background(), db, migrations()[:known]); err != nil {
+		return nil, err
+	}
+	s := &store{path: path, db: db, prepared: make(map[string]*sql.Stmt), gzip: gzip.NewWriter(nil)}
+	s.conn, err = db.Conn(context.Background())
+	return s, err
 }
 
 func (d *drawn) note(what string) {
@@ -111,13 +123,17 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n++
 		path := filepath.Join(dir, fmt.Sprint(n))
-		d := &drawn{t: t}
-		d.open(path, rapid.IntRange(1, len(migrations())).Draw(t, "made by migration"))
+		old, err := oldStore(path, rapid.IntRange(1, len(migrations())).Draw(t, "made by migration"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &drawn{t: t, store: old}
 		d.note("first")
 		d.close()
-		d.open(path, len(migrations()))
+		if d.store, _, err = openStore(path, migrations()); err != nil {
+			t.Fatal(err)
+		}
 		defer d.close()
-		var err error
 		if d.reader, err = OpenReader(path); err != nil {
 			t.Fatal(err)
 		}
@@ -139,20 +155,24 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 
 func TestLedgerOfTheFirstMigrationIsBroughtUpToDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
-	for known, noted := range []Event{failure("A"), success("B")} {
-		if known == 1 {
-			if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "start its server once") {
-				t.Errorf("a reader is told %v, want what to do", err)
-			}
-		}
-		s, _, err := openStore(path, migrations()[:known+1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.write([]Event{noted}); err != nil {
-			t.Fatal(err)
-		}
-		s.close()
+	old, err := oldStore(path, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.write([]Event{failure("A")}); err != nil {
+		t.Fatal(err)
+	}
+	old.close()
+	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "start its server once") {
+		t.Errorf("a reader is told %v, want what to do", err)
+	}
+	s, from, err := openStore(path, migrations())
+	if err != nil || from != 1 {
+		t.Fatalf("migrated from %d, %v", from, err)
+	}
+	defer s.close()
+	if err := s.write([]Event{success("B")}); err != nil {
+		t.Fatal(err)
 	}
 	found, err := reader(t, path).Senders(t.Context(), Filter{Since: noon.Add(-7 * day)})
 	if err != nil || len(found) != 1 || found[0].Counts != (Counts{Full: 1, Failed: 1}) {
