@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"postern/internal/testcert"
@@ -26,15 +25,15 @@ func TestAThousandTicketsAreToldOf(t *testing.T) {
 	gave := make(chan int, 1)
 	addr := listen(t, func(c net.Conn) {
 		startTLS(c)
-		secrets := new(secretLog)
-		server := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair.TLS}, MinVersion: tls.VersionTLS13, KeyLogWriter: secrets})
+		keys := new(bytes.Buffer)
+		server := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair.TLS}, MinVersion: tls.VersionTLS13, KeyLogWriter: keys})
 		if server.Handshake() != nil {
 			return
 		}
+		sent := tickets(c, secret(keys), server.ConnectionState().CipherSuite)
 		select {
-		case gave <- secrets.tickets(c, server.ConnectionState().CipherSuite):
+		case gave <- sent:
 		default: // one is counted
-			secrets.tickets(c, server.ConnectionState().CipherSuite)
 		}
 		greet(server, "250 ok") // which no client can read any more
 	})
@@ -47,38 +46,23 @@ func TestAThousandTicketsAreToldOf(t *testing.T) {
 	}
 }
 
-// secretLog keeps the key log of one server.
-type secretLog struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-}
-
-func (s *secretLog) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lines.Write(p)
-}
-
-// secret is that of what the server says after the handshake.
-func (s *secretLog) secret() []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for lines := bufio.NewScanner(&s.lines); lines.Scan(); {
+// secret is that of what the server says after the handshake, out of its key log.
+func secret(keys *bytes.Buffer) []byte {
+	for lines := bufio.NewScanner(keys); lines.Scan(); {
 		if fields := strings.Fields(lines.Text()); fields[0] == "SERVER_TRAFFIC_SECRET_0" {
 			secret, _ := hex.DecodeString(fields[2])
 			return secret
 		}
 	}
-	return nil
+	panic("no key of the server's")
 }
 
 // tickets writes a thousand tickets behind crypto/tls's own, which was its first record
 // under these keys, and returns how many went out.
-func (s *secretLog) tickets(c net.Conn, suite uint16) (sent int) {
+func tickets(c net.Conn, secret []byte, suite uint16) (sent int) {
 	if suite != tls.TLS_AES_128_GCM_SHA256 {
 		panic("this machine has no AES, and prefers another suite: " + tls.CipherSuiteName(suite))
 	}
-	secret := s.secret()
 	block, err := aes.NewCipher(expand(secret, "key", 16))
 	if err != nil {
 		panic(err)
