@@ -6,7 +6,7 @@
 //	postern probe        asks a server which senders it keeps out
 //	postern lab          lets clients visit mail servers on this machine
 //	postern explain      explains packet captures and transcripts
-//	postern report       takes TLS reports in and tells what is in them
+//	postern report       takes TLS reports in and tells what they say and mean
 //	postern cases        tells of the cases that are known
 //
 // # Exit status
@@ -33,7 +33,7 @@ type root struct {
 	Probe      probing          `cmd:"" help:"Ask servers which senders they keep out."`
 	Lab        experiment       `cmd:"" help:"Let clients visit mail servers on this machine, and tell who gets in."`
 	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
-	Report     report           `cmd:"" help:"Take TLS reports in, and tell what is in them."`
+	Report     report           `cmd:"" help:"Take TLS reports in, and tell what they say and mean."`
 	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`
 	Version    kong.VersionFlag `help:"Show the version and exit."`
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -167,15 +166,9 @@ func (p probing) prober() (*probe.Prober, error) {
 
 // trust reads who is trusted.
 func (p probing) trust(prober *probe.Prober) error {
-	if p.CA != "" {
-		content, err := os.ReadFile(p.CA)
-		if err != nil {
-			return fmt.Errorf("--ca: %w", err)
-		}
-		prober.RootCAs = x509.NewCertPool()
-		if !prober.RootCAs.AppendCertsFromPEM(content) {
-			return fmt.Errorf("--ca: no certificate in %s: want PEM", p.CA)
-		}
+	var err error
+	if prober.RootCAs, err = authorities(p.CA); err != nil {
+		return err
 	}
 	switch {
 	case p.Anchor != "":

@@ -16,6 +16,7 @@ type report struct {
 	List    reportList    `cmd:"" default:"withargs" help:"List them, the one about the newest time first."`
 	Show    reportShow    `cmd:"" help:"Show what is in one, and how it came."`
 	Summary reportSummary `cmd:"" help:"Draw successes and failures, by submitter and day."`
+	Explain reportExplain `cmd:"" help:"Say what one means: what changed, what was seen here, how things are now, what to do."`
 	Add     reportAdd     `cmd:"" help:"Take reports in from files: JSON, gzip, mails, mboxes, Maildirs."`
 }
 

@@ -22,6 +22,15 @@ type Counts struct {
 	Returned                         int64 // of Plaintext, those after a failed handshake
 }
 
+// Add adds n to c.
+func (c *Counts) Add(n Counts) {
+	c.Full += n.Full
+	c.Resumed += n.Resumed
+	c.Failed += n.Failed
+	c.Plaintext += n.Plaintext
+	c.Returned += n.Returned
+}
+
 // A Day is what senders did in a day, with one outcome of the negotiation.
 type Day struct {
 	Day                   time.Time // its beginning in UTC

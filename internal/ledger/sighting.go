@@ -76,11 +76,7 @@ func merged(parts []Sighting) (all []Sighting) {
 }
 
 func (s *Sighting) add(part Sighting) {
-	s.Full += part.Full
-	s.Resumed += part.Resumed
-	s.Failed += part.Failed
-	s.Plaintext += part.Plaintext
-	s.Returned += part.Returned
+	s.Counts.Add(part.Counts)
 	for id, n := range part.Cases {
 		if s.Cases == nil {
 			s.Cases = make(map[string]int64)

@@ -1,0 +1,116 @@
+package meaning
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"postern/internal/ledger"
+)
+
+// Seen is what we saw ourselves of the sender in the report's hours.
+type Seen struct {
+	Unasked string // why nobody looked; the rest is empty then
+
+	Domains []string // that the sender's names lie in; empty: the report gives its addresses
+	Senders []Sender // those with most failures first
+	Cases   []Case   // of the sessions that failed, the most first
+	Within  ledger.Counts
+	After   ledger.Counts // from the report's end until now
+
+	// Strangers are addresses that called themselves by the sender's names, and whose names in DNS
+	// are others'. Their sessions do not count.
+	Strangers int
+}
+
+// A Sender is an address of the sender's that we saw.
+type Sender struct {
+	ledger.Sighting
+	How  How
+	Name string // in DNS, and it leads back to the address; empty: not known
+}
+
+// How a session is known to be the sender's.
+type How string
+
+// The ways, the surest first.
+const (
+	ByAddress How = "address" // the report gives it
+	ByName    How = "dns"     // its name in DNS, which leads back to it
+	ByEHLO    How = "ehlo"    // what it called itself: its own word
+)
+
+// A Case counts sessions that failed alike.
+type Case struct {
+	ID       string // as in package interop, or [ledger.Unknown]
+	Sessions int64
+}
+
+// sure tells whether most failures are known to be the sender's by more than its word.
+func (s Seen) sure() bool {
+	var proven int64
+	for _, sender := range s.Senders {
+		if sender.How != ByEHLO {
+			proven += sender.Failed
+		}
+	}
+	return 2*proven >= s.Within.Failed
+}
+
+// Text says what was seen, in sentences.
+func (s Seen) Text() string {
+	if s.Unasked != "" {
+		return "Not looked at: " + s.Unasked + "."
+	}
+	said := []string{s.whom()}
+	if len(s.Senders) > 0 {
+		said = append(said, fmt.Sprintf("Of their sessions %d failed, %d got in over TLS, %d in plaintext.", s.Within.Failed, s.Within.Full+s.Within.Resumed, s.Within.Plaintext))
+	}
+	if len(s.Cases) > 0 {
+		said = append(said, "What failed looks like "+s.cases()+".")
+	}
+	if s.Within.Returned > 0 {
+		said = append(said, fmt.Sprintf("In plaintext after a failed handshake: %d.", s.Within.Returned))
+	}
+	if s.Strangers > 0 {
+		said = append(said, count(int64(s.Strangers), "address")+" used their names, and DNS says otherwise: not counted.")
+	}
+	if in := s.After.Full + s.After.Resumed; s.After != (ledger.Counts{}) {
+		said = append(said, fmt.Sprintf("Since then %d failed and %d got in over TLS.", s.After.Failed, in))
+	}
+	return strings.Join(said, " ")
+}
+
+// whom says who was looked for, and who was found.
+func (s Seen) whom() string {
+	by := "the addresses that the report gives"
+	if s.Domains != nil {
+		by = "names in " + strings.Join(s.Domains, " and ")
+	}
+	if len(s.Senders) == 0 {
+		return "We saw nothing from them in these hours, by " + by + "."
+	}
+	addresses, proven := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
+	for _, sender := range s.Senders {
+		addresses[sender.Address] = true
+		if sender.How == ByName {
+			proven[sender.Address] = true
+		}
+	}
+	text := fmt.Sprintf("We saw %s of theirs, by %s", count(int64(len(addresses)), "address"), by)
+	if s.Domains != nil {
+		text += fmt.Sprintf(" (%d by their names in DNS, the rest by EHLO alone, their own word)", len(proven))
+	}
+	return text + "."
+}
+
+func (s Seen) cases() string {
+	parts := make([]string, len(s.Cases))
+	for i, c := range s.Cases {
+		parts[i] = fmt.Sprintf("%s (%d×)", c.ID, c.Sessions)
+		if c.ID == ledger.Unknown {
+			parts[i] = fmt.Sprintf("no known case (%d×)", c.Sessions)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
