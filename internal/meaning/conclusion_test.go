@@ -1,0 +1,219 @@
+package meaning
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/interop"
+	"postern/probe"
+	"postern/tlsrpt"
+)
+
+// A book is a ledger in memory; its sightings are all of the report's hours, later ones of after.
+type book struct {
+	within, later []ledger.Sighting
+	troubled      []netip.Addr
+	err           error
+	asked         []ledger.Party
+}
+
+func (b *book) Sightings(_ context.Context, in ledger.Span, whose ledger.Party) (found []ledger.Sighting, err error) {
+	b.asked = append(b.asked, whose)
+	all := b.within
+	if in.From.After(october.AddDate(0, 0, 23).Add(time.Hour)) {
+		all = b.later
+	}
+	for _, s := range all {
+		if slices.Contains(whose.Addresses, s.Address) || within(s.EHLO, whose.Domains) {
+			found = append(found, s)
+		}
+	}
+	return found, b.err
+}
+
+func (b *book) Troubled(context.Context, ledger.Span, int) ([]netip.Addr, error) {
+	return b.troubled, b.err
+}
+
+// names is a resolver: of addresses, and back.
+type names map[string]string
+
+func (n names) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	if name := n[addr]; name != "" {
+		return []string{name}, nil
+	}
+	return nil, &net.DNSError{IsNotFound: true}
+}
+
+func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if addr, err := netip.ParseAddr(n[host]); err == nil {
+		return []netip.Addr{addr}, nil
+	}
+	return nil, &net.DNSError{IsNotFound: true}
+}
+
+// domain is a prober that finds always the same.
+type domain struct {
+	findings []probe.Finding
+	hosts    []string
+	err      error
+	asked    []string
+}
+
+func (d *domain) Probe(_ context.Context, target string) (*probe.Report, error) {
+	d.asked = append(d.asked, target)
+	r := &probe.Report{Domain: target, Whole: d.findings}
+	for _, h := range d.hosts {
+		r.Hosts = append(r.Hosts, &probe.Host{Name: h})
+	}
+	return r, d.err
+}
+
+// failed is what an address failed with.
+func failed(addr, ehlo, id string, n int64) ledger.Sighting {
+	return ledger.Sighting{Address: netip.MustParseAddr(addr), EHLO: ehlo, Counts: ledger.Counts{Failed: n}, Cases: map[string]int64{id: n}}
+}
+
+// ask explains a report of big.example with what is given.
+func ask(t *testing.T, x Explainer, change func(*Question)) *Explanation {
+	t.Helper()
+	q := Question{
+		Report: day(24, 0, 27), Submitter: "big.example", Trusted: true,
+		Hostname: "mx.receiver.example", Domains: []string{"receiver.example"}, Now: october.AddDate(0, 1, 0),
+	}
+	if change != nil {
+		change(&q)
+	}
+	e, err := x.Explain(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func broken(id string) probe.Finding {
+	return probe.Finding{ID: id, Severity: probe.Critical, Title: "It is " + id, Advice: []interop.Advice{{Software: "all servers", Do: "Mend " + id + "."}}}
+}
+
+// says makes the report's failures those.
+func says(failures ...tlsrpt.Failure) func(*Question) {
+	return func(q *Question) { q.Report.Policies[0].Failures = failures }
+}
+
+// What is known decides on the cause and the one next step.
+func TestConclusions(t *testing.T) {
+	early := []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}
+	proven := names{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
+	in := func(n int64) []ledger.Sighting {
+		return []ledger.Sighting{{Address: early[0].Address, EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
+	}
+	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
+	for name, tt := range map[string]struct {
+		x           Explainer
+		change      func(*Question)
+		cause, next string
+		sure        interop.Confidence
+	}{
+		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "Nothing failed.", "Nothing has to be done.", certain},
+		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), []*tlsrpt.Report{day(24, 0, 9)} },
+			"what was wrong until 2024-10-24 is over", "Nothing has to be done.", certain},
+		"a known case, from addresses with their names": {Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{}}, nil,
+			"early-ticket: Closes silently", "ticket-policy", certain},
+		"a known case, by its word alone": {Explainer{Ledger: &book{within: early}, Resolver: names{}, Prober: &domain{}}, nil,
+			"early-ticket: Closes silently", "ticket-policy", likely},
+		"a known case that is over": {Explainer{Ledger: &book{within: early, later: in(12)}, Resolver: proven}, nil,
+			"early-ticket", "since then 12 sessions of theirs got in", certain},
+		"a known case that goes on": {Explainer{Ledger: &book{within: early, later: append(in(12), early...)}, Resolver: proven}, nil,
+			"early-ticket", "ticket-policy", certain},
+		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}, Resolver: proven}, nil,
+			"We saw it 1×, the report counts 27 failed sessions", "ticket-policy", likely},
+		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
+			"no known case", "postern handshakes --case unknown --since 2024-10-24", 0},
+		"expired, and it is": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("big-hello"), broken("expired")}}},
+			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Mend expired.", certain},
+		"expired, and it was": {Explainer{Ledger: &book{}, Prober: &domain{}},
+			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-expired says is not to be seen now", "Wait for the next report", possible},
+		"a general word, and a policy without the host": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil,
+			"It is mta-sts-mx.", "Mend mta-sts-mx.", likely},
+		"the sender says which": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}},
+			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 27}), "It is mta-sts-mx.", "Mend mta-sts-mx.", certain},
+		"they left after the handshake, and TLSA is stale": {
+			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}},
+			nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
+		"early tickets come before a policy that is wrong too": {
+			Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", "ticket-policy", certain},
+		"something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("unreachable")}}}, nil,
+			"It is unreachable.", "Mend unreachable.", possible},
+		"nothing was seen": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },
+			"before they came to us", "Ask the sender (tls@big.example)", possible},
+		"another MX host": {Explainer{Ledger: &book{}, Prober: &domain{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
+			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", certain},
+		"a host that is none": {Explainer{Ledger: &book{}, Prober: &domain{hosts: []string{"mx.receiver.example"}}},
+			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "no MX host of receiver.example now", "Ask each name server", likely},
+		"a host that is not ours, offline": {Explainer{Ledger: &book{}},
+			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "is not this server (mx.receiver.example)", "if it is yours, look there", certain},
+		"some failed at ours": {Explainer{Ledger: &book{within: early}, Resolver: proven},
+			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", "ticket-policy", certain},
+		"a domain that is not ours": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
+			"this server takes no mail for it", "add it to domains", certain},
+		"not trusted": {Explainer{Ledger: &book{within: early}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "DKIM signature", 0},
+		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
+			func(q *Question) {
+				q.Trusted = false
+				says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
+			}, "It is expired.", "Mend expired.", certain},
+		"an unknown word":   {Explainer{Ledger: &book{within: early}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", "ticket-policy", certain},
+		"no details at all": {Explainer{Ledger: &book{within: early}, Resolver: proven}, says(), "early-ticket", "ticket-policy", certain},
+		"no policies":       {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "Nothing failed.", "Nothing has to be done.", certain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := ask(t, tt.x, tt.change).Conclusion
+			if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.sure {
+				t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.sure, tt.cause, tt.next)
+			}
+		})
+	}
+}
+
+// A report that anybody may have written asks for nobody's sessions, and makes us visit no
+// domain that is not known to be ours.
+func TestUntrustedReportIsNotCorrelated(t *testing.T) {
+	b, d := &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &domain{}
+	e := ask(t, Explainer{Ledger: b, Resolver: names{}, Prober: d}, func(q *Question) { q.Trusted, q.Domains = false, nil })
+	if len(b.asked) > 0 || len(d.asked) > 0 || len(e.Seen.Senders) > 0 {
+		t.Errorf("the ledger was asked for %v, the network for %v", b.asked, d.asked)
+	}
+	if got := e.Seen.Text(); !strings.Contains(got, "not trusted") {
+		t.Errorf("it does not say so: %s", got)
+	}
+}
+
+func TestDomainOfOthersIsNotVisited(t *testing.T) {
+	d := &domain{}
+	e := ask(t, Explainer{Ledger: &book{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
+	if len(d.asked) > 0 || !strings.Contains(e.Records.Text(), "none of the domains") {
+		t.Errorf("visited %v: %s", d.asked, e.Records.Text())
+	}
+}
+
+func TestNetworkThatDoesNotAnswerIsTold(t *testing.T) {
+	e := ask(t, Explainer{Ledger: &book{}, Prober: &domain{err: errors.New("the resolver is silent")}}, nil)
+	if got := e.Records.Text(); !strings.Contains(got, "the resolver is silent") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestLedgerThatCannotBeReadIsAnError(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	_, err := Explainer{Ledger: &book{err: broken}}.Explain(t.Context(), Question{Report: day(24, 0, 1), Submitter: "big.example", Trusted: true})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
