@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"postern/internal/meaning"
@@ -89,7 +90,7 @@ func reportExplainedRow(k keptReport, e *meaning.Explanation) reportExplainedJSO
 		Version: explainedVersion, ID: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
 		Policies: each(e.Results, policyRow), Seen: seenRow(e.Seen),
 		Now: recordsJSON{
-			Text: e.Records.Text(), Asked: e.Records.Unasked == "", Domain: e.Records.Domain,
+			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.Unasked == "", Domain: e.Records.Domain,
 			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Wrong, findingRow),
 		},
 		Cause: e.Conclusion.Cause, Confidence: float64(e.Conclusion.Confidence), Next: e.Conclusion.Next, Sources: e.Sources(),

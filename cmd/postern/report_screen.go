@@ -23,7 +23,9 @@ func (t terminal) reportExplained(k keptReport, e *meaning.Explanation) {
 	}
 	fmt.Fprintln(t.out)
 	t.printed("seen", e.Seen.Text())
-	t.printed("now", e.Records.Text())
+	for _, line := range e.Records.Lines() {
+		t.printed("now", line)
+	}
 	fmt.Fprintln(t.out)
 	t.printed("cause", e.Conclusion.Cause)
 	if e.Conclusion.Confidence > 0 {
@@ -50,7 +52,7 @@ func reportLine(k keptReport) string {
 		line += ", its id " + k.report.ID
 	}
 	if k.ID != 0 {
-		line = fmt.Sprintf("%d %s, came %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
+		line = fmt.Sprintf("number %d, %s, came %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
 	}
 	return line
 }

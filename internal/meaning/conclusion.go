@@ -172,20 +172,13 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 	for _, s := range known.Sources {
 		c.Sources = append(c.Sources, s.URL)
 	}
-	if step, own := steps[known.ID]; own {
-		c.Next = step
+	if f, still := e.Records.shows(known); still && len(f.Advice) > 0 {
+		c.Next = f.Advice[0].Do
 	}
 	if in := e.Seen.After.Full + e.Seen.After.Resumed; in > 0 && e.Seen.After.Failed == 0 {
 		c.Next = fmt.Sprintf("Nothing has to be done: since then %s of theirs got in, and none failed. Their next report should be clean.", count(in, "session"))
 	}
 	return c, true
-}
-
-// steps are for cases that go on although Postern by itself does what cures them: somebody has
-// told it not to.
-var steps = map[string]string{
-	"early-ticket": `Take ticket-policy = "stock" out of the configuration, and pins to stock away (postern senders pins): then the ticket leaves after the client's ` +
-		"Finished, and this sender gets in.",
 }
 
 // mended: what the sender complains of would be seen, and is not there now.

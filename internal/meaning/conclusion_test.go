@@ -102,6 +102,13 @@ func broken(id string) probe.Finding {
 	return probe.Finding{ID: id, Severity: probe.Critical, Title: "It is " + id, Advice: []interop.Advice{{Software: "all servers", Do: "Mend " + id + "."}}}
 }
 
+// ofCase is what shows a case.
+func ofCase(id string) probe.Finding {
+	f := broken(id)
+	f.Case, _ = interop.Find(id)
+	return f
+}
+
 // says makes the report's failures those.
 func says(failures ...tlsrpt.Failure) func(*Question) {
 	return func(q *Question) { q.Report.Policies[0].Failures = failures }
@@ -132,6 +139,8 @@ func TestConclusions(t *testing.T) {
 			"early-ticket", "since then 12 sessions of theirs got in", certain},
 		"a known case that goes on": {Explainer{Ledger: &book{within: early, later: append(in(12), early...)}, Resolver: proven}, nil,
 			"early-ticket", "ticket-policy", certain},
+		"a known case that the probe sees too": {Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
+			"early-ticket", "Mend early-ticket.", certain},
 		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}, Resolver: proven}, nil,
 			"We saw it 1×, the report counts 27 failed sessions", "ticket-policy", likely},
 		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
@@ -198,14 +207,14 @@ func TestUntrustedReportIsNotCorrelated(t *testing.T) {
 func TestDomainOfOthersIsNotVisited(t *testing.T) {
 	d := &domain{}
 	e := ask(t, Explainer{Ledger: &book{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
-	if len(d.asked) > 0 || !strings.Contains(e.Records.Text(), "none of the domains") {
-		t.Errorf("visited %v: %s", d.asked, e.Records.Text())
+	if len(d.asked) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "none of the domains") {
+		t.Errorf("visited %v: %s", d.asked, strings.Join(e.Records.Lines(), " "))
 	}
 }
 
 func TestNetworkThatDoesNotAnswerIsTold(t *testing.T) {
 	e := ask(t, Explainer{Ledger: &book{}, Prober: &domain{err: errors.New("the resolver is silent")}}, nil)
-	if got := e.Records.Text(); !strings.Contains(got, "the resolver is silent") {
+	if got := strings.Join(e.Records.Lines(), " "); !strings.Contains(got, "the resolver is silent") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"postern/interop"
 	"postern/probe"
 )
 
@@ -73,7 +74,16 @@ func (r Records) serves(host string) bool {
 
 // broken returns the worst finding that has one of the IDs.
 func (r Records) broken(ids []string) (probe.Finding, bool) {
-	i := slices.IndexFunc(r.Wrong, func(f probe.Finding) bool { return slices.Contains(ids, f.ID) })
+	return r.worst(func(f probe.Finding) bool { return slices.Contains(ids, f.ID) })
+}
+
+// shows returns what shows now that senders of a case do not get in.
+func (r Records) shows(known *interop.Case) (probe.Finding, bool) {
+	return r.worst(func(f probe.Finding) bool { return f.Case == known })
+}
+
+func (r Records) worst(of func(probe.Finding) bool) (probe.Finding, bool) {
+	i := slices.IndexFunc(r.Wrong, of)
 	if i < 0 {
 		return probe.Finding{}, false
 	}
@@ -83,23 +93,23 @@ func (r Records) broken(ids []string) (probe.Finding, bool) {
 // maxWrong is what is told of findings; postern probe tells all.
 const maxWrong = 5
 
-// Text says how it looks, in sentences.
-func (r Records) Text() string {
+// Lines say how it looks, what is wrong first.
+func (r Records) Lines() []string {
 	if r.Unasked != "" {
-		return "Not looked at: " + r.Unasked + "."
+		return []string{"Not looked at: " + r.Unasked + "."}
 	}
 	var said []string
 	for _, f := range r.Wrong[:min(len(r.Wrong), maxWrong)] {
-		said = append(said, fmt.Sprintf("%s: %s.", f.Severity, f.Title))
+		said = append(said, f.Title+" ("+f.Severity.String()+").")
 	}
-	if more := len(r.Wrong) - maxWrong; more > 0 {
+	switch more := len(r.Wrong) - maxWrong; {
+	case more > 0:
 		said = append(said, fmt.Sprintf("And %d more: postern probe %s.", more, named(r.Domain)))
-	}
-	if len(r.Wrong) == 0 {
+	case len(r.Wrong) == 0:
 		said = append(said, "Nothing is to be mended.")
 	}
 	for _, title := range r.Fine {
 		said = append(said, title+".")
 	}
-	return strings.Join(said, " ")
+	return said
 }

@@ -90,16 +90,16 @@ func (s Seen) whom() string {
 	if len(s.Senders) == 0 {
 		return "We saw nothing from them in these hours, by " + by + "."
 	}
-	addresses, proven := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
+	addresses, claimed := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
 	for _, sender := range s.Senders {
 		addresses[sender.Address] = true
-		if sender.How == ByName {
-			proven[sender.Address] = true
+		if sender.How == ByEHLO {
+			claimed[sender.Address] = true
 		}
 	}
 	text := fmt.Sprintf("We saw %s of theirs, by %s", count(int64(len(addresses)), "address"), by)
-	if s.Domains != nil {
-		text += fmt.Sprintf(" (%d by their names in DNS, the rest by EHLO alone, their own word)", len(proven))
+	if len(claimed) > 0 {
+		text += fmt.Sprintf("; %d of these by EHLO alone, which is their own word", len(claimed))
 	}
 	return text + "."
 }
