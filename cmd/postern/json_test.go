@@ -18,6 +18,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
 		labJSON{}, labServerJSON{}, labClientJSON{}, labAbsentJSON{}, labCellJSON{},
 		reportJSON{}, summaryJSON{}, addedJSON{},
+		reportExplainedJSON{}, policyMeaningRow{}, runJSON{}, resultMeaning{}, seenJSON{}, seenSenderJSON{}, recordsJSON{},
 		explainedJSON{}, diagnosisJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {
 		kind := reflect.TypeOf(object)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/signal"
 	"strconv"
@@ -87,7 +86,7 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x meaning.Expla
 		defer book.Close()
 		x.Ledger = book
 	}
-	kept, err := r.find(ctx, book)
+	kept, err := r.find(ctx, ui, book)
 	if err != nil {
 		return err
 	}
@@ -126,26 +125,6 @@ func (r reportExplain) book(ui terminal) (*ledger.Reader, error) {
 func (r reportExplain) number() (int64, bool) {
 	id, err := strconv.ParseInt(r.Which, 10, 64)
 	return id, err == nil
-}
-
-// find reads the report from the ledger or from its file.
-func (r reportExplain) find(ctx context.Context, book *ledger.Reader) (keptReport, error) {
-	id, numbered := r.number()
-	if !numbered {
-		return readReport(r.Which, r.Trust)
-	}
-	found, err := book.Report(ctx, id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return keptReport{}, &hintedError{err, "postern report list tells the numbers of those that are kept"}
-	}
-	if err != nil {
-		return keptReport{}, err
-	}
-	kept, err := parsedReport(found)
-	if r.Trust && !kept.Trusted {
-		kept.vouch()
-	}
-	return kept, err
 }
 
 // reportVerdict is the exit status.

@@ -11,11 +11,11 @@ import (
 // A reportExplainedJSON is what a report means, as docs/json.md tells it.
 type reportExplainedJSON struct {
 	Version    int                `json:"version"`
-	ID         int64              `json:"id,omitempty"`
-	ReportID   string             `json:"report_id"`
+	Report     int64              `json:"report,omitempty"`
+	ReportID   string             `json:"report_id,omitempty"`
 	Submitter  string             `json:"submitter,omitempty"`
 	Trusted    bool               `json:"trusted"`
-	Verdict    string             `json:"verdict,omitempty"`
+	Verdict    string             `json:"verdict"`
 	Policies   []policyMeaningRow `json:"policies"`
 	Seen       seenJSON           `json:"seen"`
 	Now        recordsJSON        `json:"now"`
@@ -87,7 +87,7 @@ type recordsJSON struct {
 
 func reportExplainedRow(k keptReport, e *meaning.Explanation) reportExplainedJSON {
 	row := reportExplainedJSON{
-		Version: explainedVersion, ID: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
+		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
 		Policies: each(e.Results, policyRow), Seen: seenRow(e.Seen),
 		Now: recordsJSON{
 			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.Unasked == "", Domain: e.Records.Domain,

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
+	"postern/internal/intake"
 	"postern/internal/ledger"
 	"postern/tlsrpt"
 )
@@ -20,12 +22,8 @@ type keptReport struct {
 	report *tlsrpt.Report
 }
 
-// vouched is the verdict on what the operator vouches for.
-const vouched = "the operator vouches for it"
-
-func (k *keptReport) vouch() { k.Trusted, k.Verdict = true, vouched }
-
-func parsedReport(r ledger.Report) (keptReport, error) {
+// keptReportOf reads what is kept.
+func keptReportOf(r ledger.Report) (keptReport, error) {
 	read, err := tlsrpt.Parse(bytes.NewReader(r.Content))
 	if err != nil {
 		return keptReport{}, fmt.Errorf("report %d: %w", r.ID, err)
@@ -33,48 +31,61 @@ func parsedReport(r ledger.Report) (keptReport, error) {
 	return keptReport{r, read}, nil
 }
 
-const reportHint = "give the number of a report, its JSON, gzip or not, or the whole mail that it came in"
-
-// readReport reads a file that holds a report, or a mail with one.
-func readReport(name string, trust bool) (keptReport, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return keptReport{}, &usageError{err, reportHint}
+// vouch takes the operator's word that the report is of whom it names: if nothing else
+// does, its contact's address.
+func (k *keptReport) vouch() {
+	if k.Trusted {
+		return
 	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, tlsrpt.MaxMailSize+1))
-	if err != nil {
-		return keptReport{}, &usageError{err, reportHint}
-	}
-	kept, err := readContent(content)
-	if err != nil {
-		return keptReport{}, &usageError{fmt.Errorf("%s: %w", name, err), reportHint}
-	}
-	if kept.Submitter == "" {
-		if told, ok := tlsrpt.ParseFileName(name); ok {
-			kept.Submitter = told.Submitter
-		}
-	}
-	if trust {
-		kept.vouch()
-	}
-	return kept, nil
+	k.Trusted, k.Verdict = true, "--trust says so"
+	k.Submitter = cmp.Or(k.Submitter, strings.ToLower(k.report.Contact[strings.LastIndex(k.report.Contact, "@")+1:]))
 }
 
-// readContent takes what is no report for a mail, and tells of both if that has none either.
-func readContent(content []byte) (keptReport, error) {
-	kept := keptReport{Report: ledger.Report{Via: ledger.ByHand, Verdict: "its signature was not checked"}}
-	read, err := tlsrpt.Parse(bytes.NewReader(content))
+// find reads the report from the ledger or from its file.
+func (r reportExplain) find(ctx context.Context, ui terminal, book *ledger.Reader) (k keptReport, err error) {
+	var found ledger.Report
+	if id, numbered := r.number(); numbered {
+		found, err = book.Report(ctx, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			return k, &hintedError{err, "postern report list tells the numbers of those that are kept"}
+		}
+	} else {
+		found, err = r.file(ctx, ui)
+	}
 	if err == nil {
-		kept.report = read
-		return kept, nil
+		k, err = keptReportOf(found)
 	}
-	mail, mailErr := tlsrpt.ParseMail(bytes.NewReader(content))
-	if mailErr != nil {
-		return keptReport{}, errors.Join(err, mailErr)
+	if err == nil && r.Trust {
+		k.vouch()
 	}
-	kept.report, kept.Submitter = mail.Report, mail.Submitter
-	return kept, nil
+	return k, r.hinted(err)
+}
+
+// file reads the first report that a file holds.
+func (r reportExplain) file(ctx context.Context, ui terminal) (ledger.Report, error) {
+	if r.Offline { // nobody is asked for the keys of signatures
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		end()
+	}
+	var all []ledger.Report
+	var none error
+	err := intake.NewHand(r.Resolver).Read(ctx, r.Which, func(f intake.Found) error {
+		none = cmp.Or(none, f.Err)
+		if f.Err == nil && len(all) < 2 {
+			all = append(all, f.Report)
+		}
+		return nil
+	})
+	switch path := (*os.PathError)(nil); {
+	case errors.As(err, &path), err == nil && len(all) == 0:
+		return ledger.Report{}, &usageError{cmp.Or(err, none), "give the number of a report that is kept, or a file with one: JSON, gzip or not, or its mail"}
+	case err != nil:
+		return ledger.Report{}, err
+	case len(all) > 1:
+		ui.note(r.Which + " holds more than one report, the first is explained; postern report add takes in all")
+	}
+	return all[0], nil
 }
 
 // What is read of other reports.
@@ -96,15 +107,15 @@ func (k keptReport) history(ctx context.Context, book *ledger.Reader) (all []*tl
 	slices.SortFunc(found, func(a, b ledger.Report) int { return cmp.Compare(a.ID, b.ID) })
 	size := 0
 	for _, r := range found {
-		if err != nil || size > maxHistoryBytes {
-			break
-		}
-		if r.Submitter != k.Submitter || k.Trusted && !r.Trusted {
+		if r.Submitter != k.Submitter || k.Trusted && !r.Trusted || size > maxHistoryBytes {
 			continue
 		}
-		var other keptReport
-		if r, err = book.Report(ctx, r.ID); err == nil {
-			other, err = parsedReport(r)
+		if r, err = book.Report(ctx, r.ID); err != nil {
+			return nil, err
+		}
+		other, err := keptReportOf(r)
+		if err != nil {
+			return nil, err
 		}
 		size += len(r.Content)
 		all = append(all, other.report)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 
 // reportExplained tells people what a report means.
 func (t terminal) reportExplained(k keptReport, e *meaning.Explanation) {
-	t.printed("report", reportLine(k))
-	t.printed("trust", trustLine(k))
+	t.printed("report", explainedLine(k))
+	t.printed("verdict", verdictWords(k.Report))
 	for _, r := range e.Results {
 		fmt.Fprintln(t.out)
 		t.printed("policy", fmt.Sprintf("%s of %s: %d sessions got in, %d failed", policyWord(r.Policy.Type), domainWord(r.Policy.Domain), r.Successful, r.Failed))
@@ -40,28 +41,16 @@ func (t terminal) reportExplained(k keptReport, e *meaning.Explanation) {
 // printed is a paragraph in which strangers' words may stand.
 func (t terminal) printed(label, text string) { t.paragraph(label, printable(text)) }
 
-func reportLine(k keptReport) string {
-	line := "of " + k.report.Organization
-	if k.Submitter != "" {
-		line += " (" + k.Submitter + ")"
-	}
-	if !k.report.Start.IsZero() {
-		line += fmt.Sprintf(", %s to %s UTC", k.report.Start.UTC().Format("2006-01-02 15:04"), k.report.End.UTC().Format("2006-01-02 15:04"))
+// explainedLine says which report it is.
+func explainedLine(k keptReport) string {
+	line := fmt.Sprintf("of %s (%s), about %s", k.Organization, cmp.Or(k.Submitter, "its domain is not known"), span(k.report.Start, k.report.End))
+	if k.ID != 0 {
+		line = fmt.Sprintf("%d %s, came %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
 	}
 	if k.report.ID != "" {
 		line += ", its id " + k.report.ID
 	}
-	if k.ID != 0 {
-		line = fmt.Sprintf("number %d, %s, came %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
-	}
 	return line
-}
-
-func trustLine(k keptReport) string {
-	if k.Trusted {
-		return "yes: " + k.Verdict
-	}
-	return "no: " + k.Verdict
 }
 
 // policyWord is what people call a kind of policy.
