@@ -220,7 +220,7 @@ func unknown(q Question, e *Explanation) Conclusion {
 	c := Conclusion{Cause: "Not known: " + e.Seen.Unasked + ".", Sources: words[e.worst().leading()].Sources}
 	switch {
 	case !q.Trusted:
-		c.Next = "Have the report come by mail with its DKIM signature, or say with --trust that you know where this file comes from."
+		c.Next = "If you know where the report comes from, say so with --trust: then it is laid beside what happened here."
 	case e.Records.Unasked != "" && e.Records.Domain != "":
 		c.Next = fmt.Sprintf("Look at the domain: postern probe %s.", named(e.Records.Domain))
 	default:

@@ -172,7 +172,7 @@ func TestConclusions(t *testing.T) {
 			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", "ticket-policy", certain},
 		"a domain that is not ours": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
 			"this server takes no mail for it", "add it to domains", certain},
-		"not trusted": {Explainer{Ledger: &book{within: early}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "DKIM signature", 0},
+		"not trusted": {Explainer{Ledger: &book{within: early}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "--trust", 0},
 		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
 			func(q *Question) {
 				q.Trusted = false
