@@ -63,6 +63,7 @@ type seenJSON struct {
 	Senders   []seenSenderJSON `json:"senders"`
 	Cases     map[string]int64 `json:"cases"`
 	Within    countsJSON       `json:"within"`
+	Unused    int64            `json:"unused"`
 	After     countsJSON       `json:"after"`
 	Strangers int              `json:"strangers"`
 }
@@ -120,7 +121,7 @@ func policyRow(r meaning.Result) policyMeaningRow {
 func seenRow(s meaning.Seen) seenJSON {
 	row := seenJSON{
 		Text: s.Text(), Asked: s.Unasked == "", Cases: make(map[string]int64),
-		Within: countsJSON(s.Within), After: countsJSON(s.After), Strangers: s.Strangers,
+		Within: countsJSON(s.Within), Unused: s.Unused, After: countsJSON(s.After), Strangers: s.Strangers,
 		Senders: each(s.Senders, func(one meaning.Sender) seenSenderJSON {
 			return seenSenderJSON{one.Address, one.EHLO, one.Name, string(one.How), one.First.UTC(), one.Last.UTC(), countsJSON(one.Counts)}
 		}),

@@ -61,6 +61,11 @@ type Handshake struct {
 	// What was negotiated, in numbers of the wire; 0 where nothing was.
 	Version, Suite, Group uint16
 
+	// Unused says of a handshake that completed that no command came over it: the sender
+	// left in good order, as monitors do, and senders that check the certificate then. It is
+	// not read one by one: see [Sighting].
+	Unused bool
+
 	// After is, in plaintext, the session of the failed handshake that the sender
 	// came back from; empty if it had not failed within a week. It is not noted.
 	After string

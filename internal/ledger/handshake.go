@@ -22,10 +22,10 @@ func (h Handshake) write(s *store) error {
 		return err
 	}
 	err = s.exec(`INSERT INTO handshakes
-		(id, at, sender, outcome, session, address, version, suite, "group", rung, after)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, at, sender, outcome, session, address, version, suite, "group", rung, after, unused)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		h.ID, milli(h.At), sender, h.Outcome, bounded(h.Session, maxName), blob(h.Address),
-		h.Version, h.Suite, h.Group, bounded(h.Rung, maxName), after)
+		h.Version, h.Suite, h.Group, bounded(h.Rung, maxName), after, h.Unused)
 	if err == nil && h.Outcome == Failed {
 		err = h.fail(s)
 	}

@@ -16,7 +16,8 @@ type Sighting struct {
 	EHLO        string
 	First, Last time.Time
 	Counts
-	Cases map[string]int64 // of Failed, by the surest diagnosis; see [Unknown]
+	Unused int64            // of Full and Resumed: the sender left without a command
+	Cases  map[string]int64 // of Failed, by the surest diagnosis; see [Unknown]
 }
 
 // maxSighted bounds the sessions that are looked through: a large sender has fewer in a day.
@@ -30,18 +31,29 @@ func (r *Reader) Sightings(ctx context.Context, in Span, whose Party) ([]Sightin
 		if err != nil {
 			return err
 		}
-		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after
-			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
+		unused, err := unusedColumn(ctx, db)
+		if err != nil {
+			return err
+		}
+		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, ` + unused + ` AS unused`)
+		q.add(`FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
 			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ?`, senders, milli(in.From), milli(in.To))
 		whose.among(q)
 		q.add(`LIMIT ?)
 			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN
 				(SELECT case_id FROM diagnoses WHERE handshake = chosen.id ORDER BY confidence DESC, case_id LIMIT 1) END AS found,
-				count(*), count(after), min(at), max(at)
+				count(*), count(after), sum(unused), min(at), max(at)
 			FROM chosen GROUP BY address, ehlo, outcome, found ORDER BY address, ehlo`, maxSighted)
 		return nil
 	}, scanSighting)
 	return merged(found), err
+}
+
+// unusedColumn is what says whether h was unused. A file of an older Postern does not know it.
+func unusedColumn(ctx context.Context, db *sql.DB) (column string, err error) {
+	err = db.QueryRowContext(ctx, `SELECT CASE WHEN EXISTS
+		(SELECT 1 FROM pragma_table_info('handshakes') WHERE name = 'unused') THEN 'h.unused' ELSE '0' END`).Scan(&column)
+	return column, err
 }
 
 // scanSighting reads what has one outcome and one case.
@@ -49,7 +61,7 @@ func scanSighting(scan scanner) (s Sighting, err error) {
 	var outcome Outcome
 	var found sql.NullString
 	var n int64
-	err = scan(address{&s.Address}, &s.EHLO, &outcome, &found, &n, &s.Returned, millis{&s.First}, millis{&s.Last})
+	err = scan(address{&s.Address}, &s.EHLO, &outcome, &found, &n, &s.Returned, &s.Unused, millis{&s.First}, millis{&s.Last})
 	switch outcome {
 	case Full:
 		s.Full = n
@@ -77,6 +89,7 @@ func merged(parts []Sighting) (all []Sighting) {
 
 func (s *Sighting) add(part Sighting) {
 	s.Counts.Add(part.Counts)
+	s.Unused += part.Unused
 	for id, n := range part.Cases {
 		if s.Cases == nil {
 			s.Cases = make(map[string]int64)

@@ -121,6 +121,8 @@ func TestConclusions(t *testing.T) {
 	in := func(n int64) []ledger.Sighting {
 		return []ledger.Sighting{{Address: early[0].Address, EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
 	}
+	left := in(12)
+	left[0].Unused = 9
 	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
 	for name, tt := range map[string]struct {
 		x           Explainer
@@ -158,6 +160,10 @@ func TestConclusions(t *testing.T) {
 			nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
 		"early tickets come before a policy that is wrong too": {
 			Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", "ticket-policy", certain},
+		"they said goodbye after the handshake, and TLSA is stale": {
+			Explainer{Ledger: &book{within: left}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
+		"they said goodbye after the handshake": {Explainer{Ledger: &book{within: left}, Prober: &domain{}}, nil,
+			"9 completed the handshake and left without a command", "Compare your TLSA records", possible},
 		"something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("unreachable")}}}, nil,
 			"It is unreachable.", "Mend unreachable.", possible},
 		"nothing was seen": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },

@@ -128,6 +128,7 @@ func (s *Seen) recognise(sighting ledger.Sighting, names map[netip.Addr]string) 
 func (s *Seen) take(sender Sender) {
 	s.Senders = append(s.Senders, sender)
 	s.Within.Add(sender.Counts)
+	s.Unused += sender.Unused
 	for id, n := range sender.Cases {
 		i := slices.IndexFunc(s.Cases, func(c Case) bool { return c.ID == id })
 		if i < 0 {

@@ -14,7 +14,7 @@ import (
 type rule func(Question, *Explanation) (Conclusion, bool)
 
 // rules are asked in turn: what decides a thing alone comes before what speaks for it.
-var rules = []rule{nothingFailed, othersDomain, shownByRecords, othersHost, shownBySessions, shownLoosely, mended, unlike, unseen}
+var rules = []rule{nothingFailed, othersDomain, shownByRecords, othersHost, shownBySessions, shownLoosely, mended, unlike, leftUnused, unseen}
 
 func conclude(q Question, e *Explanation) Conclusion {
 	for _, r := range rules {
@@ -123,8 +123,11 @@ func evidence(f probe.Finding) string {
 // TLSA or policy, or whether the sender says so.
 func (e *Explanation) aboutPolicy() bool {
 	checks := []string{"certificate-refused", "leaves-after-handshake"}
-	if len(e.Seen.Cases) > 0 {
+	switch {
+	case len(e.Seen.Cases) > 0:
 		return slices.Contains(checks, e.Seen.Cases[0].ID)
+	case e.Seen.Unused > 0:
+		return true
 	}
 	return slices.ContainsFunc(e.worst().Said, func(m Said) bool { return slices.ContainsFunc(m.Reasons, namesPolicy) })
 }
@@ -153,9 +156,7 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 	if e.Seen.sure() && 10*most.Sessions >= e.worst().Failed {
 		c.Confidence = certain
 	}
-	for _, s := range known.Sources {
-		c.Sources = append(c.Sources, s.URL)
-	}
+	c.Sources = urls(known)
 	if f, still := e.Records.shows(known); still && len(f.Advice) > 0 {
 		c.Next = f.Advice[0].Do
 	}
@@ -163,6 +164,13 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 		c.Next = fmt.Sprintf("Nothing has to be done: since then %s of theirs got in, and none failed. Their next report should be clean.", count(in, "session"))
 	}
 	return c, true
+}
+
+func urls(known *interop.Case) (all []string) {
+	for _, s := range known.Sources {
+		all = append(all, s.URL)
+	}
+	return all
 }
 
 // mended: what the sender complains of would be seen, and is not there now.
@@ -183,6 +191,16 @@ func unlike(q Question, e *Explanation) (Conclusion, bool) {
 		Cause: "Their handshakes failed with us in a way that looks like no known case.",
 		Next:  fmt.Sprintf("Look at one: postern handshakes --case %s --since %s.", ledger.Unknown, q.Report.Start.Format("2006-01-02")),
 	}, len(e.Seen.Cases) > 0
+}
+
+// leftUnused: they left after the handshake, and nothing that could be why is seen.
+func leftUnused(_ Question, e *Explanation) (Conclusion, bool) {
+	known, _ := interop.Find("leaves-after-handshake")
+	return Conclusion{
+		Cause: fmt.Sprintf("Of their sessions %d completed the handshake and left without a command, as senders do that hold the certificate against "+
+			"TLSA records or a policy only then.", e.Seen.Unused),
+		Confidence: possible, Case: known, Next: known.Remedy.Postern, Sources: urls(known),
+	}, e.Seen.Unused > 0
 }
 
 // unseen: the ledger was asked, and none of their handshakes failed with us.

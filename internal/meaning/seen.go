@@ -16,6 +16,7 @@ type Seen struct {
 	Senders []Sender // those with most failures first
 	Cases   []Case   // of the sessions that failed, the most first
 	Within  ledger.Counts
+	Unused  int64         // of those that got in over TLS: they left without a command
 	After   ledger.Counts // from the report's end until now
 
 	// Strangers are addresses that called themselves by the sender's names, and whose names in DNS
@@ -65,6 +66,9 @@ func (s Seen) Text() string {
 	said := []string{s.whom()}
 	if len(s.Senders) > 0 {
 		said = append(said, fmt.Sprintf("Of their sessions %d failed, %d got in over TLS, %d in plaintext.", s.Within.Failed, s.Within.Full+s.Within.Resumed, s.Within.Plaintext))
+	}
+	if s.Unused > 0 {
+		said = append(said, fmt.Sprintf("Of those that got in %d left without a command.", s.Unused))
 	}
 	if len(s.Cases) > 0 {
 		said = append(said, "What failed looks like "+s.cases()+".")

@@ -1,6 +1,7 @@
 package triage
 
 import (
+	"postern/handshake"
 	"postern/internal/ladder"
 	"postern/internal/ledger"
 	"postern/internal/smtpd"
@@ -28,8 +29,11 @@ func row(v smtpd.Visit, outcome ledger.Outcome) ledger.Handshake {
 
 // succeeded is the row of a sender that got in over TLS.
 func succeeded(v smtpd.Visit) ledger.Handshake {
+	outcome := ledger.Full
 	if v.TLS.DidResume {
-		return row(v, ledger.Resumed)
+		outcome = ledger.Resumed
 	}
-	return row(v, ledger.Full)
+	h := row(v, outcome)
+	h.Unused = v.Handshake != nil && v.Handshake.Use == handshake.Unused
+	return h
 }

@@ -158,6 +158,30 @@ func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 	}
 }
 
+// A sender that checks the certificate after the handshake says goodbye and leaves. It is no failure
+// that could be told from a monitor's visit, and yet it brought no mail.
+func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	watch := open(t, path)
+	polite := mailed("POLITE", ladder.FirstWrite)
+	polite.Messages, polite.Handshake = 0, &handshake.Transcript{
+		Completed: true, Use: handshake.Unused, End: handshake.End{How: handshake.Closed, By: handshake.Client},
+		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.ClientHello}, {From: handshake.Client, Type: handshake.Alert}},
+	}
+	if line := watch.Ended(polite); line != nil {
+		t.Errorf("the log says %v", line)
+	}
+	watch.Ended(mailed("MAILED", ladder.FirstWrite))
+	if err := watch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all := ledger.Span{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}
+	found, err := read(t, path).Sightings(context.Background(), all, ledger.Party{Domains: []string{"mail.example"}})
+	if err != nil || len(found) != 1 || found[0].Full != 2 || found[0].Unused != 1 {
+		t.Errorf("the ledger has %+v, %v", found, err)
+	}
+}
+
 // What a crash takes is at most what was learned in the last seconds.
 func TestWhatIsLearnedIsSavedWhileTheServerRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
