@@ -17,6 +17,7 @@ type reportExplainedJSON struct {
 	Trusted    bool               `json:"trusted"`
 	Verdict    string             `json:"verdict"`
 	Policies   []policyMeaningRow `json:"policies"`
+	More       int                `json:"more,omitempty"`
 	Seen       seenJSON           `json:"seen"`
 	Now        recordsJSON        `json:"now"`
 	Cause      string             `json:"cause"`
@@ -89,7 +90,7 @@ type recordsJSON struct {
 func reportExplainedRow(k keptReport, e *meaning.Explanation) reportExplainedJSON {
 	row := reportExplainedJSON{
 		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
-		Policies: each(e.Results, policyRow), Seen: seenRow(e.Seen),
+		Policies: each(e.Results, policyRow), More: e.More, Seen: seenRow(e.Seen),
 		Now: recordsJSON{
 			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.Unasked == "", Domain: e.Records.Domain,
 			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Wrong, findingRow),

@@ -22,6 +22,9 @@ func (t terminal) reportExplained(k keptReport, e *meaning.Explanation) {
 			t.printed("means", m.Text())
 		}
 	}
+	if e.More > 0 {
+		t.printed("", fmt.Sprintf("and %d more policies with fewer failures", e.More))
+	}
 	fmt.Fprintln(t.out)
 	t.printed("seen", e.Seen.Text())
 	for _, line := range e.Records.Lines() {

@@ -93,7 +93,7 @@ func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Run, string) {
 	for _, p := range r.Policies {
 		if p.Policy.Type == policy.Type && sameName(p.Policy.Domain, policy.Domain) {
 			s.Successful += p.Successful
-			s.Failed += max(p.Failed, sum(p.Failures))
+			s.Failed += failedOf(p)
 			seen = strings.Join(p.Policy.Strings, "; ")
 		}
 	}

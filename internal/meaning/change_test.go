@@ -1,6 +1,7 @@
 package meaning
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -71,10 +72,32 @@ func TestWhatChangedIsSaid(t *testing.T) {
 			"Not known: the report has no dates, or no sessions."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := results(Question{Report: tt.report, History: tt.history})[0].Change.Text()
-			if got != tt.want {
+			all, _ := results(Question{Report: tt.report, History: tt.history})
+			if got := all[0].Change.Text(); got != tt.want {
 				t.Errorf("\n got %s\nwant %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// A report has room for thousands of policies and failures, and so have those before it. What that
+// costs is what the tests may take.
+func TestHugeReportsAreExplainedInPart(t *testing.T) {
+	huge := func(n int) *tlsrpt.Report {
+		r := day(n, 0, 0)
+		r.Policies = nil
+		for i := range 20_000 {
+			p := tlsrpt.Policy{Type: tlsrpt.PolicySTS, Domain: fmt.Sprint(i, ".example")}
+			r.Policies = append(r.Policies, tlsrpt.PolicyResult{Policy: p, Failed: int64(i)})
+		}
+		return r
+	}
+	q := Question{Report: huge(24)}
+	for n := range 23 {
+		q.History = append(q.History, huge(n+1))
+	}
+	all, more := results(q)
+	if len(all) != maxResults || more != 20_000-maxResults || all[0].Failed != 19_999 {
+		t.Errorf("%d results and %d more, the first with %d failures", len(all), more, all[0].Failed)
 	}
 }

@@ -70,7 +70,8 @@ type Question struct {
 
 // An Explanation is what a report means.
 type Explanation struct {
-	Results    []Result // one for each policy of the report, that with most failures first
+	Results    []Result // one for each policy of the report, that with most failures first; 20 at most
+	More       int      // policies that are not among them
 	Seen       Seen
 	Records    Records
 	Conclusion Conclusion
@@ -79,7 +80,8 @@ type Explanation struct {
 // Explain explains a report. The error is the ledger's; what else does not answer is told in
 // the explanation. It takes as long as those it asks.
 func (x Explainer) Explain(ctx context.Context, q Question) (*Explanation, error) {
-	e := &Explanation{Results: results(q)}
+	e := new(Explanation)
+	e.Results, e.More = results(q)
 	var err error
 	if e.Seen, err = x.look(ctx, q); err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func (e *Explanation) worst() Result {
 	return e.Results[0]
 }
 
-// Failed is how many sessions failed, under all policies.
+// Failed is how many sessions failed, under all policies of Results.
 func (e *Explanation) Failed() (n int64) {
 	for _, r := range e.Results {
 		n += r.Failed

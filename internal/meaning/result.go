@@ -17,25 +17,29 @@ type Result struct {
 	failures []tlsrpt.Failure
 }
 
-// results are those of the report, that with most failures first.
-func results(q Question) []Result {
-	all := make([]Result, 0, len(q.Report.Policies))
-	for _, p := range q.Report.Policies {
+// maxResults bounds what is explained: a report has one policy or two, and room for thousands.
+const maxResults = 20
+
+// results are those of the report with most failures, and how many more there are.
+func results(q Question) (all []Result, more int) {
+	policies := slices.Clone(q.Report.Policies)
+	slices.SortStableFunc(policies, func(a, b tlsrpt.PolicyResult) int { return cmp.Compare(failedOf(b), failedOf(a)) })
+	for _, p := range policies[:min(len(policies), maxResults)] {
 		all = append(all, Result{
-			Policy: p.Policy, Successful: p.Successful, Failed: max(p.Failed, sum(p.Failures)),
+			Policy: p.Policy, Successful: p.Successful, Failed: failedOf(p),
 			Said: saidOf(p), failures: p.Failures, Change: changeOf(q, p.Policy),
 		})
 	}
-	slices.SortStableFunc(all, func(a, b Result) int { return cmp.Compare(b.Failed, a.Failed) })
-	return all
+	return all, len(policies) - len(all)
 }
 
-// sum is what the details come to: some senders' totals are less (mail.ru's, for one).
-func sum(failures []tlsrpt.Failure) (n int64) {
-	for _, f := range failures {
+// failedOf is the total, or what the details come to: some senders' totals are less (mail.ru's,
+// for one).
+func failedOf(p tlsrpt.PolicyResult) (n int64) {
+	for _, f := range p.Failures {
 		n += f.Sessions
 	}
-	return n
+	return max(n, p.Failed)
 }
 
 // leading is the result type of most failed sessions, empty if there is none.
