@@ -2,11 +2,10 @@ package meaning
 
 import (
 	"fmt"
-	"slices"
+	"time"
 
 	"postern/internal/ledger"
 	"postern/interop"
-	"postern/probe"
 	"postern/tlsrpt"
 )
 
@@ -33,146 +32,6 @@ func nothingFailed(_ Question, e *Explanation) (Conclusion, bool) {
 	return c, e.worst().Failed == 0
 }
 
-// othersDomain: the report is about a domain that is not ours.
-func othersDomain(q Question, e *Explanation) (Conclusion, bool) {
-	domain := named(e.worst().Policy.Domain)
-	return Conclusion{
-		Cause:      fmt.Sprintf("The report is about %s, and this server takes no mail for it.", domain),
-		Confidence: certain,
-		Next: fmt.Sprintf("If the domain is yours, add it to domains in the configuration; if not, tell its owner that its TLS reporting record, "+
-			"at _smtp._tls.%s, names your address.", domain),
-	}, e.worst().Policy.Domain != "" && q.Domains != nil && !q.takes(domain)
-}
-
-// othersHost: all that failed went to a host that is not ours.
-func othersHost(q Question, e *Explanation) (Conclusion, bool) {
-	host, domain := named(e.worst().foreignHost(q)), named(e.worst().Policy.Domain)
-	c := Conclusion{Confidence: certain}
-	switch {
-	case e.Records.Unasked != "":
-		c.Cause = fmt.Sprintf("The sessions went to %s, which is not this server (%s).", host, named(q.Hostname))
-		c.Next = fmt.Sprintf("See whether %s is an MX host of %s: if it is yours, look there; if not, remove the record.", host, domain)
-	case e.Records.serves(e.worst().foreignHost(q)):
-		c.Cause = fmt.Sprintf("The sessions went to %s, another MX host of %s. This server and its ledger have no part in them.", host, domain)
-		c.Next = fmt.Sprintf("Look at that host: postern probe %s.", host)
-	default:
-		c.Confidence = likely
-		c.Cause = fmt.Sprintf("The sessions went to %s, which is not this server and is no MX host of %s now: the sender used an MX record that has gone, "+
-			"or was led astray.", host, domain)
-		c.Next = fmt.Sprintf("Ask each name server of %s for its MX records: one may still name that host.", domain)
-	}
-	return c, e.worst().foreignHost(q) != ""
-}
-
-// foreignHost is the host that sessions failed at, if none failed at ours.
-func (r Result) foreignHost(q Question) (host string) {
-	if q.Hostname == "" {
-		return ""
-	}
-	for _, f := range r.failures {
-		if f.ReceivingMX == "" || sameName(f.ReceivingMX, q.Hostname) {
-			return ""
-		}
-		host = f.ReceivingMX
-	}
-	return host
-}
-
-// shownByRecords: what the sender complains of is there to be seen.
-func shownByRecords(_ Question, e *Explanation) (Conclusion, bool) {
-	worst := e.worst()
-	if worst.leading() == tlsrpt.ValidationFailure && !e.aboutPolicy() {
-		return Conclusion{}, false // it may be anything: our own sessions say more
-	}
-	return e.finding(words[worst.leading()].findings, certain)
-}
-
-// shownLoosely: something is wrong that may be meant.
-func shownLoosely(_ Question, e *Explanation) (Conclusion, bool) {
-	if c, ok := e.finding(words[e.worst().leading()].findings, likely); ok {
-		return c, ok
-	}
-	if len(e.Records.Wrong) == 0 {
-		return Conclusion{}, false
-	}
-	return e.finding([]string{e.Records.Wrong[0].ID}, possible)
-}
-
-// finding concludes from the worst finding with one of the IDs.
-func (e *Explanation) finding(ids []string, sure interop.Confidence) (Conclusion, bool) {
-	f, ok := e.Records.broken(ids)
-	if !ok {
-		return Conclusion{}, false
-	}
-	c := Conclusion{Cause: f.Title + evidence(f) + ".", Confidence: sure, Case: f.Case, Sources: f.Sources, Next: "postern probe " + named(e.Records.Domain) + " tells more."}
-	if len(f.Advice) > 0 {
-		c.Next = f.Advice[0].Do
-	}
-	return c, true
-}
-
-// evidence is the first of a finding's.
-func evidence(f probe.Finding) string {
-	if len(f.Evidence) == 0 {
-		return ""
-	}
-	return " (" + f.Evidence[0] + ")"
-}
-
-// aboutPolicy tells whether what failed on our side is what a sender does that checks certificate,
-// TLSA or policy, or whether the sender says so.
-func (e *Explanation) aboutPolicy() bool {
-	checks := []string{"certificate-refused", "leaves-after-handshake"}
-	switch {
-	case len(e.Seen.Cases) > 0:
-		return slices.Contains(checks, e.Seen.Cases[0].ID)
-	case e.Seen.Unused > 0:
-		return true
-	}
-	return slices.ContainsFunc(e.worst().Said, func(m Said) bool { return slices.ContainsFunc(m.Reasons, namesPolicy) })
-}
-
-// policyReasons are failure reason codes of mox (v0.0.17, queue and smtpclient) for what has no
-// result type of its own.
-var policyReasons = []string{"mtasts-policy-mx-mismatch", "dane-no-match"}
-
-func namesPolicy(reason string) bool { return slices.Contains(policyReasons, reason) }
-
-// shownBySessions: the sender's handshakes failed with us, and look like a known case.
-func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
-	if len(e.Seen.Cases) == 0 {
-		return Conclusion{}, false
-	}
-	most := e.Seen.Cases[0]
-	known, ok := interop.Find(most.ID)
-	if !ok {
-		return Conclusion{}, false
-	}
-	c := Conclusion{
-		Cause: fmt.Sprintf("%s: %s. We saw it %d×, the report counts %s.", known.ID, known.Title, most.Sessions,
-			count(e.worst().Failed, "failed session")),
-		Confidence: likely, Case: known, Next: known.Remedy.Postern,
-	}
-	if e.Seen.sure() && 10*most.Sessions >= e.worst().Failed {
-		c.Confidence = certain
-	}
-	c.Sources = urls(known)
-	if f, still := e.Records.shows(known); still && len(f.Advice) > 0 {
-		c.Next = f.Advice[0].Do
-	}
-	if in := e.Seen.After.Full + e.Seen.After.Resumed; in > 0 && e.Seen.After.Failed == 0 {
-		c.Next = fmt.Sprintf("Nothing has to be done: since then %s of theirs got in, and none failed. Their next report should be clean.", count(in, "session"))
-	}
-	return c, true
-}
-
-func urls(known *interop.Case) (all []string) {
-	for _, s := range known.Sources {
-		all = append(all, s.URL)
-	}
-	return all
-}
-
 // mended: what the sender complains of would be seen, and is not there now.
 func mended(_ Question, e *Explanation) (Conclusion, bool) {
 	leading := e.worst().leading()
@@ -187,10 +46,14 @@ func mended(_ Question, e *Explanation) (Conclusion, bool) {
 
 // unlike: their handshakes failed with us, and in no way that is known.
 func unlike(q Question, e *Explanation) (Conclusion, bool) {
+	if len(e.Seen.Cases) == 0 {
+		return Conclusion{}, false
+	}
 	return Conclusion{
 		Cause: "Their handshakes failed with us in a way that looks like no known case.",
-		Next:  fmt.Sprintf("Look at one: postern handshakes --case %s --since %s.", ledger.Unknown, q.Report.Start.Format("2006-01-02")),
-	}, len(e.Seen.Cases) > 0
+		Next: fmt.Sprintf("Look at one: postern handshakes --case %s --since %s --sender %s.",
+			ledger.Unknown, q.Report.Start.Format(time.DateOnly), e.Seen.Senders[0].Address),
+	}, true
 }
 
 // leftUnused: they left after the handshake, and nothing that could be why is seen.
@@ -206,12 +69,14 @@ func leftUnused(_ Question, e *Explanation) (Conclusion, bool) {
 // unseen: the ledger was asked, and none of their handshakes failed with us.
 func unseen(q Question, e *Explanation) (Conclusion, bool) {
 	c := Conclusion{
-		Cause: "None of their handshakes failed with us in these hours, and nothing is seen to be wrong: the sessions failed before they came to us, as at a firewall, " +
-			"or at another host.",
+		Cause:      "None of their handshakes failed with us in these hours: the sessions failed before they came to us, as at a firewall, or at another host.",
 		Confidence: possible,
 		Next:       "Ask the sender for the address and the time of one session that failed.",
 	}
-	if q.Report.Contact != "" {
+	switch {
+	case e.Records.Unasked != "" && q.takes(e.Records.Domain):
+		c.Next = fmt.Sprintf("Look at the domain as it is now: postern probe %s.", named(e.Records.Domain))
+	case q.Report.Contact != "":
 		c.Next = fmt.Sprintf("Ask the sender (%s) for the address and the time of one session that failed.", named(q.Report.Contact))
 	}
 	return c, e.Seen.Unasked == ""

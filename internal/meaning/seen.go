@@ -89,7 +89,11 @@ func (s Seen) Text() string {
 func (s Seen) whom() string {
 	by := "the addresses that the report gives"
 	if s.Domains != nil {
-		by = "names in " + strings.Join(s.Domains, " and ")
+		domains := make([]string, len(s.Domains))
+		for i, d := range s.Domains {
+			domains[i] = named(d)
+		}
+		by = "names in " + strings.Join(domains, " and ")
 	}
 	if len(s.Senders) == 0 {
 		return "We saw nothing from them in these hours, by " + by + "."
