@@ -91,7 +91,7 @@ func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Run, string) {
 	s := Run{From: r.Start, To: r.End, Reports: 1}
 	var seen string
 	for _, p := range r.Policies {
-		if p.Policy.Type == policy.Type && sameName(p.Policy.Domain, policy.Domain) {
+		if p.Policy.Type == policy.Type && strings.EqualFold(p.Policy.Domain, policy.Domain) {
 			s.Successful += p.Successful
 			s.Failed += failedOf(p)
 			seen = strings.Join(p.Policy.Strings, "; ")
@@ -99,11 +99,6 @@ func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Run, string) {
 	}
 	s.State = stateOf(s.Successful, s.Failed)
 	return s, seen
-}
-
-// sameName compares names of hosts or domains.
-func sameName(a, b string) bool {
-	return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 }
 
 // Text says what changed, in sentences.

@@ -179,6 +179,9 @@ func TestConclusions(t *testing.T) {
 			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", "ticket-policy", certain},
 		"a domain that is not ours": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
 			"this server takes no mail for it", "add it to domains", certain},
+		"our domain, written otherwise": {Explainer{Ledger: &book{}}, func(q *Question) {
+			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
+		}, "before they came to us", "Look at the domain as it is now", possible},
 		"not trusted": {Explainer{Ledger: &book{within: early}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "--trust", 0},
 		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
 			func(q *Question) {

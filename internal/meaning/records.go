@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/smtp"
 	"postern/interop"
 	"postern/probe"
 )
@@ -61,6 +62,9 @@ func (x Explainer) unprobed(q Question, domain string) string {
 	}
 	return ""
 }
+
+// sameName compares names of hosts or domains.
+func sameName(a, b string) bool { return smtp.FoldDomain(a) == smtp.FoldDomain(b) }
 
 // takes tells whether a domain is known to be one of ours.
 func (q Question) takes(domain string) bool {
