@@ -19,7 +19,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 		labJSON{}, labServerJSON{}, labClientJSON{}, labAbsentJSON{}, labCellJSON{},
 		reportJSON{}, summaryJSON{}, addedJSON{},
 		reportExplainedJSON{}, policyMeaningRow{}, runJSON{}, resultMeaning{}, seenJSON{}, seenSenderJSON{}, recordsJSON{},
-		explainedJSON{}, diagnosisJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
+		explainedJSON{}, diagnosisJSON{}, zoneJSON{}, recordJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {
 		kind := reflect.TypeOf(object)
 		for i := range kind.NumField() {

@@ -14,15 +14,18 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/internal/testcert"
+	"postern/internal/testzone"
 	"postern/mtasts"
 )
 
@@ -50,6 +53,8 @@ func TestMain(m *testing.M) {
 //	policy ADDR DOMAIN FILE-cert.pem
 //	                  gets the MTA-STS policy of DOMAIN from ADDR, as a sender
 //	                  that trusts the certificate does, into the file policy
+//	nameserver TTL FILE
+//	                  serves the records of a zone file, validated, at $DNS
 //	systemd           listens at $NOTIFY_SOCKET
 //	told STATE        waits until systemd is told STATE
 //
@@ -65,15 +70,16 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update && os.Getenv("CI") == "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start":   start,
-			"signal":  func(ts *testscript.TestScript, _ bool, args []string) { running(ts).signal(ts, args[0]) },
-			"stopped": func(ts *testscript.TestScript, _ bool, _ []string) { running(ts).stopped(ts) },
-			"logged":  func(ts *testscript.TestScript, _ bool, args []string) { running(ts).log.await(ts, args[0]) },
-			"smtp":    dialogue,
-			"cert":    cert,
-			"policy":  fetchPolicy,
-			"systemd": systemd,
-			"told":    func(ts *testscript.TestScript, _ bool, args []string) { told(ts).await(ts, args[0]) },
+			"start":      start,
+			"signal":     func(ts *testscript.TestScript, _ bool, args []string) { running(ts).signal(ts, args[0]) },
+			"stopped":    func(ts *testscript.TestScript, _ bool, _ []string) { running(ts).stopped(ts) },
+			"logged":     func(ts *testscript.TestScript, _ bool, args []string) { running(ts).log.await(ts, args[0]) },
+			"smtp":       dialogue,
+			"cert":       cert,
+			"policy":     fetchPolicy,
+			"nameserver": nameserver,
+			"systemd":    systemd,
+			"told":       func(ts *testscript.TestScript, _ bool, args []string) { told(ts).await(ts, args[0]) },
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[stories{}] = new(story)
@@ -174,10 +180,30 @@ func fetchPolicy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("policy"), []byte(text), 0o600))
 }
 
-// certMaker lets testcert make files in a script.
+// nameserver has all records live as long as it is told.
+func nameserver(ts *testscript.TestScript, _ bool, args []string) {
+	ttl, err := strconv.ParseUint(args[0], 10, 32)
+	ts.Check(err)
+	zone := testzone.Zone{Name: "."}
+	parser := dns.NewZoneParser(strings.NewReader(ts.ReadFile(args[1])), "", "")
+	parser.SetDefaultTTL(0) // replaced
+	for record, ok := parser.Next(); ok; record, ok = parser.Next() {
+		record.Header().Ttl = uint32(ttl)
+		zone.Records = append(zone.Records, record.String())
+	}
+	ts.Check(parser.Err())
+	server := testzone.Start(certMaker{ts}, zone)
+	server.Validates(true)
+	ts.Setenv("DNS", server.Addr)
+}
+
+// certMaker lets testcert make files in a script, and testzone serve.
 type certMaker struct{ *testscript.TestScript }
 
 func (certMaker) Helper() {}
+
+// Cleanup has f called at the script's end.
+func (c certMaker) Cleanup(f func()) { c.Defer(f) }
 
 func (c certMaker) TempDir() string {
 	dir, err := os.MkdirTemp(c.MkAbs("."), "cert")

@@ -52,7 +52,7 @@ var alone = []string{"postern/sessionticket", "postern/handshake", "postern/pers
 // line do not know each other.
 var order = [][]string{
 	{"postern/cmd/postern"},
-	{"postern/internal/acme", "postern/internal/config", "postern/internal/triage", "postern/internal/policy", "postern/internal/lab", "postern/internal/meaning"},
+	{"postern/internal/acme", "postern/internal/config", "postern/internal/triage", "postern/internal/policy", "postern/internal/zone", "postern/internal/lab", "postern/internal/meaning"},
 	{"postern/probe"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web", "postern/internal/intake"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/persona", "postern/internal/testpeer"},

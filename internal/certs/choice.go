@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"strings"
 )
 
@@ -38,6 +39,24 @@ func (c *choice) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 		return cert
 	}
 	return c.all[0] // crypto/tls says to the client what it lacks
+}
+
+// For gives those certificates that a server shows to who asks for name, one for each kind
+// of key, as Store chooses: first of those that hold it, then of those with a wildcard for
+// it, then of all.
+func For(name string, all []*tls.Certificate) (shown []*tls.Certificate) {
+	c, name := newChoice(all), strings.ToLower(name)
+	_, parent, _ := strings.Cut(name, ".")
+	seen := make(map[x509.PublicKeyAlgorithm]bool)
+	for _, some := range [][]*tls.Certificate{c.byName[name], c.byName["*."+parent], all} {
+		for _, cert := range some {
+			if kind := cert.Leaf.PublicKeyAlgorithm; !seen[kind] {
+				seen[kind] = true
+				shown = append(shown, cert)
+			}
+		}
+	}
+	return shown
 }
 
 // firstUsable gives the first certificate whose kind of key the client knows.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"postern/internal/certs"
@@ -167,5 +168,29 @@ func hello(name string) *tls.ClientHelloInfo {
 		ServerName:        name,
 		SupportedVersions: []uint16{tls.VersionTLS13},
 		SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256},
+	}
+}
+
+// What TLSA records are published for is what clients get.
+func TestForGivesWhatIsShownOfEachKindOfKey(t *testing.T) {
+	store := open(t,
+		made(t, false, "other.example.net"),
+		made(t, false, "mx.example.org"),
+		made(t, false, "*.example.org"),
+		made(t, true, "*.example.org"),
+	)
+	for name, want := range map[string]string{
+		"MX.example.org":    "mx.example.org ECDSA, *.example.org RSA",
+		"www.example.org":   "*.example.org ECDSA, *.example.org RSA",
+		"other.example.net": "other.example.net ECDSA, *.example.org RSA",
+		"unknown.example":   "other.example.net ECDSA, *.example.org RSA",
+	} {
+		var got []string
+		for _, cert := range certs.For(name, store.Certificates()) {
+			got = append(got, cert.Leaf.DNSNames[0]+" "+cert.Leaf.PublicKeyAlgorithm.String())
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: got %v, want %s", name, got, want)
+		}
 	}
 }

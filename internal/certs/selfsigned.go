@@ -40,18 +40,21 @@ func SelfSigned(dir, hostname string, log *slog.Logger) ([]Pair, error) {
 	if hostname != "localhost" {
 		names = append(names, "localhost")
 	}
-	var pairs []Pair
-	for _, kind := range []string{"ecdsa", "rsa"} {
-		pair := Pair{
-			CertFile: filepath.Join(dir, kind+"-cert.pem"),
-			KeyFile:  filepath.Join(dir, kind+"-key.pem"),
-		}
-		if err := keepOrSign(pair, kind, names, log); err != nil {
+	pairs := SelfSignedPairs(dir)
+	for i, kind := range []string{"ecdsa", "rsa"} {
+		if err := keepOrSign(pairs[i], kind, names, log); err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, pair)
 	}
 	return pairs, nil
+}
+
+// SelfSignedPairs names the files that SelfSigned gives, ECDSA first.
+func SelfSignedPairs(dir string) []Pair {
+	pair := func(kind string) Pair {
+		return Pair{CertFile: filepath.Join(dir, kind+"-cert.pem"), KeyFile: filepath.Join(dir, kind+"-key.pem")}
+	}
+	return []Pair{pair("ecdsa"), pair("rsa")}
 }
 
 // keepOrSign leaves a pair as it is, or makes it.

@@ -76,6 +76,9 @@ const DefaultData = "postern-data"
 // ACMEFolder is where certificates of an authority are, with their keys.
 func (c *Config) ACMEFolder() string { return filepath.Join(c.Data, "acme") }
 
+// NextKeyFile is the key that comes after that of the hostname's certificate.
+func (c *Config) NextKeyFile() string { return filepath.Join(c.Data, "next-key.pem") }
+
 // MaildirFolder is where messages go if there is no NextHop.
 func (c *Config) MaildirFolder() string { return filepath.Join(c.Data, "maildir") }
 

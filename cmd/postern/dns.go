@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"postern/internal/certs"
+	"postern/internal/config"
+	"postern/internal/zone"
+	"postern/probe"
+)
+
+// publishing is the subcommand that tells what DNS has to say.
+type publishing struct {
+	Domain    string `arg:"" help:"The domain. It is one that mail is taken for."`
+	File      string `name:"config" placeholder:"FILE" help:"The configuration of postern serve."`
+	Data      string `placeholder:"FOLDER" help:"As of postern serve."`
+	Hostname  string `placeholder:"NAME" help:"As of postern serve: the name in the MX record."`
+	Report    string `placeholder:"URI" help:"Where senders report TLS failures to. Default: the first of reports.addresses, else mailto:tls-reports@DOMAIN."`
+	Check     bool   `xor:"do" help:"Hold what is published against it, and say what comes next."`
+	NextKey   bool   `xor:"do" help:"Prepare the key that comes after that of the certificate, and print its record too."`
+	SwitchKey bool   `xor:"do" help:"Put the prepared key in use."`
+	Resolver  string `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
+	JSON      bool   `help:"One JSON object; docs/json.md tells the fields."`
+}
+
+// Help is shown by kong.
+func (publishing) Help() string {
+	return `Prints a zone file of the records that mail for the domain wants, from the configuration
+of postern serve and the certificates that it shows.
+
+To change a key where TLSA records are published: --next-key, publish, and follow
+--check, which says when to wait, when to use --switch-key, and when to remove the old
+record.
+
+Exit status: 0 all is published, 1 there is something to do, 2 the command line or the
+configuration is wrong, 3 it could not be told.`
+}
+
+// Run is called by kong.
+func (p publishing) Run(ui terminal) error {
+	flags := config.Flags{Data: p.Data, Hostname: p.Hostname}
+	if p.File == "" {
+		flags.Domain = []string{p.Domain}
+	}
+	c, err := config.Load(p.File, flags)
+	if err != nil {
+		return err
+	}
+	domain := strings.ToLower(strings.TrimSuffix(p.Domain, "."))
+	if !slices.Contains(c.Domains, domain) {
+		return &usageError{fmt.Errorf("no mail is taken for %s", p.Domain), "name one of " + strings.Join(c.Domains, ", ") + ", or the configuration by --config"}
+	}
+	next := nextKey{c}
+	if p.NextKey {
+		if err := next.prepare(); err != nil {
+			return cannotKeep(c, err)
+		}
+	}
+	wants, err := p.wants(c, domain, next)
+	if err != nil {
+		return err
+	}
+	if !p.Check && !p.SwitchKey {
+		return p.print(ui, c, wants)
+	}
+	check, err := p.look(wants, next)
+	if err != nil {
+		return err
+	}
+	if p.SwitchKey {
+		return next.use(ui, check.Rollover)
+	}
+	return p.tell(ui, wants, check)
+}
+
+// wants gathers what is served.
+func (p publishing) wants(c *config.Config, domain string, next nextKey) (zone.Wants, error) {
+	w := zone.Wants{Domain: domain, Host: c.Hostname, Report: p.Report, Issuer: issuer(c.ACME)}
+	if w.Report == "" {
+		w.Report = "mailto:" + reportAddress(c, domain)
+	}
+	if c.MTASTS.Serve {
+		policy := c.MTASTS.Policy()
+		w.Policy = &policy
+	}
+	w.Keys = next.current()
+	var err error
+	w.Next, err = next.public()
+	return w, err
+}
+
+// reportAddress is where reports about the domain are taken in, else one to be made.
+func reportAddress(c *config.Config, domain string) string {
+	for _, address := range c.Reports.Addresses {
+		if strings.HasSuffix(strings.ToLower(address), "@"+domain) {
+			return address
+		}
+	}
+	if len(c.Reports.Addresses) > 0 {
+		return c.Reports.Addresses[0]
+	}
+	return "tls-reports@" + domain
+}
+
+// issuer is the authority's name in CAA records (RFC 8659, Section 4.2), empty where it
+// is not known: others than Let's Encrypt say theirs in their manuals.
+func issuer(a config.ACME) string {
+	u, err := url.Parse(a.Directory)
+	if a.Ask && err == nil && strings.HasSuffix(u.Hostname(), ".letsencrypt.org") {
+		return "letsencrypt.org"
+	}
+	return ""
+}
+
+func (p publishing) print(ui terminal, c *config.Config, wants zone.Wants) error {
+	records, err := wants.Records()
+	if err != nil {
+		return &usageError{err: err}
+	}
+	if p.JSON {
+		return ui.json(zoneRow(wants, records))
+	}
+	for _, r := range records {
+		fmt.Fprintf(ui.out, "; %s\n%s\n", r.Note, r)
+	}
+	if len(wants.Keys) == 0 {
+		fmt.Fprintln(ui.out, "; no TLSA record: there is no certificate yet, postern serve makes or gets one")
+	}
+	if c.ACME.Ask && c.ACME.NewKey {
+		fmt.Fprintln(ui.out, "; new-key below [acme] is set: each renewal changes the key, and the TLSA record with it")
+	}
+	if wants.Policy == nil {
+		fmt.Fprintln(ui.out, "; no MTA-STS: [mta-sts] is not configured")
+	}
+	return nil
+}
+
+// lookupTime bounds all questions of a check together.
+const lookupTime = 30 * time.Second
+
+// look looks up what is published, and notes when the next key's record was first seen.
+func (p publishing) look(wants zone.Wants, next nextKey) (zone.Check, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	lookup := func(ctx context.Context, name string, kind uint16) ([]dns.RR, bool, error) {
+		return probe.Lookup(ctx, p.Resolver, name, kind)
+	}
+	now := time.Now()
+	check, err := wants.Check(ctx, lookup, next.seen(), now)
+	if err != nil {
+		return check, &usageError{err: err}
+	}
+	if err := next.note(check.Rollover, now); err != nil {
+		return check, cannotKeep(next.Config, err)
+	}
+	return check, nil
+}
+
+func (p publishing) tell(ui terminal, wants zone.Wants, check zone.Check) error {
+	if p.JSON {
+		if err := ui.json(checkRow(wants, check)); err != nil {
+			return err
+		}
+	} else {
+		ui.zone(check)
+	}
+	switch check.State() {
+	case zone.Differs:
+		return exitStatus(exitFailed)
+	case zone.Unclear:
+		return exitStatus(exitUnclear)
+	}
+	return nil
+}
+
+// shownCertificates are those that postern serve shows, without those that it has yet
+// to make or get, and those that it would not take.
+func shownCertificates(c *config.Config) (good []*tls.Certificate) {
+	pairs := slices.Clone(c.Certificates)
+	if renewer := newRenewer(c, slog.New(slog.DiscardHandler)); renewer != nil {
+		pairs = append(pairs, renewer.Pairs()...)
+	}
+	if len(c.Certificates) == 0 {
+		pairs = append(pairs, certs.SelfSignedPairs(c.TLSFolder())...)
+	}
+	for _, pair := range pairs {
+		if cert, err := certs.Load(pair, time.Now()); err == nil {
+			good = append(good, cert)
+		}
+	}
+	return good
+}
