@@ -1,0 +1,55 @@
+package testpeer
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"postern/internal/testcert"
+)
+
+// PebbleOptions say where a Pebble looks when it validates.
+type PebbleOptions struct {
+	TLSPort  string // of tls-alpn-01
+	Resolver string // host:port of a DNS server
+	Life     int    // of its certificates, in seconds
+}
+
+// A Pebble is an ACME server for tests. It refuses one nonce in five and takes up to two
+// seconds to validate, as real ones do.
+type Pebble struct {
+	Directory string // its URL
+	daemon    *daemon
+}
+
+// StartPebble starts one whose own certificate is of ca.
+func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
+	t.Helper()
+	binary := builtProgram(t, "pebble", "v2.10.1")
+	dir, addr := newFolder(t), freeAddr(t)
+	cert := testcert.New(t, testcert.Options{Names: []string{"127.0.0.1"}, CA: ca})
+	var port int
+	if _, err := fmt.Sscan(o.TLSPort, &port); err != nil {
+		t.Fatalf("testpeer: port %q: %v", o.TLSPort, err)
+	}
+	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress": addr, "managementListenAddress": "",
+		"certificate": cert.CertFile, "privateKey": cert.KeyFile,
+		"httpPort": port, "tlsPort": port,
+		"retryAfter": map[string]int{"authz": 1, "order": 1},
+		"profiles":   map[string]any{"default": map[string]any{"description": "the only one", "validityPeriod": o.Life}},
+	}})
+	if err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	dir.write(t, "pebble.json", string(config))
+	cmd := exec.Command(binary, "-config", dir.path("pebble.json"), "-dnsserver", o.Resolver)
+	cmd.Env = append(os.Environ(), "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_VA_SLEEPTIME=2")
+	p := &Pebble{Directory: "https://" + addr + "/dir", daemon: startDaemon(t, "pebble", dir, cmd)}
+	awaitOutput(t, p.daemon, "ACME directory available")
+	return p
+}
+
+// Stop ends it.
+func (p *Pebble) Stop() { p.daemon.stop() }
