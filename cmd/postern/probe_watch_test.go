@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -39,17 +38,25 @@ var watchedDay = []struct {
 	{found: []probe.Finding{{ID: "tls13", Severity: probe.Notice, Title: "TLS 1.3 is not offered"}}, told: "mx.test: gone, unclear: the resolver is silent"},
 }
 
+// written takes lines, one a Write, to be read in another goroutine.
+type written chan string
+
+func (w written) Write(line []byte) (int, error) {
+	w <- string(line)
+	return len(line), nil
+}
+
 func TestWatchGoesOnUntilItIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		var out bytes.Buffer
+		out := make(written, 8)
 		hours := 0
 		p := probing{Targets: []string{"mx.test"}, Watch: time.Hour}
 		done := make(chan struct{})
 		start := time.Now()
 		go func() {
 			defer close(done)
-			p.repeat(ctx, terminal{out: &out}, func(context.Context, string) (*probe.Report, error) {
+			p.repeat(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
 				hours++
 				day := watchedDay[hours]
 				a := &probe.Address{Addr: netip.MustParseAddrPort("127.0.0.1:25"), Findings: day.found}
@@ -57,11 +64,11 @@ func TestWatchGoesOnUntilItIsEnded(t *testing.T) {
 			}, []map[string]string{{}})
 		}()
 		for hour := range watchedDay[1:] {
-			out.Reset()
 			time.Sleep(time.Hour)
 			synctest.Wait()
 			var told []string
-			for line := range strings.Lines(out.String()) {
+			for range len(out) {
+				line := <-out
 				when, what, _ := strings.Cut(strings.TrimSpace(line), "  ")
 				if want := start.Add(time.Duration(hour+1) * time.Hour).Format(time.DateTime); when != want {
 					t.Errorf("%q is told at %s, want %s", what, when, want)
@@ -84,14 +91,14 @@ func TestWatchGoesOnUntilItIsEnded(t *testing.T) {
 func TestWatchTellsNothingOfWhatItsEndCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		var out bytes.Buffer
+		out := make(written, 8)
 		p := probing{Targets: []string{"mx.test"}, Watch: time.Hour}
-		p.repeat(ctx, terminal{out: &out}, func(context.Context, string) (*probe.Report, error) {
+		p.repeat(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
 			stop()
 			return nil, context.Canceled
 		}, []map[string]string{{}})
-		if out.Len() > 0 {
-			t.Errorf("%s", out.String())
+		if len(out) > 0 {
+			t.Errorf("%s", <-out)
 		}
 	})
 }
