@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"slices"
 
 	"postern/internal/acme"
@@ -23,6 +22,8 @@ func newRenewer(c *config.Config, log *slog.Logger) *acme.Renewer {
 		Hosts:     c.ACME.Hosts,
 		ReuseKey:  !c.ACME.NewKey,
 		Roots:     c.ACME.Roots,
+		HTTP:      first(c.Web.ListenPlain),
+		HTTPS:     first(c.Web.Listen),
 		Folder:    c.ACMEFolder(),
 	}, log)
 }
@@ -42,19 +43,17 @@ func (s *service) findPairs(c *config.Config) ([]certs.Pair, error) {
 	return append(pairs, own...), err
 }
 
-// renew lets the authority sign, and answers it at listeners, until ctx ends.
-func (s *service) renew(ctx context.Context, listeners []listener) {
-	var addresses acme.Addresses
-	for _, ln := range listeners {
-		at, _ := netip.ParseAddrPort(ln.Addr().String())
-		switch ln.protocol {
-		case https:
-			addresses.HTTPS = at
-		case plainHTTP:
-			addresses.HTTP = at
-		}
+// first gives the first of addresses, nothing if there is none.
+func first(addresses []string) string {
+	if len(addresses) == 0 {
+		return ""
 	}
-	if err := s.acme.Run(ctx, addresses); err != nil {
+	return addresses[0]
+}
+
+// renew lets the authority sign, until ctx ends.
+func (s *service) renew(ctx context.Context) {
+	if err := s.acme.Run(ctx); err != nil {
 		s.log.Error("no certificates are obtained until the next start, mail goes on with those there are", logkey.Err, err)
 	}
 }

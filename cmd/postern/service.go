@@ -124,7 +124,7 @@ func (s *service) start(ctx context.Context, listeners []listener) {
 	go s.store.Watch(ctx, watchInterval)
 	go s.policy.Run(ctx, s.store.Changes())
 	if s.acme != nil {
-		go s.renew(ctx, listeners)
+		go s.renew(ctx)
 	}
 	switch hop := s.hop.(type) {
 	case *maildir.Maildir:

@@ -3,7 +3,7 @@
 //
 //	renewer := acme.New(settings, log)
 //	pairs := renewer.Pairs()           // those there are, for package certs
-//	go renewer.Run(ctx, addresses)
+//	go renewer.Run(ctx)
 //	for range renewer.Changes() { … }  // then Pairs gives others
 //
 // It answers the authority's challenges through the web listener: http-01 by
@@ -11,9 +11,9 @@
 //
 // # What is never lost
 //
-// A certificate's files are written when the authority has signed, and not before.
-// An authority that is down, or answers nonsense, changes nothing: what there is
-// stays in use, and each failed attempt is one line in the log that says until when.
+// A certificate takes the place of another when it has been looked at, with its key, in
+// one step. An authority that is down, or answers nonsense, changes nothing: what there
+// is stays in use, and each failed attempt is one line in the log that says until when.
 //
 // # Concurrency
 //
@@ -26,6 +26,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3"
@@ -41,6 +42,10 @@ type Settings struct {
 	// Roots are trusted of the authority's own server. Nil: the system's.
 	Roots *x509.CertPool
 
+	// HTTP and HTTPS are addresses of the web listener, host:port, at which challenges
+	// are answered. At least one is needed.
+	HTTP, HTTPS string
+
 	Folder string // of accounts, keys and certificates; it is made if missing
 }
 
@@ -54,16 +59,18 @@ type Renewer struct {
 	changes  chan struct{}
 }
 
-// checkInterval is how often it is looked whether a certificate is due.
-var checkInterval = certmagic.DefaultRenewCheckInterval
-
 // New prepares a Renewer. It does not ask the authority anything.
 func New(settings Settings, log *slog.Logger) *Renewer {
+	return newRenewer(settings, certmagic.DefaultRenewCheckInterval, log)
+}
+
+// newRenewer makes one that looks every interval whether a certificate is due.
+func newRenewer(settings Settings, interval time.Duration, log *slog.Logger) *Renewer {
 	r := &Renewer{settings: settings, log: log, changes: make(chan struct{}, 1)}
 	logger := detailed(log)
 	r.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return r.config, nil },
-		RenewCheckInterval: checkInterval,
+		RenewCheckInterval: interval,
 		Logger:             logger,
 	})
 	r.config = certmagic.New(r.cache, certmagic.Config{
@@ -80,7 +87,8 @@ func New(settings Settings, log *slog.Logger) *Renewer {
 		TrustedRoots: settings.Roots,
 		Logger:       logger,
 	})
-	r.config.Issuers = []certmagic.Issuer{r.issuer}
+	listenAt(r.issuer, settings.HTTP, settings.HTTPS)
+	r.config.Issuers = []certmagic.Issuer{newChecked(r.issuer)}
 	return r
 }
 
@@ -104,11 +112,14 @@ func (r *Renewer) Answering(base *tls.Config) *tls.Config {
 }
 
 // Run obtains the certificates that are missing and renews those that are due, until
-// ctx ends. It answers challenges at addresses, where the web listener must be
-// listening. The error is of the folder.
-func (r *Renewer) Run(ctx context.Context, addresses Addresses) error {
-	r.listenAt(addresses)
+// ctx ends. The web listener must be listening. The error is of the folder.
+func (r *Renewer) Run(ctx context.Context) error {
 	defer r.cache.Stop()
+	for _, host := range r.settings.Hosts {
+		if err := r.settle(host); err != nil {
+			return err
+		}
+	}
 	if err := r.config.ManageAsync(ctx, r.settings.Hosts); err != nil {
 		return err
 	}

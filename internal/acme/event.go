@@ -19,9 +19,8 @@ func (r *Renewer) happened(_ context.Context, event string, details map[string]a
 	host, _ := details["identifier"].(string)
 	switch event {
 	case "cert_obtained":
-		select {
-		case r.changes <- struct{}{}:
-		default:
+		if err := r.adopt(host); err != nil {
+			r.failed(host, err)
 		}
 	case "cert_failed":
 		err, _ := details["error"].(error)

@@ -1,14 +1,18 @@
 package acme
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 
 	"postern/internal/certs"
+	"postern/internal/durable"
 	"postern/internal/logkey"
 )
 
@@ -29,12 +33,65 @@ func (r *Renewer) Pairs() []certs.Pair {
 	return pairs
 }
 
-// pair names the files of a host, which need not be there.
+// pair names the one file of a host that holds both, the certificate and the key. It
+// need not be there.
 func (r *Renewer) pair(host string) certs.Pair {
+	file := filepath.Join(r.settings.Folder, host+".pem")
+	return certs.Pair{CertFile: file, KeyFile: file}
+}
+
+// adopt takes over what certmagic has stored for a host. It does so in two files, and
+// who was stopped between them would be left with a certificate and the key of another:
+// in one file there are both or what was before.
+func (r *Renewer) adopt(host string) error {
+	stored := r.stored(host)
+	if _, err := certs.Load(stored, time.Now()); err != nil {
+		return err
+	}
+	var whole bytes.Buffer
+	for _, name := range []string{stored.CertFile, stored.KeyFile} {
+		part, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("acme: %w", err)
+		}
+		whole.Write(part)
+		whole.WriteByte('\n')
+	}
+	if err := durable.WriteFile(r.pair(host).CertFile, whole.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("acme: %w", err)
+	}
+	select {
+	case r.changes <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// stored names the files of certmagic.
+func (r *Renewer) stored(host string) certs.Pair {
 	authority := r.issuer.IssuerKey()
 	file := func(key string) string { return filepath.Join(r.settings.Folder, filepath.FromSlash(key)) }
 	return certs.Pair{
 		CertFile: file(certmagic.StorageKeys.SiteCert(authority, host)),
 		KeyFile:  file(certmagic.StorageKeys.SitePrivateKey(authority, host)),
 	}
+}
+
+// settle brings in order what a stop at a bad moment left: a certificate that was
+// stored and not taken over, or one beside the key of another, with which certmagic
+// would do nothing at all.
+func (r *Renewer) settle(host string) error {
+	stored := r.stored(host)
+	theirs, err := certs.Load(stored, time.Now())
+	if errors.Is(err, certs.ErrMismatch) {
+		return os.Remove(stored.CertFile)
+	}
+	if err != nil {
+		return nil // none, or one that is to be renewed
+	}
+	ours, err := certs.Load(r.pair(host), time.Now())
+	if err == nil && !theirs.Leaf.NotAfter.After(ours.Leaf.NotAfter) {
+		return nil
+	}
+	return r.adopt(host)
 }

@@ -1,23 +1,29 @@
 package acme
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+	"strconv"
 
-// Addresses are where the web listener is. One without a port stands for none of the
-// kind.
-type Addresses struct {
-	HTTP, HTTPS netip.AddrPort
-}
+	"github.com/caddyserver/certmagic"
+)
 
 // listenAt says where challenges are answered. certmagic would listen there itself,
 // and does without when it finds the address taken.
-func (r *Renewer) listenAt(a Addresses) {
-	r.issuer.DisableHTTPChallenge = a.HTTP.Port() == 0
-	r.issuer.DisableTLSALPNChallenge = a.HTTPS.Port() == 0
-	r.issuer.AltHTTPPort = int(a.HTTP.Port())
-	r.issuer.AltTLSALPNPort = int(a.HTTPS.Port())
-	for _, at := range []netip.AddrPort{a.HTTP, a.HTTPS} {
-		if at.IsValid() && !at.Addr().IsUnspecified() {
-			r.issuer.ListenHost = at.Addr().String()
+func listenAt(issuer *certmagic.ACMEIssuer, http, https string) {
+	issuer.AltHTTPPort, issuer.AltTLSALPNPort = port(http), port(https)
+	issuer.DisableHTTPChallenge = issuer.AltHTTPPort == 0
+	issuer.DisableTLSALPNChallenge = issuer.AltTLSALPNPort == 0
+	for _, address := range []string{http, https} {
+		if at, err := netip.ParseAddrPort(address); err == nil && !at.Addr().IsUnspecified() {
+			issuer.ListenHost = at.Addr().String()
 		}
 	}
+}
+
+// port gives 0 where there is none.
+func port(address string) int {
+	_, text, _ := net.SplitHostPort(address)
+	n, _ := strconv.Atoi(text)
+	return n
 }

@@ -11,7 +11,7 @@ import (
 
 // PebbleOptions say where a Pebble looks when it validates.
 type PebbleOptions struct {
-	TLSPort  string // of tls-alpn-01
+	Port     string // where it asks, whatever the challenge
 	Resolver string // host:port of a DNS server
 	Life     int    // of its certificates, in seconds
 }
@@ -30,8 +30,8 @@ func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
 	dir, addr := newFolder(t), freeAddr(t)
 	cert := testcert.New(t, testcert.Options{Names: []string{"127.0.0.1"}, CA: ca})
 	var port int
-	if _, err := fmt.Sscan(o.TLSPort, &port); err != nil {
-		t.Fatalf("testpeer: port %q: %v", o.TLSPort, err)
+	if _, err := fmt.Sscan(o.Port, &port); err != nil {
+		t.Fatalf("testpeer: port %q: %v", o.Port, err)
 	}
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": addr, "managementListenAddress": "",
