@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/rand"
 	"crypto/tls"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +29,7 @@ type receiver struct {
 
 	ticketKey [32]byte
 	mu        sync.Mutex
-	kept      []*handshake.Transcript // in the order in which the recordings ended
+	kept      map[int]*handshake.Transcript // by the order in which the connections came
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -37,13 +39,14 @@ func newReceiver(t *testing.T) *receiver {
 		pair:          pair,
 		config:        &tls.Config{Certificates: []tls.Certificate{pair.TLS}},
 		handshakeTime: 20 * time.Second,
+		kept:          make(map[int]*handshake.Transcript),
 	}
 	rand.Read(r.ticketKey[:])
 	return r
 }
 
 // during serves while play runs and returns what was recorded once every
-// connection has ended.
+// connection has ended, in the order in which they came.
 func (r *receiver) during(t *testing.T, play func(addr string)) []*handshake.Transcript {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -52,21 +55,25 @@ func (r *receiver) during(t *testing.T, play func(addr string)) []*handshake.Tra
 	}
 	var open sync.WaitGroup
 	open.Go(func() {
-		for {
+		for n := 0; ; n++ {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			open.Go(func() { r.serve(conn) })
+			open.Go(func() { r.serve(conn, n) })
 		}
 	})
 	play(listener.Addr().String())
 	listener.Close()
 	open.Wait()
-	return r.kept
+	var all []*handshake.Transcript
+	for _, n := range slices.Sorted(maps.Keys(r.kept)) {
+		all = append(all, r.kept[n])
+	}
+	return all
 }
 
-func (r *receiver) serve(conn net.Conn) {
+func (r *receiver) serve(conn net.Conn, n int) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	recorder := handshake.NewConn(conn, handshake.AtServer)
@@ -81,7 +88,7 @@ func (r *receiver) serve(conn net.Conn) {
 	gated.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept = append(r.kept, recorder.Stop(use))
+	r.kept[n] = recorder.Stop(use)
 }
 
 // noting is the server's config for one connection, which tells the recorder of tickets.
