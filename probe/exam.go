@@ -18,6 +18,7 @@ type exam struct {
 	target   persona.Target
 	roots    *x509.CertPool
 	letter   *persona.Letter // for the first of visits; nil: none
+	ipv4     bool            // the target has an IPv4 address, here or elsewhere
 	now      time.Time
 	healthy  *persona.Persona
 	software Software

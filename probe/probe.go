@@ -109,7 +109,7 @@ func (p *Prober) examineAll(ctx context.Context, r *Report) {
 	letter := p.Deliver
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			e := &exam{ctx: ctx, host: h.Name, roots: p.RootCAs, letter: letter, now: time.Now()}
+			e := &exam{ctx: ctx, host: h.Name, roots: p.RootCAs, letter: letter, ipv4: r.ipv4(), now: time.Now()}
 			letter = nil
 			running.Go(func() {
 				slots <- struct{}{}

@@ -18,7 +18,10 @@ func reachable(e *exam) []Finding {
 		f.Title = "The server cannot be reached from here"
 		f.Advice = everyone("Look whether it runs and listens, and whether a firewall or your provider blocks the port: many block port 25 outwards.")
 		if host, _, _ := net.SplitHostPort(e.target.Addr); net.ParseIP(host).To4() == nil {
-			f.ID, f.Severity, f.Title = "unreachable-ipv6", Notice, "The server cannot be reached over IPv6 from here"
+			f.ID, f.Title = "unreachable-ipv6", "The server cannot be reached over IPv6 from here"
+			if e.ipv4 { // whose findings tell whether mail comes
+				f.Severity = Notice
+			}
 		}
 	case persona.AtGreeting:
 		f.ID, f.Title = "no-greeting", "What answers does not greet as a mail server"

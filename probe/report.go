@@ -2,6 +2,7 @@ package probe
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"postern/persona"
@@ -79,6 +80,13 @@ func (r *Report) Findings() []Finding {
 	}
 	byWeight(all)
 	return all
+}
+
+// ipv4 reports whether one of the addresses is an IPv4 one.
+func (r *Report) ipv4() bool {
+	return slices.ContainsFunc(r.Hosts, func(h *Host) bool {
+		return slices.ContainsFunc(h.Addresses, func(a *Address) bool { return a.Addr.Addr().Is4() })
+	})
 }
 
 // Severity is that of the worst finding.
