@@ -2,6 +2,7 @@ package testpeer
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -68,21 +69,21 @@ func awaitOutput(t T, d *daemon, text string) {
 // awaitGreeting waits until the server at addr greets as SMTP and LMTP servers do.
 func awaitGreeting(t T, d *daemon, network, addr string) {
 	t.Helper()
-	await(t, d, "the greeting at "+addr, func() error { return greeting(network, addr) })
+	await(t, d, "the greeting at "+addr, func() error { return greeting(contextOf(t), network, addr) })
 }
 
-func greeting(network, addr string) error {
-	conn, err := net.DialTimeout(network, addr, awaitTimeout)
+func greeting(ctx context.Context, network, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(awaitTimeout)); err != nil {
-		return err
-	}
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
-		return err
+		return cmp.Or(ctx.Err(), err)
 	}
 	if !strings.HasPrefix(line, "220") {
 		return fmt.Errorf("greeted with %q, want 220", line)
