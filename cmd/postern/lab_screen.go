@@ -13,9 +13,9 @@ import (
 type labScreen struct{ terminal }
 
 const (
-	labClient  = 26 // columns for a client
-	labCell    = 4  // for a cell
-	labServers = 20 // in one table: the rest has one below, so that a line has at most 106 columns
+	labClient  = 26                              // columns for a client
+	labCell    = 4                               // for a cell
+	labServers = (columns - labClient) / labCell // in one table: the rest has one below
 )
 
 func (s labScreen) matrix(m *lab.Matrix) {
