@@ -12,7 +12,7 @@ import (
 // it would be a matter of luck who meets it first.
 const slowness = 200 * time.Millisecond
 
-// DialSlowly connects as a client that is slow, 0.1 s, to answer the server's first
+// DialSlowly connects as a client that is slow, 0.2 s, to answer the server's first
 // flight: a persona that looks for what comes early has it for its Target.Dial.
 // Its errors are those of a [net.Dialer].
 func DialSlowly(ctx context.Context, network, addr string) (net.Conn, error) {
