@@ -56,6 +56,9 @@ Exit status: 0 nothing to mend, 1 something was found, 3 something did not answe
 
 // Run is called by kong.
 func (p probing) Run(ui terminal) error {
+	if err := p.check(); err != nil {
+		return &usageError{err: err}
+	}
 	prober, err := p.prober()
 	if err != nil {
 		return err
@@ -73,6 +76,18 @@ func (p probing) Run(ui terminal) error {
 		return status.monitoring()
 	}
 	return status.usual()
+}
+
+func (p probing) check() error {
+	switch {
+	case p.Timeout <= 0:
+		return fmt.Errorf("--timeout %v: want more than nothing", p.Timeout)
+	case p.Watch < 0:
+		return fmt.Errorf("--watch %v: want more than nothing", p.Watch)
+	case p.Watch > 0 && (p.JSON || p.Check || p.JUnit != ""):
+		return errors.New("--watch goes on and prints changes as text: leave --json, --check and --junit out")
+	}
+	return nil
 }
 
 // first probes once, and tells on a terminal how far it has come.
