@@ -12,7 +12,7 @@ func resumption(e *exam) []Finding {
 	case !e.first.In || e.again == nil:
 		return nil
 	case !e.first.Resumable():
-		return []Finding{e.costly("no-resumption", "No session can be resumed: the server gives no ticket")}
+		return []Finding{e.costly("no-resumption", "No session can be resumed: the server gives no ticket"+e.learned())}
 	case e.again.In && e.again.TLS.Resumed:
 		return []Finding{fine("resumption", "A client that comes again resumes its session")}
 	case e.again.In:
@@ -37,6 +37,15 @@ func (e *exam) costly(id, title string) Finding {
 	}
 }
 
+// learned says why a Postern may give no ticket to a client that it would give one: its
+// ladder takes personas that refuse them for the same sender.
+func (e *exam) learned() string {
+	if e.software.Name != "Postern" {
+		return ""
+	}
+	return ", perhaps because of earlier probes"
+}
+
 var resumptionAdvice = []interop.Advice{
 	{Software: "mox", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
 	{Software: "maddy", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
@@ -45,6 +54,7 @@ var resumptionAdvice = []interop.Advice{
 	{Software: "Exim", Do: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
 	{Software: "chasquid", Do: "From v1.15.1 on tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
 	{Software: "OpenSMTPD", Do: "It has no setting for sessions. No sender is kept out by that."},
-	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets."},
+	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets. Probes teach it, too: after some of them it gives none to the network that they come from. " +
+		"Pin that before you probe: postern senders pin NETWORK first-write --why probes."},
 	{Software: everySoftware, Do: "Let the server give tickets that it honours, or leave it: no sender is kept out."},
 }
