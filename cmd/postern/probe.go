@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"postern/dnssec"
-	"postern/persona"
 	"postern/probe"
 )
 
@@ -98,14 +95,19 @@ func (p probing) first(ctx context.Context, ui terminal, prober *probe.Prober) (
 	told := &probeProgress{told: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
 	prober.Visited = told.visited
 	defer func() { prober.Visited = nil }() // what --watch does goes on unseen
-	return p.once(terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}, p.start(ctx, prober.Probe))
+	return p.once(ctx, terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}, prober.Probe)
 }
 
 // once tells what became of all targets, and returns what there is to mend of each.
-func (p probing) once(ui terminal, results []chan probed) (status probeStatus, known []map[string]string, err error) {
+// What is cut off by the end of ctx tells nothing about a server.
+func (p probing) once(ctx context.Context, ui terminal, examine examination) (status probeStatus, known []map[string]string, err error) {
 	var suites []junitSuite
-	for i, target := range p.Targets {
-		result := <-results[i]
+	for i, pending := range p.start(ctx, examine) {
+		target, result := p.Targets[i], <-pending
+		if ctx.Err() != nil {
+			ui.error(errors.New("stopped before all was examined"), "")
+			return status, nil, exitStatus(exitUnclear)
+		}
 		status.note(result)
 		known = append(known, standing(result))
 		suites = append(suites, suite(target, result))
@@ -148,59 +150,6 @@ func (p probing) start(ctx context.Context, examine examination) []chan probed {
 	return results
 }
 
-// protocols are what is spoken, in clear before TLS or over it from the first byte.
-var protocols = map[string]map[bool]persona.Protocol{
-	"smtp": {false: persona.SMTP, true: persona.Implicit},
-	"imap": {false: persona.IMAP, true: persona.ImplicitIMAP},
-	"pop3": {false: persona.POP3, true: persona.ImplicitPOP3},
-}
-
-func (p probing) prober() (*probe.Prober, error) {
-	prober := &probe.Prober{Resolver: p.Resolver, Timeout: p.Timeout}
-	prober.Protocol = protocols[p.StartTLS][p.Implicit]
-	if p.Deliver != nil {
-		if p.StartTLS != "smtp" {
-			return nil, &usageError{err: errors.New("--deliver is for SMTP: leave --starttls out")}
-		}
-		prober.Deliver, prober.Intrusive = &p.Deliver.Letter, p.Intrusive
-	} else if p.Intrusive {
-		return nil, &usageError{err: errors.New("--intrusive needs addresses of yours: --deliver FROM TO")}
-	}
-	for _, id := range p.As {
-		known, ok := persona.Find(id)
-		if !ok {
-			return nil, &usageError{err: fmt.Errorf("--as: no sender %q is known; without --as a probe lists them all", id)}
-		}
-		prober.Personas = append(prober.Personas, known)
-	}
-	if err := p.trust(prober); err != nil {
-		return nil, &usageError{err: err}
-	}
-	return prober, nil
-}
-
-// trust reads who is trusted.
-func (p probing) trust(prober *probe.Prober) error {
-	var err error
-	if prober.RootCAs, err = authorities(p.CA); err != nil {
-		return err
-	}
-	switch {
-	case p.Anchor != "":
-		file, err := os.Open(p.Anchor)
-		if err != nil {
-			return fmt.Errorf("--trust-anchor: %w", err)
-		}
-		defer file.Close()
-		if prober.TrustAnchors, err = dnssec.ReadAnchors(file); err != nil {
-			return fmt.Errorf("--trust-anchor: %s: %w", p.Anchor, err)
-		}
-	case p.DNSSEC == "validate":
-		prober.TrustAnchors = dnssec.RootAnchors()
-	}
-	return nil
-}
-
 // tell prints what became of one target.
 func (p probing) tell(ui terminal, target string, result probed, more bool) error {
 	switch {
@@ -229,45 +178,4 @@ func probeHint(err error) string {
 		return "look at the name; --resolver asks another DNS server"
 	}
 	return "--resolver ADDR asks another DNS server"
-}
-
-// probeStatus gathers the exit status of all targets.
-type probeStatus struct {
-	worst probe.Severity
-	usage bool
-}
-
-func (s *probeStatus) note(r probed) {
-	switch {
-	case r.err == nil:
-		s.worst = max(s.worst, r.report.Severity())
-	case errors.Is(r.err, probe.ErrTarget):
-		s.usage = true
-	default:
-		s.worst = max(s.worst, probe.Unclear)
-	}
-}
-
-// usual is the exit status as in the package comment.
-func (s *probeStatus) usual() error {
-	switch {
-	case s.usage:
-		return exitStatus(exitUsage)
-	case s.worst >= probe.Warning:
-		return exitStatus(exitFailed)
-	case s.worst == probe.Unclear:
-		return exitStatus(exitUnclear)
-	}
-	return nil
-}
-
-// monitoring is the exit status that plugins of monitoring systems have.
-func (s *probeStatus) monitoring() error {
-	if s.usage {
-		return exitStatus(3)
-	}
-	if status := cmp.Or(map[probe.Severity]int{probe.Warning: 1, probe.Critical: 2, probe.Unclear: 3}[s.worst], 0); status > 0 {
-		return exitStatus(status)
-	}
-	return nil
 }
