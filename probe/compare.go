@@ -24,7 +24,7 @@ func (r *Report) compare(ctx context.Context) {
 		if !from.exam.first.Resumable() {
 			continue // see resumption
 		}
-		switch v := to.exam.healthy.Return(ctx, to.exam.target, from.exam.first); {
+		switch v := to.offered(ctx, from); {
 		case v.In && v.TLS.Resumed:
 			taken++
 		case v.In && to.honoursItsOwn():
@@ -40,6 +40,12 @@ func (r *Report) compare(ctx context.Context) {
 		found = append(found, fine("resumption-elsewhere", "A session of one address is resumed at the others"))
 	}
 	r.Whole = append(r.Whole, found...)
+}
+
+// offered lets the healthy client come with the session that another address gave.
+func (a *Address) offered(ctx context.Context, from *Address) *persona.Visit {
+	defer ahead.take(a.Addr)()
+	return a.exam.healthy.Return(ctx, a.exam.target, from.exam.first)
 }
 
 // honoursItsOwn tells whether the address resumes the sessions that it gave itself:

@@ -14,9 +14,10 @@
 //
 // # Limits
 //
-// A persona does what the reports of its case say; it is not the vendor's client. A
-// prober has at most two connections to an address at a time, sends no mail unless it
-// is given some, and ends with its time.
+// A persona does what the reports of its case say; it is not the vendor's client. There
+// are at most two connections to an address and port at a time, whatever targets and
+// probers a program has. No mail is sent unless a prober is given some, and it ends with
+// its time.
 //
 // # Concurrency
 //
@@ -112,6 +113,7 @@ func (p *Prober) examineAll(ctx context.Context, r *Report) {
 			e := &exam{ctx: ctx, host: h.Name, roots: p.RootCAs, letter: letter, ipv4: r.ipv4(), now: time.Now()}
 			letter = nil
 			running.Go(func() {
+				defer ahead.take(a.Addr)()
 				slots <- struct{}{}
 				defer func() { <-slots }()
 				p.examine(e, a)

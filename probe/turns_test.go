@@ -1,0 +1,41 @@
+package probe
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"postern/persona"
+)
+
+// Two MX hosts with one address, which is asked for both at once, are examined one
+// after the other: the visits of the first are over before one of the second is.
+func TestAddressIsExaminedForOneHostAtATime(t *testing.T) {
+	p := newPlace(t)
+	names := zone(t, false, "example.test. MX 10 a.test.", "example.test. MX 20 b.test.", "a.test. A 127.0.0.1", "b.test. A 127.0.0.1")
+	one, _ := persona.Find(healthyID)
+	var mu sync.Mutex
+	var calls []int
+	prober := &Prober{Port: p.port, RootCAs: p.host.Pool, Resolver: names, Personas: []*persona.Persona{one}}
+	prober.Visited = func(_ netip.AddrPort, over, all int) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, over)
+		seen := make(map[int]bool)
+		for _, n := range calls[len(calls)-1-(len(calls)-1)%all:] {
+			if seen[n] {
+				t.Errorf("visits %d: those of two exams are mixed", calls)
+			}
+			seen[n] = true
+		}
+	}
+	if _, err := prober.Probe(context.Background(), "example.test"); err != nil {
+		t.Fatal(err)
+	}
+	ahead.mu.Lock()
+	defer ahead.mu.Unlock()
+	if _, left := ahead.lines[netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p.port)]; len(calls) == 0 || left {
+		t.Errorf("%d visits; a queue is left: %v", len(calls), left)
+	}
+}
