@@ -115,5 +115,6 @@ func withoutAddress(h *Host, err error) Finding {
 		Title:    "An MX host has no address",
 		Evidence: []string{quoted(h.Name)},
 		Advice:   everyone("Give the host A and AAAA records, or remove its MX record: senders lose time on it."),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc5321#section-5.1"},
 	}
 }

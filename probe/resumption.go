@@ -34,6 +34,7 @@ func (e *exam) costly(id, title string) Finding {
 		ID: id, Severity: Notice, Title: title,
 		Evidence: []string{"each connection costs a full handshake"},
 		Advice:   e.software.pick(resumptionAdvice),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc8446#section-2.2"},
 	}
 }
 

@@ -44,7 +44,10 @@ func ticketsOf(t *handshake.Transcript) (places []int) {
 
 func describe(t *handshake.Transcript, tickets []int) []string {
 	m := t.Messages[tickets[0]]
-	seen := []string{fmt.Sprintf("%d of them, the first of %d bytes", len(tickets), m.Size)}
+	seen := []string{fmt.Sprintf("one ticket of %d bytes", m.Size)}
+	if len(tickets) > 1 {
+		seen[0] = fmt.Sprintf("%d tickets, the first of %d bytes", len(tickets), m.Size)
+	}
 	if m.Ticket != nil && m.Ticket.Lifetime > 0 {
 		seen = append(seen, "good for "+m.Ticket.Lifetime.Round(time.Second).String())
 	}

@@ -17,7 +17,8 @@ func versions(e *exam) []Finding {
 	if c.Version < handshake.VersionTLS13 {
 		found = append(found, Finding{
 			ID: "tls13", Severity: Notice, Title: "TLS 1.3 is not offered", Evidence: []string{"chosen: " + chosen},
-			Advice: everyone("Allow TLS 1.3: a current TLS library has it on by itself."),
+			Advice:  everyone("Allow TLS 1.3: a current TLS library has it on by itself."),
+			Sources: []string{"https://www.rfc-editor.org/rfc/rfc9325#section-3.1.1"},
 		})
 	} else {
 		found = append(found, fine("tls13", "TLS 1.3", chosen))
@@ -29,6 +30,7 @@ func versions(e *exam) []Finding {
 		ID: "post-quantum", Severity: Notice, Title: "The key exchange is not post-quantum",
 		Evidence: []string{"X25519MLKEM768 was offered, chosen was " + handshake.Group(c.Group).String()},
 		Advice:   everyone("OpenSSL 3.5, GnuTLS 3.8.9 and Go 1.24, or later, have X25519MLKEM768 on by themselves. No sender is kept out without."),
+		Sources:  []string{"https://datatracker.ietf.org/doc/draft-ietf-tls-ecdhe-mlkem/"},
 	})
 }
 

@@ -27,7 +27,7 @@ type probing struct {
 	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate from these keys of the root, a zone file with DS or DNSKEY records, in place of those built in."`
 	CA        string        `placeholder:"FILE" help:"Trust these authorities, PEM, in place of the system's."`
 	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
-	Verbose   bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all sources."`
+	Verbose   bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all that was seen, with sources."`
 	JSON      bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
 	JUnit     string        `name:"junit" placeholder:"FILE" help:"Write the findings for a build server, too."`
 	Watch     time.Duration `xor:"once" placeholder:"TIME" help:"Probe again each so long, and print what has changed."`

@@ -97,9 +97,7 @@ func (s probeScreen) finding(f probe.Finding) {
 		label = strings.ToUpper(label)
 	}
 	s.paragraph(label, f.Title)
-	for _, seen := range f.Evidence {
-		s.paragraph("seen", printable(seen))
-	}
+	s.seen(f)
 	for _, a := range f.Advice {
 		s.paragraph("do", a.Software+": "+a.Do)
 	}
@@ -156,6 +154,7 @@ func grave(findings []probe.Finding, id string) bool {
 	return slices.ContainsFunc(findings, func(f probe.Finding) bool { return f.ID == id && f.Severity >= probe.Warning })
 }
 
+// fine tells what is as it should be, in a sentence, or one by one with what was seen.
 func (s probeScreen) fine(all []probe.Finding) {
 	var titles []string
 	for _, f := range all {
@@ -163,8 +162,24 @@ func (s probeScreen) fine(all []probe.Finding) {
 			titles = append(titles, f.Title)
 		}
 	}
-	if titles != nil {
-		fmt.Fprintln(s.out)
+	if titles == nil {
+		return
+	}
+	fmt.Fprintln(s.out)
+	if !s.verbose {
 		s.paragraph("fine", strings.Join(titles, "; ")+".")
+		return
+	}
+	for _, f := range all {
+		if f.Severity == probe.Fine {
+			s.paragraph("fine", f.Title)
+			s.seen(f)
+		}
+	}
+}
+
+func (s probeScreen) seen(f probe.Finding) {
+	for _, seen := range f.Evidence {
+		s.paragraph("seen", printable(seen))
 	}
 }
