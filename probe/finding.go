@@ -71,7 +71,7 @@ func clean(err error) string {
 		}
 		return utf8.RuneError
 	}, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "dnssec: "))
-	return printable[:min(len(printable), 4*maxQuoted)]
+	return strings.ToValidUTF8(printable[:min(len(printable), 4*maxQuoted)], "")
 }
 
 // sourcesOf lists the addresses of a case's sources.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"time"
 
 	"postern/handshake"
@@ -83,11 +82,7 @@ func addressRow(a *probe.Address) probedAddressRow {
 }
 
 func visitRow(v probe.Visit) visitJSON {
-	row := visitJSON{ID: v.Persona.ID, Case: v.Persona.Case, Does: v.Persona.Does, Fate: v.Fate.String(), Handshake: v.Transcript}
-	if v.Err != nil {
-		row.Why = strings.TrimPrefix(v.Err.Error(), "persona: ")
-	}
-	return row
+	return visitJSON{v.Persona.ID, v.Persona.Case, v.Persona.Does, v.Fate.String(), v.Why(), v.Transcript}
 }
 
 func findingRow(f probe.Finding) findingJSON {
