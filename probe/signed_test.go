@@ -120,6 +120,19 @@ func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
 	p.expect(r, map[string]Severity{"dnssec-bogus": Critical}, "told not to validate")
 }
 
+// What the resolver does not say is not taken for what is not there.
+func TestRecordsThatCannotBeLookedUpAreUnclear(t *testing.T) {
+	p := newPlace(t)
+	p.sign(func(z *testzone.Zone) {
+		z.Spoil = func(m *dns.Msg) {
+			if m.Question[0].Qtype == dns.TypeTXT {
+				m.Rcode, m.Answer = dns.RcodeServerFailure, nil
+			}
+		}
+	})
+	p.expect(p.probe(), map[string]Severity{"mta-sts": Unclear, "tlsrpt": Unclear}, "SERVFAIL")
+}
+
 // A record 2 1 1 is of an authority that the server sends along.
 func TestTLSAOfAnAuthority(t *testing.T) {
 	for name, tt := range map[string]struct {
