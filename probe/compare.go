@@ -44,7 +44,7 @@ func (r *Report) compare(ctx context.Context) {
 
 // offered lets the healthy client come with the session that another address gave.
 func (a *Address) offered(ctx context.Context, from *Address) *persona.Visit {
-	defer ahead.take(a.Addr)()
+	defer ahead.take(ctx, a.Addr)()
 	return a.exam.healthy.Return(ctx, a.exam.target, from.exam.first)
 }
 

@@ -113,7 +113,7 @@ func (p *Prober) examineAll(ctx context.Context, r *Report) {
 			e := &exam{ctx: ctx, host: h.Name, roots: p.RootCAs, letter: letter, ipv4: r.ipv4(), now: time.Now()}
 			letter = nil
 			running.Go(func() {
-				defer ahead.take(a.Addr)()
+				defer ahead.take(ctx, a.Addr)()
 				slots <- struct{}{}
 				defer func() { <-slots }()
 				p.examine(e, a)

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 )
@@ -9,35 +10,50 @@ import (
 // targets, may share it, and it has to bear no more for that.
 type turns struct {
 	mu    sync.Mutex
-	lines map[netip.AddrPort]*queue
+	lines map[netip.AddrPort]*line
 }
 
 // ahead is for all probers: an address does not care whose visitors come.
-var ahead = turns{lines: make(map[netip.AddrPort]*queue)}
+var ahead = turns{lines: make(map[netip.AddrPort]*line)}
 
-// A queue is who wants to examine an address.
-type queue struct {
-	turn sync.Mutex
-	all  int // with the one whose turn it is
+// A line is who wants to examine an address.
+type line struct {
+	first chan struct{} // full while it is somebody's turn
+	all   int           // guarded by turns.mu
 }
 
-// take waits for its turn at an address, and returns what ends it.
-func (t *turns) take(addr netip.AddrPort) (end func()) {
-	t.mu.Lock()
-	q := t.lines[addr]
-	if q == nil {
-		q = new(queue)
-		t.lines[addr] = q
-	}
-	q.all++
-	t.mu.Unlock()
-	q.turn.Lock()
-	return func() {
-		q.turn.Unlock()
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if q.all--; q.all == 0 {
-			delete(t.lines, addr)
+// take waits for its turn at an address, and returns what ends it. Where ctx ends
+// first there is none: no visit would begin any more.
+func (t *turns) take(ctx context.Context, addr netip.AddrPort) (end func()) {
+	l := t.join(addr)
+	select {
+	case l.first <- struct{}{}:
+		return func() {
+			<-l.first
+			t.leave(addr, l)
 		}
+	case <-ctx.Done():
+		t.leave(addr, l)
+		return func() {}
+	}
+}
+
+func (t *turns) join(addr netip.AddrPort) *line {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.lines[addr]
+	if l == nil {
+		l = &line{first: make(chan struct{}, 1)}
+		t.lines[addr] = l
+	}
+	l.all++
+	return l
+}
+
+func (t *turns) leave(addr netip.AddrPort, l *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.all--; l.all == 0 {
+		delete(t.lines, addr)
 	}
 }

@@ -36,6 +36,23 @@ func TestAddressIsExaminedForOneHostAtATime(t *testing.T) {
 	ahead.mu.Lock()
 	defer ahead.mu.Unlock()
 	if _, left := ahead.lines[netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p.port)]; len(calls) == 0 || left {
-		t.Errorf("%d visits; a queue is left: %v", len(calls), left)
+		t.Errorf("%d visits; a line is left: %v", len(calls), left)
+	}
+}
+
+// A prober ends with its time, whoever has the turn.
+func TestTurnIsAwaitedNoLongerThanThereIsTime(t *testing.T) {
+	addr := netip.MustParseAddrPort("192.0.2.1:25")
+	q := turns{lines: make(map[netip.AddrPort]*line)}
+	end := q.take(t.Context(), addr)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	q.take(over, addr)()
+	if l := q.lines[addr]; l == nil || l.all != 1 || len(l.first) != 1 {
+		t.Errorf("%+v, want the first alone in line", l)
+	}
+	end()
+	if len(q.lines) > 0 {
+		t.Errorf("%d lines are left", len(q.lines))
 	}
 }
