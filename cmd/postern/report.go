@@ -26,6 +26,7 @@ type reportFlags struct {
 	Since     since  `default:"30d" placeholder:"TIME" help:"About then and later: so long ago (90m, 24h, 7d) or a date (${default})."`
 	Domain    string `placeholder:"NAME" help:"Only about this domain."`
 	Submitter string `placeholder:"X" help:"Only from whom has this in the domain or the organization's name."`
+	Trusted   bool   `help:"Only those whose submitter's signature holds."`
 	JSON      bool   `help:"One JSON object a line; docs/json.md tells the fields."`
 }
 
@@ -37,7 +38,7 @@ func (f reportFlags) read(ui terminal, limit int) ([]ledger.Report, error) {
 	}
 	defer book.Close()
 	found, err := book.Reports(context.Background(), ledger.ReportFilter{
-		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Limit: limit,
+		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Trusted: f.Trusted, Limit: limit,
 	})
 	if err == nil && len(found) == 0 && !f.JSON {
 		ui.note("no reports about " + f.Since.Local().Format(time.DateTime) + " and later")

@@ -100,25 +100,33 @@ func (k keptReport) history(ctx context.Context, book *ledger.Reader) (all []*tl
 	if book == nil || k.Submitter == "" {
 		return nil, nil
 	}
-	found, err := book.Reports(ctx, ledger.ReportFilter{Submitter: k.Submitter, Limit: maxHistory})
+	found, err := book.Reports(ctx, ledger.ReportFilter{From: k.Submitter, Trusted: k.Trusted, Limit: maxHistory})
 	if errors.Is(err, ledger.ErrNoReports) {
 		return nil, nil
 	}
-	slices.SortFunc(found, func(a, b ledger.Report) int { return cmp.Compare(a.ID, b.ID) })
+	if err != nil {
+		return nil, err
+	}
+	others, err := readReports(ctx, book, found)
+	slices.SortFunc(others, func(a, b keptReport) int { return cmp.Compare(a.ID, b.ID) })
+	return each(others, func(o keptReport) *tlsrpt.Report { return o.report }), err
+}
+
+// readReports reads the first of the reports, up to maxHistoryBytes.
+func readReports(ctx context.Context, book *ledger.Reader, found []ledger.Report) (all []keptReport, err error) {
 	size := 0
 	for _, r := range found {
-		if r.Submitter != k.Submitter || k.Trusted && !r.Trusted || size > maxHistoryBytes {
-			continue
-		}
 		if r, err = book.Report(ctx, r.ID); err != nil {
 			return nil, err
+		}
+		if size += len(r.Content); size > maxHistoryBytes {
+			break
 		}
 		other, err := keptReportOf(r)
 		if err != nil {
 			return nil, err
 		}
-		size += len(r.Content)
-		all = append(all, other.report)
+		all = append(all, other)
 	}
-	return all, err
+	return all, nil
 }

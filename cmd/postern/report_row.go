@@ -41,7 +41,8 @@ func reportRow(r ledger.Report) reportJSON {
 	}
 }
 
-const reportFormat = "%6v  %-10s  %-24s  %-24s  %8s  %8s  %s"
+// reportFormat fits 80 columns as long as there is nothing to say beyond the numbers.
+const reportFormat = "%6v  %-10s  %-20s  %-20s  %7s  %7s  %s"
 
 var reportHead = strings.TrimRight(fmt.Sprintf(reportFormat, "report", "day", "submitter", "domain", "success", "failure", ""), " ")
 
@@ -49,12 +50,12 @@ var reportHead = strings.TrimRight(fmt.Sprintf(reportFormat, "report", "day", "s
 func reportLine(r ledger.Report) string {
 	domains := ""
 	if len(r.Domains) > 0 {
-		domains = short(r.Domains[0], 24)
+		domains = short(r.Domains[0], 20)
 	}
 	if len(r.Domains) > 1 {
-		domains = fmt.Sprintf("%s +%d", short(r.Domains[0], 18), len(r.Domains)-1)
+		domains = fmt.Sprintf("%s +%d", short(r.Domains[0], 15), len(r.Domains)-1)
 	}
-	line := fmt.Sprintf(reportFormat, r.ID, reportDay(r), short(claimed(r), 24), domains, tally(r.Successful), tally(r.Failed), reportWords(r))
+	line := fmt.Sprintf(reportFormat, r.ID, reportDay(r), short(claimed(r), 20), domains, tally(r.Successful), tally(r.Failed), reportWords(r))
 	return strings.TrimRight(line, " ")
 }
 
@@ -83,7 +84,7 @@ func reportDay(r ledger.Report) string {
 	return day.UTC().Format(time.DateOnly)
 }
 
-// tally is a number within 8 columns: a report may say anything.
+// tally is a number within 7 columns: a report may say anything.
 func tally(n int64) string {
 	if n < 10_000_000 {
 		return fmt.Sprint(n)

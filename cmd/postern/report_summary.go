@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 )
 
 type reportSummary struct {
@@ -27,6 +29,9 @@ func (r reportSummary) Run(ui terminal) error {
 	if len(found) == maxSummed {
 		ui.note(fmt.Sprintf("only the newest %d reports are summed up; --since, --domain and --submitter choose", maxSummed))
 	}
+	if err := r.narrow(ui, found); err != nil {
+		return err
+	}
 	all := summed(found)
 	for i, day := range all {
 		if r.JSON {
@@ -41,6 +46,45 @@ func (r reportSummary) Run(ui terminal) error {
 		fmt.Fprintln(ui.out, day.line(most(all, day), r.ASCII))
 	}
 	return nil
+}
+
+// narrow leaves of the numbers of reports about several domains those of the one that is asked for.
+func (r reportSummary) narrow(ui terminal, found []ledger.Report) error {
+	if r.Domain == "" {
+		return nil
+	}
+	book, err := r.open(ui)
+	if err != nil {
+		return err
+	}
+	defer book.Close()
+	for i := range found {
+		if len(found[i].Domains) < 2 {
+			continue
+		}
+		whole, err := book.Report(context.Background(), found[i].ID)
+		if err != nil {
+			return r.hinted(err)
+		}
+		if found[i].Successful, found[i].Failed, err = sessionsOf(whole, smtp.FoldDomain(r.Domain)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sessionsOf adds up a report's sessions under the policies of a domain.
+func sessionsOf(r ledger.Report, domain string) (successful, failed int64, err error) {
+	k, err := keptReportOf(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, p := range k.report.Policies {
+		if smtp.FoldDomain(p.Policy.Domain) == domain {
+			successful, failed = plus(successful, p.Successful), plus(failed, p.Failed)
+		}
+	}
+	return successful, failed, nil
 }
 
 // A summaryJSON is what a submitter reports of a day, as docs/json.md tells it.
@@ -58,21 +102,21 @@ func (s summaryJSON) sameParty(o summaryJSON) bool {
 }
 
 // summed adds reports up by submitter and day. What is verified stands apart from what only claims
-// to be of the same; of those with one id the last that came counts, which is the
+// to be of the same; of those with one id about one day the last that came counts, which is the
 // correction.
 func summed(reports []ledger.Report) []summaryJSON {
 	type name struct {
-		submitter, id string
-		trusted       bool
+		submitter, id, day string
+		trusted            bool
 	}
+	nameOf := func(r ledger.Report) name { return name{claimed(r), r.ReportID, reportDay(r), r.Trusted} }
 	newest := make(map[name]int64)
 	for _, r := range reports {
-		of := name{claimed(r), r.ReportID, r.Trusted}
-		newest[of] = max(newest[of], r.ID)
+		newest[nameOf(r)] = max(newest[nameOf(r)], r.ID)
 	}
 	days := make(map[summaryJSON]*summaryJSON)
 	for _, r := range reports {
-		if r.ReportID != "" && newest[name{claimed(r), r.ReportID, r.Trusted}] != r.ID {
+		if r.ReportID != "" && newest[nameOf(r)] != r.ID {
 			continue
 		}
 		key := summaryJSON{Submitter: claimed(r), Trusted: r.Trusted, Day: reportDay(r)}

@@ -40,8 +40,9 @@ type Report struct {
 	// Content is its JSON, for package tlsrpt to read. Lists of reports leave it out.
 	Content []byte
 
-	// Versions is how many reports of the same submitter with the same ReportID are kept,
-	// this one included. More than one are corrections, or forgeries. It is not given to AddReport.
+	// Versions is how many reports of the same submitter with the same ReportID and Start are
+	// kept, this one included. More than one are corrections; beside one that is not trusted they may
+	// be forgeries. It is not given to AddReport.
 	Versions int64
 }
 

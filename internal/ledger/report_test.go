@@ -139,6 +139,37 @@ func TestCorrectionIsKeptBesideTheReport(t *testing.T) {
 	}
 }
 
+// Who forges reports changes nothing about those that are trusted: neither how many have
+// their id, nor which are found.
+func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
+	forged, boasting, elsewhere := posted("a1"), signed("evil"), posted("a1")
+	forged.Content, forged.End = []byte(`{"forged":true}`), noon.Add(1000*day)
+	boasting.Submitter, boasting.Organization, boasting.End = "evil.example", "sender.example", noon.Add(1000*day)
+	elsewhere.Content, elsewhere.Submitter = []byte(`{}`), ""
+	path, _ := reported(t, signed("a1"), forged, boasting, elsewhere)
+	found, err := reader(t, path).Reports(t.Context(), ReportFilter{From: "sender.example", Trusted: true, Limit: 1})
+	if err != nil || len(found) != 1 || found[0].ID != 1 || found[0].Versions != 1 {
+		t.Errorf("got %v, %+v", err, found)
+	}
+	for id, want := range map[int64]int64{1: 1, 2: 2, 4: 1} {
+		if r, err := reader(t, path).Report(t.Context(), id); err != nil || r.Versions != want {
+			t.Errorf("report %d has %d versions, %v; want %d", id, r.Versions, err, want)
+		}
+	}
+}
+
+// Some give their reports no id, others the same each day.
+func TestReportsOfOtherDaysAreNoVersions(t *testing.T) {
+	for _, id := range []string{"", "001"} {
+		next := signed(id)
+		next.Start, next.Content = next.Start.Add(day), []byte(`{"next":true}`)
+		path, _ := reported(t, signed(id), next)
+		if r, err := reader(t, path).Report(t.Context(), 1); err != nil || r.Versions != 1 {
+			t.Errorf("id %q: %d versions, %v", id, r.Versions, err)
+		}
+	}
+}
+
 func TestReportFilter(t *testing.T) {
 	other := signed("other")
 	other.Submitter, other.Organization, other.Domains = "mail.other.example", "Other 100%", []string{"theirs.example", "ours.example"}
@@ -146,15 +177,18 @@ func TestReportFilter(t *testing.T) {
 	old.Start, old.End = noon.Add(-100*day), noon.Add(-99*day)
 	undated := signed("undated")
 	undated.Start, undated.End = time.Time{}, time.Time{}
-	path, _ := reported(t, signed("a1"), old, undated, other)
+	future := signed("future")
+	future.At, future.End = noon.Add(-200*day), noon.Add(1000*day)
+	path, _ := reported(t, signed("a1"), old, undated, other, future)
 	for _, test := range []struct {
 		name   string
 		filter ReportFilter
 		want   string
 	}{
-		{"the newest first", ReportFilter{}, "undated other a1 old"},
+		{"the newest first", ReportFilter{}, "undated other a1 old future"},
 		{"Since is about what they tell of", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
 		{"Since lets those through that end later", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
+		{"Since takes no word for the future", ReportFilter{Since: noon.Add(day)}, ""},
 		{"Domain", ReportFilter{Domain: "Theirs.example"}, "other"},
 		{"Domain is no part of one", ReportFilter{Domain: "example"}, ""},
 		{"Submitter by its domain", ReportFilter{Submitter: "OTHER.ex"}, "other"},

@@ -11,8 +11,8 @@ import (
 
 // A ReportFilter says which reports to read. The zero value lets everything through.
 type ReportFilter struct {
-	// Since leaves out reports about a time before; those that do not say theirs are
-	// taken for about when they came.
+	// Since leaves out reports about a time before. Those that do not say theirs, or are
+	// about days that have not been, are taken for about when they came.
 	Since time.Time
 
 	// Domain lets only reports about this domain through.
@@ -20,6 +20,12 @@ type ReportFilter struct {
 
 	// Submitter is a part of the submitter's domain or of the organization's name, in any case.
 	Submitter string
+
+	// From is the submitter's whole domain.
+	From string
+
+	// Trusted lets only reports through that are.
+	Trusted bool
 
 	// Limit is as [Filter.Limit].
 	Limit int
@@ -29,7 +35,7 @@ type ReportFilter struct {
 // time first. The error may wrap [ErrNoReports].
 func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) {
 	return readAll(ctx, r, "reading reports", func(ctx context.Context, db *sql.DB, q *query) error {
-		q.add(`SELECT`+reportColumns+`WHERE coalesce("to", at) >= ?`, milli(f.Since))
+		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ?`, milli(f.Since))
 		if f.Domain != "" {
 			q.add(`AND EXISTS (SELECT 1 FROM json_each(domains) WHERE value = ?)`, strings.ToLower(f.Domain))
 		}
@@ -37,7 +43,13 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 			part := "%" + escapeLike.Replace(f.Submitter) + "%"
 			q.add(`AND (submitter LIKE ? ESCAPE '\' OR organization LIKE ? ESCAPE '\')`, part, part)
 		}
-		q.add(`ORDER BY coalesce("to", at) DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
+		if f.From != "" {
+			q.add(`AND submitter = ?`, f.From)
+		}
+		if f.Trusted {
+			q.add(`AND trusted`)
+		}
+		q.add(`ORDER BY `+about+` DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
 		return checkReports(ctx, db)
 	}, func(scan scanner) (r Report, err error) {
 		err = scan(r.scanned()...)
@@ -75,9 +87,15 @@ func scanWhole(scan scanner) (r Report, err error) {
 	return r, err
 }
 
+// about is the time that a report is about. Nobody gets to the head of a list by a date of the
+// future.
+const about = `min(coalesce("to", at), at)`
+
+// Beside a report that is trusted those that are not do not count as its versions.
 const reportColumns = ` id, at, via, session, address, trusted, signer, verdict,
 	submitter, organization, report, "from", "to", successful, failed, domains, warnings,
-	(SELECT count(*) FROM reports AS o WHERE o.submitter = r.submitter AND o.report = r.report)
+	1 + (SELECT count(*) FROM reports AS o WHERE o.submitter = r.submitter AND o.report = r.report AND o.id <> r.id AND r.report <> ''
+		AND o."from" IS r."from" AND o.trusted >= r.trusted AND (r.submitter <> '' OR o.organization = r.organization))
 	FROM reports AS r `
 
 // scanned are where reportColumns go.
