@@ -146,7 +146,9 @@ func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
 	forged.Content, forged.End = []byte(`{"forged":true}`), noon.Add(1000*day)
 	boasting.Submitter, boasting.Organization, boasting.End = "evil.example", "sender.example", noon.Add(1000*day)
 	elsewhere.Content, elsewhere.Submitter = []byte(`{}`), ""
-	path, _ := reported(t, signed("a1"), forged, boasting, elsewhere)
+	nameless := elsewhere
+	nameless.Content, nameless.Organization = []byte(`[]`), "Others"
+	path, _ := reported(t, signed("a1"), forged, boasting, elsewhere, nameless)
 	found, err := reader(t, path).Reports(t.Context(), ReportFilter{From: "sender.example", Trusted: true, Limit: 1})
 	if err != nil || len(found) != 1 || found[0].ID != 1 || found[0].Versions != 1 {
 		t.Errorf("got %v, %+v", err, found)
@@ -159,10 +161,10 @@ func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
 }
 
 // Some give their reports no id, others the same each day.
-func TestReportsOfOtherDaysAreNoVersions(t *testing.T) {
-	for _, id := range []string{"", "001"} {
+func TestIDsThatTellNothingMakeNoVersions(t *testing.T) {
+	for id, later := range map[string]time.Duration{"": 0, "001": day} {
 		next := signed(id)
-		next.Start, next.Content = next.Start.Add(day), []byte(`{"next":true}`)
+		next.Start, next.Content = next.Start.Add(later), []byte(`{"next":true}`)
 		path, _ := reported(t, signed(id), next)
 		if r, err := reader(t, path).Report(t.Context(), 1); err != nil || r.Versions != 1 {
 			t.Errorf("id %q: %d versions, %v", id, r.Versions, err)
