@@ -63,14 +63,13 @@ func (r reportExplain) find(ctx context.Context, ui terminal, book *ledger.Reade
 
 // file reads the first report that a file holds.
 func (r reportExplain) file(ctx context.Context, ui terminal) (ledger.Report, error) {
-	if r.Offline { // nobody is asked for the keys of signatures
-		var end context.CancelFunc
-		ctx, end = context.WithCancel(ctx)
-		end()
+	hand := intake.NewHand(r.Resolver)
+	if r.Offline {
+		hand = intake.NewOfflineHand()
 	}
 	var all []ledger.Report
 	var none error
-	err := intake.NewHand(r.Resolver).Read(ctx, r.Which, func(f intake.Found) error {
+	err := hand.Read(ctx, r.Which, func(f intake.Found) error {
 		none = cmp.Or(none, f.Err)
 		if f.Err == nil && len(all) < 2 {
 			all = append(all, f.Report)

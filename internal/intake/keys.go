@@ -25,7 +25,19 @@ func newKeys(server string) keys {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}}
-	return keys{resolver.LookupTXT}
+	return keys{func(ctx context.Context, name string) ([]string, error) {
+		records, err := resolver.LookupTXT(ctx, name)
+		var dns *net.DNSError
+		if errors.As(err, &dns) {
+			dns.Server = server // package net names the system's, which was not asked
+		}
+		return records, err
+	}}
+}
+
+// noKeys asks nobody.
+func noKeys(_ context.Context, name string) ([]string, error) {
+	return nil, &net.DNSError{Err: "nobody was to be asked", Name: name, IsTemporary: true}
 }
 
 // keyTime bounds one look-up. A signer whose servers are slower is asked again later, if

@@ -70,7 +70,7 @@ func (v *verdict) weigh(f *dkim.Verification) {
 	case f.Err != nil:
 		v.later = v.later || speaks && dkim.IsTempFail(f.Err)
 		if v.signer == "" {
-			v.words = fmt.Sprintf("the signature of %.255q does not hold: %s", f.Domain, strings.TrimPrefix(f.Err.Error(), "dkim: "))
+			v.words = fmt.Sprintf("the signature of %.255q %s: %s", f.Domain, outcome(f.Err), strings.TrimPrefix(f.Err.Error(), "dkim: "))
 		}
 	case speaks:
 		v.trusted, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
@@ -79,6 +79,14 @@ func (v *verdict) weigh(f *dkim.Verification) {
 		v.signer = signer
 		v.words = fmt.Sprintf("signed by %s, which does not speak for %s", signer, v.submitter)
 	}
+}
+
+// outcome says whether a signature is wrong, or nobody can tell.
+func outcome(err error) string {
+	if dkim.IsTempFail(err) {
+		return "cannot be checked"
+	}
+	return "does not hold"
 }
 
 // submitter is the domain that a mail says to come from: by its header, else by the name of

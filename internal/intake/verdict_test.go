@@ -89,6 +89,9 @@ func TestKeyThatCannotBeAskedForIsAskedForLater(t *testing.T) {
 	} {
 		mail := []byte(tt.mail)
 		r, later, err := readMail(mail, newKeys(tt.resolver).signatures(t.Context(), mail))
+		if !strings.Contains(r.Verdict, tt.resolver) {
+			t.Errorf("%s: %q does not name the server %s that was asked", name, r.Verdict, tt.resolver)
+		}
 		if err != nil || later != tt.later || r.Trusted {
 			t.Errorf("%s: %v, later %v, %q; want later %v", name, err, later, r.Verdict, tt.later)
 		}

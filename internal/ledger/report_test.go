@@ -108,6 +108,19 @@ func TestSameReportTwiceIsOne(t *testing.T) {
 	}
 }
 
+// A copy that proves nothing does not say how the report came.
+func TestCopyThatIsNotTrustedChangesNothing(t *testing.T) {
+	again := posted("a1")
+	again.Via, again.Verdict, again.Submitter = ByMail, "is not signed", "evil.example"
+	path, filings := reported(t, posted("a1"), again)
+	if want := []Filing{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
+		t.Errorf("filed as %v, want %v", filings, want)
+	}
+	if r, err := reader(t, path).Report(t.Context(), 1); err != nil || r.Via != ByHTTPS || r.Submitter != "sender.example" {
+		t.Errorf("got %v\n%+v, want it as it came first", err, r)
+	}
+}
+
 // What anybody can send changes nothing about what is signed, and the signed one counts
 // whichever comes first.
 func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
