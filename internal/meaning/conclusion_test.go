@@ -146,7 +146,10 @@ func TestConclusions(t *testing.T) {
 		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}, Resolver: proven}, nil,
 			"We saw it 1×, the report counts 27 failed sessions", "ticket-policy", likely},
 		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
-			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7.", 0},
+			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7", 0},
+		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Sighting{
+			failed("192.0.2.6", "mx0.big.example", "early-ticket", 5), failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3), failed("192.0.2.8", "mx2.big.example", ledger.Unknown, 4),
+		}}, Prober: &domain{}}, nil, "no known case", "--sender 192.0.2.8", 0},
 		"expired, and it is": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("big-hello"), broken("expired")}}},
 			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Mend expired.", certain},
 		"expired, and it was": {Explainer{Ledger: &book{}, Prober: &domain{}},

@@ -86,7 +86,7 @@ func unique(addrs []netip.Addr) (all []netip.Addr) {
 
 // count counts what the party did, within the span and after it.
 func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, whose ledger.Party, names map[netip.Addr]string) (Seen, error) {
-	s := Seen{Domains: whose.Domains}
+	s := Seen{Domains: whose.Domains, Unnamed: x.Resolver == nil && whose.Domains != nil}
 	found, err := x.Ledger.Sightings(ctx, hours, whose)
 	if err != nil {
 		return s, err

@@ -51,8 +51,8 @@ func unlike(q Question, e *Explanation) (Conclusion, bool) {
 	}
 	return Conclusion{
 		Cause: "Their handshakes failed with us in a way that looks like no known case.",
-		Next: fmt.Sprintf("Look at one: postern handshakes --case %s --since %s --sender %s.",
-			ledger.Unknown, q.Report.Start.Format(time.DateOnly), e.Seen.Senders[0].Address),
+		Next: fmt.Sprintf("Look at one: postern handshakes --case %s --since %s --sender %s",
+			ledger.Unknown, q.Report.Start.Format(time.DateOnly), e.Seen.failedMost(ledger.Unknown)),
 	}, true
 }
 

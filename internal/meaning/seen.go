@@ -1,8 +1,10 @@
 package meaning
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"postern/internal/ledger"
@@ -13,6 +15,7 @@ type Seen struct {
 	Unasked string // why nobody looked; the rest is empty then
 
 	Domains []string // that the sender's names lie in; empty: the report gives its addresses
+	Unnamed bool     // nobody was to look up names in DNS
 	Senders []Sender // those with most failures first
 	Cases   []Case   // of the sessions that failed, the most first
 	Within  ledger.Counts
@@ -58,6 +61,11 @@ func (s Seen) sure() bool {
 	return 2*proven >= s.Within.Failed
 }
 
+// failedMost is the address with most failures of a case.
+func (s Seen) failedMost(id string) netip.Addr {
+	return slices.MaxFunc(s.Senders, func(a, b Sender) int { return cmp.Compare(a.Cases[id], b.Cases[id]) }).Address
+}
+
 // Text says what was seen, in sentences.
 func (s Seen) Text() string {
 	if s.Unasked != "" {
@@ -87,16 +95,8 @@ func (s Seen) Text() string {
 
 // whom says who was looked for, and who was found.
 func (s Seen) whom() string {
-	by := "the addresses that the report gives"
-	if s.Domains != nil {
-		domains := make([]string, len(s.Domains))
-		for i, d := range s.Domains {
-			domains[i] = named(d)
-		}
-		by = "names in " + strings.Join(domains, " and ")
-	}
 	if len(s.Senders) == 0 {
-		return "We saw nothing from them in these hours, by " + by + "."
+		return "We saw nothing from them in these hours" + s.missed() + "."
 	}
 	addresses, claimed := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
 	for _, sender := range s.Senders {
@@ -105,11 +105,34 @@ func (s Seen) whom() string {
 			claimed[sender.Address] = true
 		}
 	}
-	text := fmt.Sprintf("We saw %s of theirs, by %s", count(int64(len(addresses)), "address"), by)
-	if len(claimed) > 0 {
-		text += fmt.Sprintf("; %d of these by EHLO alone, which is their own word", len(claimed))
+	text := fmt.Sprintf("We saw %s of theirs, by ", count(int64(len(addresses)), "address"))
+	switch {
+	case s.Domains == nil:
+		return text + "the addresses that the report gives."
+	case len(claimed) == 0:
+		return text + "names in " + s.domains() + " that DNS confirms."
 	}
-	return text + "."
+	return text + fmt.Sprintf("names in %s; %d of these by EHLO alone, which is their own word.", s.domains(), len(claimed))
+}
+
+// missed says what was looked for in vain.
+func (s Seen) missed() string {
+	switch {
+	case s.Domains == nil:
+		return ", by the addresses that the report gives"
+	case s.Unnamed:
+		return ": no name in " + s.domains() + " by EHLO; DNS was not to be asked"
+	}
+	return ": no name in " + s.domains() + ", neither in DNS nor by EHLO"
+}
+
+// domains are those that the sender's names lie in.
+func (s Seen) domains() string {
+	all := make([]string, len(s.Domains))
+	for i, d := range s.Domains {
+		all[i] = named(d)
+	}
+	return strings.Join(all, " and ")
 }
 
 func (s Seen) cases() string {

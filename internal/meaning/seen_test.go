@@ -104,9 +104,25 @@ func (h *hanging) LookupAddr(ctx context.Context, _ string) ([]string, error) {
 	return nil, ctx.Err()
 }
 
-func TestNothingSeenIsAnAnswer(t *testing.T) {
-	e := ask(t, Explainer{Ledger: &book{}, Resolver: names{}}, nil)
-	if got, want := e.Seen.Text(), "We saw nothing from them in these hours, by names in big.example."; got != want {
-		t.Errorf("got %s, want %s", got, want)
+// By what the sender was looked for is said, of whoever was found and of nobody.
+func TestHowTheSenderWasLookedForIsSaid(t *testing.T) {
+	found := &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}
+	dns := names{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
+	given := says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, SendingMTA: netip.MustParseAddr("192.0.2.7"), Sessions: 27})
+	for _, tt := range []struct {
+		x      Explainer
+		change func(*Question)
+		want   string
+	}{
+		{Explainer{Ledger: found, Resolver: dns}, nil, "We saw 1 address of theirs, by names in big.example that DNS confirms. "},
+		{Explainer{Ledger: found, Resolver: names{}}, nil, "We saw 1 address of theirs, by names in big.example; 1 of these by EHLO alone, which is their own word. "},
+		{Explainer{Ledger: found}, given, "We saw 1 address of theirs, by the addresses that the report gives. "},
+		{Explainer{Ledger: &book{}, Resolver: names{}}, nil, "We saw nothing from them in these hours: no name in big.example, neither in DNS nor by EHLO."},
+		{Explainer{Ledger: &book{}}, nil, "We saw nothing from them in these hours: no name in big.example by EHLO; DNS was not to be asked."},
+		{Explainer{Ledger: &book{}}, given, "We saw nothing from them in these hours, by the addresses that the report gives."},
+	} {
+		if got := ask(t, tt.x, tt.change).Seen.Text(); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
 	}
 }
