@@ -66,14 +66,27 @@ func summary(w io.Writer, c *config.Config, addresses []string, certificates []*
 		row(w, "only to", strings.Join(c.Recipients, ", "))
 	}
 	row(w, "goes to", goesTo(c))
-	if addresses := c.Reports.Addresses; len(addresses) > 0 {
-		row(w, "TLS reports", fmt.Sprintf("by mail to %s (%s)", strings.Join(addresses, ", "), c.Reports.Delivery))
-	}
+	row(w, "TLS reports", takenIn(c)...)
 	row(w, "certificate", describe(c, certificates)...)
 	if c.MTASTS.Serve {
 		row(w, "MTA-STS", offers(c.MTASTS))
 	}
 	row(w, "tickets", c.TicketPolicy.String())
+}
+
+// takenIn says how TLS reports come, by mail and by POST.
+func takenIn(c *config.Config) (ways []string) {
+	if addresses := c.Reports.Addresses; len(addresses) > 0 {
+		ways = append(ways, fmt.Sprintf("by mail to %s (%s)", strings.Join(addresses, ", "), c.Reports.Delivery))
+	}
+	if c.Reports.Path != "" {
+		host := c.Hostname
+		if _, port, _ := net.SplitHostPort(c.Web.Listen[0]); port != "443" {
+			host = net.JoinHostPort(host, port)
+		}
+		ways = append(ways, "by POST to https://"+host+c.Reports.Path)
+	}
+	return ways
 }
 
 // offers is the policy in words.
