@@ -15,7 +15,7 @@ func (t terminal) reportExplained(k keptReport, e *meaning.Explanation) {
 	t.printed("verdict", verdictWords(k.Report))
 	for _, r := range e.Results {
 		fmt.Fprintln(t.out)
-		t.printed("policy", fmt.Sprintf("%s of %s: %d sessions got in, %d failed", policyWord(r.Policy.Type), domainWord(r.Policy.Domain), r.Successful, r.Failed))
+		t.printed("policy", policyLine(r))
 		t.printed("changed", r.Change.Text())
 		for _, m := range r.Said {
 			t.printed("said", fmt.Sprintf("%d× %s%s", m.Sessions, m.Result, reasonWords(m.Reasons)))
@@ -54,6 +54,14 @@ func explainedLine(k keptReport) string {
 		line += ", its id " + k.report.ID
 	}
 	return line
+}
+
+func policyLine(r meaning.Result) string {
+	noun := "sessions"
+	if r.Successful == 1 {
+		noun = "session"
+	}
+	return fmt.Sprintf("%s of %s: %d %s got in, %d failed", policyWord(r.Policy.Type), domainWord(r.Policy.Domain), r.Successful, noun, r.Failed)
 }
 
 // policyWord is what people call a kind of policy.

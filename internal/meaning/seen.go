@@ -110,9 +110,9 @@ func (s Seen) whom() string {
 	case s.Domains == nil:
 		return text + "the addresses that the report gives."
 	case len(claimed) == 0:
-		return text + "names in " + s.domains() + " that DNS confirms."
+		return text + "names in " + s.domains(" and ") + " that DNS confirms."
 	}
-	return text + fmt.Sprintf("names in %s; %d of these by EHLO alone, which is their own word.", s.domains(), len(claimed))
+	return text + fmt.Sprintf("names in %s; %d of these by EHLO alone, which is their own word.", s.domains(" and "), len(claimed))
 }
 
 // missed says what was looked for in vain.
@@ -121,18 +121,18 @@ func (s Seen) missed() string {
 	case s.Domains == nil:
 		return ", by the addresses that the report gives"
 	case s.Unnamed:
-		return ": no name in " + s.domains() + " by EHLO; DNS was not to be asked"
+		return ": no name in " + s.domains(" or ") + " by EHLO; DNS was not to be asked"
 	}
-	return ": no name in " + s.domains() + ", neither in DNS nor by EHLO"
+	return ": no name in " + s.domains(" or ") + ", neither in DNS nor by EHLO"
 }
 
 // domains are those that the sender's names lie in.
-func (s Seen) domains() string {
+func (s Seen) domains(between string) string {
 	all := make([]string, len(s.Domains))
 	for i, d := range s.Domains {
 		all[i] = named(d)
 	}
-	return strings.Join(all, " and ")
+	return strings.Join(all, between)
 }
 
 func (s Seen) cases() string {

@@ -119,6 +119,8 @@ func TestHowTheSenderWasLookedForIsSaid(t *testing.T) {
 		{Explainer{Ledger: found}, given, "We saw 1 address of theirs, by the addresses that the report gives. "},
 		{Explainer{Ledger: &book{}, Resolver: names{}}, nil, "We saw nothing from them in these hours: no name in big.example, neither in DNS nor by EHLO."},
 		{Explainer{Ledger: &book{}}, nil, "We saw nothing from them in these hours: no name in big.example by EHLO; DNS was not to be asked."},
+		{Explainer{Ledger: &book{}}, func(q *Question) { q.Submitter = "microsoft.com" },
+			"We saw nothing from them in these hours: no name in microsoft.com or outlook.com by EHLO; DNS was not to be asked."},
 		{Explainer{Ledger: &book{}}, given, "We saw nothing from them in these hours, by the addresses that the report gives."},
 	} {
 		if got := ask(t, tt.x, tt.change).Seen.Text(); !strings.HasPrefix(got, tt.want) {
