@@ -57,6 +57,8 @@ func TestWhatChangedIsSaid(t *testing.T) {
 			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in. Later reports: since 2024-10-25 all sessions got in."},
 		"a day is told twice, with other counts": {now, append(fine, change(day(23, 0, 0), func(r *tlsrpt.Report) { *r = *day(23, 20, 0); r.ID = "again" })),
 			"Until 2024-10-23 all sessions got in (4 reports, 119 sessions); since 2024-10-24 no session got in. Some reports are about the same hours: they are counted once."},
+		"a day of failures is told twice": {day(25, 12, 0), []*tlsrpt.Report{now, change(day(24, 0, 9), func(r *tlsrpt.Report) { r.ID = "again" })},
+			"Until 2024-10-24 no session got in (2 reports, 27 sessions); since 2024-10-25 all sessions got in. Some reports are about the same hours: they are counted once."},
 		"a report is corrected": {now, append(fine, day(23, 50, 0)),
 			"Until 2024-10-23 all sessions got in (3 reports, 128 sessions); since 2024-10-24 no session got in. One was corrected: what came last counts."},
 		"the same report came twice": {now, append(fine, day(23, 41, 0), now),

@@ -22,10 +22,11 @@ type book struct {
 	troubled      []netip.Addr
 	err           error
 	asked         []ledger.Party
+	spans         []ledger.Span
 }
 
 func (b *book) Sightings(_ context.Context, in ledger.Span, whose ledger.Party) (found []ledger.Sighting, err error) {
-	b.asked = append(b.asked, whose)
+	b.asked, b.spans = append(b.asked, whose), append(b.spans, in)
 	all := b.within
 	if in.From.After(october.AddDate(0, 0, 23).Add(time.Hour)) {
 		all = b.later
@@ -222,6 +223,16 @@ func TestDomainOfOthersIsNotVisited(t *testing.T) {
 	e := ask(t, Explainer{Ledger: &book{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
 	if len(d.asked) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "none of the domains") {
 		t.Errorf("visited %v: %s", d.asked, strings.Join(e.Records.Lines(), " "))
+	}
+}
+
+// What a probe only notes is nothing to mend, and no cause.
+func TestNoticesOfTheProbeAreNotTold(t *testing.T) {
+	notice := broken("unreachable")
+	notice.Severity = probe.Notice
+	e := ask(t, Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{notice}}}, nil)
+	if got := strings.Join(e.Records.Lines(), " "); got != "Nothing is to be mended." || strings.Contains(e.Conclusion.Cause, notice.Title) {
+		t.Errorf("got %s, the cause %s", got, e.Conclusion.Cause)
 	}
 }
 

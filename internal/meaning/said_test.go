@@ -47,6 +47,17 @@ func TestUnknownResultTypeIsToldAsUnknown(t *testing.T) {
 	}
 }
 
+// Reports of mail.ru have had totals of less than their details, others have no details.
+func TestFailedIsTheTotalOrWhatTheDetailsComeTo(t *testing.T) {
+	for _, p := range []tlsrpt.PolicyResult{
+		{Failed: 1, Failures: []tlsrpt.Failure{{Sessions: 1}, {Sessions: 1}}}, {Failed: 2}, {Failed: 2, Failures: []tlsrpt.Failure{{Sessions: 1}}},
+	} {
+		if n := failedOf(p); n != 2 {
+			t.Errorf("%d failed of %+v, want 2", n, p)
+		}
+	}
+}
+
 // The October of 2024 is told where its word is.
 func TestValidationFailureIsNotBlamedOnThePolicy(t *testing.T) {
 	text := Said{Result: tlsrpt.ValidationFailure, Word: words[tlsrpt.ValidationFailure]}.Text()

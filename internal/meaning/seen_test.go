@@ -69,6 +69,22 @@ func TestWhoTheSenderIs(t *testing.T) {
 	}
 }
 
+// A stranger who goes on under the sender's name does not speak for it later either; and the last second of
+// reports that end at 23:59:59 is looked at.
+func TestOnlyTheSenderCountsAfterTheReport(t *testing.T) {
+	stranger, theirs := failed("192.0.2.3", "mx3.big.example", "early-ticket", 7), failed("192.0.2.1", "mx1.big.example", "early-ticket", 2)
+	b := &book{within: []ledger.Sighting{stranger, theirs}, later: []ledger.Sighting{stranger, theirs}}
+	seen := ask(t, Explainer{Ledger: b, Resolver: names{
+		"192.0.2.3": "scanner.test.", "scanner.test.": "192.0.2.3", "192.0.2.1": "out1.big.example.", "out1.big.example.": "192.0.2.1",
+	}}, nil).Seen
+	if seen.Within.Failed != 2 || seen.After.Failed != 2 {
+		t.Errorf("%d failed in the report's hours and %d later, want 2 and 2", seen.Within.Failed, seen.After.Failed)
+	}
+	if first := b.spans[0]; !first.To.Equal(first.From.AddDate(0, 0, 1)) {
+		t.Errorf("looked at %s to %s, want the day", first.From, first.To)
+	}
+}
+
 func TestNamesOfMicrosoftAreThoseOfOutlook(t *testing.T) {
 	if got, want := domainsOf("Microsoft.com"), []string{"microsoft.com", "outlook.com"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
