@@ -1,81 +1,16 @@
 package meaning
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"postern/internal/ledger"
 	"postern/interop"
 	"postern/probe"
 	"postern/tlsrpt"
 )
-
-// A book is a ledger in memory; its sightings are all of the report's hours, later ones of after.
-type book struct {
-	within, later []ledger.Sighting
-	troubled      []netip.Addr
-	err           error
-	asked         []ledger.Party
-	spans         []ledger.Span
-}
-
-func (b *book) Sightings(_ context.Context, in ledger.Span, whose ledger.Party) (found []ledger.Sighting, err error) {
-	b.asked, b.spans = append(b.asked, whose), append(b.spans, in)
-	all := b.within
-	if in.From.After(october.AddDate(0, 0, 23).Add(time.Hour)) {
-		all = b.later
-	}
-	for _, s := range all {
-		if slices.Contains(whose.Addresses, s.Address) || within(s.EHLO, whose.Domains) {
-			found = append(found, s)
-		}
-	}
-	return found, b.err
-}
-
-func (b *book) Troubled(context.Context, ledger.Span, int) ([]netip.Addr, error) {
-	return b.troubled, b.err
-}
-
-// names is a resolver: of addresses, and back.
-type names map[string]string
-
-func (n names) LookupAddr(_ context.Context, addr string) ([]string, error) {
-	if name := n[addr]; name != "" {
-		return []string{name}, nil
-	}
-	return nil, &net.DNSError{IsNotFound: true}
-}
-
-func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	if addr, err := netip.ParseAddr(n[host]); err == nil {
-		return []netip.Addr{addr}, nil
-	}
-	return nil, &net.DNSError{IsNotFound: true}
-}
-
-// domain is a prober that finds always the same.
-type domain struct {
-	findings []probe.Finding
-	hosts    []string
-	err      error
-	asked    []string
-}
-
-func (d *domain) Probe(_ context.Context, target string) (*probe.Report, error) {
-	d.asked = append(d.asked, target)
-	r := &probe.Report{Domain: target, Whole: d.findings}
-	for _, h := range d.hosts {
-		r.Hosts = append(r.Hosts, &probe.Host{Name: h})
-	}
-	return r, d.err
-}
 
 // failed is what an address failed with.
 func failed(addr, ehlo, id string, n int64) ledger.Sighting {
@@ -115,35 +50,56 @@ func says(failures ...tlsrpt.Failure) func(*Question) {
 	return func(q *Question) { q.Report.Policies[0].Failures = failures }
 }
 
-// What is known decides on the cause and the one next step.
-func TestConclusions(t *testing.T) {
-	early := []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}
-	proven := names{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
-	in := func(n int64) []ledger.Sighting {
-		return []ledger.Sighting{{Address: early[0].Address, EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
+// A conclusionOf is what is asked, and what is known; and the cause and the one next step that they
+// decide on.
+type conclusionOf struct {
+	x           Explainer
+	change      func(*Question)
+	cause, next string
+	sure        interop.Confidence
+}
+
+func concluded(t *testing.T, cases map[string]conclusionOf) {
+	for name, tt := range cases {
+		t.Run(name, func(t *testing.T) {
+			c := ask(t, tt.x, tt.change).Conclusion
+			if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.sure {
+				t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.sure, tt.cause, tt.next)
+			}
+		})
 	}
+}
+
+// early are failures of the sender of the report, in its hours.
+func early() []ledger.Sighting {
+	return []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}
+}
+
+// in are sessions of the same that got in.
+func in(n int64) []ledger.Sighting {
+	return []ledger.Sighting{{Address: netip.MustParseAddr("192.0.2.7"), EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
+}
+
+// proven has its name lead back.
+var proven = names{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
+
+// What we saw of the sender decides.
+func TestConclusionsFromOurSessions(t *testing.T) {
 	left := in(12)
 	left[0].Unused = 9
-	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
-	for name, tt := range map[string]struct {
-		x           Explainer
-		change      func(*Question)
-		cause, next string
-		sure        interop.Confidence
-	}{
-		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "Nothing failed.", "Nothing has to be done.", certain},
-		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), []*tlsrpt.Report{day(24, 0, 9)} },
-			"what was wrong until 2024-10-24 is over", "Nothing has to be done.", certain},
-		"a known case, from addresses with their names": {Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{}}, nil,
+	concluded(t, map[string]conclusionOf{
+		"a known case, from addresses with their names": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{}}, nil,
 			"early-ticket: Closes silently", "ticket-policy", certain},
-		"a known case, by its word alone": {Explainer{Ledger: &book{within: early}, Resolver: names{}, Prober: &domain{}}, nil,
+		"a known case, by its word alone": {Explainer{Ledger: &book{within: early()}, Resolver: names{}, Prober: &domain{}}, nil,
 			"early-ticket: Closes silently", "ticket-policy", likely},
-		"a known case that is over": {Explainer{Ledger: &book{within: early, later: in(12)}, Resolver: proven}, nil,
+		"a known case that is over": {Explainer{Ledger: &book{within: early(), later: in(12)}, Resolver: proven}, nil,
 			"early-ticket", "since then 12 sessions of theirs got in", certain},
-		"a known case that goes on": {Explainer{Ledger: &book{within: early, later: append(in(12), early...)}, Resolver: proven}, nil,
+		"a known case that goes on": {Explainer{Ledger: &book{within: early(), later: append(in(12), early()...)}, Resolver: proven}, nil,
 			"early-ticket", "ticket-policy", certain},
-		"a known case that the probe sees too": {Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
+		"a known case that the probe sees too": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
 			"early-ticket", "Mend early-ticket.", certain},
+		"early tickets come before a policy that is wrong too": {
+			Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", "ticket-policy", certain},
 		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}, Resolver: proven}, nil,
 			"We saw it 1×, the report counts 27 failed sessions", "ticket-policy", likely},
 		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
@@ -151,6 +107,21 @@ func TestConclusions(t *testing.T) {
 		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Sighting{
 			failed("192.0.2.6", "mx0.big.example", "early-ticket", 5), failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3), failed("192.0.2.8", "mx2.big.example", ledger.Unknown, 4),
 		}}, Prober: &domain{}}, nil, "no known case", "--sender 192.0.2.8", 0},
+		"they left after the handshake, and TLSA is stale": {
+			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}},
+			nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
+		"they said goodbye after the handshake, and TLSA is stale": {
+			Explainer{Ledger: &book{within: left}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
+		"they said goodbye after the handshake": {Explainer{Ledger: &book{within: left}, Prober: &domain{}}, nil,
+			"9 completed the handshake and left without a command", "Compare your TLSA records", possible},
+		"an unknown word":   {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", "ticket-policy", certain},
+		"no details at all": {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(), "early-ticket", "ticket-policy", certain},
+	})
+}
+
+// What is to be seen now decides where our sessions do not.
+func TestConclusionsFromHowItLooksNow(t *testing.T) {
+	concluded(t, map[string]conclusionOf{
 		"expired, and it is": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("big-hello"), broken("expired")}}},
 			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Mend expired.", certain},
 		"expired, and it was": {Explainer{Ledger: &book{}, Prober: &domain{}},
@@ -159,50 +130,42 @@ func TestConclusions(t *testing.T) {
 			"It is mta-sts-mx.", "Mend mta-sts-mx.", likely},
 		"the sender says which": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}},
 			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 27}), "It is mta-sts-mx.", "Mend mta-sts-mx.", certain},
-		"they left after the handshake, and TLSA is stale": {
-			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}},
-			nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
-		"early tickets come before a policy that is wrong too": {
-			Explainer{Ledger: &book{within: early}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", "ticket-policy", certain},
-		"they said goodbye after the handshake, and TLSA is stale": {
-			Explainer{Ledger: &book{within: left}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
-		"they said goodbye after the handshake": {Explainer{Ledger: &book{within: left}, Prober: &domain{}}, nil,
-			"9 completed the handshake and left without a command", "Compare your TLSA records", possible},
 		"something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("unreachable")}}}, nil,
 			"It is unreachable.", "Mend unreachable.", possible},
 		"nothing was seen": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },
 			"before they came to us", "Ask the sender (tls@big.example)", possible},
 		"nothing was seen, and nobody looked at the domain": {Explainer{Ledger: &book{}}, nil, "before they came to us", "postern probe receiver.example", possible},
+	})
+}
+
+// Whose report it is, and about whom, goes before all else.
+func TestConclusionsFromWhoseReportItIs(t *testing.T) {
+	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
+	concluded(t, map[string]conclusionOf{
+		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "Nothing failed.", "Nothing has to be done.", certain},
+		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), []*tlsrpt.Report{day(24, 0, 9)} },
+			"what was wrong until 2024-10-24 is over", "Nothing has to be done.", certain},
+		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "Nothing failed.", "Nothing has to be done.", certain},
 		"another MX host": {Explainer{Ledger: &book{}, Prober: &domain{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
 			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", certain},
 		"a host that is none": {Explainer{Ledger: &book{}, Prober: &domain{hosts: []string{"mx.receiver.example"}}},
 			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "no MX host of receiver.example now", "Ask each name server", likely},
 		"a host that is not ours, offline": {Explainer{Ledger: &book{}},
 			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "is not this server (mx.receiver.example)", "if it is yours, look there", certain},
-		"some failed at ours": {Explainer{Ledger: &book{within: early}, Resolver: proven},
+		"some failed at ours": {Explainer{Ledger: &book{within: early()}, Resolver: proven},
 			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", "ticket-policy", certain},
 		"a domain that is not ours": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
 			"this server takes no mail for it", "add it to domains", certain},
 		"our domain, written otherwise": {Explainer{Ledger: &book{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
 		}, "before they came to us", "Look at the domain as it is now", possible},
-		"not trusted": {Explainer{Ledger: &book{within: early}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "--trust", 0},
-		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
+		"not trusted": {Explainer{Ledger: &book{within: early()}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "--trust", 0},
+		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early()}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
 			func(q *Question) {
 				q.Trusted = false
 				says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
 			}, "It is expired.", "Mend expired.", certain},
-		"an unknown word":   {Explainer{Ledger: &book{within: early}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", "ticket-policy", certain},
-		"no details at all": {Explainer{Ledger: &book{within: early}, Resolver: proven}, says(), "early-ticket", "ticket-policy", certain},
-		"no policies":       {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "Nothing failed.", "Nothing has to be done.", certain},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := ask(t, tt.x, tt.change).Conclusion
-			if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.sure {
-				t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.sure, tt.cause, tt.next)
-			}
-		})
-	}
+	})
 }
 
 // A report that anybody may have written asks for nobody's sessions, and makes us visit no
