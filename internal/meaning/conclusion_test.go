@@ -100,8 +100,8 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 			"early-ticket", "Mend early-ticket.", certain},
 		"early tickets come before a policy that is wrong too": {
 			Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", "ticket-policy", certain},
-		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}, Resolver: proven}, nil,
-			"We saw it 1×, the report counts 27 failed sessions", "ticket-policy", likely},
+		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: proven}, nil,
+			"We saw it 13×, the report counts 27 failed sessions", "ticket-policy", likely},
 		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
 			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7", 0},
 		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Sighting{
@@ -114,6 +114,11 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 			Explainer{Ledger: &book{within: left}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
 		"they said goodbye after the handshake": {Explainer{Ledger: &book{within: left}, Prober: &domain{}}, nil,
 			"9 completed the handshake and left without a command", "Compare your TLSA records", possible},
+		"a word about the policy's web server, and another case": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{}},
+			says(tlsrpt.Failure{Result: tlsrpt.STSPolicyFetchError, Sessions: 27}), "sts-policy-fetch-error says is not to be seen now", "Wait for the next report", possible},
+		"a word about the certificate, and a case of that": {
+			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: proven, Prober: &domain{}},
+			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", certain},
 		"an unknown word":   {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", "ticket-policy", certain},
 		"no details at all": {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(), "early-ticket", "ticket-policy", certain},
 	})
@@ -126,6 +131,10 @@ func TestConclusionsFromHowItLooksNow(t *testing.T) {
 			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Mend expired.", certain},
 		"expired, and it was": {Explainer{Ledger: &book{}, Prober: &domain{}},
 			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-expired says is not to be seen now", "Wait for the next report", possible},
+		"expired, and only something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}},
+			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-expired says is not to be seen now", "Wait for the next report", possible},
+		"expired, and nobody looked": {Explainer{Ledger: &book{}}, says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}),
+			"Nobody looked whether it is so now", "postern probe receiver.example", possible},
 		"a general word, and a policy without the host": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil,
 			"It is mta-sts-mx.", "Mend mta-sts-mx.", likely},
 		"the sender says which": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}},
@@ -133,8 +142,8 @@ func TestConclusionsFromHowItLooksNow(t *testing.T) {
 		"something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("unreachable")}}}, nil,
 			"It is unreachable.", "Mend unreachable.", possible},
 		"nothing was seen": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },
-			"before they came to us", "Ask the sender (tls@big.example)", possible},
-		"nothing was seen, and nobody looked at the domain": {Explainer{Ledger: &book{}}, nil, "before they came to us", "postern probe receiver.example", possible},
+			"may have failed before they came to us", "Ask the sender (tls@big.example)", possible},
+		"nothing was seen, and nobody looked at the domain": {Explainer{Ledger: &book{}}, nil, "may have failed before they came to us", "postern probe receiver.example", possible},
 	})
 }
 
@@ -158,7 +167,7 @@ func TestConclusionsFromWhoseReportItIs(t *testing.T) {
 			"this server takes no mail for it", "add it to domains", certain},
 		"our domain, written otherwise": {Explainer{Ledger: &book{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
-		}, "before they came to us", "Look at the domain as it is now", possible},
+		}, "may have failed before they came to us", "Look at the domain as it is now", possible},
 		"not trusted": {Explainer{Ledger: &book{within: early()}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "--trust", 0},
 		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early()}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
 			func(q *Question) {

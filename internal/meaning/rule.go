@@ -6,14 +6,13 @@ import (
 
 	"postern/internal/ledger"
 	"postern/interop"
-	"postern/tlsrpt"
 )
 
 // A rule returns a conclusion if it has one.
 type rule func(Question, *Explanation) (Conclusion, bool)
 
 // rules are asked in turn: what decides a thing alone comes before what speaks for it.
-var rules = []rule{nothingFailed, othersDomain, shownByRecords, othersHost, shownBySessions, shownLoosely, mended, unlike, leftUnused, unseen}
+var rules = []rule{nothingFailed, othersDomain, shownByRecords, othersHost, shownBySessions, shownLoosely, unlooked, mended, unlike, leftUnused, unseen}
 
 func conclude(q Question, e *Explanation) Conclusion {
 	for _, r := range rules {
@@ -32,16 +31,26 @@ func nothingFailed(_ Question, e *Explanation) (Conclusion, bool) {
 	return c, e.worst().Failed == 0
 }
 
+// unlooked: the sender says what is wrong, and nobody looked whether it is.
+func unlooked(q Question, e *Explanation) (Conclusion, bool) {
+	leading := e.worst().leading()
+	return Conclusion{
+		Cause:      fmt.Sprintf("What %s says. Nobody looked whether it is so now.", leading),
+		Confidence: possible,
+		Next:       fmt.Sprintf("Look at the domain as it is now: postern probe %s.", named(e.Records.Domain)),
+		Sources:    words[leading].Sources,
+	}, q.Trusted && specific(leading) && e.Records.Unasked != "" && e.Records.Domain != ""
+}
+
 // mended: what the sender complains of would be seen, and is not there now.
 func mended(_ Question, e *Explanation) (Conclusion, bool) {
 	leading := e.worst().leading()
-	shows := leading != tlsrpt.ValidationFailure && words[leading].Known()
 	return Conclusion{
 		Cause:      fmt.Sprintf("What %s says is not to be seen now: it was mended meanwhile, or shows only from where the sender is.", leading),
 		Confidence: possible,
 		Next:       "Wait for the next report of this sender: if it says the same, probe from another network.",
 		Sources:    words[leading].Sources,
-	}, shows && e.Records.Unasked == ""
+	}, specific(leading) && e.Records.Unasked == ""
 }
 
 // unlike: their handshakes failed with us, and in no way that is known.
@@ -69,7 +78,8 @@ func leftUnused(_ Question, e *Explanation) (Conclusion, bool) {
 // unseen: the ledger was asked, and none of their handshakes failed with us.
 func unseen(q Question, e *Explanation) (Conclusion, bool) {
 	c := Conclusion{
-		Cause:      "None of their handshakes failed with us in these hours: the sessions failed before they came to us, as at a firewall, or at another host.",
+		Cause: "We saw none of their handshakes fail in these hours: the sessions may have failed before they came to us, as at a firewall, or at another host, " +
+			"or come under names that were not looked for.",
 		Confidence: possible,
 		Next:       "Ask the sender for the address and the time of one session that failed.",
 	}

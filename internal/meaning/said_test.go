@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"postern/interop"
 	"postern/tlsrpt"
 )
 
@@ -28,6 +29,15 @@ func TestEachResultTypeOfTheRFCIsExplainedWithItsSource(t *testing.T) {
 	}
 	if len(words) != len(rfcTypes) {
 		t.Errorf("%d types are explained, the RFC has %d", len(words), len(rfcTypes))
+	}
+}
+
+// A case that is renamed must not fall out of the rules unseen.
+func TestCasesOfResultTypesAreKnown(t *testing.T) {
+	for _, id := range ofCertificate {
+		if _, ok := interop.Find(id); !ok {
+			t.Errorf("package interop has no case %s", id)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func shownLoosely(_ Question, e *Explanation) (Conclusion, bool) {
 	if c, ok := e.finding(words[e.worst().leading()].findings, likely); ok {
 		return c, ok
 	}
-	if len(e.Records.Wrong) == 0 {
+	if len(e.Records.Wrong) == 0 || specific(e.worst().leading()) { // what else is wrong is not what the sender says
 		return Conclusion{}, false
 	}
 	return e.finding([]string{e.Records.Wrong[0].ID}, possible)
@@ -53,10 +53,9 @@ func evidence(f probe.Finding) string {
 // aboutPolicy tells whether what failed on our side is what a sender does that checks certificate,
 // TLSA or policy, or whether the sender says so.
 func (e *Explanation) aboutPolicy() bool {
-	checks := []string{"certificate-refused", "leaves-after-handshake"}
 	switch {
 	case len(e.Seen.Cases) > 0:
-		return slices.Contains(checks, e.Seen.Cases[0].ID)
+		return slices.Contains(ofCertificate, e.Seen.Cases[0].ID)
 	case e.Seen.Unused > 0:
 		return true
 	}
@@ -76,7 +75,7 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 	}
 	most := e.Seen.Cases[0]
 	known, ok := interop.Find(most.ID)
-	if !ok {
+	if !ok || !fits(e.worst().leading(), most.ID) {
 		return Conclusion{}, false
 	}
 	c := Conclusion{
@@ -84,7 +83,7 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 			count(e.worst().Failed, "failed session")),
 		Confidence: likely, Case: known, Next: known.Remedy.Postern,
 	}
-	if e.Seen.sure() && 10*most.Sessions >= e.worst().Failed {
+	if e.Seen.sure() && 2*most.Sessions >= e.worst().Failed {
 		c.Confidence = certain
 	}
 	c.Sources = urls(known)

@@ -1,6 +1,10 @@
 package meaning
 
-import "postern/tlsrpt"
+import (
+	"slices"
+
+	"postern/tlsrpt"
+)
 
 // A Word is what a result type can and cannot mean. All is empty of a type that is not known.
 type Word struct {
@@ -10,10 +14,25 @@ type Word struct {
 	Sources []string
 
 	findings []string // of the probe, that show it
+	cases    []string // of package interop, that sessions counted so may look like
 }
 
 // Known tells whether the type is.
 func (w Word) Known() bool { return w.Says != "" }
+
+// fits tells whether sessions of a type may have failed as a case does. Of a general word, and of one that
+// is not known, any may.
+func fits(result tlsrpt.ResultType, id string) bool {
+	return !specific(result) || slices.Contains(words[result].cases, id)
+}
+
+// specific tells whether a type says what is wrong.
+func specific(result tlsrpt.ResultType) bool {
+	return result != tlsrpt.ValidationFailure && words[result].Known()
+}
+
+// ofCertificate are the cases of those who check it, in the handshake or after.
+var ofCertificate = []string{"certificate-refused", "leaves-after-handshake"}
 
 const (
 	rfc8460 = "https://www.rfc-editor.org/rfc/rfc8460"
@@ -36,6 +55,7 @@ var words = map[tlsrpt.ResultType]Word{
 		Cannot:   "It is neither expired nor of an unknown authority: these have types of their own.",
 		Sources:  []string{rfc8460 + "#section-4.3.1", rfc8461 + "#section-4.2"},
 		findings: []string{"wrong-name", "mta-sts-certificate", "mta-sts-mx", "dane-mismatch"},
+		cases:    ofCertificate,
 	},
 	tlsrpt.CertificateExpired: {
 		Says:     "The certificate had expired.",
@@ -43,6 +63,7 @@ var words = map[tlsrpt.ResultType]Word{
 		Cannot:   "It is no fault of the policy, and senders without one deliver all the same.",
 		Sources:  []string{rfc8460 + "#section-4.3.1"},
 		findings: []string{"expired", "mta-sts-certificate"},
+		cases:    ofCertificate,
 	},
 	tlsrpt.CertificateNotTrusted: {
 		Says:     "The certificate does not lead to an authority that the sender knows.",
@@ -50,6 +71,7 @@ var words = map[tlsrpt.ResultType]Word{
 		Cannot:   "Senders without a policy do not mind: that others deliver proves nothing.",
 		Sources:  []string{rfc8460 + "#section-4.3.1"},
 		findings: []string{"untrusted", "mta-sts-certificate"},
+		cases:    ofCertificate,
 	},
 	tlsrpt.ValidationFailure: {
 		Says: "Something failed that has no type of its own. RFC 8460 knows no type for a handshake that did not finish, and counts every session under the policy " +
@@ -66,6 +88,7 @@ var words = map[tlsrpt.ResultType]Word{
 		Cannot:   "It does not come from MTA-STS, and who does not check DANE delivers all the same.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.1", rfc7672 + "#section-3.1"},
 		findings: []string{"dane-mismatch", "dane-unusable"},
+		cases:    ofCertificate,
 	},
 	tlsrpt.DNSSECInvalid: {
 		Says:     "The sender's resolver got no valid answer for the MX, address or TLSA records.",
