@@ -96,6 +96,9 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 			"early-ticket", "since then 12 sessions of theirs got in", certain},
 		"a known case that goes on": {Explainer{Ledger: &book{within: early(), later: append(in(12), early()...)}, Resolver: proven}, nil,
 			"early-ticket", "ticket-policy", certain},
+		"a known case that is over for them, and the probe still sees": {
+			Explainer{Ledger: &book{within: early(), later: in(12)}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
+			"early-ticket", "Mend early-ticket.", certain},
 		"a known case that the probe sees too": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
 			"early-ticket", "Mend early-ticket.", certain},
 		"early tickets come before a policy that is wrong too": {

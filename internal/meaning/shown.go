@@ -87,10 +87,11 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 		c.Confidence = certain
 	}
 	c.Sources = urls(known)
-	if f, still := e.Records.shows(known); still && len(f.Advice) > 0 {
+	f, still := e.Records.shows(known)
+	switch in := e.Seen.After.Full + e.Seen.After.Resumed; {
+	case still && len(f.Advice) > 0:
 		c.Next = f.Advice[0].Do
-	}
-	if in := e.Seen.After.Full + e.Seen.After.Resumed; in > 0 && e.Seen.After.Failed == 0 {
+	case !still && in > 0 && e.Seen.After.Failed == 0:
 		c.Next = fmt.Sprintf("Nothing has to be done: since then %s of theirs got in, and none failed. Their next report should be clean.", count(in, "session"))
 	}
 	return c, true
