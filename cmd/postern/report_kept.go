@@ -20,6 +20,7 @@ import (
 type keptReport struct {
 	ledger.Report
 	report *tlsrpt.Report
+	kin    ledger.ReportFilter // those that it is compared with; zero: none
 }
 
 // keptReportOf reads what is kept.
@@ -28,7 +29,16 @@ func keptReportOf(r ledger.Report) (keptReport, error) {
 	if err != nil {
 		return keptReport{}, fmt.Errorf("report %d: %w", r.ID, err)
 	}
-	return keptReport{r, read}, nil
+	return keptReport{r, read, kinOf(r)}, nil
+}
+
+// kinOf are the reports of the same submitter. Those that name none, as all that are POSTed, have
+// their organization's name in common.
+func kinOf(r ledger.Report) ledger.ReportFilter {
+	if r.Submitter == "" {
+		return ledger.ReportFilter{Organization: r.Organization}
+	}
+	return ledger.ReportFilter{From: r.Submitter}
 }
 
 // vouch takes the operator's word that the report is of whom it names: if nothing else
@@ -96,10 +106,12 @@ const (
 // history are the other reports of the same submitter that are kept, in the order in which they
 // came. Beside one that is trusted those that are not have nothing to say.
 func (k keptReport) history(ctx context.Context, book *ledger.Reader) (all []*tlsrpt.Report, err error) {
-	if book == nil || k.Submitter == "" {
+	if book == nil || k.kin == (ledger.ReportFilter{}) {
 		return nil, nil
 	}
-	found, err := book.Reports(ctx, ledger.ReportFilter{From: k.Submitter, Trusted: k.Trusted, Limit: maxHistory})
+	kin := k.kin
+	kin.Trusted, kin.Limit = k.Trusted && kin.From != "", maxHistory
+	found, err := book.Reports(ctx, kin)
 	if errors.Is(err, ledger.ErrNoReports) {
 		return nil, nil
 	}

@@ -121,8 +121,20 @@ func (i *Intake) keep(ctx context.Context, r ledger.Report) (ledger.Filing, erro
 	defer cancel()
 	filed, err := i.store.AddReport(ctx, r)
 	if err == nil {
-		i.log.Info("TLS report is kept", logkey.Report, filed.ID, logkey.New, filed.New, logkey.Via, string(r.Via),
-			logkey.Session, r.Session, logkey.Submitter, r.Submitter, logkey.Verdict, r.Verdict)
+		i.log.Info("TLS report is kept", told(r, filed)...)
 	}
 	return filed, err
+}
+
+// told is what the log says of a report. One that is POSTed has no session, and may name no
+// submitter.
+func told(r ledger.Report, filed ledger.Filing) []any {
+	about := []any{logkey.Report, filed.ID, logkey.New, filed.New, logkey.Via, string(r.Via)}
+	if r.Session != "" {
+		about = append(about, logkey.Session, r.Session)
+	}
+	if r.Submitter != "" {
+		about = append(about, logkey.Submitter, r.Submitter)
+	}
+	return append(about, logkey.Verdict, r.Verdict)
 }

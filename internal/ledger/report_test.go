@@ -208,6 +208,8 @@ func TestReportFilter(t *testing.T) {
 		{"Domain is no part of one", ReportFilter{Domain: "example"}, ""},
 		{"Submitter by its domain", ReportFilter{Submitter: "OTHER.ex"}, "other"},
 		{"Submitter by its name", ReportFilter{Submitter: "100%"}, "other"},
+		{"From is no part of one", ReportFilter{From: "sender"}, ""},
+		{"Organization is of those without a submitter", ReportFilter{Organization: "Other 100%"}, ""},
 		{"Limit", ReportFilter{Limit: 2}, "undated other"},
 	} {
 		if got := ids(t, path, test.filter); got != test.want {

@@ -24,6 +24,9 @@ type ReportFilter struct {
 	// From is the submitter's whole domain.
 	From string
 
+	// Organization is the whole name of one, of reports that name no submitter.
+	Organization string
+
 	// Trusted lets only reports through that are.
 	Trusted bool
 
@@ -45,6 +48,9 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 		}
 		if f.From != "" {
 			q.add(`AND submitter = ?`, f.From)
+		}
+		if f.Organization != "" {
+			q.add(`AND submitter = '' AND organization = ?`, f.Organization)
 		}
 		if f.Trusted {
 			q.add(`AND trusted`)
