@@ -49,6 +49,7 @@ func says(greeting, hello string) func(net.Conn) {
 // A server that executes what came in clear behind STARTTLS when TLS has begun
 // (CVE-2011-0411).
 func TestInjectionIsFound(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 	_, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, listen(t, func(c net.Conn) {
@@ -81,6 +82,7 @@ func TestInjectionIsFound(t *testing.T) {
 
 // Who was turned away before TLS is not kept out by it.
 func TestSendersThatAreTurnedAwayAreUntold(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 	a, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, serve(t, config, func(l net.Listener) net.Listener { return &crowded{Listener: l} }))

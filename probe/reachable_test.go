@@ -3,12 +3,16 @@ package probe
 import (
 	"context"
 	"testing"
+
+	"postern/persona"
 )
 
 // Many places have no IPv6: that is a note while IPv4 answers. Where the target has
 // nothing else, it is no verdict.
 func TestIPv6ThatCannotBeReached(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
+	one, _ := persona.Find(healthyID)
 	for target, tt := range map[string]struct {
 		records []string
 		want    Severity
@@ -16,7 +20,7 @@ func TestIPv6ThatCannotBeReached(t *testing.T) {
 		"both.test": {[]string{"both.test. A 127.0.0.1", "both.test. AAAA ::1"}, Notice},
 		"six.test":  {[]string{"six.test. AAAA ::1"}, Unclear},
 	} {
-		prober := &Prober{Port: p.port, Resolver: zone(t, false, tt.records...)}
+		prober := &Prober{Port: p.port, Personas: []*persona.Persona{one}, Resolver: zone(t, false, tt.records...)}
 		r, err := prober.Probe(context.Background(), target)
 		if err != nil {
 			t.Fatal(err)

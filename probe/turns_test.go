@@ -12,6 +12,7 @@ import (
 // Two MX hosts with one address, which is asked for both at once, are examined one
 // after the other: the visits of the first are over before one of the second is.
 func TestAddressIsExaminedForOneHostAtATime(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	names := zone(t, false, "example.test. MX 10 a.test.", "example.test. MX 20 b.test.", "a.test. A 127.0.0.1", "b.test. A 127.0.0.1")
 	one, _ := persona.Find(healthyID)
