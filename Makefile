@@ -20,8 +20,9 @@ test: peers lint
 test-peers: peers
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -E '$(PEER_TESTS)')
 
+# The tests wait more than they work, so more of them run at once than there are processors.
 quick:
-	$(GO) test $$($(GO) list ./... | grep -vE '$(PEER_TESTS)')
+	$(GO) test -p 4 -parallel 8 $$($(GO) list ./... | grep -vE '$(PEER_TESTS)')
 
 peers:
 	scripts/install-peers

@@ -17,6 +17,7 @@ import (
 
 // Of all visits one brings the message, and none where none was given.
 func TestOneMessageIsDelivered(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	var taken atomic.Int32
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return box{taken: &taken}, nil }))

@@ -39,6 +39,7 @@ func (v *visitor) Close() error {
 }
 
 func TestVisitorsComeTwoAtATime(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +65,7 @@ func TestVisitorsComeTwoAtATime(t *testing.T) {
 }
 
 func TestVisitsAreCounted(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -67,6 +67,7 @@ func refusesForeignSessions(c *tls.Config) {
 }
 
 func TestSessionsAreOfferedToOtherHosts(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		hosts    []func(*tls.Config)
 		id       string

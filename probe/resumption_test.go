@@ -10,6 +10,7 @@ import (
 // A Postern gives no ticket to a network that has shown that it refuses them, as probes
 // do: nobody should look for what is wrong there.
 func TestPosternThatGivesNoTicketMayHaveLearnedIt(t *testing.T) {
+	t.Parallel()
 	for software, want := range map[string]bool{"Postern": true, "mox": false, "": false} {
 		e := &exam{software: Software{Name: software}, first: &persona.Visit{In: true}, again: new(persona.Visit)}
 		f := resumption(e)[0]

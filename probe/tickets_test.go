@@ -21,6 +21,7 @@ import (
 // A server that gives a thousand tickets, one after the other, and never comes to the
 // reply that the client waits for.
 func TestAThousandTicketsAreToldOf(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	gave := make(chan int, 1)
 	addr := listen(t, func(c net.Conn) {

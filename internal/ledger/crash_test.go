@@ -51,6 +51,7 @@ func writeForever(path string) {
 var kills = flag.Int("kills", 3, "how often TestKillLeavesItReadable kills the writer")
 
 func TestKillLeavesItReadable(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	pin := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
 	for round := range *kills {

@@ -63,6 +63,7 @@ func comesBack(t *testing.T, l *Ledger) {
 
 // A disk that hangs: nobody waits for it, one line tells, and one that it is over.
 func TestSlowDiskIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	var log logged
 	l := opened(t, path, log.options())
@@ -92,6 +93,7 @@ func TestSlowDiskIsNotWaitedFor(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
 	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
 	for range 2 * maxQueued {
 		l.Note(State{})
@@ -102,6 +104,7 @@ func TestQueueIsBounded(t *testing.T) {
 }
 
 func TestQueueIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
 	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
 	h := with(failure("A"), func(h *Handshake) { h.Transcript = make([]byte, 1<<20) })
 	for range 100 {
@@ -113,6 +116,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 }
 
 func TestFullDiskIsSurvived(t *testing.T) {
+	t.Parallel()
 	dir := testdisk.Mount(t, "size=1m")
 	path := filepath.Join(dir, "ledger")
 	var log logged
@@ -134,6 +138,7 @@ func TestFullDiskIsSurvived(t *testing.T) {
 }
 
 func TestReadOnlyDiskIsSurvived(t *testing.T) {
+	t.Parallel()
 	dir := testdisk.Mount(t, "size=8m")
 	path := filepath.Join(dir, "ledger")
 	testdisk.Remount(t, dir, syscall.MS_RDONLY, "")
@@ -146,6 +151,7 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 }
 
 func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	var log logged
 	o := log.options()
@@ -181,6 +187,7 @@ func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
 // The old file's journal, which is left, must not be taken for the new one's for good. Who
 // reads in just that moment may take it so, and cost an event.
 func TestFileThatIsReplacedIsUsed(t *testing.T) {
+	t.Parallel()
 	other := written(t, failure("other"))
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
@@ -200,6 +207,7 @@ func TestFileThatIsReplacedIsUsed(t *testing.T) {
 }
 
 func TestDamagedFileIsSetAside(t *testing.T) {
+	t.Parallel()
 	path := written(t, failure("old"))
 	garbage := []byte(strings.Repeat("no database", 1000))
 	if err := os.WriteFile(path, garbage, mode); err != nil {
@@ -223,6 +231,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 
 // Its beginning is sound, so that only the writer's use of it finds the damage.
 func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
+	t.Parallel()
 	path := written(t, failure("old"))
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -247,6 +256,7 @@ func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
 }
 
 func TestFewDamagedFilesAreKept(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := newLedger(path, Options{})
 	w := newWriter(l)
@@ -264,6 +274,7 @@ func TestFewDamagedFilesAreKept(t *testing.T) {
 }
 
 func TestCloseWritesWhatIsQueued(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := Open(path, Options{})
 	const n = 2 * maxBatch

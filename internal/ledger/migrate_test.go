@@ -28,6 +28,7 @@ func ledgerOf(t *testing.T, more ...string) string {
 }
 
 func TestReaderReadsWhatIsOneMigrationNewer(t *testing.T) {
+	t.Parallel()
 	path := ledgerOf(t, next)
 	r := reader(t, path)
 	if got := sessions(t, r, Filter{}); got != "A" {
@@ -44,6 +45,7 @@ func TestReaderReadsWhatIsOneMigrationNewer(t *testing.T) {
 }
 
 func TestWhatIsMuchNewerIsNotTouched(t *testing.T) {
+	t.Parallel()
 	path := ledgerOf(t, next, "CREATE TABLE years (year TEXT)")
 	known := len(migrations())
 	want := fmt.Sprintf("schema %d, this version knows %d: written by a newer postern; use that one", known+2, known)
@@ -56,6 +58,7 @@ func TestWhatIsMuchNewerIsNotTouched(t *testing.T) {
 }
 
 func TestServerDoesNotWriteWhatIsNewer(t *testing.T) {
+	t.Parallel()
 	path := ledgerOf(t, next)
 	var log logged
 	l := opened(t, path, log.options())
@@ -71,6 +74,7 @@ func TestServerDoesNotWriteWhatIsNewer(t *testing.T) {
 }
 
 func TestReaderDoesNotMigrate(t *testing.T) {
+	t.Parallel()
 	path := written(t, failure("A"))
 	r, err := openReader(path, len(migrations())+1)
 	if err != nil {
@@ -86,6 +90,7 @@ func TestReaderDoesNotMigrate(t *testing.T) {
 }
 
 func TestMigrationIsWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	if _, _, err := openStore(path, append(migrations(), next+"CREATE nonsense")); err == nil {
 		t.Fatal("nonsense is no migration")

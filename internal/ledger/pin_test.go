@@ -9,6 +9,7 @@ import (
 )
 
 func TestServerHearsOfPins(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	told := make(chan []Pin, 10)
 	l := Open(path, Options{Pins: func(pins []Pin) { told <- pins }})

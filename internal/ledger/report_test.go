@@ -66,6 +66,7 @@ func ids(t *testing.T, path string, f ReportFilter) string {
 }
 
 func TestReportComesBackAsAdded(t *testing.T) {
+	t.Parallel()
 	want := signed("a1")
 	path, filings := reported(t, want)
 	if want := []Filing{{ID: 1, New: true}}; !slices.Equal(filings, want) {
@@ -87,6 +88,7 @@ func TestReportComesBackAsAdded(t *testing.T) {
 }
 
 func TestReportThatSaysLittleComesBackToo(t *testing.T) {
+	t.Parallel()
 	want := Report{At: noon, Via: ByHand, Domains: []string{}, Warnings: []string{}, Content: []byte("{}")}
 	path, _ := reported(t, want)
 	want.ID, want.Versions = 1, 1
@@ -97,6 +99,7 @@ func TestReportThatSaysLittleComesBackToo(t *testing.T) {
 }
 
 func TestSameReportTwiceIsOne(t *testing.T) {
+	t.Parallel()
 	later := signed("a1")
 	later.At = noon.Add(time.Hour)
 	path, filings := reported(t, signed("a1"), later)
@@ -110,6 +113,7 @@ func TestSameReportTwiceIsOne(t *testing.T) {
 
 // A copy that proves nothing does not say how the report came.
 func TestCopyThatIsNotTrustedChangesNothing(t *testing.T) {
+	t.Parallel()
 	again := posted("a1")
 	again.Via, again.Verdict, again.Submitter = ByMail, "is not signed", "evil.example"
 	path, filings := reported(t, posted("a1"), again)
@@ -124,6 +128,7 @@ func TestCopyThatIsNotTrustedChangesNothing(t *testing.T) {
 // What anybody can send changes nothing about what is signed, and the signed one counts
 // whichever comes first.
 func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
+	t.Parallel()
 	path, filings := reported(t, posted("a1"), signed("a1"), posted("a1"))
 	if want := []Filing{{ID: 1, New: true}, {ID: 1, Confirmed: true}, {ID: 1}}; !slices.Equal(filings, want) {
 		t.Errorf("filed as %v, want %v", filings, want)
@@ -135,6 +140,7 @@ func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
 }
 
 func TestCorrectionIsKeptBesideTheReport(t *testing.T) {
+	t.Parallel()
 	correction := signed("a1")
 	correction.Failed, correction.Content = 9, []byte(`{"report-id":"a1","corrected":true}`)
 	path, filings := reported(t, signed("a1"), correction, signed("b2"))
@@ -155,6 +161,7 @@ func TestCorrectionIsKeptBesideTheReport(t *testing.T) {
 // Who forges reports changes nothing about those that are trusted: neither how many have
 // their id, nor which are found.
 func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
+	t.Parallel()
 	forged, boasting, elsewhere := posted("a1"), signed("evil"), posted("a1")
 	forged.Content, forged.End = []byte(`{"forged":true}`), noon.Add(1000*day)
 	boasting.Submitter, boasting.Organization, boasting.End = "evil.example", "sender.example", noon.Add(1000*day)
@@ -175,6 +182,7 @@ func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
 
 // Some give their reports no id, others the same each day.
 func TestIDsThatTellNothingMakeNoVersions(t *testing.T) {
+	t.Parallel()
 	for id, later := range map[string]time.Duration{"": 0, "001": day} {
 		next := signed(id)
 		next.Start, next.Content = next.Start.Add(later), []byte(`{"next":true}`)
@@ -186,6 +194,7 @@ func TestIDsThatTellNothingMakeNoVersions(t *testing.T) {
 }
 
 func TestReportFilter(t *testing.T) {
+	t.Parallel()
 	other := signed("other")
 	other.Submitter, other.Organization, other.Domains = "mail.other.example", "Other 100%", []string{"theirs.example", "ours.example"}
 	old := signed("old")
@@ -219,6 +228,7 @@ func TestReportFilter(t *testing.T) {
 }
 
 func TestReportIsAddedFromOutsideWhileTheServerWrites(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
 	for i := range 20 {
@@ -240,6 +250,7 @@ func TestReportIsAddedFromOutsideWhileTheServerWrites(t *testing.T) {
 }
 
 func TestReportWhoseContentIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
 	l := opened(t, filepath.Join(t.TempDir(), "ledger"), Options{})
 	random := make([]byte, maxPacked+1)
 	rand.NewChaCha8([32]byte{}).Read(random)
@@ -253,6 +264,7 @@ func TestReportWhoseContentIsTooLargeIsRefused(t *testing.T) {
 }
 
 func TestStrangersTextsOfAReportAreBounded(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("ä", 1<<20)
 	r := Report{At: noon, Content: []byte("{}"), Submitter: long, Organization: long, ReportID: long, Signer: long, Verdict: long}
 	for range 10_000 {
@@ -271,6 +283,7 @@ func TestStrangersTextsOfAReportAreBounded(t *testing.T) {
 }
 
 func TestNothingIsSaidToBeKeptWhereTheLedgerCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "none", "ledger")
 	l := Open(path, Options{})
 	if f, err := l.AddReport(t.Context(), signed("a1")); !errors.Is(err, fs.ErrNotExist) {
@@ -289,6 +302,7 @@ func TestNothingIsSaidToBeKeptWhereTheLedgerCannotBeWritten(t *testing.T) {
 }
 
 func TestLedgerOfBeforeReportsSaysSo(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	if err := os.WriteFile(path, nil, mode); err != nil {
 		t.Fatal(err)
@@ -328,6 +342,7 @@ func (k *kept) add(reports ...Report) {
 }
 
 func TestReportThatIsTooOldGoes(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: DefaultMaxSize})
 	k.rounds(1, noon)
 	future := signed("of a clock that ran ahead")
@@ -348,6 +363,7 @@ func TestReportThatIsTooOldGoes(t *testing.T) {
 }
 
 func TestWhoSendsManyReportsPushesOutHisOwn(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
 	noise := rand.NewChaCha8([32]byte{})
 	fill := func(submitter string, n int, trusted bool) {
@@ -378,6 +394,7 @@ func TestWhoSendsManyReportsPushesOutHisOwn(t *testing.T) {
 
 // What was said to be kept is there after kill -9.
 func TestReportThatWasAddedSurvivesTheProcess(t *testing.T) {
+	t.Parallel()
 	path, _ := reported(t, signed("a1"))
 	copied := filepath.Join(t.TempDir(), "ledger")
 	for _, end := range beside[:2] { // as the dead process leaves them

@@ -98,6 +98,7 @@ func (k *kept) expectSums() {
 }
 
 func TestWhatIsTooOldGoes(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day})
 	k.rounds(1, noon)
 	k.note(30, noon)
@@ -113,6 +114,7 @@ func TestWhatIsTooOldGoes(t *testing.T) {
 }
 
 func TestClockThatRunsAheadCostsLittle(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day})
 	k.rounds(1, noon)
 	for d := range 90 {
@@ -128,6 +130,7 @@ func TestClockThatRunsAheadCostsLittle(t *testing.T) {
 }
 
 func TestClockThatJumpsBackHarmsNothing(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day})
 	k.rounds(1, noon)
 	k.note(40, noon)
@@ -139,6 +142,7 @@ func TestClockThatJumpsBackHarmsNothing(t *testing.T) {
 
 // They would stay for four years and more.
 func TestWhatIsDatedInTheFutureGoesInTime(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 2 * day})
 	k.hours(1, noon)
 	k.note(40, noon.Add(4*365*day))
@@ -149,6 +153,7 @@ func TestWhatIsDatedInTheFutureGoesInTime(t *testing.T) {
 }
 
 func TestFileStaysBelowItsSize(t *testing.T) {
+	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: 12 << 20})
 	largest := int64(0)
 	for n := range 20 {

@@ -32,6 +32,7 @@ func seen(t *testing.T, path string, in Span, whose Party) (lines []string) {
 }
 
 func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
+	t.Parallel()
 	later := func(h *Handshake) { h.At = noon.Add(time.Hour) }
 	plain := func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }
 	path := written(t,
@@ -68,6 +69,7 @@ func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
 }
 
 func TestPlaintextAfterAFailureIsSighted(t *testing.T) {
+	t.Parallel()
 	path := written(t, failure("A"), with(success("B"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }))
 	want := []string{"192.0.2.7 mail.sender.example {Full:0 Resumed:0 Failed:1 Plaintext:1 Returned:1} map[early-ticket:1] 12:00-12:00"}
 	if got := seen(t, path, theDay, Party{Domains: []string{"sender.example"}}); !reflect.DeepEqual(got, want) {
@@ -77,6 +79,7 @@ func TestPlaintextAfterAFailureIsSighted(t *testing.T) {
 
 // Who has most trouble is looked at first, and who has none is not.
 func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
+	t.Parallel()
 	path := written(t,
 		by(success("A"), "192.0.2.1", "fine"),
 		by(failure("B"), "192.0.2.2", "once"),
@@ -98,6 +101,7 @@ func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
 // A sender that completes the handshake and leaves got in by all other counts; what a ledger of
 // before says of that is nothing.
 func TestWhoLeftWithoutACommandIsSighted(t *testing.T) {
+	t.Parallel()
 	path := written(t, success("A"), with(success("B"), func(h *Handshake) { h.Unused = true }))
 	whose := Party{Domains: []string{"sender.example"}}
 	found, err := reader(t, path).Sightings(t.Context(), theDay, whose)

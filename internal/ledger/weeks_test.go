@@ -134,6 +134,7 @@ func (d *drawn) counts(text string, since int64) map[string]Counts {
 // Whichever migration made the file, whatever was deleted: the sums since any day are those
 // of the rows.
 func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -172,6 +173,7 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 }
 
 func TestLedgerOfTheFirstMigrationIsBroughtUpToDate(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	err := writeOld(path, 1, func(old *store) error { return old.write([]Event{failure("A")}) })
 	if err != nil {
