@@ -28,19 +28,28 @@ func newRenewer(c *config.Config, log *slog.Logger) *acme.Renewer {
 	}, log)
 }
 
-// findPairs gives the configured pairs, then those of the authority. Our own come
+// findPairs gives the pairs to show, and makes our own if they are among them.
+func (s *service) findPairs(c *config.Config) ([]certs.Pair, error) {
+	if len(c.Certificates) == 0 {
+		if _, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, s.log); err != nil {
+			return nil, err
+		}
+	}
+	return shownPairs(c, s.log), nil
+}
+
+// shownPairs gives the configured pairs, then those of the authority. Our own come
 // last, if none are configured: for the time until there are others, and for clients
 // that know only RSA.
-func (s *service) findPairs(c *config.Config) ([]certs.Pair, error) {
+func shownPairs(c *config.Config, log *slog.Logger) []certs.Pair {
 	pairs := slices.Clone(c.Certificates)
-	if s.acme != nil {
-		pairs = append(pairs, s.acme.Pairs()...)
+	if c.ACME.Ask {
+		pairs = append(pairs, acme.Pairs(c.ACMEFolder(), c.ACME.Hosts, log)...)
 	}
-	if len(c.Certificates) > 0 {
-		return pairs, nil
+	if len(c.Certificates) == 0 {
+		pairs = append(pairs, certs.SelfSignedPairs(c.TLSFolder())...)
 	}
-	own, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, s.log)
-	return append(pairs, own...), err
+	return pairs
 }
 
 // first gives the first of addresses, nothing if there is none.

@@ -185,14 +185,7 @@ func (p publishing) tell(ui terminal, wants zone.Wants, check zone.Check) error 
 // shownCertificates are those that postern serve shows, without those that it has yet
 // to make or get, and those that it would not take.
 func shownCertificates(c *config.Config) (good []*tls.Certificate) {
-	pairs := slices.Clone(c.Certificates)
-	if renewer := newRenewer(c, slog.New(slog.DiscardHandler)); renewer != nil {
-		pairs = append(pairs, renewer.Pairs()...)
-	}
-	if len(c.Certificates) == 0 {
-		pairs = append(pairs, certs.SelfSignedPairs(c.TLSFolder())...)
-	}
-	for _, pair := range pairs {
+	for _, pair := range shownPairs(c, slog.New(slog.DiscardHandler)) {
 		if cert, err := certs.Load(pair, time.Now()); err == nil {
 			good = append(good, cert)
 		}

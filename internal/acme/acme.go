@@ -2,9 +2,9 @@
 // the ACME protocol (RFC 8555).
 //
 //	renewer := acme.New(settings, log)
-//	pairs := renewer.Pairs()           // those there are, for package certs
+//	pairs := acme.Pairs(folder, hosts, log)  // those there are, for package certs
 //	go renewer.Run(ctx)
-//	for range renewer.Changes() { … }  // then Pairs gives others
+//	for range renewer.Changes() { … }        // then Pairs gives others
 //
 // It answers the authority's challenges through the web listener: http-01 by
 // Challenges, tls-alpn-01 (RFC 8737) by the configuration of TLS.

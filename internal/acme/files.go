@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,29 +17,31 @@ import (
 	"postern/internal/logkey"
 )
 
-// Pairs gives the certificates of the hosts that there are, in the order of Settings.
-// It logs what is wrong with one that cannot be used, such as that it has expired.
-func (r *Renewer) Pairs() []certs.Pair {
+// Pairs gives the certificates that there are in the folder of a Renewer, in the order of
+// hosts. It logs what is wrong with one that cannot be used, such as that it has expired.
+func Pairs(folder string, hosts []string, log *slog.Logger) []certs.Pair {
 	var pairs []certs.Pair
-	for _, host := range r.settings.Hosts {
-		pair := r.pair(host)
+	for _, host := range hosts {
+		pair := pairOf(folder, host)
 		_, err := certs.Load(pair, time.Now())
 		switch {
 		case err == nil:
 			pairs = append(pairs, pair)
 		case !errors.Is(err, fs.ErrNotExist):
-			r.log.Error("certificate of the authority cannot be used", logkey.Names, host, logkey.Err, err)
+			log.Error("certificate of the authority cannot be used", logkey.Names, host, logkey.Err, err)
 		}
 	}
 	return pairs
 }
 
-// pair names the one file of a host that holds both, the certificate and the key. It
+// pairOf names the one file of a host that holds both, the certificate and the key. It
 // need not be there.
-func (r *Renewer) pair(host string) certs.Pair {
-	file := filepath.Join(r.settings.Folder, host+".pem")
+func pairOf(folder, host string) certs.Pair {
+	file := filepath.Join(folder, host+".pem")
 	return certs.Pair{CertFile: file, KeyFile: file}
 }
+
+func (r *Renewer) pair(host string) certs.Pair { return pairOf(r.settings.Folder, host) }
 
 // adopt takes over what certmagic has stored for a host. It does so in two files, and
 // who was stopped between them would be left with a certificate and the key of another:
