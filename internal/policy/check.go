@@ -51,12 +51,7 @@ func resolverOf(server string) *net.Resolver {
 	if server == "" {
 		return net.DefaultResolver
 	}
-	if _, _, err := net.SplitHostPort(server); err != nil {
-		server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
-	}
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, server)
-	}}
+	return (&probe.Prober{Resolver: server}).Names()
 }
 
 // domain asks the MX hosts of a domain, and the host of its policy.
