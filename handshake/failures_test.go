@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/persona/strictclient"
 	"postern/sessionticket"
+	"postern/sessionticket/strictclient"
 )
 
 // A failure is a handshake that does not end well, and what a server's transcript

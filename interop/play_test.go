@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // aMail is a message's commands.

@@ -3,7 +3,7 @@ package mtasts
 import (
 	"fmt"
 
-	"postern/txtrecord"
+	"postern/internal/txtrecord"
 )
 
 // firsts leaves the first of each field, as RFC 8461, Section 3.2 wants it, and all of the

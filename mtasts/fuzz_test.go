@@ -4,8 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"postern/internal/txtrecord"
 	. "postern/mtasts"
-	"postern/txtrecord"
 )
 
 // FuzzParseRecord: what is read can be written, and is read back the same.

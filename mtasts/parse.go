@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"postern/txtrecord"
+	"postern/internal/txtrecord"
 )
 
 const policyVersion = "STSv1"

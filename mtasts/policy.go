@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/txtrecord"
+	"postern/internal/txtrecord"
 )
 
 const (

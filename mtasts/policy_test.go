@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/txtrecord"
 	. "postern/mtasts"
-	"postern/txtrecord"
 )
 
 func TestPolicyOfTheRFC(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"postern/txtrecord"
+	"postern/internal/txtrecord"
 )
 
 const recordVersion = "v=STSv1"

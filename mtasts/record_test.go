@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/txtrecord"
 	. "postern/mtasts"
-	"postern/txtrecord"
 )
 
 func TestRecordOfTheRFC(t *testing.T) {

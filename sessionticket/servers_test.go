@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
-	"postern/persona/strictclient"
 	"postern/sessionticket"
+	"postern/sessionticket/strictclient"
 )
 
 // listen returns a listener of the gate, and a config of a fitting client.

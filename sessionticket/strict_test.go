@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
-	"postern/persona/strictclient"
 	"postern/sessionticket"
+	"postern/sessionticket/strictclient"
 )
 
 // The client of golang/go#70232: it gets in with every policy but Stock, and comes

@@ -11,7 +11,7 @@ import (
 
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // Three servers have the fault of https://go.dev/issue/70232. Whoever captures what

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // The client of https://go.dev/issue/70232, which closes when the ticket comes

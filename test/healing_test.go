@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // October 2024, with Postern in place of the other servers: a strict sender fails

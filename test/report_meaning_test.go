@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"postern/internal/testreport"
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // October 2024 by way of the mail: a strict client meets stock tickets, its sender's reports come signed, and

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"postern/internal/smtp"
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // A strictProxy makes every SMTP client that goes through it a strict one: it

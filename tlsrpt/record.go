@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"postern/txtrecord"
+	"postern/internal/txtrecord"
 )
 
 const recordVersion = "v=TLSRPTv1"

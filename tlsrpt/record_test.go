@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/txtrecord"
 	. "postern/tlsrpt"
-	"postern/txtrecord"
 )
 
 var acceptedRecords = []string{

@@ -14,8 +14,8 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/config"
-	"postern/internal/zone"
-	"postern/probe"
+	"postern/internal/dnsrecords"
+	"postern/internal/probe"
 )
 
 // publishing is the subcommand that tells what DNS has to say.
@@ -83,8 +83,8 @@ func (p publishing) Run(ui terminal) error {
 }
 
 // wants gathers what is served.
-func (p publishing) wants(c *config.Config, domain string, next nextKey) (zone.Wants, error) {
-	w := zone.Wants{Domain: domain, Host: c.Hostname, Report: p.Report, Issuer: issuer(c.ACME)}
+func (p publishing) wants(c *config.Config, domain string, next nextKey) (dnsrecords.Wants, error) {
+	w := dnsrecords.Wants{Domain: domain, Host: c.Hostname, Report: p.Report, Issuer: issuer(c.ACME)}
 	if w.Report == "" {
 		w.Report = "mailto:" + reportAddress(c, domain)
 	}
@@ -121,7 +121,7 @@ func issuer(a config.ACME) string {
 	return ""
 }
 
-func (p publishing) print(ui terminal, c *config.Config, wants zone.Wants) error {
+func (p publishing) print(ui terminal, c *config.Config, wants dnsrecords.Wants) error {
 	records, err := wants.Records()
 	if err != nil {
 		return &usageError{err: err}
@@ -148,7 +148,7 @@ func (p publishing) print(ui terminal, c *config.Config, wants zone.Wants) error
 const lookupTime = 30 * time.Second
 
 // look looks up what is published, and notes when the next key's record was first seen.
-func (p publishing) look(wants zone.Wants, next nextKey) (zone.Check, error) {
+func (p publishing) look(wants dnsrecords.Wants, next nextKey) (dnsrecords.Check, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
 	lookup := func(ctx context.Context, name string, kind uint16) ([]dns.RR, bool, error) {
@@ -165,7 +165,7 @@ func (p publishing) look(wants zone.Wants, next nextKey) (zone.Check, error) {
 	return check, nil
 }
 
-func (p publishing) tell(ui terminal, wants zone.Wants, check zone.Check) error {
+func (p publishing) tell(ui terminal, wants dnsrecords.Wants, check dnsrecords.Check) error {
 	if p.JSON {
 		if err := ui.json(checkRow(wants, check)); err != nil {
 			return err
@@ -174,9 +174,9 @@ func (p publishing) tell(ui terminal, wants zone.Wants, check zone.Check) error 
 		ui.zone(check)
 	}
 	switch check.State() {
-	case zone.Differs:
+	case dnsrecords.Differs:
 		return exitStatus(exitFailed)
-	case zone.Unclear:
+	case dnsrecords.Unclear:
 		return exitStatus(exitUnclear)
 	}
 	return nil

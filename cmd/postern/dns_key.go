@@ -13,8 +13,8 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/config"
+	"postern/internal/dnsrecords"
 	"postern/internal/durable"
-	"postern/internal/zone"
 )
 
 // A nextKey is the key that comes after that of the hostname's certificate. A file beside
@@ -75,9 +75,9 @@ func (n nextKey) seen() time.Time {
 }
 
 // note keeps the time at which the record was first seen.
-func (n nextKey) note(r zone.Rollover, now time.Time) error {
+func (n nextKey) note(r dnsrecords.Rollover, now time.Time) error {
 	switch {
-	case r.Step == zone.Undecided:
+	case r.Step == dnsrecords.Undecided:
 		return nil
 	case !r.Published:
 		return remove(n.seenFile())
@@ -90,7 +90,7 @@ func (n nextKey) note(r zone.Rollover, now time.Time) error {
 // use puts the key where the hostname's certificate is made from, once no sender can
 // hold an older set of records. The file stays until another key is prepared, so that it
 // is known whose record is published while the certificate is being got.
-func (n nextKey) use(ui terminal, r zone.Rollover) error {
+func (n nextKey) use(ui terminal, r dnsrecords.Rollover) error {
 	next, err := n.public()
 	switch {
 	case err != nil:
@@ -100,7 +100,7 @@ func (n nextKey) use(ui terminal, r zone.Rollover) error {
 	case n.inUse(next):
 		return &usageError{errors.New("the prepared key is in use already"), "postern dns --next-key makes another"}
 	}
-	if r.Step != zone.Switch {
+	if r.Step != dnsrecords.Switch {
 		return &hintedError{errors.New("the key is not put in use: senders that check DANE would refuse it"), advice(r)}
 	}
 	how, err := n.hand()

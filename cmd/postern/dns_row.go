@@ -3,30 +3,30 @@ package main
 import (
 	"time"
 
-	"postern/internal/zone"
+	"postern/internal/dnsrecords"
 )
 
 // zoneJSON is what postern dns --json prints.
 type zoneJSON struct {
-	Domain  string       `json:"domain"`
-	Host    string       `json:"host"`
-	Records []recordJSON `json:"records"`
-	State   zone.State   `json:"state,omitempty"`
-	Step    zone.Step    `json:"step,omitempty"`
-	Until   *time.Time   `json:"until,omitempty"`
+	Domain  string           `json:"domain"`
+	Host    string           `json:"host"`
+	Records []recordJSON     `json:"records"`
+	State   dnsrecords.State `json:"state,omitempty"`
+	Step    dnsrecords.Step  `json:"step,omitempty"`
+	Until   *time.Time       `json:"until,omitempty"`
 }
 
 type recordJSON struct {
-	Name  string     `json:"name"`
-	Type  string     `json:"type"`
-	Data  string     `json:"data"`
-	Note  string     `json:"note,omitempty"`
-	State zone.State `json:"state,omitempty"`
-	Why   string     `json:"why,omitempty"`
+	Name  string           `json:"name"`
+	Type  string           `json:"type"`
+	Data  string           `json:"data"`
+	Note  string           `json:"note,omitempty"`
+	State dnsrecords.State `json:"state,omitempty"`
+	Why   string           `json:"why,omitempty"`
 }
 
 // zoneRow is what is wanted.
-func zoneRow(w zone.Wants, records []zone.Record) zoneJSON {
+func zoneRow(w dnsrecords.Wants, records []dnsrecords.Record) zoneJSON {
 	row := zoneJSON{Domain: w.Domain, Host: w.Host}
 	for _, r := range records {
 		row.Records = append(row.Records, recordRow(r))
@@ -34,14 +34,14 @@ func zoneRow(w zone.Wants, records []zone.Record) zoneJSON {
 	return row
 }
 
-func recordRow(r zone.Record) recordJSON {
+func recordRow(r dnsrecords.Record) recordJSON {
 	return recordJSON{Name: r.Name, Type: r.Type, Data: r.Data, Note: r.Note}
 }
 
 // checkRow is what is wanted, held against what is published.
-func checkRow(w zone.Wants, c zone.Check) zoneJSON {
+func checkRow(w dnsrecords.Wants, c dnsrecords.Check) zoneJSON {
 	row := zoneJSON{Domain: w.Domain, Host: w.Host, State: c.State(), Step: c.Rollover.Step}
-	if c.Rollover.Step == zone.Wait {
+	if c.Rollover.Step == dnsrecords.Wait {
 		until := c.Rollover.Until.UTC()
 		row.Until = &until
 	}

@@ -24,11 +24,11 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/ledger"
-	"postern/internal/meaning"
+	"postern/internal/probe"
 	"postern/internal/testcert"
 	"postern/internal/testzone"
-	"postern/persona/strictclient"
-	"postern/probe"
+	"postern/internal/tlsrptexplain"
+	"postern/sessionticket/strictclient"
 	"postern/tlsrpt"
 )
 
@@ -245,7 +245,7 @@ func (h *house) receive(submitter string, reports ...*tlsrpt.Report) (last int64
 }
 
 // network serves the zones and the policy, and asks them.
-func (h *house) network(others ...testzone.Zone) meaning.Explainer {
+func (h *house) network(others ...testzone.Zone) tlsrptexplain.Explainer {
 	h.t.Helper()
 	zones := testzone.Start(h.t, append([]testzone.Zone{{Name: "."}, {Name: "receiver.example.", Records: h.records}}, others...)...)
 	zones.Validates(h.secure)
@@ -266,7 +266,7 @@ func (h *house) network(others ...testzone.Zone) meaning.Explainer {
 			},
 		}},
 	}
-	return meaning.Explainer{Prober: prober, Resolver: prober.Names()}
+	return tlsrptexplain.Explainer{Prober: prober, Resolver: prober.Names()}
 }
 
 // passing are ports and times of now, which differ from run to run in their digits.
@@ -280,7 +280,7 @@ func anyDigit(r rune) rune {
 }
 
 // explains compares what is told of a report with the story's golden, and returns the exit status.
-func (h *house) explains(golden string, id int64, x meaning.Explainer) int {
+func (h *house) explains(golden string, id int64, x tlsrptexplain.Explainer) int {
 	h.t.Helper()
 	var out bytes.Buffer
 	ui := terminal{out: &out, err: &out}

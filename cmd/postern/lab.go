@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"postern/internal/lab"
+	"postern/internal/clientsim"
 )
 
 // experiment is the subcommand that lets clients visit servers on this machine.
@@ -76,12 +76,12 @@ func createPage(name string) (*os.File, error) {
 	return os.Create(name)
 }
 
-func (e experiment) experiment(ui terminal) (*lab.Matrix, error) {
+func (e experiment) experiment(ui terminal) (*clientsim.Matrix, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	line := newProgress(ui.err)
 	defer line.Done()
-	l := &lab.Lab{Peers: e.Peers, Timeout: e.Timeout, Progress: func(done, all int) {
+	l := &clientsim.Lab{Peers: e.Peers, Timeout: e.Timeout, Progress: func(done, all int) {
 		line.Say(fmt.Sprintf("%d of %d clients have visited", done, all))
 	}}
 	matrix, err := l.Run(ctx)
@@ -92,7 +92,7 @@ func (e experiment) experiment(ui terminal) (*lab.Matrix, error) {
 }
 
 // tell prints what came of it.
-func (e experiment) tell(ui terminal, matrix *lab.Matrix) error {
+func (e experiment) tell(ui terminal, matrix *clientsim.Matrix) error {
 	if e.JSON {
 		if err := ui.json(labRow(matrix)); err != nil {
 			return err

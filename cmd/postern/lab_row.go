@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/lab"
+	"postern/internal/clientsim"
 )
 
 // labVersion is raised when the meaning of a field changes.
@@ -53,18 +53,18 @@ type labCellJSON struct {
 	Second    *handshake.Transcript `json:"second,omitempty"`
 }
 
-func labRow(m *lab.Matrix) labJSON {
+func labRow(m *clientsim.Matrix) labJSON {
 	row := labJSON{
 		Version: labVersion, Time: m.Start.UTC(), Took: m.Took.Seconds(), Finding: m.Finding(),
 		Servers: []labServerJSON{}, Cells: []labCellJSON{},
-		Clients: each(m.Clients, func(c lab.Client) labClientJSON { return labClientJSON{c.Name, c.Version, c.Does, c.Real} }),
-		Absent:  each(m.Absent, func(a lab.Absence) labAbsentJSON { return labAbsentJSON(a) }),
+		Clients: each(m.Clients, func(c clientsim.Client) labClientJSON { return labClientJSON{c.Name, c.Version, c.Does, c.Real} }),
+		Absent:  each(m.Absent, func(a clientsim.Absence) labAbsentJSON { return labAbsentJSON(a) }),
 	}
 	for i, s := range m.Servers {
-		row.Servers = append(row.Servers, labServerJSON{lab.Column(i), s.Name, s.Version, s.Order.String()})
+		row.Servers = append(row.Servers, labServerJSON{clientsim.Column(i), s.Name, s.Version, s.Order.String()})
 		for j, c := range s.Cells {
 			row.Cells = append(row.Cells, labCellJSON{
-				m.Clients[j].Name, lab.Column(i), c.Fate.String(), c.Plaintext, c.Return.String(), c.Why, c.First, c.Second,
+				m.Clients[j].Name, clientsim.Column(i), c.Fate.String(), c.Plaintext, c.Return.String(), c.Why, c.First, c.Second,
 			})
 		}
 	}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"postern/persona"
+	"postern/internal/persona"
 )
 
 // A letter is the two arguments of --deliver.

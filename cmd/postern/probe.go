@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // probing is the subcommand that asks servers whom they keep out.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // stateWords are what monitoring systems call the states.

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // A junitSuites is what build servers show: a suite a target, a case a finding, and

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 
-	"postern/dnssec"
-	"postern/persona"
-	"postern/probe"
+	"postern/internal/dnssec"
+	"postern/internal/persona"
+	"postern/internal/probe"
 )
 
 // protocols are what is spoken, in clear before TLS or over it from the first byte.

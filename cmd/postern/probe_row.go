@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/probe"
 	"postern/interop"
-	"postern/probe"
 )
 
 // probeVersion is raised when the meaning of a field changes.

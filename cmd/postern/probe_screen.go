@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // A probeScreen shows reports to a person: what is worst first, then who gets in,

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"errors"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // probeStatus gathers the exit status of all targets.

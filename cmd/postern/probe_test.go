@@ -6,7 +6,7 @@ import (
 	"errors"
 	"testing"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // Whoever presses Ctrl-C in the middle is told of no server that does not answer: it

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 // repeat probes again and again, and tells what has changed, until it is ended.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/probe"
+	"postern/internal/probe"
 )
 
 func TestWatchTellsChangesOnly(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/ledger"
-	"postern/internal/meaning"
-	"postern/persona"
-	"postern/probe"
+	"postern/internal/persona"
+	"postern/internal/probe"
+	"postern/internal/tlsrptexplain"
 )
 
 // reportExplain is the subcommand that says what a TLS report means.
@@ -46,7 +46,7 @@ func (r reportExplain) Run(ui terminal) error {
 		}
 		us, r.Data = self{c.Hostname, c.Domains}, c.Data
 	}
-	var network meaning.Explainer
+	var network tlsrptexplain.Explainer
 	if !r.Offline {
 		roots, err := authorities(r.CA)
 		if err != nil {
@@ -77,7 +77,7 @@ func askedPersonas() (all []*persona.Persona) {
 }
 
 // explain explains with the network that it is given.
-func (r reportExplain) explain(ctx context.Context, ui terminal, x meaning.Explainer, us self) error {
+func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain.Explainer, us self) error {
 	book, err := r.book(ui)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x meaning.Expla
 	if err != nil {
 		return err
 	}
-	explanation, err := x.Explain(ctx, meaning.Question{
+	explanation, err := x.Explain(ctx, tlsrptexplain.Question{
 		Report: kept.report, Submitter: kept.Submitter, Trusted: kept.Trusted, History: history,
 		Hostname: us.hostname, Domains: us.domains, Now: time.Now(),
 	})
@@ -128,7 +128,7 @@ func (r reportExplain) number() (int64, bool) {
 }
 
 // reportVerdict is the exit status.
-func reportVerdict(e *meaning.Explanation) error {
+func reportVerdict(e *tlsrptexplain.Explanation) error {
 	switch {
 	case e.Failed() == 0:
 		return nil

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/meaning"
+	"postern/internal/tlsrptexplain"
 )
 
 // A reportExplainedJSON is what a report means, as docs/json.md tells it.
@@ -87,7 +87,7 @@ type recordsJSON struct {
 	Findings []findingJSON `json:"findings"`
 }
 
-func reportExplainedRow(k keptReport, e *meaning.Explanation) reportExplainedJSON {
+func reportExplainedRow(k keptReport, e *tlsrptexplain.Explanation) reportExplainedJSON {
 	row := reportExplainedJSON{
 		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
 		Policies: each(e.Results, policyRow), More: e.More, Seen: seenRow(e.Seen),
@@ -103,13 +103,13 @@ func reportExplainedRow(k keptReport, e *meaning.Explanation) reportExplainedJSO
 	return row
 }
 
-func policyRow(r meaning.Result) policyMeaningRow {
+func policyRow(r tlsrptexplain.Result) policyMeaningRow {
 	row := policyMeaningRow{
 		PolicyType: string(r.Policy.Type), Domain: r.Policy.Domain, Successful: r.Successful, Failed: r.Failed, Changed: r.Change.Text(),
-		Runs: each(r.Change.Runs, func(run meaning.Run) runJSON {
+		Runs: each(r.Change.Runs, func(run tlsrptexplain.Run) runJSON {
 			return runJSON{run.From.UTC(), run.To.UTC(), string(run.State), run.Reports, run.Successful, run.Failed, false}
 		}),
-		Results: each(r.Said, func(m meaning.Said) resultMeaning {
+		Results: each(r.Said, func(m tlsrptexplain.Said) resultMeaning {
 			return resultMeaning{string(m.Result), m.Sessions, m.Known(), m.Text(), m.Reasons}
 		}),
 	}
@@ -119,11 +119,11 @@ func policyRow(r meaning.Result) policyMeaningRow {
 	return row
 }
 
-func seenRow(s meaning.Seen) seenJSON {
+func seenRow(s tlsrptexplain.Seen) seenJSON {
 	row := seenJSON{
 		Text: s.Text(), Asked: s.Unasked == "", Cases: make(map[string]int64),
 		Within: countsJSON(s.Within), Unused: s.Unused, After: countsJSON(s.After), Strangers: s.Strangers,
-		Senders: each(s.Senders, func(one meaning.Sender) seenSenderJSON {
+		Senders: each(s.Senders, func(one tlsrptexplain.Sender) seenSenderJSON {
 			return seenSenderJSON{one.Address, one.EHLO, one.Name, string(one.How), one.First.UTC(), one.Last.UTC(), countsJSON(one.Counts)}
 		}),
 	}

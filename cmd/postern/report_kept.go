@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"postern/internal/intake"
 	"postern/internal/ledger"
+	"postern/internal/tlsrptin"
 	"postern/tlsrpt"
 )
 
@@ -73,13 +73,13 @@ func (r reportExplain) find(ctx context.Context, ui terminal, book *ledger.Reade
 
 // file reads the first report that a file holds.
 func (r reportExplain) file(ctx context.Context, ui terminal) (ledger.Report, error) {
-	hand := intake.NewHand(r.Resolver)
+	hand := tlsrptin.NewHand(r.Resolver)
 	if r.Offline {
-		hand = intake.NewOfflineHand()
+		hand = tlsrptin.NewOfflineHand()
 	}
 	var all []ledger.Report
 	var none error
-	err := hand.Read(ctx, r.Which, func(f intake.Found) error {
+	err := hand.Read(ctx, r.Which, func(f tlsrptin.Found) error {
 		none = cmp.Or(none, f.Err)
 		if f.Err == nil && len(all) < 2 {
 			all = append(all, f.Report)

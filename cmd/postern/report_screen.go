@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/meaning"
+	"postern/internal/tlsrptexplain"
 	"postern/tlsrpt"
 )
 
 // reportExplained tells people what a report means.
-func (t terminal) reportExplained(k keptReport, e *meaning.Explanation) {
+func (t terminal) reportExplained(k keptReport, e *tlsrptexplain.Explanation) {
 	t.printed("report", explainedLine(k))
 	t.printed("verdict", verdictWords(k.Report))
 	for _, r := range e.Results {
@@ -56,7 +56,7 @@ func explainedLine(k keptReport) string {
 	return line
 }
 
-func policyLine(r meaning.Result) string {
+func policyLine(r tlsrptexplain.Result) string {
 	noun := "sessions"
 	if r.Successful == 1 {
 		noun = "session"

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 )
 
@@ -74,7 +74,7 @@ func (s sendersPin) Run(ui terminal) error {
 	if err != nil {
 		return &usageError{err: err}
 	}
-	var rung ladder.Rung
+	var rung fallback.Rung
 	if err := rung.UnmarshalText([]byte(s.Rung)); err != nil {
 		return &usageError{err: err}
 	}

@@ -16,15 +16,15 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/durable"
-	"postern/internal/intake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/mtastsserve"
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/nexthop/relay"
-	"postern/internal/policy"
 	"postern/internal/smtpd"
+	"postern/internal/tlsrptin"
 	"postern/internal/triage"
 	"postern/internal/web"
 	"postern/sessionticket"
@@ -54,9 +54,9 @@ type service struct {
 	tls    *tls.Config // one for the service's life: it holds the ticket keys
 	hop    nexthop.Hop
 	triage *triage.Triage
-	intake *intake.Intake
+	intake *tlsrptin.Intake
 	server *smtpd.Server
-	policy *policy.Publisher
+	policy *mtastsserve.Publisher
 	web    *web.Server
 	failed chan error // of a listener
 }
@@ -83,22 +83,22 @@ func newService(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*serv
 	})
 	s.intake = newIntake(c.Reports, s.triage.Ledger(), log)
 	s.server = smtpd.New(s.settings(), s.intake.Hop(s.hop), s.triage, log)
-	s.policy = policy.New(policies(c), new(policy.Check).Begin, log)
+	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Check).Begin, log)
 	s.web = newWeb(s)
 	return s, nil
 }
 
 // firstRung is where new senders begin by the configured policy.
-func firstRung(p sessionticket.Policy) ladder.Rung {
+func firstRung(p sessionticket.Policy) fallback.Rung {
 	switch p {
 	case sessionticket.Stock:
-		return ladder.Stock
+		return fallback.Stock
 	case sessionticket.OwnWrite:
-		return ladder.OwnWrite
+		return fallback.OwnWrite
 	case sessionticket.Never:
-		return ladder.NoTicket
+		return fallback.NoTicket
 	}
-	return ladder.FirstWrite
+	return fallback.FirstWrite
 }
 
 func cannotKeep(c *config.Config, err error) error {

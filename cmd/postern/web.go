@@ -4,8 +4,8 @@ import (
 	"crypto/tls"
 
 	"postern/internal/config"
-	"postern/internal/intake"
-	"postern/internal/policy"
+	"postern/internal/mtastsserve"
+	"postern/internal/tlsrptin"
 	"postern/internal/web"
 )
 
@@ -25,15 +25,15 @@ func newWeb(s *service) *web.Server {
 func (s *service) routes() []web.Route {
 	routes := s.policy.Routes()
 	if path := s.config.Reports.Path; path != "" {
-		routes = append(routes, web.Route{Pattern: path, MaxBody: intake.MaxBody, Handler: s.intake})
+		routes = append(routes, web.Route{Pattern: path, MaxBody: tlsrptin.MaxBody, Handler: s.intake})
 	}
 	return routes
 }
 
 // policies are those that the configuration wants served.
-func policies(c *config.Config) policy.Settings {
+func policies(c *config.Config) mtastsserve.Settings {
 	if !c.MTASTS.Serve {
-		return policy.Settings{}
+		return mtastsserve.Settings{}
 	}
-	return policy.Settings{Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver}
+	return mtastsserve.Settings{Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver}
 }

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 )
 
 func TestANetworkHasItsShare(t *testing.T) {
@@ -62,14 +62,14 @@ func TestManyNetworksAreForgotten(t *testing.T) {
 	shares := Shares{Total: Share{Starts: 1000}, PerNetwork: Share{Starts: 100}}
 	c := New()
 	for i := range 3 * maxNetworks {
-		c.Start(ladder.Network(netipFrom(i)), shares)
+		c.Start(fallback.Network(netipFrom(i)), shares)
 	}
 	if len(c.networks) > maxNetworks {
 		t.Errorf("%d networks", len(c.networks))
 	}
 }
 
-func prefix(addr string) netip.Prefix { return ladder.Network(netip.MustParseAddr(addr)) }
+func prefix(addr string) netip.Prefix { return fallback.Network(netip.MustParseAddr(addr)) }
 
 func netipFrom(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})

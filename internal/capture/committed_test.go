@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"postern/internal/capture"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
 	"postern/interop"
@@ -103,7 +103,7 @@ func recordStrict(t *testing.T) {
 }
 
 func recordHealthy(t *testing.T) {
-	addr := startPostern(t, ladder.FirstWrite, testcert.New(t, testcert.Options{}))
+	addr := startPostern(t, fallback.FirstWrite, testcert.New(t, testcert.Options{}))
 	keys := filepath.Join("testdata", healthy.file+".keys")
 	os.Remove(keys)
 	recording := testpeer.StartTCPDump(t, addr)

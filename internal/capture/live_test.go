@@ -15,22 +15,22 @@ import (
 
 	"postern/handshake/keylog"
 	"postern/internal/capture"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/smtpd"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // alike offers every sender the same.
-type alike ladder.Rung
+type alike fallback.Rung
 
-func (a alike) Offer(ladder.Sender) ladder.Rung { return ladder.Rung(a) }
-func (alike) Ended(smtpd.Visit) []slog.Attr     { return nil }
+func (a alike) Offer(fallback.Sender) fallback.Rung { return fallback.Rung(a) }
+func (alike) Ended(smtpd.Visit) []slog.Attr         { return nil }
 
 // startPostern starts Postern's own server and returns its address.
-func startPostern(t *testing.T, rung ladder.Rung, pair *testcert.Pair) string {
+func startPostern(t *testing.T, rung fallback.Rung, pair *testcert.Pair) string {
 	t.Helper()
 	hop, err := maildir.New(t.TempDir(), nil)
 	if err != nil {
@@ -111,16 +111,16 @@ func readAll(file io.Reader, o capture.Options) (found []*capture.Conversation, 
 func TestCaptureOfAStrictClient(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for _, tt := range []struct {
-		rung    ladder.Rung
+		rung    fallback.Rung
 		refused bool
 		want    []string
 	}{
-		{ladder.Stock, true, []string{
+		{fallback.Stock, true, []string{
 			"client: ClientHello",
 			"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished? NewSessionTicket?!",
 			"closed by the client after NewSessionTicket, unused",
 		}},
-		{ladder.FirstWrite, false, []string{
+		{fallback.FirstWrite, false, []string{
 			"client: ClientHello",
 			"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished?",
 			"client: Finished? ApplicationData?",
@@ -149,7 +149,7 @@ func TestCaptureOfAStrictClient(t *testing.T) {
 // With OpenSSL's keys each message has its name.
 func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
-	addr := startPostern(t, ladder.FirstWrite, pair)
+	addr := startPostern(t, fallback.FirstWrite, pair)
 	keyFile := filepath.Join(t.TempDir(), "keys")
 	recording := testpeer.StartTCPDump(t, addr)
 	if d := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{Args: []string{"-keylogfile", keyFile}}); !d.Delivered {

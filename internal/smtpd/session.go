@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
 )
@@ -40,7 +40,7 @@ type session struct {
 
 	tls        *tls.ConnectionState
 	transcript *handshake.Transcript // of a recording that has ended
-	rung       ladder.Rung
+	rung       fallback.Rung
 	ja4        string
 	secured    int // commands since TLS
 
@@ -85,7 +85,7 @@ func newSession(s *Server, conn net.Conn) *session {
 		began:   time.Now(),
 		addr:    addr,
 		local:   local,
-		network: ladder.Network(addr.Addr()),
+		network: fallback.Network(addr.Addr()),
 		raw:     conn,
 		conn:    conn,
 		record:  handshake.NewConn(conn, handshake.AtServer),

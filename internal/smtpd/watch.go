@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/sessionticket"
 )
 
@@ -18,7 +18,7 @@ import (
 // long.
 type Watch interface {
 	// Offer is asked once for each ClientHello, before it is answered.
-	Offer(ladder.Sender) ladder.Rung
+	Offer(fallback.Sender) fallback.Rung
 
 	// Ended is told of each session when it is over. What it returns goes
 	// into the session's line in the log.
@@ -31,8 +31,8 @@ type Visit struct {
 	Began    time.Time
 	Addr     netip.Addr
 	EHLO     string
-	Rung     ladder.Rung // what was offered; of no meaning without a JA4
-	JA4      string      // the sender's, see handshake.Hello; empty: no ClientHello came
+	Rung     fallback.Rung // what was offered; of no meaning without a JA4
+	JA4      string        // the sender's, see handshake.Hello; empty: no ClientHello came
 	TLS      *tls.ConnectionState
 	Messages int // that were taken
 
@@ -58,14 +58,14 @@ func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		session := hello.Conn.(*underTLS).session
 		session.rung = session.server.watch.Offer(session.sender())
-		if session.rung == ladder.TLS12 && !slices.Contains(hello.SupportedVersions, tls.VersionTLS12) {
-			session.rung = ladder.NoTicket // the next best for a client of TLS 1.3 alone
+		if session.rung == fallback.TLS12 && !slices.Contains(hello.SupportedVersions, tls.VersionTLS12) {
+			session.rung = fallback.NoTicket // the next best for a client of TLS 1.3 alone
 		}
 		config, err := configFor(hello) // this handshake's own
 		if err != nil {
 			return nil, err
 		}
-		if session.rung == ladder.TLS12 {
+		if session.rung == fallback.TLS12 {
 			config.MaxVersion = tls.VersionTLS12
 		}
 		wrap := config.WrapSession
@@ -84,22 +84,22 @@ func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 // tickets is the gate's part of the rung that the session is on.
 func tickets(hello *tls.ClientHelloInfo) sessionticket.Policy {
 	switch hello.Conn.(*underTLS).session.rung {
-	case ladder.Stock:
+	case fallback.Stock:
 		return sessionticket.Stock
-	case ladder.OwnWrite:
+	case fallback.OwnWrite:
 		return sessionticket.OwnWrite
-	case ladder.NoTicket, ladder.TLS12:
+	case fallback.NoTicket, fallback.TLS12:
 		return sessionticket.Never
 	}
 	return sessionticket.FirstWrite
 }
 
 // sender is who the session's handshake is with: the same whether it resumes or not.
-func (s *session) sender() ladder.Sender {
+func (s *session) sender() fallback.Sender {
 	if hello := s.record.Hello(); hello != nil {
 		s.ja4 = hello.SenderJA4()
 	}
-	return ladder.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}
+	return fallback.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}
 }
 
 // provingCommands is how many commands over TLS show that a sender can use the

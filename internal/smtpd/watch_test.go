@@ -9,19 +9,19 @@ import (
 	"testing"
 
 	"postern/handshake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 )
 
 // A notebook is a Watch that offers everyone the same and keeps what it is told.
 type notebook struct {
-	rung ladder.Rung
+	rung fallback.Rung
 
 	mu     sync.Mutex
-	asked  []ladder.Sender
+	asked  []fallback.Sender
 	visits []Visit
 }
 
-func (n *notebook) Offer(s ladder.Sender) ladder.Rung {
+func (n *notebook) Offer(s fallback.Sender) fallback.Rung {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, s)
@@ -109,19 +109,19 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 
 func TestEachRungIsOffered(t *testing.T) {
 	for _, test := range []struct {
-		rung    ladder.Rung
+		rung    fallback.Rung
 		newest  uint16 // of the client
 		oldest  uint16
 		version uint16
 		ticket  bool
-		told    ladder.Rung
+		told    fallback.Rung
 	}{
-		{ladder.Stock, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, ladder.Stock},
-		{ladder.FirstWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, ladder.FirstWrite},
-		{ladder.OwnWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, ladder.OwnWrite},
-		{ladder.NoTicket, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, false, ladder.NoTicket},
-		{ladder.TLS12, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS12, false, ladder.TLS12},
-		{ladder.TLS12, tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13, false, ladder.NoTicket},
+		{fallback.Stock, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, fallback.Stock},
+		{fallback.FirstWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, fallback.FirstWrite},
+		{fallback.OwnWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, fallback.OwnWrite},
+		{fallback.NoTicket, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, false, fallback.NoTicket},
+		{fallback.TLS12, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS12, false, fallback.TLS12},
+		{fallback.TLS12, tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13, false, fallback.NoTicket},
 	} {
 		t.Run(test.rung.String(), func(t *testing.T) {
 			s := startServer(t, nil)

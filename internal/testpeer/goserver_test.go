@@ -8,7 +8,7 @@ import (
 
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
-	"postern/persona/strictclient"
+	"postern/sessionticket/strictclient"
 )
 
 // The mail servers written in Go, before and after they turned session tickets

@@ -5,17 +5,17 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/smtpd"
 )
 
 // learn lets the ladder learn from a session and keeps what it decides.
-func (t *Triage) learn(v smtpd.Visit) []ladder.Decision {
+func (t *Triage) learn(v smtpd.Visit) []fallback.Decision {
 	if v.JA4 == "" {
 		return nil // no ClientHello, so nothing was offered
 	}
-	sender := ladder.Sender{Addr: v.Addr, Fingerprint: v.JA4}
+	sender := fallback.Sender{Addr: v.Addr, Fingerprint: v.JA4}
 	decisions := t.ladder.Learn(sender, v.Rung, outcome(v), time.Now())
 	t.note(decisions)
 	return decisions
@@ -30,9 +30,9 @@ func outcome(v smtpd.Visit) handshake.Outcome {
 }
 
 // next says what the sender of a failed handshake is offered when it comes again.
-func (t *Triage) next(v smtpd.Visit, decisions []ladder.Decision) string {
+func (t *Triage) next(v smtpd.Visit, decisions []fallback.Decision) string {
 	for _, d := range decisions {
-		if d.Network == ladder.Network(v.Addr) && d.Fingerprint == v.JA4 {
+		if d.Network == fallback.Network(v.Addr) && d.Fingerprint == v.JA4 {
 			return fmt.Sprintf("offered %s when it comes again: %s", d.To, d.Why)
 		}
 	}
@@ -46,7 +46,7 @@ func (t *Triage) next(v smtpd.Visit, decisions []ladder.Decision) string {
 }
 
 // note has the ledger keep decisions.
-func (t *Triage) note(decisions []ladder.Decision) {
+func (t *Triage) note(decisions []fallback.Decision) {
 	for _, d := range decisions {
 		t.ledger.Note(ledger.Decision{
 			At: d.At, Kind: string(d.Kind), Network: d.Network, Fingerprint: d.Fingerprint,

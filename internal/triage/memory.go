@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 )
@@ -26,7 +26,7 @@ func (t *Triage) restore(path string) {
 		t.log.Warn("what was learned of senders could not be read, all begin anew", logkey.Err, err)
 		return
 	}
-	states := make([]ladder.State, len(kept))
+	states := make([]fallback.State, len(kept))
 	for i, k := range kept {
 		if err := json.Unmarshal(k.Value, &states[i]); err != nil {
 			t.log.Warn("what was learned of a sender could not be read", logkey.Network, k.Network, logkey.Err, err)

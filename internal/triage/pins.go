@@ -3,7 +3,7 @@ package triage
 import (
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 )
@@ -11,9 +11,9 @@ import (
 // setPins takes in the pins as they stand in the ledger. Those that were there at
 // the start are no news.
 func (t *Triage) setPins(now []ledger.Pin) {
-	var pins []ladder.Pin
+	var pins []fallback.Pin
 	for _, p := range now {
-		pin := ladder.Pin{Network: p.Network, Why: p.Why, Since: p.Since}
+		pin := fallback.Pin{Network: p.Network, Why: p.Why, Since: p.Since}
 		if err := pin.Rung.UnmarshalText([]byte(p.Rung)); err != nil {
 			t.log.Warn("a pin is not heeded", logkey.Network, p.Network, logkey.Err, err)
 			continue

@@ -2,7 +2,7 @@ package triage
 
 import (
 	"postern/handshake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/smtpd"
 )
@@ -13,7 +13,7 @@ func row(v smtpd.Visit, outcome ledger.Outcome) ledger.Handshake {
 		Session:     v.Session,
 		At:          v.Began,
 		Address:     v.Addr,
-		Network:     ladder.Network(v.Addr),
+		Network:     fallback.Network(v.Addr),
 		EHLO:        v.EHLO,
 		Fingerprint: v.JA4,
 		Outcome:     outcome,

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/smtpd"
 	"postern/interop"
@@ -18,7 +18,7 @@ import (
 
 // A Triage is the [smtpd.Watch] of a server. It is safe for concurrent use.
 type Triage struct {
-	ladder *ladder.Ladder
+	ladder *fallback.Ladder
 	ledger *ledger.Ledger
 	log    *slog.Logger
 
@@ -33,9 +33,9 @@ var _ smtpd.Watch = (*Triage)(nil)
 // Open returns a Triage whose new senders begin at first, with the ledger at path;
 // o.Log must be set. What an earlier run has learned is taken up from there. A
 // ledger that cannot be read or written is logged, and mail goes on without.
-func Open(first ladder.Rung, path string, o ledger.Options) *Triage {
+func Open(first fallback.Rung, path string, o ledger.Options) *Triage {
 	t := &Triage{
-		ladder: ladder.New(first),
+		ladder: fallback.New(first),
 		log:    o.Log,
 		opened: make(chan struct{}),
 		closed: make(chan struct{}),
@@ -61,7 +61,7 @@ func (t *Triage) Close() error {
 func (t *Triage) Ledger() *ledger.Ledger { return t.ledger }
 
 // Offer says what a sender is offered.
-func (t *Triage) Offer(s ladder.Sender) ladder.Rung {
+func (t *Triage) Offer(s fallback.Sender) fallback.Rung {
 	rung, _ := t.ladder.Choose(s, time.Now())
 	return rung
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/smtpd"
@@ -23,10 +23,10 @@ const (
 	fingerprint = "t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4"
 )
 
-var sender = ladder.Sender{Addr: netip.MustParseAddr(address), Fingerprint: fingerprint}
+var sender = fallback.Sender{Addr: netip.MustParseAddr(address), Fingerprint: fingerprint}
 
 // visit is a session of the sender at a rung.
-func visit(id string, rung ladder.Rung) smtpd.Visit {
+func visit(id string, rung fallback.Rung) smtpd.Visit {
 	return smtpd.Visit{
 		Session: id, Began: time.Now(), Addr: sender.Addr, EHLO: "mail.example",
 		Rung: rung, JA4: fingerprint,
@@ -34,7 +34,7 @@ func visit(id string, rung ladder.Rung) smtpd.Visit {
 }
 
 // strict is one that closes over an early ticket.
-func strict(t *testing.T, id string, rung ladder.Rung) smtpd.Visit {
+func strict(t *testing.T, id string, rung fallback.Rung) smtpd.Visit {
 	t.Helper()
 	recorded, err := os.ReadFile("../../handshake/testdata/early-ticket.json")
 	if err != nil {
@@ -48,7 +48,7 @@ func strict(t *testing.T, id string, rung ladder.Rung) smtpd.Visit {
 }
 
 // mailed is one that gets in and sends mail.
-func mailed(id string, rung ladder.Rung) smtpd.Visit {
+func mailed(id string, rung fallback.Rung) smtpd.Visit {
 	v := visit(id, rung)
 	v.TLS, v.Messages = &tls.ConnectionState{Version: tls.VersionTLS13, CurveID: tls.X25519}, 1
 	return v
@@ -56,7 +56,7 @@ func mailed(id string, rung ladder.Rung) smtpd.Visit {
 
 func open(t *testing.T, path string) *Triage {
 	t.Helper()
-	return Open(ladder.Stock, path, ledger.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return Open(fallback.Stock, path, ledger.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 }
 
 func read(t *testing.T, path string) *ledger.Reader {
@@ -82,10 +82,10 @@ func attr(attrs []slog.Attr, key string) string {
 func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
-	if got := watch.Offer(sender); got != ladder.Stock {
+	if got := watch.Offer(sender); got != fallback.Stock {
 		t.Fatalf("offered %v at first", got)
 	}
-	line := watch.Ended(strict(t, "FAILED", ladder.Stock))
+	line := watch.Ended(strict(t, "FAILED", fallback.Stock))
 	for key, want := range map[string]string{
 		logkey.Case:    "early-ticket",
 		logkey.Stopped: "closed silently by the client, after NewSessionTicket",
@@ -96,10 +96,10 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 			t.Errorf("the log says %s=%q, want %q", key, got, want)
 		}
 	}
-	if got := watch.Offer(sender); got != ladder.FirstWrite {
+	if got := watch.Offer(sender); got != fallback.FirstWrite {
 		t.Errorf("offered %v when it comes again", got)
 	}
-	if line := watch.Ended(mailed("GOTIN", ladder.FirstWrite)); line != nil {
+	if line := watch.Ended(mailed("GOTIN", fallback.FirstWrite)); line != nil {
 		t.Errorf("the log says more of a success: %v", line)
 	}
 	if err := watch.Close(); err != nil {
@@ -108,7 +108,7 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 
 	watch = open(t, path)
 	defer watch.Close()
-	if got := watch.Offer(sender); got != ladder.FirstWrite {
+	if got := watch.Offer(sender); got != fallback.FirstWrite {
 		t.Errorf("offered %v after a restart", got)
 	}
 }
@@ -116,7 +116,7 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
-	watch.Ended(strict(t, "FAILED", ladder.Stock))
+	watch.Ended(strict(t, "FAILED", fallback.Stock))
 	if err := watch.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
-	polite := mailed("POLITE", ladder.FirstWrite)
+	polite := mailed("POLITE", fallback.FirstWrite)
 	polite.Messages, polite.Handshake = 0, &handshake.Transcript{
 		Completed: true, Use: handshake.Unused, End: handshake.End{How: handshake.Closed, By: handshake.Client},
 		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.ClientHello}, {From: handshake.Client, Type: handshake.Alert}},
@@ -171,7 +171,7 @@ func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	if line := watch.Ended(polite); line != nil {
 		t.Errorf("the log says %v", line)
 	}
-	watch.Ended(mailed("MAILED", ladder.FirstWrite))
+	watch.Ended(mailed("MAILED", fallback.FirstWrite))
 	if err := watch.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestWhatIsLearnedIsSavedWhileTheServerRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
 		watch := open(t, path)
-		watch.Ended(strict(t, "FAILED", ladder.Stock))
+		watch.Ended(strict(t, "FAILED", fallback.Stock))
 		time.Sleep(saveInterval + time.Second)
 		synctest.Wait()
 		states, err := read(t, path).States(context.Background(), maxStates)
@@ -210,11 +210,11 @@ func TestAPinSetFromOutsideHolds(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second) // what postern senders pin promises
 		synctest.Wait()
-		if got := watch.Offer(sender); got != ladder.TLS12 {
+		if got := watch.Offer(sender); got != fallback.TLS12 {
 			t.Errorf("offered %v, the pin is not heeded", got)
 		}
-		watch.Ended(strict(t, "FAILED", ladder.TLS12))
-		if got := watch.Offer(sender); got != ladder.TLS12 {
+		watch.Ended(strict(t, "FAILED", fallback.TLS12))
+		if got := watch.Offer(sender); got != fallback.TLS12 {
 			t.Errorf("offered %v in spite of the pin", got)
 		}
 	})

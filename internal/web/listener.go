@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"postern/internal/ladder"
+	"postern/internal/fallback"
 	"postern/internal/logkey"
 )
 
@@ -54,7 +54,7 @@ func (s *Server) admit(from netip.Prefix) (refused string) {
 // networkOf is the network of an address with its port.
 func networkOf(addr string) netip.Prefix {
 	from, _ := netip.ParseAddrPort(addr)
-	return ladder.Network(from.Addr())
+	return fallback.Network(from.Addr())
 }
 
 // A connection counts out when it is closed, which it is in time.

@@ -1,0 +1,182 @@
+package clientsim_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/handshake"
+	"postern/internal/clientsim"
+	"postern/internal/persona"
+	"postern/internal/probe"
+)
+
+// patience bounds what should take seconds.
+const patience = 5 * time.Minute
+
+// alone is a lab that finds no programs, so that it is the same everywhere.
+func alone(t *testing.T) *clientsim.Lab {
+	t.Setenv("PATH", t.TempDir())
+	clientsim.SearchOnly(t, t.TempDir())
+	return &clientsim.Lab{Timeout: patience}
+}
+
+func run(t *testing.T, l *clientsim.Lab) *clientsim.Matrix {
+	t.Helper()
+	m, err := l.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// row returns what became of a client, a mark for each server.
+func row(t *testing.T, m *clientsim.Matrix, client string) string {
+	t.Helper()
+	for i, c := range m.Clients {
+		if c.Name == client {
+			var marks []string
+			for _, s := range m.Servers {
+				marks = append(marks, string(s.Cells[i].Mark()))
+			}
+			return strings.Join(marks, " ")
+		}
+	}
+	t.Fatalf("no client %s", client)
+	return ""
+}
+
+// count tells how many clients have a mark at a server.
+func count(m *clientsim.Matrix, server int, mark clientsim.Mark) (n int) {
+	for _, c := range m.Servers[server].Cells {
+		if c.Mark() == mark {
+			n++
+		}
+	}
+	return n
+}
+
+// The servers are go-smtp as it is, behind the gate with first-write, own-write, never
+// and stock, and with tickets off.
+func TestTicketOrderDecidesWhoGetsIn(t *testing.T) {
+	m := run(t, alone(t))
+	var orders []string
+	for _, s := range m.Servers {
+		orders = append(orders, s.Order.String())
+	}
+	if got, want := strings.Join(orders, " "), "before after after none before none"; got != want {
+		t.Errorf("tickets leave %s, want %s", got, want)
+	}
+	for client, want := range map[string]string{
+		"healthy-go":               "res res res in res in",
+		"healthy-openssl":          "res res res in res in",
+		"early-ticket":             "OUT res res in OUT in",
+		"ticket-after-finished":    "OUT OUT OUT in OUT in",
+		"ticket-without-psk-modes": "in in in in in in",
+		"tls12-only":               "res res res in res in",
+		"tls10-only":               "OUT OUT OUT OUT OUT OUT",
+		"falls-back-to-plaintext":  "pl pl pl pl pl pl",
+		"certificate-refused":      "res res res in res in",
+		"plaintext-after-starttls": "res res res in res in",
+	} {
+		if got := row(t, m, client); got != want {
+			t.Errorf("%s: %s, want %s", client, got, want)
+		}
+	}
+	if len(m.Clients) != len(persona.All()) {
+		t.Errorf("%d clients, want each persona", len(m.Clients))
+	}
+	if m.Incomplete() {
+		t.Error("something could not be told")
+	}
+	// Early-ticket is the one more that resumes where the ticket waits. How many do grows
+	// with the personas.
+	const finding = "A ticket before the client's Finished (2 servers) keeps out early-ticket, ticket-after-finished and " +
+		"ticket-surprises-client, and %d of %d clients resume; a ticket after it (2 servers) keeps out ticket-after-finished and " +
+		"ticket-surprises-client, and %d of %d clients resume; no ticket (2 servers) keeps out nobody, and nobody resumes."
+	resumed := count(m, 0, clientsim.MarkResumes)
+	if got, want := m.Finding(), fmt.Sprintf(finding, resumed, len(m.Clients), resumed+1, len(m.Clients)); got != want {
+		t.Errorf("finding:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// One server is broken, all others are not there; those in Go play all the same.
+func TestWhoIsAbsentIsNamed(t *testing.T) {
+	l := alone(t)
+	dir := t.TempDir()
+	l.Peers = []string{dir}
+	if err := os.WriteFile(filepath.Join(dir, "mox-v9"), []byte("#!/bin/sh\necho no config\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := run(t, l)
+	var absent []string
+	for _, a := range m.Absent {
+		why, _, _ := strings.Cut(a.Why, ": ")
+		absent = append(absent, fmt.Sprintf("%s: %s, %v", a.Name, why, a.Broken))
+		if strings.Contains(a.Why, "\n") {
+			t.Errorf("%q is more than a line", a.Why)
+		}
+	}
+	want := []string{
+		"openssl: not found, false", "gnutls-cli: not found, false", "swaks: not found, false",
+		"maddy: not found, false", "chasquid: not found, false", "Exim: not found, false",
+		"Exim, tls_resumption_hosts: not found, false", "Postfix: not found, false", "OpenSMTPD: not found, false",
+		"nginx mail proxy: not found, false", "mox v9: did not start, true",
+	}
+	if !slices.Equal(absent, want) {
+		t.Errorf("absent:\n%s\nwant\n%s", strings.Join(absent, "\n"), strings.Join(want, "\n"))
+	}
+	if why := m.Absent[len(m.Absent)-1].Why; !strings.HasSuffix(why, " no config") {
+		t.Errorf("mox did not start: %q, want its last word", why)
+	}
+	if len(m.Servers) != 6 || !m.Incomplete() {
+		t.Errorf("%d servers played, incomplete: %v", len(m.Servers), m.Incomplete())
+	}
+}
+
+func TestRunEndsWithItsContextAndLeavesNothing(t *testing.T) {
+	l := alone(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	l.Progress = func(int, int) { cancel() }
+	if _, err := l.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that it was stopped", err)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func TestWhatIsNotDoneInTimeCouldNotBeTold(t *testing.T) {
+	l := alone(t)
+	l.Timeout = time.Nanosecond
+	m := run(t, l)
+	if !m.Incomplete() || m.Finding() != "No client of TLS 1.3 got in anywhere, so nothing is told." {
+		t.Errorf("incomplete: %v, finding: %s", m.Incomplete(), m.Finding())
+	}
+}
+
+func TestFindingCountsOnlyWhatEndedOverATicket(t *testing.T) {
+	late := &handshake.Transcript{Completed: true, Messages: []handshake.Message{
+		{From: handshake.Server, Type: handshake.Finished}, {From: handshake.Client, Type: handshake.Finished},
+		{From: handshake.Server, Type: handshake.NewSessionTicket},
+	}, End: handshake.End{How: handshake.Closed, By: handshake.Client, After: 3}}
+	other := &handshake.Transcript{End: handshake.End{How: handshake.Alerted, By: handshake.Server}}
+	m := &clientsim.Matrix{
+		Clients: []clientsim.Client{{Name: "one"}, {Name: "two"}, {Name: "three"}},
+		Servers: []clientsim.Server{
+			{Order: clientsim.After, Cells: []clientsim.Cell{{Return: clientsim.Resumed}, {Fate: probe.Out, First: late}, {Fate: probe.Out, First: other}}},
+			{Order: clientsim.After, Cells: []clientsim.Cell{{}, {Fate: probe.Untold, First: late}, {Fate: probe.Out}}},
+		},
+	}
+	const want = "A ticket after it (2 servers) keeps out two (at 1), and 1 client resumes."
+	if got := m.Finding(); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

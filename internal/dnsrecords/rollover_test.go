@@ -1,0 +1,94 @@
+package dnsrecords
+
+import (
+	"crypto"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// The whole change of a key, and every wrong turn: which keys are in use and which is
+// next, which records are published, and since when that of the next was seen.
+func TestEachStateOfARolloverHasANextStep(t *testing.T) {
+	const ttl = time.Hour
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	old, next := newKey(t), newKey(t)
+	for name, tt := range map[string]struct {
+		inUse, next crypto.PublicKey
+		published   []crypto.PublicKey
+		since       time.Duration // 0: not seen before
+		want        Step
+		until       time.Duration // from now
+	}{
+		"no change under way":              {old, nil, keys(old), 0, Settled, 0},
+		"signed zone without a record":     {old, nil, nil, 0, Publish, 0},
+		"record of another key only":       {old, nil, keys(next), 0, Publish, 0},
+		"next key prepared":                {old, next, keys(old), 0, Publish, 0},
+		"next in place of the one in use":  {old, next, keys(next), 2 * ttl, Publish, 0},
+		"next published, just seen":        {old, next, keys(old, next), 0, Wait, ttl},
+		"next published, still waiting":    {old, next, keys(old, next), ttl / 4, Wait, ttl - ttl/4},
+		"next published for its TTL":       {old, next, keys(old, next), ttl, Switch, 0},
+		"next withdrawn again":             {old, next, keys(old), 2 * ttl, Publish, 0},
+		"switched, old record still there": {next, next, keys(old, next), 2 * ttl, Remove, 0},
+		"switched, old record removed":     {next, next, keys(next), 2 * ttl, Settled, 0},
+		"switched, wrong record removed":   {next, next, keys(old), 2 * ttl, Publish, 0},
+		"switched too early":               {next, nil, keys(old), 0, Publish, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := Wants{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(tt.inUse), Next: tt.next}
+			seen := time.Time{}
+			if tt.since > 0 {
+				seen = now.Add(-tt.since)
+			}
+			check, err := w.Check(t.Context(), publish(tlsaRecords(t, ttl, tt.published...)), seen, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := check.Rollover
+			if got.Step != tt.want || got.Step == Wait && !got.Until.Equal(now.Add(tt.until)) {
+				t.Errorf("got %+v, want %s, %v from now", got, tt.want, tt.until)
+			}
+		})
+	}
+}
+
+func keys(all ...crypto.PublicKey) []crypto.PublicKey { return all }
+
+func tlsaRecords(t *testing.T, ttl time.Duration, keys ...crypto.PublicKey) (records []dns.RR) {
+	t.Helper()
+	for _, key := range keys {
+		data, err := association(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rr, err := dns.NewRR(fmt.Sprintf("_25._tcp.mx.example.org. %d TLSA 3 1 1 %s", int(ttl.Seconds()), data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, rr)
+	}
+	return records
+}
+
+// An answer from a cache has only what is left of the TTL.
+func TestWaitIsForTheWholeTTL(t *testing.T) {
+	cached := tlsaRecords(t, 5*time.Second, newKey(t))
+	signature := &dns.RRSIG{Hdr: dns.RR_Header{Rrtype: dns.TypeRRSIG, Ttl: 5}, OrigTtl: 3600}
+	if got := longest(append(cached, signature)); got != time.Hour {
+		t.Errorf("got %v, want 1h", got)
+	}
+}
+
+// Without DNSSEC nobody looks at TLSA records (RFC 7672, Section 2.2).
+func TestUnsignedZoneNeedsNoRecord(t *testing.T) {
+	w := Wants{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(newKey(t))}
+	check, err := w.Check(t.Context(), unvalidated(publish(nil)), time.Time{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := check.Results[len(check.Results)-1]; last.Type != "TLSA" || last.State != Optional || check.Rollover.Step != Settled {
+		t.Errorf("got %+v and %+v", last, check.Rollover)
+	}
+}

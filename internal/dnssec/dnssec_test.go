@@ -1,0 +1,263 @@
+package dnssec_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"postern/internal/dnssec"
+	"postern/internal/testzone"
+)
+
+// tree is a root, and below it zones of all kinds.
+func tree(change func(zones map[string]*testzone.Zone)) []testzone.Zone {
+	zones := map[string]*testzone.Zone{
+		".":            {Signed: true},
+		"test.":        {Signed: true},
+		"signed.test.": {Signed: true, Records: records("signed.test.")},
+		"plain.test.":  {Records: records("plain.test.")},
+		"island.test.": {Signed: true, Orphan: true, Records: records("island.test.")},
+
+		"hashed.":        {Signed: true, NSEC3: true, OptOut: true, Records: records("hashed.")},
+		"signed.hashed.": {Signed: true, NSEC3: true, Records: records("signed.hashed.")},
+		"plain.hashed.":  {Records: records("plain.hashed.")},
+	}
+	if change != nil {
+		change(zones)
+	}
+	all := make([]testzone.Zone, 0, len(zones))
+	for name, z := range zones {
+		z.Name = name
+		all = append(all, *z)
+	}
+	return all
+}
+
+func records(zone string) []string {
+	return []string{
+		zone + " MX 10 mx." + zone, "mx." + zone + " A 127.0.0.1", "_25._tcp.mx." + zone + " TXT here",
+		"alias." + zone + " CNAME mx." + zone, "away." + zone + " CNAME mx.plain.test.", "*.wild." + zone + " A 127.0.0.2",
+	}
+}
+
+// asker asks a server as a Validator wants it.
+func asker(addr string) dnssec.Ask {
+	return func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+		question := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
+		question.SetEdns0(4096, true)
+		question.CheckingDisabled = true
+		answer, _, err := (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, question, addr)
+		return answer, err
+	}
+}
+
+func validate(t *testing.T, s *testzone.Server, name string, kind uint16) (dnssec.Status, error) {
+	t.Helper()
+	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := asker(s.Addr)
+	answer, err := ask(t.Context(), name, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dnssec.New(ask, anchors).Validate(t.Context(), name, kind, answer)
+}
+
+func TestAnswersAreValidated(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	for _, tt := range []struct {
+		name string
+		kind uint16
+		want dnssec.Status
+	}{
+		{"signed.test.", dns.TypeMX, dnssec.Secure},
+		{"MX.Signed.test.", dns.TypeA, dnssec.Secure},
+		{"alias.signed.test.", dns.TypeA, dnssec.Secure},
+		{"away.signed.test.", dns.TypeA, dnssec.Insecure}, // leads to a zone that is not signed
+		{"x.wild.signed.test.", dns.TypeA, dnssec.Secure},
+		{"plain.test.", dns.TypeMX, dnssec.Insecure},
+		{"island.test.", dns.TypeMX, dnssec.Insecure}, // signed, and nobody vouches for it
+		{"signed.hashed.", dns.TypeMX, dnssec.Secure},
+		{"x.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
+		{"plain.hashed.", dns.TypeMX, dnssec.Insecure}, // opt-out
+		{"test.", dns.TypeSOA, dnssec.Secure},
+		{".", dns.TypeNS, dnssec.Secure},
+
+		// What is not there.
+		{"mx.signed.test.", dns.TypeTLSA, dnssec.Secure},
+		{"_tcp.mx.signed.test.", dns.TypeTLSA, dnssec.Secure}, // there, without records
+		{"gone.signed.test.", dns.TypeA, dnssec.Secure},
+		{"_25._tcp.gone.signed.test.", dns.TypeTLSA, dnssec.Secure},
+		{"gone.plain.test.", dns.TypeA, dnssec.Insecure},
+		{"gone.", dns.TypeA, dnssec.Secure},
+		{"mx.signed.hashed.", dns.TypeTLSA, dnssec.Secure},
+		{"_tcp.mx.signed.hashed.", dns.TypeTLSA, dnssec.Secure},
+		{"gone.signed.hashed.", dns.TypeA, dnssec.Secure},
+		{"gone.hashed.", dns.TypeA, dnssec.Insecure}, // opt-out: it may be there, unsigned
+		{"gone.plain.hashed.", dns.TypeA, dnssec.Insecure},
+	} {
+		status, err := validate(t, s, tt.name, tt.kind)
+		if status != tt.want || err != nil {
+			t.Errorf("%s %s: %v, %v, want %v", tt.name, dns.TypeToString[tt.kind], status, err, tt.want)
+		}
+	}
+}
+
+// strip takes all records of a kind out of the answer to a question.
+func strip(kind uint16, name string, asked uint16) func(*dns.Msg) {
+	return func(m *dns.Msg) {
+		if dns.CanonicalName(m.Question[0].Name) != name || m.Question[0].Qtype != asked {
+			return
+		}
+		for _, section := range []*[]dns.RR{&m.Answer, &m.Ns} {
+			*section = slices.DeleteFunc(*section, func(r dns.RR) bool { return r.Header().Rrtype == kind })
+		}
+	}
+}
+
+func TestWhatDoesNotFitTheChainIsBogus(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(map[string]*testzone.Zone)
+		asked  string
+		kind   uint16
+		why    string
+	}{
+		"expired":            {func(z map[string]*testzone.Zone) { z["signed.test."].Expired = true }, "signed.test.", dns.TypeMX, "was valid from"},
+		"expired above":      {func(z map[string]*testzone.Zone) { z["test."].Expired = true }, "signed.test.", dns.TypeMX, "DNSKEY record of test. has a signature that was valid from"},
+		"not signed":         {spoil("signed.test.", strip(dns.TypeRRSIG, "mx.signed.test.", dns.TypeA)), "mx.signed.test.", dns.TypeA, "is not signed, though its zone is"},
+		"DS taken away":      {spoil("test.", strip(dns.TypeDS, "signed.test.", dns.TypeDS)), "signed.test.", dns.TypeMX, "that signed.test. has no DS record: what is said of test. is not signed"},
+		"DS without proof":   {spoil("test.", strip(dns.TypeNSEC, "plain.test.", dns.TypeDS)), "plain.test.", dns.TypeMX, "is not signed, though its zone is"},
+		"denied, no proof":   {spoil("signed.test.", strip(dns.TypeNSEC, "gone.signed.test.", dns.TypeA)), "gone.signed.test.", dns.TypeA, "is not signed, though its zone is"},
+		"wildcard, no proof": {spoil("signed.test.", strip(dns.TypeNSEC, "x.wild.signed.test.", dns.TypeA)), "x.wild.signed.test.", dns.TypeA, "is not signed, though its zone is"},
+		"changed":            {spoil("signed.test.", forge), "mx.signed.test.", dns.TypeA, "none of the keys"},
+		"keys of another": {func(z map[string]*testzone.Zone) {
+			z["test."].Records = []string{"signed.test. DS 1 13 2 00"}
+			z["signed.test."].Orphan = true
+		}, "signed.test.", dns.TypeMX, "no key of signed.test."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			status, err := validate(t, testzone.Start(t, tree(tt.change)...), tt.asked, tt.kind)
+			if status != dnssec.Bogus || err == nil || !strings.Contains(err.Error(), tt.why) {
+				t.Errorf("%v, %v, want bogus, %q", status, err, tt.why)
+			}
+		})
+	}
+}
+
+func spoil(zone string, how func(*dns.Msg)) func(map[string]*testzone.Zone) {
+	return func(zones map[string]*testzone.Zone) { zones[zone].Spoil = how }
+}
+
+func forge(m *dns.Msg) {
+	for _, record := range m.Answer {
+		if a, ok := record.(*dns.A); ok {
+			a.A[3]++
+		}
+	}
+}
+
+// A proof of one name or zone is none of another.
+func TestProofsAreOfTheirOwnNamesOnly(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ask := asker(s.Addr)
+	anchors, _ := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	for _, tt := range []struct{ proof, of string }{
+		{"gone.signed.test.", "mx.signed.test."},         // the gap is another
+		{"gone.signed.hashed.", "mx.signed.hashed."},     // hashed
+		{"zzz.signed.hashed.", "_tcp.mx.signed.hashed."}, // hashed
+		{"zzz.test.", "mx.signed.test."},                 // of the zone above
+		{"zzz.test.", "signed.test."},                    // where the zone below begins
+		{"zzz.signed.test.", "mx.test."},                 // of the zone below, back to its apex
+		{"zzz.signed.test.", "mx.signed.hashed."},        // of a zone elsewhere
+	} {
+		answer, err := ask(t.Context(), tt.proof, dns.TypeA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, err := dnssec.New(ask, anchors).Validate(t.Context(), tt.of, dns.TypeA, answer); status != dnssec.Bogus {
+			t.Errorf("that %s is not there is taken for a proof that %s is not: %v, %v", tt.proof, tt.of, status, err)
+		}
+	}
+}
+
+func TestOtherAnchorsOpenNothing(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ask := asker(s.Addr)
+	answer, err := ask(t.Context(), "signed.test.", dns.TypeMX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := dnssec.New(ask, dnssec.RootAnchors()).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
+	if status != dnssec.Bogus || !strings.Contains(err.Error(), "trust anchor") {
+		t.Errorf("%v, %v", status, err)
+	}
+}
+
+// Who answers everything with a new question gets no more than so many.
+func TestQuestionsAreBounded(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	anchors, _ := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	asked := 0
+	ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+		asked++
+		answer, err := asker(s.Addr)(ctx, name, kind)
+		if kind == dns.TypeDS && err == nil && dns.CountLabel(name) > 2 {
+			answer.Ns = []dns.RR{&dns.NSEC{Hdr: dns.RR_Header{Name: "x." + name, Rrtype: dns.TypeNSEC}}, &dns.RRSIG{
+				Hdr: dns.RR_Header{Name: "x." + name, Rrtype: dns.TypeRRSIG}, TypeCovered: dns.TypeNSEC, SignerName: "x." + name,
+			}}
+		}
+		return answer, err
+	}
+	answer := &dns.Msg{Answer: []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "a.b.signed.test.", Rrtype: dns.TypeA}}}}
+	status, err := dnssec.New(ask, anchors).Validate(t.Context(), "a.b.signed.test.", dns.TypeA, answer)
+	if status > dnssec.Bogus || err == nil || asked > 128 {
+		t.Errorf("%v, %v after %d questions", status, err, asked)
+	}
+}
+
+func TestAnchorsThatAreNoneAreRefused(t *testing.T) {
+	for _, text := range []string{"", "; nothing", "example.org. DS 1 13 2 00", ". A 127.0.0.1", "not a zone file (", ". DS x"} {
+		if anchors, err := dnssec.ReadAnchors(strings.NewReader(text)); err == nil {
+			t.Errorf("%q: %v", text, anchors)
+		}
+	}
+	if anchors, err := dnssec.ReadAnchors(strings.NewReader(dnssec.RootAnchors()[0].String())); err != nil || len(anchors) != 1 {
+		t.Errorf("%v, %v", anchors, err)
+	}
+}
+
+// FuzzValidate validates what no name server says, with the same for all that it asks.
+func FuzzValidate(f *testing.F) {
+	s := testzone.Start(f, tree(nil)...)
+	for _, q := range []struct {
+		name string
+		kind uint16
+	}{{"signed.test.", dns.TypeMX}, {"gone.signed.hashed.", dns.TypeA}, {"x.wild.signed.test.", dns.TypeA}, {"signed.test.", dns.TypeDS}} {
+		answer, err := asker(s.Addr)(f.Context(), q.name, q.kind)
+		if err != nil {
+			f.Fatal(err)
+		}
+		packed, err := answer.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(q.name, q.kind, packed)
+	}
+	anchors := dnssec.RootAnchors()
+	f.Fuzz(func(t *testing.T, name string, kind uint16, packed []byte) {
+		answer := new(dns.Msg)
+		if _, ok := dns.IsDomainName(name); !ok || answer.Unpack(packed) != nil {
+			return
+		}
+		ask := func(context.Context, string, uint16) (*dns.Msg, error) { return answer, nil }
+		if status, err := dnssec.New(ask, anchors).Validate(t.Context(), name, kind, answer); (err != nil) != (status <= dnssec.Bogus) || status == dnssec.Secure {
+			t.Errorf("%v, %v", status, err)
+		}
+	})
+}

@@ -1,0 +1,71 @@
+package persona_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"postern/handshake"
+	"postern/internal/persona"
+)
+
+func TestSendsOneLetterWhenTold(t *testing.T) {
+	s := newServer(t)
+	at := target(s.start(t))
+	for _, p := range persona.All() {
+		p.Visit(t.Context(), at)
+	}
+	if strings.Contains(s.heard(), "MAIL") || len(s.letters) != 0 {
+		t.Fatalf("mail came unasked: %s", s.heard())
+	}
+	at.Deliver = &persona.Letter{From: "", To: "user@localhost"}
+	v := find(t, "early-ticket").Visit(t.Context(), at)
+	if !v.Delivered || !v.In || len(s.letters) != 1 || !strings.Contains(s.letters[0], "To: <user@localhost>\r\n") {
+		t.Fatalf("delivered %v, letters %q: %v", v.Delivered, s.letters, v.Err)
+	}
+	if v.Transcript.Use != handshake.Mailed {
+		t.Errorf("its transcript says %v", v.Transcript.Use)
+	}
+	if heard := s.heard(); !strings.HasSuffix(heard, "MAIL FROM:<>, RCPT TO:<user@localhost>, DATA, QUIT") {
+		t.Errorf("the server heard %s", heard)
+	}
+}
+
+func TestNoCommandHidesInATarget(t *testing.T) {
+	dialled := errors.New("dialled")
+	for _, tt := range []struct {
+		change func(*persona.Target)
+		want   string
+	}{
+		{func(at *persona.Target) { at.EHLO = "a\r\nMAIL" }, "EHLO name"},
+		{func(at *persona.Target) { at.EHLO = "a b" }, "EHLO name"},
+		{func(at *persona.Target) { at.Addr = "mx.test" }, "want host:port"},
+		{func(at *persona.Target) { at.Deliver = new(persona.Letter) }, "no recipient"},
+		{func(at *persona.Target) { at.Deliver = &persona.Letter{To: "a@b>\r\nDATA"} }, "letter: address"},
+		{func(at *persona.Target) { at.Deliver = &persona.Letter{From: "a b", To: "a@b"} }, "letter: address"},
+		{func(*persona.Target) {}, "dialled"},
+	} {
+		at := persona.Target{Addr: "mx.test:25", Dial: func(context.Context, string, string) (net.Conn, error) { return nil, dialled }}
+		tt.change(&at)
+		v := find(t, "healthy-go").Visit(t.Context(), at)
+		if v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
+			t.Errorf("%v, want %q", v.Err, tt.want)
+		}
+	}
+}
+
+func TestRefusedLetterIsTold(t *testing.T) {
+	s := newServer(t)
+	s.noRecipients = true
+	at := target(s.start(t))
+	at.Deliver = &persona.Letter{To: "nobody@localhost"}
+	v := find(t, "healthy-go").Visit(t.Context(), at)
+	if !v.In || v.Delivered || v.Err == nil || !strings.Contains(v.Err.Error(), `answered RCPT with "550`) {
+		t.Errorf("in %v, delivered %v: %v", v.In, v.Delivered, v.Err)
+	}
+	if heard := s.heard(); !strings.HasSuffix(heard, "QUIT") {
+		t.Errorf("it left without QUIT: %s", heard)
+	}
+}

@@ -1,0 +1,123 @@
+package persona_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/handshake"
+)
+
+// What a shape offers, the library that it is like offers too, in the same order.
+func TestShapeIsLikeTheRecordedHello(t *testing.T) {
+	at := target(newServer(t).start(t))
+	for _, library := range []string{"openssl", "gnutls"} {
+		t.Run(library, func(t *testing.T) {
+			recorded := recordedHello(t, library)
+			shaped := find(t, "healthy-"+library).Visit(t.Context(), at).Transcript.Hello
+			withoutNone := slices.DeleteFunc(slices.Clone(shaped.Extensions), func(e uint16) bool {
+				return e == serverNameExtension && !slices.Contains(recorded.Extensions, e) // it had no name to ask for
+			})
+			checkIsPart(t, "extensions", withoutNone, recorded.Extensions)
+			checkIsPart(t, "suites", shaped.Suites, recorded.Suites)
+			checkIsPart(t, "groups", shaped.Groups, recorded.Groups)
+			checkIsPart(t, "key shares", shaped.KeyShares, recorded.KeyShares)
+			checkIsPart(t, "signatures", shaped.Signatures, recorded.Signatures)
+			checkIsPart(t, "versions", shaped.Versions, recorded.Versions)
+			if !slices.Equal(shaped.PSKModes, recorded.PSKModes) {
+				t.Errorf("PSK modes %v, want %v", shaped.PSKModes, recorded.PSKModes)
+			}
+		})
+	}
+}
+
+const serverNameExtension = 0 // RFC 6066, Section 3
+
+// recordedHello is that of a real client, in a transcript of package interop.
+func recordedHello(t *testing.T, library string) *handshake.Hello {
+	t.Helper()
+	text, err := os.ReadFile("../../interop/testdata/transcripts/healthy." + library + ".txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, record, _ := strings.Cut(string(text), "--- record\n")
+	transcript, err := handshake.Parse([]byte(record))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return transcript.Hello
+}
+
+// checkIsPart checks that all of part stand in whole, in that order.
+func checkIsPart(t *testing.T, what string, part, whole []uint16) {
+	t.Helper()
+	rest := whole
+	for _, n := range part {
+		i := slices.Index(rest, n)
+		if i < 0 {
+			t.Errorf("%s: %v is no part of %v in its order: %#04x", what, part, whole, n)
+			return
+		}
+		rest = rest[i+1:]
+	}
+	if len(part) == 0 {
+		t.Errorf("%s: none", what)
+	}
+}
+
+// Each hello has the mark that its persona is for.
+func TestHelloHasItsMark(t *testing.T) {
+	at := target(newServer(t).start(t))
+	for id, has := range map[string]func(*handshake.Hello) bool{
+		"early-ticket":             func(h *handshake.Hello) bool { return slices.Equal(h.PSKModes, []uint8{1}) },
+		"ticket-without-psk-modes": func(h *handshake.Hello) bool { return h.PSKModes == nil && !slices.Contains(h.Extensions, 35) },
+		"tls12-only":               func(h *handshake.Hello) bool { return slices.Max(versionsOf(h)) == 0x0303 },
+		"tls10-only":               func(h *handshake.Hello) bool { return slices.Max(versionsOf(h)) == 0x0301 },
+		"sha1-signatures-only":     func(h *handshake.Hello) bool { return slices.Equal(h.Signatures, []uint16{0x0201, 0x0203}) },
+		"group-mismatch":           func(h *handshake.Hello) bool { return slices.Equal(h.Groups, []uint16{25}) },
+		"p521-first":               func(h *handshake.Hello) bool { return h.Groups[0] == 25 && slices.Equal(h.KeyShares, []uint16{25}) },
+		"hello-retry":              func(h *handshake.Hello) bool { return len(h.KeyShares) == 1 && h.KeyShares[0]&0x0f0f == 0x0a0a },
+		"hello-retry-refused":      func(h *handshake.Hello) bool { return slices.Equal(h.KeyShares, []uint16{29}) },
+		"big-hello":                func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
+		"big-hello-split":          func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
+		"big-hello-bytes":          func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
+		"unknown-sni":              func(h *handshake.Hello) bool { return h.ServerName == "unknown.invalid" },
+		"no-sni":                   func(h *handshake.Hello) bool { return !slices.Contains(h.Extensions, serverNameExtension) },
+		"sni-trailing-dot":         func(h *handshake.Hello) bool { return h.ServerName == "localhost." },
+		"sni-address":              func(h *handshake.Hello) bool { return h.ServerName == "127.0.0.1" },
+	} {
+		if v := find(t, id).Visit(t.Context(), at); !has(v.Transcript.Hello) {
+			t.Errorf("%s has not: %+v", id, v.Transcript.Hello)
+		}
+	}
+}
+
+// versionsOf are those that h offers, in the extension or without it.
+func versionsOf(h *handshake.Hello) []uint16 {
+	if h.Versions == nil {
+		return []uint16{h.Version}
+	}
+	return h.Versions
+}
+
+// The writes that carry the ClientHello are as many as its persona says.
+func TestHelloIsCut(t *testing.T) {
+	for id, want := range map[string]func(writes []int) bool{
+		"big-hello":       func(w []int) bool { return len(w) == 1 },
+		"big-hello-split": func(w []int) bool { return len(w) == 2 && min(w[0], w[1]) > 700 },
+		"big-hello-bytes": func(w []int) bool { return len(w) > 1400 && slices.Max(w) == 1 },
+	} {
+		s := newServer(t)
+		at := target(s.start(t))
+		counted := new(countedConn)
+		at.Dial = counted.dial
+		v := find(t, id).Visit(t.Context(), at)
+		if !v.In || !want(counted.hello) {
+			t.Errorf("%s: %d writes, in %v: %v", id, len(counted.hello), v.In, v.Err)
+		}
+		if p := find(t, id); (p.Pause > 0) != (id == "big-hello-split") {
+			t.Errorf("%s says that it waits %v", id, p.Pause)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package probe
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"postern/internal/persona"
+	"postern/internal/testcert"
+	"postern/internal/testzone"
+)
+
+// A place is a domain on loopback: an MX host, its zone and its policy.
+type place struct {
+	t       *testing.T
+	host    *testcert.Pair
+	port    uint16
+	records []string
+	secure  bool
+	web     *testcert.Pair            // of mta-sts.example.test; nil: the host's
+	policy  string                    // served at mta-sts.example.test
+	serve   func(http.ResponseWriter) // does so in its place
+
+	signing *testzone.Server // in place of records: the probe validates what it serves
+}
+
+const goodPolicy = "version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 1209600\n"
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	return placeWith(t, testcert.New(t, testcert.Options{Names: []string{"mx.example.test", "mta-sts.example.test"}}))
+}
+
+func placeWith(t *testing.T, pair *testcert.Pair) *place {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return quiet{}, nil }))
+	server.Domain, server.TLSConfig = "mx.example.test", &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	return &place{
+		t: t, host: pair, port: uint16(listener.Addr().(*net.TCPAddr).Port), secure: true, policy: goodPolicy,
+		records: []string{"example.test. MX 10 mx.example.test.", "mx.example.test. A 127.0.0.1"},
+	}
+}
+
+type quiet struct{ smtp.Session }
+
+func (quiet) Reset()        {}
+func (quiet) Logout() error { return nil }
+
+// tlsa publishes the hash of what a certificate has for a key (3 1 1).
+func (p *place) tlsa(usage int, pair *testcert.Pair) {
+	p.t.Helper()
+	p.publish(usage, pair.TLS.Certificate[0])
+}
+
+func (p *place) publish(usage int, der []byte) {
+	p.t.Helper()
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.records = append(p.records, fmt.Sprintf("_%d._tcp.mx.example.test. TLSA %d 1 1 %x", p.port, usage, sha256.Sum256(certificate.RawSubjectPublicKeyInfo)))
+}
+
+func (p *place) txt(name, text string) {
+	p.records = append(p.records, fmt.Sprintf("%s.example.test. TXT %s", name, strconv.Quote(text)))
+}
+
+// probe examines the domain as one sender.
+func (p *place) probe() *Report {
+	p.t.Helper()
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		if p.serve != nil {
+			p.serve(w)
+			return
+		}
+		io.WriteString(w, p.policy)
+	}))
+	if p.web == nil {
+		p.web = p.host
+	}
+	web.TLS = &tls.Config{Certificates: []tls.Certificate{p.web.TLS}}
+	web.StartTLS()
+	p.t.Cleanup(web.Close)
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{RootCAs: p.web.Pool},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, web.Listener.Addr().String())
+		},
+	}}
+	one, _ := persona.Find(healthyID)
+	prober := &Prober{Port: p.port, RootCAs: p.host.Pool, HTTP: client, Personas: []*persona.Persona{one}}
+	if p.signing != nil {
+		prober.Resolver, prober.TrustAnchors = p.signing.Addr, p.anchors()
+	} else {
+		prober.Resolver = zone(p.t, p.secure, p.records...)
+	}
+	r, err := prober.Probe(context.Background(), "example.test")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+func TestDomainThatDoesAllWell(t *testing.T) {
+	p := newPlace(t)
+	p.txt("_mta-sts", "v=STSv1; id=1")
+	p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:tls@example.test")
+	p.tlsa(endEntity, p.host)
+	r := p.probe()
+	for _, id := range []string{"mta-sts", "tlsrpt", "dane"} {
+		i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == id })
+		if i < 0 || r.Whole[i].Severity != Fine {
+			t.Errorf("%s is not fine in %+v", id, r.Whole)
+		}
+	}
+}
+
+// One mistake each, and the finding that names it.
+func TestMistakesOfDomainsAreFound(t *testing.T) {
+	for name, tt := range map[string]struct {
+		make     func(p *place)
+		id       string
+		severity Severity
+	}{
+		"nothing published":   {func(*place) {}, "mta-sts", Notice},
+		"no reports":          {func(*place) {}, "tlsrpt", Notice},
+		"no TLSA":             {func(*place) {}, "dane", Notice},
+		"two records":         {func(p *place) { p.txt("_mta-sts", "v=STSv1; id=1"); p.txt("_mta-sts", "v=STSv1; id=2") }, "mta-sts-record", Warning},
+		"record without id":   {func(p *place) { p.txt("_mta-sts", "v=STSv1;") }, "mta-sts-record", Warning},
+		"MX missing, enforce": {policy("version: STSv1\nmode: enforce\nmx: other.example.test\nmax_age: 1209600\n"), "mta-sts-mx", Critical},
+		"MX missing, testing": {policy("version: STSv1\nmode: testing\nmx: *.mx.example.test\nmax_age: 1209600\n"), "mta-sts-mx", Warning},
+		"short max_age":       {policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 300\n"), "mta-sts-age", Notice},
+		"expires at once":     {policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 0\n"), "mta-sts-age", Warning},
+		"policy's host's certificate expired": {func(p *place) {
+			policy(goodPolicy)(p)
+			p.web = testcert.New(p.t, testcert.Options{Names: []string{"mta-sts.example.test"}, NotAfter: time.Now().Add(-time.Hour)})
+		}, "mta-sts-policy", Warning},
+		"mode none":        {policy("version: STSv1\nmode: none\nmax_age: 86400\n"), "mta-sts", Notice},
+		"no policy at all": {policy("<html>welcome</html>"), "mta-sts-policy", Warning},
+		"two report records": {func(p *place) {
+			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:a@b.test")
+			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:c@d.test")
+		}, "tlsrpt", Warning},
+		"report record without rua": {func(p *place) { p.txt("_smtp._tls", "v=TLSRPTv1; to=me") }, "tlsrpt", Warning},
+		"stale TLSA":                {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})) }, "dane-mismatch", Critical},
+		"TLSA of a wrong usage":     {func(p *place) { p.tlsa(1, p.host) }, "dane-unusable", Warning},
+		"TLSA without DNSSEC":       {func(p *place) { p.secure = false; p.tlsa(endEntity, p.host) }, "dane-unsigned", Notice},
+		"TLSA during a rollover":    {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})); p.tlsa(endEntity, p.host) }, "dane", Fine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			tt.make(p)
+			r := p.probe()
+			i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == tt.id })
+			if i < 0 || r.Whole[i].Severity != tt.severity {
+				t.Errorf("want %s, %v in %+v", tt.id, tt.severity, r.Whole)
+			} else if tt.severity > Fine && len(r.Whole[i].Advice) == 0 {
+				t.Error("no advice")
+			}
+		})
+	}
+}
+
+// policy publishes a record and a policy.
+func policy(text string) func(*place) {
+	return func(p *place) {
+		p.txt("_mta-sts", "v=STSv1; id=1")
+		p.policy = text
+	}
+}
+
+// A certificate that opportunistic senders take is a reason not to deliver for those
+// with a policy.
+func TestCertificateThatBreaksThePolicy(t *testing.T) {
+	p := newPlace(t)
+	policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 1209600\n")(p)
+	p.records = append(p.records, "example.test. MX 20 second.example.test.", "second.example.test. A 127.0.0.1")
+	r := p.probe()
+	i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == "mta-sts-certificate" })
+	if i < 0 || r.Whole[i].Severity != Critical {
+		t.Errorf("%+v", r.Whole)
+	}
+}

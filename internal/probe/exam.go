@@ -1,0 +1,187 @@
+package probe
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/internal/persona"
+)
+
+// An exam is all that checks can look at: what one address said to whom.
+type exam struct {
+	ctx      context.Context
+	host     string
+	target   persona.Target
+	roots    *x509.CertPool
+	letter   *persona.Letter // for the first of visits; nil: none
+	ipv4     bool            // the target has an IPv4 address, here or elsewhere
+	now      time.Time
+	healthy  *persona.Persona
+	software Software
+
+	first, again, last *persona.Visit // of the healthy client; again offers the session of first
+	visits             []Visit
+	breaches           []*breach
+	smuggled           []smuggling         // nil: not tried
+	visited            func(over, all int) // nil: nobody wants to know
+}
+
+// connections is how many an address has to bear at once.
+const connections = 2
+
+// healthyID is the persona that comes first, a second time with its session, and last.
+const healthyID = "healthy-go"
+
+// examine lets all personas visit an address, and judges what they saw.
+func (p *Prober) examine(e *exam, a *Address) {
+	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: e.host, RootCAs: p.RootCAs}
+	e.healthy, _ = persona.Find(healthyID)
+	if p.Visited != nil {
+		e.visited = func(over, all int) { p.Visited(a.Addr, over, all) }
+	}
+	a.exam = e
+	e.first = e.healthy.Visit(e.ctx, e.slowly())
+	e.software = recognise(e.first.Greeting, offers(e.first))
+	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
+		e.rest(p.Personas)
+		e.conclude(p.Intrusive)
+	}
+	a.Software, a.Visits = e.software, e.visits
+	for _, check := range checks {
+		a.Findings = append(a.Findings, check(e)...)
+	}
+	byWeight(a.Findings)
+}
+
+// offers is what the server said to EHLO in clear, or over TLS where that comes first.
+func offers(v *persona.Visit) []string {
+	if v.EHLO == nil {
+		return v.SecureEHLO
+	}
+	return v.EHLO
+}
+
+// rest is all visits after the first but those of conclude.
+func (e *exam) rest(personas []*persona.Persona) {
+	if personas == nil {
+		personas = persona.All()
+	}
+	e.visits = make([]Visit, len(personas))
+	visits := []func(){func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) }}
+	for _, i := range slowestFirst(personas) {
+		visits = append(visits, func() {
+			target := e.target
+			if personas[i].Case == "early-ticket" {
+				target = e.slowly()
+			}
+			if i == 0 {
+				target.Deliver = e.letter
+			}
+			v := personas[i].Visit(e.ctx, target)
+			e.visits[i] = Judge(personas[i], v)
+		})
+	}
+	if harmless[e.target.Protocol].command != "" {
+		e.breaches = breaches()
+	}
+	for _, b := range e.breaches {
+		visits = append(visits, func() { b.try(e.ctx, e.healthy, e.target) })
+	}
+	e.run(visits)
+}
+
+// spacing is between the end of a visit and the next that comes in its place: a server
+// counts who comes how often.
+const spacing = 20 * time.Millisecond
+
+// run makes visits, a few at a time.
+func (e *exam) run(visits []func()) {
+	slots := make(chan struct{}, connections)
+	var running sync.WaitGroup
+	var over atomic.Int32
+	for _, visit := range visits {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			visit()
+			if n := int(over.Add(1)); e.visited != nil {
+				e.visited(n, len(visits))
+			}
+			select {
+			case <-time.After(spacing):
+			case <-e.ctx.Done():
+			}
+		})
+	}
+	running.Wait()
+}
+
+// conclude is what comes after all others: smuggling, if that is asked for, and the
+// last visit of the healthy client.
+func (e *exam) conclude(intrusive bool) {
+	if intrusive && e.letter != nil && e.first.In {
+		e.smuggle(*e.letter)
+	}
+	e.last = e.healthy.Visit(e.ctx, e.target)
+	e.settle()
+}
+
+// slowly is the target for those who look for what comes early.
+func (e *exam) slowly() persona.Target {
+	target := e.target
+	target.Dial = DialSlowly
+	return target
+}
+
+// slowestFirst are the indices of personas, those that pause before the others, so
+// that the pauses of one pass during the visits of others.
+func slowestFirst(personas []*persona.Persona) []int {
+	order := make([]int, len(personas))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(personas[b].Pause - personas[a].Pause) })
+	return order
+}
+
+// Judge tells what a visit of p means by itself, without a look at the server's health.
+func Judge(p *persona.Persona, v *persona.Visit) Visit { return Visit{p, v, fateOf(p, v)} }
+
+func fateOf(p *persona.Persona, v *persona.Visit) Fate {
+	injects := p.Case == injectionCase
+	switch {
+	case v.In:
+		return In
+	case injects && v.Stage >= persona.AtSTARTTLS && !v.Executed:
+		return Refused // RFC 3207, Section 6 lets a server discard the command; refusing is as good
+	case v.Stage < persona.AtHandshake:
+		return Untold
+	}
+	return Out
+}
+
+// settle takes back what failures seem to say when the healthy client, who was let in
+// at first, fails at last too.
+func (e *exam) settle() {
+	if !e.first.In || e.last.In {
+		return
+	}
+	for i := range e.visits {
+		if e.visits[i].Fate == Out {
+			e.visits[i].Fate = Untold
+		}
+	}
+}
+
+// visit returns what became of a persona, or nil if it did not come.
+func (e *exam) visit(id string) *Visit {
+	i := slices.IndexFunc(e.visits, func(v Visit) bool { return v.Persona.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &e.visits[i]
+}

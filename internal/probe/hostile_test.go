@@ -1,0 +1,158 @@
+package probe_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"postern/internal/probe"
+	"postern/internal/testcert"
+)
+
+const escape = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe"
+
+// hostiles are servers that mean harm, each by what it does with a connection.
+var hostiles = map[string]func(net.Conn){
+	"closes at once":         func(net.Conn) {},
+	"says nothing":           func(c net.Conn) { c.Read(make([]byte, 1)) },
+	"endless line":           func(c net.Conn) { flood(c, "220 "+strings.Repeat("a", 1000)) },
+	"endless greeting":       func(c net.Conn) { flood(c, "220-hello\r\n") },
+	"endless EHLO":           func(c net.Conn) { greet(c, "220 mx.test"); flood(c, "250-STARTTLS\r\n") },
+	"drips":                  func(c net.Conn) { drip(c, "220 mx.test ESMTP\r\n") },
+	"escapes":                func(c net.Conn) { greet(c, "220 mx.test ESMTP "+escape); fmt.Fprintf(c, "250 %s\r\n", escape) },
+	"escapes in a refusal":   func(c net.Conn) { fmt.Fprintf(c, "554 %s\r\n", escape) },
+	"not SMTP":               func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") },
+	"zeros for TLS":          func(c net.Conn) { hear(c); flood(c, string(make([]byte, 1<<16))) },
+	"endless records of TLS": func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
+	"empty records":          func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x00") },
+	"records too long":       func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\xff\xff"+strings.Repeat("a", 1<<16-1)) },
+	"records of a byte":      func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x01\x0b") },
+	"a record that is cut":   func(c net.Conn) { hear(c); fmt.Fprint(c, "\x16\x03\x03\x40\x00\x02") },
+	"a message of 16 MiB": func(c net.Conn) {
+		hear(c)
+		flood(c, "\x16\x03\x03\x40\x00\x0b\xff\xff\xff"+strings.Repeat("a", 1<<14-4))
+	},
+	"alerts only":          func(c net.Conn) { hear(c); flood(c, "\x15\x03\x03\x00\x02\x01\x5a") },
+	"text behind STARTTLS": func(c net.Conn) { startTLS(c); fmt.Fprintf(c, "250 %s\r\n", escape) },
+}
+
+func greet(c net.Conn, line string) {
+	fmt.Fprintf(c, "%s\r\n", line)
+	bufio.NewReader(c).ReadString('\n')
+}
+
+func startTLS(c net.Conn) {
+	greet(c, "220 mx.test")
+	greet(c, "250-mx.test\r\n250 STARTTLS")
+	fmt.Fprint(c, "220 go\r\n")
+}
+
+// hear comes to where the client has sent its ClientHello and waits.
+func hear(c net.Conn) {
+	startTLS(c)
+	c.Read(make([]byte, 4096))
+}
+
+// flood goes on until the client has had enough.
+func flood(c net.Conn, what string) {
+	for {
+		if _, err := fmt.Fprint(c, what); err != nil {
+			return
+		}
+	}
+}
+
+// drip says a letter each time the client's patience could begin anew.
+func drip(c net.Conn, what string) {
+	for _, letter := range what {
+		if _, err := fmt.Fprintf(c, "%c", letter); err != nil {
+			return
+		}
+		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); err != nil && !isTimeout(err) {
+			return
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	netErr, ok := err.(net.Error)
+	return ok && netErr.Timeout()
+}
+
+// Whatever a server does, the probe ends in its time, says what it met, and lets
+// none of the server's control characters through.
+func TestHostileServersAreToldOf(t *testing.T) {
+	for name, do := range hostiles {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := listen(t, do)
+			checkHostile(t, addr)
+		})
+	}
+}
+
+// A chain of two hundred certificates, with control characters in a name, and then
+// words without end.
+func TestImmoderateTLSServersAreToldOf(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{Names: []string{"\x1b[2J.test", "localhost"}})
+	chain := pair.TLS
+	for range 200 {
+		chain.Certificate = append(chain.Certificate, pair.TLS.Certificate[0])
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{chain}}
+	r := checkHostile(t, listen(t, func(c net.Conn) {
+		startTLS(c)
+		server := tls.Server(c, config)
+		if server.Handshake() == nil {
+			greet(server, "250 "+escape)
+			flood(server, "250-"+escape+"\r\n")
+		}
+	}))
+	if f := finding(t, r.Findings(), "certificate-chain"); f.Severity != probe.Warning || !strings.HasPrefix(f.Evidence[0], "201 certificates") {
+		t.Errorf("%+v", f)
+	}
+}
+
+func listen(t *testing.T, do func(net.Conn)) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+			go func() {
+				defer conn.Close()
+				do(conn)
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func checkHostile(t *testing.T, addr string) *probe.Report {
+	t.Helper()
+	r, err := (&probe.Prober{Timeout: time.Second}).Probe(context.Background(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Severity(); s < probe.Unclear || r.Findings()[0].Evidence == nil {
+		t.Errorf("%v: %+v", s, r.Findings())
+	}
+	for _, f := range r.Findings() {
+		for _, text := range append([]string{f.Title}, f.Evidence...) {
+			if i := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+				t.Errorf("%s has a control character at %d: %q", f.ID, i, text)
+			}
+		}
+	}
+	return r
+}

@@ -1,0 +1,189 @@
+package probe_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"postern/internal/probe"
+	"postern/internal/testcert"
+	"postern/sessionticket"
+)
+
+// serve starts a go-smtp server with a TLS configuration, nil for none.
+func serve(t *testing.T, config *tls.Config, wrap func(net.Listener) net.Listener) (addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return session{}, nil }))
+	server.Domain, server.TLSConfig = "mx.test", config
+	if wrap != nil {
+		listener = wrap(listener)
+	}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	return listener.Addr().String()
+}
+
+// session takes no mail; nobody here brings any.
+type session struct{ smtp.Session }
+
+func (session) Reset()        {}
+func (session) Logout() error { return nil }
+
+func examine(t *testing.T, p *probe.Prober, addr string) (*probe.Address, *probe.Report) {
+	t.Helper()
+	r, err := p.Probe(context.Background(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Hosts[0].Addresses[0], r
+}
+
+func finding(t *testing.T, all []probe.Finding, id string) probe.Finding {
+	t.Helper()
+	i := slices.IndexFunc(all, func(f probe.Finding) bool { return f.ID == id })
+	if i < 0 {
+		t.Fatalf("no finding %s in %+v", id, all)
+	}
+	return all[i]
+}
+
+func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	p := &probe.Prober{RootCAs: pair.Pool}
+	_, r := examine(t, p, serve(t, &tls.Config{Certificates: []tls.Certificate{pair.TLS}}, nil))
+	f := finding(t, r.Findings(), "early-ticket")
+	if f.Severity != probe.Critical || f.Case == nil || f.Transcript == nil || len(f.Advice) != 1 || f.Advice[0].Software != "Go programs" {
+		t.Errorf("%+v", f)
+	}
+
+	gate := &sessionticket.Gate{}
+	old := testcert.New(t, testcert.Options{RSA: true}) // else a warning is right: rsa-only-client
+	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS, old.TLS}}
+	_, r = examine(t, p, serve(t, gate.Config(config), gate.Listener))
+	if s := worstOfTLS(r); s > probe.Notice {
+		t.Errorf("behind the gate: %v in %+v", s, r.Findings())
+	}
+	for _, id := range []string{"healthy", "ticket-order", "resumption", "certificate", "tls13", "post-quantum", "injection"} {
+		if f := finding(t, r.Findings(), id); f.Severity != probe.Fine {
+			t.Errorf("%s: %+v, want it fine", id, f)
+		}
+	}
+}
+
+// worstOfTLS is the highest severity but for what go-smtp does when TLS has failed.
+func worstOfTLS(r *probe.Report) (s probe.Severity) {
+	for _, f := range r.Findings() {
+		if f.ID != "clear-after-failure" {
+			s = max(s, f.Severity)
+		}
+	}
+	return s
+}
+
+// One fault each, and the finding that names it.
+func TestFaultsAreFound(t *testing.T) {
+	expired := testcert.Options{NotAfter: time.Now().Add(-time.Hour)}
+	for name, tt := range map[string]struct {
+		certificate testcert.Options
+		change      func(*tls.Config)
+		id          string
+		severity    probe.Severity
+	}{
+		"expired":     {certificate: expired, id: "expired", severity: probe.Warning},
+		"other name":  {certificate: testcert.Options{Names: []string{"elsewhere.test"}}, id: "wrong-name", severity: probe.Warning},
+		"ends soon":   {certificate: testcert.Options{NotAfter: time.Now().Add(5 * time.Minute)}, id: "certificate", severity: probe.Warning},
+		"no tickets":  {change: func(c *tls.Config) { c.SessionTicketsDisabled = true }, id: "no-resumption", severity: probe.Notice},
+		"TLS 1.2":     {change: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, id: "tls13", severity: probe.Notice},
+		"TLS 1.3":     {change: func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, id: "tls12-only", severity: probe.Critical},
+		"old groups":  {change: func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, id: "post-quantum", severity: probe.Notice},
+		"asks":        {change: func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }, id: "client-certificate", severity: probe.Notice},
+		"turns away":  {change: refuseSessions, id: "every-other-connection", severity: probe.Critical},
+		"forgets":     {change: forgetSessions, id: "not-resumed", severity: probe.Notice},
+		"broken":      {change: func(c *tls.Config) { c.MinVersion = 0x0305 }, id: "healthy", severity: probe.Critical},
+		"no STARTTLS": {change: func(c *tls.Config) { *c = tls.Config{} }, id: "no-starttls", severity: probe.Warning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pair := testcert.New(t, tt.certificate)
+			config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+			if tt.change != nil {
+				tt.change(config)
+			}
+			if config.Certificates == nil {
+				config = nil
+			}
+			_, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, serve(t, config, nil))
+			if f := finding(t, r.Findings(), tt.id); f.Severity != tt.severity || len(f.Advice) == 0 {
+				t.Errorf("%+v, want %v and advice", f, tt.severity)
+			}
+		})
+	}
+}
+
+func refuseSessions(c *tls.Config) {
+	c.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) {
+		return nil, errors.New("the keys are lost")
+	}
+}
+
+func forgetSessions(c *tls.Config) {
+	c.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
+}
+
+// A server that goes down in the middle keeps nobody out in particular.
+func TestServerThatGoesDownIsToldApart(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+	a, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, serve(t, config, func(l net.Listener) net.Listener {
+		return &mortal{Listener: l, left: 2}
+	}))
+	if f := finding(t, r.Findings(), "stopped"); f.Severity != probe.Unclear {
+		t.Errorf("%+v", f)
+	}
+	if s := worstOfTLS(r); s != probe.Unclear {
+		t.Errorf("%v, want nothing worse than unclear: %+v", s, r.Findings())
+	}
+	for _, v := range a.Visits {
+		if v.Fate == probe.Out {
+			t.Errorf("%s is said to be kept out", v.Persona.ID)
+		}
+	}
+}
+
+// mortal closes all connections but the first few.
+type mortal struct {
+	net.Listener
+	left int32
+}
+
+func (m *mortal) Accept() (net.Conn, error) {
+	conn, err := m.Listener.Accept()
+	if err == nil && atomic.AddInt32(&m.left, -1) < 0 {
+		conn.Close()
+	}
+	return conn, err
+}
+
+func TestNobodyThereIsUnclear(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	listener.Close()
+	a, r := examine(t, new(probe.Prober), addr)
+	if f := finding(t, r.Findings(), "unreachable"); f.Severity != probe.Unclear || r.Severity() != probe.Unclear || a.Visits != nil {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,41 @@
+package probe
+
+import (
+	"context"
+	"testing"
+
+	"postern/internal/persona"
+)
+
+// Many places have no IPv6: that is a note while IPv4 answers. Where the target has
+// nothing else, it is no verdict.
+func TestIPv6ThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	one, _ := persona.Find(healthyID)
+	for target, tt := range map[string]struct {
+		records []string
+		want    Severity
+	}{
+		"both.test": {[]string{"both.test. A 127.0.0.1", "both.test. AAAA ::1"}, Notice},
+		"six.test":  {[]string{"six.test. AAAA ::1"}, Unclear},
+	} {
+		prober := &Prober{Port: p.port, Personas: []*persona.Persona{one}, Resolver: zone(t, false, tt.records...)}
+		r, err := prober.Probe(context.Background(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, f := range r.Findings() {
+			if f.ID != "unreachable-ipv6" {
+				continue
+			}
+			if found++; f.Severity != tt.want {
+				t.Errorf("%s: %v, want %v", target, f.Severity, tt.want)
+			}
+		}
+		if found != 1 {
+			t.Errorf("%s: %d findings in %+v", target, found, r.Findings())
+		}
+	}
+}

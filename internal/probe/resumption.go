@@ -1,0 +1,61 @@
+package probe
+
+import (
+	"postern/internal/persona"
+	"postern/interop"
+)
+
+// resumption tells what becomes of a client that comes again and offers its session:
+// it resumes, makes a full handshake, or is turned away.
+func resumption(e *exam) []Finding {
+	switch {
+	case !e.first.In || e.again == nil:
+		return nil
+	case !e.first.Resumable():
+		return []Finding{e.costly("no-resumption", "No session can be resumed: the server gives no ticket"+e.learned())}
+	case e.again.In && e.again.TLS.Resumed:
+		return []Finding{fine("resumption", "A client that comes again resumes its session")}
+	case e.again.In:
+		return []Finding{e.costly("not-resumed", "The server gives a ticket and does not honour it")}
+	case e.again.Stage < persona.AtHandshake:
+		return nil
+	}
+	known, _ := interop.Find("every-other-connection")
+	return []Finding{{
+		ID: known.ID, Severity: Critical, Case: known, Transcript: e.again.Transcript,
+		Title:    "A client that offers its session is turned away: it gets in every other time",
+		Evidence: []string{e.again.Transcript.Ending(), clean(e.again.Err)},
+		Advice:   e.software.adviceOn(known), Sources: sourcesOf(known),
+	}}
+}
+
+func (e *exam) costly(id, title string) Finding {
+	return Finding{
+		ID: id, Severity: Notice, Title: title,
+		Evidence: []string{"each connection costs a full handshake"},
+		Advice:   e.software.pick(resumptionAdvice),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc8446#section-2.2"},
+	}
+}
+
+// learned says why a Postern may give no ticket to a client that it would give one: its
+// ladder takes personas that refuse them for the same sender.
+func (e *exam) learned() string {
+	if e.software.Name != "Postern" {
+		return ""
+	}
+	return ", perhaps because of earlier probes"
+}
+
+var resumptionAdvice = []interop.Advice{
+	{Software: "mox", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "maddy", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "Go programs", Do: "Put the gate of postern/sessionticket below crypto/tls and leave tls.Config.SessionTicketsDisabled false."},
+	{Software: "Postfix", Do: "Leave tls_ssl_options without NO_TICKET, and smtpd_tls_session_cache_timeout above 0."},
+	{Software: "Exim", Do: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
+	{Software: "chasquid", Do: "From v1.15.1 on tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "OpenSMTPD", Do: "It has no setting for sessions. No sender is kept out by that."},
+	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets. Probes teach it, too: after some of them it gives none to the network that they come from. " +
+		"Pin that before you probe: postern senders pin NETWORK first-write --why probes."},
+	{Software: everySoftware, Do: "Let the server give tickets that it honours, or leave it: no sender is kept out."},
+}

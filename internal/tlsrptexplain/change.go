@@ -1,0 +1,135 @@
+package tlsrptexplain
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/tlsrpt"
+)
+
+// A Change is how a policy went, report after report, in the words of one submitter.
+type Change struct {
+	Runs []Run // in the order of time; none where the report has no dates or no sessions
+	Here int   // the run that the report is of
+
+	Overlapping bool // reports speak of the same hours with different counts: the worse count
+	Corrected   bool // a report was corrected: what came last counts
+
+	// Policy says how the policy that the sender saw differs from the one before; empty: it does
+	// not, or the sender does not tell.
+	Policy string
+}
+
+// changeOf lays the report beside those of the history.
+func changeOf(q Question, policy tlsrpt.Policy) Change {
+	var c Change
+	spans := c.spans(q, policy)
+	for _, s := range spans {
+		if last := len(c.Runs) - 1; last < 0 || c.Runs[last].State != s.State {
+			c.Runs = append(c.Runs, s)
+		} else {
+			c.Runs[last].join(s)
+		}
+	}
+	c.Here = slices.IndexFunc(c.Runs, func(r Run) bool { return !q.Report.Start.Before(r.From) && q.Report.Start.Before(r.To) })
+	if c.Here < 0 {
+		return Change{}
+	}
+	return c
+}
+
+// spans are what the reports say of the policy, in the order of time, without overlaps.
+func (c *Change) spans(q Question, policy tlsrpt.Policy) (spans []Run) {
+	before := ""
+	for _, r := range c.standing(q, policy) {
+		s, seen := told(r, policy)
+		if s.Successful+s.Failed == 0 || !s.To.After(s.From) {
+			continue
+		}
+		if last := len(spans) - 1; last >= 0 && s.From.Before(spans[last].To) {
+			c.Overlapping = true
+			spans[last].overlay(s)
+			continue
+		}
+		spans = append(spans, s)
+		if seen != "" && before != "" && seen != before && s.From.Equal(q.Report.Start) {
+			c.Policy = "before it was " + quoted(before) + ", now it is " + quoted(seen)
+		}
+		before = cmp.Or(seen, before)
+	}
+	return spans
+}
+
+// standing are the reports in the order of time; where several have their ID and start in common, the
+// one that came last.
+func (c *Change) standing(q Question, policy tlsrpt.Policy) []*tlsrpt.Report {
+	type identity struct {
+		id    string
+		start time.Time
+	}
+	last := make(map[identity]*tlsrpt.Report)
+	for _, r := range append([]*tlsrpt.Report{q.Report}, q.History...) {
+		key := identity{r.ID, r.Start}
+		if old := last[key]; old != nil {
+			before, _ := told(old, policy)
+			now, _ := told(r, policy)
+			c.Corrected = c.Corrected || before != now
+		}
+		last[key] = r
+	}
+	return slices.SortedFunc(maps.Values(last), func(a, b *tlsrpt.Report) int {
+		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// told is what a report says of the policy, and the policy as the sender saw it.
+func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Run, string) {
+	s := Run{From: r.Start, To: r.End, Reports: 1}
+	var seen string
+	for _, p := range r.Policies {
+		if p.Policy.Type == policy.Type && strings.EqualFold(p.Policy.Domain, policy.Domain) {
+			s.Successful += p.Successful
+			s.Failed += failedOf(p)
+			seen = strings.Join(p.Policy.Strings, "; ")
+		}
+	}
+	s.State = stateOf(s.Successful, s.Failed)
+	return s, seen
+}
+
+// Text says what changed, in sentences.
+func (c Change) Text() string {
+	if len(c.Runs) == 0 {
+		return "Not known: the report has no dates, or no sessions."
+	}
+	here := c.Runs[c.Here]
+	var said []string
+	switch {
+	case c.Here > 0:
+		before := c.Runs[c.Here-1]
+		said = append(said, fmt.Sprintf("Until %s %s (%s, %s); since %s %s.", before.lastDay(), before.State,
+			count(int64(before.Reports), "report"), count(before.Successful+before.Failed, "session"), here.firstDay(), here.State))
+	case here.Reports > 1:
+		said = append(said, fmt.Sprintf("Nothing: in all %d reports since %s %s.", here.Reports, here.firstDay(), here.State))
+	default:
+		said = append(said, "Nothing to compare with: no earlier report about this policy is kept.")
+	}
+	if c.Here+1 < len(c.Runs) {
+		later := c.Runs[c.Here+1]
+		said = append(said, fmt.Sprintf("Later reports: since %s %s.", later.firstDay(), later.State))
+	}
+	if c.Policy != "" {
+		said = append(said, "The sender saw another policy: "+c.Policy+".")
+	}
+	if c.Overlapping {
+		said = append(said, "Some reports are about the same hours: they are counted once.")
+	}
+	if c.Corrected {
+		said = append(said, "One was corrected: what came last counts.")
+	}
+	return strings.Join(said, " ")
+}

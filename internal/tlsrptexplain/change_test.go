@@ -1,0 +1,105 @@
+package tlsrptexplain
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"postern/tlsrpt"
+)
+
+var october = time.Date(2024, 10, 1, 0, 0, 0, 0, time.UTC)
+
+// day is a report about a day of October, as Microsoft ends them.
+func day(n int, successful, failed int64) *tlsrpt.Report {
+	start := october.AddDate(0, 0, n-1)
+	r := &tlsrpt.Report{
+		Organization: "Big Sender", ID: start.Format("0102"), Start: start, End: start.Add(24*time.Hour - time.Second),
+		Policies: []tlsrpt.PolicyResult{{
+			Policy:     tlsrpt.Policy{Type: tlsrpt.PolicySTS, Domain: "receiver.example"},
+			Successful: successful, Failed: failed,
+		}},
+	}
+	if failed > 0 {
+		r.Policies[0].Failures = []tlsrpt.Failure{{Result: tlsrpt.ValidationFailure, Sessions: failed}}
+	}
+	return r
+}
+
+// change changes a report.
+func change(r *tlsrpt.Report, how func(*tlsrpt.Report)) *tlsrpt.Report {
+	how(r)
+	return r
+}
+
+// What changed is said from the reports alone, whatever order they came in.
+func TestWhatChangedIsSaid(t *testing.T) {
+	fine := []*tlsrpt.Report{day(22, 40, 0), day(21, 38, 0), day(23, 41, 0)}
+	now := day(24, 0, 27)
+	enforce := func(mode string) func(*tlsrpt.Report) {
+		return func(r *tlsrpt.Report) { r.Policies[0].Policy.Strings = []string{"version: STSv1", "mode: " + mode} }
+	}
+	for name, tt := range map[string]struct {
+		report  *tlsrpt.Report
+		history []*tlsrpt.Report
+		want    string
+	}{
+		"it begins to fail": {now, append(fine, now),
+			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in."},
+		"the first report": {now, nil, "Nothing to compare with: no earlier report about this policy is kept."},
+		"it goes on": {day(26, 0, 9), []*tlsrpt.Report{day(24, 0, 27), day(25, 0, 8)},
+			"Nothing: in all 3 reports since 2024-10-24 no session got in."},
+		"it is over": {day(25, 12, 0), append(fine, now),
+			"Until 2024-10-24 no session got in (1 report, 27 sessions); since 2024-10-25 all sessions got in."},
+		"some only": {day(24, 30, 1), fine,
+			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 some sessions failed."},
+		"later ones are kept": {now, append(fine, day(25, 12, 0), day(26, 13, 0)),
+			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in. Later reports: since 2024-10-25 all sessions got in."},
+		"a day is told twice, with other counts": {now, append(fine, change(day(23, 0, 0), func(r *tlsrpt.Report) { *r = *day(23, 20, 0); r.ID = "again" })),
+			"Until 2024-10-23 all sessions got in (4 reports, 119 sessions); since 2024-10-24 no session got in. Some reports are about the same hours: they are counted once."},
+		"a day of failures is told twice": {day(25, 12, 0), []*tlsrpt.Report{now, change(day(24, 0, 9), func(r *tlsrpt.Report) { r.ID = "again" })},
+			"Until 2024-10-24 no session got in (2 reports, 27 sessions); since 2024-10-25 all sessions got in. Some reports are about the same hours: they are counted once."},
+		"a report is corrected": {now, append(fine, day(23, 50, 0)),
+			"Until 2024-10-23 all sessions got in (3 reports, 128 sessions); since 2024-10-24 no session got in. One was corrected: what came last counts."},
+		"the same report came twice": {now, append(fine, day(23, 41, 0), now),
+			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in."},
+		"a day without sessions": {now, append(fine, day(20, 0, 0)),
+			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in."},
+		"about another domain": {now, []*tlsrpt.Report{change(day(23, 5, 0), func(r *tlsrpt.Report) { r.Policies[0].Policy.Domain = "other.example" })},
+			"Nothing to compare with: no earlier report about this policy is kept."},
+		"the policy changed with it": {change(day(24, 0, 27), enforce("enforce")), []*tlsrpt.Report{change(day(23, 41, 0), enforce("testing"))},
+			`Until 2024-10-23 all sessions got in (1 report, 41 sessions); since 2024-10-24 no session got in. ` +
+				`The sender saw another policy: before it was "version: STSv1; mode: testing", now it is "version: STSv1; mode: enforce".`},
+		"no dates": {change(day(24, 0, 1), func(r *tlsrpt.Report) { r.Start, r.End = time.Time{}, time.Time{} }), fine,
+			"Not known: the report has no dates, or no sessions."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, _ := results(Question{Report: tt.report, History: tt.history})
+			if got := all[0].Change.Text(); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// A report has room for thousands of policies and failures, and so have those before it. What that
+// costs is what the tests may take.
+func TestHugeReportsAreExplainedInPart(t *testing.T) {
+	huge := func(n int) *tlsrpt.Report {
+		r := day(n, 0, 0)
+		r.Policies = nil
+		for i := range 20_000 {
+			p := tlsrpt.Policy{Type: tlsrpt.PolicySTS, Domain: fmt.Sprint(i, ".example")}
+			r.Policies = append(r.Policies, tlsrpt.PolicyResult{Policy: p, Failed: int64(i)})
+		}
+		return r
+	}
+	q := Question{Report: huge(24)}
+	for n := range 23 {
+		q.History = append(q.History, huge(n+1))
+	}
+	all, more := results(q)
+	if len(all) != maxResults || more != 20_000-maxResults || all[0].Failed != 19_999 {
+		t.Errorf("%d results and %d more, the first with %d failures", len(all), more, all[0].Failed)
+	}
+}

@@ -1,0 +1,128 @@
+package tlsrptexplain
+
+import (
+	"slices"
+
+	"postern/tlsrpt"
+)
+
+// A Word is what a result type can and cannot mean. All is empty of a type that is not known.
+type Word struct {
+	Says    string
+	Can     string // what is behind it, as far as is known
+	Cannot  string // what it is often taken for, and is not
+	Sources []string
+
+	findings []string // of the probe, that show it
+	cases    []string // of package interop, that sessions counted so may look like
+}
+
+// Known tells whether the type is.
+func (w Word) Known() bool { return w.Says != "" }
+
+// fits tells whether sessions of a type may have failed as a case does. Of a general word, and of one that
+// is not known, any may.
+func fits(result tlsrpt.ResultType, id string) bool {
+	return !specific(result) || slices.Contains(words[result].cases, id)
+}
+
+// specific tells whether a type says what is wrong.
+func specific(result tlsrpt.ResultType) bool {
+	return result != tlsrpt.ValidationFailure && words[result].Known()
+}
+
+// ofCertificate are the cases of those who check it, in the handshake or after.
+var ofCertificate = []string{"certificate-refused", "leaves-after-handshake"}
+
+const (
+	rfc8460 = "https://www.rfc-editor.org/rfc/rfc8460"
+	rfc8461 = "https://www.rfc-editor.org/rfc/rfc8461"
+	rfc7672 = "https://www.rfc-editor.org/rfc/rfc7672"
+)
+
+// words are the result types of RFC 8460, Section 4.3.
+var words = map[tlsrpt.ResultType]Word{
+	tlsrpt.STARTTLSNotSupported: {
+		Says:     "The server did not offer STARTTLS, or refused it.",
+		Can:      "A listener without a certificate, another server than yours, or a firewall that takes STARTTLS out of the reply to EHLO.",
+		Cannot:   "It says nothing about certificate and policy: TLS did not begin.",
+		Sources:  []string{rfc8460 + "#section-4.3.1"},
+		findings: []string{"no-starttls", "inspected-by-firewall", "healthy"},
+	},
+	tlsrpt.CertificateHostMismatch: {
+		Says:     "The certificate does not have the name that the sender looked for, under MTA-STS that of the MX host.",
+		Can:      "A certificate for the domain but not for the host, an MX record that names an alias, or one of several hosts with an old certificate.",
+		Cannot:   "It is neither expired nor of an unknown authority: these have types of their own.",
+		Sources:  []string{rfc8460 + "#section-4.3.1", rfc8461 + "#section-4.2"},
+		findings: []string{"wrong-name", "mta-sts-certificate", "mta-sts-mx", "dane-mismatch"},
+		cases:    ofCertificate,
+	},
+	tlsrpt.CertificateExpired: {
+		Says:     "The certificate had expired.",
+		Can:      "A renewal that failed, or that the server or one of several hosts has not loaded.",
+		Cannot:   "It is no fault of the policy, and senders without one deliver all the same.",
+		Sources:  []string{rfc8460 + "#section-4.3.1"},
+		findings: []string{"expired", "mta-sts-certificate"},
+		cases:    ofCertificate,
+	},
+	tlsrpt.CertificateNotTrusted: {
+		Says:     "The certificate does not lead to an authority that the sender knows.",
+		Can:      "A self-signed certificate, or intermediates that the server does not send.",
+		Cannot:   "Senders without a policy do not mind: that others deliver proves nothing.",
+		Sources:  []string{rfc8460 + "#section-4.3.1"},
+		findings: []string{"untrusted", "mta-sts-certificate"},
+		cases:    ofCertificate,
+	},
+	tlsrpt.ValidationFailure: {
+		Says: "Something failed that has no type of its own. RFC 8460 knows no type for a handshake that did not finish, and counts every session under the policy " +
+			"that was in force: some senders put it here.",
+		Can: "A handshake that was closed, timed out or ended with an alert, as in October 2024 (case early-ticket); also a host that the MTA-STS policy does not name, " +
+			"or a certificate that fits no TLSA record.",
+		Cannot:   "That it stands under a policy does not say that the policy is wrong.",
+		Sources:  []string{rfc8460 + "#section-4.3.3", "https://github.com/golang/go/issues/70232", "https://github.com/mjl-/mox/issues/237"},
+		findings: []string{"early-ticket", "mta-sts-mx", "mta-sts-certificate", "dane-mismatch", "healthy", "big-hello"},
+	},
+	tlsrpt.TLSAInvalid: {
+		Says:     "No TLSA record of the host was usable, or none fitted the certificate.",
+		Can:      "A certificate with a new key whose record was not published, or records of usage 0 or 1.",
+		Cannot:   "It does not come from MTA-STS, and who does not check DANE delivers all the same.",
+		Sources:  []string{rfc8460 + "#section-4.3.2.1", rfc7672 + "#section-3.1"},
+		findings: []string{"dane-mismatch", "dane-unusable"},
+		cases:    ofCertificate,
+	},
+	tlsrpt.DNSSECInvalid: {
+		Says:     "The sender's resolver got no valid answer for the MX, address or TLSA records.",
+		Can:      "Signatures that have expired, a DS record of an old key, or a name server that does not answer questions for TLSA.",
+		Cannot:   "It says nothing about the certificate: the sender did not come so far.",
+		Sources:  []string{rfc8460 + "#section-4.3.2.1", rfc7672 + "#section-2.1"},
+		findings: []string{"dnssec-bogus", "dane-unsigned"},
+	},
+	tlsrpt.DANERequired: {
+		Says:     "The sender insists on DANE, and found no validated TLSA records.",
+		Can:      "A zone that lost its signature, an MX host without TLSA records beside others that have some, or a rule on the sender's side.",
+		Cannot:   "It says nothing about the certificate.",
+		Sources:  []string{rfc8460 + "#section-4.3.2.1"},
+		findings: []string{"dnssec-bogus", "dane-unsigned", "dane-unusable", "dane"},
+	},
+	tlsrpt.STSPolicyFetchError: {
+		Says:     "The sender saw the MTA-STS record and could not get the policy.",
+		Can:      "The web server of mta-sts.DOMAIN was down, redirected, or answered with another status than 200; or the sender's own network.",
+		Cannot:   "It says nothing about the mail server: the policy is fetched by HTTPS before any mail.",
+		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.3"},
+		findings: []string{"mta-sts-policy"},
+	},
+	tlsrpt.STSPolicyInvalid: {
+		Says:     "The MTA-STS policy was fetched, and is not valid.",
+		Can:      "A field that is missing or written wrong, or a page of HTML in its place.",
+		Cannot:   "It says nothing about the mail server and its certificate.",
+		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.2"},
+		findings: []string{"mta-sts-policy", "mta-sts-record"},
+	},
+	tlsrpt.STSWebPKIInvalid: {
+		Says:     "The certificate of the web server of the MTA-STS policy does not verify.",
+		Can:      "It has expired, or is not for the name mta-sts.DOMAIN.",
+		Cannot:   "It is not the mail server's certificate that is meant.",
+		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.3"},
+		findings: []string{"mta-sts-policy"},
+	},
+}

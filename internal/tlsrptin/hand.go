@@ -1,0 +1,143 @@
+package tlsrptin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/smtp"
+	"postern/tlsrpt"
+)
+
+// A Hand reads reports that somebody has as files: JSON, compressed or not, a mail, an mbox,
+// a Maildir.
+type Hand struct {
+	keys keys
+}
+
+// NewHand makes a Hand that asks the DNS server at resolver for the keys of signatures; empty:
+// the system's.
+func NewHand(resolver string) Hand { return Hand{newKeys(resolver)} }
+
+// NewOfflineHand makes a Hand that asks nobody for keys, so that it trusts no signature.
+func NewOfflineHand() Hand { return Hand{keys{noKeys}} }
+
+// A Found is what one mail or file holds: a report, or an error that wraps
+// [tlsrpt.ErrNotReport] or [tlsrpt.ErrTooLarge].
+type Found struct {
+	Name   string // the file's; with #N behind it the N-th mail of an mbox
+	Report ledger.Report
+	Err    error
+}
+
+// Read reads the file or the Maildir at path and calls each with all it finds there, until that
+// gives an error. The error is that, or says what cannot be read.
+//
+// A report in a mail is trusted by its signature as one that comes by mail, if DNS answers and
+// still has the key. One that is not in a mail is not trusted.
+func (h Hand) Read(ctx context.Context, path string, each func(Found) error) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return h.maildir(ctx, path, each)
+	}
+	return h.file(ctx, path, each)
+}
+
+func (h Hand) file(ctx context.Context, path string, each func(Found) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return h.ReadFrom(ctx, path, f, each)
+}
+
+// maildir reads the mails of a Maildir, the new and the old.
+func (h Hand) maildir(ctx context.Context, dir string, each func(Found) error) error {
+	if _, err := os.Stat(filepath.Join(dir, "cur")); err != nil {
+		return fmt.Errorf("%s is a folder and no Maildir: it has no cur", dir)
+	}
+	for _, part := range []string{"new", "cur"} {
+		entries, err := os.ReadDir(filepath.Join(dir, part))
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if entry.Type()&fs.ModeType != 0 { // no file
+				continue
+			}
+			if err := h.file(ctx, filepath.Join(dir, part, entry.Name()), each); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ReadFrom is Read for what r holds. The name is for Found, and tells of a report that is
+// no mail what a file's name does.
+func (h Hand) ReadFrom(ctx context.Context, name string, r io.Reader, each func(Found) error) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	head, err := in.Peek(512)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("From ")):
+		return eachMail(in, func(n int, mail []byte, err error) error {
+			return each(h.mail(ctx, fmt.Sprintf("%s#%d", name, n), mail, err))
+		})
+	case isJSON(head), bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return each(h.report(name, in))
+	}
+	mail, err := io.ReadAll(io.LimitReader(in, tlsrpt.MaxMailSize+1))
+	if err != nil {
+		return err
+	}
+	if len(mail) > tlsrpt.MaxMailSize {
+		err = errLong
+	}
+	return each(h.mail(ctx, name, mail, err))
+}
+
+func isJSON(head []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(head, "\ufeff \t\r\n"), []byte("{"))
+}
+
+// report reads one that is no mail.
+func (h Hand) report(name string, r io.Reader) Found {
+	report, err := tlsrpt.Parse(r)
+	if err != nil {
+		return Found{Name: name, Err: err}
+	}
+	found := Found{Name: name}
+	found.Report, found.Err = ofReport(report)
+	told, _ := tlsrpt.ParseFileName(filepath.Base(name))
+	found.Report.Submitter, found.Report.Verdict = smtp.FoldDomain(told.Submitter), "came by hand, and not as a mail that is signed"
+	return found.byHand()
+}
+
+// mail reads one that came with err.
+func (h Hand) mail(ctx context.Context, name string, mail []byte, err error) Found {
+	found := Found{Name: name, Err: err}
+	if err == nil {
+		found.Report, _, found.Err = readMail(mail, h.keys.signatures(ctx, mail))
+	}
+	return found.byHand()
+}
+
+func (f Found) byHand() Found {
+	f.Report.Via, f.Report.At = ledger.ByHand, time.Now()
+	warnOfFuture(&f.Report)
+	return f
+}

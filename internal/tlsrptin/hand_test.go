@@ -1,0 +1,181 @@
+package tlsrptin
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/ledger"
+	"postern/internal/testreport"
+	"postern/tlsrpt"
+)
+
+// found tells what a Hand finds at path in a few words each.
+func found(t *testing.T, h Hand, path string) string {
+	t.Helper()
+	var all []string
+	err := h.Read(t.Context(), path, func(f Found) error {
+		name := strings.TrimPrefix(f.Name, filepath.Dir(path)+"/")
+		switch {
+		case errors.Is(f.Err, tlsrpt.ErrNotReport):
+			all = append(all, name+": none")
+		case f.Err != nil:
+			all = append(all, name+": "+f.Err.Error())
+		default:
+			all = append(all, fmt.Sprintf("%s: %d of %s by %s, %v", name, f.Report.Failed, f.Report.Submitter, f.Report.Via, f.Report.Trusted))
+		}
+		return nil
+	})
+	if err != nil {
+		all = append(all, "error: "+err.Error())
+	}
+	return strings.Join(all, "\n")
+}
+
+func write(t *testing.T, path string, content []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestHandReadsFilesOfAnyKind(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	h := NewHand(testreport.Resolver(t, signer.Record("s=tlsrpt;")))
+	signed := strings.ReplaceAll(signer.Sign(t, october.Mail()), "\r\n", "\n")
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"a.json": {[]byte(october.JSON()), "a.json: 27 of  by hand, false"},
+		"microsoft.test!ours.example!1729728000!1729814399!1.json.gz": {zipped(october.JSON()),
+			"microsoft.test!ours.example!1729728000!1729814399!1.json.gz: 27 of microsoft.test by hand, false"},
+		"signed.eml": {[]byte(signed), "signed.eml: 27 of microsoft.test by hand, true"},
+		"plain.eml":  {[]byte(october.Mail()), "plain.eml: 27 of microsoft.test by hand, false"},
+		"letter.eml": {[]byte("Subject: hello\n\nhello\n"), "letter.eml: none"},
+		"empty":      {nil, "empty: none"},
+		"long.eml":   {bytes.Repeat([]byte("x"), tlsrpt.MaxMailSize+1), "long.eml: " + errLong.Error()},
+		"mbox": {[]byte("From a@b Thu Oct 24 03:00:00 2024\n" + signed + "\nFrom c@d Thu Oct 24 03:00:00 2024\nSubject: hello\n\n>From here\n\n" +
+			"From a@b Thu Oct 24 03:00:00 2024\r\n" + october.Mail()),
+			"mbox#1: 27 of microsoft.test by hand, true\nmbox#2: none\nmbox#3: 27 of microsoft.test by hand, false"},
+	} {
+		if got := found(t, h, write(t, filepath.Join(dir, name), tt.content)); got != tt.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, tt.want)
+		}
+	}
+}
+
+func TestHandReadsAMaildir(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "box/new/1"), []byte(october.Mail()))
+	write(t, filepath.Join(dir, "box/cur/2:2,S"), []byte("Subject: hello\n\nhello\n"))
+	write(t, filepath.Join(dir, "box/tmp/3"), []byte(october.Mail())) // being written
+	want := "box/new/1: 27 of microsoft.test by hand, false\nbox/cur/2:2,S: none"
+	if got := found(t, NewHand(""), filepath.Join(dir, "box")); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := found(t, NewHand(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a folder and no Maildir") {
+		t.Error(got)
+	}
+	if got := found(t, NewHand(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
+		t.Error(got)
+	}
+}
+
+func TestWithoutDNSAMailIsReadAndNotTrusted(t *testing.T) {
+	signed := testreport.NewSigner(t, "microsoft.test").Sign(t, october.Mail())
+	for words, hand := range map[string]Hand{"on 127.0.0.1:1": NewHand("127.0.0.1:1"), "nobody was to be asked": NewOfflineHand()} {
+		var f Found
+		err := hand.ReadFrom(t.Context(), "-", strings.NewReader(signed), func(found Found) error {
+			f = found
+			return nil
+		})
+		if err != nil || f.Err != nil || f.Report.Trusted || f.Report.Via != ledger.ByHand {
+			t.Errorf("%s: %v, %v, trusted %v", words, err, f.Err, f.Report.Trusted)
+		}
+		if v := f.Report.Verdict; !strings.Contains(v, "cannot be checked") || !strings.Contains(v, words) {
+			t.Errorf("%q says nothing of %q", v, words)
+		}
+	}
+}
+
+// mails are those of an mbox.
+func mails(t *testing.T, text string) (all []string) {
+	t.Helper()
+	err := eachMail(bufio.NewReaderSize(strings.NewReader(text), 16), func(n int, mail []byte, err error) error {
+		if n != len(all)+1 {
+			t.Errorf("mail %d is numbered %d", len(all)+1, n)
+		}
+		all = append(all, string(mail))
+		if err != nil {
+			all[n-1] = err.Error()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestMboxIsCutAtItsFromLines(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                                       nil,
+		"From a\n":                               {""},
+		"From a\nx\n\nFrom b\ny\n":               {"x\n\n", "y\n"},
+		"From a\nx\nFrom here, not there\n":      {"x\nFrom here, not there\n"},
+		"From a\n>From x\n>>From y\n> z\n":       {"From x\n>From y\n> z\n"},
+		"From a\nno end":                         {"no end"},
+		"From a\r\nx\r\n\r\nFrom b\r\ny\r\n":     {"x\r\n\r\n", "y\r\n"},
+		"From a\n" + strings.Repeat("l", 40):     {strings.Repeat("l", 40)},
+		"From " + strings.Repeat("l", 40) + "\n": {""},
+	} {
+		if got := mails(t, text); strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
+	}
+	if got := mails(t, "From a\n"+strings.Repeat(strings.Repeat("x", 1000)+"\n", tlsrpt.MaxMailSize/1000)+"\nFrom b\ny\n"); len(got) != 2 || got[0] != errLong.Error() || got[1] != "y\n" {
+		t.Errorf("a mail that is too large: %d mails, %.100q", len(got), got)
+	}
+}
+
+func FuzzMbox(f *testing.F) {
+	f.Add("From a\n>From x\n\nFrom b\ny\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		size := 0
+		for _, mail := range mails(t, text) {
+			size += len(mail)
+		}
+		if size > len(text) {
+			t.Errorf("%d bytes of mails in %d", size, len(text))
+		}
+	})
+}
+
+// Whatever a mail is, reading it ends, and what is kept of it can be read again.
+func FuzzReadMail(f *testing.F) {
+	f.Add([]byte(october.Mail()))
+	f.Add([]byte("DKIM-Signature: v=1; a=rsa-sha256; d=a; s=b; h=from; bh=; b=\r\n" + october.Mail()))
+	f.Fuzz(func(t *testing.T, mail []byte) {
+		r, _, err := readMail(mail, signatures{})
+		if err != nil {
+			return
+		}
+		if _, err := tlsrpt.Parse(bytes.NewReader(r.Content)); err != nil {
+			t.Errorf("what is kept cannot be read: %v", err)
+		}
+		if r.Trusted {
+			t.Error("trusted without a signature")
+		}
+	})
+}

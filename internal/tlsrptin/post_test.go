@@ -1,0 +1,201 @@
+package tlsrptin
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/testreport"
+	"postern/tlsrpt"
+)
+
+func zipped(text string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, text)
+	z.Close()
+	return b.Bytes()
+}
+
+// zeros is a gzip of that many zeros, a thousandth as large.
+func zeros(n int64) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	io.CopyN(z, zero{}, n)
+	z.Close()
+	return b.Bytes()
+}
+
+type zero struct{}
+
+func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func post(handler http.Handler, from, kind string, body io.Reader) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/tlsrpt", body)
+	r.RemoteAddr = from
+	r.Header.Set("Content-Type", kind)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}
+
+func TestPOSTedReportIsKeptBeforeTheAnswer(t *testing.T) {
+	s := newStage(t, Settings{})
+	w := post(s, "192.0.2.7:4711", "application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())))
+	if w.Code != http.StatusCreated || len(s.reports()) != 1 {
+		t.Fatalf("%d %s, %d reports are kept", w.Code, w.Body, len(s.reports()))
+	}
+	r := s.reports()[0]
+	if r.Trusted || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
+		t.Errorf("kept %+v", r)
+	}
+	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK {
+		t.Errorf("the same again: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAnswersToPOST(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kind  string
+		body  io.Reader
+		fails error
+		code  int
+		text  string
+	}{
+		"gzip with the JSON's type":   {"application/tlsrpt+json", bytes.NewReader(zipped(october.JSON())), nil, 201, "kept"},
+		"a type with a parameter":     {"application/tlsrpt+json; charset=utf-8", strings.NewReader(october.JSON()), nil, 201, "kept"},
+		"without a type":              {"", strings.NewReader(october.JSON()), nil, 201, "kept"},
+		"a form":                      {"application/x-www-form-urlencoded", strings.NewReader("a=b"), nil, 415, "application/tlsrpt+gzip"},
+		"a type in disorder":          {"///", strings.NewReader(october.JSON()), nil, 415, "application/tlsrpt+gzip"},
+		"nothing":                     {"application/tlsrpt+json", strings.NewReader(""), nil, 400, "not a TLS report"},
+		"other JSON":                  {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, 400, "not a TLS report"},
+		"control characters":          {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, 400, `not a TLS report`},
+		"too large":                   {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, 413, "larger"},
+		"a gzip bomb":                 {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, 413, "larger"},
+		"a depth of 10,000":           {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, 413, "larger"},
+		"the disk is full":            {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), 503, "come again"},
+		"too much to keep":            {"application/tlsrpt+json", strings.NewReader(october.JSON()), ledger.ErrReportTooLarge, 413, "larger"},
+		"broken off":                  {"application/tlsrpt+json", iotest.ErrReader(io.ErrUnexpectedEOF), nil, 400, "too early"},
+		"gzip that ends in the midst": {"application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())[:100]), nil, 400, "not a TLS report"},
+	} {
+		s := newStage(t, Settings{})
+		s.fails = tt.fails
+		w := post(s, "192.0.2.7:4711", tt.kind, tt.body)
+		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.text) {
+			t.Errorf("%s: %d %q, want %d %q", name, w.Code, w.Body, tt.code, tt.text)
+		}
+		if strings.Contains(strings.TrimSuffix(w.Body.String(), "\n"), "\x1b") || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+			t.Errorf("%s: answered raw: %q", name, w.Body)
+		}
+		if kept := len(s.reports()); (kept == 1) != (tt.code == 201) {
+			t.Errorf("%s: %d, %d reports are kept", name, w.Code, kept)
+		}
+		if (w.Header().Get("Retry-After") != "") != (tt.code == 503) {
+			t.Errorf("%s: Retry-After %q", name, w.Header().Get("Retry-After"))
+		}
+		if s.room.left != maxHeld {
+			t.Errorf("%s: %d bytes are held still", name, maxHeld-s.room.left)
+		}
+	}
+}
+
+func TestOnlyPOSTIsTaken(t *testing.T) {
+	s := newStage(t, Settings{})
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/tlsrpt", nil))
+	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
+		t.Errorf("GET: %d, Allow %q", w.Code, w.Header().Get("Allow"))
+	}
+}
+
+// A minute of the flood from one address costs its own network most of its POSTs, and nobody
+// else.
+func TestFloodOfPOSTsIsKeptSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := newShelf()
+		i := New(Settings{}, shelf, slog.New(slog.DiscardHandler))
+		defer i.Close(t.Context())
+		answers := make(map[int]int)
+		var other *httptest.ResponseRecorder
+		for n := range 10_000 {
+			r := testreport.Report{Submitter: "flood.test", Domain: "ours.example", ID: fmt.Sprint(n), Day: october.Day}
+			w := post(i, fmt.Sprintf("192.0.2.%d:%d", n%256, n%60_000), "application/tlsrpt+json", strings.NewReader(r.JSON()))
+			answers[w.Code]++
+			if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
+				t.Error("429 without Retry-After")
+			}
+			if n == 9000 {
+				other = post(i, "198.51.100.1:4711", "application/tlsrpt+json", strings.NewReader(october.JSON()))
+			}
+			time.Sleep(time.Minute / 10_000)
+		}
+		if answers[201] > 71 || answers[201] < 60 || answers[201]+answers[429] != 10_000 {
+			t.Errorf("answers %v, want some 70 that were taken in", answers)
+		}
+		if other.Code != http.StatusCreated {
+			t.Errorf("somebody else meanwhile: %d %s", other.Code, other.Body)
+		}
+	})
+}
+
+// Whoever sends from everywhere is bounded too.
+func TestFloodOfPOSTsFromManyNetworksIsKeptSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := New(Settings{}, newShelf(), slog.New(slog.DiscardHandler))
+		defer i.Close(t.Context())
+		answers := make(map[int]int)
+		for n := range 20_000 {
+			w := post(i, fmt.Sprintf("[2001:db8:%x::1]:4711", n), "application/tlsrpt+json", strings.NewReader("{}"))
+			answers[w.Code]++
+		}
+		if answers[400] != 200 || answers[429] != 19_800 {
+			t.Errorf("answers %v at once, want 200 that were read", answers)
+		}
+	})
+}
+
+// Memory is measured where the hostile are at their worst: eight bombs at once, each
+// as large as is read.
+func TestBombsTakeBoundedMemory(t *testing.T) {
+	i := New(Settings{}, newShelf(), slog.New(slog.DiscardHandler))
+	defer i.Close(t.Context())
+	deep := `{"report-id":"1","policies":[` + strings.Repeat(`{"policy":{"policy-string":["a","a","a","a","a"]},"summary":{}},`, 20_000) + `{}]}`
+	bombs := [][]byte{zeros(tlsrpt.MaxReportSize), zipped(deep), zipped(`{"report-id":"1","policies":[` + strings.Repeat("{},", 190_000) + `{}]}`)}
+	var peak uint64
+	done := make(chan struct{})
+	for n := range 8 {
+		go func() {
+			w := post(i, fmt.Sprintf("192.0.%d.1:4711", n), "application/tlsrpt+gzip", bytes.NewReader(bombs[n%len(bombs)]))
+			if w.Code >= 500 {
+				t.Errorf("bomb %d: %d %s", n%len(bombs), w.Code, w.Body)
+			}
+			done <- struct{}{}
+		}()
+	}
+	for ended := 0; ended < 8; {
+		select {
+		case <-done:
+			ended++
+		case <-time.After(10 * time.Millisecond):
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapAlloc)
+		}
+	}
+	t.Logf("the heap came to %d MiB", peak>>20)
+	if peak > 256<<20 {
+		t.Errorf("the heap came to %d MiB", peak>>20)
+	}
+}

@@ -1,0 +1,63 @@
+package txtrecord_test
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	. "postern/internal/txtrecord"
+)
+
+const version = "v=STSv1"
+
+func TestFieldsComeInTheirOrder(t *testing.T) {
+	got, err := Parse(version, "v=STSv1 ; b=1;\ta=x=y, z \t;b=2 ;")
+	want := []Field{{"b", "1"}, {"a", "x=y, z"}, {"b", "2"}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q (%v), want %q", got, err, want)
+	}
+}
+
+func TestFindPassesOverOtherRecords(t *testing.T) {
+	got, err := Find(version, []string{"", "v=STSv1", "v=STSv12; a=1", "v=STSv1;a=1", " v=STSv1;a=2"})
+	if err != nil || got != "v=STSv1;a=1" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Find(version, nil); !errors.Is(err, ErrNone) {
+		t.Error(err)
+	}
+	if _, err := Find(version, []string{"v=STSv1;a=1", "v=STSv1;"}); !errors.Is(err, ErrSeveral) {
+		t.Error(err)
+	}
+}
+
+func TestLargeRecordsAreNotRead(t *testing.T) {
+	record := "v=STSv1;a="
+	record += strings.Repeat("a", MaxSize-len(record))
+	if _, err := Parse(version, record); err != nil {
+		t.Error(err)
+	}
+	if _, err := Parse(version, record+"a"); err == nil {
+		t.Errorf("%d bytes were read", MaxSize+1)
+	}
+}
+
+// FuzzParse: what is read can be written, and is read back the same.
+func FuzzParse(f *testing.F) {
+	for _, record := range []string{
+		"v=STSv1;a=1", "v=STSv1 \t; a=1 ; b= ;", "v=STSv1;;", "v=STSv1", "v=STSv1;a=\x00", "v=STSv1;a=é", "v=STSv1;_=1",
+	} {
+		f.Add(record)
+	}
+	f.Fuzz(func(t *testing.T, record string) {
+		fields, err := Parse(version, record)
+		if err != nil || len(record) > MaxSize/3 { // written, a record may be longer
+			return
+		}
+		again, err := Parse(version, Write(version, fields))
+		if err != nil || len(again) == 0 || !reflect.DeepEqual(again, fields) {
+			t.Fatalf("read %q, then %q (%v)", fields, again, err)
+		}
+	})
+}
