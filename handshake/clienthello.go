@@ -4,6 +4,26 @@ import (
 	"bytes"
 )
 
+// A Hello is what a ClientHello says (RFC 8446, Section 4.1.2), as numbers of the wire,
+// in its own order, GREASE (RFC 8701) included. Lists are bounded by the message's size.
+type Hello struct {
+	Size        int      // bytes of the message, its header of 4 included
+	Version     uint16   // legacy_version
+	Versions    []uint16 // supported_versions; nil: the extension is absent
+	Suites      []uint16
+	Extensions  []uint16 // their types
+	Groups      []uint16 // supported_groups
+	KeyShares   []uint16 // groups that a key is brought for
+	Signatures  []uint16 // signature_algorithms
+	PSKModes    []uint8  // psk_key_exchange_modes; nil: the extension is absent
+	ALPN        []string
+	ServerName  string // SNI; empty: absent
+	SessionID   bool   // legacy_session_id is not empty
+	TicketTLS12 bool   // session_ticket holds a ticket (RFC 5077)
+	PSK         bool   // pre_shared_key: the client offers to resume (RFC 8446, Section 4.2.11)
+	JA4         string // the fingerprint: https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md
+}
+
 // Extensions (RFC 8446, Section 4.2 and those it cites).
 const (
 	extServerName          = 0
@@ -142,4 +162,51 @@ func keyShares(m *reader) []uint16 {
 		groups = append(groups, group)
 	}
 	return groups
+}
+
+// A reader takes values off the front of a message. Where bytes run short it gives
+// zeros and notes it.
+type reader struct {
+	b     []byte
+	short bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if len(r.b) < n {
+		r.b, r.short = nil, true
+		return nil
+	}
+	taken := r.b[:n:n]
+	r.b = r.b[n:]
+	return taken
+}
+
+func (r *reader) uint8() uint8 {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint16() uint16 {
+	if b := r.bytes(2); b != nil {
+		return uint16(b[0])<<8 | uint16(b[1])
+	}
+	return 0
+}
+
+func (r *reader) uint32() uint32 { return uint32(r.uint16())<<16 | uint32(r.uint16()) }
+
+// vector8 and vector16 take what a length of one or two bytes announces
+// (RFC 8446, Section 3.4).
+func (r *reader) vector8() []byte  { return r.bytes(int(r.uint8())) }
+func (r *reader) vector16() []byte { return r.bytes(int(r.uint16())) }
+
+// numbers are those of two bytes each in b. It is never nil.
+func numbers(b []byte) []uint16 {
+	list := make([]uint16, len(b)/2)
+	for i := range list {
+		list[i] = uint16(b[2*i])<<8 | uint16(b[2*i+1])
+	}
+	return list
 }

@@ -1,10 +1,18 @@
 package handshake
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"postern/sessionticket"
+	"postern/sessionticket/strictclient"
 )
 
 // handshakes are those that end well, and what a server's transcript tells of them.
@@ -187,4 +195,216 @@ func TestServerTellsItsHandshakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A failure is a handshake that does not end well, and what a server's transcript
+// tells of it.
+type failure struct {
+	name   string
+	policy sessionticket.Policy
+	change func(server, client *tls.Config)
+	client func(near *net.TCPConn, config *tls.Config) // closes near in the end, or waits for the server to
+	want   string
+}
+
+var failures = []failure{
+	{
+		name: "client that closes on an early ticket", policy: sessionticket.Stock,
+		client: func(near *net.TCPConn, config *tls.Config) {
+			tls.Client(strictclient.New(near), config).Handshake()
+		},
+		want: `
+		> CH
+		< SH CCS EE? Cert? CV? Fin? Ticket?!
+		closed by client, completed false, unused`,
+	}, {
+		name:   "client that refuses the certificate",
+		change: func(_, client *tls.Config) { client.RootCAs = nil },
+		client: handshakeAndClose,
+		want: `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		> CCS Alert?(42)
+		alerted by client, completed false, unused`,
+	}, {
+		name: "client that refuses the certificate in TLS 1.2",
+		change: func(server, client *tls.Config) {
+			client.RootCAs, server.MaxVersion = nil, tls.VersionTLS12
+		},
+		client: handshakeAndClose,
+		want: `
+		> CH
+		< SH Cert SKE SHD
+		> Alert(42)
+		alerted by client, completed false, unused`,
+	}, {
+		name:   "versions that are not served",
+		change: func(_, client *tls.Config) { client.MinVersion, client.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 },
+		client: handshakeAndClose,
+		want: `
+		> CH
+		< Alert(70)
+		alerted by server, completed false, unused`,
+	}, {
+		name: "client certificate demanded and not given",
+		change: func(server, _ *tls.Config) {
+			server.ClientAuth = tls.RequireAnyClientCert
+		},
+		client: func(near *net.TCPConn, config *tls.Config) { io.ReadAll(tls.Client(near, config)) },
+		want: `
+		> CH
+		< SH CCS EE? CR? Cert? CV? Fin?
+		> CCS Cert? Fin?
+		< Alert?
+		alerted by server, completed false, unused`,
+	}, {
+		name:   "plaintext",
+		client: send("EHLO mx.example.org\r\n"),
+		want: `
+		> NotTLS
+		dropped by server, completed false, unused`,
+	}, {
+		name:   "SSLv2 hello",
+		client: send("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"),
+		want: `
+		> NotTLS
+		< Alert(70)
+		alerted by server, completed false, unused`,
+	}, {
+		name:   "client that only connects",
+		client: send(""),
+		want:   `closed by client, completed false, unused`,
+	}, {
+		name:   "half a ClientHello and a close",
+		client: send("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+		want: `
+		> CH-506
+		closed by client, completed false, unused`,
+	}, {
+		name: "reset after the server's flight",
+		client: func(near *net.TCPConn, config *tls.Config) {
+			config.VerifyConnection = func(tls.ConnectionState) error {
+				near.SetLinger(0)
+				near.Close()
+				return errors.New("reset")
+			}
+			tls.Client(near, config).Handshake()
+		},
+		want: `
+		> CH
+		< SH CCS EE? Cert? CV? Fin?
+		reset by client, completed false, unused`,
+	},
+}
+
+func handshakeAndClose(near *net.TCPConn, config *tls.Config) {
+	tls.Client(near, config).Handshake()
+	near.Close()
+}
+
+// send sends bytes, says that there are no more, and reads to the end.
+func send(text string) func(*net.TCPConn, *tls.Config) {
+	return func(near *net.TCPConn, _ *tls.Config) {
+		io.WriteString(near, text)
+		near.CloseWrite()
+		io.ReadAll(near)
+	}
+}
+
+func TestServerTellsItsFailures(t *testing.T) {
+	for _, test := range failures {
+		t.Run(test.name, func(t *testing.T) {
+			serverConfig, clientConfig := configs(t)
+			if test.change != nil {
+				test.change(serverConfig, clientConfig)
+			}
+			near, far := tcp(t)
+			done := make(chan struct{})
+			go func() { test.client(near, clientConfig); close(done) }()
+			_, recorded := newServer(serverConfig, test.policy).accept(far)
+			recorded.Close()
+			<-done
+			transcript := recorded.Stop(Unused)
+			checkOutline(t, transcript, test.want)
+			if transcript.End.Err == "" {
+				t.Error("no word of what crypto/tls said")
+			}
+		})
+	}
+}
+
+// The server waits for a minute by a deadline or by a context. The end of a context
+// closes the conn, which is no decision of the server's.
+func TestServerTellsOfSilence(t *testing.T) {
+	serverConfig, _ := configs(t)
+	for name, wait := range map[string]func(*tls.Conn) error{
+		"deadline": func(c *tls.Conn) error {
+			c.SetDeadline(time.Now().Add(time.Minute))
+			return c.Handshake()
+		},
+		"context": func(c *tls.Conn) error {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			return c.HandshakeContext(ctx)
+		},
+	} {
+		for sent, want := range map[string]string{
+			"": "timed out by client, completed false, unused",
+			"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": `
+				> CH-506
+				timed out by client, completed false, unused`,
+		} {
+			t.Run(fmt.Sprintf("%s/%d bytes", name, len(sent)), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					near, far := net.Pipe()
+					defer near.Close()
+					go io.WriteString(near, sent)
+					recorded := NewConn(far, AtServer)
+					recorded.Begin()
+					recorded.Fail(wait(tls.Server(recorded, serverConfig)))
+					recorded.Close()
+					checkOutline(t, recorded.Stop(Unused), want)
+				})
+			})
+		}
+	}
+}
+
+// A deadline in the past is also how a blocked Read is woken; the session goes on.
+func TestTimeoutIsNoEndWhenMoreComes(t *testing.T) {
+	near, far := tcp(t)
+	recorded := NewConn(far, AtServer)
+	recorded.Begin()
+	far.SetReadDeadline(time.Unix(1, 0))
+	recorded.Read(make([]byte, 1))
+	far.SetReadDeadline(time.Time{})
+	io.WriteString(near, "\x16")
+	recorded.Read(make([]byte, 1))
+	checkOutline(t, recorded.Stop(Unused), `
+		> Unknown-4
+		open, completed false, unused`)
+}
+
+// A close_notify is an encrypted alert like any other. Crypto/tls makes it an io.EOF of
+// a Read.
+func TestCloseNotifyIsTold(t *testing.T) {
+	serverConfig, clientConfig := configs(t)
+	near, far := tcp(t)
+	ready := make(chan struct{})
+	go func() {
+		client := tls.Client(near, clientConfig)
+		client.Handshake()
+		<-ready
+		client.Close()
+		near.Close()
+	}()
+	secure, recorded := newServer(serverConfig, sessionticket.Stock).accept(far)
+	close(ready)
+	_, err := secure.Read(make([]byte, 1))
+	recorded.Fail(err)
+	checkOutline(t, recorded.Stop(Unused), `
+		> CH
+		< SH CCS EE? Cert? CV? Fin? Ticket?!
+		> CCS Fin? Alert?(0)
+		closed by client, completed true, unused`)
 }

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -50,4 +51,164 @@ func (v View) closed() End {
 		return End{How: Closed, By: Client}
 	}
 	return End{How: Dropped, By: Server}
+}
+
+// told is what the TLS library said of an alert that may have been encrypted.
+type told struct {
+	by   Side
+	text AlertText
+}
+
+// maxErr bounds what is kept of an error: it may quote the peer.
+const maxErr = 256
+
+// Fail notes the error of the handshake, as crypto/tls gave it: it names alerts that
+// were encrypted, and timeouts that came as a context's end.
+func (r *Recorder) Fail(err error) {
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	r.t.End.Err = text[:min(len(text), maxErr)]
+	switch by, alert, ok := r.t.View.alertOf(err); {
+	case ok:
+		r.told = &told{by, alert}
+	case err == io.EOF && r.t.End.How == Open:
+		// The stream goes on: it was a close_notify that crypto/tls gives as EOF.
+		r.told = &told{r.t.View.peer(), AlertText{Description: closeNotify}}
+		r.End(End{How: Closed, By: r.t.View.peer()})
+	case isTimeout(err) && (r.t.End.How == Open || r.t.End.How == Dropped):
+		// HandshakeContext closes the conn before it returns.
+		r.t.End.How = Open
+		r.End(End{How: TimedOut, By: r.t.View.peer()})
+	}
+}
+
+// Alerts that end nothing by themselves (RFC 8446, Section 6.1).
+const (
+	closeNotify  = 0
+	userCanceled = 90
+)
+
+// alertOf finds the alert in an error of crypto/tls: the type in it is not exported,
+// but has the text of a [tls.AlertError] of the same number. Most alerts that
+// crypto/tls sends are not in its errors.
+func (v View) alertOf(err error) (by Side, text AlertText, ok bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Err == nil {
+		return Nobody, text, false
+	}
+	switch op.Op {
+	case "remote error":
+		by = v.peer()
+	case "local error":
+		by = v.own()
+	default:
+		return Nobody, text, false
+	}
+	for n := range 256 {
+		if op.Err.Error() == tls.AlertError(n).Error() {
+			return by, AlertText{Fatal: true, Description: uint8(n)}, true
+		}
+	}
+	return Nobody, text, false
+}
+
+// tellAlert gives the last alert that could not be read what the TLS library said.
+// Where padding hid it from naming (RFC 8446, Section 5.4), as JSSE pads its alerts,
+// it is the last record that came: the library stopped reading there.
+func (r *Recorder) tellAlert(t *Transcript) {
+	if r.told == nil {
+		return
+	}
+	for i := len(t.Messages) - 1; i >= 0; i-- {
+		m := &t.Messages[i]
+		unread := m.Type == Alert && m.Alert == nil
+		hidden := m.Type == Unknown && m.Encrypted && m.Missing == 0
+		if m.From != r.told.by || !unread && !hidden {
+			continue
+		}
+		if hidden {
+			m.Type, m.Inferred = Alert, true
+		}
+		text := r.told.text
+		m.Alert = &text
+		return
+	}
+}
+
+// conclude says how it ended and what it came to, from the named messages.
+func (r *Recorder) conclude(t *Transcript) {
+	r.tellAlert(t)
+	t.Completed = r.completed || t.View == OnWire && concluded(t)
+	if spoke(t) {
+		t.Use = max(t.Use, Spoke)
+	}
+	if t.Completed {
+		closedInOrder(t)
+	}
+	for i, m := range t.Messages {
+		if open := t.End.How == Open; m.Type == Alert && isEnd(m, t.Completed) && (open || i < t.End.After) {
+			t.End = End{How: Alerted, By: m.From, After: i + 1, Err: t.End.Err}
+			return
+		}
+	}
+}
+
+// closedInOrder says who closed a connection that was in use: who sent the first
+// alert, which is taken for a close_notify, or else who closed it below TLS.
+func closedInOrder(t *Transcript) {
+	if t.End.How == Dropped {
+		t.End.How = Closed
+	}
+	for _, m := range t.Messages {
+		if m.Type == Alert && t.End.How == Closed {
+			t.End.By = m.From
+			return
+		}
+	}
+}
+
+// isEnd reports whether an alert ends the connection otherwise than by closing it
+// in good order. One that could not be read does before the handshake is complete.
+func isEnd(m Message, completed bool) bool {
+	if m.Alert == nil {
+		return !completed
+	}
+	return m.Alert.Description != closeNotify && m.Alert.Description != userCanceled && m.Alert.Fatal
+}
+
+// concluded reports whether the client's and the server's Finished passed, and after
+// the last of them data, or a close that no alert announced. In TLS 1.3 the client's
+// is the last, and says that it took the server's.
+func concluded(t *Transcript) bool {
+	var seen [Server + 1]bool
+	seen[Server] = t.Choice != nil && t.Choice.Version == VersionTLS13
+	for i, m := range t.Messages {
+		if m.Type == Finished && m.Missing == 0 {
+			seen[m.From] = true
+		}
+		if seen[Client] && seen[Server] {
+			after := t.Messages[i+1:]
+			if len(after) > 0 {
+				return after[0].Type != Alert
+			}
+			return t.End.How == Closed
+		}
+	}
+	return false
+}
+
+// spoke reports whether the client sent data after its Finished.
+func spoke(t *Transcript) bool {
+	finished := false
+	for _, m := range t.Messages {
+		if m.From == Client && m.Type == Finished {
+			finished = true
+		}
+		if m.From == Client && m.Type == ApplicationData && (finished || t.Completed) {
+			return true
+		}
+	}
+	return false
 }

@@ -55,3 +55,76 @@ func ExampleRecorder() {
 	fmt.Printf("%s %q, %s by %s\n", transcript.Messages[0].Type, transcript.NotTLS, transcript.End.How, transcript.End.By)
 	// Output: NotTLS "EHLO mx.example.", closed by client
 }
+
+// A sender that closes when it gets a session ticket before it has sent its Finished.
+func ExampleTranscript_Draw() {
+	data, err := os.ReadFile("testdata/early-ticket.json")
+	if err != nil {
+		panic(err)
+	}
+	transcript, err := handshake.Parse(data)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Print(transcript.Draw(handshake.DrawOptions{}))
+	// Output:
+	// recorded  24 October 2024 09:15:02 UTC, at the server
+	// client    192.0.2.7:51034
+	//           asks for mx.example.org
+	//           offers TLS 1.3, TLS 1.2, no session to resume
+	//           JA4 t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4
+	// server    198.51.100.25:25
+	//           chose TLS 1.3, TLS_AES_128_GCM_SHA256, x25519
+	//
+	//      time   client                                              server     bytes
+	//             │                                                        │
+	//    0.0 ms   ├── ClientHello ────────────────────────────────────────▶│       512
+	//    1.4 ms   │◀──────────────────────────────────────── ServerHello ──┤ ┐     122
+	//             │◀─────────────────────────────────── ChangeCipherSpec ──┤ │       1
+	//             │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ EncryptedExtensions ┄┄┤ │       6
+	//             │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ Certificate ┄┄┤ │    1187
+	//             │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ CertificateVerify ┄┄┤ │      78
+	//             │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ Finished ┄┄┤ │      36
+	//             │◀════ NewSessionTicket ← before the client's Finished ══╡ ┘     122
+	//             ✗ closed silently by the client, after NewSessionTicket  │
+	//
+	//             ┐┘ sent in one write   ┄┄ encrypted, named by order and size
+	//
+	// ended     the handshake failed: closed silently by the client, after
+	//           NewSessionTicket
+	// then      nothing more came
+	// error     EOF
+}
+
+// The same server once the ticket waits, drawn for a terminal that has ASCII only.
+func ExampleTranscript_Draw_ascii() {
+	fmt.Print(healthy().Draw(handshake.DrawOptions{ASCII: true}))
+	// Output:
+	// recorded  24 October 2024 09:15:02 UTC, at the server
+	// client    192.0.2.7:51034
+	//           asks for mx.example.org
+	//           offers TLS 1.3, TLS 1.2, no session to resume
+	//           JA4 t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4
+	// server    198.51.100.25:25
+	//           chose TLS 1.3, TLS_AES_128_GCM_SHA256, x25519
+	//
+	//      time   client                                              server     bytes
+	//             |                                                        |
+	//    0.0 ms   +-- ClientHello ---------------------------------------->|       512
+	//    1.4 ms   |<---------------------------------------- ServerHello --+ .     122
+	//             |<----------------------------------- ChangeCipherSpec --+ |       1
+	//             |<................................ EncryptedExtensions ..+ |       6
+	//             |<........................................ Certificate ..+ |    1187
+	//             |<.................................. CertificateVerify ..+ |      78
+	//             |<........................................... Finished ..+ '      36
+	//   39.2 ms , +-- ChangeCipherSpec ----------------------------------->|         1
+	//           ` +.. Finished ...........................................>|        36
+	//             |                  * handshake complete                  |
+	//   39.4 ms   |<................................... NewSessionTicket ..+       122
+	//   78.5 ms   +.. ApplicationData ....................................>|        24
+	//
+	//             .' sent in one write   .. encrypted, named by order and size
+	//
+	// ended     the handshake was complete; closed by the client
+	// then      the client went on to send mail over TLS
+}

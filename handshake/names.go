@@ -1,5 +1,94 @@
 package handshake
 
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// A number is what TLS or this package writes where people read a name.
+type number interface{ ~uint8 | ~uint16 }
+
+// A registry has the names of one kind of number, both ways.
+type registry[N number] struct {
+	kind    string // what an error calls them
+	oneOf   string // lists the names where a number without one means nothing
+	names   map[N]string
+	numbers map[string]N
+}
+
+// newRegistry adds the numbers of grease, which say that they mean nothing
+// (RFC 8701), to names. Each keeps its number, so that the name can be read back.
+func newRegistry[N number](kind string, names map[N]string, grease ...N) *registry[N] {
+	for _, n := range grease {
+		names[n] = "GREASE " + hexOf(n)
+	}
+	r := &registry[N]{kind: kind, names: names, numbers: make(map[string]N, len(names))}
+	for n, name := range names {
+		r.numbers[name] = n
+	}
+	return r
+}
+
+// newWords is the registry of a type of this package: names are those of 0, 1, 2 ...
+func newWords[N number](kind string, names ...string) *registry[N] {
+	of := make(map[N]string, len(names))
+	for i, name := range names {
+		of[N(i)] = name
+	}
+	r := newRegistry(kind, of)
+	r.oneOf = strings.Join(names, ", ")
+	return r
+}
+
+// grease16 are the values that RFC 8701, Section 2, sets aside in all lists of two-byte numbers.
+func grease16[N ~uint16]() []N {
+	var values []N
+	for n := 0x0a0a; n <= 0xfafa; n += 0x1010 {
+		values = append(values, N(n))
+	}
+	return values
+}
+
+// hexOf takes n out of its type, whose String would call it again.
+func hexOf[N number](n N) string { return fmt.Sprintf("0x%0*x", width[N]()/4, uint16(n)) }
+
+func width[N number]() int { return bits.Len64(uint64(^N(0))) }
+
+// name is the name of n; 0x and its digits if it has none.
+func (r *registry[N]) name(n N) string {
+	if name, ok := r.names[n]; ok {
+		return name
+	}
+	return hexOf(n)
+}
+
+func (r *registry[N]) marshal(n N) ([]byte, error) {
+	if _, ok := r.names[n]; !ok && r.oneOf != "" {
+		return nil, fmt.Errorf("handshake: no %s has the number %d", r.kind, n)
+	}
+	return []byte(r.name(n)), nil
+}
+
+// unmarshal takes every number as 0x too: it may have had no name for its writer.
+func (r *registry[N]) unmarshal(text []byte, to *N) error {
+	if n, ok := r.numbers[string(text)]; ok {
+		*to = n
+		return nil
+	}
+	if r.oneOf != "" {
+		return fmt.Errorf("%s %s is not known: write one of %s", r.kind, shown(string(text)), r.oneOf)
+	}
+	digits, isHex := strings.CutPrefix(string(text), "0x")
+	n, err := strconv.ParseUint(digits, 16, width[N]())
+	if err != nil || !isHex {
+		return fmt.Errorf("%s %s is not known: write its number, as in %s", r.kind, shown(string(text)), hexOf(N(1)))
+	}
+	*to = N(n)
+	return nil
+}
+
 // The words of this package's own types, in the order of their constants.
 var (
 	typeNames = newWords[Type]("message type", "Unknown", "ClientHello", "HelloRetryRequest", "ServerHello",

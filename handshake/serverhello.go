@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+// A Choice is what a ServerHello says (RFC 8446, Section 4.1.3).
+type Choice struct {
+	Version uint16
+	Suite   uint16
+	Group   uint16 // 0: none named, as before TLS 1.3
+	Resumed bool   // a session that the client offered goes on
+	Retried bool   // a HelloRetryRequest came before
+}
+
 // retryRandom is the random by which a ServerHello is a HelloRetryRequest
 // (RFC 8446, Section 4.1.3).
 var retryRandom = sha256.Sum256([]byte("HelloRetryRequest"))

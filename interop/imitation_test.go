@@ -1,13 +1,21 @@
 package interop_test
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
+	"net"
 	"runtime"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"postern/internal/testcert"
 	"postern/sessionticket"
+	"postern/sessionticket/strictclient"
 )
 
 func thisGo(*testing.T) string { return "an imitation on crypto/tls " + runtime.Version() }
@@ -213,4 +221,186 @@ var imitations = []scenario{
 		name: "unknown.no-tls", comment: "bytes that are neither TLS nor a word",
 		peer: rawBytes, play: playBytes("\x00\x01\x02\x03\x04\x05\x06\x07"),
 	},
+}
+
+// aMail is a message's commands.
+var aMail = []string{"EHLO sender.test", "MAIL FROM:<sender@sender.test>", "QUIT"}
+
+// segment is what a network segment holds of a ClientHello.
+const segment = 1400
+
+// patience bounds what a client waits for.
+const patience = 20 * time.Second
+
+func anyCertificate() *tls.Config {
+	return &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+}
+
+func only(group tls.CurveID) func(*testing.T, *receiver) {
+	return func(_ *testing.T, r *receiver) { r.config.CurvePreferences = []tls.CurveID{group} }
+}
+
+// impatient makes the server give up soon, which is what the scenario waits for.
+func impatient(_ *testing.T, r *receiver) { r.handshakeTime = 200 * time.Millisecond }
+
+// fatal is an alert as a record in clear (RFC 8446, Section 6).
+func fatal(description byte) []byte { return []byte{21, 3, 3, 0, 2, 2, description} }
+
+// visit says commands over TLS, reads the reply to each, and closes in good order.
+func visit(t *testing.T, addr string, config *tls.Config, commands ...string) error {
+	t.Helper()
+	_, secure := handshaken(t, addr, config)
+	defer secure.Close()
+	in := bufio.NewReader(secure)
+	for _, command := range commands {
+		if _, err := io.WriteString(secure, command+"\r\n"); err != nil {
+			return err
+		}
+		if _, err := in.ReadString('\n'); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// playTwice visits twice with one session cache; a failure is what some servers give.
+func playTwice(t *testing.T, _ *receiver, addr string) {
+	config := anyCertificate()
+	for range 2 {
+		visit(t, addr, config, aMail...)
+	}
+}
+
+func playStrictly(config *tls.Config) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		secure := tls.Client(strictclient.New(startTLS(t, addr)), config)
+		if err := secure.Handshake(); !errors.Is(err, strictclient.ErrEarlyTicket) {
+			t.Errorf("the strict client got in: %v", err)
+		}
+	}
+}
+
+func playSurprised(t *testing.T, _ *receiver, addr string) {
+	conn, secure := handshaken(t, addr, anyCertificate())
+	io.WriteString(secure, "EHLO sender.test\r\n")
+	conn.readAll(1)
+	conn.Close()
+}
+
+// playForgetful gets in once, and at the second time answers the server's first
+// flight with an alert.
+func playForgetful(version uint16) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		config := anyCertificate()
+		config.MaxVersion = version
+		visit(t, addr, config, aMail...)
+		conn, secure := handshaken(t, addr, config)
+		conn.afterWrite(1, fatal(10))
+		secure.Handshake()
+	}
+}
+
+func playRetryRefused(last []byte) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		conn, secure := handshaken(t, addr, anyCertificate())
+		conn.afterWrite(1, last)
+		secure.Handshake()
+	}
+}
+
+// playBytes sends bytes where TLS was to begin, and closes when the server says something.
+func playBytes(text string) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, _ *receiver, addr string) {
+		conn := startTLS(t, addr)
+		if text != "" {
+			io.WriteString(conn, text)
+			conn.Read(make([]byte, 1024))
+		}
+		conn.Close()
+	}
+}
+
+// mixSessionsUp makes the server answer each ticket with the session of the first.
+func mixSessionsUp(_ *testing.T, r *receiver) {
+	var mu sync.Mutex
+	var labels [][]byte
+	r.config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		label, err := ss.Bytes()
+		labels = append(labels, label)
+		return bytes.Repeat([]byte{byte(len(labels))}, 16), err
+	}
+	r.config.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return tls.ParseSessionState(labels[0])
+	}
+}
+
+// startTLS connects to addr and asks for TLS.
+func startTLS(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(conn)
+	for _, command := range []string{"", "STARTTLS\r\n"} {
+		io.WriteString(conn, command)
+		if reply, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(reply, "220 ") {
+			t.Fatalf("reply %q to %q: %v", reply, command, err)
+		}
+	}
+	return conn
+}
+
+// handshaken returns a client that is about to shake hands, and what is below it.
+func handshaken(t *testing.T, addr string, config *tls.Config) (*wire, *tls.Conn) {
+	t.Helper()
+	below := &wire{Conn: startTLS(t, addr)}
+	return below, tls.Client(below, config)
+}
+
+// A wire is a connection below a client that can cut what is written and leave at
+// a point that crypto/tls would not leave at.
+type wire struct {
+	net.Conn
+	cutAt   int // of the first write only so much goes out; 0: all
+	writes  int
+	leaveAt int    // after that many writes the next answer of the server ends it
+	last    []byte // what is said in leaving
+}
+
+func (w *wire) afterWrite(n int, last []byte) { w.leaveAt, w.last = n, last }
+
+func (w *wire) Write(b []byte) (int, error) {
+	w.writes++
+	if w.cutAt > 0 && w.writes == 1 {
+		_, err := w.Conn.Write(b[:w.cutAt])
+		return len(b), err
+	}
+	return w.Conn.Write(b)
+}
+
+func (w *wire) Read(b []byte) (int, error) {
+	if w.leaveAt == 0 || w.writes != w.leaveAt {
+		return w.Conn.Read(b)
+	}
+	if w.cutAt == 0 {
+		w.readAll(1) // else the server has nothing to say
+	}
+	w.Conn.Write(w.last)
+	w.Conn.Close()
+	return 0, io.EOF
+}
+
+// readAll waits for as many writes of the server as said, each of which comes whole.
+func (w *wire) readAll(writes int) {
+	b := make([]byte, 64<<10)
+	for range writes {
+		w.Conn.Read(b)
+	}
 }

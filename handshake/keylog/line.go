@@ -91,3 +91,32 @@ func parseLine(line []byte) (entry, error) {
 // fitsHash reports whether a secret of n bytes can belong to a suite of TLS 1.3:
 // it is as long as the output of SHA-256 or SHA-384 (RFC 8446, Section 7.1).
 func fitsHash(n int) bool { return n == 32 || n == 48 }
+
+// A label says what a secret is for (RFC 9850, Section 2.1).
+type label uint8
+
+// The labels whose secrets open records.
+const (
+	clientHandshake label = iota
+	clientApplication
+	serverHandshake
+	serverApplication
+	labels // how many there are
+)
+
+var labelNames = [labels]string{
+	clientHandshake:   "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+	clientApplication: "CLIENT_TRAFFIC_SECRET_0",
+	serverHandshake:   "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+	serverApplication: "SERVER_TRAFFIC_SECRET_0",
+}
+
+// labelOf returns the label called name, or labels if it is none of these.
+func labelOf(name []byte) label {
+	for l, known := range labelNames {
+		if known == string(name) {
+			return label(l)
+		}
+	}
+	return labels
+}

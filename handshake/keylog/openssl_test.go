@@ -1,0 +1,214 @@
+package keylog_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/handshake"
+	"postern/handshake/keylog"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+var suites = []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+
+// A client of crypto/tls writes its keys while it talks to an OpenSSL server, and
+// each message is named. The server sends two tickets after the client's Finished.
+func TestKeysOfARunningClientNameTheMessages(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			addr := testpeer.StartOpenSSL(t, pair.CertFile, pair.KeyFile, "-ciphersuites", suite)
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys := new(keylog.Log)
+			c := &tap{Conn: conn, own: handshake.Client, peer: handshake.Server}
+			config := &tls.Config{RootCAs: pair.Pool, ServerName: "localhost", KeyLogWriter: keys, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+			exchange(t, tls.Client(c, config))
+			check(t, c.transcript(keys),
+				"client: ClientHello",
+				"server: ServerHello EncryptedExtensions Certificate CertificateVerify Finished",
+				"client: Finished ApplicationData",
+				"server: NewSessionTicket NewSessionTicket ApplicationData",
+				"client: Alert")
+		})
+	}
+}
+
+// exchange has a line reversed by the server, and closes.
+func exchange(t *testing.T, conn *tls.Conn) {
+	t.Helper()
+	if _, err := io.WriteString(conn, "abc\n"); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 4)
+	if _, err := io.ReadFull(conn, line); err != nil || string(line) != "cba\n" {
+		t.Fatalf("the server said %q, %v", line, err)
+	}
+	conn.Close()
+}
+
+// An OpenSSL client writes a key log file, and a server of crypto/tls sends its
+// ticket early.
+func TestKeyLogFileOfOpenSSLNamesTheMessages(t *testing.T) {
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "keys")
+			c := serveOpenSSL(t, new(tls.Config), "-ciphersuites", suite, "-keylogfile", file)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, c.transcript(parse(t, string(text))),
+				"client: ClientHello",
+				"server: ServerHello EncryptedExtensions Certificate CertificateVerify Finished NewSessionTicket",
+				"client: Finished ApplicationData",
+				"server: ApplicationData Alert")
+		})
+	}
+}
+
+// serveOpenSSL has an OpenSSL client deliver a message over STARTTLS, and returns
+// what passed of TLS at the server.
+func serveOpenSSL(t *testing.T, config *tls.Config, args ...string) *tap {
+	t.Helper()
+	config.Certificates = []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	passed := make(chan *tap, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			close(passed)
+			return
+		}
+		c := &tap{Conn: conn, own: handshake.Server, peer: handshake.Client}
+		speakSMTP(conn, tls.Server(c, config))
+		passed <- c
+	}()
+	d := testpeer.SendOpenSSL(t, listener.Addr().String(), testpeer.OpenSSLOptions{Args: args})
+	if !d.Delivered {
+		t.Fatalf("not delivered: %q\n%s", d.Reply, d.Output)
+	}
+	return <-passed
+}
+
+// speakSMTP takes one message, which comes over secure after STARTTLS on plain.
+func speakSMTP(plain net.Conn, secure *tls.Conn) {
+	var conn net.Conn = plain
+	lines := bufio.NewReader(conn)
+	io.WriteString(conn, "220 test\r\n")
+	inText := false
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			conn.Close()
+			return
+		}
+		switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
+		case inText && verb != ".":
+		case verb == "EHLO":
+			io.WriteString(conn, "250-test\r\n250 STARTTLS\r\n")
+		case verb == "STARTTLS":
+			io.WriteString(conn, "220 go\r\n")
+			conn, lines = secure, bufio.NewReader(secure)
+		case verb == "DATA":
+			io.WriteString(conn, "354 go\r\n")
+			inText = true
+		case verb == "QUIT":
+			io.WriteString(conn, "221 bye\r\n")
+			conn.Close()
+			return
+		default:
+			io.WriteString(conn, "250 ok\r\n")
+			inText = false
+		}
+	}
+}
+
+// A tap keeps what passes on a connection of a client or a server.
+type tap struct {
+	net.Conn
+	own, peer handshake.Side
+	mu        sync.Mutex
+	passed    []passage
+}
+
+type passage struct {
+	from  handshake.Side
+	bytes []byte
+}
+
+func (c *tap) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.keep(c.peer, b[:n])
+	return n, err
+}
+
+func (c *tap) Write(b []byte) (int, error) {
+	c.keep(c.own, b)
+	return c.Conn.Write(b)
+}
+
+func (c *tap) keep(from handshake.Side, b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.passed = append(c.passed, passage{from, append([]byte(nil), b...)})
+}
+
+// transcript plays what has passed to a recorder that has keys.
+func (c *tap) transcript(keys *keylog.Log) *handshake.Transcript {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	start := time.Now()
+	r := handshake.NewRecorder(handshake.OnWire, start)
+	r.UseKeys(keys)
+	for _, p := range c.passed {
+		r.Feed(p.from, p.bytes, start)
+	}
+	return r.Transcript()
+}
+
+// told is what a transcript says was said, without ChangeCipherSpec: a line for
+// what a side sent without an answer. Types that were not read, but told by order
+// and size, have a question mark.
+func told(t *handshake.Transcript) string {
+	var b strings.Builder
+	var last handshake.Side
+	for _, m := range t.Messages {
+		if m.Type == handshake.ChangeCipherSpec {
+			continue
+		}
+		if m.From != last {
+			fmt.Fprintf(&b, "\n%s: ", m.From)
+			last = m.From
+		}
+		b.WriteString(m.Type.String())
+		if m.Inferred {
+			b.WriteString("?")
+		}
+		b.WriteString(" ")
+	}
+	return strings.ReplaceAll(strings.TrimSpace(b.String()), " \n", "\n")
+}
+
+func check(t *testing.T, got *handshake.Transcript, want ...string) {
+	t.Helper()
+	if text, want := told(got), strings.Join(want, "\n"); text != want {
+		t.Errorf("the transcript says\n%s\nwant\n%s", text, want)
+	}
+}
