@@ -3,7 +3,11 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
+	"postern/handshake"
 	"postern/internal/persona"
 	"postern/interop"
 )
@@ -60,4 +64,76 @@ var startTLSAdvice = []interop.Advice{
 	{Software: "OpenSMTPD", Do: "Declare a pki and add \"tls pki NAME\" to the listen line."},
 	{Software: "Go programs", Do: "Set TLSConfig of the smtp.Server."},
 	{Software: everySoftware, Do: "Give the server a certificate and let it offer STARTTLS: mail comes in the clear now, and senders with a policy do not deliver at all."},
+}
+
+// versions tells what a healthy client and the server agree on.
+func versions(e *exam) []Finding {
+	if !e.first.In || e.first.Transcript == nil || e.first.Transcript.Choice == nil {
+		return nil
+	}
+	c := e.first.Transcript.Choice
+	chosen := fmt.Sprintf("%s, %s, %s", handshake.Version(c.Version), handshake.Suite(c.Suite), handshake.Group(c.Group))
+	var found []Finding
+	if c.Version < handshake.VersionTLS13 {
+		found = append(found, Finding{
+			ID: "tls13", Severity: Notice, Title: "TLS 1.3 is not offered", Evidence: []string{"chosen: " + chosen},
+			Advice:  everyone("Allow TLS 1.3: a current TLS library has it on by itself."),
+			Sources: []string{"https://www.rfc-editor.org/rfc/rfc9325#section-3.1.1"},
+		})
+	} else {
+		found = append(found, fine("tls13", "TLS 1.3", chosen))
+	}
+	if postQuantum(c.Group) {
+		return append(found, fine("post-quantum", "The key exchange is post-quantum", handshake.Group(c.Group).String()))
+	}
+	return append(found, Finding{
+		ID: "post-quantum", Severity: Notice, Title: "The key exchange is not post-quantum",
+		Evidence: []string{"X25519MLKEM768 was offered, chosen was " + handshake.Group(c.Group).String()},
+		Advice:   everyone("OpenSSL 3.5, GnuTLS 3.8.9 and Go 1.24, or later, have X25519MLKEM768 on by themselves. No sender is kept out without."),
+		Sources:  []string{"https://datatracker.ietf.org/doc/draft-ietf-tls-ecdhe-mlkem/"},
+	})
+}
+
+// postQuantum tells of the hybrid groups with ML-KEM: SecP256r1MLKEM768,
+// X25519MLKEM768 and SecP384r1MLKEM1024.
+func postQuantum(group uint16) bool { return group >= 0x11eb && group <= 0x11ed }
+
+// mask is what inspecting firewalls make of what they do not know.
+var mask = regexp.MustCompile(`^(?:\*{4,}.*|X{4,}[A-Z]?)$`)
+
+// masked looks for the marks of a firewall that rewrites SMTP.
+func masked(e *exam) []Finding {
+	lines := slices.Concat(strings.Split(withoutCodes(e.first.Greeting), "\n"), strings.Split(withoutCodes(e.first.EHLO), "\n"))
+	i := slices.IndexFunc(lines, mask.MatchString)
+	if i < 0 {
+		return nil
+	}
+	known, _ := interop.Find("inspected-by-firewall")
+	return []Finding{{
+		ID: known.ID, Severity: Warning, Case: known,
+		Title:    "A firewall rewrites what the server says",
+		Evidence: []string{fmt.Sprintf("it says %+q", lines[i])},
+		Advice:   known.Remedy.Others, Sources: sourcesOf(known),
+	}}
+}
+
+// injectionCase is the case, and the persona, of commands behind STARTTLS.
+const injectionCase = "plaintext-after-starttls"
+
+// executed tells whether a command in clear behind STARTTLS was obeyed.
+func executed(e *exam) []Finding {
+	v := e.visit(injectionCase)
+	if v == nil || v.Fate == Untold || e.target.Protocol.Implicit() {
+		return nil
+	}
+	if !v.Executed {
+		return []Finding{fine("injection", "A command in clear behind STARTTLS is not executed")}
+	}
+	known, _ := interop.Find(v.Persona.ID)
+	return []Finding{{
+		ID: "injection", Severity: Critical, Case: known, Transcript: v.Transcript,
+		Title:    "A command in clear behind STARTTLS is executed over TLS (CVE-2011-0411)",
+		Evidence: []string{"a NOOP was sent in the same write as STARTTLS, and its reply came"},
+		Advice:   e.software.adviceOn(known), Sources: sourcesOf(known),
+	}}
 }

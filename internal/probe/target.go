@@ -1,14 +1,20 @@
 package probe
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
+
+	"postern/internal/persona"
 )
 
 // Why there is nothing to examine.
@@ -49,4 +55,109 @@ func parseTarget(text string) (target, error) {
 	}
 	t.name = strings.ToLower(name)
 	return t, nil
+}
+
+// resolve makes a report without findings, of all that is to be examined, and says
+// whom it has asked for names: nil for an address.
+func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, error) {
+	t, err := parseTarget(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &Report{Target: text}
+	port := cmp.Or(t.port, p.Port, usualPort(p.Protocol))
+	if t.name == "" {
+		r.Hosts = []*Host{{Name: t.addr.String(), Addresses: []*Address{{Addr: netip.AddrPortFrom(t.addr, port)}}}}
+		return r, nil, nil
+	}
+	names := newResolver(p.Resolver, p.TrustAnchors)
+	if err := r.findHosts(ctx, names, t, p.Protocol); err != nil {
+		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, err)
+	}
+	if r.findAddresses(ctx, names, port) == 0 && r.Domain == "" {
+		return nil, nil, fmt.Errorf("probe: %s: %w", t.name, ErrNotFound)
+	}
+	return r, names, nil
+}
+
+// usualPort is where servers of a protocol listen.
+func usualPort(p persona.Protocol) uint16 {
+	return map[persona.Protocol]uint16{
+		persona.SMTP: 25, persona.Implicit: 465, persona.IMAP: 143, persona.POP3: 110, persona.ImplicitIMAP: 993, persona.ImplicitPOP3: 995,
+	}[p]
+}
+
+// findHosts looks up who takes mail for a name. A name without MX records is a host,
+// as RFC 5321, Section 5.1 says, and so is one with a port.
+func (r *Report) findHosts(ctx context.Context, names *resolver, t target, p persona.Protocol) error {
+	r.Hosts = []*Host{{Name: t.name}}
+	if t.port != 0 || !p.Mail() {
+		return nil
+	}
+	answer, err := names.ask(ctx, t.name, dns.TypeMX)
+	if errors.Is(err, ErrNotFound) {
+		return nil // a name of the hosts file, perhaps
+	}
+	if err != nil {
+		return err
+	}
+	hosts := mxHosts(answer.Msg)
+	if len(hosts) == 0 {
+		return nil
+	}
+	if hosts[0].Name == "" {
+		return ErrNoMail
+	}
+	r.Domain, r.Hosts, r.mx = t.name, hosts, answer
+	return nil
+}
+
+// mxHosts lists the hosts of MX records in the order in which senders try them. That
+// of a null MX has no name.
+func mxHosts(answer *dns.Msg) []*Host {
+	var hosts []*Host
+	for _, record := range answer.Answer {
+		if mx, ok := record.(*dns.MX); ok {
+			hosts = append(hosts, &Host{Name: strings.ToLower(strings.TrimSuffix(mx.Mx, ".")), Preference: mx.Preference})
+		}
+	}
+	slices.SortFunc(hosts, func(a, b *Host) int {
+		return cmp.Or(cmp.Compare(a.Preference, b.Preference), cmp.Compare(a.Name, b.Name))
+	})
+	return hosts
+}
+
+// findAddresses looks up the addresses of the hosts and returns how many there are.
+func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16) (found int) {
+	for _, h := range r.Hosts {
+		addrs, err := names.addresses(ctx, h.Name)
+		if err != nil && r.Domain != "" {
+			r.Whole = append(r.Whole, withoutAddress(h, err))
+		}
+		for _, addr := range addrs {
+			if found++; found > maxAddresses {
+				break
+			}
+			h.Addresses = append(h.Addresses, &Address{Addr: netip.AddrPortFrom(addr.Unmap(), port)})
+		}
+	}
+	for i := range r.Whole {
+		if f := &r.Whole[i]; found == 0 && f.Severity == Warning {
+			f.Severity, f.Title = Critical, f.Title+", and no other has one: no mail can come"
+		}
+	}
+	return found
+}
+
+func withoutAddress(h *Host, err error) Finding {
+	if !errors.Is(err, ErrNotFound) {
+		return unanswered("mx-address", "The addresses of "+quoted(h.Name), err)
+	}
+	return Finding{
+		ID: "mx-without-address", Severity: Warning,
+		Title:    "An MX host has no address",
+		Evidence: []string{quoted(h.Name)},
+		Advice:   everyone("Give the host A and AAAA records, or remove its MX record: senders lose time on it."),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc5321#section-5.1"},
+	}
 }

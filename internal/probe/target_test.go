@@ -1,10 +1,17 @@
 package probe
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/miekg/dns"
+
+	"postern/internal/persona"
 )
 
 func TestTargets(t *testing.T) {
@@ -40,4 +47,120 @@ func TestTargetsThatAreNone(t *testing.T) {
 			t.Errorf("%q: the error has a control character", text)
 		}
 	}
+}
+
+// zone serves DNS records, as in a zone file, on loopback.
+func zone(t *testing.T, secure bool, records ...string) (addr string) {
+	t.Helper()
+	all := make(map[string][]dns.RR)
+	for _, text := range records {
+		record, err := dns.NewRR(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[record.Header().Name] = append(all[record.Header().Name], record)
+	}
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, question *dns.Msg) {
+		answer := new(dns.Msg).SetReply(question)
+		answer.AuthenticatedData = secure
+		known, ok := all[strings.ToLower(question.Question[0].Name)]
+		if !ok {
+			answer.Rcode = dns.RcodeNameError
+		}
+		for _, record := range known {
+			if record.Header().Rrtype == question.Question[0].Qtype {
+				answer.Answer = append(answer.Answer, record)
+			}
+		}
+		w.WriteMsg(answer)
+	})}
+	go server.ActivateAndServe()
+	t.Cleanup(func() { server.Shutdown() })
+	return conn.LocalAddr().String()
+}
+
+func TestDomainBecomesItsHosts(t *testing.T) {
+	names := zone(t, false,
+		"example.test. MX 20 second.example.test.",
+		"example.test. MX 10 First.example.test.",
+		"example.test. MX 30 gone.example.test.",
+		"first.example.test. A 127.0.0.1", "first.example.test. AAAA ::1",
+		"second.example.test. A 127.0.0.2",
+		"host.example.test. A 127.0.0.3",
+		"nomail.test. MX 0 .",
+		"dead.test. MX 10 gone.example.test.",
+	)
+	for target, want := range map[string]string{
+		"example.test":           "example.test: 10 first.example.test [127.0.0.1:25 [::1]:25]; 20 second.example.test [127.0.0.2:25]; 30 gone.example.test []; mx-without-address",
+		"host.example.test":      ": 0 host.example.test [127.0.0.3:25]",
+		"host.example.test:2525": ": 0 host.example.test [127.0.0.3:2525]",
+		"example.test:25":        probeError(ErrNotFound), // a port names a host, and it has no address
+		"127.0.0.1":              ": 0 127.0.0.1 [127.0.0.1:25]",
+		"nomail.test":            probeError(ErrNoMail),
+		"dead.test":              "dead.test: 10 gone.example.test []; mx-without-address",
+		"nowhere.test":           probeError(ErrNotFound),
+	} {
+		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
+		if got := outline(r, err); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", target, got, want)
+		}
+	}
+}
+
+func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
+	names := zone(t, false, "example.test. MX 10 mx.example.test.", "example.test. A 127.0.0.1")
+	for protocol, want := range map[persona.Protocol]string{persona.IMAP: ":143", persona.POP3: ":110"} {
+		r, _, err := (&Prober{Resolver: names, Protocol: protocol}).resolve(context.Background(), "example.test")
+		if got := outline(r, err); got != ": 0 example.test [127.0.0.1"+want+"]" {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
+// A domain whose hosts cannot be found gets no mail, which is worse than one lost host.
+func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
+	names := zone(t, false, "dead.test. MX 10 gone.test.", "half.test. MX 10 gone.test.", "half.test. MX 20 here.test.", "here.test. A 127.0.0.1")
+	for target, want := range map[string]Severity{"dead.test": Critical, "half.test": Warning} {
+		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
+		if err != nil || len(r.Whole) != 1 || r.Whole[0].Severity != want {
+			t.Errorf("%s: %+v, %v", target, r, err)
+		}
+	}
+}
+
+// A resolver that does not answer is no verdict about the domain.
+func TestSilentResolverIsAnErrorOfItsOwn(t *testing.T) {
+	_, _, err := (&Prober{Resolver: "127.0.0.1:1"}).resolve(context.Background(), "example.test")
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoMail) {
+		t.Errorf("%v, want the resolver's failure", err)
+	}
+}
+
+func probeError(err error) string { return "error: " + err.Error() }
+
+func outline(r *Report, err error) string {
+	for _, known := range []error{ErrNotFound, ErrNoMail} {
+		if errors.Is(err, known) {
+			return probeError(known)
+		}
+	}
+	if err != nil {
+		return err.Error()
+	}
+	parts := make([]string, 0, len(r.Hosts))
+	for _, h := range r.Hosts {
+		addrs := make([]string, len(h.Addresses))
+		for i, a := range h.Addresses {
+			addrs[i] = a.Addr.String()
+		}
+		parts = append(parts, fmt.Sprintf("%d %s %v", h.Preference, h.Name, addrs))
+	}
+	for _, f := range r.Whole {
+		parts = append(parts, f.ID)
+	}
+	return r.Domain + ": " + strings.Join(parts, "; ")
 }
