@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"postern/handshake"
 )
@@ -109,4 +110,67 @@ func (r *Reader) ending(err error) error {
 		return fmt.Errorf("capture: the file ends within packet %d: %w", r.tally.Packets+1, err)
 	}
 	return fmt.Errorf("capture: packet %d: %w", r.tally.Packets+1, err)
+}
+
+// A Conversation is one TCP connection that mail or TLS was seen on. Its texts are
+// what strangers sent, byte for byte: escape them before they reach a terminal.
+type Conversation struct {
+	Client, Server netip.AddrPort
+
+	// Start is when its first packet was captured, Packets how many there are.
+	Start   time.Time
+	Packets int
+
+	// Headless reports that the capture begins later than the connection. Which
+	// side is the client is then told by what they said, or by the ports.
+	Headless bool
+
+	// Lost counts the bytes of both sides that the capture lacks: packets that were
+	// not captured, or not whole.
+	Lost int
+
+	// Protocol is what was spoken in the clear.
+	Protocol Protocol
+
+	// Banner is the first line of the server's greeting, Name what the client
+	// called itself in EHLO, HELO or LHLO; each at most 512 bytes.
+	Banner, Name string
+
+	// StartTLS reports that the client asked for TLS, Refusal the server's answer
+	// where that was no.
+	StartTLS bool
+	Refusal  string
+
+	// Mail reports that the client sent a MAIL command in the clear.
+	Mail bool
+
+	// Transcript is the handshake, its View [handshake.OnWire]; nil if TLS did not begin.
+	Transcript *handshake.Transcript
+
+	number int // of its first packet
+}
+
+// A Tally counts what a capture holds, so that what was not read is told.
+type Tally struct {
+	Packets     int // all
+	OtherLink   int // those of a link type that is not read
+	OtherPacket int // those that are not TCP over IP
+	Fragments   int // of IP packets; they are not put together
+	Broken      int // those whose headers do not parse, or were cut
+	Connections int // of TCP
+	Crowded     int // those given up at their last packet so far, since others needed the room
+}
+
+// note counts a packet that is no segment.
+func (t *Tally) note(why error) {
+	switch why {
+	case errLink:
+		t.OtherLink++
+	case errFragment:
+		t.Fragments++
+	case errBroken:
+		t.Broken++
+	default:
+		t.OtherPacket++
+	}
 }

@@ -136,3 +136,81 @@ func (d *dialogue) of(side handshake.Side) *lineCutter {
 	}
 	return &d.server
 }
+
+// maxLine bounds what is kept of a line: RFC 5321, Section 4.5.3.1.5.
+const maxLine = 512
+
+// A lineCutter cuts what one side says into lines.
+type lineCutter struct {
+	partial []byte
+	broken  bool // the line has a gap
+}
+
+// next cuts the next line off b; its first bytes may have come before. It is
+// without its end, cut to maxLine, empty if it has a gap, and good until the next call.
+func (l *lineCutter) next(b []byte) (line, rest []byte, whole bool) {
+	part, rest, whole := bytes.Cut(b, []byte("\n"))
+	l.partial = append(l.partial, part[:min(len(part), maxLine-len(l.partial))]...)
+	if !whole {
+		return nil, nil, false
+	}
+	line = bytes.TrimSuffix(l.partial, []byte("\r"))
+	if l.broken {
+		line = nil
+	}
+	l.partial, l.broken = l.partial[:0], false
+	return line, rest, true
+}
+
+// startsTLS reports whether b begins, where a line would, with what is a TLS
+// record of handshake messages and no text (RFC 8446, Section 5.1).
+func (l *lineCutter) startsTLS(b []byte) bool {
+	return len(l.partial) == 0 && len(b) > 0 && b[0] == 22 && (len(b) == 1 || b[1] == 3)
+}
+
+// A listener lends keys to a recorder and tells it when the client sends MAIL in
+// what they open. Nothing else of that is looked at, and nothing kept.
+type listener struct {
+	handshake.Keys
+	recorder *handshake.Recorder
+}
+
+// Opener is [handshake.Keys].
+func (l listener) Opener(s handshake.Session) handshake.Opener {
+	if opener := l.Keys.Opener(s); opener != nil {
+		return &listening{Opener: opener, recorder: l.recorder}
+	}
+	return nil
+}
+
+// A listening is that of one connection.
+type listening struct {
+	handshake.Opener
+	recorder *handshake.Recorder
+	client   lineCutter
+	over     bool
+}
+
+// Open is [handshake.Opener].
+func (l *listening) Open(from handshake.Side, epoch int, record []byte) ([]byte, byte, bool) {
+	content, kind, ok := l.Opener.Open(from, epoch, record)
+	const applicationData = 23 // RFC 8446, Section 5.1
+	if ok && from == handshake.Client && kind == applicationData {
+		l.hear(content)
+	}
+	return content, kind, ok
+}
+
+func (l *listening) hear(b []byte) {
+	for !l.over {
+		line, rest, whole := l.client.next(b)
+		if !whole {
+			return
+		}
+		if verb, _ := cutVerb(line); verb == "MAIL" {
+			l.recorder.Used(handshake.Mailed)
+			l.over = true
+		}
+		b = rest
+	}
+}
