@@ -1,9 +1,153 @@
 package ledger
 
 import (
+	"bytes"
+	"compress/gzip"
+	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
+
+// An Event is what a [Ledger] can note: a [Handshake], a [Decision] or a [State].
+type Event interface {
+	// size is what the event takes in the queue, in bytes, near enough.
+	size() int
+
+	// write stores the event. It is called by the writer alone.
+	write(s *store) error
+}
+
+// An Outcome is how a session stood with TLS.
+type Outcome int
+
+// The outcomes. The numbers are in the file.
+const (
+	Full      Outcome = iota + 1 // a full handshake
+	Resumed                      // a handshake that resumed a session
+	Failed                       // a handshake that did not complete, or whose connection could not be used
+	Plaintext                    // mail without TLS
+)
+
+// String returns the word for it.
+func (o Outcome) String() string {
+	switch o {
+	case Full:
+		return "full"
+	case Resumed:
+		return "resumed"
+	case Failed:
+		return "failed"
+	case Plaintext:
+		return "plaintext"
+	}
+	return "unknown"
+}
+
+// A Handshake is one handshake, or one session that did without, as it is noted and
+// as it is read. Only failed ones have what is from Stopped on.
+type Handshake struct {
+	// ID numbers handshakes in the order in which they were written. It is for
+	// [Filter.After]; a person is shown Session. It is not noted.
+	ID int64
+
+	Session     string    // the session's id, as in its replies and the log
+	At          time.Time // kept to the millisecond
+	Address     netip.Addr
+	Network     netip.Prefix // the prefix that stands for the sender
+	EHLO        string       // what the sender called itself; empty if it did not
+	Fingerprint string       // JA4 of the ClientHello; empty if there was none
+	Outcome     Outcome
+	Rung        string // what the sender was offered
+
+	// What was negotiated, in numbers of the wire; 0 where nothing was.
+	Version, Suite, Group uint16
+
+	// Unused says of a handshake that completed that no command came over it: the sender
+	// left in good order, as monitors do, and senders that check the certificate then. It is
+	// not read one by one: see [Sighting].
+	Unused bool
+
+	// After is, in plaintext, the session of the failed handshake that the sender
+	// came back from; empty if it had not failed within a week. It is not noted.
+	After string
+
+	Stopped   string      // where it stopped, in words
+	Next      string      // what is next for the sender, in words
+	Diagnoses []Diagnosis // the surest first; none stands for a case not known
+
+	// Transcript is the handshake's JSON. Lists of handshakes leave it out; one that
+	// is larger than 256 KiB is not kept.
+	Transcript []byte
+}
+
+// A Diagnosis is a case that a failed handshake may be.
+type Diagnosis struct {
+	Case       string
+	Confidence float64 // from 0 to 1
+}
+
+// A Decision is what the ladder changed for a sender, in the ladder's words.
+type Decision struct {
+	At          time.Time
+	Kind        string
+	Network     netip.Prefix // ::/0 stands for the fingerprint as a whole
+	Fingerprint string
+	From, To    string // rungs
+	Why         string
+}
+
+// A State is what the ladder remembers of a sender. Of those noted for one network
+// and fingerprint the last is kept.
+type State struct {
+	At          time.Time
+	Network     netip.Prefix
+	Fingerprint string
+	Value       []byte // the ladder's own JSON
+}
+
+// Bounds in bytes of what is stored. All but the transcript's are far above what
+// honest senders and this program say; Postfix cuts host names at 255 too.
+const (
+	maxName       = 255 // EHLO names, fingerprints, sessions, rungs, cases
+	maxText       = 1024
+	maxDiagnoses  = 8
+	maxState      = 16 << 10
+	maxTranscript = 256 << 10
+)
+
+// bounded cuts s to at most limit bytes of valid UTF-8.
+func bounded(s string, limit int) string {
+	if len(s) > limit {
+		for limit > 0 && !utf8.RuneStart(s[limit]) {
+			limit--
+		}
+		s = s[:limit]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// fixed is about what an event takes beside its text.
+const fixed = 256
+
+func (h Handshake) size() int {
+	size := fixed + len(h.Session) + len(h.EHLO) + len(h.Fingerprint) + len(h.Stopped) + len(h.Next) + len(h.Transcript)
+	for _, d := range h.Diagnoses {
+		size += len(d.Case)
+	}
+	return size
+}
+
+func (d Decision) size() int { return fixed + len(d.Fingerprint) + len(d.Why) }
+
+func (s State) size() int { return fixed + len(s.Fingerprint) + len(s.Value) }
 
 // returnTime is how long after a failed handshake a sender's mail in plaintext is laid to it.
 // Queues give up after five days.
@@ -107,3 +251,113 @@ const sumUp = ` full = full + excluded.full, resumed = resumed + excluded.resume
 func dayOf(t time.Time) int64 { return milli(t) / millisOfDay }
 
 const millisOfDay = 24 * 60 * 60 * 1000
+
+// Handshakes returns those that f lets through, the newest first unless f.After is set,
+// without their transcripts.
+func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) {
+	return readAll(ctx, r, "reading handshakes", func(ctx context.Context, db *sql.DB, q *query) error {
+		q.add(`WITH chosen AS (`)
+		err := f.choose(ctx, db, q)
+		q.add(`LIMIT ?)`, f.limit())
+		q.add(lines)
+		if f.After > 0 {
+			q.add(`ORDER BY h.id`)
+		} else {
+			q.add(`ORDER BY h.at DESC, h.id DESC`)
+		}
+		return err
+	}, scanLine)
+}
+
+// lines reads the handshakes whose numbers chosen has.
+const lines = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
+		h.outcome, h.rung, h.version, h.suite, h."group",
+		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''),
+		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
+			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC))
+		ELSE 'null' END
+	FROM chosen JOIN handshakes AS h USING (id) JOIN senders AS s ON s.id = h.sender
+	LEFT JOIN handshakes AS a ON a.id = h.after
+	LEFT JOIN failures AS f ON f.handshake = h.id`
+
+func scanLine(scan scanner) (h Handshake, err error) {
+	var diagnoses []byte
+	err = scan(&h.ID, &h.Session, millis{&h.At}, address{&h.Address}, prefix{&h.Network}, &h.EHLO, &h.Fingerprint,
+		&h.Outcome, &h.Rung, &h.Version, &h.Suite, &h.Group,
+		&h.After, &h.Stopped, &h.Next, &diagnoses)
+	if err == nil {
+		err = json.Unmarshal(diagnoses, &h.Diagnoses)
+	}
+	return h, err
+}
+
+// Handshake returns the newest handshake of a session, with its transcript. The error wraps
+// [fs.ErrNotExist] where there is none.
+func (r *Reader) Handshake(ctx context.Context, session string) (Handshake, error) {
+	var h Handshake
+	err := r.read(fmt.Sprintf("reading session %q", session), func(db *sql.DB) error {
+		var err error
+		h, err = handshakeOf(ctx, db, session)
+		return err
+	})
+	return h, err
+}
+
+func handshakeOf(ctx context.Context, db *sql.DB, session string) (h Handshake, err error) {
+	q := &query{}
+	q.add(`WITH chosen AS (SELECT id FROM handshakes WHERE session = ? ORDER BY id DESC LIMIT 1)`, session)
+	q.add(lines)
+	found, err := rows(ctx, db, q, scanLine)
+	if err != nil {
+		return h, err
+	}
+	if len(found) == 0 {
+		return h, fmt.Errorf("none of its handshakes is kept: %w", fs.ErrNotExist)
+	}
+	h = found[0]
+	h.Transcript, err = transcriptOf(ctx, db, h.ID)
+	return h, err
+}
+
+func transcriptOf(ctx context.Context, db *sql.DB, id int64) ([]byte, error) {
+	var packed []byte
+	err := db.QueryRowContext(ctx, `SELECT transcript FROM failures WHERE handshake = ?`, id).Scan(&packed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return unpack(packed, maxTranscript)
+}
+
+// pack compresses a transcript. It returns nil for none and for one that is too large.
+func (s *store) pack(transcript []byte) ([]byte, error) {
+	if len(transcript) == 0 || len(transcript) > maxTranscript {
+		return nil, nil
+	}
+	return compress(s.gzip, transcript)
+}
+
+// compress uses z for all, since one is large.
+func compress(z *gzip.Writer, data []byte) ([]byte, error) {
+	var packed bytes.Buffer
+	z.Reset(&packed)
+	if _, err := z.Write(data); err != nil {
+		return nil, err
+	}
+	err := z.Close()
+	return packed.Bytes(), err
+}
+
+// unpack undoes compress, for at most limit bytes.
+func unpack(packed []byte, limit int64) ([]byte, error) {
+	if len(packed) == 0 {
+		return nil, nil
+	}
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, limit))
+}

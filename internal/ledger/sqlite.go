@@ -1,11 +1,16 @@
 package ledger
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -96,4 +101,91 @@ func (f files) same(now files) bool {
 		}
 	}
 	return true
+}
+
+// How Go's values stand in columns. Reading is by sql.Scanner.
+
+// millis reads a time in milliseconds since 1970.
+type millis struct{ time *time.Time }
+
+func (m millis) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return fmt.Errorf("%T in place of a time", value)
+	}
+	*m.time = time.UnixMilli(n).UTC()
+	return nil
+}
+
+// milli writes one. What is before 1970, as the zero time is, is taken for that.
+func milli(t time.Time) int64 { return max(0, t.UnixMilli()) }
+
+// blob writes an address: without a zone, in 4 or 16 bytes, none for the zero address.
+func blob(addr netip.Addr) []byte {
+	return addr.Unmap().WithZone("").AsSlice()
+}
+
+// address reads one.
+type address struct{ addr *netip.Addr }
+
+func (a address) Scan(value any) error {
+	bytes, _ := value.([]byte)
+	return a.addr.UnmarshalBinary(bytes)
+}
+
+// network writes a prefix: its address and its length in a byte more.
+func network(p netip.Prefix) []byte {
+	bits := p.Bits()
+	if bits < 0 {
+		return []byte{0} // as netip.Prefix.UnmarshalBinary takes it for the zero prefix
+	}
+	return append(blob(p.Masked().Addr()), byte(bits))
+}
+
+// prefix reads one.
+type prefix struct{ prefix *netip.Prefix }
+
+func (p prefix) Scan(value any) error {
+	bytes, _ := value.([]byte)
+	return p.prefix.UnmarshalBinary(bytes)
+}
+
+// A query is SQL in the making. Its texts are constants, what varies is in args.
+type query struct {
+	text strings.Builder
+	args []any
+}
+
+// add appends text, with args for its question marks.
+func (q *query) add(text string, args ...any) {
+	q.text.WriteString(text)
+	q.text.WriteByte('\n')
+	q.args = append(q.args, args...)
+}
+
+// A scanner reads the columns of a row.
+type scanner func(columns ...any) error
+
+// A querier is a connection, or a pool of them.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// rows returns what row makes of each row of q. All are read before any is used, since a
+// reader that lingers keeps the writer's journal from being cleared.
+func rows[T any](ctx context.Context, db querier, q *query, row func(scanner) (T, error)) ([]T, error) {
+	found, err := db.QueryContext(ctx, q.text.String(), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	var all []T
+	for found.Next() {
+		one, err := row(found.Scan)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, found.Err()
 }
