@@ -1,0 +1,193 @@
+package safetext_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"postern/internal/safetext"
+)
+
+// attacks are texts that must not reach a screen or a line as they are, with
+// what Printable makes of them.
+var attacks = []struct{ name, text, printable string }{
+	{"clear the screen", "mx\x1b[2J", "mx\ufffd[2J"},
+	{"set the terminal's title", "\x1b]0;root\x07", "\ufffd]0;root\ufffd"},
+	{"C1 control sequence introducer", "a\u009b2J", "a\ufffd2J"},
+	{"the same as a bare byte", "a\x9b2J", "a\ufffd2J"},
+	{"forged log line", "x\r\nlevel=ERROR", "x\ufffd\ufffdlevel=ERROR"},
+	{"line separator", "x\u2028y", "x\ufffdy"},
+	{"overwrite by backspace", "bad\b\b\bok", "bad\ufffd\ufffd\ufffdok"},
+	{"NUL", "a\x00b", "a\ufffdb"},
+	{"DEL", "a\x7fb", "a\ufffdb"},
+	{"right-to-left override", "exe\u202ecod", "exe\ufffdcod"},
+	{"isolates", "\u2067a\u2069", "\ufffda\ufffd"},
+	{"Arabic letter mark", "a\u061cb", "a\ufffdb"},
+	{"zero-width space", "exam\u200bple.org", "exam\ufffdple.org"},
+	{"zero-width joiner", "exam\u200dple.org", "exam\ufffdple.org"},
+	{"byte order mark", "\ufeffexample.org", "\ufffdexample.org"},
+	{"soft hyphen", "exam\u00adple.org", "exam\ufffdple.org"},
+	{"tag characters", "a\U000e0041b", "a\ufffdb"},
+	{"space that is not U+0020", "a\u00a0b", "a\ufffdb"},
+	{"private use", "a\ue000b", "a\ufffdb"},
+	{"not UTF-8", "a\xffb", "a\ufffdb"},
+	{"surrogate", "a\xed\xa0\x80b", "a\ufffd\ufffd\ufffdb"},
+	{"overlong slash", "\xc0\xaf", "\ufffd\ufffd"},
+}
+
+func TestPrintableReplacesWhatATerminalMayObeyOrHide(t *testing.T) {
+	for _, tt := range attacks {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := safetext.Printable(tt.text); got != tt.printable {
+				t.Errorf("Printable(%+q) = %+q, want %+q", tt.text, got, tt.printable)
+			}
+		})
+	}
+	if s := `mx.exämple.org "ok" 例え 🙂`; safetext.Printable(s) != s {
+		t.Errorf("Printable changes %q", s)
+	}
+}
+
+func TestNoFunctionPassesAnAttackOn(t *testing.T) {
+	for _, tt := range attacks {
+		for name, got := range map[string]string{
+			"Shorten": safetext.Shorten(tt.text, 100), "Quote": safetext.Quote(tt.text, 100),
+			"Name": safetext.Name(tt.text, 100), "Reply": safetext.Reply(tt.text, 100),
+		} {
+			if !printable(got) {
+				t.Errorf("%s: %s(%+q) = %+q", tt.name, name, tt.text, got)
+			}
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, tt := range []struct {
+		s     string
+		width int
+		want  string
+	}{
+		{"", 3, ""},
+		{"abc", 3, "abc"},
+		{"abcd", 3, "ab…"},
+		{"äöüß", 3, "äö…"},
+		{"äöü", 3, "äöü"},
+		{"a\x1bcd", 3, "a\ufffd…"},
+		{"\xff\xfe\xfd", 3, "\ufffd\ufffd\ufffd"},
+		{"ab", 1, "…"},
+	} {
+		if got := safetext.Shorten(tt.s, tt.width); got != tt.want {
+			t.Errorf("Shorten(%q, %d) = %q, want %q", tt.s, tt.width, got, tt.want)
+		}
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for _, tt := range []struct{ s, quoted, name string }{
+		{"", `""`, `""`},
+		{"mx.test", `"mx.test"`, "mx.test"},
+		{"mx.test.", `"mx.test."`, "mx.test."},
+		{"mx1.example", `"mx1.exam"…`, `"mx1.exam"…`},
+		{"a b", `"a b"`, `"a b"`},
+		{`a"b`, `"a\"b"`, `"a\"b"`},
+		{"é", `"é"`, `"é"`},
+		{"a\x1b[1m", `"a\x1b[1m"`, `"a\x1b[1m"`},
+		{"a\u202eb", `"a\u202eb"`, `"a\u202eb"`},
+		{"a\xffb", `"a\xffb"`, `"a\xffb"`},
+	} {
+		if got := safetext.Quote(tt.s, 8); got != tt.quoted {
+			t.Errorf("Quote(%q, 8) = %s, want %s", tt.s, got, tt.quoted)
+		}
+		if got := safetext.Name(tt.s, 8); got != tt.name {
+			t.Errorf("Name(%q, 8) = %s, want %s", tt.s, got, tt.name)
+		}
+	}
+}
+
+func TestReplyStaysOneLineAndASCIIStaysASCII(t *testing.T) {
+	for _, tt := range []struct {
+		s     string
+		limit int
+		want  string
+	}{
+		{"mailbox full", 20, "mailbox full"},
+		{"mailbox full", 7, "mailbox..."},
+		{"550 a\x00b\x1b[31m\x7f\tc", 40, "550 a b [31m  c"},
+		{"ok\r\n250 forged", 40, "ok  250 forged"},
+		{"a\u009bb\u2028c\u202ed", 40, "a b c d"},
+		{"a\xffb", 40, "a\ufffdb"},
+		{"üüü", 3, "ü..."},
+	} {
+		if got := safetext.Reply(tt.s, tt.limit); got != tt.want {
+			t.Errorf("Reply(%q, %d) = %q, want %q", tt.s, tt.limit, got, tt.want)
+		}
+	}
+}
+
+func TestTruncateCutsBetweenCharacters(t *testing.T) {
+	for _, tt := range []struct {
+		s     string
+		limit int
+		want  string
+	}{
+		{"abc", 3, "abc"},
+		{"abc", 2, "ab"},
+		{"abc", 0, ""},
+		{"aü", 2, "a"},
+		{"aü", 3, "aü"},
+		{"例", 2, ""},
+		{"🙂", 3, ""},
+		{"a\xffb", 3, "a?b"},
+		{"a\r\nb", 9, "a\r\nb"},
+		{strings.Repeat("\x80", 20), 10, "?"},
+	} {
+		if got := safetext.Truncate(tt.s, tt.limit); got != tt.want {
+			t.Errorf("Truncate(%q, %d) = %q, want %q", tt.s, tt.limit, got, tt.want)
+		}
+	}
+}
+
+func TestIsASCII(t *testing.T) {
+	for s, want := range map[string]bool{"": true, "a\x00\x7f": true, "é": false, "\x80": false} {
+		if got := safetext.IsASCII(s); got != want {
+			t.Errorf("IsASCII(%q) = %v", s, got)
+		}
+	}
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// FuzzSafe checks every promise of the package for any text and bound.
+func FuzzSafe(f *testing.F) {
+	for _, tt := range attacks {
+		f.Add(tt.text, 3)
+	}
+	f.Add("mx.example.org", 80)
+	f.Fuzz(func(t *testing.T, s string, bound int) {
+		bound = bound&0xff + 1
+		if got := safetext.Printable(s); !printable(got) || printable(s) && got != s {
+			t.Errorf("Printable: %+q", got)
+		}
+		if got := safetext.Shorten(s, bound); !printable(got) || utf8.RuneCountInString(got) > bound {
+			t.Errorf("Shorten: %+q", got)
+		}
+		got := safetext.Quote(s, bound)
+		quoted := strings.TrimSuffix(got, "…")
+		if raw, err := strconv.Unquote(quoted); err != nil || !strings.HasPrefix(s, raw) || (quoted == got) != (raw == s) {
+			t.Errorf("Quote: %+q gives %+q back: %v", got, raw, err)
+		}
+		if name := safetext.Name(s, bound); !printable(got) || name != got && (name != s || len(name) > bound || !safetext.IsASCII(s)) {
+			t.Errorf("Name: %+q", name)
+		}
+		if got := safetext.Reply(s, bound); !printable(got) || len(got) > bound+len("...") || safetext.IsASCII(s) && !safetext.IsASCII(got) {
+			t.Errorf("Reply: %+q", got)
+		}
+		if got := safetext.Truncate(s, bound); !utf8.ValidString(got) || len(got) > bound || utf8.ValidString(s) && !strings.HasPrefix(s, got) {
+			t.Errorf("Truncate: %+q", got)
+		}
+	})
+}
