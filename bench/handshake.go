@@ -3,6 +3,10 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"postern/bench/load"
@@ -83,4 +87,85 @@ func (p *process) cost(s *stage, l load.Load) (time.Duration, error) {
 		return 0, err
 	}
 	return (p.cpu(s) - before) / time.Duration(tally.Connections), nil
+}
+
+// measureGate runs the gate's own benchmarks.
+func measureGate(_ *stage, p plan, r *result) error {
+	r.header("benchmark", "crypto/tls", "behind the gate", "slower, median of pairs")
+	return p.benchmarks("./sessionticket", "Handshake|Bulk|Conn", func(b benchmark) {
+		if slower, ok := r.pair(b, "gate-ns"); ok {
+			atMost(r, "gate: slower by, "+b.name, slower, gateGoal(b.name))
+		} else if b.name == "Conn/gate" {
+			atMost(r, "gate: allocations of a write and a read without a ticket", int64(b.values["allocs/op"]), 0)
+		}
+	})
+}
+
+// gateGoal is how much slower the gate may be.
+func gateGoal(name string) percent {
+	switch {
+	case strings.HasSuffix(name, "/full"):
+		return 3
+	case strings.HasSuffix(name, "/resumed"):
+		return 5
+	}
+	return 1
+}
+
+// measureRecording runs the benchmarks of recorded handshakes.
+func measureRecording(_ *stage, p plan, r *result) error {
+	r.header("benchmark", "crypto/tls", "recorded", "slower, median of pairs")
+	return p.benchmarks("./handshake", "Handshake|Conn", func(b benchmark) {
+		slower, ok := r.pair(b, "recorded-ns")
+		switch {
+		case ok && b.name == "Handshake/full":
+			atMost(r, "recording: slower by, "+b.name, slower, 3)
+		case b.name == "Conn/stopped":
+			atMost(r, "recording: allocations of a write and a read when it has stopped", int64(b.values["allocs/op"]), 0)
+		}
+	})
+}
+
+// benchmark is a line of go test -bench: a name and values by unit.
+type benchmark struct {
+	name   string
+	values map[string]float64
+}
+
+// benchmarks runs those of a package whose names match, and gives each to use.
+func (p plan) benchmarks(pkg, names string, use func(benchmark)) error {
+	cmd := exec.Command("go", "test", "-run=^$", "-bench="+names, fmt.Sprintf("-benchtime=%dx", p.handshakes), pkg)
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, output)
+	}
+	for line := range strings.Lines(string(output)) {
+		if name, ok := strings.CutPrefix(line, "Benchmark"); ok {
+			use(readBenchmark(name))
+		}
+	}
+	return nil
+}
+
+func readBenchmark(line string) benchmark {
+	fields := strings.Fields(line)
+	name := strings.TrimSuffix(fields[0], fmt.Sprintf("-%d", runtime.GOMAXPROCS(0)))
+	b := benchmark{name, make(map[string]float64)}
+	for i := 2; i+1 < len(fields); i += 2 {
+		value, err := strconv.ParseFloat(fields[i], 64)
+		if err == nil {
+			b.values[fields[i+1]] = value
+		}
+	}
+	return b
+}
+
+// pair adds a benchmark that compares crypto/tls as it is with something else, whose
+// time has the unit with. It reports how much slower that is, if it is one.
+func (r *result) pair(b benchmark, with string) (slower percent, ok bool) {
+	paired, ok := b.values["%slower-paired"]
+	if ok {
+		r.row(b.name, time.Duration(b.values["bare-ns"]), time.Duration(b.values[with]), percent(paired))
+	}
+	return percent(paired), ok
 }

@@ -1,6 +1,7 @@
 package clientsim
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -99,4 +100,258 @@ func (m *Matrix) Incomplete() bool {
 		}
 	}
 	return false
+}
+
+// A Mark is what stands in a table for a cell.
+type Mark string
+
+// The marks.
+const (
+	MarkResumes Mark = "res"
+	MarkIn      Mark = "in"
+	MarkLost    Mark = "bad"
+	MarkOut     Mark = "OUT"
+	MarkPlain   Mark = "pl"
+	MarkRefused Mark = "ref"
+	MarkUntold  Mark = "?"
+)
+
+// Marks are all of them in the order of a legend, each with what it means.
+var Marks = []struct {
+	Mark  Mark
+	Means string
+}{
+	{MarkResumes, "gets in, and resumes when it comes again"},
+	{MarkIn, "gets in, each time with a full handshake"},
+	{MarkLost, "gets in, and not when it comes again with its session"},
+	{MarkOut, "does not get in"},
+	{MarkPlain, "does not get in over TLS, and comes again in plaintext"},
+	{MarkRefused, "is turned away, as it should be"},
+	{MarkUntold, "could not be told"},
+}
+
+// Means says what a mark means; nothing for what is none.
+func (m Mark) Means() string {
+	for _, known := range Marks {
+		if known.Mark == m {
+			return known.Means
+		}
+	}
+	return ""
+}
+
+// Mark sums up a cell.
+func (c Cell) Mark() Mark {
+	switch {
+	case c.Fate == probe.Untold:
+		return MarkUntold
+	case c.Fate == probe.Refused:
+		return MarkRefused
+	case c.Fate == probe.Out && c.Plaintext:
+		return MarkPlain
+	case c.Fate == probe.Out:
+		return MarkOut
+	case c.Return == Resumed:
+		return MarkResumes
+	case c.Return == Lost:
+		return MarkLost
+	}
+	return MarkIn
+}
+
+// Legend returns the marks that stand in m, in the order of Marks.
+func (m *Matrix) Legend() (used []Mark) {
+	found := make(map[Mark]bool)
+	for _, s := range m.Servers {
+		for _, c := range s.Cells {
+			found[c.Mark()] = true
+		}
+	}
+	for _, known := range Marks {
+		if found[known.Mark] {
+			used = append(used, known.Mark)
+		}
+	}
+	return used
+}
+
+// Column is the head of the i-th server's column, as in a spreadsheet: A to Z, AA and on.
+func Column(i int) string {
+	head := ""
+	for i++; i > 0; i = (i - 1) / 26 {
+		head = string(rune('A'+(i-1)%26)) + head
+	}
+	return head
+}
+
+// Order is when a server's session tickets leave, in TLS 1.3.
+type Order uint8
+
+// The orders.
+const (
+	Unknown  Order = iota // no client of TLS 1.3 got in
+	NoTicket              // none do
+	Before                // before it has the client's Finished, once at least
+	After                 // after that
+)
+
+// Orders are those that are known, in the order in which people ask.
+var Orders = []Order{Before, After, NoTicket}
+
+// String returns "unknown", "none", "before" or "after".
+func (o Order) String() string {
+	return [...]string{"unknown", "none", "before", "after"}[min(o, After)]
+}
+
+// Words says it to a person.
+func (o Order) Words() string {
+	return [...]string{"not known", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
+}
+
+// orderOf tells what the clients saw. A client that answers fast may see the same ticket
+// after its Finished: one that saw it earlier is right.
+func orderOf(cells []Cell) Order {
+	order := Unknown
+	for _, c := range cells {
+		switch {
+		case c.First == nil || c.First.Choice == nil || c.First.Choice.Version != handshake.VersionTLS13:
+		case early(c.First):
+			return Before
+		case ticket(c.First):
+			order = After
+		case c.in() && order == Unknown:
+			order = NoTicket
+		}
+	}
+	return order
+}
+
+func early(t *handshake.Transcript) bool {
+	for i := range t.Messages {
+		if t.Early(i) {
+			return true
+		}
+	}
+	return false
+}
+
+func ticket(t *handshake.Transcript) bool {
+	for _, m := range t.Messages {
+		if m.Type == handshake.NewSessionTicket {
+			return true
+		}
+	}
+	return false
+}
+
+// Finding says in a sentence which ticket order lets whom in, as the cells tell it. Of a
+// client that is not in, it counts only when its handshake ended over a ticket.
+func (m *Matrix) Finding() string {
+	var clauses []string
+	for _, o := range Orders {
+		if g := m.group(o); g.servers > 0 {
+			clauses = append(clauses, g.clause(o))
+		}
+	}
+	if clauses == nil {
+		return "No client of TLS 1.3 got in anywhere, so nothing is told."
+	}
+	sentence := strings.Join(clauses, "; ") + "."
+	return strings.ToUpper(sentence[:1]) + sentence[1:]
+}
+
+// A group is the servers of one order.
+type group struct {
+	servers int
+	left    []leaving // in the order of the clients
+	resumed int       // clients that resumed at one of them at least
+	clients int
+}
+
+// A leaving is a client that left over a ticket.
+type leaving struct {
+	client string
+	at     int // so many servers of the group
+}
+
+func (m *Matrix) group(o Order) group {
+	g := group{clients: len(m.Clients)}
+	left, resumed := make([]int, len(m.Clients)), make([]bool, len(m.Clients))
+	for _, s := range m.Servers {
+		if s.Order != o {
+			continue
+		}
+		g.servers++
+		for i, c := range s.Cells {
+			if leftOverTicket(c) {
+				left[i]++
+			}
+			resumed[i] = resumed[i] || c.Return == Resumed
+		}
+	}
+	for i, c := range m.Clients {
+		if left[i] > 0 {
+			g.left = append(g.left, leaving{c.Name, left[i]})
+		}
+		if resumed[i] {
+			g.resumed++
+		}
+	}
+	return g
+}
+
+// leftOverTicket reports whether the client closed silently when a ticket came.
+func leftOverTicket(c Cell) bool {
+	if c.Fate != probe.Out || c.First == nil {
+		return false
+	}
+	switch c.First.Outcome() {
+	case handshake.ClosedAfterTicket:
+		return true
+	case handshake.ClosedAfterFlight:
+		return early(c.First)
+	}
+	return false
+}
+
+// whenTickets begins the clause of an order.
+var whenTickets = map[Order]string{
+	Before:   "a ticket before the client's Finished (%s) keeps out ",
+	After:    "a ticket after it (%s) keeps out ",
+	NoTicket: "no ticket (%s) keeps out ",
+}
+
+func (g group) clause(o Order) string {
+	at := fmt.Sprintf("%d servers", g.servers)
+	if g.servers == 1 {
+		at = "1 server"
+	}
+	clause := fmt.Sprintf(whenTickets[o], at)
+	var names []string
+	for _, l := range g.left {
+		name := l.client
+		if l.at < g.servers {
+			name += fmt.Sprintf(" (at %d)", l.at)
+		}
+		names = append(names, name)
+	}
+	switch g.resumed {
+	case 0:
+		return clause + list(names) + ", and nobody resumes"
+	case 1:
+		return clause + list(names) + ", and 1 client resumes"
+	}
+	return clause + list(names) + fmt.Sprintf(", and %d of %d clients resume", g.resumed, g.clients)
+}
+
+// list joins names as in a sentence.
+func list(names []string) string {
+	switch n := len(names); n {
+	case 0:
+		return "nobody"
+	case 1:
+		return names[0]
+	default:
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
 }

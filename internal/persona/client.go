@@ -6,6 +6,9 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"reflect"
+	"slices"
+	"sync"
 
 	utls "github.com/refraction-networking/utls"
 
@@ -118,4 +121,122 @@ func upTo(version uint16) func(*tls.Config, Target) error {
 		config.MinVersion, config.MaxVersion = min(version, tls.VersionTLS12), version
 		return nil
 	}
+}
+
+// A shape has no more than the client behind it can do, whatever the library that it is
+// like offers besides: no finite-field or X448 key exchange, no CCM, no
+// encrypt_then_mac. Otherwise a healthy persona would fail for its own lack.
+
+// hello is a ClientHello with these suites and extensions.
+func hello(suites []uint16, extensions ...utls.TLSExtension) *utls.ClientHelloSpec {
+	return &utls.ClientHelloSpec{CipherSuites: suites, CompressionMethods: []uint8{0}, Extensions: extensions}
+}
+
+// with returns spec with extensions in the places of those of the same type.
+func with(spec *utls.ClientHelloSpec, extensions ...utls.TLSExtension) *utls.ClientHelloSpec {
+	for _, extension := range extensions {
+		kind := reflect.TypeOf(extension)
+		i := slices.IndexFunc(spec.Extensions, func(e utls.TLSExtension) bool { return reflect.TypeOf(e) == kind })
+		spec.Extensions[i] = extension
+	}
+	return spec
+}
+
+// without returns spec without the extension of type E.
+func without[E utls.TLSExtension](spec *utls.ClientHelloSpec) *utls.ClientHelloSpec {
+	spec.Extensions = slices.DeleteFunc(spec.Extensions, func(e utls.TLSExtension) bool {
+		_, is := e.(E)
+		return is
+	})
+	return spec
+}
+
+func versions(v ...uint16) *utls.SupportedVersionsExtension {
+	return &utls.SupportedVersionsExtension{Versions: v}
+}
+
+func groups(g ...utls.CurveID) *utls.SupportedCurvesExtension {
+	return &utls.SupportedCurvesExtension{Curves: g}
+}
+
+func signatures(s ...utls.SignatureScheme) *utls.SignatureAlgorithmsExtension {
+	return &utls.SignatureAlgorithmsExtension{SupportedSignatureAlgorithms: s}
+}
+
+// keyShares brings keys for groups. The client behind can use that of the first alone.
+func keyShares(groups ...utls.CurveID) *utls.KeyShareExtension {
+	extension := new(utls.KeyShareExtension)
+	for _, group := range groups {
+		extension.KeyShares = append(extension.KeyShares, utls.KeyShare{Group: group})
+	}
+	return extension
+}
+
+// serverName is a server_name extension (RFC 6066, Section 3) with any text for a name.
+func serverName(name string) *utls.GenericExtension {
+	entry := append([]byte{0, byte(len(name) >> 8), byte(len(name))}, name...)
+	return &utls.GenericExtension{Data: append([]byte{byte(len(entry) >> 8), byte(len(entry))}, entry...)}
+}
+
+// tickets is what a client needs to resume, in the form of its library.
+type tickets struct {
+	standard cache[tls.ClientSessionState]
+	shaped   cache[utls.ClientSessionState]
+}
+
+func (t *tickets) held() bool {
+	return t != nil && (t.standard.last() != nil || t.shaped.last() != nil)
+}
+
+// again returns the same sessions for another connection.
+func (t *tickets) again() *tickets {
+	another := new(tickets)
+	if t != nil {
+		another.standard.session, another.shaped.session = t.standard.last(), t.shaped.last()
+	}
+	return another
+}
+
+// report makes f be told the size of each ticket that comes, in bytes.
+func (t *tickets) report(f func(size int)) {
+	t.standard.came = func(session *tls.ClientSessionState) {
+		if ticket, _, err := session.ResumptionState(); err == nil {
+			f(len(ticket))
+		}
+	}
+	t.shaped.came = func(session *utls.ClientSessionState) {
+		if ticket, _, err := session.ResumptionState(); err == nil {
+			f(len(ticket))
+		}
+	}
+}
+
+// A cache is a session cache for one server, whatever names and addresses it has: so a
+// session can be taken to another.
+type cache[Session any] struct {
+	mu      sync.Mutex
+	session *Session
+	came    func(*Session)
+}
+
+// Get returns the last session.
+func (c *cache[Session]) Get(string) (*Session, bool) {
+	session := c.last()
+	return session, session != nil
+}
+
+// Put keeps a session; nil: what was kept is of no use.
+func (c *cache[Session]) Put(_ string, session *Session) {
+	c.mu.Lock()
+	c.session = session
+	c.mu.Unlock()
+	if session != nil {
+		c.came(session)
+	}
+}
+
+func (c *cache[Session]) last() *Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
 }

@@ -3,6 +3,7 @@ package persona_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/persona"
 	"postern/sessionticket"
 )
 
@@ -147,4 +149,57 @@ func (s *server) heard() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.commands, ", ")
+}
+
+// scripted is a server that says the first of replies at once, each other when it has
+// heard a line, whatever that is, and closes at the line after the last.
+func scripted(replies ...string) persona.Target {
+	return played(func(conn net.Conn) {
+		heard := bufio.NewScanner(conn)
+		for _, reply := range replies {
+			io.WriteString(conn, reply)
+			if !heard.Scan() {
+				return
+			}
+		}
+	})
+}
+
+// played is a server that does as it is told with its end of a connection, and closes.
+func played(serve func(net.Conn)) persona.Target {
+	at := target("mx.test:25")
+	at.Dial = func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() { defer far.Close(); serve(far) }()
+		return near, nil
+	}
+	return at
+}
+
+// A countedConn notes how long the writes are that carry a ClientHello: those between
+// STARTTLS and what the server says to the hello.
+type countedConn struct {
+	net.Conn
+	tls   bool // the next byte that is written is TLS
+	heard bool // since
+	hello []int
+}
+
+func (c *countedConn) dial(ctx context.Context, network, addr string) (_ net.Conn, err error) {
+	c.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+	return c, err
+}
+
+func (c *countedConn) Write(b []byte) (int, error) {
+	c.tls = c.tls || b[0] == 22 // handshake (RFC 8446, Section 5.1)
+	if c.tls && !c.heard {
+		c.hello = append(c.hello, len(b))
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *countedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.heard = c.heard || c.tls
+	return n, err
 }

@@ -2,70 +2,80 @@ package persona
 
 import (
 	"crypto/tls"
-	"sync"
+	"errors"
+	"fmt"
+	"net"
+	"time"
 
 	utls "github.com/refraction-networking/utls"
+
+	"postern/sessionticket/strictclient"
 )
 
-// tickets is what a client needs to resume, in the form of its library.
-type tickets struct {
-	standard cache[tls.ClientSessionState]
-	shaped   cache[utls.ClientSessionState]
+var earlyTicket = Persona{
+	ID:    "early-ticket",
+	Case:  "early-ticket",
+	Does:  "Closes silently when a session ticket comes before its own Finished",
+	below: func(c net.Conn) net.Conn { return strictclient.New(c) },
 }
 
-func (t *tickets) held() bool {
-	return t != nil && (t.standard.last() != nil || t.shaped.last() != nil)
+var ticketAfterFinished = Persona{
+	ID:        "ticket-after-finished",
+	Case:      "ticket-after-finished",
+	Does:      "Waits 0.1 s after the handshake, then speaks, and closes silently on any session ticket",
+	Pause:     ticketPause,
+	hesitates: true,
+	minds:     anyTicket,
 }
 
-// again returns the same sessions for another connection.
-func (t *tickets) again() *tickets {
-	another := new(tickets)
-	if t != nil {
-		another.standard.session, another.shaped.session = t.standard.last(), t.shaped.last()
-	}
-	return another
+// ticketPause is long enough for a ticket that a server sends of its own accord.
+const ticketPause = 100 * time.Millisecond
+
+func anyTicket(int) error { return errors.New("the server sent a session ticket") }
+
+var ticketSurprisesClient = Persona{
+	ID:    "ticket-surprises-client",
+	Case:  "ticket-surprises-client",
+	Does:  "Speaks at once after the handshake, and closes silently on any session ticket before the reply",
+	minds: anyTicket,
 }
 
-// report makes f be told the size of each ticket that comes, in bytes.
-func (t *tickets) report(f func(size int)) {
-	t.standard.came = func(session *tls.ClientSessionState) {
-		if ticket, _, err := session.ResumptionState(); err == nil {
-			f(len(ticket))
+const (
+	// ticketLimit is what the persona takes, in bytes. Where the limit of the clients
+	// in the reports lies is not known; it is that of the case's recogniser.
+	ticketLimit = 2048
+
+	// longChain is how many certificates it shows: enough for a ticket above the limit,
+	// from a server that puts them into it.
+	longChain = 8
+)
+
+var largeTicket = Persona{
+	ID:        "large-ticket",
+	Case:      "large-ticket",
+	Does:      "Shows eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
+	Pause:     ticketPause,
+	hesitates: true,
+	configure: func(config *tls.Config, t Target) error {
+		return show(config, t, longChain)
+	},
+	minds: func(ticket int) error {
+		if ticket <= ticketLimit {
+			return nil
 		}
-	}
-	t.shaped.came = func(session *utls.ClientSessionState) {
-		if ticket, _, err := session.ResumptionState(); err == nil {
-			f(len(ticket))
-		}
-	}
+		return fmt.Errorf("the server sent a session ticket of %d bytes", ticket)
+	},
 }
 
-// A cache is a session cache for one server, whatever names and addresses it has: so a
-// session can be taken to another.
-type cache[Session any] struct {
-	mu      sync.Mutex
-	session *Session
-	came    func(*Session)
-}
-
-// Get returns the last session.
-func (c *cache[Session]) Get(string) (*Session, bool) {
-	session := c.last()
-	return session, session != nil
-}
-
-// Put keeps a session; nil: what was kept is of no use.
-func (c *cache[Session]) Put(_ string, session *Session) {
-	c.mu.Lock()
-	c.session = session
-	c.mu.Unlock()
-	if session != nil {
-		c.came(session)
-	}
-}
-
-func (c *cache[Session]) last() *Session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.session
+// The server must not send a ticket to this client (RFC 8446, Section 4.2.9). OpenSSL
+// does (https://github.com/nurl-lang/nurl/issues/1057).
+var ticketWithoutPSKModes = Persona{
+	ID:    "ticket-without-psk-modes",
+	Does:  "Sends no psk_key_exchange_modes, and closes silently on the session ticket that the server must not send then",
+	minds: func(int) error { return errors.New("the server sent a session ticket that the client cannot use") },
+	shape: func(t Target) *utls.ClientHelloSpec {
+		spec := without[*utls.PSKKeyExchangeModesExtension](openSSLShape(t))
+		spec = without[*utls.SessionTicketExtension](spec) // that would ask for one of TLS 1.2
+		return without[*utls.UtlsPreSharedKeyExtension](spec)
+	},
 }

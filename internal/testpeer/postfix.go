@@ -1,10 +1,18 @@
 package testpeer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/internal/testcert"
 )
@@ -132,4 +140,267 @@ func mailboxes(users []string) string {
 		entries[i] = "{" + user + " = box/}"
 	}
 	return "inline:{" + strings.Join(entries, ", ") + "}"
+}
+
+// What Postfix logs of its deliveries (smtp_tls_loglevel = 2).
+var (
+	postfixSent     = regexp.MustCompile(`postfix/smtp\[.*status=sent`)
+	postfixBounced  = regexp.MustCompile(`postfix/smtp\[.*status=bounced`)
+	postfixDeferred = regexp.MustCompile(`postfix/smtp\[.*status=deferred`)
+	postfixResumed  = regexp.MustCompile(`postfix/smtp\[.*: Reusing old session`)
+)
+
+// SendPostfix queues messages in a Postfix of its own and returns when all of
+// them have been delivered to addr or refused for good. Postfix insists on
+// STARTTLS, takes any certificate, resumes where it can, has at most 20
+// connections at a time, and tries again every second what was put off.
+// What it delivers at first at the same time has no session to resume.
+func SendPostfix(t T, addr string, o QueueOptions) QueueRun {
+	t.Helper()
+	o = o.orDefault()
+	p := startPostfix(t, newFolder(t), append(senderSettings(t, addr, o.Handshake), o.Config...), nil)
+	p.queue(t, o)
+	await(t, p.daemon, "the queue to empty", func() error {
+		if done := p.logged(postfixSent) + p.logged(postfixBounced); done < o.Messages {
+			return fmt.Errorf("%d of %d messages done", done, o.Messages)
+		}
+		return nil
+	})
+	p.daemon.stop()
+	return QueueRun{
+		Sent:     p.logged(postfixSent),
+		Bounced:  p.logged(postfixBounced),
+		Deferred: p.logged(postfixDeferred),
+		Resumed:  p.logged(postfixResumed),
+		Log:      readLog(p.log),
+	}
+}
+
+// senderSettings are the lines of main.cf for a Postfix that sends to addr.
+func senderSettings(t T, addr string, h Handshake) []string {
+	t.Helper()
+	host, port := splitAddr(t, addr)
+	settings := []string{
+		"myhostname = sender.test",
+		fmt.Sprintf("relayhost = [%s]:%s", host, port),
+		"smtp_tls_security_level = encrypt",
+		"smtp_tls_loglevel = 2",
+		"smtp_tls_session_cache_database = " + cacheType(t) + ":$data_directory/smtp_scache",
+		"minimal_backoff_time = 1s",
+		"maximal_backoff_time = 1s",
+		"queue_run_delay = 1s",
+		// One refused handshake must not make all other messages wait.
+		"default_destination_concurrency_failed_cohort_limit = 0",
+		// A bounce would come to addr as one more message.
+		"transport_maps = inline:{sender.test=discard:}",
+	}
+	return append(settings, handshakeSettings(t, h)...)
+}
+
+// handshakeSettings makes Postfix ask for h. It sets groups by itself, so
+// OpenSSL's configuration file cannot; signature algorithms only that can.
+func handshakeSettings(t T, h Handshake) []string {
+	t.Helper()
+	switch h {
+	case RetriedHandshake:
+		return []string{"tls_eecdh_auto_curves = " + strings.ReplaceAll(retryGroups, ":", " ")}
+	case TLS12Handshake:
+		return []string{"smtp_tls_mandatory_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3"}
+	case RSAHandshake:
+		return []string{
+			"smtp_tls_mandatory_exclude_ciphers = aECDSA",
+			"import_environment = MAIL_CONFIG OPENSSL_CONF=" + h.opensslConfig(t, newFolder(t)),
+		}
+	}
+	return nil
+}
+
+// queue hands the messages to the running instance.
+func (p *postfixInstance) queue(t T, o QueueOptions) {
+	t.Helper()
+	await(t, p.daemon, "the queue", func() error {
+		conn, err := net.Dial("unix", p.dir.path("queue/public/pickup"))
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	cmd := exec.Command(program(t, "sendmail"), "-C", p.config, "-bs")
+	cmd.Stdin = strings.NewReader(o.Message.batch(o.Messages))
+	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+p.config)
+	output, err := cmd.CombinedOutput()
+	if err == nil && strings.Count(string(output), "Ok: queued as ") < o.Messages {
+		err = errors.New("not all messages were queued")
+	}
+	if err != nil {
+		t.Fatalf("testpeer: sendmail -bs: %v\n%s%s", err, output, p.daemon.explain())
+	}
+}
+
+// postfixInstance is a Postfix with a configuration, queue and log of its own.
+type postfixInstance struct {
+	dir    folder
+	config string // configuration directory
+	log    string // log file
+	daemon *daemon
+}
+
+// postfixServices is the part of master.cf(5) that every instance has: the
+// queue, what it calls upon, and the log without syslog. Nothing is chrooted.
+const postfixServices = `pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd`
+
+// postfixFolders are those of the queue that belong to the mail system.
+const postfixFolders = "active bounce corrupt defer deferred flush hold incoming maildrop private public saved trace"
+
+// postfixSettings is the part of main.cf that every instance has: only
+// loopback, no DNS, no local users. The configuration lies in the instance's folder.
+const postfixSettings = `compatibility_level = 3.6
+queue_directory = $config_directory/../queue
+data_directory = $config_directory/../data
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+disable_dns_lookups = yes
+smtpd_peername_lookup = no
+mydestination =
+alias_maps =
+in_flow_delay = 0`
+
+// startPostfix starts an instance in dir with further lines of main.cf and
+// master.cf; a later line of main.cf wins over an earlier one.
+func startPostfix(t T, dir folder, settings, services []string) *postfixInstance {
+	t.Helper()
+	requireRoot(t, "postfix")
+	p := &postfixInstance{dir: dir, config: dir.path("config"), log: dir.path("mail.log")}
+	dir.mkdir(t, "config", "root")
+	dir.mkdir(t, "data", "postfix")
+	logTo := []string{"maillog_file = " + p.log, "maillog_file_prefixes = " + string(dir)}
+	settings = slices.Concat(strings.Split(postfixSettings, "\n"), logTo, settings)
+	p.write(t, "main.cf", lastWins(settings))
+	p.write(t, "master.cf", append(services, postfixServices))
+	p.makeQueue(t)
+	// -e ends it some day if nobody does: it sheds the signal that other
+	// daemons get when the test program dies.
+	master := exec.Command(program(t, "master"), "-c", p.config, "-e", "3600")
+	p.daemon = startDaemon(t, "master", dir, master, p.log)
+	return p
+}
+
+// write writes a configuration file and dates it back: Postfix reads a file
+// again and again until it is two seconds old, lest it be half-written.
+func (p *postfixInstance) write(t T, name string, lines []string) {
+	t.Helper()
+	path := p.dir.write(t, filepath.Join("config", name), lines...)
+	past := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, past, past); err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+}
+
+// makeQueue makes the folders of the queue. "postfix check" would too, but
+// rewrites main.cf, which then is young again. Only root hands in mail here,
+// so no folder has to be open to a group.
+func (p *postfixInstance) makeQueue(t T) {
+	t.Helper()
+	p.dir.mkdir(t, "queue", "root")
+	p.dir.mkdir(t, "queue/pid", "root")
+	for _, name := range strings.Fields(postfixFolders) {
+		p.dir.mkdir(t, filepath.Join("queue", name), "postfix")
+	}
+}
+
+// lastWins keeps the last line for each name, since Postfix warns of earlier ones.
+func lastWins(lines []string) []string {
+	place := make(map[string]int)
+	var kept []string
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if i, again := place[name]; again {
+			kept[i] = line
+			continue
+		}
+		place[name] = len(kept)
+		kept = append(kept, line)
+	}
+	return kept
+}
+
+// cacheType is the kind of table that this Postfix can keep TLS sessions in.
+func cacheType(t T) string {
+	t.Helper()
+	types, err := exec.Command(program(t, "postconf"), "-m").Output()
+	if err != nil {
+		t.Fatalf("testpeer: postconf -m: %v", err)
+	}
+	if bytes.Contains(types, []byte("lmdb\n")) {
+		return "lmdb"
+	}
+	return "btree"
+}
+
+// logged counts the matches of pattern in the log so far.
+func (p *postfixInstance) logged(pattern *regexp.Regexp) int {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return 0
+	}
+	return len(pattern.FindAllIndex(text, -1))
+}
+
+// SMTPSink is Postfix's smtp-sink: an SMTP server without TLS that accepts
+// everything and throws it away.
+type SMTPSink struct {
+	Addr   string // where it listens
+	daemon *daemon
+}
+
+// sinkConnections is how many connections a sink serves at once; more wait.
+const sinkConnections = "1000"
+
+// StartSMTPSink starts a sink, with args added to its arguments: smtp-sink(1).
+func StartSMTPSink(t T, args ...string) *SMTPSink {
+	t.Helper()
+	addr := freeAddr(t)
+	flags := []string{"-c", "-m", sinkConnections}
+	if os.Geteuid() == 0 {
+		flags = append(flags, "-u", "nobody") // it refuses to serve as root
+	}
+	cmd := exec.Command(program(t, "smtp-sink"), append(append(flags, args...), addr, "1024")...)
+	d := startDaemon(t, "smtp-sink", newFolder(t), cmd)
+	awaitGreeting(t, d, "tcp", addr)
+	return &SMTPSink{addr, d}
+}
+
+// sinkCounters is what smtp-sink -c prints over and over on one line.
+var sinkCounters = regexp.MustCompile(`mesg=([0-9]+)`)
+
+// Messages tells how many messages the sink has taken in. A message counts
+// before its sender gets the reply.
+func (s *SMTPSink) Messages() int {
+	all := sinkCounters.FindAllStringSubmatch(readLog(s.daemon.output), -1)
+	if len(all) == 0 {
+		return 0
+	}
+	count, err := strconv.Atoi(all[len(all)-1][1])
+	if err != nil {
+		return 0
+	}
+	return count
 }

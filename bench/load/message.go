@@ -1,0 +1,104 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Size is the size of every message's text, in bytes with CRLF.
+const Size = 4096
+
+const (
+	idField  = "Message-ID: <"
+	idDigits = "0000000000"
+	ending   = ".\r\n"
+	goodbye  = "QUIT\r\n"
+)
+
+// text is a message that a sender sends over and over under a new id.
+type text struct {
+	bytes []byte // with the dot that ends it and QUIT behind
+	id    []byte // the digits in bytes that change
+}
+
+// newText makes the text of one sender's messages. The id stands in the first
+// line, so that whoever stores it with the fields that servers put before has
+// all of it from there on.
+func newText(run int64, sender int) *text {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s%s.%d.%d@bench.test>\r\n", idField, idDigits, sender, run)
+	b.WriteString("From: <sender@bench.test>\r\nTo: <user@localhost>\r\n" +
+		"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nSubject: a message\r\n\r\n")
+	line := strings.Repeat("x", 62) + "\r\n"
+	for b.Len()+2*len(line) < Size {
+		b.WriteString(line)
+	}
+	b.WriteString(strings.Repeat("y", Size-b.Len()-2) + "\r\n" + ending + goodbye)
+	t := &text{bytes: b.Bytes()}
+	t.id = t.bytes[len(idField):][:len(idDigits)]
+	return t
+}
+
+// next gives the text the id of the message with the given number.
+func (t *text) next(number int) {
+	digits := strconv.Itoa(number)
+	copy(t.id, idDigits)
+	copy(t.id[len(t.id)-len(digits):], digits)
+}
+
+// wire is the text as it is sent: with the dot that ends it, and if it is the
+// last one with QUIT.
+func (t *text) wire(last bool) []byte {
+	if last {
+		return t.bytes
+	}
+	return t.bytes[:len(t.bytes)-len(goodbye)]
+}
+
+// stored is the text as a Maildir has it, with LF for CRLF.
+func (t *text) stored() []byte {
+	return bytes.ReplaceAll(t.bytes[:Size], []byte("\r\n"), []byte("\n"))
+}
+
+// CheckMaildir checks that each message that was acknowledged lies in dir once,
+// whole to the last byte.
+func (t *Tally) CheckMaildir(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	found := make(map[string]bool, len(files))
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(dir, file.Name()))
+		if err != nil {
+			return err
+		}
+		start := bytes.Index(text, []byte(idField))
+		if start < 0 {
+			return fmt.Errorf("%s is not a message of this load", file.Name())
+		}
+		own := string(text[start:])
+		if found[own] {
+			return fmt.Errorf("%s is there twice", file.Name())
+		}
+		found[own] = true
+	}
+	return t.checkAll(found)
+}
+
+func (t *Tally) checkAll(found map[string]bool) error {
+	for sender, acknowledged := range t.bySender {
+		text := newText(t.number, sender)
+		for number := range acknowledged {
+			text.next(number)
+			if !found[string(text.stored())] {
+				return fmt.Errorf("message %d of sender %d was acknowledged and is not there", number, sender)
+			}
+		}
+	}
+	return nil
+}

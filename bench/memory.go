@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+
+	"postern/bench/load"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+// measureIdle opens many sessions that say nothing after EHLO and divides the
+// memory that Postern takes for them.
+func measureIdle(s *stage, p plan, r *result) error {
+	raiseFiles(s, uint64(p.idle)+1000)
+	cert := testcert.New(s, testcert.Options{})
+	own := startPostern(s, cert, "maildir")
+	before := own.resident(s)
+	sessions, err := openIdle(load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}, p.idle)
+	defer closeAll(sessions)
+	if err != nil {
+		return err
+	}
+	grown := own.resident(s) - before
+	each := bytes(grown / int64(p.idle))
+	r.header("idle TLS sessions", "before", "with them", "a session")
+	r.row(p.idle, bytes(before), bytes(before+grown), each)
+	atMost(r, "memory of an idle TLS session", each, 40<<10)
+	return nil
+}
+
+// raiseFiles lets this process and those that it starts have enough files open.
+func raiseFiles(s *stage, files uint64) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		s.Fatalf("%v", err)
+	}
+	limit.Cur, limit.Max = max(limit.Cur, files), max(limit.Max, files)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		s.Fatalf("raising the limit of open files to %d: %v; run as root", files, err)
+	}
+}
+
+// openIdle opens sessions, some at a time.
+func openIdle(l load.Load, count int) ([]*load.Conn, error) {
+	const atOnce = 20
+	var mu sync.Mutex
+	var sessions []*load.Conn
+	var failed error
+	var dialers sync.WaitGroup
+	for i := range atOnce {
+		dialers.Go(func() {
+			for range (count + i) / atOnce {
+				conn, err := l.Dial()
+				mu.Lock()
+				if err != nil {
+					failed = fmt.Errorf("session %d: %w", len(sessions)+1, err)
+				} else {
+					sessions = append(sessions, conn)
+				}
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	dialers.Wait()
+	return sessions, failed
+}
+
+func closeAll(sessions []*load.Conn) {
+	for _, conn := range sessions {
+		conn.Close()
+	}
+}
+
+// largeSize is the size of the large message's text.
+const largeSize = 50 << 20
+
+// measureLarge passes one large message on and looks at the most memory that
+// Postern had meanwhile. Small ones come first: what any message needs once
+// is there then.
+func measureLarge(s *stage, p plan, r *result) error {
+	cert := testcert.New(s, testcert.Options{})
+	sink := testpeer.StartSMTPSink(s)
+	own := startPostern(s, cert, "smtp://"+sink.Addr)
+	small := p.server("Postern", own.addr, cert.TLS.Leaf, sunk(sink))
+	if _, err := small.measure(pattern{1, 20, false}); err != nil {
+		return err
+	}
+	r.header("message", "before", "at most", "growth")
+	var most bytes
+	for range p.rounds {
+		own.forgetPeak(s)
+		before := own.resident(s)
+		if err := (load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}).SendLarge(largeSize); err != nil {
+			return err
+		}
+		growth := bytes(own.peak(s) - before)
+		r.row(bytes(largeSize), bytes(before), bytes(before)+growth, growth)
+		most = max(most, growth)
+	}
+	atMost(r, "growth of memory by a 50 MiB message, most of the rounds", most, 2<<20)
+	return nil
+}

@@ -1,0 +1,302 @@
+package persona_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"postern/handshake"
+	"postern/internal/persona"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+	"postern/interop"
+	"postern/sessionticket"
+)
+
+// Where a persona fails, its handshake looks like its case.
+func TestPersonaPlaysItsCase(t *testing.T) {
+	for id, change := range map[string]func(*server){
+		"early-ticket":            func(s *server) { s.policy = sessionticket.Stock },
+		"ticket-after-finished":   func(s *server) { s.policy = sessionticket.OwnWrite },
+		"ticket-surprises-client": func(*server) {},
+		"large-ticket":            func(s *server) { s.policy, s.config.ClientAuth = sessionticket.Stock, tls.RequestClientCert },
+		"tls10-only":              func(*server) {},
+		"falls-back-to-plaintext": func(*server) {},
+		"rsa-only-client":         func(*server) {},
+		"sha1-signatures-only":    func(*server) {},
+		"hello-retry-refused":     func(s *server) { s.config.CurvePreferences = []tls.CurveID{tls.CurveP256} },
+		"certificate-refused":     func(*server) {},
+		"client-certificate-asked": func(s *server) {
+			s.config.ClientAuth, s.config.ClientCAs = tls.VerifyClientCertIfGiven, x509.NewCertPool()
+		},
+		"unknown-sni": func(s *server) {
+			s.config.Certificates = nil
+			s.config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+		},
+	} {
+		t.Run(id, func(t *testing.T) {
+			s := newServer(t)
+			change(s)
+			p := find(t, id)
+			v := p.Visit(t.Context(), target(s.start(t)))
+			if v.In || v.Err == nil {
+				t.Fatalf("it got in: %v", v.Err)
+			}
+			silent := id == "ticket-after-finished" || id == "ticket-surprises-client" || id == "large-ticket"
+			if said := v.Transcript.End.Err; (said == "") != silent {
+				t.Errorf("TLS said %q of the end; the client left of its own accord: %v", said, silent)
+			}
+			if last := v.Transcript.Messages[len(v.Transcript.Messages)-1]; silent && last.From != handshake.Server {
+				t.Errorf("the client said %v after the ticket", last.Type)
+			}
+			diagnoses := interop.Diagnose(v.Transcript)
+			if len(diagnoses) == 0 || diagnoses[0].Case.ID != p.Case {
+				t.Errorf("diagnosed as %s, want %s; it ended with %v\n%s",
+					ids(diagnoses), p.Case, v.Err, v.Transcript.Draw(handshake.DrawOptions{}))
+			}
+		})
+	}
+}
+
+func ids(diagnoses []interop.Diagnosis) string {
+	var b strings.Builder
+	for _, d := range diagnoses {
+		b.WriteString(d.Case.ID + " ")
+	}
+	return b.String()
+}
+
+// A recogniser knows the groups of crypto/tls, and so of no server that lacks P-521.
+func TestGroupMismatchFailsWithoutP521(t *testing.T) {
+	s := newServer(t)
+	s.config.CurvePreferences = []tls.CurveID{tls.X25519}
+	checkVisit(t, "group-mismatch", find(t, "group-mismatch").Visit(t.Context(), target(s.start(t))), noShared)
+}
+
+func TestOtherGroupsAreSurvived(t *testing.T) {
+	for group, ids := range map[tls.CurveID][]string{
+		tls.X25519:    {"p521-first", "hello-retry", "hello-retry-refused", "healthy-gnutls"},
+		tls.CurveP256: {"p521-first", "hello-retry", "big-hello", "healthy-openssl", "healthy-schannel"},
+		tls.CurveP384: {"hello-retry", "big-hello", "healthy-openssl", "healthy-gnutls", "healthy-schannel"},
+	} {
+		t.Run(group.String(), func(t *testing.T) {
+			s := newServer(t)
+			s.config.CurvePreferences = []tls.CurveID{group}
+			at := target(s.start(t))
+			for _, id := range ids {
+				p := find(t, id)
+				v := p.Visit(t.Context(), at)
+				checkVisit(t, id, v, in)
+				checkVisit(t, id+" again", p.Return(t.Context(), at, v), in)
+			}
+		})
+	}
+}
+
+func TestUnknownNameIsRefusedBySomeServers(t *testing.T) {
+	s := newServer(t)
+	certificate := s.config.Certificates[0]
+	s.config.Certificates = nil
+	s.config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if hello.ServerName != "localhost" {
+			return nil, errors.New("no certificate for " + hello.ServerName)
+		}
+		return &certificate, nil
+	}
+	at := target(s.start(t))
+	for id, want := range map[string]string{
+		"healthy-go": in, "unknown-sni": "internal error", "no-sni": "internal error", "sni-address": "internal error",
+	} {
+		checkVisit(t, id, find(t, id).Visit(t.Context(), at), want)
+	}
+}
+
+// A persona is defined in one file, its family's, and has its case's ID where it is the case's own.
+func TestIDsPairWithFilesAndCases(t *testing.T) {
+	families := sources(t)
+	seen := make(map[string]bool)
+	for _, p := range persona.All() {
+		if seen[p.ID] {
+			t.Errorf("%s: twice", p.ID)
+		}
+		seen[p.ID] = true
+		if n := len(regexp.MustCompile(`ID: +"`+p.ID+`"`).FindAllString(families, -1)); n != 1 {
+			t.Errorf("%s: defined %d times, want once", p.ID, n)
+		}
+		if _, ok := interop.Find(p.Case); !ok && p.Case != "" {
+			t.Errorf("%s: there is no case %s", p.ID, p.Case)
+		}
+		if _, ok := interop.Find(p.ID); ok && p.Case != p.ID {
+			t.Errorf("%s: there is a case of that ID, and it is said to be of %q", p.ID, p.Case)
+		}
+		if p.Does == "" || strings.ContainsAny(p.Does, "\n") || strings.HasSuffix(p.Does, ".") {
+			t.Errorf("%s: does %q, want one line without a full stop", p.ID, p.Does)
+		}
+		if p.Healthy != strings.HasPrefix(p.ID, "healthy-") {
+			t.Errorf("%s: healthy is %v", p.ID, p.Healthy)
+		}
+	}
+	for id := range matrix {
+		if !seen[id] {
+			t.Errorf("%s stands in the matrix and is no persona", id)
+		}
+	}
+}
+
+// sources is the text of the package's files.
+func sources(t *testing.T) string {
+	t.Helper()
+	names, err := filepath.Glob("[a-z]*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	pair := testcert.New(t, testcert.Options{})
+	return &server{config: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}
+}
+
+// target is a server on loopback whose certificate nobody knows.
+func target(addr string) persona.Target {
+	return persona.Target{Addr: addr, ServerName: "localhost", EHLO: "sender.test"}
+}
+
+func find(t *testing.T, id string) *persona.Persona {
+	t.Helper()
+	p, ok := persona.Find(id)
+	if !ok {
+		t.Fatalf("there is no persona %s", id)
+	}
+	return p
+}
+
+// in stands for a client that gets in.
+const in = ""
+
+// What else comes of a visit, as its error says it.
+const (
+	early     = "a record after its Finished and before the client's"
+	ticket    = "the server sent a session ticket"
+	useless   = "the server sent a session ticket that the client cannot use"
+	noVersion = "protocol version not supported"
+	noShared  = "handshake failure"
+	undecoded = "error decoding message"
+	stranger  = "certificate signed by unknown authority"
+)
+
+// A row says what comes of a persona at each server.
+type row struct{ stock, gate, ownWrite, ticketsOff, openSSL, openSSLRSA string }
+
+// matrix has a row for each persona. The servers have an ECDSA certificate but the
+// last, which has RSA, takes TLS 1.2 and later, and whose issuer no client knows.
+var matrix = map[string]row{
+	"healthy-go":               {in, in, in, in, in, in},
+	"healthy-openssl":          {in, in, in, in, in, in},
+	"healthy-gnutls":           {in, in, in, in, in, in},
+	"healthy-schannel":         {in, in, in, in, in, in},
+	"early-ticket":             {early, in, in, in, in, in},
+	"ticket-after-finished":    {ticket, ticket, ticket, in, ticket, ticket},
+	"ticket-surprises-client":  {ticket, ticket, ticket, in, ticket, ticket},
+	"large-ticket":             {in, in, in, in, in, in}, // they ask for no certificate
+	"ticket-without-psk-modes": {in, in, in, in, useless, useless},
+	"tls12-only":               {in, in, in, in, in, in},
+	"tls10-only":               {noVersion, noVersion, noVersion, noVersion, in, noVersion},
+	"falls-back-to-plaintext":  {noVersion, noVersion, noVersion, noVersion, in, noVersion},
+	"rsa-only-client":          {noShared, noShared, noShared, noShared, noShared, in},
+	"sha1-signatures-only":     {noShared, noShared, noShared, noShared, in, in},
+	"group-mismatch":           {in, in, in, in, in, in}, // all have P-521
+	"p521-first":               {in, in, in, in, in, in},
+	"hello-retry":              {in, in, in, in, in, in},
+	"hello-retry-refused":      {in, in, in, in, in, in}, // all have X25519
+	"big-hello":                {in, in, in, in, in, in},
+	"big-hello-split":          {in, in, in, in, in, in},
+	"big-hello-bytes":          {in, in, in, in, in, in},
+	"certificate-refused":      {in, in, in, in, in, stranger},
+	"client-certificate-asked": {in, in, in, in, in, in},
+	"unknown-sni":              {in, in, in, in, in, in},
+	"no-sni":                   {in, in, in, in, in, in},
+	"sni-trailing-dot":         {undecoded, undecoded, undecoded, undecoded, in, in},
+	"sni-address":              {in, in, in, in, in, in},
+	"plaintext-after-starttls": {in, in, in, in, in, in}, // and nothing is executed
+}
+
+func TestEachPersonaAtEachServer(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+	off := config.Clone()
+	off.SessionTicketsDisabled = true
+	for _, tt := range []struct {
+		name  string
+		start func(t *testing.T) (addr string)
+		want  func(row) string
+	}{
+		{"stock", (&server{config: config, policy: sessionticket.Stock}).start, func(r row) string { return r.stock }},
+		{"gate", (&server{config: config}).start, func(r row) string { return r.gate }},
+		{"own write", (&server{config: config, policy: sessionticket.OwnWrite}).start, func(r row) string { return r.ownWrite }},
+		{"tickets off", (&server{config: off, policy: sessionticket.Stock}).start, func(r row) string { return r.ticketsOff }},
+		{"OpenSSL", postfix(testpeer.PostfixOptions{Cert: pair}), func(r row) string { return r.openSSL }},
+		{"OpenSSL with RSA", postfix(testpeer.PostfixOptions{
+			Cert:   testcert.New(t, testcert.Options{RSA: true}),
+			Config: []string{"smtpd_tls_protocols = >=TLSv1.2"},
+		}), func(r row) string { return r.openSSLRSA }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			target := persona.Target{Addr: tt.start(t), ServerName: "localhost", EHLO: "sender.test", RootCAs: pair.Pool}
+			checkHealthy(t, target)
+			defer checkHealthy(t, target)
+			for _, p := range persona.All() {
+				r, known := matrix[p.ID]
+				if !known {
+					t.Errorf("%s has no row in the matrix", p.ID)
+				}
+				checkVisit(t, p.ID, p.Visit(t.Context(), target), tt.want(r))
+			}
+		})
+	}
+}
+
+func postfix(o testpeer.PostfixOptions) func(*testing.T) string {
+	return func(t *testing.T) string { return testpeer.StartPostfix(t, o).Addr }
+}
+
+// checkHealthy shows that the server is well.
+func checkHealthy(t *testing.T, target persona.Target) {
+	t.Helper()
+	p, _ := persona.Find("healthy-openssl")
+	checkVisit(t, "the healthy conversation", p.Visit(t.Context(), target), in)
+}
+
+// checkVisit holds a visit against what was expected: in, or not and why. Who gets in
+// where that was not expected is as wrong as the other.
+func checkVisit(t *testing.T, id string, v *persona.Visit, want string) {
+	t.Helper()
+	switch {
+	case v.Executed:
+		t.Errorf("%s: a command in clear behind STARTTLS was executed", id)
+	case want == in && (!v.In || v.Err != nil):
+		t.Errorf("%s did not get in: %v", id, v.Err)
+	case want != in && v.In:
+		t.Errorf("%s got in, and %q was expected", id, want)
+	case want != in && (v.Err == nil || !strings.Contains(v.Err.Error(), want)):
+		t.Errorf("%s ended with %v, want %q", id, v.Err, want)
+	}
+}

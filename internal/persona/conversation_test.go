@@ -1,0 +1,315 @@
+package persona_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"postern/handshake"
+	"postern/internal/persona"
+	"postern/internal/testcert"
+	"postern/internal/testpeer"
+)
+
+func TestVisitTellsWhatWasAgreedOn(t *testing.T) {
+	s := newServer(t)
+	v := find(t, "healthy-go").Visit(t.Context(), target(s.start(t)))
+	if v.TLS == nil || v.TLS.Version != tls.VersionTLS13 || len(v.TLS.Certificates) != 1 || v.TLS.Resumed {
+		t.Errorf("agreed on %+v", v.TLS)
+	}
+	if got := strings.Join(v.Greeting, "|"); got != "220 mx.test ESMTP" {
+		t.Errorf("greeting %q", got)
+	}
+	if got := strings.Join(v.EHLO, "|"); got != "250-mx.test|250-PIPELINING|250 STARTTLS" {
+		t.Errorf("EHLO %q", got)
+	}
+	if got := strings.Join(v.SecureEHLO, "|"); got != "250-mx.test|250-PIPELINING|250 STARTTLS" {
+		t.Errorf("EHLO over TLS %q", got)
+	}
+	if got := s.heard(); got != "EHLO sender.test, STARTTLS, EHLO sender.test, QUIT" {
+		t.Errorf("the server heard %s", got)
+	}
+}
+
+func TestClientWithoutNameGivesItsAddress(t *testing.T) {
+	s := newServer(t)
+	v := find(t, "healthy-go").Visit(t.Context(), persona.Target{Addr: s.start(t)})
+	if heard := s.heard(); !v.In || !strings.HasPrefix(heard, "EHLO [127.0.0.1], STARTTLS") {
+		t.Errorf("in %v, the server heard %s: %v", v.In, heard, v.Err)
+	}
+}
+
+// The client has the keys, so the messages have names.
+func TestTranscriptIsOpened(t *testing.T) {
+	s := newServer(t)
+	for _, id := range []string{"healthy-go", "healthy-openssl"} {
+		v := find(t, id).Visit(t.Context(), target(s.start(t)))
+		var ticket *handshake.Ticket
+		for _, m := range v.Transcript.Messages {
+			if m.Encrypted && m.Inferred {
+				t.Errorf("%s: %v was told by order and size", id, m.Type)
+			}
+			if m.Type == handshake.NewSessionTicket {
+				ticket = m.Ticket
+			}
+		}
+		if ticket == nil {
+			t.Errorf("%s: the ticket was not opened", id)
+		}
+		if v.Transcript.Use != handshake.Spoke || !v.Transcript.Completed {
+			t.Errorf("%s: completed %v, %v", id, v.Transcript.Completed, v.Transcript.Use)
+		}
+	}
+}
+
+func TestReturnResumes(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	s := &server{config: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}
+	s.config.SetSessionTicketKeys([][32]byte{{1}})
+	one, two := target(s.start(t)), target(s.start(t))
+	openSSL := target(testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: pair}).Addr)
+	for _, id := range []string{"healthy-go", "healthy-openssl", "healthy-gnutls", "healthy-schannel", "early-ticket", "tls12-only", "big-hello-split"} {
+		for _, way := range []struct {
+			name     string
+			from, to persona.Target
+		}{{"the same server", one, one}, {"another with the same keys", one, two}, {"OpenSSL", openSSL, openSSL}} {
+			p := find(t, id)
+			v := p.Visit(t.Context(), way.from)
+			again := p.Return(t.Context(), way.to, v)
+			if !v.Resumable() || again.TLS == nil || !again.TLS.Resumed || !again.In {
+				t.Errorf("%s at %s: %v, then %v, %+v", id, way.name, v.Err, again.Err, again.TLS)
+			}
+		}
+	}
+}
+
+func TestReturnWithoutSessionIsAVisit(t *testing.T) {
+	s := newServer(t)
+	s.config.SessionTicketsDisabled = true
+	p, at := find(t, "healthy-go"), target(s.start(t))
+	v := p.Visit(t.Context(), at)
+	again := p.Return(t.Context(), at, v)
+	if v.Resumable() || !again.In || again.TLS.Resumed {
+		t.Errorf("resumable %v, then in %v, %+v", v.Resumable(), again.In, again.TLS)
+	}
+	if v := p.Return(t.Context(), at, new(persona.Visit)); !v.In {
+		t.Errorf("after a visit that never was: %v", v.Err)
+	}
+}
+
+func TestImplicitTLS(t *testing.T) {
+	s := newServer(t)
+	s.implicit = true
+	at := target(s.start(t))
+	at.Protocol = persona.Implicit
+	visits := 0
+	at.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		visits++
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	for _, p := range persona.All() {
+		if p.Case != "certificate-refused" {
+			visits = 0
+			checkVisit(t, p.ID, p.Visit(t.Context(), at), matrix[p.ID].gate)
+			if visits != 1 {
+				t.Errorf("%s came %d times, and there is no plaintext to come back to", p.ID, visits)
+			}
+		}
+	}
+}
+
+func TestFallsBackToPlaintext(t *testing.T) {
+	s := newServer(t)
+	at := target(s.start(t))
+	at.Deliver = &persona.Letter{From: "sender@sender.test", To: "user@localhost"}
+	v := find(t, "falls-back-to-plaintext").Visit(t.Context(), at)
+	if v.In || v.Err == nil || !v.Plaintext || !v.Delivered || len(s.letters) != 1 {
+		t.Errorf("in %v, plaintext %v, delivered %v, %d letters: %v", v.In, v.Plaintext, v.Delivered, len(s.letters), v.Err)
+	}
+	if v.Transcript == nil || v.Transcript.Completed {
+		t.Error("the handshake that failed has no transcript")
+	}
+	if v := find(t, "tls10-only").Visit(t.Context(), at); v.Plaintext || v.Delivered || len(s.letters) != 1 {
+		t.Errorf("tls10-only came back: %+v", v)
+	}
+}
+
+func TestStageTellsWhereItEnded(t *testing.T) {
+	nobody := errors.New("nobody there")
+	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, nobody }
+	v := find(t, "healthy-go").Visit(t.Context(), persona.Target{Addr: "mx.test:25", Dial: refuse})
+	if !errors.Is(v.Err, nobody) || v.Stage != persona.AtConnect || v.Transcript != nil {
+		t.Errorf("without a server: %v at %v", v.Err, v.Stage)
+	}
+	for _, tt := range []struct {
+		replies []string
+		stage   persona.Stage
+		want    string
+	}{
+		{nil, persona.AtGreeting, "closed the connection"},
+		{[]string{"554 no mail here\r\n"}, persona.AtGreeting, `the server greeted with "554 no mail here"`},
+		{[]string{"220 hi\r\n", "500 what?\r\n"}, persona.AtEHLO, `the server answered EHLO with "500 what?"`},
+		{[]string{"220 hi\r\n", "250-me\r\n250 SIZE\r\n"}, persona.AtEHLO, "does not offer TLS"},
+		{[]string{"220 hi\r\n", "250-me\r\n250 XXXXXXXA\r\n"}, persona.AtEHLO, "does not offer TLS"},
+		{[]string{"220 hi\r\n", "250 starttls\r\n", "454 \x1b[31mnot now\r\n"}, persona.AtSTARTTLS, `answered STARTTLS with "454 \x1b[31mnot now"`},
+		{[]string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n220 more"}, persona.AtSTARTTLS, "in clear behind its reply"},
+	} {
+		v := find(t, "healthy-go").Visit(t.Context(), scripted(tt.replies...))
+		if v.In || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
+			t.Errorf("%q: %v at %v, want %q at %v", tt.replies, v.Err, v.Stage, tt.want, tt.stage)
+		}
+	}
+}
+
+// A tongue is how a server of mailboxes answers, a command's words to its reply.
+type tongue struct {
+	greeting string
+	replies  map[string]string
+	start    string
+}
+
+var imap = tongue{
+	greeting: "* OK [CAPABILITY IMAP4rev2 STARTTLS] hello\r\n",
+	replies: map[string]string{
+		"p1 CAPABILITY": "* CAPABILITY IMAP4rev2 STARTTLS\r\np1 OK done\r\n",
+		"p2 STARTTLS":   "p2 OK go ahead\r\n",
+		"p0 NOOP":       "p0 OK done\r\n",
+		"p3 LOGOUT":     "* BYE\r\np3 OK done\r\n",
+	},
+	start: "p2 STARTTLS",
+}
+
+var pop3 = tongue{
+	greeting: "+OK hello\r\n",
+	replies: map[string]string{
+		"CAPA": "+OK capabilities\r\nSTLS\r\nUSER\r\n.\r\n",
+		"STLS": "+OK go ahead\r\n",
+		"QUIT": "+OK bye\r\n",
+	},
+	start: "STLS",
+}
+
+// server answers in a tongue; trusting, it executes what came in clear behind start.
+func (m tongue) server(config *tls.Config, trusting bool) func(net.Conn) {
+	return func(conn net.Conn) {
+		in := bufio.NewReader(conn)
+		io.WriteString(conn, m.greeting)
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			command := strings.TrimSpace(line)
+			io.WriteString(conn, m.replies[command])
+			if command == m.start {
+				conn, in = secured(conn, in, config, trusting)
+			}
+		}
+	}
+}
+
+func TestMailboxServers(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}}
+	for protocol, m := range map[persona.Protocol]tongue{persona.IMAP: imap, persona.POP3: pop3} {
+		at := target(listen(t, m.server(config, false)))
+		at.Protocol = protocol
+		at.Deliver = &persona.Letter{To: "user@localhost"} // which is not theirs to take
+		for _, p := range persona.All() {
+			// On a server of crypto/tls below no gate.
+			if p.Case != "certificate-refused" {
+				checkVisit(t, p.ID, p.Visit(t.Context(), at), matrix[p.ID].stock)
+			}
+		}
+		at.Addr = listen(t, m.server(config, true))
+		if v := find(t, "plaintext-after-starttls").Visit(t.Context(), at); !v.In || !v.Executed {
+			t.Errorf("%v: in %v, executed %v: %v", m.start, v.In, v.Executed, v.Err)
+		}
+	}
+}
+
+func TestMailboxServersThatBeginWithTLS(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}}
+	for protocol, m := range map[persona.Protocol]tongue{persona.ImplicitIMAP: imap, persona.ImplicitPOP3: pop3} {
+		talk := m.server(nil, false)
+		at := target(listen(t, func(conn net.Conn) { talk(tls.Server(conn, config)) }))
+		at.Protocol = protocol
+		at.Deliver = &persona.Letter{To: "user@localhost"} // which is not theirs to take
+		for _, id := range []string{"healthy-go", "early-ticket", "tls12-only", "plaintext-after-starttls"} {
+			v := find(t, id).Visit(t.Context(), at)
+			if in := id != "early-ticket"; v.In != in || v.Executed || v.Delivered || v.Greeting == nil && in {
+				t.Errorf("%s: %+v", id, v)
+			}
+		}
+	}
+}
+
+func TestMailboxServerWithoutTLS(t *testing.T) {
+	for _, tt := range []struct {
+		protocol persona.Protocol
+		replies  []string
+		want     string
+	}{
+		{persona.IMAP, []string{"* OK hi\r\n", "* CAPABILITY IMAP4rev2\r\np1 OK\r\n"}, "does not offer TLS"},
+		{persona.IMAP, []string{"* BYE full\r\n"}, `greeted with "* BYE full"`},
+		{persona.IMAP, []string{"* OK hi\r\n", "* CAPABILITY STARTTLS\r\np1 OK\r\n", "p2 NO\r\n"}, `answered STARTTLS with "p2 NO"`},
+		{persona.POP3, []string{"+OK hi\r\n", "+OK\r\nUSER\r\n.\r\n"}, "does not offer TLS"},
+		{persona.POP3, []string{"+OK hi\r\n", "-ERR what?\r\n"}, `answered CAPA with "-ERR what?"`},
+	} {
+		at := scripted(tt.replies...)
+		at.Protocol = tt.protocol
+		v := find(t, "healthy-go").Visit(t.Context(), at)
+		if v.In || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
+			t.Errorf("%q: %v, want %q", tt.replies, v.Err, tt.want)
+		}
+	}
+}
+
+func TestPipelinedCommand(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		change   func(*server)
+		in       bool
+		executed bool
+	}{
+		{"discarded", func(*server) {}, true, false},
+		{"refused", func(s *server) { s.refuses = true }, false, false},
+		{"executed over TLS", func(s *server) { s.trusts = true }, true, true},
+		{"answered in clear", func(s *server) { s.eager = true }, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newServer(t)
+			tt.change(s)
+			v := find(t, "plaintext-after-starttls").Visit(t.Context(), target(s.start(t)))
+			if v.In != tt.in || v.Executed != tt.executed {
+				t.Errorf("in %v, executed %v, want %v, %v: %v", v.In, v.Executed, tt.in, tt.executed, v.Err)
+			}
+			if executed := strings.Contains(s.heard(), "NOOP"); tt.name == "executed over TLS" && !executed || tt.in && executed != tt.executed {
+				t.Errorf("the server heard %s", s.heard())
+			}
+		})
+	}
+}
+
+// The answer may come only when the client has begun its handshake.
+func TestPipelinedCommandIsAnsweredLate(t *testing.T) {
+	for answer, executed := range map[string]bool{"250 2.0.0 done\r\n": true, "502 5.5.1 what?\r\n": false} {
+		at := target(listen(t, func(conn net.Conn) {
+			in := bufio.NewReader(conn)
+			for _, reply := range []string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go ahead\r\n", ""} {
+				io.WriteString(conn, reply)
+				in.ReadString('\n')
+			}
+			in.ReadByte() // of the ClientHello
+			io.WriteString(conn, answer)
+			io.Copy(io.Discard, in)
+		}))
+		if v := find(t, "plaintext-after-starttls").Visit(t.Context(), at); v.In || v.Executed != executed {
+			t.Errorf("%q: in %v, executed %v, want %v: %v", answer, v.In, v.Executed, executed, v.Err)
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package testpeer
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+)
+
+// finalReply is the last or only line of an SMTP reply (RFC 5321, Section
+// 4.2), alone on its line among what a TLS tool prints of its own.
+var finalReply = regexp.MustCompile(`^[2-5][0-9][0-9] `)
+
+const sayEHLO = "EHLO sender.test"
+
+// dialogue is SMTP through the standard input and output of a TLS tool.
+type dialogue struct {
+	commands io.Writer
+	output   *bufio.Reader
+	seen     *bytes.Buffer // everything read from output
+}
+
+// A tool is a TLS tool that passes its input on as it is once it has done STARTTLS.
+type tool struct {
+	name   string
+	args   []string
+	keyLog string // file, see SSLKEYLOGFILE in RFC 9850; empty: none
+
+	before    func(*dialogue) // what comes before the message; nil: nothing
+	helloOnly bool            // instead of a message
+}
+
+// run starts a tool, sends m through it and lets it end.
+func (tool tool) run(t T, m Message) Delivery {
+	t.Helper()
+	name := tool.name
+	ctx, cancel := context.WithTimeout(contextOf(t), awaitTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program(t, name), tool.args...)
+	if tool.keyLog != "" {
+		cmd.Env = append(os.Environ(), "SSLKEYLOGFILE="+tool.keyLog)
+	}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatalf("testpeer: %v", err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("testpeer: starting %s: %v", name, err)
+	}
+
+	d := newDialogue(stdin, stdout)
+	delivery := tool.play(d, m.orDefault())
+	_ = stdin.Close()
+	_, _ = d.output.WriteTo(io.Discard)
+	_ = cmd.Wait() // a tool's status tells about its connection, not about the message
+	if ctx.Err() != nil {
+		t.Fatalf("testpeer: %s has not ended after %v:\n%s%s", name, awaitTimeout, d.seen, &stderr)
+	}
+	delivery.Output = d.seen.String() + stderr.String()
+	return delivery
+}
+
+func (tool tool) play(d *dialogue, m Message) Delivery {
+	if tool.before != nil {
+		tool.before(d)
+	}
+	if tool.helloOnly {
+		defer d.exchange("QUIT\r\n")
+		return Delivery{Reply: d.exchange(sayEHLO + "\r\n")}
+	}
+	return d.deliver(m)
+}
+
+func newDialogue(stdin io.Writer, stdout io.Reader) *dialogue {
+	seen := new(bytes.Buffer)
+	return &dialogue{stdin, bufio.NewReader(io.TeeReader(stdout, seen)), seen}
+}
+
+// deliver sends m, each command after the reply to the one before, and says
+// QUIT. The first reply that is not the one hoped for ends the message.
+func (d *dialogue) deliver(m Message) Delivery {
+	defer d.exchange("QUIT\r\n")
+	reply := ""
+	for _, command := range append([]string{sayEHLO}, m.envelope()...) {
+		reply = d.exchange(command + "\r\n")
+		if !strings.HasPrefix(reply, "2") && !strings.HasPrefix(reply, "354") {
+			return Delivery{Reply: reply}
+		}
+	}
+	reply = d.exchange(m.dotted())
+	return Delivery{Delivered: strings.HasPrefix(reply, "250 "), Reply: reply}
+}
+
+// exchange sends a command and returns the last line of its reply, empty when
+// there is none. An error in writing shows as no reply.
+func (d *dialogue) exchange(command string) string {
+	_, _ = io.WriteString(d.commands, command)
+	for {
+		line, err := d.output.ReadString('\n')
+		if finalReply.MatchString(line) {
+			return strings.TrimSpace(line)
+		}
+		if err != nil {
+			return ""
+		}
+	}
+}
+
+// OpenSSLOptions says how `openssl s_client` sends its message.
+type OpenSSLOptions struct {
+	Message   Message
+	Handshake Handshake
+	// SessionFile keeps the TLS session from one call to the next: the session in
+	// it is offered, if the file exists, and a new one is written to it.
+	SessionFile string
+	// CAFile holds what the server's certificate, for localhost, must verify
+	// against. Without it any certificate will do.
+	CAFile string
+	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
+	// is what came to EHLO.
+	HelloOnly bool
+	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
+	KeyLog string
+	// Args are further arguments of s_client.
+	Args []string
+}
+
+// SendOpenSSL delivers one message to addr with `openssl s_client -starttls smtp`.
+func SendOpenSSL(t T, addr string, o OpenSSLOptions) Delivery {
+	t.Helper()
+	// Without -ign_eof s_client takes a line that starts with R or Q for itself.
+	args := []string{"s_client", "-starttls", "smtp", "-ign_eof", "-connect", addr, "-servername", "localhost"}
+	args = append(args, o.handshakeArgs()...)
+	if o.SessionFile != "" {
+		args = append(args, "-sess_out", o.SessionFile)
+		if _, err := os.Stat(o.SessionFile); err == nil {
+			args = append(args, "-sess_in", o.SessionFile)
+		}
+	}
+	if o.CAFile != "" {
+		args = append(args, "-CAfile", o.CAFile, "-verify_hostname", "localhost", "-verify_return_error")
+	}
+	if o.KeyLog != "" {
+		args = append(args, "-keylogfile", o.KeyLog)
+	}
+	d := tool{name: "openssl", args: append(args, o.Args...), helloOnly: o.HelloOnly}.run(t, o.Message)
+	d.Resumed = strings.Contains(d.Output, "\nReused, TLS")
+	return d
+}
+
+func (o OpenSSLOptions) handshakeArgs() []string {
+	switch o.Handshake {
+	case RetriedHandshake:
+		return []string{"-groups", retryGroups}
+	case TLS12Handshake:
+		return []string{"-tls1_2"}
+	case RSAHandshake:
+		return []string{"-sigalgs", rsaSignatures, "-cipher", rsaCiphers}
+	}
+	return nil
+}
+
+// StartOpenSSL starts `openssl s_server`, TLS from the first byte, and returns its
+// address. It sends back each line that it gets, reversed. Args are further
+// arguments, as "-ciphersuites".
+func StartOpenSSL(t T, certFile, keyFile string, args ...string) (addr string) {
+	t.Helper()
+	addr = freeAddr(t)
+	args = append([]string{"s_server", "-accept", addr, "-cert", certFile, "-key", keyFile, "-rev"}, args...)
+	d := startDaemon(t, "openssl", newFolder(t), exec.Command(program(t, "openssl"), args...))
+	awaitOutput(t, d, "ACCEPT")
+	return addr
+}
+
+// GnuTLSOptions says how gnutls-cli sends its message.
+type GnuTLSOptions struct {
+	Message   Message
+	Handshake Handshake
+	// CAFile holds what the server's certificate, for localhost, must verify
+	// against. Without it any certificate will do.
+	CAFile string
+	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
+	// is what came to EHLO.
+	HelloOnly bool
+	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
+	KeyLog string
+	// Args are further arguments of gnutls-cli.
+	Args []string
+}
+
+// SendGnuTLS connects to addr twice with gnutls-cli: over the first connection
+// it says EHLO, as a sender does that comes for the first time; the second
+// offers the session of the first and delivers the message. It is not the
+// tool's --resume, which leaves the first connection without a word, and so
+// before a server that sends its ticket with its first reply has sent it.
+func SendGnuTLS(t T, addr string, o GnuTLSOptions) Delivery {
+	t.Helper()
+	host, port := splitAddr(t, addr)
+	args := []string{"--starttls-proto=smtp", "--inline-commands", "--port", port, "--priority", o.Handshake.gnutlsPriority()}
+	if o.CAFile != "" {
+		args = append(args, "--x509cafile", o.CAFile, "--verify-hostname=localhost")
+	} else {
+		args = append(args, "--insecure")
+	}
+	args = append(append(args, o.Args...), host)
+	d := tool{name: "gnutls-cli", args: args, keyLog: o.KeyLog, before: resume, helloOnly: o.HelloOnly}.run(t, o.Message)
+	d.Resumed = strings.Contains(d.Output, "*** This is a resumed session")
+	return d
+}
+
+// resume makes gnutls-cli connect anew and offer the session.
+func resume(d *dialogue) {
+	d.exchange(sayEHLO + "\r\n")
+	_, _ = io.WriteString(d.commands, "^resume^\n") // an error shows as no reply
+}
+
+// SwaksOptions says how swaks sends its message.
+type SwaksOptions struct {
+	Message   Message
+	Handshake Handshake
+	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
+	// is what came to EHLO.
+	HelloOnly bool
+	// Args are further arguments of swaks. They may undo the usual ones: "--no-tls".
+	Args []string
+}
+
+// SendSwaks delivers one message to addr with swaks, over STARTTLS. swaks never resumes.
+func SendSwaks(t T, addr string, o SwaksOptions) Delivery {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(contextOf(t), awaitTimeout)
+	defer cancel()
+	m := o.Message.orDefault()
+	host, port := splitAddr(t, addr)
+	args := []string{
+		"--server", host, "--port", port, "--tls", "--tls-sni", "localhost",
+		"--helo", "sender.test", "--from", m.From, "--to", m.To, "--data", "-",
+	}
+	if o.HelloOnly {
+		args = append(args, "--quit-after", "EHLO")
+	}
+	cmd := exec.CommandContext(ctx, program(t, "swaks"), append(args, o.Args...)...)
+	cmd.Env = append(os.Environ(), "OPENSSL_CONF="+o.Handshake.opensslConfig(t, newFolder(t)))
+	cmd.Stdin = strings.NewReader(strings.TrimSuffix(m.Text, "\n")) // swaks ends the last line itself
+	output, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("testpeer: swaks has not ended after %v:\n%s", awaitTimeout, output)
+	}
+	d := Delivery{Delivered: err == nil, Reply: lastSwaksReply(string(output)), Output: string(output)}
+	if o.HelloOnly {
+		d.Delivered = false
+		if err != nil {
+			d.Reply = "" // the last one was in clear
+		}
+	}
+	return d
+}
+
+// lastSwaksReply finds the reply before the one to QUIT. swaks marks what a
+// server says with <- or <~ in front, and a refusal with a further star.
+func lastSwaksReply(output string) string {
+	reply := ""
+	for line := range strings.Lines(output) {
+		_, text, _ := strings.Cut(line, " ")
+		text = strings.TrimSpace(text)
+		if strings.HasPrefix(line, "<") && !strings.HasPrefix(text, "221 ") {
+			reply = text
+		}
+	}
+	return reply
+}
