@@ -1,18 +1,20 @@
-# make test        installs and builds the mail programs that the tests talk to and runs everything
-# make test-peers  the tests that talk to them, and no others
-# make quick       the tests that need no other program, in under a minute
-# make lint        gofmt, go vet, staticcheck, go.mod
+# make quick       the tests that need no other program: a minute and a half on two cores
+# make test        installs and builds the mail programs that the tests need, then runs all tests and make lint
+# make test-peers  only the tests that need those programs
+# make lint        gofmt, go vet, staticcheck, go.mod, Markdown
+# make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
-# make matrix      lets all clients visit all servers, writes docs/interop-matrix.md
+# make matrix      runs all test clients against all servers, writes docs/interop-matrix.md
 # make long        the crash test with 200 rounds
 
 GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test test-peers quick lint fuzz bench matrix long peers
+.PHONY: test test-peers quick lint vuln fuzz bench matrix long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -20,7 +22,7 @@ test: peers lint
 test-peers: peers
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -E '$(PEER_TESTS)')
 
-# The tests wait more than they work, so more of them run at once than there are processors.
+# Tests wait more than they compute, so more of them run at once than there are processors.
 quick:
 	$(GO) test -p 4 -parallel 8 $$($(GO) list ./... | grep -vE '$(PEER_TESTS)')
 
@@ -33,6 +35,10 @@ lint:
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+	scripts/check-markdown
+
+vuln:
+	$(GOVULNCHECK) ./...
 
 fuzz:
 	@$(GO) list -f '{{.ImportPath}}{{range .TestGoFiles}} {{$$.Dir}}/{{.}}{{end}}{{range .XTestGoFiles}} {{$$.Dir}}/{{.}}{{end}}' ./... | \
