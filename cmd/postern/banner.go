@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -13,25 +14,26 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/logkey"
+	"postern/internal/server"
 	"postern/mtasts"
 )
 
 // serving says that mail is taken, and what to try next. In a JSON log it is a
 // line of that.
-func (t terminal) serving(s *service, listeners []listener) {
+func (t terminal) serving(c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate) {
 	var addresses []string
 	for _, ln := range listeners {
-		addresses = append(addresses, spoken(ln.Addr().String(), ln.protocol))
+		addresses = append(addresses, ln.String())
 	}
-	if s.config.Log.Format == "json" {
-		s.log.Info("taking mail", logkey.Listen, addresses, logkey.Domains, s.config.Domains, logkey.NextHop, goesTo(s.config))
+	if c.Log.Format == "json" {
+		log.Info("accepting mail", logkey.Listen, addresses, logkey.Domains, c.Domains, logkey.NextHop, goesTo(c))
 		return
 	}
 	fmt.Fprint(t.out, "Postern takes mail.\n\n")
-	summary(t.out, s.config, addresses, s.store.Certificates())
-	fmt.Fprintf(t.out, "\nTry it:\n  %s\n", swaks(s.config, listeners[0]))
-	if s.config.NextHop == nil {
-		fmt.Fprintf(t.out, "  ls %s\n", filepath.Join(s.config.MaildirFolder(), "new"))
+	summary(t.out, c, addresses, certificates)
+	fmt.Fprintf(t.out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
+	if c.NextHop == nil {
+		fmt.Fprintf(t.out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))
 	}
 	fmt.Fprint(t.out, "\nCtrl-C stops it.\n")
 }
@@ -39,8 +41,8 @@ func (t terminal) serving(s *service, listeners []listener) {
 // checked says what a good configuration says.
 func (t terminal) checked(c *config.Config) error {
 	var addresses []string
-	for _, e := range endpoints(c) {
-		addresses = append(addresses, spoken(e.address, e.protocol))
+	for _, e := range server.Endpoints(c) {
+		addresses = append(addresses, e.String())
 	}
 	var certificates []*tls.Certificate
 	for _, pair := range c.Certificates {
@@ -54,8 +56,6 @@ func (t terminal) checked(c *config.Config) error {
 	summary(t.out, c, addresses, certificates)
 	return nil
 }
-
-func spoken(address string, p protocol) string { return fmt.Sprintf("%s (%s)", address, p) }
 
 // summary writes a table of what matters.
 func summary(w io.Writer, c *config.Config, addresses []string, certificates []*tls.Certificate) {
@@ -134,13 +134,13 @@ func describe(c *config.Config, certificates []*tls.Certificate) []string {
 }
 
 // swaks is a command line that sends a message to ln.
-func swaks(c *config.Config, ln listener) string {
+func swaks(c *config.Config, ln server.Listener) string {
 	host, port, _ := net.SplitHostPort(ln.Addr().String())
 	if net.ParseIP(host).IsUnspecified() { // that of IPv6 takes IPv4 too
 		host = "127.0.0.1"
 	}
 	how := "--tls"
-	if ln.protocol == implicitTLS {
+	if ln.Protocol == server.ImplicitTLS {
 		how = "--tls-on-connect"
 	}
 	to := "postmaster@" + c.Domains[0]

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/dnsrecords"
 	"postern/internal/probe"
@@ -62,7 +59,7 @@ func (p publishing) Run(ui terminal) error {
 	next := nextKey{c}
 	if p.NextKey {
 		if err := next.prepare(); err != nil {
-			return cannotKeep(c, err)
+			return cannotWrite(c, err)
 		}
 	}
 	wants, err := p.wants(c, domain, next)
@@ -160,7 +157,7 @@ func (p publishing) look(wants dnsrecords.Wants, next nextKey) (dnsrecords.Check
 		return check, &usageError{err: err}
 	}
 	if err := next.note(check.Rollover, now); err != nil {
-		return check, cannotKeep(next.Config, err)
+		return check, cannotWrite(next.Config, err)
 	}
 	return check, nil
 }
@@ -180,15 +177,4 @@ func (p publishing) tell(ui terminal, wants dnsrecords.Wants, check dnsrecords.C
 		return exitStatus(exitUnclear)
 	}
 	return nil
-}
-
-// shownCertificates are those that postern serve shows, without those that it has yet
-// to make or get, and those that it would not take.
-func shownCertificates(c *config.Config) (good []*tls.Certificate) {
-	for _, pair := range shownPairs(c, slog.New(slog.DiscardHandler)) {
-		if cert, err := certs.Load(pair, time.Now()); err == nil {
-			good = append(good, cert)
-		}
-	}
-	return good
 }

@@ -15,6 +15,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/dnsrecords"
 	"postern/internal/durable"
+	"postern/internal/server"
 )
 
 // A nextKey is the key that comes after that of the hostname's certificate. A file beside
@@ -49,7 +50,7 @@ func (n nextKey) inUse(key crypto.PublicKey) bool {
 
 // current are the keys of the certificates that the host shows.
 func (n nextKey) current() (keys []crypto.PublicKey) {
-	for _, cert := range certs.For(n.Hostname, shownCertificates(n.Config)) {
+	for _, cert := range certs.For(n.Hostname, server.Certificates(n.Config)) {
 		keys = append(keys, cert.Leaf.PublicKey)
 	}
 	return keys

@@ -96,7 +96,7 @@ const patience = time.Minute
 
 // A story is what a script has going on.
 type story struct {
-	server *server
+	server *process
 	told   *growing
 }
 
@@ -104,8 +104,8 @@ type stories struct{}
 
 func storyOf(ts *testscript.TestScript) *story { return ts.Value(stories{}).(*story) }
 
-// A server is a postern serve that runs.
-type server struct {
+// A process is a running postern serve.
+type process struct {
 	cmd      *exec.Cmd
 	out, log *growing
 }
@@ -114,7 +114,7 @@ var listensOn = regexp.MustCompile(`(127\.0\.0\.1:\d+|\[::1\]:\d+) \(`)
 
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	binary := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "postern")
-	s := &server{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), out: newGrowing(), log: newGrowing()}
+	s := &process{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), out: newGrowing(), log: newGrowing()}
 	s.cmd.Dir = ts.MkAbs(".")
 	s.cmd.Env = append(os.Environ(), fastEnd, "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
@@ -123,7 +123,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { s.cmd.Process.Kill() })
 	said, last := s.out, "Ctrl-C stops it.\n"
 	if slices.Contains(args, "json") {
-		said, last = s.log, `"msg":"taking mail"`
+		said, last = s.log, `"msg":"accepting mail"`
 	}
 	said.await(ts, last)
 	for i, found := range listensOn.FindAllStringSubmatch(said.String(), -1) {
@@ -131,7 +131,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func running(ts *testscript.TestScript) *server {
+func running(ts *testscript.TestScript) *process {
 	s := storyOf(ts).server
 	if s == nil {
 		ts.Fatalf("nothing was started")
@@ -139,13 +139,13 @@ func running(ts *testscript.TestScript) *server {
 	return s
 }
 
-func (s *server) signal(ts *testscript.TestScript, name string) {
+func (s *process) signal(ts *testscript.TestScript, name string) {
 	ts.Check(s.cmd.Process.Signal(map[string]syscall.Signal{
 		"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
 	}[name]))
 }
 
-func (s *server) stopped(ts *testscript.TestScript) {
+func (s *process) stopped(ts *testscript.TestScript) {
 	err := s.cmd.Wait()
 	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(s.out.String()), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("log"), []byte(s.log.String()), 0o600))

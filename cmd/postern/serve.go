@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"postern/internal/config"
+	"postern/internal/server"
 )
 
 // serve is the subcommand that receives mail.
@@ -45,18 +47,28 @@ func (s serve) Run(ui terminal) error {
 	level.Set(c.Log.Level)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	service, err := newService(c, newLog(ui.err, c.Log.Format, level), level)
+	log := newLog(ui.err, c.Log.Format, level)
+	srv, err := server.New(c, log, level)
+	if err != nil {
+		return cannotWrite(c, err)
+	}
+	defer srv.Close()
+	listeners, err := server.Listen(c)
 	if err != nil {
 		return err
 	}
-	defer service.close()
-	listeners, err := listen(c)
-	if err != nil {
-		return err
-	}
-	service.start(ctx, listeners)
-	ui.serving(service, listeners)
-	return service.run(s.load, stop, hangup)
+	srv.Start(ctx, listeners)
+	ui.serving(c, log, listeners, srv.Certificates())
+	return srv.Run(s.load, stop, hangup)
 }
 
 func (s serve) load() (*config.Config, error) { return config.Load(s.Config, s.Flags) }
+
+// newLog makes the log in one of the formats of [config.Log].
+func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

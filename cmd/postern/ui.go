@@ -32,7 +32,10 @@ const (
 func (t terminal) fail(err error) int {
 	var problems config.Problems
 	var usage *usageError
-	var hinted *hintedError
+	var remedied interface {
+		error
+		Remedy() string
+	}
 	var status exitStatus
 	switch {
 	case err == nil:
@@ -47,8 +50,8 @@ func (t terminal) fail(err error) int {
 	case errors.As(err, &usage):
 		t.error(err, cmp.Or(usage.hint, "postern --help tells the commands, postern COMMAND --help the rest"))
 		return exitUsage
-	case errors.As(err, &hinted):
-		t.error(err, hinted.hint)
+	case errors.As(err, &remedied):
+		t.error(err, remedied.Remedy())
 	default:
 		t.error(err, "")
 	}
@@ -85,5 +88,15 @@ type hintedError struct {
 	hint string
 }
 
-func (e *hintedError) Error() string { return e.err.Error() }
-func (e *hintedError) Unwrap() error { return e.err }
+func (e *hintedError) Error() string  { return e.err.Error() }
+func (e *hintedError) Unwrap() error  { return e.err }
+func (e *hintedError) Remedy() string { return e.hint }
+
+// cannotWrite adds a hint to an error of writing in the data folder. An error that
+// has a remedy is returned as it is.
+func cannotWrite(c *config.Config, err error) error {
+	if remedied := interface{ Remedy() string }(nil); errors.As(err, &remedied) {
+		return err
+	}
+	return &hintedError{err, fmt.Sprintf("let the user that postern runs as write in %s, or set another folder with --data", c.Data)}
+}

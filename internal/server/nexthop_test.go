@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -15,18 +15,18 @@ import (
 
 // A sender that is not offered SMTPUTF8 has to bounce such a message, so what
 // the next hop can do must be known soon after it is there.
-func TestTheNextHopIsAskedUntilItAnswers(t *testing.T) {
+func TestServerProbesNextHopUntilItAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		hop := relay.New(relay.Config{Dial: func(context.Context, string, string) (net.Conn, error) {
 			if asked++; asked < 3 {
-				return nil, errors.New("nobody there")
+				return nil, errors.New("connection refused")
 			}
 			ours, theirs := net.Pipe()
 			go offerUTF8(theirs)
 			return ours, nil
 		}}, "mx.example.org", nil)
-		go askNextHop(t.Context(), hop, slog.New(slog.DiscardHandler))
+		go probeNextHop(t.Context(), hop, slog.New(slog.DiscardHandler))
 		time.Sleep(time.Hour)
 		if !hop.Extensions().SMTPUTF8 || asked != 3 {
 			t.Errorf("asked %d times, knows %+v; want SMTPUTF8 after 3", asked, hop.Extensions())

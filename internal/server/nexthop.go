@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -19,23 +19,23 @@ func nextHop(c *config.Config, log *slog.Logger) (nexthop.Hop, error) {
 	return maildir.New(c.MaildirFolder(), log)
 }
 
-// probeTime is how long the next hop may take to say what it offers.
+// probeTime is how long the next hop may take to answer EHLO.
 const probeTime = 30 * time.Second
 
-// askNextHop asks the next hop what it offers, until it has answered: the first
-// sender is to be offered it too. One that is not offered SMTPUTF8 gives its
-// message up (RFC 6531, Section 3.2) and does not come again.
-func askNextHop(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
+// probeNextHop asks the next hop for its SMTP extensions until it answers: they
+// have to be offered to the first sender already. A sender that is not offered
+// SMTPUTF8 bounces its message (RFC 6531, Section 3.2) and does not retry.
+func probeNextHop(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
 	next := time.NewTicker(probeTime)
 	defer next.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, probeTime)
-		err := hop.Probe(asking)
+		probe, cancel := context.WithTimeout(ctx, probeTime)
+		err := hop.Probe(probe)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		log.Warn("next hop does not answer yet, senders are told to come again", logkey.Err, err)
+		log.Warn("next hop unavailable; deferring mail", logkey.Err, err)
 		select {
 		case <-next.C:
 		case <-ctx.Done():

@@ -1,16 +1,18 @@
-package main
+package server
 
 import (
 	"crypto/tls"
+	"log/slog"
 
 	"postern/internal/config"
+	"postern/internal/ledger"
 	"postern/internal/mtastsserve"
 	"postern/internal/tlsrptin"
 	"postern/internal/web"
 )
 
-// newWeb makes the server of what is said over HTTP.
-func newWeb(s *service) *web.Server {
+// newWeb makes the web server, which answers for MTA-STS, TLS reports and ACME.
+func newWeb(s *Server) *web.Server {
 	settings := web.Settings{
 		TLS:    &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12},
 		Routes: s.routes(),
@@ -21,19 +23,28 @@ func newWeb(s *service) *web.Server {
 	return web.New(settings, s.log)
 }
 
-// routes are what the configuration in force wants answered over HTTPS.
-func (s *service) routes() []web.Route {
+// routes are the HTTPS routes of the current configuration.
+func (s *Server) routes() []web.Route {
 	routes := s.policy.Routes()
 	if path := s.config.Reports.Path; path != "" {
-		routes = append(routes, web.Route{Pattern: path, MaxBody: tlsrptin.MaxBody, Handler: s.intake})
+		routes = append(routes, web.Route{Pattern: path, MaxBody: tlsrptin.MaxBody, Handler: s.reports})
 	}
 	return routes
 }
 
-// policies are those that the configuration wants served.
+// policies are the MTA-STS policies to serve.
 func policies(c *config.Config) mtastsserve.Settings {
 	if !c.MTASTS.Serve {
 		return mtastsserve.Settings{}
 	}
 	return mtastsserve.Settings{Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver}
+}
+
+// newIntake makes the receiver of TLS reports, by mail and by HTTPS.
+func newIntake(r config.Reports, book *ledger.Ledger, log *slog.Logger) *tlsrptin.Intake {
+	return tlsrptin.New(tlsrptin.Settings{
+		Addresses: r.Addresses,
+		Only:      r.Delivery == config.Only,
+		Resolver:  r.Resolver,
+	}, book, log)
 }

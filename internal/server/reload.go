@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"errors"
@@ -9,35 +9,35 @@ import (
 	"postern/internal/logkey"
 )
 
-// reload puts in force what can change while mail comes in. Where the
-// configuration has problems the old one stays, and the certificates are read
-// again all the same.
-func (s *service) reload(load func() (*config.Config, error)) {
+// reload applies the settings that can change while the server runs. If the new
+// configuration has problems the current one stays in use, and only the
+// certificate files are read again.
+func (s *Server) reload(load func() (*config.Config, error)) {
 	next, err := load()
 	if err != nil {
 		var problems config.Problems
 		errors.As(err, &problems)
 		for _, p := range problems {
-			s.log.Error("configuration was not reloaded, the old one stays in force", logkey.Err, p, logkey.Remedy, p.Remedy)
+			s.log.Error("cannot reload configuration; keeping current one", logkey.Err, p, logkey.Remedy, p.Remedy)
 		}
 		s.store.Reload()
 		return
 	}
 	if keys := s.keepFixed(next); len(keys) > 0 {
-		s.log.Warn("some keys have changed that need a restart", logkey.Keys, keys)
+		s.log.Warn("ignoring changed settings until restart", logkey.Keys, keys)
 	}
 	s.config = next
 	s.level.Set(next.Log.Level)
 	s.reloadCertificates()
-	s.server.Apply(s.settings())
+	s.smtp.Apply(s.settings())
 	s.policy.Apply(policies(next))
 	s.web.Apply(s.routes())
 	s.log.Info("configuration reloaded")
 }
 
-// keepFixed gives next the values of now where they cannot change, and names
-// the keys of those.
-func (s *service) keepFixed(next *config.Config) []string {
+// keepFixed copies the settings that need a restart from the current
+// configuration to next. It returns the keys of those that differ.
+func (s *Server) keepFixed(next *config.Config) []string {
 	now := s.config
 	var keys []string
 	note := func(key string, changed bool) {
@@ -62,7 +62,7 @@ func (s *service) keepFixed(next *config.Config) []string {
 	return keys
 }
 
-func (s *service) reloadCertificates() {
+func (s *Server) reloadCertificates() {
 	pairs, err := s.findPairs(s.config)
 	if err == nil && slices.Equal(pairs, s.pairs) {
 		s.store.Reload()
@@ -72,7 +72,7 @@ func (s *service) reloadCertificates() {
 		err = s.store.Replace(pairs)
 	}
 	if err != nil {
-		s.log.Error("certificates were not reloaded, the old ones stay in use", logkey.Err, err)
+		s.log.Error("cannot reload certificates; keeping current ones", logkey.Err, err)
 		return
 	}
 	s.pairs = pairs

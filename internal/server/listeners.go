@@ -1,0 +1,120 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
+
+	"postern/internal/config"
+)
+
+// An Endpoint is an address to listen on.
+type Endpoint struct {
+	Address  string
+	Protocol Protocol
+	setting  string // the flag or key that sets it
+}
+
+// String returns the address and its protocol, as operators read them.
+func (e Endpoint) String() string { return fmt.Sprintf("%s (%s)", e.Address, e.Protocol) }
+
+// A Protocol is what an address speaks.
+type Protocol string
+
+// The protocols, as operators read them.
+const (
+	STARTTLS    Protocol = "STARTTLS"
+	ImplicitTLS Protocol = "implicit TLS"
+	HTTPS       Protocol = "HTTPS"
+	HTTP        Protocol = "HTTP"
+)
+
+// Endpoints returns the configured addresses, those for mail first.
+func Endpoints(c *config.Config) []Endpoint {
+	var all []Endpoint
+	for _, list := range []struct {
+		setting   string
+		addresses []string
+		protocol  Protocol
+	}{
+		{"--listen", c.Listen, STARTTLS},
+		{"--listen-tls", c.ListenTLS, ImplicitTLS},
+		{"listen in [web]", c.Web.Listen, HTTPS},
+		{"listen-plain in [web]", c.Web.ListenPlain, HTTP},
+	} {
+		for _, address := range list.addresses {
+			all = append(all, Endpoint{address, list.protocol, list.setting})
+		}
+	}
+	return all
+}
+
+// A Listener is an open endpoint. Its Address has the port that the system chose.
+type Listener struct {
+	net.Listener
+	Endpoint
+}
+
+// Listen opens all configured addresses or none. Its error has a method Remedy
+// that says what to do.
+func Listen(c *config.Config) ([]Listener, error) {
+	var open []Listener
+	for _, e := range Endpoints(c) {
+		ln, err := net.Listen("tcp", e.Address)
+		if err != nil {
+			for _, l := range open {
+				l.Close()
+			}
+			return nil, &listenError{e, err}
+		}
+		e.Address = ln.Addr().String()
+		open = append(open, Listener{ln, e})
+	}
+	return open, nil
+}
+
+// serve accepts connections from ln until the server drains.
+func (s *Server) serve(ln Listener) error {
+	switch ln.Protocol {
+	case ImplicitTLS:
+		return s.smtp.ServeTLS(ln)
+	case HTTPS:
+		return s.web.Serve(ln)
+	case HTTP:
+		return s.web.ServePlain(ln)
+	}
+	return s.smtp.Serve(ln)
+}
+
+type listenError struct {
+	endpoint Endpoint
+	err      error
+}
+
+func (e *listenError) Error() string {
+	err := e.err
+	var call *net.OpError
+	if errors.As(err, &call) {
+		err = call.Err // the rest of it is the address once more
+	}
+	return fmt.Sprintf("listening on %s: %v", e.endpoint.Address, err)
+}
+
+func (e *listenError) Unwrap() error { return e.err }
+
+// Remedy says what to do about it.
+func (e *listenError) Remedy() string {
+	setting := e.endpoint.setting
+	switch {
+	case errors.Is(e.err, syscall.EADDRINUSE):
+		_, port, _ := net.SplitHostPort(e.endpoint.Address)
+		return fmt.Sprintf("find the program that listens there with ss -ltnp 'sport = :%s' and stop it, or set another address with %s", port, setting)
+	case errors.Is(e.err, fs.ErrPermission):
+		return fmt.Sprintf("ports below 1024 need CAP_NET_BIND_SERVICE, which deploy/postern.service grants; or set a higher port with %s", setting)
+	case errors.Is(e.err, syscall.EADDRNOTAVAIL):
+		return fmt.Sprintf("this machine does not have that address; list its addresses with ip address and set one with %s", setting)
+	}
+	return fmt.Sprintf("set another address with %s", setting)
+}

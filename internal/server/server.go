@@ -1,0 +1,218 @@
+// Package server assembles postern serve from its parts and runs it: listeners,
+// certificates, the SMTP server, the next hop, the web server.
+//
+//	srv, err := server.New(config, log, level)
+//	listeners, err := server.Listen(config)
+//	srv.Start(ctx, listeners)
+//	err = srv.Run(load, stop, reload)
+//	srv.Close()
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"postern/internal/acme"
+	"postern/internal/certs"
+	"postern/internal/config"
+	"postern/internal/durable"
+	"postern/internal/fallback"
+	"postern/internal/ledger"
+	"postern/internal/logkey"
+	"postern/internal/mtastsserve"
+	"postern/internal/nexthop"
+	"postern/internal/nexthop/maildir"
+	"postern/internal/nexthop/relay"
+	"postern/internal/smtpd"
+	"postern/internal/tlsrptin"
+	"postern/internal/triage"
+	"postern/internal/web"
+	"postern/sessionticket"
+)
+
+const (
+	// certificateInterval is how often certificate files are checked for changes.
+	certificateInterval = 5 * time.Second
+
+	// drainTime is how long sessions may take to finish on shutdown. Senders
+	// retry what is interrupted then. It is less than systemd's 90 seconds.
+	drainTime = time.Minute
+
+	// reportDrainTime is how long the reports that the next hop has accepted
+	// may take on shutdown.
+	reportDrainTime = 5 * time.Second
+)
+
+// A Server receives mail. It is made by [New].
+type Server struct {
+	config  *config.Config
+	log     *slog.Logger
+	level   *slog.LevelVar
+	pairs   []certs.Pair
+	acme    *acme.Renewer // nil: ACME is off
+	store   *certs.Store
+	tls     *tls.Config // one for the server's life: it holds the ticket keys
+	hop     nexthop.Hop
+	triage  *triage.Triage
+	reports *tlsrptin.Intake
+	smtp    *smtpd.Server
+	policy  *mtastsserve.Publisher
+	web     *web.Server
+	failed  chan error // of a listener
+}
+
+// New assembles a server. It creates the data folder, the ledger and, where
+// none is configured, a self-signed certificate. A reload sets level.
+func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, error) {
+	s := &Server{config: c, log: log, level: level, failed: make(chan error, 1)}
+	var err error
+	s.acme = newRenewer(c, log)
+	if s.pairs, err = s.findPairs(c); err != nil {
+		return nil, err
+	}
+	if s.store, err = certs.Open(s.pairs, log); err != nil {
+		return nil, err
+	}
+	s.tls = &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12}
+	if s.hop, err = nextHop(c, log); err != nil {
+		return nil, err
+	}
+	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	s.triage = triage.Open(firstRung(c.TicketPolicy), config.LedgerFile(c.Data), ledger.Options{
+		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
+	})
+	s.reports = newIntake(c.Reports, s.triage.Ledger(), log)
+	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.triage, log)
+	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Check).Begin, log)
+	s.web = newWeb(s)
+	return s, nil
+}
+
+// firstRung is where new senders begin by the configured policy.
+func firstRung(p sessionticket.Policy) fallback.Rung {
+	switch p {
+	case sessionticket.Stock:
+		return fallback.Stock
+	case sessionticket.OwnWrite:
+		return fallback.OwnWrite
+	case sessionticket.Never:
+		return fallback.NoTicket
+	}
+	return fallback.FirstWrite
+}
+
+// settings are the configuration's for the SMTP server.
+func (s *Server) settings() smtpd.Settings {
+	recipients := s.config.Recipients
+	if len(recipients) > 0 {
+		recipients = slices.Concat(recipients, s.config.Reports.Addresses)
+	}
+	return smtpd.Settings{
+		Hostname:   s.config.Hostname,
+		Domains:    s.config.Domains,
+		Recipients: recipients,
+		TLS:        s.tls,
+		Limits:     s.config.Limits,
+	}
+}
+
+// Certificates returns the certificates in use, in order of preference.
+func (s *Server) Certificates() []*tls.Certificate { return s.store.Certificates() }
+
+// Start begins to accept mail on listeners. What runs in the background ends
+// with ctx.
+func (s *Server) Start(ctx context.Context, listeners []Listener) {
+	go s.store.Watch(ctx, certificateInterval)
+	go s.policy.Run(ctx, s.store.Changes())
+	if s.acme != nil {
+		go s.renew(ctx)
+	}
+	switch hop := s.hop.(type) {
+	case *maildir.Maildir:
+		go hop.Run(ctx)
+	case *relay.Hop:
+		go probeNextHop(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
+	}
+	for _, ln := range listeners {
+		go func() {
+			if err := s.serve(ln); err != nil {
+				s.failed <- fmt.Errorf("listening on %s: %w", ln.Addr(), err)
+			}
+		}()
+	}
+}
+
+// Run waits for signals and returns when the server has shut down: after one on
+// stop, or when a listener fails. After one on hangup it reloads what load
+// returns.
+func (s *Server) Run(load func() (*config.Config, error), stop, hangup <-chan os.Signal) error {
+	notify(s.log, daemon.SdNotifyReady)
+	for {
+		select {
+		case <-s.obtained():
+			s.reloadCertificates()
+		case <-hangup:
+			notify(s.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+			s.reload(load)
+			notify(s.log, daemon.SdNotifyReady)
+		case err := <-s.failed:
+			s.drain(stop)
+			return err
+		case got := <-stop:
+			s.log.Info("draining sessions", logkey.Signal, got.String())
+			s.drain(stop)
+			return nil
+		}
+	}
+}
+
+// drain stops accepting mail and lets sessions finish their message. Another
+// signal, or drainTime, interrupts them.
+func (s *Server) drain(stop <-chan os.Signal) {
+	notify(s.log, daemon.SdNotifyStopping)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var web sync.WaitGroup
+	web.Go(func() { s.web.Shutdown(ctx) })
+	err := s.smtp.Shutdown(ctx)
+	web.Wait()
+	if err != nil {
+		s.log.Warn("stopped, interrupting sessions")
+		return
+	}
+	s.log.Info("stopped")
+}
+
+// Close stores pending reports and the sender history. It is called after Run.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), reportDrainTime)
+	defer cancel()
+	s.reports.Close(ctx)
+	if err := s.triage.Close(); err != nil {
+		s.log.Warn("cannot save all sender history", logkey.Err, err)
+	}
+}
+
+// notify sends the server's state to systemd, where it runs under systemd.
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("cannot notify systemd", logkey.Err, err)
+	}
+}
