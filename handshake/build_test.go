@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+
+	"postern/internal/tlsrecord"
 )
 
 // prefixed is content behind its length, which takes size bytes.
@@ -31,13 +33,13 @@ func message(code byte, body ...[]byte) []byte {
 
 // sealed is an encrypted record of TLS 1.3 with that many bytes in it.
 func sealed(content int) []byte {
-	return record(recordApplicationData, make([]byte, content+17))
+	return record(tlsrecord.ApplicationData, make([]byte, content+17))
 }
 
-var changeCipherSpec = record(recordChangeCipherSpec, []byte{1})
+var changeCipherSpec = record(tlsrecord.ChangeCipherSpec, []byte{1})
 
 // hello is a ClientHello that says what h does, in one record.
-func hello(h *Hello) []byte { return record(recordHandshake, message(1, helloBody(h))) }
+func hello(h *Hello) []byte { return record(tlsrecord.Handshake, message(1, helloBody(h))) }
 
 func helloBody(h *Hello) []byte {
 	var sessionID []byte
@@ -93,7 +95,7 @@ func serverHello(suite uint16, resumed bool) []byte {
 	if resumed {
 		extensions = append(extensions, uint16s(extPreSharedKey, 2, 0)...)
 	}
-	return record(recordHandshake, message(2, uint16s(0x0303), make([]byte, 32), prefixed(1), uint16s(suite), []byte{0}, prefixed(2, extensions)))
+	return record(tlsrecord.Handshake, message(2, uint16s(0x0303), make([]byte, 32), prefixed(1), uint16s(suite), []byte{0}, prefixed(2, extensions)))
 }
 
 // plainHello is a ClientHello of TLS 1.3 as a mail server sends it.

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"postern/internal/tlsrecord"
 )
 
 var richHello = &Hello{
@@ -29,7 +31,7 @@ func TestClientHelloSaysWhatItSays(t *testing.T) {
 			t.Fatalf("%s: not understood", name)
 		}
 		read := *got
-		if read.Size != len(b)-recordHeaderLen || read.JA4 == "" {
+		if read.Size != len(b)-tlsrecord.HeaderLen || read.JA4 == "" {
 			t.Errorf("%s: size %d, JA4 %q", name, read.Size, read.JA4)
 		}
 		read.Size, read.JA4 = 0, ""
@@ -60,7 +62,7 @@ func TestMalformedClientHelloIsNone(t *testing.T) {
 		}
 	}
 	for name, body := range tests {
-		r := recorded(AtServer, client(record(recordHandshake, message(1, body))))
+		r := recorded(AtServer, client(record(tlsrecord.Handshake, message(1, body))))
 		if r.Hello() != nil {
 			t.Errorf("%s: %+v", name, r.Hello())
 		}

@@ -1,5 +1,10 @@
 package handshake
 
+// IsGREASE reports whether n is one of the two-byte values that clients put into
+// their lists so that servers learn to ignore what they do not know (RFC 8701,
+// Section 2).
+func IsGREASE[N ~uint16](n N) bool { return n&0x0f0f == 0x0a0a && n>>8 == n&0xff }
+
 // A Version is a protocol version on the wire. It is named as people do, "TLS 1.2".
 type Version uint16
 

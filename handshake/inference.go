@@ -2,6 +2,8 @@ package handshake
 
 import (
 	"slices"
+
+	"postern/internal/tlsrecord"
 )
 
 // name tells the encrypted messages of TLS 1.3 that could not be opened, by their
@@ -232,8 +234,8 @@ func (n *namer) join(list []int) []int {
 	joined := list[:0]
 	full := 0 // bytes of the full records before this one
 	for _, i := range list {
-		if n.size(i) == maxPlaintext {
-			full += maxPlaintext
+		if n.size(i) == tlsrecord.MaxPlaintext {
+			full += tlsrecord.MaxPlaintext
 			n.drop[i] = true
 			continue
 		}

@@ -49,13 +49,10 @@ func (h *Hello) SenderJA4() string {
 	return ja4(&steady)
 }
 
-// isGrease reports whether n is reserved so that nobody relies on it (RFC 8701, Section 2).
-func isGrease(n uint16) bool { return n&0x0f0f == 0x0a0a && n>>8 == n&0xff }
-
 // appendPlain appends those of list that are not GREASE.
 func appendPlain(to, list []uint16) []uint16 {
 	for _, n := range list {
-		if !isGrease(n) {
+		if !IsGREASE(n) {
 			to = append(to, n)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"postern/internal/tlsrecord"
 )
 
 // clearKeys open records that are in the clear, under a content type and 16 bytes that
@@ -24,15 +26,15 @@ func (k *clearKeys) Opener(s Session) Opener {
 func (k *clearKeys) Open(from Side, epoch int, record []byte) ([]byte, byte, bool) {
 	k.asked = append(k.asked, fmt.Sprintf("%d:%d:%d", from, epoch, len(record)))
 	end := len(record) - 17
-	if k.refuse || end < recordHeaderLen {
+	if k.refuse || end < tlsrecord.HeaderLen {
 		return nil, 0, false
 	}
-	return record[recordHeaderLen:end], record[end], true
+	return record[tlsrecord.HeaderLen:end], record[end], true
 }
 
 // under is an encrypted record that clearKeys open.
 func under(kind byte, content ...[]byte) []byte {
-	return record(recordApplicationData, slices.Concat(content...), []byte{kind}, make([]byte, 16))
+	return record(tlsrecord.ApplicationData, slices.Concat(content...), []byte{kind}, make([]byte, 16))
 }
 
 func withKeys(keys Keys, pieces ...piece) *Recorder {
@@ -49,13 +51,13 @@ var (
 	keyed         = []piece{
 		client(plainHello),
 		serve(serverHello(aes128, false), changeCipherSpec,
-			under(recordHandshake, message(8, prefixed(2)), message(13, make([]byte, 40)), message(25, make([]byte, 300))),
-			under(recordHandshake, message(15, make([]byte, 50))[:20])),
-		serve(under(recordHandshake, message(15, make([]byte, 50))[20:], message(20, make([]byte, 32)))),
-		client(changeCipherSpec, under(recordHandshake, message(11, make([]byte, 4)), message(20, make([]byte, 32)))),
-		serve(under(recordHandshake, ticketMessage)),
-		client(under(recordApplicationData, []byte("NOOP\r\n")), under(recordApplicationData, []byte("NOOP\r\n")),
-			under(recordHandshake, message(24, []byte{0})), under(recordApplicationData, nil), under(recordAlert, []byte{2, 10})),
+			under(tlsrecord.Handshake, message(8, prefixed(2)), message(13, make([]byte, 40)), message(25, make([]byte, 300))),
+			under(tlsrecord.Handshake, message(15, make([]byte, 50))[:20])),
+		serve(under(tlsrecord.Handshake, message(15, make([]byte, 50))[20:], message(20, make([]byte, 32)))),
+		client(changeCipherSpec, under(tlsrecord.Handshake, message(11, make([]byte, 4)), message(20, make([]byte, 32)))),
+		serve(under(tlsrecord.Handshake, ticketMessage)),
+		client(under(tlsrecord.ApplicationData, []byte("NOOP\r\n")), under(tlsrecord.ApplicationData, []byte("NOOP\r\n")),
+			under(tlsrecord.Handshake, message(24, []byte{0})), under(tlsrecord.ApplicationData, nil), under(tlsrecord.Alert, []byte{2, 10})),
 	}
 )
 

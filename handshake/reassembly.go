@@ -2,6 +2,8 @@ package handshake
 
 import (
 	"time"
+
+	"postern/internal/tlsrecord"
 )
 
 // messageHeaderLen is the length of a handshake message's type and length
@@ -131,7 +133,7 @@ func (s *stream) lose(n int) {
 		return
 	}
 	inside := 0
-	if s.have == recordHeaderLen {
+	if s.have == tlsrecord.HeaderLen {
 		inside = min(n, s.left)
 	}
 	s.tear(inside)
@@ -147,7 +149,7 @@ func (s *stream) tear(n int) {
 		return
 	}
 	s.left -= n
-	clear := s.header[0] == recordHandshake && !s.encrypted()
+	clear := s.header[0] == tlsrecord.Handshake && !s.encrypted()
 	if clear && !s.deaf && !s.hand.lose(s, n) {
 		s.hand, s.deaf = assembler{}, true
 		s.r.lost(s, n+s.left)
@@ -179,11 +181,10 @@ func (r *Recorder) lost(s *stream, n int) {
 // land takes up a side again where b begins with the header of a record; else b is
 // left out.
 func (s *stream) land(b []byte) []byte {
-	if len(b) < recordHeaderLen || b[1] != 3 || b[2] > 4 {
+	if len(b) < tlsrecord.HeaderLen || b[1] != 3 || b[2] > 4 {
 		return nil
 	}
-	length := int(b[3])<<8 | int(b[4])
-	if b[0] < recordChangeCipherSpec || b[0] > recordHeartbeat || length == 0 || length > maxRecord {
+	if length := tlsrecord.Length(b); !tlsrecord.IsType(b[0]) || length == 0 || length > tlsrecord.MaxCiphertextTLS12 {
 		return nil
 	}
 	s.adrift = false

@@ -1,20 +1,6 @@
 package handshake
 
-// Sizes of the record layer (RFC 8446, Sections 5.1 and 5.2; RFC 5246, Section 6.2.3).
-const (
-	recordHeaderLen = 5
-	maxPlaintext    = 1 << 14
-	maxRecord       = 1<<14 + 2048 // content of an encrypted record of TLS 1.2, the longest
-)
-
-// Record types (RFC 8446, Section 5.1; 24 is heartbeat, RFC 6520).
-const (
-	recordChangeCipherSpec = 20
-	recordAlert            = 21
-	recordHandshake        = 22
-	recordApplicationData  = 23
-	recordHeartbeat        = 24
-)
+import "postern/internal/tlsrecord"
 
 // alertLen is the length of an alert: level and description.
 const alertLen = 2
@@ -24,7 +10,7 @@ type stream struct {
 	r    *Recorder
 	side Side
 
-	header [recordHeaderLen]byte
+	header [tlsrecord.HeaderLen]byte
 	have   int    // bytes of header that have come
 	left   int    // bytes of the record's body that have not
 	keep   int    // bytes of the body to keep
@@ -51,7 +37,7 @@ func (s *stream) write(b []byte) {
 			return
 		case s.adrift:
 			b = s.land(b)
-		case s.have < recordHeaderLen:
+		case s.have < tlsrecord.HeaderLen:
 			b = s.readHeader(b)
 		default:
 			b = s.readBody(b)
@@ -67,7 +53,7 @@ func (s *stream) readHeader(b []byte) []byte {
 		s.r.notTLS(s, s.header[:s.have])
 		return b[1:]
 	}
-	if s.have == recordHeaderLen {
+	if s.have == tlsrecord.HeaderLen {
 		s.begin()
 	}
 	return b[1:]
@@ -78,16 +64,16 @@ func (s *stream) readHeader(b []byte) []byte {
 func (s *stream) plausible() bool {
 	switch s.have {
 	case 1:
-		return s.header[0] >= recordChangeCipherSpec && s.header[0] <= recordHeartbeat
+		return tlsrecord.IsType(s.header[0])
 	case 2:
 		return s.header[1] == 3
-	case recordHeaderLen:
-		return s.length() <= maxRecord
+	case tlsrecord.HeaderLen:
+		return s.length() <= tlsrecord.MaxCiphertextTLS12
 	}
 	return true
 }
 
-func (s *stream) length() int { return int(s.header[3])<<8 | int(s.header[4]) }
+func (s *stream) length() int { return tlsrecord.Length(s.header[:]) }
 
 // begin starts a record after its header.
 func (s *stream) begin() {
@@ -97,7 +83,7 @@ func (s *stream) begin() {
 		if s.r.opener != nil {
 			s.keep = s.left
 		}
-	case s.header[0] == recordAlert:
+	case s.header[0] == tlsrecord.Alert:
 		s.keep = alertLen
 	}
 	if s.left == 0 {
@@ -109,9 +95,9 @@ func (s *stream) begin() {
 // it would be longer.
 func (s *stream) encrypted() bool {
 	switch s.header[0] {
-	case recordApplicationData:
+	case tlsrecord.ApplicationData:
 		return true
-	case recordAlert:
+	case tlsrecord.Alert:
 		return s.sealed && s.length() > alertLen
 	}
 	return s.sealed
@@ -123,7 +109,7 @@ func (s *stream) readBody(b []byte) []byte {
 	switch {
 	case len(s.body) < s.keep:
 		s.body = append(s.body, b[:min(n, s.keep-len(s.body))]...)
-	case s.keep == 0 && s.header[0] == recordHandshake && !s.encrypted() && !s.deaf:
+	case s.keep == 0 && s.header[0] == tlsrecord.Handshake && !s.encrypted() && !s.deaf:
 		s.hand.write(s, b[:n], false)
 	}
 	if s.left == 0 {
@@ -148,15 +134,15 @@ func (s *stream) end() {
 // clear were noted as they came.
 func (r *Recorder) content(s *stream, kind uint8, length int, body []byte, encrypted bool) {
 	switch {
-	case kind == recordHandshake:
+	case kind == tlsrecord.Handshake:
 		if encrypted {
 			s.hand.write(s, body, true)
 		}
-	case kind == recordAlert:
+	case kind == tlsrecord.Alert:
 		r.alert(s, length, body, encrypted)
-	case kind == recordApplicationData:
+	case kind == tlsrecord.ApplicationData:
 		r.data(s, length, encrypted)
-	case kind == recordChangeCipherSpec:
+	case kind == tlsrecord.ChangeCipherSpec:
 		r.add(Message{From: s.side, Type: ChangeCipherSpec, Size: length, Encrypted: encrypted})
 		s.sealed = r.t.Choice != nil && r.t.Choice.Version < VersionTLS13
 	default:
@@ -183,7 +169,7 @@ func (r *Recorder) data(s *stream, length int, encrypted bool) {
 // sealedRecord notes an encrypted record, opened if there is a key to it.
 func (r *Recorder) sealedRecord(s *stream, body []byte) {
 	if r.opener != nil && len(body) == s.length() {
-		record := append(s.header[:recordHeaderLen:recordHeaderLen], body...)
+		record := append(s.header[:tlsrecord.HeaderLen:tlsrecord.HeaderLen], body...)
 		if content, kind, ok := r.opener.Open(s.side, s.epoch, record); ok {
 			r.content(s, kind, len(content), content, true)
 			return
@@ -196,17 +182,17 @@ func (r *Recorder) sealedRecord(s *stream, body []byte) {
 // is in the clear; in TLS 1.3 it is told when all is known, by name.
 func (r *Recorder) closed(s *stream, m Message) {
 	switch s.header[0] {
-	case recordAlert:
+	case tlsrecord.Alert:
 		m.Type = Alert
 		r.add(m)
-	case recordHandshake:
+	case tlsrecord.Handshake:
 		if !s.finished {
 			// The first message under the new keys (RFC 5246, Section 7.4.9).
 			s.finished = true
 			m.Type, m.Inferred, m.Size = Finished, true, finishedLen12
 		}
 		r.add(m)
-	case recordApplicationData:
+	case tlsrecord.ApplicationData:
 		if r.t.Choice != nil && r.t.Choice.Version < VersionTLS13 {
 			r.data(s, m.Size, true)
 			return

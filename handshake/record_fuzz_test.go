@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"postern/internal/tlsrecord"
 )
 
 // FuzzFeed feeds what both sides sent, the client's and the server's bytes in turn as
@@ -86,7 +88,7 @@ func FuzzClientHello(f *testing.F) {
 	for _, h := range []*Hello{richHello, {Version: 0x0301, Suites: []uint16{0x000a}}} {
 		f.Add(helloBody(h))
 	}
-	f.Add(plainHello[recordHeaderLen+messageHeaderLen:])
+	f.Add(plainHello[tlsrecord.HeaderLen+messageHeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		h, ok := parseHello(body)
 		if !ok || len(h.ALPN) >= maxNames {

@@ -3,11 +3,13 @@ package handshake
 import (
 	"slices"
 	"testing"
+
+	"postern/internal/tlsrecord"
 )
 
 // What passes need be neither whole nor TLS.
 func TestIncompleteAndOddBytesAreTold(t *testing.T) {
-	helloMessage := plainHello[recordHeaderLen:]
+	helloMessage := plainHello[tlsrecord.HeaderLen:]
 	long := message(1, make([]byte, maxHello+1))
 	for _, test := range []struct {
 		name   string

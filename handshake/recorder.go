@@ -3,6 +3,8 @@ package handshake
 import (
 	"net/netip"
 	"time"
+
+	"postern/internal/tlsrecord"
 )
 
 // A Recorder turns the bytes of one connection, as they pass below TLS, into a
@@ -166,7 +168,7 @@ func (s *stream) rest(t *Transcript) {
 func (s *stream) partial() (m Message, ok bool) {
 	m = Message{From: s.side}
 	s.r.stamp(&m)
-	inRecord := s.have == recordHeaderLen
+	inRecord := s.have == tlsrecord.HeaderLen
 	switch {
 	case s.broken > 0:
 		return m, false
@@ -180,7 +182,7 @@ func (s *stream) partial() (m Message, ok bool) {
 	case inRecord:
 		m.Type, m.Size, m.Missing = clearTypes[s.header[0]], s.length(), s.left
 	case s.have > 0:
-		m.Size, m.Missing = recordHeaderLen, recordHeaderLen-s.have
+		m.Size, m.Missing = tlsrecord.HeaderLen, tlsrecord.HeaderLen-s.have
 	default:
 		return m, false
 	}
@@ -190,6 +192,6 @@ func (s *stream) partial() (m Message, ok bool) {
 // clearTypes are what records in the clear hold. Of a handshake message nothing is
 // known before its header came.
 var clearTypes = map[uint8]Type{
-	recordChangeCipherSpec: ChangeCipherSpec,
-	recordAlert:            Alert,
+	tlsrecord.ChangeCipherSpec: ChangeCipherSpec,
+	tlsrecord.Alert:            Alert,
 }

@@ -46,15 +46,12 @@ func highest(h *handshake.Hello) uint16 {
 	}
 	newest := uint16(0)
 	for _, v := range h.Versions {
-		if !grease(v) {
+		if !handshake.IsGREASE(v) {
 			newest = max(newest, v)
 		}
 	}
 	return newest
 }
-
-// grease reports whether v is a value that means nothing (RFC 8701).
-func grease(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 
 // sharedSuites are those of h that crypto/tls takes by default, in a version that h offers.
 func sharedSuites(h *handshake.Hello) []uint16 {
@@ -83,7 +80,7 @@ func onlySHA1(h *handshake.Hello) bool {
 	if len(h.Signatures) == 0 {
 		return h.Versions == nil
 	}
-	return !slices.ContainsFunc(h.Signatures, func(s uint16) bool { return !grease(s) && s>>8 != hashSHA1 })
+	return !slices.ContainsFunc(h.Signatures, func(s uint16) bool { return !handshake.IsGREASE(s) && s>>8 != hashSHA1 })
 }
 
 // hashSHA1 is the upper byte of signature algorithms with SHA-1 (RFC 5246, Section 7.4.1.4.1).
@@ -96,7 +93,7 @@ func takesECDSA(suite uint16) bool {
 
 // onlyRSA reports whether h takes signatures of RSA keys alone, and says so.
 func onlyRSA(h *handshake.Hello) bool {
-	return len(h.Signatures) > 0 && !slices.ContainsFunc(h.Signatures, func(s uint16) bool { return !grease(s) && !byRSA(s) })
+	return len(h.Signatures) > 0 && !slices.ContainsFunc(h.Signatures, func(s uint16) bool { return !handshake.IsGREASE(s) && !byRSA(s) })
 }
 
 // byRSA reports whether a signature algorithm is for RSA keys: those of RFC 5246,
@@ -126,7 +123,7 @@ func list[T interface {
 }](numbers []uint16) string {
 	var names []string
 	for _, n := range numbers {
-		if grease(n) {
+		if handshake.IsGREASE(n) {
 			continue
 		}
 		if len(names) == maxNamed {

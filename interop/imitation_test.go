@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 	"postern/sessionticket"
 	"postern/sessionticket/strictclient"
 )
@@ -244,7 +245,9 @@ func only(group tls.CurveID) func(*testing.T, *receiver) {
 func impatient(_ *testing.T, r *receiver) { r.handshakeTime = 200 * time.Millisecond }
 
 // fatal is an alert as a record in clear (RFC 8446, Section 6).
-func fatal(description byte) []byte { return []byte{21, 3, 3, 0, 2, 2, description} }
+func fatal(description byte) []byte {
+	return append(tlsrecord.AppendHeader(nil, tlsrecord.Alert, 2), 2, description)
+}
 
 // visit says commands over TLS, reads the reply to each, and closes in good order.
 func visit(t *testing.T, addr string, config *tls.Config, commands ...string) error {

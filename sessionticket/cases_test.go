@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 // handshakeCase is one kind of handshake. Its changes are made to a server and a
@@ -67,7 +68,7 @@ func (c handshakeCase) isTLS13() bool { return c.version == 0 }
 // longChain repeats the pair's certificate until the chain exceeds a record.
 func longChain(pair *testcert.Pair) tls.Certificate {
 	long := pair.TLS
-	long.Certificate = slices.Repeat(pair.TLS.Certificate, 1+maxPlaintext/len(pair.TLS.Certificate[0]))
+	long.Certificate = slices.Repeat(pair.TLS.Certificate, 1+tlsrecord.MaxPlaintext/len(pair.TLS.Certificate[0]))
 	return long
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 // spoiler changes the last record of the client's second flight, its Finished.
@@ -34,7 +35,7 @@ func lastEncrypted(b []byte) (at int, seq uint64, ok bool) {
 		if !whole {
 			return 0, 0, false
 		}
-		if b[i] == typeApplicationData {
+		if b[i] == tlsrecord.ApplicationData {
 			if ok {
 				seq++
 			}

@@ -5,13 +5,15 @@ import (
 	"context"
 	"slices"
 	"testing"
+
+	"postern/internal/tlsrecord"
 )
 
 // FuzzRecordsInAnySplit writes a stream through a conn that expects a ticket, in
 // pieces as cuts says, and checks after each that what left and what is held are
 // together what was written, in its order.
 func FuzzRecordsInAnySplit(f *testing.F) {
-	ccs := []byte{typeChangeCipherSpec, 3, 3, 0, 1, 1}
+	ccs := []byte{tlsrecord.ChangeCipherSpec, 3, 3, 0, 1, 1}
 	flight := slices.Concat(ccs, record(36), record(newSessionTicketLen(testLabel)))
 	stream := slices.Concat(flight, record(2), record(300))
 	at := func(cuts ...int) (b []byte) {
@@ -26,9 +28,9 @@ func FuzzRecordsInAnySplit(f *testing.F) {
 	f.Add(stream, at(1, 2, 3, 4, 5), uint16(testLabel), false)  // cut anywhere
 	clear := []byte("550 5.7.0 no\r\n")
 	f.Add(slices.Concat(flight, clear), at(len(flight)), uint16(testLabel), true)
-	late := record(maxPlaintext)
-	f.Add(slices.Concat(late, record(3017)), at(len(late)), uint16(maxPlaintext+3000), false)
-	f.Add(slices.Concat(late, clear), at(len(late)), uint16(maxPlaintext+3000), false)
+	late := record(tlsrecord.MaxPlaintext)
+	f.Add(slices.Concat(late, record(3017)), at(len(late)), uint16(tlsrecord.MaxPlaintext+3000), false)
+	f.Add(slices.Concat(late, clear), at(len(late)), uint16(tlsrecord.MaxPlaintext+3000), false)
 	f.Add(clear, at(), uint16(0), false)
 
 	f.Fuzz(func(t *testing.T, stream, cuts []byte, label uint16, own bool) {
@@ -43,7 +45,7 @@ func FuzzRecordsInAnySplit(f *testing.F) {
 				t.Fatalf("writing %d bytes gave %d, %v", len(piece), n, err)
 			}
 			want := slices.Concat(left, held, piece)
-			if held != nil && piece[0] != typeApplicationData {
+			if held != nil && piece[0] != tlsrecord.ApplicationData {
 				want = slices.Concat(left, piece) // clear text: the ticket must not leave
 			}
 			if got := slices.Concat(s.taken, heldBy(c)); !bytes.Equal(got, want) {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"postern/internal/tlsrecord"
 )
 
 // settle bounds how long the end of a handshake may follow the first write after
@@ -41,7 +43,7 @@ func (h *hold) write(b []byte) (int, error) {
 		return h.conn.Write(b)
 	case len(b) == 0:
 		return h.conn.Conn.Write(b)
-	case len(h.records) > 0 && b[0] != typeApplicationData:
+	case len(h.records) > 0 && b[0] != tlsrecord.ApplicationData:
 		h.end() // TLS has failed, and something else goes on over the conn
 		return h.conn.Conn.Write(b)
 	case h.due > 0:

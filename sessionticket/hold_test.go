@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"postern/internal/tlsrecord"
 )
 
 // scripted is a connection whose writes end as told: each takes the next of ends,
@@ -49,8 +51,8 @@ func (s *scripted) Read(b []byte) (int, error) { return len(b), nil }
 // record makes an encrypted record with that much content.
 func record(content int) []byte {
 	n := content + recordOverhead
-	b := bytes.Repeat([]byte{byte(content)}, recordHeaderLen+n)
-	copy(b, []byte{typeApplicationData, 3, 3, byte(n >> 8), byte(n)})
+	b := bytes.Repeat([]byte{byte(content)}, tlsrecord.HeaderLen+n)
+	copy(b, []byte{tlsrecord.ApplicationData, 3, 3, byte(n >> 8), byte(n)})
 	return b
 }
 

@@ -4,30 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"postern/internal/tlsrecord"
 )
 
-// Sizes of the record layer (RFC 8446, Sections 5.1 and 5.2).
-const (
-	recordHeaderLen = 5
-	maxPlaintext    = 1 << 14
-	maxCiphertext   = maxPlaintext + 256
-	// recordOverhead is the content type and the tag: 16 bytes in every suite
-	// that crypto/tls has. It never pads.
-	recordOverhead = 1 + 16
-)
-
-// Record types (RFC 8446, Section 5.1).
-const (
-	typeChangeCipherSpec = 20
-	typeApplicationData  = 23
-)
+// recordOverhead is what encryption adds to a record: the content type and the tag,
+// 16 bytes in every suite that crypto/tls has. It never pads (RFC 8446, Section 5.2).
+const recordOverhead = 1 + 16
 
 const (
 	// alertRecordLen is the length of an encrypted alert: level and description.
-	alertRecordLen = recordHeaderLen + 2 + recordOverhead
+	alertRecordLen = tlsrecord.HeaderLen + 2 + recordOverhead
 	// finishedRecordLen is the length of the shortest encrypted Finished: a
 	// message header and a SHA-256 (RFC 8446, Section 4.4.4).
-	finishedRecordLen = recordHeaderLen + 4 + 32 + recordOverhead
+	finishedRecordLen = tlsrecord.HeaderLen + 4 + 32 + recordOverhead
 )
 
 // newSessionTicketLen is the length of the NewSessionTicket message that crypto/tls
@@ -45,8 +35,8 @@ func newSessionTicketLen(label int) int {
 // Crypto/tls writes the first way when the ticket belongs to the server's flight,
 // which it collects, and the second when it comes after a client certificate.
 func findTicket(b []byte, due int) (at, content int, ok bool) {
-	first := min(due, maxPlaintext)
-	if len(b) == recordHeaderLen+first+recordOverhead && isEncrypted(b, first) {
+	first := min(due, tlsrecord.MaxPlaintext)
+	if len(b) == tlsrecord.HeaderLen+first+recordOverhead && isEncrypted(b, first) {
 		return 0, first, true
 	}
 	at = len(b) - recordsLen(due)
@@ -54,25 +44,25 @@ func findTicket(b []byte, due int) (at, content int, ok bool) {
 		return 0, 0, false
 	}
 	for rest, left := b[at:], due; left > 0; {
-		part := min(left, maxPlaintext)
+		part := min(left, tlsrecord.MaxPlaintext)
 		if !isEncrypted(rest, part) {
 			return 0, 0, false
 		}
-		rest, left = rest[recordHeaderLen+part+recordOverhead:], left-part
+		rest, left = rest[tlsrecord.HeaderLen+part+recordOverhead:], left-part
 	}
 	return at, due, true
 }
 
 // recordsLen is how much room a message of n bytes takes as encrypted records.
 func recordsLen(n int) int {
-	count := (n + maxPlaintext - 1) / maxPlaintext
-	return n + count*(recordHeaderLen+recordOverhead)
+	count := (n + tlsrecord.MaxPlaintext - 1) / tlsrecord.MaxPlaintext
+	return n + count*(tlsrecord.HeaderLen+recordOverhead)
 }
 
 // isEncrypted reports whether b begins with an encrypted record of that much content.
 func isEncrypted(b []byte, content int) bool {
 	length, ok := recordLen(b)
-	return ok && b[0] == typeApplicationData && length == recordHeaderLen+content+recordOverhead
+	return ok && b[0] == tlsrecord.ApplicationData && length == tlsrecord.HeaderLen+content+recordOverhead
 }
 
 // endsAt reports whether a record of b ends at that offset.
@@ -89,11 +79,11 @@ func endsAt(b []byte, at int) bool {
 
 // recordLen is the length of the record that b begins with, its header included.
 func recordLen(b []byte) (int, bool) {
-	if len(b) < recordHeaderLen || b[0] < typeChangeCipherSpec || b[0] > typeApplicationData {
+	if len(b) < tlsrecord.HeaderLen || b[0] < tlsrecord.ChangeCipherSpec || b[0] > tlsrecord.ApplicationData {
 		return 0, false
 	}
-	n := int(b[3])<<8 | int(b[4])
-	return recordHeaderLen + n, n <= maxCiphertext && recordHeaderLen+n <= len(b)
+	n := tlsrecord.Length(b)
+	return tlsrecord.HeaderLen + n, n <= tlsrecord.MaxCiphertext && tlsrecord.HeaderLen+n <= len(b)
 }
 
 // isAlertSized reports whether b is one encrypted record with two bytes in it: an
@@ -128,7 +118,7 @@ func newLayoutError(b []byte, ticket int) *LayoutError {
 			e.Records = append(e.Records, fmt.Sprintf("%d bytes of no whole record", len(b)))
 			break
 		}
-		e.Records = append(e.Records, fmt.Sprintf("%d:%d", b[0], n-recordHeaderLen))
+		e.Records = append(e.Records, fmt.Sprintf("%d:%d", b[0], n-tlsrecord.HeaderLen))
 		b = b[n:]
 	}
 	return e

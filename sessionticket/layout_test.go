@@ -12,10 +12,11 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 func TestFindTicket(t *testing.T) {
-	ccs := []byte{typeChangeCipherSpec, 3, 3, 0, 1, 1}
+	ccs := []byte{tlsrecord.ChangeCipherSpec, 3, 3, 0, 1, 1}
 	finished := record(36)
 	for name, test := range map[string]struct {
 		written     [][]byte // joined to one write
@@ -24,9 +25,9 @@ func TestFindTicket(t *testing.T) {
 		ok          bool
 	}{
 		"flight":                   {[][]byte{ccs, finished, record(122)}, 122, 6 + 58, 122, true},
-		"flight, ticket in two":    {[][]byte{finished, record(maxPlaintext), record(9)}, maxPlaintext + 9, 58, maxPlaintext + 9, true},
+		"flight, ticket in two":    {[][]byte{finished, record(tlsrecord.MaxPlaintext), record(9)}, tlsrecord.MaxPlaintext + 9, 58, tlsrecord.MaxPlaintext + 9, true},
 		"late":                     {[][]byte{record(122)}, 122, 0, 122, true},
-		"late, first of two":       {[][]byte{record(maxPlaintext)}, maxPlaintext + 9, 0, maxPlaintext, true},
+		"late, first of two":       {[][]byte{record(tlsrecord.MaxPlaintext)}, tlsrecord.MaxPlaintext + 9, 0, tlsrecord.MaxPlaintext, true},
 		"nothing":                  {nil, 122, 0, 0, false},
 		"other length":             {[][]byte{finished, record(123)}, 122, 0, 0, false},
 		"in one record with more":  {[][]byte{ccs, record(36 + 122)}, 122, 0, 0, false},
@@ -34,7 +35,7 @@ func TestFindTicket(t *testing.T) {
 		"cut at its end":           {[][]byte{finished, record(122)[:100]}, 122, 0, 0, false},
 		"cut at the flight's end":  {[][]byte{finished[:50], record(122)}, 122, 0, 0, false},
 		"cut at the flight's head": {[][]byte{finished[3:], record(122)}, 122, 0, 0, false},
-		"split otherwise":          {[][]byte{finished, record(maxPlaintext - 1), record(10)}, maxPlaintext + 9, 0, 0, false},
+		"split otherwise":          {[][]byte{finished, record(tlsrecord.MaxPlaintext - 1), record(10)}, tlsrecord.MaxPlaintext + 9, 0, 0, false},
 		"late, of another type":    {[][]byte{append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
 		"in clear":                 {[][]byte{finished, append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
 		"no records":               {[][]byte{bytes.Repeat([]byte("220 "), 99)}, 122, 0, 0, false},
@@ -102,8 +103,8 @@ func TestLateTicketThatChangesMidwayPasses(t *testing.T) {
 	s := new(scripted)
 	c := &conn{Conn: s}
 	told := 0
-	c.expect(&Gate{OnBypass: func(error) { told++ }}, context.Background(), maxPlaintext+9, false)
-	first, other := record(maxPlaintext), record(maxPlaintext-5)
+	c.expect(&Gate{OnBypass: func(error) { told++ }}, context.Background(), tlsrecord.MaxPlaintext+9, false)
+	first, other := record(tlsrecord.MaxPlaintext), record(tlsrecord.MaxPlaintext-5)
 	c.Write(first)
 	if s.calls != 0 {
 		t.Fatal("the first record was not held")

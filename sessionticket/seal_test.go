@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"postern/internal/tlsrecord"
 )
 
 // Labels of the NSS key log format.
@@ -93,14 +95,14 @@ func (s *sealer) nonce(seq uint64) []byte {
 // seal returns a record with content and its type behind it.
 func (s *sealer) seal(seq uint64, content []byte) []byte {
 	n := len(content) + s.aead.Overhead()
-	header := []byte{typeApplicationData, 3, 3, byte(n >> 8), byte(n)}
+	header := []byte{tlsrecord.ApplicationData, 3, 3, byte(n >> 8), byte(n)}
 	return s.aead.Seal(header, s.nonce(seq), content, header)
 }
 
 // open is the reverse of seal.
 func (s *sealer) open(t *testing.T, seq uint64, record []byte) []byte {
 	t.Helper()
-	header, body := record[:recordHeaderLen], record[recordHeaderLen:]
+	header, body := record[:tlsrecord.HeaderLen], record[tlsrecord.HeaderLen:]
 	content, err := s.aead.Open(nil, s.nonce(seq), body, header)
 	if err != nil {
 		t.Fatalf("record %d of %d bytes does not open; these tests need a CPU with AES, else crypto/tls chooses ChaCha20: %v", seq, len(record), err)

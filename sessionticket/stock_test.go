@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 // lookAt is what to do when the tests of this file fail after a change of Go.
@@ -143,13 +144,13 @@ func helloOffering(t *testing.T, suite uint16, client *tls.Config) []byte {
 	}
 	hello = hello[:n]
 	for _, known := range []byte{1, 2, 3} { // 0x1301 to 0x1303, after a 32 byte session id
-		at := recordHeaderLen + 4 + 2 + 32 + 1 + 32 + 2
+		at := tlsrecord.HeaderLen + 4 + 2 + 32 + 1 + 32 + 2
 		list := hello[at : at+6]
 		if i := bytes.Index(list, []byte{0x13, known}); i < 0 {
 			t.Fatalf("suites of the ClientHello are %x, want the three of TLS 1.3", list)
 		}
 	}
-	at := recordHeaderLen + 4 + 2 + 32 + 1 + 32 + 2
+	at := tlsrecord.HeaderLen + 4 + 2 + 32 + 1 + 32 + 2
 	for i := at; i < at+6; i += 2 {
 		hello[i], hello[i+1] = byte(suite>>8), byte(suite)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 // wire is the connection below the gate. It keeps what is written, write by write.
@@ -55,8 +56,8 @@ func records(b []byte) []string { return newLayoutError(b, 0).Records }
 // ticketRecords lists the records of the message around a ticket of label bytes.
 func ticketRecords(label int) []string {
 	var list []string
-	for left := newSessionTicketLen(label); left > 0; left -= maxPlaintext {
-		list = append(list, fmt.Sprintf("23:%d", min(left, maxPlaintext)+recordOverhead))
+	for left := newSessionTicketLen(label); left > 0; left -= tlsrecord.MaxPlaintext {
+		list = append(list, fmt.Sprintf("23:%d", min(left, tlsrecord.MaxPlaintext)+recordOverhead))
 	}
 	return list
 }

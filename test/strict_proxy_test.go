@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"postern/internal/smtp"
+	"postern/internal/tlsrecord"
 	"postern/sessionticket/strictclient"
 )
 
@@ -109,19 +110,17 @@ func passHandshake(sender, server net.Conn) error {
 
 // passOnce passes on what one Read gives.
 func passOnce(to io.Writer, from io.Reader) (length int, err error) {
-	chunk := make([]byte, maxRecord)
+	chunk := make([]byte, tlsrecord.HeaderLen+tlsrecord.MaxCiphertext)
 	if length, err = from.Read(chunk); err != nil {
 		return length, err
 	}
 	return to.Write(chunk[:length])
 }
 
-const maxRecord = 5 + 1<<14 + 256 // RFC 8446, Section 5.2
-
 // isFinished tells the record of a Finished by its length: of the header, the message
 // with the hash's 32 or 48 bytes, the true type and the tag (RFC 8446, Sections 4.4.4 and
 // 5.2). Nothing else in the flight of crypto/tls is as long.
 func isFinished(record int) bool {
-	const around = 5 + 4 + 1 + 16
+	const around = tlsrecord.HeaderLen + 4 + 1 + 16
 	return record == around+32 || record == around+48
 }

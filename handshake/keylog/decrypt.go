@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"postern/handshake"
+	"postern/internal/tlsrecord"
 )
 
 // Opener returns what opens the records of a session of TLS 1.3, as far as its
@@ -44,12 +45,6 @@ func (o *opener) Open(from handshake.Side, _ int, record []byte) (content []byte
 	return o.server.open(record)
 }
 
-// recordHeaderLen is the length of type, version and length (RFC 8446, Section 5.1).
-const recordHeaderLen = 5
-
-// maxRecord is the longest encrypted record (RFC 8446, Section 5.2).
-const maxRecord = recordHeaderLen + 1<<14 + 256
-
 // A direction opens the records of one side of a connection, which changes its
 // keys as the handshake goes on. When it does is said inside encrypted records and
 // may be missing in a recording, so a record that the present key does not open is
@@ -79,7 +74,7 @@ type candidate struct {
 
 // open returns the content of a record, given with its header, and its true type.
 func (d *direction) open(record []byte) (content []byte, kind byte, ok bool) {
-	if len(record) < recordHeaderLen || len(record) > maxRecord {
+	if len(record) < tlsrecord.HeaderLen || len(record) > tlsrecord.HeaderLen+tlsrecord.MaxCiphertext {
 		return nil, 0, false
 	}
 	if d.key != nil {
@@ -182,7 +177,7 @@ func (k *key) open(record []byte, skipped uint64) (inner []byte, ok bool) {
 	for i := range 8 {
 		nonce[len(nonce)-1-i] ^= byte((k.seq + skipped) >> (8 * i))
 	}
-	inner, err := k.aead.Open(nil, nonce, record[recordHeaderLen:], record[:recordHeaderLen])
+	inner, err := k.aead.Open(nil, nonce, record[tlsrecord.HeaderLen:], record[:tlsrecord.HeaderLen])
 	if err != nil {
 		return nil, false
 	}

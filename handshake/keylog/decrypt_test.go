@@ -2,13 +2,13 @@ package keylog
 
 import (
 	"crypto/tls"
-	"encoding/binary"
 	"io"
 	"net"
 	"testing"
 
 	"postern/handshake"
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 // A server of crypto/tls answers a KeyUpdate with its own and goes on with new keys,
@@ -49,7 +49,7 @@ func echo(conn *tls.Conn) { io.Copy(conn, conn) }
 
 // seal makes the record that is the next under k.
 func seal(k *key, inner []byte) []byte {
-	header := binary.BigEndian.AppendUint16([]byte{23, 3, 3}, uint16(len(inner)+k.aead.Overhead()))
+	header := tlsrecord.AppendHeader(nil, tlsrecord.ApplicationData, len(inner)+k.aead.Overhead())
 	nonce := append([]byte(nil), k.iv...)
 	nonce[len(nonce)-1] ^= byte(k.seq)
 	k.seq++
@@ -58,12 +58,12 @@ func seal(k *key, inner []byte) []byte {
 
 func readRecord(t *testing.T, r io.Reader) []byte {
 	t.Helper()
-	header := make([]byte, recordHeaderLen)
+	header := make([]byte, tlsrecord.HeaderLen)
 	if _, err := io.ReadFull(r, header); err != nil {
 		t.Fatal(err)
 	}
-	record := append(header, make([]byte, binary.BigEndian.Uint16(header[3:]))...)
-	if _, err := io.ReadFull(r, record[recordHeaderLen:]); err != nil {
+	record := append(header, make([]byte, tlsrecord.Length(header))...)
+	if _, err := io.ReadFull(r, record[tlsrecord.HeaderLen:]); err != nil {
 		t.Fatal(err)
 	}
 	return record
@@ -78,7 +78,7 @@ func TestARecordThatDoesNotOpenChangesNothing(t *testing.T) {
 	k := newKey(suites[0x1301], secret)
 	for i := range 3 {
 		good := seal(k, []byte{byte(i), 22})
-		for _, bad := range [][]byte{nil, good[:4], good[:len(good)-1], make([]byte, maxRecord+1)} {
+		for _, bad := range [][]byte{nil, good[:4], good[:len(good)-1], make([]byte, tlsrecord.HeaderLen+tlsrecord.MaxCiphertext+1)} {
 			if _, _, ok := opener.Open(handshake.Server, 0, bad); ok {
 				t.Errorf("opened %x", bad)
 			}

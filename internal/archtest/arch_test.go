@@ -58,7 +58,7 @@ var standalone = []string{"postern/sessionticket", "postern/handshake", "postern
 
 // leaves are internal packages that import the standard library only, so public
 // packages may share them: taking one brings nothing else along.
-var leaves = []string{"postern/internal/txtrecord", "postern/internal/safetext"}
+var leaves = []string{"postern/internal/txtrecord", "postern/internal/safetext", "postern/internal/tlsrecord"}
 
 // order is the way down: a package may reach those below it only. Those of one
 // line do not know each other.
@@ -71,7 +71,7 @@ var order = [][]string{
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/internal/persona", "postern/internal/testpeer"},
 	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/fallback", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
 	{"postern/handshake", "postern/sessionticket/strictclient", "postern/internal/txtrecord", "postern/internal/dnssec", "postern/internal/testcert"},
-	{"postern/internal/safetext"},
+	{"postern/internal/safetext", "postern/internal/tlsrecord"},
 }
 
 // forTests are those that nothing but tests and benchmarks use.

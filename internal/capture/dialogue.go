@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/tlsrecord"
 )
 
 const (
@@ -165,7 +166,7 @@ func (l *lineCutter) next(b []byte) (line, rest []byte, whole bool) {
 // startsTLS reports whether b begins, where a line would, with what is a TLS
 // record of handshake messages and no text (RFC 8446, Section 5.1).
 func (l *lineCutter) startsTLS(b []byte) bool {
-	return len(l.partial) == 0 && len(b) > 0 && b[0] == 22 && (len(b) == 1 || b[1] == 3)
+	return len(l.partial) == 0 && tlsrecord.BeginsHandshake(b)
 }
 
 // A listener lends keys to a recorder and tells it when the client sends MAIL in

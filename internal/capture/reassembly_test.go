@@ -7,6 +7,7 @@ import (
 
 	"postern/handshake"
 	"postern/internal/capture"
+	"postern/internal/tlsrecord"
 )
 
 var samples = []sample{strict, healthy}
@@ -121,7 +122,7 @@ func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
 	packets := segments(turns, 100, 1000, 2000)
 	var hello int // the segment of the server's flight after its first
 	for i, p := range packets {
-		if hello == 0 && p.from == handshake.Server && len(p.data) > 5 && p.data[0] == 22 {
+		if hello == 0 && p.from == handshake.Server && len(p.data) > tlsrecord.HeaderLen && p.data[0] == tlsrecord.Handshake {
 			hello = i + 4
 		}
 	}
@@ -170,7 +171,7 @@ func TestBegunAtEveryPacket(t *testing.T) {
 		packets := segments(turns, 2000, 1000, 2000)
 		begun := false
 		for n, p := range packets {
-			begun = begun || n > 0 && len(packets[n-1].data) > 0 && packets[n-1].data[0] == 22
+			begun = begun || n > 0 && tlsrecord.BeginsHandshake(packets[n-1].data)
 			found := read(t, ethernet.pcap(t, packets[n:]), s.options(t))
 			if begun {
 				continue

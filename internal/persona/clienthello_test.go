@@ -77,7 +77,7 @@ func TestHelloHasItsMark(t *testing.T) {
 		"sha1-signatures-only":     func(h *handshake.Hello) bool { return slices.Equal(h.Signatures, []uint16{0x0201, 0x0203}) },
 		"group-mismatch":           func(h *handshake.Hello) bool { return slices.Equal(h.Groups, []uint16{25}) },
 		"p521-first":               func(h *handshake.Hello) bool { return h.Groups[0] == 25 && slices.Equal(h.KeyShares, []uint16{25}) },
-		"hello-retry":              func(h *handshake.Hello) bool { return len(h.KeyShares) == 1 && h.KeyShares[0]&0x0f0f == 0x0a0a },
+		"hello-retry":              func(h *handshake.Hello) bool { return len(h.KeyShares) == 1 && handshake.IsGREASE(h.KeyShares[0]) },
 		"hello-retry-refused":      func(h *handshake.Hello) bool { return slices.Equal(h.KeyShares, []uint16{29}) },
 		"big-hello":                func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
 		"big-hello-split":          func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/internal/persona"
+	"postern/internal/tlsrecord"
 	"postern/sessionticket"
 )
 
@@ -191,7 +192,7 @@ func (c *countedConn) dial(ctx context.Context, network, addr string) (_ net.Con
 }
 
 func (c *countedConn) Write(b []byte) (int, error) {
-	c.tls = c.tls || b[0] == 22 // handshake (RFC 8446, Section 5.1)
+	c.tls = c.tls || b[0] == tlsrecord.Handshake
 	if c.tls && !c.heard {
 		c.hello = append(c.hello, len(b))
 	}

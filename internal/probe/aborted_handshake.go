@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/persona"
+	"postern/internal/tlsrecord"
 	"postern/interop"
 )
 
@@ -143,14 +144,14 @@ func (c *breaking) line(in *bufio.Reader, patience time.Duration) (string, error
 		if err != nil {
 			return "", err
 		}
-		if head[0] < 20 || head[0] > 24 {
+		if !tlsrecord.IsType(head[0]) {
 			line, err := in.ReadSlice('\n')
 			return string(line), err
 		}
-		if head, err = in.Peek(5); err != nil {
+		if head, err = in.Peek(tlsrecord.HeaderLen); err != nil {
 			return "", err
 		}
-		if _, err := in.Discard(5 + int(head[3])<<8 + int(head[4])); err != nil {
+		if _, err := in.Discard(tlsrecord.HeaderLen + tlsrecord.Length(head)); err != nil {
 			return "", err
 		}
 	}

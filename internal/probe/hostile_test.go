@@ -20,6 +20,7 @@ import (
 
 	"postern/internal/probe"
 	"postern/internal/testcert"
+	"postern/internal/tlsrecord"
 )
 
 const escape = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe"
@@ -256,6 +257,6 @@ func seal(aead cipher.AEAD, iv []byte, sequence uint64, plain []byte) []byte {
 	for i := range 8 {
 		nonce[4+i] ^= byte(sequence >> (56 - 8*i))
 	}
-	head := []byte{23, 3, 3, 0, byte(len(plain) + aead.Overhead())}
+	head := tlsrecord.AppendHeader(nil, tlsrecord.ApplicationData, len(plain)+aead.Overhead())
 	return aead.Seal(head, nonce, plain, head)
 }

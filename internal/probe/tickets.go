@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/tlsrecord"
 	"postern/interop"
 )
 
@@ -92,7 +93,7 @@ const (
 // Write looks for the ClientHello: a handshake record (RFC 8446, Section 5.1), which
 // no command in clear looks like.
 func (s *slow) Write(b []byte) (int, error) {
-	if s.phase == beforeHello && len(b) > 2 && b[0] == 22 && b[1] == 3 {
+	if s.phase == beforeHello && tlsrecord.BeginsHandshake(b) {
 		s.phase = awaitingFlight
 	}
 	return s.Conn.Write(b)

@@ -3,16 +3,9 @@ package strictclient
 import (
 	"bytes"
 	"net"
-)
 
-// Record types of RFC 8446, Section 5.1.
-const (
-	typeHandshake       = 22
-	typeApplicationData = 23
+	"postern/internal/tlsrecord"
 )
-
-// recordHeaderLen is the length of type, version and length (RFC 8446, Section 5.1).
-const recordHeaderLen = 5
 
 // readAhead holds more than the longest record (RFC 8446, Section 5.2: 5 + 16,640
 // bytes), and the whole flight of a server with a large certificate chain.
@@ -60,7 +53,7 @@ func (c *Conn) Refused() bool { return c.refused }
 func (c *Conn) Write(b []byte) (int, error) {
 	switch c.phase {
 	case beforeHello:
-		if isHandshakeRecord(b) {
+		if tlsrecord.BeginsHandshake(b) {
 			c.phase = inFlight
 		}
 	case encrypted:
@@ -100,19 +93,19 @@ func (c *Conn) readRecord(b []byte) (int, error) {
 
 // nextRecord waits until a whole record has arrived and notes what it tells.
 func (c *Conn) nextRecord() error {
-	if err := c.fill(recordHeaderLen); err != nil {
+	if err := c.fill(tlsrecord.HeaderLen); err != nil {
 		return err
 	}
-	header := c.arrived.Bytes()[:recordHeaderLen]
-	kind, length := header[0], int(header[3])<<8|int(header[4])
-	if err := c.fill(recordHeaderLen + length); err != nil {
+	header := c.arrived.Bytes()[:tlsrecord.HeaderLen]
+	kind, length := header[0], tlsrecord.Length(header)
+	if err := c.fill(tlsrecord.HeaderLen + length); err != nil {
 		return err
 	}
-	c.record = recordHeaderLen + length
-	switch body := c.arrived.Bytes()[recordHeaderLen:c.record]; {
-	case kind == typeApplicationData:
+	c.record = tlsrecord.HeaderLen + length
+	switch body := c.arrived.Bytes()[tlsrecord.HeaderLen:c.record]; {
+	case kind == tlsrecord.ApplicationData:
 		c.phase = encrypted
-	case kind == typeHandshake && isOldServerHello(body):
+	case kind == tlsrecord.Handshake && isOldServerHello(body):
 		c.phase = over // TLS 1.2 has its ticket before the server's Finished (RFC 5077, Section 3.1)
 	}
 	return nil
@@ -132,8 +125,4 @@ func (c *Conn) fill(n int) error {
 		}
 	}
 	return nil
-}
-
-func isHandshakeRecord(b []byte) bool {
-	return len(b) > recordHeaderLen && b[0] == typeHandshake && b[1] == 3
 }

@@ -1,0 +1,40 @@
+// Package tlsrecord knows the header of a TLS record: content type, version and
+// length (RFC 8446, Section 5.1). All versions from SSL 3.0 to TLS 1.3 share it.
+package tlsrecord
+
+// HeaderLen is the length of a record's header.
+const HeaderLen = 5
+
+// The largest lengths of a record's body.
+const (
+	MaxPlaintext       = 1 << 14             // RFC 8446, Section 5.1
+	MaxCiphertext      = MaxPlaintext + 256  // RFC 8446, Section 5.2
+	MaxCiphertextTLS12 = MaxPlaintext + 2048 // RFC 5246, Section 6.2.3
+)
+
+// Content types (RFC 8446, Section 5.1; heartbeat is RFC 6520).
+const (
+	ChangeCipherSpec = 20
+	Alert            = 21
+	Handshake        = 22
+	ApplicationData  = 23
+	Heartbeat        = 24
+)
+
+// Length returns the length of the body that a header announces. The header has
+// at least [HeaderLen] bytes.
+func Length(header []byte) int { return int(header[3])<<8 | int(header[4]) }
+
+// IsType reports whether b is a content type, so that a record may begin with it.
+func IsType(b byte) bool { return ChangeCipherSpec <= b && b <= Heartbeat }
+
+// BeginsHandshake reports whether b may begin a handshake record, as far as its
+// first two bytes show.
+func BeginsHandshake(b []byte) bool {
+	return len(b) > 0 && b[0] == Handshake && (len(b) == 1 || b[1] == 3)
+}
+
+// AppendHeader appends the header of a record of TLS 1.2 or 1.3 to b.
+func AppendHeader(b []byte, contentType byte, length int) []byte {
+	return append(b, contentType, 3, 3, byte(length>>8), byte(length))
+}
