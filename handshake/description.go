@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"fmt"
+	"postern/internal/safetext"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ func (a address) words() string {
 	if !a.IsValid() {
 		return ""
 	}
-	return clip(escape(a.String()), maxName)
+	return safetext.Shorten(escape(a.String()), maxName)
 }
 
 // words says what the client offered.
@@ -34,13 +35,13 @@ func (h *Hello) words() string {
 	}
 	name := "asks for no server by name"
 	if h.ServerName != "" {
-		name = "asks for " + clip(escape(h.ServerName), maxName)
+		name = "asks for " + safetext.Shorten(escape(h.ServerName), maxName)
 	}
 	print := ""
 	if h.JA4 != "" {
-		print = "JA4 " + clip(escape(h.JA4), maxName)
+		print = "JA4 " + safetext.Shorten(escape(h.JA4), maxName)
 	}
-	return sentences(name, "offers "+clip(h.versions(), maxName)+", "+h.session(), print)
+	return sentences(name, "offers "+safetext.Shorten(h.versions(), maxName)+", "+h.session(), print)
 }
 
 func (h *Hello) versions() string {

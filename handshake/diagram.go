@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"fmt"
+	"postern/internal/safetext"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (t *Transcript) foot() []string {
 	lines := field("ended", t.outcome())
 	lines = append(lines, field("then", t.Use.words())...)
 	if t.End.Err != "" {
-		lines = append(lines, field("error", clip(escape(t.End.Err), 3*(columns-labelWidth)))...)
+		lines = append(lines, field("error", safetext.Shorten(escape(t.End.Err), 3*(columns-labelWidth)))...)
 	}
 	return lines
 }
@@ -174,11 +175,11 @@ var bare = [2]string{"│", "│"}
 // rung is the line of the i-th message.
 func (t *Transcript) rung(i int) rung {
 	m := &t.Messages[i]
-	r := rung{size: clip(strconv.Itoa(m.Size), sizeWidth-1), lanes: bare}
+	r := rung{size: safetext.Shorten(strconv.Itoa(m.Size), sizeWidth-1), lanes: bare}
 	if !t.together(i-1, i) || m.At != t.Messages[i-1].At {
 		r.time = clock(m.At)
 	}
-	label := clip(t.label(i), maxLabel)
+	label := safetext.Shorten(t.label(i), maxLabel)
 	line, join := t.stroke(i)
 	switch m.From {
 	case Client:
@@ -273,11 +274,11 @@ func centred(s string) string {
 func clock(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return clip(fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)), timeWidth)
+		return safetext.Shorten(fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)), timeWidth)
 	case d < time.Hour:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
-	return clip(fmt.Sprintf("%.1f h", d.Hours()), timeWidth)
+	return safetext.Shorten(fmt.Sprintf("%.1f h", d.Hours()), timeWidth)
 }
 
 const (
@@ -315,14 +316,6 @@ func wrap(text string, width int) []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// clip shortens s to width and shows that it did.
-func clip(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:width-1]) + "…"
 }
 
 // sentences joins what is not empty, one a line.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"postern/internal/safetext"
 	"strconv"
 	"strings"
 	"time"
@@ -107,7 +108,7 @@ type address struct{ netip.AddrPort }
 
 func (a *address) UnmarshalText(text []byte) error {
 	if err := a.AddrPort.UnmarshalText(text); err != nil {
-		return fmt.Errorf("address %s: write it as 192.0.2.1:25 or [2001:db8::1]:25", shown(string(text)))
+		return fmt.Errorf("address %s: write it as 192.0.2.1:25 or [2001:db8::1]:25", quoted(string(text)))
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ type start struct{ time.Time }
 
 func (s *start) UnmarshalJSON(data []byte) error {
 	if err := s.Time.UnmarshalJSON(data); err != nil {
-		return fmt.Errorf("start %s: write it as RFC 3339 does, 2024-10-24T09:15:02Z", shown(string(data)))
+		return fmt.Errorf("start %s: write it as RFC 3339 does, 2024-10-24T09:15:02Z", quoted(string(data)))
 	}
 	return nil
 }
@@ -448,7 +449,7 @@ func (m *micros) UnmarshalJSON(number []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("time %s: write microseconds, such as 1250 or 1250.125", shown(string(number)))
+	return fmt.Errorf("time %s: write microseconds, such as 1250 or 1250.125", quoted(string(number)))
 }
 
 // escape writes what a stranger sent as it would stand in a Go string: letters outside
@@ -462,16 +463,10 @@ func escape(s string) string {
 func unescape(s string) (string, error) {
 	raw, err := strconv.Unquote(`"` + s + `"`)
 	if err != nil {
-		return "", fmt.Errorf(`%s is not escaped as in a Go string: write \\ for a backslash and \x00 for a byte`, shown(s))
+		return "", fmt.Errorf(`%s is not escaped as in a Go string: write \\ for a backslash and \x00 for a byte`, quoted(s))
 	}
 	return raw, nil
 }
 
-// shown quotes s for an error, the start of it if it is long.
-func shown(s string) string {
-	const enough = 60
-	if len(s) > enough {
-		return strconv.QuoteToASCII(s[:enough]) + "..."
-	}
-	return strconv.QuoteToASCII(s)
-}
+// quoted returns the start of s in quotes, for an error.
+func quoted(s string) string { return safetext.Quote(s, 60) }

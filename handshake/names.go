@@ -78,12 +78,12 @@ func (r *registry[N]) unmarshal(text []byte, to *N) error {
 		return nil
 	}
 	if r.oneOf != "" {
-		return fmt.Errorf("%s %s is not known: write one of %s", r.kind, shown(string(text)), r.oneOf)
+		return fmt.Errorf("%s %s is not known: write one of %s", r.kind, quoted(string(text)), r.oneOf)
 	}
 	digits, isHex := strings.CutPrefix(string(text), "0x")
 	n, err := strconv.ParseUint(digits, 16, width[N]())
 	if err != nil || !isHex {
-		return fmt.Errorf("%s %s is not known: write its number, as in %s", r.kind, shown(string(text)), hexOf(N(1)))
+		return fmt.Errorf("%s %s is not known: write its number, as in %s", r.kind, quoted(string(text)), hexOf(N(1)))
 	}
 	*to = N(n)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"postern/internal/safetext"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,7 +87,7 @@ func version(ctx context.Context, path string, args ...string) string {
 	return versionNumber.FindString(string(output))
 }
 
-// maxReason bounds what is told of a program's last words, in bytes.
+// maxReason bounds what is shown of a program's last output, in characters.
 const maxReason = 300
 
 // reason is an error in one line: what it says at first, and what a program's log, which
@@ -97,5 +98,5 @@ func reason(err error) string {
 	if last := len(lines) - 1; last > 0 {
 		text += " " + lines[last]
 	}
-	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "?")
+	return safetext.Shorten(text, maxReason)
 }

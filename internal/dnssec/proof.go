@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"postern/internal/safetext"
 	"slices"
 	"strings"
 
@@ -49,7 +50,7 @@ func (v *Validator) proof(ctx context.Context, name string, answer *dns.Msg) (p 
 			return p, status, err
 		}
 		if !within(name, dns.CanonicalName(sig.SignerName)) {
-			return p, Bogus, s.bogus("is of another zone than %s", printable(name))
+			return p, Bogus, s.bogus("is of another zone than %s", safetext.Printable(name))
 		}
 		switch record := record.(type) {
 		case *dns.NSEC:
@@ -78,7 +79,7 @@ func (v *Validator) denied(ctx context.Context, name string, kind uint16, answer
 	case errors.Is(err, errOptedOut):
 		return Insecure, nil
 	case err != nil:
-		return Bogus, fmt.Errorf("%w: %s of %s", err, dns.TypeToString[kind], printable(name))
+		return Bogus, fmt.Errorf("%w: %s of %s", err, dns.TypeToString[kind], safetext.Printable(name))
 	}
 	return Secure, nil
 }
@@ -98,14 +99,14 @@ func (v *Validator) expanded(ctx context.Context, name string, sig *dns.RRSIG, a
 		slices.ContainsFunc(p.hashed, func(n *dns.NSEC3) bool { return n.Cover(next) }) {
 		return Secure, nil
 	}
-	return Bogus, fmt.Errorf("%w: %s, for which a wildcard answers", errUnproved, printable(name))
+	return Bogus, fmt.Errorf("%w: %s, for which a wildcard answers", errUnproved, safetext.Printable(name))
 }
 
 // delegates tells from a denial of its DS record whether a zone begins at a name.
 func (p proof) delegates(name string) (bool, error) {
 	if types, ok := p.at(name); ok {
 		if slices.Contains(types, dns.TypeDS) || slices.Contains(types, dns.TypeSOA) && name != "." {
-			return false, fmt.Errorf("%w: DS of %s", errUnproved, printable(name))
+			return false, fmt.Errorf("%w: DS of %s", errUnproved, safetext.Printable(name))
 		}
 		return slices.Contains(types, dns.TypeNS), nil
 	}

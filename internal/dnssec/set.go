@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"postern/internal/safetext"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func (v *Validator) signed(ctx context.Context, s set) (*dns.RRSIG, Status, erro
 	for _, sig := range s.signatures {
 		signer := dns.CanonicalName(sig.SignerName)
 		if !within(s.name, signer) || s.kind == dns.TypeDS && signer == s.name {
-			why = s.bogus("is signed by %s, which has no say in it", printable(signer))
+			why = s.bogus("is signed by %s, which has no say in it", safetext.Printable(signer))
 			continue
 		}
 		z := v.zone(ctx, signer)
@@ -77,15 +78,12 @@ func (v *Validator) verify(s set, sig *dns.RRSIG, keys []*dns.DNSKEY) error {
 			return nil
 		}
 	}
-	return s.bogus("has a signature that none of the keys of %s verifies", printable(sig.SignerName))
+	return s.bogus("has a signature that none of the keys of %s verifies", safetext.Printable(sig.SignerName))
 }
 
 func (s set) bogus(format string, args ...any) error {
-	return fmt.Errorf("the %s record of %s "+format, append([]any{dns.TypeToString[s.kind], printable(s.name)}, args...)...)
+	return fmt.Errorf("the %s record of %s "+format, append([]any{dns.TypeToString[s.kind], safetext.Printable(s.name)}, args...)...)
 }
-
-// printable is a name as miekg/dns writes it: what is not printable stands escaped.
-func printable(name string) string { return strings.ToValidUTF8(name, "?") }
 
 // labels counts the labels of a name, without the asterisk of a wildcard (RFC 4034,
 // Section 3.1.3).

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"postern/internal/safetext"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ func (v *Validator) zone(ctx context.Context, name string) zone {
 	known, ok := v.zones[name]
 	if !ok {
 		// Until it is known: a zone that leads to itself is none.
-		v.zones[name] = zone{status: Bogus, err: fmt.Errorf("%s vouches for itself", printable(name))}
+		v.zones[name] = zone{status: Bogus, err: fmt.Errorf("%s vouches for itself", safetext.Printable(name))}
 		known = v.enter(ctx, name)
 		v.zones[name] = known
 	}
@@ -39,7 +40,7 @@ func (v *Validator) enter(ctx context.Context, name string) zone {
 			return zone{status: c.status, err: c.err}
 		}
 		if anchors = c.anchors; len(anchors) == 0 {
-			return zone{status: Bogus, err: fmt.Errorf("%s signs, and is no zone of its own", printable(name))}
+			return zone{status: Bogus, err: fmt.Errorf("%s signs, and is no zone of its own", safetext.Printable(name))}
 		}
 	}
 	usable := slices.DeleteFunc(slices.Clone(anchors), func(ds *dns.DS) bool { return !known(ds) })
@@ -80,9 +81,9 @@ func (v *Validator) unlock(s set, anchors []*dns.DS) zone {
 		return zone{err: errors.New("the resolver has no keys of the root: it knows nothing of DNSSEC")}
 	}
 	if trusted == nil {
-		return zone{status: Bogus, err: fmt.Errorf("no key of %s fits its DS records or the trust anchor", printable(s.name))}
+		return zone{status: Bogus, err: fmt.Errorf("no key of %s fits its DS records or the trust anchor", safetext.Printable(s.name))}
 	}
-	why := fmt.Errorf("the keys of %s are not signed", printable(s.name))
+	why := fmt.Errorf("the keys of %s are not signed", safetext.Printable(s.name))
 	for _, sig := range s.signatures {
 		if why = v.verify(s, sig, trusted); why == nil {
 			return zone{status: Secure, keys: all}
@@ -110,7 +111,7 @@ type cut struct {
 func (v *Validator) cut(ctx context.Context, name string) cut {
 	known, ok := v.cuts[name]
 	if !ok {
-		v.cuts[name] = cut{status: Bogus, err: fmt.Errorf("%s vouches for itself", printable(name))}
+		v.cuts[name] = cut{status: Bogus, err: fmt.Errorf("%s vouches for itself", safetext.Printable(name))}
 		known = v.look(ctx, name)
 		v.cuts[name] = known
 	}
@@ -145,7 +146,7 @@ func (v *Validator) look(ctx context.Context, name string) cut {
 func (v *Validator) withoutDS(ctx context.Context, name string, answer *dns.Msg) cut {
 	proof, status, err := v.proof(ctx, parent(name), answer)
 	if err != nil {
-		err = fmt.Errorf("that %s has no DS record: %w", printable(name), err)
+		err = fmt.Errorf("that %s has no DS record: %w", safetext.Printable(name), err)
 	}
 	if status != Secure {
 		return cut{status: status, err: err}
@@ -170,7 +171,7 @@ func (v *Validator) unsigned(ctx context.Context, name string) (Status, error) {
 			return c.status, c.err
 		}
 	}
-	return Bogus, fmt.Errorf("what is said of %s is not signed, though its zone is", printable(name))
+	return Bogus, fmt.Errorf("what is said of %s is not signed, though its zone is", safetext.Printable(name))
 }
 
 // rootAnchors are the root's key-signing keys of 2017 and 2024, as
@@ -199,7 +200,7 @@ func ReadAnchors(r io.Reader) ([]*dns.DS, error) {
 	parser.SetDefaultTTL(0)
 	for record, ok := parser.Next(); ok; record, ok = parser.Next() {
 		if name := record.Header().Name; name != "." {
-			return nil, fmt.Errorf("dnssec: a trust anchor of %s: want one of the root", printable(name))
+			return nil, fmt.Errorf("dnssec: a trust anchor of %s: want one of the root", safetext.Printable(name))
 		}
 		switch record := record.(type) {
 		case *dns.DS:

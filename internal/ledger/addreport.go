@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"postern/internal/safetext"
 	"time"
 )
 
@@ -149,9 +150,9 @@ func (r *Report) columns(packed []byte, last int64) []any {
 	domains, warnings := list(r.Domains, maxDomains, maxName), list(r.Warnings, maxWarnings, maxText)
 	size := fixed + len(packed) + len(domains) + len(warnings) + len(r.Submitter) + len(r.Organization) + len(r.ReportID)
 	return []any{
-		r.hash(), milli(r.At), last, string(r.Via), bounded(r.Session, maxName), blob(r.Address),
-		r.Trusted, bounded(r.Signer, maxName), bounded(r.Verdict, maxText),
-		bounded(r.Submitter, maxName), bounded(r.Organization, maxName), bounded(r.ReportID, maxName),
+		r.hash(), milli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), blob(r.Address),
+		r.Trusted, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
+		safetext.Truncate(r.Submitter, maxName), safetext.Truncate(r.Organization, maxName), safetext.Truncate(r.ReportID, maxName),
 		orNull(r.Start), orNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size,
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"postern/internal/logkey"
+	"postern/internal/safetext"
 )
 
 func (d Decision) write(s *store) error {
 	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		milli(d.At), bounded(d.Kind, maxName), network(d.Network), bounded(d.Fingerprint, maxName),
-		bounded(d.From, maxName), bounded(d.To, maxName), bounded(d.Why, maxText), s.last)
+		milli(d.At), safetext.Truncate(d.Kind, maxName), network(d.Network), safetext.Truncate(d.Fingerprint, maxName),
+		safetext.Truncate(d.From, maxName), safetext.Truncate(d.To, maxName), safetext.Truncate(d.Why, maxText), s.last)
 }
 
 // Decisions returns the ladder's that f lets through, the newest first: those on the sender's
@@ -60,7 +61,7 @@ func (st State) write(s *store) error {
 	}
 	return s.exec(`INSERT INTO states (network, fingerprint, at, value, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value, last = excluded.last`,
-		network(st.Network), bounded(st.Fingerprint, maxName), milli(st.At), st.Value, s.last)
+		network(st.Network), safetext.Truncate(st.Fingerprint, maxName), milli(st.At), st.Value, s.last)
 }
 
 // States returns what the ladder remembered, for it to go on with: the newest first,
@@ -94,7 +95,7 @@ const insertPin = `INSERT INTO pins (network, rung, why, since) VALUES (?, ?, ?,
 
 // columns are those of insertPin.
 func (p Pin) columns() []any {
-	return []any{network(p.Network), bounded(p.Rung, maxName), bounded(p.Why, maxText), milli(p.Since)}
+	return []any{network(p.Network), safetext.Truncate(p.Rung, maxName), safetext.Truncate(p.Why, maxText), milli(p.Since)}
 }
 
 const selectPins = `SELECT network, rung, why, since FROM pins ORDER BY length(network), network`

@@ -11,9 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
-	"strings"
+	"postern/internal/safetext"
 	"time"
-	"unicode/utf8"
 )
 
 // An Event is what a [Ledger] can note: a [Handshake], a [Decision] or a [State].
@@ -123,17 +122,6 @@ const (
 	maxTranscript = 256 << 10
 )
 
-// bounded cuts s to at most limit bytes of valid UTF-8.
-func bounded(s string, limit int) string {
-	if len(s) > limit {
-		for limit > 0 && !utf8.RuneStart(s[limit]) {
-			limit--
-		}
-		s = s[:limit]
-	}
-	return strings.ToValidUTF8(s, "?")
-}
-
 // fixed is about what an event takes beside its text.
 const fixed = 256
 
@@ -156,7 +144,7 @@ const returnTime = 7 * 24 * time.Hour
 func (h Handshake) write(s *store) error {
 	s.last++
 	h.ID = s.last
-	h.EHLO, h.Fingerprint = bounded(h.EHLO, maxName), bounded(h.Fingerprint, maxName)
+	h.EHLO, h.Fingerprint = safetext.Truncate(h.EHLO, maxName), safetext.Truncate(h.Fingerprint, maxName)
 	after, err := h.after(s)
 	if err != nil {
 		return err
@@ -168,8 +156,8 @@ func (h Handshake) write(s *store) error {
 	err = s.exec(`INSERT INTO handshakes
 		(id, at, sender, outcome, session, address, version, suite, "group", rung, after, unused)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		h.ID, milli(h.At), sender, h.Outcome, bounded(h.Session, maxName), blob(h.Address),
-		h.Version, h.Suite, h.Group, bounded(h.Rung, maxName), after, h.Unused)
+		h.ID, milli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), blob(h.Address),
+		h.Version, h.Suite, h.Group, safetext.Truncate(h.Rung, maxName), after, h.Unused)
 	if err == nil && h.Outcome == Failed {
 		err = h.fail(s)
 	}
@@ -209,7 +197,7 @@ func (h Handshake) fail(s *store) error {
 		return err
 	}
 	err = s.exec(`INSERT INTO failures (handshake, stopped, next, transcript) VALUES (?, ?, ?, ?)`,
-		h.ID, bounded(h.Stopped, maxText), bounded(h.Next, maxText), transcript)
+		h.ID, safetext.Truncate(h.Stopped, maxText), safetext.Truncate(h.Next, maxText), transcript)
 	if err != nil {
 		return err
 	}
@@ -219,7 +207,7 @@ func (h Handshake) fail(s *store) error {
 	}
 	for _, d := range diagnoses[:min(len(diagnoses), maxDiagnoses)] {
 		err := s.exec(`INSERT INTO diagnoses (handshake, case_id, confidence, at) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, h.ID, bounded(d.Case, maxName), d.Confidence, milli(h.At))
+			ON CONFLICT DO NOTHING`, h.ID, safetext.Truncate(d.Case, maxName), d.Confidence, milli(h.At))
 		if err != nil {
 			return err
 		}

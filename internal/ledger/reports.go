@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"postern/internal/safetext"
 	"strings"
 	"time"
 )
@@ -105,7 +106,7 @@ func (r *Report) pack() ([]byte, error) {
 func list(texts []string, most, limit int) string {
 	kept := make([]string, 0, min(len(texts), most))
 	for _, text := range texts[:cap(kept)] {
-		kept = append(kept, bounded(text, limit))
+		kept = append(kept, safetext.Truncate(text, limit))
 	}
 	written, _ := json.Marshal(kept) // strings have JSON
 	return string(written)

@@ -15,6 +15,7 @@ import (
 
 	"postern/internal/persona"
 	"postern/internal/probe"
+	"postern/internal/safetext"
 )
 
 // A Check asks hosts whether senders that verify get in. The zero Check asks as
@@ -223,11 +224,10 @@ func complaint(host, addr string, err error) Doubt {
 	return d
 }
 
-// maxWhy bounds a reason, in bytes: certificates can have any number of names.
+// maxWhy bounds a reason, in characters: certificates can have any number of names.
 const maxWhy = 500
 
-// short shows an error. The log escapes what is in it.
+// short returns the text of an error, which may quote a server.
 func short(err error) string {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "probe: ")
-	return text[:min(len(text), maxWhy)]
+	return safetext.Shorten(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "probe: "), maxWhy)
 }

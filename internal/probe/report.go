@@ -6,11 +6,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"postern/handshake"
 	"postern/internal/persona"
+	"postern/internal/safetext"
 	"postern/interop"
 )
 
@@ -138,27 +137,14 @@ func fine(id, title string, evidence ...string) Finding {
 	return Finding{ID: id, Severity: Fine, Title: title, Evidence: evidence}
 }
 
-// maxQuoted is what is shown of one line of a stranger's, in letters.
+// maxQuoted bounds what is quoted of one line from a server, in characters.
 const maxQuoted = 120
 
-// quoted shows what a stranger wrote: cut short, and escaped as in a Go string.
-func quoted(s string) string {
-	if letters := []rune(s[:min(len(s), 4*maxQuoted)]); len(letters) > maxQuoted {
-		return fmt.Sprintf("%q…", string(letters[:maxQuoted]))
-	}
-	return fmt.Sprintf("%q", s)
-}
+func quoted(s string) string { return safetext.Quote(s, maxQuoted) }
 
-// clean shows an error, which may quote a stranger, without what could move a
-// terminal's cursor.
+// clean returns the text of an error, which may quote a server.
 func clean(err error) string {
-	printable := strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "dnssec: "))
-	return strings.ToValidUTF8(printable[:min(len(printable), 4*maxQuoted)], "")
+	return safetext.Shorten(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "dnssec: "), 3*maxQuoted)
 }
 
 // sourcesOf lists the addresses of a case's sources.

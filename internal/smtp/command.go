@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"postern/internal/safetext"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,7 +43,7 @@ func ParseMail(arg string, offered Extensions) (Mail, error) {
 	err = eachParam(params, func(key, value string) error {
 		return mail.set(key, value, offered)
 	})
-	if err == nil && !mail.UTF8 && !isASCII(mail.From) {
+	if err == nil && !mail.UTF8 && !safetext.IsASCII(mail.From) {
 		err = refuse(553, "5.6.7", "address beyond ASCII needs SMTPUTF8 (RFC 6531)")
 	}
 	return mail, err
@@ -114,7 +115,7 @@ func ParseRecipient(arg string, utf8 bool, offered Extensions) (Recipient, error
 			return Recipient{}, err
 		}
 	}
-	if !utf8 && !isASCII(rcpt.To) {
+	if !utf8 && !safetext.IsASCII(rcpt.To) {
 		return Recipient{}, refuse(553, "5.6.7", "address beyond ASCII needs SMTPUTF8 (RFC 6531)")
 	}
 	err = eachParam(params, func(key, value string) error {

@@ -1,6 +1,9 @@
 package smtp
 
-import "strings"
+import (
+	"postern/internal/safetext"
+	"strings"
+)
 
 // RFC 5321, Section 4.5.3.1, has 64, 255 and 256. Senders that rewrite
 // addresses (SRS, BATV, VERP) write longer local parts.
@@ -117,7 +120,7 @@ func validDomain(domain string) bool {
 		return ok && inner != "" && !strings.ContainsAny(inner, "[]<>\\\" \t")
 	}
 	for label := range strings.SplitSeq(domain, ".") {
-		if label == "" || len(label) > 63 && isASCII(label) {
+		if label == "" || len(label) > 63 && safetext.IsASCII(label) {
 			return false
 		}
 	}

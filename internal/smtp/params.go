@@ -1,12 +1,18 @@
 package smtp
 
-import "strings"
+import (
+	"postern/internal/safetext"
+	"strings"
+)
 
 // Bounds of RFC 3461, Sections 4.2 and 4.4.
 const (
 	maxEnvelopeID = 100
 	maxOriginal   = 500
 )
+
+// maxShown bounds what a reply shows of a parameter's name, in bytes.
+const maxShown = 40
 
 // eachParam calls set for each ESMTP parameter, its key in upper case. A key
 // given twice is refused.
@@ -16,7 +22,7 @@ func eachParam(params string, set func(key, value string) error) error {
 		key, value, _ := strings.Cut(param, "=")
 		key = strings.ToUpper(key)
 		if seen[key] {
-			return refuse(501, "5.5.4", "parameter "+shown(key)+" given twice")
+			return refuse(501, "5.5.4", "parameter "+safetext.Reply(key, maxShown)+" given twice")
 		}
 		seen[key] = true
 		if err := set(key, value); err != nil {
@@ -27,11 +33,11 @@ func eachParam(params string, set func(key, value string) error) error {
 }
 
 func unknownParam(key string) error {
-	return refuse(555, "5.5.4", "parameter "+shown(key)+" is not offered here")
+	return refuse(555, "5.5.4", "parameter "+safetext.Reply(key, maxShown)+" is not offered here")
 }
 
 func badParam(key string) error {
-	return refuse(501, "5.5.4", "bad value of parameter "+shown(key))
+	return refuse(501, "5.5.4", "bad value of parameter "+safetext.Reply(key, maxShown))
 }
 
 func noValue(key, value string) error {
@@ -69,22 +75,4 @@ func checkNotify(value string) error {
 		seen[word] = true
 	}
 	return nil
-}
-
-// shown cuts a stranger's word to a length that suits a reply.
-func shown(word string) string {
-	const most = 40
-	if len(word) > most {
-		return strings.ToValidUTF8(word[:most], "") + "..."
-	}
-	return word
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"postern/internal/safetext"
 	"strconv"
 	"strings"
 )
@@ -162,15 +163,5 @@ func parseReplyLine(line []byte) (code int, text string, more bool, err error) {
 	if line[3] != ' ' && line[3] != '-' {
 		return 0, "", false, fmt.Errorf("%w: %.60q", ErrReply, line)
 	}
-	return code, printable(line[4:]), line[3] == '-', nil
-}
-
-// printable replaces control characters by spaces.
-func printable(b []byte) string {
-	return string(bytes.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, b))
+	return code, safetext.Reply(string(line[4:]), maxReplyLine), line[3] == '-', nil
 }

@@ -28,6 +28,7 @@ import (
 
 	"postern/internal/ledger"
 	"postern/internal/probe"
+	"postern/internal/safetext"
 	"postern/tlsrpt"
 )
 
@@ -132,25 +133,12 @@ func (e *Explanation) Sources() []string {
 	return all[:min(len(all), maxSources)]
 }
 
-// maxQuoted is what is shown of a stranger's text, in letters.
+// maxQuoted bounds what is quoted of a report's text, in characters.
 const maxQuoted = 80
 
-// quoted shows what a stranger wrote: cut short, and escaped as in a Go string.
-func quoted(s string) string {
-	if letters := []rune(s[:min(len(s), 4*maxQuoted)]); len(letters) > maxQuoted {
-		return fmt.Sprintf("%q…", string(letters[:maxQuoted]))
-	}
-	return fmt.Sprintf("%q", s)
-}
+func quoted(s string) string { return safetext.Quote(s, maxQuoted) }
 
-// named is quoted without quotes where nothing in s needs them, as in names of hosts.
-func named(s string) string {
-	plain := !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsPrint(r) || r == ' ' || r == '"' })
-	if plain && s != "" && len(s) <= maxQuoted {
-		return s
-	}
-	return quoted(s)
-}
+func named(s string) string { return safetext.Name(s, maxQuoted) }
 
 // lower begins a sentence as part of another, where its first word is no name.
 func lower(s string) string {

@@ -8,12 +8,14 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"postern/internal/admission"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/safetext"
 	"postern/tlsrpt"
 )
 
@@ -29,6 +31,9 @@ var posts = admission.Shares{
 
 // postTime bounds a POST from when its header has come.
 const postTime = time.Minute
+
+// maxAnswer bounds what an answer quotes of an error, in characters.
+const maxAnswer = 300
 
 // ServeHTTP takes a report by POST (RFC 8460, Section 5.4). It answers 201 when the report is
 // safe on disk, 200 when it has been there already. Where it answers 429 or 5xx another attempt
@@ -120,7 +125,7 @@ func (i *Intake) answerTo(err error) (status int, text string) {
 	case errors.As(err, &long), errors.Is(err, tlsrpt.ErrTooLarge), errors.Is(err, ledger.ErrReportTooLarge):
 		return http.StatusRequestEntityTooLarge, "report is larger than taken here"
 	case errors.Is(err, tlsrpt.ErrNotReport):
-		return http.StatusBadRequest, printable(err)
+		return http.StatusBadRequest, safetext.Shorten(strings.TrimPrefix(err.Error(), "tlsrpt: "), maxAnswer)
 	case errors.Is(err, errBusy):
 		return http.StatusServiceUnavailable, "too many reports at once, come again later"
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -22,7 +22,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -236,9 +235,4 @@ func warnOfFuture(r *ledger.Report) {
 	if r.End.After(r.At.Add(24 * time.Hour)) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("date-range: ends at %s, later than it came", r.End.Format(time.RFC3339)))
 	}
-}
-
-// printable is an error's text for those who sent what it is about.
-func printable(err error) string {
-	return strings.Trim(fmt.Sprintf("%.300q", strings.TrimPrefix(err.Error(), "tlsrpt: ")), `"`)
 }

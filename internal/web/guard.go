@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/logkey"
+	"postern/internal/safetext"
 )
 
 // guard is around every request: it counts it, answers for what goes wrong in next
@@ -57,7 +58,7 @@ func harden(h http.Header) {
 	h.Set("Referrer-Policy", "no-referrer")
 }
 
-// maxLogged bounds what a client wrote in the log, in bytes.
+// maxLogged bounds what the log shows of a client's text, in characters.
 const maxLogged = 200
 
 // logAnswer writes one line for each request. Refusals are seen at INFO, but for what
@@ -81,12 +82,7 @@ func (s *Server) logAnswer(r *http.Request, a *answer, began time.Time, more ...
 	}, more...)...)
 }
 
-func clip(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "…"
-	}
-	return s
-}
+func clip(s string) string { return safetext.Shorten(s, maxLogged) }
 
 // An answer remembers what was answered.
 type answer struct {

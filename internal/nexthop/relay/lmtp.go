@@ -2,8 +2,8 @@ package relay
 
 import (
 	"fmt"
-	"strings"
 
+	"postern/internal/safetext"
 	"postern/internal/smtp"
 )
 
@@ -68,13 +68,5 @@ func fate(recipient string, reply smtp.Reply) string {
 	case reply.Transient():
 		word = "not now"
 	}
-	return fmt.Sprintf("<%s> %s: %s", cut(recipient), word, cut(reply.String()))
-}
-
-// cut shortens s to maxFateText bytes.
-func cut(s string) string {
-	if len(s) <= maxFateText {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxFateText], "") + "..."
+	return fmt.Sprintf("<%s> %s: %s", safetext.Reply(recipient, maxFateText), word, safetext.Reply(reply.String(), maxFateText))
 }
