@@ -178,3 +178,79 @@ func (p publishing) tell(ui terminal, wants dnsrecords.Wants, check dnsrecords.C
 	}
 	return nil
 }
+
+// zone tells how the wanted records stand, a line each, and what comes next.
+func (t terminal) zone(c dnsrecords.Check) {
+	for _, r := range c.Results {
+		fmt.Fprintf(t.out, "%-8s  %s %s %s", r.State, printable(r.Name), r.Type, printable(r.Data))
+		if r.Why != "" {
+			fmt.Fprintf(t.out, ": %s", printable(r.Why))
+		}
+		fmt.Fprintln(t.out)
+	}
+	fmt.Fprintf(t.out, "next: %s\n", advice(c.Rollover))
+}
+
+// advice is the next step in the change of a key.
+func advice(r dnsrecords.Rollover) string {
+	switch r.Step {
+	case dnsrecords.Publish:
+		return "publish the TLSA records that are missing, and leave the others as they are"
+	case dnsrecords.Wait:
+		return fmt.Sprintf("wait until %s, when nobody holds the old TLSA records any more", r.Until.UTC().Format(time.DateTime+" MST"))
+	case dnsrecords.Switch:
+		return "postern dns --switch-key puts the next key in use"
+	case dnsrecords.Remove:
+		return "remove the TLSA records that are of no key here"
+	case dnsrecords.Undecided:
+		return "ask again: it could not be told which TLSA records are published"
+	}
+	return "nothing is to be done about keys"
+}
+
+// zoneJSON is what postern dns --json prints.
+type zoneJSON struct {
+	Domain  string           `json:"domain"`
+	Host    string           `json:"host"`
+	Records []recordJSON     `json:"records"`
+	State   dnsrecords.State `json:"state,omitempty"`
+	Step    dnsrecords.Step  `json:"step,omitempty"`
+	Until   *time.Time       `json:"until,omitempty"`
+}
+
+type recordJSON struct {
+	Name  string           `json:"name"`
+	Type  string           `json:"type"`
+	Data  string           `json:"data"`
+	Note  string           `json:"note,omitempty"`
+	State dnsrecords.State `json:"state,omitempty"`
+	Why   string           `json:"why,omitempty"`
+}
+
+// zoneRow is what is wanted.
+func zoneRow(w dnsrecords.Wants, records []dnsrecords.Record) zoneJSON {
+	row := zoneJSON{Domain: w.Domain, Host: w.Host}
+	for _, r := range records {
+		row.Records = append(row.Records, recordRow(r))
+	}
+	return row
+}
+
+func recordRow(r dnsrecords.Record) recordJSON {
+	return recordJSON{Name: r.Name, Type: r.Type, Data: r.Data, Note: r.Note}
+}
+
+// checkRow is what is wanted, held against what is published.
+func checkRow(w dnsrecords.Wants, c dnsrecords.Check) zoneJSON {
+	row := zoneJSON{Domain: w.Domain, Host: w.Host, State: c.State(), Step: c.Rollover.Step}
+	if c.Rollover.Step == dnsrecords.Wait {
+		until := c.Rollover.Until.UTC()
+		row.Until = &until
+	}
+	for _, r := range c.Results {
+		record := recordRow(r.Record)
+		record.State, record.Why = r.State, r.Why
+		row.Records = append(row.Records, record)
+	}
+	return row
+}

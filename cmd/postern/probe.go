@@ -2,15 +2,22 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"postern/internal/dnssec"
+	"postern/internal/persona"
 	"postern/internal/probe"
 )
 
@@ -178,4 +185,151 @@ func probeHint(err error) string {
 		return "look at the name; --resolver asks another DNS server"
 	}
 	return "--resolver ADDR asks another DNS server"
+}
+
+// protocols are what is spoken, in clear before TLS or over it from the first byte.
+var protocols = map[string]map[bool]persona.Protocol{
+	"smtp": {false: persona.SMTP, true: persona.Implicit},
+	"imap": {false: persona.IMAP, true: persona.ImplicitIMAP},
+	"pop3": {false: persona.POP3, true: persona.ImplicitPOP3},
+}
+
+func (p probing) prober() (*probe.Prober, error) {
+	prober := &probe.Prober{Resolver: p.Resolver, Timeout: p.Timeout}
+	prober.Protocol = protocols[p.StartTLS][p.Implicit]
+	if p.Deliver != nil {
+		if p.StartTLS != "smtp" {
+			return nil, &usageError{err: errors.New("--deliver is for SMTP: leave --starttls out")}
+		}
+		prober.Deliver, prober.Intrusive = &p.Deliver.Letter, p.Intrusive
+	} else if p.Intrusive {
+		return nil, &usageError{err: errors.New("--intrusive needs addresses of yours: --deliver FROM TO")}
+	}
+	for _, id := range p.As {
+		known, ok := persona.Find(id)
+		if !ok {
+			return nil, &usageError{err: fmt.Errorf("--as: no sender %q is known; without --as a probe lists them all", id)}
+		}
+		prober.Personas = append(prober.Personas, known)
+	}
+	if err := p.trust(prober); err != nil {
+		return nil, &usageError{err: err}
+	}
+	return prober, nil
+}
+
+// trust reads who is trusted.
+func (p probing) trust(prober *probe.Prober) error {
+	var err error
+	if prober.RootCAs, err = authorities(p.CA); err != nil {
+		return err
+	}
+	switch {
+	case p.Anchor != "":
+		file, err := os.Open(p.Anchor)
+		if err != nil {
+			return fmt.Errorf("--trust-anchor: %w", err)
+		}
+		defer file.Close()
+		if prober.TrustAnchors, err = dnssec.ReadAnchors(file); err != nil {
+			return fmt.Errorf("--trust-anchor: %s: %w", p.Anchor, err)
+		}
+	case p.DNSSEC == "validate":
+		prober.TrustAnchors = dnssec.RootAnchors()
+	}
+	return nil
+}
+
+// repeat probes again and again, and tells what has changed, until it is ended.
+func (p probing) repeat(ctx context.Context, ui terminal, examine examination, known []map[string]string) {
+	ticker := time.NewTicker(p.Watch)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for i, pending := range p.start(ctx, examine) {
+			now := standing(<-pending)
+			if ctx.Err() != nil {
+				return // what was cut off tells nothing
+			}
+			for _, line := range changes(known[i], now) {
+				fmt.Fprintf(ui.out, "%s  %s: %s\n", time.Now().Format(time.DateTime), printable(p.Targets[i]), line)
+			}
+			known[i] = now
+		}
+	}
+}
+
+// standing is what there is to mend now, by where and what it is.
+func standing(result probed) map[string]string {
+	all := make(map[string]string)
+	note := func(where string, findings []probe.Finding) {
+		for i, f := range findings {
+			if f.Severity > probe.Notice {
+				key := where + f.ID
+				if i > 0 && findings[i-1].ID == f.ID { // of another host
+					key += strings.Join(f.Evidence, " ")
+				}
+				all[key] = fmt.Sprintf("%s: %s%s", f.Severity, where, f.Title)
+			}
+		}
+	}
+	if result.err != nil {
+		all["error"] = "unclear: " + printable(result.err.Error())
+		return all
+	}
+	note("", result.report.Whole)
+	for _, h := range result.report.Hosts {
+		for _, a := range h.Addresses {
+			note(a.Addr.String()+" ", a.Findings)
+		}
+	}
+	return all
+}
+
+// changes tells what is new and what is gone, each in its order.
+func changes(before, now map[string]string) (lines []string) {
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if before[key] != now[key] {
+			lines = append(lines, "new, "+now[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if _, still := now[key]; !still {
+			lines = append(lines, "gone, "+before[key])
+		}
+	}
+	return lines
+}
+
+// A letter is the two arguments of --deliver.
+type letter struct{ persona.Letter }
+
+// Decode is called by kong.
+func (l *letter) Decode(ctx *kong.DecodeContext) error {
+	for _, address := range []*string{&l.From, &l.To} {
+		if err := ctx.Scan.PopValueInto("address", address); err != nil {
+			return fmt.Errorf("want two addresses, from and to: %w", err)
+		}
+	}
+	return l.Check()
+}
+
+// authorities reads certificates to trust; nil for no file.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("--ca: no certificate in %s: want PEM", file)
+	}
+	return roots, nil
 }

@@ -3,11 +3,16 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 
 	"postern/internal/certs"
 	"postern/internal/nexthop/relay"
@@ -178,4 +183,74 @@ func (l *loading) checkPair(pair certs.Pair, cert, key string) {
 		at = key
 	}
 	l.add(at, strings.TrimPrefix(fault.Error(), "certs: "), fault.Remedy())
+}
+
+// checkData tries whether files can be made in the data folder, or where it
+// will be. It leaves nothing there.
+func (l *loading) checkData() {
+	dir := l.config.Data
+	for {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			l.add("data", dir+" is no folder", "name a folder, it is made if missing")
+			return
+		}
+		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
+			dir = parent
+			continue
+		}
+		break
+	}
+	f, err := os.CreateTemp(dir, ".postern-check-*")
+	if err != nil {
+		l.add("data", fmt.Sprintf("files cannot be made in %s: %v", dir, pathless(err)), "let the user that postern runs as write there, or name another folder by --data")
+		return
+	}
+	f.Close()
+	os.Remove(f.Name())
+}
+
+// pathless drops the path from an error where the message has it.
+func pathless(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// Bounds of RFC 1035, Section 2.3.4.
+const (
+	maxLabel  = 63
+	maxDomain = 253 // as text
+)
+
+var errDomain = errors.New("not a domain name")
+
+// domainName gives a name in ASCII. Underscores may stand in it: there are
+// hosts so named.
+func domainName(name string) (string, error) {
+	ascii := strings.TrimSuffix(name, ".")
+	if strings.ContainsFunc(ascii, func(r rune) bool { return r > 127 }) {
+		var err error
+		if ascii, err = idna.Lookup.ToASCII(ascii); err != nil {
+			return "", fmt.Errorf("%w: %w", errDomain, err)
+		}
+	}
+	if len(ascii) > maxDomain {
+		return "", errDomain
+	}
+	for label := range strings.SplitSeq(ascii, ".") {
+		if !validLabel(label) {
+			return "", errDomain
+		}
+	}
+	return strings.ToLower(ascii), nil
+}
+
+func validLabel(label string) bool {
+	strange := strings.ContainsFunc(label, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	})
+	return label != "" && len(label) <= maxLabel && !strange && label[0] != '-' && label[len(label)-1] != '-'
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"postern/handshake"
@@ -182,4 +186,128 @@ func (s probeScreen) seen(f probe.Finding) {
 	for _, seen := range f.Evidence {
 		s.paragraph("seen", printable(seen))
 	}
+}
+
+// stateWords are what monitoring systems call the states.
+var stateWords = map[probe.Severity]string{
+	probe.Fine: "OK", probe.Notice: "OK", probe.Unclear: "UNKNOWN", probe.Warning: "WARNING", probe.Critical: "CRITICAL",
+}
+
+// checkLine says all in one line: the state, the worst finding, and behind a bar the
+// figures as monitoring plugins give them.
+func checkLine(target string, result probed) string {
+	if result.err != nil {
+		return fmt.Sprintf("UNKNOWN %s: %s", printable(target), withoutBar(result.err.Error()))
+	}
+	findings := result.report.Findings()
+	said := "nothing to mend"
+	if worst := findings[0]; worst.Severity > probe.Notice {
+		said = worst.Title
+		if more := count(findings, probe.Unclear) - 1; more > 0 {
+			said += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	return fmt.Sprintf("%s %s: %s | %s", stateWords[result.report.Severity()], printable(target), withoutBar(said), figures(result.report))
+}
+
+func withoutBar(s string) string { return strings.ReplaceAll(printable(s), "|", "/") }
+
+// count is how many findings are at least so severe.
+func count(findings []probe.Finding, least probe.Severity) (n int) {
+	for _, f := range findings {
+		if f.Severity >= least {
+			n++
+		}
+	}
+	return n
+}
+
+// figures are performance data: label=value[unit].
+func figures(r *probe.Report) string {
+	in, out, untold := 0, 0, 0
+	for _, h := range r.Hosts {
+		for _, a := range h.Addresses {
+			for _, v := range a.Visits {
+				switch v.Fate {
+				case probe.Out:
+					out++
+				case probe.Untold:
+					untold++
+				default:
+					in++
+				}
+			}
+		}
+	}
+	findings := r.Findings()
+	critical := count(findings, probe.Critical)
+	return fmt.Sprintf("critical=%d warnings=%d in=%d out=%d untold=%d time=%.3fs",
+		critical, count(findings, probe.Warning)-critical, in, out, untold, r.Took.Round(time.Millisecond).Seconds())
+}
+
+// probeStatus gathers the exit status of all targets.
+type probeStatus struct {
+	worst probe.Severity
+	usage bool
+}
+
+func (s *probeStatus) note(r probed) {
+	switch {
+	case r.err == nil:
+		s.worst = max(s.worst, r.report.Severity())
+	case errors.Is(r.err, probe.ErrTarget):
+		s.usage = true
+	default:
+		s.worst = max(s.worst, probe.Unclear)
+	}
+}
+
+// usual is the exit status as in the package comment.
+func (s *probeStatus) usual() error {
+	switch {
+	case s.usage:
+		return exitStatus(exitUsage)
+	case s.worst >= probe.Warning:
+		return exitStatus(exitFailed)
+	case s.worst == probe.Unclear:
+		return exitStatus(exitUnclear)
+	}
+	return nil
+}
+
+// monitoring is the exit status that plugins of monitoring systems have.
+func (s *probeStatus) monitoring() error {
+	if s.usage {
+		return exitStatus(3)
+	}
+	if status := cmp.Or(map[probe.Severity]int{probe.Warning: 1, probe.Critical: 2, probe.Unclear: 3}[s.worst], 0); status > 0 {
+		return exitStatus(status)
+	}
+	return nil
+}
+
+// probeProgress tells how many visits are over, of all addresses that have been begun.
+type probeProgress struct {
+	told *progress
+
+	mu        sync.Mutex
+	addresses map[netip.AddrPort]struct{ over, all int }
+}
+
+// visited is for [probe.Prober.Visited].
+func (p *probeProgress) visited(addr netip.AddrPort, over, all int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known := p.addresses[addr]; over > known.over { // they may come in any order
+		p.addresses[addr] = struct{ over, all int }{over, all}
+	}
+	over, all = 0, 0
+	for _, a := range p.addresses {
+		over, all = over+a.over, all+a.all
+	}
+	where := addr.String()
+	if n := len(p.addresses); n > 1 {
+		where = fmt.Sprintf("%d addresses", n)
+	}
+	p.told.Say(fmt.Sprintf("postern: probing %s, %d of %d visits are over", where, over, all))
 }

@@ -1,11 +1,57 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
 	"postern/internal/ledger"
 )
+
+// A senderJSON is a sender as docs/json.md tells it.
+type senderJSON struct {
+	Network netip.Prefix `json:"network"`
+	EHLO    string       `json:"ehlo,omitempty"`
+	JA4     string       `json:"ja4,omitempty"`
+	First   time.Time    `json:"first"`
+	Seen    time.Time    `json:"seen"`
+	countsJSON
+}
+
+type countsJSON struct {
+	Full      int64 `json:"full"`
+	Resumed   int64 `json:"resumed"`
+	Failed    int64 `json:"failed"`
+	Plaintext int64 `json:"plaintext"`
+	Returned  int64 `json:"returned"`
+}
+
+func senderRow(s ledger.Sender) senderJSON {
+	return senderJSON{
+		Network: s.Network, EHLO: s.EHLO, JA4: s.Fingerprint,
+		First: s.First.UTC(), Seen: s.Seen.UTC(), countsJSON: countsJSON(s.Counts),
+	}
+}
+
+const senderFormat = "%-20s  %-28s  %8s  %8s  %8s  %9s  %-16s  %s"
+
+var senderHead = fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed", "failed", "plaintext", "last seen", "")
+
+// senderLine is a sender in one line of columns, for people.
+func senderLine(s ledger.Sender) string {
+	var words string
+	if s.Returned > 0 {
+		words = fmt.Sprintf("came back without TLS, %d×", s.Returned)
+	}
+	count := func(n int64) string {
+		if n == 0 {
+			return "-"
+		}
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf(senderFormat, s.Network, short(s.EHLO, 28), count(s.Full), count(s.Resumed),
+		count(s.Failed), count(s.Plaintext), s.Seen.Local().Format("2006-01-02 15:04"), words)
+}
 
 // A storyJSON is all about a sender, as docs/json.md tells it.
 type storyJSON struct {
