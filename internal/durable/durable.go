@@ -51,7 +51,13 @@
 // the system: callers say what for.
 package durable
 
-import "os"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
 
 // syncFolder makes the names in dir safe, for callers that do so rarely.
 func syncFolder(dir string) error {
@@ -61,4 +67,81 @@ func syncFolder(dir string) error {
 	}
 	defer f.Close()
 	return f.Sync()
+}
+
+// WriteFile puts content under name, in place of what may be there: readers
+// and those who come after a crash find the old content or the new, whole. The
+// file has exactly the given mode. It is for small files that change rarely,
+// such as keys.
+//
+// A symbolic link is replaced, not followed. A crash can leave a file behind
+// whose name begins with a dot and the name.
+func WriteFile(name string, content []byte, mode fs.FileMode) error {
+	dir := filepath.Dir(name)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	err = fill(f, content, mode)
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return syncFolder(dir)
+}
+
+// fill writes, syncs and closes f. It sets the mode first: a key is never
+// readable by more than it will be.
+func fill(f *os.File, content []byte, mode fs.FileMode) error {
+	defer f.Close()
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// MkdirAll makes the folder dir and those above it that are missing, with the
+// given mode before umask, and syncs the folder around each. A dir that exists
+// is left as it is.
+func MkdirAll(dir string, mode fs.FileMode) error {
+	parent := filepath.Dir(filepath.Clean(dir))
+	err := os.Mkdir(dir, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := MkdirAll(parent, mode); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, mode)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return syncFound(dir, parent)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(parent)
+}
+
+// syncFound syncs around a dir that was there, since the process that made it
+// may have died before it could. Who may not read the parent did not make dir.
+func syncFound(dir, parent string) error {
+	stat, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !stat.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if err := syncFolder(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }

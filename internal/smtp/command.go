@@ -1,10 +1,12 @@
 package smtp
 
 import (
-	"postern/internal/safetext"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"postern/internal/safetext"
 )
 
 // ParseCommand cuts a command line, without its CRLF, into the verb in upper
@@ -138,4 +140,156 @@ func (r *Recipient) set(key, value string, offered Extensions) error {
 		return checkXtext(key, value, maxOriginal)
 	}
 	return unknownParam(key)
+}
+
+// Bounds of RFC 3461, Sections 4.2 and 4.4.
+const (
+	maxEnvelopeID = 100
+	maxOriginal   = 500
+)
+
+// maxShown bounds what a reply shows of a parameter's name, in bytes.
+const maxShown = 40
+
+// eachParam calls set for each ESMTP parameter, its key in upper case. A key
+// given twice is refused.
+func eachParam(params string, set func(key, value string) error) error {
+	seen := make(map[string]bool)
+	for param := range strings.FieldsSeq(params) {
+		key, value, _ := strings.Cut(param, "=")
+		key = strings.ToUpper(key)
+		if seen[key] {
+			return refuse(501, "5.5.4", "parameter "+safetext.Reply(key, maxShown)+" given twice")
+		}
+		seen[key] = true
+		if err := set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unknownParam(key string) error {
+	return refuse(555, "5.5.4", "parameter "+safetext.Reply(key, maxShown)+" is not offered here")
+}
+
+func badParam(key string) error {
+	return refuse(501, "5.5.4", "bad value of parameter "+safetext.Reply(key, maxShown))
+}
+
+func noValue(key, value string) error {
+	if value != "" {
+		return badParam(key)
+	}
+	return nil
+}
+
+// checkXtext refuses what is not printable ASCII or is longer than limit. The
+// value stays encoded, since it is only passed on (RFC 3461, Section 4).
+func checkXtext(key, value string, limit int) error {
+	if value == "" || len(value) > limit {
+		return badParam(key)
+	}
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] > '~' {
+			return badParam(key)
+		}
+	}
+	return nil
+}
+
+// checkNotify takes NEVER alone or a list of the others, each once
+// (RFC 3461, Section 4.1).
+func checkNotify(value string) error {
+	if value == "NEVER" {
+		return nil
+	}
+	seen := make(map[string]bool)
+	for word := range strings.SplitSeq(value, ",") {
+		if seen[word] || word != "SUCCESS" && word != "FAILURE" && word != "DELAY" {
+			return badParam("NOTIFY")
+		}
+		seen[word] = true
+	}
+	return nil
+}
+
+// Append adds the MAIL command to b, with its CRLF and with the parameters
+// that m has set. The caller leaves out those that the server does not offer.
+func (m Mail) Append(b []byte) []byte {
+	b = append(b, "MAIL FROM:<"...)
+	b = append(b, m.From...)
+	b = append(b, '>')
+	if m.Size > 0 {
+		b = append(b, " SIZE="...)
+		b = strconv.AppendInt(b, m.Size, 10)
+	}
+	b = appendFlag(b, m.EightBit, "BODY=8BITMIME")
+	b = appendFlag(b, m.UTF8, "SMTPUTF8")
+	b = appendFlag(b, m.RequireTLS, "REQUIRETLS")
+	b = appendParam(b, "RET", m.Return)
+	b = appendParam(b, "ENVID", m.EnvelopeID)
+	return append(b, '\r', '\n')
+}
+
+// Append adds the RCPT command to b, with its CRLF and with the parameters
+// that r has set. The caller leaves out those that the server does not offer.
+func (r Recipient) Append(b []byte) []byte {
+	b = append(b, "RCPT TO:<"...)
+	b = append(b, r.To...)
+	b = append(b, '>')
+	b = appendParam(b, "NOTIFY", r.Notify)
+	b = appendParam(b, "ORCPT", r.Original)
+	return append(b, '\r', '\n')
+}
+
+func appendFlag(b []byte, set bool, word string) []byte {
+	if !set {
+		return b
+	}
+	b = append(b, ' ')
+	return append(b, word...)
+}
+
+func appendParam(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, ' ')
+	b = append(b, key...)
+	b = append(b, '=')
+	return append(b, value...)
+}
+
+// Mail is what a MAIL command says (RFC 5321, Section 4.1.1.2).
+type Mail struct {
+	From       string // the mailbox, "" for the null reverse-path <>
+	Size       int64  // SIZE=, 0 if not given (RFC 1870)
+	EightBit   bool   // BODY=8BITMIME (RFC 6152)
+	UTF8       bool   // SMTPUTF8 (RFC 6531)
+	RequireTLS bool   // REQUIRETLS (RFC 8689)
+	Return     string // RET= FULL or HDRS, "" if not given (RFC 3461)
+	EnvelopeID string // ENVID= as xtext, "" if not given (RFC 3461)
+}
+
+// Recipient is what a RCPT command says (RFC 5321, Section 4.1.1.3).
+type Recipient struct {
+	To       string // the mailbox; a source route is already removed
+	Notify   string // NOTIFY= as given, "" if not (RFC 3461)
+	Original string // ORCPT= as given, "" if not (RFC 3461)
+}
+
+// AppendXtext adds s to b as xtext: what is not printable ASCII, and "+" and
+// "=", become "+" and two hexadecimal digits (RFC 3461, Section 4).
+func AppendXtext(b []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c > '~' || c == '+' || c == '=' {
+			b = append(b, '+', digits[c>>4], digits[c&15])
+			continue
+		}
+		b = append(b, c)
+	}
+	return b
 }

@@ -1,8 +1,11 @@
 package smtp
 
 import (
-	"postern/internal/safetext"
 	"strings"
+
+	"golang.org/x/net/idna"
+
+	"postern/internal/safetext"
 )
 
 // RFC 5321, Section 4.5.3.1, has 64, 255 and 256. Senders that rewrite
@@ -125,4 +128,20 @@ func validDomain(domain string) bool {
 		}
 	}
 	return !strings.ContainsAny(domain, "\"\\<>()[],;: \t@!%")
+}
+
+// FoldMailbox makes addresses comparable. The local part counts without case,
+// as nearly every mail server takes it.
+func FoldMailbox(mailbox string) string {
+	local, domain, _ := SplitMailbox(mailbox)
+	return strings.ToLower(local) + "@" + FoldDomain(domain)
+}
+
+// FoldDomain makes domains comparable: lower case, A-labels, no final dot.
+func FoldDomain(domain string) string {
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		return ascii
+	}
+	return domain
 }

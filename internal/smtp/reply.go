@@ -5,9 +5,17 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"postern/internal/safetext"
 	"strconv"
 	"strings"
+
+	"postern/internal/safetext"
+)
+
+// Limits beyond those of RFC 5321, Section 4.5.3.1, for next hops that exceed
+// them.
+const (
+	maxReplyLine  = 2048 // RFC 5321 says 512; next hops write longer texts
+	maxReplyLines = 128  // an EHLO reply has about 15
 )
 
 // ErrReply says that a server's bytes are no SMTP reply (RFC 5321,
@@ -164,4 +172,16 @@ func parseReplyLine(line []byte) (code int, text string, more bool, err error) {
 		return 0, "", false, fmt.Errorf("%w: %.60q", ErrReply, line)
 	}
 	return code, safetext.Reply(string(line[4:]), maxReplyLine), line[3] == '-', nil
+}
+
+// A Refusal is an error that a sender is told by a reply.
+type Refusal struct {
+	Reply Reply
+}
+
+// Error is the reply in one line.
+func (r *Refusal) Error() string { return "smtp: " + r.Reply.String() }
+
+func refuse(code int, enhanced, text string) error {
+	return &Refusal{Reply: NewReply(code, enhanced, text)}
 }

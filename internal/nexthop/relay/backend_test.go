@@ -4,9 +4,16 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"postern/internal/smtp"
 )
 
 // A backend plays a server. Its connections follow scripts, one each; those
@@ -92,4 +99,190 @@ func (b *backend) keep(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.taken = append(b.taken, text)
+}
+
+// A player serves one connection.
+type player struct {
+	backend    *backend
+	conn       net.Conn
+	in         *bufio.Reader
+	text       string
+	mail       bool
+	recipients int
+}
+
+func (p *player) play(script string) {
+	for line := range strings.Lines(script) {
+		line = strings.TrimSpace(line)
+		verb, arg, _ := strings.Cut(line, " ")
+		var err error
+		switch verb {
+		case "":
+		case "<":
+			err = p.say(arg + "\r\n")
+		case "<-":
+			err = p.say(strings.ReplaceAll(arg, `\r\n`, "\r\n"))
+		case ">":
+			err = p.expect(arg)
+		case "tls":
+			err = p.secure()
+		case "text":
+			err = p.readText()
+		case "discard":
+			err = p.discard()
+		case "rest":
+			rest, _ := io.ReadAll(p.in)
+			p.backend.rest(string(rest))
+			return
+		case "shut":
+			p.conn.(*net.TCPConn).CloseWrite()
+			p.conn.(*net.TCPConn).CloseRead()
+			return
+		case "some":
+			err = p.skip(arg)
+		case "stall":
+			time.Sleep(time.Hour)
+			return
+		case "keep":
+			p.backend.keep(p.text)
+		case "close":
+			return
+		case "hang":
+			io.Copy(io.Discard, p.in)
+			return
+		case "serve":
+			p.serve()
+			return
+		default:
+			err = errors.New("unknown step")
+		}
+		if err != nil {
+			p.backend.t.Errorf("backend: at %q: %v", line, err)
+			return
+		}
+	}
+}
+
+func (p *player) say(text string) error {
+	_, err := io.WriteString(p.conn, text)
+	return err
+}
+
+func (p *player) hear() (string, error) {
+	line, err := p.in.ReadString('\n')
+	return strings.TrimSuffix(line, "\r\n"), err
+}
+
+func (p *player) expect(want string) error {
+	line, err := p.hear()
+	if err != nil {
+		return err
+	}
+	prefix, any := strings.CutSuffix(want, "*")
+	if line != want && (!any || !strings.HasPrefix(line, prefix)) {
+		return errors.New("heard " + line)
+	}
+	return nil
+}
+
+func (p *player) secure() error {
+	over := tls.Server(p.conn, p.backend.tls)
+	if err := over.Handshake(); err != nil {
+		return nil // the client's side of the test tells about it
+	}
+	p.conn = over
+	p.in.Reset(over)
+	return nil
+}
+
+func (p *player) readText() error {
+	var text strings.Builder
+	for {
+		line, err := p.in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if line == ".\r\n" {
+			p.text = text.String()
+			return nil
+		}
+		text.WriteString(line)
+	}
+}
+
+func (p *player) discard() error {
+	_, err := io.Copy(io.Discard, smtp.NewDotReader(p.in))
+	return err
+}
+
+func (p *player) skip(count string) error {
+	n, err := strconv.ParseInt(count, 10, 64)
+	if err == nil {
+		_, err = io.CopyN(io.Discard, p.in, n)
+	}
+	return err
+}
+
+// serve answers as a good server does, until the connection ends.
+func (p *player) serve() {
+	for {
+		line, err := p.hear()
+		if err != nil {
+			return
+		}
+		verb, _, _ := strings.Cut(line, " ")
+		for _, reply := range p.answer(verb) {
+			if p.say(reply+"\r\n") != nil {
+				return
+			}
+		}
+	}
+}
+
+func (p *player) answer(verb string) []string {
+	switch verb {
+	case "HELO":
+		return []string{"250 backend"}
+	case "EHLO", "LHLO":
+		return ehlo(p.backend.offers...)
+	case "MAIL":
+		p.mail, p.recipients = true, 0
+		return []string{"250 2.1.0 sender ok"}
+	case "RCPT":
+		if !p.mail {
+			return []string{"503 5.5.1 need MAIL"}
+		}
+		p.recipients++
+		return []string{"250 2.1.5 recipient ok"}
+	case "DATA":
+		return p.takeText()
+	case "RSET":
+		p.mail = false
+		return []string{"250 2.0.0 reset"}
+	case "QUIT":
+		return []string{"221 2.0.0 bye"}
+	}
+	return []string{"502 5.5.1 what?"}
+}
+
+func (p *player) takeText() []string {
+	if p.say("354 go on\r\n") != nil || p.readText() != nil {
+		return nil
+	}
+	p.mail = false
+	p.backend.keep(p.text)
+	return []string{"250 2.0.0 taken"}
+}
+
+// ehlo is the reply that offers keywords.
+func ehlo(keywords ...string) []string {
+	lines := append([]string{"backend"}, keywords...)
+	for i := range lines {
+		separator := "-"
+		if i == len(lines)-1 {
+			separator = " "
+		}
+		lines[i] = "250" + separator + lines[i]
+	}
+	return lines
 }

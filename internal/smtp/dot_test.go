@@ -10,6 +10,60 @@ import (
 	"testing"
 )
 
+func TestDotReaderEndsAtTheOneTrueEnd(t *testing.T) {
+	for _, test := range []struct{ name, wire, text, rest string }{
+		{"empty", ".\r\nQUIT", "", "QUIT"},
+		{"one line", "a\r\n.\r\nQUIT", "a\r\n", "QUIT"},
+		{"stuffed dots", "..a\r\n...\r\n.\r\n", ".a\r\n..\r\n", ""},
+		{"stuffed text, not a dot alone", ".a\r\n.\r\n", "a\r\n", ""},
+		{"CR dot CR", "a\r.\rMAIL\r\n.\r\n", "a\r.\rMAIL\r\n", ""},
+		{"CRLF dot CR", "a\r\n.\rMAIL\r\n.\r\n", "a\r\n\rMAIL\r\n", ""},
+		{"CR CRLF dot CRLF", "a\r\r\n.\r\n", "a\r\r\n", ""},
+		{"long lines", strings.Repeat("x", 100) + "\r\n." + strings.Repeat(".", 40) + "\r\n.\r\n",
+			strings.Repeat("x", 100) + "\r\n" + strings.Repeat(".", 40) + "\r\n", ""},
+	} {
+		for _, size := range []int{16, 17, 18, 19, 4096} { // the buffer ends everywhere
+			in := bufio.NewReaderSize(strings.NewReader(test.wire), size)
+			text, err := io.ReadAll(NewDotReader(in))
+			rest, _ := io.ReadAll(in)
+			if err != nil || string(text) != test.text || string(rest) != test.rest {
+				t.Errorf("%s, buffer of %d: text %q, rest %q, %v", test.name, size, text, rest, err)
+			}
+		}
+	}
+}
+
+func TestDotReaderTellsOfALostConnection(t *testing.T) {
+	for _, wire := range []string{"", "a\r\n", "a\r\n.", "a\r\n.\r"} {
+		_, err := io.ReadAll(NewDotReader(bufio.NewReader(strings.NewReader(wire))))
+		if err != io.ErrUnexpectedEOF {
+			t.Errorf("%q: %v", wire, err)
+		}
+	}
+}
+
+// Such a text is refused, and nothing behind it is a command.
+func TestDotReaderStopsAtAnEndThatIsNone(t *testing.T) {
+	for _, test := range []struct{ wire, rest string }{
+		{"a\n.\nrest", "rest"},
+		{"a\n.\r\nrest", "rest"},
+		{"a\r\n.\nrest", "rest"},
+		{"a\nb\r\n.\r\nrest", "rest"},
+		{"a\r\n.\r\nrest", "rest"},
+		{".\nrest", "rest"},
+	} {
+		for _, size := range []int{16, 17, 18, 4096} {
+			in := bufio.NewReaderSize(strings.NewReader(test.wire), size)
+			_, err := io.ReadAll(NewText(NewDotReader(in), Bounds{}))
+			rest, _ := io.ReadAll(in)
+			bare := test.wire != "a\r\n.\r\nrest"
+			if errors.Is(err, ErrBareLF) != bare || string(rest) != test.rest {
+				t.Errorf("%q, buffer of %d: %v, rest %q", test.wire, size, err, rest)
+			}
+		}
+	}
+}
+
 // pieces remembers each write.
 type pieces struct{ writes []string }
 

@@ -5,6 +5,16 @@ import (
 	"strings"
 )
 
+// Extensions tells what a server can do beyond RFC 5321's minimum, as far as
+// it concerns the envelope.
+type Extensions struct {
+	EightBitMIME bool  // RFC 6152
+	SMTPUTF8     bool  // RFC 6531
+	DSN          bool  // RFC 3461
+	RequireTLS   bool  // RFC 8689
+	Size         int64 // RFC 1870: the largest message in bytes; 0 means no limit is known
+}
+
 // Capabilities are the extensions that a server names in its reply to EHLO or
 // LHLO: each keyword in upper case with its parameters (RFC 5321,
 // Section 4.1.1.1).
