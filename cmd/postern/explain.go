@@ -48,7 +48,7 @@ func (e explain) Run(ui terminal) error {
 		return &usageError{fmt.Errorf("%s: too short to be a capture or a transcript", e.File), explainHint}
 	}
 	told := &telling{ui: ui, explain: e}
-	if capture.Is(head) {
+	if capture.IsCapture(head) {
 		err = e.capture(in, told)
 	} else {
 		err = e.transcript(in, told)
@@ -88,7 +88,7 @@ func (e explain) capture(in io.Reader, told *telling) error {
 	for {
 		conversation, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			told.tally(reader.Tally())
+			told.tally(reader.Stats())
 			return nil
 		}
 		if err != nil {

@@ -37,8 +37,8 @@ func (t *telling) conversation(c *capture.Conversation) error {
 // conversationLine says who spoke with whom, and what in the clear.
 func conversationLine(c *capture.Conversation) string {
 	line := fmt.Sprintf("%s  %s → %s", c.Start.Local().Format(time.DateTime), c.Client, c.Server)
-	if c.Name != "" {
-		line += ", calls itself " + printable(c.Name)
+	if c.EHLO != "" {
+		line += ", calls itself " + printable(c.EHLO)
 	}
 	switch {
 	case c.Refusal != "":
@@ -48,8 +48,8 @@ func conversationLine(c *capture.Conversation) string {
 	case c.Transcript == nil:
 		line += ", without TLS"
 	}
-	if c.Lost > 0 {
-		line += fmt.Sprintf(", %d bytes are missing in the capture", c.Lost)
+	if c.MissingBytes > 0 {
+		line += fmt.Sprintf(", %d bytes are missing in the capture", c.MissingBytes)
 	}
 	return line
 }
@@ -72,13 +72,13 @@ func (t *telling) handshake(transcript *handshake.Transcript) error {
 }
 
 // tally notes what of a capture was not read.
-func (t *telling) tally(n capture.Tally) {
-	if unread := n.OtherLink + n.Fragments + n.Broken; unread > 0 {
+func (t *telling) tally(n capture.Stats) {
+	if unread := n.UnknownLink + n.Fragments + n.Malformed; unread > 0 {
 		t.ui.note(fmt.Sprintf("%d of %d packets could not be read: %d of unknown links, %d fragments, %d broken or cut (tcpdump -s 0 cuts none)",
-			unread, n.Packets, n.OtherLink, n.Fragments, n.Broken))
+			unread, n.Packets, n.UnknownLink, n.Fragments, n.Malformed))
 	}
-	if n.Crowded > 0 {
-		t.ui.note(fmt.Sprintf("%d connections were given up to make room for others", n.Crowded))
+	if n.Evicted > 0 {
+		t.ui.note(fmt.Sprintf("%d connections were given up to make room for others", n.Evicted))
 	}
 	if t.seen == 0 {
 		t.ui.note(fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets))

@@ -49,8 +49,8 @@ type adding struct {
 }
 
 func (a *adding) read(file string) error {
-	ctx, hand := context.Background(), tlsrptin.NewHand(a.add.Resolver)
-	each := func(f tlsrptin.Found) error { return a.found(ctx, f) }
+	ctx, hand := context.Background(), tlsrptin.NewFileReader(a.add.Resolver)
+	each := func(f tlsrptin.Entry) error { return a.found(ctx, f) }
 	if file == "-" {
 		return hand.ReadFrom(ctx, "standard input", os.Stdin, each)
 	}
@@ -63,7 +63,7 @@ func (a *adding) read(file string) error {
 }
 
 // found adds one report, and tells what became of it.
-func (a *adding) found(ctx context.Context, f tlsrptin.Found) error {
+func (a *adding) found(ctx context.Context, f tlsrptin.Entry) error {
 	var filed ledger.Filing
 	err := f.Err
 	if err == nil {
@@ -82,7 +82,7 @@ func (a *adding) found(ctx context.Context, f tlsrptin.Found) error {
 	return nil
 }
 
-func addedWords(f tlsrptin.Found, filed ledger.Filing, err error) string {
+func addedWords(f tlsrptin.Entry, filed ledger.Filing, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
@@ -105,7 +105,7 @@ type addedJSON struct {
 	Error     string `json:"error,omitempty"`
 }
 
-func addedRow(f tlsrptin.Found, filed ledger.Filing, err error) addedJSON {
+func addedRow(f tlsrptin.Entry, filed ledger.Filing, err error) addedJSON {
 	row := addedJSON{Name: f.Name, Report: filed.ID, New: filed.New, Confirmed: filed.Confirmed, Trusted: f.Report.Trusted, Verdict: f.Report.Verdict}
 	if err != nil {
 		row.Error = err.Error()

@@ -103,7 +103,7 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain
 		return err
 	}
 	explanation, err := x.Explain(ctx, tlsrptexplain.Question{
-		Report: kept.report, Submitter: kept.Submitter, Trusted: kept.Trusted, History: history,
+		Report: kept.report, Submitter: kept.Submitter, Verified: kept.Trusted, History: history,
 		Hostname: us.hostname, Domains: us.domains, Now: time.Now(),
 	})
 	if err != nil {
@@ -203,13 +203,13 @@ func (r reportExplain) find(ctx context.Context, ui terminal, book *ledger.Reade
 
 // file reads the first report that a file holds.
 func (r reportExplain) file(ctx context.Context, ui terminal) (ledger.Report, error) {
-	hand := tlsrptin.NewHand(r.Resolver)
+	hand := tlsrptin.NewFileReader(r.Resolver)
 	if r.Offline {
-		hand = tlsrptin.NewOfflineHand()
+		hand = tlsrptin.NewOfflineFileReader()
 	}
 	var all []ledger.Report
 	var none error
-	err := hand.Read(ctx, r.Which, func(f tlsrptin.Found) error {
+	err := hand.Read(ctx, r.Which, func(f tlsrptin.Entry) error {
 		none = cmp.Or(none, f.Err)
 		if f.Err == nil && len(all) < 2 {
 			all = append(all, f.Report)

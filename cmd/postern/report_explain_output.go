@@ -19,7 +19,7 @@ func (t terminal) reportExplained(k keptReport, e *tlsrptexplain.Explanation) {
 		fmt.Fprintln(t.out)
 		t.printed("policy", policyLine(r))
 		t.printed("changed", r.Change.Text())
-		for _, m := range r.Said {
+		for _, m := range r.Counts {
 			t.printed("said", fmt.Sprintf("%d× %s%s", m.Sessions, m.Result, reasonWords(m.Reasons)))
 			t.printed("means", m.Text())
 		}
@@ -28,7 +28,7 @@ func (t terminal) reportExplained(k keptReport, e *tlsrptexplain.Explanation) {
 		t.printed("", fmt.Sprintf("and %d more policies with fewer failures", e.More))
 	}
 	fmt.Fprintln(t.out)
-	t.printed("seen", e.Seen.Text())
+	t.printed("seen", e.Activity.Text())
 	for _, line := range e.Records.Lines() {
 		t.printed("now", line)
 	}
@@ -181,10 +181,10 @@ type recordsJSON struct {
 func reportExplainedRow(k keptReport, e *tlsrptexplain.Explanation) reportExplainedJSON {
 	row := reportExplainedJSON{
 		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
-		Policies: each(e.Results, policyRow), More: e.More, Seen: seenRow(e.Seen),
+		Policies: each(e.Results, policyRow), More: e.More, Seen: seenRow(e.Activity),
 		Now: recordsJSON{
-			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.Unasked == "", Domain: e.Records.Domain,
-			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Wrong, findingRow),
+			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.NotChecked == "", Domain: e.Records.Domain,
+			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Problems, findingRow),
 		},
 		Cause: e.Conclusion.Cause, Confidence: float64(e.Conclusion.Confidence), Next: e.Conclusion.Next, Sources: e.Sources(),
 	}
@@ -197,25 +197,25 @@ func reportExplainedRow(k keptReport, e *tlsrptexplain.Explanation) reportExplai
 func policyRow(r tlsrptexplain.Result) policyMeaningRow {
 	row := policyMeaningRow{
 		PolicyType: string(r.Policy.Type), Domain: r.Policy.Domain, Successful: r.Successful, Failed: r.Failed, Changed: r.Change.Text(),
-		Runs: each(r.Change.Runs, func(run tlsrptexplain.Run) runJSON {
+		Runs: each(r.Change.Periods, func(run tlsrptexplain.Period) runJSON {
 			return runJSON{run.From.UTC(), run.To.UTC(), string(run.State), run.Reports, run.Successful, run.Failed, false}
 		}),
-		Results: each(r.Said, func(m tlsrptexplain.Said) resultMeaning {
+		Results: each(r.Counts, func(m tlsrptexplain.ResultCount) resultMeaning {
 			return resultMeaning{string(m.Result), m.Sessions, m.Known(), m.Text(), m.Reasons}
 		}),
 	}
 	if len(row.Runs) > 0 {
-		row.Runs[r.Change.Here].This = true
+		row.Runs[r.Change.Current].This = true
 	}
 	return row
 }
 
-func seenRow(s tlsrptexplain.Seen) seenJSON {
+func seenRow(s tlsrptexplain.Activity) seenJSON {
 	row := seenJSON{
-		Text: s.Text(), Asked: s.Unasked == "", Cases: make(map[string]int64),
-		Within: countsJSON(s.Within), Unused: s.Unused, After: countsJSON(s.After), Strangers: s.Strangers,
+		Text: s.Text(), Asked: s.NotChecked == "", Cases: make(map[string]int64),
+		Within: countsJSON(s.During), Unused: s.Unused, After: countsJSON(s.After), Strangers: s.Mismatched,
 		Senders: each(s.Senders, func(one tlsrptexplain.Sender) seenSenderJSON {
-			return seenSenderJSON{one.Address, one.EHLO, one.Name, string(one.How), one.First.UTC(), one.Last.UTC(), countsJSON(one.Counts)}
+			return seenSenderJSON{one.Address, one.EHLO, one.Name, string(one.Match), one.First.UTC(), one.Last.UTC(), countsJSON(one.Counts)}
 		}),
 	}
 	for _, c := range s.Cases {

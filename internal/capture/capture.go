@@ -47,7 +47,7 @@ type Reader struct {
 	source  source
 	decoder *decoder
 	table   table
-	tally   Tally
+	tally   Stats
 	err     error // why nothing more comes
 }
 
@@ -78,8 +78,8 @@ func (r *Reader) Next() (*Conversation, error) {
 	return c, nil
 }
 
-// Tally returns what was counted so far.
-func (r *Reader) Tally() Tally { return r.tally }
+// Stats returns what was counted so far.
+func (r *Reader) Stats() Stats { return r.tally }
 
 // step reads a packet.
 func (r *Reader) step() {
@@ -102,7 +102,7 @@ func (r *Reader) step() {
 // ending is what to return after the last conversation.
 func (r *Reader) ending(err error) error {
 	switch {
-	case err == io.EOF && r.tally.Packets > 0 && r.tally.OtherLink == r.tally.Packets:
+	case err == io.EOF && r.tally.Packets > 0 && r.tally.UnknownLink == r.tally.Packets:
 		return errors.New("capture: every packet is of a link type that is not read: capture Ethernet or \"any\" instead")
 	case err == io.EOF:
 		return io.EOF
@@ -121,20 +121,20 @@ type Conversation struct {
 	Start   time.Time
 	Packets int
 
-	// Headless reports that the capture begins later than the connection. Which
+	// MidStream reports that the capture begins later than the connection. Which
 	// side is the client is then told by what they said, or by the ports.
-	Headless bool
+	MidStream bool
 
-	// Lost counts the bytes of both sides that the capture lacks: packets that were
+	// MissingBytes counts the bytes of both sides that the capture lacks: packets that were
 	// not captured, or not whole.
-	Lost int
+	MissingBytes int
 
 	// Protocol is what was spoken in the clear.
 	Protocol Protocol
 
-	// Banner is the first line of the server's greeting, Name what the client
+	// Banner is the first line of the server's greeting, EHLO what the client
 	// called itself in EHLO, HELO or LHLO; each at most 512 bytes.
-	Banner, Name string
+	Banner, EHLO string
 
 	// StartTLS reports that the client asked for TLS, Refusal the server's answer
 	// where that was no.
@@ -150,27 +150,27 @@ type Conversation struct {
 	number int // of its first packet
 }
 
-// A Tally counts what a capture holds, so that what was not read is told.
-type Tally struct {
+// A Stats counts what a capture holds, so that what was not read is told.
+type Stats struct {
 	Packets     int // all
-	OtherLink   int // those of a link type that is not read
-	OtherPacket int // those that are not TCP over IP
+	UnknownLink int // those of a link type that is not read
+	NotTCP      int // those that are not TCP over IP
 	Fragments   int // of IP packets; they are not put together
-	Broken      int // those whose headers do not parse, or were cut
+	Malformed   int // those whose headers do not parse, or were cut
 	Connections int // of TCP
-	Crowded     int // those given up at their last packet so far, since others needed the room
+	Evicted     int // those given up at their last packet so far, since others needed the room
 }
 
 // note counts a packet that is no segment.
-func (t *Tally) note(why error) {
+func (t *Stats) note(why error) {
 	switch why {
 	case errLink:
-		t.OtherLink++
+		t.UnknownLink++
 	case errFragment:
 		t.Fragments++
 	case errBroken:
-		t.Broken++
+		t.Malformed++
 	default:
-		t.OtherPacket++
+		t.NotTCP++
 	}
 }

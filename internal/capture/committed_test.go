@@ -80,7 +80,7 @@ func (s sample) check(t *testing.T, found []*capture.Conversation) {
 	if id != s.id {
 		t.Errorf("the case is %q, want %q", id, s.id)
 	}
-	if c := found[0]; c.Name != s.name || c.Protocol != capture.SMTP || !c.StartTLS || c.Headless || c.Lost != 0 {
+	if c := found[0]; c.EHLO != s.name || c.Protocol != capture.SMTP || !c.StartTLS || c.MidStream || c.MissingBytes != 0 {
 		t.Errorf("read %+v", c)
 	}
 }

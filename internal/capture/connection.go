@@ -22,7 +22,7 @@ const (
 // A table follows the connections of a capture.
 type table struct {
 	keys    handshake.Keys
-	tally   *Tally
+	tally   *Stats
 	open    map[[2]netip.AddrPort]*list.Element
 	order   list.List // of *connection, the one longest silent first
 	kept    int
@@ -62,7 +62,7 @@ func (t *table) connection(ends [2]netip.AddrPort, i int, seg *segment) *connect
 		t.remove(e)
 	}
 	if len(t.open) == maxOpen {
-		t.tally.Crowded++
+		t.tally.Evicted++
 		t.remove(t.order.Front())
 	}
 	t.tally.Connections++
@@ -74,7 +74,7 @@ func (t *table) connection(ends [2]netip.AddrPort, i int, seg *segment) *connect
 // replacedBy reports whether a segment begins another connection between the same ends.
 func (c *connection) replacedBy(i int, seg *segment) bool {
 	s := &c.streams[i]
-	return seg.syn && !seg.acks && (c.finished || c.Headless || s.known && s.initial != seg.first())
+	return seg.syn && !seg.acks && (c.finished || c.MidStream || s.known && s.initial != seg.first())
 }
 
 func (t *table) remove(e *list.Element) {
@@ -120,7 +120,7 @@ type connection struct {
 
 func newConnection(ends [2]netip.AddrPort, first *segment, keys handshake.Keys) *connection {
 	c := &connection{ends: ends, client: unknown, keys: keys}
-	c.Start, c.Headless, c.number = first.at, !first.syn, first.number
+	c.Start, c.MidStream, c.number = first.at, !first.syn, first.number
 	c.dialogue.c = &c.Conversation
 	return c
 }
@@ -198,7 +198,7 @@ func (c *connection) hear(w words) {
 }
 
 func (c *connection) lose(i, n int) {
-	c.Lost += n
+	c.MissingBytes += n
 	if c.recorder != nil {
 		c.recorder.Lose(c.side(i), n, c.clock)
 		return

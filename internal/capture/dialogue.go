@@ -73,10 +73,10 @@ func (d *dialogue) begin(w words) {
 // command takes a client's line.
 func (d *dialogue) command(line []byte) {
 	d.learn(ofClient(line))
-	d.greeted = d.greeted || d.c.Headless
+	d.greeted = d.greeted || d.c.MidStream
 	switch verb, rest := cutVerb(line); verb {
 	case "EHLO", "HELO", "LHLO":
-		d.c.Name = string(rest)
+		d.c.EHLO = string(rest)
 	case "MAIL":
 		d.c.Mail = true
 	case "DATA", "BDAT":

@@ -80,7 +80,7 @@ func TestWhereTLSBegins(t *testing.T) {
 
 func describe(c *capture.Conversation) string {
 	text := string(c.Protocol)
-	for _, field := range []struct{ name, value string }{{"banner", c.Banner}, {"name", c.Name}} {
+	for _, field := range []struct{ name, value string }{{"banner", c.Banner}, {"name", c.EHLO}} {
 		if field.value != "" {
 			text += fmt.Sprintf(" %s=%s", field.name, field.value)
 		}
@@ -114,7 +114,7 @@ func TestTextsAreBounded(t *testing.T) {
 		play("S: 220 hello", "C: STARTTLS", "C: "+endless, "S: 220 go", "C* "+hello),
 	} {
 		c := read(t, ethernet.pcap(t, segments(said, 1000, 1, 1)), capture.Options{})[0]
-		if len(c.Banner) > 512 || len(c.Name) > 512 || c.Transcript != nil {
+		if len(c.Banner) > 512 || len(c.EHLO) > 512 || c.Transcript != nil {
 			t.Errorf("read %+v", c)
 		}
 	}
@@ -141,8 +141,8 @@ func TestAnswerThatIsNotInTheCapture(t *testing.T) {
 	packets := segments(play("S: 220 hello", "C: STARTTLS", "S: 220 go", "C* "+hello), 1000, 1000, 2000)
 	found := read(t, ethernet.pcap(t, slices.Delete(packets, 5, 6)), capture.Options{})
 	checkTold(t, found[0], "client: ClientHello", "open after ClientHello, unused")
-	if found[0].Lost != len("220 go\r\n") {
-		t.Errorf("%d bytes are told as lost", found[0].Lost)
+	if found[0].MissingBytes != len("220 go\r\n") {
+		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestEndBehindWhatWasCut(t *testing.T) {
 	frames[3] = frames[3][:len(frames[3])-3]
 	found := read(t, pcap(t, ethernet.link, frames), capture.Options{})
 	checkTold(t, found[0], "client: ClientHello", "server: Alert", "closed by the client after ClientHello, unused")
-	if found[0].Lost != 3 {
-		t.Errorf("%d bytes are told as lost", found[0].Lost)
+	if found[0].MissingBytes != 3 {
+		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
 	}
 }

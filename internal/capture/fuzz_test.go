@@ -18,7 +18,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		found, _ := readAll(bytes.NewReader(file), capture.Options{})
 		for _, c := range found {
-			if len(c.Banner) > 512 || len(c.Name) > 512 || len(c.Refusal) > 512 || c.Packets > len(file)/16+1 || c.Lost < 0 {
+			if len(c.Banner) > 512 || len(c.EHLO) > 512 || len(c.Refusal) > 512 || c.Packets > len(file)/16+1 || c.MissingBytes < 0 {
 				t.Errorf("read %+v", c)
 			}
 		}

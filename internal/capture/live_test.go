@@ -139,7 +139,7 @@ func TestCaptureOfAStrictClient(t *testing.T) {
 			}
 			checkBegins(t, found[0], tt.want...)
 			c := found[0]
-			if c.Name != "sender.example" || c.Protocol != capture.SMTP || !c.StartTLS || c.Headless || c.Lost > 0 || c.Server.String() != addr {
+			if c.EHLO != "sender.example" || c.Protocol != capture.SMTP || !c.StartTLS || c.MidStream || c.MissingBytes > 0 || c.Server.String() != addr {
 				t.Errorf("read %+v", c)
 			}
 		})
@@ -178,7 +178,7 @@ func TestCaptureOfImplicitTLSWithAShortSnapLength(t *testing.T) {
 	conn.Close()
 	c := read(t, recording.Stop(t), capture.Options{})[0]
 	checkBegins(t, c, "client: ClientHello", "server: ServerHello Unknown", "client: Finished?")
-	if c.Lost == 0 || c.Protocol != capture.None || c.Transcript.Hello != nil || !c.Transcript.Completed {
+	if c.MissingBytes == 0 || c.Protocol != capture.None || c.Transcript.Hello != nil || !c.Transcript.Completed {
 		t.Errorf("read %+v, %+v", c, c.Transcript)
 	}
 }

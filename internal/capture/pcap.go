@@ -35,9 +35,9 @@ var (
 	magicPcap    = []uint32{0xa1b2c3d4, 0xa1b23c4d}
 )
 
-// Is reports whether a file that begins with head, 4 bytes of it at least, looks
+// IsCapture reports whether a file that begins with head, 4 bytes of it at least, looks
 // like one that [NewReader] reads.
-func Is(head []byte) bool {
+func IsCapture(head []byte) bool {
 	return bytes.HasPrefix(head, magicSection) || bytes.HasPrefix(head, magicGzip) || isPcap(head)
 }
 

@@ -98,7 +98,7 @@ func TestIsTellsCapturesFromOtherFiles(t *testing.T) {
 		"\xd4\xc3\xb2\xa1": true, "\xa1\xb2\xc3\xd4": true, "\x4d\x3c\xb2\xa1": true, "\x0a\x0d\x0d\x0a": true, "\x1f\x8b\x08\x00": true,
 		"{\"ve": false, "": false, "\xd4\xc3": false, "\n\n\n\n": false,
 	} {
-		if got := capture.Is([]byte(head)); got != want {
+		if got := capture.IsCapture([]byte(head)); got != want {
 			t.Errorf("%q: %v", head, got)
 		}
 	}
@@ -198,7 +198,7 @@ func TestTally(t *testing.T) {
 		t.Fatal(err)
 	}
 	strict.check(t, []*capture.Conversation{c})
-	if got, want := r.Tally(), (capture.Tally{Packets: len(frames), OtherPacket: 1, Fragments: 1, Broken: 2, Connections: 1}); got != want {
+	if got, want := r.Stats(), (capture.Stats{Packets: len(frames), NotTCP: 1, Fragments: 1, Malformed: 2, Connections: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -218,7 +218,7 @@ func TestManyConnections(t *testing.T) {
 	if c, err := r.Next(); err != io.EOF {
 		t.Errorf("got %+v, %v", c, err)
 	}
-	if got, want := r.Tally(), (capture.Tally{Packets: 10_000, Connections: 10_000, Crowded: 10_000 - 4096}); got != want {
+	if got, want := r.Stats(), (capture.Stats{Packets: 10_000, Connections: 10_000, Evicted: 10_000 - 4096}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -106,7 +106,7 @@ func TestLoss(t *testing.T) {
 				continue
 			}
 			found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), i, i+1)), s.options(t))
-			if len(found) != 1 || found[0].Transcript == nil || found[0].Lost != len(lost.data) {
+			if len(found) != 1 || found[0].Transcript == nil || found[0].MissingBytes != len(lost.data) {
 				t.Fatalf("without packet %d of %d bytes: read %+v", i, len(lost.data), found[0])
 			}
 			if how := found[0].Transcript.End.How; how != handshake.Closed && how != handshake.Alerted {
@@ -134,8 +134,8 @@ func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
 		"server: NewSessionTicket ApplicationData Alert",
 		"client: Alert",
 		"closed by the server after Alert, completed, mailed")
-	if found[0].Lost != 100 {
-		t.Errorf("%d bytes are told as lost", found[0].Lost)
+	if found[0].MissingBytes != 100 {
+		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
 	}
 }
 
@@ -157,8 +157,8 @@ func TestCutAfterEveryPacket(t *testing.T) {
 			} else {
 				messages = got
 			}
-			if found[0].Lost != 0 {
-				t.Errorf("after %d packets %d bytes are lost", n, found[0].Lost)
+			if found[0].MissingBytes != 0 {
+				t.Errorf("after %d packets %d bytes are lost", n, found[0].MissingBytes)
 			}
 		}
 	})
@@ -180,7 +180,7 @@ func TestBegunAtEveryPacket(t *testing.T) {
 				t.Fatalf("from packet %d: %d conversations", n, len(found))
 			}
 			checkTold(t, found[0], s.want...)
-			if c := found[0]; c.Headless != !p.syn || c.Lost != 0 || c.Server.Port() != 25 {
+			if c := found[0]; c.MidStream != !p.syn || c.MissingBytes != 0 || c.Server.Port() != 25 {
 				t.Errorf("from packet %d: read %+v", n, c)
 			}
 		}

@@ -58,7 +58,7 @@ type Via string
 const (
 	ByMail  Via = "mail"
 	ByHTTPS Via = "https"
-	ByHand  Via = "hand"
+	ByFile  Via = "hand"
 )
 
 // A Filing is what became of a report that was added.

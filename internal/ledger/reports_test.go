@@ -89,7 +89,7 @@ func TestReportComesBackAsAdded(t *testing.T) {
 
 func TestReportThatSaysLittleComesBackToo(t *testing.T) {
 	t.Parallel()
-	want := Report{At: noon, Via: ByHand, Domains: []string{}, Warnings: []string{}, Content: []byte("{}")}
+	want := Report{At: noon, Via: ByFile, Domains: []string{}, Warnings: []string{}, Content: []byte("{}")}
 	path, _ := reported(t, want)
 	want.ID, want.Versions = 1, 1
 	got, err := reader(t, path).Report(t.Context(), 1)

@@ -62,7 +62,7 @@ type Server struct {
 	tls     *tls.Config // one for the server's life: it holds the ticket keys
 	hop     nexthop.Hop
 	triage  *triage.Triage
-	reports *tlsrptin.Intake
+	reports *tlsrptin.Receiver
 	smtp    *smtpd.Server
 	policy  *mtastsserve.Publisher
 	web     *web.Server

@@ -41,7 +41,7 @@ func policies(c *config.Config) mtastsserve.Settings {
 }
 
 // newIntake makes the receiver of TLS reports, by mail and by HTTPS.
-func newIntake(r config.Reports, book *ledger.Ledger, log *slog.Logger) *tlsrptin.Intake {
+func newIntake(r config.Reports, book *ledger.Ledger, log *slog.Logger) *tlsrptin.Receiver {
 	return tlsrptin.New(tlsrptin.Settings{
 		Addresses: r.Addresses,
 		Only:      r.Delivery == config.Only,

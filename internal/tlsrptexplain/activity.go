@@ -16,38 +16,38 @@ import (
 	"postern/tlsrpt"
 )
 
-// Seen is what we saw ourselves of the sender in the report's hours.
-type Seen struct {
-	Unasked string // why nobody looked; the rest is empty then
+// Activity is what we saw ourselves of the sender in the report's hours.
+type Activity struct {
+	NotChecked string // why nobody looked; the rest is empty then
 
 	Domains []string // that the sender's names lie in; empty: the report gives its addresses
-	Unnamed bool     // nobody was to look up names in DNS
+	NoDNS   bool     // nobody was to look up names in DNS
 	Senders []Sender // those with most failures first
 	Cases   []Case   // of the sessions that failed, the most first
-	Within  ledger.Counts
+	During  ledger.Counts
 	Unused  int64         // of those that got in over TLS: they left without a command
 	After   ledger.Counts // from the report's end until now
 
-	// Strangers are addresses that called themselves by the sender's names, and whose names in DNS
+	// Mismatched are addresses that called themselves by the sender's names, and whose names in DNS
 	// are others'. Their sessions do not count.
-	Strangers int
+	Mismatched int
 }
 
 // A Sender is an address of the sender's that we saw.
 type Sender struct {
 	ledger.Sighting
-	How  How
-	Name string // in DNS, and it leads back to the address; empty: not known
+	Match Match
+	Name  string // in DNS, and it leads back to the address; empty: not known
 }
 
-// How a session is known to be the sender's.
-type How string
+// Match a session is known to be the sender's.
+type Match string
 
 // The ways, the surest first.
 const (
-	ByAddress How = "address" // the report gives it
-	ByName    How = "dns"     // its name in DNS, which leads back to it
-	ByEHLO    How = "ehlo"    // what it called itself: its own word
+	ByAddress    Match = "address" // the report gives it
+	ByReverseDNS Match = "dns"     // its name in DNS, which leads back to it
+	ByEHLO       Match = "ehlo"    // what it called itself: its own word
 )
 
 // A Case counts sessions that failed alike.
@@ -57,29 +57,29 @@ type Case struct {
 }
 
 // sure tells whether most failures are known to be the sender's by more than its word.
-func (s Seen) sure() bool {
+func (s Activity) sure() bool {
 	var proven int64
 	for _, sender := range s.Senders {
-		if sender.How != ByEHLO {
+		if sender.Match != ByEHLO {
 			proven += sender.Failed
 		}
 	}
-	return 2*proven >= s.Within.Failed
+	return 2*proven >= s.During.Failed
 }
 
 // failedMost is the address with most failures of a case.
-func (s Seen) failedMost(id string) netip.Addr {
+func (s Activity) failedMost(id string) netip.Addr {
 	return slices.MaxFunc(s.Senders, func(a, b Sender) int { return cmp.Compare(a.Cases[id], b.Cases[id]) }).Address
 }
 
 // Text says what was seen, in sentences.
-func (s Seen) Text() string {
-	if s.Unasked != "" {
-		return "Not looked at: " + s.Unasked + "."
+func (s Activity) Text() string {
+	if s.NotChecked != "" {
+		return "Not looked at: " + s.NotChecked + "."
 	}
 	said := []string{s.whom()}
 	if len(s.Senders) > 0 {
-		said = append(said, fmt.Sprintf("Of their sessions %d failed, %d got in over TLS, %d in plaintext.", s.Within.Failed, s.Within.Full+s.Within.Resumed, s.Within.Plaintext))
+		said = append(said, fmt.Sprintf("Of their sessions %d failed, %d got in over TLS, %d in plaintext.", s.During.Failed, s.During.Full+s.During.Resumed, s.During.Plaintext))
 	}
 	if s.Unused > 0 {
 		said = append(said, fmt.Sprintf("Of those that got in %d left without a command.", s.Unused))
@@ -87,11 +87,11 @@ func (s Seen) Text() string {
 	if len(s.Cases) > 0 {
 		said = append(said, "What failed looks like "+s.cases()+".")
 	}
-	if s.Within.Returned > 0 {
-		said = append(said, fmt.Sprintf("In plaintext after a failed handshake: %d.", s.Within.Returned))
+	if s.During.Returned > 0 {
+		said = append(said, fmt.Sprintf("In plaintext after a failed handshake: %d.", s.During.Returned))
 	}
-	if s.Strangers > 0 {
-		said = append(said, count(int64(s.Strangers), "address")+" used their names, and DNS says otherwise: not counted.")
+	if s.Mismatched > 0 {
+		said = append(said, count(int64(s.Mismatched), "address")+" used their names, and DNS says otherwise: not counted.")
 	}
 	if in := s.After.Full + s.After.Resumed; s.After != (ledger.Counts{}) {
 		said = append(said, fmt.Sprintf("Since then %d failed and %d got in over TLS.", s.After.Failed, in))
@@ -100,14 +100,14 @@ func (s Seen) Text() string {
 }
 
 // whom says who was looked for, and who was found.
-func (s Seen) whom() string {
+func (s Activity) whom() string {
 	if len(s.Senders) == 0 {
 		return "We saw nothing from them in these hours" + s.missed() + "."
 	}
 	addresses, claimed := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
 	for _, sender := range s.Senders {
 		addresses[sender.Address] = true
-		if sender.How == ByEHLO {
+		if sender.Match == ByEHLO {
 			claimed[sender.Address] = true
 		}
 	}
@@ -122,18 +122,18 @@ func (s Seen) whom() string {
 }
 
 // missed says what was looked for in vain.
-func (s Seen) missed() string {
+func (s Activity) missed() string {
 	switch {
 	case s.Domains == nil:
 		return ", by the addresses that the report gives"
-	case s.Unnamed:
+	case s.NoDNS:
 		return ": no name in " + s.domains(" or ") + " by EHLO; DNS was not to be asked"
 	}
 	return ": no name in " + s.domains(" or ") + ", neither in DNS nor by EHLO"
 }
 
 // domains are those that the sender's names lie in.
-func (s Seen) domains(between string) string {
+func (s Activity) domains(between string) string {
 	all := make([]string, len(s.Domains))
 	for i, d := range s.Domains {
 		all[i] = named(d)
@@ -141,7 +141,7 @@ func (s Seen) domains(between string) string {
 	return strings.Join(all, between)
 }
 
-func (s Seen) cases() string {
+func (s Activity) cases() string {
 	parts := make([]string, len(s.Cases))
 	for i, c := range s.Cases {
 		parts[i] = fmt.Sprintf("%s (%d×)", c.ID, c.Sessions)
@@ -153,17 +153,17 @@ func (s Seen) cases() string {
 }
 
 // look finds the sender of the report in the ledger.
-func (x Explainer) look(ctx context.Context, q Question) (Seen, error) {
+func (x Explainer) look(ctx context.Context, q Question) (Activity, error) {
 	if why := x.unasked(q); why != "" {
-		return Seen{Unasked: why}, nil
+		return Activity{NotChecked: why}, nil
 	}
 	hours := ledger.Span{From: q.Report.Start, To: q.Report.End.Add(time.Second)} // many end at 23:59:59
 	if given := addressesOf(q.Report); len(given) > 0 {
 		return x.count(ctx, q, hours, ledger.Party{Addresses: given}, nil)
 	}
-	s := Seen{Domains: domainsOf(q.Submitter)}
+	s := Activity{Domains: domainsOf(q.Submitter)}
 	if len(s.Domains) == 0 {
-		return Seen{Unasked: "the report gives no addresses, and its submitter is no domain whose servers could be told"}, nil
+		return Activity{NotChecked: "the report gives no addresses, and its submitter is no domain whose servers could be told"}, nil
 	}
 	whose := ledger.Party{Domains: s.Domains}
 	names, err := x.names(ctx, hours, whose)
@@ -181,7 +181,7 @@ func (x Explainer) look(ctx context.Context, q Question) (Seen, error) {
 // unasked says why the ledger cannot be asked, if that is so.
 func (x Explainer) unasked(q Question) string {
 	switch {
-	case !q.Trusted:
+	case !q.Verified:
 		return "the report is not trusted: anybody can write one, so it is not laid beside our sessions"
 	case x.Ledger == nil:
 		return "no ledger was found"
@@ -225,8 +225,8 @@ func unique(addrs []netip.Addr) (all []netip.Addr) {
 }
 
 // count counts what the party did, within the span and after it.
-func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, whose ledger.Party, names map[netip.Addr]string) (Seen, error) {
-	s := Seen{Domains: whose.Domains, Unnamed: x.Resolver == nil && whose.Domains != nil}
+func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, whose ledger.Party, names map[netip.Addr]string) (Activity, error) {
+	s := Activity{Domains: whose.Domains, NoDNS: x.Resolver == nil && whose.Domains != nil}
 	found, err := x.Ledger.Sightings(ctx, hours, whose)
 	if err != nil {
 		return s, err
@@ -239,7 +239,7 @@ func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, who
 			strangers[sighting.Address] = true
 		}
 	}
-	s.Strangers = len(strangers)
+	s.Mismatched = len(strangers)
 	later, err := x.Ledger.Sightings(ctx, ledger.Span{From: hours.To, To: q.Now}, whose)
 	for _, sighting := range later {
 		if !strangers[sighting.Address] {
@@ -254,20 +254,20 @@ func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, who
 }
 
 // recognise says how a sighting is known to be the sender's, unless it is a stranger's.
-func (s *Seen) recognise(sighting ledger.Sighting, names map[netip.Addr]string) (Sender, bool) {
+func (s *Activity) recognise(sighting ledger.Sighting, names map[netip.Addr]string) (Sender, bool) {
 	name := names[sighting.Address]
 	switch {
 	case s.Domains == nil:
-		return Sender{Sighting: sighting, How: ByAddress}, true
+		return Sender{Sighting: sighting, Match: ByAddress}, true
 	case name == "":
-		return Sender{Sighting: sighting, How: ByEHLO}, true
+		return Sender{Sighting: sighting, Match: ByEHLO}, true
 	}
-	return Sender{Sighting: sighting, How: ByName, Name: name}, within(name, s.Domains)
+	return Sender{Sighting: sighting, Match: ByReverseDNS, Name: name}, within(name, s.Domains)
 }
 
-func (s *Seen) take(sender Sender) {
+func (s *Activity) take(sender Sender) {
 	s.Senders = append(s.Senders, sender)
-	s.Within.Add(sender.Counts)
+	s.During.Add(sender.Counts)
 	s.Unused += sender.Unused
 	for id, n := range sender.Cases {
 		i := slices.IndexFunc(s.Cases, func(c Case) bool { return c.ID == id })

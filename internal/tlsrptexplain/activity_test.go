@@ -16,10 +16,10 @@ import (
 )
 
 // who tells whose failures were taken for the sender's, and how that is known.
-func who(s Seen) string {
+func who(s Activity) string {
 	var all []string
 	for _, sender := range s.Senders {
-		all = append(all, fmt.Sprintf("%s by %s", sender.Address, sender.How))
+		all = append(all, fmt.Sprintf("%s by %s", sender.Address, sender.Match))
 	}
 	return strings.Join(all, ", ")
 }
@@ -61,9 +61,9 @@ func TestWhoTheSenderIs(t *testing.T) {
 		"another submitter":         {Explainer{Ledger: b, Resolver: dns}, func(q *Question) { q.Submitter = "small.example" }, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seen := ask(t, tt.x, tt.change).Seen
-			if got := who(seen); got != tt.want || seen.Strangers != tt.strangers {
-				t.Errorf("got %s and %d strangers, want %s and %d", got, seen.Strangers, tt.want, tt.strangers)
+			seen := ask(t, tt.x, tt.change).Activity
+			if got := who(seen); got != tt.want || seen.Mismatched != tt.strangers {
+				t.Errorf("got %s and %d strangers, want %s and %d", got, seen.Mismatched, tt.want, tt.strangers)
 			}
 		})
 	}
@@ -76,9 +76,9 @@ func TestOnlyTheSenderCountsAfterTheReport(t *testing.T) {
 	b := &book{within: []ledger.Sighting{stranger, theirs}, later: []ledger.Sighting{stranger, theirs}}
 	seen := ask(t, Explainer{Ledger: b, Resolver: names{
 		"192.0.2.3": "scanner.test.", "scanner.test.": "192.0.2.3", "192.0.2.1": "out1.big.example.", "out1.big.example.": "192.0.2.1",
-	}}, nil).Seen
-	if seen.Within.Failed != 2 || seen.After.Failed != 2 {
-		t.Errorf("%d failed in the report's hours and %d later, want 2 and 2", seen.Within.Failed, seen.After.Failed)
+	}}, nil).Activity
+	if seen.During.Failed != 2 || seen.After.Failed != 2 {
+		t.Errorf("%d failed in the report's hours and %d later, want 2 and 2", seen.During.Failed, seen.After.Failed)
 	}
 	if first := b.spans[0]; !first.To.Equal(first.From.AddDate(0, 0, 1)) {
 		t.Errorf("looked at %s to %s, want the day", first.From, first.To)
@@ -139,7 +139,7 @@ func TestHowTheSenderWasLookedForIsSaid(t *testing.T) {
 			"We saw nothing from them in these hours: no name in microsoft.com or outlook.com by EHLO; DNS was not to be asked."},
 		{Explainer{Ledger: &book{}}, given, "We saw nothing from them in these hours, by the addresses that the report gives."},
 	} {
-		if got := ask(t, tt.x, tt.change).Seen.Text(); !strings.HasPrefix(got, tt.want) {
+		if got := ask(t, tt.x, tt.change).Activity.Text(); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}
 	}

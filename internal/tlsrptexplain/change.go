@@ -13,8 +13,8 @@ import (
 
 // A Change is how a policy went, report after report, in the words of one submitter.
 type Change struct {
-	Runs []Run // in the order of time; none where the report has no dates or no sessions
-	Here int   // the run that the report is of
+	Periods []Period // in the order of time; none where the report has no dates or no sessions
+	Current int      // the run that the report is of
 
 	Overlapping bool // reports speak of the same hours with different counts: the worse count
 	Corrected   bool // a report was corrected: what came last counts
@@ -29,21 +29,21 @@ func changeOf(q Question, policy tlsrpt.Policy) Change {
 	var c Change
 	spans := c.spans(q, policy)
 	for _, s := range spans {
-		if last := len(c.Runs) - 1; last < 0 || c.Runs[last].State != s.State {
-			c.Runs = append(c.Runs, s)
+		if last := len(c.Periods) - 1; last < 0 || c.Periods[last].State != s.State {
+			c.Periods = append(c.Periods, s)
 		} else {
-			c.Runs[last].join(s)
+			c.Periods[last].join(s)
 		}
 	}
-	c.Here = slices.IndexFunc(c.Runs, func(r Run) bool { return !q.Report.Start.Before(r.From) && q.Report.Start.Before(r.To) })
-	if c.Here < 0 {
+	c.Current = slices.IndexFunc(c.Periods, func(r Period) bool { return !q.Report.Start.Before(r.From) && q.Report.Start.Before(r.To) })
+	if c.Current < 0 {
 		return Change{}
 	}
 	return c
 }
 
 // spans are what the reports say of the policy, in the order of time, without overlaps.
-func (c *Change) spans(q Question, policy tlsrpt.Policy) (spans []Run) {
+func (c *Change) spans(q Question, policy tlsrpt.Policy) (spans []Period) {
 	before := ""
 	for _, r := range c.standing(q, policy) {
 		s, seen := told(r, policy)
@@ -87,8 +87,8 @@ func (c *Change) standing(q Question, policy tlsrpt.Policy) []*tlsrpt.Report {
 }
 
 // told is what a report says of the policy, and the policy as the sender saw it.
-func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Run, string) {
-	s := Run{From: r.Start, To: r.End, Reports: 1}
+func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Period, string) {
+	s := Period{From: r.Start, To: r.End, Reports: 1}
 	var seen string
 	for _, p := range r.Policies {
 		if p.Policy.Type == policy.Type && strings.EqualFold(p.Policy.Domain, policy.Domain) {
@@ -103,14 +103,14 @@ func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Run, string) {
 
 // Text says what changed, in sentences.
 func (c Change) Text() string {
-	if len(c.Runs) == 0 {
+	if len(c.Periods) == 0 {
 		return "Not known: the report has no dates, or no sessions."
 	}
-	here := c.Runs[c.Here]
+	here := c.Periods[c.Current]
 	var said []string
 	switch {
-	case c.Here > 0:
-		before := c.Runs[c.Here-1]
+	case c.Current > 0:
+		before := c.Periods[c.Current-1]
 		said = append(said, fmt.Sprintf("Until %s %s (%s, %s); since %s %s.", before.lastDay(), before.State,
 			count(int64(before.Reports), "report"), count(before.Successful+before.Failed, "session"), here.firstDay(), here.State))
 	case here.Reports > 1:
@@ -118,8 +118,8 @@ func (c Change) Text() string {
 	default:
 		said = append(said, "Nothing to compare with: no earlier report about this policy is kept.")
 	}
-	if c.Here+1 < len(c.Runs) {
-		later := c.Runs[c.Here+1]
+	if c.Current+1 < len(c.Periods) {
+		later := c.Periods[c.Current+1]
 		said = append(said, fmt.Sprintf("Later reports: since %s %s.", later.firstDay(), later.State))
 	}
 	if c.Policy != "" {
@@ -134,8 +134,8 @@ func (c Change) Text() string {
 	return strings.Join(said, " ")
 }
 
-// A Run is a time in which all reports say the same of a policy.
-type Run struct {
+// A Period is a time in which all reports say the same of a policy.
+type Period struct {
 	From, To           time.Time
 	State              State
 	Reports            int
@@ -147,23 +147,23 @@ type State string
 
 // The states.
 const (
-	AllIn  State = "all sessions got in"
-	SomeIn State = "some sessions failed"
-	NoneIn State = "no session got in"
+	AllSucceeded State = "all sessions got in"
+	SomeFailed   State = "some sessions failed"
+	AllFailed    State = "no session got in"
 )
 
 func stateOf(successful, failed int64) State {
 	switch {
 	case failed == 0:
-		return AllIn
+		return AllSucceeded
 	case successful == 0:
-		return NoneIn
+		return AllFailed
 	}
-	return SomeIn
+	return SomeFailed
 }
 
 // join takes in the next span.
-func (r *Run) join(s Run) {
+func (r *Period) join(s Period) {
 	r.To = s.To
 	r.Reports += s.Reports
 	r.Successful += s.Successful
@@ -171,7 +171,7 @@ func (r *Run) join(s Run) {
 }
 
 // overlay takes in a span about hours that r is about too: adding up would count sessions twice.
-func (r *Run) overlay(s Run) {
+func (r *Period) overlay(s Period) {
 	r.Reports++
 	if s.To.After(r.To) {
 		r.To = s.To
@@ -180,7 +180,7 @@ func (r *Run) overlay(s Run) {
 	r.State = stateOf(r.Successful, r.Failed)
 }
 
-func (r Run) firstDay() string { return r.From.UTC().Format(time.DateOnly) }
+func (r Period) firstDay() string { return r.From.UTC().Format(time.DateOnly) }
 
 // lastDay is that of the last instant: reports end at 23:59:59, or at the midnight behind.
-func (r Run) lastDay() string { return r.To.Add(-time.Second).UTC().Format(time.DateOnly) }
+func (r Period) lastDay() string { return r.To.Add(-time.Second).UTC().Format(time.DateOnly) }

@@ -37,14 +37,14 @@ func FuzzExplain(f *testing.F) {
 			Ledger:   &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 3)}},
 			Resolver: names{}, Prober: &domain{findings: []probe.Finding{broken("expired")}, hosts: []string{"mx.receiver.example"}},
 		}
-		e, err := x.Explain(t.Context(), Question{Report: report, Submitter: submitter, Trusted: trusted, Hostname: "mx.receiver.example", Now: october})
+		e, err := x.Explain(t.Context(), Question{Report: report, Submitter: submitter, Verified: trusted, Hostname: "mx.receiver.example", Now: october})
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts := []string{e.Seen.Text(), strings.Join(e.Records.Lines(), " "), e.Conclusion.Cause, e.Conclusion.Next}
+		texts := []string{e.Activity.Text(), strings.Join(e.Records.Lines(), " "), e.Conclusion.Cause, e.Conclusion.Next}
 		for _, r := range e.Results {
 			texts = append(texts, r.Change.Text())
-			for _, s := range r.Said {
+			for _, s := range r.Counts {
 				texts = append(texts, s.Text())
 			}
 		}

@@ -13,22 +13,22 @@ import (
 
 // Records is how the domain's records, policy and servers look now.
 type Records struct {
-	Domain  string          // that was looked at
-	Unasked string          // why nobody looked, or what did not answer; the rest is empty then
-	Hosts   []string        // its MX hosts
-	Wrong   []probe.Finding // what is to be mended, the worst first
-	Fine    []string        // titles of what is as it should be, of the domain
+	Domain     string          // that was looked at
+	NotChecked string          // why nobody looked, or what did not answer; the rest is empty then
+	Hosts      []string        // its MX hosts
+	Problems   []probe.Finding // what is to be mended, the worst first
+	Passed     []string        // titles of what is as it should be, of the domain
 }
 
 // records looks at the domain of a result.
 func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
 	now := Records{Domain: strings.TrimSuffix(r.Policy.Domain, ".")}
-	if now.Unasked = x.unprobed(q, now.Domain); now.Unasked != "" {
+	if now.NotChecked = x.unprobed(q, now.Domain); now.NotChecked != "" {
 		return now
 	}
 	report, err := x.Prober.Probe(ctx, now.Domain)
 	if err != nil {
-		now.Unasked = err.Error()
+		now.NotChecked = err.Error()
 		return now
 	}
 	for _, h := range report.Hosts {
@@ -36,12 +36,12 @@ func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
 	}
 	for _, f := range report.Findings() {
 		if f.Severity >= probe.Warning {
-			now.Wrong = append(now.Wrong, f)
+			now.Problems = append(now.Problems, f)
 		}
 	}
 	for _, f := range report.Whole {
 		if f.Severity == probe.Fine {
-			now.Fine = append(now.Fine, f.Title)
+			now.Passed = append(now.Passed, f.Title)
 		}
 	}
 	return now
@@ -57,7 +57,7 @@ func (x Explainer) unprobed(q Question, domain string) string {
 		return named(domain) + " is none of the domains that this server takes mail for"
 	case x.Prober == nil:
 		return "nobody was to ask the network"
-	case q.Domains == nil && !q.Trusted:
+	case q.Domains == nil && !q.Verified:
 		return "the report is not trusted, and which domains are ours is not known"
 	}
 	return ""
@@ -87,11 +87,11 @@ func (r Records) shows(known *interop.Case) (probe.Finding, bool) {
 }
 
 func (r Records) worst(of func(probe.Finding) bool) (probe.Finding, bool) {
-	i := slices.IndexFunc(r.Wrong, of)
+	i := slices.IndexFunc(r.Problems, of)
 	if i < 0 {
 		return probe.Finding{}, false
 	}
-	return r.Wrong[i], true
+	return r.Problems[i], true
 }
 
 // maxWrong is what is told of findings; postern probe tells all.
@@ -99,20 +99,20 @@ const maxWrong = 5
 
 // Lines say how it looks, what is wrong first.
 func (r Records) Lines() []string {
-	if r.Unasked != "" {
-		return []string{"Not looked at: " + r.Unasked + "."}
+	if r.NotChecked != "" {
+		return []string{"Not looked at: " + r.NotChecked + "."}
 	}
 	var said []string
-	for _, f := range r.Wrong[:min(len(r.Wrong), maxWrong)] {
+	for _, f := range r.Problems[:min(len(r.Problems), maxWrong)] {
 		said = append(said, f.Title+" ("+f.Severity.String()+").")
 	}
-	switch more := len(r.Wrong) - maxWrong; {
+	switch more := len(r.Problems) - maxWrong; {
 	case more > 0:
 		said = append(said, fmt.Sprintf("And %d more: postern probe %s.", more, named(r.Domain)))
-	case len(r.Wrong) == 0:
+	case len(r.Problems) == 0:
 		said = append(said, "Nothing is to be mended.")
 	}
-	for _, title := range r.Fine {
+	for _, title := range r.Passed {
 		said = append(said, title+".")
 	}
 	return said

@@ -12,7 +12,7 @@ import (
 type Result struct {
 	Policy             tlsrpt.Policy
 	Successful, Failed int64 // sessions
-	Said               []Said
+	Counts             []ResultCount
 	Change             Change
 
 	failures []tlsrpt.Failure
@@ -28,7 +28,7 @@ func results(q Question) (all []Result, more int) {
 	for _, p := range policies[:min(len(policies), maxResults)] {
 		all = append(all, Result{
 			Policy: p.Policy, Successful: p.Successful, Failed: failedOf(p),
-			Said: saidOf(p), failures: p.Failures, Change: changeOf(q, p.Policy),
+			Counts: saidOf(p), failures: p.Failures, Change: changeOf(q, p.Policy),
 		})
 	}
 	return all, len(policies) - len(all)
@@ -45,18 +45,18 @@ func failedOf(p tlsrpt.PolicyResult) (n int64) {
 
 // leading is the result type of most failed sessions, empty if there is none.
 func (r Result) leading() tlsrpt.ResultType {
-	if len(r.Said) == 0 {
+	if len(r.Counts) == 0 {
 		return ""
 	}
-	return r.Said[0].Result
+	return r.Counts[0].Result
 }
 
-// A Said is a result type, for the sessions that were counted under it.
-type Said struct {
+// A ResultCount is a result type, for the sessions that were counted under it.
+type ResultCount struct {
 	Result   tlsrpt.ResultType
 	Sessions int64
 	Reasons  []string // failure-reason-code and additional-information, as the sender wrote them: the first few
-	Word
+	Meaning
 }
 
 const (
@@ -65,23 +65,23 @@ const (
 )
 
 // saidOf counts a policy's failures by their types, the most first.
-func saidOf(p tlsrpt.PolicyResult) (all []Said) {
+func saidOf(p tlsrpt.PolicyResult) (all []ResultCount) {
 	at := make(map[tlsrpt.ResultType]int)
 	for _, f := range p.Failures {
 		i, known := at[f.Result]
 		if !known {
 			i = len(all)
 			at[f.Result] = i
-			all = append(all, Said{Result: f.Result, Word: words[f.Result]})
+			all = append(all, ResultCount{Result: f.Result, Meaning: words[f.Result]})
 		}
 		all[i].Sessions += f.Sessions
 		all[i].give(f.ReasonCode, f.AdditionalInfo)
 	}
-	slices.SortStableFunc(all, func(a, b Said) int { return cmp.Compare(b.Sessions, a.Sessions) })
+	slices.SortStableFunc(all, func(a, b ResultCount) int { return cmp.Compare(b.Sessions, a.Sessions) })
 	return all[:min(len(all), maxSaid)]
 }
 
-func (s *Said) give(reasons ...string) {
+func (s *ResultCount) give(reasons ...string) {
 	for _, r := range reasons {
 		if r != "" && len(s.Reasons) < maxReasons && !slices.Contains(s.Reasons, r) {
 			s.Reasons = append(s.Reasons, r)
@@ -90,7 +90,7 @@ func (s *Said) give(reasons ...string) {
 }
 
 // Text says what the type means, in a paragraph.
-func (s Said) Text() string {
+func (s ResultCount) Text() string {
 	switch {
 	case s.Result == "":
 		return "The report names no result type for these."
@@ -100,8 +100,8 @@ func (s Said) Text() string {
 	return fmt.Sprintf("%s It can be: %s %s", s.Says, lower(s.Can), s.Cannot)
 }
 
-// A Word is what a result type can and cannot mean. All is empty of a type that is not known.
-type Word struct {
+// A Meaning is what a result type can and cannot mean. All is empty of a type that is not known.
+type Meaning struct {
 	Says    string
 	Can     string // what is behind it, as far as is known
 	Cannot  string // what it is often taken for, and is not
@@ -112,7 +112,7 @@ type Word struct {
 }
 
 // Known tells whether the type is.
-func (w Word) Known() bool { return w.Says != "" }
+func (w Meaning) Known() bool { return w.Says != "" }
 
 // fits tells whether sessions of a type may have failed as a case does. Of a general word, and of one that
 // is not known, any may.
@@ -135,7 +135,7 @@ const (
 )
 
 // words are the result types of RFC 8460, Section 4.3.
-var words = map[tlsrpt.ResultType]Word{
+var words = map[tlsrpt.ResultType]Meaning{
 	tlsrpt.STARTTLSNotSupported: {
 		Says:     "The server did not offer STARTTLS, or refused it.",
 		Can:      "A listener without a certificate, another server than yours, or a firewall that takes STARTTLS out of the reply to EHLO.",

@@ -70,7 +70,7 @@ func TestFailedIsTheTotalOrWhatTheDetailsComeTo(t *testing.T) {
 
 // The October of 2024 is told where its word is.
 func TestValidationFailureIsNotBlamedOnThePolicy(t *testing.T) {
-	text := Said{Result: tlsrpt.ValidationFailure, Word: words[tlsrpt.ValidationFailure]}.Text()
+	text := ResultCount{Result: tlsrpt.ValidationFailure, Meaning: words[tlsrpt.ValidationFailure]}.Text()
 	for _, want := range []string{"no type for a handshake that did not finish", "early-ticket", "does not say that the policy is wrong"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in %s", want, text)

@@ -44,8 +44,8 @@ func conclude(q Question, e *Explanation) Conclusion {
 
 func nothingFailed(_ Question, e *Explanation) (Conclusion, bool) {
 	c := Conclusion{Cause: "Nothing failed.", Confidence: certain, Next: "Nothing has to be done."}
-	if here := e.worst().Change; len(here.Runs) > 0 && here.Here > 0 {
-		c.Cause = "Nothing failed any more: what was wrong until " + here.Runs[here.Here-1].lastDay() + " is over."
+	if here := e.worst().Change; len(here.Periods) > 0 && here.Current > 0 {
+		c.Cause = "Nothing failed any more: what was wrong until " + here.Periods[here.Current-1].lastDay() + " is over."
 	}
 	return c, e.worst().Failed == 0
 }
@@ -58,7 +58,7 @@ func unlooked(q Question, e *Explanation) (Conclusion, bool) {
 		Confidence: possible,
 		Next:       fmt.Sprintf("Look at the domain as it is now: postern probe %s.", named(e.Records.Domain)),
 		Sources:    words[leading].Sources,
-	}, q.Trusted && specific(leading) && e.Records.Unasked != "" && e.Records.Domain != ""
+	}, q.Verified && specific(leading) && e.Records.NotChecked != "" && e.Records.Domain != ""
 }
 
 // mended: what the sender complains of would be seen, and is not there now.
@@ -69,18 +69,18 @@ func mended(_ Question, e *Explanation) (Conclusion, bool) {
 		Confidence: possible,
 		Next:       "Wait for the next report of this sender: if it says the same, probe from another network.",
 		Sources:    words[leading].Sources,
-	}, specific(leading) && e.Records.Unasked == ""
+	}, specific(leading) && e.Records.NotChecked == ""
 }
 
 // unlike: their handshakes failed with us, and in no way that is known.
 func unlike(q Question, e *Explanation) (Conclusion, bool) {
-	if len(e.Seen.Cases) == 0 {
+	if len(e.Activity.Cases) == 0 {
 		return Conclusion{}, false
 	}
 	return Conclusion{
 		Cause: "Their handshakes failed with us in a way that looks like no known case.",
 		Next: fmt.Sprintf("Look at one: postern handshakes --case %s --since %s --sender %s",
-			ledger.Unknown, q.Report.Start.Format(time.DateOnly), e.Seen.failedMost(ledger.Unknown)),
+			ledger.Unknown, q.Report.Start.Format(time.DateOnly), e.Activity.failedMost(ledger.Unknown)),
 	}, true
 }
 
@@ -89,9 +89,9 @@ func leftUnused(_ Question, e *Explanation) (Conclusion, bool) {
 	known, _ := interop.Find("leaves-after-handshake")
 	return Conclusion{
 		Cause: fmt.Sprintf("Of their sessions %d completed the handshake and left without a command, as senders do that hold the certificate against "+
-			"TLSA records or a policy only then.", e.Seen.Unused),
+			"TLSA records or a policy only then.", e.Activity.Unused),
 		Confidence: possible, Case: known, Next: known.Remedy.Postern, Sources: urls(known),
-	}, e.Seen.Unused > 0
+	}, e.Activity.Unused > 0
 }
 
 // unseen: the ledger was asked, and none of their handshakes failed with us.
@@ -103,21 +103,21 @@ func unseen(q Question, e *Explanation) (Conclusion, bool) {
 		Next:       "Ask the sender for the address and the time of one session that failed.",
 	}
 	switch {
-	case e.Records.Unasked != "" && q.takes(e.Records.Domain):
+	case e.Records.NotChecked != "" && q.takes(e.Records.Domain):
 		c.Next = fmt.Sprintf("Look at the domain as it is now: postern probe %s.", named(e.Records.Domain))
 	case q.Report.Contact != "":
 		c.Next = fmt.Sprintf("Ask the sender (%s) for the address and the time of one session that failed.", named(q.Report.Contact))
 	}
-	return c, e.Seen.Unasked == ""
+	return c, e.Activity.NotChecked == ""
 }
 
 // unknown is what is left: too little could be asked.
 func unknown(q Question, e *Explanation) Conclusion {
-	c := Conclusion{Cause: "Not known: " + e.Seen.Unasked + ".", Sources: words[e.worst().leading()].Sources}
+	c := Conclusion{Cause: "Not known: " + e.Activity.NotChecked + ".", Sources: words[e.worst().leading()].Sources}
 	switch {
-	case !q.Trusted:
+	case !q.Verified:
 		c.Next = "If you know where the report comes from, say so with --trust: then it is laid beside what happened here."
-	case e.Records.Unasked != "" && e.Records.Domain != "":
+	case e.Records.NotChecked != "" && e.Records.Domain != "":
 		c.Next = fmt.Sprintf("Look at the domain: postern probe %s.", named(e.Records.Domain))
 	default:
 		c.Next = "Wait for the next report of this sender."
@@ -141,7 +141,7 @@ func othersHost(q Question, e *Explanation) (Conclusion, bool) {
 	host, domain := named(e.worst().foreignHost(q)), named(e.worst().Policy.Domain)
 	c := Conclusion{Confidence: certain}
 	switch {
-	case e.Records.Unasked != "":
+	case e.Records.NotChecked != "":
 		c.Cause = fmt.Sprintf("The sessions went to %s, which is not this server (%s).", host, named(q.Hostname))
 		c.Next = fmt.Sprintf("See whether %s is an MX host of %s: if it is yours, look there; if not, remove the record.", host, domain)
 	case e.Records.serves(e.worst().foreignHost(q)):
@@ -184,10 +184,10 @@ func shownLoosely(_ Question, e *Explanation) (Conclusion, bool) {
 	if c, ok := e.finding(words[e.worst().leading()].findings, likely); ok {
 		return c, ok
 	}
-	if len(e.Records.Wrong) == 0 || specific(e.worst().leading()) { // what else is wrong is not what the sender says
+	if len(e.Records.Problems) == 0 || specific(e.worst().leading()) { // what else is wrong is not what the sender says
 		return Conclusion{}, false
 	}
-	return e.finding([]string{e.Records.Wrong[0].ID}, possible)
+	return e.finding([]string{e.Records.Problems[0].ID}, possible)
 }
 
 // finding concludes from the worst finding with one of the IDs.
@@ -215,12 +215,12 @@ func evidence(f probe.Finding) string {
 // TLSA or policy, or whether the sender says so.
 func (e *Explanation) aboutPolicy() bool {
 	switch {
-	case len(e.Seen.Cases) > 0:
-		return slices.Contains(ofCertificate, e.Seen.Cases[0].ID)
-	case e.Seen.Unused > 0:
+	case len(e.Activity.Cases) > 0:
+		return slices.Contains(ofCertificate, e.Activity.Cases[0].ID)
+	case e.Activity.Unused > 0:
 		return true
 	}
-	return slices.ContainsFunc(e.worst().Said, func(m Said) bool { return slices.ContainsFunc(m.Reasons, namesPolicy) })
+	return slices.ContainsFunc(e.worst().Counts, func(m ResultCount) bool { return slices.ContainsFunc(m.Reasons, namesPolicy) })
 }
 
 // policyReasons are failure reason codes of mox (v0.0.17, queue and smtpclient) for what has no
@@ -231,10 +231,10 @@ func namesPolicy(reason string) bool { return slices.Contains(policyReasons, rea
 
 // shownBySessions: the sender's handshakes failed with us, and look like a known case.
 func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
-	if len(e.Seen.Cases) == 0 {
+	if len(e.Activity.Cases) == 0 {
 		return Conclusion{}, false
 	}
-	most := e.Seen.Cases[0]
+	most := e.Activity.Cases[0]
 	known, ok := interop.Find(most.ID)
 	if !ok || !fits(e.worst().leading(), most.ID) {
 		return Conclusion{}, false
@@ -244,15 +244,15 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 			count(e.worst().Failed, "failed session")),
 		Confidence: likely, Case: known, Next: known.Remedy.Postern,
 	}
-	if e.Seen.sure() && 2*most.Sessions >= e.worst().Failed {
+	if e.Activity.sure() && 2*most.Sessions >= e.worst().Failed {
 		c.Confidence = certain
 	}
 	c.Sources = urls(known)
 	f, still := e.Records.shows(known)
-	switch in := e.Seen.After.Full + e.Seen.After.Resumed; {
+	switch in := e.Activity.After.Full + e.Activity.After.Resumed; {
 	case still && len(f.Advice) > 0:
 		c.Next = f.Advice[0].Do
-	case !still && in > 0 && e.Seen.After.Failed == 0:
+	case !still && in > 0 && e.Activity.After.Failed == 0:
 		c.Next = fmt.Sprintf("Nothing has to be done: since then %s of theirs got in, and none failed. Their next report should be clean.", count(in, "session"))
 	}
 	return c, true

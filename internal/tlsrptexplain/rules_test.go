@@ -21,7 +21,7 @@ func failed(addr, ehlo, id string, n int64) ledger.Sighting {
 func ask(t *testing.T, x Explainer, change func(*Question)) *Explanation {
 	t.Helper()
 	q := Question{
-		Report: day(24, 0, 27), Submitter: "big.example", Trusted: true,
+		Report: day(24, 0, 27), Submitter: "big.example", Verified: true,
 		Hostname: "mx.receiver.example", Domains: []string{"receiver.example"}, Now: october.AddDate(0, 1, 0),
 	}
 	if change != nil {
@@ -171,10 +171,10 @@ func TestConclusionsFromWhoseReportItIs(t *testing.T) {
 		"our domain, written otherwise": {Explainer{Ledger: &book{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
 		}, "may have failed before they came to us", "Look at the domain as it is now", possible},
-		"not trusted": {Explainer{Ledger: &book{within: early()}}, func(q *Question) { q.Trusted = false }, "anybody can write one", "--trust", 0},
+		"not trusted": {Explainer{Ledger: &book{within: early()}}, func(q *Question) { q.Verified = false }, "anybody can write one", "--trust", 0},
 		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early()}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
 			func(q *Question) {
-				q.Trusted = false
+				q.Verified = false
 				says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
 			}, "It is expired.", "Mend expired.", certain},
 	})
@@ -184,11 +184,11 @@ func TestConclusionsFromWhoseReportItIs(t *testing.T) {
 // domain that is not known to be ours.
 func TestUntrustedReportIsNotCorrelated(t *testing.T) {
 	b, d := &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &domain{}
-	e := ask(t, Explainer{Ledger: b, Resolver: names{}, Prober: d}, func(q *Question) { q.Trusted, q.Domains = false, nil })
-	if len(b.asked) > 0 || len(d.asked) > 0 || len(e.Seen.Senders) > 0 {
+	e := ask(t, Explainer{Ledger: b, Resolver: names{}, Prober: d}, func(q *Question) { q.Verified, q.Domains = false, nil })
+	if len(b.asked) > 0 || len(d.asked) > 0 || len(e.Activity.Senders) > 0 {
 		t.Errorf("the ledger was asked for %v, the network for %v", b.asked, d.asked)
 	}
-	if got := e.Seen.Text(); !strings.Contains(got, "not trusted") {
+	if got := e.Activity.Text(); !strings.Contains(got, "not trusted") {
 		t.Errorf("it does not say so: %s", got)
 	}
 }
@@ -220,7 +220,7 @@ func TestNetworkThatDoesNotAnswerIsTold(t *testing.T) {
 
 func TestLedgerThatCannotBeReadIsAnError(t *testing.T) {
 	broken := errors.New("the disk is gone")
-	_, err := Explainer{Ledger: &book{err: broken}}.Explain(t.Context(), Question{Report: day(24, 0, 1), Submitter: "big.example", Trusted: true})
+	_, err := Explainer{Ledger: &book{err: broken}}.Explain(t.Context(), Question{Report: day(24, 0, 1), Submitter: "big.example", Verified: true})
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}

@@ -60,7 +60,7 @@ type Explainer struct {
 type Question struct {
 	Report    *tlsrpt.Report
 	Submitter string // the domain of whoever sends the report; empty: not known
-	Trusted   bool   // it does come from there
+	Verified  bool   // it does come from there
 
 	// History are the reports of the same submitter that are kept, in the order in which
 	// they came. The report itself may be among them.
@@ -77,7 +77,7 @@ type Question struct {
 type Explanation struct {
 	Results    []Result // one for each policy of the report, that with most failures first; 20 at most
 	More       int      // policies that are not among them
-	Seen       Seen
+	Activity   Activity
 	Records    Records
 	Conclusion Conclusion
 }
@@ -88,7 +88,7 @@ func (x Explainer) Explain(ctx context.Context, q Question) (*Explanation, error
 	e := new(Explanation)
 	e.Results, e.More = results(q)
 	var err error
-	if e.Seen, err = x.look(ctx, q); err != nil {
+	if e.Activity, err = x.look(ctx, q); err != nil {
 		return nil, err
 	}
 	e.Records = x.records(ctx, q, e.worst())
@@ -120,7 +120,7 @@ const maxSources = 8
 func (e *Explanation) Sources() []string {
 	all := slices.Clone(e.Conclusion.Sources)
 	for _, r := range e.Results {
-		for _, m := range r.Said {
+		for _, m := range r.Counts {
 			all = append(all, m.Sources...)
 		}
 	}

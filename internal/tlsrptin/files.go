@@ -16,22 +16,22 @@ import (
 	"postern/tlsrpt"
 )
 
-// A Hand reads reports that somebody has as files: JSON, compressed or not, a mail, an mbox,
+// A FileReader reads reports that somebody has as files: JSON, compressed or not, a mail, an mbox,
 // a Maildir.
-type Hand struct {
+type FileReader struct {
 	keys keys
 }
 
-// NewHand makes a Hand that asks the DNS server at resolver for the keys of signatures; empty:
+// NewFileReader makes a Hand that asks the DNS server at resolver for the keys of signatures; empty:
 // the system's.
-func NewHand(resolver string) Hand { return Hand{newKeys(resolver)} }
+func NewFileReader(resolver string) FileReader { return FileReader{newKeys(resolver)} }
 
-// NewOfflineHand makes a Hand that asks nobody for keys, so that it trusts no signature.
-func NewOfflineHand() Hand { return Hand{keys{noKeys}} }
+// NewOfflineFileReader makes a Hand that asks nobody for keys, so that it trusts no signature.
+func NewOfflineFileReader() FileReader { return FileReader{keys{noKeys}} }
 
-// A Found is what one mail or file holds: a report, or an error that wraps
+// A Entry is what one mail or file holds: a report, or an error that wraps
 // [tlsrpt.ErrNotReport] or [tlsrpt.ErrTooLarge].
-type Found struct {
+type Entry struct {
 	Name   string // the file's; with #N behind it the N-th mail of an mbox
 	Report ledger.Report
 	Err    error
@@ -42,7 +42,7 @@ type Found struct {
 //
 // A report in a mail is trusted by its signature as one that comes by mail, if DNS answers and
 // still has the key. One that is not in a mail is not trusted.
-func (h Hand) Read(ctx context.Context, path string, each func(Found) error) error {
+func (h FileReader) Read(ctx context.Context, path string, each func(Entry) error) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (h Hand) Read(ctx context.Context, path string, each func(Found) error) err
 	return h.file(ctx, path, each)
 }
 
-func (h Hand) file(ctx context.Context, path string, each func(Found) error) error {
+func (h FileReader) file(ctx context.Context, path string, each func(Entry) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (h Hand) file(ctx context.Context, path string, each func(Found) error) err
 }
 
 // maildir reads the mails of a Maildir, the new and the old.
-func (h Hand) maildir(ctx context.Context, dir string, each func(Found) error) error {
+func (h FileReader) maildir(ctx context.Context, dir string, each func(Entry) error) error {
 	if _, err := os.Stat(filepath.Join(dir, "cur")); err != nil {
 		return fmt.Errorf("%s is a folder and no Maildir: it has no cur", dir)
 	}
@@ -86,7 +86,7 @@ func (h Hand) maildir(ctx context.Context, dir string, each func(Found) error) e
 
 // ReadFrom is Read for what r holds. The name is for Found, and tells of a report that is
 // no mail what a file's name does.
-func (h Hand) ReadFrom(ctx context.Context, name string, r io.Reader, each func(Found) error) error {
+func (h FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each func(Entry) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	head, err := in.Peek(512)
 	if err != nil && err != io.EOF {
@@ -115,12 +115,12 @@ func isJSON(head []byte) bool {
 }
 
 // report reads one that is no mail.
-func (h Hand) report(name string, r io.Reader) Found {
+func (h FileReader) report(name string, r io.Reader) Entry {
 	report, err := tlsrpt.Parse(r)
 	if err != nil {
-		return Found{Name: name, Err: err}
+		return Entry{Name: name, Err: err}
 	}
-	found := Found{Name: name}
+	found := Entry{Name: name}
 	found.Report, found.Err = ofReport(report)
 	told, _ := tlsrpt.ParseFileName(filepath.Base(name))
 	found.Report.Submitter, found.Report.Verdict = smtp.FoldDomain(told.Submitter), "came by hand, and not as a mail that is signed"
@@ -128,16 +128,16 @@ func (h Hand) report(name string, r io.Reader) Found {
 }
 
 // mail reads one that came with err.
-func (h Hand) mail(ctx context.Context, name string, mail []byte, err error) Found {
-	found := Found{Name: name, Err: err}
+func (h FileReader) mail(ctx context.Context, name string, mail []byte, err error) Entry {
+	found := Entry{Name: name, Err: err}
 	if err == nil {
 		found.Report, _, found.Err = readMail(mail, h.keys.signatures(ctx, mail))
 	}
 	return found.byHand()
 }
 
-func (f Found) byHand() Found {
-	f.Report.Via, f.Report.At = ledger.ByHand, time.Now()
+func (f Entry) byHand() Entry {
+	f.Report.Via, f.Report.At = ledger.ByFile, time.Now()
 	warnOfFuture(&f.Report)
 	return f
 }

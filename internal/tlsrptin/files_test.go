@@ -16,10 +16,10 @@ import (
 )
 
 // found tells what a Hand finds at path in a few words each.
-func found(t *testing.T, h Hand, path string) string {
+func found(t *testing.T, h FileReader, path string) string {
 	t.Helper()
 	var all []string
-	err := h.Read(t.Context(), path, func(f Found) error {
+	err := h.Read(t.Context(), path, func(f Entry) error {
 		name := strings.TrimPrefix(f.Name, filepath.Dir(path)+"/")
 		switch {
 		case errors.Is(f.Err, tlsrpt.ErrNotReport):
@@ -50,7 +50,7 @@ func write(t *testing.T, path string, content []byte) string {
 
 func TestHandReadsFilesOfAnyKind(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	h := NewHand(testreport.Resolver(t, signer.Record("s=tlsrpt;")))
+	h := NewFileReader(testreport.Resolver(t, signer.Record("s=tlsrpt;")))
 	signed := strings.ReplaceAll(signer.Sign(t, october.Mail()), "\r\n", "\n")
 	dir := t.TempDir()
 	for name, tt := range map[string]struct {
@@ -81,26 +81,26 @@ func TestHandReadsAMaildir(t *testing.T) {
 	write(t, filepath.Join(dir, "box/cur/2:2,S"), []byte("Subject: hello\n\nhello\n"))
 	write(t, filepath.Join(dir, "box/tmp/3"), []byte(october.Mail())) // being written
 	want := "box/new/1: 27 of microsoft.test by hand, false\nbox/cur/2:2,S: none"
-	if got := found(t, NewHand(""), filepath.Join(dir, "box")); got != want {
+	if got := found(t, NewFileReader(""), filepath.Join(dir, "box")); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := found(t, NewHand(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a folder and no Maildir") {
+	if got := found(t, NewFileReader(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a folder and no Maildir") {
 		t.Error(got)
 	}
-	if got := found(t, NewHand(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
+	if got := found(t, NewFileReader(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
 		t.Error(got)
 	}
 }
 
 func TestWithoutDNSAMailIsReadAndNotTrusted(t *testing.T) {
 	signed := testreport.NewSigner(t, "microsoft.test").Sign(t, october.Mail())
-	for words, hand := range map[string]Hand{"on 127.0.0.1:1": NewHand("127.0.0.1:1"), "nobody was to be asked": NewOfflineHand()} {
-		var f Found
-		err := hand.ReadFrom(t.Context(), "-", strings.NewReader(signed), func(found Found) error {
+	for words, hand := range map[string]FileReader{"on 127.0.0.1:1": NewFileReader("127.0.0.1:1"), "nobody was to be asked": NewOfflineFileReader()} {
+		var f Entry
+		err := hand.ReadFrom(t.Context(), "-", strings.NewReader(signed), func(found Entry) error {
 			f = found
 			return nil
 		})
-		if err != nil || f.Err != nil || f.Report.Trusted || f.Report.Via != ledger.ByHand {
+		if err != nil || f.Err != nil || f.Report.Trusted || f.Report.Via != ledger.ByFile {
 			t.Errorf("%s: %v, %v, trusted %v", words, err, f.Err, f.Report.Trusted)
 		}
 		if v := f.Report.Verdict; !strings.Contains(v, "cannot be checked") || !strings.Contains(v, words) {

@@ -20,7 +20,7 @@ import (
 // while it streams to next, and the copy is read once next has taken the message: the
 // reply is next's. With [Settings].Only next does not see it, and the reply is 250 when
 // the report is safe on disk.
-func (i *Intake) Hop(next nexthop.Hop) nexthop.Hop {
+func (i *Receiver) Hop(next nexthop.Hop) nexthop.Hop {
 	if len(i.addresses) == 0 {
 		return next
 	}
@@ -29,7 +29,7 @@ func (i *Intake) Hop(next nexthop.Hop) nexthop.Hop {
 
 type hop struct {
 	nexthop.Hop
-	intake *Intake
+	intake *Receiver
 }
 
 // Open is of [nexthop.Hop].
@@ -40,7 +40,7 @@ func (h hop) Open(sender nexthop.Sender) nexthop.Session {
 // A session is next's, but for mail to report addresses.
 type session struct {
 	nexthop.Session
-	intake  *Intake
+	intake  *Receiver
 	sender  nexthop.Sender
 	reports int // recipients of this message that are report addresses
 	others  int
@@ -139,7 +139,7 @@ func (c *copying) Read(p []byte) (int, error) {
 const takeTime = time.Minute
 
 // now takes a mail in that goes nowhere else.
-func (i *Intake) now(copied *copying, a arrival) smtp.Reply {
+func (i *Receiver) now(copied *copying, a arrival) smtp.Reply {
 	if _, err := io.Copy(io.Discard, copied); err != nil {
 		return smtp.NewReply(451, "4.3.0", "message was broken off")
 	}
@@ -157,7 +157,7 @@ func (i *Intake) now(copied *copying, a arrival) smtp.Reply {
 }
 
 // replyTo tells what became of a report.
-func (i *Intake) replyTo(a arrival, err error) smtp.Reply {
+func (i *Receiver) replyTo(a arrival, err error) smtp.Reply {
 	switch {
 	case err == nil:
 		return smtp.NewReply(250, "2.0.0", "report is kept")
@@ -181,7 +181,7 @@ type arrival struct {
 }
 
 // later takes a mail in when the next hop has it already. It never waits.
-func (i *Intake) later(a arrival) {
+func (i *Receiver) later(a arrival) {
 	select {
 	case i.queue <- a:
 	default:
@@ -190,7 +190,7 @@ func (i *Intake) later(a arrival) {
 	}
 }
 
-func (i *Intake) work(ctx context.Context) {
+func (i *Receiver) work(ctx context.Context) {
 	for {
 		select {
 		case a := <-i.queue:
@@ -213,7 +213,7 @@ const (
 	again    = time.Minute
 )
 
-func (i *Intake) tend(ctx context.Context, a arrival) {
+func (i *Receiver) tend(ctx context.Context, a arrival) {
 	defer a.free()
 	defer func() { // a parser's fault must not end the server
 		if cause := recover(); cause != nil {
@@ -243,6 +243,6 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // refused tells of a mail that only the next hop has.
-func (i *Intake) refused(a arrival, err error) {
+func (i *Receiver) refused(a arrival, err error) {
 	i.log.Warn("mail to a report address was not taken in, the next hop has it", logkey.Session, a.session, logkey.Err, err)
 }

@@ -96,7 +96,7 @@ var taken = smtp.NewReply(250, "2.0.0", "taken by the next hop")
 
 // A stage is an intake before a next hop.
 type stage struct {
-	*Intake
+	*Receiver
 	*shelf
 	next *backend
 	log  *strings.Builder
@@ -106,8 +106,8 @@ func newStage(t *testing.T, s Settings) *stage {
 	t.Helper()
 	s.Addresses = []string{"TLS-Reports@Ours.example"}
 	stage := &stage{shelf: newShelf(), next: &backend{reply: taken}, log: new(strings.Builder)}
-	stage.Intake = New(s, stage.shelf, slog.New(slog.NewTextHandler(stage.log, nil)))
-	t.Cleanup(func() { stage.Intake.Close(t.Context()) })
+	stage.Receiver = New(s, stage.shelf, slog.New(slog.NewTextHandler(stage.log, nil)))
+	t.Cleanup(func() { stage.Receiver.Close(t.Context()) })
 	return stage
 }
 
@@ -146,8 +146,8 @@ func TestReportGoesToTheNextHopAndIsTakenIn(t *testing.T) {
 // The server hands on A-labels (RFC 5890).
 func TestReportAddressMayBeInternational(t *testing.T) {
 	s := &stage{shelf: newShelf(), next: &backend{reply: taken}}
-	s.Intake = New(Settings{Addresses: []string{"Reports@Bücher.example"}, Only: true}, s.shelf, slog.New(slog.DiscardHandler))
-	defer s.Intake.Close(t.Context())
+	s.Receiver = New(Settings{Addresses: []string{"Reports@Bücher.example"}, Only: true}, s.shelf, slog.New(slog.DiscardHandler))
+	defer s.Receiver.Close(t.Context())
 	if _, reply := s.deliver(strings.NewReader(october.Mail()), "reports@xn--bcher-kva.example"); reply.Code != 250 || len(s.reports()) != 1 {
 		t.Errorf("replied %v, %d reports are kept", reply, len(s.reports()))
 	}
@@ -158,7 +158,7 @@ func TestOtherMailPassesAsEver(t *testing.T) {
 	if _, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example"); reply.String() != taken.String() {
 		t.Errorf("replied %v", reply)
 	}
-	s.Intake.Close(t.Context())
+	s.Receiver.Close(t.Context())
 	if got := len(s.reports()); got != 0 {
 		t.Errorf("%d reports of mail to others", got)
 	}
@@ -177,7 +177,7 @@ func TestNothingIsTakenInThatTheNextHopDidNotTake(t *testing.T) {
 	} {
 		shelf := newShelf()
 		i := New(Settings{Addresses: []string{reportsAddress}}, shelf, slog.New(slog.DiscardHandler))
-		s := &stage{Intake: i, next: &tt.next}
+		s := &stage{Receiver: i, next: &tt.next}
 		s.deliver(tt.text, "ann@ours.example", reportsAddress)
 		i.Close(t.Context())
 		if got := len(shelf.reports()); got != 0 {
@@ -194,7 +194,7 @@ func TestMailThatIsNoReportIsLeftToTheNextHop(t *testing.T) {
 	if _, reply := s.deliver(strings.NewReader("Subject: hello\r\n\r\nNo report here.\r\n"), reportsAddress); reply.String() != taken.String() {
 		t.Errorf("replied %v", reply)
 	}
-	s.Intake.Close(t.Context())
+	s.Receiver.Close(t.Context())
 	if !strings.Contains(s.log.String(), "was not taken in, the next hop has it") || !strings.Contains(s.log.String(), "not a TLS report") {
 		t.Errorf("the log says %q", s.log)
 	}
@@ -277,7 +277,7 @@ func TestFloodOfReportsHoldsUpNoMail(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.Intake.Close(ended)
+	s.Receiver.Close(ended)
 	s.working.Wait()
 	if said := strings.Count(s.log.String(), "was not taken in, the next hop has it"); said != 100 || len(s.reports()) != 0 {
 		t.Errorf("the log tells of %d, want 100", said)

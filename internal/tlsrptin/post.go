@@ -38,7 +38,7 @@ const maxAnswer = 300
 // ServeHTTP takes a report by POST (RFC 8460, Section 5.4). It answers 201 when the report is
 // safe on disk, 200 when it has been there already. Where it answers 429 or 5xx another attempt
 // makes sense, with another 4xx it does not.
-func (i *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (i *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), postTime)
 	defer cancel()
 	status, text := i.post(ctx, w, r)
@@ -55,7 +55,7 @@ func (i *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // post returns the answer.
-func (i *Intake) post(ctx context.Context, w http.ResponseWriter, r *http.Request) (status int, text string) {
+func (i *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Request) (status int, text string) {
 	if r.Method != http.MethodPost {
 		return http.StatusMethodNotAllowed, "TLS reports are taken here by POST (RFC 8460, Section 5.4)"
 	}
@@ -100,7 +100,7 @@ func acceptable(contentType string) bool {
 }
 
 // takeBody keeps a report that nobody signed.
-func (i *Intake) takeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.Filing, error) {
+func (i *Receiver) takeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.Filing, error) {
 	if err := i.begin(ctx); err != nil {
 		return ledger.Filing{}, err
 	}
@@ -119,7 +119,7 @@ func (i *Intake) takeBody(ctx context.Context, body []byte, from netip.Addr) (le
 }
 
 // answerTo says what is wrong.
-func (i *Intake) answerTo(err error) (status int, text string) {
+func (i *Receiver) answerTo(err error) (status int, text string) {
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long), errors.Is(err, tlsrpt.ErrTooLarge), errors.Is(err, ledger.ErrReportTooLarge):

@@ -50,8 +50,8 @@ type Store interface {
 	AddReport(context.Context, ledger.Report) (ledger.Filing, error)
 }
 
-// An Intake takes reports in for a server. It is safe for concurrent use.
-type Intake struct {
+// An Receiver takes reports in for a server. It is safe for concurrent use.
+type Receiver struct {
 	addresses map[string]bool
 	only      bool
 	keys      keys
@@ -77,8 +77,8 @@ const (
 )
 
 // New makes an intake whose reports go to store.
-func New(s Settings, store Store, log *slog.Logger) *Intake {
-	i := &Intake{
+func New(s Settings, store Store, log *slog.Logger) *Receiver {
+	i := &Receiver{
 		addresses: make(map[string]bool),
 		only:      s.Only,
 		keys:      newKeys(s.Resolver),
@@ -102,7 +102,7 @@ func New(s Settings, store Store, log *slog.Logger) *Intake {
 }
 
 // Close takes in the mails that wait, for as long as ctx lasts.
-func (i *Intake) Close(ctx context.Context) {
+func (i *Receiver) Close(ctx context.Context) {
 	i.close.Do(func() { close(i.closing) })
 	done := make(chan struct{})
 	go func() {
@@ -120,7 +120,7 @@ func (i *Intake) Close(ctx context.Context) {
 const keepTime = 30 * time.Second
 
 // keep stores a report, and tells of it.
-func (i *Intake) keep(ctx context.Context, r ledger.Report) (ledger.Filing, error) {
+func (i *Receiver) keep(ctx context.Context, r ledger.Report) (ledger.Filing, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepTime)
 	defer cancel()
 	filed, err := i.store.AddReport(ctx, r)
@@ -145,7 +145,7 @@ func told(r ledger.Report, filed ledger.Filing) []any {
 
 // takeMail keeps the report of a mail. With unless it does not where its signer's key could not
 // be asked for now, and says so.
-func (i *Intake) takeMail(ctx context.Context, a arrival, unless bool) (later bool, err error) {
+func (i *Receiver) takeMail(ctx context.Context, a arrival, unless bool) (later bool, err error) {
 	signed := i.keys.signatures(ctx, a.bytes) // before it is taken apart, since DNS may be slow
 	if err := i.begin(ctx); err != nil {
 		return false, err
@@ -174,7 +174,7 @@ func readMail(mail []byte, signed signatures) (r ledger.Report, later bool, err 
 }
 
 // begin waits for a turn to take a report apart.
-func (i *Intake) begin(ctx context.Context) error {
+func (i *Receiver) begin(ctx context.Context) error {
 	select {
 	case i.reading <- struct{}{}:
 		return nil
@@ -183,7 +183,7 @@ func (i *Intake) begin(ctx context.Context) error {
 	}
 }
 
-func (i *Intake) end() { <-i.reading }
+func (i *Receiver) end() { <-i.reading }
 
 // ofMail is what a mail says.
 func ofMail(m *tlsrpt.Mail) (ledger.Report, error) {
