@@ -17,6 +17,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,8 +67,14 @@ const command = "postern/cmd/postern"
 // build makes the program as the stories were made: with the race detector or
 // without.
 func build(path string) error {
-	_, err := goTool("build", "-race="+strconv.FormatBool(raceDetector), "-o", path, command)
+	_, err := goTool("build", "-race="+strconv.FormatBool(raceDetector()), "-o", path, command)
 	return err
+}
+
+// raceDetector reports how the stories were built.
+func raceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // noteSources looks at the folders that the program is made of, so that go test

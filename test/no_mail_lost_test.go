@@ -1,12 +1,17 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"postern/internal/config"
 	"postern/internal/testdisk"
 )
 
@@ -107,4 +112,88 @@ func unavailable(t *testing.T, reason string) {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)
+}
+
+// What happens to the ledger is no affair of mail: senders are not put off, each letter
+// acknowledged is there, the log says what was lost, and the ledger goes on by itself.
+
+func TestMailGoesOnWhenTheLedgersDiskIsFull(t *testing.T) {
+	backend := startBackend(t)
+	p := startWith(t, testdisk.Mount(t, "size=4m"), "--next-hop", "smtp://"+backend.addr)
+	l := startLoad(p.addr, "full", 4, 0)
+	l.awaitFirst()
+	filler := filepath.Join(p.data, "filler")
+	if err := os.WriteFile(filler, make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	p.await(0, "level=WARN", "ledger loses what happens, mail goes on", "full")
+	for _, id := range l.wait(t) {
+		if !backend.has(id) {
+			t.Errorf("letter %s was acknowledged and is not there", id)
+		}
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	awaitLedger(t, p)
+	if got := p.journal.count("ledger loses"); got != 1 {
+		t.Errorf("the log says %d times that the ledger loses something, want once", got)
+	}
+	p.terminate()
+	p.await(0, "ledger", "lost") // how many events, when that is over or the server ends
+}
+
+func TestMailGoesOnWhenTheLedgerIsDeleted(t *testing.T) {
+	p := start(t)
+	if out, status := runPostern(t, "senders", "pin", "192.0.2.0/24", "tls12", "--why", "to be kept", "--data", p.data); status != 0 {
+		t.Fatal(out)
+	}
+	shows := func(text string) error { return says(t, text, "senders", "show", "192.0.2.7", "--data", p.data) }
+	eventually(t, func() error { return shows("pinned, from first-write to tls12") })
+	l := startLoad(p.addr, "deleted", 4, 0)
+	l.awaitFirst()
+	if err := os.Remove(config.LedgerFile(p.data)); err != nil {
+		t.Fatal(err)
+	}
+	p.await(0, "level=WARN", "ledger was taken away, a new one is begun")
+	balance(t, l.wait(t), p.maildir().take(t))
+	awaitLedger(t, p)
+	if err := shows("192.0.2.0/24 on tls12 since"); err != nil {
+		t.Error(err)
+	}
+	if got := p.journal.count("level=WARN"); got != 1 {
+		t.Errorf("the log has %d warnings, want that one", got)
+	}
+}
+
+func TestMailGoesOnWhenTheLedgerIsDamaged(t *testing.T) {
+	data := t.TempDir()
+	garbage := strings.Repeat("no database. ", 1000)
+	if err := os.WriteFile(config.LedgerFile(data), []byte(garbage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startWith(t, data)
+	p.await(0, "level=ERROR", "ledger is damaged, a new one is begun", "aside=")
+	l := startLoad(p.addr, "damaged", 4, 0)
+	l.awaitFirst()
+	balance(t, l.wait(t), p.maildir().take(t))
+	awaitLedger(t, p)
+	aside, err := filepath.Glob(config.LedgerFile(data) + ".damaged-*Z")
+	if err != nil || len(aside) != 1 {
+		t.Fatalf("set aside are %q, %v; want one file", aside, err)
+	}
+	if kept, err := os.ReadFile(aside[0]); err != nil || string(kept) != garbage {
+		t.Errorf("the file set aside has %d bytes, %v; want the old ones", len(kept), err)
+	}
+}
+
+// awaitLedger waits until the ledger keeps again who comes.
+func awaitLedger(t *testing.T, p *postern) {
+	t.Helper()
+	eventually(t, func() error {
+		if _, err := deliverStrictly(p.addr, anyCertificate()); err != nil {
+			t.Fatal(err)
+		}
+		return says(t, "strict.test", "handshakes", "--data", p.data)
+	})
 }

@@ -184,3 +184,58 @@ func TestProbeForMonitoring(t *testing.T) {
 		}
 	}
 }
+
+// A server of mailboxes is probed as one of mail is, but for what only mail has.
+func TestProbeOfMailboxes(t *testing.T) {
+	cert := testcert.New(t, testcert.Options{RSA: true})
+	d := testpeer.StartDovecot(t, testpeer.DovecotOptions{Cert: cert})
+	for _, tt := range []struct {
+		addr, severity string
+		flags          string
+	}{
+		{d.IMAP, "fine", "--starttls imap"},
+		{d.IMAPS, "fine", "--starttls imap --implicit"},
+		{d.POP3, "fine", "--starttls pop3"},
+		{d.POP3S, "fine", "--starttls pop3 --implicit"},
+	} {
+		found := probeServer(t, tt.addr, cert, strings.Fields(tt.flags)...)
+		for _, id := range []string{"healthy", "tls13", "certificate"} {
+			if got := found.severity(id); got != "fine" {
+				t.Errorf("%s: %s is %q: %+v", tt.flags, id, got, found.Findings)
+			}
+		}
+		clear := map[bool]string{true: "", false: "fine"}[strings.Contains(tt.flags, "implicit")]
+		for _, id := range []string{"injection", "clear-after-failure"} {
+			if got := found.severity(id); got != clear {
+				t.Errorf("%s: %s is %q, want %q", tt.flags, id, got, clear)
+			}
+		}
+	}
+}
+
+// Postfix 3.7 is open to smuggling unless it is told not to be.
+func TestProbeTellsWhetherMailCanBeSmuggledIn(t *testing.T) {
+	cert := testcert.New(t, testcert.Options{RSA: true})
+	for _, tt := range []struct {
+		name, addr, severity string
+	}{
+		{"Postfix, open", testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert, Config: []string{"smtpd_forbid_bare_newline = no"}}).Addr, "critical"},
+		{"Postfix, strict", testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert, Config: []string{"smtpd_forbid_bare_newline = yes", "smtpd_forbid_bare_newline_exclusions ="}}).Addr, "fine"},
+		{"Postern", start(t, "--cert", cert.CertFile, "--key", cert.KeyFile).addr, "fine"},
+	} {
+		found := probeServer(t, tt.addr, cert, "--as", "healthy-go", "--deliver", "a@example.org", "user@localhost", "--intrusive")
+		if got := found.severity("message-smuggling"); got != tt.severity {
+			t.Errorf("%s: %q, want %q: %+v", tt.name, got, tt.severity, found.Findings)
+		}
+	}
+}
+
+// severity is that of a finding; empty if there is none.
+func (f *foundServer) severity(id string) string {
+	for _, found := range f.Findings {
+		if found.ID == id {
+			return found.Severity
+		}
+	}
+	return ""
+}

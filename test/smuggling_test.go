@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -169,4 +170,62 @@ func checkNoneHidden(t *testing.T, messages []stored) {
 			t.Errorf("a hidden message arrived:\n%s", message)
 		}
 	}
+}
+
+// CVE-2011-0411 and its relatives: commands in clear behind STARTTLS are never
+// carried out, whether they come with it or after its reply.
+func TestCommandsBehindSTARTTLSAreNeverCarriedOut(t *testing.T) {
+	const injected = "EHLO evil.test\r\nMAIL FROM:<evil@evil.test>\r\nRCPT TO:<user@localhost>\r\n" +
+		"DATA\r\nSubject: injected\r\n\r\ninjected\r\n.\r\n"
+	for _, tt := range []struct {
+		name  string
+		play  func(c *client) error
+		ended string // in the log
+	}{
+		{"in one segment with it", func(c *client) error {
+			if err := c.expect("STARTTLS\r\n"+injected, 554); err != nil {
+				return err
+			}
+			return c.silent()
+		}, `end="bytes behind STARTTLS"`},
+		{"after its reply", func(c *client) error {
+			if err := c.expect("STARTTLS\r\n", 220); err != nil {
+				return err
+			}
+			if err := c.say(injected); err != nil {
+				return err
+			}
+			return c.onlyAlert()
+		}, `end="TLS handshake failed"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := start(t)
+			c, err := connect(p.addr, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.close()
+			if err := c.expect("EHLO sender.test\r\n", 250); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.play(c); err != nil {
+				t.Error(err)
+			}
+			p.await(0, "msg=session", tt.ended)
+			if got := p.maildir().messages(t); len(got) > 0 {
+				t.Errorf("stored: %q", got)
+			}
+		})
+	}
+}
+
+// onlyAlert reads to the connection's end and reports anything in clear. A TLS
+// alert (RFC 8446, Section 6) may come.
+func (c *client) onlyAlert() error {
+	const alert = 21
+	rest, _ := io.ReadAll(c.in)
+	if len(rest) > 0 && rest[0] != alert {
+		return fmt.Errorf("more was said in clear: %.200q", rest)
+	}
+	return nil
 }

@@ -2,6 +2,8 @@ package test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -153,4 +155,102 @@ func checkGetsIn(t *testing.T, p *postern, i int) {
 	if err != nil || reply.Code != 250 {
 		t.Errorf("an honest message: %s, %v", reply, err)
 	}
+}
+
+// webConnections is how many strangers come to the web listener, which takes 1,000.
+const webConnections = 10_000
+
+// A crowd at the web listener, idle, slow, or turned away, takes nothing from mail.
+func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
+	needFiles(t, webConnections+200)
+	file := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(file, []byte(`web.listen = ["127.0.0.1:0"]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "--config", file)
+	web := address.FindString(p.await(0, "127.0.0.1:", "(HTTPS)"))
+	crowd := gather(t, webConnections, func(i int) (*client, error) {
+		c, err := dial(web, crowdAddress(i))
+		if err == nil && i%2 == 0 {
+			_ = c.say("\x16\x03\x01\x02") // the start of a handshake; it may be closed already
+		}
+		return c, err
+	})
+	p.await(0, "web client turned away", "too many connections")
+	for i := range 20 {
+		checkGetsIn(t, p, i)
+	}
+	for _, c := range crowd {
+		c.close()
+	}
+	p.awaitSessions(20)
+}
+
+// What is too long is refused with the reply that fits, or cut off, and the
+// server lives on.
+func TestWhatIsTooLongIsRefused(t *testing.T) {
+	p := start(t)
+	for _, tt := range []struct {
+		name string
+		send string
+		want int // the last reply; behind it the connection may end
+	}{
+		{"command line", "NOOP " + strings.Repeat("x", 3000) + "\r\n", 500},
+		{"command line without end", strings.Repeat("x", 64<<20), 500},
+		{"name in EHLO", "EHLO " + strings.Repeat("x", 300) + "\r\n", 501},
+		{"local part", hello + "MAIL FROM:<" + strings.Repeat("x", 1000) + "@sender.test>\r\n", 553},
+		{"domain", hello + "MAIL FROM:<x@" + strings.Repeat("x.", 500) + "test>\r\n", 553},
+		{"parameters", hello + "MAIL FROM:<x@sender.test> " + strings.Repeat("SIZE=1 ", 100) + "\r\n", 501},
+		{"size announced", hello + "MAIL FROM:<> SIZE=1099511627776\r\n", 552},
+		{"size announced with many digits", hello + "MAIL FROM:<> SIZE=" + strings.Repeat("9", 100) + "\r\n", 501},
+		{"message", toText + strings.Repeat(strings.Repeat("x", 998)+"\r\n", 52<<10) + ".\r\n", 552},
+		{"message without end", toText + strings.Repeat(strings.Repeat("x", 998)+"\r\n", 128<<10), 354},
+		{"line of a message", toText + strings.Repeat("x", 1<<20) + "\r\n.\r\n", 550},
+		{"chunk", toRecipient + "BDAT 1099511627776 LAST\r\n" + strings.Repeat("x", 128<<20), 250},
+		{"chunk with many digits", toRecipient + "BDAT " + strings.Repeat("9", 100) + " LAST\r\n", 501},
+		{"number of chunks", toRecipient + strings.Repeat("BDAT 1\r\nx", 5000), 421},
+		{"number of recipients", hello + "MAIL FROM:<>\r\n" + strings.Repeat("RCPT TO:<user@localhost>\r\n", 101), 452},
+		{"number of Received fields", toText + strings.Repeat("Received: by x\r\n", 101) + "\r\n.\r\n", 554},
+		{"number of errors", strings.Repeat("BANANA\r\n", 100), 421},
+		{"number of commands", strings.Repeat("NOOP\r\n", 5000), 421},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := connect(p.addr, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.close()
+			codes := c.flood(tt.send)
+			if len(codes) == 0 || codes[len(codes)-1] != tt.want {
+				t.Errorf("replies %v, want %d as the last", codes[max(0, len(codes)-8):], tt.want)
+			}
+			if reply := p.deliver(t, newLetter(tt.name, 0)); reply.Code != 250 {
+				t.Errorf("an honest message afterwards: %s", reply)
+			}
+		})
+	}
+}
+
+// The ways to the place where something is too long.
+const (
+	hello       = "EHLO sender.test\r\n"
+	toRecipient = hello + "MAIL FROM:<>\r\nRCPT TO:<user@localhost>\r\n"
+	toText      = toRecipient + "DATA\r\n"
+)
+
+// flood sends text while it reads replies, then ends its side, and returns the
+// codes of all replies. The server may cut it off.
+func (c *client) flood(text string) []int {
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_ = c.say(text)
+		if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
+	}()
+	codes := c.codes("")
+	c.close()
+	<-sent
+	return codes
 }

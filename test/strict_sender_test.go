@@ -2,18 +2,119 @@ package test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	netsmtp "net/smtp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"postern/internal/smtp"
+	"postern/internal/testpeer"
 	"postern/internal/tlsrecord"
 	"postern/sessionticket/strictclient"
 )
+
+// The client of https://go.dev/issue/70232, which closes when the ticket comes
+// before its Finished, gets in with every policy but that of crypto/tls as it is.
+// Where there are tickets it resumes. What becomes of it with that one is told by
+// healing_test.go.
+func TestStrictClientGetsInBehindTheGate(t *testing.T) {
+	for _, tt := range []struct {
+		policy  string
+		resumes bool
+	}{
+		{"first-write", true},
+		{"own-write", true},
+		{"never", false},
+	} {
+		t.Run(tt.policy, func(t *testing.T) {
+			p := start(t, "--ticket-policy", tt.policy)
+			config := anyCertificate()
+			for session := range 2 {
+				resumed, err := deliverStrictly(p.addr, config)
+				if err != nil {
+					t.Errorf("session %d: %v", session, err)
+				} else if resumed != (tt.resumes && session == 1) {
+					t.Errorf("session %d resumed: %v", session, resumed)
+				}
+			}
+			p.awaitSessions(2)
+			if got := len(p.maildir().messages(t)); got != 2 {
+				t.Errorf("%d messages stored, want 2", got)
+			}
+		})
+	}
+}
+
+// deliverStrictly sends one message as a strict client and reports whether its
+// TLS session was resumed.
+func deliverStrictly(addr string, config *tls.Config) (resumed bool, err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return false, err
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	client, err := strictclient.StartTLS(conn, "strict.test", config)
+	if err != nil {
+		return false, err
+	}
+	defer client.Close()
+	state, _ := client.TLSConnectionState()
+	return state.DidResume, sendLetter(client)
+}
+
+func sendLetter(client *netsmtp.Client) error {
+	m := newLetter("strict", 0)
+	if err := client.Mail(m.from); err != nil {
+		return err
+	}
+	if err := client.Rcpt(m.to[0]); err != nil {
+		return err
+	}
+	text, err := client.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprint(text, m.text); err != nil {
+		return err
+	}
+	if err := text.Close(); err != nil {
+		return err
+	}
+	return client.Quit()
+}
+
+// The queue of a real Postfix that does not survive an early ticket drains by
+// itself: nobody touches it, or Postern.
+func TestTheQueueOfAStrictPostfixDrainsByItself(t *testing.T) {
+	p := start(t, "--ticket-policy", "stock")
+	proxy := startStrictProxy(t, p.addr)
+	const messages = 5
+	run := testpeer.SendPostfix(t, proxy.addr, testpeer.QueueOptions{
+		Messages: messages,
+		Config:   []string{"default_destination_concurrency_limit = 1"}, // else all would fail at once
+	})
+	if run.Sent != messages || run.Bounced != 0 || run.Deferred == 0 || run.Resumed == 0 {
+		t.Errorf("of %d messages %d were sent, %d bounced, %d put off; %d sessions resumed\n%s",
+			messages, run.Sent, run.Bounced, run.Deferred, run.Resumed, run.Log)
+	}
+	if got := len(p.maildir().messages(t)); got != messages {
+		t.Errorf("%d messages stored, want %d", got, messages)
+	}
+	eventually(t, func() error {
+		out, _ := runPostern(t, "handshakes", "--failed", "--case", "early-ticket", "--sender", "sender.test", "--data", p.data)
+		if got, want := strings.Count(out, "early-ticket on stock"), int(proxy.refused.Load()); got != want || got == 0 {
+			return fmt.Errorf("%d failures are listed, want %d:\n%s", got, want, out)
+		}
+		return nil
+	})
+}
 
 // A strictProxy makes every SMTP client that goes through it a strict one: it
 // closes both connections, silently, when the server's flight goes on after its

@@ -1,15 +1,24 @@
 package test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/testdisk"
 	"postern/internal/testreport"
+	"postern/sessionticket/strictclient"
 )
 
 // Only who signs for the submitter is believed. Whoever else claims to be Microsoft, by
@@ -227,4 +236,157 @@ func TestReportsAndMailShareASession(t *testing.T) {
 	if kept := p.reports(t); len(kept) != 3 {
 		t.Errorf("%d reports are kept, want 3", len(kept))
 	}
+}
+
+// October 2024 by way of the mail: a strict client meets stock tickets, its sender's reports come signed, and
+// the one about today is laid to the handshake, with the case. A forged correction of the day before changes nothing about what
+// changed.
+func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
+	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
+	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record(""))
+	p := startReports(t, t.TempDir(), fmt.Sprintf("ticket-policy = \"stock\"\n[reports]\naddresses = [\"tls-reports@localhost\"]\nresolver = %q", names))
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	if _, err := deliverStrictly(p.addr, anyCertificate()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatalf("the strict client: %v", err)
+	}
+	p.awaitSessions(1)
+
+	yesterdays := testreport.Report{Submitter: "microsoft.test", Domain: "localhost", ID: "1", Day: today.AddDate(0, 0, -1), Successful: 40}
+	todays := testreport.Report{Submitter: "microsoft.test", Domain: "localhost", ID: "2", Day: today, Failed: 1, SendingMTA: "127.0.0.1"}
+	for n, r := range []testreport.Report{yesterdays, todays} {
+		if reply := p.deliver(t, reportMail(microsoft.Sign(t, r.Mail()))); reply.Code != 250 {
+			t.Fatalf("report %d: %s", n+1, reply)
+		}
+		p.awaitReports(t, n+1)
+	}
+	explain := func() string {
+		out, status := runPostern(t, "report", "explain", "2", "--offline", "--data", p.data)
+		if status != 1 {
+			t.Errorf("status %d", status)
+		}
+		return strings.Join(strings.Fields(out), " ")
+	}
+	told := explain()
+	for _, want := range []string{
+		"trusted: signed by microsoft.test",
+		fmt.Sprintf("Until %s all sessions got in (1 report, 40 sessions); since %s no session got in.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
+		"What failed looks like early-ticket (1×).", "sure certain", `With ticket-policy "stock" such a sender`, "https://github.com/golang/go/issues/70232",
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("%q is not told in %s", want, told)
+		}
+	}
+
+	forged := yesterdays
+	forged.Successful, forged.Failed = 0, 7
+	if reply := p.deliver(t, reportMail(evil.Sign(t, forged.Mail()))); reply.Code != 250 {
+		t.Fatalf("the forged one: %s", reply)
+	}
+	p.awaitReports(t, 3)
+	again := explain()
+	before, _, found := strings.Cut(told, "seen ") // what follows counts the session that brought the forged one, too
+	if !found || !strings.HasPrefix(again, before) {
+		t.Errorf("a forged report changed\n%s\ninto\n%s", told, again)
+	}
+}
+
+// october is the report behind https://go.dev/issue/70232.
+var october = testreport.Report{
+	Submitter: "microsoft.test", Domain: "localhost", ID: "133742101483291477+localhost",
+	Day: time.Date(2024, 10, 24, 0, 0, 0, 0, time.UTC), Failed: 27,
+}
+
+// startReports starts a postern that takes reports in, with more of a configuration.
+func startReports(t *testing.T, data, more string) *postern {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "postern.toml")
+	content := more + "\n[web]\nlisten = [\"127.0.0.1:0\"]\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startWith(t, data, "--config", file)
+}
+
+func reportMail(text string) mail {
+	return mail{from: "tlsrpt@microsoft.test", to: []string{"tls-reports@localhost"}, text: text}
+}
+
+// A keptReport is what postern report list tells of one.
+type keptReport struct {
+	Report    int64
+	Via       string
+	Trusted   bool
+	Signer    string
+	Submitter string
+	ReportID  string `json:"report_id"`
+	Failed    int64
+	Versions  int64
+	Warnings  []string
+}
+
+// reports are those that are kept, in the order in which they came.
+func (p *postern) reports(t *testing.T) (all []keptReport) {
+	t.Helper()
+	out, status := runPostern(t, "report", "list", "--json", "--since", "2000-01-01", "--limit", "10000", "--data", p.data)
+	if status != 0 {
+		t.Fatal(out)
+	}
+	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
+		var r keptReport
+		if err := decoder.Decode(&r); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		all = append(all, r)
+	}
+	byID := make([]keptReport, len(all))
+	for _, r := range all {
+		byID[r.Report-1] = r
+	}
+	return byID
+}
+
+// awaitReports waits until n reports are kept.
+func (p *postern) awaitReports(t *testing.T, n int) []keptReport {
+	t.Helper()
+	if err := p.journal.awaitCount(n, "TLS report is kept"); err != nil {
+		t.Fatal(err)
+	}
+	return p.reports(t)
+}
+
+// post sends a body to the web listener and returns the status.
+func (p *postern) post(t *testing.T, kind string, body []byte) int {
+	t.Helper()
+	addr := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindString(p.await(0, "(HTTPS)"))
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: patience}
+	defer client.CloseIdleConnections()
+	response, err := client.Post("https://"+addr+"/tls-reports", kind, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// bomb is a gzip of that many zeros.
+func bomb(size int64) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	block := make([]byte, 1<<20)
+	for range size >> 20 {
+		z.Write(block)
+	}
+	z.Close()
+	return b.Bytes()
+}
+
+// nested is a mail whose parts lie within each other.
+func nested(depth int) string {
+	var b strings.Builder
+	for n := range depth {
+		fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", n, n)
+	}
+	return b.String()
 }

@@ -1,6 +1,0 @@
-//go:build race
-
-package test
-
-// raceDetector tells how the stories were built.
-const raceDetector = true
