@@ -82,7 +82,7 @@ func (s *bench) serve(far net.Conn) error {
 		secure = tls.Server(s.server.gate.Conn(far), s.server.config)
 	}
 	_, err := secure.Write([]byte("250 mx.example.org\r\n"))
-	if s.record && !recorded.Stop(Unused).Completed {
+	if s.record && !recorded.Stop(UseNone).Completed {
 		panic("not recorded")
 	}
 	return err

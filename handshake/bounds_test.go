@@ -10,7 +10,7 @@ import (
 
 // hostile are streams that try to make a recorder hold more.
 func hostile() map[string][]piece {
-	greedy := &Hello{
+	greedy := &ClientHello{
 		Version: 0x0303, ALPN: slices.Repeat([]string{"x"}, 1000), SessionID: true,
 		Extensions: []uint16{extALPN, extSupportedGroups, extSignatureAlgorithms, extKeyShare, extALPN, extSupportedGroups},
 		Groups:     make([]uint16, 500), Signatures: make([]uint16, 500),
@@ -92,7 +92,7 @@ func TestLateEndOfAWriteChangesNothing(t *testing.T) {
 		done <- err
 	}()
 	near.Read(make([]byte, 1)) // so it has begun
-	transcript := c.Stop(Unused)
+	transcript := c.Stop(UseNone)
 	far.SetWriteDeadline(time.Unix(1, 0))
 	if err := <-done; err == nil {
 		t.Fatal("all was written")
@@ -108,18 +108,18 @@ func TestConnThatDoesNotRecordCostsNoAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(100, pass); n != 0 {
 		t.Errorf("%v allocations before Begin", n)
 	}
-	if c.Hello() != nil || c.Stop(Unused) != nil {
+	if c.ClientHello() != nil || c.Stop(UseNone) != nil {
 		t.Error("something is recorded before Begin")
 	}
 	c.Begin()
 	pass()
-	if transcript := c.Stop(Spoke); transcript == nil || transcript.Use != Spoke || len(transcript.Messages) == 0 {
+	if transcript := c.Stop(UseData); transcript == nil || transcript.Use != UseData || len(transcript.Messages) == 0 {
 		t.Errorf("transcript %+v", transcript)
 	}
 	if n := testing.AllocsPerRun(100, pass); n != 0 {
 		t.Errorf("%v allocations after Stop", n)
 	}
-	if c.Stop(Unused) != nil {
+	if c.Stop(UseNone) != nil {
 		t.Error("something is recorded after Stop")
 	}
 }

@@ -39,9 +39,9 @@ func sealed(content int) []byte {
 var changeCipherSpec = record(tlsrecord.ChangeCipherSpec, []byte{1})
 
 // hello is a ClientHello that says what h does, in one record.
-func hello(h *Hello) []byte { return record(tlsrecord.Handshake, message(1, helloBody(h))) }
+func hello(h *ClientHello) []byte { return record(tlsrecord.Handshake, message(1, helloBody(h))) }
 
-func helloBody(h *Hello) []byte {
+func helloBody(h *ClientHello) []byte {
 	var sessionID []byte
 	if h.SessionID {
 		sessionID = make([]byte, 32)
@@ -58,7 +58,7 @@ func helloBody(h *Hello) []byte {
 	return append(body, prefixed(2, extensions)...)
 }
 
-func extension(h *Hello, kind uint16) []byte {
+func extension(h *ClientHello, kind uint16) []byte {
 	var list []byte
 	switch kind {
 	case extServerName:
@@ -99,7 +99,7 @@ func serverHello(suite uint16, resumed bool) []byte {
 }
 
 // plainHello is a ClientHello of TLS 1.3 as a mail server sends it.
-var plainHello = hello(&Hello{
+var plainHello = hello(&ClientHello{
 	Version: 0x0303, Suites: []uint16{0x1301, 0x1302}, SessionID: true,
 	Extensions: []uint16{extServerName, extSupportedGroups, extSignatureAlgorithms, extSupportedVersions, extPSKModes, extKeyShare},
 	ServerName: "mx.example.org", Groups: []uint16{29}, Signatures: []uint16{0x0403},

@@ -6,7 +6,7 @@ import (
 
 // A Hello is what a ClientHello says (RFC 8446, Section 4.1.2), as numbers of the wire,
 // in its own order, GREASE (RFC 8701) included. Lists are bounded by the message's size.
-type Hello struct {
+type ClientHello struct {
 	Size        int      // bytes of the message, its header of 4 included
 	Version     uint16   // legacy_version
 	Versions    []uint16 // supported_versions; nil: the extension is absent
@@ -43,12 +43,12 @@ const (
 const maxNames = 8
 
 // clientHello reads the first ClientHello. One that is malformed leaves no Hello.
-func (r *Recorder) clientHello(body []byte) {
-	h, ok := parseHello(body)
+func (r *Recorder) readClientHello(body []byte) {
+	h, ok := parseClientHello(body)
 	if !ok {
 		return
 	}
-	r.t.Hello = h
+	r.t.ClientHello = h
 	copy(r.session.ClientRandom[:], body[2:])
 	r.sessionID = bytes.Clone(sessionIDOf(body))
 }
@@ -61,9 +61,9 @@ func sessionIDOf(body []byte) []byte {
 }
 
 // parseHello reads a ClientHello without its header (RFC 8446, Section 4.1.2).
-func parseHello(body []byte) (*Hello, bool) {
+func parseClientHello(body []byte) (*ClientHello, bool) {
 	m := reader{b: body}
-	h := &Hello{Size: messageHeaderLen + len(body), Version: m.uint16()}
+	h := &ClientHello{Size: messageHeaderLen + len(body), Version: m.uint16()}
 	m.bytes(32) // random
 	h.SessionID = len(m.vector8()) > 0
 	h.Suites = numbers(m.vector16())
@@ -78,7 +78,7 @@ func parseHello(body []byte) (*Hello, bool) {
 	return h, true
 }
 
-func (h *Hello) readExtensions(b []byte) bool {
+func (h *ClientHello) readExtensions(b []byte) bool {
 	m := reader{b: b}
 	h.Extensions = make([]uint16, 0, countExtensions(b))
 	for len(m.b) > 0 {
@@ -102,7 +102,7 @@ func countExtensions(b []byte) (n int) {
 	return n
 }
 
-func (h *Hello) readExtension(kind uint16, m reader) bool {
+func (h *ClientHello) readExtension(kind uint16, m reader) bool {
 	switch kind {
 	case extServerName:
 		h.ServerName = serverName(&m)

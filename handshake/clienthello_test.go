@@ -9,7 +9,7 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-var richHello = &Hello{
+var richHello = &ClientHello{
 	Version: 0x0303, Suites: []uint16{0x2a2a, 0x1301, 0xc02f},
 	Extensions: []uint16{0x3a3a, extServerName, extSupportedGroups, extSignatureAlgorithms, extALPN,
 		extSessionTicket, extSupportedVersions, extPSKModes, extKeyShare, extPreSharedKey},
@@ -19,14 +19,14 @@ var richHello = &Hello{
 }
 
 func TestClientHelloSaysWhatItSays(t *testing.T) {
-	for name, want := range map[string]*Hello{
+	for name, want := range map[string]*ClientHello{
 		"rich":          richHello,
 		"no extensions": {Version: 0x0301, Suites: []uint16{0x000a}},
 		"empty lists": {Version: 0x0303, Suites: []uint16{}, Extensions: []uint16{extSupportedVersions, extPSKModes, extSessionTicket},
 			Versions: []uint16{}, PSKModes: []uint8{}},
 	} {
 		b := hello(want)
-		got := recorded(AtServer, client(b)).Hello()
+		got := recorded(AtServer, client(b)).ClientHello()
 		if got == nil {
 			t.Fatalf("%s: not understood", name)
 		}
@@ -45,7 +45,7 @@ func TestClientHelloSaysWhatItSays(t *testing.T) {
 // message all the same.
 func TestMalformedClientHelloIsNone(t *testing.T) {
 	good := helloBody(richHello)
-	short := helloBody(&Hello{Version: 0x0303, Suites: []uint16{1}})
+	short := helloBody(&ClientHello{Version: 0x0303, Suites: []uint16{1}})
 	tests := map[string][]byte{
 		"empty":                              {},
 		"session id that is longer than all": append(make([]byte, 34), 255),
@@ -63,16 +63,16 @@ func TestMalformedClientHelloIsNone(t *testing.T) {
 	}
 	for name, body := range tests {
 		r := recorded(AtServer, client(record(tlsrecord.Handshake, message(1, body))))
-		if r.Hello() != nil {
-			t.Errorf("%s: %+v", name, r.Hello())
+		if r.ClientHello() != nil {
+			t.Errorf("%s: %+v", name, r.ClientHello())
 		}
 		checkOutline(t, r.Transcript(), "> CH\nopen, completed false, unused")
 	}
 }
 
 func TestKeptProtocolsAreBounded(t *testing.T) {
-	h := &Hello{Extensions: []uint16{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
-	if got := recorded(AtServer, client(hello(h))).Hello(); len(got.ALPN) != maxNames {
+	h := &ClientHello{Extensions: []uint16{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
+	if got := recorded(AtServer, client(hello(h))).ClientHello(); len(got.ALPN) != maxNames {
 		t.Errorf("%d protocols kept", len(got.ALPN))
 	}
 }

@@ -44,7 +44,7 @@ func (c *Conn) Begin() {
 
 func (c *Conn) recorder(start time.Time) *Recorder {
 	r := NewRecorder(c.view, start)
-	r.Addresses(c.addresses())
+	r.SetAddresses(c.addresses())
 	return r
 }
 
@@ -93,37 +93,29 @@ func (c *Conn) Write(b []byte) (int, error) {
 // Close closes the connection below, which is an end like any other.
 func (c *Conn) Close() error {
 	if rec := c.recording.Load(); rec != nil {
-		rec.read(Nobody, nil, c.view.closed())
+		rec.read(UnknownSide, nil, c.view.closed())
 	}
 	return c.Conn.Close()
 }
 
 // Hello returns what the ClientHello says, or nil before it came whole. It is there
 // when crypto/tls calls [tls.Config.GetConfigForClient].
-func (c *Conn) Hello() (hello *Hello) {
+func (c *Conn) ClientHello() (hello *ClientHello) {
 	if rec := c.recording.Load(); rec != nil {
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
-		hello = rec.r.Hello()
+		hello = rec.r.ClientHello()
 	}
 	return hello
 }
 
-// Ticket tells that crypto/tls has made a session ticket of that many bytes, as
-// [tls.Config.WrapSession] returns it; 0 says that there is none so far. A server
-// that calls it does so for each, and with 0 after Begin. One that never does has its
-// tickets told by their place, which leaves some [Unknown]. See [Recorder.Ticket].
-func (c *Conn) Ticket(length int) {
-	size := 0
-	if length > 0 {
-		size = ticketMessageLen + length
-	}
-	c.tell(func(r *Recorder) { r.Ticket(size) })
+// ExpectTicket announces a session ticket of length bytes, as
+// [tls.Config.WrapSession] returns it, so that the encrypted message is recognised.
+// Call it with 0 after Begin and then for each ticket. Without it tickets are
+// inferred from their place, which leaves some [TypeUnknown].
+func (c *Conn) ExpectTicket(length int) {
+	c.tell(func(r *Recorder) { r.ExpectTicket(length) })
 }
-
-// ticketMessageLen is the NewSessionTicket message that crypto/tls makes, without
-// the ticket: header, lifetime, age_add, empty nonce, length, no extensions.
-const ticketMessageLen = messageHeaderLen + 4 + 4 + 1 + 2 + 2
 
 // ServerFirst is [Recorder.ServerFirst].
 func (c *Conn) ServerFirst() { c.tell((*Recorder).ServerFirst) }
@@ -155,7 +147,7 @@ func (c *Conn) Stop(use Use) *Transcript {
 		r.UseKeys(c.keys)
 		rec.tape.play(r)
 	}
-	r.Used(use)
+	r.SetUse(use)
 	r.finish(r.t)
 	return r.t
 }
@@ -193,7 +185,7 @@ func (rec *recording) written(b []byte, end End) {
 		rec.pending = b
 		rec.flush()
 	}
-	rec.note(Nobody, nil, time.Time{}, end)
+	rec.note(UnknownSide, nil, time.Time{}, end)
 }
 
 func (rec *recording) read(from Side, b []byte, end End) {
@@ -210,7 +202,7 @@ func (rec *recording) flush() {
 }
 
 func (rec *recording) note(from Side, b []byte, at time.Time, end End) {
-	if rec.stopped || len(b) == 0 && end.How == Open {
+	if rec.stopped || len(b) == 0 && end.Kind == EndOpen {
 		return
 	}
 	if rec.tape == nil {
@@ -233,7 +225,7 @@ func (rec *recording) event(size int, event func(*Recorder)) {
 
 func (r *Recorder) passed(from Side, b []byte, at time.Time, end End) {
 	r.Feed(from, b, at)
-	if end.How != Open {
+	if end.Kind != EndOpen {
 		r.End(end)
 	}
 }

@@ -185,11 +185,11 @@ func TestServerTellsItsHandshakes(t *testing.T) {
 			}
 			transcript := server.talk(t, clientConfig)
 			checkOutline(t, transcript, test.want)
-			if transcript.Choice.Resumed != test.resumed {
-				t.Errorf("resumed: %v, want %v", transcript.Choice.Resumed, test.resumed)
+			if transcript.ServerHello.Resumed != test.resumed {
+				t.Errorf("resumed: %v, want %v", transcript.ServerHello.Resumed, test.resumed)
 			}
 			for _, m := range transcript.Messages {
-				if m.Type == Finished && transcript.Choice.Version < VersionTLS13 && m.Size != finishedLen12 {
+				if m.Type == TypeFinished && transcript.ServerHello.Version < VersionTLS13 && m.Size != finishedLen12 {
 					t.Errorf("a Finished of %d bytes", m.Size)
 				}
 			}
@@ -324,7 +324,7 @@ func TestServerTellsItsFailures(t *testing.T) {
 			_, recorded := newServer(serverConfig, test.policy).accept(far)
 			recorded.Close()
 			<-done
-			transcript := recorded.Stop(Unused)
+			transcript := recorded.Stop(UseNone)
 			checkOutline(t, transcript, test.want)
 			if transcript.End.Err == "" {
 				t.Error("no word of what crypto/tls said")
@@ -363,7 +363,7 @@ func TestServerTellsOfSilence(t *testing.T) {
 					recorded.Begin()
 					recorded.Fail(wait(tls.Server(recorded, serverConfig)))
 					recorded.Close()
-					checkOutline(t, recorded.Stop(Unused), want)
+					checkOutline(t, recorded.Stop(UseNone), want)
 				})
 			})
 		}
@@ -380,7 +380,7 @@ func TestTimeoutIsNoEndWhenMoreComes(t *testing.T) {
 	far.SetReadDeadline(time.Time{})
 	io.WriteString(near, "\x16")
 	recorded.Read(make([]byte, 1))
-	checkOutline(t, recorded.Stop(Unused), `
+	checkOutline(t, recorded.Stop(UseNone), `
 		> Unknown-4
 		open, completed false, unused`)
 }
@@ -402,7 +402,7 @@ func TestCloseNotifyIsTold(t *testing.T) {
 	close(ready)
 	_, err := secure.Read(make([]byte, 1))
 	recorded.Fail(err)
-	checkOutline(t, recorded.Stop(Unused), `
+	checkOutline(t, recorded.Stop(UseNone), `
 		> CH
 		< SH CCS EE? Cert? CV? Fin? Ticket?!
 		> CCS Fin? Alert?(0)

@@ -29,7 +29,7 @@ func (a address) words() string {
 }
 
 // words says what the client offered.
-func (h *Hello) words() string {
+func (h *ClientHello) words() string {
 	if h == nil {
 		return "sent no whole ClientHello"
 	}
@@ -44,7 +44,7 @@ func (h *Hello) words() string {
 	return sentences(name, "offers "+safetext.Shorten(h.versions(), maxName)+", "+h.session(), print)
 }
 
-func (h *Hello) versions() string {
+func (h *ClientHello) versions() string {
 	if h.Versions == nil {
 		return "up to " + Version(h.Version).String()
 	}
@@ -59,7 +59,7 @@ func (h *Hello) versions() string {
 
 // session says whether the client would resume. A session ID alone says so before TLS 1.3
 // only: after, it is there for the sake of middleboxes (RFC 8446, Section 4.1.2).
-func (h *Hello) session() string {
+func (h *ClientHello) session() string {
 	switch {
 	case h.PSK:
 		return "a session to resume (pre_shared_key)"
@@ -72,7 +72,7 @@ func (h *Hello) session() string {
 }
 
 // words says what the server chose.
-func (c *Choice) words() string {
+func (c *ServerHello) words() string {
 	if c == nil {
 		return "chose nothing: no ServerHello was sent"
 	}
@@ -88,11 +88,11 @@ func (c *Choice) words() string {
 
 func (u Use) words() string {
 	switch u {
-	case Unused:
+	case UseNone:
 		return "nothing more came"
-	case Spoke:
+	case UseData:
 		return "the client went on to speak over TLS"
-	case Mailed:
+	case UseMail:
 		return "the client went on to send mail over TLS"
 	}
 	return u.String()
@@ -101,42 +101,42 @@ func (u Use) words() string {
 // outcome is the handshake's end in a sentence.
 func (t *Transcript) outcome() string {
 	switch {
-	case !t.Completed && t.End.How == Open:
+	case !t.Completed && t.End.Kind == EndOpen:
 		return "not at all: the handshake went on when the recording stopped"
 	case !t.Completed:
-		return "the handshake failed: " + t.Ending()
+		return "the handshake failed: " + t.DescribeEnd()
 	case t.failed():
-		return "the handshake was complete, and no use was made of it: " + t.Ending()
+		return "the handshake was complete, and no use was made of it: " + t.DescribeEnd()
 	}
-	return "the handshake was complete; " + t.Ending()
+	return "the handshake was complete; " + t.DescribeEnd()
 }
 
 // failed reports an end that wants explaining.
 func (t *Transcript) failed() bool {
-	return t.End.How != Open && (!t.Completed || t.Use == Unused)
+	return t.End.Kind != EndOpen && (!t.Completed || t.Use == UseNone)
 }
 
 // Ending says in words how the connection ended and after what, as a clause without a
 // capital or a full stop: "closed silently by the client, after NewSessionTicket".
-func (t *Transcript) Ending() string {
-	switch by := t.End.By.by(); t.End.How {
-	case Open:
+func (t *Transcript) DescribeEnd() string {
+	switch by := t.End.By.by(); t.End.Kind {
+	case EndOpen:
 		return "still open when the recording stopped"
-	case Closed:
+	case EndClosed:
 		if t.failed() {
 			return "closed silently" + by + t.where()
 		}
 		return "closed" + by
-	case Alerted:
+	case EndAlert:
 		return "given up" + by + " with " + t.lastAlert()
-	case Reset:
+	case EndReset:
 		return "connection reset" + by + t.where()
-	case TimedOut:
+	case EndTimeout:
 		return "timed out waiting" + strings.Replace(by, " by ", " for ", 1) + t.where()
-	case Dropped:
+	case EndDropped:
 		return "dropped" + by + " without a word" + t.where()
 	}
-	return t.End.How.String()
+	return t.End.Kind.String()
 }
 
 func (s Side) by() string {
@@ -167,10 +167,10 @@ func (t *Transcript) where() string {
 // comes last is passed over: it says nothing (RFC 8446, Appendix D.4).
 func (t *Transcript) spoken() int {
 	after := max(t.End.After, 0)
-	if t.Choice != nil && t.Choice.Version != VersionTLS13 {
+	if t.ServerHello != nil && t.ServerHello.Version != VersionTLS13 {
 		return after
 	}
-	for 1 < after && after <= len(t.Messages) && t.Messages[after-1].Type == ChangeCipherSpec {
+	for 1 < after && after <= len(t.Messages) && t.Messages[after-1].Type == TypeChangeCipherSpec {
 		after--
 	}
 	return after
@@ -179,12 +179,12 @@ func (t *Transcript) spoken() int {
 // name is m's name in a sentence, with its sender where both sides send such.
 func (m *Message) name() string {
 	switch m.Type {
-	case NotTLS:
+	case TypeNotTLS:
 		return "bytes that are not TLS"
-	case Unknown:
+	case TypeUnknown:
 		return "an unknown record"
-	case Certificate, CertificateVerify, Finished, KeyUpdate, ChangeCipherSpec, Alert, ApplicationData:
-		if m.From != Nobody {
+	case TypeCertificate, TypeCertificateVerify, TypeFinished, TypeKeyUpdate, TypeChangeCipherSpec, TypeAlert, TypeApplicationData:
+		if m.From != UnknownSide {
 			return "the " + m.From.String() + "'s " + m.Type.String()
 		}
 	}

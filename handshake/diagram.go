@@ -10,7 +10,7 @@ import (
 )
 
 // DrawOptions says how [Transcript.Draw] draws.
-type DrawOptions struct {
+type DiagramOptions struct {
 	ASCII    bool           // nothing but ASCII, for where box characters do not show
 	Location *time.Location // of the date in the head; nil: UTC
 }
@@ -22,7 +22,7 @@ type DrawOptions struct {
 // Lines are of at most 80 columns and end in LF. What strangers wrote, such as the name
 // asked for, is shown as in a Go string: no control character and nothing outside ASCII
 // comes from them. Any Transcript can be drawn, one that no recorder makes too.
-func (t *Transcript) Draw(o DrawOptions) string {
+func (t *Transcript) Diagram(o DiagramOptions) string {
 	parts := [][]string{t.head(o.Location), t.ladder(), t.foot()}
 	var lines []string
 	for _, part := range parts {
@@ -50,8 +50,8 @@ func (t *Transcript) head(place *time.Location) []string {
 	}
 	recorded := t.Start.In(place).Format("2 January 2006 15:04:05 MST") + ", " + t.View.place()
 	lines := field("recorded", escape(recorded))
-	lines = append(lines, field("client", sentences(address{t.Client}.words(), t.Hello.words()))...)
-	return append(lines, field("server", sentences(address{t.Server}.words(), t.Choice.words()))...)
+	lines = append(lines, field("client", sentences(address{t.Client}.words(), t.ClientHello.words()))...)
+	return append(lines, field("server", sentences(address{t.Server}.words(), t.ServerHello.words()))...)
 }
 
 // foot says how it ended and what came after.
@@ -101,7 +101,7 @@ func (t *Transcript) complete() int {
 		return -1
 	}
 	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if t.Messages[i].Type == Finished {
+		if t.Messages[i].Type == TypeFinished {
 			return i
 		}
 	}
@@ -113,14 +113,14 @@ func (t *Transcript) end() []rung {
 	if !t.failed() {
 		return nil
 	}
-	lines := wrap(t.Ending(), span-len("  "))
+	lines := wrap(t.DescribeEnd(), span-len("  "))
 	rungs := make([]rung, len(lines))
 	for i, line := range lines {
 		rungs[i] = rung{lanes: bare, span: " " + line}
 		switch t.End.By {
 		case Server:
 			rungs[i].span = pad(line+" ", " ", -span)
-		case Nobody:
+		case UnknownSide:
 			rungs[i].span = centred(line)
 		}
 	}
@@ -197,7 +197,7 @@ func (t *Transcript) rung(i int) rung {
 // stroke is the line of the i-th message's arrow and where it leaves either lane.
 func (t *Transcript) stroke(i int) (line string, join [2]string) {
 	switch m := &t.Messages[i]; {
-	case t.Early(i):
+	case t.IsEarlyTicket(i):
 		return "═", [2]string{"╞", "╡"}
 	case m.Encrypted:
 		return "┄", [2]string{"├", "┤"}
@@ -215,13 +215,13 @@ func head(m *Message, arrow string) string {
 
 func (t *Transcript) label(i int) string {
 	switch m := &t.Messages[i]; {
-	case m.Type == Unknown:
+	case m.Type == TypeUnknown:
 		return "unknown record"
 	case m.Missing > 0:
 		return fmt.Sprintf("%s, %d bytes missing", m.Type, m.Missing)
-	case t.Early(i):
+	case t.IsEarlyTicket(i):
 		return "NewSessionTicket ← before the client's Finished"
-	case m.Type == NotTLS:
+	case m.Type == TypeNotTLS:
 		return `not TLS: "` + escape(string(t.NotTLS)) + `"`
 	case m.Alert != nil && m.Alert.Fatal:
 		return "Alert: " + AlertDescription(m.Alert.Description).String() + ", fatal"

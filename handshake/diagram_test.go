@@ -16,8 +16,8 @@ var update = flag.Bool("update", false, "write testdata anew")
 
 func TestDrawingsStayAsTheyAre(t *testing.T) {
 	for name, sample := range samples {
-		golden(t, filepath.Join("drawings", name+".txt"), sample().Draw(DrawOptions{}))
-		golden(t, filepath.Join("drawings", name+".ascii"), sample().Draw(DrawOptions{ASCII: true}))
+		golden(t, filepath.Join("drawings", name+".txt"), sample().Diagram(DiagramOptions{}))
+		golden(t, filepath.Join("drawings", name+".ascii"), sample().Diagram(DiagramOptions{ASCII: true}))
 	}
 }
 
@@ -49,14 +49,14 @@ func golden(t *testing.T, file, got string) {
 
 func TestTheDateIsThatOfThePlaceAskedFor(t *testing.T) {
 	place := time.FixedZone("CEST", 2*60*60)
-	if got := healthy().Draw(DrawOptions{Location: place}); !strings.Contains(got, "24 October 2024 11:15:02 CEST") {
+	if got := healthy().Diagram(DiagramOptions{Location: place}); !strings.Contains(got, "24 October 2024 11:15:02 CEST") {
 		t.Errorf("no time of Central Europe in\n%s", got)
 	}
 }
 
 func TestALateTicketIsNotMarked(t *testing.T) {
 	for name, sample := range samples {
-		early := strings.Contains(sample().Draw(DrawOptions{}), "← before the client's Finished")
+		early := strings.Contains(sample().Diagram(DiagramOptions{}), "← before the client's Finished")
 		if want := name == "early-ticket" || name == "format"; early != want {
 			t.Errorf("%s: the ticket is marked as early: %v, want %v", name, early, want)
 		}
@@ -75,7 +75,7 @@ func TestTheCrossStandsOnTheLaneOfWhoEndedIt(t *testing.T) {
 		"resumed":       "",
 	} {
 		got := ""
-		for line := range strings.Lines(samples[name]().Draw(DrawOptions{})) {
+		for line := range strings.Lines(samples[name]().Diagram(DiagramOptions{})) {
 			if strings.Contains(line, "✗") {
 				got = strings.TrimSuffix(line, "\n")
 			}
@@ -88,10 +88,10 @@ func TestTheCrossStandsOnTheLaneOfWhoEndedIt(t *testing.T) {
 
 func TestWhatNoRecorderMakesIsDrawnAllTheSame(t *testing.T) {
 	odd := alert()
-	odd.View, odd.Use, odd.End = 9, 9, End{How: 9, By: 9, After: -1}
+	odd.View, odd.Use, odd.End = 9, 9, End{Kind: 9, By: 9, After: -1}
 	odd.Omitted = -1
 	odd.Messages = append(odd.Messages, Message{From: 9, Type: 99, Size: -1 << 63, At: -1 << 63, Missing: 1 << 62, Write: -1})
-	odd.Hello.Versions = make([]uint16, 5000)
-	odd.Hello.ServerName = strings.Repeat("a", 5000)
+	odd.ClientHello.Versions = make([]uint16, 5000)
+	odd.ClientHello.ServerName = strings.Repeat("a", 5000)
 	orderly(t, odd)
 }

@@ -10,10 +10,10 @@
 //	recorded := handshake.NewConn(conn, handshake.AtServer)
 //	recorded.Begin()
 //	...
-//	fmt.Print(recorded.Stop(handshake.Unused).Draw(handshake.DrawOptions{}))
+//	fmt.Print(recorded.Stop(handshake.UseNone).Diagram(handshake.DiagramOptions{}))
 //
 // A [Conn] records a connection of this process, a [Recorder] anything that passes
-// bytes. A [Transcript] is drawn with [Transcript.Draw], and kept as JSON, which
+// bytes. A [Transcript] is drawn with [Transcript.Diagram], and kept as JSON, which
 // [Parse] reads.
 //
 // # What is encrypted
@@ -22,8 +22,8 @@
 // messages are told by their order and size, and are marked as inferred. That is
 // certain for crypto/tls, which never pads and has a record for each message; OpenSSL
 // and GnuTLS do the same. Where a server packs several messages in a record, or pads
-// them, they stay [Unknown]. So does what may be a ticket or the first answer, unless
-// [Conn.Ticket] tells. With keys, as a prober has them and a capture with a key log,
+// them, they stay [TypeUnknown]. So does what may be a ticket or the first answer, unless
+// [Conn.ExpectTicket] is called. With keys, as a prober has them and a capture with a key log,
 // everything is named: see [Keys].
 //
 // # Limits

@@ -30,13 +30,13 @@ func (v View) ended(err error) End {
 	case err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe):
 		return End{}
 	case isTimeout(err):
-		return End{How: TimedOut, By: v.peer(), Err: err.Error()}
+		return End{Kind: EndTimeout, By: v.peer(), Err: err.Error()}
 	case errors.Is(err, io.EOF):
-		return End{How: Closed, By: v.peer(), Err: err.Error()}
+		return End{Kind: EndClosed, By: v.peer(), Err: err.Error()}
 	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
-		return End{How: Reset, By: v.peer(), Err: err.Error()}
+		return End{Kind: EndReset, By: v.peer(), Err: err.Error()}
 	}
-	return End{How: Closed, By: Nobody, Err: err.Error()}
+	return End{Kind: EndClosed, By: UnknownSide, Err: err.Error()}
 }
 
 // isTimeout reports whether a deadline has passed, or TCP has given up.
@@ -48,15 +48,15 @@ func isTimeout(err error) bool {
 // closed is an end's own Close.
 func (v View) closed() End {
 	if v == AtClient {
-		return End{How: Closed, By: Client}
+		return End{Kind: EndClosed, By: Client}
 	}
-	return End{How: Dropped, By: Server}
+	return End{Kind: EndDropped, By: Server}
 }
 
 // told is what the TLS library said of an alert that may have been encrypted.
 type told struct {
 	by   Side
-	text AlertText
+	text Alert
 }
 
 // maxErr bounds what is kept of an error: it may quote the peer.
@@ -73,14 +73,14 @@ func (r *Recorder) Fail(err error) {
 	switch by, alert, ok := r.t.View.alertOf(err); {
 	case ok:
 		r.told = &told{by, alert}
-	case err == io.EOF && r.t.End.How == Open:
+	case err == io.EOF && r.t.End.Kind == EndOpen:
 		// The stream goes on: it was a close_notify that crypto/tls gives as EOF.
-		r.told = &told{r.t.View.peer(), AlertText{Description: closeNotify}}
-		r.End(End{How: Closed, By: r.t.View.peer()})
-	case isTimeout(err) && (r.t.End.How == Open || r.t.End.How == Dropped):
+		r.told = &told{r.t.View.peer(), Alert{Description: closeNotify}}
+		r.End(End{Kind: EndClosed, By: r.t.View.peer()})
+	case isTimeout(err) && (r.t.End.Kind == EndOpen || r.t.End.Kind == EndDropped):
 		// HandshakeContext closes the conn before it returns.
-		r.t.End.How = Open
-		r.End(End{How: TimedOut, By: r.t.View.peer()})
+		r.t.End.Kind = EndOpen
+		r.End(End{Kind: EndTimeout, By: r.t.View.peer()})
 	}
 }
 
@@ -93,10 +93,10 @@ const (
 // alertOf finds the alert in an error of crypto/tls: the type in it is not exported,
 // but has the text of a [tls.AlertError] of the same number. Most alerts that
 // crypto/tls sends are not in its errors.
-func (v View) alertOf(err error) (by Side, text AlertText, ok bool) {
+func (v View) alertOf(err error) (by Side, text Alert, ok bool) {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Err == nil {
-		return Nobody, text, false
+		return UnknownSide, text, false
 	}
 	switch op.Op {
 	case "remote error":
@@ -104,14 +104,14 @@ func (v View) alertOf(err error) (by Side, text AlertText, ok bool) {
 	case "local error":
 		by = v.own()
 	default:
-		return Nobody, text, false
+		return UnknownSide, text, false
 	}
 	for n := range 256 {
 		if op.Err.Error() == tls.AlertError(n).Error() {
-			return by, AlertText{Fatal: true, Description: uint8(n)}, true
+			return by, Alert{Fatal: true, Description: uint8(n)}, true
 		}
 	}
-	return Nobody, text, false
+	return UnknownSide, text, false
 }
 
 // tellAlert gives the last alert that could not be read what the TLS library said.
@@ -123,13 +123,13 @@ func (r *Recorder) tellAlert(t *Transcript) {
 	}
 	for i := len(t.Messages) - 1; i >= 0; i-- {
 		m := &t.Messages[i]
-		unread := m.Type == Alert && m.Alert == nil
-		hidden := m.Type == Unknown && m.Encrypted && m.Missing == 0
+		unread := m.Type == TypeAlert && m.Alert == nil
+		hidden := m.Type == TypeUnknown && m.Encrypted && m.Missing == 0
 		if m.From != r.told.by || !unread && !hidden {
 			continue
 		}
 		if hidden {
-			m.Type, m.Inferred = Alert, true
+			m.Type, m.Inferred = TypeAlert, true
 		}
 		text := r.told.text
 		m.Alert = &text
@@ -142,14 +142,14 @@ func (r *Recorder) conclude(t *Transcript) {
 	r.tellAlert(t)
 	t.Completed = r.completed || t.View == OnWire && concluded(t)
 	if spoke(t) {
-		t.Use = max(t.Use, Spoke)
+		t.Use = max(t.Use, UseData)
 	}
 	if t.Completed {
 		closedInOrder(t)
 	}
 	for i, m := range t.Messages {
-		if open := t.End.How == Open; m.Type == Alert && isEnd(m, t.Completed) && (open || i < t.End.After) {
-			t.End = End{How: Alerted, By: m.From, After: i + 1, Err: t.End.Err}
+		if open := t.End.Kind == EndOpen; m.Type == TypeAlert && isEnd(m, t.Completed) && (open || i < t.End.After) {
+			t.End = End{Kind: EndAlert, By: m.From, After: i + 1, Err: t.End.Err}
 			return
 		}
 	}
@@ -158,11 +158,11 @@ func (r *Recorder) conclude(t *Transcript) {
 // closedInOrder says who closed a connection that was in use: who sent the first
 // alert, which is taken for a close_notify, or else who closed it below TLS.
 func closedInOrder(t *Transcript) {
-	if t.End.How == Dropped {
-		t.End.How = Closed
+	if t.End.Kind == EndDropped {
+		t.End.Kind = EndClosed
 	}
 	for _, m := range t.Messages {
-		if m.Type == Alert && t.End.How == Closed {
+		if m.Type == TypeAlert && t.End.Kind == EndClosed {
 			t.End.By = m.From
 			return
 		}
@@ -183,17 +183,17 @@ func isEnd(m Message, completed bool) bool {
 // is the last, and says that it took the server's.
 func concluded(t *Transcript) bool {
 	var seen [Server + 1]bool
-	seen[Server] = t.Choice != nil && t.Choice.Version == VersionTLS13
+	seen[Server] = t.ServerHello != nil && t.ServerHello.Version == VersionTLS13
 	for i, m := range t.Messages {
-		if m.Type == Finished && m.Missing == 0 {
+		if m.Type == TypeFinished && m.Missing == 0 {
 			seen[m.From] = true
 		}
 		if seen[Client] && seen[Server] {
 			after := t.Messages[i+1:]
 			if len(after) > 0 {
-				return after[0].Type != Alert
+				return after[0].Type != TypeAlert
 			}
-			return t.End.How == Closed
+			return t.End.Kind == EndClosed
 		}
 	}
 	return false
@@ -203,10 +203,10 @@ func concluded(t *Transcript) bool {
 func spoke(t *Transcript) bool {
 	finished := false
 	for _, m := range t.Messages {
-		if m.From == Client && m.Type == Finished {
+		if m.From == Client && m.Type == TypeFinished {
 			finished = true
 		}
-		if m.From == Client && m.Type == ApplicationData && (finished || t.Completed) {
+		if m.From == Client && m.Type == TypeApplicationData && (finished || t.Completed) {
 			return true
 		}
 	}

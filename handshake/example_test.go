@@ -34,10 +34,10 @@ func ExampleConn() {
 			secure := tls.Server(recorded, config)
 			if err := secure.Handshake(); err != nil {
 				recorded.Fail(err)
-				fmt.Fprint(os.Stderr, recorded.Stop(handshake.Unused).Draw(handshake.DrawOptions{}))
+				fmt.Fprint(os.Stderr, recorded.Stop(handshake.UseNone).Diagram(handshake.DiagramOptions{}))
 				return
 			}
-			recorded.Stop(handshake.Unused)
+			recorded.Stop(handshake.UseNone)
 			io.WriteString(secure, "hello\n")
 			secure.Close()
 		}()
@@ -49,15 +49,15 @@ func ExampleRecorder() {
 	start := time.Now()
 	recorder := handshake.NewRecorder(handshake.OnWire, start)
 	recorder.Feed(handshake.Client, []byte("EHLO mx.example.org\r\n"), start.Add(3*time.Millisecond))
-	recorder.End(handshake.End{How: handshake.Closed, By: handshake.Client})
+	recorder.End(handshake.End{Kind: handshake.EndClosed, By: handshake.Client})
 
 	transcript := recorder.Transcript()
-	fmt.Printf("%s %q, %s by %s\n", transcript.Messages[0].Type, transcript.NotTLS, transcript.End.How, transcript.End.By)
+	fmt.Printf("%s %q, %s by %s\n", transcript.Messages[0].Type, transcript.NotTLS, transcript.End.Kind, transcript.End.By)
 	// Output: NotTLS "EHLO mx.example.", closed by client
 }
 
 // A sender that closes when it gets a session ticket before it has sent its Finished.
-func ExampleTranscript_Draw() {
+func ExampleTranscript_Diagram() {
 	data, err := os.ReadFile("testdata/early-ticket.json")
 	if err != nil {
 		panic(err)
@@ -66,7 +66,7 @@ func ExampleTranscript_Draw() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Print(transcript.Draw(handshake.DrawOptions{}))
+	fmt.Print(transcript.Diagram(handshake.DiagramOptions{}))
 	// Output:
 	// recorded  24 October 2024 09:15:02 UTC, at the server
 	// client    192.0.2.7:51034
@@ -97,8 +97,8 @@ func ExampleTranscript_Draw() {
 }
 
 // The same server once the ticket waits, drawn for a terminal that has ASCII only.
-func ExampleTranscript_Draw_ascii() {
-	fmt.Print(healthy().Draw(handshake.DrawOptions{ASCII: true}))
+func ExampleTranscript_Diagram_ascii() {
+	fmt.Print(healthy().Diagram(handshake.DiagramOptions{ASCII: true}))
 	// Output:
 	// recorded  24 October 2024 09:15:02 UTC, at the server
 	// client    192.0.2.7:51034

@@ -67,7 +67,7 @@ func sameAgain(t *testing.T, want *Transcript) {
 func orderly(t *testing.T, drawn *Transcript) {
 	t.Helper()
 	const signs = "─┄═│├┤╞╡▶◀╳┌└┐┘✗✓←…"
-	for allowed, drawing := range map[string]string{signs: drawn.Draw(DrawOptions{}), "": drawn.Draw(DrawOptions{ASCII: true})} {
+	for allowed, drawing := range map[string]string{signs: drawn.Diagram(DiagramOptions{}), "": drawn.Diagram(DiagramOptions{ASCII: true})} {
 		if !strings.HasSuffix(drawing, "\n") {
 			t.Fatalf("last line does not end:\n%s", drawing)
 		}
@@ -134,16 +134,16 @@ func (s *source) address() netip.AddrPort {
 
 func (s *source) transcript(name, err, protocol string) *Transcript {
 	t := &Transcript{
-		View:      View(s.below(3)),
-		Start:     time.Unix(0, s.int63()).UTC(),
-		Client:    s.address(),
-		Server:    s.address(),
-		Hello:     s.hello(name, protocol),
-		Choice:    s.choice(),
-		Omitted:   int(s.int63()),
-		Completed: s.bool(),
-		Use:       Use(s.below(3)),
-		End:       End{How(s.below(6)), Side(s.below(3)), int(s.int63()), err},
+		View:        View(s.below(3)),
+		Start:       time.Unix(0, s.int63()).UTC(),
+		Client:      s.address(),
+		Server:      s.address(),
+		ClientHello: s.hello(name, protocol),
+		ServerHello: s.choice(),
+		Omitted:     int(s.int63()),
+		Completed:   s.bool(),
+		Use:         Use(s.below(3)),
+		End:         End{EndKind(s.below(6)), Side(s.below(3)), int(s.int63()), err},
 	}
 	if s.bool() {
 		t.NotTLS = []byte(name)[:min(len(name), 16)]
@@ -154,11 +154,11 @@ func (s *source) transcript(name, err, protocol string) *Transcript {
 	return t
 }
 
-func (s *source) hello(name, protocol string) *Hello {
+func (s *source) hello(name, protocol string) *ClientHello {
 	if s.bool() {
 		return nil
 	}
-	return &Hello{
+	return &ClientHello{
 		Size: int(s.int63()), Version: s.uint16(), Versions: s.list(), Suites: s.list(), Extensions: s.list(),
 		Groups: s.list(), KeyShares: s.list(), Signatures: s.list(), PSKModes: []uint8{s.byte(), s.byte()},
 		ALPN: []string{protocol, name}, ServerName: name, SessionID: s.bool(), TicketTLS12: s.bool(), PSK: s.bool(),
@@ -166,20 +166,20 @@ func (s *source) hello(name, protocol string) *Hello {
 	}
 }
 
-func (s *source) choice() *Choice {
+func (s *source) choice() *ServerHello {
 	if s.bool() {
 		return nil
 	}
-	return &Choice{s.uint16(), s.uint16(), s.uint16(), s.bool(), s.bool()}
+	return &ServerHello{s.uint16(), s.uint16(), s.uint16(), s.bool(), s.bool()}
 }
 
 func (s *source) message() Message {
 	m := Message{
-		From: Side(s.below(3)), Type: Type(s.below(byte(NotTLS) + 1)), Size: int(s.int63()), Missing: int(s.int63()),
+		From: Side(s.below(3)), Type: MessageType(s.below(byte(TypeNotTLS) + 1)), Size: int(s.int63()), Missing: int(s.int63()),
 		At: time.Duration(s.int63()), Write: int(s.below(4)), Encrypted: s.bool(), Inferred: s.bool(),
 	}
 	if s.bool() {
-		m.Alert = &AlertText{s.bool(), s.byte()}
+		m.Alert = &Alert{s.bool(), s.byte()}
 	}
 	if s.bool() {
 		m.Ticket = &Ticket{time.Duration(s.int63()), int(s.int63())}

@@ -16,7 +16,7 @@ func (r *Recorder) name(t *Transcript) {
 	client, server := room[Client][:0], room[Server][:0]
 	for i, m := range t.Messages {
 		switch {
-		case m.Type != Unknown || !m.Encrypted || m.Missing > 0:
+		case m.Type != TypeUnknown || !m.Encrypted || m.Missing > 0:
 		case m.From == Client:
 			client = append(client, i)
 		default:
@@ -41,7 +41,7 @@ type namer struct {
 	tickets  int // of the server, named so far
 }
 
-func (n *namer) as(i int, kind Type) {
+func (n *namer) as(i int, kind MessageType) {
 	n.t.Messages[i].Type, n.t.Messages[i].Inferred = kind, true
 }
 
@@ -53,7 +53,7 @@ func (n *namer) client(list []int) {
 	list = n.lastAlert(&n.r.client, list)
 	early := n.before(list, n.serverHello())
 	for k, i := range list[:early] {
-		n.as(i, ApplicationData)
+		n.as(i, TypeApplicationData)
 		n.drop[i] = k > 0
 	}
 	list = list[early:]
@@ -62,7 +62,7 @@ func (n *namer) client(list []int) {
 		return
 	}
 	n.finished = list[at]
-	n.as(list[at], Finished)
+	n.as(list[at], TypeFinished)
 	n.certificate(list[:at])
 	if rest := list[at+1:]; len(rest) > 0 {
 		n.data = rest[0]
@@ -79,19 +79,19 @@ const emptyCertificateLen = messageHeaderLen + 1 + 3
 func (n *namer) certificate(list []int) {
 	switch {
 	case len(list) == 1 && n.size(list[0]) == emptyCertificateLen:
-		n.as(list[0], Certificate)
+		n.as(list[0], TypeCertificate)
 	case len(list) == 2:
-		n.as(list[0], Certificate)
-		n.as(list[1], CertificateVerify)
+		n.as(list[0], TypeCertificate)
+		n.as(list[1], TypeCertificateVerify)
 	}
 }
 
 // flights are what the server sends before its Finished, by the number of records:
 // resumed, full, and with a client's certificate asked for.
-var flights = map[int][]Type{
-	1: {EncryptedExtensions},
-	3: {EncryptedExtensions, Certificate, CertificateVerify},
-	4: {EncryptedExtensions, CertificateRequest, Certificate, CertificateVerify},
+var flights = map[int][]MessageType{
+	1: {TypeEncryptedExtensions},
+	3: {TypeEncryptedExtensions, TypeCertificate, TypeCertificateVerify},
+	4: {TypeEncryptedExtensions, TypeCertificateRequest, TypeCertificate, TypeCertificateVerify},
 }
 
 // server names what the server sent: its flight, and what follows it. A flight of
@@ -100,7 +100,7 @@ func (n *namer) server(list []int) {
 	list = n.lastAlert(&n.r.server, list)
 	flight := list[:n.before(list, n.finished)]
 	least := 3
-	if n.t.Choice.Resumed {
+	if n.t.ServerHello.Resumed {
 		least = 1
 	}
 	rest := list[len(flight):]
@@ -110,7 +110,7 @@ func (n *namer) server(list []int) {
 			n.as(messages[k], kind)
 		}
 		if flights[len(messages)] != nil {
-			n.as(flight[at], Finished)
+			n.as(flight[at], TypeFinished)
 			rest = list[at+1:]
 		}
 	}
@@ -141,10 +141,10 @@ func (n *namer) before(list []int, i int) int {
 func (n *namer) afterFinished(list []int) {
 	for k, i := range list {
 		switch kind := n.ticketOrData(list, k); kind {
-		case NewSessionTicket:
+		case TypeNewSessionTicket:
 			n.as(i, kind)
 			n.tickets++
-		case ApplicationData:
+		case TypeApplicationData:
 			n.applicationData(i)
 		}
 	}
@@ -153,25 +153,25 @@ func (n *namer) afterFinished(list []int) {
 // ticketOrData says what the k-th record after the server's Finished is, Unknown
 // where that cannot be told. A server may send data before the client's Finished
 // (RFC 8446, Section 4.4.4); none of a mail server is known to, so that is a ticket.
-func (n *namer) ticketOrData(list []int, k int) Type {
+func (n *namer) ticketOrData(list []int, k int) MessageType {
 	i := list[k]
 	switch {
-	case n.r.toldTickets:
+	case n.r.ticketsExpected:
 		return n.bySize(i)
 	case i < n.finished:
-		return NewSessionTicket
+		return TypeNewSessionTicket
 	case n.t.View == AtServer && (n.tickets > 0 || !n.wantsTicket()):
-		return ApplicationData // crypto/tls sends one, to a client that can use it
+		return TypeApplicationData // crypto/tls sends one, to a client that can use it
 	case n.t.View == AtServer && n.sharesWrite(list, k):
-		return NewSessionTicket // crypto/tls writes each record of data by itself: the gate joined them
+		return TypeNewSessionTicket // crypto/tls writes each record of data by itself: the gate joined them
 	case n.isTwin(list, k):
-		return NewSessionTicket
+		return TypeNewSessionTicket
 	case i > n.data && k > 0:
-		return ApplicationData
+		return TypeApplicationData
 	case i > n.data || n.r.serverFirst:
-		return Unknown // a ticket, or the answer
+		return TypeUnknown // a ticket, or the answer
 	}
-	return NewSessionTicket
+	return TypeNewSessionTicket
 }
 
 // isTwin reports whether the k-th record is one of two of the same size that are the
@@ -185,11 +185,11 @@ func (n *namer) isTwin(list []int, k int) bool {
 const minTicket = 96
 
 // bySize compares with the next ticket that the server said it made.
-func (n *namer) bySize(i int) Type {
+func (n *namer) bySize(i int) MessageType {
 	if n.tickets < len(n.r.tickets) && n.r.tickets[n.tickets] == n.size(i) {
-		return NewSessionTicket
+		return TypeNewSessionTicket
 	}
-	return ApplicationData
+	return TypeApplicationData
 }
 
 // sharesWrite reports whether the k-th record and the next left in one write.
@@ -200,7 +200,7 @@ func (n *namer) sharesWrite(list []int, k int) bool {
 // wantsTicket reports whether the client can use a ticket, so that crypto/tls sends
 // one (RFC 8446, Section 4.2.9).
 func (n *namer) wantsTicket() bool {
-	return n.t.Hello == nil || slices.Contains(n.t.Hello.PSKModes, pskWithDHE)
+	return n.t.ClientHello == nil || slices.Contains(n.t.ClientHello.PSKModes, pskWithDHE)
 }
 
 // pskWithDHE is psk_dhe_ke (RFC 8446, Section 4.2.9).
@@ -212,18 +212,18 @@ func (n *namer) lastAlert(s *stream, list []int) []int {
 	if last < 0 || n.size(list[last]) != alertLen || s.passed && s.last == nil {
 		return list
 	}
-	n.as(list[last], Alert)
+	n.as(list[last], TypeAlert)
 	return list[:last]
 }
 
 // serverHello is the place of the ServerHello.
 func (n *namer) serverHello() int {
-	return slices.IndexFunc(n.t.Messages, func(m Message) bool { return m.Type == ServerHello })
+	return slices.IndexFunc(n.t.Messages, func(m Message) bool { return m.Type == TypeServerHello })
 }
 
 // applicationData names the first of a side's data and drops the others.
 func (n *namer) applicationData(i int) {
-	n.as(i, ApplicationData)
+	n.as(i, TypeApplicationData)
 	from := n.t.Messages[i].From
 	n.drop[i], n.spoke[from] = n.spoke[from], true
 }
@@ -267,7 +267,7 @@ const finishedLen12 = messageHeaderLen + 12
 // finishedLen is the length of a Finished message of TLS 1.3: a hash of the suite's
 // (RFC 8446, Section 4.4.4).
 func (r *Recorder) finishedLen() int {
-	if r.t.Choice != nil && r.t.Choice.Suite == 0x1302 { // TLS_AES_256_GCM_SHA384
+	if r.t.ServerHello != nil && r.t.ServerHello.Suite == 0x1302 { // TLS_AES_256_GCM_SHA384
 		return messageHeaderLen + 48
 	}
 	return messageHeaderLen + 32
@@ -276,10 +276,10 @@ func (r *Recorder) finishedLen() int {
 // contentLen is how much an encrypted record of that length holds if it is not
 // padded. For suites that always pad it is the record's length.
 func (r *Recorder) contentLen(length int) int {
-	if r.t.Choice == nil {
+	if r.t.ServerHello == nil {
 		return length
 	}
-	return max(length-overhead(r.t.Choice.Version, r.t.Choice.Suite), 0)
+	return max(length-overhead(r.t.ServerHello.Version, r.t.ServerHello.Suite), 0)
 }
 
 // overhead is what encryption adds to a record's content: in TLS 1.3 the content

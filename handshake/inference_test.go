@@ -158,7 +158,7 @@ func TestWireTellsByOrderAndSize(t *testing.T) {
 func TestPaddedAlertIsToldByTheError(t *testing.T) {
 	r := recorded(AtServer, client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2+16)))
 	r.Fail(&net.OpError{Op: "remote error", Err: tls.AlertError(46)})
-	r.End(End{How: Dropped, By: Server})
+	r.End(End{Kind: EndDropped, By: Server})
 	checkOutline(t, r.Transcript(), `
 		> CH
 		< SH CCS EE? Cert? CV? Fin?
@@ -217,7 +217,7 @@ func telling(config *tls.Config, recorded *Conn) *tls.Config {
 	config = config.Clone()
 	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		ticket, err := config.EncryptTicket(state, session)
-		recorded.Ticket(len(ticket))
+		recorded.ExpectTicket(len(ticket))
 		return ticket, err
 	}
 	return config
@@ -258,7 +258,7 @@ func greeted(t *testing.T, policy sessionticket.Policy, tell bool) *Transcript {
 	recorded.Begin()
 	recorded.ServerFirst()
 	if tell {
-		recorded.Ticket(0)
+		recorded.ExpectTicket(0)
 		serverConfig = telling(serverConfig, recorded)
 	}
 	gate := &sessionticket.Gate{Policy: policy}
@@ -272,5 +272,5 @@ func greeted(t *testing.T, policy sessionticket.Policy, tell bool) *Transcript {
 	io.WriteString(secure, "220 mx.example.org ESMTP\r\n")
 	secure.Close()
 	<-done
-	return recorded.Stop(Unused)
+	return recorded.Stop(UseNone)
 }

@@ -13,7 +13,7 @@ import (
 // for nothing. Clients of one build have the same one, with or without a name.
 //
 // Source: https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md.
-func ja4(h *Hello) string {
+func ja4(h *ClientHello) string {
 	var suiteRoom, extensionRoom [64]uint16 // for most without an allocation, as the other rooms here
 	suites, extensions := appendPlain(suiteRoom[:0], h.Suites), appendPlain(extensionRoom[:0], h.Extensions)
 	var room [len("t13d1516h2_8daaf6152771_e5627efa2ab1")]byte
@@ -41,7 +41,7 @@ func ja4(h *Hello) string {
 // Sections 4.2.11 and 4.2.10), padding when the message has a certain size (RFC 7685). By the
 // JA4 itself a client that comes back to resume would be taken for another. Of a client that
 // offers no session and does not pad both are the same.
-func (h *Hello) SenderJA4() string {
+func (h *ClientHello) SenderJA4() string {
 	steady := *h
 	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), func(e uint16) bool {
 		return e == extPreSharedKey || e == extEarlyData || e == extPadding
@@ -59,7 +59,7 @@ func appendPlain(to, list []uint16) []uint16 {
 	return to
 }
 
-func ja4Version(h *Hello) string {
+func ja4Version(h *ClientHello) string {
 	var room [16]uint16
 	versions := appendPlain(room[:0], h.Versions)
 	if len(versions) == 0 {

@@ -63,7 +63,7 @@ type (
 
 	writtenMessage struct {
 		From      Side           `json:"from"`
-		Type      Type           `json:"type"`
+		Type      MessageType    `json:"type"`
 		Size      int            `json:"size"`
 		Missing   int            `json:"missing,omitempty"`
 		At        micros         `json:"at_us"`
@@ -85,7 +85,7 @@ type (
 	}
 
 	writtenEnd struct {
-		How   How     `json:"how"`
+		How   EndKind `json:"how"`
 		By    Side    `json:"by"`
 		After int     `json:"after"`
 		Err   escaped `json:"err,omitempty"`
@@ -142,13 +142,13 @@ func (t Transcript) MarshalJSON() ([]byte, error) {
 		Version: formatVersion, Start: start{t.Start.UTC()}, View: t.View,
 		Client: address{t.Client}, Server: address{t.Server},
 		Omitted: t.Omitted, Completed: t.Completed, Use: t.Use,
-		End: raw(writtenEnd{t.End.How, t.End.By, t.End.After, escaped(t.End.Err)}),
+		End: raw(writtenEnd{t.End.Kind, t.End.By, t.End.After, escaped(t.End.Err)}),
 	}
-	if t.Hello != nil {
-		w.Hello = raw(writeHello(t.Hello))
+	if t.ClientHello != nil {
+		w.Hello = raw(writeHello(t.ClientHello))
 	}
-	if t.Choice != nil {
-		w.Choice = raw(writeChoice(t.Choice))
+	if t.ServerHello != nil {
+		w.Choice = raw(writeChoice(t.ServerHello))
 	}
 	if t.NotTLS != nil {
 		bytes := escaped(t.NotTLS)
@@ -166,7 +166,7 @@ func (t Transcript) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-func writeHello(h *Hello) writtenHello {
+func writeHello(h *ClientHello) writtenHello {
 	return writtenHello{
 		Size:        h.Size,
 		Version:     Version(h.Version),
@@ -186,7 +186,7 @@ func writeHello(h *Hello) writtenHello {
 	}
 }
 
-func writeChoice(c *Choice) writtenChoice {
+func writeChoice(c *ServerHello) writtenChoice {
 	w := writtenChoice{Version: Version(c.Version), Suite: Suite(c.Suite), Resumed: c.Resumed, Retried: c.Retried}
 	if c.Group != 0 {
 		group := Group(c.Group)
@@ -323,10 +323,10 @@ func (w *writtenTranscript) transcript() (t Transcript, err error) {
 	if t.End, err = readEnd(w.End); err != nil {
 		return t, fmt.Errorf("end: %w", err)
 	}
-	if t.Hello, err = readHello(w.Hello); err != nil {
+	if t.ClientHello, err = readHello(w.Hello); err != nil {
 		return t, fmt.Errorf("hello: %w", err)
 	}
-	if t.Choice, err = readChoice(w.Choice); err != nil {
+	if t.ServerHello, err = readChoice(w.Choice); err != nil {
 		return t, fmt.Errorf("choice: %w", err)
 	}
 	if w.Messages != nil {
@@ -358,12 +358,12 @@ func part[W any](data json.RawMessage) (*W, error) {
 	return w, nil
 }
 
-func readHello(data json.RawMessage) (*Hello, error) {
+func readHello(data json.RawMessage) (*ClientHello, error) {
 	w, err := part[writtenHello](data)
 	if w == nil {
 		return nil, err
 	}
-	return &Hello{
+	return &ClientHello{
 		Size:        w.Size,
 		Version:     uint16(w.Version),
 		Versions:    as[uint16](w.Versions),
@@ -382,12 +382,12 @@ func readHello(data json.RawMessage) (*Hello, error) {
 	}, notNegative("size", w.Size)
 }
 
-func readChoice(data json.RawMessage) (*Choice, error) {
+func readChoice(data json.RawMessage) (*ServerHello, error) {
 	w, err := part[writtenChoice](data)
 	if w == nil {
 		return nil, err
 	}
-	c := &Choice{Version: uint16(w.Version), Suite: uint16(w.Suite), Resumed: w.Resumed, Retried: w.Retried}
+	c := &ServerHello{Version: uint16(w.Version), Suite: uint16(w.Suite), Resumed: w.Resumed, Retried: w.Retried}
 	if w.Group != nil {
 		c.Group = uint16(*w.Group)
 	}
@@ -404,7 +404,7 @@ func readMessage(data json.RawMessage) (Message, error) {
 		Write: w.Write, Encrypted: w.Encrypted, Inferred: w.Inferred,
 	}
 	if w.Alert != nil {
-		m.Alert = &AlertText{w.Alert.Fatal, uint8(w.Alert.Description)}
+		m.Alert = &Alert{w.Alert.Fatal, uint8(w.Alert.Description)}
 	}
 	if w.Ticket != nil {
 		m.Ticket = &Ticket{time.Duration(w.Ticket.Lifetime), w.Ticket.Size}

@@ -70,10 +70,10 @@ func TestEveryFieldAndWordIsDocumented(t *testing.T) {
 	for _, key := range regexp.MustCompile(`"(\w+)":`).FindAllSubmatch(data, -1) {
 		words = append(words, string(key[1]))
 	}
-	for what := range NotTLS + 1 {
+	for what := range TypeNotTLS + 1 {
 		words = append(words, what.String())
 	}
-	for how := range Dropped + 1 {
+	for how := range EndDropped + 1 {
 		words = append(words, how.String())
 	}
 	for _, word := range words {
@@ -130,7 +130,7 @@ func TestMarshalRefusesWhatHasNoName(t *testing.T) {
 		"side":    {Messages: []Message{{From: 3}}},
 		"type":    {Messages: []Message{{Type: 200}}},
 		"use":     {Use: 9},
-		"the end": {End: End{How: 9}},
+		"the end": {End: End{Kind: 9}},
 	} {
 		if data, err := json.Marshal(bad); err == nil {
 			t.Errorf("%s: written as %s, which cannot be read back", name, data)
@@ -141,12 +141,12 @@ func TestMarshalRefusesWhatHasNoName(t *testing.T) {
 func TestTheLargestHelloFits(t *testing.T) {
 	const hello = 64 << 10
 	largest := begin()
-	largest.Hello.Suites = make([]uint16, hello/2)
-	for i := range largest.Hello.Suites {
-		largest.Hello.Suites[i] = 0xc024 // one of the longest names
+	largest.ClientHello.Suites = make([]uint16, hello/2)
+	for i := range largest.ClientHello.Suites {
+		largest.ClientHello.Suites[i] = 0xc024 // one of the longest names
 	}
 	for range MaxMessages {
-		largest.Messages = append(largest.Messages, hidden(Server, EncryptedExtensions, 16384, 9999.123456, 64))
+		largest.Messages = append(largest.Messages, hidden(Server, TypeEncryptedExtensions, 16384, 9999.123456, 64))
 	}
 	data, err := json.MarshalIndent(largest, "", "  ")
 	if err != nil {

@@ -72,10 +72,10 @@ func TestKeysNameWhatOrderAndSizeCannot(t *testing.T) {
 		> Data KU Alert(10)
 		alerted by client, completed true, spoke`)
 	for _, m := range transcript.Messages {
-		if m.Type == NewSessionTicket && (m.Ticket == nil || m.Ticket.Lifetime.Seconds() != 600 || m.Ticket.Size != 120) {
+		if m.Type == TypeNewSessionTicket && (m.Ticket == nil || m.Ticket.Lifetime.Seconds() != 600 || m.Ticket.Size != 120) {
 			t.Errorf("ticket %+v", m.Ticket)
 		}
-		if m.Inferred || m.Encrypted != (m.Type != ClientHello && m.Type != ServerHello && m.Type != ChangeCipherSpec) {
+		if m.Inferred || m.Encrypted != (m.Type != TypeClientHello && m.Type != TypeServerHello && m.Type != TypeChangeCipherSpec) {
 			t.Errorf("%s: inferred %v, encrypted %v", m.Type, m.Inferred, m.Encrypted)
 		}
 	}
@@ -128,7 +128,7 @@ func TestConnWithKeysTellsTheSameStory(t *testing.T) {
 	if len(keys.asked) > 0 {
 		t.Error("asked for keys before the end")
 	}
-	checkOutline(t, recorded.Stop(Unused), `
+	checkOutline(t, recorded.Stop(UseNone), `
 		> CH
 		< SH CCS EE? Cert? CV? Fin? Ticket?!
 		> CCS Fin?

@@ -54,11 +54,11 @@ func TestEveryNumberIsReadBackFromItsName(t *testing.T) {
 	backAgain[Extension](t, all16)
 	backAgain[AlertDescription](t, all8)
 	backAgain[PSKMode](t, all8)
-	backAgain[Type](t, int(NotTLS)+1)
+	backAgain[MessageType](t, int(TypeNotTLS)+1)
 	backAgain[View](t, int(OnWire)+1)
 	backAgain[Side](t, int(Server)+1)
-	backAgain[Use](t, int(Mailed)+1)
-	backAgain[How](t, int(Dropped)+1)
+	backAgain[Use](t, int(UseMail)+1)
+	backAgain[EndKind](t, int(EndDropped)+1)
 }
 
 func TestNamesAreThoseOfTheRegistries(t *testing.T) {
@@ -75,10 +75,10 @@ func TestNamesAreThoseOfTheRegistries(t *testing.T) {
 		{AlertDescription(0), "close_notify"}, {AlertDescription(48), "unknown_ca"}, {AlertDescription(10), "unexpected_message"},
 		{AlertDescription(0x0a ^ 0xff), "0xf5"},
 		{PSKMode(1), "psk_dhe_ke"}, {PSKMode(0xe4), "GREASE 0xe4"}, {PSKMode(2), "0x02"},
-		{Unknown, "Unknown"}, {ClientHello, "ClientHello"}, {NewSessionTicket, "NewSessionTicket"},
-		{CertificateStatus, "CertificateStatus"}, {NotTLS, "NotTLS"}, {Type(99), "0x63"},
-		{AtServer, "server"}, {OnWire, "wire"}, {Nobody, "nobody"}, {Client, "client"}, {Mailed, "mailed"},
-		{Open, "open"}, {TimedOut, "timed_out"}, {Dropped, "dropped"},
+		{TypeUnknown, "Unknown"}, {TypeClientHello, "ClientHello"}, {TypeNewSessionTicket, "NewSessionTicket"},
+		{TypeCertificateStatus, "CertificateStatus"}, {TypeNotTLS, "NotTLS"}, {MessageType(99), "0x63"},
+		{AtServer, "server"}, {OnWire, "wire"}, {UnknownSide, "nobody"}, {Client, "client"}, {UseMail, "mailed"},
+		{EndOpen, "open"}, {EndTimeout, "timed_out"}, {EndDropped, "dropped"},
 	} {
 		if c.got.String() != c.want {
 			t.Errorf("%T: %s, want %s", c.got, c.got, c.want)

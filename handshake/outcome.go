@@ -15,7 +15,7 @@ const (
 
 	// ClosedAfterFlight: the client closed silently after the server's first flight
 	// and before its own Finished. A ticket may have been in that flight: see
-	// [Transcript.Early].
+	// [Transcript.IsEarlyTicket].
 	ClosedAfterFlight
 
 	// ClosedAfterTicket: the handshake was complete, and the client closed silently
@@ -39,21 +39,21 @@ func (o Outcome) String() string {
 // Outcome says what t tells. It looks at order and end only, not at who may be to
 // blame; package interop does that.
 func (t *Transcript) Outcome() Outcome {
-	silent := t.End.How == Closed && t.End.By == Client && !t.has(Client, Alert)
+	silent := t.End.Kind == EndClosed && t.End.By == Client && !t.has(Client, TypeAlert)
 	switch {
-	case t.Use == Mailed:
+	case t.Use == UseMail:
 		return Worked
-	case silent && t.Completed && t.has(Server, NewSessionTicket):
+	case silent && t.Completed && t.has(Server, TypeNewSessionTicket):
 		return ClosedAfterTicket
-	case t.Use == Spoke && t.Completed: // a client may speak before its Finished is refused
+	case t.Use == UseData && t.Completed: // a client may speak before its Finished is refused
 		return Worked
-	case silent && !t.Completed && t.has(Server, Finished) && !t.has(Client, Finished):
+	case silent && !t.Completed && t.has(Server, TypeFinished) && !t.has(Client, TypeFinished):
 		return ClosedAfterFlight
 	}
 	return Inconclusive
 }
 
-func (t *Transcript) has(from Side, kind Type) bool {
+func (t *Transcript) has(from Side, kind MessageType) bool {
 	for _, m := range t.Messages {
 		if m.From == from && m.Type == kind {
 			return true

@@ -81,45 +81,45 @@ func (a *assembler) keep(r *Recorder, b []byte) {
 // wants is how much of a message's body is to be kept.
 func (r *Recorder) wants(code uint8, body int) int {
 	switch handshakeTypes[code] {
-	case ClientHello:
-		if r.t.Hello == nil && body <= maxHello {
+	case TypeClientHello:
+		if r.t.ClientHello == nil && body <= maxHello {
 			return body
 		}
-	case ServerHello:
-		if r.t.Choice == nil && body <= maxServerHello {
+	case TypeServerHello:
+		if r.t.ServerHello == nil && body <= maxServerHello {
 			return body
 		}
-	case NewSessionTicket:
+	case TypeNewSessionTicket:
 		return min(body, maxTicketHead)
 	}
 	return 0
 }
 
 // handshakeTypes are the types by their number on the wire (RFC 8446, Appendix B.3).
-var handshakeTypes = [256]Type{
-	0:  HelloRequest,
-	1:  ClientHello,
-	2:  ServerHello,
-	4:  NewSessionTicket,
-	5:  EndOfEarlyData,
-	8:  EncryptedExtensions,
-	11: Certificate,
-	12: ServerKeyExchange,
-	13: CertificateRequest,
-	14: ServerHelloDone,
-	15: CertificateVerify,
-	16: ClientKeyExchange,
-	20: Finished,
-	22: CertificateStatus,
-	24: KeyUpdate,
-	25: Certificate, // compressed (RFC 8879)
+var handshakeTypes = [256]MessageType{
+	0:  TypeHelloRequest,
+	1:  TypeClientHello,
+	2:  TypeServerHello,
+	4:  TypeNewSessionTicket,
+	5:  TypeEndOfEarlyData,
+	8:  TypeEncryptedExtensions,
+	11: TypeCertificate,
+	12: TypeServerKeyExchange,
+	13: TypeCertificateRequest,
+	14: TypeServerHelloDone,
+	15: TypeCertificateVerify,
+	16: TypeClientKeyExchange,
+	20: TypeFinished,
+	22: TypeCertificateStatus,
+	24: TypeKeyUpdate,
+	25: TypeCertificate, // compressed (RFC 8879)
 }
 
 // Lose notes that n bytes that a side sent were not recorded, as when a capture lacks
 // a packet. A record or a message whose header was recorded is told all the same,
-// unread; of the rest one message of type [Unknown] has the size, and the side is
+// unread; of the rest one message of type [TypeUnknown] has the size, and the side is
 // followed again from a Feed that begins with a record.
-func (r *Recorder) Lose(from Side, n int, at time.Time) {
+func (r *Recorder) Gap(from Side, n int, at time.Time) {
 	r.now = at.Sub(r.start)
 	if from == Client {
 		r.client.lose(n)

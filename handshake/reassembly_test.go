@@ -44,7 +44,7 @@ func TestLostBytes(t *testing.T) {
 			for _, feed := range tt.feeds {
 				lost := 0
 				if _, err := fmt.Sscanf(feed, "%d", &lost); err == nil && strings.Trim(feed, "0123456789") == "" {
-					r.Lose(handshake.Client, lost, start)
+					r.Gap(handshake.Client, lost, start)
 				} else {
 					r.Feed(handshake.Client, []byte(feed), start)
 				}
@@ -54,8 +54,8 @@ func TestLostBytes(t *testing.T) {
 			for _, m := range transcript.Messages {
 				got = append(got, fmt.Sprintf("%v %d", m.Type, m.Size+m.Missing))
 			}
-			if strings.Join(got, ", ") != tt.want || transcript.Hello != nil {
-				t.Errorf("got %q, want %q; hello %v", strings.Join(got, ", "), tt.want, transcript.Hello)
+			if strings.Join(got, ", ") != tt.want || transcript.ClientHello != nil {
+				t.Errorf("got %q, want %q; hello %v", strings.Join(got, ", "), tt.want, transcript.ClientHello)
 			}
 		})
 	}
@@ -69,7 +69,7 @@ func FuzzLose(f *testing.F) {
 		for len(b) > 0 {
 			n := min(len(b), 1+int(every))
 			r.Feed(handshake.Server, b[:n], time.Time{})
-			r.Lose(handshake.Server, int(lost), time.Time{})
+			r.Gap(handshake.Server, int(lost), time.Time{})
 			b = b[n:]
 		}
 		if got := len(r.Transcript().Messages); got > handshake.MaxMessages+2 {

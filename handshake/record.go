@@ -143,17 +143,17 @@ func (r *Recorder) content(s *stream, kind uint8, length int, body []byte, encry
 	case kind == tlsrecord.ApplicationData:
 		r.data(s, length, encrypted)
 	case kind == tlsrecord.ChangeCipherSpec:
-		r.add(Message{From: s.side, Type: ChangeCipherSpec, Size: length, Encrypted: encrypted})
-		s.sealed = r.t.Choice != nil && r.t.Choice.Version < VersionTLS13
+		r.add(Message{From: s.side, Type: TypeChangeCipherSpec, Size: length, Encrypted: encrypted})
+		s.sealed = r.t.ServerHello != nil && r.t.ServerHello.Version < VersionTLS13
 	default:
 		r.add(Message{From: s.side, Size: length, Encrypted: encrypted})
 	}
 }
 
 func (r *Recorder) alert(s *stream, length int, body []byte, encrypted bool) {
-	m := Message{From: s.side, Type: Alert, Size: length, Encrypted: encrypted}
+	m := Message{From: s.side, Type: TypeAlert, Size: length, Encrypted: encrypted}
 	if len(body) >= alertLen {
-		m.Alert = &AlertText{Fatal: body[0] == 2, Description: body[1]}
+		m.Alert = &Alert{Fatal: body[0] == 2, Description: body[1]}
 	}
 	r.add(m)
 }
@@ -162,7 +162,7 @@ func (r *Recorder) alert(s *stream, length int, body []byte, encrypted bool) {
 func (r *Recorder) data(s *stream, length int, encrypted bool) {
 	if !s.spoke {
 		s.spoke = true
-		r.add(Message{From: s.side, Type: ApplicationData, Size: length, Encrypted: encrypted})
+		r.add(Message{From: s.side, Type: TypeApplicationData, Size: length, Encrypted: encrypted})
 	}
 }
 
@@ -183,17 +183,17 @@ func (r *Recorder) sealedRecord(s *stream, body []byte) {
 func (r *Recorder) closed(s *stream, m Message) {
 	switch s.header[0] {
 	case tlsrecord.Alert:
-		m.Type = Alert
+		m.Type = TypeAlert
 		r.add(m)
 	case tlsrecord.Handshake:
 		if !s.finished {
 			// The first message under the new keys (RFC 5246, Section 7.4.9).
 			s.finished = true
-			m.Type, m.Inferred, m.Size = Finished, true, finishedLen12
+			m.Type, m.Inferred, m.Size = TypeFinished, true, finishedLen12
 		}
 		r.add(m)
 	case tlsrecord.ApplicationData:
-		if r.t.Choice != nil && r.t.Choice.Version < VersionTLS13 {
+		if r.t.ServerHello != nil && r.t.ServerHello.Version < VersionTLS13 {
 			r.data(s, m.Size, true)
 			return
 		}
@@ -240,23 +240,23 @@ func (r *Recorder) unnamed(s *stream, m Message) {
 func (r *Recorder) message(s *stream, code uint8, size int, body []byte, encrypted bool) {
 	m := Message{From: s.side, Type: handshakeTypes[code], Size: size, Encrypted: encrypted}
 	switch {
-	case m.Type == ClientHello && s.side == Client && r.t.Hello == nil:
-		r.clientHello(body)
-	case m.Type == ServerHello && s.side == Server:
-		m.Type = r.serverHello(body)
-	case m.Type == NewSessionTicket:
+	case m.Type == TypeClientHello && s.side == Client && r.t.ClientHello == nil:
+		r.readClientHello(body)
+	case m.Type == TypeServerHello && s.side == Server:
+		m.Type = r.readServerHello(body)
+	case m.Type == TypeNewSessionTicket:
 		m.Ticket = r.ticket(body)
-	case m.Type == Finished && encrypted && r.isTLS13():
+	case m.Type == TypeFinished && encrypted && r.isTLS13():
 		s.epoch = 1
 		r.finished = r.finished || s.side == Client
-	case m.Type == KeyUpdate && encrypted:
+	case m.Type == TypeKeyUpdate && encrypted:
 		s.epoch++
 	}
 	r.add(m)
 }
 
 func (r *Recorder) isTLS13() bool {
-	return r.t.Choice != nil && r.t.Choice.Version == VersionTLS13
+	return r.t.ServerHello != nil && r.t.ServerHello.Version == VersionTLS13
 }
 
 func (r *Recorder) add(m Message) {
@@ -274,7 +274,7 @@ func (r *Recorder) stamp(m *Message) { m.At, m.Write = r.now, r.feeds }
 // record that they were taken for counts with them.
 func (r *Recorder) notTLS(s *stream, b []byte) {
 	s.broken = len(r.t.Messages) + 1
-	r.add(Message{From: s.side, Type: NotTLS})
+	r.add(Message{From: s.side, Type: TypeNotTLS})
 	r.moreNotTLS(s, b)
 }
 

@@ -85,19 +85,19 @@ func apartFromWrites(t *Transcript) *Transcript {
 
 // FuzzClientHello: what a ClientHello says, said again, says the same.
 func FuzzClientHello(f *testing.F) {
-	for _, h := range []*Hello{richHello, {Version: 0x0301, Suites: []uint16{0x000a}}} {
+	for _, h := range []*ClientHello{richHello, {Version: 0x0301, Suites: []uint16{0x000a}}} {
 		f.Add(helloBody(h))
 	}
 	f.Add(plainHello[tlsrecord.HeaderLen+messageHeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		h, ok := parseHello(body)
+		h, ok := parseClientHello(body)
 		if !ok || len(h.ALPN) >= maxNames {
 			return
 		}
 		if numbers := len(h.Suites) + len(h.Extensions) + len(h.Groups) + len(h.Signatures) + len(h.Versions) + len(h.KeyShares); numbers > len(body) {
 			t.Fatalf("%d numbers of %d bytes", numbers, len(body))
 		}
-		again, ok := parseHello(helloBody(h))
+		again, ok := parseClientHello(helloBody(h))
 		if !ok {
 			t.Fatalf("not understood: %+v", h)
 		}

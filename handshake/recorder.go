@@ -25,15 +25,15 @@ type Recorder struct {
 	sessionID []byte // the client's legacy_session_id
 	retried   bool
 
-	finished    bool  // the client's Finished has passed, as far as can be told
-	completed   bool  // and the TLS library accepted it
-	serverFirst bool  // in the protocol over TLS the server speaks first
-	toldTickets bool  // Ticket was called
-	tickets     []int // sizes of the NewSessionTicket messages that the server made
-	after       int   // records since the client's Finished that were noted
-	told        *told // what the TLS library said of an alert
-	odd         *stream
-	endMark     int // messages when it ended
+	finished        bool  // the client's Finished has passed, as far as can be told
+	completed       bool  // and the TLS library accepted it
+	serverFirst     bool  // in the protocol over TLS the server speaks first
+	ticketsExpected bool  // ExpectTicket was called
+	tickets         []int // sizes of the NewSessionTicket messages that the server made
+	after           int   // records since the client's Finished that were noted
+	told            *told // what the TLS library said of an alert
+	odd             *stream
+	endMark         int // messages when it ended
 }
 
 // MaxMemory bounds what a [Recorder] holds together with a transcript, in bytes: a
@@ -54,7 +54,7 @@ func NewRecorder(view View, start time.Time) *Recorder {
 }
 
 // Addresses sets those of both ends.
-func (r *Recorder) Addresses(client, server netip.AddrPort) {
+func (r *Recorder) SetAddresses(client, server netip.AddrPort) {
 	r.t.Client, r.t.Server = client, server
 }
 
@@ -67,7 +67,7 @@ func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
 	}
 	r.feeds++
 	r.now = at.Sub(r.start)
-	if r.t.End.How == TimedOut && r.t.End.By == from { // a deadline was moved on: it was not the end
+	if r.t.End.Kind == EndTimeout && r.t.End.By == from { // a deadline was moved on: it was not the end
 		r.t.End = End{}
 	}
 	if from == Client {
@@ -78,7 +78,7 @@ func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
 }
 
 // Hello returns what the first ClientHello says, or nil before it is whole.
-func (r *Recorder) Hello() *Hello { return r.t.Hello }
+func (r *Recorder) ClientHello() *ClientHello { return r.t.ClientHello }
 
 // Complete notes that both sides' Finished were accepted. Without it a transcript
 // is completed where that can be told from what passed; see [Transcript.Completed].
@@ -87,31 +87,36 @@ func (r *Recorder) Complete() { r.finished, r.completed = true, true }
 // Used notes what the client did with the finished connection, as far as the
 // protocol over TLS tells. Data is noted without it; a lesser use than one noted
 // before changes nothing.
-func (r *Recorder) Used(use Use) { r.t.Use = max(r.t.Use, use) }
+func (r *Recorder) SetUse(use Use) { r.t.Use = max(r.t.Use, use) }
 
 // ServerFirst notes that the server speaks first over TLS, as in SMTP with implicit
 // TLS. Otherwise what it sends between the handshake and the client's first data is
 // taken for session tickets, where it cannot be opened.
 func (r *Recorder) ServerFirst() { r.serverFirst = true }
 
-// Ticket notes that the server made a NewSessionTicket message of that many bytes,
-// its header included. From the first call on the recorder knows encrypted tickets by
-// their sizes, and takes nothing else for one: so it must be told of each before it
-// passes. Ticket(0) says that there is none so far.
-func (r *Recorder) Ticket(size int) {
-	r.toldTickets = true
-	if size > 0 && len(r.tickets) < maxTickets {
-		r.tickets = append(r.tickets, size)
+// ExpectTicket announces a session ticket of length bytes, as
+// [crypto/tls.Config.WrapSession] returns it. From the first call on, encrypted
+// tickets are recognised by their size and nothing else is taken for one, so each
+// ticket must be announced before it passes. ExpectTicket(0) announces none yet.
+func (r *Recorder) ExpectTicket(length int) {
+	r.ticketsExpected = true
+	if length > 0 && len(r.tickets) < maxTickets {
+		r.tickets = append(r.tickets, ticketMessageLen+length)
 	}
 }
 
-// maxTickets bounds those told: OpenSSL sends two, crypto/tls one.
+// maxTickets bounds the tickets announced: OpenSSL sends two, crypto/tls one.
 const maxTickets = 8
+
+// ticketMessageLen is the length of the NewSessionTicket message that crypto/tls
+// makes, without the ticket: header, lifetime, age_add, empty nonce, length, no
+// extensions (RFC 8446, Section 4.6.1).
+const ticketMessageLen = messageHeaderLen + 4 + 4 + 1 + 2 + 2
 
 // End notes how the connection ended. The first call counts. End.After need not be
 // set. An alert is noted without it, and says more than the close that follows.
 func (r *Recorder) End(e End) {
-	if r.t.End.How != Open {
+	if r.t.End.Kind != EndOpen {
 		return
 	}
 	if r.t.End.Err != "" { // of the handshake: it says more
@@ -139,7 +144,7 @@ func (r *Recorder) finish(t *Transcript) {
 	first.rest(t)
 	second.rest(t)
 	t.End.After = r.endMark
-	if t.End.How == Open || r.endMark == passed {
+	if t.End.Kind == EndOpen || r.endMark == passed {
 		t.End.After = len(t.Messages)
 	}
 	if r.isTLS13() {
@@ -191,7 +196,7 @@ func (s *stream) partial() (m Message, ok bool) {
 
 // clearTypes are what records in the clear hold. Of a handshake message nothing is
 // known before its header came.
-var clearTypes = map[uint8]Type{
-	tlsrecord.ChangeCipherSpec: ChangeCipherSpec,
-	tlsrecord.Alert:            Alert,
+var clearTypes = map[uint8]MessageType{
+	tlsrecord.ChangeCipherSpec: TypeChangeCipherSpec,
+	tlsrecord.Alert:            TypeAlert,
 }

@@ -34,7 +34,7 @@ func begin(messages ...Message) *Transcript {
 		Start:  time.Date(2024, 10, 24, 9, 15, 2, 123456000, time.UTC),
 		Client: netip.MustParseAddrPort("192.0.2.7:51034"),
 		Server: netip.MustParseAddrPort("198.51.100.25:25"),
-		Hello: &Hello{
+		ClientHello: &ClientHello{
 			Size:       512,
 			Version:    0x0303,
 			Versions:   []uint16{0x2a2a, 0x0304, 0x0303},
@@ -48,17 +48,17 @@ func begin(messages ...Message) *Transcript {
 			SessionID:  true,
 			JA4:        "t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4",
 		},
-		Choice:   &Choice{Version: 0x0304, Suite: 0x1301, Group: 29},
-		Messages: messages,
+		ServerHello: &ServerHello{Version: 0x0304, Suite: 0x1301, Group: 29},
+		Messages:    messages,
 	}
 }
 
-func sent(from Side, what Type, size int, at float64, write int) Message {
+func sent(from Side, what MessageType, size int, at float64, write int) Message {
 	return Message{From: from, Type: what, Size: size, At: ms(at), Write: write}
 }
 
 // hidden is a message that the recorder had no key for.
-func hidden(from Side, what Type, size int, at float64, write int) Message {
+func hidden(from Side, what MessageType, size int, at float64, write int) Message {
 	m := sent(from, what, size, at, write)
 	m.Encrypted, m.Inferred = true, true
 	return m
@@ -67,91 +67,91 @@ func hidden(from Side, what Type, size int, at float64, write int) Message {
 // flight is the way into a TLS 1.3 handshake, up to the server's Finished.
 func flight() []Message {
 	return []Message{
-		sent(Client, ClientHello, 512, 0, 1),
-		sent(Server, ServerHello, 122, 1.4, 2),
-		sent(Server, ChangeCipherSpec, 1, 1.4, 2),
-		hidden(Server, EncryptedExtensions, 6, 1.4, 2),
-		hidden(Server, Certificate, 1187, 1.4, 2),
-		hidden(Server, CertificateVerify, 78, 1.4, 2),
-		hidden(Server, Finished, 36, 1.4, 2),
+		sent(Client, TypeClientHello, 512, 0, 1),
+		sent(Server, TypeServerHello, 122, 1.4, 2),
+		sent(Server, TypeChangeCipherSpec, 1, 1.4, 2),
+		hidden(Server, TypeEncryptedExtensions, 6, 1.4, 2),
+		hidden(Server, TypeCertificate, 1187, 1.4, 2),
+		hidden(Server, TypeCertificateVerify, 78, 1.4, 2),
+		hidden(Server, TypeFinished, 36, 1.4, 2),
 	}
 }
 
 func healthy() *Transcript {
 	t := begin(append(flight(),
-		sent(Client, ChangeCipherSpec, 1, 39.2, 3),
-		hidden(Client, Finished, 36, 39.2, 3),
-		hidden(Server, NewSessionTicket, 122, 39.4, 4),
-		hidden(Client, ApplicationData, 24, 78.5, 5))...)
-	t.Completed, t.Use = true, Mailed
-	t.End = End{How: Closed, By: Client, After: 11}
+		sent(Client, TypeChangeCipherSpec, 1, 39.2, 3),
+		hidden(Client, TypeFinished, 36, 39.2, 3),
+		hidden(Server, TypeNewSessionTicket, 122, 39.4, 4),
+		hidden(Client, TypeApplicationData, 24, 78.5, 5))...)
+	t.Completed, t.Use = true, UseMail
+	t.End = End{Kind: EndClosed, By: Client, After: 11}
 	return t
 }
 
 func earlyTicket() *Transcript {
-	t := begin(append(flight(), hidden(Server, NewSessionTicket, 122, 1.4, 2))...)
-	t.End = End{How: Closed, By: Client, After: 8, Err: "EOF"}
+	t := begin(append(flight(), hidden(Server, TypeNewSessionTicket, 122, 1.4, 2))...)
+	t.End = End{Kind: EndClosed, By: Client, After: 8, Err: "EOF"}
 	return t
 }
 
 func helloRetry() *Transcript {
 	t := begin(
-		sent(Client, ClientHello, 326, 0, 1),
-		sent(Server, HelloRetryRequest, 88, 0.31, 2),
-		sent(Server, ChangeCipherSpec, 1, 0.31, 2))
-	t.Hello.ServerName, t.Hello.PSK = "", true
-	t.Choice = nil
-	t.End = End{How: Closed, By: Client, After: 3, Err: "EOF"}
+		sent(Client, TypeClientHello, 326, 0, 1),
+		sent(Server, TypeHelloRetryRequest, 88, 0.31, 2),
+		sent(Server, TypeChangeCipherSpec, 1, 0.31, 2))
+	t.ClientHello.ServerName, t.ClientHello.PSK = "", true
+	t.ServerHello = nil
+	t.End = End{Kind: EndClosed, By: Client, After: 3, Err: "EOF"}
 	return t
 }
 
 func clientCertificate() *Transcript {
 	t := begin(
-		sent(Client, ClientHello, 224, 0, 1),
-		sent(Server, ServerHello, 76, 2.1, 2),
-		sent(Server, Certificate, 2934, 2.1, 2),
-		sent(Server, ServerKeyExchange, 300, 2.1, 2),
-		sent(Server, CertificateRequest, 62, 2.1, 2),
-		sent(Server, ServerHelloDone, 4, 2.1, 2),
-		sent(Client, Certificate, 1822, 44.9, 3),
-		sent(Client, ClientKeyExchange, 70, 44.9, 3),
-		sent(Client, CertificateVerify, 264, 44.9, 3),
-		sent(Client, ChangeCipherSpec, 1, 44.9, 3),
-		hidden(Client, Finished, 16, 44.9, 3),
-		sent(Server, NewSessionTicket, 1746, 46.3, 4),
-		sent(Server, ChangeCipherSpec, 1, 46.3, 4),
-		hidden(Server, Finished, 16, 46.3, 4),
-		hidden(Client, ApplicationData, 21, 88.0, 5))
+		sent(Client, TypeClientHello, 224, 0, 1),
+		sent(Server, TypeServerHello, 76, 2.1, 2),
+		sent(Server, TypeCertificate, 2934, 2.1, 2),
+		sent(Server, TypeServerKeyExchange, 300, 2.1, 2),
+		sent(Server, TypeCertificateRequest, 62, 2.1, 2),
+		sent(Server, TypeServerHelloDone, 4, 2.1, 2),
+		sent(Client, TypeCertificate, 1822, 44.9, 3),
+		sent(Client, TypeClientKeyExchange, 70, 44.9, 3),
+		sent(Client, TypeCertificateVerify, 264, 44.9, 3),
+		sent(Client, TypeChangeCipherSpec, 1, 44.9, 3),
+		hidden(Client, TypeFinished, 16, 44.9, 3),
+		sent(Server, TypeNewSessionTicket, 1746, 46.3, 4),
+		sent(Server, TypeChangeCipherSpec, 1, 46.3, 4),
+		hidden(Server, TypeFinished, 16, 46.3, 4),
+		hidden(Client, TypeApplicationData, 21, 88.0, 5))
 	t.Messages[11].Ticket = &Ticket{Lifetime: 7 * 24 * time.Hour, Size: 1736}
-	t.Hello.Versions, t.Hello.KeyShares, t.Hello.PSKModes = nil, nil, nil
-	t.Hello.SessionID, t.Hello.ALPN = false, []string{"smtp", "\x0a\x8a"}
-	t.Choice = &Choice{Version: 0x0303, Suite: 0xc02f}
-	t.Completed, t.Use, t.View = true, Spoke, OnWire
+	t.ClientHello.Versions, t.ClientHello.KeyShares, t.ClientHello.PSKModes = nil, nil, nil
+	t.ClientHello.SessionID, t.ClientHello.ALPN = false, []string{"smtp", "\x0a\x8a"}
+	t.ServerHello = &ServerHello{Version: 0x0303, Suite: 0xc02f}
+	t.Completed, t.Use, t.View = true, UseData, OnWire
 	return t
 }
 
 func alert() *Transcript {
-	t := begin(append(flight(), sent(Client, Alert, 2, 41.7, 3))...)
-	t.Messages[7].Alert = &AlertText{Fatal: true, Description: 48}
+	t := begin(append(flight(), sent(Client, TypeAlert, 2, 41.7, 3))...)
+	t.Messages[7].Alert = &Alert{Fatal: true, Description: 48}
 	t.Messages[7].Encrypted = true
 	t.View = AtClient
-	t.End = End{How: Alerted, By: Client, After: 8, Err: "remote error: tls: unknown certificate authority"}
+	t.End = End{Kind: EndAlert, By: Client, After: 8, Err: "remote error: tls: unknown certificate authority"}
 	return t
 }
 
 func partialHello() *Transcript {
-	m := sent(Client, ClientHello, 1555, 0.2, 1)
+	m := sent(Client, TypeClientHello, 1555, 0.2, 1)
 	m.Missing = 107
 	t := begin(m)
-	t.Hello, t.Choice = nil, nil
-	t.End = End{How: TimedOut, By: Client, Err: "read tcp 198.51.100.25:25->192.0.2.7:51034: i/o timeout"}
+	t.ClientHello, t.ServerHello = nil, nil
+	t.End = End{Kind: EndTimeout, By: Client, Err: "read tcp 198.51.100.25:25->192.0.2.7:51034: i/o timeout"}
 	return t
 }
 
 func notTLS() *Transcript {
-	t := begin(sent(Client, NotTLS, 21, 0.1, 1))
-	t.Hello, t.Choice, t.NotTLS = nil, nil, []byte("EHLO a.example\r\n")
-	t.End = End{How: Dropped, By: Server, After: 1, Err: "tls: first record does not look like a TLS handshake"}
+	t := begin(sent(Client, TypeNotTLS, 21, 0.1, 1))
+	t.ClientHello, t.ServerHello, t.NotTLS = nil, nil, []byte("EHLO a.example\r\n")
+	t.End = End{Kind: EndDropped, By: Server, After: 1, Err: "tls: first record does not look like a TLS handshake"}
 	return t
 }
 
@@ -166,39 +166,39 @@ func sslv2() *Transcript {
 // oddWrites has brackets that go on over the Finished, and ones that must not be drawn.
 func oddWrites() *Transcript {
 	t := begin(
-		sent(Client, ClientHello, 512, 0, 0),
-		sent(Client, ClientHello, 512, 0.2, 0),
-		sent(Server, ServerHello, 122, 1.4, 7),
-		sent(Client, Alert, 2, 1.4, 7),
-		hidden(Server, EncryptedExtensions, 6, 1.4, 8),
-		hidden(Server, Finished, 36, 1.5, 8),
-		hidden(Client, Finished, 36, 39.2, 9),
-		hidden(Client, ApplicationData, 24, 39.2, 9))
-	t.Completed, t.Use = true, Spoke
-	t.End = End{How: Closed, By: Server, After: 8}
+		sent(Client, TypeClientHello, 512, 0, 0),
+		sent(Client, TypeClientHello, 512, 0.2, 0),
+		sent(Server, TypeServerHello, 122, 1.4, 7),
+		sent(Client, TypeAlert, 2, 1.4, 7),
+		hidden(Server, TypeEncryptedExtensions, 6, 1.4, 8),
+		hidden(Server, TypeFinished, 36, 1.5, 8),
+		hidden(Client, TypeFinished, 36, 39.2, 9),
+		hidden(Client, TypeApplicationData, 24, 39.2, 9))
+	t.Completed, t.Use = true, UseData
+	t.End = End{Kind: EndClosed, By: Server, After: 8}
 	return t
 }
 
 func tooMany() *Transcript {
 	t := begin(flight()...)
 	for n := 3; len(t.Messages) < MaxMessages; n++ {
-		t.Messages = append(t.Messages, hidden(Client, Unknown, 17, float64(n)*700, n))
+		t.Messages = append(t.Messages, hidden(Client, TypeUnknown, 17, float64(n)*700, n))
 	}
 	t.Omitted = 936
-	t.End = End{How: Dropped, By: Server, After: 1000, Err: "tls: too many ignored records"}
+	t.End = End{Kind: EndDropped, By: Server, After: 1000, Err: "tls: too many ignored records"}
 	return t
 }
 
 func resumed() *Transcript {
 	t := begin(
-		sent(Client, ClientHello, 740, 0, 1),
-		sent(Server, ServerHello, 128, 0.4, 2),
-		sent(Server, ChangeCipherSpec, 1, 0.4, 2),
-		hidden(Server, EncryptedExtensions, 6, 0.4, 2),
-		hidden(Server, Finished, 36, 0.4, 2),
-		hidden(Client, Finished, 36, 21.3, 3))
-	t.Hello.PSK = true
-	t.Choice.Resumed = true
+		sent(Client, TypeClientHello, 740, 0, 1),
+		sent(Server, TypeServerHello, 128, 0.4, 2),
+		sent(Server, TypeChangeCipherSpec, 1, 0.4, 2),
+		hidden(Server, TypeEncryptedExtensions, 6, 0.4, 2),
+		hidden(Server, TypeFinished, 36, 0.4, 2),
+		hidden(Client, TypeFinished, 36, 21.3, 3))
+	t.ClientHello.PSK = true
+	t.ServerHello.Resumed = true
 	t.Completed = true
 	return t
 }
@@ -206,26 +206,26 @@ func resumed() *Transcript {
 func unused() *Transcript {
 	t := healthy()
 	t.Messages = t.Messages[:10]
-	t.Use, t.End = Unused, End{How: Closed, By: Client, After: 10, Err: "EOF"}
+	t.Use, t.End = UseNone, End{Kind: EndClosed, By: Client, After: 10, Err: "EOF"}
 	return t
 }
 
 func reset() *Transcript {
 	t := begin(flight()...)
-	t.Hello.ServerName = "evil\x1b[2J\r\n\u202e" + string([]byte{0xff}) + ".bücher.example"
-	t.End = End{How: Reset, After: 7, Err: "read: connection reset by peer\x07"}
+	t.ClientHello.ServerName = "evil\x1b[2J\r\n\u202e" + string([]byte{0xff}) + ".bücher.example"
+	t.End = End{Kind: EndReset, After: 7, Err: "read: connection reset by peer\x07"}
 	return t
 }
 
 // format has something in every field.
 func format() *Transcript {
-	ticket := hidden(Server, NewSessionTicket, 122, 1.400125, 2)
+	ticket := hidden(Server, TypeNewSessionTicket, 122, 1.400125, 2)
 	ticket.Ticket = &Ticket{Lifetime: 7 * 24 * time.Hour, Size: 96}
-	t := begin(sent(Client, ClientHello, 512, 0, 1), ticket, sent(Client, Alert, 2, 41.7, 3))
+	t := begin(sent(Client, TypeClientHello, 512, 0, 1), ticket, sent(Client, TypeAlert, 2, 41.7, 3))
 	t.Messages[0].Missing = 2
-	t.Messages[2].Alert = &AlertText{Fatal: true, Description: 48}
+	t.Messages[2].Alert = &Alert{Fatal: true, Description: 48}
 	t.Server = netip.MustParseAddrPort("[2001:db8::25]:25")
-	t.Hello = &Hello{
+	t.ClientHello = &ClientHello{
 		Size:       512,
 		Version:    0x0303,
 		Versions:   []uint16{0x2a2a, 0x0304, 0x0303},
@@ -241,6 +241,6 @@ func format() *Transcript {
 		JA4:        "t13d0202h0",
 	}
 	t.Omitted, t.NotTLS = 3, []byte("EHLO\r\n")
-	t.End = End{How: TimedOut, By: Client, After: 3, Err: "EOF"}
+	t.End = End{Kind: EndTimeout, By: Client, After: 3, Err: "EOF"}
 	return t
 }

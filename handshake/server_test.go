@@ -13,13 +13,13 @@ import (
 )
 
 // shortNames are the types as the tests write them.
-var shortNames = map[Type]string{
-	Unknown: "Unknown", ClientHello: "CH", HelloRetryRequest: "HRR", ServerHello: "SH",
-	EncryptedExtensions: "EE", CertificateRequest: "CR", Certificate: "Cert",
-	CertificateStatus: "Status", CertificateVerify: "CV", ServerKeyExchange: "SKE",
-	ServerHelloDone: "SHD", ClientKeyExchange: "CKE", Finished: "Fin",
-	NewSessionTicket: "Ticket", EndOfEarlyData: "EOED", KeyUpdate: "KU", HelloRequest: "HR",
-	ChangeCipherSpec: "CCS", Alert: "Alert", ApplicationData: "Data", NotTLS: "NotTLS",
+var shortNames = map[MessageType]string{
+	TypeUnknown: "Unknown", TypeClientHello: "CH", TypeHelloRetryRequest: "HRR", TypeServerHello: "SH",
+	TypeEncryptedExtensions: "EE", TypeCertificateRequest: "CR", TypeCertificate: "Cert",
+	TypeCertificateStatus: "Status", TypeCertificateVerify: "CV", TypeServerKeyExchange: "SKE",
+	TypeServerHelloDone: "SHD", TypeClientKeyExchange: "CKE", TypeFinished: "Fin",
+	TypeNewSessionTicket: "Ticket", TypeEndOfEarlyData: "EOED", TypeKeyUpdate: "KU", TypeHelloRequest: "HR",
+	TypeChangeCipherSpec: "CCS", TypeAlert: "Alert", TypeApplicationData: "Data", TypeNotTLS: "NotTLS",
 }
 
 // outline is what a transcript tells: the messages, a line for each write of the
@@ -39,7 +39,7 @@ func outline(t *Transcript) string {
 		if m.Inferred {
 			b.WriteByte('?')
 		}
-		if t.Early(i) {
+		if t.IsEarlyTicket(i) {
 			b.WriteByte('!')
 		}
 		if m.Alert != nil {
@@ -49,19 +49,19 @@ func outline(t *Transcript) string {
 			fmt.Fprintf(&b, "-%d", m.Missing)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s", endNames[t.End.How])
-	if t.End.By != Nobody {
+	fmt.Fprintf(&b, "\n%s", endNames[t.End.Kind])
+	if t.End.By != UnknownSide {
 		fmt.Fprintf(&b, " by %s", map[Side]string{Client: "client", Server: "server"}[t.End.By])
 	}
 	if t.End.After != len(t.Messages) {
 		fmt.Fprintf(&b, " after %d", t.End.After)
 	}
-	fmt.Fprintf(&b, ", completed %v, %s", t.Completed, map[Use]string{Unused: "unused", Spoke: "spoke", Mailed: "mailed"}[t.Use])
+	fmt.Fprintf(&b, ", completed %v, %s", t.Completed, map[Use]string{UseNone: "unused", UseData: "spoke", UseMail: "mailed"}[t.Use])
 	return strings.TrimSpace(b.String())
 }
 
-var endNames = map[How]string{
-	Open: "open", Closed: "closed", Alerted: "alerted", Reset: "reset", TimedOut: "timed out", Dropped: "dropped",
+var endNames = map[EndKind]string{
+	EndOpen: "open", EndClosed: "closed", EndAlert: "alerted", EndReset: "reset", EndTimeout: "timed out", EndDropped: "dropped",
 }
 
 // checkOutline compares the outline with lines that may be indented.
@@ -150,7 +150,7 @@ func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 	secure.Read(make([]byte, 64))
 	io.WriteString(secure, "250 ok\r\n")
 	secure.Close()
-	transcript := recorded.Stop(Unused)
+	transcript := recorded.Stop(UseNone)
 	checkChoice(t, transcript, secure.ConnectionState())
 	if client, server := addrPort(near.LocalAddr()), addrPort(far.LocalAddr()); transcript.Client != client || transcript.Server != server {
 		t.Errorf("between %v and %v, want %v and %v", transcript.Client, transcript.Server, client, server)
@@ -164,14 +164,14 @@ func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 // checkChoice compares what the ServerHello said with what crypto/tls knows.
 func checkChoice(t *testing.T, transcript *Transcript, state tls.ConnectionState) {
 	t.Helper()
-	want := Choice{
+	want := ServerHello{
 		Version: state.Version, Suite: state.CipherSuite, Resumed: state.DidResume,
-		Retried: transcript.has(Server, HelloRetryRequest),
+		Retried: transcript.has(Server, TypeHelloRetryRequest),
 	}
 	if state.Version == VersionTLS13 {
 		want.Group = uint16(state.CurveID)
 	}
-	if got := *transcript.Choice; got != want {
+	if got := *transcript.ServerHello; got != want {
 		t.Errorf("chose %+v, want %+v", got, want)
 	}
 }

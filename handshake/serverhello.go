@@ -7,7 +7,7 @@ import (
 )
 
 // A Choice is what a ServerHello says (RFC 8446, Section 4.1.3).
-type Choice struct {
+type ServerHello struct {
 	Version uint16
 	Suite   uint16
 	Group   uint16 // 0: none named, as before TLS 1.3
@@ -20,14 +20,14 @@ type Choice struct {
 var retryRandom = sha256.Sum256([]byte("HelloRetryRequest"))
 
 // serverHello reads a ServerHello and says whether it is one.
-func (r *Recorder) serverHello(body []byte) Type {
+func (r *Recorder) readServerHello(body []byte) MessageType {
 	if len(body) >= 2+32 && [32]byte(body[2:]) == retryRandom {
 		r.retried = true
-		return HelloRetryRequest
+		return TypeHelloRetryRequest
 	}
-	choice, ok := parseChoice(body)
-	if !ok || r.t.Choice != nil {
-		return ServerHello
+	choice, ok := parseServerHello(body)
+	if !ok || r.t.ServerHello != nil {
+		return TypeServerHello
 	}
 	// Before TLS 1.3 a server that resumes repeats the client's session id
 	// (RFC 5246, Section 7.4.1.3; RFC 5077, Section 3.4). TLS 1.3 repeats it always.
@@ -35,19 +35,19 @@ func (r *Recorder) serverHello(body []byte) Type {
 		choice.Resumed = len(r.sessionID) > 0 && bytes.Equal(sessionIDOf(body), r.sessionID)
 	}
 	choice.Retried = r.retried
-	r.t.Choice = choice
+	r.t.ServerHello = choice
 	copy(r.session.ServerRandom[:], body[2:])
 	r.session.Version, r.session.Suite = choice.Version, choice.Suite
 	if r.keys != nil {
 		r.opener = r.keys.Opener(r.session)
 	}
-	return ServerHello
+	return TypeServerHello
 }
 
 // parseChoice reads a ServerHello without its header (RFC 8446, Section 4.1.3).
-func parseChoice(body []byte) (*Choice, bool) {
+func parseServerHello(body []byte) (*ServerHello, bool) {
 	m := reader{b: body}
-	c := &Choice{Version: m.uint16()}
+	c := &ServerHello{Version: m.uint16()}
 	m.bytes(32)
 	m.vector8() // legacy_session_id_echo
 	c.Suite = m.uint16()

@@ -22,10 +22,10 @@ type Transcript struct {
 	Client, Server netip.AddrPort
 
 	// Hello is the client's first ClientHello; nil if none came whole.
-	Hello *Hello
+	ClientHello *ClientHello
 
 	// Choice is what the server's ServerHello chose; nil if none was sent.
-	Choice *Choice
+	ServerHello *ServerHello
 
 	// Messages are those of both sides in the order in which they passed the
 	// recorder, at most [MaxMessages].
@@ -69,7 +69,7 @@ type Side uint8
 
 // The sides. Nobody is for an end that cannot be laid to either.
 const (
-	Nobody Side = iota
+	UnknownSide Side = iota
 	Client
 	Server
 )
@@ -77,7 +77,7 @@ const (
 // A Message is a handshake message, an alert, or a record of another type.
 type Message struct {
 	From Side
-	Type Type
+	Type MessageType
 
 	// Size is the message's bytes with its own header of 4 bytes, without that of
 	// the record. Of an encrypted record that could not be opened it is what the
@@ -102,9 +102,9 @@ type Message struct {
 	// was told by order and size, since the recorder had no key.
 	Encrypted, Inferred bool
 
-	// Alert is the alert's level and description, where Type is [Alert] and it was
+	// Alert is the alert's level and description, where Type is [TypeAlert] and it was
 	// in the clear or opened.
-	Alert *AlertText
+	Alert *Alert
 
 	// Ticket is what a NewSessionTicket says, where it was in the clear or opened.
 	Ticket *Ticket
@@ -113,12 +113,12 @@ type Message struct {
 // Early reports whether m is a TLS 1.3 session ticket that the server sent before
 // the client's Finished, as messages, of which m is the i-th, tell.
 // RFC 8446, Section 4.6.1 allows that; not every client survives it.
-func (t *Transcript) Early(i int) bool {
-	if t.Messages[i].Type != NewSessionTicket || t.Choice == nil || t.Choice.Version != VersionTLS13 {
+func (t *Transcript) IsEarlyTicket(i int) bool {
+	if t.Messages[i].Type != TypeNewSessionTicket || t.ServerHello == nil || t.ServerHello.Version != VersionTLS13 {
 		return false
 	}
 	for _, m := range t.Messages[:i] {
-		if m.From == Client && m.Type == Finished {
+		if m.From == Client && m.Type == TypeFinished {
 			return false
 		}
 	}
@@ -139,14 +139,14 @@ type Use uint8
 
 // The uses, each more than the one before.
 const (
-	Unused Use = iota // nothing came
-	Spoke             // data came: in SMTP, a command
-	Mailed            // an SMTP MAIL came
+	UseNone Use = iota // nothing came
+	UseData            // data came: in SMTP, a command
+	UseMail            // an SMTP MAIL came
 )
 
 // An End is how a connection ended.
 type End struct {
-	How How
+	Kind EndKind
 
 	// By is who ended it.
 	By Side
@@ -160,49 +160,49 @@ type End struct {
 }
 
 // How a connection ended.
-type How uint8
+type EndKind uint8
 
 // The ways.
 const (
-	Open     How = iota // it had not ended when the recording did
-	Closed              // silently: the stream ended without an alert, close_notify aside
-	Alerted             // with an alert; it is the last message that is one
-	Reset               // by a TCP reset
-	TimedOut            // nothing came for as long as was waited; By is who was to speak
-	Dropped             // by the server's own decision, without a word of TLS
+	EndOpen    EndKind = iota // it had not ended when the recording did
+	EndClosed                 // silently: the stream ended without an alert, close_notify aside
+	EndAlert                  // with an alert; it is the last message that is one
+	EndReset                  // by a TCP reset
+	EndTimeout                // nothing came for as long as was waited; By is who was to speak
+	EndDropped                // by the server's own decision, without a word of TLS
 )
 
 // A Type is what a [Message] is.
-type Type uint8
+type MessageType uint8
 
 // The types. Those of handshake messages are named as in RFC 8446, Section 4 and
 // RFC 5246, Section 7.4.
 const (
-	Unknown Type = iota // a record that nothing is known of but its size
-	ClientHello
-	HelloRetryRequest
-	ServerHello
-	EncryptedExtensions
-	CertificateRequest
-	Certificate
-	CertificateStatus
-	CertificateVerify
-	ServerKeyExchange
-	ServerHelloDone
-	ClientKeyExchange
-	Finished
-	NewSessionTicket
-	EndOfEarlyData
-	KeyUpdate
-	HelloRequest
-	ChangeCipherSpec // a record of its own type
-	Alert            // a record of its own type
-	ApplicationData  // a record of its own type; only the first of each side is kept
-	NotTLS           // what is no TLS record
+	TypeUnknown MessageType = iota // a record that nothing is known of but its size
+	TypeClientHello
+	TypeHelloRetryRequest
+	TypeServerHello
+	TypeEncryptedExtensions
+	TypeCertificateRequest
+	TypeCertificate
+	TypeCertificateStatus
+	TypeCertificateVerify
+	TypeServerKeyExchange
+	TypeServerHelloDone
+	TypeClientKeyExchange
+	TypeFinished
+	TypeNewSessionTicket
+	TypeEndOfEarlyData
+	TypeKeyUpdate
+	TypeHelloRequest
+	TypeChangeCipherSpec // a record of its own type
+	TypeAlert            // a record of its own type
+	TypeApplicationData  // a record of its own type; only the first of each side is kept
+	TypeNotTLS           // what is no TLS record
 )
 
 // An AlertText is the content of an alert (RFC 8446, Section 6).
-type AlertText struct {
+type Alert struct {
 	Fatal       bool
 	Description uint8
 }

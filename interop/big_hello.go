@@ -11,11 +11,11 @@ import (
 const bigHelloSize = 1200
 
 var bigHello = Case{
-	ID:     "big-hello",
-	Title:  "The rest of a large ClientHello never arrives",
-	Who:    "senders that offer post-quantum key exchange, behind a device that reads one segment only",
-	Since:  "2024",
-	Status: Confirmed,
+	ID:      "big-hello",
+	Title:   "The rest of a large ClientHello never arrives",
+	Clients: "senders that offer post-quantum key exchange, behind a device that reads one segment only",
+	Since:   "2024",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://tldr.fail", "2024", "What breaks when a ClientHello no longer fits into one segment, and which products did."},
 		{"https://github.com/openssl/openssl/issues/27557", "2025-05", "sendmail over STARTTLS: the hello grew from 324 to 1,555 bytes, and connections failed."},
@@ -29,15 +29,15 @@ var bigHello = Case{
 		"Neither Postern nor the sender is at fault: look at what stands between them.",
 	Remedy: Remedy{
 		Postern: "Nothing to set: Postern reads a ClientHello in as many pieces as it comes in. Look for a firewall or balancer in front of it, and at the path's MTU.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"firewalls and load balancers", "Update them, or turn the inspection of TLS on port 25 off."},
 			{"OpenSSL in the sender", "Groups = X25519:P-256 in the configuration file makes the hello small again."},
 			{"Go programs as senders", "GODEBUG=tlsmlkem=0"},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
-		hello := index(t, handshake.Client, handshake.ClientHello)
-		if hello < 0 || t.Hello != nil || t.Messages[hello].Missing <= 0 {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
+		hello := index(t, handshake.Client, handshake.TypeClientHello)
+		if hello < 0 || t.ClientHello != nil || t.Messages[hello].Missing <= 0 {
 			return 0, nil
 		}
 		m := t.Messages[hello]
@@ -47,7 +47,7 @@ var bigHello = Case{
 			confidence = possible
 		}
 		switch {
-		case t.End.How == handshake.TimedOut:
+		case t.End.Kind == handshake.EndTimeout:
 			return confidence, append(observations, Observation{"the server waited for them in vain", whole})
 		case left(t):
 			return possible, append(observations, leaving(t))

@@ -8,9 +8,9 @@ type Case struct {
 	// words joined by hyphens.
 	ID string
 
-	Title string // one line, without a full stop
-	Who   string // the clients that are known to behave so
-	Since string // a date or a year, as exact as the sources are
+	Title   string // one line, without a full stop
+	Clients string // the clients that are known to behave so
+	Since   string // a date or a year, as exact as the sources are
 
 	// Status is how sure the behaviour is, not how sure a diagnosis is.
 	Status Status
@@ -20,26 +20,26 @@ type Case struct {
 	Remedy      Remedy
 
 	// recognise returns zero, or how much a transcript looks like the case and why.
-	recognise func(*handshake.Transcript) (Confidence, []Observation)
+	match func(*handshake.Transcript) (Confidence, []Observation)
 }
 
 // A Source is where a case is told of.
 type Source struct {
-	URL  string
-	Date string // year, year-month or year-month-day of what it says; empty where it has none
-	Says string // one short sentence of ours
+	URL     string
+	Date    string // year, year-month or year-month-day of what it says; empty where it has none
+	Summary string // one short sentence of ours
 }
 
 // A Remedy is what to do about a case.
 type Remedy struct {
-	Postern string // what Postern does by itself, and what is left to its operator
-	Others  []Advice
+	Postern       string // what Postern does by itself, and what is left to its operator
+	OtherSoftware []Advice
 }
 
 // Advice is what to do with one other mail server, library or device.
 type Advice struct {
 	Software string // as it calls itself
-	Do       string
+	Action   string
 }
 
 // A Status is how sure a behaviour is.

@@ -40,17 +40,17 @@ func checkTexts(t *testing.T, c *interop.Case) {
 	if !kebabCase.MatchString(c.ID) {
 		t.Errorf("ID %q", c.ID)
 	}
-	if c.Title == "" || strings.HasSuffix(c.Title, ".") || len(c.Title) > 80 || c.Who == "" || c.Since == "" {
-		t.Errorf("%s: title %q, who %q, since %q", c.ID, c.Title, c.Who, c.Since)
+	if c.Title == "" || strings.HasSuffix(c.Title, ".") || len(c.Title) > 80 || c.Clients == "" || c.Since == "" {
+		t.Errorf("%s: title %q, who %q, since %q", c.ID, c.Title, c.Clients, c.Since)
 	}
 	if n := len(sentence.FindAllString(c.Explanation, -1)); n < 2 || n > 5 {
 		t.Errorf("%s: the explanation has %d sentences, want 2 to 5", c.ID, n)
 	}
-	if c.Remedy.Postern == "" || len(c.Remedy.Others) == 0 {
+	if c.Remedy.Postern == "" || len(c.Remedy.OtherSoftware) == 0 {
 		t.Errorf("%s lacks a remedy", c.ID)
 	}
-	for _, a := range c.Remedy.Others {
-		if a.Software == "" || a.Do == "" {
+	for _, a := range c.Remedy.OtherSoftware {
+		if a.Software == "" || a.Action == "" {
 			t.Errorf("%s: advice %+v", c.ID, a)
 		}
 	}
@@ -58,7 +58,7 @@ func checkTexts(t *testing.T, c *interop.Case) {
 		t.Errorf("%s has no source", c.ID)
 	}
 	for _, s := range c.Sources {
-		if u, err := url.Parse(s.URL); err != nil || u.Scheme != "https" || u.Host == "" || !date.MatchString(s.Date) || !strings.HasSuffix(s.Says, ".") {
+		if u, err := url.Parse(s.URL); err != nil || u.Scheme != "https" || u.Host == "" || !date.MatchString(s.Date) || !strings.HasSuffix(s.Summary, ".") {
 			t.Errorf("%s: source %+v", c.ID, s)
 		}
 	}

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var clientCertificateAsked = Case{
-	ID:     "client-certificate-asked",
-	Title:  "The server asks for a client certificate, and the handshake fails over it",
-	Who:    "Gmail's senders, which answer with a certificate; Schannel, which limits the request's size",
-	Since:  "2025-06",
-	Status: Confirmed,
+	ID:      "client-certificate-asked",
+	Title:   "The server asks for a client certificate, and the handshake fails over it",
+	Clients: "Gmail's senders, which answer with a certificate; Schannel, which limits the request's size",
+	Since:   "2025-06",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/mjl-/mox/issues/359", "2025-06", "Gmail sent a certificate that none of the acceptable authorities had issued, and mox stumbled over verifying it (833a67f)."},
 		{"https://github.com/dotnet/docs/pull/55739", "2026-08", "A request with a long list of authorities exceeds what Schannel takes."},
@@ -17,15 +17,15 @@ var clientCertificateAsked = Case{
 		"A public mail server gains nothing by asking.",
 	Remedy: Remedy{
 		Postern: "Nothing: Postern asks for none.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"mox", "Upgrade to a version with commit 833a67f (June 2025)."},
 			{"Postfix", "smtpd_tls_ask_ccert = no and smtpd_tls_req_ccert = no on port 25."},
 			{"Exim", "Leave tls_verify_hosts and tls_try_verify_hosts empty."},
 			{"Go programs", "tls.Config.ClientAuth = tls.NoClientCert; or tls.RequestClientCert, and judge the certificate after the handshake."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
-		request := index(t, handshake.Server, handshake.CertificateRequest)
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
+		request := index(t, handshake.Server, handshake.TypeCertificateRequest)
 		if request < 0 || t.Completed {
 			return 0, nil
 		}

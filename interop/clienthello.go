@@ -23,7 +23,7 @@ const (
 
 // lacking says what h lacks against the defaults of crypto/tls. They are nearly
 // those of other libraries, and the remedies differ little.
-func lacking(h *handshake.Hello) lack {
+func lacking(h *handshake.ClientHello) lack {
 	switch suites := sharedSuites(h); {
 	case highest(h) < tls.VersionTLS12:
 		return lacksVersion
@@ -40,7 +40,7 @@ func lacking(h *handshake.Hello) lack {
 }
 
 // highest is the newest version that h offers.
-func highest(h *handshake.Hello) uint16 {
+func highest(h *handshake.ClientHello) uint16 {
 	if h.Versions == nil {
 		return h.Version
 	}
@@ -54,7 +54,7 @@ func highest(h *handshake.Hello) uint16 {
 }
 
 // sharedSuites are those of h that crypto/tls takes by default, in a version that h offers.
-func sharedSuites(h *handshake.Hello) []uint16 {
+func sharedSuites(h *handshake.ClientHello) []uint16 {
 	var shared []uint16
 	for _, known := range tls.CipherSuites() {
 		if slices.Contains(h.Suites, known.ID) && known.SupportedVersions[0] <= highest(h) {
@@ -76,7 +76,7 @@ func knownGroup(group uint16) bool {
 
 // onlySHA1 reports whether h takes no signature but over SHA-1, which is what a
 // TLS 1.2 client means that names none (RFC 5246, Section 7.4.1.4.1).
-func onlySHA1(h *handshake.Hello) bool {
+func onlySHA1(h *handshake.ClientHello) bool {
 	if len(h.Signatures) == 0 {
 		return h.Versions == nil
 	}
@@ -92,7 +92,7 @@ func takesECDSA(suite uint16) bool {
 }
 
 // onlyRSA reports whether h takes signatures of RSA keys alone, and says so.
-func onlyRSA(h *handshake.Hello) bool {
+func onlyRSA(h *handshake.ClientHello) bool {
 	return len(h.Signatures) > 0 && !slices.ContainsFunc(h.Signatures, func(s uint16) bool { return !handshake.IsGREASE(s) && !byRSA(s) })
 }
 
@@ -109,7 +109,7 @@ func byRSA(signature uint16) bool {
 
 // offersSession reports whether the client offered to resume. A session ID says so
 // only without TLS 1.3, which fills it for other reasons (RFC 8446, Appendix D.4).
-func offersSession(h *handshake.Hello) bool {
+func offersSession(h *handshake.ClientHello) bool {
 	return h.PSK || h.TicketTLS12 || h.SessionID && highest(h) < tls.VersionTLS13
 }
 
@@ -142,7 +142,7 @@ func list[T interface {
 // client's hello lacks first is want.
 func refused(t *handshake.Transcript, want lack, alerts ...uint8) (Observation, bool) {
 	description, message, ok := alerted(t, handshake.Server)
-	if !ok || !slices.Contains(alerts, description) || t.Hello == nil || lacking(t.Hello) != want {
+	if !ok || !slices.Contains(alerts, description) || t.ClientHello == nil || lacking(t.ClientHello) != want {
 		return Observation{}, false
 	}
 	return alert(description, "the server", message), true
@@ -150,5 +150,5 @@ func refused(t *handshake.Transcript, want lack, alerts ...uint8) (Observation, 
 
 // helloAt is an observation about the ClientHello.
 func helloAt(t *handshake.Transcript, text string) Observation {
-	return Observation{text, index(t, handshake.Client, handshake.ClientHello)}
+	return Observation{text, index(t, handshake.Client, handshake.TypeClientHello)}
 }

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var earlyTicket = Case{
-	ID:     "early-ticket",
-	Title:  "Closes silently when the session ticket comes before its own Finished",
-	Who:    "outlook.com and Exchange Online as senders",
-	Since:  "2024-10-24",
-	Status: Confirmed,
+	ID:      "early-ticket",
+	Title:   "Closes silently when the session ticket comes before its own Finished",
+	Clients: "outlook.com and Exchange Online as senders",
+	Since:   "2024-10-24",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/golang/go/issues/70232", "2024-11-06", "Operators show dumps: the sender leaves when the ticket arrives with the server's first flight."},
 		{"https://github.com/mjl-/mox/issues/237", "2024-11-06", "Mail from outlook.com came back when mox turned tickets off."},
@@ -21,7 +21,7 @@ var earlyTicket = Case{
 		"It tries every MX and does not come back in plaintext, so its mail is late and then lost.",
 	Remedy: Remedy{
 		Postern: "Nothing: by default the ticket leaves after the client's Finished. With ticket-policy \"stock\" such a sender is offered that when it comes again.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"mox", "Upgrade to v0.0.13 or later, where tickets are off for SMTP; later versions have TLSSessionTicketsDisabled for each listener."},
 			{"maddy", "Upgrade to v0.8 or later, where tickets are off."},
 			{"chasquid", "Upgrade to v1.15.1 or later, where tickets are off."},
@@ -29,13 +29,13 @@ var earlyTicket = Case{
 			{"Go programs", "Put the gate of postern/sessionticket below crypto/tls and keep tickets; or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
-		ticket := index(t, handshake.Server, handshake.NewSessionTicket)
-		if ticket < 0 || !t.Early(ticket) || t.Completed || !left(t) || has(t, handshake.Client, handshake.Finished) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
+		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
+		if ticket < 0 || !t.IsEarlyTicket(ticket) || t.Completed || !left(t) || has(t, handshake.Client, handshake.TypeFinished) {
 			return 0, nil
 		}
 		confidence := certain
-		if t.End.How == handshake.Reset {
+		if t.End.Kind == handshake.EndReset {
 			confidence = likely
 		}
 		return confidence, []Observation{

@@ -6,7 +6,7 @@ import "postern/handshake"
 const whole = -1
 
 // index returns the index of the first message of a type from a side, -1 if there is none.
-func index(t *handshake.Transcript, from handshake.Side, kind handshake.Type) int {
+func index(t *handshake.Transcript, from handshake.Side, kind handshake.MessageType) int {
 	for i, m := range t.Messages {
 		if m.From == from && m.Type == kind {
 			return i
@@ -15,26 +15,26 @@ func index(t *handshake.Transcript, from handshake.Side, kind handshake.Type) in
 	return whole
 }
 
-func has(t *handshake.Transcript, from handshake.Side, kind handshake.Type) bool {
+func has(t *handshake.Transcript, from handshake.Side, kind handshake.MessageType) bool {
 	return index(t, from, kind) >= 0
 }
 
 // left reports whether the client went without a word of TLS. A client that closes
 // before it has read all makes TCP say a reset, so that counts too.
 func left(t *handshake.Transcript) bool {
-	gone := t.End.How == handshake.Closed || t.End.How == handshake.Reset
+	gone := t.End.Kind == handshake.EndClosed || t.End.Kind == handshake.EndReset
 	return gone && t.End.By == handshake.Client && !saidGoodbye(t)
 }
 
 // saidGoodbye reports whether the client ended a finished connection with
 // close_notify (RFC 8446, Section 6.1): it left on purpose, its TLS content.
 func saidGoodbye(t *handshake.Transcript) bool {
-	return t.Completed && t.End.How != handshake.Alerted && has(t, handshake.Client, handshake.Alert)
+	return t.Completed && t.End.Kind != handshake.EndAlert && has(t, handshake.Client, handshake.TypeAlert)
 }
 
 // leaving is the observation of a client that left.
 func leaving(t *handshake.Transcript) Observation {
-	if t.End.How == handshake.Reset {
+	if t.End.Kind == handshake.EndReset {
 		return Observation{"the client's side reset the connection, without an alert", whole}
 	}
 	return Observation{"the client closed the connection, without an alert", whole}
@@ -43,11 +43,11 @@ func leaving(t *handshake.Transcript) Observation {
 // alerted returns the description of the fatal alert by which a side ended t, and
 // its message's index.
 func alerted(t *handshake.Transcript, by handshake.Side) (description uint8, message int, ok bool) {
-	if t.End.How != handshake.Alerted || t.End.By != by {
+	if t.End.Kind != handshake.EndAlert || t.End.By != by {
 		return 0, whole, false
 	}
 	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if m := t.Messages[i]; m.From == by && m.Type == handshake.Alert {
+		if m := t.Messages[i]; m.From == by && m.Type == handshake.TypeAlert {
 			if m.Alert == nil {
 				return unread, i, true
 			}

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var everyOtherConnection = Case{
-	ID:     "every-other-connection",
-	Title:  "Gets in every other time: the server ends handshakes that offer a session",
-	Who:    "all clients that resume, at a server that cannot honour its own tickets",
-	Since:  "2026-07",
-	Status: Confirmed,
+	ID:      "every-other-connection",
+	Title:   "Gets in every other time: the server ends handshakes that offer a session",
+	Clients: "all clients that resume, at a server that cannot honour its own tickets",
+	Since:   "2026-07",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/eclipse-threadx/netxduo/issues/403", "2026-07", "Java clients got in at every second connection: the offer of a ticket was aborted, and the next attempt came without one."},
 	},
@@ -17,20 +17,20 @@ var everyOtherConnection = Case{
 		"Look for ticket keys that differ between machines, were lost in a restart, or cannot be read.",
 	Remedy: Remedy{
 		Postern: "Postern makes a full handshake when it cannot open a ticket; if you see this here, send us the record.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Go programs", "Return nil and no error from tls.Config.UnwrapSession for a ticket that cannot be used."},
 			{"NetX Duo", "See eclipse-threadx/netxduo#403; until then turn session tickets off."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
-		if t.Hello == nil || !offersSession(t.Hello) || lacking(t.Hello) != lacksNothing || has(t, handshake.Server, handshake.ServerHello) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
+		if t.ClientHello == nil || !offersSession(t.ClientHello) || lacking(t.ClientHello) != lacksNothing || has(t, handshake.Server, handshake.TypeServerHello) {
 			return 0, nil
 		}
 		offer := helloAt(t, "the client offered a session of an earlier connection")
 		if description, message, ok := alerted(t, handshake.Server); ok && description != unrecognizedName {
 			return likely, []Observation{offer, alert(description, "the server", message)}
 		}
-		ended := t.End.How == handshake.Dropped || t.End.How == handshake.Closed || t.End.How == handshake.Reset
+		ended := t.End.Kind == handshake.EndDropped || t.End.Kind == handshake.EndClosed || t.End.Kind == handshake.EndReset
 		if !ended || t.End.By != handshake.Server {
 			return 0, nil
 		}

@@ -48,7 +48,7 @@ func FuzzDiagnoseStandsChangedTranscripts(f *testing.F) {
 func change(t *handshake.Transcript, what, value byte) {
 	switch what % 10 {
 	case 0:
-		t.End.How = handshake.How(value)
+		t.End.Kind = handshake.EndKind(value)
 	case 1:
 		t.End.By = handshake.Side(value)
 	case 2:
@@ -56,27 +56,27 @@ func change(t *handshake.Transcript, what, value byte) {
 	case 3:
 		t.Completed = !t.Completed
 	case 4:
-		t.Hello = nil
+		t.ClientHello = nil
 	case 5:
-		t.Choice = nil
+		t.ServerHello = nil
 	case 6:
 		t.NotTLS = []byte{value, value, value, value, value}
 	case 7:
 		t.Messages = t.Messages[:min(int(value), len(t.Messages))]
 	case 8:
-		t.Messages = append(t.Messages, handshake.Message{From: handshake.Side(value % 4), Type: handshake.Type(value), Size: int(value) - 1, Missing: int(value) - 2})
+		t.Messages = append(t.Messages, handshake.Message{From: handshake.Side(value % 4), Type: handshake.MessageType(value), Size: int(value) - 1, Missing: int(value) - 2})
 	case 9:
 		if n := len(t.Messages); n > 0 {
-			t.Messages[int(value)%n].Type = handshake.Type(value)
+			t.Messages[int(value)%n].Type = handshake.MessageType(value)
 		}
 	}
 }
 
 func checkAny(t *testing.T, transcript *handshake.Transcript) {
 	t.Helper()
-	found := interop.Diagnose(transcript)
+	found := diagnose(transcript)
 	checkObservations(t, "fuzzed", transcript, found)
-	if len(found) > 0 && !interop.Failed(transcript) {
+	if len(found) > 0 && !failed(transcript) {
 		t.Errorf("diagnosed as %q, and not failed", ids(found))
 	}
 	if !slices.IsSortedFunc(found, func(a, b interop.Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) }) {

@@ -47,7 +47,7 @@ func (g *golden) text() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "expect: %s\nsource: %s\npeer: %s\ncomment: %s\n\n", g.Expect, g.Source, g.Peer, g.Comment)
-	b.WriteString(g.transcript.Draw(handshake.DrawOptions{}))
+	b.WriteString(g.transcript.Diagram(handshake.DiagramOptions{}))
 	b.WriteString(recordLine)
 	if err := json.Indent(&b, record, "", "\t"); err != nil {
 		return nil, err

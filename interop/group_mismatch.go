@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var groupMismatch = Case{
-	ID:     "group-mismatch",
-	Title:  "Offers no key exchange group that the server has",
-	Who:    "clients restricted to one curve; a mail client on OpenSSL that preferred P-521",
-	Since:  "2023-07",
-	Status: Confirmed,
+	ID:      "group-mismatch",
+	Title:   "Offers no key exchange group that the server has",
+	Clients: "clients restricted to one curve; a mail client on OpenSSL that preferred P-521",
+	Since:   "2023-07",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/rustls/rustls/issues/1373", "2023-07", "A mail client that put P-521 first could not connect to a mail server on rustls, which lacked that group."},
 	},
@@ -15,18 +15,18 @@ var groupMismatch = Case{
 		"It is set by hand on most such clients: a curve of one country's standard, or finite-field groups only.",
 	Remedy: Remedy{
 		Postern: "Tell the sender to add X25519 or P-256. Postern has X25519, P-256, P-384, P-521 and the hybrids with ML-KEM of crypto/tls.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "Add the group to tls_eecdh_auto_curves."},
 			{"Exim", "Add it to tls_eccurve."},
 			{"maddy", "Take the curve setting out of the tls block."},
 			{"Go programs", "Leave tls.Config.CurvePreferences nil."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ended, ok := refused(t, lacksGroup, handshakeFailure)
 		if !ok {
 			return 0, nil
 		}
-		return certain, []Observation{helloAt(t, "the client's groups are "+list[handshake.Group](t.Hello.Groups)), ended}
+		return certain, []Observation{helloAt(t, "the client's groups are "+list[handshake.Group](t.ClientHello.Groups)), ended}
 	},
 }

@@ -4,7 +4,8 @@
 // to do, and how to recognise it in a transcript of package handshake. [Diagnose]
 // holds a transcript against all of them:
 //
-//	for _, d := range interop.Diagnose(transcript) {
+//	found, failed := interop.Diagnose(transcript)
+//	for _, d := range found {
 //		fmt.Println(d.Case.ID, d.Confidence, d.Case.Title)
 //	}
 //
@@ -48,62 +49,38 @@ type Observation struct {
 	Message int
 }
 
-// Diagnose returns the cases that t looks like, the best first. It is empty when
-// nothing is wrong, and when what is wrong is not known: [Failed] tells which.
+// Diagnose returns the cases that t matches, the most likely first, and whether t
+// shows a sender that failed. It failed whenever a case matches; without one, the
+// failure is not in the catalogue.
 //
-// Transcripts may come from anywhere, so nothing is taken for granted about them.
-func Diagnose(t *handshake.Transcript) []Diagnosis {
-	if t.Use == handshake.Mailed {
-		return nil // whatever else happened, the sender got in
-	}
-	var found []Diagnosis
-	for _, c := range catalogue {
-		if confidence, observations := c.recognise(t); confidence > 0 {
-			found = append(found, Diagnosis{c, confidence, observations})
-		}
-	}
-	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })
-	return found
-}
-
-// Cases returns the catalogue, in the order of the documentation. The cases are
-// shared: they must not be changed.
-func Cases() []*Case { return slices.Clone(catalogue) }
-
-// Find returns the case with the given ID.
-func Find(id string) (*Case, bool) {
-	i := slices.IndexFunc(catalogue, func(c *Case) bool { return c.ID == id })
-	if i < 0 {
-		return nil, false
-	}
-	return catalogue[i], true
-}
-
-// NotKnown is what to say of a failure that [Diagnose] finds no case for.
-const NotKnown = "not known: this handshake looks like no case of the catalogue. " +
-	"Its record can make one: docs/cases/README.md says how to contribute it"
-
-// Examine is [Diagnose] and [Failed] in one, for who wants to know both.
-func Examine(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
-	diagnoses = Diagnose(t)
+// No sender failed when the connection was used, or was closed with close_notify, as
+// certificate monitors do; when the client did not start TLS, or spoke another
+// protocol, as scanners do; and when the recording ended before the handshake did.
+//
+// Diagnose accepts any transcript, however damaged.
+func Diagnose(t *handshake.Transcript) (found []Diagnosis, failed bool) {
+	found = matches(t)
 	switch {
-	case len(diagnoses) > 0:
-		return diagnoses, true
-	case t.Completed, t.End.How == handshake.Open, passerBy(t):
+	case len(found) > 0:
+		return found, true
+	case t.Completed, t.End.Kind == handshake.EndOpen, passerBy(t):
 		return nil, false
 	}
 	return nil, true
 }
 
-// Failed reports whether t shows a sender that did not get in. It is true for every
-// transcript that [Diagnose] finds a case for, and for failures that are not known.
-//
-// It is false where no sender fails: the connection was used, or ended with
-// close_notify, as monitors of certificates do; nobody began TLS, or somebody spoke
-// another protocol, as scanners do; or the recording ended before the handshake did.
-func Failed(t *handshake.Transcript) bool {
-	_, failed := Examine(t)
-	return failed
+func matches(t *handshake.Transcript) []Diagnosis {
+	if t.Use == handshake.UseMail {
+		return nil // whatever else happened, the sender delivered
+	}
+	var found []Diagnosis
+	for _, c := range catalogue {
+		if confidence, observations := c.match(t); confidence > 0 {
+			found = append(found, Diagnosis{c, confidence, observations})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })
+	return found
 }
 
 // passerBy reports whether whoever connected wants no TLS: it sent nothing, a QUIT
@@ -124,6 +101,23 @@ func passerBy(t *handshake.Transcript) bool {
 	}
 	return true
 }
+
+// Cases returns the catalogue, in the order of the documentation. The cases are
+// shared: they must not be changed.
+func Cases() []*Case { return slices.Clone(catalogue) }
+
+// Find returns the case with the given ID.
+func Find(id string) (*Case, bool) {
+	i := slices.IndexFunc(catalogue, func(c *Case) bool { return c.ID == id })
+	if i < 0 {
+		return nil, false
+	}
+	return catalogue[i], true
+}
+
+// NotKnown is what to say of a failure that [Diagnose] finds no case for.
+const NotKnown = "not known: this handshake looks like no case of the catalogue. " +
+	"Its record can make one: docs/cases/README.md says how to contribute it"
 
 // Confidence is how much a transcript looks like a case, above 0 and at most 1. It
 // is a judgement, not a measured frequency.

@@ -13,11 +13,11 @@ import (
 const usualTicket = 2048
 
 var largeTicket = Case{
-	ID:     "large-ticket",
-	Title:  "Fails when the session ticket is large",
-	Who:    "Schannel, the TLS of Windows",
-	Since:  "2023-10",
-	Status: Reported,
+	ID:      "large-ticket",
+	Title:   "Fails when the session ticket is large",
+	Clients: "Schannel, the TLS of Windows",
+	Since:   "2023-10",
+	Status:  Reported,
 	Sources: []Source{
 		{"https://github.com/golang/go/issues/63763", "2023-10-27", "Since Go 1.21 a ticket holds the client's whole certificate chain, and clients on Windows fail."},
 		{"https://github.com/dotnet/runtime/issues/77989", "2022", "Schannel limits the size of handshake messages."},
@@ -28,14 +28,14 @@ var largeTicket = Case{
 		"The exact limit is not published for tickets, so this is what the shape suggests, no more.",
 	Remedy: Remedy{
 		Postern: "Postern asks for no client certificates, so its tickets stay small.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "Ask for no client certificates on the public port: smtpd_tls_ask_ccert = no."},
 			{"Go programs", "Use tls.NoClientCert for senders of mail, set tls.Config.SessionTicketsDisabled, or keep the state in tls.Config.WrapSession and give a short label out."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
-		ticket := index(t, handshake.Server, handshake.NewSessionTicket)
-		if ticket < 0 || t.Early(ticket) || t.Messages[ticket].Size <= usualTicket || t.Use != handshake.Unused {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
+		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
+		if ticket < 0 || t.IsEarlyTicket(ticket) || t.Messages[ticket].Size <= usualTicket || t.Use != handshake.UseNone {
 			return 0, nil
 		}
 		seen := Observation{fmt.Sprintf("the server sent a session ticket of %d bytes", t.Messages[ticket].Size), ticket}

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var leavesAfterHandshake = Case{
-	ID:     "leaves-after-handshake",
-	Title:  "Completes the handshake and leaves without sending mail",
-	Who:    "senders that check TLSA records or an MTA-STS policy after the handshake",
-	Since:  "2024-10",
-	Status: Confirmed,
+	ID:      "leaves-after-handshake",
+	Title:   "Completes the handshake and leaves without sending mail",
+	Clients: "senders that check TLSA records or an MTA-STS policy after the handshake",
+	Since:   "2024-10",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/mullvad/mullvadvpn-app/issues/7100", "2024-10", "Postfix said \"no matching DANE TLSA records\" and left."},
 		{"https://github.com/stalwartlabs/webadmin/issues/107", "2025-09", "Four large senders completed TLS 1.3 and sent no MAIL, two others delivered; its cause was not stated."},
@@ -19,20 +19,20 @@ var leavesAfterHandshake = Case{
 		"Monitors that say QUIT at once look the same: see who it is.",
 	Remedy: Remedy{
 		Postern: "Compare your TLSA records and the mx lines of your MTA-STS policy with the certificate and the name that is served; publish a new TLSA record before each new key.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"all servers", "The same: the check is the sender's, and it sees DNS and certificate only."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		if !t.Completed {
 			return 0, nil
 		}
 		done := Observation{"the handshake was complete", whole}
-		command := index(t, handshake.Client, handshake.ApplicationData)
+		command := index(t, handshake.Client, handshake.TypeApplicationData)
 		switch {
-		case t.Use == handshake.Spoke && command >= 0 && saysQuit(t, command):
+		case t.Use == handshake.UseData && command >= 0 && saysQuit(t, command):
 			return likely, []Observation{done, {"the client's first command has the size of QUIT", command}}
-		case t.Use == handshake.Unused && left(t) && !has(t, handshake.Server, handshake.NewSessionTicket):
+		case t.Use == handshake.UseNone && left(t) && !has(t, handshake.Server, handshake.TypeNewSessionTicket):
 			return possible, []Observation{done, leaving(t)}
 		}
 		return 0, nil

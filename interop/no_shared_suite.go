@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var noSharedSuite = Case{
-	ID:     "no-shared-suite",
-	Title:  "Offers no cipher suite that is still taken",
-	Who:    "old appliances and mail servers; clients restricted to RSA key exchange or 3DES",
-	Since:  "2017-05",
-	Status: Confirmed,
+	ID:      "no-shared-suite",
+	Title:   "Offers no cipher suite that is still taken",
+	Clients: "old appliances and mail servers; clients restricted to RSA key exchange or 3DES",
+	Since:   "2017-05",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/docker-mailserver/docker-mailserver/issues/620", "2017-05-30", "A sender failed for want of a common suite; more in #1031, #1094 and #1784 of that project."},
 		{"https://github.com/hardware/mailserver/issues/147", "2017-08-24", "The same with another collection of mail software and an ECDSA certificate."},
@@ -19,19 +19,19 @@ var noSharedSuite = Case{
 		"A scanner that tries suites one by one looks the same.",
 	Remedy: Remedy{
 		Postern: "Tell the sender. Until it is mended, start Postern with GODEBUG=tlsrsakex=1 (RSA key exchange) or GODEBUG=tls3des=1: this weakens it for everyone who asks.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "smtpd_tls_ciphers = medium, and see what smtpd_tls_exclude_ciphers leaves out."},
 			{"Exim", "Widen tls_require_ciphers."},
 			{"maddy", "List the suite in ciphers of the tls block."},
 			{"Go programs", "List the suite in tls.Config.CipherSuites, or GODEBUG=tlsrsakex=1, tls3des=1."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ended, ok := refused(t, lacksSuite, handshakeFailure, insufficientSecurity)
 		if !ok {
 			return 0, nil
 		}
-		offered := list[handshake.Suite](t.Hello.Suites)
+		offered := list[handshake.Suite](t.ClientHello.Suites)
 		return certain, []Observation{helloAt(t, "of what the client offers nothing is in use today: "+offered), ended}
 	},
 }

@@ -23,6 +23,16 @@ func expected(name string) string {
 	return first
 }
 
+func diagnose(t *handshake.Transcript) []interop.Diagnosis {
+	found, _ := interop.Diagnose(t)
+	return found
+}
+
+func failed(t *handshake.Transcript) bool {
+	_, failed := interop.Diagnose(t)
+	return failed
+}
+
 func ids(found []interop.Diagnosis) []string {
 	var all []string
 	for _, d := range found {
@@ -41,11 +51,11 @@ func TestEveryRecogniserNamesItsOwnTranscriptsOnly(t *testing.T) {
 		if g.Expect != expected(name) {
 			t.Errorf("%s expects %s, which its name does not say", name, g.Expect)
 		}
-		found := interop.Diagnose(g.transcript)
+		found := diagnose(g.transcript)
 		if got := ids(found); !slices.Equal(got, want) {
-			t.Errorf("%s: diagnosed as %q, want %q\n%s", name, got, want, g.transcript.Draw(handshake.DrawOptions{}))
+			t.Errorf("%s: diagnosed as %q, want %q\n%s", name, got, want, g.transcript.Diagram(handshake.DiagramOptions{}))
 		}
-		if got, want := interop.Failed(g.transcript), g.Expect != expectNone; got != want {
+		if got, want := failed(g.transcript), g.Expect != expectNone; got != want {
 			t.Errorf("%s: Failed is %v, want %v", name, got, want)
 		}
 		checkObservations(t, name, g.transcript, found)
@@ -93,70 +103,70 @@ func TestEveryCaseHasFileTranscriptAndPage(t *testing.T) {
 // spoils take a part of the evidence from the transcripts named, one each.
 var spoils = map[string]map[string]func(*handshake.Transcript){
 	"early-ticket": {
-		"the server gave up":       func(t *handshake.Transcript) { t.End.How = handshake.TimedOut },
-		"an alert":                 func(t *handshake.Transcript) { t.End.How = handshake.Alerted },
-		"no ticket":                without(handshake.Server, handshake.NewSessionTicket),
-		"the client's Finished":    with(handshake.Client, handshake.Finished),
+		"the server gave up":       func(t *handshake.Transcript) { t.End.Kind = handshake.EndTimeout },
+		"an alert":                 func(t *handshake.Transcript) { t.End.Kind = handshake.EndAlert },
+		"no ticket":                without(handshake.Server, handshake.TypeNewSessionTicket),
+		"the client's Finished":    with(handshake.Client, handshake.TypeFinished),
 		"complete":                 func(t *handshake.Transcript) { t.Completed = true },
-		"TLS 1.2":                  func(t *handshake.Transcript) { t.Choice.Version = 0x0303 },
-		"mail came, whatever else": func(t *handshake.Transcript) { t.Use = handshake.Mailed },
+		"TLS 1.2":                  func(t *handshake.Transcript) { t.ServerHello.Version = 0x0303 },
+		"mail came, whatever else": func(t *handshake.Transcript) { t.Use = handshake.UseMail },
 	},
 	"ticket-after-finished": {
-		"close_notify":   with(handshake.Client, handshake.Alert),
-		"no ticket":      without(handshake.Server, handshake.NewSessionTicket),
-		"a command came": func(t *handshake.Transcript) { t.Use = handshake.Spoke },
-		"a large ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 4000) },
+		"close_notify":   with(handshake.Client, handshake.TypeAlert),
+		"no ticket":      without(handshake.Server, handshake.TypeNewSessionTicket),
+		"a command came": func(t *handshake.Transcript) { t.Use = handshake.UseData },
+		"a large ticket": func(t *handshake.Transcript) { size(t, handshake.TypeNewSessionTicket, 4000) },
 	},
 	"ticket-surprises-client": {
-		"close_notify": with(handshake.Client, handshake.Alert),
-		"QUIT":         func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 6) },
+		"close_notify": with(handshake.Client, handshake.TypeAlert),
+		"QUIT":         func(t *handshake.Transcript) { size(t, handshake.TypeApplicationData, 6) },
 		"the server closed": func(t *handshake.Transcript) {
 			t.End.By = handshake.Server
 		},
 	},
 	"large-ticket": {
-		"a usual ticket": func(t *handshake.Transcript) { size(t, handshake.NewSessionTicket, 200) },
+		"a usual ticket": func(t *handshake.Transcript) { size(t, handshake.TypeNewSessionTicket, 200) },
 	},
 	"schannel-tls12-ticket": {
-		"no ticket": without(handshake.Server, handshake.NewSessionTicket),
-		"resumed":   func(t *handshake.Transcript) { t.Choice.Resumed = true },
+		"no ticket": without(handshake.Server, handshake.TypeNewSessionTicket),
+		"resumed":   func(t *handshake.Transcript) { t.ServerHello.Resumed = true },
 	},
 	"cached-session-alert": {
-		"no session offered":      func(t *handshake.Transcript) { t.Hello.TicketTLS12, t.Hello.SessionID = false, false },
+		"no session offered":      func(t *handshake.Transcript) { t.ClientHello.TicketTLS12, t.ClientHello.SessionID = false, false },
 		"about the certificate":   func(t *handshake.Transcript) { alertWith(t, 42) },
-		"the client only closed":  func(t *handshake.Transcript) { t.End.How = handshake.Closed },
-		"the server said nothing": func(t *handshake.Transcript) { t.Choice = nil },
+		"the client only closed":  func(t *handshake.Transcript) { t.End.Kind = handshake.EndClosed },
+		"the server said nothing": func(t *handshake.Transcript) { t.ServerHello = nil },
 	},
 	"every-other-connection": {
-		"no session offered": func(t *handshake.Transcript) { t.Hello.PSK = false },
+		"no session offered": func(t *handshake.Transcript) { t.ClientHello.PSK = false },
 		"the client closed":  func(t *handshake.Transcript) { t.End.By = handshake.Client },
-		"answered":           with(handshake.Server, handshake.ServerHello),
-		"old suites only":    func(t *handshake.Transcript) { t.Hello.Suites = []uint16{0x000a} },
+		"answered":           with(handshake.Server, handshake.TypeServerHello),
+		"old suites only":    func(t *handshake.Transcript) { t.ClientHello.Suites = []uint16{0x000a} },
 	},
-	"tls10-only":           {"TLS 1.2": func(t *handshake.Transcript) { t.Hello.Version, t.Hello.Versions = 0x0303, nil }},
-	"no-shared-suite":      {"a usual suite": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
-	"rsa-only-client":      {"a suite for ECDSA": func(t *handshake.Transcript) { t.Hello.Suites = append(t.Hello.Suites, 0xc02b) }},
-	"sha1-signatures-only": {"SHA-256 too": func(t *handshake.Transcript) { t.Hello.Signatures = append(t.Hello.Signatures, 0x0403) }},
-	"group-mismatch":       {"X25519 too": func(t *handshake.Transcript) { t.Hello.Groups = append(t.Hello.Groups, 29) }},
+	"tls10-only":           {"TLS 1.2": func(t *handshake.Transcript) { t.ClientHello.Version, t.ClientHello.Versions = 0x0303, nil }},
+	"no-shared-suite":      {"a usual suite": func(t *handshake.Transcript) { t.ClientHello.Suites = append(t.ClientHello.Suites, 0xc02b) }},
+	"rsa-only-client":      {"a suite for ECDSA": func(t *handshake.Transcript) { t.ClientHello.Suites = append(t.ClientHello.Suites, 0xc02b) }},
+	"sha1-signatures-only": {"SHA-256 too": func(t *handshake.Transcript) { t.ClientHello.Signatures = append(t.ClientHello.Signatures, 0x0403) }},
+	"group-mismatch":       {"X25519 too": func(t *handshake.Transcript) { t.ClientHello.Groups = append(t.ClientHello.Groups, 29) }},
 	"hello-retry-refused": {
-		"answered": with(handshake.Client, handshake.ClientHello),
+		"answered": with(handshake.Client, handshake.TypeClientHello),
 		"the server gave up": func(t *handshake.Transcript) {
-			t.End.How = handshake.TimedOut
+			t.End.Kind = handshake.EndTimeout
 		},
 	},
-	"big-hello":              {"a whole hello": func(t *handshake.Transcript) { t.Hello = new(handshake.Hello) }},
+	"big-hello":              {"a whole hello": func(t *handshake.Transcript) { t.ClientHello = new(handshake.ClientHello) }},
 	"sslv2-hello":            {"another type": func(t *handshake.Transcript) { t.NotTLS[2] = 4 }, "cut off": func(t *handshake.Transcript) { t.NotTLS = t.NotTLS[:4] }},
 	"certificate-refused":    {"another alert": func(t *handshake.Transcript) { alertWith(t, 40) }, "by the server": func(t *handshake.Transcript) { t.End.By = handshake.Server }},
-	"leaves-after-handshake": {"EHLO": func(t *handshake.Transcript) { size(t, handshake.ApplicationData, 20) }},
+	"leaves-after-handshake": {"EHLO": func(t *handshake.Transcript) { size(t, handshake.TypeApplicationData, 20) }},
 	"leaves-after-handshake.silent": {
-		"close_notify": with(handshake.Client, handshake.Alert),
+		"close_notify": with(handshake.Client, handshake.TypeAlert),
 		"incomplete":   func(t *handshake.Transcript) { t.Completed = false },
 	},
 	"unknown-sni": {
-		"no name":    func(t *handshake.Transcript) { t.Hello.ServerName = "" },
+		"no name":    func(t *handshake.Transcript) { t.ClientHello.ServerName = "" },
 		"by another": func(t *handshake.Transcript) { t.End.By = handshake.Client },
 	},
-	"client-certificate-asked": {"not asked": without(handshake.Server, handshake.CertificateRequest)},
+	"client-certificate-asked": {"not asked": without(handshake.Server, handshake.TypeCertificateRequest)},
 	"inspected-by-firewall":    {"one letter": func(t *handshake.Transcript) { t.NotTLS = []byte("X-Y") }},
 	"plaintext-after-starttls": {"only QUIT": func(t *handshake.Transcript) { t.NotTLS = []byte("QUIT\r\n") }},
 }
@@ -168,7 +178,7 @@ func TestEachPartOfTheEvidenceCounts(t *testing.T) {
 		for what, spoil := range list {
 			transcript := clone(all[name].transcript)
 			spoil(transcript)
-			if got := ids(interop.Diagnose(transcript)); slices.Contains(got, expected(name)) {
+			if got := ids(diagnose(transcript)); slices.Contains(got, expected(name)) {
 				t.Errorf("%s, but %s: still diagnosed", name, what)
 			}
 		}
@@ -178,9 +188,9 @@ func TestEachPartOfTheEvidenceCounts(t *testing.T) {
 // A reset where a silent close was expected speaks less clearly.
 func TestResetLowersTheConfidence(t *testing.T) {
 	transcript := clone(goldens(t)["early-ticket"].transcript)
-	silent := interop.Diagnose(transcript)[0].Confidence
-	transcript.End.How = handshake.Reset
-	found := interop.Diagnose(transcript)
+	silent := diagnose(transcript)[0].Confidence
+	transcript.End.Kind = handshake.EndReset
+	found := diagnose(transcript)
 	if len(found) != 1 || found[0].Confidence >= silent {
 		t.Errorf("after a reset: %v, want less than %v", found, silent)
 	}
@@ -192,14 +202,14 @@ func TestUnreadAlertIsNotTakenForAnyCase(t *testing.T) {
 	for i := range transcript.Messages {
 		transcript.Messages[i].Alert = nil
 	}
-	if got := ids(interop.Diagnose(transcript)); got != nil || !interop.Failed(transcript) {
+	if got := ids(diagnose(transcript)); got != nil || !failed(transcript) {
 		t.Errorf("diagnosed as %q", got)
 	}
 }
 
 // A recording that has not ended yet is no failure.
 func TestOpenRecordingHasNotFailed(t *testing.T) {
-	if interop.Failed(&handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.ClientHello}}}) {
+	if failed(&handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}}}) {
 		t.Error("failed")
 	}
 }
@@ -208,30 +218,30 @@ func clone(t *handshake.Transcript) *handshake.Transcript {
 	c := *t
 	c.Messages = slices.Clone(t.Messages)
 	c.NotTLS = slices.Clone(t.NotTLS)
-	if t.Hello != nil {
-		hello := *t.Hello
-		c.Hello = &hello
+	if t.ClientHello != nil {
+		hello := *t.ClientHello
+		c.ClientHello = &hello
 	}
-	if t.Choice != nil {
-		choice := *t.Choice
-		c.Choice = &choice
+	if t.ServerHello != nil {
+		choice := *t.ServerHello
+		c.ServerHello = &choice
 	}
 	return &c
 }
 
-func with(from handshake.Side, kind handshake.Type) func(*handshake.Transcript) {
+func with(from handshake.Side, kind handshake.MessageType) func(*handshake.Transcript) {
 	return func(t *handshake.Transcript) {
 		t.Messages = append(t.Messages, handshake.Message{From: from, Type: kind})
 	}
 }
 
-func without(from handshake.Side, kind handshake.Type) func(*handshake.Transcript) {
+func without(from handshake.Side, kind handshake.MessageType) func(*handshake.Transcript) {
 	return func(t *handshake.Transcript) {
 		t.Messages = slices.DeleteFunc(t.Messages, func(m handshake.Message) bool { return m.From == from && m.Type == kind })
 	}
 }
 
-func size(t *handshake.Transcript, kind handshake.Type, n int) {
+func size(t *handshake.Transcript, kind handshake.MessageType, n int) {
 	for i := range t.Messages {
 		if t.Messages[i].Type == kind {
 			t.Messages[i].Size = n
@@ -241,8 +251,8 @@ func size(t *handshake.Transcript, kind handshake.Type, n int) {
 
 func alertWith(t *handshake.Transcript, description uint8) {
 	for i := range t.Messages {
-		if t.Messages[i].Type == handshake.Alert {
-			t.Messages[i].Alert = &handshake.AlertText{Fatal: true, Description: description}
+		if t.Messages[i].Type == handshake.TypeAlert {
+			t.Messages[i].Alert = &handshake.Alert{Fatal: true, Description: description}
 		}
 	}
 }

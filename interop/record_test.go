@@ -69,12 +69,12 @@ func (s *scenario) where() string {
 
 // matches reports whether a transcript is diagnosed as its name says.
 func matches(name string, transcript *handshake.Transcript) bool {
-	got := ids(interop.Diagnose(transcript))
+	got := ids(diagnose(transcript))
 	switch want := expected(name); want {
 	case expectNone:
-		return got == nil && !interop.Failed(transcript)
+		return got == nil && !failed(transcript)
 	case expectUnknown:
-		return got == nil && interop.Failed(transcript)
+		return got == nil && failed(transcript)
 	default:
 		return slices.Equal(got, []string{want})
 	}
@@ -100,7 +100,7 @@ func TestRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !matches(s.name, g.transcript) {
-				t.Errorf("recorded, but diagnosed as %q:\n%s", ids(interop.Diagnose(g.transcript)), g.transcript.Draw(handshake.DrawOptions{}))
+				t.Errorf("recorded, but diagnosed as %q:\n%s", ids(diagnose(g.transcript)), g.transcript.Diagram(handshake.DiagramOptions{}))
 			}
 		})
 	}
@@ -134,7 +134,7 @@ func TestImitationsAreStillRecognised(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			if transcript := s.record(t); !matches(s.name, transcript) {
-				t.Errorf("diagnosed as %q:\n%s", ids(interop.Diagnose(transcript)), transcript.Draw(handshake.DrawOptions{}))
+				t.Errorf("diagnosed as %q:\n%s", ids(diagnose(transcript)), transcript.Diagram(handshake.DiagramOptions{}))
 			}
 		})
 	}

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var rsaOnlyClient = Case{
-	ID:     "rsa-only-client",
-	Title:  "Takes certificates with an RSA key only, and the server has none",
-	Who:    "senders whose suites or signature algorithms leave ECDSA out",
-	Since:  "2023-08",
-	Status: Reported,
+	ID:      "rsa-only-client",
+	Title:   "Takes certificates with an RSA key only, and the server has none",
+	Clients: "senders whose suites or signature algorithms leave ECDSA out",
+	Since:   "2023-08",
+	Status:  Reported,
 	Sources: []Source{
 		{"https://github.com/LukeSmithxyz/emailwiz/issues/292", "2023-08-16", "The mirror image: with ECDSA excluded, mail from outlook.com came in plaintext."},
 	},
@@ -16,7 +16,7 @@ var rsaOnlyClient = Case{
 		"A server can have one of each kind and show every client the one that it can check.",
 	Remedy: Remedy{
 		Postern: "Add a second [[certificate]] with an RSA key; Postern picks by what each sender offers.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "List both in smtpd_tls_chain_files."},
 			{"Exim", "Give lists of two files to tls_certificate and tls_privatekey."},
 			{"mox", "Add a second entry to KeyCerts, or let ACME make both kinds with HostPrivateKeyFiles."},
@@ -24,14 +24,14 @@ var rsaOnlyClient = Case{
 			{"Go programs", "Put both into tls.Config.Certificates, or choose in GetCertificate with ClientHelloInfo.SupportsCertificate."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ended, ok := refused(t, lacksECDSA, handshakeFailure)
 		if !ok {
 			return 0, nil
 		}
-		text := "the client's suites that are in use today need an RSA key: " + list[handshake.Suite](sharedSuites(t.Hello))
-		if onlyRSA(t.Hello) {
-			text = "the client takes signatures of RSA keys only: " + list[handshake.SignatureScheme](t.Hello.Signatures)
+		text := "the client's suites that are in use today need an RSA key: " + list[handshake.Suite](sharedSuites(t.ClientHello))
+		if onlyRSA(t.ClientHello) {
+			text = "the client takes signatures of RSA keys only: " + list[handshake.SignatureScheme](t.ClientHello.Signatures)
 		}
 		return likely, []Observation{helloAt(t, text), ended}
 	},

@@ -7,11 +7,11 @@ import (
 )
 
 var schannelTLS12Ticket = Case{
-	ID:     "schannel-tls12-ticket",
-	Title:  "Fails on the session ticket of TLS 1.2",
-	Who:    "old versions of Schannel, the TLS of Windows",
-	Since:  "2015",
-	Status: Reported,
+	ID:      "schannel-tls12-ticket",
+	Title:   "Fails on the session ticket of TLS 1.2",
+	Clients: "old versions of Schannel, the TLS of Windows",
+	Since:   "2015",
+	Status:  Reported,
 	Sources: []Source{
 		{"https://github.com/dotnet/corefx/issues/3889", "2015", "Clients on old Windows failed at a large CDN until it turned tickets off for the certificates concerned."},
 	},
@@ -20,15 +20,15 @@ var schannelTLS12Ticket = Case{
 		"Old versions of Schannel are reported to do that; a client that minds something else in the last flight looks the same.",
 	Remedy: Remedy{
 		Postern: "ticket-policy = \"never\" turns tickets off for everyone; the sender is offered a handshake without them when it comes again.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "Set tls_ssl_options = NO_TICKET; sessions can still be resumed by their ID."},
 			{"Go programs", "Set tls.Config.SessionTicketsDisabled in the config that GetConfigForClient gives to such clients."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
-		ticket := index(t, handshake.Server, handshake.NewSessionTicket)
-		if ticket < 0 || t.Choice == nil || t.Choice.Version != tls.VersionTLS12 || t.Choice.Resumed ||
-			t.Messages[ticket].Size > usualTicket || t.Use != handshake.Unused {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
+		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
+		if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS12 || t.ServerHello.Resumed ||
+			t.Messages[ticket].Size > usualTicket || t.Use != handshake.UseNone {
 			return 0, nil
 		}
 		seen := Observation{"the server sent a session ticket of TLS 1.2", ticket}

@@ -103,7 +103,7 @@ func (r *receiver) noting(recorder *handshake.Conn) *tls.Config {
 	}
 	config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 		label, err := wrap(cs, ss)
-		recorder.Ticket(len(label))
+		recorder.ExpectTicket(len(label))
 		return label, err
 	}
 	return config
@@ -114,7 +114,7 @@ func (r *receiver) secure(conn *tls.Conn, recorder *handshake.Conn) handshake.Us
 	conn.SetDeadline(time.Now().Add(r.handshakeTime))
 	if err := conn.Handshake(); err != nil {
 		recorder.Fail(err)
-		return handshake.Unused
+		return handshake.UseNone
 	}
 	recorder.Complete()
 	conn.SetDeadline(time.Now().Add(time.Minute))
@@ -155,13 +155,13 @@ func (d *dialogue) talk() {
 		if !ok {
 			return
 		}
-		d.use = max(d.use, handshake.Spoke)
+		d.use = max(d.use, handshake.UseData)
 		switch verb {
 		case "QUIT":
 			d.say("221 bye")
 			return
 		case "MAIL":
-			d.use = handshake.Mailed
+			d.use = handshake.UseMail
 			d.say("250 ok")
 		case "DATA":
 			d.say("354 go on")

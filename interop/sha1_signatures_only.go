@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var sha1SignaturesOnly = Case{
-	ID:     "sha1-signatures-only",
-	Title:  "Takes no signature but over SHA-1",
-	Who:    "TLS 1.2 clients of the years before 2015, and scanners that try SHA-1",
-	Since:  "2025-08",
-	Status: Reported,
+	ID:      "sha1-signatures-only",
+	Title:   "Takes no signature but over SHA-1",
+	Clients: "TLS 1.2 clients of the years before 2015, and scanners that try SHA-1",
+	Since:   "2025-08",
+	Status:  Reported,
 	Sources: []Source{
 		{"https://github.com/golang/go/issues/72883", "2025-03", "crypto/tls refuses SHA-1 signatures in handshakes of TLS 1.2 from Go 1.25 on, after RFC 9155."},
 		{"https://github.com/mjl-/mox/issues/409", "2026-05", "Operators of mox met it from a scanner's side; so does #430."},
@@ -17,17 +17,17 @@ var sha1SignaturesOnly = Case{
 		"Such clients are old; scanners that look for SHA-1 look the same.",
 	Remedy: Remedy{
 		Postern: "Tell the sender. Until it is mended, start Postern with GODEBUG=tlssha1=1.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "With OpenSSL 3, a security level of 0: @SECLEVEL=0 in tls_medium_cipherlist."},
 			{"Go programs", "GODEBUG=tlssha1=1"},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ended, ok := refused(t, lacksSignature, handshakeFailure)
 		if !ok {
 			return 0, nil
 		}
-		offered := list[handshake.SignatureScheme](t.Hello.Signatures)
+		offered := list[handshake.SignatureScheme](t.ClientHello.Signatures)
 		return certain, []Observation{helloAt(t, "of signature algorithms the client names "+offered), ended}
 	},
 }

@@ -7,11 +7,11 @@ import (
 )
 
 var sslv2Hello = Case{
-	ID:     "sslv2-hello",
-	Title:  "Opens with a hello in the format of SSL 2.0",
-	Who:    "clients of the 1990s and 2000s, and scanners that look for SSL 2.0",
-	Since:  "2011",
-	Status: Reported,
+	ID:      "sslv2-hello",
+	Title:   "Opens with a hello in the format of SSL 2.0",
+	Clients: "clients of the 1990s and 2000s, and scanners that look for SSL 2.0",
+	Since:   "2011",
+	Status:  Reported,
 	Sources: []Source{
 		{"https://www.rfc-editor.org/rfc/rfc6176", "2011-03", "Section 3: TLS clients must not send this hello; servers may still meet it."},
 	},
@@ -20,11 +20,11 @@ var sslv2Hello = Case{
 		"Today it comes from very old devices, and far more often from scanners.",
 	Remedy: Remedy{
 		Postern: "Nothing: no server of today should take it. Tell the sender if it is one.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"the sender", "Turn SSL 2.0 and the compatible hello off; in old Java: leave SSLv2Hello out of the enabled protocols."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		// RFC 5246, Appendix E.2: two bytes of length with the highest bit set, the
 		// type, the version.
 		b := t.NotTLS
@@ -32,7 +32,7 @@ var sslv2Hello = Case{
 			return 0, nil
 		}
 		text := fmt.Sprintf("the first bytes are a hello of SSL 2.0 for version %d.%d", b[3], b[4])
-		return certain, []Observation{{text, index(t, handshake.Client, handshake.NotTLS)}}
+		return certain, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
 	},
 }
 

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var ticketAfterFinished = Case{
-	ID:     "ticket-after-finished",
-	Title:  "Leaves without a command when a ticket comes, even after its Finished",
-	Who:    "not known; told of senders of Microsoft at servers that run Postfix",
-	Since:  "2024-11",
-	Status: Suspected,
+	ID:      "ticket-after-finished",
+	Title:   "Leaves without a command when a ticket comes, even after its Finished",
+	Clients: "not known; told of senders of Microsoft at servers that run Postfix",
+	Since:   "2024-11",
+	Status:  Suspected,
 	Sources: []Source{
 		{"https://github.com/golang/go/issues/70232", "2024-11-06", "Refers to users of Postfix with the same symptom, whose server sends tickets after Finished only."},
 		{"https://www.mail-archive.com/postfix-users@postfix.org/msg104308.html", "2024-11", "The thread of those users."},
@@ -18,15 +18,15 @@ var ticketAfterFinished = Case{
 		"A program that takes a ticket for an error (ticket-surprises-client) or does not like the certificate can look the same.",
 	Remedy: Remedy{
 		Postern: "The sender is offered a handshake without tickets when it comes again; ticket-policy = \"never\" does that for everyone.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", postfixNoTicket},
 			{"mox", "Keep TLSSessionTicketsDisabled at its default for SMTP."},
 			{"Go programs", "Let sessionticket.Gate.Choose return Never for that sender, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := tls13Ticket(t)
-		if ticket < 0 || !t.Completed || t.Use != handshake.Unused || !left(t) {
+		if ticket < 0 || !t.Completed || t.Use != handshake.UseNone || !left(t) {
 			return 0, nil
 		}
 		return possible, []Observation{
@@ -43,8 +43,8 @@ const postfixNoTicket = "smtpd_tls_protocols = >=TLSv1.2, <=TLSv1.2 together wit
 
 // tls13Ticket is the index of the first ticket of TLS 1.3 of a usual size, -1 if there is none.
 func tls13Ticket(t *handshake.Transcript) int {
-	ticket := index(t, handshake.Server, handshake.NewSessionTicket)
-	if ticket < 0 || t.Choice == nil || t.Choice.Version != handshake.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
+	ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
+	if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != handshake.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
 		return whole
 	}
 	return ticket

@@ -3,11 +3,11 @@ package interop
 import "postern/handshake"
 
 var tls10Only = Case{
-	ID:     "tls10-only",
-	Title:  "Offers no version of TLS after 1.1",
-	Who:    "old Exchange servers, scanners, printers and other appliances",
-	Since:  "2017",
-	Status: Confirmed,
+	ID:      "tls10-only",
+	Title:   "Offers no version of TLS after 1.1",
+	Clients: "old Exchange servers, scanners, printers and other appliances",
+	Since:   "2017",
+	Status:  Confirmed,
 	Sources: []Source{
 		{"https://github.com/mail-in-a-box/mailinabox/issues/1705", "2020", "Mail was lost: the sender did not try again without STARTTLS."},
 		{"https://github.com/docker-mailserver/docker-mailserver/issues/705", "2017-08-31", "A sender was shut out by the choice of versions and suites."},
@@ -17,7 +17,7 @@ var tls10Only = Case{
 		"Some such senders come back in plaintext, others give up. The cure is on their side.",
 	Remedy: Remedy{
 		Postern: "Tell the sender to update. Postern takes TLS 1.2 and later; whether the mail then comes in plaintext is the sender's choice.",
-		Others: []Advice{
+		OtherSoftware: []Advice{
 			{"Postfix", "smtpd_tls_protocols = >=TLSv1, and a security level of OpenSSL that allows it: @SECLEVEL=0 in tls_medium_cipherlist."},
 			{"Exim", "Take +no_tlsv1 and +no_tlsv1_1 out of openssl_options; with GnuTLS allow VERS-TLS1.0 in tls_require_ciphers."},
 			{"mox", "MinVersion: TLSv1.0 in the TLS section of the listener."},
@@ -25,12 +25,12 @@ var tls10Only = Case{
 			{"Go programs", "tls.Config.MinVersion = tls.VersionTLS10, for the networks that need it only."},
 		},
 	},
-	recognise: func(t *handshake.Transcript) (Confidence, []Observation) {
+	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ended, ok := refused(t, lacksVersion, protocolVersion, handshakeFailure)
 		if !ok {
 			return 0, nil
 		}
-		newest := handshake.Version(highest(t.Hello)).String()
+		newest := handshake.Version(highest(t.ClientHello)).String()
 		return certain, []Observation{helloAt(t, "the client offers at most "+newest), ended}
 	},
 }

@@ -64,22 +64,22 @@ type caseJSON struct {
 
 type remedyJSON struct {
 	Software string `json:"software"`
-	Do       string `json:"do"`
+	Action   string `json:"do"`
 }
 
 type sourceJSON struct {
-	URL  string `json:"url"`
-	Date string `json:"date,omitempty"`
-	Says string `json:"says"`
+	URL     string `json:"url"`
+	Date    string `json:"date,omitempty"`
+	Summary string `json:"says"`
 }
 
 func caseRow(c *interop.Case) caseJSON {
 	row := caseJSON{
-		ID: c.ID, Title: c.Title, Who: c.Who, Since: c.Since,
+		ID: c.ID, Title: c.Title, Who: c.Clients, Since: c.Since,
 		Status: strings.ToLower(c.Status.String()), Explanation: c.Explanation,
 		Remedies: []remedyJSON{{"Postern", c.Remedy.Postern}},
 	}
-	for _, a := range c.Remedy.Others {
+	for _, a := range c.Remedy.OtherSoftware {
 		row.Remedies = append(row.Remedies, remedyJSON(a))
 	}
 	for _, s := range c.Sources {

@@ -114,9 +114,9 @@ func (e explain) keys(ui terminal) (handshake.Keys, error) {
 	if err != nil {
 		return nil, &usageError{err: err}
 	}
-	faults, more := keys.Faults()
+	faults, more := keys.BadLines()
 	for _, fault := range faults {
-		ui.note(fmt.Sprintf("%s:%d: %s", e.Keys, fault.Line, fault.Why))
+		ui.note(fmt.Sprintf("%s:%d: %s", e.Keys, fault.Line, fault.Reason))
 	}
 	if more > 0 {
 		ui.note(fmt.Sprintf("%s: %d more lines cannot be read", e.Keys, more))

@@ -67,7 +67,7 @@ func (t *telling) handshake(transcript *handshake.Transcript) error {
 	if t.explain.JSON {
 		return t.ui.json(explainedRow(e))
 	}
-	t.ui.explained(e, handshake.DrawOptions{ASCII: t.explain.ASCII, Location: time.Local})
+	t.ui.explained(e, handshake.DiagramOptions{ASCII: t.explain.ASCII, Location: time.Local})
 	return nil
 }
 
@@ -104,13 +104,13 @@ type explanation struct {
 }
 
 func explanationOf(transcript *handshake.Transcript) explanation {
-	diagnoses, failed := interop.Examine(transcript)
+	diagnoses, failed := interop.Diagnose(transcript)
 	return explanation{transcript, diagnoses, failed}
 }
 
 // explained draws a handshake and says what is known of it.
-func (t terminal) explained(e explanation, o handshake.DrawOptions) {
-	fmt.Fprint(t.out, e.transcript.Draw(o))
+func (t terminal) explained(e explanation, o handshake.DiagramOptions) {
+	fmt.Fprint(t.out, e.transcript.Diagram(o))
 	for _, d := range e.diagnoses {
 		fmt.Fprintln(t.out)
 		t.diagnosis(d)
@@ -133,11 +133,11 @@ func (t terminal) diagnosis(d interop.Diagnosis) {
 
 // caseText tells what is known of a case, beyond its title.
 func (t terminal) caseText(c *interop.Case) {
-	t.paragraph("who", fmt.Sprintf("%s, since %s (%s)", c.Who, c.Since, c.Status))
+	t.paragraph("who", fmt.Sprintf("%s, since %s (%s)", c.Clients, c.Since, c.Status))
 	t.paragraph("what", c.Explanation)
 	t.paragraph("Postern", c.Remedy.Postern)
-	for _, a := range c.Remedy.Others {
-		t.paragraph(a.Software, a.Do)
+	for _, a := range c.Remedy.OtherSoftware {
+		t.paragraph(a.Software, a.Action)
 	}
 	for _, s := range c.Sources {
 		fmt.Fprintf(t.out, "%-*s%s\n", margin, "source", s.URL)

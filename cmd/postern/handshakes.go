@@ -131,7 +131,7 @@ func (h handshakesShow) Run(ui terminal) error {
 		return err
 	}
 	fmt.Fprintln(ui.out)
-	ui.explained(explanationOf(transcript), handshake.DrawOptions{ASCII: h.ASCII, Location: time.Local})
+	ui.explained(explanationOf(transcript), handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
 	fmt.Fprintf(ui.out, "\nNext: %s\n", printable(found.Next))
 	return nil
 }

@@ -103,7 +103,7 @@ func (s probeScreen) finding(f probe.Finding) {
 	s.paragraph(label, f.Title)
 	s.seen(f)
 	for _, a := range f.Advice {
-		s.paragraph("do", a.Software+": "+a.Do)
+		s.paragraph("do", a.Software+": "+a.Action)
 	}
 	if !s.verbose {
 		if f.Case != nil {
@@ -115,7 +115,7 @@ func (s probeScreen) finding(f probe.Finding) {
 		s.paragraph("source", url)
 	}
 	if f.Transcript != nil {
-		fmt.Fprintf(s.out, "\n%s", f.Transcript.Draw(handshake.DrawOptions{Location: time.Local}))
+		fmt.Fprintf(s.out, "\n%s", f.Transcript.Diagram(handshake.DiagramOptions{Location: time.Local}))
 	}
 }
 

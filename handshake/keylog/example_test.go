@@ -12,9 +12,9 @@ func ExampleParse() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	faults, _ := keys.Faults()
+	faults, _ := keys.BadLines()
 	for _, fault := range faults {
-		fmt.Printf("line %d is left out: %s\n", fault.Line, fault.Why)
+		fmt.Printf("line %d is left out: %s\n", fault.Line, fault.Reason)
 	}
 	// Output: line 2 is left out: not a label, a client random and a secret with one space between them
 }

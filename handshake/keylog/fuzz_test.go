@@ -25,8 +25,8 @@ func FuzzParse(f *testing.F) {
 		for _, b := range append(text, '\n') {
 			pieces.Write([]byte{b})
 		}
-		faults, _ := whole.Faults()
-		if same, _ := pieces.Faults(); !reflect.DeepEqual(faults, same) {
+		faults, _ := whole.BadLines()
+		if same, _ := pieces.BadLines(); !reflect.DeepEqual(faults, same) {
 			t.Errorf("faults %v, in pieces %v", faults, same)
 		}
 	})

@@ -49,13 +49,13 @@ type Log struct {
 	mu          sync.Mutex
 	lines       lineReader
 	connections map[random]*secrets
-	faults      []Fault
+	faults      []BadLine
 	omitted     int
 }
 
 // Parse reads a whole key log from r.
 //
-// Lines that can not be read are left out and told by [Log.Faults]; a log with
+// Lines that can not be read are left out and listed by [Log.BadLines]; a log with
 // some of them is a good log. The error is that of r, and what was read before it
 // is returned too.
 func Parse(r io.Reader) (*Log, error) {
@@ -130,17 +130,17 @@ func (l *Log) Format(f fmt.State, _ rune) {
 const maxFaults = 16
 
 // A Fault is a line of a key log that could not be read.
-type Fault struct {
-	Line int // counted from 1
-	Why  string
+type BadLine struct {
+	Line   int // counted from 1
+	Reason string
 }
 
 // Faults returns the lines that could not be read, the first 16 of them, and how
 // many more there were. What stood in a line is not told: it may be a secret.
-func (l *Log) Faults() (faults []Fault, more int) {
+func (l *Log) BadLines() (faults []BadLine, more int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]Fault(nil), l.faults...), l.omitted
+	return append([]BadLine(nil), l.faults...), l.omitted
 }
 
 func (l *Log) fault(why string) {
@@ -148,5 +148,5 @@ func (l *Log) fault(why string) {
 		l.omitted++
 		return
 	}
-	l.faults = append(l.faults, Fault{l.lines.number, why})
+	l.faults = append(l.faults, BadLine{l.lines.number, why})
 }

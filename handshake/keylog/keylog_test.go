@@ -15,7 +15,7 @@ func parse(t *testing.T, text string) *keylog.Log {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if faults, more := keys.Faults(); len(faults) > 0 {
+	if faults, more := keys.BadLines(); len(faults) > 0 {
 		t.Fatalf("faults %v and %d more", faults, more)
 	}
 	return keys
@@ -68,8 +68,8 @@ func TestBadLinesAreNamedAndTheRestIsRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			faults, more := keys.Faults()
-			if want := (keylog.Fault{Line: 3, Why: why}); len(faults) != 1 || faults[0] != want || more != 0 {
+			faults, more := keys.BadLines()
+			if want := (keylog.BadLine{Line: 3, Reason: why}); len(faults) != 1 || faults[0] != want || more != 0 {
 				t.Errorf("%q: faults %v and %d more, want %v", text, faults, more, want)
 			}
 			if got := fmt.Sprint(keys); got != "keylog of 1 connections" {
@@ -84,7 +84,7 @@ func TestFaultsAndConnectionsAreBounded(t *testing.T) {
 	for i := range 40_000 {
 		fmt.Fprintf(keys, "SERVER_TRAFFIC_SECRET_0 %064x %s\n", i, someSecret)
 	}
-	faults, more := keys.Faults()
+	faults, more := keys.BadLines()
 	if len(faults) != 16 || more != 40_000-32_768-16 || faults[0].Line != 32_769 {
 		t.Errorf("faults %v and %d more", faults, more)
 	}
@@ -105,7 +105,7 @@ func TestWriteTakesPieces(t *testing.T) {
 				t.Fatalf("Write gave %d, %v", n, err)
 			}
 		}
-		if faults, _ := keys.Faults(); len(faults) != 1 || faults[0].Line != 4 || fmt.Sprint(keys) != "keylog of 2 connections" {
+		if faults, _ := keys.BadLines(); len(faults) != 1 || faults[0].Line != 4 || fmt.Sprint(keys) != "keylog of 2 connections" {
 			t.Errorf("in pieces of %d: %v, faults %v", size, keys, faults)
 		}
 	}

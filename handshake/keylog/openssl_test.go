@@ -190,7 +190,7 @@ func told(t *handshake.Transcript) string {
 	var b strings.Builder
 	var last handshake.Side
 	for _, m := range t.Messages {
-		if m.Type == handshake.ChangeCipherSpec {
+		if m.Type == handshake.TypeChangeCipherSpec {
 			continue
 		}
 		if m.From != last {

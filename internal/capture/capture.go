@@ -5,7 +5,7 @@
 //	for {
 //		c, err := r.Next() // io.EOF after the last
 //		...
-//		handshake.Draw(w, c.Transcript)
+//		fmt.Fprint(w, c.Transcript.Diagram(handshake.DiagramOptions{}))
 //	}
 //
 // Packets may come out of order, twice, overlapping, cut short, or not at all; many

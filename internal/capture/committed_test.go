@@ -74,7 +74,7 @@ func (s sample) check(t *testing.T, found []*capture.Conversation) {
 	}
 	checkTold(t, found[0], s.want...)
 	id := ""
-	if cases := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
+	if cases, _ := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
 		id = cases[0].Case.ID
 	}
 	if id != s.id {
@@ -127,7 +127,7 @@ func TestHealthyFlowWithoutKeysIsNoCase(t *testing.T) {
 		"server: Unknown ApplicationData? Alert?",
 		"client: Alert?",
 		"closed by the server after Alert, completed, spoke")
-	if cases := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
+	if cases, _ := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
 		t.Errorf("it is taken for %s", cases[0].Case.ID)
 	}
 }
@@ -143,7 +143,7 @@ func told(c *capture.Conversation) []string {
 	var lines []string
 	var last handshake.Side
 	for i, m := range t.Messages {
-		if m.Type == handshake.ChangeCipherSpec {
+		if m.Type == handshake.TypeChangeCipherSpec {
 			continue
 		}
 		if m.From != last {
@@ -154,7 +154,7 @@ func told(c *capture.Conversation) []string {
 		if m.Inferred {
 			name += "?"
 		}
-		if t.Early(i) {
+		if t.IsEarlyTicket(i) {
 			name += "!"
 		}
 		if m.Missing > 0 {
@@ -166,8 +166,8 @@ func told(c *capture.Conversation) []string {
 }
 
 func ending(t *handshake.Transcript) string {
-	text := t.End.How.String()
-	if t.End.By != handshake.Nobody {
+	text := t.End.Kind.String()
+	if t.End.By != handshake.UnknownSide {
 		text += " by the " + t.End.By.String()
 	}
 	if t.End.After > 0 {

@@ -143,7 +143,7 @@ func (c *connection) take(i int, seg segment) {
 	if s := &c.streams[i]; !s.known || after(seg.seq, s.next) >= 0 {
 		c.flush()
 		c.at(seg.at)
-		c.end(handshake.Reset, i)
+		c.end(handshake.EndReset, i)
 		c.closed = true
 	}
 }
@@ -161,7 +161,7 @@ func (c *connection) pass(i int, p piece) {
 		c.hear(words{c.side(i), p.data, c.clock})
 	}
 	if p.fin {
-		c.end(handshake.Closed, i)
+		c.end(handshake.EndClosed, i)
 	}
 }
 
@@ -183,7 +183,7 @@ func (c *connection) hear(w words) {
 		return
 	}
 	c.recorder = handshake.NewRecorder(handshake.OnWire, c.dialogue.tls[0].at)
-	c.recorder.Addresses(c.ends[c.client], c.ends[1-c.client])
+	c.recorder.SetAddresses(c.ends[c.client], c.ends[1-c.client])
 	if c.keys != nil {
 		c.recorder.UseKeys(listener{c.keys, c.recorder})
 	}
@@ -200,15 +200,15 @@ func (c *connection) hear(w words) {
 func (c *connection) lose(i, n int) {
 	c.MissingBytes += n
 	if c.recorder != nil {
-		c.recorder.Lose(c.side(i), n, c.clock)
+		c.recorder.Gap(c.side(i), n, c.clock)
 		return
 	}
 	c.dialogue.lose(c.side(i))
 }
 
-func (c *connection) end(how handshake.How, i int) {
+func (c *connection) end(how handshake.EndKind, i int) {
 	if c.recorder != nil {
-		c.recorder.End(handshake.End{How: how, By: c.side(i)})
+		c.recorder.End(handshake.End{Kind: how, By: c.side(i)})
 	}
 }
 

@@ -209,7 +209,7 @@ func (l *listening) hear(b []byte) {
 			return
 		}
 		if verb, _ := cutVerb(line); verb == "MAIL" {
-			l.recorder.Used(handshake.Mailed)
+			l.recorder.SetUse(handshake.UseMail)
 			l.over = true
 		}
 		b = rest

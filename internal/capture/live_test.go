@@ -178,7 +178,7 @@ func TestCaptureOfImplicitTLSWithAShortSnapLength(t *testing.T) {
 	conn.Close()
 	c := read(t, recording.Stop(t), capture.Options{})[0]
 	checkBegins(t, c, "client: ClientHello", "server: ServerHello Unknown", "client: Finished?")
-	if c.MissingBytes == 0 || c.Protocol != capture.None || c.Transcript.Hello != nil || !c.Transcript.Completed {
+	if c.MissingBytes == 0 || c.Protocol != capture.None || c.Transcript.ClientHello != nil || !c.Transcript.Completed {
 		t.Errorf("read %+v, %+v", c, c.Transcript)
 	}
 }

@@ -109,7 +109,7 @@ func TestLoss(t *testing.T) {
 			if len(found) != 1 || found[0].Transcript == nil || found[0].MissingBytes != len(lost.data) {
 				t.Fatalf("without packet %d of %d bytes: read %+v", i, len(lost.data), found[0])
 			}
-			if how := found[0].Transcript.End.How; how != handshake.Closed && how != handshake.Alerted {
+			if how := found[0].Transcript.End.Kind; how != handshake.EndClosed && how != handshake.EndAlert {
 				t.Errorf("without packet %d: ended %v", i, how)
 			}
 		}

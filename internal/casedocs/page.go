@@ -30,18 +30,18 @@ func page(c *interop.Case, r recording) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, generated, strings.ReplaceAll(c.ID, "-", "_"))
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", c.ID, c.Title)
-	fmt.Fprintf(&b, "- Who: %s\n- Since: %s\n- Status: %s\n\n%s\n\n", c.Who, c.Since, c.Status, c.Explanation)
+	fmt.Fprintf(&b, "- Who: %s\n- Since: %s\n- Status: %s\n\n%s\n\n", c.Clients, c.Since, c.Status, c.Explanation)
 	fmt.Fprintf(&b, "## What to do\n\n%s\n\n", c.Remedy.Postern)
-	if len(c.Remedy.Others) > 0 {
+	if len(c.Remedy.OtherSoftware) > 0 {
 		b.WriteString("With other software:\n\n")
 	}
-	for _, a := range c.Remedy.Others {
-		fmt.Fprintf(&b, "- **%s**: %s\n", a.Software, a.Do)
+	for _, a := range c.Remedy.OtherSoftware {
+		fmt.Fprintf(&b, "- **%s**: %s\n", a.Software, a.Action)
 	}
 	fmt.Fprintf(&b, "\n## What it looks like\n\nRecorded from %s: %s.\n\n```\n%s```\n", r.peer, r.comment, r.drawing)
 	b.WriteString("\n## Who else saw it\n\n")
 	for _, s := range c.Sources {
-		fmt.Fprintf(&b, "- <%s>%s: %s\n", s.URL, dated(s.Date), s.Says)
+		fmt.Fprintf(&b, "- <%s>%s: %s\n", s.URL, dated(s.Date), s.Summary)
 	}
 	return b.String()
 }

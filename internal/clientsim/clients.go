@@ -100,7 +100,7 @@ func judge(first, second testpeer.Delivery, seen []*handshake.Transcript) Cell {
 		cell.Second = seen[1]
 		cell.Return = returnOf(second, seen[1])
 	case first.Reply == "":
-		cell.Fate, cell.Why = probe.Out, "no answer to EHLO over TLS: "+seen[0].Ending()
+		cell.Fate, cell.Why = probe.Out, "no answer to EHLO over TLS: "+seen[0].DescribeEnd()
 	}
 	return cell
 }
@@ -111,7 +111,7 @@ func returnOf(second testpeer.Delivery, seen *handshake.Transcript) Return {
 		return Lost
 	case second.Resumed:
 		return Resumed
-	case seen != nil && seen.Hello != nil && (seen.Hello.PSK || seen.Hello.TicketTLS12):
+	case seen != nil && seen.ClientHello != nil && (seen.ClientHello.PSK || seen.ClientHello.TicketTLS12):
 		return Full
 	}
 	return NoSession

@@ -164,10 +164,10 @@ func TestWhatIsNotDoneInTimeCouldNotBeTold(t *testing.T) {
 
 func TestFindingCountsOnlyWhatEndedOverATicket(t *testing.T) {
 	late := &handshake.Transcript{Completed: true, Messages: []handshake.Message{
-		{From: handshake.Server, Type: handshake.Finished}, {From: handshake.Client, Type: handshake.Finished},
-		{From: handshake.Server, Type: handshake.NewSessionTicket},
-	}, End: handshake.End{How: handshake.Closed, By: handshake.Client, After: 3}}
-	other := &handshake.Transcript{End: handshake.End{How: handshake.Alerted, By: handshake.Server}}
+		{From: handshake.Server, Type: handshake.TypeFinished}, {From: handshake.Client, Type: handshake.TypeFinished},
+		{From: handshake.Server, Type: handshake.TypeNewSessionTicket},
+	}, End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client, After: 3}}
+	other := &handshake.Transcript{End: handshake.End{Kind: handshake.EndAlert, By: handshake.Server}}
 	m := &clientsim.Matrix{
 		Clients: []clientsim.Client{{Name: "one"}, {Name: "two"}, {Name: "three"}},
 		Servers: []clientsim.Server{

@@ -214,7 +214,7 @@ func orderOf(cells []Cell) Order {
 	order := Unknown
 	for _, c := range cells {
 		switch {
-		case c.First == nil || c.First.Choice == nil || c.First.Choice.Version != handshake.VersionTLS13:
+		case c.First == nil || c.First.ServerHello == nil || c.First.ServerHello.Version != handshake.VersionTLS13:
 		case early(c.First):
 			return Before
 		case ticket(c.First):
@@ -228,7 +228,7 @@ func orderOf(cells []Cell) Order {
 
 func early(t *handshake.Transcript) bool {
 	for i := range t.Messages {
-		if t.Early(i) {
+		if t.IsEarlyTicket(i) {
 			return true
 		}
 	}
@@ -237,7 +237,7 @@ func early(t *handshake.Transcript) bool {
 
 func ticket(t *handshake.Transcript) bool {
 	for _, m := range t.Messages {
-		if m.Type == handshake.NewSessionTicket {
+		if m.Type == handshake.TypeNewSessionTicket {
 			return true
 		}
 	}

@@ -70,7 +70,7 @@ func drawings(c Cell) (all []drawing) {
 		t     *handshake.Transcript
 	}{{"First visit", c.First}, {"Second visit", c.Second}} {
 		if d.t != nil {
-			all = append(all, drawing{d.title, d.t.Draw(handshake.DrawOptions{Location: time.UTC})})
+			all = append(all, drawing{d.title, d.t.Diagram(handshake.DiagramOptions{Location: time.UTC})})
 		}
 	}
 	return all

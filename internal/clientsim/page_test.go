@@ -55,8 +55,8 @@ func matrixOf(name, said string, transcript *handshake.Transcript) *clientsim.Ma
 func TestPageTakesNothingForItsOwn(t *testing.T) {
 	said := func(text string) *handshake.Transcript {
 		return &handshake.Transcript{
-			Hello: &handshake.Hello{ServerName: text, ALPN: []string{text}},
-			End:   handshake.End{How: handshake.Closed, By: handshake.Client, Err: text},
+			ClientHello: &handshake.ClientHello{ServerName: text, ALPN: []string{text}},
+			End:         handshake.End{Kind: handshake.EndClosed, By: handshake.Client, Err: text},
 		}
 	}
 	page := write(t, matrixOf(hostile, hostile, said(hostile)))
@@ -72,7 +72,7 @@ func TestPageTakesNothingForItsOwn(t *testing.T) {
 }
 
 func TestCellOpensItsHandshakes(t *testing.T) {
-	transcript := &handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.ClientHello, Size: 300}}}
+	transcript := &handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello, Size: 300}}}
 	page := write(t, matrixOf("client", "1", transcript))
 	for _, want := range []string{
 		`<button class="OUT" popovertarget="c0-0" aria-label="client 1 at client 1: does not get in">OUT</button>`,

@@ -83,7 +83,7 @@ func (r *relay) transcripts(answered ...bool) []*handshake.Transcript {
 		if i < len(answered) && answered[i] {
 			conn.Complete()
 		}
-		all = append(all, conn.Stop(handshake.Unused))
+		all = append(all, conn.Stop(handshake.UseNone))
 	}
 	return all
 }

@@ -62,10 +62,10 @@ func TestRelayOpensWhatTheClientHasKeysTo(t *testing.T) {
 				}
 			})
 			if len(seen) != 1 || seen[0] == nil || !seen[0].Completed || orderOf([]Cell{{First: seen[0]}}) != Before {
-				t.Fatalf("%d handshakes, the first:\n%s", len(seen), seen[0].Draw(handshake.DrawOptions{}))
+				t.Fatalf("%d handshakes, the first:\n%s", len(seen), seen[0].Diagram(handshake.DiagramOptions{}))
 			}
 			for _, m := range seen[0].Messages {
-				if m.Type == handshake.NewSessionTicket && m.Inferred == withKeys {
+				if m.Type == handshake.TypeNewSessionTicket && m.Inferred == withKeys {
 					t.Errorf("inferred: %v, keys: %v", m.Inferred, withKeys)
 				}
 			}

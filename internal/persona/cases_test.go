@@ -54,10 +54,10 @@ func TestPersonaPlaysItsCase(t *testing.T) {
 			if last := v.Transcript.Messages[len(v.Transcript.Messages)-1]; silent && last.From != handshake.Server {
 				t.Errorf("the client said %v after the ticket", last.Type)
 			}
-			diagnoses := interop.Diagnose(v.Transcript)
+			diagnoses, _ := interop.Diagnose(v.Transcript)
 			if len(diagnoses) == 0 || diagnoses[0].Case.ID != p.Case {
 				t.Errorf("diagnosed as %s, want %s; it ended with %v\n%s",
-					ids(diagnoses), p.Case, v.Err, v.Transcript.Draw(handshake.DrawOptions{}))
+					ids(diagnoses), p.Case, v.Err, v.Transcript.Diagram(handshake.DiagramOptions{}))
 			}
 		})
 	}

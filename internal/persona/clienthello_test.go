@@ -15,7 +15,7 @@ func TestShapeIsLikeTheRecordedHello(t *testing.T) {
 	for _, library := range []string{"openssl", "gnutls"} {
 		t.Run(library, func(t *testing.T) {
 			recorded := recordedHello(t, library)
-			shaped := find(t, "healthy-"+library).Visit(t.Context(), at).Transcript.Hello
+			shaped := find(t, "healthy-"+library).Visit(t.Context(), at).Transcript.ClientHello
 			withoutNone := slices.DeleteFunc(slices.Clone(shaped.Extensions), func(e uint16) bool {
 				return e == serverNameExtension && !slices.Contains(recorded.Extensions, e) // it had no name to ask for
 			})
@@ -35,7 +35,7 @@ func TestShapeIsLikeTheRecordedHello(t *testing.T) {
 const serverNameExtension = 0 // RFC 6066, Section 3
 
 // recordedHello is that of a real client, in a transcript of package interop.
-func recordedHello(t *testing.T, library string) *handshake.Hello {
+func recordedHello(t *testing.T, library string) *handshake.ClientHello {
 	t.Helper()
 	text, err := os.ReadFile("../../interop/testdata/transcripts/healthy." + library + ".txt")
 	if err != nil {
@@ -46,7 +46,7 @@ func recordedHello(t *testing.T, library string) *handshake.Hello {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return transcript.Hello
+	return transcript.ClientHello
 }
 
 // checkIsPart checks that all of part stand in whole, in that order.
@@ -69,32 +69,36 @@ func checkIsPart(t *testing.T, what string, part, whole []uint16) {
 // Each hello has the mark that its persona is for.
 func TestHelloHasItsMark(t *testing.T) {
 	at := target(newServer(t).start(t))
-	for id, has := range map[string]func(*handshake.Hello) bool{
-		"early-ticket":             func(h *handshake.Hello) bool { return slices.Equal(h.PSKModes, []uint8{1}) },
-		"ticket-without-psk-modes": func(h *handshake.Hello) bool { return h.PSKModes == nil && !slices.Contains(h.Extensions, 35) },
-		"tls12-only":               func(h *handshake.Hello) bool { return slices.Max(versionsOf(h)) == 0x0303 },
-		"tls10-only":               func(h *handshake.Hello) bool { return slices.Max(versionsOf(h)) == 0x0301 },
-		"sha1-signatures-only":     func(h *handshake.Hello) bool { return slices.Equal(h.Signatures, []uint16{0x0201, 0x0203}) },
-		"group-mismatch":           func(h *handshake.Hello) bool { return slices.Equal(h.Groups, []uint16{25}) },
-		"p521-first":               func(h *handshake.Hello) bool { return h.Groups[0] == 25 && slices.Equal(h.KeyShares, []uint16{25}) },
-		"hello-retry":              func(h *handshake.Hello) bool { return len(h.KeyShares) == 1 && handshake.IsGREASE(h.KeyShares[0]) },
-		"hello-retry-refused":      func(h *handshake.Hello) bool { return slices.Equal(h.KeyShares, []uint16{29}) },
-		"big-hello":                func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
-		"big-hello-split":          func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
-		"big-hello-bytes":          func(h *handshake.Hello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
-		"unknown-sni":              func(h *handshake.Hello) bool { return h.ServerName == "unknown.invalid" },
-		"no-sni":                   func(h *handshake.Hello) bool { return !slices.Contains(h.Extensions, serverNameExtension) },
-		"sni-trailing-dot":         func(h *handshake.Hello) bool { return h.ServerName == "localhost." },
-		"sni-address":              func(h *handshake.Hello) bool { return h.ServerName == "127.0.0.1" },
+	for id, has := range map[string]func(*handshake.ClientHello) bool{
+		"early-ticket":             func(h *handshake.ClientHello) bool { return slices.Equal(h.PSKModes, []uint8{1}) },
+		"ticket-without-psk-modes": func(h *handshake.ClientHello) bool { return h.PSKModes == nil && !slices.Contains(h.Extensions, 35) },
+		"tls12-only":               func(h *handshake.ClientHello) bool { return slices.Max(versionsOf(h)) == 0x0303 },
+		"tls10-only":               func(h *handshake.ClientHello) bool { return slices.Max(versionsOf(h)) == 0x0301 },
+		"sha1-signatures-only":     func(h *handshake.ClientHello) bool { return slices.Equal(h.Signatures, []uint16{0x0201, 0x0203}) },
+		"group-mismatch":           func(h *handshake.ClientHello) bool { return slices.Equal(h.Groups, []uint16{25}) },
+		"p521-first": func(h *handshake.ClientHello) bool {
+			return h.Groups[0] == 25 && slices.Equal(h.KeyShares, []uint16{25})
+		},
+		"hello-retry": func(h *handshake.ClientHello) bool {
+			return len(h.KeyShares) == 1 && handshake.IsGREASE(h.KeyShares[0])
+		},
+		"hello-retry-refused": func(h *handshake.ClientHello) bool { return slices.Equal(h.KeyShares, []uint16{29}) },
+		"big-hello":           func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
+		"big-hello-split":     func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
+		"big-hello-bytes":     func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
+		"unknown-sni":         func(h *handshake.ClientHello) bool { return h.ServerName == "unknown.invalid" },
+		"no-sni":              func(h *handshake.ClientHello) bool { return !slices.Contains(h.Extensions, serverNameExtension) },
+		"sni-trailing-dot":    func(h *handshake.ClientHello) bool { return h.ServerName == "localhost." },
+		"sni-address":         func(h *handshake.ClientHello) bool { return h.ServerName == "127.0.0.1" },
 	} {
-		if v := find(t, id).Visit(t.Context(), at); !has(v.Transcript.Hello) {
-			t.Errorf("%s has not: %+v", id, v.Transcript.Hello)
+		if v := find(t, id).Visit(t.Context(), at); !has(v.Transcript.ClientHello) {
+			t.Errorf("%s has not: %+v", id, v.Transcript.ClientHello)
 		}
 	}
 }
 
 // versionsOf are those that h offers, in the extension or without it.
-func versionsOf(h *handshake.Hello) []uint16 {
+func versionsOf(h *handshake.ClientHello) []uint16 {
 	if h.Versions == nil {
 		return []uint16{h.Version}
 	}

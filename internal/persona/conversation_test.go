@@ -54,14 +54,14 @@ func TestTranscriptIsOpened(t *testing.T) {
 			if m.Encrypted && m.Inferred {
 				t.Errorf("%s: %v was told by order and size", id, m.Type)
 			}
-			if m.Type == handshake.NewSessionTicket {
+			if m.Type == handshake.TypeNewSessionTicket {
 				ticket = m.Ticket
 			}
 		}
 		if ticket == nil {
 			t.Errorf("%s: the ticket was not opened", id)
 		}
-		if v.Transcript.Use != handshake.Spoke || !v.Transcript.Completed {
+		if v.Transcript.Use != handshake.UseData || !v.Transcript.Completed {
 			t.Errorf("%s: completed %v, %v", id, v.Transcript.Completed, v.Transcript.Use)
 		}
 	}

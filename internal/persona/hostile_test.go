@@ -146,7 +146,7 @@ func TestServerThatStopsInTheHandshakeIsLeft(t *testing.T) {
 			if took := time.Since(start); took != 45*time.Second || v.Stage != persona.AtHandshake {
 				t.Errorf("%s: left after %v at %v with %v", id, took, v.Stage, v.Err)
 			}
-			if v.Transcript == nil || v.Transcript.End.How.String() != "timed_out" {
+			if v.Transcript == nil || v.Transcript.End.Kind.String() != "timed_out" {
 				t.Errorf("%s: the transcript ends %v", id, v.Transcript.End)
 			}
 		})

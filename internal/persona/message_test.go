@@ -25,7 +25,7 @@ func TestSendsOneLetterWhenTold(t *testing.T) {
 	if !v.Delivered || !v.In || len(s.letters) != 1 || !strings.Contains(s.letters[0], "To: <user@localhost>\r\n") {
 		t.Fatalf("delivered %v, letters %q: %v", v.Delivered, s.letters, v.Err)
 	}
-	if v.Transcript.Use != handshake.Mailed {
+	if v.Transcript.Use != handshake.UseMail {
 		t.Errorf("its transcript says %v", v.Transcript.Use)
 	}
 	if heard := s.heard(); !strings.HasSuffix(heard, "MAIL FROM:<>, RCPT TO:<user@localhost>, DATA, QUIT") {

@@ -248,7 +248,7 @@ func (v *Visit) Resumable() bool { return v.tickets.held() }
 
 // retried reports whether the server sent a HelloRetryRequest.
 func (v *Visit) retried() bool {
-	return v.Transcript != nil && v.Transcript.Choice != nil && v.Transcript.Choice.Retried
+	return v.Transcript != nil && v.Transcript.ServerHello != nil && v.Transcript.ServerHello.Retried
 }
 
 // fail notes err, if it is one, as what ended the visit.
@@ -261,9 +261,9 @@ func (v *Visit) fail(err error) {
 // use is what a transcript calls it, as far as it does not tell by itself.
 func (v *Visit) use() handshake.Use {
 	if v.Delivered {
-		return handshake.Mailed
+		return handshake.UseMail
 	}
-	return handshake.Unused
+	return handshake.UseNone
 }
 
 // TLS is what a handshake agreed on.

@@ -200,9 +200,9 @@ var clearSources = []string{
 }
 
 var clearAdvice = []interop.Advice{
-	{Software: "Exim", Do: "Nothing has to be done: Exim answers all commands but QUIT with 554 Security failure then."},
-	{Software: "maddy", Do: "maddy has no setting for it. Put Postern in front, which closes the connection."},
-	{Software: "chasquid", Do: "chasquid has no setting for it. Put Postern in front, which closes the connection."},
-	{Software: "Go programs", Do: "Close the connection when Handshake of the tls.Conn returns an error. go-smtp goes on and has no setting for it: put Postern in front, which closes."},
-	{Software: everySoftware, Do: "Look for a newer version that closes the connection when TLS fails, or put Postern in front, which does."},
+	{Software: "Exim", Action: "Nothing has to be done: Exim answers all commands but QUIT with 554 Security failure then."},
+	{Software: "maddy", Action: "maddy has no setting for it. Put Postern in front, which closes the connection."},
+	{Software: "chasquid", Action: "chasquid has no setting for it. Put Postern in front, which closes the connection."},
+	{Software: "Go programs", Action: "Close the connection when Handshake of the tls.Conn returns an error. go-smtp goes on and has no setting for it: put Postern in front, which closes."},
+	{Software: everySoftware, Action: "Look for a newer version that closes the connection when TLS fails, or put Postern in front, which does."},
 }

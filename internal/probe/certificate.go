@@ -125,7 +125,7 @@ func clientCertificate(e *exam) []Finding {
 	if !e.first.In || e.first.Transcript == nil {
 		return nil
 	}
-	asked := func(m handshake.Message) bool { return m.Type == handshake.CertificateRequest }
+	asked := func(m handshake.Message) bool { return m.Type == handshake.TypeCertificateRequest }
 	if !slices.ContainsFunc(e.first.Transcript.Messages, asked) {
 		return []Finding{fine("client-certificate", "No client certificate is asked for")}
 	}

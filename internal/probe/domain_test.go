@@ -238,8 +238,8 @@ func TestHostileDomainsAreToldOf(t *testing.T) {
 					}
 				}
 				for _, a := range f.Advice {
-					if strings.ContainsFunc(a.Do, func(r rune) bool { return !unicode.IsPrint(r) }) {
-						t.Errorf("%s has a control character in its advice: %q", f.ID, a.Do)
+					if strings.ContainsFunc(a.Action, func(r rune) bool { return !unicode.IsPrint(r) }) {
+						t.Errorf("%s has a control character in its advice: %q", f.ID, a.Action)
 					}
 				}
 			}

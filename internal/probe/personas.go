@@ -139,7 +139,7 @@ func title(v *Visit) string {
 		title += ", " + reason
 	}
 	if known, ok := interop.Find(v.Persona.Case); ok {
-		if who := strings.TrimPrefix(strings.TrimPrefix(known.Who, "not known"), "; "); who != "" {
+		if who := strings.TrimPrefix(strings.TrimPrefix(known.Clients, "not known"), "; "); who != "" {
 			title += ": " + who
 		}
 	}
@@ -150,8 +150,9 @@ func title(v *Visit) string {
 func evidence(v *Visit) []string {
 	var seen []string
 	if v.Transcript != nil {
-		seen = append(seen, v.Transcript.Ending())
-		for _, d := range interop.Diagnose(v.Transcript) {
+		seen = append(seen, v.Transcript.DescribeEnd())
+		diagnoses, _ := interop.Diagnose(v.Transcript)
+		for _, d := range diagnoses {
 			if d.Case.ID == v.Persona.Case {
 				for _, o := range d.Observations {
 					seen = append(seen, o.Text)

@@ -26,7 +26,7 @@ func resumption(e *exam) []Finding {
 	return []Finding{{
 		ID: known.ID, Severity: Critical, Case: known, Transcript: e.again.Transcript,
 		Title:    "A client that offers its session is turned away: it gets in every other time",
-		Evidence: []string{e.again.Transcript.Ending(), clean(e.again.Err)},
+		Evidence: []string{e.again.Transcript.DescribeEnd(), clean(e.again.Err)},
 		Advice:   e.software.adviceOn(known), Sources: sourcesOf(known),
 	}}
 }
@@ -50,16 +50,16 @@ func (e *exam) learned() string {
 }
 
 var resumptionAdvice = []interop.Advice{
-	{Software: "mox", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
-	{Software: "maddy", Do: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
-	{Software: "Go programs", Do: "Put the gate of postern/sessionticket below crypto/tls and leave tls.Config.SessionTicketsDisabled false."},
-	{Software: "Postfix", Do: "Leave tls_ssl_options without NO_TICKET, and smtpd_tls_session_cache_timeout above 0."},
-	{Software: "Exim", Do: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
-	{Software: "chasquid", Do: "From v1.15.1 on tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
-	{Software: "OpenSMTPD", Do: "It has no setting for sessions. No sender is kept out by that."},
-	{Software: "Postern", Do: "ticket-policy = \"first-write\", the default, gives tickets. Probes teach it, too: after some of them it gives none to the network that they come from. " +
+	{Software: "mox", Action: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "maddy", Action: "Tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "Go programs", Action: "Put the gate of postern/sessionticket below crypto/tls and leave tls.Config.SessionTicketsDisabled false."},
+	{Software: "Postfix", Action: "Leave tls_ssl_options without NO_TICKET, and smtpd_tls_session_cache_timeout above 0."},
+	{Software: "Exim", Action: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
+	{Software: "chasquid", Action: "From v1.15.1 on tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
+	{Software: "OpenSMTPD", Action: "It has no setting for sessions. No sender is kept out by that."},
+	{Software: "Postern", Action: "ticket-policy = \"first-write\", the default, gives tickets. Probes teach it, too: after some of them it gives none to the network that they come from. " +
 		"Pin that before you probe: postern senders pin NETWORK first-write --why probes."},
-	{Software: everySoftware, Do: "Let the server give tickets that it honours, or leave it: no sender is kept out."},
+	{Software: everySoftware, Action: "Let the server give tickets that it honours, or leave it: no sender is kept out."},
 }
 
 // compare offers the session of each address at the next one, and that of the last at

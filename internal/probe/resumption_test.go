@@ -26,8 +26,8 @@ func TestPosternThatGivesNoTicketMayHaveLearnedIt(t *testing.T) {
 		if f.ID != "no-resumption" || strings.Contains(f.Title, "earlier probes") != want {
 			t.Errorf("%q: %s: %s", software, f.ID, f.Title)
 		}
-		if want && !strings.Contains(f.Advice[0].Do, "postern senders pin") {
-			t.Errorf("%q: %s", software, f.Advice[0].Do)
+		if want && !strings.Contains(f.Advice[0].Action, "postern senders pin") {
+			t.Errorf("%q: %s", software, f.Advice[0].Action)
 		}
 	}
 }

@@ -89,11 +89,11 @@ var smugglingSources = []string{
 }
 
 var smugglingAdvice = []interop.Advice{
-	{Software: "Postfix", Do: "smtpd_forbid_bare_newline = normalize (Postfix 3.9, 3.8.5, 3.7.10, 3.6.14 and later), and smtpd_forbid_unauth_pipelining = yes."},
-	{Software: "Exim", Do: "Exim 4.97.1 or later, or the fix of your distribution."},
-	{Software: "sendmail", Do: "sendmail 8.18 or later, without the options of srv_features that allow bare newlines."},
-	{Software: "Go programs", Do: "Do not end the text at a bare LF, as net/textproto does: refuse lines without CRLF, or put Postern in front, which does."},
-	{Software: everySoftware, Do: "Let the server refuse CR and LF that stand alone, or put Postern in front, which does."},
+	{Software: "Postfix", Action: "smtpd_forbid_bare_newline = normalize (Postfix 3.9, 3.8.5, 3.7.10, 3.6.14 and later), and smtpd_forbid_unauth_pipelining = yes."},
+	{Software: "Exim", Action: "Exim 4.97.1 or later, or the fix of your distribution."},
+	{Software: "sendmail", Action: "sendmail 8.18 or later, without the options of srv_features that allow bare newlines."},
+	{Software: "Go programs", Action: "Do not end the text at a bare LF, as net/textproto does: refuse lines without CRLF, or put Postern in front, which does."},
+	{Software: everySoftware, Action: "Let the server refuse CR and LF that stand alone, or put Postern in front, which does."},
 }
 
 // delivered tells what became of the message that was to be brought. Of a sender that

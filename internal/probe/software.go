@@ -158,7 +158,9 @@ func (s Software) pick(all []interop.Advice) []interop.Advice {
 }
 
 // everyone is advice for all software alike.
-func everyone(do string) []interop.Advice { return []interop.Advice{{Software: everySoftware, Do: do}} }
+func everyone(do string) []interop.Advice {
+	return []interop.Advice{{Software: everySoftware, Action: do}}
+}
 
 // everySoftware is who advice is for that holds whatever the server is.
 const everySoftware = "all servers"
@@ -166,9 +168,9 @@ const everySoftware = "all servers"
 // adviceOn returns what to do about a case at this software.
 func (s Software) adviceOn(c *interop.Case) []interop.Advice {
 	if s.Name == "Postern" {
-		return []interop.Advice{{Software: "Postern", Do: cmp.Or(posternAdvice[c.ID], c.Remedy.Postern)}}
+		return []interop.Advice{{Software: "Postern", Action: cmp.Or(posternAdvice[c.ID], c.Remedy.Postern)}}
 	}
-	return s.pick(c.Remedy.Others)
+	return s.pick(c.Remedy.OtherSoftware)
 }
 
 // posternAdvice is for what a Postern shows only if it was told to: a case's remedy

@@ -25,7 +25,7 @@ func offered(e *exam) []Finding {
 	}
 	seen := []string{clean(v.Err)}
 	if v.Transcript != nil {
-		seen = append(seen, v.Transcript.Ending())
+		seen = append(seen, v.Transcript.DescribeEnd())
 		if tickets := ticketsOf(v.Transcript); len(tickets) > 2 {
 			seen = append(seen, fmt.Sprintf("after %d tickets of the server's", len(tickets)))
 		}
@@ -50,28 +50,28 @@ func notOffered(e *exam) Finding {
 }
 
 var healthAdvice = []interop.Advice{
-	{Software: "OpenSMTPD", Do: "Versions before 7.3 do not get on with OpenSSL 3, and end each handshake with internal_error (OpenSMTPD/OpenSMTPD#1171): " +
+	{Software: "OpenSMTPD", Action: "Versions before 7.3 do not get on with OpenSSL 3, and end each handshake with internal_error (OpenSMTPD/OpenSMTPD#1171): " +
 		"take a later one. Debian 12 has it in bookworm-backports. Else look into the log at this time."},
-	{Software: everySoftware, Do: "Look into the server's log at this time; a certificate or key that cannot be loaded is the usual cause."},
+	{Software: everySoftware, Action: "Look into the server's log at this time; a certificate or key that cannot be loaded is the usual cause."},
 }
 
 var startTLSAdvice = []interop.Advice{
-	{Software: "Postfix", Do: "smtpd_tls_security_level = may, and name the certificate in smtpd_tls_chain_files."},
-	{Software: "Exim", Do: "tls_advertise_hosts = *, and name the certificate in tls_certificate and tls_privatekey."},
-	{Software: "mox", Do: "Give the listener a TLS section, with ACME or KeyCerts."},
-	{Software: "maddy", Do: "tls file fullchain.pem privkey.pem"},
-	{Software: "chasquid", Do: "Put fullchain.pem and privkey.pem below certs/HOST/."},
-	{Software: "OpenSMTPD", Do: "Declare a pki and add \"tls pki NAME\" to the listen line."},
-	{Software: "Go programs", Do: "Set TLSConfig of the smtp.Server."},
-	{Software: everySoftware, Do: "Give the server a certificate and let it offer STARTTLS: mail comes in the clear now, and senders with a policy do not deliver at all."},
+	{Software: "Postfix", Action: "smtpd_tls_security_level = may, and name the certificate in smtpd_tls_chain_files."},
+	{Software: "Exim", Action: "tls_advertise_hosts = *, and name the certificate in tls_certificate and tls_privatekey."},
+	{Software: "mox", Action: "Give the listener a TLS section, with ACME or KeyCerts."},
+	{Software: "maddy", Action: "tls file fullchain.pem privkey.pem"},
+	{Software: "chasquid", Action: "Put fullchain.pem and privkey.pem below certs/HOST/."},
+	{Software: "OpenSMTPD", Action: "Declare a pki and add \"tls pki NAME\" to the listen line."},
+	{Software: "Go programs", Action: "Set TLSConfig of the smtp.Server."},
+	{Software: everySoftware, Action: "Give the server a certificate and let it offer STARTTLS: mail comes in the clear now, and senders with a policy do not deliver at all."},
 }
 
 // versions tells what a healthy client and the server agree on.
 func versions(e *exam) []Finding {
-	if !e.first.In || e.first.Transcript == nil || e.first.Transcript.Choice == nil {
+	if !e.first.In || e.first.Transcript == nil || e.first.Transcript.ServerHello == nil {
 		return nil
 	}
-	c := e.first.Transcript.Choice
+	c := e.first.Transcript.ServerHello
 	chosen := fmt.Sprintf("%s, %s, %s", handshake.Version(c.Version), handshake.Suite(c.Suite), handshake.Group(c.Group))
 	var found []Finding
 	if c.Version < handshake.VersionTLS13 {
@@ -113,7 +113,7 @@ func masked(e *exam) []Finding {
 		ID: known.ID, Severity: Warning, Case: known,
 		Title:    "A firewall rewrites what the server says",
 		Evidence: []string{fmt.Sprintf("it says %+q", lines[i])},
-		Advice:   known.Remedy.Others, Sources: sourcesOf(known),
+		Advice:   known.Remedy.OtherSoftware, Sources: sourcesOf(known),
 	}}
 }
 

@@ -23,7 +23,7 @@ func ticketOrder(e *exam) []Finding {
 		return nil // see resumption
 	}
 	seen := describe(t, tickets)
-	if !t.Early(tickets[0]) {
+	if !t.IsEarlyTicket(tickets[0]) {
 		return []Finding{fine("ticket-order", "The session ticket comes after the client's Finished", seen...)}
 	}
 	known, _ := interop.Find("early-ticket")
@@ -38,7 +38,7 @@ func ticketOrder(e *exam) []Finding {
 // ticketsOf are the places of the tickets among a handshake's messages.
 func ticketsOf(t *handshake.Transcript) (places []int) {
 	for i, m := range t.Messages {
-		if m.Type == handshake.NewSessionTicket {
+		if m.Type == handshake.TypeNewSessionTicket {
 			places = append(places, i)
 		}
 	}

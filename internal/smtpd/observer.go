@@ -32,7 +32,7 @@ type Visit struct {
 	Addr     netip.Addr
 	EHLO     string
 	Rung     fallback.Rung // what was offered; of no meaning without a JA4
-	JA4      string        // the sender's, see handshake.Hello; empty: no ClientHello came
+	JA4      string        // the sender's, see handshake.ClientHello; empty: no ClientHello came
 	TLS      *tls.ConnectionState
 	Messages int // that were taken
 
@@ -72,7 +72,7 @@ func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 		config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 			label, err := wrap(cs, ss)
 			if err == nil {
-				session.record.Ticket(len(label))
+				session.record.ExpectTicket(len(label))
 			}
 			return label, err
 		}
@@ -96,7 +96,7 @@ func tickets(hello *tls.ClientHelloInfo) sessionticket.Policy {
 
 // sender is who the session's handshake is with: the same whether it resumes or not.
 func (s *session) sender() fallback.Sender {
-	if hello := s.record.Hello(); hello != nil {
+	if hello := s.record.ClientHello(); hello != nil {
 		s.ja4 = hello.SenderJA4()
 	}
 	return fallback.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}
@@ -115,18 +115,18 @@ func (s *session) heard(verb string) {
 	s.secured++
 	switch {
 	case verb == "MAIL":
-		s.record.Stop(handshake.Mailed)
+		s.record.Stop(handshake.UseMail)
 		s.transcript = nil
 	case s.secured == provingCommands:
-		s.transcript = s.record.Stop(handshake.Spoke)
+		s.transcript = s.record.Stop(handshake.UseData)
 	}
 }
 
 // stopRecording ends a recording that is still going on.
 func (s *session) stopRecording() {
-	use := handshake.Unused
+	use := handshake.UseNone
 	if s.secured > 0 {
-		use = handshake.Spoke
+		use = handshake.UseData
 	}
 	if t := s.record.Stop(use); t != nil {
 		s.transcript = t

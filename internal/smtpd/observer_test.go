@@ -62,7 +62,7 @@ func TestTheWatchIsToldOfAFailedHandshake(t *testing.T) {
 	if v.EHLO != "a.example" || v.TLS != nil || v.JA4 == "" || v.JA4 != s.book.asked[0].Fingerprint {
 		t.Errorf("told %+v", v)
 	}
-	if v.Handshake == nil || v.Handshake.End.How != handshake.Alerted || v.Handshake.End.By != handshake.Client {
+	if v.Handshake == nil || v.Handshake.End.Kind != handshake.EndAlert || v.Handshake.End.By != handshake.Client {
 		t.Errorf("the transcript ends otherwise: %+v", v.Handshake)
 	}
 }
@@ -84,9 +84,9 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 		want     handshake.Outcome
 		use      handshake.Use
 	}{
-		"closes after the ticket":  {"> EHLO a\n< 250 *", handshake.ClosedAfterTicket, handshake.Spoke},
-		"goes on after the ticket": {"> EHLO a\n< 250 *\n> NOOP\n< 250 *", handshake.Worked, handshake.Spoke},
-		"says QUIT at once":        {"> QUIT\n< 221 *", handshake.Worked, handshake.Spoke},
+		"closes after the ticket":  {"> EHLO a\n< 250 *", handshake.ClosedAfterTicket, handshake.UseData},
+		"goes on after the ticket": {"> EHLO a\n< 250 *\n> NOOP\n< 250 *", handshake.Worked, handshake.UseData},
+		"says QUIT at once":        {"> QUIT\n< 221 *", handshake.Worked, handshake.UseData},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, nil)
@@ -101,7 +101,7 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 				t.Fatal("no transcript")
 			}
 			if got := v.Handshake.Outcome(); got != test.want || v.Handshake.Use != test.use {
-				t.Errorf("outcome %v, use %v, want %v, %v\n%s", got, v.Handshake.Use, test.want, test.use, v.Handshake.Draw(handshake.DrawOptions{}))
+				t.Errorf("outcome %v, use %v, want %v, %v\n%s", got, v.Handshake.Use, test.want, test.use, v.Handshake.Diagram(handshake.DiagramOptions{}))
 			}
 		})
 	}
@@ -138,7 +138,7 @@ func TestEachRungIsOffered(t *testing.T) {
 			if v.TLS.Version != test.version || v.Rung != test.told {
 				t.Errorf("version %x, rung %v, want %x, %v", v.TLS.Version, v.Rung, test.version, test.told)
 			}
-			ticket := slices.ContainsFunc(v.Handshake.Messages, func(m handshake.Message) bool { return m.Type == handshake.NewSessionTicket })
+			ticket := slices.ContainsFunc(v.Handshake.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 			if ticket != test.ticket {
 				t.Errorf("a ticket left: %v, want %v", ticket, test.ticket)
 			}

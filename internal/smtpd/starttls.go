@@ -46,7 +46,7 @@ func (s *session) secure() bool {
 // clear it could be anybody who hears or answers.
 func (s *session) upgrade() bool {
 	s.record.Begin()
-	s.record.Ticket(0) // gated tells of each
+	s.record.ExpectTicket(0) // gated tells of each
 	conn := tls.Server(&underTLS{s.gate, s}, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
 	if err := conn.Handshake(); err != nil {

@@ -198,7 +198,7 @@ func (e *Explanation) finding(ids []string, sure interop.Confidence) (Conclusion
 	}
 	c := Conclusion{Cause: f.Title + evidence(f) + ".", Confidence: sure, Case: f.Case, Sources: f.Sources, Next: "postern probe " + named(e.Records.Domain) + " tells more."}
 	if len(f.Advice) > 0 {
-		c.Next = f.Advice[0].Do
+		c.Next = f.Advice[0].Action
 	}
 	return c, true
 }
@@ -251,7 +251,7 @@ func shownBySessions(_ Question, e *Explanation) (Conclusion, bool) {
 	f, still := e.Records.shows(known)
 	switch in := e.Activity.After.Full + e.Activity.After.Resumed; {
 	case still && len(f.Advice) > 0:
-		c.Next = f.Advice[0].Do
+		c.Next = f.Advice[0].Action
 	case !still && in > 0 && e.Activity.After.Failed == 0:
 		c.Next = fmt.Sprintf("Nothing has to be done: since then %s of theirs got in, and none failed. Their next report should be clean.", count(in, "session"))
 	}

@@ -35,7 +35,7 @@ func ask(t *testing.T, x Explainer, change func(*Question)) *Explanation {
 }
 
 func broken(id string) probe.Finding {
-	return probe.Finding{ID: id, Severity: probe.Critical, Title: "It is " + id, Advice: []interop.Advice{{Software: "all servers", Do: "Mend " + id + "."}}}
+	return probe.Finding{ID: id, Severity: probe.Critical, Title: "It is " + id, Advice: []interop.Advice{{Software: "all servers", Action: "Mend " + id + "."}}}
 }
 
 // ofCase is what shows a case.

@@ -75,7 +75,7 @@ func (t *Triage) Offer(s fallback.Sender) fallback.Rung {
 // say of a failed handshake, and nothing for any other.
 func (t *Triage) Ended(v smtpd.Visit) []slog.Attr {
 	if v.Handshake != nil {
-		if diagnoses, failed := interop.Examine(v.Handshake); failed {
+		if diagnoses, failed := interop.Diagnose(v.Handshake); failed {
 			f := &failure{visit: v, diagnoses: diagnoses, next: t.next(v, t.learn(v))}
 			t.ledger.Note(f.row())
 			return f.attrs()
@@ -110,7 +110,7 @@ func (f *failure) caseID() string {
 func (f *failure) attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.String(logkey.Case, f.caseID()),
-		slog.String(logkey.Stopped, f.visit.Handshake.Ending()),
+		slog.String(logkey.Stopped, f.visit.Handshake.DescribeEnd()),
 		slog.String(logkey.JA4, f.visit.JA4),
 		slog.String(logkey.Rung, f.visit.Rung.String()),
 		slog.String(logkey.Next, f.next),
@@ -119,7 +119,7 @@ func (f *failure) attrs() []slog.Attr {
 
 func (f *failure) row() ledger.Handshake {
 	h := row(f.visit, ledger.Failed)
-	h.Stopped, h.Next = f.visit.Handshake.Ending(), f.next
+	h.Stopped, h.Next = f.visit.Handshake.DescribeEnd(), f.next
 	for _, d := range f.diagnoses {
 		h.Diagnoses = append(h.Diagnoses, ledger.Diagnosis{Case: d.Case.ID, Confidence: float64(d.Confidence)})
 	}
@@ -199,7 +199,7 @@ func succeeded(v smtpd.Visit) ledger.Handshake {
 		outcome = ledger.Resumed
 	}
 	h := row(v, outcome)
-	h.Unused = v.Handshake != nil && v.Handshake.Use == handshake.Unused
+	h.Unused = v.Handshake != nil && v.Handshake.Use == handshake.UseNone
 	return h
 }
 

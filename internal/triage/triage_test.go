@@ -141,7 +141,7 @@ func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
 	scanner := smtpd.Visit{Session: "SCANNER", Addr: sender.Addr, Handshake: &handshake.Transcript{
-		End: handshake.End{How: handshake.Closed, By: handshake.Client},
+		End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client},
 	}}
 	plain := smtpd.Visit{Session: "PLAIN", Began: time.Now(), Addr: sender.Addr, EHLO: "mail.example", Messages: 1}
 	for _, v := range []smtpd.Visit{scanner, {Session: "NOTHING", Addr: sender.Addr}, plain} {
@@ -165,8 +165,8 @@ func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	watch := open(t, path)
 	polite := mailed("POLITE", fallback.FirstWrite)
 	polite.Messages, polite.Handshake = 0, &handshake.Transcript{
-		Completed: true, Use: handshake.Unused, End: handshake.End{How: handshake.Closed, By: handshake.Client},
-		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.ClientHello}, {From: handshake.Client, Type: handshake.Alert}},
+		Completed: true, Use: handshake.UseNone, End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client},
+		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}, {From: handshake.Client, Type: handshake.TypeAlert}},
 	}
 	if line := watch.Ended(polite); line != nil {
 		t.Errorf("the log says %v", line)
