@@ -13,30 +13,30 @@ import (
 )
 
 // A standing is what the lab says of a server: when its tickets leave, and what became of
-// the strict client of https://go.dev/issue/70232, and of a healthy one, as fate and
+// the strict client of https://go.dev/issue/70232, and of a healthy one, as outcome and
 // return.
 type standing struct{ tickets, strict, healthy string }
 
 // labServers are by the beginnings of their names and versions. Those from mox on are
 // real ones.
 var labServers = map[string]standing{
-	"go-smtp as it is":            {"before", "out no-session", "in resumed"},
-	"go-smtp, gate first-write":   {"after", "in resumed", "in resumed"},
-	"go-smtp, gate own-write":     {"after", "in resumed", "in resumed"},
-	"go-smtp, gate never":         {"none", "in no-session", "in no-session"},
-	"go-smtp, gate stock":         {"before", "out no-session", "in resumed"},
-	"go-smtp, tickets off":        {"none", "in no-session", "in no-session"},
-	"mox v0.0.12":                 {"before", "out no-session", "in resumed"},
-	"mox v0.0.17":                 {"none", "in no-session", "in no-session"},
-	"maddy v0.7.1":                {"before", "out no-session", "in resumed"},
-	"maddy v0.8.1":                {"none", "in no-session", "in no-session"},
-	"chasquid ":                   {"before", "out no-session", "in resumed"},
-	"Exim 4":                      {"none", "in no-session", "in no-session"},
-	"Exim, tls_resumption_hosts ": {"before", "out no-session", "in resumed"},
-	"Postfix ":                    {"after", "in resumed", "in resumed"},
-	"OpenSMTPD 6.8":               {"unknown", "out no-session", "out no-session"},
-	"OpenSMTPD 7":                 {"after", "in full", "in full"},
-	"nginx mail proxy ":           {"after", "in resumed", "in resumed"},
+	"go-smtp as it is":            {"before", "failed no-session", "completed resumed"},
+	"go-smtp, gate first-write":   {"after", "completed resumed", "completed resumed"},
+	"go-smtp, gate own-write":     {"after", "completed resumed", "completed resumed"},
+	"go-smtp, gate never":         {"none", "completed no-session", "completed no-session"},
+	"go-smtp, gate stock":         {"before", "failed no-session", "completed resumed"},
+	"go-smtp, tickets off":        {"none", "completed no-session", "completed no-session"},
+	"mox v0.0.12":                 {"before", "failed no-session", "completed resumed"},
+	"mox v0.0.17":                 {"none", "completed no-session", "completed no-session"},
+	"maddy v0.7.1":                {"before", "failed no-session", "completed resumed"},
+	"maddy v0.8.1":                {"none", "completed no-session", "completed no-session"},
+	"chasquid ":                   {"before", "failed no-session", "completed resumed"},
+	"Exim 4":                      {"none", "completed no-session", "completed no-session"},
+	"Exim, tls_resumption_hosts ": {"before", "failed no-session", "completed resumed"},
+	"Postfix ":                    {"after", "completed resumed", "completed resumed"},
+	"OpenSMTPD 6.8":               {"unknown", "failed no-session", "failed no-session"},
+	"OpenSMTPD 7":                 {"after", "completed full", "completed full"},
+	"nginx mail proxy ":           {"after", "completed resumed", "completed resumed"},
 }
 
 // peerFolders are where scripts/build-peers and scripts/install-peers put what is not
@@ -68,8 +68,8 @@ type labReport struct {
 	Servers []struct{ Column, Name, Release, Tickets string }
 	Absent  []struct{ Name, Why string }
 	Cells   []struct {
-		Client, Column, Fate, Return string
-		Handshake                    json.RawMessage
+		Client, Column, Outcome, Return string
+		Handshake                       json.RawMessage
 	}
 }
 
@@ -112,16 +112,16 @@ func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
 			if c.Column != server.Column {
 				continue
 			}
-			if len(c.Handshake) == 0 && c.Fate != "refused" {
+			if len(c.Handshake) == 0 && c.Outcome != "refused" {
 				t.Errorf("%s at %s: no transcript", c.Client, server.Name)
 			}
 			switch c.Client {
 			case "early-ticket":
-				s.strict = c.Fate + " " + c.Return
+				s.strict = c.Outcome + " " + c.Return
 			case "healthy-go":
-				s.healthy = c.Fate + " " + c.Return
+				s.healthy = c.Outcome + " " + c.Return
 			case "openssl", "gnutls-cli":
-				if met := c.Fate + " " + c.Return; met != s.healthy { // which comes first
+				if met := c.Outcome + " " + c.Return; met != s.healthy { // which comes first
 					t.Errorf("%s at %s: %s, want %s as a healthy client", c.Client, server.Name, met, s.healthy)
 				}
 			}

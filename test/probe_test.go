@@ -16,7 +16,7 @@ import (
 // https://go.dev/issue/70232, of resumption, and the worst of all.
 type verdict struct {
 	software string
-	strict   string // fate of early-ticket
+	strict   string // outcome of early-ticket
 	worst    string // severity of all but the certificate's findings
 	resumes  string // the finding about it
 	advice   string // on early-ticket, or else on resumption, has this
@@ -29,35 +29,35 @@ var probedServers = []struct {
 	start func(t *testing.T, cert *testcert.Pair) (addr string)
 	want  verdict
 }{
-	{"mox v0.0.12", mox("v0.0.12"), verdict{"mox", "out", "critical", "resumption", "TLSSessionTicketsDisabled"}},
-	{"mox v0.0.17", mox("v0.0.17"), verdict{"mox", "in", "notice", "no-resumption", "golang/go#70232"}},
-	{"maddy v0.7.1", maddy("v0.7.1"), verdict{"maddy", "out", "critical", "resumption", "v0.8"}},
+	{"mox v0.0.12", mox("v0.0.12"), verdict{"mox", "failed", "critical", "resumption", "TLSSessionTicketsDisabled"}},
+	{"mox v0.0.17", mox("v0.0.17"), verdict{"mox", "completed", "notice", "no-resumption", "golang/go#70232"}},
+	{"maddy v0.7.1", maddy("v0.7.1"), verdict{"maddy", "failed", "critical", "resumption", "v0.8"}},
 	// It goes on in clear after a failed handshake, as go-smtp does.
-	{"maddy v0.8.1", maddy("v0.8.1"), verdict{"maddy", "in", "warning", "no-resumption", "golang/go#70232"}},
+	{"maddy v0.8.1", maddy("v0.8.1"), verdict{"maddy", "completed", "warning", "no-resumption", "golang/go#70232"}},
 	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert).Addr },
-		verdict{"chasquid", "out", "critical", "resumption", "v1.15.1"}},
+		verdict{"chasquid", "failed", "critical", "resumption", "v1.15.1"}},
 	{"Postfix", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
-	}, verdict{"Postfix", "in", "notice", "resumption", ""}},
+	}, verdict{"Postfix", "completed", "notice", "resumption", ""}},
 	{"Exim", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartExim(t, cert).Addr },
-		verdict{"Exim", "in", "notice", "no-resumption", "tls_resumption_hosts"}},
+		verdict{"Exim", "completed", "notice", "no-resumption", "tls_resumption_hosts"}},
 	// GnuTLS sends tickets early, as crypto/tls does.
 	{"Exim with tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
-	}, verdict{"Exim", "out", "critical", "resumption", "tls_resumption_hosts"}},
+	}, verdict{"Exim", "failed", "critical", "resumption", "tls_resumption_hosts"}},
 	{"OpenSMTPD", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartOpenSMTPD(t, "7.4.0p1", cert).Addr
-	}, verdict{"OpenSMTPD", "in", "notice", "not-resumed", "no setting"}},
+	}, verdict{"OpenSMTPD", "completed", "notice", "not-resumed", "no setting"}},
 	{"nginx", func(t *testing.T, cert *testcert.Pair) string {
 		backend := testpeer.StartSMTPSink(t)
 		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: backend.Addr, Cert: cert}).Addr
-	}, verdict{"nginx", "in", "notice", "resumption", ""}},
+	}, verdict{"nginx", "completed", "notice", "resumption", ""}},
 	{"Postern", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile).addr
-	}, verdict{"Postern", "in", "notice", "resumption", ""}},
+	}, verdict{"Postern", "completed", "notice", "resumption", ""}},
 	{"Postern, stock tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--ticket-policy", "stock").addr
-	}, verdict{"Postern", "out", "critical", "resumption", `"first-write", the default`}},
+	}, verdict{"Postern", "failed", "critical", "resumption", `"first-write", the default`}},
 }
 
 func mox(version string) func(*testing.T, *testcert.Pair) string {
@@ -80,8 +80,8 @@ func TestProbeSaysWhatServersDo(t *testing.T) {
 				t.Errorf("got %+v\nwant %+v\n%+v", got, tt.want, found.Findings)
 			}
 			for _, s := range found.Senders {
-				if strings.HasPrefix(s.ID, "healthy-") && s.Fate != "in" {
-					t.Errorf("%s: %s", s.ID, s.Fate)
+				if strings.HasPrefix(s.ID, "healthy-") && s.Outcome != "completed" {
+					t.Errorf("%s: %s", s.ID, s.Outcome)
 				}
 			}
 		})
@@ -95,7 +95,7 @@ type foundServer struct {
 		ID, Severity string
 		Remedies     []struct{ Software, Do string }
 	}
-	Senders []struct{ ID, Fate string }
+	Senders []struct{ ID, Outcome string }
 }
 
 func probeServer(t *testing.T, addr string, cert *testcert.Pair, flags ...string) foundServer {
@@ -120,7 +120,7 @@ var advised = []string{"early-ticket", "no-resumption", "not-resumed"}
 // verdict sums up what was found. Advice is repeated if it was given.
 func (f *foundServer) verdict(advice string) verdict {
 	v := verdict{software: f.Software}
-	ranks := []string{"fine", "notice", "unclear", "warning", "critical"}
+	ranks := []string{"ok", "notice", "unclear", "warning", "critical"}
 	worst := 0
 	for _, found := range f.Findings {
 		worst = max(worst, slices.Index(ranks, found.Severity))
@@ -136,7 +136,7 @@ func (f *foundServer) verdict(advice string) verdict {
 	v.worst = ranks[worst]
 	for _, s := range f.Senders {
 		if s.ID == "early-ticket" {
-			v.strict = s.Fate
+			v.strict = s.Outcome
 		}
 	}
 	return v
@@ -148,7 +148,7 @@ func TestProbeSaysThatNobodyGetsIn(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
 	found := probeServer(t, testpeer.StartOpenSMTPD(t, "6.8.0p2", cert).Addr, cert)
 	for i, f := range found.Findings {
-		if (i == 0) != (f.ID == "healthy" && f.Severity == "critical") || i > 0 && f.Severity != "fine" {
+		if (i == 0) != (f.ID == "healthy" && f.Severity == "critical") || i > 0 && f.Severity != "ok" {
 			t.Errorf("%d: %s: %s", i, f.ID, f.Severity)
 		}
 	}
@@ -156,7 +156,7 @@ func TestProbeSaysThatNobodyGetsIn(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for _, s := range found.Senders {
-		if s.Fate == "in" {
+		if s.Outcome == "completed" {
 			t.Errorf("%s got in", s.ID)
 		}
 	}

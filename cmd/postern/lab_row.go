@@ -45,7 +45,7 @@ type labAbsentJSON struct {
 type labCellJSON struct {
 	Client    string                `json:"client"`
 	Column    string                `json:"column"`
-	Fate      string                `json:"fate"`
+	Outcome   string                `json:"outcome"`
 	Plaintext bool                  `json:"plaintext"`
 	Return    string                `json:"return"`
 	Why       string                `json:"why,omitempty"`
@@ -64,7 +64,7 @@ func labRow(m *clientsim.Matrix) labJSON {
 		row.Servers = append(row.Servers, labServerJSON{clientsim.Column(i), s.Name, s.Version, s.Order.String()})
 		for j, c := range s.Cells {
 			row.Cells = append(row.Cells, labCellJSON{
-				m.Clients[j].Name, clientsim.Column(i), c.Fate.String(), c.Plaintext, c.Return.String(), c.Why, c.First, c.Second,
+				m.Clients[j].Name, clientsim.Column(i), c.Outcome.String(), c.Plaintext, c.Return.String(), c.Why, c.First, c.Second,
 			})
 		}
 	}

@@ -100,8 +100,8 @@ func (p probing) first(ctx context.Context, ui terminal, prober *probe.Prober) (
 	defer shown.Done()
 	shown.Say("postern: probing " + strings.Join(p.Targets, ", "))
 	told := &probeProgress{told: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
-	prober.Visited = told.visited
-	defer func() { prober.Visited = nil }() // what --watch does goes on unseen
+	prober.Progress = told.visited
+	defer func() { prober.Progress = nil }() // what --watch does goes on unseen
 	return p.once(ctx, terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}, prober.Probe)
 }
 
@@ -281,7 +281,7 @@ func standing(result probed) map[string]string {
 		all["error"] = "unclear: " + printable(result.err.Error())
 		return all
 	}
-	note("", result.report.Whole)
+	note("", result.report.Findings)
 	for _, h := range result.report.Hosts {
 		for _, a := range h.Addresses {
 			note(a.Addr.String()+" ", a.Findings)

@@ -20,7 +20,7 @@ type probedJSON struct {
 	Time     *time.Time      `json:"time,omitempty"`
 	Took     float64         `json:"took,omitempty"`
 	Severity string          `json:"severity"`
-	Whole    []findingJSON   `json:"whole"`
+	Findings []findingJSON   `json:"findings"`
 	Hosts    []probedHostRow `json:"hosts"`
 }
 
@@ -44,7 +44,7 @@ type visitJSON struct {
 	ID        string                `json:"id"`
 	Case      string                `json:"case,omitempty"`
 	Does      string                `json:"does"`
-	Fate      string                `json:"fate"`
+	Outcome   string                `json:"outcome"`
 	Why       string                `json:"why,omitempty"`
 	Handshake *handshake.Transcript `json:"handshake,omitempty"`
 }
@@ -60,14 +60,14 @@ type findingJSON struct {
 }
 
 func probedRow(target string, r probed) probedJSON {
-	row := probedJSON{Version: probeVersion, Target: target, Severity: probe.Unclear.String(), Whole: []findingJSON{}, Hosts: []probedHostRow{}}
+	row := probedJSON{Version: probeVersion, Target: target, Severity: probe.Unclear.String(), Findings: []findingJSON{}, Hosts: []probedHostRow{}}
 	if r.err != nil {
 		row.Error = r.err.Error()
 		return row
 	}
 	start := r.report.Start.UTC()
-	row.Domain, row.Time, row.Took = r.report.Domain, &start, r.report.Took.Seconds()
-	row.Severity, row.Whole = r.report.Severity().String(), each(r.report.Whole, findingRow)
+	row.Domain, row.Time, row.Took = r.report.Domain, &start, r.report.Duration.Seconds()
+	row.Severity, row.Findings = r.report.Severity().String(), each(r.report.Findings, findingRow)
 	row.Hosts = each(r.report.Hosts, func(h *probe.Host) probedHostRow {
 		return probedHostRow{h.Name, h.Preference, each(h.Addresses, addressRow)}
 	})
@@ -77,12 +77,12 @@ func probedRow(target string, r probed) probedJSON {
 func addressRow(a *probe.Address) probedAddressRow {
 	return probedAddressRow{
 		a.Addr.String(), a.Software.Name, a.Software.Version, float64(a.Software.Confidence), a.Software.Clues,
-		each(a.Findings, findingRow), each(a.Visits, visitRow),
+		each(a.Findings, findingRow), each(a.Runs, visitRow),
 	}
 }
 
-func visitRow(v probe.Visit) visitJSON {
-	return visitJSON{v.Persona.ID, v.Persona.Case, v.Persona.Does, v.Fate.String(), v.Why(), v.Transcript}
+func visitRow(v probe.Run) visitJSON {
+	return visitJSON{v.Persona.ID, v.Persona.Case, v.Persona.Does, v.Outcome.String(), v.Reason(), v.Transcript}
 }
 
 func findingRow(f probe.Finding) findingJSON {

@@ -55,14 +55,14 @@ func suite(target string, result probed) junitSuite {
 		s.add(junitCase{Class: s.Name, Name: "target", Error: &junitWords{Message: printable(result.err.Error())}})
 		return s
 	}
-	s.Time = fmt.Sprintf("%.3f", result.report.Took.Seconds())
-	s.findings(s.Name, result.report.Whole)
+	s.Time = fmt.Sprintf("%.3f", result.report.Duration.Seconds())
+	s.findings(s.Name, result.report.Findings)
 	for _, h := range result.report.Hosts {
 		for _, a := range h.Addresses {
 			class := printable(h.Name) + " " + a.Addr.String()
 			s.findings(class, a.Findings)
-			for _, v := range a.Visits {
-				if v.Fate == probe.In || v.Fate == probe.Refused {
+			for _, v := range a.Runs {
+				if v.Outcome == probe.Completed || v.Outcome == probe.Refused {
 					s.add(junitCase{Class: class, Name: v.Persona.ID})
 				}
 			}

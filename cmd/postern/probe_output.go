@@ -23,8 +23,8 @@ type probeScreen struct {
 
 func (s probeScreen) report(r *probe.Report) {
 	s.head(r)
-	s.findings(r.Whole)
-	s.fine(r.Whole)
+	s.findings(r.Findings)
+	s.fine(r.Findings)
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
 			fmt.Fprintln(s.out)
@@ -38,7 +38,7 @@ func (s probeScreen) head(r *probe.Report) {
 	if r.Domain != "" {
 		what += ": " + number(len(r.Hosts), "MX host", "MX hosts")
 	}
-	fmt.Fprintf(s.out, "%s: %s, %.1f s\n", what, verdict(r.Findings()), r.Took.Round(100*time.Millisecond).Seconds())
+	fmt.Fprintf(s.out, "%s: %s, %.1f s\n", what, verdict(r.AllFindings()), r.Duration.Round(100*time.Millisecond).Seconds())
 }
 
 // verdict counts what there is to do.
@@ -136,17 +136,17 @@ func (s probeScreen) notices(all []probe.Finding) {
 	}
 }
 
-// fateWords are what stands before a sender.
-var fateWords = map[probe.Fate]string{probe.In: "in", probe.Out: "not in", probe.Refused: "refused", probe.Untold: "?"}
+// outcomeWords are what stands before a sender.
+var outcomeWords = map[probe.Outcome]string{probe.Completed: "completes", probe.Failed: "fails", probe.Refused: "refused", probe.Inconclusive: "?"}
 
 // visits has a line for each sender. Who is loud about it is one that should get in.
 func (s probeScreen) visits(a *probe.Address) {
-	if len(a.Visits) > 0 {
+	if len(a.Runs) > 0 {
 		fmt.Fprintln(s.out)
 	}
-	for _, v := range a.Visits {
-		word := fateWords[v.Fate]
-		if v.Fate == probe.Out && grave(a.Findings, v.Persona.ID) {
+	for _, v := range a.Runs {
+		word := outcomeWords[v.Outcome]
+		if v.Outcome == probe.Failed && grave(a.Findings, v.Persona.ID) {
 			word = strings.ToUpper(word)
 		}
 		const id = 25
@@ -162,7 +162,7 @@ func grave(findings []probe.Finding, id string) bool {
 func (s probeScreen) fine(all []probe.Finding) {
 	var titles []string
 	for _, f := range all {
-		if f.Severity == probe.Fine {
+		if f.Severity == probe.OK {
 			titles = append(titles, f.Title)
 		}
 	}
@@ -171,12 +171,12 @@ func (s probeScreen) fine(all []probe.Finding) {
 	}
 	fmt.Fprintln(s.out)
 	if !s.verbose {
-		s.paragraph("fine", strings.Join(titles, "; ")+".")
+		s.paragraph("ok", strings.Join(titles, "; ")+".")
 		return
 	}
 	for _, f := range all {
-		if f.Severity == probe.Fine {
-			s.paragraph("fine", f.Title)
+		if f.Severity == probe.OK {
+			s.paragraph("ok", f.Title)
 			s.seen(f)
 		}
 	}
@@ -190,7 +190,7 @@ func (s probeScreen) seen(f probe.Finding) {
 
 // stateWords are what monitoring systems call the states.
 var stateWords = map[probe.Severity]string{
-	probe.Fine: "OK", probe.Notice: "OK", probe.Unclear: "UNKNOWN", probe.Warning: "WARNING", probe.Critical: "CRITICAL",
+	probe.OK: "OK", probe.Notice: "OK", probe.Unclear: "UNKNOWN", probe.Warning: "WARNING", probe.Critical: "CRITICAL",
 }
 
 // checkLine says all in one line: the state, the worst finding, and behind a bar the
@@ -199,7 +199,7 @@ func checkLine(target string, result probed) string {
 	if result.err != nil {
 		return fmt.Sprintf("UNKNOWN %s: %s", printable(target), withoutBar(result.err.Error()))
 	}
-	findings := result.report.Findings()
+	findings := result.report.AllFindings()
 	said := "nothing to mend"
 	if worst := findings[0]; worst.Severity > probe.Notice {
 		said = worst.Title
@@ -224,25 +224,25 @@ func count(findings []probe.Finding, least probe.Severity) (n int) {
 
 // figures are performance data: label=value[unit].
 func figures(r *probe.Report) string {
-	in, out, untold := 0, 0, 0
+	completed, failed, inconclusive := 0, 0, 0
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			for _, v := range a.Visits {
-				switch v.Fate {
-				case probe.Out:
-					out++
-				case probe.Untold:
-					untold++
+			for _, v := range a.Runs {
+				switch v.Outcome {
+				case probe.Failed:
+					failed++
+				case probe.Inconclusive:
+					inconclusive++
 				default:
-					in++
+					completed++
 				}
 			}
 		}
 	}
-	findings := r.Findings()
+	findings := r.AllFindings()
 	critical := count(findings, probe.Critical)
-	return fmt.Sprintf("critical=%d warnings=%d in=%d out=%d untold=%d time=%.3fs",
-		critical, count(findings, probe.Warning)-critical, in, out, untold, r.Took.Round(time.Millisecond).Seconds())
+	return fmt.Sprintf("critical=%d warnings=%d completed=%d failed=%d inconclusive=%d time=%.3fs",
+		critical, count(findings, probe.Warning)-critical, completed, failed, inconclusive, r.Duration.Round(time.Millisecond).Seconds())
 }
 
 // probeStatus gathers the exit status of all targets.

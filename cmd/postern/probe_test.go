@@ -22,7 +22,7 @@ func TestProbeThatIsStoppedTellsNothingOfServers(t *testing.T) {
 	p := probing{Targets: []string{"mx.test"}}
 	_, _, err := p.once(ctx, terminal{out: &out, err: &said}, func(context.Context, string) (*probe.Report, error) {
 		stop()
-		return &probe.Report{Whole: []probe.Finding{{ID: "unreachable", Severity: probe.Unclear}}}, nil
+		return &probe.Report{Findings: []probe.Finding{{ID: "unreachable", Severity: probe.Unclear}}}, nil
 	})
 	if status := exitStatus(0); !errors.As(err, &status) || status != exitUnclear {
 		t.Errorf("ended with %v, want status %d", err, exitUnclear)

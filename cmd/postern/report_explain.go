@@ -61,7 +61,7 @@ func (r reportExplain) Run(ui terminal) error {
 			return &usageError{err: err}
 		}
 		prober := &probe.Prober{Resolver: r.Resolver, RootCAs: roots, Personas: askedPersonas()}
-		network.Prober, network.Resolver = prober, prober.Names()
+		network.Prober, network.Resolver = prober, prober.NetResolver()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -266,7 +266,7 @@ func (h *house) network(others ...testzone.Zone) tlsrptexplain.Explainer {
 			},
 		}},
 	}
-	return tlsrptexplain.Explainer{Prober: prober, Resolver: prober.Names()}
+	return tlsrptexplain.Explainer{Prober: prober, Resolver: prober.NetResolver()}
 }
 
 // passing are ports and times of now, which differ from run to run in their digits.

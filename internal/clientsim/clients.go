@@ -24,8 +24,8 @@ func personaClient(p *persona.Persona) *client {
 		if p.Case == "early-ticket" {
 			t.Dial = probe.DialSlowly
 		}
-		first := probe.Judge(p, p.Visit(ctx, t))
-		cell := Cell{Fate: first.Fate, Plaintext: first.Plaintext, Why: first.Why(), First: first.Transcript}
+		first := probe.Classify(p, p.Visit(ctx, t))
+		cell := Cell{Outcome: first.Outcome, Plaintext: first.Plaintext, Why: first.Reason(), First: first.Transcript}
 		if first.In && first.Resumable() {
 			second := p.Return(ctx, t, first.Visit)
 			cell.Return, cell.Second = returned(second), second.Transcript
@@ -84,7 +84,7 @@ func (t tool) call(ctx context.Context, p programs, addr string) Cell {
 		return nil
 	})
 	if err != nil {
-		return Cell{Fate: probe.Untold, Why: reason(err)}
+		return Cell{Outcome: probe.Inconclusive, Why: reason(err)}
 	}
 	return cell
 }
@@ -92,15 +92,15 @@ func (t tool) call(ctx context.Context, p programs, addr string) Cell {
 // judge tells what the visits of a tool mean. One that came a second time was in at first.
 func judge(first, second testpeer.Delivery, seen []*handshake.Transcript) Cell {
 	if len(seen) == 0 || seen[0] == nil {
-		return Cell{Fate: probe.Untold, Why: "it did not come to TLS"}
+		return Cell{Outcome: probe.Inconclusive, Why: "it did not come to TLS"}
 	}
-	cell := Cell{Fate: probe.In, First: seen[0]}
+	cell := Cell{Outcome: probe.Completed, First: seen[0]}
 	switch {
 	case len(seen) > 1:
 		cell.Second = seen[1]
 		cell.Return = returnOf(second, seen[1])
 	case first.Reply == "":
-		cell.Fate, cell.Why = probe.Out, "no answer to EHLO over TLS: "+seen[0].DescribeEnd()
+		cell.Outcome, cell.Why = probe.Failed, "no answer to EHLO over TLS: "+seen[0].DescribeEnd()
 	}
 	return cell
 }

@@ -171,8 +171,8 @@ func TestFindingCountsOnlyWhatEndedOverATicket(t *testing.T) {
 	m := &clientsim.Matrix{
 		Clients: []clientsim.Client{{Name: "one"}, {Name: "two"}, {Name: "three"}},
 		Servers: []clientsim.Server{
-			{Order: clientsim.After, Cells: []clientsim.Cell{{Return: clientsim.Resumed}, {Fate: probe.Out, First: late}, {Fate: probe.Out, First: other}}},
-			{Order: clientsim.After, Cells: []clientsim.Cell{{}, {Fate: probe.Untold, First: late}, {Fate: probe.Out}}},
+			{Order: clientsim.After, Cells: []clientsim.Cell{{Return: clientsim.Resumed}, {Outcome: probe.Failed, First: late}, {Outcome: probe.Failed, First: other}}},
+			{Order: clientsim.After, Cells: []clientsim.Cell{{}, {Outcome: probe.Inconclusive, First: late}, {Outcome: probe.Failed}}},
 		},
 	}
 	const want = "A ticket after it (2 servers) keeps out two (at 1), and 1 client resumes."

@@ -49,7 +49,7 @@ type Absence struct {
 
 // A Cell is what became of a client at a server.
 type Cell struct {
-	Fate      probe.Fate
+	Outcome   probe.Outcome
 	Plaintext bool   // it failed, came back without TLS, and was heard
 	Return    Return // what came of its second visit
 	Why       string // why it is not in; nothing in it moves a terminal's cursor
@@ -58,13 +58,13 @@ type Cell struct {
 	First, Second *handshake.Transcript
 }
 
-func (c Cell) in() bool { return c.Fate == probe.In }
+func (c Cell) in() bool { return c.Outcome == probe.Completed }
 
 // settle takes back what failures seem to say.
 func settle(cells []Cell) {
 	for i := range cells {
-		if cells[i].Fate == probe.Out {
-			cells[i].Fate = probe.Untold
+		if cells[i].Outcome == probe.Failed {
+			cells[i].Outcome = probe.Inconclusive
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (m *Matrix) Incomplete() bool {
 	}
 	for _, s := range m.Servers {
 		for _, c := range s.Cells {
-			if c.Fate == probe.Untold {
+			if c.Outcome == probe.Inconclusive {
 				return true
 			}
 		}
@@ -143,13 +143,13 @@ func (m Mark) Means() string {
 // Mark sums up a cell.
 func (c Cell) Mark() Mark {
 	switch {
-	case c.Fate == probe.Untold:
+	case c.Outcome == probe.Inconclusive:
 		return MarkUntold
-	case c.Fate == probe.Refused:
+	case c.Outcome == probe.Refused:
 		return MarkRefused
-	case c.Fate == probe.Out && c.Plaintext:
+	case c.Outcome == probe.Failed && c.Plaintext:
 		return MarkPlain
-	case c.Fate == probe.Out:
+	case c.Outcome == probe.Failed:
 		return MarkOut
 	case c.Return == Resumed:
 		return MarkResumes
@@ -302,7 +302,7 @@ func (m *Matrix) group(o Order) group {
 
 // leftOverTicket reports whether the client closed silently when a ticket came.
 func leftOverTicket(c Cell) bool {
-	if c.Fate != probe.Out || c.First == nil {
+	if c.Outcome != probe.Failed || c.First == nil {
 		return false
 	}
 	switch c.First.Outcome() {

@@ -45,7 +45,7 @@ func matrixOf(name, said string, transcript *handshake.Transcript) *clientsim.Ma
 		Start:   time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC),
 		Clients: []clientsim.Client{{Name: name, Version: said, Does: said}},
 		Servers: []clientsim.Server{{Name: name, Version: said, Cells: []clientsim.Cell{{
-			Fate: probe.Out, Why: said, First: transcript, Second: transcript,
+			Outcome: probe.Failed, Why: said, First: transcript, Second: transcript,
 		}}}},
 		Absent: []clientsim.Absence{{Name: name, Why: said}},
 	}

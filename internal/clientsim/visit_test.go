@@ -13,25 +13,25 @@ import (
 )
 
 // fates is a client that has these fates, one a visit.
-func fates(all ...probe.Fate) *client {
+func fates(all ...probe.Outcome) *client {
 	var visits atomic.Int64
 	return &client{visit: func(context.Context, persona.Target) Cell {
-		return Cell{Fate: all[visits.Add(1)-1]}
+		return Cell{Outcome: all[visits.Add(1)-1]}
 	}}
 }
 
 func TestFailuresOfADyingServerSayNothing(t *testing.T) {
-	for name, tt := range map[string]struct{ first, last, want probe.Fate }{
-		"well at both ends": {probe.In, probe.In, probe.Out},
-		"gone at the end":   {probe.In, probe.Out, probe.Untold},
-		"lets nobody in":    {probe.Out, probe.Out, probe.Out},
+	for name, tt := range map[string]struct{ first, last, want probe.Outcome }{
+		"well at both ends": {probe.Completed, probe.Completed, probe.Failed},
+		"gone at the end":   {probe.Completed, probe.Failed, probe.Inconclusive},
+		"lets nobody in":    {probe.Failed, probe.Failed, probe.Failed},
 	} {
-		b := &bench{clients: []*client{fates(tt.first, tt.last), fates(probe.Out), fates(probe.In)}}
-		var got []probe.Fate
+		b := &bench{clients: []*client{fates(tt.first, tt.last), fates(probe.Failed), fates(probe.Completed)}}
+		var got []probe.Outcome
 		for _, c := range b.visit(t.Context(), persona.Target{}) {
-			got = append(got, c.Fate)
+			got = append(got, c.Outcome)
 		}
-		if want := []probe.Fate{tt.first, tt.want, probe.In}; !slices.Equal(got, want) {
+		if want := []probe.Outcome{tt.first, tt.want, probe.Completed}; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
@@ -46,7 +46,7 @@ func TestFewVisitAtOnce(t *testing.T) {
 				most.Store(max(most.Load(), now.Add(1)))
 				time.Sleep(time.Second)
 				now.Add(-1)
-				return Cell{Fate: probe.Out}
+				return Cell{Outcome: probe.Failed}
 			}})
 		}
 		b.visit(t.Context(), persona.Target{})

@@ -53,7 +53,7 @@ func resolverOf(server string) *net.Resolver {
 	if server == "" {
 		return net.DefaultResolver
 	}
-	return (&probe.Prober{Resolver: server}).Names()
+	return (&probe.Prober{Resolver: server}).NetResolver()
 }
 
 // domain asks the MX hosts of a domain, and the host of its policy.
@@ -175,13 +175,13 @@ func unreachable(host, addr string, port uint16, err error) Doubt {
 // addressDoubt tells how the persona that verifies fared at an address; ok: it got in.
 func addressDoubt(host string, a *probe.Address) (d Doubt, ok bool) {
 	addr := a.Addr.String()
-	if len(a.Visits) == 0 {
+	if len(a.Runs) == 0 {
 		return notSecured(host, a), false
 	}
-	switch v := a.Visits[0]; v.Fate {
-	case probe.In:
+	switch v := a.Runs[0]; v.Outcome {
+	case probe.Completed:
 		return Doubt{}, true
-	case probe.Out:
+	case probe.Failed:
 		return complaint(host, addr, v.Err), false
 	default:
 		return unreachable(host, addr, a.Addr.Port(), v.Err), false

@@ -57,14 +57,14 @@ func TestWhatIsDoneInClearAfterAFailedHandshakeIsTold(t *testing.T) {
 		severity Severity
 		evidence string
 	}{
-		"closes":         {func(net.Conn, *bufio.Reader) {}, Fine, ""},
-		"stays silent":   {answers(""), Fine, ""},
+		"closes":         {func(net.Conn, *bufio.Reader) {}, OK, ""},
+		"stays silent":   {answers(""), OK, ""},
 		"refuses":        {answers("554 Security failure\r\n"), Notice, `"554 Security failure"`},
 		"obeys":          {answers("250 ok\r\n"), Warning, `NOOP was answered in clear: "250 ok"`},
 		"speaks":         {func(c net.Conn, _ *bufio.Reader) { fmt.Fprint(c, "550 \x1b[2J\r\n") }, Notice, `said in clear: "550 \x1b[2J"`},
 		"speaks, obeys":  {func(c net.Conn, in *bufio.Reader) { fmt.Fprint(c, "550 no\r\n"); answers("250 ok\r\n")(c, in) }, Warning, "NOOP"},
 		"endless line":   {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "5") }, Notice, `"5555`},
-		"endless alerts": {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "\x15\x03\x03\x00\x02\x01\x5a") }, Fine, ""},
+		"endless alerts": {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "\x15\x03\x03\x00\x02\x01\x5a") }, OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

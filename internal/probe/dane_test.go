@@ -41,12 +41,12 @@ func TestSignaturesAreValidatedOnRequest(t *testing.T) {
 		want     map[string]Severity
 		evidence string
 	}{
-		"secure":      {nil, map[string]Severity{"dnssec": Fine, "dane": Fine}, "validated by this program"},
+		"secure":      {nil, map[string]Severity{"dnssec": OK, "dane": OK}, "validated by this program"},
 		"no DS":       {func(z *testzone.Zone) { z.Orphan = true }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "MX records insecure, addresses insecure, TLSA records insecure"},
 		"not signed":  {func(z *testzone.Zone) { z.Signed = false }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "the MX records are insecure"},
 		"expired":     {func(z *testzone.Zone) { z.Expired = true }, map[string]Severity{"dnssec-bogus": Critical}, "has a signature that was valid from"},
-		"TLSA forged": {func(z *testzone.Zone) { z.Spoil = forgeTLSA }, map[string]Severity{"dnssec": Fine, "dnssec-bogus": Critical}, "do not deliver there"},
-		"TLSA denied": {func(z *testzone.Zone) { z.Spoil = hideTLSA }, map[string]Severity{"dnssec": Fine, "dnssec-bogus": Critical}, "do not deliver there"},
+		"TLSA forged": {func(z *testzone.Zone) { z.Spoil = forgeTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
+		"TLSA denied": {func(z *testzone.Zone) { z.Spoil = hideTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,13 +61,13 @@ func TestSignaturesAreValidatedOnRequest(t *testing.T) {
 func (p *place) expect(r *Report, want map[string]Severity, evidence string) {
 	p.t.Helper()
 	said := ""
-	for _, f := range r.Whole {
+	for _, f := range r.Findings {
 		said += f.Title + ": " + strings.Join(f.Evidence, ", ") + "\n"
 	}
 	for id, severity := range want {
-		i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == id })
-		if i < 0 || r.Whole[i].Severity != severity {
-			p.t.Errorf("want %s, %v in %+v", id, severity, r.Whole)
+		i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == id })
+		if i < 0 || r.Findings[i].Severity != severity {
+			p.t.Errorf("want %s, %v in %+v", id, severity, r.Findings)
 		}
 	}
 	if !strings.Contains(said, evidence) {
@@ -141,7 +141,7 @@ func TestTLSAOfAnAuthority(t *testing.T) {
 		id       string
 		severity Severity
 	}{
-		"sent":           {[]string{"mx.example.test"}, true, "dane", Fine},
+		"sent":           {[]string{"mx.example.test"}, true, "dane", OK},
 		"not sent":       {[]string{"mx.example.test"}, false, "dane-mismatch", Critical},
 		"of other names": {[]string{"elsewhere.test"}, true, "dane-mismatch", Critical},
 	} {

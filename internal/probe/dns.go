@@ -28,8 +28,8 @@ type answer struct {
 	why    error // of one that is bogus or indeterminate
 }
 
-// Names returns the resolver that the hosts' addresses are asked of, for who has more to ask.
-func (p *Prober) Names() *net.Resolver { return newResolver(p.Resolver, nil).system }
+// NetResolver returns the resolver that the hosts' addresses are asked of, for who has more to ask.
+func (p *Prober) NetResolver() *net.Resolver { return newResolver(p.Resolver, nil).system }
 
 func newResolver(server string, anchors []*dns.DS) *resolver {
 	if server == "" {

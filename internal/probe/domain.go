@@ -32,7 +32,7 @@ func (p *Prober) examineDomain(ctx context.Context, names *resolver, r *Report) 
 		e.client = &http.Client{Transport: transport}
 	}
 	for _, check := range domainChecks {
-		r.Whole = append(r.Whole, check(e)...)
+		r.Findings = append(r.Findings, check(e)...)
 	}
 }
 

@@ -132,9 +132,9 @@ func TestDomainThatDoesAllWell(t *testing.T) {
 	p.tlsa(endEntity, p.host)
 	r := p.probe()
 	for _, id := range []string{"mta-sts", "tlsrpt", "dane"} {
-		i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == id })
-		if i < 0 || r.Whole[i].Severity != Fine {
-			t.Errorf("%s is not fine in %+v", id, r.Whole)
+		i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == id })
+		if i < 0 || r.Findings[i].Severity != OK {
+			t.Errorf("%s is not fine in %+v", id, r.Findings)
 		}
 	}
 }
@@ -169,17 +169,17 @@ func TestMistakesOfDomainsAreFound(t *testing.T) {
 		"stale TLSA":                {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})) }, "dane-mismatch", Critical},
 		"TLSA of a wrong usage":     {func(p *place) { p.tlsa(1, p.host) }, "dane-unusable", Warning},
 		"TLSA without DNSSEC":       {func(p *place) { p.secure = false; p.tlsa(endEntity, p.host) }, "dane-unsigned", Notice},
-		"TLSA during a rollover":    {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})); p.tlsa(endEntity, p.host) }, "dane", Fine},
+		"TLSA during a rollover":    {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})); p.tlsa(endEntity, p.host) }, "dane", OK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
 			tt.make(p)
 			r := p.probe()
-			i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == tt.id })
-			if i < 0 || r.Whole[i].Severity != tt.severity {
-				t.Errorf("want %s, %v in %+v", tt.id, tt.severity, r.Whole)
-			} else if tt.severity > Fine && len(r.Whole[i].Advice) == 0 {
+			i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == tt.id })
+			if i < 0 || r.Findings[i].Severity != tt.severity {
+				t.Errorf("want %s, %v in %+v", tt.id, tt.severity, r.Findings)
+			} else if tt.severity > OK && len(r.Findings[i].Advice) == 0 {
 				t.Error("no advice")
 			}
 		})
@@ -201,9 +201,9 @@ func TestCertificateThatBreaksThePolicy(t *testing.T) {
 	policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 1209600\n")(p)
 	p.records = append(p.records, "example.test. MX 20 second.example.test.", "second.example.test. A 127.0.0.1")
 	r := p.probe()
-	i := slices.IndexFunc(r.Whole, func(f Finding) bool { return f.ID == "mta-sts-certificate" })
-	if i < 0 || r.Whole[i].Severity != Critical {
-		t.Errorf("%+v", r.Whole)
+	i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == "mta-sts-certificate" })
+	if i < 0 || r.Findings[i].Severity != Critical {
+		t.Errorf("%+v", r.Findings)
 	}
 }
 
@@ -228,10 +228,10 @@ func TestHostileDomainsAreToldOf(t *testing.T) {
 			p.records = append(p.records, tt.records...)
 			p.serve = tt.serve
 			r := p.probe()
-			if !slices.ContainsFunc(r.Whole, func(f Finding) bool { return f.ID == tt.id && f.Severity > Notice }) {
-				t.Errorf("no finding %s in %+v", tt.id, r.Whole)
+			if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.ID == tt.id && f.Severity > Notice }) {
+				t.Errorf("no finding %s in %+v", tt.id, r.Findings)
 			}
-			for _, f := range r.Findings() {
+			for _, f := range r.AllFindings() {
 				for _, text := range append([]string{f.Title}, f.Evidence...) {
 					if i := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
 						t.Errorf("%s has a control character at %d: %q", f.ID, i, text)

@@ -25,7 +25,7 @@ type exam struct {
 	software Software
 
 	first, again, last *persona.Visit // of the healthy client; again offers the session of first
-	visits             []Visit
+	visits             []Run
 	breaches           []*breach
 	smuggled           []smuggling         // nil: not tried
 	visited            func(over, all int) // nil: nobody wants to know
@@ -41,8 +41,8 @@ const healthyID = "healthy-go"
 func (p *Prober) examine(e *exam, a *Address) {
 	e.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: e.host, RootCAs: p.RootCAs}
 	e.healthy, _ = persona.Find(healthyID)
-	if p.Visited != nil {
-		e.visited = func(over, all int) { p.Visited(a.Addr, over, all) }
+	if p.Progress != nil {
+		e.visited = func(over, all int) { p.Progress(a.Addr, over, all) }
 	}
 	a.exam = e
 	e.first = e.healthy.Visit(e.ctx, e.slowly())
@@ -51,7 +51,7 @@ func (p *Prober) examine(e *exam, a *Address) {
 		e.rest(p.Personas)
 		e.conclude(p.Intrusive)
 	}
-	a.Software, a.Visits = e.software, e.visits
+	a.Software, a.Runs = e.software, e.visits
 	for _, check := range checks {
 		a.Findings = append(a.Findings, check(e)...)
 	}
@@ -71,7 +71,7 @@ func (e *exam) rest(personas []*persona.Persona) {
 	if personas == nil {
 		personas = persona.All()
 	}
-	e.visits = make([]Visit, len(personas))
+	e.visits = make([]Run, len(personas))
 	visits := []func(){func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) }}
 	for _, i := range slowestFirst(personas) {
 		visits = append(visits, func() {
@@ -83,7 +83,7 @@ func (e *exam) rest(personas []*persona.Persona) {
 				target.Deliver = e.letter
 			}
 			v := personas[i].Visit(e.ctx, target)
-			e.visits[i] = Judge(personas[i], v)
+			e.visits[i] = Classify(personas[i], v)
 		})
 	}
 	if harmless[e.target.Protocol].command != "" {
@@ -149,20 +149,20 @@ func slowestFirst(personas []*persona.Persona) []int {
 	return order
 }
 
-// Judge tells what a visit of p means by itself, without a look at the server's health.
-func Judge(p *persona.Persona, v *persona.Visit) Visit { return Visit{p, v, fateOf(p, v)} }
+// Classify tells what a visit of p means by itself, without a look at the server's health.
+func Classify(p *persona.Persona, v *persona.Visit) Run { return Run{p, v, outcomeOf(p, v)} }
 
-func fateOf(p *persona.Persona, v *persona.Visit) Fate {
+func outcomeOf(p *persona.Persona, v *persona.Visit) Outcome {
 	injects := p.Case == injectionCase
 	switch {
 	case v.In:
-		return In
+		return Completed
 	case injects && v.Stage >= persona.AtSTARTTLS && !v.Executed:
 		return Refused // RFC 3207, Section 6 lets a server discard the command; refusing is as good
 	case v.Stage < persona.AtHandshake:
-		return Untold
+		return Inconclusive
 	}
-	return Out
+	return Failed
 }
 
 // settle takes back what failures seem to say when the healthy client, who was let in
@@ -172,15 +172,15 @@ func (e *exam) settle() {
 		return
 	}
 	for i := range e.visits {
-		if e.visits[i].Fate == Out {
-			e.visits[i].Fate = Untold
+		if e.visits[i].Outcome == Failed {
+			e.visits[i].Outcome = Inconclusive
 		}
 	}
 }
 
 // visit returns what became of a persona, or nil if it did not come.
-func (e *exam) visit(id string) *Visit {
-	i := slices.IndexFunc(e.visits, func(v Visit) bool { return v.Persona.ID == id })
+func (e *exam) visit(id string) *Run {
+	i := slices.IndexFunc(e.visits, func(v Run) bool { return v.Persona.ID == id })
 	if i < 0 {
 		return nil
 	}

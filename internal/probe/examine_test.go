@@ -98,7 +98,7 @@ func TestAddressIsExaminedForOneHostAtATime(t *testing.T) {
 	var mu sync.Mutex
 	var calls []int
 	prober := &Prober{Port: p.port, RootCAs: p.host.Pool, Resolver: names, Personas: []*persona.Persona{one}}
-	prober.Visited = func(_ netip.AddrPort, over, all int) {
+	prober.Progress = func(_ netip.AddrPort, over, all int) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls = append(calls, over)

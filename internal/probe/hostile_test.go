@@ -123,7 +123,7 @@ func TestImmoderateTLSServersAreToldOf(t *testing.T) {
 			flood(server, "250-"+escape+"\r\n")
 		}
 	}))
-	if f := finding(t, r.Findings(), "certificate-chain"); f.Severity != probe.Warning || !strings.HasPrefix(f.Evidence[0], "201 certificates") {
+	if f := finding(t, r.AllFindings(), "certificate-chain"); f.Severity != probe.Warning || !strings.HasPrefix(f.Evidence[0], "201 certificates") {
 		t.Errorf("%+v", f)
 	}
 }
@@ -152,10 +152,10 @@ func checkHostile(t *testing.T, addr string) *probe.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := r.Severity(); s < probe.Unclear || r.Findings()[0].Evidence == nil {
-		t.Errorf("%v: %+v", s, r.Findings())
+	if s := r.Severity(); s < probe.Unclear || r.AllFindings()[0].Evidence == nil {
+		t.Errorf("%v: %+v", s, r.AllFindings())
 	}
-	for _, f := range r.Findings() {
+	for _, f := range r.AllFindings() {
 		for _, text := range append([]string{f.Title}, f.Evidence...) {
 			if i := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
 				t.Errorf("%s has a control character at %d: %q", f.ID, i, text)
@@ -186,7 +186,7 @@ func TestAThousandTicketsAreToldOf(t *testing.T) {
 		greet(server, "250 ok") // which no client can read any more
 	})
 	r := checkHostile(t, addr)
-	if f := finding(t, r.Findings(), "healthy"); f.Severity != probe.Critical || !strings.Contains(strings.Join(f.Evidence, "\n"), "tickets of the server's") {
+	if f := finding(t, r.AllFindings(), "healthy"); f.Severity != probe.Critical || !strings.Contains(strings.Join(f.Evidence, "\n"), "tickets of the server's") {
 		t.Errorf("%+v", f)
 	}
 	if n := <-gave; n < 17 {

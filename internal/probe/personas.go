@@ -17,20 +17,20 @@ func personas(e *exam) []Finding {
 		return nil
 	}
 	var found []Finding
-	untold := 0
+	inconclusive := 0
 	for i := range e.visits {
 		v := &e.visits[i]
 		switch {
-		case v.Fate == Untold:
-			untold++
-		case v.Fate == Out && v.Persona.Case != "certificate-refused": // see certificate
+		case v.Outcome == Inconclusive:
+			inconclusive++
+		case v.Outcome == Failed && v.Persona.Case != "certificate-refused": // see certificate
 			found = append(found, e.keptOut(v))
 		}
 	}
-	if untold > 0 && e.last != nil && e.last.In {
+	if inconclusive > 0 && e.last != nil && e.last.In {
 		found = append(found, Finding{
-			ID: "untold", Severity: Unclear,
-			Title:    fmt.Sprintf("%d of %d senders could not be tried", untold, len(e.visits)),
+			ID: "inconclusive", Severity: Unclear,
+			Title:    fmt.Sprintf("%d of %d senders could not be tried", inconclusive, len(e.visits)),
 			Evidence: []string{e.reason()},
 			Advice:   everyone("Let the address of this machine have more connections, or try again later."),
 		})
@@ -40,13 +40,13 @@ func personas(e *exam) []Finding {
 
 // lets tells whether the server lets anybody in.
 func (e *exam) lets() bool {
-	return e.first.In || slices.ContainsFunc(e.visits, func(v Visit) bool { return v.Fate == In })
+	return e.first.In || slices.ContainsFunc(e.visits, func(v Run) bool { return v.Outcome == Completed })
 }
 
-// reason is why the first untold visit did not come to TLS.
+// reason is why the first inconclusive visit did not come to TLS.
 func (e *exam) reason() string {
 	for _, v := range e.visits {
-		if v.Fate == Untold && v.Err != nil {
+		if v.Outcome == Inconclusive && v.Err != nil {
 			return v.Persona.ID + ": " + clean(v.Err)
 		}
 	}
@@ -102,7 +102,7 @@ var ownAdvice = map[string]string{
 }
 
 // keptOut is the finding about a persona that did not get in.
-func (e *exam) keptOut(v *Visit) Finding {
+func (e *exam) keptOut(v *Run) Finding {
 	f := Finding{
 		ID: v.Persona.ID, Severity: Warning, Transcript: v.Transcript,
 		Title:  title(v),
@@ -130,7 +130,7 @@ func (e *exam) keptOut(v *Visit) Finding {
 }
 
 // title says that a persona is kept out, why that is well, and who is like it.
-func title(v *Visit) string {
+func title(v *Run) string {
 	title := "Senders like " + v.Persona.ID + " do not get in"
 	if v.Plaintext {
 		title += " over TLS and come back in plaintext"
@@ -147,7 +147,7 @@ func title(v *Visit) string {
 }
 
 // evidence is how a visit ended, and what is remarkable about its handshake.
-func evidence(v *Visit) []string {
+func evidence(v *Run) []string {
 	var seen []string
 	if v.Transcript != nil {
 		seen = append(seen, v.Transcript.DescribeEnd())

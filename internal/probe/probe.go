@@ -54,9 +54,9 @@ type Prober struct {
 	HTTP    *http.Client  // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
 	Timeout time.Duration // for one target; 0: two minutes
 
-	// Visited, when not nil, is called after each visit to an address, with how many
+	// Progress, when not nil, is called after each visit to an address, with how many
 	// of how many are over there. Calls may come at the same time.
-	Visited func(addr netip.AddrPort, over, all int)
+	Progress func(addr netip.AddrPort, over, all int)
 
 	Deliver *persona.Letter // a message that the first of Personas brings, to the first address; nil: none is sent
 
@@ -99,8 +99,8 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 		p.examineDomain(ctx, names, report)
 	}
 	report.compare(ctx)
-	byWeight(report.Whole)
-	report.Took = time.Since(start)
+	byWeight(report.Findings)
+	report.Duration = time.Since(start)
 	return report, nil
 }
 

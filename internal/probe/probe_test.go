@@ -65,7 +65,7 @@ func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	p := &probe.Prober{RootCAs: pair.Pool}
 	_, r := examine(t, p, serve(t, &tls.Config{Certificates: []tls.Certificate{pair.TLS}}, nil))
-	f := finding(t, r.Findings(), "early-ticket")
+	f := finding(t, r.AllFindings(), "early-ticket")
 	if f.Severity != probe.Critical || f.Case == nil || f.Transcript == nil || len(f.Advice) != 1 || f.Advice[0].Software != "Go programs" {
 		t.Errorf("%+v", f)
 	}
@@ -75,10 +75,10 @@ func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS, old.TLS}}
 	_, r = examine(t, p, serve(t, gate.Config(config), gate.Listener))
 	if s := worstOfTLS(r); s > probe.Notice {
-		t.Errorf("behind the gate: %v in %+v", s, r.Findings())
+		t.Errorf("behind the gate: %v in %+v", s, r.AllFindings())
 	}
 	for _, id := range []string{"healthy", "ticket-order", "resumption", "certificate", "tls13", "post-quantum", "injection"} {
-		if f := finding(t, r.Findings(), id); f.Severity != probe.Fine {
+		if f := finding(t, r.AllFindings(), id); f.Severity != probe.OK {
 			t.Errorf("%s: %+v, want it fine", id, f)
 		}
 	}
@@ -86,7 +86,7 @@ func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
 
 // worstOfTLS is the highest severity but for what go-smtp does when TLS has failed.
 func worstOfTLS(r *probe.Report) (s probe.Severity) {
-	for _, f := range r.Findings() {
+	for _, f := range r.AllFindings() {
 		if f.ID != "clear-after-failure" {
 			s = max(s, f.Severity)
 		}
@@ -127,7 +127,7 @@ func TestFaultsAreFound(t *testing.T) {
 				config = nil
 			}
 			_, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, serve(t, config, nil))
-			if f := finding(t, r.Findings(), tt.id); f.Severity != tt.severity || len(f.Advice) == 0 {
+			if f := finding(t, r.AllFindings(), tt.id); f.Severity != tt.severity || len(f.Advice) == 0 {
 				t.Errorf("%+v, want %v and advice", f, tt.severity)
 			}
 		})
@@ -151,14 +151,14 @@ func TestServerThatGoesDownIsToldApart(t *testing.T) {
 	a, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, serve(t, config, func(l net.Listener) net.Listener {
 		return &mortal{Listener: l, left: 2}
 	}))
-	if f := finding(t, r.Findings(), "stopped"); f.Severity != probe.Unclear {
+	if f := finding(t, r.AllFindings(), "stopped"); f.Severity != probe.Unclear {
 		t.Errorf("%+v", f)
 	}
 	if s := worstOfTLS(r); s != probe.Unclear {
-		t.Errorf("%v, want nothing worse than unclear: %+v", s, r.Findings())
+		t.Errorf("%v, want nothing worse than unclear: %+v", s, r.AllFindings())
 	}
-	for _, v := range a.Visits {
-		if v.Fate == probe.Out {
+	for _, v := range a.Runs {
+		if v.Outcome == probe.Failed {
 			t.Errorf("%s is said to be kept out", v.Persona.ID)
 		}
 	}
@@ -186,7 +186,7 @@ func TestNobodyThereIsUnclear(t *testing.T) {
 	addr := listener.Addr().String()
 	listener.Close()
 	a, r := examine(t, new(probe.Prober), addr)
-	if f := finding(t, r.Findings(), "unreachable"); f.Severity != probe.Unclear || r.Severity() != probe.Unclear || a.Visits != nil {
+	if f := finding(t, r.AllFindings(), "unreachable"); f.Severity != probe.Unclear || r.Severity() != probe.Unclear || a.Runs != nil {
 		t.Errorf("%+v", r)
 	}
 }
@@ -212,12 +212,12 @@ func TestOneMessageIsDelivered(t *testing.T) {
 	}
 	p.Deliver = &persona.Letter{From: "a@sender.test", To: "user@mx.test"}
 	_, r := examine(t, p, listener.Addr().String())
-	if f := finding(t, r.Findings(), "delivered"); f.Severity != probe.Fine || taken.Load() != 1 {
+	if f := finding(t, r.AllFindings(), "delivered"); f.Severity != probe.OK || taken.Load() != 1 {
 		t.Errorf("%d messages came: %+v", taken.Load(), f)
 	}
 	p.Deliver = &persona.Letter{To: "nobody@mx.test"}
 	_, r = examine(t, p, listener.Addr().String())
-	if f := finding(t, r.Findings(), "not-delivered"); f.Severity != probe.Warning || !strings.Contains(f.Evidence[0], `"550 `) || taken.Load() != 1 {
+	if f := finding(t, r.AllFindings(), "not-delivered"); f.Severity != probe.Warning || !strings.Contains(f.Evidence[0], `"550 `) || taken.Load() != 1 {
 		t.Errorf("%d messages came: %+v", taken.Load(), f)
 	}
 }

@@ -26,7 +26,7 @@ func TestIPv6ThatCannotBeReached(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := 0
-		for _, f := range r.Findings() {
+		for _, f := range r.AllFindings() {
 			if f.ID != "unreachable-ipv6" {
 				continue
 			}
@@ -35,7 +35,7 @@ func TestIPv6ThatCannotBeReached(t *testing.T) {
 			}
 		}
 		if found != 1 {
-			t.Errorf("%s: %d findings in %+v", target, found, r.Findings())
+			t.Errorf("%s: %d findings in %+v", target, found, r.AllFindings())
 		}
 	}
 }

@@ -15,13 +15,13 @@ import (
 
 // A Report is what became of a target.
 type Report struct {
-	Target string // as it was given
-	Domain string // the domain whose MX hosts were examined; empty: a host was named
-	Start  time.Time
-	Took   time.Duration
-	Hosts  []*Host
+	Target   string // as it was given
+	Domain   string // the domain whose MX hosts were examined; empty: a host was named
+	Start    time.Time
+	Duration time.Duration
+	Hosts    []*Host
 
-	Whole []Finding // about the domain, or its hosts together, the worst first
+	Findings []Finding // about the domain, or its hosts together, the worst first
 
 	mx *answer // of a domain: its MX records
 }
@@ -39,45 +39,47 @@ type Host struct {
 type Address struct {
 	Addr     netip.AddrPort
 	Software Software
-	Visits   []Visit   // in the order of the personas
+	Runs     []Run     // in the order of the personas
 	Findings []Finding // the worst first
 
 	exam *exam
 }
 
-// A Visit is what became of a persona.
-type Visit struct {
+// A Run is what became of a persona.
+type Run struct {
 	Persona *persona.Persona
 	*persona.Visit
-	Fate Fate
+	Outcome Outcome
 }
 
-// Why is why the client did not get in, without what could move a terminal's cursor;
+// Reason is why the client did not get in, without what could move a terminal's cursor;
 // empty where nothing went wrong.
-func (v *Visit) Why() string {
+func (v *Run) Reason() string {
 	if v.Err == nil {
 		return ""
 	}
 	return clean(v.Err)
 }
 
-// A Fate is how a visit ended, seen from whether the sender gets in.
-type Fate uint8
+// A Outcome is how a visit ended, seen from whether the sender gets in.
+type Outcome uint8
 
-// The fates.
+// The outcomes.
 const (
-	In      Fate = iota // it got in
-	Out                 // it came to TLS and did not get in
-	Refused             // it was turned away, as it should be
-	Untold              // it did not come so far, or the server stopped answering
+	Completed    Outcome = iota // it got in
+	Failed                      // it came to TLS and did not get in
+	Refused                     // it was turned away, as it should be
+	Inconclusive                // it did not come so far, or the server stopped answering
 )
 
-// String returns the fate as "in", "out", "refused" or "untold".
-func (f Fate) String() string { return [...]string{"in", "out", "refused", "untold"}[min(f, Untold)] }
+// String returns the outcome as "completed", "failed", "refused" or "inconclusive".
+func (f Outcome) String() string {
+	return [...]string{"completed", "failed", "refused", "inconclusive"}[min(f, Inconclusive)]
+}
 
-// Findings returns all findings of the report, the worst first.
-func (r *Report) Findings() []Finding {
-	all := append([]Finding(nil), r.Whole...)
+// AllFindings returns all findings of the report, the worst first.
+func (r *Report) AllFindings() []Finding {
+	all := append([]Finding(nil), r.Findings...)
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
 			all = append(all, a.Findings...)
@@ -95,7 +97,7 @@ func (r *Report) ipv4() bool {
 }
 
 // Severity is that of the worst finding.
-func (r *Report) Severity() Severity { return worst(r.Findings()) }
+func (r *Report) Severity() Severity { return worst(r.AllFindings()) }
 
 // A Finding is one thing that was found out about a server or a domain.
 type Finding struct {
@@ -120,7 +122,7 @@ type Finding struct {
 
 // worst returns the highest severity of findings.
 func worst(findings []Finding) Severity {
-	severity := Fine
+	severity := OK
 	for _, f := range findings {
 		severity = max(severity, f.Severity)
 	}
@@ -134,7 +136,7 @@ func byWeight(findings []Finding) {
 
 // fine is a finding about what is as it should be.
 func fine(id, title string, evidence ...string) Finding {
-	return Finding{ID: id, Severity: Fine, Title: title, Evidence: evidence}
+	return Finding{ID: id, Severity: OK, Title: title, Evidence: evidence}
 }
 
 // maxQuoted bounds what is quoted of one line from a server, in characters.
@@ -161,8 +163,8 @@ type Severity uint8
 
 // The severities.
 const (
-	// Fine: as it should be.
-	Fine Severity = iota
+	// OK: as it should be.
+	OK Severity = iota
 	// Notice: worth knowing, nothing to mend today.
 	Notice
 	// Unclear: it could not be told, since something did not answer.
@@ -173,7 +175,7 @@ const (
 	Critical
 )
 
-var severityNames = [...]string{"fine", "notice", "unclear", "warning", "critical"}
+var severityNames = [...]string{"ok", "notice", "unclear", "warning", "critical"}
 
 // String returns the severity in one word, "critical".
 func (s Severity) String() string {

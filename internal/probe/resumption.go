@@ -94,7 +94,7 @@ func (r *Report) compare(ctx context.Context) {
 	case found == nil && taken > 0:
 		found = append(found, fine("resumption-elsewhere", "A session of one address is resumed at the others"))
 	}
-	r.Whole = append(r.Whole, found...)
+	r.Findings = append(r.Findings, found...)
 }
 
 // offered lets the healthy client come with the session that another address gave.

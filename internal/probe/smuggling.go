@@ -69,7 +69,7 @@ func smugglable(e *exam) []Finding {
 	}
 	last := e.smuggled[len(e.smuggled)-1]
 	switch {
-	case f.Severity > Fine:
+	case f.Severity > OK:
 		return []Finding{f}
 	case last.visit.Answers == nil:
 		return []Finding{{

@@ -123,7 +123,7 @@ const injectionCase = "plaintext-after-starttls"
 // executed tells whether a command in clear behind STARTTLS was obeyed.
 func executed(e *exam) []Finding {
 	v := e.visit(injectionCase)
-	if v == nil || v.Fate == Untold || e.target.Protocol.Implicit() {
+	if v == nil || v.Outcome == Inconclusive || e.target.Protocol.Implicit() {
 		return nil
 	}
 	if !v.Executed {

@@ -132,7 +132,7 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 	for _, h := range r.Hosts {
 		addrs, err := names.addresses(ctx, h.Name)
 		if err != nil && r.Domain != "" {
-			r.Whole = append(r.Whole, withoutAddress(h, err))
+			r.Findings = append(r.Findings, withoutAddress(h, err))
 		}
 		for _, addr := range addrs {
 			if found++; found > maxAddresses {
@@ -141,8 +141,8 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 			h.Addresses = append(h.Addresses, &Address{Addr: netip.AddrPortFrom(addr.Unmap(), port)})
 		}
 	}
-	for i := range r.Whole {
-		if f := &r.Whole[i]; found == 0 && f.Severity == Warning {
+	for i := range r.Findings {
+		if f := &r.Findings[i]; found == 0 && f.Severity == Warning {
 			f.Severity, f.Title = Critical, f.Title+", and no other has one: no mail can come"
 		}
 	}

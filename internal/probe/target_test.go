@@ -126,7 +126,7 @@ func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
 	names := zone(t, false, "dead.test. MX 10 gone.test.", "half.test. MX 10 gone.test.", "half.test. MX 20 here.test.", "here.test. A 127.0.0.1")
 	for target, want := range map[string]Severity{"dead.test": Critical, "half.test": Warning} {
 		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
-		if err != nil || len(r.Whole) != 1 || r.Whole[0].Severity != want {
+		if err != nil || len(r.Findings) != 1 || r.Findings[0].Severity != want {
 			t.Errorf("%s: %+v, %v", target, r, err)
 		}
 	}
@@ -159,7 +159,7 @@ func outline(r *Report, err error) string {
 		}
 		parts = append(parts, fmt.Sprintf("%d %s %v", h.Preference, h.Name, addrs))
 	}
-	for _, f := range r.Whole {
+	for _, f := range r.Findings {
 		parts = append(parts, f.ID)
 	}
 	return r.Domain + ": " + strings.Join(parts, "; ")

@@ -65,7 +65,7 @@ type domain struct {
 
 func (d *domain) Probe(_ context.Context, target string) (*probe.Report, error) {
 	d.asked = append(d.asked, target)
-	r := &probe.Report{Domain: target, Whole: d.findings}
+	r := &probe.Report{Domain: target, Findings: d.findings}
 	for _, h := range d.hosts {
 		r.Hosts = append(r.Hosts, &probe.Host{Name: h})
 	}

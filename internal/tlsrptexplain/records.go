@@ -34,13 +34,13 @@ func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
 	for _, h := range report.Hosts {
 		now.Hosts = append(now.Hosts, h.Name)
 	}
-	for _, f := range report.Findings() {
+	for _, f := range report.AllFindings() {
 		if f.Severity >= probe.Warning {
 			now.Problems = append(now.Problems, f)
 		}
 	}
-	for _, f := range report.Whole {
-		if f.Severity == probe.Fine {
+	for _, f := range report.Findings {
+		if f.Severity == probe.OK {
 			now.Passed = append(now.Passed, f.Title)
 		}
 	}
