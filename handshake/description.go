@@ -2,8 +2,9 @@ package handshake
 
 import (
 	"fmt"
-	"postern/internal/safetext"
 	"strings"
+
+	"postern/internal/safetext"
 )
 
 // maxName bounds what is shown of a name that a stranger sent, in columns.

@@ -2,11 +2,12 @@ package handshake
 
 import (
 	"fmt"
-	"postern/internal/safetext"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"postern/internal/safetext"
 )
 
 // DrawOptions says how [Transcript.Draw] draws.

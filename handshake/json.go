@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"postern/internal/safetext"
 	"strconv"
 	"strings"
 	"time"
+
+	"postern/internal/safetext"
 )
 
 // formatVersion is that of docs/transcript-format.md. A field more is a version more:

@@ -13,6 +13,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/dnsrecords"
 	"postern/internal/probe"
+	"postern/internal/safetext"
 )
 
 // publishing is the subcommand that tells what DNS has to say.
@@ -182,9 +183,9 @@ func (p publishing) tell(ui terminal, wants dnsrecords.Wants, check dnsrecords.C
 // zone tells how the wanted records stand, a line each, and what comes next.
 func (t terminal) zone(c dnsrecords.Check) {
 	for _, r := range c.Results {
-		fmt.Fprintf(t.out, "%-8s  %s %s %s", r.State, printable(r.Name), r.Type, printable(r.Data))
+		fmt.Fprintf(t.out, "%-8s  %s %s %s", r.State, safetext.Printable(r.Name), r.Type, safetext.Printable(r.Data))
 		if r.Why != "" {
-			fmt.Fprintf(t.out, ": %s", printable(r.Why))
+			fmt.Fprintf(t.out, ": %s", safetext.Printable(r.Why))
 		}
 		fmt.Fprintln(t.out)
 	}

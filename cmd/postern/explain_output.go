@@ -6,6 +6,7 @@ import (
 
 	"postern/handshake"
 	"postern/internal/capture"
+	"postern/internal/safetext"
 	"postern/interop"
 )
 
@@ -38,11 +39,11 @@ func (t *telling) conversation(c *capture.Conversation) error {
 func conversationLine(c *capture.Conversation) string {
 	line := fmt.Sprintf("%s  %s → %s", c.Start.Local().Format(time.DateTime), c.Client, c.Server)
 	if c.EHLO != "" {
-		line += ", calls itself " + printable(c.EHLO)
+		line += ", calls itself " + safetext.Printable(c.EHLO)
 	}
 	switch {
 	case c.Refusal != "":
-		line += ", STARTTLS refused: " + printable(c.Refusal)
+		line += ", STARTTLS refused: " + safetext.Printable(c.Refusal)
 	case c.Transcript == nil && c.Mail:
 		line += ", sends mail without TLS"
 	case c.Transcript == nil:
@@ -126,7 +127,7 @@ func (t terminal) diagnosis(d interop.Diagnosis) {
 	t.paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
 	t.paragraph("sure", d.Confidence.String())
 	for _, o := range d.Observations {
-		t.paragraph("seen", printable(o.Text))
+		t.paragraph("seen", safetext.Printable(o.Text))
 	}
 	t.caseText(d.Case)
 }

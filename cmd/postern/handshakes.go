@@ -15,6 +15,7 @@ import (
 
 	"postern/handshake"
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 )
 
 // handshakes is the subcommand that shows who came and how it went.
@@ -132,7 +133,7 @@ func (h handshakesShow) Run(ui terminal) error {
 	}
 	fmt.Fprintln(ui.out)
 	ui.explained(explanationOf(transcript), handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
-	fmt.Fprintf(ui.out, "\nNext: %s\n", printable(found.Next))
+	fmt.Fprintf(ui.out, "\nNext: %s\n", safetext.Printable(found.Next))
 	return nil
 }
 
@@ -193,7 +194,7 @@ func handshakeRow(h ledger.Handshake) handshakeJSON {
 // handshakeLine is a handshake in one line of columns, for people.
 func handshakeLine(h ledger.Handshake) string {
 	line := fmt.Sprintf("%s  %-10s  %-15s  %-28s  %-9s  %s", h.At.Local().Format(time.DateTime),
-		h.Session, h.Address, short(h.EHLO, 28), h.Outcome, handshakeWords(h))
+		h.Session, h.Address, safetext.Shorten(h.EHLO, 28), h.Outcome, handshakeWords(h))
 	return strings.TrimRight(line, " ")
 }
 
@@ -201,9 +202,9 @@ func handshakeLine(h ledger.Handshake) string {
 func handshakeWords(h ledger.Handshake) string {
 	switch {
 	case h.Outcome == ledger.Failed && len(h.Diagnoses) == 0:
-		return fmt.Sprintf("%s on %s: %s", ledger.Unknown, h.Rung, printable(h.Stopped))
+		return fmt.Sprintf("%s on %s: %s", ledger.Unknown, h.Rung, safetext.Printable(h.Stopped))
 	case h.Outcome == ledger.Failed:
-		return fmt.Sprintf("%s on %s: %s", h.Diagnoses[0].Case, h.Rung, printable(h.Stopped))
+		return fmt.Sprintf("%s on %s: %s", h.Diagnoses[0].Case, h.Rung, safetext.Printable(h.Stopped))
 	case h.Outcome == ledger.Plaintext && h.After != "":
 		return "came back without TLS after " + h.After
 	case h.Outcome == ledger.Plaintext:

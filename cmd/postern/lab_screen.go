@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"postern/internal/clientsim"
+	"postern/internal/safetext"
 )
 
 // A labScreen shows a matrix to a person: the table, what stands in it, then what it
@@ -64,6 +65,6 @@ func (s labScreen) servers(m *clientsim.Matrix) {
 		s.paragraph("clients", "the personas, "+strings.Join(each(tools, clientsim.Client.Title), ", "))
 	}
 	for _, a := range m.Absent {
-		s.paragraph("not here", printable(a.Name+": "+a.Why))
+		s.paragraph("not here", safetext.Printable(a.Name+": "+a.Why))
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"postern/internal/dnssec"
 	"postern/internal/persona"
 	"postern/internal/probe"
+	"postern/internal/safetext"
 )
 
 // probing is the subcommand that asks servers whom they keep out.
@@ -256,7 +257,7 @@ func (p probing) repeat(ctx context.Context, ui terminal, examine examination, k
 				return // what was cut off tells nothing
 			}
 			for _, line := range changes(known[i], now) {
-				fmt.Fprintf(ui.out, "%s  %s: %s\n", time.Now().Format(time.DateTime), printable(p.Targets[i]), line)
+				fmt.Fprintf(ui.out, "%s  %s: %s\n", time.Now().Format(time.DateTime), safetext.Printable(p.Targets[i]), line)
 			}
 			known[i] = now
 		}
@@ -278,7 +279,7 @@ func standing(result probed) map[string]string {
 		}
 	}
 	if result.err != nil {
-		all["error"] = "unclear: " + printable(result.err.Error())
+		all["error"] = "unclear: " + safetext.Printable(result.err.Error())
 		return all
 	}
 	note("", result.report.Findings)

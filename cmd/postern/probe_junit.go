@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern/internal/probe"
+	"postern/internal/safetext"
 )
 
 // A junitSuites is what build servers show: a suite a target, a case a finding, and
@@ -50,16 +51,16 @@ func writeJUnit(path string, suites []junitSuite) error {
 }
 
 func suite(target string, result probed) junitSuite {
-	s := junitSuite{Name: printable(target)}
+	s := junitSuite{Name: safetext.Printable(target)}
 	if result.err != nil {
-		s.add(junitCase{Class: s.Name, Name: "target", Error: &junitWords{Message: printable(result.err.Error())}})
+		s.add(junitCase{Class: s.Name, Name: "target", Error: &junitWords{Message: safetext.Printable(result.err.Error())}})
 		return s
 	}
 	s.Time = fmt.Sprintf("%.3f", result.report.Duration.Seconds())
 	s.findings(s.Name, result.report.Findings)
 	for _, h := range result.report.Hosts {
 		for _, a := range h.Addresses {
-			class := printable(h.Name) + " " + a.Addr.String()
+			class := safetext.Printable(h.Name) + " " + a.Addr.String()
 			s.findings(class, a.Findings)
 			for _, v := range a.Runs {
 				if v.Outcome == probe.Completed || v.Outcome == probe.Refused {
@@ -74,7 +75,7 @@ func suite(target string, result probed) junitSuite {
 func (s *junitSuite) findings(class string, all []probe.Finding) {
 	for _, f := range all {
 		c := junitCase{Class: class, Name: f.ID}
-		words := &junitWords{Message: f.Title, Text: printable(strings.Join(f.Evidence, "; "))}
+		words := &junitWords{Message: f.Title, Text: safetext.Printable(strings.Join(f.Evidence, "; "))}
 		switch {
 		case f.Severity >= probe.Warning:
 			c.Failure = words

@@ -12,6 +12,7 @@ import (
 
 	"postern/handshake"
 	"postern/internal/probe"
+	"postern/internal/safetext"
 )
 
 // A probeScreen shows reports to a person: what is worst first, then who gets in,
@@ -34,7 +35,7 @@ func (s probeScreen) report(r *probe.Report) {
 }
 
 func (s probeScreen) head(r *probe.Report) {
-	what := printable(r.Target)
+	what := safetext.Printable(r.Target)
 	if r.Domain != "" {
 		what += ": " + number(len(r.Hosts), "MX host", "MX hosts")
 	}
@@ -67,7 +68,7 @@ func number(n int, one, many string) string {
 }
 
 func (s probeScreen) address(h *probe.Host, a *probe.Address) {
-	line := fmt.Sprintf("== %s  %s", printable(h.Name), a.Addr)
+	line := fmt.Sprintf("== %s  %s", safetext.Printable(h.Name), a.Addr)
 	if a.Software.Name != "" {
 		line += fmt.Sprintf("  %s (%s)", a.Software, a.Software.Confidence.Word())
 	}
@@ -150,7 +151,7 @@ func (s probeScreen) visits(a *probe.Address) {
 			word = strings.ToUpper(word)
 		}
 		const id = 25
-		fmt.Fprintf(s.out, "%-*s%-*s%s\n", margin, word, id, v.Persona.ID, short(v.Persona.Does, columns-margin-id))
+		fmt.Fprintf(s.out, "%-*s%-*s%s\n", margin, word, id, v.Persona.ID, safetext.Shorten(v.Persona.Does, columns-margin-id))
 	}
 }
 
@@ -184,7 +185,7 @@ func (s probeScreen) fine(all []probe.Finding) {
 
 func (s probeScreen) seen(f probe.Finding) {
 	for _, seen := range f.Evidence {
-		s.paragraph("seen", printable(seen))
+		s.paragraph("seen", safetext.Printable(seen))
 	}
 }
 
@@ -197,7 +198,7 @@ var stateWords = map[probe.Severity]string{
 // figures as monitoring plugins give them.
 func checkLine(target string, result probed) string {
 	if result.err != nil {
-		return fmt.Sprintf("UNKNOWN %s: %s", printable(target), withoutBar(result.err.Error()))
+		return fmt.Sprintf("UNKNOWN %s: %s", safetext.Printable(target), withoutBar(result.err.Error()))
 	}
 	findings := result.report.AllFindings()
 	said := "nothing to mend"
@@ -207,10 +208,10 @@ func checkLine(target string, result probed) string {
 			said += fmt.Sprintf(" (and %d more)", more)
 		}
 	}
-	return fmt.Sprintf("%s %s: %s | %s", stateWords[result.report.Severity()], printable(target), withoutBar(said), figures(result.report))
+	return fmt.Sprintf("%s %s: %s | %s", stateWords[result.report.Severity()], safetext.Printable(target), withoutBar(said), figures(result.report))
 }
 
-func withoutBar(s string) string { return strings.ReplaceAll(printable(s), "|", "/") }
+func withoutBar(s string) string { return strings.ReplaceAll(safetext.Printable(s), "|", "/") }
 
 // count is how many findings are at least so severe.
 func count(findings []probe.Finding, least probe.Severity) (n int) {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/safetext"
+
 	"github.com/mattn/go-isatty"
 )
 
@@ -50,7 +52,7 @@ func beginProgress(w io.Writer) *progress {
 func (p *progress) Say(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.text = short(text, columns-1) // a terminal may go to the next line after the last column
+	p.text = safetext.Shorten(text, columns-1) // a terminal may go to the next line after the last column
 }
 
 // Done takes the line away for good.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 	"postern/internal/smtp"
 )
 
@@ -140,12 +141,12 @@ var reportHead = strings.TrimRight(fmt.Sprintf(reportFormat, "report", "day", "s
 func reportLine(r ledger.Report) string {
 	domains := ""
 	if len(r.Domains) > 0 {
-		domains = short(r.Domains[0], 20)
+		domains = safetext.Shorten(r.Domains[0], 20)
 	}
 	if len(r.Domains) > 1 {
-		domains = fmt.Sprintf("%s +%d", short(r.Domains[0], 15), len(r.Domains)-1)
+		domains = fmt.Sprintf("%s +%d", safetext.Shorten(r.Domains[0], 15), len(r.Domains)-1)
 	}
-	line := fmt.Sprintf(reportFormat, r.ID, reportDay(r), short(claimed(r), 20), domains, tally(r.Successful), tally(r.Failed), reportWords(r))
+	line := fmt.Sprintf(reportFormat, r.ID, reportDay(r), safetext.Shorten(claimed(r), 20), domains, tally(r.Successful), tally(r.Failed), reportWords(r))
 	return strings.TrimRight(line, " ")
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 	"postern/internal/tlsrptin"
 	"postern/tlsrpt"
 )
@@ -78,7 +79,7 @@ func (a *adding) found(ctx context.Context, f tlsrptin.Entry) error {
 	if a.add.JSON {
 		return a.ui.json(addedRow(f, filed, err))
 	}
-	fmt.Fprintf(a.ui.out, "%s: %s\n", printable(f.Name), printable(addedWords(f, filed, err)))
+	fmt.Fprintf(a.ui.out, "%s: %s\n", safetext.Printable(f.Name), safetext.Printable(addedWords(f, filed, err)))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/safetext"
 	"postern/internal/tlsrptexplain"
 	"postern/tlsrpt"
 )
@@ -44,7 +45,7 @@ func (t terminal) reportExplained(k keptReport, e *tlsrptexplain.Explanation) {
 }
 
 // printed is a paragraph in which strangers' words may stand.
-func (t terminal) printed(label, text string) { t.paragraph(label, printable(text)) }
+func (t terminal) printed(label, text string) { t.paragraph(label, safetext.Printable(text)) }
 
 // explainedLine says which report it is.
 func explainedLine(k keptReport) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 	"postern/tlsrpt"
 )
 
@@ -22,11 +23,11 @@ func (t terminal) report(r ledger.Report) error {
 		return err
 	}
 	t.paragraph("report", fmt.Sprintf("%d, came %s by %s%s", r.ID, r.At.Local().Format(time.DateTime), r.Via, origin(r)))
-	t.paragraph("submitter", printable(claimed(r)))
-	t.paragraph("verdict", printable(verdictWords(r)))
-	t.paragraph("organization", printable(r.Organization))
-	t.paragraph("contact", printable(content.Contact))
-	t.paragraph("its id", printable(r.ReportID)+versionWords(r))
+	t.paragraph("submitter", safetext.Printable(claimed(r)))
+	t.paragraph("verdict", safetext.Printable(verdictWords(r)))
+	t.paragraph("organization", safetext.Printable(r.Organization))
+	t.paragraph("contact", safetext.Printable(content.Contact))
+	t.paragraph("its id", safetext.Printable(r.ReportID)+versionWords(r))
 	t.paragraph("about", span(r.Start, r.End))
 	for _, p := range content.Policies {
 		fmt.Fprintln(t.out)
@@ -40,7 +41,7 @@ func (t terminal) report(r ledger.Report) error {
 			t.paragraph("", fmt.Sprintf("and %d more warnings", len(r.Warnings)-i))
 			break
 		}
-		t.paragraph("odd", printable(w))
+		t.paragraph("odd", safetext.Printable(w))
 	}
 	return nil
 }
@@ -52,7 +53,7 @@ func origin(r ledger.Report) string {
 		words = fmt.Sprintf(" from %s", r.Address)
 	}
 	if r.Session != "" {
-		words += ", session " + printable(r.Session)
+		words += ", session " + safetext.Printable(r.Session)
 	}
 	return words
 }
@@ -83,9 +84,9 @@ func span(start, end time.Time) string {
 
 // policy tells how it went under one policy.
 func (t terminal) policy(p tlsrpt.PolicyResult) {
-	t.paragraph("policy", printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
+	t.paragraph("policy", safetext.Printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
 	for _, host := range p.Policy.MXHosts[:min(len(p.Policy.MXHosts), maxShown)] {
-		t.paragraph("mx", printable(host))
+		t.paragraph("mx", safetext.Printable(host))
 	}
 	t.paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
 	for i, f := range p.Failures {
@@ -93,7 +94,7 @@ func (t terminal) policy(p tlsrpt.PolicyResult) {
 			t.paragraph("", fmt.Sprintf("and %d more kinds of failure: --json has all", len(p.Failures)-i))
 			return
 		}
-		t.paragraph("failed", printable(failureWords(f)))
+		t.paragraph("failed", safetext.Printable(failureWords(f)))
 	}
 }
 

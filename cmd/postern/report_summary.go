@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 	"postern/internal/smtp"
 )
 
@@ -178,7 +179,7 @@ func (t terminal) party(s summaryJSON, first bool) {
 	if !s.Trusted {
 		words = " (not verified)"
 	}
-	fmt.Fprintln(t.out, short(s.Submitter, 60)+words)
+	fmt.Fprintln(t.out, safetext.Shorten(s.Submitter, 60)+words)
 }
 
 // line is a day with a bar as long as its part of the largest day's sessions.

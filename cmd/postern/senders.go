@@ -10,6 +10,7 @@ import (
 	"postern/handshake"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 )
 
 // senders is the subcommand that shows who comes, and pins what they are offered.
@@ -152,7 +153,7 @@ func (s sendersShow) Run(ui terminal) error {
 		return ui.json(storyRow(story))
 	}
 	if len(story.senders) == 0 && len(story.pins) == 0 {
-		ui.note(fmt.Sprintf("nobody like %s came since %s", printable(s.Sender), s.Since.Local().Format(time.DateTime)))
+		ui.note(fmt.Sprintf("nobody like %s came since %s", safetext.Printable(s.Sender), s.Since.Local().Format(time.DateTime)))
 		return nil
 	}
 	ui.story(story)
@@ -201,7 +202,7 @@ func (t terminal) story(s senderStory) {
 		fmt.Fprintln(t.out, senderLine(sender))
 	}
 	for _, p := range s.pins {
-		fmt.Fprintf(t.out, "\npinned        %s on %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), printable(p.Why))
+		fmt.Fprintf(t.out, "\npinned        %s on %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
 	}
 	if len(s.days) > 0 {
 		fmt.Fprintln(t.out, "\nday           what was negotiated")
@@ -214,7 +215,7 @@ func (t terminal) story(s senderStory) {
 	}
 	for _, d := range s.decisions {
 		fmt.Fprintf(t.out, "%s  %s, from %s to %s\n", d.At.Local().Format(time.DateTime), d.Kind, d.From, d.To)
-		t.paragraph("", printable(d.Why))
+		t.paragraph("", safetext.Printable(d.Why))
 	}
 	if len(s.failed) > 0 {
 		fmt.Fprintln(t.out, "\nfailed handshakes; postern handshakes show ID explains one")

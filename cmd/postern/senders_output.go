@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 )
 
 // A senderJSON is a sender as docs/json.md tells it.
@@ -49,7 +50,7 @@ func senderLine(s ledger.Sender) string {
 		}
 		return fmt.Sprint(n)
 	}
-	return fmt.Sprintf(senderFormat, s.Network, short(s.EHLO, 28), count(s.Full), count(s.Resumed),
+	return fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
 		count(s.Failed), count(s.Plaintext), s.Seen.Local().Format("2006-01-02 15:04"), words)
 }
 

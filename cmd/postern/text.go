@@ -4,29 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-// printable is s with what could move a terminal's cursor replaced: strangers
-// choose their names.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-}
-
-// short is s for a column of width characters.
-func short(s string, width int) string {
-	s = printable(s)
-	if letters := []rune(s); len(letters) > width {
-		return string(letters[:width-1]) + "…"
-	}
-	return s
-}
 
 // json prints one object in a line of its own.
 func (t terminal) json(object any) error {

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"postern/internal/safetext"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"postern/internal/safetext"
 )
 
 // programs are the folders to look in before PATH.

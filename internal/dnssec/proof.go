@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"postern/internal/safetext"
 	"slices"
 	"strings"
+
+	"postern/internal/safetext"
 
 	"github.com/miekg/dns"
 )

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"postern/internal/safetext"
 	"strings"
 	"time"
+
+	"postern/internal/safetext"
 
 	"github.com/miekg/dns"
 )

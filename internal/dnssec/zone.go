@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"postern/internal/safetext"
 	"slices"
 	"strings"
+
+	"postern/internal/safetext"
 
 	"github.com/miekg/dns"
 )

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"postern/internal/safetext"
 	"time"
+
+	"postern/internal/safetext"
 )
 
 // AddReport keeps r, and returns when it is safe on disk. A report whose content is there

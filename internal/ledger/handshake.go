@@ -11,8 +11,9 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
-	"postern/internal/safetext"
 	"time"
+
+	"postern/internal/safetext"
 )
 
 // An Event is what a [Ledger] can note: a [Handshake], a [Decision] or a [State].

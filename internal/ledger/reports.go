@@ -10,9 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"postern/internal/safetext"
 	"strings"
 	"time"
+
+	"postern/internal/safetext"
 )
 
 // A Report is a TLS report (RFC 8460) as it is kept: its JSON, what queries ask for, and
