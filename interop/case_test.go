@@ -68,12 +68,12 @@ func checkTexts(t *testing.T, c *interop.Case) {
 	}
 }
 
-func TestConfidenceHasAWordAndANumber(t *testing.T) {
+func TestConfidenceIsReadAsWords(t *testing.T) {
 	for confidence, want := range map[interop.Confidence]string{
-		1: "certain 1.00", 0.95: "certain 0.95", 0.89: "likely 0.89", 0.6: "likely 0.60", 0.59: "possible 0.59", 0.1: "possible 0.10",
+		1: "almost certain", 0.95: "almost certain", 0.9: "almost certain", 0.89: "likely", 0.6: "likely", 0.59: "possible", 0.1: "possible",
 	} {
 		if got := confidence.String(); got != want {
-			t.Errorf("%v is %q, want %q", float64(confidence), got, want)
+			t.Errorf("%.2f is %q, want %q", float64(confidence), got, want)
 		}
 	}
 }

@@ -25,7 +25,6 @@ package interop
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 
 	"postern/handshake"
@@ -119,30 +118,27 @@ func Find(id string) (*Case, bool) {
 const NotKnown = "not known: this handshake looks like no case of the catalogue. " +
 	"Its record can make one: docs/cases/README.md says how to contribute it"
 
-// Confidence is how much a transcript looks like a case, above 0 and at most 1. It
-// is a judgement, not a measured frequency.
+// Confidence says how likely a diagnosis is, above 0 and at most 1. It is a judgement,
+// not a measured frequency.
 type Confidence float64
 
-// What recognisers give.
+// The confidence of a match.
 const (
-	// certain: nothing else that is known looks so.
+	// certain: nothing else known looks like this.
 	certain Confidence = 0.95
 	// likely: other causes are known, and rarer.
 	likely Confidence = 0.7
-	// possible: the shape fits, and so do other causes.
+	// possible: other causes look the same.
 	possible Confidence = 0.4
 )
 
-// Word returns the confidence as "certain", "likely" or "possible".
-func (c Confidence) Word() string {
+// String returns "almost certain", "likely" or "possible".
+func (c Confidence) String() string {
 	switch {
 	case c >= 0.9:
-		return "certain"
+		return "almost certain"
 	case c >= 0.6:
 		return "likely"
 	}
 	return "possible"
 }
-
-// String returns the word and the number: "certain 0.95".
-func (c Confidence) String() string { return fmt.Sprintf("%s %.2f", c.Word(), float64(c)) }

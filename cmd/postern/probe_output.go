@@ -70,7 +70,7 @@ func number(n int, one, many string) string {
 func (s probeScreen) address(h *probe.Host, a *probe.Address) {
 	line := fmt.Sprintf("== %s  %s", safetext.Printable(h.Name), a.Addr)
 	if a.Software.Name != "" {
-		line += fmt.Sprintf("  %s (%s)", a.Software, a.Software.Confidence.Word())
+		line += fmt.Sprintf("  %s (%s)", a.Software, a.Software.Confidence)
 	}
 	fmt.Fprintln(s.out, line)
 	if s.verbose {
