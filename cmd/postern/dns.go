@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,79 +13,89 @@ import (
 
 	"github.com/miekg/dns"
 
+	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/dnsrecords"
 	"postern/internal/probe"
 	"postern/internal/safetext"
+	"postern/internal/server"
 )
 
-// publishing is the subcommand that tells what DNS has to say.
-type publishing struct {
-	Domain    string `arg:"" help:"The domain. It is one that mail is taken for."`
-	File      string `name:"config" placeholder:"FILE" help:"The configuration of postern serve."`
-	Data      string `placeholder:"FOLDER" help:"As of postern serve."`
-	Hostname  string `placeholder:"NAME" help:"As of postern serve: the name in the MX record."`
-	Report    string `placeholder:"URI" help:"Where senders report TLS failures to. Default: the first of reports.addresses, else mailto:tls-reports@DOMAIN."`
-	Check     bool   `xor:"do" help:"Hold what is published against it, and say what comes next."`
-	NextKey   bool   `xor:"do" help:"Prepare the key that comes after that of the certificate, and print its record too."`
-	SwitchKey bool   `xor:"do" help:"Put the prepared key in use."`
+// dnsCmd prints the DNS records to publish, checks them, and rolls keys over.
+type dnsCmd struct {
+	Domain    string `arg:"" help:"Domain that receives mail."`
+	File      string `name:"config" placeholder:"FILE" help:"Read the configuration of postern serve from this TOML file."`
+	Data      string `placeholder:"FOLDER" help:"Data folder, as for postern serve."`
+	Hostname  string `placeholder:"NAME" help:"Host name in the MX record, as for postern serve."`
+	Report    string `placeholder:"URI" help:"Where senders send TLS reports. Default: the first of reports.addresses, else mailto:tls-reports@DOMAIN."`
+	Check     bool   `xor:"do" help:"Compare published records with the required ones. Print the next step of a key rollover."`
+	NextKey   bool   `xor:"do" help:"Make the key of the next certificate. Print its TLSA record too."`
+	SwitchKey bool   `xor:"do" help:"Start using the next key."`
 	Resolver  string `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
-	JSON      bool   `help:"One JSON object; docs/json.md tells the fields."`
+	JSON      bool   `help:"Print one JSON object; see docs/json.md."`
 }
 
-// Help is shown by kong.
-func (publishing) Help() string {
-	return `Prints a zone file of the records that mail for the domain wants, from the configuration
-of postern serve and the certificates that it shows.
+// Help is called by kong.
+func (dnsCmd) Help() string {
+	return `Prints the DNS records required to receive mail for a domain, as a zone file. They follow
+from the configuration of postern serve and the certificates that it presents.
 
-To change a key where TLSA records are published: --next-key, publish, and follow
---check, which says when to wait, when to use --switch-key, and when to remove the old
-record.
+To replace a key whose TLSA record is published, run --next-key and publish the new
+record. Then run --check: it says when to wait, when to run --switch-key, and when to
+remove the old record.
 
-Exit status: 0 all is published, 1 there is something to do, 2 the command line or the
-configuration is wrong, 3 it could not be told.`
+Exit status: 0 all records are published, 1 there is something to do, 2 wrong command
+line or configuration, 3 inconclusive.`
 }
 
 // Run is called by kong.
-func (p publishing) Run(ui terminal) error {
-	flags := config.Flags{Data: p.Data, Hostname: p.Hostname}
-	if p.File == "" {
-		flags.Domain = []string{p.Domain}
+func (d dnsCmd) Run(ui terminal) error {
+	flags := config.Flags{Data: d.Data, Hostname: d.Hostname}
+	if d.File == "" {
+		flags.Domain = []string{d.Domain}
 	}
-	c, err := config.Load(p.File, flags)
+	c, err := config.Load(d.File, flags)
 	if err != nil {
 		return err
 	}
-	domain := strings.ToLower(strings.TrimSuffix(p.Domain, "."))
+	domain := strings.ToLower(strings.TrimSuffix(d.Domain, "."))
 	if !slices.Contains(c.Domains, domain) {
-		return &usageError{fmt.Errorf("no mail is taken for %s", p.Domain), "name one of " + strings.Join(c.Domains, ", ") + ", or the configuration by --config"}
+		return &usageError{fmt.Errorf("%s is not a configured domain", d.Domain), "use one of " + strings.Join(c.Domains, ", ") + ", or name another configuration with --config"}
 	}
-	next := nextKey{c}
-	if p.NextKey {
-		if err := next.prepare(); err != nil {
+	next := dnsrecords.NextKey{File: c.NextKeyFile(), Current: currentKeys(c)}
+	if d.NextKey {
+		if err := next.Prepare(); err != nil {
 			return cannotWrite(c, err)
 		}
 	}
-	wants, err := p.wants(c, domain, next)
+	wants, err := d.wants(c, domain, next)
 	if err != nil {
 		return err
 	}
-	if !p.Check && !p.SwitchKey {
-		return p.print(ui, c, wants)
+	if !d.Check && !d.SwitchKey {
+		return d.print(ui, c, wants)
 	}
-	check, err := p.look(wants, next)
+	check, err := d.lookUp(c, wants, next)
 	if err != nil {
 		return err
 	}
-	if p.SwitchKey {
-		return next.use(ui, check.Rollover)
+	if d.SwitchKey {
+		return switchKey(ui, c, next, check.Rollover)
 	}
-	return p.tell(ui, wants, check)
+	return d.compare(ui, wants, check)
 }
 
-// wants gathers what is served.
-func (p publishing) wants(c *config.Config, domain string, next nextKey) (dnsrecords.Wants, error) {
-	w := dnsrecords.Wants{Domain: domain, Host: c.Hostname, Report: p.Report, Issuer: issuer(c.ACME)}
+// currentKeys are the keys of the certificates that the host presents.
+func currentKeys(c *config.Config) (keys []crypto.PublicKey) {
+	for _, cert := range certs.For(c.Hostname, server.Certificates(c)) {
+		keys = append(keys, cert.Leaf.PublicKey)
+	}
+	return keys
+}
+
+// wants gathers what the records follow from.
+func (d dnsCmd) wants(c *config.Config, domain string, next dnsrecords.NextKey) (dnsrecords.Wants, error) {
+	w := dnsrecords.Wants{Domain: domain, Host: c.Hostname, Report: d.Report, Issuer: issuer(c.ACME), Keys: next.Current}
 	if w.Report == "" {
 		w.Report = "mailto:" + reportAddress(c, domain)
 	}
@@ -90,13 +103,13 @@ func (p publishing) wants(c *config.Config, domain string, next nextKey) (dnsrec
 		policy := c.MTASTS.Policy()
 		w.Policy = &policy
 	}
-	w.Keys = next.current()
 	var err error
-	w.Next, err = next.public()
+	w.Next, err = next.Public()
 	return w, err
 }
 
-// reportAddress is where reports about the domain are taken in, else one to be made.
+// reportAddress is the configured address for reports about the domain, else one
+// that the operator has to create.
 func reportAddress(c *config.Config, domain string) string {
 	for _, address := range c.Reports.Addresses {
 		if strings.HasSuffix(strings.ToLower(address), "@"+domain) {
@@ -109,8 +122,8 @@ func reportAddress(c *config.Config, domain string) string {
 	return "tls-reports@" + domain
 }
 
-// issuer is the authority's name in CAA records (RFC 8659, Section 4.2), empty where it
-// is not known: others than Let's Encrypt say theirs in their manuals.
+// issuer is the authority's name in CAA records (RFC 8659, Section 4.2), empty if
+// it is not known: only Let's Encrypt's is.
 func issuer(a config.ACME) string {
 	u, err := url.Parse(a.Directory)
 	if a.Ask && err == nil && strings.HasSuffix(u.Hostname(), ".letsencrypt.org") {
@@ -119,57 +132,70 @@ func issuer(a config.ACME) string {
 	return ""
 }
 
-func (p publishing) print(ui terminal, c *config.Config, wants dnsrecords.Wants) error {
+func (d dnsCmd) print(ui terminal, c *config.Config, wants dnsrecords.Wants) error {
 	records, err := wants.Records()
 	if err != nil {
 		return &usageError{err: err}
 	}
-	if p.JSON {
-		return ui.json(zoneRow(wants, records))
+	if d.JSON {
+		out := zoneJSON{Domain: wants.Domain, Host: wants.Host}
+		for _, r := range records {
+			out.Records = append(out.Records, toRecordJSON(dnsrecords.Result{Record: r}))
+		}
+		return ui.json(out)
 	}
 	for _, r := range records {
 		fmt.Fprintf(ui.out, "; %s\n%s\n", r.Note, r)
 	}
 	if len(wants.Keys) == 0 {
-		fmt.Fprintln(ui.out, "; no TLSA record: there is no certificate yet, postern serve makes or gets one")
+		fmt.Fprintln(ui.out, "; no TLSA record: there is no certificate yet; postern serve makes or obtains one")
 	}
 	if c.ACME.Ask && c.ACME.NewKey {
-		fmt.Fprintln(ui.out, "; new-key below [acme] is set: each renewal changes the key, and the TLSA record with it")
+		fmt.Fprintln(ui.out, "; acme.new-key is true: each renewal changes the key, and so the TLSA record")
 	}
 	if wants.Policy == nil {
-		fmt.Fprintln(ui.out, "; no MTA-STS: [mta-sts] is not configured")
+		fmt.Fprintln(ui.out, "; no MTA-STS records: [mta-sts] is not configured")
 	}
 	return nil
 }
 
-// lookupTime bounds all questions of a check together.
+// lookupTime bounds all queries of a check together.
 const lookupTime = 30 * time.Second
 
-// look looks up what is published, and notes when the next key's record was first seen.
-func (p publishing) look(wants dnsrecords.Wants, next nextKey) (dnsrecords.Check, error) {
+// lookUp compares published records with the required ones, and stores when the
+// next key's record was first seen.
+func (d dnsCmd) lookUp(c *config.Config, wants dnsrecords.Wants, next dnsrecords.NextKey) (dnsrecords.Check, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
 	lookup := func(ctx context.Context, name string, kind uint16) ([]dns.RR, bool, error) {
-		return probe.Lookup(ctx, p.Resolver, name, kind)
+		return probe.Lookup(ctx, d.Resolver, name, kind)
 	}
 	now := time.Now()
-	check, err := wants.Check(ctx, lookup, next.seen(), now)
+	check, err := wants.Check(ctx, lookup, next.FirstSeen(), now)
 	if err != nil {
 		return check, &usageError{err: err}
 	}
-	if err := next.note(check.Rollover, now); err != nil {
-		return check, cannotWrite(next.Config, err)
+	if err := next.Note(check.Rollover, now); err != nil {
+		return check, cannotWrite(c, err)
 	}
 	return check, nil
 }
 
-func (p publishing) tell(ui terminal, wants dnsrecords.Wants, check dnsrecords.Check) error {
-	if p.JSON {
-		if err := ui.json(checkRow(wants, check)); err != nil {
+// compare prints how the published records compare, and returns the exit status.
+func (d dnsCmd) compare(ui terminal, wants dnsrecords.Wants, check dnsrecords.Check) error {
+	if d.JSON {
+		if err := ui.json(checkJSON(wants, check)); err != nil {
 			return err
 		}
 	} else {
-		ui.zone(check)
+		for _, r := range check.Results {
+			fmt.Fprintf(ui.out, "%-8s  %s %s %s", r.State, safetext.Printable(r.Name), r.Type, safetext.Printable(r.Data))
+			if r.Why != "" {
+				fmt.Fprintf(ui.out, ": %s", safetext.Printable(r.Why))
+			}
+			fmt.Fprintln(ui.out)
+		}
+		fmt.Fprintf(ui.out, "next: %s\n", nextStep(check.Rollover))
 	}
 	switch check.State() {
 	case dnsrecords.Differs:
@@ -180,36 +206,54 @@ func (p publishing) tell(ui terminal, wants dnsrecords.Wants, check dnsrecords.C
 	return nil
 }
 
-// zone tells how the wanted records stand, a line each, and what comes next.
-func (t terminal) zone(c dnsrecords.Check) {
-	for _, r := range c.Results {
-		fmt.Fprintf(t.out, "%-8s  %s %s %s", r.State, safetext.Printable(r.Name), r.Type, safetext.Printable(r.Data))
-		if r.Why != "" {
-			fmt.Fprintf(t.out, ": %s", safetext.Printable(r.Why))
-		}
-		fmt.Fprintln(t.out)
-	}
-	fmt.Fprintf(t.out, "next: %s\n", advice(c.Rollover))
-}
-
-// advice is the next step in the change of a key.
-func advice(r dnsrecords.Rollover) string {
+// nextStep is the next step of a key rollover, in words.
+func nextStep(r dnsrecords.Rollover) string {
 	switch r.Step {
 	case dnsrecords.Publish:
-		return "publish the TLSA records that are missing, and leave the others as they are"
+		return "publish the missing TLSA records; leave the others as they are"
 	case dnsrecords.Wait:
-		return fmt.Sprintf("wait until %s, when nobody holds the old TLSA records any more", r.Until.UTC().Format(time.DateTime+" MST"))
+		return fmt.Sprintf("wait until %s, when no cache holds the old TLSA records any more", r.Until.UTC().Format(time.DateTime+" MST"))
 	case dnsrecords.Switch:
-		return "postern dns --switch-key puts the next key in use"
+		return "run postern dns --switch-key to start using the next key"
 	case dnsrecords.Remove:
-		return "remove the TLSA records that are of no key here"
+		return "remove the TLSA records of keys that are not in use"
 	case dnsrecords.Undecided:
-		return "ask again: it could not be told which TLSA records are published"
+		return "try again: the published TLSA records could not be looked up"
 	}
-	return "nothing is to be done about keys"
+	return "no key rollover is pending"
 }
 
-// zoneJSON is what postern dns --json prints.
+// switchKey starts using the next key once no sender's cache holds an older set of
+// records. Its file stays until another key is prepared, so that its record is still
+// known while a certificate for it is obtained.
+func switchKey(ui terminal, c *config.Config, next dnsrecords.NextKey, r dnsrecords.Rollover) error {
+	key, err := next.Public()
+	switch {
+	case err != nil:
+		return err
+	case key == nil:
+		return &usageError{errors.New("there is no next key"), "make one with postern dns --next-key"}
+	case next.InUse(key):
+		return &usageError{errors.New("the next key is already in use"), "make another one with postern dns --next-key"}
+	case r.Step != dnsrecords.Switch:
+		return &hintedError{errors.New("not switching keys: senders that check DANE would reject the next key"), nextStep(r)}
+	case c.ACME.Ask || len(c.Certificates) > 0:
+		return &usageError{
+			fmt.Errorf("the certificate of %s is not self-signed", c.Hostname),
+			"get a certificate for the key in " + next.File + " and name both below [[certificate]] in place of the old ones",
+		}
+	}
+	if err := certs.CopyKey(certs.SelfSignedPairs(c.TLSFolder())[0].KeyFile, next.File); err != nil {
+		return err
+	}
+	if _, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	ui.note("made a self-signed certificate for the next key; postern serve loads it within seconds")
+	return nil
+}
+
+// A zoneJSON is what postern dns --json prints.
 type zoneJSON struct {
 	Domain  string           `json:"domain"`
 	Host    string           `json:"host"`
@@ -228,30 +272,18 @@ type recordJSON struct {
 	Why   string           `json:"why,omitempty"`
 }
 
-// zoneRow is what is wanted.
-func zoneRow(w dnsrecords.Wants, records []dnsrecords.Record) zoneJSON {
-	row := zoneJSON{Domain: w.Domain, Host: w.Host}
-	for _, r := range records {
-		row.Records = append(row.Records, recordRow(r))
-	}
-	return row
+func toRecordJSON(r dnsrecords.Result) recordJSON {
+	return recordJSON{r.Name, r.Type, r.Data, r.Note, r.State, r.Why}
 }
 
-func recordRow(r dnsrecords.Record) recordJSON {
-	return recordJSON{Name: r.Name, Type: r.Type, Data: r.Data, Note: r.Note}
-}
-
-// checkRow is what is wanted, held against what is published.
-func checkRow(w dnsrecords.Wants, c dnsrecords.Check) zoneJSON {
-	row := zoneJSON{Domain: w.Domain, Host: w.Host, State: c.State(), Step: c.Rollover.Step}
+func checkJSON(w dnsrecords.Wants, c dnsrecords.Check) zoneJSON {
+	out := zoneJSON{Domain: w.Domain, Host: w.Host, State: c.State(), Step: c.Rollover.Step}
 	if c.Rollover.Step == dnsrecords.Wait {
 		until := c.Rollover.Until.UTC()
-		row.Until = &until
+		out.Until = &until
 	}
 	for _, r := range c.Results {
-		record := recordRow(r.Record)
-		record.State, record.Why = r.State, r.Why
-		row.Records = append(row.Records, record)
+		out.Records = append(out.Records, toRecordJSON(r))
 	}
-	return row
+	return out
 }

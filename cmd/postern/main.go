@@ -36,7 +36,7 @@ type root struct {
 	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
 	Probe      probing          `cmd:"" help:"Ask servers which senders they keep out."`
 	Lab        experiment       `cmd:"" help:"Let clients visit mail servers on this machine, and tell who gets in."`
-	DNS        publishing       `cmd:"" name:"dns" help:"Print the DNS records to publish, and check them."`
+	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print the DNS records to publish, and check them."`
 	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
 	Report     report           `cmd:"" help:"Take TLS reports in, and tell what they say and mean."`
 	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`

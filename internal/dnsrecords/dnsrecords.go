@@ -146,13 +146,7 @@ func (w Wants) all() []notedKey {
 
 // switched reports whether the next key is in use already.
 func (w Wants) switched() bool {
-	next, ok := w.Next.(interface{ Equal(crypto.PublicKey) bool })
-	for _, key := range w.Keys {
-		if ok && next.Equal(key) {
-			return true
-		}
-	}
-	return false
+	return contains(w.Keys, w.Next)
 }
 
 // association is the data of a record 3 1 1 (RFC 6698, Section 2.1).
