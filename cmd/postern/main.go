@@ -34,7 +34,7 @@ type root struct {
 	Serve      serve            `cmd:"" help:"Receive mail."`
 	Handshakes handshakes       `cmd:"" help:"Show who came and how it went, and explain what failed."`
 	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
-	Probe      probing          `cmd:"" help:"Ask servers which senders they keep out."`
+	Probe      probeCmd         `cmd:"" help:"Ask servers which senders they keep out."`
 	Lab        experiment       `cmd:"" help:"Let clients visit mail servers on this machine, and tell who gets in."`
 	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print the DNS records to publish, and check them."`
 	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`

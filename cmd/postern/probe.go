@@ -5,11 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,51 +20,51 @@ import (
 	"postern/internal/safetext"
 )
 
-// probing is the subcommand that asks servers whom they keep out.
-type probing struct {
-	Targets   []string      `arg:"" name:"target" help:"A domain, a host, host:port or an address. Repeatable."`
-	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"What is spoken: smtp (default), imap or pop3, on ports 25, 143 and 110."`
-	Implicit  bool          `help:"TLS comes first, on ports 465, 993 and 995."`
-	As        []string      `placeholder:"ID" help:"Only as this sender: the left column of the table. Repeatable."`
-	Deliver   *letter       `xor:"once" placeholder:"FROM TO" help:"Let the first sender bring one short message, which says that it is a test."`
-	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind a first: see below."`
+// probeCmd reports which senders cannot deliver to a server.
+type probeCmd struct {
+	Targets   []string      `arg:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
+	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"Protocol to speak: smtp (default, port 25), imap (143) or pop3 (110)."`
+	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
+	As        []string      `placeholder:"ID" help:"Run only this sender, named as in the table of senders. Repeatable."`
+	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
+	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see below."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
-	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or this program (validate)."`
-	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate from these keys of the root, a zone file with DS or DNSKEY records, in place of those built in."`
-	CA        string        `placeholder:"FILE" help:"Trust these authorities, PEM, in place of the system's."`
+	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or postern (validate)."`
+	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate with these root keys, a zone file with DS or DNSKEY records. Default: the built-in ones."`
+	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
 	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
-	Verbose   bool          `short:"v" xor:"form" help:"Draw the handshakes that failed, and tell all that was seen, with sources."`
-	JSON      bool          `xor:"form" help:"One JSON object a target; docs/json.md tells the fields."`
-	JUnit     string        `name:"junit" placeholder:"FILE" help:"Write the findings for a build server, too."`
-	Watch     time.Duration `xor:"once" placeholder:"TIME" help:"Probe again each so long, and print what has changed."`
-	Check     bool          `xor:"form" help:"One line for a monitoring system, and its exit status: 0 fine, 1 warning, 2 critical, 3 unknown."`
+	Verbose   bool          `short:"v" xor:"form" help:"Show all findings with evidence and sources, and diagrams of failed handshakes."`
+	JSON      bool          `xor:"form" help:"Print one JSON object per target; see docs/json.md."`
+	JUnit     string        `name:"junit" placeholder:"FILE" help:"Write the findings as JUnit XML too, for build servers."`
+	Watch     time.Duration `xor:"once" placeholder:"TIME" help:"Probe again at this interval, such as 1h. Print what changes."`
+	Check     bool          `xor:"form" help:"Print one line for a monitoring system. Exit status: 0 OK, 1 warning, 2 critical, 3 unknown."`
 }
 
-// Help is shown by kong.
-func (probing) Help() string {
-	return `Clients that behave as known senders do visit each address of the target, two at
-a time, send no mail, and leave. What they met is told: who does not get in, why,
-and what to do, in the words of the server's own software.
+// Help is called by kong.
+func (probeCmd) Help() string {
+	return `Connects to each address of the target as known senders do, two at a time, without
+sending mail. Reports which senders cannot deliver, why, and what to change, in the terms
+of the server's own software.
 
-With --deliver one message is sent to each target, by the first sender named with
---as, or healthy-go, to the first address.
+--deliver sends one message to the first address of each target, as the first sender
+named with --as, or as healthy-go.
 
---intrusive is for servers of your own. It brings up to ten more messages to that
-address, each with a second one behind a false end (CVE-2023-51764 and relatives).
-What the server does not refuse is delivered; a server that sees an attack may turn
-your address away, and tell its administrator. Without it that is never tried.
+--intrusive is for your own servers. It sends up to ten more messages to that address,
+each with a second message behind a false end of data (CVE-2023-51764 and relatives).
+What the server does not refuse is delivered. A server that detects the attack may block
+your address and alert its administrator.
 
-Exit status: 0 nothing to mend, 1 something was found, 3 something did not answer.`
+Exit status: 0 no problem found, 1 problems found, 2 wrong command line, 3 inconclusive.`
 }
 
 // Run is called by kong.
-func (p probing) Run(ui terminal) error {
+func (p probeCmd) Run(ui terminal) error {
 	if err := p.check(); err != nil {
 		return &usageError{err: err}
 	}
 	prober, err := p.prober()
 	if err != nil {
-		return err
+		return &usageError{err: err}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -75,7 +73,7 @@ func (p probing) Run(ui terminal) error {
 		return err
 	}
 	if p.Watch > 0 {
-		p.repeat(ctx, ui, prober.Probe, known)
+		p.watch(ctx, ui, prober.Probe, known)
 	}
 	if p.Check {
 		return status.monitoring()
@@ -83,43 +81,118 @@ func (p probing) Run(ui terminal) error {
 	return status.usual()
 }
 
-func (p probing) check() error {
+func (p probeCmd) check() error {
 	switch {
 	case p.Timeout <= 0:
-		return fmt.Errorf("--timeout %v: want more than nothing", p.Timeout)
+		return fmt.Errorf("--timeout %v: must be positive", p.Timeout)
 	case p.Watch < 0:
-		return fmt.Errorf("--watch %v: want more than nothing", p.Watch)
+		return fmt.Errorf("--watch %v: must be positive", p.Watch)
 	case p.Watch > 0 && (p.JSON || p.Check || p.JUnit != ""):
-		return errors.New("--watch goes on and prints changes as text: leave --json, --check and --junit out")
+		return errors.New("--watch prints changes as text: leave out --json, --check and --junit")
+	case p.Deliver != nil && p.StartTLS != "smtp":
+		return errors.New("--deliver is for SMTP: leave out --starttls")
+	case p.Deliver == nil && p.Intrusive:
+		return errors.New("--intrusive needs your own addresses: --deliver FROM TO")
 	}
 	return nil
 }
 
-// first probes once, and tells on a terminal how far it has come.
-func (p probing) first(ctx context.Context, ui terminal, prober *probe.Prober) (probeStatus, []map[string]string, error) {
+// protocols are by --starttls and --implicit.
+var protocols = map[string]map[bool]persona.Protocol{
+	"smtp": {false: persona.SMTP, true: persona.Implicit},
+	"imap": {false: persona.IMAP, true: persona.ImplicitIMAP},
+	"pop3": {false: persona.POP3, true: persona.ImplicitPOP3},
+}
+
+func (p probeCmd) prober() (*probe.Prober, error) {
+	prober := &probe.Prober{
+		Resolver: p.Resolver, Timeout: p.Timeout, Intrusive: p.Intrusive,
+		Protocol: protocols[p.StartTLS][p.Implicit],
+	}
+	if p.Deliver != nil {
+		prober.Deliver = &p.Deliver.Letter
+	}
+	for _, id := range p.As {
+		known, ok := persona.Find(id)
+		if !ok {
+			return nil, fmt.Errorf("--as: unknown sender %q; a probe without --as lists them all", id)
+		}
+		prober.Personas = append(prober.Personas, known)
+	}
+	var err error
+	if prober.RootCAs, err = authorities(p.CA); err != nil {
+		return nil, err
+	}
+	switch {
+	case p.Anchor != "":
+		file, err := os.Open(p.Anchor)
+		if err != nil {
+			return nil, fmt.Errorf("--trust-anchor: %w", err)
+		}
+		defer file.Close()
+		if prober.TrustAnchors, err = dnssec.ReadAnchors(file); err != nil {
+			return nil, fmt.Errorf("--trust-anchor: %s: %w", p.Anchor, err)
+		}
+	case p.DNSSEC == "validate":
+		prober.TrustAnchors = dnssec.RootAnchors()
+	}
+	return prober, nil
+}
+
+// authorities reads the file of --ca; nil for no file.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("--ca: %s has no PEM certificate", file)
+	}
+	return roots, nil
+}
+
+// A testMessage is the two arguments of --deliver.
+type testMessage struct{ persona.Letter }
+
+// Decode is called by kong.
+func (m *testMessage) Decode(ctx *kong.DecodeContext) error {
+	for _, address := range []*string{&m.From, &m.To} {
+		if err := ctx.Scan.PopValueInto("address", address); err != nil {
+			return fmt.Errorf("want two addresses, from and to: %w", err)
+		}
+	}
+	return m.Check()
+}
+
+// first probes once, with progress on a terminal.
+func (p probeCmd) first(ctx context.Context, ui terminal, prober *probe.Prober) (probeStatus, []probe.Problems, error) {
 	shown := newProgress(ui.err)
 	defer shown.Done()
 	shown.Say("postern: probing " + strings.Join(p.Targets, ", "))
-	told := &probeProgress{told: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
-	prober.Progress = told.visited
-	defer func() { prober.Progress = nil }() // what --watch does goes on unseen
+	counts := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
+	prober.Progress = counts.visited
+	defer func() { prober.Progress = nil }() // no progress of --watch
 	return p.once(ctx, terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}, prober.Probe)
 }
 
-// once tells what became of all targets, and returns what there is to mend of each.
-// What is cut off by the end of ctx tells nothing about a server.
-func (p probing) once(ctx context.Context, ui terminal, examine examination) (status probeStatus, known []map[string]string, err error) {
+// once probes all targets and prints the results. It returns the problems of each
+// target. A probe that was interrupted says nothing about a server.
+func (p probeCmd) once(ctx context.Context, ui terminal, examine examineFunc) (status probeStatus, known []probe.Problems, err error) {
 	var suites []junitSuite
 	for i, pending := range p.start(ctx, examine) {
 		target, result := p.Targets[i], <-pending
 		if ctx.Err() != nil {
-			ui.error(errors.New("stopped before all was examined"), "")
+			ui.error(errors.New("interrupted before all targets were probed"), "")
 			return status, nil, exitStatus(exitUnclear)
 		}
 		status.note(result)
-		known = append(known, standing(result))
+		known = append(known, probe.ProblemsOf(result.report, result.err))
 		suites = append(suites, suite(target, result))
-		if err := p.tell(ui, target, result, i > 0); err != nil {
+		if err := p.print(ui, target, result, i > 0); err != nil {
 			return status, nil, err
 		}
 	}
@@ -129,21 +202,45 @@ func (p probing) once(ctx context.Context, ui terminal, examine examination) (st
 	return status, known, err
 }
 
-// A probed is what became of a target: one of both.
+// watch probes at each interval and prints what has changed, until ctx ends.
+func (p probeCmd) watch(ctx context.Context, ui terminal, examine examineFunc, known []probe.Problems) {
+	ticker := time.NewTicker(p.Watch)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for i, pending := range p.start(ctx, examine) {
+			result := <-pending
+			if ctx.Err() != nil {
+				return // interrupted
+			}
+			now := probe.ProblemsOf(result.report, result.err)
+			for _, line := range known[i].Changes(now) {
+				fmt.Fprintf(ui.out, "%s  %s: %s\n", localTime(time.Now()), safetext.Printable(p.Targets[i]), line)
+			}
+			known[i] = now
+		}
+	}
+}
+
+// A probed is the result for one target: a report or an error.
 type probed struct {
 	report *probe.Report
 	err    error
 }
 
-// targetsAtOnce bounds how much is under way for a long command line.
+// targetsAtOnce bounds what a long command line probes in parallel.
 const targetsAtOnce = 4
 
-// An examination is that of one target, as [probe.Prober.Probe].
-type examination func(ctx context.Context, target string) (*probe.Report, error)
+// An examineFunc is [probe.Prober.Probe].
+type examineFunc func(ctx context.Context, target string) (*probe.Report, error)
 
-// start probes all targets, a few at a time. Each has a channel of its own, so that
-// they are told in the order of the command line.
-func (p probing) start(ctx context.Context, examine examination) []chan probed {
+// start probes all targets, a few at a time. Each has its own channel, so that the
+// results are printed in the order of the command line.
+func (p probeCmd) start(ctx context.Context, examine examineFunc) []chan probed {
 	slots := make(chan struct{}, targetsAtOnce)
 	results := make([]chan probed, len(p.Targets))
 	for i, target := range p.Targets {
@@ -158,8 +255,8 @@ func (p probing) start(ctx context.Context, examine examination) []chan probed {
 	return results
 }
 
-// tell prints what became of one target.
-func (p probing) tell(ui terminal, target string, result probed, more bool) error {
+// print prints the result for one target.
+func (p probeCmd) print(ui terminal, target string, result probed, more bool) error {
 	switch {
 	case p.JSON:
 		return ui.json(probedRow(target, result))
@@ -179,158 +276,11 @@ func (p probing) tell(ui terminal, target string, result probed, more bool) erro
 func probeHint(err error) string {
 	switch {
 	case errors.Is(err, probe.ErrTarget):
-		return "postern probe example.org, mx.example.org, 192.0.2.7, or either with :port"
+		return "use a target such as example.org, mx.example.org or 192.0.2.7, with :port if needed"
 	case errors.Is(err, probe.ErrNoMail):
-		return "the domain says that it takes no mail: nothing is wrong with that"
+		return "nothing is wrong: the domain publishes that it receives no mail"
 	case errors.Is(err, probe.ErrNotFound):
-		return "look at the name; --resolver asks another DNS server"
+		return "check the name; --resolver asks another DNS server"
 	}
 	return "--resolver ADDR asks another DNS server"
-}
-
-// protocols are what is spoken, in clear before TLS or over it from the first byte.
-var protocols = map[string]map[bool]persona.Protocol{
-	"smtp": {false: persona.SMTP, true: persona.Implicit},
-	"imap": {false: persona.IMAP, true: persona.ImplicitIMAP},
-	"pop3": {false: persona.POP3, true: persona.ImplicitPOP3},
-}
-
-func (p probing) prober() (*probe.Prober, error) {
-	prober := &probe.Prober{Resolver: p.Resolver, Timeout: p.Timeout}
-	prober.Protocol = protocols[p.StartTLS][p.Implicit]
-	if p.Deliver != nil {
-		if p.StartTLS != "smtp" {
-			return nil, &usageError{err: errors.New("--deliver is for SMTP: leave --starttls out")}
-		}
-		prober.Deliver, prober.Intrusive = &p.Deliver.Letter, p.Intrusive
-	} else if p.Intrusive {
-		return nil, &usageError{err: errors.New("--intrusive needs addresses of yours: --deliver FROM TO")}
-	}
-	for _, id := range p.As {
-		known, ok := persona.Find(id)
-		if !ok {
-			return nil, &usageError{err: fmt.Errorf("--as: no sender %q is known; without --as a probe lists them all", id)}
-		}
-		prober.Personas = append(prober.Personas, known)
-	}
-	if err := p.trust(prober); err != nil {
-		return nil, &usageError{err: err}
-	}
-	return prober, nil
-}
-
-// trust reads who is trusted.
-func (p probing) trust(prober *probe.Prober) error {
-	var err error
-	if prober.RootCAs, err = authorities(p.CA); err != nil {
-		return err
-	}
-	switch {
-	case p.Anchor != "":
-		file, err := os.Open(p.Anchor)
-		if err != nil {
-			return fmt.Errorf("--trust-anchor: %w", err)
-		}
-		defer file.Close()
-		if prober.TrustAnchors, err = dnssec.ReadAnchors(file); err != nil {
-			return fmt.Errorf("--trust-anchor: %s: %w", p.Anchor, err)
-		}
-	case p.DNSSEC == "validate":
-		prober.TrustAnchors = dnssec.RootAnchors()
-	}
-	return nil
-}
-
-// repeat probes again and again, and tells what has changed, until it is ended.
-func (p probing) repeat(ctx context.Context, ui terminal, examine examination, known []map[string]string) {
-	ticker := time.NewTicker(p.Watch)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		for i, pending := range p.start(ctx, examine) {
-			now := standing(<-pending)
-			if ctx.Err() != nil {
-				return // what was cut off tells nothing
-			}
-			for _, line := range changes(known[i], now) {
-				fmt.Fprintf(ui.out, "%s  %s: %s\n", time.Now().Format(time.DateTime), safetext.Printable(p.Targets[i]), line)
-			}
-			known[i] = now
-		}
-	}
-}
-
-// standing is what there is to mend now, by where and what it is.
-func standing(result probed) map[string]string {
-	all := make(map[string]string)
-	note := func(where string, findings []probe.Finding) {
-		for i, f := range findings {
-			if f.Severity > probe.Notice {
-				key := where + f.ID
-				if i > 0 && findings[i-1].ID == f.ID { // of another host
-					key += strings.Join(f.Evidence, " ")
-				}
-				all[key] = fmt.Sprintf("%s: %s%s", f.Severity, where, f.Title)
-			}
-		}
-	}
-	if result.err != nil {
-		all["error"] = "unclear: " + safetext.Printable(result.err.Error())
-		return all
-	}
-	note("", result.report.Findings)
-	for _, h := range result.report.Hosts {
-		for _, a := range h.Addresses {
-			note(a.Addr.String()+" ", a.Findings)
-		}
-	}
-	return all
-}
-
-// changes tells what is new and what is gone, each in its order.
-func changes(before, now map[string]string) (lines []string) {
-	for _, key := range slices.Sorted(maps.Keys(now)) {
-		if before[key] != now[key] {
-			lines = append(lines, "new, "+now[key])
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(before)) {
-		if _, still := now[key]; !still {
-			lines = append(lines, "gone, "+before[key])
-		}
-	}
-	return lines
-}
-
-// A letter is the two arguments of --deliver.
-type letter struct{ persona.Letter }
-
-// Decode is called by kong.
-func (l *letter) Decode(ctx *kong.DecodeContext) error {
-	for _, address := range []*string{&l.From, &l.To} {
-		if err := ctx.Scan.PopValueInto("address", address); err != nil {
-			return fmt.Errorf("want two addresses, from and to: %w", err)
-		}
-	}
-	return l.Check()
-}
-
-// authorities reads certificates to trust; nil for no file.
-func authorities(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("--ca: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("--ca: no certificate in %s: want PEM", file)
-	}
-	return roots, nil
 }

@@ -289,7 +289,7 @@ func (s *probeStatus) monitoring() error {
 
 // probeProgress tells how many visits are over, of all addresses that have been begun.
 type probeProgress struct {
-	told *progress
+	shown *progress
 
 	mu        sync.Mutex
 	addresses map[netip.AddrPort]struct{ over, all int }
@@ -310,5 +310,5 @@ func (p *probeProgress) visited(addr netip.AddrPort, over, all int) {
 	if n := len(p.addresses); n > 1 {
 		where = fmt.Sprintf("%d addresses", n)
 	}
-	p.told.Say(fmt.Sprintf("postern: probing %s, %d of %d visits are over", where, over, all))
+	p.shown.Say(fmt.Sprintf("postern: probing %s, %d of %d senders done", where, over, all))
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,12 +13,12 @@ import (
 	"postern/internal/probe"
 )
 
-// Whoever presses Ctrl-C in the middle is told of no server that does not answer: it
-// was not waited for.
-func TestProbeThatIsStoppedTellsNothingOfServers(t *testing.T) {
+// After Ctrl-C no server is reported as not answering: nobody waited for
+// it.
+func TestInterruptedProbeSaysNothingAboutServers(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out, said bytes.Buffer
-	p := probing{Targets: []string{"mx.test"}}
+	p := probeCmd{Targets: []string{"mx.test"}}
 	_, _, err := p.once(ctx, terminal{out: &out, err: &said}, func(context.Context, string) (*probe.Report, error) {
 		stop()
 		return &probe.Report{Findings: []probe.Finding{{ID: "unreachable", Severity: probe.Unclear}}}, nil
@@ -27,20 +26,8 @@ func TestProbeThatIsStoppedTellsNothingOfServers(t *testing.T) {
 	if status := exitStatus(0); !errors.As(err, &status) || status != exitUnclear {
 		t.Errorf("ended with %v, want status %d", err, exitUnclear)
 	}
-	if want := "postern: error: stopped before all was examined\n"; out.Len() > 0 || said.String() != want {
+	if want := "postern: error: interrupted before all targets were probed\n"; out.Len() > 0 || said.String() != want {
 		t.Errorf("said %q and %q, want %q alone", out.String(), said.String(), want)
-	}
-}
-
-func TestWatchTellsChangesOnly(t *testing.T) {
-	before := map[string]string{"a": "warning: A", "b": "critical: B", "c": "unclear: C"}
-	now := map[string]string{"a": "warning: A", "b": "warning: B", "d": "critical: D"}
-	want := []string{"new, warning: B", "new, critical: D", "gone, unclear: C"}
-	if got := changes(before, now); !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got := changes(now, now); got != nil {
-		t.Errorf("%q of nothing", got)
 	}
 }
 
@@ -53,8 +40,8 @@ var watchedDay = []struct {
 	{found: nil, told: ""},
 	{found: []probe.Finding{{ID: "expired", Severity: probe.Critical, Title: "The certificate has expired"}}, told: "mx.test: new, critical: 127.0.0.1:25 The certificate has expired"},
 	{found: []probe.Finding{{ID: "expired", Severity: probe.Critical, Title: "The certificate has expired"}}, told: ""},
-	{err: errors.New("the resolver is silent"), told: "mx.test: new, unclear: the resolver is silent\nmx.test: gone, critical: 127.0.0.1:25 The certificate has expired"},
-	{found: []probe.Finding{{ID: "tls13", Severity: probe.Notice, Title: "TLS 1.3 is not offered"}}, told: "mx.test: gone, unclear: the resolver is silent"},
+	{err: errors.New("the resolver is silent"), told: "mx.test: new, unclear: the resolver is silent\nmx.test: resolved, critical: 127.0.0.1:25 The certificate has expired"},
+	{found: []probe.Finding{{ID: "tls13", Severity: probe.Notice, Title: "TLS 1.3 is not offered"}}, told: "mx.test: resolved, unclear: the resolver is silent"},
 }
 
 // written takes lines, one a Write, to be read in another goroutine.
@@ -65,22 +52,22 @@ func (w written) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func TestWatchGoesOnUntilItIsEnded(t *testing.T) {
+func TestWatchPrintsChangesUntilInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		out := make(written, 8)
 		hours := 0
-		p := probing{Targets: []string{"mx.test"}, Watch: time.Hour}
+		p := probeCmd{Targets: []string{"mx.test"}, Watch: time.Hour}
 		done := make(chan struct{})
 		start := time.Now()
 		go func() {
 			defer close(done)
-			p.repeat(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
+			p.watch(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
 				hours++
 				day := watchedDay[hours]
 				a := &probe.Address{Addr: netip.MustParseAddrPort("127.0.0.1:25"), Findings: day.found}
 				return &probe.Report{Hosts: []*probe.Host{{Addresses: []*probe.Address{a}}}}, day.err
-			}, []map[string]string{{}})
+			}, []probe.Problems{{}})
 		}()
 		for hour := range watchedDay[1:] {
 			time.Sleep(time.Hour)
@@ -89,7 +76,7 @@ func TestWatchGoesOnUntilItIsEnded(t *testing.T) {
 			for range len(out) {
 				line := <-out
 				when, what, _ := strings.Cut(strings.TrimSpace(line), "  ")
-				if want := start.Add(time.Duration(hour+1) * time.Hour).Format(time.DateTime); when != want {
+				if want := start.Add(time.Duration(hour+1) * time.Hour).Format("2006-01-02 15:04:05 MST"); when != want {
 					t.Errorf("%q is told at %s, want %s", what, when, want)
 				}
 				told = append(told, what)
@@ -106,16 +93,16 @@ func TestWatchGoesOnUntilItIsEnded(t *testing.T) {
 	})
 }
 
-// What was cut off by the end is no change.
-func TestWatchTellsNothingOfWhatItsEndCutOff(t *testing.T) {
+// A probe that was interrupted is no change.
+func TestWatchIgnoresInterruptedProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		out := make(written, 8)
-		p := probing{Targets: []string{"mx.test"}, Watch: time.Hour}
-		p.repeat(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
+		p := probeCmd{Targets: []string{"mx.test"}, Watch: time.Hour}
+		p.watch(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
 			stop()
 			return nil, context.Canceled
-		}, []map[string]string{{}})
+		}, []probe.Problems{{}})
 		if len(out) > 0 {
 			t.Errorf("%s", <-out)
 		}
@@ -126,16 +113,16 @@ func TestProgressOfAProbeCountsTheVisitsOfAllAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
 		shown := beginProgress(&screen)
-		p := &probeProgress{told: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
+		p := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
 		first, second := netip.MustParseAddrPort("192.0.2.1:25"), netip.MustParseAddrPort("[2001:db8::1]:25")
 		for _, tt := range []struct {
 			addr      netip.AddrPort
 			over, all int
 			want      string
 		}{
-			{first, 2, 30, "postern: probing 192.0.2.1:25, 2 of 30 visits are over"},
-			{second, 1, 10, "postern: probing 2 addresses, 3 of 40 visits are over"},
-			{first, 1, 30, "postern: probing 2 addresses, 3 of 40 visits are over"}, // comes late
+			{first, 2, 30, "postern: probing 192.0.2.1:25, 2 of 30 senders done"},
+			{second, 1, 10, "postern: probing 2 addresses, 3 of 40 senders done"},
+			{first, 1, 30, "postern: probing 2 addresses, 3 of 40 senders done"}, // comes late
 		} {
 			p.visited(tt.addr, tt.over, tt.all)
 			time.Sleep(2 * time.Second)

@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
+
+// localTime is t with its zone: an administrator compares it with other logs.
+func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
 // json prints one object in a line of its own.
 func (t terminal) json(object any) error {
