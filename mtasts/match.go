@@ -8,41 +8,43 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Matches tells whether the policy names host, an MX host of the domain. See [Matches].
-// The mode is the caller's to heed: a policy with none has nothing to match.
+// Matches reports whether a pattern in p.MX matches host, an MX host of the domain (RFC
+// 8461, Section 4.1). In a pattern "*" matches exactly one label, the leftmost. Case, a
+// final dot, and whether a label is in Unicode or an A-label make no difference. A pattern
+// or host that is not a domain name matches nothing.
+//
+// Matches does not look at p.Mode.
 func (p *Policy) Matches(host string) bool {
+	host, err := canonicalName(host)
+	if err != nil {
+		return false
+	}
 	for _, pattern := range p.MX {
-		if Matches(pattern, host) {
+		if matchPattern(pattern, host) {
 			return true
 		}
 	}
 	return false
 }
 
-// Matches tells whether an mx pattern names host, RFC 8461, Section 4.1: "*" stands for the
-// whole of the leftmost label and never for more or less than one. Case and a dot at the
-// end make no difference, nor whether a label is written in Unicode or as A-label.
-//
-// A pattern or host that is no domain name matches nothing.
-func Matches(pattern, host string) bool {
-	host, err := canonical(host)
+// matchPattern reports whether a pattern matches host, a canonical name.
+func matchPattern(pattern, host string) bool {
+	name, wildcard := strings.CutPrefix(pattern, "*.")
+	name, err := canonicalName(name)
 	if err != nil {
 		return false
 	}
-	parent, wildcard := strings.CutPrefix(pattern, "*.")
-	if parent, err = canonical(parent); err != nil {
-		return false
-	}
 	if !wildcard {
-		return host == parent
+		return host == name
 	}
-	_, rest, _ := strings.Cut(host, ".")
-	return rest == parent
+	_, parent, _ := strings.Cut(host, ".")
+	return parent == name
 }
 
-// canonical gives the one form of a name that may be compared, and checks it. Names in ASCII go
-// past idna, which refuses some that hosts do have, such as r3---mx.example.
-func canonical(name string) (string, error) {
+// canonicalName returns a name in the form in which names are compared: lower case,
+// A-labels, no final dot. A name in ASCII does not pass through idna, which refuses some
+// names in use, such as r3---mx.example.
+func canonicalName(name string) (string, error) {
 	name = strings.TrimSuffix(name, ".")
 	if strings.ContainsFunc(name, func(r rune) bool { return r > '~' }) {
 		ascii, err := idna.Lookup.ToASCII(name)
@@ -69,7 +71,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkPattern takes a name with A-labels, and "*." before it or not.
+// checkPattern checks an MX pattern: a name in A-labels, with or without "*." before it.
 func checkPattern(pattern string) error {
 	if err := checkName(strings.TrimPrefix(pattern, "*.")); err != nil {
 		return fmt.Errorf(`%w: write a host, or "*." and a domain`, err)

@@ -7,7 +7,7 @@ import (
 	. "postern/mtasts"
 )
 
-func TestMatches(t *testing.T) {
+func TestPatternMatchesHost(t *testing.T) {
 	long := strings.Repeat("a", 64)
 	longest := strings.Repeat("a.", 126) + "a"
 	for _, c := range []struct {
@@ -48,10 +48,14 @@ func TestMatches(t *testing.T) {
 		{longest + "a", longest + "a", false},
 		{"mx.example", "mx.\x00example", false},
 	} {
-		if got := Matches(c.pattern, c.host); got != c.want {
-			t.Errorf("Matches(%q, %q) = %t", c.pattern, c.host, got)
+		if got := matches(c.pattern, c.host); got != c.want {
+			t.Errorf("%q matches %q: %t", c.pattern, c.host, got)
 		}
 	}
+}
+
+func matches(pattern, host string) bool {
+	return (&Policy{MX: []string{pattern}}).Matches(host)
 }
 
 func TestPolicyMatchesAnyOfItsPatterns(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"postern/internal/txtrecord"
 	. "postern/mtasts"
 )
 
@@ -36,7 +35,7 @@ func TestPolicyKeepsFieldsItDoesNotKnow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []txtrecord.Field{{Name: "x", Value: "one: 1"}, {Name: "y", Value: "b c"}}; !reflect.DeepEqual(p.Extensions, want) {
+	if want := []Field{{Name: "x", Value: "one: 1"}, {Name: "y", Value: "b c"}}; !reflect.DeepEqual(p.Extensions, want) {
 		t.Errorf("got %q, want %q", p.Extensions, want)
 	}
 }
@@ -99,12 +98,12 @@ func TestPolicyThatCannotBeReadBackIsNotWritten(t *testing.T) {
 		"line end in mx":     {Mode: Testing, MX: []string{"a.example\r\nmode: none"}},
 		"mx in Unicode":      {Mode: Testing, MX: []string{"bücher.example"}},
 		"negative age":       {Mode: Testing, MX: mx, MaxAge: -time.Second},
-		"a second too old":   {Mode: Testing, MX: mx, MaxAge: MaxMaxAge + time.Second},
+		"a second too old":   {Mode: Testing, MX: mx, MaxAge: MaxPolicyAge + time.Second},
 		"half a second":      {Mode: Testing, MX: mx, MaxAge: time.Second / 2},
-		"mx as extension":    {Mode: Testing, MX: mx, Extensions: []txtrecord.Field{{Name: "mx", Value: "b.example"}}},
-		"line end in a name": {Mode: Testing, MX: mx, Extensions: []txtrecord.Field{{Name: "a\nb", Value: "c"}}},
-		"space at the end":   {Mode: Testing, MX: mx, Extensions: []txtrecord.Field{{Name: "a", Value: "c "}}},
-		"too large":          {Mode: Testing, MX: mx, Extensions: []txtrecord.Field{{Name: "a", Value: strings.Repeat("a", MaxPolicySize)}}},
+		"mx as extension":    {Mode: Testing, MX: mx, Extensions: []Field{{Name: "mx", Value: "b.example"}}},
+		"line end in a name": {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a\nb", Value: "c"}}},
+		"space at the end":   {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a", Value: "c "}}},
+		"too large":          {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a", Value: strings.Repeat("a", MaxPolicySize)}}},
 	} {
 		if text, err := p.MarshalText(); !errors.Is(err, ErrSyntax) {
 			t.Errorf("%s: %.80q, %v", name, text, err)

@@ -12,85 +12,85 @@ const recordVersion = "v=STSv1"
 
 // A Record is the TXT record at _mta-sts.DOMAIN, RFC 8461, Section 3.1.
 type Record struct {
-	// ID tells senders that the policy has changed: 1 to 32 letters and digits.
+	// ID changes whenever the policy changes: 1 to 32 letters and digits.
 	ID string
 
-	// Extensions are the fields that the RFC does not know, in order; no name twice.
-	Extensions []txtrecord.Field
+	// Extensions are the fields that the RFC does not define, in order, with unique names.
+	Extensions []Field
 }
 
-var recordID = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
-
-// FindRecord reads the one record that counts among the TXT records of _mta-sts.DOMAIN, each
-// with its strings put together.
+// FindRecord returns the MTA-STS record among the TXT records of _mta-sts.DOMAIN, each
+// with its strings joined. Records that do not begin with "v=STSv1;" are ignored.
 //
-// It returns [txtrecord.ErrNone] or [txtrecord.ErrSeveral] when there is not exactly one, and
-// the errors of [ParseRecord]: to a sender all of these say that there is no policy.
+// It returns [ErrNoRecord], [ErrMultipleRecords] or an error of [ParseRecord], wrapped. To
+// a sender all of these mean that the domain has no policy.
 func FindRecord(records []string) (*Record, error) {
-	text, err := txtrecord.Find(recordVersion, records)
-	if err != nil {
-		return nil, fmt.Errorf("mtasts: %w", err)
+	switch found := txtrecord.Find(recordVersion, records); len(found) {
+	case 0:
+		return nil, fmt.Errorf("mtasts: %w: none begins with %q", ErrNoRecord, recordVersion+";")
+	case 1:
+		return ParseRecord(found[0])
+	default:
+		return nil, fmt.Errorf("mtasts: %w: %d begin with %q, leave one", ErrMultipleRecords, len(found), recordVersion+";")
 	}
-	return ParseRecord(text)
 }
 
-// ParseRecord reads one TXT record of at most [txtrecord.MaxSize] bytes. Errors wrap [ErrSyntax].
+// ParseRecord parses one TXT record of at most 4 KiB. Its errors wrap [ErrSyntax].
 func ParseRecord(text string) (*Record, error) {
-	fields, err := txtrecord.Parse(recordVersion, text)
+	fields, err := txtrecord.Parse[Field](recordVersion, text)
 	if err != nil {
 		return nil, recordError(err)
 	}
 	r := new(Record)
-	var id bool
-	for _, f := range firsts(fields, "") {
+	var hasID bool
+	for _, f := range keepFirst(fields, "") {
 		switch f.Name {
-		case "v": // a second version; the first one counts
+		case "v": // a second version: the first counts
 		case "id":
-			r.ID, id = f.Value, true
+			r.ID, hasID = f.Value, true
 		default:
 			r.Extensions = append(r.Extensions, f)
 		}
 	}
-	if !id {
+	if !hasID {
 		return nil, recordError(errors.New("no id: add id= and a value that changes with the policy"))
 	}
 	if err := r.check(); err != nil {
-		return nil, err
+		return nil, recordError(err)
 	}
 	return r, nil
 }
 
-// String gives the record as it is published; [Record.MarshalText] checks it too.
+// String returns the record as published, without checking it.
 func (r *Record) String() string {
-	return txtrecord.Write(recordVersion, append([]txtrecord.Field{{Name: "id", Value: r.ID}}, r.Extensions...))
+	return txtrecord.Format(recordVersion, append([]Field{{Name: "id", Value: r.ID}}, r.Extensions...))
 }
 
-// MarshalText gives the record as it is published. What ParseRecord would not read back
-// the same is not written: errors wrap [ErrSyntax].
+// MarshalText returns the record as published. It returns an error that wraps
+// [ErrSyntax] if [ParseRecord] would not return an equal record.
 func (r *Record) MarshalText() ([]byte, error) {
 	if err := r.check(); err != nil {
-		return nil, err
+		return nil, recordError(err)
 	}
 	text := r.String()
 	if len(text) > txtrecord.MaxSize {
-		return nil, recordError(fmt.Errorf("%d bytes: more than %d are not read", len(text), txtrecord.MaxSize))
+		return nil, recordError(fmt.Errorf("%d bytes: senders read at most %d", len(text), txtrecord.MaxSize))
 	}
 	return []byte(text), nil
 }
 
+var recordID = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
+
 func (r *Record) check() error {
 	if !recordID.MatchString(r.ID) {
-		return recordError(fmt.Errorf("id %.40q: write 1 to 32 letters and digits", r.ID))
+		return fmt.Errorf("id %.40q: write 1 to 32 letters and digits", r.ID)
 	}
 	for _, f := range r.Extensions {
-		if err := f.CheckExtension(); err != nil {
-			return recordError(err)
+		if err := txtrecord.CheckExtension(f.Name, f.Value); err != nil {
+			return err
 		}
 	}
-	if err := distinct(r.Extensions, "v", "id"); err != nil {
-		return recordError(err)
-	}
-	return nil
+	return checkUnique(r.Extensions, "v", "id")
 }
 
 func recordError(err error) error { return fmt.Errorf("mtasts: record is %w: %w", ErrSyntax, err) }

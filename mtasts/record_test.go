@@ -29,7 +29,7 @@ func TestRecordKeepsFieldsItDoesNotKnow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Record{ID: "1", Extensions: []txtrecord.Field{{Name: "ext", Value: "a:b"}, {Name: "other", Value: "d"}}}
+	want := &Record{ID: "1", Extensions: []Field{{Name: "ext", Value: "a:b"}, {Name: "other", Value: "d"}}}
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("got %+v, want %+v", r, want)
 	}
@@ -83,10 +83,10 @@ func TestRecordIsFoundAmongOthers(t *testing.T) {
 	if err != nil || r.ID != "1" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := FindRecord([]string{"v=spf1 -all"}); !errors.Is(err, txtrecord.ErrNone) {
+	if _, err := FindRecord([]string{"v=spf1 -all"}); !errors.Is(err, ErrNoRecord) {
 		t.Errorf("no record: %v", err)
 	}
-	if _, err := FindRecord([]string{"v=STSv1; id=1", "v=STSv1; id=1"}); !errors.Is(err, txtrecord.ErrSeveral) {
+	if _, err := FindRecord([]string{"v=STSv1; id=1", "v=STSv1; id=1"}); !errors.Is(err, ErrMultipleRecords) {
 		t.Errorf("two records: %v", err)
 	}
 }
@@ -95,11 +95,11 @@ func TestRecordThatCannotBeReadBackIsNotWritten(t *testing.T) {
 	for _, r := range []Record{
 		{},
 		{ID: "a;b"},
-		{ID: "1", Extensions: []txtrecord.Field{{Name: "id", Value: "2"}}},
-		{ID: "1", Extensions: []txtrecord.Field{{Name: "v", Value: "2"}}},
-		{ID: "1", Extensions: []txtrecord.Field{{Name: "x", Value: "1"}, {Name: "x", Value: "2"}}},
-		{ID: "1", Extensions: []txtrecord.Field{{Name: "x", Value: "a b"}}},
-		{ID: "1", Extensions: []txtrecord.Field{{Name: "x", Value: strings.Repeat("a", txtrecord.MaxSize)}}},
+		{ID: "1", Extensions: []Field{{Name: "id", Value: "2"}}},
+		{ID: "1", Extensions: []Field{{Name: "v", Value: "2"}}},
+		{ID: "1", Extensions: []Field{{Name: "x", Value: "1"}, {Name: "x", Value: "2"}}},
+		{ID: "1", Extensions: []Field{{Name: "x", Value: "a b"}}},
+		{ID: "1", Extensions: []Field{{Name: "x", Value: strings.Repeat("a", txtrecord.MaxSize)}}},
 	} {
 		if text, err := r.MarshalText(); !errors.Is(err, ErrSyntax) {
 			t.Errorf("%.60q, %v", text, err)

@@ -12,8 +12,21 @@ import (
 
 const recordVersion = "v=TLSRPTv1"
 
-// ErrSyntax is in the chain of errors about a record that is not what RFC 8460 says.
-var ErrSyntax = errors.New("not valid under RFC 8460")
+// Errors about a record, to test for with [errors.Is].
+var (
+	// ErrSyntax reports a record that does not conform to RFC 8460.
+	ErrSyntax = errors.New("not valid under RFC 8460")
+
+	// ErrNoRecord reports that a domain publishes no TLS reporting record.
+	ErrNoRecord = errors.New("no TLS reporting record")
+
+	// ErrMultipleRecords reports that a domain publishes more than one TLS reporting
+	// record. Senders then send no reports (RFC 8460, Section 3).
+	ErrMultipleRecords = errors.New("more than one TLS reporting record")
+)
+
+// A Field is a field of a record that RFC 8460 does not define.
+type Field struct{ Name, Value string }
 
 // A Record is the TXT record at _smtp._tls.DOMAIN, RFC 8460, Section 3.
 type Record struct {
@@ -22,25 +35,28 @@ type Record struct {
 	RUA []string
 
 	// Extensions are the fields that the RFC does not know, in order.
-	Extensions []txtrecord.Field
+	Extensions []Field
 }
 
 // FindRecord reads the one record that counts among the TXT records of _smtp._tls.DOMAIN, each
 // with its strings put together.
 //
-// It returns [txtrecord.ErrNone] or [txtrecord.ErrSeveral] when there is not exactly one, and the
-// errors of [ParseRecord]: to a sender all of these say that no reports are wanted.
+// It returns [ErrNoRecord], [ErrMultipleRecords] or an error of [ParseRecord], wrapped. To a
+// sender all of these mean that the domain wants no reports.
 func FindRecord(records []string) (*Record, error) {
-	text, err := txtrecord.Find(recordVersion, records)
-	if err != nil {
-		return nil, fmt.Errorf("tlsrpt: %w", err)
+	switch found := txtrecord.Find(recordVersion, records); len(found) {
+	case 0:
+		return nil, fmt.Errorf("tlsrpt: %w: none begins with %q", ErrNoRecord, recordVersion+";")
+	case 1:
+		return ParseRecord(found[0])
+	default:
+		return nil, fmt.Errorf("tlsrpt: %w: %d begin with %q, leave one", ErrMultipleRecords, len(found), recordVersion+";")
 	}
-	return ParseRecord(text)
 }
 
-// ParseRecord reads one TXT record of at most [txtrecord.MaxSize] bytes. Errors wrap [ErrSyntax].
+// ParseRecord parses one TXT record of at most 4 KiB. Its errors wrap [ErrSyntax].
 func ParseRecord(text string) (*Record, error) {
-	fields, err := txtrecord.Parse(recordVersion, text)
+	fields, err := txtrecord.Parse[Field](recordVersion, text)
 	if err != nil {
 		return nil, recordError(err)
 	}
@@ -62,8 +78,8 @@ func ParseRecord(text string) (*Record, error) {
 
 // String gives the record as it is published; [Record.MarshalText] checks it too.
 func (r *Record) String() string {
-	rua := txtrecord.Field{Name: "rua", Value: strings.Join(r.RUA, ",")}
-	return txtrecord.Write(recordVersion, append([]txtrecord.Field{rua}, r.Extensions...))
+	rua := Field{Name: "rua", Value: strings.Join(r.RUA, ",")}
+	return txtrecord.Format(recordVersion, append([]Field{rua}, r.Extensions...))
 }
 
 // MarshalText gives the record as it is published. What ParseRecord would not read back
@@ -92,7 +108,7 @@ func (r *Record) check() error {
 		if f.Name == "rua" {
 			return errors.New("rua stands among the extensions")
 		}
-		if err := f.CheckExtension(); err != nil {
+		if err := txtrecord.CheckExtension(f.Name, f.Value); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,7 @@ func TestRecordGathersAllAddresses(t *testing.T) {
 	r, err := ParseRecord(acceptedRecords[3])
 	want := &Record{
 		RUA:        []string{"mailto:a@example.com", "mailto:b@example.com"},
-		Extensions: []txtrecord.Field{{Name: "x", Value: "1"}},
+		Extensions: []Field{{Name: "x", Value: "1"}},
 	}
 	if err != nil || !reflect.DeepEqual(r, want) {
 		t.Errorf("%+v, %v", r, err)
@@ -78,7 +78,7 @@ func TestRecordIsFoundAmongOthers(t *testing.T) {
 	if err != nil || len(r.RUA) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := FindRecord(acceptedRecords); !errors.Is(err, txtrecord.ErrSeveral) {
+	if _, err := FindRecord(acceptedRecords); !errors.Is(err, ErrMultipleRecords) {
 		t.Error(err)
 	}
 }
@@ -89,8 +89,8 @@ func TestRecordThatCannotBeReadBackIsNotWritten(t *testing.T) {
 		{},
 		{RUA: []string{"mailto:a@example.com,mailto:b@example.com"}},
 		{RUA: []string{"mailto:a@example.com; x=1"}},
-		{RUA: rua, Extensions: []txtrecord.Field{{Name: "rua", Value: "x"}}},
-		{RUA: rua, Extensions: []txtrecord.Field{{Name: "x", Value: strings.Repeat("a", txtrecord.MaxSize)}}},
+		{RUA: rua, Extensions: []Field{{Name: "rua", Value: "x"}}},
+		{RUA: rua, Extensions: []Field{{Name: "x", Value: strings.Repeat("a", txtrecord.MaxSize)}}},
 	} {
 		if text, err := r.MarshalText(); !errors.Is(err, ErrSyntax) {
 			t.Errorf("%.60q, %v", text, err)

@@ -49,7 +49,7 @@ func (l *loading) checkMTASTS() {
 		l.add("mta-sts", "is served over HTTPS, and web.listen is empty", `name an address such as "0.0.0.0:443" in listen below [web]`)
 	}
 	l.checkMX()
-	if m.MaxAge > mtasts.MaxMaxAge || m.MaxAge%time.Second != 0 {
+	if m.MaxAge > mtasts.MaxPolicyAge || m.MaxAge%time.Second != 0 {
 		l.add("mta-sts.max-age", fmt.Sprintf("%v is no age of a policy", m.MaxAge), `write whole seconds, at most a year: weeks are usual, as in "336h"`)
 	}
 	l.checkResolver("mta-sts.resolver", m.Resolver)

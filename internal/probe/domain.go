@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"postern/internal/txtrecord"
 	"postern/tlsrpt"
 )
 
@@ -48,7 +47,7 @@ func reporting(e *domainExam) []Finding {
 	switch {
 	case err == nil:
 		return []Finding{fine(f.ID, "Senders know where to report TLS failures to", quoted(record.String()))}
-	case errors.Is(err, txtrecord.ErrNone):
+	case errors.Is(err, tlsrpt.ErrNoRecord):
 		f.Severity, f.Title = Notice, "Nobody tells you when TLS fails: the domain asks for no reports"
 		f.Evidence = []string{"no TXT record at " + name}
 	default:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"postern/internal/txtrecord"
 	"postern/interop"
 	"postern/mtasts"
 )
@@ -19,7 +18,7 @@ func mtaSTS(e *domainExam) []Finding {
 	if err != nil {
 		return []Finding{unanswered("mta-sts", "MTA-STS", err)}
 	}
-	if _, err := mtasts.FindRecord(records); errors.Is(err, txtrecord.ErrNone) {
+	if _, err := mtasts.FindRecord(records); errors.Is(err, mtasts.ErrNoRecord) {
 		return []Finding{{
 			ID: "mta-sts", Severity: Notice, Title: "The domain has no MTA-STS policy", Sources: stsSources,
 			Evidence: []string{"no TXT record at _mta-sts." + e.Domain},
