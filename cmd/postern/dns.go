@@ -68,21 +68,21 @@ func (d dnsCmd) Run(ui terminal) error {
 			return cannotWrite(c, err)
 		}
 	}
-	wants, err := d.wants(c, domain, next)
+	required, err := d.required(c, domain, next)
 	if err != nil {
 		return err
 	}
 	if !d.Check && !d.SwitchKey {
-		return d.print(ui, c, wants)
+		return d.print(ui, c, required)
 	}
-	check, err := d.lookUp(c, wants, next)
+	check, err := d.lookUp(c, required, next)
 	if err != nil {
 		return err
 	}
 	if d.SwitchKey {
 		return switchKey(ui, c, next, check.Rollover)
 	}
-	return d.compare(ui, wants, check)
+	return d.compare(ui, required, check)
 }
 
 // currentKeys are the keys of the certificates that the host presents.
@@ -93,9 +93,9 @@ func currentKeys(c *config.Config) (keys []crypto.PublicKey) {
 	return keys
 }
 
-// wants gathers what the records follow from.
-func (d dnsCmd) wants(c *config.Config, domain string, next dnsrecords.NextKey) (dnsrecords.Wants, error) {
-	w := dnsrecords.Wants{Domain: domain, Host: c.Hostname, Report: d.Report, Issuer: issuer(c.ACME), Keys: next.Current}
+// required gathers what the records follow from.
+func (d dnsCmd) required(c *config.Config, domain string, next dnsrecords.NextKey) (dnsrecords.Config, error) {
+	w := dnsrecords.Config{Domain: domain, Host: c.Hostname, Report: d.Report, Issuer: issuer(c.ACME), Keys: next.Current}
 	if w.Report == "" {
 		w.Report = "mailto:" + reportAddress(c, domain)
 	}
@@ -132,13 +132,13 @@ func issuer(a config.ACME) string {
 	return ""
 }
 
-func (d dnsCmd) print(ui terminal, c *config.Config, wants dnsrecords.Wants) error {
-	records, err := wants.Records()
+func (d dnsCmd) print(ui terminal, c *config.Config, required dnsrecords.Config) error {
+	records, err := required.Records()
 	if err != nil {
 		return &usageError{err: err}
 	}
 	if d.JSON {
-		out := zoneJSON{Domain: wants.Domain, Host: wants.Host}
+		out := zoneJSON{Domain: required.Domain, Host: required.Host}
 		for _, r := range records {
 			out.Records = append(out.Records, toRecordJSON(dnsrecords.Result{Record: r}))
 		}
@@ -147,13 +147,13 @@ func (d dnsCmd) print(ui terminal, c *config.Config, wants dnsrecords.Wants) err
 	for _, r := range records {
 		fmt.Fprintf(ui.out, "; %s\n%s\n", r.Note, r)
 	}
-	if len(wants.Keys) == 0 {
+	if len(required.Keys) == 0 {
 		fmt.Fprintln(ui.out, "; no TLSA record: there is no certificate yet; postern serve makes or obtains one")
 	}
 	if c.ACME.Ask && c.ACME.NewKey {
 		fmt.Fprintln(ui.out, "; acme.new-key is true: each renewal changes the key, and so the TLSA record")
 	}
-	if wants.Policy == nil {
+	if required.Policy == nil {
 		fmt.Fprintln(ui.out, "; no MTA-STS records: [mta-sts] is not configured")
 	}
 	return nil
@@ -164,14 +164,14 @@ const lookupTime = 30 * time.Second
 
 // lookUp compares published records with the required ones, and stores when the
 // next key's record was first seen.
-func (d dnsCmd) lookUp(c *config.Config, wants dnsrecords.Wants, next dnsrecords.NextKey) (dnsrecords.Check, error) {
+func (d dnsCmd) lookUp(c *config.Config, required dnsrecords.Config, next dnsrecords.NextKey) (dnsrecords.Comparison, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
 	lookup := func(ctx context.Context, name string, kind uint16) ([]dns.RR, bool, error) {
 		return probe.Lookup(ctx, d.Resolver, name, kind)
 	}
 	now := time.Now()
-	check, err := wants.Check(ctx, lookup, next.FirstSeen(), now)
+	check, err := required.Compare(ctx, lookup, next.FirstSeen(), now)
 	if err != nil {
 		return check, &usageError{err: err}
 	}
@@ -182,9 +182,9 @@ func (d dnsCmd) lookUp(c *config.Config, wants dnsrecords.Wants, next dnsrecords
 }
 
 // compare prints how the published records compare, and returns the exit status.
-func (d dnsCmd) compare(ui terminal, wants dnsrecords.Wants, check dnsrecords.Check) error {
+func (d dnsCmd) compare(ui terminal, required dnsrecords.Config, check dnsrecords.Comparison) error {
 	if d.JSON {
-		if err := ui.json(checkJSON(wants, check)); err != nil {
+		if err := ui.json(comparisonJSON(required, check)); err != nil {
 			return err
 		}
 	} else {
@@ -276,7 +276,7 @@ func toRecordJSON(r dnsrecords.Result) recordJSON {
 	return recordJSON{r.Name, r.Type, r.Data, r.Note, r.State, r.Why}
 }
 
-func checkJSON(w dnsrecords.Wants, c dnsrecords.Check) zoneJSON {
+func comparisonJSON(w dnsrecords.Config, c dnsrecords.Comparison) zoneJSON {
 	out := zoneJSON{Domain: w.Domain, Host: w.Host, State: c.State(), Step: c.Rollover.Step}
 	if c.Rollover.Step == dnsrecords.Wait {
 		until := c.Rollover.Until.UTC()

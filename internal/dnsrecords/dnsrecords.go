@@ -1,14 +1,14 @@
-// Package zone knows the DNS records that mail for a domain wants: it makes them from
-// what is served, holds them against what is published, and says which step comes next
-// when a key is changed.
+// Package dnsrecords makes the DNS records that mail for a domain requires, compares
+// published records with them, and finds the next step of a key rollover.
 //
-//	wants := zone.Wants{Domain: "example.org", Host: "mx.example.org", Keys: keys}
-//	records, err := wants.Records()
-//	check := wants.Check(ctx, lookup, seen, time.Now())
+//	config := dnsrecords.Config{Domain: "example.org", Host: "mx.example.org", Keys: keys}
+//	records, err := config.Records()
+//	comparison, err := config.Compare(ctx, lookup, firstSeen, time.Now())
 //
 // # Concurrency
 //
-// All functions are safe for concurrent use, as long as nobody changes the values meanwhile.
+// Functions and methods are safe for concurrent use, provided that nothing modifies the
+// values meanwhile.
 package dnsrecords
 
 import (
@@ -17,149 +17,143 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/mtasts"
 	"postern/tlsrpt"
 )
 
-// Wants is what is served, as far as DNS has to speak of it. Names are in ASCII, without a
-// dot at the end.
-type Wants struct {
+// A Config describes the mail service of a domain, as far as DNS is concerned. Names are
+// in ASCII, without a final dot.
+type Config struct {
 	Domain string
 	Host   string         // of the MX record
 	Policy *mtasts.Policy // nil: none is served
-	Report string         // the URI that TLS reports go to
-	Issuer string         // the authority's name in CAA records; empty: not known
+	Report string         // the URI for TLS reports
+	Issuer string         // the certification authority's name in CAA records; empty: unknown
 
-	// Keys are the public keys of the certificates that Host shows, as crypto/x509
-	// gives them.
+	// Keys are the public keys of the certificates that Host presents, of the types of
+	// crypto/x509.
 	Keys []crypto.PublicKey
 
-	// Next is the key that comes after one of them; nil: none is prepared.
+	// Next is the key of the next certificate, nil if none is prepared.
 	Next crypto.PublicKey
 }
 
-// A Record is one to publish.
+// A Record is a DNS record to publish.
 type Record struct {
-	Name string // with its dot
-	Type string // "TLSA"
-	Data string // as in a zone file
-	Note string // why, in a few words
-	Hint bool   // mail comes in without it
+	Name     string // with a final dot
+	Type     string // "TLSA"
+	Data     string // as in a zone file
+	Note     string // its purpose, in a few words
+	Optional bool   // mail arrives without it
 }
 
-// ttl is what the records are printed with: a rollover waits for no longer.
+// ttl is the TTL of the printed records: a key rollover waits as long.
 const ttl = "3600"
 
-// String gives the record as a line of a zone file (RFC 1035, Section 5).
+// String returns the record as a line of a zone file (RFC 1035, Section 5).
 func (r Record) String() string { return r.Name + "\t" + ttl + "\tIN\t" + r.Type + "\t" + r.Data }
 
-// Records are all that are wanted, in the order of a zone file for people.
-func (w Wants) Records() ([]Record, error) {
-	records := []Record{w.mx()}
-	if w.Policy != nil {
-		policy, err := w.policy()
+// Records returns the required records, in the order of a zone file for people.
+func (c Config) Records() ([]Record, error) {
+	records := []Record{c.mx()}
+	if c.Policy != nil {
+		policy, err := c.policyRecord()
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, policy, w.policyHost())
+		records = append(records, policy, c.policyHost())
 	}
-	reports, err := w.reports()
+	reports, err := c.reportRecord()
 	if err != nil {
 		return nil, err
 	}
 	records = append(records, reports)
-	keys, err := w.tlsa()
+	keys, err := c.tlsa()
 	if err != nil {
 		return nil, err
 	}
 	records = append(records, keys...)
-	if w.Issuer != "" {
-		records = append(records, Record{w.Host + ".", "CAA", fmt.Sprintf("0 issue %q", w.Issuer), "no other authority may make certificates for the host", true})
+	if c.Issuer != "" {
+		records = append(records, Record{c.Host + ".", "CAA", fmt.Sprintf("0 issue %q", c.Issuer), "only this authority may issue certificates for the host", true})
 	}
 	return records, nil
 }
 
-func (w Wants) mx() Record {
-	return Record{w.Domain + ".", "MX", "10 " + w.Host + ".", "where mail goes", false}
+func (c Config) mx() Record {
+	return Record{c.Domain + ".", "MX", "10 " + c.Host + ".", "host that receives the domain's mail", false}
 }
 
-// policy announces the policy. Its id is a hash of that, so that it changes with it and
-// with nothing else (RFC 8461, Section 3.1).
-func (w Wants) policy() (Record, error) {
-	text, err := w.Policy.MarshalText()
+// policyRecord announces the MTA-STS policy. Its id is a hash of the policy, so that it
+// changes with the policy only (RFC 8461, Section 3.1).
+func (c Config) policyRecord() (Record, error) {
+	text, err := c.Policy.MarshalText()
 	if err != nil {
-		return Record{}, fmt.Errorf("zone: %w", err)
+		return Record{}, fmt.Errorf("dnsrecords: %w", err)
 	}
 	sum := sha256.Sum256(text)
 	record := mtasts.Record{ID: hex.EncodeToString(sum[:10])}
-	return Record{"_mta-sts." + w.Domain + ".", "TXT", quoted(record.String()), "mode " + string(w.Policy.Mode) + "; the id follows the policy", false}, nil
+	return Record{"_mta-sts." + c.Domain + ".", "TXT", quoted(record.String()), "MTA-STS, mode " + string(c.Policy.Mode) + "; the id changes with the policy", false}, nil
 }
 
-// policyHost leads to whoever serves the policy. An alias needs no address here.
-func (w Wants) policyHost() Record {
-	return Record{"mta-sts." + w.Domain + ".", "CNAME", w.Host + ".", "or A and AAAA records of the web listener", false}
+// policyHost points to the host that serves the policy. An alias needs no address here.
+func (c Config) policyHost() Record {
+	return Record{"mta-sts." + c.Domain + ".", "CNAME", c.Host + ".", "host that serves the MTA-STS policy; or A and AAAA records of the web listener", false}
 }
 
-func (w Wants) reports() (Record, error) {
-	text, err := (&tlsrpt.Record{RUA: []string{w.Report}}).MarshalText()
+func (c Config) reportRecord() (Record, error) {
+	text, err := (&tlsrpt.Record{RUA: []string{c.Report}}).MarshalText()
 	if err != nil {
-		return Record{}, fmt.Errorf("zone: %w", err)
+		return Record{}, fmt.Errorf("dnsrecords: %w", err)
 	}
-	return Record{"_smtp._tls." + w.Domain + ".", "TXT", quoted(string(text)), "where senders report TLS failures to", false}, nil
+	return Record{"_smtp._tls." + c.Domain + ".", "TXT", quoted(string(text)), "address for TLS reports", false}, nil
 }
 
-// tlsa are the records of the keys: 3 1 1, the hash of the public key, which outlives
-// renewals that keep the key (RFC 7671, Section 5.1).
-func (w Wants) tlsa() ([]Record, error) {
+// tlsa returns the TLSA records of the keys: 3 1 1, the hash of the public key, which
+// stays valid when a renewal keeps the key (RFC 7671, Section 5.1).
+func (c Config) tlsa() ([]Record, error) {
 	var records []Record
-	for _, key := range w.all() {
-		data, err := association(key.public)
-		if err != nil {
+	add := func(key crypto.PublicKey, note string) error {
+		data, err := tlsaData(key)
+		records = append(records, Record{c.tlsaName(), "TLSA", data, note, false})
+		return err
+	}
+	for _, key := range c.Keys {
+		if err := add(key, "DANE, key in use"); err != nil {
 			return nil, err
 		}
-		records = append(records, Record{w.tlsaName() + ".", "TLSA", "3 1 1 " + data, key.note, false})
+	}
+	if c.nextPending() {
+		if err := add(c.Next, "DANE, next key"); err != nil {
+			return nil, err
+		}
 	}
 	return records, nil
 }
 
-func (w Wants) tlsaName() string { return "_25._tcp." + w.Host }
+func (c Config) tlsaName() string { return "_25._tcp." + c.Host + "." }
 
-// A noted key is one with what it is.
-type notedKey struct {
-	public crypto.PublicKey
-	note   string
+// nextPending reports whether a next key is prepared and not in use yet.
+func (c Config) nextPending() bool { return c.Next != nil && !contains(c.Keys, c.Next) }
+
+func contains(keys []crypto.PublicKey, key crypto.PublicKey) bool {
+	public, ok := key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && slices.ContainsFunc(keys, public.Equal)
 }
 
-// all are the keys in use, and the next.
-func (w Wants) all() []notedKey {
-	var keys []notedKey
-	for _, key := range w.Keys {
-		keys = append(keys, notedKey{key, "the key in use"})
-	}
-	if w.Next != nil && !w.switched() {
-		keys = append(keys, notedKey{w.Next, "the next key"})
-	}
-	return keys
-}
-
-// switched reports whether the next key is in use already.
-func (w Wants) switched() bool {
-	return contains(w.Keys, w.Next)
-}
-
-// association is the data of a record 3 1 1 (RFC 6698, Section 2.1).
-func association(key crypto.PublicKey) (string, error) {
+// tlsaData is the data of a record 3 1 1 (RFC 6698, Section 2.1).
+func tlsaData(key crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		return "", fmt.Errorf("zone: encoding a public key: %w", err)
+		return "", fmt.Errorf("dnsrecords: encoding public key: %w", err)
 	}
 	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:]), nil
+	return "3 1 1 " + hex.EncodeToString(sum[:]), nil
 }
 
-// quoted is text as strings of a TXT record: 255 bytes each, at most.
+// quoted returns text as the strings of a TXT record, at most 255 bytes each.
 func quoted(text string) string {
 	var parts []string
 	for len(text) > 255 {

@@ -26,17 +26,17 @@ func newKey(t *testing.T) crypto.PublicKey {
 	return key.Public()
 }
 
-func wants(t *testing.T) Wants {
-	return Wants{
+func config(t *testing.T) Config {
+	return Config{
 		Domain: "example.org", Host: "mx.example.org", Report: "mailto:tls-reports@example.org", Issuer: "letsencrypt.org",
 		Policy: &mtasts.Policy{Mode: mtasts.Testing, MX: []string{"mx.example.org"}, MaxAge: time.Hour},
 		Keys:   []crypto.PublicKey{newKey(t)}, Next: newKey(t),
 	}
 }
 
-func recordsOf(t *testing.T, w Wants) []Record {
+func recordsOf(t *testing.T, c Config) []Record {
 	t.Helper()
-	records, err := w.Records()
+	records, err := c.Records()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +61,9 @@ func parse(t *testing.T, records []Record) (parsed []dns.RR) {
 }
 
 func TestRecordsAreAZoneFile(t *testing.T) {
-	w := wants(t)
-	w.Report = "https://example.org/" + strings.Repeat("long/", 60)
-	parsed := parse(t, recordsOf(t, w))
+	c := config(t)
+	c.Report = "https://example.org/" + strings.Repeat("long/", 60)
+	parsed := parse(t, recordsOf(t, c))
 	var kinds []string
 	for _, rr := range parsed {
 		kinds = append(kinds, dns.TypeToString[rr.Header().Rrtype])
@@ -71,17 +71,17 @@ func TestRecordsAreAZoneFile(t *testing.T) {
 	if want := []string{"MX", "TXT", "CNAME", "TXT", "TLSA", "TLSA", "CAA"}; !slices.Equal(kinds, want) {
 		t.Errorf("got %v, want %v", kinds, want)
 	}
-	if text := parsed[3].(*dns.TXT).Txt; len(text) != 2 || !strings.Contains(strings.Join(text, ""), w.Report) {
+	if text := parsed[3].(*dns.TXT).Txt; len(text) != 2 || !strings.Contains(strings.Join(text, ""), c.Report) {
 		t.Errorf("the long text is %q", text)
 	}
 }
 
 func TestIDChangesWithThePolicyAndWithNothingElse(t *testing.T) {
-	w := wants(t)
-	first := recordsOf(t, w)[1]
-	again, other := w, w
+	c := config(t)
+	first := recordsOf(t, c)[1]
+	again, other := c, c
 	again.Next, again.Report = nil, "mailto:other@example.org"
-	other.Policy = &mtasts.Policy{Mode: mtasts.Enforce, MX: w.Policy.MX, MaxAge: w.Policy.MaxAge}
+	other.Policy = &mtasts.Policy{Mode: mtasts.Enforce, MX: c.Policy.MX, MaxAge: c.Policy.MaxAge}
 	if got := recordsOf(t, again)[1].Data; got != first.Data {
 		t.Errorf("the same policy has %s, then %s", first.Data, got)
 	}
@@ -110,17 +110,17 @@ func unvalidated(lookup Lookup) Lookup {
 }
 
 func TestOddlyPublishedRecords(t *testing.T) {
-	w := wants(t)
+	c := config(t)
 	for name, tt := range map[string]struct {
 		published string
 		at        int // of the records
 		want      State
 	}{
-		"other preference":         {"example.org. 60 MX 5 MX.example.org.", 0, Right},
+		"other preference":         {"example.org. 60 MX 5 MX.example.org.", 0, OK},
 		"other host":               {"example.org. 60 MX 5 mx.example.com.", 0, Differs},
 		"other text at the name":   {`_smtp._tls.example.org. 60 TXT "v=spf1 -all"`, 3, Missing},
-		"without last semicolon":   {`_smtp._tls.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, 3, Right},
-		"in two strings":           {`_smtp._tls.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:" "tls-reports@example.org;"`, 3, Right},
+		"without last semicolon":   {`_smtp._tls.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, 3, OK},
+		"in two strings":           {`_smtp._tls.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:" "tls-reports@example.org;"`, 3, OK},
 		"other authority":          {`mx.example.org. 60 CAA 0 issue "ca.example"`, 4, Differs},
 		"other property":           {`mx.example.org. 60 CAA 0 iodef "mailto:a@example.org"`, 4, Optional},
 		"no record of authorities": {"mx.example.org. 60 A 192.0.2.1", 4, Optional},
@@ -130,11 +130,11 @@ func TestOddlyPublishedRecords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check, err := w.Check(t.Context(), publish([]dns.RR{rr}), time.Time{}, time.Now())
+			comparison, err := c.Compare(t.Context(), publish([]dns.RR{rr}), time.Time{}, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := check.Results[tt.at]; got.State != tt.want {
+			if got := comparison.Results[tt.at]; got.State != tt.want {
 				t.Errorf("got %+v, want %s", got, tt.want)
 			}
 		})
@@ -145,11 +145,11 @@ func TestUnansweredQuestionsAreUnclear(t *testing.T) {
 	silent := func(context.Context, string, uint16) ([]dns.RR, bool, error) {
 		return nil, false, errors.New("no answer")
 	}
-	check, err := wants(t).Check(t.Context(), silent, time.Time{}, time.Now())
-	if err != nil || check.State() != Unclear || check.Rollover.Step != Undecided {
-		t.Errorf("got %+v, %v", check, err)
+	comparison, err := config(t).Compare(t.Context(), silent, time.Time{}, time.Now())
+	if err != nil || comparison.State() != Unclear || comparison.Rollover.Step != Undecided {
+		t.Errorf("got %+v, %v", comparison, err)
 	}
-	for _, r := range check.Results {
+	for _, r := range comparison.Results {
 		if r.State != Unclear {
 			t.Errorf("%v is %s", r.Record, r.State)
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +69,7 @@ func (n NextKey) Note(r Rollover, now time.Time) error {
 	switch {
 	case r.Step == Undecided:
 		return nil
-	case !r.Published:
+	case !r.NextPublished:
 		return remove(n.seenFile())
 	case n.FirstSeen().IsZero():
 		return durable.WriteFile(n.seenFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
@@ -84,9 +83,4 @@ func remove(file string) error {
 		return err
 	}
 	return nil
-}
-
-func contains(keys []crypto.PublicKey, key crypto.PublicKey) bool {
-	public, ok := key.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && slices.ContainsFunc(keys, func(k crypto.PublicKey) bool { return public.Equal(k) })
 }

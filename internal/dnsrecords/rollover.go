@@ -8,98 +8,95 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Step is what comes next in the change of a key (RFC 7671, Section 8.1).
+// A Step is the next step of a key rollover (RFC 7671, Section 8.1).
 type Step string
 
-// The steps, in their order.
+// The steps, in order.
 const (
-	Settled   Step = "settled" // nothing is to be done
-	Publish   Step = "publish" // the records that are missing
-	Wait      Step = "wait"    // until nobody holds the old set of records any more
+	None      Step = "none"    // no rollover is pending
+	Publish   Step = "publish" // the missing records
+	Wait      Step = "wait"    // until no cache holds the old records any more
 	Switch    Step = "switch"  // to the certificate of the next key
-	Remove    Step = "remove"  // the records of keys that are used no more
-	Undecided Step = "unclear" // it could not be told what is published
+	Remove    Step = "remove"  // the records of keys that are not in use
+	Undecided Step = "unclear" // the published records could not be looked up
 )
 
-// A Rollover is where the change of a key stands.
+// A Rollover is the state of a key rollover.
 type Rollover struct {
-	Step  Step
-	Until time.Time     // of Wait
-	TTL   time.Duration // of the published records
-
-	// Published tells that the record of the next key is.
-	Published bool
+	Step          Step
+	Until         time.Time // of Wait
+	NextPublished bool      // the record of the next key is published
 }
 
-// A standing is all that the next step depends on.
-type standing struct {
-	current bool // all keys in use are published
-	next    bool // a next key is prepared, and not in use yet
-	nextOut bool // its record is published
-	extra   bool // records of other keys are published
-	seen    time.Time
-	ttl     time.Duration
+// rolloverState is what the next step depends on.
+type rolloverState struct {
+	currentPublished bool // the records of all keys in use are published
+	nextPending      bool // a next key is prepared and not in use yet
+	nextPublished    bool // its record is published
+	nextSeen         time.Time
+	othersPublished  bool          // records of other keys are published
+	ttl              time.Duration // of the published records
 }
 
-// step says which comes. A record of a key in use that is missing keeps mail out
-// now, so it comes before all others.
-func (s standing) step(now time.Time) Rollover {
-	r := Rollover{Step: Settled, TTL: s.ttl, Published: s.nextOut}
-	since := s.seen
-	if since.IsZero() {
-		since = now
+// next returns the next step. While the record of a key in use is missing, senders that
+// check DANE do not deliver, so publishing it comes first.
+func (s rolloverState) next(now time.Time) Rollover {
+	r := Rollover{Step: None, NextPublished: s.nextPublished}
+	seen := s.nextSeen
+	if seen.IsZero() {
+		seen = now
 	}
-	switch until := since.Add(s.ttl); {
-	case !s.current || s.next && !s.nextOut:
+	switch until := seen.Add(s.ttl); {
+	case !s.currentPublished || s.nextPending && !s.nextPublished:
 		r.Step = Publish
-	case s.next && now.Before(until):
+	case s.nextPending && now.Before(until):
 		r.Step, r.Until = Wait, until
-	case s.next:
+	case s.nextPending:
 		r.Step = Switch
-	case s.extra:
+	case s.othersPublished:
 		r.Step = Remove
 	}
 	return r
 }
 
-// keys holds the TLSA records against those that are published. That of the next key
-// comes last.
-func (e *exam) keys(wanted []Record, seen, now time.Time) ([]Result, Rollover) {
-	records, secure, err := e.lookup(e.ctx, e.tlsaName()+".", dns.TypeTLSA)
-	published := hashes(records)
-	idle := len(records) == 0 && !secure && e.Next == nil
-	s := standing{current: true, next: e.Next != nil && !e.switched(), seen: seen, ttl: longest(records)}
+// compareKeys compares the TLSA records. That of the next key is the last required.
+func (c *comparer) compareKeys(required []Record, nextSeen, now time.Time) ([]Result, Rollover) {
+	records, secure, err := c.lookup(c.ctx, c.tlsaName(), dns.TypeTLSA)
+	published := keyHashes(records)
+	unused := len(records) == 0 && !secure && c.Next == nil
+	s := rolloverState{currentPublished: true, nextPending: c.nextPending(), nextSeen: nextSeen, ttl: longestTTL(records)}
 	var results []Result
-	for i, r := range wanted {
-		result := Result{r, Right, ""}
+	for i, r := range required {
+		result := Result{r, OK, ""}
+		isNext := s.nextPending && i == len(required)-1
 		switch {
 		case err != nil:
 			result.State, result.Why = Unclear, err.Error()
 		case slices.Contains(published, r.Data):
-			s.nextOut = s.next && i == len(wanted)-1
-		case idle:
-			result.State, result.Why = Optional, "the DNS server does not call the zone signed, and without that it does nothing"
+			s.nextPublished = isNext
+		case unused:
+			result.State, result.Why = Optional, "the answer is not validated by DNSSEC, which DANE requires"
 		default:
 			result.State, result.Why = Missing, "senders that check DANE would refuse this key"
-			s.current = s.current && s.next && i == len(wanted)-1
+			s.currentPublished = s.currentPublished && isNext
 		}
 		results = append(results, result)
 	}
 	for _, data := range published {
-		if !slices.ContainsFunc(wanted, func(r Record) bool { return r.Data == data }) {
-			s.extra = true
-			results = append(results, Result{Record{Name: e.tlsaName() + ".", Type: "TLSA", Data: data}, Differs, "it is of no key here"})
+		if !slices.ContainsFunc(required, func(r Record) bool { return r.Data == data }) {
+			s.othersPublished = true
+			results = append(results, Result{Record{Name: c.tlsaName(), Type: "TLSA", Data: data}, Differs, "not the record of a key of this server"})
 		}
 	}
 	if err != nil {
 		return results, Rollover{Step: Undecided}
 	}
-	return results, s.step(now)
+	return results, s.next(now)
 }
 
-// hashes are the data of the records 3 1 1. Others that may stand beside them, of an
-// authority's key, say, are not ours to judge.
-func hashes(records []dns.RR) (all []string) {
+// keyHashes returns the data of the records 3 1 1. Other TLSA records, such as those of
+// an authority's key, are left to the operator.
+func keyHashes(records []dns.RR) (all []string) {
 	for _, rr := range records {
 		if text := strings.ToLower(data(rr)); rr.Header().Rrtype == dns.TypeTLSA && strings.HasPrefix(text, "3 1 1 ") {
 			all = append(all, text)
@@ -109,9 +106,9 @@ func hashes(records []dns.RR) (all []string) {
 	return slices.Compact(all)
 }
 
-// longest is how long a cache may keep a set of records. A signature tells the whole time
-// where the answer comes from a cache, whose own count runs down (RFC 4034, Section 3.1.4).
-func longest(records []dns.RR) time.Duration {
+// longestTTL is how long a cache may keep a set of records. In an answer from a cache the
+// TTL has run down; a signature has the original one (RFC 4034, Section 3.1.4).
+func longestTTL(records []dns.RR) time.Duration {
 	var seconds uint32
 	for _, rr := range records {
 		seconds = max(seconds, rr.Header().Ttl)

@@ -22,7 +22,7 @@ func TestEachStateOfARolloverHasANextStep(t *testing.T) {
 		want        Step
 		until       time.Duration // from now
 	}{
-		"no change under way":              {old, nil, keys(old), 0, Settled, 0},
+		"no change under way":              {old, nil, keys(old), 0, None, 0},
 		"signed zone without a record":     {old, nil, nil, 0, Publish, 0},
 		"record of another key only":       {old, nil, keys(next), 0, Publish, 0},
 		"next key prepared":                {old, next, keys(old), 0, Publish, 0},
@@ -32,21 +32,21 @@ func TestEachStateOfARolloverHasANextStep(t *testing.T) {
 		"next published for its TTL":       {old, next, keys(old, next), ttl, Switch, 0},
 		"next withdrawn again":             {old, next, keys(old), 2 * ttl, Publish, 0},
 		"switched, old record still there": {next, next, keys(old, next), 2 * ttl, Remove, 0},
-		"switched, old record removed":     {next, next, keys(next), 2 * ttl, Settled, 0},
+		"switched, old record removed":     {next, next, keys(next), 2 * ttl, None, 0},
 		"switched, wrong record removed":   {next, next, keys(old), 2 * ttl, Publish, 0},
 		"switched too early":               {next, nil, keys(old), 0, Publish, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := Wants{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(tt.inUse), Next: tt.next}
+			c := Config{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(tt.inUse), Next: tt.next}
 			seen := time.Time{}
 			if tt.since > 0 {
 				seen = now.Add(-tt.since)
 			}
-			check, err := w.Check(t.Context(), publish(tlsaRecords(t, ttl, tt.published...)), seen, now)
+			comparison, err := c.Compare(t.Context(), publish(tlsaRecords(t, ttl, tt.published...)), seen, now)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := check.Rollover
+			got := comparison.Rollover
 			if got.Step != tt.want || got.Step == Wait && !got.Until.Equal(now.Add(tt.until)) {
 				t.Errorf("got %+v, want %s, %v from now", got, tt.want, tt.until)
 			}
@@ -59,11 +59,11 @@ func keys(all ...crypto.PublicKey) []crypto.PublicKey { return all }
 func tlsaRecords(t *testing.T, ttl time.Duration, keys ...crypto.PublicKey) (records []dns.RR) {
 	t.Helper()
 	for _, key := range keys {
-		data, err := association(key)
+		data, err := tlsaData(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rr, err := dns.NewRR(fmt.Sprintf("_25._tcp.mx.example.org. %d TLSA 3 1 1 %s", int(ttl.Seconds()), data))
+		rr, err := dns.NewRR(fmt.Sprintf("_25._tcp.mx.example.org. %d TLSA %s", int(ttl.Seconds()), data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,19 +76,19 @@ func tlsaRecords(t *testing.T, ttl time.Duration, keys ...crypto.PublicKey) (rec
 func TestWaitIsForTheWholeTTL(t *testing.T) {
 	cached := tlsaRecords(t, 5*time.Second, newKey(t))
 	signature := &dns.RRSIG{Hdr: dns.RR_Header{Rrtype: dns.TypeRRSIG, Ttl: 5}, OrigTtl: 3600}
-	if got := longest(append(cached, signature)); got != time.Hour {
+	if got := longestTTL(append(cached, signature)); got != time.Hour {
 		t.Errorf("got %v, want 1h", got)
 	}
 }
 
 // Without DNSSEC nobody looks at TLSA records (RFC 7672, Section 2.2).
 func TestUnsignedZoneNeedsNoRecord(t *testing.T) {
-	w := Wants{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(newKey(t))}
-	check, err := w.Check(t.Context(), unvalidated(publish(nil)), time.Time{}, time.Now())
+	c := Config{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(newKey(t))}
+	comparison, err := c.Compare(t.Context(), unvalidated(publish(nil)), time.Time{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last := check.Results[len(check.Results)-1]; last.Type != "TLSA" || last.State != Optional || check.Rollover.Step != Settled {
-		t.Errorf("got %+v and %+v", last, check.Rollover)
+	if last := comparison.Results[len(comparison.Results)-1]; last.Type != "TLSA" || last.State != Optional || comparison.Rollover.Step != None {
+		t.Errorf("got %+v and %+v", last, comparison.Rollover)
 	}
 }
