@@ -17,6 +17,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 	"postern/internal/testzone"
 )
 
@@ -72,12 +73,12 @@ func (h *acmeHouse) open() *postern {
 // shown is the certificate that a sender gets.
 func shown(t *testing.T, p *postern) *x509.Certificate {
 	t.Helper()
-	c, err := connectTLS(p.addr, "", &tls.Config{ServerName: certifiedHost, InsecureSkipVerify: true})
+	c, err := testsmtp.DialTLS(p.addr, "", &tls.Config{ServerName: certifiedHost, InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
-	return c.conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
+	defer c.Close()
+	return c.TLS().PeerCertificates[0]
 }
 
 // age puts a certificate for the same key in the place of the one there is, with an hour

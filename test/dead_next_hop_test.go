@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"postern/internal/smtp"
+	"postern/internal/testsmtp"
 )
 
 // misdeeds are what a backend can do at any step, and the code of its reply if
@@ -75,8 +76,8 @@ type trial struct {
 	p    *postern
 	b    *backend
 	at   step
-	verb string // DATA or BDAT
-	bad  mail   // what it is sent then
+	verb string           // DATA or BDAT
+	bad  testsmtp.Message // what it is sent then
 }
 
 // play sends a letter to a backend that misbehaves and one to the same backend
@@ -85,11 +86,11 @@ func (tr trial) play(what string, m misdeed, own int) {
 	tr.t.Helper()
 	tr.b.misbehave(tr.at, m)
 	c := tr.connect()
-	defer func() { c.close() }()
+	defer func() { c.Close() }()
 	reply := tr.send(c, tr.bad)
 	tr.checkRefused(what, reply, own)
 	if reply.Code == 421 {
-		c.close()
+		c.Close()
 		c = tr.connect()
 	}
 	tr.b.behave()
@@ -108,11 +109,11 @@ func badSize(at step) int {
 	return 4 << 10
 }
 
-func (tr trial) connect() *client {
+func (tr trial) connect() *testsmtp.Client {
 	tr.t.Helper()
-	c, err := connect(tr.p.addr, "")
+	c, err := testsmtp.Dial(tr.p.addr, "")
 	if err == nil {
-		err = c.expect("EHLO sender.test\r\n", 250)
+		err = c.Expect("EHLO sender.test\r\n", 250)
 	}
 	if err != nil {
 		tr.t.Fatal(err)
@@ -120,20 +121,20 @@ func (tr trial) connect() *client {
 	return c
 }
 
-func (tr trial) send(c *client, m mail) smtp.Reply {
+func (tr trial) send(c *testsmtp.Client, m testsmtp.Message) smtp.Reply {
 	tr.t.Helper()
 	var reply smtp.Reply
 	var err error
 	if tr.verb == "BDAT" {
-		reply, err = c.deliverChunks(m, 1<<20)
+		reply, err = c.DeliverBDAT(m, 1<<20)
 	} else {
-		reply, err = c.deliver(m)
+		reply, err = c.Deliver(m)
 	}
 	if err != nil {
 		tr.t.Fatalf("letter %q: its sender was left without a reply: %v", subject(m), err)
 	}
 	if !reply.Positive() && reply.Code != 421 {
-		if err := c.expect("RSET\r\n", 250); err != nil {
+		if err := c.Expect("RSET\r\n", 250); err != nil {
 			tr.t.Fatal(err)
 		}
 	}
@@ -154,7 +155,7 @@ func (tr trial) checkRefused(what string, reply smtp.Reply, own int) {
 	}
 }
 
-func subject(m mail) string { return newStored(m.text).field("Subject") }
+func subject(m testsmtp.Message) string { return newStored(m.Text).field("Subject") }
 
 // impatient is the arguments of a postern that waits seconds for its next hop,
 // where it would wait minutes. A backend that is well must answer within them on

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 )
 
 // The README's first command, in an empty folder, says where it listens, where
@@ -169,14 +170,14 @@ func startRecipe(t *testing.T, heading, address, actual string) *postern {
 // good, with the words of the server behind.
 func (p *postern) checkRefused(t *testing.T, from, to, words string) {
 	t.Helper()
-	c, err := connectTLS(p.addr, from, anyCertificate())
+	c, err := testsmtp.DialTLS(p.addr, from, testsmtp.OpportunisticTLS())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
+	defer c.Close()
 	letter := newLetter("refused", 0)
-	letter.to = []string{to}
-	reply, err := c.deliver(letter)
+	letter.To = []string{to}
+	reply, err := c.Deliver(letter)
 	if err != nil || !reply.Permanent() || !strings.Contains(reply.Text(), words) {
 		t.Errorf("from %s to %s: %s, %v, want a 5xx with %q", from, to, reply, err, words)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/testsmtp"
 	"postern/sessionticket/strictclient"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 	data := t.TempDir()
 	p := startWith(t, data, "--ticket-policy", "stock")
-	config := anyCertificate()
+	config := testsmtp.OpportunisticTLS()
 	if _, err := deliverStrictly(p.addr, config); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatalf("the first try: %v, want the client to close because of the early ticket", err)
 	}
@@ -39,7 +40,7 @@ func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 	p.terminate()
 
 	p = startWith(t, data, "--ticket-policy", "stock")
-	if _, err := deliverStrictly(p.addr, anyCertificate()); err != nil {
+	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
 	pinned(t, p, data)
@@ -50,7 +51,7 @@ func TestAFailedHandshakeHasOneLineInTheLog(t *testing.T) {
 	p := start(t, "--ticket-policy", "stock")
 	p.await(0, "Ctrl-C stops it.") // the last of what it says at first
 	before := p.journal.length()
-	if _, err := deliverStrictly(p.addr, anyCertificate()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatal(err)
 	}
 	eventually(t, func() error { return says(t, "early-ticket on stock", "handshakes", "--data", p.data) })
@@ -95,14 +96,14 @@ func pinned(t *testing.T, p *postern, data string) {
 	eventually(t, func() error {
 		return says(t, "pinned, from stock to stock", "senders", "show", "127.0.0.1", "--data", data)
 	})
-	if _, err := deliverStrictly(p.addr, anyCertificate()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Errorf("pinned to stock: %v, want the client to close", err)
 	}
 	if out, status := runPostern(t, "senders", "unpin", "127.0.0.0/24", "--data", data); status != 0 {
 		t.Fatal(out)
 	}
 	eventually(t, func() error { return says(t, "unpinned", "senders", "show", "127.0.0.1", "--data", data) })
-	if _, err := deliverStrictly(p.addr, anyCertificate()); err != nil {
+	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("unpinned: %v", err)
 	}
 }
@@ -182,30 +183,30 @@ const (
 func comes(t *testing.T, p *postern, name, address string, how attempt) {
 	t.Helper()
 	seen := p.journal.count("msg=session")
-	c, err := connect(p.addr, address)
+	c, err := testsmtp.Dial(p.addr, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.awaitSessions(seen + 1)
-	defer c.close()
-	c.name = name
+	defer c.Close()
+	c.Name = name
 	switch how {
 	case distrusts:
-		config := anyCertificate() // the same software, by its ClientHello
+		config := testsmtp.OpportunisticTLS() // the same software, by its ClientHello
 		config.InsecureSkipVerify = false
-		if err := c.startTLS(config); err == nil {
+		if err := c.StartTLS(config); err == nil {
 			t.Fatalf("%s trusts the certificate", name)
 		}
 		return
 	case overTLS:
-		err = c.startTLS(anyCertificate())
+		err = c.StartTLS(testsmtp.OpportunisticTLS())
 	case inPlaintext:
-		err = c.hello()
+		err = c.Hello()
 	}
 	if err != nil {
 		t.Fatalf("%s %s: %v", name, how, err)
 	}
-	if reply, err := c.deliver(newLetter(name, 0)); err != nil || reply.Code != 250 {
+	if reply, err := c.Deliver(newLetter(name, 0)); err != nil || reply.Code != 250 {
 		t.Fatalf("%s %s: %v, %v", name, how, reply, err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/internal/testsmtp"
 )
 
 const (
@@ -21,8 +23,8 @@ const (
 func TestHonestMailGetsInPastIdleAndSlowConnections(t *testing.T) {
 	needFiles(t, idleConnections+slowConnections+200)
 	p := start(t)
-	idle := gather(t, idleConnections, func(i int) (*client, error) { return connect(p.addr, crowdAddress(i)) })
-	slow := gather(t, slowConnections, func(i int) (*client, error) { return beginSlowly(p.addr, i) })
+	idle := gather(t, idleConnections, func(i int) (*testsmtp.Client, error) { return testsmtp.Dial(p.addr, crowdAddress(i)) })
+	slow := gather(t, slowConnections, func(i int) (*testsmtp.Client, error) { return beginSlowly(p.addr, i) })
 	stop := dribble(slow)
 	defer stop()
 	for i := range 20 {
@@ -30,7 +32,7 @@ func TestHonestMailGetsInPastIdleAndSlowConnections(t *testing.T) {
 	}
 	stop()
 	for _, c := range append(idle, slow...) {
-		c.close()
+		c.Close()
 	}
 	p.awaitSessions(idleConnections + slowConnections + 20)
 }
@@ -42,12 +44,12 @@ func TestACrowdFromOneNetworkKeepsOnlyItselfOut(t *testing.T) {
 	const share = 200 // smtpd.DefaultLimits
 	var mu sync.Mutex
 	in := 0
-	crowd := gather(t, idleConnections, func(i int) (*client, error) {
-		c, err := dial(p.addr, fmt.Sprintf("127.9.9.%d", i%254+1))
+	crowd := gather(t, idleConnections, func(i int) (*testsmtp.Client, error) {
+		c, err := testsmtp.Connect(p.addr, fmt.Sprintf("127.9.9.%d", i%254+1))
 		if err != nil {
 			return nil, err
 		}
-		reply, err := c.reply()
+		reply, err := c.Reply()
 		if err == nil && reply.Code == 220 {
 			mu.Lock()
 			defer mu.Unlock()
@@ -61,12 +63,12 @@ func TestACrowdFromOneNetworkKeepsOnlyItselfOut(t *testing.T) {
 		t.Errorf("%d connections from one network were let in at once, want %d", in, share)
 	}
 	checkGetsIn(t, p, 0)
-	if c, err := connect(p.addr, "127.9.9.9"); err == nil {
+	if c, err := testsmtp.Dial(p.addr, "127.9.9.9"); err == nil {
 		t.Error("the network that has its share was let in once more")
-		c.close()
+		c.Close()
 	}
 	for _, c := range crowd {
-		c.close()
+		c.Close()
 	}
 }
 
@@ -88,9 +90,9 @@ func crowdAddress(i int) string {
 }
 
 // gather opens n connections, some at a time.
-func gather(t *testing.T, n int, open func(i int) (*client, error)) []*client {
+func gather(t *testing.T, n int, open func(i int) (*testsmtp.Client, error)) []*testsmtp.Client {
 	t.Helper()
-	crowd := make([]*client, n)
+	crowd := make([]*testsmtp.Client, n)
 	errs := make([]error, n)
 	room := make(chan struct{}, 50)
 	var all sync.WaitGroup
@@ -106,24 +108,24 @@ func gather(t *testing.T, n int, open func(i int) (*client, error)) []*client {
 		if errs[i] != nil {
 			t.Fatalf("connection %d of %d: %v", i+1, n, errs[i])
 		}
-		t.Cleanup(c.close)
+		t.Cleanup(c.Close)
 	}
 	return crowd
 }
 
 // beginSlowly opens a connection that has come into one of the places where a
 // sender can dawdle: a command, a text, a handshake.
-func beginSlowly(addr string, i int) (*client, error) {
-	c, err := connect(addr, crowdAddress(i))
+func beginSlowly(addr string, i int) (*testsmtp.Client, error) {
+	c, err := testsmtp.Dial(addr, crowdAddress(i))
 	if err != nil {
 		return nil, err
 	}
 	places := [][]string{nil, {"EHLO sender.test", "STARTTLS"}, {"EHLO sender.test", "MAIL FROM:<>", "RCPT TO:<user@localhost>", "DATA"}}
-	return c, c.proceed(places[i%len(places)]...)
+	return c, c.Commands(places[i%len(places)]...)
 }
 
 // dribble makes each connection say one byte now and then.
-func dribble(slow []*client) (stop func()) {
+func dribble(slow []*testsmtp.Client) (stop func()) {
 	ending, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -131,7 +133,7 @@ func dribble(slow []*client) (stop func()) {
 		defer pace.Stop()
 		for {
 			for _, c := range slow {
-				_ = c.say("x")
+				_ = c.Send("x")
 			}
 			select {
 			case <-pace.C:
@@ -146,12 +148,12 @@ func dribble(slow []*client) (stop func()) {
 // checkGetsIn delivers a letter from a network that the crowd is not in.
 func checkGetsIn(t *testing.T, p *postern, i int) {
 	t.Helper()
-	c, err := connectTLS(p.addr, "127.200.0.1", anyCertificate())
+	c, err := testsmtp.DialTLS(p.addr, "127.200.0.1", testsmtp.OpportunisticTLS())
 	if err != nil {
 		t.Fatalf("an honest sender: %v", err)
 	}
-	defer c.close()
-	reply, err := c.deliver(newLetter(fmt.Sprintf("honest %d", i), 4<<10))
+	defer c.Close()
+	reply, err := c.Deliver(newLetter(fmt.Sprintf("honest %d", i), 4<<10))
 	if err != nil || reply.Code != 250 {
 		t.Errorf("an honest message: %s, %v", reply, err)
 	}
@@ -169,10 +171,10 @@ func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
 	}
 	p := start(t, "--config", file)
 	web := address.FindString(p.await(0, "127.0.0.1:", "(HTTPS)"))
-	crowd := gather(t, webConnections, func(i int) (*client, error) {
-		c, err := dial(web, crowdAddress(i))
+	crowd := gather(t, webConnections, func(i int) (*testsmtp.Client, error) {
+		c, err := testsmtp.Connect(web, crowdAddress(i))
 		if err == nil && i%2 == 0 {
-			_ = c.say("\x16\x03\x01\x02") // the start of a handshake; it may be closed already
+			_ = c.Send("\x16\x03\x01\x02") // the start of a handshake; it may be closed already
 		}
 		return c, err
 	})
@@ -181,7 +183,7 @@ func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
 		checkGetsIn(t, p, i)
 	}
 	for _, c := range crowd {
-		c.close()
+		c.Close()
 	}
 	p.awaitSessions(20)
 }
@@ -215,12 +217,12 @@ func TestWhatIsTooLongIsRefused(t *testing.T) {
 		{"number of commands", strings.Repeat("NOOP\r\n", 5000), 421},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := connect(p.addr, "")
+			c, err := testsmtp.Dial(p.addr, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.close()
-			codes := c.flood(tt.send)
+			defer c.Close()
+			codes := flood(c, tt.send)
 			if len(codes) == 0 || codes[len(codes)-1] != tt.want {
 				t.Errorf("replies %v, want %d as the last", codes[max(0, len(codes)-8):], tt.want)
 			}
@@ -240,17 +242,17 @@ const (
 
 // flood sends text while it reads replies, then ends its side, and returns the
 // codes of all replies. The server may cut it off.
-func (c *client) flood(text string) []int {
+func flood(c *testsmtp.Client, text string) []int {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		_ = c.say(text)
-		if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		_ = c.Send(text)
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
 	}()
-	codes := c.codes("")
-	c.close()
+	codes := codes(c, "")
+	c.Close()
 	<-sent
 	return codes
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"postern/internal/testsmtp"
 )
 
 // A load is senders that deliver letters one after another, ten a connection,
@@ -47,12 +49,12 @@ func (l *load) send(name string) {
 		once.Do(l.first.Done)
 	}
 	defer once.Do(l.first.Done)
-	config := anyCertificate()
+	config := testsmtp.OpportunisticTLS()
 	for i := 0; !l.ending.Load(); i++ {
-		c, err := connectTLS(l.addr, "", config)
+		c, err := testsmtp.DialTLS(l.addr, "", config)
 		if err == nil {
 			err = l.deliver(c, fmt.Sprintf("%s-%d", name, i), delivered)
-			c.close()
+			c.Close()
 		}
 		if err != nil && !l.expected(err) {
 			l.mu.Lock()
@@ -65,13 +67,13 @@ func (l *load) send(name string) {
 
 // expected reports whether a sender's trouble is that of the story.
 func (l *load) expected(err error) bool {
-	return l.killing.Load() || l.ending.Load() && !errors.Is(err, errCutOff)
+	return l.killing.Load() || l.ending.Load() && !errors.Is(err, testsmtp.ErrCutOff)
 }
 
-func (l *load) deliver(c *client, name string, delivered func(id string)) error {
+func (l *load) deliver(c *testsmtp.Client, name string, delivered func(id string)) error {
 	for i := range lettersPerConnection {
 		id := fmt.Sprintf("%s-%d", name, i)
-		reply, err := c.deliver(newLetter(id, l.size))
+		reply, err := c.Deliver(newLetter(id, l.size))
 		if err != nil {
 			return err
 		}
@@ -80,7 +82,7 @@ func (l *load) deliver(c *client, name string, delivered func(id string)) error 
 		}
 		delivered(id)
 	}
-	return c.expect("QUIT\r\n", 221)
+	return c.Expect("QUIT\r\n", 221)
 }
 
 // awaitFirst waits until every sender has had a letter acknowledged, or failed.

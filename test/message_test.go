@@ -9,20 +9,22 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"postern/internal/testsmtp"
 )
 
 // newLetter makes a mail that tells, wherever it turns up, who it is and
 // whether it is whole. Its text has at least size bytes.
-func newLetter(id string, size int) mail {
+func newLetter(id string, size int) testsmtp.Message {
 	block := make([]byte, 720) // lines of 960 bytes: under the race detector each line takes time
 	rand.Read(block)
 	line := base64.StdEncoding.EncodeToString(block) + "\n"
 	body := strings.Repeat(line, size/len(line)+1) + "end of " + id + "\n"
 	text := fmt.Sprintf("Subject: %s\nX-Checksum: %s\n\n%s", id, checksum(body), body)
-	return mail{
-		from: "sender@sender.test",
-		to:   []string{"user@localhost"},
-		text: strings.ReplaceAll(text, "\n", "\r\n"),
+	return testsmtp.Message{
+		From: "sender@sender.test",
+		To:   []string{"user@localhost"},
+		Text: strings.ReplaceAll(text, "\n", "\r\n"),
 	}
 }
 

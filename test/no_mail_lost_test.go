@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/testdisk"
+	"postern/internal/testsmtp"
 )
 
 // A message that was acknowledged is there after a crash at any moment, whole,
@@ -191,7 +192,7 @@ func TestMailGoesOnWhenTheLedgerIsDamaged(t *testing.T) {
 func awaitLedger(t *testing.T, p *postern) {
 	t.Helper()
 	eventually(t, func() error {
-		if _, err := deliverStrictly(p.addr, anyCertificate()); err != nil {
+		if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 			t.Fatal(err)
 		}
 		return says(t, "strict.test", "handshakes", "--data", p.data)

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/internal/smtp"
+	"postern/internal/testsmtp"
 )
 
 // A postern is the program under test.
@@ -254,4 +257,22 @@ func (j *journal) show(t *testing.T) {
 	defer j.mu.Unlock()
 	from := max(0, len(j.lines)-maxShown)
 	t.Logf("postern says (%d lines before left out):\n%s\n%s", from, strings.Join(j.lines[from:], "\n"), j.partial)
+}
+
+// deliver sends one message over STARTTLS on a connection of its own.
+func (p *postern) deliver(t *testing.T, m testsmtp.Message) smtp.Reply {
+	t.Helper()
+	c, err := testsmtp.DialTLS(p.addr, "", testsmtp.OpportunisticTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reply, err := c.Deliver(m)
+	if err != nil {
+		t.Fatalf("delivering: %v", err)
+	}
+	if err := c.Expect("QUIT\r\n", 221); err != nil {
+		t.Error(err)
+	}
+	return reply
 }

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 )
 
 // An outcome is what a client says of its messages: how many it delivered, and
@@ -153,22 +154,22 @@ func sendExim(t *testing.T, addr string, h testpeer.Handshake) outcome {
 // sendGo is crypto/tls. It never needs a HelloRetryRequest from its own kind,
 // and its signature algorithms for TLS 1.3 cannot be chosen.
 func sendGo(t *testing.T, addr string, h testpeer.Handshake) outcome {
-	config := anyCertificate()
+	config := testsmtp.OpportunisticTLS()
 	if h == testpeer.TLS12Handshake {
 		config.MaxVersion = tls.VersionTLS12
 	}
 	var all outcome
 	for i := range 2 {
-		c, err := connectTLS(addr, "", config)
+		c, err := testsmtp.DialTLS(addr, "", config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		reply, err := c.deliver(newLetter(fmt.Sprintf("from Go, %d", i), 0))
+		reply, err := c.Deliver(newLetter(fmt.Sprintf("from Go, %d", i), 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		all.add(testpeer.Delivery{Delivered: reply.Code == 250, Resumed: c.conn.(*tls.Conn).ConnectionState().DidResume})
-		c.close()
+		all.add(testpeer.Delivery{Delivered: reply.Code == 250, Resumed: c.TLS().DidResume})
+		c.Close()
 	}
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"postern/internal/smtp"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 )
 
 // trueSender is the address that the sender of these stories has. Postern
@@ -43,9 +44,9 @@ func TestTheBackendsOwnRepliesReachTheSender(t *testing.T) {
 		{"RCPT TO:<nobody@localhost>\r\n", "550 5.1.1 <nobody@localhost>: Recipient address rejected: User unknown in virtual mailbox table"},
 		{"RCPT TO:<user@localhost>\r\n", "250 2.1.5 Ok"},
 		{"DATA\r\n", "354 "},
-		{stuffed(newLetter("for one", 0).text) + ".\r\n", "250 2.0.0 Ok: queued as "},
+		{newLetter("for one", 0).Data(), "250 2.0.0 Ok: queued as "},
 	} {
-		reply, err := c.ask(step.say)
+		reply, err := c.Ask(step.say)
 		if err != nil || !strings.HasPrefix(reply.String(), step.want) {
 			t.Fatalf("reply %q, %v to %.40q, want %q", reply, err, step.say, step.want)
 		}
@@ -85,7 +86,7 @@ func TestDovecotTakesMailByLMTP(t *testing.T) {
 	p := start(t, "--next-hop", "lmtp+unix://"+backend.Socket)
 
 	both := newLetter("for both", 4<<10)
-	both.to = []string{"user@localhost", "other@localhost"}
+	both.To = []string{"user@localhost", "other@localhost"}
 	deliverThrough(t, p, both, 0)
 	deliverThrough(t, p, newLetter("in chunks", 4<<10), 1000)
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for both")
@@ -93,13 +94,13 @@ func TestDovecotTakesMailByLMTP(t *testing.T) {
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "in chunks")
 
 	c := comeThrough(t, p)
-	refused, err := c.deliver(mail{"sender@sender.test", []string{"nobody@localhost"}, both.text})
+	refused, err := c.Deliver(testsmtp.Message{From: "sender@sender.test", To: []string{"nobody@localhost"}, Text: both.Text})
 	if err != nil || refused.Code != 550 || !strings.Contains(refused.Text(), "nobody@localhost") {
 		t.Errorf("an unknown recipient: %s, %v", refused, err)
 	}
 	mixed := newLetter("for the one with room", 4<<10)
-	mixed.to = []string{"user@localhost", "full@localhost"}
-	reply, err := comeThrough(t, p).deliver(mixed)
+	mixed.To = []string{"user@localhost", "full@localhost"}
+	reply, err := comeThrough(t, p).Deliver(mixed)
 	checkMixed(t, reply, err)
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for the one with room")
 	p.await(0, "recipients fared differently", "full@localhost")
@@ -120,26 +121,26 @@ func checkMixed(t *testing.T, reply smtp.Reply, err error) {
 }
 
 // comeThrough connects as the true sender, over STARTTLS.
-func comeThrough(t *testing.T, p *postern) *client {
+func comeThrough(t *testing.T, p *postern) *testsmtp.Client {
 	t.Helper()
-	c, err := connectTLS(p.addr, trueSender, anyCertificate())
+	c, err := testsmtp.DialTLS(p.addr, trueSender, testsmtp.OpportunisticTLS())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.close)
+	t.Cleanup(c.Close)
 	return c
 }
 
 // deliverThrough delivers by DATA, or by BDAT in chunks of a size.
-func deliverThrough(t *testing.T, p *postern, m mail, chunk int) {
+func deliverThrough(t *testing.T, p *postern, m testsmtp.Message, chunk int) {
 	t.Helper()
 	c := comeThrough(t, p)
 	var reply smtp.Reply
 	var err error
 	if chunk > 0 {
-		reply, err = c.deliverChunks(m, chunk)
+		reply, err = c.DeliverBDAT(m, chunk)
 	} else {
-		reply, err = c.deliver(m)
+		reply, err = c.Deliver(m)
 	}
 	if err != nil || reply.Code != 250 {
 		t.Fatalf("letter %q in chunks of %d: %s, %v", subject(m), chunk, reply, err)

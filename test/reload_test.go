@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/smtp"
 	"postern/internal/testcert"
+	"postern/internal/testsmtp"
 )
 
 // served are the files of one certificate, as postern reads them.
@@ -52,7 +53,7 @@ func TestNewCertificatesAreServedAfterAReload(t *testing.T) {
 	}
 	files := serveFrom(t, pairs[0])
 	p := start(t, files.flags()...)
-	returning := anyCertificate()
+	returning := testsmtp.OpportunisticTLS()
 	checkHandshake(t, p, returning, false)
 	checkServed(t, p, pairs[0])
 	for i, reload := range []func(){
@@ -127,7 +128,7 @@ func TestSIGHUPChangesTheConfiguration(t *testing.T) {
 	configure(`recipients = ["user@localhost"]`)
 	p := start(t, "--config", file)
 	m := newLetter("for another", 0)
-	m.to = []string{"another@localhost"}
+	m.To = []string{"another@localhost"}
 	if reply := p.deliver(t, m); reply.Code != 550 {
 		t.Errorf("before: %s, want 550", reply)
 	}
@@ -149,16 +150,16 @@ func TestSIGHUPChangesTheConfiguration(t *testing.T) {
 // checkHandshake comes as a sender with that TLS configuration.
 func checkHandshake(t *testing.T, p *postern, config *tls.Config, resumed bool) {
 	t.Helper()
-	c, err := connectTLS(p.addr, "", config)
+	c, err := testsmtp.DialTLS(p.addr, "", config)
 	if err != nil {
 		t.Errorf("a sender that comes back: %v", err)
 		return
 	}
-	defer c.close()
-	if state := c.conn.(*tls.Conn).ConnectionState(); state.DidResume != resumed {
+	defer c.Close()
+	if state := c.TLS(); state.DidResume != resumed {
 		t.Errorf("the sender resumed: %v, want %v", state.DidResume, resumed)
 	}
-	if err := c.expect("QUIT\r\n", 221); err != nil {
+	if err := c.Expect("QUIT\r\n", 221); err != nil {
 		t.Error(err)
 	}
 }
@@ -166,10 +167,10 @@ func checkHandshake(t *testing.T, p *postern, config *tls.Config, resumed bool) 
 // checkServed comes as a new sender that trusts one certificate alone.
 func checkServed(t *testing.T, p *postern, pair *testcert.Pair) {
 	t.Helper()
-	c, err := connectTLS(p.addr, "", &tls.Config{ServerName: "localhost", RootCAs: pair.Pool})
+	c, err := testsmtp.DialTLS(p.addr, "", &tls.Config{ServerName: "localhost", RootCAs: pair.Pool})
 	if err != nil {
 		t.Error(fmt.Errorf("a sender that trusts one certificate alone: %w", err))
 		return
 	}
-	c.close()
+	c.Close()
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 )
 
 // ends are the spellings of a message's end that one server or another once
@@ -92,19 +93,19 @@ const hidden = "MAIL FROM:<hidden@sender.test>\r\nRCPT TO:<user@localhost>\r\nDA
 func smuggle(t *testing.T, p *postern, end string) int {
 	t.Helper()
 	c := openMessage(t, p)
-	defer c.close()
-	if err := c.expect("DATA\r\n", 354); err != nil {
+	defer c.Close()
+	if err := c.Expect("DATA\r\n", 354); err != nil {
 		t.Fatal(err)
 	}
 	// What follows is one write: a server that is deceived sees commands pipelined.
-	return acknowledged(t, end, c.codes(outer+end+hidden+".\r\nQUIT\r\n"))
+	return acknowledged(t, end, codes(c, outer+end+hidden+".\r\nQUIT\r\n"))
 }
 
 // smuggleInChunks tries one spelling behind BDAT, in chunks of a size.
 func smuggleInChunks(t *testing.T, p *postern, end string, size int) int {
 	t.Helper()
 	c := openMessage(t, p)
-	defer c.close()
+	defer c.Close()
 	var commands strings.Builder
 	text := outer + end + hidden
 	for len(text) > size {
@@ -113,7 +114,7 @@ func smuggleInChunks(t *testing.T, p *postern, end string, size int) int {
 	}
 	fmt.Fprintf(&commands, "BDAT %d LAST\r\n%sQUIT\r\n", len(text), text)
 	// Each chunk but the last has a 250 of its own, up to a refusal.
-	codes := c.codes(commands.String())
+	codes := codes(c, commands.String())
 	for chunks := (len(outer+end+hidden) - 1) / size; chunks > 0 && len(codes) > 1 && codes[0] == 250; chunks-- {
 		codes = codes[1:]
 	}
@@ -121,24 +122,24 @@ func smuggleInChunks(t *testing.T, p *postern, end string, size int) int {
 }
 
 // openMessage is a session that has come to RCPT.
-func openMessage(t *testing.T, p *postern) *client {
+func openMessage(t *testing.T, p *postern) *testsmtp.Client {
 	t.Helper()
-	c, err := connect(p.addr, "")
+	c, err := testsmtp.Dial(p.addr, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.proceed("EHLO sender.test", "MAIL FROM:<sender@sender.test>", "RCPT TO:<user@localhost>"); err != nil {
+	if err := c.Commands("EHLO sender.test", "MAIL FROM:<sender@sender.test>", "RCPT TO:<user@localhost>"); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
 // codes sends text and returns the codes of all replies up to the connection's end.
-func (c *client) codes(text string) []int {
+func codes(c *testsmtp.Client, text string) []int {
 	var codes []int
-	_ = c.say(text) // an error shows in the replies: the server closed early
+	_ = c.Send(text) // an error shows in the replies: the server closed early
 	for {
-		reply, err := c.reply()
+		reply, err := c.Reply()
 		if err != nil {
 			return codes
 		}
@@ -179,33 +180,33 @@ func TestCommandsBehindSTARTTLSAreNeverCarriedOut(t *testing.T) {
 		"DATA\r\nSubject: injected\r\n\r\ninjected\r\n.\r\n"
 	for _, tt := range []struct {
 		name  string
-		play  func(c *client) error
+		play  func(c *testsmtp.Client) error
 		ended string // in the log
 	}{
-		{"in one segment with it", func(c *client) error {
-			if err := c.expect("STARTTLS\r\n"+injected, 554); err != nil {
+		{"in one segment with it", func(c *testsmtp.Client) error {
+			if err := c.Expect("STARTTLS\r\n"+injected, 554); err != nil {
 				return err
 			}
-			return c.silent()
+			return c.ExpectEnd()
 		}, `end="bytes behind STARTTLS"`},
-		{"after its reply", func(c *client) error {
-			if err := c.expect("STARTTLS\r\n", 220); err != nil {
+		{"after its reply", func(c *testsmtp.Client) error {
+			if err := c.Expect("STARTTLS\r\n", 220); err != nil {
 				return err
 			}
-			if err := c.say(injected); err != nil {
+			if err := c.Send(injected); err != nil {
 				return err
 			}
-			return c.onlyAlert()
+			return onlyAlert(c)
 		}, `end="TLS handshake failed"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := start(t)
-			c, err := connect(p.addr, "")
+			c, err := testsmtp.Dial(p.addr, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.close()
-			if err := c.expect("EHLO sender.test\r\n", 250); err != nil {
+			defer c.Close()
+			if err := c.Expect("EHLO sender.test\r\n", 250); err != nil {
 				t.Fatal(err)
 			}
 			if err := tt.play(c); err != nil {
@@ -221,9 +222,9 @@ func TestCommandsBehindSTARTTLSAreNeverCarriedOut(t *testing.T) {
 
 // onlyAlert reads to the connection's end and reports anything in clear. A TLS
 // alert (RFC 8446, Section 6) may come.
-func (c *client) onlyAlert() error {
+func onlyAlert(c *testsmtp.Client) error {
 	const alert = 21
-	rest, _ := io.ReadAll(c.in)
+	rest, _ := io.ReadAll(c.In)
 	if len(rest) > 0 && rest[0] != alert {
 		return fmt.Errorf("more was said in clear: %.200q", rest)
 	}

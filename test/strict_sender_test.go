@@ -16,6 +16,7 @@ import (
 
 	"postern/internal/smtp"
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 	"postern/internal/tlsrecord"
 	"postern/sessionticket/strictclient"
 )
@@ -35,7 +36,7 @@ func TestStrictClientGetsInBehindTheGate(t *testing.T) {
 	} {
 		t.Run(tt.policy, func(t *testing.T) {
 			p := start(t, "--ticket-policy", tt.policy)
-			config := anyCertificate()
+			config := testsmtp.OpportunisticTLS()
 			for session := range 2 {
 				resumed, err := deliverStrictly(p.addr, config)
 				if err != nil {
@@ -71,17 +72,17 @@ func deliverStrictly(addr string, config *tls.Config) (resumed bool, err error) 
 
 func sendLetter(client *netsmtp.Client) error {
 	m := newLetter("strict", 0)
-	if err := client.Mail(m.from); err != nil {
+	if err := client.Mail(m.From); err != nil {
 		return err
 	}
-	if err := client.Rcpt(m.to[0]); err != nil {
+	if err := client.Rcpt(m.To[0]); err != nil {
 		return err
 	}
 	text, err := client.Data()
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprint(text, m.text); err != nil {
+	if _, err := fmt.Fprint(text, m.Text); err != nil {
 		return err
 	}
 	if err := text.Close(); err != nil {

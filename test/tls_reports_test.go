@@ -18,6 +18,7 @@ import (
 
 	"postern/internal/testdisk"
 	"postern/internal/testreport"
+	"postern/internal/testsmtp"
 	"postern/sessionticket/strictclient"
 )
 
@@ -218,18 +219,18 @@ func TestReportsAndMailShareASession(t *testing.T) {
 	backend := startBackend(t)
 	config := "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\""
 	p := startReports(t, t.TempDir(), fmt.Sprintf("next-hop = %q\n", "smtp://"+backend.addr)+config)
-	c, err := connectTLS(p.addr, "", anyCertificate())
+	c, err := testsmtp.DialTLS(p.addr, "", testsmtp.OpportunisticTLS())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
+	defer c.Close()
 	for n := range 3 {
 		r := october
 		r.ID = fmt.Sprint(n)
-		if reply, err := c.deliver(reportMail(r.Mail())); err != nil || reply.Code != 250 {
+		if reply, err := c.Deliver(reportMail(r.Mail())); err != nil || reply.Code != 250 {
 			t.Fatalf("report %d: %s, %v", n, reply, err)
 		}
-		if reply, err := c.deliver(newLetter(fmt.Sprint("letter", n), 0)); err != nil || reply.Code != 250 || !backend.has(fmt.Sprint("letter", n)) {
+		if reply, err := c.Deliver(newLetter(fmt.Sprint("letter", n), 0)); err != nil || reply.Code != 250 || !backend.has(fmt.Sprint("letter", n)) {
 			t.Fatalf("letter %d: %s, %v", n, reply, err)
 		}
 	}
@@ -246,7 +247,7 @@ func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
 	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record(""))
 	p := startReports(t, t.TempDir(), fmt.Sprintf("ticket-policy = \"stock\"\n[reports]\naddresses = [\"tls-reports@localhost\"]\nresolver = %q", names))
 	today := time.Now().UTC().Truncate(24 * time.Hour)
-	if _, err := deliverStrictly(p.addr, anyCertificate()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatalf("the strict client: %v", err)
 	}
 	p.awaitSessions(1)
@@ -307,8 +308,8 @@ func startReports(t *testing.T, data, more string) *postern {
 	return startWith(t, data, "--config", file)
 }
 
-func reportMail(text string) mail {
-	return mail{from: "tlsrpt@microsoft.test", to: []string{"tls-reports@localhost"}, text: text}
+func reportMail(text string) testsmtp.Message {
+	return testsmtp.Message{From: "tlsrpt@microsoft.test", To: []string{"tls-reports@localhost"}, Text: text}
 }
 
 // A keptReport is what postern report list tells of one.
