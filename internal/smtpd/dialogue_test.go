@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bufio"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
 	"postern/internal/testcert"
+	"postern/internal/testsmtp"
 )
 
 // A memoryHop keeps what it is given. Its reply to each step can be set.
@@ -168,20 +168,19 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 
 // A client speaks a dialogue.
 type client struct {
-	t    *testing.T
-	conn net.Conn
-	in   *bufio.Reader
+	*testsmtp.Client
+	t *testing.T
 }
 
 func (s *testServer) dial(t *testing.T) *client {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
+	c, err := testsmtp.Connect(s.addr, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	return &client{t: t, conn: conn, in: bufio.NewReader(conn)}
+	t.Cleanup(c.Close)
+	c.Conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return &client{c, t}
 }
 
 // play speaks a dialogue: lines "> text" are sent, each with CRLF, those
@@ -228,14 +227,14 @@ func (c *client) send(text string) {
 	if text == "" {
 		return
 	}
-	if _, err := io.WriteString(c.conn, text); err != nil {
+	if err := c.Send(text); err != nil {
 		c.t.Fatalf("sending %.80q: %v", text, err)
 	}
 }
 
 func (c *client) reply() smtp.Reply {
 	c.t.Helper()
-	reply, err := smtp.ReadReply(c.in)
+	reply, err := c.Reply()
 	if err != nil {
 		c.t.Fatalf("no reply: %v", err)
 	}
@@ -254,17 +253,14 @@ func (c *client) expect(pattern string) {
 
 func (c *client) handshake(config *tls.Config) {
 	c.t.Helper()
-	conn := tls.Client(c.conn, config)
-	if err := conn.Handshake(); err != nil {
-		c.t.Fatalf("handshake: %v", err)
+	if err := c.Handshake(config); err != nil {
+		c.t.Fatal(err)
 	}
-	c.conn, c.in = conn, bufio.NewReader(conn)
 }
 
 func (c *client) closed() {
 	c.t.Helper()
-	rest, err := io.ReadAll(c.in)
-	if len(rest) > 0 {
-		c.t.Fatalf("more was said: %q, %v", rest, err)
+	if err := c.ExpectEnd(); err != nil {
+		c.t.Fatal(err)
 	}
 }

@@ -54,7 +54,7 @@ func TestTheWatchIsToldOfAFailedHandshake(t *testing.T) {
 	s := startServer(t, nil)
 	c := s.dial(t)
 	c.play(toTLS)
-	conn := tls.Client(c.conn, &tls.Config{ServerName: "mx.example.org"}) // it verifies the certificate
+	conn := tls.Client(c.Conn, &tls.Config{ServerName: "mx.example.org"}) // it verifies the certificate
 	if err := conn.Handshake(); err == nil {
 		t.Fatal("the certificate was accepted")
 	}
@@ -92,7 +92,7 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 			s := startServer(t, nil)
 			c := s.dial(t)
 			c.play(toTLS)
-			raw := c.conn
+			raw := c.Conn
 			c.handshake(&tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)})
 			c.play(test.dialogue)
 			raw.Close() // without a close_notify
@@ -133,7 +133,7 @@ func TestEachRungIsOffered(t *testing.T) {
 				MinVersion: test.oldest, MaxVersion: test.newest,
 			})
 			c.play("> EHLO a\n< 250 *")
-			c.conn.Close()
+			c.Conn.Close()
 			v := s.visit(t)
 			if v.TLS.Version != test.version || v.Rung != test.told {
 				t.Errorf("version %x, rung %v, want %x, %v", v.TLS.Version, v.Rung, test.version, test.told)

@@ -97,9 +97,9 @@ func TestAFailedHandshakeEndsTheSessionWithoutAWordInClear(t *testing.T) {
 	s := startServer(t, nil)
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO unlucky.example\n< 250 *\n> STARTTLS\n< 220 *\n> this is not TLS\n> MAIL FROM:<a@b.c>")
-	c.in.Discard(c.in.Buffered())
+	c.In.Discard(c.In.Buffered())
 	rest := make([]byte, 100)
-	n, _ := c.in.Read(rest)
+	n, _ := c.In.Read(rest)
 	if n > 0 && rest[0] != 21 { // an alert record is all that may come
 		t.Errorf("said %q", rest[:n])
 	}
@@ -444,7 +444,7 @@ func TestASenderThatNeverStopsIsCutOff(t *testing.T) {
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")
 	for {
-		if _, err := fmt.Fprintf(c.conn, "%s\r\n", strings.Repeat("x", 98)); err != nil {
+		if _, err := fmt.Fprintf(c.Conn, "%s\r\n", strings.Repeat("x", 98)); err != nil {
 			break
 		}
 	}

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 
 	"postern/internal/admission"
 	"postern/internal/testcert"
+	"postern/internal/testsmtp"
 )
 
 // pipeServer runs sessions over in-memory connections, so that time is the
@@ -39,7 +39,7 @@ func newPipeServer(t *testing.T, limits Limits) *pipeServer {
 func (p *pipeServer) dial(t *testing.T) *client {
 	ours, theirs := net.Pipe()
 	p.start(ours, false)
-	return &client{t: t, conn: theirs, in: bufio.NewReader(theirs)}
+	return &client{testsmtp.New(theirs), t}
 }
 
 const envelope = "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RCPT TO:<b@example.org>\n< 250 *\n"
@@ -96,7 +96,7 @@ func TestTextThatMakesProgressMayTakeLong(t *testing.T) {
 			c.send(strings.Repeat(strings.Repeat("x", 98)+"\r\n", progress/100+1))
 		}
 		c.play("> .\n< 250 2.0.0 stored\n> QUIT\n< 221 *")
-		c.conn.Close()
+		c.Conn.Close()
 	})
 }
 
@@ -192,14 +192,14 @@ func trickle(c *client, text string, pause time.Duration) (stop func()) {
 	go func() {
 		defer close(done)
 		for {
-			if _, err := c.conn.Write([]byte(text)); err != nil {
+			if _, err := c.Conn.Write([]byte(text)); err != nil {
 				return
 			}
 			time.Sleep(pause)
 		}
 	}()
 	return func() {
-		c.conn.Close()
+		c.Conn.Close()
 		<-done
 	}
 }
