@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/probe"
 	"postern/internal/testcert"
+	"postern/internal/testsmtp"
 	"postern/internal/testzone"
 	"postern/internal/tlsrptexplain"
 	"postern/sessionticket/strictclient"
@@ -153,54 +155,33 @@ func (h *house) strictly(name string) func(net.Conn) {
 // leaving is a client that checks after the handshake, and leaves, as Postfix does with DANE.
 func (h *house) leaving(name string) func(net.Conn) {
 	return func(conn net.Conn) {
-		p := &talk{h.t, conn}
-		p.say("", "EHLO "+name, "STARTTLS")
-		encrypted := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-		if err := encrypted.Handshake(); err != nil {
+		c := h.upToTLS(conn, name)
+		if err := c.Handshake(&tls.Config{InsecureSkipVerify: true}); err != nil {
 			h.t.Error(err)
 		}
-		(&talk{h.t, encrypted}).say("QUIT")
+		if err := c.Commands("QUIT"); err != nil {
+			h.t.Error(err)
+		}
 	}
 }
 
 // verifying is a client that wants a certificate of today.
 func (h *house) verifying(name string) func(net.Conn) {
 	return func(conn net.Conn) {
-		(&talk{h.t, conn}).say("", "EHLO "+name, "STARTTLS")
-		if err := tls.Client(conn, &tls.Config{ServerName: ourHost, RootCAs: h.pair.Pool}).Handshake(); err == nil {
+		c := h.upToTLS(conn, name)
+		if err := c.Handshake(&tls.Config{ServerName: ourHost, RootCAs: h.pair.Pool}); err == nil {
 			h.t.Errorf("%s takes the certificate", name)
 		}
 	}
 }
 
-// A talk is SMTP, a reply behind each line.
-type talk struct {
-	t    *testing.T
-	conn net.Conn
-}
-
-func (k *talk) say(lines ...string) {
-	for _, line := range lines {
-		if line != "" {
-			io.WriteString(k.conn, line+"\r\n")
-		}
-		var reply []byte
-		for piece := make([]byte, 4096); !ended(reply); {
-			n, err := k.conn.Read(piece)
-			if err != nil {
-				k.t.Errorf("%q: %v after %q", line, err, reply)
-				return
-			}
-			reply = append(reply, piece[:n]...)
-		}
+// upToTLS speaks SMTP up to where the handshake begins.
+func (h *house) upToTLS(conn net.Conn, name string) *testsmtp.Client {
+	c := testsmtp.New(conn)
+	if err := errors.Join(c.Expect("", 220), c.Commands("EHLO "+name, "STARTTLS")); err != nil {
+		h.t.Error(err)
 	}
-}
-
-// ended tells whether a reply's last line has come: a blank follows its code.
-func ended(reply []byte) bool {
-	lines := strings.Split(strings.TrimSuffix(string(reply), "\r\n"), "\r\n")
-	last := lines[len(lines)-1]
-	return strings.HasSuffix(string(reply), "\r\n") && len(last) > 3 && last[3] == ' '
+	return c
 }
 
 // turn sets the clock of all that is in the ledger so far: the first session began at begin, each

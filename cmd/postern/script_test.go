@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -26,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postern/internal/testcert"
+	"postern/internal/testsmtp"
 	"postern/internal/testzone"
 	"postern/mtasts"
 )
@@ -293,23 +293,25 @@ func (g *growing) await(ts *testscript.TestScript, text string) {
 //
 // Lines of other kinds are comments.
 func dialogue(ts *testscript.TestScript, _ bool, args []string) {
-	conn, err := net.Dial("tcp", args[0])
+	c, err := testsmtp.Connect(args[0], "")
 	ts.Check(err)
-	defer conn.Close()
-	ts.Check(conn.SetDeadline(time.Now().Add(patience)))
-	p := &player{ts, conn, bufio.NewReader(conn)}
+	defer c.Close()
 	for line := range strings.Lines(ts.ReadFile(args[1])) {
 		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch word {
 		case ">":
-			_, err := p.conn.Write([]byte(rest + "\r\n"))
-			ts.Check(err)
+			ts.Check(c.Send(rest + "\r\n"))
 		case "<":
-			p.expect(rest)
+			if line, err := c.In.ReadString('\n'); err != nil || !strings.HasPrefix(line, rest) {
+				ts.Fatalf("expected %q, got %q, %v", rest, line, err)
+			}
 		case "tls":
-			p.startTLS(rest)
+			ts.Check(c.Handshake(&tls.Config{ServerName: rest, InsecureSkipVerify: true}))
+			if rest != "" {
+				ts.Check(c.TLS().PeerCertificates[0].VerifyHostname(rest))
+			}
 		case "refuse":
-			if err := tls.Client(p.conn, &tls.Config{ServerName: "mx.example.org"}).Handshake(); err == nil {
+			if err := c.Handshake(&tls.Config{ServerName: "mx.example.org"}); err == nil {
 				ts.Fatalf("the certificate was accepted")
 			}
 		case "signal":
@@ -317,33 +319,9 @@ func dialogue(ts *testscript.TestScript, _ bool, args []string) {
 		case "logged":
 			running(ts).log.await(ts, rest)
 		case "end":
-			if line, err := p.in.ReadString('\n'); err == nil {
+			if line, err := c.In.ReadString('\n'); err == nil {
 				ts.Fatalf("expected the end, got %q", line)
 			}
 		}
 	}
-}
-
-// A player is a client that plays a dialogue.
-type player struct {
-	ts   *testscript.TestScript
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-func (p *player) expect(want string) {
-	line, err := p.in.ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, want) {
-		p.ts.Fatalf("expected %q, got %q, %v", want, line, err)
-	}
-}
-
-func (p *player) startTLS(name string) {
-	conn := tls.Client(p.conn, &tls.Config{ServerName: name, InsecureSkipVerify: true})
-	p.ts.Check(conn.Handshake())
-	leaf := conn.ConnectionState().PeerCertificates[0]
-	if name != "" {
-		p.ts.Check(leaf.VerifyHostname(name))
-	}
-	p.conn, p.in = conn, bufio.NewReader(conn)
 }
