@@ -12,7 +12,7 @@ import (
 	. "postern/tlsrpt"
 )
 
-func TestTooMuchIsRefused(t *testing.T) {
+func TestParseRejectsWhatExceedsItsLimits(t *testing.T) {
 	const begin = `{"report-id":"1","policies":[{}],"x":`
 	for name, text := range map[string]string{
 		"a gigabyte in a megabyte of gzip": string(bomb(t)),
@@ -27,14 +27,14 @@ func TestTooMuchIsRefused(t *testing.T) {
 	}
 }
 
-// bomb is a gigabyte of spaces.
+// bomb is a gigabyte of spaces in a megabyte of gzip.
 func bomb(t *testing.T) []byte {
 	t.Helper()
 	member := zip(t, bytes.Repeat([]byte(" "), 1<<24))
-	return bytes.Repeat(member, 1<<6) // gzip members one behind the other are one file
+	return bytes.Repeat(member, 1<<6) // concatenated gzip members are one file
 }
 
-// TestLargestReportFitsInMemory takes the worst that is let through.
+// The most expensive report within the limits.
 func TestLargestReportFitsInMemory(t *testing.T) {
 	text := `{"report-id":"1","policies":[{"failure-details":[{}` + strings.Repeat(",{}", 99_000) + `]}]}`
 	var before, after runtime.MemStats
@@ -52,14 +52,14 @@ func TestLargestReportFitsInMemory(t *testing.T) {
 	}
 }
 
-func TestBracketsInTextAreNoDepth(t *testing.T) {
+func TestBracketsInStringsAreNotNesting(t *testing.T) {
 	text := `{"report-id":"` + strings.Repeat(`[{\"`, 100_000) + `","policies":[{}]}`
 	if _, err := Parse(strings.NewReader(text)); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAbsurdNumbersDoNoHarm(t *testing.T) {
+func TestAbsurdNumbersAreBounded(t *testing.T) {
 	report := parseFile(t, "testdata/absurd_numbers.json")
 	result := report.Policies[0]
 	if result.Successful != 0 || result.Failed != 1e12 || result.Failures[0].Sessions != 1e12 {
@@ -70,7 +70,7 @@ func TestAbsurdNumbersDoNoHarm(t *testing.T) {
 	}
 }
 
-func TestMailWithTooMuchIsRefused(t *testing.T) {
+func TestParseMailRejectsWhatExceedsItsLimits(t *testing.T) {
 	parts := "Content-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n\r\n" +
 		strings.Repeat("--b\r\nContent-Type: text/plain\r\n\r\nx\r\n", 1000) + "--b--\r\n"
 	var nested strings.Builder
@@ -91,18 +91,18 @@ func TestMailWithTooMuchIsRefused(t *testing.T) {
 	}
 }
 
-func TestMailWithManyFalseReportsIsRefused(t *testing.T) {
+func TestMailWithManyFalseCandidatesIsRejected(t *testing.T) {
 	const begin, part = "Content-Type: multipart/mixed; boundary=b\r\n\r\n", "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n"
 	const valid = part + `{"report-id":"1","policies":[{}]}` + "\r\n--b--\r\n"
 	if _, err := ParseMail(strings.NewReader(begin + strings.Repeat(part+"{}\r\n", 3) + valid)); err != nil {
-		t.Errorf("a report behind 3 that are none: %v", err)
+		t.Errorf("a report after 3 false ones: %v", err)
 	}
 	if _, err := ParseMail(strings.NewReader(begin + strings.Repeat(part+"{}\r\n", 50) + valid)); !errors.Is(err, ErrNotReport) {
-		t.Errorf("a report behind 50 that are none: %v", err)
+		t.Errorf("a report after 50 false ones: %v", err)
 	}
 }
 
-func TestPartsMayLie8Deep(t *testing.T) {
+func TestPartsMayBeNested8Deep(t *testing.T) {
 	const forward, report = "Content-Type: message/rfc822\r\n\r\n", "\r\n" + `{"report-id":"1","policies":[{}]}`
 	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 8) + report)); err != nil {
 		t.Error(err)
@@ -112,7 +112,7 @@ func TestPartsMayLie8Deep(t *testing.T) {
 	}
 }
 
-// endless is a mail that never ends.
+// endless is a message that never ends.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return copy(p, strings.Repeat("x: y\r\n", 100)), nil }

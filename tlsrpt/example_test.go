@@ -27,5 +27,5 @@ func Example() {
 	}
 	// Output:
 	// Microsoft Corporation, sts: 27 sessions failed
-	// policies[0].failure-details[0]: has no detail: handshakes that did not end were so counted too (golang/go#70232)
+	// policies[0].failure-details[0]: has no details: some senders count unfinished handshakes this way (golang/go#70232)
 }

@@ -13,36 +13,37 @@ import (
 )
 
 const (
-	// MaxMailSize bounds a report's mail, in bytes: a report of MaxReportSize in base64, and
-	// room for the rest.
+	// MaxMailSize is the largest message that [ParseMail] reads, in bytes: a report of
+	// MaxReportSize in base64, and headers.
 	MaxMailSize = 12 << 20
 
-	maxParts     = 100 // a report's mail has 3, one that was forwarded a few more
-	maxPartDepth = 8
-	maxTries     = 4 // parts that could be a report and are none
+	maxParts      = 100 // a report has 3, a forwarded one a few more
+	maxPartDepth  = 8
+	maxCandidates = 4 // parts that look like a report and are not
 )
 
-// A Mail is a report as it came by mail, RFC 8460, Section 5.3.
+// A Mail is a message that contains a report (RFC 8460, Section 5.3).
 type Mail struct {
-	// Domain and Submitter are TLS-Report-Domain and TLS-Report-Submitter of the outermost header.
+	// Domain and Submitter are the header fields TLS-Report-Domain and
+	// TLS-Report-Submitter of the message.
 	Domain, Submitter string
 
-	// FileName is the name of the report's part as given, Name what it tells; zero when
-	// it is not of the RFC's form.
+	// FileName is the file name of the part with the report. Name is what
+	// [ParseFileName] reads from it, zero if it does not have the RFC's form.
 	FileName string
 	Name     FileName
 
 	Report *Report
 
-	// Warnings name what was odd about the mail; the report has its own.
+	// Warnings are the oddities of the message. The report has its own.
 	Warnings []Warning
 }
 
-// ParseMail reads a mail of at most [MaxMailSize] bytes and the first report in it, however the part
-// that holds it is nested, named, typed and encoded.
+// ParseMail reads a message of at most [MaxMailSize] bytes and returns the first report
+// in it. It finds the report by its content, at any level of nesting, whatever its file
+// name, media type and encoding.
 //
-// It returns an error that wraps [ErrNotReport] or [ErrTooLarge], or the error of r. ParseMail keeps
-// no reference to r.
+// The error wraps [ErrNotReport], [ErrTooLarge] or the error of r.
 func ParseMail(r io.Reader) (*Mail, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxMailSize+1))
 	if err == nil && len(data) > MaxMailSize {
@@ -64,7 +65,7 @@ func (m *Mail) parse(data []byte) error {
 		return fmt.Errorf("%w: %w", ErrNotReport, err)
 	}
 	var warn warnings
-	checkTop(top, &warn)
+	checkHeader(top, &warn)
 	m.Domain, _ = top.Header.Text("TLS-Report-Domain")
 	m.Submitter, _ = top.Header.Text("TLS-Report-Submitter")
 
@@ -77,15 +78,16 @@ func (m *Mail) parse(data []byte) error {
 		return nil
 	case errors.Is(err, ErrTooLarge):
 		return err
-	case s.fault != nil:
-		return s.fault
+	case s.rejected != nil:
+		return s.rejected
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrNotReport, err)
 	}
-	return fmt.Errorf("%w: no part of %d holds one", ErrNotReport, s.parts)
+	return fmt.Errorf("%w: none found (parts searched: %d)", ErrNotReport, s.parts)
 }
 
-func checkTop(top *message.Entity, warn *warnings) {
+// checkHeader warns about the header of the message.
+func checkHeader(top *message.Entity, warn *warnings) {
 	kind, params, err := top.Header.ContentType()
 	if err != nil || kind != "multipart/report" || !strings.EqualFold(params["report-type"], "tlsrpt") {
 		warn.add("Content-Type", "%.80q is not multipart/report; report-type=tlsrpt", top.Header.Get("Content-Type"))
@@ -97,22 +99,23 @@ func checkTop(top *message.Entity, warn *warnings) {
 	}
 }
 
-// check warns where mail and report contradict each other.
+// check warns if message and report contradict each other.
 func (m *Mail) check() {
 	warn := warnings(m.Warnings)
 	if m.Domain != "" && !m.Report.covers(m.Domain) {
-		warn.add("TLS-Report-Domain", "is %.80q, the report is about other domains", m.Domain)
+		warn.add("TLS-Report-Domain", "is %.80q, but the report is about other domains", m.Domain)
 	}
 	if m.Name.Domain != "" && !m.Report.covers(m.Name.Domain) {
-		warn.add("file name", "says %.80q, the report is about other domains", m.Name.Domain)
+		warn.add("file name", "names %.80q, but the report is about other domains", m.Name.Domain)
 	}
 	if start := m.Name.Start; !start.IsZero() && !m.Report.Start.IsZero() && !start.Equal(m.Report.Start) {
-		warn.add("file name", "says that the report starts at %s, the report %s", written(start), written(m.Report.Start))
+		warn.add("file name", "gives the start %s, but the report starts at %s", formatTime(start), formatTime(m.Report.Start))
 	}
 	m.Warnings = warn
 }
 
-// covers tells whether the report is about a domain; one that names none may be about any.
+// covers reports whether the report is about a domain. A report that names no domain may
+// be about any.
 func (r *Report) covers(domain string) bool {
 	named := false
 	for _, p := range r.Policies {
@@ -124,16 +127,16 @@ func (r *Report) covers(domain string) bool {
 	return !named
 }
 
-// A search goes through a mail's parts until one holds a report.
+// A search walks through the parts of a message until one contains a report.
 type search struct {
-	mail  *Mail
-	warn  *warnings
-	parts int
-	tries int
-	fault error // why the likeliest part was none
+	mail       *Mail
+	warn       *warnings
+	parts      int
+	candidates int
+	rejected   error // why the most likely candidate is not a report
 }
 
-// entity searches one part, given the error that came with it.
+// entity searches one part. The error is the one that came with it.
 func (s *search) entity(e *message.Entity, err error, depth int) error {
 	if s.parts++; s.parts > maxParts {
 		return fmt.Errorf("more than %d parts: %w", maxParts, ErrTooLarge)
@@ -142,7 +145,7 @@ func (s *search) entity(e *message.Entity, err error, depth int) error {
 		return fmt.Errorf("parts nested more than %d deep: %w", maxPartDepth, ErrTooLarge)
 	}
 	if message.IsUnknownEncoding(err) {
-		e = s.mendEncoding(e)
+		e = s.fixEncoding(e)
 	}
 	kind, _, _ := e.Header.ContentType()
 	switch inner := e.MultipartReader(); {
@@ -153,7 +156,7 @@ func (s *search) entity(e *message.Entity, err error, depth int) error {
 		if forwarded == nil {
 			return err
 		}
-		s.warn.add("", "the report lies in a forwarded mail")
+		s.warn.add("", "the report is in a forwarded message")
 		return s.entity(forwarded, err, depth+1)
 	}
 	return s.leaf(e, kind)
@@ -175,27 +178,27 @@ func (s *search) multipart(parts message.MultipartReader, depth int) error {
 	return nil
 }
 
-// mendEncoding reads a Content-Transfer-Encoding by its first word, and takes one that is
-// not known even so for none.
-func (s *search) mendEncoding(e *message.Entity) *message.Entity {
+// fixEncoding reads only the first word of a malformed Content-Transfer-Encoding, and
+// ignores the field if that is not a known encoding either.
+func (s *search) fixEncoding(e *message.Entity) *message.Entity {
 	const name = "Content-Transfer-Encoding"
 	given := e.Header.Get(name)
-	s.warn.add(name, "%.80q is not known", given)
+	s.warn.add(name, "%.80q is not a known encoding", given)
 	word := strings.FieldsFunc(given, func(r rune) bool { return strings.ContainsRune(" \t\"';,()", r) })
 	header := e.Header.Copy()
 	header.Del(name)
 	if len(word) > 0 {
 		header.Set(name, word[0])
 	}
-	mended, err := message.New(header, e.Body)
+	fixed, err := message.New(header, e.Body)
 	if message.IsUnknownEncoding(err) {
 		header.Del(name)
-		mended, _ = message.New(header, e.Body)
+		fixed, _ = message.New(header, e.Body)
 	}
-	return mended
+	return fixed
 }
 
-// leaf reads the part if it may be a report.
+// leaf parses a part without parts of its own if it may be a report.
 func (s *search) leaf(e *message.Entity, kind string) error {
 	name := fileName(&e.Header)
 	data, damage := readAll(e.Body)
@@ -208,35 +211,35 @@ func (s *search) leaf(e *message.Entity, kind string) error {
 	}
 	report, err := parse(data)
 	if err != nil {
-		return s.failed(declared, err)
+		return s.reject(declared, err)
 	}
 	s.mail.Report, s.mail.FileName = report, name
-	s.checkPart(kind, compressed(data), damage)
+	s.checkPart(kind, isGzip(data), damage)
 	return nil
 }
 
-// failed remembers why a part is none, those before others that claim to be one. It ends the
-// search when there were too many.
-func (s *search) failed(declared bool, err error) error {
-	if s.fault == nil || declared {
-		s.fault = err
+// reject records why a candidate is not a report. The error of a part that is declared
+// as a report takes precedence. It returns an error if there were too many candidates.
+func (s *search) reject(declared bool, err error) error {
+	if s.rejected == nil || declared {
+		s.rejected = err
 	}
-	if s.tries++; s.tries == maxTries {
-		return s.fault
+	if s.candidates++; s.candidates == maxCandidates {
+		return s.rejected
 	}
 	return nil
 }
 
 func looksLikeReport(name string, data []byte) bool {
-	if compressed(data) || bytes.HasPrefix(bytes.TrimLeft(data, "\ufeff \t\r\n"), []byte("{")) {
+	if isGzip(data) || bytes.HasPrefix(bytes.TrimLeft(data, "\ufeff \t\r\n"), []byte("{")) {
 		return true
 	}
-	_, zipped := cutSuffixFold(name, ".gz")
-	_, plain := cutSuffixFold(name, ".json")
-	return zipped || plain
+	_, gz := cutSuffixFold(name, ".gz")
+	_, json := cutSuffixFold(name, ".json")
+	return gz || json
 }
 
-// fileName is where most mail programs put it; encoded words and RFC 2231 are read.
+// fileName returns the file name of a part. It decodes encoded words and RFC 2231.
 func fileName(h *message.Header) string {
 	if _, params, err := h.ContentDisposition(); err == nil && params["filename"] != "" {
 		return params["filename"]
@@ -245,34 +248,34 @@ func fileName(h *message.Header) string {
 	return params["name"]
 }
 
-// checkPart warns of what is odd about the part that holds the report.
-func (s *search) checkPart(kind string, zipped bool, damage error) {
+// checkPart warns about the part that contains the report.
+func (s *search) checkPart(kind string, gzip bool, damage error) {
 	right := "application/tlsrpt+json"
-	if zipped {
+	if gzip {
 		right = "application/tlsrpt+gzip"
 	}
 	if kind != right {
-		s.warn.add("Content-Type", "%.80q of the report's part, which is %s", kind, right)
+		s.warn.add("Content-Type", "the report has the type %.80q, but is %s", kind, right)
 	}
 	if damage != nil {
-		s.warn.add("Content-Transfer-Encoding", "the report's part is damaged (%.80q)", damage)
+		s.warn.add("Content-Transfer-Encoding", "the report is damaged: %.80q", damage)
 	}
 	var ok bool
 	if s.mail.Name, ok = ParseFileName(s.mail.FileName); !ok {
-		s.warn.add("file name", "%.80q is not submitter!domain!start!end!id.json.gz", s.mail.FileName)
+		s.warn.add("file name", "%.80q does not have the form submitter!domain!start!end!id.json.gz", s.mail.FileName)
 	}
 }
 
-// A FileName is what the name of a report's file tells, RFC 8460, Section 5.3:
-// submitter!domain!start!end!id.json.gz. ID is empty where the name has none.
+// A FileName is the content of a report's file name (RFC 8460, Section 5.3), which has
+// the form submitter!domain!start!end!id.json.gz. ID is optional.
 type FileName struct {
 	Submitter, Domain string
 	Start, End        time.Time // in UTC
 	ID                string
 }
 
-// ParseFileName reads a name with or without a folder before it and .json or .json.gz behind
-// it. It tells whether the name has the RFC's form.
+// ParseFileName parses a file name, which may have a directory before it and .json or
+// .json.gz after it. It reports whether the name has the RFC's form.
 func ParseFileName(name string) (f FileName, ok bool) {
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
 	name, _ = cutSuffixFold(name, ".gz")

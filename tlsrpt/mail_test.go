@@ -11,7 +11,7 @@ import (
 	. "postern/tlsrpt"
 )
 
-func TestMailTellsWhoSentWhatAboutWhom(t *testing.T) {
+func TestMailHasSubmitterDomainAndFileName(t *testing.T) {
 	m := parseMail(t, "testdata/mail/google.eml")
 	want := FileName{
 		Submitter: "google.com", Domain: "receiver.example", ID: "001",
@@ -28,16 +28,16 @@ func TestMailTellsWhoSentWhatAboutWhom(t *testing.T) {
 func TestMailWithoutReportSaysWhy(t *testing.T) {
 	const top = "Content-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n\r\n--b\r\n"
 	for _, c := range []struct{ mail, fault string }{
-		{"", "no part of 1 holds one"},
+		{"", "none found (parts searched: 1)"},
 		{"no header\r\n\r\n", "not a TLS report"},
-		{"Subject: hello\r\n\r\nhello\r\n", "no part of 1 holds one"},
-		{top + "\r\nhello\r\n--b--\r\n", "no part of 2 holds one"},
+		{"Subject: hello\r\n\r\nhello\r\n", "none found (parts searched: 1)"},
+		{top + "\r\nhello\r\n--b--\r\n", "none found (parts searched: 2)"},
 		{top + "Content-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b\r\n\r\n{ hello\r\n--b--\r\n", "no array of policies"},
 		{top + "\r\n{ hello\r\n--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b--\r\n", "no array of policies"},
 	} {
 		m, err := ParseMail(strings.NewReader(c.mail))
 		if m != nil || !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), c.fault) {
-			t.Errorf("%q: error %v, want one that says %q", c.mail, err, c.fault)
+			t.Errorf("%q: error %v, want one with %q", c.mail, err, c.fault)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestFirstReportOfAMailIsRead(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheReaderAreGivenOn(t *testing.T) {
+func TestErrorsOfTheReaderAreWrapped(t *testing.T) {
 	broken := iotest.ErrReader(io.ErrClosedPipe)
 	if _, err := Parse(broken); !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, ErrNotReport) {
 		t.Error(err)

@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// MarshalJSON writes the report in the order of RFC 8460, Section 4.4. What [Parse] reads of it is the
-// same but for the Warnings. A field in Extra stands for the one of the same name.
+// MarshalJSON implements [json.Marshaler]. It writes the fields in the order of
+// RFC 8460, Section 4.4; [Parse] reads the same report back, without the Warnings. A
+// field in Extra replaces the field of the same name.
 func (r Report) MarshalJSON() ([]byte, error) {
 	policies := make([]members, len(r.Policies))
 	for i, p := range r.Policies {
 		policies[i] = p.members()
 	}
-	return json.Marshal(write(r.Extra,
+	return json.Marshal(withExtra(r.Extra,
 		member{name: "organization-name", value: r.Organization},
-		within("date-range", r.Extra, optional("start-datetime", written(r.Start)), optional("end-datetime", written(r.End))),
+		nested("date-range", r.Extra, optional("start-datetime", formatTime(r.Start)), optional("end-datetime", formatTime(r.End))),
 		optional("contact-info", r.Contact),
 		member{name: "report-id", value: r.ID},
 		member{name: "policies", value: policies},
@@ -33,16 +34,16 @@ func (p PolicyResult) members() members {
 	if len(failures) == 0 {
 		details = member{}
 	}
-	return write(p.Extra,
+	return withExtra(p.Extra,
 		member{name: "policy", value: p.Policy.members()},
-		within("summary", p.Extra,
+		nested("summary", p.Extra,
 			member{name: "total-successful-session-count", value: p.Successful}, member{name: "total-failure-session-count", value: p.Failed}),
 		details,
 	)
 }
 
 func (p Policy) members() members {
-	return write(p.Extra,
+	return withExtra(p.Extra,
 		optional("policy-type", p.Type),
 		texts("policy-string", p.Strings),
 		optional("policy-domain", p.Domain),
@@ -51,11 +52,11 @@ func (p Policy) members() members {
 }
 
 func (f Failure) members() members {
-	return write(f.Extra,
+	return withExtra(f.Extra,
 		optional("result-type", f.Result),
 		optional("sending-mta-ip", f.SendingMTA),
 		optional("receiving-mx-hostname", f.ReceivingMX),
-		optional("receiving-mx-helo", f.ReceivingHelo),
+		optional("receiving-mx-helo", f.ReceivingHELO),
 		optional("receiving-ip", f.ReceivingIP),
 		member{name: "failed-session-count", value: f.Sessions},
 		optional("additional-information", f.AdditionalInfo),
@@ -63,14 +64,14 @@ func (f Failure) members() members {
 	)
 }
 
-// A member is one field of an object that is written; one without a name is not.
+// A member is a field of a JSON object. Without a name it is left out.
 type member struct {
 	name   string
 	value  any
-	merged bool // has taken in what Extra holds under its name
+	merged bool // value includes what Extra has under this name
 }
 
-// members are an object whose fields have an order.
+// members is a JSON object whose fields have an order.
 type members []member
 
 func optional[T comparable](name string, value T) member {
@@ -88,25 +89,25 @@ func texts(name string, list []string) member {
 	return member{name: name, value: list}
 }
 
-func written(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// within makes a member that is an object without an Extra of its own: what it had
-// besides stands in the outer object's.
-func within(name string, extra Extra, known ...member) member {
+// nested returns a member that is an object without an Extra of its own: its unknown
+// fields are in the outer object's Extra.
+func nested(name string, extra Extra, known ...member) member {
 	var inner Extra
 	if raw, present := extra[name]; present && json.Unmarshal(raw, &inner) != nil {
-		return member{name: name, value: raw} // something else stood there
+		return member{name: name, value: raw} // it was not an object
 	}
-	return member{name: name, value: write(inner, known...), merged: true}
+	return member{name: name, value: withExtra(inner, known...), merged: true}
 }
 
-// write puts the known fields first and the others behind them, by name.
-func write(extra Extra, known ...member) members {
+// withExtra returns the known fields, then those of extra, sorted by name.
+func withExtra(extra Extra, known ...member) members {
 	var all members
 	seen := make(map[string]bool)
 	for _, m := range known {
@@ -126,6 +127,7 @@ func write(extra Extra, known ...member) members {
 	return all
 }
 
+// MarshalJSON implements [json.Marshaler].
 func (m members) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')

@@ -9,8 +9,8 @@ import (
 	. "postern/tlsrpt"
 )
 
-// sameAgain writes a report and reads it again: all is the same but for the warnings.
-func sameAgain(t *testing.T, want *Report) {
+// roundTrip marshals a report and parses it again: nothing but the warnings may change.
+func roundTrip(t *testing.T, want *Report) {
 	t.Helper()
 	data, err := json.Marshal(want)
 	if err != nil {
@@ -27,7 +27,7 @@ func sameAgain(t *testing.T, want *Report) {
 	}
 }
 
-func TestWrittenReportHasTheOrderOfTheRFC(t *testing.T) {
+func TestMarshaledReportHasTheOrderOfTheRFC(t *testing.T) {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, read(t, "testdata/whole.json")); err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestWrittenReportHasTheOrderOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestUnknownFieldsAreWrittenAgain(t *testing.T) {
+func TestUnknownFieldsSurviveARoundTrip(t *testing.T) {
 	written, err := json.Marshal(parseFile(t, "testdata/unknown_fields.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,12 +54,12 @@ func TestUnknownFieldsAreWrittenAgain(t *testing.T) {
 	}
 }
 
-func TestEmptyReportIsWrittenAndRead(t *testing.T) {
-	sameAgain(t, &Report{})
-	sameAgain(t, &Report{Policies: []PolicyResult{{Failures: []Failure{{}}}}})
+func TestEmptyReportSurvivesARoundTrip(t *testing.T) {
+	roundTrip(t, &Report{})
+	roundTrip(t, &Report{Policies: []PolicyResult{{Failures: []Failure{{}}}}})
 }
 
-// FuzzParse: what is read can be written, and is read back the same; what is not is told why.
+// FuzzParse checks that each report survives a round trip and that all else is rejected with a sentinel error.
 func FuzzParse(f *testing.F) {
 	for _, file := range fixtures(f, "testdata/*.json") {
 		data := read(f, file)
@@ -71,24 +71,24 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		report, err := Parse(bytes.NewReader(data))
-		refused(t, err, report == nil)
+		checkError(t, err, report == nil)
 		if err == nil {
-			sameAgain(t, report)
+			roundTrip(t, report)
 			printable(t, report.Warnings)
 		}
 	})
 }
 
-// FuzzParseMail: no mail does more than give a report or an error.
+// FuzzParseMail checks that each message gives a report or an error.
 func FuzzParseMail(f *testing.F) {
 	for _, file := range fixtures(f, "testdata/mail/*.eml") {
 		f.Add(read(f, file))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := ParseMail(bytes.NewReader(data))
-		refused(t, err, m == nil)
+		checkError(t, err, m == nil)
 		if err == nil {
-			sameAgain(t, m.Report)
+			roundTrip(t, m.Report)
 			printable(t, m.Warnings)
 		}
 	})

@@ -11,24 +11,26 @@ import (
 	"unicode"
 )
 
-// An object is one JSON object while it is read. Its methods take fields out of it; what is
-// left in the end is Extra. A field of a wrong kind stays, with a warning.
+// An object is a JSON object that is being parsed. Its methods remove the fields that
+// they return. What remains at the end becomes Extra: unknown fields, and those of the
+// wrong type, for which there is a warning.
 type object struct {
 	path   string
 	fields map[string]json.RawMessage
 	warn   *warnings
 }
 
-func (o object) at(name string) string {
+// pathOf returns the path of a field, for warnings.
+func (o object) pathOf(name string) string {
 	if o.path == "" {
 		return name
 	}
 	return o.path + "." + name
 }
 
-func (o object) warnf(name, format string, args ...any) { o.warn.add(o.at(name), format, args...) }
+func (o object) warnf(name, format string, args ...any) { o.warn.add(o.pathOf(name), format, args...) }
 
-// take reads a field into a value of its kind; a null is taken for none.
+// take removes a field and stores it in into. It treats null as missing.
 func (o object) take(name string, into any, kind string) bool {
 	raw, present := o.fields[name]
 	switch {
@@ -39,15 +41,15 @@ func (o object) take(name string, into any, kind string) bool {
 		delete(o.fields, name)
 		return false
 	case json.Unmarshal(raw, into) != nil:
-		o.warnf(name, "is not %s: kept as it is", kind)
+		o.warnf(name, "is not %s: kept as is", kind)
 		return false
 	}
 	delete(o.fields, name)
 	return true
 }
 
-// need warns when a field is missing without another word about it.
-func (o object) need(names ...string) {
+// expect warns about missing fields.
+func (o object) expect(names ...string) {
 	for _, name := range names {
 		if _, present := o.fields[name]; !present {
 			o.warnf(name, "is missing")
@@ -69,7 +71,7 @@ func (o object) checkText(name, s string) {
 	}
 }
 
-// texts takes an array of strings, or one string.
+// texts takes an array of strings, or a single string.
 func (o object) texts(name string) []string {
 	var list []string
 	if raw := o.fields[name]; bytes.HasPrefix(raw, []byte(`"`)) {
@@ -88,15 +90,15 @@ func (o object) texts(name string) []string {
 	return list
 }
 
-// object takes an object, an empty one if there is none.
+// object takes an object. It is empty if the field is missing.
 func (o object) object(name string) object {
-	inner := object{path: o.at(name), warn: o.warn}
+	inner := object{path: o.pathOf(name), warn: o.warn}
 	o.take(name, &inner.fields, "an object")
 	return inner
 }
 
-// objects takes an array of objects. Unlike the rest it insists: a report whose policies or
-// failures are something else cannot be counted.
+// objects takes an array of objects. Any other type is an error: without policies and
+// failures the sessions cannot be counted.
 func (o object) objects(name string) ([]object, error) {
 	raw := o.fields[name]
 	if raw == nil || string(raw) == "null" {
@@ -105,26 +107,27 @@ func (o object) objects(name string) ([]object, error) {
 	}
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("%w: %s is not an array of objects", ErrNotReport, o.at(name))
+		return nil, fmt.Errorf("%w: %s is not an array of objects", ErrNotReport, o.pathOf(name))
 	}
 	delete(o.fields, name)
 	inner := make([]object, len(list))
 	for i, fields := range list {
-		inner[i] = object{fmt.Sprintf("%s[%d]", o.at(name), i), fields, o.warn}
+		inner[i] = object{fmt.Sprintf("%s[%d]", o.pathOf(name), i), fields, o.warn}
 	}
 	return inner, nil
 }
 
-// putBack leaves in o what nobody took out of inner, an object that has no Extra of its own.
+// putBack puts the remaining fields of inner back into o. It is for objects whose type
+// has no Extra.
 func (o object) putBack(name string, inner object) {
 	if len(inner.fields) > 0 {
 		o.fields[name], _ = json.Marshal(inner.fields) // cannot fail: it was read as JSON
 	}
 }
 
-// rest gives what nobody took, written as encoding/json does, so that it stays the same
-// when it is read again.
-func (o object) rest() Extra {
+// extra returns the remaining fields, formatted as encoding/json does so that a round
+// trip does not change them.
+func (o object) extra() Extra {
 	if len(o.fields) == 0 {
 		return nil
 	}
@@ -135,31 +138,31 @@ func (o object) rest() Extra {
 	return extra
 }
 
-// maxCount is more sessions than anyone has in a day, and so few that those of all failures
-// of a report can be added up.
+// maxCount bounds a number of sessions, so that the sum over all failures of a report
+// does not overflow.
 const maxCount = 1e12
 
-// count takes a number of sessions. What is not one is taken for none or for the most.
+// count takes a number of sessions, between 0 and maxCount.
 func (o object) count(name string) int64 {
-	var written json.Number // takes a string with a number in it too
-	if !o.take(name, &written, "a number") {
+	var number json.Number // accepts a string that contains a number, too
+	if !o.take(name, &number, "a number") {
 		return 0
 	}
-	n, err := strconv.ParseFloat(written.String(), 64)
+	n, err := strconv.ParseFloat(number.String(), 64)
 	switch {
 	case n > maxCount:
-		o.warnf(name, "%.40q is more than can be: taken for %.0f", written, maxCount)
+		o.warnf(name, "%.40q is too large: read as %.0f", number, maxCount)
 		return maxCount
 	case err != nil || !(n >= 0):
-		o.warnf(name, "%.40q is no count: taken for 0", written)
+		o.warnf(name, "%.40q is not a count: read as 0", number)
 		return 0
 	case n != float64(int64(n)):
-		o.warnf(name, "%.40q is no whole number", written)
+		o.warnf(name, "%.40q is not a whole number", number)
 	}
 	return int64(n)
 }
 
-// addr takes an IP address; a field that is empty is as good as missing.
+// addr takes an IP address. It treats an empty string as missing.
 func (o object) addr(name string) netip.Addr {
 	var s string
 	raw := o.fields[name]
@@ -168,25 +171,25 @@ func (o object) addr(name string) netip.Addr {
 			delete(o.fields, name)
 			return addr
 		}
-		o.warnf(name, "%.80q is no IP address: kept as it is", s)
+		o.warnf(name, "%.80q is not an IP address: kept as is", s)
 		return netip.Addr{}
 	}
 	o.text(name)
 	return netip.Addr{}
 }
 
-// layouts are RFC 3339 and what is written instead: Microsoft's date-times had no zone
-// (seen by mox in 2023).
-var layouts = []struct{ layout, oddity string }{
+// timeLayouts are RFC 3339 and the formats that senders use instead: Microsoft's
+// date-times had no time zone (seen by mox in 2023).
+var timeLayouts = []struct{ layout, warning string }{
 	{time.RFC3339, ""},
-	{"2006-01-02T15:04:05", "has no time zone: taken for UTC"},
-	{"2006-01-02 15:04:05Z07:00", "has a space for the T"},
-	{"2006-01-02 15:04:05", "has a space for the T and no time zone: taken for UTC"},
-	{"2006-01-02", "has no time: taken for 0:00 UTC"},
+	{"2006-01-02T15:04:05", "has no time zone: read as UTC"},
+	{"2006-01-02 15:04:05Z07:00", "has a space instead of \"T\""},
+	{"2006-01-02 15:04:05", "has a space instead of \"T\" and no time zone: read as UTC"},
+	{"2006-01-02", "has no time: read as 00:00 UTC"},
 }
 
-// time takes a date-time. One that is far from any report's would only do harm in
-// arithmetic, and stays in Extra.
+// time takes a date-time. An implausible one stays in Extra, where it does no harm in
+// calculations.
 func (o object) time(name string) time.Time {
 	var s string
 	raw := o.fields[name]
@@ -194,22 +197,22 @@ func (o object) time(name string) time.Time {
 		o.text(name)
 		return time.Time{}
 	}
-	for _, l := range layouts {
+	for _, l := range timeLayouts {
 		t, err := time.Parse(l.layout, s)
 		if err != nil {
 			continue
 		}
 		if t = t.UTC(); !plausible(t) {
-			o.warnf(name, "%.40q is no date of a report: kept as it is", s)
+			o.warnf(name, "%.40q is not a plausible date: kept as is", s)
 			return time.Time{}
 		}
-		if l.oddity != "" {
-			o.warnf(name, "%s", l.oddity)
+		if l.warning != "" {
+			o.warnf(name, "%s", l.warning)
 		}
 		delete(o.fields, name)
 		return t
 	}
-	o.warnf(name, "%.40q is no date-time: kept as it is", s)
+	o.warnf(name, "%.40q is not a date-time: kept as is", s)
 	return time.Time{}
 }
 

@@ -10,18 +10,18 @@ import (
 	"unicode/utf8"
 )
 
-// MaxReportSize bounds a report, in bytes, before and after decompression. One failure with
-// all its fields takes some 300, so that there is room for more than maxValues lets in.
+// MaxReportSize is the largest report that [Parse] reads, in bytes, before and after
+// decompression. A failure with all its fields takes about 300 bytes.
 const MaxReportSize = 8 << 20
 
-// Parse reads one TLS report from r: the JSON of RFC 8460, Section 4.4, gzip-compressed or not,
-// whichever it is. At most [MaxReportSize] bytes are read, and as many decompressed.
+// Parse reads one TLS report from r: JSON as in RFC 8460, Section 4.4, plain or
+// compressed with gzip. It detects the compression.
 //
-// It returns an error that wraps [ErrNotReport] or [ErrTooLarge], or the error of r. A report
-// has policies and one thing at least that says whose or when; all else may be missing or odd, and
-// then [Report.Warnings] says so.
+// A report has policies and at least one of organization-name, date-range and
+// report-id. Anything else may be missing or malformed, which adds to
+// [Report.Warnings].
 //
-// Parse keeps no reference to r.
+// The error wraps [ErrNotReport], [ErrTooLarge] or the error of r.
 func Parse(r io.Reader) (*Report, error) {
 	data, err := readAll(r)
 	if err != nil {
@@ -34,10 +34,10 @@ func Parse(r io.Reader) (*Report, error) {
 	return report, nil
 }
 
-// parse reads a report out of at most MaxReportSize bytes, compressed or not.
+// parse reads a report from at most MaxReportSize bytes, compressed or not.
 func parse(data []byte) (*Report, error) {
 	var warn warnings
-	if compressed(data) {
+	if isGzip(data) {
 		var err error
 		if data, err = decompress(data, &warn); err != nil {
 			return nil, err
@@ -46,7 +46,8 @@ func parse(data []byte) (*Report, error) {
 	return parseJSON(data, warn)
 }
 
-// readAll reads at most MaxReportSize bytes, and gives what it has read with any error.
+// readAll reads at most MaxReportSize bytes. With an error it returns what it has read,
+// or nil if that was too much.
 func readAll(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxReportSize+1))
 	if len(data) > MaxReportSize {
@@ -55,47 +56,47 @@ func readAll(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-// compressed looks at the magic number, RFC 1952, Section 2.3.1: names and types lie.
-func compressed(data []byte) bool { return bytes.HasPrefix(data, []byte("\x1f\x8b")) }
+// isGzip looks for the magic number of RFC 1952, Section 2.3.1: file names and media
+// types are often wrong.
+func isGzip(data []byte) bool { return bytes.HasPrefix(data, []byte("\x1f\x8b")) }
 
-// decompress forgives a damaged end, since a mail may have lost it and the JSON says
-// itself whether it is whole.
+// decompress tolerates a damaged end: whether the report is complete shows in its JSON.
 func decompress(data []byte, warn *warnings) ([]byte, error) {
-	zipped, err := gzip.NewReader(bytes.NewReader(data))
+	compressed, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%w: gzip: %w", ErrNotReport, err)
 	}
-	plain, err := readAll(zipped)
+	plain, err := readAll(compressed)
 	switch {
 	case err == nil:
 	case plain == nil:
 		return nil, fmt.Errorf("decompressed: %w", err)
 	default:
-		warn.add("", "gzip is damaged at its end (%v)", err)
+		warn.add("", "gzip data is damaged at its end: %v", err)
 	}
 	return plain, nil
 }
 
 func parseJSON(data []byte, warn warnings) (*Report, error) {
-	if trimmed, marked := bytes.CutPrefix(data, []byte("\ufeff")); marked {
+	if trimmed, found := bytes.CutPrefix(data, []byte("\ufeff")); found {
 		warn.add("", "begins with a byte order mark")
 		data = trimmed
 	}
 	if !utf8.Valid(data) {
-		warn.add("", "is not UTF-8: what is not was replaced")
+		warn.add("", "is not UTF-8: invalid bytes were replaced")
 		data = bytes.ToValidUTF8(data, []byte("\ufffd"))
 	}
-	if err := checkShape(data); err != nil {
+	if err := checkComplexity(data); err != nil {
 		return nil, err
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotReport, err)
 	}
-	return readReport(object{fields: fields, warn: &warn})
+	return parseReport(object{fields: fields, warn: &warn})
 }
 
-// UnmarshalJSON is [Parse] for encoding/json.
+// UnmarshalJSON implements [json.Unmarshaler]. It parses data as [Parse] does.
 func (r *Report) UnmarshalJSON(data []byte) error {
 	report, err := Parse(bytes.NewReader(data))
 	if err != nil {
@@ -105,16 +106,17 @@ func (r *Report) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// These bound what a report costs in memory, whatever its bytes. A report nests 6 deep; one
-// failure has up to 8 values, so that there is room for 25,000 failures.
+// maxDepth and maxValues bound the memory that a report needs, however it is written.
+// A genuine report is nested 6 levels deep. A failure has up to 8 values, so 25,000
+// failures fit.
 const (
 	maxDepth  = 32
 	maxValues = 200_000
 )
 
-// checkShape counts before anything is built. It needs no valid JSON: what is none is
-// refused afterwards.
-func checkShape(data []byte) error {
+// checkComplexity counts levels and values before encoding/json allocates them. It does
+// not need valid JSON: invalid JSON is rejected later.
+func checkComplexity(data []byte) error {
 	depth, values := 0, 1
 	inString, escaped := false, false
 	for _, b := range data {
@@ -127,7 +129,7 @@ func checkShape(data []byte) error {
 			inString = true
 		case b == '{', b == '[':
 			depth++
-			values++ // what opens may hold a first value without a comma
+			values++ // the first value inside has no comma before it
 		case b == '}', b == ']':
 			depth--
 		case b == ',':
@@ -143,19 +145,19 @@ func checkShape(data []byte) error {
 	return nil
 }
 
-// readReport takes the outermost object apart, in the order of RFC 8460, Section 4.4.
-func readReport(o object) (*Report, error) {
-	if err := checkReport(o); err != nil {
+// parseReport reads the outermost object, in the order of RFC 8460, Section 4.4.
+func parseReport(o object) (*Report, error) {
+	if err := checkIsReport(o); err != nil {
 		return nil, err
 	}
 	r := new(Report)
-	o.need("organization-name", "date-range", "contact-info", "report-id")
+	o.expect("organization-name", "date-range", "contact-info", "report-id")
 	r.Organization = o.text("organization-name")
-	r.readRange(o)
+	r.parseDateRange(o)
 	r.Contact = o.text("contact-info")
 	r.ID = o.text("report-id")
 	if strings.HasSuffix(r.ID, "+") {
-		o.warnf("report-id", "ends in + without a domain behind it")
+		o.warnf("report-id", "ends in \"+\" without a domain after it")
 	}
 	policies, err := o.objects("policies")
 	if err != nil {
@@ -165,37 +167,37 @@ func readReport(o object) (*Report, error) {
 		o.warnf("policies", "is an empty array")
 	}
 	for _, p := range policies {
-		result, err := readResult(p)
+		result, err := parseResult(p)
 		if err != nil {
 			return nil, err
 		}
 		r.Policies = append(r.Policies, result)
 	}
-	r.Extra = o.rest()
+	r.Extra = o.extra()
 	r.Warnings = *o.warn
 	return r, nil
 }
 
-// checkReport tells a report from other JSON.
-func checkReport(o object) error {
+// checkIsReport tells a report from other JSON.
+func checkIsReport(o object) error {
 	raw, present := o.fields["policies"]
 	if !present || raw[0] != '[' {
-		return fmt.Errorf("%w: it has no array of policies", ErrNotReport)
+		return fmt.Errorf("%w: no array of policies", ErrNotReport)
 	}
 	for _, name := range []string{"organization-name", "date-range", "report-id"} {
 		if _, present := o.fields[name]; present {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: it has no organization-name, date-range or report-id", ErrNotReport)
+	return fmt.Errorf("%w: no organization-name, date-range or report-id", ErrNotReport)
 }
 
-func (r *Report) readRange(o object) {
+func (r *Report) parseDateRange(o object) {
 	if _, present := o.fields["date-range"]; !present {
 		return
 	}
 	span := o.object("date-range")
-	span.need("start-datetime", "end-datetime")
+	span.expect("start-datetime", "end-datetime")
 	r.Start, r.End = span.time("start-datetime"), span.time("end-datetime")
 	if r.End.Before(r.Start) && !r.End.IsZero() {
 		o.warnf("date-range", "ends before it starts")
@@ -203,12 +205,12 @@ func (r *Report) readRange(o object) {
 	o.putBack("date-range", span)
 }
 
-func readResult(o object) (p PolicyResult, err error) {
-	o.need("policy", "summary")
-	p.Policy = readPolicy(o)
+func parseResult(o object) (p PolicyResult, err error) {
+	o.expect("policy", "summary")
+	p.Policy = parsePolicy(o)
 	summary := o.object("summary")
 	if summary.fields != nil {
-		summary.need("total-successful-session-count", "total-failure-session-count")
+		summary.expect("total-successful-session-count", "total-failure-session-count")
 	}
 	p.Successful = summary.count("total-successful-session-count")
 	p.Failed = summary.count("total-failure-session-count")
@@ -218,79 +220,79 @@ func readResult(o object) (p PolicyResult, err error) {
 		return p, err
 	}
 	for _, f := range failures {
-		p.Failures = append(p.Failures, readFailure(f))
+		p.Failures = append(p.Failures, parseFailure(f))
 	}
 	p.check(o)
-	p.Extra = o.rest()
+	p.Extra = o.extra()
 	return p, nil
 }
 
-func readPolicy(o object) (p Policy) {
+func parsePolicy(o object) (p Policy) {
 	inner := o.object("policy")
 	if inner.fields == nil {
 		return p
 	}
-	inner.need("policy-type", "policy-domain")
+	inner.expect("policy-type", "policy-domain")
 	p.Type = PolicyType(inner.text("policy-type"))
-	if !p.Type.Known() && p.Type != "" {
-		inner.warnf("policy-type", "%.80q is not known to RFC 8460", p.Type)
+	if !p.Type.known() && p.Type != "" {
+		inner.warnf("policy-type", "%.80q is not defined in RFC 8460", p.Type)
 	}
 	if p.Type != NoPolicy {
-		inner.need("policy-string")
+		inner.expect("policy-string")
 	}
 	p.Strings = inner.texts("policy-string")
 	p.Domain = inner.text("policy-domain")
 	p.MXHosts = inner.texts("mx-host") // Section 4.4 has a string, Appendix B an array
-	p.Extra = inner.rest()
+	p.Extra = inner.extra()
 	return p
 }
 
-func readFailure(o object) (f Failure) {
-	o.need("result-type", "failed-session-count")
+func parseFailure(o object) (f Failure) {
+	o.expect("result-type", "failed-session-count")
 	f.Result = ResultType(o.text("result-type"))
-	if !f.Result.Known() && f.Result != "" {
-		o.warnf("result-type", "%.80q is not known to RFC 8460", f.Result)
+	if !f.Result.known() && f.Result != "" {
+		o.warnf("result-type", "%.80q is not defined in RFC 8460", f.Result)
 	}
 	f.SendingMTA = o.addr("sending-mta-ip")
 	f.ReceivingMX = o.text("receiving-mx-hostname")
-	f.ReceivingHelo = o.text("receiving-mx-helo")
+	f.ReceivingHELO = o.text("receiving-mx-helo")
 	f.ReceivingIP = o.addr("receiving-ip")
 	f.Sessions = o.count("failed-session-count")
 	f.AdditionalInfo = o.text("additional-information")
 	f.ReasonCode = o.text("failure-reason-code")
-	f.Extra = o.rest()
+	f.Extra = o.extra()
 	return f
 }
 
-// check warns of what is odd about a result as a whole.
+// check warns about fields that are missing or contradict each other.
 func (p *PolicyResult) check(o object) {
 	var sum int64
 	for i, f := range p.Failures {
 		sum += f.Sessions
-		f.check(object{path: fmt.Sprintf("%s[%d]", o.at("failure-details"), i), warn: o.warn}, p.Policy.Type)
+		f.check(object{path: fmt.Sprintf("%s[%d]", o.pathOf("failure-details"), i), warn: o.warn}, p.Policy.Type)
 	}
 	switch {
 	case len(p.Failures) == 0 && p.Failed > 0:
 		o.warnf("failure-details", "are missing for %d failed sessions", p.Failed)
 	case sum != p.Failed:
-		o.warnf("summary.total-failure-session-count", "says %d, the details add up to %d", p.Failed, sum)
+		o.warnf("summary.total-failure-session-count", "is %d, but failure-details add up to %d", p.Failed, sum)
 	}
 }
 
-// check warns of what a failure does not say.
+// check warns about missing details.
 func (f Failure) check(o object, policy PolicyType) {
 	switch {
 	case f.bare() && f.Result == ValidationFailure && policy == PolicySTS:
-		o.warn.add(o.path, "has no detail: handshakes that did not end were so counted too (golang/go#70232)")
+		o.warn.add(o.path, "has no details: some senders count unfinished handshakes this way (golang/go#70232)")
 	case f.bare():
-		o.warn.add(o.path, "has no detail")
+		o.warn.add(o.path, "has no details")
 	case !f.SendingMTA.IsValid() && !f.ReceivingIP.IsValid():
 		o.warn.add(o.path, "has no addresses")
 	}
 }
 
-// bare tells whether a failure is a type and a number and no more.
+// bare reports whether a failure has only a type and a number.
 func (f Failure) bare() bool {
 	return !f.SendingMTA.IsValid() && !f.ReceivingIP.IsValid() && f.Extra == nil &&
-		f.ReceivingMX+f.ReceivingHelo+f.AdditionalInfo+f.ReasonCode == ""
+		f.ReceivingMX+f.ReceivingHELO+f.AdditionalInfo+f.ReasonCode == ""
 }

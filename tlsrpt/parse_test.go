@@ -17,7 +17,7 @@ import (
 	. "postern/tlsrpt"
 )
 
-// rejected are no reports, each for one reason.
+// rejected are inputs that are not reports, each for one reason.
 var rejected = []struct{ text, fault string }{
 	{"", "unexpected end"},
 	{"null", "no array of policies"},
@@ -36,11 +36,11 @@ var rejected = []struct{ text, fault string }{
 	{"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xff\xff", "unexpected end"},
 }
 
-func TestWhatIsNoReportIsRefused(t *testing.T) {
+func TestInputThatIsNoReportIsRejected(t *testing.T) {
 	for _, r := range rejected {
 		report, err := Parse(strings.NewReader(r.text))
 		if report != nil || !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), r.fault) {
-			t.Errorf("%q: %+v, error %v, want one that says %q", r.text, report, err, r.fault)
+			t.Errorf("%q: %+v, error %v, want one with %q", r.text, report, err, r.fault)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func TestParseReadsAllFieldsOfTheRFC(t *testing.T) {
 				Result:         CertificateExpired,
 				SendingMTA:     netip.MustParseAddr("2001:db8:5::17"),
 				ReceivingMX:    "mx.receiver.example",
-				ReceivingHelo:  "mx.receiver.example",
+				ReceivingHELO:  "mx.receiver.example",
 				ReceivingIP:    netip.MustParseAddr("203.0.113.9"),
 				Sessions:       41,
 				AdditionalInfo: "https://sender.example/reports/41",
@@ -83,7 +83,7 @@ func TestParseReadsAllFieldsOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestFreeTextOfAReasonIsKept(t *testing.T) {
+func TestFreeTextReasonCodeIsKept(t *testing.T) {
 	failure := parseFile(t, "testdata/mail_ru_totals_differ.json").Policies[0].Failures[0]
 	if failure.ReasonCode != "bad https response code: 404" {
 		t.Errorf("%q", failure.ReasonCode)
@@ -97,7 +97,7 @@ func TestTimesWithoutZoneAreUTC(t *testing.T) {
 	}
 }
 
-func TestNullForAPolicyIsAnEmptyOne(t *testing.T) {
+func TestNullPolicyIsAnEmptyPolicy(t *testing.T) {
 	report, err := Parse(strings.NewReader(`{"report-id":"1","policies":[null,{"failure-details":[null]}]}`))
 	if err != nil || len(report.Policies) != 2 || len(report.Policies[1].Failures) != 1 {
 		t.Errorf("%+v, %v", report, err)
@@ -111,7 +111,7 @@ func TestUnknownTypesAreKept(t *testing.T) {
 	}
 }
 
-func TestFieldsOfAWrongKindAreKept(t *testing.T) {
+func TestFieldsOfTheWrongTypeAreKept(t *testing.T) {
 	report := parseFile(t, "testdata/wrong_kinds.json")
 	result := report.Policies[0]
 	failure := result.Failures[0]
@@ -132,7 +132,7 @@ func TestFieldsOfAWrongKindAreKept(t *testing.T) {
 	}
 }
 
-func TestReportWithMarkOrBrokenTextIsRead(t *testing.T) {
+func TestByteOrderMarkAndInvalidUTF8AreAccepted(t *testing.T) {
 	for _, c := range []struct{ text, warning string }{
 		{"\ufeff" + `{"report-id":"1","policies":[{}]}`, "byte order mark"},
 		{`{"report-id":"` + "\xff" + `","policies":[{}]}`, "is not UTF-8"},
@@ -144,14 +144,14 @@ func TestReportWithMarkOrBrokenTextIsRead(t *testing.T) {
 	}
 }
 
-func TestExtraIsUTF8WhateverCame(t *testing.T) {
+func TestExtraIsValidUTF8(t *testing.T) {
 	report, err := Parse(strings.NewReader(`{"report-id":"1","policies":[{}],"x":"` + "\xff" + `"}`))
 	if err != nil || string(report.Extra["x"]) != "\"\ufffd\"" {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
 
-func TestGzipWithoutItsEndIsRead(t *testing.T) {
+func TestGzipWithoutTrailerIsAccepted(t *testing.T) {
 	zipped := zip(t, read(t, "testdata/whole.json"))
 	report, err := Parse(bytes.NewReader(zipped[:len(zipped)-3]))
 	if err != nil || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0].Text, "damaged") {
@@ -178,8 +178,8 @@ func zip(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// refused checks that an error says which of the two it is, and comes alone.
-func refused(t *testing.T, err error, none bool) {
+// checkError checks that there is an error exactly if there is no result, and that it is one of the two sentinels.
+func checkError(t *testing.T, err error, none bool) {
 	t.Helper()
 	if (err != nil) != none || err != nil && !errors.Is(err, ErrNotReport) && !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("none: %t, error %v", none, err)
@@ -190,26 +190,25 @@ func printable(t *testing.T, warnings []Warning) {
 	t.Helper()
 	for _, w := range warnings {
 		if strings.ContainsFunc(w.String(), func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Fatalf("%q is not fit for a terminal", w)
+			t.Fatalf("%q is not printable", w)
 		}
 	}
 }
 
-var update = flag.Bool("update", false, "write the .warnings files anew")
+var update = flag.Bool("update", false, "rewrite the .warnings files")
 
-// TestOdditiesAreWarnedOf reads each fixture, which has one sender's oddity, and holds its
-// warnings against the file beside it.
-func TestOdditiesAreWarnedOf(t *testing.T) {
+// Each fixture has one oddity of a sender. Its warnings are in a file of the same name.
+func TestOdditiesOfSendersGiveWarnings(t *testing.T) {
 	for _, file := range fixtures(t, "testdata/*.json") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			report := parseFile(t, file)
 			compare(t, file, report.Warnings)
-			sameAgain(t, report)
+			roundTrip(t, report)
 		})
 	}
 }
 
-func TestReportIsFoundInOddMails(t *testing.T) {
+func TestReportIsFoundInUnusualMessages(t *testing.T) {
 	for _, file := range fixtures(t, "testdata/mail/*.eml") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			m := parseMail(t, file)

@@ -12,37 +12,38 @@ import (
 
 const recordVersion = "v=TLSRPTv1"
 
-// Errors about a record, to test for with [errors.Is].
 var (
-	// ErrSyntax reports a record that does not conform to RFC 8460.
+	// ErrSyntax is wrapped by the error for a record that does not conform to RFC 8460.
 	ErrSyntax = errors.New("not valid under RFC 8460")
 
-	// ErrNoRecord reports that a domain publishes no TLS reporting record.
+	// ErrNoRecord is wrapped by the error of [FindRecord] if the domain publishes no TLS
+	// reporting record.
 	ErrNoRecord = errors.New("no TLS reporting record")
 
-	// ErrMultipleRecords reports that a domain publishes more than one TLS reporting
-	// record. Senders then send no reports (RFC 8460, Section 3).
+	// ErrMultipleRecords is wrapped by the error of [FindRecord] if the domain publishes
+	// more than one TLS reporting record.
 	ErrMultipleRecords = errors.New("more than one TLS reporting record")
 )
 
 // A Field is a field of a record that RFC 8460 does not define.
 type Field struct{ Name, Value string }
 
-// A Record is the TXT record at _smtp._tls.DOMAIN, RFC 8460, Section 3.
+// A Record is a TLS reporting record: the TXT record at _smtp._tls.DOMAIN (RFC 8460,
+// Section 3).
 type Record struct {
-	// RUA are the URIs that reports go to, one at least: mailto:ADDRESS or https://…, with
-	// "!", "," and ";" percent-encoded.
+	// RUA are the URIs that reports are sent to, at least one: mailto:ADDRESS or
+	// https://…, with "!", "," and ";" percent-encoded.
 	RUA []string
 
-	// Extensions are the fields that the RFC does not know, in order.
+	// Extensions are the fields that RFC 8460 does not define, in order.
 	Extensions []Field
 }
 
-// FindRecord reads the one record that counts among the TXT records of _smtp._tls.DOMAIN, each
-// with its strings put together.
+// FindRecord parses the TLS reporting record among the TXT records of _smtp._tls.DOMAIN,
+// each with its strings joined. It ignores records that do not begin with "v=TLSRPTv1;".
 //
-// It returns [ErrNoRecord], [ErrMultipleRecords] or an error of [ParseRecord], wrapped. To a
-// sender all of these mean that the domain wants no reports.
+// The error wraps [ErrNoRecord], [ErrMultipleRecords] or [ErrSyntax]. In all three cases
+// senders send no reports.
 func FindRecord(records []string) (*Record, error) {
 	switch found := txtrecord.Find(recordVersion, records); len(found) {
 	case 0:
@@ -54,7 +55,7 @@ func FindRecord(records []string) (*Record, error) {
 	}
 }
 
-// ParseRecord parses one TXT record of at most 4 KiB. Its errors wrap [ErrSyntax].
+// ParseRecord parses one TXT record of at most 4 KiB. The error wraps [ErrSyntax].
 func ParseRecord(text string) (*Record, error) {
 	fields, err := txtrecord.Parse[Field](recordVersion, text)
 	if err != nil {
@@ -66,7 +67,7 @@ func ParseRecord(text string) (*Record, error) {
 			r.Extensions = append(r.Extensions, f)
 			continue
 		}
-		for uri := range strings.SplitSeq(f.Value, ",") { // the grammar lets rua stand twice
+		for uri := range strings.SplitSeq(f.Value, ",") { // the grammar allows more than one rua
 			r.RUA = append(r.RUA, strings.Trim(uri, " \t"))
 		}
 	}
@@ -76,14 +77,16 @@ func ParseRecord(text string) (*Record, error) {
 	return r, nil
 }
 
-// String gives the record as it is published; [Record.MarshalText] checks it too.
+// String returns the record as it is published. Unlike [Record.MarshalText] it does not
+// check it.
 func (r *Record) String() string {
 	rua := Field{Name: "rua", Value: strings.Join(r.RUA, ",")}
 	return txtrecord.Format(recordVersion, append([]Field{rua}, r.Extensions...))
 }
 
-// MarshalText gives the record as it is published. What ParseRecord would not read back
-// the same is not written: errors wrap [ErrSyntax].
+// MarshalText implements [encoding.TextMarshaler]. It returns the record as it is
+// published. If [ParseRecord] would not read the same record back, the error wraps
+// [ErrSyntax].
 func (r *Record) MarshalText() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, recordError(err)
@@ -97,7 +100,7 @@ func (r *Record) MarshalText() ([]byte, error) {
 
 func (r *Record) check() error {
 	if len(r.RUA) == 0 {
-		return errors.New("no rua: add rua=mailto: and an address, or an https: URL")
+		return errors.New("no rua: add rua=mailto:ADDRESS, or rua= and an https URL")
 	}
 	for _, uri := range r.RUA {
 		if err := checkURI(uri); err != nil {
@@ -106,7 +109,7 @@ func (r *Record) check() error {
 	}
 	for _, f := range r.Extensions {
 		if f.Name == "rua" {
-			return errors.New("rua stands among the extensions")
+			return errors.New("rua is not an extension")
 		}
 		if err := txtrecord.CheckExtension(f.Name, f.Value); err != nil {
 			return err
@@ -117,7 +120,7 @@ func (r *Record) check() error {
 
 func checkURI(uri string) error {
 	if strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("!,;", r) }) {
-		return errors.New(`percent-encode "!", ",", ";", spaces and all but ASCII`)
+		return errors.New(`percent-encode "!", ",", ";", spaces and non-ASCII characters`)
 	}
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -133,7 +136,7 @@ func checkURI(uri string) error {
 		}
 		return err
 	}
-	return errors.New("write mailto: and an address, or an https: URL")
+	return errors.New("write mailto:ADDRESS or an https URL")
 }
 
 func recordError(err error) error { return fmt.Errorf("tlsrpt: record is %w: %w", ErrSyntax, err) }

@@ -50,7 +50,7 @@ func TestRecordsOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestRecordGathersAllAddresses(t *testing.T) {
+func TestRecordCollectsAllURIs(t *testing.T) {
 	r, err := ParseRecord(acceptedRecords[3])
 	want := &Record{
 		RUA:        []string{"mailto:a@example.com", "mailto:b@example.com"},
@@ -64,11 +64,11 @@ func TestRecordGathersAllAddresses(t *testing.T) {
 	}
 }
 
-func TestRejectedRecordsNameTheirFault(t *testing.T) {
+func TestInvalidRecordsAreRejectedWithTheReason(t *testing.T) {
 	for _, r := range rejectedRecords {
 		got, err := ParseRecord(r.text)
 		if got != nil || !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), r.fault) {
-			t.Errorf("%q: error %v, want one that says %q", r.text, err, r.fault)
+			t.Errorf("%q: error %v, want one with %q", r.text, err, r.fault)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestRecordIsFoundAmongOthers(t *testing.T) {
 	}
 }
 
-func TestRecordThatCannotBeReadBackIsNotWritten(t *testing.T) {
+func TestRecordThatWouldNotRoundTripIsNotMarshaled(t *testing.T) {
 	rua := []string{"mailto:a@example.com"}
 	for _, r := range []Record{
 		{},
@@ -98,7 +98,7 @@ func TestRecordThatCannotBeReadBackIsNotWritten(t *testing.T) {
 	}
 }
 
-// FuzzParseRecord: what is read can be written, and is read back the same.
+// FuzzParseRecord checks that each record survives a round trip.
 func FuzzParseRecord(f *testing.F) {
 	for _, text := range acceptedRecords {
 		f.Add(text)

@@ -1,30 +1,40 @@
-// Package tlsrpt reads and writes TLS reports, RFC 8460: what senders of mail say about the
-// TLS sessions that they had, or could not have, with a domain's MX hosts.
+// Package tlsrpt reads and writes TLS reports (RFC 8460): the reports in which
+// senders of mail say how many TLS sessions with a domain's MX hosts succeeded,
+// how many failed, and why.
 //
 //	mail, err := tlsrpt.ParseMail(message) // or Parse, for the JSON alone
-//	for _, warning := range mail.Report.Warnings {
-//		fmt.Println(warning)
+//	if err != nil {
+//		...
 //	}
+//	for _, p := range mail.Report.Policies {
+//		fmt.Println(p.Policy.Domain, p.Successful, p.Failed)
+//	}
+//
+// It also reads and writes the DNS record that asks for such reports: see [Record].
 //
 // # Compatibility
 //
-// Senders write reports in many ways. What is there is taken: a report is never refused for a
-// field that is missing, odd or unknown. Each oddity leaves a [Warning], and what has no place in
-// a [Report] is kept in its Extra fields. Only what is no report at all is refused, with
-// [ErrNotReport].
+// Reports differ from sender to sender, so the parser is lenient: a missing, malformed
+// or unknown field does not make it reject a report. Each such oddity adds a [Warning],
+// and values that do not fit into a [Report] are kept in its Extra fields. Only what is
+// not a report at all is rejected, with [ErrNotReport].
 //
-// A report says what its sender says. Nothing here checks a signature: see RFC 8460, Section 5.3.
-// Texts are kept as they came, control characters included, with a warning; whoever shows
-// them must escape them.
+// # Security
+//
+// A report contains whatever its sender wrote. The package does not verify DKIM
+// signatures, which RFC 8460, Section 3 requires of reports sent by mail. Strings are
+// kept as they were received, control characters included, with a warning: escape them
+// before you show them.
 //
 // # Limits
 //
-// A report has at most [MaxReportSize] bytes when decompressed, a mail [MaxMailSize]. Beyond
-// these, and beyond what no honest report nests, lists or attaches, the error is [ErrTooLarge].
+// A decompressed report has at most [MaxReportSize] bytes, a message [MaxMailSize].
+// A report or message that is larger, or that has more values, parts or levels than a
+// genuine one, is rejected with [ErrTooLarge].
 //
 // # Concurrency
 //
-// All functions are safe for concurrent use, as long as nobody changes the values meanwhile.
+// All functions are safe for concurrent use.
 package tlsrpt
 
 import (
@@ -36,15 +46,15 @@ import (
 )
 
 var (
-	// ErrNotReport is in the chain of errors about what can be read but is no TLS report.
+	// ErrNotReport is wrapped by the error for input that is not a TLS report.
 	ErrNotReport = errors.New("not a TLS report")
 
-	// ErrTooLarge is in the chain of errors about what has more than is read.
+	// ErrTooLarge is wrapped by the error for input that exceeds a limit of the package.
 	ErrTooLarge = errors.New("too large")
 )
 
-// A Report is what one sender says about a span of time, usually a day: RFC 8460, Section 4.4. Fields
-// that it lacked are zero.
+// A Report is a TLS report: what one sender says about its sessions within a span of
+// time, usually a day (RFC 8460, Section 4.4). Fields that are missing are zero.
 type Report struct {
 	Organization string    // organization-name: who sends the report
 	Start, End   time.Time // date-range, in UTC
@@ -53,11 +63,11 @@ type Report struct {
 	Policies     []PolicyResult
 	Extra        Extra
 
-	// Warnings name what was odd about the report. They are not written.
+	// Warnings are the oddities that Parse found. They are not written.
 	Warnings []Warning
 }
 
-// A PolicyResult says how the sessions under one policy went.
+// A PolicyResult counts the sessions that were subject to one policy.
 type PolicyResult struct {
 	Policy     Policy
 	Successful int64 // total-successful-session-count
@@ -66,21 +76,21 @@ type PolicyResult struct {
 	Extra      Extra // of the result and of its summary
 }
 
-// A Policy is what the sender took for the domain's policy.
+// A Policy is the policy that the sender applied to the domain.
 type Policy struct {
 	Type    PolicyType
-	Strings []string // policy-string: lines of the MTA-STS policy, or TLSA records
+	Strings []string // policy-string: the lines of an MTA-STS policy, or TLSA records
 	Domain  string   // policy-domain
 	MXHosts []string // mx-host: the mx patterns of an MTA-STS policy
 	Extra   Extra
 }
 
-// A Failure counts sessions that failed alike.
+// A Failure counts sessions that failed in the same way.
 type Failure struct {
 	Result         ResultType
 	SendingMTA     netip.Addr // sending-mta-ip
 	ReceivingMX    string     // receiving-mx-hostname
-	ReceivingHelo  string     // receiving-mx-helo
+	ReceivingHELO  string     // receiving-mx-helo
 	ReceivingIP    netip.Addr
 	Sessions       int64  // failed-session-count
 	AdditionalInfo string // additional-information
@@ -88,11 +98,11 @@ type Failure struct {
 	Extra          Extra
 }
 
-// Extra keeps the fields that have no other place, compacted but otherwise as they came: those
-// that the RFC does not know, and those whose value is of a wrong kind. Nil when there are none.
+// Extra holds the JSON fields that have no field of their own: those that RFC 8460 does
+// not define, and those whose value has the wrong type. It is nil if there are none.
 type Extra map[string]json.RawMessage
 
-// A PolicyType is the kind of a policy. Unknown ones are kept as given.
+// A PolicyType is the type of a policy. Unknown types are kept as they are.
 type PolicyType string
 
 // The policy types of RFC 8460, Section 4.4.
@@ -102,10 +112,10 @@ const (
 	NoPolicy   PolicyType = "no-policy-found" // neither
 )
 
-// Known tells whether the RFC has the type.
-func (t PolicyType) Known() bool { return t == PolicyTLSA || t == PolicySTS || t == NoPolicy }
+// known reports whether RFC 8460 defines the type.
+func (t PolicyType) known() bool { return t == PolicyTLSA || t == PolicySTS || t == NoPolicy }
 
-// A ResultType is the way in which sessions failed. Unknown ones are kept as given.
+// A ResultType is the reason why sessions failed. Unknown types are kept as they are.
 type ResultType string
 
 // The result types of RFC 8460, Section 4.3.
@@ -114,7 +124,7 @@ const (
 	CertificateHostMismatch ResultType = "certificate-host-mismatch"
 	CertificateExpired      ResultType = "certificate-expired"
 	CertificateNotTrusted   ResultType = "certificate-not-trusted"
-	ValidationFailure       ResultType = "validation-failure" // all else, often a handshake that did not end
+	ValidationFailure       ResultType = "validation-failure" // any other failure, often an unfinished handshake
 	TLSAInvalid             ResultType = "tlsa-invalid"
 	DNSSECInvalid           ResultType = "dnssec-invalid"
 	DANERequired            ResultType = "dane-required"
@@ -123,8 +133,8 @@ const (
 	STSWebPKIInvalid        ResultType = "sts-webpki-invalid"
 )
 
-// Known tells whether the RFC has the type.
-func (t ResultType) Known() bool {
+// known reports whether RFC 8460 defines the type.
+func (t ResultType) known() bool {
 	switch t {
 	case STARTTLSNotSupported, CertificateHostMismatch, CertificateExpired, CertificateNotTrusted, ValidationFailure,
 		TLSAInvalid, DNSSECInvalid, DANERequired, STSPolicyFetchError, STSPolicyInvalid, STSWebPKIInvalid:
@@ -133,16 +143,14 @@ func (t ResultType) Known() bool {
 	return false
 }
 
-// maxWarnings bounds the warnings of one report. Whoever needs more has seen enough.
-const maxWarnings = 100
-
-// A Warning is something odd about a report or its mail. Its texts are fit for a terminal.
+// A Warning describes an oddity of a report or of the message that contains it. Strings
+// from the report are quoted in it, so it is safe to print.
 type Warning struct {
-	Field string // where, as in policies[0].policy.policy-string; empty for the whole
-	Text  string // what
+	Field string // where, such as policies[0].policy.policy-string; empty for the whole input
+	Text  string
 }
 
-// String gives "field: text".
+// String returns the warning as "field: text".
 func (w Warning) String() string {
 	if w.Field == "" {
 		return w.Text
@@ -150,7 +158,10 @@ func (w Warning) String() string {
 	return w.Field + ": " + w.Text
 }
 
-// warnings gathers them while a report is read.
+// maxWarnings bounds the warnings of one report.
+const maxWarnings = 100
+
+// warnings collects the oddities found while a report is parsed.
 type warnings []Warning
 
 func (w *warnings) add(field, format string, args ...any) {
@@ -158,6 +169,6 @@ func (w *warnings) add(field, format string, args ...any) {
 	case len(*w) < maxWarnings:
 		*w = append(*w, Warning{field, fmt.Sprintf(format, args...)})
 	case len(*w) == maxWarnings:
-		*w = append(*w, Warning{"", "more warnings follow that are not kept"})
+		*w = append(*w, Warning{"", "further warnings were dropped"})
 	}
 }

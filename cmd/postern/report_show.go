@@ -104,7 +104,7 @@ func failureWords(f tlsrpt.Failure) string {
 		name  string
 		value string
 	}{
-		{"from", address(f.SendingMTA)}, {"at", f.ReceivingMX}, {"at", address(f.ReceivingIP)}, {"which greets as", f.ReceivingHelo},
+		{"from", address(f.SendingMTA)}, {"at", f.ReceivingMX}, {"at", address(f.ReceivingIP)}, {"which greets as", f.ReceivingHELO},
 		{"code", f.ReasonCode}, {"see", f.AdditionalInfo},
 	} {
 		if part.value != "" {
