@@ -12,11 +12,11 @@ import (
 	"github.com/emersion/go-message"
 )
 
-const (
-	// MaxMailSize is the largest message that [ParseMail] reads, in bytes: a report of
-	// MaxReportSize in base64, and headers.
-	MaxMailSize = 12 << 20
+// MaxMailSize is the largest message that [ParseMail] reads, in bytes: a report of
+// MaxReportSize in base64, and headers.
+const MaxMailSize = 12 << 20
 
+const (
 	maxParts      = 100 // a report has 3, a forwarded one a few more
 	maxPartDepth  = 8
 	maxCandidates = 4 // parts that look like a report and are not

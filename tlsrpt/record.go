@@ -93,7 +93,7 @@ func (r *Record) MarshalText() ([]byte, error) {
 	}
 	text := r.String()
 	if len(text) > txtrecord.MaxSize {
-		return nil, recordError(fmt.Errorf("%d bytes: more than %d are not read", len(text), txtrecord.MaxSize))
+		return nil, recordError(fmt.Errorf("record of %d bytes is longer than %d", len(text), txtrecord.MaxSize))
 	}
 	return []byte(text), nil
 }
