@@ -11,11 +11,11 @@ import (
 	"postern/internal/safetext"
 )
 
-// Limits beyond those of RFC 5321, Section 4.5.3.1, for next hops that exceed
-// them.
+// Bounds of a reply. RFC 5321, Section 4.5.3.1.5, has 512 bytes for a line, and
+// servers write longer ones.
 const (
-	maxReplyLine  = 2048 // RFC 5321 says 512; next hops write longer texts
-	maxReplyLines = 128  // an EHLO reply has about 15
+	maxReplyLine  = 2048
+	maxReplyLines = 128 // an EHLO reply has about 15
 )
 
 // ErrReply says that a server's bytes are no SMTP reply (RFC 5321,
@@ -115,11 +115,16 @@ func (r Reply) Append(b []byte) []byte {
 }
 
 // ReadReply reads one reply from r: at most 128 lines of 2,048 bytes, all with
-// the same code. Lines may end in LF alone, since some servers do that; a CR,
-// NUL or other control character within the text becomes a space, so that a
-// reply can be passed on and logged safely.
+// the same code from 200 to 599. Lines may end in LF alone, as some servers end
+// them. The text is safe to pass on, to log and to print: what is not printable
+// has become a space, what is not UTF-8 U+FFFD (see [safetext.Reply]).
 //
-// It returns an error wrapping ErrReply, or r's error.
+// It takes no byte beyond the reply: replies to pipelined commands stay in r
+// (RFC 2920), and r.Buffered says whether the server went on. The size of r's
+// buffer does not matter. Deadlines are the caller's.
+//
+// It returns an error wrapping [ErrReply], which quotes the line, or r's error:
+// io.EOF where the connection ended before or within the reply.
 func ReadReply(r *bufio.Reader) (Reply, error) {
 	var reply Reply
 	for len(reply.Lines) < maxReplyLines {

@@ -2,12 +2,13 @@ package testpeer_test
 
 import (
 	"net"
-	"net/textproto"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 )
 
 func TestDovecotAnswersEachRecipient(t *testing.T) {
@@ -18,26 +19,23 @@ func TestDovecotAnswersEachRecipient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := textproto.NewConn(raw)
-	defer conn.Close()
-	replies := []string{readReply(t, conn)}
+	c := testsmtp.New(raw)
+	defer c.Close()
+	var codes []string
 	for _, line := range []string{
-		"LHLO front.test", "MAIL FROM:<sender@sender.test>", "RCPT TO:<user@localhost>",
-		"RCPT TO:<full@localhost>", "RCPT TO:<unknown@localhost>", "DATA", "Subject: lmtp\r\n\r\nHello.\r\n.",
+		"", "LHLO front.test\r\n", "MAIL FROM:<sender@sender.test>\r\n", "RCPT TO:<user@localhost>\r\n",
+		"RCPT TO:<full@localhost>\r\n", "RCPT TO:<unknown@localhost>\r\n", "DATA\r\n", "Subject: lmtp\r\n\r\nHello.\r\n.\r\n",
+		"", // the second recipient's reply
 	} {
-		if err := conn.PrintfLine("%s", line); err != nil {
+		reply, err := c.Ask(line)
+		if err != nil {
 			t.Fatal(err)
 		}
-		replies = append(replies, readReply(t, conn))
+		codes = append(codes, strconv.Itoa(reply.Code))
 	}
-	replies = append(replies, readReply(t, conn)) // the second recipient's
 
-	var codes []string
-	for _, reply := range replies {
-		codes = append(codes, reply[:3])
-	}
 	if want := strings.Fields("220 250 250 250 250 550 354 250 552"); !slices.Equal(codes, want) {
-		t.Fatalf("replies %q, want %v", replies, want)
+		t.Fatalf("replies %v, want %v", codes, want)
 	}
 	if texts := d.Fetch(t, "user@localhost"); len(texts) != 1 || !strings.HasSuffix(texts[0], "Subject: lmtp\n\nHello.\n") {
 		t.Errorf("user has %q, want one message", texts)

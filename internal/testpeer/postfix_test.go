@@ -1,16 +1,13 @@
 package testpeer_test
 
 import (
-	"fmt"
-	"io"
-	"net"
-	"net/smtp"
-	"net/textproto"
 	"strings"
 	"testing"
 
+	"postern/internal/smtp"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
 )
 
 // checkQueueArrived checks that every one of n numbered messages arrived once.
@@ -71,50 +68,39 @@ func TestPostfixSenderCountsRefusals(t *testing.T) {
 
 // script connects, sends first as it is, and after the greeting each line,
 // waiting for its reply. It returns the last reply.
-func script(t *testing.T, network, addr, first string, lines ...string) string {
+func script(t *testing.T, addr, first string, lines ...string) smtp.Reply {
 	t.Helper()
-	raw, err := net.Dial(network, addr)
+	c, err := testsmtp.Connect(addr, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := textproto.NewConn(raw)
-	defer conn.Close()
-	if _, err := io.WriteString(raw, first); err != nil {
-		t.Fatal(err)
-	}
-	reply := readReply(t, conn)
+	defer c.Close()
+	reply, err := c.Ask(first)
 	for _, line := range lines {
-		if err := conn.PrintfLine("%s", line); err != nil {
-			t.Fatal(err)
+		if err == nil {
+			reply, err = c.Ask(line + "\r\n")
 		}
-		reply = readReply(t, conn)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return reply
 }
 
-func readReply(t *testing.T, conn *textproto.Conn) string {
-	t.Helper()
-	code, text, err := conn.ReadResponse(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%d %s", code, text)
-}
-
 func TestPostfixTakesXCLIENT(t *testing.T) {
 	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{XCLIENT: true})
-	reply := script(t, "tcp", backend.Addr, "", "EHLO front.test", "XCLIENT ADDR=192.0.2.7 HELO=sender.test")
-	if !strings.HasPrefix(reply, "220 ") {
-		t.Errorf("XCLIENT answered %q, want 220", reply)
+	reply := script(t, backend.Addr, "", "EHLO front.test", "XCLIENT ADDR=192.0.2.7 HELO=sender.test")
+	if reply.Code != 220 {
+		t.Errorf("XCLIENT answered %s, want 220", reply)
 	}
 	backend.AwaitLog(t, "connect from unknown[192.0.2.7]")
 }
 
 func TestPostfixWithoutXCLIENTRefusesIt(t *testing.T) {
 	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{})
-	reply := script(t, "tcp", backend.Addr, "", "EHLO front.test", "XCLIENT ADDR=192.0.2.7 HELO=sender.test")
-	if !strings.HasPrefix(reply, "550 ") {
-		t.Errorf("XCLIENT answered %q, want 550", reply)
+	reply := script(t, backend.Addr, "", "EHLO front.test", "XCLIENT ADDR=192.0.2.7 HELO=sender.test")
+	if reply.Code != 550 {
+		t.Errorf("XCLIENT answered %s, want 550", reply)
 	}
 }
 
@@ -124,43 +110,30 @@ func TestPostfixTakesPROXYv2(t *testing.T) {
 	})
 	// The PROXY protocol, version 2, Section 2.2: TCP over IPv4 from 192.0.2.8:4660 to 127.0.0.1:25.
 	header := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x08\x7f\x00\x00\x01\x12\x34\x00\x19"
-	script(t, "tcp", backend.ServiceAddr, header, "QUIT")
+	script(t, backend.ServiceAddr, header, "QUIT")
 	backend.AwaitLog(t, "connect from unknown[192.0.2.8]")
 }
 
 // sendPlain delivers n messages over one connection without TLS.
 func sendPlain(t *testing.T, addr string, n int) {
 	t.Helper()
-	c, err := smtp.Dial(addr)
+	c, err := testsmtp.Dial(addr, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for range n {
-		if err := sendOne(c); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.Quit(); err != nil {
+	if err := c.Hello(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func sendOne(c *smtp.Client) error {
-	if err := c.Mail("sender@sender.test"); err != nil {
-		return err
+	message := testsmtp.Message{From: "sender@sender.test", To: []string{"user@localhost"}, Text: "Subject: plain\r\n\r\nHello.\r\n"}
+	for range n {
+		if reply, err := c.Deliver(message); err != nil || !reply.Positive() {
+			t.Fatalf("message: %s, %v", reply, err)
+		}
 	}
-	if err := c.Rcpt("user@localhost"); err != nil {
-		return err
+	if err := c.Commands("QUIT"); err != nil {
+		t.Fatal(err)
 	}
-	w, err := c.Data()
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write([]byte("Subject: plain\r\n\r\nHello.\r\n")); err != nil {
-		return err
-	}
-	return w.Close()
 }
 
 func TestSMTPSinkCounts(t *testing.T) {
