@@ -18,7 +18,7 @@ import (
 // handshakes are those that end well, and what a server's transcript tells of them.
 var handshakes = []struct {
 	name    string
-	policy  sessionticket.Policy
+	policy  sessionticket.Mode
 	change  func(server, client *tls.Config)
 	resumed bool
 	want    string
@@ -42,7 +42,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "full, no ticket", policy: sessionticket.Never,
+		name: "full, no ticket", policy: sessionticket.NoTicket,
 		want: `
 		> CH
 		< SH CCS EE? Cert? CV? Fin?
@@ -201,7 +201,7 @@ func TestServerTellsItsHandshakes(t *testing.T) {
 // tells of it.
 type failure struct {
 	name   string
-	policy sessionticket.Policy
+	policy sessionticket.Mode
 	change func(server, client *tls.Config)
 	client func(near *net.TCPConn, config *tls.Config) // closes near in the end, or waits for the server to
 	want   string

@@ -226,13 +226,13 @@ func telling(config *tls.Config, recorded *Conn) *tls.Config {
 // In a protocol where the server speaks first its ticket and its greeting look alike.
 func TestTicketAndGreetingAreToldApart(t *testing.T) {
 	for _, test := range []struct {
-		policy       sessionticket.Policy
+		policy       sessionticket.Mode
 		told, untold string // of the server after the handshake
 	}{
 		{policy: sessionticket.Stock, told: "Ticket?!\n> CCS Fin?\n< Data?", untold: "Ticket?!\n> CCS Fin?\n< Data?"},
 		{policy: sessionticket.FirstWrite, told: "\n> CCS Fin?\n< Ticket? Data?", untold: "\n> CCS Fin?\n< Ticket? Data?"},
 		{policy: sessionticket.OwnWrite, told: "\n> CCS Fin?\n< Ticket?\n< Data?", untold: "\n> CCS Fin?\n< Unknown\n< Unknown"},
-		{policy: sessionticket.Never, told: "\n> CCS Fin?\n< Data?", untold: "\n> CCS Fin?\n< Unknown"},
+		{policy: sessionticket.NoTicket, told: "\n> CCS Fin?\n< Data?", untold: "\n> CCS Fin?\n< Unknown"},
 	} {
 		for _, tell := range []bool{true, false} {
 			t.Run(test.policy.String(), func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestTicketAndGreetingAreToldApart(t *testing.T) {
 }
 
 // greeted is a handshake, a greeting by the server and its close.
-func greeted(t *testing.T, policy sessionticket.Policy, tell bool) *Transcript {
+func greeted(t *testing.T, policy sessionticket.Mode, tell bool) *Transcript {
 	t.Helper()
 	near, far := tcp(t)
 	serverConfig, clientConfig := configs(t)
@@ -261,7 +261,7 @@ func greeted(t *testing.T, policy sessionticket.Policy, tell bool) *Transcript {
 		recorded.ExpectTicket(0)
 		serverConfig = telling(serverConfig, recorded)
 	}
-	gate := &sessionticket.Gate{Policy: policy}
+	gate := &sessionticket.Gate{Mode: policy}
 	secure := tls.Server(gate.Conn(recorded), gate.Config(serverConfig))
 	done := make(chan struct{})
 	go func() { io.ReadAll(tls.Client(near, clientConfig)); close(done) }()

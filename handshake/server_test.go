@@ -110,8 +110,8 @@ type server struct {
 	gate   *sessionticket.Gate
 }
 
-func newServer(config *tls.Config, policy sessionticket.Policy) *server {
-	gate := &sessionticket.Gate{Policy: policy}
+func newServer(config *tls.Config, policy sessionticket.Mode) *server {
+	gate := &sessionticket.Gate{Mode: policy}
 	return &server{config: gate.Config(config), gate: gate}
 }
 

@@ -159,7 +159,7 @@ var imitations = []scenario{
 	},
 	{
 		name: "leaves-after-handshake.silent", comment: "the client closes after the handshake without a word; the server gives no tickets",
-		peer: thisGo, policy: sessionticket.Never,
+		peer: thisGo, policy: sessionticket.NoTicket,
 		play: func(t *testing.T, _ *receiver, addr string) {
 			conn, secure := handshaken(t, addr, anyCertificate())
 			secure.Handshake()

@@ -50,7 +50,7 @@ var realPeers = []scenario{
 	},
 	{
 		name: "healthy.openssl-no-ticket", comment: "no ticket comes",
-		peer: openSSL, policy: sessionticket.Never, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
+		peer: openSSL, policy: sessionticket.NoTicket, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
 		name: "healthy.certificate-monitor", comment: "openssl s_client with nothing to say, as monitors of certificates run it",

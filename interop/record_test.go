@@ -36,7 +36,7 @@ type scenario struct {
 	comment string
 	peer    func(*testing.T) string // software and version
 	source  string                  // empty: the case's first
-	policy  sessionticket.Policy
+	policy  sessionticket.Mode
 	server  func(*testing.T, *receiver) // changes the server; may be nil
 	play    func(t *testing.T, r *receiver, addr string)
 	pick    int // which recording: 0 the first; the last if there are not so many

@@ -22,10 +22,10 @@ type bench struct {
 // benches returns a bare server and one behind the gate, which keep separate keys.
 // With resumed their clients have a ticket, and take no other, so that each of
 // their handshakes resumes the same session.
-func benches(b *testing.B, policy Policy, resumed bool) (bare, gated *bench) {
+func benches(b *testing.B, mode Mode, resumed bool) (bare, gated *bench) {
 	b.Helper()
 	pair := testcert.New(b, testcert.Options{})
-	gate := &Gate{Policy: policy, OnBypass: func(reason error) { b.Error(reason) }}
+	gate := &Gate{Mode: mode, OnBypass: func(reason error) { b.Error(reason) }}
 	base, client := configs(pair)
 	bare = &bench{server: base, client: client, wrap: func(c net.Conn) net.Conn { return c }}
 	base, client = configs(pair)
@@ -104,10 +104,10 @@ func (s *bench) bulk(b *testing.B) func() time.Duration {
 }
 
 func BenchmarkHandshake(b *testing.B) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		for name, resumed := range map[string]bool{"full": false, "resumed": true} {
-			bare, gated := benches(b, policy, resumed)
-			b.Run(policy.String()+"/"+name, func(b *testing.B) {
+			bare, gated := benches(b, mode, resumed)
+			b.Run(mode.String()+"/"+name, func(b *testing.B) {
 				compare(b, func() time.Duration { return bare.handshake(b) }, func() time.Duration { return gated.handshake(b) })
 			})
 		}

@@ -11,15 +11,15 @@ import (
 func TestChooseSeesPeerAndDecides(t *testing.T) {
 	base, client := configs(testcert.New(t, testcert.Options{}))
 	base.CurvePreferences = []tls.CurveID{tls.CurveP384} // two ClientHellos
-	for _, policy := range []Policy{FirstWrite, OwnWrite, Never, Stock, Policy(77)} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite, NoTicket, Stock, Mode(77)} {
 		near, far := tcp(t)
 		asked := 0
-		gate := &Gate{Policy: Stock, Choose: func(hello *tls.ClientHelloInfo) Policy {
+		gate := &Gate{Mode: Stock, Choose: func(hello *tls.ClientHelloInfo) Mode {
 			asked++
 			if hello.Conn.RemoteAddr().String() != near.LocalAddr().String() || hello.ServerName != "localhost" {
 				t.Errorf("Choose was told of %s from %s", hello.ServerName, hello.Conn.RemoteAddr())
 			}
-			return policy
+			return mode
 		}}
 		fresh := client.Clone()
 		fresh.ClientSessionCache = tls.NewLRUClientSessionCache(0)
@@ -27,12 +27,12 @@ func TestChooseSeesPeerAndDecides(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := 5 // HelloRetryRequest, its ChangeCipherSpec, the flight, a line, close_notify
-		if policy == OwnWrite {
+		if mode == OwnWrite {
 			want++
 		}
 		_, given := fresh.ClientSessionCache.Get("localhost")
-		if asked != 1 || far.count() != want || given != (policy != Never) {
-			t.Errorf("%s: asked %d times, ticket given: %v, wrote\n%s", policy, asked, given, far)
+		if asked != 1 || far.count() != want || given != (mode != NoTicket) {
+			t.Errorf("%s: asked %d times, ticket given: %v, wrote\n%s", mode, asked, given, far)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestQUICIsLeftAlone(t *testing.T) {
 		return nil, nil
 	}
 	gate := &Gate{
-		Choose:   func(*tls.ClientHelloInfo) Policy { t.Error("Choose was called"); return Never },
+		Choose:   func(*tls.ClientHelloInfo) Mode { t.Error("Choose was called"); return NoTicket },
 		OnBypass: func(reason error) { t.Error(reason) },
 	}
 	server := tls.QUICServer(&tls.QUICConfig{TLSConfig: gate.Config(base)})

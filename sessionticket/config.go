@@ -50,14 +50,15 @@ func (s *server) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error
 	if err != nil {
 		return nil, err
 	}
-	switch s.gate.policy(hello) {
-	case Stock:
-	case Never:
+	switch mode := s.gate.mode(hello).For(hello); {
+	case mode == Stock:
+	case mode == TLS12 && config.MinVersion <= tls.VersionTLS12:
 		config.SessionTicketsDisabled = true
-	case OwnWrite:
-		s.gate.hold(config, hello, true)
+		config.MaxVersion = tls.VersionTLS12
+	case mode == TLS12, mode == NoTicket:
+		config.SessionTicketsDisabled = true
 	default:
-		s.gate.hold(config, hello, false)
+		s.gate.hold(config, hello, mode == OwnWrite)
 	}
 	return config, nil
 }

@@ -157,8 +157,8 @@ func TestBaseIsNotModified(t *testing.T) {
 	base.SetSessionTicketKeys([][32]byte{{1}})
 	lookForKeys(base) // crypto/tls itself fills SessionTicketKey on first use
 	before := base.Clone()
-	for _, policy := range []Policy{FirstWrite, OwnWrite, Never, Stock} {
-		gate := &Gate{Policy: policy}
+	for _, mode := range []Mode{FirstWrite, OwnWrite, NoTicket, Stock} {
+		gate := &Gate{Mode: mode}
 		resumes(t, gate.Config(base), client)
 	}
 	if !reflect.DeepEqual(before, base.Clone()) {

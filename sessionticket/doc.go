@@ -27,7 +27,7 @@
 //     than the held ticket. Neither leaves: the client sees the connection close.
 //     So does one whose certificate was not asked for in this handshake and whom
 //     VerifyConnection refuses. The server's error is the same as ever.
-//   - Policy [Never] turns resumption off together with new tickets.
+//   - Mode [NoTicket] turns resumption off together with new tickets.
 //   - Fields set on the config that [Gate.Config] returned have no effect.
 //   - Closing the conn below [tls.Conn] directly, before the server wrote anything,
 //     discards a held ticket; [tls.Conn.Close] sends it.

@@ -112,15 +112,15 @@ func serveSMTP(conn net.Conn, config *tls.Config) {
 	}
 }
 
-// A policy for each connection: no tickets for one network whose clients fail on
+// A mode for each connection: no tickets for one network whose clients fail on
 // any, and the default for everybody else.
 func ExampleGate_choose() {
 	careful := netip.MustParsePrefix("192.0.2.0/24")
 	gate := &sessionticket.Gate{
-		Choose: func(hello *tls.ClientHelloInfo) sessionticket.Policy {
+		Choose: func(hello *tls.ClientHelloInfo) sessionticket.Mode {
 			peer, err := netip.ParseAddrPort(hello.Conn.RemoteAddr().String())
 			if err == nil && careful.Contains(peer.Addr().Unmap()) {
-				return sessionticket.Never
+				return sessionticket.NoTicket
 			}
 			return sessionticket.FirstWrite
 		},
@@ -130,13 +130,13 @@ func ExampleGate_choose() {
 	_ = config
 }
 
-// Policies are written by name in a configuration.
-func ExamplePolicy_UnmarshalText() {
-	var policy sessionticket.Policy
-	err := policy.UnmarshalText([]byte("own-write"))
-	fmt.Println(policy, err)
-	fmt.Println(policy.UnmarshalText([]byte("late")))
+// Modes are written by name in a configuration.
+func ExampleMode_UnmarshalText() {
+	var mode sessionticket.Mode
+	err := mode.UnmarshalText([]byte("own-write"))
+	fmt.Println(mode, err)
+	fmt.Println(mode.UnmarshalText([]byte("late")))
 	// Output:
 	// own-write <nil>
-	// sessionticket: no ticket policy "late"; use first-write, own-write, never or stock
+	// sessionticket: unknown mode "late"; use first-write, own-write, no-ticket, tls12 or stock
 }

@@ -98,20 +98,20 @@ func TestNothingLeavesAfterWrongFinished(t *testing.T) {
 			if !test.isTLS13() {
 				continue
 			}
-			for _, policy := range []Policy{FirstWrite, OwnWrite, Stock} {
-				t.Run(how+"/"+test.name+"/"+policy.String(), func(t *testing.T) {
+			for _, mode := range []Mode{FirstWrite, OwnWrite, Stock} {
+				t.Run(how+"/"+test.name+"/"+mode.String(), func(t *testing.T) {
 					t.Parallel() // each waits for settle
 					server, client := test.configs(t)
 					var announced int
 					near, far := tcp(t)
 					noteLabels(server, func(int) { announced = far.count() })
-					gate := &Gate{Policy: policy, OnBypass: func(reason error) { t.Error(reason) }}
+					gate := &Gate{Mode: mode, OnBypass: func(reason error) { t.Error(reason) }}
 					serverErr, clientErr := spoiled(t, gate, far, near, server, client, how)
 					if serverErr == nil {
 						t.Error("the server took the Finished")
 					}
 					after := len(far.from(announced))
-					if policy == Stock {
+					if mode == Stock {
 						if after < 2 || !strings.Contains(clientErr.Error(), "remote error: tls: ") {
 							t.Errorf("stock wrote %d times after the ticket was made, and its client saw %v", after, clientErr)
 						}
@@ -154,11 +154,11 @@ func TestNothingLeavesAfterVerifyConnectionRefused(t *testing.T) {
 
 // A server that goes on in clear after a failed handshake never sends the ticket.
 func TestClearTextAfterFailedHandshakeDiscardsTheTicket(t *testing.T) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		server, client := configs(testcert.New(t, testcert.Options{}))
 		client.RootCAs = nil // so the client answers with an alert
 		near, far := tcp(t)
-		gate := &Gate{Policy: policy}
+		gate := &Gate{Mode: mode}
 		conn := gate.Conn(far)
 		go tls.Client(near, client).Handshake()
 		if err := tls.Server(conn, gate.Config(server)).Handshake(); err == nil {
@@ -171,7 +171,7 @@ func TestClearTextAfterFailedHandshakeDiscardsTheTicket(t *testing.T) {
 			t.Error(err)
 		}
 		if after := far.from(before); len(after) != 1 || string(after[0]) != "550 5.7.0 no\r\n" {
-			t.Errorf("%s: server wrote %q after the handshake", policy, after)
+			t.Errorf("%s: server wrote %q after the handshake", mode, after)
 		}
 	}
 }

@@ -13,15 +13,16 @@ import (
 // concurrent use; its fields must not change once one of them was called, and it
 // must not be copied then.
 type Gate struct {
-	// Policy is for every connection, unless Choose is set.
-	Policy Policy
+	// Mode is the mode of every connection, unless Choose is set.
+	Mode Mode
 
-	// Choose, when not nil, gives each connection its policy. It is called once a
-	// handshake, after the config's own GetConfigForClient, on the goroutine of
-	// the handshake, and so concurrently. hello.Conn is what TLS runs over; its
-	// RemoteAddr is the peer. A value that is no Policy stands for [FirstWrite].
-	// Choose is not called for QUIC, where crypto/tls sends no ticket by itself.
-	Choose func(hello *tls.ClientHelloInfo) Policy
+	// Choose, when not nil, returns the mode of one connection. It is called once
+	// per handshake, after the config's own GetConfigForClient, on the goroutine of
+	// the handshake, and so concurrently. hello.Conn is the connection below TLS and
+	// hello.Context the context of the handshake. A value that is none of the
+	// constants means [FirstWrite]. Choose is not called for QUIC, where crypto/tls
+	// sends no ticket by itself.
+	Choose func(hello *tls.ClientHelloInfo) Mode
 
 	// OnBypass, when not nil, is told why the gate let a ticket pass at the time
 	// of crypto/tls: [ErrNotWrapped], or a [*LayoutError]. It is called on the
@@ -61,13 +62,13 @@ func (g *Gate) Conn(c net.Conn) net.Conn {
 	return &conn{Conn: c}
 }
 
-// policy is how the ticket of this handshake is to leave.
-func (g *Gate) policy(hello *tls.ClientHelloInfo) Policy {
+// mode returns the mode of the handshake that begins with hello.
+func (g *Gate) mode(hello *tls.ClientHelloInfo) Mode {
 	if hello.Conn == nil { // QUIC
 		return Stock
 	}
 	if g.Choose == nil {
-		return g.Policy
+		return g.Mode
 	}
 	return g.Choose(hello)
 }

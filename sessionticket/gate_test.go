@@ -27,18 +27,18 @@ func gated(t *testing.T, gate *Gate, server, client *tls.Config) *sighting {
 // In every kind of handshake the flight ends with the Finished, the ticket leaves
 // once, with the first write or before it, and the client resumes with it.
 func TestGateHoldsTicketUntilClientFinished(t *testing.T) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		for _, test := range handshakeCases {
-			t.Run(policy.String()+"/"+test.name, func(t *testing.T) {
+			t.Run(mode.String()+"/"+test.name, func(t *testing.T) {
 				server, client := test.configs(t)
-				gate := &Gate{Policy: policy, OnBypass: func(reason error) { t.Error(reason) }}
+				gate := &Gate{Mode: mode, OnBypass: func(reason error) { t.Error(reason) }}
 				for _, resumed := range []bool{false, true} {
 					seen := gated(t, gate, server, client)
 					if seen.state.DidResume != resumed {
 						t.Fatalf("DidResume is %v, want %v", seen.state.DidResume, resumed)
 					}
 					if test.isTLS13() {
-						seen.checkHeld(t, policy, test.late && !resumed)
+						seen.checkHeld(t, mode, test.late && !resumed)
 					}
 				}
 			})
@@ -46,9 +46,9 @@ func TestGateHoldsTicketUntilClientFinished(t *testing.T) {
 	}
 }
 
-// checkHeld compares what left after the ticket was made with the policy. What the
+// checkHeld compares what left after the ticket was made with the mode. What the
 // server then wrote is a line and a close_notify.
-func (s *sighting) checkHeld(t *testing.T, policy Policy, late bool) {
+func (s *sighting) checkHeld(t *testing.T, mode Mode, late bool) {
 	t.Helper()
 	after := s.from(s.announced)
 	if !late {
@@ -61,7 +61,7 @@ func (s *sighting) checkHeld(t *testing.T, policy Policy, late bool) {
 	ticket := ticketRecords(s.label)
 	line, closing := []string{"23:23"}, []string{"23:19"}
 	want := [][]string{slices.Concat(ticket, line), closing}
-	if policy == OwnWrite {
+	if mode == OwnWrite {
 		want = [][]string{ticket, line, closing}
 	}
 	if !slices.EqualFunc(after, want, func(b []byte, want []string) bool { return slices.Equal(records(b), want) }) {
@@ -104,22 +104,22 @@ func TestBytesBeforeTLSPassUntouched(t *testing.T) {
 	}
 }
 
-func TestPolicyNames(t *testing.T) {
-	for policy, name := range policyNames {
-		text, err := Policy(policy).MarshalText()
-		if string(text) != name || err != nil || Policy(policy).String() != name {
-			t.Errorf("policy %d is written %q, %v, %s; want %q", policy, text, err, Policy(policy), name)
+func TestModeNames(t *testing.T) {
+	for mode, name := range modeNames {
+		text, err := Mode(mode).MarshalText()
+		if string(text) != name || err != nil || Mode(mode).String() != name {
+			t.Errorf("mode %d is written %q, %v, %s; want %q", mode, text, err, Mode(mode), name)
 		}
-		got := Policy(99)
-		if err := got.UnmarshalText([]byte(name)); err != nil || got != Policy(policy) {
+		got := Mode(99)
+		if err := got.UnmarshalText([]byte(name)); err != nil || got != Mode(mode) {
 			t.Errorf("%q is read as %s, %v", name, got, err)
 		}
 	}
-	var p Policy
+	var p Mode
 	if err := p.UnmarshalText([]byte("First-Write")); err == nil || !strings.Contains(err.Error(), "first-write") {
 		t.Errorf("reading an unknown name gave %v, want an error with the known ones", err)
 	}
-	if _, err := Policy(99).MarshalText(); err == nil {
-		t.Error("an unknown policy was written")
+	if _, err := Mode(99).MarshalText(); err == nil {
+		t.Error("an unknown mode was written")
 	}
 }

@@ -72,11 +72,11 @@ func (r regrouper) Write(b []byte) (int, error) {
 // When the layout is another, clients get in and resume as with a stock server, and
 // the gate says so once, however many connections there are.
 func TestOtherLayoutPassesAndIsToldOnce(t *testing.T) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		for _, size := range []int{1, 100, 1000} {
 			var mu sync.Mutex
 			var reasons []error
-			gate := &Gate{Policy: policy, OnBypass: func(reason error) {
+			gate := &Gate{Mode: mode, OnBypass: func(reason error) {
 				mu.Lock()
 				defer mu.Unlock()
 				reasons = append(reasons, reason)

@@ -28,14 +28,14 @@ func TestKeyUpdateFollowsTheTicket(t *testing.T) {
 // CloseWrite and Close send close_notify, and with it the ticket.
 func TestCloseNotifyFollowsTheTicket(t *testing.T) {
 	for name, end := range map[string]func(*tls.Conn) error{"CloseWrite": (*tls.Conn).CloseWrite, "Close": (*tls.Conn).Close} {
-		for policy, want := range map[Policy][][]string{
+		for mode, want := range map[Mode][][]string{
 			FirstWrite: {{"23:139", "23:19"}},
 			OwnWrite:   {{"23:139"}, {"23:19"}},
 		} {
-			t.Run(name+"/"+policy.String(), func(t *testing.T) {
+			t.Run(name+"/"+mode.String(), func(t *testing.T) {
 				cache := tls.NewLRUClientSessionCache(0)
 				near, far := tcp(t)
-				p := shaken(t, policy, near, far, func(_, client *tls.Config) { client.ClientSessionCache = cache })
+				p := shaken(t, mode, near, far, func(_, client *tls.Config) { client.ClientSessionCache = cache })
 				if err := end(p.server); err != nil {
 					t.Fatal(err)
 				}
@@ -53,12 +53,12 @@ func TestCloseNotifyFollowsTheTicket(t *testing.T) {
 
 // A handshake that stops at any point leaves no goroutine and no ticket behind.
 func TestAbortedHandshakes(t *testing.T) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
 			server, client := configs(testcert.New(t, testcert.Options{}))
 			for keep := range 40 {
 				near, far := net.Pipe()
-				gate := &Gate{Policy: policy}
+				gate := &Gate{Mode: mode}
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				done := make(chan error, 1)
 				go func() {
@@ -103,8 +103,8 @@ func (c *cut) Write(b []byte) (int, error) {
 // bytes are as long as an alert, and sent before the handshake's context has ended.
 func TestShortWriteBesideTheHandshake(t *testing.T) {
 	server, client := configs(testcert.New(t, testcert.Options{}))
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
-		gate := &Gate{Policy: policy}
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+		gate := &Gate{Mode: mode}
 		gated := gate.Config(server)
 		for range 100 {
 			near, far := tcp(t)

@@ -1,71 +1,87 @@
 package sessionticket
 
-import "fmt"
+import (
+	"crypto/tls"
+	"fmt"
+	"slices"
+)
 
-// A Policy says when the TLS 1.3 session ticket of a connection leaves. Handshakes
-// of TLS 1.2 and older have their ticket before the server's Finished (RFC 5077,
-// Section 3.1); of the policies only [Never] changes those.
-type Policy uint8
+// A Mode says how a server answers a handshake. The modes differ in when the
+// TLS 1.3 session ticket is sent, and whether there is one. A handshake of
+// TLS 1.2 or older has its ticket before the server's Finished (RFC 5077,
+// Section 3.1) in every mode but [NoTicket] and [TLS12], which give none.
+type Mode uint8
 
 const (
 	// FirstWrite holds the ticket until the server first writes after the client's
 	// Finished, and sends it in the same write, before those bytes. It is the default.
-	FirstWrite Policy = iota
+	FirstWrite Mode = iota
 
 	// OwnWrite holds the ticket like FirstWrite and sends it in a write of its own:
 	// when the server first reads after the handshake, or before it first writes.
 	OwnWrite
 
-	// Never turns session tickets off for the connection. A ticket that the client
-	// has from an earlier connection is not accepted then, so nothing resumes:
-	// crypto/tls has one switch for both.
-	Never
+	// NoTicket turns session tickets off for the connection. A ticket that the client
+	// has from an earlier connection is not accepted, so nothing resumes: crypto/tls
+	// has one switch for both.
+	NoTicket
 
-	// Stock leaves everything as crypto/tls does it: the ticket is the last record
-	// of the server's flight. It is for comparison and for tests.
+	// TLS12 allows TLS 1.2 at most, without session tickets. Where the client or the
+	// config does not allow TLS 1.2, NoTicket is used instead.
+	TLS12
+
+	// Stock changes nothing: the ticket is the last record of the server's flight, as
+	// crypto/tls sends it. It is for comparison and for tests.
 	Stock
 )
 
-var policyNames = [...]string{
+var modeNames = [...]string{
 	FirstWrite: "first-write",
 	OwnWrite:   "own-write",
-	Never:      "never",
+	NoTicket:   "no-ticket",
+	TLS12:      "tls12",
 	Stock:      "stock",
 }
 
-// String returns "first-write", "own-write", "never" or "stock".
-func (p Policy) String() string {
-	if int(p) >= len(policyNames) {
-		return fmt.Sprintf("Policy(%d)", uint8(p))
+// For returns the mode in which a client that sent hello is answered when m is
+// chosen for it: m, or [NoTicket] where m is [TLS12] and the client does not
+// offer TLS 1.2.
+func (m Mode) For(hello *tls.ClientHelloInfo) Mode {
+	if m == TLS12 && !slices.Contains(hello.SupportedVersions, tls.VersionTLS12) {
+		return NoTicket
 	}
-	return policyNames[p]
+	return m
 }
 
-// MarshalText returns the name that [Policy.String] gives. It returns a
-// [PolicyError] when p is none of the constants.
-func (p Policy) MarshalText() ([]byte, error) {
-	if int(p) >= len(policyNames) {
-		return nil, PolicyError(p.String())
+// String returns "first-write", "own-write", "no-ticket", "tls12" or "stock".
+func (m Mode) String() string {
+	if int(m) >= len(modeNames) {
+		return fmt.Sprintf("Mode(%d)", uint8(m))
 	}
-	return []byte(policyNames[p]), nil
+	return modeNames[m]
 }
 
-// UnmarshalText sets p from its name, exactly as [Policy.String] writes it. It
-// returns a [PolicyError] for any other text and leaves p as it was.
-func (p *Policy) UnmarshalText(text []byte) error {
-	for i, name := range policyNames {
+// MarshalText returns the name that [Mode.String] gives. It returns an error when
+// m is none of the constants.
+func (m Mode) MarshalText() ([]byte, error) {
+	if int(m) >= len(modeNames) {
+		return nil, unknownMode(m.String())
+	}
+	return []byte(modeNames[m]), nil
+}
+
+// UnmarshalText sets m from its name, exactly as [Mode.String] returns it. For any
+// other text it returns an error that lists the names, and leaves m unchanged.
+func (m *Mode) UnmarshalText(text []byte) error {
+	for i, name := range modeNames {
 		if name == string(text) {
-			*p = Policy(i)
+			*m = Mode(i)
 			return nil
 		}
 	}
-	return PolicyError(text)
+	return unknownMode(string(text))
 }
 
-// PolicyError is a text that names no [Policy].
-type PolicyError string
-
-// Error names the text and the ones that are known.
-func (e PolicyError) Error() string {
-	return fmt.Sprintf("sessionticket: no ticket policy %q; use first-write, own-write, never or stock", string(e))
+func unknownMode(name string) error {
+	return fmt.Errorf("sessionticket: unknown mode %q; use first-write, own-write, no-ticket, tls12 or stock", name)
 }

@@ -39,9 +39,9 @@ func TestOwnWriteDoesNotDelayReads(t *testing.T) {
 }
 
 // shakenOverPipe is shaken over a net.Pipe, for tests in which time stands still.
-func shakenOverPipe(t *testing.T, policy Policy, change func(server, client *tls.Config)) *pair {
+func shakenOverPipe(t *testing.T, mode Mode, change func(server, client *tls.Config)) *pair {
 	near, far := net.Pipe()
-	return shaken(t, policy, near, far, change)
+	return shaken(t, mode, near, far, change)
 }
 
 // The ticket of a server that only reads leaves by itself with OwnWrite.
@@ -60,9 +60,9 @@ func TestOwnWriteLeavesOnRead(t *testing.T) {
 // Nobody waits for ever: a client that never reads costs the server its deadline, as
 // without the gate, and Close gives up after the five seconds of crypto/tls.
 func TestClientThatNeverReads(t *testing.T) {
-	for _, policy := range []Policy{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		synctest.Test(t, func(t *testing.T) {
-			p := shakenOverPipe(t, policy, nil)
+			p := shakenOverPipe(t, mode, nil)
 			read := make(chan error, 1)
 			p.server.SetReadDeadline(time.Now().Add(time.Minute))
 			go func() {

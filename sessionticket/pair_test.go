@@ -20,7 +20,7 @@ type pair struct {
 
 // shaken returns a pair after its handshake over near and far. The client has read
 // the flight and nothing more.
-func shaken(t *testing.T, policy Policy, near, far net.Conn, change func(server, client *tls.Config)) *pair {
+func shaken(t *testing.T, mode Mode, near, far net.Conn, change func(server, client *tls.Config)) *pair {
 	t.Helper()
 	server, client := configs(testcert.New(t, testcert.Options{}))
 	p := &pair{near: near, far: &wire{Conn: far}, keys: new(keyLog)}
@@ -29,7 +29,7 @@ func shaken(t *testing.T, policy Policy, near, far net.Conn, change func(server,
 		change(server, client)
 	}
 	noteLabels(server, func(label int) { p.label = label })
-	gate := &Gate{Policy: policy, OnBypass: func(reason error) { t.Error(reason) }}
+	gate := &Gate{Mode: mode, OnBypass: func(reason error) { t.Error(reason) }}
 	p.server = tls.Server(gate.Conn(p.far), gate.Config(server))
 	p.client = tls.Client(near, client)
 	done := make(chan error, 1)

@@ -31,9 +31,9 @@ func listen(t *testing.T, gate *sessionticket.Gate) (net.Listener, *tls.Config, 
 
 // A web server speaks HTTP/1.1 and HTTP/2 through the gate, to strict clients too.
 func TestHTTPServer(t *testing.T) {
-	for _, policy := range []sessionticket.Policy{sessionticket.FirstWrite, sessionticket.OwnWrite} {
+	for _, mode := range []sessionticket.Mode{sessionticket.FirstWrite, sessionticket.OwnWrite} {
 		for _, protocol := range []string{"http/1.1", "h2"} {
-			gate := &sessionticket.Gate{Policy: policy}
+			gate := &sessionticket.Gate{Mode: mode}
 			ln, base, client := listen(t, gate)
 			base.NextProtos = []string{protocol}
 			client.NextProtos = base.NextProtos
@@ -52,7 +52,7 @@ func TestHTTPServer(t *testing.T) {
 				}
 				got := get(t, transport, "https://"+ln.Addr().String())
 				if want := protocol + " " + resumed; got != want {
-					t.Errorf("%s: server saw %q, want %q", policy, got, want)
+					t.Errorf("%s: server saw %q, want %q", mode, got, want)
 				}
 				transport.CloseIdleConnections()
 			}
@@ -80,8 +80,8 @@ func get(t *testing.T, transport *http.Transport, url string) string {
 
 // The mail server of the example, to a strict sender that comes twice.
 func TestSMTPServer(t *testing.T) {
-	for _, policy := range []sessionticket.Policy{sessionticket.FirstWrite, sessionticket.OwnWrite} {
-		gate := &sessionticket.Gate{Policy: policy}
+	for _, mode := range []sessionticket.Mode{sessionticket.FirstWrite, sessionticket.OwnWrite} {
+		gate := &sessionticket.Gate{Mode: mode}
 		ln, base, client := listen(t, gate)
 		config := gate.Config(base)
 		for _, resumed := range []bool{false, true} {
@@ -99,7 +99,7 @@ func TestSMTPServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			if state, _ := sender.TLSConnectionState(); state.DidResume != resumed {
-				t.Errorf("%s: DidResume is %v, want %v", policy, state.DidResume, resumed)
+				t.Errorf("%s: DidResume is %v, want %v", mode, state.DidResume, resumed)
 			}
 			if err := sender.Quit(); err != nil {
 				t.Error(err)

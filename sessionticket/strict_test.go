@@ -12,22 +12,22 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// The client of golang/go#70232: it gets in with every policy but Stock, and comes
+// The client of golang/go#70232: it gets in with every mode but Stock, and comes
 // back with a ticket where it was given one.
 func TestStrictClientGetsInAndResumes(t *testing.T) {
 	for _, test := range []struct {
-		policy  sessionticket.Policy
+		mode    sessionticket.Mode
 		want    error
 		resumes bool
 	}{
 		{sessionticket.FirstWrite, nil, true},
 		{sessionticket.OwnWrite, nil, true},
-		{sessionticket.Never, nil, false},
+		{sessionticket.NoTicket, nil, false},
 		{sessionticket.Stock, strictclient.ErrEarlyTicket, false},
 	} {
 		for name, speak := range map[string]func(net.Conn){"server speaks first": speakFirst, "server waits": speakSecond} {
-			t.Run(test.policy.String()+", "+name, func(t *testing.T) {
-				client, dial := serveStrict(t, test.policy, speak)
+			t.Run(test.mode.String()+", "+name, func(t *testing.T) {
+				client, dial := serveStrict(t, test.mode, speak)
 				if _, err := deliver(dial(), client); !errors.Is(err, test.want) {
 					t.Fatalf("first connection gave %v, want %v", err, test.want)
 				}
@@ -44,10 +44,10 @@ func TestStrictClientGetsInAndResumes(t *testing.T) {
 }
 
 // serveStrict runs a server behind the gate and returns how to reach it.
-func serveStrict(t *testing.T, policy sessionticket.Policy, speak func(net.Conn)) (*tls.Config, func() net.Conn) {
+func serveStrict(t *testing.T, mode sessionticket.Mode, speak func(net.Conn)) (*tls.Config, func() net.Conn) {
 	t.Helper()
 	pair := testcert.New(t, testcert.Options{})
-	gate := &sessionticket.Gate{Policy: policy, OnBypass: func(reason error) { t.Error(reason) }}
+	gate := &sessionticket.Gate{Mode: mode, OnBypass: func(reason error) { t.Error(reason) }}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

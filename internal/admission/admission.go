@@ -19,6 +19,17 @@ type Control struct {
 	networks map[netip.Prefix]*usage
 }
 
+// Network returns the network that an address is counted with: the /24 of an IPv4
+// address, the /48 of an IPv6 address, without its zone. It is the zero Prefix for
+// the zero Addr.
+func Network(addr netip.Addr) netip.Prefix {
+	bits := 48
+	if addr = addr.Unmap().WithZone(""); addr.Is4() {
+		bits = 24
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
+}
+
 // usage is what is in use now.
 type usage struct {
 	connections int

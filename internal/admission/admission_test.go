@@ -5,8 +5,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"postern/internal/fallback"
 )
 
 func TestANetworkHasItsShare(t *testing.T) {
@@ -62,14 +60,14 @@ func TestManyNetworksAreForgotten(t *testing.T) {
 	shares := Shares{Total: Share{Starts: 1000}, PerNetwork: Share{Starts: 100}}
 	c := New()
 	for i := range 3 * maxNetworks {
-		c.Start(fallback.Network(netipFrom(i)), shares)
+		c.Start(Network(netipFrom(i)), shares)
 	}
 	if len(c.networks) > maxNetworks {
 		t.Errorf("%d networks", len(c.networks))
 	}
 }
 
-func prefix(addr string) netip.Prefix { return fallback.Network(netip.MustParseAddr(addr)) }
+func prefix(addr string) netip.Prefix { return Network(netip.MustParseAddr(addr)) }
 
 func netipFrom(i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})

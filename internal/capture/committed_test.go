@@ -10,10 +10,10 @@ import (
 
 	"postern/handshake"
 	"postern/internal/capture"
-	"postern/internal/fallback"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
 	"postern/interop"
+	"postern/sessionticket"
 )
 
 var update = flag.Bool("update", false, "record testdata again, as root, with the peers of testdata/README.md")
@@ -106,7 +106,7 @@ func recordStrict(t *testing.T) {
 }
 
 func recordHealthy(t *testing.T) {
-	addr := startPostern(t, fallback.FirstWrite, testcert.New(t, testcert.Options{}))
+	addr := startPostern(t, sessionticket.FirstWrite, testcert.New(t, testcert.Options{}))
 	keys := filepath.Join("testdata", healthy.file+".keys")
 	os.Remove(keys)
 	recording := testpeer.StartTCPDump(t, addr)

@@ -20,17 +20,18 @@ import (
 	"postern/internal/smtpd"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/sessionticket"
 	"postern/sessionticket/strictclient"
 )
 
 // alike offers every sender the same.
-type alike fallback.Rung
+type alike sessionticket.Mode
 
-func (a alike) Offer(fallback.Sender) fallback.Rung { return fallback.Rung(a) }
-func (alike) Ended(smtpd.Visit) []slog.Attr         { return nil }
+func (a alike) Offer(fallback.Sender) sessionticket.Mode { return sessionticket.Mode(a) }
+func (alike) Ended(smtpd.Visit) []slog.Attr              { return nil }
 
 // startPostern starts Postern's own server and returns its address.
-func startPostern(t *testing.T, rung fallback.Rung, pair *testcert.Pair) string {
+func startPostern(t *testing.T, mode sessionticket.Mode, pair *testcert.Pair) string {
 	t.Helper()
 	hop, err := maildir.New(t.TempDir(), nil)
 	if err != nil {
@@ -41,7 +42,7 @@ func startPostern(t *testing.T, rung fallback.Rung, pair *testcert.Pair) string 
 		t.Fatal(err)
 	}
 	settings := smtpd.Settings{Hostname: "mx.example.org", Domains: []string{"localhost"}, TLS: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}
-	server := smtpd.New(settings, hop, alike(rung), slog.New(slog.DiscardHandler))
+	server := smtpd.New(settings, hop, alike(mode), slog.New(slog.DiscardHandler))
 	go server.Serve(ln)
 	t.Cleanup(func() { server.Shutdown(context.Background()) })
 	return ln.Addr().String()
@@ -111,24 +112,24 @@ func readAll(file io.Reader, o capture.Options) (found []*capture.Conversation, 
 func TestCaptureOfAStrictClient(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for _, tt := range []struct {
-		rung    fallback.Rung
+		mode    sessionticket.Mode
 		refused bool
 		want    []string
 	}{
-		{fallback.Stock, true, []string{
+		{sessionticket.Stock, true, []string{
 			"client: ClientHello",
 			"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished? NewSessionTicket?!",
 			"closed by the client after NewSessionTicket, unused",
 		}},
-		{fallback.FirstWrite, false, []string{
+		{sessionticket.FirstWrite, false, []string{
 			"client: ClientHello",
 			"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished?",
 			"client: Finished? ApplicationData?",
 			"server: Unknown ApplicationData?", // the ticket, which only its server or its keys can tell from data
 		}},
 	} {
-		t.Run(tt.rung.String(), func(t *testing.T) {
-			addr := startPostern(t, tt.rung, pair)
+		t.Run(tt.mode.String(), func(t *testing.T) {
+			addr := startPostern(t, tt.mode, pair)
 			recording := testpeer.StartTCPDump(t, addr)
 			if refused := sayHelloStrictly(t, addr, clientConfig(pair)); refused != tt.refused {
 				t.Errorf("refused: %v", refused)
@@ -149,7 +150,7 @@ func TestCaptureOfAStrictClient(t *testing.T) {
 // With OpenSSL's keys each message has its name.
 func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
-	addr := startPostern(t, fallback.FirstWrite, pair)
+	addr := startPostern(t, sessionticket.FirstWrite, pair)
 	keyFile := filepath.Join(t.TempDir(), "keys")
 	recording := testpeer.StartTCPDump(t, addr)
 	if d := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{Args: []string{"-keylogfile", keyFile}}); !d.Delivered {

@@ -31,11 +31,11 @@ type server struct {
 // October 2024.
 func goServers() []*server {
 	servers := []*server{goServer("go-smtp as it is", func(*tls.Config) *sessionticket.Gate { return nil })}
-	for _, policy := range []sessionticket.Policy{
-		sessionticket.FirstWrite, sessionticket.OwnWrite, sessionticket.Never, sessionticket.Stock,
+	for _, policy := range []sessionticket.Mode{
+		sessionticket.FirstWrite, sessionticket.OwnWrite, sessionticket.NoTicket, sessionticket.Stock,
 	} {
 		servers = append(servers, goServer("go-smtp, gate "+policy.String(), func(*tls.Config) *sessionticket.Gate {
-			return &sessionticket.Gate{Policy: policy}
+			return &sessionticket.Gate{Mode: policy}
 		}))
 	}
 	return append(servers, goServer("go-smtp, tickets off", func(config *tls.Config) *sessionticket.Gate {

@@ -9,22 +9,22 @@ import (
 )
 
 func BenchmarkHandshakeOfKnownSender(b *testing.B) {
-	l, s := New(FirstWrite), from("192.0.2.7", "t13d1516h2_8daaf6152771_02713d6af862")
+	l, s := New(firstWrite), from("192.0.2.7", "t13d1516h2_8daaf6152771_02713d6af862")
 	for b.Loop() {
-		rung, _ := l.Choose(s, epoch)
-		l.Learn(s, rung, handshake.Worked, epoch)
+		mode, _ := l.Choose(s, epoch)
+		l.Learn(s, mode, handshake.Worked, epoch)
 	}
 }
 
-// Every sender is a new one that has to leave the first rung, and the memory is full.
+// Every sender is a new one that has to leave the first mode, and the memory is full.
 func BenchmarkFlood(b *testing.B) {
-	l := New(Stock)
+	l := New(stock)
 	n := uint32(0)
 	for b.Loop() {
 		n += 257
 		addr := netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 		s := Sender{addr, fmt.Sprintf("t13d1516h2_8daaf6152771_%012x", n)}
-		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch)
-		l.Learn(s, FirstWrite, handshake.Worked, epoch)
+		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch)
+		l.Learn(s, firstWrite, handshake.Worked, epoch)
 	}
 }

@@ -1,30 +1,31 @@
-// Package ladder decides which TLS handshake a sender is offered.
+// Package fallback chooses the TLS mode for each sender's handshake.
 //
-// Some clients do not survive a session ticket at a certain moment, or any ticket, or
-// TLS 1.3, and say nothing when they leave (golang/go#70232). The ladder is an ordered list of
-// more and more careful handshakes, the rungs. A sender that closes silently at a point
-// that tells something is offered the rung that cures it when it comes again, and what
-// worked is remembered:
+// Some clients fail on a session ticket that arrives at a certain moment, on any ticket, or
+// on TLS 1.3, and close the connection without an alert (https://go.dev/issue/70232). The
+// package orders the modes of package sessionticket from the one that changes nothing to the
+// most compatible one. After a failure that points to the mode, the sender falls back to the
+// mode that avoids it, and the result is remembered:
 //
-//	rung, why := ladder.Choose(sender, time.Now()) // at the ClientHello
+//	mode, why := selector.Choose(sender, time.Now()) // at the ClientHello
 //	...
-//	decisions := ladder.Learn(sender, rung, outcome, time.Now()) // when its end is known
+//	decisions := selector.Learn(sender, mode, outcome, time.Now()) // when the outcome is known
 //
-// It goes down fast and up slowly: hours later, then days, one connection is offered the
-// next better rung while all others get the known one.
+// A sender falls back fast and recovers slowly: after hours, later after days, one connection
+// retries the next less compatible mode while all others get the known one.
 //
-// # Who moves whom
+// # What changes a sender's mode
 //
-// Memory belongs to a network and a ClientHello fingerprint together, and only their own
-// handshakes change it. A fingerprint as a whole only decides where networks that are not known yet
-// begin. It moves when senders of several unrelated networks failed on its rung and got in
-// on a lower one, and nobody ever got in on its rung.
+// A state belongs to a network and a ClientHello fingerprint together, and only their own
+// handshakes change it. The state of a fingerprint alone decides only the initial mode for
+// networks that have no state yet. It changes when senders of several unrelated networks
+// failed in its mode and completed in a more compatible one, and none ever completed in its
+// mode.
 //
 // # Limits
 //
 // The package does no input or output and reads no clock: times are the caller's, and
-// may jump. What it remembers is bounded; when there is no more room, the least recently seen of the
-// networks that have most of it are forgotten. A [Ladder] is safe for concurrent use.
+// may jump. The number of states is bounded; when it is reached, the networks with the most
+// states lose their least recently seen ones. A [Selector] is safe for concurrent use.
 package fallback
 
 import (
@@ -33,144 +34,153 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
+	"postern/sessionticket"
 )
 
 // Bounds of the memory. A state takes about 600 bytes.
 const (
-	maxSenders      = 1 << 16 // a large site hears of some 10,000 networks in a week
-	maxFingerprints = 1 << 12 // the mail clients of the world have some hundreds; the rest is room for forgers
+	maxSenders      = 1 << 16 // a large site sees some 10,000 networks in a week
+	maxFingerprints = 1 << 12 // there are some hundreds of mail clients; the rest is for forged ones
 )
 
-// A Ladder knows what each sender is offered. Make one with [New].
-type Ladder struct {
+// A Selector chooses modes. Make one with [New].
+type Selector struct {
 	mu           sync.Mutex
-	first        Rung
+	initial      sessionticket.Mode
 	senders      memory // by network and fingerprint
-	fingerprints memory // by fingerprint alone, the network being everywhere
-	pins         []Pin  // longest first
+	fingerprints memory // by fingerprint alone, with the network everywhere
+	pins         []Pin  // longest prefix first
 }
 
-// New returns a Ladder that knows nobody and has no pins. New senders begin at first, and
-// nobody is offered a better rung than that, except by a pin.
-func New(first Rung) *Ladder {
-	return &Ladder{
-		first:        first,
+// New returns a Selector without states and pins. New senders start in the initial mode, and
+// only a pin gives a sender a less compatible one.
+func New(initial sessionticket.Mode) *Selector {
+	return &Selector{
+		initial:      initial,
 		senders:      memory{max: maxSenders, entries: make(map[key]*entry)},
 		fingerprints: memory{max: maxFingerprints, entries: make(map[key]*entry)},
 	}
 }
 
-// Choose returns what s is to be offered now, and why in a few words for an operator. A
-// sender that is due to try a better rung gets it in this call, and the known rung in the
-// ones after it.
-func (l *Ladder) Choose(s Sender, now time.Time) (Rung, string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if pin, ok := l.pinned(s.Addr); ok {
-		return pin.Rung, pin.words()
+// A Sender is the client of one handshake.
+type Sender struct {
+	Addr        netip.Addr // zero if unknown
+	Fingerprint string     // of its ClientHello, the same whether it resumes or not
+}
+
+// Choose returns the mode for a handshake of s, and the reason for operators. When s is due
+// to retry a less compatible mode, this call returns that one and the next calls the known
+// one.
+func (sel *Selector) Choose(s Sender, now time.Time) (sessionticket.Mode, string) {
+	sel.mu.Lock()
+	defer sel.mu.Unlock()
+	if pin, ok := sel.pinned(s.Addr); ok {
+		return pin.Mode, pin.reason()
 	}
-	known := l.senders.recall(s.key(), now)
+	known := sel.senders.recall(s.key(), now)
 	switch {
 	case known == nil:
-		return l.start(s.Fingerprint, now)
-	case known.due(l.first, now):
+		return sel.start(s.Fingerprint, now)
+	case known.due(sel.initial, now):
 		known.changed = true
 		return known.retry(now)
 	default:
-		return known.Rung, known.words()
+		return known.Mode, known.reason()
 	}
 }
 
-// Learn takes in how a handshake of s ended that was offered the rung at, and returns the
-// decisions that it caused, in order. Where a pin holds nothing is learned.
-func (l *Ladder) Learn(s Sender, at Rung, end handshake.Outcome, now time.Time) []Decision {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, pinned := l.pinned(s.Addr); pinned || at >= rungs {
+// Learn records the outcome of a handshake of s in the given mode, and returns the decisions
+// that it caused, in order. It ignores the outcomes of pinned senders.
+func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.Outcome, now time.Time) []Decision {
+	sel.mu.Lock()
+	defer sel.mu.Unlock()
+	if _, pinned := sel.pinned(s.Addr); pinned || int(mode) >= modes {
 		return nil
 	}
-	if end == handshake.ClosedAfterTicket && !at.tickets() {
-		end = handshake.Inconclusive // there was no ticket to close after
+	if outcome == handshake.ClosedAfterTicket && !givesTickets(mode) {
+		outcome = handshake.Inconclusive // there was no ticket to close after
 	}
-	decisions := l.senders.expire(s.key(), now)
-	known, dropped := l.know(s, end, now)
-	decisions = append(decisions, dropped...)
+	decisions := sel.senders.expire(s.key(), now)
+	known, evicted := sel.know(s, outcome, now)
+	decisions = append(decisions, evicted...)
 	if known == nil {
 		return decisions
 	}
 	known.Seen, known.changed = now, true
-	decisions = append(decisions, known.learn(at, end, l.first, now)...)
-	if end == handshake.Worked {
-		decisions = append(decisions, l.gotIn(s, &known.State, at, now)...)
+	decisions = append(decisions, known.learn(mode, outcome, sel.initial, now)...)
+	if outcome == handshake.Worked {
+		decisions = append(decisions, sel.learnFingerprint(s, &known.State, mode, now)...)
 	}
 	return decisions
 }
 
-// start is where a sender begins of whose network nothing is known.
-func (l *Ladder) start(fingerprint string, now time.Time) (Rung, string) {
-	whole := l.fingerprints.recall(key{everywhere, fingerprint}, now)
-	if whole == nil || whole.Rung == l.first {
-		return l.first, "first rung, where new senders begin"
+// start returns the mode for a sender of a network that has no state.
+func (sel *Selector) start(fingerprint string, now time.Time) (sessionticket.Mode, string) {
+	all := sel.fingerprints.recall(key{everywhere, fingerprint}, now)
+	if all == nil || all.Mode == sel.initial {
+		return sel.initial, "initial mode for new senders"
 	}
-	return whole.Rung, "not seen here before; of this fingerprint: " + whole.Why
+	return all.Mode, "new sender with a known fingerprint: " + all.Why
 }
 
-// know returns the memory of s, and makes it if end is worth it: something that tells
-// nothing is not, unless the sender began on a rung that has yet to prove itself.
-func (l *Ladder) know(s Sender, end handshake.Outcome, now time.Time) (*entry, []Decision) {
-	if known := l.senders.entries[s.key()]; known != nil {
+// know returns the state of s and creates it if the outcome is worth it: an inconclusive one
+// is not, unless the sender started in a mode that is not confirmed yet.
+func (sel *Selector) know(s Sender, outcome handshake.Outcome, now time.Time) (*entry, []Decision) {
+	if known := sel.senders.entries[s.key()]; known != nil {
 		return known, nil
 	}
-	rung, why := l.start(s.Fingerprint, now)
-	if end == handshake.Inconclusive && rung == l.first {
+	mode, why := sel.start(s.Fingerprint, now)
+	if outcome == handshake.Inconclusive && mode == sel.initial {
 		return nil, nil
 	}
-	known := &entry{State: State{Network: Network(s.Addr), Fingerprint: s.Fingerprint, Rung: rung}}
-	if rung > l.first {
+	known := &entry{State: State{Network: admission.Network(s.Addr), Fingerprint: s.Fingerprint, Mode: mode}}
+	if safer(mode, sel.initial) {
 		known.Since, known.Why, known.RetryAt = now, why, now.Add(wait(0))
 	}
 	known.Seen = now
-	return known, l.senders.add(known, now)
+	return known, sel.senders.add(known, now)
 }
 
-// A Decision is a change of what a sender is offered, or the end of a try to change it.
+// A Decision is a change of a sender's mode, or an attempt to change it.
 type Decision struct {
 	At          time.Time
 	Kind        Kind
-	Network     netip.Prefix // ::/0 where a fingerprint as a whole is meant
-	Fingerprint string       // empty where it concerns a network's every sender
-	From, To    Rung
-	Why         string // for an operator, without the fields above where they are clear from it
+	Network     netip.Prefix // ::/0 for a fingerprint in all networks
+	Fingerprint string       // empty for all senders of the network
+	From, To    sessionticket.Mode
+	Why         string // for operators; does not repeat the fields above
 }
 
-// A Kind says what happened in a [Decision].
+// A Kind says what a [Decision] did.
 type Kind string
 
 const (
-	// MovedDown is from a rung that failed to a more careful one.
-	MovedDown Kind = "moved-down"
-	// MovedBack is from a more careful rung, which did not help, to one not tried yet or
-	// to the first.
-	MovedBack Kind = "moved-back"
-	// MovedUp is from a rung that works to a better one that works too.
-	MovedUp Kind = "moved-up"
-	// Retried is a better rung tried again in vain: From that, To the one kept.
-	Retried Kind = "retried"
-	// Pinned is a pin set or changed. From is the pin's rung before, or the first rung.
+	// FellBack is a change from a mode that failed to a more compatible one.
+	FellBack Kind = "fell-back"
+	// Reverted is a change from a more compatible mode that failed too to one not tried
+	// yet, or to the initial mode.
+	Reverted Kind = "reverted"
+	// Recovered is a change to a less compatible mode that works.
+	Recovered Kind = "recovered"
+	// RetryFailed is an attempt in a less compatible mode, From, that failed. The sender
+	// stays in To.
+	RetryFailed Kind = "retry-failed"
+	// Pinned is a pin set or changed. From is the mode of the previous pin, or the initial mode.
 	Pinned Kind = "pinned"
-	// Unpinned is a pin removed. To is the first rung, though senders may have learned
-	// another.
+	// Unpinned is a pin removed. To is the initial mode, though senders may have states
+	// with others.
 	Unpinned Kind = "unpinned"
-	// Forgotten is a sender that was not seen for [Memory], or several that had to make
-	// room: then Network and Fingerprint are empty. To is the first rung.
+	// Forgotten is a sender not seen for [MaxAge], or several that were evicted: then
+	// Network and Fingerprint are empty. To is the initial mode.
 	Forgotten Kind = "forgotten"
 )
 
-// decide is a decision on s.
-func (s *State) decide(kind Kind, from Rung, why string, now time.Time) []Decision {
+// decide returns a decision on s.
+func (s *State) decide(kind Kind, from sessionticket.Mode, why string, now time.Time) []Decision {
 	return []Decision{{
 		At: now, Kind: kind,
 		Network: s.Network, Fingerprint: s.Fingerprint,
-		From: from, To: s.Rung, Why: why,
+		From: from, To: s.Mode, Why: why,
 	}}
 }

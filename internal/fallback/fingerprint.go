@@ -2,59 +2,75 @@ package fallback
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
+
+	"postern/sessionticket"
 )
 
-// unrelated is how many areas must bear witness before a fingerprint as a whole moves.
-// Forgers can have that many; what they win is that networks nobody knows yet begin
-// lower, get in there, and find the way up.
-const unrelated = 3
+// everywhere is the network in the state of a fingerprint in all networks.
+var everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 
-// gotIn takes in, for the fingerprint as a whole, that one of its senders got in on the
-// rung at.
-func (l *Ladder) gotIn(s Sender, known *State, at Rung, now time.Time) []Decision {
+// minAreas is how many areas it takes to change the mode of a fingerprint. Forgers can have
+// that many; all they gain is that new senders start in a more compatible mode, deliver, and
+// recover.
+const minAreas = 3
+
+// area returns what related networks have in common: the /16 of IPv4, the /32 of IPv6, which
+// is what a registry allocates to one provider.
+func area(network netip.Prefix) netip.Prefix {
+	bits := 32
+	if network.Addr().Is4() {
+		bits = 16
+	}
+	return netip.PrefixFrom(network.Addr(), bits).Masked() // zero for the zero Prefix
+}
+
+// learnFingerprint records, for the fingerprint in all networks, that one of its senders
+// completed a handshake in the given mode.
+func (sel *Selector) learnFingerprint(s Sender, sender *State, mode sessionticket.Mode, now time.Time) []Decision {
 	if s.Fingerprint == "" {
 		return nil
 	}
-	decisions := l.fingerprints.expire(key{everywhere, s.Fingerprint}, now)
-	whole := l.fingerprints.entries[key{everywhere, s.Fingerprint}]
-	if whole == nil {
-		whole = &entry{State: State{Network: everywhere, Fingerprint: s.Fingerprint, Rung: l.first, Seen: now}}
-		decisions = append(decisions, l.fingerprints.add(whole, now)...)
+	decisions := sel.fingerprints.expire(key{everywhere, s.Fingerprint}, now)
+	all := sel.fingerprints.entries[key{everywhere, s.Fingerprint}]
+	if all == nil {
+		all = &entry{State: State{Network: everywhere, Fingerprint: s.Fingerprint, Mode: sel.initial, Seen: now}}
+		decisions = append(decisions, sel.fingerprints.add(all, now)...)
 	}
-	whole.Seen, whole.changed = now, true
-	whole.Used[at]++
+	all.Seen, all.changed = now, true
+	all.Worked[mode]++
 	switch {
-	case at < whole.Rung && at >= l.first:
-		why := fmt.Sprintf("a sender of %v gets in on %v", known.Network, at)
-		return append(decisions, whole.shift(MovedUp, at, l.first, why, now)...)
-	case at > whole.Rung && whole.Used[whole.Rung] == 0 && known.Failed[whole.Rung] > 0 && known.Network.IsValid():
-		return append(decisions, whole.witness(known, at, l.first, now)...)
+	case safer(all.Mode, mode) && !safer(sel.initial, mode):
+		why := fmt.Sprintf("a sender in %v completed in mode %v", sender.Network, mode)
+		return append(decisions, all.change(Recovered, mode, sel.initial, why, now)...)
+	case safer(mode, all.Mode) && all.Worked[all.Mode] == 0 && sender.Failed[all.Mode] > 0 && sender.Network.IsValid():
+		return append(decisions, all.addArea(sender, mode, sel.initial, now)...)
 	}
 	return decisions
 }
 
-// witness takes in that a sender failed on the fingerprint's rung and got in on the rung at.
-// One that merely fails everywhere is no witness: many scanners do.
-func (s *State) witness(known *State, at, first Rung, now time.Time) []Decision {
-	if from := area(known.Network); !slices.Contains(s.Witnesses, from) {
-		s.Witnesses = append(slices.Clip(s.Witnesses), from) // the array is shared with stored states
+// addArea records that a sender failed in the fingerprint's mode and completed in the given
+// one. A sender that fails in all modes does not count: many scanners do.
+func (s *State) addArea(sender *State, mode, initial sessionticket.Mode, now time.Time) []Decision {
+	if len(s.Areas) == 0 || safer(s.Helps, mode) {
+		s.Helps = mode
 	}
-	if s.Helps == 0 || at < s.Helps {
-		s.Helps = at
+	if from := area(sender.Network); !slices.Contains(s.Areas, from) {
+		s.Areas = append(slices.Clip(s.Areas), from) // stored states share the array
 	}
-	if len(s.Witnesses) < unrelated {
+	if len(s.Areas) < minAreas {
 		return nil
 	}
-	why := fmt.Sprintf("senders of %d unrelated networks, %v the last, failed on %v and got in on %v or below, and nobody got in on %v",
-		unrelated, known.Network, s.Rung, s.Helps, s.Rung)
-	return s.shift(MovedDown, s.Helps, first, why, now)
+	why := fmt.Sprintf("senders in %d unrelated networks, %v the last, failed in mode %v and completed in mode %v or a safer one; none completed in mode %v",
+		minAreas, sender.Network, s.Mode, s.Helps, s.Mode)
+	return s.change(FellBack, s.Helps, initial, why, now)
 }
 
-// shift moves a fingerprint as a whole.
-func (s *State) shift(kind Kind, to, first Rung, why string, now time.Time) []Decision {
-	from := s.Rung
-	s.put(to, first, why, now)
+// change changes the mode of a fingerprint.
+func (s *State) change(kind Kind, to, initial sessionticket.Mode, why string, now time.Time) []Decision {
+	from := s.Mode
+	s.set(to, initial, why, now)
 	return s.decide(kind, from, why, now)
 }

@@ -5,42 +5,43 @@ import (
 	"testing"
 
 	"postern/handshake"
+	"postern/sessionticket"
 )
 
-func pin(network string, rung Rung) Pin {
-	return Pin{Network: netip.MustParsePrefix(network), Rung: rung, Why: "asked for", Since: epoch}
+func pin(network string, mode sessionticket.Mode) Pin {
+	return Pin{Network: netip.MustParsePrefix(network), Mode: mode, Why: "asked for", Since: epoch}
 }
 
 func TestLongestPinHoldsOverEverything(t *testing.T) {
-	l := New(FirstWrite)
+	l := New(firstWrite)
 	takesNone.getsIn(t, l, from("192.0.2.7", "a"), epoch)
-	l.SetPins([]Pin{pin("192.0.0.0/16", TLS12), pin("192.0.2.7/32", Stock), pin("192.0.2.0/24", OwnWrite), pin("::/0", NoTicket)}, epoch)
-	for addr, want := range map[string]Rung{
-		"192.0.2.7": Stock, "::ffff:192.0.2.7": Stock, "192.0.2.8": OwnWrite, "192.0.3.1": TLS12,
-		"2001:db8::1": NoTicket, "198.51.100.1": FirstWrite,
+	l.SetPins([]Pin{pin("192.0.0.0/16", tls12), pin("192.0.2.7/32", stock), pin("192.0.2.0/24", ownWrite), pin("::/0", noTicket)}, epoch)
+	for addr, want := range map[string]sessionticket.Mode{
+		"192.0.2.7": stock, "::ffff:192.0.2.7": stock, "192.0.2.8": ownWrite, "192.0.3.1": tls12,
+		"2001:db8::1": noTicket, "198.51.100.1": firstWrite,
 	} {
-		wantRung(t, l, from(addr, "a"), epoch, want)
+		wantMode(t, l, from(addr, "a"), epoch, want)
 	}
-	wantRung(t, l, Sender{Fingerprint: "a"}, epoch, FirstWrite)
+	wantMode(t, l, Sender{Fingerprint: "a"}, epoch, firstWrite)
 	for range 100 {
-		for _, rung := range []Rung{Stock, NoTicket} { // the pin's and its own
-			if decisions := l.Learn(from("192.0.2.7", "a"), rung, handshake.ClosedAfterFlight, epoch); decisions != nil {
+		for _, mode := range []sessionticket.Mode{stock, noTicket} { // the pin's and its own
+			if decisions := l.Learn(from("192.0.2.7", "a"), mode, handshake.ClosedAfterFlight, epoch); decisions != nil {
 				t.Fatalf("learned under a pin: %+v", decisions)
 			}
 		}
 	}
 	l.SetPins(nil, epoch)
-	wantRung(t, l, from("192.0.2.7", "a"), epoch, NoTicket) // what it had learned
+	wantMode(t, l, from("192.0.2.7", "a"), epoch, noTicket) // what it had learned
 }
 
 func TestSetPinsTellsWhatChanged(t *testing.T) {
-	l := New(FirstWrite)
-	l.SetPins([]Pin{pin("192.0.2.0/24", TLS12), pin("198.51.100.0/24", TLS12), pin("203.0.113.0/24", TLS12)}, epoch)
-	told := l.SetPins([]Pin{pin("192.0.2.9/24", NoTicket), pin("203.0.113.0/24", TLS12), pin("10.0.0.0/8", Stock)}, epoch)
+	l := New(firstWrite)
+	l.SetPins([]Pin{pin("192.0.2.0/24", tls12), pin("198.51.100.0/24", tls12), pin("203.0.113.0/24", tls12)}, epoch)
+	told := l.SetPins([]Pin{pin("192.0.2.9/24", noTicket), pin("203.0.113.0/24", tls12), pin("10.0.0.0/8", stock)}, epoch)
 	want := []Decision{
-		{Kind: Pinned, Network: netip.MustParsePrefix("10.0.0.0/8"), From: FirstWrite, To: Stock, Why: "asked for"},
-		{Kind: Pinned, Network: netip.MustParsePrefix("192.0.2.0/24"), From: TLS12, To: NoTicket, Why: "asked for"},
-		{Kind: Unpinned, Network: netip.MustParsePrefix("198.51.100.0/24"), From: TLS12, To: FirstWrite, Why: "the pin was removed: asked for"},
+		{Kind: Pinned, Network: netip.MustParsePrefix("10.0.0.0/8"), From: firstWrite, To: stock, Why: "asked for"},
+		{Kind: Pinned, Network: netip.MustParsePrefix("192.0.2.0/24"), From: tls12, To: noTicket, Why: "asked for"},
+		{Kind: Unpinned, Network: netip.MustParsePrefix("198.51.100.0/24"), From: tls12, To: firstWrite, Why: "pin removed: asked for"},
 	}
 	if len(told) != len(want) {
 		t.Fatalf("decisions: %+v", told)

@@ -13,19 +13,20 @@ import (
 	"pgregory.net/rapid"
 
 	"postern/handshake"
+	"postern/sessionticket"
 )
 
 // An event is anything that may happen: a sender that is offered something, and an end
 // that need not be of that.
 type event struct {
 	sender Sender
-	at     Rung
+	at     sessionticket.Mode
 	end    handshake.Outcome
 	after  time.Duration
 }
 
 var (
-	anyRung    = rapid.Map(rapid.IntRange(0, rungs-1), func(i int) Rung { return Rung(i) })
+	anyMode    = rapid.Map(rapid.IntRange(0, modes-1), func(i int) sessionticket.Mode { return sessionticket.Mode(i) })
 	anyOutcome = rapid.SampledFrom([]handshake.Outcome{handshake.Inconclusive, handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterTicket})
 	anyWait    = rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Minute, 7 * time.Hour, 3 * 24 * time.Hour})
 )
@@ -42,32 +43,32 @@ func anyEvents(addr *rapid.Generator[netip.Addr]) *rapid.Generator[[]event] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) event {
 		return event{
 			Sender{addr.Draw(t, "addr"), rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "fingerprint")},
-			anyRung.Draw(t, "at"), anyOutcome.Draw(t, "end"), anyWait.Draw(t, "after"),
+			anyMode.Draw(t, "at"), anyOutcome.Draw(t, "end"), anyWait.Draw(t, "after"),
 		}
 	}), 0, 60)
 }
 
 // happen plays the event: half of them end on what they were offered.
-func (e event) happen(l *Ladder, now time.Time) (Rung, string, []Decision) {
-	rung, why := l.Choose(e.sender, now)
+func (e event) happen(l *Selector, now time.Time) (sessionticket.Mode, string, []Decision) {
+	mode, why := l.Choose(e.sender, now)
 	if e.end != handshake.Inconclusive {
-		e.at = rung
+		e.at = mode
 	}
-	return rung, why, l.Learn(e.sender, e.at, e.end, now)
+	return mode, why, l.Learn(e.sender, e.at, e.end, now)
 }
 
 func TestOthersMoveNobodyWhoIsKnown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		first := anyRung.Draw(t, "first")
+		first := anyMode.Draw(t, "first")
 		crowded, alone := New(first), New(first)
 		me := from("192.0.2.7", "a")
 		mine := anyEvents(rapid.Just(me.Addr)).Draw(t, "mine")
 		others := anyEvents(anyAddr(6)).Draw(t, "others")
-		if first == TLS12 {
+		if first == tls12 {
 			return
 		}
 		now := epoch
-		for _, l := range []*Ladder{crowded, alone} {
+		for _, l := range []*Selector{crowded, alone} {
 			l.Learn(me, first, handshake.Worked, now) // known
 		}
 		for i, e := range mine {
@@ -76,10 +77,10 @@ func TestOthersMoveNobodyWhoIsKnown(t *testing.T) {
 			for _, other := range others[i*len(others)/len(mine) : (i+1)*len(others)/len(mine)] {
 				other.happen(crowded, now)
 			}
-			rung, why, decisions := e.happen(crowded, now)
-			wantRung, wantWhy, wantDecisions := e.happen(alone, now)
-			if rung != wantRung || why != wantWhy || !reflect.DeepEqual(ofNetwork(decisions), ofNetwork(wantDecisions)) {
-				t.Fatalf("event %d: offered %v (%s), alone %v (%s); decisions %+v, alone %+v", i, rung, why, wantRung, wantWhy, decisions, wantDecisions)
+			mode, why, decisions := e.happen(crowded, now)
+			wantMode, wantWhy, wantDecisions := e.happen(alone, now)
+			if mode != wantMode || why != wantWhy || !reflect.DeepEqual(ofNetwork(decisions), ofNetwork(wantDecisions)) {
+				t.Fatalf("event %d: offered %v (%s), alone %v (%s); decisions %+v, alone %+v", i, mode, why, wantMode, wantWhy, decisions, wantDecisions)
 			}
 		}
 	})
@@ -92,48 +93,48 @@ func ofNetwork(decisions []Decision) []Decision {
 
 func TestFewProvidersMoveNoNewcomer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := New(FirstWrite)
+		l := New(firstWrite)
 		now := epoch
-		for _, e := range anyEvents(anyAddr(unrelated-1)).Draw(t, "others") {
+		for _, e := range anyEvents(anyAddr(minAreas-1)).Draw(t, "others") {
 			now = now.Add(e.after)
 			e.happen(l, now)
-			if rung, why := l.Choose(from("192.0.2.7", "a"), now); rung != FirstWrite {
-				t.Fatalf("a newcomer is offered %v (%s)", rung, why)
+			if mode, why := l.Choose(from("192.0.2.7", "a"), now); mode != firstWrite {
+				t.Fatalf("a newcomer is offered %v (%s)", mode, why)
 			}
 		}
 	})
 }
 
-// A client that survives one rung gets in there after it failed at most once on each other,
+// A client that survives one mode gets in there after it failed at most once on each other,
 // and twice where it answers with an alert.
 func TestNewcomerEndsOnRungThatWorks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		first := anyRung.Draw(t, "first")
+		first := anyMode.Draw(t, "first")
 		c, worst := anyClient(t, first)
 		l, s := New(first), from("192.0.2.7", "a")
 		for lost := 0; ; lost++ {
-			if rung, end, _ := c.comes(l, s, epoch.Add(time.Duration(lost)*time.Hour)); end == handshake.Worked {
+			if mode, end, _ := c.comes(l, s, epoch.Add(time.Duration(lost)*time.Hour)); end == handshake.Worked {
 				return
 			} else if lost >= worst {
-				t.Fatalf("%v fails on %v, the %dth time", c, rung, lost+1)
+				t.Fatalf("%v fails on %v, the %dth time", c, mode, lost+1)
 			}
 		}
 	})
 }
 
-// anyClient survives at least one rung, and says on the first how it fails. It returns the
+// anyClient survives at least one mode, and says on the first how it fails. It returns the
 // most attempts that may be lost on it.
-func anyClient(t *rapid.T, first Rung) (c client, worst int) {
-	works := Rung(rapid.IntRange(int(first), rungs-1).Draw(t, "works"))
-	for rung := first; rung < rungs; rung++ {
+func anyClient(t *rapid.T, first sessionticket.Mode) (c client, worst int) {
+	works := rapid.SampledFrom(order[rank(first):]).Draw(t, "works")
+	for _, mode := range order[rank(first):] {
 		end := anyOutcome.Draw(t, "end")
 		switch {
-		case rung == works:
+		case mode == works:
 			end = handshake.Worked
-		case rung == first && end == handshake.Inconclusive, end == handshake.ClosedAfterTicket && !rung.tickets():
+		case mode == first && end == handshake.Inconclusive, end == handshake.ClosedAfterTicket && !givesTickets(mode):
 			end = handshake.ClosedAfterFlight
 		}
-		c[rung] = end
+		c[mode] = end
 		if end == handshake.Inconclusive {
 			worst++
 		}
@@ -149,7 +150,7 @@ func anyClient(t *rapid.T, first Rung) (c client, worst int) {
 // which the other failed too.
 func TestAnySenderEndsOnRungThatWorks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l, s, now := New(Stock), from("192.0.2.7", "a"), epoch
+		l, s, now := New(stock), from("192.0.2.7", "a"), epoch
 		for _, e := range anyEvents(anyAddr(6)).Draw(t, "past") {
 			now = now.Add(e.after)
 			e.happen(l, now)
@@ -157,13 +158,13 @@ func TestAnySenderEndsOnRungThatWorks(t *testing.T) {
 				e.happen(l, now)
 			}
 		}
-		c, _ := anyClient(t, Stock)
-		for rung, end := range c {
+		c, _ := anyClient(t, stock)
+		for mode, end := range c {
 			if end == handshake.Inconclusive {
-				c[rung] = handshake.ClosedAfterFlight
+				c[mode] = handshake.ClosedAfterFlight
 			}
 		}
-		for range 2*3*(rungs-1) + 1 {
+		for range 2*3*(modes-1) + 1 {
 			if _, end, _ := c.comes(l, s, now); end == handshake.Worked {
 				return
 			}
@@ -173,30 +174,30 @@ func TestAnySenderEndsOnRungThatWorks(t *testing.T) {
 	})
 }
 
-// A sender that got in loses an attempt to a better rung at most once in a wait, and the next one is
-// on the rung that works.
+// A sender that got in loses an attempt to a better mode at most once in a wait, and the next one is
+// on the mode that works.
 func TestBetterRungIsTriedAtMostOnceAWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l, s, now := New(Stock), from("192.0.2.7", "a"), epoch
+		l, s, now := New(stock), from("192.0.2.7", "a"), epoch
 		intolerant13.comes(l, s, now)
 		intolerant13.comes(l, s, now)
 		last := now.Add(-firstWait)
 		for _, after := range rapid.SliceOfN(anyWait, 1, 100).Draw(t, "waits") {
 			now = now.Add(after)
-			rung, _ := l.Choose(s, now)
-			if rung == TLS12 {
-				l.Learn(s, rung, handshake.Worked, now)
+			mode, _ := l.Choose(s, now)
+			if mode == tls12 {
+				l.Learn(s, mode, handshake.Worked, now)
 				continue
 			}
 			if now.Sub(last) < firstWait {
-				t.Fatalf("%v is tried %v after the last try", rung, now.Sub(last))
+				t.Fatalf("%v is tried %v after the last try", mode, now.Sub(last))
 			}
 			last = now
 			if rapid.Bool().Draw(t, "its end is told") {
-				l.Learn(s, rung, rapid.SampledFrom([]handshake.Outcome{handshake.Inconclusive, handshake.ClosedAfterFlight}).Draw(t, "end"), now)
+				l.Learn(s, mode, rapid.SampledFrom([]handshake.Outcome{handshake.Inconclusive, handshake.ClosedAfterFlight}).Draw(t, "end"), now)
 			}
-			if rung, _ := l.Choose(s, now.Add(maxWait+time.Hour)); rung != TLS12 {
-				t.Fatalf("%v is tried twice in a row", rung)
+			if mode, _ := l.Choose(s, now.Add(maxWait+time.Hour)); mode != tls12 {
+				t.Fatalf("%v is tried twice in a row", mode)
 			}
 		}
 	})
@@ -204,7 +205,7 @@ func TestBetterRungIsTriedAtMostOnceAWait(t *testing.T) {
 
 func TestMemoryStaysBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := New(anyRung.Draw(t, "first"))
+		l := New(anyMode.Draw(t, "first"))
 		l.senders.max, l.fingerprints.max = 4, 1
 		now := epoch
 		for _, e := range anyEvents(anyAddr(6)).Draw(t, "events") {
@@ -219,7 +220,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 
 func TestRestoredLadderDecidesTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		first := anyRung.Draw(t, "first")
+		first := anyMode.Draw(t, "first")
 		l, stored, now := New(first), make(map[key]State), epoch
 		for _, e := range anyEvents(anyAddr(6)).Draw(t, "before") {
 			now = now.Add(e.after)
@@ -233,17 +234,17 @@ func TestRestoredLadderDecidesTheSame(t *testing.T) {
 		restored.Restore(slices.Collect(maps.Values(stored)))
 		for i, e := range anyEvents(anyAddr(6)).Draw(t, "after") {
 			now = now.Add(e.after)
-			rung, why, decisions := e.happen(restored, now)
-			wantRung, wantWhy, wantDecisions := e.happen(l, now)
-			if rung != wantRung || why != wantWhy || !reflect.DeepEqual(decisions, wantDecisions) {
-				t.Fatalf("event %d: %v (%s) %+v, without the restart %v (%s) %+v", i, rung, why, decisions, wantRung, wantWhy, wantDecisions)
+			mode, why, decisions := e.happen(restored, now)
+			wantMode, wantWhy, wantDecisions := e.happen(l, now)
+			if mode != wantMode || why != wantWhy || !reflect.DeepEqual(decisions, wantDecisions) {
+				t.Fatalf("event %d: %v (%s) %+v, without the restart %v (%s) %+v", i, mode, why, decisions, wantMode, wantWhy, wantDecisions)
 			}
 		}
 	})
 }
 
 // store keeps the states as JSON does, which is how the ledger has them.
-func store(t *rapid.T, stored map[key]State, l *Ladder) {
+func store(t *rapid.T, stored map[key]State, l *Selector) {
 	for _, state := range l.Changed() {
 		text, err := json.Marshal(state)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/sessionticket"
 )
 
 // A kind is a part of the 10,000 senders of the simulation.
@@ -43,8 +44,8 @@ type visitor struct {
 	due    time.Time
 	failed int    // attempts for the present message
 	worst  int    // most for one message
-	learnt int    // attempts lost until it was on a rung that works
-	tries  [2]int // attempts lost to a better rung tried again, by month
+	learnt int    // attempts lost until it was on a mode that works
+	tries  [2]int // attempts lost to a better mode tried again, by month
 }
 
 type schedule []*visitor
@@ -63,11 +64,11 @@ const month = 30 * 24 * time.Hour
 
 func TestSimulatedMonths(t *testing.T) {
 	for _, test := range []struct {
-		first Rung
+		first sessionticket.Mode
 		lost  map[string]int // the most attempts that an honest sender of the kind may lose, tries aside
 	}{
-		{Stock, map[string]int{"healthy": 0, "strict on early tickets": 1, "refuses any ticket": 2, "no TLS 1.3": 2}},
-		{FirstWrite, map[string]int{"healthy": 0, "strict on early tickets": 0, "refuses any ticket": 1, "no TLS 1.3": 1}},
+		{stock, map[string]int{"healthy": 0, "strict on early tickets": 1, "refuses any ticket": 2, "no TLS 1.3": 2}},
+		{firstWrite, map[string]int{"healthy": 0, "strict on early tickets": 0, "refuses any ticket": 1, "no TLS 1.3": 1}},
 	} {
 		t.Run(test.first.String(), func(t *testing.T) {
 			visitors, decisions := simulate(test.first)
@@ -112,7 +113,7 @@ func (s sums) check(t *testing.T, name string, limit int) {
 }
 
 // simulate plays two months. The order of events is the same each time.
-func simulate(first Rung) (visitors []*visitor, decisions int) {
+func simulate(first sessionticket.Mode) (visitors []*visitor, decisions int) {
 	random := rand.New(rand.NewPCG(1, 2))
 	l := New(first)
 	visitors = populate(random)
@@ -135,7 +136,7 @@ func (v *visitor) ended(end handshake.Outcome, told []Decision, pause float64) {
 	if end != handshake.Worked {
 		v.failed++
 		v.worst = max(v.worst, v.failed)
-		if len(told) > 0 && told[0].Kind == Retried {
+		if len(told) > 0 && told[0].Kind == RetryFailed {
 			v.tries[v.due.Sub(epoch)/month]++
 		} else {
 			v.learnt++
@@ -167,15 +168,28 @@ func populate(random *rand.Rand) (visitors []*visitor) {
 	return visitors
 }
 
-// A client is what a kind of sender does on each rung.
-type client [rungs]handshake.Outcome
+// The modes, by short names.
+const (
+	stock      = sessionticket.Stock
+	firstWrite = sessionticket.FirstWrite
+	ownWrite   = sessionticket.OwnWrite
+	noTicket   = sessionticket.NoTicket
+	tls12      = sessionticket.TLS12
+)
+
+// A client is what a kind of sender does in each mode.
+type client [modes]handshake.Outcome
+
+func inOrder(inStock, inFirstWrite, inOwnWrite, inNoTicket, inTLS12 handshake.Outcome) client {
+	return client{stock: inStock, firstWrite: inFirstWrite, ownWrite: inOwnWrite, noTicket: inNoTicket, tls12: inTLS12}
+}
 
 var (
-	healthy      = client{handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked}
-	strict       = client{handshake.ClosedAfterFlight, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked}
-	takesNone    = client{handshake.ClosedAfterFlight, handshake.ClosedAfterTicket, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked}
-	intolerant13 = client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked}
-	hopeless     = client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight}
+	healthy      = inOrder(handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked)
+	strict       = inOrder(handshake.ClosedAfterFlight, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked)
+	takesNone    = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterTicket, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked)
+	intolerant13 = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked)
+	hopeless     = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight)
 )
 
 var epoch = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
@@ -185,30 +199,30 @@ func from(addr, fingerprint string) Sender {
 }
 
 // comes is one attempt of s: what it was offered, and how that ended.
-func (c client) comes(l *Ladder, s Sender, now time.Time) (Rung, handshake.Outcome, []Decision) {
-	rung, _ := l.Choose(s, now)
-	return rung, c[rung], l.Learn(s, rung, c[rung], now)
+func (c client) comes(l *Selector, s Sender, now time.Time) (sessionticket.Mode, handshake.Outcome, []Decision) {
+	mode, _ := l.Choose(s, now)
+	return mode, c[mode], l.Learn(s, mode, c[mode], now)
 }
 
 // getsIn lets s come until it is in and returns the rungs on which it failed.
-func (c client) getsIn(t *testing.T, l *Ladder, s Sender, now time.Time) []Rung {
+func (c client) getsIn(t *testing.T, l *Selector, s Sender, now time.Time) []sessionticket.Mode {
 	t.Helper()
-	var lost []Rung
+	var lost []sessionticket.Mode
 	for range 20 {
-		rung, end, _ := c.comes(l, s, now)
+		mode, end, _ := c.comes(l, s, now)
 		if end == handshake.Worked {
 			return lost
 		}
-		lost = append(lost, rung)
+		lost = append(lost, mode)
 		now = now.Add(15 * time.Minute)
 	}
 	t.Fatalf("%v did not get in: it was offered %v", s.Addr, lost)
 	return nil
 }
 
-func wantRung(t *testing.T, l *Ladder, s Sender, now time.Time, want Rung) {
+func wantMode(t *testing.T, l *Selector, s Sender, now time.Time, want sessionticket.Mode) {
 	t.Helper()
-	if rung, why := l.Choose(s, now); rung != want {
-		t.Errorf("%v is offered %v (%s), want %v", s.Addr, rung, why, want)
+	if mode, why := l.Choose(s, now); mode != want {
+		t.Errorf("%v is offered %v (%s), want %v", s.Addr, mode, why, want)
 	}
 }

@@ -6,223 +6,228 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/sessionticket"
 )
 
-// A State is what is remembered of one sender, or with the network ::/0 of a fingerprint as
-// a whole. Network and Fingerprint together are its key. It is exported to be stored and
-// given back unchanged.
+// A State is what is known of one sender, or of a fingerprint in all networks if Network is
+// ::/0. Network and Fingerprint are its key. Its fields are exported for storage only.
 type State struct {
 	Network     netip.Prefix
 	Fingerprint string
 
-	Rung  Rung      // what it is offered
-	Since time.Time // when it was put there; zero while it is where new senders begin
-	Why   string    // why it was put there
-	Seen  time.Time // its last handshake that told something
+	Mode  sessionticket.Mode
+	Since time.Time // of Mode; zero in the initial mode
+	Why   string    // reason for Mode; empty in the initial mode
+	Seen  time.Time // its last handshake with a conclusive outcome
 
-	Used   [rungs]int // how often it got in, by rung
-	Failed [rungs]int // how often it closed silently, by rung
+	Worked [modes]int // completed handshakes by mode
+	Failed [modes]int // silent closes by mode
 
-	Debt  int         // what failures on Rung weigh that no success has paid
-	Tried [rungs]bool // rungs that failed since it last got in
+	Penalty int         // of failures in Mode, less completed handshakes
+	Tried   [modes]bool // modes that failed since a handshake last completed
 
-	Proven  bool      // it got in on Rung since a better one was last tried
-	Trying  bool      // a better rung is being tried
-	Retries int       // how often a better rung was tried
-	RetryAt time.Time // when the next try may be, off the first rung
+	Confirmed bool      // a handshake completed in Mode since the last retry
+	Retrying  bool      // a retry is under way
+	Retries   int       // how often a less compatible mode was retried
+	RetryAt   time.Time // earliest time of the next retry
 
-	Witnesses []netip.Prefix // of a fingerprint: unrelated areas whose senders failed on Rung and got in below
-	Helps     Rung           // of a fingerprint: the best rung that got one of them in
+	// For a fingerprint: the unrelated areas of senders that failed in Mode and completed
+	// in a more compatible mode, and the least compatible one of those.
+	Areas []netip.Prefix
+	Helps sessionticket.Mode
 }
 
-// Evidence is weighed in successes. A sender that never got in on a rung leaves it at the
-// first failure. One that did may have had an accident: its process was killed, or a scanner
-// with its fingerprint lives next door. It leaves at the third, if there were not so many successes
-// between them that failures are rarer than one in 17: then the rung is not what is wrong.
+// A failure in a mode that never worked for a sender is enough to fall back. In a mode that
+// worked, a failure can be an accident: a process was killed, or a scanner with the same
+// fingerprint is in the same network. The third one is enough, unless there are so many
+// completed handshakes between them that fewer than one in 17 fails.
 const (
-	failure = 16          // successes that pay for one failure
-	enough  = 3 * failure // a debt that makes it leave the rung
-	doubt   = enough / 2  // an inconclusive end on a rung that has never worked: two take it off
+	failurePenalty      = 16                 // completed handshakes that outweigh one failure
+	maxPenalty          = 3 * failurePenalty // falls back when it is reached
+	inconclusivePenalty = maxPenalty / 2     // in a more compatible mode that never worked
 )
 
-// learn takes in an end on the rung at.
-func (s *State) learn(at Rung, end handshake.Outcome, first Rung, now time.Time) []Decision {
-	switch end {
+// learn records an outcome in the given mode.
+func (s *State) learn(mode sessionticket.Mode, outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
+	switch outcome {
 	case handshake.Worked:
-		s.Used[at]++
+		s.Worked[mode]++
 	case handshake.ClosedAfterFlight, handshake.ClosedAfterTicket:
-		s.Failed[at]++
+		s.Failed[mode]++
 	}
 	switch {
-	case s.Trying && at+1 == s.Rung:
-		return s.tried(end, first, now)
-	case at != s.Rung:
-		return nil // it began before the last move
-	case end == handshake.Worked:
-		s.hold()
+	case s.Retrying && rank(mode)+1 == rank(s.Mode):
+		return s.retried(outcome, initial, now)
+	case mode != s.Mode:
+		return nil // the handshake began before the last change
+	case outcome == handshake.Worked:
+		s.confirm()
 		return nil
-	case s.weigh(end, first) < enough:
+	case s.penalize(outcome, initial) < maxPenalty:
 		return nil
 	default:
-		return s.leave(end, first, now)
+		return s.fallBack(outcome, initial, now)
 	}
 }
 
-// hold takes in a success on the sender's rung.
-func (s *State) hold() {
-	s.Proven = true
-	s.Tried = [rungs]bool{}
-	s.Debt = max(0, s.Debt-1)
+// confirm records a handshake that completed in Mode.
+func (s *State) confirm() {
+	s.Confirmed = true
+	s.Tried = [modes]bool{}
+	s.Penalty = max(0, s.Penalty-1)
 }
 
-// weigh adds a failure on the sender's rung to its debt and returns that.
-func (s *State) weigh(end handshake.Outcome, first Rung) int {
-	worked := s.Used[s.Rung] > 0
+// penalize records a failure in Mode and returns the penalty.
+func (s *State) penalize(outcome handshake.Outcome, initial sessionticket.Mode) int {
+	worked := s.Worked[s.Mode] > 0
 	switch {
-	case end == handshake.Inconclusive && (worked || s.Rung == first):
-		return 0 // moves nobody
-	case end == handshake.Inconclusive:
-		// A lower rung that has yet to prove itself. A client may answer it with an alert,
-		// and would be kept out by what was to help it.
-		s.Debt += doubt
+	case outcome == handshake.Inconclusive && (worked || s.Mode == initial):
+		return 0
+	case outcome == handshake.Inconclusive:
+		// A client may answer the more compatible mode with an alert; the mode that was to
+		// help it must not lock it out.
+		s.Penalty += inconclusivePenalty
 	case worked:
-		s.Debt += failure
+		s.Penalty += failurePenalty
 	default:
-		s.Debt = enough
+		s.Penalty = maxPenalty
 	}
-	return s.Debt
+	return s.Penalty
 }
 
-// words tells why it is where it is.
-func (s *State) words() string {
-	if s.Since.IsZero() {
-		return "first rung, and no reason to leave it"
-	}
-	return fmt.Sprintf("since %s: %s", s.Since.UTC().Format(time.DateTime), s.Why)
-}
-
-// cure is the rung that is answer to a close on the sender's rung.
-//
-// A close after the ticket: the client does not want one, whenever it comes. Known clients
-// of that kind take none at all, so own-write is left to the way up.
-//
-// A close after the flight: on stock the ticket is in the flight. On the others the flight
-// is the same to a client that has no ticket of ours, and only TLS 1.2 is different. To a
-// client that has one the flight of a resumed session is different from that of a full one,
-// which no-ticket makes it get.
-func (s *State) cure(end handshake.Outcome) Rung {
-	resumes := s.Used[Stock]+s.Used[FirstWrite]+s.Used[OwnWrite] > 0
-	switch {
-	case end == handshake.Inconclusive:
-		return s.Rung // none known
-	case end == handshake.ClosedAfterTicket, s.Rung != Stock && s.Rung.tickets() && resumes:
-		return NoTicket
-	case s.Rung == Stock:
-		return FirstWrite
-	default:
-		return TLS12
-	}
-}
-
-// next is the rung after the one that failed: its cure, or if that failed already the best
-// that has not. It is the first when all have: no rung helps then, and on the first the
-// least is given up.
-func (s *State) next(end handshake.Outcome, first Rung) Rung {
-	if cure := s.cure(end); !s.Tried[cure] {
-		return cure
-	}
-	for rung := first; rung < rungs; rung++ {
-		if !s.Tried[rung] {
-			return rung
-		}
-	}
-	s.Tried = [rungs]bool{}
-	return first
-}
-
-// leave moves the sender off a rung that failed.
-func (s *State) leave(end handshake.Outcome, first Rung, now time.Time) []Decision {
-	from, why := s.Rung, s.blame(end)
+// fallBack moves the sender to another mode.
+func (s *State) fallBack(outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
+	from, why := s.Mode, s.failure(outcome)
 	s.Tried[from] = true
-	s.put(s.next(end, first), first, why, now)
+	s.set(s.next(outcome, initial), initial, why, now)
 	s.RetryAt = now.Add(wait(s.Retries))
-	s.Debt, s.Proven = 0, false
+	s.Penalty, s.Confirmed = 0, false
 	switch {
-	case s.Rung > from:
-		return s.decide(MovedDown, from, why, now)
-	case s.Rung < from:
-		return s.decide(MovedBack, from, why, now)
+	case s.Mode == from:
+		return nil // there is no other mode
+	case safer(s.Mode, from):
+		return s.decide(FellBack, from, why, now)
 	default:
-		return nil // there is one rung only
+		return s.decide(Reverted, from, why, now)
 	}
 }
 
-// put sets the rung. On the first nobody needs a reason to be.
-func (s *State) put(rung, first Rung, why string, now time.Time) {
-	s.Rung, s.Since, s.Why, s.Trying = rung, now, why, false
-	if rung == first {
+// set changes the mode. The initial mode needs no reason.
+func (s *State) set(mode, initial sessionticket.Mode, why string, now time.Time) {
+	s.Mode, s.Since, s.Why, s.Retrying = mode, now, why, false
+	if mode == initial {
 		s.Since, s.Why = time.Time{}, ""
 	}
 }
 
-// blame says why a rung is left.
-func (s *State) blame(end handshake.Outcome) string {
+// next returns the mode to use after a failure: the remedy, or if that failed already the
+// least compatible mode that has not. If all failed, no mode helps, and the initial one
+// gives up least.
+func (s *State) next(outcome handshake.Outcome, initial sessionticket.Mode) sessionticket.Mode {
+	if mode := s.remedy(outcome); !s.Tried[mode] {
+		return mode
+	}
+	for _, mode := range order[rank(initial):] {
+		if !s.Tried[mode] {
+			return mode
+		}
+	}
+	s.Tried = [modes]bool{}
+	return initial
+}
+
+// remedy returns the mode that avoids the cause of a silent close.
+//
+// After the ticket: the client accepts no ticket at any time. Known clients of this kind
+// need no-ticket, so own-write is left for the recovery.
+//
+// After the flight: in stock the ticket is in the flight. In the other modes the flight is
+// the same for a client that does not resume, and only TLS 1.2 differs. A client that
+// resumes gets another flight than in a full handshake, which no-ticket avoids.
+func (s *State) remedy(outcome handshake.Outcome) sessionticket.Mode {
+	gotTickets := s.Worked[sessionticket.Stock]+s.Worked[sessionticket.FirstWrite]+s.Worked[sessionticket.OwnWrite] > 0
 	switch {
-	case end == handshake.Inconclusive:
-		return fmt.Sprintf("%v did not get it in either", s.Rung)
-	case s.Used[s.Rung] > 0:
-		return fmt.Sprintf("%v on %v, too often for the %d times it got in there", end, s.Rung, s.Used[s.Rung])
-	case !s.Network.IsValid():
-		return fmt.Sprintf("%v on %v, and never got in there", end, s.Rung)
+	case outcome == handshake.Inconclusive:
+		return s.Mode // none is known
+	case outcome == handshake.ClosedAfterTicket, s.Mode != sessionticket.Stock && givesTickets(s.Mode) && gotTickets:
+		return sessionticket.NoTicket
+	case s.Mode == sessionticket.Stock:
+		return sessionticket.FirstWrite
 	default:
-		return fmt.Sprintf("%v on %v, and nobody of %v with this fingerprint ever got in there", end, s.Rung, s.Network)
+		return sessionticket.TLS12
 	}
 }
 
-// How long a sender stays before a better rung is tried. A try that fails delays one
-// message until its sender's next attempt, so in the end there is one in two weeks.
+// failure returns the reason to leave Mode.
+func (s *State) failure(outcome handshake.Outcome) string {
+	switch {
+	case outcome == handshake.Inconclusive:
+		return fmt.Sprintf("mode %v did not help", s.Mode)
+	case s.Worked[s.Mode] > 0:
+		return fmt.Sprintf("%v in mode %v, too often for %d completed sessions in that mode", outcome, s.Mode, s.Worked[s.Mode])
+	case !s.Network.IsValid():
+		return fmt.Sprintf("%v in mode %v; no session has completed in that mode", outcome, s.Mode)
+	default:
+		return fmt.Sprintf("%v in mode %v; no session from %v with this fingerprint has completed in that mode", outcome, s.Mode, s.Network)
+	}
+}
+
+// How long a sender keeps its mode before a less compatible one is retried. A retry that
+// fails delays one message until the sender's next attempt, in the end once in two weeks.
 const (
 	firstWait = 6 * time.Hour
 	maxWait   = 14 * 24 * time.Hour
 )
 
-// wait doubles with each try.
+// wait doubles with each retry.
 func wait(retries int) time.Duration {
 	return min(firstWait<<min(retries, 8), maxWait)
 }
 
-// due reports whether a better rung is to be tried now. The known rung must have got the sender
-// in since the last try: one that comes less often than the wait would meet nothing
-// but tries.
-func (s *State) due(first Rung, now time.Time) bool {
-	if s.Rung <= first || !s.Proven {
+// due reports whether to retry a less compatible mode now. A handshake must have completed in
+// the known one since the last retry: a sender that connects less often than the wait would
+// otherwise see nothing but retries.
+func (s *State) due(initial sessionticket.Mode, now time.Time) bool {
+	if !safer(s.Mode, initial) || !s.Confirmed {
 		return false
 	}
-	setBack := s.RetryAt.After(now.Add(wait(s.Retries))) // the clock: it would wait for too long
+	setBack := s.RetryAt.After(now.Add(wait(s.Retries))) // the clock: the wait would be too long
 	return setBack || !now.Before(s.RetryAt)
 }
 
-// retry offers the next better rung to one connection: whoever comes before RetryAt gets
-// the known one, even if this one's end is never told. One rung up is enough: a client that
-// does not survive it does not survive the ones above.
-func (s *State) retry(now time.Time) (Rung, string) {
+// retry starts a retry of the next less compatible mode, for one connection: those before
+// RetryAt get the known mode, even if the outcome of this one never arrives. One step is
+// enough: a client that fails in that mode fails in those before it.
+func (s *State) retry(now time.Time) (sessionticket.Mode, string) {
 	s.Retries++
 	s.RetryAt = now.Add(wait(s.Retries))
-	s.Trying, s.Proven = true, false
-	return s.Rung - 1, fmt.Sprintf("trying again; %v is known to work", s.Rung)
+	s.Retrying, s.Confirmed = true, false
+	return before(s.Mode), fmt.Sprintf("retry; mode %v works", s.Mode)
 }
 
-// tried takes in the end of a try.
-func (s *State) tried(end handshake.Outcome, first Rung, now time.Time) []Decision {
-	s.Trying = false
-	if end != handshake.Worked {
-		why := fmt.Sprintf("tried again and %v; %v is known to work", end, s.Rung)
-		return s.decide(Retried, s.Rung-1, why, now)
+// retried records the outcome of a retry.
+func (s *State) retried(outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
+	s.Retrying = false
+	retried := before(s.Mode)
+	if outcome != handshake.Worked {
+		why := fmt.Sprintf("retried and %v; mode %v works", outcome, s.Mode)
+		return s.decide(RetryFailed, retried, why, now)
 	}
-	from, why := s.Rung, fmt.Sprintf("tried %v again and got in", s.Rung-1)
-	s.put(s.Rung-1, first, why, now)
+	from, why := s.Mode, fmt.Sprintf("retried mode %v and completed", retried)
+	s.set(retried, initial, why, now)
 	s.RetryAt = now.Add(firstWait)
-	s.hold()
-	s.Debt = enough - 1 // a few successes are not much yet: a failure now undoes it
-	return s.decide(MovedUp, from, why, now)
+	s.confirm()
+	s.Penalty = maxPenalty - 1 // few handshakes have completed in it: one failure undoes the change
+	return s.decide(Recovered, from, why, now)
 }
+
+// reason returns why the sender has its mode.
+func (s *State) reason() string {
+	if s.Since.IsZero() {
+		return "initial mode"
+	}
+	return fmt.Sprintf("since %s: %s", stamp(s.Since), s.Why)
+}
+
+// stamp writes a time for operators.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

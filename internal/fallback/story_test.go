@@ -9,34 +9,36 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
+	"postern/sessionticket"
 )
 
 func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
-	broken := client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Inconclusive}
+	broken := inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Inconclusive)
 	for _, test := range []struct {
 		name   string
 		client client
-		first  Rung
-		lost   []Rung
-		ends   Rung
+		first  sessionticket.Mode
+		lost   []sessionticket.Mode
+		ends   sessionticket.Mode
 	}{
-		{"a healthy one loses nothing", healthy, Stock, nil, Stock},
-		{"a strict one loses one to an early ticket", strict, Stock, []Rung{Stock}, FirstWrite},
-		{"a strict one loses nothing to a late ticket", strict, FirstWrite, nil, FirstWrite},
-		{"one that takes no ticket is not tried with another", takesNone, FirstWrite, []Rung{FirstWrite}, NoTicket},
-		{"nor when the first was early", takesNone, Stock, []Rung{Stock, FirstWrite}, NoTicket},
-		{"the same flight is not tried twice", intolerant13, FirstWrite, []Rung{FirstWrite}, TLS12},
-		{"a ticket in the flight is ruled out first", intolerant13, Stock, []Rung{Stock, FirstWrite}, TLS12},
-		{"a policy of no tickets is gone down from", intolerant13, NoTicket, []Rung{NoTicket}, TLS12},
+		{"a healthy one loses nothing", healthy, stock, nil, stock},
+		{"a strict one loses one to an early ticket", strict, stock, []sessionticket.Mode{stock}, firstWrite},
+		{"a strict one loses nothing to a late ticket", strict, firstWrite, nil, firstWrite},
+		{"one that takes no ticket is not tried with another", takesNone, firstWrite, []sessionticket.Mode{firstWrite}, noTicket},
+		{"nor when the first was early", takesNone, stock, []sessionticket.Mode{stock, firstWrite}, noTicket},
+		{"the same flight is not tried twice", intolerant13, firstWrite, []sessionticket.Mode{firstWrite}, tls12},
+		{"a ticket in the flight is ruled out first", intolerant13, stock, []sessionticket.Mode{stock, firstWrite}, tls12},
+		{"a policy of no tickets is gone down from", intolerant13, noTicket, []sessionticket.Mode{noTicket}, tls12},
 		{
 			"where the cure does not help the others are tried",
-			client{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight},
-			FirstWrite, []Rung{FirstWrite, TLS12}, OwnWrite,
+			inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight),
+			firstWrite, []sessionticket.Mode{firstWrite, tls12}, ownWrite,
 		},
 		{
 			"one that answers TLS 1.2 with an alert is not kept there",
-			client{3: handshake.Worked, 1: handshake.ClosedAfterFlight, 2: handshake.ClosedAfterFlight},
-			FirstWrite, []Rung{FirstWrite, TLS12, TLS12, OwnWrite}, NoTicket,
+			client{noTicket: handshake.Worked, firstWrite: handshake.ClosedAfterFlight, ownWrite: handshake.ClosedAfterFlight},
+			firstWrite, []sessionticket.Mode{firstWrite, tls12, tls12, ownWrite}, noTicket,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -44,24 +46,24 @@ func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
 			if lost := test.client.getsIn(t, l, s, epoch); !slices.Equal(lost, test.lost) {
 				t.Errorf("it lost attempts on %v, want %v", lost, test.lost)
 			}
-			wantRung(t, l, s, epoch.Add(2*time.Hour), test.ends)
+			wantMode(t, l, s, epoch.Add(2*time.Hour), test.ends)
 		})
 	}
 	t.Run("one that nothing helps gives up nothing", func(t *testing.T) {
-		l, s := New(FirstWrite), from("192.0.2.7", "a")
+		l, s := New(firstWrite), from("192.0.2.7", "a")
 		for range 4 {
 			hopeless.comes(l, s, epoch)
 		}
-		wantRung(t, l, s, epoch, FirstWrite)
+		wantMode(t, l, s, epoch, firstWrite)
 	})
 	t.Run("an alert below does not make it loop", func(t *testing.T) {
-		l, s := New(FirstWrite), from("192.0.2.7", "a")
-		var offered []Rung
+		l, s := New(firstWrite), from("192.0.2.7", "a")
+		var offered []sessionticket.Mode
 		for range 6 {
-			rung, _, _ := broken.comes(l, s, epoch)
-			offered = append(offered, rung)
+			mode, _, _ := broken.comes(l, s, epoch)
+			offered = append(offered, mode)
 		}
-		want := []Rung{FirstWrite, TLS12, TLS12, OwnWrite, NoTicket, FirstWrite}
+		want := []sessionticket.Mode{firstWrite, tls12, tls12, ownWrite, noTicket, firstWrite}
 		if !slices.Equal(offered, want) {
 			t.Errorf("it was offered %v, want %v", offered, want)
 		}
@@ -71,56 +73,56 @@ func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
 // A sender that fails only when it resumes got in before, and needs a full handshake, not
 // an old TLS.
 func TestSenderThatFailsWhenItResumesIsGivenNoTicket(t *testing.T) {
-	l, s := New(FirstWrite), from("192.0.2.7", "a")
+	l, s := New(firstWrite), from("192.0.2.7", "a")
 	for range 4 {
-		l.Learn(s, FirstWrite, handshake.Worked, epoch)
-		l.Learn(s, FirstWrite, handshake.ClosedAfterFlight, epoch)
+		l.Learn(s, firstWrite, handshake.Worked, epoch)
+		l.Learn(s, firstWrite, handshake.ClosedAfterFlight, epoch)
 	}
-	wantRung(t, l, s, epoch, NoTicket)
+	wantMode(t, l, s, epoch, noTicket)
 }
 
 func TestSenderThatGotInLeavesAtTheThirdFailure(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	for range 1000 {
-		l.Learn(s, Stock, handshake.Worked, epoch)
+		l.Learn(s, stock, handshake.Worked, epoch)
 	}
 	for range 2 {
-		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch)
-		wantRung(t, l, s, epoch, Stock)
+		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch)
+		wantMode(t, l, s, epoch, stock)
 	}
-	decisions := l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch)
-	wantRung(t, l, s, epoch, FirstWrite)
-	if len(decisions) != 1 || !strings.Contains(decisions[0].Why, "1000 times") {
+	decisions := l.Learn(s, stock, handshake.ClosedAfterFlight, epoch)
+	wantMode(t, l, s, epoch, firstWrite)
+	if len(decisions) != 1 || !strings.Contains(decisions[0].Why, "1000 completed sessions") {
 		t.Errorf("decisions: %+v", decisions)
 	}
 }
 
 func TestSenderWhoseTroubleChangesIsOfferedEveryRungAnew(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
-	onlyStock := client{handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight}
+	onlyStock := inOrder(handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight)
 	lost := onlyStock.getsIn(t, l, s, epoch.Add(time.Hour))
-	if want := []Rung{FirstWrite, FirstWrite, FirstWrite, NoTicket, TLS12}; !slices.Equal(lost, want) {
+	if want := []sessionticket.Mode{firstWrite, firstWrite, firstWrite, noTicket, tls12}; !slices.Equal(lost, want) {
 		t.Errorf("it lost attempts on %v, want %v", lost, want)
 	}
-	wantRung(t, l, s, epoch.Add(3*time.Hour), Stock)
+	wantMode(t, l, s, epoch.Add(3*time.Hour), stock)
 }
 
 func TestRareAccidentsMoveNobody(t *testing.T) {
-	l, s := New(FirstWrite), from("192.0.2.7", "a")
+	l, s := New(firstWrite), from("192.0.2.7", "a")
 	for i := range 10_000 {
 		end := handshake.Worked
 		if i%25 == 24 {
 			end = handshake.ClosedAfterFlight
 		}
-		if decisions := l.Learn(s, FirstWrite, end, epoch); decisions != nil {
+		if decisions := l.Learn(s, firstWrite, end, epoch); decisions != nil {
 			t.Fatalf("handshake %d: %+v", i, decisions)
 		}
 	}
 }
 
 func TestTwoKindsInOneNetworkDoNotSpeakForEachOther(t *testing.T) {
-	l := New(Stock)
+	l := New(stock)
 	good, bad := from("192.0.2.7", "good"), from("192.0.2.8", "bad")
 	for range 100 {
 		healthy.getsIn(t, l, good, epoch)
@@ -128,14 +130,14 @@ func TestTwoKindsInOneNetworkDoNotSpeakForEachOther(t *testing.T) {
 	if lost := strict.getsIn(t, l, bad, epoch); len(lost) != 1 {
 		t.Errorf("the strict one lost attempts on %v, want one", lost)
 	}
-	wantRung(t, l, good, epoch, Stock)
-	wantRung(t, l, from("192.0.2.9", "bad"), epoch, FirstWrite)
+	wantMode(t, l, good, epoch, stock)
+	wantMode(t, l, from("192.0.2.9", "bad"), epoch, firstWrite)
 }
 
-// Two that cannot be told apart share a rung that both survive, and the healthy one's tries of the
-// better rung come less and less often.
+// Two that cannot be told apart share a mode that both survive, and the healthy one's tries of the
+// better mode come less and less often.
 func TestTwoKindsWithOneFingerprintSettle(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	lost := 0
 	for hour := range 30 * 24 {
 		now := epoch.Add(time.Duration(hour) * time.Hour)
@@ -151,22 +153,22 @@ func TestTwoKindsWithOneFingerprintSettle(t *testing.T) {
 }
 
 func TestConnectionsOfBeforeAMoveMoveNobody(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	for range 10 {
-		l.Learn(s, Stock, handshake.ClosedAfterFlight, epoch) // they began together
+		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch) // they began together
 	}
-	wantRung(t, l, s, epoch, FirstWrite)
-	l.Learn(s, Stock, handshake.Worked, epoch)
-	wantRung(t, l, s, epoch, FirstWrite)
+	wantMode(t, l, s, epoch, firstWrite)
+	l.Learn(s, stock, handshake.Worked, epoch)
+	wantMode(t, l, s, epoch, firstWrite)
 }
 
 func TestInconclusiveEndsMoveNobody(t *testing.T) {
-	for name, past := range map[string]func(l *Ladder, s Sender){
-		"unknown":      func(*Ladder, Sender) {},
-		"got in lower": func(l *Ladder, s Sender) { takesNone.getsIn(t, l, s, epoch) },
-		"never got in": func(l *Ladder, s Sender) { l.Learn(s, OwnWrite, handshake.ClosedAfterFlight, epoch) },
+	for name, past := range map[string]func(l *Selector, s Sender){
+		"unknown":      func(*Selector, Sender) {},
+		"got in lower": func(l *Selector, s Sender) { takesNone.getsIn(t, l, s, epoch) },
+		"never got in": func(l *Selector, s Sender) { l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch) },
 	} {
-		l, s := New(FirstWrite), from("192.0.2.7", "a")
+		l, s := New(firstWrite), from("192.0.2.7", "a")
 		past(l, s)
 		before, _ := l.Choose(s, epoch)
 		for range 100 {
@@ -174,79 +176,79 @@ func TestInconclusiveEndsMoveNobody(t *testing.T) {
 				t.Fatalf("%s: decisions: %+v", name, decisions)
 			}
 		}
-		wantRung(t, l, s, epoch, before)
+		wantMode(t, l, s, epoch, before)
 	}
-	l := New(FirstWrite)
-	l.Learn(from("192.0.2.7", "a"), FirstWrite, handshake.Inconclusive, epoch)
+	l := New(firstWrite)
+	l.Learn(from("192.0.2.7", "a"), firstWrite, handshake.Inconclusive, epoch)
 	if states := l.Changed(); states != nil {
 		t.Errorf("what tells nothing is remembered: %+v", states)
 	}
 }
 
 func TestCloseAfterTicketThatWasNotSentTellsNothing(t *testing.T) {
-	for _, rung := range []Rung{NoTicket, TLS12} {
-		l, s := New(rung), from("192.0.2.7", "a")
-		if decisions := l.Learn(s, rung, handshake.ClosedAfterTicket, epoch); decisions != nil || l.Changed() != nil {
-			t.Errorf("on %v it is believed: %+v", rung, decisions)
+	for _, mode := range []sessionticket.Mode{noTicket, tls12} {
+		l, s := New(mode), from("192.0.2.7", "a")
+		if decisions := l.Learn(s, mode, handshake.ClosedAfterTicket, epoch); decisions != nil || l.Changed() != nil {
+			t.Errorf("on %v it is believed: %+v", mode, decisions)
 		}
 	}
 }
 
 func TestDecisionsSayWhy(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	var told []Decision
-	note := func(rung Rung, end handshake.Outcome, now time.Time) {
-		told = append(told, l.Learn(s, rung, end, now)...)
+	note := func(mode sessionticket.Mode, end handshake.Outcome, now time.Time) {
+		told = append(told, l.Learn(s, mode, end, now)...)
 	}
-	note(Stock, handshake.ClosedAfterFlight, epoch)
-	note(FirstWrite, handshake.Worked, epoch)
-	rung, _ := l.Choose(s, epoch.Add(7*time.Hour))
-	note(rung, handshake.ClosedAfterFlight, epoch.Add(7*time.Hour))
-	note(FirstWrite, handshake.Worked, epoch.Add(8*time.Hour))
-	rung, _ = l.Choose(s, epoch.Add(24*time.Hour))
-	note(rung, handshake.Worked, epoch.Add(24*time.Hour))
+	note(stock, handshake.ClosedAfterFlight, epoch)
+	note(firstWrite, handshake.Worked, epoch)
+	mode, _ := l.Choose(s, epoch.Add(7*time.Hour))
+	note(mode, handshake.ClosedAfterFlight, epoch.Add(7*time.Hour))
+	note(firstWrite, handshake.Worked, epoch.Add(8*time.Hour))
+	mode, _ = l.Choose(s, epoch.Add(24*time.Hour))
+	note(mode, handshake.Worked, epoch.Add(24*time.Hour))
 
 	want := []struct {
 		kind     Kind
-		from, to Rung
+		from, to sessionticket.Mode
 		why      string
 	}{
-		{MovedDown, Stock, FirstWrite, "closed silently after our flight on stock, and nobody of 192.0.2.0/24 with this fingerprint ever got in there"},
-		{Retried, Stock, FirstWrite, "tried again and closed silently after our flight; first-write is known to work"},
-		{MovedUp, FirstWrite, Stock, "tried stock again and got in"},
+		{FellBack, stock, firstWrite, "closed silently after our flight in mode stock; no session from 192.0.2.0/24 with this fingerprint has completed in that mode"},
+		{RetryFailed, stock, firstWrite, "retried and closed silently after our flight; mode first-write works"},
+		{Recovered, firstWrite, stock, "retried mode stock and completed"},
 	}
 	if len(told) != len(want) {
 		t.Fatalf("decisions: %+v", told)
 	}
 	for i, w := range want {
 		d := told[i]
-		if d.Kind != w.kind || d.From != w.from || d.To != w.to || d.Why != w.why || d.Network != Network(s.Addr) || d.Fingerprint != "a" {
+		if d.Kind != w.kind || d.From != w.from || d.To != w.to || d.Why != w.why || d.Network != admission.Network(s.Addr) || d.Fingerprint != "a" {
 			t.Errorf("decision %d: %+v, want %+v", i, d, w)
 		}
 	}
 }
 
 func TestOneConnectionTriesTheBetterRung(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
-	wantRung(t, l, s, due, Stock)
+	wantMode(t, l, s, due, stock)
 	for range 10 {
-		wantRung(t, l, s, due, FirstWrite) // while the try is under way
+		wantMode(t, l, s, due, firstWrite) // while the try is under way
 	}
-	l.Learn(s, Stock, handshake.ClosedAfterFlight, due)
-	wantRung(t, l, s, due.Add(time.Minute), FirstWrite)
+	l.Learn(s, stock, handshake.ClosedAfterFlight, due)
+	wantMode(t, l, s, due.Add(time.Minute), firstWrite)
 }
 
 func TestOneOfManyAtOnceTriesTheBetterRung(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
 	var tries atomic.Int32
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if rung, _, _ := strict.comes(l, s, due); rung == Stock {
+			if mode, _, _ := strict.comes(l, s, due); mode == stock {
 				tries.Add(1)
 			}
 		})
@@ -258,7 +260,7 @@ func TestOneOfManyAtOnceTriesTheBetterRung(t *testing.T) {
 }
 
 func TestTriesComeLessAndLessOften(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
 	var waits []time.Duration
 	last := epoch.Add(15 * time.Minute)
@@ -277,7 +279,7 @@ func TestTriesComeLessAndLessOften(t *testing.T) {
 
 // A sender that comes less often than the tries are due would meet nothing else.
 func TestNoSenderLosesTwoAttemptsToTries(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	lostInARow := 0
 	for day := range 29 {
 		_, end, _ := strict.comes(l, s, epoch.Add(time.Duration(day)*26*time.Hour))
@@ -290,42 +292,42 @@ func TestNoSenderLosesTwoAttemptsToTries(t *testing.T) {
 }
 
 func TestCuredSenderClimbsBack(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	intolerant13.getsIn(t, l, s, epoch)
-	var offered []Rung
+	var offered []sessionticket.Mode
 	for now := epoch.Add(time.Hour); now.Before(epoch.Add(30 * time.Hour)); now = now.Add(time.Hour) {
-		rung, _, _ := healthy.comes(l, s, now)
-		offered = append(offered, rung)
+		mode, _, _ := healthy.comes(l, s, now)
+		offered = append(offered, mode)
 	}
-	if want := []Rung{TLS12, NoTicket, OwnWrite, FirstWrite, Stock}; !slices.Equal(slices.Compact(offered), want) {
+	if want := []sessionticket.Mode{tls12, noTicket, ownWrite, firstWrite, stock}; !slices.Equal(slices.Compact(offered), want) {
 		t.Errorf("it was offered %v, want %v", slices.Compact(offered), want)
 	}
 }
 
-// On one success alone a better rung is not trusted as one that has worked for long.
+// On one success alone a better mode is not trusted as one that has worked for long.
 func TestOneFailureUndoesAClimb(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
 	now := epoch.Add(7 * time.Hour)
-	if rung, _, _ := healthy.comes(l, s, now); rung != Stock {
-		t.Fatalf("it was offered %v", rung)
+	if mode, _, _ := healthy.comes(l, s, now); mode != stock {
+		t.Fatalf("it was offered %v", mode)
 	}
 	strict.comes(l, s, now)
-	wantRung(t, l, s, now, FirstWrite)
+	wantMode(t, l, s, now, firstWrite)
 }
 
 func TestTryThatTellsNothingIsNotRepeatedAtOnce(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
-	wantRung(t, l, s, due, Stock) // and its end is never told
+	wantMode(t, l, s, due, stock) // and its end is never told
 	strict.comes(l, s, due.Add(time.Minute))
-	wantRung(t, l, s, due.Add(11*time.Hour), FirstWrite)
-	wantRung(t, l, s, due.Add(13*time.Hour), Stock)
+	wantMode(t, l, s, due.Add(11*time.Hour), firstWrite)
+	wantMode(t, l, s, due.Add(13*time.Hour), stock)
 }
 
 func TestClockSetBackDelaysNothingForLong(t *testing.T) {
-	l, s := New(Stock), from("192.0.2.7", "a")
+	l, s := New(stock), from("192.0.2.7", "a")
 	strict.getsIn(t, l, s, epoch.AddDate(30, 0, 0))
 	lost := 0
 	for now := epoch; now.Before(epoch.AddDate(0, 1, 0)); now = now.Add(time.Hour) {

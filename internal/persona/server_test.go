@@ -22,7 +22,7 @@ import (
 // Stock it does what crypto/tls does.
 type server struct {
 	config *tls.Config
-	policy sessionticket.Policy
+	policy sessionticket.Mode
 
 	implicit bool // TLS from the first byte
 	trusts   bool // executes what came in clear behind STARTTLS
@@ -38,7 +38,7 @@ type server struct {
 
 // start serves until the test ends, and returns the address.
 func (s *server) start(t *testing.T) string {
-	gate := &sessionticket.Gate{Policy: s.policy}
+	gate := &sessionticket.Gate{Mode: s.policy}
 	return listen(t, func(conn net.Conn) { s.serve(gate.Conn(conn), gate.Config(s.config)) })
 }
 

@@ -99,13 +99,13 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 }
 
 // firstRung is where new senders begin by the configured policy.
-func firstRung(p sessionticket.Policy) fallback.Rung {
+func firstRung(p sessionticket.Mode) fallback.Rung {
 	switch p {
 	case sessionticket.Stock:
 		return fallback.Stock
 	case sessionticket.OwnWrite:
 		return fallback.OwnWrite
-	case sessionticket.Never:
+	case sessionticket.NoTicket:
 		return fallback.NoTicket
 	}
 	return fallback.FirstWrite

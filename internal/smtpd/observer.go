@@ -3,9 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"postern/handshake"
@@ -18,7 +16,7 @@ import (
 // long.
 type Watch interface {
 	// Offer is asked once for each ClientHello, before it is answered.
-	Offer(fallback.Sender) fallback.Rung
+	Offer(fallback.Sender) sessionticket.Mode
 
 	// Ended is told of each session when it is over. What it returns goes
 	// into the session's line in the log.
@@ -31,8 +29,8 @@ type Visit struct {
 	Began    time.Time
 	Addr     netip.Addr
 	EHLO     string
-	Rung     fallback.Rung // what was offered; of no meaning without a JA4
-	JA4      string        // the sender's, see handshake.ClientHello; empty: no ClientHello came
+	Mode     sessionticket.Mode // what was offered; of no meaning without a JA4
+	JA4      string             // the sender's, see handshake.ClientHello; empty: no ClientHello came
 	TLS      *tls.ConnectionState
 	Messages int // that were taken
 
@@ -41,65 +39,44 @@ type Visit struct {
 	Handshake *handshake.Transcript
 }
 
-// underTLS is what TLS runs over. It leads the callbacks of crypto/tls to their
-// session.
-type underTLS struct {
-	net.Conn
-	session *session
+// sessionKey is the key of a handshake's session in its context.
+type sessionKey struct{}
+
+// sessionOf returns the session whose handshake begins with hello.
+func sessionOf(hello *tls.ClientHelloInfo) *session {
+	return hello.Context().Value(sessionKey{}).(*session)
 }
 
-// NetConn returns the connection below, where the gate finds its own.
-func (u *underTLS) NetConn() net.Conn { return u.Conn }
+// chooseMode returns the mode for the handshake that begins with hello.
+func chooseMode(hello *tls.ClientHelloInfo) sessionticket.Mode {
+	s := sessionOf(hello)
+	if sent := s.record.ClientHello(); sent != nil {
+		s.ja4 = sent.SenderJA4()
+	}
+	s.mode = s.server.watch.Offer(fallback.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}).For(hello)
+	return s.mode
+}
 
-// gated is base behind the gate, with what the watch has to say of each sender.
+// gated returns base behind the gate. Each session's recording learns which tickets were made.
 func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 	config := gate.Config(base)
 	configFor := config.GetConfigForClient
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		session := hello.Conn.(*underTLS).session
-		session.rung = session.server.watch.Offer(session.sender())
-		if session.rung == fallback.TLS12 && !slices.Contains(hello.SupportedVersions, tls.VersionTLS12) {
-			session.rung = fallback.NoTicket // the next best for a client of TLS 1.3 alone
-		}
 		config, err := configFor(hello) // this handshake's own
 		if err != nil {
 			return nil, err
 		}
-		if session.rung == fallback.TLS12 {
-			config.MaxVersion = tls.VersionTLS12
-		}
-		wrap := config.WrapSession
+		record, wrap := sessionOf(hello).record, config.WrapSession
 		config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 			label, err := wrap(cs, ss)
 			if err == nil {
-				session.record.ExpectTicket(len(label))
+				record.ExpectTicket(len(label))
 			}
 			return label, err
 		}
 		return config, nil
 	}
 	return config
-}
-
-// tickets is the gate's part of the rung that the session is on.
-func tickets(hello *tls.ClientHelloInfo) sessionticket.Policy {
-	switch hello.Conn.(*underTLS).session.rung {
-	case fallback.Stock:
-		return sessionticket.Stock
-	case fallback.OwnWrite:
-		return sessionticket.OwnWrite
-	case fallback.NoTicket, fallback.TLS12:
-		return sessionticket.Never
-	}
-	return sessionticket.FirstWrite
-}
-
-// sender is who the session's handshake is with: the same whether it resumes or not.
-func (s *session) sender() fallback.Sender {
-	if hello := s.record.ClientHello(); hello != nil {
-		s.ja4 = hello.SenderJA4()
-	}
-	return fallback.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}
 }
 
 // provingCommands is how many commands over TLS show that a sender can use the
@@ -139,7 +116,7 @@ func (s *session) visit() Visit {
 		Began:     s.began,
 		Addr:      s.addr.Addr(),
 		EHLO:      s.called,
-		Rung:      s.rung,
+		Mode:      s.mode,
 		JA4:       s.ja4,
 		TLS:       s.tls,
 		Messages:  s.messages,

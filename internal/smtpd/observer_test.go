@@ -10,22 +10,23 @@ import (
 
 	"postern/handshake"
 	"postern/internal/fallback"
+	"postern/sessionticket"
 )
 
 // A notebook is a Watch that offers everyone the same and keeps what it is told.
 type notebook struct {
-	rung fallback.Rung
+	mode sessionticket.Mode
 
 	mu     sync.Mutex
 	asked  []fallback.Sender
 	visits []Visit
 }
 
-func (n *notebook) Offer(s fallback.Sender) fallback.Rung {
+func (n *notebook) Offer(s fallback.Sender) sessionticket.Mode {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, s)
-	return n.rung
+	return n.mode
 }
 
 func (n *notebook) Ended(v Visit) []slog.Attr {
@@ -107,25 +108,25 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 	}
 }
 
-func TestEachRungIsOffered(t *testing.T) {
+func TestEachModeIsServed(t *testing.T) {
 	for _, test := range []struct {
-		rung    fallback.Rung
+		mode    sessionticket.Mode
 		newest  uint16 // of the client
 		oldest  uint16
 		version uint16
 		ticket  bool
-		told    fallback.Rung
+		told    sessionticket.Mode
 	}{
-		{fallback.Stock, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, fallback.Stock},
-		{fallback.FirstWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, fallback.FirstWrite},
-		{fallback.OwnWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, fallback.OwnWrite},
-		{fallback.NoTicket, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, false, fallback.NoTicket},
-		{fallback.TLS12, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS12, false, fallback.TLS12},
-		{fallback.TLS12, tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13, false, fallback.NoTicket},
+		{sessionticket.Stock, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, sessionticket.Stock},
+		{sessionticket.FirstWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, sessionticket.FirstWrite},
+		{sessionticket.OwnWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, sessionticket.OwnWrite},
+		{sessionticket.NoTicket, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, false, sessionticket.NoTicket},
+		{sessionticket.TLS12, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS12, false, sessionticket.TLS12},
+		{sessionticket.TLS12, tls.VersionTLS13, tls.VersionTLS13, tls.VersionTLS13, false, sessionticket.NoTicket},
 	} {
-		t.Run(test.rung.String(), func(t *testing.T) {
+		t.Run(test.mode.String(), func(t *testing.T) {
 			s := startServer(t, nil)
-			s.book.rung = test.rung
+			s.book.mode = test.mode
 			c := s.dial(t)
 			c.play(toTLS)
 			c.handshake(&tls.Config{
@@ -135,8 +136,8 @@ func TestEachRungIsOffered(t *testing.T) {
 			c.play("> EHLO a\n< 250 *")
 			c.Conn.Close()
 			v := s.visit(t)
-			if v.TLS.Version != test.version || v.Rung != test.told {
-				t.Errorf("version %x, rung %v, want %x, %v", v.TLS.Version, v.Rung, test.version, test.told)
+			if v.TLS.Version != test.version || v.Mode != test.told {
+				t.Errorf("version %x, mode %v, want %x, %v", v.TLS.Version, v.Mode, test.version, test.told)
 			}
 			ticket := slices.ContainsFunc(v.Handshake.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 			if ticket != test.ticket {

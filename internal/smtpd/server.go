@@ -49,7 +49,7 @@ func New(settings Settings, hop nexthop.Hop, watch Watch, log *slog.Logger) *Ser
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
-	s.gate = &sessionticket.Gate{Choose: tickets, OnBypass: s.ticketsLeaveEarly}
+	s.gate = &sessionticket.Gate{Choose: chooseMode, OnBypass: s.ticketsLeaveEarly}
 	s.Apply(settings)
 	return s
 }

@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/fallback"
+	"postern/internal/admission"
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
+	"postern/sessionticket"
 )
 
 // bufferSize suits command lines and most headers. It is small since each idle
@@ -40,7 +41,7 @@ type session struct {
 
 	tls        *tls.ConnectionState
 	transcript *handshake.Transcript // of a recording that has ended
-	rung       fallback.Rung
+	mode       sessionticket.Mode
 	ja4        string
 	secured    int // commands since TLS
 
@@ -85,7 +86,7 @@ func newSession(s *Server, conn net.Conn) *session {
 		began:   time.Now(),
 		addr:    addr,
 		local:   local,
-		network: fallback.Network(addr.Addr()),
+		network: admission.Network(addr.Addr()),
 		raw:     conn,
 		conn:    conn,
 		record:  handshake.NewConn(conn, handshake.AtServer),

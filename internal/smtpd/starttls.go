@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"time"
@@ -47,9 +48,9 @@ func (s *session) secure() bool {
 func (s *session) upgrade() bool {
 	s.record.Begin()
 	s.record.ExpectTicket(0) // gated tells of each
-	conn := tls.Server(&underTLS{s.gate, s}, s.setup.tls)
+	conn := tls.Server(s.gate, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
-	if err := conn.Handshake(); err != nil {
+	if err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s)); err != nil {
 		s.record.Fail(err)
 		s.end, s.err = "TLS handshake failed", err
 		return false

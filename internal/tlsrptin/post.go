@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"postern/internal/admission"
-	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/safetext"
@@ -63,7 +62,7 @@ func (i *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		return http.StatusUnsupportedMediaType, "send application/tlsrpt+gzip or application/tlsrpt+json"
 	}
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	if !i.admission.Start(fallback.Network(from.Addr().Unmap()), posts) {
+	if !i.admission.Start(admission.Network(from.Addr().Unmap()), posts) {
 		return http.StatusTooManyRequests, "too many reports at once, come again later"
 	}
 	body := &held{room: i.room}

@@ -14,18 +14,20 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/smtpd"
 	"postern/interop"
+	"postern/sessionticket"
 )
 
 // A Triage is the [smtpd.Watch] of a server. It is safe for concurrent use.
 type Triage struct {
-	ladder *fallback.Ladder
-	ledger *ledger.Ledger
-	log    *slog.Logger
+	selector *fallback.Selector
+	ledger   *ledger.Ledger
+	log      *slog.Logger
 
 	opened chan struct{} // closed when ledger is set
 	closed chan struct{} // closed when nothing more is to be saved
@@ -38,12 +40,12 @@ var _ smtpd.Watch = (*Triage)(nil)
 // Open returns a Triage whose new senders begin at first, with the ledger at path;
 // o.Log must be set. What an earlier run has learned is taken up from there. A
 // ledger that cannot be read or written is logged, and mail goes on without.
-func Open(first fallback.Rung, path string, o ledger.Options) *Triage {
+func Open(first sessionticket.Mode, path string, o ledger.Options) *Triage {
 	t := &Triage{
-		ladder: fallback.New(first),
-		log:    o.Log,
-		opened: make(chan struct{}),
-		closed: make(chan struct{}),
+		selector: fallback.New(first),
+		log:      o.Log,
+		opened:   make(chan struct{}),
+		closed:   make(chan struct{}),
 	}
 	o.Pins = t.setPins
 	t.ledger = ledger.Open(path, o)
@@ -66,8 +68,8 @@ func (t *Triage) Close() error {
 func (t *Triage) Ledger() *ledger.Ledger { return t.ledger }
 
 // Offer says what a sender is offered.
-func (t *Triage) Offer(s fallback.Sender) fallback.Rung {
-	rung, _ := t.ladder.Choose(s, time.Now())
+func (t *Triage) Offer(s fallback.Sender) sessionticket.Mode {
+	rung, _ := t.selector.Choose(s, time.Now())
 	return rung
 }
 
@@ -112,7 +114,7 @@ func (f *failure) attrs() []slog.Attr {
 		slog.String(logkey.Case, f.caseID()),
 		slog.String(logkey.Stopped, f.visit.Handshake.DescribeEnd()),
 		slog.String(logkey.JA4, f.visit.JA4),
-		slog.String(logkey.Rung, f.visit.Rung.String()),
+		slog.String(logkey.Mode, f.visit.Mode.String()),
 		slog.String(logkey.Next, f.next),
 	}
 }
@@ -133,7 +135,7 @@ func (t *Triage) learn(v smtpd.Visit) []fallback.Decision {
 		return nil // no ClientHello, so nothing was offered
 	}
 	sender := fallback.Sender{Addr: v.Addr, Fingerprint: v.JA4}
-	decisions := t.ladder.Learn(sender, v.Rung, outcome(v), time.Now())
+	decisions := t.selector.Learn(sender, v.Mode, outcome(v), time.Now())
 	t.note(decisions)
 	return decisions
 }
@@ -149,17 +151,17 @@ func outcome(v smtpd.Visit) handshake.Outcome {
 // next says what the sender of a failed handshake is offered when it comes again.
 func (t *Triage) next(v smtpd.Visit, decisions []fallback.Decision) string {
 	for _, d := range decisions {
-		if d.Network == fallback.Network(v.Addr) && d.Fingerprint == v.JA4 {
-			return fmt.Sprintf("offered %s when it comes again: %s", d.To, d.Why)
+		if d.Network == admission.Network(v.Addr) && d.Fingerprint == v.JA4 {
+			return fmt.Sprintf("mode %s next time: %s", d.To, d.Why)
 		}
 	}
 	switch {
 	case v.JA4 == "":
-		return "nothing: no ClientHello came"
+		return "none: no ClientHello"
 	case outcome(v) == handshake.Inconclusive:
-		return fmt.Sprintf("offered %s again: such an end does not come from tickets", v.Rung)
+		return fmt.Sprintf("mode %s again: the failure does not point to the mode", v.Mode)
 	}
-	return fmt.Sprintf("offered %s again", v.Rung)
+	return fmt.Sprintf("mode %s again", v.Mode)
 }
 
 // note has the ledger keep decisions.
@@ -178,13 +180,13 @@ func row(v smtpd.Visit, outcome ledger.Outcome) ledger.Handshake {
 		Session:     v.Session,
 		At:          v.Began,
 		Address:     v.Addr,
-		Network:     fallback.Network(v.Addr),
+		Network:     admission.Network(v.Addr),
 		EHLO:        v.EHLO,
 		Fingerprint: v.JA4,
 		Outcome:     outcome,
 	}
 	if v.JA4 != "" {
-		h.Rung = v.Rung.String()
+		h.Rung = v.Mode.String()
 	}
 	if v.TLS != nil {
 		h.Version, h.Suite, h.Group = v.TLS.Version, v.TLS.CipherSuite, uint16(v.TLS.CurveID)
@@ -225,7 +227,7 @@ func (t *Triage) restore(path string) {
 			t.log.Warn("what was learned of a sender could not be read", logkey.Network, k.Network, logkey.Err, err)
 		}
 	}
-	t.ladder.Restore(states)
+	t.selector.Restore(states)
 }
 
 // saveInterval is how much of what was learned a crash may take.
@@ -241,7 +243,7 @@ func (t *Triage) save() {
 		case <-t.closed:
 			open = false
 		}
-		for _, s := range t.ladder.Changed() {
+		for _, s := range t.selector.Changed() {
 			value, err := json.Marshal(s)
 			if err != nil {
 				t.log.Warn("what was learned of a sender could not be kept", logkey.Network, s.Network, logkey.Err, err)
@@ -258,13 +260,13 @@ func (t *Triage) setPins(now []ledger.Pin) {
 	var pins []fallback.Pin
 	for _, p := range now {
 		pin := fallback.Pin{Network: p.Network, Why: p.Why, Since: p.Since}
-		if err := pin.Rung.UnmarshalText([]byte(p.Rung)); err != nil {
+		if err := pin.Mode.UnmarshalText([]byte(p.Rung)); err != nil {
 			t.log.Warn("a pin is not heeded", logkey.Network, p.Network, logkey.Err, err)
 			continue
 		}
 		pins = append(pins, pin)
 	}
-	decisions := t.ladder.SetPins(pins, time.Now())
+	decisions := t.selector.SetPins(pins, time.Now())
 	if t.pinned {
 		<-t.opened
 		t.note(decisions)

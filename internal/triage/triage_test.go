@@ -16,6 +16,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/smtpd"
+	"postern/sessionticket"
 )
 
 const (
@@ -25,22 +26,22 @@ const (
 
 var sender = fallback.Sender{Addr: netip.MustParseAddr(address), Fingerprint: fingerprint}
 
-// visit is a session of the sender at a rung.
-func visit(id string, rung fallback.Rung) smtpd.Visit {
+// visit is a session of the sender at a mode.
+func visit(id string, mode sessionticket.Mode) smtpd.Visit {
 	return smtpd.Visit{
 		Session: id, Began: time.Now(), Addr: sender.Addr, EHLO: "mail.example",
-		Rung: rung, JA4: fingerprint,
+		Mode: mode, JA4: fingerprint,
 	}
 }
 
 // strict is one that closes over an early ticket.
-func strict(t *testing.T, id string, rung fallback.Rung) smtpd.Visit {
+func strict(t *testing.T, id string, mode sessionticket.Mode) smtpd.Visit {
 	t.Helper()
 	recorded, err := os.ReadFile("../../handshake/testdata/early-ticket.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := visit(id, rung)
+	v := visit(id, mode)
 	if v.Handshake, err = handshake.Parse(recorded); err != nil {
 		t.Fatal(err)
 	}
@@ -48,15 +49,15 @@ func strict(t *testing.T, id string, rung fallback.Rung) smtpd.Visit {
 }
 
 // mailed is one that gets in and sends mail.
-func mailed(id string, rung fallback.Rung) smtpd.Visit {
-	v := visit(id, rung)
+func mailed(id string, mode sessionticket.Mode) smtpd.Visit {
+	v := visit(id, mode)
 	v.TLS, v.Messages = &tls.ConnectionState{Version: tls.VersionTLS13, CurveID: tls.X25519}, 1
 	return v
 }
 
 func open(t *testing.T, path string) *Triage {
 	t.Helper()
-	return Open(fallback.Stock, path, ledger.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return Open(sessionticket.Stock, path, ledger.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 }
 
 func read(t *testing.T, path string) *ledger.Reader {
@@ -82,24 +83,24 @@ func attr(attrs []slog.Attr, key string) string {
 func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
-	if got := watch.Offer(sender); got != fallback.Stock {
+	if got := watch.Offer(sender); got != sessionticket.Stock {
 		t.Fatalf("offered %v at first", got)
 	}
-	line := watch.Ended(strict(t, "FAILED", fallback.Stock))
+	line := watch.Ended(strict(t, "FAILED", sessionticket.Stock))
 	for key, want := range map[string]string{
 		logkey.Case:    "early-ticket",
 		logkey.Stopped: "closed silently by the client, after NewSessionTicket",
 		logkey.JA4:     fingerprint,
-		logkey.Rung:    "stock",
+		logkey.Mode:    "stock",
 	} {
 		if got := attr(line, key); got != want {
 			t.Errorf("the log says %s=%q, want %q", key, got, want)
 		}
 	}
-	if got := watch.Offer(sender); got != fallback.FirstWrite {
+	if got := watch.Offer(sender); got != sessionticket.FirstWrite {
 		t.Errorf("offered %v when it comes again", got)
 	}
-	if line := watch.Ended(mailed("GOTIN", fallback.FirstWrite)); line != nil {
+	if line := watch.Ended(mailed("GOTIN", sessionticket.FirstWrite)); line != nil {
 		t.Errorf("the log says more of a success: %v", line)
 	}
 	if err := watch.Close(); err != nil {
@@ -108,7 +109,7 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 
 	watch = open(t, path)
 	defer watch.Close()
-	if got := watch.Offer(sender); got != fallback.FirstWrite {
+	if got := watch.Offer(sender); got != sessionticket.FirstWrite {
 		t.Errorf("offered %v after a restart", got)
 	}
 }
@@ -116,7 +117,7 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
-	watch.Ended(strict(t, "FAILED", fallback.Stock))
+	watch.Ended(strict(t, "FAILED", sessionticket.Stock))
 	if err := watch.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	watch := open(t, path)
-	polite := mailed("POLITE", fallback.FirstWrite)
+	polite := mailed("POLITE", sessionticket.FirstWrite)
 	polite.Messages, polite.Handshake = 0, &handshake.Transcript{
 		Completed: true, Use: handshake.UseNone, End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client},
 		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}, {From: handshake.Client, Type: handshake.TypeAlert}},
@@ -171,7 +172,7 @@ func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	if line := watch.Ended(polite); line != nil {
 		t.Errorf("the log says %v", line)
 	}
-	watch.Ended(mailed("MAILED", fallback.FirstWrite))
+	watch.Ended(mailed("MAILED", sessionticket.FirstWrite))
 	if err := watch.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestWhatIsLearnedIsSavedWhileTheServerRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
 		watch := open(t, path)
-		watch.Ended(strict(t, "FAILED", fallback.Stock))
+		watch.Ended(strict(t, "FAILED", sessionticket.Stock))
 		time.Sleep(saveInterval + time.Second)
 		synctest.Wait()
 		states, err := read(t, path).States(context.Background(), maxStates)
@@ -210,11 +211,11 @@ func TestAPinSetFromOutsideHolds(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second) // what postern senders pin promises
 		synctest.Wait()
-		if got := watch.Offer(sender); got != fallback.TLS12 {
+		if got := watch.Offer(sender); got != sessionticket.TLS12 {
 			t.Errorf("offered %v, the pin is not heeded", got)
 		}
-		watch.Ended(strict(t, "FAILED", fallback.TLS12))
-		if got := watch.Offer(sender); got != fallback.TLS12 {
+		watch.Ended(strict(t, "FAILED", sessionticket.TLS12))
+		if got := watch.Offer(sender); got != sessionticket.TLS12 {
 			t.Errorf("offered %v in spite of the pin", got)
 		}
 	})

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"postern/internal/admission"
-	"postern/internal/fallback"
 	"postern/internal/logkey"
 )
 
@@ -120,7 +119,7 @@ func (s *Server) admit(from netip.Prefix) (refused string) {
 // networkOf is the network of an address with its port.
 func networkOf(addr string) netip.Prefix {
 	from, _ := netip.ParseAddrPort(addr)
-	return fallback.Network(from.Addr())
+	return admission.Network(from.Addr())
 }
 
 // A connection counts out when it is closed, which it is in time.

@@ -1,0 +1,74 @@
+package fallback
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"postern/sessionticket"
+)
+
+// A Pin fixes the mode of all senders of a network, whatever their states are.
+type Pin struct {
+	Network netip.Prefix // of any length; the longest that contains a sender applies
+	Mode    sessionticket.Mode
+	Why     string    // the operator's reason
+	Since   time.Time // when it was set
+}
+
+// reason returns why a pinned sender has its mode.
+func (p Pin) reason() string {
+	return fmt.Sprintf("%v pinned since %s: %s", p.Network, stamp(p.Since), p.Why)
+}
+
+// SetPins replaces all pins and returns the changes, ordered by network. Of two pins of one
+// network the last applies. The first call reports all pins as new, also those that an
+// earlier process had.
+func (sel *Selector) SetPins(pins []Pin, now time.Time) []Decision {
+	sel.mu.Lock()
+	defer sel.mu.Unlock()
+	before := byNetwork(sel.pins)
+	after := byNetwork(pins)
+	sel.pins = sel.pins[:0]
+	var decisions []Decision
+	for network, pin := range after {
+		sel.pins = append(sel.pins, pin)
+		old, had := before[network]
+		if !had {
+			old.Mode = sel.initial
+		}
+		if !had || old.Mode != pin.Mode {
+			decisions = append(decisions, Decision{At: now, Kind: Pinned, Network: network, From: old.Mode, To: pin.Mode, Why: pin.Why})
+		}
+	}
+	for network, pin := range before {
+		if _, kept := after[network]; !kept {
+			decisions = append(decisions, Decision{At: now, Kind: Unpinned, Network: network, From: pin.Mode, To: sel.initial, Why: "pin removed: " + pin.Why})
+		}
+	}
+	slices.SortFunc(sel.pins, func(a, b Pin) int { return cmp.Compare(b.Network.Bits(), a.Network.Bits()) })
+	slices.SortFunc(decisions, func(a, b Decision) int { return a.Network.Compare(b.Network) })
+	return decisions
+}
+
+func byNetwork(pins []Pin) map[netip.Prefix]Pin {
+	found := make(map[netip.Prefix]Pin, len(pins))
+	for _, pin := range pins {
+		pin.Network = pin.Network.Masked()
+		found[pin.Network] = pin
+	}
+	return found
+}
+
+// pinned returns the pin that applies to addr.
+func (sel *Selector) pinned(addr netip.Addr) (Pin, bool) {
+	addr = addr.Unmap().WithZone("")
+	for _, pin := range sel.pins {
+		if pin.Network.Contains(addr) {
+			return pin, true
+		}
+	}
+	return Pin{}, false
+}
