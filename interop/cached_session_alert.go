@@ -17,7 +17,7 @@ var cachedSessionAlert = Case{
 		"Its first connections work; only those with a session from its cache fail, so it looks like a fault that comes and goes. " +
 		"The cache of the client is at fault, or what it keeps in it.",
 	Remedy: Remedy{
-		Postern: "The sender gets in with a full handshake: ticket-policy = \"never\" ends resumption for everyone.",
+		Postern: "The sender gets in with a full handshake: mode = \"no-ticket\" ends resumption for everyone.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Leave smtpd_tls_session_cache_database empty, as it is by default; in the client the same with smtp_tls_session_cache_database."},
 			{"Go programs", "Let sessionticket.Gate.Choose return Never for that sender, or set tls.Config.SessionTicketsDisabled."},

@@ -20,7 +20,7 @@ var earlyTicket = Case{
 		"Its administrator sees \"451 4.4.0 Security status Renegotiate\", and its TLS report speaks of a validation failure of MTA-STS, though nothing is wrong with that. " +
 		"It tries every MX and does not come back in plaintext, so its mail is late and then lost.",
 	Remedy: Remedy{
-		Postern: "Nothing: by default the ticket leaves after the client's Finished. With ticket-policy \"stock\" such a sender is offered that when it comes again.",
+		Postern: "Nothing: by default the ticket leaves after the client's Finished. With mode \"stock\" such a sender is offered that when it comes again.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to v0.0.13 or later, where tickets are off for SMTP; later versions have TLSSessionTicketsDisabled for each listener."},
 			{"maddy", "Upgrade to v0.8 or later, where tickets are off."},

@@ -19,7 +19,7 @@ var schannelTLS12Ticket = Case{
 		"This client said so, got one, and ended the connection there. " +
 		"Old versions of Schannel are reported to do that; a client that minds something else in the last flight looks the same.",
 	Remedy: Remedy{
-		Postern: "ticket-policy = \"never\" turns tickets off for everyone; the sender is offered a handshake without them when it comes again.",
+		Postern: "mode = \"no-ticket\" turns tickets off for everyone; the sender is offered a handshake without them when it comes again.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Set tls_ssl_options = NO_TICKET; sessions can still be resumed by their ID."},
 			{"Go programs", "Set tls.Config.SessionTicketsDisabled in the config that GetConfigForClient gives to such clients."},

@@ -17,7 +17,7 @@ var ticketAfterFinished = Case{
 		"so there may be clients that survive no ticket at all. Nobody has shown one yet. " +
 		"A program that takes a ticket for an error (ticket-surprises-client) or does not like the certificate can look the same.",
 	Remedy: Remedy{
-		Postern: "The sender is offered a handshake without tickets when it comes again; ticket-policy = \"never\" does that for everyone.",
+		Postern: "The sender is offered a handshake without tickets when it comes again; mode = \"no-ticket\" does that for everyone.",
 		OtherSoftware: []Advice{
 			{"Postfix", postfixNoTicket},
 			{"mox", "Keep TLSSessionTicketsDisabled at its default for SMTP."},

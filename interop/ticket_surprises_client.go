@@ -16,7 +16,7 @@ var ticketSurprisesClient = Case{
 		"Some TLS libraries hand a ticket to the program as an unexpected result of reading, and programs that do not know of it take it for a failure. " +
 		"A program that leaves after one command for reasons of its own, and does not say QUIT, looks the same.",
 	Remedy: Remedy{
-		Postern: "The sender is offered a handshake without tickets when it comes again; ticket-policy = \"never\" does that for everyone.",
+		Postern: "The sender is offered a handshake without tickets when it comes again; mode = \"no-ticket\" does that for everyone.",
 		OtherSoftware: []Advice{
 			{"Mbed TLS", "In the client: go on after MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET; versions since 3.6.1 say it only when asked to."},
 			{"Postfix", postfixNoTicket},

@@ -37,6 +37,38 @@ func TestChooseSeesPeerAndDecides(t *testing.T) {
 	}
 }
 
+// TLS12 allows TLS 1.2 at most, and no ticket. It is for clients that fail on TLS 1.3, so
+// one that offers nothing older is not sent away.
+func TestTLS12IsForThoseWhoOfferIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		change  func(server, client *tls.Config)
+		version uint16
+		served  Mode
+	}{
+		"both":                  {func(_, _ *tls.Config) {}, tls.VersionTLS12, TLS12},
+		"client of 1.3 alone":   {func(_, client *tls.Config) { client.MinVersion = tls.VersionTLS13 }, tls.VersionTLS13, NoTicket},
+		"server of 1.3 alone":   {func(server, _ *tls.Config) { server.MinVersion = tls.VersionTLS13 }, tls.VersionTLS13, TLS12},
+		"server of 1.2 at most": {func(server, _ *tls.Config) { server.MaxVersion = tls.VersionTLS12 }, tls.VersionTLS12, TLS12},
+	} {
+		server, client := configs(testcert.New(t, testcert.Options{}))
+		test.change(server, client)
+		client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		var served Mode
+		gate := &Gate{Choose: func(hello *tls.ClientHelloInfo) Mode {
+			served = TLS12.For(hello)
+			return TLS12
+		}}
+		for range 2 {
+			near, far := tcp(t)
+			state, err := greet(tls.Server(gate.Conn(far), gate.Config(server)), tls.Client(near, client))
+			_, ticket := client.ClientSessionCache.Get("localhost")
+			if err != nil || state.Version != test.version || state.DidResume || ticket || served != test.served {
+				t.Errorf("%s: version %x, resumed %v, ticket given %v, served %v, %v", name, state.Version, state.DidResume, ticket, served, err)
+			}
+		}
+	}
+}
+
 // QUIC has no conn. Crypto/tls sends no ticket by itself there.
 func TestQUICIsLeftAlone(t *testing.T) {
 	base, client := configs(testcert.New(t, testcert.Options{}))

@@ -20,13 +20,13 @@ import (
 // remembered, and an operator can decide otherwise.
 func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 	data := t.TempDir()
-	p := startWith(t, data, "--ticket-policy", "stock")
+	p := startWith(t, data, "--mode", "stock")
 	config := testsmtp.OpportunisticTLS()
 	if _, err := deliverStrictly(p.addr, config); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatalf("the first try: %v, want the client to close because of the early ticket", err)
 	}
-	line := p.await(0, "msg=session", "case=early-ticket", "rung=stock", "ehlo=strict.test", "ja4=t13",
-		`stopped="closed silently by the client, after NewSessionTicket"`, `next="offered first-write when it comes again`)
+	line := p.await(0, "msg=session", "case=early-ticket", "mode=stock", "ehlo=strict.test", "ja4=t13",
+		`stopped="closed silently by the client, after NewSessionTicket"`, `next="mode first-write: `)
 	if _, err := deliverStrictly(p.addr, config); err != nil {
 		t.Fatalf("the second try: %v", err)
 	}
@@ -39,7 +39,7 @@ func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 	seenByOperator(t, data, regexp.MustCompile(`session=(\S+)`).FindStringSubmatch(line)[1])
 	p.terminate()
 
-	p = startWith(t, data, "--ticket-policy", "stock")
+	p = startWith(t, data, "--mode", "stock")
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
@@ -48,13 +48,13 @@ func TestAStrictSenderLosesOneAttempt(t *testing.T) {
 
 // The log's line is enough: what else is said of that session is in the ledger.
 func TestAFailedHandshakeHasOneLineInTheLog(t *testing.T) {
-	p := start(t, "--ticket-policy", "stock")
+	p := start(t, "--mode", "stock")
 	p.await(0, "Ctrl-C stops it.") // the last of what it says at first
 	before := p.journal.length()
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatal(err)
 	}
-	eventually(t, func() error { return says(t, "early-ticket on stock", "handshakes", "--data", p.data) })
+	eventually(t, func() error { return says(t, "early-ticket, mode stock", "handshakes", "--data", p.data) })
 	p.terminate()
 	line := p.await(before)
 	if !lineOfFailure.MatchString(line) {
@@ -68,14 +68,14 @@ func TestAFailedHandshakeHasOneLineInTheLog(t *testing.T) {
 // lineOfFailure has all that is to know at once, in this order.
 var lineOfFailure = regexp.MustCompile(` level=INFO msg=session session=\w+ sender=127\.0\.0\.1:\d+ ehlo=strict\.test .*` +
 	` end="TLS handshake failed" err=EOF case=early-ticket stopped="closed silently by the client, after NewSessionTicket"` +
-	` ja4=t13d\w+ rung=stock next="offered first-write when it comes again: [^"]+"$`)
+	` ja4=t13d\w+ mode=stock next="mode first-write: [^"]+"$`)
 
 // seenByOperator looks at the failure as an operator would.
 func seenByOperator(t *testing.T, data, session string) {
 	t.Helper()
 	eventually(t, func() error { return says(t, session, "handshakes", "--failed", "--data", data) })
 	for _, look := range [][]string{
-		{"early-ticket on stock: closed silently by the client", "handshakes", "--failed"},
+		{"early-ticket, mode stock: closed silently by the client", "handshakes", "--failed"},
 		{`"case":"early-ticket"`, "handshakes", "--case", "early-ticket", "--json"},
 		{"NewSessionTicket ← before the client's Finished", "handshakes", "show", session},
 		{"https://github.com/golang/go/issues/70232", "handshakes", "show", session},

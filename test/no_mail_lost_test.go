@@ -159,7 +159,7 @@ func TestMailGoesOnWhenTheLedgerIsDeleted(t *testing.T) {
 	p.await(0, "level=WARN", "ledger was taken away, a new one is begun")
 	balance(t, l.wait(t), p.maildir().take(t))
 	awaitLedger(t, p)
-	if err := shows("192.0.2.0/24 on tls12 since"); err != nil {
+	if err := shows("192.0.2.0/24 to mode tls12 since"); err != nil {
 		t.Error(err)
 	}
 	if got := p.journal.count("level=WARN"); got != 1 {

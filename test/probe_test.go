@@ -56,7 +56,7 @@ var probedServers = []struct {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile).addr
 	}, verdict{"Postern", "completed", "notice", "resumption", ""}},
 	{"Postern, stock tickets", func(t *testing.T, cert *testcert.Pair) string {
-		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--ticket-policy", "stock").addr
+		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--mode", "stock").addr
 	}, verdict{"Postern", "failed", "critical", "resumption", `"first-write", the default`}},
 }
 
@@ -166,7 +166,7 @@ func TestProbeSaysThatNobodyGetsIn(t *testing.T) {
 func TestProbeForMonitoring(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
 	p := start(t, "--cert", cert.CertFile, "--key", cert.KeyFile)
-	stock := start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--ticket-policy", "stock")
+	stock := start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--mode", "stock")
 	for _, tt := range []struct {
 		args []string
 		code int

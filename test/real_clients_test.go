@@ -37,13 +37,13 @@ var clientStories = []clientStory{
 	{"Exim", sendExim, queueLength, queueLength - 1},
 }
 
-// Every client delivers, and resumes if it can, with each policy that holds the
+// Every client delivers, and resumes if it can, in each mode that holds the
 // ticket back and by each kind of handshake.
 func TestEveryClientDeliversAndResumes(t *testing.T) {
-	for _, policy := range []string{"first-write", "own-write"} {
+	for _, mode := range []string{"first-write", "own-write"} {
 		for _, h := range testpeer.Handshakes {
-			t.Run(policy+"/"+h.String(), func(t *testing.T) {
-				p := start(t, append(bothKinds(t), "--ticket-policy", policy)...)
+			t.Run(mode+"/"+h.String(), func(t *testing.T) {
+				p := start(t, append(bothKinds(t), "--mode", mode)...)
 				for _, story := range clientStories {
 					t.Run(story.name, func(t *testing.T) { story.play(t, p, h) })
 				}

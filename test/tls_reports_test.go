@@ -245,7 +245,7 @@ func TestReportsAndMailShareASession(t *testing.T) {
 func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
 	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
 	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record(""))
-	p := startReports(t, t.TempDir(), fmt.Sprintf("ticket-policy = \"stock\"\n[reports]\naddresses = [\"tls-reports@localhost\"]\nresolver = %q", names))
+	p := startReports(t, t.TempDir(), fmt.Sprintf("mode = \"stock\"\n[reports]\naddresses = [\"tls-reports@localhost\"]\nresolver = %q", names))
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatalf("the strict client: %v", err)
@@ -271,7 +271,7 @@ func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
 	for _, want := range []string{
 		"trusted: signed by microsoft.test",
 		fmt.Sprintf("Until %s all sessions got in (1 report, 40 sessions); since %s no session got in.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
-		"What failed looks like early-ticket (1×).", "sure almost certain", `With ticket-policy "stock" such a sender`, "https://github.com/golang/go/issues/70232",
+		"What failed looks like early-ticket (1×).", "sure almost certain", `With mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
 	} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not told in %s", want, told)

@@ -71,7 +71,7 @@ func summary(w io.Writer, c *config.Config, addresses []string, certificates []*
 	if c.MTASTS.Serve {
 		row(w, "MTA-STS", offers(c.MTASTS))
 	}
-	row(w, "tickets", c.TicketPolicy.String())
+	row(w, "mode", c.Mode.String())
 }
 
 // takenIn says how TLS reports come, by mail and by POST.

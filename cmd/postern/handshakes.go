@@ -146,7 +146,7 @@ type handshakeJSON struct {
 	EHLO    string       `json:"ehlo,omitempty"`
 	JA4     string       `json:"ja4,omitempty"`
 	Outcome string       `json:"outcome"`
-	Rung    string       `json:"rung,omitempty"`
+	Mode    string       `json:"mode,omitempty"`
 	negotiatedJSON
 	After     string          `json:"after,omitempty"`
 	Stopped   string          `json:"stopped,omitempty"`
@@ -181,7 +181,7 @@ type caseFoundJSON struct {
 func handshakeRow(h ledger.Handshake) handshakeJSON {
 	row := handshakeJSON{
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
-		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(), Rung: h.Rung,
+		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(), Mode: h.Rung,
 		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
 		After:          h.After, Stopped: h.Stopped, Next: h.Next, Handshake: h.Transcript,
 	}
@@ -202,13 +202,13 @@ func handshakeLine(h ledger.Handshake) string {
 func handshakeWords(h ledger.Handshake) string {
 	switch {
 	case h.Outcome == ledger.Failed && len(h.Diagnoses) == 0:
-		return fmt.Sprintf("%s on %s: %s", ledger.Unknown, h.Rung, safetext.Printable(h.Stopped))
+		return fmt.Sprintf("%s, mode %s: %s", ledger.Unknown, h.Rung, safetext.Printable(h.Stopped))
 	case h.Outcome == ledger.Failed:
-		return fmt.Sprintf("%s on %s: %s", h.Diagnoses[0].Case, h.Rung, safetext.Printable(h.Stopped))
+		return fmt.Sprintf("%s, mode %s: %s", h.Diagnoses[0].Case, h.Rung, safetext.Printable(h.Stopped))
 	case h.Outcome == ledger.Plaintext && h.After != "":
 		return "came back without TLS after " + h.After
 	case h.Outcome == ledger.Plaintext:
 		return ""
 	}
-	return fmt.Sprintf("%s on %s", handshake.Version(h.Version), h.Rung)
+	return fmt.Sprintf("%s, mode %s", handshake.Version(h.Version), h.Rung)
 }

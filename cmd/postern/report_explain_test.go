@@ -34,7 +34,7 @@ var (
 // then the report that blames the policy.
 func TestReportOfOctober2024(t *testing.T) {
 	t.Parallel()
-	h := mustHouse(t, "--ticket-policy", "stock")
+	h := mustHouse(t, "--mode", "stock")
 	hosts := make(map[string]string)
 	for i := range 3 { // each of a network of its own: the ladder mends what comes twice
 		addr, name := fmt.Sprintf("127.0.%d.1", i+1), fmt.Sprintf("mail-am%d.outbound.protection.outlook.com", i+1)
@@ -45,7 +45,7 @@ func TestReportOfOctober2024(t *testing.T) {
 	hosts["127.0.9.1"] = "scanner.example.net"
 	h.turn(thursday.Add(7 * time.Hour))
 	ledgerOf := *h
-	again := mustHouse(t, "--ticket-policy", "stock") // as it goes on
+	again := mustHouse(t, "--mode", "stock") // as it goes on
 	ledgerOf.addr, ledgerOf.pair = again.addr, again.pair
 
 	var reports []*tlsrpt.Report

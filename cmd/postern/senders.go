@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"postern/handshake"
-	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
+	"postern/sessionticket"
 )
 
 // senders is the subcommand that shows who comes, and pins what they are offered.
 type senders struct {
 	List  sendersList  `cmd:"" default:"withargs" help:"List them, those with the most sessions first."`
 	Show  sendersShow  `cmd:"" help:"Tell all about one: days, what it negotiates, what was decided."`
-	Pin   sendersPin   `cmd:"" help:"Hold the senders of a network on a rung, whatever is learned."`
+	Pin   sendersPin   `cmd:"" help:"Pin the senders of a network to a TLS mode."`
 	Unpin sendersUnpin `cmd:"" help:"Remove a pin."`
 }
 
@@ -66,7 +66,7 @@ func (s sendersList) Run(ui terminal) error {
 type sendersPin struct {
 	ledgerFlags
 	Network string `arg:"" help:"An address or a network, such as 192.0.2.0/24."`
-	Rung    string `arg:"" help:"stock, first-write, own-write, no-ticket or tls12."`
+	Mode    string `arg:"" help:"first-write, own-write, no-ticket, tls12 or stock."`
 	Why     string `required:"" placeholder:"TEXT" help:"The reason, for those who read it later."`
 }
 
@@ -76,15 +76,15 @@ func (s sendersPin) Run(ui terminal) error {
 	if err != nil {
 		return &usageError{err: err}
 	}
-	var rung fallback.Rung
-	if err := rung.UnmarshalText([]byte(s.Rung)); err != nil {
+	var mode sessionticket.Mode
+	if err := mode.UnmarshalText([]byte(s.Mode)); err != nil {
 		return &usageError{err: err}
 	}
-	pin := ledger.Pin{Network: network, Rung: rung.String(), Why: s.Why, Since: time.Now()}
+	pin := ledger.Pin{Network: network, Rung: mode.String(), Why: s.Why, Since: time.Now()}
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.out, "%s is pinned to %s; a running server heeds that within two seconds.\n", network, rung)
+	fmt.Fprintf(ui.out, "%s is pinned to mode %s; a running server applies it within two seconds.\n", network, mode)
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (t terminal) story(s senderStory) {
 		fmt.Fprintln(t.out, senderLine(sender))
 	}
 	for _, p := range s.pins {
-		fmt.Fprintf(t.out, "\npinned        %s on %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
+		fmt.Fprintf(t.out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
 	}
 	if len(s.days) > 0 {
 		fmt.Fprintln(t.out, "\nday           what was negotiated")

@@ -71,7 +71,7 @@ type dayJSON struct {
 
 type pinJSON struct {
 	Network netip.Prefix `json:"network"`
-	Rung    string       `json:"rung"`
+	Mode    string       `json:"mode"`
 	Why     string       `json:"why"`
 	Since   time.Time    `json:"since"`
 }

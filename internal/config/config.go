@@ -36,7 +36,7 @@ type Config struct {
 	ListenTLS    []string // addresses for SMTP in TLS
 	Data         string   // the folder of all that is kept
 	NextHop      *relay.Config
-	TicketPolicy sessionticket.Mode
+	Mode         sessionticket.Mode
 	Certificates []certs.Pair // nil: self-signed
 	Log          Log
 	Web          Web

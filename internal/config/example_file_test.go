@@ -120,7 +120,7 @@ func TestExampleHasEachKeyOnce(t *testing.T) {
 func TestEachFieldHasKey(t *testing.T) {
 	c := mustLoad(t, uncommented(t), Flags{
 		Hostname: "other.example.org", Domain: []string{"example.org"}, Listen: []string{":1"}, ListenTLS: []string{":2"},
-		NextHop: "smtp://127.0.0.1", TicketPolicy: "never", LogFormat: "json", LogLevel: "debug",
+		NextHop: "smtp://127.0.0.1", Mode: "no-ticket", LogFormat: "json", LogLevel: "debug",
 	})
 	var missing []string
 	unset(reflect.ValueOf(*c), "Config", &missing)

@@ -10,17 +10,17 @@ import (
 // others replace those of the file. The tags are for the parser of the command
 // line, github.com/alecthomas/kong.
 type Flags struct {
-	Listen       []string `placeholder:"ADDRESS" sep:"none" help:"Listen here for SMTP with STARTTLS, as host:port. Repeatable. Default: 127.0.0.1:2525."`
-	ListenTLS    []string `name:"listen-tls" placeholder:"ADDRESS" sep:"none" help:"Listen here for SMTP that begins with TLS. Repeatable."`
-	Hostname     string   `placeholder:"NAME" help:"What Postern calls itself. Default: the machine's name."`
-	Domain       []string `placeholder:"DOMAIN" sep:"none" help:"Take mail for this domain. Repeatable. Default: localhost and the hostname."`
-	Cert         []string `placeholder:"FILE" sep:"none" help:"Certificate, PEM. Repeatable, with a --key each. Default: self-signed."`
-	Key          []string `placeholder:"FILE" sep:"none" help:"Private key of the certificate, PEM."`
-	Data         string   `placeholder:"FOLDER" help:"Keep everything here. Default: postern-data."`
-	NextHop      string   `placeholder:"URL" help:"Pass messages to smtp://, smtps:// or lmtp://host:port or lmtp+unix:///path. Default: maildir, a Maildir in the data folder."`
-	TicketPolicy string   `placeholder:"POLICY" help:"When TLS session tickets leave: first-write (default), own-write, never or stock."`
-	LogFormat    string   `placeholder:"FORMAT" help:"text (default) or json."`
-	LogLevel     string   `placeholder:"LEVEL" help:"debug, info (default), warn or error."`
+	Listen    []string `placeholder:"ADDRESS" sep:"none" help:"Listen here for SMTP with STARTTLS, as host:port. Repeatable. Default: 127.0.0.1:2525."`
+	ListenTLS []string `name:"listen-tls" placeholder:"ADDRESS" sep:"none" help:"Listen here for SMTP that begins with TLS. Repeatable."`
+	Hostname  string   `placeholder:"NAME" help:"What Postern calls itself. Default: the machine's name."`
+	Domain    []string `placeholder:"DOMAIN" sep:"none" help:"Take mail for this domain. Repeatable. Default: localhost and the hostname."`
+	Cert      []string `placeholder:"FILE" sep:"none" help:"Certificate, PEM. Repeatable, with a --key each. Default: self-signed."`
+	Key       []string `placeholder:"FILE" sep:"none" help:"Private key of the certificate, PEM."`
+	Data      string   `placeholder:"FOLDER" help:"Keep everything here. Default: postern-data."`
+	NextHop   string   `placeholder:"URL" help:"Pass messages to smtp://, smtps:// or lmtp://host:port or lmtp+unix:///path. Default: maildir, a Maildir in the data folder."`
+	Mode      string   `placeholder:"MODE" help:"TLS mode for new senders: first-write (default), own-write, no-ticket, tls12 or stock."`
+	LogFormat string   `placeholder:"FORMAT" help:"text (default) or json."`
+	LogLevel  string   `placeholder:"LEVEL" help:"debug, info (default), warn or error."`
 }
 
 // over gives settings with those of the flags behind them, where they win.
@@ -44,7 +44,7 @@ func (f Flags) over(settings []setting) []setting {
 		{"--hostname", "hostname", f.Hostname},
 		{"--data", "data", f.Data},
 		{"--next-hop", "next-hop", f.NextHop},
-		{"--ticket-policy", "ticket-policy", f.TicketPolicy},
+		{"--mode", "mode", f.Mode},
 		{"--log-format", "log.format", f.LogFormat},
 		{"--log-level", "log.level", f.LogLevel},
 	} {

@@ -189,7 +189,7 @@ func TestBadFlagsAreNamed(t *testing.T) {
 		{Flags{Hostname: "my host"}, `--hostname: "my host" is no host name`},
 		{Flags{Domain: []string{"a.example,b.example"}}, `--domain: "a.example,b.example" is no domain`},
 		{Flags{NextHop: "ftp://x"}, `--next-hop: "ftp://x": unknown scheme "ftp", use smtp, smtps, lmtp or lmtp+unix`},
-		{Flags{TicketPolicy: "late"}, `--ticket-policy: expected a ticket policy, got "late"`},
+		{Flags{Mode: "late"}, `--mode: expected a TLS mode, got "late"`},
 		{Flags{LogLevel: "loud"}, `--log-level: expected a log level, got "loud"`},
 		{Flags{LogFormat: "xml"}, `--log-format: expected a log format, got "xml"`},
 		{Flags{Cert: []string{pair.CertFile}}, "--cert: " + pair.CertFile + " has no key"},

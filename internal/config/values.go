@@ -201,14 +201,14 @@ func sizeRate(to *float64) setter {
 	return parsed(to, parseSizeRate, "a size a second", `write it in quotes, such as "20MiB/s"`)
 }
 
-func (c *Config) setTicketPolicy(s setting) *Problem {
-	if s.value.text == nil || c.TicketPolicy.UnmarshalText([]byte(*s.value.text)) != nil {
-		return expected("a ticket policy", s.value, "use first-write, own-write, never or stock")
+func (c *Config) setMode(s setting) *Problem {
+	if s.value.text == nil || c.Mode.UnmarshalText([]byte(*s.value.text)) != nil {
+		return expected("a TLS mode", s.value, "use first-write, own-write, no-ticket, tls12 or stock")
 	}
 	return nil
 }
 
-func (c *Config) setMode(s setting) *Problem {
+func (c *Config) setMTASTSMode(s setting) *Problem {
 	if s.value.text == nil || !slices.Contains([]mtasts.Mode{mtasts.Testing, mtasts.Enforce, mtasts.None}, mtasts.Mode(*s.value.text)) {
 		return expected("a mode of MTA-STS", s.value, "use testing, enforce or none")
 	}

@@ -22,7 +22,6 @@ const (
 	Case    = "case"    // of interop, or unknown
 	Stopped = "stopped" // where a handshake stopped
 	JA4     = "ja4"     // the fingerprint of the ClientHello
-	Rung    = "rung"    // of the ladder, that the sender was offered
 	Next    = "next"    // what the sender is offered when it comes again
 	Network = "network" // that a sender belongs to
 
@@ -45,7 +44,7 @@ const (
 	Schema = "schema" // the number of the last migration
 
 	Domain  = "domain"
-	Mode    = "mode"    // of an MTA-STS policy
+	Mode    = "mode"    // TLS mode of a session, or mode of an MTA-STS policy
 	MX      = "mx"      // its patterns
 	Address = "address" // of a host, with its port
 

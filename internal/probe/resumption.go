@@ -57,7 +57,7 @@ var resumptionAdvice = []interop.Advice{
 	{Software: "Exim", Action: "tls_resumption_hosts = * gives tickets in a build with OpenSSL. Leave it empty in one with GnuTLS, as Debian's: its tickets come before the client's Finished, and keep some senders out."},
 	{Software: "chasquid", Action: "From v1.15.1 on tickets are off on purpose, for the senders of golang/go#70232. To have both, put Postern in front: its tickets come when those senders bear them."},
 	{Software: "OpenSMTPD", Action: "It has no setting for sessions. No sender is kept out by that."},
-	{Software: "Postern", Action: "ticket-policy = \"first-write\", the default, gives tickets. Probes teach it, too: after some of them it gives none to the network that they come from. " +
+	{Software: "Postern", Action: "mode = \"first-write\", the default, gives tickets. Probes teach it, too: after some of them it gives none to the network that they come from. " +
 		"Pin that before you probe: postern senders pin NETWORK first-write --why probes."},
 	{Software: everySoftware, Action: "Let the server give tickets that it honours, or leave it: no sender is kept out."},
 }

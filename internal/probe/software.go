@@ -176,5 +176,5 @@ func (s Software) adviceOn(c *interop.Case) []interop.Advice {
 // posternAdvice is for what a Postern shows only if it was told to: a case's remedy
 // says what it does by itself.
 var posternAdvice = map[string]string{
-	"early-ticket": "Set ticket-policy to \"first-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is offered that when it comes again.",
+	"early-ticket": "Set mode to \"first-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is offered that when it comes again.",
 }

@@ -52,12 +52,12 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
 	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
-	note("ticket-policy", now.TicketPolicy != next.TicketPolicy)
+	note("mode", now.Mode != next.Mode)
 	note("ledger", now.Ledger != next.Ledger)
 	note("reports", !reflect.DeepEqual(now.Reports, next.Reports))
 	note("log.format", now.Log.Format != next.Log.Format)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
-	next.NextHop, next.TicketPolicy, next.Log.Format = now.NextHop, now.TicketPolicy, now.Log.Format
+	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }

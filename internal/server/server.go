@@ -24,7 +24,6 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/durable"
-	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/mtastsserve"
@@ -35,7 +34,6 @@ import (
 	"postern/internal/tlsrptin"
 	"postern/internal/triage"
 	"postern/internal/web"
-	"postern/sessionticket"
 )
 
 const (
@@ -88,7 +86,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	s.triage = triage.Open(firstRung(c.TicketPolicy), config.LedgerFile(c.Data), ledger.Options{
+	s.triage = triage.Open(c.Mode, config.LedgerFile(c.Data), ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
 	s.reports = newIntake(c.Reports, s.triage.Ledger(), log)
@@ -96,19 +94,6 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Check).Begin, log)
 	s.web = newWeb(s)
 	return s, nil
-}
-
-// firstRung is where new senders begin by the configured policy.
-func firstRung(p sessionticket.Mode) fallback.Rung {
-	switch p {
-	case sessionticket.Stock:
-		return fallback.Stock
-	case sessionticket.OwnWrite:
-		return fallback.OwnWrite
-	case sessionticket.NoTicket:
-		return fallback.NoTicket
-	}
-	return fallback.FirstWrite
 }
 
 // settings are the configuration's for the SMTP server.

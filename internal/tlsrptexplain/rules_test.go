@@ -89,22 +89,22 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 	left[0].Unused = 9
 	concluded(t, map[string]conclusionOf{
 		"a known case, from addresses with their names": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{}}, nil,
-			"early-ticket: Closes silently", "ticket-policy", certain},
+			"early-ticket: Closes silently", `mode "stock"`, certain},
 		"a known case, by its word alone": {Explainer{Ledger: &book{within: early()}, Resolver: names{}, Prober: &domain{}}, nil,
-			"early-ticket: Closes silently", "ticket-policy", likely},
+			"early-ticket: Closes silently", `mode "stock"`, likely},
 		"a known case that is over": {Explainer{Ledger: &book{within: early(), later: in(12)}, Resolver: proven}, nil,
 			"early-ticket", "since then 12 sessions of theirs got in", certain},
 		"a known case that goes on": {Explainer{Ledger: &book{within: early(), later: append(in(12), early()...)}, Resolver: proven}, nil,
-			"early-ticket", "ticket-policy", certain},
+			"early-ticket", `mode "stock"`, certain},
 		"a known case that is over for them, and the probe still sees": {
 			Explainer{Ledger: &book{within: early(), later: in(12)}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
 			"early-ticket", "Mend early-ticket.", certain},
 		"a known case that the probe sees too": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
 			"early-ticket", "Mend early-ticket.", certain},
 		"early tickets come before a policy that is wrong too": {
-			Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", "ticket-policy", certain},
+			Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", `mode "stock"`, certain},
 		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: proven}, nil,
-			"We saw it 13×, the report counts 27 failed sessions", "ticket-policy", likely},
+			"We saw it 13×, the report counts 27 failed sessions", `mode "stock"`, likely},
 		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
 			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7", 0},
 		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Sighting{
@@ -122,8 +122,8 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 		"a word about the certificate, and a case of that": {
 			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: proven, Prober: &domain{}},
 			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", certain},
-		"an unknown word":   {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", "ticket-policy", certain},
-		"no details at all": {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(), "early-ticket", "ticket-policy", certain},
+		"an unknown word":   {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", `mode "stock"`, certain},
+		"no details at all": {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(), "early-ticket", `mode "stock"`, certain},
 	})
 }
 
@@ -165,7 +165,7 @@ func TestConclusionsFromWhoseReportItIs(t *testing.T) {
 		"a host that is not ours, offline": {Explainer{Ledger: &book{}},
 			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "is not this server (mx.receiver.example)", "if it is yours, look there", certain},
 		"some failed at ours": {Explainer{Ledger: &book{within: early()}, Resolver: proven},
-			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", "ticket-policy", certain},
+			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", `mode "stock"`, certain},
 		"a domain that is not ours": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
 			"this server takes no mail for it", "add it to domains", certain},
 		"our domain, written otherwise": {Explainer{Ledger: &book{}}, func(q *Question) {

@@ -152,7 +152,7 @@ func outcome(v smtpd.Visit) handshake.Outcome {
 func (t *Triage) next(v smtpd.Visit, decisions []fallback.Decision) string {
 	for _, d := range decisions {
 		if d.Network == admission.Network(v.Addr) && d.Fingerprint == v.JA4 {
-			return fmt.Sprintf("mode %s next time: %s", d.To, d.Why)
+			return fmt.Sprintf("mode %s: %s", d.To, d.Why)
 		}
 	}
 	switch {
