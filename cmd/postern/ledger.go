@@ -33,7 +33,7 @@ func (f ledgerFlags) open(ui terminal) (*ledger.Reader, error) {
 // hinted adds what to do about an error of the ledger.
 func (f ledgerFlags) hinted(err error) error {
 	switch {
-	case errors.Is(err, ledger.ErrNone):
+	case errors.Is(err, ledger.ErrNoLedger):
 		return &hintedError{err, "give the data folder of postern serve by --data; the ledger begins when it first runs"}
 	case errors.Is(err, ledger.ErrNewer):
 		return &hintedError{err, "use the postern that serves here, or a newer one"}

@@ -43,7 +43,7 @@ func (f reportFlags) read(ui terminal, limit int) ([]ledger.Report, error) {
 	}
 	defer book.Close()
 	found, err := book.Reports(context.Background(), ledger.ReportFilter{
-		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Trusted: f.Trusted, Limit: limit,
+		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Verified: f.Trusted, Limit: limit,
 	})
 	if err == nil && len(found) == 0 && !f.JSON {
 		ui.note("no reports about " + f.Since.Local().Format(time.DateTime) + " and later")
@@ -127,7 +127,7 @@ type reportJSON struct {
 
 func reportRow(r ledger.Report) reportJSON {
 	return reportJSON{
-		r.ID, r.At.UTC(), string(r.Via), r.Session, r.Address, r.Trusted, r.Signer, r.Verdict, r.Submitter, r.Organization, r.ReportID,
+		r.ID, r.At.UTC(), string(r.Via), r.Session, r.Address, r.Verified, r.Signer, r.Verdict, r.Submitter, r.Organization, r.ReportID,
 		r.Start, r.End, r.Domains, r.Successful, r.Failed, r.Versions, r.Warnings, r.Content,
 	}
 }
@@ -153,7 +153,7 @@ func reportLine(r ledger.Report) string {
 // reportWords say what is to say of a report beyond its numbers.
 func reportWords(r ledger.Report) string {
 	var words []string
-	if !r.Trusted {
+	if !r.Verified {
 		words = append(words, "not verified")
 	}
 	if r.Versions > 1 {

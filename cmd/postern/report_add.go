@@ -65,7 +65,7 @@ func (a *adding) read(file string) error {
 
 // found adds one report, and tells what became of it.
 func (a *adding) found(ctx context.Context, f tlsrptin.Entry) error {
-	var filed ledger.Filing
+	var filed ledger.AddedReport
 	err := f.Err
 	if err == nil {
 		filed, err = ledger.AddReport(ctx, a.add.path(), f.Report)
@@ -83,7 +83,7 @@ func (a *adding) found(ctx context.Context, f tlsrptin.Entry) error {
 	return nil
 }
 
-func addedWords(f tlsrptin.Entry, filed ledger.Filing, err error) string {
+func addedWords(f tlsrptin.Entry, filed ledger.AddedReport, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
@@ -106,8 +106,8 @@ type addedJSON struct {
 	Error     string `json:"error,omitempty"`
 }
 
-func addedRow(f tlsrptin.Entry, filed ledger.Filing, err error) addedJSON {
-	row := addedJSON{Name: f.Name, Report: filed.ID, New: filed.New, Confirmed: filed.Confirmed, Trusted: f.Report.Trusted, Verdict: f.Report.Verdict}
+func addedRow(f tlsrptin.Entry, filed ledger.AddedReport, err error) addedJSON {
+	row := addedJSON{Name: f.Name, Report: filed.ID, New: filed.New, Confirmed: filed.Confirmed, Trusted: f.Report.Verified, Verdict: f.Report.Verdict}
 	if err != nil {
 		row.Error = err.Error()
 	}

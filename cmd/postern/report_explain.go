@@ -103,7 +103,7 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain
 		return err
 	}
 	explanation, err := x.Explain(ctx, tlsrptexplain.Question{
-		Report: kept.report, Submitter: kept.Submitter, Verified: kept.Trusted, History: history,
+		Report: kept.report, Submitter: kept.Submitter, Verified: kept.Verified, History: history,
 		Hostname: us.hostname, Domains: us.domains, Now: time.Now(),
 	})
 	if err != nil {
@@ -123,7 +123,7 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain
 // book opens the ledger. A file is explained without one, too.
 func (r reportExplain) book(ui terminal) (*ledger.Reader, error) {
 	book, err := r.open(ui)
-	if _, numbered := r.number(); errors.Is(err, ledger.ErrNone) && !numbered {
+	if _, numbered := r.number(); errors.Is(err, ledger.ErrNoLedger) && !numbered {
 		return nil, nil
 	}
 	return book, err
@@ -174,10 +174,10 @@ func kinOf(r ledger.Report) ledger.ReportFilter {
 // vouch takes the operator's word that the report is of whom it names: if nothing else
 // does, its contact's address.
 func (k *keptReport) vouch() {
-	if k.Trusted {
+	if k.Verified {
 		return
 	}
-	k.Trusted, k.Verdict = true, "--trust says so"
+	k.Verified, k.Verdict = true, "--trust says so"
 	k.Submitter = cmp.Or(k.Submitter, strings.ToLower(k.report.Contact[strings.LastIndex(k.report.Contact, "@")+1:]))
 }
 
@@ -240,7 +240,7 @@ func (k keptReport) history(ctx context.Context, book *ledger.Reader) (all []*tl
 		return nil, nil
 	}
 	kin := k.kin
-	kin.Trusted, kin.Limit = k.Trusted && kin.From != "", maxHistory
+	kin.Verified, kin.Limit = k.Verified && kin.From != "", maxHistory
 	found, err := book.Reports(ctx, kin)
 	if errors.Is(err, ledger.ErrNoReports) {
 		return nil, nil

@@ -181,7 +181,7 @@ type recordsJSON struct {
 
 func reportExplainedRow(k keptReport, e *tlsrptexplain.Explanation) reportExplainedJSON {
 	row := reportExplainedJSON{
-		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Trusted, Verdict: k.Verdict,
+		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Verified, Verdict: k.Verdict,
 		Policies: each(e.Results, policyRow), More: e.More, Seen: seenRow(e.Activity),
 		Now: recordsJSON{
 			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.NotChecked == "", Domain: e.Records.Domain,

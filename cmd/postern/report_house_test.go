@@ -213,7 +213,7 @@ func (h *house) receive(submitter string, reports ...*tlsrpt.Report) (last int64
 			h.t.Fatal(err)
 		}
 		filed, err := ledger.AddReport(h.t.Context(), config.LedgerFile(h.data), ledger.Report{
-			At: r.End.Add(8 * time.Hour), Via: ledger.ByMail, Trusted: true, Signer: submitter, Verdict: "signed by " + submitter,
+			At: r.End.Add(8 * time.Hour), Via: ledger.ByMail, Verified: true, Signer: submitter, Verdict: "signed by " + submitter,
 			Submitter: submitter, Organization: r.Organization, ReportID: r.ID, Start: r.Start, End: r.End,
 			Domains: []string{ourDomain}, Content: content,
 		})

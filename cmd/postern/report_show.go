@@ -59,7 +59,7 @@ func origin(r ledger.Report) string {
 }
 
 func verdictWords(r ledger.Report) string {
-	if r.Trusted {
+	if r.Verified {
 		return "trusted: " + r.Verdict
 	}
 	return "not verified: " + r.Verdict

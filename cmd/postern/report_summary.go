@@ -110,7 +110,7 @@ func summed(reports []ledger.Report) []summaryJSON {
 		submitter, id, day string
 		trusted            bool
 	}
-	nameOf := func(r ledger.Report) name { return name{claimed(r), r.ReportID, reportDay(r), r.Trusted} }
+	nameOf := func(r ledger.Report) name { return name{claimed(r), r.ReportID, reportDay(r), r.Verified} }
 	newest := make(map[name]int64)
 	for _, r := range reports {
 		newest[nameOf(r)] = max(newest[nameOf(r)], r.ID)
@@ -120,7 +120,7 @@ func summed(reports []ledger.Report) []summaryJSON {
 		if r.ReportID != "" && newest[nameOf(r)] != r.ID {
 			continue
 		}
-		key := summaryJSON{Submitter: claimed(r), Trusted: r.Trusted, Day: reportDay(r)}
+		key := summaryJSON{Submitter: claimed(r), Trusted: r.Verified, Day: reportDay(r)}
 		if days[key] == nil {
 			days[key] = &summaryJSON{Submitter: key.Submitter, Trusted: key.Trusted, Day: key.Day}
 		}

@@ -12,8 +12,8 @@ import (
 // A Span is the time from From on and before To.
 type Span struct{ From, To time.Time }
 
-// A Sighting is what one address did under one name within a span.
-type Sighting struct {
+// A Activity is what one address did under one name within a span.
+type Activity struct {
 	Address     netip.Addr
 	EHLO        string
 	First, Last time.Time
@@ -25,9 +25,9 @@ type Sighting struct {
 // maxSighted bounds the sessions that are looked through: a large sender has fewer in a day.
 const maxSighted = 200_000
 
-// Sightings returns what a party did within a span, in the order of addresses and names. Of more
+// Activity returns what a party did within a span, in the order of addresses and names. Of more
 // than 200,000 sessions not all are counted.
-func (r *Reader) Sightings(ctx context.Context, in Span, whose Party) ([]Sighting, error) {
+func (r *Reader) Activity(ctx context.Context, in Span, whose SenderQuery) ([]Activity, error) {
 	found, err := readAll(ctx, r, "reading what a sender did", func(ctx context.Context, db *sql.DB, q *query) error {
 		senders, err := whose.senders(ctx, db)
 		if err != nil {
@@ -59,7 +59,7 @@ func unusedColumn(ctx context.Context, db *sql.DB) (column string, err error) {
 }
 
 // scanSighting reads what has one outcome and one case.
-func scanSighting(scan scanner) (s Sighting, err error) {
+func scanSighting(scan scanner) (s Activity, err error) {
 	var outcome Outcome
 	var found sql.NullString
 	var n int64
@@ -78,7 +78,7 @@ func scanSighting(scan scanner) (s Sighting, err error) {
 }
 
 // merged makes one of neighbours that have the address and the name in common.
-func merged(parts []Sighting) (all []Sighting) {
+func merged(parts []Activity) (all []Activity) {
 	for _, part := range parts {
 		if last := len(all) - 1; last >= 0 && all[last].Address == part.Address && all[last].EHLO == part.EHLO {
 			all[last].add(part)
@@ -89,7 +89,7 @@ func merged(parts []Sighting) (all []Sighting) {
 	return all
 }
 
-func (s *Sighting) add(part Sighting) {
+func (s *Activity) add(part Activity) {
 	s.Counts.Add(part.Counts)
 	s.Unused += part.Unused
 	for id, n := range part.Cases {
@@ -106,10 +106,10 @@ func (s *Sighting) add(part Sighting) {
 	}
 }
 
-// Troubled returns the addresses whose handshakes failed, or that came back in plaintext, within
+// FailingAddresses returns the addresses whose handshakes failed, or that came back in plaintext, within
 // a span: those with most of that first, at most limit. Of more than 10,000 sessions of a kind the
 // newest are looked through.
-func (r *Reader) Troubled(ctx context.Context, in Span, limit int) ([]netip.Addr, error) {
+func (r *Reader) FailingAddresses(ctx context.Context, in Span, limit int) ([]netip.Addr, error) {
 	return readAll(ctx, r, "reading whose handshakes failed", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT address FROM (
 			SELECT * FROM (SELECT address FROM handshakes INDEXED BY failed_by_time
@@ -126,20 +126,20 @@ func (r *Reader) Troubled(ctx context.Context, in Span, limit int) ([]netip.Addr
 	})
 }
 
-// A Party says whose sessions are meant: those of each of the addresses, and those of who called
-// itself by one of the domains or by a name below it, in any case. The zero Party is nobody.
+// A SenderQuery says whose sessions are meant: those of each of the addresses, and those of who called
+// itself by one of the domains or by a name below it, in any case. The zero SenderQuery is nobody.
 // Of both lists the first 256 are heeded.
-type Party struct {
+type SenderQuery struct {
 	Addresses []netip.Addr
 	Domains   []string
 }
 
 const maxParty = 256
 
-func (p Party) addresses() []netip.Addr { return p.Addresses[:min(len(p.Addresses), maxParty)] }
+func (p SenderQuery) addresses() []netip.Addr { return p.Addresses[:min(len(p.Addresses), maxParty)] }
 
 // senders returns the numbers of the senders that may be the party's, as a JSON list.
-func (p Party) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
+func (p SenderQuery) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
 	byName := &query{}
 	byName.add(`SELECT id FROM senders WHERE FALSE`)
 	p.named(byName)
@@ -165,7 +165,7 @@ func (p Party) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
 }
 
 // named appends "or it has a name of the party's".
-func (p Party) named(q *query) {
+func (p SenderQuery) named(q *query) {
 	for _, domain := range p.Domains[:min(len(p.Domains), maxParty)] {
 		name := escapeLike.Replace(domain)
 		q.add(`OR ehlo LIKE ? ESCAPE '\' OR ehlo LIKE ? ESCAPE '\'`, name, "%."+name)
@@ -173,7 +173,7 @@ func (p Party) named(q *query) {
 }
 
 // among appends the condition that a session is the party's.
-func (p Party) among(q *query) {
+func (p SenderQuery) among(q *query) {
 	marks := strings.TrimPrefix(strings.Repeat(", ?", len(p.addresses())), ", ")
 	q.add(`AND (h.address IN (` + marks + `)`)
 	for _, addr := range p.addresses() {

@@ -19,9 +19,9 @@ func by(h Handshake, addr, name string) Handshake {
 }
 
 // seen says in a line each what a party did.
-func seen(t *testing.T, path string, in Span, whose Party) (lines []string) {
+func seen(t *testing.T, path string, in Span, whose SenderQuery) (lines []string) {
 	t.Helper()
-	found, err := reader(t, path).Sightings(t.Context(), in, whose)
+	found, err := reader(t, path).Activity(t.Context(), in, whose)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,16 +49,16 @@ func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
 	)
 	big := "192.0.2.7 a.Big.example {Full:1 Resumed:0 Failed:3 Plaintext:0 Returned:0} map[early-ticket:2 unknown:1] 12:00-13:00"
 	for name, tt := range map[string]struct {
-		whose Party
+		whose SenderQuery
 		want  []string
 	}{
-		"a domain and what is below it, in any case": {Party{Domains: []string{"BIG.example"}},
+		"a domain and what is below it, in any case": {SenderQuery{Domains: []string{"BIG.example"}},
 			[]string{big, "192.0.2.8 big.example {Full:0 Resumed:0 Failed:0 Plaintext:1 Returned:0} map[] 12:00-12:00"}},
-		"an address, not its neighbours": {Party{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}, []string{big}},
-		"an address as IPv6 writes it": {Party{Addresses: []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.1")}},
+		"an address, not its neighbours": {SenderQuery{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}, []string{big}},
+		"an address as IPv6 writes it": {SenderQuery{Addresses: []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.1")}},
 			[]string{"198.51.100.1 [198.51.100.1] {Full:1 Resumed:0 Failed:0 Plaintext:0 Returned:0} map[] 12:00-12:00"}},
-		"nobody":      {Party{}, nil},
-		"a wild card": {Party{Domains: []string{"%"}}, nil},
+		"nobody":      {SenderQuery{}, nil},
+		"a wild card": {SenderQuery{Domains: []string{"%"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := seen(t, path, theDay, tt.whose); !reflect.DeepEqual(got, tt.want) {
@@ -72,7 +72,7 @@ func TestPlaintextAfterAFailureIsSighted(t *testing.T) {
 	t.Parallel()
 	path := written(t, failure("A"), with(success("B"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }))
 	want := []string{"192.0.2.7 mail.sender.example {Full:0 Resumed:0 Failed:1 Plaintext:1 Returned:1} map[early-ticket:1] 12:00-12:00"}
-	if got := seen(t, path, theDay, Party{Domains: []string{"sender.example"}}); !reflect.DeepEqual(got, want) {
+	if got := seen(t, path, theDay, SenderQuery{Domains: []string{"sender.example"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -91,7 +91,7 @@ func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
 		9: {netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("192.0.2.2")},
 		1: {netip.MustParseAddr("192.0.2.3")},
 	} {
-		got, err := reader(t, path).Troubled(t.Context(), theDay, limit)
+		got, err := reader(t, path).FailingAddresses(t.Context(), theDay, limit)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("at most %d: %v, %v; want %v", limit, got, err, want)
 		}
@@ -103,8 +103,8 @@ func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
 func TestWhoLeftWithoutACommandIsSighted(t *testing.T) {
 	t.Parallel()
 	path := written(t, success("A"), with(success("B"), func(h *Handshake) { h.Unused = true }))
-	whose := Party{Domains: []string{"sender.example"}}
-	found, err := reader(t, path).Sightings(t.Context(), theDay, whose)
+	whose := SenderQuery{Domains: []string{"sender.example"}}
+	found, err := reader(t, path).Activity(t.Context(), theDay, whose)
 	if err != nil || len(found) != 1 || found[0].Full != 2 || found[0].Unused != 1 {
 		t.Errorf("got %+v, %v; want 2 full handshakes, one unused", found, err)
 	}
@@ -116,7 +116,7 @@ func TestWhoLeftWithoutACommandIsSighted(t *testing.T) {
 	if _, err := db.Exec(`ALTER TABLE handshakes DROP COLUMN unused`); err != nil {
 		t.Fatal(err)
 	}
-	found, err = reader(t, path).Sightings(t.Context(), theDay, whose)
+	found, err = reader(t, path).Activity(t.Context(), theDay, whose)
 	if err != nil || len(found) != 1 || found[0].Full != 2 || found[0].Unused != 0 {
 		t.Errorf("of an older ledger: got %+v, %v", found, err)
 	}

@@ -15,36 +15,36 @@ import (
 // the report may be kept all the same. It is for those who may wait; mail in general does not.
 //
 // The error wraps [ErrReportTooLarge] where another attempt is of no use.
-func (l *Ledger) AddReport(ctx context.Context, r Report) (Filing, error) {
+func (l *Ledger) AddReport(ctx context.Context, r Report) (AddedReport, error) {
 	packed, err := r.pack()
 	if err != nil {
-		return Filing{}, fmt.Errorf("ledger: report: %w", err)
+		return AddedReport{}, fmt.Errorf("ledger: report: %w", err)
 	}
 	f := &filing{report: r, packed: packed, done: make(chan struct{})}
 	select {
 	case l.filings <- f:
 	case <-ctx.Done():
-		return Filing{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
+		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
 	case <-l.stop:
-		return Filing{}, fmt.Errorf("ledger: report: %w", errClosed)
+		return AddedReport{}, fmt.Errorf("ledger: report: %w", errClosed)
 	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return Filing{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
+		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
 	}
 	if f.err != nil {
-		return Filing{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, f.err)
+		return AddedReport{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, f.err)
 	}
-	return f.Filing, nil
+	return f.AddedReport, nil
 }
 
 // AddReport puts r into the ledger at path from outside, as [Ledger.AddReport] does in the server.
-// The error may wrap [ErrNone], [ErrNewer], [ErrNoReports] or [ErrReportTooLarge].
-func AddReport(ctx context.Context, path string, r Report) (filed Filing, err error) {
+// The error may wrap [ErrNoLedger], [ErrNewer], [ErrNoReports] or [ErrReportTooLarge].
+func AddReport(ctx context.Context, path string, r Report) (filed AddedReport, err error) {
 	packed, err := r.pack()
 	if err != nil {
-		return Filing{}, fmt.Errorf("ledger: report: %w", err)
+		return AddedReport{}, fmt.Errorf("ledger: report: %w", err)
 	}
 	err = alter(ctx, path, "adding a report", func(conn *sql.Conn) error {
 		if err := checkReports(ctx, conn); err != nil {
@@ -74,7 +74,7 @@ func AddReport(ctx context.Context, path string, r Report) (filed Filing, err er
 type filing struct {
 	report Report
 	packed []byte
-	Filing
+	AddedReport
 	err  error
 	done chan struct{}
 }
@@ -87,7 +87,7 @@ func (w *writer) file(f *filing) {
 		err := synced(context.Background(), s.conn, func() error {
 			return s.transact(func() (err error) {
 				s.last++ // its age can be told even where no handshake comes
-				f.Filing, err = f.report.file(context.Background(), s.conn, f.packed, s.last)
+				f.AddedReport, err = f.report.file(context.Background(), s.conn, f.packed, s.last)
 				return err
 			})
 		})
@@ -121,7 +121,7 @@ type executor interface {
 
 // file stores the report within a transaction. One that is there stays as it is, unless it was
 // not trusted and is now: then the way on which it can be trusted is the one to remember.
-func (r *Report) file(ctx context.Context, db executor, packed []byte, last int64) (f Filing, err error) {
+func (r *Report) file(ctx context.Context, db executor, packed []byte, last int64) (f AddedReport, err error) {
 	var trusted bool
 	err = db.QueryRowContext(ctx, `SELECT id, trusted FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &trusted)
 	switch {
@@ -129,7 +129,7 @@ func (r *Report) file(ctx context.Context, db executor, packed []byte, last int6
 		f.New = true
 	case err != nil:
 		return f, err
-	case trusted || !r.Trusted:
+	case trusted || !r.Verified:
 		return f, nil
 	default:
 		f.Confirmed = true
@@ -152,7 +152,7 @@ func (r *Report) columns(packed []byte, last int64) []any {
 	size := fixed + len(packed) + len(domains) + len(warnings) + len(r.Submitter) + len(r.Organization) + len(r.ReportID)
 	return []any{
 		r.hash(), milli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), blob(r.Address),
-		r.Trusted, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
+		r.Verified, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
 		safetext.Truncate(r.Submitter, maxName), safetext.Truncate(r.Organization, maxName), safetext.Truncate(r.ReportID, maxName),
 		orNull(r.Start), orNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size,
 	}

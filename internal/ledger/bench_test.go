@@ -166,10 +166,10 @@ var questions = []struct {
 	{"senders/address", senders(Filter{Sender: "10.1.2.3"})},
 	{"days/name", days(Filter{Sender: "sender4711."})},
 	{"days", days(Filter{})},
-	{"sightings/name,day", sightings(1, Party{Domains: []string{"sender4711.example"}})},
-	{"sightings/names,day", sightings(1, Party{Domains: []string{"sender1.example", "sender2.example", "sender3.example"}})},
-	{"sightings/name,all", sightings(manyDays, Party{Domains: []string{"sender4711.example"}})},
-	{"sightings/addresses,day", sightings(1, Party{Addresses: thousand()})},
+	{"sightings/name,day", sightings(1, SenderQuery{Domains: []string{"sender4711.example"}})},
+	{"sightings/names,day", sightings(1, SenderQuery{Domains: []string{"sender1.example", "sender2.example", "sender3.example"}})},
+	{"sightings/name,all", sightings(manyDays, SenderQuery{Domains: []string{"sender4711.example"}})},
+	{"sightings/addresses,day", sightings(1, SenderQuery{Addresses: thousand()})},
 	{"troubled/day", troubled(1)},
 	{"troubled/all", troubled(manyDays)},
 }
@@ -179,16 +179,16 @@ func lately(n int) Span {
 	return Span{time.Now().Add(-time.Duration(n) * 24 * time.Hour), time.Now()}
 }
 
-func sightings(inDays int, whose Party) func(*Reader) (int, error) {
+func sightings(inDays int, whose SenderQuery) func(*Reader) (int, error) {
 	return func(r *Reader) (int, error) {
-		found, err := r.Sightings(context.Background(), lately(inDays), whose)
+		found, err := r.Activity(context.Background(), lately(inDays), whose)
 		return len(found), err
 	}
 }
 
 func troubled(inDays int) func(*Reader) (int, error) {
 	return func(r *Reader) (int, error) {
-		found, err := r.Troubled(context.Background(), lately(inDays), 64)
+		found, err := r.FailingAddresses(context.Background(), lately(inDays), 64)
 		return len(found), err
 	}
 }

@@ -115,7 +115,7 @@ func (r *Reader) Pins(ctx context.Context) ([]Pin, error) {
 
 // SetPin puts p into the ledger at path, in place of a pin of the same network. A
 // server that runs heeds it within a second or two. It waits up to 10 seconds
-// for its turn. The error wraps [ErrNone] or [ErrNewer].
+// for its turn. The error wraps [ErrNoLedger] or [ErrNewer].
 func SetPin(ctx context.Context, path string, p Pin) error {
 	return alter(ctx, path, fmt.Sprintf("pinning %v", p.Network), func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, insertPin, p.columns()...)

@@ -72,7 +72,7 @@ type Handshake struct {
 
 	// Unused says of a handshake that completed that no command came over it: the sender
 	// left in good order, as monitors do, and senders that check the certificate then. It is
-	// not read one by one: see [Sighting].
+	// not read one by one: see [Activity].
 	Unused bool
 
 	// After is, in plaintext, the session of the failed handshake that the sender

@@ -394,10 +394,10 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 
 func TestReadingWithoutALedger(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
-	if _, err := OpenReader(path); !errors.Is(err, ErrNone) {
+	if _, err := OpenReader(path); !errors.Is(err, ErrNoLedger) {
 		t.Errorf("OpenReader: %v, want ErrNone", err)
 	}
-	if err := SetPin(t.Context(), path, Pin{}); !errors.Is(err, ErrNone) {
+	if err := SetPin(t.Context(), path, Pin{}); !errors.Is(err, ErrNoLedger) {
 		t.Errorf("SetPin: %v, want ErrNone", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

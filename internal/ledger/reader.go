@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// ErrNone is what reading gives where there is no ledger.
-var ErrNone = fmt.Errorf("no ledger is kept there: %w", fs.ErrNotExist)
+// ErrNoLedger is what reading gives where there is no ledger.
+var ErrNoLedger = fmt.Errorf("no ledger is kept there: %w", fs.ErrNotExist)
 
 // A Reader asks a ledger, which a server may be writing meanwhile. It is safe for
 // concurrent use. It changes nothing, though SQLite may make its files beside the
@@ -26,7 +26,7 @@ type Reader struct {
 	notice string
 }
 
-// OpenReader opens the ledger at path for reading. The error wraps [ErrNone], or
+// OpenReader opens the ledger at path for reading. The error wraps [ErrNoLedger], or
 // [ErrNewer] if a Postern that is several migrations newer made it; see
 // [Reader.Notice] for one.
 func OpenReader(path string) (*Reader, error) {
@@ -92,7 +92,7 @@ func (r *Reader) open() (*sql.DB, error) {
 		return r.db, nil
 	}
 	if _, err := os.Stat(r.path); errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNone
+		return nil, ErrNoLedger
 	}
 	db, err := connect(r.path, forReading())
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *Reader) check(db *sql.DB) error {
 	case err != nil:
 		return err
 	case has == 0:
-		return ErrNone
+		return ErrNoLedger
 	case has < oldestReadable:
 		return fmt.Errorf("schema %d is too old, this version reads from %d on: start its server once, which brings the file up to date", has, oldestReadable)
 	case has == r.known+1:

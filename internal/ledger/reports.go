@@ -28,11 +28,11 @@ type Report struct {
 	Session string     // of mail: our session's id
 	Address netip.Addr // of whom it came from; zero where that is not known
 
-	// Trusted says that Submitter's signature holds. All else a report may say of itself
+	// Verified says that Submitter's signature holds. All else a report may say of itself
 	// without being so.
-	Trusted bool
-	Signer  string // the domain whose DKIM signature holds; empty: none
-	Verdict string // why it is trusted or not, in words
+	Verified bool
+	Signer   string // the domain whose DKIM signature holds; empty: none
+	Verdict  string // why it is trusted or not, in words
 
 	Submitter    string // the domain that it says to come from
 	Organization string
@@ -62,8 +62,8 @@ const (
 	ByFile  Via = "hand"
 )
 
-// A Filing is what became of a report that was added.
-type Filing struct {
+// A AddedReport is what became of a report that was added.
+type AddedReport struct {
 	ID        int64 // the report's
 	New       bool  // it was not there before
 	Confirmed bool  // it was there, and is trusted only now
@@ -139,8 +139,8 @@ type ReportFilter struct {
 	// Organization is the whole name of one, of reports that name no submitter.
 	Organization string
 
-	// Trusted lets only reports through that are.
-	Trusted bool
+	// Verified lets only reports through that are.
+	Verified bool
 
 	// Limit is as [Filter.Limit].
 	Limit int
@@ -164,7 +164,7 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 		if f.Organization != "" {
 			q.add(`AND submitter = '' AND organization = ?`, f.Organization)
 		}
-		if f.Trusted {
+		if f.Verified {
 			q.add(`AND trusted`)
 		}
 		q.add(`ORDER BY `+about+` DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
@@ -219,7 +219,7 @@ const reportColumns = ` id, at, via, session, address, trusted, signer, verdict,
 // scanned are where reportColumns go.
 func (r *Report) scanned() []any {
 	return []any{
-		&r.ID, millis{&r.At}, &r.Via, &r.Session, address{&r.Address}, &r.Trusted, &r.Signer, &r.Verdict,
+		&r.ID, millis{&r.At}, &r.Via, &r.Session, address{&r.Address}, &r.Verified, &r.Signer, &r.Verdict,
 		&r.Submitter, &r.Organization, &r.ReportID, perhaps{&r.Start}, perhaps{&r.End},
 		&r.Successful, &r.Failed, texts{&r.Domains}, texts{&r.Warnings}, &r.Versions,
 	}

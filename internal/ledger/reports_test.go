@@ -21,7 +21,7 @@ import (
 func signed(id string) Report {
 	return Report{
 		At: noon, Via: ByMail, Session: "7Q2F", Address: netip.MustParseAddr("192.0.2.7"),
-		Trusted: true, Signer: "sender.example", Verdict: "signed by sender.example",
+		Verified: true, Signer: "sender.example", Verdict: "signed by sender.example",
 		Submitter: "sender.example", Organization: "Sender Inc.", ReportID: id,
 		Start: noon.Add(-36 * time.Hour), End: noon.Add(-12 * time.Hour), Domains: []string{"ours.example"},
 		Successful: 5, Failed: 7, Warnings: []string{"contact-info: is missing"},
@@ -32,12 +32,12 @@ func signed(id string) Report {
 // posted is the same as anybody can send it.
 func posted(id string) Report {
 	r := signed(id)
-	r.Via, r.Session, r.Trusted, r.Signer, r.Verdict = ByHTTPS, "", false, "", "came by HTTPS"
+	r.Via, r.Session, r.Verified, r.Signer, r.Verdict = ByHTTPS, "", false, "", "came by HTTPS"
 	return r
 }
 
 // reported opens a ledger, adds reports and returns what became of each.
-func reported(t *testing.T, reports ...Report) (path string, filings []Filing) {
+func reported(t *testing.T, reports ...Report) (path string, filings []AddedReport) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
@@ -69,7 +69,7 @@ func TestReportComesBackAsAdded(t *testing.T) {
 	t.Parallel()
 	want := signed("a1")
 	path, filings := reported(t, want)
-	if want := []Filing{{ID: 1, New: true}}; !slices.Equal(filings, want) {
+	if want := []AddedReport{{ID: 1, New: true}}; !slices.Equal(filings, want) {
 		t.Errorf("filed as %v, want %v", filings, want)
 	}
 	want.ID, want.Versions = 1, 1
@@ -103,7 +103,7 @@ func TestSameReportTwiceIsOne(t *testing.T) {
 	later := signed("a1")
 	later.At = noon.Add(time.Hour)
 	path, filings := reported(t, signed("a1"), later)
-	if want := []Filing{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
+	if want := []AddedReport{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
 		t.Errorf("filed as %v, want %v", filings, want)
 	}
 	if r, err := reader(t, path).Report(t.Context(), 1); err != nil || !r.At.Equal(noon) {
@@ -117,7 +117,7 @@ func TestCopyThatIsNotTrustedChangesNothing(t *testing.T) {
 	again := posted("a1")
 	again.Via, again.Verdict, again.Submitter = ByMail, "is not signed", "evil.example"
 	path, filings := reported(t, posted("a1"), again)
-	if want := []Filing{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
+	if want := []AddedReport{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
 		t.Errorf("filed as %v, want %v", filings, want)
 	}
 	if r, err := reader(t, path).Report(t.Context(), 1); err != nil || r.Via != ByHTTPS || r.Submitter != "sender.example" {
@@ -130,11 +130,11 @@ func TestCopyThatIsNotTrustedChangesNothing(t *testing.T) {
 func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
 	t.Parallel()
 	path, filings := reported(t, posted("a1"), signed("a1"), posted("a1"))
-	if want := []Filing{{ID: 1, New: true}, {ID: 1, Confirmed: true}, {ID: 1}}; !slices.Equal(filings, want) {
+	if want := []AddedReport{{ID: 1, New: true}, {ID: 1, Confirmed: true}, {ID: 1}}; !slices.Equal(filings, want) {
 		t.Errorf("filed as %v, want %v", filings, want)
 	}
 	r, err := reader(t, path).Report(t.Context(), 1)
-	if err != nil || !r.Trusted || r.Via != ByMail || r.Signer != "sender.example" || r.Session != "7Q2F" {
+	if err != nil || !r.Verified || r.Via != ByMail || r.Signer != "sender.example" || r.Session != "7Q2F" {
 		t.Errorf("got %v\n%+v, want it as it came signed", err, r)
 	}
 }
@@ -169,7 +169,7 @@ func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
 	nameless := elsewhere
 	nameless.Content, nameless.Organization = []byte(`[]`), "Others"
 	path, _ := reported(t, signed("a1"), forged, boasting, elsewhere, nameless)
-	found, err := reader(t, path).Reports(t.Context(), ReportFilter{From: "sender.example", Trusted: true, Limit: 1})
+	found, err := reader(t, path).Reports(t.Context(), ReportFilter{From: "sender.example", Verified: true, Limit: 1})
 	if err != nil || len(found) != 1 || found[0].ID != 1 || found[0].Versions != 1 {
 		t.Errorf("got %v, %+v", err, found)
 	}
@@ -369,7 +369,7 @@ func TestWhoSendsManyReportsPushesOutHisOwn(t *testing.T) {
 	fill := func(submitter string, n int, trusted bool) {
 		for i := range n {
 			r := signed(fmt.Sprint(submitter, i))
-			r.At, r.Submitter, r.Trusted = noon.Add(time.Duration(i)*time.Minute), submitter, trusted
+			r.At, r.Submitter, r.Verified = noon.Add(time.Duration(i)*time.Minute), submitter, trusted
 			r.Content = make([]byte, 10<<10)
 			noise.Read(r.Content)
 			k.add(r)

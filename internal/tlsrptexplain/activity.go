@@ -35,7 +35,7 @@ type Activity struct {
 
 // A Sender is an address of the sender's that we saw.
 type Sender struct {
-	ledger.Sighting
+	ledger.Activity
 	Match Match
 	Name  string // in DNS, and it leads back to the address; empty: not known
 }
@@ -159,13 +159,13 @@ func (x Explainer) look(ctx context.Context, q Question) (Activity, error) {
 	}
 	hours := ledger.Span{From: q.Report.Start, To: q.Report.End.Add(time.Second)} // many end at 23:59:59
 	if given := addressesOf(q.Report); len(given) > 0 {
-		return x.count(ctx, q, hours, ledger.Party{Addresses: given}, nil)
+		return x.count(ctx, q, hours, ledger.SenderQuery{Addresses: given}, nil)
 	}
 	s := Activity{Domains: domainsOf(q.Submitter)}
 	if len(s.Domains) == 0 {
 		return Activity{NotChecked: "the report gives no addresses, and its submitter is no domain whose servers could be told"}, nil
 	}
-	whose := ledger.Party{Domains: s.Domains}
+	whose := ledger.SenderQuery{Domains: s.Domains}
 	names, err := x.names(ctx, hours, whose)
 	if err != nil {
 		return s, err
@@ -192,16 +192,16 @@ func (x Explainer) unasked(q Question) string {
 }
 
 // names looks up who those are that had trouble, and those that use the party's names.
-func (x Explainer) names(ctx context.Context, in ledger.Span, whose ledger.Party) (map[netip.Addr]string, error) {
+func (x Explainer) names(ctx context.Context, in ledger.Span, whose ledger.SenderQuery) (map[netip.Addr]string, error) {
 	if x.Resolver == nil {
 		return nil, nil
 	}
-	claimed, err := x.Ledger.Sightings(ctx, in, whose)
+	claimed, err := x.Ledger.Activity(ctx, in, whose)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(claimed, func(a, b ledger.Sighting) int { return cmp.Compare(b.Failed, a.Failed) })
-	troubled, err := x.Ledger.Troubled(ctx, in, maxLookups)
+	slices.SortStableFunc(claimed, func(a, b ledger.Activity) int { return cmp.Compare(b.Failed, a.Failed) })
+	troubled, err := x.Ledger.FailingAddresses(ctx, in, maxLookups)
 	if err != nil {
 		return nil, err
 	}
@@ -225,9 +225,9 @@ func unique(addrs []netip.Addr) (all []netip.Addr) {
 }
 
 // count counts what the party did, within the span and after it.
-func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, whose ledger.Party, names map[netip.Addr]string) (Activity, error) {
+func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, whose ledger.SenderQuery, names map[netip.Addr]string) (Activity, error) {
 	s := Activity{Domains: whose.Domains, NoDNS: x.Resolver == nil && whose.Domains != nil}
-	found, err := x.Ledger.Sightings(ctx, hours, whose)
+	found, err := x.Ledger.Activity(ctx, hours, whose)
 	if err != nil {
 		return s, err
 	}
@@ -240,7 +240,7 @@ func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, who
 		}
 	}
 	s.Mismatched = len(strangers)
-	later, err := x.Ledger.Sightings(ctx, ledger.Span{From: hours.To, To: q.Now}, whose)
+	later, err := x.Ledger.Activity(ctx, ledger.Span{From: hours.To, To: q.Now}, whose)
 	for _, sighting := range later {
 		if !strangers[sighting.Address] {
 			s.After.Add(sighting.Counts)
@@ -254,15 +254,15 @@ func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, who
 }
 
 // recognise says how a sighting is known to be the sender's, unless it is a stranger's.
-func (s *Activity) recognise(sighting ledger.Sighting, names map[netip.Addr]string) (Sender, bool) {
+func (s *Activity) recognise(sighting ledger.Activity, names map[netip.Addr]string) (Sender, bool) {
 	name := names[sighting.Address]
 	switch {
 	case s.Domains == nil:
-		return Sender{Sighting: sighting, Match: ByAddress}, true
+		return Sender{Activity: sighting, Match: ByAddress}, true
 	case name == "":
-		return Sender{Sighting: sighting, Match: ByEHLO}, true
+		return Sender{Activity: sighting, Match: ByEHLO}, true
 	}
-	return Sender{Sighting: sighting, Match: ByReverseDNS, Name: name}, within(name, s.Domains)
+	return Sender{Activity: sighting, Match: ByReverseDNS, Name: name}, within(name, s.Domains)
 }
 
 func (s *Activity) take(sender Sender) {

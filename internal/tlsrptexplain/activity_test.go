@@ -28,7 +28,7 @@ func who(s Activity) string {
 // where it leads back, and before what a client calls itself.
 func TestWhoTheSenderIs(t *testing.T) {
 	b := &book{
-		within: []ledger.Sighting{
+		within: []ledger.Activity{
 			failed("192.0.2.1", "mx1.big.example", "early-ticket", 9),
 			failed("192.0.2.2", "mx2.big.example", "early-ticket", 8),
 			failed("192.0.2.3", "mx3.big.example", "early-ticket", 7),
@@ -73,7 +73,7 @@ func TestWhoTheSenderIs(t *testing.T) {
 // reports that end at 23:59:59 is looked at.
 func TestOnlyTheSenderCountsAfterTheReport(t *testing.T) {
 	stranger, theirs := failed("192.0.2.3", "mx3.big.example", "early-ticket", 7), failed("192.0.2.1", "mx1.big.example", "early-ticket", 2)
-	b := &book{within: []ledger.Sighting{stranger, theirs}, later: []ledger.Sighting{stranger, theirs}}
+	b := &book{within: []ledger.Activity{stranger, theirs}, later: []ledger.Activity{stranger, theirs}}
 	seen := ask(t, Explainer{Ledger: b, Resolver: names{
 		"192.0.2.3": "scanner.test.", "scanner.test.": "192.0.2.3", "192.0.2.1": "out1.big.example.", "out1.big.example.": "192.0.2.1",
 	}}, nil).Activity
@@ -122,7 +122,7 @@ func (h *hanging) LookupAddr(ctx context.Context, _ string) ([]string, error) {
 
 // By what the sender was looked for is said, of whoever was found and of nobody.
 func TestHowTheSenderWasLookedForIsSaid(t *testing.T) {
-	found := &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}
+	found := &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}
 	dns := names{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
 	given := says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, SendingMTA: netip.MustParseAddr("192.0.2.7"), Sessions: 27})
 	for _, tt := range []struct {

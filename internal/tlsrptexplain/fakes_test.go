@@ -13,14 +13,14 @@ import (
 
 // A book is a ledger in memory; its sightings are all of the report's hours, later ones of after.
 type book struct {
-	within, later []ledger.Sighting
+	within, later []ledger.Activity
 	troubled      []netip.Addr
 	err           error
-	asked         []ledger.Party
+	asked         []ledger.SenderQuery
 	spans         []ledger.Span
 }
 
-func (b *book) Sightings(_ context.Context, in ledger.Span, whose ledger.Party) (found []ledger.Sighting, err error) {
+func (b *book) Activity(_ context.Context, in ledger.Span, whose ledger.SenderQuery) (found []ledger.Activity, err error) {
 	b.asked, b.spans = append(b.asked, whose), append(b.spans, in)
 	all := b.within
 	if in.From.After(october.AddDate(0, 0, 23).Add(time.Hour)) {
@@ -34,7 +34,7 @@ func (b *book) Sightings(_ context.Context, in ledger.Span, whose ledger.Party) 
 	return found, b.err
 }
 
-func (b *book) Troubled(context.Context, ledger.Span, int) ([]netip.Addr, error) {
+func (b *book) FailingAddresses(context.Context, ledger.Span, int) ([]netip.Addr, error) {
 	return b.troubled, b.err
 }
 

@@ -34,7 +34,7 @@ func FuzzExplain(f *testing.F) {
 			return
 		}
 		x := Explainer{
-			Ledger:   &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 3)}},
+			Ledger:   &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 3)}},
 			Resolver: names{}, Prober: &domain{findings: []probe.Finding{broken("expired")}, hosts: []string{"mx.receiver.example"}},
 		}
 		e, err := x.Explain(t.Context(), Question{Report: report, Submitter: submitter, Verified: trusted, Hostname: "mx.receiver.example", Now: october})

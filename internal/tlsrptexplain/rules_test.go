@@ -13,8 +13,8 @@ import (
 )
 
 // failed is what an address failed with.
-func failed(addr, ehlo, id string, n int64) ledger.Sighting {
-	return ledger.Sighting{Address: netip.MustParseAddr(addr), EHLO: ehlo, Counts: ledger.Counts{Failed: n}, Cases: map[string]int64{id: n}}
+func failed(addr, ehlo, id string, n int64) ledger.Activity {
+	return ledger.Activity{Address: netip.MustParseAddr(addr), EHLO: ehlo, Counts: ledger.Counts{Failed: n}, Cases: map[string]int64{id: n}}
 }
 
 // ask explains a report of big.example with what is given.
@@ -71,13 +71,13 @@ func concluded(t *testing.T, cases map[string]conclusionOf) {
 }
 
 // early are failures of the sender of the report, in its hours.
-func early() []ledger.Sighting {
-	return []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}
+func early() []ledger.Activity {
+	return []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}
 }
 
 // in are sessions of the same that got in.
-func in(n int64) []ledger.Sighting {
-	return []ledger.Sighting{{Address: netip.MustParseAddr("192.0.2.7"), EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
+func in(n int64) []ledger.Activity {
+	return []ledger.Activity{{Address: netip.MustParseAddr("192.0.2.7"), EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
 }
 
 // proven has its name lead back.
@@ -103,15 +103,15 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 			"early-ticket", "Mend early-ticket.", certain},
 		"early tickets come before a policy that is wrong too": {
 			Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", `mode "stock"`, certain},
-		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: proven}, nil,
+		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: proven}, nil,
 			"We saw it 13×, the report counts 27 failed sessions", `mode "stock"`, likely},
-		"no known case": {Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
+		"no known case": {Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
 			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7", 0},
-		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Sighting{
+		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Activity{
 			failed("192.0.2.6", "mx0.big.example", "early-ticket", 5), failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3), failed("192.0.2.8", "mx2.big.example", ledger.Unknown, 4),
 		}}, Prober: &domain{}}, nil, "no known case", "--sender 192.0.2.8", 0},
 		"they left after the handshake, and TLSA is stale": {
-			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}},
+			Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}},
 			nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
 		"they said goodbye after the handshake, and TLSA is stale": {
 			Explainer{Ledger: &book{within: left}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
@@ -120,7 +120,7 @@ func TestConclusionsFromOurSessions(t *testing.T) {
 		"a word about the policy's web server, and another case": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{}},
 			says(tlsrpt.Failure{Result: tlsrpt.STSPolicyFetchError, Sessions: 27}), "sts-policy-fetch-error says is not to be seen now", "Wait for the next report", possible},
 		"a word about the certificate, and a case of that": {
-			Explainer{Ledger: &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: proven, Prober: &domain{}},
+			Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: proven, Prober: &domain{}},
 			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", certain},
 		"an unknown word":   {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", `mode "stock"`, certain},
 		"no details at all": {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(), "early-ticket", `mode "stock"`, certain},
@@ -183,7 +183,7 @@ func TestConclusionsFromWhoseReportItIs(t *testing.T) {
 // A report that anybody may have written asks for nobody's sessions, and makes us visit no
 // domain that is not known to be ours.
 func TestUntrustedReportIsNotCorrelated(t *testing.T) {
-	b, d := &book{within: []ledger.Sighting{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &domain{}
+	b, d := &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &domain{}
 	e := ask(t, Explainer{Ledger: b, Resolver: names{}, Prober: d}, func(q *Question) { q.Verified, q.Domains = false, nil })
 	if len(b.asked) > 0 || len(d.asked) > 0 || len(e.Activity.Senders) > 0 {
 		t.Errorf("the ledger was asked for %v, the network for %v", b.asked, d.asked)

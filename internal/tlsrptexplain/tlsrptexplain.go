@@ -34,8 +34,8 @@ import (
 
 // A Ledger knows what senders did; see [ledger.Reader].
 type Ledger interface {
-	Sightings(ctx context.Context, in ledger.Span, whose ledger.Party) ([]ledger.Sighting, error)
-	Troubled(ctx context.Context, in ledger.Span, limit int) ([]netip.Addr, error)
+	Activity(ctx context.Context, in ledger.Span, whose ledger.SenderQuery) ([]ledger.Activity, error)
+	FailingAddresses(ctx context.Context, in ledger.Span, limit int) ([]netip.Addr, error)
 }
 
 // A Resolver knows names of addresses; [net.Resolver] is one.

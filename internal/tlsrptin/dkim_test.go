@@ -58,8 +58,8 @@ func TestASignatureOfTheSubmitterIsTrustedAndNoOther(t *testing.T) {
 		if err != nil || later {
 			t.Errorf("%s: %v, later %v", name, err, later)
 		}
-		if r.Trusted != tt.trusted || !strings.Contains(r.Verdict, tt.words) {
-			t.Errorf("%s: trusted %v, %q; want %v, %q", name, r.Trusted, r.Verdict, tt.trusted, tt.words)
+		if r.Verified != tt.trusted || !strings.Contains(r.Verdict, tt.words) {
+			t.Errorf("%s: trusted %v, %q; want %v, %q", name, r.Verified, r.Verdict, tt.trusted, tt.words)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func TestSignatureHoldsInAMailbox(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	mail := "Return-Path: <a@microsoft.test>\n" + strings.ReplaceAll(signer.Sign(t, october.Mail()), "\r\n", "\n")
 	signed := newKeys(testreport.Resolver(t, signer.Record(""))).signatures(t.Context(), []byte(mail))
-	if r, _, err := readMail([]byte(mail), signed); err != nil || !r.Trusted {
+	if r, _, err := readMail([]byte(mail), signed); err != nil || !r.Verified {
 		t.Errorf("%v, %q; want it trusted", err, r.Verdict)
 	}
 }
@@ -92,7 +92,7 @@ func TestKeyThatCannotBeAskedForIsAskedForLater(t *testing.T) {
 		if !strings.Contains(r.Verdict, tt.resolver) {
 			t.Errorf("%s: %q does not name the server %s that was asked", name, r.Verdict, tt.resolver)
 		}
-		if err != nil || later != tt.later || r.Trusted {
+		if err != nil || later != tt.later || r.Verified {
 			t.Errorf("%s: %v, later %v, %q; want later %v", name, err, later, r.Verdict, tt.later)
 		}
 	}
@@ -107,8 +107,8 @@ func TestOrganizationNameIsNoSubmitter(t *testing.T) {
 	mail = signer.Sign(t, mail)
 	signed := newKeys(testreport.Resolver(t, signer.Record(""))).signatures(t.Context(), []byte(mail))
 	r, _, err := readMail([]byte(mail), signed)
-	if err != nil || r.Submitter != "evil.test" || !r.Trusted {
-		t.Errorf("%v: of %s, trusted %v", err, r.Submitter, r.Trusted)
+	if err != nil || r.Submitter != "evil.test" || !r.Verified {
+		t.Errorf("%v: of %s, trusted %v", err, r.Submitter, r.Verified)
 	}
 	if all := strings.Join(r.Warnings, "\n"); !strings.Contains(all, `file name: says "microsoft.test"`) {
 		t.Errorf("nothing warns of the name in the file's: %q", all)

@@ -27,7 +27,7 @@ func found(t *testing.T, h FileReader, path string) string {
 		case f.Err != nil:
 			all = append(all, name+": "+f.Err.Error())
 		default:
-			all = append(all, fmt.Sprintf("%s: %d of %s by %s, %v", name, f.Report.Failed, f.Report.Submitter, f.Report.Via, f.Report.Trusted))
+			all = append(all, fmt.Sprintf("%s: %d of %s by %s, %v", name, f.Report.Failed, f.Report.Submitter, f.Report.Via, f.Report.Verified))
 		}
 		return nil
 	})
@@ -100,8 +100,8 @@ func TestWithoutDNSAMailIsReadAndNotTrusted(t *testing.T) {
 			f = found
 			return nil
 		})
-		if err != nil || f.Err != nil || f.Report.Trusted || f.Report.Via != ledger.ByFile {
-			t.Errorf("%s: %v, %v, trusted %v", words, err, f.Err, f.Report.Trusted)
+		if err != nil || f.Err != nil || f.Report.Verified || f.Report.Via != ledger.ByFile {
+			t.Errorf("%s: %v, %v, trusted %v", words, err, f.Err, f.Report.Verified)
 		}
 		if v := f.Report.Verdict; !strings.Contains(v, "cannot be checked") || !strings.Contains(v, words) {
 			t.Errorf("%q says nothing of %q", v, words)
@@ -174,7 +174,7 @@ func FuzzReadMail(f *testing.F) {
 		if _, err := tlsrpt.Parse(bytes.NewReader(r.Content)); err != nil {
 			t.Errorf("what is kept cannot be read: %v", err)
 		}
-		if r.Trusted {
+		if r.Verified {
 			t.Error("trusted without a signature")
 		}
 	})

@@ -35,16 +35,16 @@ type shelf struct {
 
 func newShelf() *shelf { return &shelf{new: make(chan struct{}, 1000)} }
 
-func (s *shelf) AddReport(_ context.Context, r ledger.Report) (ledger.Filing, error) {
+func (s *shelf) AddReport(_ context.Context, r ledger.Report) (ledger.AddedReport, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fails != nil {
-		return ledger.Filing{}, s.fails
+		return ledger.AddedReport{}, s.fails
 	}
 	known := slices.ContainsFunc(s.kept, func(k ledger.Report) bool { return string(k.Content) == string(r.Content) })
 	s.kept = append(s.kept, r)
 	s.new <- struct{}{}
-	return ledger.Filing{ID: int64(len(s.kept)), New: !known}, nil
+	return ledger.AddedReport{ID: int64(len(s.kept)), New: !known}, nil
 }
 
 func (s *shelf) reports() []ledger.Report {
@@ -134,7 +134,7 @@ func TestReportGoesToTheNextHopAndIsTakenIn(t *testing.T) {
 	}
 	<-s.new
 	r := s.reports()[0]
-	if !r.Trusted || r.Submitter != "microsoft.test" || r.Via != ledger.ByMail || r.Session != "7Q2F" ||
+	if !r.Verified || r.Submitter != "microsoft.test" || r.Via != ledger.ByMail || r.Session != "7Q2F" ||
 		r.Address.String() != "192.0.2.7" || r.Failed != 27 || !slices.Equal(r.Domains, []string{"ours.example"}) {
 		t.Errorf("kept %+v", r)
 	}
@@ -331,8 +331,8 @@ func TestKeyIsAskedForAgainWhereTheMailIsSafe(t *testing.T) {
 			began := time.Now()
 			s.deliver(strings.NewReader(signer.Sign(t, october.Mail())), reportsAddress)
 			<-s.new
-			if r := s.reports()[0]; r.Trusted != tt.trusted || time.Since(began) != tt.after {
-				t.Errorf("%s: trusted %v after %v, %q", name, r.Trusted, time.Since(began), r.Verdict)
+			if r := s.reports()[0]; r.Verified != tt.trusted || time.Since(began) != tt.after {
+				t.Errorf("%s: trusted %v after %v, %q", name, r.Verified, time.Since(began), r.Verdict)
 			}
 		})
 	}

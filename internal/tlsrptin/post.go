@@ -99,18 +99,18 @@ func acceptable(contentType string) bool {
 }
 
 // takeBody keeps a report that nobody signed.
-func (i *Receiver) takeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.Filing, error) {
+func (i *Receiver) takeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.AddedReport, error) {
 	if err := i.begin(ctx); err != nil {
-		return ledger.Filing{}, err
+		return ledger.AddedReport{}, err
 	}
 	defer i.end()
 	report, err := tlsrpt.Parse(bytes.NewReader(body))
 	if err != nil {
-		return ledger.Filing{}, err
+		return ledger.AddedReport{}, err
 	}
 	r, err := ofReport(report)
 	if err != nil {
-		return ledger.Filing{}, err
+		return ledger.AddedReport{}, err
 	}
 	r.Via, r.Verdict, r.Address, r.At = ledger.ByHTTPS, "came by HTTPS, which nobody signs", from, time.Now()
 	warnOfFuture(&r)

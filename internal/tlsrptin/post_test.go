@@ -58,7 +58,7 @@ func TestPOSTedReportIsKeptBeforeTheAnswer(t *testing.T) {
 		t.Fatalf("%d %s, %d reports are kept", w.Code, w.Body, len(s.reports()))
 	}
 	r := s.reports()[0]
-	if r.Trusted || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
+	if r.Verified || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
 		t.Errorf("kept %+v", r)
 	}
 	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK {

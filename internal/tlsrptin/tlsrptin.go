@@ -47,7 +47,7 @@ type Settings struct {
 // A Store keeps reports, as [ledger.Ledger] does: when AddReport returns the report is
 // safe.
 type Store interface {
-	AddReport(context.Context, ledger.Report) (ledger.Filing, error)
+	AddReport(context.Context, ledger.Report) (ledger.AddedReport, error)
 }
 
 // An Receiver takes reports in for a server. It is safe for concurrent use.
@@ -120,7 +120,7 @@ func (i *Receiver) Close(ctx context.Context) {
 const keepTime = 30 * time.Second
 
 // keep stores a report, and tells of it.
-func (i *Receiver) keep(ctx context.Context, r ledger.Report) (ledger.Filing, error) {
+func (i *Receiver) keep(ctx context.Context, r ledger.Report) (ledger.AddedReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepTime)
 	defer cancel()
 	filed, err := i.store.AddReport(ctx, r)
@@ -132,7 +132,7 @@ func (i *Receiver) keep(ctx context.Context, r ledger.Report) (ledger.Filing, er
 
 // told is what the log says of a report. One that is POSTed has no session, and may name no
 // submitter.
-func told(r ledger.Report, filed ledger.Filing) []any {
+func told(r ledger.Report, filed ledger.AddedReport) []any {
 	about := []any{logkey.Report, filed.ID, logkey.New, filed.New, logkey.Via, string(r.Via)}
 	if r.Session != "" {
 		about = append(about, logkey.Session, r.Session)
@@ -169,7 +169,7 @@ func readMail(mail []byte, signed signatures) (r ledger.Report, later bool, err 
 	}
 	r, err = ofMail(m)
 	v := signed.judge(m)
-	r.Trusted, r.Signer, r.Verdict, r.Submitter = v.trusted, v.signer, v.words, v.submitter
+	r.Verified, r.Signer, r.Verdict, r.Submitter = v.trusted, v.signer, v.words, v.submitter
 	return r, v.later, err
 }
 

@@ -177,7 +177,7 @@ func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := ledger.Span{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}
-	found, err := read(t, path).Sightings(context.Background(), all, ledger.Party{Domains: []string{"mail.example"}})
+	found, err := read(t, path).Activity(context.Background(), all, ledger.SenderQuery{Domains: []string{"mail.example"}})
 	if err != nil || len(found) != 1 || found[0].Full != 2 || found[0].Unused != 1 {
 		t.Errorf("the ledger has %+v, %v", found, err)
 	}
