@@ -33,6 +33,8 @@ peers:
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	GOOS=windows $(GO) build -o /dev/null ./cmd/postern
+	GOOS=darwin $(GO) build ./cmd/postern ./cmd/postern-lab
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
 	scripts/check-markdown

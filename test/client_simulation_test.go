@@ -66,10 +66,10 @@ func peerFolders(t *testing.T) (args []string) {
 type labReport struct {
 	Finding string
 	Servers []struct{ Column, Name, Release, Tickets string }
-	Absent  []struct{ Name, Why string }
+	Missing []struct{ Name, Why string }
 	Cells   []struct {
-		Client, Column, Outcome, Return string
-		Handshake                       json.RawMessage
+		Client, Column, Outcome, Resumption string
+		Handshake                           json.RawMessage
 	}
 }
 
@@ -78,7 +78,7 @@ func TestLabSaysWhatRealServersDo(t *testing.T) {
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
-	output, err := exec.Command(program, append([]string{"lab", "--json"}, peerFolders(t)...)...).Output()
+	output, err := exec.Command(labProgram, append([]string{"--json"}, peerFolders(t)...)...).Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -90,12 +90,12 @@ func TestLabSaysWhatRealServersDo(t *testing.T) {
 		got, ok := report.standing(t, begin)
 		switch {
 		case !ok && os.Getenv("CI") == "true":
-			t.Errorf("%s did not play: %v", begin, report.Absent)
+			t.Errorf("%s did not run: %v", begin, report.Missing)
 		case ok && got != want:
 			t.Errorf("%s: %v, want %v", begin, got, want)
 		}
 	}
-	if !strings.HasPrefix(report.Finding, "A ticket before the client's Finished (") || !strings.Contains(report.Finding, " keeps out early-ticket, ") {
+	if !strings.HasPrefix(report.Finding, "With the ticket before the client's Finished (") || !strings.Contains(report.Finding, " handshakes fail for early-ticket, ") {
 		t.Errorf("finding: %s", report.Finding)
 	}
 }
@@ -117,11 +117,11 @@ func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
 			}
 			switch c.Client {
 			case "early-ticket":
-				s.strict = c.Outcome + " " + c.Return
+				s.strict = c.Outcome + " " + c.Resumption
 			case "healthy-go":
-				s.healthy = c.Outcome + " " + c.Return
+				s.healthy = c.Outcome + " " + c.Resumption
 			case "openssl", "gnutls-cli":
-				if met := c.Outcome + " " + c.Return; met != s.healthy { // which comes first
+				if met := c.Outcome + " " + c.Resumption; met != s.healthy { // which comes first
 					t.Errorf("%s at %s: %s, want %s as a healthy client", c.Client, server.Name, met, s.healthy)
 				}
 			}
@@ -135,7 +135,7 @@ func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
 func TestLabStopsAndCleansUp(t *testing.T) {
 	t.Parallel()
 	scratch := t.TempDir()
-	cmd := exec.Command(program, append([]string{"lab"}, peerFolders(t)...)...)
+	cmd := exec.Command(labProgram, peerFolders(t)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+scratch)
 	cmd.SysProcAttr = endsWithTests()
 	var said strings.Builder
@@ -156,7 +156,7 @@ func TestLabStopsAndCleansUp(t *testing.T) {
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v, want status 1", err)
 	}
-	if want := "postern: error: stopped before all had visited\n"; said.String() != want {
+	if want := "postern-lab: error: interrupted: no matrix\n"; said.String() != want {
 		t.Errorf("said %q, want %q", said.String(), want)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {

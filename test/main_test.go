@@ -26,8 +26,9 @@ import (
 	"time"
 )
 
-// program is the path of the postern binary that all stories run.
-var program string
+// program and labProgram are the paths of the postern and postern-lab binaries that all
+// stories run.
+var program, labProgram string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -38,8 +39,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "postern")
-	if err := build(program); err != nil {
+	program, labProgram = filepath.Join(dir, "postern"), filepath.Join(dir, "postern-lab")
+	if err := build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -61,13 +62,13 @@ func run(m *testing.M) int {
 	return code
 }
 
-// command is what is built.
-const command = "postern/cmd/postern"
+// commands are what is built.
+var commands = []string{"postern/cmd/postern", "postern/cmd/postern-lab"}
 
-// build makes the program as the stories were made: with the race detector or
-// without.
-func build(path string) error {
-	_, err := goTool("build", "-race="+strconv.FormatBool(raceDetector()), "-o", path, command)
+// build builds the programs into dir as the stories were built: with the race detector
+// or without.
+func build(dir string) error {
+	_, err := goTool(append([]string{"build", "-race=" + strconv.FormatBool(raceDetector()), "-o", dir}, commands...)...)
 	return err
 }
 
@@ -82,7 +83,8 @@ func raceDetector() bool {
 // a program that has changed since. It takes notes only while tests run.
 var noteSources = sync.OnceValue(func() error {
 	os.Getenv("GOFLAGS")
-	folders, err := goTool("list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.Dir}}{{end}}{{end}}", command)
+	list := []string{"list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.Dir}}{{end}}{{end}}"}
+	folders, err := goTool(append(list, commands...)...)
 	for _, folder := range strings.Fields(folders) {
 		_, unread := os.ReadDir(folder)
 		err = errors.Join(err, unread)

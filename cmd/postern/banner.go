@@ -15,12 +15,13 @@ import (
 	"postern/internal/config"
 	"postern/internal/logkey"
 	"postern/internal/server"
+	"postern/internal/terminal"
 	"postern/mtasts"
 )
 
 // serving says that mail is taken, and what to try next. In a JSON log it is a
 // line of that.
-func (t terminal) serving(c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate) {
+func printBanner(t terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate) {
 	var addresses []string
 	for _, ln := range listeners {
 		addresses = append(addresses, ln.String())
@@ -29,17 +30,17 @@ func (t terminal) serving(c *config.Config, log *slog.Logger, listeners []server
 		log.Info("accepting mail", logkey.Listen, addresses, logkey.Domains, c.Domains, logkey.NextHop, goesTo(c))
 		return
 	}
-	fmt.Fprint(t.out, "Postern takes mail.\n\n")
-	summary(t.out, c, addresses, certificates)
-	fmt.Fprintf(t.out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
+	fmt.Fprint(t.Out, "Postern takes mail.\n\n")
+	summary(t.Out, c, addresses, certificates)
+	fmt.Fprintf(t.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
 	if c.NextHop == nil {
-		fmt.Fprintf(t.out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))
+		fmt.Fprintf(t.Out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))
 	}
-	fmt.Fprint(t.out, "\nCtrl-C stops it.\n")
+	fmt.Fprint(t.Out, "\nCtrl-C stops it.\n")
 }
 
 // checked says what a good configuration says.
-func (t terminal) checked(c *config.Config) error {
+func printChecked(t terminal.UI, c *config.Config) error {
 	var addresses []string
 	for _, e := range server.Endpoints(c) {
 		addresses = append(addresses, e.String())
@@ -52,8 +53,8 @@ func (t terminal) checked(c *config.Config) error {
 		}
 		certificates = append(certificates, cert)
 	}
-	fmt.Fprint(t.out, "The configuration is good.\n\n")
-	summary(t.out, c, addresses, certificates)
+	fmt.Fprint(t.Out, "The configuration is good.\n\n")
+	summary(t.Out, c, addresses, certificates)
 	return nil
 }
 

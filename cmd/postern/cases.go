@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"postern/internal/terminal"
 	"postern/interop"
 )
 
@@ -18,15 +19,15 @@ type casesList struct {
 }
 
 // Run is called by kong.
-func (c casesList) Run(ui terminal) error {
+func (c casesList) Run(ui terminal.UI) error {
 	for _, known := range interop.Cases() {
 		if c.JSON {
-			if err := ui.json(caseRow(known)); err != nil {
+			if err := ui.JSON(caseRow(known)); err != nil {
 				return err
 			}
 			continue
 		}
-		fmt.Fprintf(ui.out, "%-24s  %-9s  %s\n", known.ID, known.Status, known.Title)
+		fmt.Fprintf(ui.Out, "%-24s  %-9s  %s\n", known.ID, known.Status, known.Title)
 	}
 	return nil
 }
@@ -37,16 +38,16 @@ type casesShow struct {
 }
 
 // Run is called by kong.
-func (c casesShow) Run(ui terminal) error {
+func (c casesShow) Run(ui terminal.UI) error {
 	known, ok := interop.Find(c.ID)
 	if !ok {
-		return &hintedError{fmt.Errorf("no case %q is known", c.ID), "postern cases lists those that are"}
+		return &terminal.HintedError{Err: fmt.Errorf("no case %q is known", c.ID), Hint: "postern cases lists those that are"}
 	}
 	if c.JSON {
-		return ui.json(caseRow(known))
+		return ui.JSON(caseRow(known))
 	}
-	ui.paragraph("case", fmt.Sprintf("%s: %s", known.ID, known.Title))
-	ui.caseText(known)
+	ui.Paragraph("case", fmt.Sprintf("%s: %s", known.ID, known.Title))
+	printCase(ui, known)
 	return nil
 }
 

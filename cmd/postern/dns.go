@@ -19,6 +19,7 @@ import (
 	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/internal/server"
+	"postern/internal/terminal"
 )
 
 // dnsCmd prints the DNS records to publish, checks them, and rolls keys over.
@@ -49,7 +50,7 @@ line or configuration, 3 inconclusive.`
 }
 
 // Run is called by kong.
-func (d dnsCmd) Run(ui terminal) error {
+func (d dnsCmd) Run(ui terminal.UI) error {
 	flags := config.Flags{Data: d.Data, Hostname: d.Hostname}
 	if d.File == "" {
 		flags.Domain = []string{d.Domain}
@@ -60,7 +61,7 @@ func (d dnsCmd) Run(ui terminal) error {
 	}
 	domain := strings.ToLower(strings.TrimSuffix(d.Domain, "."))
 	if !slices.Contains(c.Domains, domain) {
-		return &usageError{fmt.Errorf("%s is not a configured domain", d.Domain), "use one of " + strings.Join(c.Domains, ", ") + ", or name another configuration with --config"}
+		return &terminal.UsageError{Err: fmt.Errorf("%s is not a configured domain", d.Domain), Hint: "use one of " + strings.Join(c.Domains, ", ") + ", or name another configuration with --config"}
 	}
 	next := dnsrecords.NextKey{File: c.NextKeyFile(), Current: currentKeys(c)}
 	if d.NextKey {
@@ -132,29 +133,29 @@ func issuer(a config.ACME) string {
 	return ""
 }
 
-func (d dnsCmd) print(ui terminal, c *config.Config, required dnsrecords.Config) error {
+func (d dnsCmd) print(ui terminal.UI, c *config.Config, required dnsrecords.Config) error {
 	records, err := required.Records()
 	if err != nil {
-		return &usageError{err: err}
+		return &terminal.UsageError{Err: err}
 	}
 	if d.JSON {
 		out := zoneJSON{Domain: required.Domain, Host: required.Host}
 		for _, r := range records {
 			out.Records = append(out.Records, toRecordJSON(dnsrecords.Result{Record: r}))
 		}
-		return ui.json(out)
+		return ui.JSON(out)
 	}
 	for _, r := range records {
-		fmt.Fprintf(ui.out, "; %s\n%s\n", r.Note, r)
+		fmt.Fprintf(ui.Out, "; %s\n%s\n", r.Note, r)
 	}
 	if len(required.Keys) == 0 {
-		fmt.Fprintln(ui.out, "; no TLSA record: there is no certificate yet; postern serve makes or obtains one")
+		fmt.Fprintln(ui.Out, "; no TLSA record: there is no certificate yet; postern serve makes or obtains one")
 	}
 	if c.ACME.Ask && c.ACME.NewKey {
-		fmt.Fprintln(ui.out, "; acme.new-key is true: each renewal changes the key, and so the TLSA record")
+		fmt.Fprintln(ui.Out, "; acme.new-key is true: each renewal changes the key, and so the TLSA record")
 	}
 	if required.Policy == nil {
-		fmt.Fprintln(ui.out, "; no MTA-STS records: [mta-sts] is not configured")
+		fmt.Fprintln(ui.Out, "; no MTA-STS records: [mta-sts] is not configured")
 	}
 	return nil
 }
@@ -173,7 +174,7 @@ func (d dnsCmd) lookUp(c *config.Config, required dnsrecords.Config, next dnsrec
 	now := time.Now()
 	check, err := required.Compare(ctx, lookup, next.FirstSeen(), now)
 	if err != nil {
-		return check, &usageError{err: err}
+		return check, &terminal.UsageError{Err: err}
 	}
 	if err := next.Note(check.Rollover, now); err != nil {
 		return check, cannotWrite(c, err)
@@ -182,26 +183,26 @@ func (d dnsCmd) lookUp(c *config.Config, required dnsrecords.Config, next dnsrec
 }
 
 // compare prints how the published records compare, and returns the exit status.
-func (d dnsCmd) compare(ui terminal, required dnsrecords.Config, check dnsrecords.Comparison) error {
+func (d dnsCmd) compare(ui terminal.UI, required dnsrecords.Config, check dnsrecords.Comparison) error {
 	if d.JSON {
-		if err := ui.json(comparisonJSON(required, check)); err != nil {
+		if err := ui.JSON(comparisonJSON(required, check)); err != nil {
 			return err
 		}
 	} else {
 		for _, r := range check.Results {
-			fmt.Fprintf(ui.out, "%-8s  %s %s %s", r.State, safetext.Printable(r.Name), r.Type, safetext.Printable(r.Data))
+			fmt.Fprintf(ui.Out, "%-8s  %s %s %s", r.State, safetext.Printable(r.Name), r.Type, safetext.Printable(r.Data))
 			if r.Why != "" {
-				fmt.Fprintf(ui.out, ": %s", safetext.Printable(r.Why))
+				fmt.Fprintf(ui.Out, ": %s", safetext.Printable(r.Why))
 			}
-			fmt.Fprintln(ui.out)
+			fmt.Fprintln(ui.Out)
 		}
-		fmt.Fprintf(ui.out, "next: %s\n", nextStep(check.Rollover))
+		fmt.Fprintf(ui.Out, "next: %s\n", nextStep(check.Rollover))
 	}
 	switch check.State() {
 	case dnsrecords.Differs:
-		return exitStatus(exitFailed)
+		return terminal.ExitStatus(terminal.ExitFailed)
 	case dnsrecords.Unclear:
-		return exitStatus(exitUnclear)
+		return terminal.ExitStatus(terminal.ExitUnclear)
 	}
 	return nil
 }
@@ -226,21 +227,21 @@ func nextStep(r dnsrecords.Rollover) string {
 // switchKey starts using the next key once no sender's cache holds an older set of
 // records. Its file stays until another key is prepared, so that its record is still
 // known while a certificate for it is obtained.
-func switchKey(ui terminal, c *config.Config, next dnsrecords.NextKey, r dnsrecords.Rollover) error {
+func switchKey(ui terminal.UI, c *config.Config, next dnsrecords.NextKey, r dnsrecords.Rollover) error {
 	key, err := next.Public()
 	switch {
 	case err != nil:
 		return err
 	case key == nil:
-		return &usageError{errors.New("there is no next key"), "make one with postern dns --next-key"}
+		return &terminal.UsageError{Err: errors.New("there is no next key"), Hint: "make one with postern dns --next-key"}
 	case next.InUse(key):
-		return &usageError{errors.New("the next key is already in use"), "make another one with postern dns --next-key"}
+		return &terminal.UsageError{Err: errors.New("the next key is already in use"), Hint: "make another one with postern dns --next-key"}
 	case r.Step != dnsrecords.Switch:
-		return &hintedError{errors.New("not switching keys: senders that check DANE would reject the next key"), nextStep(r)}
+		return &terminal.HintedError{Err: errors.New("not switching keys: senders that check DANE would reject the next key"), Hint: nextStep(r)}
 	case c.ACME.Ask || len(c.Certificates) > 0:
-		return &usageError{
-			fmt.Errorf("the certificate of %s is not self-signed", c.Hostname),
-			"get a certificate for the key in " + next.File + " and name both below [[certificate]] in place of the old ones",
+		return &terminal.UsageError{
+			Err:  fmt.Errorf("the certificate of %s is not self-signed", c.Hostname),
+			Hint: "get a certificate for the key in " + next.File + " and name both below [[certificate]] in place of the old ones",
 		}
 	}
 	if err := certs.CopyKey(certs.SelfSignedPairs(c.TLSFolder())[0].KeyFile, next.File); err != nil {
@@ -249,7 +250,7 @@ func switchKey(ui terminal, c *config.Config, next dnsrecords.NextKey, r dnsreco
 	if _, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	ui.note("made a self-signed certificate for the next key; postern serve loads it within seconds")
+	ui.Note("made a self-signed certificate for the next key; postern serve loads it within seconds")
 	return nil
 }
 

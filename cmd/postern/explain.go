@@ -10,6 +10,7 @@ import (
 	"postern/handshake"
 	"postern/handshake/keylog"
 	"postern/internal/capture"
+	"postern/internal/terminal"
 )
 
 // explain is the subcommand that explains handshakes from a file.
@@ -30,22 +31,22 @@ To capture what reaches a server on port 25: tcpdump -i any -w capture.pcap port
 const explainHint = "give a capture that tcpdump -w has written, or a transcript as postern handshakes show --json has it"
 
 // Run is called by kong.
-func (e explain) Run(ui terminal) error {
+func (e explain) Run(ui terminal.UI) error {
 	file := os.Stdin
 	if e.File != "-" {
 		var err error
 		if file, err = os.Open(e.File); err != nil {
-			return &usageError{err, explainHint}
+			return &terminal.UsageError{Err: err, Hint: explainHint}
 		}
 		defer file.Close()
 	}
-	shown := newProgress(ui.err)
+	shown := terminal.NewProgress(ui.Err)
 	defer shown.Done()
-	ui = terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}
+	ui = ui.Above(shown)
 	in := bufio.NewReaderSize(newMetered(file, shown), 1<<16)
 	head, err := in.Peek(4)
 	if err != nil {
-		return &usageError{fmt.Errorf("%s: too short to be a capture or a transcript", e.File), explainHint}
+		return &terminal.UsageError{Err: fmt.Errorf("%s: too short to be a capture or a transcript", e.File), Hint: explainHint}
 	}
 	told := &telling{ui: ui, explain: e}
 	if capture.IsCapture(head) {
@@ -62,15 +63,15 @@ func (e explain) Run(ui terminal) error {
 // transcript explains the one handshake of a transcript.
 func (e explain) transcript(in io.Reader, told *telling) error {
 	if e.Keys != "" {
-		return &usageError{errors.New("--keys: a transcript has no encrypted bytes any more; give the capture"), ""}
+		return &terminal.UsageError{Err: errors.New("--keys: a transcript has no encrypted bytes any more; give the capture")}
 	}
 	content, err := io.ReadAll(io.LimitReader(in, handshake.MaxSize+1))
 	if err != nil {
-		return &usageError{err, explainHint}
+		return &terminal.UsageError{Err: err, Hint: explainHint}
 	}
 	transcript, err := handshake.Parse(content)
 	if err != nil {
-		return &usageError{fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript: %w", e.File, err), explainHint}
+		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript: %w", e.File, err), Hint: explainHint}
 	}
 	return told.handshake(transcript)
 }
@@ -83,7 +84,7 @@ func (e explain) capture(in io.Reader, told *telling) error {
 	}
 	reader, err := capture.NewReader(in, capture.Options{Keys: keys})
 	if err != nil {
-		return &usageError{err, explainHint}
+		return &terminal.UsageError{Err: err, Hint: explainHint}
 	}
 	for {
 		conversation, err := reader.Next()
@@ -92,7 +93,7 @@ func (e explain) capture(in io.Reader, told *telling) error {
 			return nil
 		}
 		if err != nil {
-			return &usageError{err, explainHint}
+			return &terminal.UsageError{Err: err, Hint: explainHint}
 		}
 		if err := told.conversation(conversation); err != nil {
 			return err
@@ -101,25 +102,25 @@ func (e explain) capture(in io.Reader, told *telling) error {
 }
 
 // keys reads the key log, if there is one.
-func (e explain) keys(ui terminal) (handshake.Keys, error) {
+func (e explain) keys(ui terminal.UI) (handshake.Keys, error) {
 	if e.Keys == "" {
 		return nil, nil
 	}
 	file, err := os.Open(e.Keys)
 	if err != nil {
-		return nil, &usageError{err: err}
+		return nil, &terminal.UsageError{Err: err}
 	}
 	defer file.Close()
 	keys, err := keylog.Parse(file)
 	if err != nil {
-		return nil, &usageError{err: err}
+		return nil, &terminal.UsageError{Err: err}
 	}
 	faults, more := keys.BadLines()
 	for _, fault := range faults {
-		ui.note(fmt.Sprintf("%s:%d: %s", e.Keys, fault.Line, fault.Reason))
+		ui.Note(fmt.Sprintf("%s:%d: %s", e.Keys, fault.Line, fault.Reason))
 	}
 	if more > 0 {
-		ui.note(fmt.Sprintf("%s: %d more lines cannot be read", e.Keys, more))
+		ui.Note(fmt.Sprintf("%s: %d more lines cannot be read", e.Keys, more))
 	}
 	return keys, nil
 }
@@ -127,11 +128,11 @@ func (e explain) keys(ui terminal) (handshake.Keys, error) {
 // A metered is a file that tells how much of it has been read.
 type metered struct {
 	file       *os.File
-	told       *progress
+	told       *terminal.Progress
 	read, size int64 // in bytes; size is 0 of what has no end yet
 }
 
-func newMetered(file *os.File, told *progress) *metered {
+func newMetered(file *os.File, told *terminal.Progress) *metered {
 	m := &metered{file: file, told: told}
 	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
 		m.size = info.Size()
@@ -147,6 +148,6 @@ func (m *metered) Read(p []byte) (int, error) {
 	if m.size > 0 {
 		of = fmt.Sprintf(" of %d", m.size>>20)
 	}
-	m.told.Say(fmt.Sprintf("postern: %d%s MiB are read, %s", m.read>>20, of, m.file.Name()))
+	m.told.Set(fmt.Sprintf("postern: %d%s MiB are read, %s", m.read>>20, of, m.file.Name()))
 	return n, err
 }

@@ -7,12 +7,13 @@ import (
 	"postern/handshake"
 	"postern/internal/capture"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 	"postern/interop"
 )
 
 // A telling is what explain has told so far.
 type telling struct {
-	ui                   terminal
+	ui                   terminal.UI
 	explain              explain
 	seen, found, unknown int // handshakes: all, those with a case, those that failed without
 }
@@ -26,9 +27,9 @@ func (t *telling) conversation(c *capture.Conversation) error {
 		return t.handshake(c.Transcript)
 	}
 	if t.seen > 0 {
-		fmt.Fprintln(t.ui.out)
+		fmt.Fprintln(t.ui.Out)
 	}
-	fmt.Fprintf(t.ui.out, "== %s\n", conversationLine(c))
+	fmt.Fprintf(t.ui.Out, "== %s\n", conversationLine(c))
 	if c.Transcript == nil {
 		return nil
 	}
@@ -66,23 +67,23 @@ func (t *telling) handshake(transcript *handshake.Transcript) error {
 		t.unknown++
 	}
 	if t.explain.JSON {
-		return t.ui.json(explainedRow(e))
+		return t.ui.JSON(explainedRow(e))
 	}
-	t.ui.explained(e, handshake.DiagramOptions{ASCII: t.explain.ASCII, Location: time.Local})
+	printExplanation(t.ui, e, handshake.DiagramOptions{ASCII: t.explain.ASCII, Location: time.Local})
 	return nil
 }
 
 // tally notes what of a capture was not read.
 func (t *telling) tally(n capture.Stats) {
 	if unread := n.UnknownLink + n.Fragments + n.Malformed; unread > 0 {
-		t.ui.note(fmt.Sprintf("%d of %d packets could not be read: %d of unknown links, %d fragments, %d broken or cut (tcpdump -s 0 cuts none)",
+		t.ui.Note(fmt.Sprintf("%d of %d packets could not be read: %d of unknown links, %d fragments, %d broken or cut (tcpdump -s 0 cuts none)",
 			unread, n.Packets, n.UnknownLink, n.Fragments, n.Malformed))
 	}
 	if n.Evicted > 0 {
-		t.ui.note(fmt.Sprintf("%d connections were given up to make room for others", n.Evicted))
+		t.ui.Note(fmt.Sprintf("%d connections were given up to make room for others", n.Evicted))
 	}
 	if t.seen == 0 {
-		t.ui.note(fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets))
+		t.ui.Note(fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets))
 	}
 }
 
@@ -90,9 +91,9 @@ func (t *telling) tally(n capture.Stats) {
 func (t *telling) verdict() error {
 	switch {
 	case t.found > 0:
-		return exitStatus(exitFailed)
+		return terminal.ExitStatus(terminal.ExitFailed)
 	case t.unknown > 0, t.seen == 0:
-		return exitStatus(exitUnclear)
+		return terminal.ExitStatus(terminal.ExitUnclear)
 	}
 	return nil
 }
@@ -110,38 +111,38 @@ func explanationOf(transcript *handshake.Transcript) explanation {
 }
 
 // explained draws a handshake and says what is known of it.
-func (t terminal) explained(e explanation, o handshake.DiagramOptions) {
-	fmt.Fprint(t.out, e.transcript.Diagram(o))
+func printExplanation(t terminal.UI, e explanation, o handshake.DiagramOptions) {
+	fmt.Fprint(t.Out, e.transcript.Diagram(o))
 	for _, d := range e.diagnoses {
-		fmt.Fprintln(t.out)
-		t.diagnosis(d)
+		fmt.Fprintln(t.Out)
+		printDiagnosis(t, d)
 	}
 	if len(e.diagnoses) == 0 && e.failed {
-		fmt.Fprintln(t.out)
-		t.paragraph("case", interop.NotKnown)
+		fmt.Fprintln(t.Out)
+		t.Paragraph("case", interop.NotKnown)
 	}
 }
 
 // diagnosis tells one case as it was found.
-func (t terminal) diagnosis(d interop.Diagnosis) {
-	t.paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
-	t.paragraph("sure", d.Confidence.String())
+func printDiagnosis(t terminal.UI, d interop.Diagnosis) {
+	t.Paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
+	t.Paragraph("sure", d.Confidence.String())
 	for _, o := range d.Observations {
-		t.paragraph("seen", safetext.Printable(o.Text))
+		t.Paragraph("seen", safetext.Printable(o.Text))
 	}
-	t.caseText(d.Case)
+	printCase(t, d.Case)
 }
 
 // caseText tells what is known of a case, beyond its title.
-func (t terminal) caseText(c *interop.Case) {
-	t.paragraph("who", fmt.Sprintf("%s, since %s (%s)", c.Clients, c.Since, c.Status))
-	t.paragraph("what", c.Explanation)
-	t.paragraph("Postern", c.Remedy.Postern)
+func printCase(t terminal.UI, c *interop.Case) {
+	t.Paragraph("who", fmt.Sprintf("%s, since %s (%s)", c.Clients, c.Since, c.Status))
+	t.Paragraph("what", c.Explanation)
+	t.Paragraph("Postern", c.Remedy.Postern)
 	for _, a := range c.Remedy.OtherSoftware {
-		t.paragraph(a.Software, a.Action)
+		t.Paragraph(a.Software, a.Action)
 	}
 	for _, s := range c.Sources {
-		fmt.Fprintf(t.out, "%-*s%s\n", margin, "source", s.URL)
+		fmt.Fprintf(t.Out, "%-*s%s\n", terminal.Margin, "source", s.URL)
 	}
 }
 

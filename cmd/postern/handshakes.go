@@ -16,6 +16,7 @@ import (
 	"postern/handshake"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 )
 
 // handshakes is the subcommand that shows who came and how it went.
@@ -36,7 +37,7 @@ type handshakesList struct {
 }
 
 // Run is called by kong.
-func (h handshakesList) Run(ui terminal) error {
+func (h handshakesList) Run(ui terminal.UI) error {
 	book, err := h.open(ui)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func (h handshakesList) Run(ui terminal) error {
 	}
 	if !h.Follow {
 		if len(found) == 0 {
-			ui.note("no handshakes since " + h.Since.Local().Format(time.DateTime))
+			ui.Note("no handshakes since " + h.Since.Local().Format(time.DateTime))
 		}
 		return h.print(ui, found)
 	}
@@ -62,7 +63,7 @@ func (h handshakesList) Run(ui terminal) error {
 const followInterval = time.Second
 
 // follow prints what is there, oldest first, and what comes, until ctx ends.
-func (h handshakesList) follow(ctx context.Context, ui terminal, book *ledger.Reader, filter ledger.Filter, found []ledger.Handshake) error {
+func (h handshakesList) follow(ctx context.Context, ui terminal.UI, book *ledger.Reader, filter ledger.Filter, found []ledger.Handshake) error {
 	slices.Reverse(found)
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
@@ -85,15 +86,15 @@ func (h handshakesList) follow(ctx context.Context, ui terminal, book *ledger.Re
 	}
 }
 
-func (h handshakesList) print(ui terminal, found []ledger.Handshake) error {
+func (h handshakesList) print(ui terminal.UI, found []ledger.Handshake) error {
 	for _, handshake := range found {
 		if h.JSON {
-			if err := ui.json(handshakeRow(handshake)); err != nil {
+			if err := ui.JSON(handshakeRow(handshake)); err != nil {
 				return err
 			}
 			continue
 		}
-		fmt.Fprintln(ui.out, handshakeLine(handshake))
+		fmt.Fprintln(ui.Out, handshakeLine(handshake))
 	}
 	return nil
 }
@@ -106,7 +107,7 @@ type handshakesShow struct {
 }
 
 // Run is called by kong.
-func (h handshakesShow) Run(ui terminal) error {
+func (h handshakesShow) Run(ui terminal.UI) error {
 	book, err := h.open(ui)
 	if err != nil {
 		return err
@@ -114,26 +115,26 @@ func (h handshakesShow) Run(ui terminal) error {
 	defer book.Close()
 	found, err := book.Handshake(context.Background(), h.ID)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &hintedError{err, "postern handshakes lists those that are kept; their second column is the id"}
+		return &terminal.HintedError{Err: err, Hint: "postern handshakes lists those that are kept; their second column is the id"}
 	}
 	if err != nil {
 		return err
 	}
 	if h.JSON {
-		return ui.json(handshakeRow(found))
+		return ui.JSON(handshakeRow(found))
 	}
-	fmt.Fprintln(ui.out, handshakeLine(found))
+	fmt.Fprintln(ui.Out, handshakeLine(found))
 	if len(found.Transcript) == 0 {
-		ui.note("its messages are not kept: only those of failed handshakes are")
+		ui.Note("its messages are not kept: only those of failed handshakes are")
 		return nil
 	}
 	transcript, err := handshake.Parse(found.Transcript)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(ui.out)
-	ui.explained(explanationOf(transcript), handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
-	fmt.Fprintf(ui.out, "\nNext: %s\n", safetext.Printable(found.Next))
+	fmt.Fprintln(ui.Out)
+	printExplanation(ui, explanationOf(transcript), handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	fmt.Fprintf(ui.Out, "\nNext: %s\n", safetext.Printable(found.Next))
 	return nil
 }
 

@@ -16,7 +16,6 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 	for _, object := range []any{
 		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
 		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
-		labJSON{}, labServerJSON{}, labClientJSON{}, labAbsentJSON{}, labCellJSON{},
 		reportJSON{}, summaryJSON{}, addedJSON{},
 		reportExplainedJSON{}, policyMeaningRow{}, runJSON{}, resultMeaning{}, seenJSON{}, seenSenderJSON{}, recordsJSON{},
 		explainedJSON{}, diagnosisJSON{}, zoneJSON{}, recordJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/ledger"
+	"postern/internal/terminal"
 )
 
 // ledgerFlags say whose ledger is asked.
@@ -19,13 +20,13 @@ type ledgerFlags struct {
 func (f ledgerFlags) path() string { return config.LedgerFile(f.Data) }
 
 // open opens the ledger for reading, and says so if it cannot show all of it.
-func (f ledgerFlags) open(ui terminal) (*ledger.Reader, error) {
+func (f ledgerFlags) open(ui terminal.UI) (*ledger.Reader, error) {
 	r, err := ledger.OpenReader(f.path())
 	if err != nil {
 		return nil, f.hinted(err)
 	}
 	if notice := r.Notice(); notice != "" {
-		ui.note(notice)
+		ui.Note(notice)
 	}
 	return r, nil
 }
@@ -34,11 +35,11 @@ func (f ledgerFlags) open(ui terminal) (*ledger.Reader, error) {
 func (f ledgerFlags) hinted(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNoLedger):
-		return &hintedError{err, "give the data folder of postern serve by --data; the ledger begins when it first runs"}
+		return &terminal.HintedError{Err: err, Hint: "give the data folder of postern serve by --data; the ledger begins when it first runs"}
 	case errors.Is(err, ledger.ErrNewer):
-		return &hintedError{err, "use the postern that serves here, or a newer one"}
+		return &terminal.HintedError{Err: err, Hint: "use the postern that serves here, or a newer one"}
 	case errors.Is(err, ledger.ErrNoReports):
-		return &hintedError{err, "start postern serve of this version once: it brings the ledger up to date"}
+		return &terminal.HintedError{Err: err, Hint: "start postern serve of this version once: it brings the ledger up to date"}
 	}
 	return err
 }

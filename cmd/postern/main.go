@@ -4,7 +4,6 @@
 //	postern handshakes   shows who came and how it went
 //	postern senders      shows and pins what senders are offered
 //	postern probe        asks a server which senders it keeps out
-//	postern lab          lets clients visit mail servers on this machine
 //	postern dns          prints and checks the DNS records to publish
 //	postern explain      explains packet captures and transcripts
 //	postern report       takes TLS reports in and tells what they say and mean
@@ -19,14 +18,12 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 
 	"postern/internal/config"
+	"postern/internal/terminal"
 )
 
 // root is the command line.
@@ -35,7 +32,6 @@ type root struct {
 	Handshakes handshakes       `cmd:"" help:"Show who came and how it went, and explain what failed."`
 	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
 	Probe      probeCmd         `cmd:"" help:"Ask servers which senders they keep out."`
-	Lab        experiment       `cmd:"" help:"Let clients visit mail servers on this machine, and tell who gets in."`
 	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print the DNS records to publish, and check them."`
 	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
 	Report     report           `cmd:"" help:"Take TLS reports in, and tell what they say and mean."`
@@ -44,37 +40,27 @@ type root struct {
 }
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal{out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(os.Args[1:], terminal.UI{
+		Command: "postern",
+		Usage:   "postern --help lists the commands, postern COMMAND --help their flags",
+		Out:     os.Stdout,
+		Err:     os.Stderr,
+	}))
 }
 
 // run is the whole command. It returns the exit status.
-func run(args []string, ui terminal) int {
+func run(args []string, ui terminal.UI) int {
 	parser := kong.Must(&root{},
 		kong.Name("postern"),
 		kong.Description("The TLS front door for inbound mail."),
-		kong.Writers(ui.out, ui.err),
-		kong.Vars{"version": version(), "data": config.DefaultData},
+		kong.Writers(ui.Out, ui.Err),
+		kong.Vars{"version": ui.Version(), "data": config.DefaultData},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Bind(ui),
 	)
 	context, err := parser.Parse(args)
 	if err != nil {
-		return ui.fail(&usageError{err: err})
+		return fail(ui, &terminal.UsageError{Err: err})
 	}
-	return ui.fail(context.Run())
-}
-
-// version is one line: postern's, the commit it was built from, Go's and the
-// system.
-func version() string {
-	ours, commit := "(unknown)", ""
-	if build, ok := debug.ReadBuildInfo(); ok {
-		ours = build.Main.Version
-		for _, setting := range build.Settings {
-			if setting.Key == "vcs.revision" {
-				commit = " " + setting.Value
-			}
-		}
-	}
-	return fmt.Sprintf("postern %s%s %s %s/%s", ours, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fail(ui, context.Run())
 }

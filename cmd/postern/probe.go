@@ -18,6 +18,7 @@ import (
 	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 )
 
 // probeCmd reports which senders cannot deliver to a server.
@@ -58,13 +59,13 @@ Exit status: 0 no problem found, 1 problems found, 2 wrong command line, 3 incon
 }
 
 // Run is called by kong.
-func (p probeCmd) Run(ui terminal) error {
+func (p probeCmd) Run(ui terminal.UI) error {
 	if err := p.check(); err != nil {
-		return &usageError{err: err}
+		return &terminal.UsageError{Err: err}
 	}
 	prober, err := p.prober()
 	if err != nil {
-		return &usageError{err: err}
+		return &terminal.UsageError{Err: err}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -169,25 +170,25 @@ func (m *testMessage) Decode(ctx *kong.DecodeContext) error {
 }
 
 // first probes once, with progress on a terminal.
-func (p probeCmd) first(ctx context.Context, ui terminal, prober *probe.Prober) (probeStatus, []probe.Problems, error) {
-	shown := newProgress(ui.err)
+func (p probeCmd) first(ctx context.Context, ui terminal.UI, prober *probe.Prober) (probeStatus, []probe.Problems, error) {
+	shown := terminal.NewProgress(ui.Err)
 	defer shown.Done()
-	shown.Say("postern: probing " + strings.Join(p.Targets, ", "))
+	shown.Set("postern: probing " + strings.Join(p.Targets, ", "))
 	counts := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
 	prober.Progress = counts.visited
 	defer func() { prober.Progress = nil }() // no progress of --watch
-	return p.once(ctx, terminal{out: shown.Above(ui.out), err: shown.Above(ui.err)}, prober.Probe)
+	return p.once(ctx, ui.Above(shown), prober.Probe)
 }
 
 // once probes all targets and prints the results. It returns the problems of each
 // target. A probe that was interrupted says nothing about a server.
-func (p probeCmd) once(ctx context.Context, ui terminal, examine examineFunc) (status probeStatus, known []probe.Problems, err error) {
+func (p probeCmd) once(ctx context.Context, ui terminal.UI, examine examineFunc) (status probeStatus, known []probe.Problems, err error) {
 	var suites []junitSuite
 	for i, pending := range p.start(ctx, examine) {
 		target, result := p.Targets[i], <-pending
 		if ctx.Err() != nil {
-			ui.error(errors.New("interrupted before all targets were probed"), "")
-			return status, nil, exitStatus(exitUnclear)
+			ui.Error(errors.New("interrupted before all targets were probed"), "")
+			return status, nil, terminal.ExitStatus(terminal.ExitUnclear)
 		}
 		status.note(result)
 		known = append(known, probe.ProblemsOf(result.report, result.err))
@@ -203,7 +204,7 @@ func (p probeCmd) once(ctx context.Context, ui terminal, examine examineFunc) (s
 }
 
 // watch probes at each interval and prints what has changed, until ctx ends.
-func (p probeCmd) watch(ctx context.Context, ui terminal, examine examineFunc, known []probe.Problems) {
+func (p probeCmd) watch(ctx context.Context, ui terminal.UI, examine examineFunc, known []probe.Problems) {
 	ticker := time.NewTicker(p.Watch)
 	defer ticker.Stop()
 	for {
@@ -219,7 +220,7 @@ func (p probeCmd) watch(ctx context.Context, ui terminal, examine examineFunc, k
 			}
 			now := probe.ProblemsOf(result.report, result.err)
 			for _, line := range known[i].Changes(now) {
-				fmt.Fprintf(ui.out, "%s  %s: %s\n", localTime(time.Now()), safetext.Printable(p.Targets[i]), line)
+				fmt.Fprintf(ui.Out, "%s  %s: %s\n", localTime(time.Now()), safetext.Printable(p.Targets[i]), line)
 			}
 			known[i] = now
 		}
@@ -256,17 +257,17 @@ func (p probeCmd) start(ctx context.Context, examine examineFunc) []chan probed 
 }
 
 // print prints the result for one target.
-func (p probeCmd) print(ui terminal, target string, result probed, more bool) error {
+func (p probeCmd) print(ui terminal.UI, target string, result probed, more bool) error {
 	switch {
 	case p.JSON:
-		return ui.json(probedRow(target, result))
+		return ui.JSON(probedRow(target, result))
 	case p.Check:
-		fmt.Fprintln(ui.out, checkLine(target, result))
+		fmt.Fprintln(ui.Out, checkLine(target, result))
 	case result.err != nil:
-		ui.error(result.err, probeHint(result.err))
+		ui.Error(result.err, probeHint(result.err))
 	default:
 		if more {
-			fmt.Fprintln(ui.out)
+			fmt.Fprintln(ui.Out)
 		}
 		probeScreen{ui, p.Verbose}.report(result.report)
 	}

@@ -13,12 +13,13 @@ import (
 	"postern/handshake"
 	"postern/internal/probe"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 )
 
 // A probeScreen shows reports to a person: what is worst first, then who gets in,
 // then what is fine.
 type probeScreen struct {
-	terminal
+	terminal.UI
 	verbose bool
 }
 
@@ -28,7 +29,7 @@ func (s probeScreen) report(r *probe.Report) {
 	s.fine(r.Findings)
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			fmt.Fprintln(s.out)
+			fmt.Fprintln(s.Out)
 			s.address(h, a)
 		}
 	}
@@ -39,7 +40,7 @@ func (s probeScreen) head(r *probe.Report) {
 	if r.Domain != "" {
 		what += ": " + number(len(r.Hosts), "MX host", "MX hosts")
 	}
-	fmt.Fprintf(s.out, "%s: %s, %.1f s\n", what, verdict(r.AllFindings()), r.Duration.Round(100*time.Millisecond).Seconds())
+	fmt.Fprintf(s.Out, "%s: %s, %.1f s\n", what, verdict(r.AllFindings()), r.Duration.Round(100*time.Millisecond).Seconds())
 }
 
 // verdict counts what there is to do.
@@ -72,10 +73,10 @@ func (s probeScreen) address(h *probe.Host, a *probe.Address) {
 	if a.Software.Name != "" {
 		line += fmt.Sprintf("  %s (%s)", a.Software, a.Software.Confidence)
 	}
-	fmt.Fprintln(s.out, line)
+	fmt.Fprintln(s.Out, line)
 	if s.verbose {
 		for _, clue := range a.Software.Clues {
-			s.paragraph("known by", clue)
+			s.Paragraph("known by", clue)
 		}
 	}
 	s.findings(a.Findings)
@@ -89,7 +90,7 @@ func (s probeScreen) findings(all []probe.Finding) {
 	for _, f := range all {
 		switch {
 		case f.Severity >= probe.Unclear || f.Severity == probe.Notice && s.verbose:
-			fmt.Fprintln(s.out)
+			fmt.Fprintln(s.Out)
 			s.finding(f)
 		}
 	}
@@ -101,22 +102,22 @@ func (s probeScreen) finding(f probe.Finding) {
 	if f.Severity >= probe.Warning {
 		label = strings.ToUpper(label)
 	}
-	s.paragraph(label, f.Title)
+	s.Paragraph(label, f.Title)
 	s.seen(f)
 	for _, a := range f.Advice {
-		s.paragraph("do", a.Software+": "+a.Action)
+		s.Paragraph("do", a.Software+": "+a.Action)
 	}
 	if !s.verbose {
 		if f.Case != nil {
-			s.paragraph("more", "postern cases show "+f.Case.ID)
+			s.Paragraph("more", "postern cases show "+f.Case.ID)
 		}
 		return
 	}
 	for _, url := range f.Sources {
-		s.paragraph("source", url)
+		s.Paragraph("source", url)
 	}
 	if f.Transcript != nil {
-		fmt.Fprintf(s.out, "\n%s", f.Transcript.Diagram(handshake.DiagramOptions{Location: time.Local}))
+		fmt.Fprintf(s.Out, "\n%s", f.Transcript.Diagram(handshake.DiagramOptions{Location: time.Local}))
 	}
 }
 
@@ -130,10 +131,10 @@ func (s probeScreen) notices(all []probe.Finding) {
 			continue
 		}
 		if first {
-			fmt.Fprintln(s.out)
+			fmt.Fprintln(s.Out)
 			first = false
 		}
-		s.paragraph("notice", f.Title)
+		s.Paragraph("notice", f.Title)
 	}
 }
 
@@ -143,7 +144,7 @@ var outcomeWords = map[probe.Outcome]string{probe.Completed: "completes", probe.
 // visits has a line for each sender. Who is loud about it is one that should get in.
 func (s probeScreen) visits(a *probe.Address) {
 	if len(a.Runs) > 0 {
-		fmt.Fprintln(s.out)
+		fmt.Fprintln(s.Out)
 	}
 	for _, v := range a.Runs {
 		word := outcomeWords[v.Outcome]
@@ -151,7 +152,7 @@ func (s probeScreen) visits(a *probe.Address) {
 			word = strings.ToUpper(word)
 		}
 		const id = 25
-		fmt.Fprintf(s.out, "%-*s%-*s%s\n", margin, word, id, v.Persona.ID, safetext.Shorten(v.Persona.Does, columns-margin-id))
+		fmt.Fprintf(s.Out, "%-*s%-*s%s\n", terminal.Margin, word, id, v.Persona.ID, safetext.Shorten(v.Persona.Does, terminal.Columns-terminal.Margin-id))
 	}
 }
 
@@ -170,14 +171,14 @@ func (s probeScreen) fine(all []probe.Finding) {
 	if titles == nil {
 		return
 	}
-	fmt.Fprintln(s.out)
+	fmt.Fprintln(s.Out)
 	if !s.verbose {
-		s.paragraph("ok", strings.Join(titles, "; ")+".")
+		s.Paragraph("ok", strings.Join(titles, "; ")+".")
 		return
 	}
 	for _, f := range all {
 		if f.Severity == probe.OK {
-			s.paragraph("ok", f.Title)
+			s.Paragraph("ok", f.Title)
 			s.seen(f)
 		}
 	}
@@ -185,7 +186,7 @@ func (s probeScreen) fine(all []probe.Finding) {
 
 func (s probeScreen) seen(f probe.Finding) {
 	for _, seen := range f.Evidence {
-		s.paragraph("seen", safetext.Printable(seen))
+		s.Paragraph("seen", safetext.Printable(seen))
 	}
 }
 
@@ -267,11 +268,11 @@ func (s *probeStatus) note(r probed) {
 func (s *probeStatus) usual() error {
 	switch {
 	case s.usage:
-		return exitStatus(exitUsage)
+		return terminal.ExitStatus(terminal.ExitUsage)
 	case s.worst >= probe.Warning:
-		return exitStatus(exitFailed)
+		return terminal.ExitStatus(terminal.ExitFailed)
 	case s.worst == probe.Unclear:
-		return exitStatus(exitUnclear)
+		return terminal.ExitStatus(terminal.ExitUnclear)
 	}
 	return nil
 }
@@ -279,17 +280,17 @@ func (s *probeStatus) usual() error {
 // monitoring is the exit status that plugins of monitoring systems have.
 func (s *probeStatus) monitoring() error {
 	if s.usage {
-		return exitStatus(3)
+		return terminal.ExitStatus(3)
 	}
 	if status := cmp.Or(map[probe.Severity]int{probe.Warning: 1, probe.Critical: 2, probe.Unclear: 3}[s.worst], 0); status > 0 {
-		return exitStatus(status)
+		return terminal.ExitStatus(status)
 	}
 	return nil
 }
 
 // probeProgress tells how many visits are over, of all addresses that have been begun.
 type probeProgress struct {
-	shown *progress
+	shown *terminal.Progress
 
 	mu        sync.Mutex
 	addresses map[netip.AddrPort]struct{ over, all int }
@@ -310,5 +311,5 @@ func (p *probeProgress) visited(addr netip.AddrPort, over, all int) {
 	if n := len(p.addresses); n > 1 {
 		where = fmt.Sprintf("%d addresses", n)
 	}
-	p.shown.Say(fmt.Sprintf("postern: probing %s, %d of %d senders done", where, over, all))
+	p.shown.Set(fmt.Sprintf("postern: probing %s, %d of %d senders done", where, over, all))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/probe"
+	"postern/internal/terminal"
 )
 
 // After Ctrl-C no server is reported as not answering: nobody waited for
@@ -19,12 +20,12 @@ func TestInterruptedProbeSaysNothingAboutServers(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out, said bytes.Buffer
 	p := probeCmd{Targets: []string{"mx.test"}}
-	_, _, err := p.once(ctx, terminal{out: &out, err: &said}, func(context.Context, string) (*probe.Report, error) {
+	_, _, err := p.once(ctx, terminal.UI{Command: "postern", Out: &out, Err: &said}, func(context.Context, string) (*probe.Report, error) {
 		stop()
 		return &probe.Report{Findings: []probe.Finding{{ID: "unreachable", Severity: probe.Unclear}}}, nil
 	})
-	if status := exitStatus(0); !errors.As(err, &status) || status != exitUnclear {
-		t.Errorf("ended with %v, want status %d", err, exitUnclear)
+	if status := terminal.ExitStatus(0); !errors.As(err, &status) || status != terminal.ExitUnclear {
+		t.Errorf("ended with %v, want status %d", err, terminal.ExitUnclear)
 	}
 	if want := "postern: error: interrupted before all targets were probed\n"; out.Len() > 0 || said.String() != want {
 		t.Errorf("said %q and %q, want %q alone", out.String(), said.String(), want)
@@ -62,7 +63,7 @@ func TestWatchPrintsChangesUntilInterrupted(t *testing.T) {
 		start := time.Now()
 		go func() {
 			defer close(done)
-			p.watch(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
+			p.watch(ctx, terminal.UI{Command: "postern", Out: out}, func(context.Context, string) (*probe.Report, error) {
 				hours++
 				day := watchedDay[hours]
 				a := &probe.Address{Addr: netip.MustParseAddrPort("127.0.0.1:25"), Findings: day.found}
@@ -99,7 +100,7 @@ func TestWatchIgnoresInterruptedProbe(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		out := make(written, 8)
 		p := probeCmd{Targets: []string{"mx.test"}, Watch: time.Hour}
-		p.watch(ctx, terminal{out: out}, func(context.Context, string) (*probe.Report, error) {
+		p.watch(ctx, terminal.UI{Command: "postern", Out: out}, func(context.Context, string) (*probe.Report, error) {
 			stop()
 			return nil, context.Canceled
 		}, []probe.Problems{{}})
@@ -112,7 +113,7 @@ func TestWatchIgnoresInterruptedProbe(t *testing.T) {
 func TestProgressOfAProbeCountsTheVisitsOfAllAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		shown := beginProgress(&screen)
+		shown := terminal.StartProgress(&screen)
 		p := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
 		first, second := netip.MustParseAddrPort("192.0.2.1:25"), netip.MustParseAddrPort("[2001:db8::1]:25")
 		for _, tt := range []struct {

@@ -14,6 +14,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/smtp"
+	"postern/internal/terminal"
 )
 
 // report is the subcommand about TLS reports.
@@ -36,7 +37,7 @@ type reportFlags struct {
 }
 
 // read returns the reports, at most limit.
-func (f reportFlags) read(ui terminal, limit int) ([]ledger.Report, error) {
+func (f reportFlags) read(ui terminal.UI, limit int) ([]ledger.Report, error) {
 	book, err := f.open(ui)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func (f reportFlags) read(ui terminal, limit int) ([]ledger.Report, error) {
 		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Verified: f.Trusted, Limit: limit,
 	})
 	if err == nil && len(found) == 0 && !f.JSON {
-		ui.note("no reports about " + f.Since.Local().Format(time.DateTime) + " and later")
+		ui.Note("no reports about " + f.Since.Local().Format(time.DateTime) + " and later")
 	}
 	return found, f.hinted(err)
 }
@@ -57,22 +58,22 @@ type reportList struct {
 }
 
 // Run is called by kong.
-func (r reportList) Run(ui terminal) error {
+func (r reportList) Run(ui terminal.UI) error {
 	found, err := r.read(ui, r.Limit)
 	if err != nil {
 		return err
 	}
 	if len(found) > 0 && !r.JSON {
-		fmt.Fprintln(ui.out, reportHead)
+		fmt.Fprintln(ui.Out, reportHead)
 	}
 	for _, report := range found {
 		if r.JSON {
-			if err := ui.json(reportRow(report)); err != nil {
+			if err := ui.JSON(reportRow(report)); err != nil {
 				return err
 			}
 			continue
 		}
-		fmt.Fprintln(ui.out, reportLine(report))
+		fmt.Fprintln(ui.Out, reportLine(report))
 	}
 	return nil
 }
@@ -84,7 +85,7 @@ type reportShow struct {
 }
 
 // Run is called by kong.
-func (r reportShow) Run(ui terminal) error {
+func (r reportShow) Run(ui terminal.UI) error {
 	book, err := r.open(ui)
 	if err != nil {
 		return err
@@ -93,13 +94,13 @@ func (r reportShow) Run(ui terminal) error {
 	found, err := book.Report(context.Background(), r.ID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &hintedError{err, "postern report list lists those that are kept; their first column is the number"}
+		return &terminal.HintedError{Err: err, Hint: "postern report list lists those that are kept; their first column is the number"}
 	case err != nil:
 		return r.hinted(err)
 	case r.JSON:
-		return ui.json(reportRow(found))
+		return ui.JSON(reportRow(found))
 	}
-	return ui.report(found)
+	return printReport(ui, found)
 }
 
 // A reportJSON is a report as docs/json.md tells it.

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/ledger"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 	"postern/internal/tlsrptin"
 	"postern/tlsrpt"
 )
@@ -28,7 +29,7 @@ Exit status: 1 if a file holds no report.`
 }
 
 // Run is called by kong.
-func (r reportAdd) Run(ui terminal) error {
+func (r reportAdd) Run(ui terminal.UI) error {
 	var status error
 	for _, file := range r.Files {
 		added := adding{ui: ui, add: r}
@@ -36,7 +37,7 @@ func (r reportAdd) Run(ui terminal) error {
 			return err
 		}
 		if added.reports == 0 {
-			status = exitStatus(exitFailed)
+			status = terminal.ExitStatus(terminal.ExitFailed)
 		}
 	}
 	return status
@@ -44,7 +45,7 @@ func (r reportAdd) Run(ui terminal) error {
 
 // An adding is a file whose reports are added.
 type adding struct {
-	ui      terminal
+	ui      terminal.UI
 	add     reportAdd
 	reports int
 }
@@ -58,7 +59,7 @@ func (a *adding) read(file string) error {
 	err := hand.Read(ctx, file, each)
 	var path *os.PathError
 	if errors.As(err, &path) {
-		return &usageError{err, "give the files or folders that hold the reports"}
+		return &terminal.UsageError{Err: err, Hint: "give the files or folders that hold the reports"}
 	}
 	return err
 }
@@ -77,9 +78,9 @@ func (a *adding) found(ctx context.Context, f tlsrptin.Entry) error {
 		return a.add.hinted(err)
 	}
 	if a.add.JSON {
-		return a.ui.json(addedRow(f, filed, err))
+		return a.ui.JSON(addedRow(f, filed, err))
 	}
-	fmt.Fprintf(a.ui.out, "%s: %s\n", safetext.Printable(f.Name), safetext.Printable(addedWords(f, filed, err)))
+	fmt.Fprintf(a.ui.Out, "%s: %s\n", safetext.Printable(f.Name), safetext.Printable(addedWords(f, filed, err)))
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/persona"
 	"postern/internal/probe"
+	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
 	"postern/internal/tlsrptin"
 	"postern/tlsrpt"
@@ -45,7 +46,7 @@ Exit status: 0 nothing failed, 1 a cause was found, 2 the report cannot be read,
 }
 
 // Run is called by kong.
-func (r reportExplain) Run(ui terminal) error {
+func (r reportExplain) Run(ui terminal.UI) error {
 	var us self
 	if r.Config != "" {
 		c, err := config.Load(r.Config, config.Flags{})
@@ -58,7 +59,7 @@ func (r reportExplain) Run(ui terminal) error {
 	if !r.Offline {
 		roots, err := authorities(r.CA)
 		if err != nil {
-			return &usageError{err: err}
+			return &terminal.UsageError{Err: err}
 		}
 		prober := &probe.Prober{Resolver: r.Resolver, RootCAs: roots, Personas: askedPersonas()}
 		network.Prober, network.Resolver = prober, prober.NetResolver()
@@ -85,7 +86,7 @@ func askedPersonas() (all []*persona.Persona) {
 }
 
 // explain explains with the network that it is given.
-func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain.Explainer, us self) error {
+func (r reportExplain) explain(ctx context.Context, ui terminal.UI, x tlsrptexplain.Explainer, us self) error {
 	book, err := r.book(ui)
 	if err != nil {
 		return err
@@ -110,9 +111,9 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain
 		return err
 	}
 	if r.JSON {
-		err = ui.json(reportExplainedRow(kept, explanation))
+		err = ui.JSON(reportExplainedRow(kept, explanation))
 	} else {
-		ui.reportExplained(kept, explanation)
+		printReportExplanation(ui, kept, explanation)
 	}
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (r reportExplain) explain(ctx context.Context, ui terminal, x tlsrptexplain
 }
 
 // book opens the ledger. A file is explained without one, too.
-func (r reportExplain) book(ui terminal) (*ledger.Reader, error) {
+func (r reportExplain) book(ui terminal.UI) (*ledger.Reader, error) {
 	book, err := r.open(ui)
 	if _, numbered := r.number(); errors.Is(err, ledger.ErrNoLedger) && !numbered {
 		return nil, nil
@@ -141,9 +142,9 @@ func reportVerdict(e *tlsrptexplain.Explanation) error {
 	case e.Failed() == 0:
 		return nil
 	case e.Conclusion.Confidence == 0:
-		return exitStatus(exitUnclear)
+		return terminal.ExitStatus(terminal.ExitUnclear)
 	}
-	return exitStatus(exitFailed)
+	return terminal.ExitStatus(terminal.ExitFailed)
 }
 
 // A keptReport is a report as it is kept, and read.
@@ -182,12 +183,12 @@ func (k *keptReport) vouch() {
 }
 
 // find reads the report from the ledger or from its file.
-func (r reportExplain) find(ctx context.Context, ui terminal, book *ledger.Reader) (k keptReport, err error) {
+func (r reportExplain) find(ctx context.Context, ui terminal.UI, book *ledger.Reader) (k keptReport, err error) {
 	var found ledger.Report
 	if id, numbered := r.number(); numbered {
 		found, err = book.Report(ctx, id)
 		if errors.Is(err, fs.ErrNotExist) {
-			return k, &hintedError{err, "postern report list tells the numbers of those that are kept"}
+			return k, &terminal.HintedError{Err: err, Hint: "postern report list tells the numbers of those that are kept"}
 		}
 	} else {
 		found, err = r.file(ctx, ui)
@@ -202,7 +203,7 @@ func (r reportExplain) find(ctx context.Context, ui terminal, book *ledger.Reade
 }
 
 // file reads the first report that a file holds.
-func (r reportExplain) file(ctx context.Context, ui terminal) (ledger.Report, error) {
+func (r reportExplain) file(ctx context.Context, ui terminal.UI) (ledger.Report, error) {
 	hand := tlsrptin.NewFileReader(r.Resolver)
 	if r.Offline {
 		hand = tlsrptin.NewOfflineFileReader()
@@ -218,11 +219,11 @@ func (r reportExplain) file(ctx context.Context, ui terminal) (ledger.Report, er
 	})
 	switch path := (*os.PathError)(nil); {
 	case errors.As(err, &path), err == nil && len(all) == 0:
-		return ledger.Report{}, &usageError{cmp.Or(err, none), "give the number of a report that is kept, or a file with one: JSON, gzip or not, or its mail"}
+		return ledger.Report{}, &terminal.UsageError{Err: cmp.Or(err, none), Hint: "give the number of a report that is kept, or a file with one: JSON, gzip or not, or its mail"}
 	case err != nil:
 		return ledger.Report{}, err
 	case len(all) > 1:
-		ui.note(r.Which + " holds more than one report, the first is explained; postern report add takes in all")
+		ui.Note(r.Which + " holds more than one report, the first is explained; postern report add takes in all")
 	}
 	return all[0], nil
 }

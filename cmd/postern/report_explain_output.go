@@ -8,44 +8,45 @@ import (
 	"time"
 
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
 	"postern/tlsrpt"
 )
 
 // reportExplained tells people what a report means.
-func (t terminal) reportExplained(k keptReport, e *tlsrptexplain.Explanation) {
-	t.printed("report", explainedLine(k))
-	t.printed("verdict", verdictWords(k.Report))
+func printReportExplanation(t terminal.UI, k keptReport, e *tlsrptexplain.Explanation) {
+	printParagraph(t, "report", explainedLine(k))
+	printParagraph(t, "verdict", verdictWords(k.Report))
 	for _, r := range e.Results {
-		fmt.Fprintln(t.out)
-		t.printed("policy", policyLine(r))
-		t.printed("changed", r.Change.Text())
+		fmt.Fprintln(t.Out)
+		printParagraph(t, "policy", policyLine(r))
+		printParagraph(t, "changed", r.Change.Text())
 		for _, m := range r.Counts {
-			t.printed("said", fmt.Sprintf("%d× %s%s", m.Sessions, m.Result, reasonWords(m.Reasons)))
-			t.printed("means", m.Text())
+			printParagraph(t, "said", fmt.Sprintf("%d× %s%s", m.Sessions, m.Result, reasonWords(m.Reasons)))
+			printParagraph(t, "means", m.Text())
 		}
 	}
 	if e.More > 0 {
-		t.printed("", fmt.Sprintf("and %d more policies with fewer failures", e.More))
+		printParagraph(t, "", fmt.Sprintf("and %d more policies with fewer failures", e.More))
 	}
-	fmt.Fprintln(t.out)
-	t.printed("seen", e.Activity.Text())
+	fmt.Fprintln(t.Out)
+	printParagraph(t, "seen", e.Activity.Text())
 	for _, line := range e.Records.Lines() {
-		t.printed("now", line)
+		printParagraph(t, "now", line)
 	}
-	fmt.Fprintln(t.out)
-	t.printed("cause", e.Conclusion.Cause)
+	fmt.Fprintln(t.Out)
+	printParagraph(t, "cause", e.Conclusion.Cause)
 	if e.Conclusion.Confidence > 0 {
-		t.printed("sure", e.Conclusion.Confidence.String())
+		printParagraph(t, "sure", e.Conclusion.Confidence.String())
 	}
-	t.printed("next", e.Conclusion.Next)
+	printParagraph(t, "next", e.Conclusion.Next)
 	for _, url := range e.Sources() {
-		fmt.Fprintf(t.out, "%-*s%s\n", margin, "source", url)
+		fmt.Fprintf(t.Out, "%-*s%s\n", terminal.Margin, "source", url)
 	}
 }
 
 // printed is a paragraph in which strangers' words may stand.
-func (t terminal) printed(label, text string) { t.paragraph(label, safetext.Printable(text)) }
+func printParagraph(t terminal.UI, label, text string) { t.Paragraph(label, safetext.Printable(text)) }
 
 // explainedLine says which report it is.
 func explainedLine(k keptReport) string {

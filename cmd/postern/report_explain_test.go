@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/terminal"
 	"postern/tlsrpt"
 )
 
@@ -54,8 +55,8 @@ func TestReportOfOctober2024(t *testing.T) {
 	}
 	id := h.receive("microsoft.com", append(reports,
 		said("Microsoft Corporation", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 3}))...)
-	if status := ledgerOf.explains("october_2024", id, ledgerOf.network(of(hosts)...)); status != exitFailed {
-		t.Errorf("exit status %d, want %d", status, exitFailed)
+	if status := ledgerOf.explains("october_2024", id, ledgerOf.network(of(hosts)...)); status != terminal.ExitFailed {
+		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
@@ -72,8 +73,8 @@ func TestReportOfAnExpiredCertificate(t *testing.T) {
 		}))
 	again := soonExpired(t)
 	h.addr, h.pair = again.addr, again.pair
-	if status := h.explains("expired", id, h.network()); status != exitFailed {
-		t.Errorf("exit status %d, want %d", status, exitFailed)
+	if status := h.explains("expired", id, h.network()); status != terminal.ExitFailed {
+		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
@@ -101,8 +102,8 @@ func TestReportOfAPolicyThatMissesAnMX(t *testing.T) {
 	id := h.receive("sender.example", said("Sender", thursday, tlsrpt.PolicySTS, 30, tlsrpt.Failure{
 		Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 4,
 	}))
-	if status := h.explains("policy_misses_mx", id, h.network()); status != exitFailed {
-		t.Errorf("exit status %d, want %d", status, exitFailed)
+	if status := h.explains("policy_misses_mx", id, h.network()); status != terminal.ExitFailed {
+		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
@@ -126,8 +127,8 @@ func TestReportOfAStaleTLSARecord(t *testing.T) {
 		netip.MustParseAddrPort(h.addr).Port(), sha256.Sum256(old.RawSubjectPublicKeyInfo)))
 	id := h.receive("sender.example", said("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicyTLSA, 12),
 		said("Sender", thursday, tlsrpt.PolicyTLSA, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 2}))
-	if status := h.explains("stale_tlsa", id, h.network(of(hosts)...)); status != exitFailed {
-		t.Errorf("exit status %d, want %d", status, exitFailed)
+	if status := h.explains("stale_tlsa", id, h.network(of(hosts)...)); status != terminal.ExitFailed {
+		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
@@ -138,8 +139,8 @@ func TestReportAboutAHostThatIsNotOurs(t *testing.T) {
 	id := h.receive("sender.example", said("Sender\x1b[31m", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{
 		Result: tlsrpt.CertificateHostMismatch, ReceivingMX: "mx.old\u202eprovider.example", AdditionalInfo: "see\x07 \x1b]0;title\x07", Sessions: 2,
 	}))
-	if status := h.explains("host_not_ours", id, h.network()); status != exitFailed {
-		t.Errorf("exit status %d, want %d", status, exitFailed)
+	if status := h.explains("host_not_ours", id, h.network()); status != terminal.ExitFailed {
+		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/ledger"
 	"postern/internal/probe"
+	"postern/internal/terminal"
 	"postern/internal/testcert"
 	"postern/internal/testsmtp"
 	"postern/internal/testzone"
@@ -264,9 +265,9 @@ func anyDigit(r rune) rune {
 func (h *house) explains(golden string, id int64, x tlsrptexplain.Explainer) int {
 	h.t.Helper()
 	var out bytes.Buffer
-	ui := terminal{out: &out, err: &out}
+	ui := terminal.UI{Command: "postern", Out: &out, Err: &out}
 	r := reportExplain{ledgerFlags: ledgerFlags{Data: h.data}, Which: strconv.FormatInt(id, 10)}
-	status := ui.fail(r.explain(h.t.Context(), ui, x, self{ourHost, []string{ourDomain}}))
+	status := ui.Fail(r.explain(h.t.Context(), ui, x, self{ourHost, []string{ourDomain}}))
 	got := passing.ReplaceAllStringFunc(out.String(), func(s string) string { return strings.Map(anyDigit, s) })
 	path := filepath.Join("testdata", "reports", golden+".txt")
 	if *update && os.Getenv("CI") == "" {

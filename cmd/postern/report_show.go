@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/ledger"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 	"postern/tlsrpt"
 )
 
@@ -17,31 +18,31 @@ import (
 const maxShown = 50
 
 // report tells what is in a report, for people.
-func (t terminal) report(r ledger.Report) error {
+func printReport(t terminal.UI, r ledger.Report) error {
 	content, err := tlsrpt.Parse(bytes.NewReader(r.Content))
 	if err != nil {
 		return err
 	}
-	t.paragraph("report", fmt.Sprintf("%d, came %s by %s%s", r.ID, r.At.Local().Format(time.DateTime), r.Via, origin(r)))
-	t.paragraph("submitter", safetext.Printable(claimed(r)))
-	t.paragraph("verdict", safetext.Printable(verdictWords(r)))
-	t.paragraph("organization", safetext.Printable(r.Organization))
-	t.paragraph("contact", safetext.Printable(content.Contact))
-	t.paragraph("its id", safetext.Printable(r.ReportID)+versionWords(r))
-	t.paragraph("about", span(r.Start, r.End))
+	t.Paragraph("report", fmt.Sprintf("%d, came %s by %s%s", r.ID, r.At.Local().Format(time.DateTime), r.Via, origin(r)))
+	t.Paragraph("submitter", safetext.Printable(claimed(r)))
+	t.Paragraph("verdict", safetext.Printable(verdictWords(r)))
+	t.Paragraph("organization", safetext.Printable(r.Organization))
+	t.Paragraph("contact", safetext.Printable(content.Contact))
+	t.Paragraph("its id", safetext.Printable(r.ReportID)+versionWords(r))
+	t.Paragraph("about", span(r.Start, r.End))
 	for _, p := range content.Policies {
-		fmt.Fprintln(t.out)
-		t.policy(p)
+		fmt.Fprintln(t.Out)
+		printPolicyResult(t, p)
 	}
 	if len(r.Warnings) > 0 {
-		fmt.Fprintln(t.out)
+		fmt.Fprintln(t.Out)
 	}
 	for i, w := range r.Warnings {
 		if i == maxShown {
-			t.paragraph("", fmt.Sprintf("and %d more warnings", len(r.Warnings)-i))
+			t.Paragraph("", fmt.Sprintf("and %d more warnings", len(r.Warnings)-i))
 			break
 		}
-		t.paragraph("odd", safetext.Printable(w))
+		t.Paragraph("odd", safetext.Printable(w))
 	}
 	return nil
 }
@@ -83,18 +84,18 @@ func span(start, end time.Time) string {
 }
 
 // policy tells how it went under one policy.
-func (t terminal) policy(p tlsrpt.PolicyResult) {
-	t.paragraph("policy", safetext.Printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
+func printPolicyResult(t terminal.UI, p tlsrpt.PolicyResult) {
+	t.Paragraph("policy", safetext.Printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
 	for _, host := range p.Policy.MXHosts[:min(len(p.Policy.MXHosts), maxShown)] {
-		t.paragraph("mx", safetext.Printable(host))
+		t.Paragraph("mx", safetext.Printable(host))
 	}
-	t.paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
+	t.Paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
 	for i, f := range p.Failures {
 		if i == maxShown {
-			t.paragraph("", fmt.Sprintf("and %d more kinds of failure: --json has all", len(p.Failures)-i))
+			t.Paragraph("", fmt.Sprintf("and %d more kinds of failure: --json has all", len(p.Failures)-i))
 			return
 		}
-		t.paragraph("failed", safetext.Printable(failureWords(f)))
+		t.Paragraph("failed", safetext.Printable(failureWords(f)))
 	}
 }
 

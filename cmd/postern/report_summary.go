@@ -11,6 +11,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/smtp"
+	"postern/internal/terminal"
 )
 
 type reportSummary struct {
@@ -22,13 +23,13 @@ type reportSummary struct {
 const maxSummed = 10_000
 
 // Run is called by kong.
-func (r reportSummary) Run(ui terminal) error {
+func (r reportSummary) Run(ui terminal.UI) error {
 	found, err := r.read(ui, maxSummed)
 	if err != nil {
 		return err
 	}
 	if len(found) == maxSummed {
-		ui.note(fmt.Sprintf("only the newest %d reports are summed up; --since, --domain and --submitter choose", maxSummed))
+		ui.Note(fmt.Sprintf("only the newest %d reports are summed up; --since, --domain and --submitter choose", maxSummed))
 	}
 	if err := r.narrow(ui, found); err != nil {
 		return err
@@ -36,21 +37,21 @@ func (r reportSummary) Run(ui terminal) error {
 	all := summed(found)
 	for i, day := range all {
 		if r.JSON {
-			if err := ui.json(day); err != nil {
+			if err := ui.JSON(day); err != nil {
 				return err
 			}
 			continue
 		}
 		if i == 0 || !day.sameParty(all[i-1]) {
-			ui.party(day, i == 0)
+			printSubmitter(ui, day, i == 0)
 		}
-		fmt.Fprintln(ui.out, day.line(most(all, day), r.ASCII))
+		fmt.Fprintln(ui.Out, day.line(most(all, day), r.ASCII))
 	}
 	return nil
 }
 
 // narrow leaves of the numbers of reports about several domains those of the one that is asked for.
-func (r reportSummary) narrow(ui terminal, found []ledger.Report) error {
+func (r reportSummary) narrow(ui terminal.UI, found []ledger.Report) error {
 	if r.Domain == "" {
 		return nil
 	}
@@ -171,15 +172,15 @@ func most(all []summaryJSON, of summaryJSON) (n int64) {
 }
 
 // party begins the days of a submitter.
-func (t terminal) party(s summaryJSON, first bool) {
+func printSubmitter(t terminal.UI, s summaryJSON, first bool) {
 	if !first {
-		fmt.Fprintln(t.out)
+		fmt.Fprintln(t.Out)
 	}
 	words := ""
 	if !s.Trusted {
 		words = " (not verified)"
 	}
-	fmt.Fprintln(t.out, safetext.Shorten(s.Submitter, 60)+words)
+	fmt.Fprintln(t.Out, safetext.Shorten(s.Submitter, 60)+words)
 }
 
 // line is a day with a bar as long as its part of the largest day's sessions.

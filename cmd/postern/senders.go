@@ -10,6 +10,7 @@ import (
 	"postern/handshake"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 	"postern/sessionticket"
 )
 
@@ -32,7 +33,7 @@ type sendersList struct {
 }
 
 // Run is called by kong.
-func (s sendersList) Run(ui terminal) error {
+func (s sendersList) Run(ui terminal.UI) error {
 	book, err := s.open(ui)
 	if err != nil {
 		return err
@@ -46,19 +47,19 @@ func (s sendersList) Run(ui terminal) error {
 	}
 	if s.JSON {
 		for _, sender := range found {
-			if err := ui.json(senderRow(sender)); err != nil {
+			if err := ui.JSON(senderRow(sender)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if len(found) == 0 {
-		ui.note("no senders since " + s.Since.Local().Format(time.DateTime))
+		ui.Note("no senders since " + s.Since.Local().Format(time.DateTime))
 		return nil
 	}
-	fmt.Fprintln(ui.out, senderHead)
+	fmt.Fprintln(ui.Out, senderHead)
 	for _, sender := range found {
-		fmt.Fprintln(ui.out, senderLine(sender))
+		fmt.Fprintln(ui.Out, senderLine(sender))
 	}
 	return nil
 }
@@ -71,20 +72,20 @@ type sendersPin struct {
 }
 
 // Run is called by kong.
-func (s sendersPin) Run(ui terminal) error {
+func (s sendersPin) Run(ui terminal.UI) error {
 	network, err := networkOf(s.Network)
 	if err != nil {
-		return &usageError{err: err}
+		return &terminal.UsageError{Err: err}
 	}
 	var mode sessionticket.Mode
 	if err := mode.UnmarshalText([]byte(s.Mode)); err != nil {
-		return &usageError{err: err}
+		return &terminal.UsageError{Err: err}
 	}
 	pin := ledger.Pin{Network: network, Rung: mode.String(), Why: s.Why, Since: time.Now()}
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.out, "%s is pinned to mode %s; a running server applies it within two seconds.\n", network, mode)
+	fmt.Fprintf(ui.Out, "%s is pinned to mode %s; a running server applies it within two seconds.\n", network, mode)
 	return nil
 }
 
@@ -94,18 +95,18 @@ type sendersUnpin struct {
 }
 
 // Run is called by kong.
-func (s sendersUnpin) Run(ui terminal) error {
+func (s sendersUnpin) Run(ui terminal.UI) error {
 	network, err := networkOf(s.Network)
 	if err != nil {
-		return &usageError{err: err}
+		return &terminal.UsageError{Err: err}
 	}
 	switch err := ledger.RemovePin(context.Background(), s.path(), network); {
 	case errors.Is(err, ledger.ErrNoPin):
-		return &hintedError{err, "postern senders show tells the pins of a sender"}
+		return &terminal.HintedError{Err: err, Hint: "postern senders show tells the pins of a sender"}
 	case err != nil:
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.out, "%s is not pinned any more.\n", network)
+	fmt.Fprintf(ui.Out, "%s is not pinned any more.\n", network)
 	return nil
 }
 
@@ -139,7 +140,7 @@ type senderStory struct {
 }
 
 // Run is called by kong.
-func (s sendersShow) Run(ui terminal) error {
+func (s sendersShow) Run(ui terminal.UI) error {
 	book, err := s.open(ui)
 	if err != nil {
 		return err
@@ -150,13 +151,13 @@ func (s sendersShow) Run(ui terminal) error {
 		return err
 	}
 	if s.JSON {
-		return ui.json(storyRow(story))
+		return ui.JSON(storyRow(story))
 	}
 	if len(story.senders) == 0 && len(story.pins) == 0 {
-		ui.note(fmt.Sprintf("nobody like %s came since %s", safetext.Printable(s.Sender), s.Since.Local().Format(time.DateTime)))
+		ui.Note(fmt.Sprintf("nobody like %s came since %s", safetext.Printable(s.Sender), s.Since.Local().Format(time.DateTime)))
 		return nil
 	}
-	ui.story(story)
+	printSender(ui, story)
 	return nil
 }
 
@@ -196,32 +197,32 @@ func (s sendersShow) pins(ctx context.Context, book *ledger.Reader) ([]ledger.Pi
 }
 
 // story tells of a sender, for people.
-func (t terminal) story(s senderStory) {
-	fmt.Fprintln(t.out, senderHead)
+func printSender(t terminal.UI, s senderStory) {
+	fmt.Fprintln(t.Out, senderHead)
 	for _, sender := range s.senders {
-		fmt.Fprintln(t.out, senderLine(sender))
+		fmt.Fprintln(t.Out, senderLine(sender))
 	}
 	for _, p := range s.pins {
-		fmt.Fprintf(t.out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
+		fmt.Fprintf(t.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
 	}
 	if len(s.days) > 0 {
-		fmt.Fprintln(t.out, "\nday           what was negotiated")
+		fmt.Fprintln(t.Out, "\nday           what was negotiated")
 	}
 	for _, d := range s.days {
-		fmt.Fprintf(t.out, "%s    %s\n", d.Day.Format(time.DateOnly), dayWords(d))
+		fmt.Fprintf(t.Out, "%s    %s\n", d.Day.Format(time.DateOnly), dayWords(d))
 	}
 	if len(s.decisions) > 0 {
-		fmt.Fprintln(t.out, "\nwhat was decided")
+		fmt.Fprintln(t.Out, "\nwhat was decided")
 	}
 	for _, d := range s.decisions {
-		fmt.Fprintf(t.out, "%s  %s, from %s to %s\n", d.At.Local().Format(time.DateTime), d.Kind, d.From, d.To)
-		t.paragraph("", safetext.Printable(d.Why))
+		fmt.Fprintf(t.Out, "%s  %s, from %s to %s\n", d.At.Local().Format(time.DateTime), d.Kind, d.From, d.To)
+		t.Paragraph("", safetext.Printable(d.Why))
 	}
 	if len(s.failed) > 0 {
-		fmt.Fprintln(t.out, "\nfailed handshakes; postern handshakes show ID explains one")
+		fmt.Fprintln(t.Out, "\nfailed handshakes; postern handshakes show ID explains one")
 	}
 	for _, h := range s.failed {
-		fmt.Fprintln(t.out, handshakeLine(h))
+		fmt.Fprintln(t.Out, handshakeLine(h))
 	}
 }
 

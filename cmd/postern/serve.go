@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/server"
+	"postern/internal/terminal"
 )
 
 // serve is the subcommand that receives mail.
@@ -30,13 +31,13 @@ deploy/postern.toml explains every key of the configuration.`
 }
 
 // Run is called by kong.
-func (s serve) Run(ui terminal) error {
+func (s serve) Run(ui terminal.UI) error {
 	c, err := s.load()
 	if err != nil {
 		return err
 	}
 	if s.Check {
-		return ui.checked(c)
+		return printChecked(ui, c)
 	}
 	// From here on a signal must not end the process by itself.
 	stop, hangup := make(chan os.Signal, 2), make(chan os.Signal, 1)
@@ -47,7 +48,7 @@ func (s serve) Run(ui terminal) error {
 	level.Set(c.Log.Level)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	log := newLog(ui.err, c.Log.Format, level)
+	log := newLog(ui.Err, c.Log.Format, level)
 	srv, err := server.New(c, log, level)
 	if err != nil {
 		return cannotWrite(c, err)
@@ -58,7 +59,7 @@ func (s serve) Run(ui terminal) error {
 		return err
 	}
 	srv.Start(ctx, listeners)
-	ui.serving(c, log, listeners, srv.Certificates())
+	printBanner(ui, c, log, listeners, srv.Certificates())
 	return srv.Run(s.load, stop, hangup)
 }
 

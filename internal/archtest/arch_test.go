@@ -63,14 +63,14 @@ var leaves = []string{"postern/internal/txtrecord", "postern/internal/safetext",
 // order is the way down: a package may reach those below it only. Those of one
 // line do not know each other.
 var order = [][]string{
-	{"postern/cmd/postern"},
+	{"postern/cmd/postern", "postern/cmd/postern-lab"},
 	{"postern/internal/server"},
 	{"postern/internal/acme", "postern/internal/config", "postern/internal/triage", "postern/internal/mtastsserve", "postern/internal/dnsrecords", "postern/internal/clientsim", "postern/internal/tlsrptexplain"},
 	{"postern/internal/probe"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web", "postern/internal/tlsrptin"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/internal/persona", "postern/internal/testpeer"},
 	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/fallback", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
-	{"postern/handshake", "postern/sessionticket/strictclient", "postern/internal/txtrecord", "postern/internal/dnssec", "postern/internal/testcert"},
+	{"postern/handshake", "postern/sessionticket/strictclient", "postern/internal/txtrecord", "postern/internal/dnssec", "postern/internal/testcert", "postern/internal/terminal"},
 	{"postern/internal/safetext", "postern/internal/tlsrecord"},
 }
 
@@ -137,6 +137,24 @@ func TestArrowsPointDown(t *testing.T) {
 			}
 			if to := level[dep]; to <= from {
 				t.Errorf("%s imports %s, which is not below it", p.ImportPath, dep)
+			}
+		}
+	}
+}
+
+// The daemon's binary has no test servers and no mail server library: they are for
+// postern-lab and for tests.
+func TestDaemonLinksNoTestServers(t *testing.T) {
+	ours, _ := list(t)
+	for _, p := range ours {
+		if p.ImportPath != "postern/cmd/postern" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if slices.Contains([]string{
+				"postern/internal/clientsim", "postern/internal/testpeer", "postern/internal/testcert", "github.com/emersion/go-smtp",
+			}, dep) {
+				t.Errorf("%s reaches %s", p.ImportPath, dep)
 			}
 		}
 	}

@@ -97,9 +97,10 @@ func TestTicketOrderDecidesWhoGetsIn(t *testing.T) {
 	}
 	// Early-ticket is the one more that resumes where the ticket waits. How many do grows
 	// with the personas.
-	const finding = "A ticket before the client's Finished (2 servers) keeps out early-ticket, ticket-after-finished and " +
-		"ticket-surprises-client, and %d of %d clients resume; a ticket after it (2 servers) keeps out ticket-after-finished and " +
-		"ticket-surprises-client, and %d of %d clients resume; no ticket (2 servers) keeps out nobody, and nobody resumes."
+	const finding = "With the ticket before the client's Finished (2 servers), handshakes fail for early-ticket, ticket-after-finished and " +
+		"ticket-surprises-client; %d of %d clients resume. With the ticket after the client's Finished (2 servers), handshakes fail for " +
+		"ticket-after-finished and ticket-surprises-client; %d of %d clients resume. Without a ticket (2 servers), handshakes fail for " +
+		"no client; no client resumes."
 	resumed := count(m, 0, clientsim.MarkResumes)
 	if got, want := m.Finding(), fmt.Sprintf(finding, resumed, len(m.Clients), resumed+1, len(m.Clients)); got != want {
 		t.Errorf("finding:\n%s\nwant\n%s", got, want)
@@ -157,7 +158,7 @@ func TestWhatIsNotDoneInTimeCouldNotBeTold(t *testing.T) {
 	l := alone(t)
 	l.Timeout = time.Nanosecond
 	m := run(t, l)
-	if !m.Incomplete() || m.Finding() != "No client of TLS 1.3 got in anywhere, so nothing is told." {
+	if !m.Incomplete() || m.Finding() != "No TLS 1.3 handshake completed." {
 		t.Errorf("incomplete: %v, finding: %s", m.Incomplete(), m.Finding())
 	}
 }
@@ -175,7 +176,7 @@ func TestFindingCountsOnlyWhatEndedOverATicket(t *testing.T) {
 			{Order: clientsim.After, Cells: []clientsim.Cell{{}, {Outcome: probe.Inconclusive, First: late}, {Outcome: probe.Failed}}},
 		},
 	}
-	const want = "A ticket after it (2 servers) keeps out two (at 1), and 1 client resumes."
+	const want = "With the ticket after the client's Finished (2 servers), handshakes fail for two (at 1); 1 client resumes."
 	if got := m.Finding(); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

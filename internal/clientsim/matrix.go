@@ -20,10 +20,10 @@ type Matrix struct {
 
 // A Client is a row.
 type Client struct {
-	Name    string // of a persona its ID
-	Version string // of a real client; empty: not known
-	Real    bool   // a program of others
-	Does    string // in a line without a full stop
+	Name    string `json:"id"`                // of a persona its ID
+	Version string `json:"release,omitempty"` // of a real client; empty: unknown
+	Does    string `json:"does"`              // in a line without a full stop
+	Real    bool   `json:"real"`              // a program of others, not a persona
 }
 
 // Title is the client's name and version.
@@ -42,9 +42,9 @@ func (s Server) Title() string { return strings.TrimSpace(s.Name + " " + s.Versi
 
 // An Absence is a server or a client that is not in the matrix.
 type Absence struct {
-	Name   string
-	Why    string
-	Broken bool // it is here, and did not start
+	Name   string `json:"name"`
+	Why    string `json:"why"`
+	Broken bool   `json:"broken"` // it is installed and did not start
 }
 
 // A Cell is what became of a client at a server.
@@ -80,9 +80,9 @@ const (
 	Lost                    // it did not get in
 )
 
-// String returns "no-session", "full", "resumed" or "lost".
+// String returns "no-session", "full", "resumed" or "failed".
 func (r Return) String() string {
-	return [...]string{"no-session", "full", "resumed", "lost"}[min(r, Lost)]
+	return [...]string{"no-session", "full", "resumed", "failed"}[min(r, Lost)]
 }
 
 // Incomplete reports that something could not be told, or did not start.
@@ -121,13 +121,13 @@ var Marks = []struct {
 	Mark  Mark
 	Means string
 }{
-	{MarkResumes, "gets in, and resumes when it comes again"},
-	{MarkIn, "gets in, each time with a full handshake"},
-	{MarkLost, "gets in, and not when it comes again with its session"},
-	{MarkOut, "does not get in"},
-	{MarkPlain, "does not get in over TLS, and comes again in plaintext"},
-	{MarkRefused, "is turned away, as it should be"},
-	{MarkUntold, "could not be told"},
+	{MarkResumes, "handshake completes; the second connection resumes"},
+	{MarkIn, "handshake completes; nothing is resumed"},
+	{MarkLost, "handshake completes; the second connection, with its session, fails"},
+	{MarkOut, "handshake fails"},
+	{MarkPlain, "handshake fails; the client reconnects in plaintext"},
+	{MarkRefused, "refused by the server, as it should be"},
+	{MarkUntold, "inconclusive"},
 }
 
 // Means says what a mark means; nothing for what is none.
@@ -205,7 +205,7 @@ func (o Order) String() string {
 
 // Words says it to a person.
 func (o Order) Words() string {
-	return [...]string{"not known", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
+	return [...]string{"unknown", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
 }
 
 // orderOf tells what the clients saw. A client that answers fast may see the same ticket
@@ -244,20 +244,19 @@ func ticket(t *handshake.Transcript) bool {
 	return false
 }
 
-// Finding says in a sentence which ticket order lets whom in, as the cells tell it. Of a
-// client that is not in, it counts only when its handshake ended over a ticket.
+// Finding summarizes in a few sentences which clients fail and resume with which ticket
+// order. A failed handshake counts only if it ended over a ticket.
 func (m *Matrix) Finding() string {
-	var clauses []string
+	var sentences []string
 	for _, o := range Orders {
 		if g := m.group(o); g.servers > 0 {
-			clauses = append(clauses, g.clause(o))
+			sentences = append(sentences, g.sentence(o))
 		}
 	}
-	if clauses == nil {
-		return "No client of TLS 1.3 got in anywhere, so nothing is told."
+	if sentences == nil {
+		return "No TLS 1.3 handshake completed."
 	}
-	sentence := strings.Join(clauses, "; ") + "."
-	return strings.ToUpper(sentence[:1]) + sentence[1:]
+	return strings.Join(sentences, " ")
 }
 
 // A group is the servers of one order.
@@ -314,19 +313,18 @@ func leftOverTicket(c Cell) bool {
 	return false
 }
 
-// whenTickets begins the clause of an order.
+// whenTickets begins the sentence of an order.
 var whenTickets = map[Order]string{
-	Before:   "a ticket before the client's Finished (%s) keeps out ",
-	After:    "a ticket after it (%s) keeps out ",
-	NoTicket: "no ticket (%s) keeps out ",
+	Before:   "With the ticket before the client's Finished (%s), handshakes fail for ",
+	After:    "With the ticket after the client's Finished (%s), handshakes fail for ",
+	NoTicket: "Without a ticket (%s), handshakes fail for ",
 }
 
-func (g group) clause(o Order) string {
+func (g group) sentence(o Order) string {
 	at := fmt.Sprintf("%d servers", g.servers)
 	if g.servers == 1 {
 		at = "1 server"
 	}
-	clause := fmt.Sprintf(whenTickets[o], at)
 	var names []string
 	for _, l := range g.left {
 		name := l.client
@@ -335,20 +333,21 @@ func (g group) clause(o Order) string {
 		}
 		names = append(names, name)
 	}
+	text := fmt.Sprintf(whenTickets[o], at) + list(names)
 	switch g.resumed {
 	case 0:
-		return clause + list(names) + ", and nobody resumes"
+		return text + "; no client resumes."
 	case 1:
-		return clause + list(names) + ", and 1 client resumes"
+		return text + "; 1 client resumes."
 	}
-	return clause + list(names) + fmt.Sprintf(", and %d of %d clients resume", g.resumed, g.clients)
+	return text + fmt.Sprintf("; %d of %d clients resume.", g.resumed, g.clients)
 }
 
 // list joins names as in a sentence.
 func list(names []string) string {
 	switch n := len(names); n {
 	case 0:
-		return "nobody"
+		return "no client"
 	case 1:
 		return names[0]
 	default:

@@ -47,7 +47,7 @@ type drawing struct{ Title, Text string }
 // WriteHTML writes m as one page, without anything from elsewhere and without scripts. A
 // cell opens the drawing of its handshakes. The error is that of w.
 func (m *Matrix) WriteHTML(w io.Writer) error {
-	p := page{Date: m.Start.UTC().Format("2 January 2006"), Finding: m.Finding(), Legend: m.Legend(), Absent: m.Absent}
+	p := page{Date: m.Start.UTC().Format("2 January 2006 MST"), Finding: m.Finding(), Legend: m.Legend(), Absent: m.Absent}
 	for i, s := range m.Servers {
 		p.Servers = append(p.Servers, pageServer{Column(i), s.Name, s.Version, s.Order.Words()})
 	}
@@ -68,7 +68,7 @@ func drawings(c Cell) (all []drawing) {
 	for _, d := range []struct {
 		title string
 		t     *handshake.Transcript
-	}{{"First visit", c.First}, {"Second visit", c.Second}} {
+	}{{"First connection", c.First}, {"Second connection", c.Second}} {
 		if d.t != nil {
 			all = append(all, drawing{d.title, d.t.Diagram(handshake.DiagramOptions{Location: time.UTC})})
 		}

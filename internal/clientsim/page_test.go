@@ -75,8 +75,8 @@ func TestCellOpensItsHandshakes(t *testing.T) {
 	transcript := &handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello, Size: 300}}}
 	page := write(t, matrixOf("client", "1", transcript))
 	for _, want := range []string{
-		`<button class="OUT" popovertarget="c0-0" aria-label="client 1 at client 1: does not get in">OUT</button>`,
-		`<div popover id="c0-0">`, "First visit", "Second visit", "├── ClientHello ─",
+		`<button class="OUT" popovertarget="c0-0" aria-label="client 1 at client 1: handshake fails">OUT</button>`,
+		`<div popover id="c0-0">`, "First connection", "Second connection", "├── ClientHello ─",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// pass lets time pass, and what was to happen by then happen.
+// pass advances time and runs what is due.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -20,8 +20,8 @@ func pass(d time.Duration) {
 func TestShortWorkShowsNoProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		p := beginProgress(&screen)
-		p.Say("half")
+		p := StartProgress(&screen)
+		p.Set("half")
 		pass(progressAfter - time.Millisecond)
 		p.Done()
 		if screen.Len() > 0 {
@@ -33,28 +33,28 @@ func TestShortWorkShowsNoProgress(t *testing.T) {
 func TestLongWorkShowsProgressUntilItIsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		p := beginProgress(&screen)
-		p.Say("1 %")
-		p.Say("2 %") // the last word counts
+		p := StartProgress(&screen)
+		p.Set("1 %")
+		p.Set("2 %") // the last word counts
 		pass(progressAfter)
-		p.Say("3 %")
-		p.Say("4 %\x1b" + strings.Repeat("x", 100))
+		p.Set("3 %")
+		p.Set("4 %\x1b" + strings.Repeat("x", 100))
 		pass(progressEvery)
 		pass(progressEvery) // nothing new
 		p.Done()
-		want := eraseLine + "2 %" + eraseLine + "4 %\ufffd" + strings.Repeat("x", columns-6) + "…" + eraseLine
+		want := eraseLine + "2 %" + eraseLine + "4 %\ufffd" + strings.Repeat("x", Columns-6) + "…" + eraseLine
 		if got := screen.String(); got != want {
 			t.Errorf("shown\n%q, want\n%q", got, want)
 		}
 	})
 }
 
-func TestProgressMakesWayForOutput(t *testing.T) {
+func TestProgressIsDrawnBelowOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
-		p := beginProgress(&screen)
+		p := StartProgress(&screen)
 		out := p.Above(&screen)
-		p.Say("half")
+		p.Set("half")
 		pass(progressAfter)
 		fmt.Fprint(out, "found: ")
 		pass(progressEvery) // not into the line that is begun
@@ -68,14 +68,14 @@ func TestProgressMakesWayForOutput(t *testing.T) {
 	})
 }
 
-func TestProgressIsForTerminals(t *testing.T) {
+func TestProgressShowsOnTerminalsOnly(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	p := newProgress(file)
-	p.Say("half")
+	p := NewProgress(file)
+	p.Set("half")
 	p.Done()
 	if p.stop != nil {
 		t.Error("a file is taken for a terminal")
@@ -85,7 +85,7 @@ func TestProgressIsForTerminals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer terminal.Close()
-	p = newProgress(terminal)
+	p = NewProgress(terminal)
 	p.Done()
 	if p.stop == nil {
 		t.Error("a terminal is not taken for one")

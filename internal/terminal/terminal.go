@@ -1,0 +1,136 @@
+// Package terminal is how the commands of this module talk to the person who runs them.
+//
+// What was asked for goes to standard output; errors, hints, notes, progress and the log
+// go to standard error. An error is a line "postern: error: what, where" without a full
+// stop, followed by a line "postern: hint: remedy" wherever a remedy is known. An error
+// that helps nobody is a bug.
+package terminal
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// A UI is where a command writes.
+type UI struct {
+	Command string // the command's name, before errors and notes
+	Usage   string // the hint for a wrong command line
+	Out     io.Writer
+	Err     io.Writer
+}
+
+// The exit statuses.
+const (
+	ExitFailed  = 1 // something failed, or a check found something
+	ExitUsage   = 2 // wrong command line or configuration
+	ExitUnclear = 3 // inconclusive: something did not answer
+)
+
+// Fail prints an error and returns the exit status for it: 0 for nil. If the error has a
+// method Remedy, as [HintedError] has, that is its hint.
+func (u UI) Fail(err error) int {
+	var usage *UsageError
+	var remedied interface {
+		error
+		Remedy() string
+	}
+	var status ExitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &usage):
+		u.Error(err, cmp.Or(usage.Hint, u.Usage))
+		return ExitUsage
+	case errors.As(err, &remedied):
+		u.Error(err, remedied.Remedy())
+	default:
+		u.Error(err, "")
+	}
+	return ExitFailed
+}
+
+// Error prints an error and a hint, if there is one.
+func (u UI) Error(err error, hint string) {
+	fmt.Fprintf(u.Err, "%s: error: %v\n", u.Command, err)
+	if hint != "" {
+		fmt.Fprintf(u.Err, "%s: hint: %s\n", u.Command, hint)
+	}
+}
+
+// Note prints to standard error what is neither an error nor a result.
+func (u UI) Note(text string) { fmt.Fprintf(u.Err, "%s: %s\n", u.Command, text) }
+
+// An ExitStatus ends a command that has already printed everything.
+type ExitStatus int
+
+func (e ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// A UsageError is a wrong command line, or an unusable file named on it. Without a Hint
+// it gets [UI.Usage].
+type UsageError struct {
+	Err  error
+	Hint string
+}
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+
+// A HintedError is an error with a remedy.
+type HintedError struct {
+	Err  error
+	Hint string
+}
+
+func (e *HintedError) Error() string  { return e.Err.Error() }
+func (e *HintedError) Unwrap() error  { return e.Err }
+func (e *HintedError) Remedy() string { return e.Hint }
+
+// JSON prints one object on a line of its own.
+func (u UI) JSON(object any) error {
+	encoder := json.NewEncoder(u.Out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(object)
+}
+
+const (
+	Columns = 80 // the width of a screen
+	Margin  = 13 // columns for the label of a [UI.Paragraph]
+)
+
+// Paragraph prints text beside a label, wrapped at 80 columns. A longer word stays whole.
+func (u UI) Paragraph(label, text string) {
+	line := fmt.Sprintf("%-*s", Margin-1, label)
+	used := len([]rune(line))
+	for word := range strings.FieldsSeq(text) {
+		letters := len([]rune(word))
+		if used > Margin && used+1+letters > Columns {
+			fmt.Fprintln(u.Out, line)
+			line, used = strings.Repeat(" ", Margin-1), Margin-1
+		}
+		line += " " + word
+		used += 1 + letters
+	}
+	fmt.Fprintln(u.Out, line)
+}
+
+// Version returns one line: the command, its version, the commit it was built from, the
+// Go version and the system.
+func (u UI) Version() string {
+	version, commit := "(unknown)", ""
+	if build, ok := debug.ReadBuildInfo(); ok {
+		version = build.Main.Version
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				commit = " " + setting.Value
+			}
+		}
+	}
+	return fmt.Sprintf("%s %s%s %s %s/%s", u.Command, version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
