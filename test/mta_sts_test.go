@@ -89,12 +89,12 @@ func (f *front) checkMode(want mtasts.Mode) {
 // A policy that would keep mail out is not enforced, whatever the file says.
 func TestEnforceIsServedOnlyWhileSendersThatVerifyGetIn(t *testing.T) {
 	f := openFront(t)
-	f.await(0, "MTA-STS policy is served", "domain=example.test", "mode=enforce")
+	f.await(0, "serving MTA-STS policy", "domain=example.test", "mode=enforce")
 	f.checkMode(mtasts.Enforce)
 
 	seen := f.journal.length()
 	f.renew("mta-sts.example.test") // and not mx
-	line := f.await(seen, "MTA-STS policy says testing, not enforce", "host=mx.example.test")
+	line := f.await(seen, "MTA-STS policy downgraded to testing", "host=mx.example.test")
 	for _, want := range []string{
 		"domain=example.test", "address=" + f.addr + ":25", "not mx.example.test", `remedy="give it a certificate for mx.example.test"`,
 	} {
@@ -102,11 +102,11 @@ func TestEnforceIsServedOnlyWhileSendersThatVerifyGetIn(t *testing.T) {
 			t.Errorf("the line %q lacks %q", line, want)
 		}
 	}
-	f.await(seen, "MTA-STS policy is served", "mode=testing")
+	f.await(seen, "serving MTA-STS policy", "mode=testing")
 	f.checkMode(mtasts.Testing)
 
 	seen = f.journal.length()
 	f.renew("mx.example.test", "mta-sts.example.test")
-	f.await(seen, "MTA-STS policy is served", "mode=enforce")
+	f.await(seen, "serving MTA-STS policy", "mode=enforce")
 	f.checkMode(mtasts.Enforce)
 }

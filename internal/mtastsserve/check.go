@@ -15,219 +15,220 @@ import (
 
 	"postern/internal/persona"
 	"postern/internal/probe"
-	"postern/internal/safetext"
+	"postern/mtasts"
 )
 
-// A Check asks hosts whether senders that verify get in. The zero Check asks as
-// senders on the Internet do: the system's resolver, port 25, the system's
-// authorities.
-type Check struct {
-	// Prober asks the MX hosts: its RootCAs, Port and Timeout are used.
+// A Checker checks whether senders that verify certificates can deliver to the hosts of a
+// domain. The zero Checker does as senders on the Internet do: port 25, and the system's
+// certification authorities.
+type Checker struct {
+	// Prober probes the MX hosts. Its RootCAs, Port and Timeout are used.
 	Prober probe.Prober
 
-	// Dial connects to port 443 of the policy's host. Nil: a [net.Dialer] does.
+	// Dial connects to port 443 of the host that serves the policy. Nil: a [net.Dialer]'s.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// webTime is for the policy's host to answer.
-const webTime = 30 * time.Second
+// A Problem is what keeps a policy from mode enforce.
+type Problem struct {
+	Host    string
+	Addr    string // with the port; empty if the problem is the host's
+	Refused bool   // a sender that verifies would not deliver; false: inconclusive
+	Reason  string
+	Remedy  string
+}
 
-// A round is a check under way: hosts that several have are asked once.
-type round struct {
-	*Check
+// sameProblem reports whether a and b are the same problem. Their reasons may differ in a
+// local port.
+func sameProblem(a, b Problem) bool {
+	return a.Host == b.Host && a.Addr == b.Addr && a.Refused == b.Refused && a.Remedy == b.Remedy
+}
+
+// policyHostTimeout bounds the TLS handshake with the host that serves the policy.
+const policyHostTimeout = 30 * time.Second
+
+// A check is one check of all domains. It probes hosts that domains share once.
+type check struct {
+	*Checker
 	Settings
 	resolver *net.Resolver
 
 	mu    sync.Mutex
-	hosts map[string]func() []Doubt
+	hosts map[string]func() []Problem
 }
 
-// Begin begins a check for any number of domains.
-func (c *Check) Begin(settings Settings) Round {
-	r := &round{Check: c, Settings: settings, resolver: resolverOf(settings.Resolver), hosts: make(map[string]func() []Doubt)}
-	return r.domain
-}
-
-// resolverOf asks a DNS server, host or host:port; none is the system's.
-func resolverOf(server string) *net.Resolver {
-	if server == "" {
-		return net.DefaultResolver
+// Begin begins one check of any number of domains.
+func (c *Checker) Begin(settings Settings) CheckFunc {
+	k := &check{Checker: c, Settings: settings, resolver: net.DefaultResolver, hosts: make(map[string]func() []Problem)}
+	if settings.Resolver != "" {
+		k.resolver = (&probe.Prober{Resolver: settings.Resolver}).NetResolver()
 	}
-	return (&probe.Prober{Resolver: server}).NetResolver()
+	return k.domain
 }
 
-// domain asks the MX hosts of a domain, and the host of its policy.
-func (r *round) domain(ctx context.Context, domain string) []Doubt {
-	doubts := r.policyHost(ctx, "mta-sts."+domain)
-	records, err := r.resolver.LookupMX(ctx, domain)
+// domain checks the MX hosts of a domain, and the host that serves its policy.
+func (c *check) domain(ctx context.Context, domain string) []Problem {
+	problems := c.policyHost(ctx, "mta-sts."+domain)
+	records, err := c.resolver.LookupMX(ctx, domain)
 	if err != nil || len(records) == 0 {
-		return append(doubts, noRecords(domain, cmp.Or(err, probe.ErrNoMail)))
+		return append(problems, noMX(domain, cmp.Or(err, probe.ErrNoMail)))
 	}
 	for _, mx := range records {
 		host := strings.ToLower(strings.TrimSuffix(mx.Host, "."))
-		if host == "" { // RFC 7505
-			return append(doubts, noRecords(domain, probe.ErrNoMail))
+		if host == "" { // a null MX record, RFC 7505
+			return append(problems, noMX(domain, probe.ErrNoMail))
 		}
-		if !r.Policy.Matches(host) {
-			doubts = append(doubts, notNamed(host, domain, r.Policy.MX))
+		if !c.Policy.Matches(host) {
+			problems = append(problems, notListed(host, domain, c.Policy))
 		}
-		doubts = append(doubts, r.once(ctx, host)...)
+		problems = append(problems, c.mxHostOnce(ctx, host)...)
 	}
-	return doubts
+	return problems
 }
 
-// once is host for the first domain that has it, and the same answer for the others.
-func (r *round) once(ctx context.Context, host string) []Doubt {
-	r.mu.Lock()
-	ask := r.hosts[host]
-	if ask == nil {
-		ask = sync.OnceValue(func() []Doubt { return r.host(ctx, host) })
-		r.hosts[host] = ask
+// mxHostOnce checks an MX host for the first domain that has it, and returns the same
+// result for the others.
+func (c *check) mxHostOnce(ctx context.Context, host string) []Problem {
+	c.mu.Lock()
+	result := c.hosts[host]
+	if result == nil {
+		result = sync.OnceValue(func() []Problem { return c.mxHost(ctx, host) })
+		c.hosts[host] = result
 	}
-	r.mu.Unlock()
-	return ask()
+	c.mu.Unlock()
+	return result()
 }
 
-// policyHost asks for the certificate that guards the policy.
-func (r *round) policyHost(ctx context.Context, host string) []Doubt {
-	ctx, cancel := context.WithTimeout(ctx, webTime)
+// policyHost checks the certificate of the host that serves the policy.
+func (c *check) policyHost(ctx context.Context, host string) []Problem {
+	ctx, cancel := context.WithTimeout(ctx, policyHostTimeout)
 	defer cancel()
-	dial := r.Dial
+	dial := c.Dial
 	if dial == nil {
-		dial = (&net.Dialer{Resolver: r.resolver}).DialContext
+		dial = (&net.Dialer{Resolver: c.resolver}).DialContext
 	}
 	conn, err := dial(ctx, "tcp", net.JoinHostPort(host, "443"))
 	if err != nil {
-		return []Doubt{unreachable(host, "", 443, err)}
+		return []Problem{unreachable(host, "", 443, err)}
 	}
 	defer conn.Close()
-	secured := tls.Client(conn, &tls.Config{ServerName: host, RootCAs: r.Prober.RootCAs})
-	if err := secured.HandshakeContext(ctx); err != nil {
-		var certificate *tls.CertificateVerificationError
-		if !errors.As(err, &certificate) {
-			return []Doubt{unreachable(host, conn.RemoteAddr().String(), 443, err)}
-		}
-		return []Doubt{complaint(host, conn.RemoteAddr().String(), err)}
+	addr := conn.RemoteAddr().String()
+	err = tls.Client(conn, &tls.Config{ServerName: host, RootCAs: c.Prober.RootCAs}).HandshakeContext(ctx)
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &certificate):
+		return []Problem{handshakeFailed(host, addr, err)}
+	case err != nil:
+		return []Problem{unreachable(host, addr, 443, err)}
 	}
 	return nil
 }
 
-// host lets the persona that verifies visit all addresses of an MX host.
-func (r *round) host(ctx context.Context, host string) []Doubt {
-	prober := r.Prober
-	prober.Resolver = r.Resolver
+// mxHost probes all addresses of an MX host as the persona that verifies certificates.
+func (c *check) mxHost(ctx context.Context, host string) []Problem {
+	prober := c.Prober
+	prober.Resolver = c.Resolver
 	verifying, _ := persona.Find("certificate-refused")
 	prober.Personas = []*persona.Persona{verifying}
 	report, err := prober.Probe(ctx, fmt.Sprintf("%s:%d", host, cmp.Or(prober.Port, 25)))
 	if err != nil {
-		return []Doubt{{Host: host, Why: short(err), Remedy: "give it addresses in DNS, or take its MX record away"}}
+		return []Problem{{Host: host, Reason: reason(err), Remedy: "give it an address in DNS, or remove its MX record"}}
 	}
-	var doubts []Doubt
-	letIn := false
+	var problems []Problem
+	delivers := false
 	for _, a := range report.Hosts[0].Addresses {
-		doubt, ok := addressDoubt(host, a)
-		if letIn = letIn || ok; !ok {
-			doubts = append(doubts, doubt)
+		if problem, ok := atAddress(host, a); ok {
+			delivers = true
+		} else {
+			problems = append(problems, problem)
 		}
 	}
-	if letIn { // a machine without IPv6 cannot tell of that, and need not
-		doubts = slices.DeleteFunc(doubts, func(d Doubt) bool { return !d.Refused && strings.HasPrefix(d.Addr, "[") })
+	if delivers { // this machine may have no IPv6
+		problems = slices.DeleteFunc(problems, func(p Problem) bool { return !p.Refused && strings.HasPrefix(p.Addr, "[") })
 	}
-	return doubts
+	return problems
 }
 
-// A Doubt is why a policy should not say enforce.
-type Doubt struct {
-	Host    string
-	Addr    string // the address with its port; empty: it is about the host
-	Refused bool   // a sender that verifies would not deliver; else it could not be told
-	Why     string
-	Remedy  string
-}
-
-// same reports whether who knows a knows b. The words of the system hold ports that
-// differ each time.
-func same(a, b Doubt) bool {
-	return a.Host == b.Host && a.Addr == b.Addr && a.Refused == b.Refused && a.Remedy == b.Remedy
-}
-
-func noRecords(domain string, err error) Doubt {
-	return Doubt{
-		Host: domain, Why: "its MX records cannot be had: " + short(err),
-		Remedy: "publish them, or name a DNS server that knows them by resolver in [mta-sts]",
-	}
-}
-
-func notNamed(host, domain string, patterns []string) Doubt {
-	return Doubt{
-		Host: host, Refused: true, Why: fmt.Sprintf("it is an MX host of %s, and mx %q does not name it", domain, patterns),
-		Remedy: "add it to mx in [mta-sts], or take its MX record away",
-	}
-}
-
-func unreachable(host, addr string, port uint16, err error) Doubt {
-	return Doubt{
-		Host: host, Addr: addr, Why: "it does not answer here: " + short(err),
-		Remedy: fmt.Sprintf("let this machine reach port %d of it, as the world does; where it cannot, check by postern probe from elsewhere", port),
-	}
-}
-
-// addressDoubt tells how the persona that verifies fared at an address; ok: it got in.
-func addressDoubt(host string, a *probe.Address) (d Doubt, ok bool) {
+// atAddress returns the problem at an address, or ok.
+func atAddress(host string, a *probe.Address) (p Problem, ok bool) {
 	addr := a.Addr.String()
 	if len(a.Runs) == 0 {
-		return notSecured(host, a), false
+		return withoutTLS(host, a), false
 	}
-	switch v := a.Runs[0]; v.Outcome {
+	switch run := a.Runs[0]; run.Outcome {
 	case probe.Completed:
-		return Doubt{}, true
+		return Problem{}, true
 	case probe.Failed:
-		return complaint(host, addr, v.Err), false
+		return handshakeFailed(host, addr, run.Err), false
 	default:
-		return unreachable(host, addr, a.Addr.Port(), v.Err), false
+		return unreachable(host, addr, a.Addr.Port(), run.Err), false
 	}
 }
 
-// notSecured is about an address that did not come to TLS. The worst finding says why.
-func notSecured(host string, a *probe.Address) Doubt {
+// withoutTLS is the problem of an address where no persona began a handshake. The
+// findings there, the worst first, say why.
+func withoutTLS(host string, a *probe.Address) Problem {
 	for _, f := range a.Findings {
 		if f.ID == "no-starttls" || f.ID == "healthy" {
-			return Doubt{
-				Host: host, Addr: a.Addr.String(), Refused: true, Why: f.Title,
-				Remedy: "let it offer STARTTLS with a certificate for " + host,
+			return Problem{
+				Host: host, Addr: a.Addr.String(), Refused: true, Reason: f.Title,
+				Remedy: "offer STARTTLS there with a certificate for " + host,
 			}
 		}
 	}
-	err := errors.New("it did not come to TLS")
+	err := errors.New("no TLS handshake")
 	if len(a.Findings) > 0 {
 		err = errors.New(strings.Join(append([]string{a.Findings[0].Title}, a.Findings[0].Evidence...), ": "))
 	}
 	return unreachable(host, a.Addr.String(), a.Addr.Port(), err)
 }
 
-// complaint is about a handshake that a client which verifies did not complete.
-func complaint(host, addr string, err error) Doubt {
-	d := Doubt{Host: host, Addr: addr, Refused: true, Why: short(err)}
+// handshakeFailed is the problem of a host with which a client that verifies certificates
+// did not complete a handshake.
+func handshakeFailed(host, addr string, err error) Problem {
+	p := Problem{Host: host, Addr: addr, Refused: true, Reason: reason(err)}
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &name):
-		d.Remedy = "give it a certificate for " + host
+		p.Remedy = "install a certificate for " + host
 	case errors.As(err, &authority):
-		d.Remedy = "give it a certificate of an authority that all know, with its intermediates"
+		p.Remedy = "install a certificate of a public authority, with its intermediates"
 	case errors.As(err, &invalid):
-		d.Remedy = "renew its certificate"
+		p.Remedy = "renew its certificate"
 	default:
-		d.Remedy = fmt.Sprintf("postern probe %s tells more", host)
+		p.Remedy = fmt.Sprintf("run postern probe %s", host)
 	}
-	return d
+	return p
 }
 
-// maxWhy bounds a reason, in characters: certificates can have any number of names.
-const maxWhy = 500
+func noMX(domain string, err error) Problem {
+	return Problem{
+		Host: domain, Reason: "no MX records: " + reason(err),
+		Remedy: "publish MX records, or name a DNS server that has them in mta-sts.resolver",
+	}
+}
 
-// short returns the text of an error, which may quote a server.
-func short(err error) string {
-	return safetext.Shorten(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "probe: "), maxWhy)
+func notListed(host, domain string, policy mtasts.Policy) Problem {
+	return Problem{
+		Host: host, Refused: true, Reason: fmt.Sprintf("it is an MX host of %s, but mx %q does not match it", domain, policy.MX),
+		Remedy: "add it to mta-sts.mx, or remove its MX record",
+	}
+}
+
+func unreachable(host, addr string, port uint16, err error) Problem {
+	return Problem{
+		Host: host, Addr: addr, Reason: "no answer: " + reason(err),
+		Remedy: fmt.Sprintf("make port %d of it reachable from this machine; if that is not possible, run postern probe elsewhere", port),
+	}
+}
+
+// maxReason bounds a reason, in bytes: a certificate can have any number of names.
+const maxReason = 500
+
+// reason returns the text of an error. slog escapes what is in it.
+func reason(err error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "probe: ")
+	return text[:min(len(text), maxReason)]
 }

@@ -9,15 +9,16 @@ import (
 	"postern/mtasts"
 )
 
-// A decision is what is served for a domain, and why.
-type decision struct {
-	mode   mtasts.Mode // "": not decided yet
-	text   []byte      // the policy
-	doubts []Doubt     // those of the last check
+// A domainPolicy is the policy that a domain serves.
+type domainPolicy struct {
+	mode     mtasts.Mode // "": not decided yet
+	text     []byte
+	problems []Problem // of the last check
 }
 
-// heed decides by what a check found, unless other settings came meanwhile.
-func (p *Publisher) heed(domain string, settings Settings, doubts []Doubt) {
+// decide serves the mode that follows from a check, unless the settings have changed
+// since it began.
+func (p *Publisher) decide(domain string, settings Settings, problems []Problem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.domains[domain]
@@ -25,51 +26,52 @@ func (p *Publisher) heed(domain string, settings Settings, doubts []Doubt) {
 		return
 	}
 	mode := mtasts.Enforce
-	refused := slices.ContainsFunc(doubts, func(d Doubt) bool { return d.Refused })
-	if refused || len(doubts) > 0 && d.mode != mtasts.Enforce {
+	refused := slices.ContainsFunc(problems, func(p Problem) bool { return p.Refused })
+	if refused || len(problems) > 0 && d.mode != mtasts.Enforce {
 		mode = mtasts.Testing
 	}
-	p.decide(domain, mode, doubts)
+	p.serve(domain, mode, problems)
 }
 
-// decide serves a policy from now on, and says so if anything has changed.
-func (p *Publisher) decide(domain string, mode mtasts.Mode, doubts []Doubt) {
+// serve serves the policy with a mode, and logs what has changed.
+func (p *Publisher) serve(domain string, mode mtasts.Mode, problems []Problem) {
 	d := p.domains[domain]
-	news := d.mode != mode
-	if !slices.EqualFunc(d.doubts, doubts, same) {
-		p.warn(domain, mode, doubts)
+	changed := d.mode != mode
+	if !slices.EqualFunc(d.problems, problems, sameProblem) {
+		p.warn(domain, mode, problems)
 	}
-	d.mode, d.doubts, d.text = mode, doubts, p.write(mode)
-	if news {
-		p.log.Info("MTA-STS policy is served", logkey.Domain, domain, logkey.Mode, mode, logkey.MX, p.settings.Policy.MX)
+	d.mode, d.problems, d.text = mode, problems, p.marshal(mode)
+	if changed {
+		p.log.Info("serving MTA-STS policy", logkey.Domain, domain, logkey.Mode, mode, logkey.MX, p.settings.Policy.MX)
 	}
 }
 
-// warn has a line for each doubt, which needs no other.
-func (p *Publisher) warn(domain string, mode mtasts.Mode, doubts []Doubt) {
-	for _, d := range doubts {
-		message := "MTA-STS policy says testing, not enforce: it could not be told whether senders that verify get in"
+// warn logs a line for each problem.
+func (p *Publisher) warn(domain string, mode mtasts.Mode, problems []Problem) {
+	for _, problem := range problems {
+		about := []any{logkey.Domain, domain, logkey.Host, problem.Host}
+		if problem.Addr != "" {
+			about = append(about, logkey.Address, problem.Addr)
+		}
+		about = append(about, logkey.Reason, problem.Reason, logkey.Remedy, problem.Remedy)
 		switch {
-		case d.Refused:
-			message = "MTA-STS policy says testing, not enforce: senders that verify do not get in"
+		case problem.Refused:
+			p.log.Warn("MTA-STS policy downgraded to testing: verifying senders cannot deliver", about...)
 		case mode == mtasts.Enforce:
-			message = "MTA-STS policy still says enforce: it could not be told whether senders that verify get in"
+			p.log.Warn("MTA-STS policy kept in enforce: check inconclusive", about...)
+		default:
+			p.log.Warn("MTA-STS policy downgraded to testing: check inconclusive", about...)
 		}
-		about := []any{logkey.Domain, domain, logkey.Host, d.Host}
-		if d.Addr != "" {
-			about = append(about, logkey.Address, d.Addr)
-		}
-		p.log.Warn(message, append(about, logkey.Reason, d.Why, logkey.Remedy, d.Remedy)...)
 	}
 }
 
-// write gives the policy with another mode.
-func (p *Publisher) write(mode mtasts.Mode) []byte {
+// marshal returns the policy with another mode.
+func (p *Publisher) marshal(mode mtasts.Mode) []byte {
 	policy := p.settings.Policy
 	policy.Mode = mode
 	text, err := policy.MarshalText()
 	if err != nil {
-		panic(fmt.Sprintf("policy: %v", strings.TrimPrefix(err.Error(), "mtasts: ")))
+		panic(fmt.Sprintf("mtastsserve: %v", strings.TrimPrefix(err.Error(), "mtasts: ")))
 	}
 	return text
 }

@@ -1,17 +1,21 @@
-// Package policy serves the MTA-STS policies of the domains (RFC 8461), and decides
-// whether they may say enforce: only if a sender that verifies gets in.
+// Package mtastsserve serves the MTA-STS policies of the domains (RFC 8461), and
+// downgrades a policy to testing where enforce would block mail.
 //
-//	p := policy.New(settings, new(policy.Check).Begin, log)
+//	p := mtastsserve.New(settings, new(mtastsserve.Checker).Begin, log)
 //	go p.Run(ctx, certificatesChanged)
 //	routes := p.Routes()
 //
 // # What is served
 //
-// Where the mode is to be enforce, nothing (status 503) until the hosts of the
-// domain have been asked for the first time: a sender keeps what it knows. Then
-// enforce if all is well, testing if a sender would be refused or if it cannot be
-// told. What was well once and cannot be told later stays enforce, so that nobody
-// who disturbs the check turns it off.
+// The modes testing and none are served as configured. Mode enforce is checked first:
+// until the hosts of the domain have been checked once, requests get status 503, and
+// senders keep the policy that they have. Then the policy is served with mode
+//
+//   - enforce, if a sender that verifies certificates can deliver,
+//   - testing, if it cannot, or if the first check is inconclusive.
+//
+// A later inconclusive check leaves enforce in force, so that an attacker who disturbs
+// the check cannot turn it off. See docs/decisions/0011-checked-before-enforcing.md.
 //
 // # Concurrency
 //
@@ -30,90 +34,90 @@ import (
 	"postern/mtasts"
 )
 
-// interval is how often the hosts are asked: certificates run out, and addresses
+// checkInterval is how often hosts are checked: certificates expire, and addresses
 // change.
-const interval = time.Hour
+const checkInterval = time.Hour
 
-// atOnce is how many domains are checked at a time: where nothing answers each takes
-// its time.
-const atOnce = 8
+// maxDomains is how many domains are checked at once: where nothing answers, each takes
+// until its timeout.
+const maxDomains = 8
 
-// Settings say what is to be served.
+// Settings are what to serve.
 type Settings struct {
-	Domains []string // in ASCII and lower case, none twice
+	Domains []string // in ASCII and lower case, each once
 	Policy  mtasts.Policy
 
-	// Resolver is the DNS server that knows the hosts as the world does, as host or
+	// Resolver is the DNS server that answers as for senders on the Internet, host or
 	// host:port. Empty: the system's.
 	Resolver string
 }
 
-// A Round finds out what speaks against mode enforce for a domain: nothing, if all is
-// well. It is safe for concurrent use.
-type Round func(ctx context.Context, domain string) []Doubt
+// A CheckFunc returns what would keep senders from delivering to a domain in mode
+// enforce. It is safe for concurrent use.
+type CheckFunc func(ctx context.Context, domain string) []Problem
 
-// A Publisher has the policies that are served.
+// A Publisher serves policies.
 type Publisher struct {
-	begin func(Settings) Round
-	log   *slog.Logger
-	asked chan struct{} // to check at once
+	begin    func(Settings) CheckFunc
+	log      *slog.Logger
+	checkNow chan struct{}
 
 	mu       sync.Mutex
 	settings Settings
-	domains  map[string]*decision
+	domains  map[string]*domainPolicy
 }
 
-// New makes a publisher that begins its checks by begin. It panics where the policy is
-// not valid: [mtasts.Policy.MarshalText] tells.
-func New(settings Settings, begin func(Settings) Round, log *slog.Logger) *Publisher {
-	p := &Publisher{begin: begin, log: log, asked: make(chan struct{}, 1)}
+// New returns a publisher that gets the CheckFunc for each check of all domains from
+// begin. It panics if the policy is not valid, see [mtasts.Policy.MarshalText].
+func New(settings Settings, begin func(Settings) CheckFunc, log *slog.Logger) *Publisher {
+	p := &Publisher{begin: begin, log: log, checkNow: make(chan struct{}, 1)}
 	p.Apply(settings)
 	return p
 }
 
-// Apply puts other settings in force, and has the hosts asked anew. It panics as [New] does.
+// Apply replaces the settings and starts a check. It panics as [New] does.
 func (p *Publisher) Apply(settings Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known, sameMX := p.domains, slices.Equal(p.settings.Policy.MX, settings.Policy.MX)
-	p.settings, p.domains = settings, make(map[string]*decision)
+	old, sameMX := p.domains, slices.Equal(p.settings.Policy.MX, settings.Policy.MX)
+	p.settings, p.domains = settings, make(map[string]*domainPolicy)
 	for _, domain := range settings.Domains {
-		d := known[domain]
+		d := old[domain]
 		if d == nil || !sameMX {
-			d = new(decision)
+			d = new(domainPolicy)
 		}
 		p.domains[domain] = d
 		switch {
 		case settings.Policy.Mode != mtasts.Enforce:
-			p.decide(domain, settings.Policy.Mode, nil)
-		case d.mode != "": // it stays until the check says otherwise
-			d.text = p.write(d.mode)
+			p.serve(domain, settings.Policy.Mode, nil)
+		case d.mode != "": // keep the mode until the check
+			d.text = p.marshal(d.mode)
 		}
 	}
 	select {
-	case p.asked <- struct{}{}:
+	case p.checkNow <- struct{}{}:
 	default:
 	}
 }
 
-// Run has the hosts asked now, each hour, and whenever changed gives a value, until
-// ctx ends.
+// Run checks the hosts at once, each hour, and whenever changed yields a value, until ctx
+// is done.
 func (p *Publisher) Run(ctx context.Context, changed <-chan struct{}) {
-	hourly := time.NewTicker(interval)
-	defer hourly.Stop()
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.asked:
+		case <-p.checkNow:
 		case <-changed:
-		case <-hourly.C:
+		case <-ticker.C:
 		}
 		p.checkAll(ctx)
 	}
 }
 
-// checkAll asks the hosts of all domains, where the mode is to be enforce.
+// checkAll checks the hosts of all domains, if the configured mode is enforce.
 func (p *Publisher) checkAll(ctx context.Context) {
 	p.mu.Lock()
 	settings := p.settings
@@ -122,21 +126,21 @@ func (p *Publisher) checkAll(ctx context.Context) {
 		return
 	}
 	var running sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	round := p.begin(settings)
+	slots := make(chan struct{}, maxDomains)
+	check := p.begin(settings)
 	for _, domain := range settings.Domains {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			if doubts := round(ctx, domain); ctx.Err() == nil {
-				p.heed(domain, settings, doubts)
+			if problems := check(ctx, domain); ctx.Err() == nil {
+				p.decide(domain, settings, problems)
 			}
 		})
 	}
 	running.Wait()
 }
 
-// Routes are where the policies are served: RFC 8461, Section 3.3.
+// Routes returns the routes of the policies, RFC 8461, Section 3.3.
 func (p *Publisher) Routes() []web.Route {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -153,10 +157,10 @@ func (p *Publisher) Routes() []web.Route {
 func (p *Publisher) handler(domain string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		text := p.text(domain)
-		w.Header().Set("Cache-Control", "no-store") // senders keep it by max_age, and no other way
+		w.Header().Set("Cache-Control", "no-store") // senders keep a policy for its max_age, HTTP caches must not
 		if text == nil {
 			w.Header().Set("Retry-After", "60")
-			http.Error(w, "the policy is being checked", http.StatusServiceUnavailable)
+			http.Error(w, "policy not checked yet", http.StatusServiceUnavailable)
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain")
@@ -164,6 +168,7 @@ func (p *Publisher) handler(domain string) http.Handler {
 	})
 }
 
+// text returns the policy that a domain serves, nil if it is not checked yet.
 func (p *Publisher) text(domain string) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,37 +14,37 @@ import (
 	"postern/mtasts"
 )
 
-// An oracle answers checks, and keeps the log.
-type oracle struct {
-	mu     sync.Mutex
-	doubts map[string][]Doubt // by domain
-	asked  int
-	log    strings.Builder
+// A fakeCheck returns the problems that the test sets, and keeps the log.
+type fakeCheck struct {
+	mu       sync.Mutex
+	problems map[string][]Problem // by domain
+	calls    int
+	log      strings.Builder
 }
 
-func (o *oracle) begin(Settings) Round {
-	return func(_ context.Context, domain string) []Doubt {
+func (o *fakeCheck) begin(Settings) CheckFunc {
+	return func(_ context.Context, domain string) []Problem {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.asked++
-		return o.doubts[domain]
+		o.calls++
+		return o.problems[domain]
 	}
 }
 
-func (o *oracle) say(domain string, doubts ...Doubt) {
+func (o *fakeCheck) set(domain string, problems ...Problem) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.doubts = map[string][]Doubt{domain: doubts}
+	o.problems = map[string][]Problem{domain: problems}
 }
 
-func (o *oracle) Write(p []byte) (int, error) {
+func (o *fakeCheck) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.log.Write(p)
 }
 
-// told is what was logged since it was last asked.
-func (o *oracle) told() string {
+// logged returns what was logged since the last call.
+func (o *fakeCheck) logged() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.log.Reset()
@@ -56,9 +56,9 @@ func wanted(mode mtasts.Mode, domains ...string) Settings {
 }
 
 // published runs story beside a publisher, in a bubble.
-func published(t *testing.T, settings Settings, story func(*Publisher, *oracle, chan<- struct{})) {
+func published(t *testing.T, settings Settings, story func(*Publisher, *fakeCheck, chan<- struct{})) {
 	synctest.Test(t, func(t *testing.T) {
-		o, changed := new(oracle), make(chan struct{})
+		o, changed := new(fakeCheck), make(chan struct{})
 		p := New(settings, o.begin, slog.New(slog.NewTextHandler(o, nil)))
 		go p.Run(t.Context(), changed)
 		story(p, o, changed)
@@ -95,30 +95,30 @@ func expect(t *testing.T, p *Publisher, domain string, mode mtasts.Mode) {
 }
 
 var (
-	refused = Doubt{Host: "mx.example.org", Addr: "192.0.2.1:25", Refused: true, Why: "certificate has expired", Remedy: "renew it"}
-	untold  = Doubt{Host: "mx.example.org", Addr: "192.0.2.1:25", Why: "i/o timeout", Remedy: "let it be reached"}
+	refused      = Problem{Host: "mx.example.org", Addr: "192.0.2.1:25", Refused: true, Reason: "certificate has expired", Remedy: "renew it"}
+	inconclusive = Problem{Host: "mx.example.org", Addr: "192.0.2.1:25", Reason: "i/o timeout", Remedy: "make it reachable"}
 )
 
-func TestTestingIsServedUnchecked(t *testing.T) {
+func TestOtherModesAreServedUnchecked(t *testing.T) {
 	for _, mode := range []mtasts.Mode{mtasts.Testing, mtasts.None} {
-		published(t, wanted(mode, "example.org", "example.net"), func(p *Publisher, o *oracle, _ chan<- struct{}) {
+		published(t, wanted(mode, "example.org", "example.net"), func(p *Publisher, o *fakeCheck, _ chan<- struct{}) {
 			expect(t, p, "example.org", mode)
 			expect(t, p, "example.net", mode)
 			if status, _ := served(t, p, "example.com"); status != http.StatusNotFound {
-				t.Errorf("a domain of others has status %d", status)
+				t.Errorf("another domain has status %d", status)
 			}
-			time.Sleep(2 * interval)
-			if o.asked > 0 {
-				t.Error("hosts were asked")
+			time.Sleep(2 * checkInterval)
+			if o.calls > 0 {
+				t.Error("hosts were checked")
 			}
 		})
 	}
 }
 
 // A restart must not make senders replace the policy that they keep by a weaker one.
-func TestNothingIsServedUntilItIsChecked(t *testing.T) {
+func TestEnforceIsNotServedBeforeFirstCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := new(oracle)
+		o := new(fakeCheck)
 		p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
 		if status, _ := served(t, p, "example.org"); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d before the check", status)
@@ -128,91 +128,91 @@ func TestNothingIsServedUntilItIsChecked(t *testing.T) {
 	})
 }
 
-func TestARefusalTurnsEnforceIntoTestingUntilItIsMended(t *testing.T) {
-	published(t, wanted(mtasts.Enforce, "example.org", "example.net"), func(p *Publisher, o *oracle, changed chan<- struct{}) {
+func TestRefusalDowngradesToTestingUntilFixed(t *testing.T) {
+	published(t, wanted(mtasts.Enforce, "example.org", "example.net"), func(p *Publisher, o *fakeCheck, changed chan<- struct{}) {
 		expect(t, p, "example.org", mtasts.Enforce)
-		o.told()
+		o.logged()
 
-		o.say("example.org", refused)
-		time.Sleep(interval)
+		o.set("example.org", refused)
+		time.Sleep(checkInterval)
 		expect(t, p, "example.org", mtasts.Testing)
 		expect(t, p, "example.net", mtasts.Enforce)
-		log := o.told()
+		log := o.logged()
 		for _, want := range []string{
-			`level=WARN msg="MTA-STS policy says testing, not enforce: senders that verify do not get in" domain=example.org host=mx.example.org address=192.0.2.1:25 reason="certificate has expired" remedy="renew it"`,
-			`msg="MTA-STS policy is served" domain=example.org mode=testing mx=[mx.example.org]`,
+			`level=WARN msg="MTA-STS policy downgraded to testing: verifying senders cannot deliver" domain=example.org host=mx.example.org address=192.0.2.1:25 reason="certificate has expired" remedy="renew it"`,
+			`msg="serving MTA-STS policy" domain=example.org mode=testing mx=[mx.example.org]`,
 		} {
 			if !strings.Contains(log, want) {
 				t.Errorf("the log says %s\nwant %s", log, want)
 			}
 		}
 
-		time.Sleep(interval)
+		time.Sleep(checkInterval)
 		synctest.Wait()
-		if log := o.told(); log != "" {
-			t.Errorf("what is known is said again: %s", log)
+		if log := o.logged(); log != "" {
+			t.Errorf("a known problem is logged again: %s", log)
 		}
 
-		o.say("example.org")
+		o.set("example.org")
 		changed <- struct{}{} // at once, not in an hour
 		expect(t, p, "example.org", mtasts.Enforce)
-		if log := o.told(); !strings.Contains(log, "domain=example.org mode=enforce") {
+		if log := o.logged(); !strings.Contains(log, "domain=example.org mode=enforce") {
 			t.Errorf("the log says %q", log)
 		}
 	})
 }
 
-func TestWhatCannotBeToldIsTestingAtFirst(t *testing.T) {
+func TestInconclusiveFirstCheckDowngradesToTesting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := new(oracle)
-		o.say("example.org", untold)
+		o := new(fakeCheck)
+		o.set("example.org", inconclusive)
 		p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
 		go p.Run(t.Context(), nil)
 		expect(t, p, "example.org", mtasts.Testing)
-		if log := o.told(); !strings.Contains(log, "MTA-STS policy says testing, not enforce: it could not be told") {
+		if log := o.logged(); !strings.Contains(log, "MTA-STS policy downgraded to testing: check inconclusive") {
 			t.Errorf("the log says %q", log)
 		}
 	})
 }
 
-// Else whoever cuts the check off could turn enforce off.
-func TestWhatCannotBeToldLaterStaysEnforce(t *testing.T) {
-	published(t, wanted(mtasts.Enforce, "example.org"), func(p *Publisher, o *oracle, _ chan<- struct{}) {
+// Else an attacker who disturbs the check could turn enforce off.
+func TestInconclusiveLaterCheckKeepsEnforce(t *testing.T) {
+	published(t, wanted(mtasts.Enforce, "example.org"), func(p *Publisher, o *fakeCheck, _ chan<- struct{}) {
 		expect(t, p, "example.org", mtasts.Enforce)
-		o.told()
-		o.say("example.org", untold)
-		time.Sleep(interval)
+		o.logged()
+		o.set("example.org", inconclusive)
+		time.Sleep(checkInterval)
 		expect(t, p, "example.org", mtasts.Enforce)
-		if log := o.told(); !strings.Contains(log, "MTA-STS policy still says enforce") || strings.Count(log, "\n") != 1 {
+		if log := o.logged(); !strings.Contains(log, "MTA-STS policy kept in enforce: check inconclusive") || strings.Count(log, "\n") != 1 {
 			t.Errorf("the log says %q", log)
 		}
-		o.say("example.org", untold, refused)
-		time.Sleep(interval)
+		o.set("example.org", inconclusive, refused)
+		time.Sleep(checkInterval)
 		expect(t, p, "example.org", mtasts.Testing)
 	})
 }
 
-func TestTheSameSettingsAgainChangeNothing(t *testing.T) {
+func TestSameSettingsChangeNothing(t *testing.T) {
 	for _, mode := range []mtasts.Mode{mtasts.Testing, mtasts.Enforce} {
-		published(t, wanted(mode, "example.org"), func(p *Publisher, o *oracle, _ chan<- struct{}) {
-			o.say("example.org", refused)
-			time.Sleep(interval)
+		published(t, wanted(mode, "example.org"), func(p *Publisher, o *fakeCheck, _ chan<- struct{}) {
+			o.set("example.org", refused)
+			time.Sleep(checkInterval)
 			expect(t, p, "example.org", mtasts.Testing)
-			o.told()
+			o.logged()
 			p.Apply(wanted(mode, "example.org"))
 			if _, got := served(t, p, "example.org"); got != mtasts.Testing {
 				t.Errorf("the mode is %q", got)
 			}
 			expect(t, p, "example.org", mtasts.Testing)
-			if log := o.told(); log != "" {
+			if log := o.logged(); log != "" {
 				t.Errorf("the log says %q", log)
 			}
 		})
 	}
 }
 
-func TestAnotherMXIsCheckedBeforeItIsServed(t *testing.T) {
-	o := new(oracle)
+func TestOtherMXIsCheckedBeforeItIsServed(t *testing.T) {
+	o := new(fakeCheck)
 	p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
 	p.checkAll(t.Context())
 	if _, mode := served(t, p, "example.org"); mode != mtasts.Enforce {
@@ -227,7 +227,7 @@ func TestAnotherMXIsCheckedBeforeItIsServed(t *testing.T) {
 }
 
 func TestOtherSettingsTakeEffect(t *testing.T) {
-	published(t, wanted(mtasts.Enforce, "example.org"), func(p *Publisher, o *oracle, _ chan<- struct{}) {
+	published(t, wanted(mtasts.Enforce, "example.org"), func(p *Publisher, o *fakeCheck, _ chan<- struct{}) {
 		expect(t, p, "example.org", mtasts.Enforce)
 		p.Apply(wanted(mtasts.Enforce, "example.org", "example.net"))
 		expect(t, p, "example.org", mtasts.Enforce)
@@ -235,7 +235,7 @@ func TestOtherSettingsTakeEffect(t *testing.T) {
 		p.Apply(wanted(mtasts.None, "example.net"))
 		expect(t, p, "example.net", mtasts.None)
 		if status, _ := served(t, p, "example.org"); status != http.StatusNotFound {
-			t.Errorf("what is gone has status %d", status)
+			t.Errorf("a removed domain has status %d", status)
 		}
 	})
 }

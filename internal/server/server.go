@@ -91,7 +91,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	})
 	s.reports = newIntake(c.Reports, s.triage.Ledger(), log)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.triage, log)
-	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Check).Begin, log)
+	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Checker).Begin, log)
 	s.web = newWeb(s)
 	return s, nil
 }
