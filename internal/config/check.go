@@ -146,7 +146,7 @@ func (l *loading) checkNextHop() {
 	if c.nextHop == toMaildir {
 		return
 	}
-	hop, err := relay.Parse(c.nextHop)
+	hop, err := relay.ParseURL(c.nextHop)
 	if err != nil {
 		what := strings.TrimPrefix(err.Error(), relay.ErrURL.Error()+" ")
 		l.add("next-hop", what, "write maildir, or a URL such as smtp://127.0.0.1:2526 or lmtp+unix:///run/dovecot/lmtp; deploy/postern.toml has the options")

@@ -9,11 +9,12 @@ import (
 	"postern/internal/safetext"
 )
 
-// ParseCommand cuts a command line, without its CRLF, into the verb in upper
+// ParseCommand cuts a command line, given without its CRLF, into the verb in upper
 // case and the argument without surrounding spaces.
 //
-// It refuses control characters, those beyond ASCII too, line separators and
-// bytes that are not UTF-8, so that what follows can be logged and passed on.
+// It refuses control characters, also those beyond ASCII, line separators and
+// bytes that are not UTF-8, so that the result can be logged and passed on. Its
+// error is a [*Refusal].
 func ParseCommand(line []byte) (verb, arg string, err error) {
 	if !utf8.Valid(line) {
 		return "", "", refuse(500, "5.5.2", "command is not UTF-8 (RFC 6531)")
@@ -27,10 +28,8 @@ func ParseCommand(line []byte) (verb, arg string, err error) {
 	return strings.ToUpper(verb), strings.Trim(arg, " \t"), nil
 }
 
-// ParseMail reads the argument of MAIL. Parameters of extensions that are not
-// in offered are refused (RFC 5321, Section 4.1.1.11).
-//
-// Its error is a *Refusal.
+// ParseMail parses the argument of MAIL. It refuses parameters of extensions that
+// are not in offered (RFC 5321, Section 4.1.1.11). Its error is a [*Refusal].
 func ParseMail(arg string, offered Extensions) (Mail, error) {
 	path, params, err := cutPath(arg, "FROM:")
 	if err != nil {
@@ -46,7 +45,7 @@ func ParseMail(arg string, offered Extensions) (Mail, error) {
 		return mail.set(key, value, offered)
 	})
 	if err == nil && !mail.UTF8 && !safetext.IsASCII(mail.From) {
-		err = refuse(553, "5.6.7", "address beyond ASCII needs SMTPUTF8 (RFC 6531)")
+		err = refuse(553, "5.6.7", "non-ASCII address needs SMTPUTF8 (RFC 6531)")
 	}
 	return mail, err
 }
@@ -80,7 +79,7 @@ func (m *Mail) setSize(value string) error {
 	if len(value) == 0 || len(value) > 20 {
 		return badParam("SIZE")
 	}
-	const far = 1 << 60 // RFC 1870 allows 20 digits; beyond this all are too large
+	const far = 1 << 60 // RFC 1870 allows 20 digits; every message of this size is too large
 	for i := range len(value) {
 		if value[i] < '0' || value[i] > '9' {
 			return badParam("SIZE")
@@ -101,11 +100,9 @@ func (m *Mail) setBody(value string) error {
 	return badParam("BODY")
 }
 
-// ParseRecipient reads the argument of RCPT. A source route is accepted and
-// ignored (RFC 5321, Section 3.3 and Appendix C). The mailbox has no domain
-// only where it is postmaster (RFC 5321, Section 4.1.1.3).
-//
-// Its error is a *Refusal.
+// ParseRecipient parses the argument of RCPT. A source route is accepted and
+// ignored (RFC 5321, Section 3.3 and Appendix C). Only postmaster may lack a
+// domain (RFC 5321, Section 4.1.1.3). Its error is a [*Refusal].
 func ParseRecipient(arg string, utf8 bool, offered Extensions) (Recipient, error) {
 	path, params, err := cutPath(arg, "TO:")
 	if err != nil {
@@ -118,7 +115,7 @@ func ParseRecipient(arg string, utf8 bool, offered Extensions) (Recipient, error
 		}
 	}
 	if !utf8 && !safetext.IsASCII(rcpt.To) {
-		return Recipient{}, refuse(553, "5.6.7", "address beyond ASCII needs SMTPUTF8 (RFC 6531)")
+		return Recipient{}, refuse(553, "5.6.7", "non-ASCII address needs SMTPUTF8 (RFC 6531)")
 	}
 	err = eachParam(params, func(key, value string) error {
 		return rcpt.set(key, value, offered)
@@ -151,8 +148,8 @@ const (
 // maxShown bounds what a reply shows of a parameter's name, in bytes.
 const maxShown = 40
 
-// eachParam calls set for each ESMTP parameter, its key in upper case. A key
-// given twice is refused.
+// eachParam calls set for each ESMTP parameter, with the key in upper case. It
+// refuses a key that occurs twice.
 func eachParam(params string, set func(key, value string) error) error {
 	seen := make(map[string]bool)
 	for param := range strings.FieldsSeq(params) {
@@ -170,11 +167,11 @@ func eachParam(params string, set func(key, value string) error) error {
 }
 
 func unknownParam(key string) error {
-	return refuse(555, "5.5.4", "parameter "+safetext.Reply(key, maxShown)+" is not offered here")
+	return refuse(555, "5.5.4", "parameter "+safetext.Reply(key, maxShown)+" not offered")
 }
 
 func badParam(key string) error {
-	return refuse(501, "5.5.4", "bad value of parameter "+safetext.Reply(key, maxShown))
+	return refuse(501, "5.5.4", "bad value for parameter "+safetext.Reply(key, maxShown))
 }
 
 func noValue(key, value string) error {
@@ -184,8 +181,8 @@ func noValue(key, value string) error {
 	return nil
 }
 
-// checkXtext refuses what is not printable ASCII or is longer than limit. The
-// value stays encoded, since it is only passed on (RFC 3461, Section 4).
+// checkXtext refuses a value that is not printable ASCII or is longer than limit.
+// The value stays encoded, since it is only passed on (RFC 3461, Section 4).
 func checkXtext(key, value string, limit int) error {
 	if value == "" || len(value) > limit {
 		return badParam(key)
@@ -198,8 +195,8 @@ func checkXtext(key, value string, limit int) error {
 	return nil
 }
 
-// checkNotify takes NEVER alone or a list of the others, each once
-// (RFC 3461, Section 4.1).
+// checkNotify accepts NEVER alone, or a list of the others, each once (RFC 3461,
+// Section 4.1).
 func checkNotify(value string) error {
 	if value == "NEVER" {
 		return nil
@@ -214,8 +211,8 @@ func checkNotify(value string) error {
 	return nil
 }
 
-// Append adds the MAIL command to b, with its CRLF and with the parameters
-// that m has set. The caller leaves out those that the server does not offer.
+// Append appends the MAIL command to b, with CRLF and the parameters that m has set.
+// The caller clears those that the server does not offer.
 func (m Mail) Append(b []byte) []byte {
 	b = append(b, "MAIL FROM:<"...)
 	b = append(b, m.From...)
@@ -232,8 +229,8 @@ func (m Mail) Append(b []byte) []byte {
 	return append(b, '\r', '\n')
 }
 
-// Append adds the RCPT command to b, with its CRLF and with the parameters
-// that r has set. The caller leaves out those that the server does not offer.
+// Append appends the RCPT command to b, with CRLF and the parameters that r has set.
+// The caller clears those that the server does not offer.
 func (r Recipient) Append(b []byte) []byte {
 	b = append(b, "RCPT TO:<"...)
 	b = append(b, r.To...)
@@ -261,7 +258,7 @@ func appendParam(b []byte, key, value string) []byte {
 	return append(b, value...)
 }
 
-// Mail is what a MAIL command says (RFC 5321, Section 4.1.1.2).
+// Mail is the content of a MAIL command (RFC 5321, Section 4.1.1.2).
 type Mail struct {
 	From       string // the mailbox, "" for the null reverse-path <>
 	Size       int64  // SIZE=, 0 if not given (RFC 1870)
@@ -272,15 +269,15 @@ type Mail struct {
 	EnvelopeID string // ENVID= as xtext, "" if not given (RFC 3461)
 }
 
-// Recipient is what a RCPT command says (RFC 5321, Section 4.1.1.3).
+// Recipient is the content of a RCPT command (RFC 5321, Section 4.1.1.3).
 type Recipient struct {
-	To       string // the mailbox; a source route is already removed
-	Notify   string // NOTIFY= as given, "" if not (RFC 3461)
-	Original string // ORCPT= as given, "" if not (RFC 3461)
+	To       string // the mailbox, without a source route
+	Notify   string // NOTIFY= as given, "" if not given (RFC 3461)
+	Original string // ORCPT= as given, "" if not given (RFC 3461)
 }
 
-// AppendXtext adds s to b as xtext: what is not printable ASCII, and "+" and
-// "=", become "+" and two hexadecimal digits (RFC 3461, Section 4).
+// AppendXtext appends s to b as xtext: bytes that are not printable ASCII, "+" and
+// "=" become "+" and two hexadecimal digits (RFC 3461, Section 4).
 func AppendXtext(b []byte, s string) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {

@@ -8,7 +8,7 @@ import (
 
 var all = Extensions{EightBitMIME: true, SMTPUTF8: true, DSN: true, RequireTLS: true}
 
-// What clients write in MAIL, and what is read from it.
+// Arguments of MAIL as clients write them.
 var mails = []struct {
 	arg  string
 	want Mail
@@ -89,7 +89,7 @@ func wantRefusal(t *testing.T, what string, got any, err error, code int) {
 	}
 }
 
-func TestParametersOfWhatIsNotOfferedAreRefused(t *testing.T) {
+func TestParametersOfExtensionsNotOfferedAreRefused(t *testing.T) {
 	for _, param := range []string{"BODY=8BITMIME", "SMTPUTF8", "REQUIRETLS", "RET=FULL", "ENVID=x"} {
 		got, err := ParseMail("FROM:<a@example.org> "+param, Extensions{})
 		wantRefusal(t, param, got, err, 555)
@@ -146,7 +146,7 @@ func TestParseCommand(t *testing.T) {
 	}
 }
 
-// Whatever a stranger writes, what is passed on is in one line and its path
+// Whatever a sender writes, the command that is passed on is one line and its path
 // stays within its brackets.
 func FuzzParseMail(f *testing.F) {
 	for _, test := range mails {

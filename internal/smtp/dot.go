@@ -7,28 +7,30 @@ import (
 	"io"
 )
 
-// A DotReader reads the text behind DATA up to the line with a single dot
-// and removes the dots that the client added (RFC 5321, Section 4.5.2).
+// A DotReader reads the text after DATA, up to the line with a single dot, and
+// removes the dots that the client added (RFC 5321, Section 4.5.2).
 //
-// The text ends at CRLF "." CRLF only, so that a message smuggled behind some
-// other spelling of that end stays part of this one (CVE-2023-51764 and its
-// relatives). Where lines end in LF alone, so that the text must be refused
-// anyway, a line with a single dot ends it with ErrBareLF: the client waits
-// for a reply then. What follows must not be taken as a command.
+// The text ends at CRLF "." CRLF only, so that a message smuggled in after
+// another spelling of that end stays part of this one (CVE-2023-51764,
+// CVE-2023-51765, CVE-2023-51766). If a line has ended in LF alone, so that the
+// text must be refused anyway, a line with a single dot ends it with [ErrBareLF]:
+// the client waits for a reply then. The caller must not take what follows for
+// a command.
 type DotReader struct {
 	r       *bufio.Reader
-	pending []byte // of the reader's buffer, not yet given out
+	pending []byte // part of r's buffer, not yet returned
 	inLine  bool   // the last piece did not end in LF
 	cr      bool   // the last piece ended in CR
-	bare    bool   // a line ended in LF alone
+	bare    bool   // a line has ended in LF alone
 	err     error
 }
 
-// NewDotReader reads from r, and not a byte past the text's end.
+// NewDotReader returns a DotReader that reads from r, and not beyond the end of the
+// text.
 func NewDotReader(r *bufio.Reader) *DotReader { return &DotReader{r: r} }
 
-// Read gives out the text. It returns io.EOF at its end, ErrBareLF at an end
-// that is none, and io.ErrUnexpectedEOF where the connection ended before.
+// Read implements [io.Reader]. It returns io.EOF at the end of the text, [ErrBareLF]
+// at an end spelled with a bare LF, and io.ErrUnexpectedEOF if r ends before.
 func (d *DotReader) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
@@ -49,7 +51,7 @@ func (d *DotReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a line, or the piece of a long one that the buffer holds.
+// next reads a line, or the part of a long one that the buffer holds.
 func (d *DotReader) next() {
 	piece, err := d.r.ReadSlice('\n')
 	switch {
@@ -71,7 +73,7 @@ func (d *DotReader) next() {
 	d.pending = piece
 }
 
-// ends reports whether a line that begins with a dot ends the text.
+// ends reports whether line, which begins with a dot, ends the text.
 func (d *DotReader) ends(line string) bool {
 	switch {
 	case line == ".\r\n" && !d.bare:
@@ -84,7 +86,7 @@ func (d *DotReader) ends(line string) bool {
 	return true
 }
 
-// follow keeps track of where lines end, and how.
+// follow notes where lines end, and how.
 func (d *DotReader) follow(piece []byte) {
 	last := len(piece) - 1
 	d.inLine = piece[last] != '\n'
@@ -94,29 +96,29 @@ func (d *DotReader) follow(piece []byte) {
 	d.cr = piece[last] == '\r'
 }
 
-// DotBufferSize suits the buffer of a [DotWriter]: it fills a TLS record.
+// DotBufferSize is a good size for the buffer of a [DotWriter]: it fills a TLS record.
 const DotBufferSize = 16 << 10
 
 const endOfText = "\r\n.\r\n"
 
-// A DotWriter writes a message's text behind DATA: it adds a dot to each line
-// that begins with one (RFC 5321, Section 4.5.2).
+// A DotWriter writes a message's text after DATA: it adds a dot to each line that
+// begins with one (RFC 5321, Section 4.5.2).
 //
-// Small pieces are joined, and the text's last bytes leave in one write with
-// the line that ends it, so that no end of a text waits for the delayed ACK
-// of what came before.
+// It buffers small writes, and writes the end of the text together with the line
+// that ends it: otherwise that line would wait for the delayed ACK of the bytes
+// before it.
 type DotWriter struct {
 	w    io.Writer
 	buf  []byte
-	room int // bytes of buf that text may fill: the end fits behind it
-	line bool
+	room int  // bytes of buf for text, which leaves enough for endOfText
+	line bool // a line begins
 	cr   bool // the last byte was CR
-	crlf bool // the last bytes were CRLF, or there were none
+	crlf bool // the last bytes were CRLF, or nothing is written yet
 	err  error
 }
 
-// NewDotWriter writes to w. The writer uses buf's capacity as its buffer, at
-// least 64 bytes of it, and makes one itself if there are fewer.
+// NewDotWriter returns a DotWriter that writes to w. Its buffer is the capacity of
+// buf, or a new one if that is below 64 bytes.
 func NewDotWriter(w io.Writer, buf []byte) *DotWriter {
 	if cap(buf) < 64 {
 		buf = make([]byte, 0, DotBufferSize)
@@ -124,10 +126,10 @@ func NewDotWriter(w io.Writer, buf []byte) *DotWriter {
 	return &DotWriter{w: w, buf: buf[:0], room: cap(buf) - len(endOfText), line: true, crlf: true}
 }
 
-// Write adds p to the text. A dot behind a bare LF is doubled too: servers
-// that end a line there must not see the text's end.
+// Write implements [io.Writer]. It also doubles a dot after a bare LF: a server
+// that ends a line there must not see the end of the text.
 //
-// The error is the underlying writer's, and it stays.
+// After an error of the underlying writer all calls return that error.
 func (d *DotWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && d.err == nil {
@@ -148,7 +150,7 @@ func (d *DotWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// ended notes how the text ends so far.
+// ended notes how the text so far ends.
 func (d *DotWriter) ended(p []byte) {
 	last := p[len(p)-1]
 	cr := d.cr
@@ -172,10 +174,10 @@ func (d *DotWriter) put(p []byte) {
 	}
 }
 
-// Buffered is the number of bytes that wait to be written.
+// Buffered returns the number of bytes that are not written yet.
 func (d *DotWriter) Buffered() int { return len(d.buf) }
 
-// Flush writes what waits.
+// Flush writes what is buffered.
 func (d *DotWriter) Flush() error {
 	if d.err == nil && len(d.buf) > 0 {
 		_, d.err = d.w.Write(d.buf)
@@ -184,10 +186,9 @@ func (d *DotWriter) Flush() error {
 	return d.err
 }
 
-// Close ends the text with the line that holds a single dot, behind a CRLF
-// if the text lacks its last one, and writes all that waits. It does not
-// close the underlying writer. A text that must not count as whole is left
-// without Close.
+// Close writes the line with a single dot, preceded by CRLF if the text does not
+// end in one, and flushes. It does not close the underlying writer. To abort a
+// message, do not call Close.
 func (d *DotWriter) Close() error {
 	end := endOfText
 	if d.crlf {

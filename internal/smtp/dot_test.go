@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestDotReaderEndsAtTheOneTrueEnd(t *testing.T) {
+func TestDotReaderEndsAtCRLFDotCRLFOnly(t *testing.T) {
 	for _, test := range []struct{ name, wire, text, rest string }{
 		{"empty", ".\r\nQUIT", "", "QUIT"},
 		{"one line", "a\r\n.\r\nQUIT", "a\r\n", "QUIT"},
@@ -33,7 +33,7 @@ func TestDotReaderEndsAtTheOneTrueEnd(t *testing.T) {
 	}
 }
 
-func TestDotReaderTellsOfALostConnection(t *testing.T) {
+func TestDotReaderReportsLostConnection(t *testing.T) {
 	for _, wire := range []string{"", "a\r\n", "a\r\n.", "a\r\n.\r"} {
 		_, err := io.ReadAll(NewDotReader(bufio.NewReader(strings.NewReader(wire))))
 		if err != io.ErrUnexpectedEOF {
@@ -42,8 +42,8 @@ func TestDotReaderTellsOfALostConnection(t *testing.T) {
 	}
 }
 
-// Such a text is refused, and nothing behind it is a command.
-func TestDotReaderStopsAtAnEndThatIsNone(t *testing.T) {
+// Such a text is refused, and nothing after it is a command.
+func TestDotReaderStopsAtEndAfterBareLF(t *testing.T) {
 	for _, test := range []struct{ wire, rest string }{
 		{"a\n.\nrest", "rest"},
 		{"a\n.\r\nrest", "rest"},
@@ -54,7 +54,7 @@ func TestDotReaderStopsAtAnEndThatIsNone(t *testing.T) {
 	} {
 		for _, size := range []int{16, 17, 18, 4096} {
 			in := bufio.NewReaderSize(strings.NewReader(test.wire), size)
-			_, err := io.ReadAll(NewText(NewDotReader(in), Bounds{}))
+			_, err := io.ReadAll(NewTextChecker(NewDotReader(in), TextLimits{}))
 			rest, _ := io.ReadAll(in)
 			bare := test.wire != "a\r\n.\r\nrest"
 			if errors.Is(err, ErrBareLF) != bare || string(rest) != test.rest {
@@ -64,7 +64,7 @@ func TestDotReaderStopsAtAnEndThatIsNone(t *testing.T) {
 	}
 }
 
-// pieces remembers each write.
+// pieces records each write.
 type pieces struct{ writes []string }
 
 func (p *pieces) Write(b []byte) (int, error) {
@@ -109,7 +109,7 @@ func TestDotWriterDoublesDots(t *testing.T) {
 	}
 }
 
-func TestDotWriterEndLeavesWithTheText(t *testing.T) {
+func TestDotWriterWritesEndWithText(t *testing.T) {
 	for size := range 200 {
 		writes := stuff(strings.Repeat("x", size), 7).writes
 		last := writes[len(writes)-1]
@@ -135,8 +135,8 @@ func TestDotWriterKeepsItsError(t *testing.T) {
 	}
 }
 
-// FuzzDotWriter holds the writer against two readers. Whatever the text, the
-// end must be found at its end; and a text of whole lines must be read as it
+// FuzzDotWriter checks the writer with two readers. Whatever the text, they must
+// find its end where it ends, and a text of whole lines must come back as it
 // was.
 func FuzzDotWriter(f *testing.F) {
 	for _, seed := range []string{
@@ -165,7 +165,7 @@ func FuzzDotWriter(f *testing.F) {
 	})
 }
 
-// wholeLines reports that text is lines that end in CRLF, without other CR or LF.
+// wholeLines reports whether text is lines that end in CRLF, without other CR or LF.
 func wholeLines(text string) bool {
 	bare := strings.ReplaceAll(text, "\r\n", "")
 	return !strings.ContainsAny(bare, "\r\n") && (text == "" || strings.HasSuffix(text, "\r\n"))

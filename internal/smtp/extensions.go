@@ -5,23 +5,21 @@ import (
 	"strings"
 )
 
-// Extensions tells what a server can do beyond RFC 5321's minimum, as far as
-// it concerns the envelope.
+// Extensions are the extensions of a server that concern the envelope.
 type Extensions struct {
 	EightBitMIME bool  // RFC 6152
 	SMTPUTF8     bool  // RFC 6531
 	DSN          bool  // RFC 3461
 	RequireTLS   bool  // RFC 8689
-	Size         int64 // RFC 1870: the largest message in bytes; 0 means no limit is known
+	Size         int64 // RFC 1870: the largest message in bytes; 0 means that no limit is known
 }
 
-// Capabilities are the extensions that a server names in its reply to EHLO or
-// LHLO: each keyword in upper case with its parameters (RFC 5321,
-// Section 4.1.1.1).
+// Capabilities are the keywords in a server's reply to EHLO or LHLO, in upper case,
+// with their parameters (RFC 5321, Section 4.1.1.1).
 type Capabilities map[string]string
 
-// ParseCapabilities reads a positive reply to EHLO. The first line is the
-// server's name; of a keyword given twice the first stands.
+// ParseCapabilities parses a positive reply to EHLO or LHLO. It skips the first
+// line, the server's name. Of a keyword that occurs twice, the first counts.
 func ParseCapabilities(reply Reply) Capabilities {
 	capabilities := make(Capabilities)
 	for _, line := range reply.Lines[min(1, len(reply.Lines)):] {
@@ -34,13 +32,13 @@ func ParseCapabilities(reply Reply) Capabilities {
 	return capabilities
 }
 
-// Has reports whether the server named the keyword, given in upper case.
+// Has reports whether the server offers keyword, given in upper case.
 func (c Capabilities) Has(keyword string) bool {
 	_, ok := c[keyword]
 	return ok
 }
 
-// Extensions are those capabilities that concern the envelope.
+// Extensions returns the capabilities that concern the envelope.
 func (c Capabilities) Extensions() Extensions {
 	size, err := strconv.ParseInt(c["SIZE"], 10, 64)
 	if err != nil || size < 0 {

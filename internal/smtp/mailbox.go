@@ -8,35 +8,36 @@ import (
 	"postern/internal/safetext"
 )
 
-// RFC 5321, Section 4.5.3.1, has 64, 255 and 256. Senders that rewrite
-// addresses (SRS, BATV, VERP) write longer local parts.
+// Bounds in bytes. RFC 5321, Section 4.5.3.1, has 64 for a local part, but senders
+// that rewrite addresses (SRS, BATV, VERP) write longer ones.
 const (
 	maxLocalPart = 256
 	maxDomain    = 255
 )
 
-// cutPath cuts "FROM:<path> params" into path and params. The path may have
-// spaces before it, as many clients write, but not lack its brackets.
+// cutPath cuts "FROM:<path> params" into path and params. Spaces before the path
+// are accepted, since many clients write one; a path without brackets is not.
 func cutPath(arg, keyword string) (path, params string, err error) {
 	if len(arg) < len(keyword) || !strings.EqualFold(arg[:len(keyword)], keyword) {
 		return "", "", refuse(501, "5.5.4", "expected "+keyword+"<address>")
 	}
 	arg = strings.TrimLeft(arg[len(keyword):], " \t")
 	if !strings.HasPrefix(arg, "<") {
-		return "", "", refuse(501, "5.5.4", "address must stand in <>")
+		return "", "", refuse(501, "5.5.4", "address must be in <>")
 	}
 	end := pathEnd(arg)
 	if end < 0 {
-		return "", "", refuse(501, "5.5.4", "address lacks its closing >")
+		return "", "", refuse(501, "5.5.4", "address lacks the closing >")
 	}
 	path, params = arg[1:end], arg[end+1:]
 	if params != "" && params[0] != ' ' && params[0] != '\t' {
-		return "", "", refuse(501, "5.5.4", "expected a space behind the address")
+		return "", "", refuse(501, "5.5.4", "expected a space after the address")
 	}
 	return path, params, nil
 }
 
-// pathEnd finds the > that closes the path, not one within a quoted local part.
+// pathEnd returns the index of the > that closes the path, not of one in a quoted
+// local part, or -1.
 func pathEnd(s string) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -52,7 +53,7 @@ func pathEnd(s string) int {
 	return -1
 }
 
-// parseMailbox checks a path and gives its mailbox, without source route.
+// parseMailbox checks a path and returns its mailbox, without the source route.
 func parseMailbox(path string) (string, error) {
 	if strings.HasPrefix(path, "@") {
 		_, mailbox, ok := strings.Cut(path, ":")
@@ -72,7 +73,7 @@ func badAddress() error {
 	return refuse(553, "5.1.3", "bad address syntax")
 }
 
-// SplitMailbox cuts a mailbox at the @ behind its local part, the last one.
+// SplitMailbox splits a mailbox at its last @ into local part and domain.
 func SplitMailbox(mailbox string) (local, domain string, ok bool) {
 	at := strings.LastIndexByte(mailbox, '@')
 	if at < 0 {
@@ -81,8 +82,8 @@ func SplitMailbox(mailbox string) (local, domain string, ok bool) {
 	return mailbox[:at], mailbox[at+1:], true
 }
 
-// validLocal takes a quoted string, or a dot-string whose dots may stand
-// anywhere: some providers' subscribers have addresses such as a..b@.
+// validLocal reports whether local is a quoted string or a dot-string. Dots may be
+// anywhere: some providers have given out addresses such as a..b@.
 func validLocal(local string) bool {
 	if local == "" || len(local) > maxLocalPart {
 		return false
@@ -112,8 +113,8 @@ func validQuoted(local string) bool {
 	return true
 }
 
-// validDomain takes a domain name or an address literal. Names may hold an
-// underscore, against RFC 5321, since hosts so named send mail.
+// validDomain reports whether domain is a domain name or an address literal. An
+// underscore is accepted, against RFC 5321, since hosts with such names send mail.
 func validDomain(domain string) bool {
 	if domain == "" || len(domain) > maxDomain {
 		return false
@@ -130,14 +131,15 @@ func validDomain(domain string) bool {
 	return !strings.ContainsAny(domain, "\"\\<>()[],;: \t@!%")
 }
 
-// FoldMailbox makes addresses comparable. The local part counts without case,
-// as nearly every mail server takes it.
+// FoldMailbox returns a form of mailbox that can be compared: without case, also
+// in the local part, as nearly all mail servers compare it.
 func FoldMailbox(mailbox string) string {
 	local, domain, _ := SplitMailbox(mailbox)
 	return strings.ToLower(local) + "@" + FoldDomain(domain)
 }
 
-// FoldDomain makes domains comparable: lower case, A-labels, no final dot.
+// FoldDomain returns a form of domain that can be compared: lower case, A-labels, no
+// final dot.
 func FoldDomain(domain string) string {
 	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
 	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {

@@ -18,38 +18,37 @@ const (
 	maxReplyLines = 128 // an EHLO reply has about 15
 )
 
-// ErrReply says that a server's bytes are no SMTP reply (RFC 5321,
-// Section 4.2), or one past the bounds. It is wrapped with what was read.
+// ErrReply is returned for what is not an SMTP reply (RFC 5321, Section 4.2), or
+// exceeds the bounds of one. It is wrapped with the line that was read.
 var ErrReply = errors.New("smtp: not a reply")
 
-// Reply is one SMTP reply: its code and the text of each of its lines. The
-// enhanced status code (RFC 2034), where there is one, is part of the text.
-// The zero Reply is none.
+// A Reply is an SMTP reply: its code and the text of each line. The text includes
+// the enhanced status code (RFC 2034), if there is one. The zero Reply is none.
 type Reply struct {
 	Code  int
 	Lines []string
 }
 
-// NewReply makes a reply of one line: code, enhanced status code and text, as
-// in NewReply(250, "2.1.5", "recipient taken").
+// NewReply returns a reply of one line, as in
+// NewReply(250, "2.1.5", "recipient ok").
 func NewReply(code int, enhanced, text string) Reply {
 	return Reply{Code: code, Lines: []string{enhanced + " " + text}}
 }
 
-// Positive reports a 2xx reply: the server has done it.
+// Positive reports whether the reply is 2xx: the command succeeded.
 func (r Reply) Positive() bool { return r.Code/100 == 2 }
 
-// Intermediate reports a 3xx reply: the server waits for more.
+// Intermediate reports whether the reply is 3xx: the server waits for more.
 func (r Reply) Intermediate() bool { return r.Code/100 == 3 }
 
-// Transient reports a 4xx reply: try again later.
+// Transient reports whether the reply is 4xx: try again later.
 func (r Reply) Transient() bool { return r.Code/100 == 4 }
 
-// Permanent reports a 5xx reply: do not try again.
+// Permanent reports whether the reply is 5xx: do not try again.
 func (r Reply) Permanent() bool { return r.Code/100 == 5 }
 
-// Enhanced is the enhanced status code that the text begins with, such as
-// "4.3.0", or "" (RFC 3463).
+// Enhanced returns the enhanced status code at the start of the text, such as
+// "4.3.0", or "" if there is none (RFC 3463).
 func (r Reply) Enhanced() string {
 	if len(r.Lines) == 0 {
 		return ""
@@ -78,9 +77,9 @@ func isNumber(s string) bool {
 	return true
 }
 
-// Enhance gives a reply that has no enhanced status code the general one of its
-// class, such as "2.0.0", in each of its lines: a server that offers
-// ENHANCEDSTATUSCODES must (RFC 2034, Section 4).
+// Enhance returns the reply with an enhanced status code in each line: if it has
+// none, the general one of its class, such as "2.0.0". A server that offers
+// ENHANCEDSTATUSCODES must send one (RFC 2034, Section 4).
 func (r Reply) Enhance() Reply {
 	if r.Enhanced() != "" || r.Intermediate() {
 		return r
@@ -93,13 +92,13 @@ func (r Reply) Enhance() Reply {
 	return Reply{Code: r.Code, Lines: lines}
 }
 
-// Text is the reply's text in one line, for logs.
+// Text returns the text in one line, for logs.
 func (r Reply) Text() string { return strings.Join(r.Lines, " / ") }
 
-// String is the reply in one line: "250 2.0.0 done".
+// String returns the reply in one line, as in "250 2.0.0 done".
 func (r Reply) String() string { return strconv.Itoa(r.Code) + " " + r.Text() }
 
-// Append adds the reply to b in wire form, each line ended by CRLF.
+// Append appends the reply in wire form to b.
 func (r Reply) Append(b []byte) []byte {
 	for i, line := range r.Lines {
 		b = strconv.AppendInt(b, int64(r.Code), 10)
@@ -179,12 +178,12 @@ func parseReplyLine(line []byte) (code int, text string, more bool, err error) {
 	return code, safetext.Reply(string(line[4:]), maxReplyLine), line[3] == '-', nil
 }
 
-// A Refusal is an error that a sender is told by a reply.
+// A Refusal is an error with the reply that the sender gets for it.
 type Refusal struct {
 	Reply Reply
 }
 
-// Error is the reply in one line.
+// Error returns the reply in one line.
 func (r *Refusal) Error() string { return "smtp: " + r.Reply.String() }
 
 func refuse(code int, enhanced, text string) error {

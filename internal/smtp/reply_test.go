@@ -14,7 +14,7 @@ func read(wire string) (Reply, error) {
 	return ReadReply(bufio.NewReaderSize(strings.NewReader(wire), 64))
 }
 
-var takenReplies = []struct{ name, wire, want string }{
+var validReplies = []struct{ name, wire, want string }{
 	{"one line", "250 2.0.0 ok\r\n", "250 2.0.0 ok\r\n"},
 	{"several lines", "250-mx\r\n250-SIZE 10\r\n250 DSN\r\n", "250-mx\r\n250-SIZE 10\r\n250 DSN\r\n"},
 	{"no text", "250\r\n", "250 \r\n"},
@@ -27,7 +27,7 @@ var takenReplies = []struct{ name, wire, want string }{
 	{"most lines", strings.Repeat("250-x\r\n", maxReplyLines-1) + "250 x\r\n", strings.Repeat("250-x\r\n", maxReplyLines-1) + "250 x\r\n"},
 }
 
-var refusedReplies = []struct{ name, wire string }{
+var invalidReplies = []struct{ name, wire string }{
 	{"no code", "hello\r\n"},
 	{"empty line", "\r\n"},
 	{"two digits", "25\r\n"},
@@ -42,8 +42,8 @@ var refusedReplies = []struct{ name, wire string }{
 	{"too many lines", strings.Repeat("250-x\r\n", maxReplyLines) + "250 x\r\n"},
 }
 
-func TestReadReplyTakes(t *testing.T) {
-	for _, tt := range takenReplies {
+func TestReadReplyAccepts(t *testing.T) {
+	for _, tt := range validReplies {
 		reply, err := read(tt.wire)
 		if got := string(reply.Append(nil)); err != nil || got != tt.want {
 			t.Errorf("%s: %q, %v; want %q", tt.name, got, err, tt.want)
@@ -51,15 +51,15 @@ func TestReadReplyTakes(t *testing.T) {
 	}
 }
 
-func TestReadReplyRefuses(t *testing.T) {
-	for _, tt := range refusedReplies {
+func TestReadReplyRejects(t *testing.T) {
+	for _, tt := range invalidReplies {
 		if reply, err := read(tt.wire); !errors.Is(err, ErrReply) {
 			t.Errorf("%s: %v, %v; want ErrReply", tt.name, reply, err)
 		}
 	}
 }
 
-func TestReadReplyTellsOfALostConnection(t *testing.T) {
+func TestReadReplyReportsLostConnection(t *testing.T) {
 	for _, wire := range []string{"", "250", "250 half", "250-first\r\n", "250-first\r\n250 ha"} {
 		if reply, err := read(wire); err != io.EOF {
 			t.Errorf("%q: %v, %v; want io.EOF", wire, reply, err)
@@ -67,7 +67,7 @@ func TestReadReplyTellsOfALostConnection(t *testing.T) {
 	}
 }
 
-func TestReadReplyTakesNoMoreThanOne(t *testing.T) {
+func TestReadReplyLeavesTheNextReply(t *testing.T) {
 	in := bufio.NewReader(strings.NewReader("250-a\r\n250 b\r\n354 c\r\n"))
 	for _, want := range []string{"250 a / b", "354 c"} {
 		if reply, err := ReadReply(in); err != nil || reply.String() != want {
@@ -116,13 +116,13 @@ func TestReplyEnhanced(t *testing.T) {
 	}
 }
 
-// FuzzReadReply reads hostile bytes: what is taken must be safe to pass on and
-// be read again as the same.
+// FuzzReadReply reads hostile bytes: an accepted reply must be safe to pass on, and
+// parse again to the same.
 func FuzzReadReply(f *testing.F) {
-	for _, tt := range takenReplies {
+	for _, tt := range validReplies {
 		f.Add([]byte(tt.wire))
 	}
-	for _, tt := range refusedReplies {
+	for _, tt := range invalidReplies {
 		f.Add([]byte(tt.wire))
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {

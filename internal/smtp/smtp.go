@@ -1,7 +1,7 @@
-// Package smtp holds the words of the protocol that the receiving side and
-// the next hop share: replies, command lines, envelopes and message text
-// (RFC 5321 and its extensions).
+// Package smtp is the SMTP syntax shared by server and relay: commands, replies,
+// extensions, dot-stuffing and the check of a message's text (RFC 5321 and its
+// extensions).
 //
-// It parses bytes from strangers. Every reader here has a bound, and nothing
-// here opens a connection or sets a deadline: the caller does.
+// It parses untrusted input, and every reader is bounded. It opens no connection
+// and sets no deadline: the caller does.
 package smtp

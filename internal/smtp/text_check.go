@@ -6,7 +6,8 @@ import (
 	"io"
 )
 
-// What a Text can find wrong with a message. The message must not go on.
+// What a TextChecker can find wrong with a message. Such a message must not be
+// passed on.
 var (
 	ErrBareLF      = errors.New("smtp: LF without CR in message")
 	ErrBareCR      = errors.New("smtp: CR without LF in message")
@@ -16,19 +17,20 @@ var (
 	ErrLoop        = errors.New("smtp: too many Received fields")
 )
 
-// Bounds are the limits that a Text keeps to. Zero means none.
-type Bounds struct {
-	Size int64 // bytes of the text
-	Line int   // bytes of a line, CRLF not counted
+// TextLimits bound a message. Zero means no limit.
+type TextLimits struct {
+	Size int64 // bytes
+	Line int   // bytes of a line, not counting CRLF
 	Hops int   // Received fields in the header (RFC 5321, Section 6.3)
 }
 
-// A Text passes a message's text through and checks it: lines end in CRLF and
-// neither CR nor LF stands alone, and the Bounds are kept to. The bytes that
-// break a rule are not given out.
-type Text struct {
+// A TextChecker reads a message and checks it on the way: each line ends in
+// CRLF, CR and LF occur nowhere else, there is no NUL, and the [TextLimits] are
+// kept. It returns no byte that breaks a rule, so that no server behind can take
+// one message for two (SMTP smuggling, CVE-2023-51764).
+type TextChecker struct {
 	r      io.Reader
-	bounds Bounds
+	limits TextLimits
 	size   int64
 	cr     bool // the last byte was CR
 	line   int  // bytes of the line so far, without CRLF
@@ -40,17 +42,20 @@ type Text struct {
 
 const received = "received:"
 
-// NewText checks what it reads from r against bounds.
-func NewText(r io.Reader, bounds Bounds) *Text { return &Text{r: r, bounds: bounds} }
+// NewTextChecker returns a TextChecker that reads from r.
+func NewTextChecker(r io.Reader, limits TextLimits) *TextChecker {
+	return &TextChecker{r: r, limits: limits}
+}
 
-// Size is the number of bytes given out so far.
-func (t *Text) Size() int64 { return t.size }
+// Size returns the number of bytes read so far.
+func (t *TextChecker) Size() int64 { return t.size }
 
-// Err is the error that Read has returned, io.EOF at the text's end.
-func (t *Text) Err() error { return t.err }
+// Err returns the error that Read has returned: io.EOF at the end of the message.
+func (t *TextChecker) Err() error { return t.err }
 
-// Read returns one of the errors above once a rule is broken, and then again.
-func (t *Text) Read(p []byte) (int, error) {
+// Read implements [io.Reader]. Once a rule is broken it returns that rule's error,
+// such as [ErrBareLF], at every call.
+func (t *TextChecker) Read(p []byte) (int, error) {
 	if t.err != nil {
 		return 0, t.err
 	}
@@ -67,12 +72,12 @@ func (t *Text) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (t *Text) check(p []byte) error {
-	if t.bounds.Size > 0 && t.size+int64(len(p)) > t.bounds.Size {
+func (t *TextChecker) check(p []byte) error {
+	if t.limits.Size > 0 && t.size+int64(len(p)) > t.limits.Size {
 		return ErrTooLarge
 	}
-	// RFC 5322, Section 4, lets nobody write NUL. A server that drops them would
-	// read CRLF NUL "." CRLF as the message's end.
+	// RFC 5322, Section 4, allows no NUL. A server that drops NUL would take
+	// CRLF NUL "." CRLF for the end of the message.
 	if bytes.IndexByte(p, 0) >= 0 {
 		return ErrNUL
 	}
@@ -95,8 +100,8 @@ func (t *Text) check(p []byte) error {
 	return nil
 }
 
-// part takes bytes of one line, none of them LF.
-func (t *Text) part(p []byte) error {
+// part checks bytes of one line, none of them LF.
+func (t *TextChecker) part(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -111,19 +116,19 @@ func (t *Text) part(p []byte) error {
 		copy(t.start[t.line:], p)
 	}
 	t.line += len(p)
-	if t.bounds.Line > 0 && t.line > t.bounds.Line {
+	if t.limits.Line > 0 && t.line > t.limits.Line {
 		return ErrLineTooLong
 	}
 	return nil
 }
 
-func (t *Text) endLine() error {
+func (t *TextChecker) endLine() error {
 	if !t.body && t.line >= len(received) && bytes.EqualFold(t.start[:], []byte(received)) {
 		t.hops++
 	}
 	t.body = t.body || t.line == 0
 	t.line, t.cr = 0, false
-	if t.bounds.Hops > 0 && t.hops > t.bounds.Hops {
+	if t.limits.Hops > 0 && t.hops > t.limits.Hops {
 		return ErrLoop
 	}
 	return nil

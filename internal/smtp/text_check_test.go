@@ -12,36 +12,36 @@ import (
 
 var texts = []struct {
 	name, text string
-	bounds     Bounds
+	bounds     TextLimits
 	want       error
 }{
-	{"empty", "", Bounds{}, nil},
-	{"lines", "a: b\r\n\r\nc\r\n", Bounds{}, nil},
-	{"no line end at the end, as BDAT allows", "a\r\nb", Bounds{}, nil},
-	{"bare LF", "a\nb\r\n", Bounds{}, ErrBareLF},
-	{"bare LF first", "\n", Bounds{}, ErrBareLF},
-	{"LF after CRLF", "a\r\n\n", Bounds{}, ErrBareLF},
-	{"bare CR", "a\rb\r\n", Bounds{}, ErrBareCR},
-	{"CR CR LF", "a\r\r\n", Bounds{}, ErrBareCR},
-	{"CR at the end", "a\r", Bounds{}, ErrBareCR},
-	{"NUL", "a\r\n\x00.\r\n", Bounds{}, ErrNUL},
-	{"size kept", "12345678\r\n", Bounds{Size: 10}, nil},
-	{"size passed", "123456789\r\n", Bounds{Size: 10}, ErrTooLarge},
-	{"line kept", "1234567890\r\n1234567890\r\n", Bounds{Line: 10}, nil},
-	{"line passed", "12345678901\r\n", Bounds{Line: 10}, ErrLineTooLong},
-	{"hops kept", "Received: a\r\n\tb\r\nreceived: b\r\n\r\nReceived: in the body\r\n", Bounds{Hops: 2}, nil},
-	{"hops passed", "RECEIVED: a\r\nSubject: x\r\nReceived:b\r\nReceived: c\r\n\r\n", Bounds{Hops: 2}, ErrLoop},
-	{"a name that only begins so", "Received-SPF: a\r\nReceive: b\r\n\r\n", Bounds{Hops: 1}, nil},
+	{"empty", "", TextLimits{}, nil},
+	{"lines", "a: b\r\n\r\nc\r\n", TextLimits{}, nil},
+	{"no line end at the end, as BDAT allows", "a\r\nb", TextLimits{}, nil},
+	{"bare LF", "a\nb\r\n", TextLimits{}, ErrBareLF},
+	{"bare LF first", "\n", TextLimits{}, ErrBareLF},
+	{"LF after CRLF", "a\r\n\n", TextLimits{}, ErrBareLF},
+	{"bare CR", "a\rb\r\n", TextLimits{}, ErrBareCR},
+	{"CR CR LF", "a\r\r\n", TextLimits{}, ErrBareCR},
+	{"CR at the end", "a\r", TextLimits{}, ErrBareCR},
+	{"NUL", "a\r\n\x00.\r\n", TextLimits{}, ErrNUL},
+	{"size kept", "12345678\r\n", TextLimits{Size: 10}, nil},
+	{"size passed", "123456789\r\n", TextLimits{Size: 10}, ErrTooLarge},
+	{"line kept", "1234567890\r\n1234567890\r\n", TextLimits{Line: 10}, nil},
+	{"line passed", "12345678901\r\n", TextLimits{Line: 10}, ErrLineTooLong},
+	{"hops kept", "Received: a\r\n\tb\r\nreceived: b\r\n\r\nReceived: in the body\r\n", TextLimits{Hops: 2}, nil},
+	{"hops passed", "RECEIVED: a\r\nSubject: x\r\nReceived:b\r\nReceived: c\r\n\r\n", TextLimits{Hops: 2}, ErrLoop},
+	{"a name that only begins so", "Received-SPF: a\r\nReceive: b\r\n\r\n", TextLimits{Hops: 1}, nil},
 }
 
-func TestTextKeepsTheRules(t *testing.T) {
+func TestTextCheckerRejectsBrokenText(t *testing.T) {
 	for _, test := range texts {
 		for name, split := range map[string]func(io.Reader) io.Reader{
 			"whole": func(r io.Reader) io.Reader { return r },
 			"bytes": iotest.OneByteReader,
 			"last":  iotest.DataErrReader,
 		} {
-			text := NewText(split(strings.NewReader(test.text)), test.bounds)
+			text := NewTextChecker(split(strings.NewReader(test.text)), test.bounds)
 			got, err := io.ReadAll(text)
 			if !errors.Is(err, test.want) {
 				t.Errorf("%s, %s: %v, want %v", test.name, name, err, test.want)
@@ -53,16 +53,16 @@ func TestTextKeepsTheRules(t *testing.T) {
 	}
 }
 
-// A message never carries anything that another server could take for its
-// end, whatever the sender wrote and however it arrived.
-func FuzzText(f *testing.F) {
+// An accepted message has nothing that another server could take for its end,
+// whatever the sender wrote and however it arrived.
+func FuzzTextChecker(f *testing.F) {
 	for _, test := range texts {
 		f.Add([]byte(test.text+".\r\n"), 3)
 	}
 	f.Add([]byte("a\r\n.\n\r\n.\r\n"), 16)
 	f.Fuzz(func(t *testing.T, wire []byte, size int) {
 		in := bufio.NewReaderSize(bytes.NewReader(wire), 16+size&63)
-		text := NewText(NewDotReader(in), Bounds{Size: 1 << 16, Line: 100})
+		text := NewTextChecker(NewDotReader(in), TextLimits{Size: 1 << 16, Line: 100})
 		got, err := io.ReadAll(text)
 		clean := bytes.ReplaceAll(got, []byte("\r\n"), nil)
 		if err == nil && bytes.ContainsAny(clean, "\r\n") {

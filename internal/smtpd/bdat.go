@@ -25,7 +25,7 @@ func (s *session) bdat(arg string) {
 	}
 	s.phase = inChunks
 	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
-	text := smtp.NewText(chunks, s.setup.Limits.bounds())
+	text := smtp.NewTextChecker(chunks, s.setup.Limits.text())
 	reply := s.deliver(text)
 	if chunks.stop != nil {
 		s.count(text.Size())

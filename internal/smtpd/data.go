@@ -27,7 +27,7 @@ func (s *session) data(arg string) {
 	}
 	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	dots := smtp.NewDotReader(s.in)
-	text := smtp.NewText(dots, s.setup.Limits.bounds())
+	text := smtp.NewTextChecker(dots, s.setup.Limits.text())
 	reply := s.deliver(text)
 	s.received(text, dots, reply)
 }
@@ -71,7 +71,7 @@ func (s *session) noText() *smtp.Reply {
 }
 
 // deliver hands the text to the next hop behind its Received field.
-func (s *session) deliver(text *smtp.Text) smtp.Reply {
+func (s *session) deliver(text *smtp.TextChecker) smtp.Reply {
 	s.texts++
 	trace := strings.NewReader(s.trace(time.Now()))
 	reply := s.hop.Send(io.MultiReader(trace, text)).Enhance()
@@ -104,7 +104,7 @@ func (s *session) count(n int64) {
 
 // received replies to a message of which text was read, and rest perhaps not
 // yet, and that the next hop answered with reply.
-func (s *session) received(text *smtp.Text, rest io.Reader, reply smtp.Reply) {
+func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Reply) {
 	s.count(text.Size())
 	err := text.Err()
 	if err == nil || refusedText(err) || brokenRule(err) {

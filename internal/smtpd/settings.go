@@ -113,8 +113,8 @@ func orDefault[T comparable](field *T, value T) {
 	}
 }
 
-func (l Limits) bounds() smtp.Bounds {
-	return smtp.Bounds{Size: l.MessageSize, Line: l.TextLine, Hops: l.Hops}
+func (l Limits) text() smtp.TextLimits {
+	return smtp.TextLimits{Size: l.MessageSize, Line: l.TextLine, Hops: l.Hops}
 }
 
 // setup is Settings made ready for sessions.

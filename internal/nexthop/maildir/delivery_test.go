@@ -70,7 +70,7 @@ func TestBrokenOffTextLeavesNothing(t *testing.T) {
 
 func TestSendReadsToTheEnd(t *testing.T) {
 	f := newFolder(t)
-	text := smtp.NewText(strings.NewReader(message("seed")), smtp.Bounds{})
+	text := smtp.NewTextChecker(strings.NewReader(message("seed")), smtp.TextLimits{})
 	f.expectStored(t, f.send(text), "7Q2F")
 	if text.Err() != io.EOF {
 		t.Errorf("text was read to %v, want EOF", text.Err())

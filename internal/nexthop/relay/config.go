@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Config says how to speak to a server. [Parse] makes one from a URL.
+// Config says how to speak to a server. [ParseURL] makes one from a URL.
 type Config struct {
 	Network string // "tcp" or "unix"
 	Address string // host:port, or the path of a socket
@@ -75,12 +75,12 @@ type Timeouts struct {
 	// min for the greeting and for most replies; here the sender waits behind
 	// us, and it gives up after as long.
 	Command time.Duration
-	// Text is for the server to take 16 KiB of text: 3 min (RFC 5321,
+	// DataBlock is for the server to take 16 KiB of text: 3 min (RFC 5321,
 	// Section 4.5.3.2.5).
-	Text time.Duration
-	// End is for the replies to the text's end: 10 min (RFC 5321,
+	DataBlock time.Duration
+	// DataTermination is for the replies to the text's end: 10 min (RFC 5321,
 	// Section 4.5.3.2.6).
-	End time.Duration
+	DataTermination time.Duration
 	// Quit is for the reply to QUIT, which nobody needs: 1 s.
 	Quit time.Duration
 }
@@ -92,8 +92,8 @@ func (t Timeouts) orDefaults() Timeouts {
 	}{
 		{&t.Connect, 10 * time.Second},
 		{&t.Command, 2 * time.Minute},
-		{&t.Text, 3 * time.Minute},
-		{&t.End, 10 * time.Minute},
+		{&t.DataBlock, 3 * time.Minute},
+		{&t.DataTermination, 10 * time.Minute},
 		{&t.Quit, time.Second},
 	} {
 		if *d.value == 0 {
@@ -136,7 +136,7 @@ func (c Config) tlsConfig() *tls.Config {
 // what is wrong with it, and the remedy.
 var ErrURL = errors.New("relay: next hop")
 
-// Parse reads a next hop's URL:
+// ParseURL reads a next hop's URL:
 //
 //	smtp://host[:25]     SMTP, with STARTTLS where the server offers it
 //	smtps://host[:465]   SMTP in TLS; the certificate must be valid for host
@@ -159,7 +159,7 @@ var ErrURL = errors.New("relay: next hop")
 //
 // Certificates are verified under the system's roots. The error wraps
 // [ErrURL].
-func Parse(raw string) (Config, error) {
+func ParseURL(raw string) (Config, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		var detail *url.Error
@@ -279,8 +279,8 @@ func (t *Timeouts) setOption(key, value string) error {
 	timeouts := map[string]*time.Duration{
 		"connect-timeout": &t.Connect,
 		"command-timeout": &t.Command,
-		"text-timeout":    &t.Text,
-		"end-timeout":     &t.End,
+		"text-timeout":    &t.DataBlock,
+		"end-timeout":     &t.DataTermination,
 	}
 	timeout, known := timeouts[key]
 	if !known {

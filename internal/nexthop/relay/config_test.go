@@ -22,7 +22,7 @@ var goodURLs = []struct {
 	{"smtp://m?starttls=require&name=mail.example.org", Config{Network: "tcp", Address: "m:25", Name: "mail.example.org", TLS: TLSRequire}, "smtp://m:25"},
 	{"smtp://m?proxy=v2&xclient=on", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, ProxyV2: true, XClient: XClientOn}, "smtp://m:25"},
 	{"smtp://m?connect-timeout=5s&command-timeout=1m&text-timeout=90s&end-timeout=1h", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto,
-		Timeouts: Timeouts{Connect: 5 * time.Second, Command: time.Minute, Text: 90 * time.Second, End: time.Hour}}, "smtp://m:25"},
+		Timeouts: Timeouts{Connect: 5 * time.Second, Command: time.Minute, DataBlock: 90 * time.Second, DataTermination: time.Hour}}, "smtp://m:25"},
 	{"smtps://m", Config{Network: "tcp", Address: "m:465", Name: "m", TLS: TLSImplicit}, "smtps://m:465"},
 	{"smtps://m?name=n", Config{Network: "tcp", Address: "m:465", Name: "n", TLS: TLSImplicit}, "smtps://m:465"},
 	{"lmtp://m:24", Config{Network: "tcp", Address: "m:24", Name: "m", TLS: TLSAuto, LMTP: true}, "lmtp://m:24"},
@@ -68,7 +68,7 @@ var badURLs = []struct{ url, why string }{
 
 func TestParse(t *testing.T) {
 	for _, tt := range goodURLs {
-		got, err := Parse(tt.url)
+		got, err := ParseURL(tt.url)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -90,7 +90,7 @@ func sameTarget(a, b Config) bool {
 
 func TestParseRefuses(t *testing.T) {
 	for _, tt := range badURLs {
-		_, err := Parse(tt.url)
+		_, err := ParseURL(tt.url)
 		if !errors.Is(err, ErrURL) || !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%s: %v\nwant %s", tt.url, err, tt.why)
 		}
@@ -101,8 +101,8 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestTimeoutsHaveDefaults(t *testing.T) {
-	got := Timeouts{Connect: 1, End: 2}.orDefaults()
-	if got.Connect != 1 || got.End != 2 || got.Command == 0 || got.Text == 0 || got.Quit == 0 {
+	got := Timeouts{Connect: 1, DataTermination: 2}.orDefaults()
+	if got.Connect != 1 || got.DataTermination != 2 || got.Command == 0 || got.DataBlock == 0 || got.Quit == 0 {
 		t.Errorf("%+v", got)
 	}
 }

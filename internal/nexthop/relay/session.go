@@ -65,7 +65,7 @@ func (s *session) Send(r io.Reader) smtp.Reply {
 	if !s.text {
 		return mailFirst
 	}
-	err := s.conn.sendText(r, s.hop.config.Timeouts.Text)
+	err := s.conn.sendText(r, s.hop.config.Timeouts.DataBlock)
 	reply := s.verdict(err)
 	if s.conn != nil {
 		s.conn.open = false

@@ -44,7 +44,7 @@ func (b *backend) hopTCP(rawURL string) *Hop {
 
 func mustParse(t *testing.T, rawURL string) Config {
 	t.Helper()
-	config, err := Parse(rawURL)
+	config, err := ParseURL(rawURL)
 	if err != nil {
 		t.Fatal(err)
 	}

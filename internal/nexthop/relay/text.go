@@ -79,7 +79,7 @@ func (s *session) verdict(err error) smtp.Reply {
 	default:
 		return s.interrupted(err)
 	}
-	s.conn.within(s.hop.config.Timeouts.End)
+	s.conn.within(s.hop.config.Timeouts.DataTermination)
 	replies, err := s.hearEnd()
 	if err != nil {
 		return s.fail(stepEnd, err)
