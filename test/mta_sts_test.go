@@ -87,7 +87,7 @@ func (f *front) checkMode(want mtasts.Mode) {
 }
 
 // A policy that would keep mail out is not enforced, whatever the file says.
-func TestEnforceIsServedOnlyWhileSendersThatVerifyGetIn(t *testing.T) {
+func TestEnforceIsServedOnlyWhileVerifyingSendersCanDeliver(t *testing.T) {
 	f := openFront(t)
 	f.await(0, "serving MTA-STS policy", "domain=example.test", "mode=enforce")
 	f.checkMode(mtasts.Enforce)
@@ -96,7 +96,7 @@ func TestEnforceIsServedOnlyWhileSendersThatVerifyGetIn(t *testing.T) {
 	f.renew("mta-sts.example.test") // and not mx
 	line := f.await(seen, "MTA-STS policy downgraded to testing", "host=mx.example.test")
 	for _, want := range []string{
-		"domain=example.test", "address=" + f.addr + ":25", "not mx.example.test", `remedy="give it a certificate for mx.example.test"`,
+		"domain=example.test", "address=" + f.addr + ":25", "not mx.example.test", `remedy="install a certificate for mx.example.test"`,
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("the line %q lacks %q", line, want)
