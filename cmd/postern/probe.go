@@ -111,7 +111,7 @@ func (p probeCmd) prober() (*probe.Prober, error) {
 		Protocol: protocols[p.StartTLS][p.Implicit],
 	}
 	if p.Deliver != nil {
-		prober.Deliver = &p.Deliver.Letter
+		prober.Deliver = &p.Deliver.TestMessage
 	}
 	for _, id := range p.As {
 		known, ok := persona.Find(id)
@@ -157,7 +157,7 @@ func authorities(file string) (*x509.CertPool, error) {
 }
 
 // A testMessage is the two arguments of --deliver.
-type testMessage struct{ persona.Letter }
+type testMessage struct{ persona.TestMessage }
 
 // Decode is called by kong.
 func (m *testMessage) Decode(ctx *kong.DecodeContext) error {

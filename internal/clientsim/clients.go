@@ -24,21 +24,21 @@ func personaClient(p *persona.Persona) *client {
 		if p.Case == "early-ticket" {
 			t.Dial = probe.DialSlowly
 		}
-		first := probe.Classify(p, p.Visit(ctx, t))
+		first := probe.Classify(p, p.Run(ctx, t))
 		cell := Cell{Outcome: first.Outcome, Plaintext: first.Plaintext, Why: first.Reason(), First: first.Transcript}
-		if first.In && first.Resumable() {
-			second := p.Return(ctx, t, first.Visit)
+		if first.Completed && first.Resumable() {
+			second := p.Resume(ctx, t, first.Result)
 			cell.Return, cell.Second = returned(second), second.Transcript
 		}
 		return cell
 	}}
 }
 
-func returned(v *persona.Visit) Return {
+func returned(v *persona.Result) Return {
 	switch {
-	case !v.In:
+	case !v.Completed:
 		return Lost
-	case v.TLS.Resumed:
+	case v.TLS.DidResume:
 		return Resumed
 	}
 	return Full

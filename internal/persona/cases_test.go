@@ -43,8 +43,8 @@ func TestPersonaPlaysItsCase(t *testing.T) {
 			s := newServer(t)
 			change(s)
 			p := find(t, id)
-			v := p.Visit(t.Context(), target(s.start(t)))
-			if v.In || v.Err == nil {
+			v := p.Run(t.Context(), target(s.start(t)))
+			if v.Completed || v.Err == nil {
 				t.Fatalf("it got in: %v", v.Err)
 			}
 			silent := id == "ticket-after-finished" || id == "ticket-surprises-client" || id == "large-ticket"
@@ -75,7 +75,7 @@ func ids(diagnoses []interop.Diagnosis) string {
 func TestGroupMismatchFailsWithoutP521(t *testing.T) {
 	s := newServer(t)
 	s.config.CurvePreferences = []tls.CurveID{tls.X25519}
-	checkVisit(t, "group-mismatch", find(t, "group-mismatch").Visit(t.Context(), target(s.start(t))), noShared)
+	checkVisit(t, "group-mismatch", find(t, "group-mismatch").Run(t.Context(), target(s.start(t))), noShared)
 }
 
 func TestOtherGroupsAreSurvived(t *testing.T) {
@@ -90,9 +90,9 @@ func TestOtherGroupsAreSurvived(t *testing.T) {
 			at := target(s.start(t))
 			for _, id := range ids {
 				p := find(t, id)
-				v := p.Visit(t.Context(), at)
+				v := p.Run(t.Context(), at)
 				checkVisit(t, id, v, in)
-				checkVisit(t, id+" again", p.Return(t.Context(), at, v), in)
+				checkVisit(t, id+" again", p.Resume(t.Context(), at, v), in)
 			}
 		})
 	}
@@ -112,7 +112,7 @@ func TestUnknownNameIsRefusedBySomeServers(t *testing.T) {
 	for id, want := range map[string]string{
 		"healthy-go": in, "unknown-sni": "internal error", "no-sni": "internal error", "sni-address": "internal error",
 	} {
-		checkVisit(t, id, find(t, id).Visit(t.Context(), at), want)
+		checkVisit(t, id, find(t, id).Run(t.Context(), at), want)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestEachPersonaAtEachServer(t *testing.T) {
 				if !known {
 					t.Errorf("%s has no row in the matrix", p.ID)
 				}
-				checkVisit(t, p.ID, p.Visit(t.Context(), target), tt.want(r))
+				checkVisit(t, p.ID, p.Run(t.Context(), target), tt.want(r))
 			}
 		})
 	}
@@ -282,19 +282,19 @@ func postfix(o testpeer.PostfixOptions) func(*testing.T) string {
 func checkHealthy(t *testing.T, target persona.Target) {
 	t.Helper()
 	p, _ := persona.Find("healthy-openssl")
-	checkVisit(t, "the healthy conversation", p.Visit(t.Context(), target), in)
+	checkVisit(t, "the healthy conversation", p.Run(t.Context(), target), in)
 }
 
 // checkVisit holds a visit against what was expected: in, or not and why. Who gets in
 // where that was not expected is as wrong as the other.
-func checkVisit(t *testing.T, id string, v *persona.Visit, want string) {
+func checkVisit(t *testing.T, id string, v *persona.Result, want string) {
 	t.Helper()
 	switch {
-	case v.Executed:
+	case v.Injected:
 		t.Errorf("%s: a command in clear behind STARTTLS was executed", id)
-	case want == in && (!v.In || v.Err != nil):
+	case want == in && (!v.Completed || v.Err != nil):
 		t.Errorf("%s did not get in: %v", id, v.Err)
-	case want != in && v.In:
+	case want != in && v.Completed:
 		t.Errorf("%s got in, and %q was expected", id, want)
 	case want != in && (v.Err == nil || !strings.Contains(v.Err.Error(), want)):
 		t.Errorf("%s ended with %v, want %q", id, v.Err, want)

@@ -19,7 +19,7 @@ import (
 type client interface {
 	io.ReadWriteCloser
 	Handshake() error
-	agreed() *TLS
+	state() *tls.ConnectionState
 }
 
 // secure does the handshake, and lets the conversation go on over it.
@@ -41,17 +41,17 @@ func (c *conversation) secure() error {
 		return err
 	}
 	c.client = secured
-	c.visit.TLS = secured.agreed()
+	c.visit.TLS = secured.state()
 	c.line = newLine(c.line.language, secured)
 	return nil
 }
 
 // weigh leaves silently if the client minds a ticket.
 func (c *conversation) weigh(ticket int) {
-	if c.minds == nil {
+	if c.onTicket == nil {
 		return
 	}
-	if c.left = c.minds(ticket); c.left != nil {
+	if c.left = c.onTicket(ticket); c.left != nil {
 		c.conn.Complete()
 		c.conn.Close()
 	}
@@ -103,16 +103,16 @@ func (c *conversation) shapedClient(conn net.Conn, keys io.Writer) (client, erro
 
 type standardClient struct{ *tls.Conn }
 
-func (c standardClient) agreed() *TLS {
+func (c standardClient) state() *tls.ConnectionState {
 	s := c.ConnectionState()
-	return &TLS{s.Version, s.CipherSuite, s.DidResume, s.PeerCertificates}
+	return &s
 }
 
 type shapedClient struct{ *utls.UConn }
 
-func (c shapedClient) agreed() *TLS {
+func (c shapedClient) state() *tls.ConnectionState {
 	s := c.ConnectionState()
-	return &TLS{s.Version, s.CipherSuite, s.DidResume, s.PeerCertificates}
+	return &tls.ConnectionState{Version: s.Version, CipherSuite: s.CipherSuite, DidResume: s.DidResume, PeerCertificates: s.PeerCertificates}
 }
 
 // upTo makes a client offer no version above the given one.

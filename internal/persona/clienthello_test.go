@@ -15,7 +15,7 @@ func TestShapeIsLikeTheRecordedHello(t *testing.T) {
 	for _, library := range []string{"openssl", "gnutls"} {
 		t.Run(library, func(t *testing.T) {
 			recorded := recordedHello(t, library)
-			shaped := find(t, "healthy-"+library).Visit(t.Context(), at).Transcript.ClientHello
+			shaped := find(t, "healthy-"+library).Run(t.Context(), at).Transcript.ClientHello
 			withoutNone := slices.DeleteFunc(slices.Clone(shaped.Extensions), func(e uint16) bool {
 				return e == serverNameExtension && !slices.Contains(recorded.Extensions, e) // it had no name to ask for
 			})
@@ -91,7 +91,7 @@ func TestHelloHasItsMark(t *testing.T) {
 		"sni-trailing-dot":    func(h *handshake.ClientHello) bool { return h.ServerName == "localhost." },
 		"sni-address":         func(h *handshake.ClientHello) bool { return h.ServerName == "127.0.0.1" },
 	} {
-		if v := find(t, id).Visit(t.Context(), at); !has(v.Transcript.ClientHello) {
+		if v := find(t, id).Run(t.Context(), at); !has(v.Transcript.ClientHello) {
 			t.Errorf("%s has not: %+v", id, v.Transcript.ClientHello)
 		}
 	}
@@ -116,12 +116,12 @@ func TestHelloIsCut(t *testing.T) {
 		at := target(s.start(t))
 		counted := new(countedConn)
 		at.Dial = counted.dial
-		v := find(t, id).Visit(t.Context(), at)
-		if !v.In || !want(counted.hello) {
-			t.Errorf("%s: %d writes, in %v: %v", id, len(counted.hello), v.In, v.Err)
+		v := find(t, id).Run(t.Context(), at)
+		if !v.Completed || !want(counted.hello) {
+			t.Errorf("%s: %d writes, in %v: %v", id, len(counted.hello), v.Completed, v.Err)
 		}
-		if p := find(t, id); (p.Pause > 0) != (id == "big-hello-split") {
-			t.Errorf("%s says that it waits %v", id, p.Pause)
+		if p := find(t, id); (p.Delay > 0) != (id == "big-hello-split") {
+			t.Errorf("%s says that it waits %v", id, p.Delay)
 		}
 	}
 }

@@ -14,26 +14,26 @@ import (
 // which 30 s is a usual one; a caller with less time has a context.
 const patience = 45 * time.Second
 
-// Visit visits the server at t, once, or twice if the persona comes back in plaintext.
+// Run visits the server at t, once, or twice if the persona comes back in plaintext.
 // It ends with ctx and after at most 45 s, leaves with QUIT where the server still
 // listens, and sends no mail unless t.Deliver is set. It returns a visit always.
 //
-// Visit is safe for concurrent use.
-func (p *Persona) Visit(ctx context.Context, t Target) *Visit {
+// Run is safe for concurrent use.
+func (p *Persona) Run(ctx context.Context, t Target) *Result {
 	return p.call(ctx, t, new(tickets))
 }
 
-// Return visits as [Persona.Visit] does, with the session that the server gave in an
+// Resume visits as [Persona.Run] does, with the session that the server gave in an
 // earlier visit of the same persona. T need not be the server of that visit. The
 // earlier visit keeps the session.
-func (p *Persona) Return(ctx context.Context, t Target, earlier *Visit) *Visit {
+func (p *Persona) Resume(ctx context.Context, t Target, earlier *Result) *Result {
 	return p.call(ctx, t, earlier.tickets.again())
 }
 
-func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Visit {
+func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Result {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	v := &Visit{tickets: held}
+	v := &Result{tickets: held}
 	t, err := t.complete()
 	if err != nil {
 		v.fail(err)
@@ -41,8 +41,8 @@ func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Visit {
 	}
 	c := &conversation{Persona: p, target: t, visit: v}
 	c.run(ctx, c.talk)
-	if p.fallsBack && !v.In && v.Stage >= AtSTARTTLS && !t.Protocol.Implicit() {
-		again := &conversation{Persona: p, target: t, visit: new(Visit)}
+	if p.fallsBack && !v.Completed && v.Stage >= AtSTARTTLS && !t.Protocol.Implicit() {
+		again := &conversation{Persona: p, target: t, visit: new(Result)}
 		again.run(ctx, again.talkPlainly)
 		v.Plaintext, v.Delivered = again.visit.Plaintext, again.visit.Delivered
 	}
@@ -53,7 +53,7 @@ func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Visit {
 type conversation struct {
 	*Persona
 	target Target
-	visit  *Visit
+	visit  *Result
 
 	conn   *handshake.Conn
 	client client // nil before TLS
@@ -142,7 +142,7 @@ func (c *conversation) goodbye() {
 	reply, err := c.line.ask(c.line.quit)
 	if c.pipelines && err == nil && c.visit.Stage == AfterTLS {
 		// One reply more than commands.
-		c.visit.Executed = c.line.late(reply) || c.line.in.Buffered() > 0
+		c.visit.Injected = c.line.late(reply) || c.line.in.Buffered() > 0
 	}
 	if c.client != nil {
 		c.client.Close()
@@ -182,7 +182,7 @@ func (c *conversation) reachTLS() error {
 		return err
 	}
 	if c.line.in.Buffered() > 0 { // it would be taken for TLS, or worse (CVE-2011-0411)
-		c.visit.Executed = c.pipelines
+		c.visit.Injected = c.pipelines
 		return errBehind
 	}
 	return nil
@@ -205,7 +205,7 @@ func (c *conversation) talkSecurely() (err error) {
 	if c.left != nil { // the reply was there already, behind the ticket
 		return c.left
 	}
-	c.visit.In = true
+	c.visit.Completed = true
 	return c.deliver()
 }
 
@@ -215,7 +215,7 @@ func (c *conversation) helloSecurely() ([]string, error) {
 	if !c.hesitates {
 		return c.line.ask(c.line.hello)
 	}
-	heard := c.line.listen(c.Pause)
+	heard := c.line.listen(c.Delay)
 	err := c.line.say(c.line.hello)
 	<-heard
 	if err != nil {
@@ -230,7 +230,7 @@ func (c *conversation) deliver() error {
 	}
 	if c.target.Deliver.FalseEnd != "" {
 		answers, err := c.target.Deliver.smuggle(c.line, c.target.EHLO)
-		c.visit.Answers = answers
+		c.visit.Replies = answers
 		return err
 	}
 	err := c.target.Deliver.send(c.line, c.target.EHLO)

@@ -18,8 +18,8 @@ import (
 
 func TestVisitTellsWhatWasAgreedOn(t *testing.T) {
 	s := newServer(t)
-	v := find(t, "healthy-go").Visit(t.Context(), target(s.start(t)))
-	if v.TLS == nil || v.TLS.Version != tls.VersionTLS13 || len(v.TLS.Certificates) != 1 || v.TLS.Resumed {
+	v := find(t, "healthy-go").Run(t.Context(), target(s.start(t)))
+	if v.TLS == nil || v.TLS.Version != tls.VersionTLS13 || len(v.TLS.PeerCertificates) != 1 || v.TLS.DidResume {
 		t.Errorf("agreed on %+v", v.TLS)
 	}
 	if got := strings.Join(v.Greeting, "|"); got != "220 mx.test ESMTP" {
@@ -38,9 +38,9 @@ func TestVisitTellsWhatWasAgreedOn(t *testing.T) {
 
 func TestClientWithoutNameGivesItsAddress(t *testing.T) {
 	s := newServer(t)
-	v := find(t, "healthy-go").Visit(t.Context(), persona.Target{Addr: s.start(t)})
-	if heard := s.heard(); !v.In || !strings.HasPrefix(heard, "EHLO [127.0.0.1], STARTTLS") {
-		t.Errorf("in %v, the server heard %s: %v", v.In, heard, v.Err)
+	v := find(t, "healthy-go").Run(t.Context(), persona.Target{Addr: s.start(t)})
+	if heard := s.heard(); !v.Completed || !strings.HasPrefix(heard, "EHLO [127.0.0.1], STARTTLS") {
+		t.Errorf("in %v, the server heard %s: %v", v.Completed, heard, v.Err)
 	}
 }
 
@@ -48,7 +48,7 @@ func TestClientWithoutNameGivesItsAddress(t *testing.T) {
 func TestTranscriptIsOpened(t *testing.T) {
 	s := newServer(t)
 	for _, id := range []string{"healthy-go", "healthy-openssl"} {
-		v := find(t, id).Visit(t.Context(), target(s.start(t)))
+		v := find(t, id).Run(t.Context(), target(s.start(t)))
 		var ticket *handshake.Ticket
 		for _, m := range v.Transcript.Messages {
 			if m.Encrypted && m.Inferred {
@@ -79,9 +79,9 @@ func TestReturnResumes(t *testing.T) {
 			from, to persona.Target
 		}{{"the same server", one, one}, {"another with the same keys", one, two}, {"OpenSSL", openSSL, openSSL}} {
 			p := find(t, id)
-			v := p.Visit(t.Context(), way.from)
-			again := p.Return(t.Context(), way.to, v)
-			if !v.Resumable() || again.TLS == nil || !again.TLS.Resumed || !again.In {
+			v := p.Run(t.Context(), way.from)
+			again := p.Resume(t.Context(), way.to, v)
+			if !v.Resumable() || again.TLS == nil || !again.TLS.DidResume || !again.Completed {
 				t.Errorf("%s at %s: %v, then %v, %+v", id, way.name, v.Err, again.Err, again.TLS)
 			}
 		}
@@ -92,12 +92,12 @@ func TestReturnWithoutSessionIsAVisit(t *testing.T) {
 	s := newServer(t)
 	s.config.SessionTicketsDisabled = true
 	p, at := find(t, "healthy-go"), target(s.start(t))
-	v := p.Visit(t.Context(), at)
-	again := p.Return(t.Context(), at, v)
-	if v.Resumable() || !again.In || again.TLS.Resumed {
-		t.Errorf("resumable %v, then in %v, %+v", v.Resumable(), again.In, again.TLS)
+	v := p.Run(t.Context(), at)
+	again := p.Resume(t.Context(), at, v)
+	if v.Resumable() || !again.Completed || again.TLS.DidResume {
+		t.Errorf("resumable %v, then in %v, %+v", v.Resumable(), again.Completed, again.TLS)
 	}
-	if v := p.Return(t.Context(), at, new(persona.Visit)); !v.In {
+	if v := p.Resume(t.Context(), at, new(persona.Result)); !v.Completed {
 		t.Errorf("after a visit that never was: %v", v.Err)
 	}
 }
@@ -115,7 +115,7 @@ func TestImplicitTLS(t *testing.T) {
 	for _, p := range persona.All() {
 		if p.Case != "certificate-refused" {
 			visits = 0
-			checkVisit(t, p.ID, p.Visit(t.Context(), at), matrix[p.ID].gate)
+			checkVisit(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].gate)
 			if visits != 1 {
 				t.Errorf("%s came %d times, and there is no plaintext to come back to", p.ID, visits)
 			}
@@ -126,15 +126,15 @@ func TestImplicitTLS(t *testing.T) {
 func TestFallsBackToPlaintext(t *testing.T) {
 	s := newServer(t)
 	at := target(s.start(t))
-	at.Deliver = &persona.Letter{From: "sender@sender.test", To: "user@localhost"}
-	v := find(t, "falls-back-to-plaintext").Visit(t.Context(), at)
-	if v.In || v.Err == nil || !v.Plaintext || !v.Delivered || len(s.letters) != 1 {
-		t.Errorf("in %v, plaintext %v, delivered %v, %d letters: %v", v.In, v.Plaintext, v.Delivered, len(s.letters), v.Err)
+	at.Deliver = &persona.TestMessage{From: "sender@sender.test", To: "user@localhost"}
+	v := find(t, "falls-back-to-plaintext").Run(t.Context(), at)
+	if v.Completed || v.Err == nil || !v.Plaintext || !v.Delivered || len(s.letters) != 1 {
+		t.Errorf("in %v, plaintext %v, delivered %v, %d letters: %v", v.Completed, v.Plaintext, v.Delivered, len(s.letters), v.Err)
 	}
 	if v.Transcript == nil || v.Transcript.Completed {
 		t.Error("the handshake that failed has no transcript")
 	}
-	if v := find(t, "tls10-only").Visit(t.Context(), at); v.Plaintext || v.Delivered || len(s.letters) != 1 {
+	if v := find(t, "tls10-only").Run(t.Context(), at); v.Plaintext || v.Delivered || len(s.letters) != 1 {
 		t.Errorf("tls10-only came back: %+v", v)
 	}
 }
@@ -142,7 +142,7 @@ func TestFallsBackToPlaintext(t *testing.T) {
 func TestStageTellsWhereItEnded(t *testing.T) {
 	nobody := errors.New("nobody there")
 	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, nobody }
-	v := find(t, "healthy-go").Visit(t.Context(), persona.Target{Addr: "mx.test:25", Dial: refuse})
+	v := find(t, "healthy-go").Run(t.Context(), persona.Target{Addr: "mx.test:25", Dial: refuse})
 	if !errors.Is(v.Err, nobody) || v.Stage != persona.AtConnect || v.Transcript != nil {
 		t.Errorf("without a server: %v at %v", v.Err, v.Stage)
 	}
@@ -159,8 +159,8 @@ func TestStageTellsWhereItEnded(t *testing.T) {
 		{[]string{"220 hi\r\n", "250 starttls\r\n", "454 \x1b[31mnot now\r\n"}, persona.AtSTARTTLS, `answered STARTTLS with "454 \x1b[31mnot now"`},
 		{[]string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n220 more"}, persona.AtSTARTTLS, "in clear behind its reply"},
 	} {
-		v := find(t, "healthy-go").Visit(t.Context(), scripted(tt.replies...))
-		if v.In || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
+		v := find(t, "healthy-go").Run(t.Context(), scripted(tt.replies...))
+		if v.Completed || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
 			t.Errorf("%q: %v at %v, want %q at %v", tt.replies, v.Err, v.Stage, tt.want, tt.stage)
 		}
 	}
@@ -218,16 +218,16 @@ func TestMailboxServers(t *testing.T) {
 	for protocol, m := range map[persona.Protocol]tongue{persona.IMAP: imap, persona.POP3: pop3} {
 		at := target(listen(t, m.server(config, false)))
 		at.Protocol = protocol
-		at.Deliver = &persona.Letter{To: "user@localhost"} // which is not theirs to take
+		at.Deliver = &persona.TestMessage{To: "user@localhost"} // which is not theirs to take
 		for _, p := range persona.All() {
 			// On a server of crypto/tls below no gate.
 			if p.Case != "certificate-refused" {
-				checkVisit(t, p.ID, p.Visit(t.Context(), at), matrix[p.ID].stock)
+				checkVisit(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].stock)
 			}
 		}
 		at.Addr = listen(t, m.server(config, true))
-		if v := find(t, "plaintext-after-starttls").Visit(t.Context(), at); !v.In || !v.Executed {
-			t.Errorf("%v: in %v, executed %v: %v", m.start, v.In, v.Executed, v.Err)
+		if v := find(t, "plaintext-after-starttls").Run(t.Context(), at); !v.Completed || !v.Injected {
+			t.Errorf("%v: in %v, executed %v: %v", m.start, v.Completed, v.Injected, v.Err)
 		}
 	}
 }
@@ -238,10 +238,10 @@ func TestMailboxServersThatBeginWithTLS(t *testing.T) {
 		talk := m.server(nil, false)
 		at := target(listen(t, func(conn net.Conn) { talk(tls.Server(conn, config)) }))
 		at.Protocol = protocol
-		at.Deliver = &persona.Letter{To: "user@localhost"} // which is not theirs to take
+		at.Deliver = &persona.TestMessage{To: "user@localhost"} // which is not theirs to take
 		for _, id := range []string{"healthy-go", "early-ticket", "tls12-only", "plaintext-after-starttls"} {
-			v := find(t, id).Visit(t.Context(), at)
-			if in := id != "early-ticket"; v.In != in || v.Executed || v.Delivered || v.Greeting == nil && in {
+			v := find(t, id).Run(t.Context(), at)
+			if in := id != "early-ticket"; v.Completed != in || v.Injected || v.Delivered || v.Greeting == nil && in {
 				t.Errorf("%s: %+v", id, v)
 			}
 		}
@@ -262,8 +262,8 @@ func TestMailboxServerWithoutTLS(t *testing.T) {
 	} {
 		at := scripted(tt.replies...)
 		at.Protocol = tt.protocol
-		v := find(t, "healthy-go").Visit(t.Context(), at)
-		if v.In || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
+		v := find(t, "healthy-go").Run(t.Context(), at)
+		if v.Completed || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
 			t.Errorf("%q: %v, want %q", tt.replies, v.Err, tt.want)
 		}
 	}
@@ -284,9 +284,9 @@ func TestPipelinedCommand(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t)
 			tt.change(s)
-			v := find(t, "plaintext-after-starttls").Visit(t.Context(), target(s.start(t)))
-			if v.In != tt.in || v.Executed != tt.executed {
-				t.Errorf("in %v, executed %v, want %v, %v: %v", v.In, v.Executed, tt.in, tt.executed, v.Err)
+			v := find(t, "plaintext-after-starttls").Run(t.Context(), target(s.start(t)))
+			if v.Completed != tt.in || v.Injected != tt.executed {
+				t.Errorf("in %v, executed %v, want %v, %v: %v", v.Completed, v.Injected, tt.in, tt.executed, v.Err)
 			}
 			if executed := strings.Contains(s.heard(), "NOOP"); tt.name == "executed over TLS" && !executed || tt.in && executed != tt.executed {
 				t.Errorf("the server heard %s", s.heard())
@@ -308,8 +308,8 @@ func TestPipelinedCommandIsAnsweredLate(t *testing.T) {
 			io.WriteString(conn, answer)
 			io.Copy(io.Discard, in)
 		}))
-		if v := find(t, "plaintext-after-starttls").Visit(t.Context(), at); v.In || v.Executed != executed {
-			t.Errorf("%q: in %v, executed %v, want %v: %v", answer, v.In, v.Executed, executed, v.Err)
+		if v := find(t, "plaintext-after-starttls").Run(t.Context(), at); v.Completed || v.Injected != executed {
+			t.Errorf("%q: in %v, executed %v, want %v: %v", answer, v.Completed, v.Injected, executed, v.Err)
 		}
 	}
 }

@@ -19,8 +19,8 @@ func Example() {
 
 	for _, id := range []string{"healthy-openssl", "early-ticket", "healthy-openssl"} {
 		p, _ := persona.Find(id)
-		visit := p.Visit(context.Background(), persona.Target{Addr: server.Addr().String(), EHLO: "probe.example.org"})
-		fmt.Println(id, visit.In, visit.Stage)
+		visit := p.Run(context.Background(), persona.Target{Addr: server.Addr().String(), EHLO: "probe.example.org"})
+		fmt.Println(id, visit.Completed, visit.Stage)
 	}
 	// Output:
 	// healthy-openssl true after TLS

@@ -29,8 +29,8 @@ func FuzzServerSays(f *testing.F) {
 				conn.Write(said)
 			})
 			at.Protocol = persona.Protocol(protocol % uint8(persona.POP3+1))
-			v := find(t, id).Visit(t.Context(), at)
-			if v.In || v.Err == nil {
+			v := find(t, id).Run(t.Context(), at)
+			if v.Completed || v.Err == nil {
 				t.Fatalf("%s got in: %+v", id, v)
 			}
 			for _, lines := range [][]string{v.Greeting, v.EHLO, v.SecureEHLO} {

@@ -25,7 +25,7 @@ var bigHelloSplit = Persona{
 	ID:        "big-hello-split",
 	Case:      "big-hello",
 	Does:      "Sends the ClientHello of big-hello in two writes, with 0.1 s between them",
-	Pause:     splitPause,
+	Delay:     splitPause,
 	configure: postQuantum,
 	below:     func(c net.Conn) net.Conn { return &cutConn{Conn: c, pieces: 2, pause: splitPause} },
 }

@@ -52,8 +52,8 @@ func TestEndlessTalkEndsAtTheBounds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, id := range []string{"healthy-go", "healthy-openssl", "early-ticket"} {
-				v := find(t, id).Visit(t.Context(), played(tt.serve))
-				if v.In || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
+				v := find(t, id).Run(t.Context(), played(tt.serve))
+				if v.Completed || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
 					t.Errorf("%s: %v at %v, want %q", id, v.Err, v.Stage, tt.want)
 				}
 				if lines := len(v.Greeting) + len(v.EHLO); lines > 200 {
@@ -76,7 +76,7 @@ func TestEndlessTalkOverTLSEndsAtTheBounds(t *testing.T) {
 	for say, want := range map[string]string{"220-more\r\n": "more than 100 lines", "2": "more than 2048 bytes"} {
 		at := played(serve(say))
 		at.Protocol = persona.Implicit
-		if v := find(t, "healthy-go").Visit(t.Context(), at); v.In || v.Err == nil || !strings.Contains(v.Err.Error(), want) {
+		if v := find(t, "healthy-go").Run(t.Context(), at); v.Completed || v.Err == nil || !strings.Contains(v.Err.Error(), want) {
 			t.Errorf("%q: %v, want %q", say, v.Err, want)
 		}
 	}
@@ -95,8 +95,8 @@ func TestGiantChainIsBounded(t *testing.T) {
 		s := &server{config: &tls.Config{Certificates: []tls.Certificate{chain}}}
 		at := target(s.start(t))
 		for _, id := range []string{"healthy-go", "healthy-openssl", "early-ticket"} {
-			if v := find(t, id).Visit(t.Context(), at); v.In != tt.in || v.In != (v.Err == nil) {
-				t.Errorf("%s: a chain of %d KiB: in %v, %v", id, tt.size, v.In, v.Err)
+			if v := find(t, id).Run(t.Context(), at); v.Completed != tt.in || v.Completed != (v.Err == nil) {
+				t.Errorf("%s: a chain of %d KiB: in %v, %v", id, tt.size, v.Completed, v.Err)
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func TestSlowServerIsLeft(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), wait)
 				defer cancel()
 				start, gone := time.Now(), make(chan struct{})
-				v := find(t, "healthy-go").Visit(ctx, played(func(conn net.Conn) {
+				v := find(t, "healthy-go").Run(ctx, played(func(conn net.Conn) {
 					defer close(gone)
 					for i := range text {
 						if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
@@ -142,7 +142,7 @@ func TestServerThatStopsInTheHandshakeIsLeft(t *testing.T) {
 				io.Copy(io.Discard, conn)
 			})
 			at.Protocol = persona.Implicit
-			v := find(t, id).Visit(t.Context(), at)
+			v := find(t, id).Run(t.Context(), at)
 			if took := time.Since(start); took != 45*time.Second || v.Stage != persona.AtHandshake {
 				t.Errorf("%s: left after %v at %v with %v", id, took, v.Stage, v.Err)
 			}
@@ -155,11 +155,11 @@ func TestServerThatStopsInTheHandshakeIsLeft(t *testing.T) {
 
 func TestVisitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	v := find(t, "healthy-go").Visit(ctx, played(func(conn net.Conn) {
+	v := find(t, "healthy-go").Run(ctx, played(func(conn net.Conn) {
 		cancel()
 		conn.Read(make([]byte, 1))
 	}))
-	if v.In || v.Err == nil || !strings.Contains(v.Err.Error(), "context canceled") {
+	if v.Completed || v.Err == nil || !strings.Contains(v.Err.Error(), "context canceled") {
 		t.Errorf("%v", v.Err)
 	}
 }

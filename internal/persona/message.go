@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Letter is the envelope of one short message, whose text says that it is a test.
-type Letter struct {
+// A TestMessage is the envelope of one short message, whose text says that it is a test.
+type TestMessage struct {
 	From, To string // addresses without angle brackets; From may be empty (RFC 5321, Section 4.5.5)
 
 	// FalseEnd, when not empty, stands behind the text in place of its end, such as
@@ -19,7 +19,7 @@ type Letter struct {
 }
 
 // Check returns what is wrong with the envelope, or nil.
-func (l *Letter) Check() error {
+func (l *TestMessage) Check() error {
 	if l.To == "" {
 		return fmt.Errorf("letter: no recipient")
 	}
@@ -32,7 +32,7 @@ func (l *Letter) Check() error {
 }
 
 // send sends the message. The error is a [*refusal] when the server does not take it.
-func (l *Letter) send(line *line, name string) error {
+func (l *TestMessage) send(line *line, name string) error {
 	for _, command := range l.commands() {
 		if _, err := line.ask(command); err != nil {
 			return err
@@ -45,12 +45,12 @@ func (l *Letter) send(line *line, name string) error {
 	return err
 }
 
-func (l *Letter) commands() []string {
+func (l *TestMessage) commands() []string {
 	return []string{"MAIL FROM:<" + l.From + ">", "RCPT TO:<" + l.To + ">", "DATA"}
 }
 
 // text is the message without its end. No line of it begins with a dot.
-func (l *Letter) text(name string) string {
+func (l *TestMessage) text(name string) string {
 	from := l.From
 	if from == "" {
 		from = "postmaster@" + name
@@ -73,7 +73,7 @@ const maxAnswers = 20
 // smuggle sends two messages with a false end between them, and returns what the server
 // says, a line each, from the reply to the first text on to its goodbye. A server that
 // sees one message answers once; so no answer is waited for that may not come.
-func (l *Letter) smuggle(line *line, name string) (answers []string, err error) {
+func (l *TestMessage) smuggle(line *line, name string) (answers []string, err error) {
 	commands := l.commands()
 	for _, command := range commands {
 		if _, err := line.ask(command); err != nil {

@@ -15,14 +15,14 @@ func TestSendsOneLetterWhenTold(t *testing.T) {
 	s := newServer(t)
 	at := target(s.start(t))
 	for _, p := range persona.All() {
-		p.Visit(t.Context(), at)
+		p.Run(t.Context(), at)
 	}
 	if strings.Contains(s.heard(), "MAIL") || len(s.letters) != 0 {
 		t.Fatalf("mail came unasked: %s", s.heard())
 	}
-	at.Deliver = &persona.Letter{From: "", To: "user@localhost"}
-	v := find(t, "early-ticket").Visit(t.Context(), at)
-	if !v.Delivered || !v.In || len(s.letters) != 1 || !strings.Contains(s.letters[0], "To: <user@localhost>\r\n") {
+	at.Deliver = &persona.TestMessage{From: "", To: "user@localhost"}
+	v := find(t, "early-ticket").Run(t.Context(), at)
+	if !v.Delivered || !v.Completed || len(s.letters) != 1 || !strings.Contains(s.letters[0], "To: <user@localhost>\r\n") {
 		t.Fatalf("delivered %v, letters %q: %v", v.Delivered, s.letters, v.Err)
 	}
 	if v.Transcript.Use != handshake.UseMail {
@@ -42,14 +42,14 @@ func TestNoCommandHidesInATarget(t *testing.T) {
 		{func(at *persona.Target) { at.EHLO = "a\r\nMAIL" }, "EHLO name"},
 		{func(at *persona.Target) { at.EHLO = "a b" }, "EHLO name"},
 		{func(at *persona.Target) { at.Addr = "mx.test" }, "want host:port"},
-		{func(at *persona.Target) { at.Deliver = new(persona.Letter) }, "no recipient"},
-		{func(at *persona.Target) { at.Deliver = &persona.Letter{To: "a@b>\r\nDATA"} }, "letter: address"},
-		{func(at *persona.Target) { at.Deliver = &persona.Letter{From: "a b", To: "a@b"} }, "letter: address"},
+		{func(at *persona.Target) { at.Deliver = new(persona.TestMessage) }, "no recipient"},
+		{func(at *persona.Target) { at.Deliver = &persona.TestMessage{To: "a@b>\r\nDATA"} }, "letter: address"},
+		{func(at *persona.Target) { at.Deliver = &persona.TestMessage{From: "a b", To: "a@b"} }, "letter: address"},
 		{func(*persona.Target) {}, "dialled"},
 	} {
 		at := persona.Target{Addr: "mx.test:25", Dial: func(context.Context, string, string) (net.Conn, error) { return nil, dialled }}
 		tt.change(&at)
-		v := find(t, "healthy-go").Visit(t.Context(), at)
+		v := find(t, "healthy-go").Run(t.Context(), at)
 		if v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
 			t.Errorf("%v, want %q", v.Err, tt.want)
 		}
@@ -60,10 +60,10 @@ func TestRefusedLetterIsTold(t *testing.T) {
 	s := newServer(t)
 	s.noRecipients = true
 	at := target(s.start(t))
-	at.Deliver = &persona.Letter{To: "nobody@localhost"}
-	v := find(t, "healthy-go").Visit(t.Context(), at)
-	if !v.In || v.Delivered || v.Err == nil || !strings.Contains(v.Err.Error(), `answered RCPT with "550`) {
-		t.Errorf("in %v, delivered %v: %v", v.In, v.Delivered, v.Err)
+	at.Deliver = &persona.TestMessage{To: "nobody@localhost"}
+	v := find(t, "healthy-go").Run(t.Context(), at)
+	if !v.Completed || v.Delivered || v.Err == nil || !strings.Contains(v.Err.Error(), `answered RCPT with "550`) {
+		t.Errorf("in %v, delivered %v: %v", v.Completed, v.Delivered, v.Err)
 	}
 	if heard := s.heard(); !strings.HasSuffix(heard, "QUIT") {
 		t.Errorf("it left without QUIT: %s", heard)

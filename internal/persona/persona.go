@@ -23,7 +23,7 @@
 // Personas say EHLO and QUIT. They send a message only if [Target.Deliver] is set.
 //
 // A shape of OpenSSL, GnuTLS or Schannel offers no more than utls can do, and brings one
-// key. Where it meets a HelloRetryRequest it does not resume: see [Persona.Return].
+// key. Where it meets a HelloRetryRequest it does not resume: see [Persona.Resume].
 //
 // # Sources
 //
@@ -57,8 +57,8 @@ type Persona struct {
 	// in is down, or has a fault of its own.
 	Healthy bool
 
-	// Pause is how long it waits at one point, which Does names; most do not.
-	Pause time.Duration
+	// Delay is how long it waits at one point, which Does names; most do not.
+	Delay time.Duration
 
 	// A persona is a crypto/tls client with configure, if that is not nil, or one with
 	// the ClientHello of shape, which is made anew for each connection.
@@ -68,9 +68,9 @@ type Persona struct {
 	// below, when not nil, returns what goes between TLS and the connection.
 	below func(net.Conn) net.Conn
 
-	// minds, when not nil, says why the client leaves over a ticket of that many bytes,
+	// onTicket, when not nil, says why the client leaves over a ticket of that many bytes,
 	// or nil if it stays.
-	minds func(ticket int) error
+	onTicket func(ticket int) error
 
 	hesitates bool // for Pause, before its first command over TLS
 	pipelines bool // a command in clear behind STARTTLS
@@ -148,7 +148,7 @@ type Target struct {
 	RootCAs *x509.CertPool
 
 	// Deliver is the envelope of a message to send, in SMTP. Nil: none is sent.
-	Deliver *Letter
+	Deliver *TestMessage
 
 	// Dial connects. Nil: a [net.Dialer] does.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -200,11 +200,11 @@ func isWord(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' })
 }
 
-// A Visit is what became of one visit. Strings and certificates are the server's own
+// A Result is what became of one visit. Strings and certificates are the server's own
 // bytes: whoever prints them escapes them.
-type Visit struct {
-	// In reports that the handshake was completed and a command answered over TLS.
-	In bool
+type Result struct {
+	// Completed reports that the handshake was completed and a command answered over TLS.
+	Completed bool
 
 	// Stage is how far it came; where Err is set, where that happened.
 	Stage Stage
@@ -213,8 +213,10 @@ type Visit struct {
 	// when it did not come to TLS.
 	Transcript *handshake.Transcript
 
-	// TLS is what the handshake agreed on; nil when it was not completed.
-	TLS *TLS
+	// TLS has the version, the cipher suite, DidResume and the server's certificates; nil if
+	// the handshake did not complete. The certificates are verified only if the persona does
+	// so; those of a resumed session are of its first handshake.
+	TLS *tls.ConnectionState
 
 	// Greeting and EHLO are what the server said at first and to EHLO, or to CAPABILITY
 	// or CAPA, in clear; SecureEHLO the same over TLS. At most 100 lines each, of at
@@ -228,53 +230,42 @@ type Visit struct {
 	// Plaintext reports that the client failed, came back without TLS, and was heard.
 	Plaintext bool
 
-	// Executed reports that the server executed a command that came in clear behind
+	// Injected reports that the server executed a command that came in clear behind
 	// STARTTLS (CVE-2011-0411).
-	Executed bool
+	Injected bool
 
 	// Delivered reports that the server took the message of Target.Deliver.
 	Delivered bool
 
-	// Answers are what the server said to a letter with a false end: to the text, to
+	// Replies are what the server said to a letter with a false end: to the text, to
 	// what it took for commands behind it, and to QUIT; a line each, at most 20.
-	Answers []string
+	Replies []string
 
 	tickets *tickets // what the server gave
 }
 
 // Resumable reports whether the server gave the client what it needs to resume: see
-// [Persona.Return].
-func (v *Visit) Resumable() bool { return v.tickets.held() }
+// [Persona.Resume].
+func (v *Result) Resumable() bool { return v.tickets.held() }
 
 // retried reports whether the server sent a HelloRetryRequest.
-func (v *Visit) retried() bool {
+func (v *Result) retried() bool {
 	return v.Transcript != nil && v.Transcript.ServerHello != nil && v.Transcript.ServerHello.Retried
 }
 
 // fail notes err, if it is one, as what ended the visit.
-func (v *Visit) fail(err error) {
+func (v *Result) fail(err error) {
 	if err != nil {
 		v.Err = fmt.Errorf("persona: %s: %w", v.Stage, err)
 	}
 }
 
 // use is what a transcript calls it, as far as it does not tell by itself.
-func (v *Visit) use() handshake.Use {
+func (v *Result) use() handshake.Use {
 	if v.Delivered {
 		return handshake.UseMail
 	}
 	return handshake.UseNone
-}
-
-// TLS is what a handshake agreed on.
-type TLS struct {
-	Version uint16 // [crypto/tls.VersionTLS13] and others
-	Suite   uint16
-	Resumed bool
-
-	// Certificates are the server's, its own first, not verified unless the persona
-	// does so. Those of a resumed session are of its first handshake.
-	Certificates []*x509.Certificate
 }
 
 // A Stage is a part of a visit.

@@ -26,6 +26,6 @@ var plaintextAfterSTARTTLS = Persona{
 func (c *conversation) noteAnswerInClear(err error) {
 	var header tls.RecordHeaderError
 	if c.pipelines && errors.As(err, &header) {
-		c.visit.Executed = !c.line.refuses([]string{string(header.RecordHeader[:])})
+		c.visit.Injected = !c.line.refuses([]string{string(header.RecordHeader[:])})
 	}
 }

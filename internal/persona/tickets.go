@@ -23,9 +23,9 @@ var ticketAfterFinished = Persona{
 	ID:        "ticket-after-finished",
 	Case:      "ticket-after-finished",
 	Does:      "Waits 0.1 s after the handshake, then speaks, and closes silently on any session ticket",
-	Pause:     ticketPause,
+	Delay:     ticketPause,
 	hesitates: true,
-	minds:     anyTicket,
+	onTicket:  anyTicket,
 }
 
 // ticketPause is long enough for a ticket that a server sends of its own accord.
@@ -34,10 +34,10 @@ const ticketPause = 100 * time.Millisecond
 func anyTicket(int) error { return errors.New("the server sent a session ticket") }
 
 var ticketSurprisesClient = Persona{
-	ID:    "ticket-surprises-client",
-	Case:  "ticket-surprises-client",
-	Does:  "Speaks at once after the handshake, and closes silently on any session ticket before the reply",
-	minds: anyTicket,
+	ID:       "ticket-surprises-client",
+	Case:     "ticket-surprises-client",
+	Does:     "Speaks at once after the handshake, and closes silently on any session ticket before the reply",
+	onTicket: anyTicket,
 }
 
 const (
@@ -54,12 +54,12 @@ var largeTicket = Persona{
 	ID:        "large-ticket",
 	Case:      "large-ticket",
 	Does:      "Shows eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
-	Pause:     ticketPause,
+	Delay:     ticketPause,
 	hesitates: true,
 	configure: func(config *tls.Config, t Target) error {
 		return show(config, t, longChain)
 	},
-	minds: func(ticket int) error {
+	onTicket: func(ticket int) error {
 		if ticket <= ticketLimit {
 			return nil
 		}
@@ -70,9 +70,9 @@ var largeTicket = Persona{
 // The server must not send a ticket to this client (RFC 8446, Section 4.2.9). OpenSSL
 // does (https://github.com/nurl-lang/nurl/issues/1057).
 var ticketWithoutPSKModes = Persona{
-	ID:    "ticket-without-psk-modes",
-	Does:  "Sends no psk_key_exchange_modes, and closes silently on the session ticket that the server must not send then",
-	minds: func(int) error { return errors.New("the server sent a session ticket that the client cannot use") },
+	ID:       "ticket-without-psk-modes",
+	Does:     "Sends no psk_key_exchange_modes, and closes silently on the session ticket that the server must not send then",
+	onTicket: func(int) error { return errors.New("the server sent a session ticket that the client cannot use") },
 	shape: func(t Target) *utls.ClientHelloSpec {
 		spec := without[*utls.PSKKeyExchangeModesExtension](openSSLShape(t))
 		spec = without[*utls.SessionTicketExtension](spec) // that would ask for one of TLS 1.2

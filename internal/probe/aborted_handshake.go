@@ -62,7 +62,7 @@ func (b *breach) try(ctx context.Context, client *persona.Persona, target person
 		}
 		return &breaking{Conn: conn, ctx: ctx, breach: b, command: command}, nil
 	}
-	client.Visit(ctx, target)
+	client.Run(ctx, target)
 }
 
 // breaking is a client's conn that breaks the handshake above it, listens, and lets the

@@ -23,10 +23,10 @@ func expiresSoon(c *x509.Certificate, now time.Time) bool {
 // certificate tells whether a sender that verifies, for MTA-STS or a rule of its own,
 // accepts the server's certificate. Others take any.
 func certificate(e *exam) []Finding {
-	if e.first.TLS == nil || len(e.first.TLS.Certificates) == 0 {
+	if e.first.TLS == nil || len(e.first.TLS.PeerCertificates) == 0 {
 		return nil
 	}
-	chain := e.first.TLS.Certificates
+	chain := e.first.TLS.PeerCertificates
 	leaf := chain[0]
 	f := Finding{ID: "certificate", Transcript: e.first.Transcript, Evidence: []string{about(leaf)}}
 	err := verify(chain, e.host, e.roots, e.now)
@@ -105,7 +105,7 @@ func chain(e *exam) []Finding {
 		return nil
 	}
 	size := 0
-	for _, c := range e.first.TLS.Certificates {
+	for _, c := range e.first.TLS.PeerCertificates {
 		size += len(c.Raw)
 	}
 	if size <= largeChain {
@@ -114,7 +114,7 @@ func chain(e *exam) []Finding {
 	return []Finding{{
 		ID: "certificate-chain", Severity: Warning, Transcript: e.first.Transcript,
 		Title:    "The server sends more certificates than some clients take",
-		Evidence: []string{fmt.Sprintf("%d certificates of %d bytes together", len(e.first.TLS.Certificates), size)},
+		Evidence: []string{fmt.Sprintf("%d certificates of %d bytes together", len(e.first.TLS.PeerCertificates), size)},
 		Advice:   everyone("Serve the certificate and its intermediates only: one file, as the authority gives it, without the root and without those of other names."),
 		Sources:  []string{"https://github.com/dotnet/docs/issues/55739", "https://manpages.debian.org/gnutls_handshake_set_max_packet_length.3", "https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2"},
 	}}
@@ -122,7 +122,7 @@ func chain(e *exam) []Finding {
 
 // clientCertificate tells whether the server asks its clients for a certificate.
 func clientCertificate(e *exam) []Finding {
-	if !e.first.In || e.first.Transcript == nil {
+	if !e.first.Completed || e.first.Transcript == nil {
 		return nil
 	}
 	asked := func(m handshake.Message) bool { return m.Type == handshake.TypeCertificateRequest }

@@ -93,14 +93,14 @@ func (e *domainExam) match(h *Host, name string, records []*dns.TLSA) (found []F
 	seen := "TLSA records " + usages(records) + ", " + e.names.by()
 	for _, a := range h.Addresses {
 		first := a.exam.first
-		if first.TLS == nil || len(first.TLS.Certificates) == 0 {
+		if first.TLS == nil || len(first.TLS.PeerCertificates) == 0 {
 			continue // told of elsewhere
 		}
-		if !fits(records, first.TLS.Certificates, h.Name, e.now) {
+		if !fits(records, first.TLS.PeerCertificates, h.Name, e.now) {
 			found = append(found, Finding{
 				ID: "dane-mismatch", Severity: Critical, Sources: daneSources, Transcript: first.Transcript,
 				Title:    "The certificate fits no TLSA record: senders that check DANE do not deliver",
-				Evidence: []string{quoted(name) + " at " + a.Addr.String(), seen, "served: " + about(first.TLS.Certificates[0])},
+				Evidence: []string{quoted(name) + " at " + a.Addr.String(), seen, "served: " + about(first.TLS.PeerCertificates[0])},
 				Advice: everyone("Publish the record of the certificate that is served, beside the old one, and keep both until the old one's TTL is over; " +
 					"a record 3 1 1 stays right when renewals keep the key. One with usage 2 needs its authority's certificate in the chain that is served."),
 			})

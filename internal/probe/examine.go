@@ -18,13 +18,13 @@ type exam struct {
 	host     string
 	target   persona.Target
 	roots    *x509.CertPool
-	letter   *persona.Letter // for the first of visits; nil: none
-	ipv4     bool            // the target has an IPv4 address, here or elsewhere
+	letter   *persona.TestMessage // for the first of visits; nil: none
+	ipv4     bool                 // the target has an IPv4 address, here or elsewhere
 	now      time.Time
 	healthy  *persona.Persona
 	software Software
 
-	first, again, last *persona.Visit // of the healthy client; again offers the session of first
+	first, again, last *persona.Result // of the healthy client; again offers the session of first
 	visits             []Run
 	breaches           []*breach
 	smuggled           []smuggling         // nil: not tried
@@ -45,9 +45,9 @@ func (p *Prober) examine(e *exam, a *Address) {
 		e.visited = func(over, all int) { p.Progress(a.Addr, over, all) }
 	}
 	a.exam = e
-	e.first = e.healthy.Visit(e.ctx, e.slowly())
+	e.first = e.healthy.Run(e.ctx, e.slowly())
 	e.software = recognise(e.first.Greeting, offers(e.first))
-	if e.first.Stage > persona.AtSTARTTLS || e.first.In {
+	if e.first.Stage > persona.AtSTARTTLS || e.first.Completed {
 		e.rest(p.Personas)
 		e.conclude(p.Intrusive)
 	}
@@ -59,7 +59,7 @@ func (p *Prober) examine(e *exam, a *Address) {
 }
 
 // offers is what the server said to EHLO in clear, or over TLS where that comes first.
-func offers(v *persona.Visit) []string {
+func offers(v *persona.Result) []string {
 	if v.EHLO == nil {
 		return v.SecureEHLO
 	}
@@ -72,7 +72,7 @@ func (e *exam) rest(personas []*persona.Persona) {
 		personas = persona.All()
 	}
 	e.visits = make([]Run, len(personas))
-	visits := []func(){func() { e.again = e.healthy.Return(e.ctx, e.target, e.first) }}
+	visits := []func(){func() { e.again = e.healthy.Resume(e.ctx, e.target, e.first) }}
 	for _, i := range slowestFirst(personas) {
 		visits = append(visits, func() {
 			target := e.target
@@ -82,7 +82,7 @@ func (e *exam) rest(personas []*persona.Persona) {
 			if i == 0 {
 				target.Deliver = e.letter
 			}
-			v := personas[i].Visit(e.ctx, target)
+			v := personas[i].Run(e.ctx, target)
 			e.visits[i] = Classify(personas[i], v)
 		})
 	}
@@ -124,10 +124,10 @@ func (e *exam) run(visits []func()) {
 // conclude is what comes after all others: smuggling, if that is asked for, and the
 // last visit of the healthy client.
 func (e *exam) conclude(intrusive bool) {
-	if intrusive && e.letter != nil && e.first.In {
+	if intrusive && e.letter != nil && e.first.Completed {
 		e.smuggle(*e.letter)
 	}
-	e.last = e.healthy.Visit(e.ctx, e.target)
+	e.last = e.healthy.Run(e.ctx, e.target)
 	e.settle()
 }
 
@@ -145,19 +145,19 @@ func slowestFirst(personas []*persona.Persona) []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(personas[b].Pause - personas[a].Pause) })
+	slices.SortStableFunc(order, func(a, b int) int { return int(personas[b].Delay - personas[a].Delay) })
 	return order
 }
 
 // Classify tells what a visit of p means by itself, without a look at the server's health.
-func Classify(p *persona.Persona, v *persona.Visit) Run { return Run{p, v, outcomeOf(p, v)} }
+func Classify(p *persona.Persona, v *persona.Result) Run { return Run{p, v, outcomeOf(p, v)} }
 
-func outcomeOf(p *persona.Persona, v *persona.Visit) Outcome {
+func outcomeOf(p *persona.Persona, v *persona.Result) Outcome {
 	injects := p.Case == injectionCase
 	switch {
-	case v.In:
+	case v.Completed:
 		return Completed
-	case injects && v.Stage >= persona.AtSTARTTLS && !v.Executed:
+	case injects && v.Stage >= persona.AtSTARTTLS && !v.Injected:
 		return Refused // RFC 3207, Section 6 lets a server discard the command; refusing is as good
 	case v.Stage < persona.AtHandshake:
 		return Inconclusive
@@ -168,7 +168,7 @@ func outcomeOf(p *persona.Persona, v *persona.Visit) Outcome {
 // settle takes back what failures seem to say when the healthy client, who was let in
 // at first, fails at last too.
 func (e *exam) settle() {
-	if !e.first.In || e.last.In {
+	if !e.first.Completed || e.last.Completed {
 		return
 	}
 	for i := range e.visits {

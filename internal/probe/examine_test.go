@@ -54,7 +54,7 @@ func TestVisitorsComeTwoAtATime(t *testing.T) {
 	}()
 	counted := new(crowd)
 	healthy, _ := persona.Find(healthyID)
-	e := &exam{ctx: t.Context(), healthy: healthy, first: new(persona.Visit)}
+	e := &exam{ctx: t.Context(), healthy: healthy, first: new(persona.Result)}
 	e.target = persona.Target{Addr: listener.Addr().String(), Dial: counted.dial}
 	e.rest(nil)
 	if most := counted.most.Load(); most > connections {
@@ -73,7 +73,7 @@ func TestVisitsAreCounted(t *testing.T) {
 	}
 	listener.Close() // nobody is there, which is a visit too
 	healthy, _ := persona.Find(healthyID)
-	e := &exam{ctx: t.Context(), healthy: healthy, first: new(persona.Visit)}
+	e := &exam{ctx: t.Context(), healthy: healthy, first: new(persona.Result)}
 	e.target = persona.Target{Addr: listener.Addr().String()}
 	var mu sync.Mutex
 	seen, last := make(map[int]bool), 0

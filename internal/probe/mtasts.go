@@ -115,8 +115,8 @@ func (h *Host) unverified(e *domainExam) (string, []interop.Advice) {
 		switch {
 		case first.TLS == nil && len(first.EHLO) > 0 && first.Err != nil:
 			return clean(first.Err), a.Software.pick(startTLSAdvice)
-		case first.TLS != nil && len(first.TLS.Certificates) > 0:
-			if err := verify(first.TLS.Certificates, h.Name, a.exam.roots, e.now); err != nil {
+		case first.TLS != nil && len(first.TLS.PeerCertificates) > 0:
+			if err := verify(first.TLS.PeerCertificates, h.Name, a.exam.roots, e.now); err != nil {
 				known, _ := interop.Find("certificate-refused")
 				return clean(err), a.exam.certificateAdvice(known)
 			}

@@ -27,7 +27,7 @@ func personas(e *exam) []Finding {
 			found = append(found, e.keptOut(v))
 		}
 	}
-	if inconclusive > 0 && e.last != nil && e.last.In {
+	if inconclusive > 0 && e.last != nil && e.last.Completed {
 		found = append(found, Finding{
 			ID: "inconclusive", Severity: Unclear,
 			Title:    fmt.Sprintf("%d of %d senders could not be tried", inconclusive, len(e.visits)),
@@ -40,7 +40,7 @@ func personas(e *exam) []Finding {
 
 // lets tells whether the server lets anybody in.
 func (e *exam) lets() bool {
-	return e.first.In || slices.ContainsFunc(e.visits, func(v Run) bool { return v.Outcome == Completed })
+	return e.first.Completed || slices.ContainsFunc(e.visits, func(v Run) bool { return v.Outcome == Completed })
 }
 
 // reason is why the first inconclusive visit did not come to TLS.

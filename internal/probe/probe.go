@@ -58,7 +58,7 @@ type Prober struct {
 	// of how many are over there. Calls may come at the same time.
 	Progress func(addr netip.AddrPort, over, all int)
 
-	Deliver *persona.Letter // a message that the first of Personas brings, to the first address; nil: none is sent
+	Deliver *persona.TestMessage // a message that the first of Personas brings, to the first address; nil: none is sent
 
 	// Intrusive makes others try at the first address to smuggle a second message in
 	// behind a first, with the envelope of Deliver: at most ten letters of two

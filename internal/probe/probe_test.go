@@ -210,12 +210,12 @@ func TestOneMessageIsDelivered(t *testing.T) {
 	if n := taken.Load(); n != 0 {
 		t.Errorf("%d messages came unasked", n)
 	}
-	p.Deliver = &persona.Letter{From: "a@sender.test", To: "user@mx.test"}
+	p.Deliver = &persona.TestMessage{From: "a@sender.test", To: "user@mx.test"}
 	_, r := examine(t, p, listener.Addr().String())
 	if f := finding(t, r.AllFindings(), "delivered"); f.Severity != probe.OK || taken.Load() != 1 {
 		t.Errorf("%d messages came: %+v", taken.Load(), f)
 	}
-	p.Deliver = &persona.Letter{To: "nobody@mx.test"}
+	p.Deliver = &persona.TestMessage{To: "nobody@mx.test"}
 	_, r = examine(t, p, listener.Addr().String())
 	if f := finding(t, r.AllFindings(), "not-delivered"); f.Severity != probe.Warning || !strings.Contains(f.Evidence[0], `"550 `) || taken.Load() != 1 {
 		t.Errorf("%d messages came: %+v", taken.Load(), f)

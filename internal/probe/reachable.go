@@ -9,7 +9,7 @@ import (
 
 // reachable tells of a server that cannot be examined: it does not answer, or is none.
 func reachable(e *exam) []Finding {
-	if e.first.In || e.first.Err == nil {
+	if e.first.Completed || e.first.Err == nil {
 		return nil
 	}
 	f := Finding{ID: "unreachable", Severity: Unclear, Evidence: []string{clean(e.first.Err)}}
@@ -40,7 +40,7 @@ func reachable(e *exam) []Finding {
 
 // steady tells whether the server is still there when all have come.
 func steady(e *exam) []Finding {
-	if e.last == nil || !e.first.In || e.last.In {
+	if e.last == nil || !e.first.Completed || e.last.Completed {
 		return nil
 	}
 	f := Finding{

@@ -48,7 +48,7 @@ type Address struct {
 // A Run is what became of a persona.
 type Run struct {
 	Persona *persona.Persona
-	*persona.Visit
+	*persona.Result
 	Outcome Outcome
 }
 

@@ -11,13 +11,13 @@ import (
 // it resumes, makes a full handshake, or is turned away.
 func resumption(e *exam) []Finding {
 	switch {
-	case !e.first.In || e.again == nil:
+	case !e.first.Completed || e.again == nil:
 		return nil
 	case !e.first.Resumable():
 		return []Finding{e.costly("no-resumption", "No session can be resumed: the server gives no ticket"+e.learned())}
-	case e.again.In && e.again.TLS.Resumed:
+	case e.again.Completed && e.again.TLS.DidResume:
 		return []Finding{fine("resumption", "A client that comes again resumes its session")}
-	case e.again.In:
+	case e.again.Completed:
 		return []Finding{e.costly("not-resumed", "The server gives a ticket and does not honour it")}
 	case e.again.Stage < persona.AtHandshake:
 		return nil
@@ -80,11 +80,11 @@ func (r *Report) compare(ctx context.Context) {
 			continue // see resumption
 		}
 		switch v := to.offered(ctx, from); {
-		case v.In && v.TLS.Resumed:
+		case v.Completed && v.TLS.DidResume:
 			taken++
-		case v.In && to.honoursItsOwn():
+		case v.Completed && to.honoursItsOwn():
 			full = append(full, "that of "+from.where()+" at "+to.where())
-		case !v.In && v.Stage == persona.AtHandshake:
+		case !v.Completed && v.Stage == persona.AtHandshake:
 			found = append(found, turnedAway(from, to, v))
 		}
 	}
@@ -98,15 +98,15 @@ func (r *Report) compare(ctx context.Context) {
 }
 
 // offered lets the healthy client come with the session that another address gave.
-func (a *Address) offered(ctx context.Context, from *Address) *persona.Visit {
+func (a *Address) offered(ctx context.Context, from *Address) *persona.Result {
 	defer ahead.take(ctx, a.Addr)()
-	return a.exam.healthy.Return(ctx, a.exam.target, from.exam.first)
+	return a.exam.healthy.Resume(ctx, a.exam.target, from.exam.first)
 }
 
 // honoursItsOwn tells whether the address resumes the sessions that it gave itself:
 // where it does not, it says nothing that it does not resume those of others.
 func (a *Address) honoursItsOwn() bool {
-	return a.exam.again != nil && a.exam.again.TLS != nil && a.exam.again.TLS.Resumed
+	return a.exam.again != nil && a.exam.again.TLS != nil && a.exam.again.TLS.DidResume
 }
 
 // where is the address with the name of its host.
@@ -131,7 +131,7 @@ func notShared(full []string) Finding {
 func (r *Report) reached() (all []*Address) {
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			if a.exam != nil && a.exam.first.In {
+			if a.exam != nil && a.exam.first.Completed {
 				all = append(all, a)
 			}
 		}
@@ -139,7 +139,7 @@ func (r *Report) reached() (all []*Address) {
 	return all
 }
 
-func turnedAway(from, to *Address, v *persona.Visit) Finding {
+func turnedAway(from, to *Address, v *persona.Result) Finding {
 	known, _ := interop.Find("every-other-connection")
 	return Finding{
 		ID: known.ID, Severity: Critical, Case: known, Transcript: v.Transcript,

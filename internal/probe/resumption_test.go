@@ -21,7 +21,7 @@ import (
 func TestPosternThatGivesNoTicketMayHaveLearnedIt(t *testing.T) {
 	t.Parallel()
 	for software, want := range map[string]bool{"Postern": true, "mox": false, "": false} {
-		e := &exam{software: Software{Name: software}, first: &persona.Visit{In: true}, again: new(persona.Visit)}
+		e := &exam{software: Software{Name: software}, first: &persona.Result{Completed: true}, again: new(persona.Result)}
 		f := resumption(e)[0]
 		if f.ID != "no-resumption" || strings.Contains(f.Title, "earlier probes") != want {
 			t.Errorf("%q: %s: %s", software, f.ID, f.Title)

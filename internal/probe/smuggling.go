@@ -19,14 +19,14 @@ var falseEnds = []string{
 
 // smuggle brings a letter with each false end, one after the other, until one cannot
 // be tried.
-func (e *exam) smuggle(letter persona.Letter) {
+func (e *exam) smuggle(letter persona.TestMessage) {
 	for _, end := range falseEnds {
 		target := e.target
 		letter.FalseEnd = end
 		target.Deliver = &letter
-		v := e.healthy.Visit(e.ctx, target)
+		v := e.healthy.Run(e.ctx, target)
 		e.smuggled = append(e.smuggled, smuggling{end, v})
-		if v.Answers == nil {
+		if v.Replies == nil {
 			return
 		}
 	}
@@ -35,16 +35,16 @@ func (e *exam) smuggle(letter persona.Letter) {
 // A smuggling is what became of a false end.
 type smuggling struct {
 	end   string
-	visit *persona.Visit
+	visit *persona.Result
 }
 
 // taken tells whether the text ended at the false end, and whether the server took the
 // second message, too. One that sees a single text answers once before its goodbye.
 func (s smuggling) taken() (ended, second bool) {
-	if len(s.visit.Answers) == 0 || !strings.HasPrefix(s.visit.Answers[0], "2") {
+	if len(s.visit.Replies) == 0 || !strings.HasPrefix(s.visit.Replies[0], "2") {
 		return false, false
 	}
-	behind := slices.DeleteFunc(slices.Clone(s.visit.Answers[1:]), func(line string) bool { return strings.HasPrefix(line, "221") })
+	behind := slices.DeleteFunc(slices.Clone(s.visit.Replies[1:]), func(line string) bool { return strings.HasPrefix(line, "221") })
 	i := slices.IndexFunc(behind, func(line string) bool { return strings.HasPrefix(line, "354") })
 	return len(behind) > 0, i >= 0 && i+1 < len(behind) && strings.HasPrefix(behind[i+1], "2")
 }
@@ -59,19 +59,19 @@ func smugglable(e *exam) []Finding {
 		switch ended, second := s.taken(); {
 		case second:
 			f.Severity, f.Title = Critical, "A second message can be smuggled in behind a first: it seems to come from whom it likes"
-			f.Evidence = append(f.Evidence, fmt.Sprintf("behind %q a second message was taken: %+q", s.end, s.visit.Answers))
+			f.Evidence = append(f.Evidence, fmt.Sprintf("behind %q a second message was taken: %+q", s.end, s.visit.Replies))
 		case ended:
 			if f.Severity < Warning {
 				f.Severity, f.Title = Warning, "The text of a message ends where it should not"
 			}
-			f.Evidence = append(f.Evidence, fmt.Sprintf("at %q the text ended, and what came behind was refused: %+q", s.end, s.visit.Answers))
+			f.Evidence = append(f.Evidence, fmt.Sprintf("at %q the text ended, and what came behind was refused: %+q", s.end, s.visit.Replies))
 		}
 	}
 	last := e.smuggled[len(e.smuggled)-1]
 	switch {
 	case f.Severity > OK:
 		return []Finding{f}
-	case last.visit.Answers == nil:
+	case last.visit.Replies == nil:
 		return []Finding{{
 			ID: f.ID, Severity: Unclear, Title: "Smuggling could not be tried", Evidence: []string{fmt.Sprintf("with %q: %s", last.end, clean(last.visit.Err))},
 			Advice: everyone("Name addresses of yours that the server takes mail from and for: --deliver FROM TO."),
@@ -106,7 +106,7 @@ func delivered(e *exam) []Finding {
 	switch {
 	case v.Delivered:
 		return []Finding{fine("delivered", "The message to "+quoted(e.letter.To)+" was taken", v.Persona.ID+" brought it")}
-	case !v.In:
+	case !v.Completed:
 		return nil
 	}
 	return []Finding{{

@@ -115,7 +115,7 @@ func TestSmugglingIsFound(t *testing.T) {
 			t.Parallel()
 			healthy, _ := persona.Find(healthyID)
 			e := &exam{ctx: context.Background(), healthy: healthy, target: persona.Target{Addr: tt.office.start(t)}}
-			e.smuggle(persona.Letter{From: "a@example.test", To: "b@example.test"})
+			e.smuggle(persona.TestMessage{From: "a@example.test", To: "b@example.test"})
 			found := smugglable(e)
 			if len(found) != 1 || found[0].Severity != tt.severity || !strings.Contains(strings.Join(found[0].Evidence, "\n"), tt.evidence) {
 				t.Errorf("%+v, want %v with %q", found, tt.severity, tt.evidence)
@@ -129,7 +129,7 @@ func TestSmugglingIsFound(t *testing.T) {
 
 // Without being asked no message is brought, and to smuggle needs more than to deliver.
 func TestMailIsBroughtOnRequestOnly(t *testing.T) {
-	letter := &persona.Letter{From: "a@example.test", To: "b@example.test"}
+	letter := &persona.TestMessage{From: "a@example.test", To: "b@example.test"}
 	one, _ := persona.Find(healthyID)
 	for _, tt := range []struct {
 		prober Prober

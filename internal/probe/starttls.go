@@ -16,7 +16,7 @@ import (
 func offered(e *exam) []Finding {
 	v := e.first
 	switch {
-	case v.In:
+	case v.Completed:
 		return []Finding{fine("healthy", "A healthy client gets in")}
 	case errors.Is(v.Err, persona.ErrNoTLS):
 		return []Finding{notOffered(e)}
@@ -68,7 +68,7 @@ var startTLSAdvice = []interop.Advice{
 
 // versions tells what a healthy client and the server agree on.
 func versions(e *exam) []Finding {
-	if !e.first.In || e.first.Transcript == nil || e.first.Transcript.ServerHello == nil {
+	if !e.first.Completed || e.first.Transcript == nil || e.first.Transcript.ServerHello == nil {
 		return nil
 	}
 	c := e.first.Transcript.ServerHello
@@ -126,7 +126,7 @@ func executed(e *exam) []Finding {
 	if v == nil || v.Outcome == Inconclusive || e.target.Protocol.Implicit() {
 		return nil
 	}
-	if !v.Executed {
+	if !v.Injected {
 		return []Finding{fine("injection", "A command in clear behind STARTTLS is not executed")}
 	}
 	known, _ := interop.Find(v.Persona.ID)

@@ -15,7 +15,7 @@ import (
 // are and how long they last.
 func ticketOrder(e *exam) []Finding {
 	t := e.first.Transcript
-	if !e.first.In || t == nil {
+	if !e.first.Completed || t == nil {
 		return nil
 	}
 	tickets := ticketsOf(t)
