@@ -12,10 +12,10 @@ import (
 func hostile() map[string][]piece {
 	greedy := &ClientHello{
 		Version: 0x0303, ALPN: slices.Repeat([]string{"x"}, 1000), SessionID: true,
-		Extensions: []uint16{extALPN, extSupportedGroups, extSignatureAlgorithms, extKeyShare, extALPN, extSupportedGroups},
-		Groups:     make([]uint16, 500), Signatures: make([]uint16, 500),
+		Extensions: []Extension{extALPN, extSupportedGroups, extSignatureAlgorithms, extKeyShare, extALPN, extSupportedGroups},
+		Groups:     make([]Group, 500), Signatures: make([]SignatureScheme, 500),
 	}
-	greedy.Suites = make([]uint16, (maxHello-len(helloBody(greedy)))/2-1)
+	greedy.Suites = make([]Suite, (maxHello-len(helloBody(greedy)))/2-1)
 	full := hello(greedy)
 	endless := slices.Concat(record(22, []byte{1, 0, 0x20, 0}), slices.Repeat(record(22, make([]byte, 64)), 100))
 	return map[string][]piece{

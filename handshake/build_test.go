@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -15,9 +16,9 @@ func prefixed(size int, content ...[]byte) []byte {
 	return append(length[4-size:], all...)
 }
 
-func uint16s(list ...uint16) (b []byte) {
+func uint16s[N ~uint16](list ...N) (b []byte) {
 	for _, n := range list {
-		b = binary.BigEndian.AppendUint16(b, n)
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
 	}
 	return b
 }
@@ -58,7 +59,7 @@ func helloBody(h *ClientHello) []byte {
 	return append(body, prefixed(2, extensions)...)
 }
 
-func extension(h *ClientHello, kind uint16) []byte {
+func extension(h *ClientHello, kind Extension) []byte {
 	var list []byte
 	switch kind {
 	case extServerName:
@@ -79,7 +80,10 @@ func extension(h *ClientHello, kind uint16) []byte {
 	case extSupportedVersions:
 		return prefixed(1, uint16s(h.Versions...))
 	case extPSKModes:
-		return prefixed(1, h.PSKModes)
+		for _, mode := range h.PSKModes {
+			list = append(list, byte(mode))
+		}
+		return prefixed(1, list)
 	case extKeyShare:
 		for _, group := range h.KeyShares {
 			list = slices.Concat(list, uint16s(group), prefixed(2, make([]byte, 32)))
@@ -90,20 +94,20 @@ func extension(h *ClientHello, kind uint16) []byte {
 }
 
 // serverHello is a ServerHello of TLS 1.3, in one record.
-func serverHello(suite uint16, resumed bool) []byte {
-	extensions := slices.Concat(uint16s(extSupportedVersions, 2, VersionTLS13), uint16s(extKeyShare, 36, 29, 32), make([]byte, 32))
+func serverHello(suite Suite, resumed bool) []byte {
+	extensions := slices.Concat(uint16s[Extension](extSupportedVersions, 2, tls.VersionTLS13), uint16s[Extension](extKeyShare, 36, 29, 32), make([]byte, 32))
 	if resumed {
-		extensions = append(extensions, uint16s(extPreSharedKey, 2, 0)...)
+		extensions = append(extensions, uint16s[Extension](extPreSharedKey, 2, 0)...)
 	}
-	return record(tlsrecord.Handshake, message(2, uint16s(0x0303), make([]byte, 32), prefixed(1), uint16s(suite), []byte{0}, prefixed(2, extensions)))
+	return record(tlsrecord.Handshake, message(2, uint16s[uint16](0x0303), make([]byte, 32), prefixed(1), uint16s(suite), []byte{0}, prefixed(2, extensions)))
 }
 
 // plainHello is a ClientHello of TLS 1.3 as a mail server sends it.
 var plainHello = hello(&ClientHello{
-	Version: 0x0303, Suites: []uint16{0x1301, 0x1302}, SessionID: true,
-	Extensions: []uint16{extServerName, extSupportedGroups, extSignatureAlgorithms, extSupportedVersions, extPSKModes, extKeyShare},
-	ServerName: "mx.example.org", Groups: []uint16{29}, Signatures: []uint16{0x0403},
-	Versions: []uint16{VersionTLS13}, PSKModes: []uint8{1}, KeyShares: []uint16{29},
+	Version: 0x0303, Suites: []Suite{0x1301, 0x1302}, SessionID: true,
+	Extensions: []Extension{extServerName, extSupportedGroups, extSignatureAlgorithms, extSupportedVersions, extPSKModes, extKeyShare},
+	ServerName: "mx.example.org", Groups: []Group{29}, Signatures: []SignatureScheme{0x0403},
+	Versions: []Version{tls.VersionTLS13}, PSKModes: []PSKMode{1}, KeyShares: []Group{29},
 })
 
 // A piece is what passed at once.

@@ -4,24 +4,24 @@ import (
 	"bytes"
 )
 
-// A Hello is what a ClientHello says (RFC 8446, Section 4.1.2), as numbers of the wire,
-// in its own order, GREASE (RFC 8701) included. Lists are bounded by the message's size.
+// A ClientHello is the content of a ClientHello (RFC 8446, Section 4.1.2). Lists are in
+// the order of the message and include GREASE values (RFC 8701).
 type ClientHello struct {
-	Size        int      // bytes of the message, its header of 4 included
-	Version     uint16   // legacy_version
-	Versions    []uint16 // supported_versions; nil: the extension is absent
-	Suites      []uint16
-	Extensions  []uint16 // their types
-	Groups      []uint16 // supported_groups
-	KeyShares   []uint16 // groups that a key is brought for
-	Signatures  []uint16 // signature_algorithms
-	PSKModes    []uint8  // psk_key_exchange_modes; nil: the extension is absent
-	ALPN        []string
-	ServerName  string // SNI; empty: absent
-	SessionID   bool   // legacy_session_id is not empty
-	TicketTLS12 bool   // session_ticket holds a ticket (RFC 5077)
-	PSK         bool   // pre_shared_key: the client offers to resume (RFC 8446, Section 4.2.11)
-	JA4         string // the fingerprint: https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md
+	Size        int               `json:"size"`                  // length of the message in bytes, with its header of 4
+	Version     Version           `json:"legacy_version"`        // legacy_version
+	Versions    []Version         `json:"versions,omitzero"`     // supported_versions; nil if the extension is absent
+	Suites      []Suite           `json:"suites,omitzero"`       // cipher_suites
+	Extensions  []Extension       `json:"extensions,omitzero"`   // the types of all extensions
+	Groups      []Group           `json:"groups,omitzero"`       // supported_groups
+	KeyShares   []Group           `json:"key_shares,omitzero"`   // the groups in key_share
+	Signatures  []SignatureScheme `json:"signatures,omitzero"`   // signature_algorithms
+	PSKModes    []PSKMode         `json:"psk_modes,omitzero"`    // psk_key_exchange_modes; nil if the extension is absent
+	ALPN        []string          `json:"alpn,omitzero"`         // protocols, at most 8
+	ServerName  string            `json:"server_name,omitempty"` // SNI; empty if absent
+	SessionID   bool              `json:"session_id"`            // legacy_session_id is not empty
+	TicketTLS12 bool              `json:"ticket_tls12"`          // session_ticket holds a ticket (RFC 5077)
+	PSK         bool              `json:"psk"`                   // pre_shared_key: the client offers to resume (RFC 8446, Section 4.2.11)
+	JA4         string            `json:"ja4,omitempty"`         // the JA4 fingerprint
 }
 
 // Extensions (RFC 8446, Section 4.2 and those it cites).
@@ -63,10 +63,10 @@ func sessionIDOf(body []byte) []byte {
 // parseHello reads a ClientHello without its header (RFC 8446, Section 4.1.2).
 func parseClientHello(body []byte) (*ClientHello, bool) {
 	m := reader{b: body}
-	h := &ClientHello{Size: messageHeaderLen + len(body), Version: m.uint16()}
+	h := &ClientHello{Size: messageHeaderLen + len(body), Version: Version(m.uint16())}
 	m.bytes(32) // random
 	h.SessionID = len(m.vector8()) > 0
-	h.Suites = numbers(m.vector16())
+	h.Suites = numbers[Suite](m.vector16())
 	m.vector8() // legacy_compression_methods
 	if m.short {
 		return nil, false
@@ -80,9 +80,9 @@ func parseClientHello(body []byte) (*ClientHello, bool) {
 
 func (h *ClientHello) readExtensions(b []byte) bool {
 	m := reader{b: b}
-	h.Extensions = make([]uint16, 0, countExtensions(b))
+	h.Extensions = make([]Extension, 0, countExtensions(b))
 	for len(m.b) > 0 {
-		kind, data := m.uint16(), m.vector16()
+		kind, data := Extension(m.uint16()), m.vector16()
 		if m.short {
 			return false
 		}
@@ -102,14 +102,14 @@ func countExtensions(b []byte) (n int) {
 	return n
 }
 
-func (h *ClientHello) readExtension(kind uint16, m reader) bool {
+func (h *ClientHello) readExtension(kind Extension, m reader) bool {
 	switch kind {
 	case extServerName:
 		h.ServerName = serverName(&m)
 	case extSupportedGroups:
-		h.Groups = numbers(m.vector16())
+		h.Groups = numbers[Group](m.vector16())
 	case extSignatureAlgorithms:
-		h.Signatures = numbers(m.vector16())
+		h.Signatures = numbers[SignatureScheme](m.vector16())
 	case extALPN:
 		h.ALPN = protocolNames(m.vector16())
 	case extSessionTicket:
@@ -117,9 +117,12 @@ func (h *ClientHello) readExtension(kind uint16, m reader) bool {
 	case extPreSharedKey:
 		h.PSK = true
 	case extSupportedVersions:
-		h.Versions = numbers(m.vector8())
+		h.Versions = numbers[Version](m.vector8())
 	case extPSKModes:
-		h.PSKModes = append([]uint8{}, m.vector8()...)
+		h.PSKModes = []PSKMode{}
+		for _, mode := range m.vector8() {
+			h.PSKModes = append(h.PSKModes, PSKMode(mode))
+		}
 	case extKeyShare:
 		h.KeyShares = keyShares(&m)
 	}
@@ -151,10 +154,10 @@ func protocolNames(b []byte) []string {
 }
 
 // keyShares are the groups of a client's key_share (RFC 8446, Section 4.2.8).
-func keyShares(m *reader) []uint16 {
-	var groups []uint16
+func keyShares(m *reader) []Group {
+	var groups []Group
 	for list := (reader{b: m.vector16()}); len(list.b) > 0; {
-		group := list.uint16()
+		group := Group(list.uint16())
 		list.vector16()
 		if list.short {
 			break
@@ -202,11 +205,11 @@ func (r *reader) uint32() uint32 { return uint32(r.uint16())<<16 | uint32(r.uint
 func (r *reader) vector8() []byte  { return r.bytes(int(r.uint8())) }
 func (r *reader) vector16() []byte { return r.bytes(int(r.uint16())) }
 
-// numbers are those of two bytes each in b. It is never nil.
-func numbers(b []byte) []uint16 {
-	list := make([]uint16, len(b)/2)
+// numbers reads b as a list of two-byte numbers. The list is never nil.
+func numbers[N ~uint16](b []byte) []N {
+	list := make([]N, len(b)/2)
 	for i := range list {
-		list[i] = uint16(b[2*i])<<8 | uint16(b[2*i+1])
+		list[i] = N(b[2*i])<<8 | N(b[2*i+1])
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,20 +11,20 @@ import (
 )
 
 var richHello = &ClientHello{
-	Version: 0x0303, Suites: []uint16{0x2a2a, 0x1301, 0xc02f},
-	Extensions: []uint16{0x3a3a, extServerName, extSupportedGroups, extSignatureAlgorithms, extALPN,
+	Version: 0x0303, Suites: []Suite{0x2a2a, 0x1301, 0xc02f},
+	Extensions: []Extension{0x3a3a, extServerName, extSupportedGroups, extSignatureAlgorithms, extALPN,
 		extSessionTicket, extSupportedVersions, extPSKModes, extKeyShare, extPreSharedKey},
-	Groups: []uint16{0x4a4a, 4588, 29}, KeyShares: []uint16{0x4a4a, 4588}, Signatures: []uint16{0x0403},
-	Versions: []uint16{0x5a5a, VersionTLS13, 0x0303}, PSKModes: []uint8{1, 0}, ALPN: []string{"smtp", "x"},
+	Groups: []Group{0x4a4a, 4588, 29}, KeyShares: []Group{0x4a4a, 4588}, Signatures: []SignatureScheme{0x0403},
+	Versions: []Version{0x5a5a, tls.VersionTLS13, 0x0303}, PSKModes: []PSKMode{1, 0}, ALPN: []string{"smtp", "x"},
 	ServerName: "mx.example.org", SessionID: true, TicketTLS12: true, PSK: true,
 }
 
 func TestClientHelloSaysWhatItSays(t *testing.T) {
 	for name, want := range map[string]*ClientHello{
 		"rich":          richHello,
-		"no extensions": {Version: 0x0301, Suites: []uint16{0x000a}},
-		"empty lists": {Version: 0x0303, Suites: []uint16{}, Extensions: []uint16{extSupportedVersions, extPSKModes, extSessionTicket},
-			Versions: []uint16{}, PSKModes: []uint8{}},
+		"no extensions": {Version: 0x0301, Suites: []Suite{0x000a}},
+		"empty lists": {Version: 0x0303, Suites: []Suite{}, Extensions: []Extension{extSupportedVersions, extPSKModes, extSessionTicket},
+			Versions: []Version{}, PSKModes: []PSKMode{}},
 	} {
 		b := hello(want)
 		got := recorded(AtServer, client(b)).ClientHello()
@@ -45,7 +46,7 @@ func TestClientHelloSaysWhatItSays(t *testing.T) {
 // message all the same.
 func TestMalformedClientHelloIsNone(t *testing.T) {
 	good := helloBody(richHello)
-	short := helloBody(&ClientHello{Version: 0x0303, Suites: []uint16{1}})
+	short := helloBody(&ClientHello{Version: 0x0303, Suites: []Suite{1}})
 	tests := map[string][]byte{
 		"empty":                              {},
 		"session id that is longer than all": append(make([]byte, 34), 255),
@@ -71,7 +72,7 @@ func TestMalformedClientHelloIsNone(t *testing.T) {
 }
 
 func TestKeptProtocolsAreBounded(t *testing.T) {
-	h := &ClientHello{Extensions: []uint16{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
+	h := &ClientHello{Extensions: []Extension{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
 	if got := recorded(AtServer, client(hello(h))).ClientHello(); len(got.ALPN) != maxNames {
 		t.Errorf("%d protocols kept", len(got.ALPN))
 	}

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 
@@ -47,12 +48,12 @@ func (h *ClientHello) words() string {
 
 func (h *ClientHello) versions() string {
 	if h.Versions == nil {
-		return "up to " + Version(h.Version).String()
+		return "up to " + h.Version.String()
 	}
 	var names []string
 	for _, v := range h.Versions {
-		if name := Version(v).String(); !strings.HasPrefix(name, "GREASE") {
-			names = append(names, name)
+		if !IsGREASE(v) {
+			names = append(names, v.String())
 		}
 	}
 	return strings.Join(names, ", ")
@@ -77,9 +78,9 @@ func (c *ServerHello) words() string {
 	if c == nil {
 		return "chose nothing: no ServerHello was sent"
 	}
-	words := "chose " + Version(c.Version).String() + ", " + Suite(c.Suite).String()
+	words := "chose " + c.Version.String() + ", " + c.Suite.String()
 	if c.Group != 0 {
-		words += ", " + Group(c.Group).String()
+		words += ", " + c.Group.String()
 	}
 	if c.Resumed {
 		words += ", resuming the session"
@@ -168,7 +169,7 @@ func (t *Transcript) where() string {
 // comes last is passed over: it says nothing (RFC 8446, Appendix D.4).
 func (t *Transcript) spoken() int {
 	after := max(t.End.After, 0)
-	if t.ServerHello != nil && t.ServerHello.Version != VersionTLS13 {
+	if t.ServerHello != nil && t.ServerHello.Version != tls.VersionTLS13 {
 		return after
 	}
 	for 1 < after && after <= len(t.Messages) && t.Messages[after-1].Type == TypeChangeCipherSpec {
@@ -195,7 +196,7 @@ func (m *Message) name() string {
 func (t *Transcript) lastAlert() string {
 	for i := len(t.Messages) - 1; i >= 0; i-- {
 		if alert := t.Messages[i].Alert; alert != nil {
-			return "the alert " + AlertDescription(alert.Description).String()
+			return "the alert " + alert.Description.String()
 		}
 	}
 	return "an alert that could not be read"

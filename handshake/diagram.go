@@ -225,9 +225,9 @@ func (t *Transcript) label(i int) string {
 	case m.Type == TypeNotTLS:
 		return `not TLS: "` + escape(string(t.NotTLS)) + `"`
 	case m.Alert != nil && m.Alert.Fatal:
-		return "Alert: " + AlertDescription(m.Alert.Description).String() + ", fatal"
+		return "Alert: " + m.Alert.Description.String() + ", fatal"
 	case m.Alert != nil:
-		return "Alert: " + AlertDescription(m.Alert.Description).String()
+		return "Alert: " + m.Alert.Description.String()
 	default:
 		return m.Type.String()
 	}

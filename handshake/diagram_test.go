@@ -91,7 +91,7 @@ func TestWhatNoRecorderMakesIsDrawnAllTheSame(t *testing.T) {
 	odd.View, odd.Use, odd.End = 9, 9, End{Kind: 9, By: 9, After: -1}
 	odd.Omitted = -1
 	odd.Messages = append(odd.Messages, Message{From: 9, Type: 99, Size: -1 << 63, At: -1 << 63, Missing: 1 << 62, Write: -1})
-	odd.ClientHello.Versions = make([]uint16, 5000)
+	odd.ClientHello.Versions = make([]Version, 5000)
 	odd.ClientHello.ServerName = strings.Repeat("a", 5000)
 	orderly(t, odd)
 }

@@ -86,8 +86,8 @@ func (r *Recorder) Fail(err error) {
 
 // Alerts that end nothing by themselves (RFC 8446, Section 6.1).
 const (
-	closeNotify  = 0
-	userCanceled = 90
+	closeNotify  AlertDescription = 0
+	userCanceled AlertDescription = 90
 )
 
 // alertOf finds the alert in an error of crypto/tls: the type in it is not exported,
@@ -108,7 +108,7 @@ func (v View) alertOf(err error) (by Side, text Alert, ok bool) {
 	}
 	for n := range 256 {
 		if op.Err.Error() == tls.AlertError(n).Error() {
-			return by, Alert{Fatal: true, Description: uint8(n)}, true
+			return by, Alert{Fatal: true, Description: AlertDescription(n)}, true
 		}
 	}
 	return UnknownSide, text, false
@@ -183,7 +183,7 @@ func isEnd(m Message, completed bool) bool {
 // is the last, and says that it took the server's.
 func concluded(t *Transcript) bool {
 	var seen [Server + 1]bool
-	seen[Server] = t.ServerHello != nil && t.ServerHello.Version == VersionTLS13
+	seen[Server] = t.ServerHello != nil && t.ServerHello.Version == tls.VersionTLS13
 	for i, m := range t.Messages {
 		if m.Type == TypeFinished && m.Missing == 0 {
 			seen[m.From] = true

@@ -111,13 +111,13 @@ func (s *source) int63() (n int64) {
 	return n & (1<<63 - 1)
 }
 
-func (s *source) list() []uint16 {
+func list[N ~uint16](s *source) []N {
 	if s.bool() {
 		return nil
 	}
-	list := make([]uint16, s.below(5))
+	list := make([]N, s.below(5))
 	for i := range list {
-		list[i] = s.uint16()
+		list[i] = N(s.uint16())
 	}
 	return list
 }
@@ -159,8 +159,8 @@ func (s *source) hello(name, protocol string) *ClientHello {
 		return nil
 	}
 	return &ClientHello{
-		Size: int(s.int63()), Version: s.uint16(), Versions: s.list(), Suites: s.list(), Extensions: s.list(),
-		Groups: s.list(), KeyShares: s.list(), Signatures: s.list(), PSKModes: []uint8{s.byte(), s.byte()},
+		Size: int(s.int63()), Version: Version(s.uint16()), Versions: list[Version](s), Suites: list[Suite](s), Extensions: list[Extension](s),
+		Groups: list[Group](s), KeyShares: list[Group](s), Signatures: list[SignatureScheme](s), PSKModes: []PSKMode{PSKMode(s.byte()), PSKMode(s.byte())},
 		ALPN: []string{protocol, name}, ServerName: name, SessionID: s.bool(), TicketTLS12: s.bool(), PSK: s.bool(),
 		JA4: protocol,
 	}
@@ -170,7 +170,7 @@ func (s *source) choice() *ServerHello {
 	if s.bool() {
 		return nil
 	}
-	return &ServerHello{s.uint16(), s.uint16(), s.uint16(), s.bool(), s.bool()}
+	return &ServerHello{Version(s.uint16()), Suite(s.uint16()), Group(s.uint16()), s.bool(), s.bool()}
 }
 
 func (s *source) message() Message {
@@ -179,7 +179,7 @@ func (s *source) message() Message {
 		At: time.Duration(s.int63()), Write: int(s.below(4)), Encrypted: s.bool(), Inferred: s.bool(),
 	}
 	if s.bool() {
-		m.Alert = &Alert{s.bool(), s.byte()}
+		m.Alert = &Alert{s.bool(), AlertDescription(s.byte())}
 	}
 	if s.bool() {
 		m.Ticket = &Ticket{time.Duration(s.int63()), int(s.int63())}

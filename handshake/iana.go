@@ -18,12 +18,12 @@ func (v Version) MarshalText() ([]byte, error) { return versionNames.marshal(v) 
 func (v *Version) UnmarshalText(text []byte) error { return versionNames.unmarshal(text, v) }
 
 var versionNames = newRegistry("version", map[Version]string{
-	0x0002:       "SSL 2.0",
-	0x0300:       "SSL 3.0",
-	0x0301:       "TLS 1.0",
-	0x0302:       "TLS 1.1",
-	0x0303:       "TLS 1.2",
-	VersionTLS13: "TLS 1.3",
+	0x0002: "SSL 2.0",
+	0x0300: "SSL 3.0",
+	0x0301: "TLS 1.0",
+	0x0302: "TLS 1.1",
+	0x0303: "TLS 1.2",
+	0x0304: "TLS 1.3",
 }, grease16[Version]()...)
 
 // An Extension is the type of an extension. It is named as in IANA's registry

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"slices"
 
 	"postern/internal/tlsrecord"
@@ -285,11 +286,11 @@ func (r *Recorder) contentLen(length int) int {
 // overhead is what encryption adds to a record's content: in TLS 1.3 the content
 // type and a tag (RFC 8446, Section 5.2), in TLS 1.2 with AEAD suites an explicit
 // nonce and a tag (RFC 5288, RFC 6655, RFC 7905).
-func overhead(version, suite uint16) int {
+func overhead(version Version, suite Suite) int {
 	switch {
-	case version == VersionTLS13 && suite == 0x1305: // CCM_8
+	case version == tls.VersionTLS13 && suite == 0x1305: // CCM_8
 		return 1 + 8
-	case version == VersionTLS13:
+	case version == tls.VersionTLS13:
 		return 1 + 16
 	case suite >= 0xcca8 && suite <= 0xccae: // CHACHA20_POLY1305: no explicit nonce
 		return 16

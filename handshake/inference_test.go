@@ -15,7 +15,7 @@ const (
 )
 
 // full is the server's flight, each message in a record of its own.
-func full(suite uint16, finished int) piece {
+func full(suite Suite, finished int) piece {
 	return serve(serverHello(suite, false), changeCipherSpec, sealed(6), sealed(800), sealed(79), sealed(finished))
 }
 

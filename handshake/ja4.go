@@ -2,22 +2,25 @@ package handshake
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"slices"
 )
 
-// JA4 is the fingerprint of a ClientHello over TCP by the published algorithm:
-// protocol, version, whether a name is asked for, how many suites and extensions,
-// the first protocol's ends; a hash of the sorted suites; a hash of the sorted
-// extensions and of the signature schemes in their order. GREASE (RFC 8701) counts
-// for nothing. Clients of one build have the same one, with or without a name.
+// ja4 returns the JA4 fingerprint of a ClientHello over TCP: protocol, version, whether
+// SNI is present, the number of suites and extensions, both ends of the first ALPN
+// protocol; a hash of the sorted suites; a hash of the sorted extensions and of the
+// signature schemes in their order. GREASE values are left out. Clients of one build
+// have the same fingerprint, with SNI and without.
 //
 // Source: https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md.
 func ja4(h *ClientHello) string {
-	var suiteRoom, extensionRoom [64]uint16 // for most without an allocation, as the other rooms here
-	suites, extensions := appendPlain(suiteRoom[:0], h.Suites), appendPlain(extensionRoom[:0], h.Extensions)
-	var room [len("t13d1516h2_8daaf6152771_e5627efa2ab1")]byte
-	b := append(room[:0], 't')
+	// Arrays of this size keep most hellos from allocating.
+	var suiteArray [64]Suite
+	var extensionArray [64]Extension
+	suites, extensions := appendPlain(suiteArray[:0], h.Suites), appendPlain(extensionArray[:0], h.Extensions)
+	var array [len("t13d1516h2_8daaf6152771_e5627efa2ab1")]byte
+	b := append(array[:0], 't')
 	b = append(b, ja4Version(h)...)
 	if slices.Contains(extensions, extServerName) {
 		b = append(b, 'd')
@@ -30,27 +33,27 @@ func ja4(h *ClientHello) string {
 	b = append(b, first, last)
 	slices.Sort(suites)
 	b = appendHash(append(b, '_'), suites, nil)
-	extensions = slices.DeleteFunc(extensions, func(e uint16) bool { return e == extServerName || e == extALPN })
+	extensions = slices.DeleteFunc(extensions, func(e Extension) bool { return e == extServerName || e == extALPN })
 	slices.Sort(extensions)
 	b = appendHash(append(b, '_'), extensions, h.Signatures)
 	return string(b)
 }
 
-// SenderJA4 is the JA4 without the extensions that one client sends in one handshake and
-// not in the next: pre_shared_key and early_data when it has a session to offer (RFC 8446,
-// Sections 4.2.11 and 4.2.10), padding when the message has a certain size (RFC 7685). By the
-// JA4 itself a client that comes back to resume would be taken for another. Of a client that
-// offers no session and does not pad both are the same.
+// SenderJA4 returns the JA4 fingerprint without the extensions that one client sends in
+// one handshake and not in the next: pre_shared_key and early_data when it offers a
+// session (RFC 8446, Sections 4.2.11 and 4.2.10), padding when the message has a certain
+// size (RFC 7685). So a client that resumes is recognised as the same client. For a
+// client that offers no session and does not pad, it equals JA4.
 func (h *ClientHello) SenderJA4() string {
 	steady := *h
-	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), func(e uint16) bool {
+	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), func(e Extension) bool {
 		return e == extPreSharedKey || e == extEarlyData || e == extPadding
 	})
 	return ja4(&steady)
 }
 
-// appendPlain appends those of list that are not GREASE.
-func appendPlain(to, list []uint16) []uint16 {
+// appendPlain appends the values of list that are not GREASE.
+func appendPlain[N ~uint16](to, list []N) []N {
 	for _, n := range list {
 		if !IsGREASE(n) {
 			to = append(to, n)
@@ -60,19 +63,19 @@ func appendPlain(to, list []uint16) []uint16 {
 }
 
 func ja4Version(h *ClientHello) string {
-	var room [16]uint16
-	versions := appendPlain(room[:0], h.Versions)
+	var array [16]Version
+	versions := appendPlain(array[:0], h.Versions)
 	if len(versions) == 0 {
 		versions = append(versions, h.Version)
 	}
 	switch slices.Max(versions) {
-	case VersionTLS13:
+	case tls.VersionTLS13:
 		return "13"
-	case 0x0303:
+	case tls.VersionTLS12:
 		return "12"
-	case 0x0302:
+	case tls.VersionTLS11:
 		return "11"
-	case 0x0301:
+	case tls.VersionTLS10:
 		return "10"
 	case 0x0300:
 		return "s3"
@@ -82,8 +85,8 @@ func ja4Version(h *ClientHello) string {
 	return "00"
 }
 
-// ja4Protocol is the first and the last character of the first protocol, or of its
-// hexadecimal form if one of them is no ASCII letter or digit.
+// ja4Protocol returns the first and the last character of the first protocol, or of its
+// hexadecimal form if one of them is not an ASCII letter or digit.
 func ja4Protocol(names []string) (first, last byte) {
 	if len(names) == 0 || names[0] == "" {
 		return '0', '0'
@@ -100,30 +103,30 @@ func isAlphanumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
-// appendCount appends n in two digits, 99 for anything greater.
+// appendCount appends n in two digits, 99 if it is greater.
 func appendCount(b []byte, n int) []byte {
 	n = min(n, 99)
 	return append(b, '0'+byte(n/10), '0'+byte(n%10))
 }
 
-// appendHash appends the first 12 digits of the SHA-256 of list, and of rest behind an
-// underscore if there is any; zeros if list is empty.
-func appendHash(b []byte, list, rest []uint16) []byte {
+// appendHash appends the first 12 hexadecimal digits of the SHA-256 of list, followed in
+// the hash by an underscore and schemes if there are any; zeros if list is empty.
+func appendHash[N ~uint16](b []byte, list []N, schemes []SignatureScheme) []byte {
 	if len(list) == 0 {
 		return append(b, "000000000000"...)
 	}
-	var room [512]byte
-	text := appendHex(room[:0], list)
-	var plainRoom [64]uint16
-	if plain := appendPlain(plainRoom[:0], rest); len(plain) > 0 {
+	var array [512]byte
+	text := appendHex(array[:0], list)
+	var schemeArray [64]SignatureScheme
+	if plain := appendPlain(schemeArray[:0], schemes); len(plain) > 0 {
 		text = appendHex(append(text, '_'), plain)
 	}
 	sum := sha256.Sum256(text)
 	return hex.AppendEncode(b, sum[:6])
 }
 
-// appendHex appends the numbers in four hexadecimal digits each, between commas.
-func appendHex(b []byte, list []uint16) []byte {
+// appendHex appends the numbers in four hexadecimal digits each, separated by commas.
+func appendHex[N ~uint16](b []byte, list []N) []byte {
 	for i, n := range list {
 		if i > 0 {
 			b = append(b, ',')

@@ -21,7 +21,7 @@ var ja4Vectors = []struct {
 }{
 	{
 		source: "technical_details/JA4.md, Example, with GREASE put in",
-		hello:  ClientHello{Version: 0x0303, Versions: []uint16{0x1a1a, 0x0304, 0x0303}, ALPN: []string{"h2", "http/1.1"}},
+		hello:  ClientHello{Version: 0x0303, Versions: []Version{0x1a1a, 0x0304, 0x0303}, ALPN: []string{"h2", "http/1.1"}},
 		lists:  "0a0a,1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035_2a2a,001b,0000,0033,0010,4469,0017,002d,000d,0005,0023,0012,002b,ff01,000b,000a,0015,3a3a_0403,0804,0401,0503,0805,0501,0806,0601",
 		want:   "t13d1516h2_8daaf6152771_e5627efa2ab1",
 	}, {
@@ -36,7 +36,7 @@ var ja4Vectors = []struct {
 		want:   "t10d230100_6a57a6f57151_000000000000",
 	}, {
 		source: "macos_tcp_flags.pcap (a scheme named twice)",
-		hello:  ClientHello{Version: 0x0303, Versions: []uint16{0x0304, 0x0303, 0x0302, 0x0301}, ALPN: []string{"h2", "http/1.1"}},
+		hello:  ClientHello{Version: 0x0303, Versions: []Version{0x0304, 0x0303, 0x0302, 0x0301}, ALPN: []string{"h2", "http/1.1"}},
 		lists:  "1301,1302,1303,c02c,c02b,c024,c023,c00a,c009,cca9,c030,c02f,c028,c027,c014,c013,cca8,009d,009c,003d,003c,0035,002f,c008,c012,000a_ff01,0000,0017,000d,0005,0012,0010,000b,0033,002d,002b,000a,0015_0403,0804,0401,0503,0203,0805,0805,0501,0806,0601,0201",
 		want:   "t13d2613h2_2802a3db6c62_845d286b0d67",
 	}, {
@@ -51,7 +51,7 @@ func TestJA4IsAsPublished(t *testing.T) {
 	for _, test := range ja4Vectors {
 		h := test.hello
 		lists := strings.Split(test.lists, "_")
-		h.Suites, h.Extensions, h.Signatures = hexList(t, lists[0]), hexList(t, lists[1]), hexList(t, lists[2])
+		h.Suites, h.Extensions, h.Signatures = hexList[Suite](t, lists[0]), hexList[Extension](t, lists[1]), hexList[SignatureScheme](t, lists[2])
 		got := recorded(AtServer, client(hello(&h))).ClientHello()
 		if got == nil {
 			t.Errorf("%s: the ClientHello was not understood", test.source)
@@ -63,22 +63,22 @@ func TestJA4IsAsPublished(t *testing.T) {
 	}
 }
 
-func hexList(t *testing.T, text string) []uint16 {
+func hexList[N ~uint16](t *testing.T, text string) []N {
 	t.Helper()
-	list := []uint16{}
+	list := []N{}
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
 		n, err := strconv.ParseUint(word, 16, 16)
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, uint16(n))
+		list = append(list, N(n))
 	}
 	return list
 }
 
 // The example of technical_details/JA4.md, Extension hash, without signature schemes.
 func TestJA4WithoutSignatureSchemes(t *testing.T) {
-	h := &ClientHello{Extensions: hexList(t, "0005,000a,000b,000d,0012,0015,0017,001b,0023,002b,002d,0033,4469,ff01")}
+	h := &ClientHello{Extensions: hexList[Extension](t, "0005,000a,000b,000d,0012,0015,0017,001b,0023,002b,002d,0033,4469,ff01")}
 	if got := ja4(h); !strings.HasSuffix(got, "_000000000000_6d807ffa2a79") {
 		t.Error(got)
 	}
@@ -102,11 +102,11 @@ func TestJA4TellsProtocolsThatAreNoText(t *testing.T) {
 }
 
 func TestJA4IgnoresGreaseAndOrder(t *testing.T) {
-	plain := &ClientHello{Suites: []uint16{0x1301, 0xc02b}, Extensions: []uint16{10, 13}, Signatures: []uint16{0x0403, 0x0804}}
+	plain := &ClientHello{Suites: []Suite{0x1301, 0xc02b}, Extensions: []Extension{10, 13}, Signatures: []SignatureScheme{0x0403, 0x0804}}
 	odd := &ClientHello{
-		Suites:     []uint16{0xfafa, 0xc02b, 0x1301},
-		Extensions: []uint16{13, 0x5a5a, 10},
-		Signatures: []uint16{0x0a0a, 0x0403, 0x0804},
+		Suites:     []Suite{0xfafa, 0xc02b, 0x1301},
+		Extensions: []Extension{13, 0x5a5a, 10},
+		Signatures: []SignatureScheme{0x0a0a, 0x0403, 0x0804},
 	}
 	if a, b := ja4(plain), ja4(odd); a != b {
 		t.Errorf("%s and %s", a, b)
@@ -118,7 +118,7 @@ func TestJA4IgnoresGreaseAndOrder(t *testing.T) {
 }
 
 func TestJA4CountsTo99(t *testing.T) {
-	h := &ClientHello{Version: 0x0304, Suites: make([]uint16, 120)}
+	h := &ClientHello{Version: 0x0304, Suites: make([]Suite, 120)}
 	if got := ja4(h); !strings.HasPrefix(got, "t13i9900") {
 		t.Error(got)
 	}

@@ -34,19 +34,19 @@ func TestTheFormatStaysAsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"version":1,"start":"2024-10-24T09:15:02.123456Z","view":"server","client":"192.0.2.7:51034",` +
-		`"server":"[2001:db8::25]:25","hello":{"size":512,"legacy_version":"TLS 1.2","versions":["GREASE 0x2a2a",` +
+	want := `{"version":1,"not_tls":"EHLO\\r\\n","start":"2024-10-24T09:15:02.123456Z","view":"server","client":"192.0.2.7:51034",` +
+		`"server":"[2001:db8::25]:25","client_hello":{"size":512,"legacy_version":"TLS 1.2","versions":["GREASE 0x2a2a",` +
 		`"TLS 1.3","TLS 1.2"],"suites":["TLS_AES_128_GCM_SHA256","0x1399"],"extensions":["server_name","key_share"],` +
 		`"groups":["x25519"],"key_shares":[],"signatures":["rsa_pss_rsae_sha256"],"psk_modes":["psk_dhe_ke",` +
 		`"GREASE 0x0b"],"alpn":["smtp","\\n\\x8a"],"server_name":"mx.example.org","session_id":true,` +
-		`"ticket_tls12":false,"psk":false,"ja4":"t13d0202h0"},"choice":{"version":"TLS 1.3",` +
+		`"ticket_tls12":false,"psk":false,"ja4":"t13d0202h0"},"server_hello":{"version":"TLS 1.3",` +
 		`"suite":"TLS_AES_128_GCM_SHA256","group":"x25519","resumed":false,"retried":false},"messages":[` +
-		`{"from":"client","type":"ClientHello","size":512,"missing":2,"at_us":0,"write":1},` +
-		`{"from":"server","type":"NewSessionTicket","size":122,"at_us":1400.125,"write":2,"encrypted":true,` +
+		`{"at_us":0,"from":"client","type":"ClientHello","size":512,"missing":2,"write":1},` +
+		`{"at_us":1400.125,"from":"server","type":"NewSessionTicket","size":122,"write":2,"encrypted":true,` +
 		`"inferred":true,"ticket":{"lifetime_us":604800000000,"size":96}},` +
-		`{"from":"client","type":"Alert","size":2,"at_us":41700,"write":3,"alert":{"fatal":true,` +
-		`"description":"unknown_ca"}}],"omitted":3,"not_tls":"EHLO\\r\\n","completed":false,"use":"unused",` +
-		`"end":{"how":"timed_out","by":"client","after":3,"err":"EOF"}}`
+		`{"at_us":41700,"from":"client","type":"Alert","size":2,"write":3,"alert":{"fatal":true,` +
+		`"description":"unknown_ca"}}],"omitted":3,"completed":false,"use":"unused",` +
+		`"end":{"kind":"timed_out","by":"client","after":3,"err":"EOF"}}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -95,22 +95,22 @@ func TestParseSaysWhichFieldIsWrongAndWhatToDo(t *testing.T) {
 		{"version as text", `{"version":"1"}`, `field version: string where int belongs`},
 		{"misspelt field", `{"version":1,"veiw":"server"}`, `field "veiw" is not known in version 1: correct its name`},
 		{"misspelt field of a message", messages(`{"sise":1}`), `messages[2]: field "sise" is not known`},
-		{"misspelt field of the hello", `{"version":1,"hello":{"sni":""}}`, `hello: field "sni" is not known`},
+		{"misspelt field of the hello", `{"version":1,"client_hello":{"sni":""}}`, `client_hello: field "sni" is not known`},
 		{"kind", messages(`{"size":"12"}`), `messages[2]: field size: string where int belongs`},
 		{"negative size", messages(`{"size":-1}`), `messages[2]: size, missing and write: -1, but it counts from 0`},
 		{"negative end", `{"version":1,"end":{"after":-1}}`, `end: after: -1`},
 		{"negative omitted", `{"version":1,"omitted":-1}`, `omitted: -1`},
 		{"type", messages(`{"type":"ClientHullo"}`), `messages[2]: message type "ClientHullo" is not known: write one of Unknown, ClientHello,`},
 		{"view", `{"version":1,"view":"moon"}`, `view "moon" is not known: write one of server, client, wire`},
-		{"suite", `{"version":1,"choice":{"suite":"TLS_ROT13"}}`, `choice: cipher suite "TLS_ROT13" is not known: write its number, as in 0x0001`},
-		{"suite too large", `{"version":1,"choice":{"suite":"0x12345"}}`, `choice: cipher suite "0x12345" is not known`},
+		{"suite", `{"version":1,"server_hello":{"suite":"TLS_ROT13"}}`, `server_hello: cipher suite "TLS_ROT13" is not known: write its number, as in 0x0001`},
+		{"suite too large", `{"version":1,"server_hello":{"suite":"0x12345"}}`, `server_hello: cipher suite "0x12345" is not known`},
 		{"alert", messages(`{"alert":{"description":"0x100"}}`), `messages[2]: alert "0x100" is not known: write its number, as in 0x01`},
 		{"address", `{"version":1,"client":"mx.example.org:25"}`, `address "mx.example.org:25": write it as 192.0.2.1:25`},
-		{"start", `{"version":1,"start":"yesterday"}`, `start "\"yesterday\"": write it as RFC 3339 does`},
+		{"start", `{"version":1,"start":"yesterday"}`, `start "yesterday": write it as RFC 3339 does`},
 		{"finer than nanoseconds", messages(`{"at_us":1.0001}`), `messages[2]: time "1.0001": write microseconds`},
 		{"time with an exponent", messages(`{"at_us":1e3}`), `messages[2]: time "1e3": write microseconds`},
 		{"time past counting", messages(`{"at_us":9300000000000000000}`), `messages[2]: time`},
-		{"bad escape", `{"version":1,"hello":{"server_name":"a\\"}}`, `hello: "a\\" is not escaped as in a Go string: write \\ for a backslash`},
+		{"bad escape", `{"version":1,"client_hello":{"server_name":"a\\"}}`, `client_hello: "a\\" is not escaped as in a Go string: write \\ for a backslash`},
 		{"long not_tls", `{"version":1,"not_tls":"12345678901234567"}`, `not_tls: 17 bytes, at most 16`},
 		{"65 messages", `{"version":1,"messages":[` + strings.Repeat("{},", MaxMessages) + `{}]}`, `messages: 65 of them, at most 64: count the rest in omitted`},
 		{"too large", `{"version":1` + strings.Repeat(" ", MaxSize) + `}`, `transcript of 2097165 bytes: more than 2097152 are not read`},
@@ -141,7 +141,7 @@ func TestMarshalRefusesWhatHasNoName(t *testing.T) {
 func TestTheLargestHelloFits(t *testing.T) {
 	const hello = 64 << 10
 	largest := begin()
-	largest.ClientHello.Suites = make([]uint16, hello/2)
+	largest.ClientHello.Suites = make([]Suite, hello/2)
 	for i := range largest.ClientHello.Suites {
 		largest.ClientHello.Suites[i] = 0xc024 // one of the longest names
 	}

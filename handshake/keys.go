@@ -13,7 +13,8 @@ type Session struct {
 	// ClientRandom is that of the first ClientHello, by which key logs name a
 	// session; TLS has the same one in the second after a HelloRetryRequest.
 	ClientRandom, ServerRandom [32]byte
-	Version, Suite             uint16 // as in the ServerHello; Version is 0x0304 for TLS 1.3
+	Version                    Version // as in the ServerHello
+	Suite                      Suite
 }
 
 // An Opener opens the encrypted records of one connection.

@@ -85,7 +85,7 @@ func TestKeysNameWhatOrderAndSizeCannot(t *testing.T) {
 func TestOpenerIsToldWhichKeys(t *testing.T) {
 	keys := new(clearKeys)
 	withKeys(keys, keyed...)
-	if keys.session.Version != VersionTLS13 || keys.session.Suite != aes128 {
+	if keys.session.Version != tls.VersionTLS13 || keys.session.Suite != aes128 {
 		t.Errorf("session %+v", keys.session)
 	}
 	var epochs []string

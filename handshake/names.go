@@ -96,8 +96,8 @@ var (
 		"ServerKeyExchange", "ServerHelloDone", "ClientKeyExchange", "Finished", "NewSessionTicket",
 		"EndOfEarlyData", "KeyUpdate", "HelloRequest", "ChangeCipherSpec", "Alert", "ApplicationData", "NotTLS")
 	viewNames = newWords[View]("view", "server", "client", "wire")
-	sideNames = newWords[Side]("side", "nobody", "client", "server")
-	useNames  = newWords[Use]("use", "unused", "spoke", "mailed")
+	sideNames = newWords[Side]("side", "unknown", "client", "server")
+	useNames  = newWords[Use]("use", "unused", "data", "mail")
 	howNames  = newWords[EndKind]("end", "open", "closed", "alerted", "reset", "timed_out", "dropped")
 )
 
@@ -119,7 +119,7 @@ func (v View) MarshalText() ([]byte, error) { return viewNames.marshal(v) }
 // UnmarshalText takes what MarshalText gives.
 func (v *View) UnmarshalText(text []byte) error { return viewNames.unmarshal(text, v) }
 
-// String is "nobody", "client" or "server".
+// String is "unknown", "client" or "server".
 func (s Side) String() string { return sideNames.name(s) }
 
 // MarshalText gives what String does; an error for a number that is none of the constants.
@@ -128,7 +128,7 @@ func (s Side) MarshalText() ([]byte, error) { return sideNames.marshal(s) }
 // UnmarshalText takes what MarshalText gives.
 func (s *Side) UnmarshalText(text []byte) error { return sideNames.unmarshal(text, s) }
 
-// String is "unused", "spoke" or "mailed".
+// String is "unused", "data" or "mail".
 func (u Use) String() string { return useNames.name(u) }
 
 // MarshalText gives what String does; an error for a number that is none of the constants.

@@ -77,7 +77,7 @@ func TestNamesAreThoseOfTheRegistries(t *testing.T) {
 		{PSKMode(1), "psk_dhe_ke"}, {PSKMode(0xe4), "GREASE 0xe4"}, {PSKMode(2), "0x02"},
 		{TypeUnknown, "Unknown"}, {TypeClientHello, "ClientHello"}, {TypeNewSessionTicket, "NewSessionTicket"},
 		{TypeCertificateStatus, "CertificateStatus"}, {TypeNotTLS, "NotTLS"}, {MessageType(99), "0x63"},
-		{AtServer, "server"}, {OnWire, "wire"}, {UnknownSide, "nobody"}, {Client, "client"}, {UseMail, "mailed"},
+		{AtServer, "server"}, {OnWire, "wire"}, {UnknownSide, "unknown"}, {Client, "client"}, {UseMail, "mail"},
 		{EndOpen, "open"}, {EndTimeout, "timed_out"}, {EndDropped, "dropped"},
 	} {
 		if c.got.String() != c.want {

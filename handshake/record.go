@@ -1,6 +1,10 @@
 package handshake
 
-import "postern/internal/tlsrecord"
+import (
+	"crypto/tls"
+
+	"postern/internal/tlsrecord"
+)
 
 // alertLen is the length of an alert: level and description.
 const alertLen = 2
@@ -144,7 +148,7 @@ func (r *Recorder) content(s *stream, kind uint8, length int, body []byte, encry
 		r.data(s, length, encrypted)
 	case kind == tlsrecord.ChangeCipherSpec:
 		r.add(Message{From: s.side, Type: TypeChangeCipherSpec, Size: length, Encrypted: encrypted})
-		s.sealed = r.t.ServerHello != nil && r.t.ServerHello.Version < VersionTLS13
+		s.sealed = r.t.ServerHello != nil && r.t.ServerHello.Version < tls.VersionTLS13
 	default:
 		r.add(Message{From: s.side, Size: length, Encrypted: encrypted})
 	}
@@ -153,7 +157,7 @@ func (r *Recorder) content(s *stream, kind uint8, length int, body []byte, encry
 func (r *Recorder) alert(s *stream, length int, body []byte, encrypted bool) {
 	m := Message{From: s.side, Type: TypeAlert, Size: length, Encrypted: encrypted}
 	if len(body) >= alertLen {
-		m.Alert = &Alert{Fatal: body[0] == 2, Description: body[1]}
+		m.Alert = &Alert{Fatal: body[0] == 2, Description: AlertDescription(body[1])}
 	}
 	r.add(m)
 }
@@ -193,7 +197,7 @@ func (r *Recorder) closed(s *stream, m Message) {
 		}
 		r.add(m)
 	case tlsrecord.ApplicationData:
-		if r.t.ServerHello != nil && r.t.ServerHello.Version < VersionTLS13 {
+		if r.t.ServerHello != nil && r.t.ServerHello.Version < tls.VersionTLS13 {
 			r.data(s, m.Size, true)
 			return
 		}
@@ -256,7 +260,7 @@ func (r *Recorder) message(s *stream, code uint8, size int, body []byte, encrypt
 }
 
 func (r *Recorder) isTLS13() bool {
-	return r.t.ServerHello != nil && r.t.ServerHello.Version == VersionTLS13
+	return r.t.ServerHello != nil && r.t.ServerHello.Version == tls.VersionTLS13
 }
 
 func (r *Recorder) add(m Message) {

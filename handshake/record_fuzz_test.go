@@ -85,7 +85,7 @@ func apartFromWrites(t *Transcript) *Transcript {
 
 // FuzzClientHello: what a ClientHello says, said again, says the same.
 func FuzzClientHello(f *testing.F) {
-	for _, h := range []*ClientHello{richHello, {Version: 0x0301, Suites: []uint16{0x000a}}} {
+	for _, h := range []*ClientHello{richHello, {Version: 0x0301, Suites: []Suite{0x000a}}} {
 		f.Add(helloBody(h))
 	}
 	f.Add(plainHello[tlsrecord.HeaderLen+messageHeaderLen:])

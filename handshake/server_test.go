@@ -165,11 +165,11 @@ func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 func checkChoice(t *testing.T, transcript *Transcript, state tls.ConnectionState) {
 	t.Helper()
 	want := ServerHello{
-		Version: state.Version, Suite: state.CipherSuite, Resumed: state.DidResume,
+		Version: Version(state.Version), Suite: Suite(state.CipherSuite), Resumed: state.DidResume,
 		Retried: transcript.has(Server, TypeHelloRetryRequest),
 	}
-	if state.Version == VersionTLS13 {
-		want.Group = uint16(state.CurveID)
+	if state.Version == tls.VersionTLS13 {
+		want.Group = Group(state.CurveID)
 	}
 	if got := *transcript.ServerHello; got != want {
 		t.Errorf("chose %+v, want %+v", got, want)

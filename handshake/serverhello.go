@@ -3,16 +3,17 @@ package handshake
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"time"
 )
 
-// A Choice is what a ServerHello says (RFC 8446, Section 4.1.3).
+// A ServerHello is the content of a ServerHello (RFC 8446, Section 4.1.3).
 type ServerHello struct {
-	Version uint16
-	Suite   uint16
-	Group   uint16 // 0: none named, as before TLS 1.3
-	Resumed bool   // a session that the client offered goes on
-	Retried bool   // a HelloRetryRequest came before
+	Version Version `json:"version"`
+	Suite   Suite   `json:"suite"`
+	Group   Group   `json:"group,omitzero"` // 0 if none is named, as before TLS 1.3
+	Resumed bool    `json:"resumed"`        // the server resumes a session that the client offered
+	Retried bool    `json:"retried"`        // a HelloRetryRequest came before
 }
 
 // retryRandom is the random by which a ServerHello is a HelloRetryRequest
@@ -31,7 +32,7 @@ func (r *Recorder) readServerHello(body []byte) MessageType {
 	}
 	// Before TLS 1.3 a server that resumes repeats the client's session id
 	// (RFC 5246, Section 7.4.1.3; RFC 5077, Section 3.4). TLS 1.3 repeats it always.
-	if choice.Version < VersionTLS13 {
+	if choice.Version < tls.VersionTLS13 {
 		choice.Resumed = len(r.sessionID) > 0 && bytes.Equal(sessionIDOf(body), r.sessionID)
 	}
 	choice.Retried = r.retried
@@ -47,21 +48,21 @@ func (r *Recorder) readServerHello(body []byte) MessageType {
 // parseChoice reads a ServerHello without its header (RFC 8446, Section 4.1.3).
 func parseServerHello(body []byte) (*ServerHello, bool) {
 	m := reader{b: body}
-	c := &ServerHello{Version: m.uint16()}
+	c := &ServerHello{Version: Version(m.uint16())}
 	m.bytes(32)
 	m.vector8() // legacy_session_id_echo
-	c.Suite = m.uint16()
+	c.Suite = Suite(m.uint16())
 	m.uint8() // legacy_compression_method
 	if m.short {
 		return nil, false
 	}
 	for extensions := (reader{b: m.vector16()}); len(extensions.b) > 0; {
 		kind, data := extensions.uint16(), reader{b: extensions.vector16()}
-		switch kind {
+		switch Extension(kind) {
 		case extSupportedVersions:
-			c.Version = data.uint16()
+			c.Version = Version(data.uint16())
 		case extKeyShare:
-			c.Group = data.uint16()
+			c.Group = Group(data.uint16())
 		case extPreSharedKey:
 			c.Resumed = true
 		}

@@ -1,120 +1,122 @@
 package handshake
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"time"
 )
 
-// A Transcript is one TLS handshake over TCP as a list of messages: what was said,
-// by whom, when, in which write, and how it ended. It holds no secret and nothing of
-// what was sent over the finished connection.
-//
-// A Transcript is a value to be read; it is not safe to change it while others do.
+// A Transcript is one TLS handshake over TCP as a list of messages: who sent what, when
+// and in which write, and how it ended. It holds no secrets and nothing that was sent
+// over the finished connection.
 type Transcript struct {
-	// Start is when the recording began: with the first byte of TLS, or at the
+	// Start is when the recording began: with the first byte of TLS, or after the
 	// server's reply to STARTTLS.
-	Start time.Time
+	Start time.Time `json:"start"`
 
-	// View says where the recording was made, and so what it can know.
-	View View
+	// View is where the recording was made.
+	View View `json:"view"`
 
-	// Client and Server are the addresses of both ends; zero where not known.
-	Client, Server netip.AddrPort
+	// Client and Server are the addresses of both ends; zero if not known.
+	Client netip.AddrPort `json:"client,omitzero"`
+	Server netip.AddrPort `json:"server,omitzero"`
 
-	// Hello is the client's first ClientHello; nil if none came whole.
-	ClientHello *ClientHello
+	// ClientHello is the client's first ClientHello; nil if none arrived whole.
+	ClientHello *ClientHello `json:"client_hello,omitempty"`
 
-	// Choice is what the server's ServerHello chose; nil if none was sent.
-	ServerHello *ServerHello
+	// ServerHello is the server's choice; nil if it sent none.
+	ServerHello *ServerHello `json:"server_hello,omitempty"`
 
-	// Messages are those of both sides in the order in which they passed the
+	// Messages are the messages of both sides in the order in which they passed the
 	// recorder, at most [MaxMessages].
-	Messages []Message
+	Messages []Message `json:"messages,omitzero"`
 
-	// Omitted counts the messages past MaxMessages.
-	Omitted int
+	// Omitted counts the messages beyond MaxMessages.
+	Omitted int `json:"omitted,omitempty"`
 
-	// NotTLS are the first bytes, at most 16, of a side's stream where a record of
-	// TLS was to begin and something else came.
-	NotTLS []byte
+	// NotTLS holds the first bytes, at most 16, that a side sent where a TLS record
+	// was expected and something else came.
+	NotTLS []byte `json:"-"`
 
-	// Completed reports that both Finished messages were seen and accepted. Where
-	// the recorder cannot tell acceptance, as on the wire, it is that the
-	// handshake's last message passed and data or a close followed, not an alert.
-	Completed bool
+	// Completed reports that both Finished messages were seen and accepted. A
+	// capture does not show acceptance: there it means that the handshake's last
+	// message passed and that data or a close followed, not an alert.
+	Completed bool `json:"completed"`
 
 	// Use is what the client did with the finished connection.
-	Use Use
+	Use Use `json:"use"`
 
 	// End is how the connection, or the recording, ended.
-	End End
+	End End `json:"end"`
 }
 
-// MaxMessages bounds a transcript: a TLS 1.2 handshake with client certificates has
-// about 15 messages; the rest is room for odd peers.
+// MaxMessages bounds the messages of a transcript. A TLS 1.2 handshake with client
+// certificates has about 15; the rest is for unusual peers.
 const MaxMessages = 64
 
-// A View is the place of a recorder.
+// A View is where a handshake was recorded, and so how much the recorder sees.
 type View uint8
 
-// The places.
+// The views.
 const (
-	AtServer View = iota // below a crypto/tls server: what is encrypted is known by order and size
+	AtServer View = iota // below a TLS server, which sees encrypted messages by order and size
 	AtClient             // below a TLS client
-	OnWire               // a packet capture
+	OnWire               // in a packet capture
 )
 
 // A Side is an end of the connection.
 type Side uint8
 
-// The sides. Nobody is for an end that cannot be laid to either.
+// The sides.
 const (
-	UnknownSide Side = iota
+	UnknownSide Side = iota // either, as for a reset seen by neither
 	Client
 	Server
 )
 
-// A Message is a handshake message, an alert, or a record of another type.
+// A Message is a handshake message, an alert, or another record.
 type Message struct {
-	From Side
-	Type MessageType
+	From Side        `json:"from"`
+	Type MessageType `json:"type"`
 
-	// Size is the message's bytes with its own header of 4 bytes, without that of
-	// the record. Of an encrypted record that could not be opened it is what the
-	// record's content must have; with the CBC suites of TLS 1.2, whose padding
-	// hides it, the record's length. Of an incomplete message it is what was
-	// announced.
-	Size int
+	// Size is the length of the message in bytes, with its own header of 4 and
+	// without the record's. For an encrypted record that could not be opened it is
+	// the length that its content must have; with the CBC suites of TLS 1.2, whose
+	// padding hides that, the record's length. For an incomplete message it is the
+	// length announced.
+	Size int `json:"size"`
 
-	// Missing counts bytes that were announced and never came.
-	Missing int
+	// Missing counts the bytes that were announced and never came.
+	Missing int `json:"missing,omitempty"`
 
 	// At is when the message's last byte passed, since Start.
-	At time.Duration
+	At time.Duration `json:"-"`
 
-	// Write numbers the write, the read or in a capture the segment that carried
-	// the message's last byte, counted from 1 over both sides. Messages of the same
-	// number shared it. A recorder at one end sees its own side's writes, and of the
-	// other side's how they were read.
-	Write int
+	// Write numbers the write, the read or, in a capture, the segment that carried
+	// the message's last byte, from 1 over both sides. Messages with the same number
+	// shared it. A recorder at one end sees its own side's writes, and the other
+	// side's as they were read.
+	Write int `json:"write"`
 
-	// Encrypted reports that the message was under a key; Inferred, that its type
-	// was told by order and size, since the recorder had no key.
-	Encrypted, Inferred bool
+	// Encrypted reports that the message was encrypted.
+	Encrypted bool `json:"encrypted,omitempty"`
 
-	// Alert is the alert's level and description, where Type is [TypeAlert] and it was
-	// in the clear or opened.
-	Alert *Alert
+	// Inferred reports that Type was inferred from order and size, because the
+	// recorder had no key.
+	Inferred bool `json:"inferred,omitempty"`
 
-	// Ticket is what a NewSessionTicket says, where it was in the clear or opened.
-	Ticket *Ticket
+	// Alert is the content of an alert, if it could be read.
+	Alert *Alert `json:"alert,omitempty"`
+
+	// Ticket describes a NewSessionTicket, if it could be read.
+	Ticket *Ticket `json:"ticket,omitempty"`
 }
 
-// Early reports whether m is a TLS 1.3 session ticket that the server sent before
-// the client's Finished, as messages, of which m is the i-th, tell.
-// RFC 8446, Section 4.6.1 allows that; not every client survives it.
+// IsEarlyTicket reports whether the i-th message is a TLS 1.3 session ticket that the
+// server sent before the client's Finished. RFC 8446, Section 4.6.1 allows that; not
+// every client survives it.
 func (t *Transcript) IsEarlyTicket(i int) bool {
-	if t.Messages[i].Type != TypeNewSessionTicket || t.ServerHello == nil || t.ServerHello.Version != VersionTLS13 {
+	if t.Messages[i].Type != TypeNewSessionTicket || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS13 {
 		return false
 	}
 	for _, m := range t.Messages[:i] {
@@ -125,60 +127,13 @@ func (t *Transcript) IsEarlyTicket(i int) bool {
 	return true
 }
 
-// VersionTLS13 is the number of TLS 1.3 on the wire (RFC 8446, Section 4.2.1).
-const VersionTLS13 = 0x0304
-
-// A Ticket is the clear content of a NewSessionTicket.
-type Ticket struct {
-	Lifetime time.Duration // RFC 8446, Section 4.6.1: seven days at most
-	Size     int           // bytes of the ticket itself
-}
-
-// Use is what the client did after the handshake.
-type Use uint8
-
-// The uses, each more than the one before.
-const (
-	UseNone Use = iota // nothing came
-	UseData            // data came: in SMTP, a command
-	UseMail            // an SMTP MAIL came
-)
-
-// An End is how a connection ended.
-type End struct {
-	Kind EndKind
-
-	// By is who ended it.
-	By Side
-
-	// After is the number of messages that had passed.
-	After int
-
-	// Err is what the recorder's own TLS library or connection said of it; empty
-	// where it said nothing.
-	Err string
-}
-
-// How a connection ended.
-type EndKind uint8
-
-// The ways.
-const (
-	EndOpen    EndKind = iota // it had not ended when the recording did
-	EndClosed                 // silently: the stream ended without an alert, close_notify aside
-	EndAlert                  // with an alert; it is the last message that is one
-	EndReset                  // by a TCP reset
-	EndTimeout                // nothing came for as long as was waited; By is who was to speak
-	EndDropped                // by the server's own decision, without a word of TLS
-)
-
-// A Type is what a [Message] is.
+// A MessageType is the type of a [Message].
 type MessageType uint8
 
-// The types. Those of handshake messages are named as in RFC 8446, Section 4 and
-// RFC 5246, Section 7.4.
+// The message types. Those of handshake messages have the names of RFC 8446, Section 4
+// and RFC 5246, Section 7.4.
 const (
-	TypeUnknown MessageType = iota // a record that nothing is known of but its size
+	TypeUnknown MessageType = iota // a record of which only the size is known
 	TypeClientHello
 	TypeHelloRetryRequest
 	TypeServerHello
@@ -198,11 +153,54 @@ const (
 	TypeChangeCipherSpec // a record of its own type
 	TypeAlert            // a record of its own type
 	TypeApplicationData  // a record of its own type; only the first of each side is kept
-	TypeNotTLS           // what is no TLS record
+	TypeNotTLS           // bytes that are not TLS
 )
 
-// An AlertText is the content of an alert (RFC 8446, Section 6).
+// An Alert is the content of an alert (RFC 8446, Section 6).
 type Alert struct {
-	Fatal       bool
-	Description uint8
+	Fatal       bool             `json:"fatal"`
+	Description AlertDescription `json:"description"`
 }
+
+// A Ticket describes a NewSessionTicket.
+type Ticket struct {
+	Lifetime time.Duration `json:"-"`    // at most seven days (RFC 8446, Section 4.6.1)
+	Size     int           `json:"size"` // length of the ticket itself, in bytes
+}
+
+// Use is what the client did after the handshake.
+type Use uint8
+
+// The uses, in ascending order.
+const (
+	UseNone Use = iota // the client sent nothing
+	UseData            // the client sent data: in SMTP, a command
+	UseMail            // the client sent an SMTP MAIL command
+)
+
+// An End is how a connection ended.
+type End struct {
+	Kind EndKind `json:"kind"`
+
+	// By is the side that ended it.
+	By Side `json:"by"`
+
+	// After is the number of messages that had passed.
+	After int `json:"after"`
+
+	// Err is the error of the recorder's own TLS library or connection, if any.
+	Err string `json:"err,omitempty"`
+}
+
+// An EndKind is a way to end a connection.
+type EndKind uint8
+
+// The kinds of end.
+const (
+	EndOpen    EndKind = iota // the connection was open when the recording stopped
+	EndClosed                 // closed without an alert other than close_notify
+	EndAlert                  // ended with an alert, the last message that is one
+	EndReset                  // ended by a TCP reset
+	EndTimeout                // nothing came in time; End.By is the side that was to send
+	EndDropped                // closed by the server on its own decision, without an alert
+)

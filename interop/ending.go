@@ -42,7 +42,7 @@ func leaving(t *handshake.Transcript) Observation {
 
 // alerted returns the description of the fatal alert by which a side ended t, and
 // its message's index.
-func alerted(t *handshake.Transcript, by handshake.Side) (description uint8, message int, ok bool) {
+func alerted(t *handshake.Transcript, by handshake.Side) (description handshake.AlertDescription, message int, ok bool) {
 	if t.End.Kind != handshake.EndAlert || t.End.By != by {
 		return 0, whole, false
 	}
@@ -96,15 +96,15 @@ const (
 )
 
 // aboutCertificate reports whether an alert says that a certificate is not accepted.
-func aboutCertificate(description uint8) bool {
+func aboutCertificate(description handshake.AlertDescription) bool {
 	return badCertificate <= description && description <= certificateUnknown ||
 		description == unknownCA || description == badCertificateStatus
 }
 
 // alert is the observation of an alert.
-func alert(description uint8, by string, message int) Observation {
+func alert(description handshake.AlertDescription, by string, message int) Observation {
 	if description == unread {
 		return Observation{by + " ended the handshake with an encrypted alert", message}
 	}
-	return Observation{by + " ended the handshake with the alert " + handshake.AlertDescription(description).String(), message}
+	return Observation{by + " ended the handshake with the alert " + description.String(), message}
 }

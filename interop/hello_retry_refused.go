@@ -27,7 +27,7 @@ var helloRetryRefused = Case{
 		}
 		observations := []Observation{{"the server asked for another key with a HelloRetryRequest", retry}}
 		if t.ClientHello != nil {
-			observations = append(observations, helloAt(t, "the client brought keys for "+list[handshake.Group](t.ClientHello.KeyShares)))
+			observations = append(observations, helloAt(t, "the client brought keys for "+list(t.ClientHello.KeyShares)))
 		}
 		if description, message, ok := alerted(t, handshake.Client); ok {
 			return likely, append(observations, alert(description, "the client", message))

@@ -31,7 +31,7 @@ var noSharedSuite = Case{
 		if !ok {
 			return 0, nil
 		}
-		offered := list[handshake.Suite](t.ClientHello.Suites)
+		offered := list(t.ClientHello.Suites)
 		return certain, []Observation{helloAt(t, "of what the client offers nothing is in use today: "+offered), ended}
 	},
 }

@@ -141,7 +141,7 @@ var spoils = map[string]map[string]func(*handshake.Transcript){
 		"no session offered": func(t *handshake.Transcript) { t.ClientHello.PSK = false },
 		"the client closed":  func(t *handshake.Transcript) { t.End.By = handshake.Client },
 		"answered":           with(handshake.Server, handshake.TypeServerHello),
-		"old suites only":    func(t *handshake.Transcript) { t.ClientHello.Suites = []uint16{0x000a} },
+		"old suites only":    func(t *handshake.Transcript) { t.ClientHello.Suites = []handshake.Suite{0x000a} },
 	},
 	"tls10-only":           {"TLS 1.2": func(t *handshake.Transcript) { t.ClientHello.Version, t.ClientHello.Versions = 0x0303, nil }},
 	"no-shared-suite":      {"a usual suite": func(t *handshake.Transcript) { t.ClientHello.Suites = append(t.ClientHello.Suites, 0xc02b) }},
@@ -249,7 +249,7 @@ func size(t *handshake.Transcript, kind handshake.MessageType, n int) {
 	}
 }
 
-func alertWith(t *handshake.Transcript, description uint8) {
+func alertWith(t *handshake.Transcript, description handshake.AlertDescription) {
 	for i := range t.Messages {
 		if t.Messages[i].Type == handshake.TypeAlert {
 			t.Messages[i].Alert = &handshake.Alert{Fatal: true, Description: description}

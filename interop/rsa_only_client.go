@@ -29,9 +29,9 @@ var rsaOnlyClient = Case{
 		if !ok {
 			return 0, nil
 		}
-		text := "the client's suites that are in use today need an RSA key: " + list[handshake.Suite](sharedSuites(t.ClientHello))
+		text := "the client's suites that are in use today need an RSA key: " + list(sharedSuites(t.ClientHello))
 		if onlyRSA(t.ClientHello) {
-			text = "the client takes signatures of RSA keys only: " + list[handshake.SignatureScheme](t.ClientHello.Signatures)
+			text = "the client takes signatures of RSA keys only: " + list(t.ClientHello.Signatures)
 		}
 		return likely, []Observation{helloAt(t, text), ended}
 	},

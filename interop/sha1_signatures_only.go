@@ -27,7 +27,7 @@ var sha1SignaturesOnly = Case{
 		if !ok {
 			return 0, nil
 		}
-		offered := list[handshake.SignatureScheme](t.ClientHello.Signatures)
+		offered := list(t.ClientHello.Signatures)
 		return certain, []Observation{helloAt(t, "of signature algorithms the client names "+offered), ended}
 	},
 }

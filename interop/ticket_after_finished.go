@@ -1,6 +1,10 @@
 package interop
 
-import "postern/handshake"
+import (
+	"crypto/tls"
+
+	"postern/handshake"
+)
 
 var ticketAfterFinished = Case{
 	ID:      "ticket-after-finished",
@@ -44,7 +48,7 @@ const postfixNoTicket = "smtpd_tls_protocols = >=TLSv1.2, <=TLSv1.2 together wit
 // tls13Ticket is the index of the first ticket of TLS 1.3 of a usual size, -1 if there is none.
 func tls13Ticket(t *handshake.Transcript) int {
 	ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
-	if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != handshake.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
+	if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
 		return whole
 	}
 	return ticket

@@ -30,7 +30,7 @@ var tls10Only = Case{
 		if !ok {
 			return 0, nil
 		}
-		newest := handshake.Version(highest(t.ClientHello)).String()
+		newest := highest(t.ClientHello).String()
 		return certain, []Observation{helloAt(t, "the client offers at most "+newest), ended}
 	},
 }

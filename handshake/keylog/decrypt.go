@@ -6,6 +6,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/tls"
 	"hash"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -23,7 +24,7 @@ import (
 // It makes a Log [handshake.Keys].
 func (l *Log) Opener(session handshake.Session) handshake.Opener {
 	suite, ok := suites[session.Suite]
-	if !ok || session.Version != handshake.VersionTLS13 {
+	if !ok || session.Version != tls.VersionTLS13 {
 		return nil
 	}
 	secret := func(under label) []byte { return l.secret(session.ClientRandom, under) }
@@ -128,7 +129,7 @@ type suite struct {
 
 // suites are those of RFC 8446 without the two of CCM, which the standard library
 // lacks and no mail server was seen to choose.
-var suites = map[uint16]suite{
+var suites = map[handshake.Suite]suite{
 	0x1301: {16, sha256.New, newGCM},
 	0x1302: {32, sha512.New384, newGCM},
 	0x1303: {chacha20poly1305.KeySize, sha256.New, chacha20poly1305.New},

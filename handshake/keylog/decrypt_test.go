@@ -24,7 +24,7 @@ func TestRecordsAfterKeyUpdateOpen(t *testing.T) {
 	}
 	var session handshake.Session
 	for random := range keys.connections {
-		session = handshake.Session{ClientRandom: random, Version: tls.VersionTLS13, Suite: client.ConnectionState().CipherSuite}
+		session = handshake.Session{ClientRandom: random, Version: tls.VersionTLS13, Suite: handshake.Suite(client.ConnectionState().CipherSuite)}
 	}
 	own := newKey(suites[session.Suite], keys.secret(session.ClientRandom, clientApplication))
 	askForUpdate := []byte{24, 0, 0, 1, 1, 22}

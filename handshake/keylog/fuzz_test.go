@@ -2,6 +2,7 @@ package keylog_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(false, []byte{})
 	f.Fuzz(func(t *testing.T, client bool, record []byte) {
 		keys := parse(t, someLine+"\n"+strings.Replace(someLine, "SERVER_TRAFFIC_SECRET_0", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", 1))
-		session := handshake.Session{Version: handshake.VersionTLS13, Suite: 0x1301}
+		session := handshake.Session{Version: tls.VersionTLS13, Suite: 0x1301}
 		copy(session.ClientRandom[:], bytes.Repeat([]byte{0x5a}, 32))
 		from := handshake.Server
 		if client {

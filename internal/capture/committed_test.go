@@ -38,7 +38,7 @@ var healthy = sample{"healthy.openssl-3.0.pcap", []string{
 	"client: Finished ApplicationData",
 	"server: NewSessionTicket ApplicationData Alert",
 	"client: Alert",
-	"closed by the server after Alert, completed, mailed",
+	"closed by the server after Alert, completed, mail",
 }, "mail.example.com", ""}
 
 func (s sample) bytes(t testing.TB) []byte {
@@ -126,7 +126,7 @@ func TestHealthyFlowWithoutKeysIsNoCase(t *testing.T) {
 		"client: Finished? ApplicationData?",
 		"server: Unknown ApplicationData? Alert?",
 		"client: Alert?",
-		"closed by the server after Alert, completed, spoke")
+		"closed by the server after Alert, completed, data")
 	if cases, _ := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
 		t.Errorf("it is taken for %s", cases[0].Case.ID)
 	}

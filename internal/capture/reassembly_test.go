@@ -133,7 +133,7 @@ func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
 		"client: Finished ApplicationData",
 		"server: NewSessionTicket ApplicationData Alert",
 		"client: Alert",
-		"closed by the server after Alert, completed, mailed")
+		"closed by the server after Alert, completed, mail")
 	if found[0].MissingBytes != 100 {
 		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
 	}

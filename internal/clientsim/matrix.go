@@ -1,6 +1,7 @@
 package clientsim
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"time"
@@ -214,7 +215,7 @@ func orderOf(cells []Cell) Order {
 	order := Unknown
 	for _, c := range cells {
 		switch {
-		case c.First == nil || c.First.ServerHello == nil || c.First.ServerHello.Version != handshake.VersionTLS13:
+		case c.First == nil || c.First.ServerHello == nil || c.First.ServerHello.Version != tls.VersionTLS13:
 		case early(c.First):
 			return Before
 		case ticket(c.First):

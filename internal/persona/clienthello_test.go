@@ -16,7 +16,7 @@ func TestShapeIsLikeTheRecordedHello(t *testing.T) {
 		t.Run(library, func(t *testing.T) {
 			recorded := recordedHello(t, library)
 			shaped := find(t, "healthy-"+library).Run(t.Context(), at).Transcript.ClientHello
-			withoutNone := slices.DeleteFunc(slices.Clone(shaped.Extensions), func(e uint16) bool {
+			withoutNone := slices.DeleteFunc(slices.Clone(shaped.Extensions), func(e handshake.Extension) bool {
 				return e == serverNameExtension && !slices.Contains(recorded.Extensions, e) // it had no name to ask for
 			})
 			checkIsPart(t, "extensions", withoutNone, recorded.Extensions)
@@ -50,7 +50,7 @@ func recordedHello(t *testing.T, library string) *handshake.ClientHello {
 }
 
 // checkIsPart checks that all of part stand in whole, in that order.
-func checkIsPart(t *testing.T, what string, part, whole []uint16) {
+func checkIsPart[N ~uint16](t *testing.T, what string, part, whole []N) {
 	t.Helper()
 	rest := whole
 	for _, n := range part {
@@ -70,19 +70,21 @@ func checkIsPart(t *testing.T, what string, part, whole []uint16) {
 func TestHelloHasItsMark(t *testing.T) {
 	at := target(newServer(t).start(t))
 	for id, has := range map[string]func(*handshake.ClientHello) bool{
-		"early-ticket":             func(h *handshake.ClientHello) bool { return slices.Equal(h.PSKModes, []uint8{1}) },
+		"early-ticket":             func(h *handshake.ClientHello) bool { return slices.Equal(h.PSKModes, []handshake.PSKMode{1}) },
 		"ticket-without-psk-modes": func(h *handshake.ClientHello) bool { return h.PSKModes == nil && !slices.Contains(h.Extensions, 35) },
 		"tls12-only":               func(h *handshake.ClientHello) bool { return slices.Max(versionsOf(h)) == 0x0303 },
 		"tls10-only":               func(h *handshake.ClientHello) bool { return slices.Max(versionsOf(h)) == 0x0301 },
-		"sha1-signatures-only":     func(h *handshake.ClientHello) bool { return slices.Equal(h.Signatures, []uint16{0x0201, 0x0203}) },
-		"group-mismatch":           func(h *handshake.ClientHello) bool { return slices.Equal(h.Groups, []uint16{25}) },
+		"sha1-signatures-only": func(h *handshake.ClientHello) bool {
+			return slices.Equal(h.Signatures, []handshake.SignatureScheme{0x0201, 0x0203})
+		},
+		"group-mismatch": func(h *handshake.ClientHello) bool { return slices.Equal(h.Groups, []handshake.Group{25}) },
 		"p521-first": func(h *handshake.ClientHello) bool {
-			return h.Groups[0] == 25 && slices.Equal(h.KeyShares, []uint16{25})
+			return h.Groups[0] == 25 && slices.Equal(h.KeyShares, []handshake.Group{25})
 		},
 		"hello-retry": func(h *handshake.ClientHello) bool {
 			return len(h.KeyShares) == 1 && handshake.IsGREASE(h.KeyShares[0])
 		},
-		"hello-retry-refused": func(h *handshake.ClientHello) bool { return slices.Equal(h.KeyShares, []uint16{29}) },
+		"hello-retry-refused": func(h *handshake.ClientHello) bool { return slices.Equal(h.KeyShares, []handshake.Group{29}) },
 		"big-hello":           func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
 		"big-hello-split":     func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
 		"big-hello-bytes":     func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
@@ -98,9 +100,9 @@ func TestHelloHasItsMark(t *testing.T) {
 }
 
 // versionsOf are those that h offers, in the extension or without it.
-func versionsOf(h *handshake.ClientHello) []uint16 {
+func versionsOf(h *handshake.ClientHello) []handshake.Version {
 	if h.Versions == nil {
-		return []uint16{h.Version}
+		return []handshake.Version{h.Version}
 	}
 	return h.Versions
 }

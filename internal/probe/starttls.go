@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"regexp"
@@ -72,9 +73,9 @@ func versions(e *exam) []Finding {
 		return nil
 	}
 	c := e.first.Transcript.ServerHello
-	chosen := fmt.Sprintf("%s, %s, %s", handshake.Version(c.Version), handshake.Suite(c.Suite), handshake.Group(c.Group))
+	chosen := fmt.Sprintf("%s, %s, %s", c.Version, c.Suite, c.Group)
 	var found []Finding
-	if c.Version < handshake.VersionTLS13 {
+	if c.Version < tls.VersionTLS13 {
 		found = append(found, Finding{
 			ID: "tls13", Severity: Notice, Title: "TLS 1.3 is not offered", Evidence: []string{"chosen: " + chosen},
 			Advice:  everyone("Allow TLS 1.3: a current TLS library has it on by itself."),
@@ -84,11 +85,11 @@ func versions(e *exam) []Finding {
 		found = append(found, fine("tls13", "TLS 1.3", chosen))
 	}
 	if postQuantum(c.Group) {
-		return append(found, fine("post-quantum", "The key exchange is post-quantum", handshake.Group(c.Group).String()))
+		return append(found, fine("post-quantum", "The key exchange is post-quantum", c.Group.String()))
 	}
 	return append(found, Finding{
 		ID: "post-quantum", Severity: Notice, Title: "The key exchange is not post-quantum",
-		Evidence: []string{"X25519MLKEM768 was offered, chosen was " + handshake.Group(c.Group).String()},
+		Evidence: []string{"X25519MLKEM768 was offered, chosen was " + c.Group.String()},
 		Advice:   everyone("OpenSSL 3.5, GnuTLS 3.8.9 and Go 1.24, or later, have X25519MLKEM768 on by themselves. No sender is kept out without."),
 		Sources:  []string{"https://datatracker.ietf.org/doc/draft-ietf-tls-ecdhe-mlkem/"},
 	})
@@ -96,7 +97,7 @@ func versions(e *exam) []Finding {
 
 // postQuantum tells of the hybrid groups with ML-KEM: SecP256r1MLKEM768,
 // X25519MLKEM768 and SecP384r1MLKEM1024.
-func postQuantum(group uint16) bool { return group >= 0x11eb && group <= 0x11ed }
+func postQuantum(group handshake.Group) bool { return group >= 0x11eb && group <= 0x11ed }
 
 // mask is what inspecting firewalls make of what they do not know.
 var mask = regexp.MustCompile(`^(?:\*{4,}.*|X{4,}[A-Z]?)$`)
