@@ -10,13 +10,13 @@ import (
 	"postern/internal/safetext"
 )
 
-// DrawOptions says how [Transcript.Draw] draws.
+// DiagramOptions says how [Transcript.Diagram] draws.
 type DiagramOptions struct {
 	ASCII    bool           // nothing but ASCII, for where box characters do not show
 	Location *time.Location // of the date in the head; nil: UTC
 }
 
-// Draw gives t as the ladder that people draw on whiteboards: the client's lane left, the
+// Diagram gives t as the ladder that people draw on whiteboards: the client's lane left, the
 // server's right, an arrow a message, a bracket at those that shared a write, and a cross
 // where it ended badly. Above stand what was offered and chosen, below how it ended.
 //

@@ -48,7 +48,7 @@ func (n *namer) as(i int, kind MessageType) {
 
 func (n *namer) size(i int) int { return n.t.Messages[i].Size }
 
-// client names what the client sent: [Certificate [CertificateVerify]] Finished, and
+// client names what the client sent: Certificate and CertificateVerify, if any, Finished, and
 // data. Data before the ServerHello is early data (RFC 8446, Section 4.2.10).
 func (n *namer) client(list []int) {
 	list = n.lastAlert(&n.r.client, list)

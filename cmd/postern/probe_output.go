@@ -296,7 +296,7 @@ type probeProgress struct {
 	addresses map[netip.AddrPort]struct{ over, all int }
 }
 
-// visited is for [probe.Prober.Visited].
+// visited is for [probe.Prober.Progress].
 func (p *probeProgress) visited(addr netip.AddrPort, over, all int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -69,7 +69,8 @@ var order = [][]string{
 	{"postern/internal/probe"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web", "postern/internal/tlsrptin"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/internal/persona", "postern/internal/testpeer"},
-	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/internal/fallback", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
+	{"postern/internal/fallback"},
+	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
 	{"postern/handshake", "postern/sessionticket/strictclient", "postern/internal/txtrecord", "postern/internal/dnssec", "postern/internal/testcert", "postern/internal/terminal"},
 	{"postern/internal/safetext", "postern/internal/tlsrecord"},
 }

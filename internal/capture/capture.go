@@ -11,7 +11,7 @@
 // Packets may come out of order, twice, overlapping, cut short, or not at all; many
 // connections may be mixed; a connection may have begun before the capture. TLS is
 // found at the first byte, or after STARTTLS in SMTP, LMTP, IMAP and POP3. What the
-// capture lacks is told: in [Conversation.Lost] and in the transcript.
+// capture lacks is told: in [Conversation.MissingBytes] and in the transcript.
 //
 // # Limits
 //

@@ -2,7 +2,7 @@
 // server by SMTP or LMTP while the sender waits, and the sender gets that
 // server's own replies.
 //
-//	config, err := relay.Parse("smtp://127.0.0.1:10025?xclient=on")
+//	config, err := relay.ParseURL("smtp://127.0.0.1:10025?xclient=on")
 //	hop := relay.New(config, "mx.example.org", log)
 //
 // Nothing is queued, so nothing can be lost here: a message is acknowledged
