@@ -184,12 +184,12 @@ func build(s *stage, pkg string) string {
 
 // stage is where the peers of one section play. What is started on it ends with the
 // section.
-type stage = testpeer.Stage
+type stage = testpeer.Scope
 
 // play runs a section on a stage of its own and ends all that it started.
 // An error, returned or thrown by a peer, is the section's.
 func play(section func(*stage) error) error {
-	return testpeer.Play(context.Background(), os.Stderr, nil, section)
+	return testpeer.Run(context.Background(), os.Stderr, nil, section)
 }
 
 // await polls until ready returns nil, and gives its last error when the time is up.

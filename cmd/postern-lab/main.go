@@ -124,7 +124,7 @@ func (l lab) simulate(ui terminal.UI) (*clientsim.Matrix, error) {
 	defer stop()
 	line := terminal.NewProgress(ui.Err)
 	defer line.Done()
-	s := &clientsim.Lab{Peers: l.Peers, Timeout: l.Timeout, Progress: func(done, all int) {
+	s := &clientsim.Simulation{Peers: l.Peers, Timeout: l.Timeout, Progress: func(done, all int) {
 		line.Set(fmt.Sprintf("%d of %d cells done", done, all))
 	}}
 	matrix, err := s.Run(ctx)

@@ -38,7 +38,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range []any{matrixJSON{}, serverJSON{}, cellJSON{}, clientsim.Client{}, clientsim.Absence{}} {
+	for _, object := range []any{matrixJSON{}, serverJSON{}, cellJSON{}, clientsim.Client{}, clientsim.Missing{}} {
 		kind := reflect.TypeOf(object)
 		for i := range kind.NumField() {
 			name, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")

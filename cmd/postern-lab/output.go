@@ -57,7 +57,7 @@ func printServers(ui terminal.UI, m *clientsim.Matrix) {
 	}
 	fmt.Fprintf(ui.Out, "\n%-*s%-*s  session ticket (TLS 1.3)\n", cellWidth, "", width, "server")
 	for i, s := range m.Servers {
-		fmt.Fprintf(ui.Out, "%-*s%-*s  %s\n", cellWidth, clientsim.Column(i), width, s.Title(), s.Order.Words())
+		fmt.Fprintf(ui.Out, "%-*s%-*s  %s\n", cellWidth, clientsim.Column(i), width, s.Title(), s.Tickets.Words())
 	}
 	fmt.Fprintln(ui.Out)
 }
@@ -73,7 +73,7 @@ func printClients(ui terminal.UI, m *clientsim.Matrix) {
 	if len(names) > 1 {
 		ui.Paragraph("clients", strings.Join(names, ", "))
 	}
-	for _, a := range m.Absent {
+	for _, a := range m.Missing {
 		ui.Paragraph("missing", safetext.Printable(a.Name+": "+a.Why))
 	}
 }
@@ -86,7 +86,7 @@ type matrixJSON struct {
 	Finding string              `json:"finding"`
 	Servers []serverJSON        `json:"servers"`
 	Clients []clientsim.Client  `json:"clients"`
-	Absent  []clientsim.Absence `json:"missing"`
+	Absent  []clientsim.Missing `json:"missing"`
 	Cells   []cellJSON          `json:"cells"`
 }
 
@@ -113,13 +113,13 @@ func toJSON(m *clientsim.Matrix) matrixJSON {
 	j := matrixJSON{
 		Version: 1, Time: m.Start.UTC(), Took: m.Took.Seconds(), Finding: m.Finding(),
 		Servers: []serverJSON{}, Clients: append([]clientsim.Client{}, m.Clients...),
-		Absent: append([]clientsim.Absence{}, m.Absent...), Cells: []cellJSON{},
+		Absent: append([]clientsim.Missing{}, m.Missing...), Cells: []cellJSON{},
 	}
 	for i, s := range m.Servers {
-		j.Servers = append(j.Servers, serverJSON{clientsim.Column(i), s.Name, s.Version, s.Order.String()})
+		j.Servers = append(j.Servers, serverJSON{clientsim.Column(i), s.Name, s.Version, s.Tickets.String()})
 		for k, c := range s.Cells {
 			j.Cells = append(j.Cells, cellJSON{
-				m.Clients[k].Name, clientsim.Column(i), c.Outcome.String(), c.Plaintext, c.Return.String(), c.Why, c.First, c.Second,
+				m.Clients[k].Name, clientsim.Column(i), c.Outcome.String(), c.Plaintext, c.Resumption.String(), c.Why, c.First, c.Second,
 			})
 		}
 	}

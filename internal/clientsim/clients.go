@@ -28,16 +28,16 @@ func personaClient(p *persona.Persona) *client {
 		cell := Cell{Outcome: first.Outcome, Plaintext: first.Plaintext, Why: first.Reason(), First: first.Transcript}
 		if first.Completed && first.Resumable() {
 			second := p.Resume(ctx, t, first.Result)
-			cell.Return, cell.Second = returned(second), second.Transcript
+			cell.Resumption, cell.Second = returned(second), second.Transcript
 		}
 		return cell
 	}}
 }
 
-func returned(v *persona.Result) Return {
+func returned(v *persona.Result) Resumption {
 	switch {
 	case !v.Completed:
-		return Lost
+		return ResumptionFailed
 	case v.TLS.DidResume:
 		return Resumed
 	}
@@ -49,7 +49,7 @@ type tool struct {
 	program string
 	version string // the argument that makes it tell its version
 	does    string
-	visit   func(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery)
+	visit   func(s *testpeer.Scope, r *relay) (first, second testpeer.Delivery)
 }
 
 var tools = []tool{
@@ -59,11 +59,11 @@ var tools = []tool{
 }
 
 // clients returns the real clients that are here, and tells which are not.
-func (p programs) clients(ctx context.Context) (found []*client, missing []Absence) {
+func (p programs) clients(ctx context.Context) (found []*client, missing []Missing) {
 	for _, t := range tools {
 		path, err := p.find(t.program)
 		if err != nil {
-			missing = append(missing, Absence{Name: t.program, Why: "not found"})
+			missing = append(missing, Missing{Name: t.program, Why: "not found"})
 			continue
 		}
 		found = append(found, &client{
@@ -77,7 +77,7 @@ func (p programs) clients(ctx context.Context) (found []*client, missing []Absen
 // call lets the tool visit the server at addr through a relay.
 func (t tool) call(ctx context.Context, p programs, addr string) Cell {
 	var cell Cell
-	err := testpeer.Play(ctx, io.Discard, p.find, func(s *testpeer.Stage) error {
+	err := testpeer.Run(ctx, io.Discard, p.find, func(s *testpeer.Scope) error {
 		r := newRelay(s, addr)
 		first, second := t.visit(s, r)
 		cell = judge(first, second, r.transcripts(first.Reply != "", second.Reply != ""))
@@ -98,17 +98,17 @@ func judge(first, second testpeer.Delivery, seen []*handshake.Transcript) Cell {
 	switch {
 	case len(seen) > 1:
 		cell.Second = seen[1]
-		cell.Return = returnOf(second, seen[1])
+		cell.Resumption = returnOf(second, seen[1])
 	case first.Reply == "":
 		cell.Outcome, cell.Why = probe.Failed, "no answer to EHLO over TLS: "+seen[0].DescribeEnd()
 	}
 	return cell
 }
 
-func returnOf(second testpeer.Delivery, seen *handshake.Transcript) Return {
+func returnOf(second testpeer.Delivery, seen *handshake.Transcript) Resumption {
 	switch {
 	case second.Reply == "":
-		return Lost
+		return ResumptionFailed
 	case second.Resumed:
 		return Resumed
 	case seen != nil && seen.ClientHello != nil && (seen.ClientHello.PSK || seen.ClientHello.TicketTLS12):
@@ -117,7 +117,7 @@ func returnOf(second testpeer.Delivery, seen *handshake.Transcript) Return {
 	return NoSession
 }
 
-func visitOpenSSL(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery) {
+func visitOpenSSL(s *testpeer.Scope, r *relay) (first, second testpeer.Delivery) {
 	o := testpeer.OpenSSLOptions{HelloOnly: true, KeyLog: r.keyLog, SessionFile: filepath.Join(s.TempDir(), "session")}
 	first = testpeer.SendOpenSSL(s, r.addr, o)
 	if first.Reply == "" {
@@ -128,7 +128,7 @@ func visitOpenSSL(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery)
 
 // visitGnuTLS visits twice in one run, which tells of the second only. The tool calls
 // itself in EHLO what it was told to go to: of an address mox v0.0.17 thinks nothing.
-func visitGnuTLS(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery) {
+func visitGnuTLS(s *testpeer.Scope, r *relay) (first, second testpeer.Delivery) {
 	_, port, err := net.SplitHostPort(r.addr)
 	if err != nil {
 		s.Fatalf("%v", err)
@@ -137,6 +137,6 @@ func visitGnuTLS(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery) 
 	return testpeer.Delivery{Reply: second.Reply}, second
 }
 
-func visitSwaks(s *testpeer.Stage, r *relay) (first, second testpeer.Delivery) {
+func visitSwaks(s *testpeer.Scope, r *relay) (first, second testpeer.Delivery) {
 	return testpeer.SendSwaks(s, r.addr, testpeer.SwaksOptions{HelloOnly: true}), second
 }

@@ -17,7 +17,7 @@
 // # Limits
 //
 // Nothing listens or connects but on 127.0.0.1. Three servers run at once, each with two
-// visits at most. What is started ends with [Lab.Run], and so do its files.
+// visits at most. What is started ends with [Simulation.Run], and so do its files.
 package clientsim
 
 import (
@@ -32,8 +32,8 @@ import (
 	"postern/internal/testpeer"
 )
 
-// A Lab says what is tried.
-type Lab struct {
+// A Simulation says what is tried.
+type Simulation struct {
 	// Peers are the folders to look for real mail servers in, before PATH and the usual
 	// folders for servers: mox and maddy as mox-VERSION and maddy-VERSION. Nil: no real
 	// servers are looked for.
@@ -49,11 +49,11 @@ type Lab struct {
 
 // Run starts the servers, lets each client visit each, and ends the servers. The error is
 // that of ctx when it ended, or that this machine has no room for a certificate.
-func (l *Lab) Run(ctx context.Context) (*Matrix, error) {
+func (l *Simulation) Run(ctx context.Context) (*Matrix, error) {
 	limited, cancel := context.WithTimeout(ctx, l.Timeout)
 	defer cancel()
 	m := &Matrix{Start: time.Now()}
-	err := testpeer.Play(limited, io.Discard, nil, func(s *testpeer.Stage) error {
+	err := testpeer.Run(limited, io.Discard, nil, func(s *testpeer.Scope) error {
 		m.fill(limited, l.gather(s, m))
 		return nil
 	})
@@ -65,22 +65,22 @@ func (l *Lab) Run(ctx context.Context) (*Matrix, error) {
 }
 
 // gather finds servers and clients, and notes those that are not here.
-func (l *Lab) gather(s *testpeer.Stage, m *Matrix) *bench {
+func (l *Simulation) gather(s *testpeer.Scope, m *Matrix) *bench {
 	b := &bench{cert: testcert.New(s, testcert.Options{RSA: true}), progress: l.Progress}
 	b.servers = goServers()
 	for _, p := range persona.All() {
 		b.clients = append(b.clients, personaClient(p))
 	}
 	tools, missing := l.programs().clients(s.Context())
-	b.clients, m.Absent = append(b.clients, tools...), missing
+	b.clients, m.Missing = append(b.clients, tools...), missing
 	if l.Peers != nil {
 		peers, missing := l.programs().servers(s.Context())
-		b.servers, m.Absent = append(b.servers, peers...), append(m.Absent, missing...)
+		b.servers, m.Missing = append(b.servers, peers...), append(m.Missing, missing...)
 	}
 	return b
 }
 
-func (l *Lab) programs() programs { return programs(l.Peers) }
+func (l *Simulation) programs() programs { return programs(l.Peers) }
 
 const (
 	serversAtOnce = 3
@@ -123,11 +123,11 @@ func (m *Matrix) fill(ctx context.Context, b *bench) {
 	}
 	for i, c := range columns {
 		if c.err != nil {
-			m.Absent = append(m.Absent, Absence{Name: b.servers[i].Title(), Why: "did not start: " + reason(c.err), Broken: true})
+			m.Missing = append(m.Missing, Missing{Name: b.servers[i].Title(), Why: "did not start: " + reason(c.err), Broken: true})
 			continue
 		}
 		played := b.servers[i].Server
-		played.Order, played.Cells = orderOf(c.cells), c.cells
+		played.Tickets, played.Cells = orderOf(c.cells), c.cells
 		m.Servers = append(m.Servers, played)
 	}
 }
@@ -139,7 +139,7 @@ type column struct {
 }
 
 func (b *bench) play(ctx context.Context, s *server) (c column) {
-	c.err = testpeer.Play(ctx, io.Discard, s.find, func(stage *testpeer.Stage) error {
+	c.err = testpeer.Run(ctx, io.Discard, s.find, func(stage *testpeer.Scope) error {
 		addr := s.start(stage, b.cert)
 		c.cells = b.visit(ctx, persona.Target{Addr: addr, ServerName: "localhost", RootCAs: b.cert.Pool})
 		return nil

@@ -21,13 +21,13 @@ import (
 const patience = 5 * time.Minute
 
 // alone is a lab that finds no programs, so that it is the same everywhere.
-func alone(t *testing.T) *clientsim.Lab {
+func alone(t *testing.T) *clientsim.Simulation {
 	t.Setenv("PATH", t.TempDir())
 	clientsim.SearchOnly(t, t.TempDir())
-	return &clientsim.Lab{Timeout: patience}
+	return &clientsim.Simulation{Timeout: patience}
 }
 
-func run(t *testing.T, l *clientsim.Lab) *clientsim.Matrix {
+func run(t *testing.T, l *clientsim.Simulation) *clientsim.Matrix {
 	t.Helper()
 	m, err := l.Run(t.Context())
 	if err != nil {
@@ -68,7 +68,7 @@ func TestTicketOrderDecidesWhoGetsIn(t *testing.T) {
 	m := run(t, alone(t))
 	var orders []string
 	for _, s := range m.Servers {
-		orders = append(orders, s.Order.String())
+		orders = append(orders, s.Tickets.String())
 	}
 	if got, want := strings.Join(orders, " "), "before after after none before none"; got != want {
 		t.Errorf("tickets leave %s, want %s", got, want)
@@ -117,7 +117,7 @@ func TestWhoIsAbsentIsNamed(t *testing.T) {
 	}
 	m := run(t, l)
 	var absent []string
-	for _, a := range m.Absent {
+	for _, a := range m.Missing {
 		why, _, _ := strings.Cut(a.Why, ": ")
 		absent = append(absent, fmt.Sprintf("%s: %s, %v", a.Name, why, a.Broken))
 		if strings.Contains(a.Why, "\n") {
@@ -133,7 +133,7 @@ func TestWhoIsAbsentIsNamed(t *testing.T) {
 	if !slices.Equal(absent, want) {
 		t.Errorf("absent:\n%s\nwant\n%s", strings.Join(absent, "\n"), strings.Join(want, "\n"))
 	}
-	if why := m.Absent[len(m.Absent)-1].Why; !strings.HasSuffix(why, " no config") {
+	if why := m.Missing[len(m.Missing)-1].Why; !strings.HasSuffix(why, " no config") {
 		t.Errorf("mox did not start: %q, want its last word", why)
 	}
 	if len(m.Servers) != 6 || !m.Incomplete() {
@@ -172,8 +172,8 @@ func TestFindingCountsOnlyWhatEndedOverATicket(t *testing.T) {
 	m := &clientsim.Matrix{
 		Clients: []clientsim.Client{{Name: "one"}, {Name: "two"}, {Name: "three"}},
 		Servers: []clientsim.Server{
-			{Order: clientsim.After, Cells: []clientsim.Cell{{Return: clientsim.Resumed}, {Outcome: probe.Failed, First: late}, {Outcome: probe.Failed, First: other}}},
-			{Order: clientsim.After, Cells: []clientsim.Cell{{}, {Outcome: probe.Inconclusive, First: late}, {Outcome: probe.Failed}}},
+			{Tickets: clientsim.After, Cells: []clientsim.Cell{{Resumption: clientsim.Resumed}, {Outcome: probe.Failed, First: late}, {Outcome: probe.Failed, First: other}}},
+			{Tickets: clientsim.After, Cells: []clientsim.Cell{{}, {Outcome: probe.Inconclusive, First: late}, {Outcome: probe.Failed}}},
 		},
 	}
 	const want = "With the ticket after the client's Finished (2 servers), handshakes fail for two (at 1); 1 client resumes."

@@ -16,7 +16,7 @@ type Matrix struct {
 	Took    time.Duration
 	Clients []Client // the rows
 	Servers []Server // the columns
-	Absent  []Absence
+	Missing []Missing
 }
 
 // A Client is a row.
@@ -34,15 +34,15 @@ func (c Client) Title() string { return strings.TrimSpace(c.Name + " " + c.Versi
 type Server struct {
 	Name    string
 	Version string // empty: not known
-	Order   Order
+	Tickets TicketOrder
 	Cells   []Cell // in the order of the clients
 }
 
 // Title is the server's name and version.
 func (s Server) Title() string { return strings.TrimSpace(s.Name + " " + s.Version) }
 
-// An Absence is a server or a client that is not in the matrix.
-type Absence struct {
+// An Missing is a server or a client that is not in the matrix.
+type Missing struct {
 	Name   string `json:"name"`
 	Why    string `json:"why"`
 	Broken bool   `json:"broken"` // it is installed and did not start
@@ -50,10 +50,10 @@ type Absence struct {
 
 // A Cell is what became of a client at a server.
 type Cell struct {
-	Outcome   probe.Outcome
-	Plaintext bool   // it failed, came back without TLS, and was heard
-	Return    Return // what came of its second visit
-	Why       string // why it is not in; nothing in it moves a terminal's cursor
+	Outcome    probe.Outcome
+	Plaintext  bool       // it failed, came back without TLS, and was heard
+	Resumption Resumption // what came of its second visit
+	Why        string     // why it is not in; nothing in it moves a terminal's cursor
 
 	// First and Second are the handshakes of its visits; nil where it did not come to one.
 	First, Second *handshake.Transcript
@@ -70,25 +70,25 @@ func settle(cells []Cell) {
 	}
 }
 
-// Return is what came of the visit with a session.
-type Return uint8
+// Resumption is what came of the visit with a session.
+type Resumption uint8
 
 // The returns.
 const (
-	NoSession Return = iota // there was none to offer
-	Full                    // it got in with a full handshake
-	Resumed                 // it resumed
-	Lost                    // it did not get in
+	NoSession        Resumption = iota // there was none to offer
+	Full                               // it got in with a full handshake
+	Resumed                            // it resumed
+	ResumptionFailed                   // it did not get in
 )
 
 // String returns "no-session", "full", "resumed" or "failed".
-func (r Return) String() string {
-	return [...]string{"no-session", "full", "resumed", "failed"}[min(r, Lost)]
+func (r Resumption) String() string {
+	return [...]string{"no-session", "full", "resumed", "failed"}[min(r, ResumptionFailed)]
 }
 
 // Incomplete reports that something could not be told, or did not start.
 func (m *Matrix) Incomplete() bool {
-	for _, a := range m.Absent {
+	for _, a := range m.Missing {
 		if a.Broken {
 			return true
 		}
@@ -108,13 +108,13 @@ type Mark string
 
 // The marks.
 const (
-	MarkResumes Mark = "res"
-	MarkIn      Mark = "in"
-	MarkLost    Mark = "bad"
-	MarkOut     Mark = "OUT"
-	MarkPlain   Mark = "pl"
-	MarkRefused Mark = "ref"
-	MarkUntold  Mark = "?"
+	MarkResumes          Mark = "res"
+	MarkCompleted        Mark = "in"
+	MarkResumptionFailed Mark = "bad"
+	MarkFailed           Mark = "OUT"
+	MarkPlaintext        Mark = "pl"
+	MarkRefused          Mark = "ref"
+	MarkInconclusive     Mark = "?"
 )
 
 // Marks are all of them in the order of a legend, each with what it means.
@@ -123,12 +123,12 @@ var Marks = []struct {
 	Means string
 }{
 	{MarkResumes, "handshake completes; the second connection resumes"},
-	{MarkIn, "handshake completes; nothing is resumed"},
-	{MarkLost, "handshake completes; the second connection, with its session, fails"},
-	{MarkOut, "handshake fails"},
-	{MarkPlain, "handshake fails; the client reconnects in plaintext"},
+	{MarkCompleted, "handshake completes; nothing is resumed"},
+	{MarkResumptionFailed, "handshake completes; the second connection, with its session, fails"},
+	{MarkFailed, "handshake fails"},
+	{MarkPlaintext, "handshake fails; the client reconnects in plaintext"},
 	{MarkRefused, "refused by the server, as it should be"},
-	{MarkUntold, "inconclusive"},
+	{MarkInconclusive, "inconclusive"},
 }
 
 // Means says what a mark means; nothing for what is none.
@@ -145,19 +145,19 @@ func (m Mark) Means() string {
 func (c Cell) Mark() Mark {
 	switch {
 	case c.Outcome == probe.Inconclusive:
-		return MarkUntold
+		return MarkInconclusive
 	case c.Outcome == probe.Refused:
 		return MarkRefused
 	case c.Outcome == probe.Failed && c.Plaintext:
-		return MarkPlain
+		return MarkPlaintext
 	case c.Outcome == probe.Failed:
-		return MarkOut
-	case c.Return == Resumed:
+		return MarkFailed
+	case c.Resumption == Resumed:
 		return MarkResumes
-	case c.Return == Lost:
-		return MarkLost
+	case c.Resumption == ResumptionFailed:
+		return MarkResumptionFailed
 	}
-	return MarkIn
+	return MarkCompleted
 }
 
 // Legend returns the marks that stand in m, in the order of Marks.
@@ -185,33 +185,33 @@ func Column(i int) string {
 	return head
 }
 
-// Order is when a server's session tickets leave, in TLS 1.3.
-type Order uint8
+// TicketOrder is when a server's session tickets leave, in TLS 1.3.
+type TicketOrder uint8
 
 // The orders.
 const (
-	Unknown  Order = iota // no client of TLS 1.3 got in
-	NoTicket              // none do
-	Before                // before it has the client's Finished, once at least
-	After                 // after that
+	Unknown  TicketOrder = iota // no client of TLS 1.3 got in
+	NoTicket                    // none do
+	Before                      // before it has the client's Finished, once at least
+	After                       // after that
 )
 
-// Orders are those that are known, in the order in which people ask.
-var Orders = []Order{Before, After, NoTicket}
+// TicketOrders are those that are known, in the order in which people ask.
+var TicketOrders = []TicketOrder{Before, After, NoTicket}
 
 // String returns "unknown", "none", "before" or "after".
-func (o Order) String() string {
+func (o TicketOrder) String() string {
 	return [...]string{"unknown", "none", "before", "after"}[min(o, After)]
 }
 
 // Words says it to a person.
-func (o Order) Words() string {
+func (o TicketOrder) Words() string {
 	return [...]string{"unknown", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
 }
 
 // orderOf tells what the clients saw. A client that answers fast may see the same ticket
 // after its Finished: one that saw it earlier is right.
-func orderOf(cells []Cell) Order {
+func orderOf(cells []Cell) TicketOrder {
 	order := Unknown
 	for _, c := range cells {
 		switch {
@@ -249,7 +249,7 @@ func ticket(t *handshake.Transcript) bool {
 // order. A failed handshake counts only if it ended over a ticket.
 func (m *Matrix) Finding() string {
 	var sentences []string
-	for _, o := range Orders {
+	for _, o := range TicketOrders {
 		if g := m.group(o); g.servers > 0 {
 			sentences = append(sentences, g.sentence(o))
 		}
@@ -274,11 +274,11 @@ type leaving struct {
 	at     int // so many servers of the group
 }
 
-func (m *Matrix) group(o Order) group {
+func (m *Matrix) group(o TicketOrder) group {
 	g := group{clients: len(m.Clients)}
 	left, resumed := make([]int, len(m.Clients)), make([]bool, len(m.Clients))
 	for _, s := range m.Servers {
-		if s.Order != o {
+		if s.Tickets != o {
 			continue
 		}
 		g.servers++
@@ -286,7 +286,7 @@ func (m *Matrix) group(o Order) group {
 			if leftOverTicket(c) {
 				left[i]++
 			}
-			resumed[i] = resumed[i] || c.Return == Resumed
+			resumed[i] = resumed[i] || c.Resumption == Resumed
 		}
 	}
 	for i, c := range m.Clients {
@@ -315,13 +315,13 @@ func leftOverTicket(c Cell) bool {
 }
 
 // whenTickets begins the sentence of an order.
-var whenTickets = map[Order]string{
+var whenTickets = map[TicketOrder]string{
 	Before:   "With the ticket before the client's Finished (%s), handshakes fail for ",
 	After:    "With the ticket after the client's Finished (%s), handshakes fail for ",
 	NoTicket: "Without a ticket (%s), handshakes fail for ",
 }
 
-func (g group) sentence(o Order) string {
+func (g group) sentence(o TicketOrder) string {
 	at := fmt.Sprintf("%d servers", g.servers)
 	if g.servers == 1 {
 		at = "1 server"

@@ -23,7 +23,7 @@ type page struct {
 	Legend  []Mark
 	Servers []pageServer
 	Clients []pageClient
-	Absent  []Absence
+	Absent  []Missing
 }
 
 type pageServer struct{ Head, Name, Version, Tickets string }
@@ -47,9 +47,9 @@ type drawing struct{ Title, Text string }
 // WriteHTML writes m as one page, without anything from elsewhere and without scripts. A
 // cell opens the drawing of its handshakes. The error is that of w.
 func (m *Matrix) WriteHTML(w io.Writer) error {
-	p := page{Date: m.Start.UTC().Format("2 January 2006 MST"), Finding: m.Finding(), Legend: m.Legend(), Absent: m.Absent}
+	p := page{Date: m.Start.UTC().Format("2 January 2006 MST"), Finding: m.Finding(), Legend: m.Legend(), Absent: m.Missing}
 	for i, s := range m.Servers {
-		p.Servers = append(p.Servers, pageServer{Column(i), s.Name, s.Version, s.Order.Words()})
+		p.Servers = append(p.Servers, pageServer{Column(i), s.Name, s.Version, s.Tickets.Words()})
 	}
 	for i, c := range m.Clients {
 		row := pageClient{Client: c}

@@ -47,7 +47,7 @@ func matrixOf(name, said string, transcript *handshake.Transcript) *clientsim.Ma
 		Servers: []clientsim.Server{{Name: name, Version: said, Cells: []clientsim.Cell{{
 			Outcome: probe.Failed, Why: said, First: transcript, Second: transcript,
 		}}}},
-		Absent: []clientsim.Absence{{Name: name, Why: said}},
+		Missing: []clientsim.Missing{{Name: name, Why: said}},
 	}
 }
 

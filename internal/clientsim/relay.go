@@ -32,7 +32,7 @@ type relay struct {
 // relayTime bounds a connection through a relay.
 const relayTime = time.Minute
 
-func newRelay(s *testpeer.Stage, server string) *relay {
+func newRelay(s *testpeer.Scope, server string) *relay {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		s.Fatalf("%v", err)

@@ -15,7 +15,7 @@ import (
 // throughRelay plays with a relay before a go-smtp, and returns what it recorded.
 func throughRelay(t *testing.T, play func(r *relay, cert *testcert.Pair)) (seen []*handshake.Transcript) {
 	t.Helper()
-	err := testpeer.Play(t.Context(), io.Discard, nil, func(s *testpeer.Stage) error {
+	err := testpeer.Run(t.Context(), io.Discard, nil, func(s *testpeer.Scope) error {
 		cert := testcert.New(s, testcert.Options{})
 		r := newRelay(s, goServers()[0].start(s, cert))
 		play(r, cert)

@@ -24,7 +24,7 @@ import (
 type server struct {
 	Server
 	find  func(program string) (path string, err error) // where its programs are; nil: it has none
-	start func(*testpeer.Stage, *testcert.Pair) (addr string)
+	start func(*testpeer.Scope, *testcert.Pair) (addr string)
 }
 
 // goServers are go-smtp as it is, behind the gate, and as its users helped themselves in
@@ -48,7 +48,7 @@ func goServers() []*server {
 func goServer(name string, prepare func(*tls.Config) *sessionticket.Gate) *server {
 	return &server{
 		Server: Server{Name: name, Version: runtime.Version()},
-		start: func(t *testpeer.Stage, cert *testcert.Pair) string {
+		start: func(t *testpeer.Scope, cert *testcert.Pair) string {
 			config := &tls.Config{Certificates: []tls.Certificate{cert.TLS}}
 			listener, err := net.Listen("tcp4", "127.0.0.1:0")
 			if err != nil {
@@ -65,7 +65,7 @@ func goServer(name string, prepare func(*tls.Config) *sessionticket.Gate) *serve
 }
 
 // serve serves until the part ends.
-func serve(t *testpeer.Stage, listener net.Listener, config *tls.Config) {
+func serve(t *testpeer.Scope, listener net.Listener, config *tls.Config) {
 	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return noMail{}, nil }))
 	s.Domain, s.TLSConfig = "localhost", config
 	s.ReadTimeout, s.WriteTimeout = time.Minute, time.Minute
@@ -100,40 +100,40 @@ type peer struct {
 	named   bool     // programs are called PROGRAM-VERSION
 	root    bool     // starts only as root
 	version []string // else: the arguments that make it tell its version, or another program with its own
-	start   func(t *testpeer.Stage, version string, cert *testcert.Pair) (addr string)
+	start   func(t *testpeer.Scope, version string, cert *testcert.Pair) (addr string)
 }
 
 // peers are all kinds.
 var peers = []peer{
-	{name: "mox", program: "mox", named: true, start: func(t *testpeer.Stage, version string, cert *testcert.Pair) string {
+	{name: "mox", program: "mox", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
 		return testpeer.StartMox(t, version, cert).Addr
 	}},
-	{name: "maddy", program: "maddy", named: true, start: func(t *testpeer.Stage, version string, cert *testcert.Pair) string {
+	{name: "maddy", program: "maddy", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
 		return testpeer.StartMaddy(t, version, cert).Addr
 	}},
-	{name: "chasquid", program: "chasquid", version: []string{"-version"}, start: func(t *testpeer.Stage, _ string, cert *testcert.Pair) string {
+	{name: "chasquid", program: "chasquid", version: []string{"-version"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		return testpeer.StartChasquid(t, cert).Addr
 	}},
-	{name: "Exim", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Stage, _ string, cert *testcert.Pair) string {
+	{name: "Exim", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert).Addr
 	}},
-	{name: "Exim, tls_resumption_hosts", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Stage, _ string, cert *testcert.Pair) string {
+	{name: "Exim, tls_resumption_hosts", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
 	}},
-	{name: "Postfix", program: "master", root: true, version: []string{"postconf", "-h", "mail_version"}, start: func(t *testpeer.Stage, _ string, cert *testcert.Pair) string {
+	{name: "Postfix", program: "master", root: true, version: []string{"postconf", "-h", "mail_version"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
 	}},
-	{name: "OpenSMTPD", program: "smtpd", root: true, version: []string{"-h"}, start: func(t *testpeer.Stage, version string, cert *testcert.Pair) string {
+	{name: "OpenSMTPD", program: "smtpd", root: true, version: []string{"-h"}, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
 		return testpeer.StartOpenSMTPD(t, version, cert).Addr
 	}},
-	{name: "nginx mail proxy", program: "nginx", version: []string{"-v"}, start: func(t *testpeer.Stage, _ string, cert *testcert.Pair) string {
+	{name: "nginx mail proxy", program: "nginx", version: []string{"-v"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		// Nobody gets as far as the server behind it.
 		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: "127.0.0.1:1", Cert: cert}).Addr
 	}},
 }
 
 // servers returns the real servers that are here and can be started, and tells which are not.
-func (p programs) servers(ctx context.Context) (found []*server, missing []Absence) {
+func (p programs) servers(ctx context.Context) (found []*server, missing []Missing) {
 	for _, kind := range peers {
 		paths := p.all(kind.program)
 		if kind.named {
@@ -141,9 +141,9 @@ func (p programs) servers(ctx context.Context) (found []*server, missing []Absen
 		}
 		switch {
 		case paths == nil:
-			missing = append(missing, Absence{Name: kind.name, Why: "not found"})
+			missing = append(missing, Missing{Name: kind.name, Why: "not found"})
 		case kind.root && os.Geteuid() != 0:
-			missing = append(missing, Absence{Name: kind.name, Why: "needs root"})
+			missing = append(missing, Missing{Name: kind.name, Why: "needs root"})
 		default:
 			for _, path := range paths {
 				found = append(found, kind.server(path, p.versionOf(ctx, kind, path)))
@@ -172,7 +172,7 @@ func (kind peer) server(path, version string) *server {
 	return &server{
 		Server: Server{Name: kind.name, Version: version},
 		find:   func(string) (string, error) { return path, nil },
-		start: func(t *testpeer.Stage, cert *testcert.Pair) string {
+		start: func(t *testpeer.Scope, cert *testcert.Pair) string {
 			return kind.start(t, version, cert)
 		},
 	}

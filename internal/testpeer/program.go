@@ -37,7 +37,7 @@ func program(t T, name string) string {
 // programElsewhere returns the path of a program of a stage that finds its own.
 func programElsewhere(t T, name string) (path string, ok bool) {
 	t.Helper()
-	s, ok := t.(*Stage)
+	s, ok := t.(*Scope)
 	if !ok || s.find == nil {
 		return "", false
 	}
