@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"postern/interop"
 )
@@ -12,13 +13,13 @@ const index = "README.md"
 
 // pages are the texts of all files, by name.
 func pages(cases []*interop.Case, recordings string) (map[string]string, error) {
-	all := map[string]string{index: list(cases)}
+	all := map[string]string{index: wrap(list(cases))}
 	for _, c := range cases {
 		r, err := readRecording(filepath.Join(recordings, c.ID+".txt"))
 		if err != nil {
 			return nil, err
 		}
-		all[c.ID+".md"] = page(c, r)
+		all[c.ID+".md"] = wrap(page(c, r))
 	}
 	return all, nil
 }
@@ -55,27 +56,28 @@ func dated(date string) string {
 
 const introduction = `# The cases
 
-What is known about senders that fail in the TLS handshake. Each case has evidence; its status says how much:
+Senders that are known to fail in the TLS handshake. Each case has evidence; its status says how much:
 
-- **confirmed**: seen by several parties on their own, with captures, or cured by a fix
-- **reported**: told by one credible party, or by several without captures
-- **suspected**: it fits what was seen, and nobody has shown it
+- **confirmed**: seen by several independent parties, with captures, or solved by a fix
+- **reported**: reported by one credible party, or by several without captures
+- **suspected**: fits what was seen, but is not proven
 
-No case is a claim about a vendor's software. A diagnosis says that a handshake looks like those that the sources tell of.
+No case is a claim about a vendor's software. A diagnosis says that a handshake matches what the sources describe.
 
 | case | what the client does | status |
 | --- | --- | --- |
 `
 
 const contributing = `
-## A failure that is not known
+## A failure that matches no case
 
-Postern keeps the record of a handshake that looks like no case here. Please contribute it: open an issue with the record in JSON, what
-software the sender runs if you know, and what its administrator sees. A record holds no key and no mail; it does hold both addresses and the
-name that the sender asked for, so replace those if they are nobody's business.
+Postern keeps the transcript of a handshake that matches no case here. Please contribute it: open an issue with the
+transcript in JSON, the sender's software if you know it, and what its administrator sees. A transcript contains no key
+and no mail. It does contain both addresses and the name that the sender asked for: replace them if they are private.
 
-A case is one file in ` + "`interop/`" + ` with its evidence, its remedy and the function that recognises it, one line in
-` + "`interop/catalogue.go`" + `, and at least one recorded handshake in ` + "`interop/testdata/transcripts/`" + `. The tests hold every recogniser against every recording.
+A case is one file in ` + "`interop/`" + ` with its evidence, its remedy and the function that recognises it, one line
+in ` + "`interop/catalogue.go`" + `, and at least one recorded handshake in ` + "`interop/testdata/transcripts/`" + `. The
+tests run every recogniser on every recording.
 `
 
 func list(cases []*interop.Case) string {
@@ -87,4 +89,32 @@ func list(cases []*interop.Case) string {
 	}
 	b.WriteString(contributing)
 	return b.String()
+}
+
+const columns = 120 // of a line of Markdown, as scripts/check-markdown has it
+
+// wrap breaks lines of prose that are too long, at spaces. Code and tables stay as they are.
+func wrap(markdown string) string {
+	var lines []string
+	code := false
+	for line := range strings.SplitSeq(markdown, "\n") {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+		indent := ""
+		if strings.HasPrefix(line, "- ") {
+			indent = "  "
+		}
+		for !code && !strings.HasPrefix(line, "|") && utf8.RuneCountInString(line) > columns {
+			head := string([]rune(line)[:columns+1])
+			space := strings.LastIndexByte(head, ' ')
+			if space <= len(indent) {
+				break
+			}
+			lines = append(lines, line[:space])
+			line = indent + line[space+1:]
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -15,7 +15,7 @@
 //   - testing, if it cannot, or if the first check is inconclusive.
 //
 // A later inconclusive check leaves enforce in force, so that an attacker who disturbs
-// the check cannot turn it off. See docs/decisions/0011-checked-before-enforcing.md.
+// the check cannot turn it off. See docs/decisions/0011-mta-sts-checked-before-enforce.md.
 //
 // # Concurrency
 //

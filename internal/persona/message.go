@@ -14,7 +14,7 @@ type TestMessage struct {
 
 	// FalseEnd, when not empty, stands behind the text in place of its end, such as
 	// "\n.\n", and a second message with the same envelope behind it: what the server
-	// makes of that is in [Visit.Answers].
+	// makes of that is in [Result.Replies].
 	FalseEnd string
 }
 
