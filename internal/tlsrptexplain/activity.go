@@ -16,183 +16,87 @@ import (
 	"postern/tlsrpt"
 )
 
-// Activity is what we saw ourselves of the sender in the report's hours.
+// Activity is what the ledger recorded of the report's sender in the report's hours.
 type Activity struct {
-	NotChecked string // why nobody looked; the rest is empty then
+	NotChecked string // why the ledger was not searched; the rest is empty then
 
-	Domains []string // that the sender's names lie in; empty: the report gives its addresses
-	NoDNS   bool     // nobody was to look up names in DNS
-	Senders []Sender // those with most failures first
-	Cases   []Case   // of the sessions that failed, the most first
+	Domains []string // of the sender's host names; empty if the report gives addresses
+	NoDNS   bool     // there was no resolver
+	Senders []Sender // most failures first
+	Cases   []Case   // of the failed sessions, most sessions first
 	During  ledger.Counts
-	Unused  int64         // of those that got in over TLS: they left without a command
-	After   ledger.Counts // from the report's end until now
+	Unused  int64         // of During, TLS sessions that ended without a command
+	After   ledger.Counts // from the end of the report until now
 
-	// Mismatched are addresses that called themselves by the sender's names, and whose names in DNS
-	// are others'. Their sessions do not count.
+	// Mismatched counts addresses that used the sender's names in EHLO but have a
+	// confirmed name in another domain. Their sessions do not count.
 	Mismatched int
 }
 
-// A Sender is an address of the sender's that we saw.
+// A Sender is an address of the report's sender.
 type Sender struct {
 	ledger.Activity
 	Match Match
-	Name  string // in DNS, and it leads back to the address; empty: not known
+	Name  string // by forward-confirmed reverse DNS; empty if unknown
 }
 
-// Match a session is known to be the sender's.
+// A Match is how an address was recognized as the sender's.
 type Match string
 
-// The ways, the surest first.
+// The ways to match an address, most reliable first.
 const (
 	ByAddress    Match = "address" // the report gives it
-	ByReverseDNS Match = "dns"     // its name in DNS, which leads back to it
-	ByEHLO       Match = "ehlo"    // what it called itself: its own word
+	ByReverseDNS Match = "dns"     // its name by forward-confirmed reverse DNS
+	ByEHLO       Match = "ehlo"    // its EHLO name, which any client can choose
 )
 
-// A Case counts sessions that failed alike.
+// A Case counts failed sessions with the same diagnosis.
 type Case struct {
-	ID       string // as in package interop, or [ledger.Unknown]
+	ID       string // of a case of package interop, or [ledger.Unknown]
 	Sessions int64
 }
 
-// sure tells whether most failures are known to be the sender's by more than its word.
-func (s Activity) sure() bool {
-	var proven int64
-	for _, sender := range s.Senders {
-		if sender.Match != ByEHLO {
-			proven += sender.Failed
-		}
-	}
-	return 2*proven >= s.During.Failed
-}
-
-// failedMost is the address with most failures of a case.
-func (s Activity) failedMost(id string) netip.Addr {
-	return slices.MaxFunc(s.Senders, func(a, b Sender) int { return cmp.Compare(a.Cases[id], b.Cases[id]) }).Address
-}
-
-// Text says what was seen, in sentences.
-func (s Activity) Text() string {
-	if s.NotChecked != "" {
-		return "Not looked at: " + s.NotChecked + "."
-	}
-	said := []string{s.whom()}
-	if len(s.Senders) > 0 {
-		said = append(said, fmt.Sprintf("Of their sessions %d failed, %d got in over TLS, %d in plaintext.", s.During.Failed, s.During.Full+s.During.Resumed, s.During.Plaintext))
-	}
-	if s.Unused > 0 {
-		said = append(said, fmt.Sprintf("Of those that got in %d left without a command.", s.Unused))
-	}
-	if len(s.Cases) > 0 {
-		said = append(said, "What failed looks like "+s.cases()+".")
-	}
-	if s.During.Returned > 0 {
-		said = append(said, fmt.Sprintf("In plaintext after a failed handshake: %d.", s.During.Returned))
-	}
-	if s.Mismatched > 0 {
-		said = append(said, count(int64(s.Mismatched), "address")+" used their names, and DNS says otherwise: not counted.")
-	}
-	if in := s.After.Full + s.After.Resumed; s.After != (ledger.Counts{}) {
-		said = append(said, fmt.Sprintf("Since then %d failed and %d got in over TLS.", s.After.Failed, in))
-	}
-	return strings.Join(said, " ")
-}
-
-// whom says who was looked for, and who was found.
-func (s Activity) whom() string {
-	if len(s.Senders) == 0 {
-		return "We saw nothing from them in these hours" + s.missed() + "."
-	}
-	addresses, claimed := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
-	for _, sender := range s.Senders {
-		addresses[sender.Address] = true
-		if sender.Match == ByEHLO {
-			claimed[sender.Address] = true
-		}
-	}
-	text := fmt.Sprintf("We saw %s of theirs, by ", count(int64(len(addresses)), "address"))
-	switch {
-	case s.Domains == nil:
-		return text + "the addresses that the report gives."
-	case len(claimed) == 0:
-		return text + "names in " + s.domains(" and ") + " that DNS confirms."
-	}
-	return text + fmt.Sprintf("names in %s; %d of these by EHLO alone, which is their own word.", s.domains(" and "), len(claimed))
-}
-
-// missed says what was looked for in vain.
-func (s Activity) missed() string {
-	switch {
-	case s.Domains == nil:
-		return ", by the addresses that the report gives"
-	case s.NoDNS:
-		return ": no name in " + s.domains(" or ") + " by EHLO; DNS was not to be asked"
-	}
-	return ": no name in " + s.domains(" or ") + ", neither in DNS nor by EHLO"
-}
-
-// domains are those that the sender's names lie in.
-func (s Activity) domains(between string) string {
-	all := make([]string, len(s.Domains))
-	for i, d := range s.Domains {
-		all[i] = named(d)
-	}
-	return strings.Join(all, between)
-}
-
-func (s Activity) cases() string {
-	parts := make([]string, len(s.Cases))
-	for i, c := range s.Cases {
-		parts[i] = fmt.Sprintf("%s (%d×)", c.ID, c.Sessions)
-		if c.ID == ledger.Unknown {
-			parts[i] = fmt.Sprintf("no known case (%d×)", c.Sessions)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// look finds the sender of the report in the ledger.
-func (x Explainer) look(ctx context.Context, q Question) (Activity, error) {
-	if why := x.unasked(q); why != "" {
+// activity searches the ledger for the sender of the report.
+func (x Explainer) activity(ctx context.Context, q Question) (Activity, error) {
+	if why := x.whyNotMatched(q); why != "" {
 		return Activity{NotChecked: why}, nil
 	}
-	hours := ledger.Span{From: q.Report.Start, To: q.Report.End.Add(time.Second)} // many end at 23:59:59
-	if given := addressesOf(q.Report); len(given) > 0 {
-		return x.count(ctx, q, hours, ledger.SenderQuery{Addresses: given}, nil)
+	hours := ledger.Span{From: q.Report.Start, To: q.Report.End.Add(time.Second)} // many reports end at 23:59:59
+	if given := sendingAddresses(q.Report); len(given) > 0 {
+		return x.match(ctx, q, hours, ledger.SenderQuery{Addresses: given}, nil)
 	}
-	s := Activity{Domains: domainsOf(q.Submitter)}
-	if len(s.Domains) == 0 {
-		return Activity{NotChecked: "the report gives no addresses, and its submitter is no domain whose servers could be told"}, nil
+	whose := ledger.SenderQuery{Domains: hostDomains(q.Submitter)}
+	if len(whose.Domains) == 0 {
+		return Activity{NotChecked: "the report gives no sender addresses, and no domain to search for"}, nil
 	}
-	whose := ledger.SenderQuery{Domains: s.Domains}
-	names, err := x.names(ctx, hours, whose)
+	names, err := x.confirmedNames(ctx, hours, whose)
 	if err != nil {
-		return s, err
+		return Activity{}, err
 	}
 	for _, addr := range slices.SortedFunc(maps.Keys(names), netip.Addr.Compare) {
-		if within(names[addr], s.Domains) {
+		if inDomains(names[addr], whose.Domains) {
 			whose.Addresses = append(whose.Addresses, addr)
 		}
 	}
-	return x.count(ctx, q, hours, whose, names)
+	return x.match(ctx, q, hours, whose, names)
 }
 
-// unasked says why the ledger cannot be asked, if that is so.
-func (x Explainer) unasked(q Question) string {
+// whyNotMatched says why the report cannot be matched to sessions, or returns "".
+func (x Explainer) whyNotMatched(q Question) string {
 	switch {
 	case !q.Verified:
-		return "the report is not trusted: anybody can write one, so it is not laid beside our sessions"
+		return "the report is not verified, so it is not matched to sessions: anyone can send a report in another's name"
 	case x.Ledger == nil:
-		return "no ledger was found"
+		return "there is no ledger"
 	case q.Report.Start.IsZero() || !q.Report.End.After(q.Report.Start):
-		return "the report does not say which hours it is about"
+		return "the report does not say which hours it covers"
 	}
 	return ""
 }
 
-// names looks up who those are that had trouble, and those that use the party's names.
-func (x Explainer) names(ctx context.Context, in ledger.Span, whose ledger.SenderQuery) (map[netip.Addr]string, error) {
+// confirmedNames looks up the names of addresses with failures, and of addresses that
+// used the sender's names in EHLO.
+func (x Explainer) confirmedNames(ctx context.Context, in ledger.Span, whose ledger.SenderQuery) (map[netip.Addr]string, error) {
 	if x.Resolver == nil {
 		return nil, nil
 	}
@@ -201,109 +105,106 @@ func (x Explainer) names(ctx context.Context, in ledger.Span, whose ledger.Sende
 		return nil, err
 	}
 	slices.SortStableFunc(claimed, func(a, b ledger.Activity) int { return cmp.Compare(b.Failed, a.Failed) })
-	troubled, err := x.Ledger.FailingAddresses(ctx, in, maxLookups)
+	failing, err := x.Ledger.FailingAddresses(ctx, in, maxLookups)
 	if err != nil {
 		return nil, err
 	}
 	var addrs []netip.Addr
-	for _, s := range claimed[:min(len(claimed), maxLookups/2)] {
-		addrs = append(addrs, s.Address)
-	}
-	addrs = slices.DeleteFunc(append(addrs, troubled...), func(a netip.Addr) bool { return !a.IsValid() })
-	return namesOf(ctx, x.Resolver, unique(addrs)), nil
-}
-
-func unique(addrs []netip.Addr) (all []netip.Addr) {
-	known := make(map[netip.Addr]bool)
-	for _, a := range addrs {
-		if !known[a] {
-			known[a] = true
-			all = append(all, a)
+	add := func(a netip.Addr) {
+		if a.IsValid() && !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
 		}
 	}
-	return all
+	for _, s := range claimed[:min(len(claimed), maxLookups/2)] {
+		add(s.Address)
+	}
+	for _, a := range failing {
+		add(a)
+	}
+	return confirmedNames(ctx, x.Resolver, addrs), nil
 }
 
-// count counts what the party did, within the span and after it.
-func (x Explainer) count(ctx context.Context, q Question, hours ledger.Span, whose ledger.SenderQuery, names map[netip.Addr]string) (Activity, error) {
-	s := Activity{Domains: whose.Domains, NoDNS: x.Resolver == nil && whose.Domains != nil}
+// match counts the sender's sessions in the report's hours and after them.
+func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, whose ledger.SenderQuery, names map[netip.Addr]string) (Activity, error) {
+	a := Activity{Domains: whose.Domains, NoDNS: x.Resolver == nil && whose.Domains != nil}
 	found, err := x.Ledger.Activity(ctx, hours, whose)
 	if err != nil {
-		return s, err
+		return a, err
 	}
-	strangers := make(map[netip.Addr]bool)
-	for _, sighting := range found {
-		if sender, ok := s.recognise(sighting, names); ok {
-			s.take(sender)
+	mismatched := make(map[netip.Addr]bool)
+	for _, s := range found {
+		if sender, ok := a.recognize(s, names); ok {
+			a.add(sender)
 		} else {
-			strangers[sighting.Address] = true
+			mismatched[s.Address] = true
 		}
 	}
-	s.Mismatched = len(strangers)
+	a.Mismatched = len(mismatched)
 	later, err := x.Ledger.Activity(ctx, ledger.Span{From: hours.To, To: q.Now}, whose)
-	for _, sighting := range later {
-		if !strangers[sighting.Address] {
-			s.After.Add(sighting.Counts)
+	for _, s := range later {
+		if !mismatched[s.Address] {
+			a.After.Add(s.Counts)
 		}
 	}
-	slices.SortStableFunc(s.Senders, func(a, b Sender) int { return cmp.Compare(b.Failed, a.Failed) })
-	slices.SortFunc(s.Cases, func(a, b Case) int {
+	slices.SortStableFunc(a.Senders, func(a, b Sender) int { return cmp.Compare(b.Failed, a.Failed) })
+	slices.SortFunc(a.Cases, func(a, b Case) int {
 		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), strings.Compare(a.ID, b.ID))
 	})
-	return s, err
+	return a, err
 }
 
-// recognise says how a sighting is known to be the sender's, unless it is a stranger's.
-func (s *Activity) recognise(sighting ledger.Activity, names map[netip.Addr]string) (Sender, bool) {
-	name := names[sighting.Address]
+// recognize says how an address matches the sender. It returns false if its confirmed
+// name is in another domain.
+func (a *Activity) recognize(s ledger.Activity, names map[netip.Addr]string) (Sender, bool) {
+	name := names[s.Address]
 	switch {
-	case s.Domains == nil:
-		return Sender{Activity: sighting, Match: ByAddress}, true
+	case a.Domains == nil:
+		return Sender{Activity: s, Match: ByAddress}, true
 	case name == "":
-		return Sender{Activity: sighting, Match: ByEHLO}, true
+		return Sender{Activity: s, Match: ByEHLO}, true
 	}
-	return Sender{Activity: sighting, Match: ByReverseDNS, Name: name}, within(name, s.Domains)
+	return Sender{Activity: s, Match: ByReverseDNS, Name: name}, inDomains(name, a.Domains)
 }
 
-func (s *Activity) take(sender Sender) {
-	s.Senders = append(s.Senders, sender)
-	s.During.Add(sender.Counts)
-	s.Unused += sender.Unused
+func (a *Activity) add(sender Sender) {
+	a.Senders = append(a.Senders, sender)
+	a.During.Add(sender.Counts)
+	a.Unused += sender.Unused
 	for id, n := range sender.Cases {
-		i := slices.IndexFunc(s.Cases, func(c Case) bool { return c.ID == id })
+		i := slices.IndexFunc(a.Cases, func(c Case) bool { return c.ID == id })
 		if i < 0 {
-			i = len(s.Cases)
-			s.Cases = append(s.Cases, Case{ID: id})
+			i = len(a.Cases)
+			a.Cases = append(a.Cases, Case{ID: id})
 		}
-		s.Cases[i].Sessions += n
+		a.Cases[i].Sessions += n
 	}
 }
 
-// aliases are the domains that a submitter's servers call themselves by, where that is
-// not its own.
-var aliases = map[string][]string{
+// otherDomains are the domains of a submitter's mail servers if they are not below its
+// own domain.
+var otherDomains = map[string][]string{
 	"microsoft.com": {"outlook.com"}, // golang/go#70232, mjl-/mox#237
 }
 
-// domainsOf are the domains that the names of a submitter's servers lie in: its own without what
-// stands before it, and others that are known. None for what is no domain below a public suffix:
-// the whole of "com" is nobody.
-func domainsOf(submitter string) []string {
+// hostDomains returns the domains that the host names of a submitter are in: its
+// organizational domain, and others that are known. It returns none for a public suffix:
+// nobody owns all of "com".
+func hostDomains(submitter string) []string {
 	own, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(strings.TrimSuffix(submitter, ".")))
 	if err != nil {
 		return nil
 	}
-	return append([]string{own}, aliases[own]...)
+	return append([]string{own}, otherDomains[own]...)
 }
 
-// within tells whether a name is one of the domains, or lies below one.
-func within(name string, domains []string) bool {
+// inDomains reports whether a host name is one of the domains or below one.
+func inDomains(name string, domains []string) bool {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	return slices.ContainsFunc(domains, func(d string) bool { return name == d || strings.HasSuffix(name, "."+d) })
 }
 
-// addressesOf are those that the report gives as the sender's, those with most failures first.
-func addressesOf(r *tlsrpt.Report) []netip.Addr {
+// sendingAddresses returns the sending-mta-ip addresses of the report, most failures first.
+func sendingAddresses(r *tlsrpt.Report) []netip.Addr {
 	failed := make(map[netip.Addr]int64)
 	for _, p := range r.Policies {
 		for _, f := range p.Failures {
@@ -315,4 +216,100 @@ func addressesOf(r *tlsrpt.Report) []netip.Addr {
 	return slices.SortedFunc(maps.Keys(failed), func(a, b netip.Addr) int {
 		return cmp.Or(cmp.Compare(failed[b], failed[a]), a.Compare(b))
 	})
+}
+
+// confirmed reports whether at least half of the failures are of addresses that match by
+// more than EHLO.
+func (a Activity) confirmed() bool {
+	var confirmed int64
+	for _, sender := range a.Senders {
+		if sender.Match != ByEHLO {
+			confirmed += sender.Failed
+		}
+	}
+	return 2*confirmed >= a.During.Failed
+}
+
+// mostFailures returns the address with most failures of a case.
+func (a Activity) mostFailures(id string) netip.Addr {
+	return slices.MaxFunc(a.Senders, func(a, b Sender) int { return cmp.Compare(a.Cases[id], b.Cases[id]) }).Address
+}
+
+// Text describes the activity in sentences.
+func (a Activity) Text() string {
+	if a.NotChecked != "" {
+		return "Not checked: " + a.NotChecked + "."
+	}
+	text := []string{a.matchText()}
+	if len(a.Senders) > 0 {
+		text = append(text, fmt.Sprintf("Their sessions: %d failed, %d completed TLS, %d stayed in plaintext.",
+			a.During.Failed, a.During.Full+a.During.Resumed, a.During.Plaintext))
+	}
+	if a.Unused > 0 {
+		text = append(text, fmt.Sprintf("%d of those that completed TLS ended without a command.", a.Unused))
+	}
+	if len(a.Cases) > 0 {
+		text = append(text, "The failures match "+a.casesText()+".")
+	}
+	if a.During.Returned > 0 {
+		text = append(text, fmt.Sprintf("After a failed handshake %s came back in plaintext.", count(a.During.Returned, "session")))
+	}
+	if a.Mismatched > 0 {
+		text = append(text, count(int64(a.Mismatched), "address")+" used such a name in EHLO, but has another in DNS: not counted.")
+	}
+	if a.After != (ledger.Counts{}) {
+		text = append(text, fmt.Sprintf("Since then %d failed and %d completed TLS.", a.After.Failed, a.After.Full+a.After.Resumed))
+	}
+	return strings.Join(text, " ")
+}
+
+// matchText says which addresses were found, and how, or what was searched for.
+func (a Activity) matchText() string {
+	if len(a.Senders) == 0 {
+		return "No sessions from the sender in these hours: " + a.notFoundText() + "."
+	}
+	all, byEHLO := make(map[netip.Addr]bool), make(map[netip.Addr]bool)
+	for _, sender := range a.Senders {
+		all[sender.Address] = true
+		if sender.Match == ByEHLO {
+			byEHLO[sender.Address] = true
+		}
+	}
+	text := fmt.Sprintf("Matched to sessions from %s by ", count(int64(len(all)), "address"))
+	switch {
+	case a.Domains == nil:
+		return text + "the addresses in the report."
+	case len(byEHLO) == 0:
+		return text + "forward-confirmed reverse DNS in " + a.domainsText(" and ") + "."
+	}
+	return text + fmt.Sprintf("host names in %s, %d of them by EHLO alone, which is unconfirmed.", a.domainsText(" and "), len(byEHLO))
+}
+
+func (a Activity) notFoundText() string {
+	switch {
+	case a.Domains == nil:
+		return "none from the addresses in the report"
+	case a.NoDNS:
+		return "no EHLO name in " + a.domainsText(" or ") + " (reverse DNS not checked)"
+	}
+	return "no host name in " + a.domainsText(" or ") + ", in reverse DNS or EHLO"
+}
+
+func (a Activity) domainsText(separator string) string {
+	all := make([]string, len(a.Domains))
+	for i, d := range a.Domains {
+		all[i] = named(d)
+	}
+	return strings.Join(all, separator)
+}
+
+func (a Activity) casesText() string {
+	parts := make([]string, len(a.Cases))
+	for i, c := range a.Cases {
+		parts[i] = fmt.Sprintf("%s (%d×)", c.ID, c.Sessions)
+		if c.ID == ledger.Unknown {
+			parts[i] = fmt.Sprintf("no known case (%d×)", c.Sessions)
+		}
+	}
+	return strings.Join(parts, ", ")
 }

@@ -11,145 +11,36 @@ import (
 	"postern/tlsrpt"
 )
 
-// A Change is how a policy went, report after report, in the words of one submitter.
+// A Change is how the results under one policy developed over the reports of one
+// submitter.
 type Change struct {
-	Periods []Period // in the order of time; none where the report has no dates or no sessions
-	Current int      // the run that the report is of
+	Periods []Period // in order of time; none if the report has no dates or no sessions
+	Current int      // the index of the report's own period
 
-	Overlapping bool // reports speak of the same hours with different counts: the worse count
-	Corrected   bool // a report was corrected: what came last counts
+	Overlapping bool // reports cover the same hours with different counts: the larger count is used
+	Corrected   bool // a report was corrected: the last version is used
 
-	// Policy says how the policy that the sender saw differs from the one before; empty: it does
-	// not, or the sender does not tell.
+	// Policy says how the policy that the sender applied differs from the one before. It
+	// is empty if it does not, or if the reports do not include it.
 	Policy string
 }
 
-// changeOf lays the report beside those of the history.
-func changeOf(q Question, policy tlsrpt.Policy) Change {
-	var c Change
-	spans := c.spans(q, policy)
-	for _, s := range spans {
-		if last := len(c.Periods) - 1; last < 0 || c.Periods[last].State != s.State {
-			c.Periods = append(c.Periods, s)
-		} else {
-			c.Periods[last].join(s)
-		}
-	}
-	c.Current = slices.IndexFunc(c.Periods, func(r Period) bool { return !q.Report.Start.Before(r.From) && q.Report.Start.Before(r.To) })
-	if c.Current < 0 {
-		return Change{}
-	}
-	return c
-}
-
-// spans are what the reports say of the policy, in the order of time, without overlaps.
-func (c *Change) spans(q Question, policy tlsrpt.Policy) (spans []Period) {
-	before := ""
-	for _, r := range c.standing(q, policy) {
-		s, seen := told(r, policy)
-		if s.Successful+s.Failed == 0 || !s.To.After(s.From) {
-			continue
-		}
-		if last := len(spans) - 1; last >= 0 && s.From.Before(spans[last].To) {
-			c.Overlapping = true
-			spans[last].overlay(s)
-			continue
-		}
-		spans = append(spans, s)
-		if seen != "" && before != "" && seen != before && s.From.Equal(q.Report.Start) {
-			c.Policy = "before it was " + quoted(before) + ", now it is " + quoted(seen)
-		}
-		before = cmp.Or(seen, before)
-	}
-	return spans
-}
-
-// standing are the reports in the order of time; where several have their ID and start in common, the
-// one that came last.
-func (c *Change) standing(q Question, policy tlsrpt.Policy) []*tlsrpt.Report {
-	type identity struct {
-		id    string
-		start time.Time
-	}
-	last := make(map[identity]*tlsrpt.Report)
-	for _, r := range append([]*tlsrpt.Report{q.Report}, q.History...) {
-		key := identity{r.ID, r.Start}
-		if old := last[key]; old != nil {
-			before, _ := told(old, policy)
-			now, _ := told(r, policy)
-			c.Corrected = c.Corrected || before != now
-		}
-		last[key] = r
-	}
-	return slices.SortedFunc(maps.Values(last), func(a, b *tlsrpt.Report) int {
-		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), cmp.Compare(a.ID, b.ID))
-	})
-}
-
-// told is what a report says of the policy, and the policy as the sender saw it.
-func told(r *tlsrpt.Report, policy tlsrpt.Policy) (Period, string) {
-	s := Period{From: r.Start, To: r.End, Reports: 1}
-	var seen string
-	for _, p := range r.Policies {
-		if p.Policy.Type == policy.Type && strings.EqualFold(p.Policy.Domain, policy.Domain) {
-			s.Successful += p.Successful
-			s.Failed += failedOf(p)
-			seen = strings.Join(p.Policy.Strings, "; ")
-		}
-	}
-	s.State = stateOf(s.Successful, s.Failed)
-	return s, seen
-}
-
-// Text says what changed, in sentences.
-func (c Change) Text() string {
-	if len(c.Periods) == 0 {
-		return "Not known: the report has no dates, or no sessions."
-	}
-	here := c.Periods[c.Current]
-	var said []string
-	switch {
-	case c.Current > 0:
-		before := c.Periods[c.Current-1]
-		said = append(said, fmt.Sprintf("Until %s %s (%s, %s); since %s %s.", before.lastDay(), before.State,
-			count(int64(before.Reports), "report"), count(before.Successful+before.Failed, "session"), here.firstDay(), here.State))
-	case here.Reports > 1:
-		said = append(said, fmt.Sprintf("Nothing: in all %d reports since %s %s.", here.Reports, here.firstDay(), here.State))
-	default:
-		said = append(said, "Nothing to compare with: no earlier report about this policy is kept.")
-	}
-	if c.Current+1 < len(c.Periods) {
-		later := c.Periods[c.Current+1]
-		said = append(said, fmt.Sprintf("Later reports: since %s %s.", later.firstDay(), later.State))
-	}
-	if c.Policy != "" {
-		said = append(said, "The sender saw another policy: "+c.Policy+".")
-	}
-	if c.Overlapping {
-		said = append(said, "Some reports are about the same hours: they are counted once.")
-	}
-	if c.Corrected {
-		said = append(said, "One was corrected: what came last counts.")
-	}
-	return strings.Join(said, " ")
-}
-
-// A Period is a time in which all reports say the same of a policy.
+// A Period is a time in which all reports have the same state.
 type Period struct {
 	From, To           time.Time
 	State              State
 	Reports            int
-	Successful, Failed int64
+	Successful, Failed int64 // sessions
 }
 
-// A State is how the sessions of a report went.
+// A State is the outcome of the sessions of a report.
 type State string
 
 // The states.
 const (
-	AllSucceeded State = "all sessions got in"
+	AllSucceeded State = "all sessions succeeded"
 	SomeFailed   State = "some sessions failed"
-	AllFailed    State = "no session got in"
+	AllFailed    State = "all sessions failed"
 )
 
 func stateOf(successful, failed int64) State {
@@ -162,25 +53,137 @@ func stateOf(successful, failed int64) State {
 	return SomeFailed
 }
 
-// join takes in the next span.
-func (r *Period) join(s Period) {
-	r.To = s.To
-	r.Reports += s.Reports
-	r.Successful += s.Successful
-	r.Failed += s.Failed
-}
-
-// overlay takes in a span about hours that r is about too: adding up would count sessions twice.
-func (r *Period) overlay(s Period) {
-	r.Reports++
-	if s.To.After(r.To) {
-		r.To = s.To
+// changeOf compares the report with its history.
+func changeOf(q Question, policy tlsrpt.Policy) Change {
+	var c Change
+	for _, next := range c.withoutOverlaps(q, policy) {
+		if last := len(c.Periods) - 1; last < 0 || c.Periods[last].State != next.State {
+			c.Periods = append(c.Periods, next)
+		} else {
+			c.Periods[last].extend(next)
+		}
 	}
-	r.Successful, r.Failed = max(r.Successful, s.Successful), max(r.Failed, s.Failed)
-	r.State = stateOf(r.Successful, r.Failed)
+	c.Current = slices.IndexFunc(c.Periods, func(p Period) bool { return !q.Report.Start.Before(p.From) && q.Report.Start.Before(p.To) })
+	if c.Current < 0 {
+		return Change{}
+	}
+	return c
 }
 
-func (r Period) firstDay() string { return r.From.UTC().Format(time.DateOnly) }
+// withoutOverlaps returns one period for each report, in order of time. Reports that
+// cover the same hours share one.
+func (c *Change) withoutOverlaps(q Question, policy tlsrpt.Policy) (all []Period) {
+	before := ""
+	for _, r := range c.latest(q, policy) {
+		p, applied := periodOf(r, policy)
+		if p.Successful+p.Failed == 0 || !p.To.After(p.From) {
+			continue
+		}
+		if last := len(all) - 1; last >= 0 && p.From.Before(all[last].To) {
+			c.Overlapping = true
+			all[last].overlap(p)
+			continue
+		}
+		all = append(all, p)
+		if applied != "" && before != "" && applied != before && p.From.Equal(q.Report.Start) {
+			c.Policy = "before " + quoted(before) + ", now " + quoted(applied)
+		}
+		before = cmp.Or(applied, before)
+	}
+	return all
+}
 
-// lastDay is that of the last instant: reports end at 23:59:59, or at the midnight behind.
-func (r Period) lastDay() string { return r.To.Add(-time.Second).UTC().Format(time.DateOnly) }
+// latest returns the reports in order of time. Of several with the same ID and start it
+// returns the last that arrived.
+func (c *Change) latest(q Question, policy tlsrpt.Policy) []*tlsrpt.Report {
+	type identity struct {
+		id    string
+		start time.Time
+	}
+	last := make(map[identity]*tlsrpt.Report)
+	for _, r := range append([]*tlsrpt.Report{q.Report}, q.History...) {
+		key := identity{r.ID, r.Start}
+		if old := last[key]; old != nil {
+			before, _ := periodOf(old, policy)
+			now, _ := periodOf(r, policy)
+			c.Corrected = c.Corrected || before != now
+		}
+		last[key] = r
+	}
+	return slices.SortedFunc(maps.Values(last), func(a, b *tlsrpt.Report) int {
+		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// periodOf returns what a report says about the policy, and the policy as the sender
+// applied it.
+func periodOf(r *tlsrpt.Report, policy tlsrpt.Policy) (p Period, applied string) {
+	p = Period{From: r.Start, To: r.End, Reports: 1}
+	for _, result := range r.Policies {
+		if result.Policy.Type == policy.Type && strings.EqualFold(result.Policy.Domain, policy.Domain) {
+			p.Successful += result.Successful
+			p.Failed += failedSessions(result)
+			applied = strings.Join(result.Policy.Strings, "; ")
+		}
+	}
+	p.State = stateOf(p.Successful, p.Failed)
+	return p, applied
+}
+
+// extend adds the next period.
+func (p *Period) extend(next Period) {
+	p.To = next.To
+	p.Reports += next.Reports
+	p.Successful += next.Successful
+	p.Failed += next.Failed
+}
+
+// overlap adds a period that covers some of the same hours. The sum would count
+// sessions twice.
+func (p *Period) overlap(other Period) {
+	p.Reports++
+	if other.To.After(p.To) {
+		p.To = other.To
+	}
+	p.Successful, p.Failed = max(p.Successful, other.Successful), max(p.Failed, other.Failed)
+	p.State = stateOf(p.Successful, p.Failed)
+}
+
+func (p Period) firstDay() string { return p.From.UTC().Format(time.DateOnly) }
+
+// lastDay is the day of the last second: reports end at 23:59:59 or at the following
+// midnight.
+func (p Period) lastDay() string { return p.To.Add(-time.Second).UTC().Format(time.DateOnly) }
+
+// Text says what changed, in sentences.
+func (c Change) Text() string {
+	if len(c.Periods) == 0 {
+		return "Unknown: the report has no dates, or counts no sessions."
+	}
+	current := c.Periods[c.Current]
+	var text []string
+	switch {
+	case c.Current > 0:
+		before := c.Periods[c.Current-1]
+		text = append(text, fmt.Sprintf("Until %s %s (%s, %s); since %s %s.", before.lastDay(), before.State,
+			count(int64(before.Reports), "report"), count(before.Successful+before.Failed, "session"), current.firstDay(), current.State))
+	case current.Reports > 1:
+		text = append(text, fmt.Sprintf("No change: %s in all %d reports since %s.", current.State, current.Reports, current.firstDay()))
+	default:
+		text = append(text, "No earlier report about this policy to compare with.")
+	}
+	if c.Current+1 < len(c.Periods) {
+		later := c.Periods[c.Current+1]
+		text = append(text, fmt.Sprintf("Later reports: %s since %s.", later.State, later.firstDay()))
+	}
+	if c.Policy != "" {
+		text = append(text, "The sender applied a different policy: "+c.Policy+".")
+	}
+	if c.Overlapping {
+		text = append(text, "Some reports cover the same hours; those hours are counted once.")
+	}
+	if c.Corrected {
+		text = append(text, "A report was corrected; the last version counts.")
+	}
+	return strings.Join(text, " ")
+}

@@ -10,7 +10,7 @@ import (
 
 var october = time.Date(2024, 10, 1, 0, 0, 0, 0, time.UTC)
 
-// day is a report about a day of October, as Microsoft ends them.
+// day is a report about a day of October that ends as Microsoft's reports do.
 func day(n int, successful, failed int64) *tlsrpt.Report {
 	start := october.AddDate(0, 0, n-1)
 	r := &tlsrpt.Report{
@@ -32,8 +32,8 @@ func change(r *tlsrpt.Report, how func(*tlsrpt.Report)) *tlsrpt.Report {
 	return r
 }
 
-// What changed is said from the reports alone, whatever order they came in.
-func TestWhatChangedIsSaid(t *testing.T) {
+// The order in which the reports arrived does not matter.
+func TestChangeComparesReports(t *testing.T) {
 	fine := []*tlsrpt.Report{day(22, 40, 0), day(21, 38, 0), day(23, 41, 0)}
 	now := day(24, 0, 27)
 	enforce := func(mode string) func(*tlsrpt.Report) {
@@ -45,33 +45,33 @@ func TestWhatChangedIsSaid(t *testing.T) {
 		want    string
 	}{
 		"it begins to fail": {now, append(fine, now),
-			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in."},
-		"the first report": {now, nil, "Nothing to compare with: no earlier report about this policy is kept."},
+			"Until 2024-10-23 all sessions succeeded (3 reports, 119 sessions); since 2024-10-24 all sessions failed."},
+		"the first report": {now, nil, "No earlier report about this policy to compare with."},
 		"it goes on": {day(26, 0, 9), []*tlsrpt.Report{day(24, 0, 27), day(25, 0, 8)},
-			"Nothing: in all 3 reports since 2024-10-24 no session got in."},
+			"No change: all sessions failed in all 3 reports since 2024-10-24."},
 		"it is over": {day(25, 12, 0), append(fine, now),
-			"Until 2024-10-24 no session got in (1 report, 27 sessions); since 2024-10-25 all sessions got in."},
+			"Until 2024-10-24 all sessions failed (1 report, 27 sessions); since 2024-10-25 all sessions succeeded."},
 		"some only": {day(24, 30, 1), fine,
-			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 some sessions failed."},
-		"later ones are kept": {now, append(fine, day(25, 12, 0), day(26, 13, 0)),
-			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in. Later reports: since 2024-10-25 all sessions got in."},
-		"a day is told twice, with other counts": {now, append(fine, change(day(23, 0, 0), func(r *tlsrpt.Report) { *r = *day(23, 20, 0); r.ID = "again" })),
-			"Until 2024-10-23 all sessions got in (4 reports, 119 sessions); since 2024-10-24 no session got in. Some reports are about the same hours: they are counted once."},
-		"a day of failures is told twice": {day(25, 12, 0), []*tlsrpt.Report{now, change(day(24, 0, 9), func(r *tlsrpt.Report) { r.ID = "again" })},
-			"Until 2024-10-24 no session got in (2 reports, 27 sessions); since 2024-10-25 all sessions got in. Some reports are about the same hours: they are counted once."},
+			"Until 2024-10-23 all sessions succeeded (3 reports, 119 sessions); since 2024-10-24 some sessions failed."},
+		"later reports": {now, append(fine, day(25, 12, 0), day(26, 13, 0)),
+			"Until 2024-10-23 all sessions succeeded (3 reports, 119 sessions); since 2024-10-24 all sessions failed. Later reports: all sessions succeeded since 2024-10-25."},
+		"two reports on a day, with different counts": {now, append(fine, change(day(23, 0, 0), func(r *tlsrpt.Report) { *r = *day(23, 20, 0); r.ID = "again" })),
+			"Until 2024-10-23 all sessions succeeded (4 reports, 119 sessions); since 2024-10-24 all sessions failed. Some reports cover the same hours; those hours are counted once."},
+		"two reports on a day of failures": {day(25, 12, 0), []*tlsrpt.Report{now, change(day(24, 0, 9), func(r *tlsrpt.Report) { r.ID = "again" })},
+			"Until 2024-10-24 all sessions failed (2 reports, 27 sessions); since 2024-10-25 all sessions succeeded. Some reports cover the same hours; those hours are counted once."},
 		"a report is corrected": {now, append(fine, day(23, 50, 0)),
-			"Until 2024-10-23 all sessions got in (3 reports, 128 sessions); since 2024-10-24 no session got in. One was corrected: what came last counts."},
-		"the same report came twice": {now, append(fine, day(23, 41, 0), now),
-			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in."},
+			"Until 2024-10-23 all sessions succeeded (3 reports, 128 sessions); since 2024-10-24 all sessions failed. A report was corrected; the last version counts."},
+		"the same report twice": {now, append(fine, day(23, 41, 0), now),
+			"Until 2024-10-23 all sessions succeeded (3 reports, 119 sessions); since 2024-10-24 all sessions failed."},
 		"a day without sessions": {now, append(fine, day(20, 0, 0)),
-			"Until 2024-10-23 all sessions got in (3 reports, 119 sessions); since 2024-10-24 no session got in."},
+			"Until 2024-10-23 all sessions succeeded (3 reports, 119 sessions); since 2024-10-24 all sessions failed."},
 		"about another domain": {now, []*tlsrpt.Report{change(day(23, 5, 0), func(r *tlsrpt.Report) { r.Policies[0].Policy.Domain = "other.example" })},
-			"Nothing to compare with: no earlier report about this policy is kept."},
+			"No earlier report about this policy to compare with."},
 		"the policy changed with it": {change(day(24, 0, 27), enforce("enforce")), []*tlsrpt.Report{change(day(23, 41, 0), enforce("testing"))},
-			`Until 2024-10-23 all sessions got in (1 report, 41 sessions); since 2024-10-24 no session got in. ` +
-				`The sender saw another policy: before it was "version: STSv1; mode: testing", now it is "version: STSv1; mode: enforce".`},
+			`Until 2024-10-23 all sessions succeeded (1 report, 41 sessions); since 2024-10-24 all sessions failed. ` +
+				`The sender applied a different policy: before "version: STSv1; mode: testing", now "version: STSv1; mode: enforce".`},
 		"no dates": {change(day(24, 0, 1), func(r *tlsrpt.Report) { r.Start, r.End = time.Time{}, time.Time{} }), fine,
-			"Not known: the report has no dates, or no sessions."},
+			"Unknown: the report has no dates, or counts no sessions."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all, _ := results(Question{Report: tt.report, History: tt.history})
@@ -82,9 +82,9 @@ func TestWhatChangedIsSaid(t *testing.T) {
 	}
 }
 
-// A report has room for thousands of policies and failures, and so have those before it. What that
-// costs is what the tests may take.
-func TestHugeReportsAreExplainedInPart(t *testing.T) {
+// A report may have thousands of policies and failures, and so may each earlier one. The
+// test would time out if the cost were not bounded.
+func TestExplanationOfHugeReportsIsBounded(t *testing.T) {
 	huge := func(n int) *tlsrpt.Report {
 		r := day(n, 0, 0)
 		r.Policies = nil

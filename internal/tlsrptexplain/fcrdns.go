@@ -8,47 +8,49 @@ import (
 	"time"
 )
 
-// What looking names up may cost.
+// Limits of the DNS queries for one report.
 const (
-	maxLookups    = 64
-	lookupsAtOnce = 8
-	lookupTime    = 3 * time.Second // for one address, both ways
-	lookupsTime   = 10 * time.Second
-	maxNames      = 4 // of one address: a host with more is nobody's mail server
+	maxLookups      = 64
+	parallelLookups = 8
+	lookupTimeout   = 3 * time.Second // for one address, reverse and forward
+	lookupsTimeout  = 10 * time.Second
+	maxNames        = 4 // of one address: mail servers do not have more
 )
 
-// namesOf looks up the names of the first addresses, and keeps those that lead back to their
-// address: a reverse zone says what its owner likes. What does not answer has no name.
-func namesOf(ctx context.Context, r Resolver, addrs []netip.Addr) map[netip.Addr]string {
-	ctx, cancel := context.WithTimeout(ctx, lookupsTime)
+// confirmedNames returns the names of addresses by forward-confirmed reverse DNS. The
+// owner of an address can give it any name in its reverse zone, so only a name that
+// resolves to the address counts (RFC 8601, Section 3). Addresses beyond the first
+// maxLookups, and those whose queries fail, have no name.
+func confirmedNames(ctx context.Context, r Resolver, addrs []netip.Addr) map[netip.Addr]string {
+	ctx, cancel := context.WithTimeout(ctx, lookupsTimeout)
 	defer cancel()
 	var mu sync.Mutex
-	var looking sync.WaitGroup
+	var lookups sync.WaitGroup
 	names := make(map[netip.Addr]string)
-	slots := make(chan struct{}, lookupsAtOnce)
+	slots := make(chan struct{}, parallelLookups)
 	for _, addr := range addrs[:min(len(addrs), maxLookups)] {
-		looking.Go(func() {
+		lookups.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if name := confirmed(ctx, r, addr); name != "" {
+			if name := confirmedName(ctx, r, addr); name != "" {
 				mu.Lock()
 				defer mu.Unlock()
 				names[addr] = name
 			}
 		})
 	}
-	looking.Wait()
+	lookups.Wait()
 	return names
 }
 
-// confirmed is the first name of an address that leads back to it.
-func confirmed(ctx context.Context, r Resolver, addr netip.Addr) string {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+// confirmedName returns the first name of an address that resolves to the address.
+func confirmedName(ctx context.Context, r Resolver, addr netip.Addr) string {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	names, _ := r.LookupAddr(ctx, addr.String()) // with an error too, what is left is of use
+	names, _ := r.LookupAddr(ctx, addr.String()) // it may return valid names with an error
 	for _, name := range names[:min(len(names), maxNames)] {
-		back, _ := r.LookupNetIP(ctx, "ip", name)
-		if slices.ContainsFunc(back, func(b netip.Addr) bool { return b.Unmap() == addr }) {
+		addrs, _ := r.LookupNetIP(ctx, "ip", name)
+		if slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == addr }) {
 			return name
 		}
 	}

@@ -11,19 +11,19 @@ import (
 	"postern/interop"
 )
 
-// Records is how the domain's records, policy and servers look now.
+// Records is what a probe finds now: the domain's DNS records, policy and servers.
 type Records struct {
-	Domain     string          // that was looked at
-	NotChecked string          // why nobody looked, or what did not answer; the rest is empty then
-	Hosts      []string        // its MX hosts
-	Problems   []probe.Finding // what is to be mended, the worst first
-	Passed     []string        // titles of what is as it should be, of the domain
+	Domain     string          // that was probed
+	NotChecked string          // why it was not probed; the rest is empty then
+	Hosts      []string        // the MX hosts
+	Problems   []probe.Finding // most severe first
+	Passed     []string        // titles of the domain's checks without problems
 }
 
-// records looks at the domain of a result.
+// records probes the domain of a result.
 func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
 	now := Records{Domain: strings.TrimSuffix(r.Policy.Domain, ".")}
-	if now.NotChecked = x.unprobed(q, now.Domain); now.NotChecked != "" {
+	if now.NotChecked = x.whyNotProbed(q, now.Domain); now.NotChecked != "" {
 		return now
 	}
 	report, err := x.Prober.Probe(ctx, now.Domain)
@@ -47,18 +47,18 @@ func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
 	return now
 }
 
-// unprobed says why a domain is not looked at, if it is not: a report names what domain it
-// likes, and servers of strangers are not visited because of that.
-func (x Explainer) unprobed(q Question, domain string) string {
+// whyNotProbed says why the domain is not probed, or returns "". A report can name any
+// domain: a forged one must not make Postern probe other people's servers.
+func (x Explainer) whyNotProbed(q Question, domain string) string {
 	switch {
 	case domain == "":
 		return "the report names no domain"
-	case q.Domains != nil && !q.takes(domain):
-		return named(domain) + " is none of the domains that this server takes mail for"
+	case q.Domains != nil && !q.accepts(domain):
+		return "this server does not accept mail for " + named(domain)
 	case x.Prober == nil:
-		return "nobody was to ask the network"
+		return "--offline is set"
 	case q.Domains == nil && !q.Verified:
-		return "the report is not trusted, and which domains are ours is not known"
+		return "the report is not verified, and your domains are not known (--config)"
 	}
 	return ""
 }
@@ -66,54 +66,54 @@ func (x Explainer) unprobed(q Question, domain string) string {
 // sameName compares names of hosts or domains.
 func sameName(a, b string) bool { return smtp.FoldDomain(a) == smtp.FoldDomain(b) }
 
-// takes tells whether a domain is known to be one of ours.
-func (q Question) takes(domain string) bool {
-	return slices.ContainsFunc(q.Domains, func(ours string) bool { return sameName(ours, domain) })
+// accepts reports whether this server is known to accept mail for a domain.
+func (q Question) accepts(domain string) bool {
+	return slices.ContainsFunc(q.Domains, func(d string) bool { return sameName(d, domain) })
 }
 
-// serves tells whether a host is an MX host of the domain now.
-func (r Records) serves(host string) bool {
+// hasMX reports whether a host is an MX host of the domain.
+func (r Records) hasMX(host string) bool {
 	return slices.ContainsFunc(r.Hosts, func(mx string) bool { return sameName(mx, host) })
 }
 
-// broken returns the worst finding that has one of the IDs.
-func (r Records) broken(ids []string) (probe.Finding, bool) {
-	return r.worst(func(f probe.Finding) bool { return slices.Contains(ids, f.ID) })
+// problem returns the most severe problem with one of the IDs.
+func (r Records) problem(ids []string) (probe.Finding, bool) {
+	return r.find(func(f probe.Finding) bool { return slices.Contains(ids, f.ID) })
 }
 
-// shows returns what shows now that senders of a case do not get in.
-func (r Records) shows(known *interop.Case) (probe.Finding, bool) {
-	return r.worst(func(f probe.Finding) bool { return f.Case == known })
+// problemOfCase returns the problem that shows that clients of a case still fail.
+func (r Records) problemOfCase(known *interop.Case) (probe.Finding, bool) {
+	return r.find(func(f probe.Finding) bool { return f.Case == known })
 }
 
-func (r Records) worst(of func(probe.Finding) bool) (probe.Finding, bool) {
-	i := slices.IndexFunc(r.Problems, of)
+func (r Records) find(match func(probe.Finding) bool) (probe.Finding, bool) {
+	i := slices.IndexFunc(r.Problems, match)
 	if i < 0 {
 		return probe.Finding{}, false
 	}
 	return r.Problems[i], true
 }
 
-// maxWrong is what is told of findings; postern probe tells all.
-const maxWrong = 5
+// maxProblems bounds the problems that Lines lists; postern probe lists all.
+const maxProblems = 5
 
-// Lines say how it looks, what is wrong first.
+// Lines describes the records, one sentence a line, problems first.
 func (r Records) Lines() []string {
 	if r.NotChecked != "" {
-		return []string{"Not looked at: " + r.NotChecked + "."}
+		return []string{"Not checked: " + r.NotChecked + "."}
 	}
-	var said []string
-	for _, f := range r.Problems[:min(len(r.Problems), maxWrong)] {
-		said = append(said, f.Title+" ("+f.Severity.String()+").")
+	var lines []string
+	for _, f := range r.Problems[:min(len(r.Problems), maxProblems)] {
+		lines = append(lines, f.Title+" ("+f.Severity.String()+").")
 	}
-	switch more := len(r.Problems) - maxWrong; {
+	switch more := len(r.Problems) - maxProblems; {
 	case more > 0:
-		said = append(said, fmt.Sprintf("And %d more: postern probe %s.", more, named(r.Domain)))
+		lines = append(lines, fmt.Sprintf("%d more: postern probe %s.", more, named(r.Domain)))
 	case len(r.Problems) == 0:
-		said = append(said, "Nothing is to be mended.")
+		lines = append(lines, "No problems found.")
 	}
 	for _, title := range r.Passed {
-		said = append(said, title+".")
+		lines = append(lines, title+".")
 	}
-	return said
+	return lines
 }

@@ -8,7 +8,7 @@ import (
 	"postern/tlsrpt"
 )
 
-// A Result is what a report says about one policy, with what it means.
+// A Result is what a report says about one policy, and what that means.
 type Result struct {
 	Policy             tlsrpt.Policy
 	Successful, Failed int64 // sessions
@@ -18,115 +18,117 @@ type Result struct {
 	failures []tlsrpt.Failure
 }
 
-// maxResults bounds what is explained: a report has one policy or two, and room for thousands.
+// maxResults bounds the policies that are explained. A report has one or two, but may
+// have thousands.
 const maxResults = 20
 
-// results are those of the report with most failures, and how many more there are.
+// results returns those of the report with most failures, and how many more there are.
 func results(q Question) (all []Result, more int) {
 	policies := slices.Clone(q.Report.Policies)
-	slices.SortStableFunc(policies, func(a, b tlsrpt.PolicyResult) int { return cmp.Compare(failedOf(b), failedOf(a)) })
+	slices.SortStableFunc(policies, func(a, b tlsrpt.PolicyResult) int { return cmp.Compare(failedSessions(b), failedSessions(a)) })
 	for _, p := range policies[:min(len(policies), maxResults)] {
 		all = append(all, Result{
-			Policy: p.Policy, Successful: p.Successful, Failed: failedOf(p),
-			Counts: saidOf(p), failures: p.Failures, Change: changeOf(q, p.Policy),
+			Policy: p.Policy, Successful: p.Successful, Failed: failedSessions(p),
+			Counts: countResults(p), failures: p.Failures, Change: changeOf(q, p.Policy),
 		})
 	}
 	return all, len(policies) - len(all)
 }
 
-// failedOf is the total, or what the details come to: some senders' totals are less (mail.ru's,
-// for one).
-func failedOf(p tlsrpt.PolicyResult) (n int64) {
+// failedSessions returns the total, or the sum of the details if that is larger: mail.ru's
+// totals, for example, are too small.
+func failedSessions(p tlsrpt.PolicyResult) (n int64) {
 	for _, f := range p.Failures {
 		n += f.Sessions
 	}
 	return max(n, p.Failed)
 }
 
-// leading is the result type of most failed sessions, empty if there is none.
-func (r Result) leading() tlsrpt.ResultType {
+// mainType returns the result type of most failed sessions, or an empty one.
+func (r Result) mainType() tlsrpt.ResultType {
 	if len(r.Counts) == 0 {
 		return ""
 	}
 	return r.Counts[0].Result
 }
 
-// A ResultCount is a result type, for the sessions that were counted under it.
+// A ResultCount counts the sessions that failed with one result type.
 type ResultCount struct {
 	Result   tlsrpt.ResultType
 	Sessions int64
-	Reasons  []string // failure-reason-code and additional-information, as the sender wrote them: the first few
+	Reasons  []string // the first failure-reason-code and additional-information, as received
 	Meaning
 }
 
 const (
 	maxReasons = 3
-	maxSaid    = 20 // the RFC has 11 types; a stranger may make up as many as fit
+	maxTypes   = 20 // RFC 8460 has 11; a report may invent any number
 )
 
-// saidOf counts a policy's failures by their types, the most first.
-func saidOf(p tlsrpt.PolicyResult) (all []ResultCount) {
-	at := make(map[tlsrpt.ResultType]int)
+// countResults counts a policy's failures by result type, most sessions first.
+func countResults(p tlsrpt.PolicyResult) (all []ResultCount) {
+	index := make(map[tlsrpt.ResultType]int)
 	for _, f := range p.Failures {
-		i, known := at[f.Result]
+		i, known := index[f.Result]
 		if !known {
 			i = len(all)
-			at[f.Result] = i
-			all = append(all, ResultCount{Result: f.Result, Meaning: words[f.Result]})
+			index[f.Result] = i
+			all = append(all, ResultCount{Result: f.Result, Meaning: meanings[f.Result]})
 		}
 		all[i].Sessions += f.Sessions
-		all[i].give(f.ReasonCode, f.AdditionalInfo)
+		all[i].addReasons(f.ReasonCode, f.AdditionalInfo)
 	}
 	slices.SortStableFunc(all, func(a, b ResultCount) int { return cmp.Compare(b.Sessions, a.Sessions) })
-	return all[:min(len(all), maxSaid)]
+	return all[:min(len(all), maxTypes)]
 }
 
-func (s *ResultCount) give(reasons ...string) {
+func (c *ResultCount) addReasons(reasons ...string) {
 	for _, r := range reasons {
-		if r != "" && len(s.Reasons) < maxReasons && !slices.Contains(s.Reasons, r) {
-			s.Reasons = append(s.Reasons, r)
+		if r != "" && len(c.Reasons) < maxReasons && !slices.Contains(c.Reasons, r) {
+			c.Reasons = append(c.Reasons, r)
 		}
 	}
 }
 
-// Text says what the type means, in a paragraph.
-func (s ResultCount) Text() string {
+// Text explains the result type in a paragraph.
+func (c ResultCount) Text() string {
 	switch {
-	case s.Result == "":
-		return "The report names no result type for these."
-	case !s.Known():
-		return quoted(string(s.Result)) + " is no result type of RFC 8460, and is not known here: only its sender can say what it means."
+	case c.Result == "":
+		return "The report gives no result type for these sessions."
+	case !c.Known():
+		return quoted(string(c.Result)) + " is not a result type of RFC 8460; only the sender knows what it means."
 	}
-	return fmt.Sprintf("%s It can be: %s %s", s.Says, lower(s.Can), s.Cannot)
+	return fmt.Sprintf("%s Possible causes: %s %s", c.Says, c.Causes, c.Not)
 }
 
-// A Meaning is what a result type can and cannot mean. All is empty of a type that is not known.
+// A Meaning explains a result type. It is empty for an unknown type.
 type Meaning struct {
 	Says    string
-	Can     string // what is behind it, as far as is known
-	Cannot  string // what it is often taken for, and is not
+	Causes  string // possible causes
+	Not     string // a conclusion that the type does not allow
 	Sources []string
 
-	findings []string // of the probe, that show it
-	cases    []string // of package interop, that sessions counted so may look like
+	findings []string // IDs of the probe's findings that confirm it
+	cases    []string // IDs of the cases of package interop that it can be reported for
 }
 
-// Known tells whether the type is.
-func (w Meaning) Known() bool { return w.Says != "" }
+// Known reports whether the result type is known.
+func (m Meaning) Known() bool { return m.Says != "" }
 
-// fits tells whether sessions of a type may have failed as a case does. Of a general word, and of one that
-// is not known, any may.
-func fits(result tlsrpt.ResultType, id string) bool {
-	return !specific(result) || slices.Contains(words[result].cases, id)
+// canMean reports whether sessions with a result type may be instances of a case. A
+// general or unknown type may be any case.
+func canMean(result tlsrpt.ResultType, id string) bool {
+	return !isSpecific(result) || slices.Contains(meanings[result].cases, id)
 }
 
-// specific tells whether a type says what is wrong.
-func specific(result tlsrpt.ResultType) bool {
-	return result != tlsrpt.ValidationFailure && words[result].Known()
+// isSpecific reports whether a type says what is wrong.
+func isSpecific(result tlsrpt.ResultType) bool {
+	return result != tlsrpt.ValidationFailure && meanings[result].Known()
 }
 
-// ofCertificate are the cases of those who check it, in the handshake or after.
-var ofCertificate = []string{"certificate-refused", "leaves-after-handshake"}
+// certificateCases are the cases of clients that reject the certificate, during the
+// handshake or after it.
+var certificateCases = []string{"certificate-refused", "leaves-after-handshake"}
 
 const (
 	rfc8460 = "https://www.rfc-editor.org/rfc/rfc8460"
@@ -134,88 +136,88 @@ const (
 	rfc7672 = "https://www.rfc-editor.org/rfc/rfc7672"
 )
 
-// words are the result types of RFC 8460, Section 4.3.
-var words = map[tlsrpt.ResultType]Meaning{
+// meanings are those of the result types of RFC 8460, Section 4.3.
+var meanings = map[tlsrpt.ResultType]Meaning{
 	tlsrpt.STARTTLSNotSupported: {
 		Says:     "The server did not offer STARTTLS, or refused it.",
-		Can:      "A listener without a certificate, another server than yours, or a firewall that takes STARTTLS out of the reply to EHLO.",
-		Cannot:   "It says nothing about certificate and policy: TLS did not begin.",
+		Causes:   "a listener without a certificate, a server other than yours, or a firewall that removes STARTTLS from the EHLO reply.",
+		Not:      "It says nothing about certificates or policies: TLS never started.",
 		Sources:  []string{rfc8460 + "#section-4.3.1"},
 		findings: []string{"no-starttls", "inspected-by-firewall", "healthy"},
 	},
 	tlsrpt.CertificateHostMismatch: {
-		Says:     "The certificate does not have the name that the sender looked for, under MTA-STS that of the MX host.",
-		Can:      "A certificate for the domain but not for the host, an MX record that names an alias, or one of several hosts with an old certificate.",
-		Cannot:   "It is neither expired nor of an unknown authority: these have types of their own.",
+		Says:     "The certificate is not valid for the name that the sender expected. With MTA-STS that is the name of the MX host.",
+		Causes:   "a certificate for the domain but not for the host, an MX record that points to an alias, or one of several hosts with an old certificate.",
+		Not:      "It does not mean that the certificate is expired or untrusted: those have result types of their own.",
 		Sources:  []string{rfc8460 + "#section-4.3.1", rfc8461 + "#section-4.2"},
 		findings: []string{"wrong-name", "mta-sts-certificate", "mta-sts-mx", "dane-mismatch"},
-		cases:    ofCertificate,
+		cases:    certificateCases,
 	},
 	tlsrpt.CertificateExpired: {
 		Says:     "The certificate had expired.",
-		Can:      "A renewal that failed, or that the server or one of several hosts has not loaded.",
-		Cannot:   "It is no fault of the policy, and senders without one deliver all the same.",
+		Causes:   "a renewal that failed, or a renewed certificate that the server, or one of several hosts, has not loaded.",
+		Not:      "It does not mean that the policy is wrong. Senders that apply no policy deliver anyway.",
 		Sources:  []string{rfc8460 + "#section-4.3.1"},
 		findings: []string{"expired", "mta-sts-certificate"},
-		cases:    ofCertificate,
+		cases:    certificateCases,
 	},
 	tlsrpt.CertificateNotTrusted: {
-		Says:     "The certificate does not lead to an authority that the sender knows.",
-		Can:      "A self-signed certificate, or intermediates that the server does not send.",
-		Cannot:   "Senders without a policy do not mind: that others deliver proves nothing.",
+		Says:     "The sender does not trust the authority that issued the certificate.",
+		Causes:   "a self-signed certificate, or intermediate certificates that the server does not send.",
+		Not:      "That other senders deliver proves nothing: without a policy they accept any certificate.",
 		Sources:  []string{rfc8460 + "#section-4.3.1"},
 		findings: []string{"untrusted", "mta-sts-certificate"},
-		cases:    ofCertificate,
+		cases:    certificateCases,
 	},
 	tlsrpt.ValidationFailure: {
-		Says: "Something failed that has no type of its own. RFC 8460 knows no type for a handshake that did not finish, and counts every session under the policy " +
-			"that was in force: some senders put it here.",
-		Can: "A handshake that was closed, timed out or ended with an alert, as in October 2024 (case early-ticket); also a host that the MTA-STS policy does not name, " +
-			"or a certificate that fits no TLSA record.",
-		Cannot:   "That it stands under a policy does not say that the policy is wrong.",
+		Says: "A failure without a result type of its own. RFC 8460 has no type for an unfinished handshake, so some senders report it here, " +
+			"under whichever policy was in force.",
+		Causes: "a handshake that was closed, timed out or ended with an alert, as in October 2024 (case early-ticket); a host that the MTA-STS policy " +
+			"does not list; or a certificate that matches no TLSA record.",
+		Not:      "It does not mean that the policy is wrong, although the report lists it under that policy.",
 		Sources:  []string{rfc8460 + "#section-4.3.3", "https://github.com/golang/go/issues/70232", "https://github.com/mjl-/mox/issues/237"},
 		findings: []string{"early-ticket", "mta-sts-mx", "mta-sts-certificate", "dane-mismatch", "healthy", "big-hello"},
 	},
 	tlsrpt.TLSAInvalid: {
-		Says:     "No TLSA record of the host was usable, or none fitted the certificate.",
-		Can:      "A certificate with a new key whose record was not published, or records of usage 0 or 1.",
-		Cannot:   "It does not come from MTA-STS, and who does not check DANE delivers all the same.",
+		Says:     "No TLSA record of the host was usable, or none matched the certificate.",
+		Causes:   "a certificate with a new key whose TLSA record was not published, or TLSA records with usage 0 or 1.",
+		Not:      "It has nothing to do with MTA-STS. Senders that do not check DANE deliver anyway.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.1", rfc7672 + "#section-3.1"},
 		findings: []string{"dane-mismatch", "dane-unusable"},
-		cases:    ofCertificate,
+		cases:    certificateCases,
 	},
 	tlsrpt.DNSSECInvalid: {
-		Says:     "The sender's resolver got no valid answer for the MX, address or TLSA records.",
-		Can:      "Signatures that have expired, a DS record of an old key, or a name server that does not answer questions for TLSA.",
-		Cannot:   "It says nothing about the certificate: the sender did not come so far.",
+		Says:     "The sender's resolver could not validate the MX, address or TLSA records.",
+		Causes:   "expired signatures, a DS record for an old key, or a name server that does not answer queries for TLSA records.",
+		Not:      "It says nothing about the certificate: the sender did not get that far.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.1", rfc7672 + "#section-2.1"},
 		findings: []string{"dnssec-bogus", "dane-unsigned"},
 	},
 	tlsrpt.DANERequired: {
-		Says:     "The sender insists on DANE, and found no validated TLSA records.",
-		Can:      "A zone that lost its signature, an MX host without TLSA records beside others that have some, or a rule on the sender's side.",
-		Cannot:   "It says nothing about the certificate.",
+		Says:     "The sender requires DANE and found no validated TLSA records.",
+		Causes:   "a zone that is no longer signed, an MX host without TLSA records next to hosts that have them, or a setting on the sender's side.",
+		Not:      "It says nothing about the certificate.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.1"},
 		findings: []string{"dnssec-bogus", "dane-unsigned", "dane-unusable", "dane"},
 	},
 	tlsrpt.STSPolicyFetchError: {
-		Says:     "The sender saw the MTA-STS record and could not get the policy.",
-		Can:      "The web server of mta-sts.DOMAIN was down, redirected, or answered with another status than 200; or the sender's own network.",
-		Cannot:   "It says nothing about the mail server: the policy is fetched by HTTPS before any mail.",
+		Says:     "The sender found the MTA-STS record but could not fetch the policy.",
+		Causes:   "a web server at mta-sts.DOMAIN that was down, redirected, or answered with a status other than 200; or a problem in the sender's network.",
+		Not:      "It says nothing about the mail server: senders fetch the policy by HTTPS before they connect to it.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.3"},
 		findings: []string{"mta-sts-policy"},
 	},
 	tlsrpt.STSPolicyInvalid: {
-		Says:     "The MTA-STS policy was fetched, and is not valid.",
-		Can:      "A field that is missing or written wrong, or a page of HTML in its place.",
-		Cannot:   "It says nothing about the mail server and its certificate.",
+		Says:     "The sender fetched the MTA-STS policy, but it is not valid.",
+		Causes:   "a missing or malformed field, or an HTML page in place of the policy.",
+		Not:      "It says nothing about the mail server or its certificate.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.2"},
 		findings: []string{"mta-sts-policy", "mta-sts-record"},
 	},
 	tlsrpt.STSWebPKIInvalid: {
-		Says:     "The certificate of the web server of the MTA-STS policy does not verify.",
-		Can:      "It has expired, or is not for the name mta-sts.DOMAIN.",
-		Cannot:   "It is not the mail server's certificate that is meant.",
+		Says:     "The certificate of the web server that serves the MTA-STS policy could not be verified.",
+		Causes:   "a certificate that has expired, or that is not for the name mta-sts.DOMAIN.",
+		Not:      "It is not about the mail server's certificate.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.3"},
 		findings: []string{"mta-sts-policy"},
 	},

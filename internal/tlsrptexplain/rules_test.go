@@ -12,13 +12,13 @@ import (
 	"postern/tlsrpt"
 )
 
-// failed is what an address failed with.
+// failed is the activity of an address with failures of one case.
 func failed(addr, ehlo, id string, n int64) ledger.Activity {
 	return ledger.Activity{Address: netip.MustParseAddr(addr), EHLO: ehlo, Counts: ledger.Counts{Failed: n}, Cases: map[string]int64{id: n}}
 }
 
-// ask explains a report of big.example with what is given.
-func ask(t *testing.T, x Explainer, change func(*Question)) *Explanation {
+// explain explains a verified report of big.example.
+func explain(t *testing.T, x Explainer, change func(*Question)) *Explanation {
 	t.Helper()
 	q := Question{
 		Report: day(24, 0, 27), Submitter: "big.example", Verified: true,
@@ -34,193 +34,192 @@ func ask(t *testing.T, x Explainer, change func(*Question)) *Explanation {
 	return e
 }
 
-func broken(id string) probe.Finding {
-	return probe.Finding{ID: id, Severity: probe.Critical, Title: "It is " + id, Advice: []interop.Advice{{Software: "all servers", Action: "Mend " + id + "."}}}
+func critical(id string) probe.Finding {
+	return probe.Finding{ID: id, Severity: probe.Critical, Title: "It is " + id, Advice: []interop.Advice{{Software: "all servers", Action: "Fix " + id + "."}}}
 }
 
-// ofCase is what shows a case.
+// ofCase is a finding that shows a case.
 func ofCase(id string) probe.Finding {
-	f := broken(id)
+	f := critical(id)
 	f.Case, _ = interop.Find(id)
 	return f
 }
 
-// says makes the report's failures those.
-func says(failures ...tlsrpt.Failure) func(*Question) {
+// withFailures replaces the report's failures.
+func withFailures(failures ...tlsrpt.Failure) func(*Question) {
 	return func(q *Question) { q.Report.Policies[0].Failures = failures }
 }
 
-// A conclusionOf is what is asked, and what is known; and the cause and the one next step that they
-// decide on.
-type conclusionOf struct {
+// A conclusionTest is a report and what is known, and the conclusion.
+type conclusionTest struct {
 	x           Explainer
 	change      func(*Question)
 	cause, next string
-	sure        interop.Confidence
+	confidence  interop.Confidence
 }
 
-func concluded(t *testing.T, cases map[string]conclusionOf) {
+func testConclusions(t *testing.T, cases map[string]conclusionTest) {
 	for name, tt := range cases {
 		t.Run(name, func(t *testing.T) {
-			c := ask(t, tt.x, tt.change).Conclusion
-			if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.sure {
-				t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.sure, tt.cause, tt.next)
+			c := explain(t, tt.x, tt.change).Conclusion
+			if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.confidence {
+				t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.confidence, tt.cause, tt.next)
 			}
 		})
 	}
 }
 
-// early are failures of the sender of the report, in its hours.
-func early() []ledger.Activity {
+// earlyTicket is activity of the report's sender: failures of the case early-ticket.
+func earlyTicket() []ledger.Activity {
 	return []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}
 }
 
-// in are sessions of the same that got in.
-func in(n int64) []ledger.Activity {
+// completed is activity of the same sender: sessions that completed TLS.
+func completed(n int64) []ledger.Activity {
 	return []ledger.Activity{{Address: netip.MustParseAddr("192.0.2.7"), EHLO: "mx1.big.example", Counts: ledger.Counts{Full: n}}}
 }
 
-// proven has its name lead back.
-var proven = names{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
+// confirmed has a name for the sender's address that resolves to it.
+var confirmed = fakeDNS{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
 
-// What we saw of the sender decides.
-func TestConclusionsFromOurSessions(t *testing.T) {
-	left := in(12)
+// The sender's own sessions decide.
+func TestConclusionsFromTheLedger(t *testing.T) {
+	left := completed(12)
 	left[0].Unused = 9
-	concluded(t, map[string]conclusionOf{
-		"a known case, from addresses with their names": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{}}, nil,
-			"early-ticket: Closes silently", `mode "stock"`, certain},
-		"a known case, by its word alone": {Explainer{Ledger: &book{within: early()}, Resolver: names{}, Prober: &domain{}}, nil,
+	testConclusions(t, map[string]conclusionTest{
+		"a known case, matched by reverse DNS": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{}}, nil,
+			"early-ticket: Closes silently", `mode "stock"`, almostCertain},
+		"a known case, matched by EHLO alone": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: fakeDNS{}, Prober: &fakeProber{}}, nil,
 			"early-ticket: Closes silently", `mode "stock"`, likely},
-		"a known case that is over": {Explainer{Ledger: &book{within: early(), later: in(12)}, Resolver: proven}, nil,
-			"early-ticket", "since then 12 sessions of theirs got in", certain},
-		"a known case that goes on": {Explainer{Ledger: &book{within: early(), later: append(in(12), early()...)}, Resolver: proven}, nil,
-			"early-ticket", `mode "stock"`, certain},
-		"a known case that is over for them, and the probe still sees": {
-			Explainer{Ledger: &book{within: early(), later: in(12)}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
-			"early-ticket", "Mend early-ticket.", certain},
-		"a known case that the probe sees too": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
-			"early-ticket", "Mend early-ticket.", certain},
-		"early tickets come before a policy that is wrong too": {
-			Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil, "early-ticket", `mode "stock"`, certain},
-		"one case among many failures": {Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: proven}, nil,
-			"We saw it 13×, the report counts 27 failed sessions", `mode "stock"`, likely},
-		"no known case": {Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &domain{}}, nil,
+		"a known case that is over": {Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: completed(12)}, Resolver: confirmed}, nil,
+			"early-ticket", "since then 12 sessions of this sender completed TLS", almostCertain},
+		"a known case that goes on": {Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: append(completed(12), earlyTicket()...)}, Resolver: confirmed}, nil,
+			"early-ticket", `mode "stock"`, almostCertain},
+		"a known case that is over for the sender, and that the probe still finds": {
+			Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: completed(12)}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
+			"early-ticket", "Fix early-ticket.", almostCertain},
+		"a known case that the probe finds too": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
+			"early-ticket", "Fix early-ticket.", almostCertain},
+		"early tickets, and a wrong policy too": {
+			Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}}, nil, "early-ticket", `mode "stock"`, almostCertain},
+		"one case among many failures": {Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: confirmed}, nil,
+			"This server recorded 13 failures of this kind, the report counts 27 failed sessions", `mode "stock"`, likely},
+		"no known case": {Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &fakeProber{}}, nil,
 			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7", 0},
-		"no known case, and a few of one that is": {Explainer{Ledger: &book{within: []ledger.Activity{
+		"no known case, and a few failures of one": {Explainer{Ledger: &fakeLedger{during: []ledger.Activity{
 			failed("192.0.2.6", "mx0.big.example", "early-ticket", 5), failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3), failed("192.0.2.8", "mx2.big.example", ledger.Unknown, 4),
-		}}, Prober: &domain{}}, nil, "no known case", "--sender 192.0.2.8", 0},
-		"they left after the handshake, and TLSA is stale": {
-			Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}},
-			nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
-		"they said goodbye after the handshake, and TLSA is stale": {
-			Explainer{Ledger: &book{within: left}, Prober: &domain{findings: []probe.Finding{broken("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Mend dane-mismatch.", certain},
-		"they said goodbye after the handshake": {Explainer{Ledger: &book{within: left}, Prober: &domain{}}, nil,
-			"9 completed the handshake and left without a command", "Compare your TLSA records", possible},
-		"a word about the policy's web server, and another case": {Explainer{Ledger: &book{within: early()}, Resolver: proven, Prober: &domain{}},
-			says(tlsrpt.Failure{Result: tlsrpt.STSPolicyFetchError, Sessions: 27}), "sts-policy-fetch-error says is not to be seen now", "Wait for the next report", possible},
-		"a word about the certificate, and a case of that": {
-			Explainer{Ledger: &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: proven, Prober: &domain{}},
-			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", certain},
-		"an unknown word":   {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", `mode "stock"`, certain},
-		"no details at all": {Explainer{Ledger: &book{within: early()}, Resolver: proven}, says(), "early-ticket", `mode "stock"`, certain},
+		}}, Prober: &fakeProber{}}, nil, "no known case", "--sender 192.0.2.8", 0},
+		"closed after the handshake, and TLSA is stale": {
+			Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &fakeProber{findings: []probe.Finding{critical("dane-mismatch")}}},
+			nil, "It is dane-mismatch.", "Fix dane-mismatch.", almostCertain},
+		"QUIT after the handshake, and TLSA is stale": {
+			Explainer{Ledger: &fakeLedger{during: left}, Prober: &fakeProber{findings: []probe.Finding{critical("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Fix dane-mismatch.", almostCertain},
+		"QUIT after the handshake": {Explainer{Ledger: &fakeLedger{during: left}, Prober: &fakeProber{}}, nil,
+			"9 sessions of this sender completed the handshake and ended without a command", "Compare your TLSA records", possible},
+		"a type about the policy's web server, and another case": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.STSPolicyFetchError, Sessions: 27}), "reports sts-policy-fetch-error, and the probe does not confirm it", "Wait for the next report", possible},
+		"a type about the certificate, and a case of that": {
+			Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: confirmed, Prober: &fakeProber{}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", almostCertain},
+		"an unknown type":   {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, withFailures(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", `mode "stock"`, almostCertain},
+		"no details at all": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, withFailures(), "early-ticket", `mode "stock"`, almostCertain},
 	})
 }
 
-// What is to be seen now decides where our sessions do not.
-func TestConclusionsFromHowItLooksNow(t *testing.T) {
-	concluded(t, map[string]conclusionOf{
-		"expired, and it is": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("big-hello"), broken("expired")}}},
-			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Mend expired.", certain},
-		"expired, and it was": {Explainer{Ledger: &book{}, Prober: &domain{}},
-			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-expired says is not to be seen now", "Wait for the next report", possible},
-		"expired, and only something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{ofCase("early-ticket")}}},
-			says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-expired says is not to be seen now", "Wait for the next report", possible},
-		"expired, and nobody looked": {Explainer{Ledger: &book{}}, says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}),
-			"Nobody looked whether it is so now", "postern probe receiver.example", possible},
-		"a general word, and a policy without the host": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}}, nil,
-			"It is mta-sts-mx.", "Mend mta-sts-mx.", likely},
-		"the sender says which": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("mta-sts-mx")}}},
-			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 27}), "It is mta-sts-mx.", "Mend mta-sts-mx.", certain},
-		"something else is wrong": {Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{broken("unreachable")}}}, nil,
-			"It is unreachable.", "Mend unreachable.", possible},
-		"nothing was seen": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },
-			"may have failed before they came to us", "Ask the sender (tls@big.example)", possible},
-		"nothing was seen, and nobody looked at the domain": {Explainer{Ledger: &book{}}, nil, "may have failed before they came to us", "postern probe receiver.example", possible},
+// The probe decides if the ledger does not.
+func TestConclusionsFromTheProbe(t *testing.T) {
+	testConclusions(t, map[string]conclusionTest{
+		"expired, and it is": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("big-hello"), critical("expired")}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Fix expired.", almostCertain},
+		"expired, and it was": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", possible},
+		"expired, and only something else is wrong": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", possible},
+		"expired, and not probed": {Explainer{Ledger: &fakeLedger{}}, withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}),
+			"The domain was not probed to confirm that", "postern probe receiver.example", possible},
+		"a general type, and a policy without the host": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}}, nil,
+			"It is mta-sts-mx.", "Fix mta-sts-mx.", likely},
+		"the sender says which": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 27}), "It is mta-sts-mx.", "Fix mta-sts-mx.", almostCertain},
+		"something else is wrong": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("unreachable")}}}, nil,
+			"It is unreachable.", "Fix unreachable.", possible},
+		"no sessions": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },
+			"may have failed before they reached this server", "Ask the sender (tls@big.example)", possible},
+		"no sessions, and not probed": {Explainer{Ledger: &fakeLedger{}}, nil, "may have failed before they reached this server", "postern probe receiver.example", possible},
 	})
 }
 
-// Whose report it is, and about whom, goes before all else.
-func TestConclusionsFromWhoseReportItIs(t *testing.T) {
+// Who sent the report, and what it is about, comes first.
+func TestConclusionsFromTheReport(t *testing.T) {
 	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
-	concluded(t, map[string]conclusionOf{
-		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "Nothing failed.", "Nothing has to be done.", certain},
+	testConclusions(t, map[string]conclusionTest{
+		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "No session failed.", "Nothing to do.", almostCertain},
 		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), []*tlsrpt.Report{day(24, 0, 9)} },
-			"what was wrong until 2024-10-24 is over", "Nothing has to be done.", certain},
-		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "Nothing failed.", "Nothing has to be done.", certain},
-		"another MX host": {Explainer{Ledger: &book{}, Prober: &domain{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
-			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", certain},
-		"a host that is none": {Explainer{Ledger: &book{}, Prober: &domain{hosts: []string{"mx.receiver.example"}}},
-			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "no MX host of receiver.example now", "Ask each name server", likely},
-		"a host that is not ours, offline": {Explainer{Ledger: &book{}},
-			says(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "is not this server (mx.receiver.example)", "if it is yours, look there", certain},
-		"some failed at ours": {Explainer{Ledger: &book{within: early()}, Resolver: proven},
-			says(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", `mode "stock"`, certain},
-		"a domain that is not ours": {Explainer{Ledger: &book{}, Prober: &domain{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
-			"this server takes no mail for it", "add it to domains", certain},
-		"our domain, written otherwise": {Explainer{Ledger: &book{}}, func(q *Question) {
+			"the problem that lasted until 2024-10-24 is over", "Nothing to do.", almostCertain},
+		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "No session failed.", "Nothing to do.", almostCertain},
+		"another MX host": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", almostCertain},
+		"a host that is none": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example"}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "neither this server nor, now, an MX host of receiver.example", "Query each name server", likely},
+		"a host that is not ours, offline": {Explainer{Ledger: &fakeLedger{}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "not to this server (mx.receiver.example)", "If it is yours, look there", almostCertain},
+		"some failed at this server": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed},
+			withFailures(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", `mode "stock"`, almostCertain},
+		"a domain that is not ours": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
+			"this server does not accept mail for that domain", "add it to domains", almostCertain},
+		"our domain in another form": {Explainer{Ledger: &fakeLedger{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
-		}, "may have failed before they came to us", "Look at the domain as it is now", possible},
-		"not trusted": {Explainer{Ledger: &book{within: early()}}, func(q *Question) { q.Verified = false }, "anybody can write one", "--trust", 0},
-		"not trusted, and a certificate that has expired": {Explainer{Ledger: &book{within: early()}, Prober: &domain{findings: []probe.Finding{broken("expired")}}},
+		}, "may have failed before they reached this server", "Probe the domain", possible},
+		"not verified": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}}, func(q *Question) { q.Verified = false }, "anyone can send a report in another's name", "--trust", 0},
+		"not verified, and a certificate that has expired": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Prober: &fakeProber{findings: []probe.Finding{critical("expired")}}},
 			func(q *Question) {
 				q.Verified = false
-				says(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
-			}, "It is expired.", "Mend expired.", certain},
+				withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
+			}, "It is expired.", "Fix expired.", almostCertain},
 	})
 }
 
-// A report that anybody may have written asks for nobody's sessions, and makes us visit no
-// domain that is not known to be ours.
-func TestUntrustedReportIsNotCorrelated(t *testing.T) {
-	b, d := &book{within: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &domain{}
-	e := ask(t, Explainer{Ledger: b, Resolver: names{}, Prober: d}, func(q *Question) { q.Verified, q.Domains = false, nil })
-	if len(b.asked) > 0 || len(d.asked) > 0 || len(e.Activity.Senders) > 0 {
-		t.Errorf("the ledger was asked for %v, the network for %v", b.asked, d.asked)
+// A forged report must not reveal a sender's sessions, nor make Postern probe other
+// people's servers.
+func TestUnverifiedReportIsNotMatchedToSessions(t *testing.T) {
+	b, d := &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &fakeProber{}
+	e := explain(t, Explainer{Ledger: b, Resolver: fakeDNS{}, Prober: d}, func(q *Question) { q.Verified, q.Domains = false, nil })
+	if len(b.queries) > 0 || len(d.probed) > 0 || len(e.Activity.Senders) > 0 {
+		t.Errorf("queried the ledger for %v, probed %v", b.queries, d.probed)
 	}
-	if got := e.Activity.Text(); !strings.Contains(got, "not trusted") {
+	if got := e.Activity.Text(); !strings.Contains(got, "not verified") {
 		t.Errorf("it does not say so: %s", got)
 	}
 }
 
-func TestDomainOfOthersIsNotVisited(t *testing.T) {
-	d := &domain{}
-	e := ask(t, Explainer{Ledger: &book{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
-	if len(d.asked) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "none of the domains") {
-		t.Errorf("visited %v: %s", d.asked, strings.Join(e.Records.Lines(), " "))
+func TestOtherPeoplesDomainIsNotProbed(t *testing.T) {
+	d := &fakeProber{}
+	e := explain(t, Explainer{Ledger: &fakeLedger{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
+	if len(d.probed) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "does not accept mail for receiver.example") {
+		t.Errorf("probed %v: %s", d.probed, strings.Join(e.Records.Lines(), " "))
 	}
 }
 
-// What a probe only notes is nothing to mend, and no cause.
-func TestNoticesOfTheProbeAreNotTold(t *testing.T) {
-	notice := broken("unreachable")
+// A notice of the probe is not a problem, and not a cause.
+func TestNoticesOfTheProbeAreLeftOut(t *testing.T) {
+	notice := critical("unreachable")
 	notice.Severity = probe.Notice
-	e := ask(t, Explainer{Ledger: &book{}, Prober: &domain{findings: []probe.Finding{notice}}}, nil)
-	if got := strings.Join(e.Records.Lines(), " "); got != "Nothing is to be mended." || strings.Contains(e.Conclusion.Cause, notice.Title) {
+	e := explain(t, Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{notice}}}, nil)
+	if got := strings.Join(e.Records.Lines(), " "); got != "No problems found." || strings.Contains(e.Conclusion.Cause, notice.Title) {
 		t.Errorf("got %s, the cause %s", got, e.Conclusion.Cause)
 	}
 }
 
-func TestNetworkThatDoesNotAnswerIsTold(t *testing.T) {
-	e := ask(t, Explainer{Ledger: &book{}, Prober: &domain{err: errors.New("the resolver is silent")}}, nil)
+func TestErrorOfTheProbeIsShown(t *testing.T) {
+	e := explain(t, Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{err: errors.New("the resolver is silent")}}, nil)
 	if got := strings.Join(e.Records.Lines(), " "); !strings.Contains(got, "the resolver is silent") {
 		t.Errorf("got %s", got)
 	}
 }
 
-func TestLedgerThatCannotBeReadIsAnError(t *testing.T) {
+func TestErrorOfTheLedgerIsReturned(t *testing.T) {
 	broken := errors.New("the disk is gone")
-	_, err := Explainer{Ledger: &book{err: broken}}.Explain(t.Context(), Question{Report: day(24, 0, 1), Submitter: "big.example", Verified: true})
+	_, err := Explainer{Ledger: &fakeLedger{err: broken}}.Explain(t.Context(), Question{Report: day(24, 0, 1), Submitter: "big.example", Verified: true})
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}

@@ -1,19 +1,18 @@
-// Package meaning says what a TLS report (RFC 8460) means to the server that it is about:
-// what changed, what its words can and cannot mean, what the server itself saw of
-// the sender in the same hours, how its records look now, the likeliest cause, and the
-// one next step.
+// Package tlsrptexplain explains TLS reports (RFC 8460) to the operator of the server
+// that they are about: what changed since earlier reports, what the result types mean,
+// what the server itself recorded of the sender in the same hours, what a probe of the
+// domain finds now, the most likely cause, and one next step.
 //
-//	e, err := meaning.Explainer{Ledger: reader, Resolver: net.DefaultResolver, Prober: prober}.Explain(ctx, question)
+//	x := tlsrptexplain.Explainer{Ledger: reader, Resolver: net.DefaultResolver, Prober: prober}
+//	e, err := x.Explain(ctx, question)
 //
-// # Trust
+// # Security
 //
-// A report can be forged. One that is not trusted is explained by itself: it is never laid
-// beside the sessions of the sender that it names.
+// Anyone can send a report and name any domain in it. A report whose submitter is not
+// verified is explained by itself: it is not matched to sessions.
 //
-// # Words
-//
-// What strangers wrote stands in the texts as in a Go string, cut short; in the other
-// fields it is as they wrote it.
+// Sentences quote what strangers wrote, shortened and escaped. All other fields contain
+// it unchanged.
 package tlsrptexplain
 
 import (
@@ -23,72 +22,82 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"postern/internal/ledger"
 	"postern/internal/probe"
 	"postern/internal/safetext"
+	"postern/interop"
 	"postern/tlsrpt"
 )
 
-// A Ledger knows what senders did; see [ledger.Reader].
+// A Ledger has the recorded sessions; see [ledger.Reader].
 type Ledger interface {
 	Activity(ctx context.Context, in ledger.Span, whose ledger.SenderQuery) ([]ledger.Activity, error)
 	FailingAddresses(ctx context.Context, in ledger.Span, limit int) ([]netip.Addr, error)
 }
 
-// A Resolver knows names of addresses; [net.Resolver] is one.
+// A Resolver makes DNS queries for forward-confirmed reverse DNS, as [net.Resolver] does.
 type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// A Prober looks at a domain; [probe.Prober] is one.
+// A Prober probes a domain, as [probe.Prober] does.
 type Prober interface {
 	Probe(ctx context.Context, target string) (*probe.Report, error)
 }
 
-// An Explainer explains with what it can ask. What is nil is not asked, and the explanation says so.
+// An Explainer explains reports. Each field may be nil; the explanation then says what
+// was not checked.
 type Explainer struct {
 	Ledger   Ledger
 	Resolver Resolver
 	Prober   Prober
 }
 
-// A Question is a report to explain.
+// A Question is a report to explain, and what is known about it and this server.
 type Question struct {
 	Report    *tlsrpt.Report
-	Submitter string // the domain of whoever sends the report; empty: not known
-	Verified  bool   // it does come from there
+	Submitter string // the domain of the organization that sent the report; empty if unknown
+	Verified  bool   // the report was signed by the submitter
 
-	// History are the reports of the same submitter that are kept, in the order in which
-	// they came. The report itself may be among them.
+	// History are the stored reports of the same submitter in order of arrival. It may
+	// include the report itself.
 	History []*tlsrpt.Report
 
-	// Hostname is what our server calls itself, Domains are those that it takes mail for; empty: not known.
+	// Hostname is this server's name, and Domains are those that it accepts mail for.
+	// They are empty if unknown.
 	Hostname string
 	Domains  []string
 
-	Now time.Time // until when senders are looked at
+	Now time.Time // end of the time in which later sessions are counted
 }
 
-// An Explanation is what a report means.
+// An Explanation explains a report.
 type Explanation struct {
-	Results    []Result // one for each policy of the report, that with most failures first; 20 at most
-	More       int      // policies that are not among them
+	Results    []Result // one for each policy of the report, most failures first; at most 20
+	More       int      // policies that were left out
 	Activity   Activity
 	Records    Records
 	Conclusion Conclusion
 }
 
-// Explain explains a report. The error is the ledger's; what else does not answer is told in
-// the explanation. It takes as long as those it asks.
+// A Conclusion is the most likely cause of the failures, and one next step.
+type Conclusion struct {
+	Cause      string             // in sentences
+	Confidence interop.Confidence // in the cause; 0 if it is unknown
+	Case       *interop.Case      // the known client behavior that is the cause, or nil
+	Next       string
+	Sources    []string // URLs
+}
+
+// Explain explains a report. It returns errors of the ledger only: other checks that fail
+// are noted in the explanation.
 func (x Explainer) Explain(ctx context.Context, q Question) (*Explanation, error) {
 	e := new(Explanation)
 	e.Results, e.More = results(q)
 	var err error
-	if e.Activity, err = x.look(ctx, q); err != nil {
+	if e.Activity, err = x.activity(ctx, q); err != nil {
 		return nil, err
 	}
 	e.Records = x.records(ctx, q, e.worst())
@@ -96,7 +105,7 @@ func (x Explainer) Explain(ctx context.Context, q Question) (*Explanation, error
 	return e, nil
 }
 
-// worst is the result with most failures; one without any if there is none.
+// worst returns the result with most failures, or an empty one if there is none.
 func (e *Explanation) worst() Result {
 	if len(e.Results) == 0 {
 		return Result{}
@@ -104,7 +113,7 @@ func (e *Explanation) worst() Result {
 	return e.Results[0]
 }
 
-// Failed is how many sessions failed, under all policies of Results.
+// Failed returns the number of failed sessions in all Results.
 func (e *Explanation) Failed() (n int64) {
 	for _, r := range e.Results {
 		n += r.Failed
@@ -112,45 +121,34 @@ func (e *Explanation) Failed() (n int64) {
 	return n
 }
 
-// maxSources bounds the list of sources: the first say the most.
 const maxSources = 8
 
-// Sources are the URLs of where it is told what the report's words and its cause mean, without
-// repetition.
+// Sources returns the URLs of documentation for the cause and the result types, most
+// relevant first and without duplicates.
 func (e *Explanation) Sources() []string {
 	all := slices.Clone(e.Conclusion.Sources)
 	for _, r := range e.Results {
-		for _, m := range r.Counts {
-			all = append(all, m.Sources...)
+		for _, c := range r.Counts {
+			all = append(all, c.Sources...)
 		}
 	}
-	known := make(map[string]bool)
+	seen := make(map[string]bool)
 	all = slices.DeleteFunc(all, func(url string) bool {
-		again := known[url]
-		known[url] = true
-		return again
+		duplicate := seen[url]
+		seen[url] = true
+		return duplicate
 	})
 	return all[:min(len(all), maxSources)]
 }
 
-// maxQuoted bounds what is quoted of a report's text, in characters.
+// maxQuoted bounds what is quoted of a stranger's text, in characters.
 const maxQuoted = 80
 
 func quoted(s string) string { return safetext.Quote(s, maxQuoted) }
 
 func named(s string) string { return safetext.Name(s, maxQuoted) }
 
-// lower begins a sentence as part of another, where its first word is no name.
-func lower(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	second, _ := utf8.DecodeRuneInString(s[size:])
-	if unicode.IsUpper(second) {
-		return s
-	}
-	return string(unicode.ToLower(first)) + s[size:]
-}
-
-// count is a number with its noun, which takes an s or es.
+// count returns a number with its noun in the right form.
 func count(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
