@@ -100,9 +100,9 @@ func (p probeCmd) check() error {
 
 // protocols are by --starttls and --implicit.
 var protocols = map[string]map[bool]persona.Protocol{
-	"smtp": {false: persona.SMTP, true: persona.Implicit},
-	"imap": {false: persona.IMAP, true: persona.ImplicitIMAP},
-	"pop3": {false: persona.POP3, true: persona.ImplicitPOP3},
+	"smtp": {false: persona.SMTP, true: persona.SMTPS},
+	"imap": {false: persona.IMAP, true: persona.IMAPS},
+	"pop3": {false: persona.POP3, true: persona.POP3S},
 }
 
 func (p probeCmd) prober() (*probe.Prober, error) {

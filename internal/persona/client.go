@@ -22,13 +22,13 @@ type client interface {
 	state() *tls.ConnectionState
 }
 
-// secure does the handshake, and lets the conversation go on over it.
+// handshake does the handshake, and lets the conversation go on over it.
 //
 // It does not tell the recorder that the handshake is complete: in TLS 1.3 the server
 // may still refuse what the client sent last, such as its certificate. What comes next shows that.
-func (c *conversation) secure() error {
-	c.visit.Stage = AtHandshake
-	c.visit.tickets.report(c.weigh)
+func (c *conversation) handshake() error {
+	c.result.Stage = AtHandshake
+	c.result.tickets.report(c.ticketArrived)
 	keys := new(keylog.Log)
 	c.conn.UseKeys(keys)
 	c.conn.Begin()
@@ -41,17 +41,17 @@ func (c *conversation) secure() error {
 		return err
 	}
 	c.client = secured
-	c.visit.TLS = secured.state()
-	c.line = newLine(c.line.language, secured)
+	c.result.TLS = secured.state()
+	c.text = newTextConn(c.text.language, secured)
 	return nil
 }
 
-// weigh leaves silently if the client minds a ticket.
-func (c *conversation) weigh(ticket int) {
+// ticketArrived leaves silently if the client minds a ticket.
+func (c *conversation) ticketArrived(ticket int) {
 	if c.onTicket == nil {
 		return
 	}
-	if c.left = c.onTicket(ticket); c.left != nil {
+	if c.closed = c.onTicket(ticket); c.closed != nil {
 		c.conn.Complete()
 		c.conn.Close()
 	}
@@ -59,8 +59,8 @@ func (c *conversation) weigh(ticket int) {
 
 func (c *conversation) newClient(keys io.Writer) (client, error) {
 	var conn net.Conn = c.conn
-	if c.below != nil {
-		conn = c.below(conn)
+	if c.wrap != nil {
+		conn = c.wrap(conn)
 	}
 	if c.shape != nil {
 		return c.shapedClient(conn, keys)
@@ -68,7 +68,7 @@ func (c *conversation) newClient(keys io.Writer) (client, error) {
 	config := &tls.Config{
 		ServerName:         c.target.ServerName,
 		InsecureSkipVerify: true, // as senders without a policy do
-		ClientSessionCache: &c.visit.tickets.standard,
+		ClientSessionCache: &c.result.tickets.standard,
 		KeyLogWriter:       keys,
 	}
 	if c.configure != nil {
@@ -83,7 +83,7 @@ func (c *conversation) shapedClient(conn net.Conn, keys io.Writer) (client, erro
 	u := utls.UClient(conn, &utls.Config{
 		ServerName:         c.target.ServerName,
 		InsecureSkipVerify: true,
-		ClientSessionCache: &c.visit.tickets.shaped,
+		ClientSessionCache: &c.result.tickets.shaped,
 		KeyLogWriter:       keys,
 		OmitEmptyPsk:       true, // pre_shared_key stands in the shape, for when there is a session
 	}, utls.HelloCustom)

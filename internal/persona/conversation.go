@@ -39,12 +39,12 @@ func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Result {
 		v.fail(err)
 		return v
 	}
-	c := &conversation{Persona: p, target: t, visit: v}
-	c.run(ctx, c.talk)
+	c := &conversation{Persona: p, target: t, result: v}
+	c.run(ctx, c.overTLS)
 	if p.fallsBack && !v.Completed && v.Stage >= AtSTARTTLS && !t.Protocol.Implicit() {
-		again := &conversation{Persona: p, target: t, visit: new(Result)}
-		again.run(ctx, again.talkPlainly)
-		v.Plaintext, v.Delivered = again.visit.Plaintext, again.visit.Delivered
+		again := &conversation{Persona: p, target: t, result: new(Result)}
+		again.run(ctx, again.overPlaintext)
+		v.Plaintext, v.Delivered = again.result.Plaintext, again.result.Delivered
 	}
 	return v
 }
@@ -53,19 +53,19 @@ func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Result {
 type conversation struct {
 	*Persona
 	target Target
-	visit  *Result
+	result *Result
 
 	conn   *handshake.Conn
 	client client // nil before TLS
-	line   *line
-	left   error // why the client left of its own accord, without a word
+	text   *textConn
+	closed error // why the client left of its own accord, without a word
 }
 
 // run connects and does as said, until the end of ctx.
 func (c *conversation) run(ctx context.Context, do func() error) {
 	raw, err := c.target.Dial(ctx, "tcp", c.target.Addr)
 	if err != nil {
-		c.visit.fail(err)
+		c.result.fail(err)
 		return
 	}
 	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
@@ -73,20 +73,20 @@ func (c *conversation) run(ctx context.Context, do func() error) {
 	if c.target.EHLO == "" {
 		c.target.EHLO = literal(raw.LocalAddr())
 	}
-	c.line = newLine(c.target.Protocol.language(c.target.EHLO), c.conn)
+	c.text = newTextConn(c.target.Protocol.language(c.target.EHLO), c.conn)
 	err = do()
 	switch {
-	case c.left != nil:
-		err = c.left
+	case c.closed != nil:
+		err = c.closed
 	case err != nil && ctx.Err() != nil:
 		err = fmt.Errorf("no answer in time: %w", ctx.Err())
 	}
 	c.conn.Close()
-	c.visit.fail(err)
-	c.visit.Transcript = c.conn.Stop(c.visit.use())
-	if c.shape != nil && c.visit.retried() {
+	c.result.fail(err)
+	c.result.Transcript = c.conn.Stop(c.result.use())
+	if c.shape != nil && c.result.retried() {
 		// utls cannot offer a session where it meets a HelloRetryRequest.
-		c.visit.tickets = new(tickets)
+		c.result.tickets = new(tickets)
 	}
 }
 
@@ -102,47 +102,47 @@ func literal(a net.Addr) string {
 	return "[IPv6:" + tcp.IP.String() + "]"
 }
 
-// talk is a visit over TLS.
-func (c *conversation) talk() error {
+// overTLS is a visit over TLS.
+func (c *conversation) overTLS() error {
 	if !c.target.Protocol.Implicit() {
-		if err := c.reachTLS(); err != nil {
-			return c.leave(err)
+		if err := c.startTLS(); err != nil {
+			return c.finish(err)
 		}
 	}
-	if err := c.secure(); err != nil {
-		return c.leave(err)
+	if err := c.handshake(); err != nil {
+		return c.finish(err)
 	}
-	c.visit.Stage = AfterTLS
-	return c.leave(c.talkSecurely())
+	c.result.Stage = AfterTLS
+	return c.finish(c.afterHandshake())
 }
 
-// talkPlainly is a visit without TLS.
-func (c *conversation) talkPlainly() error {
+// overPlaintext is a visit without TLS.
+func (c *conversation) overPlaintext() error {
 	if err := c.greet(); err != nil {
-		return c.leave(err)
+		return c.finish(err)
 	}
-	c.visit.Plaintext = true
-	return c.leave(c.deliver())
+	c.result.Plaintext = true
+	return c.finish(c.deliver())
 }
 
-// leave says goodbye, unless err tells that nobody listens.
-func (c *conversation) leave(err error) error {
+// finish says goodbye, unless err tells that nobody listens.
+func (c *conversation) finish(err error) error {
 	var refused *refusal
 	switch {
-	case c.left != nil: // silently
+	case c.closed != nil: // silently
 	case err == nil, errors.As(err, &refused), errors.Is(err, ErrNoTLS):
-		c.goodbye()
+		c.quit()
 	default:
 		c.conn.Fail(err)
 	}
 	return err
 }
 
-func (c *conversation) goodbye() {
-	reply, err := c.line.ask(c.line.quit)
-	if c.pipelines && err == nil && c.visit.Stage == AfterTLS {
+func (c *conversation) quit() {
+	reply, err := c.text.ask(c.text.quit)
+	if c.injects && err == nil && c.result.Stage == AfterTLS {
 		// One reply more than commands.
-		c.visit.Injected = c.line.late(reply) || c.line.in.Buffered() > 0
+		c.result.Injected = c.text.late(reply) || c.text.in.Buffered() > 0
 	}
 	if c.client != nil {
 		c.client.Close()
@@ -156,72 +156,72 @@ var errBehind = errors.New("the server said something in clear behind its reply 
 
 // greet reads the greeting and says hello in clear.
 func (c *conversation) greet() (err error) {
-	c.visit.Stage = AtGreeting
-	if c.visit.Greeting, err = c.line.reply(""); err != nil {
+	c.result.Stage = AtGreeting
+	if c.result.Greeting, err = c.text.reply(""); err != nil {
 		return err
 	}
-	c.visit.Stage = AtEHLO
-	c.visit.EHLO, err = c.line.ask(c.line.hello)
+	c.result.Stage = AtEHLO
+	c.result.EHLO, err = c.text.ask(c.text.hello)
 	return err
 }
 
-// reachTLS comes to where the TLS handshake begins.
-func (c *conversation) reachTLS() error {
+// startTLS comes to where the TLS handshake begins.
+func (c *conversation) startTLS() error {
 	if err := c.greet(); err != nil {
 		return err
 	}
-	if !c.line.offersTLS(c.visit.EHLO) {
+	if !c.text.offersTLS(c.result.EHLO) {
 		return ErrNoTLS
 	}
-	c.visit.Stage = AtSTARTTLS
-	command := c.line.start
-	if c.pipelines {
-		command += "\r\n" + c.line.harmless
+	c.result.Stage = AtSTARTTLS
+	command := c.text.start
+	if c.injects {
+		command += "\r\n" + c.text.harmless
 	}
-	if _, err := c.line.ask(command); err != nil {
+	if _, err := c.text.ask(command); err != nil {
 		return err
 	}
-	if c.line.in.Buffered() > 0 { // it would be taken for TLS, or worse (CVE-2011-0411)
-		c.visit.Injected = c.pipelines
+	if c.text.in.Buffered() > 0 { // it would be taken for TLS, or worse (CVE-2011-0411)
+		c.result.Injected = c.injects
 		return errBehind
 	}
 	return nil
 }
 
-// talkSecurely says hello over TLS, and delivers what there is.
-func (c *conversation) talkSecurely() (err error) {
+// afterHandshake says hello over TLS, and delivers what there is.
+func (c *conversation) afterHandshake() (err error) {
 	if c.target.Protocol.Implicit() {
-		if c.visit.Greeting, err = c.line.reply(""); err != nil {
+		if c.result.Greeting, err = c.text.reply(""); err != nil {
 			return err
 		}
 	}
-	c.visit.SecureEHLO, err = c.helloSecurely()
-	if len(c.visit.SecureEHLO) > 0 {
+	c.result.SecureEHLO, err = c.ehloAfterHandshake()
+	if len(c.result.SecureEHLO) > 0 {
 		c.conn.Complete()
 	}
 	if err != nil {
 		return err
 	}
-	if c.left != nil { // the reply was there already, behind the ticket
-		return c.left
+	if c.closed != nil { // the reply was there already, behind the ticket
+		return c.closed
 	}
-	c.visit.Completed = true
+	c.result.Completed = true
 	return c.deliver()
 }
 
-// helloSecurely says hello, for some after a pause in which a ticket may come. Who has
+// ehloAfterHandshake says hello, for some after a pause in which a ticket may come. Who has
 // left over it by then says it to a closed connection.
-func (c *conversation) helloSecurely() ([]string, error) {
-	if !c.hesitates {
-		return c.line.ask(c.line.hello)
+func (c *conversation) ehloAfterHandshake() ([]string, error) {
+	if !c.delaysEHLO {
+		return c.text.ask(c.text.hello)
 	}
-	heard := c.line.listen(c.Delay)
-	err := c.line.say(c.line.hello)
+	heard := c.text.listen(c.Delay)
+	err := c.text.say(c.text.hello)
 	<-heard
 	if err != nil {
 		return nil, err
 	}
-	return c.line.reply(verb(c.line.hello))
+	return c.text.reply(verb(c.text.hello))
 }
 
 func (c *conversation) deliver() error {
@@ -229,11 +229,11 @@ func (c *conversation) deliver() error {
 		return nil
 	}
 	if c.target.Deliver.FalseEnd != "" {
-		answers, err := c.target.Deliver.smuggle(c.line, c.target.EHLO)
-		c.visit.Replies = answers
+		answers, err := c.target.Deliver.smuggle(c.text, c.target.EHLO)
+		c.result.Replies = answers
 		return err
 	}
-	err := c.target.Deliver.send(c.line, c.target.EHLO)
-	c.visit.Delivered = err == nil
+	err := c.target.Deliver.send(c.text, c.target.EHLO)
+	c.result.Delivered = err == nil
 	return err
 }

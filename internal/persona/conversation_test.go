@@ -106,7 +106,7 @@ func TestImplicitTLS(t *testing.T) {
 	s := newServer(t)
 	s.implicit = true
 	at := target(s.start(t))
-	at.Protocol = persona.Implicit
+	at.Protocol = persona.SMTPS
 	visits := 0
 	at.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		visits++
@@ -234,7 +234,7 @@ func TestMailboxServers(t *testing.T) {
 
 func TestMailboxServersThatBeginWithTLS(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}}
-	for protocol, m := range map[persona.Protocol]tongue{persona.ImplicitIMAP: imap, persona.ImplicitPOP3: pop3} {
+	for protocol, m := range map[persona.Protocol]tongue{persona.IMAPS: imap, persona.POP3S: pop3} {
 		talk := m.server(nil, false)
 		at := target(listen(t, func(conn net.Conn) { talk(tls.Server(conn, config)) }))
 		at.Protocol = protocol

@@ -51,7 +51,7 @@ var helloRetryRefused = Persona{
 		config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
 		return nil
 	},
-	below: func(c net.Conn) net.Conn { return &noRetryConn{Conn: c} },
+	wrap: func(c net.Conn) net.Conn { return &noRetryConn{Conn: c} },
 }
 
 var errRetry = errors.New("the server asked for another key with a HelloRetryRequest")

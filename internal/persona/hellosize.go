@@ -27,7 +27,7 @@ var bigHelloSplit = Persona{
 	Does:      "Sends the ClientHello of big-hello in two writes, with 0.1 s between them",
 	Delay:     splitPause,
 	configure: postQuantum,
-	below:     func(c net.Conn) net.Conn { return &cutConn{Conn: c, pieces: 2, pause: splitPause} },
+	wrap:      func(c net.Conn) net.Conn { return &cutConn{Conn: c, pieces: 2, pause: splitPause} },
 }
 
 const splitPause = 100 * time.Millisecond
@@ -59,5 +59,5 @@ var bigHelloBytes = Persona{
 	Case:      "big-hello",
 	Does:      "Sends the ClientHello of big-hello in writes of one byte",
 	configure: postQuantum,
-	below:     func(c net.Conn) net.Conn { return &cutConn{Conn: c, pieces: math.MaxInt} },
+	wrap:      func(c net.Conn) net.Conn { return &cutConn{Conn: c, pieces: math.MaxInt} },
 }

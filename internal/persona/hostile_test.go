@@ -75,7 +75,7 @@ func TestEndlessTalkOverTLSEndsAtTheBounds(t *testing.T) {
 	}
 	for say, want := range map[string]string{"220-more\r\n": "more than 100 lines", "2": "more than 2048 bytes"} {
 		at := played(serve(say))
-		at.Protocol = persona.Implicit
+		at.Protocol = persona.SMTPS
 		if v := find(t, "healthy-go").Run(t.Context(), at); v.Completed || v.Err == nil || !strings.Contains(v.Err.Error(), want) {
 			t.Errorf("%q: %v, want %q", say, v.Err, want)
 		}
@@ -141,7 +141,7 @@ func TestServerThatStopsInTheHandshakeIsLeft(t *testing.T) {
 				io.WriteString(conn, "220 ")
 				io.Copy(io.Discard, conn)
 			})
-			at.Protocol = persona.Implicit
+			at.Protocol = persona.SMTPS
 			v := find(t, id).Run(t.Context(), at)
 			if took := time.Since(start); took != 45*time.Second || v.Stage != persona.AtHandshake {
 				t.Errorf("%s: left after %v at %v with %v", id, took, v.Stage, v.Err)

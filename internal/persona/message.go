@@ -32,7 +32,7 @@ func (l *TestMessage) Check() error {
 }
 
 // send sends the message. The error is a [*refusal] when the server does not take it.
-func (l *TestMessage) send(line *line, name string) error {
+func (l *TestMessage) send(line *textConn, name string) error {
 	for _, command := range l.commands() {
 		if _, err := line.ask(command); err != nil {
 			return err
@@ -73,7 +73,7 @@ const maxAnswers = 20
 // smuggle sends two messages with a false end between them, and returns what the server
 // says, a line each, from the reply to the first text on to its goodbye. A server that
 // sees one message answers once; so no answer is waited for that may not come.
-func (l *TestMessage) smuggle(line *line, name string) (answers []string, err error) {
+func (l *TestMessage) smuggle(line *textConn, name string) (answers []string, err error) {
 	commands := l.commands()
 	for _, command := range commands {
 		if _, err := line.ask(command); err != nil {

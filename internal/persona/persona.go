@@ -65,16 +65,16 @@ type Persona struct {
 	configure func(*tls.Config, Target) error
 	shape     func(Target) *utls.ClientHelloSpec
 
-	// below, when not nil, returns what goes between TLS and the connection.
-	below func(net.Conn) net.Conn
+	// wrap, when not nil, returns what goes between TLS and the connection.
+	wrap func(net.Conn) net.Conn
 
 	// onTicket, when not nil, says why the client leaves over a ticket of that many bytes,
 	// or nil if it stays.
 	onTicket func(ticket int) error
 
-	hesitates bool // for Pause, before its first command over TLS
-	pipelines bool // a command in clear behind STARTTLS
-	fallsBack bool // comes back in plaintext when TLS fails
+	delaysEHLO bool // for Pause, before its first command over TLS
+	injects    bool // a command in clear behind STARTTLS
+	fallsBack  bool // comes back in plaintext when TLS fails
 }
 
 // All returns the personas: the healthy ones, then those of cases, in the order of the
@@ -159,20 +159,20 @@ type Protocol uint8
 
 // The protocols.
 const (
-	SMTP     Protocol = iota // STARTTLS (RFC 3207)
-	Implicit                 // SMTP over TLS from the first byte (RFC 8314, Section 3)
-	IMAP                     // STARTTLS (RFC 9051, Section 6.2.1)
-	POP3                     // STLS (RFC 2595, Section 4)
+	SMTP  Protocol = iota // STARTTLS (RFC 3207)
+	SMTPS                 // SMTP over TLS from the first byte (RFC 8314, Section 3)
+	IMAP                  // STARTTLS (RFC 9051, Section 6.2.1)
+	POP3                  // STLS (RFC 2595, Section 4)
 
-	ImplicitIMAP // IMAP over TLS from the first byte (RFC 8314, Section 3)
-	ImplicitPOP3 // POP3 likewise
+	IMAPS // IMAP over TLS from the first byte (RFC 8314, Section 3)
+	POP3S // POP3 likewise
 )
 
 // Implicit reports whether TLS begins with the first byte.
-func (p Protocol) Implicit() bool { return p == Implicit || p == ImplicitIMAP || p == ImplicitPOP3 }
+func (p Protocol) Implicit() bool { return p == SMTPS || p == IMAPS || p == POP3S }
 
 // Mail reports whether the protocol is one to send mail with.
-func (p Protocol) Mail() bool { return p == SMTP || p == Implicit }
+func (p Protocol) Mail() bool { return p == SMTP || p == SMTPS }
 
 // complete returns t with its defaults, or what is wrong with it.
 func (t Target) complete() (Target, error) {

@@ -32,9 +32,9 @@ const imapTag = "p0123"
 // language returns that of p for a client that calls itself name.
 func (p Protocol) language(name string) language {
 	switch p {
-	case IMAP, ImplicitIMAP:
+	case IMAP, IMAPS:
 		return language{"p1 CAPABILITY", "p2 STARTTLS", "p3 LOGOUT", "p0 NOOP", endsIMAP, refusesIMAP, lateIMAP}
-	case POP3, ImplicitPOP3:
+	case POP3, POP3S:
 		return language{"CAPA", "STLS", "QUIT", "CAPA", endsPOP3, refusesPOP3, latePOP3}
 	}
 	return language{"EHLO " + name, "STARTTLS", "QUIT", "NOOP", endsSMTP, refusesSMTP, lateSMTP}
@@ -97,15 +97,15 @@ const (
 	maxLines = 100
 )
 
-// A line is a connection on which commands and replies go to and fro.
-type line struct {
+// A textConn is a connection on which commands and replies go to and fro.
+type textConn struct {
 	language
 	in  *bufio.Reader
 	out io.Writer
 }
 
-func newLine(l language, conn io.ReadWriter) *line {
-	return &line{l, bufio.NewReaderSize(conn, maxLine), conn}
+func newTextConn(l language, conn io.ReadWriter) *textConn {
+	return &textConn{l, bufio.NewReaderSize(conn, maxLine), conn}
 }
 
 // A refusal is the server's reply to a command that it did not follow.
@@ -123,7 +123,7 @@ func (r *refusal) Error() string {
 }
 
 // ask says a command and returns the reply.
-func (l *line) ask(command string) (reply []string, err error) {
+func (l *textConn) ask(command string) (reply []string, err error) {
 	if err := l.say(command); err != nil {
 		return nil, err
 	}
@@ -131,14 +131,14 @@ func (l *line) ask(command string) (reply []string, err error) {
 }
 
 // say says a command. Lines that come behind it are sent in the same write.
-func (l *line) say(command string) error {
+func (l *textConn) say(command string) error {
 	_, err := io.WriteString(l.out, command+"\r\n")
 	return err
 }
 
 // listen begins to read ahead, and returns when something has come or after a pause.
 // Until heard is closed nobody else may read.
-func (l *line) listen(pause time.Duration) (heard <-chan struct{}) {
+func (l *textConn) listen(pause time.Duration) (heard <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -154,7 +154,7 @@ func (l *line) listen(pause time.Duration) (heard <-chan struct{}) {
 // reply reads the reply to a command, of which it takes the verb; empty: the
 // greeting. The error is a [*refusal]
 // when the server does not follow.
-func (l *line) reply(command string) (reply []string, err error) {
+func (l *textConn) reply(command string) (reply []string, err error) {
 	for len(reply) < maxLines {
 		text, err := l.read()
 		if err != nil {
@@ -168,7 +168,7 @@ func (l *line) reply(command string) (reply []string, err error) {
 	return reply, fmt.Errorf("the server's reply has more than %d lines", maxLines)
 }
 
-func (l *line) judge(command string, reply []string) error {
+func (l *textConn) judge(command string, reply []string) error {
 	if !l.refuses(reply) {
 		return nil
 	}
@@ -181,7 +181,7 @@ func verb(command string) string {
 	return words[0]
 }
 
-func (l *line) read() (string, error) {
+func (l *textConn) read() (string, error) {
 	text, err := l.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		return "", fmt.Errorf("the server says a line of more than %d bytes", maxLine)

@@ -13,19 +13,19 @@ import (
 )
 
 var earlyTicket = Persona{
-	ID:    "early-ticket",
-	Case:  "early-ticket",
-	Does:  "Closes silently when a session ticket comes before its own Finished",
-	below: func(c net.Conn) net.Conn { return strictclient.New(c) },
+	ID:   "early-ticket",
+	Case: "early-ticket",
+	Does: "Closes silently when a session ticket comes before its own Finished",
+	wrap: func(c net.Conn) net.Conn { return strictclient.New(c) },
 }
 
 var ticketAfterFinished = Persona{
-	ID:        "ticket-after-finished",
-	Case:      "ticket-after-finished",
-	Does:      "Waits 0.1 s after the handshake, then speaks, and closes silently on any session ticket",
-	Delay:     ticketPause,
-	hesitates: true,
-	onTicket:  anyTicket,
+	ID:         "ticket-after-finished",
+	Case:       "ticket-after-finished",
+	Does:       "Waits 0.1 s after the handshake, then speaks, and closes silently on any session ticket",
+	Delay:      ticketPause,
+	delaysEHLO: true,
+	onTicket:   anyTicket,
 }
 
 // ticketPause is long enough for a ticket that a server sends of its own accord.
@@ -51,11 +51,11 @@ const (
 )
 
 var largeTicket = Persona{
-	ID:        "large-ticket",
-	Case:      "large-ticket",
-	Does:      "Shows eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
-	Delay:     ticketPause,
-	hesitates: true,
+	ID:         "large-ticket",
+	Case:       "large-ticket",
+	Does:       "Shows eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
+	Delay:      ticketPause,
+	delaysEHLO: true,
 	configure: func(config *tls.Config, t Target) error {
 		return show(config, t, longChain)
 	},

@@ -83,7 +83,7 @@ func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, 
 // usualPort is where servers of a protocol listen.
 func usualPort(p persona.Protocol) uint16 {
 	return map[persona.Protocol]uint16{
-		persona.SMTP: 25, persona.Implicit: 465, persona.IMAP: 143, persona.POP3: 110, persona.ImplicitIMAP: 993, persona.ImplicitPOP3: 995,
+		persona.SMTP: 25, persona.SMTPS: 465, persona.IMAP: 143, persona.POP3: 110, persona.IMAPS: 993, persona.POP3S: 995,
 	}[p]
 }
 
