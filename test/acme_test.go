@@ -137,7 +137,7 @@ func TestMailComesInWithAnAuthoritysCertificateAndWithoutTheAuthority(t *testing
 			t.Parallel()
 			h := buildACMEHouse(t, tt.web, tt.more)
 			p := h.open()
-			p.await(0, `msg="certificate in use"`, "names=["+certifiedHost+"]")
+			p.await(0, `msg="using certificate"`, "names=["+certifiedHost+"]")
 			first := shown(t, p)
 			if err := first.VerifyHostname(certifiedHost); err != nil || first.Issuer.String() == first.Subject.String() {
 				t.Errorf("the certificate is of %v for %v", first.Issuer, first.DNSNames)
@@ -146,7 +146,7 @@ func TestMailComesInWithAnAuthoritysCertificateAndWithoutTheAuthority(t *testing
 
 			aged := h.age()
 			p = h.open()
-			p.await(0, `msg="certificate in use"`, "names=["+certifiedHost+"]")
+			p.await(0, `msg="using certificate"`, "names=["+certifiedHost+"]")
 			second := shown(t, p)
 			if second.Equal(aged) || !second.NotAfter.After(aged.NotAfter) {
 				t.Errorf("a certificate until %v was not renewed", second.NotAfter)
@@ -159,7 +159,7 @@ func TestMailComesInWithAnAuthoritysCertificateAndWithoutTheAuthority(t *testing
 			aged = h.age()
 			h.pebble.Stop()
 			p = h.open()
-			p.await(0, "certificate was not renewed, mail goes on with the old one", "expires="+aged.NotAfter.UTC().Format(time.RFC3339)[:19], "connection refused")
+			p.await(0, "certificate not renewed, retrying", "expires="+aged.NotAfter.UTC().Format(time.RFC3339)[:19], "connection refused")
 			if d := testpeer.SendSwaks(t, p.addr, testpeer.SwaksOptions{}); !d.Delivered {
 				t.Errorf("not delivered: %s", d.Output)
 			}

@@ -88,7 +88,7 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 
 // currentKeys are the keys of the certificates that the host presents.
 func currentKeys(c *config.Config) (keys []crypto.PublicKey) {
-	for _, cert := range certs.For(c.Hostname, server.Certificates(c)) {
+	for _, cert := range certs.ForName(c.Hostname, server.Certificates(c)) {
 		keys = append(keys, cert.Leaf.PublicKey)
 	}
 	return keys
@@ -250,7 +250,7 @@ func switchKey(ui terminal.UI, c *config.Config, next dnsrecords.NextKey, r dnsr
 	if _, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	ui.Note("made a self-signed certificate for the next key; postern serve loads it within seconds")
+	ui.Note("created a self-signed certificate for the next key; postern serve loads it within seconds")
 	return nil
 }
 

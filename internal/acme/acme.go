@@ -1,19 +1,20 @@
-// Package acme has an authority sign certificates, and sign them anew in time, by
-// the ACME protocol (RFC 8555).
+// Package acme obtains certificates from an authority and renews them, by the ACME
+// protocol (RFC 8555).
 //
 //	renewer := acme.New(settings, log)
-//	pairs := acme.Pairs(folder, hosts, log)  // those there are, for package certs
+//	pairs := acme.Pairs(folder, hosts, log)  // the certificates so far, for package certs
 //	go renewer.Run(ctx)
-//	for range renewer.Changes() { … }        // then Pairs gives others
+//	for range renewer.Changes() { … }        // Pairs returns new ones
 //
-// It answers the authority's challenges through the web listener: http-01 by
-// Challenges, tls-alpn-01 (RFC 8737) by the configuration of TLS.
+// The web listener answers the authority's challenges: http-01 with the ChallengeHandler,
+// tls-alpn-01 (RFC 8737) with the TLSConfig.
 //
-// # What is never lost
+// # Failures
 //
-// A certificate takes the place of another when it has been looked at, with its key, in
-// one step. An authority that is down, or answers nonsense, changes nothing: what there
-// is stays in use, and each failed attempt is one line in the log that says until when.
+// A new certificate is verified, then replaces the old one together with its key, in one
+// step. While the authority is down, or issues unusable certificates, the current one
+// stays in use; each failed attempt is one line in the log, with the date on which it
+// expires.
 //
 // # Concurrency
 //
@@ -42,24 +43,24 @@ import (
 	"postern/internal/logkey"
 )
 
-// Settings say what to ask of whom.
+// Settings are which certificates to obtain, and from which authority.
 type Settings struct {
-	Directory string   // the URL where the authority's services are listed (RFC 8555, Section 7.1.1)
-	Email     string   // where the authority writes to; empty: nowhere
-	Hosts     []string // each gets a certificate of its own
-	ReuseKey  bool     // a renewed certificate keeps its key, for TLSA records of it (RFC 7671, Section 8.1)
+	Directory string   // URL of the authority's directory (RFC 8555, Section 7.1.1)
+	Email     string   // contact for the authority; empty: none
+	Hosts     []string // each gets its own certificate
+	ReuseKey  bool     // a renewed certificate keeps the key, so that TLSA records stay valid (RFC 7671, Section 8.1)
 
-	// Roots are trusted of the authority's own server. Nil: the system's.
+	// Roots verify the authority's own server. Nil: the system's.
 	Roots *x509.CertPool
 
-	// HTTP and HTTPS are addresses of the web listener, host:port, at which challenges
-	// are answered. At least one is needed.
+	// HTTP and HTTPS are the addresses of the web listener that answers challenges,
+	// host:port. At least one is required.
 	HTTP, HTTPS string
 
-	Folder string // of accounts, keys and certificates; it is made if missing
+	Folder string // of accounts, keys and certificates; created if missing
 }
 
-// A Renewer keeps certificates valid.
+// A Renewer obtains and renews certificates.
 type Renewer struct {
 	settings Settings
 	log      *slog.Logger
@@ -69,15 +70,15 @@ type Renewer struct {
 	changes  chan struct{}
 }
 
-// New prepares a Renewer. It does not ask the authority anything.
+// New returns a Renewer. It does not connect to the authority.
 func New(settings Settings, log *slog.Logger) *Renewer {
 	return newRenewer(settings, certmagic.DefaultRenewCheckInterval, log)
 }
 
-// newRenewer makes one that looks every interval whether a certificate is due.
+// newRenewer returns a Renewer that looks for due renewals every interval.
 func newRenewer(settings Settings, interval time.Duration, log *slog.Logger) *Renewer {
 	r := &Renewer{settings: settings, log: log, changes: make(chan struct{}, 1)}
-	logger := detailed(log)
+	logger := debugLogger(log)
 	r.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return r.config, nil },
 		RenewCheckInterval: interval,
@@ -86,8 +87,8 @@ func newRenewer(settings Settings, interval time.Duration, log *slog.Logger) *Re
 	r.config = certmagic.New(r.cache, certmagic.Config{
 		Storage:          &certmagic.FileStorage{Path: settings.Folder},
 		ReusePrivateKeys: settings.ReuseKey,
-		OCSP:             certmagic.OCSPConfig{DisableStapling: true}, // no mail client asks for it
-		OnEvent:          r.happened,
+		OCSP:             certmagic.OCSPConfig{DisableStapling: true}, // mail clients do not use it
+		OnEvent:          r.handleEvent,
 		Logger:           logger,
 	})
 	r.issuer = certmagic.NewACMEIssuer(r.config, certmagic.ACMEIssuer{
@@ -97,36 +98,36 @@ func newRenewer(settings Settings, interval time.Duration, log *slog.Logger) *Re
 		TrustedRoots: settings.Roots,
 		Logger:       logger,
 	})
-	listenAt(r.issuer, settings.HTTP, settings.HTTPS)
-	r.config.Issuers = []certmagic.Issuer{newChecked(r.issuer)}
+	setChallengePorts(r.issuer, settings.HTTP, settings.HTTPS)
+	r.config.Issuers = []certmagic.Issuer{&verifyingIssuer{r.issuer, r.issuer.Issue}}
 	return r
 }
 
-// Challenges answers those of http-01 (RFC 8555, Section 8.3).
-func (r *Renewer) Challenges() http.Handler {
+// ChallengeHandler answers http-01 challenges (RFC 8555, Section 8.3).
+func (r *Renewer) ChallengeHandler() http.Handler {
 	return r.issuer.HTTPChallengeHandler(http.NotFoundHandler())
 }
 
-// Answering is base, made to answer the challenges of tls-alpn-01 (RFC 8737,
-// Section 3) besides. It does not change base.
-func (r *Renewer) Answering(base *tls.Config) *tls.Config {
-	answering := base.Clone()
-	answering.NextProtos = append(answering.NextProtos, acmez.ACMETLS1Protocol)
-	answering.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+// TLSConfig returns a copy of base that also answers tls-alpn-01 challenges (RFC 8737,
+// Section 3).
+func (r *Renewer) TLSConfig(base *tls.Config) *tls.Config {
+	config := base.Clone()
+	config.NextProtos = append(config.NextProtos, acmez.ACMETLS1Protocol)
+	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol {
 			return r.config.GetCertificate(hello)
 		}
 		return base.GetCertificate(hello)
 	}
-	return answering
+	return config
 }
 
-// Run obtains the certificates that are missing and renews those that are due, until
-// ctx ends. The web listener must be listening. The error is of the folder.
+// Run obtains missing certificates and renews those that are due, until ctx is done. The
+// web listener must be listening. It returns an error if it cannot use the folder.
 func (r *Renewer) Run(ctx context.Context) error {
 	defer r.cache.Stop()
 	for _, host := range r.settings.Hosts {
-		if err := r.settle(host); err != nil {
+		if err := r.recoverStored(host); err != nil {
 			return err
 		}
 	}
@@ -137,13 +138,13 @@ func (r *Renewer) Run(ctx context.Context) error {
 	return nil
 }
 
-// Changes gives a value after a certificate was obtained, one for several in a row.
-// It is for one reader.
+// Changes returns a channel that yields a value after a certificate was obtained, one for
+// several in a row. It is for one reader.
 func (r *Renewer) Changes() <-chan struct{} { return r.changes }
 
-// listenAt says where challenges are answered. certmagic would listen there itself,
-// and does without when it finds the address taken.
-func listenAt(issuer *certmagic.ACMEIssuer, http, https string) {
+// setChallengePorts tells certmagic where challenges are answered. It tries to listen
+// there itself, and continues if the address is in use.
+func setChallengePorts(issuer *certmagic.ACMEIssuer, http, https string) {
 	issuer.AltHTTPPort, issuer.AltTLSALPNPort = port(http), port(https)
 	issuer.DisableHTTPChallenge = issuer.AltHTTPPort == 0
 	issuer.DisableTLSALPNChallenge = issuer.AltTLSALPNPort == 0
@@ -154,55 +155,55 @@ func listenAt(issuer *certmagic.ACMEIssuer, http, https string) {
 	}
 }
 
-// port gives 0 where there is none.
+// port returns the port of an address, 0 if there is none.
 func port(address string) int {
 	_, text, _ := net.SplitHostPort(address)
 	n, _ := strconv.Atoi(text)
 	return n
 }
 
-// happened hears from certmagic. What it returns would not stop anything.
-func (r *Renewer) happened(_ context.Context, event string, details map[string]any) error {
+// handleEvent is called by certmagic, which ignores an error for these events.
+func (r *Renewer) handleEvent(_ context.Context, event string, details map[string]any) error {
 	host, _ := details["identifier"].(string)
 	switch event {
 	case "cert_obtained":
 		if err := r.adopt(host); err != nil {
-			r.failed(host, err)
+			r.logFailure(host, err)
 		}
 	case "cert_failed":
 		err, _ := details["error"].(error)
-		r.failed(host, err)
+		r.logFailure(host, err)
 	}
 	return nil
 }
 
-// maxReason bounds what an authority can write into the log, in characters.
+// maxReason bounds what an authority can write to the log, in characters.
 const maxReason = 500
 
-// failed says what an attempt in vain means for mail.
-func (r *Renewer) failed(host string, err error) {
+// logFailure logs a failed attempt.
+func (r *Renewer) logFailure(host string, err error) {
 	reason := fmt.Sprintf("%.*v", maxReason, err)
 	pair := r.pair(host)
 	cert, missing := certs.Load(pair, time.Now())
 	if missing != nil {
-		r.log.Error("certificate was not obtained, mail goes on with another and this is tried again",
+		r.log.Error("certificate not obtained, retrying",
 			logkey.Names, host, logkey.Err, reason)
 		return
 	}
-	r.log.Warn("certificate was not renewed, mail goes on with the old one until it expires and this is tried again",
+	r.log.Warn("certificate not renewed, retrying",
 		logkey.Certificate, pair.CertFile, logkey.Names, host, logkey.Expires, cert.Leaf.NotAfter.UTC(), logkey.Err, reason)
 }
 
-// detailed is what certmagic and acmez say of each step, at DEBUG.
-func detailed(log *slog.Logger) *zap.Logger {
+// debugLogger returns a logger for certmagic and acmez that logs each step at DEBUG.
+func debugLogger(log *slog.Logger) *zap.Logger {
 	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{NameKey: "name", MessageKey: "message", ConsoleSeparator: " "})
 	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(debugLines{log}), zap.InfoLevel))
 }
 
-// debugLines writes each line into the log.
+// debugLines logs each line that is written to it.
 type debugLines struct{ log *slog.Logger }
 
 func (d debugLines) Write(line []byte) (int, error) {
-	d.log.Debug("acme: " + string(bytes.TrimSpace(line)))
+	d.log.Debug("ACME step", logkey.Line, string(bytes.TrimSpace(line)))
 	return len(line), nil
 }

@@ -56,7 +56,7 @@ const (
 // hosts counts: certmagic remembers for each name of the process what failed.
 var hosts atomic.Int32
 
-func tell(t *testing.T, settings Settings) *story {
+func start(t *testing.T, settings Settings) *story {
 	t.Helper()
 	s := &story{t: t, answers: make(chan answer), said: make(chan string, 1000)}
 	if settings.Folder == "" {
@@ -66,7 +66,7 @@ func tell(t *testing.T, settings Settings) *story {
 	s.host, settings.Directory = settings.Hosts[0], "https://authority.example/dir"
 	s.Renewer = newRenewer(settings, 20*time.Millisecond, slog.New(slog.NewTextHandler(s, nil)))
 	s.config.DisableARI = true
-	s.config.Issuers = []certmagic.Issuer{&checked{s.issuer, s.sign}}
+	s.config.Issuers = []certmagic.Issuer{&verifyingIssuer{s.issuer, s.sign}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -121,17 +121,17 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// answer lets the authority answer the next order, once it comes.
+// answer makes the authority answer the next order.
 func (s *story) answer(a answer) {
 	s.t.Helper()
 	select {
 	case s.answers <- a:
 	case <-time.After(time.Minute):
-		s.t.Fatal("nothing is ordered")
+		s.t.Fatal("nothing was ordered")
 	}
 }
 
-// obtain lets the authority sign, and gives the certificate once it is there.
+// obtain lets the authority sign, and returns the certificate once it is stored.
 func (s *story) obtain(left time.Duration) *tls.Certificate {
 	s.t.Helper()
 	s.answer(answer{left: left})
@@ -152,8 +152,8 @@ func (s *story) certificate() *tls.Certificate {
 	return cert
 }
 
-// hear waits for a line of the log.
-func (s *story) hear(text string) string {
+// waitLog waits for a line of the log.
+func (s *story) waitLog(text string) string {
 	s.t.Helper()
 	for {
 		select {
@@ -162,7 +162,7 @@ func (s *story) hear(text string) string {
 				return line
 			}
 		case <-time.After(time.Minute):
-			s.t.Fatalf("nobody says %q", text)
+			s.t.Fatalf("the log does not say %q", text)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func TestCertificateIsRenewedInTime(t *testing.T) {
 	for name, reuse := range map[string]bool{"with the same key": true, "with another key": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := tell(t, Settings{ReuseKey: reuse})
+			s := start(t, Settings{ReuseKey: reuse})
 			first := s.obtain(spent)
 			second := s.obtain(fresh)
 			if !second.Leaf.NotAfter.After(first.Leaf.NotAfter) {
@@ -188,7 +188,7 @@ func TestCertificateIsRenewedInTime(t *testing.T) {
 	}
 }
 
-func TestOldCertificateStaysWhateverTheAuthorityDoes(t *testing.T) {
+func TestFailedRenewalKeepsOldCertificate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer
 		why string
@@ -196,20 +196,20 @@ func TestOldCertificateStaysWhateverTheAuthorityDoes(t *testing.T) {
 		"it is down":       {answer{err: errors.New("connection refused")}, "connection refused"},
 		"other host":       {answer{left: fresh, change: func(c *x509.Certificate, _ *any) { c.DNSNames = []string{"mx.example.com"} }}, "not mx"},
 		"other key":        {answer{left: fresh, change: func(_ *x509.Certificate, key *any) { *key = newKey(t).Public() }}, "for another key"},
-		"expired":          {answer{left: -time.Second}, "it was valid until"},
+		"expired":          {answer{left: -time.Second}, "certificate expired on"},
 		"not yet valid":    {answer{left: 4 * time.Hour}, "check the clock"},
 		"without any name": {answer{left: fresh, change: func(c *x509.Certificate, _ *any) { c.DNSNames = nil }}, "not valid for any names"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := tell(t, Settings{})
+			s := start(t, Settings{})
 			until := s.obtain(spent).Leaf.NotAfter
 			before, err := os.ReadFile(s.pair(s.host).CertFile)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.answer(tt.answer)
-			line := s.hear("mail goes on with the old one")
+			line := s.waitLog("certificate not renewed")
 			for _, want := range []string{s.host, "expires=" + until.UTC().Format(time.RFC3339)[:19], tt.why} {
 				if !strings.Contains(line, want) {
 					t.Errorf("the line lacks %q: %s", want, line)
@@ -222,19 +222,19 @@ func TestOldCertificateStaysWhateverTheAuthorityDoes(t *testing.T) {
 	}
 }
 
-func TestGarbageIsNoCertificate(t *testing.T) {
+func TestGarbageIsNotACertificate(t *testing.T) {
 	request := &x509.CertificateRequest{PublicKey: newKey(t).Public()}
 	for _, chain := range []string{"", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
-		if examine([]byte(chain), request, time.Now()) == nil {
-			t.Errorf("%q is taken", chain)
+		if verify([]byte(chain), request, time.Now()) == nil {
+			t.Errorf("%q is accepted", chain)
 		}
 	}
 }
 
-func TestFirstCertificateThatDoesNotComeIsTold(t *testing.T) {
-	s := tell(t, Settings{})
+func TestMissingFirstCertificateIsLogged(t *testing.T) {
+	s := start(t, Settings{})
 	s.answer(answer{err: errors.New("rate limited, " + strings.Repeat("x", 1<<20))})
-	line := s.hear("certificate was not obtained, mail goes on with another")
+	line := s.waitLog("certificate not obtained")
 	if !strings.Contains(line, "rate limited") || len(line) > 2*maxReason {
 		t.Errorf("%d bytes: %.1000s", len(line), line)
 	}
@@ -243,29 +243,29 @@ func TestFirstCertificateThatDoesNotComeIsTold(t *testing.T) {
 	}
 }
 
-// Who is stopped between two files of certmagic starts again with what there was.
-func TestStopAtABadMomentLosesNothing(t *testing.T) {
-	s := tell(t, Settings{})
+// A process may stop between the two files of certmagic.
+func TestStopWhileStoringLosesNothing(t *testing.T) {
+	s := start(t, Settings{})
 	first := s.obtain(fresh)
 	s.stop()
 	settings, stored := s.settings, s.stored(s.host)
 
-	t.Run("before it was taken over", func(t *testing.T) {
+	t.Run("before adopting", func(t *testing.T) {
 		if err := os.Remove(s.pair(s.host).CertFile); err != nil {
 			t.Fatal(err)
 		}
-		again := tell(t, settings)
+		again := start(t, settings)
 		select {
 		case <-again.Changes():
 		case <-time.After(time.Minute):
-			t.Fatal("it is not taken over")
+			t.Fatal("not adopted")
 		}
 		if !again.certificate().Leaf.Equal(first.Leaf) {
-			t.Error("it is another one")
+			t.Error("adopted another one")
 		}
 		again.stop()
 	})
-	t.Run("beside another's key", func(t *testing.T) {
+	t.Run("beside the key of another", func(t *testing.T) {
 		other, err := certmagic.PEMEncodePrivateKey(newKey(t))
 		if err != nil {
 			t.Fatal(err)
@@ -273,7 +273,7 @@ func TestStopAtABadMomentLosesNothing(t *testing.T) {
 		if err := os.WriteFile(stored.KeyFile, other, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		again := tell(t, settings)
+		again := start(t, settings)
 		if pairs := Pairs(again.settings.Folder, again.settings.Hosts, again.log); len(pairs) != 1 || !again.certificate().Leaf.Equal(first.Leaf) {
 			t.Errorf("there is %v", pairs)
 		}
@@ -283,8 +283,8 @@ func TestStopAtABadMomentLosesNothing(t *testing.T) {
 	})
 }
 
-func TestKeysAreTheOwnersAlone(t *testing.T) {
-	s := tell(t, Settings{})
+func TestOnlyOwnerCanReadKeys(t *testing.T) {
+	s := start(t, Settings{})
 	s.obtain(fresh)
 	s.stop()
 	if info, err := os.Stat(s.settings.Folder); err != nil || info.Mode().Perm() != 0o700 {
@@ -310,19 +310,19 @@ func TestKeysAreTheOwnersAlone(t *testing.T) {
 	}
 }
 
-// A challenge that nobody has asked for is none, whatever its token.
-func TestStrangersGetNoAnswer(t *testing.T) {
-	s := tell(t, Settings{})
+// Only challenges that the authority has sent are answered.
+func TestUnknownChallengesAreNotAnswered(t *testing.T) {
+	s := start(t, Settings{})
 	w := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodGet, "http://"+s.host+"/.well-known/acme-challenge/token", nil)
-	s.Challenges().ServeHTTP(w, request)
+	s.ChallengeHandler().ServeHTTP(w, request)
 	if w.Code != http.StatusNotFound {
 		t.Errorf("got %d %q", w.Code, w.Body)
 	}
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	defer theirs.Close()
-	config := s.Answering(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }})
+	config := s.TLSConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }})
 	if cert, err := config.GetCertificate(&tls.ClientHelloInfo{ServerName: s.host, SupportedProtos: []string{"acme-tls/1"}, Conn: ours}); err == nil {
 		t.Errorf("got %v", cert)
 	}

@@ -17,8 +17,8 @@ import (
 	"postern/internal/logkey"
 )
 
-// Pairs gives the certificates that there are in the folder of a Renewer, in the order of
-// hosts. It logs what is wrong with one that cannot be used, such as that it has expired.
+// Pairs returns the certificates in the folder of a Renewer, in the order of hosts. It logs
+// those that cannot be used, such as expired ones.
 func Pairs(folder string, hosts []string, log *slog.Logger) []certs.Pair {
 	var pairs []certs.Pair
 	for _, host := range hosts {
@@ -28,14 +28,14 @@ func Pairs(folder string, hosts []string, log *slog.Logger) []certs.Pair {
 		case err == nil:
 			pairs = append(pairs, pair)
 		case !errors.Is(err, fs.ErrNotExist):
-			log.Error("certificate of the authority cannot be used", logkey.Names, host, logkey.Err, err)
+			log.Error("ACME certificate unusable", logkey.Names, host, logkey.Err, err)
 		}
 	}
 	return pairs
 }
 
-// pairOf names the one file of a host that holds both, the certificate and the key. It
-// need not be there.
+// pairOf returns the file of a host, which holds both the certificate and the key. It may
+// not exist.
 func pairOf(folder, host string) certs.Pair {
 	file := filepath.Join(folder, host+".pem")
 	return certs.Pair{CertFile: file, KeyFile: file}
@@ -43,9 +43,9 @@ func pairOf(folder, host string) certs.Pair {
 
 func (r *Renewer) pair(host string) certs.Pair { return pairOf(r.settings.Folder, host) }
 
-// adopt takes over what certmagic has stored for a host. It does so in two files, and
-// who was stopped between them would be left with a certificate and the key of another:
-// in one file there are both or what was before.
+// adopt copies what certmagic has stored for a host to the host's file. certmagic writes
+// two files; a process that stops between them leaves a certificate beside the key of
+// another. One file has both.
 func (r *Renewer) adopt(host string) error {
 	stored := r.stored(host)
 	if _, err := certs.Load(stored, time.Now()); err != nil {
@@ -70,7 +70,7 @@ func (r *Renewer) adopt(host string) error {
 	return nil
 }
 
-// stored names the files of certmagic.
+// stored returns the files of certmagic.
 func (r *Renewer) stored(host string) certs.Pair {
 	authority := r.issuer.IssuerKey()
 	file := func(key string) string { return filepath.Join(r.settings.Folder, filepath.FromSlash(key)) }
@@ -80,20 +80,20 @@ func (r *Renewer) stored(host string) certs.Pair {
 	}
 }
 
-// settle brings in order what a stop at a bad moment left: a certificate that was
-// stored and not taken over, or one beside the key of another, with which certmagic
-// would do nothing at all.
-func (r *Renewer) settle(host string) error {
+// recoverStored repairs what a process left that stopped while certmagic stored a
+// certificate: it adopts one that was stored and not adopted, and removes one that does
+// not belong to the key beside it, which certmagic would keep forever.
+func (r *Renewer) recoverStored(host string) error {
 	stored := r.stored(host)
-	theirs, err := certs.Load(stored, time.Now())
+	latest, err := certs.Load(stored, time.Now())
 	if errors.Is(err, certs.ErrMismatch) {
 		return os.Remove(stored.CertFile)
 	}
 	if err != nil {
-		return nil // none, or one that is to be renewed
+		return nil // missing, or due for renewal
 	}
-	ours, err := certs.Load(r.pair(host), time.Now())
-	if err == nil && !theirs.Leaf.NotAfter.After(ours.Leaf.NotAfter) {
+	current, err := certs.Load(r.pair(host), time.Now())
+	if err == nil && !latest.Leaf.NotAfter.After(current.Leaf.NotAfter) {
 		return nil
 	}
 	return r.adopt(host)

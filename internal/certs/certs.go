@@ -1,31 +1,29 @@
-// Package certs holds the certificates that the server shows: it reads pairs
-// of certificate and key, picks one for each ClientHello, and reads them anew
-// when their files change. Where none are configured it makes its own.
+// Package certs holds the certificates that the server presents: it loads pairs of
+// certificate and key, selects one for each ClientHello, and reloads them when their
+// files change. It also makes self-signed ones.
 //
 //	store, err := certs.Open(pairs, log)
 //	config := &tls.Config{GetCertificate: store.GetCertificate}
 //
-// # Which certificate a client gets
+// # Selection
 //
-// Among those whose names hold the name that the client asked for (RFC 6066,
-// Section 3), then those with a wildcard for it, then all: in each of the
-// three, the first in the configured order that the client can use. So an ECDSA
-// and an RSA pair stand side by side, and clients that know only RSA get in.
+// A client gets the first certificate, in the configured order, that it supports: among
+// those with the server name that it sent (RFC 6066, Section 3), else among those with a
+// wildcard for it, else among all. So an ECDSA and an RSA pair can be used together, and
+// clients that support only RSA connect too.
 //
-// A name that no certificate holds, that is no host name at all, or that is
-// missing is no reason to refuse anyone: mail servers ask for all kinds of
-// names, and few verify.
+// A server name that no certificate has, that is not a host name, or that is missing is
+// no reason to refuse a client: mail servers send all kinds of names, and few verify.
 //
 // # Limits
 //
-// A server name with a final dot never comes here. crypto/tls takes such a
-// ClientHello for one that cannot be decoded and answers with the alert
-// decode_error.
+// A server name with a final dot never reaches this package: crypto/tls rejects such a
+// ClientHello with the alert decode_error.
 //
 // # Concurrency
 //
-// A Store is safe for concurrent use. A handshake keeps the certificate it
-// began with.
+// A Store is safe for concurrent use. A handshake keeps the certificate that it began
+// with.
 package certs
 
 import (
@@ -39,26 +37,25 @@ import (
 	"postern/internal/logkey"
 )
 
-// Store gives out certificates by ClientHello.
+// A Store selects certificates by ClientHello.
 type Store struct {
 	log     *slog.Logger
-	choice  atomic.Pointer[choice]
+	index   atomic.Pointer[index]
 	changes chan struct{}
 
 	mu     sync.Mutex
-	loaded []loaded // in the configured order
-	seen   view     // the files just before they were read
+	loaded []loaded  // in the configured order
+	files  fileInfos // just before they were read
 }
 
-// loaded is a pair and what was last read of it.
+// loaded is a pair, and the certificate that was last read from it.
 type loaded struct {
 	pair Pair
 	cert *tls.Certificate
 }
 
-// Open reads the pairs, at least one, in the order in which they shall be
-// preferred, and logs until when each is valid. It returns what is wrong with
-// any of them, each an *[Error], joined.
+// Open loads the pairs, at least one, in order of preference, and logs when each
+// expires. It returns the errors of all pairs, each an *[Error], joined.
 func Open(pairs []Pair, log *slog.Logger) (*Store, error) {
 	s := &Store{log: log}
 	if err := s.Replace(pairs); err != nil {
@@ -68,13 +65,13 @@ func Open(pairs []Pair, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Replace puts other pairs in force. If anything is wrong with any of them,
-// it returns what [Open] would and the old ones stay.
+// Replace replaces the pairs. If one of them cannot be loaded, it returns the error of
+// [Open] and keeps the current ones.
 func (s *Store) Replace(pairs []Pair) error {
 	if len(pairs) == 0 {
-		return errors.New("certs: no certificate")
+		return errors.New("certs: no certificate configured")
 	}
-	seen := look(pairs)
+	files := stat(pairs)
 	var next []loaded
 	var errs []error
 	for _, pair := range pairs {
@@ -87,31 +84,31 @@ func (s *Store) Replace(pairs []Pair) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.use(next, seen)
+	s.use(next, files)
 	return nil
 }
 
-// Reload reads the pairs anew. One with which something is wrong stays as it
-// was; what is wrong is logged.
+// Reload loads the pairs again. Of a pair that cannot be loaded it keeps the current
+// certificate, and logs the error.
 func (s *Store) Reload() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := look(s.pairs())
+	files := stat(s.pairs())
 	next := make([]loaded, len(s.loaded))
 	for i, old := range s.loaded {
 		cert, err := Load(old.pair, time.Now())
 		if err != nil {
-			s.log.Error("certificate was not reloaded, the old one stays in use",
+			s.log.Error("certificate not reloaded, keeping the current one",
 				logkey.Certificate, old.pair.CertFile, logkey.Expires, old.cert.Leaf.NotAfter.UTC(), logkey.Err, err)
 			cert = old.cert
 		}
 		next[i] = loaded{old.pair, cert}
 	}
-	s.use(next, seen)
+	s.use(next, files)
 }
 
-// use puts certificates in force and then logs those that were not before.
-func (s *Store) use(next []loaded, seen view) {
+// use starts using certificates, and logs those that are new.
+func (s *Store) use(next []loaded, files fileInfos) {
 	known := make(map[string]bool)
 	for _, old := range s.loaded {
 		known[string(old.cert.Leaf.Raw)] = true
@@ -120,39 +117,39 @@ func (s *Store) use(next []loaded, seen view) {
 	for i, l := range next {
 		all[i] = l.cert
 	}
-	s.loaded, s.seen = next, seen
-	s.choice.Store(newChoice(all))
+	s.loaded, s.files = next, files
+	s.index.Store(newIndex(all))
 	select {
 	case s.changes <- struct{}{}:
 	default:
 	}
 	for _, l := range next {
 		if !known[string(l.cert.Leaf.Raw)] {
-			s.announce(l)
+			s.logUse(l)
 		}
 	}
 }
 
-// announce logs that a certificate is new in use.
-func (s *Store) announce(l loaded) {
+// logUse logs that a certificate is in use.
+func (s *Store) logUse(l loaded) {
 	if !s.warn(l) {
-		s.log.Info("certificate in use", l.attributes()...)
+		s.log.Info("using certificate", l.attributes()...)
 	}
 }
 
-// GetCertificate is for [tls.Config]. It always gives a certificate.
+// GetCertificate is for [tls.Config]. It always returns a certificate.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return s.choice.Load().choose(hello), nil
+	return s.index.Load().choose(hello), nil
 }
 
-// Certificates gives the certificates in use, in their order.
-func (s *Store) Certificates() []*tls.Certificate { return s.choice.Load().all }
+// Certificates returns the certificates in use, in order of preference.
+func (s *Store) Certificates() []*tls.Certificate { return s.index.Load().all }
 
-// Changes gives a value after the certificates in use were replaced or read anew, one
-// for several in a row. It is for one reader.
+// Changes returns a channel that yields a value after the certificates were replaced or
+// reloaded, one for several changes in a row. It is for one reader.
 func (s *Store) Changes() <-chan struct{} { return s.changes }
 
-// pairs gives the names of the files in use, to who holds mu.
+// pairs returns the pairs in use. The caller holds s.mu.
 func (s *Store) pairs() []Pair {
 	pairs := make([]Pair, len(s.loaded))
 	for i, l := range s.loaded {

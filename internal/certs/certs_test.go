@@ -38,12 +38,12 @@ func move(t *testing.T, at, from string) {
 	}
 }
 
-// inUse is the first name of the first certificate.
+// inUse returns the first name of the first certificate.
 func inUse(store *certs.Store) string { return store.Certificates()[0].Leaf.DNSNames[0] }
 
 const interval = 5 * time.Second
 
-// watched runs story beside a Watch, in a bubble.
+// watched runs story while Watch runs, in a bubble.
 func watched(t *testing.T, story func(t *testing.T, store *certs.Store, pair certs.Pair, log *bytes.Buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -59,9 +59,9 @@ func watched(t *testing.T, story func(t *testing.T, store *certs.Store, pair cer
 	})
 }
 
-// pass lets so many looks at the files happen.
-func pass(looks int) {
-	time.Sleep(time.Duration(looks)*interval + time.Millisecond)
+// pass waits for a number of checks of the files.
+func pass(checks int) {
+	time.Sleep(time.Duration(checks)*interval + time.Millisecond)
 	synctest.Wait()
 }
 
@@ -71,7 +71,7 @@ func TestWatchReloadsChangedFiles(t *testing.T) {
 		put(t, pair, made(t, true, "new.example.org"))
 		pass(1)
 		if got := inUse(store); got != "old.example.org" {
-			t.Errorf("%s is in use before the files came to rest", got)
+			t.Errorf("%s is in use before the files were stable", got)
 		}
 		pass(1)
 		if got := inUse(store); got != "new.example.org" {
@@ -114,7 +114,7 @@ func TestWatchFollowsLinks(t *testing.T) {
 	})
 }
 
-func TestBrokenPairLeavesOldOneInUse(t *testing.T) {
+func TestBrokenPairKeepsOldOneInUse(t *testing.T) {
 	watched(t, func(t *testing.T, store *certs.Store, pair certs.Pair, log *bytes.Buffer) {
 		fresh := made(t, false, "new.example.org")
 		move(t, pair.CertFile, fresh.CertFile) // and not its key
@@ -122,7 +122,7 @@ func TestBrokenPairLeavesOldOneInUse(t *testing.T) {
 		if got := inUse(store); got != "old.example.org" {
 			t.Errorf("%s is in use after a broken change", got)
 		}
-		if n := strings.Count(log.String(), "the old one stays in use"); n != 1 {
+		if n := strings.Count(log.String(), "keeping the current one"); n != 1 {
 			t.Errorf("the fault is logged %d times, want once:\n%s", n, log)
 		}
 		if !strings.Contains(log.String(), certs.ErrMismatch.Error()) {
@@ -131,12 +131,12 @@ func TestBrokenPairLeavesOldOneInUse(t *testing.T) {
 		move(t, pair.KeyFile, fresh.KeyFile)
 		pass(2)
 		if got := inUse(store); got != "new.example.org" {
-			t.Errorf("%s is in use after the key came", got)
+			t.Errorf("%s is in use after the key was replaced", got)
 		}
 	})
 }
 
-func TestVanishedFilesLeaveOldPairInUse(t *testing.T) {
+func TestRemovedFilesKeepOldPairInUse(t *testing.T) {
 	watched(t, func(t *testing.T, store *certs.Store, pair certs.Pair, _ *bytes.Buffer) {
 		if err := os.Remove(pair.CertFile); err != nil {
 			t.Fatal(err)
@@ -148,7 +148,7 @@ func TestVanishedFilesLeaveOldPairInUse(t *testing.T) {
 	})
 }
 
-func TestReloadTakesGoodPairsBesideBrokenOnes(t *testing.T) {
+func TestReloadReplacesGoodPairsBesideBrokenOnes(t *testing.T) {
 	first, second := made(t, false, "first.example.org"), made(t, false, "second.example.org")
 	store := open(t, first, second)
 	if err := os.Remove(first.KeyFile); err != nil {
@@ -163,7 +163,7 @@ func TestReloadTakesGoodPairsBesideBrokenOnes(t *testing.T) {
 	}
 }
 
-func TestReplaceTellsAllFaultsAndChangesNothing(t *testing.T) {
+func TestFailedReplaceReturnsAllErrorsAndChangesNothing(t *testing.T) {
 	store := open(t, made(t, false, "old.example.org"))
 	err := store.Replace([]certs.Pair{{"a", "b"}, made(t, false, "new.example.org"), {"c", "d"}})
 	if err == nil || !strings.Contains(err.Error(), "a: ") || !strings.Contains(err.Error(), "c: ") {
@@ -194,7 +194,7 @@ func TestOpenWarnsOfCertificateThatExpiresSoon(t *testing.T) {
 	}
 }
 
-// A record is a log to take out of while it is written.
+// A record is a log that can be read while it is written.
 type record struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -206,7 +206,7 @@ func (r *record) Write(p []byte) (int, error) {
 	return r.text.Write(p)
 }
 
-// take is what was written since the last take.
+// take returns what was written since the last take.
 func (r *record) take() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -214,7 +214,7 @@ func (r *record) take() string {
 	return r.text.String()
 }
 
-func TestACertificateThatRunsOutIsToldOfEachDay(t *testing.T) {
+func TestExpiringCertificateIsLoggedEachDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := func(days int) certs.Pair {
 			end := time.Now().AddDate(0, 0, days).Add(time.Hour)
@@ -235,9 +235,9 @@ func TestACertificateThatRunsOutIsToldOfEachDay(t *testing.T) {
 			want := ""
 			switch {
 			case day > 20:
-				want = "level=ERROR msg=\"certificate in use, it has expired\""
+				want = "level=ERROR msg=\"certificate expired\""
 			case day > 6:
-				want = "level=WARN msg=\"certificate in use, it expires soon\""
+				want = "level=WARN msg=\"certificate expires soon\""
 			}
 			line := log.take()
 			if want == "" && line != "" || want != "" && (strings.Count(line, "\n") != 1 || !strings.Contains(line, want) || !strings.Contains(line, short.CertFile)) {
@@ -247,10 +247,10 @@ func TestACertificateThatRunsOutIsToldOfEachDay(t *testing.T) {
 	})
 }
 
-func TestChangesAreTold(t *testing.T) {
+func TestChangesAreSignalled(t *testing.T) {
 	pair := made(t, false, "old.example.org")
 	store := open(t, pair)
-	told := func() bool {
+	signalled := func() bool {
 		select {
 		case <-store.Changes():
 			return true
@@ -258,13 +258,13 @@ func TestChangesAreTold(t *testing.T) {
 			return false
 		}
 	}
-	if told() {
-		t.Error("the first certificates are told of as a change")
+	if signalled() {
+		t.Error("loading the first certificates is signalled as a change")
 	}
 	put(t, pair, made(t, false, "new.example.org"))
 	store.Reload()
 	store.Reload()
-	if !told() || told() {
-		t.Error("two changes in a row are not told of once")
+	if !signalled() || signalled() {
+		t.Error("two changes in a row are not signalled once")
 	}
 }

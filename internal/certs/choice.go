@@ -6,65 +6,64 @@ import (
 	"strings"
 )
 
-// A choice is the certificates to choose from, ready for use.
-type choice struct {
+// An index finds certificates by server name.
+type index struct {
 	all    []*tls.Certificate
-	byName map[string][]*tls.Certificate // exact names, and wildcards with their asterisk
+	byName map[string][]*tls.Certificate // in lower case; wildcards with their asterisk
 }
 
-func newChoice(all []*tls.Certificate) *choice {
-	c := &choice{all: all, byName: make(map[string][]*tls.Certificate)}
+func newIndex(all []*tls.Certificate) *index {
+	x := &index{all: all, byName: make(map[string][]*tls.Certificate)}
 	for _, cert := range all {
 		for _, name := range cert.Leaf.DNSNames {
 			name = strings.ToLower(name)
-			c.byName[name] = append(c.byName[name], cert)
+			x.byName[name] = append(x.byName[name], cert)
 		}
 	}
-	return c
+	return x
 }
 
-// choose picks for a client, never nil if there is any certificate. The
-// client's asking for a wildcard by its asterisk does no harm.
-func (c *choice) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
+// choose returns the certificate for a client, never nil if there is one at all. A client
+// may send the name of a wildcard; that does no harm.
+func (x *index) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 	name := strings.ToLower(hello.ServerName)
-	if cert := firstUsable(hello, c.byName[name]); cert != nil {
+	if cert := firstSupported(hello, x.byName[name]); cert != nil {
 		return cert
 	}
 	if _, parent, ok := strings.Cut(name, "."); ok {
-		if cert := firstUsable(hello, c.byName["*."+parent]); cert != nil {
+		if cert := firstSupported(hello, x.byName["*."+parent]); cert != nil {
 			return cert
 		}
 	}
-	if cert := firstUsable(hello, c.all); cert != nil {
+	if cert := firstSupported(hello, x.all); cert != nil {
 		return cert
 	}
-	return c.all[0] // crypto/tls says to the client what it lacks
+	return x.all[0] // crypto/tls sends the alert
 }
 
-// For gives those certificates that a server shows to who asks for name, one for each kind
-// of key, as Store chooses: first of those that hold it, then of those with a wildcard for
-// it, then of all.
-func For(name string, all []*tls.Certificate) (shown []*tls.Certificate) {
-	c, name := newChoice(all), strings.ToLower(name)
+// ForName returns the certificates that a [Store] presents to clients that send a server
+// name, one for each kind of key.
+func ForName(name string, all []*tls.Certificate) (presented []*tls.Certificate) {
+	x, name := newIndex(all), strings.ToLower(name)
 	_, parent, _ := strings.Cut(name, ".")
 	seen := make(map[x509.PublicKeyAlgorithm]bool)
-	for _, some := range [][]*tls.Certificate{c.byName[name], c.byName["*."+parent], all} {
+	for _, some := range [][]*tls.Certificate{x.byName[name], x.byName["*."+parent], all} {
 		for _, cert := range some {
 			if kind := cert.Leaf.PublicKeyAlgorithm; !seen[kind] {
 				seen[kind] = true
-				shown = append(shown, cert)
+				presented = append(presented, cert)
 			}
 		}
 	}
-	return shown
+	return presented
 }
 
-// firstUsable gives the first certificate whose kind of key the client knows.
-func firstUsable(hello *tls.ClientHelloInfo, certs []*tls.Certificate) *tls.Certificate {
+// firstSupported returns the first certificate whose kind of key the client supports.
+func firstSupported(hello *tls.ClientHelloInfo, certs []*tls.Certificate) *tls.Certificate {
 	if len(certs) == 0 {
 		return nil
 	}
-	nameless := *hello // SupportsCertificate would insist on the name
+	nameless := *hello // with a name, SupportsCertificate would require it
 	nameless.ServerName = ""
 	for _, cert := range certs {
 		if nameless.SupportsCertificate(cert) == nil {

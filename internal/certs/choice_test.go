@@ -15,7 +15,7 @@ import (
 
 var silent = slog.New(slog.DiscardHandler)
 
-// made makes a pair for names.
+// made returns a new pair for names.
 func made(t *testing.T, rsa bool, names ...string) certs.Pair {
 	p := testcert.New(t, testcert.Options{Names: names, RSA: rsa})
 	return certs.Pair{CertFile: p.CertFile, KeyFile: p.KeyFile}
@@ -30,7 +30,7 @@ func open(t *testing.T, pairs ...certs.Pair) *certs.Store {
 	return store
 }
 
-// shown does a handshake and gives the certificate that the client saw, as its
+// shown completes a handshake and returns the certificate that the client got, as its
 // first name and kind of key.
 func shown(t *testing.T, store *certs.Store, client *tls.Config, wrap func(net.Conn) net.Conn) (string, error) {
 	t.Helper()
@@ -90,7 +90,7 @@ func TestClientGetsCertificateForName(t *testing.T) {
 	}
 }
 
-func TestClientGetsKindOfKeyItKnows(t *testing.T) {
+func TestClientGetsKindOfKeyItSupports(t *testing.T) {
 	both := open(t,
 		made(t, false, "mx.example.org"), made(t, true, "mx.example.org"),
 		made(t, false, "ecdsa.example.org"))
@@ -120,8 +120,8 @@ func TestClientGetsKindOfKeyItKnows(t *testing.T) {
 	}
 }
 
-// Where no certificate suits, the client hears from crypto/tls what it lacks.
-func TestClientThatKnowsNoKindOfKeyGetsAlert(t *testing.T) {
+// If no certificate suits, crypto/tls sends the alert.
+func TestClientThatSupportsNoKindOfKeyGetsAlert(t *testing.T) {
 	store := open(t, made(t, false, "mx.example.org"))
 	client := &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}
 	_, err := shown(t, store, client, asIs)
@@ -132,7 +132,7 @@ func TestClientThatKnowsNoKindOfKeyGetsAlert(t *testing.T) {
 }
 
 // crypto/tls clients send no IP address as a name. Others do.
-func TestAddressAsNameGetsDefault(t *testing.T) {
+func TestAddressAsServerNameGetsDefault(t *testing.T) {
 	store := open(t, made(t, false, "mx.example.org"), made(t, false, "192.0.2.1", "other.example.org"))
 	cert, err := store.GetCertificate(hello("192.0.2.7"))
 	if err != nil || cert != store.Certificates()[0] {
@@ -141,7 +141,7 @@ func TestAddressAsNameGetsDefault(t *testing.T) {
 }
 
 // See the package comment and docs/known-issues.md. If this fails, crypto/tls
-// lets the name through: take the limit out of both.
+// accepts the name: remove the limit from both.
 func TestNameWithFinalDotIsRefusedByCryptoTLS(t *testing.T) {
 	store := open(t, made(t, false, "mx.example.org"))
 	_, err := shown(t, store, &tls.Config{ServerName: "mx.example.org-"}, func(c net.Conn) net.Conn {
@@ -162,7 +162,7 @@ func (r *rename) Write(p []byte) (int, error) {
 	return r.Conn.Write(bytes.Replace(p, []byte(r.from), []byte(r.to), 1))
 }
 
-// hello is what a client of today offers.
+// hello is the ClientHello of a current client.
 func hello(name string) *tls.ClientHelloInfo {
 	return &tls.ClientHelloInfo{
 		ServerName:        name,
@@ -171,8 +171,8 @@ func hello(name string) *tls.ClientHelloInfo {
 	}
 }
 
-// What TLSA records are published for is what clients get.
-func TestForGivesWhatIsShownOfEachKindOfKey(t *testing.T) {
+// TLSA records are made for the certificates that clients get.
+func TestForNameReturnsOneCertificateOfEachKindOfKey(t *testing.T) {
 	store := open(t,
 		made(t, false, "other.example.net"),
 		made(t, false, "mx.example.org"),
@@ -186,7 +186,7 @@ func TestForGivesWhatIsShownOfEachKindOfKey(t *testing.T) {
 		"unknown.example":   "other.example.net ECDSA, *.example.org RSA",
 	} {
 		var got []string
-		for _, cert := range certs.For(name, store.Certificates()) {
+		for _, cert := range certs.ForName(name, store.Certificates()) {
 			got = append(got, cert.Leaf.DNSNames[0]+" "+cert.Leaf.PublicKeyAlgorithm.String())
 		}
 		if strings.Join(got, ", ") != want {

@@ -18,15 +18,15 @@ import (
 	"postern/internal/durable"
 )
 
-// Pair names the files of a certificate with its key.
+// A Pair names the files of a certificate and its key.
 type Pair struct {
-	CertFile string // PEM: the server's certificate first, then those that lead to the root
+	CertFile string // PEM: the server's certificate first, then its intermediates
 	KeyFile  string // PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted
 }
 
-// Load reads a pair and checks that its halves belong together and that it is
-// valid at the time now. The error is an *[Error]. The certificate has its
-// Leaf set.
+// Load loads a pair, and checks that the key belongs to the certificate and that the
+// certificate is valid at the time now. The error is an *[Error]. The Leaf of the
+// certificate is set.
 func Load(p Pair, now time.Time) (*tls.Certificate, error) {
 	chain, leaf, err := loadChain(p.CertFile)
 	if err != nil {
@@ -48,7 +48,7 @@ func Load(p Pair, now time.Time) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// loadChain gives the certificates of a file, and the first one parsed.
+// loadChain returns the certificates of a file, and the first one parsed.
 func loadChain(file string) ([][]byte, *x509.Certificate, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -67,7 +67,7 @@ func loadChain(file string) ([][]byte, *x509.Certificate, error) {
 	return chain, leaf, err
 }
 
-// loadKey gives the first key of a file.
+// loadKey returns the first key of a file.
 func loadKey(file string) (crypto.Signer, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -75,7 +75,7 @@ func loadKey(file string) (crypto.Signer, error) {
 	}
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		switch {
-		// The second is how OpenSSL once wrote it (RFC 1421, Section 4.6.1.1).
+		// The second is the form of RFC 1421, Section 4.6.1.1, which OpenSSL used to write.
 		case block.Type == "ENCRYPTED PRIVATE KEY", strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
 			return nil, ErrEncrypted
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
@@ -107,7 +107,7 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	return nil, ErrNoKey
 }
 
-// What can be wrong with a pair, besides what the system or crypto/x509 says.
+// Faults of a pair, besides the errors of the system and of crypto/x509.
 var (
 	ErrNoCertificate = errors.New("holds no certificate")
 	ErrNoKey         = errors.New("holds no private key")
@@ -117,11 +117,11 @@ var (
 	ErrNotYetValid   = errors.New("certificate is not valid yet")
 )
 
-// Error tells what is wrong with one file of a pair.
+// An Error is the fault of one file of a pair.
 type Error struct {
 	File string
 	Err  error     // one of those above, or of the system or crypto/x509
-	Time time.Time // for ErrExpired and ErrNotYetValid: since or until when
+	Time time.Time // of ErrExpired and ErrNotYetValid: the end or start of validity
 }
 
 func (e *Error) Error() string {
@@ -134,14 +134,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("certs: %s: %v", e.File, e.Err)
 }
 
-// Unwrap gives Err.
+// Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Remedy says what to do about it.
+// Remedy returns what an operator can do about it.
 func (e *Error) Remedy() string {
 	switch {
 	case errors.Is(e.Err, fs.ErrNotExist):
-		return "check the path; a relative one in a configuration file starts at that file's folder"
+		return "check the path; in a configuration file it is relative to the folder of that file"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "let the user that postern runs as read the file"
 	case errors.Is(e.Err, ErrNoCertificate):
@@ -149,18 +149,18 @@ func (e *Error) Remedy() string {
 	case errors.Is(e.Err, ErrNoKey):
 		return "name a PEM file with an RSA, ECDSA or Ed25519 key, such as certbot's privkey.pem"
 	case errors.Is(e.Err, ErrEncrypted):
-		return "decrypt it with openssl pkey, nobody is there to type a password at a restart"
+		return "decrypt it with openssl pkey: a server cannot ask for a password"
 	case errors.Is(e.Err, ErrMismatch):
-		return "name the key that the certificate was made for; the server's own certificate must be the first in its file"
+		return "name the key of this certificate; the server's own certificate must be the first in its file"
 	case errors.Is(e.Err, ErrExpired):
 		return "renew the certificate"
 	case errors.Is(e.Err, ErrNotYetValid):
 		return "check the clock of this machine"
 	}
-	return "make the file anew, it must be PEM"
+	return "replace the file, it must be PEM"
 }
 
-// pathless drops the path from an error, since Error has it.
+// pathless removes the path from an error, since Error has it.
 func pathless(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -169,7 +169,7 @@ func pathless(err error) error {
 	return err
 }
 
-// LoadKey gives the first key of a PEM file. The error is an *[Error].
+// LoadKey loads the first key of a PEM file. The error is an *[Error].
 func LoadKey(file string) (crypto.Signer, error) {
 	key, err := loadKey(file)
 	if err != nil {
@@ -178,12 +178,12 @@ func LoadKey(file string) (crypto.Signer, error) {
 	return key, nil
 }
 
-// MakeKey gives the key of a file, and makes an ECDSA P-256 one where there is no file. Its
-// folder has to be there. One that cannot be read is an error: it is for a person to look at.
-func MakeKey(file string) (crypto.Signer, error) { return keepOrMakeKey(file, "ecdsa") }
+// LoadOrCreateKey loads the key of a file, or creates an ECDSA P-256 key if there is no
+// file. The folder must exist. A file that cannot be read is an error, and stays.
+func LoadOrCreateKey(file string) (crypto.Signer, error) { return loadOrCreateKey(file, "ecdsa") }
 
-// CopyKey puts the key of one file into another, in place of what is there, readable by its
-// owner alone.
+// CopyKey copies the key of one file to another and replaces what is there. Only the
+// owner can read the copy.
 func CopyKey(to, from string) error {
 	if _, err := LoadKey(from); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"postern/internal/testcert"
 )
 
-func TestLoadNamesFileAndFault(t *testing.T) {
+func TestLoadReturnsFileAndFault(t *testing.T) {
 	good, other := made(t, false, "mx.example.org"), made(t, false, "mx.example.org")
 	expired := testcert.New(t, testcert.Options{NotAfter: time.Now().Add(-time.Hour)})
 	file := func(content string) string {
@@ -34,9 +34,9 @@ func TestLoadNamesFileAndFault(t *testing.T) {
 		{"no key file", good.CertFile, missing, missing, fs.ErrNotExist},
 		{"halves swapped", good.KeyFile, good.CertFile, good.KeyFile, certs.ErrNoCertificate},
 		{"certificate for key", good.CertFile, good.CertFile, good.CertFile, certs.ErrNoKey},
-		{"key of another", good.CertFile, other.KeyFile, other.KeyFile, certs.ErrMismatch},
+		{"other key", good.CertFile, other.KeyFile, other.KeyFile, certs.ErrMismatch},
 		{"encrypted key", good.CertFile, encrypted, encrypted, certs.ErrEncrypted},
-		{"encrypted key of old", good.CertFile, legacy, legacy, certs.ErrEncrypted},
+		{"encrypted key, RFC 1421", good.CertFile, legacy, legacy, certs.ErrEncrypted},
 		{"expired", expired.CertFile, expired.KeyFile, expired.CertFile, certs.ErrExpired},
 		{"empty", os.DevNull, good.KeyFile, os.DevNull, certs.ErrNoCertificate},
 	} {
@@ -53,7 +53,7 @@ func TestLoadNamesFileAndFault(t *testing.T) {
 	}
 }
 
-func TestLoadRefusesCertificateOfTomorrow(t *testing.T) {
+func TestLoadRefusesCertificateThatIsNotValidYet(t *testing.T) {
 	pair := made(t, false, "mx.example.org")
 	_, err := certs.Load(pair, time.Now().Add(-72*time.Hour))
 	if !errors.Is(err, certs.ErrNotYetValid) {
@@ -61,7 +61,7 @@ func TestLoadRefusesCertificateOfTomorrow(t *testing.T) {
 	}
 }
 
-func TestLoadSaysWhichPEMIsBroken(t *testing.T) {
+func TestLoadNamesBrokenFile(t *testing.T) {
 	pair := made(t, false, "mx.example.org")
 	broken := filepath.Join(t.TempDir(), "cert.pem")
 	if err := os.WriteFile(broken, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600); err != nil {

@@ -30,12 +30,12 @@ func samePublic(a, b *tls.Certificate) bool {
 	return a.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }).Equal(b.Leaf.PublicKey)
 }
 
-func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
+func TestSelfSignedIsCreatedOnceAndKept(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data", "tls")
 	var log bytes.Buffer
 	first := selfSigned(t, dir, "mx.example.org", &log)
-	if n := strings.Count(log.String(), "made a self-signed certificate"); n != 2 {
-		t.Errorf("%d certificates were made, want 2:\n%s", n, &log)
+	if n := strings.Count(log.String(), "created self-signed certificate"); n != 2 {
+		t.Errorf("%d certificates were created, want 2:\n%s", n, &log)
 	}
 	for i, kind := range []string{"ECDSA", "RSA"} {
 		leaf := first[i].Leaf
@@ -47,12 +47,12 @@ func TestSelfSignedIsMadeOnceAndKept(t *testing.T) {
 	second := selfSigned(t, dir, "mx.example.org", &log)
 	for i := range first {
 		if !first[i].Leaf.Equal(second[i].Leaf) {
-			t.Errorf("certificate %d was made anew:\n%s", i, &log)
+			t.Errorf("certificate %d was replaced:\n%s", i, &log)
 		}
 	}
 }
 
-func TestSelfSignedKeysAreTheOwnersAlone(t *testing.T) {
+func TestOnlyOwnerCanReadSelfSignedKeys(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tls")
 	selfSigned(t, dir, "localhost", new(bytes.Buffer))
 	for _, name := range []string{"ecdsa-key.pem", "rsa-key.pem"} {
@@ -63,7 +63,7 @@ func TestSelfSignedKeysAreTheOwnersAlone(t *testing.T) {
 	}
 }
 
-// A TLSA record of the key stays right.
+// The TLSA record of the key stays valid.
 func TestNewHostnameGetsNewCertificateOfOldKey(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer
@@ -75,15 +75,15 @@ func TestNewHostnameGetsNewCertificateOfOldKey(t *testing.T) {
 			t.Errorf("certificate %d is for %v", i, names)
 		}
 		if !samePublic(first[i], second[i]) {
-			t.Errorf("key %d was made anew", i)
+			t.Errorf("key %d was replaced", i)
 		}
 	}
-	if !strings.Contains(log.String(), "hostname has changed") {
+	if !strings.Contains(log.String(), "hostname changed") {
 		t.Errorf("the log does not say why:\n%s", &log)
 	}
 }
 
-func TestExpiredSelfSignedIsMadeAnew(t *testing.T) {
+func TestExpiredSelfSignedIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	expired := testcert.New(t, testcert.Options{Names: []string{"mx.example.org", "localhost"}, NotAfter: time.Now().Add(-time.Hour)})
 	move(t, filepath.Join(dir, "ecdsa-cert.pem"), expired.CertFile)
@@ -95,7 +95,7 @@ func TestExpiredSelfSignedIsMadeAnew(t *testing.T) {
 	}
 }
 
-// Else a file that someone put there by mistake would be lost.
+// A file put there by mistake must not be lost.
 func TestUnreadableSelfSignedKeyIsNotReplaced(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "ecdsa-key.pem")

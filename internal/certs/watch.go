@@ -9,21 +9,20 @@ import (
 	"postern/internal/logkey"
 )
 
-// Watch reloads the pairs when one of their files has changed, until ctx ends.
-// It looks at them every interval, through symbolic links, so that certbot's
-// live folder and the volumes of Kubernetes work, where it is the links that
-// change.
+// Watch reloads the pairs when one of their files has changed, until ctx is done. It
+// checks the files every interval and follows symbolic links, since certbot's live folder
+// and the volumes of Kubernetes change links.
 //
-// It waits until the files have stayed as they are for one interval: a
-// certificate and its key are rarely written in the same moment.
+// It waits until no file has changed for one interval: a certificate and its key are
+// rarely written at the same moment.
 //
-// Once a day it warns of each certificate that expires within 14 days, or has.
+// Once a day it logs each certificate that has expired or expires within 14 days.
 func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	warning := time.NewTicker(warnInterval)
 	defer warning.Stop()
-	var last view
+	var last fileInfos
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,7 +32,7 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 			continue
 		case <-ticker.C:
 		}
-		now, changed := s.changed()
+		now, changed := s.filesChanged()
 		if changed && now.same(last) {
 			s.Reload()
 		}
@@ -41,33 +40,33 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// changed reports whether the files are others than those last read.
-func (s *Store) changed() (view, bool) {
+// filesChanged returns the state of the files, and whether they have changed since they
+// were read.
+func (s *Store) filesChanged() (fileInfos, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := look(s.pairs())
-	return now, !now.same(s.seen)
+	now := stat(s.pairs())
+	return now, !now.same(s.files)
 }
 
-// A view is what files look like from outside; nil stands for a missing one.
-type view []os.FileInfo
+// fileInfos describe the files of pairs; nil is a missing one.
+type fileInfos []os.FileInfo
 
-func look(pairs []Pair) view {
-	var v view
+func stat(pairs []Pair) (infos fileInfos) {
 	for _, pair := range pairs {
 		for _, file := range []string{pair.CertFile, pair.KeyFile} {
 			info, err := os.Stat(file)
 			if err != nil {
 				info = nil
 			}
-			v = append(v, info)
+			infos = append(infos, info)
 		}
 	}
-	return v
+	return infos
 }
 
-func (v view) same(other view) bool {
-	return slices.EqualFunc(v, other, func(a, b os.FileInfo) bool {
+func (f fileInfos) same(other fileInfos) bool {
+	return slices.EqualFunc(f, other, func(a, b os.FileInfo) bool {
 		if a == nil || b == nil {
 			return a == nil && b == nil
 		}
@@ -76,15 +75,15 @@ func (v view) same(other view) bool {
 }
 
 const (
-	// soon is when an operator should hear that a certificate runs out: certbot
-	// and its like renew 30 days before.
-	soon = 14 * 24 * time.Hour
+	// expiryWarning is how long before its end a certificate is worth a warning: ACME
+	// clients renew 30 days before.
+	expiryWarning = 14 * 24 * time.Hour
 
-	// warnInterval is how often it is said again.
+	// warnInterval is how often the warning is repeated.
 	warnInterval = 24 * time.Hour
 )
 
-// warnAll warns of each certificate in use that runs out.
+// warnAll logs the certificates in use that have expired or expire soon.
 func (s *Store) warnAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,20 +92,20 @@ func (s *Store) warnAll() {
 	}
 }
 
-// warn warns of a certificate if it runs out, or has.
+// warn logs a certificate if it has expired or expires soon, and reports whether it did.
 func (s *Store) warn(l loaded) bool {
 	switch left := time.Until(l.cert.Leaf.NotAfter); {
 	case left < 0:
-		s.log.Error("certificate in use, it has expired", l.attributes()...)
-	case left < soon:
-		s.log.Warn("certificate in use, it expires soon", l.attributes()...)
+		s.log.Error("certificate expired", l.attributes()...)
+	case left < expiryWarning:
+		s.log.Warn("certificate expires soon", l.attributes()...)
 	default:
 		return false
 	}
 	return true
 }
 
-// attributes are a certificate in the log.
+// attributes returns the attributes of a certificate in the log.
 func (l loaded) attributes() []any {
 	leaf := l.cert.Leaf
 	return []any{

@@ -36,7 +36,7 @@ func (n NextKey) Prepare() error {
 		err = durable.MkdirAll(filepath.Dir(n.File), 0o700)
 	}
 	if err == nil {
-		_, err = certs.MakeKey(n.File)
+		_, err = certs.LoadOrCreateKey(n.File)
 	}
 	return err
 }

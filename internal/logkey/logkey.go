@@ -59,4 +59,5 @@ const (
 	Signal  = "signal"
 	Keys    = "keys" // of the configuration
 	Remedy  = "remedy"
+	Line    = "line" // of the log of a library
 )

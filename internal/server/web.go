@@ -18,7 +18,7 @@ func newWeb(s *Server) *web.Server {
 		Routes: s.routes(),
 	}
 	if s.acme != nil {
-		settings.TLS, settings.Challenges = s.acme.Answering(settings.TLS), s.acme.Challenges()
+		settings.TLS, settings.Challenges = s.acme.TLSConfig(settings.TLS), s.acme.ChallengeHandler()
 	}
 	return web.New(settings, s.log)
 }
