@@ -19,7 +19,7 @@ import (
 	"postern/internal/smtpd"
 )
 
-// check looks at the whole, once everything is set.
+// check checks the whole configuration.
 func (l *loading) check() {
 	l.checkHostname()
 	l.checkDomains()
@@ -41,14 +41,14 @@ func (l *loading) checkCommandLine() {
 	}
 }
 
-// minCommandLine is what RFC 5321, Section 4.5.3.1.4, lets every client send.
+// minCommandLine is what every client may send (RFC 5321, Section 4.5.3.1.4).
 const minCommandLine = 512
 
 func (l *loading) checkHostname() {
 	name, err := domainName(l.config.Hostname)
 	if err != nil {
-		l.add("hostname", fmt.Sprintf("%q is no host name", l.config.Hostname), "write the name that the MX record has, such as mx.example.org")
-		name = "localhost" // for the checks to come
+		l.add("hostname", fmt.Sprintf("%q is not a host name", l.config.Hostname), "write the name in the MX record, such as mx.example.org")
+		name = "localhost" // for later checks
 	}
 	l.config.Hostname = name
 }
@@ -62,11 +62,11 @@ func (l *loading) checkDomains() {
 		}
 	}
 	if len(c.Domains) == 0 {
-		l.add("domains", "is empty, so no mail would be taken", "name at least one domain, or leave the key out for localhost and the hostname")
+		l.add("domains", "is empty, so no mail would be accepted", "list at least one domain, or remove the key to use localhost and the hostname")
 	}
 	for i, domain := range c.Domains {
 		if _, err := domainName(domain); err != nil {
-			l.add(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is no domain", domain), domainRemedy(domain))
+			l.add(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is not a domain", domain), domainRemedy(domain))
 		}
 	}
 }
@@ -74,16 +74,16 @@ func (l *loading) checkDomains() {
 func domainRemedy(domain string) string {
 	switch {
 	case strings.Contains(domain, "@"):
-		return "write only what is behind the @, and addresses into recipients"
+		return "write only the part after the @; addresses belong in recipients"
 	case strings.Contains(domain, "*"):
-		return "there are no wildcards, name each domain"
+		return "list each domain; there are no wildcards"
 	case strings.Contains(domain, ","):
-		return "name each domain for itself"
+		return "write each domain as an element of its own"
 	}
 	return "write a name such as example.org"
 }
 
-// checkAddresses looks at a list of addresses that mail is to be taken for.
+// checkAddresses checks a list of recipient addresses.
 func (l *loading) checkAddresses(list string, addresses []string) {
 	taken := make(map[string]bool)
 	for _, domain := range l.config.Domains {
@@ -96,9 +96,9 @@ func (l *loading) checkAddresses(list string, addresses []string) {
 		name, err := domainName(domain)
 		switch {
 		case local == "" || err != nil:
-			l.add(key, fmt.Sprintf("%q is no address", address), "write it as name@example.org")
+			l.add(key, fmt.Sprintf("%q is not an address", address), "write an address such as name@example.org")
 		case !taken[name]:
-			l.add(key, fmt.Sprintf("no mail is taken for the domain of %q", address), "add the domain to domains")
+			l.add(key, fmt.Sprintf("%q is not in one of the domains", address), "add the domain to domains")
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (l *loading) checkAddresses(list string, addresses []string) {
 func (l *loading) checkListen() {
 	c := l.config
 	if len(c.Listen)+len(c.ListenTLS) == 0 {
-		l.add("listen", "is empty, and so is listen-tls", `name an address such as "0.0.0.0:25"`)
+		l.add("listen", "is empty, and so is listen-tls", `list an address such as "0.0.0.0:25"`)
 	}
 	used := make(map[string]bool)
 	for _, list := range []struct {
@@ -118,25 +118,25 @@ func (l *loading) checkListen() {
 			if what, remedy := checkAddress(address); what != "" {
 				l.add(key, fmt.Sprintf("%q %s", address, what), remedy)
 			} else if used[address] {
-				l.add(key, fmt.Sprintf("%q is given twice", address), "leave one out")
+				l.add(key, fmt.Sprintf("%q is listed twice", address), "remove one")
 			}
-			used[address] = !strings.HasSuffix(address, ":0") // the system finds a port for each
+			used[address] = !strings.HasSuffix(address, ":0") // the system chooses another port for each
 		}
 	}
 }
 
-// checkAddress says what is wrong with an address to listen on, nothing if it
-// is good. Names are not looked up: what one stands for can change.
+// checkAddress returns what is wrong with an address to listen on, "" if nothing.
+// Names are not allowed: their addresses can change.
 func checkAddress(address string) (what, remedy string) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "is no address", "write host:port, such as 127.0.0.1:2525 or [::]:25"
+		return "is not an address", "write host:port, such as 127.0.0.1:2525 or [::]:25"
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "has no port number", "write a number from 1 to 65535 behind the colon"
+		return "has no port number", "write a number from 0 to 65535 after the colon"
 	}
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
-		return "has no IP address", "write an IP address of this machine, or nothing, before the colon"
+		return "has no IP address", "write an IP address of this machine before the colon, or nothing for all"
 	}
 	return "", ""
 }
@@ -149,7 +149,7 @@ func (l *loading) checkNextHop() {
 	hop, err := relay.ParseURL(c.nextHop)
 	if err != nil {
 		what := strings.TrimPrefix(err.Error(), relay.ErrURL.Error()+" ")
-		l.add("next-hop", what, "write maildir, or a URL such as smtp://127.0.0.1:2526 or lmtp+unix:///run/dovecot/lmtp; deploy/postern.toml has the options")
+		l.add("next-hop", what, "write maildir, or a URL such as smtp://127.0.0.1:2526 or lmtp+unix:///run/dovecot/lmtp; see deploy/postern.toml for the options")
 		return
 	}
 	c.NextHop = &hop
@@ -161,11 +161,11 @@ func (l *loading) checkCertificates() {
 		cert, key := table+".cert", table+".key"
 		switch {
 		case pair == certs.Pair{}:
-			l.add(table, "certificate and key are missing", "write cert and key, or leave the table out")
+			l.add(table, "has neither cert nor key", "write both, or remove the table")
 		case pair.KeyFile == "":
-			l.add(cert, fmt.Sprintf("%s has no key", pair.CertFile), "name a key for each certificate, in the same order")
+			l.add(cert, fmt.Sprintf("%s has no key", pair.CertFile), "give a key for each certificate, in the same order")
 		case pair.CertFile == "":
-			l.add(key, fmt.Sprintf("%s has no certificate", pair.KeyFile), "name a certificate for each key, in the same order")
+			l.add(key, fmt.Sprintf("%s has no certificate", pair.KeyFile), "give a certificate for each key, in the same order")
 		default:
 			l.checkPair(pair, cert, key)
 		}
@@ -185,14 +185,14 @@ func (l *loading) checkPair(pair certs.Pair, cert, key string) {
 	l.add(at, strings.TrimPrefix(fault.Error(), "certs: "), fault.Remedy())
 }
 
-// checkData tries whether files can be made in the data folder, or where it
-// will be. It leaves nothing there.
+// checkData tries to create a file in the data folder, or where that will be
+// created. It leaves nothing behind.
 func (l *loading) checkData() {
 	dir := l.config.Data
 	for {
 		info, err := os.Stat(dir)
 		if err == nil && !info.IsDir() {
-			l.add("data", dir+" is no folder", "name a folder, it is made if missing")
+			l.add("data", dir+" is not a folder", "set a folder; it is created if it does not exist")
 			return
 		}
 		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
@@ -203,14 +203,14 @@ func (l *loading) checkData() {
 	}
 	f, err := os.CreateTemp(dir, ".postern-check-*")
 	if err != nil {
-		l.add("data", fmt.Sprintf("files cannot be made in %s: %v", dir, pathless(err)), "let the user that postern runs as write there, or name another folder by --data")
+		l.add("data", fmt.Sprintf("cannot create files in %s: %v", dir, pathless(err)), "let the user that postern runs as write there, or set another folder with --data")
 		return
 	}
 	f.Close()
 	os.Remove(f.Name())
 }
 
-// pathless drops the path from an error where the message has it.
+// pathless removes the path from an error whose message has it already.
 func pathless(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -227,8 +227,8 @@ const (
 
 var errDomain = errors.New("not a domain name")
 
-// domainName gives a name in ASCII. Underscores may stand in it: there are
-// hosts so named.
+// domainName returns a name in ASCII. Underscores are allowed: some hosts have
+// them.
 func domainName(name string) (string, error) {
 	ascii := strings.TrimSuffix(name, ".")
 	if strings.ContainsFunc(ascii, func(r rune) bool { return r > 127 }) {

@@ -15,7 +15,7 @@ import (
 	"postern/mtasts"
 )
 
-// MTASTS says what policy is served for the domains (RFC 8461).
+// MTASTS configures the policy to serve for the domains (RFC 8461).
 type MTASTS struct {
 	Serve    bool
 	Domains  []string // in ASCII, none twice
@@ -25,13 +25,13 @@ type MTASTS struct {
 	Resolver string // host or host:port of a DNS server; empty: the system's
 }
 
-// Policy is the policy that is wanted.
+// Policy returns the configured policy.
 func (m MTASTS) Policy() mtasts.Policy {
 	return mtasts.Policy{Mode: m.Mode, MX: m.MX, MaxAge: m.MaxAge}
 }
 
-// checkMTASTS looks at the table mta-sts, where it is given: an empty one asks for
-// all defaults.
+// checkMTASTS checks the table mta-sts, if there is one: an empty one means all
+// defaults.
 func (l *loading) checkMTASTS() {
 	m := &l.config.MTASTS
 	if m.Serve = l.given("mta-sts"); !m.Serve {
@@ -46,16 +46,16 @@ func (l *loading) checkMTASTS() {
 		m.MX = []string{l.config.Hostname}
 	}
 	if len(l.config.Web.Listen) == 0 {
-		l.add("mta-sts", "is served over HTTPS, and web.listen is empty", `name an address such as "0.0.0.0:443" in listen below [web]`)
+		l.add("mta-sts", "needs HTTPS, and web.listen is empty", `list an address such as "0.0.0.0:443" in listen below [web]`)
 	}
 	l.checkMX()
 	if m.MaxAge > mtasts.MaxPolicyAge || m.MaxAge%time.Second != 0 {
-		l.add("mta-sts.max-age", fmt.Sprintf("%v is no age of a policy", m.MaxAge), `write whole seconds, at most a year: weeks are usual, as in "336h"`)
+		l.add("mta-sts.max-age", fmt.Sprintf("%v is not a valid maximum age", m.MaxAge), `write whole seconds, at most a year; weeks are usual, such as "336h"`)
 	}
 	l.checkResolver("mta-sts.resolver", m.Resolver)
 }
 
-// given reports whether there is a table, or a key of it.
+// given reports whether there is a table or one of its keys.
 func (l *loading) given(table string) bool {
 	for key := range l.places {
 		if key == table || strings.HasPrefix(key, table+".") {
@@ -68,19 +68,19 @@ func (l *loading) given(table string) bool {
 func (l *loading) checkMX() {
 	m := l.config.MTASTS
 	if len(m.MX) == 0 && m.Mode != mtasts.None {
-		l.add("mta-sts.mx", "is empty, so no host may take the mail", "name the MX hosts, or leave the key out for the hostname")
+		l.add("mta-sts.mx", "is empty, so senders could deliver to no host", "list the MX hosts, or remove the key to use the hostname")
 	}
 	for i, pattern := range m.MX {
 		one := mtasts.Policy{Mode: mtasts.Testing, MX: []string{pattern}}
 		if _, err := one.MarshalText(); err != nil {
-			l.add(fmt.Sprintf("mta-sts.mx[%d]", i), fmt.Sprintf("%q names no host", pattern), `write a name in ASCII such as mx.example.org, or "*.example.org"`)
+			l.add(fmt.Sprintf("mta-sts.mx[%d]", i), fmt.Sprintf("%q is not an MX pattern", pattern), `write a name in ASCII such as mx.example.org, or "*.example.org"`)
 		}
 	}
 }
 
 func (l *loading) checkResolver(key, server string) {
 	if server != "" && !isServer(server) {
-		l.add(key, fmt.Sprintf("%q is no address", server), "write an IP address, with a port behind a colon where it is not 53")
+		l.add(key, fmt.Sprintf("%q is not an address", server), "write an IP address, with :port if it is not 53")
 	}
 }
 
@@ -93,7 +93,7 @@ func isServer(text string) bool {
 	return err == nil
 }
 
-// ACME says which certificates an authority is asked for (RFC 8555).
+// ACME configures the certificates to obtain (RFC 8555).
 type ACME struct {
 	Ask       bool
 	Directory string // a URL
@@ -104,10 +104,10 @@ type ACME struct {
 	Roots     *x509.CertPool // those of CA; nil: the system's
 }
 
-// letsEncrypt is the directory that most will want.
+// letsEncrypt is the default directory.
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
-// checkACME looks at the table acme, where it is given: an empty one asks for all
+// checkACME checks the table acme, if there is one: an empty one means all
 // defaults. It comes after mta-sts, whose hosts need certificates too.
 func (l *loading) checkACME() {
 	a := &l.config.ACME
@@ -115,13 +115,13 @@ func (l *loading) checkACME() {
 		return
 	}
 	if len(l.config.Web.Listen)+len(l.config.Web.ListenPlain) == 0 {
-		l.add("acme", "is answered by the web listener, and that is off", `name an address such as ":443" in listen below [web], or ":80" in listen-plain`)
+		l.add("acme", "needs the web listener, which is off", `list an address such as ":443" in listen below [web], or ":80" in listen-plain`)
 	}
 	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
-		l.add("acme.directory", fmt.Sprintf("%q is no https URL", a.Directory), "write the one that your authority names, or leave the key out for Let's Encrypt")
+		l.add("acme.directory", fmt.Sprintf("%q is not an https URL", a.Directory), "write the directory URL of your authority, or remove the key to use Let's Encrypt")
 	}
 	if _, err := mail.ParseAddress(a.Email); err != nil && a.Email != "" {
-		l.add("acme.email", fmt.Sprintf("%q is no address", a.Email), "write it as name@example.org")
+		l.add("acme.email", fmt.Sprintf("%q is not an address", a.Email), "write an address such as name@example.org")
 	}
 	l.checkCertifiedHosts()
 	l.checkAuthorityRoots()
@@ -136,18 +136,18 @@ func (l *loading) checkCertifiedHosts() {
 		}
 	}
 	if len(a.Hosts) == 0 {
-		l.add("acme.hosts", "is empty, so there is nothing to certify", "name the hosts, or leave the key out for the hostname")
+		l.add("acme.hosts", "is empty, so there is no certificate to obtain", "list the hosts, or remove the key to use the hostname")
 	}
 	for i, host := range a.Hosts {
 		key := fmt.Sprintf("acme.hosts[%d]", i)
 		name, err := domainName(host)
 		switch {
 		case strings.HasPrefix(host, "*."):
-			l.add(key, fmt.Sprintf("%q is for many hosts, which takes a challenge by DNS", host), "name each host")
+			l.add(key, fmt.Sprintf("%q is a wildcard, which needs the DNS challenge; postern does not support it", host), "list each host")
 		case err != nil || !strings.Contains(name, "."):
-			l.add(key, fmt.Sprintf("%q is no host that an authority knows", host), "write a full name such as mx.example.org, in hosts or as hostname")
+			l.add(key, fmt.Sprintf("%q is not a public host name", host), "write a full name such as mx.example.org, in hosts or as hostname")
 		case slices.Contains(a.Hosts[:i], name):
-			l.add(key, fmt.Sprintf("%q is given twice", host), "leave one out")
+			l.add(key, fmt.Sprintf("%q is listed twice", host), "remove one")
 		}
 		a.Hosts[i] = name
 	}
@@ -160,23 +160,24 @@ func (l *loading) checkAuthorityRoots() {
 	}
 	content, err := os.ReadFile(a.CA)
 	if err != nil {
-		l.add("acme.ca", fmt.Sprintf("%s: %v", a.CA, pathless(err)), "name a PEM file that the user that postern runs as can read")
+		l.add("acme.ca", fmt.Sprintf("%s: %v", a.CA, pathless(err)), "set a PEM file that the user that postern runs as can read")
 		return
 	}
 	if a.Roots = x509.NewCertPool(); !a.Roots.AppendCertsFromPEM(content) {
-		l.add("acme.ca", a.CA+" holds no certificate", "name a PEM file with the authority's root")
+		l.add("acme.ca", a.CA+" has no PEM certificate", "set a PEM file with the authority's root certificate")
 	}
 }
 
-// Reports says which TLS reports are taken in.
+// Reports configures the TLS reports to receive.
 type Reports struct {
-	Addresses []string // those that they are mailed to; nil: none
+	Addresses []string // recipients of reports by mail; nil: none
 	Delivery  string   // Copy or Only
-	Path      string   // on the web listener, where they are POSTed; empty: nowhere
-	Resolver  string   // the DNS server that has the keys of signatures; empty: the system's
+	Path      string   // of the web server, for reports by POST; empty: none
+	Resolver  string   // DNS server for DKIM keys; empty: the system's
 }
 
-// What [Reports].Delivery can be: reports go to the next hop too, or are kept from it.
+// The values of [Reports].Delivery: reports go to the next hop too, or only to the
+// ledger.
 const (
 	Copy = "copy"
 	Only = "only"
@@ -184,7 +185,7 @@ const (
 
 func (c *Config) setDelivery(s setting) *Problem {
 	if s.value.text == nil || *s.value.text != Copy && *s.value.text != Only {
-		return expected("a delivery", s.value, "use copy, or only to keep reports from the next hop")
+		return expected("copy or only", s.value, "use copy to pass reports to the next hop too, or only to keep them from it")
 	}
 	c.Reports.Delivery = *s.value.text
 	return nil
@@ -194,10 +195,10 @@ func (l *loading) checkReports() {
 	r := l.config.Reports
 	l.checkAddresses("reports.addresses", r.Addresses)
 	if r.Path != "" && len(l.config.Web.Listen) == 0 {
-		l.add("reports.path", "is served over HTTPS, and web.listen is empty", `name an address such as "0.0.0.0:443" in listen below [web]`)
+		l.add("reports.path", "needs HTTPS, and web.listen is empty", `list an address such as "0.0.0.0:443" in listen below [web]`)
 	}
 	if r.Path != "" && !pathForm.MatchString(r.Path) {
-		l.add("reports.path", fmt.Sprintf("%q is no path", r.Path), "write one such as /tls-reports")
+		l.add("reports.path", fmt.Sprintf("%q is not a path", r.Path), "write a path such as /tls-reports")
 	}
 	l.checkResolver("reports.resolver", r.Resolver)
 }

@@ -1,13 +1,12 @@
-// Package config reads what an operator has set: a TOML file and, over it,
-// flags.
+// Package config reads the configuration: a TOML file, overridden by flags.
 //
 //	c, err := config.Load("/etc/postern/postern.toml", flags)
 //
 // deploy/postern.toml is the reference of all keys. Every key has a default, so
 // neither a file nor a flag is needed.
 //
-// Load finds all that is wrong at once and says for each the file and line or
-// the flag, what is wrong, and the remedy: see [Problem].
+// Load reports all problems at once, each with its file and line or its flag, and
+// a remedy; see [Problem].
 package config
 
 import (
@@ -27,14 +26,14 @@ import (
 	"postern/sessionticket"
 )
 
-// Config is a configuration that has been checked.
+// A Config is a valid configuration.
 type Config struct {
 	Hostname     string   // in ASCII
 	Domains      []string // at least one
 	Recipients   []string // nil: any address of the domains
 	Listen       []string // addresses for SMTP with STARTTLS
 	ListenTLS    []string // addresses for SMTP in TLS
-	Data         string   // the folder of all that is kept
+	Data         string   // the data folder
 	NextHop      *relay.Config
 	Mode         sessionticket.Mode
 	Certificates []certs.Pair // nil: self-signed
@@ -49,45 +48,44 @@ type Config struct {
 	nextHop string // as it was given
 }
 
-// Log says how events are written.
+// Log configures the log.
 type Log struct {
 	Format string // "text" or "json"
 	Level  slog.Level
 }
 
-// Web says where strangers are answered over HTTP. Where a list is empty, that
-// listener is off.
+// Web configures the web server. Where a list is empty, that listener is off.
 type Web struct {
 	Listen      []string // addresses for HTTPS
 	ListenPlain []string // addresses for HTTP in the clear
 }
 
-// Ledger says how much is remembered of senders and their handshakes. Zero fields
-// mean the defaults of package ledger.
+// Ledger limits what the ledger keeps. Zero fields mean the defaults of package
+// ledger.
 type Ledger struct {
 	MaxAge  time.Duration
 	MaxSize int64 // bytes
 }
 
-// LedgerFile is where that is, below a data folder.
+// LedgerFile is the ledger's file in a data folder.
 func LedgerFile(data string) string { return filepath.Join(data, "ledger.db") }
 
-// DefaultData is the data folder where none is given.
+// DefaultData is the data folder if none is set.
 const DefaultData = "postern-data"
 
-// ACMEFolder is where certificates of an authority are, with their keys.
+// ACMEFolder is the folder of certificates obtained by ACME, with their keys.
 func (c *Config) ACMEFolder() string { return filepath.Join(c.Data, "acme") }
 
-// NextKeyFile is the key that comes after that of the hostname's certificate.
+// NextKeyFile is the file of the key for the hostname's next certificate.
 func (c *Config) NextKeyFile() string { return filepath.Join(c.Data, "next-key.pem") }
 
-// MaildirFolder is where messages go if there is no NextHop.
+// MaildirFolder is the Maildir that stores messages if there is no NextHop.
 func (c *Config) MaildirFolder() string { return filepath.Join(c.Data, "maildir") }
 
-// TLSFolder is where the self-signed certificates are.
+// TLSFolder is the folder of the self-signed certificates.
 func (c *Config) TLSFolder() string { return filepath.Join(c.Data, "tls") }
 
-// toMaildir as next hop stands for MaildirFolder.
+// toMaildir is the next hop that means MaildirFolder.
 const toMaildir = "maildir"
 
 func defaults() *Config {
@@ -103,7 +101,7 @@ func defaults() *Config {
 	}
 }
 
-// machineName is the system's name for itself if mail servers can use it.
+// machineName is the system's host name if mail servers can use it.
 func machineName() string {
 	name, err := os.Hostname()
 	if err == nil {
@@ -115,11 +113,11 @@ func machineName() string {
 	return name
 }
 
-// Load reads file, none if it is empty, puts flags over it and checks the
-// whole. The error is [Problems].
+// Load reads file, unless that is empty, overrides it with flags and checks the
+// result. The error is [Problems].
 //
-// Relative paths in the file begin at its folder, those in flags at the
-// working folder.
+// Relative paths in the file are relative to its folder, those in flags to the
+// working directory.
 func Load(file string, flags Flags) (*Config, error) {
 	l := &loading{config: defaults(), places: make(map[string]place)}
 	settings := l.read(file)
@@ -133,29 +131,29 @@ func Load(file string, flags Flags) (*Config, error) {
 	return l.config, nil
 }
 
-// loading is a Load under way.
+// loading is the state of a Load.
 type loading struct {
 	config   *Config
 	places   map[string]place // by key, of lists by element too: "listen[1]"
-	strange  []string         // tables that there are not, with a final dot
+	unknown  []string         // tables that do not exist, with a final dot
 	problems []found
 }
 
-// A setting is a key with its value, and where it was set.
+// A setting is a key with its value and place.
 type setting struct {
 	key   string
 	value value
 	place string // "postern.toml:7" or "--listen"
-	base  string // where relative paths begin
+	base  string // the folder of relative paths
 }
 
-// apply puts the i-th setting into the configuration.
+// apply sets the i-th setting in the configuration.
 func (l *loading) apply(s setting, i int) {
 	l.places[s.key] = place{s.place, i}
 	for element, text := range s.value.places {
 		l.places[s.key+element] = place{text, i}
 	}
-	if l.inStrangeTable(s.key) || s.value.table && l.config.hasTable(s.key) {
+	if l.inUnknownTable(s.key) || s.value.table && l.config.hasTable(s.key) {
 		return
 	}
 	set, problem := l.config.setter(s.key)
@@ -167,16 +165,16 @@ func (l *loading) apply(s setting, i int) {
 	}
 	l.add(s.key, problem.What, problem.Remedy)
 	if s.value.table {
-		l.strange = append(l.strange, s.key+".")
+		l.unknown = append(l.unknown, s.key+".")
 	}
 }
 
-// inStrangeTable reports whether the table of key is a problem already.
-func (l *loading) inStrangeTable(key string) bool {
-	return slices.ContainsFunc(l.strange, func(table string) bool { return strings.HasPrefix(key, table) })
+// inUnknownTable reports whether the table of key has been reported already.
+func (l *loading) inUnknownTable(key string) bool {
+	return slices.ContainsFunc(l.unknown, func(table string) bool { return strings.HasPrefix(key, table) })
 }
 
-// Problem is one thing that is wrong.
+// A Problem is one mistake in the configuration.
 type Problem struct {
 	Where  string // "postern.toml:7: listen" or "--listen"
 	What   string
@@ -185,8 +183,7 @@ type Problem struct {
 
 func (p Problem) Error() string { return p.Where + ": " + p.What }
 
-// Problems is everything that is wrong, in the order of the file, then of the
-// flags.
+// Problems are all mistakes, in the order of the file, then of the flags.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -197,19 +194,19 @@ func (p Problems) Error() string {
 	return "config: " + strings.Join(lines, "; ")
 }
 
-// A place is where a setting stands.
+// A place is where a setting was made.
 type place struct {
 	text  string // "postern.toml:7" or "--listen"
 	order int
 }
 
-// A found problem, with the order of its place.
+// A found is a problem with the order of its place.
 type found struct {
 	Problem
 	order int
 }
 
-// add notes a problem of the value at key, "listen" or "listen[1]".
+// add reports a problem with the value of key, "listen" or "listen[1]".
 func (l *loading) add(key, what, remedy string) {
 	name, _, _ := strings.Cut(key, "[")
 	if strings.Contains(key, "].") { // certificate[0].cert

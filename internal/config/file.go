@@ -13,7 +13,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// read gives the settings of a file in their order.
+// read returns the settings of a file in their order.
 func (l *loading) read(file string) []setting {
 	if file == "" {
 		return nil
@@ -23,8 +23,8 @@ func (l *loading) read(file string) []setting {
 		l.problems = append(l.problems, found{Problem: unreadable(file, err)})
 		return nil
 	}
-	// This finds what is no TOML, keys given twice included. It has no lines
-	// for the values, so they come from the parser below it.
+	// Unmarshal rejects invalid TOML, such as duplicate keys. It does not return
+	// the lines of values, so those come from the unstable parser.
 	var all map[string]any
 	if err := toml.Unmarshal(content, &all); err != nil {
 		l.problems = append(l.problems, found{Problem: notTOML(file, err)})
@@ -52,7 +52,7 @@ func unreadable(file string, err error) Problem {
 
 func notTOML(file string, err error) Problem {
 	p := Problem{Where: file, What: strings.TrimPrefix(err.Error(), "toml: ")}
-	p.Remedy = "see https://toml.io for how TOML is written; texts, sizes and times stand in quotes"
+	p.Remedy = "see https://toml.io for the syntax of TOML; text, sizes and times need quotes"
 	var position *toml.DecodeError
 	if errors.As(err, &position) {
 		line, _ := position.Position()
@@ -61,7 +61,7 @@ func notTOML(file string, err error) Problem {
 	return p
 }
 
-// A tomlFile turns a valid file into settings.
+// A tomlFile converts a valid file to settings.
 type tomlFile struct {
 	name     string
 	parser   unstable.Parser
@@ -70,7 +70,7 @@ type tomlFile struct {
 	settings []setting
 }
 
-// expression takes a [table] header or a key with its value.
+// expression adds a [table] header or a key with its value.
 func (t *tomlFile) expression(n *unstable.Node) {
 	key, line := t.key(n.Key())
 	switch n.Kind {
@@ -87,7 +87,7 @@ func (t *tomlFile) expression(n *unstable.Node) {
 	}
 }
 
-// header adds a setting that stands for the table itself, which may be empty.
+// header adds a setting for the table itself, which may be empty.
 func (t *tomlFile) header(key string, line int) {
 	t.settings = append(t.settings, setting{key: key, value: value{table: true}, place: t.place(line)})
 }
@@ -106,8 +106,7 @@ func (t *tomlFile) line(n *unstable.Node) int { return t.parser.Shape(n.Raw).Sta
 
 func (t *tomlFile) place(line int) string { return fmt.Sprintf("%s:%d", t.name, line) }
 
-// keyValue adds the setting of a key below prefix; an inline table is as many
-// as it has keys.
+// keyValue adds the setting of a key below prefix, or those of an inline table.
 func (t *tomlFile) keyValue(prefix string, n *unstable.Node, key string, line int) {
 	key = prefix + key
 	v := n.Value()
@@ -130,7 +129,7 @@ func (t *tomlFile) inlineTable(key string, table *unstable.Node, line int) {
 	}
 }
 
-// tablesIn takes an array of inline tables, which is another way to write
+// tablesIn adds an array of inline tables, which is another way to write
 // [[certificate]].
 func (t *tomlFile) tablesIn(key string, array *unstable.Node, line int) bool {
 	found := false
@@ -148,7 +147,7 @@ func (t *tomlFile) value(n *unstable.Node) value {
 	case unstable.String:
 		return textValue(string(n.Data))
 	case unstable.Integer:
-		if i, err := strconv.ParseInt(string(n.Data), 0, 64); err == nil { // knows 0x1F and 1_000 too
+		if i, err := strconv.ParseInt(string(n.Data), 0, 64); err == nil { // parses 0x1F and 1_000 too
 			return value{number: &i}
 		}
 	case unstable.Array:

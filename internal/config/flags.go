@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Flags are the settings of the command line. Empty ones were not given; the
-// others replace those of the file. The tags are for the parser of the command
-// line, github.com/alecthomas/kong.
+// Flags are the settings of the command line. Those that are not empty override
+// the file. The tags are for the parser of the command line,
+// github.com/alecthomas/kong.
 type Flags struct {
-	Listen    []string `placeholder:"ADDRESS" sep:"none" help:"Listen here for SMTP with STARTTLS, as host:port. Repeatable. Default: 127.0.0.1:2525."`
-	ListenTLS []string `name:"listen-tls" placeholder:"ADDRESS" sep:"none" help:"Listen here for SMTP that begins with TLS. Repeatable."`
-	Hostname  string   `placeholder:"NAME" help:"What Postern calls itself. Default: the machine's name."`
-	Domain    []string `placeholder:"DOMAIN" sep:"none" help:"Take mail for this domain. Repeatable. Default: localhost and the hostname."`
-	Cert      []string `placeholder:"FILE" sep:"none" help:"Certificate, PEM. Repeatable, with a --key each. Default: self-signed."`
-	Key       []string `placeholder:"FILE" sep:"none" help:"Private key of the certificate, PEM."`
-	Data      string   `placeholder:"FOLDER" help:"Keep everything here. Default: postern-data."`
-	NextHop   string   `placeholder:"URL" help:"Pass messages to smtp://, smtps:// or lmtp://host:port or lmtp+unix:///path. Default: maildir, a Maildir in the data folder."`
-	Mode      string   `placeholder:"MODE" help:"TLS mode for new senders: first-write (default), own-write, no-ticket, tls12 or stock."`
-	LogFormat string   `placeholder:"FORMAT" help:"text (default) or json."`
-	LogLevel  string   `placeholder:"LEVEL" help:"debug, info (default), warn or error."`
+	Listen    []string `placeholder:"ADDRESS" sep:"none" help:"Listen on this host:port for SMTP with STARTTLS. Repeatable. Default: 127.0.0.1:2525."`
+	ListenTLS []string `name:"listen-tls" placeholder:"ADDRESS" sep:"none" help:"Listen on this host:port for SMTP with implicit TLS. Repeatable. Default: none."`
+	Hostname  string   `placeholder:"NAME" help:"Host name of this server, as in its MX record. Default: the machine's name."`
+	Domain    []string `placeholder:"DOMAIN" sep:"none" help:"Accept mail for this domain. Repeatable. Default: localhost and the hostname."`
+	Cert      []string `placeholder:"FILE" sep:"none" help:"Present this certificate, PEM. Repeatable, each with a --key. Default: self-signed."`
+	Key       []string `placeholder:"FILE" sep:"none" help:"Use this private key of the certificate, PEM."`
+	Data      string   `placeholder:"FOLDER" help:"Store certificates, mail and the ledger in this folder. Default: postern-data."`
+	NextHop   string   `placeholder:"URL" help:"Deliver messages to this server: smtp://, smtps:// or lmtp://host:port, or lmtp+unix:///path. Default: maildir, a Maildir in the data folder."`
+	Mode      string   `placeholder:"MODE" help:"Answer new senders in this TLS mode: first-write (default), own-write, no-ticket, tls12 or stock."`
+	LogFormat string   `placeholder:"FORMAT" help:"Log in this format: text (default) or json."`
+	LogLevel  string   `placeholder:"LEVEL" help:"Log at this level and above: debug, info (default), warn or error."`
 }
 
-// over gives settings with those of the flags behind them, where they win.
+// over returns settings followed by those of the flags, which win.
 func (f Flags) over(settings []setting) []setting {
 	if len(f.Cert) > 0 || len(f.Key) > 0 {
 		settings = slices.DeleteFunc(settings, func(s setting) bool { return strings.HasPrefix(s.key, "certificate[") })
@@ -63,7 +63,7 @@ func listSetting(flag, key string, values []string) setting {
 	return setting{key: key, value: v, place: flag}
 }
 
-// pairs are the settings of --cert and --key, which belong together in order.
+// pairs are the settings of --cert and --key, paired in order.
 func (f Flags) pairs() []setting {
 	var settings []setting
 	for i := range max(len(f.Cert), len(f.Key)) {

@@ -8,16 +8,16 @@ import (
 	"postern/internal/certs"
 )
 
-// A setter puts a value into its field.
+// A setter sets a field.
 type setter func(setting) *Problem
 
-// A field is a key and how to set it.
+// A field is a key with its setter.
 type field struct {
 	key string
 	set setter
 }
 
-// fields are all keys but those of certificates.
+// fields are all keys except those of certificates.
 func (c *Config) fields() []field {
 	l := &c.Limits
 	return []field{
@@ -70,7 +70,7 @@ func (c *Config) fields() []field {
 	}
 }
 
-// setter finds the one for a key.
+// setter returns the setter of a key.
 func (c *Config) setter(key string) (setter, *Problem) {
 	for _, f := range c.fields() {
 		if f.key == key {
@@ -83,8 +83,8 @@ func (c *Config) setter(key string) (setter, *Problem) {
 	return nil, c.unknown(key)
 }
 
-// hasTable reports whether key is that of a table. It makes room for a
-// certificate, whose tables come in order.
+// hasTable reports whether key is a table. It appends a certificate for a table of
+// one; those come in order.
 func (c *Config) hasTable(key string) bool {
 	if key == fmt.Sprintf("certificate[%d]", len(c.Certificates)) {
 		c.Certificates = append(c.Certificates, certs.Pair{})
@@ -93,7 +93,7 @@ func (c *Config) hasTable(key string) bool {
 	return slices.ContainsFunc(c.fields(), func(f field) bool { return strings.HasPrefix(f.key, key+".") })
 }
 
-// certificateSetter finds the setter for "certificate[0].cert" and ".key".
+// certificateSetter returns the setter of "certificate[0].cert" or ".key".
 func (c *Config) certificateSetter(key string) setter {
 	for i := range c.Certificates {
 		switch key {
@@ -106,24 +106,23 @@ func (c *Config) certificateSetter(key string) setter {
 	return nil
 }
 
-// unknown is the problem of a key that there is not, with the key that was
-// perhaps meant.
+// unknown is the problem of a key that does not exist. It suggests a similar one.
 func (c *Config) unknown(key string) *Problem {
 	problem := &Problem{What: "unknown key", Remedy: "see deploy/postern.toml for all keys"}
 	_, last, inTable := cutLast(key, ".")
-	best := 3 // slips, at most
+	best := 3 // edits, at most
 	for _, f := range append(c.fields(), field{key: "certificate"}) {
 		table, name, _ := cutLast(f.key, ".")
 		switch {
 		case strings.HasPrefix(f.key, key+"."):
 			return &Problem{What: "is a table, not a value", Remedy: fmt.Sprintf("write its keys below [%s]", key)}
-		case f.key == key: // certificate is no field of its own
+		case f.key == key: // certificate, which is not a field
 			return &Problem{What: "is a list of tables", Remedy: "write cert and key below [[certificate]]"}
 		case name == last && table != "":
-			problem.Remedy = fmt.Sprintf("write it below [%s]", table)
+			problem.Remedy = fmt.Sprintf("move it below [%s]", table)
 			best = 0
 		case name == last && inTable:
-			problem.Remedy = fmt.Sprintf("write %s at the top of the file, before any [table]", name)
+			problem.Remedy = fmt.Sprintf("move %s to the top of the file, before any [table]", name)
 			best = 0
 		}
 		for _, near := range []string{f.key, table} {
@@ -136,7 +135,7 @@ func (c *Config) unknown(key string) *Problem {
 	return problem
 }
 
-// cutLast is strings.Cut at the last sep; without any, all is behind it.
+// cutLast is strings.Cut at the last sep. Without any, after is s.
 func cutLast(s, sep string) (before, after string, found bool) {
 	if i := strings.LastIndex(s, sep); i >= 0 {
 		return s[:i], s[i+len(sep):], true
@@ -144,7 +143,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return "", s, false
 }
 
-// distance is the number of bytes to insert, delete or change to make b of a.
+// distance is the edit distance of a and b in bytes (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -184,10 +184,10 @@ func TestBadFlagsAreNamed(t *testing.T) {
 		flags Flags
 		want  string
 	}{
-		{Flags{Listen: []string{":25", "2525"}}, `--listen: "2525" is no address`},
-		{Flags{ListenTLS: []string{"127.0.0.1:2525"}}, `--listen-tls: "127.0.0.1:2525" is given twice`},
-		{Flags{Hostname: "my host"}, `--hostname: "my host" is no host name`},
-		{Flags{Domain: []string{"a.example,b.example"}}, `--domain: "a.example,b.example" is no domain`},
+		{Flags{Listen: []string{":25", "2525"}}, `--listen: "2525" is not an address`},
+		{Flags{ListenTLS: []string{"127.0.0.1:2525"}}, `--listen-tls: "127.0.0.1:2525" is listed twice`},
+		{Flags{Hostname: "my host"}, `--hostname: "my host" is not a host name`},
+		{Flags{Domain: []string{"a.example,b.example"}}, `--domain: "a.example,b.example" is not a domain`},
 		{Flags{NextHop: "ftp://x"}, `--next-hop: "ftp://x": unknown scheme "ftp", use smtp, smtps, lmtp or lmtp+unix`},
 		{Flags{Mode: "late"}, `--mode: expected a TLS mode, got "late"`},
 		{Flags{LogLevel: "loud"}, `--log-level: expected a log level, got "loud"`},
@@ -195,7 +195,7 @@ func TestBadFlagsAreNamed(t *testing.T) {
 		{Flags{Cert: []string{pair.CertFile}}, "--cert: " + pair.CertFile + " has no key"},
 		{Flags{Key: []string{pair.KeyFile}}, "--key: " + pair.KeyFile + " has no certificate"},
 		{Flags{Cert: []string{"nowhere"}, Key: []string{pair.KeyFile}}, "--cert: nowhere: no such file or directory"},
-		{Flags{Data: "/dev/null"}, "--data: /dev/null is no folder"},
+		{Flags{Data: "/dev/null"}, "--data: /dev/null is not a folder"},
 	} {
 		_, err := Load("", tt.flags)
 		problems, _ := err.(Problems)

@@ -14,21 +14,20 @@ import (
 	"postern/mtasts"
 )
 
-// A value is one of TOML's, as far as keys use them. The zero value is no
-// value at all.
+// A value is a TOML value of a type that keys use. The zero value is none.
 type value struct {
 	text    *string
 	number  *int64
 	list    []value // not nil if it is one
-	literal string  // one of another type, as it is written
-	table   bool    // the header of a table, whose keys have settings of their own
+	literal string  // of another type, as written
+	table   bool    // a table header; its keys have their own settings
 
-	places map[string]string // of a list's elements, by "[0]", "[1]" and so on
+	places map[string]string // of a list's elements, by "[0]", "[1]", …
 }
 
 func textValue(s string) value { return value{text: &s} }
 
-// String describes the value in a message.
+// String describes the value in an error.
 func (v value) String() string {
 	switch {
 	case v.text != nil:
@@ -43,7 +42,7 @@ func (v value) String() string {
 	return v.literal
 }
 
-// units of sizes. All are powers of 1024, so that nobody has to wonder.
+// units of sizes, all powers of 1024 and named so (IEC 80000-13).
 var units = []struct {
 	name string
 	size int64
@@ -98,7 +97,7 @@ func parsePeriod(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// expected is the problem of a value of the wrong type or form.
+// expected is the problem of a value with the wrong type or form.
 func expected(what string, got value, remedy string) *Problem {
 	return &Problem{What: fmt.Sprintf("expected %s, got %v", what, got), Remedy: remedy}
 }
@@ -106,7 +105,7 @@ func expected(what string, got value, remedy string) *Problem {
 func text(to *string) setter {
 	return func(s setting) *Problem {
 		if s.value.text == nil || *s.value.text == "" {
-			return expected("a text", s.value, "write it in quotes")
+			return expected("text", s.value, "write it in quotes")
 		}
 		*to = *s.value.text
 		return nil
@@ -118,12 +117,12 @@ func texts(to *[]string) setter {
 		all := make([]string, 0, len(s.value.list))
 		for _, v := range s.value.list {
 			if v.text == nil || *v.text == "" {
-				return expected("a list of texts", v, "write each in quotes")
+				return expected("a list of text", v, "write each element in quotes")
 			}
 			all = append(all, *v.text)
 		}
 		if s.value.list == nil {
-			return expected("a list", s.value, `write ["first", "second"], also for one`)
+			return expected("a list", s.value, `write ["first", "second"], or ["first"] for a single one`)
 		}
 		*to = all
 		return nil
@@ -145,7 +144,7 @@ func path(to *string) setter {
 func yesOrNo(to *bool) setter {
 	return func(s setting) *Problem {
 		if s.value.literal != "true" && s.value.literal != "false" {
-			return expected("true or false", s.value, "write one of them, without quotes")
+			return expected("true or false", s.value, "write it without quotes")
 		}
 		*to = s.value.literal == "true"
 		return nil
@@ -156,14 +155,14 @@ func count(to *int) setter {
 	return func(s setting) *Problem {
 		n := s.value.number
 		if n == nil || *n < 1 || *n > math.MaxInt32 {
-			return expected("a number of at least 1", s.value, "write a whole number without quotes, such as 20")
+			return expected("a number above 0", s.value, "write a whole number without quotes, such as 20")
 		}
 		*to = int(*n)
 		return nil
 	}
 }
 
-// parsed is for values that are texts with a form of their own.
+// parsed sets values that are written as text.
 func parsed[T any](to *T, parse func(string) (T, error), what, remedy string) setter {
 	return func(s setting) *Problem {
 		if s.value.text == nil {
@@ -186,19 +185,19 @@ func size[T int | int64](to *T) setter {
 		}
 		return T(n), err
 	}
-	return parsed(to, parse, "a size", `write a number with one of the units B, KiB, MiB and GiB in quotes, such as "50MiB"`)
+	return parsed(to, parse, "a size", `write a number and B, KiB, MiB or GiB in quotes, such as "50MiB"`)
 }
 
 func period(to *time.Duration) setter {
-	return parsed(to, parsePeriod, "a time", `write a number with one of the units ms, s, m and h in quotes, such as "5m"`)
+	return parsed(to, parsePeriod, "a time", `write a number and ms, s, m or h in quotes, such as "5m"`)
 }
 
 func rate(to *float64) setter {
-	return parsed(to, parseRate, "a number a second", `write it in quotes, such as "100/s"`)
+	return parsed(to, parseRate, "a number per second", `write it in quotes, such as "100/s"`)
 }
 
 func sizeRate(to *float64) setter {
-	return parsed(to, parseSizeRate, "a size a second", `write it in quotes, such as "20MiB/s"`)
+	return parsed(to, parseSizeRate, "a size per second", `write it in quotes, such as "20MiB/s"`)
 }
 
 func (c *Config) setMode(s setting) *Problem {
@@ -210,7 +209,7 @@ func (c *Config) setMode(s setting) *Problem {
 
 func (c *Config) setMTASTSMode(s setting) *Problem {
 	if s.value.text == nil || !slices.Contains([]mtasts.Mode{mtasts.Testing, mtasts.Enforce, mtasts.None}, mtasts.Mode(*s.value.text)) {
-		return expected("a mode of MTA-STS", s.value, "use testing, enforce or none")
+		return expected("an MTA-STS mode", s.value, "use testing, enforce or none")
 	}
 	c.MTASTS.Mode = mtasts.Mode(*s.value.text)
 	return nil
