@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"postern/internal/safetext"
+	"postern/tlsrpt"
 )
 
 // A Report is a TLS report (RFC 8460) as it is kept: its JSON, what queries ask for, and
@@ -43,7 +46,7 @@ type Report struct {
 	Successful, Failed int64    // sessions, of all its policies
 	Warnings           []string // what was odd about it
 
-	// Content is its JSON, for package tlsrpt to read. Lists of reports leave it out.
+	// Content is its JSON, see [Report.Parse]. Lists of reports leave it out.
 	Content []byte
 
 	// Versions is how many reports of the same submitter with the same ReportID and Start are
@@ -245,4 +248,27 @@ func checkReports(ctx context.Context, db interface {
 		err = ErrNoReports
 	}
 	return err
+}
+
+// Parse reads the Content.
+func (r Report) Parse() (*tlsrpt.Report, error) {
+	report, err := tlsrpt.Parse(bytes.NewReader(r.Content))
+	if err != nil {
+		return nil, fmt.Errorf("report %d: %w", r.ID, err)
+	}
+	return report, nil
+}
+
+// From is who the report says it is from: a domain, else an organization's name,
+// else "?".
+func (r Report) From() string { return cmp.Or(r.Submitter, r.Organization, "?") }
+
+// Day is the day in UTC that the report is about, as 2026-11-24. If it does not say,
+// that is the day on which it came.
+func (r Report) Day() string {
+	day := r.Start
+	if day.IsZero() {
+		day = r.At
+	}
+	return day.UTC().Format(time.DateOnly)
 }
