@@ -172,7 +172,7 @@ func TestProbeForMonitoring(t *testing.T) {
 		code int
 		line string
 	}{
-		{[]string{"--ca", cert.CertFile, p.addr}, 0, "OK " + p.addr + ": nothing to mend | critical=0 warnings=0 "},
+		{[]string{"--ca", cert.CertFile, p.addr}, 0, "OK " + p.addr + ": no problems | critical=0 warnings=0 "},
 		{[]string{p.addr}, 1, "WARNING " + p.addr + ": The certificate does not lead"},
 		{[]string{"--ca", cert.CertFile, stock.addr}, 2, "CRITICAL " + stock.addr + ": Senders like early-ticket do not get in"},
 		{[]string{"127.0.0.1:1"}, 3, "UNKNOWN 127.0.0.1:1: The server cannot be reached"},

@@ -74,7 +74,7 @@ func TestReportsAreTrustedBySignatureAlone(t *testing.T) {
 		}
 	}
 	out, _ := runPostern(t, "report", "summary", "--json", "--since", "2024-10-01", "--data", p.data)
-	if want := `{"submitter":"microsoft.test","trusted":true,"day":"2024-10-24","reports":1,"successful":0,"failed":27}` + "\n"; !strings.HasPrefix(out, want) {
+	if want := `{"submitter":"microsoft.test","verified":true,"day":"2024-10-24","reports":1,"successful":0,"failed":27}` + "\n"; !strings.HasPrefix(out, want) {
 		t.Errorf("the summary is\n%s\nwant it to begin with\n%s", out, want)
 	}
 }
@@ -209,7 +209,7 @@ func TestRecipeForReports(t *testing.T) {
 	if status := p.post(t, "application/tlsrpt+json", []byte(other.JSON())); status != http.StatusCreated {
 		t.Errorf("by POST: %d", status)
 	}
-	if out, status := runPostern(t, "report", "add", "--data", p.data, filepath.Join(p.data, "maildir")); status != 0 || !strings.Contains(out, "report 1 was here already") {
+	if out, status := runPostern(t, "report", "add", "--data", p.data, filepath.Join(p.data, "maildir")); status != 0 || !strings.Contains(out, "already stored as report 1") {
 		t.Errorf("by hand: %d, %s", status, out)
 	}
 }
@@ -269,7 +269,7 @@ func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
 	}
 	told := explain()
 	for _, want := range []string{
-		"trusted: signed by microsoft.test",
+		"verified: signed by microsoft.test",
 		fmt.Sprintf("Until %s all sessions got in (1 report, 40 sessions); since %s no session got in.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
 		"What failed looks like early-ticket (1×).", "sure almost certain", `With mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
 	} {

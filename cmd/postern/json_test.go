@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"postern/internal/tlsrptexplain"
 )
 
 // Whoever reads our JSON with a program finds each field explained.
@@ -15,9 +17,9 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 	}
 	for _, object := range []any{
 		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
-		probedJSON{}, probedHostRow{}, probedAddressRow{}, visitJSON{}, findingJSON{},
-		reportJSON{}, summaryJSON{}, addedJSON{},
-		reportExplainedJSON{}, policyMeaningRow{}, runJSON{}, resultMeaning{}, seenJSON{}, seenSenderJSON{}, recordsJSON{},
+		probedJSON{}, hostJSON{}, addressJSON{}, senderRunJSON{}, findingJSON{},
+		reportJSON{}, tlsrptexplain.DaySummary{}, addedJSON{},
+		reportExplainedJSON{}, policyJSON{}, periodJSON{}, resultJSON{}, activityJSON{}, activitySenderJSON{}, recordsJSON{},
 		explainedJSON{}, diagnosisJSON{}, zoneJSON{}, recordJSON{}, observationJSON{}, caseJSON{}, remedyJSON{}, sourceJSON{},
 	} {
 		kind := reflect.TypeOf(object)

@@ -34,7 +34,7 @@ type root struct {
 	Probe      probeCmd         `cmd:"" help:"Ask servers which senders they keep out."`
 	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print the DNS records to publish, and check them."`
 	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
-	Report     report           `cmd:"" help:"Take TLS reports in, and tell what they say and mean."`
+	Report     reportCmd        `cmd:"" help:"Take TLS reports in, and tell what they say and mean."`
 	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`
 	Version    kong.VersionFlag `help:"Show the version and exit."`
 }

@@ -174,8 +174,8 @@ func (p probeCmd) first(ctx context.Context, ui terminal.UI, prober *probe.Probe
 	shown := terminal.NewProgress(ui.Err)
 	defer shown.Done()
 	shown.Set("postern: probing " + strings.Join(p.Targets, ", "))
-	counts := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
-	prober.Progress = counts.visited
+	counts := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ done, all int })}
+	prober.Progress = counts.count
 	defer func() { prober.Progress = nil }() // no progress of --watch
 	return p.once(ctx, ui.Above(shown), prober.Probe)
 }
@@ -260,7 +260,7 @@ func (p probeCmd) start(ctx context.Context, examine examineFunc) []chan probed 
 func (p probeCmd) print(ui terminal.UI, target string, result probed, more bool) error {
 	switch {
 	case p.JSON:
-		return ui.JSON(probedRow(target, result))
+		return ui.JSON(toProbedJSON(target, result))
 	case p.Check:
 		fmt.Fprintln(ui.Out, checkLine(target, result))
 	case result.err != nil:

@@ -16,17 +16,21 @@ import (
 	"postern/internal/terminal"
 )
 
-// A probeScreen shows reports to a person: what is worst first, then who gets in,
-// then what is fine.
+// A probeScreen prints reports: the worst findings first, then the senders, then what
+// is OK.
 type probeScreen struct {
 	terminal.UI
 	verbose bool
 }
 
 func (s probeScreen) report(r *probe.Report) {
-	s.head(r)
+	target := safetext.Printable(r.Target)
+	if r.Domain != "" {
+		target += ": " + plural(len(r.Hosts), "MX host", "MX hosts")
+	}
+	fmt.Fprintf(s.Out, "%s: %s, %.1f s\n", target, severityCounts(r.AllFindings()), r.Duration.Round(100*time.Millisecond).Seconds())
 	s.findings(r.Findings)
-	s.fine(r.Findings)
+	s.ok(r.Findings)
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
 			fmt.Fprintln(s.Out)
@@ -35,38 +39,25 @@ func (s probeScreen) report(r *probe.Report) {
 	}
 }
 
-func (s probeScreen) head(r *probe.Report) {
-	what := safetext.Printable(r.Target)
-	if r.Domain != "" {
-		what += ": " + number(len(r.Hosts), "MX host", "MX hosts")
-	}
-	fmt.Fprintf(s.Out, "%s: %s, %.1f s\n", what, verdict(r.AllFindings()), r.Duration.Round(100*time.Millisecond).Seconds())
-}
-
-// verdict counts what there is to do.
-func verdict(findings []probe.Finding) string {
+// severityCounts counts the problems.
+func severityCounts(findings []probe.Finding) string {
 	var parts []string
 	for _, part := range []struct {
 		severity  probe.Severity
 		one, many string
-	}{{probe.Critical, "critical finding", "critical findings"}, {probe.Warning, "warning", "warnings"}, {probe.Unclear, "thing that could not be told", "things that could not be told"}} {
+	}{{probe.Critical, "critical finding", "critical findings"}, {probe.Warning, "warning", "warnings"}, {probe.Unclear, "inconclusive check", "inconclusive checks"}} {
 		if n := count(findings, part.severity) - count(findings, part.severity+1); n > 0 {
-			parts = append(parts, number(n, part.one, part.many))
+			parts = append(parts, plural(n, part.one, part.many))
 		}
 	}
 	if parts == nil {
-		return "nothing to mend"
+		return noProblems
 	}
 	return strings.Join(parts, ", ")
 }
 
-// number counts things: one of many, "2 warnings".
-func number(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
+// noProblems sums up findings that need no action.
+const noProblems = "no problems"
 
 func (s probeScreen) address(h *probe.Host, a *probe.Address) {
 	line := fmt.Sprintf("== %s  %s", safetext.Printable(h.Name), a.Addr)
@@ -80,16 +71,14 @@ func (s probeScreen) address(h *probe.Host, a *probe.Address) {
 		}
 	}
 	s.findings(a.Findings)
-	s.visits(a)
-	s.fine(a.Findings)
+	s.senders(a)
+	s.ok(a.Findings)
 }
 
-// findings tells all but those that are fine: the grave ones with what was seen and
-// what to do, notices in a line each.
+// findings prints the problems with evidence and advice, then notices, a line each.
 func (s probeScreen) findings(all []probe.Finding) {
 	for _, f := range all {
-		switch {
-		case f.Severity >= probe.Unclear || f.Severity == probe.Notice && s.verbose:
+		if f.Severity >= probe.Unclear || f.Severity == probe.Notice && s.verbose {
 			fmt.Fprintln(s.Out)
 			s.finding(f)
 		}
@@ -103,7 +92,7 @@ func (s probeScreen) finding(f probe.Finding) {
 		label = strings.ToUpper(label)
 	}
 	s.Paragraph(label, f.Title)
-	s.seen(f)
+	s.evidence(f)
 	for _, a := range f.Advice {
 		s.Paragraph("do", a.Software+": "+a.Action)
 	}
@@ -138,17 +127,17 @@ func (s probeScreen) notices(all []probe.Finding) {
 	}
 }
 
-// outcomeWords are what stands before a sender.
+// outcomeWords are the first column of the table of senders.
 var outcomeWords = map[probe.Outcome]string{probe.Completed: "completes", probe.Failed: "fails", probe.Refused: "refused", probe.Inconclusive: "?"}
 
-// visits has a line for each sender. Who is loud about it is one that should get in.
-func (s probeScreen) visits(a *probe.Address) {
+// senders prints a line for each sender. A failure is in upper case if it is a problem.
+func (s probeScreen) senders(a *probe.Address) {
 	if len(a.Runs) > 0 {
 		fmt.Fprintln(s.Out)
 	}
 	for _, v := range a.Runs {
 		word := outcomeWords[v.Outcome]
-		if v.Outcome == probe.Failed && grave(a.Findings, v.Persona.ID) {
+		if v.Outcome == probe.Failed && isProblem(a.Findings, v.Persona.ID) {
 			word = strings.ToUpper(word)
 		}
 		const id = 25
@@ -156,12 +145,12 @@ func (s probeScreen) visits(a *probe.Address) {
 	}
 }
 
-func grave(findings []probe.Finding, id string) bool {
+func isProblem(findings []probe.Finding, id string) bool {
 	return slices.ContainsFunc(findings, func(f probe.Finding) bool { return f.ID == id && f.Severity >= probe.Warning })
 }
 
-// fine tells what is as it should be, in a sentence, or one by one with what was seen.
-func (s probeScreen) fine(all []probe.Finding) {
+// ok prints what needs no action, in a sentence, or one by one with evidence.
+func (s probeScreen) ok(all []probe.Finding) {
 	var titles []string
 	for _, f := range all {
 		if f.Severity == probe.OK {
@@ -179,42 +168,42 @@ func (s probeScreen) fine(all []probe.Finding) {
 	for _, f := range all {
 		if f.Severity == probe.OK {
 			s.Paragraph("ok", f.Title)
-			s.seen(f)
+			s.evidence(f)
 		}
 	}
 }
 
-func (s probeScreen) seen(f probe.Finding) {
-	for _, seen := range f.Evidence {
-		s.Paragraph("seen", safetext.Printable(seen))
+func (s probeScreen) evidence(f probe.Finding) {
+	for _, e := range f.Evidence {
+		s.Paragraph("evidence", safetext.Printable(e))
 	}
 }
 
-// stateWords are what monitoring systems call the states.
+// stateWords are the states of monitoring plugins.
 var stateWords = map[probe.Severity]string{
 	probe.OK: "OK", probe.Notice: "OK", probe.Unclear: "UNKNOWN", probe.Warning: "WARNING", probe.Critical: "CRITICAL",
 }
 
-// checkLine says all in one line: the state, the worst finding, and behind a bar the
-// figures as monitoring plugins give them.
+// checkLine is the output of a monitoring plugin: state, worst finding, and
+// performance data after a bar.
 func checkLine(target string, result probed) string {
 	if result.err != nil {
 		return fmt.Sprintf("UNKNOWN %s: %s", safetext.Printable(target), withoutBar(result.err.Error()))
 	}
 	findings := result.report.AllFindings()
-	said := "nothing to mend"
+	text := noProblems
 	if worst := findings[0]; worst.Severity > probe.Notice {
-		said = worst.Title
+		text = worst.Title
 		if more := count(findings, probe.Unclear) - 1; more > 0 {
-			said += fmt.Sprintf(" (and %d more)", more)
+			text += fmt.Sprintf(" (and %d more)", more)
 		}
 	}
-	return fmt.Sprintf("%s %s: %s | %s", stateWords[result.report.Severity()], safetext.Printable(target), withoutBar(said), figures(result.report))
+	return fmt.Sprintf("%s %s: %s | %s", stateWords[result.report.Severity()], safetext.Printable(target), withoutBar(text), performanceData(result.report))
 }
 
 func withoutBar(s string) string { return strings.ReplaceAll(safetext.Printable(s), "|", "/") }
 
-// count is how many findings are at least so severe.
+// count returns how many findings are at least this severe.
 func count(findings []probe.Finding, least probe.Severity) (n int) {
 	for _, f := range findings {
 		if f.Severity >= least {
@@ -224,8 +213,8 @@ func count(findings []probe.Finding, least probe.Severity) (n int) {
 	return n
 }
 
-// figures are performance data: label=value[unit].
-func figures(r *probe.Report) string {
+// performanceData has the form label=value[unit].
+func performanceData(r *probe.Report) string {
 	completed, failed, inconclusive := 0, 0, 0
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
@@ -247,7 +236,7 @@ func figures(r *probe.Report) string {
 		critical, count(findings, probe.Warning)-critical, completed, failed, inconclusive, r.Duration.Round(time.Millisecond).Seconds())
 }
 
-// probeStatus gathers the exit status of all targets.
+// A probeStatus is the exit status over all targets.
 type probeStatus struct {
 	worst probe.Severity
 	usage bool
@@ -264,7 +253,7 @@ func (s *probeStatus) note(r probed) {
 	}
 }
 
-// usual is the exit status as in the package comment.
+// usual returns the exit status of the package comment.
 func (s *probeStatus) usual() error {
 	switch {
 	case s.usage:
@@ -277,7 +266,7 @@ func (s *probeStatus) usual() error {
 	return nil
 }
 
-// monitoring is the exit status that plugins of monitoring systems have.
+// monitoring returns the exit status of a monitoring plugin.
 func (s *probeStatus) monitoring() error {
 	if s.usage {
 		return terminal.ExitStatus(3)
@@ -288,28 +277,28 @@ func (s *probeStatus) monitoring() error {
 	return nil
 }
 
-// probeProgress tells how many visits are over, of all addresses that have been begun.
+// probeProgress counts the senders that are done, at all addresses so far.
 type probeProgress struct {
 	shown *terminal.Progress
 
 	mu        sync.Mutex
-	addresses map[netip.AddrPort]struct{ over, all int }
+	addresses map[netip.AddrPort]struct{ done, all int }
 }
 
-// visited is for [probe.Prober.Progress].
-func (p *probeProgress) visited(addr netip.AddrPort, over, all int) {
+// count is [probe.Prober.Progress].
+func (p *probeProgress) count(addr netip.AddrPort, done, all int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known := p.addresses[addr]; over > known.over { // they may come in any order
-		p.addresses[addr] = struct{ over, all int }{over, all}
+	if known := p.addresses[addr]; done > known.done { // calls may come in any order
+		p.addresses[addr] = struct{ done, all int }{done, all}
 	}
-	over, all = 0, 0
+	done, all = 0, 0
 	for _, a := range p.addresses {
-		over, all = over+a.over, all+a.all
+		done, all = done+a.done, all+a.all
 	}
 	where := addr.String()
 	if n := len(p.addresses); n > 1 {
 		where = fmt.Sprintf("%d addresses", n)
 	}
-	p.shown.Set(fmt.Sprintf("postern: probing %s, %d of %d senders done", where, over, all))
+	p.shown.Set(fmt.Sprintf("postern: probing %s, %d of %d senders done", where, done, all))
 }

@@ -114,7 +114,7 @@ func TestProgressOfAProbeCountsTheVisitsOfAllAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
 		shown := terminal.StartProgress(&screen)
-		p := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ over, all int })}
+		p := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ done, all int })}
 		first, second := netip.MustParseAddrPort("192.0.2.1:25"), netip.MustParseAddrPort("[2001:db8::1]:25")
 		for _, tt := range []struct {
 			addr      netip.AddrPort
@@ -125,7 +125,7 @@ func TestProgressOfAProbeCountsTheVisitsOfAllAddresses(t *testing.T) {
 			{second, 1, 10, "postern: probing 2 addresses, 3 of 40 senders done"},
 			{first, 1, 30, "postern: probing 2 addresses, 3 of 40 senders done"}, // comes late
 		} {
-			p.visited(tt.addr, tt.over, tt.all)
+			p.count(tt.addr, tt.over, tt.all)
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
 			if got := screen.String(); !strings.HasSuffix(got, tt.want) {

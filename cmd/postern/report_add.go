@@ -13,104 +13,101 @@ import (
 	"postern/tlsrpt"
 )
 
-type reportAdd struct {
+type reportAddCmd struct {
 	ledgerFlags
-	Files    []string `arg:"" name:"file" help:"JSON, gzip or not, a mail, an mbox, or the folder of a Maildir; - is standard input. Repeatable."`
-	Resolver string   `placeholder:"ADDR" help:"Ask this DNS server for the keys of signatures. Default: the system's."`
-	JSON     bool     `help:"One JSON object a line; docs/json.md tells the fields."`
+	Files    []string `arg:"" name:"file" help:"JSON file, gzip or not, mail, mbox or Maildir folder; - is standard input. Repeatable."`
+	Resolver string   `placeholder:"ADDR" help:"Ask this DNS server for DKIM keys. Default: the system's."`
+	JSON     bool     `help:"Print one JSON object per line; see docs/json.md."`
 }
 
-// Help is shown by kong.
-func (reportAdd) Help() string {
-	return `A report that lies in the mail that it came in is trusted if its submitter signed that, DNS answers and still has the
-key. One without its mail is kept and not trusted, since nobody signs that.
+// Help is called by kong.
+func (reportAddCmd) Help() string {
+	return `Verifies the DKIM signature of a report that is still in its mail; the submitter's key must
+still be in DNS. A report without its mail is stored as unverified.
 
-Exit status: 1 if a file holds no report.`
+Exit status: 0 each file has a report, 1 a file has none.`
 }
 
 // Run is called by kong.
-func (r reportAdd) Run(ui terminal.UI) error {
+func (r reportAddCmd) Run(ui terminal.UI) error {
 	var status error
 	for _, file := range r.Files {
-		added := adding{ui: ui, add: r}
-		if err := added.read(file); err != nil {
+		n, err := r.add(ui, file)
+		if err != nil {
 			return err
 		}
-		if added.reports == 0 {
+		if n == 0 {
 			status = terminal.ExitStatus(terminal.ExitFailed)
 		}
 	}
 	return status
 }
 
-// An adding is a file whose reports are added.
-type adding struct {
-	ui      terminal.UI
-	add     reportAdd
-	reports int
-}
-
-func (a *adding) read(file string) error {
-	ctx, hand := context.Background(), tlsrptin.NewFileReader(a.add.Resolver)
-	each := func(f tlsrptin.Entry) error { return a.found(ctx, f) }
-	if file == "-" {
-		return hand.ReadFrom(ctx, "standard input", os.Stdin, each)
+// add stores the reports in a file and returns their number.
+func (r reportAddCmd) add(ui terminal.UI, file string) (n int, err error) {
+	ctx, reader := context.Background(), tlsrptin.NewFileReader(r.Resolver)
+	each := func(entry tlsrptin.Entry) error {
+		stored, err := r.store(ctx, ui, entry)
+		if stored {
+			n++
+		}
+		return err
 	}
-	err := hand.Read(ctx, file, each)
+	if file == "-" {
+		return n, reader.ReadFrom(ctx, "standard input", os.Stdin, each)
+	}
+	err = reader.Read(ctx, file, each)
 	var path *os.PathError
 	if errors.As(err, &path) {
-		return &terminal.UsageError{Err: err, Hint: "give the files or folders that hold the reports"}
+		err = &terminal.UsageError{Err: err, Hint: "give files or folders with reports"}
 	}
-	return err
+	return n, err
 }
 
-// found adds one report, and tells what became of it.
-func (a *adding) found(ctx context.Context, f tlsrptin.Entry) error {
+// store stores one report and prints the result.
+func (r reportAddCmd) store(ctx context.Context, ui terminal.UI, entry tlsrptin.Entry) (stored bool, err error) {
 	var filed ledger.AddedReport
-	err := f.Err
+	err = entry.Err
 	if err == nil {
-		filed, err = ledger.AddReport(ctx, a.add.path(), f.Report)
+		filed, err = ledger.AddReport(ctx, r.path(), entry.Report)
 	}
-	switch {
-	case err == nil:
-		a.reports++
-	case !errors.Is(err, tlsrpt.ErrNotReport) && !errors.Is(err, tlsrpt.ErrTooLarge) && !errors.Is(err, ledger.ErrReportTooLarge):
-		return a.add.hinted(err)
+	if err != nil && !errors.Is(err, tlsrpt.ErrNotReport) && !errors.Is(err, tlsrpt.ErrTooLarge) && !errors.Is(err, ledger.ErrReportTooLarge) {
+		return false, r.hinted(err)
 	}
-	if a.add.JSON {
-		return a.ui.JSON(addedRow(f, filed, err))
+	stored = err == nil
+	if r.JSON {
+		out := addedJSON{
+			Name: entry.Name, Report: filed.ID, New: filed.New, Confirmed: filed.Confirmed,
+			Verified: entry.Report.Verified, Verdict: entry.Report.Verdict,
+		}
+		if err != nil {
+			out.Error = err.Error()
+		}
+		return stored, ui.JSON(out)
 	}
-	fmt.Fprintf(a.ui.Out, "%s: %s\n", safetext.Printable(f.Name), safetext.Printable(addedWords(f, filed, err)))
-	return nil
+	fmt.Fprintf(ui.Out, "%s: %s\n", safetext.Printable(entry.Name), safetext.Printable(addedText(entry, filed, err)))
+	return stored, nil
 }
 
-func addedWords(f tlsrptin.Entry, filed ledger.AddedReport, err error) string {
+func addedText(entry tlsrptin.Entry, filed ledger.AddedReport, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
 	case filed.New:
-		return fmt.Sprintf("report %d is new, %s", filed.ID, verdictWords(f.Report))
+		return fmt.Sprintf("added as report %d, %s", filed.ID, verdict(entry.Report))
 	case filed.Confirmed:
-		return fmt.Sprintf("report %d was here already, and is %s", filed.ID, verdictWords(f.Report))
+		return fmt.Sprintf("already stored as report %d, now %s", filed.ID, verdict(entry.Report))
 	}
-	return fmt.Sprintf("report %d was here already", filed.ID)
+	return fmt.Sprintf("already stored as report %d", filed.ID)
 }
 
-// An addedJSON is what became of one file or mail, as docs/json.md tells it.
+// An addedJSON is the result for one file or mail, as in docs/json.md.
 type addedJSON struct {
 	Name      string `json:"name"`
 	Report    int64  `json:"report,omitempty"`
 	New       bool   `json:"new"`
 	Confirmed bool   `json:"confirmed"`
-	Trusted   bool   `json:"trusted"`
+	Verified  bool   `json:"verified"`
 	Verdict   string `json:"verdict,omitempty"`
 	Error     string `json:"error,omitempty"`
-}
-
-func addedRow(f tlsrptin.Entry, filed ledger.AddedReport, err error) addedJSON {
-	row := addedJSON{Name: f.Name, Report: filed.ID, New: filed.New, Confirmed: filed.Confirmed, Trusted: f.Report.Verified, Verdict: f.Report.Verdict}
-	if err != nil {
-		row.Error = err.Error()
-	}
-	return row
 }

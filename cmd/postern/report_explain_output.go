@@ -13,63 +13,54 @@ import (
 	"postern/tlsrpt"
 )
 
-// reportExplained tells people what a report means.
-func printReportExplanation(t terminal.UI, k keptReport, e *tlsrptexplain.Explanation) {
-	printParagraph(t, "report", explainedLine(k))
-	printParagraph(t, "verdict", verdictWords(k.Report))
+// printReportExplanation prints what a report means. Any text may come from strangers.
+func printReportExplanation(ui terminal.UI, k parsedReport, e *tlsrptexplain.Explanation) {
+	print := func(label, text string) { ui.Paragraph(label, safetext.Printable(text)) }
+	print("report", explainedReport(k))
+	print("verdict", verdict(k.Report))
 	for _, r := range e.Results {
-		fmt.Fprintln(t.Out)
-		printParagraph(t, "policy", policyLine(r))
-		printParagraph(t, "changed", r.Change.Text())
-		for _, m := range r.Counts {
-			printParagraph(t, "said", fmt.Sprintf("%d× %s%s", m.Sessions, m.Result, reasonWords(m.Reasons)))
-			printParagraph(t, "means", m.Text())
+		fmt.Fprintln(ui.Out)
+		print("policy", fmt.Sprintf("%s of %s: %s succeeded, %d failed", policyName(r.Policy.Type),
+			cmp.Or(r.Policy.Domain, "an unnamed domain"), plural(r.Successful, "session", "sessions"), r.Failed))
+		print("changed", r.Change.Text())
+		for _, c := range r.Counts {
+			print("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c.Reasons)))
+			print("means", c.Text())
 		}
 	}
 	if e.More > 0 {
-		printParagraph(t, "", fmt.Sprintf("and %d more policies with fewer failures", e.More))
+		print("", fmt.Sprintf("and %d more policies with fewer failures", e.More))
 	}
-	fmt.Fprintln(t.Out)
-	printParagraph(t, "seen", e.Activity.Text())
+	fmt.Fprintln(ui.Out)
+	print("activity", e.Activity.Text())
 	for _, line := range e.Records.Lines() {
-		printParagraph(t, "now", line)
+		print("now", line)
 	}
-	fmt.Fprintln(t.Out)
-	printParagraph(t, "cause", e.Conclusion.Cause)
+	fmt.Fprintln(ui.Out)
+	print("cause", e.Conclusion.Cause)
 	if e.Conclusion.Confidence > 0 {
-		printParagraph(t, "sure", e.Conclusion.Confidence.String())
+		print("confidence", e.Conclusion.Confidence.String())
 	}
-	printParagraph(t, "next", e.Conclusion.Next)
+	print("next", e.Conclusion.Next)
 	for _, url := range e.Sources() {
-		fmt.Fprintf(t.Out, "%-*s%s\n", terminal.Margin, "source", url)
+		fmt.Fprintf(ui.Out, "%-*s%s\n", terminal.Margin, "source", url)
 	}
 }
 
-// printed is a paragraph in which strangers' words may stand.
-func printParagraph(t terminal.UI, label, text string) { t.Paragraph(label, safetext.Printable(text)) }
-
-// explainedLine says which report it is.
-func explainedLine(k keptReport) string {
-	line := fmt.Sprintf("of %s (%s), about %s", k.Organization, cmp.Or(k.Submitter, "its domain is not known"), span(k.report.Start, k.report.End))
+// explainedReport says which report it is.
+func explainedReport(k parsedReport) string {
+	line := fmt.Sprintf("from %s (%s), period %s", k.Organization, cmp.Or(k.Submitter, "unknown domain"), span(k.report.Start, k.report.End))
 	if k.ID != 0 {
-		line = fmt.Sprintf("%d %s, came %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
+		line = fmt.Sprintf("%d %s, received %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
 	}
 	if k.report.ID != "" {
-		line += ", its id " + k.report.ID
+		line += ", ID " + k.report.ID
 	}
 	return line
 }
 
-func policyLine(r tlsrptexplain.Result) string {
-	noun := "sessions"
-	if r.Successful == 1 {
-		noun = "session"
-	}
-	return fmt.Sprintf("%s of %s: %d %s got in, %d failed", policyWord(r.Policy.Type), domainWord(r.Policy.Domain), r.Successful, noun, r.Failed)
-}
-
-// policyWord is what people call a kind of policy.
-func policyWord(t tlsrpt.PolicyType) string {
+// policyName is what operators call a type of policy.
+func policyName(t tlsrpt.PolicyType) string {
 	switch t {
 	case tlsrpt.PolicySTS:
 		return "MTA-STS"
@@ -81,69 +72,60 @@ func policyWord(t tlsrpt.PolicyType) string {
 	return fmt.Sprintf("unknown policy %.40q", string(t))
 }
 
-func domainWord(domain string) string {
-	if domain == "" {
-		return "a domain that is not named"
+func reasonText(reasons []string) string {
+	var quoted []string
+	for _, r := range reasons {
+		quoted = append(quoted, fmt.Sprintf("%.80q", r))
 	}
-	return domain
+	if quoted == nil {
+		return ""
+	}
+	return ", in the sender's words " + strings.Join(quoted, ", ")
 }
 
-func reasonWords(reasons []string) string {
-	words := ""
-	for i, r := range reasons {
-		if i == 0 {
-			words = ", in the sender's words "
-		} else {
-			words += ", "
-		}
-		words += fmt.Sprintf("%.80q", r)
-	}
-	return words
-}
-
-// A reportExplainedJSON is what a report means, as docs/json.md tells it.
+// A reportExplainedJSON is what a report means, as in docs/json.md.
 type reportExplainedJSON struct {
-	Version    int                `json:"version"`
-	Report     int64              `json:"report,omitempty"`
-	ReportID   string             `json:"report_id,omitempty"`
-	Submitter  string             `json:"submitter,omitempty"`
-	Trusted    bool               `json:"trusted"`
-	Verdict    string             `json:"verdict"`
-	Policies   []policyMeaningRow `json:"policies"`
-	More       int                `json:"more,omitempty"`
-	Seen       seenJSON           `json:"seen"`
-	Now        recordsJSON        `json:"now"`
-	Cause      string             `json:"cause"`
-	Confidence float64            `json:"confidence"`
-	Case       string             `json:"case,omitempty"`
-	Next       string             `json:"next"`
-	Sources    []string           `json:"sources"`
+	Version    int          `json:"version"`
+	Report     int64        `json:"report,omitempty"`
+	ReportID   string       `json:"report_id,omitempty"`
+	Submitter  string       `json:"submitter,omitempty"`
+	Verified   bool         `json:"verified"`
+	Verdict    string       `json:"verdict"`
+	Policies   []policyJSON `json:"policies"`
+	Omitted    int          `json:"omitted,omitempty"`
+	Activity   activityJSON `json:"activity"`
+	Now        recordsJSON  `json:"now"`
+	Cause      string       `json:"cause"`
+	Confidence float64      `json:"confidence"`
+	Case       string       `json:"case,omitempty"`
+	Next       string       `json:"next"`
+	Sources    []string     `json:"sources"`
 }
 
 // explainedVersion is raised when the meaning of a field changes.
 const explainedVersion = 1
 
-type policyMeaningRow struct {
-	PolicyType string          `json:"policy_type"`
-	Domain     string          `json:"domain"`
-	Successful int64           `json:"successful"`
-	Failed     int64           `json:"failed"`
-	Changed    string          `json:"changed"`
-	Runs       []runJSON       `json:"runs"`
-	Results    []resultMeaning `json:"results"`
+type policyJSON struct {
+	PolicyType string       `json:"policy_type"`
+	Domain     string       `json:"domain"`
+	Successful int64        `json:"successful"`
+	Failed     int64        `json:"failed"`
+	Changed    string       `json:"changed"`
+	Periods    []periodJSON `json:"periods"`
+	Results    []resultJSON `json:"results"`
 }
 
-type runJSON struct {
+type periodJSON struct {
 	From       time.Time `json:"from"`
 	To         time.Time `json:"to"`
 	State      string    `json:"state"`
 	Reports    int       `json:"reports"`
 	Successful int64     `json:"successful"`
 	Failed     int64     `json:"failed"`
-	This       bool      `json:"this,omitempty"`
+	Current    bool      `json:"current,omitempty"`
 }
 
-type resultMeaning struct {
+type resultJSON struct {
 	Result   string   `json:"result"`
 	Sessions int64    `json:"sessions"`
 	Known    bool     `json:"known"`
@@ -151,22 +133,22 @@ type resultMeaning struct {
 	Reasons  []string `json:"reasons,omitempty"`
 }
 
-type seenJSON struct {
-	Text      string           `json:"text"`
-	Asked     bool             `json:"asked"`
-	Senders   []seenSenderJSON `json:"senders"`
-	Cases     map[string]int64 `json:"cases"`
-	Within    countsJSON       `json:"within"`
-	Unused    int64            `json:"unused"`
-	After     countsJSON       `json:"after"`
-	Strangers int              `json:"strangers"`
+type activityJSON struct {
+	Text       string               `json:"text"`
+	Checked    bool                 `json:"checked"`
+	Senders    []activitySenderJSON `json:"senders"`
+	Cases      map[string]int64     `json:"cases"`
+	During     countsJSON           `json:"during"`
+	Unused     int64                `json:"unused"`
+	After      countsJSON           `json:"after"`
+	Mismatched int                  `json:"mismatched"`
 }
 
-type seenSenderJSON struct {
+type activitySenderJSON struct {
 	Address netip.Addr `json:"address"`
 	EHLO    string     `json:"ehlo"`
 	Name    string     `json:"name,omitempty"`
-	How     string     `json:"how"`
+	Match   string     `json:"match"`
 	First   time.Time  `json:"first"`
 	Last    time.Time  `json:"last"`
 	countsJSON
@@ -174,54 +156,54 @@ type seenSenderJSON struct {
 
 type recordsJSON struct {
 	Text     string        `json:"text"`
-	Asked    bool          `json:"asked"`
+	Checked  bool          `json:"checked"`
 	Domain   string        `json:"domain,omitempty"`
 	Hosts    []string      `json:"hosts"`
 	Findings []findingJSON `json:"findings"`
 }
 
-func reportExplainedRow(k keptReport, e *tlsrptexplain.Explanation) reportExplainedJSON {
-	row := reportExplainedJSON{
-		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Trusted: k.Verified, Verdict: k.Verdict,
-		Policies: each(e.Results, policyRow), More: e.More, Seen: seenRow(e.Activity),
+func toReportExplainedJSON(k parsedReport, e *tlsrptexplain.Explanation) reportExplainedJSON {
+	out := reportExplainedJSON{
+		Version: explainedVersion, Report: k.ID, ReportID: k.report.ID, Submitter: k.Submitter, Verified: k.Verified, Verdict: k.Verdict,
+		Policies: each(e.Results, toPolicyJSON), Omitted: e.More, Activity: toActivityJSON(e.Activity),
 		Now: recordsJSON{
-			Text: strings.Join(e.Records.Lines(), " "), Asked: e.Records.NotChecked == "", Domain: e.Records.Domain,
-			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Problems, findingRow),
+			Text: strings.Join(e.Records.Lines(), " "), Checked: e.Records.NotChecked == "", Domain: e.Records.Domain,
+			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Problems, toFindingJSON),
 		},
 		Cause: e.Conclusion.Cause, Confidence: float64(e.Conclusion.Confidence), Next: e.Conclusion.Next, Sources: e.Sources(),
 	}
 	if e.Conclusion.Case != nil {
-		row.Case = e.Conclusion.Case.ID
+		out.Case = e.Conclusion.Case.ID
 	}
-	return row
+	return out
 }
 
-func policyRow(r tlsrptexplain.Result) policyMeaningRow {
-	row := policyMeaningRow{
+func toPolicyJSON(r tlsrptexplain.Result) policyJSON {
+	out := policyJSON{
 		PolicyType: string(r.Policy.Type), Domain: r.Policy.Domain, Successful: r.Successful, Failed: r.Failed, Changed: r.Change.Text(),
-		Runs: each(r.Change.Periods, func(run tlsrptexplain.Period) runJSON {
-			return runJSON{run.From.UTC(), run.To.UTC(), string(run.State), run.Reports, run.Successful, run.Failed, false}
+		Periods: each(r.Change.Periods, func(p tlsrptexplain.Period) periodJSON {
+			return periodJSON{p.From.UTC(), p.To.UTC(), string(p.State), p.Reports, p.Successful, p.Failed, false}
 		}),
-		Results: each(r.Counts, func(m tlsrptexplain.ResultCount) resultMeaning {
-			return resultMeaning{string(m.Result), m.Sessions, m.Known(), m.Text(), m.Reasons}
+		Results: each(r.Counts, func(c tlsrptexplain.ResultCount) resultJSON {
+			return resultJSON{string(c.Result), c.Sessions, c.Known(), c.Text(), c.Reasons}
 		}),
 	}
-	if len(row.Runs) > 0 {
-		row.Runs[r.Change.Current].This = true
+	if len(out.Periods) > 0 {
+		out.Periods[r.Change.Current].Current = true
 	}
-	return row
+	return out
 }
 
-func seenRow(s tlsrptexplain.Activity) seenJSON {
-	row := seenJSON{
-		Text: s.Text(), Asked: s.NotChecked == "", Cases: make(map[string]int64),
-		Within: countsJSON(s.During), Unused: s.Unused, After: countsJSON(s.After), Strangers: s.Mismatched,
-		Senders: each(s.Senders, func(one tlsrptexplain.Sender) seenSenderJSON {
-			return seenSenderJSON{one.Address, one.EHLO, one.Name, string(one.Match), one.First.UTC(), one.Last.UTC(), countsJSON(one.Counts)}
+func toActivityJSON(a tlsrptexplain.Activity) activityJSON {
+	out := activityJSON{
+		Text: a.Text(), Checked: a.NotChecked == "", Cases: make(map[string]int64),
+		During: countsJSON(a.During), Unused: a.Unused, After: countsJSON(a.After), Mismatched: a.Mismatched,
+		Senders: each(a.Senders, func(s tlsrptexplain.Sender) activitySenderJSON {
+			return activitySenderJSON{s.Address, s.EHLO, s.Name, string(s.Match), s.First.UTC(), s.Last.UTC(), countsJSON(s.Counts)}
 		}),
 	}
-	for _, c := range s.Cases {
-		row.Cases[c.ID] = c.Sessions
+	for _, c := range a.Cases {
+		out.Cases[c.ID] = c.Sessions
 	}
-	return row
+	return out
 }

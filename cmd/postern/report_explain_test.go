@@ -15,7 +15,7 @@ import (
 )
 
 // said is a report about a day, of a policy of ours.
-func said(org string, day time.Time, policy tlsrpt.PolicyType, successful int64, failures ...tlsrpt.Failure) *tlsrpt.Report {
+func dayReport(org string, day time.Time, policy tlsrpt.PolicyType, successful int64, failures ...tlsrpt.Failure) *tlsrpt.Report {
 	result := tlsrpt.PolicyResult{Policy: tlsrpt.Policy{Type: policy, Domain: ourDomain}, Successful: successful, Failures: failures}
 	for _, f := range failures {
 		result.Failed += f.Sessions
@@ -31,121 +31,121 @@ var (
 	thursday = time.Date(2024, 10, 24, 0, 0, 0, 0, time.UTC)
 )
 
-// October 2024, golang/go#70232: a strict client against a server whose tickets leave early, for a day, and
-// then the report that blames the policy.
-func TestReportOfOctober2024(t *testing.T) {
+// October 2024, golang/go#70232: for a day strict clients fail at a server that sends its
+// tickets early. Then comes the report, which blames the policy.
+func TestExplainReportOfOctober2024(t *testing.T) {
 	t.Parallel()
-	h := mustHouse(t, "--mode", "stock")
+	r := mustStartReceiver(t, "--mode", "stock")
 	hosts := make(map[string]string)
-	for i := range 3 { // each of a network of its own: the ladder mends what comes twice
+	for i := range 3 { // each in a network of its own: the fallback helps who comes twice
 		addr, name := fmt.Sprintf("127.0.%d.1", i+1), fmt.Sprintf("mail-am%d.outbound.protection.outlook.com", i+1)
 		hosts[addr] = name
-		h.comes(addr, h.strictly(name))
+		r.connect(addr, r.strictClient(name))
 	}
-	h.comes("127.0.9.1", h.strictly("mail-xy.outbound.protection.outlook.com")) // somebody else
+	r.connect("127.0.9.1", r.strictClient("mail-xy.outbound.protection.outlook.com")) // another sender
 	hosts["127.0.9.1"] = "scanner.example.net"
-	h.turn(thursday.Add(7 * time.Hour))
-	ledgerOf := *h
-	again := mustHouse(t, "--mode", "stock") // as it goes on
-	ledgerOf.addr, ledgerOf.pair = again.addr, again.pair
+	r.backdate(thursday.Add(7 * time.Hour))
+	old := *r
+	again := mustStartReceiver(t, "--mode", "stock") // as it goes on
+	old.addr, old.pair = again.addr, again.pair
 
 	var reports []*tlsrpt.Report
 	for day := friday; day.Before(thursday); day = day.AddDate(0, 0, 1) {
-		reports = append(reports, said("Microsoft Corporation", day, tlsrpt.PolicySTS, 40+int64(day.Day())))
+		reports = append(reports, dayReport("Microsoft Corporation", day, tlsrpt.PolicySTS, 40+int64(day.Day())))
 	}
-	id := h.receive("microsoft.com", append(reports,
-		said("Microsoft Corporation", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 3}))...)
-	if status := ledgerOf.explains("october_2024", id, ledgerOf.network(of(hosts)...)); status != terminal.ExitFailed {
+	id := r.addReports("microsoft.com", append(reports,
+		dayReport("Microsoft Corporation", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 3}))...)
+	if status := old.explain("october_2024", id, old.network(senderZones(hosts)...)); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
-// The certificate runs out while the server runs, and a sender with a policy minds.
-func TestReportOfAnExpiredCertificate(t *testing.T) {
+// The certificate expires while the server runs. A sender that enforces the policy fails.
+func TestExplainReportOfExpiredCertificate(t *testing.T) {
 	t.Parallel()
-	h := soonExpired(t)
-	h.comes("127.0.1.1", h.verifying("mx1.sender.example"))
-	h.comes("127.0.1.1", h.verifying("mx1.sender.example"))
-	h.turn(thursday.Add(7 * time.Hour))
-	id := h.receive("sender.example", said("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicySTS, 12),
-		said("Sender", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{
+	r := startReceiverWithExpiredCertificate(t)
+	r.connect("127.0.1.1", r.verifyCertificate("mx1.sender.example"))
+	r.connect("127.0.1.1", r.verifyCertificate("mx1.sender.example"))
+	r.backdate(thursday.Add(7 * time.Hour))
+	id := r.addReports("sender.example", dayReport("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicySTS, 12),
+		dayReport("Sender", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{
 			Result: tlsrpt.CertificateExpired, SendingMTA: netip.MustParseAddr("127.0.1.1"), ReceivingMX: ourHost, Sessions: 2,
 		}))
-	again := soonExpired(t)
-	h.addr, h.pair = again.addr, again.pair
-	if status := h.explains("expired", id, h.network()); status != terminal.ExitFailed {
+	again := startReceiverWithExpiredCertificate(t)
+	r.addr, r.pair = again.addr, again.pair
+	if status := r.explain("expired", id, r.network()); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
 // soonExpired is a house whose certificate has expired: no server begins with one that has.
-func soonExpired(t *testing.T) *house {
-	for life := 3 * time.Second; life < patience; life *= 2 { // a busy machine takes long to begin
-		pair := certified(t, life)
-		if h, err := newHouse(t, pair); err == nil {
+func startReceiverWithExpiredCertificate(t *testing.T) *receiver {
+	for life := 3 * time.Second; life < patience; life *= 2 { // a busy machine starts slowly
+		pair := newCertificate(t, life)
+		if r, err := startReceiver(t, pair); err == nil {
 			for time.Now().Before(pair.TLS.Leaf.NotAfter) {
 				<-time.After(time.Until(pair.TLS.Leaf.NotAfter) + time.Millisecond)
 			}
-			return h
+			return r
 		}
 	}
-	t.Fatal("no server began before its certificate had expired")
+	t.Fatal("no server started before its certificate expired")
 	return nil
 }
 
-// A second MX host came, and the policy does not know it. The sender never connects, so there is
-// nothing to see here.
-func TestReportOfAPolicyThatMissesAnMX(t *testing.T) {
+// A second MX host was added, but not to the policy. The sender never connects, so there
+// is no activity.
+func TestExplainReportOfPolicyWithoutAnMX(t *testing.T) {
 	t.Parallel()
-	h := mustHouse(t)
-	h.records = append(h.records, "receiver.example. MX 20 mx2.receiver.example.", "mx2.receiver.example. A 127.0.0.1")
-	id := h.receive("sender.example", said("Sender", thursday, tlsrpt.PolicySTS, 30, tlsrpt.Failure{
+	r := mustStartReceiver(t)
+	r.records = append(r.records, "receiver.example. MX 20 mx2.receiver.example.", "mx2.receiver.example. A 127.0.0.1")
+	id := r.addReports("sender.example", dayReport("Sender", thursday, tlsrpt.PolicySTS, 30, tlsrpt.Failure{
 		Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 4,
 	}))
-	if status := h.explains("policy_misses_mx", id, h.network()); status != terminal.ExitFailed {
+	if status := r.explain("policy_misses_mx", id, r.network()); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
-// The certificate was renewed with a new key, and the TLSA record stayed: senders complete the
-// handshake, look, and leave.
-func TestReportOfAStaleTLSARecord(t *testing.T) {
+// The certificate was renewed with a new key, and the TLSA record is still the old one:
+// senders complete the handshake, check, and quit.
+func TestExplainReportOfStaleTLSARecord(t *testing.T) {
 	t.Parallel()
-	h := mustHouse(t)
+	r := mustStartReceiver(t)
 	hosts := map[string]string{"127.0.1.1": "mx1.sender.example", "127.0.1.2": "mx2.sender.example"}
 	for addr, name := range hosts {
-		h.comes(addr, h.leaving(name))
+		r.connect(addr, r.quitAfterHandshake(name))
 	}
-	h.turn(thursday.Add(7 * time.Hour))
-	again := mustHouse(t)
-	h.addr, h.pair = again.addr, again.pair
-	old, err := x509.ParseCertificate(certified(t, time.Hour).TLS.Certificate[0])
+	r.backdate(thursday.Add(7 * time.Hour))
+	again := mustStartReceiver(t)
+	r.addr, r.pair = again.addr, again.pair
+	old, err := x509.ParseCertificate(newCertificate(t, time.Hour).TLS.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.records = append(h.records, fmt.Sprintf("_%d._tcp.mx.receiver.example. TLSA 3 1 1 %x",
-		netip.MustParseAddrPort(h.addr).Port(), sha256.Sum256(old.RawSubjectPublicKeyInfo)))
-	id := h.receive("sender.example", said("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicyTLSA, 12),
-		said("Sender", thursday, tlsrpt.PolicyTLSA, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 2}))
-	if status := h.explains("stale_tlsa", id, h.network(of(hosts)...)); status != terminal.ExitFailed {
+	r.records = append(r.records, fmt.Sprintf("_%d._tcp.mx.receiver.example. TLSA 3 1 1 %x",
+		netip.MustParseAddrPort(r.addr).Port(), sha256.Sum256(old.RawSubjectPublicKeyInfo)))
+	id := r.addReports("sender.example", dayReport("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicyTLSA, 12),
+		dayReport("Sender", thursday, tlsrpt.PolicyTLSA, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 2}))
+	if status := r.explain("stale_tlsa", id, r.network(senderZones(hosts)...)); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
-// The sessions failed at a host that has been an MX host once.
-func TestReportAboutAHostThatIsNotOurs(t *testing.T) {
+// The sessions failed at a former MX host.
+func TestExplainReportAboutUnknownHost(t *testing.T) {
 	t.Parallel()
-	h := mustHouse(t)
-	id := h.receive("sender.example", said("Sender\x1b[31m", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{
+	r := mustStartReceiver(t)
+	id := r.addReports("sender.example", dayReport("Sender\x1b[31m", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{
 		Result: tlsrpt.CertificateHostMismatch, ReceivingMX: "mx.old\u202eprovider.example", AdditionalInfo: "see\x07 \x1b]0;title\x07", Sessions: 2,
 	}))
-	if status := h.explains("host_not_ours", id, h.network()); status != terminal.ExitFailed {
+	if status := r.explain("host_not_ours", id, r.network()); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}
 }
 
-// The page for operators shows what the command really says.
-func TestOperatorsReadTheReportAsItIsExplained(t *testing.T) {
+// docs/operating.md shows what the command really prints.
+func TestOperatingGuideShowsExplanationAsPrinted(t *testing.T) {
 	golden, err := os.ReadFile("testdata/reports/october_2024.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,10 @@
 package main
 
 import (
-	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"strings"
 	"time"
@@ -13,36 +15,68 @@ import (
 	"postern/tlsrpt"
 )
 
-// maxShown bounds the failures of a policy and the warnings that are shown: a report may
-// have thousands.
-const maxShown = 50
+type reportShowCmd struct {
+	ledgerFlags
+	ID   int64 `arg:"" help:"The report's number, as in postern report list."`
+	JSON bool  `help:"Print one JSON object; see docs/json.md."`
+}
 
-// report tells what is in a report, for people.
-func printReport(t terminal.UI, r ledger.Report) error {
-	content, err := tlsrpt.Parse(bytes.NewReader(r.Content))
+// reportNumberHint is for a number that no report has.
+const reportNumberHint = "find the number with postern report list, first column"
+
+// Run is called by kong.
+func (r reportShowCmd) Run(ui terminal.UI) error {
+	book, err := r.open(ui)
 	if err != nil {
 		return err
 	}
-	t.Paragraph("report", fmt.Sprintf("%d, came %s by %s%s", r.ID, r.At.Local().Format(time.DateTime), r.Via, origin(r)))
-	t.Paragraph("submitter", safetext.Printable(claimed(r)))
-	t.Paragraph("verdict", safetext.Printable(verdictWords(r)))
-	t.Paragraph("organization", safetext.Printable(r.Organization))
-	t.Paragraph("contact", safetext.Printable(content.Contact))
-	t.Paragraph("its id", safetext.Printable(r.ReportID)+versionWords(r))
-	t.Paragraph("about", span(r.Start, r.End))
+	defer book.Close()
+	found, err := book.Report(context.Background(), r.ID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &terminal.HintedError{Err: err, Hint: reportNumberHint}
+	case err != nil:
+		return r.hinted(err)
+	case r.JSON:
+		return ui.JSON(toReportJSON(found))
+	}
+	return printReport(ui, found)
+}
+
+// maxShown bounds the failures of a policy and the warnings that are printed: a report
+// may have thousands.
+const maxShown = 50
+
+// printReport prints what is in a report.
+func printReport(ui terminal.UI, r ledger.Report) error {
+	content, err := r.Parse()
+	if err != nil {
+		return err
+	}
+	ui.Paragraph("report", fmt.Sprintf("%d, received %s by %s%s", r.ID, localTime(r.At), r.Via, origin(r)))
+	ui.Paragraph("submitter", safetext.Printable(r.From()))
+	ui.Paragraph("verdict", safetext.Printable(verdict(r)))
+	ui.Paragraph("organization", safetext.Printable(r.Organization))
+	ui.Paragraph("contact", safetext.Printable(content.Contact))
+	versions := ""
+	if r.Versions > 1 {
+		versions = fmt.Sprintf(" (%d reports of this submitter have it)", r.Versions)
+	}
+	ui.Paragraph("report ID", safetext.Printable(r.ReportID)+versions)
+	ui.Paragraph("period", span(r.Start, r.End))
 	for _, p := range content.Policies {
-		fmt.Fprintln(t.Out)
-		printPolicyResult(t, p)
+		fmt.Fprintln(ui.Out)
+		printPolicy(ui, p)
 	}
 	if len(r.Warnings) > 0 {
-		fmt.Fprintln(t.Out)
+		fmt.Fprintln(ui.Out)
 	}
 	for i, w := range r.Warnings {
 		if i == maxShown {
-			t.Paragraph("", fmt.Sprintf("and %d more warnings", len(r.Warnings)-i))
+			ui.Paragraph("", fmt.Sprintf("and %d more warnings", len(r.Warnings)-i))
 			break
 		}
-		t.Paragraph("odd", safetext.Printable(w))
+		ui.Paragraph("warning", safetext.Printable(w))
 	}
 	return nil
 }
@@ -59,47 +93,42 @@ func origin(r ledger.Report) string {
 	return words
 }
 
-func verdictWords(r ledger.Report) string {
+// verdict says whether a report is verified, and why.
+func verdict(r ledger.Report) string {
 	if r.Verified {
-		return "trusted: " + r.Verdict
+		return "verified: " + r.Verdict
 	}
-	return "not verified: " + r.Verdict
-}
-
-func versionWords(r ledger.Report) string {
-	if r.Versions > 1 {
-		return fmt.Sprintf(" (%d reports of this submitter have it)", r.Versions)
-	}
-	return ""
+	return "unverified: " + r.Verdict
 }
 
 func span(start, end time.Time) string {
-	day := func(t time.Time) string {
+	format := func(t time.Time) string {
 		if t.IsZero() {
 			return "?"
 		}
 		return t.Format(time.RFC3339)
 	}
-	return day(start) + " to " + day(end)
+	return format(start) + " to " + format(end)
 }
 
-// policy tells how it went under one policy.
-func printPolicyResult(t terminal.UI, p tlsrpt.PolicyResult) {
-	t.Paragraph("policy", safetext.Printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
+// printPolicy prints the sessions under one policy.
+func printPolicy(ui terminal.UI, p tlsrpt.PolicyResult) {
+	ui.Paragraph("policy", safetext.Printable(fmt.Sprintf("%s of %s", p.Policy.Type, p.Policy.Domain)))
 	for _, host := range p.Policy.MXHosts[:min(len(p.Policy.MXHosts), maxShown)] {
-		t.Paragraph("mx", safetext.Printable(host))
+		ui.Paragraph("mx", safetext.Printable(host))
 	}
-	t.Paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
+	ui.Paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
 	for i, f := range p.Failures {
 		if i == maxShown {
-			t.Paragraph("", fmt.Sprintf("and %d more kinds of failure: --json has all", len(p.Failures)-i))
+			ui.Paragraph("", fmt.Sprintf("and %d more failure details; --json prints all", len(p.Failures)-i))
 			return
 		}
-		t.Paragraph("failed", safetext.Printable(failureWords(f)))
+		ui.Paragraph("failed", safetext.Printable(failureDetail(f)))
 	}
 }
 
-func failureWords(f tlsrpt.Failure) string {
+func failureDetail(f tlsrpt.Failure) string {
+	address := func(a netip.Addr) string { return strings.TrimPrefix(a.String(), "invalid IP") }
 	words := fmt.Sprintf("%d: %s", f.Sessions, f.Result)
 	for _, part := range []struct {
 		name  string
@@ -114,5 +143,3 @@ func failureWords(f tlsrpt.Failure) string {
 	}
 	return words
 }
-
-func address(a netip.Addr) string { return strings.TrimPrefix(a.String(), "invalid IP") }

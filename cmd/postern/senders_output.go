@@ -15,7 +15,7 @@ type senderJSON struct {
 	EHLO    string       `json:"ehlo,omitempty"`
 	JA4     string       `json:"ja4,omitempty"`
 	First   time.Time    `json:"first"`
-	Seen    time.Time    `json:"seen"`
+	Last    time.Time    `json:"last"`
 	countsJSON
 }
 
@@ -30,7 +30,7 @@ type countsJSON struct {
 func senderRow(s ledger.Sender) senderJSON {
 	return senderJSON{
 		Network: s.Network, EHLO: s.EHLO, JA4: s.Fingerprint,
-		First: s.First.UTC(), Seen: s.Seen.UTC(), countsJSON: countsJSON(s.Counts),
+		First: s.First.UTC(), Last: s.Seen.UTC(), countsJSON: countsJSON(s.Counts),
 	}
 }
 
@@ -100,13 +100,4 @@ func storyRow(s senderStory) storyJSON {
 
 func dayRow(d ledger.Day) dayJSON {
 	return dayJSON{d.Day.Format(time.DateOnly), negotiated(d.Version, d.Suite, d.Group), countsJSON(d.Counts)}
-}
-
-// each makes a list of rows, never nil: JSON says [] then.
-func each[T, R any](all []T, row func(T) R) []R {
-	rows := make([]R, 0, len(all))
-	for _, one := range all {
-		rows = append(rows, row(one))
-	}
-	return rows
 }

@@ -23,7 +23,7 @@ const (
 // With verified, unverified ones are left out. Reports that name no submitter, as all
 // that come by HTTPS, are compared with those of the same organization.
 func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified bool) ([]*tlsrpt.Report, error) {
-	filter := ledger.ReportFilter{From: r.Submitter, Trusted: verified && r.Submitter != "", Limit: maxHistory}
+	filter := ledger.ReportFilter{From: r.Submitter, Verified: verified && r.Submitter != "", Limit: maxHistory}
 	if r.Submitter == "" {
 		filter.Organization = r.Organization
 	}
@@ -85,9 +85,9 @@ func (d DaySummary) Sessions() int64 { return add(d.Successful, d.Failed) }
 func Summarize(reports []ledger.Report) []DaySummary {
 	type identity struct {
 		submitter, id, day string
-		trusted            bool
+		verified           bool
 	}
-	identityOf := func(r ledger.Report) identity { return identity{r.From(), r.ReportID, r.Day(), r.Trusted} }
+	identityOf := func(r ledger.Report) identity { return identity{r.From(), r.ReportID, r.Day(), r.Verified} }
 	last := make(map[identity]int64)
 	for _, r := range reports {
 		last[identityOf(r)] = max(last[identityOf(r)], r.ID)
@@ -97,7 +97,7 @@ func Summarize(reports []ledger.Report) []DaySummary {
 		if r.ReportID != "" && last[identityOf(r)] != r.ID {
 			continue
 		}
-		key := DaySummary{Submitter: r.From(), Verified: r.Trusted, Day: r.Day()}
+		key := DaySummary{Submitter: r.From(), Verified: r.Verified, Day: r.Day()}
 		if days[key] == nil {
 			days[key] = &DaySummary{Submitter: key.Submitter, Verified: key.Verified, Day: key.Day}
 		}

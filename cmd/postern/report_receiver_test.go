@@ -35,9 +35,9 @@ import (
 	"postern/tlsrpt"
 )
 
-// A house is a Postern that takes mail for receiver.example, the zones around it, its policy,
-// and a sender, mx1.sender.example at 127.0.1.1 and others.
-type house struct {
+// A receiver is a postern serve for receiver.example, its DNS zones and MTA-STS policy, for
+// stories in which senders connect, a report comes, and is explained.
+type receiver struct {
 	t        *testing.T
 	data     string
 	addr     string
@@ -46,7 +46,7 @@ type house struct {
 	policy   string
 	secure   bool
 	stop     func()
-	sessions int // that are over
+	sessions int // ended
 	log      *growing
 }
 
@@ -55,9 +55,9 @@ const (
 	ourDomain = "receiver.example"
 )
 
-// newHouse starts postern serve with a certificate and more flags.
-func newHouse(t *testing.T, pair *testcert.Pair, flags ...string) (*house, error) {
-	h := &house{
+// startReceiver starts postern serve with a certificate and more flags.
+func startReceiver(t *testing.T, pair *testcert.Pair, flags ...string) (*receiver, error) {
+	r := &receiver{
 		t: t, data: t.TempDir(), pair: pair, secure: true,
 		policy: "version: STSv1\nmode: enforce\nmx: mx.receiver.example\nmax_age: 1209600\n",
 		records: []string{
@@ -67,32 +67,32 @@ func newHouse(t *testing.T, pair *testcert.Pair, flags ...string) (*house, error
 		log: newGrowing(),
 	}
 	flags = append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--hostname", ourHost, "--domain", ourDomain, "--data", h.data,
+		"serve", "--listen", "127.0.0.1:0", "--hostname", ourHost, "--domain", ourDomain, "--data", r.data,
 		"--cert", pair.CertFile, "--key", pair.KeyFile,
 	}, flags...)
 	server := exec.Command("postern", flags...)
 	server.Env = append(os.Environ(), fastEnd)
 	out := newGrowing()
-	server.Stdout, server.Stderr = out, h.log
+	server.Stdout, server.Stderr = out, r.log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	over := make(chan error, 1)
 	go func() { over <- server.Wait() }()
-	h.stop = func() {
-		h.stop = func() {}
+	r.stop = func() {
+		r.stop = func() {}
 		server.Process.Signal(os.Interrupt)
 		if err := <-over; err != nil {
-			t.Errorf("postern serve: %v\n%s", err, h.log)
+			t.Errorf("postern serve: %v\n%s", err, r.log)
 		}
 	}
-	t.Cleanup(func() { h.stop() })
+	t.Cleanup(func() { r.stop() })
 	if err := out.until("Ctrl-C stops it.\n", over); err != nil {
-		h.stop = func() {}
-		return nil, fmt.Errorf("%w\n%s", err, h.log)
+		r.stop = func() {}
+		return nil, fmt.Errorf("%w\n%s", err, r.log)
 	}
-	h.addr = listensOn.FindStringSubmatch(out.String())[1]
-	return h, nil
+	r.addr = listensOn.FindStringSubmatch(out.String())[1]
+	return r, nil
 }
 
 // until waits for text, or for the program's end.
@@ -109,90 +109,91 @@ func (g *growing) until(text string, over <-chan error) error {
 	return nil
 }
 
-func certified(t *testing.T, life time.Duration) *testcert.Pair {
+func newCertificate(t *testing.T, life time.Duration) *testcert.Pair {
 	return testcert.New(t, testcert.Options{Names: []string{ourHost, "mx2.receiver.example", "mta-sts.receiver.example"}, NotAfter: time.Now().Add(life)})
 }
 
-func mustHouse(t *testing.T, flags ...string) *house {
-	h, err := newHouse(t, certified(t, 24*time.Hour), flags...)
+func mustStartReceiver(t *testing.T, flags ...string) *receiver {
+	r, err := startReceiver(t, newCertificate(t, 24*time.Hour), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return r
 }
 
-// comes lets a sender connect from an address, and waits until its session is over.
-func (h *house) comes(from string, do func(net.Conn)) {
-	h.t.Helper()
+// connect runs a client from an address and waits until the session has ended.
+func (r *receiver) connect(from string, do func(net.Conn)) {
+	r.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	conn, err := dialer.Dial("tcp", h.addr)
+	conn, err := dialer.Dial("tcp", r.addr)
 	if err != nil {
-		h.t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	conn.SetDeadline(time.Now().Add(patience))
 	do(conn)
 	conn.Close()
-	h.sessions++
+	r.sessions++
 	deadline := time.After(patience)
-	for strings.Count(h.log.String(), "msg=session") < h.sessions {
+	for strings.Count(r.log.String(), "msg=session") < r.sessions {
 		select {
-		case <-h.log.more:
+		case <-r.log.more:
 		case <-deadline:
-			h.t.Fatalf("%d sessions did not end:\n%s", h.sessions, h.log)
+			r.t.Fatalf("%d sessions did not end:\n%s", r.sessions, r.log)
 		}
 	}
 }
 
-// strictly is a client that wants tickets and refuses an early one.
-func (h *house) strictly(name string) func(net.Conn) {
+// strictClient is a client that refuses an early session ticket.
+func (r *receiver) strictClient(name string) func(net.Conn) {
 	return func(conn net.Conn) {
 		config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		if _, err := strictclient.StartTLS(conn, name, config); err == nil {
-			h.t.Errorf("%s got in", name)
+			r.t.Errorf("%s got in", name)
 		}
 	}
 }
 
-// leaving is a client that checks after the handshake, and leaves, as Postfix does with DANE.
-func (h *house) leaving(name string) func(net.Conn) {
+// quitAfterHandshake is a client that checks the certificate after the handshake and
+// quits, as Postfix does with DANE.
+func (r *receiver) quitAfterHandshake(name string) func(net.Conn) {
 	return func(conn net.Conn) {
-		c := h.upToTLS(conn, name)
+		c := r.upToTLS(conn, name)
 		if err := c.Handshake(&tls.Config{InsecureSkipVerify: true}); err != nil {
-			h.t.Error(err)
+			r.t.Error(err)
 		}
 		if err := c.Commands("QUIT"); err != nil {
-			h.t.Error(err)
+			r.t.Error(err)
 		}
 	}
 }
 
-// verifying is a client that wants a certificate of today.
-func (h *house) verifying(name string) func(net.Conn) {
+// verifyCertificate is a client that rejects an expired certificate.
+func (r *receiver) verifyCertificate(name string) func(net.Conn) {
 	return func(conn net.Conn) {
-		c := h.upToTLS(conn, name)
-		if err := c.Handshake(&tls.Config{ServerName: ourHost, RootCAs: h.pair.Pool}); err == nil {
-			h.t.Errorf("%s takes the certificate", name)
+		c := r.upToTLS(conn, name)
+		if err := c.Handshake(&tls.Config{ServerName: ourHost, RootCAs: r.pair.Pool}); err == nil {
+			r.t.Errorf("%s takes the certificate", name)
 		}
 	}
 }
 
 // upToTLS speaks SMTP up to where the handshake begins.
-func (h *house) upToTLS(conn net.Conn, name string) *testsmtp.Client {
+func (r *receiver) upToTLS(conn net.Conn, name string) *testsmtp.Client {
 	c := testsmtp.New(conn)
 	if err := errors.Join(c.Expect("", 220), c.Commands("EHLO "+name, "STARTTLS")); err != nil {
-		h.t.Error(err)
+		r.t.Error(err)
 	}
 	return c
 }
 
-// turn sets the clock of all that is in the ledger so far: the first session began at begin, each
-// other an hour after the one before. The server has to be stopped.
-func (h *house) turn(begin time.Time) {
-	h.t.Helper()
-	h.stop()
-	db, err := sql.Open("sqlite", config.LedgerFile(h.data))
+// backdate stops the server and sets the times in its ledger: the first session began at
+// begin, each other an hour after the one before.
+func (r *receiver) backdate(begin time.Time) {
+	r.t.Helper()
+	r.stop()
+	db, err := sql.Open("sqlite", config.LedgerFile(r.data))
 	if err != nil {
-		h.t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	defer db.Close()
 	for _, statement := range []string{
@@ -200,47 +201,47 @@ func (h *house) turn(begin time.Time) {
 		`UPDATE diagnoses SET at = (SELECT at FROM handshakes WHERE id = handshake) + 0 * ?`,
 	} {
 		if _, err := db.Exec(statement, begin.UnixMilli()); err != nil {
-			h.t.Fatal(err)
+			r.t.Fatal(err)
 		}
 	}
 }
 
-// receive keeps reports, as signed by the submitter.
-func (h *house) receive(submitter string, reports ...*tlsrpt.Report) (last int64) {
-	h.t.Helper()
-	for _, r := range reports {
-		content, err := json.Marshal(r)
+// addReports stores reports, as signed by the submitter.
+func (r *receiver) addReports(submitter string, reports ...*tlsrpt.Report) (last int64) {
+	r.t.Helper()
+	for _, report := range reports {
+		content, err := json.Marshal(report)
 		if err != nil {
-			h.t.Fatal(err)
+			r.t.Fatal(err)
 		}
-		filed, err := ledger.AddReport(h.t.Context(), config.LedgerFile(h.data), ledger.Report{
-			At: r.End.Add(8 * time.Hour), Via: ledger.ByMail, Verified: true, Signer: submitter, Verdict: "signed by " + submitter,
-			Submitter: submitter, Organization: r.Organization, ReportID: r.ID, Start: r.Start, End: r.End,
+		filed, err := ledger.AddReport(r.t.Context(), config.LedgerFile(r.data), ledger.Report{
+			At: report.End.Add(8 * time.Hour), Via: ledger.ByMail, Verified: true, Signer: submitter, Verdict: "signed by " + submitter,
+			Submitter: submitter, Organization: report.Organization, ReportID: report.ID, Start: report.Start, End: report.End,
 			Domains: []string{ourDomain}, Content: content,
 		})
 		if err != nil {
-			h.t.Fatal(err)
+			r.t.Fatal(err)
 		}
 		last = filed.ID
 	}
 	return last
 }
 
-// network serves the zones and the policy, and asks them.
-func (h *house) network(others ...testzone.Zone) tlsrptexplain.Explainer {
-	h.t.Helper()
-	zones := testzone.Start(h.t, append([]testzone.Zone{{Name: "."}, {Name: "receiver.example.", Records: h.records}}, others...)...)
-	zones.Validates(h.secure)
+// network serves the zones and the policy, and returns an Explainer that uses them.
+func (r *receiver) network(others ...testzone.Zone) tlsrptexplain.Explainer {
+	r.t.Helper()
+	zones := testzone.Start(r.t, append([]testzone.Zone{{Name: "."}, {Name: "receiver.example.", Records: r.records}}, others...)...)
+	zones.Validates(r.secure)
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
-		io.WriteString(w, h.policy)
+		io.WriteString(w, r.policy)
 	}))
-	fresh := certified(h.t, 24*time.Hour)
+	fresh := newCertificate(r.t, 24*time.Hour)
 	web.TLS = &tls.Config{Certificates: []tls.Certificate{fresh.TLS}}
 	web.StartTLS()
-	h.t.Cleanup(web.Close)
+	r.t.Cleanup(web.Close)
 	prober := &probe.Prober{
-		Port: uint16(netip.MustParseAddrPort(h.addr).Port()), Resolver: zones.Addr, RootCAs: h.pair.Pool, Personas: askedPersonas(),
+		Port: uint16(netip.MustParseAddrPort(r.addr).Port()), Resolver: zones.Addr, RootCAs: r.pair.Pool, Personas: probedPersonas(),
 		HTTP: &http.Client{Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: fresh.Pool},
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -251,8 +252,8 @@ func (h *house) network(others ...testzone.Zone) tlsrptexplain.Explainer {
 	return tlsrptexplain.Explainer{Prober: prober, Resolver: prober.NetResolver()}
 }
 
-// passing are ports and times of now, which differ from run to run in their digits.
-var passing = regexp.MustCompile(`127\.0\.0\.1:\d+|_\d+\._tcp|20(2[5-9]|[3-9]\d)-\d+-\d+T\d+:\d+:\d+Z`)
+// volatile are ports and current times, whose digits differ between runs.
+var volatile = regexp.MustCompile(`127\.0\.0\.1:\d+|_\d+\._tcp|20(2[5-9]|[3-9]\d)-\d+-\d+T\d+:\d+:\d+Z`)
 
 func anyDigit(r rune) rune {
 	if unicode.IsDigit(r) {
@@ -261,32 +262,33 @@ func anyDigit(r rune) rune {
 	return r
 }
 
-// explains compares what is told of a report with the story's golden, and returns the exit status.
-func (h *house) explains(golden string, id int64, x tlsrptexplain.Explainer) int {
-	h.t.Helper()
+// explain compares the explanation of a report with a golden file and returns the exit
+// status.
+func (r *receiver) explain(golden string, id int64, x tlsrptexplain.Explainer) int {
+	r.t.Helper()
 	var out bytes.Buffer
 	ui := terminal.UI{Command: "postern", Out: &out, Err: &out}
-	r := reportExplain{ledgerFlags: ledgerFlags{Data: h.data}, Which: strconv.FormatInt(id, 10)}
-	status := ui.Fail(r.explain(h.t.Context(), ui, x, self{ourHost, []string{ourDomain}}))
-	got := passing.ReplaceAllStringFunc(out.String(), func(s string) string { return strings.Map(anyDigit, s) })
+	cmd := reportExplainCmd{ledgerFlags: ledgerFlags{Data: r.data}, Which: strconv.FormatInt(id, 10)}
+	status := ui.Fail(cmd.explain(r.t.Context(), ui, x, tlsrptexplain.Question{Hostname: ourHost, Domains: []string{ourDomain}}))
+	got := volatile.ReplaceAllStringFunc(out.String(), func(s string) string { return strings.Map(anyDigit, s) })
 	path := filepath.Join("testdata", "reports", golden+".txt")
 	if *update && os.Getenv("CI") == "" {
 		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			h.t.Fatal(err)
+			r.t.Fatal(err)
 		}
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
-		h.t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	if got != string(want) {
-		h.t.Errorf("-update writes this anew:\n%s\nwant\n%s", got, want)
+		r.t.Errorf("got (-update writes it)\n%s\nwant\n%s", got, want)
 	}
 	return status
 }
 
-// of are the zones of senders: addresses with names that lead back there.
-func of(hosts map[string]string) (zones []testzone.Zone) {
+// senderZones are the zones of senders: addresses with forward-confirmed names.
+func senderZones(hosts map[string]string) (zones []testzone.Zone) {
 	back := testzone.Zone{Name: "127.in-addr.arpa."}
 	forward := make(map[string][]string)
 	for addr, name := range hosts {
