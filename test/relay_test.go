@@ -103,7 +103,7 @@ func TestDovecotTakesMailByLMTP(t *testing.T) {
 	reply, err := comeThrough(t, p).Deliver(mixed)
 	checkMixed(t, reply, err)
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for the one with room")
-	p.await(0, "recipients fared differently", "full@localhost")
+	p.await(0, "LMTP recipients got different replies", "full@localhost")
 }
 
 // checkMixed checks the one reply for a recipient who has the message and one

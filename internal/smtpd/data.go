@@ -63,7 +63,7 @@ func (s *session) mayText() *smtp.Reply {
 func (s *session) noText() *smtp.Reply {
 	switch {
 	case s.phase != inEnvelope:
-		return refusal(503, "5.5.1", "say MAIL first")
+		return refusal(503, "5.5.1", "send MAIL first")
 	case len(s.recipients) == 0:
 		return refusal(554, "5.5.1", "no valid recipients")
 	}

@@ -63,7 +63,7 @@ func (s *session) nextHop() nexthop.Session {
 
 func (s *session) rcptTo(arg string) {
 	if s.phase != inEnvelope {
-		s.reply(smtp.NewReply(503, "5.5.1", "say MAIL first"))
+		s.reply(smtp.NewReply(503, "5.5.1", "send MAIL first"))
 		return
 	}
 	rcpt, err := smtp.ParseRecipient(arg, s.mail.UTF8, s.offered())

@@ -16,34 +16,34 @@ import (
 	"postern/internal/smtp"
 )
 
-// A backend plays a server. Its connections follow scripts, one each; those
-// beyond are served as a good server does. A script has a line for each step:
+// A backend plays a server. Its connections follow scripts, one each, and later ones
+// are served without faults. A script has a line for each step:
 //
-//	< 250 ok     say this line
-//	<- 25        say this without a line's end, \r\n being one
-//	> EHLO x     hear this line; a * at its end stands for anything
-//	tls          take the TLS handshake
+//	< 250 ok     send this line
+//	<- 25        send this without CRLF; \r\n in it is one
+//	> EHLO x     expect this line; * at its end matches anything
+//	tls          do the TLS handshake
 //	text         read a text up to its dot
 //	some 1000    read so many bytes of a text
 //	discard      read a text and forget it
-//	rest         read until the client closes, and hand that to b.rest
-//	keep         count that text as taken
+//	rest         read until the client closes, and pass that to b.rest
+//	keep         count that text as accepted
 //	close        close the connection
-//	shut         close it as far as we write, and stop reading
-//	hang         say nothing any more, until the client closes
+//	shut         close the sending side, and stop reading
+//	hang         send nothing until the client closes
 //	stall        not even read for an hour
-//	serve        go on as a good server does
+//	serve        go on without faults
 type backend struct {
 	t       *testing.T
 	scripts []string
-	offers  []string // of the good server, in its reply to EHLO
+	offers  []string // in replies to EHLO that no script has
 	tls     *tls.Config
 	wire    func(net.Conn) net.Conn // wraps the client's end
 	rest    func(text string)
 
 	mu     sync.Mutex
 	opened int
-	taken  []string // texts, as they came
+	taken  []string // texts as received
 	active sync.WaitGroup
 }
 
@@ -119,9 +119,9 @@ func (p *player) play(script string) {
 		switch verb {
 		case "":
 		case "<":
-			err = p.say(arg + "\r\n")
+			err = p.send(arg + "\r\n")
 		case "<-":
-			err = p.say(strings.ReplaceAll(arg, `\r\n`, "\r\n"))
+			err = p.send(strings.ReplaceAll(arg, `\r\n`, "\r\n"))
 		case ">":
 			err = p.expect(arg)
 		case "tls":
@@ -163,24 +163,24 @@ func (p *player) play(script string) {
 	}
 }
 
-func (p *player) say(text string) error {
+func (p *player) send(text string) error {
 	_, err := io.WriteString(p.conn, text)
 	return err
 }
 
-func (p *player) hear() (string, error) {
+func (p *player) readLine() (string, error) {
 	line, err := p.in.ReadString('\n')
 	return strings.TrimSuffix(line, "\r\n"), err
 }
 
 func (p *player) expect(want string) error {
-	line, err := p.hear()
+	line, err := p.readLine()
 	if err != nil {
 		return err
 	}
 	prefix, any := strings.CutSuffix(want, "*")
 	if line != want && (!any || !strings.HasPrefix(line, prefix)) {
-		return errors.New("heard " + line)
+		return errors.New("got " + line)
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (p *player) expect(want string) error {
 func (p *player) secure() error {
 	over := tls.Server(p.conn, p.backend.tls)
 	if err := over.Handshake(); err != nil {
-		return nil // the client's side of the test tells about it
+		return nil // the client's side of the test reports it
 	}
 	p.conn = over
 	p.in.Reset(over)
@@ -223,16 +223,16 @@ func (p *player) skip(count string) error {
 	return err
 }
 
-// serve answers as a good server does, until the connection ends.
+// serve replies without faults until the connection ends.
 func (p *player) serve() {
 	for {
-		line, err := p.hear()
+		line, err := p.readLine()
 		if err != nil {
 			return
 		}
 		verb, _, _ := strings.Cut(line, " ")
 		for _, reply := range p.answer(verb) {
-			if p.say(reply+"\r\n") != nil {
+			if p.send(reply+"\r\n") != nil {
 				return
 			}
 		}
@@ -266,7 +266,7 @@ func (p *player) answer(verb string) []string {
 }
 
 func (p *player) takeText() []string {
-	if p.say("354 go on\r\n") != nil || p.readText() != nil {
+	if p.send("354 go on\r\n") != nil || p.readText() != nil {
 		return nil
 	}
 	p.mail = false
@@ -274,7 +274,7 @@ func (p *player) takeText() []string {
 	return []string{"250 2.0.0 taken"}
 }
 
-// ehlo is the reply that offers keywords.
+// ehlo returns a reply that offers keywords.
 func ehlo(keywords ...string) []string {
 	lines := append([]string{"backend"}, keywords...)
 	for i := range lines {

@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// Config says how to speak to a server. [ParseURL] makes one from a URL.
+// Config describes a server and how to connect to it. [ParseURL] makes one from a URL.
 type Config struct {
 	Network string // "tcp" or "unix"
 	Address string // host:port, or the path of a socket
 	LMTP    bool
 
 	TLS  TLSMode
-	Name string // the name that TLS asks for and verifies
+	Name string // the server name for TLS: sent, and verified
 
-	// RootCAs are trusted to sign the server's certificate; nil means the
+	// RootCAs are the authorities for the server's certificate; nil means the
 	// system's.
 	RootCAs *x509.CertPool
 
@@ -36,15 +36,15 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// TLSMode says when TLS is used and what of it is verified.
+// TLSMode says when TLS is used and whether the certificate is verified.
 type TLSMode int
 
 const (
 	// TLSOff never uses TLS.
 	TLSOff TLSMode = iota
-	// TLSAuto uses STARTTLS where it is offered. The certificate is not
-	// verified: that would not be safer, since one who can show a false
-	// certificate can also hide STARTTLS.
+	// TLSAuto uses STARTTLS if it is offered. The certificate is not verified,
+	// which would add nothing: an attacker who can present a false certificate
+	// can also remove STARTTLS from the reply.
 	TLSAuto
 	// TLSRequire uses STARTTLS, and the certificate must be valid for
 	// [Config.Name] and signed under [Config.RootCAs].
@@ -54,13 +54,13 @@ const (
 	TLSImplicit
 )
 
-// XClientMode says whether the server is told about the sender by XCLIENT.
+// XClientMode says whether XCLIENT is used.
 type XClientMode int
 
 const (
-	// XClientAuto uses XCLIENT where the server offers it.
+	// XClientAuto uses XCLIENT if the server offers it.
 	XClientAuto XClientMode = iota
-	// XClientOn gives the server no message unless it takes XCLIENT.
+	// XClientOn sends no mail to a server that does not offer XCLIENT.
 	XClientOn
 	// XClientOff never uses XCLIENT.
 	XClientOff
@@ -70,18 +70,18 @@ const (
 type Timeouts struct {
 	// Connect is for the TCP connection: 10 s.
 	Connect time.Duration
-	// Command is for a reply, and for all from the connection to the first
-	// MAIL together: 2 min. RFC 5321, Section 4.5.3.2, lets a client wait 5
-	// min for the greeting and for most replies; here the sender waits behind
-	// us, and it gives up after as long.
+	// Command is for a reply, and for everything from the connection to the
+	// first MAIL together: 2 min. RFC 5321, Section 4.5.3.2, has 5 min for the
+	// greeting and for most replies, but here the sender waits too, and it gives
+	// up after that time.
 	Command time.Duration
-	// DataBlock is for the server to take 16 KiB of text: 3 min (RFC 5321,
+	// DataBlock is for sending 16 KiB of text: 3 min (RFC 5321,
 	// Section 4.5.3.2.5).
 	DataBlock time.Duration
-	// DataTermination is for the replies to the text's end: 10 min (RFC 5321,
+	// DataTermination is for the replies to the end of the text: 10 min (RFC 5321,
 	// Section 4.5.3.2.6).
 	DataTermination time.Duration
-	// Quit is for the reply to QUIT, which nobody needs: 1 s.
+	// Quit is for the reply to QUIT, which does not matter: 1 s.
 	Quit time.Duration
 }
 
@@ -103,7 +103,7 @@ func (t Timeouts) orDefaults() Timeouts {
 	return t
 }
 
-// String is the server in short, for the log: "smtp://127.0.0.1:25".
+// String returns the server as a URL without options, for the log: "smtp://127.0.0.1:25".
 func (c Config) String() string {
 	switch {
 	case c.Network == "unix":
@@ -116,7 +116,7 @@ func (c Config) String() string {
 	return "smtp://" + c.Address
 }
 
-// verified reports whether the server's certificate is.
+// verified reports whether the server's certificate is verified.
 func (c Config) verified() bool { return c.TLS == TLSRequire || c.TLS == TLSImplicit }
 
 func (c Config) tlsConfig() *tls.Config {
@@ -126,39 +126,39 @@ func (c Config) tlsConfig() *tls.Config {
 		RootCAs:            c.RootCAs,
 		InsecureSkipVerify: !c.verified(),
 		ClientSessionCache: tls.NewLRUClientSessionCache(1),
-		// Else the first texts of a connection leave in records, and so in
+		// Otherwise the first texts of a connection are sent in records, and so in
 		// writes, of about 1,400 bytes.
 		DynamicRecordSizingDisabled: true,
 	}
 }
 
-// ErrURL says that a next hop's URL cannot be used. It is wrapped with the URL,
-// what is wrong with it, and the remedy.
+// ErrURL is returned for an invalid URL, wrapped with the URL, what is wrong with it,
+// and the remedy.
 var ErrURL = errors.New("relay: next hop")
 
-// ParseURL reads a next hop's URL:
+// ParseURL parses the URL of a server:
 //
-//	smtp://host[:25]     SMTP, with STARTTLS where the server offers it
-//	smtps://host[:465]   SMTP in TLS; the certificate must be valid for host
-//	lmtp://host:port     LMTP; it has no port of its own (RFC 2033, Section 5)
+//	smtp://host[:25]     SMTP, with STARTTLS if the server offers it
+//	smtps://host[:465]   SMTP over TLS; the certificate must be valid for host
+//	lmtp://host:port     LMTP, which has no default port (RFC 2033, Section 5)
 //	lmtp+unix:///path    LMTP over a unix socket
 //
 // and its options:
 //
-//	starttls=auto        (default) use STARTTLS if offered, verify nothing
-//	starttls=require     insist on it, and on a certificate valid for host
-//	starttls=off         never use it
+//	starttls=auto        use STARTTLS if offered, verify nothing (default)
+//	starttls=require     require STARTTLS and a certificate valid for host
+//	starttls=off         never use STARTTLS
 //	name=NAME            the certificate must be valid for NAME, not for host
 //	proxy=v2             begin with a PROXY protocol header, version 2
-//	xclient=auto|on|off  tell the server about the sender by XCLIENT: where
-//	                     offered (default), always, never
-//	connect-timeout=10s  how long the server may take: to accept the connection,
-//	command-timeout=2m   to answer a command,
-//	text-timeout=3m      to read on in a text,
-//	end-timeout=10m      to answer a text's end (see [Timeouts])
+//	xclient=auto|on|off  send the sender's address by XCLIENT: if offered (default),
+//	                     always, never
+//	connect-timeout=10s  time limits (see [Timeouts]): to connect,
+//	command-timeout=2m   for a reply,
+//	text-timeout=3m      to send 16 KiB of text,
+//	end-timeout=10m      for the reply to the end of the text
 //
-// Certificates are verified under the system's roots. The error wraps
-// [ErrURL].
+// Certificates must be signed by an authority that the system trusts. The error
+// wraps [ErrURL].
 func ParseURL(raw string) (Config, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -178,13 +178,13 @@ func ParseURL(raw string) (Config, error) {
 	return config, nil
 }
 
-// parseTarget reads all of u but its options.
+// parseTarget parses all of u but its options.
 func parseTarget(u *url.URL) (Config, error) {
 	if u.User != nil {
-		return Config{}, errors.New("user and password are not supported, leave them out")
+		return Config{}, errors.New("user and password are not supported; remove them")
 	}
 	if u.Fragment != "" {
-		return Config{}, fmt.Errorf("#%s means nothing here, leave it out", u.Fragment)
+		return Config{}, fmt.Errorf("#%s has no meaning here; remove it", u.Fragment)
 	}
 	switch u.Scheme {
 	case "smtp":
@@ -196,9 +196,9 @@ func parseTarget(u *url.URL) (Config, error) {
 	case "lmtp+unix":
 		return parseSocket(u)
 	case "":
-		return Config{}, errors.New("scheme missing, use smtp://, smtps://, lmtp:// or lmtp+unix://")
+		return Config{}, errors.New("no scheme; use smtp://, smtps://, lmtp:// or lmtp+unix://")
 	}
-	return Config{}, fmt.Errorf("unknown scheme %q, use smtp, smtps, lmtp or lmtp+unix", u.Scheme)
+	return Config{}, fmt.Errorf("unknown scheme %q; use smtp, smtps, lmtp or lmtp+unix", u.Scheme)
 }
 
 func parseHost(u *url.URL, config Config, defaultPort string) (Config, error) {
@@ -209,13 +209,13 @@ func parseHost(u *url.URL, config Config, defaultPort string) (Config, error) {
 	number, err := strconv.ParseUint(port, 10, 16)
 	switch {
 	case host == "":
-		return Config{}, fmt.Errorf("host missing, write %s://HOST:PORT", u.Scheme)
+		return Config{}, fmt.Errorf("no host; write %s://HOST:PORT", u.Scheme)
 	case port == "":
-		return Config{}, fmt.Errorf("port missing, write %s://%s:PORT; LMTP has no port of its own", u.Scheme, host)
+		return Config{}, fmt.Errorf("no port, and LMTP has no default; write %s://%s:PORT", u.Scheme, host)
 	case err != nil || number == 0:
-		return Config{}, fmt.Errorf("bad port %q, use 1 to 65535", port)
+		return Config{}, fmt.Errorf("invalid port %q; use 1 to 65535", port)
 	case u.Path != "" && u.Path != "/":
-		return Config{}, fmt.Errorf("path %q means nothing here, leave it out", u.Path)
+		return Config{}, fmt.Errorf("path %q has no meaning here; remove it", u.Path)
 	}
 	config.Network = "tcp"
 	config.Address = net.JoinHostPort(host, port)
@@ -225,22 +225,22 @@ func parseHost(u *url.URL, config Config, defaultPort string) (Config, error) {
 
 func parseSocket(u *url.URL) (Config, error) {
 	if u.Host != "" || !strings.HasPrefix(u.Path, "/") {
-		return Config{}, errors.New("socket's path missing, write lmtp+unix:///path/to/socket")
+		return Config{}, errors.New("no path of a socket; write lmtp+unix:///path/to/socket")
 	}
 	return Config{Network: "unix", Address: u.Path, LMTP: true, TLS: TLSOff}, nil
 }
 
-// setOptions reads the options of u.
+// setOptions parses the options of u.
 func (c *Config) setOptions(u *url.URL) error {
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return fmt.Errorf("bad options %q: %w", u.RawQuery, err)
+		return fmt.Errorf("invalid options %q: %w", u.RawQuery, err)
 	}
 	keys := make([]string, 0, len(options))
 	for key := range options {
 		keys = append(keys, key)
 	}
-	slices.Sort(keys) // so that starttls stands behind name, which it judges
+	slices.Sort(keys) // the same URL always gives the same error
 	for _, key := range keys {
 		if len(options[key]) > 1 {
 			return fmt.Errorf("option %s is given twice", key)
@@ -250,7 +250,7 @@ func (c *Config) setOptions(u *url.URL) error {
 		}
 	}
 	if options.Has("name") && c.TLS == TLSOff {
-		return errors.New("name is of no use without TLS, leave it out")
+		return errors.New("name has no effect without TLS; remove it")
 	}
 	return nil
 }
@@ -261,7 +261,7 @@ func (c *Config) setOption(key, value string) error {
 		return c.setStartTLS(value)
 	case "name":
 		if value == "" {
-			return errors.New("name is empty, give the name in the server's certificate")
+			return errors.New("name is empty; write the name in the server's certificate")
 		}
 		c.Name = value
 		return nil
@@ -284,11 +284,11 @@ func (t *Timeouts) setOption(key, value string) error {
 	}
 	timeout, known := timeouts[key]
 	if !known {
-		return fmt.Errorf("unknown option %q, there are starttls, name, proxy, xclient, and connect-, command-, text- and end-timeout", key)
+		return fmt.Errorf("unknown option %q; use starttls, name, proxy, xclient, connect-timeout, command-timeout, text-timeout or end-timeout", key)
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("option %s=%q, use a number with one of the units ms, s, m and h, such as 30s", key, value)
+		return fmt.Errorf("invalid option %s=%q; use a number with unit ms, s, m or h, such as 30s", key, value)
 	}
 	*timeout = d
 	return nil
@@ -297,9 +297,9 @@ func (t *Timeouts) setOption(key, value string) error {
 func (c *Config) setStartTLS(value string) error {
 	switch {
 	case c.Network == "unix":
-		return errors.New("starttls is of no use on a unix socket, leave it out")
+		return errors.New("starttls has no effect on a unix socket; remove it")
 	case c.TLS == TLSImplicit:
-		return errors.New("smtps begins with TLS, leave starttls out")
+		return errors.New("starttls has no effect with smtps, which begins with TLS; remove it")
 	}
 	c.TLS = map[string]TLSMode{"auto": TLSAuto, "require": TLSRequire}[value]
 	return oneOf("starttls", value, "auto", "require", "off")
@@ -309,5 +309,5 @@ func oneOf(key, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return fmt.Errorf("option %s=%q, use %s", key, value, strings.Join(allowed, ", "))
+	return fmt.Errorf("invalid option %s=%q; use %s", key, value, strings.Join(allowed, ", "))
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// goodURLs are taken; what they mean is told as String and options.
+// goodURLs are valid, with their Config and its String.
 var goodURLs = []struct {
 	url  string
 	want Config
@@ -30,43 +30,43 @@ var goodURLs = []struct {
 	{"lmtp+unix:///run/lmtp?xclient=on", Config{Network: "unix", Address: "/run/lmtp", LMTP: true, XClient: XClientOn}, "lmtp+unix:///run/lmtp"},
 }
 
-// badURLs are refused, each for the reason given.
+// badURLs are rejected, each for the reason given.
 var badURLs = []struct{ url, why string }{
-	{"", "scheme missing, use smtp://, smtps://, lmtp:// or lmtp+unix://"},
+	{"", "no scheme; use smtp://, smtps://, lmtp:// or lmtp+unix://"},
 	{"mail.example.org:25", `unknown scheme "mail.example.org"`},
 	{"127.0.0.1:25", "first path segment in URL cannot contain colon"},
-	{"127.0.0.1", "scheme missing"},
-	{"imap://m", `unknown scheme "imap", use smtp, smtps, lmtp or lmtp+unix`},
-	{"smtp:m:25", "host missing, write smtp://HOST:PORT"},
-	{"smtp://", "host missing, write smtp://HOST:PORT"},
-	{"smtp://:25", "host missing"},
+	{"127.0.0.1", "no scheme"},
+	{"imap://m", `unknown scheme "imap"; use smtp, smtps, lmtp or lmtp+unix`},
+	{"smtp:m:25", "no host; write smtp://HOST:PORT"},
+	{"smtp://", "no host; write smtp://HOST:PORT"},
+	{"smtp://:25", "no host"},
 	{"smtp://m:mail", `invalid port ":mail" after host`},
-	{"smtp://m:0", `bad port "0", use 1 to 65535`},
-	{"smtp://m:65536", `bad port "65536"`},
-	{"lmtp://m", "port missing, write lmtp://m:PORT; LMTP has no port of its own"},
-	{"lmtp+unix://run/lmtp", "socket's path missing, write lmtp+unix:///path/to/socket"},
-	{"lmtp+unix:", "socket's path missing"},
-	{"smtp://m/inbox", `path "/inbox" means nothing here, leave it out`},
-	{"smtp://m#x", "#x means nothing here"},
-	{"smtp://u:secret@m", "user and password are not supported, leave them out"},
-	{"smtp://m?tls=on", `unknown option "tls", there are starttls, name, proxy, xclient, and connect-`},
+	{"smtp://m:0", `invalid port "0"; use 1 to 65535`},
+	{"smtp://m:65536", `invalid port "65536"`},
+	{"lmtp://m", "no port, and LMTP has no default; write lmtp://m:PORT"},
+	{"lmtp+unix://run/lmtp", "no path of a socket; write lmtp+unix:///path/to/socket"},
+	{"lmtp+unix:", "no path of a socket"},
+	{"smtp://m/inbox", `path "/inbox" has no meaning here; remove it`},
+	{"smtp://m#x", "#x has no meaning here"},
+	{"smtp://u:secret@m", "user and password are not supported; remove them"},
+	{"smtp://m?tls=on", `unknown option "tls"; use starttls, name, proxy, xclient, connect-`},
 	{"smtp://m?timeout=1s", `unknown option "timeout"`},
-	{"smtp://m?end-timeout=30", `option end-timeout="30", use a number with one of the units`},
-	{"smtp://m?text-timeout=-1s", `option text-timeout="-1s", use a number`},
-	{"smtp://m?starttls=yes", `option starttls="yes", use auto, require, off`},
-	{"smtp://m?starttls=", `option starttls="", use auto, require, off`},
-	{"smtp://m?proxy=v1", `option proxy="v1", use v2`},
-	{"smtp://m?xclient=yes", `option xclient="yes", use auto, on, off`},
+	{"smtp://m?end-timeout=30", `invalid option end-timeout="30"; use a number with unit`},
+	{"smtp://m?text-timeout=-1s", `invalid option text-timeout="-1s"; use a number`},
+	{"smtp://m?starttls=yes", `invalid option starttls="yes"; use auto, require, off`},
+	{"smtp://m?starttls=", `invalid option starttls=""; use auto, require, off`},
+	{"smtp://m?proxy=v1", `invalid option proxy="v1"; use v2`},
+	{"smtp://m?xclient=yes", `invalid option xclient="yes"; use auto, on, off`},
 	{"smtp://m?xclient=on&xclient=off", "option xclient is given twice"},
 	{"smtp://m?name=", "name is empty"},
-	{"smtp://m?name=n&starttls=off", "name is of no use without TLS"},
-	{"smtp://m?a;b", "bad options"},
-	{"smtps://m?starttls=require", "smtps begins with TLS, leave starttls out"},
-	{"lmtp+unix:///run/lmtp?starttls=off", "starttls is of no use on a unix socket"},
-	{"lmtp+unix:///run/lmtp?name=n", "name is of no use without TLS"},
+	{"smtp://m?name=n&starttls=off", "name has no effect without TLS"},
+	{"smtp://m?a;b", "invalid options"},
+	{"smtps://m?starttls=require", "starttls has no effect with smtps, which begins with TLS; remove it"},
+	{"lmtp+unix:///run/lmtp?starttls=off", "starttls has no effect on a unix socket"},
+	{"lmtp+unix:///run/lmtp?name=n", "name has no effect without TLS"},
 }
 
-func TestParse(t *testing.T) {
+func TestParseURL(t *testing.T) {
 	for _, tt := range goodURLs {
 		got, err := ParseURL(tt.url)
 		if err != nil {
@@ -88,14 +88,14 @@ func sameTarget(a, b Config) bool {
 		a.Name == b.Name && a.ProxyV2 == b.ProxyV2 && a.XClient == b.XClient && a.Timeouts == b.Timeouts
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParseURLRejects(t *testing.T) {
 	for _, tt := range badURLs {
 		_, err := ParseURL(tt.url)
 		if !errors.Is(err, ErrURL) || !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%s: %v\nwant %s", tt.url, err, tt.why)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
-			t.Errorf("password told: %v", err)
+			t.Errorf("error contains the password: %v", err)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"postern/internal/testcert"
 )
 
-func TestExtensionsAreThoseOfTheLastConversation(t *testing.T) {
+func TestExtensionsAreFromTheLastConversation(t *testing.T) {
 	b := newBackend(t,
 		"< 220 ready\n> EHLO front.test\n< 250-backend\n< 250-SIZE 1000\n< 250-SMTPUTF8\n< 250 REQUIRETLS\n> QUIT\n< 221 bye",
 		"< 220 ready\nserve")
@@ -37,12 +37,12 @@ func TestExtensionsAreThoseOfTheLastConversation(t *testing.T) {
 	}
 }
 
-func TestProbeTellsTheStep(t *testing.T) {
+func TestProbeErrorNamesTheStep(t *testing.T) {
 	for script, want := range map[string]string{
 		"close":                          "relay: greeting: EOF",
 		"< 554 5.3.2 not here\nhang":     "relay: greeting: refused with 554 5.3.2 not here",
 		"< 220 ready\n> EHLO *\nclose":   "relay: EHLO: EOF",
-		"< 220 ready\n> EHLO *\n< 354 x": "relay: EHLO: server speaks out of turn",
+		"< 220 ready\n> EHLO *\n< 354 x": "relay: EHLO: unexpected reply",
 		"< hello":                        `relay: greeting: smtp: not a reply: "hello"`,
 	} {
 		b := newBackend(t, script)
@@ -70,8 +70,8 @@ func TestProbeStopsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestQuitIsNotWaitedForLong: nobody needs the answer.
-func TestQuitIsNotWaitedForLong(t *testing.T) {
+// TestQuitHasAShortTimeout: the reply does not matter.
+func TestQuitHasAShortTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, firstMessage+"> QUIT\nhang")
 		s := b.hop("smtp://mail.test").Open(someSender)
@@ -118,7 +118,7 @@ func TestTLS(t *testing.T) {
 	for _, tt := range []struct {
 		name, url, script string
 		trusted           bool // the certificate's issuer
-		hears             string
+		replies           string
 		requireTLS        bool // may be offered then
 	}{
 		{"auto, offered", "smtp://other.test", afterStartTLS, false, delivered, false},
@@ -146,8 +146,8 @@ func TestTLS(t *testing.T) {
 				hop.tls.RootCAs = pair.Pool
 			}
 			s := hop.Open(someSender)
-			if heard := deliver(s, someText); heard != tt.hears {
-				t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+			if replies := deliver(s, someText); replies != tt.replies {
+				t.Errorf("replies %s\nwant %s", replies, tt.replies)
 			}
 			s.Close()
 			b.wait()
@@ -158,8 +158,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestCapabilitiesInClearAreForgotten: RFC 3207, Section 4.2.
-func TestCapabilitiesInClearAreForgotten(t *testing.T) {
+// TestCapabilitiesInClearDoNotCount: RFC 3207, Section 4.2.
+func TestCapabilitiesInClearDoNotCount(t *testing.T) {
 	b, _ := secureBackend(t, strings.Replace(afterStartTLS, "250 STARTTLS", "250-SIZE 1\n< 250 STARTTLS", 1))
 	hop := b.hopTCP("smtp://mail.test")
 	if err := hop.Probe(context.Background()); err != nil {
@@ -171,7 +171,7 @@ func TestCapabilitiesInClearAreForgotten(t *testing.T) {
 	}
 }
 
-// TestTLSSessionResumes: every session but the first spares the certificate.
+// TestTLSSessionResumes: later sessions need no certificate.
 func TestTLSSessionResumes(t *testing.T) {
 	b, pair := secureBackend(t, "tls\n< 220 ready\nserve")
 	b.scripts = append(b.scripts, b.scripts[0])
@@ -184,8 +184,8 @@ func TestTLSSessionResumes(t *testing.T) {
 	hop.tls.RootCAs = pair.Pool
 	for range 2 {
 		s := hop.Open(someSender)
-		if heard := deliver(s, someText); heard != delivered {
-			t.Errorf("sender heard %s", heard)
+		if replies := deliver(s, someText); replies != delivered {
+			t.Errorf("replies %s", replies)
 		}
 		s.Close()
 	}
@@ -195,11 +195,11 @@ func TestTLSSessionResumes(t *testing.T) {
 	}
 }
 
-func TestTLSErrorsTellTheRemedy(t *testing.T) {
+func TestTLSErrorsNameTheRemedy(t *testing.T) {
 	for url, want := range map[string]string{
 		"smtp://other.test?starttls=require": `relay: STARTTLS: tls: failed to verify certificate: ` +
-			`x509: certificate is valid for mail.test, not other.test (certificate must be valid for "other.test" under the system's roots)`,
-		"lmtp://mail.test:24?starttls=require": "relay: STARTTLS: server does not offer STARTTLS to us, allow it there or leave starttls=require out",
+			`x509: certificate is valid for mail.test, not other.test (certificate must be valid for "other.test" and signed by an authority that this system trusts)`,
+		"lmtp://mail.test:24?starttls=require": "relay: STARTTLS: server does not offer STARTTLS; enable it there or remove starttls=require",
 	} {
 		script := afterStartTLS
 		if strings.HasPrefix(url, "lmtp") {

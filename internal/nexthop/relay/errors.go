@@ -11,7 +11,7 @@ import (
 	"postern/internal/smtp"
 )
 
-// A step is where in the dialogue something went wrong, for the log.
+// A step is where in the conversation something failed, for the log.
 type step string
 
 const (
@@ -30,35 +30,36 @@ const (
 	stepEnd       step = "end of text"
 )
 
-// A troubleError is what went wrong with the server, and where.
-type troubleError struct {
+// A stepError is a failure of the server, and where it happened.
+type stepError struct {
 	at  step
 	err error
 }
 
 // Error names the step.
-func (t *troubleError) Error() string { return fmt.Sprintf("relay: %s: %v", t.at, t.err) }
+func (e *stepError) Error() string { return fmt.Sprintf("relay: %s: %v", e.at, e.err) }
 
-// Unwrap is the error itself.
-func (t *troubleError) Unwrap() error { return t.err }
+// Unwrap returns the error without the step.
+func (e *stepError) Unwrap() error { return e.err }
 
-// errTurn is a reply that nothing asked for, or one that its command cannot
-// have, such as 250 to DATA.
-var errTurn = errors.New("server speaks out of turn")
+// errUnexpectedReply is returned for a reply that nothing asked for, or one that its
+// command cannot have, such as 250 to DATA.
+var errUnexpectedReply = errors.New("unexpected reply")
 
 // A refusedError is the server's refusal to begin.
 type refusedError struct{ reply smtp.Reply }
 
 func (e *refusedError) Error() string { return "refused with " + e.reply.String() }
 
-// A missingError is an extension that the configuration demands.
+// A missingError says that the server lacks an extension that the configuration
+// demands.
 type missingError struct{ keyword, option string }
 
 func (e *missingError) Error() string {
-	return fmt.Sprintf("server does not offer %s to us, allow it there or leave %s out", e.keyword, e.option)
+	return fmt.Sprintf("server does not offer %s; enable it there or remove %s", e.keyword, e.option)
 }
 
-// A tlsError is a handshake that failed.
+// A tlsError is a failed handshake.
 type tlsError struct {
 	name     string
 	verified bool
@@ -67,49 +68,49 @@ type tlsError struct {
 
 func (e *tlsError) Error() string {
 	if e.verified {
-		return fmt.Sprintf("%v (certificate must be valid for %q under the system's roots)", e.err, e.name)
+		return fmt.Sprintf("%v (certificate must be valid for %q and signed by an authority that this system trusts)", e.err, e.name)
 	}
-	return fmt.Sprintf("%v (starttls=off does without)", e.err)
+	return fmt.Sprintf("%v (starttls=off disables TLS)", e.err)
 }
 
 func (e *tlsError) Unwrap() error { return e.err }
 
-// reply is what the sender of session id is told: always a 4xx, and nothing
-// about the server that a stranger has no use for.
-func (t *troubleError) reply(id string) smtp.Reply {
+// reply returns what the sender of session id gets: always a 4xx, and nothing about
+// the server that a stranger has no use for.
+func (e *stepError) reply(id string) smtp.Reply {
 	var refused *refusedError
-	if errors.As(t.err, &refused) && refused.reply.Transient() {
+	if errors.As(e.err, &refused) && refused.reply.Transient() {
 		return refused.reply
 	}
-	enhanced, text := t.words()
+	enhanced, text := e.replyText()
 	if id != "" {
 		text += " (id " + id + ")"
 	}
 	return smtp.NewReply(451, enhanced, text)
 }
 
-func (t *troubleError) words() (enhanced, text string) {
+func (e *stepError) replyText() (enhanced, text string) {
 	var (
 		refused *refusedError
 		missing *missingError
 		tls     *tlsError
 	)
 	switch {
-	case errors.As(t.err, &refused):
-		// A 5xx here is about us, not about the message: that shall not bounce.
-		return "4.3.0", "next hop takes no mail from here"
-	case errors.As(t.err, &missing):
-		return "4.3.5", "next hop lacks what it is set up to have"
-	case isTimeout(t.err):
+	case errors.As(e.err, &refused):
+		// A 5xx here is about this server, not about the message, which must not bounce.
+		return "4.3.0", "next hop refuses mail from this server"
+	case errors.As(e.err, &missing):
+		return "4.3.5", "next hop does not offer a required extension"
+	case isTimeout(e.err):
 		return "4.4.1", "next hop does not answer"
-	case errors.As(t.err, &tls):
+	case errors.As(e.err, &tls):
 		return "4.7.5", "no secure connection to the next hop"
-	case t.at == stepConnect:
-		return "4.4.1", "next hop cannot be reached"
-	case errors.Is(t.err, errTurn), errors.Is(t.err, smtp.ErrReply):
-		return "4.5.0", "next hop's answer makes no sense"
+	case e.at == stepConnect:
+		return "4.4.1", "cannot connect to the next hop"
+	case errors.Is(e.err, errUnexpectedReply), errors.Is(e.err, smtp.ErrReply):
+		return "4.5.0", "invalid reply from the next hop"
 	}
-	return "4.4.2", "connection to the next hop was lost"
+	return "4.4.2", "lost connection to the next hop"
 }
 
 func isTimeout(err error) bool {
@@ -117,8 +118,8 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
-// isLost reports that the server has closed the connection.
-func isLost(err error) bool {
+// isClosed reports whether err says that the server has closed the connection.
+func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -11,8 +11,8 @@ import (
 	"postern/internal/nexthop"
 )
 
-// What a server can do wrong, as lines of a script. What follows is a good
-// server again, if the connection still stands.
+// faults are what a server can do wrong, as lines of a script. Afterwards it behaves,
+// if the connection is still open.
 var faults = map[string]string{
 	"closes":   "close",
 	"hangs":    "hang",
@@ -24,7 +24,7 @@ var faults = map[string]string{
 	"421":      "< 421 4.3.2 going down\nclose",
 }
 
-// The steps of the dialogue, each up to where the server's reply is due.
+// steps are those of the conversation, each up to where the server's reply is due.
 var steps = map[string]string{
 	"greeting": "",
 	"EHLO": `
@@ -64,9 +64,9 @@ var steps = map[string]string{
 		text`,
 }
 
-// The story: at this step the server does this, and the sender hears that.
-// Where nothing is told of a step, the sender has no reason to go there.
-var story = []struct{ at, fault, hears string }{
+// faultTable has the replies that the sender gets for each fault at each step. Steps
+// that it has no reason to take are left out.
+var faultTable = []struct{ at, fault, replies string }{
 	{"greeting", "closes", "MAIL 451 4.4.2, RCPT 451 4.4.2"},
 	{"greeting", "hangs", "MAIL 451 4.4.1, RCPT 451 4.4.1"},
 	{"greeting", "half", "MAIL 451 4.4.2, RCPT 451 4.4.2"},
@@ -122,66 +122,66 @@ var story = []struct{ at, fault, hears string }{
 	{"end", "421", "MAIL 250, RCPT 250, DATA 354, end 421 4.3.2"},
 }
 
-func TestStoryIsWhole(t *testing.T) {
-	if len(story) != len(steps)*len(faults) {
-		t.Errorf("%d fates of %d steps with %d faults each", len(story), len(steps), len(faults))
+func TestFaultTableIsComplete(t *testing.T) {
+	if len(faultTable) != len(steps)*len(faults) {
+		t.Errorf("%d entries for %d steps with %d faults each", len(faultTable), len(steps), len(faults))
 	}
 }
 
 func TestFaults(t *testing.T) {
-	for _, tt := range story {
+	for _, tt := range faultTable {
 		t.Run(tt.at+" "+tt.fault, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				heard, b := suffer(t, tt.at, tt.fault, "< 250 backend")
-				if heard != tt.hears {
-					t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+				replies, b := deliverToFaulty(t, tt.at, tt.fault, "< 250 backend")
+				if replies != tt.replies {
+					t.Errorf("replies %s\nwant %s", replies, tt.replies)
 				}
-				b.balance(heard)
+				b.checkMessages(replies)
 			})
 		})
 	}
 }
 
-// TestFaultsInPipeline has the same story, but RCPT is on its way when MAIL is
-// answered: so a server that goes on answers it itself.
-func TestFaultsInPipeline(t *testing.T) {
-	for _, tt := range story {
+// TestFaultsWithPipelining uses the same table, but RCPT is already sent when the
+// reply to MAIL comes, so that a server that goes on replies to it too.
+func TestFaultsWithPipelining(t *testing.T) {
+	for _, tt := range faultTable {
 		if tt.at == "MAIL" && (tt.fault == "4xx" || tt.fault == "5xx") {
-			first, _, _ := strings.Cut(tt.hears, ",")
-			tt.hears = first + ", RCPT 503 5.5.1"
+			first, _, _ := strings.Cut(tt.replies, ",")
+			tt.replies = first + ", RCPT 503 5.5.1"
 		}
 		t.Run(tt.at+" "+tt.fault, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				heard, b := suffer(t, tt.at, tt.fault, "< 250-backend\n< 250 PIPELINING")
-				if heard != tt.hears {
-					t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+				replies, b := deliverToFaulty(t, tt.at, tt.fault, "< 250-backend\n< 250 PIPELINING")
+				if replies != tt.replies {
+					t.Errorf("replies %s\nwant %s", replies, tt.replies)
 				}
-				b.balance(heard)
+				b.checkMessages(replies)
 			})
 		})
 	}
 }
 
-// suffer sends a message to a server that does wrong, and then another one,
+// deliverToFaulty sends a message to a server with a fault, and then another one,
 // which must always arrive.
-func suffer(t *testing.T, at, fault, offer string) (heard string, b *backend) {
+func deliverToFaulty(t *testing.T, at, fault, offer string) (replies string, b *backend) {
 	script := strings.Replace(steps[at], "OFFER", offer, 1) + "\n" + faults[fault]
 	b = newBackend(t, script)
 	s := b.hop("smtp://mail.test").Open(someSender)
-	heard = deliver(s, someText)
+	replies = deliver(s, someText)
 	if next := deliver(s, "Subject: next\r\n\r\n"); next != delivered {
 		t.Errorf("the next message: %s", next)
 	}
 	s.Close()
 	b.wait()
-	return heard, b
+	return replies, b
 }
 
-// balance checks the books: the server has the message that the sender was told
-// it has, and the next one.
-func (b *backend) balance(heard string) {
+// checkMessages checks that the server has the message if the sender was told so,
+// and the next one.
+func (b *backend) checkMessages(replies string) {
 	want := 1
-	if strings.Contains(heard, "end 250") {
+	if strings.Contains(replies, "end 250") {
 		want = 2
 	}
 	if len(b.taken) != want {
@@ -191,8 +191,8 @@ func (b *backend) balance(heard string) {
 
 func TestNoConnection(t *testing.T) {
 	for name, tt := range map[string]struct {
-		dial  func(context.Context, string, string) (net.Conn, error)
-		hears string
+		dial    func(context.Context, string, string) (net.Conn, error)
+		replies string
 	}{
 		"refused": {func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("connection refused")
@@ -208,16 +208,16 @@ func TestNoConnection(t *testing.T) {
 				config.Dial = tt.dial
 				s := New(config, "front.test", nil).Open(someSender)
 				defer s.Close()
-				if heard := deliver(s, someText); heard != tt.hears {
-					t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+				if replies := deliver(s, someText); replies != tt.replies {
+					t.Errorf("replies %s\nwant %s", replies, tt.replies)
 				}
 			})
 		})
 	}
 }
 
-// TestTroubleIsTold checks what the sender reads and what the log says.
-func TestTroubleIsTold(t *testing.T) {
+// TestFailureIsRepliedAndLogged: the reply does not say more than the sender needs.
+func TestFailureIsRepliedAndLogged(t *testing.T) {
 	b := newBackend(t, "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\n< 250 ok\n> RCPT *\nclose")
 	log := &lines{}
 	hop := b.hop("smtp://mail.test")
@@ -225,7 +225,7 @@ func TestTroubleIsTold(t *testing.T) {
 	s := hop.Open(someSender)
 	answers := []nexthop.Answer{s.Mail(someMail), s.Rcpt(someRcpt)}
 	answers[0]()
-	if got, want := answers[1]().String(), "451 4.4.2 connection to the next hop was lost (id 7Q2F)"; got != want {
+	if got, want := answers[1]().String(), "451 4.4.2 lost connection to the next hop (id 7Q2F)"; got != want {
 		t.Errorf("reply %q, want %q", got, want)
 	}
 	s.Close()

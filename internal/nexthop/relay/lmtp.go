@@ -2,29 +2,31 @@ package relay
 
 import (
 	"fmt"
+	"log/slog"
 
+	"postern/internal/logkey"
 	"postern/internal/safetext"
 	"postern/internal/smtp"
 )
 
 const (
-	// maxFates bounds the recipients that a reply tells about.
-	maxFates = 50
-	// maxFateText is what of a server's text fits into a line that tells of a
-	// recipient: RFC 5321, Section 4.5.3.1.5, allows replies 512 bytes.
-	maxFateText = 200
+	// maxStatuses bounds the recipients that a reply names.
+	maxStatuses = 50
+	// maxStatusText bounds an address and a server's text in a status, in bytes:
+	// RFC 5321, Section 4.5.3.1.5, allows 512 for the line of a reply.
+	maxStatusText = 200
 )
 
-// verdictOf is one reply for those that the server gave to the text. For LMTP
-// the rule is in docs/decisions/0004-lmtp-many-replies.md: a message is
-// acknowledged if all recipients have it, it is to come again if one of them
-// may get it later, and else the reply names those who do not get it.
-func (s *session) verdictOf(replies []smtp.Reply) smtp.Reply {
+// combineReplies makes one reply of those to the end of the text. The rule for LMTP
+// is in docs/decisions/0004-lmtp-many-replies.md: a message is accepted if all
+// recipients have it, deferred if one of them may get it later, and otherwise the
+// reply names those who do not get it.
+func (s *session) combineReplies(replies []smtp.Reply) smtp.Reply {
 	worst := replies[0]
 	same := true
 	for _, reply := range replies[1:] {
 		same = same && reply.Code/100 == worst.Code/100
-		if graver(reply, worst) {
+		if outranks(reply, worst) {
 			worst = reply
 		}
 	}
@@ -32,41 +34,50 @@ func (s *session) verdictOf(replies []smtp.Reply) smtp.Reply {
 		return worst
 	}
 	if !same {
-		s.logFates(replies)
+		s.logStatuses(replies)
 	}
-	return s.withFates(worst, replies)
+	return s.withStatuses(worst, replies)
 }
 
-// graver reports whether a decides over b: 4xx over 5xx over 2xx.
-func graver(a, b smtp.Reply) bool {
+// outranks reports whether a decides over b: 4xx over 5xx over 2xx.
+func outranks(a, b smtp.Reply) bool {
 	rank := [...]int{2: 0, 4: 2, 5: 1}
 	return rank[a.Code/100] > rank[b.Code/100]
 }
 
-// withFates adds to a reply what became of each recipient.
-func (s *session) withFates(worst smtp.Reply, replies []smtp.Reply) smtp.Reply {
+// withStatuses adds a line for each recipient to a reply.
+func (s *session) withStatuses(worst smtp.Reply, replies []smtp.Reply) smtp.Reply {
 	prefix := worst.Enhanced()
 	if prefix != "" {
 		prefix += " " // each line has it (RFC 2034, Section 4)
 	}
 	all := smtp.Reply{Code: worst.Code, Lines: worst.Lines[:1:1]}
-	for i, reply := range replies[:min(len(replies), maxFates)] {
-		all.Lines = append(all.Lines, prefix+fate(s.taken[i], reply))
+	for i, reply := range replies[:min(len(replies), maxStatuses)] {
+		all.Lines = append(all.Lines, prefix+status(s.accepted[i], reply))
 	}
-	if more := len(replies) - maxFates; more > 0 {
+	if more := len(replies) - maxStatuses; more > 0 {
 		all.Lines = append(all.Lines, fmt.Sprintf("%sand %d more", prefix, more))
 	}
 	return all
 }
 
-// fate is what became of a recipient, in words.
-func fate(recipient string, reply smtp.Reply) string {
+// status describes what happened to the message for one recipient.
+func status(recipient string, reply smtp.Reply) string {
 	word := "refused"
 	switch {
 	case reply.Positive():
 		word = "delivered"
 	case reply.Transient():
-		word = "not now"
+		word = "deferred"
 	}
-	return fmt.Sprintf("<%s> %s: %s", safetext.Reply(recipient, maxFateText), word, safetext.Reply(reply.String(), maxFateText))
+	return fmt.Sprintf("<%s> %s: %s", safetext.Reply(recipient, maxStatusText), word, safetext.Reply(reply.String(), maxStatusText))
+}
+
+// logStatuses logs what happened for the recipients that the server has replied for.
+func (s *session) logStatuses(replies []smtp.Reply) {
+	statuses := make([]string, len(replies))
+	for i, reply := range replies {
+		statuses[i] = status(s.accepted[i], reply)
+	}
+	s.log(slog.LevelWarn, "LMTP recipients got different replies", slog.Any(logkey.Recipients, statuses))
 }

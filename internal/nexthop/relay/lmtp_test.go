@@ -27,8 +27,8 @@ const upToLMTPText = `
 	text
 `
 
-// sendLMTP sends a message for a, b and c, of whom the server refuses b, and
-// gives the reply to it.
+// sendLMTP sends a message for a, b and c, of which the server refuses b, and
+// returns the final reply.
 func sendLMTP(t *testing.T, b *backend, log *lines) smtp.Reply {
 	t.Helper()
 	hop := b.hop("lmtp://mail.test:24")
@@ -50,21 +50,21 @@ func sendLMTP(t *testing.T, b *backend, log *lines) smtp.Reply {
 	return reply
 }
 
-// TestLMTPRepliesBecomeOne tells the rule of
+// TestLMTPRepliesAreCombined by the rule of
 // docs/decisions/0004-lmtp-many-replies.md.
-func TestLMTPRepliesBecomeOne(t *testing.T) {
-	const differ = "recipients fared differently"
+func TestLMTPRepliesAreCombined(t *testing.T) {
+	const differ = "LMTP recipients got different replies"
 	for _, tt := range []struct{ name, a, c, want, log string }{
 		{"all have it", "250 2.0.0 saved as 1", "250 2.0.0 saved as 2",
 			"250 2.0.0 saved as 1\r\n", ""},
 		{"one may get it later", "250 2.0.0 saved", "452 4.2.2 over quota",
 			"452-4.2.2 over quota\r\n" +
 				"452-4.2.2 <a@example.org> delivered: 250 2.0.0 saved\r\n" +
-				"452 4.2.2 <c@example.org> not now: 452 4.2.2 over quota\r\n", differ},
+				"452 4.2.2 <c@example.org> deferred: 452 4.2.2 over quota\r\n", differ},
 		{"one may get it later, one never", "554 5.6.0 virus", "452 4.2.2 over quota",
 			"452-4.2.2 over quota\r\n" +
 				"452-4.2.2 <a@example.org> refused: 554 5.6.0 virus\r\n" +
-				"452 4.2.2 <c@example.org> not now: 452 4.2.2 over quota\r\n", differ},
+				"452 4.2.2 <c@example.org> deferred: 452 4.2.2 over quota\r\n", differ},
 		{"one never gets it", "554 5.6.0 virus", "250 2.0.0 saved",
 			"554-5.6.0 virus\r\n" +
 				"554-5.6.0 <a@example.org> refused: 554 5.6.0 virus\r\n" +
@@ -81,7 +81,7 @@ func TestLMTPRepliesBecomeOne(t *testing.T) {
 			log := &lines{}
 			reply := sendLMTP(t, b, log)
 			if got := string(reply.Append(nil)); got != tt.want {
-				t.Errorf("sender hears\n%s, want\n%s", got, tt.want)
+				t.Errorf("reply\n%s, want\n%s", got, tt.want)
 			}
 			if got := log.String(); strings.Contains(got, differ) != (tt.log != "") {
 				t.Errorf("log: %q", got)
@@ -90,8 +90,8 @@ func TestLMTPRepliesBecomeOne(t *testing.T) {
 	}
 }
 
-// TestLMTPReplyMissing: who has the message is known of some only, so it must
-// come again for all.
+// TestLMTPReplyMissing: it is known for some recipients only whether they have the
+// message, so it must be sent again for all.
 func TestLMTPReplyMissing(t *testing.T) {
 	for end, want := range map[string]string{
 		"close":                       "end 451 4.4.2",
@@ -105,28 +105,28 @@ func TestLMTPReplyMissing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBackend(t, upToLMTPText+"< 250 2.0.0 saved\n"+end)
 				log := &lines{}
-				if got := told("end", sendLMTP(t, b, log)); got != want {
-					t.Errorf("sender hears %s, want %s", got, want)
+				if got := brief("end", sendLMTP(t, b, log)); got != want {
+					t.Errorf("reply %s, want %s", got, want)
 				}
 				if !strings.Contains(log.String(), "<a@example.org> delivered: 250 2.0.0 saved") {
-					t.Errorf("log does not say who has it: %s", log)
+					t.Errorf("log does not name those who have the message: %s", log)
 				}
 			})
 		})
 	}
 }
 
-func TestLMTPReplyHasBounds(t *testing.T) {
+func TestCombinedLMTPReplyIsBounded(t *testing.T) {
 	b := newBackend(t)
 	s := b.hop("lmtp://mail.test:24").Open(someSender).(*session)
 	replies := make([]smtp.Reply, 100)
 	for i := range replies {
 		replies[i] = smtp.NewReply(250, "2.0.0", strings.Repeat("ü", 1000))
-		s.taken = append(s.taken, strings.Repeat("x", 300)+"@example.org")
+		s.accepted = append(s.accepted, strings.Repeat("x", 300)+"@example.org")
 	}
 	replies[99] = smtp.NewReply(550, "5.1.1", "no")
-	reply := s.verdictOf(replies)
-	if len(reply.Lines) != 1+maxFates+1 || reply.Lines[len(reply.Lines)-1] != "5.1.1 and 50 more" {
+	reply := s.combineReplies(replies)
+	if len(reply.Lines) != 1+maxStatuses+1 || reply.Lines[len(reply.Lines)-1] != "5.1.1 and 50 more" {
 		t.Errorf("%d lines, the last %q", len(reply.Lines), reply.Lines[len(reply.Lines)-1])
 	}
 	for _, line := range reply.Lines {

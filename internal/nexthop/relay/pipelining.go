@@ -10,31 +10,28 @@ import (
 	"postern/internal/smtp"
 )
 
-// maxGroup bounds the commands that are pipelined at once. A server that
-// answers while it reads would otherwise stop reading when its replies fill the
-// way back, and both sides would wait (RFC 2920, Section 3.1).
-const maxGroup = 16 << 10
+// maxBatch bounds the commands that are pipelined at once, in bytes. A server
+// that replies while it reads would otherwise stop reading once its replies fill
+// the send buffers, and both sides would wait (RFC 2920, Section 3.1).
+const maxBatch = 16 << 10
 
-// A command was given to a session and waits for its reply.
+// A command waits in a session's queue for its reply.
 type command struct {
 	at    step
-	line  lineMaker
+	line  func(*conn) ([]byte, *smtp.Reply) // the command as c supports it, or a refusal
 	sent  bool
 	done  bool
 	reply smtp.Reply
 }
 
-// A lineMaker writes a command as suits the connection, or refuses to.
-type lineMaker func(*conn) ([]byte, *smtp.Reply)
-
-func fixedLine(line string) lineMaker {
+func fixedLine(line string) func(*conn) ([]byte, *smtp.Reply) {
 	return func(*conn) ([]byte, *smtp.Reply) { return []byte(line), nil }
 }
 
-func (c *command) settle(reply smtp.Reply) { c.reply, c.done = reply, true }
+func (c *command) finish(reply smtp.Reply) { c.reply, c.done = reply, true }
 
-// may reports whether the command can have such a reply.
-func (c *command) may(reply smtp.Reply) bool {
+// allows reports whether the command can have such a reply.
+func (c *command) allows(reply smtp.Reply) bool {
 	switch {
 	case c.at == stepReset:
 		return reply.Positive() || reply.Code == 421
@@ -44,60 +41,61 @@ func (c *command) may(reply smtp.Reply) bool {
 	return !reply.Intermediate()
 }
 
-// give queues a command. Nothing is sent before its reply is asked for.
-func (s *session) give(at step, line lineMaker) nexthop.Answer {
+// enqueue adds a command to the queue. Nothing is sent before the first Answer
+// is called.
+func (s *session) enqueue(at step, line func(*conn) ([]byte, *smtp.Reply)) nexthop.Answer {
 	c := &command{at: at, line: line}
 	s.queue = append(s.queue, c)
 	return func() smtp.Reply {
 		for slices.Contains(s.queue, c) {
-			s.exchange()
+			s.advance()
 		}
 		return c.reply
 	}
 }
 
-// exchange brings the first command of the queue a step closer to its reply.
-func (s *session) exchange() {
+// advance brings the first command of the queue one step closer to its reply.
+func (s *session) advance() {
 	switch c := s.queue[0]; {
 	case c.done:
 		s.queue = s.queue[1:]
 	case c.sent:
-		s.receive(c)
-	case s.refused != nil:
-		c.settle(*s.refused)
+		s.readReply(c)
+	case s.refusal != nil:
+		c.finish(*s.refusal)
 	case s.conn == nil:
 		s.connect()
 	default:
-		s.transmit()
+		s.send()
 	}
 }
 
 func (s *session) connect() {
-	c, trouble := s.hop.connect(context.Background(), &s.sender)
-	if trouble != nil {
-		s.fail(trouble.at, trouble.err)
+	c, err := s.hop.connect(context.Background(), &s.sender)
+	if err != nil {
+		s.fail(err.at, err.err)
 		return
 	}
 	s.conn = c
 }
 
-// transmit sends the queue's commands in one write: all of them if the server
-// offers PIPELINING, else the first. None of them has been sent.
-func (s *session) transmit() {
-	group := s.group()
-	if len(group) == 0 {
+// send sends commands of the queue in one write: all of them if the server
+// offers PIPELINING, otherwise the first. None of the queue has been sent.
+func (s *session) send() {
+	batch := s.batch()
+	if len(batch) == 0 {
 		return
 	}
-	s.conn.within(s.hop.config.Timeouts.Command)
-	if err := s.conn.say(group); err != nil {
-		s.broken(s.queue[0], err)
+	s.conn.setTimeout(s.hop.config.Timeouts.Command)
+	if err := s.conn.write(batch); err != nil {
+		s.connectionFailed(s.queue[0], err)
 	}
 }
 
-// group takes the commands that leave together, and answers those that cannot
-// leave at all.
-func (s *session) group() []byte {
-	var group []byte
+// batch returns the commands to send together, and finishes those that cannot be
+// sent at all.
+func (s *session) batch() []byte {
+	var batch []byte
 	for _, c := range s.queue {
 		if c.done {
 			continue
@@ -108,48 +106,48 @@ func (s *session) group() []byte {
 			refusal = &reply
 		}
 		if refusal != nil {
-			c.settle(*refusal)
+			c.finish(*refusal)
 			if c.at == stepMail {
-				s.refused = refusal
+				s.refusal = refusal
 				break
 			}
 			continue
 		}
-		if len(group) > 0 && len(group)+len(line) > maxGroup {
+		if len(batch) > 0 && len(batch)+len(line) > maxBatch {
 			break
 		}
-		group = append(group, line...)
+		batch = append(batch, line...)
 		c.sent = true
 		if !s.conn.caps.Has("PIPELINING") {
 			break
 		}
 	}
-	return group
+	return batch
 }
 
-// receive reads the reply to c, the first command that was sent.
-func (s *session) receive(c *command) {
-	s.conn.within(s.hop.config.Timeouts.Command)
-	reply, err := s.conn.hear()
-	if err == nil && !c.may(reply) {
-		err = fmt.Errorf("%w: %s", errTurn, reply)
+// readReply reads the reply to c, the first command that was sent.
+func (s *session) readReply(c *command) {
+	s.conn.setTimeout(s.hop.config.Timeouts.Command)
+	reply, err := s.conn.readReply()
+	if err == nil && !c.allows(reply) {
+		err = fmt.Errorf("%w: %s", errUnexpectedReply, reply)
 	}
 	switch {
 	case err != nil:
-		s.broken(c, err)
-	case reply.Code == 421 && s.stale(c):
-		s.reopen()
+		s.connectionFailed(c, err)
+	case reply.Code == 421 && s.mayBeStale(c):
+		s.reconnect()
 	case reply.Code == 421:
-		c.settle(reply)
+		c.finish(reply)
 		s.end(reply)
 	default:
-		c.settle(reply)
-		s.took(c, reply)
+		c.finish(reply)
+		s.apply(c, reply)
 	}
 }
 
-// took notes what a reply changes.
-func (s *session) took(c *command, reply smtp.Reply) {
+// apply notes what a reply changes.
+func (s *session) apply(c *command, reply smtp.Reply) {
 	switch c.at {
 	case stepReset:
 		s.conn.open = false
@@ -157,53 +155,53 @@ func (s *session) took(c *command, reply smtp.Reply) {
 		s.conn.used = true
 		s.conn.open = reply.Positive()
 		if !reply.Positive() {
-			s.refused = &reply
+			s.refusal = &reply
 		}
 	case stepData:
-		s.tookData(c, reply)
+		s.applyData(c, reply)
 	}
 }
 
-// tookData notes whether the server waits for the text.
-func (s *session) tookData(c *command, reply smtp.Reply) {
+// applyData notes whether the server waits for the text.
+func (s *session) applyData(c *command, reply smtp.Reply) {
 	switch {
 	case !reply.Intermediate():
-	case len(s.taken) == 0:
-		// A server may say 354 all the same. RFC 2920, Section 3.1, has us send an
-		// empty text then: but no server can take that for a message if we leave.
-		c.settle(noRecipient)
+	case len(s.accepted) == 0:
+		// A server may reply 354 all the same. RFC 2920, Section 3.1, says to send an
+		// empty text then, but no server can take that for a message if we disconnect.
+		c.finish(noRecipient)
 		s.end(noRecipient)
 	case s.conn.in.Buffered() > 0:
-		c.settle(s.fail(c.at, errTurn))
+		c.finish(s.fail(c.at, errUnexpectedReply))
 	default:
-		s.text = true
+		s.awaitsText = true
 	}
 }
 
-// broken ends the message, unless nothing of it can have been taken and a new
-// connection may help.
-func (s *session) broken(c *command, err error) {
-	if s.stale(c) && isLost(err) {
-		s.reopen()
+// connectionFailed ends the message, unless the server may have closed the
+// connection before it saw anything of the message.
+func (s *session) connectionFailed(c *command, err error) {
+	if s.mayBeStale(c) && isClosed(err) {
+		s.reconnect()
 		return
 	}
 	s.fail(c.at, err)
 }
 
-// stale reports whether the server may have closed the connection between two
-// messages: c is the first command of this one.
-func (s *session) stale(c *command) bool {
+// mayBeStale reports whether the server may have closed the connection between
+// two messages: c is the first command of this one.
+func (s *session) mayBeStale(c *command) bool {
 	return s.conn.used && (c.at == stepReset || c.at == stepMail)
 }
 
-// reopen begins the message again on a new connection. That one is not used
+// reconnect begins the message again on a new connection. That one is not used
 // yet, so this happens once.
-func (s *session) reopen() {
-	s.drop()
+func (s *session) reconnect() {
+	s.abort()
 	for _, c := range s.queue {
 		c.sent = false
 		if c.at == stepReset {
-			c.settle(smtp.Reply{})
+			c.finish(smtp.Reply{})
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"postern/internal/smtp"
 )
 
-// TestManyRecipientsGoInGroups: a server that answers while it reads must not
-// come to a stop because nobody reads its answers.
-func TestManyRecipientsGoInGroups(t *testing.T) {
+// TestManyRecipientsArePipelinedInBatches: a server that replies while it reads must not
+// block because its replies are not read.
+func TestManyRecipientsArePipelinedInBatches(t *testing.T) {
 	b := newBackend(t)
 	b.offers = []string{"PIPELINING"}
 	var writes []string
@@ -29,7 +29,7 @@ func TestManyRecipientsGoInGroups(t *testing.T) {
 		}
 	}
 	for _, write := range writes {
-		if len(write) > maxGroup {
+		if len(write) > maxBatch {
 			t.Errorf("%d bytes at once", len(write))
 		}
 	}
@@ -40,9 +40,9 @@ func TestManyRecipientsGoInGroups(t *testing.T) {
 	b.wait()
 }
 
-// TestRefusedHereIsNotSent: what the server cannot do stays with us, and the
-// commands around it go their way.
-func TestRefusedHereIsNotSent(t *testing.T) {
+// TestUnsupportedCommandsAreNotSent: Postern refuses what the server does not support,
+// and sends the commands around it.
+func TestUnsupportedCommandsAreNotSent(t *testing.T) {
 	b := newBackend(t, `
 		< 220 ready
 		> EHLO *
@@ -59,24 +59,25 @@ func TestRefusedHereIsNotSent(t *testing.T) {
 		> QUIT
 		< 221 bye`)
 	s := b.hop("smtp://mail.test").Open(someSender)
-	heard := deliverTo(s, someMail,
+	replies := deliverTo(s, someMail,
 		smtp.Recipient{To: "a@example.org"},
 		smtp.Recipient{To: "b@example.org", Notify: "SUCCESS"},
 		smtp.Recipient{To: "c@example.org>\r\nRCPT TO:<evil@example.org"},
 		smtp.Recipient{To: "d@example.org"})
-	if want := "MAIL 250, RCPT 250, RCPT 451 4.3.3, RCPT 501 5.5.2, RCPT 250"; heard != want {
-		t.Errorf("sender heard %s\nwant %s", heard, want)
+	if want := "MAIL 250, RCPT 250, RCPT 451 4.3.3, RCPT 501 5.5.2, RCPT 250"; replies != want {
+		t.Errorf("replies %s\nwant %s", replies, want)
 	}
-	heard = deliverTo(s, smtp.Mail{UTF8: true}, someRcpt, someRcpt)
-	if want := "MAIL 550 5.6.7, RCPT 550 5.6.7, RCPT 550 5.6.7"; heard != want {
-		t.Errorf("sender heard %s\nwant %s", heard, want)
+	replies = deliverTo(s, smtp.Mail{UTF8: true}, someRcpt, someRcpt)
+	if want := "MAIL 550 5.6.7, RCPT 550 5.6.7, RCPT 550 5.6.7"; replies != want {
+		t.Errorf("replies %s\nwant %s", replies, want)
 	}
 	s.Close()
 	b.wait()
 }
 
-// TestDataForNobody: DATA has left, and then the server takes no recipient.
-func TestDataForNobody(t *testing.T) {
+// TestDataWithoutAcceptedRecipients: DATA is already sent when the server refuses the
+// only recipient.
+func TestDataWithoutAcceptedRecipients(t *testing.T) {
 	const refused = `
 		< 220 ready
 		> EHLO *
@@ -99,14 +100,14 @@ func TestDataForNobody(t *testing.T) {
 			b := newBackend(t, tt.script)
 			b.rest = func(text string) {
 				if text != "" {
-					t.Errorf("server still heard %q", text)
+					t.Errorf("server still got %q", text)
 				}
 			}
 			s := b.hopTCP("smtp://mail.test").Open(someSender)
 			answers := []nexthop.Answer{s.Mail(someMail), s.Rcpt(someRcpt), s.Data()}
-			heard := told("MAIL", answers[0]()) + ", " + told("RCPT", answers[1]()) + ", " + told("DATA", answers[2]())
-			if want := "MAIL 250, RCPT 550 5.1.1, DATA 554 5.5.1"; heard != want {
-				t.Errorf("sender heard %s, want %s", heard, want)
+			replies := brief("MAIL", answers[0]()) + ", " + brief("RCPT", answers[1]()) + ", " + brief("DATA", answers[2]())
+			if want := "MAIL 250, RCPT 550 5.1.1, DATA 554 5.5.1"; replies != want {
+				t.Errorf("replies %s, want %s", replies, want)
 			}
 			s.Reset()
 			if next := deliver(s, someText); next != delivered {
@@ -123,8 +124,8 @@ func TestDataForNobody(t *testing.T) {
 
 const firstMessage = upToText + "text\nkeep\n< 250 2.0.0 taken\n"
 
-// TestStaleConnectionIsReplaced: a server may close a connection that lies
-// idle between two messages.
+// TestStaleConnectionIsReplaced: a server may close a connection that is idle
+// between two messages.
 func TestStaleConnectionIsReplaced(t *testing.T) {
 	for name, end := range map[string]string{
 		"closed":                "close",
@@ -136,8 +137,8 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 			b := newBackend(t, firstMessage+end)
 			s := b.hopTCP("smtp://mail.test").Open(someSender)
 			for range 2 {
-				if heard := deliver(s, someText); heard != delivered {
-					t.Errorf("sender heard %s", heard)
+				if replies := deliver(s, someText); replies != delivered {
+					t.Errorf("replies %s", replies)
 				}
 			}
 			s.Close()
@@ -149,13 +150,13 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 	}
 }
 
-// TestStaleConnectionIsReplacedOnce: the second connection's fault is told.
+// TestStaleConnectionIsReplacedOnce: the sender gets the second connection's failure.
 func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 	b := newBackend(t, firstMessage+"close", "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\nclose")
 	s := b.hopTCP("smtp://mail.test").Open(someSender)
 	deliver(s, someText)
-	if heard, want := deliver(s, someText), "MAIL 451 4.4.2, RCPT 451 4.4.2"; heard != want {
-		t.Errorf("sender heard %s, want %s", heard, want)
+	if replies, want := deliver(s, someText), "MAIL 451 4.4.2, RCPT 451 4.4.2"; replies != want {
+		t.Errorf("replies %s, want %s", replies, want)
 	}
 	s.Close()
 	b.wait()
@@ -164,34 +165,34 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 	}
 }
 
-// TestFreshConnectionIsNotReplaced: what a new connection says, stands.
+// TestFreshConnectionIsNotReplaced: a failure of a new connection counts.
 func TestFreshConnectionIsNotReplaced(t *testing.T) {
 	b := newBackend(t, "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\nclose")
 	s := b.hopTCP("smtp://mail.test").Open(someSender)
-	if heard, want := deliver(s, someText), "MAIL 451 4.4.2, RCPT 451 4.4.2"; heard != want {
-		t.Errorf("sender heard %s, want %s", heard, want)
+	if replies, want := deliver(s, someText), "MAIL 451 4.4.2, RCPT 451 4.4.2"; replies != want {
+		t.Errorf("replies %s, want %s", replies, want)
 	}
 	s.Close()
 	b.wait()
 }
 
-// TestSilentConnectionIsNotReplaced: the sender's patience is used up then.
+// TestSilentConnectionIsNotReplaced: by then the sender has waited long enough.
 func TestSilentConnectionIsNotReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, firstMessage+"> MAIL *\nhang")
 		s := b.hop("smtp://mail.test").Open(someSender)
 		deliver(s, someText)
-		if heard, want := deliver(s, someText), "MAIL 451 4.4.1, RCPT 451 4.4.1"; heard != want {
-			t.Errorf("sender heard %s, want %s", heard, want)
+		if replies, want := deliver(s, someText), "MAIL 451 4.4.1, RCPT 451 4.4.1"; replies != want {
+			t.Errorf("replies %s, want %s", replies, want)
 		}
 		s.Close()
 		b.wait()
 	})
 }
 
-// TestNoReplyIsTakenForAnother: a server that has said too much is not listened
-// to any more, since its next word could be taken for another command's reply.
-func TestNoReplyIsTakenForAnother(t *testing.T) {
+// TestUnexpectedReplyEndsTheConnection: otherwise it could be taken for the reply to
+// another command.
+func TestUnexpectedReplyEndsTheConnection(t *testing.T) {
 	tooMuch := map[string]string{
 		"behind the greeting": "<- 220 ready\r\n250 backend\r\n",
 		"behind 354": strings.Replace(upToText, "< 354 go on",
@@ -202,23 +203,23 @@ func TestNoReplyIsTakenForAnother(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBackend(t, strings.ReplaceAll(script, "\r\n", `\r\n`)+"\nhang")
 				s := b.hop("smtp://mail.test").Open(someSender)
-				heard := deliver(s, someText)
-				if !strings.HasSuffix(heard, "451 4.5.0") {
-					t.Errorf("sender heard %s", heard)
+				replies := deliver(s, someText)
+				if !strings.HasSuffix(replies, "451 4.5.0") {
+					t.Errorf("replies %s", replies)
 				}
 				s.Close()
 				b.wait()
 				if len(b.taken) != 0 {
-					t.Error("the text went out")
+					t.Error("the text was sent")
 				}
 			})
 		})
 	}
 }
 
-// TestTooMuchBehindTheVerdict: the message is taken; the connection is not used
-// again.
-func TestTooMuchBehindTheVerdict(t *testing.T) {
+// TestUnexpectedReplyAfterTheFinalOneEndsTheConnection: the message is accepted, and
+// the connection is not used again.
+func TestUnexpectedReplyAfterTheFinalOneEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, upToText+`text
 			keep
@@ -226,8 +227,8 @@ func TestTooMuchBehindTheVerdict(t *testing.T) {
 			hang`)
 		s := b.hop("smtp://mail.test").Open(someSender)
 		for range 2 {
-			if heard := deliver(s, someText); heard != delivered {
-				t.Errorf("sender heard %s", heard)
+			if replies := deliver(s, someText); replies != delivered {
+				t.Errorf("replies %s", replies)
 			}
 		}
 		s.Close()
@@ -238,21 +239,21 @@ func TestTooMuchBehindTheVerdict(t *testing.T) {
 	})
 }
 
-func TestGoodbyeAtTheEndIsBelieved(t *testing.T) {
+func Test421AsFinalReplyEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, upToText+"text\n< 421 4.3.2 going down\nhang")
 		s := b.hop("smtp://mail.test").Open(someSender)
 		deliver(s, someText)
-		if heard := deliver(s, someText); heard != delivered {
-			t.Errorf("sender heard %s", heard)
+		if replies := deliver(s, someText); replies != delivered {
+			t.Errorf("replies %s", replies)
 		}
 		s.Close()
 		b.wait()
 	})
 }
 
-// TestMessageGivenUp: the server hears RSET with the next message.
-func TestMessageGivenUp(t *testing.T) {
+// TestResetSendsRSETWithTheNextMessage: not before.
+func TestResetSendsRSETWithTheNextMessage(t *testing.T) {
 	b := newBackend(t, `
 		< 220 ready
 		> EHLO *
@@ -275,26 +276,26 @@ func TestMessageGivenUp(t *testing.T) {
 	mail()
 	rcpt()
 	s.Reset()
-	if heard, want := deliver(s, someText), "MAIL 250, RCPT 550 5.1.1"; heard != want {
-		t.Errorf("sender heard %s, want %s", heard, want)
+	if replies, want := deliver(s, someText), "MAIL 250, RCPT 550 5.1.1"; replies != want {
+		t.Errorf("replies %s, want %s", replies, want)
 	}
-	if heard := deliver(s, someText); heard != delivered {
-		t.Errorf("sender heard %s", heard)
+	if replies := deliver(s, someText); replies != delivered {
+		t.Errorf("replies %s", replies)
 	}
 	s.Close()
 	b.wait()
 }
 
-// TestMessageGivenUpWhileRepliesAreDue: they cannot be told from later ones.
-func TestMessageGivenUpWhileRepliesAreDue(t *testing.T) {
+// TestResetWhileRepliesAreDueEndsTheConnection: later replies could not be told apart.
+func TestResetWhileRepliesAreDueEndsTheConnection(t *testing.T) {
 	b := newBackend(t)
 	b.offers = []string{"PIPELINING"}
 	s := b.hop("smtp://mail.test").Open(someSender)
 	mail, late := s.Mail(someMail), s.Rcpt(someRcpt)
 	mail()
 	s.Reset()
-	if heard := deliver(s, someText); heard != delivered {
-		t.Errorf("sender heard %s", heard)
+	if replies := deliver(s, someText); replies != delivered {
+		t.Errorf("replies %s", replies)
 	}
 	if reply := late(); reply.Positive() {
 		t.Errorf("late answer: %s", reply)
@@ -306,8 +307,8 @@ func TestMessageGivenUpWhileRepliesAreDue(t *testing.T) {
 	}
 }
 
-// TestNothingToldNothingOpened: a session without a message costs nothing.
-func TestNothingToldNothingOpened(t *testing.T) {
+// TestSessionWithoutMessageOpensNoConnection: it costs the server nothing.
+func TestSessionWithoutMessageOpensNoConnection(t *testing.T) {
 	b := newBackend(t)
 	s := b.hop("smtp://mail.test").Open(someSender)
 	s.Mail(someMail)

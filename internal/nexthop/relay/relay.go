@@ -1,32 +1,31 @@
-// Package relay is the cut-through next hop: it hands each message to another
-// server by SMTP or LMTP while the sender waits, and the sender gets that
-// server's own replies.
+// Package relay is the next hop that passes each message on to another server, by
+// SMTP or LMTP, while the sender waits. The sender gets that server's replies.
 //
 //	config, err := relay.ParseURL("smtp://127.0.0.1:10025?xclient=on")
 //	hop := relay.New(config, "mx.example.org", log)
 //
-// Nothing is queued, so nothing can be lost here: a message is acknowledged
-// when the server behind has acknowledged it. Trouble with that server is a
-// 4xx reply to the sender and one line in the log. A connection on which
-// anything was not understood is closed and not used again.
+// There is no queue, so no message can be lost here: one is acknowledged when the
+// server has acknowledged it. If the server fails, the sender gets a 4xx reply and
+// the log one line. A connection is closed and not used again after any reply that
+// was not expected.
 //
-// # One sender, one connection
+// # Connections
 //
-// A sender's session has one connection to the server, opened at its first
-// MAIL and reused for its later messages. If the server closed it between two
-// messages, the next MAIL opens another.
+// A sender's session has one connection to the server, opened at its first MAIL and
+// reused for later messages. If the server has closed it between two messages, the
+// next MAIL opens another.
 //
-// # The text
+// # Text
 //
-// The text goes out by DATA, also where the sender used BDAT (RFC 3030). Every
-// server takes DATA, and BDAT would be of use only for BINARYMIME, which is not
-// offered to senders. Memory does not grow with the text.
+// The text is sent by DATA, also if the sender used BDAT (RFC 3030). Every server
+// supports DATA, and BDAT has an advantage for BINARYMIME only, which is not offered
+// to senders. Memory use does not grow with the text.
 //
-// # Who the sender is
+// # The sender's address
 //
-// The server learns the sender's address by XCLIENT or by a PROXY protocol
-// header, if the [Config] says so and the server knows it. It hears the name
-// from the sender's EHLO then, not ours.
+// The server gets the sender's address by XCLIENT or by a PROXY protocol header, if
+// [Config] says so and the server supports it. It then also gets the name in the
+// sender's EHLO, in place of ours.
 //
 // Sources: RFC 5321, RFC 2033 (LMTP), RFC 2920 (pipelining), RFC 3207
 // (STARTTLS), https://www.postfix.org/XCLIENT_README.html,
@@ -45,7 +44,7 @@ import (
 	"postern/internal/smtp"
 )
 
-// A Hop is a server that takes messages by SMTP or LMTP.
+// A Hop passes messages on to a server.
 type Hop struct {
 	config   Config
 	hostname string
@@ -54,8 +53,8 @@ type Hop struct {
 	known    atomic.Pointer[smtp.Extensions]
 }
 
-// New makes a hop. hostname is what it calls itself in EHLO or LHLO; log may
-// be nil. Nothing is connected yet: see [Hop.Probe].
+// New returns a hop that uses hostname in EHLO or LHLO. log may be nil. It does not
+// connect yet: see [Hop.Probe].
 func New(config Config, hostname string, log *slog.Logger) *Hop {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -74,33 +73,30 @@ func New(config Config, hostname string, log *slog.Logger) *Hop {
 	return h
 }
 
-// Extensions tells what the server said in its last conversation. Before the
-// first one that is only 8BITMIME, which every server of today has: a sender
-// that was offered less would have to rewrite its messages.
+// Extensions returns what the server offered in the last conversation. Before the
+// first one it returns 8BITMIME only, which every server supports today: without it,
+// senders would have to convert their messages.
 //
-// REQUIRETLS is among them only where the connection is encrypted and the
-// server's certificate verified (RFC 8689, Section 4.2.1).
+// REQUIRETLS is included only if the connection is encrypted and the server's
+// certificate verified (RFC 8689, Section 4.2.1).
 func (h *Hop) Extensions() smtp.Extensions { return *h.known.Load() }
 
 // Open starts a sender's session with the server. It does no I/O.
 func (h *Hop) Open(sender nexthop.Sender) nexthop.Session {
-	return &session{hop: h, sender: sender, refused: &mailFirst}
+	return &session{hop: h, sender: sender, refusal: &mailFirst}
 }
 
-// Probe asks the server what it can do, for [Hop.Extensions]. It tells nothing
-// about any sender. Its error names the step that went wrong; the hop can be
-// used all the same, and learns at its first message.
+// Probe asks the server for its extensions, for [Hop.Extensions], without sending
+// the address of any sender. Its error names the step that failed. The hop can be
+// used all the same, and learns the extensions at its first message.
 func (h *Hop) Probe(ctx context.Context) error {
-	c, trouble := h.connect(ctx, nil)
-	if trouble != nil {
-		return trouble
+	c, err := h.connect(ctx, nil)
+	if err != nil {
+		return err
 	}
 	c.quit(h.config.Timeouts.Quit)
 	return nil
 }
 
-// learn keeps what the server offers on c.
-func (h *Hop) learn(c *conn) {
-	extensions := c.extensions()
-	h.known.Store(&extensions)
-}
+// remember keeps what the server offers.
+func (h *Hop) remember(extensions smtp.Extensions) { h.known.Store(&extensions) }

@@ -26,7 +26,7 @@ var (
 	someText = "Subject: hello\r\n\r\n.hidden dot\r\n"
 )
 
-// hop makes a hop whose connections b plays in memory.
+// hop returns a hop whose connections b plays in memory.
 func (b *backend) hop(rawURL string) *Hop {
 	b.t.Helper()
 	config := mustParse(b.t, rawURL)
@@ -34,7 +34,7 @@ func (b *backend) hop(rawURL string) *Hop {
 	return New(config, "front.test", nil)
 }
 
-// hopTCP makes a hop whose connections b plays over loopback.
+// hopTCP returns a hop whose connections b plays over loopback.
 func (b *backend) hopTCP(rawURL string) *Hop {
 	b.t.Helper()
 	config := mustParse(b.t, rawURL)
@@ -51,37 +51,38 @@ func mustParse(t *testing.T, rawURL string) Config {
 	return config
 }
 
-// deliver sends one message and tells what the sender hears, such as
+// deliver sends one message and returns the replies, such as
 // "MAIL 250, RCPT 250, DATA 354, end 250".
 func deliver(s nexthop.Session, text string) string {
-	heard := deliverTo(s, someMail, someRcpt)
-	if heard != "MAIL 250, RCPT 250" {
-		return heard
+	replies := deliverTo(s, someMail, someRcpt)
+	if replies != "MAIL 250, RCPT 250" {
+		return replies
 	}
 	reply := s.Data()()
-	heard += ", " + told("DATA", reply)
+	replies += ", " + brief("DATA", reply)
 	if reply.Intermediate() {
-		heard += ", " + told("end", s.Send(strings.NewReader(text)))
+		replies += ", " + brief("end", s.Send(strings.NewReader(text)))
 	}
-	return heard
+	return replies
 }
 
-// deliverTo sends the envelope of a message and tells what the sender hears.
+// deliverTo sends the envelope of a message and returns the replies.
 func deliverTo(s nexthop.Session, mail smtp.Mail, recipients ...smtp.Recipient) string {
 	answers := []nexthop.Answer{s.Mail(mail)}
 	for _, rcpt := range recipients {
 		answers = append(answers, s.Rcpt(rcpt))
 	}
-	heard := told("MAIL", answers[0]())
+	replies := brief("MAIL", answers[0]())
 	for _, answer := range answers[1:] {
-		heard += ", " + told("RCPT", answer())
+		replies += ", " + brief("RCPT", answer())
 	}
-	return heard
+	return replies
 }
 
 const delivered = "MAIL 250, RCPT 250, DATA 354, end 250"
 
-func told(at string, reply smtp.Reply) string {
+// brief returns the code of a reply, and the enhanced one unless it is positive.
+func brief(at string, reply smtp.Reply) string {
 	words := at + " " + strconv.Itoa(reply.Code)
 	if !reply.Positive() && reply.Enhanced() != "" {
 		words += " " + reply.Enhanced()
@@ -117,8 +118,8 @@ func TestMessagesShareOneConnection(t *testing.T) {
 		< 221 2.0.0 bye`)
 	s := b.hop("smtp://mail.test").Open(someSender)
 	for range 2 {
-		if heard := deliver(s, someText); heard != delivered {
-			t.Errorf("sender heard %s", heard)
+		if replies := deliver(s, someText); replies != delivered {
+			t.Errorf("replies %s", replies)
 		}
 	}
 	s.Close()
@@ -128,7 +129,7 @@ func TestMessagesShareOneConnection(t *testing.T) {
 	}
 }
 
-func TestRepliesPassAsTheyAre(t *testing.T) {
+func TestRepliesAreForwardedUnchanged(t *testing.T) {
 	b := newBackend(t, `
 		< 220 backend ready
 		> EHLO *
@@ -173,7 +174,7 @@ func TestCallsOutOfOrderAreRefused(t *testing.T) {
 	b.wait()
 }
 
-// lines holds what is logged, without the time.
+// lines is a log, without the times.
 type lines struct{ bytes.Buffer }
 
 func (l *lines) logger(hop *Hop) *slog.Logger {
@@ -188,7 +189,7 @@ func (l *lines) logger(hop *Hop) *slog.Logger {
 	return slog.New(handler).With(slog.String(logkey.NextHop, hop.config.String()))
 }
 
-// offering is a connection to a server with these capabilities.
+// offering returns a connection to a server with these capabilities.
 func offering(keywords string, verified bool) *conn {
 	c := &conn{caps: smtp.Capabilities{}, verified: verified}
 	for keyword := range strings.FieldsSeq(keywords) {

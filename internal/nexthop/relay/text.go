@@ -2,40 +2,39 @@ package relay
 
 import (
 	"io"
-	"log/slog"
 	"net"
 	"slices"
 	"sync"
 	"time"
 
-	"postern/internal/logkey"
 	"postern/internal/smtp"
 )
 
-// textPause is how long text may wait for more to leave with it. A sender that
-// dribbles must not let the server's patience run out.
-const textPause = 30 * time.Second
+// flushInterval is how long text stays in the buffer while more may come. A
+// sender that sends a line a minute must not let the server time out.
+const flushInterval = 30 * time.Second
 
-// lastWords is how long to wait for what a server said when it stopped
+// drainTimeout is how long to wait for the reply of a server that has stopped
 // reading.
-const lastWords = time.Second
+const drainTimeout = time.Second
 
-// textBuffers hold what is read, and what is written with dots.
+// textBuffers are pairs: one to read into, one to add dots in.
 var textBuffers = sync.Pool{New: func() any { return new([2][smtp.DotBufferSize]byte) }}
 
-// A brokenError is the sender's: its text did not come to an end.
-type brokenError struct{ err error }
+// A senderError says that the sender's text ended too early or was invalid: the
+// server is not at fault.
+type senderError struct{ err error }
 
-func (e *brokenError) Error() string { return "text broken off: " + e.err.Error() }
+func (e *senderError) Error() string { return "message incomplete: " + e.err.Error() }
 
-func (e *brokenError) Unwrap() error { return e.err }
+func (e *senderError) Unwrap() error { return e.err }
 
-// sendText sends all of r and the line that ends it. If r fails, that line is
-// not sent and the error is a brokenError.
-func (c *conn) sendText(r io.Reader, patience time.Duration) error {
+// sendText sends all of r and the line that ends it. If r fails, that line is not
+// sent and the error is a senderError.
+func (c *conn) sendText(r io.Reader, timeout time.Duration) error {
 	buffers := textBuffers.Get().(*[2][smtp.DotBufferSize]byte)
 	defer textBuffers.Put(buffers)
-	out := &pacedWriter{conn: c, patience: patience, last: time.Now()}
+	out := &deadlineWriter{conn: c, timeout: timeout, last: time.Now()}
 	dots := smtp.NewDotWriter(out, buffers[1][:])
 	for {
 		n, err := r.Read(buffers[0][:])
@@ -46,69 +45,71 @@ func (c *conn) sendText(r io.Reader, patience time.Duration) error {
 			return dots.Close()
 		}
 		if err != nil {
-			return &brokenError{err}
+			return &senderError{err}
 		}
-		if time.Since(out.last) > textPause {
-			dots.Flush() // its error comes with the next Write
+		if time.Since(out.last) > flushInterval {
+			dots.Flush() // the next Write returns its error
 		}
 	}
 }
 
-// A pacedWriter gives each write its own deadline.
-type pacedWriter struct {
-	conn     net.Conn
-	patience time.Duration
-	last     time.Time
+// A deadlineWriter sets a new deadline for each write.
+type deadlineWriter struct {
+	conn    net.Conn
+	timeout time.Duration
+	last    time.Time
 }
 
 // Write writes p to the connection.
-func (w *pacedWriter) Write(p []byte) (int, error) {
+func (w *deadlineWriter) Write(p []byte) (int, error) {
 	w.last = time.Now()
-	w.conn.SetWriteDeadline(w.last.Add(w.patience))
+	w.conn.SetWriteDeadline(w.last.Add(w.timeout))
 	return w.conn.Write(p)
 }
 
-// verdict is the reply to a text that was sent with err.
-func (s *session) verdict(err error) smtp.Reply {
+// finalReply returns the reply to a text that sendText has sent with err.
+func (s *session) finalReply(err error) smtp.Reply {
 	switch err.(type) {
 	case nil:
-	case *brokenError:
-		reply := smtp.NewReply(451, "4.4.2", "message broken off")
+	case *senderError:
+		reply := smtp.NewReply(451, "4.4.2", "message incomplete")
 		s.end(reply)
 		return reply
 	default:
-		return s.interrupted(err)
+		return s.earlyReply(err)
 	}
-	s.conn.within(s.hop.config.Timeouts.DataTermination)
-	replies, err := s.hearEnd()
+	s.conn.setTimeout(s.hop.config.Timeouts.DataTermination)
+	replies, err := s.readFinalReplies()
 	if err != nil {
 		return s.fail(stepEnd, err)
 	}
-	reply := s.verdictOf(replies)
-	if s.conn.in.Buffered() > 0 || slices.ContainsFunc(replies, isGoodbye) {
-		s.drop()
+	reply := s.combineReplies(replies)
+	if s.conn.in.Buffered() > 0 || slices.ContainsFunc(replies, isClosing) {
+		s.abort()
 	}
 	return reply
 }
 
-func isGoodbye(reply smtp.Reply) bool { return reply.Code == 421 }
+// isClosing reports whether the server closes the connection after the reply (RFC
+// 5321, Section 3.8).
+func isClosing(reply smtp.Reply) bool { return reply.Code == 421 }
 
-// hearEnd reads the replies to the text's end: one, or with LMTP one for each
-// recipient (RFC 2033, Section 4.2).
-func (s *session) hearEnd() ([]smtp.Reply, error) {
+// readFinalReplies reads the replies to the end of the text: one, or with LMTP one
+// for each recipient (RFC 2033, Section 4.2).
+func (s *session) readFinalReplies() ([]smtp.Reply, error) {
 	count := 1
 	if s.hop.config.LMTP {
-		count = len(s.taken)
+		count = len(s.accepted)
 	}
 	replies := make([]smtp.Reply, 0, count)
 	for range count {
-		reply, err := s.conn.hear()
+		reply, err := s.conn.readReply()
 		if err == nil && reply.Intermediate() {
-			err = errTurn
+			err = errUnexpectedReply
 		}
 		if err != nil {
 			if len(replies) > 0 {
-				s.logFates(replies)
+				s.logStatuses(replies)
 			}
 			return nil, err
 		}
@@ -117,27 +118,17 @@ func (s *session) hearEnd() ([]smtp.Reply, error) {
 	return replies, nil
 }
 
-// interrupted is the reply when the server stopped reading the text: a refusal
-// of its own if it gave one, such as 552 or 421.
-func (s *session) interrupted(err error) smtp.Reply {
-	if isLost(err) {
-		s.conn.within(lastWords)
-		reply, unheard := s.conn.hear()
-		passes := reply.Transient() || reply.Permanent() && !s.hop.config.LMTP
-		if unheard == nil && passes {
+// earlyReply returns the reply when the server has stopped reading the text: its
+// own refusal if it sent one, such as 552 or 421.
+func (s *session) earlyReply(err error) smtp.Reply {
+	if isClosed(err) {
+		s.conn.setTimeout(drainTimeout)
+		reply, err := s.conn.readReply()
+		refused := reply.Transient() || reply.Permanent() && !s.hop.config.LMTP
+		if err == nil && refused {
 			s.end(reply)
 			return reply
 		}
 	}
 	return s.fail(stepText, err)
-}
-
-// logFates tells what became of the recipients that the server has answered
-// for.
-func (s *session) logFates(replies []smtp.Reply) {
-	fates := make([]string, len(replies))
-	for i, reply := range replies {
-		fates[i] = fate(s.taken[i], reply)
-	}
-	s.log(slog.LevelWarn, "recipients fared differently", slog.Any(logkey.Recipients, fates))
 }

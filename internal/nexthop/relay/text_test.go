@@ -27,7 +27,7 @@ const upToText = `
 	< 354 go on
 `
 
-// endless is a text of n bytes.
+// endless returns a text of n bytes.
 func endless(n int64) io.Reader {
 	line := strings.Repeat("x", 76) + "\r\n"
 	return io.LimitReader(&repeater{line: line}, n/int64(len(line))*int64(len(line)))
@@ -48,7 +48,7 @@ func (r *repeater) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// begin brings a session to where the text may come.
+// begin brings a session up to the reply 354.
 func begin(t *testing.T, s nexthop.Session) {
 	t.Helper()
 	for _, answer := range []nexthop.Answer{s.Mail(someMail), s.Rcpt(someRcpt), s.Data()} {
@@ -58,8 +58,8 @@ func begin(t *testing.T, s nexthop.Session) {
 	}
 }
 
-func TestServerGoesInText(t *testing.T) {
-	for name, tt := range map[string]struct{ script, hears string }{
+func TestServerFailsDuringText(t *testing.T) {
+	for name, tt := range map[string]struct{ script, replies string }{
 		"closes":          {"some 100000\nclose", "end 451 4.4.2"},
 		"stops reading":   {"some 100000\nstall", "end 451 4.4.1"},
 		"reads not a bit": {"stall", "end 451 4.4.1"},
@@ -69,8 +69,8 @@ func TestServerGoesInText(t *testing.T) {
 				b := newBackend(t, upToText+tt.script)
 				s := b.hop("smtp://mail.test").Open(someSender)
 				begin(t, s)
-				if heard := told("end", s.Send(endless(1<<20))); heard != tt.hears {
-					t.Errorf("sender heard %s, want %s", heard, tt.hears)
+				if replies := brief("end", s.Send(endless(1<<20))); replies != tt.replies {
+					t.Errorf("replies %s, want %s", replies, tt.replies)
 				}
 				if next := deliver(s, someText); next != delivered {
 					t.Errorf("the next message: %s", next)
@@ -82,9 +82,9 @@ func TestServerGoesInText(t *testing.T) {
 	}
 }
 
-// TestServersLastWords: a server that has heard enough says why and closes.
-func TestServersLastWords(t *testing.T) {
-	for words, hears := range map[string]string{
+// TestServerRefusesDuringText: a server may reply and close before the text ends.
+func TestServerRefusesDuringText(t *testing.T) {
+	for words, want := range map[string]string{
 		"< 552 5.3.4 too large":      "end 552 5.3.4",
 		"< 452 4.3.1 disk full":      "end 452 4.3.1",
 		"< 421 4.3.2 going down":     "end 421 4.3.2",
@@ -95,8 +95,8 @@ func TestServersLastWords(t *testing.T) {
 			b := newBackend(t, upToText+"some 1000\n"+words+"\nshut")
 			s := b.hopTCP("smtp://mail.test").Open(someSender)
 			begin(t, s)
-			if heard := told("end", s.Send(endless(64<<20))); heard != hears {
-				t.Errorf("sender heard %s, want %s", heard, hears)
+			if replies := brief("end", s.Send(endless(64<<20))); replies != want {
+				t.Errorf("replies %s, want %s", replies, want)
 			}
 			s.Close()
 			b.wait()
@@ -104,7 +104,7 @@ func TestServersLastWords(t *testing.T) {
 	}
 }
 
-func TestBrokenTextIsNotEnded(t *testing.T) {
+func TestIncompleteTextIsNotEnded(t *testing.T) {
 	var wire sync.Map // what reached the server
 	b := newBackend(t, upToText+"rest")
 	b.rest = func(text string) { wire.Store("text", text) }
@@ -121,7 +121,7 @@ func TestBrokenTextIsNotEnded(t *testing.T) {
 	}
 }
 
-// writesOf counts and keeps what is written to a connection.
+// writesOf records the writes to a connection.
 type writesOf struct {
 	net.Conn
 	writes *[]string
@@ -132,7 +132,7 @@ func (w writesOf) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
-func TestWritesAreJoined(t *testing.T) {
+func TestCommandsAndTextShareWrites(t *testing.T) {
 	var writes []string
 	b := newBackend(t)
 	b.offers = []string{"PIPELINING"}
@@ -156,9 +156,9 @@ func TestWritesAreJoined(t *testing.T) {
 	}
 }
 
-// TestDribbledTextMoves: a sender that sends a line a minute must not let the
-// server wait for a full buffer.
-func TestDribbledTextMoves(t *testing.T) {
+// TestSlowTextIsFlushed: if the sender sends a line a minute, the server must not
+// wait for a full buffer.
+func TestSlowTextIsFlushed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t, upToText+"> one\n> two\nclose")
 		s := b.hop("smtp://mail.test").Open(someSender)

@@ -13,40 +13,39 @@ import (
 
 const (
 	unavailable = "[UNAVAILABLE]"
-	// maxAttribute is the most that a value may have. Longer names are not
-	// told, as they would break the bound on command lines.
+	// maxAttribute bounds a value, in bytes. Longer ones are left out, since they
+	// would exceed the bound on command lines.
 	maxAttribute = 255
 )
 
-// xclient tells the server about the sender. After its 220 the session begins
-// anew.
-func (o *opening) xclient() error {
-	mode := o.hop.config.XClient
-	if mode == XClientOff || o.sender == nil {
+// sendXClient gives the server the sender's address. After the reply 220 the
+// session starts over with EHLO.
+func (c *conn) sendXClient() error {
+	mode := c.hop.config.XClient
+	if mode == XClientOff || c.sender == nil {
 		return nil
 	}
-	command := xclientCommand(o.conn.caps["XCLIENT"], o.sender)
+	command := xclientCommand(c.caps["XCLIENT"], c.sender)
 	if command == "" {
 		if mode == XClientOn {
 			return &missingError{"XCLIENT", "xclient=on"}
 		}
 		return nil
 	}
-	// A refusal is not passed over: as ourselves we may be allowed more than
-	// the sender is.
-	reply, err := o.conn.ask(command)
-	if reply.Code == 250 { // as XCLIENT was first described; smtp-sink says so
+	// A refusal ends the connection: the server may allow us more than the sender.
+	reply, err := c.command(command)
+	if reply.Code == 250 { // as the first description of XCLIENT had it; smtp-sink replies so
 		reply.Code = 220
 	}
 	if err := expect(220, reply, err); err != nil {
 		return err
 	}
-	o.introduce()
-	return o.hello()
+	c.useSenderName()
+	return c.hello()
 }
 
-// xclientCommand tells about the sender what the server wants to know: offered
-// are the attributes that it named behind XCLIENT. It is "" if there are none
+// xclientCommand returns the XCLIENT command with the attributes in offered, the
+// parameters of the server's keyword XCLIENT, or "" if it knows none of them
 // (https://www.postfix.org/XCLIENT_README.html).
 func xclientCommand(offered string, sender *nexthop.Sender) string {
 	protocol := "SMTP"
@@ -56,7 +55,7 @@ func xclientCommand(offered string, sender *nexthop.Sender) string {
 	wanted := strings.Fields(strings.ToUpper(offered))
 	var b strings.Builder
 	for _, attribute := range []struct{ name, value string }{
-		// Names are not looked up. Left out, NAME would stay our own.
+		// Names are not looked up. Without NAME, the server would keep ours.
 		{"NAME", unavailable},
 		{"ADDR", xclientAddr(sender)},
 		{"PORT", xclientPort(sender)},
@@ -101,13 +100,25 @@ func xclientValue(s string) string {
 
 const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// appendProxyV2 adds a PROXY protocol header, version 2, to b (Section 2.2 of
-// https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt). Without a
-// sender whose address is known, it says that the connection is our own
-// (LOCAL).
+// sendProxyHeader begins the connection with a PROXY protocol header, if the
+// configuration says so.
+func (c *conn) sendProxyHeader() error {
+	if !c.hop.config.ProxyV2 {
+		return nil
+	}
+	if hasAddress(c.sender) {
+		c.useSenderName()
+	}
+	_, err := c.Write(appendProxyV2(nil, c.sender))
+	return err
+}
+
+// appendProxyV2 appends a PROXY protocol header, version 2, to b (Section 2.2 of
+// https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt). Without the address
+// of a sender the header says that the connection is our own (LOCAL).
 func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 	b = append(b, proxySignature...)
-	if !isKnown(sender) {
+	if !hasAddress(sender) {
 		return append(b, 0x20, 0, 0, 0)
 	}
 	from, to := sender.Addr.Addr().Unmap(), sender.Local.Addr().Unmap()
@@ -124,7 +135,26 @@ func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 	return binary.BigEndian.AppendUint16(b, sender.Local.Port())
 }
 
-// isKnown reports whether a header can tell of sender.
-func isKnown(sender *nexthop.Sender) bool {
+// hasAddress reports whether a header can describe sender.
+func hasAddress(sender *nexthop.Sender) bool {
 	return sender != nil && sender.Addr.IsValid() && sender.Local.IsValid()
+}
+
+// useSenderName makes the next EHLO the sender's: the server then takes us for the
+// sender, and uses the name in its checks and its Received field.
+func (c *conn) useSenderName() {
+	if isHostname(c.sender.Greeting) {
+		c.name = c.sender.Greeting
+	}
+}
+
+// isHostname reports whether name may follow EHLO. Senders write all sorts of
+// things there.
+func isHostname(name string) bool {
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxAttribute
 }

@@ -28,7 +28,7 @@ func TestXClient(t *testing.T) {
 			serve`
 		untold = "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\n> DATA\n< 354 go on\ntext\n< 250 ok\nserve"
 	)
-	for _, tt := range []struct{ name, url, script, hears string }{
+	for _, tt := range []struct{ name, url, script, replies string }{
 		{"auto, offered", "smtp://mail.test", offersXClient + told, delivered},
 		{"on, offered", "smtp://mail.test?xclient=on", offersXClient + told, delivered},
 		{"lmtp", "lmtp://mail.test:24", strings.ReplaceAll(offersXClient+told, "EHLO", "LHLO"), delivered},
@@ -46,8 +46,8 @@ func TestXClient(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBackend(t, tt.script)
 			s := b.hop(tt.url).Open(someSender)
-			if heard := deliver(s, someText); heard != tt.hears {
-				t.Errorf("sender heard %s\nwant %s", heard, tt.hears)
+			if replies := deliver(s, someText); replies != tt.replies {
+				t.Errorf("replies %s\nwant %s", replies, tt.replies)
 			}
 			s.Close()
 			b.wait()
@@ -79,8 +79,8 @@ func TestXClientCommand(t *testing.T) {
 	}
 }
 
-// TestOddGreetingIsNotRepeated: it could hold anything.
-func TestOddGreetingIsNotRepeated(t *testing.T) {
+// TestInvalidEHLONameIsNotForwarded: it may contain anything.
+func TestInvalidEHLONameIsNotForwarded(t *testing.T) {
 	for _, name := range []string{"", "a b", "ä.example", "x\r\nMAIL", strings.Repeat("x", 256)} {
 		if isHostname(name) {
 			t.Errorf("%q may follow EHLO", name)
@@ -90,8 +90,8 @@ func TestOddGreetingIsNotRepeated(t *testing.T) {
 	sender.Greeting = "ä.example"
 	b := newBackend(t, offersXClient+"> XCLIENT *\n< 220 ok\n> EHLO front.test\n< 250 backend\nserve")
 	s := b.hop("smtp://mail.test").Open(sender)
-	if heard := deliver(s, someText); heard != delivered {
-		t.Errorf("sender heard %s", heard)
+	if replies := deliver(s, someText); replies != delivered {
+		t.Errorf("replies %s", replies)
 	}
 	s.Close()
 	b.wait()
@@ -125,7 +125,7 @@ func TestProxyHeader(t *testing.T) {
 	}
 }
 
-func TestProxyHeaderGoesFirst(t *testing.T) {
+func TestProxyHeaderIsSentFirst(t *testing.T) {
 	for url, next := range map[string]string{
 		"smtp://mail.test?proxy=v2":  "EHLO out.example.net\r\n",
 		"smtps://mail.test?proxy=v2": "\x16\x03\x01", // a TLS record
@@ -143,18 +143,19 @@ func TestProxyHeaderGoesFirst(t *testing.T) {
 	}
 }
 
-// TestUnknownSenderIsNotPlayed: behind LOCAL the server takes us for ourselves.
-func TestUnknownSenderIsNotPlayed(t *testing.T) {
+// TestOurNameIsUsedWithoutSenderAddress: after LOCAL the server does not take us for
+// the sender.
+func TestOurNameIsUsedWithoutSenderAddress(t *testing.T) {
 	b := newBackend(t, "some 16\n< 220 ready\n> EHLO front.test\n< 250 backend\nserve")
 	s := b.hop("smtp://mail.test?proxy=v2").Open(nexthop.Sender{Greeting: "out.example.net"})
-	if heard := deliver(s, someText); heard != delivered {
-		t.Errorf("sender heard %s", heard)
+	if replies := deliver(s, someText); replies != delivered {
+		t.Errorf("replies %s", replies)
 	}
 	s.Close()
 	b.wait()
 }
 
-func TestProbeIsOurOwn(t *testing.T) {
+func TestProbeSendsNoSenderAddress(t *testing.T) {
 	b := newBackend(t, "some 16\n< 220 ready\n> EHLO front.test\n< 250-backend\n< 250 XCLIENT NAME ADDR\n> QUIT\n< 221 bye")
 	if err := b.hop("smtp://mail.test?proxy=v2&xclient=on").Probe(context.Background()); err != nil {
 		t.Error(err)
