@@ -15,7 +15,7 @@ func hostile() map[string][]piece {
 		Extensions: []Extension{extALPN, extSupportedGroups, extSignatureAlgorithms, extKeyShare, extALPN, extSupportedGroups},
 		Groups:     make([]Group, 500), Signatures: make([]SignatureScheme, 500),
 	}
-	greedy.Suites = make([]Suite, (maxHello-len(helloBody(greedy)))/2-1)
+	greedy.Suites = make([]Suite, (maxClientHello-len(helloBody(greedy)))/2-1)
 	full := hello(greedy)
 	endless := slices.Concat(record(22, []byte{1, 0, 0x20, 0}), slices.Repeat(record(22, make([]byte, 64)), 100))
 	return map[string][]piece{

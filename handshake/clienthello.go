@@ -24,7 +24,7 @@ type ClientHello struct {
 	JA4         string            `json:"ja4,omitempty"`         // the JA4 fingerprint
 }
 
-// Extensions (RFC 8446, Section 4.2 and those it cites).
+// Extensions that are read (RFC 8446, Section 4.2 and the RFCs it cites).
 const (
 	extServerName          = 0
 	extSupportedGroups     = 10
@@ -39,10 +39,10 @@ const (
 	extKeyShare            = 51
 )
 
-// maxNames bounds the protocols of ALPN that are kept. Clients offer two or three.
+// maxNames bounds the ALPN protocols that are kept. Clients offer two or three.
 const maxNames = 8
 
-// clientHello reads the first ClientHello. One that is malformed leaves no Hello.
+// readClientHello keeps the content of the first ClientHello, unless it is malformed.
 func (r *Recorder) readClientHello(body []byte) {
 	h, ok := parseClientHello(body)
 	if !ok {
@@ -53,14 +53,14 @@ func (r *Recorder) readClientHello(body []byte) {
 	r.sessionID = bytes.Clone(sessionIDOf(body))
 }
 
-// sessionIDOf returns legacy_session_id of a ClientHello or ServerHello.
+// sessionIDOf returns the legacy_session_id of a ClientHello or ServerHello.
 func sessionIDOf(body []byte) []byte {
 	m := reader{b: body}
 	m.bytes(2 + 32) // legacy_version, random
 	return m.vector8()
 }
 
-// parseHello reads a ClientHello without its header (RFC 8446, Section 4.1.2).
+// parseClientHello reads a ClientHello without its header (RFC 8446, Section 4.1.2).
 func parseClientHello(body []byte) (*ClientHello, bool) {
 	m := reader{b: body}
 	h := &ClientHello{Size: messageHeaderLen + len(body), Version: Version(m.uint16())}
@@ -82,12 +82,12 @@ func (h *ClientHello) readExtensions(b []byte) bool {
 	m := reader{b: b}
 	h.Extensions = make([]Extension, 0, countExtensions(b))
 	for len(m.b) > 0 {
-		kind, data := Extension(m.uint16()), m.vector16()
+		extension, content := Extension(m.uint16()), m.vector16()
 		if m.short {
 			return false
 		}
-		h.Extensions = append(h.Extensions, kind)
-		if !h.readExtension(kind, reader{b: data}) {
+		h.Extensions = append(h.Extensions, extension)
+		if !h.readExtension(extension, reader{b: content}) {
 			return false
 		}
 	}
@@ -102,8 +102,8 @@ func countExtensions(b []byte) (n int) {
 	return n
 }
 
-func (h *ClientHello) readExtension(kind Extension, m reader) bool {
-	switch kind {
+func (h *ClientHello) readExtension(extension Extension, m reader) bool {
+	switch extension {
 	case extServerName:
 		h.ServerName = serverName(&m)
 	case extSupportedGroups:
@@ -129,18 +129,18 @@ func (h *ClientHello) readExtension(kind Extension, m reader) bool {
 	return !m.short
 }
 
-// serverName is the first host_name (RFC 6066, Section 3).
+// serverName returns the first host_name (RFC 6066, Section 3).
 func serverName(m *reader) string {
 	list := reader{b: m.vector16()}
 	for len(list.b) > 0 && !list.short {
-		if kind, name := list.uint8(), list.vector16(); kind == 0 {
+		if nameType, name := list.uint8(), list.vector16(); nameType == 0 {
 			return string(name)
 		}
 	}
 	return ""
 }
 
-// protocolNames are those of ALPN (RFC 7301, Section 3.1).
+// protocolNames returns the protocols of ALPN (RFC 7301, Section 3.1).
 func protocolNames(b []byte) []string {
 	var names []string
 	for m := (reader{b: b}); len(m.b) > 0 && len(names) < maxNames; {
@@ -153,7 +153,7 @@ func protocolNames(b []byte) []string {
 	return names
 }
 
-// keyShares are the groups of a client's key_share (RFC 8446, Section 4.2.8).
+// keyShares returns the groups of a client's key_share (RFC 8446, Section 4.2.8).
 func keyShares(m *reader) []Group {
 	var groups []Group
 	for list := (reader{b: m.vector16()}); len(list.b) > 0; {
@@ -167,8 +167,8 @@ func keyShares(m *reader) []Group {
 	return groups
 }
 
-// A reader takes values off the front of a message. Where bytes run short it gives
-// zeros and notes it.
+// A reader takes values from the front of a message. When the bytes run out it returns
+// zeros and sets short.
 type reader struct {
 	b     []byte
 	short bool
@@ -200,8 +200,8 @@ func (r *reader) uint16() uint16 {
 
 func (r *reader) uint32() uint32 { return uint32(r.uint16())<<16 | uint32(r.uint16()) }
 
-// vector8 and vector16 take what a length of one or two bytes announces
-// (RFC 8446, Section 3.4).
+// vector8 and vector16 read a vector whose length takes one or two bytes (RFC 8446,
+// Section 3.4).
 func (r *reader) vector8() []byte  { return r.bytes(int(r.uint8())) }
 func (r *reader) vector16() []byte { return r.bytes(int(r.uint16())) }
 

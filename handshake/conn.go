@@ -10,12 +10,12 @@ import (
 )
 
 // A Conn records what passes between [Conn.Begin] and [Conn.Stop]. It goes below
-// crypto/tls, and below whatever holds back or splits what crypto/tls writes, so
-// that it sees what really leaves and when:
+// crypto/tls, and below whatever delays or splits what crypto/tls writes, so that it sees
+// what is really sent and when:
 //
 //	tls.Conn → gate of package sessionticket → handshake.Conn → TCP
 //
-// Before Begin and after Stop, Read and Write pass on at the cost of an atomic load.
+// Before Begin and after Stop, Read and Write cost one atomic load more than without it.
 //
 // A Conn is as safe for concurrent use as the conn below it; its own methods are safe.
 type Conn struct {
@@ -25,40 +25,32 @@ type Conn struct {
 	recording atomic.Pointer[recording]
 }
 
-// NewConn returns c able to record. View is [AtServer] below a TLS server, [AtClient]
+// NewConn returns a Conn on top of c. View is [AtServer] below a TLS server, [AtClient]
 // below a client.
 func NewConn(c net.Conn, view View) *Conn { return &Conn{Conn: c, view: view} }
 
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// Begin starts the recording: TLS begins with the next byte. In SMTP that is after
-// the server's reply to STARTTLS. A second Begin starts anew.
+// Begin starts the recording: TLS begins with the next byte. In SMTP that is after the
+// server's reply to STARTTLS. A second Begin starts over.
 func (c *Conn) Begin() {
-	rec := &recording{r: c.recorder(time.Now()), own: c.view.own()}
+	rec := &recording{r: c.newRecorder(time.Now()), own: c.view.own()}
 	if c.keys != nil {
-		rec.tape = new(tape)
+		rec.log = new(eventLog)
 	}
 	c.recording.Store(rec)
 }
 
-func (c *Conn) recorder(start time.Time) *Recorder {
+func (c *Conn) newRecorder(start time.Time) *Recorder {
 	r := NewRecorder(c.view, start)
-	r.SetAddresses(c.addresses())
-	return r
-}
-
-// UseKeys lets the transcript name encrypted messages by what they hold. It is for
-// the client's side, goes before Begin, and takes effect when the recording stops:
-// then the keys must be there. What passes until then is held, at most 256 KiB.
-func (c *Conn) UseKeys(keys Keys) { c.keys = keys }
-
-func (c *Conn) addresses() (client, server netip.AddrPort) {
 	local, remote := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
 	if c.view == AtClient {
-		return local, remote
+		r.SetAddresses(local, remote)
+	} else {
+		r.SetAddresses(remote, local)
 	}
-	return remote, local
+	return r
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -69,11 +61,16 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), tcp.AddrPort().Port())
 }
 
+// UseKeys lets the transcript name encrypted messages by their content. It is for the
+// client's side. Call it before Begin; it takes effect in Stop, when the keys must be
+// available. Until then the Conn holds what passes, at most 256 KiB.
+func (c *Conn) UseKeys(keys Keys) { c.keys = keys }
+
 // Read reads from the connection below.
 func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if rec := c.recording.Load(); rec != nil {
-		rec.read(c.view.peer(), b[:n], c.view.ended(err))
+		rec.read(c.view.peer(), b[:n], c.view.endOf(err))
 	}
 	return n, err
 }
@@ -86,20 +83,20 @@ func (c *Conn) Write(b []byte) (int, error) {
 	}
 	rec.writing(b)
 	n, err := c.Conn.Write(b)
-	rec.written(b[:n], c.view.ended(err))
+	rec.written(b[:n], c.view.endOf(err))
 	return n, err
 }
 
-// Close closes the connection below, which is an end like any other.
+// Close closes the connection below and records that end.
 func (c *Conn) Close() error {
 	if rec := c.recording.Load(); rec != nil {
-		rec.read(UnknownSide, nil, c.view.closed())
+		rec.read(UnknownSide, nil, c.view.ownClose())
 	}
 	return c.Conn.Close()
 }
 
-// Hello returns what the ClientHello says, or nil before it came whole. It is there
-// when crypto/tls calls [tls.Config.GetConfigForClient].
+// ClientHello returns the content of the ClientHello, or nil before it is whole. It is
+// available when crypto/tls calls [crypto/tls.Config.GetConfigForClient].
 func (c *Conn) ClientHello() (hello *ClientHello) {
 	if rec := c.recording.Load(); rec != nil {
 		rec.mu.Lock()
@@ -110,28 +107,38 @@ func (c *Conn) ClientHello() (hello *ClientHello) {
 }
 
 // ExpectTicket announces a session ticket of length bytes, as
-// [tls.Config.WrapSession] returns it, so that the encrypted message is recognised.
-// Call it with 0 after Begin and then for each ticket. Without it tickets are
+// [crypto/tls.Config.WrapSession] returns it, so that the encrypted message is
+// recognised. Call it with 0 after Begin and then for each ticket. Without it tickets are
 // inferred from their place, which leaves some [TypeUnknown].
 func (c *Conn) ExpectTicket(length int) {
-	c.tell(func(r *Recorder) { r.ExpectTicket(length) })
+	c.notify(func(r *Recorder) { r.ExpectTicket(length) })
 }
 
-// ServerFirst is [Recorder.ServerFirst].
-func (c *Conn) ServerFirst() { c.tell((*Recorder).ServerFirst) }
+// ServerFirst calls [Recorder.ServerFirst].
+func (c *Conn) ServerFirst() { c.notify((*Recorder).ServerFirst) }
 
-// Complete tells that the handshake is complete: crypto/tls has verified the other
-// side's Finished. The recording goes on until Stop, so that what follows is seen:
-// a ticket, the first data, a silent close.
-func (c *Conn) Complete() { c.tell((*Recorder).Complete) }
+// Complete notes that the handshake is complete: crypto/tls has verified the other side's
+// Finished. The recording continues until Stop, so that what follows is seen: a ticket,
+// the first data, a silent close.
+func (c *Conn) Complete() { c.notify((*Recorder).Complete) }
 
-// Fail tells the handshake's error as crypto/tls gave it. It names alerts that
-// were encrypted.
-func (c *Conn) Fail(err error) { c.tell(func(r *Recorder) { r.Fail(err) }) }
+// Fail notes the handshake's error as crypto/tls returned it. It reveals encrypted
+// alerts.
+func (c *Conn) Fail(err error) { c.notify(func(r *Recorder) { r.Fail(err) }) }
 
-// Stop ends the recording, lets its memory go, and returns the transcript. Use is
-// what the client did after the handshake, as far as the caller knows. It returns
-// nil if nothing is recorded.
+// notify passes an event to the recorder, if there is one.
+func (c *Conn) notify(event func(*Recorder)) {
+	if rec := c.recording.Load(); rec != nil {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		rec.flush()
+		rec.event(0, event)
+	}
+}
+
+// Stop ends the recording, releases its memory, and returns the transcript. Use is what
+// the client did after the handshake, as far as the caller knows. Stop returns nil if
+// nothing is being recorded.
 func (c *Conn) Stop(use Use) *Transcript {
 	rec := c.recording.Swap(nil)
 	if rec == nil {
@@ -142,10 +149,10 @@ func (c *Conn) Stop(use Use) *Transcript {
 	rec.flush()
 	rec.stopped = true
 	r := rec.r
-	if rec.tape != nil {
-		r = c.recorder(r.start)
+	if rec.log != nil {
+		r = c.newRecorder(r.start)
 		r.UseKeys(c.keys)
-		rec.tape.play(r)
+		rec.log.replay(r)
 	}
 	r.SetUse(use)
 	r.finish(r.t)
@@ -154,18 +161,18 @@ func (c *Conn) Stop(use Use) *Transcript {
 
 // A recording is a recorder that both directions feed.
 //
-// A write is noted with the time at which it began, once it is done, so that its cost
-// falls into the time that the bytes take; or when something is read before that,
-// which may be the answer.
+// A write is noted when it is done, with the time at which it began, so that the cost of
+// recording overlaps with the time that the bytes travel. It is noted earlier if
+// something is read before that, which may be the answer.
 type recording struct {
-	mu   sync.Mutex
-	r    *Recorder
-	own  Side
-	tape *tape // nil without keys
+	mu  sync.Mutex
+	r   *Recorder
+	own Side
+	log *eventLog // nil without keys
 
 	pending []byte // being written, not yet noted
 	began   time.Time
-	stopped bool // the transcript is given away; a Read or Write may still be under way
+	stopped bool // the transcript was returned; a Read or Write may still be in progress
 }
 
 func (rec *recording) writing(b []byte) {
@@ -175,7 +182,7 @@ func (rec *recording) writing(b []byte) {
 	rec.pending, rec.began = b, time.Now()
 }
 
-// written notes what was written of the pending bytes, unless they were noted.
+// written notes the part of the pending bytes that was written, unless it was noted.
 func (rec *recording) written(b []byte, end End) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -205,7 +212,7 @@ func (rec *recording) note(from Side, b []byte, at time.Time, end End) {
 	if rec.stopped || len(b) == 0 && end.Kind == EndOpen {
 		return
 	}
-	if rec.tape == nil {
+	if rec.log == nil {
 		rec.r.passed(from, b, at, end)
 		return
 	}
@@ -218,8 +225,8 @@ func (rec *recording) event(size int, event func(*Recorder)) {
 		return
 	}
 	event(rec.r)
-	if rec.tape != nil {
-		rec.tape.add(size, event)
+	if rec.log != nil {
+		rec.log.add(size, event)
 	}
 }
 
@@ -227,15 +234,5 @@ func (r *Recorder) passed(from Side, b []byte, at time.Time, end End) {
 	r.Feed(from, b, at)
 	if end.Kind != EndOpen {
 		r.End(end)
-	}
-}
-
-// tell tells the recorder an event, unless nothing is recorded.
-func (c *Conn) tell(event func(*Recorder)) {
-	if rec := c.recording.Load(); rec != nil {
-		rec.mu.Lock()
-		defer rec.mu.Unlock()
-		rec.flush()
-		rec.event(0, event)
 	}
 }

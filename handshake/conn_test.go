@@ -189,7 +189,7 @@ func TestServerTellsItsHandshakes(t *testing.T) {
 				t.Errorf("resumed: %v, want %v", transcript.ServerHello.Resumed, test.resumed)
 			}
 			for _, m := range transcript.Messages {
-				if m.Type == TypeFinished && transcript.ServerHello.Version < tls.VersionTLS13 && m.Size != finishedLen12 {
+				if m.Type == TypeFinished && transcript.ServerHello.Version < tls.VersionTLS13 && m.Size != finishedLenTLS12 {
 					t.Errorf("a Finished of %d bytes", m.Size)
 				}
 			}

@@ -1,52 +1,52 @@
-// Package handshake keeps TLS handshakes as transcripts: which message went when, in
-// which write, how large, and where it ended.
+// Package handshake records TLS handshakes as transcripts: which message was sent when,
+// in which write, how large it was, and where the handshake ended.
 //
-// When a client cannot get in, a TLS library has one line to say, often only "EOF".
-// What tells the cause is the order of the messages, and what the last one was. This
-// package records it below crypto/tls, without a secret, or from a capture.
+// When a client cannot connect, a TLS library reports one line, often only "EOF". The
+// cause shows in the order of the messages and in the last of them. This package records
+// them below crypto/tls, without secrets, or from a packet capture.
 //
-// It is two lines in a TLS server, and one when the handshake failed:
+// In a TLS server it takes two lines, and one after a failed handshake:
 //
-//	recorded := handshake.NewConn(conn, handshake.AtServer)
-//	recorded.Begin()
+//	recorder := handshake.NewConn(conn, handshake.AtServer)
+//	recorder.Begin()
 //	...
-//	fmt.Print(recorded.Stop(handshake.UseNone).Diagram(handshake.DiagramOptions{}))
+//	fmt.Print(recorder.Stop(handshake.UseNone).Diagram(handshake.DiagramOptions{}))
 //
-// A [Conn] records a connection of this process, a [Recorder] anything that passes
-// bytes. A [Transcript] is drawn with [Transcript.Diagram], and kept as JSON, which
-// [Parse] reads.
+// A [Conn] records a connection of this process, a [Recorder] bytes from anywhere. A
+// [Transcript] is printed with [Transcript.Diagram] and stored as JSON, which [Parse]
+// reads.
 //
-// # What is encrypted
+// # Encrypted messages
 //
-// TLS 1.3 encrypts all after the ServerHello. On the serving side nothing is decrypted:
-// messages are told by their order and size, and are marked as inferred. That is
-// certain for crypto/tls, which never pads and has a record for each message; OpenSSL
-// and GnuTLS do the same. Where a server packs several messages in a record, or pads
-// them, they stay [TypeUnknown]. So does what may be a ticket or the first answer, unless
-// [Conn.ExpectTicket] is called. With keys, as a prober has them and a capture with a key log,
-// everything is named: see [Keys].
+// TLS 1.3 encrypts everything after the ServerHello. A server's recorder decrypts
+// nothing: it infers messages from their order and size and marks them as inferred. With
+// crypto/tls, OpenSSL and GnuTLS that is exact, since they do not pad and put each message
+// into a record of its own. Messages of servers that pad them, or put several into a
+// record, stay [TypeUnknown]. So do records that may be either a ticket or the first
+// reply, unless [Conn.ExpectTicket] is called. With keys, from a prober or a key log,
+// every message is named: see [Keys].
 //
 // # Limits
 //
-//   - A recorder holds at most [MaxMemory], and gives it back with [Conn.Stop]. Of a
-//     ClientHello of more than 8 KiB only the size is known. A transcript has at most
-//     [MaxMessages] messages; of application data the first of each side.
-//   - A client that resumes with early data (RFC 8446, Section 4.2.10) may have it
-//     named wrongly after the ServerHello. No mail client is known to send any.
+//   - A recorder holds at most [MaxMemory] until [Conn.Stop]. Of a ClientHello of more
+//     than 8 KiB only the size is kept. A transcript has at most [MaxMessages] messages;
+//     of application data only the first of each side.
+//   - Early data (RFC 8446, Section 4.2.10) may be named wrongly after the ServerHello.
+//     No mail client is known to send any.
 //   - A 2-byte record that is a side's last is taken for an alert.
-//   - The alert that crypto/tls sends under encryption is seen, its number is not.
-//   - Size is that of the content where the suite does not pad: before TLS 1.3 not
-//     with CBC, where it is the record's.
-//   - Of QUIC and DTLS nothing is known.
+//   - An encrypted alert that crypto/tls sends is seen, but its description is not.
+//   - Sizes are exact if the cipher suite does not pad. With the CBC suites of TLS 1.2 and
+//     before they are those of the records.
+//   - QUIC and DTLS are not supported.
 //
 // # Concurrency
 //
-// A Conn is as safe as the conn below it. A Recorder is for one goroutine. A Transcript
-// is safe to read concurrently.
+// A Conn is as safe for concurrent use as the conn below it. A Recorder is not safe for
+// concurrent use. A Transcript may be read concurrently.
 //
 // # Sources
 //
 //   - RFC 8446 (TLS 1.3), RFC 5246 (TLS 1.2), RFC 5077 (tickets before TLS 1.3),
-//     RFC 6066 and RFC 7301 (names and protocols), RFC 8701 (GREASE)
+//     RFC 6066 and RFC 7301 (SNI and ALPN), RFC 8701 (GREASE)
 //   - https://github.com/FoxIO-LLC/ja4, technical_details/JA4.md (JA4)
 package handshake

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// own and peer are the sides of a recorder at an end.
+// own and peer return the sides as seen from a recorder at one end.
 func (v View) own() Side {
 	if v == AtClient {
 		return Client
@@ -23,9 +23,9 @@ func (v View) peer() Side {
 	return Client
 }
 
-// ended says what the error of a Read or Write tells of the connection. The end's
-// own Close is noted when it is called.
-func (v View) ended(err error) End {
+// endOf returns the end that the error of a Read or Write shows. The own Close is noted
+// when it is called.
+func (v View) endOf(err error) End {
 	switch {
 	case err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe):
 		return End{}
@@ -45,37 +45,37 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// closed is an end's own Close.
-func (v View) closed() End {
+// ownClose is the end by the recorder's own side.
+func (v View) ownClose() End {
 	if v == AtClient {
 		return End{Kind: EndClosed, By: Client}
 	}
 	return End{Kind: EndDropped, By: Server}
 }
 
-// told is what the TLS library said of an alert that may have been encrypted.
-type told struct {
-	by   Side
-	text Alert
+// A libraryAlert is an alert in an error of the TLS library; it may have been encrypted.
+type libraryAlert struct {
+	by    Side
+	alert Alert
 }
 
 // maxErr bounds what is kept of an error: it may quote the peer.
 const maxErr = 256
 
-// Fail notes the error of the handshake, as crypto/tls gave it: it names alerts that
-// were encrypted, and timeouts that came as a context's end.
+// Fail notes the error of the handshake, as crypto/tls returned it. It reveals encrypted
+// alerts, and timeouts by a context.
 func (r *Recorder) Fail(err error) {
 	if err == nil {
 		return
 	}
 	text := err.Error()
 	r.t.End.Err = text[:min(len(text), maxErr)]
-	switch by, alert, ok := r.t.View.alertOf(err); {
+	switch by, alert, ok := r.t.View.alertIn(err); {
 	case ok:
-		r.told = &told{by, alert}
+		r.libraryAlert = &libraryAlert{by, alert}
 	case err == io.EOF && r.t.End.Kind == EndOpen:
-		// The stream goes on: it was a close_notify that crypto/tls gives as EOF.
-		r.told = &told{r.t.View.peer(), Alert{Description: closeNotify}}
+		// The connection is open: crypto/tls returns EOF for a close_notify.
+		r.libraryAlert = &libraryAlert{r.t.View.peer(), Alert{Description: closeNotify}}
 		r.End(End{Kind: EndClosed, By: r.t.View.peer()})
 	case isTimeout(err) && (r.t.End.Kind == EndOpen || r.t.End.Kind == EndDropped):
 		// HandshakeContext closes the conn before it returns.
@@ -84,19 +84,19 @@ func (r *Recorder) Fail(err error) {
 	}
 }
 
-// Alerts that end nothing by themselves (RFC 8446, Section 6.1).
+// Alerts that do not end the connection by themselves (RFC 8446, Section 6.1).
 const (
 	closeNotify  AlertDescription = 0
 	userCanceled AlertDescription = 90
 )
 
-// alertOf finds the alert in an error of crypto/tls: the type in it is not exported,
-// but has the text of a [tls.AlertError] of the same number. Most alerts that
+// alertIn finds the alert in an error of crypto/tls. The type in the error is not
+// exported, but has the text of a [tls.AlertError] of the same number. Most alerts that
 // crypto/tls sends are not in its errors.
-func (v View) alertOf(err error) (by Side, text Alert, ok bool) {
+func (v View) alertIn(err error) (by Side, alert Alert, ok bool) {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Err == nil {
-		return UnknownSide, text, false
+		return UnknownSide, alert, false
 	}
 	switch op.Op {
 	case "remote error":
@@ -104,60 +104,61 @@ func (v View) alertOf(err error) (by Side, text Alert, ok bool) {
 	case "local error":
 		by = v.own()
 	default:
-		return UnknownSide, text, false
+		return UnknownSide, alert, false
 	}
 	for n := range 256 {
 		if op.Err.Error() == tls.AlertError(n).Error() {
 			return by, Alert{Fatal: true, Description: AlertDescription(n)}, true
 		}
 	}
-	return UnknownSide, text, false
+	return UnknownSide, alert, false
 }
 
-// tellAlert gives the last alert that could not be read what the TLS library said.
-// Where padding hid it from naming (RFC 8446, Section 5.4), as JSSE pads its alerts,
-// it is the last record that came: the library stopped reading there.
-func (r *Recorder) tellAlert(t *Transcript) {
-	if r.told == nil {
+// useLibraryAlert gives the last unreadable alert the content that the TLS library
+// reported. If padding hides the alert (RFC 8446, Section 5.4), as with JSSE, it is the
+// last record: the library stopped reading there.
+func (r *Recorder) useLibraryAlert(t *Transcript) {
+	if r.libraryAlert == nil {
 		return
 	}
 	for i := len(t.Messages) - 1; i >= 0; i-- {
 		m := &t.Messages[i]
 		unread := m.Type == TypeAlert && m.Alert == nil
-		hidden := m.Type == TypeUnknown && m.Encrypted && m.Missing == 0
-		if m.From != r.told.by || !unread && !hidden {
+		padded := m.Type == TypeUnknown && m.Encrypted && m.Missing == 0
+		if m.From != r.libraryAlert.by || !unread && !padded {
 			continue
 		}
-		if hidden {
+		if padded {
 			m.Type, m.Inferred = TypeAlert, true
 		}
-		text := r.told.text
-		m.Alert = &text
+		alert := r.libraryAlert.alert
+		m.Alert = &alert
 		return
 	}
 }
 
-// conclude says how it ended and what it came to, from the named messages.
+// conclude sets how the connection ended and was used, from the named messages.
 func (r *Recorder) conclude(t *Transcript) {
-	r.tellAlert(t)
-	t.Completed = r.completed || t.View == OnWire && concluded(t)
-	if spoke(t) {
+	r.useLibraryAlert(t)
+	t.Completed = r.completed || t.View == OnWire && showsCompletion(t)
+	if clientSentData(t) {
 		t.Use = max(t.Use, UseData)
 	}
 	if t.Completed {
-		closedInOrder(t)
+		setCloser(t)
 	}
 	for i, m := range t.Messages {
-		if open := t.End.Kind == EndOpen; m.Type == TypeAlert && isEnd(m, t.Completed) && (open || i < t.End.After) {
+		if open := t.End.Kind == EndOpen; m.Type == TypeAlert && endsWith(m, t.Completed) && (open || i < t.End.After) {
 			t.End = End{Kind: EndAlert, By: m.From, After: i + 1, Err: t.End.Err}
 			return
 		}
 	}
 }
 
-// closedInOrder says who closed a connection that was in use: who sent the first
-// alert, which is taken for a close_notify, or else who closed it below TLS.
-func closedInOrder(t *Transcript) {
+// setCloser sets who closed a connection after the handshake: the side that sent the
+// first alert, which is taken for a close_notify, or else the one that closed it below
+// TLS.
+func setCloser(t *Transcript) {
 	if t.End.Kind == EndDropped {
 		t.End.Kind = EndClosed
 	}
@@ -169,28 +170,27 @@ func closedInOrder(t *Transcript) {
 	}
 }
 
-// isEnd reports whether an alert ends the connection otherwise than by closing it
-// in good order. One that could not be read does before the handshake is complete.
-func isEnd(m Message, completed bool) bool {
+// endsWith reports whether an alert ends the connection with an error. An unreadable one
+// does before the handshake is complete.
+func endsWith(m Message, completed bool) bool {
 	if m.Alert == nil {
 		return !completed
 	}
 	return m.Alert.Description != closeNotify && m.Alert.Description != userCanceled && m.Alert.Fatal
 }
 
-// concluded reports whether the client's and the server's Finished passed, and after
-// the last of them data, or a close that no alert announced. In TLS 1.3 the client's
-// is the last, and says that it took the server's.
-func concluded(t *Transcript) bool {
-	var seen [Server + 1]bool
-	seen[Server] = t.ServerHello != nil && t.ServerHello.Version == tls.VersionTLS13
+// showsCompletion reports whether both Finished messages passed, and after the last of
+// them data, or a close without an alert. In TLS 1.3 the client's is the last, and shows
+// that the client accepted the server's.
+func showsCompletion(t *Transcript) bool {
+	var finished [Server + 1]bool
+	finished[Server] = t.ServerHello != nil && t.ServerHello.Version == tls.VersionTLS13
 	for i, m := range t.Messages {
 		if m.Type == TypeFinished && m.Missing == 0 {
-			seen[m.From] = true
+			finished[m.From] = true
 		}
-		if seen[Client] && seen[Server] {
-			after := t.Messages[i+1:]
-			if len(after) > 0 {
+		if finished[Client] && finished[Server] {
+			if after := t.Messages[i+1:]; len(after) > 0 {
 				return after[0].Type != TypeAlert
 			}
 			return t.End.Kind == EndClosed
@@ -199,8 +199,8 @@ func concluded(t *Transcript) bool {
 	return false
 }
 
-// spoke reports whether the client sent data after its Finished.
-func spoke(t *Transcript) bool {
+// clientSentData reports whether the client sent data after its Finished.
+func clientSentData(t *Transcript) bool {
 	finished := false
 	for _, m := range t.Messages {
 		if m.From == Client && m.Type == TypeFinished {

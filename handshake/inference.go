@@ -7,14 +7,13 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// name tells the encrypted messages of TLS 1.3 that could not be opened, by their
-// order and size, and drops application data but the first of each side. Padding
-// (RFC 8446, Section 5.4) and several messages in a record defeat it: those stay
-// Unknown.
-func (r *Recorder) name(t *Transcript) {
-	n := namer{r: r, t: t}
-	var room [Server + 1][MaxMessages]int
-	client, server := room[Client][:0], room[Server][:0]
+// infer names the encrypted messages of TLS 1.3 that could not be opened, by their order
+// and size, and drops application data except the first of each side. Padding (RFC 8446,
+// Section 5.4) and several messages in a record prevent it: those stay TypeUnknown.
+func (r *Recorder) infer(t *Transcript) {
+	n := inference{r: r, t: t, finished: len(t.Messages), data: len(t.Messages)}
+	var array [Server + 1][MaxMessages]int
+	client, server := array[Client][:0], array[Server][:0]
 	for i, m := range t.Messages {
 		switch {
 		case m.Type != TypeUnknown || !m.Encrypted || m.Missing > 0:
@@ -24,47 +23,46 @@ func (r *Recorder) name(t *Transcript) {
 			server = append(server, i)
 		}
 	}
-	n.finished, n.data = len(t.Messages), len(t.Messages)
 	n.client(client)
 	n.server(server)
-	n.sweep()
+	n.removeDropped()
 }
 
-// A namer names the messages of one transcript, by their index.
-type namer struct {
-	r     *Recorder
-	t     *Transcript
-	drop  [MaxMessages]bool
-	spoke [Server + 1]bool // data of that side was named
+// An inference names the messages of one transcript. Messages are given by their index.
+type inference struct {
+	r        *Recorder
+	t        *Transcript
+	drop     [MaxMessages]bool
+	sentData [Server + 1]bool // the side's first data is named
 
 	finished int // the client's Finished; past the end if there is none
 	data     int // the client's first data; likewise
 	tickets  int // of the server, named so far
 }
 
-func (n *namer) as(i int, kind MessageType) {
-	n.t.Messages[i].Type, n.t.Messages[i].Inferred = kind, true
+func (n *inference) set(i int, messageType MessageType) {
+	n.t.Messages[i].Type, n.t.Messages[i].Inferred = messageType, true
 }
 
-func (n *namer) size(i int) int { return n.t.Messages[i].Size }
+func (n *inference) size(i int) int { return n.t.Messages[i].Size }
 
 // client names what the client sent: Certificate and CertificateVerify, if any, Finished, and
 // data. Data before the ServerHello is early data (RFC 8446, Section 4.2.10).
-func (n *namer) client(list []int) {
+func (n *inference) client(list []int) {
 	list = n.lastAlert(&n.r.client, list)
-	early := n.before(list, n.serverHello())
+	early := countBefore(list, n.serverHello())
 	for k, i := range list[:early] {
-		n.as(i, TypeApplicationData)
+		n.set(i, TypeApplicationData)
 		n.drop[i] = k > 0
 	}
 	list = list[early:]
-	at := n.find(list, 0)
+	at := n.findFinished(list, 0)
 	if at < 0 {
 		return
 	}
 	n.finished = list[at]
-	n.as(list[at], TypeFinished)
-	n.certificate(list[:at])
+	n.set(list[at], TypeFinished)
+	n.clientCertificate(list[:at])
 	if rest := list[at+1:]; len(rest) > 0 {
 		n.data = rest[0]
 		for _, i := range rest {
@@ -73,54 +71,54 @@ func (n *namer) client(list []int) {
 	}
 }
 
-// emptyCertificateLen is a Certificate message without one: header, context, list
-// (RFC 8446, Section 4.4.2).
+// emptyCertificateLen is the length of a Certificate message without a certificate:
+// header, context, list (RFC 8446, Section 4.4.2).
 const emptyCertificateLen = messageHeaderLen + 1 + 3
 
-func (n *namer) certificate(list []int) {
+func (n *inference) clientCertificate(list []int) {
 	switch {
 	case len(list) == 1 && n.size(list[0]) == emptyCertificateLen:
-		n.as(list[0], TypeCertificate)
+		n.set(list[0], TypeCertificate)
 	case len(list) == 2:
-		n.as(list[0], TypeCertificate)
-		n.as(list[1], TypeCertificateVerify)
+		n.set(list[0], TypeCertificate)
+		n.set(list[1], TypeCertificateVerify)
 	}
 }
 
 // flights are what the server sends before its Finished, by the number of records:
-// resumed, full, and with a client's certificate asked for.
+// resumed, full, and with a request for a client certificate.
 var flights = map[int][]MessageType{
 	1: {TypeEncryptedExtensions},
 	3: {TypeEncryptedExtensions, TypeCertificate, TypeCertificateVerify},
 	4: {TypeEncryptedExtensions, TypeCertificateRequest, TypeCertificate, TypeCertificateVerify},
 }
 
-// server names what the server sent: its flight, and what follows it. A flight of
-// any other form is left alone: some servers put several messages in a record.
-func (n *namer) server(list []int) {
+// server names what the server sent: its flight, and what follows. A flight of another
+// form is left alone: some servers put several messages into a record.
+func (n *inference) server(list []int) {
 	list = n.lastAlert(&n.r.server, list)
-	flight := list[:n.before(list, n.finished)]
+	flight := list[:countBefore(list, n.finished)]
 	least := 3
 	if n.t.ServerHello.Resumed {
 		least = 1
 	}
 	rest := list[len(flight):]
-	if at := n.find(flight, least); at >= 0 {
-		messages := n.join(flight[:at])
-		for k, kind := range flights[len(messages)] {
-			n.as(messages[k], kind)
+	if at := n.findFinished(flight, least); at >= 0 {
+		messages := n.joinFullRecords(flight[:at])
+		for k, messageType := range flights[len(messages)] {
+			n.set(messages[k], messageType)
 		}
 		if flights[len(messages)] != nil {
-			n.as(flight[at], TypeFinished)
+			n.set(flight[at], TypeFinished)
 			rest = list[at+1:]
 		}
 	}
-	n.afterFinished(rest)
+	n.afterServerFinished(rest)
 }
 
-// find is the place in list of the first Finished at or after from, -1 if there is
-// none. No other message of those places has its size: certificates are longer.
-func (n *namer) find(list []int, from int) int {
+// findFinished returns the position in list of the first Finished at or after from, -1 if
+// there is none. No other message there has its size: certificates are longer.
+func (n *inference) findFinished(list []int, from int) int {
 	for at := from; at < len(list); at++ {
 		if n.size(list[at]) == n.r.finishedLen() {
 			return at
@@ -129,21 +127,18 @@ func (n *namer) find(list []int, from int) int {
 	return -1
 }
 
-// before is how many of list come before message i.
-func (n *namer) before(list []int, i int) int {
-	at := 0
-	for at < len(list) && list[at] < i {
-		at++
-	}
-	return at
+// countBefore returns how many of list, which is sorted, are less than i.
+func countBefore(list []int, i int) int {
+	n, _ := slices.BinarySearch(list, i)
+	return n
 }
 
-// afterFinished names what the server sent after its Finished: tickets and data.
-func (n *namer) afterFinished(list []int) {
+// afterServerFinished names what the server sent after its Finished: tickets and data.
+func (n *inference) afterServerFinished(list []int) {
 	for k, i := range list {
-		switch kind := n.ticketOrData(list, k); kind {
+		switch n.ticketOrData(list, k) {
 		case TypeNewSessionTicket:
-			n.as(i, kind)
+			n.set(i, TypeNewSessionTicket)
 			n.tickets++
 		case TypeApplicationData:
 			n.applicationData(i)
@@ -151,10 +146,10 @@ func (n *namer) afterFinished(list []int) {
 	}
 }
 
-// ticketOrData says what the k-th record after the server's Finished is, Unknown
-// where that cannot be told. A server may send data before the client's Finished
-// (RFC 8446, Section 4.4.4); none of a mail server is known to, so that is a ticket.
-func (n *namer) ticketOrData(list []int, k int) MessageType {
+// ticketOrData returns the type of the k-th record after the server's Finished,
+// TypeUnknown if it may be either. A server may send data before the client's Finished
+// (RFC 8446, Section 4.4.4); no mail server is known to, so that is a ticket.
+func (n *inference) ticketOrData(list []int, k int) MessageType {
 	i := list[k]
 	switch {
 	case n.r.ticketsExpected:
@@ -170,68 +165,68 @@ func (n *namer) ticketOrData(list []int, k int) MessageType {
 	case i > n.data && k > 0:
 		return TypeApplicationData
 	case i > n.data || n.r.serverFirst:
-		return TypeUnknown // a ticket, or the answer
+		return TypeUnknown // a ticket, or the reply
 	}
 	return TypeNewSessionTicket
 }
 
-// isTwin reports whether the k-th record is one of two of the same size that are the
-// first: OpenSSL and GnuTLS send two tickets. Answers are shorter, or differ.
-func (n *namer) isTwin(list []int, k int) bool {
+// isTwin reports whether the k-th record is one of the first two and they have the same
+// size: OpenSSL and GnuTLS send two tickets. Replies are shorter, or differ.
+func (n *inference) isTwin(list []int, k int) bool {
 	return k < 2 && len(list) >= 2 && n.size(list[0]) == n.size(list[1]) && n.size(list[0]) >= minTicket
 }
 
-// minTicket is less than any ticket that holds a session: its master secret, 32 to 48
-// bytes, a time, a nonce and a tag.
+// minTicket is less than the length of any ticket that holds a session: its master
+// secret, 32 to 48 bytes, a time, a nonce and a tag.
 const minTicket = 96
 
-// bySize compares with the next ticket that the server said it made.
-func (n *namer) bySize(i int) MessageType {
+// bySize compares the record with the next ticket that the server announced.
+func (n *inference) bySize(i int) MessageType {
 	if n.tickets < len(n.r.tickets) && n.r.tickets[n.tickets] == n.size(i) {
 		return TypeNewSessionTicket
 	}
 	return TypeApplicationData
 }
 
-// sharesWrite reports whether the k-th record and the next left in one write.
-func (n *namer) sharesWrite(list []int, k int) bool {
+// sharesWrite reports whether the k-th record and the next were sent in one write.
+func (n *inference) sharesWrite(list []int, k int) bool {
 	return k+1 < len(list) && n.t.Messages[list[k]].Write == n.t.Messages[list[k+1]].Write
 }
 
-// wantsTicket reports whether the client can use a ticket, so that crypto/tls sends
-// one (RFC 8446, Section 4.2.9).
-func (n *namer) wantsTicket() bool {
+// wantsTicket reports whether the client can use a ticket, so that crypto/tls sends one
+// (RFC 8446, Section 4.2.9).
+func (n *inference) wantsTicket() bool {
 	return n.t.ClientHello == nil || slices.Contains(n.t.ClientHello.PSKModes, pskWithDHE)
 }
 
 // pskWithDHE is psk_dhe_ke (RFC 8446, Section 4.2.9).
 const pskWithDHE = 1
 
-// lastAlert names a side's last record if it can hold an alert and little else.
-func (n *namer) lastAlert(s *stream, list []int) []int {
+// lastAlert names a side's last record if it has the size of an alert, and returns the
+// others.
+func (n *inference) lastAlert(s *stream, list []int) []int {
 	last := len(list) - 1
-	if last < 0 || n.size(list[last]) != alertLen || s.passed && s.last == nil {
+	if last < 0 || n.size(list[last]) != alertLen || s.dataSkipped && s.lastSkipped == nil {
 		return list
 	}
-	n.as(list[last], TypeAlert)
+	n.set(list[last], TypeAlert)
 	return list[:last]
 }
 
-// serverHello is the place of the ServerHello.
-func (n *namer) serverHello() int {
+func (n *inference) serverHello() int {
 	return slices.IndexFunc(n.t.Messages, func(m Message) bool { return m.Type == TypeServerHello })
 }
 
-// applicationData names the first of a side's data and drops the others.
-func (n *namer) applicationData(i int) {
-	n.as(i, TypeApplicationData)
+// applicationData names a side's first data and drops the rest.
+func (n *inference) applicationData(i int) {
+	n.set(i, TypeApplicationData)
 	from := n.t.Messages[i].From
-	n.drop[i], n.spoke[from] = n.spoke[from], true
+	n.drop[i], n.sentData[from] = n.sentData[from], true
 }
 
-// join makes one message of a record that is full and the next: a long certificate
+// joinFullRecords makes one message of a full record and the next: a long certificate
 // chain takes several records.
-func (n *namer) join(list []int) []int {
+func (n *inference) joinFullRecords(list []int) []int {
 	joined := list[:0]
 	full := 0 // bytes of the full records before this one
 	for _, i := range list {
@@ -247,8 +242,7 @@ func (n *namer) join(list []int) []int {
 	return joined
 }
 
-// sweep takes the dropped messages out of the transcript.
-func (n *namer) sweep() {
+func (n *inference) removeDropped() {
 	kept := n.t.Messages[:0]
 	after := n.t.End.After
 	for i, m := range n.t.Messages {
@@ -262,11 +256,12 @@ func (n *namer) sweep() {
 	n.t.Messages, n.t.End.After = kept, after
 }
 
-// finishedLen12 is the length of a Finished message before TLS 1.3 (RFC 5246, Section 7.4.9).
-const finishedLen12 = messageHeaderLen + 12
+// finishedLenTLS12 is the length of a Finished message before TLS 1.3 (RFC 5246, Section
+// 7.4.9).
+const finishedLenTLS12 = messageHeaderLen + 12
 
-// finishedLen is the length of a Finished message of TLS 1.3: a hash of the suite's
-// (RFC 8446, Section 4.4.4).
+// finishedLen returns the length of a Finished message of TLS 1.3: that of the suite's
+// hash (RFC 8446, Section 4.4.4).
 func (r *Recorder) finishedLen() int {
 	if r.t.ServerHello != nil && r.t.ServerHello.Suite == 0x1302 { // TLS_AES_256_GCM_SHA384
 		return messageHeaderLen + 48
@@ -274,8 +269,8 @@ func (r *Recorder) finishedLen() int {
 	return messageHeaderLen + 32
 }
 
-// contentLen is how much an encrypted record of that length holds if it is not
-// padded. For suites that always pad it is the record's length.
+// contentLen returns the length of the content of an encrypted record without padding.
+// For suites that always pad it is the record's length.
 func (r *Recorder) contentLen(length int) int {
 	if r.t.ServerHello == nil {
 		return length
@@ -283,9 +278,9 @@ func (r *Recorder) contentLen(length int) int {
 	return max(length-overhead(r.t.ServerHello.Version, r.t.ServerHello.Suite), 0)
 }
 
-// overhead is what encryption adds to a record's content: in TLS 1.3 the content
-// type and a tag (RFC 8446, Section 5.2), in TLS 1.2 with AEAD suites an explicit
-// nonce and a tag (RFC 5288, RFC 6655, RFC 7905).
+// overhead returns what encryption adds to a record's content: in TLS 1.3 the content
+// type and a tag (RFC 8446, Section 5.2), in TLS 1.2 with AEAD suites an explicit nonce
+// and a tag (RFC 5288, RFC 6655, RFC 7905).
 func overhead(version Version, suite Suite) int {
 	switch {
 	case version == tls.VersionTLS13 && suite == 0x1305: // CCM_8

@@ -6,30 +6,30 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// messageHeaderLen is the length of a handshake message's type and length
-// (RFC 8446, Section 4).
+// messageHeaderLen is the length of a handshake message's type and length (RFC 8446,
+// Section 4).
 const messageHeaderLen = 4
 
-// What is kept of a message until it is whole.
+// How much of a message's body is kept until it is whole.
 const (
-	// maxHello is what is kept of a ClientHello. They have 200 to 2,000 bytes; the
-	// largest key shares and a ticket with a chain of client certificates bring one
-	// to 6 KiB. Of a longer one only the size is known.
-	maxHello = 8 << 10
-	// maxServerHello has room for the largest key share (ML-KEM-1024, 1,568 bytes).
+	// maxClientHello bounds a ClientHello. They have 200 to 2,000 bytes; the largest key
+	// shares and a ticket that holds a chain of client certificates make 6 KiB. Of a
+	// longer one only the size is kept.
+	maxClientHello = 8 << 10
+	// maxServerHello holds the largest key share (ML-KEM-1024, 1,568 bytes).
 	maxServerHello = 4 << 10
-	// maxTicketHead is a NewSessionTicket up to the ticket itself: lifetime, age
-	// add, nonce, and the ticket's length (RFC 8446, Section 4.6.1).
+	// maxTicketHead is a NewSessionTicket up to the ticket itself: lifetime, age_add,
+	// nonce, and the ticket's length (RFC 8446, Section 4.6.1).
 	maxTicketHead = 4 + 4 + 1 + 255 + 2
 )
 
-// An assembler puts handshake messages together: several may come in one record,
-// and one in several.
+// An assembler reassembles handshake messages: a record may hold several, and a message
+// may span several records.
 type assembler struct {
-	header [messageHeaderLen]byte
-	got    int    // bytes of the message that have come, its header included
-	body   []byte // what is kept of it
-	torn   bool   // bytes of it were lost
+	header     [messageHeaderLen]byte
+	got        int    // bytes of the message received, including its header
+	body       []byte // what is kept of it
+	incomplete bool   // some of its bytes were lost
 }
 
 func (a *assembler) size() int {
@@ -48,54 +48,73 @@ func (a *assembler) write(s *stream, b []byte, encrypted bool) {
 			a.got += n
 			b = b[n:]
 		}
-		a.pass(s, encrypted)
+		a.finish(s, encrypted)
 	}
 }
 
-// pass notes the message when it is whole.
-func (a *assembler) pass(s *stream, encrypted bool) {
+// finish notes the message if it is whole.
+func (a *assembler) finish(s *stream, encrypted bool) {
 	if a.got >= messageHeaderLen && a.got == a.size() {
 		s.r.message(s, a.header[0], a.size(), a.body, encrypted)
 		*a = assembler{}
 	}
 }
 
-// keep keeps b as far as the recorder wants to know the message.
+// keep keeps as much of b as the recorder reads of the message.
 func (a *assembler) keep(r *Recorder, b []byte) {
-	if a.torn {
+	if a.incomplete {
 		return
 	}
-	limit := r.wants(a.header[0], a.size()-messageHeaderLen)
+	limit := r.keepLen(a.header[0], a.size()-messageHeaderLen)
 	if len(b) == limit && a.got == messageHeaderLen && a.got+limit == a.size() {
-		a.body = b // all of it, which is read before b is gone
+		a.body = b // the whole body, which is read before b becomes invalid
 		return
 	}
 	if a.body == nil && limit > 0 {
 		a.body = make([]byte, 0, limit)
 	}
-	if room := limit - len(a.body); room > 0 {
-		a.body = append(a.body, b[:min(room, len(b))]...)
+	if free := limit - len(a.body); free > 0 {
+		a.body = append(a.body, b[:min(free, len(b))]...)
 	}
 }
 
-// wants is how much of a message's body is to be kept.
-func (r *Recorder) wants(code uint8, body int) int {
+// keepLen returns how many bytes of a message's body the recorder reads.
+func (r *Recorder) keepLen(code uint8, bodyLen int) int {
 	switch handshakeTypes[code] {
 	case TypeClientHello:
-		if r.t.ClientHello == nil && body <= maxHello {
-			return body
+		if r.t.ClientHello == nil && bodyLen <= maxClientHello {
+			return bodyLen
 		}
 	case TypeServerHello:
-		if r.t.ServerHello == nil && body <= maxServerHello {
-			return body
+		if r.t.ServerHello == nil && bodyLen <= maxServerHello {
+			return bodyLen
 		}
 	case TypeNewSessionTicket:
-		return min(body, maxTicketHead)
+		return min(bodyLen, maxTicketHead)
 	}
 	return 0
 }
 
-// handshakeTypes are the types by their number on the wire (RFC 8446, Appendix B.3).
+// message notes a handshake message. Body is as much of it as keepLen asked for.
+func (r *Recorder) message(s *stream, code uint8, size int, body []byte, encrypted bool) {
+	m := Message{From: s.side, Type: handshakeTypes[code], Size: size, Encrypted: encrypted}
+	switch {
+	case m.Type == TypeClientHello && s.side == Client && r.t.ClientHello == nil:
+		r.readClientHello(body)
+	case m.Type == TypeServerHello && s.side == Server:
+		m.Type = r.readServerHello(body)
+	case m.Type == TypeNewSessionTicket:
+		m.Ticket = r.readTicket(body)
+	case m.Type == TypeFinished && encrypted && r.isTLS13():
+		s.epoch = 1
+		r.clientFinished = r.clientFinished || s.side == Client
+	case m.Type == TypeKeyUpdate && encrypted:
+		s.epoch++
+	}
+	r.add(m)
+}
+
+// handshakeTypes maps the types of handshake messages on the wire (RFC 8446, Appendix B.3).
 var handshakeTypes = [256]MessageType{
 	0:  TypeHelloRequest,
 	1:  TypeClientHello,
@@ -115,78 +134,72 @@ var handshakeTypes = [256]MessageType{
 	25: TypeCertificate, // compressed (RFC 8879)
 }
 
-// Lose notes that n bytes that a side sent were not recorded, as when a capture lacks
-// a packet. A record or a message whose header was recorded is told all the same,
-// unread; of the rest one message of type [TypeUnknown] has the size, and the side is
-// followed again from a Feed that begins with a record.
+// Gap notes that n bytes from a side are missing, as when a capture lacks a packet. A
+// record or message whose header was recorded is noted without its content; the rest of
+// the gap is one message of [TypeUnknown] with its size. Recording of that side continues
+// with a Feed that begins with a record.
 func (r *Recorder) Gap(from Side, n int, at time.Time) {
 	r.now = at.Sub(r.start)
-	if from == Client {
-		r.client.lose(n)
-	} else {
-		r.server.lose(n)
-	}
+	r.stream(from).gap(n)
 }
 
-func (s *stream) lose(n int) {
-	if s.broken > 0 || s.adrift {
+func (s *stream) gap(n int) {
+	if s.notTLS > 0 || s.unsynced {
 		return
 	}
 	inside := 0
 	if s.have == tlsrecord.HeaderLen {
 		inside = min(n, s.left)
 	}
-	s.tear(inside)
+	s.skip(inside)
 	if n > inside {
-		s.adrift, s.have, s.hand = true, 0, assembler{}
-		s.r.lost(s, n-inside)
+		s.unsynced, s.have, s.messages = true, 0, assembler{}
+		s.r.missing(s, n-inside)
 	}
 }
 
-// tear takes n lost bytes of the record at hand.
-func (s *stream) tear(n int) {
+// skip passes over n missing bytes of the current record.
+func (s *stream) skip(n int) {
 	if n == 0 {
 		return
 	}
 	s.left -= n
-	clear := s.header[0] == tlsrecord.Handshake && !s.encrypted()
-	if clear && !s.deaf && !s.hand.lose(s, n) {
-		s.hand, s.deaf = assembler{}, true
-		s.r.lost(s, n+s.left)
+	readable := s.header[0] == tlsrecord.Handshake && !s.encrypted()
+	if readable && !s.skipMessages && !s.messages.skip(s, n) {
+		s.messages, s.skipMessages = assembler{}, true
+		s.r.missing(s, n+s.left)
 	}
 	if s.left == 0 {
 		s.end()
 	}
 }
 
-// lose takes n lost bytes of a message, and reports false if they hold a header.
-func (a *assembler) lose(s *stream, n int) bool {
+// skip passes over n missing bytes of a message, and reports false if they include a header.
+func (a *assembler) skip(s *stream, n int) bool {
 	if a.got < messageHeaderLen || a.got+n > a.size() {
 		return false
 	}
-	a.torn, a.body = true, nil
+	a.incomplete, a.body = true, nil
 	a.got += n
-	a.pass(s, false)
+	a.finish(s, false)
 	return true
 }
 
-// lost notes bytes of which nothing is known. Of the finished connection it is
-// neither said nor kept.
-func (r *Recorder) lost(s *stream, n int) {
-	if !r.finished && !s.spoke {
+// missing notes bytes of which only the number is known, except on a finished connection.
+func (r *Recorder) missing(s *stream, n int) {
+	if !r.clientFinished && !s.dataNoted {
 		r.add(Message{From: s.side, Size: n})
 	}
 }
 
-// land takes up a side again where b begins with the header of a record; else b is
-// left out.
-func (s *stream) land(b []byte) []byte {
-	if len(b) < tlsrecord.HeaderLen || b[1] != 3 || b[2] > 4 {
+// resync continues with b if it begins with the header of a record, and skips it otherwise.
+func (s *stream) resync(b []byte) []byte {
+	if len(b) < tlsrecord.HeaderLen || !tlsrecord.IsType(b[0]) || b[1] != 3 || b[2] > 4 {
 		return nil
 	}
-	if length := tlsrecord.Length(b); !tlsrecord.IsType(b[0]) || length == 0 || length > tlsrecord.MaxCiphertextTLS12 {
+	if length := tlsrecord.Length(b); length == 0 || length > tlsrecord.MaxCiphertextTLS12 {
 		return nil
 	}
-	s.adrift = false
+	s.unsynced = false
 	return b
 }

@@ -50,7 +50,7 @@ func FuzzFeed(f *testing.F) {
 		if _, err := Parse(data); err != nil {
 			t.Fatalf("%v\n%s", err, data)
 		}
-		if held := len(r.client.hand.body) + len(r.server.hand.body) + len(r.client.body) + len(r.server.body); held > maxHello+maxServerHello {
+		if held := len(r.client.messages.body) + len(r.server.messages.body) + len(r.client.body) + len(r.server.body); held > maxClientHello+maxServerHello {
 			t.Fatalf("holds %d bytes of messages", held)
 		}
 		if view%3 == uint8(AtServer) {

@@ -10,7 +10,7 @@ import (
 // What passes need be neither whole nor TLS.
 func TestIncompleteAndOddBytesAreTold(t *testing.T) {
 	helloMessage := plainHello[tlsrecord.HeaderLen:]
-	long := message(1, make([]byte, maxHello+1))
+	long := message(1, make([]byte, maxClientHello+1))
 	for _, test := range []struct {
 		name   string
 		pieces []piece

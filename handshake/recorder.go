@@ -12,9 +12,9 @@ import (
 //
 // A Recorder is not safe for concurrent use.
 type Recorder struct {
-	t     *Transcript // all but what the end alone tells
+	t     *Transcript // without what is inferred at the end
 	start time.Time
-	now   time.Duration // of the bytes at hand
+	now   time.Duration // when the current bytes passed
 	feeds int
 
 	client, server stream
@@ -25,19 +25,19 @@ type Recorder struct {
 	sessionID []byte // the client's legacy_session_id
 	retried   bool
 
-	finished        bool  // the client's Finished has passed, as far as can be told
-	completed       bool  // and the TLS library accepted it
-	serverFirst     bool  // in the protocol over TLS the server speaks first
-	ticketsExpected bool  // ExpectTicket was called
-	tickets         []int // sizes of the NewSessionTicket messages that the server made
-	after           int   // records since the client's Finished that were noted
-	told            *told // what the TLS library said of an alert
-	odd             *stream
-	endMark         int // messages when it ended
+	clientFinished  bool          // the client's Finished has passed, as far as can be seen
+	completed       bool          // and the TLS library accepted it
+	serverFirst     bool          // the server speaks first in the protocol over TLS
+	ticketsExpected bool          // ExpectTicket was called
+	tickets         []int         // sizes of the NewSessionTicket messages to expect
+	afterFinished   int           // records noted since the client's Finished
+	libraryAlert    *libraryAlert // the alert in the TLS library's error
+	notTLSFrom      *stream       // the side of Transcript.NotTLS
+	endedAfter      int           // messages when the connection ended
 }
 
-// MaxMemory bounds what a [Recorder] holds together with a transcript, in bytes: a
-// ClientHello of 8 KiB while it is read, as much in what it says, and [MaxMessages]
+// MaxMemory bounds what a [Recorder] holds together with its transcript, in bytes: a
+// ClientHello of 8 KiB while it is read, as much for its content, and [MaxMessages]
 // messages. A healthy handshake takes about 3 KiB. Keys add a record for each side.
 const MaxMemory = 20 << 10
 
@@ -53,12 +53,12 @@ func NewRecorder(view View, start time.Time) *Recorder {
 	return r
 }
 
-// Addresses sets those of both ends.
+// SetAddresses sets the addresses of both ends.
 func (r *Recorder) SetAddresses(client, server netip.AddrPort) {
 	r.t.Client, r.t.Server = client, server
 }
 
-// Feed takes bytes that a side sent: one write, read or segment. They may be cut
+// Feed records bytes that a side sent: one write, read or segment. They may be cut
 // anywhere; Feed keeps no reference to them. At must not be before that of earlier
 // calls.
 func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
@@ -67,37 +67,40 @@ func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
 	}
 	r.feeds++
 	r.now = at.Sub(r.start)
-	if r.t.End.Kind == EndTimeout && r.t.End.By == from { // a deadline was moved on: it was not the end
+	if r.t.End.Kind == EndTimeout && r.t.End.By == from { // the deadline was extended: it was not the end
 		r.t.End = End{}
 	}
-	if from == Client {
-		r.client.write(b)
-	} else {
-		r.server.write(b)
-	}
+	r.stream(from).write(b)
 }
 
-// Hello returns what the first ClientHello says, or nil before it is whole.
+func (r *Recorder) stream(from Side) *stream {
+	if from == Client {
+		return &r.client
+	}
+	return &r.server
+}
+
+// ClientHello returns the content of the first ClientHello, or nil before it is whole.
 func (r *Recorder) ClientHello() *ClientHello { return r.t.ClientHello }
 
-// Complete notes that both sides' Finished were accepted. Without it a transcript
-// is completed where that can be told from what passed; see [Transcript.Completed].
-func (r *Recorder) Complete() { r.finished, r.completed = true, true }
+// Complete notes that both sides' Finished were accepted. Without it a transcript is
+// completed if the messages show that: see [Transcript.Completed].
+func (r *Recorder) Complete() { r.clientFinished, r.completed = true, true }
 
-// Used notes what the client did with the finished connection, as far as the
-// protocol over TLS tells. Data is noted without it; a lesser use than one noted
-// before changes nothing.
+// SetUse notes what the client did with the finished connection, as far as the protocol
+// over TLS shows. Data is noted without it; a lesser use than noted before changes
+// nothing.
 func (r *Recorder) SetUse(use Use) { r.t.Use = max(r.t.Use, use) }
 
-// ServerFirst notes that the server speaks first over TLS, as in SMTP with implicit
-// TLS. Otherwise what it sends between the handshake and the client's first data is
-// taken for session tickets, where it cannot be opened.
+// ServerFirst notes that the server speaks first over TLS, as in SMTP with implicit TLS.
+// Otherwise encrypted records that it sends between the handshake and the client's first
+// data are taken for session tickets.
 func (r *Recorder) ServerFirst() { r.serverFirst = true }
 
 // ExpectTicket announces a session ticket of length bytes, as
-// [crypto/tls.Config.WrapSession] returns it. From the first call on, encrypted
-// tickets are recognised by their size and nothing else is taken for one, so each
-// ticket must be announced before it passes. ExpectTicket(0) announces none yet.
+// [crypto/tls.Config.WrapSession] returns it. From the first call on, encrypted tickets
+// are recognised by their size and nothing else is taken for one, so announce each
+// ticket before it passes. ExpectTicket(0) says that there is none yet.
 func (r *Recorder) ExpectTicket(length int) {
 	r.ticketsExpected = true
 	if length > 0 && len(r.tickets) < maxTickets {
@@ -108,24 +111,24 @@ func (r *Recorder) ExpectTicket(length int) {
 // maxTickets bounds the tickets announced: OpenSSL sends two, crypto/tls one.
 const maxTickets = 8
 
-// ticketMessageLen is the length of the NewSessionTicket message that crypto/tls
-// makes, without the ticket: header, lifetime, age_add, empty nonce, length, no
-// extensions (RFC 8446, Section 4.6.1).
+// ticketMessageLen is the length of the NewSessionTicket message that crypto/tls makes,
+// without the ticket: header, lifetime, age_add, empty nonce, length, no extensions (RFC
+// 8446, Section 4.6.1).
 const ticketMessageLen = messageHeaderLen + 4 + 4 + 1 + 2 + 2
 
-// End notes how the connection ended. The first call counts. End.After need not be
-// set. An alert is noted without it, and says more than the close that follows.
+// End notes how the connection ended; the first call counts. End.After is ignored. Alerts
+// are noted without End, and take precedence over the close that follows.
 func (r *Recorder) End(e End) {
 	if r.t.End.Kind != EndOpen {
 		return
 	}
-	if r.t.End.Err != "" { // of the handshake: it says more
+	if r.t.End.Err != "" { // the handshake's error says more
 		e.Err = r.t.End.Err
 	}
-	r.t.End, r.endMark = e, len(r.t.Messages)
+	r.t.End, r.endedAfter = e, len(r.t.Messages)
 }
 
-// Transcript returns what was recorded so far. It stays as it is when the recorder
+// Transcript returns what was recorded so far. It does not change when the recorder
 // goes on.
 func (r *Recorder) Transcript() *Transcript {
 	t := *r.t
@@ -134,31 +137,30 @@ func (r *Recorder) Transcript() *Transcript {
 	return &t
 }
 
-// finish makes a transcript of t, which is the recorder's own or a copy.
+// finish completes t, which is the recorder's own transcript or a copy.
 func (r *Recorder) finish(t *Transcript) {
 	passed := len(t.Messages)
 	first, second := &r.client, &r.server
-	if a, b := first.last, second.last; a != nil && b != nil && b.Write < a.Write {
+	if a, b := first.lastSkipped, second.lastSkipped; a != nil && b != nil && b.Write < a.Write {
 		first, second = second, first
 	}
-	first.rest(t)
-	second.rest(t)
-	t.End.After = r.endMark
-	if t.End.Kind == EndOpen || r.endMark == passed {
+	first.addRest(t)
+	second.addRest(t)
+	t.End.After = r.endedAfter
+	if t.End.Kind == EndOpen || r.endedAfter == passed {
 		t.End.After = len(t.Messages)
 	}
 	if r.isTLS13() {
-		r.name(t)
+		r.infer(t)
 	}
 	r.conclude(t)
 }
 
-// rest adds what came of a message or a record that is not whole, or a last record
-// that was not noted.
-func (s *stream) rest(t *Transcript) {
-	m, ok := s.partial()
-	if !ok && s.last != nil {
-		m, ok = *s.last, true
+// addRest adds an incomplete message or record, or a last record that was not noted.
+func (s *stream) addRest(t *Transcript) {
+	m, ok := s.incomplete()
+	if !ok && s.lastSkipped != nil {
+		m, ok = *s.lastSkipped, true
 	}
 	switch {
 	case !ok:
@@ -169,19 +171,19 @@ func (s *stream) rest(t *Transcript) {
 	}
 }
 
-// partial is the message that has begun and is not whole.
-func (s *stream) partial() (m Message, ok bool) {
+// incomplete returns the message that has begun and is not whole.
+func (s *stream) incomplete() (m Message, ok bool) {
 	m = Message{From: s.side}
 	s.r.stamp(&m)
 	inRecord := s.have == tlsrecord.HeaderLen
 	switch {
-	case s.broken > 0:
+	case s.notTLS > 0:
 		return m, false
-	case s.hand.got >= messageHeaderLen:
-		m.Type, m.Size = handshakeTypes[s.hand.header[0]], s.hand.size()
-		m.Missing = m.Size - s.hand.got
-	case s.hand.got > 0:
-		m.Size, m.Missing = messageHeaderLen, messageHeaderLen-s.hand.got
+	case s.messages.got >= messageHeaderLen:
+		m.Type, m.Size = handshakeTypes[s.messages.header[0]], s.messages.size()
+		m.Missing = m.Size - s.messages.got
+	case s.messages.got > 0:
+		m.Size, m.Missing = messageHeaderLen, messageHeaderLen-s.messages.got
 	case inRecord && s.encrypted():
 		m.Size, m.Missing, m.Encrypted = s.r.contentLen(s.length()), s.left, true
 	case inRecord:
@@ -194,8 +196,8 @@ func (s *stream) partial() (m Message, ok bool) {
 	return m, true
 }
 
-// clearTypes are what records in the clear hold. Of a handshake message nothing is
-// known before its header came.
+// clearTypes maps content types in the clear. The type of a handshake message is in its
+// own header.
 var clearTypes = map[uint8]MessageType{
 	tlsrecord.ChangeCipherSpec: TypeChangeCipherSpec,
 	tlsrecord.Alert:            TypeAlert,

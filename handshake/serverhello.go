@@ -16,63 +16,63 @@ type ServerHello struct {
 	Retried bool    `json:"retried"`        // a HelloRetryRequest came before
 }
 
-// retryRandom is the random by which a ServerHello is a HelloRetryRequest
-// (RFC 8446, Section 4.1.3).
+// retryRandom is the random that makes a ServerHello a HelloRetryRequest (RFC 8446,
+// Section 4.1.3).
 var retryRandom = sha256.Sum256([]byte("HelloRetryRequest"))
 
-// serverHello reads a ServerHello and says whether it is one.
+// readServerHello keeps the content of the first ServerHello, and returns the message's
+// type: it may be a HelloRetryRequest.
 func (r *Recorder) readServerHello(body []byte) MessageType {
 	if len(body) >= 2+32 && [32]byte(body[2:]) == retryRandom {
 		r.retried = true
 		return TypeHelloRetryRequest
 	}
-	choice, ok := parseServerHello(body)
+	h, ok := parseServerHello(body)
 	if !ok || r.t.ServerHello != nil {
 		return TypeServerHello
 	}
-	// Before TLS 1.3 a server that resumes repeats the client's session id
-	// (RFC 5246, Section 7.4.1.3; RFC 5077, Section 3.4). TLS 1.3 repeats it always.
-	if choice.Version < tls.VersionTLS13 {
-		choice.Resumed = len(r.sessionID) > 0 && bytes.Equal(sessionIDOf(body), r.sessionID)
+	// Before TLS 1.3 a server that resumes repeats the client's session ID
+	// (RFC 5246, Section 7.4.1.3; RFC 5077, Section 3.4). TLS 1.3 always repeats it.
+	if h.Version < tls.VersionTLS13 {
+		h.Resumed = len(r.sessionID) > 0 && bytes.Equal(sessionIDOf(body), r.sessionID)
 	}
-	choice.Retried = r.retried
-	r.t.ServerHello = choice
+	h.Retried = r.retried
+	r.t.ServerHello = h
 	copy(r.session.ServerRandom[:], body[2:])
-	r.session.Version, r.session.Suite = choice.Version, choice.Suite
+	r.session.Version, r.session.Suite = h.Version, h.Suite
 	if r.keys != nil {
 		r.opener = r.keys.Opener(r.session)
 	}
 	return TypeServerHello
 }
 
-// parseChoice reads a ServerHello without its header (RFC 8446, Section 4.1.3).
+// parseServerHello reads a ServerHello without its header (RFC 8446, Section 4.1.3).
 func parseServerHello(body []byte) (*ServerHello, bool) {
 	m := reader{b: body}
-	c := &ServerHello{Version: Version(m.uint16())}
-	m.bytes(32)
+	h := &ServerHello{Version: Version(m.uint16())}
+	m.bytes(32) // random
 	m.vector8() // legacy_session_id_echo
-	c.Suite = Suite(m.uint16())
+	h.Suite = Suite(m.uint16())
 	m.uint8() // legacy_compression_method
 	if m.short {
 		return nil, false
 	}
 	for extensions := (reader{b: m.vector16()}); len(extensions.b) > 0; {
-		kind, data := extensions.uint16(), reader{b: extensions.vector16()}
-		switch Extension(kind) {
+		switch extension, content := extensions.uint16(), (reader{b: extensions.vector16()}); extension {
 		case extSupportedVersions:
-			c.Version = Version(data.uint16())
+			h.Version = Version(content.uint16())
 		case extKeyShare:
-			c.Group = Group(data.uint16())
+			h.Group = Group(content.uint16())
 		case extPreSharedKey:
-			c.Resumed = true
+			h.Resumed = true
 		}
 	}
-	return c, true
+	return h, true
 }
 
-// ticket reads the head of a NewSessionTicket without its header: of TLS 1.3
+// readTicket reads the head of a NewSessionTicket without its header: that of TLS 1.3
 // (RFC 8446, Section 4.6.1), or of RFC 5077, Section 3.3.
-func (r *Recorder) ticket(body []byte) *Ticket {
+func (r *Recorder) readTicket(body []byte) *Ticket {
 	m := reader{b: body}
 	t := &Ticket{Lifetime: time.Duration(m.uint32()) * time.Second}
 	if r.isTLS13() {
