@@ -1,54 +1,49 @@
-// Package durable is the one place that knows how bytes become safe: after its
-// functions return nil, a crash of the process, of the system or a power cut
-// does not lose what was written.
+// Package durable writes files that survive a crash: after its functions return nil, a
+// crash of the process or the system, or a power cut, does not lose what was written.
+// No other package calls fsync.
 //
-// # What is done
+// # System calls
 //
-// A new file goes into its folder by [Folder.Create], writes and [File.Commit]:
+// [Folder.Create], [File.Write] and [File.Commit] add a new file to a folder:
 //
-//	open(tmp, O_CREAT|O_EXCL)   a name that nobody looks at
+//	open(tmp, O_CREAT|O_EXCL)   a name that no reader looks at
 //	write                       as often as needed
-//	fsync(tmp)                  the bytes and the size are on disk
+//	fsync(tmp)                  content and size are on disk
 //	close
-//	link(tmp, name)             whole under its name, or EEXIST: never over another file
+//	link(tmp, name)             complete under its name, or EEXIST
 //	unlink(tmp)
 //	fsync(folder)               the name is on disk
 //
-// Link and unlink take the place of rename, which would replace a file of the
-// same name. On ext4 they are also no slower than rename, which takes a lock of
-// the whole file system when it moves a file between folders.
+// Link and unlink are used instead of rename, which would replace a file of the same
+// name. On ext4 they are also no slower than rename, which locks the whole file system
+// when it moves a file between folders.
 //
-// [WriteFile] replaces a small file: there the rename over the old one is
-// meant. [MkdirAll] makes folders and syncs the folder around each, without
-// which a new folder could be lost with all that is in it.
+// [WriteFile] replaces a small file, by rename. [MkdirAll] creates folders and syncs the
+// parent of each: otherwise a new folder could be lost with all that is in it.
 //
-// Concurrent callers of [Folder.Sync] share syncs. With 20 writers of 4 KiB on
-// ext4 that takes a third fewer flushes of the disk for each file than one sync
-// each, and brought 10 to 30 % more files a second. With one writer there is
-// nothing to share and no difference.
+// Concurrent callers of [Folder.Sync] share syncs. With 20 writers of 4 KiB files on
+// ext4 that needs a third fewer disk flushes for each file than one sync each, and wrote
+// 10 to 30 % more files a second. With one writer there is no difference.
 //
-// # What it cannot handle
+// # Limits
 //
-// A failed fsync. Where the system could not write back what it held, it
-// reports that once, may then count the lost pages as clean, and a second fsync
-// of the same file returns success for bytes that are nowhere
-// (https://wiki.postgresql.org/wiki/Fsync_Errors; Rebello et al., Can
-// Applications Recover from fsync Failures?, USENIX ATC 2020). So no fsync is
-// tried again, but for one that a signal interrupted (os.File.Sync sees to
-// that). A file whose sync failed is removed; its bytes are written anew when
-// the sender retries. A folder whose sync failed takes no file until it is
-// opened again, which is for a person to decide who has looked at the disk.
+// A failed fsync is final. When the system could not write pages back, it reports that
+// once, and may then mark the lost pages as clean: a second fsync of the same file
+// returns success for bytes that are not on disk
+// (https://wiki.postgresql.org/wiki/Fsync_Errors; Rebello et al., Can Applications
+// Recover from fsync Failures?, USENIX ATC 2020). So no fsync is tried again, except
+// after EINTR (os.File.Sync does that). A file whose sync failed is removed; the sender
+// tries again. A folder whose sync failed accepts no more files until it is opened
+// again, which an administrator should do after checking the disk.
 //
-// A disk or controller that confirms writes which it does not keep, and a file
-// system that ignores fsync, such as tmpfs.
+// Some disks and controllers confirm writes that they can still lose, and some file
+// systems, such as tmpfs, ignore fsync. Nothing here can detect that.
 //
-// File systems without hard links (FAT): Commit fails there, and nothing is
-// lost.
+// On file systems without hard links (FAT) Commit returns an error.
 //
 // # Errors
 //
-// They are those of package os, which name the call and the path, as given by
-// the system: callers say what for.
+// They are those of package os, which name the system call and the path.
 package durable
 
 import (
@@ -59,7 +54,7 @@ import (
 	"syscall"
 )
 
-// syncFolder makes the names in dir safe, for callers that do so rarely.
+// syncFolder syncs the names in dir, for callers that rarely do.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -69,13 +64,12 @@ func syncFolder(dir string) error {
 	return f.Sync()
 }
 
-// WriteFile puts content under name, in place of what may be there: readers
-// and those who come after a crash find the old content or the new, whole. The
-// file has exactly the given mode. It is for small files that change rarely,
-// such as keys.
+// WriteFile writes content to the file name, and replaces one that exists: at any time,
+// also after a crash, the file has the old content or the new, complete. It has exactly
+// the given mode. It is for small files that change rarely, such as keys.
 //
-// A symbolic link is replaced, not followed. A crash can leave a file behind
-// whose name begins with a dot and the name.
+// A symbolic link is replaced, not followed. A crash can leave a file whose name begins
+// with a dot and the base name.
 func WriteFile(name string, content []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
@@ -93,8 +87,8 @@ func WriteFile(name string, content []byte, mode fs.FileMode) error {
 	return syncFolder(dir)
 }
 
-// fill writes, syncs and closes f. It sets the mode first: a key is never
-// readable by more than it will be.
+// fill writes, syncs and closes f. It sets the mode first, so that a key is never
+// readable by others.
 func fill(f *os.File, content []byte, mode fs.FileMode) error {
 	defer f.Close()
 	if err := f.Chmod(mode); err != nil {
@@ -109,9 +103,8 @@ func fill(f *os.File, content []byte, mode fs.FileMode) error {
 	return f.Close()
 }
 
-// MkdirAll makes the folder dir and those above it that are missing, with the
-// given mode before umask, and syncs the folder around each. A dir that exists
-// is left as it is.
+// MkdirAll creates the folder dir and its missing parents, with the given mode before
+// umask, and syncs the parent of each. A dir that exists is left as it is.
 func MkdirAll(dir string, mode fs.FileMode) error {
 	parent := filepath.Dir(filepath.Clean(dir))
 	err := os.Mkdir(dir, mode)
@@ -122,7 +115,7 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 		err = os.Mkdir(dir, mode)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return syncFound(dir, parent)
+		return syncExisting(dir, parent)
 	}
 	if err != nil {
 		return err
@@ -130,9 +123,10 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	return syncFolder(parent)
 }
 
-// syncFound syncs around a dir that was there, since the process that made it
-// may have died before it could. Who may not read the parent did not make dir.
-func syncFound(dir, parent string) error {
+// syncExisting syncs the parent of a dir that exists, since the process that created it
+// may have died before its sync. A process that may not read the parent did not create
+// dir.
+func syncExisting(dir, parent string) error {
 	stat, err := os.Stat(dir)
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestWriteFileReplacesWhole(t *testing.T) {
+func TestWriteFileReplacesTheWholeFile(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "key.pem")
 	for _, content := range []string{"a long first content", "short"} {
@@ -27,7 +27,7 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 	expectAlone(t, dir)
 }
 
-func TestWriteFileThatFailsLeavesNothing(t *testing.T) {
+func TestFailedWriteFileLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "key.pem")
 	if err := os.Mkdir(name, 0o700); err != nil {
@@ -47,7 +47,7 @@ func expectAlone(t *testing.T, dir string) {
 	}
 }
 
-func TestMkdirAllMakesWhatIsMissing(t *testing.T) {
+func TestMkdirAllCreatesMissingFolders(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b", "c")
 	for range 2 {
 		if err := MkdirAll(dir, 0o700); err != nil {
@@ -60,7 +60,7 @@ func TestMkdirAllMakesWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestMkdirAllLeavesFolderAsItIs(t *testing.T) {
+func TestMkdirAllLeavesExistingFolderAsItIs(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o750); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestMkdirAllLeavesFolderAsItIs(t *testing.T) {
 	}
 }
 
-func TestMkdirAllRefusesFileInTheWay(t *testing.T) {
+func TestMkdirAllRejectsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestMkdirAllRefusesFileInTheWay(t *testing.T) {
 	}
 }
 
-func TestMkdirAllRefusesDanglingLink(t *testing.T) {
+func TestMkdirAllRejectsDanglingLink(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink("nowhere", link); err != nil {
 		t.Fatal(err)

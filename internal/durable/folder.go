@@ -8,23 +8,22 @@ import (
 	"sync"
 )
 
-// Folder is a folder that files are committed to. It is safe for concurrent
-// use.
+// A Folder is a folder to which files are added. It is safe for concurrent use.
 type Folder struct {
 	path string
 	file *os.File
 	sync func() error // file.Sync
 
 	mu      sync.Mutex
-	ended   sync.Cond // a sync has
+	ended   sync.Cond // a sync has ended
 	running bool      // one sync at a time
 	begun   uint64    // the number of the last sync begun
-	safe    uint64    // what was in place before this sync began is on disk
+	safe    uint64    // the number of the last sync that succeeded
 	err     error     // of the sync that failed
 }
 
-// OpenFolder opens the folder at path, which must exist, and syncs it: a file
-// system that cannot do this is found out here, not by the first file.
+// OpenFolder opens the folder at path, which must exist, and syncs it, so that a file
+// system that cannot do that is detected before the first file.
 func OpenFolder(path string) (*Folder, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -45,14 +44,13 @@ func newFolder(path string, sync func() error) *Folder {
 	return f
 }
 
-// Sync returns nil once every name that was put into the folder or taken from
-// it before the call is so on disk.
+// Sync returns nil once every name that was added to the folder or removed from it
+// before the call is on disk.
 //
-// Callers that come while a sync is running share the one after it, since the
-// running one may have begun before their names were in place.
+// Callers that come while a sync is running share the next one, since the running one
+// may have begun before their names were in place.
 //
-// After a sync has failed, Sync returns its error for good (see the package
-// comment).
+// After a sync has failed, Sync always returns its error (see the package comment).
 func (f *Folder) Sync() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -70,7 +68,7 @@ func (f *Folder) Sync() error {
 	return nil
 }
 
-// run does one sync, without holding mu while it lasts.
+// run does one sync. It does not hold mu meanwhile.
 func (f *Folder) run() {
 	f.running = true
 	f.begun++
@@ -79,15 +77,15 @@ func (f *Folder) run() {
 	f.mu.Lock()
 	f.running = false
 	if err != nil {
-		f.err = fmt.Errorf("folder %s takes no more files, check the disk and start again: %w", f.path, err)
+		f.err = fmt.Errorf("folder %s accepts no more files; check the disk and restart: %w", f.path, err)
 	} else {
 		f.safe = f.begun
 	}
 	f.ended.Broadcast()
 }
 
-// trusted returns the error of the sync that failed, if one has.
-func (f *Folder) trusted() error {
+// failed returns the error of the sync that failed, if one has.
+func (f *Folder) failed() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
@@ -97,14 +95,14 @@ func (f *Folder) trusted() error {
 func (f *Folder) place(tmp, name string) error {
 	target := filepath.Join(f.path, name)
 	err := os.Link(tmp, target)
-	// Gone before the sync, so that one journal write covers both. What stays
-	// behind is a second name of the same file.
+	// Before the sync, so that one journal write covers both. If it fails, tmp is left
+	// as a second name of the same file.
 	os.Remove(tmp)
 	if err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
-		os.Remove(target) // its sender hears of an error and comes again
+		os.Remove(target) // its sender gets an error and tries again
 		return err
 	}
 	return nil
@@ -113,19 +111,18 @@ func (f *Folder) place(tmp, name string) error {
 // Close closes the folder. Syncs after it fail.
 func (f *Folder) Close() error { return f.file.Close() }
 
-// File is a new file that is being written under a temporary name, for one
-// goroutine. It ends with Commit or Discard.
+// A File is a new file that is written under a temporary name, for one goroutine. It
+// ends with Commit or Discard.
 type File struct {
 	folder *Folder
 	tmp    string
 	file   *os.File
 }
 
-// Create begins a file that is to go into f. Until then it is called tmp, a
-// path on the same file system, and has the given mode before umask. The error
-// wraps fs.ErrExist where that name is taken.
+// Create creates a file for f at tmp, a path on the same file system, with the given
+// mode before umask. The error wraps fs.ErrExist if tmp exists.
 func (f *Folder) Create(tmp string, mode fs.FileMode) (*File, error) {
-	if err := f.trusted(); err != nil {
+	if err := f.failed(); err != nil {
 		return nil, err
 	}
 	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
@@ -138,13 +135,12 @@ func (f *Folder) Create(tmp string, mode fs.FileMode) (*File, error) {
 // Write appends p.
 func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
 
-// Commit puts the file into its folder under name and returns nil once it is
-// safe there. Otherwise nothing is left of it. The error wraps fs.ErrExist
-// where the name is taken; the file of that name is as it was.
+// Commit adds the file to its folder under name and returns nil once it is safe there.
+// After an error nothing of it is left. The error wraps fs.ErrExist if name exists; that
+// file is unchanged.
 //
-// For a moment before Commit returns, the file can be seen in the folder
-// though it is not safe yet, or is about to be removed again since the
-// folder's sync failed.
+// Shortly before Commit returns, readers can see a file that is not safe yet, or that is
+// removed again because the folder's sync failed.
 func (f *File) Commit(name string) error {
 	if err := f.file.Sync(); err != nil {
 		f.Discard()
@@ -157,7 +153,7 @@ func (f *File) Commit(name string) error {
 	return f.folder.place(f.tmp, name)
 }
 
-// Discard removes the file in place of Commit.
+// Discard removes the file.
 func (f *File) Discard() {
 	f.file.Close()
 	os.Remove(f.tmp)

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 )
 
-// Whatever the interleaving: a sync that began after the call has ended well
-// before Sync returns nil.
+// Whatever the interleaving, a sync that began after the call succeeds before Sync
+// returns nil.
 func TestSyncBeginsAfterItsCallers(t *testing.T) {
 	var clock, served atomic.Int64
 	f := newFolder("folder", func() error {
@@ -53,7 +53,7 @@ func TestCallersShareTheSyncAfterTheRunningOne(t *testing.T) {
 	})
 }
 
-func TestFailedSyncReachesThoseBehindIt(t *testing.T) {
+func TestFailedSyncFailsWaitingCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlowDisk()
 		s.callers(1)
@@ -67,7 +67,7 @@ func TestFailedSyncReachesThoseBehindIt(t *testing.T) {
 	})
 }
 
-// slowDisk is a folder whose syncs end when the test says so.
+// A slowDisk is a folder whose syncs end when the test says so.
 type slowDisk struct {
 	*Folder
 	began            chan struct{}
@@ -103,7 +103,7 @@ func (s *slowDisk) expectReturned(t *testing.T, want int64) {
 	}
 }
 
-func TestCommitPutsWholeFileInPlace(t *testing.T) {
+func TestCommitAddsWholeFile(t *testing.T) {
 	s := newStage(t)
 	f := s.create(t, "one")
 	mustWrite(t, f, "first ", "second")
@@ -115,7 +115,7 @@ func TestCommitPutsWholeFileInPlace(t *testing.T) {
 	s.expect(t, s.tmp, nil)
 }
 
-func TestCommitRefusesTakenName(t *testing.T) {
+func TestCommitRejectsExistingName(t *testing.T) {
 	s := newStage(t)
 	for _, content := range []string{"old", "new"} {
 		f := s.create(t, content)
@@ -129,7 +129,7 @@ func TestCommitRefusesTakenName(t *testing.T) {
 	s.expect(t, s.tmp, nil)
 }
 
-func TestCreateRefusesTakenName(t *testing.T) {
+func TestCreateRejectsExistingName(t *testing.T) {
 	s := newStage(t)
 	f := s.create(t, "one")
 	if _, err := s.folder.Create(filepath.Join(s.tmp, "one"), 0o600); !errors.Is(err, fs.ErrExist) {
@@ -164,7 +164,7 @@ func TestWriteReportsFullDisk(t *testing.T) {
 	s.expect(t, s.tmp, nil)
 }
 
-// A pipe is a file whose sync the system refuses.
+// A pipe is a file that the system refuses to sync.
 func TestFailedSyncOfFileLeavesNothing(t *testing.T) {
 	s := newStage(t)
 	f := s.create(t, "one")
@@ -183,7 +183,7 @@ func TestFailedSyncOfFileLeavesNothing(t *testing.T) {
 	s.expect(t, s.in, nil)
 }
 
-func TestFailedSyncOfFolderIsNeverForgotten(t *testing.T) {
+func TestFailedSyncOfFolderIsFinal(t *testing.T) {
 	s := newStage(t)
 	f, late := s.create(t, "one"), s.create(t, "two")
 	mustWrite(t, f, "text")
@@ -208,13 +208,13 @@ func TestFailedSyncOfFolderIsNeverForgotten(t *testing.T) {
 	s.expect(t, s.in, nil)
 }
 
-func TestOpenFolderRefusesWhatIsNone(t *testing.T) {
+func TestOpenFolderRejectsMissingFolder(t *testing.T) {
 	if _, err := OpenFolder(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open: %v, want not found", err)
 	}
 }
 
-// stage is a folder with another one for temporary names.
+// A stage is a folder, with another one for temporary names.
 type stage struct {
 	folder  *Folder
 	in, tmp string

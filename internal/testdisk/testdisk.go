@@ -1,4 +1,4 @@
-// Package testdisk gives tests small disks of their own, to fill up and to take away.
+// Package testdisk mounts small disks for tests, to fill up or make read-only.
 package testdisk
 
 import (
@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Mount returns a folder on a new tmpfs with the given mount options, which is gone when
-// the test ends. It skips the test where only root could do so, and fails it under CI=true.
+// Mount mounts a tmpfs with the given options and returns its folder. It is unmounted when
+// the test ends. Without root Mount skips the test, or fails it under CI=true.
 func Mount(t *testing.T, options string) string {
 	t.Helper()
 	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {

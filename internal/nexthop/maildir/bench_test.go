@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// BenchmarkDeliver compares deliveries with what the disk alone does in the
-// same run: create, write, sync, rename, sync of the folder. They take turns
-// in the order ABBA, since disks tire. TMPDIR says on which disk.
+// BenchmarkDeliver compares deliveries with the system calls alone: create, write, sync,
+// rename, sync of the folder. They alternate in the order ABBA, since disks get slower.
+// TMPDIR says on which disk.
 func BenchmarkDeliver(b *testing.B) {
 	for _, writers := range []int{1, 20} {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) { benchmarkDeliver(b, writers) })
@@ -51,7 +51,7 @@ func benchmarkDeliver(b *testing.B, writers int) {
 	b.ReportMetric(disk.Seconds()/own.Seconds(), "of-disk")
 }
 
-// timed has n files written by some writers.
+// timed measures n files written by some writers.
 func timed(b *testing.B, writers, n int, write func() error) time.Duration {
 	var begun atomic.Int64
 	var wg sync.WaitGroup

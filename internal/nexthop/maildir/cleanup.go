@@ -12,12 +12,11 @@ import (
 	"postern/internal/logkey"
 )
 
-// leftoverAge is when a file in tmp/ belongs to no delivery any more, by the
+// leftoverAge is the age at which a file in tmp/ no longer belongs to a delivery, by the
 // Maildir convention.
 const leftoverAge = 36 * time.Hour
 
-// Run removes what crashes have left in tmp/, now and once a day, until ctx
-// ends.
+// Run removes what crashes have left in tmp/, now and once a day, until ctx is done.
 func (m *Maildir) Run(ctx context.Context) {
 	day := time.NewTicker(24 * time.Hour)
 	defer day.Stop()
@@ -31,24 +30,23 @@ func (m *Maildir) Run(ctx context.Context) {
 	}
 }
 
-// clean removes the files of tmp/ that nobody has written to since leftoverAge
-// before now.
+// clean removes the files of tmp/ that are older than leftoverAge.
 func (m *Maildir) clean(now time.Time) {
 	removed, err := removeOlder(filepath.Join(m.dir, "tmp"), now.Add(-leftoverAge))
 	if removed > 0 {
-		m.log.Info("leftovers of broken-off deliveries removed",
+		m.log.Info("removed leftover Maildir files",
 			slog.String(logkey.NextHop, m.name()),
 			slog.Int(logkey.Messages, removed))
 	}
 	if err != nil {
-		m.log.Error("leftovers of broken-off deliveries stay",
+		m.log.Error("cannot remove leftover Maildir files",
 			slog.String(logkey.NextHop, m.name()),
 			slog.Any(logkey.Err, err))
 	}
 }
 
-// removeOlder removes the files of dir that were last written to before limit.
-// It goes through all of them whatever happens, and returns the first error.
+// removeOlder removes the files of dir that were last written to before limit. It
+// returns the first error, but tries all files.
 func removeOlder(dir string, limit time.Time) (removed int, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -59,7 +57,7 @@ func removeOlder(dir string, limit time.Time) (removed int, err error) {
 		if old && failed == nil {
 			removed++
 		}
-		if err == nil && !errors.Is(failed, fs.ErrNotExist) { // else its delivery has just ended
+		if err == nil && !errors.Is(failed, fs.ErrNotExist) { // a missing file: its delivery has just ended
 			err = failed
 		}
 	}

@@ -37,16 +37,16 @@ func TestLeftoversAreRemovedAtStartAndDaily(t *testing.T) {
 	})
 }
 
-func TestCleaningThatFailsIsLogged(t *testing.T) {
+func TestFailedCleanupIsLogged(t *testing.T) {
 	f := newFolder(t)
 	if err := os.Remove(filepath.Join(f.dir, "tmp")); err != nil {
 		t.Fatal(err)
 	}
 	f.maildir.clean(time.Now())
-	f.expectLogged(t, 1, "leftovers of broken-off deliveries stay")
+	f.expectLogged(t, 1, "cannot remove leftover Maildir files")
 }
 
-// leave makes a file that was last written to some time ago.
+// leave creates a file that was last written to some time ago.
 func (f *folder) leave(t *testing.T, name string, ago time.Duration) {
 	t.Helper()
 	path := filepath.Join(f.dir, name)

@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// bufferSize is what one delivery takes of memory. Most messages fit and are
-// written by one call; many slow senders at once are still cheap.
+// bufferSize is the memory that a delivery uses. Most messages fit, and are written by
+// one call; many slow senders at once still need little.
 const bufferSize = 16 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// errBrokenOff says that the message did not come whole: no fault of the
-// folder.
-var errBrokenOff = errors.New("message broken off")
+// errIncomplete says that the message ended too early or was invalid: the folder is
+// not at fault.
+var errIncomplete = errors.New("message incomplete")
 
 // deliver stores the message and returns the name of its file in new/. After
 // an error nothing of it is left.
@@ -43,23 +43,24 @@ func (m *Maildir) deliver(message io.Reader) (name string, err error) {
 	return name, f.Commit(name)
 }
 
-// isFull reports that there is no room, which may end without anybody's help.
+// isFull reports whether err says that the disk or a quota is full, which may pass by
+// itself.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// size counts a message's bytes with its lines ended by LF and by CRLF.
+// A size is that of a message in bytes, with lines that end in LF and in CRLF.
 type size struct{ stored, wire int64 }
 
-// store copies the message to w through buf, of two bytes or more, with LF in
-// place of CRLF. Errors of r wrap errBrokenOff.
+// store copies the message to w through buf, of at least two bytes, with LF in place
+// of CRLF. Errors of r wrap errIncomplete.
 func store(w io.Writer, r io.Reader, buf []byte) (size, error) {
 	var total size
-	held := 0 // a CR that ended the last piece: its LF may come now
+	held := 0 // 1 if the last piece ended in CR: its LF may follow
 	for {
 		n, err := fill(r, buf[held:])
 		if err != nil && err != io.EOF {
-			return total, fmt.Errorf("%w: %w", errBrokenOff, err)
+			return total, fmt.Errorf("%w: %w", errIncomplete, err)
 		}
 		total.wire += int64(n)
 		piece := buf[:held+n]
@@ -73,13 +74,13 @@ func store(w io.Writer, r io.Reader, buf []byte) (size, error) {
 		if failed != nil || err == io.EOF {
 			return total, failed
 		}
-		buf[0] = '\r' // counts if held
+		buf[0] = '\r' // part of the next piece if held is 1
 	}
 }
 
-// fill reads until p is full or r has an error. io.ReadFull would report a
-// text that ends within p by io.ErrUnexpectedEOF, which is what r says of one
-// that was broken off.
+// fill reads until p is full or r returns an error. io.ReadFull would return
+// io.ErrUnexpectedEOF for a text that ends within p, which r returns for an
+// incomplete one.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var more int
@@ -102,18 +103,18 @@ func cutCR(p []byte) []byte {
 	}
 }
 
-var deliveries atomic.Uint64 // begun by this process
+var deliveries atomic.Uint64 // of this process
 
-// uniqueName makes a name that no other delivery has: by the time in seconds
-// and microseconds, the process, a counter and the host. Should it be taken
-// all the same, since a clock was set back, the delivery is refused.
+// uniqueName returns a name that no other delivery has, from the time in seconds and
+// microseconds, the process, a counter and the host. If it exists all the same, since a
+// clock was set back, the delivery is deferred.
 func uniqueName(now time.Time, host string) string {
 	return fmt.Sprintf("%d.M%dP%dQ%d.%s",
 		now.Unix(), now.Nanosecond()/1000, os.Getpid(), deliveries.Add(1), host)
 }
 
-// escapeHost writes what has a meaning in file names of a Maildir, and what no
-// host name should have, as a backslash and three octal digits.
+// escapeHost escapes what has a meaning in the file names of a Maildir, and what no
+// host name should contain, as a backslash and three octal digits.
 func escapeHost(host string) string {
 	var b strings.Builder
 	for i := range len(host) {

@@ -51,7 +51,7 @@ func TestConcurrentMessagesAreAllWhole(t *testing.T) {
 	})
 }
 
-func TestBrokenOffTextLeavesNothing(t *testing.T) {
+func TestIncompleteTextLeavesNothing(t *testing.T) {
 	f := newFolder(t)
 	for _, cause := range []error{io.ErrUnexpectedEOF, smtp.ErrBareLF, errors.New("connection reset")} {
 		for _, length := range []int{0, 1, 100, bufferSize - 100, bufferSize, 3 * bufferSize} {
@@ -81,8 +81,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// message makes a text that can be told whole from its first line. Its length
-// follows from the seed: from one line to some buffers full.
+// message returns a text that can be checked for completeness by its first line. Its
+// length follows from the seed: from one line to several buffers.
 func message(seed string) string {
 	lines := 1
 	for _, c := range seed {
@@ -96,7 +96,7 @@ func message(seed string) string {
 	return b.String()
 }
 
-// checkWhole reports a file in new/ that is not a whole message().
+// checkWhole returns an error if a file in new/ is not a complete message().
 func (f *folder) checkWhole(name string) error {
 	content, err := os.ReadFile(filepath.Join(f.dir, "new", name))
 	if err != nil {
@@ -114,7 +114,7 @@ func (f *folder) checkWhole(name string) error {
 	return nil
 }
 
-func TestStoreCutsOnlyTheCRBeforeLF(t *testing.T) {
+func TestStoreRemovesCRBeforeLFOnly(t *testing.T) {
 	const (
 		text = "\r\n\r\r\n\n\r\rab\r\n\r\nlast\r"
 		want = "\n\r\n\n\r\rab\n\nlast\r"
@@ -138,7 +138,7 @@ func TestStoreCutsOnlyTheCRBeforeLF(t *testing.T) {
 }
 
 // A reader may return io.EOF with its last bytes.
-func TestStoreTakesBytesThatComeWithTheEnd(t *testing.T) {
+func TestStoreKeepsBytesReadWithEOF(t *testing.T) {
 	for size := 2; size < 8; size++ {
 		var out bytes.Buffer
 		r := iotest.DataErrReader(strings.NewReader("abc\r\n"))
@@ -148,7 +148,7 @@ func TestStoreTakesBytesThatComeWithTheEnd(t *testing.T) {
 	}
 }
 
-func TestStoreTakesNoMemoryButTheBuffer(t *testing.T) {
+func TestStoreUsesItsBufferOnly(t *testing.T) {
 	line := strings.Repeat("x", 998) + "\r\n"
 	buf := make([]byte, bufferSize)
 	lines := &repeated{line: line}
@@ -163,7 +163,7 @@ func TestStoreTakesNoMemoryButTheBuffer(t *testing.T) {
 	}
 }
 
-// repeated is a text of equal lines, one a read.
+// repeated is a text of equal lines, one for each Read.
 type repeated struct {
 	line string
 	left int
@@ -183,7 +183,7 @@ func (r *repeated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestUniqueNameHasTheConventionsParts(t *testing.T) {
+func TestUniqueNameFollowsTheConvention(t *testing.T) {
 	now := time.Unix(1_800_000_000, 42_999)
 	before := deliveries.Load()
 	want := fmt.Sprintf("1800000000.M42P%dQ%d.mx.example", os.Getpid(), before+1)

@@ -18,12 +18,12 @@ import (
 	"postern/internal/testdisk"
 )
 
-func TestEachStepThatFailsLeavesNothing(t *testing.T) {
+func TestFailedStepLeavesNothing(t *testing.T) {
 	replies := map[error]string{
-		syscall.ENOSPC: "452 4.3.1 no room for the message, try again later (id 7Q2F)",
-		syscall.EDQUOT: "452 4.3.1 no room for the message, try again later (id 7Q2F)",
-		syscall.EIO:    "451 4.3.0 message could not be stored, try again later (id 7Q2F)",
-		fs.ErrExist:    "451 4.3.0 message could not be stored, try again later (id 7Q2F)",
+		syscall.ENOSPC: "452 4.3.1 insufficient storage, try again later (id 7Q2F)",
+		syscall.EDQUOT: "452 4.3.1 insufficient storage, try again later (id 7Q2F)",
+		syscall.EIO:    "451 4.3.0 cannot store the message, try again later (id 7Q2F)",
+		fs.ErrExist:    "451 4.3.0 cannot store the message, try again later (id 7Q2F)",
 	}
 	for _, step := range []string{"create", "first write", "later write", "commit"} {
 		for cause, want := range replies {
@@ -54,7 +54,7 @@ func (f *folder) failAt(step string, err error) {
 	}
 }
 
-// faulty is a file one of whose steps fails.
+// faulty is a file with one step that fails.
 type faulty struct {
 	file
 	step   string
@@ -78,7 +78,7 @@ func (f *faulty) Commit(name string) error {
 	return f.file.Commit(name)
 }
 
-func TestFolderThatVanishesIsTransientTrouble(t *testing.T) {
+func TestRemovedFolderDefersMail(t *testing.T) {
 	for _, sub := range []string{"tmp", "new"} {
 		f := newFolder(t)
 		if err := os.Remove(filepath.Join(f.dir, sub)); err != nil {
@@ -93,7 +93,7 @@ func TestFolderThatVanishesIsTransientTrouble(t *testing.T) {
 }
 
 // Sync fails on a folder that is closed.
-func TestFailedSyncOfFolderIsNoSuccess(t *testing.T) {
+func TestFailedSyncOfFolderDefersMail(t *testing.T) {
 	f := newFolder(t)
 	if err := f.maildir.Close(); err != nil {
 		t.Fatal(err)
@@ -103,10 +103,10 @@ func TestFailedSyncOfFolderIsNoSuccess(t *testing.T) {
 	}
 	f.expectFiles(t, "new", 0)
 	f.expectFiles(t, "tmp", 0)
-	f.expectLogged(t, 2, "takes no more files")
+	f.expectLogged(t, 2, "accepts no more files")
 }
 
-func TestFullDisk(t *testing.T) {
+func TestFullDiskDefersMail(t *testing.T) {
 	for _, limit := range []string{"size=1m", "size=1m,nr_inodes=20"} {
 		t.Run(limit, func(t *testing.T) {
 			f := folderIn(t, testdisk.Mount(t, limit))
@@ -136,7 +136,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-func TestReadOnlyDisk(t *testing.T) {
+func TestReadOnlyDiskDefersMail(t *testing.T) {
 	dir := testdisk.Mount(t, "size=1m")
 	f := folderIn(t, dir)
 	f.expectStored(t, f.send(strings.NewReader("\r\n")), "7Q2F")
@@ -145,7 +145,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	f.expectLogged(t, 1, "read-only file system")
 	f.expectFiles(t, "new", 1)
 	if again, err := New(dir, nil); err != nil {
-		t.Errorf("New on a read-only folder: %v, want it to serve 451 until that is mended", err)
+		t.Errorf("New on a read-only folder: %v, want it to open and reply 451", err)
 	} else {
 		again.Close()
 	}
@@ -161,8 +161,8 @@ func expectTransient(t *testing.T, reply smtp.Reply, code int) {
 	}
 }
 
-// victim is the folder that a process started by TestKillLosesNothing
-// delivers to until it is killed.
+// victim is the folder to which a process of TestKillLosesNothing delivers until it is
+// killed.
 const victim = "POSTERN_TEST_MAILDIR"
 
 func TestMain(m *testing.M) {
@@ -215,7 +215,7 @@ func TestKillLosesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Each of the four deliveries may have ended without a chance to say so.
+	// Each of the four deliveries may have completed and been killed before its reply.
 	if unsaid := len(names) - acknowledged; unsaid < 0 || unsaid > 4*rounds {
 		t.Errorf("%d messages stored, %d acknowledged", len(names), acknowledged)
 	}
@@ -226,8 +226,8 @@ func TestKillLosesNothing(t *testing.T) {
 	t.Logf("%d messages acknowledged, %d stored, %d leftovers", acknowledged, len(names), left)
 }
 
-// killWhileDelivering starts a process that delivers, kills it after some
-// messages and returns the names that it had acknowledged.
+// killWhileDelivering starts a process that delivers, kills it after some messages and
+// returns the names of those that it acknowledged.
 func (f *folder) killWhileDelivering(t *testing.T) []string {
 	t.Helper()
 	self, err := os.Executable()

@@ -1,28 +1,28 @@
-// Package maildir is the next hop that needs no other server: it stores
-// messages in one Maildir folder (https://cr.yp.to/proto/maildir.html), where
-// Dovecot, mutt and every other reader of that format finds them.
+// Package maildir is the next hop that stores messages in a Maildir
+// (https://cr.yp.to/proto/maildir.html), which Dovecot, mutt and other programs
+// read. It needs no other server.
 //
-// One message is one file, however many recipients it has: it is accepted for
-// all of them in one step or for none. At its top stand Return-Path with the
-// envelope's sender (RFC 5321, Section 4.4) and a Delivered-To for each
-// recipient (RFC 9228). A Return-Path that the message brings along stays
-// below them. Who reads the folder sees all recipients, those of Bcc too.
+// Each message is one file, however many recipients it has, so that it is accepted
+// for all of them or for none. The file begins with Return-Path, the envelope's
+// sender (RFC 5321, Section 4.4), and a Delivered-To for each recipient (RFC 9228). A
+// Return-Path that the message already has stays below them. Every reader of the
+// Maildir sees all recipients, also those of Bcc.
 //
-// Lines end in LF, not CRLF: Postfix and qmail store them so, and Dovecot does
-// unless told otherwise; it sends CRLF to its clients from either. mutt and
-// grep would show each CR. A file's name has both sizes, S as stored and W
-// with CRLF, which spares Dovecot reading the file for them.
+// Lines end in LF, not CRLF, as Postfix and qmail store them, and Dovecot by default;
+// it sends CRLF to its clients in either case. mutt and grep would show each CR. A
+// file's name includes both sizes, S as stored and W with CRLF, so that Dovecot need
+// not read the file for them.
 //
 // # What a reply promises
 //
-// 250 means that the message is in new/ and synced, see package durable. After
-// any other reply nothing of it is there, after 452 and 451 the sender comes
-// again. A crash can leave a part of a message in tmp/, never in new/, and it
-// can leave a message in new/ whose 250 was not sent yet: then the sender sends
-// it once more, which RFC 1047 describes and no server can rule out.
+// 250 means that the message is in new/ and synced: see package durable. After any
+// other reply nothing of it is left, and after 451 and 452 the sender tries again. A
+// crash can leave part of a message in tmp/, never in new/. It can leave a message in
+// new/ whose reply 250 was not sent yet: then the sender sends it once more, which
+// RFC 1047 describes and no server can prevent.
 //
 // DSN is not offered. RFC 3461, Section 5.2.3, has the final server send the
-// notification that NOTIFY=SUCCESS asks for, and Postern sends no mail.
+// notification for NOTIFY=SUCCESS, and Postern sends no mail.
 package maildir
 
 import (
@@ -40,33 +40,32 @@ import (
 	"postern/internal/smtp"
 )
 
-// Maildir is a next hop that stores messages in a folder. It is safe for
-// concurrent use, also by several processes and machines that deliver to the
-// same folder.
+// A Maildir is a next hop that stores messages in a folder. It is safe for concurrent
+// use. Other processes and machines may deliver to the same folder.
 type Maildir struct {
 	dir    string
-	host   string // as it stands in file names
+	host   string // as in file names
 	in     *durable.Folder
 	create func(tmp string) (file, error)
 	log    *slog.Logger
 }
 
-// A file is a *durable.File.
+// A file is a [*durable.File], or one with faults in tests.
 type file interface {
 	io.Writer
 	Commit(name string) error
 	Discard()
 }
 
-// New makes dir with its folders cur, new and tmp, as far as they are missing,
-// readable by their owner alone. It logs to log; nil is silent.
+// New opens the Maildir in dir. It creates dir and its folders cur, new and tmp if
+// they are missing, readable by their owner only. log may be nil.
 func New(dir string, log *slog.Logger) (*Maildir, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("maildir: host name for file names: %w", err)
+		return nil, fmt.Errorf("maildir: reading the host name: %w", err)
 	}
 	for _, folder := range []string{"cur", "new", "tmp"} {
 		if err := durable.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
@@ -82,24 +81,24 @@ func New(dir string, log *slog.Logger) (*Maildir, error) {
 	return m, nil
 }
 
-// Extensions tells what a folder can take: any message of any size. It keeps
-// the promise of REQUIRETLS since it passes nothing on (RFC 8689, Section 4.4).
+// Extensions returns what a folder supports: any message of any size. It can promise
+// REQUIRETLS because it passes nothing on (RFC 8689, Section 4.4).
 func (m *Maildir) Extensions() smtp.Extensions {
 	return smtp.Extensions{EightBitMIME: true, SMTPUTF8: true, RequireTLS: true}
 }
 
-// Open starts a session, which needs nothing but the id for its replies.
+// Open begins a session.
 func (m *Maildir) Open(sender nexthop.Sender) nexthop.Session {
 	return &session{maildir: m, id: sender.SessionID}
 }
 
-// Close lets go of the folder, once no session is delivering any more.
+// Close closes the folder. No session may be delivering.
 func (m *Maildir) Close() error { return m.in.Close() }
 
-// name is how the log calls the folder.
+// name returns the folder's name in the log.
 func (m *Maildir) name() string { return "maildir:" + m.dir }
 
-// session collects the envelope. The folder is touched by Send alone.
+// A session collects the envelope. Only Send accesses the folder.
 type session struct {
 	maildir *Maildir
 	id      string
@@ -131,24 +130,24 @@ func (s *session) Send(r io.Reader) smtp.Reply {
 	if err == nil {
 		return s.reply(250, "2.0.0", "stored as "+name)
 	}
-	if !errors.Is(err, errBrokenOff) {
+	if !errors.Is(err, errIncomplete) {
 		s.maildir.log.Error("message not stored",
 			slog.String(logkey.Session, s.id),
 			slog.String(logkey.NextHop, s.maildir.name()),
 			slog.Any(logkey.Err, err))
 	}
 	if isFull(err) {
-		return s.reply(452, "4.3.1", "no room for the message, try again later")
+		return s.reply(452, "4.3.1", "insufficient storage, try again later")
 	}
-	return s.reply(451, "4.3.0", "message could not be stored, try again later")
+	return s.reply(451, "4.3.0", "cannot store the message, try again later")
 }
 
 func (s *session) reply(code int, enhanced, text string) smtp.Reply {
 	return smtp.NewReply(code, enhanced, text+" (id "+s.id+")")
 }
 
-// header is what final delivery adds to the message. The addresses cannot
-// break out of their lines: smtp.ParseCommand lets no CR or LF through.
+// header returns what final delivery adds to the message. The addresses contain no
+// CR or LF: see [smtp.ParseCommand].
 func (s *session) header() string {
 	var b strings.Builder
 	b.WriteString("Return-Path: <" + s.mail.From + ">\r\n")

@@ -15,7 +15,7 @@ import (
 	"postern/internal/smtp"
 )
 
-// folder is a Maildir in a test.
+// A folder is a Maildir in a test.
 type folder struct {
 	dir     string
 	maildir *Maildir
@@ -42,7 +42,7 @@ func (f *folder) open(id string) nexthop.Session {
 	return f.maildir.Open(nexthop.Sender{SessionID: id})
 }
 
-// send delivers text from nobody to one recipient.
+// send delivers text from the null sender to one recipient.
 func (f *folder) send(text io.Reader) smtp.Reply {
 	s := f.open("7Q2F")
 	defer s.Close()
@@ -59,7 +59,7 @@ func envelope(s nexthop.Session, from string, to ...string) {
 
 var stored = regexp.MustCompile(`^250 2\.0\.0 stored as ([0-9]+\.M[0-9]+P[0-9]+Q[0-9]+\.[^/:,]+,S=[0-9]+,W=[0-9]+) \(id (.*)\)$`)
 
-// expectStored returns the name of the file that the reply speaks of.
+// expectStored returns the name of the file in the reply.
 func (f *folder) expectStored(t *testing.T, reply smtp.Reply, id string) string {
 	t.Helper()
 	match := stored.FindStringSubmatch(reply.String())
@@ -159,14 +159,14 @@ func TestRepliesBeforeText(t *testing.T) {
 	}
 }
 
-func TestExtensionsPromiseWhatIsKept(t *testing.T) {
+func TestExtensions(t *testing.T) {
 	want := smtp.Extensions{EightBitMIME: true, SMTPUTF8: true, RequireTLS: true}
 	if got := newFolder(t).maildir.Extensions(); got != want {
 		t.Errorf("extensions %+v, want %+v", got, want)
 	}
 }
 
-func TestFoldersAreForTheirOwnerAlone(t *testing.T) {
+func TestFoldersAreForTheirOwnerOnly(t *testing.T) {
 	f := newFolder(t)
 	for _, name := range []string{"", "cur", "new", "tmp"} {
 		stat, err := os.Stat(filepath.Join(f.dir, name))
@@ -183,7 +183,7 @@ func TestFoldersAreForTheirOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestNewRefusesFileInTheWay(t *testing.T) {
+func TestNewRejectsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
