@@ -17,7 +17,7 @@ import (
 var certificateRefused = Persona{
 	ID:   "certificate-refused",
 	Case: "certificate-refused",
-	Does: "Verifies the certificate and its name, as senders with a policy do",
+	Does: "Verifies the certificate and its name, as senders with an MTA-STS policy do",
 	configure: func(config *tls.Config, t Target) error {
 		config.InsecureSkipVerify = false
 		config.RootCAs = t.RootCAs
@@ -28,14 +28,14 @@ var certificateRefused = Persona{
 var clientCertificateAsked = Persona{
 	ID:   "client-certificate-asked",
 	Case: "client-certificate-asked",
-	Does: "Shows a certificate that nobody knows when the server asks for one, whatever issuers it names",
+	Does: "Sends a self-signed certificate if the server asks for one, whatever issuers it names",
 	configure: func(config *tls.Config, t Target) error {
-		return show(config, t, 1)
+		return sendCertificate(config, t, 1)
 	},
 }
 
-// show makes the client show a chain of copies of one new certificate for its name.
-func show(config *tls.Config, t Target, copies int) error {
+// sendCertificate makes the client send a chain of copies of one new certificate for its name.
+func sendCertificate(config *tls.Config, t Target, copies int) error {
 	certificate, err := selfSigned(t.EHLO)
 	if err != nil {
 		return err

@@ -8,45 +8,45 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/handshake/keylog"
 )
 
-// patience bounds a visit. It is more than the pauses of servers that greet late, of
-// which 30 s is a usual one; a caller with less time has a context.
-const patience = 45 * time.Second
+// runTimeout bounds a run. It is longer than the usual greeting delay of 30 s against spam;
+// a caller with less time has a context.
+const runTimeout = 45 * time.Second
 
-// Run visits the server at t, once, or twice if the persona comes back in plaintext.
-// It ends with ctx and after at most 45 s, leaves with QUIT where the server still
-// listens, and sends no mail unless t.Deliver is set. It returns a visit always.
+// Run connects to t, and a second time if the persona falls back to plaintext. It ends with
+// ctx, after at most 45 s, quits if it can, and sends no mail unless t.Deliver is set. The
+// result is never nil.
 //
 // Run is safe for concurrent use.
 func (p *Persona) Run(ctx context.Context, t Target) *Result {
-	return p.call(ctx, t, new(tickets))
+	return p.run(ctx, t, new(sessions))
 }
 
-// Resume visits as [Persona.Run] does, with the session that the server gave in an
-// earlier visit of the same persona. T need not be the server of that visit. The
-// earlier visit keeps the session.
+// Resume is [Persona.Run] offering the session of an earlier run of the same persona, which
+// keeps it. T may be another server.
 func (p *Persona) Resume(ctx context.Context, t Target, earlier *Result) *Result {
-	return p.call(ctx, t, earlier.tickets.again())
+	return p.run(ctx, t, earlier.sessions.clone())
 }
 
-func (p *Persona) call(ctx context.Context, t Target, held *tickets) *Result {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (p *Persona) run(ctx context.Context, t Target, s *sessions) *Result {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
-	v := &Result{tickets: held}
+	r := &Result{sessions: s}
 	t, err := t.complete()
 	if err != nil {
-		v.fail(err)
-		return v
+		r.fail(err)
+		return r
 	}
-	c := &conversation{Persona: p, target: t, result: v}
+	c := &conversation{Persona: p, target: t, result: r}
 	c.run(ctx, c.overTLS)
-	if p.fallsBack && !v.Completed && v.Stage >= AtSTARTTLS && !t.Protocol.Implicit() {
-		again := &conversation{Persona: p, target: t, result: new(Result)}
-		again.run(ctx, again.overPlaintext)
-		v.Plaintext, v.Delivered = again.result.Plaintext, again.result.Delivered
+	if p.fallsBack && !r.Completed && r.Stage >= AtSTARTTLS && !t.Protocol.Implicit() {
+		second := &conversation{Persona: p, target: t, result: new(Result)}
+		second.run(ctx, second.overPlaintext)
+		r.Plaintext, r.Delivered = second.result.Plaintext, second.result.Delivered
 	}
-	return v
+	return r
 }
 
 // A conversation is one connection of a persona.
@@ -58,10 +58,10 @@ type conversation struct {
 	conn   *handshake.Conn
 	client client // nil before TLS
 	text   *textConn
-	closed error // why the client left of its own accord, without a word
+	closed error // why the client closed without a word; nil: it did not
 }
 
-// run connects and does as said, until the end of ctx.
+// run connects and calls do, bounded by ctx.
 func (c *conversation) run(ctx context.Context, do func() error) {
 	raw, err := c.target.Dial(ctx, "tcp", c.target.Addr)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *conversation) run(ctx context.Context, do func() error) {
 	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
 	c.conn = handshake.NewConn(raw, handshake.AtClient)
 	if c.target.EHLO == "" {
-		c.target.EHLO = literal(raw.LocalAddr())
+		c.target.EHLO = addressLiteral(raw.LocalAddr())
 	}
 	c.text = newTextConn(c.target.Protocol.language(c.target.EHLO), c.conn)
 	err = do()
@@ -85,13 +85,13 @@ func (c *conversation) run(ctx context.Context, do func() error) {
 	c.result.fail(err)
 	c.result.Transcript = c.conn.Stop(c.result.use())
 	if c.shape != nil && c.result.retried() {
-		// utls cannot offer a session where it meets a HelloRetryRequest.
-		c.result.tickets = new(tickets)
+		// utls cannot offer a session to a server that sends a HelloRetryRequest.
+		c.result.sessions = new(sessions)
 	}
 }
 
-// literal is an address as RFC 5321, Section 4.1.3 writes it.
-func literal(a net.Addr) string {
+// addressLiteral returns an address as RFC 5321, Section 4.1.3 writes it.
+func addressLiteral(a net.Addr) string {
 	tcp, ok := a.(*net.TCPAddr)
 	switch {
 	case !ok:
@@ -102,7 +102,7 @@ func literal(a net.Addr) string {
 	return "[IPv6:" + tcp.IP.String() + "]"
 }
 
-// overTLS is a visit over TLS.
+// overTLS starts TLS, says EHLO over it and delivers.
 func (c *conversation) overTLS() error {
 	if !c.target.Protocol.Implicit() {
 		if err := c.startTLS(); err != nil {
@@ -116,7 +116,7 @@ func (c *conversation) overTLS() error {
 	return c.finish(c.afterHandshake())
 }
 
-// overPlaintext is a visit without TLS.
+// overPlaintext delivers without TLS.
 func (c *conversation) overPlaintext() error {
 	if err := c.greet(); err != nil {
 		return c.finish(err)
@@ -125,70 +125,53 @@ func (c *conversation) overPlaintext() error {
 	return c.finish(c.deliver())
 }
 
-// finish says goodbye, unless err tells that nobody listens.
-func (c *conversation) finish(err error) error {
-	var refused *refusal
-	switch {
-	case c.closed != nil: // silently
-	case err == nil, errors.As(err, &refused), errors.Is(err, ErrNoTLS):
-		c.quit()
-	default:
-		c.conn.Fail(err)
-	}
-	return err
-}
-
-func (c *conversation) quit() {
-	reply, err := c.text.ask(c.text.quit)
-	if c.injects && err == nil && c.result.Stage == AfterTLS {
-		// One reply more than commands.
-		c.result.Injected = c.text.late(reply) || c.text.in.Buffered() > 0
-	}
-	if c.client != nil {
-		c.client.Close()
-	}
-}
-
-// ErrNoTLS is in the chain of a visit's error where the server does not offer TLS.
-var ErrNoTLS = errors.New("the server does not offer TLS")
-
-var errBehind = errors.New("the server said something in clear behind its reply to STARTTLS")
-
-// greet reads the greeting and says hello in clear.
+// greet reads the greeting and sends EHLO.
 func (c *conversation) greet() (err error) {
 	c.result.Stage = AtGreeting
 	if c.result.Greeting, err = c.text.reply(""); err != nil {
 		return err
 	}
 	c.result.Stage = AtEHLO
-	c.result.EHLO, err = c.text.ask(c.text.hello)
+	c.result.EHLO, err = c.text.command(c.text.hello)
 	return err
 }
 
-// startTLS comes to where the TLS handshake begins.
-func (c *conversation) startTLS() error {
-	if err := c.greet(); err != nil {
+// handshake does the TLS handshake. From then on c.text is over TLS.
+//
+// It does not mark the recorded handshake as complete: in TLS 1.3 the server may still reject
+// the client's last flight, for example its certificate. Only a reply shows that it did not.
+func (c *conversation) handshake() error {
+	c.result.Stage = AtHandshake
+	c.result.sessions.onTicket(c.ticketReceived)
+	keys := new(keylog.Log)
+	c.conn.UseKeys(keys)
+	c.conn.Begin()
+	client, err := c.newClient(keys)
+	if err != nil {
 		return err
 	}
-	if !c.text.offersTLS(c.result.EHLO) {
-		return ErrNoTLS
-	}
-	c.result.Stage = AtSTARTTLS
-	command := c.text.start
-	if c.injects {
-		command += "\r\n" + c.text.harmless
-	}
-	if _, err := c.text.ask(command); err != nil {
+	if err := client.Handshake(); err != nil {
+		c.notePlaintextReply(err)
 		return err
 	}
-	if c.text.in.Buffered() > 0 { // it would be taken for TLS, or worse (CVE-2011-0411)
-		c.result.Injected = c.injects
-		return errBehind
-	}
+	c.client = client
+	c.result.TLS = connectionState(client)
+	c.text = newTextConn(c.text.language, client)
 	return nil
 }
 
-// afterHandshake says hello over TLS, and delivers what there is.
+// ticketReceived closes the connection if the persona does not tolerate the ticket.
+func (c *conversation) ticketReceived(size int) {
+	if c.onTicket == nil {
+		return
+	}
+	if c.closed = c.onTicket(size); c.closed != nil {
+		c.conn.Complete()
+		c.conn.Close()
+	}
+}
+
+// afterHandshake says EHLO over TLS and delivers.
 func (c *conversation) afterHandshake() (err error) {
 	if c.target.Protocol.Implicit() {
 		if c.result.Greeting, err = c.text.reply(""); err != nil {
@@ -202,38 +185,62 @@ func (c *conversation) afterHandshake() (err error) {
 	if err != nil {
 		return err
 	}
-	if c.closed != nil { // the reply was there already, behind the ticket
+	if c.closed != nil { // the reply was already buffered, behind the ticket
 		return c.closed
 	}
 	c.result.Completed = true
 	return c.deliver()
 }
 
-// ehloAfterHandshake says hello, for some after a pause in which a ticket may come. Who has
-// left over it by then says it to a closed connection.
+// ehloAfterHandshake says EHLO over TLS, if the persona delays that after a time in which a
+// ticket may arrive. If the client closes because of the ticket, the write fails.
 func (c *conversation) ehloAfterHandshake() ([]string, error) {
 	if !c.delaysEHLO {
-		return c.text.ask(c.text.hello)
+		return c.text.command(c.text.hello)
 	}
-	heard := c.text.listen(c.Delay)
-	err := c.text.say(c.text.hello)
-	<-heard
+	received := c.text.waitForData(c.Delay)
+	err := c.text.write(c.text.hello)
+	<-received
 	if err != nil {
 		return nil, err
 	}
 	return c.text.reply(verb(c.text.hello))
 }
 
-func (c *conversation) deliver() error {
-	if c.target.Deliver == nil || !c.target.Protocol.Mail() {
+func (c *conversation) deliver() (err error) {
+	m := c.target.Deliver
+	switch {
+	case m == nil || !c.target.Protocol.Mail():
 		return nil
-	}
-	if c.target.Deliver.FalseEnd != "" {
-		answers, err := c.target.Deliver.smuggle(c.text, c.target.EHLO)
-		c.result.Replies = answers
+	case m.FalseEnd != "":
+		c.result.Replies, err = m.smuggle(c.text, c.target.EHLO)
 		return err
 	}
-	err := c.target.Deliver.send(c.text, c.target.EHLO)
+	err = m.send(c.text, c.target.EHLO)
 	c.result.Delivered = err == nil
 	return err
+}
+
+// finish quits, unless err shows that the server no longer listens.
+func (c *conversation) finish(err error) error {
+	var refused *refusal
+	switch {
+	case c.closed != nil: // without a word
+	case err == nil, errors.As(err, &refused), errors.Is(err, ErrNoTLS):
+		c.quit()
+	default:
+		c.conn.Fail(err)
+	}
+	return err
+}
+
+func (c *conversation) quit() {
+	reply, err := c.text.command(c.text.quit)
+	if c.injects && err == nil && c.result.Stage == AfterTLS {
+		// The server sent one reply more than it got commands over TLS.
+		c.result.Injected = c.text.late(reply) || c.text.in.Buffered() > 0
+	}
+	if c.client != nil {
+		c.client.Close()
+	}
 }

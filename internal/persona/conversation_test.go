@@ -157,7 +157,7 @@ func TestStageTellsWhereItEnded(t *testing.T) {
 		{[]string{"220 hi\r\n", "250-me\r\n250 SIZE\r\n"}, persona.AtEHLO, "does not offer TLS"},
 		{[]string{"220 hi\r\n", "250-me\r\n250 XXXXXXXA\r\n"}, persona.AtEHLO, "does not offer TLS"},
 		{[]string{"220 hi\r\n", "250 starttls\r\n", "454 \x1b[31mnot now\r\n"}, persona.AtSTARTTLS, `answered STARTTLS with "454 \x1b[31mnot now"`},
-		{[]string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n220 more"}, persona.AtSTARTTLS, "in clear behind its reply"},
+		{[]string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n220 more"}, persona.AtSTARTTLS, "in plaintext after its reply"},
 	} {
 		v := find(t, "healthy-go").Run(t.Context(), scripted(tt.replies...))
 		if v.Completed || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {

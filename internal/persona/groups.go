@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net"
 
+	"postern/internal/tlsrecord"
+
 	utls "github.com/refraction-networking/utls"
 )
 
@@ -23,7 +25,7 @@ var groupMismatch = Persona{
 var p521First = Persona{
 	ID:   "p521-first",
 	Case: "group-mismatch",
-	Does: "Prefers P-521 and brings a key for that alone, but can do with X25519 and P-256",
+	Does: "Prefers P-521 and sends a key share for it alone, but supports X25519 and P-256",
 	shape: func(t Target) *utls.ClientHelloSpec {
 		return with(openSSLShape(t),
 			groups(utls.CurveP521, utls.X25519, utls.CurveP256),
@@ -34,7 +36,7 @@ var p521First = Persona{
 var helloRetry = Persona{
 	ID:   "hello-retry",
 	Case: "hello-retry-refused",
-	Does: "Brings a key for a group that nobody has, so that the server must ask for another with a HelloRetryRequest, and answers that",
+	Does: "Sends a key share for an unknown group only, so that the server must send a HelloRetryRequest, and answers that",
 	shape: func(t Target) *utls.ClientHelloSpec {
 		spec := with(openSSLShape(t),
 			groups(utls.GREASE_PLACEHOLDER, utls.X25519, utls.CurveP256, utls.CurveP521, utls.CurveP384), // RFC 8701
@@ -46,7 +48,7 @@ var helloRetry = Persona{
 var helloRetryRefused = Persona{
 	ID:   "hello-retry-refused",
 	Case: "hello-retry-refused",
-	Does: "Brings a key for X25519, offers P-256 and P-384 too, and closes silently on a HelloRetryRequest",
+	Does: "Sends a key share for X25519, offers P-256 and P-384 too, and closes silently on a HelloRetryRequest",
 	configure: func(config *tls.Config, _ Target) error {
 		config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}
 		return nil
@@ -54,22 +56,22 @@ var helloRetryRefused = Persona{
 	wrap: func(c net.Conn) net.Conn { return &noRetryConn{Conn: c} },
 }
 
-var errRetry = errors.New("the server asked for another key with a HelloRetryRequest")
+var errRetry = errors.New("the server sent a HelloRetryRequest")
 
 const (
-	// randomAt is where a ServerHello's random begins in the first record: behind the
-	// headers of record and message and legacy_version (RFC 8446, Sections 5.1 and 4.1.3).
-	randomAt  = 5 + 4 + 2
+	// randomAt is the offset of a ServerHello's random in the first record: behind the
+	// record header, the message header and legacy_version (RFC 8446, Sections 5.1 and 4.1.3).
+	randomAt  = tlsrecord.HeaderLen + 4 + 2
 	randomLen = 32
 )
 
 // retryRandom marks a ServerHello as a HelloRetryRequest (RFC 8446, Section 4.1.3).
 var retryRandom = sha256.Sum256([]byte("HelloRetryRequest"))
 
-// A noRetryConn closes silently when the server's first message is a HelloRetryRequest.
+// A noRetryConn closes if the server's first message is a HelloRetryRequest.
 type noRetryConn struct {
 	net.Conn
-	start []byte // what the server said first
+	start []byte // the first bytes from the server
 }
 
 func (c *noRetryConn) Read(b []byte) (int, error) {

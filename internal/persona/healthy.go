@@ -6,13 +6,13 @@ import (
 
 var healthyGo = Persona{
 	ID:      "healthy-go",
-	Does:    "Offers what crypto/tls offers by itself, takes tickets and any certificate",
+	Does:    "Offers the defaults of crypto/tls, and accepts tickets and any certificate",
 	Healthy: true,
 }
 
 var healthyOpenSSL = Persona{
 	ID:      "healthy-openssl",
-	Does:    "Sends a ClientHello of the shape of OpenSSL 3.0, as Postfix and Exim do, and takes tickets and any certificate",
+	Does:    "Sends a ClientHello in the shape of OpenSSL 3.0, as Postfix and Exim do, and accepts tickets and any certificate",
 	Healthy: true,
 	shape:   openSSLShape,
 }
@@ -48,13 +48,13 @@ func openSSLShape(Target) *utls.ClientHelloSpec {
 
 var healthyGnuTLS = Persona{
 	ID:      "healthy-gnutls",
-	Does:    "Sends a ClientHello of the shape of GnuTLS 3.7, with a key for P-256, and takes tickets and any certificate",
+	Does:    "Sends a ClientHello in the shape of GnuTLS 3.7, with a key share for P-256, and accepts tickets and any certificate",
 	Healthy: true,
 	shape:   gnuTLSShape,
 }
 
-// gnuTLSShape is after interop/testdata/transcripts/healthy.gnutls.txt. GnuTLS brings a
-// second key, for X25519.
+// gnuTLSShape is after interop/testdata/transcripts/healthy.gnutls.txt. GnuTLS itself sends
+// a second key share, for X25519.
 func gnuTLSShape(Target) *utls.ClientHelloSpec {
 	return hello([]uint16{
 		utls.TLS_AES_256_GCM_SHA384, utls.TLS_CHACHA20_POLY1305_SHA256, utls.TLS_AES_128_GCM_SHA256,
@@ -87,14 +87,14 @@ func gnuTLSShape(Target) *utls.ClientHelloSpec {
 
 var healthySchannel = Persona{
 	ID:      "healthy-schannel",
-	Does:    "Sends a ClientHello with the suites of Windows Server 2022, and takes tickets and any certificate",
+	Does:    "Sends a ClientHello with the suites of Windows Server 2022, and accepts tickets and any certificate",
 	Healthy: true,
 	shape:   schannelShape,
 }
 
 // schannelShape has the suites in the order of
 // https://learn.microsoft.com/en-us/windows/win32/secauthn/tls-cipher-suites-in-windows-server-2022.
-// No hello of Schannel was recorded for it, so the order of the extensions is no claim.
+// The order of the extensions is a guess: no ClientHello of Schannel was recorded.
 func schannelShape(Target) *utls.ClientHelloSpec {
 	return hello([]uint16{
 		utls.TLS_AES_256_GCM_SHA384, utls.TLS_AES_128_GCM_SHA256,

@@ -12,95 +12,95 @@ import (
 type TestMessage struct {
 	From, To string // addresses without angle brackets; From may be empty (RFC 5321, Section 4.5.5)
 
-	// FalseEnd, when not empty, stands behind the text in place of its end, such as
-	// "\n.\n", and a second message with the same envelope behind it: what the server
-	// makes of that is in [Result.Replies].
+	// FalseEnd, if not empty, follows the text in place of the end of data, for example
+	// "\n.\n", and a second message with the same envelope follows it. [Result.Replies] has
+	// what the server makes of that.
 	FalseEnd string
 }
 
-// Check returns what is wrong with the envelope, or nil.
-func (l *TestMessage) Check() error {
-	if l.To == "" {
-		return fmt.Errorf("letter: no recipient")
+// Check returns an error if the envelope is invalid.
+func (m *TestMessage) Check() error {
+	if m.To == "" {
+		return errors.New("test message: no recipient")
 	}
-	for _, address := range []string{l.From, l.To} {
+	for _, address := range []string{m.From, m.To} {
 		if !isWord(address) {
-			return fmt.Errorf("letter: address %q: has a space, a bracket or a control character", address)
+			return fmt.Errorf("test message: address %q contains a space, a bracket or a control character", address)
 		}
 	}
 	return nil
 }
 
-// send sends the message. The error is a [*refusal] when the server does not take it.
-func (l *TestMessage) send(line *textConn, name string) error {
-	for _, command := range l.commands() {
-		if _, err := line.ask(command); err != nil {
+// send sends the message. The error is a [*refusal] if the server does not accept it.
+func (m *TestMessage) send(t *textConn, name string) error {
+	for _, command := range m.commands() {
+		if _, err := t.command(command); err != nil {
 			return err
 		}
 	}
-	if err := line.say(l.text(name) + "\r\n."); err != nil {
+	if err := t.write(m.text(name) + "\r\n."); err != nil {
 		return err
 	}
-	_, err := line.reply("the message")
+	_, err := t.reply("the message")
 	return err
 }
 
-func (l *TestMessage) commands() []string {
-	return []string{"MAIL FROM:<" + l.From + ">", "RCPT TO:<" + l.To + ">", "DATA"}
+func (m *TestMessage) commands() []string {
+	return []string{"MAIL FROM:<" + m.From + ">", "RCPT TO:<" + m.To + ">", "DATA"}
 }
 
-// text is the message without its end. No line of it begins with a dot.
-func (l *TestMessage) text(name string) string {
-	from := l.From
+// text is the message without the end of data. No line of it begins with a dot.
+func (m *TestMessage) text(name string) string {
+	from := m.From
 	if from == "" {
 		from = "postmaster@" + name
 	}
 	return strings.Join([]string{
 		"Date: " + time.Now().Format(time.RFC1123Z),
 		"From: <" + from + ">",
-		"To: <" + l.To + ">",
+		"To: <" + m.To + ">",
 		"Message-ID: <" + rand.Text() + "@" + strings.Trim(name, "[]") + ">",
 		"Subject: Test of this mail server's TLS",
 		"",
-		"This message was sent on request, to test how mail gets in. It needs no answer.",
+		"This message was sent on request, to test mail delivery. Please ignore it.",
 	}, "\r\n")
 }
 
-// maxAnswers bounds what is read of a server that takes each line of the second message
-// for a command.
-const maxAnswers = 20
+// maxReplies bounds the replies of a server that takes each line of the second message for
+// a command.
+const maxReplies = 20
 
-// smuggle sends two messages with a false end between them, and returns what the server
-// says, a line each, from the reply to the first text on to its goodbye. A server that
-// sees one message answers once; so no answer is waited for that may not come.
-func (l *TestMessage) smuggle(line *textConn, name string) (answers []string, err error) {
-	commands := l.commands()
+// smuggle sends two messages with a false end between them and returns the last lines of
+// the replies, from that to the first text on. A server that sees one message replies once,
+// so QUIT is sent after the first reply and ends the wait for more.
+func (m *TestMessage) smuggle(t *textConn, name string) (replies []string, err error) {
+	commands := m.commands()
 	for _, command := range commands {
-		if _, err := line.ask(command); err != nil {
+		if _, err := t.command(command); err != nil {
 			return nil, err
 		}
 	}
-	second := strings.Join(commands, "\r\n") + "\r\n" + l.text(name)
-	if err := line.say(l.text(name) + l.FalseEnd + second + "\r\n."); err != nil {
+	second := strings.Join(commands, "\r\n") + "\r\n" + m.text(name)
+	if err := t.write(m.text(name) + m.FalseEnd + second + "\r\n."); err != nil {
 		return nil, err
 	}
-	said := "the message"
-	for len(answers) < maxAnswers {
-		reply, err := line.reply(said)
+	sent := "the message"
+	for len(replies) < maxReplies {
+		reply, err := t.reply(sent)
 		if refused := new(*refusal); err != nil && !errors.As(err, refused) {
-			break // it hung up, which is an answer, too
+			break // closing is an answer, too
 		}
-		answers = append(answers, reply[len(reply)-1])
+		replies = append(replies, reply[len(reply)-1])
 		if strings.HasPrefix(reply[0], "221") {
 			break
 		}
-		if said != line.quit {
-			said = line.quit
-			_ = line.say(said) // if it fails, so does the next reply
+		if sent != t.quit {
+			sent = t.quit
+			_ = t.write(sent) // if it fails, so does the next reply
 		}
 	}
-	if answers == nil {
-		return nil, errors.New("the server closed the connection in place of a reply to the message")
+	if replies == nil {
+		return nil, errors.New("the server closed the connection instead of replying to the message")
 	}
-	return answers, nil
+	return replies, nil
 }

@@ -43,8 +43,8 @@ func TestNoCommandHidesInATarget(t *testing.T) {
 		{func(at *persona.Target) { at.EHLO = "a b" }, "EHLO name"},
 		{func(at *persona.Target) { at.Addr = "mx.test" }, "want host:port"},
 		{func(at *persona.Target) { at.Deliver = new(persona.TestMessage) }, "no recipient"},
-		{func(at *persona.Target) { at.Deliver = &persona.TestMessage{To: "a@b>\r\nDATA"} }, "letter: address"},
-		{func(at *persona.Target) { at.Deliver = &persona.TestMessage{From: "a b", To: "a@b"} }, "letter: address"},
+		{func(at *persona.Target) { at.Deliver = &persona.TestMessage{To: "a@b>\r\nDATA"} }, "test message: address"},
+		{func(at *persona.Target) { at.Deliver = &persona.TestMessage{From: "a b", To: "a@b"} }, "test message: address"},
 		{func(*persona.Target) {}, "dialled"},
 	} {
 		at := persona.Target{Addr: "mx.test:25", Dial: func(context.Context, string, string) (net.Conn, error) { return nil, dialled }}

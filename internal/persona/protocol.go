@@ -10,26 +10,48 @@ import (
 	"time"
 )
 
-// A language is what a client says to reach TLS, and how it reads the answers.
+// A Protocol is a mail protocol and how it starts TLS.
+type Protocol uint8
+
+// The protocols.
+const (
+	SMTP  Protocol = iota // STARTTLS (RFC 3207)
+	SMTPS                 // implicit TLS (RFC 8314, Section 3)
+	IMAP                  // STARTTLS (RFC 9051, Section 6.2.1)
+	POP3                  // STLS (RFC 2595, Section 4)
+	IMAPS                 // implicit TLS (RFC 8314, Section 3)
+	POP3S                 // implicit TLS (RFC 8314, Section 3)
+)
+
+// Implicit reports whether TLS starts with the connection.
+func (p Protocol) Implicit() bool { return p == SMTPS || p == IMAPS || p == POP3S }
+
+// Mail reports whether the protocol transfers mail to a server.
+func (p Protocol) Mail() bool { return p == SMTP || p == SMTPS }
+
+// A language is the commands up to TLS and the syntax of their replies.
+//
+// SMTP has no reader of its own in [postern/internal/smtp] here: that one rejects invalid
+// replies and replaces what is not printable, and a probe reports what the server sent.
 type language struct {
-	hello, start, quit string // commands without their ends
+	hello, start, quit string // commands without line end
 	harmless           string // one that changes nothing
 
-	// ends reports whether the last of lines ends the reply to command, which is
-	// empty for the greeting.
+	// ends reports whether the last of lines ends the reply to command; the command is empty
+	// for the greeting.
 	ends func(command string, lines []string) bool
 
-	// refuses reports whether a reply is a refusal.
+	// refuses reports whether a reply is negative.
 	refuses func(reply []string) bool
 
-	// late reports whether a reply to quit is one to an earlier command.
+	// late reports whether what looks like the reply to quit is that of an earlier command.
 	late func(reply []string) bool
 }
 
-// imapTag are the characters of the tags below (RFC 9051, Section 2.2.1).
+// imapTag has the characters of the tags below (RFC 9051, Section 2.2.1).
 const imapTag = "p0123"
 
-// language returns that of p for a client that calls itself name.
+// language returns the language of p for a client with this EHLO name.
 func (p Protocol) language(name string) language {
 	switch p {
 	case IMAP, IMAPS:
@@ -40,8 +62,8 @@ func (p Protocol) language(name string) language {
 	return language{"EHLO " + name, "STARTTLS", "QUIT", "NOOP", endsSMTP, refusesSMTP, lateSMTP}
 }
 
-// offersTLS reports whether a reply to hello has the keyword of start. It has not where
-// a firewall masks it.
+// offersTLS reports whether a reply to hello has the keyword of start. Some firewalls mask
+// it.
 func (l language) offersTLS(reply []string) bool {
 	keyword := l.start[strings.LastIndexByte(l.start, ' ')+1:]
 	return slices.ContainsFunc(reply, func(line string) bool {
@@ -51,7 +73,7 @@ func (l language) offersTLS(reply []string) bool {
 
 func endsWord(r rune) bool { return r == ' ' || r == '-' || r == '[' || r == ']' }
 
-// endsSMTP is RFC 5321, Section 4.2.1.
+// endsSMTP follows RFC 5321, Section 4.2.1.
 func endsSMTP(_ string, lines []string) bool {
 	line := lines[len(lines)-1]
 	return len(line) < 4 || line[3] != '-'
@@ -64,7 +86,7 @@ func refusesSMTP(reply []string) bool {
 
 func lateSMTP(reply []string) bool { return strings.HasPrefix(reply[0], "250") }
 
-// endsIMAP takes each tagged line for an end, whatever it answers (RFC 9051, Section 2.2.2).
+// endsIMAP accepts any tagged line as the end (RFC 9051, Section 2.2.2).
 func endsIMAP(command string, lines []string) bool {
 	return command == "" || !strings.HasPrefix(lines[len(lines)-1], "* ")
 }
@@ -76,28 +98,28 @@ func refusesIMAP(reply []string) bool {
 
 func lateIMAP(reply []string) bool { return !strings.HasPrefix(reply[len(reply)-1], "p3 ") }
 
-// endsPOP3 is RFC 1939, Section 3: of our commands CAPA alone has a reply of several
-// lines (RFC 2449, Section 5).
+// endsPOP3 follows RFC 1939, Section 3. Of the commands used here only CAPA has a multi-line
+// reply (RFC 2449, Section 5).
 func endsPOP3(command string, lines []string) bool {
 	return command != "CAPA" || refusesPOP3(lines) || lines[len(lines)-1] == "."
 }
 
 func refusesPOP3(reply []string) bool { return !strings.HasPrefix(reply[0], "+OK") }
 
-// latePOP3 cannot tell: the first line to CAPA and to QUIT may be the same. The rest of
-// CAPA's is waiting then.
+// latePOP3 cannot decide: the replies to CAPA and QUIT may have the same first line. Then
+// the rest of CAPA's is still buffered.
 func latePOP3([]string) bool { return false }
 
 const (
-	// maxLine bounds a line that the server says, in bytes. RFC 5321, Section
-	// 4.5.3.1.5 allows 512; the rest is for servers that do not count.
+	// maxLine bounds a line from the server, in bytes. RFC 5321, Section 4.5.3.1.5 allows
+	// 512; some servers send more.
 	maxLine = 2048
 
 	// maxLines bounds a reply. The longest greetings and EHLO replies have about 20.
 	maxLines = 100
 )
 
-// A textConn is a connection on which commands and replies go to and fro.
+// A textConn exchanges commands and replies over a connection.
 type textConn struct {
 	language
 	in  *bufio.Reader
@@ -108,9 +130,9 @@ func newTextConn(l language, conn io.ReadWriter) *textConn {
 	return &textConn{l, bufio.NewReaderSize(conn, maxLine), conn}
 }
 
-// A refusal is the server's reply to a command that it did not follow.
+// A refusal is a negative reply.
 type refusal struct {
-	command string // its verb, or what it is; empty: the greeting
+	command string // its verb, or "the message"; empty: the greeting
 	reply   []string
 }
 
@@ -122,57 +144,53 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("the server %s %q", what, r.reply[len(r.reply)-1])
 }
 
-// ask says a command and returns the reply.
-func (l *textConn) ask(command string) (reply []string, err error) {
-	if err := l.say(command); err != nil {
+// command sends a command and returns the reply.
+func (t *textConn) command(command string) (reply []string, err error) {
+	if err := t.write(command); err != nil {
 		return nil, err
 	}
-	return l.reply(verb(command))
+	return t.reply(verb(command))
 }
 
-// say says a command. Lines that come behind it are sent in the same write.
-func (l *textConn) say(command string) error {
-	_, err := io.WriteString(l.out, command+"\r\n")
+// write sends a line, or lines separated by CRLF in one write.
+func (t *textConn) write(lines string) error {
+	_, err := io.WriteString(t.out, lines+"\r\n")
 	return err
 }
 
-// listen begins to read ahead, and returns when something has come or after a pause.
-// Until heard is closed nobody else may read.
-func (l *textConn) listen(pause time.Duration) (heard <-chan struct{}) {
+// waitForData starts reading ahead and returns when data has arrived or after a delay. Until
+// the channel is closed nothing else may read from t.
+func (t *textConn) waitForData(delay time.Duration) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = l.in.Peek(1) // an error shows at the next read
+		_, _ = t.in.Peek(1) // the next read returns the error
 	}()
 	select {
 	case <-done:
-	case <-time.After(pause):
+	case <-time.After(delay):
 	}
 	return done
 }
 
-// reply reads the reply to a command, of which it takes the verb; empty: the
-// greeting. The error is a [*refusal]
-// when the server does not follow.
-func (l *textConn) reply(command string) (reply []string, err error) {
+// reply reads the reply to a command, given by its verb; empty: the greeting. The error is a
+// [*refusal] if the reply is negative.
+func (t *textConn) reply(verb string) (reply []string, err error) {
 	for len(reply) < maxLines {
-		text, err := l.read()
+		line, err := t.readLine()
 		if err != nil {
 			return reply, err
 		}
-		reply = append(reply, text)
-		if l.ends(command, reply) {
-			return reply, l.judge(command, reply)
+		reply = append(reply, line)
+		if !t.ends(verb, reply) {
+			continue
 		}
+		if t.refuses(reply) {
+			return reply, &refusal{verb, reply}
+		}
+		return reply, nil
 	}
 	return reply, fmt.Errorf("the server's reply has more than %d lines", maxLines)
-}
-
-func (l *textConn) judge(command string, reply []string) error {
-	if !l.refuses(reply) {
-		return nil
-	}
-	return &refusal{command, reply}
 }
 
 // verb is the word that names a command, without the tag of IMAP.
@@ -181,21 +199,15 @@ func verb(command string) string {
 	return words[0]
 }
 
-func (l *textConn) read() (string, error) {
-	text, err := l.in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		return "", fmt.Errorf("the server says a line of more than %d bytes", maxLine)
+func (t *textConn) readLine() (string, error) {
+	line, err := t.in.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return "", fmt.Errorf("the server sent a line of more than %d bytes", maxLine)
+	case errors.Is(err, io.EOF):
+		return "", errors.New("the server closed the connection")
+	case err != nil:
+		return "", err
 	}
-	if err != nil {
-		return "", unexpected(err)
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
-}
-
-// unexpected names the end of a connection in the middle of a conversation.
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return errors.New("the server closed the connection")
-	}
-	return err
+	return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), nil
 }

@@ -15,67 +15,67 @@ import (
 var earlyTicket = Persona{
 	ID:   "early-ticket",
 	Case: "early-ticket",
-	Does: "Closes silently when a session ticket comes before its own Finished",
+	Does: "Closes silently if a session ticket arrives before its own Finished",
 	wrap: func(c net.Conn) net.Conn { return strictclient.New(c) },
 }
 
 var ticketAfterFinished = Persona{
 	ID:         "ticket-after-finished",
 	Case:       "ticket-after-finished",
-	Does:       "Waits 0.1 s after the handshake, then speaks, and closes silently on any session ticket",
-	Delay:      ticketPause,
+	Does:       "Waits 0.1 s after the handshake before it sends EHLO, and closes silently on any session ticket",
+	Delay:      ticketDelay,
 	delaysEHLO: true,
 	onTicket:   anyTicket,
 }
 
-// ticketPause is long enough for a ticket that a server sends of its own accord.
-const ticketPause = 100 * time.Millisecond
+// ticketDelay is long enough for a ticket that a server sends unasked.
+const ticketDelay = 100 * time.Millisecond
 
 func anyTicket(int) error { return errors.New("the server sent a session ticket") }
 
 var ticketSurprisesClient = Persona{
 	ID:       "ticket-surprises-client",
 	Case:     "ticket-surprises-client",
-	Does:     "Speaks at once after the handshake, and closes silently on any session ticket before the reply",
+	Does:     "Sends EHLO at once after the handshake, and closes silently on any session ticket before the reply",
 	onTicket: anyTicket,
 }
 
 const (
-	// ticketLimit is what the persona takes, in bytes. Where the limit of the clients
-	// in the reports lies is not known; it is that of the case's recogniser.
+	// ticketLimit is the largest ticket that largeTicket accepts, in bytes. The limit of the
+	// clients in the reports is unknown; this is that of the case in package interop.
 	ticketLimit = 2048
 
-	// longChain is how many certificates it shows: enough for a ticket above the limit,
-	// from a server that puts them into it.
+	// longChain is the number of certificates that largeTicket sends: enough for a larger
+	// ticket, from a server that puts them into it.
 	longChain = 8
 )
 
 var largeTicket = Persona{
 	ID:         "large-ticket",
 	Case:       "large-ticket",
-	Does:       "Shows eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
-	Delay:      ticketPause,
+	Does:       "Sends eight certificates if asked, waits 0.1 s after the handshake, and closes silently on a session ticket above 2,048 bytes",
+	Delay:      ticketDelay,
 	delaysEHLO: true,
 	configure: func(config *tls.Config, t Target) error {
-		return show(config, t, longChain)
+		return sendCertificate(config, t, longChain)
 	},
-	onTicket: func(ticket int) error {
-		if ticket <= ticketLimit {
+	onTicket: func(size int) error {
+		if size <= ticketLimit {
 			return nil
 		}
-		return fmt.Errorf("the server sent a session ticket of %d bytes", ticket)
+		return fmt.Errorf("the server sent a session ticket of %d bytes", size)
 	},
 }
 
 // The server must not send a ticket to this client (RFC 8446, Section 4.2.9). OpenSSL
-// does (https://github.com/nurl-lang/nurl/issues/1057).
+// does so (https://github.com/nurl-lang/nurl/issues/1057).
 var ticketWithoutPSKModes = Persona{
 	ID:       "ticket-without-psk-modes",
-	Does:     "Sends no psk_key_exchange_modes, and closes silently on the session ticket that the server must not send then",
+	Does:     "Sends no psk_key_exchange_modes, and closes silently on a session ticket, which the server must not send then",
 	onTicket: func(int) error { return errors.New("the server sent a session ticket that the client cannot use") },
 	shape: func(t Target) *utls.ClientHelloSpec {
 		spec := without[*utls.PSKKeyExchangeModesExtension](openSSLShape(t))
-		spec = without[*utls.SessionTicketExtension](spec) // that would ask for one of TLS 1.2
+		spec = without[*utls.SessionTicketExtension](spec) // which would ask for one of TLS 1.2
 		return without[*utls.UtlsPreSharedKeyExtension](spec)
 	},
 }
