@@ -49,7 +49,7 @@ type Selector struct {
 	mu           sync.Mutex
 	initial      sessionticket.Mode
 	senders      memory // by network and fingerprint
-	fingerprints memory // by fingerprint alone, with the network everywhere
+	fingerprints memory // by fingerprint alone, with the network Everywhere
 	pins         []Pin  // longest prefix first
 }
 
@@ -117,7 +117,7 @@ func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.
 
 // start returns the mode for a sender of a network that has no state.
 func (sel *Selector) start(fingerprint string, now time.Time) (sessionticket.Mode, string) {
-	all := sel.fingerprints.recall(key{everywhere, fingerprint}, now)
+	all := sel.fingerprints.recall(key{Everywhere, fingerprint}, now)
 	if all == nil || all.Mode == sel.initial {
 		return sel.initial, "initial mode for new senders"
 	}

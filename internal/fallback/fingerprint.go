@@ -9,8 +9,9 @@ import (
 	"postern/sessionticket"
 )
 
-// everywhere is the network in the state of a fingerprint in all networks.
-var everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+
+// Everywhere is the Network of states and decisions of a fingerprint in all networks.
+var Everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 
 // minAreas is how many areas it takes to change the mode of a fingerprint. Forgers can have
 // that many; all they gain is that new senders start in a more compatible mode, deliver, and
@@ -33,10 +34,10 @@ func (sel *Selector) learnFingerprint(s Sender, sender *State, mode sessionticke
 	if s.Fingerprint == "" {
 		return nil
 	}
-	decisions := sel.fingerprints.expire(key{everywhere, s.Fingerprint}, now)
-	all := sel.fingerprints.entries[key{everywhere, s.Fingerprint}]
+	decisions := sel.fingerprints.expire(key{Everywhere, s.Fingerprint}, now)
+	all := sel.fingerprints.entries[key{Everywhere, s.Fingerprint}]
 	if all == nil {
-		all = &entry{State: State{Network: everywhere, Fingerprint: s.Fingerprint, Mode: sel.initial, Seen: now}}
+		all = &entry{State: State{Network: Everywhere, Fingerprint: s.Fingerprint, Mode: sel.initial, Seen: now}}
 		decisions = append(decisions, sel.fingerprints.add(all, now)...)
 	}
 	all.Seen, all.changed = now, true

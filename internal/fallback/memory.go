@@ -143,7 +143,7 @@ func (sel *Selector) Restore(states []State) {
 			state.set(sel.initial, sel.initial, "", time.Time{})
 		}
 		m := &sel.senders
-		if state.Network == everywhere {
+		if state.Network == Everywhere {
 			m = &sel.fingerprints
 		}
 		m.entries[key{state.Network, state.Fingerprint}] = &entry{State: state}

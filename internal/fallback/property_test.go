@@ -88,7 +88,7 @@ func TestOthersMoveNobodyWhoIsKnown(t *testing.T) {
 
 // ofNetwork leaves out what concerns a fingerprint as a whole.
 func ofNetwork(decisions []Decision) []Decision {
-	return slices.DeleteFunc(decisions, func(d Decision) bool { return d.Network == everywhere })
+	return slices.DeleteFunc(decisions, func(d Decision) bool { return d.Network == Everywhere })
 }
 
 func TestFewProvidersMoveNoNewcomer(t *testing.T) {

@@ -33,12 +33,8 @@ func (r *Reader) Activity(ctx context.Context, in Span, whose SenderQuery) ([]Ac
 		if err != nil {
 			return err
 		}
-		unused, err := unusedColumn(ctx, db)
-		if err != nil {
-			return err
-		}
-		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, ` + unused + ` AS unused`)
-		q.add(`FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
+		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, h.unused
+			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
 			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ?`, senders, milli(in.From), milli(in.To))
 		whose.among(q)
 		q.add(`LIMIT ?)
@@ -49,13 +45,6 @@ func (r *Reader) Activity(ctx context.Context, in Span, whose SenderQuery) ([]Ac
 		return nil
 	}, scanSighting)
 	return merged(found), err
-}
-
-// unusedColumn is what says whether h was unused. A file of an older Postern does not know it.
-func unusedColumn(ctx context.Context, db *sql.DB) (column string, err error) {
-	err = db.QueryRowContext(ctx, `SELECT CASE WHEN EXISTS
-		(SELECT 1 FROM pragma_table_info('handshakes') WHERE name = 'unused') THEN 'h.unused' ELSE '0' END`).Scan(&column)
-	return column, err
 }
 
 // scanSighting reads what has one outcome and one case.

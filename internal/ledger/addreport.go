@@ -40,16 +40,13 @@ func (l *Ledger) AddReport(ctx context.Context, r Report) (AddedReport, error) {
 }
 
 // AddReport puts r into the ledger at path from outside, as [Ledger.AddReport] does in the server.
-// The error may wrap [ErrNoLedger], [ErrNewer], [ErrNoReports] or [ErrReportTooLarge].
+// The error may wrap [ErrNoLedger], [ErrOlder], [ErrNewer] or [ErrReportTooLarge].
 func AddReport(ctx context.Context, path string, r Report) (filed AddedReport, err error) {
 	packed, err := r.pack()
 	if err != nil {
 		return AddedReport{}, fmt.Errorf("ledger: report: %w", err)
 	}
 	err = alter(ctx, path, "adding a report", func(conn *sql.Conn) error {
-		if err := checkReports(ctx, conn); err != nil {
-			return err
-		}
 		return synced(ctx, conn, func() error {
 			tx, err := conn.BeginTx(ctx, nil)
 			if err != nil {
@@ -120,16 +117,16 @@ type executor interface {
 }
 
 // file stores the report within a transaction. One that is there stays as it is, unless it was
-// not trusted and is now: then the way on which it can be trusted is the one to remember.
+// not verified and is now: then the way on which it can be verified is the one to remember.
 func (r *Report) file(ctx context.Context, db executor, packed []byte, last int64) (f AddedReport, err error) {
-	var trusted bool
-	err = db.QueryRowContext(ctx, `SELECT id, trusted FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &trusted)
+	var verified bool
+	err = db.QueryRowContext(ctx, `SELECT id, verified FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &verified)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		f.New = true
 	case err != nil:
 		return f, err
-	case trusted || !r.Verified:
+	case verified || !r.Verified:
 		return f, nil
 	default:
 		f.Confirmed = true
@@ -138,11 +135,11 @@ func (r *Report) file(ctx context.Context, db executor, packed []byte, last int6
 	return f, err
 }
 
-const insertReport = `INSERT INTO reports (hash, at, last, via, session, address, trusted, signer, verdict,
+const insertReport = `INSERT INTO reports (hash, at, last, via, session, address, verified, signer, verdict,
 		submitter, organization, report, "from", "to", successful, failed, domains, warnings, content, size)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (hash) DO UPDATE SET at = excluded.at, last = excluded.last, via = excluded.via, session = excluded.session,
-		address = excluded.address, trusted = excluded.trusted, signer = excluded.signer, verdict = excluded.verdict,
+		address = excluded.address, verified = excluded.verified, signer = excluded.signer, verdict = excluded.verdict,
 		submitter = excluded.submitter, warnings = excluded.warnings
 	RETURNING id`
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"postern/sessionticket"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func invented(i int, random *rand.Rand, begin time.Time) Handshake {
 		Network:     netip.PrefixFrom(addr, 24).Masked(),
 		EHLO:        fmt.Sprintf("mail%d.sender%d.example", who%7, who),
 		Fingerprint: fmt.Sprintf("t13d%04dh2_8daaf6152771_%012x", who%50, who%50),
-		Rung:        "first-write",
+		Mode:        sessionticket.FirstWrite,
 		Version:     0x0304, Suite: 0x1301, Group: 29,
 		Outcome: Resumed,
 	}
@@ -95,7 +96,7 @@ func fill(b *testing.B, path string) {
 	begin := time.Now().Add(-manyDays * 24 * time.Hour)
 	start, used := time.Now(), processorTime(b)
 	for i := 0; i < million; {
-		batch := make([]Event, 0, maxBatch)
+		batch := make([]event, 0, maxBatch)
 		for range maxBatch {
 			batch = append(batch, invented(i, random, begin))
 			i++
@@ -230,7 +231,7 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.close()
-	var batch []Event
+	var batch []event
 	for i := range 200 {
 		batch = append(batch, with(success(fmt.Sprint(i)), func(h *Handshake) { h.EHLO = fmt.Sprint("mail", i%10) }))
 	}
@@ -250,7 +251,7 @@ func BenchmarkNote(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))
 	h := invented(0, random, time.Now())
 	for b.Loop() {
-		l.Note(h)
+		l.AddHandshake(h)
 	}
 	b.ReportMetric(100*float64(l.Dropped())/float64(b.N), "%lost")
 }

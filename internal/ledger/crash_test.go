@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"postern/internal/fallback"
+	"postern/sessionticket"
 	"strconv"
 	"testing"
 	"time"
@@ -33,7 +35,7 @@ func writeForever(path string) {
 	noted, has := 0, int64(0)
 	for ; err == nil; time.Sleep(5 * time.Millisecond) { // leaves the writer the processor
 		for range 3*maxBatch - len(l.queue) { // there is always something to write
-			l.Note(failure(fmt.Sprint(noted)))
+			l.AddHandshake(failure(fmt.Sprint(noted)))
 			noted++
 		}
 		var newest []Handshake
@@ -53,7 +55,7 @@ var kills = flag.Int("kills", 3, "how often TestKillLeavesItReadable kills the w
 func TestKillLeavesItReadable(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	pin := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
+	pin := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
 	for round := range *kills {
 		said := killWhileWriting(t, path, func() {
 			// The other process reads and writes too, while the first does.

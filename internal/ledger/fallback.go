@@ -3,33 +3,39 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
+	"postern/internal/fallback"
 	"postern/internal/logkey"
 	"postern/internal/safetext"
 )
 
-func (d Decision) write(s *store) error {
+// A decision is a [fallback.Decision] as an event.
+type decision fallback.Decision
+
+func (d decision) size() int { return fixed + len(d.Fingerprint) + len(d.Why) }
+
+func (d decision) write(s *store) error {
 	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		milli(d.At), safetext.Truncate(d.Kind, maxName), network(d.Network), safetext.Truncate(d.Fingerprint, maxName),
-		safetext.Truncate(d.From, maxName), safetext.Truncate(d.To, maxName), safetext.Truncate(d.Why, maxText), s.last)
+		milli(d.At), string(d.Kind), network(d.Network), safetext.Truncate(d.Fingerprint, maxName),
+		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last)
 }
 
-// Decisions returns the ladder's that f lets through, the newest first: those on the sender's
-// networks, and those on its fingerprints as a whole. Of f it heeds Since, Sender and Limit.
-func (r *Reader) Decisions(ctx context.Context, f Filter) ([]Decision, error) {
+// Decisions returns the decisions that match f, the newest first: those on the sender's
+// networks, and those on its fingerprints in all networks. It uses Since, Sender and Limit of f.
+func (r *Reader) Decisions(ctx context.Context, f Filter) ([]fallback.Decision, error) {
 	return readAll(ctx, r, "reading decisions", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ?`, milli(f.Since))
 		f.decided(q)
 		q.add(`ORDER BY at DESC, id DESC LIMIT ?`, f.limit())
 		return nil
-	}, func(scan scanner) (d Decision, err error) {
-		err = scan(millis{&d.At}, &d.Kind, prefix{&d.Network}, &d.Fingerprint, &d.From, &d.To, &d.Why)
+	}, func(scan scanner) (d fallback.Decision, err error) {
+		err = scan(millis{&d.At}, &d.Kind, prefix{&d.Network}, &d.Fingerprint, modeColumn{&d.From}, modeColumn{&d.To}, &d.Why)
 		return d, err
 	})
 }
@@ -39,9 +45,10 @@ func (f Filter) decided(q *query) {
 	if f.Sender == "" {
 		return
 	}
-	q.add(`AND (network = ? AND fingerprint IN (SELECT fingerprint FROM senders WHERE TRUE`, network(everywhere))
+	everywhere := network(fallback.Everywhere)
+	q.add(`AND (network = ? AND fingerprint IN (SELECT fingerprint FROM senders WHERE TRUE`, everywhere)
 	f.bySender(q)
-	q.add(`) OR network <> ?`, network(everywhere))
+	q.add(`) OR network <> ?`, everywhere)
 	if prefix, named := f.network(); named {
 		overlapping(q, prefix)
 	} else {
@@ -52,79 +59,84 @@ func (f Filter) decided(q *query) {
 	q.add(`)`)
 }
 
-// everywhere stands for the network of a fingerprint as a whole, of IPv4 senders too.
-var everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+// A state is a [fallback.State] as an event. It replaces an earlier one with the same network
+// and fingerprint.
+type state fallback.State
 
-func (st State) write(s *store) error {
-	if len(st.Value) == 0 || len(st.Value) > maxState {
-		return nil // no ladder's, and a cut one would be none
+func (st state) size() int { return 3*fixed + 2*len(st.Fingerprint) + len(st.Why) }
+
+func (st state) write(s *store) error {
+	value, err := json.Marshal(fallback.State(st))
+	if err != nil {
+		return nil // it is invalid, and would be in the next attempt
 	}
 	return s.exec(`INSERT INTO states (network, fingerprint, at, value, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value, last = excluded.last`,
-		network(st.Network), safetext.Truncate(st.Fingerprint, maxName), milli(st.At), st.Value, s.last)
+		network(st.Network), safetext.Truncate(st.Fingerprint, maxName), milli(st.Seen), value, s.last)
 }
 
-// States returns what the ladder remembered, for it to go on with: the newest first,
-// at most limit.
-func (r *Reader) States(ctx context.Context, limit int) ([]State, error) {
-	return readAll(ctx, r, "reading the ladder's states", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT at, network, fingerprint, value FROM states ORDER BY at DESC LIMIT ?`, limit)
+// States returns the stored states, the most recently seen first, at most limit. It leaves out
+// those that it cannot decode and returns an error for them beside the others.
+func (r *Reader) States(ctx context.Context, limit int) ([]fallback.State, error) {
+	values, err := readAll(ctx, r, "reading states", func(_ context.Context, _ *sql.DB, q *query) error {
+		q.add(`SELECT value FROM states ORDER BY at DESC LIMIT ?`, limit)
 		return nil
-	}, func(scan scanner) (s State, err error) {
-		err = scan(millis{&s.At}, prefix{&s.Network}, &s.Fingerprint, &s.Value)
-		return s, err
+	}, func(scan scanner) (value []byte, err error) {
+		err = scan(&value)
+		return value, err
 	})
+	errs := []error{err}
+	states := make([]fallback.State, 0, len(values))
+	for _, value := range values {
+		var s fallback.State
+		if err := json.Unmarshal(value, &s); err != nil {
+			errs = append(errs, fmt.Errorf("ledger: %s: decoding a state: %w", r.path, err))
+			continue
+		}
+		states = append(states, s)
+	}
+	return states, errors.Join(errs...)
 }
 
-// A Pin holds the senders of a network on a rung.
-type Pin struct {
-	Network netip.Prefix
-	Rung    string
-	Why     string // the operator's reason
-	Since   time.Time
-}
-
-// ErrNoPin is what [RemovePin] gives where there is none.
+// ErrNoPin is what [RemovePin] returns if there is none.
 var ErrNoPin = errors.New("is not pinned")
 
-// alterWait bounds the wait for a turn to write.
-const alterWait = 10 * time.Second
+const insertPin = `INSERT INTO pins (network, mode, why, since) VALUES (?, ?, ?, ?)
+	ON CONFLICT DO UPDATE SET mode = excluded.mode, why = excluded.why, since = excluded.since`
 
-const insertPin = `INSERT INTO pins (network, rung, why, since) VALUES (?, ?, ?, ?)
-	ON CONFLICT DO UPDATE SET rung = excluded.rung, why = excluded.why, since = excluded.since`
-
-// columns are those of insertPin.
-func (p Pin) columns() []any {
-	return []any{network(p.Network), safetext.Truncate(p.Rung, maxName), safetext.Truncate(p.Why, maxText), milli(p.Since)}
+// pinColumns are the arguments of insertPin.
+func pinColumns(p fallback.Pin) []any {
+	return []any{network(p.Network), p.Mode.String(), safetext.Truncate(p.Why, maxText), milli(p.Since)}
 }
 
-const selectPins = `SELECT network, rung, why, since FROM pins ORDER BY length(network), network`
+const selectPins = `SELECT network, mode, why, since FROM pins ORDER BY length(network), network`
 
-func scanPin(scan scanner) (p Pin, err error) {
-	err = scan(prefix{&p.Network}, &p.Rung, &p.Why, millis{&p.Since})
+func scanPin(scan scanner) (p fallback.Pin, err error) {
+	err = scan(prefix{&p.Network}, modeColumn{&p.Mode}, &p.Why, millis{&p.Since})
 	return p, err
 }
 
-// Pins returns all pins in the order of their networks, IPv4 first.
-func (r *Reader) Pins(ctx context.Context) ([]Pin, error) {
+// Pins returns all pins in the order of their networks, IPv4 first. The mode of a pin can be
+// invalid, if another version wrote it.
+func (r *Reader) Pins(ctx context.Context) ([]fallback.Pin, error) {
 	return readAll(ctx, r, "reading pins", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(selectPins)
 		return nil
 	}, scanPin)
 }
 
-// SetPin puts p into the ledger at path, in place of a pin of the same network. A
-// server that runs heeds it within a second or two. It waits up to 10 seconds
-// for its turn. The error wraps [ErrNoLedger] or [ErrNewer].
-func SetPin(ctx context.Context, path string, p Pin) error {
+// SetPin writes p to the ledger at path, in place of a pin of the same network. A running
+// server applies it within two seconds. SetPin waits up to 10 seconds to write. The error
+// wraps [ErrNoLedger], [ErrOlder] or [ErrNewer].
+func SetPin(ctx context.Context, path string, p fallback.Pin) error {
 	return alter(ctx, path, fmt.Sprintf("pinning %v", p.Network), func(conn *sql.Conn) error {
-		_, err := conn.ExecContext(ctx, insertPin, p.columns()...)
+		_, err := conn.ExecContext(ctx, insertPin, pinColumns(p)...)
 		return err
 	})
 }
 
-// RemovePin removes the pin of just that network from the ledger at path, as SetPin
-// puts it there. The error wraps [ErrNoPin] if it has none.
+// RemovePin removes the pin of exactly that network from the ledger at path, as SetPin
+// adds it. The error wraps [ErrNoPin] if there is none.
 func RemovePin(ctx context.Context, path string, of netip.Prefix) error {
 	return alter(ctx, path, "removing a pin", func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(ctx, `DELETE FROM pins WHERE network = ?`, network(of))
@@ -138,85 +150,43 @@ func RemovePin(ctx context.Context, path string, of netip.Prefix) error {
 	})
 }
 
-// alter opens the file for a change from outside. It makes none and migrates none:
-// that is the server's, whose user the file belongs to.
-func alter(ctx context.Context, path, doing string, do func(*sql.Conn) error) error {
-	r, err := OpenReader(path)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return r.read(doing, func(*sql.DB) error {
-		db, err := connect(path, forWriting())
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		conn, err := db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		return insist(ctx, conn, do)
-	})
-}
-
-// insist tries again and again while another connection is writing. SQLite's own waiting
-// looks ten times a second at last, which would miss each pause of a server that has
-// much to write.
-func insist(ctx context.Context, conn *sql.Conn, do func(*sql.Conn) error) error {
-	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
-		return err
-	}
-	for begun := time.Now(); ; time.Sleep(time.Millisecond / 2) {
-		if err := do(conn); !busy(err) || time.Since(begun) > alterWait {
-			return err
-		}
-	}
-}
-
-// A pinboard is what the server has been told of the pins.
-type pinboard struct {
-	pins    []Pin
+// knownPins are the pins as the server last got them.
+type knownPins struct {
+	pins    []fallback.Pin
 	of      *store // from which they were read
 	version int64  // its data_version then
 }
 
-// readPins tells the server of the pins if they are not those that it knows.
+// readPins passes the pins to the server if they have changed.
 func (w *writer) readPins(s *store) error {
 	version, err := s.number("PRAGMA data_version")
-	if err != nil || w.told.of == s && w.told.version == version {
+	if err != nil || w.known.of == s && w.known.version == version {
 		return err
 	}
-	pins, err := s.pins()
+	q := &query{}
+	q.add(selectPins)
+	pins, err := rows(context.Background(), s.conn, q, scanPin)
 	if err != nil {
 		return err
 	}
-	first := w.told.of == nil
-	changed := !slices.Equal(pins, w.told.pins)
-	w.told = pinboard{pins: pins, of: s, version: version}
+	first := w.known.of == nil
+	changed := !slices.Equal(pins, w.known.pins)
+	w.known = knownPins{pins: pins, of: s, version: version}
 	if w.o.Pins != nil && (first || changed) {
 		w.o.Pins(slices.Clone(pins))
 	}
 	return nil
 }
 
-func (s *store) pins() ([]Pin, error) {
-	q := &query{}
-	q.add(selectPins)
-	return rows(context.Background(), s.conn, q, scanPin)
-}
-
-// keepPins puts the pins that the server knows into a new file that took the place of one
-// that is gone.
+// keepPins writes the known pins to a new file that replaces a lost one.
 func (w *writer) keepPins(s *store) error {
-	if len(w.told.pins) == 0 {
+	if len(w.known.pins) == 0 {
 		return nil
 	}
-	w.o.Log.Info("ledger keeps the pins", logkey.Ledger, w.path, logkey.Pins, len(w.told.pins))
+	w.o.Log.Info("keeping pins in new ledger", logkey.Ledger, w.path, logkey.Pins, len(w.known.pins))
 	return s.transact(func() error {
-		for _, p := range w.told.pins {
-			if err := s.exec(insertPin, p.columns()...); err != nil {
+		for _, p := range w.known.pins {
+			if err := s.exec(insertPin, pinColumns(p)...); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"postern/internal/fallback"
+	"postern/sessionticket"
 	"reflect"
 	"testing"
 )
@@ -11,22 +13,22 @@ import (
 func TestServerHearsOfPins(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	told := make(chan []Pin, 10)
-	l := Open(path, Options{Pins: func(pins []Pin) { told <- pins }})
+	told := make(chan []fallback.Pin, 10)
+	l := Open(path, Options{Pins: func(pins []fallback.Pin) { told <- pins }})
 	if pins := <-told; len(pins) != 0 {
 		t.Errorf("told of %v at the start, want none", pins)
 	}
-	a := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
-	b := Pin{Network: netip.MustParsePrefix("2001:db8::/48"), Rung: "stock", Why: "a test", Since: noon}
+	a := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
+	b := fallback.Pin{Network: netip.MustParsePrefix("2001:db8::/48"), Mode: sessionticket.Stock, Why: "a test", Since: noon}
 	changed := a
-	changed.Rung, changed.Why = "no-ticket", "it resumes badly"
-	for _, pin := range []Pin{a, b, changed} {
-		l.Note(success("meanwhile"))
+	changed.Mode, changed.Why = sessionticket.NoTicket, "it resumes badly"
+	for _, pin := range []fallback.Pin{a, b, changed} {
+		l.AddHandshake(success("meanwhile"))
 		if err := SetPin(t.Context(), path, pin); err != nil {
 			t.Fatal(err)
 		}
 	}
-	expect := func(want ...Pin) {
+	expect := func(want ...fallback.Pin) {
 		t.Helper()
 		for {
 			if pins := <-told; reflect.DeepEqual(pins, want) {
@@ -45,9 +47,9 @@ func TestServerHearsOfPins(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = Open(path, Options{Pins: func(pins []Pin) { told <- pins }})
+	l = Open(path, Options{Pins: func(pins []fallback.Pin) { told <- pins }})
 	defer l.Close()
-	if pins := <-told; !reflect.DeepEqual(pins, []Pin{changed}) {
+	if pins := <-told; !reflect.DeepEqual(pins, []fallback.Pin{changed}) {
 		t.Errorf("after a restart told of %v", pins)
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/fallback"
 	"postern/internal/testdisk"
+	"postern/sessionticket"
 )
 
 const (
@@ -50,7 +52,7 @@ func comesBack(t *testing.T, l *Ledger) {
 	until(t, "whole again", func() bool {
 		n++
 		session := fmt.Sprintf("again%d", n)
-		l.Note(failure(session))
+		l.AddHandshake(failure(session))
 		r, err := OpenReader(l.path)
 		if err != nil {
 			return false
@@ -79,7 +81,7 @@ func TestSlowDiskIsNotWaitedFor(t *testing.T) {
 	defer lock.Rollback()
 	large := with(failure("large"), func(h *Handshake) { h.Transcript = make([]byte, maxTranscript) })
 	for l.Dropped() < 100 {
-		l.Note(large)
+		l.AddHandshake(large)
 	}
 	until(t, "told", func() bool { return log.count(begins) == 1 })
 	if err := lock.Rollback(); err != nil {
@@ -96,7 +98,7 @@ func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
 	for range 2 * maxQueued {
-		l.Note(State{})
+		l.add(decision{})
 	}
 	if n := len(l.queue); n != maxQueued || l.Dropped() != maxQueued {
 		t.Errorf("%d are queued, %d lost", n, l.Dropped())
@@ -108,7 +110,7 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
 	h := with(failure("A"), func(h *Handshake) { h.Transcript = make([]byte, 1<<20) })
 	for range 100 {
-		l.Note(h)
+		l.AddHandshake(h)
 	}
 	if n := len(l.queue); n < 10 || n > maxQueuedBytes>>20 || l.Dropped() != int64(100-n) {
 		t.Errorf("%d MiB are queued, %d lost", n, l.Dropped())
@@ -124,7 +126,7 @@ func TestFullDiskIsSurvived(t *testing.T) {
 	n := 0
 	until(t, "full", func() bool {
 		for range maxBatch - len(l.queue) {
-			l.Note(failure(fmt.Sprint(n)))
+			l.AddHandshake(failure(fmt.Sprint(n)))
 			n++
 		}
 		return l.Dropped() > 0
@@ -144,7 +146,7 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 	testdisk.Remount(t, dir, syscall.MS_RDONLY, "")
 	var log logged
 	l := opened(t, path, log.options())
-	l.Note(failure("lost"))
+	l.AddHandshake(failure("lost"))
 	until(t, "lost", func() bool { return l.Dropped() == 1 })
 	testdisk.Remount(t, dir, 0, "")
 	comesBack(t, l)
@@ -155,22 +157,22 @@ func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	var log logged
 	o := log.options()
-	told := make(chan []Pin, 10)
-	o.Pins = func(pins []Pin) { told <- pins }
+	told := make(chan []fallback.Pin, 10)
+	o.Pins = func(pins []fallback.Pin) { told <- pins }
 	l := opened(t, path, o)
-	pin := Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Rung: "tls12", Why: "an old gateway", Since: noon}
+	pin := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
 	if err := SetPin(t.Context(), path, pin); err != nil {
 		t.Fatal(err)
 	}
 	<-told // none
 	<-told
-	l.Note(failure("A"))
+	l.AddHandshake(failure("A"))
 	holds(t, path, "A")
 	r := reader(t, path)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	l.Note(failure("B"))
+	l.AddHandshake(failure("B"))
 	holds(t, path, "B")
 	if got := sessions(t, r, Filter{}); got != "B" {
 		t.Errorf("a reader that was open sees %q, want the new file's", got)
@@ -192,7 +194,7 @@ func TestFileThatIsReplacedIsUsed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
 	for n := range 100 {
-		l.Note(failure(fmt.Sprint(n)))
+		l.AddHandshake(failure(fmt.Sprint(n)))
 	}
 	holds(t, path, "99")
 	if err := os.Rename(other, path); err != nil {
@@ -218,7 +220,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 	}
 	var log logged
 	l := opened(t, path, log.options())
-	l.Note(failure("new"))
+	l.AddHandshake(failure("new"))
 	holds(t, path, "new")
 	aside := asides(t, path)
 	if len(aside) != 1 || log.count("aside="+aside[0]) != 1 {
@@ -247,7 +249,7 @@ func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
 	}
 	var log logged
 	l := opened(t, path, log.options())
-	l.Note(failure("new"))
+	l.AddHandshake(failure("new"))
 	holds(t, path, "new")
 	if got := asides(t, path); len(got) != 1 || l.Dropped() != 0 {
 		t.Errorf("set aside: %v, %d lost; the log says\n%s", got, l.Dropped(), log.text.String())
@@ -279,7 +281,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	l := Open(path, Options{})
 	const n = 2 * maxBatch
 	for i := range n {
-		l.Note(success(fmt.Sprint(i)))
+		l.AddHandshake(success(fmt.Sprint(i)))
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -290,7 +292,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 	if got, err := reader(t, path).Handshakes(t.Context(), Filter{Limit: maxLimit}); err != nil || len(got) != n {
 		t.Errorf("%d written, %v; want %d", len(got), err, n)
 	}
-	l.Note(success("late"))
+	l.AddHandshake(success("late"))
 	if l.Dropped() != 1 {
 		t.Errorf("what comes after Close is not counted as lost")
 	}

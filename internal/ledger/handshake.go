@@ -14,16 +14,8 @@ import (
 	"time"
 
 	"postern/internal/safetext"
+	"postern/sessionticket"
 )
-
-// An Event is what a [Ledger] can note: a [Handshake], a [Decision] or a [State].
-type Event interface {
-	// size is what the event takes in the queue, in bytes, near enough.
-	size() int
-
-	// write stores the event. It is called by the writer alone.
-	write(s *store) error
-}
 
 // An Outcome is how a session stood with TLS.
 type Outcome int
@@ -65,7 +57,7 @@ type Handshake struct {
 	EHLO        string       // what the sender called itself; empty if it did not
 	Fingerprint string       // JA4 of the ClientHello; empty if there was none
 	Outcome     Outcome
-	Rung        string // what the sender was offered
+	Mode        sessionticket.Mode // without a meaning if there is no Fingerprint
 
 	// What was negotiated, in numbers of the wire; 0 where nothing was.
 	Version, Suite, Group uint16
@@ -94,32 +86,12 @@ type Diagnosis struct {
 	Confidence float64 // from 0 to 1
 }
 
-// A Decision is what the ladder changed for a sender, in the ladder's words.
-type Decision struct {
-	At          time.Time
-	Kind        string
-	Network     netip.Prefix // ::/0 stands for the fingerprint as a whole
-	Fingerprint string
-	From, To    string // rungs
-	Why         string
-}
-
-// A State is what the ladder remembers of a sender. Of those noted for one network
-// and fingerprint the last is kept.
-type State struct {
-	At          time.Time
-	Network     netip.Prefix
-	Fingerprint string
-	Value       []byte // the ladder's own JSON
-}
-
 // Bounds in bytes of what is stored. All but the transcript's are far above what
 // honest senders and this program say; Postfix cuts host names at 255 too.
 const (
-	maxName       = 255 // EHLO names, fingerprints, sessions, rungs, cases
+	maxName       = 255 // EHLO names, fingerprints, sessions, cases
 	maxText       = 1024
 	maxDiagnoses  = 8
-	maxState      = 16 << 10
 	maxTranscript = 256 << 10
 )
 
@@ -133,10 +105,6 @@ func (h Handshake) size() int {
 	}
 	return size
 }
-
-func (d Decision) size() int { return fixed + len(d.Fingerprint) + len(d.Why) }
-
-func (s State) size() int { return fixed + len(s.Fingerprint) + len(s.Value) }
 
 // returnTime is how long after a failed handshake a sender's mail in plaintext is laid to it.
 // Queues give up after five days.
@@ -155,14 +123,21 @@ func (h Handshake) write(s *store) error {
 		return err
 	}
 	err = s.exec(`INSERT INTO handshakes
-		(id, at, sender, outcome, session, address, version, suite, "group", rung, after, unused)
+		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		h.ID, milli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), blob(h.Address),
-		h.Version, h.Suite, h.Group, safetext.Truncate(h.Rung, maxName), after, h.Unused)
+		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused)
 	if err == nil && h.Outcome == Failed {
 		err = h.fail(s)
 	}
 	return err
+}
+
+func (h Handshake) modeText() string {
+	if h.Fingerprint == "" {
+		return ""
+	}
+	return h.Mode.String()
 }
 
 // after returns, for a session in plaintext, the last failed handshake of the same
@@ -260,7 +235,7 @@ func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) 
 
 // lines reads the handshakes whose numbers chosen has.
 const lines = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
-		h.outcome, h.rung, h.version, h.suite, h."group",
+		h.outcome, h.mode, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''),
 		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
 			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC))
@@ -272,7 +247,7 @@ const lines = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fin
 func scanLine(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
 	err = scan(&h.ID, &h.Session, millis{&h.At}, address{&h.Address}, prefix{&h.Network}, &h.EHLO, &h.Fingerprint,
-		&h.Outcome, &h.Rung, &h.Version, &h.Suite, &h.Group,
+		&h.Outcome, modeColumn{&h.Mode}, &h.Version, &h.Suite, &h.Group,
 		&h.After, &h.Stopped, &h.Next, &diagnoses)
 	if err == nil {
 		err = json.Unmarshal(diagnoses, &h.Diagnoses)

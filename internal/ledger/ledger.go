@@ -32,6 +32,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/fallback"
 	"postern/internal/logkey"
 )
 
@@ -51,7 +52,7 @@ type Options struct {
 
 	// Pins is told all pins when the file has been opened and within a second or
 	// two of each change to them. It must not wait; nil is not told.
-	Pins func([]Pin)
+	Pins func([]fallback.Pin)
 }
 
 // What [Options] mean where they say nothing.
@@ -71,7 +72,7 @@ type Ledger struct {
 	o    Options
 	now  func() time.Time // the clock on the wall, which may jump
 
-	queue   chan Event
+	queue   chan event
 	queued  atomic.Int64 // bytes in the queue
 	filings chan *filing // reports, whose bringers wait
 	loss    loss
@@ -107,7 +108,7 @@ func newLedger(path string, o Options) *Ledger {
 		path:    path,
 		o:       o,
 		now:     time.Now,
-		queue:   make(chan Event, maxQueued),
+		queue:   make(chan event, maxQueued),
 		filings: make(chan *filing),
 		loss:    loss{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
 		stop:    make(chan struct{}),
@@ -148,9 +149,35 @@ const (
 	maxQueuedBytes = 16 << 20
 )
 
-// Note remembers e. It returns at once: where the writer is behind or cannot write,
-// the event is lost and counted. What e refers to must not be changed afterwards.
-func (l *Ledger) Note(e Event) {
+// An event is what the queue holds.
+type event interface {
+	// size is about the memory that the event takes, in bytes.
+	size() int
+
+	// write stores the event. Only the writer calls it.
+	write(s *store) error
+}
+
+// AddHandshake stores h. It returns at once: if the writer is behind or cannot write, h is
+// dropped and counted. What h refers to must not be changed afterwards.
+func (l *Ledger) AddHandshake(h Handshake) { l.add(h) }
+
+// AddDecisions stores decisions of the fallback, as AddHandshake does.
+func (l *Ledger) AddDecisions(decisions []fallback.Decision) {
+	for _, d := range decisions {
+		l.add(decision(d))
+	}
+}
+
+// AddStates stores states of the fallback, as AddHandshake does. They replace earlier ones
+// with the same network and fingerprint.
+func (l *Ledger) AddStates(states []fallback.State) {
+	for _, s := range states {
+		l.add(state(s))
+	}
+}
+
+func (l *Ledger) add(e event) {
 	select {
 	case <-l.stop:
 		l.loss.add(1, errClosed)

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"postern/internal/fallback"
+	"postern/sessionticket"
 	"reflect"
 	"strings"
 	"sync"
@@ -26,7 +28,7 @@ func failure(session string) Handshake {
 		Session: session, At: noon,
 		Address: netip.MustParseAddr("192.0.2.7"), Network: netip.MustParsePrefix("192.0.2.0/24"),
 		EHLO: "mail.sender.example", Fingerprint: "t13d1516h2_8daaf6152771_02713d6af862",
-		Outcome: Failed, Rung: "stock",
+		Outcome: Failed, Mode: sessionticket.Stock,
 		Stopped: "closed silently after the ticket", Next: "first-write",
 		Diagnoses:  []Diagnosis{{"early-ticket", 0.9}, {"port-scanner", 0.25}},
 		Transcript: []byte(`{"version":1}`),
@@ -71,12 +73,12 @@ func (l *logged) options() Options {
 }
 
 // written opens a ledger in a new folder, notes events, closes it and returns its path.
-func written(t *testing.T, events ...Event) string {
+func written(t *testing.T, events ...event) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := Open(path, Options{})
 	for _, e := range events {
-		l.Note(e)
+		l.add(e)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -303,37 +305,40 @@ func TestSendersAreCountedByDay(t *testing.T) {
 	}
 }
 
-func TestLadderComesBackAsNoted(t *testing.T) {
-	network, everywhere := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("::/0")
-	moved := Decision{At: noon, Kind: "moved-down", Network: network, Fingerprint: "t13", From: "stock", To: "first-write", Why: "closed after the ticket"}
-	forgot := Decision{At: noon.Add(time.Hour), Kind: "forgotten"}
-	old := State{At: noon, Network: network, Fingerprint: "t13", Value: []byte(`{"Rung":"stock"}`)}
-	changed := State{At: noon.Add(time.Hour), Network: network, Fingerprint: "t13", Value: []byte(`{"Rung":"first-write"}`)}
-	all := State{At: noon, Network: everywhere, Fingerprint: "t13", Value: []byte(`{}`)}
-	r := reader(t, written(t, moved, forgot, old, changed, all))
-	if got, err := r.Decisions(t.Context(), Filter{}); err != nil || !reflect.DeepEqual(got, []Decision{forgot, moved}) {
+func TestFallbackComesBackAsNoted(t *testing.T) {
+	network := netip.MustParsePrefix("192.0.2.0/24")
+	moved := fallback.Decision{
+		At: noon, Kind: fallback.FellBack, Network: network, Fingerprint: "t13",
+		From: sessionticket.Stock, To: sessionticket.FirstWrite, Why: "closed after the ticket",
+	}
+	forgot := fallback.Decision{At: noon.Add(time.Hour), Kind: fallback.Forgotten}
+	old := fallback.State{Network: network, Fingerprint: "t13", Mode: sessionticket.Stock, Seen: noon}
+	changed := fallback.State{Network: network, Fingerprint: "t13", Mode: sessionticket.FirstWrite, Since: noon, Why: "it failed", Seen: noon.Add(time.Hour)}
+	changed.Worked[sessionticket.FirstWrite], changed.Failed[sessionticket.Stock], changed.Tried[sessionticket.Stock] = 7, 1, true
+	all := fallback.State{Network: fallback.Everywhere, Fingerprint: "t13", Seen: noon, Areas: []netip.Prefix{network}, Helps: sessionticket.TLS12}
+	r := reader(t, written(t, decision(moved), decision(forgot), state(old), state(changed), state(all)))
+	if got, err := r.Decisions(t.Context(), Filter{}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{forgot, moved}) {
 		t.Errorf("decisions %+v, %v", got, err)
 	}
-	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !reflect.DeepEqual(got, []Decision{moved}) {
+	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{moved}) {
 		t.Errorf("decisions on an address: %+v, %v", got, err)
 	}
-	if got, err := r.States(t.Context(), 100); err != nil || !reflect.DeepEqual(got, []State{changed, all}) {
+	if got, err := r.States(t.Context(), 100); err != nil || !reflect.DeepEqual(got, []fallback.State{changed, all}) {
 		t.Errorf("states %+v, %v", got, err)
 	}
 }
 
 func TestDecisionsOnAFingerprintAreItsSenders(t *testing.T) {
-	everywhere := netip.MustParsePrefix("::/0")
-	own := Decision{At: noon, Kind: "moved-down", Network: failure("").Network, Fingerprint: "other", Why: "its network's"}
-	whole := Decision{At: noon.Add(time.Hour), Kind: "moved-down", Network: everywhere, Fingerprint: failure("").Fingerprint, Why: "several networks"}
-	stranger := Decision{At: noon, Kind: "moved-down", Network: everywhere, Fingerprint: "stranger"}
-	elsewhere := Decision{At: noon, Kind: "moved-down", Network: netip.MustParsePrefix("198.51.100.0/24")}
+	own := fallback.Decision{At: noon, Kind: fallback.FellBack, Network: failure("").Network, Fingerprint: "other", Why: "its network's"}
+	whole := fallback.Decision{At: noon.Add(time.Hour), Kind: fallback.FellBack, Network: fallback.Everywhere, Fingerprint: failure("").Fingerprint, Why: "several networks"}
+	stranger := fallback.Decision{At: noon, Kind: fallback.FellBack, Network: fallback.Everywhere, Fingerprint: "stranger"}
+	elsewhere := fallback.Decision{At: noon, Kind: fallback.FellBack, Network: netip.MustParsePrefix("198.51.100.0/24")}
 	v6 := with(success("B"), func(h *Handshake) {
 		h.Address, h.Network = netip.MustParseAddr("2001:db8::1"), netip.MustParsePrefix("2001:db8::/48")
 		h.EHLO = "v6.example"
 	})
-	r := reader(t, written(t, failure("A"), v6, own, whole, stranger, elsewhere))
-	for sender, want := range map[string][]Decision{
+	r := reader(t, written(t, failure("A"), v6, decision(own), decision(whole), decision(stranger), decision(elsewhere)))
+	for sender, want := range map[string][]fallback.Decision{
 		"192.0.2.7":      {whole, own},
 		"sender.example": {whole, own},
 		"2001:db8::/32":  {whole},
@@ -371,7 +376,7 @@ func TestStrangersTextIsBounded(t *testing.T) {
 
 // What is odd must not take what is written with it down.
 func TestEmptyEventsDoNoHarm(t *testing.T) {
-	r := reader(t, written(t, Handshake{}, Handshake{Outcome: Failed}, Decision{}, State{}, failure("A")))
+	r := reader(t, written(t, Handshake{}, Handshake{Outcome: Failed}, decision{}, state{}, failure("A")))
 	if got := sessions(t, r, Filter{Failed: true}); got != "A " {
 		t.Errorf("failed: %q, want A and one without a name", got)
 	}
@@ -397,7 +402,7 @@ func TestReadingWithoutALedger(t *testing.T) {
 	if _, err := OpenReader(path); !errors.Is(err, ErrNoLedger) {
 		t.Errorf("OpenReader: %v, want ErrNone", err)
 	}
-	if err := SetPin(t.Context(), path, Pin{}); !errors.Is(err, ErrNoLedger) {
+	if err := SetPin(t.Context(), path, fallback.Pin{}); !errors.Is(err, ErrNoLedger) {
 		t.Errorf("SetPin: %v, want ErrNone", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -408,7 +413,7 @@ func TestReadingWithoutALedger(t *testing.T) {
 // The sums of an early day come another way than those of a late one.
 func TestSendersAreCountedSinceAnyDay(t *testing.T) {
 	const days = 9
-	var noted []Event
+	var noted []event
 	for day := range days {
 		for range day + 1 {
 			noted = append(noted, with(success(fmt.Sprint(len(noted))), func(h *Handshake) {

@@ -118,7 +118,7 @@ func (r *Reader) check(db *sql.DB) error {
 	case has == 0:
 		return ErrNoLedger
 	case has < oldestReadable:
-		return fmt.Errorf("schema %d is too old, this version reads from %d on: start its server once, which brings the file up to date", has, oldestReadable)
+		return fmt.Errorf("schema %d, this version reads %d and later: %w", has, oldestReadable, ErrOlder)
 	case has == r.known+1:
 		r.notice = fmt.Sprintf("the ledger was %v (schema %d, this version knows %d): what is new in it is not shown", ErrNewer, has, r.known)
 	case has > r.known:

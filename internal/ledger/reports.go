@@ -35,7 +35,7 @@ type Report struct {
 	// without being so.
 	Verified bool
 	Signer   string // the domain whose DKIM signature holds; empty: none
-	Verdict  string // why it is trusted or not, in words
+	Verdict  string // why it is verified or not, in words
 
 	Submitter    string // the domain that it says to come from
 	Organization string
@@ -50,7 +50,7 @@ type Report struct {
 	Content []byte
 
 	// Versions is how many reports of the same submitter with the same ReportID and Start are
-	// kept, this one included. More than one are corrections; beside one that is not trusted they may
+	// kept, this one included. More than one are corrections; beside one that is not verified they may
 	// be forgeries. It is not given to AddReport.
 	Versions int64
 }
@@ -62,23 +62,19 @@ type Via string
 const (
 	ByMail  Via = "mail"
 	ByHTTPS Via = "https"
-	ByFile  Via = "hand"
+	ByFile  Via = "file"
 )
 
 // A AddedReport is what became of a report that was added.
 type AddedReport struct {
 	ID        int64 // the report's
 	New       bool  // it was not there before
-	Confirmed bool  // it was there, and is trusted only now
+	Confirmed bool  // it was there, and is verified only now
 }
 
 // ErrReportTooLarge is in the chain of errors about reports that have more content than
 // is kept.
 var ErrReportTooLarge = errors.New("too large to be kept")
-
-// ErrNoReports is what asking for reports gives in a ledger that an older Postern made and
-// that no server has opened since.
-var ErrNoReports = errors.New("the ledger is of an older postern that kept no reports")
 
 // Bounds of what is kept of a report, in bytes if nothing else is said.
 const (
@@ -150,9 +146,9 @@ type ReportFilter struct {
 }
 
 // Reports returns those that f lets through without their Content, the one about the newest
-// time first. The error may wrap [ErrNoReports].
+// time first.
 func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) {
-	return readAll(ctx, r, "reading reports", func(ctx context.Context, db *sql.DB, q *query) error {
+	return readAll(ctx, r, "reading reports", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ?`, milli(f.Since))
 		if f.Domain != "" {
 			q.add(`AND EXISTS (SELECT 1 FROM json_each(domains) WHERE value = ?)`, strings.ToLower(f.Domain))
@@ -168,10 +164,10 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 			q.add(`AND submitter = '' AND organization = ?`, f.Organization)
 		}
 		if f.Verified {
-			q.add(`AND trusted`)
+			q.add(`AND verified`)
 		}
 		q.add(`ORDER BY `+about+` DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
-		return checkReports(ctx, db)
+		return nil
 	}, func(scan scanner) (r Report, err error) {
 		err = scan(r.scanned()...)
 		return r, err
@@ -179,13 +175,10 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 }
 
 // Report returns the one with the number, whole. The error wraps [fs.ErrNotExist] where there is
-// none, or [ErrNoReports].
+// none.
 func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
 	var report Report
 	err := r.read(fmt.Sprintf("reading report %d", id), func(db *sql.DB) error {
-		if err := checkReports(ctx, db); err != nil {
-			return err
-		}
 		q := &query{}
 		q.add(`SELECT content,`+reportColumns+`WHERE id = ?`, id)
 		found, err := rows(ctx, db, q, scanWhole)
@@ -212,11 +205,11 @@ func scanWhole(scan scanner) (r Report, err error) {
 // future.
 const about = `min(coalesce("to", at), at)`
 
-// Beside a report that is trusted those that are not do not count as its versions.
-const reportColumns = ` id, at, via, session, address, trusted, signer, verdict,
+// Beside a report that is verified those that are not do not count as its versions.
+const reportColumns = ` id, at, via, session, address, verified, signer, verdict,
 	submitter, organization, report, "from", "to", successful, failed, domains, warnings,
 	1 + (SELECT count(*) FROM reports AS o WHERE o.submitter = r.submitter AND o.report = r.report AND o.id <> r.id AND r.report <> ''
-		AND o."from" IS r."from" AND o.trusted >= r.trusted AND (r.submitter <> '' OR o.organization = r.organization))
+		AND o."from" IS r."from" AND o.verified >= r.verified AND (r.submitter <> '' OR o.organization = r.organization))
 	FROM reports AS r `
 
 // scanned are where reportColumns go.
@@ -236,18 +229,6 @@ func (p perhaps) Scan(value any) error {
 		return nil
 	}
 	return millis(p).Scan(value)
-}
-
-// checkReports tells whether the file can hold reports: a Reader does not migrate.
-func checkReports(ctx context.Context, db interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}) error {
-	var n int
-	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'reports'`).Scan(&n)
-	if err == nil && n == 0 {
-		err = ErrNoReports
-	}
-	return err
 }
 
 // Parse reads the Content.

@@ -232,7 +232,7 @@ func TestReportIsAddedFromOutsideWhileTheServerWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
 	for i := range 20 {
-		l.Note(success("meanwhile"))
+		l.AddHandshake(success("meanwhile"))
 		inside, outside := signed(fmt.Sprint("in", i)), posted(fmt.Sprint("out", i))
 		if f, err := l.AddReport(t.Context(), inside); err != nil || !f.New {
 			t.Fatalf("from inside: %v, %v", f, err)
@@ -301,28 +301,17 @@ func TestNothingIsSaidToBeKeptWhereTheLedgerCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestLedgerOfBeforeReportsSaysSo(t *testing.T) {
+func TestNothingIsAddedToALedgerThatIsNotMigrated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	if err := os.WriteFile(path, nil, mode); err != nil {
+	if err := writeOld(path, 2, func(*store) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	db, err := connect(path, forWriting())
-	if err != nil {
-		t.Fatal(err)
+	if _, err := OpenReader(path); !errors.Is(err, ErrOlder) {
+		t.Errorf("reading: %v, want ErrOlder", err)
 	}
-	defer db.Close()
-	if _, err := migrate(t.Context(), db, migrations()[:2]); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader(t, path).Reports(t.Context(), ReportFilter{}); !errors.Is(err, ErrNoReports) {
-		t.Errorf("listing: %v, want ErrNoReports", err)
-	}
-	if _, err := reader(t, path).Report(t.Context(), 1); !errors.Is(err, ErrNoReports) {
-		t.Errorf("reading one: %v, want ErrNoReports", err)
-	}
-	if _, err := AddReport(t.Context(), path, signed("a1")); !errors.Is(err, ErrNoReports) {
-		t.Errorf("adding: %v, want ErrNoReports", err)
+	if _, err := AddReport(t.Context(), path, signed("a1")); !errors.Is(err, ErrOlder) {
+		t.Errorf("adding: %v, want ErrOlder", err)
 	}
 }
 

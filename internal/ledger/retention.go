@@ -61,7 +61,7 @@ func (r *retention) byAge(s *store, now time.Time) error {
 }
 
 // byReports keeps reports within a quarter of the file, since anybody can send some. Those not
-// trusted go first, then those of whoever has the most, the oldest of these: who sends
+// verified go first, then those of whoever has the most, the oldest of these: who sends
 // many pushes out his own.
 func (r *retention) byReports(s *store) error {
 	limit := r.maxSize / 4
@@ -70,8 +70,8 @@ func (r *retention) byReports(s *store) error {
 		return err
 	}
 	return s.exec(`DELETE FROM reports WHERE id IN (SELECT id FROM (
-		SELECT id, sum(size) OVER (ORDER BY trusted DESC, share, at DESC, id DESC) AS come_to FROM (
-			SELECT id, trusted, at, size, sum(size) OVER (PARTITION BY trusted, submitter) AS share FROM reports))
+		SELECT id, sum(size) OVER (ORDER BY verified DESC, share, at DESC, id DESC) AS come_to FROM (
+			SELECT id, verified, at, size, sum(size) OVER (PARTITION BY verified, submitter) AS share FROM reports))
 		WHERE come_to > ?)`, limit*19/20)
 }
 

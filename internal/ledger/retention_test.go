@@ -30,11 +30,11 @@ func newKept(t *testing.T, r retention) *kept {
 // note writes n handshakes with the time at.
 func (k *kept) note(n int, at time.Time) {
 	k.t.Helper()
-	var events []Event
+	var events []event
 	for i := range n {
 		h := failure(fmt.Sprint(i))
 		h.At, h.EHLO = at, fmt.Sprint("sender", i%10)
-		events = append(events, h, Decision{At: at}, State{At: at, Fingerprint: at.String(), Value: []byte("{}")})
+		events = append(events, h, decision{At: at}, state{Seen: at, Fingerprint: at.String()})
 	}
 	if err := k.write(events); err != nil {
 		k.t.Fatal(err)
@@ -157,7 +157,7 @@ func TestFileStaysBelowItsSize(t *testing.T) {
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: 12 << 20})
 	largest := int64(0)
 	for n := range 20 {
-		var events []Event
+		var events []event
 		for i := range 200 {
 			h := failure(fmt.Sprintf("%d-%d", n, i))
 			h.EHLO, h.Stopped = fmt.Sprintf("sender%d.%d", n, i), strings.Repeat("x", maxText)

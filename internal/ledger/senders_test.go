@@ -4,11 +4,11 @@ import (
 	"compress/gzip"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +24,7 @@ func someHour(t *rapid.T, what string) time.Time {
 }
 
 // anyHandshake draws one of few senders.
-func anyHandshake(t *rapid.T) Event {
+func anyHandshake(t *rapid.T) event {
 	h := success("")
 	h.Outcome = Outcome(rapid.IntRange(int(Full), int(Plaintext)).Draw(t, "outcome"))
 	h.At = someHour(t, "at")
@@ -41,7 +41,7 @@ type drawn struct {
 }
 
 // writeOld makes a ledger as a Postern did that knew the first migrations, with what write writes.
-// Today's writer names a column of a later one: the old file has it for that time only.
+// Today's writer names columns of later ones: the old file has them for that time only.
 func writeOld(path string, known int, write func(*store) error) error {
 	if err := os.WriteFile(path, nil, mode); err != nil {
 		return err
@@ -58,20 +58,39 @@ func writeOld(path string, known int, write func(*store) error) error {
 	if s.conn, err = db.Conn(context.Background()); err != nil {
 		return err
 	}
-	if known >= unusedIn {
-		return write(s)
+	var before, after []string
+	if known < unusedIn {
+		before = append(before, `ALTER TABLE handshakes ADD COLUMN unused INTEGER NOT NULL DEFAULT 0`)
+		after = append(after, `ALTER TABLE handshakes DROP COLUMN unused`)
 	}
-	if err := s.exec(`ALTER TABLE handshakes ADD COLUMN unused INTEGER NOT NULL DEFAULT 0`); err != nil {
+	if known < modeIn {
+		before = append(before, `ALTER TABLE handshakes RENAME COLUMN rung TO mode`)
+		after = append(after, `ALTER TABLE handshakes RENAME COLUMN mode TO rung`)
+	}
+	if err := s.each(before); err != nil {
 		return err
 	}
 	if err := write(s); err != nil {
 		return err
 	}
-	return s.exec(`ALTER TABLE handshakes DROP COLUMN unused`)
+	return s.each(after)
 }
 
-// unusedIn is the migration that brings the column unused.
-const unusedIn = 4
+// The migrations that bring the columns unused and mode.
+const (
+	unusedIn = 4
+	modeIn   = 6
+)
+
+// each runs the statements one after the other.
+func (s *store) each(statements []string) error {
+	for _, statement := range statements {
+		if err := s.exec(statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (d *drawn) note(what string) {
 	if err := d.write(rapid.SliceOfN(rapid.Custom(anyHandshake), 1, 30).Draw(d.t, what)); err != nil {
@@ -175,19 +194,19 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 func TestLedgerOfTheFirstMigrationIsBroughtUpToDate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	err := writeOld(path, 1, func(old *store) error { return old.write([]Event{failure("A")}) })
+	err := writeOld(path, 1, func(old *store) error { return old.write([]event{failure("A")}) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "start its server once") {
-		t.Errorf("a reader is told %v, want what to do", err)
+	if _, err := OpenReader(path); !errors.Is(err, ErrOlder) {
+		t.Errorf("a reader is told %v, want ErrOlder", err)
 	}
 	s, from, err := openStore(path, migrations())
 	if err != nil || from != 1 {
 		t.Fatalf("migrated from %d, %v", from, err)
 	}
 	defer s.close()
-	if err := s.write([]Event{success("B")}); err != nil {
+	if err := s.write([]event{success("B")}); err != nil {
 		t.Fatal(err)
 	}
 	found, err := reader(t, path).Senders(t.Context(), Filter{Since: noon.Add(-7 * day)})

@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"postern/sessionticket"
 	"strings"
 	"time"
 
@@ -131,6 +133,18 @@ type address struct{ addr *netip.Addr }
 func (a address) Scan(value any) error {
 	bytes, _ := value.([]byte)
 	return a.addr.UnmarshalBinary(bytes)
+}
+
+// modeColumn reads the name of a mode. A name that this version does not know becomes a
+// mode that is invalid.
+type modeColumn struct{ mode *sessionticket.Mode }
+
+func (m modeColumn) Scan(value any) error {
+	name, _ := value.(string)
+	if name != "" && m.mode.UnmarshalText([]byte(name)) != nil {
+		*m.mode = math.MaxUint8
+	}
+	return nil
 }
 
 // network writes a prefix: its address and its length in a byte more.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // A store is the open file of the writer: one connection, for as long as the file is
@@ -87,7 +88,7 @@ func (s *store) close() {
 }
 
 // write stores events as one transaction.
-func (s *store) write(events []Event) error {
+func (s *store) write(events []event) error {
 	before := s.last
 	s.days = make(tally)
 	err := s.transact(func() error {
@@ -157,7 +158,11 @@ var schema embed.FS
 
 // oldestReadable is the oldest schema that this version's queries can be asked
 // of. A migration that adds what a query needs raises it.
-const oldestReadable = 2 // weeks
+const oldestReadable = 6 // mode
+
+// ErrOlder is in the chain of errors about a ledger that the server of this version has not
+// migrated yet.
+var ErrOlder = errors.New("written by an older postern")
 
 // ErrNewer is what the ledger of a newer Postern gives.
 var ErrNewer = errors.New("written by a newer postern")
@@ -222,4 +227,43 @@ func step(ctx context.Context, db *sql.DB, number int, text string) error {
 
 func newer(has, known int) error {
 	return fmt.Errorf("schema %d, this version knows %d: %w; use that one", has, known, ErrNewer)
+}
+
+// alterWait bounds the wait of another process for its turn to write.
+const alterWait = 10 * time.Second
+
+// alter opens the file for a change by another process. It neither creates nor migrates
+// it: the server does that, whose user owns the file.
+func alter(ctx context.Context, path, doing string, do func(*sql.Conn) error) error {
+	r, err := OpenReader(path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.read(doing, func(*sql.DB) error {
+		db, err := connect(path, forWriting())
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return insist(ctx, conn, do)
+	})
+}
+
+// insist retries while another connection is writing. SQLite's own waiting polls ten times
+// a second in the end, and would miss the pauses of a server that writes much.
+func insist(ctx context.Context, conn *sql.Conn, do func(*sql.Conn) error) error {
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return err
+	}
+	for begun := time.Now(); ; time.Sleep(time.Millisecond / 2) {
+		if err := do(conn); !busy(err) || time.Since(begun) > alterWait {
+			return err
+		}
+	}
 }

@@ -39,7 +39,7 @@ type writer struct {
 	pause   time.Duration // how long the disk was last let be
 	resume  time.Time     // until when it is
 
-	told      pinboard
+	known     knownPins
 	retention retention
 }
 
@@ -74,8 +74,8 @@ func (w *writer) run() {
 }
 
 // collect makes a batch of first and what comes soon after it.
-func (w *writer) collect(first Event) []Event {
-	batch := []Event{first}
+func (w *writer) collect(first event) []event {
+	batch := []event{first}
 	enough := time.NewTimer(gather)
 	defer enough.Stop()
 	for len(batch) < maxBatch {
@@ -95,7 +95,7 @@ func (w *writer) drain() {
 	for {
 		select {
 		case e := <-w.queue:
-			w.write([]Event{e})
+			w.write([]event{e})
 		default:
 			return
 		}
@@ -104,7 +104,7 @@ func (w *writer) drain() {
 
 // write stores events, or counts them as lost. Where that fails the file is opened
 // anew once, since that may mend it.
-func (w *writer) write(events []Event) {
+func (w *writer) write(events []event) {
 	for _, e := range events {
 		w.queued.Add(-int64(e.size()))
 	}
@@ -120,7 +120,7 @@ func (w *writer) write(events []Event) {
 	w.tend(w.retention.bySize)
 }
 
-func (w *writer) attempt(events []Event) error {
+func (w *writer) attempt(events []event) error {
 	return w.use(func(s *store) error { return s.write(events) })
 }
 
