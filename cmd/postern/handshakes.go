@@ -182,9 +182,12 @@ type caseFoundJSON struct {
 func handshakeRow(h ledger.Handshake) handshakeJSON {
 	row := handshakeJSON{
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
-		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(), Mode: h.Rung,
+		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(),
 		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
 		After:          h.After, Stopped: h.Stopped, Next: h.Next, Handshake: h.Transcript,
+	}
+	if h.Fingerprint != "" {
+		row.Mode = h.Mode.String()
 	}
 	for _, d := range h.Diagnoses {
 		row.Cases = append(row.Cases, caseFoundJSON{d.Case, d.Confidence})
@@ -202,14 +205,19 @@ func handshakeLine(h ledger.Handshake) string {
 // handshakeWords say what is to say of a handshake beyond its outcome.
 func handshakeWords(h ledger.Handshake) string {
 	switch {
-	case h.Outcome == ledger.Failed && len(h.Diagnoses) == 0:
-		return fmt.Sprintf("%s, mode %s: %s", ledger.Unknown, h.Rung, safetext.Printable(h.Stopped))
 	case h.Outcome == ledger.Failed:
-		return fmt.Sprintf("%s, mode %s: %s", h.Diagnoses[0].Case, h.Rung, safetext.Printable(h.Stopped))
+		words := ledger.Unknown
+		if len(h.Diagnoses) > 0 {
+			words = h.Diagnoses[0].Case
+		}
+		if h.Fingerprint != "" {
+			words += ", mode " + h.Mode.String()
+		}
+		return words + ": " + safetext.Printable(h.Stopped)
 	case h.Outcome == ledger.Plaintext && h.After != "":
 		return "came back without TLS after " + h.After
 	case h.Outcome == ledger.Plaintext:
 		return ""
 	}
-	return fmt.Sprintf("%s, mode %s", handshake.Version(h.Version), h.Rung)
+	return fmt.Sprintf("%s, mode %s", handshake.Version(h.Version), h.Mode)
 }

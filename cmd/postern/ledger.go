@@ -38,7 +38,7 @@ func (f ledgerFlags) hinted(err error) error {
 		return &terminal.HintedError{Err: err, Hint: "give the data folder of postern serve by --data; the ledger begins when it first runs"}
 	case errors.Is(err, ledger.ErrNewer):
 		return &terminal.HintedError{Err: err, Hint: "use the postern that serves here, or a newer one"}
-	case errors.Is(err, ledger.ErrNoReports):
+	case errors.Is(err, ledger.ErrOlder):
 		return &terminal.HintedError{Err: err, Hint: "start postern serve of this version once: it brings the ledger up to date"}
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -81,7 +82,7 @@ func (s sendersPin) Run(ui terminal.UI) error {
 	if err := mode.UnmarshalText([]byte(s.Mode)); err != nil {
 		return &terminal.UsageError{Err: err}
 	}
-	pin := ledger.Pin{Network: network, Rung: mode.String(), Why: s.Why, Since: time.Now()}
+	pin := fallback.Pin{Network: network, Mode: mode, Why: s.Why, Since: time.Now()}
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {
 		return s.hinted(err)
 	}
@@ -134,8 +135,8 @@ type sendersShow struct {
 type senderStory struct {
 	senders   []ledger.Sender
 	days      []ledger.Day
-	decisions []ledger.Decision
-	pins      []ledger.Pin
+	decisions []fallback.Decision
+	pins      []fallback.Pin
 	failed    []ledger.Handshake
 }
 
@@ -181,13 +182,13 @@ func (s sendersShow) read(book *ledger.Reader) (story senderStory, err error) {
 }
 
 // pins are those that hold for the sender; all where it is no network.
-func (s sendersShow) pins(ctx context.Context, book *ledger.Reader) ([]ledger.Pin, error) {
+func (s sendersShow) pins(ctx context.Context, book *ledger.Reader) ([]fallback.Pin, error) {
 	all, err := book.Pins(ctx)
 	network, bad := networkOf(s.Sender)
 	if err != nil || bad != nil {
 		return nil, err
 	}
-	var holding []ledger.Pin
+	var holding []fallback.Pin
 	for _, p := range all {
 		if p.Network.Overlaps(network) {
 			holding = append(holding, p)
@@ -203,7 +204,7 @@ func printSender(t terminal.UI, s senderStory) {
 		fmt.Fprintln(t.Out, senderLine(sender))
 	}
 	for _, p := range s.pins {
-		fmt.Fprintf(t.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Rung, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
+		fmt.Fprintf(t.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Mode, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
 	}
 	if len(s.days) > 0 {
 		fmt.Fprintln(t.Out, "\nday           what was negotiated")

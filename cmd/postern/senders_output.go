@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 )
@@ -90,9 +91,9 @@ func storyRow(s senderStory) storyJSON {
 	return storyJSON{
 		Senders: each(s.senders, senderRow),
 		Days:    each(s.days, dayRow),
-		Pins:    each(s.pins, func(p ledger.Pin) pinJSON { return pinJSON{p.Network, p.Rung, p.Why, p.Since.UTC()} }),
-		Decisions: each(s.decisions, func(d ledger.Decision) decisionJSON {
-			return decisionJSON{d.At.UTC(), d.Kind, d.Network, d.Fingerprint, d.From, d.To, d.Why}
+		Pins:    each(s.pins, func(p fallback.Pin) pinJSON { return pinJSON{p.Network, p.Mode.String(), p.Why, p.Since.UTC()} }),
+		Decisions: each(s.decisions, func(d fallback.Decision) decisionJSON {
+			return decisionJSON{d.At.UTC(), string(d.Kind), d.Network, d.Fingerprint, d.From.String(), d.To.String(), d.Why}
 		}),
 		Failed: each(s.failed, handshakeRow),
 	}

@@ -65,7 +65,7 @@ var leaves = []string{"postern/internal/txtrecord", "postern/internal/safetext",
 var order = [][]string{
 	{"postern/cmd/postern", "postern/cmd/postern-lab"},
 	{"postern/internal/server"},
-	{"postern/internal/acme", "postern/internal/config", "postern/internal/triage", "postern/internal/mtastsserve", "postern/internal/dnsrecords", "postern/internal/clientsim", "postern/internal/tlsrptexplain"},
+	{"postern/internal/acme", "postern/internal/config", "postern/internal/mtastsserve", "postern/internal/dnsrecords", "postern/internal/clientsim", "postern/internal/tlsrptexplain"},
 	{"postern/internal/probe"},
 	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web", "postern/internal/tlsrptin"},
 	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/internal/persona", "postern/internal/testpeer"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/smtp"
 	"os"
 	"path/filepath"
@@ -15,7 +16,6 @@ import (
 
 	"postern/handshake/keylog"
 	"postern/internal/capture"
-	"postern/internal/fallback"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/smtpd"
 	"postern/internal/testcert"
@@ -24,11 +24,11 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// alike offers every sender the same.
+// alike answers every sender in the same mode.
 type alike sessionticket.Mode
 
-func (a alike) Offer(fallback.Sender) sessionticket.Mode { return sessionticket.Mode(a) }
-func (alike) Ended(smtpd.Visit) []slog.Attr              { return nil }
+func (a alike) ChooseMode(netip.Addr, string) sessionticket.Mode { return sessionticket.Mode(a) }
+func (alike) SessionEnded(smtpd.SessionResult)                   {}
 
 // startPostern starts Postern's own server and returns its address.
 func startPostern(t *testing.T, mode sessionticket.Mode, pair *testcert.Pair) string {

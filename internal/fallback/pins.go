@@ -24,14 +24,14 @@ func (p Pin) reason() string {
 }
 
 // SetPins replaces all pins and returns the changes, ordered by network. Of two pins of one
-// network the last applies. The first call reports all pins as new, also those that an
-// earlier process had.
+// network the last applies. The first call returns none: operators set those pins earlier.
 func (sel *Selector) SetPins(pins []Pin, now time.Time) []Decision {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
+	first := sel.pins == nil
 	before := byNetwork(sel.pins)
 	after := byNetwork(pins)
-	sel.pins = sel.pins[:0]
+	sel.pins = make([]Pin, 0, len(after))
 	var decisions []Decision
 	for network, pin := range after {
 		sel.pins = append(sel.pins, pin)
@@ -49,6 +49,9 @@ func (sel *Selector) SetPins(pins []Pin, now time.Time) []Decision {
 		}
 	}
 	slices.SortFunc(sel.pins, func(a, b Pin) int { return cmp.Compare(b.Network.Bits(), a.Network.Bits()) })
+	if first {
+		return nil
+	}
 	slices.SortFunc(decisions, func(a, b Decision) int { return a.Network.Compare(b.Network) })
 	return decisions
 }

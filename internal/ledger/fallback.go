@@ -173,7 +173,7 @@ func (w *writer) readPins(s *store) error {
 	changed := !slices.Equal(pins, w.known.pins)
 	w.known = knownPins{pins: pins, of: s, version: version}
 	if w.o.Pins != nil && (first || changed) {
-		w.o.Pins(slices.Clone(pins))
+		w.AddDecisions(w.o.Pins(slices.Clone(pins)))
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func TestServerHearsOfPins(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	told := make(chan []fallback.Pin, 10)
-	l := Open(path, Options{Pins: func(pins []fallback.Pin) { told <- pins }})
+	l := Open(path, Options{Pins: tell(told)})
 	if pins := <-told; len(pins) != 0 {
 		t.Errorf("told of %v at the start, want none", pins)
 	}
@@ -47,9 +47,17 @@ func TestServerHearsOfPins(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = Open(path, Options{Pins: func(pins []fallback.Pin) { told <- pins }})
+	l = Open(path, Options{Pins: tell(told)})
 	defer l.Close()
 	if pins := <-told; !reflect.DeepEqual(pins, []fallback.Pin{changed}) {
 		t.Errorf("after a restart told of %v", pins)
+	}
+}
+
+// tell passes pins on.
+func tell(told chan<- []fallback.Pin) func([]fallback.Pin) []fallback.Decision {
+	return func(pins []fallback.Pin) []fallback.Decision {
+		told <- pins
+		return nil
 	}
 }

@@ -158,7 +158,7 @@ func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
 	var log logged
 	o := log.options()
 	told := make(chan []fallback.Pin, 10)
-	o.Pins = func(pins []fallback.Pin) { told <- pins }
+	o.Pins = tell(told)
 	l := opened(t, path, o)
 	pin := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
 	if err := SetPin(t.Context(), path, pin); err != nil {

@@ -50,9 +50,10 @@ type Options struct {
 	// Log takes what happens to the file; nil is silent.
 	Log *slog.Logger
 
-	// Pins is told all pins when the file has been opened and within a second or
-	// two of each change to them. It must not wait; nil is not told.
-	Pins func([]fallback.Pin)
+	// Pins, when not nil, is called with all pins when the file has been opened, and
+	// within two seconds of each change to them. It must not wait. The decisions that it
+	// returns are stored.
+	Pins func([]fallback.Pin) []fallback.Decision
 }
 
 // What [Options] mean where they say nothing.

@@ -32,7 +32,6 @@ import (
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtpd"
 	"postern/internal/tlsrptin"
-	"postern/internal/triage"
 	"postern/internal/web"
 )
 
@@ -51,20 +50,20 @@ const (
 
 // A Server receives mail. It is made by [New].
 type Server struct {
-	config  *config.Config
-	log     *slog.Logger
-	level   *slog.LevelVar
-	pairs   []certs.Pair
-	acme    *acme.Renewer // nil: ACME is off
-	store   *certs.Store
-	tls     *tls.Config // one for the server's life: it holds the ticket keys
-	hop     nexthop.Hop
-	triage  *triage.Triage
-	reports *tlsrptin.Receiver
-	smtp    *smtpd.Server
-	policy  *mtastsserve.Publisher
-	web     *web.Server
-	failed  chan error // of a listener
+	config   *config.Config
+	log      *slog.Logger
+	level    *slog.LevelVar
+	pairs    []certs.Pair
+	acme     *acme.Renewer // nil: ACME is off
+	store    *certs.Store
+	tls      *tls.Config // one for the server's life: it holds the ticket keys
+	hop      nexthop.Hop
+	observer *observer
+	reports  *tlsrptin.Receiver
+	smtp     *smtpd.Server
+	policy   *mtastsserve.Publisher
+	web      *web.Server
+	failed   chan error // of a listener
 }
 
 // New assembles a server. It creates the data folder, the ledger and, where
@@ -86,11 +85,11 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	s.triage = triage.Open(c.Mode, config.LedgerFile(c.Data), ledger.Options{
+	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
-	s.reports = newIntake(c.Reports, s.triage.Ledger(), log)
-	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.triage, log)
+	s.reports = newIntake(c.Reports, s.observer.ledger, log)
+	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
 	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Checker).Begin, log)
 	s.web = newWeb(s)
 	return s, nil
@@ -190,7 +189,7 @@ func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), reportDrainTime)
 	defer cancel()
 	s.reports.Close(ctx)
-	if err := s.triage.Close(); err != nil {
+	if err := s.observer.Close(); err != nil {
 		s.log.Warn("cannot save all sender history", logkey.Err, err)
 	}
 }

@@ -67,7 +67,7 @@ func (s *session) ehlo(extended bool, arg string) {
 		s.hop.Close()
 		s.hop = nil
 	}
-	s.greeting, s.called, s.extended = name, name, extended
+	s.greeting, s.lastEHLO, s.extended = name, name, extended
 	if !extended {
 		s.reply(smtp.Reply{Code: 250, Lines: []string{s.setup.Hostname}})
 		return

@@ -1,12 +1,15 @@
 package smtpd
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
+	"postern/internal/logkey"
 	"postern/internal/smtp"
 )
 
@@ -129,11 +132,26 @@ func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Re
 func (s *session) finish(reply smtp.Reply) {
 	if reply.Positive() {
 		s.messages++
-		s.taken += len(s.recipients)
+		s.acknowledged += len(s.recipients)
 	}
 	s.logMessage(reply)
 	s.reset()
 	s.put(reply)
+}
+
+// logMessage logs a message and the reply to it.
+func (s *session) logMessage(reply smtp.Reply) {
+	level := slog.LevelDebug
+	if !reply.Positive() {
+		level = slog.LevelInfo
+	}
+	s.server.log.LogAttrs(context.Background(), level, "message",
+		slog.String(logkey.Session, s.id),
+		slog.String(logkey.Sender, s.addr.String()),
+		slog.String(logkey.From, s.mail.From),
+		slog.Any(logkey.Recipients, s.recipients),
+		slog.String(logkey.Reply, reply.String()),
+	)
 }
 
 // lost ends a session whose sender broke off in the text.

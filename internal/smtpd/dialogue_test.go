@@ -116,22 +116,7 @@ type testServer struct {
 	addr string
 	hop  *memoryHop
 	cert *testcert.Pair
-	log  *logBuffer
 	book *notebook
-}
-
-// A logBuffer keeps the log's text.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-	line chan string // each line, too
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.line <- string(p)
-	return b.text.Write(p)
 }
 
 func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
@@ -146,9 +131,8 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 	if change != nil {
 		change(&settings, hop)
 	}
-	log := &logBuffer{line: make(chan string, 10_000)}
-	book := new(notebook)
-	server := New(settings, hop, book, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	book := newNotebook()
+	server := New(settings, hop, book, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +147,7 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &testServer{Server: server, addr: ln.Addr().String(), hop: hop, cert: cert, log: log, book: book}
+	return &testServer{Server: server, addr: ln.Addr().String(), hop: hop, cert: cert, book: book}
 }
 
 // A client speaks a dialogue.

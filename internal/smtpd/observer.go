@@ -2,44 +2,68 @@ package smtpd
 
 import (
 	"crypto/tls"
-	"log/slog"
 	"net/netip"
 	"time"
 
 	"postern/handshake"
-	"postern/internal/fallback"
 	"postern/sessionticket"
 )
 
-// A Watch decides how each sender's handshake is answered, and hears how it
-// went. Its methods are called by many sessions at once, and none waits for
-// long.
-type Watch interface {
-	// Offer is asked once for each ClientHello, before it is answered.
-	Offer(fallback.Sender) sessionticket.Mode
+// An Observer chooses the TLS mode of each handshake and gets the result of each session.
+// Many sessions call its methods at once, and wait for them.
+type Observer interface {
+	// ChooseMode returns the mode for the handshake of a sender. It is called once per
+	// ClientHello, with its fingerprint.
+	ChooseMode(sender netip.Addr, ja4 string) sessionticket.Mode
 
-	// Ended is told of each session when it is over. What it returns goes
-	// into the session's line in the log.
-	Ended(Visit) []slog.Attr
+	// SessionEnded is called with the result of each session, and logs it.
+	SessionEnded(SessionResult)
 }
 
-// A Visit is a session that has ended.
-type Visit struct {
-	Session  string // its id, as in replies and in the log
+// A SessionResult is what is known of a session that has ended.
+type SessionResult struct {
+	ID       string // as in replies and in the log
 	Began    time.Time
-	Addr     netip.Addr
-	EHLO     string
-	Mode     sessionticket.Mode // what was offered; of no meaning without a JA4
-	JA4      string             // the sender's, see handshake.ClientHello; empty: no ClientHello came
-	TLS      *tls.ConnectionState
-	Messages int // that were taken
+	Duration time.Duration
+	Sender   netip.AddrPort
+	EHLO     string // the last one
 
-	// Handshake is nil where TLS was not begun, and where the sender went on
-	// to MAIL: then there is nothing to explain.
-	Handshake *handshake.Transcript
+	JA4  string             // of the ClientHello, the same whether it resumes; empty if there was none
+	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
+	TLS  *tls.ConnectionState
+
+	// Transcript is nil if TLS did not begin, and if the sender reached MAIL: then
+	// there is nothing to explain.
+	Transcript *handshake.Transcript
+
+	Messages   int // acknowledged
+	Recipients int // of these messages
+	Bytes      int64
+
+	End string // how the session ended
+	Err error  // nil if End says everything
 }
 
-// sessionKey is the key of a handshake's session in its context.
+func (s *session) result() SessionResult {
+	return SessionResult{
+		ID:         s.id,
+		Began:      s.began,
+		Duration:   time.Since(s.began),
+		Sender:     s.addr,
+		EHLO:       s.lastEHLO,
+		JA4:        s.ja4,
+		Mode:       s.mode,
+		TLS:        s.tls,
+		Transcript: s.transcript,
+		Messages:   s.messages,
+		Recipients: s.acknowledged,
+		Bytes:      s.bytes,
+		End:        s.end,
+		Err:        s.err,
+	}
+}
+
+// sessionKey is the key of the session in the context of its handshake.
 type sessionKey struct{}
 
 // sessionOf returns the session whose handshake begins with hello.
@@ -50,14 +74,14 @@ func sessionOf(hello *tls.ClientHelloInfo) *session {
 // chooseMode returns the mode for the handshake that begins with hello.
 func chooseMode(hello *tls.ClientHelloInfo) sessionticket.Mode {
 	s := sessionOf(hello)
-	if sent := s.record.ClientHello(); sent != nil {
-		s.ja4 = sent.SenderJA4()
+	if recorded := s.record.ClientHello(); recorded != nil {
+		s.ja4 = recorded.SenderJA4()
 	}
-	s.mode = s.server.watch.Offer(fallback.Sender{Addr: s.addr.Addr(), Fingerprint: s.ja4}).For(hello)
+	s.mode = s.server.observer.ChooseMode(s.addr.Addr(), s.ja4).For(hello)
 	return s.mode
 }
 
-// gated returns base behind the gate. Each session's recording learns which tickets were made.
+// gated returns base behind the gate. The recordings learn which tickets are made.
 func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 	config := gate.Config(base)
 	configFor := config.GetConfigForClient
@@ -79,22 +103,22 @@ func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 	return config
 }
 
-// provingCommands is how many commands over TLS show that a sender can use the
+// provingCommands is how many commands over TLS prove that the sender can use the
 // connection: the ticket may leave with the reply to the first.
 const provingCommands = 2
 
-// heard is told of each command. The recording ends when the sender has shown
-// that it can use the connection, and is forgotten when it comes to mail.
-func (s *session) heard(verb string) {
+// recordCommand counts a command over TLS. The recording ends when the sender has proved that it
+// can use the connection, and is discarded at MAIL.
+func (s *session) recordCommand(verb string) {
 	if s.tls == nil {
 		return
 	}
-	s.secured++
+	s.tlsCommands++
 	switch {
 	case verb == "MAIL":
 		s.record.Stop(handshake.UseMail)
 		s.transcript = nil
-	case s.secured == provingCommands:
+	case s.tlsCommands == provingCommands:
 		s.transcript = s.record.Stop(handshake.UseData)
 	}
 }
@@ -102,24 +126,10 @@ func (s *session) heard(verb string) {
 // stopRecording ends a recording that is still going on.
 func (s *session) stopRecording() {
 	use := handshake.UseNone
-	if s.secured > 0 {
+	if s.tlsCommands > 0 {
 		use = handshake.UseData
 	}
 	if t := s.record.Stop(use); t != nil {
 		s.transcript = t
-	}
-}
-
-func (s *session) visit() Visit {
-	return Visit{
-		Session:   s.id,
-		Began:     s.began,
-		Addr:      s.addr.Addr(),
-		EHLO:      s.called,
-		Mode:      s.mode,
-		JA4:       s.ja4,
-		TLS:       s.tls,
-		Messages:  s.messages,
-		Handshake: s.transcript,
 	}
 }

@@ -2,56 +2,41 @@ package smtpd
 
 import (
 	"crypto/tls"
-	"log/slog"
+	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
 	"postern/handshake"
-	"postern/internal/fallback"
 	"postern/sessionticket"
 )
 
-// A notebook is a Watch that offers everyone the same and keeps what it is told.
+// A notebook is an Observer that chooses one mode for all and keeps what it gets.
 type notebook struct {
-	mode sessionticket.Mode
+	mode    sessionticket.Mode
+	results chan SessionResult
 
-	mu     sync.Mutex
-	asked  []fallback.Sender
-	visits []Visit
+	mu    sync.Mutex
+	asked []string // fingerprints
 }
 
-func (n *notebook) Offer(s fallback.Sender) sessionticket.Mode {
+func newNotebook() *notebook { return &notebook{results: make(chan SessionResult, 1000)} }
+
+func (n *notebook) ChooseMode(_ netip.Addr, ja4 string) sessionticket.Mode {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.asked = append(n.asked, s)
+	n.asked = append(n.asked, ja4)
 	return n.mode
 }
 
-func (n *notebook) Ended(v Visit) []slog.Attr {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.visits = append(n.visits, v)
-	return []slog.Attr{slog.String("watched", v.Session)}
-}
+func (n *notebook) SessionEnded(r SessionResult) { n.results <- r }
 
-// visit waits for the session's end and returns what the notebook was told.
-func (s *testServer) visit(t *testing.T) Visit {
-	t.Helper()
-	line := s.sessionLine(t)
-	s.book.mu.Lock()
-	defer s.book.mu.Unlock()
-	v := s.book.visits[len(s.book.visits)-1]
-	if !strings.Contains(line, "watched="+v.Session) {
-		t.Errorf("the session's line does not hold what the watch adds: %s", line)
-	}
-	return v
-}
+// result waits for the next session to end and returns its result.
+func (s *testServer) result() SessionResult { return <-s.book.results }
 
 const toTLS = "< 220 *\n> EHLO a.example\n< 250 *\n> STARTTLS\n< 220 *\n"
 
-func TestTheWatchIsToldOfAFailedHandshake(t *testing.T) {
+func TestTheResultHasAFailedHandshake(t *testing.T) {
 	s := startServer(t, nil)
 	c := s.dial(t)
 	c.play(toTLS)
@@ -59,12 +44,12 @@ func TestTheWatchIsToldOfAFailedHandshake(t *testing.T) {
 	if err := conn.Handshake(); err == nil {
 		t.Fatal("the certificate was accepted")
 	}
-	v := s.visit(t)
-	if v.EHLO != "a.example" || v.TLS != nil || v.JA4 == "" || v.JA4 != s.book.asked[0].Fingerprint {
-		t.Errorf("told %+v", v)
+	r := s.result()
+	if r.EHLO != "a.example" || r.TLS != nil || r.JA4 == "" || r.JA4 != s.book.asked[0] {
+		t.Errorf("told %+v", r)
 	}
-	if v.Handshake == nil || v.Handshake.End.Kind != handshake.EndAlert || v.Handshake.End.By != handshake.Client {
-		t.Errorf("the transcript ends otherwise: %+v", v.Handshake)
+	if r.Transcript == nil || r.Transcript.End.Kind != handshake.EndAlert || r.Transcript.End.By != handshake.Client {
+		t.Errorf("the transcript ends otherwise: %+v", r.Transcript)
 	}
 }
 
@@ -72,8 +57,8 @@ func TestTheWatchIsToldOfAFailedHandshake(t *testing.T) {
 func TestTheTranscriptOfASenderThatComesToMailIsForgotten(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play(toTLS + "TLS\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> QUIT\n< 221 *")
-	if v := s.visit(t); v.Handshake != nil || v.TLS == nil || v.JA4 == "" {
-		t.Errorf("told %+v", v)
+	if r := s.result(); r.Transcript != nil || r.TLS == nil || r.JA4 == "" {
+		t.Errorf("told %+v", r)
 	}
 }
 
@@ -97,12 +82,12 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 			c.handshake(&tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)})
 			c.play(test.dialogue)
 			raw.Close() // without a close_notify
-			v := s.visit(t)
-			if v.Handshake == nil {
+			r := s.result()
+			if r.Transcript == nil {
 				t.Fatal("no transcript")
 			}
-			if got := v.Handshake.Outcome(); got != test.want || v.Handshake.Use != test.use {
-				t.Errorf("outcome %v, use %v, want %v, %v\n%s", got, v.Handshake.Use, test.want, test.use, v.Handshake.Diagram(handshake.DiagramOptions{}))
+			if got := r.Transcript.Outcome(); got != test.want || r.Transcript.Use != test.use {
+				t.Errorf("outcome %v, use %v, want %v, %v\n%s", got, r.Transcript.Use, test.want, test.use, r.Transcript.Diagram(handshake.DiagramOptions{}))
 			}
 		})
 	}
@@ -135,11 +120,11 @@ func TestEachModeIsServed(t *testing.T) {
 			})
 			c.play("> EHLO a\n< 250 *")
 			c.Conn.Close()
-			v := s.visit(t)
-			if v.TLS.Version != test.version || v.Mode != test.told {
-				t.Errorf("version %x, mode %v, want %x, %v", v.TLS.Version, v.Mode, test.version, test.told)
+			r := s.result()
+			if r.TLS.Version != test.version || r.Mode != test.told {
+				t.Errorf("version %x, mode %v, want %x, %v", r.TLS.Version, r.Mode, test.version, test.told)
 			}
-			ticket := slices.ContainsFunc(v.Handshake.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
+			ticket := slices.ContainsFunc(r.Transcript.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 			if ticket != test.ticket {
 				t.Errorf("a ticket left: %v, want %v", ticket, test.ticket)
 			}
@@ -150,7 +135,7 @@ func TestEachModeIsServed(t *testing.T) {
 func TestASessionWithoutTLSHasNoTranscript(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play("< 220 *\n> EHLO plain.example\n< 250 *\n> QUIT\n< 221 *")
-	if v := s.visit(t); v.Handshake != nil || v.TLS != nil || v.JA4 != "" || v.EHLO != "plain.example" {
-		t.Errorf("told %+v", v)
+	if r := s.result(); r.Transcript != nil || r.TLS != nil || r.JA4 != "" || r.EHLO != "plain.example" {
+		t.Errorf("told %+v", r)
 	}
 }

@@ -49,7 +49,7 @@ func TestNoTextIsTakenAfterTheLastReply(t *testing.T) {
 			c.play("< 220 *\n> EHLO a\n< 250 *")
 			c.send("MAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<no@example.org>\r\nRCPT TO:<no@example.org>\r\n" + text)
 			c.play("< 250 *\n< 250 *\n< 550 *\n< 550 *\n< 421 4.7.0 too many errors\nCLOSED")
-			s.sessionLine(t)
+			s.result()
 			if got := s.hop.taken(); len(got) > 0 {
 				t.Errorf("taken: %+v", got)
 			}

@@ -26,7 +26,7 @@ import (
 type Server struct {
 	gate      *sessionticket.Gate
 	hop       nexthop.Hop
-	watch     Watch
+	observer  Observer
 	log       *slog.Logger
 	setup     atomic.Pointer[setup]
 	admission *admission.Control
@@ -38,12 +38,12 @@ type Server struct {
 	running   sync.WaitGroup // sessions
 }
 
-// New makes a server that hands its mail to hop and asks watch about each
-// sender.
-func New(settings Settings, hop nexthop.Hop, watch Watch, log *slog.Logger) *Server {
+// New returns a server that hands its mail to hop and its sessions' results to
+// observer.
+func New(settings Settings, hop nexthop.Hop, observer Observer, log *slog.Logger) *Server {
 	s := &Server{
 		hop:       hop,
-		watch:     watch,
+		observer:  observer,
 		log:       log,
 		admission: admission.New(),
 		listeners: make(map[net.Listener]struct{}),
@@ -147,7 +147,7 @@ func (s *Server) end(session *session) {
 		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
 	}
 	s.admission.Leave(session.network)
-	session.logEnd()
+	s.observer.SessionEnded(session.result())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session)
@@ -161,7 +161,7 @@ func (s *Server) turnAway(session *session, implicit bool) {
 	}
 	session.conn.Close()
 	session.end = "turned away: too many connections"
-	session.logEnd()
+	s.observer.SessionEnded(session.result())
 }
 
 // Shutdown stops listening, lets each session finish the message that it is

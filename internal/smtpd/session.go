@@ -39,14 +39,14 @@ type session struct {
 	in     *bufio.Reader
 	out    *bufio.Writer // nil: nothing waits to be sent
 
-	tls        *tls.ConnectionState
-	transcript *handshake.Transcript // of a recording that has ended
-	mode       sessionticket.Mode
-	ja4        string
-	secured    int // commands since TLS
+	tls         *tls.ConnectionState
+	transcript  *handshake.Transcript // of a recording that has ended
+	mode        sessionticket.Mode
+	ja4         string
+	tlsCommands int // since TLS began
 
 	greeting string // the argument of EHLO or HELO
-	called   string // the last greeting, for the log: STARTTLS makes us forget the other
+	lastEHLO string // the last greeting, for the result: STARTTLS makes us forget the other
 	extended bool   // EHLO
 
 	hop        nexthop.Session // nil before the first MAIL
@@ -62,7 +62,7 @@ type session struct {
 	commands, errors int // since the session began
 	texts            int // that came, taken or not
 	messages         int // that were taken
-	taken            int // recipients of all messages taken
+	acknowledged     int // recipients of these messages
 	bytes            int64
 	end              string // how the session ended, for the log
 	err              error
@@ -178,6 +178,6 @@ func (s *session) step() {
 		s.refuse(err)
 		return
 	}
-	s.heard(verb)
+	s.recordCommand(verb)
 	s.dispatch(verb, arg)
 }

@@ -103,26 +103,12 @@ func TestAFailedHandshakeEndsTheSessionWithoutAWordInClear(t *testing.T) {
 	if n > 0 && rest[0] != 21 { // an alert record is all that may come
 		t.Errorf("said %q", rest[:n])
 	}
-	line := s.sessionLine(t)
-	for _, want := range []string{"end=\"TLS handshake failed\"", "ehlo=unlucky.example", "err=\"tls: "} {
-		if !strings.Contains(line, want) {
-			t.Errorf("log line %q lacks %q", line, want)
-		}
+	if r := s.result(); r.End != "TLS handshake failed" || r.EHLO != "unlucky.example" || !strings.HasPrefix(r.Err.Error(), "tls: ") {
+		t.Errorf("the result is %+v", r)
 	}
 	if len(s.hop.steps) > 0 {
 		t.Errorf("the hop was given %v", s.hop.steps)
 	}
-}
-
-// sessionLine waits for the line that ends a session.
-func (s *testServer) sessionLine(t *testing.T) string {
-	t.Helper()
-	for line := range s.log.line {
-		if strings.Contains(line, "msg=session") {
-			return line
-		}
-	}
-	return ""
 }
 
 // CVE-2011-0411.
@@ -131,8 +117,8 @@ func TestBytesBehindSTARTTLSAreNeverCommands(t *testing.T) {
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n> EHLO b\n> MAIL FROM:<evil@example.net>\n< 554 5.5.1 *\nCLOSED")
 	// Sent after STARTTLS was read, they are no TLS record.
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\n> EHLO b\n> MAIL FROM:<evil@example.net>")
-	s.sessionLine(t)
-	s.sessionLine(t)
+	s.result()
+	s.result()
 	if len(s.hop.steps) > 0 {
 		t.Errorf("the hop was given %v", s.hop.steps)
 	}
@@ -361,8 +347,8 @@ func TestAPanicEndsOneSession(t *testing.T) {
 	other := s.dial(t)
 	other.play("< 220 *")
 	s.dial(t).play("< 220 *\n> EHLO a\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\nCLOSED")
-	if line := s.sessionLine(t); !strings.Contains(line, "end=panic") || !strings.Contains(line, "a fault of the hop's") {
-		t.Errorf("log line %q", line)
+	if r := s.result(); r.End != "panic" || !strings.Contains(r.Err.Error(), "a fault of the hop's") {
+		t.Errorf("the result is %+v", r)
 	}
 	other.play("> NOOP\n< 250 *")
 }
@@ -448,7 +434,7 @@ func TestASenderThatNeverStopsIsCutOff(t *testing.T) {
 			break
 		}
 	}
-	if line := s.sessionLine(t); !strings.Contains(line, "sender did not stop") {
-		t.Errorf("log line %q", line)
+	if r := s.result(); r.End != "sender did not stop" {
+		t.Errorf("the result is %+v", r)
 	}
 }

@@ -20,7 +20,6 @@ import (
 type pipeServer struct {
 	*Server
 	hop *memoryHop
-	log *logBuffer
 }
 
 func newPipeServer(t *testing.T, limits Limits) *pipeServer {
@@ -31,8 +30,8 @@ func newPipeServer(t *testing.T, limits Limits) *pipeServer {
 		TLS:      &tls.Config{Certificates: []tls.Certificate{cert.TLS}},
 		Limits:   limits,
 	}
-	p := &pipeServer{hop: &memoryHop{}, log: &logBuffer{line: make(chan string, 100)}}
-	p.Server = New(settings, p.hop, new(notebook), slog.New(slog.NewTextHandler(p.log, nil)))
+	p := &pipeServer{hop: &memoryHop{}}
+	p.Server = New(settings, p.hop, newNotebook(), slog.New(slog.DiscardHandler))
 	return p
 }
 
@@ -175,13 +174,13 @@ func TestTurnedAwaySendersHearWhy(t *testing.T) {
 	first.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")
 	second := s.dial(t)
 	second.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 421 4.7.0 *too many TLS handshakes from your network 127.0.0.0|24*\nCLOSED")
-	s.sessionLine(t)
+	s.result()
 	third := s.dial(t)
 	third.play("< 220 *")
 	s.dial(t).play("< 421 4.7.0 *too many connections*\nCLOSED")
 	first.play("> QUIT\n< 221 *\nCLOSED")
-	s.sessionLine(t)
-	s.sessionLine(t)
+	s.result()
+	s.result()
 	s.dial(t).play("< 220 *")
 }
 

@@ -14,7 +14,7 @@ func (s *session) trace(now time.Time) string {
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", traceName(s.greeting), literal(s.addr.Addr()))
 	fmt.Fprintf(&b, "\tby %s (Postern) with %s id %s", s.setup.Hostname, s.protocol(), s.messageID())
 	if s.tls != nil {
-		fmt.Fprintf(&b, "\r\n\t(%s)", tlsWords(s.tls))
+		fmt.Fprintf(&b, "\r\n\t(%s)", DescribeTLS(s.tls))
 	}
 	if len(s.recipients) == 1 {
 		fmt.Fprintf(&b, "\r\n\tfor <%s>", s.recipients[0])
@@ -47,7 +47,8 @@ func (s *session) protocol() string {
 	return word
 }
 
-func tlsWords(state *tls.ConnectionState) string {
+// DescribeTLS returns version and cipher suite, and whether the session was resumed.
+func DescribeTLS(state *tls.ConnectionState) string {
 	words := strings.ReplaceAll(tls.VersionName(state.Version), " ", "") + " " + tls.CipherSuiteName(state.CipherSuite)
 	if state.DidResume {
 		return words + " resumed"

@@ -3,7 +3,6 @@ package tlsrptexplain
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -31,9 +30,6 @@ func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified
 		return nil, nil
 	}
 	found, err := book.Reports(ctx, filter)
-	if errors.Is(err, ledger.ErrNoReports) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

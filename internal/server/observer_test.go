@@ -1,8 +1,9 @@
-package triage
+package server
 
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -19,45 +20,76 @@ import (
 	"postern/sessionticket"
 )
 
-const (
-	address     = "192.0.2.7"
-	fingerprint = "t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4"
-)
+const fingerprint = "t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4"
 
-var sender = fallback.Sender{Addr: netip.MustParseAddr(address), Fingerprint: fingerprint}
+var sender = netip.MustParseAddr("192.0.2.7")
 
-// visit is a session of the sender at a mode.
-func visit(id string, mode sessionticket.Mode) smtpd.Visit {
-	return smtpd.Visit{
-		Session: id, Began: time.Now(), Addr: sender.Addr, EHLO: "mail.example",
+// session is a session of the sender in a mode.
+func session(id string, mode sessionticket.Mode) smtpd.SessionResult {
+	return smtpd.SessionResult{
+		ID: id, Began: time.Now(), Sender: netip.AddrPortFrom(sender, 40_000), EHLO: "mail.example",
 		Mode: mode, JA4: fingerprint,
 	}
 }
 
-// strict is one that closes over an early ticket.
-func strict(t *testing.T, id string, mode sessionticket.Mode) smtpd.Visit {
+// strict is one whose client closes over an early ticket.
+func strict(t *testing.T, id string, mode sessionticket.Mode) smtpd.SessionResult {
 	t.Helper()
 	recorded, err := os.ReadFile("../../handshake/testdata/early-ticket.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := visit(id, mode)
-	if v.Handshake, err = handshake.Parse(recorded); err != nil {
+	r := session(id, mode)
+	if r.Transcript, err = handshake.Parse(recorded); err != nil {
 		t.Fatal(err)
 	}
-	return v
+	return r
 }
 
-// mailed is one that gets in and sends mail.
-func mailed(id string, mode sessionticket.Mode) smtpd.Visit {
-	v := visit(id, mode)
-	v.TLS, v.Messages = &tls.ConnectionState{Version: tls.VersionTLS13, CurveID: tls.X25519}, 1
-	return v
+// mailed is one that completes the handshake and brings a message.
+func mailed(id string, mode sessionticket.Mode) smtpd.SessionResult {
+	r := session(id, mode)
+	r.TLS, r.Messages = &tls.ConnectionState{Version: tls.VersionTLS13, CurveID: tls.X25519}, 1
+	return r
 }
 
-func open(t *testing.T, path string) *Triage {
+// An observed is an observer and its log.
+type observed struct {
+	*observer
+	lines lines
+}
+
+// lines are those of a log.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
+
+func open(t *testing.T, path string) observed {
 	t.Helper()
-	return Open(sessionticket.Stock, path, ledger.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	log := make(lines, 100)
+	o := openObserver(sessionticket.Stock, path, ledger.Options{Log: slog.New(slog.NewJSONHandler(log, nil))})
+	return observed{o, log}
+}
+
+func (o observed) mode() sessionticket.Mode { return o.ChooseMode(sender, fingerprint) }
+
+// ended ends a session and returns its line in the log.
+func (o observed) ended(t *testing.T, r smtpd.SessionResult) map[string]any {
+	t.Helper()
+	o.SessionEnded(r)
+	for line := range o.lines {
+		var attrs map[string]any
+		if err := json.Unmarshal([]byte(line), &attrs); err != nil {
+			t.Fatal(err)
+		}
+		if attrs["msg"] == "session" {
+			return attrs
+		}
+	}
+	return nil
 }
 
 func read(t *testing.T, path string) *ledger.Reader {
@@ -70,55 +102,46 @@ func read(t *testing.T, path string) *ledger.Reader {
 	return r
 }
 
-func attr(attrs []slog.Attr, key string) string {
-	for _, a := range attrs {
-		if a.Key == key {
-			return a.Value.String()
-		}
-	}
-	return ""
-}
-
 // A sender loses one attempt, also when the server is restarted after it.
 func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	watch := open(t, path)
-	if got := watch.Offer(sender); got != sessionticket.Stock {
+	o := open(t, path)
+	if got := o.mode(); got != sessionticket.Stock {
 		t.Fatalf("offered %v at first", got)
 	}
-	line := watch.Ended(strict(t, "FAILED", sessionticket.Stock))
+	line := o.ended(t, strict(t, "FAILED", sessionticket.Stock))
 	for key, want := range map[string]string{
 		logkey.Case:    "early-ticket",
 		logkey.Stopped: "closed silently by the client, after NewSessionTicket",
 		logkey.JA4:     fingerprint,
 		logkey.Mode:    "stock",
 	} {
-		if got := attr(line, key); got != want {
+		if got := line[key]; got != want {
 			t.Errorf("the log says %s=%q, want %q", key, got, want)
 		}
 	}
-	if got := watch.Offer(sender); got != sessionticket.FirstWrite {
+	if got := o.mode(); got != sessionticket.FirstWrite {
 		t.Errorf("offered %v when it comes again", got)
 	}
-	if line := watch.Ended(mailed("GOTIN", sessionticket.FirstWrite)); line != nil {
+	if line := o.ended(t, mailed("GOTIN", sessionticket.FirstWrite)); line[logkey.Case] != nil || line[logkey.Next] != nil {
 		t.Errorf("the log says more of a success: %v", line)
 	}
-	if err := watch.Close(); err != nil {
+	if err := o.Close(); err != nil {
 		t.Error(err)
 	}
 
-	watch = open(t, path)
-	defer watch.Close()
-	if got := watch.Offer(sender); got != sessionticket.FirstWrite {
+	o = open(t, path)
+	defer o.Close()
+	if got := o.mode(); got != sessionticket.FirstWrite {
 		t.Errorf("offered %v after a restart", got)
 	}
 }
 
 func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	watch := open(t, path)
-	watch.Ended(strict(t, "FAILED", sessionticket.Stock))
-	if err := watch.Close(); err != nil {
+	o := open(t, path)
+	o.SessionEnded(strict(t, "FAILED", sessionticket.Stock))
+	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, r := context.Background(), read(t, path)
@@ -126,31 +149,31 @@ func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(h.Diagnoses) == 0 || h.Diagnoses[0].Case != "early-ticket" || h.Outcome != ledger.Failed || h.Rung != "stock" {
+	if len(h.Diagnoses) == 0 || h.Diagnoses[0].Case != "early-ticket" || h.Outcome != ledger.Failed || h.Mode != sessionticket.Stock {
 		t.Errorf("the ledger has %+v", h)
 	}
 	if _, err := handshake.Parse(h.Transcript); err != nil {
 		t.Errorf("the transcript does not come back: %v", err)
 	}
 	decisions, err := r.Decisions(ctx, ledger.Filter{})
-	if err != nil || len(decisions) != 1 || decisions[0].From != "stock" || decisions[0].To != "first-write" || decisions[0].Why == "" {
+	if err != nil || len(decisions) != 1 || decisions[0].From != sessionticket.Stock || decisions[0].To != sessionticket.FirstWrite || decisions[0].Why == "" {
 		t.Errorf("the ledger has %+v, %v", decisions, err)
 	}
 }
 
 func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	watch := open(t, path)
-	scanner := smtpd.Visit{Session: "SCANNER", Addr: sender.Addr, Handshake: &handshake.Transcript{
+	o := open(t, path)
+	scanner := smtpd.SessionResult{ID: "SCANNER", Sender: netip.AddrPortFrom(sender, 40_000), Transcript: &handshake.Transcript{
 		End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client},
 	}}
-	plain := smtpd.Visit{Session: "PLAIN", Began: time.Now(), Addr: sender.Addr, EHLO: "mail.example", Messages: 1}
-	for _, v := range []smtpd.Visit{scanner, {Session: "NOTHING", Addr: sender.Addr}, plain} {
-		if line := watch.Ended(v); line != nil {
-			t.Errorf("%s: the log says %v", v.Session, line)
+	plain := smtpd.SessionResult{ID: "PLAIN", Began: time.Now(), Sender: netip.AddrPortFrom(sender, 40_000), EHLO: "mail.example", Messages: 1}
+	for _, r := range []smtpd.SessionResult{scanner, {ID: "NOTHING", Sender: netip.AddrPortFrom(sender, 40_000)}, plain} {
+		if line := o.ended(t, r); line[logkey.Case] != nil {
+			t.Errorf("%s: the log says %v", r.ID, line)
 		}
 	}
-	if err := watch.Close(); err != nil {
+	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
 	found, err := read(t, path).Handshakes(context.Background(), ledger.Filter{})
@@ -163,17 +186,17 @@ func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 // that could be told from a monitor's visit, and yet it brought no mail.
 func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	watch := open(t, path)
+	o := open(t, path)
 	polite := mailed("POLITE", sessionticket.FirstWrite)
-	polite.Messages, polite.Handshake = 0, &handshake.Transcript{
+	polite.Messages, polite.Transcript = 0, &handshake.Transcript{
 		Completed: true, Use: handshake.UseNone, End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client},
 		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}, {From: handshake.Client, Type: handshake.TypeAlert}},
 	}
-	if line := watch.Ended(polite); line != nil {
+	if line := o.ended(t, polite); line[logkey.Case] != nil {
 		t.Errorf("the log says %v", line)
 	}
-	watch.Ended(mailed("MAILED", sessionticket.FirstWrite))
-	if err := watch.Close(); err != nil {
+	o.SessionEnded(mailed("MAILED", sessionticket.FirstWrite))
+	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
 	all := ledger.Span{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}
@@ -187,35 +210,35 @@ func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 func TestWhatIsLearnedIsSavedWhileTheServerRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
-		watch := open(t, path)
-		watch.Ended(strict(t, "FAILED", sessionticket.Stock))
+		o := open(t, path)
+		o.SessionEnded(strict(t, "FAILED", sessionticket.Stock))
 		time.Sleep(saveInterval + time.Second)
 		synctest.Wait()
 		states, err := read(t, path).States(context.Background(), maxStates)
 		if err != nil || len(states) == 0 {
 			t.Errorf("the ledger has %v, %v", states, err)
 		}
-		watch.Close()
+		o.Close()
 	})
 }
 
 func TestAPinSetFromOutsideHolds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
-		watch := open(t, path)
-		defer watch.Close()
+		o := open(t, path)
+		defer o.Close()
 		network := netip.MustParsePrefix("192.0.2.0/24")
-		pin := ledger.Pin{Network: network, Rung: "tls12", Why: "asked by its postmaster", Since: time.Now()}
+		pin := fallback.Pin{Network: network, Mode: sessionticket.TLS12, Why: "asked by its postmaster", Since: time.Now()}
 		if err := ledger.SetPin(context.Background(), path, pin); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second) // what postern senders pin promises
 		synctest.Wait()
-		if got := watch.Offer(sender); got != sessionticket.TLS12 {
+		if got := o.mode(); got != sessionticket.TLS12 {
 			t.Errorf("offered %v, the pin is not heeded", got)
 		}
-		watch.Ended(strict(t, "FAILED", sessionticket.TLS12))
-		if got := watch.Offer(sender); got != sessionticket.TLS12 {
+		o.SessionEnded(strict(t, "FAILED", sessionticket.TLS12))
+		if got := o.mode(); got != sessionticket.TLS12 {
 			t.Errorf("offered %v in spite of the pin", got)
 		}
 	})

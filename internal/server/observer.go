@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"postern/handshake"
+	"postern/internal/admission"
+	"postern/internal/fallback"
+	"postern/internal/ledger"
+	"postern/internal/logkey"
+	"postern/internal/smtpd"
+	"postern/interop"
+	"postern/sessionticket"
+)
+
+// An observer is the [smtpd.Observer] of the server. The result of each session takes one
+// way: diagnosis, fallback, ledger, log line.
+type observer struct {
+	selector *fallback.Selector
+	ledger   *ledger.Ledger
+	log      *slog.Logger
+
+	closed chan struct{} // closed when the sender history is to be saved for the last time
+	saving sync.WaitGroup
+}
+
+// openObserver returns an observer whose new senders start in the given mode, with the ledger
+// at path and the sender history in it. A ledger that cannot be opened is logged; mail goes
+// on without it.
+func openObserver(initial sessionticket.Mode, path string, o ledger.Options) *observer {
+	obs := &observer{selector: fallback.New(initial), log: o.Log, closed: make(chan struct{})}
+	o.Pins = obs.setPins
+	obs.ledger = ledger.Open(path, o)
+	obs.loadHistory(path)
+	obs.saving.Go(obs.saveHistory)
+	return obs
+}
+
+// Close saves the sender history and closes the ledger. The error says what was dropped. No
+// session may end after it.
+func (obs *observer) Close() error {
+	close(obs.closed)
+	obs.saving.Wait()
+	return obs.ledger.Close()
+}
+
+// ChooseMode asks the fallback.
+func (obs *observer) ChooseMode(sender netip.Addr, ja4 string) sessionticket.Mode {
+	mode, _ := obs.selector.Choose(fallback.Sender{Addr: sender, Fingerprint: ja4}, time.Now())
+	return mode
+}
+
+// SessionEnded diagnoses a failed handshake, lets the fallback learn, stores the session and
+// logs it. Sessions without TLS and without a message are only logged.
+func (obs *observer) SessionEnded(r smtpd.SessionResult) {
+	attrs := sessionAttrs(r)
+	switch diagnoses, failed := diagnose(r); {
+	case failed:
+		h := failedHandshake(r, diagnoses, obs.learn(r))
+		obs.ledger.AddHandshake(h)
+		attrs = append(attrs, failureAttrs(h)...)
+	case r.TLS != nil:
+		obs.learn(r)
+		obs.ledger.AddHandshake(completedHandshake(r))
+	case r.Messages > 0:
+		obs.ledger.AddHandshake(newHandshake(r, ledger.Plaintext))
+	}
+	obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
+}
+
+func diagnose(r smtpd.SessionResult) (found []interop.Diagnosis, failed bool) {
+	if r.Transcript == nil {
+		return nil, false
+	}
+	return interop.Diagnose(r.Transcript)
+}
+
+// learn passes the outcome of a handshake to the fallback and stores what it decides.
+func (obs *observer) learn(r smtpd.SessionResult) []fallback.Decision {
+	if r.JA4 == "" {
+		return nil // without a ClientHello no mode was chosen
+	}
+	sender := fallback.Sender{Addr: r.Sender.Addr(), Fingerprint: r.JA4}
+	decisions := obs.selector.Learn(sender, r.Mode, outcome(r), time.Now())
+	obs.ledger.AddDecisions(decisions)
+	return decisions
+}
+
+// outcome returns what the session says about its mode.
+func outcome(r smtpd.SessionResult) handshake.Outcome {
+	if r.Transcript == nil {
+		return handshake.Worked
+	}
+	return r.Transcript.Outcome()
+}
+
+// newHandshake returns a session as the ledger stores it.
+func newHandshake(r smtpd.SessionResult, outcome ledger.Outcome) ledger.Handshake {
+	h := ledger.Handshake{
+		Session:     r.ID,
+		At:          r.Began,
+		Address:     r.Sender.Addr(),
+		Network:     admission.Network(r.Sender.Addr()),
+		EHLO:        r.EHLO,
+		Fingerprint: r.JA4,
+		Outcome:     outcome,
+		Mode:        r.Mode,
+	}
+	if r.TLS != nil {
+		h.Version, h.Suite, h.Group = r.TLS.Version, r.TLS.CipherSuite, uint16(r.TLS.CurveID)
+	}
+	return h
+}
+
+func completedHandshake(r smtpd.SessionResult) ledger.Handshake {
+	outcome := ledger.Full
+	if r.TLS.DidResume {
+		outcome = ledger.Resumed
+	}
+	h := newHandshake(r, outcome)
+	h.Unused = r.Transcript != nil && r.Transcript.Use == handshake.UseNone
+	return h
+}
+
+func failedHandshake(r smtpd.SessionResult, diagnoses []interop.Diagnosis, decisions []fallback.Decision) ledger.Handshake {
+	h := newHandshake(r, ledger.Failed)
+	h.Stopped, h.Next = r.Transcript.DescribeEnd(), next(r, decisions)
+	for _, d := range diagnoses {
+		h.Diagnoses = append(h.Diagnoses, ledger.Diagnosis{Case: d.Case.ID, Confidence: float64(d.Confidence)})
+	}
+	h.Transcript, _ = json.Marshal(r.Transcript) // it has nothing that JSON cannot say
+	return h
+}
+
+// next says in which mode the sender of a failed handshake is answered next time, and why.
+func next(r smtpd.SessionResult, decisions []fallback.Decision) string {
+	for _, d := range decisions {
+		if d.Network == admission.Network(r.Sender.Addr()) && d.Fingerprint == r.JA4 {
+			return fmt.Sprintf("mode %s: %s", d.To, d.Why)
+		}
+	}
+	switch {
+	case r.JA4 == "":
+		return "nothing: no ClientHello arrived"
+	case outcome(r) == handshake.Inconclusive:
+		return fmt.Sprintf("mode %s again: the failure does not point to the mode", r.Mode)
+	}
+	return fmt.Sprintf("mode %s again", r.Mode)
+}
+
+// sessionAttrs are the attributes of a session's line in the log.
+func sessionAttrs(r smtpd.SessionResult) []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String(logkey.Session, r.ID),
+		slog.String(logkey.Sender, r.Sender.String()),
+		slog.String(logkey.EHLO, r.EHLO),
+	}
+	if r.TLS != nil {
+		attrs = append(attrs, slog.String(logkey.TLS, smtpd.DescribeTLS(r.TLS)))
+	}
+	attrs = append(attrs,
+		slog.Int(logkey.Messages, r.Messages),
+		slog.Int(logkey.Recipients, r.Recipients),
+		slog.Int64(logkey.Bytes, r.Bytes),
+		slog.Duration(logkey.Duration, r.Duration.Round(time.Millisecond)),
+		slog.String(logkey.End, r.End),
+	)
+	if r.Err != nil {
+		attrs = append(attrs, slog.Any(logkey.Err, r.Err))
+	}
+	return attrs
+}
+
+// failureAttrs complete the line for a failed handshake, so that it needs no other.
+func failureAttrs(h ledger.Handshake) []slog.Attr {
+	found := ledger.Unknown
+	if len(h.Diagnoses) > 0 {
+		found = h.Diagnoses[0].Case
+	}
+	attrs := []slog.Attr{slog.String(logkey.Case, found), slog.String(logkey.Stopped, h.Stopped)}
+	if h.Fingerprint != "" {
+		attrs = append(attrs, slog.String(logkey.JA4, h.Fingerprint), slog.String(logkey.Mode, h.Mode.String()))
+	}
+	return append(attrs, slog.String(logkey.Next, h.Next))
+}
