@@ -9,7 +9,6 @@ import (
 	"postern/sessionticket"
 )
 
-
 // Everywhere is the Network of states and decisions of a fingerprint in all networks.
 var Everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 

@@ -10,7 +10,7 @@
 //
 // # Mail comes first
 //
-// [Ledger.Note] puts an event into a queue of bounded length and bytes and returns.
+// [Ledger.AddHandshake] puts an event into a queue of bounded length and bytes and returns.
 // Where the disk is full, slow or gone, or the file was taken away, events are lost
 // and counted, one line of the log says so, and another when it is over. The
 // writer opens the file again by itself. A damaged file is set aside under a
