@@ -348,10 +348,10 @@ func (p *postern) reports(t *testing.T) (all []keptReport) {
 	return byID
 }
 
-// awaitReports waits until n reports are kept.
+// awaitReports waits until n reports are stored.
 func (p *postern) awaitReports(t *testing.T, n int) []keptReport {
 	t.Helper()
-	if err := p.journal.awaitCount(n, "TLS report is kept"); err != nil {
+	if err := p.journal.awaitCount(n, "TLS report stored"); err != nil {
 		t.Fatal(err)
 	}
 	return p.reports(t)

@@ -266,7 +266,7 @@ func (s *search) checkPart(kind string, gzip bool, damage error) {
 	}
 }
 
-// A FileName is the content of a report's file name (RFC 8460, Section 5.3), which has
+// A FileName is the content of a report's file name (RFC 8460, Section 5.1), which has
 // the form submitter!domain!start!end!id.json.gz. ID is optional.
 type FileName struct {
 	Submitter, Domain string

@@ -18,103 +18,99 @@ import (
 	"postern/tlsrpt"
 )
 
-// A verdict is what is known of who sent a report.
-type verdict struct {
-	trusted   bool
-	signer    string // whose signature holds
-	submitter string
-	words     string
-	later     bool // a key that would settle it could not be asked for now
-}
-
-// maxSignatures bounds the work for one mail. Honest ones have up to three.
+// maxSignatures bounds the work for one message. Genuine ones have up to three.
 const maxSignatures = 5
 
-// signatures are what became of those of a mail.
+// signatures is the result of verifying the DKIM signatures of a message.
 type signatures struct {
-	found []*dkim.Verification
-	err   error // they cannot be read
+	all []*dkim.Verification
+	err error // the signatures cannot be parsed
 }
 
-// signatures looks at those of a mail.
-func (k keys) signatures(ctx context.Context, mail []byte) signatures {
-	found, err := dkim.VerifyWithOptions(bytes.NewReader(mail), &dkim.VerifyOptions{
-		LookupTXT:        func(name string) ([]string, error) { return k.lookup(ctx, name) },
+// verifySignatures verifies the DKIM signatures of a message (RFC 6376).
+func verifySignatures(ctx context.Context, keys keyLookup, mail []byte) signatures {
+	all, err := dkim.VerifyWithOptions(bytes.NewReader(mail), &dkim.VerifyOptions{
+		LookupTXT:        func(name string) ([]string, error) { return keys.forReports(ctx, name) },
 		MaxVerifications: maxSignatures,
 	})
 	if errors.Is(err, dkim.ErrTooManySignatures) {
-		err = nil // those looked at may do
+		err = nil // the first ones may suffice
 	}
-	return signatures{found, err}
+	return signatures{all, err}
 }
 
-// judge says whether a report is its submitter's (RFC 8460, Section 3: signed by the reporting
-// domain). A signature that holds is not enough: anybody can sign for a domain of his own, and
-// the submitter is who the mail says.
-func (s signatures) judge(m *tlsrpt.Mail) verdict {
-	v := verdict{submitter: submitter(m), words: "is not signed"}
+// A verdict says whether a report was sent by its submitter.
+type verdict struct {
+	verified  bool
+	signer    string // the domain of a valid signature
+	submitter string
+	reason    string // for people
+	retry     bool   // a key that could change the verdict cannot be looked up now
+}
+
+// verdict decides whether a report was sent by its submitter: the submitter's domain has
+// to sign it (RFC 8460, Section 3). A valid signature of any domain is not enough, since
+// anyone can sign for a domain of their own.
+func (s signatures) verdict(m *tlsrpt.Mail) verdict {
+	v := verdict{submitter: submitter(m), reason: "no DKIM signature"}
 	if s.err != nil {
-		v.words = "its signatures cannot be read: " + s.err.Error()
+		v.reason = "cannot read the DKIM signatures: " + s.err.Error()
 	}
-	for _, f := range s.found {
-		v.weigh(f)
+	for _, signature := range s.all {
+		v.consider(signature)
 	}
-	v.later = v.later && !v.trusted
+	v.retry = v.retry && !v.verified
 	return v
 }
 
-// weigh takes in one signature. The first that holds for the submitter settles it, else
-// the last says what is wrong.
-func (v *verdict) weigh(f *dkim.Verification) {
-	signer := smtp.FoldDomain(f.Domain)
-	speaks := v.submitter == "" || aligned(signer, v.submitter)
+// consider updates the verdict with another signature. The first valid signature of the
+// submitter decides. Without one, the reason is that of the last signature.
+func (v *verdict) consider(s *dkim.Verification) {
+	signer := smtp.FoldDomain(s.Domain)
+	bySubmitter := v.submitter == "" || aligned(signer, v.submitter)
 	switch {
-	case v.trusted:
-	case f.Err != nil:
-		v.later = v.later || speaks && dkim.IsTempFail(f.Err)
+	case v.verified:
+	case s.Err != nil:
+		v.retry = v.retry || bySubmitter && dkim.IsTempFail(s.Err)
 		if v.signer == "" {
-			v.words = fmt.Sprintf("the signature of %.255q %s: %s", f.Domain, outcome(f.Err), strings.TrimPrefix(f.Err.Error(), "dkim: "))
+			failure := "is not valid"
+			if dkim.IsTempFail(s.Err) {
+				failure = "cannot be verified"
+			}
+			v.reason = fmt.Sprintf("the DKIM signature of %.255q %s: %s", s.Domain, failure, strings.TrimPrefix(s.Err.Error(), "dkim: "))
 		}
-	case speaks:
-		v.trusted, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
-		v.words = "signed by " + signer
+	case bySubmitter:
+		v.verified, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
+		v.reason = "signed by " + signer
 	default:
 		v.signer = signer
-		v.words = fmt.Sprintf("signed by %s, which does not speak for %s", signer, v.submitter)
+		v.reason = fmt.Sprintf("signed by %s, not by %s", signer, v.submitter)
 	}
 }
 
-// outcome says whether a signature is wrong, or nobody can tell.
-func outcome(err error) string {
-	if dkim.IsTempFail(err) {
-		return "cannot be checked"
-	}
-	return "does not hold"
-}
-
-// submitter is the domain that a mail says to come from: by its header, else by the name of
-// the report's file.
+// submitter returns the domain that the message claims to come from: the header field
+// takes precedence over the file name.
 func submitter(m *tlsrpt.Mail) string {
 	return smtp.FoldDomain(cmp.Or(strings.TrimSpace(m.Submitter), m.Name.Submitter))
 }
 
-// aligned reports whether a domain's signature speaks for the submitter: both are of one
-// organisation, as with DMARC's relaxed alignment (RFC 7489, Section 3.1.1). Providers sign
-// for mail.example.com as example.com, and the other way round.
+// aligned reports whether signer and submitter have the same organizational domain, as in
+// DMARC's relaxed alignment (RFC 7489, Section 3.1.1). Providers sign reports of
+// mail.example.com as example.com, and vice versa.
 func aligned(signer, submitter string) bool {
 	a, errA := publicsuffix.EffectiveTLDPlusOne(signer)
 	b, errB := publicsuffix.EffectiveTLDPlusOne(submitter)
 	return errA == nil && errB == nil && a == b
 }
 
-// keys looks up the keys of DKIM signatures (RFC 6376, Section 3.6.2), for TLS reports.
-type keys struct {
-	texts func(ctx context.Context, name string) ([]string, error)
-}
+// A keyLookup looks up the TXT records of DKIM keys (RFC 6376, Section 3.6.2).
+type keyLookup func(ctx context.Context, name string) ([]string, error)
 
-func newKeys(server string) keys {
+// newKeyLookup returns a keyLookup that queries a DNS server, or the system's if server is
+// empty.
+func newKeyLookup(server string) keyLookup {
 	if server == "" {
-		return keys{net.DefaultResolver.LookupTXT}
+		return net.DefaultResolver.LookupTXT
 	}
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
@@ -122,45 +118,45 @@ func newKeys(server string) keys {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}}
-	return keys{func(ctx context.Context, name string) ([]string, error) {
+	return func(ctx context.Context, name string) ([]string, error) {
 		records, err := resolver.LookupTXT(ctx, name)
 		var dns *net.DNSError
 		if errors.As(err, &dns) {
-			dns.Server = server // package net names the system's, which was not asked
+			dns.Server = server // package net names the system's, which was not queried
 		}
 		return records, err
-	}}
+	}
 }
 
-// noKeys asks nobody.
-func noKeys(_ context.Context, name string) ([]string, error) {
-	return nil, &net.DNSError{Err: "nobody was to be asked", Name: name, IsTemporary: true}
+// offline is a keyLookup that makes no queries.
+func offline(_ context.Context, name string) ([]string, error) {
+	return nil, &net.DNSError{Err: "offline", Name: name, IsTemporary: true}
 }
 
-// keyTime bounds one look-up. A signer whose servers are slower is asked again later, if
-// there is a later.
-const keyTime = 10 * time.Second
+// keyTimeout bounds one lookup.
+const keyTimeout = 10 * time.Second
 
-// lookup is what go-msgauth asks for a key. It takes its error by its type, so none
-// is wrapped.
-func (k keys) lookup(ctx context.Context, name string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, keyTime)
+// forReports looks up a key for TLS reports. It returns the error of the lookup as it is,
+// since go-msgauth checks its type.
+func (k keyLookup) forReports(ctx context.Context, name string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
-	records, err := k.texts(ctx, name)
+	records, err := k(ctx, name)
 	if err != nil || len(records) != 1 {
 		return records, err
 	}
-	record, err := forReports(records[0])
+	record, err := keyForReports(records[0])
 	return []string{record}, err
 }
 
-var errTesting = errors.New("the key is for testing only (t=y)")
+var errTestingKey = errors.New("the key is for testing only (t=y)")
 
-// forReports returns a key record as go-msgauth takes it: that knows no service but email,
-// so what says for which services the key is (RFC 6376, Section 3.6.1) is judged here and
-// left out. A key without that is for all. RFC 8460, Section 3, lets us ignore reports whose
-// key is not for tlsrpt.
-func forReports(record string) (string, error) {
+// keyForReports checks that a key record is for TLS reports and returns it in a form that
+// go-msgauth accepts, which knows no service type but email.
+//
+// A key without a service type is for all services (RFC 6376, Section 3.6.1). RFC 8460,
+// Section 3 allows recipients to ignore reports that were signed with a key for others.
+func keyForReports(record string) (string, error) {
 	var kept []string
 	for tag := range strings.SplitSeq(record, ";") {
 		name, value, _ := strings.Cut(tag, "=")
@@ -171,8 +167,8 @@ func forReports(record string) (string, error) {
 				return "", fmt.Errorf("the key is not for TLS reports (s=%.40q)", strings.TrimSpace(value))
 			}
 		case "t":
-			if slices.Contains(values, "y") { // RFC 6376: as if there were no signature
-				return "", errTesting
+			if slices.Contains(values, "y") { // RFC 6376: treat the message as unsigned
+				return "", errTestingKey
 			}
 			kept = append(kept, tag)
 		default:

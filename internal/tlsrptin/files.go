@@ -16,56 +16,57 @@ import (
 	"postern/tlsrpt"
 )
 
-// A FileReader reads reports that somebody has as files: JSON, compressed or not, a mail, an mbox,
+// A FileReader reads reports from files: JSON, plain or compressed, a message, an mbox, or
 // a Maildir.
 type FileReader struct {
-	keys keys
+	keys keyLookup
 }
 
-// NewFileReader makes a Hand that asks the DNS server at resolver for the keys of signatures; empty:
-// the system's.
-func NewFileReader(resolver string) FileReader { return FileReader{newKeys(resolver)} }
+// NewFileReader returns a FileReader that looks up DKIM keys at the DNS server resolver,
+// or at the system's if resolver is empty.
+func NewFileReader(resolver string) FileReader { return FileReader{newKeyLookup(resolver)} }
 
-// NewOfflineFileReader makes a Hand that asks nobody for keys, so that it trusts no signature.
-func NewOfflineFileReader() FileReader { return FileReader{keys{noKeys}} }
+// NewOfflineFileReader returns a FileReader that makes no DNS queries. All reports that it
+// reads are unverified.
+func NewOfflineFileReader() FileReader { return FileReader{offline} }
 
-// A Entry is what one mail or file holds: a report, or an error that wraps
-// [tlsrpt.ErrNotReport] or [tlsrpt.ErrTooLarge].
+// An Entry is the content of a file, or of one message of an mbox: a report, or an error
+// that wraps [tlsrpt.ErrNotReport] or [tlsrpt.ErrTooLarge].
 type Entry struct {
-	Name   string // the file's; with #N behind it the N-th mail of an mbox
+	Name   string // the file name, followed by #N for message N of an mbox
 	Report ledger.Report
 	Err    error
 }
 
-// Read reads the file or the Maildir at path and calls each with all it finds there, until that
-// gives an error. The error is that, or says what cannot be read.
+// Read reads the file or Maildir at path and calls each for every entry. It stops at the
+// first error of each and returns it; any other error is one of reading.
 //
-// A report in a mail is trusted by its signature as one that comes by mail, if DNS answers and
-// still has the key. One that is not in a mail is not trusted.
-func (h FileReader) Read(ctx context.Context, path string, each func(Entry) error) error {
+// A report in a message is verified by its DKIM signature if the key is still published.
+// A report outside a message is unverified.
+func (f FileReader) Read(ctx context.Context, path string, each func(Entry) error) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
 	if info.IsDir() {
-		return h.maildir(ctx, path, each)
+		return f.readMaildir(ctx, path, each)
 	}
-	return h.file(ctx, path, each)
+	return f.readFile(ctx, path, each)
 }
 
-func (h FileReader) file(ctx context.Context, path string, each func(Entry) error) error {
-	f, err := os.Open(path)
+func (f FileReader) readFile(ctx context.Context, path string, each func(Entry) error) error {
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return h.ReadFrom(ctx, path, f, each)
+	defer file.Close()
+	return f.ReadFrom(ctx, path, file, each)
 }
 
-// maildir reads the mails of a Maildir, the new and the old.
-func (h FileReader) maildir(ctx context.Context, dir string, each func(Entry) error) error {
+// readMaildir reads the messages in new and cur.
+func (f FileReader) readMaildir(ctx context.Context, dir string, each func(Entry) error) error {
 	if _, err := os.Stat(filepath.Join(dir, "cur")); err != nil {
-		return fmt.Errorf("%s is a folder and no Maildir: it has no cur", dir)
+		return fmt.Errorf("%s is a directory but not a Maildir: it has no cur", dir)
 	}
 	for _, part := range []string{"new", "cur"} {
 		entries, err := os.ReadDir(filepath.Join(dir, part))
@@ -73,10 +74,10 @@ func (h FileReader) maildir(ctx context.Context, dir string, each func(Entry) er
 			return err
 		}
 		for _, entry := range entries {
-			if entry.Type()&fs.ModeType != 0 { // no file
+			if entry.Type()&fs.ModeType != 0 { // not a regular file
 				continue
 			}
-			if err := h.file(ctx, filepath.Join(dir, part, entry.Name()), each); err != nil {
+			if err := f.readFile(ctx, filepath.Join(dir, part, entry.Name()), each); err != nil {
 				return err
 			}
 		}
@@ -84,9 +85,9 @@ func (h FileReader) maildir(ctx context.Context, dir string, each func(Entry) er
 	return nil
 }
 
-// ReadFrom is Read for what r holds. The name is for Found, and tells of a report that is
-// no mail what a file's name does.
-func (h FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each func(Entry) error) error {
+// ReadFrom reads from r as Read reads from a file. The file name is that of the entries;
+// if r is not a message, it may also contain the submitter (RFC 8460, Section 5.1).
+func (f FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each func(Entry) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	head, err := in.Peek(512)
 	if err != nil && err != io.EOF {
@@ -94,117 +95,117 @@ func (h FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("From ")):
-		return eachMail(in, func(n int, mail []byte, err error) error {
-			return each(h.mail(ctx, fmt.Sprintf("%s#%d", name, n), mail, err))
+		return eachMessage(in, func(n int, mail []byte, err error) error {
+			return each(f.mailEntry(ctx, fmt.Sprintf("%s#%d", name, n), mail, err))
 		})
 	case isJSON(head), bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return each(h.report(name, in))
+		return each(reportEntry(name, in))
 	}
 	mail, err := io.ReadAll(io.LimitReader(in, tlsrpt.MaxMailSize+1))
 	if err != nil {
 		return err
 	}
 	if len(mail) > tlsrpt.MaxMailSize {
-		err = errLong
+		err = errTooLong
 	}
-	return each(h.mail(ctx, name, mail, err))
+	return each(f.mailEntry(ctx, name, mail, err))
 }
 
 func isJSON(head []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(head, "\ufeff \t\r\n"), []byte("{"))
 }
 
-// report reads one that is no mail.
-func (h FileReader) report(name string, r io.Reader) Entry {
+// reportEntry reads a report outside a message.
+func reportEntry(name string, r io.Reader) Entry {
 	report, err := tlsrpt.Parse(r)
 	if err != nil {
 		return Entry{Name: name, Err: err}
 	}
-	found := Entry{Name: name}
-	found.Report, found.Err = ofReport(report)
-	told, _ := tlsrpt.ParseFileName(filepath.Base(name))
-	found.Report.Submitter, found.Report.Verdict = smtp.FoldDomain(told.Submitter), "came by hand, and not as a mail that is signed"
-	return found.byHand()
+	e := Entry{Name: name}
+	e.Report, e.Err = newReport(report)
+	fileName, _ := tlsrpt.ParseFileName(filepath.Base(name))
+	e.Report.Submitter, e.Report.Verdict = smtp.FoldDomain(fileName.Submitter), "read from a file that is not a signed message"
+	return e.complete()
 }
 
-// mail reads one that came with err.
-func (h FileReader) mail(ctx context.Context, name string, mail []byte, err error) Entry {
-	found := Entry{Name: name, Err: err}
+// mailEntry parses a message. The error is the one of reading it.
+func (f FileReader) mailEntry(ctx context.Context, name string, mail []byte, err error) Entry {
+	e := Entry{Name: name, Err: err}
 	if err == nil {
-		found.Report, _, found.Err = readMail(mail, h.keys.signatures(ctx, mail))
+		e.Report, _, e.Err = parseMail(mail, verifySignatures(ctx, f.keys, mail))
 	}
-	return found.byHand()
+	return e.complete()
 }
 
-func (f Entry) byHand() Entry {
-	f.Report.Via, f.Report.At = ledger.ByFile, time.Now()
-	warnOfFuture(&f.Report)
-	return f
+func (e Entry) complete() Entry {
+	e.Report.Via, e.Report.At = ledger.ByFile, time.Now()
+	warnIfInFuture(&e.Report)
+	return e
 }
 
-// eachMail calls do with the mails of an mbox (RFC 4155), numbered from 1. One that is too large
-// comes as an error. Lines that were quoted with ">" lose that, as mboxrd has it.
-func eachMail(in *bufio.Reader, do func(n int, mail []byte, err error) error) error {
-	m := mbox{do: do, blank: true}
+// eachMessage calls do for each message of an mbox (RFC 4155), numbered from 1, or for the
+// error if a message is too large. It removes a ">" from quoted "From " lines, as in mboxrd.
+func eachMessage(in *bufio.Reader, do func(n int, mail []byte, err error) error) error {
+	m := mbox{do: do, afterBlank: true}
 	for {
 		line, err := in.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
 			return err
 		}
-		if stop := m.take(line); stop != nil {
+		if stop := m.addLine(line); stop != nil {
 			return stop
 		}
-		m.within = err == bufio.ErrBufferFull
+		m.continued = err == bufio.ErrBufferFull
 		if err == io.EOF {
-			return m.end()
+			return m.endMessage()
 		}
 	}
 }
 
-// An mbox is one that is read: the mail at hand.
+// An mbox splits an mbox into messages.
 type mbox struct {
-	do     func(n int, mail []byte, err error) error
-	n      int
-	mail   bytes.Buffer
-	long   bool
-	blank  bool // the line before was empty
-	within bool // the line has begun already
-	from   bool // it is one that begins a mail
+	do         func(n int, mail []byte, err error) error
+	n          int // the current message
+	mail       bytes.Buffer
+	tooLong    bool
+	afterBlank bool // the line before was empty
+	continued  bool // the line has already begun
+	separator  bool // the line begins a message
 }
 
-// take takes the next line, or the next part of one.
-func (m *mbox) take(line []byte) error {
-	if !m.within {
-		if m.from = m.blank && bytes.HasPrefix(line, []byte("From ")); m.from {
-			m.blank = false
-			err := m.end()
+// addLine adds the next line, or the next part of a long one.
+func (m *mbox) addLine(line []byte) error {
+	if !m.continued {
+		if m.separator = m.afterBlank && bytes.HasPrefix(line, []byte("From ")); m.separator {
+			m.afterBlank = false
+			err := m.endMessage()
 			m.n++
 			return err
 		}
-		m.blank = len(bytes.TrimRight(line, "\r\n")) == 0
+		m.afterBlank = len(bytes.TrimRight(line, "\r\n")) == 0
 		if quoted := bytes.TrimLeft(line, ">"); len(quoted) < len(line) && bytes.HasPrefix(quoted, []byte("From ")) {
 			line = line[1:]
 		}
 	}
-	if m.from {
+	if m.separator {
 		return nil
 	}
-	if m.long = m.long || m.mail.Len()+len(line) > tlsrpt.MaxMailSize; !m.long {
+	if m.tooLong = m.tooLong || m.mail.Len()+len(line) > tlsrpt.MaxMailSize; !m.tooLong {
 		m.mail.Write(line)
 	}
 	return nil
 }
 
-// end hands out the mail at hand, if there is one. It keeps the empty line at its end that
-// the format adds: no signature minds it (RFC 6376, Section 3.4.3).
-func (m *mbox) end() (err error) {
+// endMessage passes the current message to do, if there is one. The message keeps the
+// blank line that the format adds: DKIM ignores it (RFC 6376, Section 3.4.3).
+func (m *mbox) endMessage() (err error) {
 	if m.n > 0 {
-		if m.long {
-			err = errLong
+		if m.tooLong {
+			err = errTooLong
 		}
 		err = m.do(m.n, m.mail.Bytes(), err)
 	}
 	m.mail.Reset()
-	m.long = false
+	m.tooLong = false
 	return err
 }

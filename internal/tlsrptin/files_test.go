@@ -15,19 +15,19 @@ import (
 	"postern/tlsrpt"
 )
 
-// found tells what a Hand finds at path in a few words each.
-func found(t *testing.T, h FileReader, path string) string {
+// entries lists what a FileReader finds at path, one entry a line.
+func entries(t *testing.T, r FileReader, path string) string {
 	t.Helper()
 	var all []string
-	err := h.Read(t.Context(), path, func(f Entry) error {
-		name := strings.TrimPrefix(f.Name, filepath.Dir(path)+"/")
+	err := r.Read(t.Context(), path, func(e Entry) error {
+		name := strings.TrimPrefix(e.Name, filepath.Dir(path)+"/")
 		switch {
-		case errors.Is(f.Err, tlsrpt.ErrNotReport):
+		case errors.Is(e.Err, tlsrpt.ErrNotReport):
 			all = append(all, name+": none")
-		case f.Err != nil:
-			all = append(all, name+": "+f.Err.Error())
+		case e.Err != nil:
+			all = append(all, name+": "+e.Err.Error())
 		default:
-			all = append(all, fmt.Sprintf("%s: %d of %s by %s, %v", name, f.Report.Failed, f.Report.Submitter, f.Report.Via, f.Report.Verified))
+			all = append(all, fmt.Sprintf("%s: %d of %s by %s, %v", name, e.Report.Failed, e.Report.Submitter, e.Report.Via, e.Report.Verified))
 		}
 		return nil
 	})
@@ -48,9 +48,9 @@ func write(t *testing.T, path string, content []byte) string {
 	return path
 }
 
-func TestHandReadsFilesOfAnyKind(t *testing.T) {
+func TestFileReaderReadsAllKindsOfFiles(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	h := NewFileReader(testreport.Resolver(t, signer.Record("s=tlsrpt;")))
+	r := NewFileReader(testreport.Resolver(t, signer.Record("s=tlsrpt;")))
 	signed := strings.ReplaceAll(signer.Sign(t, october.Mail()), "\r\n", "\n")
 	dir := t.TempDir()
 	for name, tt := range map[string]struct {
@@ -64,57 +64,57 @@ func TestHandReadsFilesOfAnyKind(t *testing.T) {
 		"plain.eml":  {[]byte(october.Mail()), "plain.eml: 27 of microsoft.test by hand, false"},
 		"letter.eml": {[]byte("Subject: hello\n\nhello\n"), "letter.eml: none"},
 		"empty":      {nil, "empty: none"},
-		"long.eml":   {bytes.Repeat([]byte("x"), tlsrpt.MaxMailSize+1), "long.eml: " + errLong.Error()},
+		"long.eml":   {bytes.Repeat([]byte("x"), tlsrpt.MaxMailSize+1), "long.eml: " + errTooLong.Error()},
 		"mbox": {[]byte("From a@b Thu Oct 24 03:00:00 2024\n" + signed + "\nFrom c@d Thu Oct 24 03:00:00 2024\nSubject: hello\n\n>From here\n\n" +
 			"From a@b Thu Oct 24 03:00:00 2024\r\n" + october.Mail()),
 			"mbox#1: 27 of microsoft.test by hand, true\nmbox#2: none\nmbox#3: 27 of microsoft.test by hand, false"},
 	} {
-		if got := found(t, h, write(t, filepath.Join(dir, name), tt.content)); got != tt.want {
+		if got := entries(t, r, write(t, filepath.Join(dir, name), tt.content)); got != tt.want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, tt.want)
 		}
 	}
 }
 
-func TestHandReadsAMaildir(t *testing.T) {
+func TestFileReaderReadsAMaildir(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "box/new/1"), []byte(october.Mail()))
 	write(t, filepath.Join(dir, "box/cur/2:2,S"), []byte("Subject: hello\n\nhello\n"))
 	write(t, filepath.Join(dir, "box/tmp/3"), []byte(october.Mail())) // being written
 	want := "box/new/1: 27 of microsoft.test by hand, false\nbox/cur/2:2,S: none"
-	if got := found(t, NewFileReader(""), filepath.Join(dir, "box")); got != want {
+	if got := entries(t, NewFileReader(""), filepath.Join(dir, "box")); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := found(t, NewFileReader(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a folder and no Maildir") {
+	if got := entries(t, NewFileReader(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a directory but not a Maildir") {
 		t.Error(got)
 	}
-	if got := found(t, NewFileReader(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
+	if got := entries(t, NewFileReader(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {
 		t.Error(got)
 	}
 }
 
-func TestWithoutDNSAMailIsReadAndNotTrusted(t *testing.T) {
+func TestWithoutDNSAMessageIsUnverified(t *testing.T) {
 	signed := testreport.NewSigner(t, "microsoft.test").Sign(t, october.Mail())
-	for words, hand := range map[string]FileReader{"on 127.0.0.1:1": NewFileReader("127.0.0.1:1"), "nobody was to be asked": NewOfflineFileReader()} {
-		var f Entry
-		err := hand.ReadFrom(t.Context(), "-", strings.NewReader(signed), func(found Entry) error {
-			f = found
+	for reason, reader := range map[string]FileReader{"on 127.0.0.1:1": NewFileReader("127.0.0.1:1"), "offline": NewOfflineFileReader()} {
+		var e Entry
+		err := reader.ReadFrom(t.Context(), "-", strings.NewReader(signed), func(found Entry) error {
+			e = found
 			return nil
 		})
-		if err != nil || f.Err != nil || f.Report.Verified || f.Report.Via != ledger.ByFile {
-			t.Errorf("%s: %v, %v, trusted %v", words, err, f.Err, f.Report.Verified)
+		if err != nil || e.Err != nil || e.Report.Verified || e.Report.Via != ledger.ByFile {
+			t.Errorf("%s: %v, %v, verified %v", reason, err, e.Err, e.Report.Verified)
 		}
-		if v := f.Report.Verdict; !strings.Contains(v, "cannot be checked") || !strings.Contains(v, words) {
-			t.Errorf("%q says nothing of %q", v, words)
+		if v := e.Report.Verdict; !strings.Contains(v, "cannot be verified") || !strings.Contains(v, reason) {
+			t.Errorf("%q does not mention %q", v, reason)
 		}
 	}
 }
 
-// mails are those of an mbox.
-func mails(t *testing.T, text string) (all []string) {
+// messages returns the messages of an mbox.
+func messages(t *testing.T, text string) (all []string) {
 	t.Helper()
-	err := eachMail(bufio.NewReaderSize(strings.NewReader(text), 16), func(n int, mail []byte, err error) error {
+	err := eachMessage(bufio.NewReaderSize(strings.NewReader(text), 16), func(n int, mail []byte, err error) error {
 		if n != len(all)+1 {
-			t.Errorf("mail %d is numbered %d", len(all)+1, n)
+			t.Errorf("message %d has the number %d", len(all)+1, n)
 		}
 		all = append(all, string(mail))
 		if err != nil {
@@ -128,7 +128,7 @@ func mails(t *testing.T, text string) (all []string) {
 	return all
 }
 
-func TestMboxIsCutAtItsFromLines(t *testing.T) {
+func TestMboxIsSplitAtFromLines(t *testing.T) {
 	for text, want := range map[string][]string{
 		"":                                       nil,
 		"From a\n":                               {""},
@@ -140,12 +140,12 @@ func TestMboxIsCutAtItsFromLines(t *testing.T) {
 		"From a\n" + strings.Repeat("l", 40):     {strings.Repeat("l", 40)},
 		"From " + strings.Repeat("l", 40) + "\n": {""},
 	} {
-		if got := mails(t, text); strings.Join(got, "|") != strings.Join(want, "|") {
+		if got := messages(t, text); strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
-	if got := mails(t, "From a\n"+strings.Repeat(strings.Repeat("x", 1000)+"\n", tlsrpt.MaxMailSize/1000)+"\nFrom b\ny\n"); len(got) != 2 || got[0] != errLong.Error() || got[1] != "y\n" {
-		t.Errorf("a mail that is too large: %d mails, %.100q", len(got), got)
+	if got := messages(t, "From a\n"+strings.Repeat(strings.Repeat("x", 1000)+"\n", tlsrpt.MaxMailSize/1000)+"\nFrom b\ny\n"); len(got) != 2 || got[0] != errTooLong.Error() || got[1] != "y\n" {
+		t.Errorf("a message that is too large: %d messages, %.100q", len(got), got)
 	}
 }
 
@@ -153,29 +153,29 @@ func FuzzMbox(f *testing.F) {
 	f.Add("From a\n>From x\n\nFrom b\ny\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		size := 0
-		for _, mail := range mails(t, text) {
+		for _, mail := range messages(t, text) {
 			size += len(mail)
 		}
 		if size > len(text) {
-			t.Errorf("%d bytes of mails in %d", size, len(text))
+			t.Errorf("%d bytes of messages in %d", size, len(text))
 		}
 	})
 }
 
-// Whatever a mail is, reading it ends, and what is kept of it can be read again.
-func FuzzReadMail(f *testing.F) {
+// FuzzParseMail checks that the stored content of a report can be parsed again.
+func FuzzParseMail(f *testing.F) {
 	f.Add([]byte(october.Mail()))
 	f.Add([]byte("DKIM-Signature: v=1; a=rsa-sha256; d=a; s=b; h=from; bh=; b=\r\n" + october.Mail()))
 	f.Fuzz(func(t *testing.T, mail []byte) {
-		r, _, err := readMail(mail, signatures{})
+		r, _, err := parseMail(mail, signatures{})
 		if err != nil {
 			return
 		}
 		if _, err := tlsrpt.Parse(bytes.NewReader(r.Content)); err != nil {
-			t.Errorf("what is kept cannot be read: %v", err)
+			t.Errorf("the stored content cannot be parsed: %v", err)
 		}
 		if r.Verified {
-			t.Error("trusted without a signature")
+			t.Error("verified without a signature")
 		}
 	})
 }

@@ -25,48 +25,48 @@ import (
 
 const reportsAddress = "tls-reports@ours.example"
 
-// A shelf is a store in memory.
-type shelf struct {
+// A fakeStore is a store in memory.
+type fakeStore struct {
 	mu    sync.Mutex
-	kept  []ledger.Report
-	fails error
-	new   chan struct{} // has room
+	added []ledger.Report
+	err   error
+	new   chan struct{}
 }
 
-func newShelf() *shelf { return &shelf{new: make(chan struct{}, 1000)} }
+func newFakeStore() *fakeStore { return &fakeStore{new: make(chan struct{}, 1000)} }
 
-func (s *shelf) AddReport(_ context.Context, r ledger.Report) (ledger.AddedReport, error) {
+func (s *fakeStore) AddReport(_ context.Context, r ledger.Report) (ledger.AddedReport, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fails != nil {
-		return ledger.AddedReport{}, s.fails
+	if s.err != nil {
+		return ledger.AddedReport{}, s.err
 	}
-	known := slices.ContainsFunc(s.kept, func(k ledger.Report) bool { return string(k.Content) == string(r.Content) })
-	s.kept = append(s.kept, r)
+	known := slices.ContainsFunc(s.added, func(k ledger.Report) bool { return string(k.Content) == string(r.Content) })
+	s.added = append(s.added, r)
 	s.new <- struct{}{}
-	return ledger.AddedReport{ID: int64(len(s.kept)), New: !known}, nil
+	return ledger.AddedReport{ID: int64(len(s.added)), New: !known}, nil
 }
 
-func (s *shelf) reports() []ledger.Report {
+func (s *fakeStore) reports() []ledger.Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.kept)
+	return slices.Clone(s.added)
 }
 
-// A backend is a next hop that takes what it is not told to refuse.
+// A backend is a next hop that accepts everything but one recipient.
 type backend struct {
 	nexthop.Session
-	refuses string // a recipient
-	reply   smtp.Reply
-	said    []string // the dialogue
-	texts   []string
+	refuses  string // a recipient
+	reply    smtp.Reply
+	commands []string
+	messages []string
 }
 
 func (b *backend) Extensions() smtp.Extensions         { return smtp.Extensions{} }
 func (b *backend) Open(nexthop.Sender) nexthop.Session { return b }
 
-func (b *backend) answer(reply smtp.Reply, said string) nexthop.Answer {
-	b.said = append(b.said, said)
+func (b *backend) answer(reply smtp.Reply, command string) nexthop.Answer {
+	b.commands = append(b.commands, command)
 	return func() smtp.Reply { return reply }
 }
 
@@ -74,7 +74,7 @@ func (b *backend) Mail(smtp.Mail) nexthop.Answer {
 	return b.answer(smtp.NewReply(250, "2.1.0", "ok"), "MAIL")
 }
 func (b *backend) Data() nexthop.Answer { return b.answer(smtp.Reply{Code: 354}, "DATA") }
-func (b *backend) Reset()               { b.said = append(b.said, "RSET") }
+func (b *backend) Reset()               { b.commands = append(b.commands, "RSET") }
 
 func (b *backend) Rcpt(r smtp.Recipient) nexthop.Answer {
 	reply := smtp.NewReply(250, "2.1.5", "ok")
@@ -87,32 +87,32 @@ func (b *backend) Rcpt(r smtp.Recipient) nexthop.Answer {
 func (b *backend) Send(r io.Reader) smtp.Reply {
 	text, err := io.ReadAll(r)
 	if err == nil {
-		b.texts = append(b.texts, string(text))
+		b.messages = append(b.messages, string(text))
 	}
 	return b.reply
 }
 
-var taken = smtp.NewReply(250, "2.0.0", "taken by the next hop")
+var accepted = smtp.NewReply(250, "2.0.0", "accepted by the next hop")
 
-// A stage is an intake before a next hop.
-type stage struct {
+// A testReceiver is a Receiver with a store, a next hop and a log.
+type testReceiver struct {
 	*Receiver
-	*shelf
+	*fakeStore
 	next *backend
 	log  *strings.Builder
 }
 
-func newStage(t *testing.T, s Settings) *stage {
+func newTestReceiver(t *testing.T, s Settings) *testReceiver {
 	t.Helper()
 	s.Addresses = []string{"TLS-Reports@Ours.example"}
-	stage := &stage{shelf: newShelf(), next: &backend{reply: taken}, log: new(strings.Builder)}
-	stage.Receiver = New(s, stage.shelf, slog.New(slog.NewTextHandler(stage.log, nil)))
-	t.Cleanup(func() { stage.Receiver.Close(t.Context()) })
-	return stage
+	tr := &testReceiver{fakeStore: newFakeStore(), next: &backend{reply: accepted}, log: new(strings.Builder)}
+	tr.Receiver = New(s, tr.fakeStore, slog.New(slog.NewTextHandler(tr.log, nil)))
+	t.Cleanup(func() { tr.Receiver.Close(t.Context()) })
+	return tr
 }
 
 // deliver sends a message and returns the replies to its recipients and to itself.
-func (s *stage) deliver(text io.Reader, to ...string) (recipients []int, reply smtp.Reply) {
+func (s *testReceiver) deliver(text io.Reader, to ...string) (recipients []int, reply smtp.Reply) {
 	session := s.Hop(s.next).Open(nexthop.Sender{SessionID: "7Q2F", Addr: netip.MustParseAddrPort("192.0.2.7:4711")})
 	session.Mail(smtp.Mail{From: "tlsrpt@microsoft.test"})()
 	for _, address := range to {
@@ -124,38 +124,38 @@ func (s *stage) deliver(text io.Reader, to ...string) (recipients []int, reply s
 	return recipients, session.Send(text)
 }
 
-func TestReportGoesToTheNextHopAndIsTakenIn(t *testing.T) {
+func TestReportIsDeliveredToTheNextHopAndStored(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	s := newStage(t, Settings{Resolver: testreport.Resolver(t, signer.Record("s=tlsrpt;"))})
+	s := newTestReceiver(t, Settings{Resolver: testreport.Resolver(t, signer.Record("s=tlsrpt;"))})
 	mail := signer.Sign(t, october.Mail())
 	_, reply := s.deliver(strings.NewReader(mail), reportsAddress, "postmaster@ours.example")
-	if reply.String() != taken.String() || !slices.Equal(s.next.texts, []string{mail}) {
-		t.Errorf("replied %v, the next hop has %d messages; want its own reply to the whole message", reply, len(s.next.texts))
+	if reply.String() != accepted.String() || !slices.Equal(s.next.messages, []string{mail}) {
+		t.Errorf("replied %v, the next hop has %d messages; want its own reply to the complete message", reply, len(s.next.messages))
 	}
 	<-s.new
 	r := s.reports()[0]
 	if !r.Verified || r.Submitter != "microsoft.test" || r.Via != ledger.ByMail || r.Session != "7Q2F" ||
 		r.Address.String() != "192.0.2.7" || r.Failed != 27 || !slices.Equal(r.Domains, []string{"ours.example"}) {
-		t.Errorf("kept %+v", r)
+		t.Errorf("stored %+v", r)
 	}
 	if again, err := tlsrpt.Parse(strings.NewReader(string(r.Content))); err != nil || again.ID != october.ID {
-		t.Errorf("the content reads as %v, %v", again, err)
+		t.Errorf("the content parses as %v, %v", again, err)
 	}
 }
 
-// The server hands on A-labels (RFC 5890).
-func TestReportAddressMayBeInternational(t *testing.T) {
-	s := &stage{shelf: newShelf(), next: &backend{reply: taken}}
-	s.Receiver = New(Settings{Addresses: []string{"Reports@Bücher.example"}, Only: true}, s.shelf, slog.New(slog.DiscardHandler))
+// The server passes A-labels on (RFC 5890).
+func TestReportAddressMayHaveAnInternationalDomain(t *testing.T) {
+	s := &testReceiver{fakeStore: newFakeStore(), next: &backend{reply: accepted}}
+	s.Receiver = New(Settings{Addresses: []string{"Reports@Bücher.example"}, Only: true}, s.fakeStore, slog.New(slog.DiscardHandler))
 	defer s.Receiver.Close(t.Context())
 	if _, reply := s.deliver(strings.NewReader(october.Mail()), "reports@xn--bcher-kva.example"); reply.Code != 250 || len(s.reports()) != 1 {
-		t.Errorf("replied %v, %d reports are kept", reply, len(s.reports()))
+		t.Errorf("replied %v, %d reports are stored", reply, len(s.reports()))
 	}
 }
 
-func TestOtherMailPassesAsEver(t *testing.T) {
-	s := newStage(t, Settings{})
-	if _, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example"); reply.String() != taken.String() {
+func TestOtherMailIsPassedOn(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
+	if _, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example"); reply.String() != accepted.String() {
 		t.Errorf("replied %v", reply)
 	}
 	s.Receiver.Close(t.Context())
@@ -164,166 +164,165 @@ func TestOtherMailPassesAsEver(t *testing.T) {
 	}
 }
 
-// What the next hop did not take, or what never came to its end, is no report of ours: the
-// sender brings it again.
-func TestNothingIsTakenInThatTheNextHopDidNotTake(t *testing.T) {
+// The sender retries what the next hop did not accept, and what was incomplete.
+func TestOnlyWhatTheNextHopAcceptedIsStored(t *testing.T) {
 	for name, tt := range map[string]struct {
 		next backend
 		text io.Reader
 	}{
 		"refused":           {backend{reply: smtp.NewReply(451, "4.3.0", "no")}, strings.NewReader(october.Mail())},
-		"recipient refused": {backend{reply: taken, refuses: reportsAddress}, strings.NewReader(october.Mail())},
-		"broken off":        {backend{reply: taken}, io.MultiReader(strings.NewReader(october.Mail()), iotest.ErrReader(errors.New("gone")))},
+		"recipient refused": {backend{reply: accepted, refuses: reportsAddress}, strings.NewReader(october.Mail())},
+		"incomplete":        {backend{reply: accepted}, io.MultiReader(strings.NewReader(october.Mail()), iotest.ErrReader(errors.New("gone")))},
 	} {
-		shelf := newShelf()
-		i := New(Settings{Addresses: []string{reportsAddress}}, shelf, slog.New(slog.DiscardHandler))
-		s := &stage{Receiver: i, next: &tt.next}
+		store := newFakeStore()
+		i := New(Settings{Addresses: []string{reportsAddress}}, store, slog.New(slog.DiscardHandler))
+		s := &testReceiver{Receiver: i, next: &tt.next}
 		s.deliver(tt.text, "ann@ours.example", reportsAddress)
 		i.Close(t.Context())
-		if got := len(shelf.reports()); got != 0 {
-			t.Errorf("%s: %d reports are kept", name, got)
+		if got := len(store.reports()); got != 0 {
+			t.Errorf("%s: %d reports are stored", name, got)
 		}
-		if i.room.left != maxHeld {
-			t.Errorf("%s: %d bytes are held still", name, maxHeld-i.room.left)
+		if i.memory.free != maxMemory {
+			t.Errorf("%s: %d bytes were not released", name, maxMemory-i.memory.free)
 		}
 	}
 }
 
-func TestMailThatIsNoReportIsLeftToTheNextHop(t *testing.T) {
-	s := newStage(t, Settings{})
-	if _, reply := s.deliver(strings.NewReader("Subject: hello\r\n\r\nNo report here.\r\n"), reportsAddress); reply.String() != taken.String() {
+func TestMailWithoutReportIsDeliveredAndLogged(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
+	if _, reply := s.deliver(strings.NewReader("Subject: hello\r\n\r\nNo report here.\r\n"), reportsAddress); reply.String() != accepted.String() {
 		t.Errorf("replied %v", reply)
 	}
 	s.Receiver.Close(t.Context())
-	if !strings.Contains(s.log.String(), "was not taken in, the next hop has it") || !strings.Contains(s.log.String(), "not a TLS report") {
+	if !strings.Contains(s.log.String(), "report mail not stored; next hop has it") || !strings.Contains(s.log.String(), "not a TLS report") {
 		t.Errorf("the log says %q", s.log)
 	}
 }
 
-func TestWithOnlyTheReplyIsWhatBecameOfTheReport(t *testing.T) {
+func TestWithOnlyTheReplyIsForTheReport(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	broken, theirs := testreport.NewSigner(t, "broken.test"), october
 	theirs.Submitter = broken.Domain
 	names := testreport.Resolver(t, signer.Record(""))
 	for name, tt := range map[string]struct {
 		text  string
-		fails error
+		err   error
 		want  string
-		kept  int
+		added int
 	}{
-		"signed":            {signer.Sign(t, october.Mail()), nil, "250 2.0.0 report is kept", 1},
-		"not signed":        {october.Mail(), nil, "250 2.0.0 report is kept", 1},
+		"signed":            {signer.Sign(t, october.Mail()), nil, "250 2.0.0 report stored", 1},
+		"not signed":        {october.Mail(), nil, "250 2.0.0 report stored", 1},
 		"no report":         {"Subject: hello\r\n\r\nhello\r\n", nil, "550 5.6.0", 0},
 		"the disk is full":  {october.Mail(), errors.New("disk full"), "451 4.3.0", 0},
 		"too large to keep": {october.Mail(), ledger.ErrReportTooLarge, "552 5.3.4", 0},
 		"key not to be had": {broken.Sign(t, theirs.Mail()), nil, "451 4.7.5", 0},
 		"too long":          {october.Mail() + strings.Repeat("x", tlsrpt.MaxMailSize), nil, "552 5.3.4", 0},
 	} {
-		s := newStage(t, Settings{Only: true, Resolver: names})
-		s.fails = tt.fails
+		s := newTestReceiver(t, Settings{Only: true, Resolver: names})
+		s.err = tt.err
 		recipients, reply := s.deliver(strings.NewReader(tt.text), reportsAddress)
 		if !slices.Equal(recipients, []int{250}) || !strings.HasPrefix(reply.String(), tt.want) {
 			t.Errorf("%s: recipients %v, replied %v; want %s", name, recipients, reply, tt.want)
 		}
-		if got := len(s.reports()); got != tt.kept {
-			t.Errorf("%s: %d reports are kept, want %d", name, got, tt.kept)
+		if got := len(s.reports()); got != tt.added {
+			t.Errorf("%s: %d reports are stored, want %d", name, got, tt.added)
 		}
-		if want := []string{"MAIL", "RSET"}; !slices.Equal(s.next.said, want) {
-			t.Errorf("%s: the next hop heard %q, want %q", name, s.next.said, want)
+		if want := []string{"MAIL", "RSET"}; !slices.Equal(s.next.commands, want) {
+			t.Errorf("%s: the next hop got %q, want %q", name, s.next.commands, want)
 		}
-		if s.room.left != maxHeld {
-			t.Errorf("%s: %d bytes are held still", name, maxHeld-s.room.left)
+		if s.memory.free != maxMemory {
+			t.Errorf("%s: %d bytes were not released", name, maxMemory-s.memory.free)
 		}
 	}
 }
 
-// Else one reply had to speak for two that may differ.
-func TestWithOnlyReportsComeInMessagesOfTheirOwn(t *testing.T) {
-	s := newStage(t, Settings{Only: true})
+// Otherwise one reply would have to stand for two different results.
+func TestWithOnlyReportsNeedMessagesOfTheirOwn(t *testing.T) {
+	s := newTestReceiver(t, Settings{Only: true})
 	if recipients, reply := s.deliver(strings.NewReader(october.Mail()), reportsAddress, "ann@ours.example"); !slices.Equal(recipients, []int{250, 452}) || reply.Code != 250 {
 		t.Errorf("recipients %v, replied %v", recipients, reply)
 	}
-	if recipients, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example", reportsAddress); !slices.Equal(recipients, []int{250, 452}) || reply.String() != taken.String() {
+	if recipients, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example", reportsAddress); !slices.Equal(recipients, []int{250, 452}) || reply.String() != accepted.String() {
 		t.Errorf("recipients %v, replied %v", recipients, reply)
 	}
 	s.next.refuses = "bob@ours.example"
 	if recipients, _ := s.deliver(strings.NewReader(october.Mail()), "bob@ours.example", reportsAddress); !slices.Equal(recipients, []int{550, 250}) {
-		t.Errorf("recipients %v; the first was refused, so the report is alone", recipients)
+		t.Errorf("recipients %v; the first was refused, so the message has only the report", recipients)
 	}
 	if got := len(s.reports()); got != 2 {
-		t.Errorf("%d reports are kept, want 2", got)
+		t.Errorf("%d reports are stored, want 2", got)
 	}
 }
 
-// Mail goes on however many reports come at once.
-func TestFloodOfReportsHoldsUpNoMail(t *testing.T) {
-	s := newStage(t, Settings{Resolver: "127.0.0.1:1"})
-	for range cap(s.reading) {
-		s.reading <- struct{}{} // nobody reads
+// Mail is delivered however many reports arrive at once.
+func TestFloodOfReportsDelaysNoMail(t *testing.T) {
+	s := newTestReceiver(t, Settings{Resolver: "127.0.0.1:1"})
+	for range cap(s.parsing) {
+		s.parsing <- struct{}{} // no report can be parsed
 	}
-	const room = 4 << 20
-	s.room.left = room
+	const memory = 4 << 20
+	s.memory.free = memory
 	large := october.Mail() + strings.Repeat("x", 100<<10)
 	for n := range 100 {
-		if _, reply := s.deliver(strings.NewReader(large), reportsAddress); reply.String() != taken.String() {
+		if _, reply := s.deliver(strings.NewReader(large), reportsAddress); reply.String() != accepted.String() {
 			t.Fatalf("message %d: %v", n, reply)
 		}
-		if s.room.left < 0 {
-			t.Fatalf("%d bytes are held", room-s.room.left)
+		if s.memory.free < 0 {
+			t.Fatalf("%d bytes are reserved", memory-s.memory.free)
 		}
 	}
-	if len(s.next.texts) != 100 {
-		t.Errorf("the next hop has %d messages of 100", len(s.next.texts))
+	if len(s.next.messages) != 100 {
+		t.Errorf("the next hop has %d messages of 100", len(s.next.messages))
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.Receiver.Close(ended)
-	s.working.Wait()
-	if said := strings.Count(s.log.String(), "was not taken in, the next hop has it"); said != 100 || len(s.reports()) != 0 {
-		t.Errorf("the log tells of %d, want 100", said)
+	s.workers.Wait()
+	if logged := strings.Count(s.log.String(), "report mail not stored; next hop has it"); logged != 100 || len(s.reports()) != 0 {
+		t.Errorf("%d messages are logged as not stored, want 100", logged)
 	}
-	if s.room.left != room {
-		t.Errorf("%d bytes are held still", room-s.room.left)
+	if s.memory.free != memory {
+		t.Errorf("%d bytes were not released", memory-s.memory.free)
 	}
 }
 
-func TestHeldGrowsWithWhatComes(t *testing.T) {
-	r := &room{left: maxHeld}
-	h := &held{room: r}
-	fmt.Fprint(h, "hello")
-	if took := maxHeld - r.left; took != least {
-		t.Errorf("5 bytes take %d", took)
+func TestBufferGrowsWithItsContent(t *testing.T) {
+	m := &memoryBudget{free: maxMemory}
+	b := &buffer{memory: m}
+	fmt.Fprint(b, "hello")
+	if reserved := maxMemory - m.free; reserved != minBuffer {
+		t.Errorf("5 bytes reserve %d", reserved)
 	}
 	for range 20 {
-		h.Write(make([]byte, 1<<20))
+		b.Write(make([]byte, 1<<20))
 	}
-	if !errors.Is(h.lost, tlsrpt.ErrTooLarge) || r.left != maxHeld {
-		t.Errorf("20 MiB: %v, %d bytes are held", h.lost, maxHeld-r.left)
+	if !errors.Is(b.err, tlsrpt.ErrTooLarge) || m.free != maxMemory {
+		t.Errorf("20 MiB: %v, %d bytes are reserved", b.err, maxMemory-m.free)
 	}
-	h.free()
-	if r.left != maxHeld {
-		t.Errorf("given back twice: %d", r.left)
+	b.release()
+	if m.free != maxMemory {
+		t.Errorf("released twice: %d", m.free)
 	}
 }
 
-func TestKeyIsAskedForAgainWhereTheMailIsSafe(t *testing.T) {
+func TestDKIMKeyLookupIsRetriedAfterDelivery(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	_, key, _ := strings.Cut(strings.TrimSuffix(signer.Record(""), `"`), `"`)
 	silent := &net.DNSError{Err: "no answer", IsTimeout: true, IsTemporary: true}
 	for name, tt := range map[string]struct {
 		failures int
-		trusted  bool
+		verified bool
 		after    time.Duration
 	}{
-		"at once":            {0, true, 0},
-		"the second time":    {1, true, again},
-		"until it is enough": {attempts, false, (attempts - 1) * again},
+		"at once":           {0, true, 0},
+		"the second time":   {1, true, keyRetry},
+		"until it gives up": {keyAttempts, false, (keyAttempts - 1) * keyRetry},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newStage(t, Settings{})
-			asked := 0
-			s.keys.texts = func(context.Context, string) ([]string, error) {
-				if asked++; asked <= tt.failures {
+			s := newTestReceiver(t, Settings{})
+			lookups := 0
+			s.keys = func(context.Context, string) ([]string, error) {
+				if lookups++; lookups <= tt.failures {
 					return nil, silent
 				}
 				return []string{key}, nil
@@ -331,8 +330,8 @@ func TestKeyIsAskedForAgainWhereTheMailIsSafe(t *testing.T) {
 			began := time.Now()
 			s.deliver(strings.NewReader(signer.Sign(t, october.Mail())), reportsAddress)
 			<-s.new
-			if r := s.reports()[0]; r.Verified != tt.trusted || time.Since(began) != tt.after {
-				t.Errorf("%s: trusted %v after %v, %q", name, r.Verified, time.Since(began), r.Verdict)
+			if r := s.reports()[0]; r.Verified != tt.verified || time.Since(began) != tt.after {
+				t.Errorf("%s: verified %v after %v, %q", name, r.Verified, time.Since(began), r.Verdict)
 			}
 		})
 	}

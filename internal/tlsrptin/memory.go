@@ -9,77 +9,79 @@ import (
 )
 
 var (
-	errBusy = errors.New("too many reports come at once")
-	errLong = fmt.Errorf("more than %d bytes: %w", tlsrpt.MaxMailSize, tlsrpt.ErrTooLarge)
+	errBusy    = errors.New("too many reports at once")
+	errTooLong = fmt.Errorf("more than %d bytes: %w", tlsrpt.MaxMailSize, tlsrpt.ErrTooLarge)
 )
 
-// A room is the memory that all share who hold a mail or a body, in bytes.
-type room struct {
+// A memoryBudget is the memory, in bytes, that all buffers share.
+type memoryBudget struct {
 	mu   sync.Mutex
-	left int
+	free int
 }
 
-func (r *room) take(n int) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n > r.left {
+// reserve reports whether n bytes were free. If so, they are reserved.
+func (m *memoryBudget) reserve(n int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n > m.free {
 		return false
 	}
-	r.left -= n
+	m.free -= n
 	return true
 }
 
-func (r *room) give(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.left += n
+func (m *memoryBudget) release(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free += n
 }
 
-// A held is a mail or a body while it is read. It grows as that comes, so that
-// those who send slowly take up little.
-type held struct {
-	room  *room
-	bytes []byte
-	lost  error // why there are no bytes any more
+// A buffer holds a message or a body while it is received. It grows with what arrives, so
+// that slow senders do not reserve memory that they do not use.
+type buffer struct {
+	memory *memoryBudget
+	bytes  []byte
+	err    error // why the buffer was dropped
 }
 
-// Write keeps p, if it can. It never fails, since the mail must go on.
-func (h *held) Write(p []byte) (int, error) {
-	if h.lost == nil {
-		h.lost = h.grow(len(p))
+// Write appends p, or drops the buffer if there is no memory. It returns no error, since
+// the message itself must reach the next hop.
+func (b *buffer) Write(p []byte) (int, error) {
+	if b.err == nil {
+		b.err = b.grow(len(p))
 	}
-	if h.lost != nil {
-		h.free()
+	if b.err != nil {
+		b.release()
 		return len(p), nil
 	}
-	h.bytes = append(h.bytes, p...)
+	b.bytes = append(b.bytes, p...)
 	return len(p), nil
 }
 
-// least is what one takes at first: most reports have some 5 KiB.
-const least = 8 << 10
+// minBuffer is the initial size of a buffer: most reports have about 5 KiB.
+const minBuffer = 8 << 10
 
-// grow makes room for n bytes more.
-func (h *held) grow(n int) error {
-	need := len(h.bytes) + n
+// grow makes room for n more bytes.
+func (b *buffer) grow(n int) error {
+	need := len(b.bytes) + n
 	if need > tlsrpt.MaxMailSize {
-		return errLong
+		return errTooLong
 	}
-	if need <= cap(h.bytes) {
+	if need <= cap(b.bytes) {
 		return nil
 	}
-	size := max(need, 2*cap(h.bytes), least)
-	if !h.room.take(size - cap(h.bytes)) {
+	size := max(need, 2*cap(b.bytes), minBuffer)
+	if !b.memory.reserve(size - cap(b.bytes)) {
 		return errBusy
 	}
-	larger := make([]byte, len(h.bytes), size)
-	copy(larger, h.bytes)
-	h.bytes = larger
+	larger := make([]byte, len(b.bytes), size)
+	copy(larger, b.bytes)
+	b.bytes = larger
 	return nil
 }
 
-// free gives the room back.
-func (h *held) free() {
-	h.room.give(cap(h.bytes))
-	h.bytes = nil
+// release returns the buffer's memory to the budget.
+func (b *buffer) release() {
+	b.memory.release(cap(b.bytes))
+	b.bytes = nil
 }

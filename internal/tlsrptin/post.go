@@ -18,29 +18,29 @@ import (
 	"postern/tlsrpt"
 )
 
-// MaxBody bounds what is POSTed, in bytes.
+// MaxBody is the largest body of a POST, in bytes.
 const MaxBody = tlsrpt.MaxReportSize
 
-// posts is how many reports may be POSTed: a sender has one a day for each domain, and may
-// bring those of ten domains at once.
-var posts = admission.Shares{
+// postLimits limit the rate of POSTs. A sender has one report a day for each domain, and
+// may send those of several domains at once.
+var postLimits = admission.Shares{
 	Total:      admission.Share{Starts: 20},
 	PerNetwork: admission.Share{Starts: 1},
 }
 
-// postTime bounds a POST from when its header has come.
-const postTime = time.Minute
+// postTimeout bounds a POST after its header.
+const postTimeout = time.Minute
 
-// maxAnswer bounds what an answer quotes of an error, in characters.
-const maxAnswer = 300
+// maxErrorText bounds the error text in an answer, in characters.
+const maxErrorText = 300
 
-// ServeHTTP takes a report by POST (RFC 8460, Section 5.4). It answers 201 when the report is
-// safe on disk, 200 when it has been there already. Where it answers 429 or 5xx another attempt
-// makes sense, with another 4xx it does not.
-func (i *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), postTime)
+// ServeHTTP receives a report by POST (RFC 8460, Section 5.4). It answers 201 when the
+// report is on disk, or 200 if it was stored before. 429 and 5xx mean that the sender
+// should retry; other 4xx mean that it should not.
+func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), postTimeout)
 	defer cancel()
-	status, text := i.post(ctx, w, r)
+	status, text := rc.post(ctx, w, r)
 	switch status {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
@@ -53,39 +53,40 @@ func (i *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, text+"\n")
 }
 
-// post returns the answer.
-func (i *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Request) (status int, text string) {
+// post returns the answer to a request.
+func (rc *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Request) (status int, text string) {
 	if r.Method != http.MethodPost {
-		return http.StatusMethodNotAllowed, "TLS reports are taken here by POST (RFC 8460, Section 5.4)"
+		return http.StatusMethodNotAllowed, "send TLS reports by POST (RFC 8460, Section 5.4)"
 	}
-	if !acceptable(r.Header.Get("Content-Type")) {
+	if !isReportType(r.Header.Get("Content-Type")) {
 		return http.StatusUnsupportedMediaType, "send application/tlsrpt+gzip or application/tlsrpt+json"
 	}
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	if !i.admission.Start(admission.Network(from.Addr().Unmap()), posts) {
-		return http.StatusTooManyRequests, "too many reports at once, come again later"
+	if !rc.admission.Start(admission.Network(from.Addr().Unmap()), postLimits) {
+		return http.StatusTooManyRequests, "too many reports, try again later"
 	}
-	body := &held{room: i.room}
-	defer body.free()
+	body := &buffer{memory: rc.memory}
+	defer body.release()
 	if _, err := io.Copy(body, http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
-		return i.answerTo(err)
+		return rc.answerTo(err)
 	}
-	if body.lost != nil {
-		return i.answerTo(body.lost)
+	if body.err != nil {
+		return rc.answerTo(body.err)
 	}
-	filed, err := i.takeBody(ctx, body.bytes, from.Addr().Unmap())
+	added, err := rc.storeBody(ctx, body.bytes, from.Addr().Unmap())
 	switch {
 	case err != nil:
-		return i.answerTo(err)
-	case filed.New:
-		return http.StatusCreated, "report is kept"
+		return rc.answerTo(err)
+	case added.New:
+		return http.StatusCreated, "report stored"
 	}
-	return http.StatusOK, "report was here already"
+	return http.StatusOK, "report already stored"
 }
 
-// acceptable reports whether a type may be that of a report. Names lie, so what the body is
-// shows when it is read; but nothing that a browser sends by itself is a report.
-func acceptable(contentType string) bool {
+// isReportType reports whether a media type may be that of a report. Senders use wrong
+// types, so the body decides, but the types that a browser can send to another site
+// without asking are refused.
+func isReportType(contentType string) bool {
 	if contentType == "" {
 		return true
 	}
@@ -98,38 +99,38 @@ func acceptable(contentType string) bool {
 	return false
 }
 
-// takeBody keeps a report that nobody signed.
-func (i *Receiver) takeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.AddedReport, error) {
-	if err := i.begin(ctx); err != nil {
+// storeBody parses and stores a report. A POST has no signature.
+func (rc *Receiver) storeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.AddedReport, error) {
+	if err := rc.acquireParser(ctx); err != nil {
 		return ledger.AddedReport{}, err
 	}
-	defer i.end()
+	defer rc.releaseParser()
 	report, err := tlsrpt.Parse(bytes.NewReader(body))
 	if err != nil {
 		return ledger.AddedReport{}, err
 	}
-	r, err := ofReport(report)
+	r, err := newReport(report)
 	if err != nil {
 		return ledger.AddedReport{}, err
 	}
-	r.Via, r.Verdict, r.Address, r.At = ledger.ByHTTPS, "came by HTTPS, which nobody signs", from, time.Now()
-	warnOfFuture(&r)
-	return i.keep(ctx, r)
+	r.Via, r.Verdict, r.Address, r.At = ledger.ByHTTPS, "received by HTTPS, which has no signature", from, time.Now()
+	warnIfInFuture(&r)
+	return rc.add(ctx, r)
 }
 
-// answerTo says what is wrong.
-func (i *Receiver) answerTo(err error) (status int, text string) {
-	var long *http.MaxBytesError
+// answerTo returns the answer for an error.
+func (rc *Receiver) answerTo(err error) (status int, text string) {
+	var tooLong *http.MaxBytesError
 	switch {
-	case errors.As(err, &long), errors.Is(err, tlsrpt.ErrTooLarge), errors.Is(err, ledger.ErrReportTooLarge):
-		return http.StatusRequestEntityTooLarge, "report is larger than taken here"
+	case errors.As(err, &tooLong), errors.Is(err, tlsrpt.ErrTooLarge), errors.Is(err, ledger.ErrReportTooLarge):
+		return http.StatusRequestEntityTooLarge, "report too large"
 	case errors.Is(err, tlsrpt.ErrNotReport):
-		return http.StatusBadRequest, safetext.Shorten(strings.TrimPrefix(err.Error(), "tlsrpt: "), maxAnswer)
+		return http.StatusBadRequest, safetext.Shorten(strings.TrimPrefix(err.Error(), "tlsrpt: "), maxErrorText)
 	case errors.Is(err, errBusy):
-		return http.StatusServiceUnavailable, "too many reports at once, come again later"
+		return http.StatusServiceUnavailable, "too many reports at once, try again later"
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return http.StatusBadRequest, "the body ended too early"
+		return http.StatusBadRequest, "incomplete body"
 	}
-	i.log.Warn("TLS report cannot be kept, its sender is told to come again", logkey.Err, err)
-	return http.StatusServiceUnavailable, "report cannot be kept now, come again later"
+	rc.log.Warn("cannot store TLS report; sender will retry", logkey.Err, err)
+	return http.StatusServiceUnavailable, "cannot store report, try again later"
 }

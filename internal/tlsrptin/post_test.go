@@ -51,15 +51,15 @@ func post(handler http.Handler, from, kind string, body io.Reader) *httptest.Res
 	return w
 }
 
-func TestPOSTedReportIsKeptBeforeTheAnswer(t *testing.T) {
-	s := newStage(t, Settings{})
+func TestPOSTedReportIsStoredBeforeTheAnswer(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
 	w := post(s, "192.0.2.7:4711", "application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())))
 	if w.Code != http.StatusCreated || len(s.reports()) != 1 {
-		t.Fatalf("%d %s, %d reports are kept", w.Code, w.Body, len(s.reports()))
+		t.Fatalf("%d %s, %d reports are stored", w.Code, w.Body, len(s.reports()))
 	}
 	r := s.reports()[0]
 	if r.Verified || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
-		t.Errorf("kept %+v", r)
+		t.Errorf("stored %+v", r)
 	}
 	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK {
 		t.Errorf("the same again: %d %s", w.Code, w.Body)
@@ -68,30 +68,30 @@ func TestPOSTedReportIsKeptBeforeTheAnswer(t *testing.T) {
 
 func TestAnswersToPOST(t *testing.T) {
 	for name, tt := range map[string]struct {
-		kind  string
-		body  io.Reader
-		fails error
-		code  int
-		text  string
+		kind string
+		body io.Reader
+		err  error
+		code int
+		text string
 	}{
-		"gzip with the JSON's type":   {"application/tlsrpt+json", bytes.NewReader(zipped(october.JSON())), nil, 201, "kept"},
-		"a type with a parameter":     {"application/tlsrpt+json; charset=utf-8", strings.NewReader(october.JSON()), nil, 201, "kept"},
-		"without a type":              {"", strings.NewReader(october.JSON()), nil, 201, "kept"},
-		"a form":                      {"application/x-www-form-urlencoded", strings.NewReader("a=b"), nil, 415, "application/tlsrpt+gzip"},
-		"a type in disorder":          {"///", strings.NewReader(october.JSON()), nil, 415, "application/tlsrpt+gzip"},
-		"nothing":                     {"application/tlsrpt+json", strings.NewReader(""), nil, 400, "not a TLS report"},
-		"other JSON":                  {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, 400, "not a TLS report"},
-		"control characters":          {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, 400, `not a TLS report`},
-		"too large":                   {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, 413, "larger"},
-		"a gzip bomb":                 {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, 413, "larger"},
-		"a depth of 10,000":           {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, 413, "larger"},
-		"the disk is full":            {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), 503, "come again"},
-		"too much to keep":            {"application/tlsrpt+json", strings.NewReader(october.JSON()), ledger.ErrReportTooLarge, 413, "larger"},
-		"broken off":                  {"application/tlsrpt+json", iotest.ErrReader(io.ErrUnexpectedEOF), nil, 400, "too early"},
-		"gzip that ends in the midst": {"application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())[:100]), nil, 400, "not a TLS report"},
+		"gzip with the JSON's type": {"application/tlsrpt+json", bytes.NewReader(zipped(october.JSON())), nil, 201, "stored"},
+		"a type with a parameter":   {"application/tlsrpt+json; charset=utf-8", strings.NewReader(october.JSON()), nil, 201, "stored"},
+		"without a type":            {"", strings.NewReader(october.JSON()), nil, 201, "stored"},
+		"a form":                    {"application/x-www-form-urlencoded", strings.NewReader("a=b"), nil, 415, "application/tlsrpt+gzip"},
+		"a malformed type":          {"///", strings.NewReader(october.JSON()), nil, 415, "application/tlsrpt+gzip"},
+		"nothing":                   {"application/tlsrpt+json", strings.NewReader(""), nil, 400, "not a TLS report"},
+		"other JSON":                {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, 400, "not a TLS report"},
+		"control characters":        {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, 400, `not a TLS report`},
+		"too large":                 {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, 413, "too large"},
+		"a gzip bomb":               {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, 413, "too large"},
+		"a depth of 10,000":         {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, 413, "too large"},
+		"the disk is full":          {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), 503, "try again later"},
+		"too large to store":        {"application/tlsrpt+json", strings.NewReader(october.JSON()), ledger.ErrReportTooLarge, 413, "too large"},
+		"incomplete":                {"application/tlsrpt+json", iotest.ErrReader(io.ErrUnexpectedEOF), nil, 400, "incomplete"},
+		"truncated gzip":            {"application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())[:100]), nil, 400, "not a TLS report"},
 	} {
-		s := newStage(t, Settings{})
-		s.fails = tt.fails
+		s := newTestReceiver(t, Settings{})
+		s.err = tt.err
 		w := post(s, "192.0.2.7:4711", tt.kind, tt.body)
 		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.text) {
 			t.Errorf("%s: %d %q, want %d %q", name, w.Code, w.Body, tt.code, tt.text)
@@ -100,19 +100,19 @@ func TestAnswersToPOST(t *testing.T) {
 			t.Errorf("%s: answered raw: %q", name, w.Body)
 		}
 		if kept := len(s.reports()); (kept == 1) != (tt.code == 201) {
-			t.Errorf("%s: %d, %d reports are kept", name, w.Code, kept)
+			t.Errorf("%s: %d, %d reports are stored", name, w.Code, kept)
 		}
 		if (w.Header().Get("Retry-After") != "") != (tt.code == 503) {
 			t.Errorf("%s: Retry-After %q", name, w.Header().Get("Retry-After"))
 		}
-		if s.room.left != maxHeld {
-			t.Errorf("%s: %d bytes are held still", name, maxHeld-s.room.left)
+		if s.memory.free != maxMemory {
+			t.Errorf("%s: %d bytes were not released", name, maxMemory-s.memory.free)
 		}
 	}
 }
 
-func TestOnlyPOSTIsTaken(t *testing.T) {
-	s := newStage(t, Settings{})
+func TestOnlyPOSTIsAllowed(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/tlsrpt", nil))
 	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
@@ -120,12 +120,11 @@ func TestOnlyPOSTIsTaken(t *testing.T) {
 	}
 }
 
-// A minute of the flood from one address costs its own network most of its POSTs, and nobody
-// else.
-func TestFloodOfPOSTsIsKeptSmall(t *testing.T) {
+// A network that floods the server for a minute loses most of its POSTs; others do not.
+func TestFloodOfPOSTsFromOneNetworkIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shelf := newShelf()
-		i := New(Settings{}, shelf, slog.New(slog.DiscardHandler))
+		store := newFakeStore()
+		i := New(Settings{}, store, slog.New(slog.DiscardHandler))
 		defer i.Close(t.Context())
 		answers := make(map[int]int)
 		var other *httptest.ResponseRecorder
@@ -142,18 +141,17 @@ func TestFloodOfPOSTsIsKeptSmall(t *testing.T) {
 			time.Sleep(time.Minute / 10_000)
 		}
 		if answers[201] > 71 || answers[201] < 60 || answers[201]+answers[429] != 10_000 {
-			t.Errorf("answers %v, want some 70 that were taken in", answers)
+			t.Errorf("answers %v, want about 70 that were stored", answers)
 		}
 		if other.Code != http.StatusCreated {
-			t.Errorf("somebody else meanwhile: %d %s", other.Code, other.Body)
+			t.Errorf("another network meanwhile: %d %s", other.Code, other.Body)
 		}
 	})
 }
 
-// Whoever sends from everywhere is bounded too.
-func TestFloodOfPOSTsFromManyNetworksIsKeptSmall(t *testing.T) {
+func TestFloodOfPOSTsFromManyNetworksIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := New(Settings{}, newShelf(), slog.New(slog.DiscardHandler))
+		i := New(Settings{}, newFakeStore(), slog.New(slog.DiscardHandler))
 		defer i.Close(t.Context())
 		answers := make(map[int]int)
 		for n := range 20_000 {
@@ -161,15 +159,14 @@ func TestFloodOfPOSTsFromManyNetworksIsKeptSmall(t *testing.T) {
 			answers[w.Code]++
 		}
 		if answers[400] != 200 || answers[429] != 19_800 {
-			t.Errorf("answers %v at once, want 200 that were read", answers)
+			t.Errorf("answers %v, want 200 that were read", answers)
 		}
 	})
 }
 
-// Memory is measured where the hostile are at their worst: eight bombs at once, each
-// as large as is read.
-func TestBombsTakeBoundedMemory(t *testing.T) {
-	i := New(Settings{}, newShelf(), slog.New(slog.DiscardHandler))
+// Eight decompression bombs at once, each as large as the limits allow.
+func TestDecompressionBombsUseBoundedMemory(t *testing.T) {
+	i := New(Settings{}, newFakeStore(), slog.New(slog.DiscardHandler))
 	defer i.Close(t.Context())
 	deep := `{"report-id":"1","policies":[` + strings.Repeat(`{"policy":{"policy-string":["a","a","a","a","a"]},"summary":{}},`, 20_000) + `{}]}`
 	bombs := [][]byte{zeros(tlsrpt.MaxReportSize), zipped(deep), zipped(`{"report-id":"1","policies":[` + strings.Repeat("{},", 190_000) + `{}]}`)}
@@ -194,8 +191,8 @@ func TestBombsTakeBoundedMemory(t *testing.T) {
 			peak = max(peak, m.HeapAlloc)
 		}
 	}
-	t.Logf("the heap came to %d MiB", peak>>20)
+	t.Logf("the heap grew to %d MiB", peak>>20)
 	if peak > 256<<20 {
-		t.Errorf("the heap came to %d MiB", peak>>20)
+		t.Errorf("the heap grew to %d MiB", peak>>20)
 	}
 }

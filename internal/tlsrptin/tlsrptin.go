@@ -1,19 +1,22 @@
-// Package intake takes in TLS reports, RFC 8460: those that come by mail, by HTTPS and
-// from files. It reads them, checks who signed them, and has the ledger keep them.
+// Package tlsrptin receives TLS reports (RFC 8460) by mail, by HTTPS POST and from
+// files, verifies their DKIM signatures, and stores them in the ledger.
 //
-//	mail ───▶ Hop ─────▶ the next hop, as ever
-//	            └ copy ─┐
-//	HTTPS ─▶ ServeHTTP ─┼─▶ tlsrpt ─▶ who signed it? ─▶ ledger
-//	files ─▶ Hand ──────┘
+//	mail ───▶ Hop ─────────▶ the next hop
+//	            └ copy ────┐
+//	POST ──▶ ServeHTTP ────┼─▶ tlsrpt ─▶ DKIM ─▶ ledger
+//	files ─▶ FileReader ───┘
 //
-// All of it is hostile: a report says what its sender says, and only a DKIM signature ties
-// it to a domain. What is not signed is kept too, and marked.
+// # Security
+//
+// All input is untrusted. A report contains whatever its sender wrote, and only a DKIM
+// signature connects it to a domain. Reports without a valid signature are stored too,
+// as unverified.
 //
 // # Limits
 //
-// What is being read takes at most 64 MiB altogether, a mail [tlsrpt.MaxMailSize] of
-// it; two reports are taken apart at once. What finds no room is refused, or left to
-// the next hop's mailbox.
+// Reports that are being received use at most 64 MiB together, a message at most
+// [tlsrpt.MaxMailSize]. Two reports are parsed at a time. Reports beyond these limits are
+// refused or, if they have been delivered to the next hop, not stored.
 package tlsrptin
 
 import (
@@ -32,183 +35,161 @@ import (
 	"postern/tlsrpt"
 )
 
-// Settings say what is taken in. The zero value takes in nothing by mail.
+// Settings are the settings of a [Receiver].
 type Settings struct {
-	// Addresses are those that reports come to by mail, in any case.
+	// Addresses are the mail addresses for reports, in any case. Without any, no reports
+	// are received by mail.
 	Addresses []string
 
-	// Only keeps mail to Addresses from the next hop: Postern takes it alone.
+	// Only stores reports by mail without delivering them to the next hop.
 	Only bool
 
-	// Resolver is the DNS server that has the keys of signatures; empty: the system's.
+	// Resolver is the DNS server for DKIM keys. If it is empty, the system's is used.
 	Resolver string
 }
 
-// A Store keeps reports, as [ledger.Ledger] does: when AddReport returns the report is
-// safe.
+// A Store stores reports, as [ledger.Ledger] does. AddReport returns when the report is
+// on disk.
 type Store interface {
 	AddReport(context.Context, ledger.Report) (ledger.AddedReport, error)
 }
 
-// An Receiver takes reports in for a server. It is safe for concurrent use.
+// A Receiver receives reports for a server. It is safe for concurrent use.
 type Receiver struct {
 	addresses map[string]bool
 	only      bool
-	keys      keys
+	keys      keyLookup
 	store     Store
 	log       *slog.Logger
 
-	room      *room
-	reading   chan struct{} // holds as many as reports are taken apart
+	memory    *memoryBudget
+	parsing   chan struct{} // has an element for each report that is being parsed
 	admission *admission.Control
 
-	queue   chan arrival
+	queue   chan message
 	close   sync.Once
 	closing chan struct{}
 	stop    context.CancelFunc
-	working sync.WaitGroup
+	workers sync.WaitGroup
 }
 
 const (
-	maxHeld    = 64 << 20
-	maxReading = 2  // one takes up to some 100 MiB until it is kept
-	maxQueued  = 64 // mails
-	workers    = 8  // they wait for DNS, mostly
+	maxMemory  = 64 << 20
+	maxParsing = 2  // parsing and storing one report takes up to 100 MiB
+	maxQueued  = 64 // messages
+	maxWorkers = 8  // they wait for DNS most of the time
 )
 
-// New makes an intake whose reports go to store.
+// New returns a Receiver that stores reports in store.
 func New(s Settings, store Store, log *slog.Logger) *Receiver {
-	i := &Receiver{
+	rc := &Receiver{
 		addresses: make(map[string]bool),
 		only:      s.Only,
-		keys:      newKeys(s.Resolver),
+		keys:      newKeyLookup(s.Resolver),
 		store:     store,
 		log:       log,
-		room:      &room{left: maxHeld},
-		reading:   make(chan struct{}, maxReading),
+		memory:    &memoryBudget{free: maxMemory},
+		parsing:   make(chan struct{}, maxParsing),
 		admission: admission.New(),
-		queue:     make(chan arrival, maxQueued),
+		queue:     make(chan message, maxQueued),
 		closing:   make(chan struct{}),
 	}
 	for _, address := range s.Addresses {
-		i.addresses[smtp.FoldMailbox(address)] = true
+		rc.addresses[smtp.FoldMailbox(address)] = true
 	}
 	var ctx context.Context
-	ctx, i.stop = context.WithCancel(context.Background())
-	for range workers {
-		i.working.Go(func() { i.work(ctx) })
+	ctx, rc.stop = context.WithCancel(context.Background())
+	for range maxWorkers {
+		rc.workers.Go(func() { rc.work(ctx) })
 	}
-	return i
+	return rc
 }
 
-// Close takes in the mails that wait, for as long as ctx lasts.
-func (i *Receiver) Close(ctx context.Context) {
-	i.close.Do(func() { close(i.closing) })
+// Close stores the queued reports until ctx ends.
+func (rc *Receiver) Close(ctx context.Context) {
+	rc.close.Do(func() { close(rc.closing) })
 	done := make(chan struct{})
 	go func() {
-		i.working.Wait()
+		rc.workers.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
 	case <-ctx.Done():
 	}
-	i.stop()
+	rc.stop()
 }
 
-// keepTime bounds the wait for the disk.
-const keepTime = 30 * time.Second
-
-// keep stores a report, and tells of it.
-func (i *Receiver) keep(ctx context.Context, r ledger.Report) (ledger.AddedReport, error) {
-	ctx, cancel := context.WithTimeout(ctx, keepTime)
-	defer cancel()
-	filed, err := i.store.AddReport(ctx, r)
-	if err == nil {
-		i.log.Info("TLS report is kept", told(r, filed)...)
-	}
-	return filed, err
-}
-
-// told is what the log says of a report. One that is POSTed has no session, and may name no
-// submitter.
-func told(r ledger.Report, filed ledger.AddedReport) []any {
-	about := []any{logkey.Report, filed.ID, logkey.New, filed.New, logkey.Via, string(r.Via)}
-	if r.Session != "" {
-		about = append(about, logkey.Session, r.Session)
-	}
-	if r.Submitter != "" {
-		about = append(about, logkey.Submitter, r.Submitter)
-	}
-	return append(about, logkey.Verdict, r.Verdict)
-}
-
-// takeMail keeps the report of a mail. With unless it does not where its signer's key could not
-// be asked for now, and says so.
-func (i *Receiver) takeMail(ctx context.Context, a arrival, unless bool) (later bool, err error) {
-	signed := i.keys.signatures(ctx, a.bytes) // before it is taken apart, since DNS may be slow
-	if err := i.begin(ctx); err != nil {
-		return false, err
-	}
-	defer i.end()
-	r, later, err := readMail(a.bytes, signed)
-	if err != nil || later && unless {
-		return later, err
-	}
-	r.Via, r.Session, r.Address, r.At = ledger.ByMail, a.session, a.from, a.at
-	warnOfFuture(&r)
-	_, err = i.keep(ctx, r)
-	return false, err
-}
-
-// readMail reads a mail's report and says who signed it.
-func readMail(mail []byte, signed signatures) (r ledger.Report, later bool, err error) {
-	m, err := tlsrpt.ParseMail(bytes.NewReader(mail))
-	if err != nil {
-		return r, false, err
-	}
-	r, err = ofMail(m)
-	v := signed.judge(m)
-	r.Verified, r.Signer, r.Verdict, r.Submitter = v.trusted, v.signer, v.words, v.submitter
-	return r, v.later, err
-}
-
-// begin waits for a turn to take a report apart.
-func (i *Receiver) begin(ctx context.Context) error {
+// acquireParser waits until another report may be parsed.
+func (rc *Receiver) acquireParser(ctx context.Context) error {
 	select {
-	case i.reading <- struct{}{}:
+	case rc.parsing <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return errBusy
 	}
 }
 
-func (i *Receiver) end() { <-i.reading }
+func (rc *Receiver) releaseParser() { <-rc.parsing }
 
-// ofMail is what a mail says.
-func ofMail(m *tlsrpt.Mail) (ledger.Report, error) {
-	r, err := ofReport(m.Report)
-	warnings := words(m.Warnings)
-	if named := smtp.FoldDomain(m.Name.Submitter); named != "" && named != submitter(m) {
-		warnings = append(warnings, fmt.Sprintf("file name: says %.80q, TLS-Report-Submitter %.80q", named, submitter(m)))
+// storeTimeout bounds the wait for the disk.
+const storeTimeout = 30 * time.Second
+
+// add stores a report and logs that.
+func (rc *Receiver) add(ctx context.Context, r ledger.Report) (ledger.AddedReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	added, err := rc.store.AddReport(ctx, r)
+	if err == nil {
+		rc.log.Info("TLS report stored", logAttrs(r, added)...)
 	}
-	r.Warnings = append(warnings, r.Warnings...)
-	return r, err
+	return added, err
 }
 
-// ofReport is what a report says. The content is what package tlsrpt writes, so that copies
-// that differ in spaces or compression are one report.
-func ofReport(report *tlsrpt.Report) (ledger.Report, error) {
+// logAttrs returns the log attributes of a report. A report by POST has no session and
+// may have no submitter.
+func logAttrs(r ledger.Report, added ledger.AddedReport) []any {
+	attrs := []any{logkey.Report, added.ID, logkey.New, added.New, logkey.Via, string(r.Via)}
+	if r.Session != "" {
+		attrs = append(attrs, logkey.Session, r.Session)
+	}
+	if r.Submitter != "" {
+		attrs = append(attrs, logkey.Submitter, r.Submitter)
+	}
+	return append(attrs, logkey.Verdict, r.Verdict)
+}
+
+// parseMail parses a message and decides who sent its report. With retry, a DKIM key that
+// could change that cannot be looked up now.
+func parseMail(mail []byte, signatures signatures) (r ledger.Report, retry bool, err error) {
+	m, err := tlsrpt.ParseMail(bytes.NewReader(mail))
+	if err != nil {
+		return r, false, err
+	}
+	r, err = newReport(m.Report)
+	warnings := warningStrings(m.Warnings)
+	if named := smtp.FoldDomain(m.Name.Submitter); named != "" && named != submitter(m) {
+		warnings = append(warnings, fmt.Sprintf("file name: names the submitter %.80q, TLS-Report-Submitter names %.80q", named, submitter(m)))
+	}
+	r.Warnings = append(warnings, r.Warnings...)
+	v := signatures.verdict(m)
+	r.Verified, r.Signer, r.Verdict, r.Submitter = v.verified, v.signer, v.reason, v.submitter
+	return r, v.retry, err
+}
+
+// newReport returns a report for the ledger. Its content is normalized by package tlsrpt,
+// so that copies that differ in white space or compression are the same report.
+func newReport(report *tlsrpt.Report) (ledger.Report, error) {
 	content, err := json.Marshal(report)
 	if err != nil {
 		return ledger.Report{}, fmt.Errorf("%w: %w", tlsrpt.ErrNotReport, err)
 	}
 	if len(content) > tlsrpt.MaxReportSize {
-		return ledger.Report{}, fmt.Errorf("%d bytes as it is kept: %w", len(content), tlsrpt.ErrTooLarge)
+		return ledger.Report{}, fmt.Errorf("%d bytes when normalized: %w", len(content), tlsrpt.ErrTooLarge)
 	}
 	r := ledger.Report{
 		Organization: report.Organization, ReportID: report.ID, Start: report.Start, End: report.End,
-		Warnings: words(report.Warnings), Content: content,
+		Warnings: warningStrings(report.Warnings), Content: content,
 	}
 	seen := make(map[string]bool)
 	for _, p := range report.Policies {
@@ -222,7 +203,7 @@ func ofReport(report *tlsrpt.Report) (ledger.Report, error) {
 	return r, nil
 }
 
-func words(warnings []tlsrpt.Warning) []string {
+func warningStrings(warnings []tlsrpt.Warning) []string {
 	all := make([]string, len(warnings))
 	for i, w := range warnings {
 		all[i] = w.String()
@@ -230,9 +211,9 @@ func words(warnings []tlsrpt.Warning) []string {
 	return all
 }
 
-// warnOfFuture warns of a report about days that have not been.
-func warnOfFuture(r *ledger.Report) {
+// warnIfInFuture adds a warning to a report about days after its arrival.
+func warnIfInFuture(r *ledger.Report) {
 	if r.End.After(r.At.Add(24 * time.Hour)) {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("date-range: ends at %s, later than it came", r.End.Format(time.RFC3339)))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("date-range: ends at %s, after the report arrived", r.End.Format(time.RFC3339)))
 	}
 }
