@@ -79,7 +79,7 @@ func seenByOperator(t *testing.T, data, session string) {
 		{`"case":"early-ticket"`, "handshakes", "--case", "early-ticket", "--json"},
 		{"NewSessionTicket ← before the client's Finished", "handshakes", "show", session},
 		{"https://github.com/golang/go/issues/70232", "handshakes", "show", session},
-		{"moved-down, from stock to first-write", "senders", "show", "127.0.0.1"},
+		{"fell-back, from stock to first-write", "senders", "show", "127.0.0.1"},
 	} {
 		if err := says(t, look[0], append(look[1:], "--data", data)...); err != nil {
 			t.Error(err)

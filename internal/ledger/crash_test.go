@@ -10,11 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"postern/internal/fallback"
-	"postern/sessionticket"
 	"strconv"
 	"testing"
 	"time"
+
+	"postern/internal/fallback"
+	"postern/sessionticket"
 )
 
 // victim is the ledger that a process started by TestKillLeavesItReadable writes until
@@ -25,6 +26,8 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(victim); path != "" {
 		writeForever(path)
 	}
+	flag.Parse()
+	flag.Set("test.parallel", "16") // they wait for timers and disks, and hardly compute
 	os.Exit(m.Run())
 }
 
