@@ -1,21 +1,21 @@
 package handshake
 
-// A Suite is the number of a cipher suite. It is named as in IANA's registry,
-// "TLS_AES_128_GCM_SHA256".
+// A Suite is a cipher suite. It has the name in IANA's registry "TLS Cipher Suites", such
+// as "TLS_AES_128_GCM_SHA256".
 type Suite uint16
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (s Suite) String() string { return suiteNames.name(s) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (s Suite) MarshalText() ([]byte, error) { return suiteNames.marshal(s) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (s *Suite) UnmarshalText(text []byte) error { return suiteNames.unmarshal(text, s) }
 
-// suiteNames has the numbers of IANA's registry "TLS Cipher Suites" that TLS software in use
-// offers or once did: those of OpenSSL 3 and crypto/tls, and the old ones of SSL 3.0 and
-// TLS 1.0 (RFC 2246, Appendix A.5), which an appliance may still bring.
+// suiteNames has the cipher suites that TLS software offers or once did: those of OpenSSL
+// 3 and crypto/tls, and those of SSL 3.0 and TLS 1.0 (RFC 2246, Appendix A.5), which an
+// appliance may still offer.
 var suiteNames = newRegistry("cipher suite", map[Suite]string{
 	0x0001: "TLS_RSA_WITH_NULL_MD5",
 	0x0002: "TLS_RSA_WITH_NULL_SHA",

@@ -3,15 +3,16 @@ package handshake
 import (
 	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"postern/internal/safetext"
 )
 
-// maxName bounds what is shown of a name that a stranger sent, in columns.
-const maxName = columns - labelWidth - len("asks for ")
+// maxName bounds what is shown of a name from the peer, in columns.
+const maxName = columns - labelWidth - len("offers ")
 
-func (v View) place() string {
+func (v View) describe() string {
 	switch v {
 	case AtServer:
 		return "at the server"
@@ -23,30 +24,30 @@ func (v View) place() string {
 	return v.String()
 }
 
-func (a address) words() string {
+func describeAddress(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return ""
 	}
 	return safetext.Shorten(escape(a.String()), maxName)
 }
 
-// words says what the client offered.
-func (h *ClientHello) words() string {
+// describe returns what the client offered, in lines.
+func (h *ClientHello) describe() []string {
 	if h == nil {
-		return "sent no whole ClientHello"
+		return []string{"no complete ClientHello"}
 	}
-	name := "asks for no server by name"
+	name := "no SNI"
 	if h.ServerName != "" {
-		name = "asks for " + safetext.Shorten(escape(h.ServerName), maxName)
+		name = "SNI " + safetext.Shorten(escape(h.ServerName), maxName)
 	}
-	print := ""
+	lines := []string{name, "offers " + safetext.Shorten(h.versionNames(), maxName) + ", " + h.session()}
 	if h.JA4 != "" {
-		print = "JA4 " + safetext.Shorten(escape(h.JA4), maxName)
+		lines = append(lines, "JA4 "+safetext.Shorten(escape(h.JA4), maxName))
 	}
-	return sentences(name, "offers "+safetext.Shorten(h.versions(), maxName)+", "+h.session(), print)
+	return lines
 }
 
-func (h *ClientHello) versions() string {
+func (h *ClientHello) versionNames() string {
 	if h.Versions == nil {
 		return "up to " + h.Version.String()
 	}
@@ -59,8 +60,9 @@ func (h *ClientHello) versions() string {
 	return strings.Join(names, ", ")
 }
 
-// session says whether the client would resume. A session ID alone says so before TLS 1.3
-// only: after, it is there for the sake of middleboxes (RFC 8446, Section 4.1.2).
+// session describes the session that the client offers to resume. A session ID alone
+// offers one only before TLS 1.3; later it is there for middleboxes (RFC 8446, Section
+// 4.1.2).
 func (h *ClientHello) session() string {
 	switch {
 	case h.PSK:
@@ -73,70 +75,70 @@ func (h *ClientHello) session() string {
 	return "no session to resume"
 }
 
-// words says what the server chose.
-func (c *ServerHello) words() string {
-	if c == nil {
-		return "chose nothing: no ServerHello was sent"
+// describe returns what the server chose.
+func (h *ServerHello) describe() string {
+	if h == nil {
+		return "no ServerHello"
 	}
-	words := "chose " + c.Version.String() + ", " + c.Suite.String()
-	if c.Group != 0 {
-		words += ", " + c.Group.String()
+	text := "chose " + h.Version.String() + ", " + h.Suite.String()
+	if h.Group != 0 {
+		text += ", " + h.Group.String()
 	}
-	if c.Resumed {
-		words += ", resuming the session"
+	if h.Resumed {
+		text += ", resuming the session"
 	}
-	return words
+	return text
 }
 
-func (u Use) words() string {
+func (u Use) describe() string {
 	switch u {
 	case UseNone:
 		return "nothing more came"
 	case UseData:
-		return "the client went on to speak over TLS"
+		return "the client sent data over TLS"
 	case UseMail:
-		return "the client went on to send mail over TLS"
+		return "the client sent mail over TLS"
 	}
 	return u.String()
 }
 
-// outcome is the handshake's end in a sentence.
-func (t *Transcript) outcome() string {
+// describeResult returns what became of the handshake and how the connection ended.
+func (t *Transcript) describeResult() string {
 	switch {
 	case !t.Completed && t.End.Kind == EndOpen:
-		return "not at all: the handshake went on when the recording stopped"
+		return "handshake in progress when the recording stopped"
 	case !t.Completed:
-		return "the handshake failed: " + t.DescribeEnd()
+		return "handshake failed: " + t.DescribeEnd()
 	case t.failed():
-		return "the handshake was complete, and no use was made of it: " + t.DescribeEnd()
+		return "handshake complete, connection not used: " + t.DescribeEnd()
 	}
-	return "the handshake was complete; " + t.DescribeEnd()
+	return "handshake complete; " + t.DescribeEnd()
 }
 
-// failed reports an end that wants explaining.
+// failed reports whether the end needs an explanation.
 func (t *Transcript) failed() bool {
 	return t.End.Kind != EndOpen && (!t.Completed || t.Use == UseNone)
 }
 
-// Ending says in words how the connection ended and after what, as a clause without a
-// capital or a full stop: "closed silently by the client, after NewSessionTicket".
+// DescribeEnd returns in words how the connection ended and after which message, without
+// capital letter and full stop: "closed silently by the client, after NewSessionTicket".
 func (t *Transcript) DescribeEnd() string {
 	switch by := t.End.By.by(); t.End.Kind {
 	case EndOpen:
 		return "still open when the recording stopped"
 	case EndClosed:
 		if t.failed() {
-			return "closed silently" + by + t.where()
+			return "closed silently" + by + t.describePlace()
 		}
 		return "closed" + by
 	case EndAlert:
-		return "given up" + by + " with " + t.lastAlert()
+		return "ended" + by + " with " + t.describeAlert()
 	case EndReset:
-		return "connection reset" + by + t.where()
+		return "connection reset" + by + t.describePlace()
 	case EndTimeout:
-		return "timed out waiting" + strings.Replace(by, " by ", " for ", 1) + t.where()
+		return "timed out waiting" + strings.Replace(by, " by ", " for ", 1) + t.describePlace()
 	case EndDropped:
-		return "dropped" + by + " without a word" + t.where()
+		return "closed" + by + " without an alert" + t.describePlace()
 	}
 	return t.End.Kind.String()
 }
@@ -151,9 +153,9 @@ func (s Side) by() string {
 	return ""
 }
 
-// where says after which message the end came.
-func (t *Transcript) where() string {
-	after := t.spoken()
+// describePlace returns after which message the end came.
+func (t *Transcript) describePlace() string {
+	after := t.endedAfter()
 	switch {
 	case after < len(t.Messages) && t.Messages[after].Missing > 0:
 		return ", in the middle of " + t.Messages[after].name()
@@ -165,9 +167,9 @@ func (t *Transcript) where() string {
 	return ", after " + t.Messages[after-1].name()
 }
 
-// spoken is the number of messages before the end. The ChangeCipherSpec of TLS 1.3 that
-// comes last is passed over: it says nothing (RFC 8446, Appendix D.4).
-func (t *Transcript) spoken() int {
+// endedAfter returns the number of messages before the end, without the ChangeCipherSpec
+// of TLS 1.3 if it comes last: it means nothing (RFC 8446, Appendix D.4).
+func (t *Transcript) endedAfter() int {
 	after := max(t.End.After, 0)
 	if t.ServerHello != nil && t.ServerHello.Version != tls.VersionTLS13 {
 		return after
@@ -178,7 +180,7 @@ func (t *Transcript) spoken() int {
 	return after
 }
 
-// name is m's name in a sentence, with its sender where both sides send such.
+// name returns m's name in a sentence, with its sender if both sides send such messages.
 func (m *Message) name() string {
 	switch m.Type {
 	case TypeNotTLS:
@@ -193,11 +195,11 @@ func (m *Message) name() string {
 	return m.Type.String()
 }
 
-func (t *Transcript) lastAlert() string {
+func (t *Transcript) describeAlert() string {
 	for i := len(t.Messages) - 1; i >= 0; i-- {
 		if alert := t.Messages[i].Alert; alert != nil {
 			return "the alert " + alert.Description.String()
 		}
 	}
-	return "an alert that could not be read"
+	return "an encrypted alert"
 }

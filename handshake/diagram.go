@@ -10,94 +10,116 @@ import (
 	"postern/internal/safetext"
 )
 
-// DiagramOptions says how [Transcript.Diagram] draws.
+// DiagramOptions are the options of [Transcript.Diagram].
 type DiagramOptions struct {
-	ASCII    bool           // nothing but ASCII, for where box characters do not show
-	Location *time.Location // of the date in the head; nil: UTC
+	ASCII    bool           // use ASCII only, for terminals without box-drawing characters
+	Location *time.Location // time zone of the date; nil means UTC
 }
 
-// Diagram gives t as the ladder that people draw on whiteboards: the client's lane left, the
-// server's right, an arrow a message, a bracket at those that shared a write, and a cross
-// where it ended badly. Above stand what was offered and chosen, below how it ended.
+// Diagram returns t as a message sequence diagram: the client's lifeline on the left, the
+// server's on the right, an arrow for each message, a bracket around those that shared a
+// write, and a cross where the handshake failed. Above it are what the client offered and
+// the server chose, below it how the connection ended.
 //
-// Lines are of at most 80 columns and end in LF. What strangers wrote, such as the name
-// asked for, is shown as in a Go string: no control character and nothing outside ASCII
-// comes from them. Any Transcript can be drawn, one that no recorder makes too.
+// Lines have at most 80 columns and end in LF. Text from the peer, such as the SNI, is
+// escaped as in a Go string, so it adds no control characters and nothing outside ASCII.
+// Diagram accepts any Transcript, even one that no recorder makes.
 func (t *Transcript) Diagram(o DiagramOptions) string {
-	parts := [][]string{t.head(o.Location), t.ladder(), t.foot()}
-	var lines []string
-	for _, part := range parts {
-		lines = append(lines, "")
-		lines = append(lines, part...)
-	}
-	drawing := strings.Join(lines[1:], "\n") + "\n"
+	lines := append(t.header(o.Location), "")
+	lines = append(lines, t.rows()...)
+	lines = append(lines, "")
+	lines = append(lines, t.footer()...)
+	diagram := strings.Join(lines, "\n") + "\n"
 	if o.ASCII {
-		return inASCII.Replace(drawing)
+		return toASCII.Replace(diagram)
 	}
-	return drawing
+	return diagram
 }
 
-// inASCII keeps each character's width, so that lines stay as long as they are.
-var inASCII = strings.NewReplacer(
+// toASCII replaces each character by one, so that the columns stay aligned.
+var toASCII = strings.NewReplacer(
 	"─", "-", "┄", ".", "═", "=", "│", "|", "├", "+", "┤", "+", "╞", "+", "╡", "+",
 	"▶", ">", "◀", "<", "╳", "x", "┌", ",", "└", "`", "┐", ".", "┘", "'",
 	"✗", "X", "✓", "*", "←", "-", "…", "~",
 )
 
-// head says who spoke, what the client offered and what the server chose.
-func (t *Transcript) head(place *time.Location) []string {
-	if place == nil {
-		place = time.UTC
+const (
+	columns    = 80
+	labelWidth = 10
+)
+
+// header describes both ends, what the client offered and what the server chose.
+func (t *Transcript) header(location *time.Location) []string {
+	if location == nil {
+		location = time.UTC
 	}
-	recorded := t.Start.In(place).Format("2 January 2006 15:04:05 MST") + ", " + t.View.place()
+	recorded := t.Start.In(location).Format("2 January 2006 15:04:05 MST") + ", " + t.View.describe()
 	lines := field("recorded", escape(recorded))
-	lines = append(lines, field("client", sentences(address{t.Client}.words(), t.ClientHello.words()))...)
-	return append(lines, field("server", sentences(address{t.Server}.words(), t.ServerHello.words()))...)
+	lines = append(lines, field("client", append([]string{describeAddress(t.Client)}, t.ClientHello.describe()...)...)...)
+	return append(lines, field("server", describeAddress(t.Server), t.ServerHello.describe())...)
 }
 
-// foot says how it ended and what came after.
-func (t *Transcript) foot() []string {
-	lines := field("ended", t.outcome())
-	lines = append(lines, field("then", t.Use.words())...)
+// footer describes how the connection ended and what the client did with it.
+func (t *Transcript) footer() []string {
+	lines := field("ended", t.describeResult())
+	lines = append(lines, field("then", t.Use.describe())...)
 	if t.End.Err != "" {
 		lines = append(lines, field("error", safetext.Shorten(escape(t.End.Err), 3*(columns-labelWidth)))...)
 	}
 	return lines
 }
 
-// The ladder's columns: time, bracket, lane, span, lane, bracket, size.
+// field sets text beside a label, each paragraph on lines of its own. Empty ones are left
+// out.
+func field(label string, paragraphs ...string) []string {
+	var lines []string
+	for _, paragraph := range paragraphs {
+		if paragraph == "" {
+			continue
+		}
+		for _, line := range wrap(paragraph, columns-labelWidth) {
+			lines = append(lines, fmt.Sprintf("%-*s%s", labelWidth, label, line))
+			label = ""
+		}
+	}
+	return lines
+}
+
+// The columns of the diagram: time, bracket, lifeline, arrow, lifeline, bracket, size.
 const (
-	timeWidth = 9
-	sizeWidth = 8
-	span      = columns - timeWidth - sizeWidth - len(" [ || ]")
-	maxLabel  = span - len("-- ") - len(" ->")
+	timeWidth  = 9
+	sizeWidth  = 8
+	arrowWidth = columns - timeWidth - sizeWidth - len(" [ || ]")
+	maxLabel   = arrowWidth - len("-- ") - len(" ->")
 )
 
-func (t *Transcript) ladder() []string {
-	title := "client" + pad("server", " ", len("client")-span-len("||"))
+// rows returns the lines of the diagram proper.
+func (t *Transcript) rows() []string {
+	title := "client" + pad("server", " ", len("client")-arrowWidth-len("||"))
 	lines := []string{
 		fmt.Sprintf("%*s   %s%*s", timeWidth, "time", title, 2+sizeWidth, "bytes"),
-		rung{lanes: bare}.String(),
+		row{lifelines: plain}.String(),
 	}
-	add := func(r rung) { lines = append(lines, r.String()) }
-	complete := t.complete()
+	add := func(r row) { lines = append(lines, r.String()) }
+	completing := t.completingMessage()
 	for i := range t.Messages {
-		add(t.rung(i))
-		if i == complete {
-			add(t.between(i, "✓ handshake complete"))
+		add(t.row(i))
+		if i == completing {
+			add(t.note(i, "✓ handshake complete"))
 		}
 	}
 	if t.Omitted > 0 {
-		add(rung{lanes: bare, span: centred(fmt.Sprintf("… %d more messages, not kept …", t.Omitted))})
+		add(row{lifelines: plain, arrow: centred(fmt.Sprintf("… %d more messages, not kept …", t.Omitted))})
 	}
-	for _, r := range t.end() {
+	for _, r := range t.endRows() {
 		add(r)
 	}
 	return append(lines, t.legend()...)
 }
 
-// complete is the index of the Finished that made the handshake complete; -1 if none did.
-func (t *Transcript) complete() int {
+// completingMessage returns the index of the Finished that completed the handshake, -1 if
+// none did.
+func (t *Transcript) completingMessage() int {
 	if !t.Completed {
 		return -1
 	}
@@ -109,38 +131,38 @@ func (t *Transcript) complete() int {
 	return -1
 }
 
-// end marks the place where it ended, if badly, on the lane of who ended it.
-func (t *Transcript) end() []rung {
+// endRows marks a failure, on the lifeline of the side that ended the connection.
+func (t *Transcript) endRows() []row {
 	if !t.failed() {
 		return nil
 	}
-	lines := wrap(t.DescribeEnd(), span-len("  "))
-	rungs := make([]rung, len(lines))
+	lines := wrap(t.DescribeEnd(), arrowWidth-len("  "))
+	rows := make([]row, len(lines))
 	for i, line := range lines {
-		rungs[i] = rung{lanes: bare, span: " " + line}
+		rows[i] = row{lifelines: plain, arrow: " " + line}
 		switch t.End.By {
 		case Server:
-			rungs[i].span = pad(line+" ", " ", -span)
+			rows[i].arrow = pad(line+" ", " ", -arrowWidth)
 		case UnknownSide:
-			rungs[i].span = centred(line)
+			rows[i].arrow = centred(line)
 		}
 	}
 	if t.End.By != Server {
-		rungs[0].lanes[0] = "✗"
+		rows[0].lifelines[0] = "✗"
 	}
 	if t.End.By != Client {
-		rungs[0].lanes[1] = "✗"
+		rows[0].lifelines[1] = "✗"
 	}
-	return rungs
+	return rows
 }
 
-// legend explains the signs that the ladder has used.
+// legend explains the signs that the diagram uses.
 func (t *Transcript) legend() []string {
 	var signs []string
 	var encrypted, inferred, shared bool
 	for i, m := range t.Messages {
 		encrypted, inferred = encrypted || m.Encrypted, inferred || m.Inferred
-		shared = shared || t.together(i, i+1)
+		shared = shared || t.sameWrite(i, i+1)
 	}
 	if shared {
 		signs = append(signs, "┐┘ sent in one write")
@@ -157,46 +179,48 @@ func (t *Transcript) legend() []string {
 	return []string{"", strings.Repeat(" ", timeWidth+3) + strings.Join(signs, "   ")}
 }
 
-// A rung of the ladder is a line of it.
-type rung struct {
+// A row is a line of the diagram.
+type row struct {
 	time, size  string
-	left, right string // brackets of writes that carried more than one message
-	lanes       [2]string
-	span        string
+	left, right string // brackets around messages that shared a write
+	lifelines   [2]string
+	arrow       string
 }
 
-func (r rung) String() string {
-	line := fmt.Sprintf("%*s %1s %s%s%s %1s%*s", timeWidth, r.time, r.left, r.lanes[0],
-		pad(r.span, " ", span), r.lanes[1], r.right, sizeWidth, r.size)
+func (r row) String() string {
+	line := fmt.Sprintf("%*s %1s %s%s%s %1s%*s", timeWidth, r.time, r.left, r.lifelines[0],
+		pad(r.arrow, " ", arrowWidth), r.lifelines[1], r.right, sizeWidth, r.size)
 	return strings.TrimRight(line, " ")
 }
 
-var bare = [2]string{"│", "│"}
+// plain are lifelines that no arrow touches.
+var plain = [2]string{"│", "│"}
 
-// rung is the line of the i-th message.
-func (t *Transcript) rung(i int) rung {
+// row returns the row of the i-th message.
+func (t *Transcript) row(i int) row {
 	m := &t.Messages[i]
-	r := rung{size: safetext.Shorten(strconv.Itoa(m.Size), sizeWidth-1), lanes: bare}
-	if !t.together(i-1, i) || m.At != t.Messages[i-1].At {
-		r.time = clock(m.At)
+	r := row{size: safetext.Shorten(strconv.Itoa(m.Size), sizeWidth-1), lifelines: plain}
+	if !t.sameWrite(i-1, i) || m.At != t.Messages[i-1].At {
+		r.time = elapsed(m.At)
 	}
 	label := safetext.Shorten(t.label(i), maxLabel)
-	line, join := t.stroke(i)
+	line, tails := t.arrowLine(i)
 	switch m.From {
 	case Client:
-		r.lanes[0], r.left = join[0], t.bracket(i, "┌", "└")
-		r.span = pad(line+line+" "+label+" ", line, span-1) + head(m, "▶")
+		r.lifelines[0], r.left = tails[0], t.bracket(i, "┌", "└")
+		r.arrow = pad(line+line+" "+label+" ", line, arrowWidth-1) + arrowHead(m, "▶")
 	case Server:
-		r.lanes[1], r.right = join[1], t.bracket(i, "┐", "┘")
-		r.span = head(m, "◀") + pad(" "+label+" "+line+line, line, 1-span)
+		r.lifelines[1], r.right = tails[1], t.bracket(i, "┐", "┘")
+		r.arrow = arrowHead(m, "◀") + pad(" "+label+" "+line+line, line, 1-arrowWidth)
 	default:
-		r.span = centred(label)
+		r.arrow = centred(label)
 	}
 	return r
 }
 
-// stroke is the line of the i-th message's arrow and where it leaves either lane.
-func (t *Transcript) stroke(i int) (line string, join [2]string) {
+// arrowLine returns the line of the i-th message's arrow, and how it leaves either
+// lifeline.
+func (t *Transcript) arrowLine(i int) (line string, tails [2]string) {
 	switch m := &t.Messages[i]; {
 	case t.IsEarlyTicket(i):
 		return "═", [2]string{"╞", "╡"}
@@ -206,12 +230,12 @@ func (t *Transcript) stroke(i int) (line string, join [2]string) {
 	return "─", [2]string{"├", "┤"}
 }
 
-// head is an arrow's head, of one that did not arrive whole a cross.
-func head(m *Message, arrow string) string {
+// arrowHead returns head, or a cross if the message is incomplete.
+func arrowHead(m *Message, head string) string {
 	if m.Missing > 0 {
 		return "╳"
 	}
-	return arrow
+	return head
 }
 
 func (t *Transcript) label(i int) string {
@@ -233,9 +257,9 @@ func (t *Transcript) label(i int) string {
 	}
 }
 
-// bracket is the i-th message's part of the bracket around its write.
+// bracket returns the i-th message's part of the bracket around its write.
 func (t *Transcript) bracket(i int, first, last string) string {
-	before, after := t.together(i-1, i), t.together(i, i+1)
+	before, after := t.sameWrite(i-1, i), t.sameWrite(i, i+1)
 	switch {
 	case before && after:
 		return "│"
@@ -247,8 +271,8 @@ func (t *Transcript) bracket(i int, first, last string) string {
 	return ""
 }
 
-// together reports whether two messages shared a write.
-func (t *Transcript) together(i, j int) bool {
+// sameWrite reports whether two messages shared a write.
+func (t *Transcript) sameWrite(i, j int) bool {
 	if i < 0 || j >= len(t.Messages) {
 		return false
 	}
@@ -256,23 +280,23 @@ func (t *Transcript) together(i, j int) bool {
 	return a.Write == b.Write && a.From == b.From && a.Write > 0
 }
 
-// between is a line of words after the i-th message, on which the bracket goes on.
-func (t *Transcript) between(i int, words string) rung {
-	r := rung{lanes: bare, span: centred(words)}
-	if t.together(i, i+1) && t.Messages[i].From == Client {
+// note returns a row of text after the i-th message, with a bracket that continues.
+func (t *Transcript) note(i int, text string) row {
+	r := row{lifelines: plain, arrow: centred(text)}
+	if t.sameWrite(i, i+1) && t.Messages[i].From == Client {
 		r.left = "│"
-	} else if t.together(i, i+1) {
+	} else if t.sameWrite(i, i+1) {
 		r.right = "│"
 	}
 	return r
 }
 
 func centred(s string) string {
-	return pad(pad(s, " ", -(span+len([]rune(s)))/2), " ", span)
+	return pad(pad(s, " ", -(arrowWidth+len([]rune(s)))/2), " ", arrowWidth)
 }
 
-// clock is a time since the start, in at most timeWidth columns.
-func clock(d time.Duration) string {
+// elapsed formats a time since the start, in at most timeWidth columns.
+func elapsed(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return safetext.Shorten(fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)), timeWidth)
@@ -282,52 +306,22 @@ func clock(d time.Duration) string {
 	return safetext.Shorten(fmt.Sprintf("%.1f h", d.Hours()), timeWidth)
 }
 
-const (
-	columns    = 80
-	labelWidth = 10
-)
-
-// field sets text beside a label, each of its lines wrapped within the columns.
-func field(label, text string) []string {
-	var lines []string
-	for _, line := range wrap(text, columns-labelWidth) {
-		lines = append(lines, fmt.Sprintf("%-*s%s", labelWidth, label, line))
-		label = ""
-	}
-	return lines
-}
-
-// wrap breaks text at its line ends, at spaces where a line is too wide, and within a word
-// that is wider than a line.
+// wrap breaks text at spaces, and within a word that is wider than a line.
 func wrap(text string, width int) []string {
 	var lines []string
-	for line := range strings.SplitSeq(text, "\n") {
-		for utf8.RuneCountInString(line) > width {
-			runes := []rune(line)
-			end := width
-			for end > 0 && runes[end] != ' ' {
-				end--
-			}
-			if end == 0 {
-				end = width
-			}
-			lines = append(lines, string(runes[:end]))
-			line = strings.TrimLeft(string(runes[end:]), " ")
+	for utf8.RuneCountInString(text) > width {
+		runes := []rune(text)
+		end := width
+		for end > 0 && runes[end] != ' ' {
+			end--
 		}
-		lines = append(lines, line)
-	}
-	return lines
-}
-
-// sentences joins what is not empty, one a line.
-func sentences(parts ...string) string {
-	var lines []string
-	for _, part := range parts {
-		if part != "" {
-			lines = append(lines, part)
+		if end == 0 {
+			end = width
 		}
+		lines = append(lines, string(runes[:end]))
+		text = strings.TrimLeft(string(runes[end:]), " ")
 	}
-	return strings.Join(lines, "\n")
+	return append(lines, text)
 }
 
 // pad fills s with fill to width on its right, or its left if width is negative.

@@ -14,10 +14,10 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-func TestDrawingsStayAsTheyAre(t *testing.T) {
+func TestDiagramsStayAsTheyAre(t *testing.T) {
 	for name, sample := range samples {
-		golden(t, filepath.Join("drawings", name+".txt"), sample().Diagram(DiagramOptions{}))
-		golden(t, filepath.Join("drawings", name+".ascii"), sample().Diagram(DiagramOptions{ASCII: true}))
+		golden(t, filepath.Join("diagrams", name+".txt"), sample().Diagram(DiagramOptions{}))
+		golden(t, filepath.Join("diagrams", name+".ascii"), sample().Diagram(DiagramOptions{ASCII: true}))
 	}
 }
 
@@ -66,9 +66,9 @@ func TestALateTicketIsNotMarked(t *testing.T) {
 func TestTheCrossStandsOnTheLaneOfWhoEndedIt(t *testing.T) {
 	for name, want := range map[string]string{
 		"early-ticket":  "            ✗ closed silently by the client, after NewSessionTicket  │",
-		"not-tls":       "            │ dropped by the server without a word, after bytes that ✗",
+		"not-tls":       "            │     closed by the server without an alert, after bytes ✗",
 		"reset":         "            ✗     connection reset, after the server's Finished      ✗",
-		"alert":         "            ✗ given up by the client with the alert unknown_ca       │",
+		"alert":         "            ✗ ended by the client with the alert unknown_ca          │",
 		"partial-hello": "            ✗ timed out waiting for the client, in the middle of     │",
 		"unused":        "            ✗ closed silently by the client, after NewSessionTicket  │",
 		"healthy":       "",

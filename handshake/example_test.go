@@ -70,7 +70,7 @@ func ExampleTranscript_Diagram() {
 	// Output:
 	// recorded  24 October 2024 09:15:02 UTC, at the server
 	// client    192.0.2.7:51034
-	//           asks for mx.example.org
+	//           SNI mx.example.org
 	//           offers TLS 1.3, TLS 1.2, no session to resume
 	//           JA4 t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4
 	// server    198.51.100.25:25
@@ -90,7 +90,7 @@ func ExampleTranscript_Diagram() {
 	//
 	//             ┐┘ sent in one write   ┄┄ encrypted, named by order and size
 	//
-	// ended     the handshake failed: closed silently by the client, after
+	// ended     handshake failed: closed silently by the client, after
 	//           NewSessionTicket
 	// then      nothing more came
 	// error     EOF
@@ -102,7 +102,7 @@ func ExampleTranscript_Diagram_ascii() {
 	// Output:
 	// recorded  24 October 2024 09:15:02 UTC, at the server
 	// client    192.0.2.7:51034
-	//           asks for mx.example.org
+	//           SNI mx.example.org
 	//           offers TLS 1.3, TLS 1.2, no session to resume
 	//           JA4 t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4
 	// server    198.51.100.25:25
@@ -125,6 +125,6 @@ func ExampleTranscript_Diagram_ascii() {
 	//
 	//             .' sent in one write   .. encrypted, named by order and size
 	//
-	// ended     the handshake was complete; closed by the client
-	// then      the client went on to send mail over TLS
+	// ended     handshake complete; closed by the client
+	// then      the client sent mail over TLS
 }

@@ -5,16 +5,16 @@ package handshake
 // Section 2).
 func IsGREASE[N ~uint16](n N) bool { return n&0x0f0f == 0x0a0a && n>>8 == n&0xff }
 
-// A Version is a protocol version on the wire. It is named as people do, "TLS 1.2".
+// A Version is a protocol version, such as "TLS 1.2".
 type Version uint16
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (v Version) String() string { return versionNames.name(v) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (v Version) MarshalText() ([]byte, error) { return versionNames.marshal(v) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (v *Version) UnmarshalText(text []byte) error { return versionNames.unmarshal(text, v) }
 
 var versionNames = newRegistry("version", map[Version]string{
@@ -26,17 +26,17 @@ var versionNames = newRegistry("version", map[Version]string{
 	0x0304: "TLS 1.3",
 }, grease16[Version]()...)
 
-// An Extension is the type of an extension. It is named as in IANA's registry
-// "TLS ExtensionType Values", "server_name".
+// An Extension is an extension type. It has the name in IANA's registry "TLS ExtensionType
+// Values", such as "server_name".
 type Extension uint16
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (e Extension) String() string { return extensionNames.name(e) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (e Extension) MarshalText() ([]byte, error) { return extensionNames.marshal(e) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (e *Extension) UnmarshalText(text []byte) error { return extensionNames.unmarshal(text, e) }
 
 var extensionNames = newRegistry("extension", map[Extension]string{
@@ -104,17 +104,17 @@ var extensionNames = newRegistry("extension", map[Extension]string{
 	0xff01: "renegotiation_info",
 }, grease16[Extension]()...)
 
-// A Group is the number of a key exchange group. It is named as in IANA's registry
-// "TLS Supported Groups", "x25519".
+// A Group is a key exchange group. It has the name in IANA's registry "TLS Supported
+// Groups", such as "x25519".
 type Group uint16
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (g Group) String() string { return groupNames.name(g) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (g Group) MarshalText() ([]byte, error) { return groupNames.marshal(g) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (g *Group) UnmarshalText(text []byte) error { return groupNames.unmarshal(text, g) }
 
 var groupNames = newRegistry("group", map[Group]string{
@@ -177,21 +177,21 @@ var groupNames = newRegistry("group", map[Group]string{
 	65282: "arbitrary_explicit_char2_curves",
 }, grease16[Group]()...)
 
-// A SignatureScheme is the number of a signature algorithm. It is named as in IANA's
-// registry "TLS SignatureScheme", "rsa_pss_rsae_sha256".
+// A SignatureScheme is a signature algorithm. It has the name in IANA's registry "TLS
+// SignatureScheme", such as "rsa_pss_rsae_sha256".
 type SignatureScheme uint16
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (s SignatureScheme) String() string { return schemeNames.name(s) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (s SignatureScheme) MarshalText() ([]byte, error) { return schemeNames.marshal(s) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (s *SignatureScheme) UnmarshalText(text []byte) error { return schemeNames.unmarshal(text, s) }
 
-// schemeNames names the pairs of hash and signature of TLS 1.2 (RFC 5246, Section 7.4.1.4.1)
-// that have no name in TLS 1.3 in the same manner.
+// schemeNames names the pairs of hash and signature of TLS 1.2 (RFC 5246, Section
+// 7.4.1.4.1) that have no name in TLS 1.3 in the manner of those that have.
 var schemeNames = newRegistry("signature scheme", map[SignatureScheme]string{
 	0x0101: "rsa_pkcs1_md5",
 	0x0201: "rsa_pkcs1_sha1",
@@ -240,17 +240,16 @@ var schemeNames = newRegistry("signature scheme", map[SignatureScheme]string{
 	0x0906: "mldsa87",
 }, grease16[SignatureScheme]()...)
 
-// A PSKMode is a way of resumption that a client can take (RFC 8446, Section 4.2.9),
-// "psk_dhe_ke".
+// A PSKMode is a PSK key exchange mode (RFC 8446, Section 4.2.9), such as "psk_dhe_ke".
 type PSKMode uint8
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (p PSKMode) String() string { return pskModeNames.name(p) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (p PSKMode) MarshalText() ([]byte, error) { return pskModeNames.marshal(p) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (p *PSKMode) UnmarshalText(text []byte) error { return pskModeNames.unmarshal(text, p) }
 
 // pskModeNames has one-byte GREASE values (RFC 8701, Section 2).
@@ -259,17 +258,17 @@ var pskModeNames = newRegistry("PSK key exchange mode", map[PSKMode]string{
 	1: "psk_dhe_ke",
 }, 0x0b, 0x2a, 0x49, 0x68, 0x87, 0xa6, 0xc5, 0xe4)
 
-// An AlertDescription is the number of an alert. It is named as in RFC 8446, Section 6,
-// and IANA's registry "TLS Alerts", "unknown_ca".
+// An AlertDescription is the description of an alert. It has the name in IANA's registry
+// "TLS Alerts" (RFC 8446, Section 6), such as "unknown_ca".
 type AlertDescription uint8
 
-// String is the name; of a number without one, 0x and its digits.
+// String returns the name, or 0x and hexadecimal digits if there is none.
 func (a AlertDescription) String() string { return alertNames.name(a) }
 
-// MarshalText gives what String does.
+// MarshalText returns the same text as String.
 func (a AlertDescription) MarshalText() ([]byte, error) { return alertNames.marshal(a) }
 
-// UnmarshalText takes what MarshalText gives, and every number as 0x and digits.
+// UnmarshalText reads what MarshalText writes, and any number as 0x and hexadecimal digits.
 func (a *AlertDescription) UnmarshalText(text []byte) error { return alertNames.unmarshal(text, a) }
 
 var alertNames = newRegistry("alert", map[AlertDescription]string{

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// A number is what TLS or this package writes where people read a name.
+// A number is a value with a name, of TLS or of this package.
 type number interface{ ~uint8 | ~uint16 }
 
-// A registry has the names of one kind of number, both ways.
+// A registry maps one kind of number to names and back.
 type registry[N number] struct {
-	kind    string // what an error calls them
-	oneOf   string // lists the names where a number without one means nothing
+	kind    string // the kind, for errors
+	oneOf   string // all names, if a number must have one
 	names   map[N]string
 	numbers map[string]N
 }
 
-// newRegistry adds the numbers of grease, which say that they mean nothing
-// (RFC 8701), to names. Each keeps its number, so that the name can be read back.
+// newRegistry returns a registry of names and of the GREASE values (RFC 8701). Those
+// names include the number, so that they can be read back.
 func newRegistry[N number](kind string, names map[N]string, grease ...N) *registry[N] {
 	for _, n := range grease {
 		names[n] = "GREASE " + hexOf(n)
@@ -31,7 +31,8 @@ func newRegistry[N number](kind string, names map[N]string, grease ...N) *regist
 	return r
 }
 
-// newWords is the registry of a type of this package: names are those of 0, 1, 2 ...
+// newWords returns the registry of a type of this package, with the names of 0, 1, 2 and
+// so on.
 func newWords[N number](kind string, names ...string) *registry[N] {
 	of := make(map[N]string, len(names))
 	for i, name := range names {
@@ -42,7 +43,7 @@ func newWords[N number](kind string, names ...string) *registry[N] {
 	return r
 }
 
-// grease16 are the values that RFC 8701, Section 2, sets aside in all lists of two-byte numbers.
+// grease16 returns the two-byte GREASE values (RFC 8701, Section 2).
 func grease16[N ~uint16]() []N {
 	var values []N
 	for n := 0x0a0a; n <= 0xfafa; n += 0x1010 {
@@ -51,12 +52,12 @@ func grease16[N ~uint16]() []N {
 	return values
 }
 
-// hexOf takes n out of its type, whose String would call it again.
+// hexOf formats n without its String method, which calls hexOf.
 func hexOf[N number](n N) string { return fmt.Sprintf("0x%0*x", width[N]()/4, uint16(n)) }
 
 func width[N number]() int { return bits.Len64(uint64(^N(0))) }
 
-// name is the name of n; 0x and its digits if it has none.
+// name returns the name of n, or 0x and hexadecimal digits if it has none.
 func (r *registry[N]) name(n N) string {
 	if name, ok := r.names[n]; ok {
 		return name
@@ -71,7 +72,7 @@ func (r *registry[N]) marshal(n N) ([]byte, error) {
 	return []byte(r.name(n)), nil
 }
 
-// unmarshal takes every number as 0x too: it may have had no name for its writer.
+// unmarshal accepts every number as 0x too: the writer may not have known its name.
 func (r *registry[N]) unmarshal(text []byte, to *N) error {
 	if n, ok := r.numbers[string(text)]; ok {
 		*to = n
@@ -89,7 +90,7 @@ func (r *registry[N]) unmarshal(text []byte, to *N) error {
 	return nil
 }
 
-// The words of this package's own types, in the order of their constants.
+// The names of this package's own types, in the order of their constants.
 var (
 	typeNames = newWords[MessageType]("message type", "Unknown", "ClientHello", "HelloRetryRequest", "ServerHello",
 		"EncryptedExtensions", "CertificateRequest", "Certificate", "CertificateStatus", "CertificateVerify",
@@ -101,47 +102,47 @@ var (
 	howNames  = newWords[EndKind]("end", "open", "closed", "alerted", "reset", "timed_out", "dropped")
 )
 
-// String is the name in the RFC, "ClientHello".
+// String returns the name in the RFC, "ClientHello".
 func (t MessageType) String() string { return typeNames.name(t) }
 
-// MarshalText gives what String does; an error for a number that is none of the constants.
+// MarshalText returns the same text as String. Only the constants have one.
 func (t MessageType) MarshalText() ([]byte, error) { return typeNames.marshal(t) }
 
-// UnmarshalText takes what MarshalText gives.
+// UnmarshalText reads what MarshalText writes.
 func (t *MessageType) UnmarshalText(text []byte) error { return typeNames.unmarshal(text, t) }
 
-// String is "server", "client" or "wire".
+// String returns "server", "client" or "wire".
 func (v View) String() string { return viewNames.name(v) }
 
-// MarshalText gives what String does; an error for a number that is none of the constants.
+// MarshalText returns the same text as String. Only the constants have one.
 func (v View) MarshalText() ([]byte, error) { return viewNames.marshal(v) }
 
-// UnmarshalText takes what MarshalText gives.
+// UnmarshalText reads what MarshalText writes.
 func (v *View) UnmarshalText(text []byte) error { return viewNames.unmarshal(text, v) }
 
-// String is "unknown", "client" or "server".
+// String returns "unknown", "client" or "server".
 func (s Side) String() string { return sideNames.name(s) }
 
-// MarshalText gives what String does; an error for a number that is none of the constants.
+// MarshalText returns the same text as String. Only the constants have one.
 func (s Side) MarshalText() ([]byte, error) { return sideNames.marshal(s) }
 
-// UnmarshalText takes what MarshalText gives.
+// UnmarshalText reads what MarshalText writes.
 func (s *Side) UnmarshalText(text []byte) error { return sideNames.unmarshal(text, s) }
 
-// String is "unused", "data" or "mail".
+// String returns "unused", "data" or "mail".
 func (u Use) String() string { return useNames.name(u) }
 
-// MarshalText gives what String does; an error for a number that is none of the constants.
+// MarshalText returns the same text as String. Only the constants have one.
 func (u Use) MarshalText() ([]byte, error) { return useNames.marshal(u) }
 
-// UnmarshalText takes what MarshalText gives.
+// UnmarshalText reads what MarshalText writes.
 func (u *Use) UnmarshalText(text []byte) error { return useNames.unmarshal(text, u) }
 
-// String is the constant's name in small letters, "timed_out".
+// String returns "open", "closed", "alerted", "reset", "timed_out" or "dropped".
 func (h EndKind) String() string { return howNames.name(h) }
 
-// MarshalText gives what String does; an error for a number that is none of the constants.
+// MarshalText returns the same text as String. Only the constants have one.
 func (h EndKind) MarshalText() ([]byte, error) { return howNames.marshal(h) }
 
-// UnmarshalText takes what MarshalText gives.
+// UnmarshalText reads what MarshalText writes.
 func (h *EndKind) UnmarshalText(text []byte) error { return howNames.unmarshal(text, h) }

@@ -1,43 +1,43 @@
 package handshake
 
-// An Outcome is what the end of a handshake tells about how the server should
-// order its ticket for this client.
+// An Outcome classifies the end of a handshake by what it says about when to send the
+// client its session ticket.
 type Outcome uint8
 
 // The outcomes.
 const (
-	// Inconclusive: it tells nothing about tickets. An alert, a timeout, a reset, an
-	// end by the server, and a client that left in good order are among these.
+	// Inconclusive: the end says nothing about tickets. An alert, a timeout, a reset, an
+	// end by the server, and a close with close_notify are among these.
 	Inconclusive Outcome = iota
 
 	// Worked: the client used the connection.
 	Worked
 
-	// ClosedAfterFlight: the client closed silently after the server's first flight
-	// and before its own Finished. A ticket may have been in that flight: see
+	// ClosedAfterFlight: the client closed silently after the server's first flight and
+	// before its own Finished. The flight may have held a ticket: see
 	// [Transcript.IsEarlyTicket].
 	ClosedAfterFlight
 
 	// ClosedAfterTicket: the handshake was complete, and the client closed silently
-	// after a ticket, before a MAIL.
+	// after a ticket, before a MAIL command.
 	ClosedAfterTicket
 )
 
-// String says it in words, as what a client did.
+// String returns what the client did, in words.
 func (o Outcome) String() string {
 	switch o {
 	case Worked:
-		return "got in"
+		return "used the connection"
 	case ClosedAfterFlight:
 		return "closed silently after our flight"
 	case ClosedAfterTicket:
 		return "closed silently after the ticket"
 	}
-	return "ended in a way that tells nothing"
+	return "ended inconclusively"
 }
 
-// Outcome says what t tells. It looks at order and end only, not at who may be to
-// blame; package interop does that.
+// Outcome classifies the end of t by the order of messages and the kind of end. It does
+// not look for a cause; package interop does.
 func (t *Transcript) Outcome() Outcome {
 	silent := t.End.Kind == EndClosed && t.End.By == Client && !t.has(Client, TypeAlert)
 	switch {
@@ -45,7 +45,7 @@ func (t *Transcript) Outcome() Outcome {
 		return Worked
 	case silent && t.Completed && t.has(Server, TypeNewSessionTicket):
 		return ClosedAfterTicket
-	case t.Use == UseData && t.Completed: // a client may speak before its Finished is refused
+	case t.Use == UseData && t.Completed: // a client may send data before its Finished is rejected
 		return Worked
 	case silent && !t.Completed && t.has(Server, TypeFinished) && !t.has(Client, TypeFinished):
 		return ClosedAfterFlight
@@ -53,9 +53,9 @@ func (t *Transcript) Outcome() Outcome {
 	return Inconclusive
 }
 
-func (t *Transcript) has(from Side, kind MessageType) bool {
+func (t *Transcript) has(from Side, messageType MessageType) bool {
 	for _, m := range t.Messages {
-		if m.From == from && m.Type == kind {
+		if m.From == from && m.Type == messageType {
 			return true
 		}
 	}

@@ -137,7 +137,7 @@ func TestGoldensAreWrittenAsTheyAreRead(t *testing.T) {
 			continue
 		}
 		if *update == "" {
-			t.Errorf("%s is written differently now; go test ./interop -update=drawings writes it anew, and go generate ./interop its page", path(name))
+			t.Errorf("%s is written differently now; go test ./interop -update=diagrams writes it anew, and go generate ./interop its page", path(name))
 			continue
 		}
 		if err := os.WriteFile(path(name), again, 0o644); err != nil {

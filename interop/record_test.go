@@ -17,10 +17,10 @@ import (
 //
 //	go test ./interop -update=missing    record those that are missing or do not match
 //	go test ./interop -update=all        record all
-//	go test ./interop -update=drawings   only draw again what is there
+//	go test ./interop -update=diagrams   only draw again what is there
 //
 // It needs the programs that scripts/install-peers installs, and Java, Python and curl.
-var update = flag.String("update", "", "write transcripts: missing, all, drawings")
+var update = flag.String("update", "", "write transcripts: missing, all, diagrams")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
