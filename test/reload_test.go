@@ -63,7 +63,7 @@ func TestNewCertificatesAreServedAfterAReload(t *testing.T) {
 		next, before := pairs[i+1], p.journal.length()
 		files.put(t, next.CertFile, next.KeyFile)
 		reload()
-		p.await(before, "using certificate", files.cert)
+		p.await(before, "certificate expires soon", files.cert)
 		checkServed(t, p, next)
 		checkHandshake(t, p, returning, true)
 	}
@@ -94,7 +94,7 @@ func TestABrokenNewCertificateLeavesTheOldOneInUse(t *testing.T) {
 	before := p.journal.length()
 	files.put(t, other.CertFile, other.KeyFile)
 	p.signal(syscall.SIGHUP)
-	p.await(before, "using certificate", files.cert)
+	p.await(before, "certificate expires soon", files.cert)
 	checkServed(t, p, other)
 }
 
@@ -109,7 +109,7 @@ func TestNoSenderFailsWhileCertificatesChange(t *testing.T) {
 		next, before := pairs[(i+1)%2], p.journal.length()
 		files.put(t, next.CertFile, next.KeyFile)
 		p.signal(syscall.SIGHUP)
-		p.await(before, "using certificate", files.cert)
+		p.await(before, "certificate expires soon", files.cert)
 		p.await(p.journal.length(), "msg=session", ` resumed"`, "messages=10")
 	}
 	if unacked := balance(t, l.wait(t), p.maildir().messages(t)); unacked != 0 {
