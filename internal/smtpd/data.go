@@ -101,7 +101,7 @@ func (s *session) discard(rest io.Reader) (broken error) {
 
 // count notes n bytes of text that have come, taken or not.
 func (s *session) count(n int64) {
-	s.server.admission.Use(s.network, s.setup.Limits.Shares, n)
+	s.server.admission.AddBytes(s.network, s.setup.Limits.Quotas, n)
 	s.bytes += n
 }
 

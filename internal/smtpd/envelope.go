@@ -40,7 +40,7 @@ func (s *session) mayMail() *smtp.Reply {
 		return refusal(503, "5.5.1", "one message at a time, RSET gives it up")
 	case s.messages >= limits.Messages:
 		return refusal(421, "4.7.0", "too many messages in one session, come back for the next")
-	case !s.server.admission.Room(s.network, limits.Shares):
+	case !s.server.admission.AllowBytes(s.network, limits.Quotas):
 		return refusal(450, "4.7.0", "too much mail from your network for now, try again later")
 	}
 	return nil

@@ -29,7 +29,7 @@ type Server struct {
 	observer  Observer
 	log       *slog.Logger
 	setup     atomic.Pointer[setup]
-	admission *admission.Control
+	admission *admission.Limiter
 
 	mu        sync.Mutex
 	draining  bool
@@ -121,15 +121,15 @@ func (s *Server) isDraining() bool {
 // start runs a session for conn, or turns it away.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
-	shares := session.setup.Limits.Shares
-	if !s.admission.Enter(session.network, shares) {
+	quotas := session.setup.Limits.Quotas
+	if !s.admission.Connect(session.network, quotas) {
 		s.turnAway(session, implicit)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		s.admission.Leave(session.network)
+		s.admission.Disconnect(session.network)
 		conn.Close()
 		return
 	}
@@ -146,7 +146,7 @@ func (s *Server) end(session *session) {
 	if cause := recover(); cause != nil {
 		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
 	}
-	s.admission.Leave(session.network)
+	s.admission.Disconnect(session.network)
 	s.observer.SessionEnded(session.result())
 	s.mu.Lock()
 	defer s.mu.Unlock()

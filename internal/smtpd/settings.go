@@ -48,7 +48,7 @@ type Limits struct {
 	HandshakeTimeout time.Duration // for a whole TLS handshake
 	SessionTime      time.Duration // for a whole session
 
-	admission.Shares // of TLS handshakes, and of bytes of message text
+	admission.Quotas // of TLS handshakes, and of bytes of message text
 }
 
 // MaxCommandLine is the most that [Limits].CommandLine can be: what a session
@@ -74,9 +74,9 @@ var DefaultLimits = Limits{
 	HandshakeTimeout: 30 * time.Second,
 	SessionTime:      2 * time.Hour,
 
-	Shares: admission.Shares{
-		Total:      admission.Share{Connections: 10_000, Starts: 1000, Bytes: 100 << 20},
-		PerNetwork: admission.Share{Connections: 200, Starts: 100, Bytes: 20 << 20},
+	Quotas: admission.Quotas{
+		Total:      admission.Quota{Connections: 10_000, Starts: 1000, Bytes: 100 << 20},
+		PerNetwork: admission.Quota{Connections: 200, Starts: 100, Bytes: 20 << 20},
 	},
 }
 
@@ -100,7 +100,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-func shareOrDefault(s *admission.Share, d admission.Share) {
+func shareOrDefault(s *admission.Quota, d admission.Quota) {
 	orDefault(&s.Connections, d.Connections)
 	orDefault(&s.Starts, d.Starts)
 	orDefault(&s.Bytes, d.Bytes)

@@ -22,7 +22,7 @@ func (s *session) startTLS(arg string) {
 		// Whoever put them there, they are not from the sender's TLS side:
 		// command injection (CVE-2011-0411).
 		s.hangUp(smtp.NewReply(554, "5.5.1", "bytes behind STARTTLS before TLS began"), "bytes behind STARTTLS")
-	case !s.server.admission.Start(s.network, s.setup.Limits.Shares):
+	case !s.server.admission.AllowStart(s.network, s.setup.Limits.Quotas):
 		// 454 would let the sender go on in the clear. 421 brings it back.
 		s.hangUp(s.tooMany("TLS handshakes"), "turned away: too many TLS handshakes")
 	default:
@@ -36,7 +36,7 @@ func (s *session) startTLS(arg string) {
 
 // secure is the start of implicit TLS.
 func (s *session) secure() bool {
-	if s.setup.tls == nil || !s.server.admission.Start(s.network, s.setup.Limits.Shares) {
+	if s.setup.tls == nil || !s.server.admission.AllowStart(s.network, s.setup.Limits.Quotas) {
 		s.end = "turned away: too many TLS handshakes"
 		return false
 	}

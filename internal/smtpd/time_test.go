@@ -168,7 +168,7 @@ func TestShutdownDoesNotWaitForever(t *testing.T) {
 
 func TestTurnedAwaySendersHearWhy(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) {
-		set.Limits.PerNetwork = admission.Share{Connections: 2, Starts: 0.1}
+		set.Limits.PerNetwork = admission.Quota{Connections: 2, Starts: 0.1}
 	})
 	first := s.dial(t)
 	first.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")

@@ -23,9 +23,9 @@ const MaxBody = tlsrpt.MaxReportSize
 
 // postLimits limit the rate of POSTs. A sender has one report a day for each domain, and
 // may send those of several domains at once.
-var postLimits = admission.Shares{
-	Total:      admission.Share{Starts: 20},
-	PerNetwork: admission.Share{Starts: 1},
+var postLimits = admission.Quotas{
+	Total:      admission.Quota{Starts: 20},
+	PerNetwork: admission.Quota{Starts: 1},
 }
 
 // postTimeout bounds a POST after its header.
@@ -62,7 +62,7 @@ func (rc *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Req
 		return http.StatusUnsupportedMediaType, "send application/tlsrpt+gzip or application/tlsrpt+json"
 	}
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	if !rc.admission.Start(admission.Network(from.Addr().Unmap()), postLimits) {
+	if !rc.admission.AllowStart(admission.Network(from.Addr().Unmap()), postLimits) {
 		return http.StatusTooManyRequests, "too many reports, try again later"
 	}
 	body := &buffer{memory: rc.memory}

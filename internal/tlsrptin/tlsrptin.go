@@ -64,7 +64,7 @@ type Receiver struct {
 
 	memory    *memoryBudget
 	parsing   chan struct{} // has an element for each report that is being parsed
-	admission *admission.Control
+	admission *admission.Limiter
 
 	queue   chan message
 	close   sync.Once

@@ -31,7 +31,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			}
 			s.logAnswer(r, answer, began, attributes...)
 		}()
-		if !s.admission.Start(networkOf(r.RemoteAddr), shares) {
+		if !s.admission.AllowStart(networkOf(r.RemoteAddr), shares) {
 			w.Header().Set("Retry-After", "60")
 			w.Header().Set("Connection", "close")
 			http.Error(answer, "too many requests from your network", http.StatusTooManyRequests)

@@ -16,9 +16,9 @@ import (
 
 // shares let a provider's fetchers of policies in without waiting. A start is a
 // TLS handshake or a request.
-var shares = admission.Shares{
-	Total:      admission.Share{Connections: 1000, Starts: 200},
-	PerNetwork: admission.Share{Connections: 50, Starts: 10},
+var shares = admission.Quotas{
+	Total:      admission.Quota{Connections: 1000, Starts: 200},
+	PerNetwork: admission.Quota{Connections: 50, Starts: 10},
 }
 
 const (
@@ -99,18 +99,18 @@ func (l *listener) Accept() (net.Conn, error) {
 			conn.Close()
 			continue
 		}
-		return admitted(conn, func() { s.admission.Leave(from) }), nil
+		return admitted(conn, func() { s.admission.Disconnect(from) }), nil
 	}
 }
 
 // admit counts a connection in, or says why not. What comes over it begins with a
 // TLS handshake, which costs.
 func (s *Server) admit(from netip.Prefix) (refused string) {
-	if !s.admission.Enter(from, shares) {
+	if !s.admission.Connect(from, shares) {
 		return "too many connections"
 	}
-	if !s.admission.Start(from, shares) {
-		s.admission.Leave(from)
+	if !s.admission.AllowStart(from, shares) {
+		s.admission.Disconnect(from)
 		return "too many TLS handshakes and requests"
 	}
 	return ""

@@ -59,7 +59,7 @@ type Route struct {
 // A Server answers on any number of listeners.
 type Server struct {
 	log       *slog.Logger
-	admission *admission.Control
+	admission *admission.Limiter
 	routes    atomic.Pointer[http.ServeMux]
 	secure    *http.Server
 	plain     *http.Server
