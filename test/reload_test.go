@@ -87,7 +87,7 @@ func TestABrokenNewCertificateLeavesTheOldOneInUse(t *testing.T) {
 			before := p.journal.length()
 			files.put(t, broken.cert, broken.key)
 			p.signal(syscall.SIGHUP)
-			p.await(before, "level=ERROR", "the old one stays", files.cert)
+			p.await(before, "level=ERROR", "keeping the current one", files.cert)
 			checkServed(t, p, old)
 		})
 	}
