@@ -19,28 +19,28 @@ import (
 	"postern/mtasts"
 )
 
-// serving says that mail is taken, and what to try next. In a JSON log it is a
-// line of that.
-func printBanner(t terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate) {
+// printBanner prints a summary of a server that has started, and what to try next. With
+// a JSON log, it logs a line instead.
+func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate) {
 	var addresses []string
 	for _, ln := range listeners {
 		addresses = append(addresses, ln.String())
 	}
 	if c.Log.Format == "json" {
-		log.Info("accepting mail", logkey.Listen, addresses, logkey.Domains, c.Domains, logkey.NextHop, goesTo(c))
+		log.Info("accepting mail", logkey.Listen, addresses, logkey.Domains, c.Domains, logkey.NextHop, nextHop(c))
 		return
 	}
-	fmt.Fprint(t.Out, "Postern takes mail.\n\n")
-	summary(t.Out, c, addresses, certificates)
-	fmt.Fprintf(t.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
+	fmt.Fprint(ui.Out, "Postern is accepting mail.\n\n")
+	printSummary(ui.Out, c, addresses, certificates)
+	fmt.Fprintf(ui.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
 	if c.NextHop == nil {
-		fmt.Fprintf(t.Out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))
+		fmt.Fprintf(ui.Out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))
 	}
-	fmt.Fprint(t.Out, "\nCtrl-C stops it.\n")
+	fmt.Fprint(ui.Out, "\nCtrl-C stops it.\n")
 }
 
-// checked says what a good configuration says.
-func printChecked(t terminal.UI, c *config.Config) error {
+// printChecked prints a summary of a valid configuration.
+func printChecked(ui terminal.UI, c *config.Config) error {
 	var addresses []string
 	for _, e := range server.Endpoints(c) {
 		addresses = append(addresses, e.String())
@@ -48,35 +48,35 @@ func printChecked(t terminal.UI, c *config.Config) error {
 	var certificates []*tls.Certificate
 	for _, pair := range c.Certificates {
 		cert, err := certs.Load(pair, time.Now())
-		if err != nil { // it was good a moment ago
+		if err != nil { // changed since it was checked
 			return err
 		}
 		certificates = append(certificates, cert)
 	}
-	fmt.Fprint(t.Out, "The configuration is good.\n\n")
-	summary(t.Out, c, addresses, certificates)
+	fmt.Fprint(ui.Out, "The configuration is valid.\n\n")
+	printSummary(ui.Out, c, addresses, certificates)
 	return nil
 }
 
-// summary writes a table of what matters.
-func summary(w io.Writer, c *config.Config, addresses []string, certificates []*tls.Certificate) {
+// printSummary writes a table of the most important settings.
+func printSummary(w io.Writer, c *config.Config, addresses []string, certificates []*tls.Certificate) {
 	row(w, "listens on", addresses...)
-	row(w, "calls itself", c.Hostname)
-	row(w, "mail for", strings.Join(c.Domains, ", "))
+	row(w, "hostname", c.Hostname)
+	row(w, "domains", strings.Join(c.Domains, ", "))
 	if len(c.Recipients) > 0 {
-		row(w, "only to", strings.Join(c.Recipients, ", "))
+		row(w, "recipients", strings.Join(c.Recipients, ", "))
 	}
-	row(w, "goes to", goesTo(c))
-	row(w, "TLS reports", takenIn(c)...)
-	row(w, "certificate", describe(c, certificates)...)
+	row(w, "next hop", nextHop(c))
+	row(w, "TLS reports", reportAddresses(c)...)
+	row(w, "certificate", certificateLines(c, certificates)...)
 	if c.MTASTS.Serve {
-		row(w, "MTA-STS", offers(c.MTASTS))
+		row(w, "MTA-STS", mtastsText(c.MTASTS))
 	}
-	row(w, "mode", c.Mode.String())
+	row(w, "TLS mode", c.Mode.String())
 }
 
-// takenIn says how TLS reports come, by mail and by POST.
-func takenIn(c *config.Config) (ways []string) {
+// reportAddresses are where TLS reports are received, by mail and by POST.
+func reportAddresses(c *config.Config) (ways []string) {
 	if addresses := c.Reports.Addresses; len(addresses) > 0 {
 		ways = append(ways, fmt.Sprintf("by mail to %s (%s)", strings.Join(addresses, ", "), c.Reports.Delivery))
 	}
@@ -90,11 +90,11 @@ func takenIn(c *config.Config) (ways []string) {
 	return ways
 }
 
-// offers is the policy in words.
-func offers(m config.MTASTS) string {
+// mtastsText is the policy in words.
+func mtastsText(m config.MTASTS) string {
 	mode := string(m.Mode)
 	if m.Mode == mtasts.Enforce {
-		mode += " while senders that verify get in, else testing"
+		mode += " while its check passes, else testing"
 	}
 	return fmt.Sprintf("%s, for %s at %s", mode, strings.Join(m.Domains, ", "), strings.Join(m.MX, ", "))
 }
@@ -106,21 +106,21 @@ func row(w io.Writer, name string, values ...string) {
 	}
 }
 
-func goesTo(c *config.Config) string {
+func nextHop(c *config.Config) string {
 	if c.NextHop != nil {
 		return c.NextHop.String()
 	}
 	return "Maildir " + c.MaildirFolder()
 }
 
-// describe has a line for each certificate.
-func describe(c *config.Config, certificates []*tls.Certificate) []string {
+// certificateLines has a line for each certificate.
+func certificateLines(c *config.Config, certificates []*tls.Certificate) []string {
 	var lines []string
 	if c.ACME.Ask {
 		lines = append(lines, fmt.Sprintf("by ACME, for %s from %s", strings.Join(c.ACME.Hosts, ", "), c.ACME.Directory))
 	}
 	own := len(c.Certificates) == 0
-	if own && len(certificates) == 0 { // not made yet
+	if own && len(certificates) == 0 { // not created yet
 		return append(lines, "self-signed, in "+c.TLSFolder())
 	}
 	for _, cert := range certificates {
@@ -137,7 +137,7 @@ func describe(c *config.Config, certificates []*tls.Certificate) []string {
 // swaks is a command line that sends a message to ln.
 func swaks(c *config.Config, ln server.Listener) string {
 	host, port, _ := net.SplitHostPort(ln.Addr().String())
-	if net.ParseIP(host).IsUnspecified() { // that of IPv6 takes IPv4 too
+	if net.ParseIP(host).IsUnspecified() { // the IPv6 one accepts IPv4 too
 		host = "127.0.0.1"
 	}
 	how := "--tls"

@@ -8,21 +8,21 @@ import (
 	"postern/interop"
 )
 
-// cases is the subcommand that tells of the catalogue.
-type cases struct {
-	List casesList `cmd:"" default:"withargs" help:"List them, one line each."`
-	Show casesShow `cmd:"" help:"Tell what is known of one, who saw it, and what to do."`
+// casesCmd shows the known client failures.
+type casesCmd struct {
+	List casesListCmd `cmd:"" default:"withargs" help:"List known client failures."`
+	Show casesShowCmd `cmd:"" help:"Show a known client failure: clients, explanation, remedies, sources."`
 }
 
-type casesList struct {
-	JSON bool `help:"One JSON object a line; docs/json.md tells the fields."`
+type casesListCmd struct {
+	JSON bool `help:"Print one JSON object per line; see docs/json.md."`
 }
 
 // Run is called by kong.
-func (c casesList) Run(ui terminal.UI) error {
+func (c casesListCmd) Run(ui terminal.UI) error {
 	for _, known := range interop.Cases() {
 		if c.JSON {
-			if err := ui.JSON(caseRow(known)); err != nil {
+			if err := ui.JSON(toCaseJSON(known)); err != nil {
 				return err
 			}
 			continue
@@ -32,30 +32,43 @@ func (c casesList) Run(ui terminal.UI) error {
 	return nil
 }
 
-type casesShow struct {
-	ID   string `arg:"" help:"The case's id, as in postern cases."`
-	JSON bool   `help:"As one JSON object; docs/json.md tells the fields."`
+type casesShowCmd struct {
+	ID   string `arg:"" help:"Case ID, as in postern cases."`
+	JSON bool   `help:"Print one JSON object; see docs/json.md."`
 }
 
 // Run is called by kong.
-func (c casesShow) Run(ui terminal.UI) error {
+func (c casesShowCmd) Run(ui terminal.UI) error {
 	known, ok := interop.Find(c.ID)
 	if !ok {
-		return &terminal.HintedError{Err: fmt.Errorf("no case %q is known", c.ID), Hint: "postern cases lists those that are"}
+		return &terminal.HintedError{Err: fmt.Errorf("unknown case %q", c.ID), Hint: "list the cases with postern cases"}
 	}
 	if c.JSON {
-		return ui.JSON(caseRow(known))
+		return ui.JSON(toCaseJSON(known))
 	}
 	ui.Paragraph("case", fmt.Sprintf("%s: %s", known.ID, known.Title))
 	printCase(ui, known)
 	return nil
 }
 
-// A caseJSON is a case as docs/json.md tells it.
+// printCase prints a case without its title.
+func printCase(ui terminal.UI, c *interop.Case) {
+	ui.Paragraph("clients", fmt.Sprintf("%s, since %s (%s)", c.Clients, c.Since, c.Status))
+	ui.Paragraph("explanation", c.Explanation)
+	ui.Paragraph("Postern", c.Remedy.Postern)
+	for _, a := range c.Remedy.OtherSoftware {
+		ui.Paragraph(a.Software, a.Action)
+	}
+	for _, s := range c.Sources {
+		fmt.Fprintf(ui.Out, "%-*s%s\n", terminal.Margin, "source", s.URL)
+	}
+}
+
+// A caseJSON is a case, as in docs/json.md.
 type caseJSON struct {
 	ID          string       `json:"id"`
 	Title       string       `json:"title"`
-	Who         string       `json:"who"`
+	Clients     string       `json:"clients"`
 	Since       string       `json:"since"`
 	Status      string       `json:"status"`
 	Explanation string       `json:"explanation"`
@@ -65,26 +78,26 @@ type caseJSON struct {
 
 type remedyJSON struct {
 	Software string `json:"software"`
-	Action   string `json:"do"`
+	Action   string `json:"action"`
 }
 
 type sourceJSON struct {
 	URL     string `json:"url"`
 	Date    string `json:"date,omitempty"`
-	Summary string `json:"says"`
+	Summary string `json:"summary"`
 }
 
-func caseRow(c *interop.Case) caseJSON {
-	row := caseJSON{
-		ID: c.ID, Title: c.Title, Who: c.Clients, Since: c.Since,
+func toCaseJSON(c *interop.Case) caseJSON {
+	out := caseJSON{
+		ID: c.ID, Title: c.Title, Clients: c.Clients, Since: c.Since,
 		Status: strings.ToLower(c.Status.String()), Explanation: c.Explanation,
 		Remedies: []remedyJSON{{"Postern", c.Remedy.Postern}},
 	}
 	for _, a := range c.Remedy.OtherSoftware {
-		row.Remedies = append(row.Remedies, remedyJSON(a))
+		out.Remedies = append(out.Remedies, remedyJSON(a))
 	}
 	for _, s := range c.Sources {
-		row.Sources = append(row.Sources, sourceJSON(s))
+		out.Sources = append(out.Sources, sourceJSON(s))
 	}
-	return row
+	return out
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"postern/handshake"
 	"postern/handshake/keylog"
@@ -13,25 +14,29 @@ import (
 	"postern/internal/terminal"
 )
 
-// explain is the subcommand that explains handshakes from a file.
-type explain struct {
-	File  string `arg:"" help:"A packet capture (pcap or pcapng), or a transcript in JSON; - is standard input."`
-	Keys  string `placeholder:"FILE" help:"The key log (SSLKEYLOGFILE) of one side of a capture: names its encrypted messages."`
+// explainCmd explains the handshakes in a file.
+type explainCmd struct {
+	File  string `arg:"" help:"Packet capture (pcap or pcapng) or transcript (JSON); - is standard input."`
+	Keys  string `placeholder:"FILE" help:"Decrypt messages of a capture with this key log (SSLKEYLOGFILE) of one side."`
 	ASCII bool   `help:"Draw in ASCII."`
-	JSON  bool   `help:"One JSON object a handshake, one a line; docs/json.md tells the fields."`
+	JSON  bool   `help:"Print one JSON object per handshake; see docs/json.md."`
 }
 
-// Help is what postern explain --help says besides the flags.
-func (explain) Help() string {
-	return `Exit status: 0 nothing is wrong, 1 a case was found, 2 the file cannot be read, 3 a handshake failed and it is not known why, or there was none.
+// Help is called by kong.
+func (explainCmd) Help() string {
+	return `Diagnoses each handshake: draws its messages, names the known client failure it matches,
+and what to do about it.
 
-To capture what reaches a server on port 25: tcpdump -i any -w capture.pcap port 25`
+To capture what reaches a server on port 25: tcpdump -i any -w capture.pcap port 25
+
+Exit status: 0 no handshake failed, 1 a failure has a diagnosis, 2 the file cannot be read,
+3 a failure has none, or there is no handshake.`
 }
 
-const explainHint = "give a capture that tcpdump -w has written, or a transcript as postern handshakes show --json has it"
+const explainHint = "give a capture written by tcpdump -w, or a transcript as in postern handshakes show --json"
 
 // Run is called by kong.
-func (e explain) Run(ui terminal.UI) error {
+func (e explainCmd) Run(ui terminal.UI) error {
 	file := os.Stdin
 	if e.File != "-" {
 		var err error
@@ -43,27 +48,30 @@ func (e explain) Run(ui terminal.UI) error {
 	shown := terminal.NewProgress(ui.Err)
 	defer shown.Done()
 	ui = ui.Above(shown)
-	in := bufio.NewReaderSize(newMetered(file, shown), 1<<16)
+	in := bufio.NewReaderSize(newProgressReader(file, shown), 1<<16)
 	head, err := in.Peek(4)
 	if err != nil {
-		return &terminal.UsageError{Err: fmt.Errorf("%s: too short to be a capture or a transcript", e.File), Hint: explainHint}
+		return &terminal.UsageError{Err: fmt.Errorf("%s: too short for a capture or a transcript", e.File), Hint: explainHint}
 	}
-	told := &telling{ui: ui, explain: e}
+	out := &explainOutput{
+		ui: ui, json: e.JSON,
+		diagram: handshake.DiagramOptions{ASCII: e.ASCII, Location: time.Local},
+	}
 	if capture.IsCapture(head) {
-		err = e.capture(in, told)
+		err = e.capture(in, out)
 	} else {
-		err = e.transcript(in, told)
+		err = e.transcript(in, out)
 	}
 	if err != nil {
 		return err
 	}
-	return told.verdict()
+	return out.status()
 }
 
-// transcript explains the one handshake of a transcript.
-func (e explain) transcript(in io.Reader, told *telling) error {
+// transcript explains the handshake of a transcript.
+func (e explainCmd) transcript(in io.Reader, out *explainOutput) error {
 	if e.Keys != "" {
-		return &terminal.UsageError{Err: errors.New("--keys: a transcript has no encrypted bytes any more; give the capture")}
+		return &terminal.UsageError{Err: errors.New("--keys is for captures: a transcript has no encrypted bytes")}
 	}
 	content, err := io.ReadAll(io.LimitReader(in, handshake.MaxSize+1))
 	if err != nil {
@@ -73,12 +81,12 @@ func (e explain) transcript(in io.Reader, told *telling) error {
 	if err != nil {
 		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript: %w", e.File, err), Hint: explainHint}
 	}
-	return told.handshake(transcript)
+	return out.handshake(transcript)
 }
 
 // capture explains the handshakes of a packet capture.
-func (e explain) capture(in io.Reader, told *telling) error {
-	keys, err := e.keys(told.ui)
+func (e explainCmd) capture(in io.Reader, out *explainOutput) error {
+	keys, err := e.keys(out.ui)
 	if err != nil {
 		return err
 	}
@@ -89,20 +97,20 @@ func (e explain) capture(in io.Reader, told *telling) error {
 	for {
 		conversation, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			told.tally(reader.Stats())
+			out.stats(reader.Stats())
 			return nil
 		}
 		if err != nil {
 			return &terminal.UsageError{Err: err, Hint: explainHint}
 		}
-		if err := told.conversation(conversation); err != nil {
+		if err := out.conversation(conversation); err != nil {
 			return err
 		}
 	}
 }
 
 // keys reads the key log, if there is one.
-func (e explain) keys(ui terminal.UI) (handshake.Keys, error) {
+func (e explainCmd) keys(ui terminal.UI) (handshake.Keys, error) {
 	if e.Keys == "" {
 		return nil, nil
 	}
@@ -115,39 +123,39 @@ func (e explain) keys(ui terminal.UI) (handshake.Keys, error) {
 	if err != nil {
 		return nil, &terminal.UsageError{Err: err}
 	}
-	faults, more := keys.BadLines()
-	for _, fault := range faults {
-		ui.Note(fmt.Sprintf("%s:%d: %s", e.Keys, fault.Line, fault.Reason))
+	bad, more := keys.BadLines()
+	for _, line := range bad {
+		ui.Note(fmt.Sprintf("%s:%d: %s", e.Keys, line.Line, line.Reason))
 	}
 	if more > 0 {
-		ui.Note(fmt.Sprintf("%s: %d more lines cannot be read", e.Keys, more))
+		ui.Note(fmt.Sprintf("%s: %d more invalid lines", e.Keys, more))
 	}
 	return keys, nil
 }
 
-// A metered is a file that tells how much of it has been read.
-type metered struct {
+// A progressReader shows how much of a file has been read.
+type progressReader struct {
 	file       *os.File
-	told       *terminal.Progress
-	read, size int64 // in bytes; size is 0 of what has no end yet
+	shown      *terminal.Progress
+	read, size int64 // in bytes; size is 0 if unknown
 }
 
-func newMetered(file *os.File, told *terminal.Progress) *metered {
-	m := &metered{file: file, told: told}
+func newProgressReader(file *os.File, shown *terminal.Progress) *progressReader {
+	r := &progressReader{file: file, shown: shown}
 	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		m.size = info.Size()
+		r.size = info.Size()
 	}
-	return m
+	return r
 }
 
-// Read is for [io.Reader].
-func (m *metered) Read(p []byte) (int, error) {
-	n, err := m.file.Read(p)
-	m.read += int64(n)
+// Read implements [io.Reader].
+func (r *progressReader) Read(p []byte) (int, error) {
+	n, err := r.file.Read(p)
+	r.read += int64(n)
 	of := ""
-	if m.size > 0 {
-		of = fmt.Sprintf(" of %d", m.size>>20)
+	if r.size > 0 {
+		of = fmt.Sprintf(" of %d", r.size>>20)
 	}
-	m.told.Set(fmt.Sprintf("postern: %d%s MiB are read, %s", m.read>>20, of, m.file.Name()))
+	r.shown.Set(fmt.Sprintf("postern: reading %s, %d%s MiB", r.file.Name(), r.read>>20, of))
 	return n, err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"postern/handshake"
 	"postern/internal/capture"
@@ -11,36 +10,34 @@ import (
 	"postern/interop"
 )
 
-// A telling is what explain has told so far.
-type telling struct {
-	ui                   terminal.UI
-	explain              explain
-	seen, found, unknown int // handshakes: all, those with a case, those that failed without
+// An explainOutput prints explained handshakes and counts them.
+type explainOutput struct {
+	ui      terminal.UI
+	json    bool
+	diagram handshake.DiagramOptions
+
+	all, diagnosed, unknown int // unknown: failed without a diagnosis
 }
 
-// conversation tells of one connection of a capture.
-func (t *telling) conversation(c *capture.Conversation) error {
-	if t.explain.JSON {
-		if c.Transcript == nil {
-			return nil
+// conversation explains the handshake of a connection, if it has one.
+func (o *explainOutput) conversation(c *capture.Conversation) error {
+	if !o.json {
+		if o.all > 0 {
+			fmt.Fprintln(o.ui.Out)
 		}
-		return t.handshake(c.Transcript)
+		fmt.Fprintf(o.ui.Out, "== %s\n", conversationLine(c))
 	}
-	if t.seen > 0 {
-		fmt.Fprintln(t.ui.Out)
-	}
-	fmt.Fprintf(t.ui.Out, "== %s\n", conversationLine(c))
 	if c.Transcript == nil {
 		return nil
 	}
-	return t.handshake(c.Transcript)
+	return o.handshake(c.Transcript)
 }
 
-// conversationLine says who spoke with whom, and what in the clear.
+// conversationLine is the head of a conversation: its addresses and what was in clear.
 func conversationLine(c *capture.Conversation) string {
-	line := fmt.Sprintf("%s  %s → %s", c.Start.Local().Format(time.DateTime), c.Client, c.Server)
+	line := fmt.Sprintf("%s  %s → %s", localTime(c.Start), c.Client, c.Server)
 	if c.EHLO != "" {
-		line += ", calls itself " + safetext.Printable(c.EHLO)
+		line += ", EHLO " + safetext.Printable(c.EHLO)
 	}
 	switch {
 	case c.Refusal != "":
@@ -51,103 +48,73 @@ func conversationLine(c *capture.Conversation) string {
 		line += ", without TLS"
 	}
 	if c.MissingBytes > 0 {
-		line += fmt.Sprintf(", %d bytes are missing in the capture", c.MissingBytes)
+		line += fmt.Sprintf(", %d bytes missing in the capture", c.MissingBytes)
 	}
 	return line
 }
 
-// handshake tells of one handshake.
-func (t *telling) handshake(transcript *handshake.Transcript) error {
-	e := explanationOf(transcript)
-	t.seen++
+// handshake explains a handshake.
+func (o *explainOutput) handshake(transcript *handshake.Transcript) error {
+	diagnoses, failed := interop.Diagnose(transcript)
+	o.all++
 	switch {
-	case len(e.diagnoses) > 0:
-		t.found++
-	case e.failed:
-		t.unknown++
+	case len(diagnoses) > 0:
+		o.diagnosed++
+	case failed:
+		o.unknown++
 	}
-	if t.explain.JSON {
-		return t.ui.JSON(explainedRow(e))
+	if o.json {
+		return o.ui.JSON(explainedJSON{failed, each(diagnoses, toDiagnosisJSON), transcript})
 	}
-	printExplanation(t.ui, e, handshake.DiagramOptions{ASCII: t.explain.ASCII, Location: time.Local})
+	printExplanation(o.ui, transcript, o.diagram)
 	return nil
 }
 
-// tally notes what of a capture was not read.
-func (t *telling) tally(n capture.Stats) {
+// stats notes what of a capture was not read.
+func (o *explainOutput) stats(n capture.Stats) {
 	if unread := n.UnknownLink + n.Fragments + n.Malformed; unread > 0 {
-		t.ui.Note(fmt.Sprintf("%d of %d packets could not be read: %d of unknown links, %d fragments, %d broken or cut (tcpdump -s 0 cuts none)",
+		o.ui.Note(fmt.Sprintf("%d of %d packets were not read: %d of unknown link types, %d fragments, %d malformed or truncated (tcpdump -s 0 truncates none)",
 			unread, n.Packets, n.UnknownLink, n.Fragments, n.Malformed))
 	}
 	if n.Evicted > 0 {
-		t.ui.Note(fmt.Sprintf("%d connections were given up to make room for others", n.Evicted))
+		o.ui.Note(fmt.Sprintf("%d connections were dropped to bound memory", n.Evicted))
 	}
-	if t.seen == 0 {
-		t.ui.Note(fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets))
+	if o.all == 0 {
+		o.ui.Note(fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets))
 	}
 }
 
-// verdict is the exit status.
-func (t *telling) verdict() error {
+// status returns the exit status.
+func (o *explainOutput) status() error {
 	switch {
-	case t.found > 0:
+	case o.diagnosed > 0:
 		return terminal.ExitStatus(terminal.ExitFailed)
-	case t.unknown > 0, t.seen == 0:
+	case o.unknown > 0, o.all == 0:
 		return terminal.ExitStatus(terminal.ExitUnclear)
 	}
 	return nil
 }
 
-// An explanation is a handshake with what is known of it.
-type explanation struct {
-	transcript *handshake.Transcript
-	diagnoses  []interop.Diagnosis // the surest first
-	failed     bool
-}
-
-func explanationOf(transcript *handshake.Transcript) explanation {
+// printExplanation draws a handshake and prints its diagnoses.
+func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handshake.DiagramOptions) {
+	fmt.Fprint(ui.Out, transcript.Diagram(o))
 	diagnoses, failed := interop.Diagnose(transcript)
-	return explanation{transcript, diagnoses, failed}
-}
-
-// explained draws a handshake and says what is known of it.
-func printExplanation(t terminal.UI, e explanation, o handshake.DiagramOptions) {
-	fmt.Fprint(t.Out, e.transcript.Diagram(o))
-	for _, d := range e.diagnoses {
-		fmt.Fprintln(t.Out)
-		printDiagnosis(t, d)
+	for _, d := range diagnoses {
+		fmt.Fprintln(ui.Out)
+		ui.Paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
+		ui.Paragraph("confidence", d.Confidence.String())
+		for _, observation := range d.Observations {
+			ui.Paragraph("evidence", safetext.Printable(observation.Text))
+		}
+		printCase(ui, d.Case)
 	}
-	if len(e.diagnoses) == 0 && e.failed {
-		fmt.Fprintln(t.Out)
-		t.Paragraph("case", interop.NotKnown)
-	}
-}
-
-// diagnosis tells one case as it was found.
-func printDiagnosis(t terminal.UI, d interop.Diagnosis) {
-	t.Paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
-	t.Paragraph("sure", d.Confidence.String())
-	for _, o := range d.Observations {
-		t.Paragraph("seen", safetext.Printable(o.Text))
-	}
-	printCase(t, d.Case)
-}
-
-// caseText tells what is known of a case, beyond its title.
-func printCase(t terminal.UI, c *interop.Case) {
-	t.Paragraph("who", fmt.Sprintf("%s, since %s (%s)", c.Clients, c.Since, c.Status))
-	t.Paragraph("what", c.Explanation)
-	t.Paragraph("Postern", c.Remedy.Postern)
-	for _, a := range c.Remedy.OtherSoftware {
-		t.Paragraph(a.Software, a.Action)
-	}
-	for _, s := range c.Sources {
-		fmt.Fprintf(t.Out, "%-*s%s\n", terminal.Margin, "source", s.URL)
+	if len(diagnoses) == 0 && failed {
+		fmt.Fprintln(ui.Out)
+		ui.Paragraph("case", interop.NotKnown)
 	}
 }
 
-// An explainedJSON is a handshake with what is known of it, as docs/json.md tells
-// it.
+// An explainedJSON is a handshake with its diagnoses, as in docs/json.md.
 type explainedJSON struct {
 	Failed    bool                  `json:"failed"`
 	Cases     []diagnosisJSON       `json:"cases"`
@@ -165,15 +132,9 @@ type observationJSON struct {
 	Message int    `json:"message"`
 }
 
-func explainedRow(e explanation) explainedJSON {
-	return explainedJSON{
-		Failed:    e.failed,
-		Handshake: e.transcript,
-		Cases: each(e.diagnoses, func(d interop.Diagnosis) diagnosisJSON {
-			return diagnosisJSON{
-				Case: d.Case.ID, Confidence: float64(d.Confidence),
-				Observations: each(d.Observations, func(o interop.Observation) observationJSON { return observationJSON(o) }),
-			}
-		}),
+func toDiagnosisJSON(d interop.Diagnosis) diagnosisJSON {
+	return diagnosisJSON{
+		Case: d.Case.ID, Confidence: float64(d.Confidence),
+		Observations: each(d.Observations, func(o interop.Observation) observationJSON { return observationJSON(o) }),
 	}
 }

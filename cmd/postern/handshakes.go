@@ -19,25 +19,25 @@ import (
 	"postern/internal/terminal"
 )
 
-// handshakes is the subcommand that shows who came and how it went.
-type handshakes struct {
-	List handshakesList `cmd:"" default:"withargs" help:"List them, one line each, the newest first."`
-	Show handshakesShow `cmd:"" help:"Draw one, and say what it was and what is next."`
+// handshakesCmd shows handshakes in the ledger.
+type handshakesCmd struct {
+	List handshakesListCmd `cmd:"" default:"withargs" help:"List handshakes, the newest first."`
+	Show handshakesShowCmd `cmd:"" help:"Show a handshake as a diagram, with its diagnosis and remedy."`
 }
 
-type handshakesList struct {
+type handshakesListCmd struct {
 	ledgerFlags
-	Since  since  `default:"24h" placeholder:"TIME" help:"From then on: so long ago (90m, 24h, 7d) or a date (${default})."`
-	Sender string `placeholder:"X" help:"Only of this address, network, or part of an EHLO name."`
-	Case   string `placeholder:"ID" help:"Only failed ones of this case; unknown for those without."`
-	Failed bool   `help:"Only failed ones."`
-	Limit  int    `default:"100" placeholder:"N" help:"At most so many (${default})."`
-	Follow bool   `help:"Go on with new ones as they come, the oldest first."`
-	JSON   bool   `help:"One JSON object a line; docs/json.md tells the fields."`
+	Since  since  `default:"24h" placeholder:"TIME" help:"Only handshakes since then: an age (90m, 24h, 7d) or a date (${default})."`
+	Sender string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
+	Case   string `placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
+	Failed bool   `help:"Only failed handshakes."`
+	Limit  int    `default:"100" placeholder:"N" help:"Print at most this many (${default})."`
+	Follow bool   `help:"Print new handshakes as they happen, the oldest first."`
+	JSON   bool   `help:"Print one JSON object per line; see docs/json.md."`
 }
 
 // Run is called by kong.
-func (h handshakesList) Run(ui terminal.UI) error {
+func (h handshakesListCmd) Run(ui terminal.UI) error {
 	book, err := h.open(ui)
 	if err != nil {
 		return err
@@ -52,18 +52,18 @@ func (h handshakesList) Run(ui terminal.UI) error {
 	}
 	if !h.Follow {
 		if len(found) == 0 {
-			ui.Note("no handshakes since " + h.Since.Local().Format(time.DateTime))
+			ui.Note("no handshakes since " + localTime(h.Since.Time))
 		}
 		return h.print(ui, found)
 	}
 	return h.follow(ctx, ui, book, filter, found)
 }
 
-// followInterval is how often new handshakes are looked for.
+// followInterval is how often the ledger is read again.
 const followInterval = time.Second
 
-// follow prints what is there, oldest first, and what comes, until ctx ends.
-func (h handshakesList) follow(ctx context.Context, ui terminal.UI, book *ledger.Reader, filter ledger.Filter, found []ledger.Handshake) error {
+// follow prints the handshakes found, the oldest first, and then new ones until ctx ends.
+func (h handshakesListCmd) follow(ctx context.Context, ui terminal.UI, book *ledger.Reader, filter ledger.Filter, found []ledger.Handshake) error {
 	slices.Reverse(found)
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
@@ -86,10 +86,10 @@ func (h handshakesList) follow(ctx context.Context, ui terminal.UI, book *ledger
 	}
 }
 
-func (h handshakesList) print(ui terminal.UI, found []ledger.Handshake) error {
+func (h handshakesListCmd) print(ui terminal.UI, found []ledger.Handshake) error {
 	for _, handshake := range found {
 		if h.JSON {
-			if err := ui.JSON(handshakeRow(handshake)); err != nil {
+			if err := ui.JSON(toHandshakeJSON(handshake)); err != nil {
 				return err
 			}
 			continue
@@ -99,15 +99,15 @@ func (h handshakesList) print(ui terminal.UI, found []ledger.Handshake) error {
 	return nil
 }
 
-type handshakesShow struct {
+type handshakesShowCmd struct {
 	ledgerFlags
-	ID    string `arg:"" help:"The session's id, as in postern handshakes, in the log, and in our replies."`
+	ID    string `arg:"" help:"Session ID, as in postern handshakes, the log and SMTP replies."`
 	ASCII bool   `help:"Draw in ASCII."`
-	JSON  bool   `help:"As one JSON object; docs/json.md tells the fields."`
+	JSON  bool   `help:"Print one JSON object; see docs/json.md."`
 }
 
 // Run is called by kong.
-func (h handshakesShow) Run(ui terminal.UI) error {
+func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	book, err := h.open(ui)
 	if err != nil {
 		return err
@@ -115,17 +115,17 @@ func (h handshakesShow) Run(ui terminal.UI) error {
 	defer book.Close()
 	found, err := book.Handshake(context.Background(), h.ID)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &terminal.HintedError{Err: err, Hint: "postern handshakes lists those that are kept; their second column is the id"}
+		return &terminal.HintedError{Err: err, Hint: "find the ID with postern handshakes, second column"}
 	}
 	if err != nil {
 		return err
 	}
 	if h.JSON {
-		return ui.JSON(handshakeRow(found))
+		return ui.JSON(toHandshakeJSON(found))
 	}
 	fmt.Fprintln(ui.Out, handshakeLine(found))
 	if len(found.Transcript) == 0 {
-		ui.Note("its messages are not kept: only those of failed handshakes are")
+		ui.Note("its messages are not stored: only those of failed handshakes are")
 		return nil
 	}
 	transcript, err := handshake.Parse(found.Transcript)
@@ -133,12 +133,12 @@ func (h handshakesShow) Run(ui terminal.UI) error {
 		return err
 	}
 	fmt.Fprintln(ui.Out)
-	printExplanation(ui, explanationOf(transcript), handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	printExplanation(ui, transcript, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
 	fmt.Fprintf(ui.Out, "\nNext: %s\n", safetext.Printable(found.Next))
 	return nil
 }
 
-// A handshakeJSON is a handshake of the ledger as docs/json.md tells it.
+// A handshakeJSON is a handshake in the ledger, as in docs/json.md.
 type handshakeJSON struct {
 	Session string       `json:"session"`
 	Time    time.Time    `json:"time"`
@@ -156,14 +156,14 @@ type handshakeJSON struct {
 	Handshake json.RawMessage `json:"handshake,omitempty"`
 }
 
-// A negotiatedJSON is what a handshake came to, by names.
+// A negotiatedJSON has the names of what was negotiated.
 type negotiatedJSON struct {
 	Version string `json:"version,omitempty"`
 	Suite   string `json:"suite,omitempty"`
 	Group   string `json:"group,omitempty"`
 }
 
-// negotiated names the numbers of the wire; 0 stands for nothing.
+// negotiated names TLS parameters; 0 means none.
 func negotiated(version, suite, group uint16) (n negotiatedJSON) {
 	if version != 0 {
 		n.Version, n.Suite = handshake.Version(version).String(), handshake.Suite(suite).String()
@@ -179,31 +179,31 @@ type caseFoundJSON struct {
 	Confidence float64 `json:"confidence"`
 }
 
-func handshakeRow(h ledger.Handshake) handshakeJSON {
-	row := handshakeJSON{
+func toHandshakeJSON(h ledger.Handshake) handshakeJSON {
+	out := handshakeJSON{
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
 		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(),
 		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
 		After:          h.After, Stopped: h.Stopped, Next: h.Next, Handshake: h.Transcript,
 	}
 	if h.Fingerprint != "" {
-		row.Mode = h.Mode.String()
+		out.Mode = h.Mode.String()
 	}
 	for _, d := range h.Diagnoses {
-		row.Cases = append(row.Cases, caseFoundJSON{d.Case, d.Confidence})
+		out.Cases = append(out.Cases, caseFoundJSON{d.Case, d.Confidence})
 	}
-	return row
+	return out
 }
 
-// handshakeLine is a handshake in one line of columns, for people.
+// handshakeLine is a handshake in a line of the table.
 func handshakeLine(h ledger.Handshake) string {
-	line := fmt.Sprintf("%s  %-10s  %-15s  %-28s  %-9s  %s", h.At.Local().Format(time.DateTime),
-		h.Session, h.Address, safetext.Shorten(h.EHLO, 28), h.Outcome, handshakeWords(h))
+	line := fmt.Sprintf("%-24s  %-10s  %-15s  %-28s  %-9s  %s", localTime(h.At),
+		h.Session, h.Address, safetext.Shorten(h.EHLO, 28), h.Outcome, handshakeDetail(h))
 	return strings.TrimRight(line, " ")
 }
 
-// handshakeWords say what is to say of a handshake beyond its outcome.
-func handshakeWords(h ledger.Handshake) string {
+// handshakeDetail is the last column.
+func handshakeDetail(h ledger.Handshake) string {
 	switch {
 	case h.Outcome == ledger.Failed:
 		words := ledger.Unknown
@@ -215,7 +215,7 @@ func handshakeWords(h ledger.Handshake) string {
 		}
 		return words + ": " + safetext.Printable(h.Stopped)
 	case h.Outcome == ledger.Plaintext && h.After != "":
-		return "came back without TLS after " + h.After
+		return "retried without TLS after " + h.After
 	case h.Outcome == ledger.Plaintext:
 		return ""
 	}

@@ -16,7 +16,7 @@ func TestEachJSONFieldIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range []any{
-		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, storyJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
+		handshakeJSON{}, negotiatedJSON{}, caseFoundJSON{}, senderJSON{}, countsJSON{}, senderHistoryJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
 		probedJSON{}, hostJSON{}, addressJSON{}, senderRunJSON{}, findingJSON{},
 		reportJSON{}, tlsrptexplain.DaySummary{}, addedJSON{},
 		reportExplainedJSON{}, policyJSON{}, periodJSON{}, resultJSON{}, activityJSON{}, activitySenderJSON{}, recordsJSON{},

@@ -12,14 +12,14 @@ import (
 	"postern/internal/terminal"
 )
 
-// ledgerFlags say whose ledger is asked.
+// ledgerFlags choose a ledger.
 type ledgerFlags struct {
-	Data string `placeholder:"DIR" default:"${data}" help:"The data folder that postern serve is given (${default})."`
+	Data string `placeholder:"FOLDER" default:"${data}" help:"Data folder of postern serve (${default})."`
 }
 
 func (f ledgerFlags) path() string { return config.LedgerFile(f.Data) }
 
-// open opens the ledger for reading, and says so if it cannot show all of it.
+// open opens the ledger for reading, with a note if it cannot show everything.
 func (f ledgerFlags) open(ui terminal.UI) (*ledger.Reader, error) {
 	r, err := ledger.OpenReader(f.path())
 	if err != nil {
@@ -31,20 +31,20 @@ func (f ledgerFlags) open(ui terminal.UI) (*ledger.Reader, error) {
 	return r, nil
 }
 
-// hinted adds what to do about an error of the ledger.
+// hinted adds a hint to an error of the ledger.
 func (f ledgerFlags) hinted(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNoLedger):
-		return &terminal.HintedError{Err: err, Hint: "give the data folder of postern serve by --data; the ledger begins when it first runs"}
+		return &terminal.HintedError{Err: err, Hint: "set the data folder of postern serve with --data; the first start creates the ledger"}
 	case errors.Is(err, ledger.ErrNewer):
-		return &terminal.HintedError{Err: err, Hint: "use the postern that serves here, or a newer one"}
+		return &terminal.HintedError{Err: err, Hint: "use the version of postern that serves here, or a newer one"}
 	case errors.Is(err, ledger.ErrOlder):
-		return &terminal.HintedError{Err: err, Hint: "start postern serve of this version once: it brings the ledger up to date"}
+		return &terminal.HintedError{Err: err, Hint: "start postern serve of this version once; it migrates the ledger"}
 	}
 	return err
 }
 
-// A since is a point in the past: so long ago ("90m", "24h", "7d"), or a date or
+// A since is a point in the past, given as an age ("90m", "24h", "7d") or as a date or
 // time ("2026-11-24", "2026-11-24T15:04:05Z").
 type since struct{ time.Time }
 
@@ -57,15 +57,15 @@ func (s *since) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	ago, err := period(word)
-	if err != nil || ago < 0 {
-		return fmt.Errorf("%q is neither a time ago, as 90m, 24h or 7d, nor a date, as 2026-11-24", word)
+	age, err := parseAge(word)
+	if err != nil || age < 0 {
+		return fmt.Errorf("%q is neither an age such as 90m, 24h or 7d, nor a date such as 2026-11-24", word)
 	}
-	s.Time = time.Now().Add(-ago)
+	s.Time = time.Now().Add(-age)
 	return nil
 }
 
-func period(word string) (time.Duration, error) {
+func parseAge(word string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(word, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		return time.Duration(n) * 24 * time.Hour, err

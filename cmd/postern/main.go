@@ -1,20 +1,20 @@
 // Postern is the TLS front door for inbound mail.
 //
 //	postern serve        receives mail
-//	postern handshakes   shows who came and how it went
-//	postern senders      shows and pins what senders are offered
-//	postern probe        asks a server which senders it keeps out
+//	postern handshakes   shows handshakes and explains failed ones
+//	postern senders      shows senders and their TLS mode, and pins it
+//	postern probe        reports which senders cannot deliver to a server
 //	postern dns          prints and checks the DNS records to publish
 //	postern explain      explains packet captures and transcripts
-//	postern report       takes TLS reports in and tells what they say and mean
-//	postern cases        tells of the cases that are known
+//	postern report       receives, shows and explains TLS reports
+//	postern cases        lists known client failures
 //
 // # Exit status
 //
-//	0    all is well
-//	1    something failed, or something was found that should not be so
-//	2    the command line or the configuration is wrong
-//	3    it could not be told, since something did not answer
+//	0    success: nothing failed, no problem found
+//	1    something failed, or a problem was found
+//	2    wrong command line or configuration
+//	3    inconclusive: something did not answer
 package main
 
 import (
@@ -28,15 +28,15 @@ import (
 
 // root is the command line.
 type root struct {
-	Serve      serve            `cmd:"" help:"Receive mail."`
-	Handshakes handshakes       `cmd:"" help:"Show who came and how it went, and explain what failed."`
-	Senders    senders          `cmd:"" help:"Show who comes and what they are offered, and pin that."`
-	Probe      probeCmd         `cmd:"" help:"Ask servers which senders they keep out."`
-	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print the DNS records to publish, and check them."`
-	Explain    explain          `cmd:"" help:"Explain the handshakes of a packet capture or a transcript."`
-	Report     reportCmd        `cmd:"" help:"Take TLS reports in, and tell what they say and mean."`
-	Cases      cases            `cmd:"" help:"Tell of the cases that are known."`
-	Version    kong.VersionFlag `help:"Show the version and exit."`
+	Serve      serveCmd         `cmd:"" help:"Receive mail."`
+	Handshakes handshakesCmd    `cmd:"" help:"Show handshakes and explain failed ones."`
+	Senders    sendersCmd       `cmd:"" help:"Show senders and their TLS mode; pin it."`
+	Probe      probeCmd         `cmd:"" help:"Report which senders cannot deliver to a server."`
+	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print and check the DNS records to publish."`
+	Explain    explainCmd       `cmd:"" help:"Explain the handshakes in a packet capture or transcript."`
+	Report     reportCmd        `cmd:"" help:"Store, show and explain TLS reports."`
+	Cases      casesCmd         `cmd:"" help:"List known client failures."`
+	Version    kong.VersionFlag `help:"Print the version and exit."`
 }
 
 func main() {
@@ -48,7 +48,7 @@ func main() {
 	}))
 }
 
-// run is the whole command. It returns the exit status.
+// run runs the command and returns the exit status.
 func run(args []string, ui terminal.UI) int {
 	parser := kong.Must(&root{},
 		kong.Name("postern"),

@@ -15,26 +15,26 @@ import (
 	"postern/sessionticket"
 )
 
-// senders is the subcommand that shows who comes, and pins what they are offered.
-type senders struct {
-	List  sendersList  `cmd:"" default:"withargs" help:"List them, those with the most sessions first."`
-	Show  sendersShow  `cmd:"" help:"Tell all about one: days, what it negotiates, what was decided."`
-	Pin   sendersPin   `cmd:"" help:"Pin the senders of a network to a TLS mode."`
-	Unpin sendersUnpin `cmd:"" help:"Remove a pin."`
+// sendersCmd shows senders and pins their TLS mode.
+type sendersCmd struct {
+	List  sendersListCmd  `cmd:"" default:"withargs" help:"List senders, those with the most sessions first."`
+	Show  sendersShowCmd  `cmd:"" help:"Show a sender's sessions by day, pins and changes of TLS mode."`
+	Pin   sendersPinCmd   `cmd:"" help:"Pin the senders of a network to a TLS mode."`
+	Unpin sendersUnpinCmd `cmd:"" help:"Remove a pin."`
 }
 
-type sendersList struct {
+type sendersListCmd struct {
 	ledgerFlags
-	Since    since  `default:"7d" placeholder:"TIME" help:"Who came since then: so long ago (90m, 24h, 7d) or a date (${default})."`
-	Sender   string `placeholder:"X" help:"Only this address, network, or part of an EHLO name."`
-	Failed   bool   `help:"Only those with failed handshakes."`
-	Returned bool   `help:"Only those that came back in plaintext after a failed handshake."`
-	Limit    int    `default:"100" placeholder:"N" help:"At most so many (${default})."`
-	JSON     bool   `help:"One JSON object a line; docs/json.md tells the fields."`
+	Since    since  `default:"7d" placeholder:"TIME" help:"Only senders with sessions since then: an age (90m, 24h, 7d) or a date (${default})."`
+	Sender   string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
+	Failed   bool   `help:"Only senders with failed handshakes."`
+	Returned bool   `help:"Only senders that retried in plaintext after a failed handshake."`
+	Limit    int    `default:"100" placeholder:"N" help:"Print at most this many (${default})."`
+	JSON     bool   `help:"Print one JSON object per line; see docs/json.md."`
 }
 
 // Run is called by kong.
-func (s sendersList) Run(ui terminal.UI) error {
+func (s sendersListCmd) Run(ui terminal.UI) error {
 	book, err := s.open(ui)
 	if err != nil {
 		return err
@@ -48,14 +48,14 @@ func (s sendersList) Run(ui terminal.UI) error {
 	}
 	if s.JSON {
 		for _, sender := range found {
-			if err := ui.JSON(senderRow(sender)); err != nil {
+			if err := ui.JSON(toSenderJSON(sender)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if len(found) == 0 {
-		ui.Note("no senders since " + s.Since.Local().Format(time.DateTime))
+		ui.Note("no senders since " + localTime(s.Since.Time))
 		return nil
 	}
 	fmt.Fprintln(ui.Out, senderHead)
@@ -65,16 +65,16 @@ func (s sendersList) Run(ui terminal.UI) error {
 	return nil
 }
 
-type sendersPin struct {
+type sendersPinCmd struct {
 	ledgerFlags
-	Network string `arg:"" help:"An address or a network, such as 192.0.2.0/24."`
-	Mode    string `arg:"" help:"first-write, own-write, no-ticket, tls12 or stock."`
-	Why     string `required:"" placeholder:"TEXT" help:"The reason, for those who read it later."`
+	Network string `arg:"" help:"Address or network, such as 192.0.2.0/24."`
+	Mode    string `arg:"" help:"TLS mode: first-write, own-write, no-ticket, tls12 or stock."`
+	Why     string `required:"" placeholder:"TEXT" help:"Reason for the pin, shown with it."`
 }
 
 // Run is called by kong.
-func (s sendersPin) Run(ui terminal.UI) error {
-	network, err := networkOf(s.Network)
+func (s sendersPinCmd) Run(ui terminal.UI) error {
+	network, err := parseNetwork(s.Network)
 	if err != nil {
 		return &terminal.UsageError{Err: err}
 	}
@@ -86,33 +86,33 @@ func (s sendersPin) Run(ui terminal.UI) error {
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.Out, "%s is pinned to mode %s; a running server applies it within two seconds.\n", network, mode)
+	fmt.Fprintf(ui.Out, "pinned %s to mode %s; a running server applies it within two seconds\n", network, mode)
 	return nil
 }
 
-type sendersUnpin struct {
+type sendersUnpinCmd struct {
 	ledgerFlags
-	Network string `arg:"" help:"The address or network, as it was pinned."`
+	Network string `arg:"" help:"Address or network, as pinned."`
 }
 
 // Run is called by kong.
-func (s sendersUnpin) Run(ui terminal.UI) error {
-	network, err := networkOf(s.Network)
+func (s sendersUnpinCmd) Run(ui terminal.UI) error {
+	network, err := parseNetwork(s.Network)
 	if err != nil {
 		return &terminal.UsageError{Err: err}
 	}
 	switch err := ledger.RemovePin(context.Background(), s.path(), network); {
 	case errors.Is(err, ledger.ErrNoPin):
-		return &terminal.HintedError{Err: err, Hint: "postern senders show tells the pins of a sender"}
+		return &terminal.HintedError{Err: err, Hint: "list the pins of a network with postern senders show NETWORK"}
 	case err != nil:
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.Out, "%s is not pinned any more.\n", network)
+	fmt.Fprintf(ui.Out, "removed the pin of %s\n", network)
 	return nil
 }
 
-// networkOf reads a network, or an address as one of its own.
-func networkOf(text string) (netip.Prefix, error) {
+// parseNetwork parses a network, or an address as a network of one.
+func parseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap().WithZone("")
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -124,15 +124,15 @@ func networkOf(text string) (netip.Prefix, error) {
 	return network.Masked(), nil
 }
 
-type sendersShow struct {
+type sendersShowCmd struct {
 	ledgerFlags
-	Sender string `arg:"" help:"An address, a network, or part of an EHLO name."`
-	Since  since  `default:"30d" placeholder:"TIME" help:"What it did since then (${default})."`
-	JSON   bool   `help:"As one JSON object; docs/json.md tells the fields."`
+	Sender string `arg:"" help:"Address, network, or part of an EHLO name."`
+	Since  since  `default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date (${default})."`
+	JSON   bool   `help:"Print one JSON object; see docs/json.md."`
 }
 
-// A senderStory is all that the ledger has of a sender.
-type senderStory struct {
+// A senderHistory is what the ledger has about a sender.
+type senderHistory struct {
 	senders   []ledger.Sender
 	days      []ledger.Day
 	decisions []fallback.Decision
@@ -141,96 +141,189 @@ type senderStory struct {
 }
 
 // Run is called by kong.
-func (s sendersShow) Run(ui terminal.UI) error {
+func (s sendersShowCmd) Run(ui terminal.UI) error {
 	book, err := s.open(ui)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	story, err := s.read(book)
+	history, err := s.read(book)
 	if err != nil {
 		return err
 	}
 	if s.JSON {
-		return ui.JSON(storyRow(story))
+		return ui.JSON(toSenderHistoryJSON(history))
 	}
-	if len(story.senders) == 0 && len(story.pins) == 0 {
-		ui.Note(fmt.Sprintf("nobody like %s came since %s", safetext.Printable(s.Sender), s.Since.Local().Format(time.DateTime)))
+	if len(history.senders) == 0 && len(history.pins) == 0 {
+		ui.Note(fmt.Sprintf("no sender matches %s since %s", safetext.Printable(s.Sender), localTime(s.Since.Time)))
 		return nil
 	}
-	printSender(ui, story)
+	printSender(ui, history)
 	return nil
 }
 
-func (s sendersShow) read(book *ledger.Reader) (story senderStory, err error) {
+func (s sendersShowCmd) read(book *ledger.Reader) (history senderHistory, err error) {
 	ctx, filter := context.Background(), ledger.Filter{Since: s.Since.Time, Sender: s.Sender}
-	if story.senders, err = book.Senders(ctx, filter); err != nil {
-		return story, err
+	if history.senders, err = book.Senders(ctx, filter); err != nil {
+		return history, err
 	}
-	if story.days, err = book.Days(ctx, filter); err != nil {
-		return story, err
+	if history.days, err = book.Days(ctx, filter); err != nil {
+		return history, err
 	}
-	if story.pins, err = s.pins(ctx, book); err != nil {
-		return story, err
+	if history.pins, err = s.pins(ctx, book); err != nil {
+		return history, err
 	}
-	if story.decisions, err = book.Decisions(ctx, filter); err != nil {
-		return story, err
+	if history.decisions, err = book.Decisions(ctx, filter); err != nil {
+		return history, err
 	}
 	filter.Failed, filter.Limit = true, 10
-	story.failed, err = book.Handshakes(ctx, filter)
-	return story, err
+	history.failed, err = book.Handshakes(ctx, filter)
+	return history, err
 }
 
-// pins are those that hold for the sender; all where it is no network.
-func (s sendersShow) pins(ctx context.Context, book *ledger.Reader) ([]fallback.Pin, error) {
+// pins are those that apply to the sender, if that is an address or a network.
+func (s sendersShowCmd) pins(ctx context.Context, book *ledger.Reader) ([]fallback.Pin, error) {
 	all, err := book.Pins(ctx)
-	network, bad := networkOf(s.Sender)
-	if err != nil || bad != nil {
+	network, notNetwork := parseNetwork(s.Sender)
+	if err != nil || notNetwork != nil {
 		return nil, err
 	}
-	var holding []fallback.Pin
+	var matching []fallback.Pin
 	for _, p := range all {
 		if p.Network.Overlaps(network) {
-			holding = append(holding, p)
+			matching = append(matching, p)
 		}
 	}
-	return holding, nil
+	return matching, nil
 }
 
-// story tells of a sender, for people.
-func printSender(t terminal.UI, s senderStory) {
-	fmt.Fprintln(t.Out, senderHead)
+// printSender prints what the ledger has about a sender.
+func printSender(ui terminal.UI, s senderHistory) {
+	fmt.Fprintln(ui.Out, senderHead)
 	for _, sender := range s.senders {
-		fmt.Fprintln(t.Out, senderLine(sender))
+		fmt.Fprintln(ui.Out, senderLine(sender))
 	}
 	for _, p := range s.pins {
-		fmt.Fprintf(t.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Mode, p.Since.Local().Format(time.DateTime), safetext.Printable(p.Why))
+		fmt.Fprintf(ui.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Mode, localTime(p.Since), safetext.Printable(p.Why))
 	}
 	if len(s.days) > 0 {
-		fmt.Fprintln(t.Out, "\nday           what was negotiated")
+		fmt.Fprintln(ui.Out, "\nday (UTC)     negotiated")
 	}
 	for _, d := range s.days {
-		fmt.Fprintf(t.Out, "%s    %s\n", d.Day.Format(time.DateOnly), dayWords(d))
+		fmt.Fprintf(ui.Out, "%s    %s\n", d.Day.Format(time.DateOnly), dayText(d))
 	}
 	if len(s.decisions) > 0 {
-		fmt.Fprintln(t.Out, "\nwhat was decided")
+		fmt.Fprintln(ui.Out, "\nchanges of TLS mode")
 	}
 	for _, d := range s.decisions {
-		fmt.Fprintf(t.Out, "%s  %s, from %s to %s\n", d.At.Local().Format(time.DateTime), d.Kind, d.From, d.To)
-		t.Paragraph("", safetext.Printable(d.Why))
+		fmt.Fprintf(ui.Out, "%-24s  %s, from %s to %s\n", localTime(d.At), d.Kind, d.From, d.To)
+		ui.Paragraph("", safetext.Printable(d.Why))
 	}
 	if len(s.failed) > 0 {
-		fmt.Fprintln(t.Out, "\nfailed handshakes; postern handshakes show ID explains one")
+		fmt.Fprintln(ui.Out, "\nfailed handshakes (details: postern handshakes show ID)")
 	}
 	for _, h := range s.failed {
-		fmt.Fprintln(t.Out, handshakeLine(h))
+		fmt.Fprintln(ui.Out, handshakeLine(h))
 	}
 }
 
-func dayWords(d ledger.Day) string {
+func dayText(d ledger.Day) string {
 	counts := fmt.Sprintf("%d full, %d resumed, %d failed, %d in plaintext", d.Full, d.Resumed, d.Failed, d.Plaintext)
 	if d.Version == 0 {
 		return counts
 	}
 	return fmt.Sprintf("%s, %s, %s: %s", handshake.Version(d.Version), handshake.Suite(d.Suite), handshake.Group(d.Group), counts)
+}
+
+// A senderJSON is a sender, as in docs/json.md.
+type senderJSON struct {
+	Network netip.Prefix `json:"network"`
+	EHLO    string       `json:"ehlo,omitempty"`
+	JA4     string       `json:"ja4,omitempty"`
+	First   time.Time    `json:"first"`
+	Last    time.Time    `json:"last"`
+	countsJSON
+}
+
+type countsJSON struct {
+	Full      int64 `json:"full"`
+	Resumed   int64 `json:"resumed"`
+	Failed    int64 `json:"failed"`
+	Plaintext int64 `json:"plaintext"`
+	Returned  int64 `json:"returned"`
+}
+
+func toSenderJSON(s ledger.Sender) senderJSON {
+	return senderJSON{
+		Network: s.Network, EHLO: s.EHLO, JA4: s.Fingerprint,
+		First: s.First.UTC(), Last: s.Seen.UTC(), countsJSON: countsJSON(s.Counts),
+	}
+}
+
+const senderFormat = "%-20s  %-28s  %8s  %8s  %8s  %9s  %-21s  %s"
+
+var senderHead = fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed", "failed", "plaintext", "last seen", "")
+
+// senderLine is a sender in a line of the table.
+func senderLine(s ledger.Sender) string {
+	var words string
+	if s.Returned > 0 {
+		words = fmt.Sprintf("retried without TLS %d×", s.Returned)
+	}
+	count := func(n int64) string {
+		if n == 0 {
+			return "-"
+		}
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
+		count(s.Failed), count(s.Plaintext), s.Seen.Local().Format("2006-01-02 15:04 MST"), words)
+}
+
+// A senderHistoryJSON is what postern senders show --json prints.
+type senderHistoryJSON struct {
+	Senders   []senderJSON    `json:"senders"`
+	Days      []dayJSON       `json:"days"`
+	Pins      []pinJSON       `json:"pins"`
+	Decisions []decisionJSON  `json:"decisions"`
+	Failed    []handshakeJSON `json:"failed"`
+}
+
+type dayJSON struct {
+	Day string `json:"day"`
+	negotiatedJSON
+	countsJSON
+}
+
+type pinJSON struct {
+	Network netip.Prefix `json:"network"`
+	Mode    string       `json:"mode"`
+	Why     string       `json:"why"`
+	Since   time.Time    `json:"since"`
+}
+
+type decisionJSON struct {
+	Time    time.Time    `json:"time"`
+	Kind    string       `json:"kind"`
+	Network netip.Prefix `json:"network"`
+	JA4     string       `json:"ja4,omitempty"`
+	From    string       `json:"from"`
+	To      string       `json:"to"`
+	Why     string       `json:"why"`
+}
+
+func toSenderHistoryJSON(s senderHistory) senderHistoryJSON {
+	return senderHistoryJSON{
+		Senders: each(s.senders, toSenderJSON),
+		Days:    each(s.days, toDayJSON),
+		Pins:    each(s.pins, func(p fallback.Pin) pinJSON { return pinJSON{p.Network, p.Mode.String(), p.Why, p.Since.UTC()} }),
+		Decisions: each(s.decisions, func(d fallback.Decision) decisionJSON {
+			return decisionJSON{d.At.UTC(), string(d.Kind), d.Network, d.Fingerprint, d.From.String(), d.To.String(), d.Why}
+		}),
+		Failed: each(s.failed, toHandshakeJSON),
+	}
+}
+
+func toDayJSON(d ledger.Day) dayJSON {
+	return dayJSON{d.Day.Format(time.DateOnly), negotiated(d.Version, d.Suite, d.Group), countsJSON(d.Counts)}
 }

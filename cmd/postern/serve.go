@@ -13,25 +13,25 @@ import (
 	"postern/internal/terminal"
 )
 
-// serve is the subcommand that receives mail.
-type serve struct {
-	Config string `placeholder:"FILE" help:"Read the configuration from this TOML file. Flags win over it."`
+// serveCmd receives mail.
+type serveCmd struct {
+	Config string `placeholder:"FILE" help:"Read the configuration from this TOML file. Flags override it."`
 	config.Flags
-	Check bool `help:"Only check the configuration and tell what it says."`
+	Check bool `help:"Check the configuration, print a summary, and exit."`
 }
 
-// Help is what postern serve --help says besides the flags.
-func (serve) Help() string {
-	return `Without any flag it listens on 127.0.0.1:2525 and stores messages in a Maildir below ./postern-data.
+// Help is called by kong.
+func (serveCmd) Help() string {
+	return `Without flags, postern serve listens on 127.0.0.1:2525 and stores messages in a Maildir in ./postern-data.
 
-SIGTERM or SIGINT: let the sessions finish the message they are in, then stop; a second one stops at once.
-SIGHUP: read the configuration and the certificates again. Certificates are read again too when their files change.
+SIGTERM or SIGINT drains: sessions finish their current message, for at most a minute. A second one stops at once.
+SIGHUP reloads the configuration and the certificates. Certificates are also reloaded when their files change.
 
-deploy/postern.toml explains every key of the configuration.`
+deploy/postern.toml documents every key of the configuration.`
 }
 
 // Run is called by kong.
-func (s serve) Run(ui terminal.UI) error {
+func (s serveCmd) Run(ui terminal.UI) error {
 	c, err := s.load()
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s serve) Run(ui terminal.UI) error {
 	if s.Check {
 		return printChecked(ui, c)
 	}
-	// From here on a signal must not end the process by itself.
+	// From here on, signals do not kill the process.
 	stop, hangup := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -63,9 +63,9 @@ func (s serve) Run(ui terminal.UI) error {
 	return srv.Run(s.load, stop, hangup)
 }
 
-func (s serve) load() (*config.Config, error) { return config.Load(s.Config, s.Flags) }
+func (s serveCmd) load() (*config.Config, error) { return config.Load(s.Config, s.Flags) }
 
-// newLog makes the log in one of the formats of [config.Log].
+// newLog returns a logger in a format of [config.Log].
 func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "json" {
