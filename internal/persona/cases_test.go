@@ -18,13 +18,13 @@ import (
 	"postern/sessionticket"
 )
 
-// Where a persona fails, its handshake looks like its case.
-func TestPersonaPlaysItsCase(t *testing.T) {
+// Where a persona fails, its handshake is diagnosed as its case.
+func TestFailedHandshakeIsDiagnosedAsThePersonasCase(t *testing.T) {
 	for id, change := range map[string]func(*server){
-		"early-ticket":            func(s *server) { s.policy = sessionticket.Stock },
-		"ticket-after-finished":   func(s *server) { s.policy = sessionticket.OwnWrite },
+		"early-ticket":            func(s *server) { s.mode = sessionticket.Stock },
+		"ticket-after-finished":   func(s *server) { s.mode = sessionticket.OwnWrite },
 		"ticket-surprises-client": func(*server) {},
-		"large-ticket":            func(s *server) { s.policy, s.config.ClientAuth = sessionticket.Stock, tls.RequestClientCert },
+		"large-ticket":            func(s *server) { s.mode, s.config.ClientAuth = sessionticket.Stock, tls.RequestClientCert },
 		"tls10-only":              func(*server) {},
 		"falls-back-to-plaintext": func(*server) {},
 		"rsa-only-client":         func(*server) {},
@@ -45,18 +45,18 @@ func TestPersonaPlaysItsCase(t *testing.T) {
 			p := find(t, id)
 			v := p.Run(t.Context(), target(s.start(t)))
 			if v.Completed || v.Err == nil {
-				t.Fatalf("it got in: %v", v.Err)
+				t.Fatalf("the handshake completed: %v", v.Err)
 			}
 			silent := id == "ticket-after-finished" || id == "ticket-surprises-client" || id == "large-ticket"
 			if said := v.Transcript.End.Err; (said == "") != silent {
-				t.Errorf("TLS said %q of the end; the client left of its own accord: %v", said, silent)
+				t.Errorf("TLS ended with %q; the client closed by itself: %v", said, silent)
 			}
 			if last := v.Transcript.Messages[len(v.Transcript.Messages)-1]; silent && last.From != handshake.Server {
-				t.Errorf("the client said %v after the ticket", last.Type)
+				t.Errorf("the client sent %v after the ticket", last.Type)
 			}
 			diagnoses, _ := interop.Diagnose(v.Transcript)
 			if len(diagnoses) == 0 || diagnoses[0].Case.ID != p.Case {
-				t.Errorf("diagnosed as %s, want %s; it ended with %v\n%s",
+				t.Errorf("diagnosed as %s, want %s; the run ended with %v\n%s",
 					ids(diagnoses), p.Case, v.Err, v.Transcript.Diagram(handshake.DiagramOptions{}))
 			}
 		})
@@ -71,14 +71,14 @@ func ids(diagnoses []interop.Diagnosis) string {
 	return b.String()
 }
 
-// A recogniser knows the groups of crypto/tls, and so of no server that lacks P-521.
+// The case in package interop assumes the groups of crypto/tls, so it does not match here.
 func TestGroupMismatchFailsWithoutP521(t *testing.T) {
 	s := newServer(t)
 	s.config.CurvePreferences = []tls.CurveID{tls.X25519}
-	checkVisit(t, "group-mismatch", find(t, "group-mismatch").Run(t.Context(), target(s.start(t))), noShared)
+	checkRun(t, "group-mismatch", find(t, "group-mismatch").Run(t.Context(), target(s.start(t))), noShared)
 }
 
-func TestOtherGroupsAreSurvived(t *testing.T) {
+func TestHelloRetryRequestForOtherGroups(t *testing.T) {
 	for group, ids := range map[tls.CurveID][]string{
 		tls.X25519:    {"p521-first", "hello-retry", "hello-retry-refused", "healthy-gnutls"},
 		tls.CurveP256: {"p521-first", "hello-retry", "big-hello", "healthy-openssl", "healthy-schannel"},
@@ -91,14 +91,14 @@ func TestOtherGroupsAreSurvived(t *testing.T) {
 			for _, id := range ids {
 				p := find(t, id)
 				v := p.Run(t.Context(), at)
-				checkVisit(t, id, v, in)
-				checkVisit(t, id+" again", p.Resume(t.Context(), at, v), in)
+				checkRun(t, id, v, completed)
+				checkRun(t, id+" again", p.Resume(t.Context(), at, v), completed)
 			}
 		})
 	}
 }
 
-func TestUnknownNameIsRefusedBySomeServers(t *testing.T) {
+func TestServerWithoutDefaultCertificateRejectsUnknownNames(t *testing.T) {
 	s := newServer(t)
 	certificate := s.config.Certificates[0]
 	s.config.Certificates = nil
@@ -110,32 +110,32 @@ func TestUnknownNameIsRefusedBySomeServers(t *testing.T) {
 	}
 	at := target(s.start(t))
 	for id, want := range map[string]string{
-		"healthy-go": in, "unknown-sni": "internal error", "no-sni": "internal error", "sni-address": "internal error",
+		"healthy-go": completed, "unknown-sni": "internal error", "no-sni": "internal error", "sni-address": "internal error",
 	} {
-		checkVisit(t, id, find(t, id).Run(t.Context(), at), want)
+		checkRun(t, id, find(t, id).Run(t.Context(), at), want)
 	}
 }
 
-// A persona is defined in one file, its family's, and has its case's ID where it is the case's own.
-func TestIDsPairWithFilesAndCases(t *testing.T) {
-	families := sources(t)
+// Each persona is defined once, and has its case's ID unless it is a variant.
+func TestIDsPairWithCases(t *testing.T) {
+	source := sources(t)
 	seen := make(map[string]bool)
 	for _, p := range persona.All() {
 		if seen[p.ID] {
 			t.Errorf("%s: twice", p.ID)
 		}
 		seen[p.ID] = true
-		if n := len(regexp.MustCompile(`ID: +"`+p.ID+`"`).FindAllString(families, -1)); n != 1 {
+		if n := len(regexp.MustCompile(`ID: +"`+p.ID+`"`).FindAllString(source, -1)); n != 1 {
 			t.Errorf("%s: defined %d times, want once", p.ID, n)
 		}
 		if _, ok := interop.Find(p.Case); !ok && p.Case != "" {
 			t.Errorf("%s: there is no case %s", p.ID, p.Case)
 		}
 		if _, ok := interop.Find(p.ID); ok && p.Case != p.ID {
-			t.Errorf("%s: there is a case of that ID, and it is said to be of %q", p.ID, p.Case)
+			t.Errorf("%s: there is a case with that ID, but its case is %q", p.ID, p.Case)
 		}
 		if p.Does == "" || strings.ContainsAny(p.Does, "\n") || strings.HasSuffix(p.Does, ".") {
-			t.Errorf("%s: does %q, want one line without a full stop", p.ID, p.Does)
+			t.Errorf("%s: Does is %q, want one line without a full stop", p.ID, p.Does)
 		}
 		if p.Healthy != strings.HasPrefix(p.ID, "healthy-") {
 			t.Errorf("%s: healthy is %v", p.ID, p.Healthy)
@@ -143,7 +143,7 @@ func TestIDsPairWithFilesAndCases(t *testing.T) {
 	}
 	for id := range matrix {
 		if !seen[id] {
-			t.Errorf("%s stands in the matrix and is no persona", id)
+			t.Errorf("%s is in the matrix and is no persona", id)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func newServer(t *testing.T) *server {
 	return &server{config: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}
 }
 
-// target is a server on loopback whose certificate nobody knows.
+// target is a server on loopback whose certificate is not trusted.
 func target(addr string) persona.Target {
 	return persona.Target{Addr: addr, ServerName: "localhost", EHLO: "sender.test"}
 }
@@ -189,10 +189,10 @@ func find(t *testing.T, id string) *persona.Persona {
 	return p
 }
 
-// in stands for a client that gets in.
-const in = ""
+// completed is the result of a persona whose handshake completes.
+const completed = ""
 
-// What else comes of a visit, as its error says it.
+// The other results, as parts of the error.
 const (
 	early     = "a record after its Finished and before the client's"
 	ticket    = "the server sent a session ticket"
@@ -203,40 +203,40 @@ const (
 	stranger  = "certificate signed by unknown authority"
 )
 
-// A row says what comes of a persona at each server.
+// A row has the result of a persona at each server.
 type row struct{ stock, gate, ownWrite, ticketsOff, openSSL, openSSLRSA string }
 
 // matrix has a row for each persona. The servers have an ECDSA certificate but the
 // last, which has RSA, takes TLS 1.2 and later, and whose issuer no client knows.
 var matrix = map[string]row{
-	"healthy-go":               {in, in, in, in, in, in},
-	"healthy-openssl":          {in, in, in, in, in, in},
-	"healthy-gnutls":           {in, in, in, in, in, in},
-	"healthy-schannel":         {in, in, in, in, in, in},
-	"early-ticket":             {early, in, in, in, in, in},
-	"ticket-after-finished":    {ticket, ticket, ticket, in, ticket, ticket},
-	"ticket-surprises-client":  {ticket, ticket, ticket, in, ticket, ticket},
-	"large-ticket":             {in, in, in, in, in, in}, // they ask for no certificate
-	"ticket-without-psk-modes": {in, in, in, in, useless, useless},
-	"tls12-only":               {in, in, in, in, in, in},
-	"tls10-only":               {noVersion, noVersion, noVersion, noVersion, in, noVersion},
-	"falls-back-to-plaintext":  {noVersion, noVersion, noVersion, noVersion, in, noVersion},
-	"rsa-only-client":          {noShared, noShared, noShared, noShared, noShared, in},
-	"sha1-signatures-only":     {noShared, noShared, noShared, noShared, in, in},
-	"group-mismatch":           {in, in, in, in, in, in}, // all have P-521
-	"p521-first":               {in, in, in, in, in, in},
-	"hello-retry":              {in, in, in, in, in, in},
-	"hello-retry-refused":      {in, in, in, in, in, in}, // all have X25519
-	"big-hello":                {in, in, in, in, in, in},
-	"big-hello-split":          {in, in, in, in, in, in},
-	"big-hello-bytes":          {in, in, in, in, in, in},
-	"certificate-refused":      {in, in, in, in, in, stranger},
-	"client-certificate-asked": {in, in, in, in, in, in},
-	"unknown-sni":              {in, in, in, in, in, in},
-	"no-sni":                   {in, in, in, in, in, in},
-	"sni-trailing-dot":         {undecoded, undecoded, undecoded, undecoded, in, in},
-	"sni-address":              {in, in, in, in, in, in},
-	"plaintext-after-starttls": {in, in, in, in, in, in}, // and nothing is executed
+	"healthy-go":               {completed, completed, completed, completed, completed, completed},
+	"healthy-openssl":          {completed, completed, completed, completed, completed, completed},
+	"healthy-gnutls":           {completed, completed, completed, completed, completed, completed},
+	"healthy-schannel":         {completed, completed, completed, completed, completed, completed},
+	"early-ticket":             {early, completed, completed, completed, completed, completed},
+	"ticket-after-finished":    {ticket, ticket, ticket, completed, ticket, ticket},
+	"ticket-surprises-client":  {ticket, ticket, ticket, completed, ticket, ticket},
+	"large-ticket":             {completed, completed, completed, completed, completed, completed}, // they ask for no certificate
+	"ticket-without-psk-modes": {completed, completed, completed, completed, useless, useless},
+	"tls12-only":               {completed, completed, completed, completed, completed, completed},
+	"tls10-only":               {noVersion, noVersion, noVersion, noVersion, completed, noVersion},
+	"falls-back-to-plaintext":  {noVersion, noVersion, noVersion, noVersion, completed, noVersion},
+	"rsa-only-client":          {noShared, noShared, noShared, noShared, noShared, completed},
+	"sha1-signatures-only":     {noShared, noShared, noShared, noShared, completed, completed},
+	"group-mismatch":           {completed, completed, completed, completed, completed, completed}, // all have P-521
+	"p521-first":               {completed, completed, completed, completed, completed, completed},
+	"hello-retry":              {completed, completed, completed, completed, completed, completed},
+	"hello-retry-refused":      {completed, completed, completed, completed, completed, completed}, // all have X25519
+	"big-hello":                {completed, completed, completed, completed, completed, completed},
+	"big-hello-split":          {completed, completed, completed, completed, completed, completed},
+	"big-hello-bytes":          {completed, completed, completed, completed, completed, completed},
+	"certificate-refused":      {completed, completed, completed, completed, completed, stranger},
+	"client-certificate-asked": {completed, completed, completed, completed, completed, completed},
+	"unknown-sni":              {completed, completed, completed, completed, completed, completed},
+	"no-sni":                   {completed, completed, completed, completed, completed, completed},
+	"sni-trailing-dot":         {undecoded, undecoded, undecoded, undecoded, completed, completed},
+	"sni-address":              {completed, completed, completed, completed, completed, completed},
+	"plaintext-after-starttls": {completed, completed, completed, completed, completed, completed}, // and nothing is executed
 }
 
 func TestEachPersonaAtEachServer(t *testing.T) {
@@ -249,10 +249,10 @@ func TestEachPersonaAtEachServer(t *testing.T) {
 		start func(t *testing.T) (addr string)
 		want  func(row) string
 	}{
-		{"stock", (&server{config: config, policy: sessionticket.Stock}).start, func(r row) string { return r.stock }},
+		{"stock", (&server{config: config, mode: sessionticket.Stock}).start, func(r row) string { return r.stock }},
 		{"gate", (&server{config: config}).start, func(r row) string { return r.gate }},
-		{"own write", (&server{config: config, policy: sessionticket.OwnWrite}).start, func(r row) string { return r.ownWrite }},
-		{"tickets off", (&server{config: off, policy: sessionticket.Stock}).start, func(r row) string { return r.ticketsOff }},
+		{"own write", (&server{config: config, mode: sessionticket.OwnWrite}).start, func(r row) string { return r.ownWrite }},
+		{"tickets off", (&server{config: off, mode: sessionticket.Stock}).start, func(r row) string { return r.ticketsOff }},
 		{"OpenSSL", postfix(testpeer.PostfixOptions{Cert: pair}), func(r row) string { return r.openSSL }},
 		{"OpenSSL with RSA", postfix(testpeer.PostfixOptions{
 			Cert:   testcert.New(t, testcert.Options{RSA: true}),
@@ -268,7 +268,7 @@ func TestEachPersonaAtEachServer(t *testing.T) {
 				if !known {
 					t.Errorf("%s has no row in the matrix", p.ID)
 				}
-				checkVisit(t, p.ID, p.Run(t.Context(), target), tt.want(r))
+				checkRun(t, p.ID, p.Run(t.Context(), target), tt.want(r))
 			}
 		})
 	}
@@ -278,25 +278,25 @@ func postfix(o testpeer.PostfixOptions) func(*testing.T) string {
 	return func(t *testing.T) string { return testpeer.StartPostfix(t, o).Addr }
 }
 
-// checkHealthy shows that the server is well.
+// checkHealthy checks that the server works.
 func checkHealthy(t *testing.T, target persona.Target) {
 	t.Helper()
 	p, _ := persona.Find("healthy-openssl")
-	checkVisit(t, "the healthy conversation", p.Run(t.Context(), target), in)
+	checkRun(t, "healthy-openssl", p.Run(t.Context(), target), completed)
 }
 
-// checkVisit holds a visit against what was expected: in, or not and why. Who gets in
-// where that was not expected is as wrong as the other.
-func checkVisit(t *testing.T, id string, v *persona.Result, want string) {
+// checkRun compares a result with the expected one. A handshake that completes unexpectedly
+// is as wrong as one that fails.
+func checkRun(t *testing.T, id string, v *persona.Result, want string) {
 	t.Helper()
 	switch {
 	case v.Injected:
-		t.Errorf("%s: a command in clear behind STARTTLS was executed", id)
-	case want == in && (!v.Completed || v.Err != nil):
-		t.Errorf("%s did not get in: %v", id, v.Err)
-	case want != in && v.Completed:
-		t.Errorf("%s got in, and %q was expected", id, want)
-	case want != in && (v.Err == nil || !strings.Contains(v.Err.Error(), want)):
+		t.Errorf("%s: a plaintext command behind STARTTLS was executed", id)
+	case want == completed && (!v.Completed || v.Err != nil):
+		t.Errorf("%s failed: %v", id, v.Err)
+	case want != completed && v.Completed:
+		t.Errorf("%s completed, want %q", id, want)
+	case want != completed && (v.Err == nil || !strings.Contains(v.Err.Error(), want)):
 		t.Errorf("%s ended with %v, want %q", id, v.Err, want)
 	}
 }

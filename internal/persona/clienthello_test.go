@@ -9,15 +9,15 @@ import (
 	"postern/handshake"
 )
 
-// What a shape offers, the library that it is like offers too, in the same order.
-func TestShapeIsLikeTheRecordedHello(t *testing.T) {
+// A shape offers a part of what the imitated library offers, in the same order.
+func TestShapeIsPartOfTheRecordedClientHello(t *testing.T) {
 	at := target(newServer(t).start(t))
 	for _, library := range []string{"openssl", "gnutls"} {
 		t.Run(library, func(t *testing.T) {
 			recorded := recordedHello(t, library)
 			shaped := find(t, "healthy-"+library).Run(t.Context(), at).Transcript.ClientHello
 			withoutNone := slices.DeleteFunc(slices.Clone(shaped.Extensions), func(e handshake.Extension) bool {
-				return e == serverNameExtension && !slices.Contains(recorded.Extensions, e) // it had no name to ask for
+				return e == serverNameExtension && !slices.Contains(recorded.Extensions, e) // the recorded one had no server name
 			})
 			checkIsPart(t, "extensions", withoutNone, recorded.Extensions)
 			checkIsPart(t, "suites", shaped.Suites, recorded.Suites)
@@ -49,7 +49,7 @@ func recordedHello(t *testing.T, library string) *handshake.ClientHello {
 	return transcript.ClientHello
 }
 
-// checkIsPart checks that all of part stand in whole, in that order.
+// checkIsPart checks that whole contains all of part in order.
 func checkIsPart[N ~uint16](t *testing.T, what string, part, whole []N) {
 	t.Helper()
 	rest := whole
@@ -66,8 +66,7 @@ func checkIsPart[N ~uint16](t *testing.T, what string, part, whole []N) {
 	}
 }
 
-// Each hello has the mark that its persona is for.
-func TestHelloHasItsMark(t *testing.T) {
+func TestClientHelloHasThePersonasProperty(t *testing.T) {
 	at := target(newServer(t).start(t))
 	for id, has := range map[string]func(*handshake.ClientHello) bool{
 		"early-ticket":             func(h *handshake.ClientHello) bool { return slices.Equal(h.PSKModes, []handshake.PSKMode{1}) },
@@ -94,12 +93,12 @@ func TestHelloHasItsMark(t *testing.T) {
 		"sni-address":         func(h *handshake.ClientHello) bool { return h.ServerName == "127.0.0.1" },
 	} {
 		if v := find(t, id).Run(t.Context(), at); !has(v.Transcript.ClientHello) {
-			t.Errorf("%s has not: %+v", id, v.Transcript.ClientHello)
+			t.Errorf("%s does not: %+v", id, v.Transcript.ClientHello)
 		}
 	}
 }
 
-// versionsOf are those that h offers, in the extension or without it.
+// versionsOf returns the versions that h offers, with or without the extension.
 func versionsOf(h *handshake.ClientHello) []handshake.Version {
 	if h.Versions == nil {
 		return []handshake.Version{h.Version}
@@ -107,8 +106,7 @@ func versionsOf(h *handshake.ClientHello) []handshake.Version {
 	return h.Versions
 }
 
-// The writes that carry the ClientHello are as many as its persona says.
-func TestHelloIsCut(t *testing.T) {
+func TestClientHelloIsSplit(t *testing.T) {
 	for id, want := range map[string]func(writes []int) bool{
 		"big-hello":       func(w []int) bool { return len(w) == 1 },
 		"big-hello-split": func(w []int) bool { return len(w) == 2 && min(w[0], w[1]) > 700 },
@@ -120,10 +118,10 @@ func TestHelloIsCut(t *testing.T) {
 		at.Dial = counted.dial
 		v := find(t, id).Run(t.Context(), at)
 		if !v.Completed || !want(counted.hello) {
-			t.Errorf("%s: %d writes, in %v: %v", id, len(counted.hello), v.Completed, v.Err)
+			t.Errorf("%s: %d writes, completed %v: %v", id, len(counted.hello), v.Completed, v.Err)
 		}
 		if p := find(t, id); (p.Delay > 0) != (id == "big-hello-split") {
-			t.Errorf("%s says that it waits %v", id, p.Delay)
+			t.Errorf("%s: Delay %v", id, p.Delay)
 		}
 	}
 }

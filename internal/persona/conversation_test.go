@@ -16,11 +16,11 @@ import (
 	"postern/internal/testpeer"
 )
 
-func TestVisitTellsWhatWasAgreedOn(t *testing.T) {
+func TestResultHasRepliesAndTLSState(t *testing.T) {
 	s := newServer(t)
 	v := find(t, "healthy-go").Run(t.Context(), target(s.start(t)))
 	if v.TLS == nil || v.TLS.Version != tls.VersionTLS13 || len(v.TLS.PeerCertificates) != 1 || v.TLS.DidResume {
-		t.Errorf("agreed on %+v", v.TLS)
+		t.Errorf("negotiated %+v", v.TLS)
 	}
 	if got := strings.Join(v.Greeting, "|"); got != "220 mx.test ESMTP" {
 		t.Errorf("greeting %q", got)
@@ -36,30 +36,30 @@ func TestVisitTellsWhatWasAgreedOn(t *testing.T) {
 	}
 }
 
-func TestClientWithoutNameGivesItsAddress(t *testing.T) {
+func TestClientWithoutNameSendsAddressLiteral(t *testing.T) {
 	s := newServer(t)
 	v := find(t, "healthy-go").Run(t.Context(), persona.Target{Addr: s.start(t)})
 	if heard := s.heard(); !v.Completed || !strings.HasPrefix(heard, "EHLO [127.0.0.1], STARTTLS") {
-		t.Errorf("in %v, the server heard %s: %v", v.Completed, heard, v.Err)
+		t.Errorf("completed %v, the server heard %s: %v", v.Completed, heard, v.Err)
 	}
 }
 
-// The client has the keys, so the messages have names.
-func TestTranscriptIsOpened(t *testing.T) {
+// The client has the keys, so no message type has to be inferred.
+func TestTranscriptIsDecrypted(t *testing.T) {
 	s := newServer(t)
 	for _, id := range []string{"healthy-go", "healthy-openssl"} {
 		v := find(t, id).Run(t.Context(), target(s.start(t)))
 		var ticket *handshake.Ticket
 		for _, m := range v.Transcript.Messages {
 			if m.Encrypted && m.Inferred {
-				t.Errorf("%s: %v was told by order and size", id, m.Type)
+				t.Errorf("%s: %v was inferred", id, m.Type)
 			}
 			if m.Type == handshake.TypeNewSessionTicket {
 				ticket = m.Ticket
 			}
 		}
 		if ticket == nil {
-			t.Errorf("%s: the ticket was not opened", id)
+			t.Errorf("%s: the ticket was not decrypted", id)
 		}
 		if v.Transcript.Use != handshake.UseData || !v.Transcript.Completed {
 			t.Errorf("%s: completed %v, %v", id, v.Transcript.Completed, v.Transcript.Use)
@@ -67,7 +67,7 @@ func TestTranscriptIsOpened(t *testing.T) {
 	}
 }
 
-func TestReturnResumes(t *testing.T) {
+func TestResume(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	s := &server{config: &tls.Config{Certificates: []tls.Certificate{pair.TLS}}}
 	s.config.SetSessionTicketKeys([][32]byte{{1}})
@@ -88,17 +88,17 @@ func TestReturnResumes(t *testing.T) {
 	}
 }
 
-func TestReturnWithoutSessionIsAVisit(t *testing.T) {
+func TestResumeWithoutSessionDoesFullHandshake(t *testing.T) {
 	s := newServer(t)
 	s.config.SessionTicketsDisabled = true
 	p, at := find(t, "healthy-go"), target(s.start(t))
 	v := p.Run(t.Context(), at)
 	again := p.Resume(t.Context(), at, v)
 	if v.Resumable() || !again.Completed || again.TLS.DidResume {
-		t.Errorf("resumable %v, then in %v, %+v", v.Resumable(), again.Completed, again.TLS)
+		t.Errorf("resumable %v, then completed %v, %+v", v.Resumable(), again.Completed, again.TLS)
 	}
 	if v := p.Resume(t.Context(), at, new(persona.Result)); !v.Completed {
-		t.Errorf("after a visit that never was: %v", v.Err)
+		t.Errorf("after an empty result: %v", v.Err)
 	}
 }
 
@@ -107,17 +107,17 @@ func TestImplicitTLS(t *testing.T) {
 	s.implicit = true
 	at := target(s.start(t))
 	at.Protocol = persona.SMTPS
-	visits := 0
+	connections := 0
 	at.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		visits++
+		connections++
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
 	for _, p := range persona.All() {
 		if p.Case != "certificate-refused" {
-			visits = 0
-			checkVisit(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].gate)
-			if visits != 1 {
-				t.Errorf("%s came %d times, and there is no plaintext to come back to", p.ID, visits)
+			connections = 0
+			checkRun(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].gate)
+			if connections != 1 {
+				t.Errorf("%s connected %d times, and there is no plaintext to fall back to", p.ID, connections)
 			}
 		}
 	}
@@ -128,22 +128,22 @@ func TestFallsBackToPlaintext(t *testing.T) {
 	at := target(s.start(t))
 	at.Deliver = &persona.TestMessage{From: "sender@sender.test", To: "user@localhost"}
 	v := find(t, "falls-back-to-plaintext").Run(t.Context(), at)
-	if v.Completed || v.Err == nil || !v.Plaintext || !v.Delivered || len(s.letters) != 1 {
-		t.Errorf("in %v, plaintext %v, delivered %v, %d letters: %v", v.Completed, v.Plaintext, v.Delivered, len(s.letters), v.Err)
+	if v.Completed || v.Err == nil || !v.Plaintext || !v.Delivered || len(s.messages) != 1 {
+		t.Errorf("completed %v, plaintext %v, delivered %v, %d messages: %v", v.Completed, v.Plaintext, v.Delivered, len(s.messages), v.Err)
 	}
 	if v.Transcript == nil || v.Transcript.Completed {
-		t.Error("the handshake that failed has no transcript")
+		t.Error("the failed handshake has no transcript")
 	}
-	if v := find(t, "tls10-only").Run(t.Context(), at); v.Plaintext || v.Delivered || len(s.letters) != 1 {
-		t.Errorf("tls10-only came back: %+v", v)
+	if v := find(t, "tls10-only").Run(t.Context(), at); v.Plaintext || v.Delivered || len(s.messages) != 1 {
+		t.Errorf("tls10-only fell back: %+v", v)
 	}
 }
 
-func TestStageTellsWhereItEnded(t *testing.T) {
-	nobody := errors.New("nobody there")
-	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, nobody }
+func TestStageIsWhereTheRunFailed(t *testing.T) {
+	down := errors.New("connection refused")
+	refuse := func(context.Context, string, string) (net.Conn, error) { return nil, down }
 	v := find(t, "healthy-go").Run(t.Context(), persona.Target{Addr: "mx.test:25", Dial: refuse})
-	if !errors.Is(v.Err, nobody) || v.Stage != persona.AtConnect || v.Transcript != nil {
+	if !errors.Is(v.Err, down) || v.Stage != persona.AtConnect || v.Transcript != nil {
 		t.Errorf("without a server: %v at %v", v.Err, v.Stage)
 	}
 	for _, tt := range []struct {
@@ -159,21 +159,21 @@ func TestStageTellsWhereItEnded(t *testing.T) {
 		{[]string{"220 hi\r\n", "250 starttls\r\n", "454 \x1b[31mnot now\r\n"}, persona.AtSTARTTLS, `answered STARTTLS with "454 \x1b[31mnot now"`},
 		{[]string{"220 hi\r\n", "250 STARTTLS\r\n", "220 go\r\n220 more"}, persona.AtSTARTTLS, "in plaintext after its reply"},
 	} {
-		v := find(t, "healthy-go").Run(t.Context(), scripted(tt.replies...))
+		v := find(t, "healthy-go").Run(t.Context(), replying(tt.replies...))
 		if v.Completed || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
 			t.Errorf("%q: %v at %v, want %q at %v", tt.replies, v.Err, v.Stage, tt.want, tt.stage)
 		}
 	}
 }
 
-// A tongue is how a server of mailboxes answers, a command's words to its reply.
-type tongue struct {
+// A mailboxServer is an IMAP or POP3 server, as its replies by command.
+type mailboxServer struct {
 	greeting string
 	replies  map[string]string
 	start    string
 }
 
-var imap = tongue{
+var imap = mailboxServer{
 	greeting: "* OK [CAPABILITY IMAP4rev2 STARTTLS] hello\r\n",
 	replies: map[string]string{
 		"p1 CAPABILITY": "* CAPABILITY IMAP4rev2 STARTTLS\r\np1 OK done\r\n",
@@ -184,7 +184,7 @@ var imap = tongue{
 	start: "p2 STARTTLS",
 }
 
-var pop3 = tongue{
+var pop3 = mailboxServer{
 	greeting: "+OK hello\r\n",
 	replies: map[string]string{
 		"CAPA": "+OK capabilities\r\nSTLS\r\nUSER\r\n.\r\n",
@@ -194,8 +194,8 @@ var pop3 = tongue{
 	start: "STLS",
 }
 
-// server answers in a tongue; trusting, it executes what came in clear behind start.
-func (m tongue) server(config *tls.Config, trusting bool) func(net.Conn) {
+// server serves a connection; with trusting, it executes plaintext commands behind start.
+func (m mailboxServer) server(config *tls.Config, trusting bool) func(net.Conn) {
 	return func(conn net.Conn) {
 		in := bufio.NewReader(conn)
 		io.WriteString(conn, m.greeting)
@@ -215,30 +215,29 @@ func (m tongue) server(config *tls.Config, trusting bool) func(net.Conn) {
 
 func TestMailboxServers(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}}
-	for protocol, m := range map[persona.Protocol]tongue{persona.IMAP: imap, persona.POP3: pop3} {
+	for protocol, m := range map[persona.Protocol]mailboxServer{persona.IMAP: imap, persona.POP3: pop3} {
 		at := target(listen(t, m.server(config, false)))
 		at.Protocol = protocol
-		at.Deliver = &persona.TestMessage{To: "user@localhost"} // which is not theirs to take
+		at.Deliver = &persona.TestMessage{To: "user@localhost"} // which they do not accept
 		for _, p := range persona.All() {
-			// On a server of crypto/tls below no gate.
 			if p.Case != "certificate-refused" {
-				checkVisit(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].stock)
+				checkRun(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].stock)
 			}
 		}
 		at.Addr = listen(t, m.server(config, true))
 		if v := find(t, "plaintext-after-starttls").Run(t.Context(), at); !v.Completed || !v.Injected {
-			t.Errorf("%v: in %v, executed %v: %v", m.start, v.Completed, v.Injected, v.Err)
+			t.Errorf("%v: completed %v, injected %v: %v", m.start, v.Completed, v.Injected, v.Err)
 		}
 	}
 }
 
-func TestMailboxServersThatBeginWithTLS(t *testing.T) {
+func TestMailboxServersWithImplicitTLS(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}}
-	for protocol, m := range map[persona.Protocol]tongue{persona.IMAPS: imap, persona.POP3S: pop3} {
+	for protocol, m := range map[persona.Protocol]mailboxServer{persona.IMAPS: imap, persona.POP3S: pop3} {
 		talk := m.server(nil, false)
 		at := target(listen(t, func(conn net.Conn) { talk(tls.Server(conn, config)) }))
 		at.Protocol = protocol
-		at.Deliver = &persona.TestMessage{To: "user@localhost"} // which is not theirs to take
+		at.Deliver = &persona.TestMessage{To: "user@localhost"} // which they do not accept
 		for _, id := range []string{"healthy-go", "early-ticket", "tls12-only", "plaintext-after-starttls"} {
 			v := find(t, id).Run(t.Context(), at)
 			if in := id != "early-ticket"; v.Completed != in || v.Injected || v.Delivered || v.Greeting == nil && in {
@@ -260,7 +259,7 @@ func TestMailboxServerWithoutTLS(t *testing.T) {
 		{persona.POP3, []string{"+OK hi\r\n", "+OK\r\nUSER\r\n.\r\n"}, "does not offer TLS"},
 		{persona.POP3, []string{"+OK hi\r\n", "-ERR what?\r\n"}, `answered CAPA with "-ERR what?"`},
 	} {
-		at := scripted(tt.replies...)
+		at := replying(tt.replies...)
 		at.Protocol = tt.protocol
 		v := find(t, "healthy-go").Run(t.Context(), at)
 		if v.Completed || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
@@ -269,7 +268,7 @@ func TestMailboxServerWithoutTLS(t *testing.T) {
 	}
 }
 
-func TestPipelinedCommand(t *testing.T) {
+func TestPlaintextCommandBehindSTARTTLS(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		change   func(*server)
@@ -279,14 +278,14 @@ func TestPipelinedCommand(t *testing.T) {
 		{"discarded", func(*server) {}, true, false},
 		{"refused", func(s *server) { s.refuses = true }, false, false},
 		{"executed over TLS", func(s *server) { s.trusts = true }, true, true},
-		{"answered in clear", func(s *server) { s.eager = true }, false, true},
+		{"answered in plaintext", func(s *server) { s.eager = true }, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t)
 			tt.change(s)
 			v := find(t, "plaintext-after-starttls").Run(t.Context(), target(s.start(t)))
 			if v.Completed != tt.in || v.Injected != tt.executed {
-				t.Errorf("in %v, executed %v, want %v, %v: %v", v.Completed, v.Injected, tt.in, tt.executed, v.Err)
+				t.Errorf("completed %v, injected %v, want %v, %v: %v", v.Completed, v.Injected, tt.in, tt.executed, v.Err)
 			}
 			if executed := strings.Contains(s.heard(), "NOOP"); tt.name == "executed over TLS" && !executed || tt.in && executed != tt.executed {
 				t.Errorf("the server heard %s", s.heard())
@@ -295,8 +294,8 @@ func TestPipelinedCommand(t *testing.T) {
 	}
 }
 
-// The answer may come only when the client has begun its handshake.
-func TestPipelinedCommandIsAnsweredLate(t *testing.T) {
+// The reply may arrive only after the client has sent its ClientHello.
+func TestPlaintextReplyDuringHandshake(t *testing.T) {
 	for answer, executed := range map[string]bool{"250 2.0.0 done\r\n": true, "502 5.5.1 what?\r\n": false} {
 		at := target(listen(t, func(conn net.Conn) {
 			in := bufio.NewReader(conn)
@@ -309,7 +308,7 @@ func TestPipelinedCommandIsAnsweredLate(t *testing.T) {
 			io.Copy(io.Discard, in)
 		}))
 		if v := find(t, "plaintext-after-starttls").Run(t.Context(), at); v.Completed || v.Injected != executed {
-			t.Errorf("%q: in %v, executed %v, want %v: %v", answer, v.Completed, v.Injected, executed, v.Err)
+			t.Errorf("%q: completed %v, injected %v, want %v: %v", answer, v.Completed, v.Injected, executed, v.Err)
 		}
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"postern/internal/testcert"
 )
 
-// A mail server on crypto/tls as it is lets most senders in, and not the one that minds
-// where the session ticket comes.
+// A mail server on unmodified crypto/tls works for most senders, but not for one that does
+// not tolerate a session ticket before its Finished.
 func Example() {
 	server := startExample()
 	defer server.Close()
 
 	for _, id := range []string{"healthy-openssl", "early-ticket", "healthy-openssl"} {
 		p, _ := persona.Find(id)
-		visit := p.Run(context.Background(), persona.Target{Addr: server.Addr().String(), EHLO: "probe.example.org"})
-		fmt.Println(id, visit.Completed, visit.Stage)
+		r := p.Run(context.Background(), persona.Target{Addr: server.Addr().String(), EHLO: "probe.example.org"})
+		fmt.Println(id, r.Completed, r.Stage)
 	}
 	// Output:
 	// healthy-openssl true after TLS
@@ -28,7 +28,7 @@ func Example() {
 	// healthy-openssl true after TLS
 }
 
-// startExample starts a mail server on crypto/tls as it is.
+// startExample starts a mail server on unmodified crypto/tls.
 func startExample() net.Listener {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,7 +47,7 @@ func startExample() net.Listener {
 	return listener
 }
 
-// exampleT, a folder, stands for the test that an example has not.
+// An exampleT is a folder in place of the *testing.T that an example does not have.
 type exampleT string
 
 func (exampleT) Helper() {}

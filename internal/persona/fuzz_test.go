@@ -8,7 +8,7 @@ import (
 	"postern/internal/persona"
 )
 
-// Whatever a server says, each line of it at once, a visit ends and keeps to its bounds.
+// Whatever a server sends, a run ends and keeps to its limits.
 func FuzzServerSays(f *testing.F) {
 	for _, said := range []string{
 		"220 mx.test ESMTP\r\n250-mx.test\r\n250 STARTTLS\r\n220 go\r\n",
@@ -24,14 +24,14 @@ func FuzzServerSays(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, said []byte, protocol uint8) {
 		for _, id := range []string{"early-ticket", "healthy-openssl", "hello-retry-refused", "plaintext-after-starttls"} {
-			at := played(func(conn net.Conn) {
+			at := serving(func(conn net.Conn) {
 				go io.Copy(io.Discard, conn)
 				conn.Write(said)
 			})
 			at.Protocol = persona.Protocol(protocol % uint8(persona.POP3+1))
 			v := find(t, id).Run(t.Context(), at)
 			if v.Completed || v.Err == nil {
-				t.Fatalf("%s got in: %+v", id, v)
+				t.Fatalf("%s completed: %+v", id, v)
 			}
 			for _, lines := range [][]string{v.Greeting, v.EHLO, v.SecureEHLO} {
 				if len(lines) > 100 {

@@ -15,7 +15,7 @@ import (
 	"postern/internal/testcert"
 )
 
-// endless says text again and again, as long as somebody listens.
+// endless sends text until the connection is closed.
 func endless(conn net.Conn, text string) {
 	chunk := bytes.Repeat([]byte(text), 100)
 	for {
@@ -25,7 +25,7 @@ func endless(conn net.Conn, text string) {
 	}
 }
 
-func TestEndlessTalkEndsAtTheBounds(t *testing.T) {
+func TestEndlessRepliesEndAtTheLimits(t *testing.T) {
 	hear := func(conn net.Conn) { conn.Read(make([]byte, 512)) }
 	for _, tt := range []struct {
 		name  string
@@ -52,7 +52,7 @@ func TestEndlessTalkEndsAtTheBounds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, id := range []string{"healthy-go", "healthy-openssl", "early-ticket"} {
-				v := find(t, id).Run(t.Context(), played(tt.serve))
+				v := find(t, id).Run(t.Context(), serving(tt.serve))
 				if v.Completed || v.Stage != tt.stage || v.Err == nil || !strings.Contains(v.Err.Error(), tt.want) {
 					t.Errorf("%s: %v at %v, want %q", id, v.Err, v.Stage, tt.want)
 				}
@@ -64,8 +64,7 @@ func TestEndlessTalkEndsAtTheBounds(t *testing.T) {
 	}
 }
 
-// Over TLS a server may send what TLS allows, and no more than the bound of a visit.
-func TestEndlessTalkOverTLSEndsAtTheBounds(t *testing.T) {
+func TestEndlessRepliesOverTLSEndAtTheLimits(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	serve := func(say string) func(net.Conn) {
 		return func(conn net.Conn) {
@@ -74,7 +73,7 @@ func TestEndlessTalkOverTLSEndsAtTheBounds(t *testing.T) {
 		}
 	}
 	for say, want := range map[string]string{"220-more\r\n": "more than 100 lines", "2": "more than 2048 bytes"} {
-		at := played(serve(say))
+		at := serving(serve(say))
 		at.Protocol = persona.SMTPS
 		if v := find(t, "healthy-go").Run(t.Context(), at); v.Completed || v.Err == nil || !strings.Contains(v.Err.Error(), want) {
 			t.Errorf("%q: %v, want %q", say, v.Err, want)
@@ -82,7 +81,7 @@ func TestEndlessTalkOverTLSEndsAtTheBounds(t *testing.T) {
 	}
 }
 
-func TestGiantChainIsBounded(t *testing.T) {
+func TestCertificateChainIsLimited(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for _, tt := range []struct {
 		size int // of the chain, in KiB
@@ -96,15 +95,15 @@ func TestGiantChainIsBounded(t *testing.T) {
 		at := target(s.start(t))
 		for _, id := range []string{"healthy-go", "healthy-openssl", "early-ticket"} {
 			if v := find(t, id).Run(t.Context(), at); v.Completed != tt.in || v.Completed != (v.Err == nil) {
-				t.Errorf("%s: a chain of %d KiB: in %v, %v", id, tt.size, v.Completed, v.Err)
+				t.Errorf("%s: a chain of %d KiB: completed %v, %v", id, tt.size, v.Completed, v.Err)
 			}
 		}
 	}
 }
 
-// A server that says a byte a second is left when the time is up: the persona's own, or
-// the caller's.
-func TestSlowServerIsLeft(t *testing.T) {
+// A server that sends a byte a second is abandoned after the persona's own timeout or the
+// caller's.
+func TestSlowServerIsAbandoned(t *testing.T) {
 	for name, text := range map[string]string{
 		"greeting": strings.Repeat("2", 1000), "nothing": "",
 	} {
@@ -113,7 +112,7 @@ func TestSlowServerIsLeft(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), wait)
 				defer cancel()
 				start, gone := time.Now(), make(chan struct{})
-				v := find(t, "healthy-go").Run(ctx, played(func(conn net.Conn) {
+				v := find(t, "healthy-go").Run(ctx, serving(func(conn net.Conn) {
 					defer close(gone)
 					for i := range text {
 						if _, err := io.WriteString(conn, text[i:i+1]); err != nil {
@@ -125,37 +124,36 @@ func TestSlowServerIsLeft(t *testing.T) {
 				}))
 				defer func() { <-gone }()
 				if took := time.Since(start); took != want || v.Err == nil || !strings.Contains(v.Err.Error(), "no answer in time") {
-					t.Errorf("%s, %v: left after %v with %v", name, wait, took, v.Err)
+					t.Errorf("%s, %v: ended after %v with %v", name, wait, took, v.Err)
 				}
 			})
 		}
 	}
 }
 
-// One that stops in the handshake is left too, and that is what its transcript says.
-func TestServerThatStopsInTheHandshakeIsLeft(t *testing.T) {
+func TestServerThatStallsInTheHandshakeIsAbandoned(t *testing.T) {
 	for _, id := range []string{"healthy-go", "healthy-openssl", "big-hello-bytes", "plaintext-after-starttls"} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			at := played(func(conn net.Conn) {
+			at := serving(func(conn net.Conn) {
 				io.WriteString(conn, "220 ")
 				io.Copy(io.Discard, conn)
 			})
 			at.Protocol = persona.SMTPS
 			v := find(t, id).Run(t.Context(), at)
 			if took := time.Since(start); took != 45*time.Second || v.Stage != persona.AtHandshake {
-				t.Errorf("%s: left after %v at %v with %v", id, took, v.Stage, v.Err)
+				t.Errorf("%s: ended after %v at %v with %v", id, took, v.Stage, v.Err)
 			}
 			if v.Transcript == nil || v.Transcript.End.Kind.String() != "timed_out" {
-				t.Errorf("%s: the transcript ends %v", id, v.Transcript.End)
+				t.Errorf("%s: the transcript ends with %v", id, v.Transcript.End)
 			}
 		})
 	}
 }
 
-func TestVisitEndsWithItsContext(t *testing.T) {
+func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	v := find(t, "healthy-go").Run(ctx, played(func(conn net.Conn) {
+	v := find(t, "healthy-go").Run(ctx, serving(func(conn net.Conn) {
 		cancel()
 		conn.Read(make([]byte, 1))
 	}))

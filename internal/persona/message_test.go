@@ -11,29 +11,29 @@ import (
 	"postern/internal/persona"
 )
 
-func TestSendsOneLetterWhenTold(t *testing.T) {
+func TestSendsOneMessageOnRequestOnly(t *testing.T) {
 	s := newServer(t)
 	at := target(s.start(t))
 	for _, p := range persona.All() {
 		p.Run(t.Context(), at)
 	}
-	if strings.Contains(s.heard(), "MAIL") || len(s.letters) != 0 {
-		t.Fatalf("mail came unasked: %s", s.heard())
+	if strings.Contains(s.heard(), "MAIL") || len(s.messages) != 0 {
+		t.Fatalf("unrequested mail: %s", s.heard())
 	}
 	at.Deliver = &persona.TestMessage{From: "", To: "user@localhost"}
 	v := find(t, "early-ticket").Run(t.Context(), at)
-	if !v.Delivered || !v.Completed || len(s.letters) != 1 || !strings.Contains(s.letters[0], "To: <user@localhost>\r\n") {
-		t.Fatalf("delivered %v, letters %q: %v", v.Delivered, s.letters, v.Err)
+	if !v.Delivered || !v.Completed || len(s.messages) != 1 || !strings.Contains(s.messages[0], "To: <user@localhost>\r\n") {
+		t.Fatalf("delivered %v, messages %q: %v", v.Delivered, s.messages, v.Err)
 	}
 	if v.Transcript.Use != handshake.UseMail {
-		t.Errorf("its transcript says %v", v.Transcript.Use)
+		t.Errorf("the transcript's use is %v", v.Transcript.Use)
 	}
 	if heard := s.heard(); !strings.HasSuffix(heard, "MAIL FROM:<>, RCPT TO:<user@localhost>, DATA, QUIT") {
 		t.Errorf("the server heard %s", heard)
 	}
 }
 
-func TestNoCommandHidesInATarget(t *testing.T) {
+func TestTargetCannotInjectCommands(t *testing.T) {
 	dialled := errors.New("dialled")
 	for _, tt := range []struct {
 		change func(*persona.Target)
@@ -56,16 +56,16 @@ func TestNoCommandHidesInATarget(t *testing.T) {
 	}
 }
 
-func TestRefusedLetterIsTold(t *testing.T) {
+func TestRefusedMessageIsAnError(t *testing.T) {
 	s := newServer(t)
 	s.noRecipients = true
 	at := target(s.start(t))
 	at.Deliver = &persona.TestMessage{To: "nobody@localhost"}
 	v := find(t, "healthy-go").Run(t.Context(), at)
 	if !v.Completed || v.Delivered || v.Err == nil || !strings.Contains(v.Err.Error(), `answered RCPT with "550`) {
-		t.Errorf("in %v, delivered %v: %v", v.Completed, v.Delivered, v.Err)
+		t.Errorf("completed %v, delivered %v: %v", v.Completed, v.Delivered, v.Err)
 	}
 	if heard := s.heard(); !strings.HasSuffix(heard, "QUIT") {
-		t.Errorf("it left without QUIT: %s", heard)
+		t.Errorf("no QUIT: %s", heard)
 	}
 }

@@ -18,27 +18,27 @@ import (
 	"postern/sessionticket"
 )
 
-// A server is a mail server on crypto/tls, with the gate below it: with its policy
-// Stock it does what crypto/tls does.
+// A server is a mail server on crypto/tls over the gate. In mode Stock it does what
+// crypto/tls does.
 type server struct {
 	config *tls.Config
-	policy sessionticket.Mode
+	mode   sessionticket.Mode
 
 	implicit bool // TLS from the first byte
-	trusts   bool // executes what came in clear behind STARTTLS
-	eager    bool // answers it in clear
-	refuses  bool // refuses STARTTLS with something behind it
+	trusts   bool // executes plaintext commands behind STARTTLS over TLS
+	eager    bool // answers them in plaintext
+	refuses  bool // refuses STARTTLS if something follows it
 
 	noRecipients bool
 
 	mu       sync.Mutex
 	commands []string // all that were executed
-	letters  []string
+	messages []string
 }
 
 // start serves until the test ends, and returns the address.
 func (s *server) start(t *testing.T) string {
-	gate := &sessionticket.Gate{Mode: s.policy}
+	gate := &sessionticket.Gate{Mode: s.mode}
 	return listen(t, func(conn net.Conn) { s.serve(gate.Conn(conn), gate.Config(s.config)) })
 }
 
@@ -88,7 +88,7 @@ func (s *server) serve(conn net.Conn, config *tls.Config) {
 			say("250-mx.test", "250-PIPELINING", "250 STARTTLS")
 		case "STARTTLS":
 			if s.refuses && in.Buffered() > 0 {
-				say("554 5.5.1 nothing may come behind STARTTLS")
+				say("554 5.5.1 nothing may follow STARTTLS")
 				return
 			}
 			say("220 2.0.0 go ahead")
@@ -115,7 +115,7 @@ func (s *server) serve(conn net.Conn, config *tls.Config) {
 	}
 }
 
-// secured starts TLS. Who trusts takes what came in clear for said over TLS.
+// secured starts TLS. With trusts, buffered plaintext is read as if it came over TLS.
 func secured(conn net.Conn, in *bufio.Reader, config *tls.Config, trusts bool) (net.Conn, *bufio.Reader) {
 	rest, _ := in.Peek(in.Buffered())
 	secure := tls.Server(conn, config)
@@ -142,7 +142,7 @@ func (s *server) take(in *bufio.Reader) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.letters = append(s.letters, text.String())
+	s.messages = append(s.messages, text.String())
 }
 
 // heard returns the commands so far.
@@ -152,10 +152,10 @@ func (s *server) heard() string {
 	return strings.Join(s.commands, ", ")
 }
 
-// scripted is a server that says the first of replies at once, each other when it has
-// heard a line, whatever that is, and closes at the line after the last.
-func scripted(replies ...string) persona.Target {
-	return played(func(conn net.Conn) {
+// replying is a server that sends the first reply at once, each other after any line, and
+// closes after the line that follows the last.
+func replying(replies ...string) persona.Target {
+	return serving(func(conn net.Conn) {
 		heard := bufio.NewScanner(conn)
 		for _, reply := range replies {
 			io.WriteString(conn, reply)
@@ -166,8 +166,8 @@ func scripted(replies ...string) persona.Target {
 	})
 }
 
-// played is a server that does as it is told with its end of a connection, and closes.
-func played(serve func(net.Conn)) persona.Target {
+// serving is a server that calls serve with its end of a connection, then closes it.
+func serving(serve func(net.Conn)) persona.Target {
 	at := target("mx.test:25")
 	at.Dial = func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
@@ -177,12 +177,12 @@ func played(serve func(net.Conn)) persona.Target {
 	return at
 }
 
-// A countedConn notes how long the writes are that carry a ClientHello: those between
-// STARTTLS and what the server says to the hello.
+// A countedConn notes the lengths of the writes that carry a ClientHello: those between
+// STARTTLS and the server's next bytes.
 type countedConn struct {
 	net.Conn
-	tls   bool // the next byte that is written is TLS
-	heard bool // since
+	tls   bool // TLS has started
+	heard bool // the server has answered since
 	hello []int
 }
 
