@@ -20,10 +20,10 @@ type standing struct{ tickets, strict, healthy string }
 // labServers are by the beginnings of their names and versions. Those from mox on are
 // real ones.
 var labServers = map[string]standing{
-	"go-smtp as it is":            {"before", "failed no-session", "completed resumed"},
+	"go-smtp, unmodified":         {"before", "failed no-session", "completed resumed"},
 	"go-smtp, gate first-write":   {"after", "completed resumed", "completed resumed"},
 	"go-smtp, gate own-write":     {"after", "completed resumed", "completed resumed"},
-	"go-smtp, gate never":         {"none", "completed no-session", "completed no-session"},
+	"go-smtp, gate no-ticket":     {"none", "completed no-session", "completed no-session"},
 	"go-smtp, gate stock":         {"before", "failed no-session", "completed resumed"},
 	"go-smtp, tickets off":        {"none", "completed no-session", "completed no-session"},
 	"mox v0.0.12":                 {"before", "failed no-session", "completed resumed"},

@@ -1,30 +1,30 @@
-// Package lab lets many clients visit many mail servers on loopback, and tells who got in
-// where: the matrix of ticket order and client.
+// Package clientsim runs test clients against mail servers on loopback and makes a matrix
+// of the results: which client's handshakes complete and resume at which server.
 //
-// The clients are the personas of package persona, and the real ones that are found
-// (OpenSSL, GnuTLS, swaks). The servers are go-smtp on crypto/tls, as it is, behind the gate
-// with each of its policies, and with tickets off; and on demand the real ones that are found.
-// Each client comes twice if it was given a session: the second time it offers that.
+// The clients are the personas of package persona, and OpenSSL, GnuTLS and swaks if they
+// are installed. The servers are go-smtp on crypto/tls, unmodified, over the gate in each of
+// its modes, and without session tickets; on request also the real mail servers that are
+// found. A client that is given a session connects again and offers it.
 //
-// All servers have the same certificate, RSA and trusted, so that it keeps nobody out.
+// All servers have the same certificate, RSA and trusted, so no handshake fails because of
+// it.
 //
 // # Transcripts
 //
-// A handshake is recorded at the client's end: a persona's by itself, a real client's by a relay
-// on loopback that passes its bytes on. What is encrypted is opened with the client's own keys.
-// Swaks does not give its keys away: its messages of TLS 1.3 are told by order and size.
+// Handshakes are recorded at the client's end: a persona records its own, a real client
+// connects through a relay that records. Messages are decrypted with the client's own keys.
+// Swaks does not export its keys, so the types of its TLS 1.3 messages are inferred.
 //
 // # Limits
 //
-// Nothing listens or connects but on 127.0.0.1. Three servers run at once, each with two
-// visits at most. What is started ends with [Simulation.Run], and so do its files.
+// Everything listens on and connects to 127.0.0.1 only. Three servers run at once, with at
+// most two connections each. Whatever [Simulation.Run] starts or writes, it ends or removes.
 package clientsim
 
 import (
 	"context"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"postern/internal/persona"
@@ -32,29 +32,36 @@ import (
 	"postern/internal/testpeer"
 )
 
-// A Simulation says what is tried.
+// A Simulation is what to run.
 type Simulation struct {
-	// Peers are the folders to look for real mail servers in, before PATH and the usual
-	// folders for servers: mox and maddy as mox-VERSION and maddy-VERSION. Nil: no real
-	// servers are looked for.
+	// Peers are folders with real mail servers, searched before PATH and the usual folders
+	// for servers; mox and maddy are called mox-VERSION and maddy-VERSION. Nil: no real
+	// servers run.
 	Peers []string
 
-	// Timeout bounds the whole. What is not done by then could not be told. It must be positive.
+	// Timeout bounds the whole simulation. Cells that are not done by then are inconclusive.
+	// It must be positive.
 	Timeout time.Duration
 
-	// Progress, when not nil, is told how many cells of how many are done. It is called
-	// concurrently.
+	// Progress, if not nil, is called with the number of cells that are done and of all. It
+	// is called concurrently.
 	Progress func(done, all int)
 }
 
-// Run starts the servers, lets each client visit each, and ends the servers. The error is
-// that of ctx when it ended, or that this machine has no room for a certificate.
-func (l *Simulation) Run(ctx context.Context) (*Matrix, error) {
-	limited, cancel := context.WithTimeout(ctx, l.Timeout)
+const (
+	serversAtOnce     = 3
+	connectionsAtOnce = 2 // to one server
+)
+
+// Run starts the servers, runs each client against each of them, and stops them. The error
+// is that of ctx, or that no certificate could be made.
+func (s *Simulation) Run(ctx context.Context) (*Matrix, error) {
+	limited, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	m := &Matrix{Start: time.Now()}
-	err := testpeer.Run(limited, io.Discard, nil, func(s *testpeer.Scope) error {
-		m.fill(limited, l.gather(s, m))
+	err := testpeer.Run(limited, io.Discard, nil, func(scope *testpeer.Scope) error {
+		clients, servers := s.find(limited, m)
+		m.fill(limited, testcert.New(scope, testcert.Options{RSA: true}), clients, servers, s.counter(len(clients)*len(servers)))
 		return nil
 	})
 	if err == nil {
@@ -64,106 +71,88 @@ func (l *Simulation) Run(ctx context.Context) (*Matrix, error) {
 	return m, err
 }
 
-// gather finds servers and clients, and notes those that are not here.
-func (l *Simulation) gather(s *testpeer.Scope, m *Matrix) *bench {
-	b := &bench{cert: testcert.New(s, testcert.Options{RSA: true}), progress: l.Progress}
-	b.servers = goServers()
+// find returns the clients and servers, and adds to m those that are missing.
+func (s *Simulation) find(ctx context.Context, m *Matrix) (clients []*client, servers []*server) {
+	programs := programs(s.Peers)
 	for _, p := range persona.All() {
-		b.clients = append(b.clients, personaClient(p))
+		clients = append(clients, personaClient(p))
 	}
-	tools, missing := l.programs().clients(s.Context())
-	b.clients, m.Missing = append(b.clients, tools...), missing
-	if l.Peers != nil {
-		peers, missing := l.programs().servers(s.Context())
-		b.servers, m.Missing = append(b.servers, peers...), append(m.Missing, missing...)
+	tools, missing := programs.clients(ctx)
+	clients, m.Missing = append(clients, tools...), missing
+	servers = goServers()
+	if s.Peers != nil {
+		peers, missing := programs.servers(ctx)
+		servers, m.Missing = append(servers, peers...), append(m.Missing, missing...)
 	}
-	return b
+	return clients, servers
 }
 
-func (l *Simulation) programs() programs { return programs(l.Peers) }
-
-const (
-	serversAtOnce = 3
-	visitsAtOnce  = 2 // at one server
-)
-
-// A bench is what the matrix is made of.
-type bench struct {
-	cert    *testcert.Pair
-	servers []*server
-	clients []*client
-
-	progress func(done, all int)
-	done     atomic.Int64 // cells
-}
-
-// tell tells the progress when a cell is done.
-func (b *bench) tell() {
-	done := b.done.Add(1)
-	if b.progress != nil {
-		b.progress(int(done), len(b.servers)*len(b.clients))
+// counter returns a function that reports the progress of one more cell.
+func (s *Simulation) counter(all int) func() {
+	if s.Progress == nil {
+		return func() {}
+	}
+	var mu sync.Mutex
+	done := 0
+	return func() {
+		mu.Lock()
+		done++
+		now := done
+		mu.Unlock()
+		s.Progress(now, all)
 	}
 }
 
-// fill lets each server play, a few at a time, and keeps the columns of those that did.
-func (m *Matrix) fill(ctx context.Context, b *bench) {
-	columns := make([]column, len(b.servers))
-	slots := make(chan struct{}, serversAtOnce)
-	var playing sync.WaitGroup
-	for i, s := range b.servers {
-		playing.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			columns[i] = b.play(ctx, s)
-		})
-	}
-	playing.Wait()
-	for _, c := range b.clients {
+// fill runs the clients against a few servers at a time, and adds a column for each server
+// that started.
+func (m *Matrix) fill(ctx context.Context, cert *testcert.Pair, clients []*client, servers []*server, done func()) {
+	for _, c := range clients {
 		m.Clients = append(m.Clients, c.Client)
 	}
-	for i, c := range columns {
-		if c.err != nil {
-			m.Missing = append(m.Missing, Missing{Name: b.servers[i].Title(), Why: "did not start: " + reason(c.err), Broken: true})
+	errs := make([]error, len(servers))
+	atOnce(serversAtOnce, len(servers), func(i int) {
+		s := servers[i]
+		errs[i] = testpeer.Run(ctx, io.Discard, s.find, func(scope *testpeer.Scope) error {
+			addr := s.start(scope, cert)
+			s.Cells = connectAll(ctx, clients, persona.Target{Addr: addr, ServerName: "localhost", RootCAs: cert.Pool}, done)
+			s.Tickets = ticketOrder(s.Cells)
+			return nil
+		})
+	})
+	for i, s := range servers {
+		if errs[i] != nil {
+			m.Missing = append(m.Missing, Missing{Name: s.Title(), Why: "did not start: " + reason(errs[i]), Broken: true})
 			continue
 		}
-		played := b.servers[i].Server
-		played.Tickets, played.Cells = orderOf(c.cells), c.cells
-		m.Servers = append(m.Servers, played)
+		m.Servers = append(m.Servers, s.Server)
 	}
 }
 
-// A column is what became of the clients at one server, or why it did not play.
-type column struct {
-	cells []Cell
-	err   error
-}
-
-func (b *bench) play(ctx context.Context, s *server) (c column) {
-	c.err = testpeer.Run(ctx, io.Discard, s.find, func(stage *testpeer.Scope) error {
-		addr := s.start(stage, b.cert)
-		c.cells = b.visit(ctx, persona.Target{Addr: addr, ServerName: "localhost", RootCAs: b.cert.Pool})
-		return nil
+// connectAll runs all clients against a server, a few at a time. The first client is a
+// healthy one. It connects once more at the end: if it fails then, but did not before, the
+// failures of the others are inconclusive.
+func connectAll(ctx context.Context, clients []*client, t persona.Target, done func()) []Cell {
+	cells := make([]Cell, len(clients))
+	atOnce(connectionsAtOnce, len(clients), func(i int) {
+		cells[i] = clients[i].connect(ctx, t)
+		done()
 	})
-	return c
-}
-
-// visit lets all clients visit, the first of which is a healthy one. It comes once more at
-// last: if it fails then, the failures before say nothing.
-func (b *bench) visit(ctx context.Context, t persona.Target) []Cell {
-	cells := make([]Cell, len(b.clients))
-	slots := make(chan struct{}, visitsAtOnce)
-	var visiting sync.WaitGroup
-	for i, c := range b.clients {
-		slots <- struct{}{}
-		visiting.Go(func() {
-			defer func() { <-slots }()
-			cells[i] = c.visit(ctx, t)
-			b.tell()
-		})
-	}
-	visiting.Wait()
-	if cells[0].in() && !b.clients[0].visit(ctx, t).in() {
-		settle(cells)
+	if cells[0].completed() && !clients[0].connect(ctx, t).completed() {
+		setInconclusive(cells)
 	}
 	return cells
+}
+
+// atOnce calls f for each i below n, with limit calls at a time.
+func atOnce(limit, n int, f func(i int)) {
+	slots := make(chan struct{}, limit)
+	var running sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			f(i)
+		})
+	}
+	running.Wait()
 }

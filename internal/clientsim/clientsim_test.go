@@ -20,8 +20,8 @@ import (
 // patience bounds what should take seconds.
 const patience = 5 * time.Minute
 
-// alone is a lab that finds no programs, so that it is the same everywhere.
-func alone(t *testing.T) *clientsim.Simulation {
+// withoutPrograms is a simulation that finds no programs, so that it is the same everywhere.
+func withoutPrograms(t *testing.T) *clientsim.Simulation {
 	t.Setenv("PATH", t.TempDir())
 	clientsim.SearchOnly(t, t.TempDir())
 	return &clientsim.Simulation{Timeout: patience}
@@ -36,7 +36,7 @@ func run(t *testing.T, l *clientsim.Simulation) *clientsim.Matrix {
 	return m
 }
 
-// row returns what became of a client, a mark for each server.
+// row returns the marks of a client, one for each server.
 func row(t *testing.T, m *clientsim.Matrix, client string) string {
 	t.Helper()
 	for i, c := range m.Clients {
@@ -52,7 +52,7 @@ func row(t *testing.T, m *clientsim.Matrix, client string) string {
 	return ""
 }
 
-// count tells how many clients have a mark at a server.
+// count returns how many clients have a mark at a server.
 func count(m *clientsim.Matrix, server int, mark clientsim.Mark) (n int) {
 	for _, c := range m.Servers[server].Cells {
 		if c.Mark() == mark {
@@ -62,10 +62,10 @@ func count(m *clientsim.Matrix, server int, mark clientsim.Mark) (n int) {
 	return n
 }
 
-// The servers are go-smtp as it is, behind the gate with first-write, own-write, never
-// and stock, and with tickets off.
-func TestTicketOrderDecidesWhoGetsIn(t *testing.T) {
-	m := run(t, alone(t))
+// The servers are go-smtp unmodified, over the gate in modes first-write, own-write, no-ticket
+// and stock, and without tickets.
+func TestTicketOrderDecidesWhoseHandshakesComplete(t *testing.T) {
+	m := run(t, withoutPrograms(t))
 	var orders []string
 	for _, s := range m.Servers {
 		orders = append(orders, s.Tickets.String())
@@ -93,10 +93,10 @@ func TestTicketOrderDecidesWhoGetsIn(t *testing.T) {
 		t.Errorf("%d clients, want each persona", len(m.Clients))
 	}
 	if m.Incomplete() {
-		t.Error("something could not be told")
+		t.Error("the matrix is incomplete")
 	}
-	// Early-ticket is the one more that resumes where the ticket waits. How many do grows
-	// with the personas.
+	// Where the ticket waits, one client more resumes: early-ticket. How many do grows with the
+	// personas.
 	const finding = "With the ticket before the client's Finished (2 servers), handshakes fail for early-ticket, ticket-after-finished and " +
 		"ticket-surprises-client; %d of %d clients resume. With the ticket after the client's Finished (2 servers), handshakes fail for " +
 		"ticket-after-finished and ticket-surprises-client; %d of %d clients resume. Without a ticket (2 servers), handshakes fail for " +
@@ -107,19 +107,19 @@ func TestTicketOrderDecidesWhoGetsIn(t *testing.T) {
 	}
 }
 
-// One server is broken, all others are not there; those in Go play all the same.
-func TestWhoIsAbsentIsNamed(t *testing.T) {
-	l := alone(t)
+// One server is broken and all others are missing; those in Go run all the same.
+func TestMissingProgramsAreListed(t *testing.T) {
+	l := withoutPrograms(t)
 	dir := t.TempDir()
 	l.Peers = []string{dir}
 	if err := os.WriteFile(filepath.Join(dir, "mox-v9"), []byte("#!/bin/sh\necho no config\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	m := run(t, l)
-	var absent []string
+	var missing []string
 	for _, a := range m.Missing {
 		why, _, _ := strings.Cut(a.Why, ": ")
-		absent = append(absent, fmt.Sprintf("%s: %s, %v", a.Name, why, a.Broken))
+		missing = append(missing, fmt.Sprintf("%s: %s, %v", a.Name, why, a.Broken))
 		if strings.Contains(a.Why, "\n") {
 			t.Errorf("%q is more than a line", a.Why)
 		}
@@ -130,32 +130,32 @@ func TestWhoIsAbsentIsNamed(t *testing.T) {
 		"Exim, tls_resumption_hosts: not found, false", "Postfix: not found, false", "OpenSMTPD: not found, false",
 		"nginx mail proxy: not found, false", "mox v9: did not start, true",
 	}
-	if !slices.Equal(absent, want) {
-		t.Errorf("absent:\n%s\nwant\n%s", strings.Join(absent, "\n"), strings.Join(want, "\n"))
+	if !slices.Equal(missing, want) {
+		t.Errorf("missing:\n%s\nwant\n%s", strings.Join(missing, "\n"), strings.Join(want, "\n"))
 	}
 	if why := m.Missing[len(m.Missing)-1].Why; !strings.HasSuffix(why, " no config") {
-		t.Errorf("mox did not start: %q, want its last word", why)
+		t.Errorf("mox did not start: %q, want its last line", why)
 	}
 	if len(m.Servers) != 6 || !m.Incomplete() {
-		t.Errorf("%d servers played, incomplete: %v", len(m.Servers), m.Incomplete())
+		t.Errorf("%d servers ran, incomplete: %v", len(m.Servers), m.Incomplete())
 	}
 }
 
 func TestRunEndsWithItsContextAndLeavesNothing(t *testing.T) {
-	l := alone(t)
+	l := withoutPrograms(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	l.Progress = func(int, int) { cancel() }
 	if _, err := l.Run(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want that it was stopped", err)
+		t.Errorf("error %v, want context.Canceled", err)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
-func TestWhatIsNotDoneInTimeCouldNotBeTold(t *testing.T) {
-	l := alone(t)
+func TestCellsNotDoneInTimeAreInconclusive(t *testing.T) {
+	l := withoutPrograms(t)
 	l.Timeout = time.Nanosecond
 	m := run(t, l)
 	if !m.Incomplete() || m.Finding() != "No TLS 1.3 handshake completed." {
@@ -163,7 +163,7 @@ func TestWhatIsNotDoneInTimeCouldNotBeTold(t *testing.T) {
 	}
 }
 
-func TestFindingCountsOnlyWhatEndedOverATicket(t *testing.T) {
+func TestFindingCountsOnlyFailuresOverATicket(t *testing.T) {
 	late := &handshake.Transcript{Completed: true, Messages: []handshake.Message{
 		{From: handshake.Server, Type: handshake.TypeFinished}, {From: handshake.Client, Type: handshake.TypeFinished},
 		{From: handshake.Server, Type: handshake.TypeNewSessionTicket},

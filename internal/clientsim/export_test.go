@@ -2,8 +2,7 @@ package clientsim
 
 import "testing"
 
-// SearchOnly makes dir the one folder where servers are looked for besides PATH and the
-// lab's own.
+// SearchOnly makes dir the only folder that is searched for servers after PATH.
 func SearchOnly(t *testing.T, dir string) {
 	usual := serverDirs
 	serverDirs = []string{dir}

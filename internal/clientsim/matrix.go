@@ -3,6 +3,7 @@ package clientsim
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 	"postern/internal/probe"
 )
 
-// A Matrix is what became of each client at each server.
+// A Matrix has the result of each client at each server.
 type Matrix struct {
 	Start   time.Time
 	Took    time.Duration
@@ -21,48 +22,48 @@ type Matrix struct {
 
 // A Client is a row.
 type Client struct {
-	Name    string `json:"id"`                // of a persona its ID
-	Version string `json:"release,omitempty"` // of a real client; empty: unknown
-	Does    string `json:"does"`              // in a line without a full stop
+	Name    string `json:"id"`                // a persona's ID, or a program
+	Version string `json:"release,omitempty"` // of a program; empty: unknown
+	Does    string `json:"does"`              // in one line without a full stop
 	Real    bool   `json:"real"`              // a program of others, not a persona
 }
 
-// Title is the client's name and version.
+// Title returns the client's name and version.
 func (c Client) Title() string { return strings.TrimSpace(c.Name + " " + c.Version) }
 
 // A Server is a column.
 type Server struct {
 	Name    string
-	Version string // empty: not known
+	Version string // empty: unknown
 	Tickets TicketOrder
 	Cells   []Cell // in the order of the clients
 }
 
-// Title is the server's name and version.
+// Title returns the server's name and version.
 func (s Server) Title() string { return strings.TrimSpace(s.Name + " " + s.Version) }
 
-// An Missing is a server or a client that is not in the matrix.
+// A Missing is a server or client that did not run.
 type Missing struct {
 	Name   string `json:"name"`
 	Why    string `json:"why"`
 	Broken bool   `json:"broken"` // it is installed and did not start
 }
 
-// A Cell is what became of a client at a server.
+// A Cell is the result of a client at a server.
 type Cell struct {
 	Outcome    probe.Outcome
-	Plaintext  bool       // it failed, came back without TLS, and was heard
-	Resumption Resumption // what came of its second visit
-	Why        string     // why it is not in; nothing in it moves a terminal's cursor
+	Plaintext  bool       // TLS failed, and the server answered in plaintext
+	Resumption Resumption // of the second connection
+	Why        string     // why the handshake did not complete; safe to print
 
-	// First and Second are the handshakes of its visits; nil where it did not come to one.
+	// First and Second are the handshakes of the connections; nil if there was none.
 	First, Second *handshake.Transcript
 }
 
-func (c Cell) in() bool { return c.Outcome == probe.Completed }
+func (c Cell) completed() bool { return c.Outcome == probe.Completed }
 
-// settle takes back what failures seem to say.
-func settle(cells []Cell) {
+// setInconclusive makes failed cells inconclusive.
+func setInconclusive(cells []Cell) {
 	for i := range cells {
 		if cells[i].Outcome == probe.Failed {
 			cells[i].Outcome = probe.Inconclusive
@@ -70,15 +71,15 @@ func settle(cells []Cell) {
 	}
 }
 
-// Resumption is what came of the visit with a session.
+// Resumption is the result of the second connection, which offers a session.
 type Resumption uint8
 
-// The returns.
+// The results of a second connection.
 const (
 	NoSession        Resumption = iota // there was none to offer
-	Full                               // it got in with a full handshake
-	Resumed                            // it resumed
-	ResumptionFailed                   // it did not get in
+	Full                               // a full handshake completed
+	Resumed                            // the session was resumed
+	ResumptionFailed                   // the handshake failed
 )
 
 // String returns "no-session", "full", "resumed" or "failed".
@@ -86,7 +87,7 @@ func (r Resumption) String() string {
 	return [...]string{"no-session", "full", "resumed", "failed"}[min(r, ResumptionFailed)]
 }
 
-// Incomplete reports that something could not be told, or did not start.
+// Incomplete reports whether a cell is inconclusive or a server did not start.
 func (m *Matrix) Incomplete() bool {
 	for _, a := range m.Missing {
 		if a.Broken {
@@ -103,7 +104,7 @@ func (m *Matrix) Incomplete() bool {
 	return false
 }
 
-// A Mark is what stands in a table for a cell.
+// A Mark is a cell in a table.
 type Mark string
 
 // The marks.
@@ -117,8 +118,8 @@ const (
 	MarkInconclusive     Mark = "?"
 )
 
-// Marks are all of them in the order of a legend, each with what it means.
-var Marks = []struct {
+// legend has all marks in the order of a legend, with their meanings.
+var legend = []struct {
 	Mark  Mark
 	Means string
 }{
@@ -131,9 +132,9 @@ var Marks = []struct {
 	{MarkInconclusive, "inconclusive"},
 }
 
-// Means says what a mark means; nothing for what is none.
+// Means returns the meaning of a mark; empty if it is unknown.
 func (m Mark) Means() string {
-	for _, known := range Marks {
+	for _, known := range legend {
 		if known.Mark == m {
 			return known.Means
 		}
@@ -141,7 +142,7 @@ func (m Mark) Means() string {
 	return ""
 }
 
-// Mark sums up a cell.
+// Mark returns the mark of a cell.
 func (c Cell) Mark() Mark {
 	switch {
 	case c.Outcome == probe.Inconclusive:
@@ -160,7 +161,7 @@ func (c Cell) Mark() Mark {
 	return MarkCompleted
 }
 
-// Legend returns the marks that stand in m, in the order of Marks.
+// Legend returns the marks that occur in m, in the order of a legend.
 func (m *Matrix) Legend() (used []Mark) {
 	found := make(map[Mark]bool)
 	for _, s := range m.Servers {
@@ -168,7 +169,7 @@ func (m *Matrix) Legend() (used []Mark) {
 			found[c.Mark()] = true
 		}
 	}
-	for _, known := range Marks {
+	for _, known := range legend {
 		if found[known.Mark] {
 			used = append(used, known.Mark)
 		}
@@ -176,7 +177,7 @@ func (m *Matrix) Legend() (used []Mark) {
 	return used
 }
 
-// Column is the head of the i-th server's column, as in a spreadsheet: A to Z, AA and on.
+// Column returns the name of the i-th column, as in a spreadsheet: A to Z, then AA.
 func Column(i int) string {
 	head := ""
 	for i++; i > 0; i = (i - 1) / 26 {
@@ -185,49 +186,46 @@ func Column(i int) string {
 	return head
 }
 
-// TicketOrder is when a server's session tickets leave, in TLS 1.3.
+// TicketOrder is when a server's session ticket leaves in TLS 1.3.
 type TicketOrder uint8
 
 // The orders.
 const (
-	Unknown  TicketOrder = iota // no client of TLS 1.3 got in
-	NoTicket                    // none do
-	Before                      // before it has the client's Finished, once at least
-	After                       // after that
+	Unknown  TicketOrder = iota // no TLS 1.3 handshake completed
+	NoTicket                    // there is no ticket
+	Before                      // before the client's Finished, at least once
+	After                       // after the client's Finished
 )
-
-// TicketOrders are those that are known, in the order in which people ask.
-var TicketOrders = []TicketOrder{Before, After, NoTicket}
 
 // String returns "unknown", "none", "before" or "after".
 func (o TicketOrder) String() string {
 	return [...]string{"unknown", "none", "before", "after"}[min(o, After)]
 }
 
-// Words says it to a person.
+// Words returns the order for a screen.
 func (o TicketOrder) Words() string {
 	return [...]string{"unknown", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
 }
 
-// orderOf tells what the clients saw. A client that answers fast may see the same ticket
-// after its Finished: one that saw it earlier is right.
-func orderOf(cells []Cell) TicketOrder {
+// ticketOrder returns the order that the clients saw. A client that answers fast may see the
+// same ticket after its Finished, so one that saw it before decides.
+func ticketOrder(cells []Cell) TicketOrder {
 	order := Unknown
 	for _, c := range cells {
 		switch {
 		case c.First == nil || c.First.ServerHello == nil || c.First.ServerHello.Version != tls.VersionTLS13:
-		case early(c.First):
+		case hasEarlyTicket(c.First):
 			return Before
-		case ticket(c.First):
+		case hasTicket(c.First):
 			order = After
-		case c.in() && order == Unknown:
+		case c.completed() && order == Unknown:
 			order = NoTicket
 		}
 	}
 	return order
 }
 
-func early(t *handshake.Transcript) bool {
+func hasEarlyTicket(t *handshake.Transcript) bool {
 	for i := range t.Messages {
 		if t.IsEarlyTicket(i) {
 			return true
@@ -236,22 +234,24 @@ func early(t *handshake.Transcript) bool {
 	return false
 }
 
-func ticket(t *handshake.Transcript) bool {
-	for _, m := range t.Messages {
-		if m.Type == handshake.TypeNewSessionTicket {
-			return true
-		}
-	}
-	return false
+func hasTicket(t *handshake.Transcript) bool {
+	return slices.ContainsFunc(t.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 }
 
-// Finding summarizes in a few sentences which clients fail and resume with which ticket
-// order. A failed handshake counts only if it ended over a ticket.
+// Finding summarizes which clients fail and how many resume, by ticket order. A failed
+// handshake counts only if it ended because of a ticket.
 func (m *Matrix) Finding() string {
 	var sentences []string
-	for _, o := range TicketOrders {
-		if g := m.group(o); g.servers > 0 {
-			sentences = append(sentences, g.sentence(o))
+	for _, when := range []struct {
+		order TicketOrder
+		words string
+	}{
+		{Before, "With the ticket before the client's Finished"},
+		{After, "With the ticket after the client's Finished"},
+		{NoTicket, "Without a ticket"},
+	} {
+		if servers := m.with(when.order); servers != nil {
+			sentences = append(sentences, when.words+m.consequences(servers))
 		}
 	}
 	if sentences == nil {
@@ -260,48 +260,55 @@ func (m *Matrix) Finding() string {
 	return strings.Join(sentences, " ")
 }
 
-// A group is the servers of one order.
-type group struct {
-	servers int
-	left    []leaving // in the order of the clients
-	resumed int       // clients that resumed at one of them at least
-	clients int
-}
-
-// A leaving is a client that left over a ticket.
-type leaving struct {
-	client string
-	at     int // so many servers of the group
-}
-
-func (m *Matrix) group(o TicketOrder) group {
-	g := group{clients: len(m.Clients)}
-	left, resumed := make([]int, len(m.Clients)), make([]bool, len(m.Clients))
+// with returns the servers with a ticket order.
+func (m *Matrix) with(order TicketOrder) (servers []Server) {
 	for _, s := range m.Servers {
-		if s.Tickets != o {
-			continue
-		}
-		g.servers++
-		for i, c := range s.Cells {
-			if leftOverTicket(c) {
-				left[i]++
-			}
-			resumed[i] = resumed[i] || c.Resumption == Resumed
+		if s.Tickets == order {
+			servers = append(servers, s)
 		}
 	}
-	for i, c := range m.Clients {
-		if left[i] > 0 {
-			g.left = append(g.left, leaving{c.Name, left[i]})
-		}
-		if resumed[i] {
-			g.resumed++
-		}
-	}
-	return g
+	return servers
 }
 
-// leftOverTicket reports whether the client closed silently when a ticket came.
-func leftOverTicket(c Cell) bool {
+// consequences says for some servers which clients fail because of a ticket, and how many
+// resume at one of them at least.
+func (m *Matrix) consequences(servers []Server) string {
+	var failing []string
+	resuming := 0
+	for i, c := range m.Clients {
+		failures, resumes := 0, false
+		for _, s := range servers {
+			if failsOverTicket(s.Cells[i]) {
+				failures++
+			}
+			resumes = resumes || s.Cells[i].Resumption == Resumed
+		}
+		switch {
+		case failures == len(servers):
+			failing = append(failing, c.Name)
+		case failures > 0:
+			failing = append(failing, fmt.Sprintf("%s (at %d)", c.Name, failures))
+		}
+		if resumes {
+			resuming++
+		}
+	}
+	at := fmt.Sprintf("%d servers", len(servers))
+	if len(servers) == 1 {
+		at = "1 server"
+	}
+	resumed := fmt.Sprintf("%d of %d clients resume", resuming, len(m.Clients))
+	switch resuming {
+	case 0:
+		resumed = "no client resumes"
+	case 1:
+		resumed = "1 client resumes"
+	}
+	return fmt.Sprintf(" (%s), handshakes fail for %s; %s.", at, list(failing), resumed)
+}
+
+// failsOverTicket reports whether the client closed silently when a ticket arrived.
+func failsOverTicket(c Cell) bool {
 	if c.Outcome != probe.Failed || c.First == nil {
 		return false
 	}
@@ -309,39 +316,9 @@ func leftOverTicket(c Cell) bool {
 	case handshake.ClosedAfterTicket:
 		return true
 	case handshake.ClosedAfterFlight:
-		return early(c.First)
+		return hasEarlyTicket(c.First)
 	}
 	return false
-}
-
-// whenTickets begins the sentence of an order.
-var whenTickets = map[TicketOrder]string{
-	Before:   "With the ticket before the client's Finished (%s), handshakes fail for ",
-	After:    "With the ticket after the client's Finished (%s), handshakes fail for ",
-	NoTicket: "Without a ticket (%s), handshakes fail for ",
-}
-
-func (g group) sentence(o TicketOrder) string {
-	at := fmt.Sprintf("%d servers", g.servers)
-	if g.servers == 1 {
-		at = "1 server"
-	}
-	var names []string
-	for _, l := range g.left {
-		name := l.client
-		if l.at < g.servers {
-			name += fmt.Sprintf(" (at %d)", l.at)
-		}
-		names = append(names, name)
-	}
-	text := fmt.Sprintf(whenTickets[o], at) + list(names)
-	switch g.resumed {
-	case 0:
-		return text + "; no client resumes."
-	case 1:
-		return text + "; 1 client resumes."
-	}
-	return text + fmt.Sprintf("; %d of %d clients resume.", g.resumed, g.clients)
 }
 
 // list joins names as in a sentence.

@@ -52,7 +52,7 @@ func matrixOf(name, said string, transcript *handshake.Transcript) *clientsim.Ma
 }
 
 // Whatever programs and strangers say, the page has the same elements and attributes.
-func TestPageTakesNothingForItsOwn(t *testing.T) {
+func TestPageEscapesEverything(t *testing.T) {
 	said := func(text string) *handshake.Transcript {
 		return &handshake.Transcript{
 			ClientHello: &handshake.ClientHello{ServerName: text, ALPN: []string{text}},
@@ -67,7 +67,7 @@ func TestPageTakesNothingForItsOwn(t *testing.T) {
 		}
 	}
 	if !strings.Contains(page, "&lt;script&gt;") {
-		t.Error("what was said is not there")
+		t.Error("the text is not there")
 	}
 }
 
@@ -83,7 +83,7 @@ func TestCellOpensItsHandshakes(t *testing.T) {
 		}
 	}
 	if n := strings.Count(page, "://"); n > 0 {
-		t.Errorf("the page leads elsewhere, %d times", n)
+		t.Errorf("the page has %d external links", n)
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 	"postern/internal/safetext"
 )
 
-// programs are the folders to look in before PATH.
+// programs are folders that are searched before PATH.
 type programs []string
 
-// serverDirs are where servers are that PATH may not lead to.
+// serverDirs have servers that may not be in PATH.
 var serverDirs = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postfix/sbin"}
 
 // find returns the absolute path of a program.
@@ -34,7 +34,7 @@ func (p programs) find(name string) (path string, err error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not found", name)
+	return "", fmt.Errorf("%s not found", name)
 }
 
 func executable(path string) (string, error) {
@@ -48,7 +48,7 @@ func executable(path string) (string, error) {
 // versions returns the programs NAME-VERSION in the folders, by version.
 func (p programs) versions(name string) (paths []string) {
 	for _, dir := range p {
-		// The pattern has no syntax error but in dir; then there is nothing to be found.
+		// Only dir can make the pattern invalid; then nothing matches.
 		matches, _ := filepath.Glob(filepath.Join(dir, name+"-*"))
 		for _, match := range matches {
 			if path, err := executable(match); err == nil {
@@ -62,7 +62,7 @@ func (p programs) versions(name string) (paths []string) {
 	return paths
 }
 
-// all returns a program in each of the folders that has it, or else where it is found.
+// all returns the program in each folder that has it, or else from PATH.
 func (p programs) all(name string) (paths []string) {
 	for _, dir := range p {
 		if path, err := executable(filepath.Join(dir, name)); err == nil {
@@ -77,22 +77,22 @@ func (p programs) all(name string) (paths []string) {
 
 var versionNumber = regexp.MustCompile(`\bv?[0-9]+(\.[0-9]+)+[0-9A-Za-z.+~-]*`)
 
-// versionTime is how long a program may take to tell its version.
-const versionTime = 10 * time.Second
+// versionTimeout bounds a program that prints its version.
+const versionTimeout = 10 * time.Second
 
-// version returns the first version number that a program says, empty if it says none.
+// version returns the first version number that a program prints, or an empty string.
 func version(ctx context.Context, path string, args ...string) string {
-	ctx, cancel := context.WithTimeout(ctx, versionTime)
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	output, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // some say it and fail
+	output, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // some print it and fail
 	return versionNumber.FindString(string(output))
 }
 
 // maxReason bounds what is shown of a program's last output, in characters.
 const maxReason = 300
 
-// reason is an error in one line: what it says at first, and what a program's log, which
-// may follow that, says at last.
+// reason returns an error in one line: its first line, and the last of a program's log, which
+// may follow.
 func reason(err error) string {
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	text := strings.TrimPrefix(lines[0], "testpeer: ")

@@ -12,25 +12,25 @@ import (
 
 	"postern/handshake"
 	"postern/handshake/keylog"
+	"postern/internal/smtp"
 	"postern/internal/testpeer"
 )
 
-// A relay stands before a server and records the handshakes of the client that comes
-// through it, at the client's end of what it passes on.
+// A relay forwards connections to a server and records their handshakes, at the client's end.
 type relay struct {
 	addr   string // where it listens
-	keyLog string // the file for the client's secrets
+	keyLog string // file to which the client writes its secrets
 
 	listener net.Listener
 	server   string
-	passing  sync.WaitGroup
+	open     sync.WaitGroup
 
 	mu    sync.Mutex
-	conns []*handshake.Conn // in the order in which the client came
+	conns []*handshake.Conn // in the order of the client's connections
 }
 
-// relayTime bounds a connection through a relay.
-const relayTime = time.Minute
+// relayTimeout bounds a connection through a relay.
+const relayTimeout = time.Minute
 
 func newRelay(s *testpeer.Scope, server string) *relay {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -41,7 +41,7 @@ func newRelay(s *testpeer.Scope, server string) *relay {
 		addr: listener.Addr().String(), keyLog: filepath.Join(s.TempDir(), "keys"),
 		listener: listener, server: server,
 	}
-	r.passing.Go(r.accept)
+	r.open.Go(r.accept)
 	s.Cleanup(func() { r.transcripts() })
 	return r
 }
@@ -62,20 +62,19 @@ func (r *relay) accept() {
 		r.mu.Lock()
 		r.conns = append(r.conns, recorded)
 		r.mu.Unlock()
-		end := time.Now().Add(relayTime)
+		end := time.Now().Add(relayTimeout)
 		client.SetDeadline(end)
 		recorded.SetDeadline(end)
-		r.passing.Go(func() { pass(client, recorded) })
+		r.open.Go(func() { forward(client, recorded) })
 	}
 }
 
-// transcripts waits until the connections have ended, and returns a transcript of each,
-// nil where it did not come to TLS. No further client is let through. Answered tells of
-// which the client says that it was answered over TLS: so both sides took the handshake
-// for complete.
+// transcripts accepts no more connections, waits until all have ended, and returns a
+// transcript of each, nil if TLS did not start. Answered says for each whether the client got
+// a reply over TLS, which shows that the handshake completed.
 func (r *relay) transcripts(answered ...bool) []*handshake.Transcript {
 	r.listener.Close()
-	r.passing.Wait()
+	r.open.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []*handshake.Transcript
@@ -88,37 +87,40 @@ func (r *relay) transcripts(answered ...bool) []*handshake.Transcript {
 	return all
 }
 
-// pass passes on what both say until one of them has gone.
-func pass(client net.Conn, server *handshake.Conn) {
+// forward copies in both directions until one side has closed.
+func forward(client net.Conn, server *handshake.Conn) {
 	defer client.Close()
 	defer server.Close()
 	fromClient, fromServer := bufio.NewReader(client), bufio.NewReader(server)
-	if !passClear(client, fromClient, server, fromServer) {
+	if !forwardPlaintext(client, fromClient, server, fromServer) {
 		return
 	}
 	server.Begin()
-	var answering sync.WaitGroup
-	answering.Go(func() {
+	var copying sync.WaitGroup
+	copying.Go(func() {
 		_, _ = io.Copy(client, fromServer)
-		client.Close() // which ends the copy below
+		client.Close() // ends the copy below
 	})
 	_, _ = io.Copy(server, fromClient)
-	server.Close() // the client has gone: that is what is recorded
-	answering.Wait()
+	server.Close() // records that the client closed
+	copying.Wait()
 }
 
-// passClear passes on greeting, commands and replies up to the reply that starts TLS, and
-// reports whether there was one. Nothing is pipelined before it: it waits for each reply.
-func passClear(client io.Writer, fromClient *bufio.Reader, server io.Writer, fromServer *bufio.Reader) bool {
+// forwardPlaintext forwards greeting, commands and replies up to the positive reply to
+// STARTTLS, and reports whether there was one. It waits for the reply to each command.
+func forwardPlaintext(client io.Writer, fromClient *bufio.Reader, server io.Writer, fromServer *bufio.Reader) bool {
 	for command := []byte(nil); ; {
-		ready, err := passReply(client, fromServer)
+		reply, err := smtp.ReadReply(fromServer)
 		if err != nil {
 			return false
 		}
-		if bytes.EqualFold(bytes.TrimSpace(command), []byte("STARTTLS")) && ready {
+		if _, err := client.Write(reply.Append(nil)); err != nil {
+			return false
+		}
+		if bytes.EqualFold(bytes.TrimSpace(command), []byte("STARTTLS")) && reply.Code == 220 {
 			return true
 		}
-		line, err := fromClient.ReadSlice('\n') // of 4 KiB at most
+		line, err := fromClient.ReadSlice('\n') // at most 4 KiB
 		if err != nil {
 			return false
 		}
@@ -129,26 +131,10 @@ func passClear(client io.Writer, fromClient *bufio.Reader, server io.Writer, fro
 	}
 }
 
-// passReply passes on a reply of one or more lines (RFC 5321, Section 4.2.1).
-func passReply(client io.Writer, fromServer *bufio.Reader) (ready bool, err error) {
-	for {
-		line, err := fromServer.ReadSlice('\n')
-		if err != nil {
-			return false, err
-		}
-		if _, err := client.Write(line); err != nil {
-			return false, err
-		}
-		if len(line) < 4 || line[3] != '-' {
-			return bytes.HasPrefix(line, []byte("220")), nil
-		}
-	}
-}
-
-// A keyFile is a key log that a client has written by the time that it is needed.
+// A keyFile is the path of a key log, which the client has written by the time it is read.
 type keyFile string
 
-// Opener finds the keys of a session; it has none when there is no such file.
+// Opener finds the keys of a session; nil if there is no such file.
 func (k keyFile) Opener(session handshake.Session) handshake.Opener {
 	file, err := os.Open(string(k))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"postern/internal/testpeer"
 )
 
-// throughRelay plays with a relay before a go-smtp, and returns what it recorded.
+// throughRelay calls play with a relay to a go-smtp server, and returns what it recorded.
 func throughRelay(t *testing.T, play func(r *relay, cert *testcert.Pair)) (seen []*handshake.Transcript) {
 	t.Helper()
 	err := testpeer.Run(t.Context(), io.Discard, nil, func(s *testpeer.Scope) error {
@@ -40,7 +40,7 @@ func greet(t *testing.T, r *relay) *smtp.Client {
 	return c
 }
 
-func TestRelayOpensWhatTheClientHasKeysTo(t *testing.T) {
+func TestRelayDecryptsWithTheClientsKeys(t *testing.T) {
 	for name, withKeys := range map[string]bool{"keys": true, "none": false} {
 		t.Run(name, func(t *testing.T) {
 			seen := throughRelay(t, func(r *relay, cert *testcert.Pair) {
@@ -61,7 +61,7 @@ func TestRelayOpensWhatTheClientHasKeysTo(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-			if len(seen) != 1 || seen[0] == nil || !seen[0].Completed || orderOf([]Cell{{First: seen[0]}}) != Before {
+			if len(seen) != 1 || seen[0] == nil || !seen[0].Completed || ticketOrder([]Cell{{First: seen[0]}}) != Before {
 				t.Fatalf("%d handshakes, the first:\n%s", len(seen), seen[0].Diagram(handshake.DiagramOptions{}))
 			}
 			for _, m := range seen[0].Messages {
@@ -80,6 +80,6 @@ func TestRelayRecordsNothingWithoutTLS(t *testing.T) {
 		}
 	})
 	if len(seen) != 1 || seen[0] != nil {
-		t.Errorf("%v, want one that did not come to TLS", seen)
+		t.Errorf("%v, want one without TLS", seen)
 	}
 }

@@ -20,22 +20,22 @@ import (
 	"postern/sessionticket"
 )
 
-// A server is one that can play.
+// A server is a column and how it starts.
 type server struct {
 	Server
-	find  func(program string) (path string, err error) // where its programs are; nil: it has none
+	find  func(program string) (path string, err error) // finds its programs; nil: it has none
 	start func(*testpeer.Scope, *testcert.Pair) (addr string)
 }
 
-// goServers are go-smtp as it is, behind the gate, and as its users helped themselves in
-// October 2024.
+// goServers are go-smtp unmodified, over the gate in each mode, and without tickets, which was
+// its users' workaround in October 2024.
 func goServers() []*server {
-	servers := []*server{goServer("go-smtp as it is", func(*tls.Config) *sessionticket.Gate { return nil })}
-	for _, policy := range []sessionticket.Mode{
+	servers := []*server{goServer("go-smtp, unmodified", func(*tls.Config) *sessionticket.Gate { return nil })}
+	for _, mode := range []sessionticket.Mode{
 		sessionticket.FirstWrite, sessionticket.OwnWrite, sessionticket.NoTicket, sessionticket.Stock,
 	} {
-		servers = append(servers, goServer("go-smtp, gate "+policy.String(), func(*tls.Config) *sessionticket.Gate {
-			return &sessionticket.Gate{Mode: policy}
+		servers = append(servers, goServer("go-smtp, gate "+mode.String(), func(*tls.Config) *sessionticket.Gate {
+			return &sessionticket.Gate{Mode: mode}
 		}))
 	}
 	return append(servers, goServer("go-smtp, tickets off", func(config *tls.Config) *sessionticket.Gate {
@@ -44,7 +44,7 @@ func goServers() []*server {
 	}))
 }
 
-// goServer is a go-smtp; prepare changes its configuration or puts a gate before it.
+// goServer is a go-smtp server; prepare changes its configuration or returns a gate for it.
 func goServer(name string, prepare func(*tls.Config) *sessionticket.Gate) *server {
 	return &server{
 		Server: Server{Name: name, Version: runtime.Version()},
@@ -64,7 +64,7 @@ func goServer(name string, prepare func(*tls.Config) *sessionticket.Gate) *serve
 	}
 }
 
-// serve serves until the part ends.
+// serve serves until the scope ends.
 func serve(t *testpeer.Scope, listener net.Listener, config *tls.Config) {
 	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return noMail{}, nil }))
 	s.Domain, s.TLSConfig = "localhost", config
@@ -77,15 +77,15 @@ func serve(t *testpeer.Scope, listener net.Listener, config *tls.Config) {
 	}()
 	t.Cleanup(func() {
 		_ = s.Close()
-		_ = listener.Close() // Close does not know it before Serve has begun
+		_ = listener.Close() // if Serve has not started, s.Close does not close it
 		<-served
 	})
 }
 
-// noMail is a session that takes no mail: nobody brings any.
+// noMail is a session that accepts no mail: the clients send none.
 type noMail struct{}
 
-var errNoMail = errors.New("this server takes no mail")
+var errNoMail = errors.New("this server accepts no mail")
 
 func (noMail) Mail(string, *smtp.MailOptions) error { return errNoMail }
 func (noMail) Rcpt(string, *smtp.RcptOptions) error { return errNoMail }
@@ -97,13 +97,12 @@ func (noMail) Logout() error                        { return nil }
 type peer struct {
 	name    string
 	program string
-	named   bool     // programs are called PROGRAM-VERSION
+	named   bool     // its programs are called PROGRAM-VERSION
 	root    bool     // starts only as root
-	version []string // else: the arguments that make it tell its version, or another program with its own
+	version []string // else: the arguments that print its version, or another program with its arguments
 	start   func(t *testpeer.Scope, version string, cert *testcert.Pair) (addr string)
 }
 
-// peers are all kinds.
 var peers = []peer{
 	{name: "mox", program: "mox", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
 		return testpeer.StartMox(t, version, cert).Addr
@@ -127,12 +126,13 @@ var peers = []peer{
 		return testpeer.StartOpenSMTPD(t, version, cert).Addr
 	}},
 	{name: "nginx mail proxy", program: "nginx", version: []string{"-v"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
-		// Nobody gets as far as the server behind it.
+		// No client reaches the server behind it.
 		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: "127.0.0.1:1", Cert: cert}).Addr
 	}},
 }
 
-// servers returns the real servers that are here and can be started, and tells which are not.
+// servers returns the real servers that are found and can be started, and those that are
+// missing.
 func (p programs) servers(ctx context.Context) (found []*server, missing []Missing) {
 	for _, kind := range peers {
 		paths := p.all(kind.program)
@@ -160,14 +160,14 @@ func (p programs) versionOf(ctx context.Context, kind peer, path string) string 
 	case strings.HasPrefix(kind.version[0], "-"):
 		return version(ctx, path, kind.version...)
 	}
-	teller, err := p.find(kind.version[0])
+	program, err := p.find(kind.version[0])
 	if err != nil {
 		return ""
 	}
-	return version(ctx, teller, kind.version[1:]...)
+	return version(ctx, program, kind.version[1:]...)
 }
 
-// server is the one of the kind whose program is at path: it needs no other.
+// server returns the server whose program is at path. It needs no other program.
 func (kind peer) server(path, version string) *server {
 	return &server{
 		Server: Server{Name: kind.name, Version: version},
