@@ -178,7 +178,7 @@ func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
 		}
 		return c, err
 	})
-	p.await(0, "web client turned away", "too many connections")
+	p.await(0, "web connection refused", "too many connections")
 	for i := range 20 {
 		checkGetsIn(t, p, i)
 	}

@@ -97,7 +97,7 @@ func (s *Server) serve(ln net.Listener, implicit bool) error {
 // descriptors are in use.
 func (s *Server) pause(err error) {
 	const long = 100 * time.Millisecond
-	s.log.Warn("connections are not accepted for a moment", logkey.Err, err)
+	s.log.Warn("cannot accept connections", logkey.Err, err)
 	time.Sleep(long)
 }
 

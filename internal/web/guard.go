@@ -13,35 +13,35 @@ import (
 	"postern/internal/safetext"
 )
 
-// guard is around every request: it counts it, answers for what goes wrong in next
-// and writes its line in the log.
+// guard wraps the handler of every request: it applies the limits, recovers from panics,
+// and logs the request.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began, answer := time.Now(), &answer{ResponseWriter: w}
+		start, response := time.Now(), &response{ResponseWriter: w}
 		r.Host = canonicalHost(r.Host)
 		harden(w.Header())
 		defer func() {
 			var attributes []any
 			if cause := recover(); cause != nil {
-				if cause == http.ErrAbortHandler { // next wants it so
+				if cause == http.ErrAbortHandler { // next aborts on purpose
 					panic(cause)
 				}
 				attributes = []any{logkey.Err, fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
-				answer.fail()
+				response.fail()
 			}
-			s.logAnswer(r, answer, began, attributes...)
+			s.logRequest(r, response, start, attributes...)
 		}()
-		if !s.admission.AllowStart(networkOf(r.RemoteAddr), shares) {
+		if !s.admission.AllowStart(networkOf(r.RemoteAddr), quotas) {
 			w.Header().Set("Retry-After", "60")
 			w.Header().Set("Connection", "close")
-			http.Error(answer, "too many requests from your network", http.StatusTooManyRequests)
+			http.Error(response, "too many requests from your network", http.StatusTooManyRequests)
 			return
 		}
-		next.ServeHTTP(answer, r)
+		next.ServeHTTP(response, r)
 	})
 }
 
-// canonicalHost is the host asked for as routes have it.
+// canonicalHost returns a Host header in the form of a route's host.
 func canonicalHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -49,9 +49,9 @@ func canonicalHost(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// harden sets what keeps a browser from making more of an answer than it is. There
-// is no Strict-Transport-Security: it would hold for other servers of the host too,
-// at whatever port.
+// harden sets headers that keep a browser from interpreting an answer. It does not set
+// Strict-Transport-Security, which would apply to other servers of the host too, at any
+// port.
 func harden(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -61,14 +61,14 @@ func harden(h http.Header) {
 // maxLogged bounds what the log shows of a client's text, in characters.
 const maxLogged = 200
 
-// logAnswer writes one line for each request. Refusals are seen at INFO, but for what
-// everybody who searches for holes asks for in vain.
-func (s *Server) logAnswer(r *http.Request, a *answer, began time.Time, more ...any) {
+// logRequest logs one line for each request. Refusals have level INFO, except those that
+// every vulnerability scanner causes.
+func (s *Server) logRequest(r *http.Request, response *response, start time.Time, more ...any) {
 	level := slog.LevelDebug
 	switch {
-	case a.status >= 500:
+	case response.status >= 500:
 		level = slog.LevelWarn
-	case a.status >= 400 && a.status != http.StatusNotFound && a.status != http.StatusMethodNotAllowed:
+	case response.status >= 400 && response.status != http.StatusNotFound && response.status != http.StatusMethodNotAllowed:
 		level = slog.LevelInfo
 	}
 	s.log.Log(r.Context(), level, "web request", append([]any{
@@ -76,46 +76,46 @@ func (s *Server) logAnswer(r *http.Request, a *answer, began time.Time, more ...
 		logkey.Method, clip(r.Method),
 		logkey.Host, clip(r.Host),
 		logkey.Path, clip(r.URL.Path),
-		logkey.Status, a.status,
-		logkey.Bytes, a.bytes,
-		logkey.Duration, time.Since(began).Round(time.Millisecond),
+		logkey.Status, response.status,
+		logkey.Bytes, response.bytes,
+		logkey.Duration, time.Since(start).Round(time.Millisecond),
 	}, more...)...)
 }
 
 func clip(s string) string { return safetext.Shorten(s, maxLogged) }
 
-// An answer remembers what was answered.
-type answer struct {
+// A response records the status and size of what was written.
+type response struct {
 	http.ResponseWriter
-	status int // 0: nothing yet
+	status int // 0: nothing written yet
 	bytes  int64
 }
 
 // Unwrap is for [http.ResponseController].
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// WriteHeader sends the status.
-func (a *answer) WriteHeader(status int) {
-	if a.status < 200 {
-		a.status = status
+// WriteHeader writes the status.
+func (r *response) WriteHeader(status int) {
+	if r.status < 200 {
+		r.status = status
 	}
-	a.ResponseWriter.WriteHeader(status)
+	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a part of the body.
-func (a *answer) Write(p []byte) (int, error) {
-	if a.status < 200 {
-		a.status = http.StatusOK
+// Write writes a part of the body.
+func (r *response) Write(p []byte) (int, error) {
+	if r.status < 200 {
+		r.status = http.StatusOK
 	}
-	n, err := a.ResponseWriter.Write(p)
-	a.bytes += int64(n)
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
 	return n, err
 }
 
-// fail says that the answer could not be made, if that can still be said.
-func (a *answer) fail() {
-	if a.status < 200 {
-		http.Error(a, "something is wrong here", http.StatusInternalServerError)
+// fail answers with status 500, if nothing was written yet.
+func (r *response) fail() {
+	if r.status < 200 {
+		http.Error(r, "internal error", http.StatusInternalServerError)
 	}
-	a.status = http.StatusInternalServerError
+	r.status = http.StatusInternalServerError
 }

@@ -16,7 +16,7 @@ import (
 	"postern/internal/web"
 )
 
-// The times of limits.go.
+// The timeouts of limits.go.
 const (
 	headerTime     = 10 * time.Second
 	idleTime       = 30 * time.Second
@@ -56,7 +56,7 @@ func (p remotePipe) Close() error {
 	return p.Conn.Close()
 }
 
-// lives tells after what time the server closes on a client that does as it likes.
+// lives returns after what time the server closes the connection of a client.
 func lives(t *testing.T, secure bool, client func(net.Conn)) (lived time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := testcert.New(t, testcert.Options{})
@@ -81,8 +81,8 @@ func lives(t *testing.T, secure bool, client func(net.Conn)) (lived time.Duratio
 	return lived
 }
 
-// repeats is a client that says all of a text at once, as often as it is let, with a
-// pause behind each, and hears the answers.
+// repeats is a client that sends a text again and again, with a pause after each, and
+// reads the answers.
 func repeats(text string, pause time.Duration) func(net.Conn) {
 	return func(conn net.Conn) {
 		go io.Copy(io.Discard, conn)
@@ -95,7 +95,7 @@ func repeats(text string, pause time.Duration) func(net.Conn) {
 	}
 }
 
-// drips is a client that says a text byte by byte, one each second.
+// drips is a client that sends a text byte by byte, one each second.
 func drips(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		go io.Copy(io.Discard, conn)
@@ -108,8 +108,8 @@ func drips(text string) func(net.Conn) {
 	}
 }
 
-// http2 is a client that comes over TLS and says what it has to behind the preface of
-// HTTP/2 and empty settings (RFC 9113, Section 3.4).
+// http2 is a client that connects over TLS, sends the preface of HTTP/2 and empty
+// settings (RFC 9113, Section 3.4), and goes on with then.
 func http2(then func(net.Conn)) func(net.Conn) {
 	return func(conn net.Conn) {
 		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -131,15 +131,15 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		client func(net.Conn)
 		want   time.Duration
 	}{
-		"silent before TLS":            {true, func(net.Conn) {}, headerTime},
-		"a handshake in trickle":       {true, drips("\x16\x03\x01\x02\x00"), headerTime},
-		"silent in the clear":          {false, func(net.Conn) {}, headerTime},
-		"a header in trickle":          {false, drips("GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyy"), headerTime},
-		"idle after a request":         {false, repeats(get, forever), idleTime},
-		"a request every second":       {false, repeats(get, time.Second), connectionTime},
-		"HTTP/2, idle":                 {true, http2(func(conn net.Conn) { io.Copy(io.Discard, conn) }), idleTime},
-		"HTTP/2, pings for ever":       {true, http2(repeats(ping, time.Second)), idleTime},
-		"HTTP/2, a header without end": {true, http2(repeats(openHeaders, forever)), idleTime},
+		"silent before TLS":      {true, func(net.Conn) {}, headerTime},
+		"slow handshake":         {true, drips("\x16\x03\x01\x02\x00"), headerTime},
+		"silent, plain HTTP":     {false, func(net.Conn) {}, headerTime},
+		"slow header":            {false, drips("GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyy"), headerTime},
+		"idle after a request":   {false, repeats(get, forever), idleTime},
+		"a request every second": {false, repeats(get, time.Second), connectionTime},
+		"HTTP/2, idle":           {true, http2(func(conn net.Conn) { io.Copy(io.Discard, conn) }), idleTime},
+		"HTTP/2, endless pings":  {true, http2(repeats(ping, time.Second)), idleTime},
+		"HTTP/2, endless header": {true, http2(repeats(openHeaders, forever)), idleTime},
 	} {
 		if lived := lives(t, tt.secure, tt.client); lived > tt.want+time.Second || lived < tt.want-time.Second {
 			t.Errorf("%s: lived for %v, want %v", name, lived, tt.want)
@@ -147,7 +147,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-func TestANetworkHasOnlySoManyConnections(t *testing.T) {
+func TestConnectionsOfANetworkAreLimited(t *testing.T) {
 	h := open(t, web.Settings{})
 	dial := func() net.Conn {
 		conn, err := net.Dial("tcp", h.plain)
@@ -157,7 +157,7 @@ func TestANetworkHasOnlySoManyConnections(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		return conn
 	}
-	// answered reports whether there is somebody at the other end.
+	// answered reports whether the server answers on a connection.
 	answered := func(conn net.Conn) bool {
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
 		n, _ := conn.Read(make([]byte, 8))
@@ -165,13 +165,13 @@ func TestANetworkHasOnlySoManyConnections(t *testing.T) {
 	}
 	first := dial()
 	if !answered(first) {
-		t.Fatal("nobody is there")
+		t.Fatal("no answer")
 	}
 	for range 49 {
 		dial()
 	}
 	if answered(dial()) {
-		t.Error("the 51st connection was let in")
+		t.Error("the 51st connection was accepted")
 	}
 	if line := h.log.String(); !strings.Contains(line, `reason="too many connections"`) || !strings.Contains(line, "network=127.0.0.0/24") {
 		t.Errorf("the log says %q", line)
@@ -179,23 +179,23 @@ func TestANetworkHasOnlySoManyConnections(t *testing.T) {
 	io.WriteString(first, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
 	io.Copy(io.Discard, first) // until it is closed, and counted out
 	if !answered(dial()) {
-		t.Error("nobody is let in after one has left")
+		t.Error("no connection is accepted after one was closed")
 	}
 }
 
-func TestANetworkHasOnlySoManyRequests(t *testing.T) {
+func TestRequestsOfANetworkAreLimited(t *testing.T) {
 	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "POST /", MaxBody: 1, Handler: says("")}}})
 	client, answers := h.client(t), make(map[int]int)
 	for range 300 {
 		response, err := client.Post("https://www.example.org/", "", strings.NewReader("x"))
 		if err != nil {
-			answers[-1]++ // not even let in
+			answers[-1]++ // connection refused
 			continue
 		}
 		response.Body.Close()
 		answers[response.StatusCode]++
 		if response.StatusCode == http.StatusTooManyRequests && response.Header.Get("Retry-After") == "" {
-			t.Error("it is not said when to come again")
+			t.Error("status 429 without Retry-After")
 		}
 	}
 	if answers[200] < 90 || answers[429] == 0 || answers[200]+answers[429]+answers[-1] != 300 {
@@ -203,9 +203,9 @@ func TestANetworkHasOnlySoManyRequests(t *testing.T) {
 	}
 }
 
-func TestAHugeHeaderIsRefused(t *testing.T) {
+func TestHugeHeaderIsRefused(t *testing.T) {
 	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "/", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		t.Error("it came through")
+		t.Error("the handler was called")
 	})}}})
 	huge := strings.Repeat("x", 1<<20)
 	for _, scheme := range []string{"https", "http"} {

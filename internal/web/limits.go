@@ -14,9 +14,9 @@ import (
 	"postern/internal/logkey"
 )
 
-// shares let a provider's fetchers of policies in without waiting. A start is a
-// TLS handshake or a request.
-var shares = admission.Quotas{
+// quotas are generous enough for the policy fetchers of a large provider. A start is a TLS
+// handshake or a request.
+var quotas = admission.Quotas{
 	Total:      admission.Quota{Connections: 1000, Starts: 200},
 	PerNetwork: admission.Quota{Connections: 50, Starts: 10},
 }
@@ -26,15 +26,15 @@ const (
 	readTime       = time.Minute      // for a request with its body
 	writeTime      = time.Minute      // for a response, from the end of the header
 	idleTime       = 30 * time.Second // between requests
-	connectionTime = 10 * time.Minute // for all of a connection, whatever HTTP/2 does in it
+	connectionTime = 10 * time.Minute // for a whole connection, whatever HTTP/2 does in it
 
-	maxHeader  = 16 << 10
-	maxStreams = 10 // of a connection by HTTP/2, at once
-	streamRoom = 64 << 10
-	connRoom   = 256 << 10
+	maxHeader    = 16 << 10
+	maxStreams   = 10 // concurrent ones of an HTTP/2 connection
+	streamBuffer = 64 << 10
+	connBuffer   = 256 << 10
 )
 
-// bounded is a server for HTTP/1.1 that answers by next.
+// bounded returns an HTTP/1.1 server with these limits.
 func (s *Server) bounded(next http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -48,36 +48,36 @@ func (s *Server) bounded(next http.Handler) *http.Server {
 		Protocols:         protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
-			MaxReceiveBufferPerStream:     streamRoom,
-			MaxReceiveBufferPerConnection: connRoom,
+			MaxReceiveBufferPerStream:     streamBuffer,
+			MaxReceiveBufferPerConnection: connBuffer,
 		},
-		ErrorLog: log.New(complaints{s}, "", 0),
+		ErrorLog: log.New(errorLog{s}, "", 0),
 	}
 }
 
-// complaints are what net/http has to say of clients: handshakes that fail, mostly.
-type complaints struct{ *Server }
+// errorLog logs what net/http reports of clients: mostly failed handshakes.
+type errorLog struct{ *Server }
 
-func (c complaints) Write(line []byte) (int, error) {
-	c.log.Debug("web client failed", logkey.Err, strings.TrimSuffix(string(line), "\n"))
+func (e errorLog) Write(line []byte) (int, error) {
+	e.log.Debug("web connection failed", logkey.Err, strings.TrimSuffix(string(line), "\n"))
 	return len(line), nil
 }
 
-// limitBody lets next read so many bytes.
-func limitBody(next http.Handler, most int64) http.Handler {
-	limited := http.MaxBytesHandler(next, most)
+// limitBody lets next read at most limit bytes of the body.
+func limitBody(next http.Handler, limit int64) http.Handler {
+	limited := http.MaxBytesHandler(next, limit)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > most {
-			w.Header().Set("Connection", "close") // and do not read it
-			http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		if r.ContentLength > limit {
+			w.Header().Set("Connection", "close") // without reading the body
+			http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
 			return
 		}
 		limited.ServeHTTP(w, r)
 	})
 }
 
-// A listener lets in as many connections as there is room for. The others are
-// closed before they cost anything.
+// A listener accepts connections within the limits. It closes others before they cost
+// anything.
 type listener struct {
 	net.Listener
 	server *Server
@@ -89,13 +89,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) { // net/http tries again
-				s.log.Warn("connections are not accepted for a moment", logkey.Err, err)
+				s.log.Warn("cannot accept connections", logkey.Err, err)
 			}
 			return nil, err
 		}
 		from := networkOf(conn.RemoteAddr().String())
 		if refused := s.admit(from); refused != "" {
-			s.log.Info("web client turned away", logkey.Client, conn.RemoteAddr(), logkey.Network, from, logkey.Reason, refused)
+			s.log.Info("web connection refused", logkey.Client, conn.RemoteAddr(), logkey.Network, from, logkey.Reason, refused)
 			conn.Close()
 			continue
 		}
@@ -103,26 +103,25 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection in, or says why not. What comes over it begins with a
-// TLS handshake, which costs.
+// admit counts a connection and its TLS handshake, or returns why it is refused.
 func (s *Server) admit(from netip.Prefix) (refused string) {
-	if !s.admission.Connect(from, shares) {
+	if !s.admission.Connect(from, quotas) {
 		return "too many connections"
 	}
-	if !s.admission.AllowStart(from, shares) {
+	if !s.admission.AllowStart(from, quotas) {
 		s.admission.Disconnect(from)
 		return "too many TLS handshakes and requests"
 	}
 	return ""
 }
 
-// networkOf is the network of an address with its port.
+// networkOf returns the network of an address with its port.
 func networkOf(addr string) netip.Prefix {
 	from, _ := netip.ParseAddrPort(addr)
 	return admission.Network(from.Addr())
 }
 
-// A connection counts out when it is closed, which it is in time.
+// A connection is counted until it is closed, at the latest after connectionTime.
 type connection struct {
 	net.Conn
 	end   *time.Timer
@@ -136,6 +135,6 @@ func admitted(conn net.Conn, leave func()) *connection {
 // Close closes the connection.
 func (c *connection) Close() error {
 	c.end.Stop()
-	c.leave() // before the client can know
+	c.leave() // before the client can notice
 	return c.Conn.Close()
 }

@@ -1,20 +1,19 @@
-// Package web is the web listener: what Postern says over HTTPS to strangers,
-// within limits of its own, so that they take nothing from mail.
+// Package web is the web listener: it answers HTTPS requests within limits of its own, so
+// that web clients take no resources from mail.
 //
 //	server := web.New(web.Settings{TLS: config, Routes: routes}, log)
 //	go server.Serve(listener)
 //	defer server.Shutdown(ctx)
 //
-// Over HTTP in the clear it answers ACME challenges, and sends everybody else to
-// HTTPS.
+// Over plain HTTP it answers ACME challenges, and redirects all other requests to HTTPS.
 //
 // # Limits
 //
-// What a client may have is in limits.go. A route says how large a body it takes.
+// limits.go has the limits of clients. Each route has its maximum body size.
 //
 // # Concurrency
 //
-// A Server is safe for concurrent use. A request keeps the routes it began with.
+// A Server is safe for concurrent use. A request keeps the routes that it began with.
 package web
 
 import (
@@ -31,32 +30,32 @@ import (
 	"postern/internal/admission"
 )
 
-// Settings say what a server answers.
+// Settings are what a server answers.
 type Settings struct {
-	// TLS chooses the certificates. Its NextProtos are offered besides those of HTTP.
+	// TLS has the certificates. Its NextProtos are offered in addition to those of HTTP.
 	TLS *tls.Config
 
-	// Challenges answers GET below /.well-known/acme-challenge/ in the clear (RFC 8555,
-	// Section 8.3). Nil: there is nothing.
+	// Challenges answers GET requests below /.well-known/acme-challenge/ over plain HTTP
+	// (RFC 8555, Section 8.3). Nil: with status 404.
 	Challenges http.Handler
 
 	Routes []Route
 }
 
-// A Route is what is answered over HTTPS at one place.
+// A Route is a handler for HTTPS requests.
 type Route struct {
-	// Pattern is one of [http.ServeMux]. A host in it is in lower case, without a
-	// port and a dot at its end.
+	// Pattern is a pattern of [http.ServeMux]. A host in it is in lower case, without a
+	// port or final dot.
 	Pattern string
 
-	// MaxBody is how many bytes a request may bring. One that announces more gets
-	// status 413; else reading on is an [http.MaxBytesError].
+	// MaxBody is the largest body, in bytes. A request with a larger Content-Length gets
+	// status 413; without one, reading more returns an [http.MaxBytesError].
 	MaxBody int64
 
 	Handler http.Handler
 }
 
-// A Server answers on any number of listeners.
+// A Server answers requests on any number of listeners.
 type Server struct {
 	log       *slog.Logger
 	admission *admission.Limiter
@@ -65,18 +64,18 @@ type Server struct {
 	plain     *http.Server
 }
 
-// New makes a server. It panics where two routes have one pattern.
+// New returns a server. It panics if two routes have the same pattern.
 func New(settings Settings, log *slog.Logger) *Server {
 	s := &Server{log: log, admission: admission.New()}
 	s.Apply(settings.Routes)
 	s.secure = s.bounded(http.HandlerFunc(s.route))
 	s.secure.TLSConfig = settings.TLS
 	s.secure.Protocols.SetHTTP2(true)
-	s.plain = s.bounded(inTheClear(settings.Challenges))
+	s.plain = s.bounded(plainHandler(settings.Challenges))
 	return s
 }
 
-// Apply puts other routes in force. It panics as [New] does.
+// Apply replaces the routes. It panics as [New] does.
 func (s *Server) Apply(routes []Route) {
 	mux := http.NewServeMux()
 	for _, r := range routes {
@@ -87,12 +86,12 @@ func (s *Server) Apply(routes []Route) {
 
 func (s *Server) route(w http.ResponseWriter, r *http.Request) { s.routes.Load().ServeHTTP(w, r) }
 
-// Serve answers HTTPS on ln until Shutdown, and then returns nil. It closes ln.
+// Serve answers HTTPS requests on ln until Shutdown, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
 	return unlessClosed(s.secure.ServeTLS(&listener{ln, s}, "", ""))
 }
 
-// ServePlain is Serve for HTTP in the clear.
+// ServePlain is Serve for plain HTTP.
 func (s *Server) ServePlain(ln net.Listener) error {
 	return unlessClosed(s.plain.Serve(&listener{ln, s}))
 }
@@ -104,8 +103,8 @@ func unlessClosed(err error) error {
 	return err
 }
 
-// Shutdown stops listening and waits until what is asked has been answered. When
-// ctx ends, the rest is cut off and ctx's error returned.
+// Shutdown stops listening and waits until all requests are answered. If ctx is done
+// before, it closes the remaining connections and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	servers := []*http.Server{s.secure, s.plain}
 	errs := make([]error, len(servers))
@@ -121,21 +120,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// inTheClear answers challenges, and sends who asks for anything else to HTTPS.
-func inTheClear(challenges http.Handler) http.Handler {
+// plainHandler answers challenges, and redirects other requests to HTTPS.
+func plainHandler(challenges http.Handler) http.Handler {
 	if challenges == nil {
 		challenges = http.NotFoundHandler()
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /.well-known/acme-challenge/", challenges)
-	mux.HandleFunc("GET /", toHTTPS)
+	mux.HandleFunc("GET /", redirectToHTTPS)
 	return limitBody(mux, 0)
 }
 
-// hostName is what stands in a URL without harm.
+// hostName matches hosts that are safe in a URL.
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$`)
 
-func toHTTPS(w http.ResponseWriter, r *http.Request) {
+func redirectToHTTPS(w http.ResponseWriter, r *http.Request) {
 	if !hostName.MatchString(r.Host) {
 		http.Error(w, "no such host", http.StatusBadRequest)
 		return

@@ -35,19 +35,19 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// A house is a server on loopback, for HTTPS and in the clear.
-type house struct {
+// A testServer is a server on loopback, for HTTPS and plain HTTP.
+type testServer struct {
 	*web.Server
 	log           logBuffer
 	secure, plain string // addresses
 	trusted       *tls.Config
 }
 
-func open(t *testing.T, settings web.Settings) *house {
+func open(t *testing.T, settings web.Settings) *testServer {
 	t.Helper()
 	pair := testcert.New(t, testcert.Options{Names: []string{"www.example.org", "mx.example.org"}})
 	settings.TLS = &tls.Config{Certificates: []tls.Certificate{pair.TLS}, NextProtos: []string{"acme-tls/1"}}
-	h := &house{trusted: &tls.Config{RootCAs: pair.Pool}}
+	h := &testServer{trusted: &tls.Config{RootCAs: pair.Pool}}
 	h.Server = web.New(settings, slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	t.Cleanup(func() { h.Shutdown(t.Context()) })
 	h.secure, h.plain = listen(t, h.Serve), listen(t, h.ServePlain)
@@ -68,8 +68,8 @@ func listen(t *testing.T, serve func(net.Listener) error) (addr string) {
 	return ln.Addr().String()
 }
 
-// client reaches the house by any name.
-func (h *house) client(t *testing.T) *http.Client {
+// client returns a client that reaches the server by any name.
+func (h *testServer) client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
 		TLSClientConfig:   h.trusted,
@@ -104,12 +104,12 @@ func ask(t *testing.T, client *http.Client, method, url, body string) (*http.Res
 	return response, string(text)
 }
 
-// says answers by one text.
+// says returns a handler that answers with a text.
 func says(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
 }
 
-func TestARouteIsAnsweredAtItsHostAlone(t *testing.T) {
+func TestRouteAnswersAtItsHostOnly(t *testing.T) {
 	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "GET www.example.org/hello", Handler: says("hello")}}})
 	client := h.client(t)
 	response, text := ask(t, client, "GET", "https://WWW.example.org/hello", "")
@@ -129,7 +129,7 @@ func TestARouteIsAnsweredAtItsHostAlone(t *testing.T) {
 	}
 }
 
-func TestOtherRoutesTakeEffectAtOnce(t *testing.T) {
+func TestNewRoutesTakeEffectAtOnce(t *testing.T) {
 	h := open(t, web.Settings{})
 	client := h.client(t)
 	if response, _ := ask(t, client, "GET", "https://www.example.org/new", ""); response.StatusCode != 404 {
@@ -147,7 +147,7 @@ func TestOldTLSIsRefusedAndOtherProtocolsAreOffered(t *testing.T) {
 	old.ServerName, old.MaxVersion = "www.example.org", tls.VersionTLS11
 	if conn, err := tls.Dial("tcp", h.secure, old); err == nil {
 		conn.Close()
-		t.Error("TLS 1.1 got in")
+		t.Error("TLS 1.1 was accepted")
 	}
 	for _, proto := range []string{"h2", "http/1.1", "acme-tls/1"} {
 		config := h.trusted.Clone()
@@ -163,7 +163,7 @@ func TestOldTLSIsRefusedAndOtherProtocolsAreOffered(t *testing.T) {
 	}
 }
 
-func TestInTheClearThereAreChallengesAndTheWayToHTTPS(t *testing.T) {
+func TestPlainHTTPAnswersChallengesAndRedirectsToHTTPS(t *testing.T) {
 	h := open(t, web.Settings{Challenges: says("token"), Routes: []web.Route{{Pattern: "/", Handler: says("secret")}}})
 	client := h.client(t)
 	if _, text := ask(t, client, "GET", "http://www.example.org/.well-known/acme-challenge/x", ""); text != "token" {
@@ -181,7 +181,7 @@ func TestInTheClearThereAreChallengesAndTheWayToHTTPS(t *testing.T) {
 	}
 }
 
-func TestABodyIsBounded(t *testing.T) {
+func TestBodySizeIsLimited(t *testing.T) {
 	var read int
 	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "POST /", MaxBody: 10, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -212,7 +212,7 @@ func TestABodyIsBounded(t *testing.T) {
 	}
 }
 
-func TestALogLineTellsARequestWithoutControlCharacters(t *testing.T) {
+func TestRequestIsLoggedWithoutControlCharacters(t *testing.T) {
 	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "GET /", Handler: says("1234")}}})
 	ask(t, h.client(t), "GET", "https://www.example.org/%1b%5b31m%0a"+strings.Repeat("x", 1000), "")
 	h.Shutdown(t.Context()) // the line is there then
@@ -227,7 +227,7 @@ func TestALogLineTellsARequestWithoutControlCharacters(t *testing.T) {
 	}
 }
 
-func TestAPanicEndsItsOwnRequestAlone(t *testing.T) {
+func TestPanicEndsItsOwnRequestOnly(t *testing.T) {
 	h := open(t, web.Settings{Routes: []web.Route{
 		{Pattern: "GET /bad", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })},
 		{Pattern: "GET /good", Handler: says("good")},
