@@ -21,23 +21,24 @@ import (
 	"postern/internal/testzone"
 )
 
-// certifiedHost is what the authority is asked for.
+// certifiedHost is the name in the certificate.
 const certifiedHost = "mx.example.test"
 
-// An acmeHouse is a Postern whose certificate is an authority's. The authority refuses
-// nonces and takes its time.
-type acmeHouse struct {
+// An acmeServer is a Postern with a certificate from an ACME CA. The CA rejects some
+// nonces and is slow.
+type acmeServer struct {
 	t      *testing.T
 	dir    string
 	pebble *testpeer.Pebble
 }
 
-// buildACMEHouse has challenges answered where the key web names: listen or listen-plain.
-func buildACMEHouse(t *testing.T, web, more string) *acmeHouse {
+// newACMEServer configures challenges on the listener that web names: listen or
+// listen-plain.
+func newACMEServer(t *testing.T, web, more string) *acmeServer {
 	t.Helper()
 	ca, port := testcert.NewCA(t), freePort(t)
 	zone := testzone.Start(t, testzone.Zone{Name: ".", Records: []string{certifiedHost + ". A 127.0.0.1"}})
-	h := &acmeHouse{t, t.TempDir(), testpeer.StartPebble(t, ca, testpeer.PebbleOptions{Port: port, Resolver: zone.Addr, Life: 90 * 24 * 3600})}
+	h := &acmeServer{t, t.TempDir(), testpeer.StartPebble(t, ca, testpeer.PebbleOptions{Port: port, Resolver: zone.Addr, Life: 90 * 24 * 3600})}
 	config := fmt.Sprintf(`hostname = "%s"
 domains = ["localhost"]
 listen = ["127.0.0.1:0"]
@@ -51,7 +52,7 @@ acme = { directory = "%s", ca = "%s"%s }
 	return h
 }
 
-// freePort is a port for the authority to know before anybody listens there.
+// freePort returns a port that the CA is told before Postern listens there.
 func freePort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,15 +64,15 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-func (h *acmeHouse) open() *postern {
+func (h *acmeServer) start() *postern {
 	h.t.Helper()
 	p := launch(h.t, h.dir, "serve", "--config", "postern.toml")
 	p.addr = p.awaitAddress()
 	return p
 }
 
-// shown is the certificate that a sender gets.
-func shown(t *testing.T, p *postern) *x509.Certificate {
+// servedCertificate returns the certificate that a sender gets.
+func servedCertificate(t *testing.T, p *postern) *x509.Certificate {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, "", &tls.Config{ServerName: certifiedHost, InsecureSkipVerify: true})
 	if err != nil {
@@ -81,9 +82,9 @@ func shown(t *testing.T, p *postern) *x509.Certificate {
 	return c.TLS().PeerCertificates[0]
 }
 
-// age puts a certificate for the same key in the place of the one there is, with an hour
-// left of 90 days.
-func (h *acmeHouse) age() *x509.Certificate {
+// ageCertificate replaces the certificate by one for the same key with an hour left of 90
+// days.
+func (h *acmeServer) ageCertificate() *x509.Certificate {
 	h.t.Helper()
 	files, err := filepath.Glob(filepath.Join(h.dir, "data/acme/certificates/*", certifiedHost, certifiedHost+".crt"))
 	if err != nil || len(files) != 1 {
@@ -124,8 +125,8 @@ func sameKey(a, b *x509.Certificate) bool {
 	return a.PublicKey.(interface{ Equal(crypto.PublicKey) bool }).Equal(b.PublicKey)
 }
 
-// Until the authority has signed, and where it is gone, mail comes in all the same.
-func TestMailComesInWithAnAuthoritysCertificateAndWithoutTheAuthority(t *testing.T) {
+// Mail is accepted until the CA has issued the certificate, and also while the CA is down.
+func TestACMECertificateIsObtainedRenewedAndKeptWithoutItsCA(t *testing.T) {
 	for name, tt := range map[string]struct {
 		web, more string
 		keyStays  bool
@@ -135,19 +136,19 @@ func TestMailComesInWithAnAuthoritysCertificateAndWithoutTheAuthority(t *testing
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := buildACMEHouse(t, tt.web, tt.more)
-			p := h.open()
+			h := newACMEServer(t, tt.web, tt.more)
+			p := h.start()
 			p.await(0, `msg="using certificate"`, "names=["+certifiedHost+"]")
-			first := shown(t, p)
+			first := servedCertificate(t, p)
 			if err := first.VerifyHostname(certifiedHost); err != nil || first.Issuer.String() == first.Subject.String() {
 				t.Errorf("the certificate is of %v for %v", first.Issuer, first.DNSNames)
 			}
 			p.terminate()
 
-			aged := h.age()
-			p = h.open()
+			aged := h.ageCertificate()
+			p = h.start()
 			p.await(0, `msg="using certificate"`, "names=["+certifiedHost+"]")
-			second := shown(t, p)
+			second := servedCertificate(t, p)
 			if second.Equal(aged) || !second.NotAfter.After(aged.NotAfter) {
 				t.Errorf("a certificate until %v was not renewed", second.NotAfter)
 			}
@@ -156,14 +157,14 @@ func TestMailComesInWithAnAuthoritysCertificateAndWithoutTheAuthority(t *testing
 			}
 			p.terminate()
 
-			aged = h.age()
+			aged = h.ageCertificate()
 			h.pebble.Stop()
-			p = h.open()
+			p = h.start()
 			p.await(0, "certificate not renewed, retrying", "expires="+aged.NotAfter.UTC().Format(time.RFC3339)[:19], "connection refused")
 			if d := testpeer.SendSwaks(t, p.addr, testpeer.SwaksOptions{}); !d.Delivered {
 				t.Errorf("not delivered: %s", d.Output)
 			}
-			if last := shown(t, p); !last.Equal(aged) {
+			if last := servedCertificate(t, p); !last.Equal(aged) {
 				t.Errorf("the certificate is another, until %v", last.NotAfter)
 			}
 		})

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A step is a point in the dialogue at which a backend can misbehave.
+// A step is a point in the conversation at which a backend can fail.
 type step string
 
 const (
@@ -18,42 +18,42 @@ const (
 	atMAIL     step = "MAIL"
 	atRCPT     step = "RCPT"
 	atDATA     step = "DATA"
-	inText     step = "text" // behind its first line
+	inText     step = "text" // after its first line
 	atEnd      step = "end of text"
 )
 
-// steps are all of them, in their order.
+// steps are all of them, in order.
 var steps = []step{atGreeting, atEHLO, atMAIL, atRCPT, atDATA, inText, atEnd}
 
-// A misdeed is what a backend says at a step in place of what it should, and
-// what it does then.
-type misdeed struct {
-	say  string
-	then deed
+// A fault is what a backend replies at a step instead of what it should, and what it
+// does then.
+type fault struct {
+	reply string
+	then  action
 }
 
-// A deed is how a dialogue goes on after a misdeed.
-type deed int
+// An action is how the conversation goes on after a fault.
+type action int
 
 const (
-	goOn      deed = iota
-	leave          // close the connection
-	cut            // close it with a reset
-	hang           // neither read nor say anything, until the next misdeed is set
-	outOfTurn      // say what would be fine at another step, and hang
+	goOn       action = iota
+	disconnect        // close the connection
+	reset             // close it with a reset
+	hang              // neither read nor write, until the next fault is set
+	unexpected        // send a reply that would be right at another step, and hang
 )
 
-// A backend is an SMTP server that behaves well but for one misdeed at one
-// step, and keeps the ids of the letters that it acknowledged.
+// A backend is an SMTP server with one fault at one step. It keeps the ids of the
+// messages that it acknowledged.
 type backend struct {
 	addr   string
 	active sync.WaitGroup
 
-	mu      sync.Mutex
-	at      step
-	misdeed misdeed
-	freed   chan struct{} // closed when those who hang may go
-	kept    map[string]bool
+	mu       sync.Mutex
+	at       step
+	fault    fault
+	released chan struct{} // closed when connections that hang may end
+	accepted map[string]bool
 }
 
 func startBackend(t *testing.T) *backend {
@@ -62,7 +62,7 @@ func startBackend(t *testing.T) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{addr: listener.Addr().String(), freed: make(chan struct{}), kept: make(map[string]bool)}
+	b := &backend{addr: listener.Addr().String(), released: make(chan struct{}), accepted: make(map[string]bool)}
 	b.active.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -74,49 +74,50 @@ func startBackend(t *testing.T) *backend {
 	})
 	t.Cleanup(func() {
 		listener.Close()
-		b.behave()
+		b.clearFault()
 		b.active.Wait()
 	})
 	return b
 }
 
-// misbehave sets the misdeed of the dialogues from now on.
-func (b *backend) misbehave(at step, m misdeed) {
+// setFault sets the fault of conversations from now on.
+func (b *backend) setFault(at step, m fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.at, b.misdeed = at, m
-	close(b.freed)
-	b.freed = make(chan struct{})
+	b.at, b.fault = at, m
+	close(b.released)
+	b.released = make(chan struct{})
 }
 
-// behave ends all misdeeds.
-func (b *backend) behave() { b.misbehave("", misdeed{}) }
+// clearFault makes the backend behave.
+func (b *backend) clearFault() { b.setFault("", fault{}) }
 
-// planned is the misdeed for now, and what frees those who hang because of it.
-func (b *backend) planned() (step, misdeed, <-chan struct{}) {
+// currentFault returns the fault, its step, and what is closed when connections that
+// hang because of it may end.
+func (b *backend) currentFault() (step, fault, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.at, b.misdeed, b.freed
+	return b.at, b.fault, b.released
 }
 
-// keep notes a text that was acknowledged, if it is a whole letter.
-func (b *backend) keep(text string) {
+// accept notes a text that is acknowledged, if it is a whole message.
+func (b *backend) accept(text string) {
 	text = strings.ReplaceAll("\n"+text, "\n..", "\n.")[1:]
 	if id, err := newStored(text).whole(); err == nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.kept[id] = true
+		b.accepted[id] = true
 	}
 }
 
 func (b *backend) has(id string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.kept[id]
+	return b.accepted[id]
 }
 
-// A hearing is one connection to a backend.
-type hearing struct {
+// A backendConn is one connection to a backend.
+type backendConn struct {
 	backend *backend
 	conn    net.Conn
 	in      *bufio.Reader
@@ -124,16 +125,16 @@ type hearing struct {
 
 func (b *backend) serve(conn net.Conn) {
 	defer conn.Close()
-	h := &hearing{b, conn, bufio.NewReader(conn)}
+	h := &backendConn{b, conn, bufio.NewReader(conn)}
 	for goes := h.answer(atGreeting, "220 backend ready"); goes; {
 		line, err := h.in.ReadString('\n')
 		goes = err == nil && h.command(strings.TrimSpace(line))
 	}
 }
 
-// command answers one command. It reports, as all that follow do, whether the
-// dialogue goes on.
-func (h *hearing) command(line string) bool {
+// command replies to one command. Like the methods below, it reports whether the
+// conversation goes on.
+func (h *backendConn) command(line string) bool {
 	verb, _, _ := strings.Cut(line, " ")
 	switch verb {
 	case "EHLO", "HELO":
@@ -143,20 +144,20 @@ func (h *hearing) command(line string) bool {
 	case "RCPT":
 		return h.answer(atRCPT, "250 2.1.5 recipient ok")
 	case "DATA":
-		if at, _, _ := h.backend.planned(); at == atDATA {
+		if at, _, _ := h.backend.currentFault(); at == atDATA {
 			return h.answer(atDATA, "")
 		}
-		return h.say("354 go ahead\r\n") && h.text()
+		return h.send("354 go ahead\r\n") && h.text()
 	case "QUIT":
-		h.say("221 2.0.0 bye\r\n")
+		h.send("221 2.0.0 bye\r\n")
 		return false
 	}
-	return h.say("250 2.0.0 ok\r\n")
+	return h.send("250 2.0.0 ok\r\n")
 }
 
-// text takes what follows 354 and answers its end.
-func (h *hearing) text() bool {
-	at, _, _ := h.backend.planned()
+// text reads the text after 354 and replies to its end.
+func (h *backendConn) text() bool {
+	at, _, _ := h.backend.currentFault()
 	var text strings.Builder
 	for {
 		line, err := h.in.ReadString('\n')
@@ -172,44 +173,43 @@ func (h *hearing) text() bool {
 		text.WriteString(line)
 	}
 	switch at {
-	case inText: // that was the answer
+	case inText: // the reply is sent
 		return true
 	case atEnd:
 		return h.answer(atEnd, "")
 	}
-	h.backend.keep(text.String())
-	return h.say("250 2.0.0 kept\r\n")
+	h.backend.accept(text.String())
+	return h.send("250 2.0.0 accepted\r\n")
 }
 
-// answer says what is right at a step, or commits the misdeed that is planned
-// for it.
-func (h *hearing) answer(at step, right string) bool {
-	planned, misdeed, freed := h.backend.planned()
-	if planned != at {
-		return h.say(right + "\r\n")
+// answer sends the right reply at a step, or does the fault that is set for it.
+func (h *backendConn) answer(at step, right string) bool {
+	faulty, fault, released := h.backend.currentFault()
+	if faulty != at {
+		return h.send(right + "\r\n")
 	}
-	h.say(misdeed.say)
-	switch misdeed.then {
-	case cut:
+	h.send(fault.reply)
+	switch fault.then {
+	case reset:
 		h.conn.(*net.TCPConn).SetLinger(0)
-	case outOfTurn:
-		h.say(wrongReply(at))
-		<-freed
+	case unexpected:
+		h.send(wrongReply(at))
+		<-released
 	case hang:
-		<-freed
+		<-released
 	}
-	return misdeed.then == goOn
+	return fault.then == goOn
 }
 
-// wrongReply would be a fine one at another step.
+// wrongReply returns a reply that would be right at another step.
 func wrongReply(at step) string {
 	if at == atGreeting || at == atDATA || at == inText {
-		return "250 2.0.0 kept\r\n"
+		return "250 2.0.0 accepted\r\n"
 	}
 	return "354 go ahead\r\n"
 }
 
-func (h *hearing) say(text string) bool {
+func (h *backendConn) send(text string) bool {
 	_, err := io.WriteString(h.conn, text)
 	return err == nil
 }

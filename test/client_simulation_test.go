@@ -12,14 +12,13 @@ import (
 	"testing"
 )
 
-// A standing is what the lab says of a server: when its tickets leave, and what became of
-// the strict client of https://go.dev/issue/70232, and of a healthy one, as outcome and
-// return.
-type standing struct{ tickets, strict, healthy string }
+// A serverResult is a server's result: when it sends tickets, and outcome and resumption of
+// the strict client of https://go.dev/issue/70232 and of a healthy one.
+type serverResult struct{ tickets, strict, healthy string }
 
-// labServers are by the beginnings of their names and versions. Those from mox on are
-// real ones.
-var labServers = map[string]standing{
+// simulatedServers has the expected results by the beginning of a server's name and version.
+// Those from mox on are real mail servers.
+var simulatedServers = map[string]serverResult{
 	"go-smtp, unmodified":         {"before", "failed no-session", "completed resumed"},
 	"go-smtp, gate first-write":   {"after", "completed resumed", "completed resumed"},
 	"go-smtp, gate own-write":     {"after", "completed resumed", "completed resumed"},
@@ -39,8 +38,8 @@ var labServers = map[string]standing{
 	"nginx mail proxy ":           {"after", "completed resumed", "completed resumed"},
 }
 
-// peerFolders are where scripts/build-peers and scripts/install-peers put what is not
-// installed.
+// peerFolders returns flags for the folders in which scripts/build-peers and
+// scripts/install-peers put programs that are not installed.
 func peerFolders(t *testing.T) (args []string) {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -62,7 +61,7 @@ func peerFolders(t *testing.T) (args []string) {
 	return args
 }
 
-// labReport is what docs/json.md says of a matrix.
+// labReport is the JSON of postern-lab: see docs/json.md.
 type labReport struct {
 	Finding string
 	Servers []struct{ Column, Name, Release, Tickets string }
@@ -73,7 +72,7 @@ type labReport struct {
 	}
 }
 
-func TestLabSaysWhatRealServersDo(t *testing.T) {
+func TestClientSimulationAgainstRealServers(t *testing.T) {
 	t.Parallel()
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
@@ -86,8 +85,8 @@ func TestLabSaysWhatRealServersDo(t *testing.T) {
 	if err := json.Unmarshal(output, &report); err != nil {
 		t.Fatal(err)
 	}
-	for begin, want := range labServers {
-		got, ok := report.standing(t, begin)
+	for begin, want := range simulatedServers {
+		got, ok := report.serverResult(t, begin)
 		switch {
 		case !ok && os.Getenv("CI") == "true":
 			t.Errorf("%s did not run: %v", begin, report.Missing)
@@ -100,8 +99,8 @@ func TestLabSaysWhatRealServersDo(t *testing.T) {
 	}
 }
 
-// standing returns that of the server whose name and release begin so.
-func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
+// serverResult returns the result of the server whose name and release begin with begin.
+func (r *labReport) serverResult(t *testing.T, begin string) (s serverResult, ok bool) {
 	t.Helper()
 	for _, server := range r.Servers {
 		if !strings.HasPrefix(server.Name+" "+server.Release, begin) {
@@ -130,9 +129,8 @@ func (r *labReport) standing(t *testing.T, begin string) (s standing, ok bool) {
 	return s, ok
 }
 
-// Whoever presses Ctrl-C in the middle finds nothing left: no file, and no process, which
-// is looked at when all stories are over.
-func TestLabStopsAndCleansUp(t *testing.T) {
+// After Ctrl-C no file is left, and no process: TestMain checks that after all tests.
+func TestInterruptedClientSimulationCleansUp(t *testing.T) {
 	t.Parallel()
 	scratch := t.TempDir()
 	cmd := exec.Command(labProgram, peerFolders(t)...)

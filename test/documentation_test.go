@@ -13,26 +13,26 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// The README's first command, in an empty folder, says where it listens, where
-// mail goes and what to try, and what it says to try works: the first time and
-// after a second start, which finds all that the first has made.
-func TestFirstStartWorksAsItSays(t *testing.T) {
+// The README's first command, in an empty folder, prints where it listens, where mail
+// goes and what to try, and that works: after the first start, and after a second one
+// that finds the files of the first.
+func TestInstructionsOfFirstStartWork(t *testing.T) {
 	if _, err := exec.LookPath("swaks"); err != nil {
 		unavailable(t, "swaks is not installed: run scripts/install-peers")
 	}
 	dir := t.TempDir()
-	tryItsWords(t, dir, 1)
+	followInstructions(t, dir, 1)
 	made := certificates(t, dir)
-	tryItsWords(t, dir, 2)
+	followInstructions(t, dir, 2)
 	if again := certificates(t, dir); again != made || made == "" {
-		t.Error("the second start has other certificates than the first")
+		t.Error("the second start created new certificates")
 	}
 }
 
-// tryItsWords starts postern in dir and does what it says.
-func tryItsWords(t *testing.T, dir string, messages int) {
+// followInstructions starts postern in dir and runs the commands that it prints.
+func followInstructions(t *testing.T, dir string, messages int) {
 	t.Helper()
-	needPort(t, "127.0.0.1:2525")
+	requirePort(t, "127.0.0.1:2525")
 	p := launch(t, dir, "serve")
 	if line := p.await(0, "  listens on "); !strings.Contains(line, " 127.0.0.1:2525 ") {
 		t.Errorf("it listens elsewhere: %s", line)
@@ -48,17 +48,17 @@ func tryItsWords(t *testing.T, dir string, messages int) {
 	p.terminate()
 }
 
-// needPort checks that the port of the story is free.
-func needPort(t *testing.T, address string) {
+// requirePort checks that the port is free.
+func requirePort(t *testing.T, address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Fatalf("this story needs the port that postern takes when nobody says another: %v", err)
+		t.Fatalf("this test needs the default port: %v", err)
 	}
 	listener.Close()
 }
 
-// shell runs a line as a person would paste it.
+// shell runs a line as pasted into a shell.
 func shell(dir, line string) (string, error) {
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = dir
@@ -84,27 +84,26 @@ func certificates(t *testing.T, dir string) string {
 	return all
 }
 
-// The recipes of docs/operating.md do what they say. Only addresses are
-// replaced in them.
+// The configurations in docs/operating.md work as described. Only addresses are replaced.
 func TestRecipesForPostfix(t *testing.T) {
 	for _, section := range []string{"Postfix, by the PROXY protocol", "Postfix, by XCLIENT"} {
 		t.Run(section, func(t *testing.T) {
 			backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
-				Service: strings.TrimPrefix(recipe(t, section, "/etc/postfix/master.cf"), doorAddr+" "),
+				Service: strings.TrimPrefix(recipe(t, section, "/etc/postfix/master.cf"), backendAddr+" "),
 				Config: []string{ // Debian's, which trusts the machine itself
 					"mynetworks = 127.0.0.0/8",
 					"smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination",
 					"smtpd_client_restrictions = check_client_access inline:{127.0.0.3=REJECT}",
 				},
 			})
-			p := startRecipe(t, section, doorAddr, backend.ServiceAddr)
-			deliverThrough(t, p, newLetter("by recipe", 4<<10), 0)
+			p := startRecipe(t, section, backendAddr, backend.ServiceAddr)
+			deliverFromSender(t, p, newMessage("by recipe", 4<<10), 0)
 			message := newStored(backend.AwaitMessages(t, 1)[0])
 			checkWhole(t, message, "by recipe")
-			if field := message.received(); !strings.Contains(field, "["+trueSender+"]") {
+			if field := message.received(); !strings.Contains(field, "["+senderAddress+"]") {
 				t.Errorf("Postfix's Received field: %s", field)
 			}
-			backend.AwaitLog(t, ": client=unknown["+trueSender+"]")
+			backend.AwaitLog(t, ": client=unknown["+senderAddress+"]")
 			p.checkRefused(t, "127.0.0.3", "user@localhost", "Client host rejected")
 			p.checkRefused(t, "127.0.0.1", "someone@foreign.test", "Relay access denied")
 		})
@@ -122,17 +121,17 @@ func TestRecipeForDovecot(t *testing.T) {
 		Config: strings.ReplaceAll(config, "user = postern", "user = "+self.Username),
 	})
 	p := startRecipe(t, section, "/run/dovecot/lmtp", backend.Socket)
-	deliverThrough(t, p, newLetter("by recipe", 4<<10), 0)
+	deliverFromSender(t, p, newMessage("by recipe", 4<<10), 0)
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "by recipe")
 	p.checkRefused(t, "127.0.0.1", "someone@foreign.test", "User doesn't exist")
 	socket, err := os.Stat(backend.Socket)
 	if err != nil || socket.Mode().Perm() != 0o600 {
-		t.Errorf("the socket: %v, %v, want it for its owner alone", socket.Mode(), err)
+		t.Errorf("the socket: %v, %v, want it for its owner only", socket.Mode(), err)
 	}
 }
 
-// doorAddr is where the servers of the recipes listen for Postern.
-const doorAddr = "127.0.0.1:10025"
+// backendAddr is where the servers of the documentation listen for Postern.
+const backendAddr = "127.0.0.1:10025"
 
 // recipe returns the block below a heading of docs/operating.md that names file
 // in its first line, without that line.
@@ -153,9 +152,9 @@ func recipe(t *testing.T, heading, file string) string {
 	return block
 }
 
-// startRecipe runs postern with the recipe's configuration, but before the
-// server at actual. By mistake it also takes mail for a domain which that
-// server does not have.
+// startRecipe runs postern with the documented configuration, but with the server at
+// actual as its next hop. It also accepts mail for a domain that this server does not
+// know, as by mistake.
 func startRecipe(t *testing.T, heading, address, actual string) *postern {
 	t.Helper()
 	config := recipe(t, heading, "/etc/postern/postern.toml")
@@ -166,8 +165,8 @@ func startRecipe(t *testing.T, heading, address, actual string) *postern {
 	return start(t, "--config", path, "--domain", "foreign.test")
 }
 
-// checkRefused checks that a sender at an address is refused the recipient for
-// good, with the words of the server behind.
+// checkRefused checks that a sender at an address gets a 5xx for the recipient, with the
+// text of the server behind.
 func (p *postern) checkRefused(t *testing.T, from, to, words string) {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, from, testsmtp.OpportunisticTLS())
@@ -175,9 +174,9 @@ func (p *postern) checkRefused(t *testing.T, from, to, words string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	letter := newLetter("refused", 0)
-	letter.To = []string{to}
-	reply, err := c.Deliver(letter)
+	message := newMessage("refused", 0)
+	message.To = []string{to}
+	reply, err := c.Deliver(message)
 	if err != nil || !reply.Permanent() || !strings.Contains(reply.Text(), words) {
 		t.Errorf("from %s to %s: %s, %v, want a 5xx with %q", from, to, reply, err, words)
 	}

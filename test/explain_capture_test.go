@@ -14,10 +14,10 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// Three servers have the fault of https://go.dev/issue/70232. Whoever captures what
-// passes when they lose a sender is told the case, and how to mend that very
-// server. One without the fault is explained too: nothing is wrong.
-func TestACaptureIsExplained(t *testing.T) {
+// Three servers have the fault of https://go.dev/issue/70232. For a packet capture of the
+// failed handshake postern explain names the case and the remedy for that server. For a
+// server without the fault it finds nothing wrong.
+func TestExplainDiagnosesEarlyTicketInCapture(t *testing.T) {
 	chasquid := func(t testpeer.T, _ string, cert *testcert.Pair) *testpeer.GoServer {
 		return testpeer.StartChasquid(t, cert)
 	}
@@ -46,14 +46,14 @@ func TestACaptureIsExplained(t *testing.T) {
 			}
 			for _, text := range tt.says {
 				if !strings.Contains(out, text) {
-					t.Errorf("it does not say %q:\n%s", text, out)
+					t.Errorf("no %q in the output:\n%s", text, out)
 				}
 			}
 		})
 	}
 }
 
-// startTLSStrictly does a handshake as a strict client and takes leave.
+// startTLSStrictly does a handshake as a strict client, and QUIT.
 func startTLSStrictly(addr string) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -68,8 +68,8 @@ func startTLSStrictly(addr string) error {
 	return client.Quit()
 }
 
-// runPostern runs postern to its end and returns its output, errors included, and its
-// exit status.
+// runPostern runs postern to its end and returns its output, with errors, and its exit
+// status.
 func runPostern(t *testing.T, args ...string) (out string, status int) {
 	t.Helper()
 	if err := noteSources(); err != nil {

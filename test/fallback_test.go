@@ -15,65 +15,64 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// October 2024, with Postern in place of the other servers: a strict sender fails
-// once, the operator sees why, and the sender's next try delivers. That is
-// remembered, and an operator can decide otherwise.
-func TestAStrictSenderLosesOneAttempt(t *testing.T) {
+// A strict sender's handshake fails once in mode stock, the operator can see why, and
+// the next attempt delivers. That survives a restart, and a pin overrides it.
+func TestFallbackAfterOneFailedHandshake(t *testing.T) {
 	data := t.TempDir()
 	p := startWith(t, data, "--mode", "stock")
 	config := testsmtp.OpportunisticTLS()
 	if _, err := deliverStrictly(p.addr, config); !errors.Is(err, strictclient.ErrEarlyTicket) {
-		t.Fatalf("the first try: %v, want the client to close because of the early ticket", err)
+		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
 	}
 	line := p.await(0, "msg=session", "case=early-ticket", "mode=stock", "ehlo=strict.test", "ja4=t13",
 		`stopped="closed silently by the client, after NewSessionTicket"`, `next="mode first-write: `)
 	if _, err := deliverStrictly(p.addr, config); err != nil {
-		t.Fatalf("the second try: %v", err)
+		t.Fatalf("the second attempt: %v", err)
 	}
 	if resumed, err := deliverStrictly(p.addr, config); err != nil || !resumed {
-		t.Errorf("the third try resumed: %v, %v", resumed, err) // as the sender that it is, not as a stranger
+		t.Errorf("the third attempt resumed: %v, %v", resumed, err) // a known sender
 	}
 	if got := len(p.maildir().messages(t)); got != 2 {
 		t.Errorf("%d messages stored, want 2", got)
 	}
-	seenByOperator(t, data, regexp.MustCompile(`session=(\S+)`).FindStringSubmatch(line)[1])
+	checkCommands(t, data, regexp.MustCompile(`session=(\S+)`).FindStringSubmatch(line)[1])
 	p.terminate()
 
 	p = startWith(t, data, "--mode", "stock")
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
-	pinned(t, p, data)
+	checkPin(t, p, data)
 }
 
-// The log's line is enough: what else is said of that session is in the ledger.
-func TestAFailedHandshakeHasOneLineInTheLog(t *testing.T) {
+// One line in the log has all that an operator needs first. The rest is in the ledger.
+func TestFailedHandshakeIsOneLineInTheLog(t *testing.T) {
 	p := start(t, "--mode", "stock")
-	p.await(0, "Ctrl-C stops it.") // the last of what it says at first
-	before := p.journal.length()
+	p.await(0, "Ctrl-C stops it.") // the last line of the start
+	before := p.log.length()
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Fatal(err)
 	}
-	eventually(t, func() error { return says(t, "early-ticket, mode stock", "handshakes", "--data", p.data) })
+	eventually(t, func() error { return checkOutput(t, "early-ticket, mode stock", "handshakes", "--data", p.data) })
 	p.terminate()
 	line := p.await(before)
-	if !lineOfFailure.MatchString(line) {
-		t.Errorf("the log says %s", line)
+	if !failureLine.MatchString(line) {
+		t.Errorf("the line is %s", line)
 	}
-	if all := p.journal.length() - before; all != 3 {
-		t.Errorf("the log has %d lines, want one and the two of the end", all)
+	if all := p.log.length() - before; all != 3 {
+		t.Errorf("the log has %d lines, want one and the two of the shutdown", all)
 	}
 }
 
-// lineOfFailure has all that is to know at once, in this order.
-var lineOfFailure = regexp.MustCompile(` level=INFO msg=session session=\w+ sender=127\.0\.0\.1:\d+ ehlo=strict\.test .*` +
+// failureLine matches the line, with its attributes in order.
+var failureLine = regexp.MustCompile(` level=INFO msg=session session=\w+ sender=127\.0\.0\.1:\d+ ehlo=strict\.test .*` +
 	` end="TLS handshake failed" err=EOF case=early-ticket stopped="closed silently by the client, after NewSessionTicket"` +
 	` ja4=t13d\w+ mode=stock next="mode first-write: [^"]+"$`)
 
-// seenByOperator looks at the failure as an operator would.
-func seenByOperator(t *testing.T, data, session string) {
+// checkCommands checks what the commands of an operator print about the failure.
+func checkCommands(t *testing.T, data, session string) {
 	t.Helper()
-	eventually(t, func() error { return says(t, session, "handshakes", "--failed", "--data", data) })
+	eventually(t, func() error { return checkOutput(t, session, "handshakes", "--failed", "--data", data) })
 	for _, look := range [][]string{
 		{"early-ticket, mode stock: closed silently by the client", "handshakes", "--failed"},
 		{`"case":"early-ticket"`, "handshakes", "--case", "early-ticket", "--json"},
@@ -81,20 +80,20 @@ func seenByOperator(t *testing.T, data, session string) {
 		{"https://github.com/golang/go/issues/70232", "handshakes", "show", session},
 		{"fell-back, from stock to first-write", "senders", "show", "127.0.0.1"},
 	} {
-		if err := says(t, look[0], append(look[1:], "--data", data)...); err != nil {
+		if err := checkOutput(t, look[0], append(look[1:], "--data", data)...); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// pinned checks that a pin holds over what was learned, until it is removed.
-func pinned(t *testing.T, p *postern, data string) {
+// checkPin checks that a pin overrides what was learned, until it is removed.
+func checkPin(t *testing.T, p *postern, data string) {
 	t.Helper()
 	if out, status := runPostern(t, "senders", "pin", "127.0.0.0/24", "stock", "--why", "to see it fail", "--data", data); status != 0 {
 		t.Fatal(out)
 	}
 	eventually(t, func() error {
-		return says(t, "pinned, from stock to stock", "senders", "show", "127.0.0.1", "--data", data)
+		return checkOutput(t, "pinned, from stock to stock", "senders", "show", "127.0.0.1", "--data", data)
 	})
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 		t.Errorf("pinned to stock: %v, want the client to close", err)
@@ -102,23 +101,23 @@ func pinned(t *testing.T, p *postern, data string) {
 	if out, status := runPostern(t, "senders", "unpin", "127.0.0.0/24", "--data", data); status != 0 {
 		t.Fatal(out)
 	}
-	eventually(t, func() error { return says(t, "unpinned", "senders", "show", "127.0.0.1", "--data", data) })
+	eventually(t, func() error { return checkOutput(t, "unpinned", "senders", "show", "127.0.0.1", "--data", data) })
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("unpinned: %v", err)
 	}
 }
 
-// says runs a command and looks for a text in what it prints.
-func says(t *testing.T, text string, args ...string) error {
+// checkOutput runs a command and returns an error if its output lacks text.
+func checkOutput(t *testing.T, text string, args ...string) error {
 	t.Helper()
 	out, status := runPostern(t, args...)
 	if status != 0 || !strings.Contains(out, text) {
-		return errors.New("postern " + strings.Join(args, " ") + " does not say " + text + ":\n" + out)
+		return errors.New("postern " + strings.Join(args, " ") + " does not print " + text + ":\n" + out)
 	}
 	return nil
 }
 
-// eventually looks again and again until a look finds nothing wrong.
+// eventually calls look again and again until it returns nil.
 func eventually(t *testing.T, look func() error) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
@@ -134,38 +133,38 @@ func eventually(t *testing.T, look func() error) {
 	}
 }
 
-// A sender that does without TLS because of a failed handshake is found, and nobody
-// else is suspected: neither one that got in over TLS since, nor a neighbour.
-func TestWhoComesBackInPlaintextIsFound(t *testing.T) {
+// A sender that delivers in plaintext after a failed handshake is recorded. Others are
+// not: neither one that completed a handshake since, nor another host of its network.
+func TestPlaintextAfterFailedHandshakeIsRecorded(t *testing.T) {
 	p := start(t)
 	for _, s := range []struct {
 		name, address string
 		attempts      []attempt
 	}{
-		{"gives-up.test", "127.0.0.2", []attempt{distrusts, inPlaintext}},
+		{"gives-up.test", "127.0.0.2", []attempt{rejectsCertificate, inPlaintext}},
 		{"renamed.test", "127.0.0.2", []attempt{inPlaintext}},
-		{"gives-up.test", "127.0.0.3", []attempt{inPlaintext}}, // another machine of theirs
+		{"gives-up.test", "127.0.0.3", []attempt{inPlaintext}}, // another host with that name
 		{"neighbour.test", "127.0.0.4", []attempt{inPlaintext}},
-		{"recovers.test", "127.0.0.5", []attempt{distrusts, overTLS, inPlaintext}},
-		{"fails-again.test", "127.0.0.6", []attempt{overTLS, distrusts, inPlaintext, inPlaintext}},
-		{"stays-out.test", "127.0.0.7", []attempt{distrusts}},
+		{"recovers.test", "127.0.0.5", []attempt{rejectsCertificate, overTLS, inPlaintext}},
+		{"fails-again.test", "127.0.0.6", []attempt{overTLS, rejectsCertificate, inPlaintext, inPlaintext}},
+		{"stays-out.test", "127.0.0.7", []attempt{rejectsCertificate}},
 	} {
 		for _, attempt := range s.attempts {
-			comes(t, p, s.name, s.address, attempt)
+			attemptDelivery(t, p, s.name, s.address, attempt)
 		}
 	}
 	want := map[string]int{"gives-up.test": 2, "renamed.test": 1, "fails-again.test": 2}
 	eventually(t, func() error {
-		if got := returned(t, p); !maps.Equal(got, want) {
+		if got := plaintextReturns(t, p); !maps.Equal(got, want) {
 			return fmt.Errorf("returned in plaintext: %v, want %v", got, want)
 		}
 		return nil
 	})
-	if err := says(t, "came back without TLS, 2×", "senders", "--returned", "--data", p.data); err != nil {
+	if err := checkOutput(t, "came back without TLS, 2×", "senders", "--returned", "--data", p.data); err != nil {
 		t.Error(err)
 	}
 	first := failedSession(t, p, "gives-up.test")
-	if err := says(t, "came back without TLS after "+first, "handshakes", "--sender", "127.0.0.3", "--data", p.data); err != nil {
+	if err := checkOutput(t, "came back without TLS after "+first, "handshakes", "--sender", "127.0.0.3", "--data", p.data); err != nil {
 		t.Error(err)
 	}
 }
@@ -174,15 +173,15 @@ func TestWhoComesBackInPlaintextIsFound(t *testing.T) {
 type attempt string
 
 const (
-	distrusts   attempt = "insists on a certificate that it knows"
-	overTLS     attempt = "over TLS"
-	inPlaintext attempt = "in plaintext"
+	rejectsCertificate attempt = "rejects the certificate"
+	overTLS            attempt = "over TLS"
+	inPlaintext        attempt = "in plaintext"
 )
 
-// comes lets a sender try once, and waits until its session is over.
-func comes(t *testing.T, p *postern, name, address string, how attempt) {
+// attemptDelivery makes one attempt of a sender, and waits until its session has ended.
+func attemptDelivery(t *testing.T, p *postern, name, address string, how attempt) {
 	t.Helper()
-	seen := p.journal.count("msg=session")
+	seen := p.log.count("msg=session")
 	c, err := testsmtp.Dial(p.addr, address)
 	if err != nil {
 		t.Fatal(err)
@@ -191,11 +190,11 @@ func comes(t *testing.T, p *postern, name, address string, how attempt) {
 	defer c.Close()
 	c.Name = name
 	switch how {
-	case distrusts:
+	case rejectsCertificate:
 		config := testsmtp.OpportunisticTLS() // the same software, by its ClientHello
 		config.InsecureSkipVerify = false
 		if err := c.StartTLS(config); err == nil {
-			t.Fatalf("%s trusts the certificate", name)
+			t.Fatalf("%s accepts the certificate", name)
 		}
 		return
 	case overTLS:
@@ -206,13 +205,13 @@ func comes(t *testing.T, p *postern, name, address string, how attempt) {
 	if err != nil {
 		t.Fatalf("%s %s: %v", name, how, err)
 	}
-	if reply, err := c.Deliver(newLetter(name, 0)); err != nil || reply.Code != 250 {
+	if reply, err := c.Deliver(newMessage(name, 0)); err != nil || reply.Code != 250 {
 		t.Fatalf("%s %s: %v, %v", name, how, reply, err)
 	}
 }
 
-// returned is how often each sender came back in plaintext, by its name.
-func returned(t *testing.T, p *postern) map[string]int {
+// plaintextReturns returns how often each sender came back in plaintext, by EHLO name.
+func plaintextReturns(t *testing.T, p *postern) map[string]int {
 	t.Helper()
 	out, _ := runPostern(t, "senders", "--returned", "--json", "--data", p.data)
 	found := make(map[string]int)
@@ -229,7 +228,7 @@ func returned(t *testing.T, p *postern) map[string]int {
 	return found
 }
 
-// failedSession is the session of the one handshake of a sender that failed.
+// failedSession returns the session of a sender's only failed handshake.
 func failedSession(t *testing.T, p *postern, name string) string {
 	t.Helper()
 	out, _ := runPostern(t, "handshakes", "--failed", "--sender", name, "--json", "--data", p.data)

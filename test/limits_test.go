@@ -16,19 +16,19 @@ import (
 const (
 	idleConnections = 5000
 	slowConnections = 500
-	crowdNetworks   = 50 // IPv4 /24, so that a network's limit of 200 is not reached
+	clientNetworks  = 50 // IPv4 /24, below the connection limit of 200 for each
 )
 
-// Idle and slow connections from many networks keep nobody out.
-func TestHonestMailGetsInPastIdleAndSlowConnections(t *testing.T) {
-	needFiles(t, idleConnections+slowConnections+200)
+// Idle and slow connections from many networks do not keep other senders out.
+func TestMailIsDeliveredDespiteIdleAndSlowConnections(t *testing.T) {
+	requireFiles(t, idleConnections+slowConnections+200)
 	p := start(t)
-	idle := gather(t, idleConnections, func(i int) (*testsmtp.Client, error) { return testsmtp.Dial(p.addr, crowdAddress(i)) })
-	slow := gather(t, slowConnections, func(i int) (*testsmtp.Client, error) { return beginSlowly(p.addr, i) })
-	stop := dribble(slow)
+	idle := openConnections(t, idleConnections, func(i int) (*testsmtp.Client, error) { return testsmtp.Dial(p.addr, clientAddress(i)) })
+	slow := openConnections(t, slowConnections, func(i int) (*testsmtp.Client, error) { return openSlow(p.addr, i) })
+	stop := sendSlowly(slow)
 	defer stop()
 	for i := range 20 {
-		checkGetsIn(t, p, i)
+		checkDelivers(t, p, i)
 	}
 	stop()
 	for _, c := range append(idle, slow...) {
@@ -37,14 +37,14 @@ func TestHonestMailGetsInPastIdleAndSlowConnections(t *testing.T) {
 	p.awaitSessions(idleConnections + slowConnections + 20)
 }
 
-// A crowd from one network fills that network's share, and nobody else's.
-func TestACrowdFromOneNetworkKeepsOnlyItselfOut(t *testing.T) {
-	needFiles(t, idleConnections+200)
+// Connections from one network use up that network's limit only.
+func TestConnectionLimitOfANetworkAffectsNoOther(t *testing.T) {
+	requireFiles(t, idleConnections+200)
 	p := start(t)
-	const share = 200 // smtpd.DefaultLimits
+	const limit = 200 // smtpd.DefaultLimits
 	var mu sync.Mutex
 	in := 0
-	crowd := gather(t, idleConnections, func(i int) (*testsmtp.Client, error) {
+	crowd := openConnections(t, idleConnections, func(i int) (*testsmtp.Client, error) {
 		c, err := testsmtp.Connect(p.addr, fmt.Sprintf("127.9.9.%d", i%254+1))
 		if err != nil {
 			return nil, err
@@ -55,16 +55,16 @@ func TestACrowdFromOneNetworkKeepsOnlyItselfOut(t *testing.T) {
 			defer mu.Unlock()
 			in++
 		} else if err == nil && (reply.Code != 421 || !strings.Contains(reply.Text(), "127.9.9.0/24")) {
-			err = fmt.Errorf("turned away with %q, want a 421 that names the network", reply)
+			err = fmt.Errorf("reply %q, want a 421 that names the network", reply)
 		}
 		return c, err
 	})
-	if in != share {
-		t.Errorf("%d connections from one network were let in at once, want %d", in, share)
+	if in != limit {
+		t.Errorf("%d connections from one network were accepted at once, want %d", in, limit)
 	}
-	checkGetsIn(t, p, 0)
+	checkDelivers(t, p, 0)
 	if c, err := testsmtp.Dial(p.addr, "127.9.9.9"); err == nil {
-		t.Error("the network that has its share was let in once more")
+		t.Error("a connection above the limit was accepted")
 		c.Close()
 	}
 	for _, c := range crowd {
@@ -72,25 +72,25 @@ func TestACrowdFromOneNetworkKeepsOnlyItselfOut(t *testing.T) {
 	}
 }
 
-// needFiles checks that this process, and so its child, may open enough files.
-func needFiles(t *testing.T, n uint64) {
+// requireFiles skips the test if this process, and so its child, may not open n files.
+func requireFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit // package os has raised the soft limit to the hard one
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
 	if limit.Cur < n {
-		unavailable(t, fmt.Sprintf("this story opens %d files, and the limit is %d (ulimit -n)", n, limit.Cur))
+		unavailable(t, fmt.Sprintf("this test opens %d files, and the limit is %d (ulimit -n)", n, limit.Cur))
 	}
 }
 
-// crowdAddress is an address of the crowd's networks.
-func crowdAddress(i int) string {
-	return fmt.Sprintf("127.%d.%d.%d", 10+i%crowdNetworks, i%crowdNetworks, i/crowdNetworks%250+1)
+// clientAddress returns the address of client i, in one of clientNetworks.
+func clientAddress(i int) string {
+	return fmt.Sprintf("127.%d.%d.%d", 10+i%clientNetworks, i%clientNetworks, i/clientNetworks%250+1)
 }
 
-// gather opens n connections, some at a time.
-func gather(t *testing.T, n int, open func(i int) (*testsmtp.Client, error)) []*testsmtp.Client {
+// openConnections opens n connections, 50 at a time.
+func openConnections(t *testing.T, n int, open func(i int) (*testsmtp.Client, error)) []*testsmtp.Client {
 	t.Helper()
 	crowd := make([]*testsmtp.Client, n)
 	errs := make([]error, n)
@@ -113,10 +113,10 @@ func gather(t *testing.T, n int, open func(i int) (*testsmtp.Client, error)) []*
 	return crowd
 }
 
-// beginSlowly opens a connection that has come into one of the places where a
-// sender can dawdle: a command, a text, a handshake.
-func beginSlowly(addr string, i int) (*testsmtp.Client, error) {
-	c, err := testsmtp.Dial(addr, crowdAddress(i))
+// openSlow opens a connection up to one of the places where a sender can be slow: a
+// command, a text, a handshake.
+func openSlow(addr string, i int) (*testsmtp.Client, error) {
+	c, err := testsmtp.Dial(addr, clientAddress(i))
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +124,8 @@ func beginSlowly(addr string, i int) (*testsmtp.Client, error) {
 	return c, c.Commands(places[i%len(places)]...)
 }
 
-// dribble makes each connection say one byte now and then.
-func dribble(slow []*testsmtp.Client) (stop func()) {
+// sendSlowly sends a byte on each connection every 100 ms.
+func sendSlowly(slow []*testsmtp.Client) (stop func()) {
 	ending, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -145,34 +145,34 @@ func dribble(slow []*testsmtp.Client) (stop func()) {
 	return sync.OnceFunc(func() { close(ending); <-ended })
 }
 
-// checkGetsIn delivers a letter from a network that the crowd is not in.
-func checkGetsIn(t *testing.T, p *postern, i int) {
+// checkDelivers delivers a message from another network.
+func checkDelivers(t *testing.T, p *postern, i int) {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, "127.200.0.1", testsmtp.OpportunisticTLS())
 	if err != nil {
-		t.Fatalf("an honest sender: %v", err)
+		t.Fatalf("another sender: %v", err)
 	}
 	defer c.Close()
-	reply, err := c.Deliver(newLetter(fmt.Sprintf("honest %d", i), 4<<10))
+	reply, err := c.Deliver(newMessage(fmt.Sprintf("other %d", i), 4<<10))
 	if err != nil || reply.Code != 250 {
-		t.Errorf("an honest message: %s, %v", reply, err)
+		t.Errorf("message of another sender: %s, %v", reply, err)
 	}
 }
 
-// webConnections is how many strangers come to the web listener, which takes 1,000.
+// webConnections is the number of connections to the web listener, which accepts 1,000.
 const webConnections = 10_000
 
-// A crowd at the web listener, idle, slow, or turned away, takes nothing from mail.
-func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
-	needFiles(t, webConnections+200)
+// Connections to the web listener, idle, slow or rejected, do not affect mail.
+func TestMailIsDeliveredDespiteFloodedWebListener(t *testing.T) {
+	requireFiles(t, webConnections+200)
 	file := filepath.Join(t.TempDir(), "postern.toml")
 	if err := os.WriteFile(file, []byte(`web.listen = ["127.0.0.1:0"]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := start(t, "--config", file)
 	web := address.FindString(p.await(0, "127.0.0.1:", "(HTTPS)"))
-	crowd := gather(t, webConnections, func(i int) (*testsmtp.Client, error) {
-		c, err := testsmtp.Connect(web, crowdAddress(i))
+	crowd := openConnections(t, webConnections, func(i int) (*testsmtp.Client, error) {
+		c, err := testsmtp.Connect(web, clientAddress(i))
 		if err == nil && i%2 == 0 {
 			_ = c.Send("\x16\x03\x01\x02") // the start of a handshake; it may be closed already
 		}
@@ -180,7 +180,7 @@ func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
 	})
 	p.await(0, "web connection refused", "too many connections")
 	for i := range 20 {
-		checkGetsIn(t, p, i)
+		checkDelivers(t, p, i)
 	}
 	for _, c := range crowd {
 		c.Close()
@@ -188,14 +188,14 @@ func TestHonestMailGetsInPastACrowdAtTheWebListener(t *testing.T) {
 	p.awaitSessions(20)
 }
 
-// What is too long is refused with the reply that fits, or cut off, and the
-// server lives on.
-func TestWhatIsTooLongIsRefused(t *testing.T) {
+// Oversized input gets the right reply, or its connection is closed, and the server
+// keeps working.
+func TestOversizedInputIsRefused(t *testing.T) {
 	p := start(t)
 	for _, tt := range []struct {
 		name string
 		send string
-		want int // the last reply; behind it the connection may end
+		want int // the last reply; the connection may end after it
 	}{
 		{"command line", "NOOP " + strings.Repeat("x", 3000) + "\r\n", 500},
 		{"command line without end", strings.Repeat("x", 64<<20), 500},
@@ -226,22 +226,22 @@ func TestWhatIsTooLongIsRefused(t *testing.T) {
 			if len(codes) == 0 || codes[len(codes)-1] != tt.want {
 				t.Errorf("replies %v, want %d as the last", codes[max(0, len(codes)-8):], tt.want)
 			}
-			if reply := p.deliver(t, newLetter(tt.name, 0)); reply.Code != 250 {
-				t.Errorf("an honest message afterwards: %s", reply)
+			if reply := p.deliver(t, newMessage(tt.name, 0)); reply.Code != 250 {
+				t.Errorf("a message afterwards: %s", reply)
 			}
 		})
 	}
 }
 
-// The ways to the place where something is too long.
+// Commands up to the place where the input is oversized.
 const (
 	hello       = "EHLO sender.test\r\n"
 	toRecipient = hello + "MAIL FROM:<>\r\nRCPT TO:<user@localhost>\r\n"
 	toText      = toRecipient + "DATA\r\n"
 )
 
-// flood sends text while it reads replies, then ends its side, and returns the
-// codes of all replies. The server may cut it off.
+// flood sends text while it reads replies, then closes the sending side, and returns the
+// codes of all replies. The server may close the connection earlier.
 func flood(c *testsmtp.Client, text string) []int {
 	sent := make(chan struct{})
 	go func() {

@@ -11,25 +11,25 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// A load is senders that deliver letters one after another, ten a connection,
-// over STARTTLS with resumption, and note each one that was acknowledged.
+// A load is senders that deliver messages one after another, ten on a connection, over
+// STARTTLS with resumption, and record each one that is acknowledged.
 type load struct {
 	addr    string
-	size    int // of a letter's text
+	size    int // of a message's text
 	senders sync.WaitGroup
-	ending  atomic.Bool // from now on senders may be turned away
-	killing atomic.Bool // and cut off within a message
+	ending  atomic.Bool // from now on connections may be rejected
+	killing atomic.Bool // and closed within a message
 
 	mu    sync.Mutex
 	acked []string
-	wrong []error        // what should not have happened to senders
-	first sync.WaitGroup // for an acknowledgment of each sender
+	wrong []error        // unexpected errors of senders
+	first sync.WaitGroup // done when each sender has an acknowledgment
 }
 
-// lettersPerConnection is how many letters a sender brings before it says QUIT.
-const lettersPerConnection = 10
+// messagesPerConnection is the number of messages that a sender delivers before QUIT.
+const messagesPerConnection = 10
 
-// startLoad starts senders whose letters have ids that begin with name.
+// startLoad starts senders whose messages have ids that begin with name.
 func startLoad(addr, name string, senders, size int) *load {
 	l := &load{addr: addr, size: size}
 	l.first.Add(senders)
@@ -39,7 +39,7 @@ func startLoad(addr, name string, senders, size int) *load {
 	return l
 }
 
-// send delivers until the load ends or something goes wrong.
+// send delivers until the load ends or an unexpected error occurs.
 func (l *load) send(name string) {
 	var once sync.Once
 	delivered := func(id string) {
@@ -65,41 +65,41 @@ func (l *load) send(name string) {
 	}
 }
 
-// expected reports whether a sender's trouble is that of the story.
+// expected reports whether err is a consequence of end or kill.
 func (l *load) expected(err error) bool {
 	return l.killing.Load() || l.ending.Load() && !errors.Is(err, testsmtp.ErrCutOff)
 }
 
 func (l *load) deliver(c *testsmtp.Client, name string, delivered func(id string)) error {
-	for i := range lettersPerConnection {
+	for i := range messagesPerConnection {
 		id := fmt.Sprintf("%s-%d", name, i)
-		reply, err := c.Deliver(newLetter(id, l.size))
+		reply, err := c.Deliver(newMessage(id, l.size))
 		if err != nil {
 			return err
 		}
 		if reply.Code != 250 {
-			return fmt.Errorf("letter %s: %s", id, reply)
+			return fmt.Errorf("message %s: %s", id, reply)
 		}
 		delivered(id)
 	}
 	return c.Expect("QUIT\r\n", 221)
 }
 
-// awaitFirst waits until every sender has had a letter acknowledged, or failed.
+// awaitFirst waits until every sender has had a message acknowledged, or failed.
 func (l *load) awaitFirst() { l.first.Wait() }
 
-// end says that senders stop after the connection at hand, and that they may be
-// turned away from now on, but not within a message.
+// end makes senders stop after the current connection. From now on connections may be
+// rejected, but not closed within a message.
 func (l *load) end() { l.ending.Store(true) }
 
-// kill is end, and that senders may be cut off anywhere.
+// kill is like end, but connections may be closed anywhere.
 func (l *load) kill() {
 	l.killing.Store(true)
 	l.end()
 }
 
-// wait ends the load, waits for the senders, and returns the ids of all
-// letters that were acknowledged.
+// wait ends the load, waits for the senders, and returns the ids of all acknowledged
+// messages.
 func (l *load) wait(t *testing.T) []string {
 	t.Helper()
 	l.end()
@@ -110,26 +110,26 @@ func (l *load) wait(t *testing.T) []string {
 	return l.acked
 }
 
-// balance checks the books: every letter acknowledged is there, and all
-// that is there is whole. It returns how many were there unacknowledged.
-func balance(t *testing.T, acked []string, messages []stored) int {
+// checkStored checks that every acknowledged message is stored, and that all stored ones
+// are whole. It returns the number of messages stored without acknowledgment.
+func checkStored(t *testing.T, acked []string, messages []stored) int {
 	t.Helper()
-	var there []string
+	var found []string
 	for _, message := range messages {
 		id, err := message.whole()
 		if err != nil {
 			t.Error(err)
 		}
-		there = append(there, id)
+		found = append(found, id)
 	}
-	slices.Sort(there)
+	slices.Sort(found)
 	for _, id := range acked {
-		if _, found := slices.BinarySearch(there, id); !found {
-			t.Errorf("letter %s was acknowledged and is not there", id)
+		if _, ok := slices.BinarySearch(found, id); !ok {
+			t.Errorf("message %s was acknowledged and is not stored", id)
 		}
 	}
-	if twice := len(there) - len(slices.Compact(slices.Clone(there))); twice > 0 {
-		t.Errorf("%d letters are there more than once", twice)
+	if twice := len(found) - len(slices.Compact(slices.Clone(found))); twice > 0 {
+		t.Errorf("%d messages are stored more than once", twice)
 	}
-	return len(there) - len(acked)
+	return len(found) - len(acked)
 }

@@ -1,12 +1,12 @@
-// Package test tells stories: the postern program as it is, run as a child
-// process, and the mail programs of [postern/internal/testpeer] around it.
+// Package test has the end-to-end tests: they run the postern program as a child process,
+// together with the mail programs of [postern/internal/testpeer].
 //
-// A story starts what it needs, plays, and looks at what is left: the files, the
-// log, the replies that the senders got. Nothing here sleeps to wait for
-// something: it waits for the thing, and what never comes is a failure after a
-// time that no busy machine needs. A story that fails shows Postern's log.
+// Each file is a story: a test starts what it needs, delivers mail, and checks the files,
+// the log, and the replies that senders got. No test sleeps to wait for something: it
+// waits for the event itself, and fails after a time that no busy machine needs. A test
+// that fails shows Postern's log.
 //
-// POSTERN_LONG=1 makes the crash story ten times as long.
+// POSTERN_LONG=1 makes the crash test ten times as long.
 package test
 
 import (
@@ -26,8 +26,7 @@ import (
 	"time"
 )
 
-// program and labProgram are the paths of the postern and postern-lab binaries that all
-// stories run.
+// program and labProgram are the paths of the postern and postern-lab binaries.
 var program, labProgram string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -44,12 +43,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// Stories that run in parallel mostly wait for others.
+	// Tests that run in parallel mostly wait.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// Else each program under the race detector waits for a second at its end.
+	// Otherwise each program with the race detector waits for a second when it exits.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	mark, goroutines := markChildren(), runtime.NumGoroutine()
 	code := m.Run()
@@ -65,22 +64,22 @@ func run(m *testing.M) int {
 // commands are what is built.
 var commands = []string{"postern/cmd/postern", "postern/cmd/postern-lab"}
 
-// build builds the programs into dir as the stories were built: with the race detector
-// or without.
+// build builds the programs into dir as the tests were built: with the race detector or
+// without.
 func build(dir string) error {
 	_, err := goTool(append([]string{"build", "-race=" + strconv.FormatBool(raceDetector()), "-o", dir}, commands...)...)
 	return err
 }
 
-// raceDetector reports how the stories were built.
+// raceDetector reports whether the tests were built with the race detector.
 func raceDetector() bool {
 	info, _ := debug.ReadBuildInfo()
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// noteSources looks at the folders that the program is made of, so that go test
-// knows that a story depends on them: else it would show an earlier result for
-// a program that has changed since. It takes notes only while tests run.
+// noteSources reads the folders of the program's packages, so that go test knows that a
+// test depends on them: otherwise it would show a cached result for a program that has
+// changed since. go test notices only what is read while tests run.
 var noteSources = sync.OnceValue(func() error {
 	os.Getenv("GOFLAGS")
 	list := []string{"list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.Dir}}{{end}}{{end}}"}
@@ -114,8 +113,8 @@ func markChildren() string {
 	return childMark + "=" + mark
 }
 
-// checkProcesses looks for processes that still run with mark in their
-// environment. Where there is no /proc there are none.
+// checkProcesses returns an error for each process that still runs with mark in its
+// environment. Without /proc it finds none.
 func checkProcesses(mark string) error {
 	var left []error
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ")
@@ -123,19 +122,19 @@ func checkProcesses(mark string) error {
 		environ, err := os.ReadFile(path)
 		if err == nil && strings.Contains("\x00"+string(environ), "\x00"+mark+"\x00") {
 			command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
-			left = append(left, fmt.Errorf("a process has outlived the stories: %s", command))
+			left = append(left, fmt.Errorf("a process is still running after the tests: %s", command))
 		}
 	}
 	return errors.Join(left...)
 }
 
-// checkGoroutines waits until no more goroutines run than before the stories.
+// checkGoroutines waits until no more goroutines run than before the tests.
 func checkGoroutines(before int) error {
 	deadline := time.Now().Add(patience)
 	for runtime.NumGoroutine() > before {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
-			return fmt.Errorf("goroutines have outlived the stories:\n%s", stacks[:runtime.Stack(stacks, true)])
+			return fmt.Errorf("goroutines are still running after the tests:\n%s", stacks[:runtime.Stack(stacks, true)])
 		}
 		runtime.Gosched()
 	}

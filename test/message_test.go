@@ -13,9 +13,9 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// newLetter makes a mail that tells, wherever it turns up, who it is and
-// whether it is whole. Its text has at least size bytes.
-func newLetter(id string, size int) testsmtp.Message {
+// newMessage returns a message with an id and a checksum, so that it can be recognized and
+// checked anywhere. Its text has at least size bytes.
+func newMessage(id string, size int) testsmtp.Message {
 	block := make([]byte, 720) // lines of 960 bytes: under the race detector each line takes time
 	rand.Read(block)
 	line := base64.StdEncoding.EncodeToString(block) + "\n"
@@ -30,8 +30,8 @@ func newLetter(id string, size int) testsmtp.Message {
 
 func checksum(body string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(body))) }
 
-// A stored message is one as it lies in a Maildir or was read back, its line
-// ends made LF.
+// A stored message is one as read from a Maildir or a mailbox, with lines that end in
+// LF.
 type stored string
 
 func newStored(text string) stored { return stored(strings.ReplaceAll(text, "\r\n", "\n")) }
@@ -48,8 +48,8 @@ func (s stored) field(name string) string {
 	return ""
 }
 
-// received returns the topmost Received field, unfolded: Postern's, if nothing
-// else has come after it.
+// received returns the topmost Received field, unfolded: Postern's, if no other server
+// has handled the message since.
 func (s stored) received() string {
 	_, rest, found := strings.Cut("\n"+string(s), "\nReceived:")
 	if !found {
@@ -65,16 +65,16 @@ func (s stored) received() string {
 	return strings.TrimSpace(field.String())
 }
 
-// whole returns the letter's id, or says why the message is none that newLetter
-// made, or is not whole.
+// whole returns the message's id, or an error if the message is not one of newMessage, or
+// not whole.
 func (s stored) whole() (string, error) {
 	header, body, found := strings.Cut(string(s), "\n\n")
 	id, sum := s.field("Subject"), s.field("X-Checksum")
 	switch {
 	case !found || id == "" || sum == "":
-		return "", fmt.Errorf("no letter's header: %.300q", header)
+		return "", fmt.Errorf("not a message of newMessage: %.300q", header)
 	case checksum(body) != sum:
-		return "", fmt.Errorf("letter %s is not whole: its body of %d bytes has another checksum", id, len(body))
+		return "", fmt.Errorf("message %s is not whole: its body of %d bytes has another checksum", id, len(body))
 	}
 	return id, nil
 }
@@ -82,10 +82,10 @@ func (s stored) whole() (string, error) {
 // A maildir is a folder with new, cur and tmp.
 type maildir string
 
-// maildir is where a postern without --next-hop stores.
+// maildir returns the folder in which a postern without --next-hop stores mail.
 func (p *postern) maildir() maildir { return maildir(filepath.Join(p.data, "maildir")) }
 
-// files lists the paths in one of the three.
+// files returns the paths in new, cur or tmp.
 func (m maildir) files(t *testing.T, folder string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(string(m), folder, "*"))

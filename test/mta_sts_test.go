@@ -18,28 +18,28 @@ import (
 	"postern/mtasts"
 )
 
-// A front is a postern at the ports that the world knows, of an address on loopback
-// that its zone has for mx.example.test and mta-sts.example.test.
-type front struct {
+// A publicServer is a postern on the standard ports of a loopback address, which its zone
+// has for mx.example.test and mta-sts.example.test.
+type publicServer struct {
 	*postern
 	addr  string
 	ca    *testcert.CA
-	files served
+	files certFiles
 	roots *x509.CertPool
 }
 
-// openFront starts postern with mode enforce.
-func openFront(t *testing.T) *front {
+// startPublicServer starts postern with mode enforce.
+func startPublicServer(t *testing.T) *publicServer {
 	t.Helper()
-	f := &front{ca: testcert.NewCA(t), addr: fmt.Sprintf("127.43.%d.%d", os.Getpid()>>8&0xff, os.Getpid()&0xff|1)}
+	f := &publicServer{ca: testcert.NewCA(t), addr: fmt.Sprintf("127.43.%d.%d", os.Getpid()>>8&0xff, os.Getpid()&0xff|1)}
 	ln, err := net.Listen("tcp", f.addr+":25")
 	if err != nil {
-		unavailable(t, fmt.Sprintf("this story serves port 25 of an address on loopback: %v", err))
+		unavailable(t, fmt.Sprintf("this test needs port 25 of a loopback address: %v", err))
 	}
 	ln.Close()
 	t.Setenv("SSL_CERT_FILE", f.ca.File) // what postern trusts
 	pair := testcert.New(t, testcert.Options{Names: []string{"mx.example.test", "mta-sts.example.test"}, CA: f.ca})
-	f.files, f.roots = serveFrom(t, pair), pair.Pool
+	f.files, f.roots = newCertFiles(t, pair), pair.Pool
 	resolver := testzone.Start(t, testzone.Zone{Name: ".", Records: []string{
 		"example.test. MX 10 mx.example.test.", "mx.example.test. A " + f.addr, "mta-sts.example.test. A " + f.addr,
 	}}).Addr
@@ -59,16 +59,16 @@ certificate = [{ cert = "%[3]s", key = "%[4]s" }]
 	return f
 }
 
-// renew puts a certificate for names in place, and has it read.
-func (f *front) renew(names ...string) {
+// installCertificate replaces the certificate by one for names, and reloads.
+func (f *publicServer) installCertificate(names ...string) {
 	f.t.Helper()
 	pair := testcert.New(f.t, testcert.Options{Names: names, CA: f.ca})
-	f.files.put(f.t, pair.CertFile, pair.KeyFile)
+	f.files.replace(f.t, pair.CertFile, pair.KeyFile)
 	f.signal(syscall.SIGHUP)
 }
 
-// checkMode gets the policy as a sender does.
-func (f *front) checkMode(want mtasts.Mode) {
+// checkMode fetches the policy as a sender does.
+func (f *publicServer) checkMode(want mtasts.Mode) {
 	f.t.Helper()
 	transport := &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: f.roots},
@@ -88,12 +88,12 @@ func (f *front) checkMode(want mtasts.Mode) {
 
 // A policy that would keep mail out is not enforced, whatever the file says.
 func TestEnforceIsServedOnlyWhileVerifyingSendersCanDeliver(t *testing.T) {
-	f := openFront(t)
+	f := startPublicServer(t)
 	f.await(0, "serving MTA-STS policy", "domain=example.test", "mode=enforce")
 	f.checkMode(mtasts.Enforce)
 
-	seen := f.journal.length()
-	f.renew("mta-sts.example.test") // and not mx
+	seen := f.log.length()
+	f.installCertificate("mta-sts.example.test") // and not mx
 	line := f.await(seen, "MTA-STS policy downgraded to testing", "host=mx.example.test")
 	for _, want := range []string{
 		"domain=example.test", "address=" + f.addr + ":25", "not mx.example.test", `remedy="install a certificate for mx.example.test"`,
@@ -105,8 +105,8 @@ func TestEnforceIsServedOnlyWhileVerifyingSendersCanDeliver(t *testing.T) {
 	f.await(seen, "serving MTA-STS policy", "mode=testing")
 	f.checkMode(mtasts.Testing)
 
-	seen = f.journal.length()
-	f.renew("mx.example.test", "mta-sts.example.test")
+	seen = f.log.length()
+	f.installCertificate("mx.example.test", "mta-sts.example.test")
 	f.await(seen, "serving MTA-STS policy", "mode=enforce")
 	f.checkMode(mtasts.Enforce)
 }

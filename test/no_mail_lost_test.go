@@ -16,8 +16,8 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// A message that was acknowledged is there after a crash at any moment, whole,
-// and nothing half-written is.
+// After a crash at any moment every acknowledged message is stored, and none is stored in
+// part.
 func TestNoAcknowledgedMailIsLostWhenKilledUnderLoad(t *testing.T) {
 	rounds := 20
 	if os.Getenv("POSTERN_LONG") == "1" {
@@ -29,25 +29,25 @@ func TestNoAcknowledgedMailIsLostWhenKilledUnderLoad(t *testing.T) {
 		p := startWith(t, data)
 		l := startLoad(p.addr, fmt.Sprintf("round%d", round), 4, 4<<10)
 		l.awaitFirst()
-		// Any moment will do, but it must be any: this is no wait for anything.
+		// A random moment: this does not wait for anything.
 		<-time.After(rand.N(200 * time.Millisecond))
 		l.kill()
 		p.kill()
 		ids := l.wait(t)
 		acked += len(ids)
-		unacked += balance(t, ids, p.maildir().take(t))
+		unacked += checkStored(t, ids, p.maildir().take(t))
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
 	}
 	if acked < rounds*4 {
-		t.Errorf("only %d letters were acknowledged in %d rounds", acked, rounds)
+		t.Errorf("only %d messages were acknowledged in %d rounds", acked, rounds)
 	}
-	t.Logf("%d letters acknowledged in %d rounds, %d more stored", acked, rounds, unacked)
+	t.Logf("%d messages acknowledged in %d rounds, %d more stored", acked, rounds, unacked)
 }
 
 // SIGTERM lets each sender finish its message.
-func TestNothingIsLostOrCutOffWhenStoppedUnderLoad(t *testing.T) {
+func TestGracefulShutdownUnderLoadLosesNothing(t *testing.T) {
 	data := t.TempDir()
 	for round := range 5 {
 		p := startWith(t, data)
@@ -56,8 +56,8 @@ func TestNothingIsLostOrCutOffWhenStoppedUnderLoad(t *testing.T) {
 		<-time.After(rand.N(200 * time.Millisecond))
 		l.end()
 		p.terminate()
-		if unacked := balance(t, l.wait(t), p.maildir().take(t)); unacked != 0 {
-			t.Errorf("%d letters are stored whose senders were not told", unacked)
+		if unacked := checkStored(t, l.wait(t), p.maildir().take(t)); unacked != 0 {
+			t.Errorf("%d messages are stored without acknowledgment", unacked)
 		}
 		if left := p.maildir().files(t, "tmp"); len(left) > 0 {
 			t.Errorf("left in tmp/: %q", left)
@@ -65,27 +65,27 @@ func TestNothingIsLostOrCutOffWhenStoppedUnderLoad(t *testing.T) {
 	}
 }
 
-// A full disk is a clean 452, and mail goes on when there is room again.
-func TestAFullDiskRefusesMailAndLosesNone(t *testing.T) {
+// With a full disk senders get 452, and mail is accepted again when there is space.
+func TestFullDiskDefersMailAndLosesNone(t *testing.T) {
 	data := testdisk.Mount(t, "size=1m,mode=0700")
 	p := startWith(t, data)
 	var acked []string
 	for i := range 100 {
-		id := fmt.Sprintf("letter%d", i)
-		reply := p.deliver(t, newLetter(id, 64<<10))
+		id := fmt.Sprintf("message%d", i)
+		reply := p.deliver(t, newMessage(id, 64<<10))
 		if reply.Code == 452 {
 			checkFull(t, p, acked, reply.Enhanced())
 			return
 		}
 		if reply.Code != 250 {
-			t.Fatalf("letter %d: %s", i, reply)
+			t.Fatalf("message %d: %s", i, reply)
 		}
 		acked = append(acked, id)
 	}
-	t.Fatalf("a disk of 1 MiB took %d letters of 64 KiB", len(acked))
+	t.Fatalf("a disk of 1 MiB took %d messages of 64 KiB", len(acked))
 }
 
-// checkFull looks at the books of a full disk, makes room, and goes on.
+// checkFull checks the messages on a full disk, frees space, and delivers again.
 func checkFull(t *testing.T, p *postern, acked []string, enhanced string) {
 	t.Helper()
 	if enhanced != "4.3.1" {
@@ -94,19 +94,19 @@ func checkFull(t *testing.T, p *postern, acked []string, enhanced string) {
 	if left := p.maildir().files(t, "tmp"); len(left) > 0 {
 		t.Errorf("left in tmp/: %q", left)
 	}
-	if unacked := balance(t, acked, p.maildir().take(t)); unacked != 0 {
-		t.Errorf("%d letters are stored whose sender was refused", unacked)
+	if unacked := checkStored(t, acked, p.maildir().take(t)); unacked != 0 {
+		t.Errorf("%d deferred messages are stored", unacked)
 	}
-	if reply := p.deliver(t, newLetter("after", 64<<10)); reply.Code != 250 {
-		t.Errorf("with room again: %s", reply)
+	if reply := p.deliver(t, newMessage("after", 64<<10)); reply.Code != 250 {
+		t.Errorf("after freeing space: %s", reply)
 	}
-	if unacked := balance(t, []string{"after"}, p.maildir().take(t)); unacked != 0 {
-		t.Errorf("%d letters more than sent", unacked)
+	if unacked := checkStored(t, []string{"after"}, p.maildir().take(t)); unacked != 0 {
+		t.Errorf("%d messages more than sent", unacked)
 	}
 }
 
-// unavailable ends a story that this machine cannot play. Under CI=true that
-// is a failure.
+// unavailable skips a test that this machine cannot run. Under CI=true it fails the
+// test.
 func unavailable(t *testing.T, reason string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -115,10 +115,9 @@ func unavailable(t *testing.T, reason string) {
 	t.Skip(reason)
 }
 
-// What happens to the ledger is no affair of mail: senders are not put off, each letter
-// acknowledged is there, the log says what was lost, and the ledger goes on by itself.
-
-func TestMailGoesOnWhenTheLedgersDiskIsFull(t *testing.T) {
+// A fault of the ledger does not affect mail: no sender is deferred, each acknowledged
+// message is stored, the log counts dropped events, and the ledger recovers by itself.
+func TestFullLedgerDiskDoesNotAffectMail(t *testing.T) {
 	backend := startBackend(t)
 	p := startWith(t, testdisk.Mount(t, "size=4m"), "--next-hop", "smtp://"+backend.addr)
 	l := startLoad(p.addr, "full", 4, 0)
@@ -130,26 +129,26 @@ func TestMailGoesOnWhenTheLedgersDiskIsFull(t *testing.T) {
 	p.await(0, "level=WARN", "ledger loses what happens, mail goes on", "full")
 	for _, id := range l.wait(t) {
 		if !backend.has(id) {
-			t.Errorf("letter %s was acknowledged and is not there", id)
+			t.Errorf("message %s was acknowledged and is not stored", id)
 		}
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	awaitLedger(t, p)
-	if got := p.journal.count("ledger loses"); got != 1 {
+	if got := p.log.count("ledger loses"); got != 1 {
 		t.Errorf("the log says %d times that the ledger loses something, want once", got)
 	}
 	p.terminate()
-	p.await(0, "ledger", "lost") // how many events, when that is over or the server ends
+	p.await(0, "ledger", "lost") // the number of events, once it has recovered or the server stops
 }
 
-func TestMailGoesOnWhenTheLedgerIsDeleted(t *testing.T) {
+func TestDeletedLedgerDoesNotAffectMail(t *testing.T) {
 	p := start(t)
 	if out, status := runPostern(t, "senders", "pin", "192.0.2.0/24", "tls12", "--why", "to be kept", "--data", p.data); status != 0 {
 		t.Fatal(out)
 	}
-	shows := func(text string) error { return says(t, text, "senders", "show", "192.0.2.7", "--data", p.data) }
+	shows := func(text string) error { return checkOutput(t, text, "senders", "show", "192.0.2.7", "--data", p.data) }
 	eventually(t, func() error { return shows("pinned, from first-write to tls12") })
 	l := startLoad(p.addr, "deleted", 4, 0)
 	l.awaitFirst()
@@ -157,17 +156,17 @@ func TestMailGoesOnWhenTheLedgerIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.await(0, "level=WARN", "ledger was taken away, a new one is begun")
-	balance(t, l.wait(t), p.maildir().take(t))
+	checkStored(t, l.wait(t), p.maildir().take(t))
 	awaitLedger(t, p)
 	if err := shows("192.0.2.0/24 to mode tls12 since"); err != nil {
 		t.Error(err)
 	}
-	if got := p.journal.count("level=WARN"); got != 1 {
+	if got := p.log.count("level=WARN"); got != 1 {
 		t.Errorf("the log has %d warnings, want that one", got)
 	}
 }
 
-func TestMailGoesOnWhenTheLedgerIsDamaged(t *testing.T) {
+func TestDamagedLedgerDoesNotAffectMail(t *testing.T) {
 	data := t.TempDir()
 	garbage := strings.Repeat("no database. ", 1000)
 	if err := os.WriteFile(config.LedgerFile(data), []byte(garbage), 0o600); err != nil {
@@ -177,24 +176,24 @@ func TestMailGoesOnWhenTheLedgerIsDamaged(t *testing.T) {
 	p.await(0, "level=ERROR", "ledger is damaged, a new one is begun", "aside=")
 	l := startLoad(p.addr, "damaged", 4, 0)
 	l.awaitFirst()
-	balance(t, l.wait(t), p.maildir().take(t))
+	checkStored(t, l.wait(t), p.maildir().take(t))
 	awaitLedger(t, p)
 	aside, err := filepath.Glob(config.LedgerFile(data) + ".damaged-*Z")
 	if err != nil || len(aside) != 1 {
-		t.Fatalf("set aside are %q, %v; want one file", aside, err)
+		t.Fatalf("moved aside: %q, %v; want one file", aside, err)
 	}
 	if kept, err := os.ReadFile(aside[0]); err != nil || string(kept) != garbage {
-		t.Errorf("the file set aside has %d bytes, %v; want the old ones", len(kept), err)
+		t.Errorf("the file moved aside has %d bytes, %v; want the old ones", len(kept), err)
 	}
 }
 
-// awaitLedger waits until the ledger keeps again who comes.
+// awaitLedger waits until the ledger stores events again.
 func awaitLedger(t *testing.T, p *postern) {
 	t.Helper()
 	eventually(t, func() error {
 		if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); err != nil {
 			t.Fatal(err)
 		}
-		return says(t, "strict.test", "handshakes", "--data", p.data)
+		return checkOutput(t, "strict.test", "handshakes", "--data", p.data)
 	})
 }

@@ -18,23 +18,22 @@ import (
 
 // A postern is the program under test.
 type postern struct {
-	t       *testing.T
-	cmd     *exec.Cmd
-	journal *journal
-	data    string // the folder of --data
-	addr    string // where it takes SMTP with STARTTLS
-	ended   bool   // by the story, which has looked at how
+	t     *testing.T
+	cmd   *exec.Cmd
+	log   *processLog
+	data  string // the folder of --data
+	addr  string // of the SMTP listener
+	ended bool   // by the test, which has checked how
 }
 
-// start runs `postern serve` with the arguments given, on a port of its own,
-// with an empty data folder, for localhost. It ends with the test, and then
-// its exit status must be 0.
+// start runs `postern serve` with args, on a free port, with an empty data folder, for the
+// domain localhost. It ends with the test, with exit status 0.
 func start(t *testing.T, args ...string) *postern {
 	t.Helper()
 	return startWith(t, t.TempDir(), args...)
 }
 
-// startWith is start with a data folder that is there already.
+// startWith is like start, with an existing data folder.
 func startWith(t *testing.T, data string, args ...string) *postern {
 	t.Helper()
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--hostname", "mx.test", "--domain", "localhost", "--data", data}, args...)
@@ -50,35 +49,35 @@ func launch(t *testing.T, dir string, args ...string) *postern {
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
-	p := &postern{t: t, cmd: exec.Command(program, args...), journal: newJournal()}
+	p := &postern{t: t, cmd: exec.Command(program, args...), log: newProcessLog()}
 	p.cmd.Dir = dir
-	p.cmd.Stdout, p.cmd.Stderr = p.journal, p.journal
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = endsWithTests()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting postern: %v", err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // its state is looked at by whoever waits
-		close(p.journal.over)
+		_ = p.cmd.Wait() // awaitExit and terminate check its state
+		close(p.log.over)
 	}()
 	t.Cleanup(p.finish)
 	return p
 }
 
-// finish ends the program with its story.
+// finish ends the program at the end of its test.
 func (p *postern) finish() {
 	if !p.ended {
 		p.terminate()
 	}
-	if p.journal.count("WARNING: DATA RACE") > 0 {
-		p.t.Error("the race detector found something in postern")
+	if p.log.count("WARNING: DATA RACE") > 0 {
+		p.t.Error("the race detector found a data race in postern")
 	}
 	if p.t.Failed() {
-		p.journal.show(p.t)
+		p.log.show(p.t)
 	}
 }
 
-// address is what postern prints of where it listens.
+// address matches the listen address in what postern prints.
 var address = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
 
 func (p *postern) awaitAddress() string {
@@ -86,10 +85,10 @@ func (p *postern) awaitAddress() string {
 	return address.FindString(p.await(0, "  listens on ", "127.0.0.1:"))
 }
 
-// await waits for a line of the program, from the given one on, that holds all words.
+// await waits for a line of output, from the given one on, that contains all words.
 func (p *postern) await(from int, words ...string) string {
 	p.t.Helper()
-	line, err := p.journal.await(from, words...)
+	line, err := p.log.await(from, words...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -103,8 +102,8 @@ func (p *postern) signal(s os.Signal) {
 	}
 }
 
-// terminate asks the program to end and checks that it does so with status 0,
-// and with no session that had to be cut off.
+// terminate sends SIGTERM and checks that the program ends with status 0, and without
+// closing a session within a message.
 func (p *postern) terminate() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
@@ -112,12 +111,12 @@ func (p *postern) terminate() {
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		p.t.Errorf("postern ended with %v after SIGTERM, want exit status 0", p.cmd.ProcessState)
 	}
-	if _, n, _ := p.journal.find(0, "msg=stopped"); n == 0 {
-		p.t.Error("postern did not stop by itself after SIGTERM")
+	if _, n, _ := p.log.find(0, "msg=stopped"); n == 0 {
+		p.t.Error("postern did not shut down gracefully after SIGTERM")
 	}
 }
 
-// kill ends the program at once, as kill -9 does.
+// kill sends SIGKILL.
 func (p *postern) kill() {
 	p.t.Helper()
 	p.signal(syscall.SIGKILL)
@@ -129,31 +128,30 @@ func (p *postern) awaitExit() {
 	p.t.Helper()
 	p.ended = true
 	select {
-	case <-p.journal.over:
+	case <-p.log.over:
 	case <-time.After(patience):
 		p.t.Errorf("postern has not ended after %v", patience)
-		_ = p.cmd.Process.Signal(syscall.SIGABRT) // its goroutines into the log
-		<-p.journal.over
+		_ = p.cmd.Process.Signal(syscall.SIGABRT) // prints its goroutines
+		<-p.log.over
 	}
 }
 
 // awaitSessions waits until n sessions have ended in the log.
 func (p *postern) awaitSessions(n int) {
 	p.t.Helper()
-	if err := p.journal.awaitCount(n, "msg=session"); err != nil {
+	if err := p.log.awaitCount(n, "msg=session"); err != nil {
 		p.t.Error(err)
 	}
 }
 
-// endsWithTests ends a child when the tests die without their cleanups.
+// endsWithTests makes a child end when the tests die without running their cleanups.
 func endsWithTests() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
-// patience is how long a story waits for what must come. It is no measure of
-// anything: a busy machine needs less.
+// patience is how long a test waits for an event. A busy machine needs less.
 const patience = 90 * time.Second
 
-// A journal keeps what a program prints, line by line.
-type journal struct {
+// A processLog keeps the output of a program, line by line.
+type processLog struct {
 	mu      sync.Mutex
 	lines   []string
 	partial []byte
@@ -161,10 +159,12 @@ type journal struct {
 	over    chan struct{} // closed when the program has ended
 }
 
-func newJournal() *journal { return &journal{changed: make(chan struct{}), over: make(chan struct{})} }
+func newProcessLog() *processLog {
+	return &processLog{changed: make(chan struct{}), over: make(chan struct{})}
+}
 
-// Write takes the program's output.
-func (j *journal) Write(p []byte) (int, error) {
+// Write appends to the output.
+func (j *processLog) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.partial = append(j.partial, p...)
@@ -181,20 +181,20 @@ func (j *journal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// length is the number of lines so far, to await what comes behind them.
-func (j *journal) length() int {
+// length returns the number of lines so far, for await.
+func (j *processLog) length() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return len(j.lines)
 }
 
-// find returns the first line from the given one on that holds all words, how
-// many do, and what is closed when that may change.
-func (j *journal) find(from int, words ...string) (first string, count int, changed <-chan struct{}) {
+// find returns the first line, from the given one on, that contains all words, how many
+// do, and a channel that is closed when that may change.
+func (j *processLog) find(from int, words ...string) (first string, count int, changed <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, line := range j.lines[min(from, len(j.lines)):] {
-		if holdsAll(line, words) {
+		if containsAll(line, words) {
 			if count == 0 {
 				first = line
 			}
@@ -204,7 +204,7 @@ func (j *journal) find(from int, words ...string) (first string, count int, chan
 	return first, count, j.changed
 }
 
-func holdsAll(line string, words []string) bool {
+func containsAll(line string, words []string) bool {
 	for _, word := range words {
 		if !strings.Contains(line, word) {
 			return false
@@ -213,24 +213,24 @@ func holdsAll(line string, words []string) bool {
 	return true
 }
 
-// count is the number of lines that hold all words.
-func (j *journal) count(words ...string) int {
+// count returns the number of lines that contain all words.
+func (j *processLog) count(words ...string) int {
 	_, n, _ := j.find(0, words...)
 	return n
 }
 
-// await waits for a line that holds all words, from the given line on.
-func (j *journal) await(from int, words ...string) (string, error) {
+// await waits for a line, from the given one on, that contains all words.
+func (j *processLog) await(from int, words ...string) (string, error) {
 	return j.awaitLines(from, 1, words...)
 }
 
-// awaitCount waits for n lines that hold all words.
-func (j *journal) awaitCount(n int, words ...string) error {
+// awaitCount waits for n lines that contain all words.
+func (j *processLog) awaitCount(n int, words ...string) error {
 	_, err := j.awaitLines(0, n, words...)
 	return err
 }
 
-func (j *journal) awaitLines(from, n int, words ...string) (string, error) {
+func (j *processLog) awaitLines(from, n int, words ...string) (string, error) {
 	deadline := time.After(patience)
 	for {
 		first, count, changed := j.find(from, words...)
@@ -247,19 +247,19 @@ func (j *journal) awaitLines(from, n int, words ...string) (string, error) {
 	}
 }
 
-// maxShown is the number of lines that a failure shows.
+// maxShown is the number of lines that a failed test shows.
 const maxShown = 200
 
-// show logs what the program printed last.
-func (j *journal) show(t *testing.T) {
+// show logs the last lines of the output.
+func (j *processLog) show(t *testing.T) {
 	t.Helper()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	from := max(0, len(j.lines)-maxShown)
-	t.Logf("postern says (%d lines before left out):\n%s\n%s", from, strings.Join(j.lines[from:], "\n"), j.partial)
+	t.Logf("output of postern (%d earlier lines left out):\n%s\n%s", from, strings.Join(j.lines[from:], "\n"), j.partial)
 }
 
-// deliver sends one message over STARTTLS on a connection of its own.
+// deliver delivers one message over STARTTLS, on its own connection.
 func (p *postern) deliver(t *testing.T, m testsmtp.Message) smtp.Reply {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, "", testsmtp.OpportunisticTLS())

@@ -12,52 +12,52 @@ import (
 	"postern/internal/testpeer"
 )
 
-// A verdict is what the probe says of a server: of the strict client of
-// https://go.dev/issue/70232, of resumption, and the worst of all.
-type verdict struct {
+// A probeSummary is the part of a probe's result that is compared: the strict client of
+// https://go.dev/issue/70232, resumption, and the worst finding.
+type probeSummary struct {
 	software string
 	strict   string // outcome of early-ticket
-	worst    string // severity of all but the certificate's findings
-	resumes  string // the finding about it
-	advice   string // on early-ticket, or else on resumption, has this
+	worst    string // severity of a finding
+	resumes  string // the finding about resumption
+	advice   string // a part of the advice on early-ticket or resumption
 }
 
-// The servers that were measured by hand, and what was seen then: the first five
-// are in Go, and those of them that keep tickets send them early.
+// probedServers are real servers, with results confirmed by hand. The first five are
+// written in Go, and those of them that use tickets send them early.
 var probedServers = []struct {
 	name  string
 	start func(t *testing.T, cert *testcert.Pair) (addr string)
-	want  verdict
+	want  probeSummary
 }{
-	{"mox v0.0.12", mox("v0.0.12"), verdict{"mox", "failed", "critical", "resumption", "TLSSessionTicketsDisabled"}},
-	{"mox v0.0.17", mox("v0.0.17"), verdict{"mox", "completed", "notice", "no-resumption", "golang/go#70232"}},
-	{"maddy v0.7.1", maddy("v0.7.1"), verdict{"maddy", "failed", "critical", "resumption", "v0.8"}},
+	{"mox v0.0.12", mox("v0.0.12"), probeSummary{"mox", "failed", "critical", "resumption", "TLSSessionTicketsDisabled"}},
+	{"mox v0.0.17", mox("v0.0.17"), probeSummary{"mox", "completed", "notice", "no-resumption", "golang/go#70232"}},
+	{"maddy v0.7.1", maddy("v0.7.1"), probeSummary{"maddy", "failed", "critical", "resumption", "v0.8"}},
 	// It goes on in clear after a failed handshake, as go-smtp does.
-	{"maddy v0.8.1", maddy("v0.8.1"), verdict{"maddy", "completed", "warning", "no-resumption", "golang/go#70232"}},
+	{"maddy v0.8.1", maddy("v0.8.1"), probeSummary{"maddy", "completed", "warning", "no-resumption", "golang/go#70232"}},
 	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert).Addr },
-		verdict{"chasquid", "failed", "critical", "resumption", "v1.15.1"}},
+		probeSummary{"chasquid", "failed", "critical", "resumption", "v1.15.1"}},
 	{"Postfix", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
-	}, verdict{"Postfix", "completed", "notice", "resumption", ""}},
+	}, probeSummary{"Postfix", "completed", "notice", "resumption", ""}},
 	{"Exim", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartExim(t, cert).Addr },
-		verdict{"Exim", "completed", "notice", "no-resumption", "tls_resumption_hosts"}},
+		probeSummary{"Exim", "completed", "notice", "no-resumption", "tls_resumption_hosts"}},
 	// GnuTLS sends tickets early, as crypto/tls does.
 	{"Exim with tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
-	}, verdict{"Exim", "failed", "critical", "resumption", "tls_resumption_hosts"}},
+	}, probeSummary{"Exim", "failed", "critical", "resumption", "tls_resumption_hosts"}},
 	{"OpenSMTPD", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartOpenSMTPD(t, "7.4.0p1", cert).Addr
-	}, verdict{"OpenSMTPD", "completed", "notice", "not-resumed", "no setting"}},
+	}, probeSummary{"OpenSMTPD", "completed", "notice", "not-resumed", "no setting"}},
 	{"nginx", func(t *testing.T, cert *testcert.Pair) string {
 		backend := testpeer.StartSMTPSink(t)
 		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: backend.Addr, Cert: cert}).Addr
-	}, verdict{"nginx", "completed", "notice", "resumption", ""}},
+	}, probeSummary{"nginx", "completed", "notice", "resumption", ""}},
 	{"Postern", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile).addr
-	}, verdict{"Postern", "completed", "notice", "resumption", ""}},
+	}, probeSummary{"Postern", "completed", "notice", "resumption", ""}},
 	{"Postern, stock tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--mode", "stock").addr
-	}, verdict{"Postern", "failed", "critical", "resumption", `"first-write", the default`}},
+	}, probeSummary{"Postern", "failed", "critical", "resumption", `"first-write", the default`}},
 }
 
 func mox(version string) func(*testing.T, *testcert.Pair) string {
@@ -68,15 +68,15 @@ func maddy(version string) func(*testing.T, *testcert.Pair) string {
 	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMaddy(t, version, cert).Addr }
 }
 
-// The certificate is an RSA one that the probe is told to trust, so that nothing
-// is left to be said but what the server does.
-func TestProbeSaysWhatServersDo(t *testing.T) {
+// The certificate is an RSA one that the probe trusts, so that all findings are about the
+// server's behaviour.
+func TestProbeOfRealServers(t *testing.T) {
 	for _, tt := range probedServers {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cert := testcert.New(t, testcert.Options{RSA: true})
 			found := probeServer(t, tt.start(t, cert), cert)
-			if got := found.verdict(tt.want.advice); got != tt.want {
+			if got := found.summary(tt.want.advice); got != tt.want {
 				t.Errorf("got %+v\nwant %+v\n%+v", got, tt.want, found.Findings)
 			}
 			for _, s := range found.Senders {
@@ -88,8 +88,8 @@ func TestProbeSaysWhatServersDo(t *testing.T) {
 	}
 }
 
-// foundServer is what docs/json.md says of an address.
-type foundServer struct {
+// probeResult is the JSON of an address: see docs/json.md.
+type probeResult struct {
 	Software string
 	Findings []struct {
 		ID, Severity string
@@ -98,7 +98,7 @@ type foundServer struct {
 	Senders []struct{ ID, Outcome string }
 }
 
-func probeServer(t *testing.T, addr string, cert *testcert.Pair, flags ...string) foundServer {
+func probeServer(t *testing.T, addr string, cert *testcert.Pair, flags ...string) probeResult {
 	t.Helper()
 	args := append([]string{"probe", "--json", "--ca", cert.CertFile}, flags...)
 	output, err := exec.Command(program, append(args, addr)...).Output()
@@ -106,7 +106,7 @@ func probeServer(t *testing.T, addr string, cert *testcert.Pair, flags ...string
 		t.Fatalf("%v\n%s", err, output)
 	}
 	var report struct {
-		Hosts []struct{ Addresses []foundServer }
+		Hosts []struct{ Addresses []probeResult }
 	}
 	if err := json.Unmarshal(output, &report); err != nil {
 		t.Fatalf("%v in %s", err, output)
@@ -114,12 +114,12 @@ func probeServer(t *testing.T, addr string, cert *testcert.Pair, flags ...string
 	return report.Hosts[0].Addresses[0]
 }
 
-// advised are the findings whose advice a verdict has.
+// advised are the findings with the advice of a probeSummary.
 var advised = []string{"early-ticket", "no-resumption", "not-resumed"}
 
-// verdict sums up what was found. Advice is repeated if it was given.
-func (f *foundServer) verdict(advice string) verdict {
-	v := verdict{software: f.Software}
+// summary returns the summary, with advice if it was given.
+func (f *probeResult) summary(advice string) probeSummary {
+	v := probeSummary{software: f.Software}
 	ranks := []string{"ok", "notice", "unclear", "warning", "critical"}
 	worst := 0
 	for _, found := range f.Findings {
@@ -142,9 +142,9 @@ func (f *foundServer) verdict(advice string) verdict {
 	return v
 }
 
-// Where nobody gets in, as at Debian 12's own OpenSMTPD, that is said once, with the way
-// out, and not of each sender again.
-func TestProbeSaysThatNobodyGetsIn(t *testing.T) {
+// If all handshakes fail, as with Debian 12's OpenSMTPD, there is one finding, with the
+// remedy, and not one for each sender.
+func TestProbeReportsServerThatFailsAllSenders(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
 	found := probeServer(t, testpeer.StartOpenSMTPD(t, "6.8.0p2", cert).Addr, cert)
 	for i, f := range found.Findings {
@@ -157,12 +157,12 @@ func TestProbeSaysThatNobodyGetsIn(t *testing.T) {
 	}
 	for _, s := range found.Senders {
 		if s.Outcome == "completed" {
-			t.Errorf("%s got in", s.ID)
+			t.Errorf("%s completed", s.ID)
 		}
 	}
 }
 
-// A monitoring system has a line and an exit status.
+// With --check a monitoring system gets one line and an exit status.
 func TestProbeForMonitoring(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
 	p := start(t, "--cert", cert.CertFile, "--key", cert.KeyFile)
@@ -178,15 +178,16 @@ func TestProbeForMonitoring(t *testing.T) {
 		{[]string{"127.0.0.1:1"}, 3, "UNKNOWN 127.0.0.1:1: The server cannot be reached"},
 	} {
 		cmd := exec.Command(program, append([]string{"probe", "--check"}, tt.args...)...)
-		output, _ := cmd.Output() // its exit status is looked at
+		output, _ := cmd.Output() // its exit status is checked
 		if code := cmd.ProcessState.ExitCode(); code != tt.code || !strings.HasPrefix(string(output), tt.line) || strings.Count(string(output), "\n") != 1 {
 			t.Errorf("%v: status %d, %q, want %d, %q", tt.args, code, output, tt.code, tt.line)
 		}
 	}
 }
 
-// A server of mailboxes is probed as one of mail is, but for what only mail has.
-func TestProbeOfMailboxes(t *testing.T) {
+// IMAP and POP3 servers are probed like SMTP servers, except for checks that are about
+// SMTP.
+func TestProbeOfIMAPAndPOP3(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
 	d := testpeer.StartDovecot(t, testpeer.DovecotOptions{Cert: cert})
 	for _, tt := range []struct {
@@ -213,8 +214,8 @@ func TestProbeOfMailboxes(t *testing.T) {
 	}
 }
 
-// Postfix 3.7 is open to smuggling unless it is told not to be.
-func TestProbeTellsWhetherMailCanBeSmuggledIn(t *testing.T) {
+// Postfix 3.7 is vulnerable to SMTP smuggling unless configured otherwise.
+func TestProbeFindsSMTPSmuggling(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
 	for _, tt := range []struct {
 		name, addr, severity string
@@ -230,8 +231,8 @@ func TestProbeTellsWhetherMailCanBeSmuggledIn(t *testing.T) {
 	}
 }
 
-// severity is that of a finding; empty if there is none.
-func (f *foundServer) severity(id string) string {
+// severity returns the severity of a finding, "" if there is none.
+func (f *probeResult) severity(id string) string {
 	for _, found := range f.Findings {
 		if found.ID == id {
 			return found.Severity

@@ -12,22 +12,22 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// An outcome is what a client says of its messages: how many it delivered, and
-// how many of them over resumed TLS sessions.
+// An outcome is how many messages a client delivered, and how many of them over resumed
+// TLS sessions.
 type outcome struct{ sent, resumed int }
 
-// A clientStory is how a mail program delivers, and the least it must say then.
-type clientStory struct {
+// A mailClient is a mail program, and the outcome that it must report at least.
+type mailClient struct {
 	name  string
 	send  func(t *testing.T, addr string, h testpeer.Handshake) outcome
 	sent  int
 	least int // resumed
 }
 
-// queueLength is how many messages Postfix and Exim have to deliver.
+// queueLength is the number of messages in the queues of Postfix and Exim.
 const queueLength = 100
 
-var clientStories = []clientStory{
+var mailClients = []mailClient{
 	{"OpenSSL", sendOpenSSL, 2, 1},
 	{"GnuTLS", sendGnuTLS, 1, 1},
 	{"swaks", sendSwaks, 1, 0}, // has no session cache
@@ -37,22 +37,22 @@ var clientStories = []clientStory{
 	{"Exim", sendExim, queueLength, queueLength - 1},
 }
 
-// Every client delivers, and resumes if it can, in each mode that holds the
-// ticket back and by each kind of handshake.
+// Every client delivers, and resumes if it can, in each mode that holds the ticket back
+// and with each kind of handshake.
 func TestEveryClientDeliversAndResumes(t *testing.T) {
 	for _, mode := range []string{"first-write", "own-write"} {
 		for _, h := range testpeer.Handshakes {
 			t.Run(mode+"/"+h.String(), func(t *testing.T) {
 				p := start(t, append(bothKinds(t), "--mode", mode)...)
-				for _, story := range clientStories {
-					t.Run(story.name, func(t *testing.T) { story.play(t, p, h) })
+				for _, client := range mailClients {
+					t.Run(client.name, func(t *testing.T) { client.run(t, p, h) })
 				}
 			})
 		}
 	}
 }
 
-// bothKinds are the flags for an ECDSA and an RSA certificate side by side.
+// bothKinds returns the flags for an ECDSA and an RSA certificate.
 func bothKinds(t *testing.T) []string {
 	t.Helper()
 	var flags []string
@@ -63,10 +63,10 @@ func bothKinds(t *testing.T) []string {
 	return flags
 }
 
-// play delivers, and compares what the client says with what Postern stored and
+// run delivers, and compares what the client reports with what Postern stored and
 // logged.
-func (s clientStory) play(t *testing.T, p *postern, h testpeer.Handshake) {
-	before := p.journal.length()
+func (s mailClient) run(t *testing.T, p *postern, h testpeer.Handshake) {
+	before := p.log.length()
 	said := s.send(t, p.addr, h)
 	if said.sent != s.sent || said.resumed < s.least {
 		t.Errorf("%d messages sent, %d of them over resumed sessions, want %d, and at least %d", said.sent, said.resumed, s.sent, s.least)
@@ -74,7 +74,7 @@ func (s clientStory) play(t *testing.T, p *postern, h testpeer.Handshake) {
 	stored := outcome{}
 	for _, message := range p.maildir().take(t) {
 		stored.sent++
-		if checkTrace(t, message, h) {
+		if checkReceived(t, message, h) {
 			stored.resumed++
 		}
 	}
@@ -84,8 +84,9 @@ func (s clientStory) play(t *testing.T, p *postern, h testpeer.Handshake) {
 	checkLog(t, p, before, said)
 }
 
-// checkTrace looks at a message's Received field and tells whether its session was resumed.
-func checkTrace(t *testing.T, message stored, h testpeer.Handshake) bool {
+// checkReceived checks a message's Received field and reports whether the session was
+// resumed.
+func checkReceived(t *testing.T, message stored, h testpeer.Handshake) bool {
 	t.Helper()
 	received := message.received()
 	version := "(TLS1.3 "
@@ -98,14 +99,14 @@ func checkTrace(t *testing.T, message stored, h testpeer.Handshake) bool {
 	return strings.Contains(received, " resumed)")
 }
 
-// checkLog waits for the lines of the sessions that brought the messages.
+// checkLog waits for the log lines of the sessions.
 func checkLog(t *testing.T, p *postern, from int, said outcome) {
 	t.Helper()
-	if _, err := p.journal.awaitLines(from, said.sent, "msg=session", "messages=1"); err != nil {
+	if _, err := p.log.awaitLines(from, said.sent, "msg=session", "messages=1"); err != nil {
 		t.Error(err)
 		return
 	}
-	if _, n, _ := p.journal.find(from, "msg=session", "messages=1", ` resumed"`); n != said.resumed {
+	if _, n, _ := p.log.find(from, "msg=session", "messages=1", ` resumed"`); n != said.resumed {
 		t.Errorf("%d sessions resumed by the log, %d by the client", n, said.resumed)
 	}
 }
@@ -131,7 +132,7 @@ func sendSwaks(t *testing.T, addr string, h testpeer.Handshake) outcome {
 	return all
 }
 
-// add counts one message, and shows what the client printed if it failed.
+// add counts one message.
 func (o *outcome) add(d testpeer.Delivery) {
 	if d.Delivered {
 		o.sent++
@@ -151,8 +152,8 @@ func sendExim(t *testing.T, addr string, h testpeer.Handshake) outcome {
 	return outcome{run.Sent, run.Resumed}
 }
 
-// sendGo is crypto/tls. It never needs a HelloRetryRequest from its own kind,
-// and its signature algorithms for TLS 1.3 cannot be chosen.
+// sendGo uses crypto/tls as a client. It never gets a HelloRetryRequest from a crypto/tls
+// server, and its signature algorithms for TLS 1.3 cannot be configured.
 func sendGo(t *testing.T, addr string, h testpeer.Handshake) outcome {
 	config := testsmtp.OpportunisticTLS()
 	if h == testpeer.TLS12Handshake {
@@ -164,7 +165,7 @@ func sendGo(t *testing.T, addr string, h testpeer.Handshake) outcome {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reply, err := c.Deliver(newLetter(fmt.Sprintf("from Go, %d", i), 0))
+		reply, err := c.Deliver(newMessage(fmt.Sprintf("from Go, %d", i), 0))
 		if err != nil {
 			t.Fatal(err)
 		}

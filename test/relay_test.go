@@ -13,18 +13,18 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// trueSender is the address that the sender of these stories has. Postern
-// connects to the backend from another.
-const trueSender = "127.0.0.2"
+// senderAddress is the sender's address in these tests. Postern connects to the backend
+// from another one.
+const senderAddress = "127.0.0.2"
 
-// A backend that is told about the sender logs and treats it as if the sender
-// had come to it directly. Without TLS the recipes of recipes_test.go show it.
-func TestPostfixLearnsTheTrueSenderWithinTLS(t *testing.T) {
+// With XCLIENT Postfix logs and checks the sender's address as if the sender had connected
+// to it directly. documentation_test.go has this without TLS.
+func TestPostfixGetsSenderAddressByXCLIENTOverTLS(t *testing.T) {
 	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{XCLIENT: true, Cert: testcert.New(t, testcert.Options{})})
 	p := start(t, "--next-hop", "smtp://"+backend.Addr)
-	deliverThrough(t, p, newLetter("told", 4<<10), 0)
+	deliverFromSender(t, p, newMessage("xclient", 4<<10), 0)
 	message := newStored(backend.AwaitMessages(t, 1)[0])
-	checkWhole(t, message, "told")
+	checkWhole(t, message, "xclient")
 	if want := ": client=unknown[127.0.0.2]"; !strings.Contains(backend.Log(), want) {
 		t.Errorf("Postfix's log has no %q:\n%s", want, backend.Log())
 	}
@@ -33,18 +33,18 @@ func TestPostfixLearnsTheTrueSenderWithinTLS(t *testing.T) {
 	}
 }
 
-// What a backend says reaches the sender as it is, and a recipient that it
-// refuses does not keep the message from another.
-func TestTheBackendsOwnRepliesReachTheSender(t *testing.T) {
+// Replies of the backend reach the sender unchanged, and a refused recipient does not
+// keep the message from another.
+func TestRepliesOfNextHopReachTheSender(t *testing.T) {
 	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{Users: []string{"user@localhost"}})
 	p := start(t, "--next-hop", "smtp://"+backend.Addr)
-	c := comeThrough(t, p)
+	c := connectSender(t, p)
 	for _, step := range []struct{ say, want string }{
 		{"MAIL FROM:<sender@sender.test>\r\n", "250 2.1.0 Ok"},
 		{"RCPT TO:<nobody@localhost>\r\n", "550 5.1.1 <nobody@localhost>: Recipient address rejected: User unknown in virtual mailbox table"},
 		{"RCPT TO:<user@localhost>\r\n", "250 2.1.5 Ok"},
 		{"DATA\r\n", "354 "},
-		{newLetter("for one", 0).Data(), "250 2.0.0 Ok: queued as "},
+		{newMessage("for one", 0).Data(), "250 2.0.0 Ok: queued as "},
 	} {
 		reply, err := c.Ask(step.say)
 		if err != nil || !strings.HasPrefix(reply.String(), step.want) {
@@ -54,8 +54,8 @@ func TestTheBackendsOwnRepliesReachTheSender(t *testing.T) {
 	checkWhole(t, newStored(backend.AwaitMessages(t, 1)[0]), "for one")
 }
 
-// BDAT from the sender, and a message of 50 MiB by either way.
-func TestLargeMessagesAndChunksArriveWhole(t *testing.T) {
+// The sender uses BDAT, and DATA and BDAT for messages of 50 MiB.
+func TestLargeMessagesArriveWholeByDATAAndBDAT(t *testing.T) {
 	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
 		Config: []string{"message_size_limit = 0", "virtual_mailbox_limit = 0"},
 	})
@@ -73,57 +73,57 @@ func TestLargeMessagesAndChunksArriveWhole(t *testing.T) {
 		{"large", 50 << 20, 0},
 		{"large in chunks", 50 << 20, 64 << 10},
 	} {
-		deliverThrough(t, p, newLetter(tt.id, tt.size), tt.chunk)
+		deliverFromSender(t, p, newMessage(tt.id, tt.size), tt.chunk)
 		checkOneWhole(t, backend.AwaitMessages(t, i+1), tt.id)
 	}
 }
 
-// Dovecot takes mail by LMTP over a unix socket, and answers for each recipient.
-func TestDovecotTakesMailByLMTP(t *testing.T) {
+// Dovecot accepts mail by LMTP over a unix socket, with a reply for each recipient.
+func TestDovecotAcceptsMailByLMTP(t *testing.T) {
 	backend := testpeer.StartDovecot(t, testpeer.DovecotOptions{
 		Users: []string{"user@localhost", "other@localhost"}, Full: []string{"full@localhost"},
 	})
 	p := start(t, "--next-hop", "lmtp+unix://"+backend.Socket)
 
-	both := newLetter("for both", 4<<10)
+	both := newMessage("for both", 4<<10)
 	both.To = []string{"user@localhost", "other@localhost"}
-	deliverThrough(t, p, both, 0)
-	deliverThrough(t, p, newLetter("in chunks", 4<<10), 1000)
+	deliverFromSender(t, p, both, 0)
+	deliverFromSender(t, p, newMessage("in chunks", 4<<10), 1000)
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for both")
 	checkOneWhole(t, backend.Fetch(t, "other@localhost"), "for both")
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "in chunks")
 
-	c := comeThrough(t, p)
+	c := connectSender(t, p)
 	refused, err := c.Deliver(testsmtp.Message{From: "sender@sender.test", To: []string{"nobody@localhost"}, Text: both.Text})
 	if err != nil || refused.Code != 550 || !strings.Contains(refused.Text(), "nobody@localhost") {
 		t.Errorf("an unknown recipient: %s, %v", refused, err)
 	}
-	mixed := newLetter("for the one with room", 4<<10)
+	mixed := newMessage("for the one with room", 4<<10)
 	mixed.To = []string{"user@localhost", "full@localhost"}
-	reply, err := comeThrough(t, p).Deliver(mixed)
-	checkMixed(t, reply, err)
+	reply, err := connectSender(t, p).Deliver(mixed)
+	checkLMTPReply(t, reply, err)
 	checkOneWhole(t, backend.Fetch(t, "user@localhost"), "for the one with room")
 	p.await(0, "LMTP recipients got different replies", "full@localhost")
 }
 
-// checkMixed checks the one reply for a recipient who has the message and one
-// who never will: docs/decisions/0004-lmtp-many-replies.md.
-func checkMixed(t *testing.T, reply smtp.Reply, err error) {
+// checkLMTPReply checks the combined reply for a recipient that has the message and one
+// that was refused: see docs/decisions/0004-lmtp-many-replies.md.
+func checkLMTPReply(t *testing.T, reply smtp.Reply, err error) {
 	t.Helper()
 	if err != nil || !reply.Permanent() {
 		t.Errorf("one recipient over quota: %s, %v, want a 5xx", reply, err)
 	}
-	for _, fate := range []string{"<user@localhost> delivered: 250", "<full@localhost> refused: 552"} {
-		if !strings.Contains(reply.Text(), fate) {
-			t.Errorf("reply %q does not say %q", reply, fate)
+	for _, status := range []string{"<user@localhost> delivered: 250", "<full@localhost> refused: 552"} {
+		if !strings.Contains(reply.Text(), status) {
+			t.Errorf("reply %q lacks %q", reply, status)
 		}
 	}
 }
 
-// comeThrough connects as the true sender, over STARTTLS.
-func comeThrough(t *testing.T, p *postern) *testsmtp.Client {
+// connectSender connects from senderAddress, over STARTTLS.
+func connectSender(t *testing.T, p *postern) *testsmtp.Client {
 	t.Helper()
-	c, err := testsmtp.DialTLS(p.addr, trueSender, testsmtp.OpportunisticTLS())
+	c, err := testsmtp.DialTLS(p.addr, senderAddress, testsmtp.OpportunisticTLS())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,10 +131,10 @@ func comeThrough(t *testing.T, p *postern) *testsmtp.Client {
 	return c
 }
 
-// deliverThrough delivers by DATA, or by BDAT in chunks of a size.
-func deliverThrough(t *testing.T, p *postern, m testsmtp.Message, chunk int) {
+// deliverFromSender delivers by DATA, or by BDAT if chunk is not 0.
+func deliverFromSender(t *testing.T, p *postern, m testsmtp.Message, chunk int) {
 	t.Helper()
-	c := comeThrough(t, p)
+	c := connectSender(t, p)
 	var reply smtp.Reply
 	var err error
 	if chunk > 0 {
@@ -143,7 +143,7 @@ func deliverThrough(t *testing.T, p *postern, m testsmtp.Message, chunk int) {
 		reply, err = c.Deliver(m)
 	}
 	if err != nil || reply.Code != 250 {
-		t.Fatalf("letter %q in chunks of %d: %s, %v", subject(m), chunk, reply, err)
+		t.Fatalf("message %q in chunks of %d: %s, %v", subject(m), chunk, reply, err)
 	}
 }
 
@@ -154,7 +154,7 @@ func checkWhole(t *testing.T, message stored, want string) {
 	}
 }
 
-// checkOneWhole checks that one of the texts is the letter, whole.
+// checkOneWhole checks that one of the texts is the message want, and all are whole.
 func checkOneWhole(t *testing.T, texts []string, want string) {
 	t.Helper()
 	var ids []string

@@ -12,20 +12,20 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// served are the files of one certificate, as postern reads them.
-type served struct{ cert, key string }
+// certFiles are the files of a certificate that postern reads.
+type certFiles struct{ cert, key string }
 
-// serveFrom copies a pair to where postern shall find it.
-func serveFrom(t *testing.T, pair *testcert.Pair) served {
+// newCertFiles copies a pair into new files.
+func newCertFiles(t *testing.T, pair *testcert.Pair) certFiles {
 	t.Helper()
 	dir := t.TempDir()
-	s := served{dir + "/cert.pem", dir + "/key.pem"}
-	s.put(t, pair.CertFile, pair.KeyFile)
+	s := certFiles{dir + "/cert.pem", dir + "/key.pem"}
+	s.replace(t, pair.CertFile, pair.KeyFile)
 	return s
 }
 
-// put replaces the files, each at once, as certbot and its like do.
-func (s served) put(t *testing.T, cert, key string) {
+// replace replaces each file atomically, as certbot does.
+func (s certFiles) replace(t *testing.T, cert, key string) {
 	t.Helper()
 	for to, from := range map[string]string{s.cert: cert, s.key: key} {
 		text, err := os.ReadFile(from)
@@ -41,27 +41,27 @@ func (s served) put(t *testing.T, cert, key string) {
 	}
 }
 
-func (s served) flags() []string { return []string{"--cert", s.cert, "--key", s.key} }
+func (s certFiles) flags() []string { return []string{"--cert", s.cert, "--key", s.key} }
 
-// New handshakes get the new certificate, after SIGHUP at once and without it
-// when the change of the files is seen; who was there before still resumes.
-func TestNewCertificatesAreServedAfterAReload(t *testing.T) {
+// New handshakes get the new certificate, at once after SIGHUP, and otherwise when the
+// change is noticed. Earlier TLS sessions can still be resumed.
+func TestReloadServesNewCertificates(t *testing.T) {
 	t.Parallel()
 	pairs := make([]*testcert.Pair, 3)
 	for i := range pairs {
 		pairs[i] = testcert.New(t, testcert.Options{})
 	}
-	files := serveFrom(t, pairs[0])
+	files := newCertFiles(t, pairs[0])
 	p := start(t, files.flags()...)
 	returning := testsmtp.OpportunisticTLS()
 	checkHandshake(t, p, returning, false)
 	checkServed(t, p, pairs[0])
 	for i, reload := range []func(){
 		func() { p.signal(syscall.SIGHUP) },
-		func() {}, // sees it by itself
+		func() {}, // notices it by itself
 	} {
-		next, before := pairs[i+1], p.journal.length()
-		files.put(t, next.CertFile, next.KeyFile)
+		next, before := pairs[i+1], p.log.length()
+		files.replace(t, next.CertFile, next.KeyFile)
 		reload()
 		p.await(before, "certificate expires soon", files.cert)
 		checkServed(t, p, next)
@@ -69,10 +69,10 @@ func TestNewCertificatesAreServedAfterAReload(t *testing.T) {
 	}
 }
 
-// A broken new pair is told of, and the old one stays.
-func TestABrokenNewCertificateLeavesTheOldOneInUse(t *testing.T) {
+// An invalid pair is logged, and the old one stays in use.
+func TestInvalidNewCertificateKeepsTheOldOne(t *testing.T) {
 	old, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{})
-	files := serveFrom(t, old)
+	files := newCertFiles(t, old)
 	p := start(t, files.flags()...)
 	nonsense := files.cert + ".nonsense"
 	if err := os.WriteFile(nonsense, []byte("nonsense"), 0o600); err != nil {
@@ -80,45 +80,45 @@ func TestABrokenNewCertificateLeavesTheOldOneInUse(t *testing.T) {
 	}
 	for _, broken := range []struct{ name, cert, key string }{
 		{"a key of another certificate", old.CertFile, other.KeyFile},
-		{"a certificate that is none", nonsense, old.KeyFile},
-		{"a key that is none", other.CertFile, nonsense},
+		{"an invalid certificate", nonsense, old.KeyFile},
+		{"an invalid key", other.CertFile, nonsense},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
-			before := p.journal.length()
-			files.put(t, broken.cert, broken.key)
+			before := p.log.length()
+			files.replace(t, broken.cert, broken.key)
 			p.signal(syscall.SIGHUP)
 			p.await(before, "level=ERROR", "keeping the current one", files.cert)
 			checkServed(t, p, old)
 		})
 	}
-	before := p.journal.length()
-	files.put(t, other.CertFile, other.KeyFile)
+	before := p.log.length()
+	files.replace(t, other.CertFile, other.KeyFile)
 	p.signal(syscall.SIGHUP)
 	p.await(before, "certificate expires soon", files.cert)
 	checkServed(t, p, other)
 }
 
-// While certificates change again and again under load, no sender fails.
+// No delivery fails while certificates are replaced under load.
 func TestNoSenderFailsWhileCertificatesChange(t *testing.T) {
 	pairs := []*testcert.Pair{testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{RSA: true})}
-	files := serveFrom(t, pairs[0])
+	files := newCertFiles(t, pairs[0])
 	p := start(t, files.flags()...)
 	l := startLoad(p.addr, "reload", 4, 4<<10)
 	l.awaitFirst()
 	for i := range 10 {
-		next, before := pairs[(i+1)%2], p.journal.length()
-		files.put(t, next.CertFile, next.KeyFile)
+		next, before := pairs[(i+1)%2], p.log.length()
+		files.replace(t, next.CertFile, next.KeyFile)
 		p.signal(syscall.SIGHUP)
 		p.await(before, "certificate expires soon", files.cert)
-		p.await(p.journal.length(), "msg=session", ` resumed"`, "messages=10")
+		p.await(p.log.length(), "msg=session", ` resumed"`, "messages=10")
 	}
-	if unacked := balance(t, l.wait(t), p.maildir().messages(t)); unacked != 0 {
-		t.Errorf("%d letters are stored whose senders were not told", unacked)
+	if unacked := checkStored(t, l.wait(t), p.maildir().messages(t)); unacked != 0 {
+		t.Errorf("%d messages are stored without acknowledgment", unacked)
 	}
 }
 
-// What SIGHUP can change of the configuration changes for new sessions.
-func TestSIGHUPChangesTheConfiguration(t *testing.T) {
+// After SIGHUP new sessions use the new configuration.
+func TestSIGHUPReloadsTheConfiguration(t *testing.T) {
 	file := t.TempDir() + "/postern.toml"
 	configure := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -127,13 +127,13 @@ func TestSIGHUPChangesTheConfiguration(t *testing.T) {
 	}
 	configure(`recipients = ["user@localhost"]`)
 	p := start(t, "--config", file)
-	m := newLetter("for another", 0)
+	m := newMessage("for another", 0)
 	m.To = []string{"another@localhost"}
 	if reply := p.deliver(t, m); reply.Code != 550 {
 		t.Errorf("before: %s, want 550", reply)
 	}
 	reload := func(text, line string) smtp.Reply {
-		before := p.journal.length()
+		before := p.log.length()
 		configure(text)
 		p.signal(syscall.SIGHUP)
 		p.await(before, line)
@@ -147,12 +147,12 @@ func TestSIGHUPChangesTheConfiguration(t *testing.T) {
 	}
 }
 
-// checkHandshake comes as a sender with that TLS configuration.
+// checkHandshake connects with a TLS configuration and checks whether it resumes.
 func checkHandshake(t *testing.T, p *postern, config *tls.Config, resumed bool) {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, "", config)
 	if err != nil {
-		t.Errorf("a sender that comes back: %v", err)
+		t.Errorf("the sender: %v", err)
 		return
 	}
 	defer c.Close()
@@ -164,12 +164,12 @@ func checkHandshake(t *testing.T, p *postern, config *tls.Config, resumed bool) 
 	}
 }
 
-// checkServed comes as a new sender that trusts one certificate alone.
+// checkServed checks that the server presents pair.
 func checkServed(t *testing.T, p *postern, pair *testcert.Pair) {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, "", &tls.Config{ServerName: "localhost", RootCAs: pair.Pool})
 	if err != nil {
-		t.Error(fmt.Errorf("a sender that trusts one certificate alone: %w", err))
+		t.Error(fmt.Errorf("a sender that trusts that certificate only: %w", err))
 		return
 	}
 	c.Close()

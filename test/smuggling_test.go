@@ -11,9 +11,9 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// ends are the spellings of a message's end that one server or another once
-// took for CRLF "." CRLF (CVE-2023-51764, CVE-2023-51765, CVE-2023-51766 and
-// relatives), and some that nobody is known to have taken.
+// ends are spellings of a message's end that some server once accepted in place of CRLF
+// "." CRLF (CVE-2023-51764, CVE-2023-51765, CVE-2023-51766 and others), and some that no
+// server is known to accept.
 var ends = []string{
 	"\n.\n", "\n.\r\n", "\r\n.\n", "\n.\r",
 	"\r.\r", "\r.\r\n", "\r\n.\r", "\r.\n",
@@ -23,14 +23,14 @@ var ends = []string{
 	"\v.\v", "\f.\f", "\u0085.\u0085", "\u2028.\u2028", "\x85.\x85", "\r\n\xef\xbb\xbf.\r\n",
 }
 
-// A destination is where mail ends up behind a postern.
+// A destination is a postern and where its mail is stored.
 type destination struct {
 	p        *postern
-	taken    func() int      // messages taken so far, delivered or not
-	messages func() []stored // those delivered, at least as many as were taken
+	taken    func() int      // messages accepted so far, stored or not
+	messages func() []stored // those stored, at least as many as were accepted
 }
 
-func intoMaildir(t *testing.T) destination {
+func maildirDestination(t *testing.T) destination {
 	p := start(t)
 	return destination{
 		p:        p,
@@ -39,7 +39,7 @@ func intoMaildir(t *testing.T) destination {
 	}
 }
 
-func throughToPostfix(t *testing.T) destination {
+func postfixDestination(t *testing.T) destination {
 	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{})
 	taken := func() int { return strings.Count(backend.Log(), ": message-id=<") }
 	return destination{
@@ -55,11 +55,10 @@ func throughToPostfix(t *testing.T) destination {
 	}
 }
 
-// What arrives is the message that was acknowledged or none, and never the one
-// hidden in it.
-func TestNoMessageIsSmuggledInAnother(t *testing.T) {
+// The acknowledged message is stored, or none, and never the one smuggled in it.
+func TestNoMessageIsSmuggled(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T) destination{
-		"Maildir": intoMaildir, "Postfix": throughToPostfix,
+		"Maildir": maildirDestination, "Postfix": postfixDestination,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,60 +68,60 @@ func TestNoMessageIsSmuggledInAnother(t *testing.T) {
 				acknowledged += smuggle(t, d.p, end)
 			}
 			for _, end := range append(ends, "\r\n.\r\n") {
-				acknowledged += smuggleInChunks(t, d.p, end, 1<<20) + smuggleInChunks(t, d.p, end, 1)
+				acknowledged += smuggleByBDAT(t, d.p, end, 1<<20) + smuggleByBDAT(t, d.p, end, 1)
 			}
-			if reply := d.p.deliver(t, newLetter("honest", 0)); reply.Code != 250 {
-				t.Errorf("an honest message: %s", reply)
+			if reply := d.p.deliver(t, newMessage("other", 0)); reply.Code != 250 {
+				t.Errorf("another message: %s", reply)
 			}
 			if taken := d.taken(); taken != acknowledged+1 {
-				t.Errorf("%d messages were taken, and %d acknowledged", taken, acknowledged+1)
+				t.Errorf("%d messages were accepted, and %d acknowledged", taken, acknowledged+1)
 			}
-			checkNoneHidden(t, d.messages())
+			checkNoneSmuggled(t, d.messages())
 		})
 	}
 }
 
-// outer and hidden are the two messages. The end that is tried stands between.
+// outer and smuggled are the two messages. A spelling of the end goes between them.
 const outer = "From: <sender@sender.test>\r\nSubject: outer\r\n\r\nouter text"
 
-const hidden = "MAIL FROM:<hidden@sender.test>\r\nRCPT TO:<user@localhost>\r\nDATA\r\n" +
+const smuggled = "MAIL FROM:<hidden@sender.test>\r\nRCPT TO:<user@localhost>\r\nDATA\r\n" +
 	"From: <hidden@sender.test>\r\nSubject: hidden\r\n\r\nhidden text\r\n"
 
-// smuggle tries one spelling behind DATA, and returns how many messages were
+// smuggle tries one spelling after DATA, and returns how many messages were
 // acknowledged: one or none.
 func smuggle(t *testing.T, p *postern, end string) int {
 	t.Helper()
-	c := openMessage(t, p)
+	c := beginMessage(t, p)
 	defer c.Close()
 	if err := c.Expect("DATA\r\n", 354); err != nil {
 		t.Fatal(err)
 	}
-	// What follows is one write: a server that is deceived sees commands pipelined.
-	return acknowledged(t, end, codes(c, outer+end+hidden+".\r\nQUIT\r\n"))
+	// In one write: a vulnerable server sees pipelined commands.
+	return acknowledged(t, end, codes(c, outer+end+smuggled+".\r\nQUIT\r\n"))
 }
 
-// smuggleInChunks tries one spelling behind BDAT, in chunks of a size.
-func smuggleInChunks(t *testing.T, p *postern, end string, size int) int {
+// smuggleByBDAT tries one spelling in chunks of a size.
+func smuggleByBDAT(t *testing.T, p *postern, end string, size int) int {
 	t.Helper()
-	c := openMessage(t, p)
+	c := beginMessage(t, p)
 	defer c.Close()
 	var commands strings.Builder
-	text := outer + end + hidden
+	text := outer + end + smuggled
 	for len(text) > size {
 		fmt.Fprintf(&commands, "BDAT %d\r\n%s", size, text[:size])
 		text = text[size:]
 	}
 	fmt.Fprintf(&commands, "BDAT %d LAST\r\n%sQUIT\r\n", len(text), text)
-	// Each chunk but the last has a 250 of its own, up to a refusal.
+	// Each chunk but the last gets a 250, up to a refusal.
 	codes := codes(c, commands.String())
-	for chunks := (len(outer+end+hidden) - 1) / size; chunks > 0 && len(codes) > 1 && codes[0] == 250; chunks-- {
+	for chunks := (len(outer+end+smuggled) - 1) / size; chunks > 0 && len(codes) > 1 && codes[0] == 250; chunks-- {
 		codes = codes[1:]
 	}
 	return acknowledged(t, end, codes)
 }
 
-// openMessage is a session that has come to RCPT.
-func openMessage(t *testing.T, p *postern) *testsmtp.Client {
+// beginMessage returns a session after RCPT.
+func beginMessage(t *testing.T, p *postern) *testsmtp.Client {
 	t.Helper()
 	c, err := testsmtp.Dial(p.addr, "")
 	if err != nil {
@@ -147,35 +146,35 @@ func codes(c *testsmtp.Client, text string) []int {
 	}
 }
 
-// acknowledged reads the last replies of a session. Behind an acknowledgment
-// comes the reply to QUIT; behind a refusal nothing is carried out any more.
+// acknowledged checks the last replies of a session and returns the number of messages
+// acknowledged. After 250 comes the reply to QUIT; after a refusal no command is executed.
 func acknowledged(t *testing.T, end string, codes []int) int {
 	t.Helper()
 	switch {
 	case slices.Equal(codes, []int{250, 221}):
 		return 1
-	case len(codes) > 0 && codes[0]/100 == 5 && !slices.ContainsFunc(codes, carriedOut):
+	case len(codes) > 0 && codes[0]/100 == 5 && !slices.ContainsFunc(codes, executed):
 		return 0
 	}
-	t.Errorf("end %q: replies %d, want 250 221, or a 5xx and no command behind it carried out", end, codes)
+	t.Errorf("end %q: replies %d, want 250 221, or a 5xx and no command executed after it", end, codes)
 	return 0
 }
 
-// carriedOut reports the reply to a command other than QUIT that was not refused.
-func carriedOut(code int) bool { return code < 400 && code != 221 }
+// executed reports whether code is a positive reply to another command than QUIT.
+func executed(code int) bool { return code < 400 && code != 221 }
 
-func checkNoneHidden(t *testing.T, messages []stored) {
+func checkNoneSmuggled(t *testing.T, messages []stored) {
 	t.Helper()
 	for _, message := range messages {
 		if message.field("Subject") == "hidden" || strings.Contains(message.field("Return-Path"), "hidden") {
-			t.Errorf("a hidden message arrived:\n%s", message)
+			t.Errorf("a smuggled message arrived:\n%s", message)
 		}
 	}
 }
 
-// CVE-2011-0411 and its relatives: commands in clear behind STARTTLS are never
-// carried out, whether they come with it or after its reply.
-func TestCommandsBehindSTARTTLSAreNeverCarriedOut(t *testing.T) {
+// Commands injected in clear after STARTTLS are never executed, whether they come in the
+// same segment or after the reply (CVE-2011-0411 and others).
+func TestCommandsInjectedAfterSTARTTLSAreDiscarded(t *testing.T) {
 	const injected = "EHLO evil.test\r\nMAIL FROM:<evil@evil.test>\r\nRCPT TO:<user@localhost>\r\n" +
 		"DATA\r\nSubject: injected\r\n\r\ninjected\r\n.\r\n"
 	for _, tt := range []struct {
@@ -220,13 +219,13 @@ func TestCommandsBehindSTARTTLSAreNeverCarriedOut(t *testing.T) {
 	}
 }
 
-// onlyAlert reads to the connection's end and reports anything in clear. A TLS
-// alert (RFC 8446, Section 6) may come.
+// onlyAlert reads to the end of the connection and returns an error for anything in clear.
+// A TLS alert (RFC 8446, Section 6) is allowed.
 func onlyAlert(c *testsmtp.Client) error {
 	const alert = 21
 	rest, _ := io.ReadAll(c.In)
 	if len(rest) > 0 && rest[0] != alert {
-		return fmt.Errorf("more was said in clear: %.200q", rest)
+		return fmt.Errorf("the server went on in clear with %.200q", rest)
 	}
 	return nil
 }

@@ -21,11 +21,10 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// The client of https://go.dev/issue/70232, which closes when the ticket comes
-// before its Finished, gets in in every mode but stock.
-// Where there are tickets it resumes. What becomes of it with that one is told by
-// healing_test.go.
-func TestStrictClientGetsInBehindTheGate(t *testing.T) {
+// The client of https://go.dev/issue/70232, which closes when the ticket comes before its
+// Finished, delivers in each mode of the gate, and resumes if there are tickets. For mode
+// stock see fallback_test.go.
+func TestStrictClientDeliversBehindTheGate(t *testing.T) {
 	for _, tt := range []struct {
 		mode    string
 		resumes bool
@@ -53,8 +52,8 @@ func TestStrictClientGetsInBehindTheGate(t *testing.T) {
 	}
 }
 
-// deliverStrictly sends one message as a strict client and reports whether its
-// TLS session was resumed.
+// deliverStrictly delivers one message as a strict client and reports whether its TLS
+// session was resumed.
 func deliverStrictly(addr string, config *tls.Config) (resumed bool, err error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -67,11 +66,11 @@ func deliverStrictly(addr string, config *tls.Config) (resumed bool, err error) 
 	}
 	defer client.Close()
 	state, _ := client.TLSConnectionState()
-	return state.DidResume, sendLetter(client)
+	return state.DidResume, sendMessage(client)
 }
 
-func sendLetter(client *netsmtp.Client) error {
-	m := newLetter("strict", 0)
+func sendMessage(client *netsmtp.Client) error {
+	m := newMessage("strict", 0)
 	if err := client.Mail(m.From); err != nil {
 		return err
 	}
@@ -91,18 +90,18 @@ func sendLetter(client *netsmtp.Client) error {
 	return client.Quit()
 }
 
-// The queue of a real Postfix that does not survive an early ticket drains by
-// itself: nobody touches it, or Postern.
-func TestTheQueueOfAStrictPostfixDrainsByItself(t *testing.T) {
+// The queue of a Postfix that closes on an early ticket drains without intervention, even
+// if Postern starts in mode stock.
+func TestQueueOfStrictPostfixDrains(t *testing.T) {
 	p := start(t, "--mode", "stock")
 	proxy := startStrictProxy(t, p.addr)
 	const messages = 5
 	run := testpeer.SendPostfix(t, proxy.addr, testpeer.QueueOptions{
 		Messages: messages,
-		Config:   []string{"default_destination_concurrency_limit = 1"}, // else all would fail at once
+		Config:   []string{"default_destination_concurrency_limit = 1"}, // otherwise all would fail at once
 	})
 	if run.Sent != messages || run.Bounced != 0 || run.Deferred == 0 || run.Resumed == 0 {
-		t.Errorf("of %d messages %d were sent, %d bounced, %d put off; %d sessions resumed\n%s",
+		t.Errorf("of %d messages %d were sent, %d bounced, %d deferred; %d sessions resumed\n%s",
 			messages, run.Sent, run.Bounced, run.Deferred, run.Resumed, run.Log)
 	}
 	if got := len(p.maildir().messages(t)); got != messages {
@@ -117,14 +116,14 @@ func TestTheQueueOfAStrictPostfixDrainsByItself(t *testing.T) {
 	})
 }
 
-// A strictProxy makes every SMTP client that goes through it a strict one: it
-// closes both connections, silently, when the server's flight goes on after its
-// Finished and the client has not yet sent its own.
+// A strictProxy makes every SMTP client behind it a strict one: it silently closes both
+// connections if the server's flight continues after its Finished and the client has not
+// sent its own yet.
 type strictProxy struct {
-	addr    string // where it listens
+	addr    string // of its listener
 	server  string
 	active  sync.WaitGroup
-	refused atomic.Int32 // handshakes that it has cut off
+	refused atomic.Int32 // handshakes that it has aborted
 }
 
 func startStrictProxy(t *testing.T, server string) *strictProxy {
@@ -150,8 +149,7 @@ func startStrictProxy(t *testing.T, server string) *strictProxy {
 	return p
 }
 
-// serve passes one connection on. An end before the handshake's is the other
-// side's affair: it is passed on too.
+// serve forwards one connection. If one side closes, so does the other.
 func (p *strictProxy) serve(sender net.Conn) {
 	defer sender.Close()
 	conn, err := net.Dial("tcp", p.server)
@@ -176,8 +174,7 @@ func (p *strictProxy) serve(sender net.Conn) {
 	io.Copy(strict, sender)
 }
 
-// passSMTP passes on what is said up to the reply to STARTTLS: replies and
-// commands in turn, as RFC 3207 has it.
+// passSMTP forwards replies and commands in turn, up to the reply to STARTTLS.
 func passSMTP(sender, server net.Conn) error {
 	commands, replies := bufio.NewReader(sender), bufio.NewReader(server)
 	for command := ""; ; {
@@ -197,8 +194,8 @@ func passSMTP(sender, server net.Conn) error {
 	}
 }
 
-// passHandshake passes on a TLS 1.3 handshake that needs no second ClientHello:
-// the ClientHello, the server's flight up to its Finished, and the client's.
+// passHandshake forwards a TLS 1.3 handshake without a second ClientHello: the
+// ClientHello, the server's flight up to its Finished, and the client's.
 func passHandshake(sender, server net.Conn) error {
 	_, err := passOnce(server, sender)
 	for length := 0; err == nil && !isFinished(length); {
@@ -210,7 +207,7 @@ func passHandshake(sender, server net.Conn) error {
 	return err
 }
 
-// passOnce passes on what one Read gives.
+// passOnce forwards the bytes of one Read.
 func passOnce(to io.Writer, from io.Reader) (length int, err error) {
 	chunk := make([]byte, tlsrecord.HeaderLen+tlsrecord.MaxCiphertext)
 	if length, err = from.Read(chunk); err != nil {
@@ -219,7 +216,7 @@ func passOnce(to io.Writer, from io.Reader) (length int, err error) {
 	return to.Write(chunk[:length])
 }
 
-// isFinished tells the record of a Finished by its length: of the header, the message
+// isFinished recognizes the record of a Finished by its length: the header, the message
 // with the hash's 32 or 48 bytes, the true type and the tag (RFC 8446, Sections 4.4.4 and
 // 5.2). Nothing else in the flight of crypto/tls is as long.
 func isFinished(record int) bool {

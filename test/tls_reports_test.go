@@ -22,47 +22,47 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// Only who signs for the submitter is believed. Whoever else claims to be Microsoft, by
-// mail or by POST, adds a row that says so, and changes nothing about the other.
-func TestReportsAreTrustedBySignatureAlone(t *testing.T) {
+// Only a report signed by its submitter is verified. Others that claim to be from that
+// submitter, by mail or by POST, are stored as unverified and change nothing about it.
+func TestReportsAreVerifiedBySignatureOnly(t *testing.T) {
 	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
 	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record("s=tlsrpt;"))
 	p := startReports(t, t.TempDir(), fmt.Sprintf("[reports]\naddresses = [\"TLS-Reports@localhost\"]\npath = \"/tls-reports\"\nresolver = %q", names))
 
 	text := microsoft.Sign(t, october.Mail())
 	if reply := p.deliver(t, reportMail(text)); reply.Code != 250 {
-		t.Fatalf("the report was answered %s", reply)
+		t.Fatalf("reply to the report: %s", reply)
 	}
 	p.awaitReports(t, 1)
 	if stored := p.maildir().messages(t); len(stored) != 1 || !strings.HasSuffix(string(stored[0]), strings.ReplaceAll(text, "\r\n", "\n")) {
-		t.Errorf("the next hop has %d messages, want the report's as it came", len(stored))
+		t.Errorf("the next hop has %d messages, want the report unchanged", len(stored))
 	}
 	forged := october
 	forged.Failed, forged.Successful = 0, 27
 	if reply := p.deliver(t, reportMail(evil.Sign(t, forged.Mail()))); reply.Code != 250 {
-		t.Errorf("the forged one was answered %s", reply)
+		t.Errorf("reply to the forged report: %s", reply)
 	}
 	p.awaitReports(t, 2)
 	forged.Successful = 28
 	if reply := p.deliver(t, reportMail(forged.Mail())); reply.Code != 250 {
-		t.Errorf("the unsigned one was answered %s", reply)
+		t.Errorf("reply to the unsigned report: %s", reply)
 	}
 	p.awaitReports(t, 3)
 	forged.Successful = 29
 	if status := p.post(t, "application/tlsrpt+json", []byte(forged.JSON())); status != http.StatusCreated {
-		t.Errorf("the POSTed one was answered %d", status)
+		t.Errorf("status of the POST: %d", status)
 	}
 	if status := p.post(t, "application/tlsrpt+json", []byte(october.JSON())); status != http.StatusOK {
-		t.Errorf("one that is known was answered %d", status)
+		t.Errorf("status of a known report: %d", status)
 	}
 	if reply := p.deliver(t, reportMail(text)); reply.Code != 250 {
-		t.Errorf("the report again was answered %s", reply)
+		t.Errorf("reply to the same report: %s", reply)
 	}
 	kept := p.awaitReports(t, 6) // of which two were known
 	if len(kept) != 4 {
-		t.Fatalf("%d reports are kept, want 4: %+v", len(kept), kept)
+		t.Fatalf("%d reports are stored, want 4: %+v", len(kept), kept)
 	}
-	for i, want := range []keptReport{
+	for i, want := range []storedReport{
 		{Via: "mail", Trusted: true, Signer: "microsoft.test", Submitter: "microsoft.test", Failed: 27},
 		{Via: "mail", Signer: "evil.test", Submitter: "microsoft.test"},
 		{Via: "mail", Submitter: "microsoft.test"},
@@ -79,8 +79,8 @@ func TestReportsAreTrustedBySignatureAlone(t *testing.T) {
 	}
 }
 
-// With delivery = "only" nobody else has the report: 250 means that it outlives a crash, and a full
-// disk is a 4xx.
+// With delivery = "only" no one else has the report: 250 means that it survives a crash,
+// and with a full disk the reply is 4xx.
 func TestNoAcknowledgedReportIsLost(t *testing.T) {
 	data := t.TempDir()
 	config := "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\nresolver = \"127.0.0.1:1\""
@@ -91,13 +91,13 @@ func TestNoAcknowledgedReportIsLost(t *testing.T) {
 			r := october
 			r.ID = fmt.Sprint(sent)
 			if reply := p.deliver(t, reportMail(r.Mail())); reply.Code != 250 {
-				t.Fatalf("report %d was answered %s", sent, reply)
+				t.Fatalf("reply to report %d: %s", sent, reply)
 			}
 			sent++
 		}
 		p.kill()
 		if kept := p.reports(t); len(kept) != sent {
-			t.Fatalf("%d reports are kept of %d that were acknowledged", len(kept), sent)
+			t.Fatalf("%d reports are stored of %d acknowledged", len(kept), sent)
 		}
 		if stored := p.maildir().messages(t); len(stored) != 0 {
 			t.Errorf("the next hop has %d messages, want none", len(stored))
@@ -105,13 +105,13 @@ func TestNoAcknowledgedReportIsLost(t *testing.T) {
 	}
 }
 
-func TestAFullDiskRefusesReportsAndLosesNone(t *testing.T) {
+func TestFullDiskDefersReportsAndLosesNone(t *testing.T) {
 	p := startReports(t, testdisk.Mount(t, "size=4m"), "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\npath = \"/tls-reports\"")
 	if reply := p.deliver(t, reportMail(october.Mail())); reply.Code != 250 {
 		t.Fatalf("before: %s", reply)
 	}
 	filler := filepath.Join(p.data, "filler")
-	os.WriteFile(filler, make([]byte, 8<<20), 0o600) // as much as there is room
+	os.WriteFile(filler, make([]byte, 8<<20), 0o600) // until the disk is full
 	r := october
 	acked := 1
 	for n := range 200 {
@@ -125,24 +125,24 @@ func TestAFullDiskRefusesReportsAndLosesNone(t *testing.T) {
 		}
 	}
 	if status := p.post(t, "application/tlsrpt+json", []byte(r.JSON())); status != http.StatusServiceUnavailable {
-		t.Errorf("a POST was answered %d, want 503", status)
+		t.Errorf("status of a POST: %d, want 503", status)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
 		if reply := p.deliver(t, reportMail(r.Mail())); reply.Code != 250 {
-			return fmt.Errorf("with room again: %s", reply)
+			return fmt.Errorf("after freeing space: %s", reply)
 		}
 		return nil
 	})
 	if kept := p.reports(t); len(kept) != acked+1 {
-		t.Errorf("%d reports are kept, %d were acknowledged", len(kept), acked+1)
+		t.Errorf("%d reports are stored, %d were acknowledged", len(kept), acked+1)
 	}
 }
 
-// What no report is made of costs its sender a reply, and nobody else anything.
-func TestHostileReportsHarmNoMail(t *testing.T) {
+// A hostile report gets its reply, and does not affect mail.
+func TestHostileReportsDoNotAffectMail(t *testing.T) {
 	p := startReports(t, t.TempDir(), "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\npath = \"/tls-reports\"\nresolver = \"127.0.0.1:1\"")
 	l := startLoad(p.addr, "beside", 2, 4<<10)
 	l.awaitFirst()
@@ -151,16 +151,16 @@ func TestHostileReportsHarmNoMail(t *testing.T) {
 		text string
 		code int
 	}{
-		"a gzip bomb":             {october.MailOf("application/tlsrpt+gzip", bomb(256<<20)), 552},
-		"JSON of depth 10,000":    {october.MailOf("application/tlsrpt+json", []byte(strings.Repeat(`{"policies":[`, 10_000))), 552},
-		"1,000 parts":             {parts, 550},
-		"parts in parts":          {nested(1000), 552},
-		"the year 9999":           {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "2024-", "9999-"))), 250},
-		"negative counts":         {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":-27`))), 250},
-		"huge counts":             {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":1e300`))), 250},
-		"control characters":      {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "validation-failure", `\u001b[2J\u009b`))), 250},
-		"a signature in disorder": {"DKIM-Signature: " + strings.Repeat("v=1; ", 1<<10) + "\r\n" + october.Mail(), 250},
-		"no report":               {"Subject: hello\r\n\r\nhello\r\n", 550},
+		"a gzip bomb":          {october.MailOf("application/tlsrpt+gzip", gzipBomb(256<<20)), 552},
+		"JSON of depth 10,000": {october.MailOf("application/tlsrpt+json", []byte(strings.Repeat(`{"policies":[`, 10_000))), 552},
+		"1,000 parts":          {parts, 550},
+		"parts in parts":       {nested(1000), 552},
+		"the year 9999":        {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "2024-", "9999-"))), 250},
+		"negative counts":      {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":-27`))), 250},
+		"huge counts":          {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":1e300`))), 250},
+		"control characters":   {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "validation-failure", `\u001b[2J\u009b`))), 250},
+		"an invalid signature": {"DKIM-Signature: " + strings.Repeat("v=1; ", 1<<10) + "\r\n" + october.Mail(), 250},
+		"no report":            {"Subject: hello\r\n\r\nhello\r\n", 550},
 	} {
 		if reply := p.deliver(t, reportMail(tt.text)); reply.Code != tt.code {
 			t.Errorf("%s: %s, want %d", name, reply, tt.code)
@@ -184,14 +184,14 @@ func TestHostileReportsHarmNoMail(t *testing.T) {
 		answers[p.post(t, "application/tlsrpt+json", []byte(r.JSON()))]++
 	}
 	if answers[http.StatusTooManyRequests] < 20 || answers[http.StatusCreated] == 0 {
-		t.Errorf("40 POSTs were answered %v", answers)
+		t.Errorf("statuses of 40 POSTs: %v", answers)
 	}
 	l.end()
-	balance(t, l.wait(t), p.maildir().take(t))
+	checkStored(t, l.wait(t), p.maildir().take(t))
 }
 
-// The recipe of docs/operating.md does what it says. Only the domain and the port are
-// replaced in it.
+// The configuration in docs/operating.md works as described. Only the domain and the port
+// are replaced.
 func TestRecipeForReports(t *testing.T) {
 	config := recipe(t, "Taking reports in", "/etc/postern/postern.toml")
 	config = strings.NewReplacer("example.org", "localhost", ":443", "127.0.0.1:0").Replace(config)
@@ -214,7 +214,7 @@ func TestRecipeForReports(t *testing.T) {
 	}
 }
 
-// The next hop never hears of a report, and its session goes on.
+// Reports are not passed to the next hop, and mail on the same connection is.
 func TestReportsAndMailShareASession(t *testing.T) {
 	backend := startBackend(t)
 	config := "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\""
@@ -230,19 +230,19 @@ func TestReportsAndMailShareASession(t *testing.T) {
 		if reply, err := c.Deliver(reportMail(r.Mail())); err != nil || reply.Code != 250 {
 			t.Fatalf("report %d: %s, %v", n, reply, err)
 		}
-		if reply, err := c.Deliver(newLetter(fmt.Sprint("letter", n), 0)); err != nil || reply.Code != 250 || !backend.has(fmt.Sprint("letter", n)) {
-			t.Fatalf("letter %d: %s, %v", n, reply, err)
+		if reply, err := c.Deliver(newMessage(fmt.Sprint("message", n), 0)); err != nil || reply.Code != 250 || !backend.has(fmt.Sprint("message", n)) {
+			t.Fatalf("message %d: %s, %v", n, reply, err)
 		}
 	}
 	if kept := p.reports(t); len(kept) != 3 {
-		t.Errorf("%d reports are kept, want 3", len(kept))
+		t.Errorf("%d reports are stored, want 3", len(kept))
 	}
 }
 
-// October 2024 by way of the mail: a strict client meets stock tickets, its sender's reports come signed, and
-// the one about today is laid to the handshake, with the case. A forged correction of the day before changes nothing about what
-// changed.
-func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
+// A strict client's handshake fails in mode stock. Its sender's report about today is
+// signed, and is matched to that handshake, with the case. A forged correction of
+// yesterday's report changes nothing.
+func TestSignedReportIsMatchedToFailedHandshake(t *testing.T) {
 	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
 	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record(""))
 	p := startReports(t, t.TempDir(), fmt.Sprintf("mode = \"stock\"\n[reports]\naddresses = [\"tls-reports@localhost\"]\nresolver = %q", names))
@@ -267,27 +267,27 @@ func TestASignedReportIsLaidToTheHandshakeThatFailed(t *testing.T) {
 		}
 		return strings.Join(strings.Fields(out), " ")
 	}
-	told := explain()
+	first := explain()
 	for _, want := range []string{
 		"verified: signed by microsoft.test",
 		fmt.Sprintf("Until %s all sessions got in (1 report, 40 sessions); since %s no session got in.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
 		"What failed looks like early-ticket (1×).", "sure almost certain", `With mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
 	} {
-		if !strings.Contains(told, want) {
-			t.Errorf("%q is not told in %s", want, told)
+		if !strings.Contains(first, want) {
+			t.Errorf("no %q in %s", want, first)
 		}
 	}
 
 	forged := yesterdays
 	forged.Successful, forged.Failed = 0, 7
 	if reply := p.deliver(t, reportMail(evil.Sign(t, forged.Mail()))); reply.Code != 250 {
-		t.Fatalf("the forged one: %s", reply)
+		t.Fatalf("reply to the forged report: %s", reply)
 	}
 	p.awaitReports(t, 3)
 	again := explain()
-	before, _, found := strings.Cut(told, "seen ") // what follows counts the session that brought the forged one, too
+	before, _, found := strings.Cut(first, "seen ") // what follows also counts the session of the forged report
 	if !found || !strings.HasPrefix(again, before) {
-		t.Errorf("a forged report changed\n%s\ninto\n%s", told, again)
+		t.Errorf("a forged report changed\n%s\ninto\n%s", first, again)
 	}
 }
 
@@ -297,7 +297,7 @@ var october = testreport.Report{
 	Day: time.Date(2024, 10, 24, 0, 0, 0, 0, time.UTC), Failed: 27,
 }
 
-// startReports starts a postern that takes reports in, with more of a configuration.
+// startReports starts a postern that accepts reports, with more configuration.
 func startReports(t *testing.T, data, more string) *postern {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "postern.toml")
@@ -312,8 +312,8 @@ func reportMail(text string) testsmtp.Message {
 	return testsmtp.Message{From: "tlsrpt@microsoft.test", To: []string{"tls-reports@localhost"}, Text: text}
 }
 
-// A keptReport is what postern report list tells of one.
-type keptReport struct {
+// A storedReport is one of postern report list --json.
+type storedReport struct {
 	Report    int64
 	Via       string
 	Trusted   bool
@@ -325,15 +325,15 @@ type keptReport struct {
 	Warnings  []string
 }
 
-// reports are those that are kept, in the order in which they came.
-func (p *postern) reports(t *testing.T) (all []keptReport) {
+// reports returns the stored reports, in the order in which they arrived.
+func (p *postern) reports(t *testing.T) (all []storedReport) {
 	t.Helper()
 	out, status := runPostern(t, "report", "list", "--json", "--since", "2000-01-01", "--limit", "10000", "--data", p.data)
 	if status != 0 {
 		t.Fatal(out)
 	}
 	for decoder := json.NewDecoder(strings.NewReader(out)); ; {
-		var r keptReport
+		var r storedReport
 		if err := decoder.Decode(&r); err == io.EOF {
 			break
 		} else if err != nil {
@@ -341,7 +341,7 @@ func (p *postern) reports(t *testing.T) (all []keptReport) {
 		}
 		all = append(all, r)
 	}
-	byID := make([]keptReport, len(all))
+	byID := make([]storedReport, len(all))
 	for _, r := range all {
 		byID[r.Report-1] = r
 	}
@@ -349,9 +349,9 @@ func (p *postern) reports(t *testing.T) (all []keptReport) {
 }
 
 // awaitReports waits until n reports are stored.
-func (p *postern) awaitReports(t *testing.T, n int) []keptReport {
+func (p *postern) awaitReports(t *testing.T, n int) []storedReport {
 	t.Helper()
-	if err := p.journal.awaitCount(n, "TLS report stored"); err != nil {
+	if err := p.log.awaitCount(n, "TLS report stored"); err != nil {
 		t.Fatal(err)
 	}
 	return p.reports(t)
@@ -371,8 +371,8 @@ func (p *postern) post(t *testing.T, kind string, body []byte) int {
 	return response.StatusCode
 }
 
-// bomb is a gzip of that many zeros.
-func bomb(size int64) []byte {
+// gzipBomb returns size zeros, compressed.
+func gzipBomb(size int64) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 	block := make([]byte, 1<<20)
@@ -383,7 +383,7 @@ func bomb(size int64) []byte {
 	return b.Bytes()
 }
 
-// nested is a mail whose parts lie within each other.
+// nested returns a mail with multiparts nested to a depth.
 func nested(depth int) string {
 	var b strings.Builder
 	for n := range depth {
