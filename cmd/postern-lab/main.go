@@ -44,16 +44,16 @@ Servers that are not installed, or that start only as root, are listed and chang
 Exit status: 0 every cell has a result, 1 failure, 2 wrong command line, 3 a cell is inconclusive or a server did not start.`
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal.UI{
+	os.Exit(int(run(os.Args[1:], terminal.UI{
 		Command: "postern-lab",
 		Usage:   "postern-lab --help lists the flags",
 		Out:     os.Stdout,
 		Err:     os.Stderr,
-	}))
+	})))
 }
 
 // run is the whole command. It returns the exit status.
-func run(args []string, ui terminal.UI) int {
+func run(args []string, ui terminal.UI) terminal.ExitStatus {
 	var l lab
 	parser := kong.Must(&l,
 		kong.Name(ui.Command),
@@ -89,7 +89,7 @@ func (l lab) run(ui terminal.UI) error {
 		printMatrix(ui, matrix)
 	}
 	if err == nil && matrix.Incomplete() {
-		return terminal.ExitStatus(terminal.ExitUnclear)
+		return terminal.ExitUnclear
 	}
 	return err
 }

@@ -200,9 +200,9 @@ func (d dnsCmd) compare(ui terminal.UI, required dnsrecords.Config, check dnsrec
 	}
 	switch check.State() {
 	case dnsrecords.Differs:
-		return terminal.ExitStatus(terminal.ExitFailed)
+		return terminal.ExitFailed
 	case dnsrecords.Unclear:
-		return terminal.ExitStatus(terminal.ExitUnclear)
+		return terminal.ExitUnclear
 	}
 	return nil
 }

@@ -88,9 +88,9 @@ func (o *explainOutput) stats(n capture.Stats) {
 func (o *explainOutput) status() error {
 	switch {
 	case o.diagnosed > 0:
-		return terminal.ExitStatus(terminal.ExitFailed)
+		return terminal.ExitFailed
 	case o.unknown > 0, o.all == 0:
-		return terminal.ExitStatus(terminal.ExitUnclear)
+		return terminal.ExitUnclear
 	}
 	return nil
 }

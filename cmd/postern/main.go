@@ -40,16 +40,16 @@ type root struct {
 }
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal.UI{
+	os.Exit(int(run(os.Args[1:], terminal.UI{
 		Command: "postern",
 		Usage:   "postern --help lists the commands, postern COMMAND --help their flags",
 		Out:     os.Stdout,
 		Err:     os.Stderr,
-	}))
+	})))
 }
 
 // run runs the command and returns the exit status.
-func run(args []string, ui terminal.UI) int {
+func run(args []string, ui terminal.UI) terminal.ExitStatus {
 	parser := kong.Must(&root{},
 		kong.Name("postern"),
 		kong.Description("The TLS front door for inbound mail."),

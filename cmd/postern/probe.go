@@ -188,7 +188,7 @@ func (p probeCmd) once(ctx context.Context, ui terminal.UI, examine examineFunc)
 		target, result := p.Targets[i], <-pending
 		if ctx.Err() != nil {
 			ui.Error(errors.New("interrupted before all targets were probed"), "")
-			return status, nil, terminal.ExitStatus(terminal.ExitUnclear)
+			return status, nil, terminal.ExitUnclear
 		}
 		status.note(result)
 		known = append(known, probe.ProblemsOf(result.report, result.err))

@@ -257,11 +257,11 @@ func (s *probeStatus) note(r probed) {
 func (s *probeStatus) usual() error {
 	switch {
 	case s.usage:
-		return terminal.ExitStatus(terminal.ExitUsage)
+		return terminal.ExitUsage
 	case s.worst >= probe.Warning:
-		return terminal.ExitStatus(terminal.ExitFailed)
+		return terminal.ExitFailed
 	case s.worst == probe.Unclear:
-		return terminal.ExitStatus(terminal.ExitUnclear)
+		return terminal.ExitUnclear
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (r reportAddCmd) Run(ui terminal.UI) error {
 			return err
 		}
 		if n == 0 {
-			status = terminal.ExitStatus(terminal.ExitFailed)
+			status = terminal.ExitFailed
 		}
 	}
 	return status

@@ -120,9 +120,9 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 	case explanation.Failed() == 0:
 		return nil
 	case explanation.Conclusion.Confidence == 0:
-		return terminal.ExitStatus(terminal.ExitUnclear)
+		return terminal.ExitUnclear
 	}
-	return terminal.ExitStatus(terminal.ExitFailed)
+	return terminal.ExitFailed
 }
 
 // openIfNeeded opens the ledger. A file is explained without one, too.

@@ -264,7 +264,7 @@ func anyDigit(r rune) rune {
 
 // explain compares the explanation of a report with a golden file and returns the exit
 // status.
-func (r *receiver) explain(golden string, id int64, x tlsrptexplain.Explainer) int {
+func (r *receiver) explain(golden string, id int64, x tlsrptexplain.Explainer) terminal.ExitStatus {
 	r.t.Helper()
 	var out bytes.Buffer
 	ui := terminal.UI{Command: "postern", Out: &out, Err: &out}

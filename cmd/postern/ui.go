@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"postern/internal/config"
 	"postern/internal/terminal"
@@ -10,7 +11,7 @@ import (
 
 // fail prints an error and returns the exit status for it. A configuration may have
 // several problems, each with a remedy.
-func fail(ui terminal.UI, err error) int {
+func fail(ui terminal.UI, err error) terminal.ExitStatus {
 	var problems config.Problems
 	if !errors.As(err, &problems) {
 		return ui.Fail(err)
@@ -28,4 +29,24 @@ func cannotWrite(c *config.Config, err error) error {
 		return err
 	}
 	return &terminal.HintedError{Err: err, Hint: fmt.Sprintf("let the user that postern runs as write in %s, or set another folder with --data", c.Data)}
+}
+
+// localTime is t with its zone, so that it can be compared with other logs.
+func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
+
+// plural is a number with its noun, as in "2 warnings".
+func plural[N int | int64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// each returns f of each element, for lists in JSON: never nil.
+func each[T, R any](all []T, f func(T) R) []R {
+	results := make([]R, 0, len(all))
+	for _, one := range all {
+		results = append(results, f(one))
+	}
+	return results
 }

@@ -25,16 +25,21 @@ type UI struct {
 	Err     io.Writer
 }
 
+// An ExitStatus ends a command that has already printed everything.
+type ExitStatus int
+
 // The exit statuses.
 const (
-	ExitFailed  = 1 // something failed, or a check found something
-	ExitUsage   = 2 // wrong command line or configuration
-	ExitUnclear = 3 // inconclusive: something did not answer
+	ExitFailed  ExitStatus = 1 // something failed, or a check found something
+	ExitUsage   ExitStatus = 2 // wrong command line or configuration
+	ExitUnclear ExitStatus = 3 // inconclusive: something did not answer
 )
+
+func (e ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // Fail prints an error and returns the exit status for it: 0 for nil. If the error has a
 // method Remedy, as [HintedError] has, that is its hint.
-func (u UI) Fail(err error) int {
+func (u UI) Fail(err error) ExitStatus {
 	var usage *UsageError
 	var remedied interface {
 		error
@@ -45,7 +50,7 @@ func (u UI) Fail(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &status):
-		return int(status)
+		return status
 	case errors.As(err, &usage):
 		u.Error(err, cmp.Or(usage.Hint, u.Usage))
 		return ExitUsage
@@ -67,11 +72,6 @@ func (u UI) Error(err error, hint string) {
 
 // Note prints to standard error what is neither an error nor a result.
 func (u UI) Note(text string) { fmt.Fprintf(u.Err, "%s: %s\n", u.Command, text) }
-
-// An ExitStatus ends a command that has already printed everything.
-type ExitStatus int
-
-func (e ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // A UsageError is a wrong command line, or an unusable file named on it. Without a Hint
 // it gets [UI.Usage].
