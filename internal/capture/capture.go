@@ -1,5 +1,5 @@
-// Package capture reads the mail conversations in a packet capture, pcap or pcapng,
-// and the TLS handshakes in them as transcripts.
+// Package capture reads packet captures (pcap or pcapng): it finds the mail
+// connections in them and returns their TLS handshakes as transcripts.
 //
 //	r, err := capture.NewReader(file, capture.Options{})
 //	for {
@@ -8,21 +8,22 @@
 //		fmt.Fprint(w, c.Transcript.Diagram(handshake.DiagramOptions{}))
 //	}
 //
-// Packets may come out of order, twice, overlapping, cut short, or not at all; many
-// connections may be mixed; a connection may have begun before the capture. TLS is
-// found at the first byte, or after STARTTLS in SMTP, LMTP, IMAP and POP3. What the
-// capture lacks is told: in [Conversation.MissingBytes] and in the transcript.
+// TCP streams are reassembled: packets may be out of order, duplicate, overlapping,
+// truncated or missing, connections may be interleaved, and a connection may begin
+// before the capture. TLS is recognized at the first byte, or after STARTTLS in SMTP,
+// LMTP, IMAP and POP3. [Conversation.MissingBytes] and the transcript show what is
+// missing in the capture.
 //
 // # Limits
 //
-// The file is read once, from its beginning to its end, and may be of any size.
-// 4,096 connections are followed at once, with at most 32 MiB of bytes that came
-// too early. Ethernet (with VLAN tags), Linux cooked (both versions), BSD loopback and plain IP are read; IP
-// fragments are counted and left out.
+// The file is read once, front to back, and may have any size. At most 4,096
+// connections are open at a time, with at most 32 MiB of segments that are ahead of
+// missing ones. The link types are Ethernet (with VLAN tags), Linux cooked (SLL and
+// SLL2), BSD loopback and raw IP. IP fragments are counted and skipped.
 //
-// The order of both sides' words is that of their packets, where TCP's
-// acknowledgements do not say otherwise. A capture put together from several taps
-// whose clocks differ can be wrong in that.
+// The order of client and server data is that of the packets, except that a side's
+// data follows the data it acknowledges. It can be wrong in a capture that was merged
+// from several capture points whose clocks differ.
 package capture
 
 import (
@@ -36,141 +37,140 @@ import (
 	"postern/handshake"
 )
 
-// Options say how to read a capture.
+// Options are the options of a [Reader].
 type Options struct {
-	// Keys open encrypted records; nil: their messages are told by order and size.
+	// Keys decrypt TLS records. If Keys is nil, encrypted messages are inferred from
+	// their order and size.
 	Keys handshake.Keys
 }
 
 // A Reader reads the conversations of one capture. It is not safe for concurrent use.
 type Reader struct {
-	source  source
+	source  packetSource
 	decoder *decoder
 	table   table
-	tally   Stats
-	err     error // why nothing more comes
+	stats   Stats
+	err     error // returned after the last conversation
 }
 
-// NewReader reads the beginning of a capture; it may be compressed with gzip. It
-// returns [ErrFormat] if r is none, or wraps the error of r.
+// NewReader returns a Reader for a capture, which may be compressed with gzip. The error
+// wraps [ErrFormat] if r is not a capture, or the error of r.
 func NewReader(r io.Reader, o Options) (*Reader, error) {
-	source, err := newSource(r)
+	source, err := newPacketSource(r)
 	if err != nil {
 		return nil, err
 	}
 	reader := &Reader{source: source, decoder: newDecoder()}
-	reader.table = table{keys: o.Keys, tally: &reader.tally, open: make(map[[2]netip.AddrPort]*list.Element)}
+	reader.table = table{keys: o.Keys, stats: &reader.stats, connections: make(map[[2]netip.AddrPort]*list.Element)}
 	return reader, nil
 }
 
-// Next returns a conversation that has ended, or, when the file is read, one that
-// had not. After the last it returns [io.EOF]; if the file is damaged or ends within
-// a packet, all that was read before comes first and then the error.
+// Next returns the next conversation that has ended, or at the end of the file one that
+// has not. After the last it returns [io.EOF], or an error if the file is damaged or
+// ends within a packet.
 func (r *Reader) Next() (*Conversation, error) {
 	for len(r.table.results) == 0 {
 		if r.err != nil {
 			return nil, r.err
 		}
-		r.step()
+		r.readPacket()
 	}
 	c := r.table.results[0]
 	r.table.results = r.table.results[1:]
 	return c, nil
 }
 
-// Stats returns what was counted so far.
-func (r *Reader) Stats() Stats { return r.tally }
+// Stats returns the statistics of what was read so far.
+func (r *Reader) Stats() Stats { return r.stats }
 
-// step reads a packet.
-func (r *Reader) step() {
+func (r *Reader) readPacket() {
 	f, err := r.source.next()
 	if err != nil {
 		r.table.finishAll()
-		r.err = r.ending(err)
+		r.err = r.finalError(err)
 		return
 	}
-	r.tally.Packets++
+	r.stats.Packets++
 	seg, err := r.decoder.decode(f)
 	if err != nil {
-		r.tally.note(err)
+		r.stats.countSkipped(err)
 		return
 	}
-	seg.number = r.tally.Packets
-	r.table.take(seg)
+	seg.number = r.stats.Packets
+	r.table.add(seg)
 }
 
-// ending is what to return after the last conversation.
-func (r *Reader) ending(err error) error {
+// finalError returns the error for the end of the file.
+func (r *Reader) finalError(err error) error {
 	switch {
-	case err == io.EOF && r.tally.Packets > 0 && r.tally.UnknownLink == r.tally.Packets:
-		return errors.New("capture: every packet is of a link type that is not read: capture Ethernet or \"any\" instead")
+	case err == io.EOF && r.stats.Packets > 0 && r.stats.UnknownLink == r.stats.Packets:
+		return errors.New("capture: all packets have an unsupported link type: capture on an Ethernet interface or on \"any\"")
 	case err == io.EOF:
 		return io.EOF
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("capture: the file ends within packet %d: %w", r.tally.Packets+1, err)
+		return fmt.Errorf("capture: file ends within packet %d: %w", r.stats.Packets+1, err)
 	}
-	return fmt.Errorf("capture: packet %d: %w", r.tally.Packets+1, err)
+	return fmt.Errorf("capture: packet %d: %w", r.stats.Packets+1, err)
 }
 
-// A Conversation is one TCP connection that mail or TLS was seen on. Its texts are
-// what strangers sent, byte for byte: escape them before they reach a terminal.
+// A Conversation is a TCP connection with mail or TLS. Its strings are as the peers sent
+// them: escape them before you show them.
 type Conversation struct {
 	Client, Server netip.AddrPort
 
-	// Start is when its first packet was captured, Packets how many there are.
-	Start   time.Time
+	Start   time.Time // of the first packet in the capture
 	Packets int
 
-	// MidStream reports that the capture begins later than the connection. Which
-	// side is the client is then told by what they said, or by the ports.
+	// MidStream reports that the connection began before the capture. Which side is the
+	// client is then inferred from the data or the ports.
 	MidStream bool
 
-	// MissingBytes counts the bytes of both sides that the capture lacks: packets that were
-	// not captured, or not whole.
+	// MissingBytes counts the bytes of both sides that are not in the capture, because
+	// packets are missing or truncated.
 	MissingBytes int
 
-	// Protocol is what was spoken in the clear.
+	// Protocol is the protocol before TLS.
 	Protocol Protocol
 
-	// Banner is the first line of the server's greeting, EHLO what the client
-	// called itself in EHLO, HELO or LHLO; each at most 512 bytes.
+	// Banner is the first line of the server's greeting, EHLO the name that the client
+	// gave in EHLO, HELO or LHLO. Each has at most 512 bytes.
 	Banner, EHLO string
 
-	// StartTLS reports that the client asked for TLS, Refusal the server's answer
-	// where that was no.
+	// StartTLS reports that the client sent STARTTLS. Refusal is the server's reply if
+	// it refused.
 	StartTLS bool
 	Refusal  string
 
-	// Mail reports that the client sent a MAIL command in the clear.
+	// Mail reports that the client sent a MAIL command in plaintext.
 	Mail bool
 
-	// Transcript is the handshake, its View [handshake.OnWire]; nil if TLS did not begin.
+	// Transcript is the handshake, seen [handshake.OnWire]. It is nil if TLS did not start.
 	Transcript *handshake.Transcript
 
 	number int // of its first packet
 }
 
-// A Stats counts what a capture holds, so that what was not read is told.
+// Stats counts what a capture contains, including what was skipped.
 type Stats struct {
-	Packets     int // all
-	UnknownLink int // those of a link type that is not read
-	NotTCP      int // those that are not TCP over IP
-	Fragments   int // of IP packets; they are not put together
-	Malformed   int // those whose headers do not parse, or were cut
-	Connections int // of TCP
-	Evicted     int // those given up at their last packet so far, since others needed the room
+	Packets     int // all packets
+	UnknownLink int // packets with an unsupported link type
+	NotTCP      int // packets that are not TCP over IP
+	Fragments   int // IP fragments, which are not reassembled
+	Malformed   int // packets with malformed or truncated headers
+	Connections int // TCP connections
+	Evicted     int // connections that were given up because too many were open
 }
 
-// note counts a packet that is no segment.
-func (t *Stats) note(why error) {
+// countSkipped counts a packet without a TCP segment.
+func (s *Stats) countSkipped(why error) {
 	switch why {
-	case errLink:
-		t.UnknownLink++
+	case errLinkType:
+		s.UnknownLink++
 	case errFragment:
-		t.Fragments++
-	case errBroken:
-		t.Malformed++
+		s.Fragments++
+	case errMalformed:
+		s.Malformed++
 	default:
-		t.NotTCP++
+		s.NotTCP++
 	}
 }

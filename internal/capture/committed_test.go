@@ -16,14 +16,14 @@ import (
 	"postern/sessionticket"
 )
 
-var update = flag.Bool("update", false, "record testdata again, as root, with the peers of testdata/README.md")
+var update = flag.Bool("update", false, "record testdata, as root, with the peers in testdata/README.md")
 
 // A sample is a committed capture.
 type sample struct {
-	file string // in testdata; with .keys after it its key log, if it has one
+	file string // in testdata; its key log, if any, has the suffix .keys
 	want []string
-	name string // in EHLO
-	id   string // of the case; empty: none
+	ehlo string
+	id   string // of the case; empty if there is none
 }
 
 var strict = sample{"early-ticket.chasquid-1.11.pcap", []string{
@@ -59,20 +59,20 @@ func (s sample) options(t *testing.T) (o capture.Options) {
 	return o
 }
 
-func (s sample) keep(t *testing.T, capture []byte) {
+func (s sample) write(t *testing.T, capture []byte) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join("testdata", s.file), capture, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// check holds the whole flow against what it is known to be.
+// check compares a complete flow with what is expected.
 func (s sample) check(t *testing.T, found []*capture.Conversation) {
 	t.Helper()
 	if len(found) != 1 {
 		t.Fatalf("%d conversations, want 1", len(found))
 	}
-	checkTold(t, found[0], s.want...)
+	checkTranscript(t, found[0], s.want...)
 	id := ""
 	if cases, _ := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
 		id = cases[0].Case.ID
@@ -80,7 +80,7 @@ func (s sample) check(t *testing.T, found []*capture.Conversation) {
 	if id != s.id {
 		t.Errorf("the case is %q, want %q", id, s.id)
 	}
-	if c := found[0]; c.EHLO != s.name || c.Protocol != capture.SMTP || !c.StartTLS || c.MidStream || c.MissingBytes != 0 {
+	if c := found[0]; c.EHLO != s.ehlo || c.Protocol != capture.SMTP || !c.StartTLS || c.MidStream || c.MissingBytes != 0 {
 		t.Errorf("read %+v", c)
 	}
 }
@@ -99,10 +99,10 @@ func recordStrict(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	server := testpeer.StartChasquid(t, pair)
 	recording := testpeer.StartTCPDump(t, server.Addr)
-	if !sayHelloStrictly(t, server.Addr, clientConfig(pair)) {
-		t.Fatal("the strict client got in")
+	if !connectStrictly(t, server.Addr, clientConfig(pair)) {
+		t.Fatal("the strict client completed the handshake")
 	}
-	strict.keep(t, recording.Stop(t))
+	strict.write(t, recording.Stop(t))
 }
 
 func recordHealthy(t *testing.T) {
@@ -114,13 +114,13 @@ func recordHealthy(t *testing.T) {
 	if !d.Delivered {
 		t.Fatalf("not delivered: %s\n%s", d.Reply, d.Output)
 	}
-	healthy.keep(t, recording.Stop(t))
+	healthy.write(t, recording.Stop(t))
 }
 
-// Without keys a healthy flow is no case either, as far as can be told.
+// A healthy flow must not be diagnosed as a case without keys either.
 func TestHealthyFlowWithoutKeysIsNoCase(t *testing.T) {
 	found := read(t, healthy.bytes(t), capture.Options{})
-	checkTold(t, found[0],
+	checkTranscript(t, found[0],
 		"client: ClientHello",
 		"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished?",
 		"client: Finished? ApplicationData?",
@@ -128,14 +128,14 @@ func TestHealthyFlowWithoutKeysIsNoCase(t *testing.T) {
 		"client: Alert?",
 		"closed by the server after Alert, completed, data")
 	if cases, _ := interop.Diagnose(found[0].Transcript); len(cases) > 0 {
-		t.Errorf("it is taken for %s", cases[0].Case.ID)
+		t.Errorf("diagnosed as %s", cases[0].Case.ID)
 	}
 }
 
-// told is what a conversation's transcript says, in lines: what a side sent without
-// an answer, then how it ended. ChangeCipherSpec is left out; types that were told by
+// transcriptLines describes a transcript: a line for what a side sent without a reply
+// in between, then how it ended. ChangeCipherSpec is left out; types that were inferred from
 // order and size have a question mark; an early ticket has an exclamation mark.
-func told(c *capture.Conversation) []string {
+func transcriptLines(c *capture.Conversation) []string {
 	t := c.Transcript
 	if t == nil {
 		return []string{"no TLS"}
@@ -179,17 +179,17 @@ func ending(t *handshake.Transcript) string {
 	return text + ", " + t.Use.String()
 }
 
-func checkTold(t *testing.T, c *capture.Conversation, want ...string) {
+func checkTranscript(t *testing.T, c *capture.Conversation, want ...string) {
 	t.Helper()
-	if got, want := strings.Join(told(c), "\n\t"), strings.Join(want, "\n\t"); got != want {
-		t.Errorf("the capture says\n\t%s\nwant\n\t%s", got, want)
+	if got, want := strings.Join(transcriptLines(c), "\n\t"), strings.Join(want, "\n\t"); got != want {
+		t.Errorf("the transcript is\n\t%s\nwant\n\t%s", got, want)
 	}
 }
 
-// checkBegins is for conversations of which both sides may end or go on first.
+// checkBegins is for conversations in which the order of the last messages can vary.
 func checkBegins(t *testing.T, c *capture.Conversation, want ...string) {
 	t.Helper()
-	if got, want := strings.Join(told(c), "\n\t"), strings.Join(want, "\n\t"); !strings.HasPrefix(got, want) {
-		t.Errorf("the capture says\n\t%s\nwant it to begin\n\t%s", got, want)
+	if got, want := strings.Join(transcriptLines(c), "\n\t"), strings.Join(want, "\n\t"); !strings.HasPrefix(got, want) {
+		t.Errorf("the transcript is\n\t%s\nwant it to begin\n\t%s", got, want)
 	}
 }

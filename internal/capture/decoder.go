@@ -17,35 +17,36 @@ type segment struct {
 	seq, ack uint32
 	syn, fin bool
 	rst      bool
-	acks     bool // ack counts
+	hasACK   bool // ack is valid
 	data     []byte
-	cut      int // bytes at the end of data that were sent and not captured
+
+	truncated int // bytes after data that were sent and not captured
 }
 
-// first is the sequence number of the segment's first byte of data: SYN has one of its own.
-func (s *segment) first() uint32 {
+// start is the sequence number of the first byte of data. SYN occupies one before it.
+func (s *segment) start() uint32 {
 	if s.syn {
 		return s.seq + 1
 	}
 	return s.seq
 }
 
-// past is the sequence number after the segment's last byte of data.
-func (s *segment) past() uint32 { return s.first() + uint32(len(s.data)+s.cut) }
+// end is the sequence number after the last byte of data.
+func (s *segment) end() uint32 { return s.start() + uint32(len(s.data)+s.truncated) }
 
-// after is how far sequence number a is after b; negative: before (RFC 9293, Section 3.4).
-func after(a, b uint32) int { return int(int32(a - b)) }
+// seqDiff is the distance from sequence number b to a, which wrap around (RFC 9293,
+// Section 3.4). It is negative if a is before b.
+func seqDiff(a, b uint32) int { return int(int32(a - b)) }
 
 var (
-	errLink     = errors.New("a link type that is not read")
-	errOther    = errors.New("not TCP over IP")
-	errFragment = errors.New("a fragment of an IP packet")
-	errBroken   = errors.New("headers that do not parse, or are cut")
+	errLinkType  = errors.New("unsupported link type")
+	errNotTCP    = errors.New("not TCP over IP")
+	errFragment  = errors.New("IP fragment")
+	errMalformed = errors.New("malformed or truncated headers")
 )
 
-// firstLayers are the link types that are read: Ethernet, Linux's cooked ones,
-// loopback and null of the BSDs, and IP without any, under all its numbers.
-var firstLayers = map[layers.LinkType]gopacket.LayerType{
+// linkLayers are the supported link types, except raw IP without a fixed version.
+var linkLayers = map[layers.LinkType]gopacket.LayerType{
 	layers.LinkTypeEthernet:  layers.LayerTypeEthernet,
 	layers.LinkTypeLinuxSLL:  layers.LayerTypeLinuxSLL,
 	layers.LinkTypeLinuxSLL2: layers.LayerTypeLinuxSLL2,
@@ -55,11 +56,11 @@ var firstLayers = map[layers.LinkType]gopacket.LayerType{
 	layers.LinkTypeIPv6:      layers.LayerTypeIPv6,
 }
 
-// A decoder finds the TCP segment in a frame. Its layers are used again for each.
+// A decoder decodes frames to TCP segments. It reuses its layers.
 type decoder struct {
-	parsers map[gopacket.LayerType]*gopacket.DecodingLayerParser
-	found   []gopacket.LayerType
-	decoded []gopacket.DecodingLayer
+	parsers map[gopacket.LayerType]*gopacket.DecodingLayerParser // by first layer
+	layers  []gopacket.DecodingLayer
+	decoded []gopacket.LayerType // of the current frame
 	ip4     layers.IPv4
 	ip6     layers.IPv6
 	tcp     layers.TCP
@@ -67,14 +68,15 @@ type decoder struct {
 
 func newDecoder() *decoder {
 	d := &decoder{parsers: make(map[gopacket.LayerType]*gopacket.DecodingLayerParser)}
-	d.decoded = []gopacket.DecodingLayer{
+	d.layers = []gopacket.DecodingLayer{
 		new(layers.Ethernet), new(layers.Dot1Q), new(layers.LinuxSLL), new(layers.LinuxSLL2), new(layers.Loopback),
 		&d.ip4, &d.ip6, new(layers.IPv6ExtensionSkipper), &d.tcp,
 	}
 	return d
 }
 
-// decode returns the segment of a frame, whose data lies in the frame's, or why there is none.
+// decode returns the segment in a frame, or an error if there is none. The segment's data
+// is part of the frame's.
 func (d *decoder) decode(f frame) (segment, error) {
 	first, err := firstLayer(f)
 	if err != nil {
@@ -82,46 +84,46 @@ func (d *decoder) decode(f frame) (segment, error) {
 	}
 	parser := d.parsers[first]
 	if parser == nil {
-		parser = gopacket.NewDecodingLayerParser(first, d.decoded...)
+		parser = gopacket.NewDecodingLayerParser(first, d.layers...)
 		parser.IgnoreUnsupported = true
 		d.parsers[first] = parser
 	}
-	d.found = d.found[:0]
-	if parser.DecodeLayers(f.data, &d.found) != nil {
-		return segment{}, errBroken
+	d.decoded = d.decoded[:0]
+	if parser.DecodeLayers(f.data, &d.decoded) != nil {
+		return segment{}, errMalformed
 	}
 	return d.segment(f)
 }
 
-// firstLayer is the layer that a frame begins with.
+// firstLayer returns the layer that a frame begins with.
 func firstLayer(f frame) (gopacket.LayerType, error) {
-	if first, ok := firstLayers[f.link]; ok {
+	if first, ok := linkLayers[f.link]; ok {
 		return first, nil
 	}
 	switch f.link {
-	case layers.LinkTypeRaw, 12, 14: // LINKTYPE_RAW, and DLT_RAW of Linux and of OpenBSD
+	case layers.LinkTypeRaw, 12, 14: // LINKTYPE_RAW, and DLT_RAW of Linux and OpenBSD
 		if len(f.data) > 0 && f.data[0]>>4 == 6 {
 			return layers.LayerTypeIPv6, nil
 		}
 		return layers.LayerTypeIPv4, nil
 	}
-	return 0, errLink
+	return 0, errLinkType
 }
 
-// segment makes one of the layers just decoded.
+// segment returns the segment in the decoded layers.
 func (d *decoder) segment(f frame) (segment, error) {
 	s := segment{
 		at: f.info.Timestamp, seq: d.tcp.Seq, ack: d.tcp.Ack,
-		syn: d.tcp.SYN, fin: d.tcp.FIN, rst: d.tcp.RST, acks: d.tcp.ACK, data: d.tcp.Payload,
+		syn: d.tcp.SYN, fin: d.tcp.FIN, rst: d.tcp.RST, hasACK: d.tcp.ACK, data: d.tcp.Payload,
 	}
 	var src, dst netip.Addr
 	isTCP := false
-	for _, found := range d.found { // the innermost addresses count, as in a tunnel of IP over IP
-		switch found {
+	for _, layer := range d.decoded { // in a tunnel of IP over IP the inner addresses count
+		switch layer {
 		case layers.LayerTypeIPv4:
-			src, dst, s.cut = address(d.ip4.SrcIP), address(d.ip4.DstIP), cut4(&d.ip4)
+			src, dst, s.truncated = address(d.ip4.SrcIP), address(d.ip4.DstIP), truncated4(&d.ip4)
 		case layers.LayerTypeIPv6:
-			src, dst, s.cut = address(d.ip6.SrcIP), address(d.ip6.DstIP), cut6(&d.ip6)
+			src, dst, s.truncated = address(d.ip6.SrcIP), address(d.ip6.DstIP), truncated6(&d.ip6)
 		case layers.LayerTypeTCP:
 			isTCP = true
 		}
@@ -134,7 +136,7 @@ func (d *decoder) segment(f frame) (segment, error) {
 		src.Is6() && d.ip6.NextHeader == layers.IPProtocolIPv6Fragment:
 		return s, errFragment
 	}
-	return s, errOther
+	return s, errNotTCP
 }
 
 func address(b []byte) netip.Addr {
@@ -142,11 +144,11 @@ func address(b []byte) netip.Addr {
 	return a
 }
 
-// cut4 is how many bytes of the packet the capture lacks.
-func cut4(ip *layers.IPv4) int { return max(0, int(ip.Length)-len(ip.Contents)-len(ip.Payload)) }
+// truncated4 returns how many bytes of the packet were not captured.
+func truncated4(ip *layers.IPv4) int { return max(0, int(ip.Length)-len(ip.Contents)-len(ip.Payload)) }
 
-// cut6 is the same. Length leaves out the header, which counts 40 bytes.
-func cut6(ip *layers.IPv6) int {
+// truncated6 is truncated4 for IPv6, where Length does not include the header.
+func truncated6(ip *layers.IPv6) int {
 	present := len(ip.Payload)
 	if ip.HopByHop != nil {
 		present += ip.HopByHop.ActualLength

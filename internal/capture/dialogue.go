@@ -9,70 +9,70 @@ import (
 )
 
 const (
-	// maxClear bounds what is read in the clear, of both sides together. TLS
-	// begins within the first few lines, or not at all.
-	maxClear = 16 << 10
-	// maxHeld bounds what a client says between STARTTLS and the server's answer,
-	// where it should say nothing (RFC 3207, Section 4).
-	maxHeld = 16 << 10
+	// maxPlaintext bounds the plaintext that is searched for STARTTLS, of both sides
+	// together. TLS starts within a few lines, or not at all.
+	maxPlaintext = 16 << 10
+	// maxEarlyData bounds what a client sends between STARTTLS and the reply, where it
+	// should send nothing (RFC 3207, Section 4).
+	maxEarlyData = 16 << 10
 )
 
-// A dialogue reads what both sides say in the clear, to find where TLS begins.
+// A dialogue follows the plaintext of a connection to find where TLS starts.
 type dialogue struct {
-	c              *Conversation // what is learned stands there
-	client, server lineCutter
-	heard          int
-	greeted        bool    // the server's greeting has passed
-	due            *answer // to STARTTLS; nil: none
-	unsure         bool    // the capture lacks words of the server, which may have been that
-	held           []words // the client's, until it comes
-	over           bool    // TLS will not begin any more
-	tls            []words // once TLS has begun: those that belong to it
+	c              *Conversation // updated with what is found
+	client, server lineBuffer
+	size           int            // bytes read
+	greeted        bool           // the server's greeting is complete
+	expected       *startTLSReply // nil if the client has not sent STARTTLS
+	replyMissing   bool           // server data is missing that may have been that reply
+	earlyData      []payload      // of the client, before the reply
+	done           bool           // TLS will not start any more
+	tls            []payload      // the first TLS data, once TLS has started
 }
 
-// words are what a side said in one segment.
-type words struct {
+// A payload is the data of one segment.
+type payload struct {
 	from handshake.Side
-	said []byte
+	data []byte
 	at   time.Time
 }
 
-// hear takes what a side said. Afterwards d.tls tells whether TLS has begun.
-func (d *dialogue) hear(w words) {
-	l := d.of(w.from)
-	for len(w.said) > 0 && !d.over && d.tls == nil {
-		waits := w.from == handshake.Client && d.due != nil
+// feed processes data. Afterwards d.tls is not nil if TLS has started.
+func (d *dialogue) feed(p payload) {
+	l := d.lineBuffer(p.from)
+	for len(p.data) > 0 && !d.done && d.tls == nil {
+		early := p.from == handshake.Client && d.expected != nil
 		switch {
-		case l.startsTLS(w.said) && (!waits || d.unsure):
-			d.begin(w)
+		case l.atTLS(p.data) && (!early || d.replyMissing):
+			d.startTLS(p)
 			return
-		case waits:
-			d.hold(w)
+		case early:
+			d.holdEarlyData(p)
 			return
 		}
-		line, rest, whole := l.next(w.said)
-		d.heard += len(w.said) - len(rest)
-		d.over = d.heard > maxClear
-		w.said = rest
+		line, rest, complete := l.next(p.data)
+		d.size += len(p.data) - len(rest)
+		d.done = d.size > maxPlaintext
+		p.data = rest
 		switch {
-		case !whole:
+		case !complete:
 			return
-		case w.from == handshake.Client:
+		case p.from == handshake.Client:
 			d.command(line)
 		default:
-			d.reply(line, w)
+			d.reply(line, p)
 		}
 	}
 }
 
-// begin notes that TLS begins with w, which may be empty.
-func (d *dialogue) begin(w words) {
-	d.tls, d.held = append(d.held, w), nil
+// startTLS records that TLS starts with p, which may be empty.
+func (d *dialogue) startTLS(p payload) {
+	d.tls, d.earlyData = append(d.earlyData, p), nil
 }
 
-// command takes a client's line.
+// command processes a line of the client.
 func (d *dialogue) command(line []byte) {
-	d.learn(ofClient(line))
+	d.setProtocol(clientProtocol(line))
 	d.greeted = d.greeted || d.c.MidStream
 	switch verb, rest := cutVerb(line); verb {
 	case "EHLO", "HELO", "LHLO":
@@ -80,138 +80,137 @@ func (d *dialogue) command(line []byte) {
 	case "MAIL":
 		d.c.Mail = true
 	case "DATA", "BDAT":
-		d.over = true // the message is not looked at
+		d.done = true // the message is not read
 	}
-	if d.due = awaited(line); d.due != nil {
-		d.c.StartTLS, d.unsure = true, false
+	if d.expected = startTLSReplyTo(line); d.expected != nil {
+		d.c.StartTLS, d.replyMissing = true, false
 	}
 }
 
-// reply takes a server's line and, in w, what it said after that.
-func (d *dialogue) reply(line []byte, w words) {
-	d.learn(ofServer(line))
+// reply processes a line of the server. The data after it is in rest.
+func (d *dialogue) reply(line []byte, rest payload) {
+	d.setProtocol(serverProtocol(line))
 	switch {
 	case !d.greeted:
 		if d.c.Banner == "" {
 			d.c.Banner = string(line)
 		}
-		d.greeted = !goesOn(line)
-	case d.due == nil:
-	case d.due.isYes(line):
-		d.begin(w)
-	case d.due.isNo(line):
-		d.c.Refusal, d.due = string(line), nil
-		held := d.held
-		d.held = nil
-		for _, w := range held {
-			d.hear(w)
+		d.greeted = !isContinued(line)
+	case d.expected == nil:
+	case d.expected.accepts(line):
+		d.startTLS(rest)
+	case d.expected.refuses(line):
+		d.c.Refusal, d.expected = string(line), nil
+		early := d.earlyData
+		d.earlyData = nil
+		for _, p := range early {
+			d.feed(p)
 		}
 	}
 }
 
-func (d *dialogue) learn(p Protocol) {
+func (d *dialogue) setProtocol(p Protocol) {
 	if d.c.Protocol == None {
 		d.c.Protocol = p
 	}
 }
 
-// lose notes that the capture lacks words of a side.
-func (d *dialogue) lose(from handshake.Side) {
-	d.of(from).broken = true
-	d.unsure = d.unsure || from == handshake.Server
+// gap records that data from a side is missing.
+func (d *dialogue) gap(from handshake.Side) {
+	d.lineBuffer(from).gap = true
+	d.replyMissing = d.replyMissing || from == handshake.Server
 }
 
-// hold keeps what a client says before the answer that it should wait for.
-func (d *dialogue) hold(w words) {
-	if d.heard += len(w.said); d.heard > maxClear+maxHeld {
-		d.over = true
+// holdEarlyData keeps what the client sends before the reply to STARTTLS.
+func (d *dialogue) holdEarlyData(p payload) {
+	if d.size += len(p.data); d.size > maxPlaintext+maxEarlyData {
+		d.done = true
 		return
 	}
-	w.said = bytes.Clone(w.said)
-	d.held = append(d.held, w)
+	p.data = bytes.Clone(p.data)
+	d.earlyData = append(d.earlyData, p)
 }
 
-func (d *dialogue) of(side handshake.Side) *lineCutter {
+func (d *dialogue) lineBuffer(side handshake.Side) *lineBuffer {
 	if side == handshake.Client {
 		return &d.client
 	}
 	return &d.server
 }
 
-// maxLine bounds what is kept of a line: RFC 5321, Section 4.5.3.1.5.
+// maxLine is the length at which lines are cut (RFC 5321, Section 4.5.3.1.5).
 const maxLine = 512
 
-// A lineCutter cuts what one side says into lines.
-type lineCutter struct {
+// A lineBuffer splits the data of one side into lines.
+type lineBuffer struct {
 	partial []byte
-	broken  bool // the line has a gap
+	gap     bool // data of the current line is missing
 }
 
-// next cuts the next line off b; its first bytes may have come before. It is
-// without its end, cut to maxLine, empty if it has a gap, and good until the next call.
-func (l *lineCutter) next(b []byte) (line, rest []byte, whole bool) {
-	part, rest, whole := bytes.Cut(b, []byte("\n"))
+// next returns the next line, which may have begun in earlier data, and the data after
+// it. The line has no line ending, is cut at maxLine, empty if data is missing, and valid
+// until the next call.
+func (l *lineBuffer) next(data []byte) (line, rest []byte, complete bool) {
+	part, rest, complete := bytes.Cut(data, []byte("\n"))
 	l.partial = append(l.partial, part[:min(len(part), maxLine-len(l.partial))]...)
-	if !whole {
+	if !complete {
 		return nil, nil, false
 	}
 	line = bytes.TrimSuffix(l.partial, []byte("\r"))
-	if l.broken {
+	if l.gap {
 		line = nil
 	}
-	l.partial, l.broken = l.partial[:0], false
+	l.partial, l.gap = l.partial[:0], false
 	return line, rest, true
 }
 
-// startsTLS reports whether b begins, where a line would, with what is a TLS
-// record of handshake messages and no text (RFC 8446, Section 5.1).
-func (l *lineCutter) startsTLS(b []byte) bool {
-	return len(l.partial) == 0 && tlsrecord.BeginsHandshake(b)
+// atTLS reports whether data begins with a TLS handshake record where a line would begin.
+func (l *lineBuffer) atTLS(data []byte) bool {
+	return len(l.partial) == 0 && tlsrecord.BeginsHandshake(data)
 }
 
-// A listener lends keys to a recorder and tells it when the client sends MAIL in
-// what they open. Nothing else of that is looked at, and nothing kept.
-type listener struct {
+// mailKeys are keys that tell the recorder when the client sends MAIL over TLS. No other
+// decrypted data is read, and none is kept.
+type mailKeys struct {
 	handshake.Keys
 	recorder *handshake.Recorder
 }
 
-// Opener is [handshake.Keys].
-func (l listener) Opener(s handshake.Session) handshake.Opener {
-	if opener := l.Keys.Opener(s); opener != nil {
-		return &listening{Opener: opener, recorder: l.recorder}
+// Opener implements [handshake.Keys].
+func (m mailKeys) Opener(s handshake.Session) handshake.Opener {
+	if opener := m.Keys.Opener(s); opener != nil {
+		return &mailOpener{Opener: opener, recorder: m.recorder}
 	}
 	return nil
 }
 
-// A listening is that of one connection.
-type listening struct {
+// A mailOpener decrypts the records of one connection and looks for MAIL.
+type mailOpener struct {
 	handshake.Opener
 	recorder *handshake.Recorder
-	client   lineCutter
-	over     bool
+	client   lineBuffer
+	found    bool
 }
 
-// Open is [handshake.Opener].
-func (l *listening) Open(from handshake.Side, epoch int, record []byte) ([]byte, byte, bool) {
-	content, kind, ok := l.Opener.Open(from, epoch, record)
-	const applicationData = 23 // RFC 8446, Section 5.1
-	if ok && from == handshake.Client && kind == applicationData {
-		l.hear(content)
+// Open implements [handshake.Opener].
+func (m *mailOpener) Open(from handshake.Side, epoch int, record []byte) ([]byte, byte, bool) {
+	content, contentType, ok := m.Opener.Open(from, epoch, record)
+	if ok && from == handshake.Client && contentType == tlsrecord.ApplicationData {
+		m.search(content)
 	}
-	return content, kind, ok
+	return content, contentType, ok
 }
 
-func (l *listening) hear(b []byte) {
-	for !l.over {
-		line, rest, whole := l.client.next(b)
-		if !whole {
+func (m *mailOpener) search(data []byte) {
+	for !m.found {
+		line, rest, complete := m.client.next(data)
+		if !complete {
 			return
 		}
 		if verb, _ := cutVerb(line); verb == "MAIL" {
-			l.recorder.SetUse(handshake.UseMail)
-			l.over = true
+			m.recorder.SetUse(handshake.UseMail)
+			m.found = true
 		}
-		b = rest
+		data = rest
 	}
 }

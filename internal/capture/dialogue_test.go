@@ -10,35 +10,35 @@ import (
 	"postern/internal/capture"
 )
 
-// hello is a TLS record with as much of a ClientHello as shows that it is one, and
-// the server's alert for it.
+// hello is a TLS record with the beginning of a ClientHello, and alert the server's alert
+// for it.
 const (
 	hello = "\x16\x03\x01\x00\x08\x01\x00\x00\x04\x03\x03\x00\x00"
 	alert = "\x15\x03\x01\x00\x02\x02\x32"
 )
 
-// play makes turns of lines: "C: " and "S: " are said in clear, with CRLF; "C* " and
-// "S* " as they are.
+// play makes turns of lines: "C: " and "S: " are plaintext lines and get CRLF; "C* " and
+// "S* " are sent as they are.
 func play(lines ...string) (turns []turn) {
 	for _, line := range lines {
-		t := turn{from: handshake.Client, said: []byte(line[3:])}
+		t := turn{from: handshake.Client, data: []byte(line[3:])}
 		if line[0] == 'S' {
 			t.from = handshake.Server
 		}
 		if line[1] == ':' {
-			t.said = append([]byte(strings.ReplaceAll(line[3:], " | ", "\r\n")), "\r\n"...)
+			t.data = append([]byte(strings.ReplaceAll(line[3:], " | ", "\r\n")), "\r\n"...)
 		}
 		turns = append(turns, t)
 	}
 	return turns
 }
 
-func TestWhereTLSBegins(t *testing.T) {
+func TestStartOfTLSIsFound(t *testing.T) {
 	inTLS := []string{"client: ClientHello", "server: Alert", "alerted by the server after Alert, unused"}
 	for name, tt := range map[string]struct {
-		said []turn
-		want string // the conversation without its transcript
-		told []string
+		turns      []turn
+		want       string // the conversation without its transcript
+		transcript []string
 	}{
 		"SMTP": {play("S: 220-mx.example.org | 220 hello", "C: EHLO a.example", "S: 250-hi | 250 STARTTLS", "C: starttls", "S: 220 go", "C* "+hello, "S* "+alert),
 			"SMTP banner=220-mx.example.org name=a.example starttls", inTLS},
@@ -50,29 +50,29 @@ func TestWhereTLSBegins(t *testing.T) {
 			"IMAP banner=* OK ready starttls", inTLS},
 		"POP3":                {play("S: +OK ready", "C: STLS", "S: +OK go", "C* "+hello, "S* "+alert), "POP3 banner=+OK ready starttls", inTLS},
 		"from the first byte": {play("C* "+hello, "S* "+alert), "", inTLS},
-		"refused, then mail in clear": {play("S: 220 hello", "C: EHLO a", "S: 250 hi", "C: STARTTLS", "S: 454 4.7.0 not now", "C: MAIL FROM:<a@b>", "S: 250 ok", "C: DATA", "S: 354 go", "C: STARTTLS | .", "S: 250 ok", "C: QUIT", "S: 221 bye"),
+		"refused, then mail in plaintext": {play("S: 220 hello", "C: EHLO a", "S: 250 hi", "C: STARTTLS", "S: 454 4.7.0 not now", "C: MAIL FROM:<a@b>", "S: 250 ok", "C: DATA", "S: 354 go", "C: STARTTLS | .", "S: 250 ok", "C: QUIT", "S: 221 bye"),
 			"SMTP banner=220 hello name=a starttls refusal=454 4.7.0 not now mail", []string{"no TLS"}},
-		"refused, then granted": {play("S: 220 hello", "C: EHLO a", "S: 250 hi", "C: STARTTLS", "S: 454 later", "C: STARTTLS", "S: 220 go", "C* "+hello, "S* "+alert),
+		"refused, then accepted": {play("S: 220 hello", "C: EHLO a", "S: 250 hi", "C: STARTTLS", "S: 454 later", "C: STARTTLS", "S: 220 go", "C* "+hello, "S* "+alert),
 			"SMTP banner=220 hello name=a starttls refusal=454 later", inTLS},
 		"masked by a firewall": {play("S: 220 ****************", "C: EHLO a", "S: 250-hi | 250 XXXXXXXA", "C: MAIL FROM:<a@b>"),
 			"SMTP banner=220 **************** name=a mail", []string{"no TLS"}},
-		"a command behind STARTTLS": {play("S: 220 hello", "C: STARTTLS | RSET", "S: 220 go", "C* "+hello, "S* "+alert),
+		"a command after STARTTLS": {play("S: 220 hello", "C: STARTTLS | RSET", "S: 220 go", "C* "+hello, "S* "+alert),
 			"SMTP banner=220 hello starttls", []string{"client: NotTLS", "server: Alert", "alerted by the server after Alert, unused"}},
 		"silence after STARTTLS": {play("S: 220 hello", "C: STARTTLS", "S: 220 go"), "SMTP banner=220 hello starttls", []string{"open, unused"}},
-		"talk before the greeting": {play("C: EHLO a | STARTTLS", "S: 220 hello", "S: 250 hi | 220 go", "C* "+hello, "S* "+alert),
+		"commands before the greeting": {play("C: EHLO a | STARTTLS", "S: 220 hello", "S: 250 hi | 220 go", "C* "+hello, "S* "+alert),
 			"SMTP banner=220 hello name=a starttls", inTLS},
-		"bare line ends": {play("S* 220 hello\n", "C* STARTTLS\n", "S* 220 go\n", "C* "+hello, "S* "+alert), "SMTP banner=220 hello starttls", inTLS},
+		"bare LF": {play("S* 220 hello\n", "C* STARTTLS\n", "S* 220 go\n", "C* "+hello, "S* "+alert), "SMTP banner=220 hello starttls", inTLS},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, mss := range []int{1, 3, 10_000} {
-				found := read(t, ethernet.pcap(t, segments(tt.said, mss, 1000, 2000)), capture.Options{})
+				found := read(t, ethernet.pcap(t, segments(tt.turns, mss, 1000, 2000)), capture.Options{})
 				if len(found) != 1 {
 					t.Fatalf("%d conversations", len(found))
 				}
 				if got := describe(found[0]); got != tt.want {
 					t.Errorf("in segments of %d: got %q, want %q", mss, got, tt.want)
 				}
-				checkTold(t, found[0], tt.told...)
+				checkTranscript(t, found[0], tt.transcript...)
 			}
 		})
 	}
@@ -97,30 +97,30 @@ func describe(c *capture.Conversation) string {
 	return text
 }
 
-// What is neither mail nor TLS is counted only.
+// Connections with neither mail nor TLS are only counted.
 func TestOtherProtocolsAreNoConversations(t *testing.T) {
-	said := play("C: GET / HTTP/1.1 | Host: example.org | ", "S: HTTP/1.1 200 OK | ")
-	if found := read(t, ethernet.pcap(t, segments(said, 1000, 1, 1)), capture.Options{}); len(found) != 0 {
+	turns := play("C: GET / HTTP/1.1 | Host: example.org | ", "S: HTTP/1.1 200 OK | ")
+	if found := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), capture.Options{}); len(found) != 0 {
 		t.Errorf("got %+v", found[0])
 	}
 }
 
-// Lines without end are cut, and a dialogue without TLS is not followed for ever.
-func TestTextsAreBounded(t *testing.T) {
+// Long lines are cut, and the search for TLS ends.
+func TestPlaintextIsBounded(t *testing.T) {
 	line, endless := strings.Repeat("x", 5_000), strings.Repeat("x", 100_000)
-	for _, said := range [][]turn{
+	for _, turns := range [][]turn{
 		play("S: 220 "+line, "C: EHLO "+line),
 		play("S: 220 hello", "C: EHLO a", "S* "+endless, "C: STARTTLS", "S: 220 go", "C* "+hello),
 		play("S: 220 hello", "C: STARTTLS", "C: "+endless, "S: 220 go", "C* "+hello),
 	} {
-		c := read(t, ethernet.pcap(t, segments(said, 1000, 1, 1)), capture.Options{})[0]
+		c := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), capture.Options{})[0]
 		if len(c.Banner) > 512 || len(c.EHLO) > 512 || c.Transcript != nil {
 			t.Errorf("read %+v", c)
 		}
 	}
 }
 
-// Who resets the connection ended it.
+// The side that sends RST ended the connection; an RST before the window is ignored.
 func TestReset(t *testing.T) {
 	packets := segments(play("S: 220 hello", "C: STARTTLS", "S: 220 go", "C* "+hello), 1000, 1000, 2000)
 	last := packets[len(packets)-1]
@@ -129,25 +129,25 @@ func TestReset(t *testing.T) {
 		{from: handshake.Client, seq: last.seq + uint32(len(last.data)), rst: true},
 	} {
 		found := read(t, ethernet.pcap(t, append(packets[:len(packets):len(packets)], p)), capture.Options{})
-		checkTold(t, found[0], "client: ClientHello", "reset by the "+p.from.String()+" after ClientHello, unused")
+		checkTranscript(t, found[0], "client: ClientHello", "reset by the "+p.from.String()+" after ClientHello, unused")
 	}
 	old := packet{from: handshake.Client, seq: 1000, rst: true}
 	found := read(t, ethernet.pcap(t, append(packets[:len(packets):len(packets)], old)), capture.Options{})
-	checkTold(t, found[0], "client: ClientHello", "open after ClientHello, unused")
+	checkTranscript(t, found[0], "client: ClientHello", "open after ClientHello, unused")
 }
 
-// The capture lacks the server's answer to STARTTLS, and the server says no more.
-func TestAnswerThatIsNotInTheCapture(t *testing.T) {
+// The reply to STARTTLS is missing, and the server sends nothing after it.
+func TestReplyToSTARTTLSIsMissing(t *testing.T) {
 	packets := segments(play("S: 220 hello", "C: STARTTLS", "S: 220 go", "C* "+hello), 1000, 1000, 2000)
 	found := read(t, ethernet.pcap(t, slices.Delete(packets, 5, 6)), capture.Options{})
-	checkTold(t, found[0], "client: ClientHello", "open after ClientHello, unused")
+	checkTranscript(t, found[0], "client: ClientHello", "open after ClientHello, unused")
 	if found[0].MissingBytes != len("220 go\r\n") {
-		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
+		t.Errorf("%d bytes are missing", found[0].MissingBytes)
 	}
 }
 
-// A snap length cuts the packet that holds the last words and the FIN.
-func TestEndBehindWhatWasCut(t *testing.T) {
+// A snap length truncates the packet with the last data and the FIN.
+func TestFINInATruncatedPacket(t *testing.T) {
 	packets := segments(play("C* "+hello, "S* "+alert), 1000, 1000, 2000)
 	packets[3].fin = true
 	packets[4].ack++
@@ -157,8 +157,8 @@ func TestEndBehindWhatWasCut(t *testing.T) {
 	}
 	frames[3] = frames[3][:len(frames[3])-3]
 	found := read(t, pcap(t, ethernet.link, frames), capture.Options{})
-	checkTold(t, found[0], "client: ClientHello", "server: Alert", "closed by the client after ClientHello, unused")
+	checkTranscript(t, found[0], "client: ClientHello", "server: Alert", "closed by the client after ClientHello, unused")
 	if found[0].MissingBytes != 3 {
-		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
+		t.Errorf("%d bytes are missing", found[0].MissingBytes)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"postern/internal/capture"
 )
 
-// Whatever a file holds, reading it ends, and what is told is bounded.
+// FuzzRead checks that reading any file ends, with bounded results.
 func FuzzRead(f *testing.F) {
 	f.Add(strict.bytes(f))
 	packets := segments(play("S: 220 hello", "C: EHLO a", "S: 250 hi", "C: STARTTLS", "S: 220 go", "C* "+hello, "S* "+alert), 100, 1, 1)

@@ -48,9 +48,9 @@ func startPostern(t *testing.T, mode sessionticket.Mode, pair *testcert.Pair) st
 	return ln.Addr().String()
 }
 
-// sayHelloStrictly connects as the client that refuses early tickets, and says MAIL
-// and QUIT if it gets in.
-func sayHelloStrictly(t *testing.T, addr string, config *tls.Config) (refused bool) {
+// connectStrictly connects as a client that refuses early tickets, and sends MAIL and QUIT
+// if the handshake completes.
+func connectStrictly(t *testing.T, addr string, config *tls.Config) (refused bool) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -80,7 +80,7 @@ func clientConfig(pair *testcert.Pair) *tls.Config {
 	return &tls.Config{RootCAs: pair.Pool, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 }
 
-// read reads a whole capture.
+// read reads a complete capture.
 func read(t *testing.T, file []byte, o capture.Options) []*capture.Conversation {
 	t.Helper()
 	found, err := readAll(bytes.NewReader(file), o)
@@ -108,7 +108,7 @@ func readAll(file io.Reader, o capture.Options) (found []*capture.Conversation, 
 	}
 }
 
-// What the operator of a server sees of the client of https://go.dev/issue/70232.
+// A client with the bug of https://go.dev/issue/70232, as the operator of a server sees it.
 func TestCaptureOfAStrictClient(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for _, tt := range []struct {
@@ -131,7 +131,7 @@ func TestCaptureOfAStrictClient(t *testing.T) {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			addr := startPostern(t, tt.mode, pair)
 			recording := testpeer.StartTCPDump(t, addr)
-			if refused := sayHelloStrictly(t, addr, clientConfig(pair)); refused != tt.refused {
+			if refused := connectStrictly(t, addr, clientConfig(pair)); refused != tt.refused {
 				t.Errorf("refused: %v", refused)
 			}
 			found := read(t, recording.Stop(t), capture.Options{})
@@ -147,7 +147,7 @@ func TestCaptureOfAStrictClient(t *testing.T) {
 	}
 }
 
-// With OpenSSL's keys each message has its name.
+// With OpenSSL's key log every message has a type.
 func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	addr := startPostern(t, sessionticket.FirstWrite, pair)
@@ -164,8 +164,8 @@ func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
 		"server: NewSessionTicket ApplicationData Alert")
 }
 
-// TLS from the first byte, of a server that is no Postern, where the snap length cuts
-// the large messages: that they passed is told, and that the handshake went on.
+// Implicit TLS to another server, with a snap length that truncates large messages: they
+// are missing, and the handshake is still followed to its end.
 func TestCaptureOfImplicitTLSWithAShortSnapLength(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	addr := testpeer.StartOpenSSL(t, pair.CertFile, pair.KeyFile)

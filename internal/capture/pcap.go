@@ -14,29 +14,29 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// ErrFormat is what [NewReader] returns of a file that is no capture.
+// ErrFormat is wrapped by the error of [NewReader] if the file is not a capture.
 var ErrFormat = errors.New("capture: neither pcap nor pcapng")
 
 const (
-	// maxPacket is what libpcap takes for the longest packet.
+	// maxPacket is the largest packet, as in libpcap.
 	maxPacket = 256 << 10
-	// maxBetween bounds what a file may hold between two packets: descriptions,
-	// names, and keys, which the library reads into memory.
+	// maxBetween bounds the pcapng blocks between two packets (interfaces, names, keys),
+	// which the library reads into memory.
 	maxBetween = 4 << 20
-	// maxInterfaces and maxNames bound what a pcapng file may describe.
+	// maxInterfaces and maxNames bound the descriptions in a section of a pcapng file.
 	maxInterfaces, maxNames = 1024, 1 << 16
 )
 
-// The first bytes of a section header of pcapng, of the five kinds of pcap that
-// are read, and of gzip around either.
+// The magic numbers of pcapng, gzip and pcap. Those of pcap are for timestamps in
+// microseconds and nanoseconds, in either byte order.
 var (
 	magicSection = []byte{0x0a, 0x0d, 0x0d, 0x0a}
 	magicGzip    = []byte{0x1f, 0x8b}
 	magicPcap    = []uint32{0xa1b2c3d4, 0xa1b23c4d}
 )
 
-// IsCapture reports whether a file that begins with head, 4 bytes of it at least, looks
-// like one that [NewReader] reads.
+// IsCapture reports whether head, at least the first 4 bytes of a file, is the beginning
+// of a file that [NewReader] reads.
 func IsCapture(head []byte) bool {
 	return bytes.HasPrefix(head, magicSection) || bytes.HasPrefix(head, magicGzip) || isPcap(head)
 }
@@ -53,24 +53,24 @@ func isPcap(head []byte) bool {
 	return false
 }
 
-// A frame is a packet as the file has it.
+// A frame is a captured link-layer frame.
 type frame struct {
 	link layers.LinkType
 	info gopacket.CaptureInfo
-	data []byte // good until the next
+	data []byte // valid until the next frame
 }
 
-// A source gives the frames of a file one after the other, io.EOF at its end.
-type source interface{ next() (frame, error) }
+// A packetSource returns the frames of a file in order, and io.EOF at its end.
+type packetSource interface{ next() (frame, error) }
 
-func newSource(r io.Reader) (source, error) {
+func newPacketSource(r io.Reader) (packetSource, error) {
 	in := bufio.NewReader(r)
 	if head, _ := in.Peek(len(magicGzip)); bytes.Equal(head, magicGzip) {
-		unzipped, err := gzip.NewReader(in)
+		unpacked, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, fmt.Errorf("capture: reading gzip: %w", err)
 		}
-		in = bufio.NewReader(unzipped)
+		in = bufio.NewReader(unpacked)
 	}
 	head, err := in.Peek(4)
 	switch {
@@ -79,26 +79,26 @@ func newSource(r io.Reader) (source, error) {
 	case isPcap(head):
 		return newPcap(in)
 	case err != nil && err != io.EOF:
-		return nil, fmt.Errorf("capture: reading the file's beginning: %w", err)
+		return nil, fmt.Errorf("capture: reading the header: %w", err)
 	}
 	return nil, ErrFormat
 }
 
 type pcap struct{ *pcapgo.Reader }
 
-func newPcap(r io.Reader) (source, error) {
+func newPcap(r io.Reader) (packetSource, error) {
 	file, err := pcapgo.NewReader(r)
 	if err != nil {
-		return nil, fmt.Errorf("capture: reading the header of a pcap file: %w", err)
+		return nil, fmt.Errorf("capture: reading the pcap header: %w", err)
 	}
-	file.SetSnaplen(maxPacket) // what the file claims may be 4 GiB
+	file.SetSnaplen(maxPacket) // the file may claim 4 GiB
 	return pcap{file}, nil
 }
 
 func (p pcap) next() (frame, error) {
 	data, info, err := p.ZeroCopyReadPacketData()
 	if err == io.EOF && info.CaptureLength > 0 {
-		err = io.ErrUnexpectedEOF // after the packet's header
+		err = io.ErrUnexpectedEOF // the packet's header was read
 	}
 	return frame{p.LinkType(), info, data}, err
 }
@@ -108,12 +108,12 @@ type pcapng struct {
 	file *io.LimitedReader
 }
 
-func newPcapng(r io.Reader) (source, error) {
+func newPcapng(r io.Reader) (packetSource, error) {
 	p := pcapng{file: &io.LimitedReader{R: r, N: maxBetween}}
 	var err error
 	p.NgReader, err = pcapgo.NewNgReader(p.file, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
 	if err != nil {
-		return nil, fmt.Errorf("capture: reading the header of a pcapng file: %w", err)
+		return nil, fmt.Errorf("capture: reading the pcapng header: %w", err)
 	}
 	return p, nil
 }

@@ -41,14 +41,14 @@ func TestLinkTypes(t *testing.T) {
 	}
 }
 
-func TestUnreadLinkTypeIsTold(t *testing.T) {
+func TestUnsupportedLinkTypeIsAnError(t *testing.T) {
 	_, err := readAll(bytes.NewReader(pcap(t, layers.LinkTypeIEEE802_11, [][]byte{{1, 2, 3}})), capture.Options{})
 	if err == nil || !strings.Contains(err.Error(), "link type") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A pcapng file has interfaces of several link types, names and comments.
+// A pcapng file can have interfaces with different link types.
 func TestPcapng(t *testing.T) {
 	packets := segments(strict.turns(t), 1460, 1000, 2000)
 	cooked := wire{link: layers.LinkTypeLinuxSLL2}
@@ -93,7 +93,7 @@ func zip(t *testing.T, b []byte) []byte {
 	return zipped.Bytes()
 }
 
-func TestIsTellsCapturesFromOtherFiles(t *testing.T) {
+func TestIsCapture(t *testing.T) {
 	for head, want := range map[string]bool{
 		"\xd4\xc3\xb2\xa1": true, "\xa1\xb2\xc3\xd4": true, "\x4d\x3c\xb2\xa1": true, "\x0a\x0d\x0d\x0a": true, "\x1f\x8b\x08\x00": true,
 		"{\"ve": false, "": false, "\xd4\xc3": false, "\n\n\n\n": false,
@@ -104,10 +104,10 @@ func TestIsTellsCapturesFromOtherFiles(t *testing.T) {
 	}
 }
 
-func TestOtherFilesAreRefused(t *testing.T) {
+func TestOtherFilesAreRejected(t *testing.T) {
 	for _, text := range []string{"", "x", "{\"version\": 1}", "\x1f\x8b\x08\x00"} {
 		if _, err := capture.NewReader(strings.NewReader(text), capture.Options{}); err == nil {
-			t.Errorf("%q is taken for a capture", text)
+			t.Errorf("%q is accepted as a capture", text)
 		}
 	}
 	if _, err := capture.NewReader(strings.NewReader("hello"), capture.Options{}); !errors.Is(err, capture.ErrFormat) {
@@ -119,18 +119,18 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	}
 }
 
-// tcpdump that was killed leaves a file that ends within a packet: what is whole is read.
+// A killed tcpdump leaves a file that ends within a packet: the packets before it are read.
 func TestFileCutAtEveryByte(t *testing.T) {
 	file := strict.bytes(t)
 	const header = 24
-	whole := map[int]bool{header: true}
+	complete := map[int]bool{header: true}
 	for at := header; at < len(file); {
 		at += 16 + int(binary.LittleEndian.Uint32(file[at+8:]))
-		whole[at] = true
+		complete[at] = true
 	}
 	for n := header; n <= len(file); n++ {
 		found, err := readAll(bytes.NewReader(file[:n]), capture.Options{})
-		if whole[n] && err != nil || !whole[n] && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if complete[n] && err != nil || !complete[n] && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
 		if n == len(file)-1 {
@@ -139,7 +139,7 @@ func TestFileCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// What a file claims is not taken for granted.
+// Lengths and counts in a file are not trusted.
 func TestHostileFiles(t *testing.T) {
 	endless := slices.Clone(strict.bytes(t)[:24])
 	copy(endless[16:], []byte{0xff, 0xff, 0xff, 0xff})
@@ -160,12 +160,12 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// zeros has no end.
+// zeros is an endless reader.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// repeated has no end either.
+// repeated is an endless reader.
 type repeated struct {
 	of []byte
 	at int
@@ -179,8 +179,8 @@ func (r *repeated) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What is no TCP segment is counted by its kind, and the rest read.
-func TestTally(t *testing.T) {
+// Packets without a TCP segment are counted by type, and the others are read.
+func TestSkippedPacketsAreCounted(t *testing.T) {
 	broken := ethernet.frame(t, packet{from: 1, seq: 1, data: []byte("x")})
 	fragment := ethernet.frame(t, packet{from: 1, seq: 1, data: []byte("x")})
 	fragment[14+6] |= 0x20 // more fragments (RFC 791, Section 3.1)
@@ -203,8 +203,8 @@ func TestTally(t *testing.T) {
 	}
 }
 
-// Ports without number are knocked at: nobody's memory grows, and it is told.
-func TestManyConnections(t *testing.T) {
+// A port scan does not fill the memory; evicted connections are counted.
+func TestOpenConnectionsAreBounded(t *testing.T) {
 	var frames [][]byte
 	for port := range 10_000 {
 		w := ethernet

@@ -3,111 +3,112 @@ package capture
 import "slices"
 
 const (
-	// maxWaiting bounds what a stream keeps of bytes that came too early: four
+	// maxPending bounds the segments of a stream that are ahead of missing ones: four
 	// flights of a server with a large certificate chain.
-	maxWaiting = 256 << 10
-	// segmentCost is what a waiting segment costs beside its bytes.
+	maxPending = 256 << 10
+	// segmentCost is the memory of a pending segment without its data.
 	segmentCost = 128
-	// maxWindow is the largest window of TCP (RFC 7323, Section 2.3); a segment
-	// further ahead is not of this connection.
+	// maxWindow is the largest TCP window (RFC 7323, Section 2.3). A segment further
+	// ahead does not belong to this connection.
 	maxWindow = 1 << 30
 )
 
-// A stream puts the segments of one direction in order. What was sent twice
-// counts once, as it came first. Bytes that the capture lacks are waited for until
-// the other side acknowledges them with data of its own: its words must not
-// overtake what it had read, nor be read as an answer to what it had not.
+// A stream reassembles one direction of a TCP connection. Of data that was sent more
+// than once, the first copy counts.
+//
+// A stream waits for missing data until the other side acknowledges it with data of its
+// own. Otherwise a reply could be delivered before the command that it replies to.
 type stream struct {
-	known   bool
-	initial uint32    // sequence number of the first byte
-	next    uint32    // sequence number of the next byte to give
-	waiting []segment // those ahead of next, in order
-	kept    int       // what they cost
-	ended   bool      // FIN was given
+	started     bool
+	initial     uint32    // sequence number of the first byte
+	next        uint32    // sequence number of the next byte to deliver
+	pending     []segment // ahead of next, in order
+	pendingCost int       // bytes of memory of pending
+	ended       bool      // FIN was delivered
 }
 
-// A piece is what comes next in a stream.
-type piece struct {
+// A chunk is the next data of a stream, after a gap if missing is not 0.
+type chunk struct {
 	segment
-	lost int // bytes before the segment's that the capture lacks
+	missing int // bytes before the segment that are not in the capture
 }
 
-// take takes a segment and gives what it brings in order.
-func (s *stream) take(seg segment, give func(piece)) {
-	if !s.known {
-		s.known, s.initial, s.next = true, seg.first(), seg.first()
+// add adds a segment and delivers the data that is now in order.
+func (s *stream) add(seg segment, deliver func(chunk)) {
+	if !s.started {
+		s.started, s.initial, s.next = true, seg.start(), seg.start()
 	}
-	if seg.fin && seg.cut > 0 { // the end waits behind what was cut off
-		end := segment{at: seg.at, number: seg.number, seq: seg.past(), fin: true}
+	if seg.fin && seg.truncated > 0 { // the FIN is behind the truncated data
+		fin := segment{at: seg.at, number: seg.number, seq: seg.end(), fin: true}
 		seg.fin = false
-		defer s.take(end, give)
+		defer s.add(fin, deliver)
 	}
-	ahead := after(seg.first(), s.next)
+	ahead := seqDiff(seg.start(), s.next)
 	switch {
-	case len(seg.data)+seg.cut == 0 && !seg.fin, ahead > maxWindow, s.ended:
+	case len(seg.data)+seg.truncated == 0 && !seg.fin, ahead > maxWindow, s.ended:
 		return
 	case ahead <= 0:
-		s.give(seg, give)
-		s.drain(give)
+		s.deliver(seg, deliver)
+		s.deliverPending(deliver)
 	default:
-		s.wait(seg)
-		for s.kept > maxWaiting {
-			s.skip(s.waiting[0].first(), give)
+		s.hold(seg)
+		for s.pendingCost > maxPending {
+			s.skipTo(s.pending[0].start(), deliver)
 		}
 	}
 }
 
-// skip gives up what is lacking before the sequence number to.
-func (s *stream) skip(to uint32, give func(piece)) {
-	for !s.ended && s.known && after(to, s.next) > 0 {
-		end := to
-		if len(s.waiting) > 0 && after(end, s.waiting[0].first()) > 0 {
-			end = s.waiting[0].first()
+// skipTo gives up missing data before a sequence number.
+func (s *stream) skipTo(seq uint32, deliver func(chunk)) {
+	for !s.ended && s.started && seqDiff(seq, s.next) > 0 {
+		end := seq
+		if len(s.pending) > 0 && seqDiff(end, s.pending[0].start()) > 0 {
+			end = s.pending[0].start()
 		}
-		lost := piece{lost: after(end, s.next)}
-		if len(s.waiting) > 0 {
-			lost.at = s.waiting[0].at
+		gap := chunk{missing: seqDiff(end, s.next)}
+		if len(s.pending) > 0 {
+			gap.at = s.pending[0].at
 		}
 		s.next = end
-		give(lost)
-		s.drain(give)
+		deliver(gap)
+		s.deliverPending(deliver)
 	}
 }
 
-// drain gives the waiting segments whose turn has come.
-func (s *stream) drain(give func(piece)) {
-	for len(s.waiting) > 0 && after(s.waiting[0].first(), s.next) <= 0 {
-		seg := s.waiting[0]
-		s.waiting = slices.Delete(s.waiting, 0, 1)
-		s.kept -= segmentCost + len(seg.data)
-		s.give(seg, give)
+// deliverPending delivers the pending segments that are now in order.
+func (s *stream) deliverPending(deliver func(chunk)) {
+	for len(s.pending) > 0 && seqDiff(s.pending[0].start(), s.next) <= 0 {
+		seg := s.pending[0]
+		s.pending = slices.Delete(s.pending, 0, 1)
+		s.pendingCost -= segmentCost + len(seg.data)
+		s.deliver(seg, deliver)
 	}
 }
 
-// give gives what is new in a segment that begins at next or before.
-func (s *stream) give(seg segment, give func(piece)) {
-	old := -after(seg.first(), s.next)
-	if s.ended || old > len(seg.data) {
+// deliver delivers the new data of a segment that starts at next or before.
+func (s *stream) deliver(seg segment, deliver func(chunk)) {
+	duplicate := -seqDiff(seg.start(), s.next)
+	if s.ended || duplicate > len(seg.data) {
 		return
 	}
-	seg.data = seg.data[old:]
+	seg.data = seg.data[duplicate:]
 	s.next += uint32(len(seg.data))
 	if s.ended = seg.fin; s.ended {
-		s.waiting, s.kept = nil, 0
+		s.pending, s.pendingCost = nil, 0
 	}
 	if len(seg.data) > 0 || seg.fin {
-		give(piece{segment: seg})
+		deliver(chunk{segment: seg})
 	}
 }
 
-// wait keeps a segment that came too early. Its data is copied: the packet's
-// memory is used again.
-func (s *stream) wait(seg segment) {
-	i, found := slices.BinarySearchFunc(s.waiting, seg.first(), func(w segment, seq uint32) int { return after(w.first(), seq) })
-	if found && len(s.waiting[i].data) >= len(seg.data) {
+// hold stores a segment that is ahead of missing data. It copies the data, since the
+// packet's memory is reused.
+func (s *stream) hold(seg segment) {
+	i, found := slices.BinarySearchFunc(s.pending, seg.start(), func(p segment, seq uint32) int { return seqDiff(p.start(), seq) })
+	if found && len(s.pending[i].data) >= len(seg.data) {
 		return
 	}
 	seg.data = slices.Clone(seg.data)
-	s.waiting = slices.Insert(s.waiting, i, seg)
-	s.kept += segmentCost + len(seg.data)
+	s.pending = slices.Insert(s.pending, i, seg)
+	s.pendingCost += segmentCost + len(seg.data)
 }

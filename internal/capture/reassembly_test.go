@@ -36,7 +36,7 @@ func TestSequenceNumbersWrap(t *testing.T) {
 	})
 }
 
-// shuffled mixes the packets of each turn; those of different turns keep their order.
+// shuffled shuffles the packets of each turn; the turns keep their order.
 func shuffled(packets []packet, seed uint64) []packet {
 	random := rand.New(rand.NewPCG(seed, 0))
 	packets = slices.Clone(packets)
@@ -60,8 +60,8 @@ func TestPacketsOutOfOrder(t *testing.T) {
 	})
 }
 
-// Every packet comes twice: at once, or after all others. What comes again says
-// something else: the first counts.
+// Every packet is sent twice, immediately or at the end. The second copy has other data:
+// the first counts.
 func TestRetransmission(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		packets := segments(turns, 100, 1000, 2000)
@@ -76,7 +76,7 @@ func TestRetransmission(t *testing.T) {
 	})
 }
 
-// Segments reach back into those before, and keepalives say a byte again.
+// Segments overlap with earlier ones, and keepalives repeat a byte.
 func TestOverlap(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		var packets []packet
@@ -96,18 +96,18 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
-// A packet that the capture lacks is told with its size, whichever it is; TLS is
-// found, and what the other packets say is read.
-func TestLoss(t *testing.T) {
+// Any one packet is missing: its size is counted, TLS is found, and the other packets are
+// read.
+func TestMissingPacket(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		packets := segments(turns, 100, 1000, 2000)
-		for i, lost := range packets {
-			if len(lost.data) == 0 || i == len(packets)-1 { // of the last packet nobody can know
+		for i, dropped := range packets {
+			if len(dropped.data) == 0 || i == len(packets)-1 { // that the last packet is missing does not show
 				continue
 			}
 			found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), i, i+1)), s.options(t))
-			if len(found) != 1 || found[0].Transcript == nil || found[0].MissingBytes != len(lost.data) {
-				t.Fatalf("without packet %d of %d bytes: read %+v", i, len(lost.data), found[0])
+			if len(found) != 1 || found[0].Transcript == nil || found[0].MissingBytes != len(dropped.data) {
+				t.Fatalf("without packet %d of %d bytes: read %+v", i, len(dropped.data), found[0])
 			}
 			if how := found[0].Transcript.End.Kind; how != handshake.EndClosed && how != handshake.EndAlert {
 				t.Errorf("without packet %d: ended %v", i, how)
@@ -116,8 +116,8 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// What one side answers to bytes that are not there yet does not overtake them.
-func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
+// A reply is not delivered before the data that it replies to.
+func TestMissingPacketDoesNotChangeTheOrder(t *testing.T) {
 	turns := healthy.turns(t)
 	packets := segments(turns, 100, 1000, 2000)
 	var hello int // the segment of the server's flight after its first
@@ -127,7 +127,7 @@ func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
 		}
 	}
 	found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), hello, hello+1)), healthy.options(t))
-	checkTold(t, found[0],
+	checkTranscript(t, found[0],
 		"client: ClientHello",
 		"server: ServerHello EncryptedExtensions Unknown CertificateVerify Finished",
 		"client: Finished ApplicationData",
@@ -135,7 +135,7 @@ func TestALossDoesNotTurnTheOrderAround(t *testing.T) {
 		"client: Alert",
 		"closed by the server after Alert, completed, mail")
 	if found[0].MissingBytes != 100 {
-		t.Errorf("%d bytes are told as lost", found[0].MissingBytes)
+		t.Errorf("%d bytes are missing", found[0].MissingBytes)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestCutAfterEveryPacket(t *testing.T) {
 			found := read(t, ethernet.pcap(t, packets[:n]), s.options(t))
 			if len(found) == 0 || found[0].Transcript == nil {
 				if messages > 0 {
-					t.Errorf("after %d packets nothing is told", n)
+					t.Errorf("after %d packets there is no transcript", n)
 				}
 				continue
 			}
@@ -158,14 +158,14 @@ func TestCutAfterEveryPacket(t *testing.T) {
 				messages = got
 			}
 			if found[0].MissingBytes != 0 {
-				t.Errorf("after %d packets %d bytes are lost", n, found[0].MissingBytes)
+				t.Errorf("after %d packets %d bytes are missing", n, found[0].MissingBytes)
 			}
 		}
 	})
 }
 
-// The capture begins with any packet. As long as it has the ClientHello, the
-// transcript is whole.
+// The capture begins with any packet. If it includes the ClientHello, the transcript is
+// complete.
 func TestBegunAtEveryPacket(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		packets := segments(turns, 2000, 1000, 2000)
@@ -179,7 +179,7 @@ func TestBegunAtEveryPacket(t *testing.T) {
 			if len(found) != 1 {
 				t.Fatalf("from packet %d: %d conversations", n, len(found))
 			}
-			checkTold(t, found[0], s.want...)
+			checkTranscript(t, found[0], s.want...)
 			if c := found[0]; c.MidStream != !p.syn || c.MissingBytes != 0 || c.Server.Port() != 25 {
 				t.Errorf("from packet %d: read %+v", n, c)
 			}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Whatever order, cut and repetition segments come in, the stream is what was sent.
-func TestStreamGivesWhatWasSent(t *testing.T) {
+// Segments of any size, in any order, duplicated and overlapping.
+func TestStreamIsReassembled(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		sent := make([]byte, 1+random.IntN(3000))
@@ -23,52 +23,52 @@ func TestStreamGivesWhatWasSent(t *testing.T) {
 			at = to
 		}
 		random.Shuffle(len(segments), func(i, j int) { segments[i], segments[j] = segments[j], segments[i] })
-		s := &stream{known: true, initial: first, next: first}
+		s := &stream{started: true, initial: first, next: first}
 		var got []byte
 		for _, seg := range segments {
-			s.take(seg, func(p piece) {
-				if p.lost > 0 {
-					t.Errorf("%d bytes are told as lost", p.lost)
+			s.add(seg, func(k chunk) {
+				if k.missing > 0 {
+					t.Errorf("%d bytes are missing", k.missing)
 				}
-				got = append(got, p.data...)
+				got = append(got, k.data...)
 			})
 		}
-		if !bytes.Equal(got, sent) || !s.ended || s.kept != 0 {
-			t.Fatalf("got %d bytes of %d, ended %v, kept %d", len(got), len(sent), s.ended, s.kept)
+		if !bytes.Equal(got, sent) || !s.ended || s.pendingCost != 0 {
+			t.Fatalf("got %d bytes of %d, ended %v, pending %d", len(got), len(sent), s.ended, s.pendingCost)
 		}
 	}
 }
 
-// A sender whose first bytes never come does not fill the memory.
-func TestStreamKeepsABoundedAmount(t *testing.T) {
+// A stream whose first bytes never arrive does not fill the memory.
+func TestPendingSegmentsAreBounded(t *testing.T) {
 	for _, size := range []int{1, 1000, 60_000} {
-		s := &stream{known: true}
+		s := &stream{started: true}
 		total := 0
-		give := func(p piece) { total += p.lost + len(p.data) }
+		deliver := func(k chunk) { total += k.missing + len(k.data) }
 		for i := range 5_000 {
-			s.take(segment{seq: uint32(2 * size * (i + 1)), data: make([]byte, size)}, give)
-			if s.kept > maxWaiting {
-				t.Fatalf("%d bytes are kept", s.kept)
+			s.add(segment{seq: uint32(2 * size * (i + 1)), data: make([]byte, size)}, deliver)
+			if s.pendingCost > maxPending {
+				t.Fatalf("%d bytes are pending", s.pendingCost)
 			}
 		}
-		if total+s.kept < 5_000*size {
-			t.Errorf("of segments of %d bytes only %d are given", size, total)
+		if total+s.pendingCost < 5_000*size {
+			t.Errorf("of segments of %d bytes only %d were delivered", size, total)
 		}
 	}
 }
 
-// Bytes that a snap length cut off are lost when the other side has them; an end
-// behind them is one.
-func TestStreamWaitsBehindWhatWasCut(t *testing.T) {
+// Data that a snap length truncated is missing once the other side acknowledges it. The
+// FIN behind it is delivered after it.
+func TestFINWaitsBehindTruncatedData(t *testing.T) {
 	s := new(stream)
-	var got []piece
-	give := func(p piece) { got = append(got, p) }
-	s.take(segment{seq: 100, data: []byte("abc"), cut: 7, fin: true}, give)
+	var got []chunk
+	deliver := func(k chunk) { got = append(got, k) }
+	s.add(segment{seq: 100, data: []byte("abc"), truncated: 7, fin: true}, deliver)
 	if len(got) != 1 || string(got[0].data) != "abc" || s.ended {
 		t.Fatalf("got %+v, ended %v", got, s.ended)
 	}
-	s.skip(111, give)
-	if len(got) != 3 || got[1].lost != 7 || !got[2].fin || !s.ended {
+	s.skipTo(111, deliver)
+	if len(got) != 3 || got[1].missing != 7 || !got[2].fin || !s.ended {
 		t.Errorf("got %+v, ended %v", got, s.ended)
 	}
 }

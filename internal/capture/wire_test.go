@@ -14,14 +14,14 @@ import (
 	"postern/handshake"
 )
 
-// A turn is what a side said, or that it closed.
+// A turn is data that a side sends, or that it closes.
 type turn struct {
 	from handshake.Side
-	said []byte
+	data []byte
 	fin  bool
 }
 
-// turns are those of a committed capture: one real flow, to be sent again otherwise.
+// turns returns the flow of a committed capture, to be sent in other segments.
 func (s sample) turns(t testing.TB) (list []turn) {
 	t.Helper()
 	file, err := pcapgo.NewReader(bytes.NewReader(s.bytes(t)))
@@ -74,7 +74,7 @@ func segments(turns []turn, mss int, client, server uint32) []packet {
 	}
 	for i, turn := range turns {
 		other := handshake.Client + handshake.Server - turn.from
-		for rest := turn.said; len(rest) > 0; {
+		for rest := turn.data; len(rest) > 0; {
 			n := min(mss, len(rest))
 			list = append(list, packet{from: turn.from, seq: next[turn.from], ack: next[other], data: rest[:n], turn: i})
 			next[turn.from] += uint32(n)
