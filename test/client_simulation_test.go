@@ -94,7 +94,7 @@ func TestClientSimulationAgainstRealServers(t *testing.T) {
 			t.Errorf("%s: %v, want %v", begin, got, want)
 		}
 	}
-	if !strings.HasPrefix(report.Finding, "With the ticket before the client's Finished (") || !strings.Contains(report.Finding, " handshakes fail for early-ticket, ") {
+	if !strings.HasPrefix(report.Finding, "A ticket before the client's Finished (") || !strings.Contains(report.Finding, " makes handshakes of early-ticket, ") {
 		t.Errorf("finding: %s", report.Finding)
 	}
 }

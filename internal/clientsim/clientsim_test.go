@@ -97,10 +97,10 @@ func TestTicketOrderDecidesWhoseHandshakesComplete(t *testing.T) {
 	}
 	// Where the ticket waits, one client more resumes: early-ticket. How many do grows with the
 	// personas.
-	const finding = "With the ticket before the client's Finished (2 servers), handshakes fail for early-ticket, ticket-after-finished and " +
-		"ticket-surprises-client; %d of %d clients resume. With the ticket after the client's Finished (2 servers), handshakes fail for " +
-		"ticket-after-finished and ticket-surprises-client; %d of %d clients resume. Without a ticket (2 servers), handshakes fail for " +
-		"no client; no client resumes."
+	const finding = "A ticket before the client's Finished (2 servers) makes handshakes of early-ticket, ticket-after-finished and " +
+		"ticket-surprises-client fail; %d of %d clients resume. A ticket after the client's Finished (2 servers) makes handshakes of " +
+		"ticket-after-finished and ticket-surprises-client fail; %d of %d clients resume. The lack of a ticket (2 servers) makes " +
+		"no handshake fail; no client resumes."
 	resumed := count(m, 0, clientsim.MarkResumes)
 	if got, want := m.Finding(), fmt.Sprintf(finding, resumed, len(m.Clients), resumed+1, len(m.Clients)); got != want {
 		t.Errorf("finding:\n%s\nwant\n%s", got, want)
@@ -176,7 +176,7 @@ func TestFindingCountsOnlyFailuresOverATicket(t *testing.T) {
 			{Tickets: clientsim.After, Cells: []clientsim.Cell{{}, {Outcome: probe.Inconclusive, First: late}, {Outcome: probe.Failed}}},
 		},
 	}
-	const want = "With the ticket after the client's Finished (2 servers), handshakes fail for two (at 1); 1 client resumes."
+	const want = "A ticket after the client's Finished (2 servers) makes handshakes of two (at 1) fail; 1 client resumes."
 	if got := m.Finding(); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

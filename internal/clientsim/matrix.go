@@ -246,9 +246,9 @@ func (m *Matrix) Finding() string {
 		order TicketOrder
 		words string
 	}{
-		{Before, "With the ticket before the client's Finished"},
-		{After, "With the ticket after the client's Finished"},
-		{NoTicket, "Without a ticket"},
+		{Before, "A ticket before the client's Finished"},
+		{After, "A ticket after the client's Finished"},
+		{NoTicket, "The lack of a ticket"},
 	} {
 		if servers := m.with(when.order); servers != nil {
 			sentences = append(sentences, when.words+m.consequences(servers))
@@ -304,7 +304,7 @@ func (m *Matrix) consequences(servers []Server) string {
 	case 1:
 		resumed = "1 client resumes"
 	}
-	return fmt.Sprintf(" (%s), handshakes fail for %s; %s.", at, list(failing), resumed)
+	return fmt.Sprintf(" (%s) makes %s fail; %s.", at, handshakesOf(failing), resumed)
 }
 
 // failsOverTicket reports whether the client closed silently when a ticket arrived.
@@ -321,14 +321,14 @@ func failsOverTicket(c Cell) bool {
 	return false
 }
 
-// list joins names as in a sentence.
-func list(names []string) string {
-	switch n := len(names); n {
+// handshakesOf joins clients as in a sentence.
+func handshakesOf(clients []string) string {
+	switch n := len(clients); n {
 	case 0:
-		return "no client"
+		return "no handshake"
 	case 1:
-		return names[0]
+		return "handshakes of " + clients[0]
 	default:
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+		return "handshakes of " + strings.Join(clients[:n-1], ", ") + " and " + clients[n-1]
 	}
 }
