@@ -26,7 +26,7 @@ import (
 // submitter, by mail or by POST, are stored as unverified and change nothing about it.
 func TestReportsAreVerifiedBySignatureOnly(t *testing.T) {
 	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
-	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record("s=tlsrpt;"))
+	names := testreport.Resolver(t, microsoft.KeyRecord("s=tlsrpt;"), evil.KeyRecord("s=tlsrpt;"))
 	p := startReports(t, t.TempDir(), fmt.Sprintf("[reports]\naddresses = [\"TLS-Reports@localhost\"]\npath = \"/tls-reports\"\nresolver = %q", names))
 
 	text := microsoft.Sign(t, october.Mail())
@@ -151,14 +151,14 @@ func TestHostileReportsDoNotAffectMail(t *testing.T) {
 		text string
 		code int
 	}{
-		"a gzip bomb":          {october.MailOf("application/tlsrpt+gzip", gzipBomb(256<<20)), 552},
-		"JSON of depth 10,000": {october.MailOf("application/tlsrpt+json", []byte(strings.Repeat(`{"policies":[`, 10_000))), 552},
+		"a gzip bomb":          {october.MailWith("application/tlsrpt+gzip", gzipBomb(256<<20)), 552},
+		"JSON of depth 10,000": {october.MailWith("application/tlsrpt+json", []byte(strings.Repeat(`{"policies":[`, 10_000))), 552},
 		"1,000 parts":          {parts, 550},
 		"parts in parts":       {nested(1000), 552},
-		"the year 9999":        {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "2024-", "9999-"))), 250},
-		"negative counts":      {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":-27`))), 250},
-		"huge counts":          {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":1e300`))), 250},
-		"control characters":   {october.MailOf("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "validation-failure", `\u001b[2J\u009b`))), 250},
+		"the year 9999":        {october.MailWith("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "2024-", "9999-"))), 250},
+		"negative counts":      {october.MailWith("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":-27`))), 250},
+		"huge counts":          {october.MailWith("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), `count":27`, `count":1e300`))), 250},
+		"control characters":   {october.MailWith("application/tlsrpt+json", []byte(strings.ReplaceAll(october.JSON(), "validation-failure", `\u001b[2J\u009b`))), 250},
 		"an invalid signature": {"DKIM-Signature: " + strings.Repeat("v=1; ", 1<<10) + "\r\n" + october.Mail(), 250},
 		"no report":            {"Subject: hello\r\n\r\nhello\r\n", 550},
 	} {
@@ -244,7 +244,7 @@ func TestReportsAndMailShareASession(t *testing.T) {
 // yesterday's report changes nothing.
 func TestSignedReportIsMatchedToFailedHandshake(t *testing.T) {
 	microsoft, evil := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "evil.test")
-	names := testreport.Resolver(t, microsoft.Record("s=tlsrpt;"), evil.Record(""))
+	names := testreport.Resolver(t, microsoft.KeyRecord("s=tlsrpt;"), evil.KeyRecord(""))
 	p := startReports(t, t.TempDir(), fmt.Sprintf("mode = \"stock\"\n[reports]\naddresses = [\"tls-reports@localhost\"]\nresolver = %q", names))
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {

@@ -231,7 +231,7 @@ func (r *receiver) addReports(submitter string, reports ...*tlsrpt.Report) (last
 func (r *receiver) network(others ...testzone.Zone) tlsrptexplain.Explainer {
 	r.t.Helper()
 	zones := testzone.Start(r.t, append([]testzone.Zone{{Name: "."}, {Name: "receiver.example.", Records: r.records}}, others...)...)
-	zones.Validates(r.secure)
+	zones.SetAD(r.secure)
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		io.WriteString(w, r.policy)

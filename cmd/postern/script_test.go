@@ -194,7 +194,7 @@ func nameserver(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(parser.Err())
 	server := testzone.Start(certMaker{ts}, zone)
-	server.Validates(true)
+	server.SetAD(true)
 	ts.Setenv("DNS", server.Addr)
 }
 

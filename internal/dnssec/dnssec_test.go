@@ -19,7 +19,7 @@ func tree(change func(zones map[string]*testzone.Zone)) []testzone.Zone {
 		"test.":        {Signed: true},
 		"signed.test.": {Signed: true, Records: records("signed.test.")},
 		"plain.test.":  {Records: records("plain.test.")},
-		"island.test.": {Signed: true, Orphan: true, Records: records("island.test.")},
+		"island.test.": {Signed: true, NoDS: true, Records: records("island.test.")},
 
 		"hashed.":        {Signed: true, NSEC3: true, OptOut: true, Records: records("hashed.")},
 		"signed.hashed.": {Signed: true, NSEC3: true, Records: records("signed.hashed.")},
@@ -137,7 +137,7 @@ func TestWhatDoesNotFitTheChainIsBogus(t *testing.T) {
 		"changed":            {spoil("signed.test.", forge), "mx.signed.test.", dns.TypeA, "none of the keys"},
 		"keys of another": {func(z map[string]*testzone.Zone) {
 			z["test."].Records = []string{"signed.test. DS 1 13 2 00"}
-			z["signed.test."].Orphan = true
+			z["signed.test."].NoDS = true
 		}, "signed.test.", dns.TypeMX, "no key of signed.test."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestWhatDoesNotFitTheChainIsBogus(t *testing.T) {
 }
 
 func spoil(zone string, how func(*dns.Msg)) func(map[string]*testzone.Zone) {
-	return func(zones map[string]*testzone.Zone) { zones[zone].Spoil = how }
+	return func(zones map[string]*testzone.Zone) { zones[zone].Modify = how }
 }
 
 func forge(m *dns.Msg) {

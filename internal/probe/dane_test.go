@@ -42,11 +42,11 @@ func TestSignaturesAreValidatedOnRequest(t *testing.T) {
 		evidence string
 	}{
 		"secure":      {nil, map[string]Severity{"dnssec": OK, "dane": OK}, "validated by this program"},
-		"no DS":       {func(z *testzone.Zone) { z.Orphan = true }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "MX records insecure, addresses insecure, TLSA records insecure"},
+		"no DS":       {func(z *testzone.Zone) { z.NoDS = true }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "MX records insecure, addresses insecure, TLSA records insecure"},
 		"not signed":  {func(z *testzone.Zone) { z.Signed = false }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "the MX records are insecure"},
 		"expired":     {func(z *testzone.Zone) { z.Expired = true }, map[string]Severity{"dnssec-bogus": Critical}, "has a signature that was valid from"},
-		"TLSA forged": {func(z *testzone.Zone) { z.Spoil = forgeTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
-		"TLSA denied": {func(z *testzone.Zone) { z.Spoil = hideTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
+		"TLSA forged": {func(z *testzone.Zone) { z.Modify = forgeTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
+		"TLSA denied": {func(z *testzone.Zone) { z.Modify = hideTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +105,7 @@ func TestHostWithUnsignedAddressesHasNoDANE(t *testing.T) {
 func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
 	p := newPlace(t)
 	p.sign(func(z *testzone.Zone) {
-		z.Spoil = func(m *dns.Msg) {
+		z.Modify = func(m *dns.Msg) {
 			if m.Question[0].Qtype == dns.TypeMX && !m.CheckingDisabled {
 				m.Rcode, m.Answer = dns.RcodeServerFailure, nil
 			}
@@ -124,7 +124,7 @@ func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
 func TestRecordsThatCannotBeLookedUpAreUnclear(t *testing.T) {
 	p := newPlace(t)
 	p.sign(func(z *testzone.Zone) {
-		z.Spoil = func(m *dns.Msg) {
+		z.Modify = func(m *dns.Msg) {
 			if m.Question[0].Qtype == dns.TypeTXT {
 				m.Rcode, m.Answer = dns.RcodeServerFailure, nil
 			}

@@ -46,8 +46,8 @@ func (s *Signer) Sign(t T, mail string) string {
 	return signed.String()
 }
 
-// Record is the key's, in zone-file form. More tags stand before the key, such as "s=tlsrpt;".
-func (s *Signer) Record(tags string) string {
+// KeyRecord is the key's, in zone-file form. More tags stand before the key, such as "s=tlsrpt;".
+func (s *Signer) KeyRecord(tags string) string {
 	public := base64.StdEncoding.EncodeToString(s.key.Public().(ed25519.PublicKey))
 	return fmt.Sprintf(`%s._domainkey.%s. 60 IN TXT "v=DKIM1; k=ed25519; %s p=%s"`, selector, s.Domain, tags, public)
 }
@@ -61,5 +61,5 @@ func Resolver(t T, records ...string) (addr string) {
 			answer.Rcode, answer.Answer, answer.Ns = dns.RcodeServerFailure, nil, nil
 		}
 	}
-	return testzone.Start(t, testzone.Zone{Name: ".", Records: records, Spoil: fail}).Addr
+	return testzone.Start(t, testzone.Zone{Name: ".", Records: records, Modify: fail}).Addr
 }

@@ -54,11 +54,11 @@ func (r Report) Mail() string {
 	z := gzip.NewWriter(&zipped)
 	z.Write([]byte(r.JSON()))
 	z.Close()
-	return r.MailOf("application/tlsrpt+gzip", zipped.Bytes())
+	return r.MailWith("application/tlsrpt+gzip", zipped.Bytes())
 }
 
-// MailOf is a mail with an attachment of the given type in place of the report.
-func (r Report) MailOf(kind string, attachment []byte) string {
+// MailWith is a mail with an attachment of the given type in place of the report.
+func (r Report) MailWith(kind string, attachment []byte) string {
 	name := fmt.Sprintf("%s!%s!%d!%d!%s.json.gz", r.Submitter, r.Domain, r.Day.Unix(), r.Day.Unix()+86399, r.ID)
 	lines := []string{
 		"From: tlsrpt@" + r.Submitter,

@@ -12,12 +12,12 @@ import (
 // has none, and returns the name that an alias leads to.
 func (z *Zone) answer(m *dns.Msg, name string, kind uint16) (alias string) {
 	owner := name
-	if !z.has(name) && z.has(wildcard(name)) {
+	if !z.exists(name) && z.exists(wildcard(name)) {
 		owner = wildcard(name)
-		defer z.deny(m, name)
+		defer z.proveAbsence(m, name)
 	}
 	for _, kind := range []uint16{kind, dns.TypeCNAME} {
-		records := z.set(owner, kind)
+		records := z.rrset(owner, kind)
 		if len(records) == 0 {
 			continue
 		}
@@ -27,11 +27,11 @@ func (z *Zone) answer(m *dns.Msg, name string, kind uint16) (alias string) {
 		}
 		return ""
 	}
-	if !z.has(owner) {
+	if !z.exists(owner) {
 		m.Rcode = dns.RcodeNameError
 	}
-	z.add(&m.Ns, z.set(z.Name, dns.TypeSOA), z.Name)
-	z.deny(m, name)
+	z.add(&m.Ns, z.rrset(z.Name, dns.TypeSOA), z.Name)
+	z.proveAbsence(m, name)
 	return ""
 }
 
@@ -52,7 +52,7 @@ func (z *Zone) add(section *[]dns.RR, records []dns.RR, name string) {
 	}
 }
 
-func (z *Zone) set(name string, kind uint16) (records []dns.RR) {
+func (z *Zone) rrset(name string, kind uint16) (records []dns.RR) {
 	for _, record := range z.rrs {
 		if record.Header().Name == name && record.Header().Rrtype == kind {
 			records = append(records, record)
@@ -61,13 +61,13 @@ func (z *Zone) set(name string, kind uint16) (records []dns.RR) {
 	return records
 }
 
-// has tells whether a name is there, if only above one that has records.
-func (z *Zone) has(name string) bool {
+// exists tells whether a name is there, if only above one that exists records.
+func (z *Zone) exists(name string) bool {
 	return slices.ContainsFunc(z.rrs, func(record dns.RR) bool { return dns.IsSubDomain(name, record.Header().Name) })
 }
 
-// types are the kinds of record at a name, in order; nil: none, but names below it.
-func (z *Zone) types(name string) []uint16 {
+// typesAt are the kinds of record at a name, in order; nil: none, but names below it.
+func (z *Zone) typesAt(name string) []uint16 {
 	kinds := make(map[uint16]bool)
 	for _, record := range z.rrs {
 		if record.Header().Name == name {
@@ -84,17 +84,17 @@ func (z *Zone) types(name string) []uint16 {
 	return slices.Sorted(maps.Keys(kinds))
 }
 
-// deny adds all that can be needed to prove what is not there: the records that speak
+// proveAbsence adds all that can be needed to prove what is not there: the records that speak
 // of the name, of those above it, and of the wildcards there.
-func (z *Zone) deny(m *dns.Msg, name string) {
+func (z *Zone) proveAbsence(m *dns.Msg, name string) {
 	if !z.Signed {
 		return
 	}
 	said := make(map[string]bool)
 	for labels := dns.CountLabel(z.Name); labels <= dns.CountLabel(name); labels++ {
-		above := last(name, labels)
+		above := lastLabels(name, labels)
 		for _, asked := range []string{above, "*." + strings.TrimPrefix(above, ".")} {
-			record := z.gap(asked)
+			record := z.denial(asked)
 			if owner := record.Header().Name; !said[owner] {
 				said[owner] = true
 				z.add(&m.Ns, []dns.RR{record}, owner)
@@ -103,8 +103,8 @@ func (z *Zone) deny(m *dns.Msg, name string) {
 	}
 }
 
-// last is a name's last labels.
-func last(name string, labels int) string {
+// lastLabels is a name's lastLabels labels.
+func lastLabels(name string, labels int) string {
 	if labels == 0 {
 		return "."
 	}

@@ -7,61 +7,61 @@ import (
 	"github.com/miekg/dns"
 )
 
-// names are those that the zone speaks of, in the order of RFC 4034, Section 6.1 as far
-// as plain names need it. Hashed zones count those without records too (RFC 5155,
+// ownerNames are those that the zone speaks of, in the order of RFC 4034, Section 6.1 as far
+// as plain ownerNames need it. Hashed zones count those without records too (RFC 5155,
 // Section 7.1), and with opt-out leave unsigned delegations out.
-func (z *Zone) names() (all []string) {
+func (z *Zone) ownerNames() (all []string) {
 	for _, record := range z.rrs {
 		name := record.Header().Name
 		for labels := dns.CountLabel(z.Name); labels <= dns.CountLabel(name); labels++ {
-			above := last(name, labels)
-			if z.OptOut && z.optsOut(above) || !z.NSEC3 && len(z.types(above)) == 0 {
+			above := lastLabels(name, labels)
+			if z.OptOut && z.isUnsignedDelegation(above) || !z.NSEC3 && len(z.typesAt(above)) == 0 {
 				continue
 			}
 			all = append(all, above)
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return strings.Compare(backwards(a), backwards(b)) })
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(canonicalKey(a), canonicalKey(b)) })
 	return slices.Compact(all)
 }
 
-// optsOut tells of an unsigned delegation.
-func (z *Zone) optsOut(name string) bool {
-	types := z.types(name)
+// isUnsignedDelegation tells of an unsigned delegation.
+func (z *Zone) isUnsignedDelegation(name string) bool {
+	types := z.typesAt(name)
 	return name != z.Name && slices.Contains(types, dns.TypeNS) && !slices.Contains(types, dns.TypeDS)
 }
 
-// backwards orders names as their labels from the end do.
-func backwards(name string) string {
+// canonicalKey orders names as their labels from the end do.
+func canonicalKey(name string) string {
 	labels := dns.SplitDomainName(name)
 	slices.Reverse(labels)
 	return strings.Join(labels, "\x00")
 }
 
-// gap is the record at a name, or the one whose gap holds it.
-func (z *Zone) gap(name string) dns.RR {
+// denial is the record at a name, or the one whose denial holds it.
+func (z *Zone) denial(name string) dns.RR {
 	if z.NSEC3 {
-		return z.hashedGap(name)
+		return z.hashedDenial(name)
 	}
-	names := z.names()
+	names := z.ownerNames()
 	at := len(names) - 1
-	for at > 0 && backwards(names[at]) > backwards(name) {
+	for at > 0 && canonicalKey(names[at]) > canonicalKey(name) {
 		at--
 	}
 	return &dns.NSEC{
 		Hdr:        dns.RR_Header{Name: names[at], Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: 60},
-		NextDomain: names[(at+1)%len(names)], TypeBitMap: z.types(names[at]),
+		NextDomain: names[(at+1)%len(names)], TypeBitMap: z.typesAt(names[at]),
 	}
 }
 
-// hashedGap is the same with hashed names (RFC 5155).
-func (z *Zone) hashedGap(name string) dns.RR {
+// hashedDenial is the same with hashed names (RFC 5155).
+func (z *Zone) hashedDenial(name string) dns.RR {
 	const salt = "AB"
 	hash := func(name string) string { return dns.HashName(name, dns.SHA1, 1, salt) }
 	wanted := hash(name)
 	of := make(map[string]string)
 	var hashes []string
-	for _, name := range z.names() {
+	for _, name := range z.ownerNames() {
 		of[hash(name)] = name
 		hashes = append(hashes, hash(name))
 	}
@@ -79,6 +79,6 @@ func (z *Zone) hashedGap(name string) dns.RR {
 	return &dns.NSEC3{
 		Hdr:  dns.RR_Header{Name: strings.ToLower(hashes[at]) + "." + strings.TrimPrefix(z.Name, "."), Rrtype: dns.TypeNSEC3, Class: dns.ClassINET, Ttl: 60},
 		Hash: dns.SHA1, Flags: flags, Iterations: 1, SaltLength: 1, Salt: salt,
-		HashLength: 20, NextDomain: hashes[(at+1)%len(hashes)], TypeBitMap: z.types(of[hashes[at]]),
+		HashLength: 20, NextDomain: hashes[(at+1)%len(hashes)], TypeBitMap: z.typesAt(of[hashes[at]]),
 	}
 }

@@ -35,10 +35,10 @@ type Zone struct {
 	NSEC3   bool // with hashed names
 	OptOut  bool // of NSEC3: unsigned delegations are left out (RFC 5155, Section 6)
 	Expired bool // its signatures are out of date
-	Orphan  bool // the zone above has no DS record of it
+	NoDS    bool // the zone above has no DS record of it
 
-	// Spoil changes an answer before it is sent; nil does not.
-	Spoil func(*dns.Msg)
+	// Modify changes an answer before it is sent; nil does not.
+	Modify func(*dns.Msg)
 
 	key    *dns.DNSKEY
 	signer crypto.Signer
@@ -95,8 +95,8 @@ func listen(t T) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-// Validates makes the server set the AD bit, as if it had validated.
-func (s *Server) Validates(secure bool) {
+// SetAD makes the server set the AD bit, as if it had validated.
+func (s *Server) SetAD(secure bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.secure = secure
@@ -144,7 +144,7 @@ func (s *Server) delegate(z *Zone) {
 	}
 	above := s.zone(z.Name, dns.TypeDS)
 	above.rrs = append(above.rrs, &dns.NS{Hdr: dns.RR_Header{Name: z.Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "ns." + z.Name})
-	if ds != nil && !z.Orphan {
+	if ds != nil && !z.NoDS {
 		above.rrs = append(above.rrs, ds)
 	}
 }
@@ -173,8 +173,8 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 			break
 		}
 		alias := z.answer(answer, name, kind)
-		if z.Spoil != nil {
-			z.Spoil(answer)
+		if z.Modify != nil {
+			z.Modify(answer)
 		}
 		if alias == "" {
 			break

@@ -30,27 +30,27 @@ func TestOnlyASignatureOfTheSubmitterVerifiesAReport(t *testing.T) {
 		verified bool
 		reason   string
 	}{
-		"for TLS reports":      {submitter.Sign(t, mail), []string{submitter.Record("s=tlsrpt;")}, true, "signed by microsoft.test"},
-		"for all services":     {submitter.Sign(t, mail), []string{submitter.Record("s=*;")}, true, "signed by microsoft.test"},
-		"for any service":      {submitter.Sign(t, mail), []string{submitter.Record("")}, true, "signed by microsoft.test"},
-		"for several services": {submitter.Sign(t, mail), []string{submitter.Record("s=email : tlsrpt;")}, true, "signed by microsoft.test"},
-		"for email alone":      {submitter.Sign(t, mail), []string{submitter.Record("s=email;")}, false, `the key is not for TLS reports (s="email")`},
-		"of a key for tests":   {submitter.Sign(t, mail), []string{submitter.Record("t=y;")}, false, "for testing only"},
+		"for TLS reports":      {submitter.Sign(t, mail), []string{submitter.KeyRecord("s=tlsrpt;")}, true, "signed by microsoft.test"},
+		"for all services":     {submitter.Sign(t, mail), []string{submitter.KeyRecord("s=*;")}, true, "signed by microsoft.test"},
+		"for any service":      {submitter.Sign(t, mail), []string{submitter.KeyRecord("")}, true, "signed by microsoft.test"},
+		"for several services": {submitter.Sign(t, mail), []string{submitter.KeyRecord("s=email : tlsrpt;")}, true, "signed by microsoft.test"},
+		"for email alone":      {submitter.Sign(t, mail), []string{submitter.KeyRecord("s=email;")}, false, `the key is not for TLS reports (s="email")`},
+		"of a key for tests":   {submitter.Sign(t, mail), []string{submitter.KeyRecord("t=y;")}, false, "for testing only"},
 		"without a key":        {submitter.Sign(t, mail), nil, false, `the DKIM signature of "microsoft.test" is not valid: no key for signature`},
-		"by another key":       {submitter.Sign(t, mail), []string{testreport.NewSigner(t, "microsoft.test").Record("")}, false, "did not verify"},
-		"by another domain":    {other.Sign(t, mail), []string{other.Record("")}, false, "signed by evil.test, not by microsoft.test"},
-		"by both": {other.Sign(t, submitter.Sign(t, mail)), []string{other.Record(""), submitter.Record("")}, true,
+		"by another key":       {submitter.Sign(t, mail), []string{testreport.NewSigner(t, "microsoft.test").KeyRecord("")}, false, "did not verify"},
+		"by another domain":    {other.Sign(t, mail), []string{other.KeyRecord("")}, false, "signed by evil.test, not by microsoft.test"},
+		"by both": {other.Sign(t, submitter.Sign(t, mail)), []string{other.KeyRecord(""), submitter.KeyRecord("")}, true,
 			"signed by microsoft.test"},
-		"by both, ours broken": {other.Sign(t, submitter.Sign(t, mail)), []string{other.Record("")}, false,
+		"by both, ours broken": {other.Sign(t, submitter.Sign(t, mail)), []string{other.KeyRecord("")}, false,
 			"signed by evil.test, not by microsoft.test"},
 		"none":                {mail, nil, false, "no DKIM signature"},
-		"over another body":   {strings.Replace(submitter.Sign(t, mail), "aggregate", "aggravating", 1), []string{submitter.Record("")}, false, "body hash did not verify"},
-		"over another header": {strings.Replace(submitter.Sign(t, mail), "TLS-Report-Submitter: m", "TLS-Report-Submitter: n", 1), []string{submitter.Record("")}, false, "did not verify"},
-		"of part of the body": {strings.Replace(submitter.Sign(t, mail), "DKIM-Signature: ", "DKIM-Signature: l=5; ", 1), []string{submitter.Record("")}, false, "insecure body length"},
-		"of its organization": {parent.Sign(t, from("mail.sender.co.uk")), []string{parent.Record("")}, true, "signed by sender.co.uk"},
-		"of its subdomain":    {below.Sign(t, from("sender.co.uk")), []string{below.Record("")}, true, "signed by out.sender.co.uk"},
-		"of a sibling domain": {neighbour.Sign(t, from("sender.co.uk")), []string{neighbour.Record("")}, false, "not by sender.co.uk"},
-		"without a submitter": {other.Sign(t, nameless), []string{other.Record("")}, true, "signed by evil.test"},
+		"over another body":   {strings.Replace(submitter.Sign(t, mail), "aggregate", "aggravating", 1), []string{submitter.KeyRecord("")}, false, "body hash did not verify"},
+		"over another header": {strings.Replace(submitter.Sign(t, mail), "TLS-Report-Submitter: m", "TLS-Report-Submitter: n", 1), []string{submitter.KeyRecord("")}, false, "did not verify"},
+		"of part of the body": {strings.Replace(submitter.Sign(t, mail), "DKIM-Signature: ", "DKIM-Signature: l=5; ", 1), []string{submitter.KeyRecord("")}, false, "insecure body length"},
+		"of its organization": {parent.Sign(t, from("mail.sender.co.uk")), []string{parent.KeyRecord("")}, true, "signed by sender.co.uk"},
+		"of its subdomain":    {below.Sign(t, from("sender.co.uk")), []string{below.KeyRecord("")}, true, "signed by out.sender.co.uk"},
+		"of a sibling domain": {neighbour.Sign(t, from("sender.co.uk")), []string{neighbour.KeyRecord("")}, false, "not by sender.co.uk"},
+		"without a submitter": {other.Sign(t, nameless), []string{other.KeyRecord("")}, true, "signed by evil.test"},
 		"malformed":           {"DKIM-Signature: a\x01b\r\n" + mail, nil, false, "is not valid: malformed signature tags"},
 	} {
 		signed := verifySignatures(t.Context(), newKeyLookup(testreport.Resolver(t, tt.records...)), []byte(tt.mail))
@@ -68,7 +68,7 @@ func TestOnlyASignatureOfTheSubmitterVerifiesAReport(t *testing.T) {
 func TestSignatureIsValidInAMailbox(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	mail := "Return-Path: <a@microsoft.test>\n" + strings.ReplaceAll(signer.Sign(t, october.Mail()), "\r\n", "\n")
-	signed := verifySignatures(t.Context(), newKeyLookup(testreport.Resolver(t, signer.Record(""))), []byte(mail))
+	signed := verifySignatures(t.Context(), newKeyLookup(testreport.Resolver(t, signer.KeyRecord(""))), []byte(mail))
 	if r, _, err := parseMail([]byte(mail), signed); err != nil || !r.Verified {
 		t.Errorf("%v, %q; want it verified", err, r.Verdict)
 	}
@@ -105,7 +105,7 @@ func TestFileNameDoesNotOverrideTheSubmitter(t *testing.T) {
 	forged.Submitter = "evil.test"
 	mail := strings.Replace(forged.Mail(), "filename=\"evil.test!", "filename=\"microsoft.test!", 1)
 	mail = signer.Sign(t, mail)
-	signed := verifySignatures(t.Context(), newKeyLookup(testreport.Resolver(t, signer.Record(""))), []byte(mail))
+	signed := verifySignatures(t.Context(), newKeyLookup(testreport.Resolver(t, signer.KeyRecord(""))), []byte(mail))
 	r, _, err := parseMail([]byte(mail), signed)
 	if err != nil || r.Submitter != "evil.test" || !r.Verified {
 		t.Errorf("%v: submitter %s, verified %v", err, r.Submitter, r.Verified)

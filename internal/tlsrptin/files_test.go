@@ -50,7 +50,7 @@ func write(t *testing.T, path string, content []byte) string {
 
 func TestFileReaderReadsAllKindsOfFiles(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	r := NewFileReader(testreport.Resolver(t, signer.Record("s=tlsrpt;")))
+	r := NewFileReader(testreport.Resolver(t, signer.KeyRecord("s=tlsrpt;")))
 	signed := strings.ReplaceAll(signer.Sign(t, october.Mail()), "\r\n", "\n")
 	dir := t.TempDir()
 	for name, tt := range map[string]struct {

@@ -126,7 +126,7 @@ func (s *testReceiver) deliver(text io.Reader, to ...string) (recipients []int, 
 
 func TestReportIsDeliveredToTheNextHopAndStored(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	s := newTestReceiver(t, Settings{Resolver: testreport.Resolver(t, signer.Record("s=tlsrpt;"))})
+	s := newTestReceiver(t, Settings{Resolver: testreport.Resolver(t, signer.KeyRecord("s=tlsrpt;"))})
 	mail := signer.Sign(t, october.Mail())
 	_, reply := s.deliver(strings.NewReader(mail), reportsAddress, "postmaster@ours.example")
 	if reply.String() != accepted.String() || !slices.Equal(s.next.messages, []string{mail}) {
@@ -203,7 +203,7 @@ func TestWithOnlyTheReplyIsForTheReport(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	broken, theirs := testreport.NewSigner(t, "broken.test"), october
 	theirs.Submitter = broken.Domain
-	names := testreport.Resolver(t, signer.Record(""))
+	names := testreport.Resolver(t, signer.KeyRecord(""))
 	for name, tt := range map[string]struct {
 		text  string
 		err   error
@@ -307,7 +307,7 @@ func TestBufferGrowsWithItsContent(t *testing.T) {
 
 func TestDKIMKeyLookupIsRetriedAfterDelivery(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
-	_, key, _ := strings.Cut(strings.TrimSuffix(signer.Record(""), `"`), `"`)
+	_, key, _ := strings.Cut(strings.TrimSuffix(signer.KeyRecord(""), `"`), `"`)
 	silent := &net.DNSError{Err: "no answer", IsTimeout: true, IsTemporary: true}
 	for name, tt := range map[string]struct {
 		failures int
