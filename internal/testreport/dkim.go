@@ -12,7 +12,7 @@ import (
 	"postern/internal/testzone"
 )
 
-// A Signer signs mails for a domain with DKIM (RFC 6376).
+// A Signer signs messages for a domain with DKIM (RFC 6376).
 type Signer struct {
 	Domain string
 	key    ed25519.PrivateKey
@@ -20,7 +20,7 @@ type Signer struct {
 
 const selector = "reports"
 
-// NewSigner makes one with a key of its own.
+// NewSigner returns a Signer with a new key.
 func NewSigner(t T, domain string) *Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
@@ -30,8 +30,7 @@ func NewSigner(t T, domain string) *Signer {
 	return &Signer{domain, key}
 }
 
-// Sign returns the mail with a signature before it, over all that a report's mail has in its
-// header.
+// Sign returns a message with a signature of its body and its header fields.
 func (s *Signer) Sign(t T, mail string) string {
 	t.Helper()
 	var signed strings.Builder
@@ -46,14 +45,15 @@ func (s *Signer) Sign(t T, mail string) string {
 	return signed.String()
 }
 
-// KeyRecord is the key's, in zone-file form. More tags stand before the key, such as "s=tlsrpt;".
+// KeyRecord returns the TXT record of the key in zone file format, with additional tags
+// such as "s=tlsrpt;".
 func (s *Signer) KeyRecord(tags string) string {
 	public := base64.StdEncoding.EncodeToString(s.key.Public().(ed25519.PublicKey))
 	return fmt.Sprintf(`%s._domainkey.%s. 60 IN TXT "v=DKIM1; k=ed25519; %s p=%s"`, selector, s.Domain, tags, public)
 }
 
-// Resolver answers for TXT records on loopback until the test ends, and fails for all of
-// broken.test. It returns the server's address.
+// Resolver starts a DNS server with TXT records and returns its address. Queries for
+// broken.test and below it fail.
 func Resolver(t T, records ...string) (addr string) {
 	t.Helper()
 	fail := func(answer *dns.Msg) {

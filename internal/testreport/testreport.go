@@ -1,5 +1,5 @@
-// Package testreport makes TLS reports as senders mail them, signed, and answers for their
-// keys in DNS, for tests.
+// Package testreport makes TLS reports for tests, as senders mail them: signed with DKIM,
+// and with a DNS server for the keys.
 package testreport
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// T is the part of [testing.TB] that this package needs.
+// T is the part of [testing.TB] that the package uses.
 type T interface {
 	Helper()
 	Cleanup(func())
@@ -21,15 +21,15 @@ type T interface {
 // A Report is a report with one policy.
 type Report struct {
 	Submitter  string // a domain
-	Domain     string // the policy's
+	Domain     string // the policy domain
 	ID         string
 	Day        time.Time // in UTC
 	Successful int
 	Failed     int    // as validation-failure
-	SendingMTA string // of the failures; empty: not told
+	SendingMTA string // of the failures; may be empty
 }
 
-// JSON is the report as Microsoft writes it, RFC 8460, Section 4.4.
+// JSON returns the report as Microsoft formats it (RFC 8460, Section 4.4).
 func (r Report) JSON() string {
 	day := r.Day.UTC().Truncate(24 * time.Hour)
 	details := ""
@@ -47,8 +47,7 @@ func (r Report) JSON() string {
 		r.Domain, r.Successful, r.Failed, details)
 }
 
-// Mail is the report as it is mailed, RFC 8460, Section 5.3, not signed. Its lines end in
-// CRLF.
+// Mail returns a message with the report (RFC 8460, Section 5.3), without a signature.
 func (r Report) Mail() string {
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
@@ -57,7 +56,7 @@ func (r Report) Mail() string {
 	return r.MailWith("application/tlsrpt+gzip", zipped.Bytes())
 }
 
-// MailWith is a mail with an attachment of the given type in place of the report.
+// MailWith returns a message with an attachment of the given type in place of the report.
 func (r Report) MailWith(kind string, attachment []byte) string {
 	name := fmt.Sprintf("%s!%s!%d!%d!%s.json.gz", r.Submitter, r.Domain, r.Day.Unix(), r.Day.Unix()+86399, r.ID)
 	lines := []string{

@@ -8,8 +8,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answer adds to an answer what the zone has of a name and kind, or the proof that it
-// has none, and returns the name that an alias leads to.
+// answer adds the records of a name and type to a message, or the proof that there are
+// none. It returns the target of a CNAME record.
 func (z *Zone) answer(m *dns.Msg, name string, kind uint16) (alias string) {
 	owner := name
 	if !z.exists(name) && z.exists(wildcard(name)) {
@@ -40,7 +40,7 @@ func wildcard(name string) string {
 	return "*." + rest
 }
 
-// add adds records under a name, with their signature if the zone signs them.
+// add adds an RRset under a name, with its signature if the zone is signed.
 func (z *Zone) add(section *[]dns.RR, records []dns.RR, name string) {
 	for _, record := range records {
 		copied := dns.Copy(record)
@@ -66,7 +66,7 @@ func (z *Zone) exists(name string) bool {
 	return slices.ContainsFunc(z.rrs, func(record dns.RR) bool { return dns.IsSubDomain(name, record.Header().Name) })
 }
 
-// typesAt are the kinds of record at a name, in order; nil: none, but names below it.
+// typesAt returns the record types at a name, in order. An empty non-terminal has none.
 func (z *Zone) typesAt(name string) []uint16 {
 	kinds := make(map[uint16]bool)
 	for _, record := range z.rrs {
@@ -84,19 +84,19 @@ func (z *Zone) typesAt(name string) []uint16 {
 	return slices.Sorted(maps.Keys(kinds))
 }
 
-// proveAbsence adds all that can be needed to prove what is not there: the records that speak
-// of the name, of those above it, and of the wildcards there.
+// proveAbsence adds all records that may be needed to prove that a name or type does not
+// exist: those that cover the name, its ancestors, and the wildcards below them.
 func (z *Zone) proveAbsence(m *dns.Msg, name string) {
 	if !z.Signed {
 		return
 	}
-	said := make(map[string]bool)
+	added := make(map[string]bool)
 	for labels := dns.CountLabel(z.Name); labels <= dns.CountLabel(name); labels++ {
-		above := lastLabels(name, labels)
-		for _, asked := range []string{above, "*." + strings.TrimPrefix(above, ".")} {
-			record := z.denial(asked)
-			if owner := record.Header().Name; !said[owner] {
-				said[owner] = true
+		ancestor := lastLabels(name, labels)
+		for _, covered := range []string{ancestor, "*." + strings.TrimPrefix(ancestor, ".")} {
+			record := z.denial(covered)
+			if owner := record.Header().Name; !added[owner] {
+				added[owner] = true
 				z.add(&m.Ns, []dns.RR{record}, owner)
 			}
 		}

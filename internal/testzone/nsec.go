@@ -14,24 +14,24 @@ func (z *Zone) ownerNames() (all []string) {
 	for _, record := range z.rrs {
 		name := record.Header().Name
 		for labels := dns.CountLabel(z.Name); labels <= dns.CountLabel(name); labels++ {
-			above := lastLabels(name, labels)
-			if z.OptOut && z.isUnsignedDelegation(above) || !z.NSEC3 && len(z.typesAt(above)) == 0 {
+			ancestor := lastLabels(name, labels)
+			if z.OptOut && z.isUnsignedDelegation(ancestor) || !z.NSEC3 && len(z.typesAt(ancestor)) == 0 {
 				continue
 			}
-			all = append(all, above)
+			all = append(all, ancestor)
 		}
 	}
 	slices.SortFunc(all, func(a, b string) int { return strings.Compare(canonicalKey(a), canonicalKey(b)) })
 	return slices.Compact(all)
 }
 
-// isUnsignedDelegation tells of an unsigned delegation.
+// isUnsignedDelegation reports whether a name is a delegation without a DS record.
 func (z *Zone) isUnsignedDelegation(name string) bool {
 	types := z.typesAt(name)
 	return name != z.Name && slices.Contains(types, dns.TypeNS) && !slices.Contains(types, dns.TypeDS)
 }
 
-// canonicalKey orders names as their labels from the end do.
+// canonicalKey returns a key that sorts names by their labels from the right.
 func canonicalKey(name string) string {
 	labels := dns.SplitDomainName(name)
 	slices.Reverse(labels)
@@ -54,7 +54,7 @@ func (z *Zone) denial(name string) dns.RR {
 	}
 }
 
-// hashedDenial is the same with hashed names (RFC 5155).
+// hashedDenial returns the NSEC3 record that matches or covers a name (RFC 5155).
 func (z *Zone) hashedDenial(name string) dns.RR {
 	const salt = "AB"
 	hash := func(name string) string { return dns.HashName(name, dns.SHA1, 1, salt) }
@@ -66,7 +66,7 @@ func (z *Zone) hashedDenial(name string) dns.RR {
 		hashes = append(hashes, hash(name))
 	}
 	slices.Sort(hashes)
-	at := len(hashes) - 1 // the last gap holds what comes before the first, too
+	at := len(hashes) - 1 // the last record also covers the names before the first
 	for i, hashed := range hashes {
 		if hashed <= wanted {
 			at = i

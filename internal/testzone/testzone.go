@@ -1,12 +1,12 @@
-// Package testzone serves DNS zones on loopback, signed where that is asked for, as a
-// resolver does that does not validate.
+// Package testzone serves DNS zones on loopback for tests. Zones can be signed. The server
+// answers as a resolver that does not validate.
 //
 //	server := testzone.Start(t,
 //		testzone.Zone{Name: ".", Signed: true},
 //		testzone.Zone{Name: "example.test.", Signed: true, Records: []string{"example.test. MX 10 mx.example.test."}})
 //
-// A zone gets its SOA and NS records, and in the zone above it its NS and, if it is
-// signed, DS records. Keys are new and answers are signed when they are asked for.
+// Each zone has SOA and NS records, and in its parent zone NS records and, if it is
+// signed, a DS record. Keys are new for each test, and answers are signed on demand.
 package testzone
 
 import (
@@ -20,24 +20,24 @@ import (
 	"github.com/miekg/dns"
 )
 
-// T is the part of [testing.TB] that this package needs.
+// T is the part of [testing.TB] that the package uses.
 type T interface {
 	Helper()
 	Fatalf(format string, args ...any)
 	Cleanup(func())
 }
 
-// A Zone is one to serve.
+// A Zone is a zone to serve.
 type Zone struct {
-	Name    string   // with its dot
-	Records []string // as in a zone file
+	Name    string   // with the trailing dot
+	Records []string // in zone file format
 	Signed  bool
-	NSEC3   bool // with hashed names
-	OptOut  bool // of NSEC3: unsigned delegations are left out (RFC 5155, Section 6)
-	Expired bool // its signatures are out of date
-	NoDS    bool // the zone above has no DS record of it
+	NSEC3   bool // denial of existence with hashed names (RFC 5155)
+	OptOut  bool // with NSEC3: leave out unsigned delegations (RFC 5155, Section 6)
+	Expired bool // the signatures have expired
+	NoDS    bool // the parent zone has no DS record
 
-	// Modify changes an answer before it is sent; nil does not.
+	// Modify, if not nil, changes answers before they are sent.
 	Modify func(*dns.Msg)
 
 	key    *dns.DNSKEY
@@ -45,17 +45,17 @@ type Zone struct {
 	rrs    []dns.RR
 }
 
-// A Server answers for zones.
+// A Server serves zones.
 type Server struct {
 	Addr    string   // host:port, UDP and TCP
-	Anchors []string // DS records of the root
+	Anchors []string // trust anchors: DS records of the root
 	zones   []*Zone
 
 	mu     sync.Mutex
 	secure bool
 }
 
-// Start serves zones until the test ends.
+// Start serves zones until the end of the test.
 func Start(t T, zones ...Zone) *Server {
 	t.Helper()
 	s := new(Server)
@@ -78,7 +78,7 @@ func Start(t T, zones ...Zone) *Server {
 	return s
 }
 
-// listen finds a port that is free for UDP and TCP.
+// listen listens on a port that is free for both UDP and TCP.
 func listen(t T) (net.PacketConn, net.Listener) {
 	t.Helper()
 	for range 20 {
@@ -91,11 +91,11 @@ func listen(t T) (net.PacketConn, net.Listener) {
 		}
 		_ = listener.Close()
 	}
-	t.Fatalf("testzone: no port is free for UDP and TCP")
+	t.Fatalf("testzone: no free port for UDP and TCP")
 	return nil, nil
 }
 
-// SetAD makes the server set the AD bit, as if it had validated.
+// SetAD sets whether answers have the AD bit, as if the server had validated them.
 func (s *Server) SetAD(secure bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (z Zone) prepare(t T) *Zone {
 	return &z
 }
 
-// delegate puts into the zone above what leads to a zone.
+// delegate adds the delegation of a zone to its parent zone.
 func (s *Server) delegate(z *Zone) {
 	var ds *dns.DS
 	if z.Signed {
@@ -142,14 +142,14 @@ func (s *Server) delegate(z *Zone) {
 		}
 		return
 	}
-	above := s.zone(z.Name, dns.TypeDS)
-	above.rrs = append(above.rrs, &dns.NS{Hdr: dns.RR_Header{Name: z.Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "ns." + z.Name})
+	parent := s.zone(z.Name, dns.TypeDS)
+	parent.rrs = append(parent.rrs, &dns.NS{Hdr: dns.RR_Header{Name: z.Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "ns." + z.Name})
 	if ds != nil && !z.NoDS {
-		above.rrs = append(above.rrs, ds)
+		parent.rrs = append(parent.rrs, ds)
 	}
 }
 
-// zone is the one that answers for a name: of its DS records, the one above it.
+// zone returns the zone of a name. DS records are in the parent zone.
 func (s *Server) zone(name string, kind uint16) *Zone {
 	for _, z := range s.zones {
 		if dns.IsSubDomain(z.Name, name) && !(kind == dns.TypeDS && z.Name == name && name != ".") {
@@ -159,7 +159,7 @@ func (s *Server) zone(name string, kind uint16) *Zone {
 	return nil
 }
 
-// ServeDNS answers one question.
+// ServeDNS implements [dns.Handler].
 func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 	answer := new(dns.Msg).SetReply(question)
 	s.mu.Lock()
@@ -187,7 +187,7 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 	_ = w.WriteMsg(answer)
 }
 
-// sign is the signature of records that have one name and kind.
+// sign returns the signature of an RRset.
 func (z *Zone) sign(records []dns.RR, name string) dns.RR {
 	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	if z.Expired {
@@ -198,7 +198,7 @@ func (z *Zone) sign(records []dns.RR, name string) dns.RR {
 		KeyTag: z.key.KeyTag(), SignerName: z.Name, Algorithm: z.key.Algorithm,
 	}
 	if err := sig.Sign(z.signer, records); err != nil {
-		panic("testzone: " + err.Error()) // what Start made cannot be signed
+		panic("testzone: " + err.Error()) // a bug in this package
 	}
 	sig.Hdr.Name = name
 	return sig

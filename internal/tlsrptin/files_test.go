@@ -57,17 +57,17 @@ func TestFileReaderReadsAllKindsOfFiles(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"a.json": {[]byte(october.JSON()), "a.json: 27 of  by hand, false"},
+		"a.json": {[]byte(october.JSON()), "a.json: 27 of  by file, false"},
 		"microsoft.test!ours.example!1729728000!1729814399!1.json.gz": {zipped(october.JSON()),
-			"microsoft.test!ours.example!1729728000!1729814399!1.json.gz: 27 of microsoft.test by hand, false"},
-		"signed.eml": {[]byte(signed), "signed.eml: 27 of microsoft.test by hand, true"},
-		"plain.eml":  {[]byte(october.Mail()), "plain.eml: 27 of microsoft.test by hand, false"},
+			"microsoft.test!ours.example!1729728000!1729814399!1.json.gz: 27 of microsoft.test by file, false"},
+		"signed.eml": {[]byte(signed), "signed.eml: 27 of microsoft.test by file, true"},
+		"plain.eml":  {[]byte(october.Mail()), "plain.eml: 27 of microsoft.test by file, false"},
 		"letter.eml": {[]byte("Subject: hello\n\nhello\n"), "letter.eml: none"},
 		"empty":      {nil, "empty: none"},
 		"long.eml":   {bytes.Repeat([]byte("x"), tlsrpt.MaxMailSize+1), "long.eml: " + errTooLong.Error()},
 		"mbox": {[]byte("From a@b Thu Oct 24 03:00:00 2024\n" + signed + "\nFrom c@d Thu Oct 24 03:00:00 2024\nSubject: hello\n\n>From here\n\n" +
 			"From a@b Thu Oct 24 03:00:00 2024\r\n" + october.Mail()),
-			"mbox#1: 27 of microsoft.test by hand, true\nmbox#2: none\nmbox#3: 27 of microsoft.test by hand, false"},
+			"mbox#1: 27 of microsoft.test by file, true\nmbox#2: none\nmbox#3: 27 of microsoft.test by file, false"},
 	} {
 		if got := entries(t, r, write(t, filepath.Join(dir, name), tt.content)); got != tt.want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, tt.want)
@@ -80,7 +80,7 @@ func TestFileReaderReadsAMaildir(t *testing.T) {
 	write(t, filepath.Join(dir, "box/new/1"), []byte(october.Mail()))
 	write(t, filepath.Join(dir, "box/cur/2:2,S"), []byte("Subject: hello\n\nhello\n"))
 	write(t, filepath.Join(dir, "box/tmp/3"), []byte(october.Mail())) // being written
-	want := "box/new/1: 27 of microsoft.test by hand, false\nbox/cur/2:2,S: none"
+	want := "box/new/1: 27 of microsoft.test by file, false\nbox/cur/2:2,S: none"
 	if got := entries(t, NewFileReader(""), filepath.Join(dir, "box")); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
