@@ -187,7 +187,7 @@ func TestCommandsInjectedAfterSTARTTLSAreDiscarded(t *testing.T) {
 				return err
 			}
 			return c.ExpectEnd()
-		}, `end="bytes behind STARTTLS"`},
+		}, `end="data after STARTTLS"`},
 		{"after its reply", func(c *testsmtp.Client) error {
 			if err := c.Expect("STARTTLS\r\n", 220); err != nil {
 				return err

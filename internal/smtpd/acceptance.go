@@ -6,12 +6,11 @@ import (
 	"postern/internal/smtp"
 )
 
-// acceptance says which recipients mail is taken for. Nothing else is ever
-// relayed.
+// acceptance decides which recipients to accept. Nothing else is ever relayed.
 type acceptance struct {
 	domains    map[string]bool
-	recipients map[string]bool // nil: any of the domains
-	first      string
+	recipients map[string]bool // nil: all in the domains
+	first      string          // of the domains
 }
 
 func newAcceptance(domains, recipients []string) *acceptance {
@@ -31,9 +30,9 @@ func newAcceptance(domains, recipients []string) *acceptance {
 	return a
 }
 
-// check gives the mailbox in the form the next hop shall see, or a refusal. Its
-// domain is the one that was compared: "ex\u00adample.org" is ours here, and a
-// next hop that does not take it for its own could pass it on to elsewhere.
+// check returns the mailbox for the next hop, or a refusal. Its domain is the one that was
+// compared: "ex\u00adample.org" is equal to a configured domain here, and a next hop that
+// treats it as another one could relay it.
 func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	local, domain, ok := smtp.SplitMailbox(mailbox)
 	if !ok { // a bare postmaster
@@ -41,16 +40,15 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	}
 	domain = smtp.FoldDomain(domain)
 	if !a.domains[domain] {
-		return "", refusal(550, "5.7.1", "no mail for this domain is taken here")
+		return "", refusal(550, "5.7.1", "not accepting mail for this domain")
 	}
-	// A next hop could take these for a route to elsewhere, as its own client
-	// in front of it: the percent hack, bang paths, and a mailbox within
-	// quotes.
+	// A next hop could relay these, since Postern is its own client: the percent hack,
+	// bang paths, and a mailbox within quotes.
 	if strings.ContainsAny(local, "%!@") {
-		return "", refusal(550, "5.7.1", "no mail is relayed from here")
+		return "", refusal(550, "5.7.1", "not relaying")
 	}
 	if a.recipients != nil && !a.recipients[smtp.FoldMailbox(mailbox)] && !strings.EqualFold(local, "postmaster") {
-		return "", refusal(550, "5.1.1", "no such recipient here")
+		return "", refusal(550, "5.1.1", "no such recipient")
 	}
 	return local + "@" + domain, nil
 }

@@ -9,12 +9,12 @@ import (
 	"postern/internal/smtp"
 )
 
-// bdat takes a message by BDAT (RFC 3030). The chunks that follow are read
-// from within, as the next hop asks for more.
+// bdat receives a message with BDAT (RFC 3030). It reads the following chunks as well, when
+// the next hop reads on.
 func (s *session) bdat(arg string) {
 	size, last, ok := parseChunk(arg)
 	if !ok {
-		// How many bytes follow is unknown, so nothing after can be a command.
+		// The length of the chunk is unknown, so what follows cannot be a command.
 		s.hangUp(smtp.NewReply(501, "5.5.4", "expected BDAT size [LAST]"), "bad BDAT")
 		return
 	}
@@ -24,7 +24,7 @@ func (s *session) bdat(arg string) {
 		return
 	}
 	s.phase = inChunks
-	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	text := smtp.NewTextChecker(chunks, s.setup.Limits.text())
 	reply := s.deliver(text)
 	if chunks.stop != nil {
@@ -35,7 +35,7 @@ func (s *session) bdat(arg string) {
 	s.received(text, io.LimitReader(s.in, chunks.left), reply)
 }
 
-// parseChunk reads the argument of BDAT.
+// parseChunk parses the argument of BDAT.
 func parseChunk(arg string) (size int64, last, ok bool) {
 	number, word, more := strings.Cut(arg, " ")
 	n, err := strconv.ParseUint(number, 10, 62)
@@ -43,35 +43,35 @@ func parseChunk(arg string) (size int64, last, ok bool) {
 	return int64(n), last, err == nil && (last || !more)
 }
 
-// refuseChunk reads past a chunk that cannot be taken.
+// refuseChunk discards a chunk and replies.
 func (s *session) refuseChunk(c *chunkReader, reply smtp.Reply) {
 	if s.end != "" {
 		return
 	}
-	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	s.discard(io.LimitReader(s.in, c.left))
 	s.reply(reply)
 }
 
-// A chunkReader reads a message that comes in chunks: it answers each chunk
-// and reads the next BDAT when the hop asks for more.
+// A chunkReader reads a message that is sent in chunks: it replies to each chunk and reads
+// the next BDAT command.
 type chunkReader struct {
 	s    *session
 	left int64 // of this chunk
 	last bool
-	stop func() // another command came instead of the next chunk
+	stop func() // executes the command that came instead of the next BDAT
 }
 
-// largeChunk is from where on a chunk does not count as a command: the bound on
-// a message's size is one on their number too.
+// largeChunk is the size from which a chunk does not count as a command: the limit on
+// message size bounds the number of these.
 const largeChunk = 4 << 10
 
 var (
-	errStopped    = errors.New("smtpd: message given up between chunks")
+	errStopped    = errors.New("smtpd: message cancelled between chunks")
 	errManyChunks = errors.New("smtpd: too many chunks")
 )
 
-// Read gives out the chunks' bytes as one text.
+// Read reads the chunks as one text.
 func (c *chunkReader) Read(p []byte) (int, error) {
 	for c.left == 0 {
 		if c.last {
@@ -89,21 +89,20 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next answers the chunk that is over and waits for the command that begins
-// another.
+// next replies to the last chunk and reads the next BDAT command.
 func (c *chunkReader) next() error {
 	s := c.s
-	s.put(smtp.NewReply(250, "2.0.0", "chunk taken"))
+	s.put(smtp.NewReply(250, "2.0.0", "chunk received"))
 	line, err := s.readCommand()
 	if err != nil {
-		c.stop = func() { s.cannotRead(err) }
+		c.stop = func() { s.readFailed(err) }
 		return errStopped
 	}
 	verb, arg, err := smtp.ParseCommand(line)
 	size, last, ok := parseChunk(arg)
 	chunk := err == nil && verb == "BDAT" && ok
-	if !(chunk && size >= largeChunk) && !s.mayCommand() {
-		c.stop = func() { s.cannotRead(errManyChunks) }
+	if !(chunk && size >= largeChunk) && !s.countCommand() {
+		c.stop = func() { s.readFailed(errManyChunks) }
 		return errStopped
 	}
 	if !chunk {
@@ -111,13 +110,12 @@ func (c *chunkReader) next() error {
 		return errStopped
 	}
 	c.left, c.last = size, last
-	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	return nil
 }
 
-// insteadOfChunk serves a command that came between chunks. RSET, QUIT and a
-// new greeting give the message up; others are out of turn (RFC 3030,
-// Section 2).
+// insteadOfChunk executes a command between chunks. RSET, QUIT and a new greeting cancel
+// the message; others are errors (RFC 3030, Section 2).
 func (s *session) insteadOfChunk(verb, arg string) {
 	s.hop.Reset()
 	s.reset()
@@ -125,6 +123,6 @@ func (s *session) insteadOfChunk(verb, arg string) {
 	case "RSET", "QUIT", "EHLO", "HELO", "NOOP":
 		s.dispatch(verb, arg)
 	default:
-		s.hangUp(smtp.NewReply(503, "5.5.1", "expected BDAT or RSET"), "out of turn between chunks")
+		s.hangUp(smtp.NewReply(503, "5.5.1", "expected BDAT or RSET"), "unexpected command between chunks")
 	}
 }

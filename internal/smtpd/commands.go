@@ -7,7 +7,7 @@ import (
 	"postern/internal/smtp"
 )
 
-// dispatch serves a command by its verb.
+// dispatch executes a command.
 func (s *session) dispatch(verb, arg string) {
 	switch verb {
 	case "EHLO", "HELO":
@@ -25,47 +25,45 @@ func (s *session) dispatch(verb, arg string) {
 	case "RSET":
 		s.rset()
 	case "NOOP":
-		s.reply(smtp.NewReply(250, "2.0.0", "still here"))
+		s.reply(smtp.NewReply(250, "2.0.0", "OK"))
 	case "QUIT":
 		s.reply(smtp.NewReply(221, "2.0.0", "goodbye (id "+s.id+")"))
 		s.end = "quit"
 	default:
-		s.unusual(verb)
+		s.dispatchOther(verb)
 	}
 }
 
-// unusual serves the commands that no mail needs.
-func (s *session) unusual(verb string) {
+// dispatchOther replies to commands that are not needed to deliver mail.
+func (s *session) dispatchOther(verb string) {
 	switch verb {
 	case "VRFY":
-		s.reply(smtp.NewReply(252, "2.5.0", "will not say, send mail and see"))
+		s.reply(smtp.NewReply(252, "2.5.0", "cannot VRFY user, but will accept message"))
 	case "HELP":
-		s.reply(smtp.NewReply(214, "2.0.0", "this is Postern, it takes mail for its domains (RFC 5321)"))
+		s.reply(smtp.NewReply(214, "2.0.0", "Postern accepts mail for its own domains (RFC 5321)"))
 	case "EXPN", "TURN", "ETRN", "SEND", "SOML", "SAML", "AUTH":
-		s.reply(smtp.NewReply(502, "5.5.1", verb+" is not offered here"))
+		s.reply(smtp.NewReply(502, "5.5.1", verb+" not offered"))
 	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
-		// A browser that was made to speak to us sends its mail in the body.
-		s.hangUp(smtp.NewReply(421, "4.7.0", "this is no web server"), "HTTP request")
+		// A website can make a browser send such a request, with SMTP commands in the body.
+		s.hangUp(smtp.NewReply(421, "4.7.0", "SMTP only, not a web server"), "HTTP request")
 	default:
-		s.reply(smtp.NewReply(500, "5.5.1", "command not known"))
+		s.reply(smtp.NewReply(500, "5.5.1", "command not recognized"))
 	}
 }
 
-// maxGreeting is the most that a sender's own name may have (RFC 5321,
-// Section 4.5.3.1.2).
+// maxGreeting is the maximum length of a domain in EHLO (RFC 5321, Section 4.5.3.1.2).
 const maxGreeting = 255
 
 func (s *session) ehlo(extended bool, arg string) {
 	name, _, _ := strings.Cut(arg, " ")
 	if name == "" || len(name) > maxGreeting {
-		s.reply(smtp.NewReply(501, "5.5.4", "expected your host's name"))
+		s.reply(smtp.NewReply(501, "5.5.4", "expected a host name"))
 		return
 	}
 	s.abandon()
-	// A next hop that was told the old name must hear the new one.
+	// A next hop that got the old name must get the new one.
 	if s.hop != nil && (name != s.greeting || extended != s.extended) {
-		s.hop.Close()
-		s.hop = nil
+		s.closeHop()
 	}
 	s.greeting, s.lastEHLO, s.extended = name, name, extended
 	if !extended {
@@ -75,7 +73,7 @@ func (s *session) ehlo(extended bool, arg string) {
 	s.reply(smtp.Reply{Code: 250, Lines: s.keywords()})
 }
 
-// keywords are the lines of the reply to EHLO.
+// keywords returns the lines of the reply to EHLO.
 func (s *session) keywords() []string {
 	offered := s.offered()
 	lines := []string{
@@ -102,26 +100,26 @@ func (s *session) keywords() []string {
 	return lines
 }
 
-// offered is what both we and the next hop can do.
+// offered returns the extensions of both the server and the next hop.
 func (s *session) offered() smtp.Extensions {
 	offered := s.server.hop.Extensions()
 	limit := s.setup.Limits.MessageSize
 	if offered.Size == 0 || offered.Size > limit {
 		offered.Size = limit
 	}
-	// RFC 8689, Section 4.2.1: only where the message came over TLS.
+	// RFC 8689, Section 4.2.1: only over TLS.
 	offered.RequireTLS = offered.RequireTLS && s.tls != nil
 	return offered
 }
 
 func (s *session) rset() {
 	s.abandon()
-	s.reply(smtp.NewReply(250, "2.0.0", "message forgotten"))
+	s.reply(smtp.NewReply(250, "2.0.0", "message reset"))
 }
 
-// abandon gives up the message at hand.
+// abandon ends the mail transaction, also at the next hop.
 func (s *session) abandon() {
-	s.settle()
+	s.writePending()
 	if s.hop != nil && s.phase != betweenMessages {
 		s.hop.Reset()
 	}

@@ -13,7 +13,7 @@ import (
 	"postern/internal/smtp"
 )
 
-// data takes a message by DATA (RFC 5321, Section 4.1.1.4).
+// data receives a message with DATA (RFC 5321, Section 4.1.1.4).
 func (s *session) data(arg string) {
 	if arg != "" {
 		s.reply(smtp.NewReply(501, "5.5.4", "DATA takes no argument"))
@@ -23,46 +23,46 @@ func (s *session) data(arg string) {
 		s.reply(*reply)
 		return
 	}
-	s.reply(smtp.Reply{Code: 354, Lines: []string{"send the message, then a line with a dot"}})
+	s.reply(smtp.Reply{Code: 354, Lines: []string{"send message; end it with a line that has only a dot"}})
 	s.flush()
 	if s.end != "" {
 		return
 	}
-	s.paced.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
 	dots := smtp.NewDotReader(s.in)
 	text := smtp.NewTextChecker(dots, s.setup.Limits.text())
 	reply := s.deliver(text)
 	s.received(text, dots, reply)
 }
 
-// mayText says why the text may not come now, if so. Else the next hop waits
-// for it.
+// mayText returns the refusal of a DATA or BDAT command, or nil if the next hop is ready
+// for the message.
 func (s *session) mayText() *smtp.Reply {
 	if len(s.pending) == 0 {
 		if reply := s.noText(); reply != nil {
 			return reply
 		}
 	}
-	// Asked for before the replies that are pending are waited for, so that
-	// DATA can go on with MAIL and RCPT.
+	// Sent before the pending replies are waited for, so that DATA is pipelined with
+	// MAIL and RCPT.
 	answer := s.nextHop().Data()
-	s.settle()
+	s.writePending()
 	reply := answer().Enhance()
 	if refused := s.noText(); refused != nil {
 		return refused
 	}
 	switch {
-	case s.end != "": // one of those replies was the last that the sender gets
+	case s.end != "": // one of those replies ended the session
 	case reply.Intermediate():
 		return nil
-	case reply.Positive(): // no server says so, and no sender would understand
-		reply = smtp.NewReply(451, "4.5.0", "next hop answers out of turn")
+	case reply.Positive(): // invalid here, and no sender would understand it
+		reply = smtp.NewReply(451, "4.5.0", "unexpected reply from next hop")
 	}
 	s.abandon()
 	return &reply
 }
 
-// noText says why no text can come to the envelope as it is, if so.
+// noText returns the refusal of a message without an envelope, or nil.
 func (s *session) noText() *smtp.Reply {
 	switch {
 	case s.phase != inEnvelope:
@@ -73,20 +73,20 @@ func (s *session) noText() *smtp.Reply {
 	return nil
 }
 
-// deliver hands the text to the next hop behind its Received field.
+// deliver sends the Received field and the text to the next hop.
 func (s *session) deliver(text *smtp.TextChecker) smtp.Reply {
 	s.texts++
-	trace := strings.NewReader(s.trace(time.Now()))
+	trace := strings.NewReader(s.receivedField(time.Now()))
 	reply := s.hop.Send(io.MultiReader(trace, text)).Enhance()
 	if reply.Positive() && text.Err() != io.EOF {
-		return smtp.NewReply(451, "4.5.0", "next hop answered before the message's end")
+		return smtp.NewReply(451, "4.5.0", "next hop replied before end of message")
 	}
 	return reply
 }
 
-// discard reads the rest of a message that is refused, so that the sender
-// listens to the reply. It returns the rule that the rest breaks, if any. A
-// sender that goes on for too long is cut off.
+// discard reads the rest of a refused message, so that the sender reads the reply. It
+// returns the syntax error of the rest, if any. A sender that goes on for too long is
+// disconnected.
 func (s *session) discard(rest io.Reader) (broken error) {
 	n, err := io.Copy(io.Discard, io.LimitReader(rest, s.setup.Limits.MessageSize))
 	s.count(n)
@@ -94,30 +94,30 @@ func (s *session) discard(rest io.Reader) (broken error) {
 	case brokenRule(err):
 		return err
 	case err != nil || n >= s.setup.Limits.MessageSize:
-		s.end, s.err = "sender did not stop", err
+		s.end, s.err = "sender kept sending refused message", err
 	}
 	return nil
 }
 
-// count notes n bytes of text that have come, taken or not.
+// count counts n bytes of received text, accepted or not.
 func (s *session) count(n int64) {
 	s.server.admission.AddBytes(s.network, s.setup.Limits.Quotas, n)
 	s.bytes += n
 }
 
-// received replies to a message of which text was read, and rest perhaps not
-// yet, and that the next hop answered with reply.
+// received ends a message after the reply of the next hop. Part of text and rest may not
+// have been read yet.
 func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Reply) {
 	s.count(text.Size())
 	err := text.Err()
 	if err == nil || refusedText(err) || brokenRule(err) {
-		// Whatever is wrong with it already, where it ends must be beyond doubt.
+		// Even if it is refused already, there must be no doubt where it ends.
 		if broken := s.discard(rest); broken != nil {
 			err = broken
 		}
 	}
 	switch {
-	case err == nil, err == io.EOF: // where nil, the next hop has heard enough
+	case err == nil, err == io.EOF: // if nil, the next hop replied before the end
 		s.finish(reply)
 	case refusedText(err):
 		s.finish(ruleReply(err))
@@ -128,7 +128,7 @@ func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Re
 	}
 }
 
-// finish ends the message with its reply.
+// finish replies to the message.
 func (s *session) finish(reply smtp.Reply) {
 	if reply.Positive() {
 		s.messages++
@@ -154,22 +154,22 @@ func (s *session) logMessage(reply smtp.Reply) {
 	)
 }
 
-// lost ends a session whose sender broke off in the text.
+// lost ends the session after a read error in a message.
 func (s *session) lost(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		s.hangUp(smtp.NewReply(421, "4.4.2", "message came too slowly"), "timeout in message")
+		s.hangUp(smtp.NewReply(421, "4.4.2", "timeout receiving message"), "timeout in message")
 		return
 	}
 	s.end, s.err = "connection lost in message", err
 }
 
-// brokenRule reports text after which nothing can be trusted to be a command:
-// another server could see the message's end elsewhere.
+// brokenRule reports an error after which no input is safe to execute as a command:
+// another server could see the end of the message elsewhere.
 func brokenRule(err error) bool {
 	return errors.Is(err, smtp.ErrBareLF) || errors.Is(err, smtp.ErrBareCR)
 }
 
-// refusedText reports text that is refused, and the session goes on.
+// refusedText reports an error for which a message is refused and the session goes on.
 func refusedText(err error) bool {
 	return errors.Is(err, smtp.ErrTooLarge) || errors.Is(err, smtp.ErrLineTooLong) ||
 		errors.Is(err, smtp.ErrLoop) || errors.Is(err, smtp.ErrNUL)
@@ -186,7 +186,7 @@ func ruleReply(err error) smtp.Reply {
 	case errors.Is(err, smtp.ErrLineTooLong):
 		return smtp.NewReply(550, "5.6.0", "line of message too long (RFC 5322, section 2.1.1)")
 	case errors.Is(err, smtp.ErrLoop):
-		return smtp.NewReply(554, "5.4.6", "too many Received fields, mail loops")
+		return smtp.NewReply(554, "5.4.6", "too many Received fields: mail loop")
 	}
 	return tooLarge
 }

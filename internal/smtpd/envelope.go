@@ -21,32 +21,32 @@ func (s *session) mailFrom(arg string) {
 		return
 	}
 	s.mail, s.phase = mail, inEnvelope
-	s.later(s.nextHop().Mail(mail), func(reply smtp.Reply) {
+	s.replyLater(s.nextHop().Mail(mail), func(reply smtp.Reply) {
 		if !reply.Positive() {
 			s.reset()
 		}
 	})
 }
 
-var tooLarge = smtp.NewReply(552, "5.3.4", "message larger than taken here (see SIZE)")
+var tooLarge = smtp.NewReply(552, "5.3.4", "message exceeds size limit (see SIZE)")
 
-// mayMail says why a message may not begin now, if so.
+// mayMail returns the refusal of a MAIL command, or nil.
 func (s *session) mayMail() *smtp.Reply {
 	limits := &s.setup.Limits
 	switch {
 	case s.greeting == "":
-		return refusal(503, "5.5.1", "say EHLO first")
+		return refusal(503, "5.5.1", "send EHLO first")
 	case s.phase != betweenMessages:
-		return refusal(503, "5.5.1", "one message at a time, RSET gives it up")
+		return refusal(503, "5.5.1", "message already begun; RSET cancels it")
 	case s.messages >= limits.Messages:
-		return refusal(421, "4.7.0", "too many messages in one session, come back for the next")
+		return refusal(421, "4.7.0", "too many messages in one session; reconnect for more")
 	case !s.server.admission.AllowBytes(s.network, limits.Quotas):
-		return refusal(450, "4.7.0", "too much mail from your network for now, try again later")
+		return refusal(450, "4.7.0", "rate limit for your network exceeded, try again later")
 	}
 	return nil
 }
 
-// nextHop is the hop's side of this session.
+// nextHop returns the session at the next hop.
 func (s *session) nextHop() nexthop.Session {
 	if s.hop == nil {
 		s.hop = s.server.hop.Open(nexthop.Sender{
@@ -71,20 +71,20 @@ func (s *session) rcptTo(arg string) {
 		s.refuse(err)
 		return
 	}
-	to, refused := s.setup.taken.check(rcpt.To)
+	to, refused := s.setup.recipients.check(rcpt.To)
 	if refused != nil {
 		s.reply(*refused)
 		return
 	}
 	if s.asked++; s.asked > s.setup.Limits.Recipients {
-		// RFC 5321, Section 4.5.3.1.10: the sender brings the rest in another message.
+		// RFC 5321, Section 4.5.3.1.10: the sender sends the rest in another transaction.
 		s.reply(smtp.NewReply(452, "4.5.3", "too many recipients for one message"))
 		return
 	}
 	rcpt.To = to
-	s.later(s.nextHop().Rcpt(rcpt), func(reply smtp.Reply) {
-		// Where MAIL was refused, a hop that takes recipients all the same takes them
-		// for no message.
+	s.replyLater(s.nextHop().Rcpt(rcpt), func(reply smtp.Reply) {
+		// A next hop that refused MAIL may accept recipients all the same; there is no
+		// message for them.
 		if reply.Positive() && s.phase == inEnvelope {
 			s.recipients = append(s.recipients, to)
 		}

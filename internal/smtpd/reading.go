@@ -12,17 +12,17 @@ import (
 	"postern/internal/smtp"
 )
 
-// mayCommand counts a command.
-func (s *session) mayCommand() bool {
+// countCommand counts a command and reports whether the limit allows it.
+func (s *session) countCommand() bool {
 	s.commands++
 	return s.commands <= s.setup.Limits.Commands*(s.messages+1)
 }
 
-// readCommand reads a line, without its CRLF. Replies that wait leave first,
-// unless the sender has pipelined a command already (RFC 2920).
+// readCommand reads a command line without its CRLF. It sends the waiting replies first,
+// unless the sender has pipelined another command (RFC 2920).
 func (s *session) readCommand() ([]byte, error) {
-	if here, _ := s.in.Peek(s.in.Buffered()); bytes.IndexByte(here, '\n') < 0 {
-		s.settle()
+	if buffered, _ := s.in.Peek(s.in.Buffered()); bytes.IndexByte(buffered, '\n') < 0 {
+		s.writePending()
 		s.flush()
 		if s.end != "" {
 			return nil, io.EOF
@@ -43,21 +43,21 @@ func (s *session) readCommand() ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// await sets the deadline for a command. While the server drains, no further
-// command is waited for outside of a message.
+// await sets the deadline for a command. While the server drains, it has passed already
+// outside of a message.
 func (s *session) await() {
 	s.idle.Store(s.phase == betweenMessages)
-	s.paced.start(s.setup.Limits.CommandTimeout, 0)
+	s.timed.start(s.setup.Limits.CommandTimeout, 0)
 	if s.draining.Load() && s.idle.Load() {
 		s.conn.SetReadDeadline(longAgo)
 	}
 }
 
-// longAgo as a deadline ends a Read that waits.
+// longAgo as a deadline interrupts a Read.
 var longAgo = time.Unix(1, 0)
 
-// drain makes the session end where no message suffers. It is called from
-// another goroutine.
+// drain makes the session end after its current message. It is called from another
+// goroutine.
 func (s *session) drain() {
 	s.draining.Store(true)
 	if s.idle.Load() {
@@ -70,9 +70,9 @@ var (
 	errBareLF      = errors.New("smtpd: command line ends in LF without CR")
 )
 
-// cannotRead ends the session when no command could be read.
-func (s *session) cannotRead(err error) {
-	s.settle()
+// readFailed ends the session after an error of readCommand.
+func (s *session) readFailed(err error) {
+	s.writePending()
 	switch {
 	case s.end != "":
 	case errors.Is(err, errLongCommand):
@@ -80,11 +80,11 @@ func (s *session) cannotRead(err error) {
 	case errors.Is(err, errManyChunks):
 		s.hangUp(smtp.NewReply(421, "4.7.0", "too many chunks"), "too many commands")
 	case errors.Is(err, errBareLF):
-		s.hangUp(smtp.NewReply(500, "5.5.2", "command line must end in CRLF, not in LF alone"), "bare LF in command")
+		s.hangUp(smtp.NewReply(500, "5.5.2", "command line must end in CRLF, not LF"), "bare LF in command")
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.draining.Load():
-		s.hangUp(smtp.NewReply(421, "4.3.2", "server shuts down, come back soon"), "drained")
+		s.hangUp(smtp.NewReply(421, "4.3.2", "server shutting down, try again later"), "drained")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.hangUp(smtp.NewReply(421, "4.4.2", "no command in time"), "timeout")
+		s.hangUp(smtp.NewReply(421, "4.4.2", "timeout waiting for command"), "timeout")
 	case errors.Is(err, io.EOF):
 		s.end = "closed by sender"
 	default:

@@ -86,7 +86,7 @@ func TestTextThatIsNotTakenCountsToo(t *testing.T) {
 			c := s.dial(t)
 			c.t = t
 			play(c)
-			c.play("> MAIL FROM:<>\n< 450 4.7.0 too much mail*")
+			c.play("> MAIL FROM:<>\n< 450 4.7.0 rate limit*")
 		})
 	}
 }

@@ -10,32 +10,31 @@ import (
 	"postern/internal/smtp"
 )
 
-// writers are lent to sessions that have something to say.
+// writers are used by sessions while they have replies to send.
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, bufferSize) }}
 
-// A pendingReply is one that pipelined commands wait for. took, if set, is
-// told of it.
+// A pendingReply is a reply of the next hop that has not been waited for.
 type pendingReply struct {
 	answer nexthop.Answer
-	took   func(smtp.Reply)
+	then   func(smtp.Reply) // called before the reply is written
 }
 
-// hangUp ends the session with a last reply.
+// hangUp replies and ends the session.
 func (s *session) hangUp(reply smtp.Reply, end string) {
-	s.settle()
+	s.writePending()
 	if s.end == "" {
 		s.reply(reply)
 		s.end = end
 	}
 }
 
-// reply answers behind all that waits.
+// reply writes the pending replies, then this one.
 func (s *session) reply(reply smtp.Reply) {
-	s.settle()
+	s.writePending()
 	s.put(reply)
 }
 
-// put writes a reply. A sender that is refused too often has to go.
+// put writes a reply and counts errors. Too many end the session.
 func (s *session) put(reply smtp.Reply) {
 	if s.end != "" {
 		return
@@ -56,31 +55,31 @@ func (s *session) put(reply smtp.Reply) {
 func (s *session) write(reply smtp.Reply) {
 	if s.out == nil {
 		s.out = writers.Get().(*bufio.Writer)
-		s.out.Reset(&s.paced)
+		s.out.Reset(&s.timed)
 	}
 	s.out.Write(reply.Append(s.out.AvailableBuffer()))
 }
 
-// later notes a reply of the next hop's that need not be waited for yet.
-func (s *session) later(answer nexthop.Answer, took func(smtp.Reply)) {
-	s.pending = append(s.pending, pendingReply{answer, took})
+// replyLater adds a pending reply.
+func (s *session) replyLater(answer nexthop.Answer, then func(smtp.Reply)) {
+	s.pending = append(s.pending, pendingReply{answer, then})
 	if len(s.pending) >= s.setup.Limits.Recipients {
-		s.settle()
+		s.writePending()
 	}
 }
 
-// settle waits for the replies that are pending and writes them.
-func (s *session) settle() {
+// writePending waits for the pending replies and writes them.
+func (s *session) writePending() {
 	pending := s.pending
 	s.pending = nil
 	for _, p := range pending {
 		reply := p.answer().Enhance()
-		p.took(reply)
+		p.then(reply)
 		s.put(reply)
 	}
 }
 
-// flush sends the replies written so far.
+// flush sends the replies that were written.
 func (s *session) flush() {
 	if s.out == nil {
 		return
@@ -93,18 +92,18 @@ func (s *session) flush() {
 	s.out = nil
 }
 
-// refuse replies to an error that carries its reply.
+// refuse replies with the reply of a [smtp.Refusal].
 func (s *session) refuse(err error) {
 	var refusal *smtp.Refusal
 	if errors.As(err, &refusal) {
 		s.reply(refusal.Reply)
 		return
 	}
-	s.reply(smtp.NewReply(451, "4.3.0", "server trouble, try again later"))
+	s.reply(smtp.NewReply(451, "4.3.0", "internal error, try again later"))
 	s.err = err
 }
 
-// tooMany turns a sender away for now.
+// tooMany returns the reply to a sender over a limit.
 func (s *session) tooMany(things string) smtp.Reply {
 	return smtp.NewReply(421, "4.7.0", fmt.Sprintf("%s too many %s from your network %s, try again later (id %s)",
 		s.setup.Hostname, things, s.network, s.id))

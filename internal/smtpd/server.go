@@ -1,8 +1,7 @@
-// Package smtpd is the SMTP server: it takes mail over STARTTLS and implicit
-// TLS from strangers, within limits, and hands it to a next hop (RFC 5321,
-// RFC 3207).
+// Package smtpd is the SMTP server (RFC 5321). It receives mail with STARTTLS (RFC
+// 3207) and implicit TLS, within limits, and passes it to a next hop.
 //
-// It never queues: the reply to a message is the next hop's.
+// It never queues: the reply to a message is the reply of the next hop.
 package smtpd
 
 import (
@@ -22,7 +21,7 @@ import (
 	"postern/sessionticket"
 )
 
-// A Server receives mail on any number of listeners.
+// A Server receives mail on any number of listeners. Make one with [New]. Make one with [New].
 type Server struct {
 	gate      *sessionticket.Gate
 	hop       nexthop.Hop
@@ -38,8 +37,8 @@ type Server struct {
 	running   sync.WaitGroup // sessions
 }
 
-// New returns a server that hands its mail to hop and its sessions' results to
-// observer.
+// New returns a Server that passes its mail to hop and the results of its sessions
+// to observer.
 func New(settings Settings, hop nexthop.Hop, observer Observer, log *slog.Logger) *Server {
 	s := &Server{
 		hop:       hop,
@@ -49,27 +48,27 @@ func New(settings Settings, hop nexthop.Hop, observer Observer, log *slog.Logger
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
-	s.gate = &sessionticket.Gate{Choose: chooseMode, OnBypass: s.ticketsLeaveEarly}
+	s.gate = &sessionticket.Gate{Choose: chooseMode, OnBypass: s.gateBypassed}
 	s.Apply(settings)
 	return s
 }
 
-func (s *Server) ticketsLeaveEarly(reason error) {
-	s.log.Error("session tickets leave early, as crypto/tls sends them; some senders will not get in", logkey.Err, reason)
+func (s *Server) gateBypassed(reason error) {
+	s.log.Error("gate bypassed; sending session tickets early", logkey.Err, reason)
 }
 
-// Apply puts new settings in force for the sessions that begin from now on.
-// Tickets given before stay good as long as settings.TLS holds the same ticket
-// keys: pass the same tls.Config where it has not changed.
+// Apply changes the settings for sessions that begin later. Session tickets stay
+// valid if settings.TLS has the same ticket keys: pass the same tls.Config if it has
+// not changed.
 func (s *Server) Apply(settings Settings) {
 	s.setup.Store(newSetup(settings, s.gate))
 }
 
-// Serve takes SMTP connections from ln, with STARTTLS, until Shutdown, and
-// then returns nil. It closes ln.
+// Serve accepts SMTP connections on ln and offers STARTTLS. It returns nil after
+// Shutdown. It closes ln.
 func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, false) }
 
-// ServeTLS is Serve for connections that begin with TLS (RFC 8314).
+// ServeTLS is like Serve, for connections that begin with TLS (RFC 8314).
 func (s *Server) ServeTLS(ln net.Listener) error { return s.serve(ln, true) }
 
 func (s *Server) serve(ln net.Listener, implicit bool) error {
@@ -93,12 +92,12 @@ func (s *Server) serve(ln net.Listener, implicit bool) error {
 	}
 }
 
-// pause waits until connections can be taken again, as when all file
-// descriptors are in use.
+// acceptPause lets the system recover, for example from too many open files.
+const acceptPause = 100 * time.Millisecond
+
 func (s *Server) pause(err error) {
-	const long = 100 * time.Millisecond
 	s.log.Warn("cannot accept connections", logkey.Err, err)
-	time.Sleep(long)
+	time.Sleep(acceptPause)
 }
 
 func (s *Server) adopt(ln net.Listener) bool {
@@ -118,12 +117,12 @@ func (s *Server) isDraining() bool {
 	return s.draining
 }
 
-// start runs a session for conn, or turns it away.
+// start runs a session for conn, or rejects it.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
 	quotas := session.setup.Limits.Quotas
 	if !s.admission.Connect(session.network, quotas) {
-		s.turnAway(session, implicit)
+		s.reject(session, implicit)
 		return
 	}
 	s.mu.Lock()
@@ -140,8 +139,8 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 	})
 }
 
-// end counts a session out. One that panicked takes no other with it: its
-// connection is closed already, and nothing was acknowledged that is not safe.
+// end removes a session. A panic ends only its own session: the connection is closed
+// already, and every message that was acknowledged is safe.
 func (s *Server) end(session *session) {
 	if cause := recover(); cause != nil {
 		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
@@ -153,20 +152,21 @@ func (s *Server) end(session *session) {
 	delete(s.sessions, session)
 }
 
-// turnAway never waits for the peer: a first reply fits the socket's buffer.
-func (s *Server) turnAway(session *session, implicit bool) {
+// reject replies 421 and closes the connection. It does not wait for the client: a
+// first reply fits into the socket's buffer.
+func (s *Server) reject(session *session, implicit bool) {
 	if !implicit {
 		session.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		session.conn.Write(session.tooMany("connections").Append(nil))
 	}
 	session.conn.Close()
-	session.end = "turned away: too many connections"
+	session.end = "too many connections"
 	s.observer.SessionEnded(session.result())
 }
 
-// Shutdown stops listening, lets each session finish the message that it is
-// in, tells it 421 then, and waits until all are gone. When ctx ends, the rest
-// is closed and ctx's error returned.
+// Shutdown closes the listeners and lets each session finish its current message, then
+// replies 421 and ends it. It waits until all sessions have ended. When ctx is done, it
+// closes the remaining ones and returns the cause.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain()
 	gone := make(chan struct{})

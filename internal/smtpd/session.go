@@ -17,11 +17,11 @@ import (
 	"postern/sessionticket"
 )
 
-// bufferSize suits command lines and most headers. It is small since each idle
-// session holds one.
+// bufferSize is enough for command lines and most headers. It is small since each idle
+// session has such a buffer.
 const bufferSize = 4096
 
-// A session is one connection of a sender, served by one goroutine.
+// A session is one connection of a sender. One goroutine serves it.
 type session struct {
 	server  *Server
 	setup   *setup
@@ -31,13 +31,13 @@ type session struct {
 	local   netip.AddrPort
 	network netip.Prefix
 
-	raw    net.Conn        // the sender's, as it was accepted
+	raw    net.Conn        // as it was accepted
 	record *handshake.Conn // over raw
 	gate   net.Conn        // over record
 	conn   net.Conn        // gate, or TLS over it
-	paced  paced
+	timed  deadlineConn    // conn with deadlines
 	in     *bufio.Reader
-	out    *bufio.Writer // nil: nothing waits to be sent
+	out    *bufio.Writer // nil if there is nothing to send
 
 	tls         *tls.ConnectionState
 	transcript  *handshake.Transcript // of a recording that has ended
@@ -45,36 +45,36 @@ type session struct {
 	ja4         string
 	tlsCommands int // since TLS began
 
-	greeting string // the argument of EHLO or HELO
-	lastEHLO string // the last greeting, for the result: STARTTLS makes us forget the other
-	extended bool   // EHLO
+	greeting string // the argument of EHLO or HELO; STARTTLS clears it
+	lastEHLO string // the last greeting; STARTTLS does not clear it
+	extended bool   // EHLO, not HELO
 
 	hop        nexthop.Session // nil before the first MAIL
 	pending    []pendingReply
 	phase      phase
 	mail       smtp.Mail
-	recipients []string // those that the next hop has taken
-	asked      int      // RCPT commands of this message
+	recipients []string // accepted by the next hop
+	asked      int      // RCPT commands passed to the next hop for this message
 
-	idle     atomic.Bool // waits for a command outside of a message
+	idle     atomic.Bool // waiting for a command outside of a message
 	draining atomic.Bool
 
-	commands, errors int // since the session began
-	texts            int // that came, taken or not
-	messages         int // that were taken
-	acknowledged     int // recipients of these messages
-	bytes            int64
-	end              string // how the session ended, for the log
+	commands, errors int    // since the session began
+	texts            int    // message texts received, accepted or not
+	messages         int    // messages acknowledged
+	acknowledged     int    // their recipients
+	bytes            int64  // of message text received, accepted or not
+	end              string // how the session ended; empty while it runs
 	err              error
 }
 
-// A phase is where the dialogue stands.
+// A phase is the state of the mail transaction.
 type phase int
 
 const (
 	betweenMessages phase = iota
-	inEnvelope            // MAIL was given
-	inChunks              // BDAT was given, LAST not yet
+	inEnvelope            // after MAIL
+	inChunks              // after BDAT, before LAST
 )
 
 func newSession(s *Server, conn net.Conn) *session {
@@ -101,15 +101,15 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// messageID is the session's id and the number of the text within it.
+// messageID returns the session's id and the number of the message in it.
 func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.id, s.texts) }
 
-// serve runs the session to its end.
+// serve runs the session until it ends.
 func (s *session) serve(implicit bool) {
 	defer s.close()
 	s.gate = s.server.gate.Conn(s.record)
 	s.use(s.gate)
-	if implicit && !s.secure() {
+	if implicit && !s.implicitTLS() {
 		return
 	}
 	s.reply(smtp.Reply{Code: 220, Lines: []string{s.setup.Hostname + " ESMTP Postern " + s.id}})
@@ -119,42 +119,42 @@ func (s *session) serve(implicit bool) {
 	s.flush()
 }
 
-// use makes conn the one that is read and written.
+// use makes the session read and write conn.
 func (s *session) use(conn net.Conn) {
 	s.conn = conn
-	s.paced = paced{
+	s.timed = deadlineConn{
 		conn:      conn,
 		until:     s.began.Add(s.setup.Limits.SessionTime),
 		writeTime: s.setup.Limits.WriteTimeout,
 	}
 	if s.in == nil {
-		s.in = bufio.NewReaderSize(&s.paced, bufferSize)
+		s.in = bufio.NewReaderSize(&s.timed, bufferSize)
 	}
-	s.in.Reset(&s.paced)
+	s.in.Reset(&s.timed)
 }
 
 func (s *session) close() {
-	s.leaveHop()
+	s.closeHop()
 	s.stopRecording()
 	s.conn.Close()
 }
 
-// forget drops all that the sender said, as after STARTTLS (RFC 3207,
+// resetSession discards everything that the sender said before STARTTLS (RFC 3207,
 // Section 4.2).
-func (s *session) forget() {
-	s.leaveHop()
+func (s *session) resetSession() {
+	s.closeHop()
 	s.greeting, s.extended = "", false
 	s.reset()
 }
 
-func (s *session) leaveHop() {
+func (s *session) closeHop() {
 	if s.hop != nil {
 		s.hop.Close()
 		s.hop = nil
 	}
 }
 
-// reset ends the message at hand.
+// reset ends the mail transaction.
 func (s *session) reset() {
 	s.phase = betweenMessages
 	s.mail = smtp.Mail{}
@@ -162,15 +162,15 @@ func (s *session) reset() {
 	s.asked = 0
 }
 
-// step serves one command.
+// step reads and executes one command.
 func (s *session) step() {
 	line, err := s.readCommand()
 	if err != nil {
-		s.cannotRead(err)
+		s.readFailed(err)
 		return
 	}
-	if !s.mayCommand() {
-		s.hangUp(smtp.NewReply(421, "4.7.0", "too many commands for so few messages"), "too many commands")
+	if !s.countCommand() {
+		s.hangUp(smtp.NewReply(421, "4.7.0", "too many commands without a message"), "too many commands")
 		return
 	}
 	verb, arg, err := smtp.ParseCommand(line)

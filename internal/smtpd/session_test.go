@@ -330,7 +330,7 @@ func TestAHopThatHasHeardEnoughIsHeardOnce(t *testing.T) {
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")
 	c.send(strings.Repeat("text\r\n", 100_000) + ".\r\nNOOP\r\n")
-	c.play("< 452 4.3.1 disk full\n< 250 2.0.0 still here")
+	c.play("< 452 4.3.1 disk full\n< 250 2.0.0 OK")
 }
 
 // A hop that says yes too soon is not believed.
@@ -392,7 +392,7 @@ func TestCommandsOutOfTurn(t *testing.T) {
 		> HELP
 		< 214 2.0.0 *
 		> GET / HTTP/1.1
-		< 421 4.7.0 this is no web server
+		< 421 4.7.0 SMTP only, not a web server
 		CLOSED`)
 }
 
@@ -434,7 +434,7 @@ func TestASenderThatNeverStopsIsCutOff(t *testing.T) {
 			break
 		}
 	}
-	if r := s.result(); r.End != "sender did not stop" {
+	if r := s.result(); r.End != "sender kept sending refused message" {
 		t.Errorf("the result is %+v", r)
 	}
 }

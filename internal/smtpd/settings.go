@@ -9,59 +9,57 @@ import (
 	"postern/sessionticket"
 )
 
-// Settings are what may change while the server runs. A session keeps those
-// that it began with.
+// Settings are what a reload may change. A session keeps those that it began with.
 type Settings struct {
-	// Hostname is what the server calls itself in its greeting and in
-	// Received fields.
+	// Hostname is the server's name in its greeting and in Received fields.
 	Hostname string
 
-	// Domains are those that mail is taken for. The first is the one of a
-	// bare postmaster (RFC 5321, Section 4.5.1).
+	// Domains are the domains to accept mail for. A bare postmaster is in the first
+	// (RFC 5321, Section 4.5.1).
 	Domains []string
 
-	// Recipients, if there are any, are the only addresses that mail is taken
-	// for, besides postmaster. Else the next hop says which ones it knows.
+	// Recipients, if there are any, are the only addresses to accept mail for, besides
+	// postmaster. If there are none, the next hop decides.
 	Recipients []string
 
-	// TLS serves STARTTLS and implicit TLS. If it is nil, there is neither.
+	// TLS is for STARTTLS and implicit TLS. If it is nil, neither is offered.
 	TLS *tls.Config
 
 	Limits Limits
 }
 
-// Limits bound what a sender can ask of us. A zero field takes its value from
+// Limits bound what a sender can use. A zero field means the value in
 // [DefaultLimits].
 type Limits struct {
 	MessageSize int64 // bytes
-	TextLine    int   // bytes of one line of a message's text, CRLF not counted
-	CommandLine int   // bytes of a command, CRLF included; at most [MaxCommandLine]
-	Recipients  int   // of one message
-	Messages    int   // of one session
-	Commands    int   // of one session, for each message it may bring
-	Errors      int   // refused commands of one session
-	Hops        int   // Received fields of a message, a sign of a loop
+	TextLine    int   // bytes in a line of a message, without CRLF
+	CommandLine int   // bytes in a command, with CRLF; at most [MaxCommandLine]
+	Recipients  int   // per message
+	Messages    int   // per session
+	Commands    int   // per session, for each message
+	Errors      int   // refused commands per session
+	Hops        int   // Received fields of a message; more mean a mail loop
 
 	CommandTimeout   time.Duration // for a whole command line
-	TextTimeout      time.Duration // for each 32 KiB of a message's text
-	WriteTimeout     time.Duration // for a reply to leave
+	TextTimeout      time.Duration // for each 32 KiB of a message
+	WriteTimeout     time.Duration // for writing a reply
 	HandshakeTimeout time.Duration // for a whole TLS handshake
 	SessionTime      time.Duration // for a whole session
 
-	admission.Quotas // of TLS handshakes, and of bytes of message text
+	admission.Quotas // Starts are TLS handshakes, Bytes are message text
 }
 
-// MaxCommandLine is the most that [Limits].CommandLine can be: what a session
-// reads at once.
+// MaxCommandLine is the maximum of [Limits].CommandLine: a session reads that much at
+// once.
 const MaxCommandLine = bufferSize
 
-// DefaultLimits let a large mail provider's outbound network in without
-// waiting and keep a machine of 2 cores and 1 GiB well. Times are those of
-// RFC 5321, Section 4.5.3.2, where it names one.
+// DefaultLimits let the outbound network of a large mail provider deliver without
+// delay, and suit a machine with 2 cores and 1 GiB. Timeouts are those of RFC 5321,
+// Section 4.5.3.2, if it has one.
 var DefaultLimits = Limits{
 	MessageSize: 50 << 20,
-	TextLine:    64 << 10, // RFC 5321 says 1,000; mail with far longer lines is common
-	CommandLine: 2048,     // RFC 5321 says 512; the extensions offered add to that
+	TextLine:    64 << 10, // 1,000 in RFC 5321; mail with far longer lines is common
+	CommandLine: 2048,     // 512 in RFC 5321; the extensions offered add to that
 	Recipients:  100,      // RFC 5321, Section 4.5.3.1.8: at least this
 	Messages:    1000,
 	Commands:    1000,
@@ -95,15 +93,15 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WriteTimeout, d.WriteTimeout)
 	orDefault(&l.HandshakeTimeout, d.HandshakeTimeout)
 	orDefault(&l.SessionTime, d.SessionTime)
-	shareOrDefault(&l.Total, d.Total)
-	shareOrDefault(&l.PerNetwork, d.PerNetwork)
+	quotaOrDefault(&l.Total, d.Total)
+	quotaOrDefault(&l.PerNetwork, d.PerNetwork)
 	return l
 }
 
-func shareOrDefault(s *admission.Quota, d admission.Quota) {
-	orDefault(&s.Connections, d.Connections)
-	orDefault(&s.Starts, d.Starts)
-	orDefault(&s.Bytes, d.Bytes)
+func quotaOrDefault(q *admission.Quota, d admission.Quota) {
+	orDefault(&q.Connections, d.Connections)
+	orDefault(&q.Starts, d.Starts)
+	orDefault(&q.Bytes, d.Bytes)
 }
 
 func orDefault[T comparable](field *T, value T) {
@@ -117,16 +115,16 @@ func (l Limits) text() smtp.TextLimits {
 	return smtp.TextLimits{Size: l.MessageSize, Line: l.TextLine, Hops: l.Hops}
 }
 
-// setup is Settings made ready for sessions.
+// setup is Settings in the form that sessions use.
 type setup struct {
 	Settings
-	tls   *tls.Config // through the gate
-	taken *acceptance
+	tls        *tls.Config // through the gate
+	recipients *acceptance
 }
 
 func newSetup(s Settings, gate *sessionticket.Gate) *setup {
 	s.Limits = s.Limits.withDefaults()
-	made := &setup{Settings: s, taken: newAcceptance(s.Domains, s.Recipients)}
+	made := &setup{Settings: s, recipients: newAcceptance(s.Domains, s.Recipients)}
 	if s.TLS != nil {
 		made.tls = gated(gate, s.TLS)
 	}

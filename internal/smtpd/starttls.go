@@ -15,18 +15,17 @@ func (s *session) startTLS(arg string) {
 	case arg != "":
 		s.reply(smtp.NewReply(501, "5.5.4", "STARTTLS takes no argument"))
 	case s.tls != nil:
-		s.reply(smtp.NewReply(503, "5.5.1", "TLS is on already"))
+		s.reply(smtp.NewReply(503, "5.5.1", "TLS already active"))
 	case s.setup.tls == nil:
-		s.reply(smtp.NewReply(502, "5.5.1", "STARTTLS is not offered here"))
+		s.reply(smtp.NewReply(502, "5.5.1", "STARTTLS not offered"))
 	case s.in.Buffered() > 0:
-		// Whoever put them there, they are not from the sender's TLS side:
-		// command injection (CVE-2011-0411).
-		s.hangUp(smtp.NewReply(554, "5.5.1", "bytes behind STARTTLS before TLS began"), "bytes behind STARTTLS")
+		// They did not come over TLS: command injection (CVE-2011-0411).
+		s.hangUp(smtp.NewReply(554, "5.5.1", "data between STARTTLS and TLS"), "data after STARTTLS")
 	case !s.server.admission.AllowStart(s.network, s.setup.Limits.Quotas):
-		// 454 would let the sender go on in the clear. 421 brings it back.
-		s.hangUp(s.tooMany("TLS handshakes"), "turned away: too many TLS handshakes")
+		// After 454 the sender could go on in plaintext; after 421 it has to reconnect.
+		s.hangUp(s.tooMany("TLS handshakes"), "too many TLS handshakes")
 	default:
-		s.reply(smtp.NewReply(220, "2.0.0", fmt.Sprintf("start TLS now (id %s)", s.id)))
+		s.reply(smtp.NewReply(220, "2.0.0", fmt.Sprintf("ready to start TLS (id %s)", s.id)))
 		s.flush()
 		if s.end == "" {
 			s.upgrade()
@@ -34,20 +33,20 @@ func (s *session) startTLS(arg string) {
 	}
 }
 
-// secure is the start of implicit TLS.
-func (s *session) secure() bool {
+// implicitTLS starts TLS without STARTTLS.
+func (s *session) implicitTLS() bool {
 	if s.setup.tls == nil || !s.server.admission.AllowStart(s.network, s.setup.Limits.Quotas) {
-		s.end = "turned away: too many TLS handshakes"
+		s.end = "too many TLS handshakes"
 		return false
 	}
 	return s.upgrade()
 }
 
-// upgrade does the handshake. When that fails nothing more is said: in the
-// clear it could be anybody who hears or answers.
+// upgrade runs the TLS handshake. After a failed one the server says nothing more: in
+// plaintext, the peer may not be the sender.
 func (s *session) upgrade() bool {
 	s.record.Begin()
-	s.record.ExpectTicket(0) // gated tells of each
+	s.record.ExpectTicket(0) // gated announces each
 	conn := tls.Server(s.gate, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
 	if err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s)); err != nil {
@@ -58,7 +57,7 @@ func (s *session) upgrade() bool {
 	s.record.Complete()
 	state := conn.ConnectionState()
 	s.tls = &state
-	s.forget()
+	s.resetSession()
 	s.use(conn)
 	return true
 }

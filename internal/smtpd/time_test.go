@@ -47,7 +47,7 @@ func TestAnIdleSenderIsSentAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})
 		began := time.Now()
-		p.dial(t).play("< 220 *\n< 421 4.4.2 no command in time\nCLOSED")
+		p.dial(t).play("< 220 *\n< 421 4.4.2 timeout waiting for command\nCLOSED")
 		if took := time.Since(began); took != time.Minute {
 			t.Errorf("after %v", took)
 		}
@@ -75,7 +75,7 @@ func TestTextThatTricklesIsCutOff(t *testing.T) {
 		c.play(envelope + "> DATA\n< 354 *")
 		began := time.Now()
 		defer trickle(c, "slow\r\n", time.Second)()
-		c.play("< 421 4.4.2 message came too slowly\nCLOSED")
+		c.play("< 421 4.4.2 timeout receiving message\nCLOSED")
 		if took := time.Since(began); took != time.Minute {
 			t.Errorf("after %v", took)
 		}

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// trace is the Received field of a message (RFC 5321, Section 4.4).
-func (s *session) trace(now time.Time) string {
+// receivedField returns the Received field of a message (RFC 5321, Section 4.4).
+func (s *session) receivedField(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", traceName(s.greeting), literal(s.addr.Addr()))
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", fieldName(s.greeting), literal(s.addr.Addr()))
 	fmt.Fprintf(&b, "\tby %s (Postern) with %s id %s", s.setup.Hostname, s.protocol(), s.messageID())
 	if s.tls != nil {
 		fmt.Fprintf(&b, "\r\n\t(%s)", DescribeTLS(s.tls))
@@ -23,7 +23,7 @@ func (s *session) trace(now time.Time) string {
 	return b.String()
 }
 
-// literal is an address as it stands in a trace field (RFC 5321, Section 4.1.3).
+// literal returns an address literal (RFC 5321, Section 4.1.3).
 func literal(addr netip.Addr) string {
 	addr = addr.Unmap().WithZone("")
 	if addr.Is6() {
@@ -32,7 +32,7 @@ func literal(addr netip.Addr) string {
 	return "[" + addr.String() + "]"
 }
 
-// protocol is the word behind "with" (RFC 3848; RFC 6531, Section 4.3).
+// protocol returns the word after "with" (RFC 3848; RFC 6531, Section 4.3).
 func (s *session) protocol() string {
 	word := "SMTP"
 	switch {
@@ -56,9 +56,9 @@ func DescribeTLS(state *tls.ConnectionState) string {
 	return words
 }
 
-// traceName makes the sender's own name safe to stand in a field: it may hold
-// anything, parentheses included.
-func traceName(name string) string {
+// fieldName makes an EHLO name safe for a header field: it may contain anything,
+// parentheses included.
+func fieldName(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune(".-_:[]", r):

@@ -1,0 +1,51 @@
+package smtpd
+
+import (
+	"net"
+	"time"
+)
+
+// progress is how many bytes of a message extend its deadline.
+const progress = 32 << 10
+
+// deadlineConn sets deadlines on conn. For a message, each 32 KiB extend the deadline, not
+// each byte, so that a sender that trickles bytes does not keep its session. The error is
+// os.ErrDeadlineExceeded.
+type deadlineConn struct {
+	conn      net.Conn
+	until     time.Time     // of the whole session
+	step      time.Duration // by which progress extends the deadline; 0: not at all
+	got       int           // since the last extension
+	writeTime time.Duration // for each write
+}
+
+// start sets the read deadline, and the step by which progress extends it.
+func (c *deadlineConn) start(within, step time.Duration) {
+	c.step, c.got = step, 0
+	c.extend(within)
+}
+
+func (c *deadlineConn) extend(within time.Duration) {
+	deadline := time.Now().Add(within)
+	if deadline.After(c.until) {
+		deadline = c.until
+	}
+	c.conn.SetReadDeadline(deadline)
+}
+
+// Read reads from the connection.
+func (c *deadlineConn) Read(b []byte) (int, error) {
+	n, err := c.conn.Read(b)
+	c.got += n
+	if c.step > 0 && c.got >= progress {
+		c.got = 0
+		c.extend(c.step)
+	}
+	return n, err
+}
+
+// Write writes to the connection.
+func (c *deadlineConn) Write(b []byte) (int, error) {
+	c.conn.SetWriteDeadline(time.Now().Add(c.writeTime))
+	return c.conn.Write(b)
+}
