@@ -126,7 +126,7 @@ func TestFullLedgerDiskDoesNotAffectMail(t *testing.T) {
 	if err := os.WriteFile(filler, make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}
-	p.await(0, "level=WARN", "ledger loses what happens, mail goes on", "full")
+	p.await(0, "level=WARN", "ledger dropping events; mail unaffected", "full")
 	for _, id := range l.wait(t) {
 		if !backend.has(id) {
 			t.Errorf("message %s was acknowledged and is not stored", id)
@@ -136,8 +136,8 @@ func TestFullLedgerDiskDoesNotAffectMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitLedger(t, p)
-	if got := p.log.count("ledger loses"); got != 1 {
-		t.Errorf("the log says %d times that the ledger loses something, want once", got)
+	if got := p.log.count("ledger dropping"); got != 1 {
+		t.Errorf("the log says %d times that events are dropped, want once", got)
 	}
 	p.terminate()
 	p.await(0, "ledger", "lost") // the number of events, once it has recovered or the server stops
@@ -155,7 +155,7 @@ func TestDeletedLedgerDoesNotAffectMail(t *testing.T) {
 	if err := os.Remove(config.LedgerFile(p.data)); err != nil {
 		t.Fatal(err)
 	}
-	p.await(0, "level=WARN", "ledger was taken away, a new one is begun")
+	p.await(0, "level=WARN", "ledger file gone; starting a new one")
 	checkStored(t, l.wait(t), p.maildir().take(t))
 	awaitLedger(t, p)
 	if err := shows("192.0.2.0/24 to mode tls12 since"); err != nil {
@@ -173,7 +173,7 @@ func TestDamagedLedgerDoesNotAffectMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := startWith(t, data)
-	p.await(0, "level=ERROR", "ledger is damaged, a new one is begun", "aside=")
+	p.await(0, "level=ERROR", "ledger damaged; starting a new one", "aside=")
 	l := startLoad(p.addr, "damaged", 4, 0)
 	l.awaitFirst()
 	checkStored(t, l.wait(t), p.maildir().take(t))

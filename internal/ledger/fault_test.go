@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	begins = "ledger loses what happens, mail goes on"
-	ends   = "ledger is whole again"
+	begins = "ledger dropping events; mail unaffected"
+	ends   = "ledger storing events again"
 )
 
 // opened is a ledger in path whose loss is over at once when events are written again.

@@ -233,7 +233,7 @@ func (l *loss) add(n int, cause error) {
 	l.last.Store(int64(time.Since(epoch)))
 	l.cause.Store(&cause)
 	if !l.running.Swap(true) {
-		go l.log.Warn("ledger loses what happens, mail goes on", logkey.Err, cause.Error())
+		go l.log.Warn("ledger dropping events; mail unaffected", logkey.Err, cause.Error())
 	}
 }
 
@@ -243,7 +243,7 @@ func (l *loss) end() {
 		return
 	}
 	l.running.Store(false)
-	l.log.Info("ledger is whole again", logkey.Lost, l.untold())
+	l.log.Info("ledger storing events again", logkey.Lost, l.untold())
 }
 
 // untold is how many events were lost since it was last asked.

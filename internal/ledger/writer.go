@@ -171,7 +171,7 @@ func (w *writer) open() error {
 		return w.trouble
 	}
 	if w.store != nil && w.store.moved() {
-		w.o.Log.Warn("ledger was taken away, a new one is begun", logkey.Ledger, w.path)
+		w.o.Log.Warn("ledger file gone; starting a new one", logkey.Ledger, w.path)
 		w.leave()
 	}
 	if w.store != nil {
@@ -191,7 +191,7 @@ func (w *writer) openFile() error {
 		return err
 	}
 	if from > 0 && from < len(migrations()) {
-		w.o.Log.Info("ledger is migrated", logkey.Ledger, w.path, logkey.Schema, len(migrations()))
+		w.o.Log.Info("migrated ledger", logkey.Ledger, w.path, logkey.Schema, len(migrations()))
 	}
 	w.store = s
 	if from == 0 {
@@ -240,8 +240,8 @@ func (w *writer) setAside() {
 	}
 	os.Rename(w.path+beside[1], aside+beside[1])
 	os.Remove(w.path + beside[2]) // worth nothing without the connections that used it
-	w.o.Log.Error("ledger is damaged, a new one is begun", logkey.Ledger, w.path, logkey.Aside, aside,
-		logkey.Remedy, "look at the disk; the sqlite3 command's .recover may read the old file")
+	w.o.Log.Error("ledger damaged; starting a new one", logkey.Ledger, w.path, logkey.Aside, aside,
+		logkey.Remedy, "check the disk; sqlite3's .recover may read the old file")
 	w.clearAside()
 }
 
