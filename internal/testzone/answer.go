@@ -61,7 +61,7 @@ func (z *Zone) rrset(name string, kind uint16) (records []dns.RR) {
 	return records
 }
 
-// exists tells whether a name is there, if only above one that exists records.
+// exists reports whether a name exists, at least as an empty non-terminal.
 func (z *Zone) exists(name string) bool {
 	return slices.ContainsFunc(z.rrs, func(record dns.RR) bool { return dns.IsSubDomain(name, record.Header().Name) })
 }
@@ -103,7 +103,7 @@ func (z *Zone) proveAbsence(m *dns.Msg, name string) {
 	}
 }
 
-// lastLabels is a name's lastLabels labels.
+// lastLabels returns the last labels of a name.
 func lastLabels(name string, labels int) string {
 	if labels == 0 {
 		return "."

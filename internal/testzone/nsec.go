@@ -7,9 +7,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ownerNames are those that the zone speaks of, in the order of RFC 4034, Section 6.1 as far
-// as plain ownerNames need it. Hashed zones count those without records too (RFC 5155,
-// Section 7.1), and with opt-out leave unsigned delegations out.
+// ownerNames returns the names that have an NSEC or NSEC3 record, in canonical order
+// (RFC 4034, Section 6.1). With NSEC3 they include empty non-terminals (RFC 5155,
+// Section 7.1), and with opt-out they do not include unsigned delegations.
 func (z *Zone) ownerNames() (all []string) {
 	for _, record := range z.rrs {
 		name := record.Header().Name
@@ -38,7 +38,7 @@ func canonicalKey(name string) string {
 	return strings.Join(labels, "\x00")
 }
 
-// denial is the record at a name, or the one whose denial holds it.
+// denial returns the NSEC or NSEC3 record that matches or covers a name.
 func (z *Zone) denial(name string) dns.RR {
 	if z.NSEC3 {
 		return z.hashedDenial(name)
