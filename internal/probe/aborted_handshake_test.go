@@ -52,6 +52,7 @@ func answers(reply string) func(net.Conn, *bufio.Reader) {
 }
 
 func TestWhatIsDoneInClearAfterAFailedHandshakeIsTold(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		then     func(net.Conn, *bufio.Reader)
 		severity Severity

@@ -36,6 +36,7 @@ func (p *place) anchors() []*dns.DS {
 }
 
 func TestSignaturesAreValidatedOnRequest(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		change   func(*testzone.Zone)
 		want     map[string]Severity
@@ -92,6 +93,7 @@ func hideTLSA(m *dns.Msg) {
 // TLSA records count only where the addresses are signed, too (RFC 7672, Section 2.2.2):
 // here an alias leads out of the signed zone.
 func TestHostWithUnsignedAddressesHasNoDANE(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.records[1] = "mx.example.test. CNAME host.plain.test."
 	p.tlsa(endEntity, p.host)
@@ -103,6 +105,7 @@ func TestHostWithUnsignedAddressesHasNoDANE(t *testing.T) {
 
 // A resolver that validates fails for what is bogus, unless it is told not to.
 func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.sign(func(z *testzone.Zone) {
 		z.Modify = func(m *dns.Msg) {
@@ -122,6 +125,7 @@ func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
 
 // What the resolver does not say is not taken for what is not there.
 func TestRecordsThatCannotBeLookedUpAreUnclear(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.sign(func(z *testzone.Zone) {
 		z.Modify = func(m *dns.Msg) {
@@ -135,6 +139,7 @@ func TestRecordsThatCannotBeLookedUpAreUnclear(t *testing.T) {
 
 // A record 2 1 1 is of an authority that the server sends along.
 func TestTLSAOfAnAuthority(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		names    []string
 		sent     bool

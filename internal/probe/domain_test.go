@@ -126,6 +126,7 @@ func (p *place) probe() *Report {
 }
 
 func TestDomainThatDoesAllWell(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.txt("_mta-sts", "v=STSv1; id=1")
 	p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:tls@example.test")
@@ -141,6 +142,7 @@ func TestDomainThatDoesAllWell(t *testing.T) {
 
 // One mistake each, and the finding that names it.
 func TestMistakesOfDomainsAreFound(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		make     func(p *place)
 		id       string
@@ -197,6 +199,7 @@ func policy(text string) func(*place) {
 // A certificate that opportunistic senders take is a reason not to deliver for those
 // with a policy.
 func TestCertificateThatBreaksThePolicy(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 1209600\n")(p)
 	p.records = append(p.records, "example.test. MX 20 second.example.test.", "second.example.test. A 127.0.0.1")
@@ -209,6 +212,7 @@ func TestCertificateThatBreaksThePolicy(t *testing.T) {
 
 // What a domain says of itself is as hostile as what a server says.
 func TestHostileDomainsAreToldOf(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		records []string
 		serve   func(http.ResponseWriter)

@@ -97,6 +97,7 @@ func isTimeout(err error) bool {
 // Whatever a server does, the probe ends in its time, says what it met, and lets
 // none of the server's control characters through.
 func TestHostileServersAreToldOf(t *testing.T) {
+	t.Parallel()
 	for name, do := range hostiles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,6 +110,7 @@ func TestHostileServersAreToldOf(t *testing.T) {
 // A chain of two hundred certificates, with control characters in a name, and then
 // words without end.
 func TestImmoderateTLSServersAreToldOf(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{Names: []string{"\x1b[2J.test", "localhost"}})
 	chain := pair.TLS
 	for range 200 {

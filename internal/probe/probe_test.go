@@ -62,6 +62,7 @@ func finding(t *testing.T, all []probe.Finding, id string) probe.Finding {
 }
 
 func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	p := &probe.Prober{RootCAs: pair.Pool}
 	_, r := examine(t, p, serve(t, &tls.Config{Certificates: []tls.Certificate{pair.TLS}}, nil))
@@ -96,6 +97,7 @@ func worstOfTLS(r *probe.Report) (s probe.Severity) {
 
 // One fault each, and the finding that names it.
 func TestFaultsAreFound(t *testing.T) {
+	t.Parallel()
 	expired := testcert.Options{NotAfter: time.Now().Add(-time.Hour)}
 	for name, tt := range map[string]struct {
 		certificate testcert.Options
@@ -146,6 +148,7 @@ func forgetSessions(c *tls.Config) {
 
 // A server that goes down in the middle keeps nobody out in particular.
 func TestServerThatGoesDownIsToldApart(t *testing.T) {
+	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 	a, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, serve(t, config, func(l net.Listener) net.Listener {
@@ -179,6 +182,7 @@ func (m *mortal) Accept() (net.Conn, error) {
 }
 
 func TestNobodyThereIsUnclear(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

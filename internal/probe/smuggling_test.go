@@ -99,6 +99,7 @@ func (o *postOffice) text(in io.ByteReader) string {
 }
 
 func TestSmugglingIsFound(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		office   *postOffice
 		severity Severity
@@ -129,6 +130,7 @@ func TestSmugglingIsFound(t *testing.T) {
 
 // Without being asked no message is brought, and to smuggle needs more than to deliver.
 func TestMailIsBroughtOnRequestOnly(t *testing.T) {
+	t.Parallel()
 	letter := &persona.TestMessage{From: "a@example.test", To: "b@example.test"}
 	one, _ := persona.Find(healthyID)
 	for _, tt := range []struct {

@@ -15,6 +15,7 @@ import (
 
 // What is found in the dialogue around TLS, and by which words of the server's.
 func TestDialoguesAreJudged(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		do       func(net.Conn)
 		id       string

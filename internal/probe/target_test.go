@@ -84,6 +84,7 @@ func zone(t *testing.T, secure bool, records ...string) (addr string) {
 }
 
 func TestDomainBecomesItsHosts(t *testing.T) {
+	t.Parallel()
 	names := zone(t, false,
 		"example.test. MX 20 second.example.test.",
 		"example.test. MX 10 First.example.test.",
@@ -112,6 +113,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 }
 
 func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
+	t.Parallel()
 	names := zone(t, false, "example.test. MX 10 mx.example.test.", "example.test. A 127.0.0.1")
 	for protocol, want := range map[persona.Protocol]string{persona.IMAP: ":143", persona.POP3: ":110"} {
 		r, _, err := (&Prober{Resolver: names, Protocol: protocol}).resolve(context.Background(), "example.test")
@@ -123,6 +125,7 @@ func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
 
 // A domain whose hosts cannot be found gets no mail, which is worse than one lost host.
 func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
+	t.Parallel()
 	names := zone(t, false, "dead.test. MX 10 gone.test.", "half.test. MX 10 gone.test.", "half.test. MX 20 here.test.", "here.test. A 127.0.0.1")
 	for target, want := range map[string]Severity{"dead.test": Critical, "half.test": Warning} {
 		r, _, err := (&Prober{Resolver: names}).resolve(context.Background(), target)
@@ -134,6 +137,7 @@ func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
 
 // A resolver that does not answer is no verdict about the domain.
 func TestSilentResolverIsAnErrorOfItsOwn(t *testing.T) {
+	t.Parallel()
 	_, _, err := (&Prober{Resolver: "127.0.0.1:1"}).resolve(context.Background(), "example.test")
 	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoMail) {
 		t.Errorf("%v, want the resolver's failure", err)
