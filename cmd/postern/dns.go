@@ -45,8 +45,12 @@ To replace a key whose TLSA record is published, run --next-key and publish the 
 record. Then run --check: it says when to wait, when to run --switch-key, and when to
 remove the old record.
 
-Exit status: 0 all records are published, 1 there is something to do, 2 wrong command
-line or configuration, 3 inconclusive.`
+Exit status:
+
+  0  success; with --check: all published, no key rollover pending
+  1  there is something to do
+  2  wrong command line or configuration
+  3  inconclusive: DNS did not answer`
 }
 
 // Run is called by kong.

@@ -27,10 +27,16 @@ func (explainCmd) Help() string {
 	return `Diagnoses each handshake: draws its messages, names the known client failure it matches,
 and what to do about it.
 
-To capture what reaches a server on port 25: tcpdump -i any -w capture.pcap port 25
+To capture what reaches a server on port 25:
 
-Exit status: 0 no handshake failed, 1 a failure has a diagnosis, 2 the file cannot be read,
-3 a failure has none, or there is no handshake.`
+  tcpdump -i any -w capture.pcap port 25
+
+Exit status:
+
+  0  no handshake failed
+  1  a failure has a diagnosis
+  2  the file cannot be read
+  3  a failure has no diagnosis, or there is no handshake`
 }
 
 const explainHint = "give a capture written by tcpdump -w, or a transcript as in postern handshakes show --json"

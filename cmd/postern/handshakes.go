@@ -27,11 +27,11 @@ type handshakesCmd struct {
 
 type handshakesListCmd struct {
 	ledgerFlags
-	Since  since  `default:"24h" placeholder:"TIME" help:"Only handshakes since then: an age (90m, 24h, 7d) or a date (${default})."`
+	Since  since  `default:"24h" placeholder:"TIME" help:"Only handshakes since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Sender string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Case   string `placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
 	Failed bool   `help:"Only failed handshakes."`
-	Limit  int    `default:"100" placeholder:"N" help:"Print at most this many (${default})."`
+	Limit  int    `default:"100" placeholder:"N" help:"Print at most this many. Default: ${default}."`
 	Follow bool   `help:"Print new handshakes as they happen, the oldest first."`
 	JSON   bool   `help:"Print one JSON object per line; see docs/json.md."`
 }
@@ -134,7 +134,8 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	}
 	fmt.Fprintln(ui.Out)
 	printExplanation(ui, transcript, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
-	fmt.Fprintf(ui.Out, "\nNext: %s\n", safetext.Printable(found.Next))
+	fmt.Fprintln(ui.Out)
+	ui.Paragraph("next", safetext.Printable(found.Next))
 	return nil
 }
 
@@ -197,7 +198,7 @@ func toHandshakeJSON(h ledger.Handshake) handshakeJSON {
 
 // handshakeLine is a handshake in a line of the table.
 func handshakeLine(h ledger.Handshake) string {
-	line := fmt.Sprintf("%-24s  %-10s  %-15s  %-28s  %-9s  %s", localTime(h.At),
+	line := fmt.Sprintf("%-24s %-10s  %-15s  %-28s  %-9s  %s", localTime(h.At),
 		h.Session, h.Address, safetext.Shorten(h.EHLO, 28), h.Outcome, handshakeDetail(h))
 	return strings.TrimRight(line, " ")
 }

@@ -14,7 +14,7 @@ import (
 
 // ledgerFlags choose a ledger.
 type ledgerFlags struct {
-	Data string `placeholder:"FOLDER" default:"${data}" help:"Data folder of postern serve (${default})."`
+	Data string `placeholder:"FOLDER" default:"${data}" help:"Data folder of postern serve. Default: ${default}."`
 }
 
 func (f ledgerFlags) path() string { return config.LedgerFile(f.Data) }

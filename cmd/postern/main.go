@@ -48,11 +48,20 @@ func main() {
 	})))
 }
 
+const description = `The TLS front door for inbound mail.
+
+Exit status, if a command does not list its own:
+
+  0  success: nothing failed, no problem found
+  1  something failed, or a problem was found
+  2  wrong command line or configuration
+  3  inconclusive: something did not answer`
+
 // run runs the command and returns the exit status.
 func run(args []string, ui terminal.UI) terminal.ExitStatus {
 	parser := kong.Must(&root{},
 		kong.Name("postern"),
-		kong.Description("The TLS front door for inbound mail."),
+		kong.Description(description),
 		kong.Writers(ui.Out, ui.Err),
 		kong.Vars{"version": ui.Version(), "data": config.DefaultData},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),

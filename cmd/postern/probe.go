@@ -26,14 +26,14 @@ type probeCmd struct {
 	Targets   []string      `arg:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
 	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"Protocol to speak: smtp (default, port 25), imap (143) or pop3 (110)."`
 	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
-	As        []string      `placeholder:"ID" help:"Run only this sender, named as in the table of senders. Repeatable."`
+	As        []string      `placeholder:"ID" help:"Run only this sender, by its ID in the table of senders. Repeatable."`
 	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
-	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see below."`
+	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see above."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
 	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or postern (validate)."`
 	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate with these root keys, a zone file with DS or DNSKEY records. Default: the built-in ones."`
 	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
-	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target (${default})."`
+	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target. Default: ${default}."`
 	Verbose   bool          `short:"v" xor:"form" help:"Show all findings with evidence and sources, and diagrams of failed handshakes."`
 	JSON      bool          `xor:"form" help:"Print one JSON object per target; see docs/json.md."`
 	JUnit     string        `name:"junit" placeholder:"FILE" help:"Write the findings as JUnit XML too, for build servers."`
@@ -55,7 +55,12 @@ each with a second message behind a false end of data (CVE-2023-51764 and relati
 What the server does not refuse is delivered. A server that detects the attack may block
 your address and alert its administrator.
 
-Exit status: 0 no problem found, 1 problems found, 2 wrong command line, 3 inconclusive.`
+Exit status:
+
+  0  no problem found
+  1  problems found
+  2  wrong command line
+  3  inconclusive: something did not answer`
 }
 
 // Run is called by kong.

@@ -26,7 +26,7 @@ type reportCmd struct {
 // reportFlags choose reports.
 type reportFlags struct {
 	ledgerFlags
-	Since     since  `default:"30d" placeholder:"TIME" help:"Only reports about this time or later: an age (90m, 24h, 7d) or a date (${default})."`
+	Since     since  `default:"30d" placeholder:"TIME" help:"Only reports about this time or later: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Domain    string `placeholder:"NAME" help:"Only reports about this domain."`
 	Submitter string `placeholder:"TEXT" help:"Only reports whose submitter contains this text."`
 	Verified  bool   `help:"Only reports whose submitter's DKIM signature is valid."`
@@ -51,7 +51,7 @@ func (f reportFlags) read(ui terminal.UI, limit int) ([]ledger.Report, error) {
 
 type reportListCmd struct {
 	reportFlags
-	Limit int `default:"100" placeholder:"N" help:"Print at most this many reports (${default})."`
+	Limit int `default:"100" placeholder:"N" help:"Print at most this many reports. Default: ${default}."`
 }
 
 // Run is called by kong.

@@ -25,7 +25,10 @@ func (reportAddCmd) Help() string {
 	return `Verifies the DKIM signature of a report that is still in its mail; the submitter's key must
 still be in DNS. A report without its mail is stored as unverified.
 
-Exit status: 0 each file has a report, 1 a file has none.`
+Exit status:
+
+  0  each file has a report
+  1  a file has none`
 }
 
 // Run is called by kong.

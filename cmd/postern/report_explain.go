@@ -39,8 +39,12 @@ func (reportExplainCmd) Help() string {
 	return `Matches a verified report to the handshakes that failed here in the same hours, and checks
 the DNS records, policy and servers of the domain as they are now.
 
-Exit status: 0 the report has no failures, 1 cause found, 2 the report cannot be read,
-3 cause unknown.`
+Exit status:
+
+  0  the report has no failures
+  1  cause found
+  2  the report cannot be read
+  3  cause unknown`
 }
 
 // Run is called by kong.

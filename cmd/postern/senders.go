@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"postern/handshake"
@@ -25,11 +26,11 @@ type sendersCmd struct {
 
 type sendersListCmd struct {
 	ledgerFlags
-	Since    since  `default:"7d" placeholder:"TIME" help:"Only senders with sessions since then: an age (90m, 24h, 7d) or a date (${default})."`
+	Since    since  `default:"7d" placeholder:"TIME" help:"Only senders with sessions since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Sender   string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Failed   bool   `help:"Only senders with failed handshakes."`
 	Returned bool   `help:"Only senders that retried in plaintext after a failed handshake."`
-	Limit    int    `default:"100" placeholder:"N" help:"Print at most this many (${default})."`
+	Limit    int    `default:"100" placeholder:"N" help:"Print at most this many. Default: ${default}."`
 	JSON     bool   `help:"Print one JSON object per line; see docs/json.md."`
 }
 
@@ -127,7 +128,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 type sendersShowCmd struct {
 	ledgerFlags
 	Sender string `arg:"" help:"Address, network, or part of an EHLO name."`
-	Since  since  `default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date (${default})."`
+	Since  since  `default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date. Default: ${default}."`
 	JSON   bool   `help:"Print one JSON object; see docs/json.md."`
 }
 
@@ -216,7 +217,7 @@ func printSender(ui terminal.UI, s senderHistory) {
 		fmt.Fprintln(ui.Out, "\nchanges of TLS mode")
 	}
 	for _, d := range s.decisions {
-		fmt.Fprintf(ui.Out, "%-24s  %s, from %s to %s\n", localTime(d.At), d.Kind, d.From, d.To)
+		fmt.Fprintf(ui.Out, "%-24s %s, from %s to %s\n", localTime(d.At), d.Kind, d.From, d.To)
 		ui.Paragraph("", safetext.Printable(d.Why))
 	}
 	if len(s.failed) > 0 {
@@ -262,11 +263,11 @@ func toSenderJSON(s ledger.Sender) senderJSON {
 
 const senderFormat = "%-20s  %-28s  %8s  %8s  %8s  %9s  %-21s  %s"
 
-var senderHead = fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed", "failed", "plaintext", "last seen", "")
+var senderHead = strings.TrimRight(fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed", "failed", "plaintext", "last seen", ""), " ")
 
 // senderLine is a sender in a line of the table.
 func senderLine(s ledger.Sender) string {
-	var words string
+	words := ""
 	if s.Returned > 0 {
 		words = fmt.Sprintf("retried without TLS %d×", s.Returned)
 	}
@@ -276,8 +277,9 @@ func senderLine(s ledger.Sender) string {
 		}
 		return fmt.Sprint(n)
 	}
-	return fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
+	line := fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
 		count(s.Failed), count(s.Plaintext), s.Seen.Local().Format("2006-01-02 15:04 MST"), words)
+	return strings.TrimRight(line, " ")
 }
 
 // A senderHistoryJSON is what postern senders show --json prints.

@@ -24,8 +24,13 @@ type serveCmd struct {
 func (serveCmd) Help() string {
 	return `Without flags, postern serve listens on 127.0.0.1:2525 and stores messages in a Maildir in ./postern-data.
 
-SIGTERM or SIGINT drains: sessions finish their current message, for at most a minute. A second one stops at once.
-SIGHUP reloads the configuration and the certificates. Certificates are also reloaded when their files change.
+Signals:
+
+  SIGTERM, SIGINT  drain: sessions finish their message, within a minute;
+                   a second signal stops at once
+  SIGHUP           reload the configuration and the certificates
+
+Certificates are also reloaded when their files change.
 
 deploy/postern.toml documents every key of the configuration.`
 }
