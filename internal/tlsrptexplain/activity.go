@@ -242,7 +242,7 @@ func (a Activity) Text() string {
 	}
 	text := []string{a.matchText()}
 	if len(a.Senders) > 0 {
-		text = append(text, fmt.Sprintf("Their sessions: %d failed, %d completed TLS, %d stayed in plaintext.",
+		text = append(text, fmt.Sprintf("Sessions: %d failed, %d completed TLS, %d stayed in plaintext.",
 			a.During.Failed, a.During.Full+a.During.Resumed, a.During.Plaintext))
 	}
 	if a.Unused > 0 {
@@ -255,7 +255,7 @@ func (a Activity) Text() string {
 		text = append(text, fmt.Sprintf("After a failed handshake %s came back in plaintext.", count(a.During.Returned, "session")))
 	}
 	if a.Mismatched > 0 {
-		text = append(text, count(int64(a.Mismatched), "address")+" used such a name in EHLO, but has another in DNS: not counted.")
+		text = append(text, "Not counted: "+count(int64(a.Mismatched), "address")+" with such a name in EHLO but another in reverse DNS.")
 	}
 	if a.After != (ledger.Counts{}) {
 		text = append(text, fmt.Sprintf("Since then %d failed and %d completed TLS.", a.After.Failed, a.After.Full+a.After.Resumed))

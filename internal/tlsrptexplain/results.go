@@ -170,8 +170,8 @@ var meanings = map[tlsrpt.ResultType]Meaning{
 		cases:    certificateCases,
 	},
 	tlsrpt.ValidationFailure: {
-		Says: "A failure without a result type of its own. RFC 8460 has no type for an unfinished handshake, so some senders report it here, " +
-			"under whichever policy was in force.",
+		Says: "The sessions failed for a reason without a result type of its own. RFC 8460 has no type for an unfinished handshake, so some senders " +
+			"report it here, under whichever policy was in force.",
 		Causes: "a handshake that was closed, timed out or ended with an alert, as in October 2024 (case early-ticket); a host that the MTA-STS policy " +
 			"does not list; or a certificate that matches no TLSA record.",
 		Not:      "It does not mean that the policy is wrong, although the report lists it under that policy.",
