@@ -20,7 +20,7 @@ func measureCutThrough(s *stage, p plan, r *result) error {
 	check := sunk(sink)
 	contenders := []contender{
 		p.server("Postern", own.addr, cert.TLS.Leaf, check),
-		p.server("nginx", nginx.Addr, cert.TLS.Leaf, check),
+		p.server("nginx", nginx, cert.TLS.Leaf, check),
 		p.server("go-smtp", discard.addr, cert.TLS.Leaf, unchecked),
 	}
 	r.header("at once", "a connection", "handshake", "Postern", "nginx", "go-smtp, nothing behind", "to nginx", "to go-smtp")

@@ -18,12 +18,12 @@ import (
 // failed handshake postern explain names the case and the remedy for that server. For a
 // server without the fault it finds nothing wrong.
 func TestExplainDiagnosesEarlyTicketInCapture(t *testing.T) {
-	chasquid := func(t testpeer.T, _ string, cert *testcert.Pair) *testpeer.GoServer {
+	chasquid := func(t testpeer.T, _ string, cert *testcert.Pair) string {
 		return testpeer.StartChasquid(t, cert)
 	}
 	for _, tt := range []struct {
 		server, version string
-		start           func(testpeer.T, string, *testcert.Pair) *testpeer.GoServer
+		start           func(testpeer.T, string, *testcert.Pair) string
 		status          int
 		says            []string
 	}{
@@ -34,9 +34,9 @@ func TestExplainDiagnosesEarlyTicketInCapture(t *testing.T) {
 	} {
 		t.Run(tt.server+" "+tt.version, func(t *testing.T) {
 			cert := testcert.New(t, testcert.Options{})
-			server := tt.start(t, tt.version, cert)
-			recording := testpeer.StartTCPDump(t, server.Addr)
-			if err := startTLSStrictly(server.Addr); errors.Is(err, strictclient.ErrEarlyTicket) != (tt.status == 1) {
+			addr := tt.start(t, tt.version, cert)
+			recording := testpeer.StartTCPDump(t, addr)
+			if err := startTLSStrictly(addr); errors.Is(err, strictclient.ErrEarlyTicket) != (tt.status == 1) {
 				t.Fatalf("the strict client got %v", err)
 			}
 			recording.Stop(t)

@@ -34,23 +34,23 @@ var probedServers = []struct {
 	{"maddy v0.7.1", maddy("v0.7.1"), probeSummary{"maddy", "failed", "critical", "resumption", "v0.8"}},
 	// It goes on in clear after a failed handshake, as go-smtp does.
 	{"maddy v0.8.1", maddy("v0.8.1"), probeSummary{"maddy", "completed", "warning", "no-resumption", "golang/go#70232"}},
-	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert).Addr },
+	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert) },
 		probeSummary{"chasquid", "failed", "critical", "resumption", "v1.15.1"}},
 	{"Postfix", func(t *testing.T, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
 	}, probeSummary{"Postfix", "completed", "notice", "resumption", ""}},
-	{"Exim", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartExim(t, cert).Addr },
+	{"Exim", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartExim(t, cert) },
 		probeSummary{"Exim", "completed", "notice", "no-resumption", "tls_resumption_hosts"}},
 	// GnuTLS sends tickets early, as crypto/tls does.
 	{"Exim with tickets", func(t *testing.T, cert *testcert.Pair) string {
-		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
+		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *")
 	}, probeSummary{"Exim", "failed", "critical", "resumption", "tls_resumption_hosts"}},
 	{"OpenSMTPD", func(t *testing.T, cert *testcert.Pair) string {
-		return testpeer.StartOpenSMTPD(t, "7.4.0p1", cert).Addr
+		return testpeer.StartOpenSMTPD(t, "7.4.0p1", cert)
 	}, probeSummary{"OpenSMTPD", "completed", "notice", "not-resumed", "no setting"}},
 	{"nginx", func(t *testing.T, cert *testcert.Pair) string {
 		backend := testpeer.StartSMTPSink(t)
-		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: backend.Addr, Cert: cert}).Addr
+		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: backend.Addr, Cert: cert})
 	}, probeSummary{"nginx", "completed", "notice", "resumption", ""}},
 	{"Postern", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile).addr
@@ -61,11 +61,11 @@ var probedServers = []struct {
 }
 
 func mox(version string) func(*testing.T, *testcert.Pair) string {
-	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMox(t, version, cert).Addr }
+	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMox(t, version, cert) }
 }
 
 func maddy(version string) func(*testing.T, *testcert.Pair) string {
-	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMaddy(t, version, cert).Addr }
+	return func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartMaddy(t, version, cert) }
 }
 
 // The certificate is an RSA one that the probe trusts, so that all findings are about the
@@ -146,7 +146,7 @@ func (f *probeResult) summary(advice string) probeSummary {
 // remedy, and not one for each sender.
 func TestProbeReportsServerThatFailsAllSenders(t *testing.T) {
 	cert := testcert.New(t, testcert.Options{RSA: true})
-	found := probeServer(t, testpeer.StartOpenSMTPD(t, "6.8.0p2", cert).Addr, cert)
+	found := probeServer(t, testpeer.StartOpenSMTPD(t, "6.8.0p2", cert), cert)
 	for i, f := range found.Findings {
 		if (i == 0) != (f.ID == "healthy" && f.Severity == "critical") || i > 0 && f.Severity != "ok" {
 			t.Errorf("%d: %s: %s", i, f.ID, f.Severity)

@@ -97,9 +97,9 @@ func TestCommittedCaptures(t *testing.T) {
 
 func recordStrict(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
-	server := testpeer.StartChasquid(t, pair)
-	recording := testpeer.StartTCPDump(t, server.Addr)
-	if !connectStrictly(t, server.Addr, clientConfig(pair)) {
+	addr := testpeer.StartChasquid(t, pair)
+	recording := testpeer.StartTCPDump(t, addr)
+	if !connectStrictly(t, addr, clientConfig(pair)) {
 		t.Fatal("the strict client completed the handshake")
 	}
 	strict.write(t, recording.Stop(t))

@@ -105,29 +105,29 @@ type peer struct {
 
 var peers = []peer{
 	{name: "mox", program: "mox", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
-		return testpeer.StartMox(t, version, cert).Addr
+		return testpeer.StartMox(t, version, cert)
 	}},
 	{name: "maddy", program: "maddy", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
-		return testpeer.StartMaddy(t, version, cert).Addr
+		return testpeer.StartMaddy(t, version, cert)
 	}},
 	{name: "chasquid", program: "chasquid", version: []string{"-version"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
-		return testpeer.StartChasquid(t, cert).Addr
+		return testpeer.StartChasquid(t, cert)
 	}},
 	{name: "Exim", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
-		return testpeer.StartExim(t, cert).Addr
+		return testpeer.StartExim(t, cert)
 	}},
 	{name: "Exim, tls_resumption_hosts", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
-		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *").Addr
+		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *")
 	}},
 	{name: "Postfix", program: "master", root: true, version: []string{"postconf", "-h", "mail_version"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
 	}},
 	{name: "OpenSMTPD", program: "smtpd", root: true, version: []string{"-h"}, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
-		return testpeer.StartOpenSMTPD(t, version, cert).Addr
+		return testpeer.StartOpenSMTPD(t, version, cert)
 	}},
 	{name: "nginx mail proxy", program: "nginx", version: []string{"-v"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
 		// No client reaches the server behind it.
-		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: "127.0.0.1:1", Cert: cert}).Addr
+		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: "127.0.0.1:1", Cert: cert})
 	}},
 }
 

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Message is what a client sends. Each empty field has a default.
+// A Message is what a client sends. Empty fields have defaults.
 type Message struct {
 	From string // envelope sender; sender@sender.test
 	To   string // envelope recipient; user@localhost
-	Text string // header and body; a short one. Line ends are made CRLF.
+	Text string // header and body, sent with CRLF; a short text
 }
 
 func (m Message) orDefault() Message {
@@ -25,13 +25,13 @@ func (m Message) orDefault() Message {
 	return m
 }
 
-// envelope is the commands before the text.
+// envelope returns the commands before the text.
 func (m Message) envelope() []string {
 	return []string{"MAIL FROM:<" + m.From + ">", "RCPT TO:<" + m.To + ">", "DATA"}
 }
 
-// dotted is the text as it follows 354: lines end in CRLF, leading dots are
-// doubled, and the final dot stands there (RFC 5321, Section 4.5.2).
+// dotted returns the text as sent after 354: with CRLF, leading dots doubled, and the final
+// dot (RFC 5321, Section 4.5.2).
 func (m Message) dotted() string {
 	text := strings.ReplaceAll(m.Text, "\r\n", "\n")
 	text = strings.TrimSuffix(text, "\n") + "\n"
@@ -39,8 +39,8 @@ func (m Message) dotted() string {
 	return strings.ReplaceAll(text, "\n", "\r\n") + ".\r\n"
 }
 
-// batch is a whole SMTP dialogue's commands for n copies of m, each with a
-// header field that numbers it from 1.
+// batch returns all commands of an SMTP session that sends n copies of m, each with a header
+// field X-Number, from 1.
 func (m Message) batch(n int) string {
 	var b strings.Builder
 	b.WriteString("EHLO sender.test\r\n")
@@ -53,21 +53,21 @@ func (m Message) batch(n int) string {
 	return b.String()
 }
 
-// Delivery is what became of one message that a client sent.
+// A Delivery is the result of sending one message.
 type Delivery struct {
-	Delivered bool   // the server answered 250 to the whole message
+	Delivered bool   // the server replied 250 to the text
 	Resumed   bool   // over a resumed TLS session
-	Reply     string // the last reply that the client got after STARTTLS, its last line
-	Output    string // all that the client printed, for the text of a failure
+	Reply     string // last line of the last reply after STARTTLS
+	Output    string // all output of the client
 }
 
-// QueueOptions says what a mail server that sends has in its queue, and how it sends.
+// QueueOptions are the queue of a sending mail server and how it sends.
 type QueueOptions struct {
-	Messages  int     // how many copies of Message are queued; 0 means 1
-	Message   Message // each copy has a header field X-Number, from 1 on
+	Messages  int     // copies of Message in the queue; 0 means 1
+	Message   Message // each copy has a header field X-Number, from 1
 	Handshake Handshake
-	// Config are further lines of the server's configuration: of main.cf for
-	// Postfix, of the smtp transport for Exim.
+	// Config are further lines of configuration: of main.cf for Postfix, of the smtp
+	// transport for Exim.
 	Config []string
 }
 
@@ -77,44 +77,44 @@ func (o QueueOptions) orDefault() QueueOptions {
 	return o
 }
 
-// QueueRun is what became of a queue. Each message has a connection of its own.
+// A QueueRun is the result of sending a queue. Each message has a connection of its own.
 type QueueRun struct {
 	Sent     int    // messages delivered
-	Bounced  int    // messages refused for good
-	Deferred int    // attempts put off by the server's 4xx or by a broken connection
-	Resumed  int    // connections over resumed TLS sessions
+	Bounced  int    // messages rejected permanently
+	Deferred int    // attempts that ended with 4xx or a broken connection
+	Resumed  int    // connections with a resumed TLS session
 	Log      string // the sending server's log
 }
 
-// Handshake is the kind of TLS handshake that a client is made to ask for.
+// A Handshake is a kind of TLS handshake that a client is configured for.
 type Handshake int
 
 const (
-	// UsualHandshake is what the client does by itself.
+	// UsualHandshake is the client's default.
 	UsualHandshake Handshake = iota
 	// RetriedHandshake is TLS 1.3 with key shares only for groups that crypto/tls
 	// lacks, so that a Go server answers with a HelloRetryRequest (RFC 8446,
-	// Section 4.1.4). A server that knows X448 takes it without.
+	// Section 4.1.4). A server that supports X448 does not.
 	RetriedHandshake
 	// TLS12Handshake offers TLS 1.2 at most.
 	TLS12Handshake
-	// RSAHandshake accepts signatures by RSA keys alone, so that a server with
-	// two certificates has to choose.
+	// RSAHandshake accepts signatures by RSA keys only, so that a server with two
+	// certificates has to choose.
 	RSAHandshake
 )
 
-// Handshakes are all kinds, for tests that try each.
+// Handshakes has all kinds.
 var Handshakes = []Handshake{UsualHandshake, RetriedHandshake, TLS12Handshake, RSAHandshake}
 
-// String returns a name fit for a subtest.
+// String returns a name for a subtest.
 func (h Handshake) String() string {
 	return [...]string{"Usual", "Retried", "TLS12", "RSA"}[h]
 }
 
-// retryGroups is RetriedHandshake in OpenSSL's words: one key share, for the first.
+// retryGroups is RetriedHandshake for OpenSSL, which sends a key share for the first group.
 const retryGroups = "X448:X25519"
 
-// RSAHandshake in the words of OpenSSL: signatures for TLS 1.3, cipher suites for TLS 1.2.
+// RSAHandshake for OpenSSL: signatures for TLS 1.3, cipher suites for TLS 1.2.
 const (
 	rsaSignatures = "RSA-PSS+SHA256:RSA+SHA256"
 	rsaCiphers    = "DEFAULT:!aECDSA"
@@ -134,8 +134,8 @@ func (h Handshake) opensslLines() []string {
 	return nil
 }
 
-// opensslConfig writes a configuration file that makes every program on
-// OpenSSL handshake as h says when OPENSSL_CONF points to it.
+// opensslConfig writes a configuration file for OPENSSL_CONF that applies h to any program
+// using OpenSSL.
 func (h Handshake) opensslConfig(t T, dir folder) string {
 	t.Helper()
 	lines := []string{
@@ -147,8 +147,8 @@ func (h Handshake) opensslConfig(t T, dir folder) string {
 	return dir.write(t, "openssl.cnf", append(lines, h.opensslLines()...)...)
 }
 
-// gnutlsPriority is h as a GnuTLS priority string. GnuTLS sends a key share
-// for the first group of each of two kinds; these two are of one kind.
+// gnutlsPriority returns h as a GnuTLS priority string. GnuTLS sends a key share for the first
+// group of each of two kinds; X448 and X25519 are of the same kind.
 func (h Handshake) gnutlsPriority() string {
 	switch h {
 	case RetriedHandshake:

@@ -16,23 +16,22 @@ import (
 	"time"
 )
 
-// stopTimeout is how long a server may take to end by itself when asked to.
+// stopTimeout is how long a server may take to end after SIGTERM.
 const stopTimeout = 5 * time.Second
 
-// daemon is a server program that runs until its test ends.
+// A daemon is a server program that runs until its test ends.
 type daemon struct {
 	name   string
-	output string   // file of what it writes to its standard output and error
-	logs   []string // files that explain a failure
+	output string   // file with its standard output and error
+	logs   []string // files to print if the test fails
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process has ended
 
 	stopOnce sync.Once
 }
 
-// startDaemon starts cmd in a session of its own, so that its children can be
-// ended with it, and writes its output to a file in dir. Further log files are
-// those that the program itself writes.
+// startDaemon starts cmd in a session of its own, so that its children can be ended with it,
+// and writes its output to a file in dir. Logs are the files that the program writes itself.
 func startDaemon(t T, name string, dir folder, cmd *exec.Cmd, logs ...string) *daemon {
 	t.Helper()
 	output, err := os.Create(dir.path(name + ".out"))
@@ -53,7 +52,7 @@ func startDaemon(t T, name string, dir folder, cmd *exec.Cmd, logs ...string) *d
 		exited: make(chan struct{}),
 	}
 	go func() {
-		_ = cmd.Wait() // how it ended stands in its logs
+		_ = cmd.Wait() // its logs say how it ended
 		close(d.exited)
 	}()
 	t.Cleanup(func() {
@@ -65,10 +64,9 @@ func startDaemon(t T, name string, dir folder, cmd *exec.Cmd, logs ...string) *d
 	return d
 }
 
-// stop asks the daemon to end, and kills what is left of its session, without
-// waiting for that: whoever adopted those processes may take its time to say
-// that they are gone. Only the first call acts: later the number may belong to
-// another process.
+// stop terminates the daemon and kills what is left of its session, without waiting for that:
+// the process that adopts the children may reap them late. Only the first call acts, since
+// later the process ID may belong to another process.
 func (d *daemon) stop() { d.stopOnce.Do(d.end) }
 
 func (d *daemon) end() {
@@ -92,9 +90,9 @@ func (d *daemon) ended() error {
 	}
 }
 
-// explain shows what the daemon logged last.
+// explain returns the ends of the daemon's logs.
 func (d *daemon) explain() string {
-	text := d.name + " says:\n"
+	text := "logs of " + d.name + ":\n"
 	for _, path := range d.logs {
 		text += tail(path)
 	}
@@ -102,18 +100,18 @@ func (d *daemon) explain() string {
 }
 
 const (
-	// pollInterval is the pause between two looks at something that will come.
+	// pollInterval is the time between two checks of a condition.
 	pollInterval = 10 * time.Millisecond
-	// awaitTimeout bounds every wait. It is generous: a loaded machine is no failure.
+	// awaitTimeout bounds every wait. It is long, so that tests do not fail on a busy machine.
 	awaitTimeout = 60 * time.Second
-	// lowestPort and highestPort bound the ports given to servers. They lie below
-	// the ports that Linux gives to outgoing connections (from 32768 on), so that
-	// none of those takes the port before the server does.
+	// lowestPort and highestPort bound the ports of servers. They are below the ephemeral
+	// ports of Linux (from 32768 on), so that no outgoing connection takes a port before the
+	// server does.
 	lowestPort, highestPort = 10240, 32767
 )
 
-// await polls until ready returns nil. It ends the test when the daemon ends
-// first or when the time is up.
+// await polls until ready returns nil. It ends the test if the daemon ends first or after
+// awaitTimeout.
 func await(t T, d *daemon, what string, ready func() error) {
 	t.Helper()
 	deadline := time.Now().Add(awaitTimeout)
@@ -122,8 +120,8 @@ func await(t T, d *daemon, what string, ready func() error) {
 		if err == nil {
 			return
 		}
-		if gone := d.ended(); gone != nil {
-			t.Fatalf("testpeer: waiting for %s: %v; %s", what, gone, d.explain())
+		if ended := d.ended(); ended != nil {
+			t.Fatalf("testpeer: waiting for %s: %v; %s", what, ended, d.explain())
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("testpeer: waiting %v for %s: %v; %s", awaitTimeout, what, err, d.explain())
@@ -135,7 +133,7 @@ func await(t T, d *daemon, what string, ready func() error) {
 	}
 }
 
-// contextOf ends when t has no more time, as far as it says.
+// contextOf returns the context of t, if it has one.
 func contextOf(t T) context.Context {
 	if c, ok := t.(interface{ Context() context.Context }); ok {
 		return c.Context()
@@ -143,19 +141,19 @@ func contextOf(t T) context.Context {
 	return context.Background()
 }
 
-// awaitOutput waits until the daemon has said text on its standard output or error.
+// awaitOutput waits until the daemon has written text to its standard output or error.
 func awaitOutput(t T, d *daemon, text string) {
 	t.Helper()
-	await(t, d, d.name+" to say "+text, func() error {
-		said, err := os.ReadFile(d.output)
-		if err == nil && !strings.Contains(string(said), text) {
-			err = fmt.Errorf("it says %q", said)
+	await(t, d, d.name+" to write "+text, func() error {
+		output, err := os.ReadFile(d.output)
+		if err == nil && !strings.Contains(string(output), text) {
+			err = fmt.Errorf("it wrote %q", output)
 		}
 		return err
 	})
 }
 
-// awaitGreeting waits until the server at addr greets as SMTP and LMTP servers do.
+// awaitGreeting waits for the greeting of an SMTP or LMTP server.
 func awaitGreeting(t T, d *daemon, network, addr string) {
 	t.Helper()
 	await(t, d, "the greeting at "+addr, func() error { return greeting(contextOf(t), network, addr) })
@@ -181,7 +179,7 @@ func greeting(ctx context.Context, network, addr string) error {
 	return err
 }
 
-// freeAddr returns an IPv4 loopback address with a port that nobody listens on.
+// freeAddr returns an IPv4 loopback address with a free port.
 func freeAddr(t T) string {
 	t.Helper()
 	for range 100 {
@@ -197,7 +195,7 @@ func freeAddr(t T) string {
 	return ""
 }
 
-// splitAddr cuts host:port in two.
+// splitAddr splits host:port.
 func splitAddr(t T, addr string) (host, port string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
@@ -207,10 +205,10 @@ func splitAddr(t T, addr string) (host, port string) {
 	return host, port
 }
 
-// maxShown is how much of the end of a log file a failing test shows.
+// maxShown is how much of a log file is printed, in bytes.
 const maxShown = 16 << 10
 
-// failed tells whether t is known to have failed.
+// failed reports whether t is known to have failed.
 func failed(t T) bool {
 	f, ok := t.(interface{ Failed() bool })
 	return ok && f.Failed()

@@ -12,8 +12,8 @@ import (
 	"postern/internal/testcert"
 )
 
-// What Exim logs of its deliveries; a star in the X= field marks a resumed
-// session (log_selector = +tls_resumption).
+// Exim's log lines of deliveries. A star in the X= field means a resumed session
+// (log_selector = +tls_resumption).
 var (
 	eximSent     = regexp.MustCompile(`(?m) => .* T=remote .*$`)
 	eximBounced  = regexp.MustCompile(`(?m) \*\* .* T=remote.*$`)
@@ -21,13 +21,12 @@ var (
 	eximResumed  = regexp.MustCompile(`(?m) => .* T=remote .* X=\S*\*.*$`)
 )
 
-// eximRounds is how often a queue is run when messages are put off.
+// eximRounds is how often a queue is run if messages are deferred.
 const eximRounds = 5
 
-// SendExim queues messages in an Exim of its own and runs the queue to addr, a
-// few times if messages are put off, one message after another. Exim insists on
-// STARTTLS, takes any certificate and resumes where it can. It returns when
-// the queue is empty or has been run for the last time.
+// SendExim queues messages in an Exim of its own and runs the queue to addr, one message after
+// another, several times if messages are deferred. Exim requires STARTTLS, accepts any
+// certificate and resumes if it can.
 func SendExim(t T, addr string, o QueueOptions) QueueRun {
 	t.Helper()
 	o = o.orDefault()
@@ -43,8 +42,8 @@ func SendExim(t T, addr string, o QueueOptions) QueueRun {
 	printed := run(o.Message.batch(o.Messages), "-odq", "-bS")
 	result := QueueRun{}
 	for range eximRounds {
-		printed += run("", "-qff") // -ff tries again what has just been put off
-		// Without root Exim does not write its log but prints it.
+		printed += run("", "-qff") // -ff retries at once what was deferred
+		// Without root Exim prints its log instead of writing it.
 		result = eximResult(readLog(dir.path("log/mainlog")) + printed)
 		if result.Sent+result.Bounced >= o.Messages {
 			break
@@ -53,7 +52,7 @@ func SendExim(t T, addr string, o QueueOptions) QueueRun {
 	return result
 }
 
-// eximResult counts what the log tells of.
+// eximResult counts deliveries in the log.
 func eximResult(log string) QueueRun {
 	return QueueRun{
 		Sent:     len(eximSent.FindAllString(log, -1)),
@@ -64,7 +63,7 @@ func eximResult(log string) QueueRun {
 	}
 }
 
-// eximUser is the user that Exim gives up root for; without root it stays who it is.
+// eximUser is the user that Exim changes to if it starts as root.
 const eximUser = "Debian-exim"
 
 // eximIdentity returns the ids that Exim delivers under.
@@ -76,8 +75,8 @@ func eximIdentity(t T) (uid, gid int) {
 	return account(t, eximUser)
 }
 
-// eximRun runs Exim to its end and returns what it prints. Its exit status does
-// not tell whether mail went out.
+// eximRun runs Exim to its end and returns its output. The exit status does not say whether
+// mail was delivered.
 func eximRun(t T, dir folder, binary, stdin string, args []string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(contextOf(t), awaitTimeout)
@@ -92,7 +91,7 @@ func eximRun(t T, dir folder, binary, stdin string, args []string) string {
 	return string(output)
 }
 
-// eximConfig is Exim's configuration: everything goes to addr.
+// eximConfig is the configuration of an Exim that sends everything to addr.
 func eximConfig(t T, dir folder, addr string, o QueueOptions) string {
 	t.Helper()
 	host, port := splitAddr(t, addr)
@@ -142,15 +141,10 @@ begin retry
 * * F,1h,1s
 `
 
-// Exim is a mail server that offers STARTTLS and takes no mail.
-type Exim struct {
-	Addr string // where it speaks SMTP
-}
-
-// StartExim starts an Exim that receives, with a certificate. Config are further
-// lines of its main configuration. Debian's is built with GnuTLS, and gives session
-// tickets only with tls_resumption_hosts; then before the client's Finished.
-func StartExim(t T, cert *testcert.Pair, config ...string) *Exim {
+// StartExim starts an Exim with STARTTLS that accepts no mail, and returns its address. Config
+// are further lines of its main configuration. Debian's Exim is built with GnuTLS. It sends
+// session tickets only with tls_resumption_hosts, and then before the client's Finished.
+func StartExim(t T, cert *testcert.Pair, config ...string) (addr string) {
 	t.Helper()
 	binary := program(t, "exim4")
 	dir, addr := newFolder(t), freeAddr(t)
@@ -164,11 +158,10 @@ func StartExim(t T, cert *testcert.Pair, config ...string) *Exim {
 		"CERT", dir.copy(t, "cert.pem", cert.CertFile), "KEY", dir.copy(t, "key.pem", cert.KeyFile),
 	).Replace(eximServerTemplate))
 	cmd := exec.Command(binary, "-C", file, "-bdf")
-	awaitGreeting(t, startDaemon(t, "exim4", dir, cmd, dir.path("log/mainlog"), dir.path("log/paniclog")), "tcp", addr)
-	return &Exim{addr}
+	return startServer(t, "exim4", dir, addr, cmd, dir.path("log/mainlog"), dir.path("log/paniclog"))
 }
 
-// copy copies a file to where a server that has given up root can read it.
+// copy copies a file into the folder, where a server that has dropped root can read it.
 func (f folder) copy(t T, name, from string) (path string) {
 	t.Helper()
 	content, err := os.ReadFile(from)

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// folder is a peer's private folder.
+// A folder is a program's private folder.
 type folder string
 
-// newFolder makes a folder that goes with the test. It is not t.TempDir: the
-// path of a Unix socket may have 108 bytes at most (unix(7)), and servers that
-// give up root must be able to enter.
+// newFolder makes a folder that is removed with the test. It does not use t.TempDir: the path
+// of a Unix socket may have at most 108 bytes (unix(7)), and servers that drop root must be
+// able to enter.
 func newFolder(t T) folder {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "peer")
@@ -30,8 +30,8 @@ func newFolder(t T) folder {
 	return folder(dir)
 }
 
-// remove deletes dir. A killed server's last child may still be creating a
-// file, so it tries for a while.
+// remove deletes dir. It retries for a while, since a killed server's last child may still
+// create a file.
 func remove(t T, dir string) {
 	var err error
 	for range 100 {
@@ -46,7 +46,7 @@ func remove(t T, dir string) {
 // path returns the path of name in the folder.
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }
 
-// mkdir makes the folder name and, when the test runs as root, gives it to owner.
+// mkdir makes the folder name and, if the test runs as root, changes its owner.
 func (f folder) mkdir(t T, name, owner string) string {
 	t.Helper()
 	dir := f.path(name)
@@ -95,7 +95,7 @@ func account(t T, name string) (uid, gid int) {
 	return uid, gid
 }
 
-// Maildir is the path of a Maildir, which need not exist yet.
+// A Maildir is the path of a Maildir, which need not exist yet.
 type Maildir string
 
 // Messages returns the texts of the messages in new/, in no order.
@@ -112,7 +112,7 @@ func (m Maildir) Messages(t T) []string {
 	return messages
 }
 
-// Count tells how many messages lie in new/.
+// Count returns the number of messages in new/.
 func (m Maildir) Count(t T) int {
 	t.Helper()
 	return len(m.names(t))

@@ -10,24 +10,18 @@ import (
 	"postern/internal/testcert"
 )
 
-// GoServer is a mail server written in Go: what its STARTTLS does, crypto/tls
-// does. It ends with its test.
-type GoServer struct {
-	Addr string // where it speaks SMTP
-}
-
-// startGoServer starts the server that cmd is, which listens on addr.
-func startGoServer(t T, name string, dir folder, addr string, cmd *exec.Cmd) *GoServer {
+// startServer starts a daemon that speaks SMTP on addr, which it returns.
+func startServer(t T, name string, dir folder, addr string, cmd *exec.Cmd, logs ...string) string {
 	t.Helper()
-	awaitGreeting(t, startDaemon(t, name, dir, cmd), "tcp", addr)
-	return &GoServer{addr}
+	awaitGreeting(t, startDaemon(t, name, dir, cmd, logs...), "tcp", addr)
+	return addr
 }
 
-// builtProgram returns the path of a server that scripts/build-peers has built
-// with the Go version at hand, or ends the test.
+// builtProgram returns the path of a server that scripts/build-peers has built with this
+// version of Go, or ends the test.
 func builtProgram(t T, name, version string) string {
 	t.Helper()
-	if path, ok := programElsewhere(t, name+"-"+version); ok {
+	if path, ok := scopeProgram(t, name+"-"+version); ok {
 		return path
 	}
 	cache, err := os.UserCacheDir()
@@ -41,10 +35,10 @@ func builtProgram(t T, name, version string) string {
 	return path
 }
 
-// StartMox starts a mox with a certificate: v0.0.12, which sends session tickets
-// before the client's Finished, or v0.0.17, which sends none. It takes mail for
-// user@localhost, but puts off strangers, as it cannot look anything up.
-func StartMox(t T, version string, cert *testcert.Pair) *GoServer {
+// StartMox starts a mox and returns its address: v0.0.12, which sends session tickets before
+// the client's Finished, or v0.0.17, which sends none. It accepts mail for user@localhost, but
+// defers unknown senders, since it has no DNS.
+func StartMox(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	binary := builtProgram(t, "mox", version)
 	dir, addr := newFolder(t), freeAddr(t)
@@ -54,11 +48,10 @@ func StartMox(t T, version string, cert *testcert.Pair) *GoServer {
 	).Replace(moxStatic))
 	dir.write(t, "domains.conf", moxDomains)
 	// Not "mox serve": that starts only as root.
-	return startGoServer(t, "mox", dir, addr, exec.Command(binary, "localserve", "-dir", string(dir)))
+	return startServer(t, "mox", dir, addr, exec.Command(binary, "localserve", "-dir", string(dir)))
 }
 
-// moxStatic and moxDomains are its two configuration files, in its own format:
-// tabs count.
+// moxStatic and moxDomains are its configuration files. Tabs are significant.
 const (
 	moxStatic = `DataDir: .
 LogLevel: debug
@@ -89,17 +82,17 @@ Accounts:
 			user@localhost: nil`
 )
 
-// StartMaddy starts a maddy with a certificate: v0.7.1, which sends session
-// tickets before the client's Finished, or v0.8.1, which sends none. It takes
-// mail for localhost and throws it away.
-func StartMaddy(t T, version string, cert *testcert.Pair) *GoServer {
+// StartMaddy starts a maddy and returns its address: v0.7.1, which sends session tickets
+// before the client's Finished, or v0.8.1, which sends none. It accepts mail for localhost and
+// discards it.
+func StartMaddy(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	binary := builtProgram(t, "maddy", version)
 	dir, addr := newFolder(t), freeAddr(t)
 	config := dir.write(t, "maddy.conf", strings.NewReplacer(
 		"DIR", string(dir), "ADDR", addr, "CERT", cert.CertFile, "KEY", cert.KeyFile,
 	).Replace(maddyTemplate))
-	return startGoServer(t, "maddy", dir, addr, exec.Command(binary, "--config", config, "run"))
+	return startServer(t, "maddy", dir, addr, exec.Command(binary, "--config", config, "run"))
 }
 
 const maddyTemplate = `hostname backend.test
@@ -119,9 +112,9 @@ smtp tcp://ADDR {
     }
 }`
 
-// StartChasquid starts a chasquid with a certificate and without users. Debian's
-// version 1.11 sends session tickets before the client's Finished.
-func StartChasquid(t T, cert *testcert.Pair) *GoServer {
+// StartChasquid starts a chasquid without users and returns its address. Debian's version
+// 1.11 sends session tickets before the client's Finished.
+func StartChasquid(t T, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	binary := program(t, "chasquid")
 	dir, addr := newFolder(t), freeAddr(t)
@@ -131,7 +124,7 @@ func StartChasquid(t T, cert *testcert.Pair) *GoServer {
 	}
 	dir.link(t, "certs/localhost/fullchain.pem", cert.CertFile)
 	dir.link(t, "certs/localhost/privkey.pem", cert.KeyFile)
-	return startGoServer(t, "chasquid", dir, addr, exec.Command(binary, "-config_dir", string(dir)))
+	return startServer(t, "chasquid", dir, addr, exec.Command(binary, "-config_dir", string(dir)))
 }
 
 const chasquidTemplate = `hostname: "backend.test"

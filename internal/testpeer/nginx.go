@@ -10,34 +10,24 @@ import (
 	"postern/internal/testcert"
 )
 
-// NginxOptions says what an nginx mail proxy stands before.
+// NginxOptions configure an nginx mail proxy.
 type NginxOptions struct {
 	Backend string         // host:port of the SMTP server behind it
-	Cert    *testcert.Pair // what it serves STARTTLS with; nil does without TLS
-}
-
-// Nginx is nginx as an SMTP proxy: it answers EHLO and STARTTLS itself, and
-// passes all on to its backend from the first RCPT on.
-type Nginx struct {
-	Addr   string // where it listens
-	daemon *daemon
+	Cert    *testcert.Pair // for STARTTLS; nil: without TLS
 }
 
 // nginxConnections is how many connections the proxy may hold; each sender takes two.
 const nginxConnections = "4096"
 
-// StartNginx starts an nginx before o.Backend, with one worker.
-func StartNginx(t T, o NginxOptions) *Nginx {
+// StartNginx starts nginx as an SMTP proxy with one worker, and returns its address. It answers
+// EHLO and STARTTLS itself and forwards everything to the backend from the first RCPT on.
+func StartNginx(t T, o NginxOptions) (addr string) {
 	t.Helper()
 	binary := program(t, "nginx")
-	dir := newFolder(t)
-	n := &Nginx{Addr: freeAddr(t)}
-	config := dir.write(t, "nginx.conf", nginxConfig(t, dir, n.Addr, o))
+	dir, addr := newFolder(t), freeAddr(t)
+	config := dir.write(t, "nginx.conf", nginxConfig(t, dir, addr, o))
 	log := dir.path("error.log")
-	cmd := exec.Command(binary, "-e", log, "-p", string(dir), "-c", config)
-	n.daemon = startDaemon(t, "nginx", dir, cmd, log)
-	awaitGreeting(t, n.daemon, "tcp", n.Addr)
-	return n
+	return startServer(t, "nginx", dir, addr, exec.Command(binary, "-e", log, "-p", string(dir), "-c", config), log)
 }
 
 // nginxModule returns the path of the mail module.
@@ -55,7 +45,7 @@ func nginxConfig(t T, dir folder, addr string, o NginxOptions) string {
 	t.Helper()
 	user, secure := "", "starttls off;"
 	if os.Geteuid() == 0 {
-		user = "user root;" // the worker must reach the log
+		user = "user root;" // the worker must write the log
 	}
 	if o.Cert != nil {
 		secure = "starttls on;\n    ssl_certificate " + o.Cert.CertFile + ";\n    ssl_certificate_key " + o.Cert.KeyFile + ";"
@@ -90,8 +80,8 @@ mail {
   }
 }`
 
-// startRouter starts the server that tells nginx, by its auth_http protocol,
-// to let everyone through to backend.
+// startRouter starts the server that sends each client to backend, in nginx's auth_http
+// protocol.
 func startRouter(t T, backend string) (addr string) {
 	t.Helper()
 	host, port := splitAddr(t, backend)

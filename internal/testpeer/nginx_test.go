@@ -15,7 +15,7 @@ func TestNginxPassesMailOnAndResumes(t *testing.T) {
 	})
 	o := testpeer.OpenSSLOptions{SessionFile: filepath.Join(t.TempDir(), "session")}
 	for i, resumed := range []bool{false, true} {
-		d := testpeer.SendOpenSSL(t, proxy.Addr, o)
+		d := testpeer.SendOpenSSL(t, proxy, o)
 		if !d.Delivered || d.Resumed != resumed {
 			t.Errorf("delivered %v, resumed %v, want true and %v:\n%s", d.Delivered, d.Resumed, resumed, d.Output)
 		}
@@ -28,7 +28,7 @@ func TestNginxPassesMailOnAndResumes(t *testing.T) {
 func TestNginxWithoutTLS(t *testing.T) {
 	sink := testpeer.StartSMTPSink(t)
 	proxy := testpeer.StartNginx(t, testpeer.NginxOptions{Backend: sink.Addr})
-	sendPlain(t, proxy.Addr, 3)
+	sendPlain(t, proxy, 3)
 	if n := sink.Messages(); n != 3 {
 		t.Errorf("the sink has %d messages, want 3", n)
 	}

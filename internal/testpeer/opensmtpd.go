@@ -8,15 +8,10 @@ import (
 	"postern/internal/testcert"
 )
 
-// OpenSMTPD is a mail server that offers STARTTLS and takes no mail.
-type OpenSMTPD struct {
-	Addr string // where it speaks SMTP
-}
-
-// StartOpenSMTPD starts an OpenSMTPD with a certificate: 6.8.0p2, which Debian 12 has
-// built with an OpenSSL that it does not get on with, so that no handshake comes to its
-// end (https://github.com/OpenSMTPD/OpenSMTPD/issues/1171), or 7.4.0p1.
-func StartOpenSMTPD(t T, version string, cert *testcert.Pair) *OpenSMTPD {
+// StartOpenSMTPD starts an OpenSMTPD with STARTTLS that accepts no mail, and returns its
+// address: 6.8.0p2, which Debian 12 has built with an incompatible OpenSSL, so that no handshake
+// completes (https://github.com/OpenSMTPD/OpenSMTPD/issues/1171), or 7.4.0p1.
+func StartOpenSMTPD(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	requireRoot(t, "smtpd")
 	binary := unpackedProgram(t, "opensmtpd-"+version, "smtpd")
@@ -30,12 +25,11 @@ func StartOpenSMTPD(t T, version string, cert *testcert.Pair) *OpenSMTPD {
 		"HOST", host, "PORT", port, "CERT", cert.CertFile, "KEY", cert.KeyFile,
 	).Replace(openSMTPDTemplate))
 	cmd := exec.Command("unshare", "--mount", "sh", "-ec", openSMTPDScript, string(dir), binary, config)
-	awaitGreeting(t, startDaemon(t, "smtpd", dir, cmd), "tcp", addr)
-	return &OpenSMTPD{addr}
+	return startServer(t, "smtpd", dir, addr, cmd)
 }
 
-// openSMTPDScript gives the server its own of the folders whose paths are built into
-// it, in a mount namespace, and no DNS to ask who comes.
+// openSMTPDScript gives the server, in a mount namespace, private copies of the folders whose
+// paths are compiled in, and no DNS.
 const openSMTPDScript = `mount --bind "$0/resolv.conf" /etc/resolv.conf
 mount --bind "$0/lib" /var/lib
 mount --bind "$0/spool" /var/spool
@@ -51,12 +45,12 @@ match from any for any reject`
 // into a folder, or ends the test.
 func unpackedProgram(t T, folder, name string) string {
 	t.Helper()
-	if path, ok := programElsewhere(t, folder); ok {
+	if path, ok := scopeProgram(t, folder); ok {
 		return path
 	}
 	path, err := exec.LookPath(filepath.Join(moduleRoot(), ".cache", folder, "usr/sbin", name))
 	if err != nil {
-		unavailable(t, "%s is not there: run scripts/install-peers", folder)
+		unavailable(t, "%s is not installed: run scripts/install-peers", folder)
 	}
 	return path
 }

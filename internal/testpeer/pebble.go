@@ -9,21 +9,21 @@ import (
 	"postern/internal/testcert"
 )
 
-// PebbleOptions say where a Pebble looks when it validates.
+// PebbleOptions configure how a Pebble validates.
 type PebbleOptions struct {
-	Port     string // where it asks, whatever the challenge
+	Port     string // that it connects to, whatever the challenge
 	Resolver string // host:port of a DNS server
 	Life     int    // of its certificates, in seconds
 }
 
-// A Pebble is an ACME server for tests. It refuses one nonce in five and takes up to two
-// seconds to validate, as real ones do.
+// A Pebble is an ACME server for tests. It rejects one nonce in five and takes up to two
+// seconds to validate, as real servers do.
 type Pebble struct {
 	Directory string // its URL
 	daemon    *daemon
 }
 
-// StartPebble starts one whose own certificate is of ca.
+// StartPebble starts a Pebble with a certificate issued by ca.
 func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
 	t.Helper()
 	binary := builtProgram(t, "pebble", "v2.10.1")
@@ -51,5 +51,5 @@ func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
 	return p
 }
 
-// Stop ends it.
+// Stop stops the server.
 func (p *Pebble) Stop() { p.daemon.stop() }

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// programDirs are searched after PATH: where Debian keeps servers, and where
-// scripts/install-peers unpacks Exim, seen from the module's root.
+// programDirs are searched after PATH: Debian's folders for servers, and the one into which
+// scripts/install-peers unpacks Exim.
 var programDirs = []string{
 	"/usr/sbin",
 	"/usr/local/sbin",
@@ -19,7 +19,7 @@ var programDirs = []string{
 // program returns the path of the program called name, or ends the test.
 func program(t T, name string) string {
 	t.Helper()
-	if path, ok := programElsewhere(t, name); ok {
+	if path, ok := scopeProgram(t, name); ok {
 		return path
 	}
 	if path, err := exec.LookPath(name); err == nil {
@@ -34,8 +34,8 @@ func program(t T, name string) string {
 	return ""
 }
 
-// programElsewhere returns the path of a program of a stage that finds its own.
-func programElsewhere(t T, name string) (path string, ok bool) {
+// scopeProgram returns the path of a program if t is a Scope with a find function.
+func scopeProgram(t T, name string) (path string, ok bool) {
 	t.Helper()
 	s, ok := t.(*Scope)
 	if !ok || s.find == nil {
@@ -56,8 +56,8 @@ func requireRoot(t T, name string) {
 	}
 }
 
-// unavailable ends a test whose peer cannot be had. All peers are promised
-// under CI=true, so there it fails; elsewhere it skips.
+// unavailable ends a test whose program is missing: it fails under CI=true, where all programs
+// have to be installed, and skips elsewhere.
 func unavailable(t T, format string, args ...any) {
 	t.Helper()
 	reason := "testpeer: " + fmt.Sprintf(format, args...)
@@ -67,8 +67,7 @@ func unavailable(t T, format string, args ...any) {
 	t.Fatalf("%s", reason)
 }
 
-// moduleRoot is the nearest folder upwards with a go.mod: a test runs in its
-// package's folder.
+// moduleRoot is the nearest parent folder with a go.mod. A test runs in its package's folder.
 func moduleRoot() string {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -11,30 +11,30 @@ import (
 	"strings"
 )
 
-// finalReply is the last or only line of an SMTP reply (RFC 5321, Section
-// 4.2), alone on its line among what a TLS tool prints of its own.
+// finalReply matches the last line of an SMTP reply (RFC 5321, Section 4.2). TLS tools print
+// other lines between replies, so smtp.ReadReply cannot read them.
 var finalReply = regexp.MustCompile(`^[2-5][0-9][0-9] `)
 
 const sayEHLO = "EHLO sender.test"
 
-// dialogue is SMTP through the standard input and output of a TLS tool.
+// A dialogue is SMTP through the standard input and output of a TLS tool.
 type dialogue struct {
 	commands io.Writer
 	output   *bufio.Reader
-	seen     *bytes.Buffer // everything read from output
+	printed  *bytes.Buffer // everything read from output
 }
 
-// A tool is a TLS tool that passes its input on as it is once it has done STARTTLS.
+// A tool is a TLS tool that does STARTTLS and then sends its input unchanged.
 type tool struct {
 	name   string
 	args   []string
 	keyLog string // file, see SSLKEYLOGFILE in RFC 9850; empty: none
 
-	before    func(*dialogue) // what comes before the message; nil: nothing
-	helloOnly bool            // instead of a message
+	before    func(*dialogue) // called before the message, if not nil
+	helloOnly bool            // sends EHLO instead of a message
 }
 
-// run starts a tool, sends m through it and lets it end.
+// run starts a tool, sends m through it and waits for its end.
 func (tool tool) run(t T, m Message) Delivery {
 	t.Helper()
 	name := tool.name
@@ -59,18 +59,18 @@ func (tool tool) run(t T, m Message) Delivery {
 	}
 
 	d := newDialogue(stdin, stdout)
-	delivery := tool.play(d, m.orDefault())
+	delivery := tool.send(d, m.orDefault())
 	_ = stdin.Close()
 	_, _ = d.output.WriteTo(io.Discard)
-	_ = cmd.Wait() // a tool's status tells about its connection, not about the message
+	_ = cmd.Wait() // the status is about the connection, not about the message
 	if ctx.Err() != nil {
-		t.Fatalf("testpeer: %s has not ended after %v:\n%s%s", name, awaitTimeout, d.seen, &stderr)
+		t.Fatalf("testpeer: %s has not ended after %v:\n%s%s", name, awaitTimeout, d.printed, &stderr)
 	}
-	delivery.Output = d.seen.String() + stderr.String()
+	delivery.Output = d.printed.String() + stderr.String()
 	return delivery
 }
 
-func (tool tool) play(d *dialogue, m Message) Delivery {
+func (tool tool) send(d *dialogue, m Message) Delivery {
 	if tool.before != nil {
 		tool.before(d)
 	}
@@ -82,12 +82,11 @@ func (tool tool) play(d *dialogue, m Message) Delivery {
 }
 
 func newDialogue(stdin io.Writer, stdout io.Reader) *dialogue {
-	seen := new(bytes.Buffer)
-	return &dialogue{stdin, bufio.NewReader(io.TeeReader(stdout, seen)), seen}
+	printed := new(bytes.Buffer)
+	return &dialogue{stdin, bufio.NewReader(io.TeeReader(stdout, printed)), printed}
 }
 
-// deliver sends m, each command after the reply to the one before, and says
-// QUIT. The first reply that is not the one hoped for ends the message.
+// deliver sends m, waiting for each reply, and QUIT. The first negative reply ends the message.
 func (d *dialogue) deliver(m Message) Delivery {
 	defer d.exchange("QUIT\r\n")
 	reply := ""
@@ -101,8 +100,8 @@ func (d *dialogue) deliver(m Message) Delivery {
 	return Delivery{Delivered: strings.HasPrefix(reply, "250 "), Reply: reply}
 }
 
-// exchange sends a command and returns the last line of its reply, empty when
-// there is none. An error in writing shows as no reply.
+// exchange sends a command and returns the last line of its reply; empty if there is none or
+// the command cannot be written.
 func (d *dialogue) exchange(command string) string {
 	_, _ = io.WriteString(d.commands, command)
 	for {
@@ -116,18 +115,18 @@ func (d *dialogue) exchange(command string) string {
 	}
 }
 
-// OpenSSLOptions says how `openssl s_client` sends its message.
+// OpenSSLOptions configure how `openssl s_client` sends a message.
 type OpenSSLOptions struct {
 	Message   Message
 	Handshake Handshake
-	// SessionFile keeps the TLS session from one call to the next: the session in
-	// it is offered, if the file exists, and a new one is written to it.
+	// SessionFile keeps the TLS session between calls: if the file exists, its session is
+	// offered; a new session is written to it.
 	SessionFile string
-	// CAFile holds what the server's certificate, for localhost, must verify
-	// against. Without it any certificate will do.
+	// CAFile has the CA that must have issued the server's certificate, for localhost. Without
+	// it any certificate is accepted.
 	CAFile string
-	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
-	// is what came to EHLO.
+	// HelloOnly sends EHLO and QUIT over TLS and no message. Then Delivery.Reply is the reply
+	// to EHLO.
 	HelloOnly bool
 	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
 	KeyLog string
@@ -138,7 +137,7 @@ type OpenSSLOptions struct {
 // SendOpenSSL delivers one message to addr with `openssl s_client -starttls smtp`.
 func SendOpenSSL(t T, addr string, o OpenSSLOptions) Delivery {
 	t.Helper()
-	// Without -ign_eof s_client takes a line that starts with R or Q for itself.
+	// Without -ign_eof s_client interprets lines that start with R or Q.
 	args := []string{"s_client", "-starttls", "smtp", "-ign_eof", "-connect", addr, "-servername", "localhost"}
 	args = append(args, o.handshakeArgs()...)
 	if o.SessionFile != "" {
@@ -170,9 +169,8 @@ func (o OpenSSLOptions) handshakeArgs() []string {
 	return nil
 }
 
-// StartOpenSSL starts `openssl s_server`, TLS from the first byte, and returns its
-// address. It sends back each line that it gets, reversed. Args are further
-// arguments, as "-ciphersuites".
+// StartOpenSSL starts `openssl s_server` with implicit TLS and returns its address. It sends
+// back each line reversed. Args are further arguments such as "-ciphersuites".
 func StartOpenSSL(t T, certFile, keyFile string, args ...string) (addr string) {
 	t.Helper()
 	addr = freeAddr(t)
@@ -182,15 +180,15 @@ func StartOpenSSL(t T, certFile, keyFile string, args ...string) (addr string) {
 	return addr
 }
 
-// GnuTLSOptions says how gnutls-cli sends its message.
+// GnuTLSOptions configure how gnutls-cli sends a message.
 type GnuTLSOptions struct {
 	Message   Message
 	Handshake Handshake
-	// CAFile holds what the server's certificate, for localhost, must verify
-	// against. Without it any certificate will do.
+	// CAFile has the CA that must have issued the server's certificate, for localhost. Without
+	// it any certificate is accepted.
 	CAFile string
-	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
-	// is what came to EHLO.
+	// HelloOnly sends EHLO and QUIT over TLS and no message. Then Delivery.Reply is the reply
+	// to EHLO.
 	HelloOnly bool
 	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
 	KeyLog string
@@ -198,11 +196,10 @@ type GnuTLSOptions struct {
 	Args []string
 }
 
-// SendGnuTLS connects to addr twice with gnutls-cli: over the first connection
-// it says EHLO, as a sender does that comes for the first time; the second
-// offers the session of the first and delivers the message. It is not the
-// tool's --resume, which leaves the first connection without a word, and so
-// before a server that sends its ticket with its first reply has sent it.
+// SendGnuTLS connects to addr twice with gnutls-cli: over the first connection it sends EHLO,
+// over the second, which offers the session of the first, the message. It does not use --resume,
+// which closes the first connection without a command, before a server that sends its ticket
+// with its first reply has sent it.
 func SendGnuTLS(t T, addr string, o GnuTLSOptions) Delivery {
 	t.Helper()
 	host, port := splitAddr(t, addr)
@@ -218,24 +215,24 @@ func SendGnuTLS(t T, addr string, o GnuTLSOptions) Delivery {
 	return d
 }
 
-// resume makes gnutls-cli connect anew and offer the session.
+// resume makes gnutls-cli reconnect and offer its session.
 func resume(d *dialogue) {
 	d.exchange(sayEHLO + "\r\n")
-	_, _ = io.WriteString(d.commands, "^resume^\n") // an error shows as no reply
+	_, _ = io.WriteString(d.commands, "^resume^\n") // after an error there is no reply
 }
 
-// SwaksOptions says how swaks sends its message.
+// SwaksOptions configure how swaks sends a message.
 type SwaksOptions struct {
 	Message   Message
 	Handshake Handshake
-	// HelloOnly says EHLO and QUIT over TLS, and delivers nothing. Then Delivery.Reply
-	// is what came to EHLO.
+	// HelloOnly sends EHLO and QUIT over TLS and no message. Then Delivery.Reply is the reply
+	// to EHLO.
 	HelloOnly bool
-	// Args are further arguments of swaks. They may undo the usual ones: "--no-tls".
+	// Args are further arguments of swaks. They may override the usual ones: "--no-tls".
 	Args []string
 }
 
-// SendSwaks delivers one message to addr with swaks, over STARTTLS. swaks never resumes.
+// SendSwaks delivers one message to addr with swaks over STARTTLS. swaks never resumes.
 func SendSwaks(t T, addr string, o SwaksOptions) Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(contextOf(t), awaitTimeout)
@@ -251,7 +248,7 @@ func SendSwaks(t T, addr string, o SwaksOptions) Delivery {
 	}
 	cmd := exec.CommandContext(ctx, program(t, "swaks"), append(args, o.Args...)...)
 	cmd.Env = append(os.Environ(), "OPENSSL_CONF="+o.Handshake.opensslConfig(t, newFolder(t)))
-	cmd.Stdin = strings.NewReader(strings.TrimSuffix(m.Text, "\n")) // swaks ends the last line itself
+	cmd.Stdin = strings.NewReader(strings.TrimSuffix(m.Text, "\n")) // swaks adds the last line end
 	output, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		t.Fatalf("testpeer: swaks has not ended after %v:\n%s", awaitTimeout, output)
@@ -260,14 +257,14 @@ func SendSwaks(t T, addr string, o SwaksOptions) Delivery {
 	if o.HelloOnly {
 		d.Delivered = false
 		if err != nil {
-			d.Reply = "" // the last one was in clear
+			d.Reply = "" // the last one was in plaintext
 		}
 	}
 	return d
 }
 
-// lastSwaksReply finds the reply before the one to QUIT. swaks marks what a
-// server says with <- or <~ in front, and a refusal with a further star.
+// lastSwaksReply returns the last reply before that to QUIT. swaks prefixes the server's lines
+// with <- or <~, and with a further star if they are negative.
 func lastSwaksReply(output string) string {
 	reply := ""
 	for line := range strings.Lines(output) {
