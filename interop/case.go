@@ -4,58 +4,59 @@ import "postern/handshake"
 
 // A Case is one known client behaviour.
 type Case struct {
-	// ID is the case's name everywhere: in files, metrics, documents. Lower-case
-	// words joined by hyphens.
+	// ID identifies the case everywhere: in file names, metrics and documents. It is
+	// lower-case words joined by hyphens.
 	ID string
 
 	Title   string // one line, without a full stop
-	Clients string // the clients that are known to behave so
+	Clients string // the clients known to behave so
 	Since   string // a date or a year, as exact as the sources are
 
-	// Status is how sure the behaviour is, not how sure a diagnosis is.
+	// Status says how well the behaviour is established, not how sure a diagnosis is.
 	Status Status
 
 	Sources     []Source // at least one
 	Explanation string   // two to five sentences for an operator
 	Remedy      Remedy
 
-	// recognise returns zero, or how much a transcript looks like the case and why.
+	// match returns zero, or how likely the transcript shows the case and the evidence.
 	match func(*handshake.Transcript) (Confidence, []Observation)
 }
 
-// A Source is where a case is told of.
+// A Source is a report of a case.
 type Source struct {
 	URL     string
-	Date    string // year, year-month or year-month-day of what it says; empty where it has none
-	Summary string // one short sentence of ours
+	Date    string // year, year-month or year-month-day of the report; may be empty
+	Summary string // one short sentence
 }
 
-// A Remedy is what to do about a case.
+// A Remedy says what to do about a case.
 type Remedy struct {
-	Postern       string // what Postern does by itself, and what is left to its operator
+	Postern       string // what Postern does, and what its operator can do
 	OtherSoftware []Advice
 }
 
-// Advice is what to do with one other mail server, library or device.
+// Advice says what to do in one other mail server, library or device.
 type Advice struct {
-	Software string // as it calls itself
+	Software string // its own name
 	Action   string
 }
 
-// A Status is how sure a behaviour is.
+// A Status says how well a behaviour is established.
 type Status uint8
 
 // The statuses.
 const (
-	// Confirmed: seen by several parties on their own, with captures, or cured by a fix.
+	// Confirmed: several parties saw it independently, with packet captures, or a fix
+	// cured it.
 	Confirmed Status = iota
-	// Reported: told by one credible party, or by several without captures.
+	// Reported: one credible party described it, or several without captures.
 	Reported
-	// Suspected: it fits what was seen, and nobody has shown it.
+	// Suspected: it fits what was seen, without proof.
 	Suspected
 )
 
-// String returns the status in one word.
+// String returns "confirmed", "reported" or "suspected".
 func (s Status) String() string {
 	switch s {
 	case Confirmed:

@@ -1,7 +1,22 @@
 package interop
 
-// catalogue is all cases, in the order of the documentation. A case has a file of
-// its own, named by its ID; a new one is added here by hand.
+import "slices"
+
+// Cases returns all cases in the order of the documentation. The cases are shared: do not
+// change them.
+func Cases() []*Case { return slices.Clone(catalogue) }
+
+// Find returns the case with the given ID.
+func Find(id string) (*Case, bool) {
+	i := slices.IndexFunc(catalogue, func(c *Case) bool { return c.ID == id })
+	if i < 0 {
+		return nil, false
+	}
+	return catalogue[i], true
+}
+
+// catalogue lists all cases in the order of the documentation. Each has a file named
+// after its ID; add new ones here.
 var catalogue = []*Case{
 	// Tickets and sessions.
 	&earlyTicket,
@@ -28,7 +43,7 @@ var catalogue = []*Case{
 	&unknownSNI,
 	&clientCertificateAsked,
 
-	// The SMTP around it.
+	// Around STARTTLS.
 	&inspectedByFirewall,
 	&plaintextAfterSTARTTLS,
 }

@@ -4,24 +4,24 @@ import "postern/handshake"
 
 var clientCertificateAsked = Case{
 	ID:      "client-certificate-asked",
-	Title:   "The server asks for a client certificate, and the handshake fails over it",
-	Clients: "Gmail's senders, which answer with a certificate; Schannel, which limits the request's size",
+	Title:   "Fails after the server requests a client certificate",
+	Clients: "Gmail's senders, which send a certificate; Schannel, which limits the size of the request",
 	Since:   "2025-06",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/mjl-/mox/issues/359", "2025-06", "Gmail sent a certificate that none of the acceptable authorities had issued, and mox stumbled over verifying it (833a67f)."},
-		{"https://github.com/dotnet/docs/pull/55739", "2026-08", "A request with a long list of authorities exceeds what Schannel takes."},
+		{"https://github.com/mjl-/mox/issues/359", "2025-06", "Gmail sent a certificate that none of the acceptable authorities had issued, and mox failed to verify it (833a67f)."},
+		{"https://github.com/dotnet/docs/pull/55739", "2026-08", "A request with a long list of authorities exceeds Schannel's limit."},
 	},
-	Explanation: "The server asked for a certificate of the client, and the handshake ended after that. " +
-		"Senders of mail seldom have one that you could check; some send what they have, whatever the request says. " +
-		"A public mail server gains nothing by asking.",
+	Explanation: "The server requested a client certificate, and the handshake ended after that. " +
+		"Mail senders seldom have a certificate that you could verify; some send what they have, whatever the request says. " +
+		"A public mail server gains nothing by the request.",
 	Remedy: Remedy{
-		Postern: "Nothing: Postern asks for none.",
+		Postern: "Nothing to do: Postern requests no client certificate.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to a version with commit 833a67f (June 2025)."},
-			{"Postfix", "smtpd_tls_ask_ccert = no and smtpd_tls_req_ccert = no on port 25."},
+			{"Postfix", "Set smtpd_tls_ask_ccert = no and smtpd_tls_req_ccert = no on port 25."},
 			{"Exim", "Leave tls_verify_hosts and tls_try_verify_hosts empty."},
-			{"Go programs", "tls.Config.ClientAuth = tls.NoClientCert; or tls.RequestClientCert, and judge the certificate after the handshake."},
+			{"Go programs", "Set tls.Config.ClientAuth = tls.NoClientCert, or tls.RequestClientCert and verify after the handshake."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
@@ -29,7 +29,7 @@ var clientCertificateAsked = Case{
 		if request < 0 || t.Completed {
 			return 0, nil
 		}
-		seen := []Observation{{"the server asked for a client certificate", request}}
+		seen := []Observation{{"the server requested a client certificate", request}}
 		if description, message, ok := alerted(t, handshake.Server); ok {
 			return certain, append(seen, alert(description, "the server", message))
 		}

@@ -1,34 +1,38 @@
 package interop
 
-import "postern/handshake"
+import (
+	"crypto/tls"
 
-// whole is where an observation points that is about all of a transcript.
+	"postern/handshake"
+)
+
+// whole is the message of an observation about the transcript as a whole.
 const whole = -1
 
 // index returns the index of the first message of a type from a side, -1 if there is none.
-func index(t *handshake.Transcript, from handshake.Side, kind handshake.MessageType) int {
+func index(t *handshake.Transcript, from handshake.Side, messageType handshake.MessageType) int {
 	for i, m := range t.Messages {
-		if m.From == from && m.Type == kind {
+		if m.From == from && m.Type == messageType {
 			return i
 		}
 	}
-	return whole
+	return -1
 }
 
-func has(t *handshake.Transcript, from handshake.Side, kind handshake.MessageType) bool {
-	return index(t, from, kind) >= 0
+func has(t *handshake.Transcript, from handshake.Side, messageType handshake.MessageType) bool {
+	return index(t, from, messageType) >= 0
 }
 
-// left reports whether the client went without a word of TLS. A client that closes
-// before it has read all makes TCP say a reset, so that counts too.
+// left reports whether the client left without an alert. If it closes before it has read
+// everything, TCP sends a reset, so that counts too.
 func left(t *handshake.Transcript) bool {
 	gone := t.End.Kind == handshake.EndClosed || t.End.Kind == handshake.EndReset
-	return gone && t.End.By == handshake.Client && !saidGoodbye(t)
+	return gone && t.End.By == handshake.Client && !closedInOrder(t)
 }
 
-// saidGoodbye reports whether the client ended a finished connection with
-// close_notify (RFC 8446, Section 6.1): it left on purpose, its TLS content.
-func saidGoodbye(t *handshake.Transcript) bool {
+// closedInOrder reports whether the client ended a finished connection with close_notify
+// (RFC 8446, Section 6.1): it left on purpose and without a complaint about TLS.
+func closedInOrder(t *handshake.Transcript) bool {
 	return t.Completed && t.End.Kind != handshake.EndAlert && has(t, handshake.Client, handshake.TypeAlert)
 }
 
@@ -40,8 +44,8 @@ func leaving(t *handshake.Transcript) Observation {
 	return Observation{"the client closed the connection, without an alert", whole}
 }
 
-// alerted returns the description of the fatal alert by which a side ended t, and
-// its message's index.
+// alerted returns the description of the alert with which a side ended t, and the index
+// of its message.
 func alerted(t *handshake.Transcript, by handshake.Side) (description handshake.AlertDescription, message int, ok bool) {
 	if t.End.Kind != handshake.EndAlert || t.End.By != by {
 		return 0, whole, false
@@ -57,7 +61,8 @@ func alerted(t *handshake.Transcript, by handshake.Side) (description handshake.
 	return unread, whole, true
 }
 
-// complained is alerted of the client, for what is known not to be about the certificate.
+// complained is alerted for the client, without alerts that are or may be about the
+// certificate.
 func complained(t *handshake.Transcript) (Observation, bool) {
 	description, message, ok := alerted(t, handshake.Client)
 	if !ok || description == unread || aboutCertificate(description) {
@@ -66,36 +71,51 @@ func complained(t *handshake.Transcript) (Observation, bool) {
 	return alert(description, "the client", message), true
 }
 
-// endedOver is what a recogniser gives when the client ended t after something that
-// it minds: an alert speaks for it more than a silent close.
-func endedOver(t *handshake.Transcript, minded Observation) (Confidence, []Observation) {
+// endedAfter is the match of a client that ended t after what cause observes: an alert is
+// clearer than a silent close.
+func endedAfter(t *handshake.Transcript, cause Observation) (Confidence, []Observation) {
 	if complaint, ok := complained(t); ok {
-		return likely, []Observation{minded, complaint}
+		return likely, []Observation{cause, complaint}
 	}
 	if left(t) {
-		return possible, []Observation{minded, leaving(t)}
+		return possible, []Observation{cause, leaving(t)}
 	}
 	return 0, nil
 }
 
-// unread stands for the description of an alert under a key that the recorder had
-// not. IANA has assigned nothing above 121.
-const unread = 255
+// tls13Ticket returns the index of the first TLS 1.3 ticket if it has a usual size, -1
+// otherwise.
+func tls13Ticket(t *handshake.Transcript) int {
+	ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
+	if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
+		return -1
+	}
+	return ticket
+}
+
+// usualTicket bounds a NewSessionTicket that no client is reported to fail on. Without
+// client certificates those of crypto/tls have less than 300 bytes, with a certificate
+// chain some thousand. Schannel's limit is not published.
+const usualTicket = 2048
+
+// unread is the description of an encrypted alert that the recorder could not open. IANA
+// has assigned nothing above 121.
+const unread handshake.AlertDescription = 255
 
 // Alert descriptions (RFC 8446, Section 6 and RFC 6066, Section 9).
 const (
-	handshakeFailure     = 40
-	badCertificate       = 42
-	certificateUnknown   = 46
-	unknownCA            = 48
-	protocolVersion      = 70
-	insufficientSecurity = 71
-	internalError        = 80
-	unrecognizedName     = 112
-	badCertificateStatus = 113
+	handshakeFailure     handshake.AlertDescription = 40
+	badCertificate       handshake.AlertDescription = 42
+	certificateUnknown   handshake.AlertDescription = 46
+	unknownCA            handshake.AlertDescription = 48
+	protocolVersion      handshake.AlertDescription = 70
+	insufficientSecurity handshake.AlertDescription = 71
+	internalError        handshake.AlertDescription = 80
+	unrecognizedName     handshake.AlertDescription = 112
+	badCertificateStatus handshake.AlertDescription = 113
 )
 
-// aboutCertificate reports whether an alert says that a certificate is not accepted.
+// aboutCertificate reports whether an alert rejects a certificate.
 func aboutCertificate(description handshake.AlertDescription) bool {
 	return badCertificate <= description && description <= certificateUnknown ||
 		description == unknownCA || description == badCertificateStatus

@@ -4,22 +4,22 @@ import "postern/handshake"
 
 var everyOtherConnection = Case{
 	ID:      "every-other-connection",
-	Title:   "Gets in every other time: the server ends handshakes that offer a session",
-	Clients: "all clients that resume, at a server that cannot honour its own tickets",
+	Title:   "Every second handshake fails: the server aborts those that offer a session",
+	Clients: "all clients that resume, with a server that cannot handle its own tickets",
 	Since:   "2026-07",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/eclipse-threadx/netxduo/issues/403", "2026-07", "Java clients got in at every second connection: the offer of a ticket was aborted, and the next attempt came without one."},
+		{"https://github.com/eclipse-threadx/netxduo/issues/403", "2026-07", "Java clients succeeded with every second connection: the server aborted those with a ticket, and the next came without one."},
 	},
 	Explanation: "The client offered to resume a session, and the server ended the handshake instead of resuming or making a full one. " +
 		"RFC 8446, Section 4.2.11 lets a server ignore an offer that it cannot use. " +
-		"The client then forgets the ticket, gets in with its next connection, receives a new ticket, and fails again. " +
+		"The client then drops the ticket, succeeds with its next connection, receives a new ticket, and fails again. " +
 		"Look for ticket keys that differ between machines, were lost in a restart, or cannot be read.",
 	Remedy: Remedy{
-		Postern: "Postern makes a full handshake when it cannot open a ticket; if you see this here, send us the record.",
+		Postern: "Postern makes a full handshake when it cannot decrypt a ticket. If you see this case with Postern, please report it with the transcript.",
 		OtherSoftware: []Advice{
-			{"Go programs", "Return nil and no error from tls.Config.UnwrapSession for a ticket that cannot be used."},
-			{"NetX Duo", "See eclipse-threadx/netxduo#403; until then turn session tickets off."},
+			{"Go programs", "Return nil without an error from tls.Config.UnwrapSession for a ticket that cannot be used."},
+			{"NetX Duo", "See eclipse-threadx/netxduo#403. Until it is fixed, disable session tickets."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {

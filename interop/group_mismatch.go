@@ -9,16 +9,16 @@ var groupMismatch = Case{
 	Since:   "2023-07",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/rustls/rustls/issues/1373", "2023-07", "A mail client that put P-521 first could not connect to a mail server on rustls, which lacked that group."},
+		{"https://github.com/rustls/rustls/issues/1373", "2023-07", "A mail client that preferred P-521 could not connect to a mail server on rustls, which lacked that group."},
 	},
-	Explanation: "The client's list of groups for the key exchange has none that the server can use, so there is nothing to agree on. " +
-		"It is set by hand on most such clients: a curve of one country's standard, or finite-field groups only.",
+	Explanation: "The client and the server have no key exchange group in common. " +
+		"On most such clients the list was set by hand: a national curve, or finite-field groups only.",
 	Remedy: Remedy{
-		Postern: "Tell the sender to add X25519 or P-256. Postern has X25519, P-256, P-384, P-521 and the hybrids with ML-KEM of crypto/tls.",
+		Postern: "Tell the sender's administrator to add X25519 or P-256. Postern has X25519, P-256, P-384, P-521 and crypto/tls's hybrids with ML-KEM.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Add the group to tls_eecdh_auto_curves."},
-			{"Exim", "Add it to tls_eccurve."},
-			{"maddy", "Take the curve setting out of the tls block."},
+			{"Exim", "Add the group to tls_eccurve."},
+			{"maddy", "Remove the curve setting from the tls block."},
 			{"Go programs", "Leave tls.Config.CurvePreferences nil."},
 		},
 	},

@@ -4,19 +4,19 @@ import "postern/handshake"
 
 var helloRetryRefused = Case{
 	ID:      "hello-retry-refused",
-	Title:   "Does not survive a HelloRetryRequest",
+	Title:   "Fails on a HelloRetryRequest",
 	Clients: "not known",
 	Since:   "2023-07",
 	Status:  Suspected,
 	Sources: []Source{
-		{"https://github.com/rustls/rustls/issues/1373", "2023-07", "A client that brought a key for the wrong group did not get in; what it made of the retry is not shown."},
+		{"https://github.com/rustls/rustls/issues/1373", "2023-07", "A client that sent a key share for the wrong group could not connect; its reaction to the retry is not shown."},
 	},
-	Explanation: "The client brought keys for groups that the server does not use, the server asked for another with a HelloRetryRequest (RFC 8446, Section 4.1.4), and the client left. " +
-		"Every TLS 1.3 client must answer one, and few meet one, so an implementation or a device on the way can lack it unnoticed.",
+	Explanation: "The client sent key shares for groups that the server does not use, the server asked for another one with a HelloRetryRequest (RFC 8446, Section 4.1.4), and the client left. " +
+		"Every TLS 1.3 client must answer one, but few ever receive one, so a defect in the client or in a device on the path can go unnoticed.",
 	Remedy: Remedy{
-		Postern: "Postern lets crypto/tls take any of its groups, so it retries only where there is no other way. At its last attempt such a sender is offered TLS 1.2, which has no retry.",
+		Postern: "Postern accepts every group of crypto/tls, so it sends a HelloRetryRequest only if it must. TLS 1.2 has none: pin the sender's network to it with postern senders pin NETWORK tls12 --why hello-retry-refused.",
 		OtherSoftware: []Advice{
-			{"Postfix", "Add the group of the client's key to tls_eecdh_auto_curves; the hello of the record names it."},
+			{"Postfix", "Add the group of the client's key share to tls_eecdh_auto_curves; the transcript's ClientHello names it."},
 			{"Go programs", "Leave tls.Config.CurvePreferences nil, or add that group to it."},
 		},
 	},
@@ -25,9 +25,9 @@ var helloRetryRefused = Case{
 		if retry < 0 || hellos(t) != 1 {
 			return 0, nil
 		}
-		observations := []Observation{{"the server asked for another key with a HelloRetryRequest", retry}}
+		observations := []Observation{{"the server asked for another key share with a HelloRetryRequest", retry}}
 		if t.ClientHello != nil {
-			observations = append(observations, helloAt(t, "the client brought keys for "+list(t.ClientHello.KeyShares)))
+			observations = append(observations, helloAt(t, "the client sent key shares for "+list(t.ClientHello.KeyShares)))
 		}
 		if description, message, ok := alerted(t, handshake.Client); ok {
 			return likely, append(observations, alert(description, "the client", message))
@@ -39,7 +39,7 @@ var helloRetryRefused = Case{
 	},
 }
 
-// hellos counts the ClientHellos, whole or not.
+// hellos counts the ClientHellos, complete or not.
 func hellos(t *handshake.Transcript) (n int) {
 	for _, m := range t.Messages {
 		if m.Type == handshake.TypeClientHello {

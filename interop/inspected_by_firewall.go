@@ -17,12 +17,12 @@ var inspectedByFirewall = Case{
 		{"https://github.com/postalserver/postal/issues/829", "2019-06", "An Exchange sender logged \"TLS negotiation failed with error InvalidToken\"; a firewall had changed the stream."},
 		{"https://github.com/nabla-c0d3/sslyze/issues/84", "", "A greeting of asterisks, and XXXXXXXA in place of STARTTLS."},
 	},
-	Explanation: "After STARTTLS came no TLS but letters X or asterisks, as some firewalls write them over SMTP that they do not understand. " +
-		"The device stands at your border or at the sender's. If other senders get in, it is at the sender's.",
+	Explanation: "After STARTTLS the letter X or asterisks arrived instead of TLS: some firewalls overwrite SMTP that they do not understand. " +
+		"The firewall is in your network or in the sender's. If other senders succeed, it is in the sender's.",
 	Remedy: Remedy{
-		Postern: "Nothing that a mail server can do. Find the firewall: look at the greeting from outside, which then shows asterisks.",
+		Postern: "Nothing to do in a mail server. Find the firewall: connect from outside and look for asterisks in the greeting.",
 		OtherSoftware: []Advice{
-			{"the firewall", "Turn the inspection of SMTP off for port 25: no inspect esmtp on a Cisco ASA."},
+			{"the firewall", "Disable SMTP inspection on port 25: no inspect esmtp on a Cisco ASA."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
@@ -30,7 +30,7 @@ var inspectedByFirewall = Case{
 		if mask < 3 {
 			return 0, nil
 		}
-		text := fmt.Sprintf("in place of TLS came %q", t.NotTLS)
+		text := fmt.Sprintf("received %q instead of TLS", t.NotTLS)
 		return likely, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
 	},
 }

@@ -1,25 +1,30 @@
-// Package interop knows why senders of mail fail in their TLS handshakes.
+// Package interop diagnoses why mail senders fail in the TLS handshake.
 //
-// A [Case] is one known behaviour of clients: who has it, since when, who saw it, what
-// to do, and how to recognise it in a transcript of package handshake. [Diagnose]
-// holds a transcript against all of them:
+// Servers log "EOF" or an alert; the cause is often a known behaviour of one TLS library
+// or mail program. The package has a catalogue of such cases: which clients behave so and
+// since when, with sources and remedies. [Diagnose] compares a transcript of package
+// handshake with all of them:
 //
-//	found, failed := interop.Diagnose(transcript)
-//	for _, d := range found {
+//	diagnoses, failed := interop.Diagnose(transcript)
+//	for _, d := range diagnoses {
 //		fmt.Println(d.Case.ID, d.Confidence, d.Case.Title)
 //	}
 //
 // # Limits
 //
-// A recogniser sees what the receiving side sees of one connection: order, sizes and
-// times, and the clear parts. Two clients may fail alike for different reasons; then
-// the confidence says so. No diagnosis is a claim about a vendor: it says that this
-// handshake looks like those that the sources tell of.
+// A diagnosis uses what the receiving side sees of one connection: order, sizes and times
+// of messages, and those parts that are not encrypted. Two clients may fail alike for
+// different reasons; the confidence reflects that. A diagnosis is no claim about a
+// vendor: it says that a handshake looks like those that the sources describe.
+//
+// # Compatibility
+//
+// The IDs of cases are stable. Their texts, the cases that a transcript matches and their
+// confidence may change with each release.
 //
 // # Concurrency
 //
-// All functions are safe for concurrent use, as long as nobody changes the
-// transcripts meanwhile.
+// All functions are safe for concurrent use, unless a transcript is changed meanwhile.
 package interop
 
 import (
@@ -32,91 +37,21 @@ import (
 
 //go:generate go run ../internal/casedocs testdata/transcripts ../docs/cases
 
-// A Diagnosis is a case that a transcript looks like.
+// A Diagnosis is a case that a transcript matches.
 type Diagnosis struct {
 	Case         *Case
 	Confidence   Confidence
-	Observations []Observation // what led to it, never empty
+	Observations []Observation // the evidence, never empty
 }
 
-// An Observation is one thing seen in a transcript, for people.
+// An Observation is one thing seen in a transcript, in words.
 type Observation struct {
 	Text string
 
-	// Message is the index of what it was seen at in the transcript's Messages;
-	// -1: it is seen at the transcript as a whole.
+	// Message is the index of the message concerned in the transcript's Messages, or -1
+	// for the transcript as a whole.
 	Message int
 }
-
-// Diagnose returns the cases that t matches, the most likely first, and whether t
-// shows a sender that failed. It failed whenever a case matches; without one, the
-// failure is not in the catalogue.
-//
-// No sender failed when the connection was used, or was closed with close_notify, as
-// certificate monitors do; when the client did not start TLS, or spoke another
-// protocol, as scanners do; and when the recording ended before the handshake did.
-//
-// Diagnose accepts any transcript, however damaged.
-func Diagnose(t *handshake.Transcript) (found []Diagnosis, failed bool) {
-	found = matches(t)
-	switch {
-	case len(found) > 0:
-		return found, true
-	case t.Completed, t.End.Kind == handshake.EndOpen, passerBy(t):
-		return nil, false
-	}
-	return nil, true
-}
-
-func matches(t *handshake.Transcript) []Diagnosis {
-	if t.Use == handshake.UseMail {
-		return nil // whatever else happened, the sender delivered
-	}
-	var found []Diagnosis
-	for _, c := range catalogue {
-		if confidence, observations := c.match(t); confidence > 0 {
-			found = append(found, Diagnosis{c, confidence, observations})
-		}
-	}
-	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })
-	return found
-}
-
-// passerBy reports whether whoever connected wants no TLS: it sent nothing, a QUIT
-// in clear, or a request of HTTP.
-func passerBy(t *handshake.Transcript) bool {
-	for _, word := range []string{"QUIT", "GET ", "HEAD ", "POST ", "OPTIONS ", "CONNECT "} {
-		if bytes.HasPrefix(bytes.ToUpper(t.NotTLS), []byte(word)) {
-			return true
-		}
-	}
-	if len(t.NotTLS) > 0 {
-		return false
-	}
-	for _, m := range t.Messages {
-		if m.From == handshake.Client {
-			return false
-		}
-	}
-	return true
-}
-
-// Cases returns the catalogue, in the order of the documentation. The cases are
-// shared: they must not be changed.
-func Cases() []*Case { return slices.Clone(catalogue) }
-
-// Find returns the case with the given ID.
-func Find(id string) (*Case, bool) {
-	i := slices.IndexFunc(catalogue, func(c *Case) bool { return c.ID == id })
-	if i < 0 {
-		return nil, false
-	}
-	return catalogue[i], true
-}
-
-// NotKnown is what to say of a failure that [Diagnose] finds no case for.
-const NotKnown = "not known: this handshake looks like no case of the catalogue. " +
-	"Its record can make one: docs/cases/README.md says how to contribute it"
 
 // Confidence says how likely a diagnosis is, above 0 and at most 1. It is a judgement,
 // not a measured frequency.
@@ -142,3 +77,53 @@ func (c Confidence) String() string {
 	}
 	return "possible"
 }
+
+// Diagnose returns the cases that t matches, the most likely first, and whether t shows a
+// sender that failed. It failed whenever a case matches; if none does, the failure is
+// unknown.
+//
+// No sender failed if the connection was used or closed with close_notify, as by
+// certificate monitors; if the client did not start TLS or spoke another protocol, as
+// scanners do; or if the recording ended before the handshake did.
+//
+// Diagnose accepts any transcript, even one that no recorder makes.
+func Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
+	diagnoses = matches(t)
+	switch {
+	case len(diagnoses) > 0:
+		return diagnoses, true
+	case t.Completed, t.End.Kind == handshake.EndOpen, wantsNoTLS(t):
+		return nil, false
+	}
+	return nil, true
+}
+
+func matches(t *handshake.Transcript) []Diagnosis {
+	if t.Use == handshake.UseMail {
+		return nil // whatever else happened, the sender delivered
+	}
+	var found []Diagnosis
+	for _, c := range catalogue {
+		if confidence, observations := c.match(t); confidence > 0 {
+			found = append(found, Diagnosis{c, confidence, observations})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })
+	return found
+}
+
+// wantsNoTLS reports whether the client sent nothing, QUIT in plaintext, or an HTTP
+// request.
+func wantsNoTLS(t *handshake.Transcript) bool {
+	for _, word := range []string{"QUIT", "GET ", "HEAD ", "POST ", "OPTIONS ", "CONNECT "} {
+		if bytes.HasPrefix(bytes.ToUpper(t.NotTLS), []byte(word)) {
+			return true
+		}
+	}
+	sent := func(m handshake.Message) bool { return m.From == handshake.Client }
+	return len(t.NotTLS) == 0 && !slices.ContainsFunc(t.Messages, sent)
+}
+
+// UnknownFailure is the text for a failure that matches no case.
+const UnknownFailure = "unknown: no case of the catalogue matches this handshake. " +
+	"docs/cases/README.md says how to contribute it as a new case"

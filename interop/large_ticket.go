@@ -6,31 +6,25 @@ import (
 	"postern/handshake"
 )
 
-// usualTicket is the size of a NewSessionTicket that no client has been reported to
-// stumble over. Without client certificates those of crypto/tls have below 300
-// bytes, with a chain of certificates in them some thousand. Where Schannel's limit
-// lies is not known to us.
-const usualTicket = 2048
-
 var largeTicket = Case{
 	ID:      "large-ticket",
-	Title:   "Fails when the session ticket is large",
-	Clients: "Schannel, the TLS of Windows",
+	Title:   "Fails on a large session ticket",
+	Clients: "Schannel, the TLS library of Windows",
 	Since:   "2023-10",
 	Status:  Reported,
 	Sources: []Source{
 		{"https://github.com/golang/go/issues/63763", "2023-10-27", "Since Go 1.21 a ticket holds the client's whole certificate chain, and clients on Windows fail."},
 		{"https://github.com/dotnet/runtime/issues/77989", "2022", "Schannel limits the size of handshake messages."},
-		{"https://github.com/dotnet/docs/pull/55739", "2026-08", "The limits and their error, SEC_E_ILLEGAL_MESSAGE, are documented."},
+		{"https://github.com/dotnet/docs/pull/55739", "2026-08", "Documents the limits and their error, SEC_E_ILLEGAL_MESSAGE."},
 	},
 	Explanation: "The server sent a session ticket of more than 2 KiB, and the client ended the connection. " +
 		"Tickets grow when the client has shown certificates, since some servers put them all into the ticket, and Schannel is reported to fail on large ones. " +
-		"The exact limit is not published for tickets, so this is what the shape suggests, no more.",
+		"No limit for tickets is published, so the size is a hint and no proof.",
 	Remedy: Remedy{
-		Postern: "Postern asks for no client certificates, so its tickets stay small.",
+		Postern: "Nothing to do: Postern requests no client certificates, so its tickets are small.",
 		OtherSoftware: []Advice{
-			{"Postfix", "Ask for no client certificates on the public port: smtpd_tls_ask_ccert = no."},
-			{"Go programs", "Use tls.NoClientCert for senders of mail, set tls.Config.SessionTicketsDisabled, or keep the state in tls.Config.WrapSession and give a short label out."},
+			{"Postfix", "Do not request client certificates on port 25: smtpd_tls_ask_ccert = no."},
+			{"Go programs", "Use tls.NoClientCert for mail senders, set tls.Config.SessionTicketsDisabled, or store the state in tls.Config.WrapSession and return a short label."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
@@ -39,6 +33,6 @@ var largeTicket = Case{
 			return 0, nil
 		}
 		seen := Observation{fmt.Sprintf("the server sent a session ticket of %d bytes", t.Messages[ticket].Size), ticket}
-		return endedOver(t, seen)
+		return endedAfter(t, seen)
 	},
 }

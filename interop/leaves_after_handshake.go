@@ -9,25 +9,25 @@ var leavesAfterHandshake = Case{
 	Since:   "2024-10",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/mullvad/mullvadvpn-app/issues/7100", "2024-10", "Postfix said \"no matching DANE TLSA records\" and left."},
-		{"https://github.com/stalwartlabs/webadmin/issues/107", "2025-09", "Four large senders completed TLS 1.3 and sent no MAIL, two others delivered; its cause was not stated."},
-		{"https://github.com/mail-in-a-box/mailinabox/issues/172", "", "TLSA records that were not renewed with the certificate."},
+		{"https://github.com/mullvad/mullvadvpn-app/issues/7100", "2024-10", "Postfix reported \"no matching DANE TLSA records\" and left."},
+		{"https://github.com/stalwartlabs/webadmin/issues/107", "2025-09", "Four large senders completed TLS 1.3 and sent no MAIL, two others delivered; the cause was not stated."},
+		{"https://github.com/mail-in-a-box/mailinabox/issues/172", "", "TLSA records that were not updated with the certificate."},
 	},
-	Explanation: "The handshake was complete, and the client left at once, with QUIT or without a word. " +
-		"Some senders hold the certificate against TLSA records or an MTA-STS policy only then. " +
+	Explanation: "The handshake completed, and the client left at once, with QUIT or silently. " +
+		"Some senders compare the certificate with TLSA records or an MTA-STS policy only then. " +
 		"If outlook.com, Proton, Posteo or Riseup fail while Gmail and Yahoo deliver, suspect DANE, which the latter do not check. " +
-		"Monitors that say QUIT at once look the same: see who it is.",
+		"Monitors that send QUIT at once look the same: check who the client is.",
 	Remedy: Remedy{
-		Postern: "Compare your TLSA records and the mx lines of your MTA-STS policy with the certificate and the name that is served; publish a new TLSA record before each new key.",
+		Postern: "Compare your TLSA records and the mx lines of your MTA-STS policy with the certificate and name that Postern serves: postern probe does that. Publish a new TLSA record before each new key.",
 		OtherSoftware: []Advice{
-			{"all servers", "The same: the check is the sender's, and it sees DNS and certificate only."},
+			{"all servers", "Do the same: the check is the sender's, and it sees only DNS and the certificate."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		if !t.Completed {
 			return 0, nil
 		}
-		done := Observation{"the handshake was complete", whole}
+		done := Observation{"the handshake completed", whole}
 		command := index(t, handshake.Client, handshake.TypeApplicationData)
 		switch {
 		case t.Use == handshake.UseData && command >= 0 && saysQuit(t, command):
@@ -39,8 +39,8 @@ var leavesAfterHandshake = Case{
 	},
 }
 
-// saysQuit reports whether a command can be a QUIT. Only its size is known, and
-// that the first word of others that fit (NOOP, RSET, HELP) is never said first.
+// saysQuit reports whether a command may be QUIT. Only its size is known; the other
+// commands of that size (NOOP, RSET, HELP) do not come first.
 func saysQuit(t *handshake.Transcript, command int) bool {
 	return t.Messages[command].Size == len("QUIT\r\n")
 }

@@ -4,24 +4,24 @@ import "postern/handshake"
 
 var rsaOnlyClient = Case{
 	ID:      "rsa-only-client",
-	Title:   "Takes certificates with an RSA key only, and the server has none",
-	Clients: "senders whose suites or signature algorithms leave ECDSA out",
+	Title:   "Accepts certificates with RSA keys only, and the server has none",
+	Clients: "senders whose suites or signature algorithms exclude ECDSA",
 	Since:   "2023-08",
 	Status:  Reported,
 	Sources: []Source{
-		{"https://github.com/LukeSmithxyz/emailwiz/issues/292", "2023-08-16", "The mirror image: with ECDSA excluded, mail from outlook.com came in plaintext."},
+		{"https://github.com/LukeSmithxyz/emailwiz/issues/292", "2023-08-16", "The reverse: with ECDSA excluded, mail from outlook.com came in plaintext."},
 	},
 	Explanation: "All that the client and the server share needs a certificate with an RSA key, and the server ended the handshake. " +
-		"So it serves an ECDSA certificate alone, as certificate tools do by default today. " +
-		"A server can have one of each kind and show every client the one that it can check.",
+		"So the server has only an ECDSA certificate, the default of today's certificate tools. " +
+		"A server can have one of each kind and choose the one that the client can verify.",
 	Remedy: Remedy{
-		Postern: "Add a second [[certificate]] with an RSA key; Postern picks by what each sender offers.",
+		Postern: "Add a second [[certificate]] with an RSA key. Postern chooses by what each sender offers.",
 		OtherSoftware: []Advice{
 			{"Postfix", "List both in smtpd_tls_chain_files."},
-			{"Exim", "Give lists of two files to tls_certificate and tls_privatekey."},
-			{"mox", "Add a second entry to KeyCerts, or let ACME make both kinds with HostPrivateKeyFiles."},
-			{"maddy", "tls file ecdsa.pem ecdsa.key rsa.pem rsa.key"},
-			{"Go programs", "Put both into tls.Config.Certificates, or choose in GetCertificate with ClientHelloInfo.SupportsCertificate."},
+			{"Exim", "Set tls_certificate and tls_privatekey to lists of two files."},
+			{"mox", "Add a second entry to KeyCerts, or let ACME create both kinds with HostPrivateKeyFiles."},
+			{"maddy", "Set tls file ecdsa.pem ecdsa.key rsa.pem rsa.key."},
+			{"Go programs", "Add both to tls.Config.Certificates, or choose in GetCertificate with ClientHelloInfo.SupportsCertificate."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
@@ -29,9 +29,9 @@ var rsaOnlyClient = Case{
 		if !ok {
 			return 0, nil
 		}
-		text := "the client's suites that are in use today need an RSA key: " + list(sharedSuites(t.ClientHello))
+		text := "all suites that client and server share need an RSA key: " + list(sharedSuites(t.ClientHello))
 		if onlyRSA(t.ClientHello) {
-			text = "the client takes signatures of RSA keys only: " + list(t.ClientHello.Signatures)
+			text = "the client accepts signatures of RSA keys only: " + list(t.ClientHello.Signatures)
 		}
 		return likely, []Observation{helloAt(t, text), ended}
 	},

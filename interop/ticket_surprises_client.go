@@ -9,18 +9,18 @@ var ticketSurprisesClient = Case{
 	Since:   "2023-12",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/Mbed-TLS/mbedtls/issues/8591", "2023-12-02", "The library reports a ticket as an error code, and its sample mail client gave up on it."},
+		{"https://github.com/Mbed-TLS/mbedtls/issues/8591", "2023-12-02", "The library reports a ticket as an error code, and its sample mail client gave up."},
 		{"https://github.com/pocoproject/poco/issues/4874", "2025-02-17", "Its client gives up in STARTTLS with servers that send tickets after the handshake."},
 	},
-	Explanation: "The handshake was complete and the sender said its first command; it closed when it read the reply, with a session ticket before it. " +
-		"Some TLS libraries hand a ticket to the program as an unexpected result of reading, and programs that do not know of it take it for a failure. " +
-		"A program that leaves after one command for reasons of its own, and does not say QUIT, looks the same.",
+	Explanation: "The handshake completed and the sender sent its first command. It closed the connection when it read the reply, which a session ticket preceded. " +
+		"Some TLS libraries report a ticket to the program as an unusual result of a read, and programs that do not expect it treat it as a failure. " +
+		"A program that leaves after one command for another reason, without QUIT, looks the same.",
 	Remedy: Remedy{
-		Postern: "The sender is offered a handshake without tickets when it comes again; mode = \"no-ticket\" does that for everyone.",
+		Postern: "Postern sends this sender no ticket at its next attempt. mode = \"no-ticket\" does that for every sender.",
 		OtherSoftware: []Advice{
-			{"Mbed TLS", "In the client: go on after MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET; versions since 3.6.1 say it only when asked to."},
+			{"Mbed TLS", "In the client: continue after MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET. Versions since 3.6.1 report it only on request."},
 			{"Postfix", postfixNoTicket},
-			{"Go programs", "Let sessionticket.Gate.Choose return Never for that sender, or set tls.Config.SessionTicketsDisabled."},
+			{"Go programs", "Let sessionticket.Gate.Choose return NoTicket for that sender, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
@@ -31,7 +31,7 @@ var ticketSurprisesClient = Case{
 		}
 		return possible, []Observation{
 			{"the server sent a session ticket", ticket},
-			{"the client said its first command, and no MAIL came after it", command},
+			{"the client sent its first command, and no MAIL after it", command},
 			leaving(t),
 		}
 	},

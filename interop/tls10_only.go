@@ -4,25 +4,25 @@ import "postern/handshake"
 
 var tls10Only = Case{
 	ID:      "tls10-only",
-	Title:   "Offers no version of TLS after 1.1",
+	Title:   "Offers no TLS version after 1.1",
 	Clients: "old Exchange servers, scanners, printers and other appliances",
 	Since:   "2017",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/mail-in-a-box/mailinabox/issues/1705", "2020", "Mail was lost: the sender did not try again without STARTTLS."},
+		{"https://github.com/mail-in-a-box/mailinabox/issues/1705", "2020", "A restriction of versions and suites rejected a sender."},
 		{"https://github.com/docker-mailserver/docker-mailserver/issues/705", "2017-08-31", "A sender was shut out by the choice of versions and suites."},
-		{"https://github.com/mailcow/mailcow-dockerized/issues/2398", "", "The same, with the setting that lets them in."},
+		{"https://github.com/mailcow/mailcow-dockerized/issues/2398", "", "The same, with the setting that allows such senders."},
 	},
-	Explanation: "The newest version that the client offers is older than TLS 1.2, and the server takes none of those: RFC 8996 deprecates them, and crypto/tls has refused them by default since Go 1.22. " +
-		"Some such senders come back in plaintext, others give up. The cure is on their side.",
+	Explanation: "The newest version that the client offers is older than TLS 1.2, and the server accepts none of those: RFC 8996 deprecates them, and crypto/tls has refused them by default since Go 1.22. " +
+		"Some such senders retry in plaintext, others give up. The fix is on their side.",
 	Remedy: Remedy{
-		Postern: "Tell the sender to update. Postern takes TLS 1.2 and later; whether the mail then comes in plaintext is the sender's choice.",
+		Postern: "Tell the sender's administrator to update. Postern accepts TLS 1.2 and later; whether the mail then comes in plaintext is the sender's decision.",
 		OtherSoftware: []Advice{
-			{"Postfix", "smtpd_tls_protocols = >=TLSv1, and a security level of OpenSSL that allows it: @SECLEVEL=0 in tls_medium_cipherlist."},
-			{"Exim", "Take +no_tlsv1 and +no_tlsv1_1 out of openssl_options; with GnuTLS allow VERS-TLS1.0 in tls_require_ciphers."},
-			{"mox", "MinVersion: TLSv1.0 in the TLS section of the listener."},
-			{"maddy", "protocols tls1.0 tls1.3 in the tls block."},
-			{"Go programs", "tls.Config.MinVersion = tls.VersionTLS10, for the networks that need it only."},
+			{"Postfix", "Set smtpd_tls_protocols = >=TLSv1, and @SECLEVEL=0 in tls_medium_cipherlist so that OpenSSL allows it."},
+			{"Exim", "Remove +no_tlsv1 and +no_tlsv1_1 from openssl_options. With GnuTLS, allow VERS-TLS1.0 in tls_require_ciphers."},
+			{"mox", "Set MinVersion: TLSv1.0 in the TLS section of the listener."},
+			{"maddy", "Set protocols tls1.0 tls1.3 in the tls block."},
+			{"Go programs", "Set tls.Config.MinVersion = tls.VersionTLS10, only for the networks that need it."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {

@@ -9,20 +9,20 @@ import (
 var unknownSNI = Case{
 	ID:      "unknown-sni",
 	Title:   "Asks for a host name that the server has no certificate for",
-	Clients: "senders that put the MX name, another name or an address into the SNI",
+	Clients: "senders whose SNI is the MX name, another name or an address",
 	Since:   "2023-01",
 	Status:  Confirmed,
 	Sources: []Source{
-		{"https://github.com/mjl-/mox/issues/206", "2024-08", "mox ended such handshakes, and now falls back to the certificate of its host name (62bd2f4)."},
-		{"https://github.com/internetstandards/Internet.nl/issues/201", "", "A relative: names with a final dot."},
+		{"https://github.com/mjl-/mox/issues/206", "2024-08", "mox ended such handshakes, and now uses the certificate of its host name (62bd2f4)."},
+		{"https://github.com/internetstandards/Internet.nl/issues/201", "", "Related: names with a final dot."},
 	},
-	Explanation: "The client named a host in its ClientHello, and the server ended the handshake for want of a certificate with that name. " +
-		"A sender of mail hardly ever minds another name, since most do not verify, so it is better to serve the default certificate and let the sender decide.",
+	Explanation: "The client sent a host name in its ClientHello, and the server ended the handshake because no certificate has that name. " +
+		"Most senders do not verify the name, so it is better to serve the default certificate and let the sender decide.",
 	Remedy: Remedy{
-		Postern: "Nothing: Postern serves its first certificate that the client can use when no name fits.",
+		Postern: "Nothing to do: if no name matches, Postern serves its first certificate that the client supports.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to a version with commit 62bd2f4 (August 2024)."},
-			{"Postfix", "A name that is missing in tls_server_sni_maps gets the default of smtpd_tls_chain_files: set one."},
+			{"Postfix", "For names missing in tls_server_sni_maps Postfix uses smtpd_tls_chain_files: set it."},
 			{"Go programs", "Return a default certificate from tls.Config.GetCertificate, never an error."},
 		},
 	},
@@ -39,7 +39,7 @@ var unknownSNI = Case{
 		case description == unrecognizedName:
 			return certain, seen
 		case description == internalError && !offersSession(t.ClientHello):
-			return possible, seen // what crypto/tls says when GetCertificate gives an error
+			return possible, seen // what crypto/tls sends when GetCertificate returns an error
 		}
 		return 0, nil
 	},

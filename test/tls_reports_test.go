@@ -271,7 +271,7 @@ func TestSignedReportIsMatchedToFailedHandshake(t *testing.T) {
 	for _, want := range []string{
 		"verified: signed by microsoft.test",
 		fmt.Sprintf("Until %s all sessions got in (1 report, 40 sessions); since %s no session got in.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
-		"What failed looks like early-ticket (1×).", "sure almost certain", `With mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
+		"What failed looks like early-ticket (1×).", "sure almost certain", `In mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
 	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("no %q in %s", want, first)

@@ -110,7 +110,7 @@ func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handsh
 	}
 	if len(diagnoses) == 0 && failed {
 		fmt.Fprintln(ui.Out)
-		ui.Paragraph("case", interop.NotKnown)
+		ui.Paragraph("case", interop.UnknownFailure)
 	}
 }
 

@@ -1,7 +1,7 @@
-// Command casedocs writes the documentation of the cases of package interop: a page
-// for each, with the drawing of its recorded handshake, and a list of them. It takes
-// the folder of the recordings and the one to write to, and removes pages of cases
-// that are gone.
+// Command casedocs generates the documentation of the cases of package interop: a page
+// for each, with the diagram of its recorded handshake, and a list of them. Its arguments
+// are the folder of the recordings and the folder to write to. It removes pages of cases
+// that no longer exist.
 //
 //	go generate ./interop
 package main
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"postern/interop"
 )
@@ -33,11 +34,11 @@ func write(recordings, folder string) error {
 	if err != nil {
 		return err
 	}
-	there, err := filepath.Glob(filepath.Join(folder, "*.md"))
+	existing, err := filepath.Glob(filepath.Join(folder, "*.md"))
 	if err != nil {
 		return err
 	}
-	for _, path := range there {
+	for _, path := range existing {
 		if _, ok := want[filepath.Base(path)]; !ok {
 			if err := os.Remove(path); err != nil {
 				return err
@@ -50,4 +51,29 @@ func write(recordings, folder string) error {
 		}
 	}
 	return nil
+}
+
+// A recording is what a page shows of a file in interop/testdata/transcripts.
+type recording struct{ peer, comment, diagram string }
+
+func readRecording(path string) (recording, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return recording{}, err
+	}
+	header, rest, _ := strings.Cut(string(text), "\n\n")
+	diagram, _, found := strings.Cut(rest, "--- record\n")
+	r := recording{diagram: diagram}
+	for line := range strings.Lines(header + "\n") {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ": "); key {
+		case "peer":
+			r.peer = value
+		case "comment":
+			r.comment = value
+		}
+	}
+	if !found || r.peer == "" || r.comment == "" {
+		return recording{}, fmt.Errorf("%s has no peer, comment or record", path)
+	}
+	return r, nil
 }
