@@ -10,38 +10,39 @@ import (
 	"postern/internal/safetext"
 )
 
-// AddReport keeps r, and returns when it is safe on disk. A report whose content is there
-// already is not kept twice. It waits for its turn and for the disk, until ctx ends: then
-// the report may be kept all the same. It is for those who may wait; mail in general does not.
+// AddReport stores r, and returns when it is safe on disk. A report with the same content
+// is not stored twice. Unlike the other methods, AddReport waits for its turn and for the
+// disk, until ctx is done; the report may be stored all the same then.
 //
-// The error wraps [ErrReportTooLarge] where another attempt is of no use.
+// The error wraps [ErrReportTooLarge] if a retry is useless.
 func (l *Ledger) AddReport(ctx context.Context, r Report) (AddedReport, error) {
 	packed, err := r.pack()
 	if err != nil {
 		return AddedReport{}, fmt.Errorf("ledger: report: %w", err)
 	}
-	f := &filing{report: r, packed: packed, done: make(chan struct{})}
+	p := &pendingReport{report: r, packed: packed, done: make(chan struct{})}
 	select {
-	case l.filings <- f:
+	case l.reports <- p:
 	case <-ctx.Done():
 		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
 	case <-l.stop:
 		return AddedReport{}, fmt.Errorf("ledger: report: %w", errClosed)
 	}
 	select {
-	case <-f.done:
+	case <-p.done:
 	case <-ctx.Done():
 		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
 	}
-	if f.err != nil {
-		return AddedReport{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, f.err)
+	if p.err != nil {
+		return AddedReport{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, p.err)
 	}
-	return f.AddedReport, nil
+	return p.AddedReport, nil
 }
 
-// AddReport puts r into the ledger at path from outside, as [Ledger.AddReport] does in the server.
-// The error may wrap [ErrNoLedger], [ErrOlder], [ErrNewer] or [ErrReportTooLarge].
-func AddReport(ctx context.Context, path string, r Report) (filed AddedReport, err error) {
+// AddReport stores r in the ledger at path from another process, as [Ledger.AddReport] does
+// in the server. The error can wrap [ErrNoLedger], [ErrOlder], [ErrNewer] or
+// [ErrReportTooLarge].
+func AddReport(ctx context.Context, path string, r Report) (added AddedReport, err error) {
 	packed, err := r.pack()
 	if err != nil {
 		return AddedReport{}, fmt.Errorf("ledger: report: %w", err)
@@ -56,7 +57,7 @@ func AddReport(ctx context.Context, path string, r Report) (filed AddedReport, e
 			var last int64
 			err = tx.QueryRowContext(ctx, selectLast).Scan(&last)
 			if err == nil {
-				filed, err = r.file(ctx, tx, packed, last+1)
+				added, err = r.insert(ctx, tx, packed, last+1)
 			}
 			if err == nil {
 				err = tx.Commit()
@@ -64,11 +65,12 @@ func AddReport(ctx context.Context, path string, r Report) (filed AddedReport, e
 			return err
 		})
 	})
-	return filed, err
+	return added, err
 }
 
-// A filing is a report on its way to the writer, and what became of it once done is closed.
-type filing struct {
+// A pendingReport is a report that waits for the writer. The results are set when done is
+// closed.
+type pendingReport struct {
 	report Report
 	packed []byte
 	AddedReport
@@ -76,15 +78,15 @@ type filing struct {
 	done chan struct{}
 }
 
-// file keeps a report, and makes room for it.
-func (w *writer) file(f *filing) {
-	defer close(f.done)
-	f.err = w.use(func(s *store) error {
+// addReport stores a report, and deletes others if there are too many.
+func (w *writer) addReport(p *pendingReport) {
+	defer close(p.done)
+	p.err = w.use(func(s *store) error {
 		before := s.last
 		err := synced(context.Background(), s.conn, func() error {
 			return s.transact(func() (err error) {
-				s.last++ // its age can be told even where no handshake comes
-				f.AddedReport, err = f.report.file(context.Background(), s.conn, f.packed, s.last)
+				s.last++ // so that its age is known even if there are no handshakes
+				p.AddedReport, err = p.report.insert(context.Background(), s.conn, p.packed, s.last)
 				return err
 			})
 		})
@@ -93,14 +95,14 @@ func (w *writer) file(f *filing) {
 		}
 		return err
 	})
-	if f.err != nil {
-		w.rest(f.err)
+	if p.err != nil {
+		w.backOff(p.err)
 		return
 	}
-	w.tend(w.retention.byReports)
+	w.maintain(w.retention.byReports)
 }
 
-// synced lets what do commits be on disk when it returns, power cuts or not.
+// synced calls do with full syncing: what it commits is on disk when synced returns.
 func synced(ctx context.Context, conn *sql.Conn, do func() error) error {
 	if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
 		return err
@@ -116,9 +118,9 @@ type executor interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// file stores the report within a transaction. One that is there stays as it is, unless it was
-// not verified and is now: then the way on which it can be verified is the one to remember.
-func (r *Report) file(ctx context.Context, db executor, packed []byte, last int64) (f AddedReport, err error) {
+// insert stores the report in a transaction. A stored report with the same content stays as
+// it is, unless it was unverified and r is verified: then it gets the origin of r.
+func (r *Report) insert(ctx context.Context, db executor, packed []byte, last int64) (f AddedReport, err error) {
 	var verified bool
 	err = db.QueryRowContext(ctx, `SELECT id, verified FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &verified)
 	switch {
@@ -143,10 +145,10 @@ const insertReport = `INSERT INTO reports (hash, at, last, via, session, address
 		submitter = excluded.submitter, warnings = excluded.warnings
 	RETURNING id`
 
-// columns are those of insertReport.
+// columns returns the arguments of insertReport.
 func (r *Report) columns(packed []byte, last int64) []any {
 	domains, warnings := list(r.Domains, maxDomains, maxName), list(r.Warnings, maxWarnings, maxText)
-	size := fixed + len(packed) + len(domains) + len(warnings) + len(r.Submitter) + len(r.Organization) + len(r.ReportID)
+	size := eventSize + len(packed) + len(domains) + len(warnings) + len(r.Submitter) + len(r.Organization) + len(r.ReportID)
 	return []any{
 		r.hash(), milli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), blob(r.Address),
 		r.Verified, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
@@ -155,7 +157,7 @@ func (r *Report) columns(packed []byte, last int64) []any {
 	}
 }
 
-// orNull writes a time that may be zero.
+// orNull returns a time as a column, and NULL for the zero time.
 func orNull(t time.Time) any {
 	if t.IsZero() {
 		return nil

@@ -17,7 +17,7 @@ import (
 // A decision is a [fallback.Decision] as an event.
 type decision fallback.Decision
 
-func (d decision) size() int { return fixed + len(d.Fingerprint) + len(d.Why) }
+func (d decision) size() int { return eventSize + len(d.Fingerprint) + len(d.Why) }
 
 func (d decision) write(s *store) error {
 	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last)
@@ -63,7 +63,7 @@ func (f Filter) decided(q *query) {
 // and fingerprint.
 type state fallback.State
 
-func (st state) size() int { return 3*fixed + 2*len(st.Fingerprint) + len(st.Why) }
+func (st state) size() int { return 3*eventSize + 2*len(st.Fingerprint) + len(st.Why) }
 
 func (st state) write(s *store) error {
 	value, err := json.Marshal(fallback.State(st))

@@ -25,7 +25,7 @@ const (
 func opened(t *testing.T, path string, o Options) *Ledger {
 	t.Helper()
 	l := newLedger(path, o)
-	l.loss.quiet = 0
+	l.drops.quiet = 0
 	l.start()
 	t.Cleanup(func() { l.Close() })
 	return l
@@ -88,7 +88,7 @@ func TestSlowDiskIsNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "told to be over", func() bool { return log.count(ends) == 1 })
-	if got := l.Dropped(); log.count(fmt.Sprintf("lost=%d", got)) != 1 || log.count(begins) != 1 {
+	if got := l.Dropped(); log.count(fmt.Sprintf("dropped=%d", got)) != 1 || log.count(begins) != 1 {
 		t.Errorf("%d events lost, the log says\n%s", got, log.text.String())
 	}
 	holds(t, path, "large")
@@ -180,7 +180,7 @@ func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
 	if pins, err := r.Pins(t.Context()); err != nil || len(pins) != 1 || pins[0] != pin {
 		t.Errorf("pins %v, %v; want the one that was set", pins, err)
 	}
-	if log.count("ledger was taken away") != 1 || l.Dropped() != 0 {
+	if log.count("ledger file gone") != 1 || l.Dropped() != 0 {
 		t.Errorf("%d lost, the log says\n%s", l.Dropped(), log.text.String())
 	}
 	expectSound(t, path)

@@ -95,11 +95,11 @@ const (
 	maxTranscript = 256 << 10
 )
 
-// fixed is about what an event takes beside its text.
-const fixed = 256
+// eventSize is about what an event takes beside its text.
+const eventSize = 256
 
 func (h Handshake) size() int {
-	size := fixed + len(h.Session) + len(h.EHLO) + len(h.Fingerprint) + len(h.Stopped) + len(h.Next) + len(h.Transcript)
+	size := eventSize + len(h.Session) + len(h.EHLO) + len(h.Fingerprint) + len(h.Stopped) + len(h.Next) + len(h.Transcript)
 	for _, d := range h.Diagnoses {
 		size += len(d.Case)
 	}
@@ -199,7 +199,7 @@ func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	sender, err = s.number(`INSERT INTO senders
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
-		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+sumUp+` RETURNING id`,
+		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
 		append(counts, network(h.Network), h.EHLO, h.Fingerprint, milli(h.At))...)
 	if err == nil {
 		s.days.add(h, sender, returned)
@@ -207,7 +207,7 @@ func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	return sender, err
 }
 
-const sumUp = ` full = full + excluded.full, resumed = resumed + excluded.resumed,
+const addCounts = ` full = full + excluded.full, resumed = resumed + excluded.resumed,
 	failed = failed + excluded.failed, plaintext = plaintext + excluded.plaintext,
 	returned = returned + excluded.returned, last = excluded.last`
 

@@ -1,27 +1,23 @@
-// Package ledger remembers what became of handshakes: each failed one with its
-// transcript and diagnosis, for each sender and day how many got in and how, what
-// the ladder decided and why, what an operator pinned, and the TLS reports that
-// came in.
+// Package ledger stores what happens in SQLite: failed handshakes with their transcripts
+// and diagnoses, counts of sessions for each sender and day, the decisions, states and
+// pins of the fallback, and TLS reports.
 //
-// It is one SQLite file. A [Ledger] is the server's: it alone writes, from one
-// goroutine, in batches. A [Reader] is anybody's, in the same process or in another,
-// while the server runs or not. [SetPin], [RemovePin] and [AddReport] write from outside,
-// and the server hears of it.
+// The store is one file. Only the [Ledger] of the server writes events, from one goroutine
+// and in batches. A [Reader] can read them in any process, whether the server runs or not.
+// [SetPin], [RemovePin] and [AddReport] write from other processes; a running server
+// notices.
 //
 // # Mail comes first
 //
-// [Ledger.AddHandshake] puts an event into a queue of bounded length and bytes and returns.
-// Where the disk is full, slow or gone, or the file was taken away, events are lost
-// and counted, one line of the log says so, and another when it is over. The
-// writer opens the file again by itself. A damaged file is set aside under a
-// name that says so. Only who brings a report waits until it is stored.
+// [Ledger.AddHandshake] puts an event into a bounded queue and returns. If the disk is full,
+// slow or gone, or the file was deleted, events are dropped and counted; the log gets one
+// line when that begins and one when it is over. The writer reopens the file by itself. It
+// renames a damaged file and starts a new one. Only [Ledger.AddReport] waits for the disk.
 //
-// # Words
+// # Untrusted text
 //
-// The package knows nothing of TLS and nothing of the ladder: rungs, cases and
-// reasons are text to it, transcripts, reports and the ladder's states are JSON. What strangers
-// chose is cut to a bound and made valid UTF-8 before it is stored; it may still hold control
-// characters, for whoever prints it to mind.
+// Text from senders is truncated and made valid UTF-8 before it is stored. It can still
+// have control characters: print it with package safetext.
 package ledger
 
 import (
@@ -36,18 +32,17 @@ import (
 	"postern/internal/logkey"
 )
 
-// Options say what a ledger keeps. The zero value is what most want.
+// Options are the options of a ledger. The zero value suits most.
 type Options struct {
-	// MaxAge is how long anything is kept, at least a day; 0 stands for
-	// [DefaultMaxAge].
+	// MaxAge is how long rows are kept, at least a day; 0 means [DefaultMaxAge].
 	// Pins stay until they are removed.
 	MaxAge time.Duration
 
-	// MaxSize is what the file and its journal may come to, in bytes, at least
-	// 32 MiB; 0 stands for [DefaultMaxSize]. The oldest makes room for the newest.
+	// MaxSize is the maximum size of the file and its journal in bytes, at least
+	// 32 MiB; 0 means [DefaultMaxSize]. The oldest rows are deleted first.
 	MaxSize int64
 
-	// Log takes what happens to the file; nil is silent.
+	// Log is for events of the file itself; nil discards them.
 	Log *slog.Logger
 
 	// Pins, when not nil, is called with all pins when the file has been opened, and
@@ -56,38 +51,38 @@ type Options struct {
 	Pins func([]fallback.Pin) []fallback.Decision
 }
 
-// What [Options] mean where they say nothing.
+// The defaults of [Options].
 const (
 	DefaultMaxAge  = 90 * 24 * time.Hour
 	DefaultMaxSize = 500 << 20
 )
 
 const (
-	leastMaxAge  = 24 * time.Hour
-	leastMaxSize = 32 << 20
+	minMaxAge  = 24 * time.Hour
+	minMaxSize = 32 << 20
 )
 
-// A Ledger takes events and writes them down. It is safe for concurrent use.
+// A Ledger stores events. It is safe for concurrent use.
 type Ledger struct {
 	path string
 	o    Options
-	now  func() time.Time // the clock on the wall, which may jump
+	now  func() time.Time // wall clock, which may jump
 
 	queue   chan event
 	queued  atomic.Int64 // bytes in the queue
-	filings chan *filing // reports, whose bringers wait
-	loss    loss
+	reports chan *pendingReport
+	drops   drops
 
 	closing sync.Once
-	stop    chan struct{} // closed when the writer is to end
-	done    chan struct{} // closed when it has
+	stop    chan struct{} // closed to stop the writer
+	done    chan struct{} // closed when it has stopped
 }
 
-// Open begins to write the ledger at path, making or migrating the file. The folder
+// Open opens the ledger at path for writing, and creates or migrates the file. The folder
 // must exist.
 //
-// It gives no error: a server without a ledger receives mail all the same. What is
-// wrong with the file is logged, and the writer tries again until it is mended.
+// Open returns no error, since a server can receive mail without a ledger. It logs what is
+// wrong with the file, and retries until it works.
 func Open(path string, o Options) *Ledger {
 	l := newLedger(path, o)
 	l.start()
@@ -104,47 +99,46 @@ func newLedger(path string, o Options) *Ledger {
 	if o.MaxSize == 0 {
 		o.MaxSize = DefaultMaxSize
 	}
-	o.MaxAge, o.MaxSize = max(o.MaxAge, leastMaxAge), max(o.MaxSize, leastMaxSize)
+	o.MaxAge, o.MaxSize = max(o.MaxAge, minMaxAge), max(o.MaxSize, minMaxSize)
 	return &Ledger{
 		path:    path,
 		o:       o,
 		now:     time.Now,
 		queue:   make(chan event, maxQueued),
-		filings: make(chan *filing),
-		loss:    loss{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
+		reports: make(chan *pendingReport),
+		drops:   drops{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
 }
 
-// start opens the file before it returns, so that a Reader finds it.
+// start opens the file before it returns, so that a Reader can open it.
 func (l *Ledger) start() {
 	w := newWriter(l)
-	w.look()
+	w.poll()
 	go w.run()
 }
 
 // closeWait bounds Close, since the disk may hang.
 const closeWait = 5 * time.Second
 
-// Close writes what is queued and closes the file. It takes at most 5 seconds; its
-// error says how many events were lost, now or earlier, of which the log has not been
-// told yet. What is noted afterwards is lost.
+// Close writes the queued events and closes the file, in at most 5 seconds. The error says
+// how many events were dropped and not logged yet. Later events are dropped.
 func (l *Ledger) Close() error {
 	l.closing.Do(func() { close(l.stop) })
 	select {
 	case <-l.done:
 	case <-time.After(closeWait):
-		l.loss.add(len(l.queue), errBehind)
+		l.drops.add(len(l.queue), errBehind)
 	}
-	if lost := l.loss.untold(); lost > 0 {
-		return fmt.Errorf("ledger: %s: %d events were lost: %w", l.path, lost, *l.loss.cause.Load())
+	if n := l.drops.unlogged(); n > 0 {
+		return fmt.Errorf("ledger: %s: %d events dropped: %w", l.path, n, *l.drops.cause.Load())
 	}
 	return nil
 }
 
 // The queue holds some seconds of a busy server's handshakes, or some thousand failed
-// ones, and the states that the ladder hands over at once.
+// ones, and the states that the fallback saves at once.
 const (
 	maxQueued      = 32 << 10
 	maxQueuedBytes = 16 << 20
@@ -181,73 +175,71 @@ func (l *Ledger) AddStates(states []fallback.State) {
 func (l *Ledger) add(e event) {
 	select {
 	case <-l.stop:
-		l.loss.add(1, errClosed)
+		l.drops.add(1, errClosed)
 		return
 	default:
 	}
 	size := int64(e.size())
 	if l.queued.Add(size) > maxQueuedBytes {
 		l.queued.Add(-size)
-		l.loss.add(1, errBehind)
+		l.drops.add(1, errBehind)
 		return
 	}
 	select {
 	case l.queue <- e:
 	default:
 		l.queued.Add(-size)
-		l.loss.add(1, errBehind)
+		l.drops.add(1, errBehind)
 	}
 }
 
-// Dropped returns how many events were lost since Open.
-func (l *Ledger) Dropped() int64 { return l.loss.count.Load() }
+// Dropped returns how many events were dropped since Open.
+func (l *Ledger) Dropped() int64 { return l.drops.count.Load() }
 
 var (
-	errBehind = errors.New("the disk is slower than the handshakes come")
+	errBehind = errors.New("the disk is too slow")
 	errClosed = errors.New("the ledger is closed")
 )
 
-// defaultQuiet is how long nothing must be lost for a loss to be over, so that
-// a disk that is slow for an hour makes two lines, not thousands.
+// defaultQuiet is the time without drops after which they are over, so that a disk that is
+// slow for an hour makes two log lines, not thousands.
 const defaultQuiet = time.Minute
 
-// loss counts the events that were not written, and says so: once when that
-// begins and once when it is over.
-type loss struct {
+// drops counts dropped events, and logs when they begin and when they are over.
+type drops struct {
 	log     *slog.Logger
 	quiet   time.Duration
 	count   atomic.Int64
-	told    atomic.Int64 // of count, what the log has been told
+	logged  atomic.Int64 // of count
 	running atomic.Bool
-	cause   atomic.Pointer[error] // of the last
-	last    atomic.Int64          // when the last was lost, as of time.Since(epoch)
+	cause   atomic.Pointer[error] // of the last drop
+	last    atomic.Int64          // time of the last drop, as time.Since(epoch)
 }
 
-// epoch is what the monotonic clock is measured from.
+// epoch is the zero of the monotonic clock.
 var epoch = time.Now()
 
-// add counts n lost events. It may be called on mail's way and does not wait for
-// the log.
-func (l *loss) add(n int, cause error) {
-	l.count.Add(int64(n))
-	l.last.Store(int64(time.Since(epoch)))
-	l.cause.Store(&cause)
-	if !l.running.Swap(true) {
-		go l.log.Warn("ledger dropping events; mail unaffected", logkey.Err, cause.Error())
+// add counts n dropped events. Sessions call it, so it does not wait for the log.
+func (d *drops) add(n int, cause error) {
+	d.count.Add(int64(n))
+	d.last.Store(int64(time.Since(epoch)))
+	d.cause.Store(&cause)
+	if !d.running.Swap(true) {
+		go d.log.Warn("ledger dropping events; mail unaffected", logkey.Err, cause.Error())
 	}
 }
 
-// end says that the loss is over, if it is.
-func (l *loss) end() {
-	if !l.running.Load() || time.Since(epoch)-time.Duration(l.last.Load()) < l.quiet {
+// end logs that the drops are over, if they are.
+func (d *drops) end() {
+	if !d.running.Load() || time.Since(epoch)-time.Duration(d.last.Load()) < d.quiet {
 		return
 	}
-	l.running.Store(false)
-	l.log.Info("ledger storing events again", logkey.Lost, l.untold())
+	d.running.Store(false)
+	d.log.Info("ledger storing events again", logkey.Dropped, d.unlogged())
 }
 
-// untold is how many events were lost since it was last asked.
-func (l *loss) untold() int64 {
-	count := l.count.Load()
-	return count - l.told.Swap(count)
+// unlogged returns how many events were dropped since the last cald.
+func (d *drops) unlogged() int64 {
+	count := d.count.Load()
+	return count - d.logged.Swap(count)
 }

@@ -324,7 +324,7 @@ func (k *kept) add(reports ...Report) {
 			k.t.Fatal(err)
 		}
 		k.store.last++
-		if _, err := r.file(k.t.Context(), k.conn, packed, k.store.last); err != nil {
+		if _, err := r.insert(k.t.Context(), k.conn, packed, k.store.last); err != nil {
 			k.t.Fatal(err)
 		}
 	}

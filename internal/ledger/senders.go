@@ -167,7 +167,7 @@ func (t tally) write(s *store) error {
 	for key, n := range t {
 		err := s.exec(`INSERT INTO days
 			(day, sender, version, suite, "group", full, resumed, failed, plaintext, returned, last)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET `+sumUp,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET `+addCounts,
 			key.day, key.sender, key.version, key.suite, key.group,
 			n.byOutcome[Full], n.byOutcome[Resumed], n.byOutcome[Failed], n.byOutcome[Plaintext], n.returned, n.last)
 		if err != nil {

@@ -9,24 +9,23 @@ import (
 	"postern/internal/logkey"
 )
 
-// How the writer works.
 const (
-	// gather is how long the first event of a batch waits for others: one commit
+	// batchDelay is how long the first event of a batch waits for others: one commit
 	// writes a page of each index, for one event or for hundreds.
-	gather = 200 * time.Millisecond
+	batchDelay = 200 * time.Millisecond
 
-	// maxBatch bounds a batch in events: the file is locked against other writers while
-	// it is written, some 10 ms on an idle machine.
+	// maxBatch bounds the events of a batch: writing it locks the file for other
+	// processes, some 10 ms on an idle machine.
 	maxBatch = 256
 
-	// breath is the part of the time for a full batch that the writer pauses after it:
-	// another process that wants to write gets its turn, though more is queued already.
-	breath = 8
+	// After a full batch the writer pauses for one part in batchPause of its time, so that
+	// other processes get their turn to write while more events are queued.
+	batchPause = 8
 
-	// look is how often an idle writer looks at the file and the pins.
-	look = time.Second
+	// pollInterval is how often the writer checks the file and the pins.
+	pollInterval = time.Second
 
-	// After a failure the writer lets the disk be, longer each time.
+	// After a failure the writer waits before it tries again, longer each time.
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
 )
@@ -34,10 +33,10 @@ const (
 // A writer is the goroutine that owns the file.
 type writer struct {
 	*Ledger
-	store   *store        // nil: not open
-	trouble error         // why not
-	pause   time.Duration // how long the disk was last let be
-	resume  time.Time     // until when it is
+	store   *store        // nil if the file is not open
+	openErr error         // why not
+	pause   time.Duration // the last one after a failure
+	resume  time.Time     // its end
 
 	known     knownPins
 	retention retention
@@ -47,10 +46,10 @@ func newWriter(l *Ledger) *writer {
 	return &writer{Ledger: l, retention: retention{maxAge: l.o.MaxAge, maxSize: l.o.MaxSize}}
 }
 
-// run writes until the ledger is closed, and then what is still queued.
+// run writes events until the ledger is closed, and then those still queued.
 func (w *writer) run() {
 	defer close(w.done)
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -59,24 +58,24 @@ func (w *writer) run() {
 			begun := time.Now()
 			w.write(batch)
 			if len(batch) == maxBatch {
-				time.Sleep(time.Since(begun) / breath)
+				time.Sleep(time.Since(begun) / batchPause)
 			}
-		case f := <-w.filings:
-			w.file(f)
+		case r := <-w.reports:
+			w.addReport(r)
 		case <-tick.C:
-			w.look()
+			w.poll()
 		case <-w.stop:
 			w.drain()
-			w.shut()
+			w.closeStore()
 			return
 		}
 	}
 }
 
-// collect makes a batch of first and what comes soon after it.
+// collect returns a batch of first and the events soon after it.
 func (w *writer) collect(first event) []event {
 	batch := []event{first}
-	enough := time.NewTimer(gather)
+	enough := time.NewTimer(batchDelay)
 	defer enough.Stop()
 	for len(batch) < maxBatch {
 		select {
@@ -102,8 +101,8 @@ func (w *writer) drain() {
 	}
 }
 
-// write stores events, or counts them as lost. Where that fails the file is opened
-// anew once, since that may mend it.
+// write stores events or drops them. After a failure it reopens the file and tries once
+// more.
 func (w *writer) write(events []event) {
 	for _, e := range events {
 		w.queued.Add(-int64(e.size()))
@@ -113,31 +112,31 @@ func (w *writer) write(events []event) {
 		err = w.attempt(events)
 	}
 	if err != nil {
-		w.loss.add(len(events), err)
-		w.rest(err)
+		w.drops.add(len(events), err)
+		w.backOff(err)
 		return
 	}
-	w.tend(w.retention.bySize)
+	w.maintain(w.retention.bySize)
 }
 
 func (w *writer) attempt(events []event) error {
 	return w.use(func(s *store) error { return s.write(events) })
 }
 
-// look sees to what is not driven by events.
-func (w *writer) look() {
-	w.tend(w.readPins)
-	w.tend(func(s *store) error { return w.retention.byAge(s, w.now()) })
+// poll does what does not depend on events.
+func (w *writer) poll() {
+	w.maintain(w.readPins)
+	w.maintain(func(s *store) error { return w.retention.byAge(s, w.now()) })
 	if w.store != nil {
-		w.loss.end()
+		w.drops.end()
 	}
 }
 
-// tend does what no event waits for.
-func (w *writer) tend(do func(*store) error) {
+// maintain runs a task that no event waits for.
+func (w *writer) maintain(do func(*store) error) {
 	if err := w.use(do); err != nil {
-		w.loss.add(0, err)
-		w.rest(err)
+		w.drops.add(0, err)
+		w.backOff(err)
 	}
 }
 
@@ -148,31 +147,31 @@ func (w *writer) use(do func(*store) error) error {
 		err = do(w.store)
 	}
 	if err != nil {
-		w.abandon(err)
+		w.closeFailed(err)
 		return err
 	}
 	w.pause = 0
 	return nil
 }
 
-// rest lets the disk be for a while after err.
-func (w *writer) rest(err error) {
+// backOff stops using the disk for a while after err.
+func (w *writer) backOff(err error) {
 	if time.Now().Before(w.resume) {
 		return
 	}
-	w.trouble = err
+	w.openErr = err
 	w.pause = min(max(2*w.pause, firstPause), maxPause)
 	w.resume = time.Now().Add(w.pause)
 }
 
-// open sees to it that the file is open and still the one that has the name.
+// open makes sure that the file is open and still the one at the path.
 func (w *writer) open() error {
 	if time.Now().Before(w.resume) {
-		return w.trouble
+		return w.openErr
 	}
 	if w.store != nil && w.store.moved() {
 		w.o.Log.Warn("ledger file gone; starting a new one", logkey.Ledger, w.path)
-		w.leave()
+		w.closeMoved()
 	}
 	if w.store != nil {
 		return nil
@@ -200,26 +199,26 @@ func (w *writer) openFile() error {
 	return nil
 }
 
-// abandon closes the file after err, and sets it aside if it is damaged.
-func (w *writer) abandon(err error) {
-	w.shut()
+// closeFailed closes the file after err, and renames it if it is damaged.
+func (w *writer) closeFailed(err error) {
+	w.closeStore()
 	if damaged(err) {
 		w.setAside()
 	}
 }
 
-func (w *writer) shut() {
+func (w *writer) closeStore() {
 	if w.store != nil {
 		w.store.close()
 		w.store = nil
 	}
 }
 
-// leave closes a file whose name leads elsewhere. What it leaves beside a new file would be
-// taken for the new one's, which would ruin that.
-func (w *writer) leave() {
+// closeMoved closes a file that is not at the path any more. It deletes the journal that
+// the file left there: SQLite would apply it to the new file and damage that.
+func (w *writer) closeMoved() {
 	had := w.store.files
-	w.shut()
+	w.closeStore()
 	now := filesAt(w.path)
 	for i, end := range beside {
 		if i > 0 && had[i] != nil && now[i] != nil && os.SameFile(had[i], now[i]) {
@@ -228,24 +227,24 @@ func (w *writer) leave() {
 	}
 }
 
-// maxAside bounds the damaged files that are kept: a disk that goes bad would fill up
-// with them.
+// maxAside bounds the damaged files that are kept, so that they do not fill a failing
+// disk.
 const maxAside = 3
 
-// setAside renames a damaged file and its journal, so that a new one can be begun.
+// setAside renames a damaged file and its journal, to make room for a new one.
 func (w *writer) setAside() {
 	aside := w.path + ".damaged-" + w.now().UTC().Format("20060102T150405.000Z")
 	if err := os.Rename(w.path, aside); err != nil {
 		return // the next attempt finds it damaged again
 	}
 	os.Rename(w.path+beside[1], aside+beside[1])
-	os.Remove(w.path + beside[2]) // worth nothing without the connections that used it
+	os.Remove(w.path + beside[2]) // useless without the connections that used it
 	w.o.Log.Error("ledger damaged; starting a new one", logkey.Ledger, w.path, logkey.Aside, aside,
 		logkey.Remedy, "check the disk; sqlite3's .recover may read the old file")
-	w.clearAside()
+	w.removeOldAside()
 }
 
-func (w *writer) clearAside() {
+func (w *writer) removeOldAside() {
 	old, err := filepath.Glob(w.path + ".damaged-*Z")
 	if err != nil {
 		return

@@ -37,11 +37,11 @@ const (
 	Path   = "path"
 	Status = "status"
 
-	Ledger = "ledger" // the path of its file
-	Aside  = "aside"  // where a damaged one was put
-	Lost   = "lost"   // events that were not written
-	Pins   = "pins"   // their number
-	Schema = "schema" // the number of the last migration
+	Ledger  = "ledger"  // the path of its file
+	Aside   = "aside"   // where a damaged one was put
+	Dropped = "dropped" // number of events that were not stored
+	Pins    = "pins"    // their number
+	Schema  = "schema"  // the number of the last migration
 
 	Domain  = "domain"
 	Mode    = "mode"    // TLS mode of a session, or mode of an MTA-STS policy
