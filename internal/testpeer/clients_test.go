@@ -9,12 +9,12 @@ import (
 	"postern/internal/testpeer"
 )
 
-// dots is a message that shows whether dots at the start of lines survive.
+// dots is a message with dots at the start of lines.
 var dots = testpeer.Message{Text: "Subject: dots\n\n.one\n..two\nRquit\nQuit\n.\nlast\n"}
 
 const dotsSent = "Subject: dots\r\n\r\n.one\r\n..two\r\nRquit\r\nQuit\r\n.\r\nlast\r\n"
 
-// checkDots checks that a client was told of its success and really sent dots.
+// checkDots checks that a client reported success and really sent dots.
 func checkDots(t *testing.T, s *server, d testpeer.Delivery) {
 	t.Helper()
 	if !d.Delivered {
@@ -25,7 +25,7 @@ func checkDots(t *testing.T, s *server, d testpeer.Delivery) {
 	}
 }
 
-// checkHandshake checks that the last message came over the handshake asked for.
+// checkHandshake checks that the last message came over the configured handshake.
 func checkHandshake(t *testing.T, s *server, h testpeer.Handshake) {
 	t.Helper()
 	_, state := s.last(t)
@@ -108,7 +108,7 @@ func TestSwaksDelivers(t *testing.T) {
 	}
 }
 
-func TestRefusalIsAResult(t *testing.T) {
+func TestRefusedMessageIsAResult(t *testing.T) {
 	s := startServer(t)
 	m := testpeer.Message{To: "refused@localhost"}
 	for name, d := range map[string]testpeer.Delivery{

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Who stops the lab does not wait for a server that takes a connection and says nothing.
-func TestGreetingIsNotAwaitedOnceTimeIsOver(t *testing.T) {
+// A server may accept a connection and send nothing.
+func TestWaitForGreetingEndsWithContext(t *testing.T) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

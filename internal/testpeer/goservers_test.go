@@ -11,8 +11,8 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// The mail servers written in Go, before and after they turned session tickets
-// off because of https://go.dev/issue/70232.
+// Mail servers written in Go, before and after they disabled session tickets because
+// of https://go.dev/issue/70232.
 func TestGoServersWithStrictClient(t *testing.T) {
 	type start func(testpeer.T, string, *testcert.Pair) string
 	chasquid := func(t testpeer.T, _ string, cert *testcert.Pair) string {
@@ -34,20 +34,19 @@ func TestGoServersWithStrictClient(t *testing.T) {
 			t.Parallel()
 			cert := testcert.New(t, testcert.Options{})
 			addr := server.start(t, server.version, cert)
-			if err := getIn(addr, cert, tls.NewLRUClientSessionCache(0)); !errors.Is(err, server.want) {
+			if err := completeTLS(addr, cert, tls.NewLRUClientSessionCache(0)); !errors.Is(err, server.want) {
 				t.Errorf("a strict client got %v, want %v", err, server.want)
 			}
 			// Without a cache crypto/tls asks for no ticket, and completes anywhere.
-			if err := getIn(addr, cert, nil); err != nil {
-				t.Errorf("a client that asks for no ticket got %v", err)
+			if err := completeTLS(addr, cert, nil); err != nil {
+				t.Errorf("a client without a cache got %v", err)
 			}
 		})
 	}
 }
 
-// getIn starts TLS at addr, verifying that it serves the certificate, and takes
-// leave.
-func getIn(addr string, cert *testcert.Pair, cache tls.ClientSessionCache) error {
+// completeTLS starts TLS at addr, verifies the certificate, and quits.
+func completeTLS(addr string, cert *testcert.Pair, cache tls.ClientSessionCache) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err

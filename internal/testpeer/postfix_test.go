@@ -66,8 +66,8 @@ func TestPostfixSenderCountsRefusals(t *testing.T) {
 	}
 }
 
-// script connects, sends first as it is, and after the greeting each line,
-// waiting for its reply. It returns the last reply.
+// script connects, sends first unchanged, and after the greeting each line, waiting for its
+// reply. It returns the last reply.
 func script(t *testing.T, addr, first string, lines ...string) smtp.Reply {
 	t.Helper()
 	c, err := testsmtp.Connect(addr, "")

@@ -3,6 +3,7 @@ package testpeer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -13,12 +14,12 @@ import (
 
 var _ T = (*testing.T)(nil)
 
-// fatalOnly is a T as a program gives it: it cannot skip, and Fatalf ends it.
+// fatalOnly is a T of a program: it cannot skip.
 type fatalOnly struct{ T }
 
 func (fatalOnly) Fatalf(format string, args ...any) { panic("fatal: " + fmt.Sprintf(format, args...)) }
 
-// skippable can skip, as a test can.
+// skippable is a T of a test: it can skip.
 type skippable struct{ fatalOnly }
 
 func (skippable) Skipf(format string, args ...any) { panic("skip: " + fmt.Sprintf(format, args...)) }
@@ -46,7 +47,7 @@ func TestMissingProgramSkipsExceptUnderCI(t *testing.T) {
 	}
 }
 
-func TestServersLeaveNothingBehind(t *testing.T) {
+func TestServersAreStoppedAndTheirFoldersRemoved(t *testing.T) {
 	var dir string
 	var addrs []string
 	t.Run("servers", func(t *testing.T) {
@@ -59,11 +60,11 @@ func TestServersLeaveNothingBehind(t *testing.T) {
 		awaitSilence(t, addr)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("looking for %q: %v, want %v", dir, err, fs.ErrNotExist)
+		t.Errorf("stat of %q: %v, want %v", dir, err, fs.ErrNotExist)
 	}
 }
 
-// awaitSilence waits until nobody listens on addr.
+// awaitSilence waits until no server listens on addr.
 func awaitSilence(t *testing.T, addr string) {
 	t.Helper()
 	for deadline := time.Now().Add(awaitTimeout); ; time.Sleep(pollInterval) {
@@ -75,5 +76,18 @@ func awaitSilence(t *testing.T, addr string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s still answers after %v", addr, awaitTimeout)
 		}
+	}
+}
+
+func TestScopeEndsWhatItStarted(t *testing.T) {
+	var ended []int
+	err := Run(t.Context(), io.Discard, nil, func(s *Scope) error {
+		s.Cleanup(func() { ended = append(ended, 1) })
+		s.Cleanup(func() { ended = append(ended, 2) })
+		s.Fatalf("peer %d is missing", 3)
+		return nil
+	})
+	if err == nil || err.Error() != "peer 3 is missing" || len(ended) != 2 || ended[0] != 2 {
+		t.Errorf("error %v, ended %v", err, ended)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"postern/internal/testcert"
 )
 
-// server is the least SMTP server that the clients accept: STARTTLS by
-// crypto/tls as it is, tickets on. It keeps what it was sent and by which handshakes.
+// server is a minimal SMTP server with STARTTLS by unmodified crypto/tls, tickets on. It
+// keeps messages and the states of their connections.
 type server struct {
 	addr   string
 	pair   *testcert.Pair
@@ -59,7 +59,7 @@ func startServer(t *testing.T) *server {
 	return s
 }
 
-// serve speaks until the client leaves or breaks off.
+// serve serves one connection.
 func (s *server) serve(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
@@ -122,7 +122,7 @@ func (s *server) keep(text string, conn net.Conn) {
 	}
 }
 
-// last returns the message kept last and the state of its connection.
+// last returns the last message and the state of its connection.
 func (s *server) last(t *testing.T) (string, tls.ConnectionState) {
 	t.Helper()
 	s.mu.Lock()
@@ -133,7 +133,7 @@ func (s *server) last(t *testing.T) (string, tls.ConnectionState) {
 	return s.messages[len(s.messages)-1], s.states[len(s.states)-1]
 }
 
-// offersECDSA tells whether the last client accepts ECDSA signatures.
+// offersECDSA reports whether the last client accepts ECDSA signatures.
 func (s *server) offersECDSA() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
