@@ -96,7 +96,7 @@ func (e explainCmd) capture(in io.Reader, out *explainOutput) error {
 	if err != nil {
 		return err
 	}
-	reader, err := capture.NewReader(in, capture.Options{Keys: keys})
+	reader, err := capture.NewReader(in, keys)
 	if err != nil {
 		return &terminal.UsageError{Err: err, Hint: explainHint}
 	}

@@ -1,7 +1,7 @@
 // Package capture reads packet captures (pcap or pcapng): it finds the mail
 // connections in them and returns their TLS handshakes as transcripts.
 //
-//	r, err := capture.NewReader(file, capture.Options{})
+//	r, err := capture.NewReader(file, nil)
 //	for {
 //		c, err := r.Next() // io.EOF after the last
 //		...
@@ -37,31 +37,27 @@ import (
 	"postern/handshake"
 )
 
-// Options are the options of a [Reader].
-type Options struct {
-	// Keys decrypt TLS records. If Keys is nil, encrypted messages are inferred from
-	// their order and size.
-	Keys handshake.Keys
-}
-
 // A Reader reads the conversations of one capture. It is not safe for concurrent use.
 type Reader struct {
-	source  packetSource
-	decoder *decoder
-	table   table
-	stats   Stats
-	err     error // returned after the last conversation
+	nextFrame func() (frame, error)
+	decoder   *decoder
+	table     table
+	stats     Stats
+	err       error // returned after the last conversation
 }
 
-// NewReader returns a Reader for a capture, which may be compressed with gzip. The error
-// wraps [ErrFormat] if r is not a capture, or the error of r.
-func NewReader(r io.Reader, o Options) (*Reader, error) {
-	source, err := newPacketSource(r)
+// NewReader returns a Reader for a capture, which may be compressed with gzip. The keys
+// decrypt TLS records. If keys is nil, encrypted messages are inferred from their order
+// and size.
+//
+// The error wraps [ErrFormat] if r is not a capture, or the error of r.
+func NewReader(r io.Reader, keys handshake.Keys) (*Reader, error) {
+	nextFrame, err := openFile(r)
 	if err != nil {
 		return nil, err
 	}
-	reader := &Reader{source: source, decoder: newDecoder()}
-	reader.table = table{keys: o.Keys, stats: &reader.stats, connections: make(map[[2]netip.AddrPort]*list.Element)}
+	reader := &Reader{nextFrame: nextFrame, decoder: newDecoder()}
+	reader.table = table{keys: keys, stats: &reader.stats, connections: make(map[[2]netip.AddrPort]*list.Element)}
 	return reader, nil
 }
 
@@ -84,7 +80,7 @@ func (r *Reader) Next() (*Conversation, error) {
 func (r *Reader) Stats() Stats { return r.stats }
 
 func (r *Reader) readPacket() {
-	f, err := r.source.next()
+	f, err := r.nextFrame()
 	if err != nil {
 		r.table.finishAll()
 		r.err = r.finalError(err)

@@ -50,13 +50,13 @@ func (s sample) bytes(t testing.TB) []byte {
 	return b
 }
 
-func (s sample) options(t *testing.T) (o capture.Options) {
+func (s sample) keys(t *testing.T) handshake.Keys {
 	t.Helper()
 	path := filepath.Join("testdata", s.file+".keys")
-	if _, err := os.Stat(path); err == nil {
-		o.Keys = parseKeys(t, path)
+	if _, err := os.Stat(path); err != nil {
+		return nil
 	}
-	return o
+	return parseKeys(t, path)
 }
 
 func (s sample) write(t *testing.T, capture []byte) {
@@ -91,7 +91,7 @@ func TestCommittedCaptures(t *testing.T) {
 		recordHealthy(t)
 	}
 	for _, s := range []sample{strict, healthy} {
-		t.Run(s.file, func(t *testing.T) { s.check(t, read(t, s.bytes(t), s.options(t))) })
+		t.Run(s.file, func(t *testing.T) { s.check(t, read(t, s.bytes(t), s.keys(t))) })
 	}
 }
 
@@ -119,7 +119,7 @@ func recordHealthy(t *testing.T) {
 
 // A healthy flow must not be diagnosed as a case without keys either.
 func TestHealthyFlowWithoutKeysIsNoCase(t *testing.T) {
-	found := read(t, healthy.bytes(t), capture.Options{})
+	found := read(t, healthy.bytes(t), nil)
 	checkTranscript(t, found[0],
 		"client: ClientHello",
 		"server: ServerHello EncryptedExtensions? Certificate? CertificateVerify? Finished?",

@@ -138,10 +138,10 @@ func (c *connection) add(i int, seg segment) {
 		}
 	}
 	if seg.hasACK && (len(seg.data)+seg.truncated > 0 || seg.fin || seg.rst) {
-		c.streams[1-i].skipTo(seg.ack, func(k chunk) { c.receive(1-i, k) })
+		c.streams[1-i].skipTo(seg.ack, func(s segment) { c.receive(1-i, s) })
 	}
 	if !seg.rst {
-		c.streams[i].add(seg, func(k chunk) { c.receive(i, k) })
+		c.streams[i].add(seg, func(s segment) { c.receive(i, s) })
 		c.closed = c.streams[0].ended && c.streams[1].ended
 		return
 	}
@@ -155,18 +155,18 @@ func (c *connection) add(i int, seg segment) {
 }
 
 // receive processes the next data from endpoint i.
-func (c *connection) receive(i int, k chunk) {
-	c.advance(k.at)
+func (c *connection) receive(i int, s segment) {
+	c.advance(s.at)
 	if c.client == unknownEndpoint {
-		c.client = c.guessClient(i, k.data)
+		c.client = c.guessClient(i, s.data)
 	}
-	if k.missing > 0 {
-		c.gap(i, k.missing)
+	if s.missing > 0 {
+		c.gap(i, s.missing)
 	}
-	if len(k.data) > 0 {
-		c.feed(payload{c.side(i), k.data, c.now})
+	if len(s.data) > 0 {
+		c.feed(payload{c.side(i), s.data, c.now})
 	}
-	if k.fin {
+	if s.fin {
 		c.end(handshake.EndClosed, i)
 	}
 }
@@ -261,7 +261,7 @@ func (c *connection) flush() {
 		case len(a) == 0, len(b) > 0 && b[0].number < a[0].number:
 			i = 1
 		}
-		c.streams[i].skipTo(c.streams[i].pending[0].start(), func(k chunk) { c.receive(i, k) })
+		c.streams[i].skipTo(c.streams[i].pending[0].start(), func(s segment) { c.receive(i, s) })
 	}
 }
 

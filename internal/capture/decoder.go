@@ -21,6 +21,7 @@ type segment struct {
 	data     []byte
 
 	truncated int // bytes after data that were sent and not captured
+	missing   int // bytes before data that are not in the capture; set by stream
 }
 
 // start is the sequence number of the first byte of data. SYN occupies one before it.

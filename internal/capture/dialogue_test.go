@@ -65,7 +65,7 @@ func TestStartOfTLSIsFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, mss := range []int{1, 3, 10_000} {
-				found := read(t, ethernet.pcap(t, segments(tt.turns, mss, 1000, 2000)), capture.Options{})
+				found := read(t, ethernet.pcap(t, segments(tt.turns, mss, 1000, 2000)), nil)
 				if len(found) != 1 {
 					t.Fatalf("%d conversations", len(found))
 				}
@@ -100,7 +100,7 @@ func describe(c *capture.Conversation) string {
 // Connections with neither mail nor TLS are only counted.
 func TestOtherProtocolsAreNoConversations(t *testing.T) {
 	turns := play("C: GET / HTTP/1.1 | Host: example.org | ", "S: HTTP/1.1 200 OK | ")
-	if found := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), capture.Options{}); len(found) != 0 {
+	if found := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), nil); len(found) != 0 {
 		t.Errorf("got %+v", found[0])
 	}
 }
@@ -113,7 +113,7 @@ func TestPlaintextIsBounded(t *testing.T) {
 		play("S: 220 hello", "C: EHLO a", "S* "+endless, "C: STARTTLS", "S: 220 go", "C* "+hello),
 		play("S: 220 hello", "C: STARTTLS", "C: "+endless, "S: 220 go", "C* "+hello),
 	} {
-		c := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), capture.Options{})[0]
+		c := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), nil)[0]
 		if len(c.Banner) > 512 || len(c.EHLO) > 512 || c.Transcript != nil {
 			t.Errorf("read %+v", c)
 		}
@@ -128,18 +128,18 @@ func TestReset(t *testing.T) {
 		{from: handshake.Server, seq: last.ack, ack: last.seq, rst: true},
 		{from: handshake.Client, seq: last.seq + uint32(len(last.data)), rst: true},
 	} {
-		found := read(t, ethernet.pcap(t, append(packets[:len(packets):len(packets)], p)), capture.Options{})
+		found := read(t, ethernet.pcap(t, append(packets[:len(packets):len(packets)], p)), nil)
 		checkTranscript(t, found[0], "client: ClientHello", "reset by the "+p.from.String()+" after ClientHello, unused")
 	}
 	old := packet{from: handshake.Client, seq: 1000, rst: true}
-	found := read(t, ethernet.pcap(t, append(packets[:len(packets):len(packets)], old)), capture.Options{})
+	found := read(t, ethernet.pcap(t, append(packets[:len(packets):len(packets)], old)), nil)
 	checkTranscript(t, found[0], "client: ClientHello", "open after ClientHello, unused")
 }
 
 // The reply to STARTTLS is missing, and the server sends nothing after it.
 func TestReplyToSTARTTLSIsMissing(t *testing.T) {
 	packets := segments(play("S: 220 hello", "C: STARTTLS", "S: 220 go", "C* "+hello), 1000, 1000, 2000)
-	found := read(t, ethernet.pcap(t, slices.Delete(packets, 5, 6)), capture.Options{})
+	found := read(t, ethernet.pcap(t, slices.Delete(packets, 5, 6)), nil)
 	checkTranscript(t, found[0], "client: ClientHello", "open after ClientHello, unused")
 	if found[0].MissingBytes != len("220 go\r\n") {
 		t.Errorf("%d bytes are missing", found[0].MissingBytes)
@@ -156,7 +156,7 @@ func TestFINInATruncatedPacket(t *testing.T) {
 		frames = append(frames, ethernet.frame(t, p))
 	}
 	frames[3] = frames[3][:len(frames[3])-3]
-	found := read(t, pcap(t, ethernet.link, frames), capture.Options{})
+	found := read(t, pcap(t, ethernet.link, frames), nil)
 	checkTranscript(t, found[0], "client: ClientHello", "server: Alert", "closed by the client after ClientHello, unused")
 	if found[0].MissingBytes != 3 {
 		t.Errorf("%d bytes are missing", found[0].MissingBytes)

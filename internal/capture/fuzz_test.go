@@ -3,8 +3,6 @@ package capture_test
 import (
 	"bytes"
 	"testing"
-
-	"postern/internal/capture"
 )
 
 // FuzzRead checks that reading any file ends, with bounded results.
@@ -16,7 +14,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(w.pcap(f, shuffled(packets, 1)))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		found, _ := readAll(bytes.NewReader(file), capture.Options{})
+		found, _ := readAll(bytes.NewReader(file), nil)
 		for _, c := range found {
 			if len(c.Banner) > 512 || len(c.EHLO) > 512 || len(c.Refusal) > 512 || c.Packets > len(file)/16+1 || c.MissingBytes < 0 {
 				t.Errorf("read %+v", c)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"postern/handshake"
 	"postern/handshake/keylog"
 	"postern/internal/capture"
 	"postern/internal/nexthop/maildir"
@@ -81,9 +82,9 @@ func clientConfig(pair *testcert.Pair) *tls.Config {
 }
 
 // read reads a complete capture.
-func read(t *testing.T, file []byte, o capture.Options) []*capture.Conversation {
+func read(t *testing.T, file []byte, keys handshake.Keys) []*capture.Conversation {
 	t.Helper()
-	found, err := readAll(bytes.NewReader(file), o)
+	found, err := readAll(bytes.NewReader(file), keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +92,8 @@ func read(t *testing.T, file []byte, o capture.Options) []*capture.Conversation 
 }
 
 // readAll returns the conversations before the error, which is nil at the file's end.
-func readAll(file io.Reader, o capture.Options) (found []*capture.Conversation, err error) {
-	r, err := capture.NewReader(file, o)
+func readAll(file io.Reader, keys handshake.Keys) (found []*capture.Conversation, err error) {
+	r, err := capture.NewReader(file, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func TestCaptureOfAStrictClient(t *testing.T) {
 			if refused := connectStrictly(t, addr, clientConfig(pair)); refused != tt.refused {
 				t.Errorf("refused: %v", refused)
 			}
-			found := read(t, recording.Stop(t), capture.Options{})
+			found := read(t, recording.Stop(t), nil)
 			if len(found) != 1 {
 				t.Fatalf("%d conversations", len(found))
 			}
@@ -157,7 +158,7 @@ func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
 		t.Fatalf("not delivered: %s\n%s", d.Reply, d.Output)
 	}
 	file := recording.Stop(t)
-	checkBegins(t, read(t, file, capture.Options{Keys: parseKeys(t, keyFile)})[0],
+	checkBegins(t, read(t, file, parseKeys(t, keyFile))[0],
 		"client: ClientHello",
 		"server: ServerHello EncryptedExtensions Certificate CertificateVerify Finished",
 		"client: Finished ApplicationData",
@@ -177,7 +178,7 @@ func TestCaptureOfImplicitTLSWithAShortSnapLength(t *testing.T) {
 	io.WriteString(conn, "abc\n")
 	io.ReadFull(conn, make([]byte, 4))
 	conn.Close()
-	c := read(t, recording.Stop(t), capture.Options{})[0]
+	c := read(t, recording.Stop(t), nil)[0]
 	checkBegins(t, c, "client: ClientHello", "server: ServerHello Unknown", "client: Finished?")
 	if c.MissingBytes == 0 || c.Protocol != capture.None || c.Transcript.ClientHello != nil || !c.Transcript.Completed {
 		t.Errorf("read %+v, %+v", c, c.Transcript)

@@ -60,10 +60,9 @@ type frame struct {
 	data []byte // valid until the next frame
 }
 
-// A packetSource returns the frames of a file in order, and io.EOF at its end.
-type packetSource interface{ next() (frame, error) }
-
-func newPacketSource(r io.Reader) (packetSource, error) {
+// openFile returns a function that returns the frames of a file in order, and io.EOF at
+// its end.
+func openFile(r io.Reader) (next func() (frame, error), err error) {
 	in := bufio.NewReader(r)
 	if head, _ := in.Peek(len(magicGzip)); bytes.Equal(head, magicGzip) {
 		unpacked, err := gzip.NewReader(in)
@@ -75,61 +74,49 @@ func newPacketSource(r io.Reader) (packetSource, error) {
 	head, err := in.Peek(4)
 	switch {
 	case bytes.Equal(head, magicSection):
-		return newPcapng(in)
+		return openPcapng(in)
 	case isPcap(head):
-		return newPcap(in)
+		return openPcap(in)
 	case err != nil && err != io.EOF:
 		return nil, fmt.Errorf("capture: reading the header: %w", err)
 	}
 	return nil, ErrFormat
 }
 
-type pcap struct{ *pcapgo.Reader }
-
-func newPcap(r io.Reader) (packetSource, error) {
+func openPcap(r io.Reader) (next func() (frame, error), err error) {
 	file, err := pcapgo.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("capture: reading the pcap header: %w", err)
 	}
 	file.SetSnaplen(maxPacket) // the file may claim 4 GiB
-	return pcap{file}, nil
+	return func() (frame, error) {
+		data, info, err := file.ZeroCopyReadPacketData()
+		if err == io.EOF && info.CaptureLength > 0 {
+			err = io.ErrUnexpectedEOF // the packet's header was read
+		}
+		return frame{file.LinkType(), info, data}, err
+	}, nil
 }
 
-func (p pcap) next() (frame, error) {
-	data, info, err := p.ZeroCopyReadPacketData()
-	if err == io.EOF && info.CaptureLength > 0 {
-		err = io.ErrUnexpectedEOF // the packet's header was read
-	}
-	return frame{p.LinkType(), info, data}, err
-}
-
-type pcapng struct {
-	*pcapgo.NgReader
-	file *io.LimitedReader
-}
-
-func newPcapng(r io.Reader) (packetSource, error) {
-	p := pcapng{file: &io.LimitedReader{R: r, N: maxBetween}}
-	var err error
-	p.NgReader, err = pcapgo.NewNgReader(p.file, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+func openPcapng(r io.Reader) (next func() (frame, error), err error) {
+	limited := &io.LimitedReader{R: r, N: maxBetween}
+	file, err := pcapgo.NewNgReader(limited, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
 	if err != nil {
 		return nil, fmt.Errorf("capture: reading the pcapng header: %w", err)
 	}
-	return p, nil
-}
-
-func (p pcapng) next() (frame, error) {
-	if p.NInterfaces() > maxInterfaces || p.NNames() > maxNames {
-		return frame{}, fmt.Errorf("more than %d interfaces or %d names in a section", maxInterfaces, maxNames)
-	}
-	p.file.N = maxBetween
-	data, info, err := p.ZeroCopyReadPacketData()
-	if err != nil && p.file.N == 0 {
-		err = fmt.Errorf("%d bytes without a packet", maxBetween)
-	}
-	if err != nil {
-		return frame{}, err
-	}
-	link, _ := info.AncillaryData[0].(layers.LinkType)
-	return frame{link, info, data}, nil
+	return func() (frame, error) {
+		if file.NInterfaces() > maxInterfaces || file.NNames() > maxNames {
+			return frame{}, fmt.Errorf("more than %d interfaces or %d names in a section", maxInterfaces, maxNames)
+		}
+		limited.N = maxBetween
+		data, info, err := file.ZeroCopyReadPacketData()
+		if err != nil && limited.N == 0 {
+			err = fmt.Errorf("%d bytes without a packet", maxBetween)
+		}
+		if err != nil {
+			return frame{}, err
+		}
+		link, _ := info.AncillaryData[0].(layers.LinkType)
+		return frame{link, info, data}, nil
+	}, nil
 }

@@ -37,12 +37,12 @@ func TestLinkTypes(t *testing.T) {
 		"another port":      {link: layers.LinkTypeEthernet, server: 2525},
 		"the ports swapped": {link: layers.LinkTypeEthernet, port: 25, server: 50000},
 	} {
-		t.Run(name, func(t *testing.T) { strict.check(t, read(t, w.pcap(t, packets), capture.Options{})) })
+		t.Run(name, func(t *testing.T) { strict.check(t, read(t, w.pcap(t, packets), nil)) })
 	}
 }
 
 func TestUnsupportedLinkTypeIsAnError(t *testing.T) {
-	_, err := readAll(bytes.NewReader(pcap(t, layers.LinkTypeIEEE802_11, [][]byte{{1, 2, 3}})), capture.Options{})
+	_, err := readAll(bytes.NewReader(pcap(t, layers.LinkTypeIEEE802_11, [][]byte{{1, 2, 3}})), nil)
 	if err == nil || !strings.Contains(err.Error(), "link type") {
 		t.Errorf("got %v", err)
 	}
@@ -74,12 +74,12 @@ func TestPcapng(t *testing.T) {
 	if err := file.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	strict.check(t, read(t, b.Bytes(), capture.Options{}))
-	strict.check(t, read(t, zip(t, b.Bytes()), capture.Options{}))
+	strict.check(t, read(t, b.Bytes(), nil))
+	strict.check(t, read(t, zip(t, b.Bytes()), nil))
 }
 
 func TestGzipIsUnpacked(t *testing.T) {
-	strict.check(t, read(t, zip(t, strict.bytes(t)), capture.Options{}))
+	strict.check(t, read(t, zip(t, strict.bytes(t)), nil))
 }
 
 func zip(t *testing.T, b []byte) []byte {
@@ -106,15 +106,15 @@ func TestIsCapture(t *testing.T) {
 
 func TestOtherFilesAreRejected(t *testing.T) {
 	for _, text := range []string{"", "x", "{\"version\": 1}", "\x1f\x8b\x08\x00"} {
-		if _, err := capture.NewReader(strings.NewReader(text), capture.Options{}); err == nil {
+		if _, err := capture.NewReader(strings.NewReader(text), nil); err == nil {
 			t.Errorf("%q is accepted as a capture", text)
 		}
 	}
-	if _, err := capture.NewReader(strings.NewReader("hello"), capture.Options{}); !errors.Is(err, capture.ErrFormat) {
+	if _, err := capture.NewReader(strings.NewReader("hello"), nil); !errors.Is(err, capture.ErrFormat) {
 		t.Errorf("got %v, want ErrFormat", err)
 	}
 	broken := errors.New("broken disk")
-	if _, err := capture.NewReader(iotest.ErrReader(broken), capture.Options{}); !errors.Is(err, broken) {
+	if _, err := capture.NewReader(iotest.ErrReader(broken), nil); !errors.Is(err, broken) {
 		t.Errorf("got %v, want the reader's error", err)
 	}
 }
@@ -129,7 +129,7 @@ func TestFileCutAtEveryByte(t *testing.T) {
 		complete[at] = true
 	}
 	for n := header; n <= len(file); n++ {
-		found, err := readAll(bytes.NewReader(file[:n]), capture.Options{})
+		found, err := readAll(bytes.NewReader(file[:n]), nil)
 		if complete[n] && err != nil || !complete[n] && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
@@ -153,7 +153,7 @@ func TestHostileFiles(t *testing.T) {
 		"a block without end":    io.MultiReader(bytes.NewReader(section), strings.NewReader("\x04\x00\x00\x00\xff\xff\xff\x7f"), zeros{}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := readAll(file, capture.Options{}); err == nil {
+			if _, err := readAll(file, nil); err == nil {
 				t.Error("no error")
 			}
 		})
@@ -189,7 +189,7 @@ func TestSkippedPacketsAreCounted(t *testing.T) {
 	for _, p := range segments(strict.turns(t), 1460, 1000, 2000) {
 		frames = append(frames, ethernet.frame(t, p))
 	}
-	r, err := capture.NewReader(bytes.NewReader(pcap(t, ethernet.link, frames)), capture.Options{})
+	r, err := capture.NewReader(bytes.NewReader(pcap(t, ethernet.link, frames)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestOpenConnectionsAreBounded(t *testing.T) {
 		w.port = layers.TCPPort(1024 + port)
 		frames = append(frames, w.frame(t, packet{from: 1, seq: 1, syn: true}))
 	}
-	r, err := capture.NewReader(bytes.NewReader(pcap(t, ethernet.link, frames)), capture.Options{})
+	r, err := capture.NewReader(bytes.NewReader(pcap(t, ethernet.link, frames)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,14 +27,9 @@ type stream struct {
 	ended       bool      // FIN was delivered
 }
 
-// A chunk is the next data of a stream, after a gap if missing is not 0.
-type chunk struct {
-	segment
-	missing int // bytes before the segment that are not in the capture
-}
-
-// add adds a segment and delivers the data that is now in order.
-func (s *stream) add(seg segment, deliver func(chunk)) {
+// add adds a segment and delivers the data that is now in order: segments with data, and
+// segments without data for gaps.
+func (s *stream) add(seg segment, deliver func(segment)) {
 	if !s.started {
 		s.started, s.initial, s.next = true, seg.start(), seg.start()
 	}
@@ -59,13 +54,13 @@ func (s *stream) add(seg segment, deliver func(chunk)) {
 }
 
 // skipTo gives up missing data before a sequence number.
-func (s *stream) skipTo(seq uint32, deliver func(chunk)) {
+func (s *stream) skipTo(seq uint32, deliver func(segment)) {
 	for !s.ended && s.started && seqDiff(seq, s.next) > 0 {
 		end := seq
 		if len(s.pending) > 0 && seqDiff(end, s.pending[0].start()) > 0 {
 			end = s.pending[0].start()
 		}
-		gap := chunk{missing: seqDiff(end, s.next)}
+		gap := segment{missing: seqDiff(end, s.next)}
 		if len(s.pending) > 0 {
 			gap.at = s.pending[0].at
 		}
@@ -76,7 +71,7 @@ func (s *stream) skipTo(seq uint32, deliver func(chunk)) {
 }
 
 // deliverPending delivers the pending segments that are now in order.
-func (s *stream) deliverPending(deliver func(chunk)) {
+func (s *stream) deliverPending(deliver func(segment)) {
 	for len(s.pending) > 0 && seqDiff(s.pending[0].start(), s.next) <= 0 {
 		seg := s.pending[0]
 		s.pending = slices.Delete(s.pending, 0, 1)
@@ -86,7 +81,7 @@ func (s *stream) deliverPending(deliver func(chunk)) {
 }
 
 // deliver delivers the new data of a segment that starts at next or before.
-func (s *stream) deliver(seg segment, deliver func(chunk)) {
+func (s *stream) deliver(seg segment, deliver func(segment)) {
 	duplicate := -seqDiff(seg.start(), s.next)
 	if s.ended || duplicate > len(seg.data) {
 		return
@@ -97,7 +92,7 @@ func (s *stream) deliver(seg segment, deliver func(chunk)) {
 		s.pending, s.pendingCost = nil, 0
 	}
 	if len(seg.data) > 0 || seg.fin {
-		deliver(chunk{segment: seg})
+		deliver(seg)
 	}
 }
 

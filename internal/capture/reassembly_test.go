@@ -22,7 +22,7 @@ func eachSample(t *testing.T, test func(t *testing.T, s sample, turns []turn)) {
 func TestSegmentsMayHaveAnySize(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		for _, mss := range []int{1, 2, 7, 100, 536, 1460, 65000} {
-			s.check(t, read(t, ethernet.pcap(t, segments(turns, mss, 1000, 2000)), s.options(t)))
+			s.check(t, read(t, ethernet.pcap(t, segments(turns, mss, 1000, 2000)), s.keys(t)))
 		}
 	})
 }
@@ -31,7 +31,7 @@ func TestSequenceNumbersWrap(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		for _, first := range []uint32{1<<32 - 1, 1<<32 - 2, 1<<32 - 600, 1<<31 - 300} {
 			packets := shuffled(segments(turns, 50, first, first), 1)
-			s.check(t, read(t, ethernet.pcap(t, packets), s.options(t)))
+			s.check(t, read(t, ethernet.pcap(t, packets), s.keys(t)))
 		}
 	})
 }
@@ -55,7 +55,7 @@ func shuffled(packets []packet, seed uint64) []packet {
 func TestPacketsOutOfOrder(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, turns []turn) {
 		for seed := range uint64(30) {
-			s.check(t, read(t, ethernet.pcap(t, shuffled(segments(turns, 20, 1000, 2000), seed)), s.options(t)))
+			s.check(t, read(t, ethernet.pcap(t, shuffled(segments(turns, 20, 1000, 2000), seed)), s.keys(t)))
 		}
 	})
 }
@@ -71,8 +71,8 @@ func TestRetransmission(t *testing.T) {
 			again.data = slices.Repeat([]byte{'?'}, len(p.data))
 			twice = append(twice, p, again)
 		}
-		s.check(t, read(t, ethernet.pcap(t, twice), s.options(t)))
-		s.check(t, read(t, ethernet.pcap(t, append(packets, twice[6:]...)), s.options(t)))
+		s.check(t, read(t, ethernet.pcap(t, twice), s.keys(t)))
+		s.check(t, read(t, ethernet.pcap(t, append(packets, twice[6:]...)), s.keys(t)))
 	})
 }
 
@@ -91,8 +91,8 @@ func TestOverlap(t *testing.T) {
 				packets = append(packets, packet{from: p.from, turn: p.turn, seq: p.seq + uint32(len(p.data)) - 1, ack: p.ack, data: []byte{0}})
 			}
 		}
-		s.check(t, read(t, ethernet.pcap(t, packets), s.options(t)))
-		s.check(t, read(t, ethernet.pcap(t, shuffled(packets[:len(packets):len(packets)], 1)), s.options(t)))
+		s.check(t, read(t, ethernet.pcap(t, packets), s.keys(t)))
+		s.check(t, read(t, ethernet.pcap(t, shuffled(packets[:len(packets):len(packets)], 1)), s.keys(t)))
 	})
 }
 
@@ -105,7 +105,7 @@ func TestMissingPacket(t *testing.T) {
 			if len(dropped.data) == 0 || i == len(packets)-1 { // that the last packet is missing does not show
 				continue
 			}
-			found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), i, i+1)), s.options(t))
+			found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), i, i+1)), s.keys(t))
 			if len(found) != 1 || found[0].Transcript == nil || found[0].MissingBytes != len(dropped.data) {
 				t.Fatalf("without packet %d of %d bytes: read %+v", i, len(dropped.data), found[0])
 			}
@@ -126,7 +126,7 @@ func TestMissingPacketDoesNotChangeTheOrder(t *testing.T) {
 			hello = i + 4
 		}
 	}
-	found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), hello, hello+1)), healthy.options(t))
+	found := read(t, ethernet.pcap(t, slices.Delete(slices.Clone(packets), hello, hello+1)), healthy.keys(t))
 	checkTranscript(t, found[0],
 		"client: ClientHello",
 		"server: ServerHello EncryptedExtensions Unknown CertificateVerify Finished",
@@ -145,7 +145,7 @@ func TestCutAfterEveryPacket(t *testing.T) {
 		packets := segments(turns, 200, 1000, 2000)
 		messages := 0
 		for n := range packets {
-			found := read(t, ethernet.pcap(t, packets[:n]), s.options(t))
+			found := read(t, ethernet.pcap(t, packets[:n]), s.keys(t))
 			if len(found) == 0 || found[0].Transcript == nil {
 				if messages > 0 {
 					t.Errorf("after %d packets there is no transcript", n)
@@ -172,7 +172,7 @@ func TestBegunAtEveryPacket(t *testing.T) {
 		begun := false
 		for n, p := range packets {
 			begun = begun || n > 0 && tlsrecord.BeginsHandshake(packets[n-1].data)
-			found := read(t, ethernet.pcap(t, packets[n:]), s.options(t))
+			found := read(t, ethernet.pcap(t, packets[n:]), s.keys(t))
 			if begun {
 				continue
 			}
@@ -204,7 +204,7 @@ func TestConnectionsAreKeptApart(t *testing.T) {
 	for _, p := range segments(healthy.turns(t), 100, 5000, 6000) {
 		frames = append(frames, ethernet.frame(t, p))
 	}
-	found := read(t, pcap(t, ethernet.link, frames), healthy.options(t))
+	found := read(t, pcap(t, ethernet.link, frames), healthy.keys(t))
 	if len(found) != 3 {
 		t.Fatalf("%d conversations, want 3", len(found))
 	}

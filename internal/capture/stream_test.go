@@ -26,11 +26,11 @@ func TestStreamIsReassembled(t *testing.T) {
 		s := &stream{started: true, initial: first, next: first}
 		var got []byte
 		for _, seg := range segments {
-			s.add(seg, func(k chunk) {
-				if k.missing > 0 {
-					t.Errorf("%d bytes are missing", k.missing)
+			s.add(seg, func(next segment) {
+				if next.missing > 0 {
+					t.Errorf("%d bytes are missing", next.missing)
 				}
-				got = append(got, k.data...)
+				got = append(got, next.data...)
 			})
 		}
 		if !bytes.Equal(got, sent) || !s.ended || s.pendingCost != 0 {
@@ -44,7 +44,7 @@ func TestPendingSegmentsAreBounded(t *testing.T) {
 	for _, size := range []int{1, 1000, 60_000} {
 		s := &stream{started: true}
 		total := 0
-		deliver := func(k chunk) { total += k.missing + len(k.data) }
+		deliver := func(seg segment) { total += seg.missing + len(seg.data) }
 		for i := range 5_000 {
 			s.add(segment{seq: uint32(2 * size * (i + 1)), data: make([]byte, size)}, deliver)
 			if s.pendingCost > maxPending {
@@ -61,8 +61,8 @@ func TestPendingSegmentsAreBounded(t *testing.T) {
 // FIN behind it is delivered after it.
 func TestFINWaitsBehindTruncatedData(t *testing.T) {
 	s := new(stream)
-	var got []chunk
-	deliver := func(k chunk) { got = append(got, k) }
+	var got []segment
+	deliver := func(seg segment) { got = append(got, seg) }
 	s.add(segment{seq: 100, data: []byte("abc"), truncated: 7, fin: true}, deliver)
 	if len(got) != 1 || string(got[0].data) != "abc" || s.ended {
 		t.Fatalf("got %+v, ended %v", got, s.ended)
