@@ -26,7 +26,7 @@ const (
 //	expect: early-ticket
 //	source: https://github.com/golang/go/issues/70232
 //	peer: strict client on crypto/tls go1.26.8
-//	comment: the server's policy is stock
+//	comment: the server's mode is stock
 //
 // Then come the drawing, for people, and behind a line of its own the record.
 type golden struct {

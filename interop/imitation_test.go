@@ -27,7 +27,7 @@ func rawBytes(*testing.T) string { return "bytes written by hand" }
 // below it. None claims to be the software that they tell of.
 var imitations = []scenario{
 	{
-		name: "early-ticket", comment: "the client closes when a ticket comes before its Finished; the server's policy is stock",
+		name: "early-ticket", comment: "the client closes when a ticket comes before its Finished; the server's mode is stock",
 		peer: thisGo, policy: sessionticket.Stock,
 		play: playStrictly(anyCertificate()),
 	},

@@ -41,7 +41,7 @@ var realPeers = []scenario{
 		peer: openSSL, play: sendOpenSSL(testpeer.OpenSSLOptions{Handshake: testpeer.RetriedHandshake}),
 	},
 	{
-		name: "healthy.openssl-early-ticket", comment: "survives an early ticket: the server's policy is stock",
+		name: "healthy.openssl-early-ticket", comment: "survives an early ticket: the server's mode is stock",
 		peer: openSSL, policy: sessionticket.Stock, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
