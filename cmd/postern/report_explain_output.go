@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -202,8 +203,6 @@ func toActivityJSON(a tlsrptexplain.Activity) activityJSON {
 			return activitySenderJSON{s.Address, s.EHLO, s.Name, string(s.Match), s.First.UTC(), s.Last.UTC(), countsJSON(s.Counts)}
 		}),
 	}
-	for _, c := range a.Cases {
-		out.Cases[c.ID] = c.Sessions
-	}
+	maps.Copy(out.Cases, a.Cases)
 	return out
 }

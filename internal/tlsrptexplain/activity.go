@@ -23,10 +23,10 @@ type Activity struct {
 	Domains []string // of the sender's host names; empty if the report gives addresses
 	NoDNS   bool     // there was no resolver
 	Senders []Sender // most failures first
-	Cases   []Case   // of the failed sessions, most sessions first
 	During  ledger.Counts
-	Unused  int64         // of During, TLS sessions that ended without a command
-	After   ledger.Counts // from the end of the report until now
+	Cases   map[string]int64 // failed sessions of During by case ID, or [ledger.Unknown]
+	Unused  int64            // TLS sessions of During that ended without a command
+	After   ledger.Counts    // from the end of the report until now
 
 	// Mismatched counts addresses that used the sender's names in EHLO but have a
 	// confirmed name in another domain. Their sessions do not count.
@@ -49,12 +49,6 @@ const (
 	ByReverseDNS Match = "dns"     // its name by forward-confirmed reverse DNS
 	ByEHLO       Match = "ehlo"    // its EHLO name, which any client can choose
 )
-
-// A Case counts failed sessions with the same diagnosis.
-type Case struct {
-	ID       string // of a case of package interop, or [ledger.Unknown]
-	Sessions int64
-}
 
 // activity searches the ledger for the sender of the report.
 func (x Explainer) activity(ctx context.Context, q Question) (Activity, error) {
@@ -126,7 +120,7 @@ func (x Explainer) confirmedNames(ctx context.Context, in ledger.Span, whose led
 
 // match counts the sender's sessions in the report's hours and after them.
 func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, whose ledger.SenderQuery, names map[netip.Addr]string) (Activity, error) {
-	a := Activity{Domains: whose.Domains, NoDNS: x.Resolver == nil && whose.Domains != nil}
+	a := Activity{Domains: whose.Domains, Cases: make(map[string]int64), NoDNS: x.Resolver == nil && whose.Domains != nil}
 	found, err := x.Ledger.Activity(ctx, hours, whose)
 	if err != nil {
 		return a, err
@@ -147,9 +141,6 @@ func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, who
 		}
 	}
 	slices.SortStableFunc(a.Senders, func(a, b Sender) int { return cmp.Compare(b.Failed, a.Failed) })
-	slices.SortFunc(a.Cases, func(a, b Case) int {
-		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), strings.Compare(a.ID, b.ID))
-	})
 	return a, err
 }
 
@@ -171,13 +162,23 @@ func (a *Activity) add(sender Sender) {
 	a.During.Add(sender.Counts)
 	a.Unused += sender.Unused
 	for id, n := range sender.Cases {
-		i := slices.IndexFunc(a.Cases, func(c Case) bool { return c.ID == id })
-		if i < 0 {
-			i = len(a.Cases)
-			a.Cases = append(a.Cases, Case{ID: id})
-		}
-		a.Cases[i].Sessions += n
+		a.Cases[id] += n
 	}
+}
+
+// caseIDs returns the keys of Cases, most sessions first.
+func (a Activity) caseIDs() []string {
+	return slices.SortedFunc(maps.Keys(a.Cases), func(x, y string) int {
+		return cmp.Or(cmp.Compare(a.Cases[y], a.Cases[x]), strings.Compare(x, y))
+	})
+}
+
+// mainCase returns the case of most failed sessions, or "" if there is none.
+func (a Activity) mainCase() string {
+	if len(a.Cases) == 0 {
+		return ""
+	}
+	return a.caseIDs()[0]
 }
 
 // otherDomains are the domains of a submitter's mail servers if they are not below its
@@ -304,12 +305,13 @@ func (a Activity) domainsText(separator string) string {
 }
 
 func (a Activity) casesText() string {
-	parts := make([]string, len(a.Cases))
-	for i, c := range a.Cases {
-		parts[i] = fmt.Sprintf("%s (%d×)", c.ID, c.Sessions)
-		if c.ID == ledger.Unknown {
-			parts[i] = fmt.Sprintf("no known case (%d×)", c.Sessions)
+	var parts []string
+	for _, id := range a.caseIDs() {
+		name := id
+		if id == ledger.Unknown {
+			name = "no known case"
 		}
+		parts = append(parts, fmt.Sprintf("%s (%d×)", name, a.Cases[id]))
 	}
 	return strings.Join(parts, ", ")
 }

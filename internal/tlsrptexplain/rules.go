@@ -66,7 +66,7 @@ func confirmedByProbe(_ Question, e *Explanation) (Conclusion, bool) {
 func (e *Explanation) aboutPolicy() bool {
 	switch {
 	case len(e.Activity.Cases) > 0:
-		return slices.Contains(certificateCases, e.Activity.Cases[0].ID)
+		return slices.Contains(certificateCases, e.Activity.mainCase())
 	case e.Activity.Unused > 0:
 		return true
 	}
@@ -138,20 +138,17 @@ func (r Result) otherHost(q Question) (host string) {
 
 // knownCase: the sender's handshakes failed here, and match a known case.
 func knownCase(_ Question, e *Explanation) (Conclusion, bool) {
-	if len(e.Activity.Cases) == 0 {
-		return Conclusion{}, false
-	}
-	most := e.Activity.Cases[0]
-	known, ok := interop.Find(most.ID)
-	if !ok || !canMean(e.worst().mainType(), most.ID) {
+	id := e.Activity.mainCase()
+	known, ok := interop.Find(id)
+	if !ok || !canMean(e.worst().mainType(), id) {
 		return Conclusion{}, false
 	}
 	c := Conclusion{
 		Cause: fmt.Sprintf("%s: %s. This server recorded %s of this kind, the report counts %s.", known.ID, known.Title,
-			count(most.Sessions, "failure"), count(e.worst().Failed, "failed session")),
+			count(e.Activity.Cases[id], "failure"), count(e.worst().Failed, "failed session")),
 		Confidence: likely, Case: known, Next: known.Remedy.Postern, Sources: sourceURLs(known),
 	}
-	if e.Activity.confirmed() && 2*most.Sessions >= e.worst().Failed {
+	if e.Activity.confirmed() && 2*e.Activity.Cases[id] >= e.worst().Failed {
 		c.Confidence = almostCertain
 	}
 	f, still := e.Records.problemOfCase(known)
