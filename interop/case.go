@@ -25,9 +25,9 @@ type Case struct {
 
 // A Source is a report of a case.
 type Source struct {
-	URL     string
-	Date    string // year, year-month or year-month-day of the report; may be empty
-	Summary string // one short sentence
+	URL     string `json:"url"`
+	Date    string `json:"date,omitempty"` // year, year-month or year-month-day of the report; may be empty
+	Summary string `json:"summary"`        // one short sentence
 }
 
 // A Remedy says what to do about a case.
@@ -38,8 +38,8 @@ type Remedy struct {
 
 // Advice says what to do in one other mail server, library or device.
 type Advice struct {
-	Software string // its own name
-	Action   string
+	Software string `json:"software"` // its own name
+	Action   string `json:"action"`
 }
 
 // A Status says how well a behaviour is established.

@@ -46,11 +46,11 @@ type Diagnosis struct {
 
 // An Observation is one thing seen in a transcript, in words.
 type Observation struct {
-	Text string
+	Text string `json:"text"`
 
 	// Message is the index of the message concerned in the transcript's Messages, or -1
 	// for the transcript as a whole.
-	Message int
+	Message int `json:"message"`
 }
 
 // Confidence says how likely a diagnosis is, above 0 and at most 1. It is a judgement,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"postern/internal/terminal"
 	"postern/interop"
@@ -62,42 +61,4 @@ func printCase(ui terminal.UI, c *interop.Case) {
 	for _, s := range c.Sources {
 		fmt.Fprintf(ui.Out, "%-*s%s\n", terminal.Margin, "source", s.URL)
 	}
-}
-
-// A caseJSON is a case, as in docs/json.md.
-type caseJSON struct {
-	ID          string       `json:"id"`
-	Title       string       `json:"title"`
-	Clients     string       `json:"clients"`
-	Since       string       `json:"since"`
-	Status      string       `json:"status"`
-	Explanation string       `json:"explanation"`
-	Remedies    []remedyJSON `json:"remedies"`
-	Sources     []sourceJSON `json:"sources"`
-}
-
-type remedyJSON struct {
-	Software string `json:"software"`
-	Action   string `json:"action"`
-}
-
-type sourceJSON struct {
-	URL     string `json:"url"`
-	Date    string `json:"date,omitempty"`
-	Summary string `json:"summary"`
-}
-
-func toCaseJSON(c *interop.Case) caseJSON {
-	out := caseJSON{
-		ID: c.ID, Title: c.Title, Clients: c.Clients, Since: c.Since,
-		Status: strings.ToLower(c.Status.String()), Explanation: c.Explanation,
-		Remedies: []remedyJSON{{"Postern", c.Remedy.Postern}},
-	}
-	for _, a := range c.Remedy.OtherSoftware {
-		out.Remedies = append(out.Remedies, remedyJSON(a))
-	}
-	for _, s := range c.Sources {
-		out.Sources = append(out.Sources, sourceJSON(s))
-	}
-	return out
 }

@@ -145,7 +145,7 @@ func (d dnsCmd) print(ui terminal.UI, c *config.Config, required dnsrecords.Conf
 	if d.JSON {
 		out := zoneJSON{Domain: required.Domain, Host: required.Host}
 		for _, r := range records {
-			out.Records = append(out.Records, toRecordJSON(dnsrecords.Result{Record: r}))
+			out.Records = append(out.Records, dnsrecords.Result{Record: r})
 		}
 		return ui.JSON(out)
 	}
@@ -256,39 +256,4 @@ func switchKey(ui terminal.UI, c *config.Config, next dnsrecords.NextKey, r dnsr
 	}
 	ui.Note("created a self-signed certificate for the next key; postern serve loads it within seconds")
 	return nil
-}
-
-// A zoneJSON is what postern dns --json prints.
-type zoneJSON struct {
-	Domain  string           `json:"domain"`
-	Host    string           `json:"host"`
-	Records []recordJSON     `json:"records"`
-	State   dnsrecords.State `json:"state,omitempty"`
-	Step    dnsrecords.Step  `json:"step,omitempty"`
-	Until   *time.Time       `json:"until,omitempty"`
-}
-
-type recordJSON struct {
-	Name  string           `json:"name"`
-	Type  string           `json:"type"`
-	Data  string           `json:"data"`
-	Note  string           `json:"note,omitempty"`
-	State dnsrecords.State `json:"state,omitempty"`
-	Why   string           `json:"why,omitempty"`
-}
-
-func toRecordJSON(r dnsrecords.Result) recordJSON {
-	return recordJSON{r.Name, r.Type, r.Data, r.Note, r.State, r.Why}
-}
-
-func comparisonJSON(w dnsrecords.Config, c dnsrecords.Comparison) zoneJSON {
-	out := zoneJSON{Domain: w.Domain, Host: w.Host, State: c.State(), Step: c.Rollover.Step}
-	if c.Rollover.Step == dnsrecords.Wait {
-		until := c.Rollover.Until.UTC()
-		out.Until = &until
-	}
-	for _, r := range c.Results {
-		out.Records = append(out.Records, toRecordJSON(r))
-	}
-	return out
 }

@@ -113,28 +113,3 @@ func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handsh
 		ui.Paragraph("case", interop.UnknownFailure)
 	}
 }
-
-// An explainedJSON is a handshake with its diagnoses, as in docs/json.md.
-type explainedJSON struct {
-	Failed    bool                  `json:"failed"`
-	Cases     []diagnosisJSON       `json:"cases"`
-	Handshake *handshake.Transcript `json:"handshake"`
-}
-
-type diagnosisJSON struct {
-	Case         string            `json:"case"`
-	Confidence   float64           `json:"confidence"`
-	Observations []observationJSON `json:"observations"`
-}
-
-type observationJSON struct {
-	Text    string `json:"text"`
-	Message int    `json:"message"`
-}
-
-func toDiagnosisJSON(d interop.Diagnosis) diagnosisJSON {
-	return diagnosisJSON{
-		Case: d.Case.ID, Confidence: float64(d.Confidence),
-		Observations: each(d.Observations, func(o interop.Observation) observationJSON { return observationJSON(o) }),
-	}
-}

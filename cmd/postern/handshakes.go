@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -137,63 +135,6 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	fmt.Fprintln(ui.Out)
 	ui.Paragraph("next", safetext.Printable(found.Next))
 	return nil
-}
-
-// A handshakeJSON is a handshake in the ledger, as in docs/json.md.
-type handshakeJSON struct {
-	Session string       `json:"session"`
-	Time    time.Time    `json:"time"`
-	Address netip.Addr   `json:"address"`
-	Network netip.Prefix `json:"network"`
-	EHLO    string       `json:"ehlo,omitempty"`
-	JA4     string       `json:"ja4,omitempty"`
-	Outcome string       `json:"outcome"`
-	Mode    string       `json:"mode,omitempty"`
-	negotiatedJSON
-	After     string          `json:"after,omitempty"`
-	Stopped   string          `json:"stopped,omitempty"`
-	Cases     []caseFoundJSON `json:"cases,omitempty"`
-	Next      string          `json:"next,omitempty"`
-	Handshake json.RawMessage `json:"handshake,omitempty"`
-}
-
-// A negotiatedJSON has the names of what was negotiated.
-type negotiatedJSON struct {
-	Version string `json:"version,omitempty"`
-	Suite   string `json:"suite,omitempty"`
-	Group   string `json:"group,omitempty"`
-}
-
-// negotiated names TLS parameters; 0 means none.
-func negotiated(version, suite, group uint16) (n negotiatedJSON) {
-	if version != 0 {
-		n.Version, n.Suite = handshake.Version(version).String(), handshake.Suite(suite).String()
-	}
-	if group != 0 {
-		n.Group = handshake.Group(group).String()
-	}
-	return n
-}
-
-type caseFoundJSON struct {
-	Case       string  `json:"case"`
-	Confidence float64 `json:"confidence"`
-}
-
-func toHandshakeJSON(h ledger.Handshake) handshakeJSON {
-	out := handshakeJSON{
-		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
-		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(),
-		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
-		After:          h.After, Stopped: h.Stopped, Next: h.Next, Handshake: h.Transcript,
-	}
-	if h.Fingerprint != "" {
-		out.Mode = h.Mode.String()
-	}
-	for _, d := range h.Diagnoses {
-		out.Cases = append(out.Cases, caseFoundJSON{d.Case, d.Confidence})
-	}
-	return out
 }
 
 // handshakeLine is a handshake in a line of the table.

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/netip"
 	"strings"
-	"time"
 
 	"postern/internal/ledger"
 	"postern/internal/safetext"
@@ -113,34 +110,4 @@ func shortCount(n int64) string {
 		}
 	}
 	return fmt.Sprintf("%.0fE", size/1000)
-}
-
-// A reportJSON is a report as in docs/json.md.
-type reportJSON struct {
-	Report       int64           `json:"report"`
-	Time         time.Time       `json:"time"`
-	Via          string          `json:"via"`
-	Session      string          `json:"session,omitempty"`
-	Address      netip.Addr      `json:"address,omitzero"`
-	Verified     bool            `json:"verified"`
-	Signer       string          `json:"signer,omitempty"`
-	Verdict      string          `json:"verdict"`
-	Submitter    string          `json:"submitter,omitempty"`
-	Organization string          `json:"organization,omitempty"`
-	ReportID     string          `json:"report_id,omitempty"`
-	Start        time.Time       `json:"start,omitzero"`
-	End          time.Time       `json:"end,omitzero"`
-	Domains      []string        `json:"domains"`
-	Successful   int64           `json:"successful"`
-	Failed       int64           `json:"failed"`
-	Versions     int64           `json:"versions"`
-	Warnings     []string        `json:"warnings"`
-	Content      json.RawMessage `json:"content,omitempty"`
-}
-
-func toReportJSON(r ledger.Report) reportJSON {
-	return reportJSON{
-		r.ID, r.At.UTC(), string(r.Via), r.Session, r.Address, r.Verified, r.Signer, r.Verdict, r.Submitter, r.Organization, r.ReportID,
-		r.Start, r.End, r.Domains, r.Successful, r.Failed, r.Versions, r.Warnings, r.Content,
-	}
 }

@@ -103,14 +103,3 @@ func addedText(entry tlsrptin.Entry, filed ledger.AddedReport, err error) string
 	}
 	return fmt.Sprintf("already stored as report %d", filed.ID)
 }
-
-// An addedJSON is the result for one file or mail, as in docs/json.md.
-type addedJSON struct {
-	Name      string `json:"name"`
-	Report    int64  `json:"report,omitempty"`
-	New       bool   `json:"new"`
-	Confirmed bool   `json:"confirmed"`
-	Verified  bool   `json:"verified"`
-	Verdict   string `json:"verdict,omitempty"`
-	Error     string `json:"error,omitempty"`
-}

@@ -236,31 +236,6 @@ func dayText(d ledger.Day) string {
 	return fmt.Sprintf("%s, %s, %s: %s", handshake.Version(d.Version), handshake.Suite(d.Suite), handshake.Group(d.Group), counts)
 }
 
-// A senderJSON is a sender, as in docs/json.md.
-type senderJSON struct {
-	Network netip.Prefix `json:"network"`
-	EHLO    string       `json:"ehlo,omitempty"`
-	JA4     string       `json:"ja4,omitempty"`
-	First   time.Time    `json:"first"`
-	Last    time.Time    `json:"last"`
-	countsJSON
-}
-
-type countsJSON struct {
-	Full      int64 `json:"full"`
-	Resumed   int64 `json:"resumed"`
-	Failed    int64 `json:"failed"`
-	Plaintext int64 `json:"plaintext"`
-	Returned  int64 `json:"returned"`
-}
-
-func toSenderJSON(s ledger.Sender) senderJSON {
-	return senderJSON{
-		Network: s.Network, EHLO: s.EHLO, JA4: s.Fingerprint,
-		First: s.First.UTC(), Last: s.Seen.UTC(), countsJSON: countsJSON(s.Counts),
-	}
-}
-
 const senderFormat = "%-20s  %-28s  %8s  %8s  %8s  %9s  %-21s  %s"
 
 var senderHead = strings.TrimRight(fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed", "failed", "plaintext", "last seen", ""), " ")
@@ -280,52 +255,4 @@ func senderLine(s ledger.Sender) string {
 	line := fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
 		count(s.Failed), count(s.Plaintext), s.Seen.Local().Format("2006-01-02 15:04 MST"), words)
 	return strings.TrimRight(line, " ")
-}
-
-// A senderHistoryJSON is what postern senders show --json prints.
-type senderHistoryJSON struct {
-	Senders   []senderJSON    `json:"senders"`
-	Days      []dayJSON       `json:"days"`
-	Pins      []pinJSON       `json:"pins"`
-	Decisions []decisionJSON  `json:"decisions"`
-	Failed    []handshakeJSON `json:"failed"`
-}
-
-type dayJSON struct {
-	Day string `json:"day"`
-	negotiatedJSON
-	countsJSON
-}
-
-type pinJSON struct {
-	Network netip.Prefix `json:"network"`
-	Mode    string       `json:"mode"`
-	Why     string       `json:"why"`
-	Since   time.Time    `json:"since"`
-}
-
-type decisionJSON struct {
-	Time    time.Time    `json:"time"`
-	Kind    string       `json:"kind"`
-	Network netip.Prefix `json:"network"`
-	JA4     string       `json:"ja4,omitempty"`
-	From    string       `json:"from"`
-	To      string       `json:"to"`
-	Why     string       `json:"why"`
-}
-
-func toSenderHistoryJSON(s senderHistory) senderHistoryJSON {
-	return senderHistoryJSON{
-		Senders: each(s.senders, toSenderJSON),
-		Days:    each(s.days, toDayJSON),
-		Pins:    each(s.pins, func(p fallback.Pin) pinJSON { return pinJSON{p.Network, p.Mode.String(), p.Why, p.Since.UTC()} }),
-		Decisions: each(s.decisions, func(d fallback.Decision) decisionJSON {
-			return decisionJSON{d.At.UTC(), string(d.Kind), d.Network, d.Fingerprint, d.From.String(), d.To.String(), d.Why}
-		}),
-		Failed: each(s.failed, toHandshakeJSON),
-	}
-}
-
-func toDayJSON(d ledger.Day) dayJSON {
-	return dayJSON{d.Day.Format(time.DateOnly), negotiated(d.Version, d.Suite, d.Group), countsJSON(d.Counts)}
 }

@@ -26,8 +26,8 @@ const (
 // should be removed.
 type Result struct {
 	Record
-	State State
-	Why   string // empty if OK
+	State State  `json:"state,omitempty"`
+	Why   string `json:"why,omitempty"` // empty if OK
 }
 
 // A Comparison is the required records, compared with published ones.

@@ -43,11 +43,11 @@ type Config struct {
 
 // A Record is a DNS record to publish.
 type Record struct {
-	Name     string // with a final dot
-	Type     string // "TLSA"
-	Data     string // as in a zone file
-	Note     string // its purpose, in a few words
-	Optional bool   // mail arrives without it
+	Name     string `json:"name"`           // with a final dot
+	Type     string `json:"type"`           // "TLSA"
+	Data     string `json:"data"`           // as in a zone file
+	Note     string `json:"note,omitempty"` // its purpose, in a few words
+	Optional bool   `json:"-"`              // mail arrives without it
 }
 
 // ttl is the TTL of the printed records: a key rollover waits as long.

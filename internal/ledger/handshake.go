@@ -82,8 +82,8 @@ type Handshake struct {
 
 // A Diagnosis is a case that a failed handshake may be.
 type Diagnosis struct {
-	Case       string
-	Confidence float64 // from 0 to 1
+	Case       string  `json:"case"`
+	Confidence float64 `json:"confidence"` // from 0 to 1
 }
 
 // Bounds in bytes of what is stored. All but the transcript's are far above what

@@ -18,8 +18,11 @@ type Sender struct {
 
 // Counts are sessions.
 type Counts struct {
-	Full, Resumed, Failed, Plaintext int64
-	Returned                         int64 // of Plaintext, those after a failed handshake
+	Full      int64 `json:"full"`
+	Resumed   int64 `json:"resumed"`
+	Failed    int64 `json:"failed"`
+	Plaintext int64 `json:"plaintext"`
+	Returned  int64 `json:"returned"` // of Plaintext, those after a failed handshake
 }
 
 // Add adds n to c.
