@@ -29,10 +29,10 @@ func roundTrip(t *testing.T, want *Report) {
 
 func TestMarshaledReportHasTheOrderOfTheRFC(t *testing.T) {
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, read(t, "testdata/whole.json")); err != nil {
+	if err := json.Compact(&compact, read(t, "testdata/complete.json")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := json.Marshal(parseFile(t, "testdata/whole.json"))
+	got, err := json.Marshal(parseFile(t, "testdata/complete.json"))
 	if err != nil || !bytes.Equal(got, compact.Bytes()) {
 		t.Errorf("%v\ngot  %s\nwant %s", err, got, compact.Bytes())
 	}

@@ -46,7 +46,7 @@ func TestInputThatIsNoReportIsRejected(t *testing.T) {
 }
 
 func TestParseReadsAllFieldsOfTheRFC(t *testing.T) {
-	got := parseFile(t, "testdata/whole.json")
+	got := parseFile(t, "testdata/complete.json")
 	want := &Report{
 		Organization: "Sender Example",
 		Start:        time.Date(2025, 3, 10, 0, 0, 0, 0, time.UTC),
@@ -112,7 +112,7 @@ func TestUnknownTypesAreKept(t *testing.T) {
 }
 
 func TestFieldsOfTheWrongTypeAreKept(t *testing.T) {
-	report := parseFile(t, "testdata/wrong_kinds.json")
+	report := parseFile(t, "testdata/wrong_types.json")
 	result := report.Policies[0]
 	failure := result.Failures[0]
 	for got, want := range map[string]string{
@@ -152,7 +152,7 @@ func TestExtraIsValidUTF8(t *testing.T) {
 }
 
 func TestGzipWithoutTrailerIsAccepted(t *testing.T) {
-	zipped := zip(t, read(t, "testdata/whole.json"))
+	zipped := zip(t, read(t, "testdata/complete.json"))
 	report, err := Parse(bytes.NewReader(zipped[:len(zipped)-3]))
 	if err != nil || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0].Text, "damaged") {
 		t.Errorf("%+v, %v", report, err)

@@ -12,15 +12,15 @@ import (
 	"postern/tlsrpt"
 )
 
-// Bounds of what [History] reads.
+// Limits of [History].
 const (
 	maxHistory      = 200      // reports are daily, and kept for 90 days
-	maxHistoryBytes = 32 << 20 // the usual report of a day has a few KiB
+	maxHistoryBytes = 32 << 20 // a typical report has a few KiB
 )
 
-// History returns the reports of r's submitter in the ledger, for [Question.History].
-// With verified, unverified ones are left out. Reports that name no submitter, as all
-// that come by HTTPS, are compared with those of the same organization.
+// History returns the stored reports of r's submitter, for [Question].History. With
+// verified it returns only verified ones. For a report without a submitter, as all by
+// HTTPS, it returns those of the same organization.
 func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified bool) ([]*tlsrpt.Report, error) {
 	filter := ledger.ReportFilter{From: r.Submitter, Verified: verified && r.Submitter != "", Limit: maxHistory}
 	if r.Submitter == "" {
@@ -33,22 +33,22 @@ func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified
 	if err != nil {
 		return nil, err
 	}
-	// The newest are read, and returned in the order in which they came.
+	// The ledger lists the newest first. They are returned in order of arrival.
 	history := make(map[int64]*tlsrpt.Report)
 	var order []int64
 	size := 0
 	for _, listed := range found {
-		whole, err := book.Report(ctx, listed.ID)
+		full, err := book.Report(ctx, listed.ID)
 		if err != nil {
 			return nil, err
 		}
-		if size += len(whole.Content); size > maxHistoryBytes {
+		if size += len(full.Content); size > maxHistoryBytes {
 			break
 		}
-		if history[whole.ID], err = whole.Parse(); err != nil {
+		if history[full.ID], err = full.Parse(); err != nil {
 			return nil, err
 		}
-		order = append(order, whole.ID)
+		order = append(order, full.ID)
 	}
 	slices.Sort(order)
 	all := make([]*tlsrpt.Report, 0, len(order))
@@ -58,26 +58,28 @@ func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified
 	return all, nil
 }
 
-// A DaySummary is what a submitter reports about a day.
+// A DaySummary counts the sessions that a submitter reports for a day.
 type DaySummary struct {
 	Submitter  string `json:"submitter"`
 	Verified   bool   `json:"verified"`
-	Day        string `json:"day"` // 2026-11-24, in UTC
+	Day        string `json:"day"` // such as 2026-11-24, in UTC
 	Reports    int    `json:"reports"`
 	Successful int64  `json:"successful"`
 	Failed     int64  `json:"failed"`
 }
 
-// SameSubmitter reports whether both are of one submitter, verified or not.
+// SameSubmitter reports whether both are for the same submitter and are both verified or
+// both unverified.
 func (d DaySummary) SameSubmitter(o DaySummary) bool {
 	return d.Submitter == o.Submitter && d.Verified == o.Verified
 }
 
-// Sessions is the number of sessions.
+// Sessions returns the number of all sessions.
 func (d DaySummary) Sessions() int64 { return add(d.Successful, d.Failed) }
 
-// Summarize adds up reports by submitter, verified ones first, and day. Of those with
-// the same id about the same day the last counts: it is a correction.
+// Summarize adds up reports by submitter and day. It returns them in that order, verified
+// ones first. Of several reports with the same ID and day the last counts: it is a
+// correction.
 func Summarize(reports []ledger.Report) []DaySummary {
 	type identity struct {
 		submitter, id, day string
@@ -119,7 +121,7 @@ func Summarize(reports []ledger.Report) []DaySummary {
 	return all
 }
 
-// Sessions adds up a report's sessions under the policies of a domain.
+// Sessions returns the sessions in a report that are for a policy domain.
 func Sessions(r *tlsrpt.Report, domain string) (successful, failed int64) {
 	domain = smtp.FoldDomain(domain)
 	for _, p := range r.Policies {
@@ -130,7 +132,8 @@ func Sessions(r *tlsrpt.Report, domain string) (successful, failed int64) {
 	return successful, failed
 }
 
-// add stops at the largest number: a report may claim anything.
+// add returns the sum or, if it overflows, the largest number: a report may contain any
+// numbers.
 func add(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
