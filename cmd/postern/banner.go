@@ -69,7 +69,7 @@ func printSummary(w io.Writer, c *config.Config, addresses []string, certificate
 	row(w, "next hop", nextHop(c))
 	row(w, "TLS reports", reportAddresses(c)...)
 	row(w, "certificate", certificateLines(c, certificates)...)
-	if c.MTASTS.Serve {
+	if c.MTASTS.Enabled {
 		row(w, "MTA-STS", mtastsText(c.MTASTS))
 	}
 	row(w, "TLS mode", c.Mode.String())
@@ -116,7 +116,7 @@ func nextHop(c *config.Config) string {
 // certificateLines has a line for each certificate.
 func certificateLines(c *config.Config, certificates []*tls.Certificate) []string {
 	var lines []string
-	if c.ACME.Ask {
+	if c.ACME.Enabled {
 		lines = append(lines, fmt.Sprintf("by ACME, for %s from %s", strings.Join(c.ACME.Hosts, ", "), c.ACME.Directory))
 	}
 	own := len(c.Certificates) == 0

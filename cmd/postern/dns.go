@@ -104,7 +104,7 @@ func (d dnsCmd) required(c *config.Config, domain string, next dnsrecords.NextKe
 	if w.Report == "" {
 		w.Report = "mailto:" + reportAddress(c, domain)
 	}
-	if c.MTASTS.Serve {
+	if c.MTASTS.Enabled {
 		policy := c.MTASTS.Policy()
 		w.Policy = &policy
 	}
@@ -131,7 +131,7 @@ func reportAddress(c *config.Config, domain string) string {
 // it is not known: only Let's Encrypt's is.
 func issuer(a config.ACME) string {
 	u, err := url.Parse(a.Directory)
-	if a.Ask && err == nil && strings.HasSuffix(u.Hostname(), ".letsencrypt.org") {
+	if a.Enabled && err == nil && strings.HasSuffix(u.Hostname(), ".letsencrypt.org") {
 		return "letsencrypt.org"
 	}
 	return ""
@@ -155,7 +155,7 @@ func (d dnsCmd) print(ui terminal.UI, c *config.Config, required dnsrecords.Conf
 	if len(required.Keys) == 0 {
 		fmt.Fprintln(ui.Out, "; no TLSA record: there is no certificate yet; postern serve makes or obtains one")
 	}
-	if c.ACME.Ask && c.ACME.NewKey {
+	if c.ACME.Enabled && c.ACME.NewKey {
 		fmt.Fprintln(ui.Out, "; acme.new-key is true: each renewal changes the key, and so the TLSA record")
 	}
 	if required.Policy == nil {
@@ -242,7 +242,7 @@ func switchKey(ui terminal.UI, c *config.Config, next dnsrecords.NextKey, r dnsr
 		return &terminal.UsageError{Err: errors.New("the next key is already in use"), Hint: "make another one with postern dns --next-key"}
 	case r.Step != dnsrecords.Switch:
 		return &terminal.HintedError{Err: errors.New("not switching keys: senders that check DANE would reject the next key"), Hint: nextStep(r)}
-	case c.ACME.Ask || len(c.Certificates) > 0:
+	case c.ACME.Enabled || len(c.Certificates) > 0:
 		return &terminal.UsageError{
 			Err:  fmt.Errorf("the certificate of %s is not self-signed", c.Hostname),
 			Hint: "get a certificate for the key in " + next.File + " and name both below [[certificate]] in place of the old ones",

@@ -17,7 +17,7 @@ import (
 
 // MTASTS configures the policy to serve for the domains (RFC 8461).
 type MTASTS struct {
-	Serve    bool
+	Enabled  bool
 	Domains  []string // in ASCII, none twice
 	Mode     mtasts.Mode
 	MX       []string
@@ -34,7 +34,7 @@ func (m MTASTS) Policy() mtasts.Policy {
 // defaults.
 func (l *loading) checkMTASTS() {
 	m := &l.config.MTASTS
-	if m.Serve = l.given("mta-sts"); !m.Serve {
+	if m.Enabled = l.given("mta-sts"); !m.Enabled {
 		return
 	}
 	for _, domain := range l.config.Domains {
@@ -95,7 +95,7 @@ func isServer(text string) bool {
 
 // ACME configures the certificates to obtain (RFC 8555).
 type ACME struct {
-	Ask       bool
+	Enabled   bool
 	Directory string // a URL
 	Email     string // empty: none
 	Hosts     []string
@@ -111,7 +111,7 @@ const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 // defaults. It comes after mta-sts, whose hosts need certificates too.
 func (l *loading) checkACME() {
 	a := &l.config.ACME
-	if a.Ask = l.given("acme"); !a.Ask {
+	if a.Enabled = l.given("acme"); !a.Enabled {
 		return
 	}
 	if len(l.config.Web.Listen)+len(l.config.Web.ListenPlain) == 0 {

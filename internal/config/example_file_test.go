@@ -82,10 +82,10 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.ListenTLS = []string{}
 	want.Data = got.Data
 	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}
-	want.MTASTS.Serve, want.MTASTS.Domains = true, want.Domains
+	want.MTASTS.Enabled, want.MTASTS.Domains = true, want.Domains
 	want.MTASTS.MX, want.MTASTS.Resolver = []string{"mx.example.org"}, "127.0.0.1:53"
 	want.ACME = ACME{
-		Ask: true, NewKey: true, Directory: letsEncrypt, Email: "postmaster@example.org",
+		Enabled: true, NewKey: true, Directory: letsEncrypt, Email: "postmaster@example.org",
 		Hosts: []string{"mx.example.org", "mta-sts.example.org"}, CA: got.ACME.CA, Roots: got.ACME.Roots,
 	}
 	want.Certificates = []certs.Pair{got.Certificates[0]}

@@ -41,7 +41,7 @@ func (s *Server) findPairs(c *config.Config) ([]certs.Pair, error) {
 // there are others, and for clients that know only RSA.
 func certificatePairs(c *config.Config, log *slog.Logger) []certs.Pair {
 	pairs := slices.Clone(c.Certificates)
-	if c.ACME.Ask {
+	if c.ACME.Enabled {
 		pairs = append(pairs, acme.Pairs(c.ACMEFolder(), c.ACME.Hosts, log)...)
 	}
 	if len(c.Certificates) == 0 {
@@ -52,7 +52,7 @@ func certificatePairs(c *config.Config, log *slog.Logger) []certs.Pair {
 
 // newRenewer returns nil if ACME is off.
 func newRenewer(c *config.Config, log *slog.Logger) *acme.Renewer {
-	if !c.ACME.Ask {
+	if !c.ACME.Enabled {
 		return nil
 	}
 	first := func(addresses []string) string {

@@ -34,7 +34,7 @@ func (s *Server) routes() []web.Route {
 
 // policies are the MTA-STS policies to serve.
 func policies(c *config.Config) mtastsserve.Settings {
-	if !c.MTASTS.Serve {
+	if !c.MTASTS.Enabled {
 		return mtastsserve.Settings{}
 	}
 	return mtastsserve.Settings{Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver}
