@@ -37,7 +37,7 @@ func followInstructions(t *testing.T, dir string, messages int) {
 	if line := p.await(0, "  listens on "); !strings.Contains(line, " 127.0.0.1:2525 ") {
 		t.Errorf("it listens elsewhere: %s", line)
 	}
-	p.await(0, "  goes to ", "postern-data")
+	p.await(0, "  next hop  ", "postern-data")
 	send, list := p.await(0, "  swaks "), p.await(0, "  ls ")
 	if output, err := shell(dir, send); err != nil {
 		t.Fatalf("%s: %v\n%s", send, err, output)

@@ -160,11 +160,11 @@ func TestPlaintextAfterFailedHandshakeIsRecorded(t *testing.T) {
 		}
 		return nil
 	})
-	if err := checkOutput(t, "came back without TLS, 2×", "senders", "--returned", "--data", p.data); err != nil {
+	if err := checkOutput(t, "retried without TLS 2×", "senders", "--returned", "--data", p.data); err != nil {
 		t.Error(err)
 	}
 	first := failedSession(t, p, "gives-up.test")
-	if err := checkOutput(t, "came back without TLS after "+first, "handshakes", "--sender", "127.0.0.3", "--data", p.data); err != nil {
+	if err := checkOutput(t, "retried without TLS after "+first, "handshakes", "--sender", "127.0.0.3", "--data", p.data); err != nil {
 		t.Error(err)
 	}
 }

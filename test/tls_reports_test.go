@@ -63,13 +63,13 @@ func TestReportsAreVerifiedBySignatureOnly(t *testing.T) {
 		t.Fatalf("%d reports are stored, want 4: %+v", len(kept), kept)
 	}
 	for i, want := range []storedReport{
-		{Via: "mail", Trusted: true, Signer: "microsoft.test", Submitter: "microsoft.test", Failed: 27},
+		{Via: "mail", Verified: true, Signer: "microsoft.test", Submitter: "microsoft.test", Failed: 27},
 		{Via: "mail", Signer: "evil.test", Submitter: "microsoft.test"},
 		{Via: "mail", Submitter: "microsoft.test"},
 		{Via: "https"},
 	} {
 		got := kept[i]
-		if got.Via != want.Via || got.Trusted != want.Trusted || got.Signer != want.Signer || got.Submitter != want.Submitter || got.Failed != want.Failed || got.ReportID != october.ID {
+		if got.Via != want.Via || got.Verified != want.Verified || got.Signer != want.Signer || got.Submitter != want.Submitter || got.Failed != want.Failed || got.ReportID != october.ID {
 			t.Errorf("report %d is %+v, want %+v", i+1, got, want)
 		}
 	}
@@ -167,8 +167,8 @@ func TestHostileReportsDoNotAffectMail(t *testing.T) {
 		}
 	}
 	for _, r := range p.reports(t) {
-		if len(r.Warnings) == 0 || r.Trusted {
-			t.Errorf("report %d has no warning, trusted: %v", r.Report, r.Trusted)
+		if len(r.Warnings) == 0 || r.Verified {
+			t.Errorf("report %d has no warning, verified: %v", r.Report, r.Verified)
 		}
 	}
 	for _, command := range []string{"list", "summary"} {
@@ -193,7 +193,7 @@ func TestHostileReportsDoNotAffectMail(t *testing.T) {
 // The configuration in docs/operating.md works as described. Only the domain and the port
 // are replaced.
 func TestRecipeForReports(t *testing.T) {
-	config := recipe(t, "Taking reports in", "/etc/postern/postern.toml")
+	config := recipe(t, "Receiving reports", "/etc/postern/postern.toml")
 	config = strings.NewReplacer("example.org", "localhost", ":443", "127.0.0.1:0").Replace(config)
 	file := filepath.Join(t.TempDir(), "postern.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -270,8 +270,8 @@ func TestSignedReportIsMatchedToFailedHandshake(t *testing.T) {
 	first := explain()
 	for _, want := range []string{
 		"verified: signed by microsoft.test",
-		fmt.Sprintf("Until %s all sessions got in (1 report, 40 sessions); since %s no session got in.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
-		"What failed looks like early-ticket (1×).", "sure almost certain", `In mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
+		fmt.Sprintf("Until %s all sessions succeeded (1 report, 40 sessions); since %s all sessions failed.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
+		"The failures match early-ticket (1×).", "confidence almost certain", `In mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
 	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("no %q in %s", want, first)
@@ -285,7 +285,7 @@ func TestSignedReportIsMatchedToFailedHandshake(t *testing.T) {
 	}
 	p.awaitReports(t, 3)
 	again := explain()
-	before, _, found := strings.Cut(first, "seen ") // what follows also counts the session of the forged report
+	before, _, found := strings.Cut(first, "activity ") // what follows also counts the session of the forged report
 	if !found || !strings.HasPrefix(again, before) {
 		t.Errorf("a forged report changed\n%s\ninto\n%s", first, again)
 	}
@@ -316,7 +316,7 @@ func reportMail(text string) testsmtp.Message {
 type storedReport struct {
 	Report    int64
 	Via       string
-	Trusted   bool
+	Verified  bool
 	Signer    string
 	Submitter string
 	ReportID  string `json:"report_id"`
