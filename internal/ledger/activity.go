@@ -9,46 +9,46 @@ import (
 	"time"
 )
 
-// A Span is the time from From on and before To.
+// A Span is the time from From until before To.
 type Span struct{ From, To time.Time }
 
-// A Activity is what one address did under one name within a span.
+// An Activity is what one address did under one EHLO name.
 type Activity struct {
 	Address     netip.Addr
 	EHLO        string
 	First, Last time.Time
 	Counts
-	Unused int64            // of Full and Resumed: the sender left without a command
-	Cases  map[string]int64 // of Failed, by the surest diagnosis; see [Unknown]
+	Unused int64            // those in Full and Resumed that left without a command
+	Cases  map[string]int64 // Failed by the most certain diagnosis; see [Unknown]
 }
 
-// maxSighted bounds the sessions that are looked through: a large sender has fewer in a day.
-const maxSighted = 200_000
+// maxActivity bounds the sessions that are read. A large sender has fewer in a day.
+const maxActivity = 200_000
 
-// Activity returns what a party did within a span, in the order of addresses and names. Of more
-// than 200,000 sessions not all are counted.
-func (r *Reader) Activity(ctx context.Context, in Span, whose SenderQuery) ([]Activity, error) {
-	found, err := readAll(ctx, r, "reading what a sender did", func(ctx context.Context, db *sql.DB, q *query) error {
-		senders, err := whose.senders(ctx, db)
+// Activity returns what the senders did in the span, ordered by address and name. It counts at
+// most 200,000 sessions.
+func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activity, error) {
+	found, err := readAll(ctx, r, "reading activity", func(ctx context.Context, db *sql.DB, q *query) error {
+		senders, err := of.senders(ctx, db)
 		if err != nil {
 			return err
 		}
 		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, h.unused
 			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
 			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ?`, senders, milli(in.From), milli(in.To))
-		whose.among(q)
+		of.conditions(q)
 		q.add(`LIMIT ?)
 			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN
 				(SELECT case_id FROM diagnoses WHERE handshake = chosen.id ORDER BY confidence DESC, case_id LIMIT 1) END AS found,
 				count(*), count(after), sum(unused), min(at), max(at)
-			FROM chosen GROUP BY address, ehlo, outcome, found ORDER BY address, ehlo`, maxSighted)
+			FROM chosen GROUP BY address, ehlo, outcome, found ORDER BY address, ehlo`, maxActivity)
 		return nil
-	}, scanSighting)
+	}, scanActivity)
 	return merged(found), err
 }
 
-// scanSighting reads what has one outcome and one case.
-func scanSighting(scan scanner) (s Activity, err error) {
+// scanActivity reads a row with one outcome and one case.
+func scanActivity(scan scanner) (s Activity, err error) {
 	var outcome Outcome
 	var found sql.NullString
 	var n int64
@@ -66,7 +66,7 @@ func scanSighting(scan scanner) (s Activity, err error) {
 	return s, err
 }
 
-// merged makes one of neighbours that have the address and the name in common.
+// merged joins neighbours with the same address and name.
 func merged(parts []Activity) (all []Activity) {
 	for _, part := range parts {
 		if last := len(all) - 1; last >= 0 && all[last].Address == part.Address && all[last].EHLO == part.EHLO {
@@ -95,11 +95,11 @@ func (s *Activity) add(part Activity) {
 	}
 }
 
-// FailingAddresses returns the addresses whose handshakes failed, or that came back in plaintext, within
-// a span: those with most of that first, at most limit. Of more than 10,000 sessions of a kind the
-// newest are looked through.
+// FailingAddresses returns the addresses with failed handshakes, or with mail in plaintext
+// after one, in the span: those with the most first, at most limit. It reads at most the newest
+// 10,000 sessions of each kind.
 func (r *Reader) FailingAddresses(ctx context.Context, in Span, limit int) ([]netip.Addr, error) {
-	return readAll(ctx, r, "reading whose handshakes failed", func(_ context.Context, _ *sql.DB, q *query) error {
+	return readAll(ctx, r, "reading failing addresses", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT address FROM (
 			SELECT * FROM (SELECT address FROM handshakes INDEXED BY failed_by_time
 				WHERE outcome = 3 AND at >= ?1 AND at < ?2 ORDER BY at DESC LIMIT ?3)
@@ -115,31 +115,32 @@ func (r *Reader) FailingAddresses(ctx context.Context, in Span, limit int) ([]ne
 	})
 }
 
-// A SenderQuery says whose sessions are meant: those of each of the addresses, and those of who called
-// itself by one of the domains or by a name below it, in any case. The zero SenderQuery is nobody.
-// Of both lists the first 256 are heeded.
+// A SenderQuery selects sessions by address, or by EHLO name: one of the domains or a name
+// below it, in any case. The zero value matches none. At most 256 of each are used.
 type SenderQuery struct {
 	Addresses []netip.Addr
 	Domains   []string
 }
 
-const maxParty = 256
+const maxQuery = 256
 
-func (p SenderQuery) addresses() []netip.Addr { return p.Addresses[:min(len(p.Addresses), maxParty)] }
+func (sq SenderQuery) addresses() []netip.Addr {
+	return sq.Addresses[:min(len(sq.Addresses), maxQuery)]
+}
 
-// senders returns the numbers of the senders that may be the party's, as a JSON list.
-func (p SenderQuery) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
+// senders returns the ids of the senders that can match, as a JSON list.
+func (sq SenderQuery) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
 	byName := &query{}
 	byName.add(`SELECT id FROM senders WHERE FALSE`)
-	p.named(byName)
+	sq.named(byName)
 	queries := []*query{byName}
-	for _, addr := range p.addresses() {
+	for _, addr := range sq.addresses() {
 		q := &query{}
 		q.add(`SELECT id FROM senders WHERE TRUE`)
 		Filter{Sender: addr.String()}.bySender(q)
 		queries = append(queries, q)
 	}
-	ids := []int64{} // JSON's null would be a value
+	ids := []int64{} // null in JSON would be a value
 	for _, q := range queries {
 		found, err := rows(ctx, db, q, func(scan scanner) (id int64, err error) {
 			err = scan(&id)
@@ -153,21 +154,21 @@ func (p SenderQuery) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
 	return json.Marshal(ids)
 }
 
-// named appends "or it has a name of the party's".
-func (p SenderQuery) named(q *query) {
-	for _, domain := range p.Domains[:min(len(p.Domains), maxParty)] {
+// named appends the alternative that an EHLO name matches.
+func (sq SenderQuery) named(q *query) {
+	for _, domain := range sq.Domains[:min(len(sq.Domains), maxQuery)] {
 		name := escapeLike.Replace(domain)
 		q.add(`OR ehlo LIKE ? ESCAPE '\' OR ehlo LIKE ? ESCAPE '\'`, name, "%."+name)
 	}
 }
 
-// among appends the condition that a session is the party's.
-func (p SenderQuery) among(q *query) {
-	marks := strings.TrimPrefix(strings.Repeat(", ?", len(p.addresses())), ", ")
+// conditions appends the condition that a session matches.
+func (sq SenderQuery) conditions(q *query) {
+	marks := strings.TrimPrefix(strings.Repeat(", ?", len(sq.addresses())), ", ")
 	q.add(`AND (h.address IN (` + marks + `)`)
-	for _, addr := range p.addresses() {
+	for _, addr := range sq.addresses() {
 		q.args = append(q.args, blob(addr))
 	}
-	p.named(q)
+	sq.named(q)
 	q.add(`)`)
 }

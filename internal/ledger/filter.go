@@ -9,32 +9,31 @@ import (
 	"time"
 )
 
-// A Filter says what to read. The zero value lets everything through.
+// A Filter selects what to read. The zero value matches everything.
 type Filter struct {
-	// Since leaves out what was before. Counts are kept by the day: its whole day, in
-	// UTC, is counted.
+	// Since is the earliest time. Counts are per day in UTC, and include the whole day
+	// of Since.
 	Since time.Time
 
-	// Sender is an address, a prefix, or a part of the EHLO name in any case.
+	// Sender is an address, a prefix, or part of an EHLO name in any case.
 	Sender string
 
-	// Case lets only failed handshakes with this diagnosis through; see [Unknown].
+	// Case matches failed handshakes with this diagnosis; see [Unknown].
 	Case string
 
-	// Failed lets only failed handshakes, and senders that had one, through. Returned
-	// does so with mail in plaintext after a failed handshake; it counts before Failed.
+	// Failed matches failed handshakes, and senders that had one. Returned matches mail in
+	// plaintext after a failed handshake, and its senders; Failed is ignored then.
 	Failed, Returned bool
 
-	// Limit is how many are given at most: 100 if it is 0, 10000 if it is more.
+	// Limit is the maximum number of rows: 100 if it is 0, and 10,000 at most.
 	Limit int
 
-	// After lets only handshakes through that were written after the one with this
-	// [Handshake.ID], and turns the order round: the oldest come first. It is for
-	// those who follow.
+	// After matches handshakes that were stored after the one with this [Handshake.ID],
+	// and reverses the order to the oldest first, for callers that follow new ones.
 	After int64
 }
 
-// Unknown is, in [Filter.Case], a failed handshake without any diagnosis.
+// Unknown is the case of a failed handshake without a diagnosis.
 const Unknown = "unknown"
 
 const (
@@ -49,7 +48,7 @@ func (f Filter) limit() int {
 	return min(f.Limit, maxLimit)
 }
 
-// network returns the prefix that Sender names, if it names one.
+// network returns the prefix in Sender, if it is one.
 func (f Filter) network() (netip.Prefix, bool) {
 	if addr, err := netip.ParseAddr(f.Sender); err == nil {
 		addr = addr.Unmap().WithZone("")
@@ -59,8 +58,8 @@ func (f Filter) network() (netip.Prefix, bool) {
 	return prefix.Masked(), err == nil
 }
 
-// bySender appends the condition that a row of senders, or one with a network of
-// its own, is of the sender.
+// bySender appends the condition that a row with the columns network and ehlo is of the
+// sender.
 func (f Filter) bySender(q *query) {
 	prefix, named := f.network()
 	switch {
@@ -73,8 +72,8 @@ func (f Filter) bySender(q *query) {
 
 var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// overlapping appends the condition that a network has an address in common with p: it
-// is within p, or it is one of those that p is within.
+// overlapping appends the condition that the column network overlaps with p: it is in p, or
+// is one of the networks that p is in.
 func overlapping(q *query, p netip.Prefix) {
 	first, last := blob(p.Addr()), blob(lastOf(p))
 	q.add(`AND (network BETWEEN ? AND ? AND length(network) = ?`,
@@ -95,11 +94,11 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return last
 }
 
-// narrow is how many senders are few: then each one's handshakes are looked up. Of more,
-// the newest handshakes of all are looked through.
-const narrow = 1000
+// fewSenders is the number of senders up to which the handshakes of each one are looked up.
+// For more, all handshakes are scanned from the newest on.
+const fewSenders = 1000
 
-// choose appends a query for the numbers of the handshakes that f lets through, in order.
+// choose appends a query for the ids of the handshakes that match f, in order.
 func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 	senders, few, err := f.senders(ctx, db)
 	if err != nil {
@@ -110,15 +109,15 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 		q.add(`SELECT h.id FROM handshakes AS h NOT INDEXED WHERE h.id > ? AND h.at >= ?`, f.After, since)
 		f.ofCase(q)
 	case few:
-		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.kind()+`_by_sender WHERE h.at >= ?`, since)
+		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_sender WHERE h.at >= ?`, since)
 		f.ofCase(q)
 	case f.Case != "":
 		q.add(`SELECT h.id FROM diagnoses AS d CROSS JOIN handshakes AS h ON h.id = d.handshake
 			WHERE d.case_id = ? AND d.at >= ?`, f.Case, since)
 	default:
-		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.kind()+`_by_time WHERE h.at >= ?`, since)
+		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_time WHERE h.at >= ?`, since)
 	}
-	f.among(q, senders)
+	f.conditions(q, senders)
 	switch {
 	case f.After > 0:
 		q.add(`ORDER BY h.id`)
@@ -130,8 +129,8 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 	return nil
 }
 
-// kind is how the names of the indexes begin that have what f lets through.
-func (f Filter) kind() string {
+// index returns the first part of the name of the indexes to use.
+func (f Filter) index() string {
 	switch {
 	case f.Returned:
 		return "returned"
@@ -141,9 +140,9 @@ func (f Filter) kind() string {
 	return "handshakes"
 }
 
-// among appends the conditions that hold whichever way handshakes are looked for.
-func (f Filter) among(q *query, senders []byte) {
-	switch f.kind() {
+// conditions appends the conditions that do not depend on the index.
+func (f Filter) conditions(q *query, senders []byte) {
+	switch f.index() {
 	case "returned":
 		q.add(`AND h.after IS NOT NULL`)
 	case "failed":
@@ -164,8 +163,8 @@ func (f Filter) ofCase(q *query) {
 	}
 }
 
-// senders returns the numbers of the senders that f lets through as a JSON list, and
-// whether they are few. It is nil where f lets all through.
+// senders returns the ids of the senders that match f as a JSON list, and whether they are
+// few. The list is nil if all match.
 func (f Filter) senders(ctx context.Context, db *sql.DB) (list []byte, few bool, err error) {
 	if f.Sender == "" {
 		return nil, false, nil
@@ -181,8 +180,8 @@ func (f Filter) senders(ctx context.Context, db *sql.DB) (list []byte, few bool,
 		return nil, false, err
 	}
 	if ids == nil {
-		ids = []int64{} // JSON's null would be a value
+		ids = []int64{} // null in JSON would be a value
 	}
 	list, err = json.Marshal(ids)
-	return list, len(ids) <= narrow, err
+	return list, len(ids) <= fewSenders, err
 }

@@ -17,18 +17,18 @@ import (
 	"postern/sessionticket"
 )
 
-// An Outcome is how a session stood with TLS.
+// An Outcome is the outcome of a session's handshake.
 type Outcome int
 
-// The outcomes. The numbers are in the file.
+// The outcomes. Their numbers are stored.
 const (
-	Full      Outcome = iota + 1 // a full handshake
-	Resumed                      // a handshake that resumed a session
-	Failed                       // a handshake that did not complete, or whose connection could not be used
-	Plaintext                    // mail without TLS
+	Full      Outcome = iota + 1 // a full handshake completed
+	Resumed                      // a handshake completed that resumed a session
+	Failed                       // the handshake failed, or the client could not use the connection
+	Plaintext                    // there was no TLS, but mail
 )
 
-// String returns the word for it.
+// String returns "full", "resumed", "failed" or "plaintext".
 func (o Outcome) String() string {
 	switch o {
 	case Full:
@@ -43,51 +43,51 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// A Handshake is one handshake, or one session that did without, as it is noted and
-// as it is read. Only failed ones have what is from Stopped on.
+// A Handshake is a handshake, or a session without TLS. The fields from Stopped on are for
+// failed handshakes only.
 type Handshake struct {
-	// ID numbers handshakes in the order in which they were written. It is for
-	// [Filter.After]; a person is shown Session. It is not noted.
+	// ID numbers handshakes in the order in which they were stored, for [Filter.After].
+	// It is set when reading.
 	ID int64
 
-	Session     string    // the session's id, as in its replies and the log
-	At          time.Time // kept to the millisecond
+	Session     string    // session id, as in replies and in the log
+	At          time.Time // stored to the millisecond
 	Address     netip.Addr
-	Network     netip.Prefix // the prefix that stands for the sender
-	EHLO        string       // what the sender called itself; empty if it did not
+	Network     netip.Prefix // see admission.Network
+	EHLO        string       // empty if there was none
 	Fingerprint string       // JA4 of the ClientHello; empty if there was none
 	Outcome     Outcome
 	Mode        sessionticket.Mode // without a meaning if there is no Fingerprint
 
-	// What was negotiated, in numbers of the wire; 0 where nothing was.
+	// Negotiated version, cipher suite and group, as numbers on the wire; 0 if unknown.
 	Version, Suite, Group uint16
 
-	// Unused says of a handshake that completed that no command came over it: the sender
-	// left in good order, as monitors do, and senders that check the certificate then. It is
-	// not read one by one: see [Activity].
+	// Unused says that the handshake completed and the client left in good order without
+	// a command, as monitors do, and senders that check the certificate after the
+	// handshake. It is not set when reading: see [Activity].
 	Unused bool
 
-	// After is, in plaintext, the session of the failed handshake that the sender
-	// came back from; empty if it had not failed within a week. It is not noted.
+	// After is set when reading a session in plaintext: the session of the sender's failed
+	// handshake in the week before. It is empty if there was none.
 	After string
 
-	Stopped   string      // where it stopped, in words
-	Next      string      // what is next for the sender, in words
-	Diagnoses []Diagnosis // the surest first; none stands for a case not known
+	Stopped   string      // where the handshake stopped, in words
+	Next      string      // the sender's next mode and the reason, in words
+	Diagnoses []Diagnosis // the most certain first; none if no case matches
 
-	// Transcript is the handshake's JSON. Lists of handshakes leave it out; one that
-	// is larger than 256 KiB is not kept.
+	// Transcript is the JSON of the handshake. It is not stored if it is larger than
+	// 256 KiB, and lists of handshakes leave it out.
 	Transcript []byte
 }
 
-// A Diagnosis is a case that a failed handshake may be.
+// A Diagnosis is a case that a failed handshake matches.
 type Diagnosis struct {
 	Case       string  `json:"case"`
 	Confidence float64 `json:"confidence"` // from 0 to 1
 }
 
-// Bounds in bytes of what is stored. All but the transcript's are far above what
-// honest senders and this program say; Postfix cuts host names at 255 too.
+// Bounds of what is stored, in bytes. Except for transcripts they are far above what honest
+// senders and this program write; Postfix truncates host names to 255 too.
 const (
 	maxName       = 255 // EHLO names, fingerprints, sessions, cases
 	maxText       = 1024
@@ -95,7 +95,7 @@ const (
 	maxTranscript = 256 << 10
 )
 
-// eventSize is about what an event takes beside its text.
+// eventSize is about the size of an event without its text.
 const eventSize = 256
 
 func (h Handshake) size() int {
@@ -106,8 +106,8 @@ func (h Handshake) size() int {
 	return size
 }
 
-// returnTime is how long after a failed handshake a sender's mail in plaintext is laid to it.
-// Queues give up after five days.
+// returnTime is how long after a failed handshake mail in plaintext counts as its
+// consequence. Senders give up after five days.
 const returnTime = 7 * 24 * time.Hour
 
 func (h Handshake) write(s *store) error {
@@ -128,7 +128,7 @@ func (h Handshake) write(s *store) error {
 		h.ID, milli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), blob(h.Address),
 		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused)
 	if err == nil && h.Outcome == Failed {
-		err = h.fail(s)
+		err = h.writeFailure(s)
 	}
 	return err
 }
@@ -140,15 +140,15 @@ func (h Handshake) modeText() string {
 	return h.Mode.String()
 }
 
-// after returns, for a session in plaintext, the last failed handshake of the same
-// address, or of the same name in the same network, unless the sender that failed got in
-// over TLS since: one with its name and its fingerprint, or any if it failed before
-// it showed one. In plaintext there is none, so that it cannot be asked for there.
+// after returns, for a session in plaintext, the last failed handshake of the same address,
+// or of the same EHLO name in the same network. There is none if that sender has completed a
+// handshake since: with the same name and the same fingerprint, or any if the failed
+// handshake had none. A session in plaintext has no fingerprint to compare.
 func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 	if h.Outcome != Plaintext {
 		return id, nil
 	}
-	// A stranger may have as many fingerprints as he likes.
+	// LIMIT, since a client can make up any number of fingerprints.
 	n, err := s.number(`SELECT coalesce(max(id), 0) FROM (
 		SELECT id FROM (SELECT id FROM handshakes
 			WHERE outcome = 3 AND address = ?1 AND at BETWEEN ?2 AND ?3 ORDER BY at DESC LIMIT 1)
@@ -166,8 +166,8 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 	return sql.NullInt64{Int64: n, Valid: since == 0}, err
 }
 
-// fail stores what only failed handshakes have.
-func (h Handshake) fail(s *store) error {
+// writeFailure stores what only failed handshakes have.
+func (h Handshake) writeFailure(s *store) error {
 	transcript, err := s.pack(h.Transcript)
 	if err != nil {
 		return err
@@ -191,8 +191,8 @@ func (h Handshake) fail(s *store) error {
 	return nil
 }
 
-// count adds the handshake to what its sender did on the whole, and notes it for the day. It
-// returns the sender's number.
+// count adds the handshake to the counts of its sender and of the day. It returns the id of
+// the sender.
 func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	is := func(o Outcome) bool { return h.Outcome == o }
 	counts := []any{is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID}
@@ -216,25 +216,25 @@ func dayOf(t time.Time) int64 { return milli(t) / millisOfDay }
 
 const millisOfDay = 24 * 60 * 60 * 1000
 
-// Handshakes returns those that f lets through, the newest first unless f.After is set,
-// without their transcripts.
+// Handshakes returns the handshakes that match f, without their transcripts, the newest first
+// unless f.After is set.
 func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) {
 	return readAll(ctx, r, "reading handshakes", func(ctx context.Context, db *sql.DB, q *query) error {
 		q.add(`WITH chosen AS (`)
 		err := f.choose(ctx, db, q)
 		q.add(`LIMIT ?)`, f.limit())
-		q.add(lines)
+		q.add(selectHandshakes)
 		if f.After > 0 {
 			q.add(`ORDER BY h.id`)
 		} else {
 			q.add(`ORDER BY h.at DESC, h.id DESC`)
 		}
 		return err
-	}, scanLine)
+	}, scanHandshake)
 }
 
-// lines reads the handshakes whose numbers chosen has.
-const lines = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
+// selectHandshakes reads the handshakes with the ids in the table chosen.
+const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
 		h.outcome, h.mode, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''),
 		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
@@ -244,7 +244,7 @@ const lines = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fin
 	LEFT JOIN handshakes AS a ON a.id = h.after
 	LEFT JOIN failures AS f ON f.handshake = h.id`
 
-func scanLine(scan scanner) (h Handshake, err error) {
+func scanHandshake(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
 	err = scan(&h.ID, &h.Session, millis{&h.At}, address{&h.Address}, prefix{&h.Network}, &h.EHLO, &h.Fingerprint,
 		&h.Outcome, modeColumn{&h.Mode}, &h.Version, &h.Suite, &h.Group,
@@ -256,7 +256,7 @@ func scanLine(scan scanner) (h Handshake, err error) {
 }
 
 // Handshake returns the newest handshake of a session, with its transcript. The error wraps
-// [fs.ErrNotExist] where there is none.
+// [fs.ErrNotExist] if there is none.
 func (r *Reader) Handshake(ctx context.Context, session string) (Handshake, error) {
 	var h Handshake
 	err := r.read(fmt.Sprintf("reading session %q", session), func(db *sql.DB) error {
@@ -270,13 +270,13 @@ func (r *Reader) Handshake(ctx context.Context, session string) (Handshake, erro
 func handshakeOf(ctx context.Context, db *sql.DB, session string) (h Handshake, err error) {
 	q := &query{}
 	q.add(`WITH chosen AS (SELECT id FROM handshakes WHERE session = ? ORDER BY id DESC LIMIT 1)`, session)
-	q.add(lines)
-	found, err := rows(ctx, db, q, scanLine)
+	q.add(selectHandshakes)
+	found, err := rows(ctx, db, q, scanHandshake)
 	if err != nil {
 		return h, err
 	}
 	if len(found) == 0 {
-		return h, fmt.Errorf("none of its handshakes is kept: %w", fs.ErrNotExist)
+		return h, fmt.Errorf("no handshake stored: %w", fs.ErrNotExist)
 	}
 	h = found[0]
 	h.Transcript, err = transcriptOf(ctx, db, h.ID)
@@ -295,7 +295,7 @@ func transcriptOf(ctx context.Context, db *sql.DB, id int64) ([]byte, error) {
 	return unpack(packed, maxTranscript)
 }
 
-// pack compresses a transcript. It returns nil for none and for one that is too large.
+// pack compresses a transcript. It returns nil if it is empty or too large.
 func (s *store) pack(transcript []byte) ([]byte, error) {
 	if len(transcript) == 0 || len(transcript) > maxTranscript {
 		return nil, nil
@@ -303,7 +303,7 @@ func (s *store) pack(transcript []byte) ([]byte, error) {
 	return compress(s.gzip, transcript)
 }
 
-// compress uses z for all, since one is large.
+// compress compresses data with gzip. A Writer is large, so callers reuse theirs.
 func compress(z *gzip.Writer, data []byte) ([]byte, error) {
 	var packed bytes.Buffer
 	z.Reset(&packed)
@@ -314,7 +314,7 @@ func compress(z *gzip.Writer, data []byte) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// unpack undoes compress, for at most limit bytes.
+// unpack decompresses at most limit bytes.
 func unpack(packed []byte, limit int64) ([]byte, error) {
 	if len(packed) == 0 {
 		return nil, nil

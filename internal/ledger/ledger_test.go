@@ -386,7 +386,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger?#% 1") // also: any name will do
 	l := Open(path, Options{})
 	defer l.Close()
-	for _, end := range beside {
+	for _, end := range suffixes {
 		info, err := os.Stat(path + end)
 		if err != nil {
 			t.Fatal(err)

@@ -10,15 +10,15 @@ import (
 	"sync"
 )
 
-// ErrNoLedger is what reading gives where there is no ledger.
-var ErrNoLedger = fmt.Errorf("no ledger is kept there: %w", fs.ErrNotExist)
+// ErrNoLedger means that there is no ledger at the path.
+var ErrNoLedger = fmt.Errorf("no ledger: %w", fs.ErrNotExist)
 
-// A Reader asks a ledger, which a server may be writing meanwhile. It is safe for
-// concurrent use. It changes nothing, though SQLite may make its files beside the
-// ledger, for which it must be allowed to write in the folder.
+// A Reader reads a ledger, while a server may write it. It is safe for concurrent use. It
+// changes nothing, but must have permission to write in the folder: SQLite may create its
+// files beside the ledger.
 type Reader struct {
 	path  string
-	known int // the newest schema that this version knows
+	known int // the newest known schema
 
 	mu     sync.Mutex
 	db     *sql.DB
@@ -26,9 +26,9 @@ type Reader struct {
 	notice string
 }
 
-// OpenReader opens the ledger at path for reading. The error wraps [ErrNoLedger], or
-// [ErrNewer] if a Postern that is several migrations newer made it; see
-// [Reader.Notice] for one.
+// OpenReader opens the ledger at path for reading. The error wraps [ErrNoLedger], [ErrOlder],
+// or [ErrNewer] if the ledger is more than one migration newer; for one see
+// [Reader.Notice].
 func OpenReader(path string) (*Reader, error) {
 	return openReader(path, len(migrations()))
 }
@@ -41,15 +41,15 @@ func openReader(path string, known int) (*Reader, error) {
 	return r, nil
 }
 
-// Notice returns a sentence for a person if a newer Postern made the ledger: what is
-// new in it is not shown. Otherwise it is empty.
+// Notice returns a warning for people if the ledger is one migration newer. Otherwise it is
+// empty.
 func (r *Reader) Notice() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.notice
 }
 
-// Close closes the ledger. Queries after it open it again.
+// Close closes the ledger. Later queries reopen it.
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,8 +65,7 @@ func (r *Reader) shut() error {
 	return db.Close()
 }
 
-// read calls do with the open file and says what it was doing and where if that
-// fails.
+// read calls do with the open file. Its error names the file and what was done.
 func (r *Reader) read(doing string, do func(*sql.DB) error) error {
 	db, err := r.open()
 	if err == nil {
@@ -76,12 +75,12 @@ func (r *Reader) read(doing string, do func(*sql.DB) error) error {
 		return nil
 	}
 	if damaged(err) {
-		err = fmt.Errorf("the file is damaged, a running server sets it aside and begins a new one: %w", err)
+		err = fmt.Errorf("file damaged; a running server starts a new one: %w", err)
 	}
 	return fmt.Errorf("ledger: %s: %s: %w", r.path, doing, err)
 }
 
-// open opens the file, anew where the name leads to another.
+// open opens the file, and reopens it if there is another one at the path.
 func (r *Reader) open() (*sql.DB, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,8 +106,8 @@ func (r *Reader) open() (*sql.DB, error) {
 	return db, nil
 }
 
-// check compares the file's schema with those that this version can read. A file
-// of an older one is read as it is.
+// check compares the schema of the file with those that this version can read. It does not
+// migrate an older one.
 func (r *Reader) check(db *sql.DB) error {
 	has, err := schemaOf(context.Background(), db)
 	r.notice = ""
@@ -120,14 +119,14 @@ func (r *Reader) check(db *sql.DB) error {
 	case has < oldestReadable:
 		return fmt.Errorf("schema %d, this version reads %d and later: %w", has, oldestReadable, ErrOlder)
 	case has == r.known+1:
-		r.notice = fmt.Sprintf("the ledger was %v (schema %d, this version knows %d): what is new in it is not shown", ErrNewer, has, r.known)
+		r.notice = fmt.Sprintf("ledger %v (schema %d, this version knows %d): its new data is not shown", ErrNewer, has, r.known)
 	case has > r.known:
 		return newer(has, r.known)
 	}
 	return nil
 }
 
-// readAll returns what row makes of each row of the query that ask makes.
+// readAll runs the query that ask builds, and returns what row returns for each of its rows.
 func readAll[T any](ctx context.Context, r *Reader, doing string,
 	ask func(context.Context, *sql.DB, *query) error, row func(scanner) (T, error)) ([]T, error) {
 	var all []T

@@ -19,72 +19,70 @@ import (
 	"postern/tlsrpt"
 )
 
-// A Report is a TLS report (RFC 8460) as it is kept: its JSON, what queries ask for, and
-// how it came.
+// A Report is a stored TLS report (RFC 8460) with its origin.
 type Report struct {
-	// ID numbers reports in the order in which they came. No number is used twice.
-	// It is not given to AddReport.
+	// ID numbers reports in the order in which they were added, and is never reused. It
+	// is set when reading.
 	ID int64
 
-	At      time.Time // when it came, kept to the millisecond
+	At      time.Time // when it was received, stored to the millisecond
 	Via     Via
-	Session string     // of mail: our session's id
-	Address netip.Addr // of whom it came from; zero where that is not known
+	Session string     // the id of the SMTP session; empty if it was not received by mail
+	Address netip.Addr // of the client; zero if unknown
 
-	// Verified says that Submitter's signature holds. All else a report may say of itself
-	// without being so.
+	// Verified says that the DKIM signature of Submitter is valid. Otherwise anybody may
+	// have written the report.
 	Verified bool
-	Signer   string // the domain whose DKIM signature holds; empty: none
+	Signer   string // the domain with a valid DKIM signature; empty if none
 	Verdict  string // why it is verified or not, in words
 
-	Submitter    string // the domain that it says to come from
+	Submitter    string // the domain that it claims to come from
 	Organization string
-	ReportID     string    // its sender's
-	Start, End   time.Time // in UTC; zero where it does not say
-	Domains      []string  // that its policies are about, in lower case
+	ReportID     string    // the submitter's
+	Start, End   time.Time // in UTC; zero if it does not say
+	Domains      []string  // its policy domains, in lower case
 
-	Successful, Failed int64    // sessions, of all its policies
-	Warnings           []string // what was odd about it
+	Successful, Failed int64    // sessions under all its policies
+	Warnings           []string // of package tlsrpt
 
-	// Content is its JSON, see [Report.Parse]. Lists of reports leave it out.
+	// Content is the JSON; see [Report.Parse]. Lists of reports leave it out.
 	Content []byte
 
-	// Versions is how many reports of the same submitter with the same ReportID and Start are
-	// kept, this one included. More than one are corrections; beside one that is not verified they may
-	// be forgeries. It is not given to AddReport.
+	// Versions is the number of stored reports of the same submitter with the same ReportID
+	// and Start, this one included. More than one are corrections, or forgeries if they
+	// are unverified. It is set when reading.
 	Versions int64
 }
 
-// Via is the way by which a report came.
+// Via is how a report was received.
 type Via string
 
-// The ways.
+// The ways to receive a report.
 const (
 	ByMail  Via = "mail"
 	ByHTTPS Via = "https"
 	ByFile  Via = "file"
 )
 
-// A AddedReport is what became of a report that was added.
+// An AddedReport is the result of AddReport.
 type AddedReport struct {
-	ID        int64 // the report's
-	New       bool  // it was not there before
-	Confirmed bool  // it was there, and is verified only now
+	ID        int64 // of the report
+	New       bool  // it was not stored before
+	Confirmed bool  // it was stored unverified, and is verified now
 }
 
-// ErrReportTooLarge is in the chain of errors about reports that have more content than
-// is kept.
-var ErrReportTooLarge = errors.New("too large to be kept")
+// ErrReportTooLarge means that a report has too much content.
+var ErrReportTooLarge = errors.New("too large to store")
 
-// Bounds of what is kept of a report, in bytes if nothing else is said.
+// Bounds of a stored report. Sizes are in bytes.
 const (
-	maxContent  = 8 << 20 // what package tlsrpt reads
-	maxPacked   = 1 << 20 // a report of 10,000 failures comes to some 300 KiB
+	maxContent  = 8 << 20 // as package tlsrpt reads
+	maxPacked   = 1 << 20 // a report of 10,000 failures has some 300 KiB
 	maxDomains  = 100
 	maxWarnings = 200
 )
 
-// hash tells reports apart: those with one content are one report.
+// hash identifies the content: reports with the same content are the same report.
 func (r *Report) hash() []byte {
 	sum := sha256.Sum256(r.Content)
 	return sum[:]
@@ -102,7 +100,7 @@ func (r *Report) pack() ([]byte, error) {
 	return packed, err
 }
 
-// list writes texts as JSON, bounded in number and length. It is never null.
+// list returns texts as a JSON list, bounded in number and length. It is never null.
 func list(texts []string, most, limit int) string {
 	kept := make([]string, 0, min(len(texts), most))
 	for _, text := range texts[:cap(kept)] {
@@ -112,7 +110,7 @@ func list(texts []string, most, limit int) string {
 	return string(written)
 }
 
-// texts reads a list.
+// texts reads a column with a JSON list.
 type texts struct{ list *[]string }
 
 func (t texts) Scan(value any) error {
@@ -120,33 +118,33 @@ func (t texts) Scan(value any) error {
 	return json.Unmarshal([]byte(written), t.list)
 }
 
-// A ReportFilter says which reports to read. The zero value lets everything through.
+// A ReportFilter selects reports. The zero value matches all.
 type ReportFilter struct {
-	// Since leaves out reports about a time before. Those that do not say theirs, or are
-	// about days that have not been, are taken for about when they came.
+	// Since is the earliest end of the reported time. If a report does not have one, or
+	// it is in the future, the time of receipt counts.
 	Since time.Time
 
-	// Domain lets only reports about this domain through.
+	// Domain is a policy domain.
 	Domain string
 
-	// Submitter is a part of the submitter's domain or of the organization's name, in any case.
+	// Submitter is part of the submitter's domain or of the organization, in any case.
 	Submitter string
 
-	// From is the submitter's whole domain.
+	// From is the domain of the submitter.
 	From string
 
-	// Organization is the whole name of one, of reports that name no submitter.
+	// Organization is the organization of reports without a submitter.
 	Organization string
 
-	// Verified lets only reports through that are.
+	// Verified matches verified reports only.
 	Verified bool
 
-	// Limit is as [Filter.Limit].
+	// Limit is like [Filter.Limit].
 	Limit int
 }
 
-// Reports returns those that f lets through without their Content, the one about the newest
-// time first.
+// Reports returns the reports that match f without their Content, ordered by the reported
+// time, the newest first.
 func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) {
 	return readAll(ctx, r, "reading reports", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ?`, milli(f.Since))
@@ -174,8 +172,8 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 	})
 }
 
-// Report returns the one with the number, whole. The error wraps [fs.ErrNotExist] where there is
-// none.
+// Report returns the report with the id, with its Content. The error wraps
+// [fs.ErrNotExist] if there is none.
 func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
 	var report Report
 	err := r.read(fmt.Sprintf("reading report %d", id), func(db *sql.DB) error {
@@ -183,7 +181,7 @@ func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
 		q.add(`SELECT content,`+reportColumns+`WHERE id = ?`, id)
 		found, err := rows(ctx, db, q, scanWhole)
 		if err == nil && len(found) == 0 {
-			err = fmt.Errorf("it is not kept: %w", fs.ErrNotExist)
+			err = fmt.Errorf("not stored: %w", fs.ErrNotExist)
 		}
 		if err == nil {
 			report = found[0]
@@ -201,34 +199,34 @@ func scanWhole(scan scanner) (r Report, err error) {
 	return r, err
 }
 
-// about is the time that a report is about. Nobody gets to the head of a list by a date of the
-// future.
+// about is the reported time. A time in the future does not put a report at the head of a
+// list.
 const about = `min(coalesce("to", at), at)`
 
-// Beside a report that is verified those that are not do not count as its versions.
+// Unverified reports do not count as versions of a verified one.
 const reportColumns = ` id, at, via, session, address, verified, signer, verdict,
 	submitter, organization, report, "from", "to", successful, failed, domains, warnings,
 	1 + (SELECT count(*) FROM reports AS o WHERE o.submitter = r.submitter AND o.report = r.report AND o.id <> r.id AND r.report <> ''
 		AND o."from" IS r."from" AND o.verified >= r.verified AND (r.submitter <> '' OR o.organization = r.organization))
 	FROM reports AS r `
 
-// scanned are where reportColumns go.
+// scanned returns the destinations of reportColumns.
 func (r *Report) scanned() []any {
 	return []any{
 		&r.ID, millis{&r.At}, &r.Via, &r.Session, address{&r.Address}, &r.Verified, &r.Signer, &r.Verdict,
-		&r.Submitter, &r.Organization, &r.ReportID, perhaps{&r.Start}, perhaps{&r.End},
+		&r.Submitter, &r.Organization, &r.ReportID, nullTime{&r.Start}, nullTime{&r.End},
 		&r.Successful, &r.Failed, texts{&r.Domains}, texts{&r.Warnings}, &r.Versions,
 	}
 }
 
-// perhaps reads a time that may be missing.
-type perhaps struct{ time *time.Time }
+// nullTime reads a time that may be NULL.
+type nullTime struct{ time *time.Time }
 
-func (p perhaps) Scan(value any) error {
+func (n nullTime) Scan(value any) error {
 	if value == nil {
 		return nil
 	}
-	return millis(p).Scan(value)
+	return millis(n).Scan(value)
 }
 
 // Parse reads the Content.
@@ -240,7 +238,7 @@ func (r Report) Parse() (*tlsrpt.Report, error) {
 	return report, nil
 }
 
-// From is who the report says it is from: a domain, else an organization's name,
+// From returns the domain that the report claims to come from, else the organization,
 // else "?".
 func (r Report) From() string { return cmp.Or(r.Submitter, r.Organization, "?") }
 

@@ -386,7 +386,7 @@ func TestReportThatWasAddedSurvivesTheProcess(t *testing.T) {
 	t.Parallel()
 	path, _ := reported(t, signed("a1"))
 	copied := filepath.Join(t.TempDir(), "ledger")
-	for _, end := range beside[:2] { // as the dead process leaves them
+	for _, end := range suffixes[:2] { // as the dead process leaves them
 		content, err := os.ReadFile(path + end)
 		if err != nil {
 			t.Fatal(err)

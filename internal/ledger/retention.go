@@ -8,40 +8,39 @@ import (
 	"time"
 )
 
-// How the old is deleted.
 const (
-	round = 10 * time.Minute // how often what is too old is looked for
-	chunk = 1000             // handshakes deleted in one transaction, to keep the journal small
-	most  = 100              // chunks in a round
+	deleteInterval = 10 * time.Minute // how often old rows are deleted
+	chunk          = 1000             // handshakes deleted in one transaction, to keep the journal small
+	maxChunks      = 100              // deleted at a time
 
-	// maxJournal is about what the journal comes to: 4 MiB when it is cleared, and a
-	// transaction before that.
+	// maxJournal is about the size of the journal: 4 MiB when it is truncated, plus a
+	// transaction.
 	maxJournal = 8 << 20
 
-	pageSize = 4096 // SQLite's own default
+	pageSize = 4096 // SQLite's default
 )
 
-// A retention deletes what is too old or too much.
+// A retention deletes rows that are too old or too many.
 //
-// The clock on the wall may be wrong. If it runs ahead, all would be too old at once: so
-// the horizon, behind which things are deleted, moves by a hundredth of MaxAge a round, and an
-// hour with a wrong clock costs 6 in 100. What was written by a clock that ran ahead would
-// stay too long: so the hours that the server runs are counted, and what was
-// written MaxAge of them ago goes too, whatever its date.
+// The wall clock may be wrong. If it runs ahead, all rows would be too old at once: so the
+// horizon, before which rows are deleted, moves by at most a hundredth of maxAge at a time,
+// and an hour with a wrong clock costs 6 in 100 rows. Rows written while the clock ran ahead
+// would stay too long: so the hours that the server runs are counted, and rows written maxAge
+// of them ago are deleted too, whatever their date.
 type retention struct {
 	maxAge  time.Duration
 	maxSize int64
 
-	next time.Time // the next round, by the monotonic clock
-	hour time.Time // the next hour to be counted, too
+	next time.Time // of the next deletion, on the monotonic clock
+	hour time.Time // end of the hour being counted, on the monotonic clock
 }
 
-// byAge deletes what is too old, if it is time for a round. The time on the wall is now.
+// byAge deletes rows that are too old, if it is time. now is on the wall clock.
 func (r *retention) byAge(s *store, now time.Time) error {
 	if time.Now().Before(r.next) {
 		return nil
 	}
-	r.next = time.Now().Add(round)
+	r.next = time.Now().Add(deleteInterval)
 	if err := r.countHour(s); err != nil {
 		return err
 	}
@@ -60,9 +59,9 @@ func (r *retention) byAge(s *store, now time.Time) error {
 	return r.byReports(s)
 }
 
-// byReports keeps reports within a quarter of the file, since anybody can send some. Those not
-// verified go first, then those of whoever has the most, the oldest of these: who sends
-// many pushes out his own.
+// byReports keeps reports within a quarter of the file, since anybody can send some. It
+// deletes unverified ones first, then the oldest of the submitter with the most: a submitter
+// of many displaces its own.
 func (r *retention) byReports(s *store) error {
 	limit := r.maxSize / 4
 	size, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports`)
@@ -108,11 +107,10 @@ func (r *retention) horizon(s *store, now time.Time) (time.Time, error) {
 	return to, err
 }
 
-// bySize deletes the oldest while the file is too large, and gives its room back to the
-// disk.
+// bySize deletes the oldest rows while the file is too large, and shrinks the file.
 func (r *retention) bySize(s *store) error {
 	limit := (r.maxSize*9/10 - maxJournal) / pageSize
-	for range most {
+	for range maxChunks {
 		pages, err := s.number(`PRAGMA page_count`)
 		if err != nil || pages <= limit {
 			return err
@@ -136,11 +134,11 @@ func (r *retention) bySize(s *store) error {
 	return nil
 }
 
-// forget deletes what was before horizon, and what was written with or before the handshake
-// number last.
+// forget deletes the rows from before the horizon, and those stored with or before the
+// handshake with the id last.
 func (s *store) forget(horizon time.Time, last int64) error {
 	before := milli(horizon)
-	for range most {
+	for range maxChunks {
 		n, err := s.forgetHandshakes(before, last)
 		if err != nil {
 			return err
@@ -152,7 +150,7 @@ func (s *store) forget(horizon time.Time, last int64) error {
 	return s.transact(func() error { return s.forgetRest(before, last) })
 }
 
-// forgetRest deletes no sender of which a day is kept: its number may be another's next.
+// forgetRest deletes no sender with a row in days: its id can be reused.
 func (s *store) forgetRest(before, last int64) error {
 	for _, rest := range []string{
 		`DELETE FROM senders WHERE seen / 86400000 < ? / 86400000 OR last <= ?`,
@@ -174,7 +172,7 @@ func (s *store) forgetRest(before, last int64) error {
 
 const oldDay = `(day < ? / 86400000 OR last <= ?)`
 
-// forgetHandshakes deletes a chunk of them at most, and returns the number.
+// forgetHandshakes deletes at most a chunk of handshakes, and returns how many.
 func (s *store) forgetHandshakes(before, last int64) (n int64, err error) {
 	err = s.transact(func() error {
 		err := s.exec(`DELETE FROM handshakes WHERE id IN (SELECT id FROM handshakes WHERE at < ?

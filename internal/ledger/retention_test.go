@@ -193,7 +193,7 @@ func TestFileStaysBelowItsSize(t *testing.T) {
 // size is what the files take on disk.
 func (k *kept) size() (n int64) {
 	k.t.Helper()
-	for _, end := range beside[:2] {
+	for _, end := range suffixes[:2] {
 		info, err := os.Stat(k.path + end)
 		if err != nil {
 			k.t.Fatal(err)

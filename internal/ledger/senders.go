@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A Sender is one of those who come, with counts since a day.
+// A Sender is a sender with its counts.
 type Sender struct {
 	Network     netip.Prefix
 	EHLO        string
 	Fingerprint string    // JA4; empty in plaintext
-	First, Seen time.Time // its first and its last session that are remembered
+	First, Seen time.Time // of the first and last stored session
 	Counts
 }
 
-// Counts are sessions.
+// Counts are numbers of sessions by outcome.
 type Counts struct {
 	Full      int64 `json:"full"`
 	Resumed   int64 `json:"resumed"`
@@ -34,10 +34,10 @@ func (c *Counts) Add(n Counts) {
 	c.Returned += n.Returned
 }
 
-// A Day is what senders did in a day, with one outcome of the negotiation.
+// A Day has the counts of a day for one version, cipher suite and group.
 type Day struct {
-	Day                   time.Time // its beginning in UTC
-	Version, Suite, Group uint16    // in numbers of the wire; 0 where nothing was negotiated
+	Day                   time.Time // its start in UTC
+	Version, Suite, Group uint16    // numbers on the wire; 0 if unknown
 	Counts
 }
 
@@ -48,8 +48,8 @@ func (c *Counts) columns() []any {
 	return []any{&c.Full, &c.Resumed, &c.Failed, &c.Plaintext, &c.Returned}
 }
 
-// Senders returns those that f lets through and that came since, those with the most
-// sessions first. It heeds all of f but Case and After.
+// Senders returns the senders that match f, those with the most sessions first. It ignores
+// Case and After.
 func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 	return readAll(ctx, r, "reading senders", func(_ context.Context, _ *sql.DB, q *query) error {
 		f.counted(q)
@@ -68,7 +68,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 	})
 }
 
-// counted appends a query for f's senders with their counts, c, but for its order.
+// counted appends a query for f's senders and their counts c, without the order.
 func (f Filter) counted(q *query) {
 	const columns = `SELECT network, ehlo, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
 	if f.Since.IsZero() {
@@ -80,8 +80,8 @@ func (f Filter) counted(q *query) {
 	f.bySender(q)
 }
 
-// sinceDay appends what counts each sender's sessions: by days to the end of the week
-// that Since is in, by weeks from then on, of which there are fewer.
+// sinceDay appends a table with the counts of each sender: by days to the end of the week of
+// Since, and from then on by weeks, of which there are fewer.
 func (f Filter) sinceDay(q *query) {
 	const counts = `full, resumed, failed, plaintext, returned`
 	since := dayOf(f.Since)
@@ -92,8 +92,8 @@ func (f Filter) sinceDay(q *query) {
 		GROUP BY sender)`, since, week*7, week)
 }
 
-// Days returns what the senders that f lets through did, all in one, the newest day
-// first. It heeds Since, Sender and Limit.
+// Days returns the counts of all senders that match f together, the newest day first. It uses
+// Since, Sender and Limit.
 func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	return readAll(ctx, r, "reading days", func(ctx context.Context, db *sql.DB, q *query) error {
 		q.add(`SELECT day, version, suite, "group", ` + sums)
@@ -115,10 +115,10 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	})
 }
 
-// ofDays appends what chooses f's rows of days: those of senders.
+// ofDays appends the rows of days for the senders.
 func (f Filter) ofDays(q *query, senders []byte, few bool) {
 	since := dayOf(f.Since)
-	if few { // each is gone to, day by day
+	if few { // look up each of them for each day
 		q.add(`FROM (WITH RECURSIVE span (day) AS (SELECT min(day) FROM days WHERE day >= ?
 				UNION ALL SELECT (SELECT min(day) FROM days WHERE day > span.day) FROM span WHERE span.day IS NOT NULL)
 			SELECT day FROM span) CROSS JOIN days USING (day) WHERE TRUE`, since)
@@ -128,8 +128,8 @@ func (f Filter) ofDays(q *query, senders []byte, few bool) {
 	q.add(`AND sender IN (SELECT value FROM json_each(?))`, senders)
 }
 
-// A tally sums what a batch of handshakes adds to the days, so that senders that come
-// often within one cost one write.
+// A tally sums what a batch of handshakes adds to the days, so that a sender with many of
+// them costs one write.
 type tally map[dayKey]*dayCounts
 
 type dayKey struct {
@@ -140,7 +140,7 @@ type dayKey struct {
 type dayCounts struct {
 	byOutcome [Plaintext + 1]int64
 	returned  int64
-	last      int64 // the number of the newest handshake
+	last      int64 // id of the newest handshake
 }
 
 // add counts h for its sender and for all.
@@ -162,10 +162,10 @@ func (t tally) add(h Handshake, sender int64, returned bool) {
 	}
 }
 
-// allSenders stands for all of them in days.
+// allSenders is the id in days for all senders together.
 const allSenders = 0
 
-// write adds the sums to those in the file.
+// write adds the sums to those stored.
 func (t tally) write(s *store) error {
 	for key, n := range t {
 		err := s.exec(`INSERT INTO days

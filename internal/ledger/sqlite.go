@@ -18,18 +18,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// mode is the file's when it is made: it says who writes to whom, and its
-// readers write to the files beside it. SQLite gives those the same mode.
+// mode is the mode of a new file: it has the addresses of senders. SQLite creates its files
+// beside it with the same mode.
 const mode = 0o600
 
-// busyTimeout is how long a connection waits for another that is writing.
+// busyTimeout is how long a connection waits while another one writes.
 const busyTimeout = "5000" // ms
 
-// beside are the ends of the names of the files that SQLite keeps with the
-// main one, which is the first.
-var beside = []string{"", "-wal", "-shm"}
+// suffixes are the name endings of the main file and of those that SQLite keeps beside it.
+var suffixes = []string{"", "-wal", "-shm"}
 
-// connect returns connections to the file at path; it is opened when the first is used.
+// connect returns a pool of connections to the file at path. It opens the file on first use.
 func connect(path string, options url.Values) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -42,8 +41,8 @@ func connect(path string, options url.Values) (*sql.DB, error) {
 	return sql.Open("sqlite", name.String())
 }
 
-// forWriting are the options of a connection that writes. With synchronous at
-// NORMAL a power cut may lose the last batches, and nothing more.
+// forWriting returns the options of a connection that writes. With synchronous at NORMAL a
+// power cut may lose the last batches, and nothing else.
 func forWriting() url.Values {
 	return url.Values{
 		"mode":          {"rw"},
@@ -52,25 +51,25 @@ func forWriting() url.Values {
 		"_synchronous":  {"NORMAL"},
 		"_foreign_keys": {"1"},
 		"_txlock":       {"immediate"},
-		"_pragma":       {"journal_size_limit(4194304)", "cache_size(-32768)"}, // KiB: a batch's pages
+		"_pragma":       {"journal_size_limit(4194304)", "cache_size(-32768)"}, // KiB, for the pages of a batch
 	}
 }
 
-// forReading are the options of a connection that reads.
+// forReading returns the options of a connection that reads.
 func forReading() url.Values {
 	return url.Values{"mode": {"ro"}, "_pragma": {"cache_size(-16384)"}}
 }
 
-// busy reports whether err says that another connection is writing.
+// busy reports whether err means that another connection is writing.
 func busy(err error) bool { return primary(err) == sqlite3.SQLITE_BUSY }
 
-// damaged reports whether err says that the file is no sound database.
+// damaged reports whether err means that the file is not a valid database.
 func damaged(err error) bool {
 	code := primary(err)
 	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
-// primary returns SQLite's code for err without its details; 0 if it has none.
+// primary returns SQLite's primary result code of err, 0 if it has none.
 func primary(err error) int {
 	var failed *sqlite.Error
 	if !errors.As(err, &failed) {
@@ -79,14 +78,13 @@ func primary(err error) int {
 	return failed.Code() & 0xff
 }
 
-// files are the main file and those beside it as they are on disk, to tell whether the
-// names still lead to them.
+// files identify the main file and those beside it, to detect that others are at their paths.
 type files [3]os.FileInfo
 
-// filesAt returns those at path; nil stands for one that is not there.
+// filesAt returns the files at path; nil for those that do not exist.
 func filesAt(path string) files {
 	var f files
-	for i, end := range beside {
+	for i, end := range suffixes {
 		if info, err := os.Stat(path + end); err == nil {
 			f[i] = info
 		}
@@ -94,8 +92,7 @@ func filesAt(path string) files {
 	return f
 }
 
-// same reports whether both are the same files. One that was not there when f
-// was taken may have come since.
+// same reports whether now has the files of f. It may have more.
 func (f files) same(now files) bool {
 	for i := range f {
 		if f[i] != nil && (now[i] == nil || !os.SameFile(f[i], now[i])) {
@@ -104,8 +101,6 @@ func (f files) same(now files) bool {
 	}
 	return true
 }
-
-// How Go's values stand in columns. Reading is by sql.Scanner.
 
 // millis reads a time in milliseconds since 1970.
 type millis struct{ time *time.Time }
@@ -119,15 +114,15 @@ func (m millis) Scan(value any) error {
 	return nil
 }
 
-// milli writes one. What is before 1970, as the zero time is, is taken for that.
+// milli returns a time as a column. Times before 1970, as the zero time, become 1970.
 func milli(t time.Time) int64 { return max(0, t.UnixMilli()) }
 
-// blob writes an address: without a zone, in 4 or 16 bytes, none for the zero address.
+// blob returns an address as a column: 4 or 16 bytes without the zone, none for the zero Addr.
 func blob(addr netip.Addr) []byte {
 	return addr.Unmap().WithZone("").AsSlice()
 }
 
-// address reads one.
+// address reads an address.
 type address struct{ addr *netip.Addr }
 
 func (a address) Scan(value any) error {
@@ -147,16 +142,16 @@ func (m modeColumn) Scan(value any) error {
 	return nil
 }
 
-// network writes a prefix: its address and its length in a byte more.
+// network returns a prefix as a column: the address, and a byte with the length.
 func network(p netip.Prefix) []byte {
 	bits := p.Bits()
 	if bits < 0 {
-		return []byte{0} // as netip.Prefix.UnmarshalBinary takes it for the zero prefix
+		return []byte{0} // netip.Prefix.UnmarshalBinary reads it as the zero Prefix
 	}
 	return append(blob(p.Masked().Addr()), byte(bits))
 }
 
-// prefix reads one.
+// prefix reads a prefix.
 type prefix struct{ prefix *netip.Prefix }
 
 func (p prefix) Scan(value any) error {
@@ -164,13 +159,13 @@ func (p prefix) Scan(value any) error {
 	return p.prefix.UnmarshalBinary(bytes)
 }
 
-// A query is SQL in the making. Its texts are constants, what varies is in args.
+// A query is an SQL query being built. Its text consists of constants; values are in args.
 type query struct {
 	text strings.Builder
 	args []any
 }
 
-// add appends text, with args for its question marks.
+// add appends text and the args for its placeholders.
 func (q *query) add(text string, args ...any) {
 	q.text.WriteString(text)
 	q.text.WriteByte('\n')
@@ -185,8 +180,8 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// rows returns what row makes of each row of q. All are read before any is used, since a
-// reader that lingers keeps the writer's journal from being cleared.
+// rows returns what row returns for each row of q. It reads all of them at once, since an
+// open query keeps the writer from truncating its journal.
 func rows[T any](ctx context.Context, db querier, q *query, row func(scanner) (T, error)) ([]T, error) {
 	found, err := db.QueryContext(ctx, q.text.String(), q.args...)
 	if err != nil {

@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// A store is the open file of the writer: one connection, for as long as the file is
-// open, since PRAGMA data_version tells it of others' writes.
+// A store is the open file of the writer. It keeps one connection, in which PRAGMA
+// data_version changes when other processes write.
 type store struct {
 	path  string
 	db    *sql.DB
 	conn  *sql.Conn
 	files files
-	last  int64 // the number of the newest handshake
-	days  tally // of the batch that is written
+	last  int64 // id of the newest handshake
+	days  tally // of the current batch
 
 	prepared map[string]*sql.Stmt
-	gzip     *gzip.Writer // is large, so one for all
+	gzip     *gzip.Writer // reused, since it is large
 }
 
-// openStore opens the file at path, which is made if it is missing, and migrates it
-// by steps. It returns the migration that the file had come to.
+// openStore opens the file at path, or creates it, and migrates it by steps. It returns the
+// schema that the file had.
 func openStore(path string, steps []string) (*store, int, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
 	if err != nil {
@@ -50,8 +50,8 @@ func openStore(path string, steps []string) (*store, int, error) {
 	return s, from, nil
 }
 
-// begin takes the connection and reads where the file's numbers have come to. No
-// number is used twice, even if all handshakes were deleted.
+// begin opens the connection and reads the last id. Ids are never reused, even if all
+// handshakes were deleted.
 func (s *store) begin() error {
 	var err error
 	if s.conn, err = s.db.Conn(context.Background()); err != nil {
@@ -67,7 +67,7 @@ const selectLast = `SELECT max(
 	(SELECT coalesce(max(last), 0) FROM hours),
 	(SELECT coalesce(max(last), 0) FROM reports))`
 
-// moved reports whether path leads to another file, or to none.
+// moved reports whether there is another file at the path, or none.
 func (s *store) moved() bool {
 	now := filesAt(s.path)
 	if !s.files.same(now) {
@@ -87,7 +87,7 @@ func (s *store) close() {
 	s.db.Close()
 }
 
-// write stores events as one transaction.
+// write stores events in one transaction.
 func (s *store) write(events []event) error {
 	before := s.last
 	s.days = make(tally)
@@ -105,7 +105,7 @@ func (s *store) write(events []event) error {
 	return err
 }
 
-// transact calls do within a transaction: all of it is stored, or nothing.
+// transact calls do in a transaction.
 func (s *store) transact(do func() error) error {
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
@@ -115,12 +115,12 @@ func (s *store) transact(do func() error) error {
 		err = s.exec("COMMIT")
 	}
 	if err != nil {
-		s.exec("ROLLBACK") // fails where SQLite did so by itself
+		s.exec("ROLLBACK") // fails if SQLite has rolled back by itself
 	}
 	return err
 }
 
-// prepare returns the statement of query, which is parsed once. Queries are constants.
+// prepare returns the prepared statement of query. Queries are constants, and parsed once.
 func (s *store) prepare(query string) (*sql.Stmt, error) {
 	if stmt := s.prepared[query]; stmt != nil {
 		return stmt, nil
@@ -140,7 +140,7 @@ func (s *store) exec(query string, args ...any) error {
 	return err
 }
 
-// number runs a query that gives one number.
+// number runs a query that returns one number.
 func (s *store) number(query string, args ...any) (n int64, err error) {
 	stmt, err := s.prepare(query)
 	if err == nil {
@@ -149,25 +149,23 @@ func (s *store) number(query string, args ...any) (n int64, err error) {
 	return n, err
 }
 
-// The migrations, numbered from 1. A migration only adds: columns that have a
-// default, tables, indexes, triggers. So a reader that is one older still finds what it
-// asks for.
+// The migrations, numbered from 1. From 7 on a migration only adds columns with a default,
+// tables, indexes and triggers, so that a reader that knows one migration less still works.
 //
 //go:embed schema/*.sql
 var schema embed.FS
 
-// oldestReadable is the oldest schema that this version's queries can be asked
-// of. A migration that adds what a query needs raises it.
+// oldestReadable is the oldest schema that this version's queries can read. A migration that
+// adds what a query needs raises it.
 const oldestReadable = 6 // mode
 
-// ErrOlder is in the chain of errors about a ledger that the server of this version has not
-// migrated yet.
+// ErrOlder means that the server of this version has not migrated the ledger yet.
 var ErrOlder = errors.New("written by an older postern")
 
-// ErrNewer is what the ledger of a newer Postern gives.
+// ErrNewer means that a newer version wrote the ledger.
 var ErrNewer = errors.New("written by a newer postern")
 
-// migrations returns the text of each, in order.
+// migrations returns the statements of each migration, in order.
 func migrations() []string {
 	names, err := schema.ReadDir("schema")
 	if err != nil {
@@ -184,16 +182,15 @@ func migrations() []string {
 	return steps
 }
 
-// schemaOf returns the number of the migration that db has come to. It is 0 in a
-// file that nothing was written to.
+// schemaOf returns the number of the last migration of db, 0 for an empty file.
 func schemaOf(ctx context.Context, db *sql.DB) (int, error) {
 	var version int
 	err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
 	return version, err
 }
 
-// migrate brings db from the schema it has to the last of steps, each step whole
-// or not at all. It returns the number it began from.
+// migrate applies the steps that db does not have yet, each in a transaction. It returns the
+// schema that db had.
 func migrate(ctx context.Context, db *sql.DB, steps []string) (from int, err error) {
 	from, err = schemaOf(ctx, db)
 	if err != nil {

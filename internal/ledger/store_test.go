@@ -40,7 +40,7 @@ func TestReaderReadsWhatIsOneMigrationNewer(t *testing.T) {
 		t.Errorf("read %q, want what was noted before", got)
 	}
 	known := len(migrations())
-	want := fmt.Sprintf("the ledger was written by a newer postern (schema %d, this version knows %d): what is new in it is not shown", known+1, known)
+	want := fmt.Sprintf("ledger written by a newer postern (schema %d, this version knows %d): its new data is not shown", known+1, known)
 	if got := r.Notice(); got != want {
 		t.Errorf("notice %q, want %q", got, want)
 	}

@@ -220,7 +220,7 @@ func (w *writer) closeMoved() {
 	had := w.store.files
 	w.closeStore()
 	now := filesAt(w.path)
-	for i, end := range beside {
+	for i, end := range suffixes {
 		if i > 0 && had[i] != nil && now[i] != nil && os.SameFile(had[i], now[i]) {
 			os.Remove(w.path + end)
 		}
@@ -237,8 +237,8 @@ func (w *writer) setAside() {
 	if err := os.Rename(w.path, aside); err != nil {
 		return // the next attempt finds it damaged again
 	}
-	os.Rename(w.path+beside[1], aside+beside[1])
-	os.Remove(w.path + beside[2]) // useless without the connections that used it
+	os.Rename(w.path+suffixes[1], aside+suffixes[1])
+	os.Remove(w.path + suffixes[2]) // useless without the connections that used it
 	w.o.Log.Error("ledger damaged; starting a new one", logkey.Ledger, w.path, logkey.Aside, aside,
 		logkey.Remedy, "check the disk; sqlite3's .recover may read the old file")
 	w.removeOldAside()
@@ -251,7 +251,7 @@ func (w *writer) removeOldAside() {
 	}
 	slices.Sort(old) // by time
 	for len(old) > maxAside {
-		for _, end := range beside {
+		for _, end := range suffixes {
 			os.Remove(old[0] + end)
 		}
 		old = old[1:]
