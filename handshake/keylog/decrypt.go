@@ -1,6 +1,7 @@
 package keylog
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -16,29 +17,29 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// Opener returns what opens the records of a session of TLS 1.3, as far as its
-// secrets are in l when a record passes, or nil for another version and for suites
-// that are not read. Before TLS 1.3 no key is needed to name the messages: those of
-// the handshake are in the clear, and Finished is the first that is not.
+// Opener returns what opens the records of a TLS 1.3 session, with the secrets that l has
+// when a record passes. It returns nil for suites that are not supported and for other
+// versions: before TLS 1.3 no key is needed to name the messages, since those of the
+// handshake are in the clear and Finished is the first that is not.
 //
-// It makes a Log [handshake.Keys].
+// It implements [handshake.Keys].
 func (l *Log) Opener(session handshake.Session) handshake.Opener {
 	suite, ok := suites[session.Suite]
 	if !ok || session.Version != tls.VersionTLS13 {
 		return nil
 	}
-	secret := func(under label) []byte { return l.secret(session.ClientRandom, under) }
+	secret := func(of label) []byte { return l.secret(session.ClientRandom, of) }
 	return &opener{
-		client: direction{suite: suite, secret: secret, ahead: clientLabels},
-		server: direction{suite: suite, secret: secret, ahead: serverLabels},
+		client: direction{suite: suite, secret: secret, next: []label{clientHandshake, clientApplication}},
+		server: direction{suite: suite, secret: secret, next: []label{serverHandshake, serverApplication}},
 	}
 }
 
 // An opener opens the records of one connection.
 type opener struct{ client, server direction }
 
-// Open is [handshake.Opener]. It finds the key by trying, not by the epoch that
-// the caller counted: where a capture lacks a Finished, that is behind.
+// Open implements [handshake.Opener]. It finds the key by trial and ignores the epoch,
+// which lags behind if a capture lacks a Finished.
 func (o *opener) Open(from handshake.Side, _ int, record []byte) (content []byte, contentType byte, ok bool) {
 	if from == handshake.Client {
 		return o.client.open(record)
@@ -46,35 +47,28 @@ func (o *opener) Open(from handshake.Side, _ int, record []byte) (content []byte
 	return o.server.open(record)
 }
 
-// A direction opens the records of one side of a connection, which changes its
-// keys as the handshake goes on. When it does is said inside encrypted records and
-// may be missing in a recording, so a record that the present key does not open is
-// tried with those that may follow.
+// A direction opens the records of one side. The keys change during the handshake, as
+// encrypted records say that may be missing in a recording. So a record that the current
+// key does not open is tried with the keys that may follow. Early data is not opened: no
+// mail protocol has any.
 type direction struct {
 	suite  suite
 	secret func(label) []byte
-	ahead  []label // of the keys to come, in their order
+	next   []label // of the keys to come, in order (RFC 8446, Section 7.1)
 	key    *key
 }
 
-// clientLabels and serverLabels are the keys of a side in their order (RFC 8446,
-// Section 7.1). Early data is left closed: no mail protocol has any.
-var (
-	clientLabels = []label{clientHandshake, clientApplication}
-	serverLabels = []label{serverHandshake, serverApplication}
-)
-
-// maxSkipped is how many records of a key a recording may lack one after the other.
+// maxSkipped is how many consecutive records of a key a recording may lack.
 const maxSkipped = 8
 
-// A candidate is a key that the next record may be under, and those after it.
+// A candidate is a key that the next record may be encrypted with, and those after it.
 type candidate struct {
-	key   *key
-	ahead []label
+	key  *key
+	next []label
 }
 
-// open returns the content of a record, given with its header, and its true type.
-func (d *direction) open(record []byte) (content []byte, kind byte, ok bool) {
+// open returns the content of a record, given with its header, and its content type.
+func (d *direction) open(record []byte) (content []byte, contentType byte, ok bool) {
 	if len(record) < tlsrecord.HeaderLen || len(record) > tlsrecord.HeaderLen+tlsrecord.MaxCiphertext {
 		return nil, 0, false
 	}
@@ -87,7 +81,7 @@ func (d *direction) open(record []byte) (content []byte, kind byte, ok bool) {
 	for skipped := range maxSkipped + 1 {
 		for _, c := range candidates {
 			if inner, ok := c.key.open(record, uint64(skipped)); ok {
-				d.key, d.ahead = c.key, c.ahead
+				d.key, d.next = c.key, c.next
 				return unpad(inner)
 			}
 		}
@@ -97,38 +91,37 @@ func (d *direction) open(record []byte) (content []byte, kind byte, ok bool) {
 
 func (d *direction) candidates() (list []candidate) {
 	if d.key != nil {
-		list = append(list, candidate{d.key, d.ahead})
+		list = append(list, candidate{d.key, d.next})
 	}
-	for i, label := range d.ahead {
+	for i, label := range d.next {
 		if k := newKey(d.suite, d.secret(label)); k != nil {
-			list = append(list, candidate{k, d.ahead[i+1:]})
+			list = append(list, candidate{k, d.next[i+1:]})
 		}
 	}
-	if d.key != nil && len(d.ahead) == 0 {
+	if d.key != nil && len(d.next) == 0 {
 		list = append(list, candidate{d.key.updated(), nil})
 	}
 	return list
 }
 
-// unpad parts a TLSInnerPlaintext into content and type (RFC 8446, Section 5.4).
-func unpad(inner []byte) (content []byte, kind byte, ok bool) {
-	for i := len(inner) - 1; i >= 0; i-- {
-		if inner[i] != 0 {
-			return inner[:i], inner[i], true
-		}
+// unpad splits a TLSInnerPlaintext into content and type (RFC 8446, Section 5.4).
+func unpad(inner []byte) (content []byte, contentType byte, ok bool) {
+	inner = bytes.TrimRight(inner, "\x00")
+	if len(inner) == 0 {
+		return nil, 0, false
 	}
-	return nil, 0, false
+	return inner[:len(inner)-1], inner[len(inner)-1], true
 }
 
-// A suite is what a cipher suite of TLS 1.3 means for its records (RFC 8446, Appendix B.4).
+// A suite is how a cipher suite of TLS 1.3 protects records (RFC 8446, Appendix B.4).
 type suite struct {
 	keyLen int
 	hash   func() hash.Hash
 	aead   func(key []byte) (cipher.AEAD, error)
 }
 
-// suites are those of RFC 8446 without the two of CCM, which the standard library
-// lacks and no mail server was seen to choose.
+// suites are those of RFC 8446 without the two of CCM, which the standard library lacks
+// and no mail server is known to choose.
 var suites = map[handshake.Suite]suite{
 	0x1301: {16, sha256.New, newGCM},
 	0x1302: {32, sha512.New384, newGCM},
@@ -152,8 +145,8 @@ type key struct {
 	seq    uint64 // of the next record
 }
 
-// newKey derives a key from its traffic secret (RFC 8446, Section 7.3). It is nil
-// if the secret is not as long as the suite's hash.
+// newKey derives a key from its traffic secret (RFC 8446, Section 7.3). It returns nil if
+// the secret is not as long as the suite's hash.
 func newKey(s suite, secret []byte) *key {
 	if len(secret) != s.hash().Size() {
 		return nil
@@ -166,15 +159,16 @@ func newKey(s suite, secret []byte) *key {
 	return &key{suite: s, secret: secret, aead: aead, iv: iv}
 }
 
-// updated is the key after a KeyUpdate (RFC 8446, Section 7.2).
+// updated returns the key after a KeyUpdate (RFC 8446, Section 7.2).
 func (k *key) updated() *key {
 	return newKey(k.suite, expandLabel(k.suite.hash, k.secret, "traffic upd", len(k.secret)))
 }
 
-// open returns the TLSInnerPlaintext of a record, given with its header, if it is
-// the next one under k but for so many (RFC 8446, Sections 5.2 and 5.3).
+// open returns the TLSInnerPlaintext of a record, given with its header, if it follows
+// the last one opened after the given number of skipped records (RFC 8446, Sections 5.2
+// and 5.3).
 func (k *key) open(record []byte, skipped uint64) (inner []byte, ok bool) {
-	nonce := append([]byte(nil), k.iv...)
+	nonce := bytes.Clone(k.iv)
 	for i := range 8 {
 		nonce[len(nonce)-1-i] ^= byte((k.seq + skipped) >> (8 * i))
 	}
