@@ -39,7 +39,7 @@ func newBench(b *testing.B, resumed, record bool) *bench {
 	return s
 }
 
-// frozen is a session cache that takes no ticket once it is full, so that each
+// frozen is a session cache that accepts no ticket once it is full, so that each
 // handshake resumes the same session, or none.
 type frozen struct {
 	tls.ClientSessionCache
@@ -52,8 +52,8 @@ func (f *frozen) Put(key string, state *tls.ClientSessionState) {
 	}
 }
 
-// handshake does one, and a first line, and says how long that took with the
-// transcript made.
+// handshake runs one and a first line, and returns how long that took with its
+// transcript.
 func (s *bench) handshake(b *testing.B) time.Duration {
 	near, far := tcp(b)
 	defer near.Close()
@@ -88,9 +88,8 @@ func (s *bench) serve(far net.Conn) error {
 	return err
 }
 
-// compare runs both in turn, the one that goes first changing, and reports the
-// medians and how much slower recording is. A single run of either says little on a
-// machine that does other things.
+// compare runs both in turn, in alternating order, and reports the medians and how much
+// slower recording is. A single run says little on a busy machine.
 func compare(b *testing.B, bare, recording func() time.Duration) {
 	var times [2][]time.Duration
 	var extra []time.Duration
@@ -107,7 +106,7 @@ func compare(b *testing.B, bare, recording func() time.Duration) {
 		extra = append(extra, pair[1]-pair[0])
 	}
 	reference := float64(median(times[0]))
-	b.ReportMetric(0, "ns/op") // of the pair, with the making of connections: no figure of interest
+	b.ReportMetric(0, "ns/op") // of the pair, with making connections: not useful
 	b.ReportMetric(reference, "bare-ns")
 	b.ReportMetric(float64(median(times[1])), "recorded-ns")
 	b.ReportMetric(100*(float64(median(times[1]))/reference-1), "%slower")
@@ -119,7 +118,7 @@ func median(values []time.Duration) time.Duration {
 	return values[len(values)/2]
 }
 
-// BenchmarkRecorder is what the recorder does for a handshake, by itself.
+// BenchmarkRecorder measures the recorder alone, for one handshake.
 func BenchmarkRecorder(b *testing.B) {
 	pieces := []piece{client(hello(richHello)), full(aes128, 36), client(changeCipherSpec, sealed(36)), serve(sealed(120), sealed(40)), client(sealed(8))}
 	b.ReportAllocs()
@@ -130,7 +129,7 @@ func BenchmarkRecorder(b *testing.B) {
 	}
 }
 
-// BenchmarkConn is what a Read and a Write cost when nothing is recorded.
+// BenchmarkConn measures a Read and a Write when nothing is recorded.
 func BenchmarkConn(b *testing.B) {
 	buffer := make([]byte, 1)
 	for name, c := range map[string]net.Conn{"bare": sink{}, "stopped": NewConn(sink{}, AtServer)} {

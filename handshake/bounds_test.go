@@ -73,7 +73,7 @@ func TestHealthyHandshakeHoldsLittle(t *testing.T) {
 	}
 }
 
-// sink is a conn that takes and gives anything.
+// sink is a conn that every Read and Write succeeds on.
 type sink struct{ net.Conn }
 
 func (sink) Read(b []byte) (int, error)  { return len(b), nil }
@@ -81,7 +81,7 @@ func (sink) Write(b []byte) (int, error) { return len(b), nil }
 func (sink) LocalAddr() net.Addr         { return nil }
 func (sink) RemoteAddr() net.Addr        { return nil }
 
-// A transcript that was given away does not change when a write ends late.
+// A transcript that Stop returned does not change when a write ends late.
 func TestLateEndOfAWriteChangesNothing(t *testing.T) {
 	near, far := net.Pipe()
 	c := NewConn(far, AtServer)
@@ -91,7 +91,7 @@ func TestLateEndOfAWriteChangesNothing(t *testing.T) {
 		_, err := c.Write(changeCipherSpec)
 		done <- err
 	}()
-	near.Read(make([]byte, 1)) // so it has begun
+	near.Read(make([]byte, 1)) // so the Write has begun
 	transcript := c.Stop(UseNone)
 	far.SetWriteDeadline(time.Unix(1, 0))
 	if err := <-done; err == nil {
@@ -100,7 +100,7 @@ func TestLateEndOfAWriteChangesNothing(t *testing.T) {
 	checkOutline(t, transcript, "< CCS\nopen, completed false, unused")
 }
 
-// Before Begin and after Stop bytes pass untouched and nothing is allocated.
+// Before Begin and after Stop bytes pass unchanged and nothing is allocated.
 func TestConnThatDoesNotRecordCostsNoAllocation(t *testing.T) {
 	c := NewConn(sink{}, AtServer)
 	b := make([]byte, 64)

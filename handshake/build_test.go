@@ -9,7 +9,7 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// prefixed is content behind its length, which takes size bytes.
+// prefixed returns content after its length, which takes size bytes.
 func prefixed(size int, content ...[]byte) []byte {
 	all := slices.Concat(content...)
 	length := binary.BigEndian.AppendUint32(nil, uint32(len(all)))
@@ -23,7 +23,7 @@ func uint16s[N ~uint16](list ...N) (b []byte) {
 	return b
 }
 
-// record is a record of that type; message a handshake message.
+// record returns a record of that type, message a handshake message.
 func record(kind byte, content ...[]byte) []byte {
 	return slices.Concat([]byte{kind, 3, 3}, prefixed(2, content...))
 }
@@ -32,14 +32,14 @@ func message(code byte, body ...[]byte) []byte {
 	return append([]byte{code}, prefixed(3, body...)...)
 }
 
-// sealed is an encrypted record of TLS 1.3 with that many bytes in it.
+// sealed returns an encrypted record of TLS 1.3 with that many bytes of content.
 func sealed(content int) []byte {
 	return record(tlsrecord.ApplicationData, make([]byte, content+17))
 }
 
 var changeCipherSpec = record(tlsrecord.ChangeCipherSpec, []byte{1})
 
-// hello is a ClientHello that says what h does, in one record.
+// hello returns a ClientHello with the content of h, in one record.
 func hello(h *ClientHello) []byte { return record(tlsrecord.Handshake, message(1, helloBody(h))) }
 
 func helloBody(h *ClientHello) []byte {
@@ -93,7 +93,7 @@ func extension(h *ClientHello, kind Extension) []byte {
 	return nil
 }
 
-// serverHello is a ServerHello of TLS 1.3, in one record.
+// serverHello returns a ServerHello of TLS 1.3, in one record.
 func serverHello(suite Suite, resumed bool) []byte {
 	extensions := slices.Concat(uint16s[Extension](extSupportedVersions, 2, tls.VersionTLS13), uint16s[Extension](extKeyShare, 36, 29, 32), make([]byte, 32))
 	if resumed {
@@ -110,7 +110,7 @@ var plainHello = hello(&ClientHello{
 	Versions: []Version{tls.VersionTLS13}, PSKModes: []PSKMode{1}, KeyShares: []Group{29},
 })
 
-// A piece is what passed at once.
+// A piece is what passed in one write.
 type piece struct {
 	from Side
 	b    []byte
@@ -119,7 +119,7 @@ type piece struct {
 func client(records ...[]byte) piece { return piece{Client, slices.Concat(records...)} }
 func serve(records ...[]byte) piece  { return piece{Server, slices.Concat(records...)} }
 
-// recorded is a recorder that was fed the pieces, a millisecond each.
+// recorded returns a recorder after the pieces, with a millisecond for each.
 func recorded(view View, pieces ...piece) *Recorder {
 	start := time.Unix(1e9, 0)
 	r := NewRecorder(view, start)

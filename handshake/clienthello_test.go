@@ -19,7 +19,7 @@ var richHello = &ClientHello{
 	ServerName: "mx.example.org", SessionID: true, TicketTLS12: true, PSK: true,
 }
 
-func TestClientHelloSaysWhatItSays(t *testing.T) {
+func TestClientHelloIsParsed(t *testing.T) {
 	for name, want := range map[string]*ClientHello{
 		"rich":          richHello,
 		"no extensions": {Version: 0x0301, Suites: []Suite{0x000a}},
@@ -42,9 +42,8 @@ func TestClientHelloSaysWhatItSays(t *testing.T) {
 	}
 }
 
-// A message that is called ClientHello and cannot be read leaves no Hello, and is a
-// message all the same.
-func TestMalformedClientHelloIsNone(t *testing.T) {
+// A ClientHello that cannot be read is a message, but its content is not kept.
+func TestMalformedClientHelloIsNotKept(t *testing.T) {
 	good := helloBody(richHello)
 	short := helloBody(&ClientHello{Version: 0x0303, Suites: []Suite{1}})
 	tests := map[string][]byte{
@@ -58,7 +57,7 @@ func TestMalformedClientHelloIsNone(t *testing.T) {
 	bare := *richHello
 	bare.Extensions = nil
 	for cut := range good {
-		if cut != len(helloBody(&bare)) { // that is one without extensions, as old clients send it
+		if cut != len(helloBody(&bare)) { // a whole one without extensions, as old clients send it
 			tests[fmt.Sprintf("cut at %d", cut)] = good[:cut]
 		}
 	}

@@ -15,16 +15,16 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// handshakes are those that end well, and what a server's transcript tells of them.
+// handshakes are complete handshakes and the outlines of the server's transcripts.
 var handshakes = []struct {
 	name    string
-	policy  sessionticket.Mode
+	mode    sessionticket.Mode
 	change  func(server, client *tls.Config)
 	resumed bool
 	want    string
 }{
 	{
-		name: "full, ticket as crypto/tls sends it", policy: sessionticket.Stock,
+		name: "full, ticket as crypto/tls sends it", mode: sessionticket.Stock,
 		want: `
 		> CH
 		< SH CCS EE? Cert? CV? Fin? Ticket?!
@@ -42,7 +42,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "full, no ticket", policy: sessionticket.NoTicket,
+		name: "full, no ticket", mode: sessionticket.NoTicket,
 		want: `
 		> CH
 		< SH CCS EE? Cert? CV? Fin?
@@ -51,7 +51,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "client that has no use for tickets", policy: sessionticket.Stock,
+		name: "client that has no use for tickets", mode: sessionticket.Stock,
 		change: func(_, client *tls.Config) { client.ClientSessionCache = nil },
 		want: `
 		> CH
@@ -61,7 +61,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "resumed, ticket as crypto/tls sends it", policy: sessionticket.Stock, resumed: true,
+		name: "resumed, ticket as crypto/tls sends it", mode: sessionticket.Stock, resumed: true,
 		want: `
 		> CH
 		< SH CCS EE? Fin? Ticket?!
@@ -79,7 +79,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "HelloRetryRequest", policy: sessionticket.Stock,
+		name: "HelloRetryRequest", mode: sessionticket.Stock,
 		change: func(server, _ *tls.Config) { server.CurvePreferences = []tls.CurveID{tls.CurveP521} },
 		want: `
 		> CH
@@ -92,7 +92,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "client certificate asked for and not given", policy: sessionticket.Stock,
+		name: "client certificate asked for and not given", mode: sessionticket.Stock,
 		change: func(server, _ *tls.Config) { server.ClientAuth = tls.RequestClientCert },
 		want: `
 		> CH
@@ -104,7 +104,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "client certificate", policy: sessionticket.FirstWrite,
+		name: "client certificate", mode: sessionticket.FirstWrite,
 		change: func(server, client *tls.Config) {
 			server.ClientAuth = tls.RequestClientCert
 			client.Certificates = server.Certificates
@@ -117,7 +117,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "chain of more than one record", policy: sessionticket.Stock,
+		name: "chain of more than one record", mode: sessionticket.Stock,
 		change: func(server, _ *tls.Config) {
 			pair := server.Certificates[0]
 			for range 60 {
@@ -172,14 +172,14 @@ var handshakes = []struct {
 	},
 }
 
-func TestServerTellsItsHandshakes(t *testing.T) {
+func TestServerRecordsCompleteHandshakes(t *testing.T) {
 	for _, test := range handshakes {
 		t.Run(test.name, func(t *testing.T) {
 			serverConfig, clientConfig := configs(t)
 			if test.change != nil {
 				test.change(serverConfig, clientConfig)
 			}
-			server := newServer(serverConfig, test.policy)
+			server := newServer(serverConfig, test.mode)
 			if test.resumed {
 				server.talk(t, clientConfig)
 			}
@@ -197,19 +197,18 @@ func TestServerTellsItsHandshakes(t *testing.T) {
 	}
 }
 
-// A failure is a handshake that does not end well, and what a server's transcript
-// tells of it.
+// A failure is a handshake that fails and the outline of the server's transcript.
 type failure struct {
 	name   string
-	policy sessionticket.Mode
+	mode   sessionticket.Mode
 	change func(server, client *tls.Config)
-	client func(near *net.TCPConn, config *tls.Config) // closes near in the end, or waits for the server to
+	client func(near *net.TCPConn, config *tls.Config) // closes near at the end, or waits until the server closes
 	want   string
 }
 
 var failures = []failure{
 	{
-		name: "client that closes on an early ticket", policy: sessionticket.Stock,
+		name: "client that closes on an early ticket", mode: sessionticket.Stock,
 		client: func(near *net.TCPConn, config *tls.Config) {
 			tls.Client(strictclient.New(near), config).Handshake()
 		},
@@ -302,7 +301,7 @@ func handshakeAndClose(near *net.TCPConn, config *tls.Config) {
 	near.Close()
 }
 
-// send sends bytes, says that there are no more, and reads to the end.
+// send sends bytes, closes for writing, and reads to the end.
 func send(text string) func(*net.TCPConn, *tls.Config) {
 	return func(near *net.TCPConn, _ *tls.Config) {
 		io.WriteString(near, text)
@@ -311,7 +310,7 @@ func send(text string) func(*net.TCPConn, *tls.Config) {
 	}
 }
 
-func TestServerTellsItsFailures(t *testing.T) {
+func TestServerRecordsFailedHandshakes(t *testing.T) {
 	for _, test := range failures {
 		t.Run(test.name, func(t *testing.T) {
 			serverConfig, clientConfig := configs(t)
@@ -321,7 +320,7 @@ func TestServerTellsItsFailures(t *testing.T) {
 			near, far := tcp(t)
 			done := make(chan struct{})
 			go func() { test.client(near, clientConfig); close(done) }()
-			_, recorded := newServer(serverConfig, test.policy).accept(far)
+			_, recorded := newServer(serverConfig, test.mode).accept(far)
 			recorded.Close()
 			<-done
 			transcript := recorded.Stop(UseNone)
@@ -333,9 +332,10 @@ func TestServerTellsItsFailures(t *testing.T) {
 	}
 }
 
-// The server waits for a minute by a deadline or by a context. The end of a context
-// closes the conn, which is no decision of the server's.
-func TestServerTellsOfSilence(t *testing.T) {
+// The server limits the handshake to a minute, by a deadline or by a context. When a
+// context ends, crypto/tls closes the conn; that is a timeout and not the server's
+// decision.
+func TestServerRecordsTimeouts(t *testing.T) {
 	serverConfig, _ := configs(t)
 	for name, wait := range map[string]func(*tls.Conn) error{
 		"deadline": func(c *tls.Conn) error {
@@ -370,7 +370,7 @@ func TestServerTellsOfSilence(t *testing.T) {
 	}
 }
 
-// A deadline in the past is also how a blocked Read is woken; the session goes on.
+// A deadline in the past also interrupts a blocked Read; the session goes on.
 func TestTimeoutIsNoEndWhenMoreComes(t *testing.T) {
 	near, far := tcp(t)
 	recorded := NewConn(far, AtServer)
@@ -385,9 +385,8 @@ func TestTimeoutIsNoEndWhenMoreComes(t *testing.T) {
 		open, completed false, unused`)
 }
 
-// A close_notify is an encrypted alert like any other. Crypto/tls makes it an io.EOF of
-// a Read.
-func TestCloseNotifyIsTold(t *testing.T) {
+// A close_notify is an encrypted alert like any other. Crypto/tls returns io.EOF for it.
+func TestCloseNotifyIsRecorded(t *testing.T) {
 	serverConfig, clientConfig := configs(t)
 	near, far := tcp(t)
 	ready := make(chan struct{})

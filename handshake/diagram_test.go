@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-func TestDiagramsStayAsTheyAre(t *testing.T) {
+func TestDiagramsMatchGoldenFiles(t *testing.T) {
 	for name, sample := range samples {
 		golden(t, filepath.Join("diagrams", name+".txt"), sample().Diagram(DiagramOptions{}))
 		golden(t, filepath.Join("diagrams", name+".ascii"), sample().Diagram(DiagramOptions{ASCII: true}))
@@ -22,7 +22,7 @@ func TestDiagramsStayAsTheyAre(t *testing.T) {
 }
 
 // The example reads this file.
-func TestTheFileOfTheExampleIsTheSample(t *testing.T) {
+func TestExampleFileIsTheSample(t *testing.T) {
 	data, err := json.MarshalIndent(earlyTicket(), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -47,14 +47,14 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-func TestTheDateIsThatOfThePlaceAskedFor(t *testing.T) {
+func TestDateIsInTheGivenLocation(t *testing.T) {
 	place := time.FixedZone("CEST", 2*60*60)
 	if got := healthy().Diagram(DiagramOptions{Location: place}); !strings.Contains(got, "24 October 2024 11:15:02 CEST") {
 		t.Errorf("no time of Central Europe in\n%s", got)
 	}
 }
 
-func TestALateTicketIsNotMarked(t *testing.T) {
+func TestLateTicketIsNotMarked(t *testing.T) {
 	for name, sample := range samples {
 		early := strings.Contains(sample().Diagram(DiagramOptions{}), "← before the client's Finished")
 		if want := name == "early-ticket" || name == "format"; early != want {
@@ -63,7 +63,7 @@ func TestALateTicketIsNotMarked(t *testing.T) {
 	}
 }
 
-func TestTheCrossStandsOnTheLaneOfWhoEndedIt(t *testing.T) {
+func TestCrossMarksTheSideThatEndedTheConnection(t *testing.T) {
 	for name, want := range map[string]string{
 		"early-ticket":  "            ✗ closed silently by the client, after NewSessionTicket  │",
 		"not-tls":       "            │     closed by the server without an alert, after bytes ✗",
@@ -86,12 +86,12 @@ func TestTheCrossStandsOnTheLaneOfWhoEndedIt(t *testing.T) {
 	}
 }
 
-func TestWhatNoRecorderMakesIsDrawnAllTheSame(t *testing.T) {
+func TestDiagramAcceptsAnyTranscript(t *testing.T) {
 	odd := alert()
 	odd.View, odd.Use, odd.End = 9, 9, End{Kind: 9, By: 9, After: -1}
 	odd.Omitted = -1
 	odd.Messages = append(odd.Messages, Message{From: 9, Type: 99, Size: -1 << 63, At: -1 << 63, Missing: 1 << 62, Write: -1})
 	odd.ClientHello.Versions = make([]Version, 5000)
 	odd.ClientHello.ServerName = strings.Repeat("a", 5000)
-	orderly(t, odd)
+	checkDiagram(t, odd)
 }

@@ -12,7 +12,7 @@ import (
 	"postern/handshake"
 )
 
-// The two lines in a plain TLS server: it draws each handshake that fails.
+// A plain TLS server that prints the diagram of each failed handshake.
 func ExampleConn() {
 	config := &tls.Config{ /* Certificates and so on */ }
 	listener, err := net.Listen("tcp", ":4433")
@@ -44,7 +44,7 @@ func ExampleConn() {
 	}
 }
 
-// Bytes from anywhere: here a client that speaks SMTP where TLS was to begin.
+// Bytes from anywhere: a client that sends SMTP where TLS should start.
 func ExampleRecorder() {
 	start := time.Now()
 	recorder := handshake.NewRecorder(handshake.OnWire, start)
@@ -56,7 +56,7 @@ func ExampleRecorder() {
 	// Output: NotTLS "EHLO mx.example.", closed by client
 }
 
-// A sender that closes when it gets a session ticket before it has sent its Finished.
+// A sender that closes when a session ticket arrives before it has sent its Finished.
 func ExampleTranscript_Diagram() {
 	data, err := os.ReadFile("testdata/early-ticket.json")
 	if err != nil {
@@ -96,7 +96,7 @@ func ExampleTranscript_Diagram() {
 	// error     EOF
 }
 
-// The same server once the ticket waits, drawn for a terminal that has ASCII only.
+// The same server when it sends the ticket later, for a terminal with ASCII only.
 func ExampleTranscript_Diagram_ascii() {
 	fmt.Print(healthy().Diagram(handshake.DiagramOptions{ASCII: true}))
 	// Output:

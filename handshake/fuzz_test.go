@@ -12,7 +12,7 @@ import (
 	. "postern/handshake"
 )
 
-// FuzzParse: what is read can be written and read again, and is the same.
+// FuzzParse: what Parse reads can be written and read again, and is the same.
 func FuzzParse(f *testing.F) {
 	for _, sample := range samples {
 		data, err := json.Marshal(sample())
@@ -29,12 +29,12 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		sameAgain(t, read)
-		orderly(t, read)
+		checkDiagram(t, read)
 	})
 }
 
-// FuzzTranscript: any transcript within its bounds is written and read back exactly, and
-// drawn within the columns.
+// FuzzTranscript: any transcript within its bounds is read back exactly as written, and
+// its diagram keeps to the columns.
 func FuzzTranscript(f *testing.F) {
 	f.Add([]byte{}, "mx.example.org", "EOF", "smtp")
 	f.Add([]byte("\x01\x01\x0d\x02\x0d\x00\x01\x01\x02\x05\x01\x03\x01\x08\x01\x03\x01"), "\x1b[2J", "\u202e\xff\n", "")
@@ -43,7 +43,7 @@ func FuzzTranscript(f *testing.F) {
 		random := source(data)
 		made := random.transcript(name, err, protocol)
 		sameAgain(t, made)
-		orderly(t, made)
+		checkDiagram(t, made)
 	})
 }
 
@@ -62,19 +62,19 @@ func sameAgain(t *testing.T, want *Transcript) {
 	}
 }
 
-// orderly checks that no stranger's bytes reach the terminal, that no line is too wide, and
-// that there are not many more of them than messages.
-func orderly(t *testing.T, drawn *Transcript) {
+// checkDiagram checks that no bytes from the peer reach the terminal, that no line is too
+// wide, and that there are not many more lines than messages.
+func checkDiagram(t *testing.T, transcript *Transcript) {
 	t.Helper()
 	const signs = "─┄═│├┤╞╡▶◀╳┌└┐┘✗✓←…"
-	for allowed, drawing := range map[string]string{signs: drawn.Diagram(DiagramOptions{}), "": drawn.Diagram(DiagramOptions{ASCII: true})} {
-		if !strings.HasSuffix(drawing, "\n") {
-			t.Fatalf("last line does not end:\n%s", drawing)
+	for allowed, diagram := range map[string]string{signs: transcript.Diagram(DiagramOptions{}), "": transcript.Diagram(DiagramOptions{ASCII: true})} {
+		if !strings.HasSuffix(diagram, "\n") {
+			t.Fatalf("last line does not end:\n%s", diagram)
 		}
-		if n := strings.Count(drawing, "\n"); n > MaxMessages+40 {
-			t.Fatalf("%d lines:\n%s", n, drawing)
+		if n := strings.Count(diagram, "\n"); n > MaxMessages+40 {
+			t.Fatalf("%d lines:\n%s", n, diagram)
 		}
-		for line := range strings.Lines(drawing) {
+		for line := range strings.Lines(diagram) {
 			line = strings.TrimSuffix(line, "\n")
 			if n := utf8.RuneCountInString(line); n > 80 {
 				t.Fatalf("%d columns: %q", n, line)
@@ -88,7 +88,7 @@ func orderly(t *testing.T, drawn *Transcript) {
 	}
 }
 
-// A source makes transcripts of random bytes; without any left it gives zeros.
+// A source makes transcripts from random bytes, and from zeros when there are none left.
 type source []byte
 
 func (s *source) byte() byte {

@@ -14,15 +14,15 @@ const (
 	aes256 = 0x1302 // TLS_AES_256_GCM_SHA384: of 52
 )
 
-// full is the server's flight, each message in a record of its own.
+// full returns the server's flight, each message in a record of its own.
 func full(suite Suite, finished int) piece {
 	return serve(serverHello(suite, false), changeCipherSpec, sealed(6), sealed(800), sealed(79), sealed(finished))
 }
 
-// finish is the client's answer to a flight.
+// finish is the client's answer to the flight.
 var finish = client(changeCipherSpec, sealed(36))
 
-// wireCases are what other servers than crypto/tls are seen to do.
+// wireCases are the handshakes of servers other than crypto/tls.
 var wireCases = []struct {
 	name   string
 	pieces []piece
@@ -145,8 +145,8 @@ var wireCases = []struct {
 		alerted by server, completed false, unused`},
 }
 
-// What cannot be told stays Unknown.
-func TestWireTellsByOrderAndSize(t *testing.T) {
+// What cannot be inferred stays Unknown.
+func TestEncryptedMessagesAreInferredByOrderAndSize(t *testing.T) {
 	for _, test := range wireCases {
 		t.Run(test.name, func(t *testing.T) {
 			checkOutline(t, recorded(OnWire, test.pieces...).Transcript(), test.want)
@@ -154,8 +154,8 @@ func TestWireTellsByOrderAndSize(t *testing.T) {
 	}
 }
 
-// JSSE pads its alerts. What the server's TLS library said tells which record was one.
-func TestPaddedAlertIsToldByTheError(t *testing.T) {
+// JSSE pads its alerts. The error of the server's TLS library shows which record was one.
+func TestPaddedAlertIsNamedByTheLibrarysError(t *testing.T) {
 	r := recorded(AtServer, client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2+16)))
 	r.Fail(&net.OpError{Op: "remote error", Err: tls.AlertError(46)})
 	r.End(End{Kind: EndDropped, By: Server})
@@ -166,9 +166,9 @@ func TestPaddedAlertIsToldByTheError(t *testing.T) {
 		alerted by client, completed false, unused`)
 }
 
-// A session of many records has the first data of each side, and the last record if
-// it can be an alert. Two bytes in the midst are an empty line.
-func TestDataIsNotedOnce(t *testing.T) {
+// Of a session of many records only the first data of each side is kept, and the last
+// record if it may be an alert. Two bytes in the middle are an empty line.
+func TestApplicationDataIsNotedOnce(t *testing.T) {
 	pieces := []piece{client(plainHello), full(aes128, 36), client(sealed(36))}
 	for range 100 {
 		pieces = append(pieces, client(sealed(2)), serve(sealed(30)))
@@ -192,7 +192,7 @@ func TestDataIsNotedOnce(t *testing.T) {
 		open, completed true, spoke`)
 }
 
-// Crypto/tls does not export its alert type, but gives it the text of AlertError.
+// Crypto/tls does not export its alert type, which has the text of AlertError.
 func TestEachAlertOfCryptoTLSIsKnown(t *testing.T) {
 	for n := range 256 {
 		for op, by := range map[string]Side{"remote error": Client, "local error": Server} {
@@ -205,15 +205,15 @@ func TestEachAlertOfCryptoTLSIsKnown(t *testing.T) {
 				}
 			}
 			if said != 1 {
-				t.Errorf("%s %v: told of %d alerts", op, tls.AlertError(n), said)
+				t.Errorf("%s %v: %d alerts found", op, tls.AlertError(n), said)
 			}
 		}
 	}
 }
 
-// telling makes config tell recorded of its tickets, as a server does that wants them
-// known for certain.
-func telling(config *tls.Config, recorded *Conn) *tls.Config {
+// announcing makes config announce its tickets to recorded, so that they are known for
+// certain.
+func announcing(config *tls.Config, recorded *Conn) *tls.Config {
 	config = config.Clone()
 	config.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 		ticket, err := config.EncryptTicket(state, session)
@@ -223,45 +223,45 @@ func telling(config *tls.Config, recorded *Conn) *tls.Config {
 	return config
 }
 
-// In a protocol where the server speaks first its ticket and its greeting look alike.
-func TestTicketAndGreetingAreToldApart(t *testing.T) {
+// If the server speaks first, its ticket and its greeting look alike.
+func TestTicketAndGreetingAreDistinguished(t *testing.T) {
 	for _, test := range []struct {
-		policy       sessionticket.Mode
-		told, untold string // of the server after the handshake
+		mode                sessionticket.Mode
+		announced, inferred string // what the server sent after the handshake
 	}{
-		{policy: sessionticket.Stock, told: "Ticket?!\n> CCS Fin?\n< Data?", untold: "Ticket?!\n> CCS Fin?\n< Data?"},
-		{policy: sessionticket.FirstWrite, told: "\n> CCS Fin?\n< Ticket? Data?", untold: "\n> CCS Fin?\n< Ticket? Data?"},
-		{policy: sessionticket.OwnWrite, told: "\n> CCS Fin?\n< Ticket?\n< Data?", untold: "\n> CCS Fin?\n< Unknown\n< Unknown"},
-		{policy: sessionticket.NoTicket, told: "\n> CCS Fin?\n< Data?", untold: "\n> CCS Fin?\n< Unknown"},
+		{mode: sessionticket.Stock, announced: "Ticket?!\n> CCS Fin?\n< Data?", inferred: "Ticket?!\n> CCS Fin?\n< Data?"},
+		{mode: sessionticket.FirstWrite, announced: "\n> CCS Fin?\n< Ticket? Data?", inferred: "\n> CCS Fin?\n< Ticket? Data?"},
+		{mode: sessionticket.OwnWrite, announced: "\n> CCS Fin?\n< Ticket?\n< Data?", inferred: "\n> CCS Fin?\n< Unknown\n< Unknown"},
+		{mode: sessionticket.NoTicket, announced: "\n> CCS Fin?\n< Data?", inferred: "\n> CCS Fin?\n< Unknown"},
 	} {
-		for _, tell := range []bool{true, false} {
-			t.Run(test.policy.String(), func(t *testing.T) {
-				after := test.untold
-				if tell {
-					after = test.told
+		for _, announce := range []bool{true, false} {
+			t.Run(test.mode.String(), func(t *testing.T) {
+				after := test.inferred
+				if announce {
+					after = test.announced
 				}
 				if after[0] != '\n' {
 					after = " " + after
 				}
-				checkOutline(t, greeted(t, test.policy, tell), "> CH\n< SH CCS EE? Cert? CV? Fin?"+after+"\n< Alert?\nclosed by server, completed true, unused")
+				checkOutline(t, greeted(t, test.mode, announce), "> CH\n< SH CCS EE? Cert? CV? Fin?"+after+"\n< Alert?\nclosed by server, completed true, unused")
 			})
 		}
 	}
 }
 
-// greeted is a handshake, a greeting by the server and its close.
-func greeted(t *testing.T, policy sessionticket.Mode, tell bool) *Transcript {
+// greeted runs a handshake and a greeting by the server, which then closes.
+func greeted(t *testing.T, mode sessionticket.Mode, announce bool) *Transcript {
 	t.Helper()
 	near, far := tcp(t)
 	serverConfig, clientConfig := configs(t)
 	recorded := NewConn(far, AtServer)
 	recorded.Begin()
 	recorded.ServerFirst()
-	if tell {
+	if announce {
 		recorded.ExpectTicket(0)
-		serverConfig = telling(serverConfig, recorded)
+		serverConfig = announcing(serverConfig, recorded)
 	}
-	gate := &sessionticket.Gate{Mode: policy}
+	gate := &sessionticket.Gate{Mode: mode}
 	secure := tls.Server(gate.Conn(recorded), gate.Config(serverConfig))
 	done := make(chan struct{})
 	go func() { io.ReadAll(tls.Client(near, clientConfig)); close(done) }()

@@ -10,9 +10,9 @@ import (
 )
 
 // Vectors published with the algorithm, at https://github.com/FoxIO-LLC/ja4 (commit
-// 0e54bc8): the example of technical_details/JA4.md, and what python/test/testdata
-// expects of captures, where the lists in the order of the wire are given as JA4_ro.
-// Versions and protocols beyond those that the fingerprint tells are ours.
+// 0e54bc8): the example of technical_details/JA4.md, and the results for captures in
+// python/test/testdata, which has the lists in the order of the message as JA4_ro.
+// Versions and protocols that do not show in the fingerprint are made up.
 var ja4Vectors = []struct {
 	source string
 	hello  ClientHello
@@ -84,9 +84,9 @@ func TestJA4WithoutSignatureSchemes(t *testing.T) {
 	}
 }
 
-// The examples of technical_details/JA4.md, ALPN Extension Value. Of the data there,
+// The examples of technical_details/JA4.md, ALPN Extension Value. The test data for
 // tls-non-ascii-alpn.pcapng still has "99", from an earlier rule.
-func TestJA4TellsProtocolsThatAreNoText(t *testing.T) {
+func TestJA4OfProtocolsThatAreNotText(t *testing.T) {
 	for name, want := range map[string]string{
 		"h2": "h2", "http/1.1": "h1", "a": "aa", "": "00",
 		"\xab": "ab", "\x20": "20", "\xab\xcd": "ad", "\x20\x61": "21", "\x30\xab": "3b",
@@ -124,8 +124,8 @@ func TestJA4CountsTo99(t *testing.T) {
 	}
 }
 
-// Else a sender that resumes would be a stranger. Postfix pads the ClientHello that offers
-// no session, and not the one that does.
+// Otherwise a sender that resumes would be taken for another. Postfix pads the ClientHello
+// that offers no session, and not the one that does.
 func TestSenderJA4IsTheSameWhenASessionIsOffered(t *testing.T) {
 	for _, client := range []string{"go", "openssl", "gnutls", "postfix", "exim"} {
 		full, resumed := recordedHello(t, client), recordedHello(t, client+"-resumed")
@@ -141,7 +141,7 @@ func TestSenderJA4IsTheSameWhenASessionIsOffered(t *testing.T) {
 	}
 }
 
-// recordedHello is the ClientHello of a client that got in.
+// recordedHello returns the ClientHello of a healthy client.
 func recordedHello(t *testing.T, client string) *ClientHello {
 	t.Helper()
 	recorded, err := os.ReadFile("../interop/testdata/transcripts/healthy." + client + ".txt")

@@ -11,7 +11,7 @@ import (
 	. "postern/handshake"
 )
 
-func TestWhatIsWrittenIsReadBackExactly(t *testing.T) {
+func TestTranscriptIsReadBackExactly(t *testing.T) {
 	for name, sample := range samples {
 		want := sample()
 		data, err := json.MarshalIndent(want, "", "  ")
@@ -28,8 +28,8 @@ func TestWhatIsWrittenIsReadBackExactly(t *testing.T) {
 	}
 }
 
-// The format is a promise to those who keep files and read them with other programs.
-func TestTheFormatStaysAsDocumented(t *testing.T) {
+// Users keep files in this format and read them with other programs.
+func TestFormatIsAsDocumented(t *testing.T) {
 	got, err := json.Marshal(format())
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestEveryFieldAndWordIsDocumented(t *testing.T) {
 	}
 	for _, word := range words {
 		if !strings.Contains(string(page), "`"+word+"`") {
-			t.Errorf("docs/transcript-format.md does not tell of %s", word)
+			t.Errorf("docs/transcript-format.md does not document %s", word)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestParseSaysWhichFieldIsWrongAndWhatToDo(t *testing.T) {
 	}
 }
 
-func TestMarshalRefusesWhatHasNoName(t *testing.T) {
+func TestMarshalRefusesValuesWithoutName(t *testing.T) {
 	for name, bad := range map[string]Transcript{
 		"view":    {View: 3},
 		"side":    {Messages: []Message{{From: 3}}},
@@ -138,7 +138,7 @@ func TestMarshalRefusesWhatHasNoName(t *testing.T) {
 	}
 }
 
-func TestTheLargestHelloFits(t *testing.T) {
+func TestLargestClientHelloFits(t *testing.T) {
 	const hello = 64 << 10
 	largest := begin()
 	largest.ClientHello.Suites = make([]Suite, hello/2)

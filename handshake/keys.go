@@ -49,7 +49,7 @@ func (r *Recorder) UseKeys(keys Keys) { r.keys = keys }
 // both sides, and some data.
 const maxEventBytes = 256 << 10
 
-// An eventLog keeps what a recorder was told, to replay it to another. A TLS library may
+// An eventLog keeps the events of a recorder, to replay them to another. A TLS library may
 // derive its keys after the bytes under them have passed; at the end all keys are there.
 type eventLog struct {
 	events []func(*Recorder)

@@ -10,8 +10,8 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// clearKeys open records that are in the clear, under a content type and 16 bytes that
-// stand for a tag, and note what they were asked for.
+// clearKeys open records that are not encrypted, but end in a content type and 16 bytes
+// in place of a tag, and note the calls.
 type clearKeys struct {
 	session Session
 	asked   []string
@@ -32,7 +32,7 @@ func (k *clearKeys) Open(from Side, epoch int, record []byte) ([]byte, byte, boo
 	return record[tlsrecord.HeaderLen:end], record[end], true
 }
 
-// under is an encrypted record that clearKeys open.
+// under returns an encrypted record that clearKeys open.
 func under(kind byte, content ...[]byte) []byte {
 	return record(tlsrecord.ApplicationData, slices.Concat(content...), []byte{kind}, make([]byte, 16))
 }
@@ -61,7 +61,7 @@ var (
 	}
 )
 
-func TestKeysNameWhatOrderAndSizeCannot(t *testing.T) {
+func TestKeysNameMessagesThatCannotBeInferred(t *testing.T) {
 	transcript := withKeys(new(clearKeys), keyed...).Transcript()
 	checkOutline(t, transcript, `
 		> CH
@@ -81,8 +81,8 @@ func TestKeysNameWhatOrderAndSizeCannot(t *testing.T) {
 	}
 }
 
-// The epochs of the Opener's contract.
-func TestOpenerIsToldWhichKeys(t *testing.T) {
+// The epochs that Opener documents.
+func TestOpenerGetsTheEpoch(t *testing.T) {
 	keys := new(clearKeys)
 	withKeys(keys, keyed...)
 	if keys.session.Version != tls.VersionTLS13 || keys.session.Suite != aes128 {
@@ -98,14 +98,14 @@ func TestOpenerIsToldWhichKeys(t *testing.T) {
 	}
 }
 
-func TestRecordsThatDoNotOpenAreToldByOrderAndSize(t *testing.T) {
+func TestUnopenedRecordsAreInferred(t *testing.T) {
 	pieces := []piece{client(plainHello), full(aes128, 36), client(sealed(36)), client(sealed(8))}
 	want := outline(recorded(OnWire, pieces...).Transcript())
 	checkOutline(t, withKeys(&clearKeys{refuse: true}, pieces...).Transcript(), want)
 }
 
-// The keys of a client's conn are asked for when all is over.
-func TestConnWithKeysTellsTheSameStory(t *testing.T) {
+// A Conn asks for the keys when the recording stops.
+func TestConnWithKeysRecordsTheSameHandshake(t *testing.T) {
 	serverConfig, clientConfig := configs(t)
 	near, far := tcp(t)
 	go func() {

@@ -15,7 +15,7 @@ type named interface {
 	encoding.TextMarshaler
 }
 
-// backAgain checks that every number below n is named and read back as itself.
+// backAgain checks that every number below n has a name that is read back as the number.
 func backAgain[N interface {
 	~uint8 | ~uint16
 	named
@@ -105,7 +105,7 @@ func TestNamesAgreeWithCryptoTLS(t *testing.T) {
 	}
 }
 
-func TestANumberMayStandForItsName(t *testing.T) {
+func TestNumberIsAcceptedForAName(t *testing.T) {
 	var suite Suite
 	if err := suite.UnmarshalText([]byte("0x1301")); err != nil || suite != 0x1301 {
 		t.Errorf("0x1301 is read as %v, %v: its writer may have had no name for it", suite, err)

@@ -2,7 +2,7 @@ package handshake
 
 import "testing"
 
-func TestOutcomeMovesOnSilentClosesOnly(t *testing.T) {
+func TestOnlySilentClosesAreConclusive(t *testing.T) {
 	flight := []Message{
 		{From: Client, Type: TypeClientHello}, {From: Server, Type: TypeServerHello}, {From: Server, Type: TypeFinished},
 	}

@@ -13,16 +13,16 @@ const (
 	// clientHello is a record with a ClientHello of 100 bytes and 4 of header.
 	helloHeader = "\x16\x03\x01\x00\x68"
 	helloStart  = "\x01\x00\x00\x64\x03\x03"
-	// alertRecord is one that a lost record's neighbour can be.
+	// alertRecord is a record that may follow a lost one.
 	alertRecord = "\x15\x03\x03\x00\x02\x02\x28"
 )
 
-// A recording that lacks bytes tells what it can: a record or message whose header
-// it has, and how many bytes it knows nothing of.
-func TestLostBytes(t *testing.T) {
+// A recording with gaps shows what it can: records and messages whose header it has, and
+// the number of other bytes.
+func TestMissingBytes(t *testing.T) {
 	lose := func(n int) string { return fmt.Sprint(n) }
 	for name, tt := range map[string]struct {
-		feeds []string // digits alone: so many bytes are lost
+		feeds []string // digits alone: a gap of that many bytes
 		want  string
 	}{
 		"within a message":              {[]string{helloHeader + helloStart, lose(90), "12345678" + alertRecord}, "ClientHello 104, Alert 2"},
@@ -61,7 +61,7 @@ func TestLostBytes(t *testing.T) {
 	}
 }
 
-func FuzzLose(f *testing.F) {
+func FuzzGap(f *testing.F) {
 	f.Add([]byte(helloHeader+helloStart+alertRecord), uint8(6), uint16(20))
 	f.Add([]byte("\x17\x03\x03\x00\x03abc"+alertRecord), uint8(3), uint16(1))
 	f.Fuzz(func(t *testing.T, b []byte, every uint8, lost uint16) {

@@ -10,9 +10,9 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// FuzzFeed feeds what both sides sent, the client's and the server's bytes in turn as
-// cuts says. One byte after another must tell the same, apart from the writes; what is
-// told can be written and read; a recorder holds no more than it says.
+// FuzzFeed feeds the client's and the server's bytes in turn, cut as cuts says. Byte by byte
+// the transcript must be the same, except for the writes; it can be written and read back;
+// and a recorder holds no more than documented.
 func FuzzFeed(f *testing.F) {
 	bytesOf := func(side Side, pieces []piece) (b []byte) {
 		for _, p := range pieces {
@@ -54,7 +54,7 @@ func FuzzFeed(f *testing.F) {
 			t.Fatalf("holds %d bytes of messages", held)
 		}
 		if view%3 == uint8(AtServer) {
-			return // writes tell something there
+			return // there the result depends on writes
 		}
 		if got, want := apartFromWrites(recorded(View(view%3), single...).Transcript()), apartFromWrites(transcript); !reflect.DeepEqual(got, want) {
 			t.Fatalf("byte by byte\n%+v\nwant\n%+v", got, want)
@@ -62,8 +62,8 @@ func FuzzFeed(f *testing.F) {
 	})
 }
 
-// inTurn cuts what both sides sent into pieces of the lengths in cuts, two bytes each,
-// and what is left.
+// inTurn cuts what both sides sent into pieces with the lengths in cuts, two bytes each,
+// and the rest.
 func inTurn(clientBytes, serverBytes, cuts []byte) (pieces []piece) {
 	rest := []*piece{{Client, clientBytes}, {Server, serverBytes}}
 	for ; len(cuts) >= 2; cuts = cuts[2:] {
@@ -83,7 +83,7 @@ func apartFromWrites(t *Transcript) *Transcript {
 	return t
 }
 
-// FuzzClientHello: what a ClientHello says, said again, says the same.
+// FuzzClientHello: the content of a ClientHello, built again, is parsed as the same.
 func FuzzClientHello(f *testing.F) {
 	for _, h := range []*ClientHello{richHello, {Version: 0x0301, Suites: []Suite{0x000a}}} {
 		f.Add(helloBody(h))

@@ -7,8 +7,8 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// What passes need be neither whole nor TLS.
-func TestIncompleteAndOddBytesAreTold(t *testing.T) {
+// What passes may be incomplete, or not TLS.
+func TestIncompleteRecordsAreRecorded(t *testing.T) {
 	helloMessage := plainHello[tlsrecord.HeaderLen:]
 	long := message(1, make([]byte, maxClientHello+1))
 	for _, test := range []struct {
@@ -47,7 +47,7 @@ func TestIncompleteAndOddBytesAreTold(t *testing.T) {
 	}
 }
 
-func TestFirstBytesOfNoTLSAreKept(t *testing.T) {
+func TestFirstBytesThatAreNotTLSAreKept(t *testing.T) {
 	transcript := recorded(AtServer, client([]byte("EHLO mx.exa")), client([]byte("mple.org\r\n"))).Transcript()
 	if got := string(transcript.NotTLS); got != "EHLO mx.example." {
 		t.Errorf("kept %q", got)
@@ -57,7 +57,7 @@ func TestFirstBytesOfNoTLSAreKept(t *testing.T) {
 	}
 }
 
-func TestTranscriptStaysAsItWas(t *testing.T) {
+func TestTranscriptDoesNotChangeLater(t *testing.T) {
 	r := recorded(AtServer, client([]byte("EHLO ")))
 	before := r.Transcript()
 	r.Feed(Client, []byte("mx.example.org\r\n"), r.start)

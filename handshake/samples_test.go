@@ -7,7 +7,7 @@ import (
 	. "postern/handshake"
 )
 
-// samples are transcripts as recorders make them, by the name of their drawing.
+// samples are transcripts as recorders make them, by the name of their diagram.
 var samples = map[string]func() *Transcript{
 	"healthy":            healthy,
 	"early-ticket":       earlyTicket,
@@ -28,7 +28,7 @@ var samples = map[string]func() *Transcript{
 
 func ms(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 
-// begin is what all samples share.
+// begin returns what all samples share.
 func begin(messages ...Message) *Transcript {
 	return &Transcript{
 		Start:  time.Date(2024, 10, 24, 9, 15, 2, 123456000, time.UTC),
@@ -57,14 +57,14 @@ func sent(from Side, what MessageType, size int, at float64, write int) Message 
 	return Message{From: from, Type: what, Size: size, At: ms(at), Write: write}
 }
 
-// hidden is a message that the recorder had no key for.
+// hidden returns an encrypted message that was inferred.
 func hidden(from Side, what MessageType, size int, at float64, write int) Message {
 	m := sent(from, what, size, at, write)
 	m.Encrypted, m.Inferred = true, true
 	return m
 }
 
-// flight is the way into a TLS 1.3 handshake, up to the server's Finished.
+// flight returns a TLS 1.3 handshake up to the server's Finished.
 func flight() []Message {
 	return []Message{
 		sent(Client, TypeClientHello, 512, 0, 1),
@@ -155,15 +155,15 @@ func notTLS() *Transcript {
 	return t
 }
 
-// sslv2 is the hello of a client from before TLS (RFC 5246, Appendix E.2): more bytes than
-// fit into an arrow once they are escaped.
+// sslv2 has the ClientHello of SSL 2.0 (RFC 5246, Appendix E.2): more bytes than fit into
+// an arrow when they are escaped.
 func sslv2() *Transcript {
 	t := notTLS()
 	t.NotTLS = []byte("\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10\x00\x00\x39\x00\x00")
 	return t
 }
 
-// oddWrites has brackets that go on over the Finished, and ones that must not be drawn.
+// oddWrites has brackets that continue across the Finished, and writes without one.
 func oddWrites() *Transcript {
 	t := begin(
 		sent(Client, TypeClientHello, 512, 0, 0),
@@ -217,7 +217,7 @@ func reset() *Transcript {
 	return t
 }
 
-// format has something in every field.
+// format has a value in every field.
 func format() *Transcript {
 	ticket := hidden(Server, TypeNewSessionTicket, 122, 1.400125, 2)
 	ticket.Ticket = &Ticket{Lifetime: 7 * 24 * time.Hour, Size: 96}

@@ -12,7 +12,7 @@ import (
 	"postern/sessionticket"
 )
 
-// shortNames are the types as the tests write them.
+// shortNames are the message types in outlines.
 var shortNames = map[MessageType]string{
 	TypeUnknown: "Unknown", TypeClientHello: "CH", TypeHelloRetryRequest: "HRR", TypeServerHello: "SH",
 	TypeEncryptedExtensions: "EE", TypeCertificateRequest: "CR", TypeCertificate: "Cert",
@@ -22,9 +22,9 @@ var shortNames = map[MessageType]string{
 	TypeChangeCipherSpec: "CCS", TypeAlert: "Alert", TypeApplicationData: "Data", TypeNotTLS: "NotTLS",
 }
 
-// outline is what a transcript tells: the messages, a line for each write of the
-// recorder's side and for what the other sent between, with "?" for an inferred type, "!" for an early ticket, "-3" for three missing bytes; then
-// the end, and what it came to.
+// outline returns a transcript in short: the messages, on a line for each write of the
+// recorder's side and for what the other side sent in between; the end, and the result.
+// "?" marks an inferred type, "!" an early ticket, "-3" three missing bytes.
 func outline(t *Transcript) string {
 	var b strings.Builder
 	var last Message
@@ -69,7 +69,7 @@ func checkOutline(t *testing.T, transcript *Transcript, want string) {
 	t.Helper()
 	want = strings.ReplaceAll(strings.TrimSpace(want), "\t", "")
 	if got := outline(transcript); got != want {
-		t.Errorf("the transcript tells\n%s\n\nwant\n%s\n\nerror %q", got, want, transcript.End.Err)
+		t.Errorf("got outline\n%s\n\nwant\n%s\n\nerror %q", got, want, transcript.End.Err)
 	}
 }
 
@@ -93,7 +93,7 @@ func tcp(t testing.TB) (client, server *net.TCPConn) {
 	return near.(*net.TCPConn), far.(*net.TCPConn)
 }
 
-// configs returns a server's and a client's config that fit. The client keeps tickets.
+// configs returns matching configs of a server and a client. The client keeps tickets.
 func configs(t testing.TB) (server, client *tls.Config) {
 	pair := testcert.New(t, testcert.Options{})
 	server = &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
@@ -110,12 +110,12 @@ type server struct {
 	gate   *sessionticket.Gate
 }
 
-func newServer(config *tls.Config, policy sessionticket.Mode) *server {
-	gate := &sessionticket.Gate{Mode: policy}
+func newServer(config *tls.Config, mode sessionticket.Mode) *server {
+	gate := &sessionticket.Gate{Mode: mode}
 	return &server{config: gate.Config(config), gate: gate}
 }
 
-// accept does the handshake over c, recorded.
+// accept runs the handshake over c and records it.
 func (s *server) accept(c net.Conn) (*tls.Conn, *Conn) {
 	recorded := NewConn(c, AtServer)
 	recorded.Begin()
@@ -128,8 +128,8 @@ func (s *server) accept(c net.Conn) (*tls.Conn, *Conn) {
 	return secure, recorded
 }
 
-// talk runs a handshake, a command, a reply, and a close by the server. Nothing is
-// sent before the other side has read what came before.
+// talk runs a handshake, a command, a reply, and a close by the server. Each side reads
+// everything before it sends.
 func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 	t.Helper()
 	near, far := tcp(t)
@@ -151,7 +151,7 @@ func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 	io.WriteString(secure, "250 ok\r\n")
 	secure.Close()
 	transcript := recorded.Stop(UseNone)
-	checkChoice(t, transcript, secure.ConnectionState())
+	checkServerHello(t, transcript, secure.ConnectionState())
 	if client, server := addrPort(near.LocalAddr()), addrPort(far.LocalAddr()); transcript.Client != client || transcript.Server != server {
 		t.Errorf("between %v and %v, want %v and %v", transcript.Client, transcript.Server, client, server)
 	}
@@ -161,8 +161,8 @@ func (s *server) talk(t *testing.T, client *tls.Config) *Transcript {
 	return transcript
 }
 
-// checkChoice compares what the ServerHello said with what crypto/tls knows.
-func checkChoice(t *testing.T, transcript *Transcript, state tls.ConnectionState) {
+// checkServerHello compares the ServerHello with the state of crypto/tls.
+func checkServerHello(t *testing.T, transcript *Transcript, state tls.ConnectionState) {
 	t.Helper()
 	want := ServerHello{
 		Version: Version(state.Version), Suite: Suite(state.CipherSuite), Resumed: state.DidResume,

@@ -12,7 +12,7 @@ import (
 )
 
 // Transcripts come from files and captures of strangers.
-func FuzzDiagnoseReadsAnyRecord(f *testing.F) {
+func FuzzDiagnoseAcceptsAnyTranscript(f *testing.F) {
 	for _, g := range goldens(f) {
 		record, err := json.Marshal(g.transcript)
 		if err != nil {
@@ -29,7 +29,7 @@ func FuzzDiagnoseReadsAnyRecord(f *testing.F) {
 
 // Each pair of bytes changes one thing in a recorded transcript, so that combinations
 // come up which no recorder makes.
-func FuzzDiagnoseStandsChangedTranscripts(f *testing.F) {
+func FuzzDiagnoseAcceptsChangedTranscripts(f *testing.F) {
 	all := goldens(f)
 	names := slices.Sorted(maps.Keys(all))
 	for i := range names {

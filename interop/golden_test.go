@@ -146,7 +146,7 @@ func TestGoldensAreWrittenAsTheyAreRead(t *testing.T) {
 	}
 }
 
-func TestGoldenRefusesWhatItDoesNotKnow(t *testing.T) {
+func TestGoldenRefusesUnknownHeaders(t *testing.T) {
 	const rest = "\n\ndrawing\n" + recordLine + "{}\n"
 	for _, header := range []string{
 		"expect: no-such-case\nsource: s\npeer: p\ncomment: c",

@@ -28,18 +28,18 @@ func rawBytes(*testing.T) string { return "bytes written by hand" }
 var imitations = []scenario{
 	{
 		name: "early-ticket", comment: "the client closes when a ticket comes before its Finished; the server's mode is stock",
-		peer: thisGo, policy: sessionticket.Stock,
+		peer: thisGo, mode: sessionticket.Stock,
 		play: playStrictly(anyCertificate()),
 	},
 	{
 		name: "early-ticket.retried", comment: "the same after a HelloRetryRequest",
-		peer: thisGo, policy: sessionticket.Stock,
+		peer: thisGo, mode: sessionticket.Stock,
 		server: only(tls.CurveP521),
 		play:   playStrictly(anyCertificate()),
 	},
 	{
 		name: "ticket-after-finished", comment: "the client closes when a ticket comes, before it says anything",
-		peer: thisGo, policy: sessionticket.OwnWrite,
+		peer: thisGo, mode: sessionticket.OwnWrite,
 		play: func(t *testing.T, _ *receiver, addr string) {
 			conn, secure := handshaken(t, addr, anyCertificate())
 			secure.Handshake()
@@ -49,17 +49,17 @@ var imitations = []scenario{
 	},
 	{
 		name: "ticket-surprises-client", comment: "the client says EHLO and closes when the ticket comes with the reply",
-		peer: thisGo, policy: sessionticket.FirstWrite,
+		peer: thisGo, mode: sessionticket.FirstWrite,
 		play: playSurprised,
 	},
 	{
 		name: "ticket-surprises-client.stock", comment: "the same where the ticket comes before the client's Finished",
-		peer: thisGo, policy: sessionticket.Stock,
+		peer: thisGo, mode: sessionticket.Stock,
 		play: playSurprised,
 	},
 	{
 		name: "large-ticket", comment: "the client shows four certificates, so the ticket holds them, and closes when it comes",
-		peer: thisGo, policy: sessionticket.Stock,
+		peer: thisGo, mode: sessionticket.Stock,
 		server: func(_ *testing.T, r *receiver) { r.config.ClientAuth = tls.RequestClientCert },
 		play: func(t *testing.T, _ *receiver, addr string) {
 			config := anyCertificate()
@@ -159,7 +159,7 @@ var imitations = []scenario{
 	},
 	{
 		name: "leaves-after-handshake.silent", comment: "the client closes after the handshake without a word; the server gives no tickets",
-		peer: thisGo, policy: sessionticket.NoTicket,
+		peer: thisGo, mode: sessionticket.NoTicket,
 		play: func(t *testing.T, _ *receiver, addr string) {
 			conn, secure := handshaken(t, addr, anyCertificate())
 			secure.Handshake()

@@ -42,15 +42,15 @@ var realPeers = []scenario{
 	},
 	{
 		name: "healthy.openssl-early-ticket", comment: "survives an early ticket: the server's mode is stock",
-		peer: openSSL, policy: sessionticket.Stock, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
+		peer: openSSL, mode: sessionticket.Stock, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
 		name: "healthy.openssl-own-write", comment: "the ticket comes in a write of its own",
-		peer: openSSL, policy: sessionticket.OwnWrite, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
+		peer: openSSL, mode: sessionticket.OwnWrite, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
 		name: "healthy.openssl-no-ticket", comment: "no ticket comes",
-		peer: openSSL, policy: sessionticket.NoTicket, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
+		peer: openSSL, mode: sessionticket.NoTicket, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
 		name: "healthy.certificate-monitor", comment: "openssl s_client with nothing to say, as monitors of certificates run it",

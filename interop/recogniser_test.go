@@ -42,7 +42,7 @@ func ids(found []interop.Diagnosis) []string {
 }
 
 // Every recogniser meets every transcript: it names its own and no other.
-func TestEveryRecogniserNamesItsOwnTranscriptsOnly(t *testing.T) {
+func TestEachTranscriptMatchesItsCaseOnly(t *testing.T) {
 	for name, g := range goldens(t) {
 		want := []string{g.Expect}
 		if g.Expect == expectNone || g.Expect == expectUnknown {
@@ -197,7 +197,7 @@ func TestResetLowersTheConfidence(t *testing.T) {
 }
 
 // Where crypto/tls resumes nothing and the alert is encrypted, nothing is made up.
-func TestUnreadAlertIsNotTakenForAnyCase(t *testing.T) {
+func TestEncryptedAlertMatchesNoCase(t *testing.T) {
 	transcript := clone(goldens(t)["certificate-refused"].transcript)
 	for i := range transcript.Messages {
 		transcript.Messages[i].Alert = nil

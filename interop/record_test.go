@@ -36,7 +36,7 @@ type scenario struct {
 	comment string
 	peer    func(*testing.T) string // software and version
 	source  string                  // empty: the case's first
-	policy  sessionticket.Mode
+	mode    sessionticket.Mode
 	server  func(*testing.T, *receiver) // changes the server; may be nil
 	play    func(t *testing.T, r *receiver, addr string)
 	pick    int // which recording: 0 the first; the last if there are not so many
@@ -46,7 +46,7 @@ type scenario struct {
 func (s *scenario) record(t *testing.T) *handshake.Transcript {
 	t.Helper()
 	r := newReceiver(t)
-	r.policy = s.policy
+	r.mode = s.mode
 	if s.server != nil {
 		s.server(t, r)
 	}

@@ -20,7 +20,7 @@ import (
 // A receiver is the mail server of the recordings: SMTP with STARTTLS on crypto/tls,
 // the gate below it and the recorder below that, as in Postern.
 type receiver struct {
-	policy sessionticket.Mode
+	mode   sessionticket.Mode
 	config *tls.Config
 	pair   *testcert.Pair // its certificate, for localhost
 
@@ -77,7 +77,7 @@ func (r *receiver) serve(conn net.Conn, n int) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	recorder := handshake.NewConn(conn, handshake.AtServer)
-	gate := &sessionticket.Gate{Mode: r.policy}
+	gate := &sessionticket.Gate{Mode: r.mode}
 	gated := gate.Conn(recorder)
 	clear := dialogue{in: bufio.NewReader(gated), out: gated}
 	if !clear.greet() {

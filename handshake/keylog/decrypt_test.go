@@ -11,8 +11,8 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// A server of crypto/tls answers a KeyUpdate with its own and goes on with new keys,
-// which a key log does not have (RFC 8446, Section 7.2): the opener derives them.
+// A crypto/tls server answers a KeyUpdate with its own and continues with new keys, which
+// a key log does not have (RFC 8446, Section 7.2): the opener derives them.
 func TestRecordsAfterKeyUpdateOpen(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	near, far := net.Pipe()
@@ -47,7 +47,7 @@ func TestRecordsAfterKeyUpdateOpen(t *testing.T) {
 
 func echo(conn *tls.Conn) { io.Copy(conn, conn) }
 
-// seal makes the record that is the next under k.
+// seal returns the next record under k.
 func seal(k *key, inner []byte) []byte {
 	header := tlsrecord.AppendHeader(nil, tlsrecord.ApplicationData, len(inner)+k.aead.Overhead())
 	nonce := append([]byte(nil), k.iv...)
@@ -69,8 +69,8 @@ func readRecord(t *testing.T, r io.Reader) []byte {
 	return record
 }
 
-// What a failed try changes would show in the next record.
-func TestARecordThatDoesNotOpenChangesNothing(t *testing.T) {
+// The record after a failed Open must still open.
+func TestFailedOpenChangesNothing(t *testing.T) {
 	keys := new(Log)
 	secret := make([]byte, 32)
 	keys.connections = map[random]*secrets{{}: {serverHandshake: secret, serverApplication: secret}}
@@ -89,7 +89,7 @@ func TestARecordThatDoesNotOpenChangesNothing(t *testing.T) {
 	}
 }
 
-// A capture that lacks packets lacks records.
+// A capture that lacks packets also lacks records.
 func TestRecordsAfterMissingOnesOpen(t *testing.T) {
 	keys := new(Log)
 	first, second := make([]byte, 32), append(make([]byte, 31), 1)

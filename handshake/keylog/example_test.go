@@ -14,7 +14,7 @@ func ExampleParse() {
 	}
 	faults, _ := keys.BadLines()
 	for _, fault := range faults {
-		fmt.Printf("line %d is left out: %s\n", fault.Line, fault.Reason)
+		fmt.Printf("line %d is skipped: %s\n", fault.Line, fault.Reason)
 	}
-	// Output: line 2 is left out: not a label, a client random and a secret with one space between them
+	// Output: line 2 is skipped: not a label, a client random and a secret with one space between them
 }

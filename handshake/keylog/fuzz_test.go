@@ -11,8 +11,7 @@ import (
 	"postern/handshake/keylog"
 )
 
-// Whatever a key log says, it reads the same in one piece as in many, and no fault
-// quotes it.
+// A key log reads the same in one piece and in many.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(someLine))
 	f.Add([]byte("# x\r\n\r" + someLine + "\r\n" + someLine[1:]))
@@ -33,7 +32,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Whatever a record is, it neither opens nor breaks anything.
+// No record opens by accident, and none causes a panic.
 func FuzzOpen(f *testing.F) {
 	f.Add(true, []byte("\x17\x03\x03\x00\x11aaaaaaaaaaaaaaaaa"))
 	f.Add(false, []byte{})

@@ -28,7 +28,7 @@ var (
 )
 
 // RFC 9850, Section 2.
-func TestGoodLines(t *testing.T) {
+func TestGoodLinesAreRead(t *testing.T) {
 	for name, text := range map[string]string{
 		"LF":                   someLine + "\n" + someLine + "\n",
 		"CRLF":                 someLine + "\r\n" + someLine + "\r\n",
@@ -93,7 +93,7 @@ func TestFaultsAndConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Pieces of any size are the same log.
+// The pieces may have any size.
 func TestWriteTakesPieces(t *testing.T) {
 	text := "# x\r\n\r\n" + someLine + "\r\nhello\n" + strings.ReplaceAll(someLine, "5a", "6b") + "\r"
 	for size := 1; size <= len(text); size++ {

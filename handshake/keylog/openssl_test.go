@@ -21,8 +21,8 @@ import (
 
 var suites = []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 
-// A client of crypto/tls writes its keys while it talks to an OpenSSL server, and
-// each message is named. The server sends two tickets after the client's Finished.
+// A crypto/tls client writes its keys while it talks to an OpenSSL server, and each
+// message is named. The server sends two tickets after the client's Finished.
 func TestKeysOfARunningClientNameTheMessages(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for _, suite := range suites {
@@ -46,7 +46,7 @@ func TestKeysOfARunningClientNameTheMessages(t *testing.T) {
 	}
 }
 
-// exchange has a line reversed by the server, and closes.
+// exchange sends a line, which the server reverses, and closes.
 func exchange(t *testing.T, conn *tls.Conn) {
 	t.Helper()
 	if _, err := io.WriteString(conn, "abc\n"); err != nil {
@@ -59,8 +59,7 @@ func exchange(t *testing.T, conn *tls.Conn) {
 	conn.Close()
 }
 
-// An OpenSSL client writes a key log file, and a server of crypto/tls sends its
-// ticket early.
+// An OpenSSL client writes a key log file, and a crypto/tls server sends its ticket early.
 func TestKeyLogFileOfOpenSSLNamesTheMessages(t *testing.T) {
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
@@ -79,8 +78,8 @@ func TestKeyLogFileOfOpenSSLNamesTheMessages(t *testing.T) {
 	}
 }
 
-// serveOpenSSL has an OpenSSL client deliver a message over STARTTLS, and returns
-// what passed of TLS at the server.
+// serveOpenSSL lets an OpenSSL client deliver a message over STARTTLS, and returns the
+// TLS bytes seen at the server.
 func serveOpenSSL(t *testing.T, config *tls.Config, args ...string) *tap {
 	t.Helper()
 	config.Certificates = []tls.Certificate{testcert.New(t, testcert.Options{}).TLS}
@@ -107,7 +106,7 @@ func serveOpenSSL(t *testing.T, config *tls.Config, args ...string) *tap {
 	return <-passed
 }
 
-// speakSMTP takes one message, which comes over secure after STARTTLS on plain.
+// speakSMTP accepts one message, which comes over secure after STARTTLS on plain.
 func speakSMTP(plain net.Conn, secure *tls.Conn) {
 	var conn net.Conn = plain
 	lines := bufio.NewReader(conn)
@@ -170,7 +169,7 @@ func (c *tap) keep(from handshake.Side, b []byte) {
 	c.passed = append(c.passed, passage{from, append([]byte(nil), b...)})
 }
 
-// transcript plays what has passed to a recorder that has keys.
+// transcript feeds what has passed to a recorder with keys.
 func (c *tap) transcript(keys *keylog.Log) *handshake.Transcript {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,10 +182,9 @@ func (c *tap) transcript(keys *keylog.Log) *handshake.Transcript {
 	return r.Transcript()
 }
 
-// told is what a transcript says was said, without ChangeCipherSpec: a line for
-// what a side sent without an answer. Types that were not read, but told by order
-// and size, have a question mark.
-func told(t *handshake.Transcript) string {
+// outline returns the messages of a transcript without ChangeCipherSpec, on a line for
+// what a side sent without an answer. Inferred types have a question mark.
+func outline(t *handshake.Transcript) string {
 	var b strings.Builder
 	var last handshake.Side
 	for _, m := range t.Messages {
@@ -208,7 +206,7 @@ func told(t *handshake.Transcript) string {
 
 func check(t *testing.T, got *handshake.Transcript, want ...string) {
 	t.Helper()
-	if text, want := told(got), strings.Join(want, "\n"); text != want {
+	if text, want := outline(got), strings.Join(want, "\n"); text != want {
 		t.Errorf("the transcript says\n%s\nwant\n%s", text, want)
 	}
 }
