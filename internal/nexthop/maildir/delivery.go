@@ -34,12 +34,12 @@ func (m *Maildir) deliver(message io.Reader) (name string, err error) {
 	}
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
-	size, err := store(f, message, buf[:])
+	stored, wire, err := store(f, message, buf[:])
 	if err != nil {
 		f.Discard()
 		return "", err
 	}
-	name = fmt.Sprintf("%s,S=%d,W=%d", unique, size.stored, size.wire)
+	name = fmt.Sprintf("%s,S=%d,W=%d", unique, stored, wire)
 	return name, f.Commit(name)
 }
 
@@ -49,20 +49,17 @@ func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// A size is that of a message in bytes, with lines that end in LF and in CRLF.
-type size struct{ stored, wire int64 }
-
 // store copies the message to w through buf, of at least two bytes, with LF in place
-// of CRLF. Errors of r wrap errIncomplete.
-func store(w io.Writer, r io.Reader, buf []byte) (size, error) {
-	var total size
+// of CRLF. It returns the size in bytes as stored and with CRLF. Errors of r wrap
+// errIncomplete.
+func store(w io.Writer, r io.Reader, buf []byte) (stored, wire int64, err error) {
 	held := 0 // 1 if the last piece ended in CR: its LF may follow
 	for {
 		n, err := fill(r, buf[held:])
 		if err != nil && err != io.EOF {
-			return total, fmt.Errorf("%w: %w", errIncomplete, err)
+			return stored, wire, fmt.Errorf("%w: %w", errIncomplete, err)
 		}
-		total.wire += int64(n)
+		wire += int64(n)
 		piece := buf[:held+n]
 		held = 0
 		if err == nil && piece[len(piece)-1] == '\r' {
@@ -70,9 +67,9 @@ func store(w io.Writer, r io.Reader, buf []byte) (size, error) {
 			piece = piece[:len(piece)-1]
 		}
 		written, failed := w.Write(cutCR(piece))
-		total.stored += int64(written)
+		stored += int64(written)
 		if failed != nil || err == io.EOF {
-			return total, failed
+			return stored, wire, failed
 		}
 		buf[0] = '\r' // part of the next piece if held is 1
 	}

@@ -126,12 +126,12 @@ func TestStoreRemovesCRBeforeLFOnly(t *testing.T) {
 				r = iotest.OneByteReader(r)
 			}
 			var out bytes.Buffer
-			total, err := store(&out, r, make([]byte, size))
+			stored, wire, err := store(&out, r, make([]byte, size))
 			if err != nil || out.String() != want {
 				t.Errorf("buffer of %d: stored %q, %v, want %q", size, out.String(), err, want)
 			}
-			if total.stored != int64(len(want)) || total.wire != int64(len(text)) {
-				t.Errorf("buffer of %d: counted %+v, want %d and %d", size, total, len(want), len(text))
+			if stored != int64(len(want)) || wire != int64(len(text)) {
+				t.Errorf("buffer of %d: counted %d and %d, want %d and %d", size, stored, wire, len(want), len(text))
 			}
 		}
 	}
@@ -142,7 +142,7 @@ func TestStoreKeepsBytesReadWithEOF(t *testing.T) {
 	for size := 2; size < 8; size++ {
 		var out bytes.Buffer
 		r := iotest.DataErrReader(strings.NewReader("abc\r\n"))
-		if _, err := store(&out, r, make([]byte, size)); err != nil || out.String() != "abc\n" {
+		if _, _, err := store(&out, r, make([]byte, size)); err != nil || out.String() != "abc\n" {
 			t.Errorf("buffer of %d: stored %q, %v", size, out.String(), err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestStoreUsesItsBufferOnly(t *testing.T) {
 	lines := &repeated{line: line}
 	allocs := testing.AllocsPerRun(1, func() {
 		lines.left = 20_000
-		if _, err := store(io.Discard, lines, buf); err != nil {
+		if _, _, err := store(io.Discard, lines, buf); err != nil {
 			t.Error(err)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/nexthop"
 	"postern/internal/smtp"
 )
 
@@ -90,6 +91,12 @@ func (b *backend) start(conn net.Conn) {
 		defer func() { p.conn.Close() }()
 		p.play(script)
 	})
+}
+
+// end ends a session and waits for its connections.
+func (b *backend) end(s nexthop.Session) {
+	s.Close()
+	b.wait()
 }
 
 // wait returns when all connections are over.

@@ -30,8 +30,7 @@ func TestExtensionsAreFromTheLastConversation(t *testing.T) {
 	}
 	s := hop.Open(someSender)
 	deliver(s, someText)
-	s.Close()
-	b.wait()
+	b.end(s)
 	if got, want := hop.Extensions(), (smtp.Extensions{DSN: true, EightBitMIME: true}); got != want {
 		t.Errorf("after a message: %+v, want %+v", got, want)
 	}
@@ -146,11 +145,8 @@ func TestTLS(t *testing.T) {
 				hop.tls.RootCAs = pair.Pool
 			}
 			s := hop.Open(someSender)
-			if replies := deliver(s, someText); replies != tt.replies {
-				t.Errorf("replies %s\nwant %s", replies, tt.replies)
-			}
-			s.Close()
-			b.wait()
+			checkDeliver(t, s, tt.replies)
+			b.end(s)
 			if got := hop.Extensions().RequireTLS; got != tt.requireTLS {
 				t.Errorf("REQUIRETLS offered: %t", got)
 			}
@@ -184,9 +180,7 @@ func TestTLSSessionResumes(t *testing.T) {
 	hop.tls.RootCAs = pair.Pool
 	for range 2 {
 		s := hop.Open(someSender)
-		if replies := deliver(s, someText); replies != delivered {
-			t.Errorf("replies %s", replies)
-		}
+		checkDeliver(t, s, delivered)
 		s.Close()
 	}
 	b.wait()

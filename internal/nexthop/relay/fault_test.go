@@ -172,8 +172,7 @@ func deliverToFaulty(t *testing.T, at, fault, offer string) (replies string, b *
 	if next := deliver(s, "Subject: next\r\n\r\n"); next != delivered {
 		t.Errorf("the next message: %s", next)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 	return replies, b
 }
 
@@ -208,9 +207,7 @@ func TestNoConnection(t *testing.T) {
 				config.Dial = tt.dial
 				s := New(config, "front.test", nil).Open(someSender)
 				defer s.Close()
-				if replies := deliver(s, someText); replies != tt.replies {
-					t.Errorf("replies %s\nwant %s", replies, tt.replies)
-				}
+				checkDeliver(t, s, tt.replies)
 			})
 		})
 	}
@@ -228,8 +225,7 @@ func TestFailureIsRepliedAndLogged(t *testing.T) {
 	if got, want := answers[1]().String(), "451 4.4.2 lost connection to the next hop (id 7Q2F)"; got != want {
 		t.Errorf("reply %q, want %q", got, want)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 	want := `level=WARN msg="next hop failed" nexthop=smtp://mail.test:25 step=RCPT err=EOF session=7Q2F` + "\n"
 	if log.String() != want {
 		t.Errorf("log: %s\nwant %s", log, want)

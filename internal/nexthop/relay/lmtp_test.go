@@ -42,11 +42,8 @@ func sendLMTP(t *testing.T, b *backend, log *lines) smtp.Reply {
 		t.Fatalf("DATA: %s", reply)
 	}
 	reply := s.Send(strings.NewReader(someText))
-	if next := deliver(s, someText); next != delivered {
-		t.Errorf("the next message: %s", next)
-	}
-	s.Close()
-	b.wait()
+	checkDeliver(t, s, delivered)
+	b.end(s)
 	return reply
 }
 

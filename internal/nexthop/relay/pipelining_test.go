@@ -36,8 +36,7 @@ func TestManyRecipientsArePipelinedInBatches(t *testing.T) {
 	if len(writes) != 1+4 { // EHLO, and 200 times 264 bytes
 		t.Errorf("%d writes", len(writes))
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 }
 
 // TestUnsupportedCommandsAreNotSent: Postern refuses what the server does not support,
@@ -71,8 +70,7 @@ func TestUnsupportedCommandsAreNotSent(t *testing.T) {
 	if want := "MAIL 550 5.6.7, RCPT 550 5.6.7, RCPT 550 5.6.7"; replies != want {
 		t.Errorf("replies %s\nwant %s", replies, want)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 }
 
 // TestDataWithoutAcceptedRecipients: DATA is already sent when the server refuses the
@@ -110,11 +108,8 @@ func TestDataWithoutAcceptedRecipients(t *testing.T) {
 				t.Errorf("replies %s, want %s", replies, want)
 			}
 			s.Reset()
-			if next := deliver(s, someText); next != delivered {
-				t.Errorf("the next message: %s", next)
-			}
-			s.Close()
-			b.wait()
+			checkDeliver(t, s, delivered)
+			b.end(s)
 			if b.opened != tt.opened || len(b.taken) != 1 {
 				t.Errorf("%d connections and %d messages, want %d and 1", b.opened, len(b.taken), tt.opened)
 			}
@@ -137,12 +132,9 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 			b := newBackend(t, firstMessage+end)
 			s := b.hopTCP("smtp://mail.test").Open(someSender)
 			for range 2 {
-				if replies := deliver(s, someText); replies != delivered {
-					t.Errorf("replies %s", replies)
-				}
+				checkDeliver(t, s, delivered)
 			}
-			s.Close()
-			b.wait()
+			b.end(s)
 			if b.opened != 2 || len(b.taken) != 2 {
 				t.Errorf("%d connections and %d messages, want 2 and 2", b.opened, len(b.taken))
 			}
@@ -155,11 +147,8 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 	b := newBackend(t, firstMessage+"close", "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\nclose")
 	s := b.hopTCP("smtp://mail.test").Open(someSender)
 	deliver(s, someText)
-	if replies, want := deliver(s, someText), "MAIL 451 4.4.2, RCPT 451 4.4.2"; replies != want {
-		t.Errorf("replies %s, want %s", replies, want)
-	}
-	s.Close()
-	b.wait()
+	checkDeliver(t, s, "MAIL 451 4.4.2, RCPT 451 4.4.2")
+	b.end(s)
 	if b.opened != 2 {
 		t.Errorf("%d connections, want 2", b.opened)
 	}
@@ -169,11 +158,8 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 func TestFreshConnectionIsNotReplaced(t *testing.T) {
 	b := newBackend(t, "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\nclose")
 	s := b.hopTCP("smtp://mail.test").Open(someSender)
-	if replies, want := deliver(s, someText), "MAIL 451 4.4.2, RCPT 451 4.4.2"; replies != want {
-		t.Errorf("replies %s, want %s", replies, want)
-	}
-	s.Close()
-	b.wait()
+	checkDeliver(t, s, "MAIL 451 4.4.2, RCPT 451 4.4.2")
+	b.end(s)
 }
 
 // TestSilentConnectionIsNotReplaced: by then the sender has waited long enough.
@@ -182,11 +168,8 @@ func TestSilentConnectionIsNotReplaced(t *testing.T) {
 		b := newBackend(t, firstMessage+"> MAIL *\nhang")
 		s := b.hop("smtp://mail.test").Open(someSender)
 		deliver(s, someText)
-		if replies, want := deliver(s, someText), "MAIL 451 4.4.1, RCPT 451 4.4.1"; replies != want {
-			t.Errorf("replies %s, want %s", replies, want)
-		}
-		s.Close()
-		b.wait()
+		checkDeliver(t, s, "MAIL 451 4.4.1, RCPT 451 4.4.1")
+		b.end(s)
 	})
 }
 
@@ -207,8 +190,7 @@ func TestUnexpectedReplyEndsTheConnection(t *testing.T) {
 				if !strings.HasSuffix(replies, "451 4.5.0") {
 					t.Errorf("replies %s", replies)
 				}
-				s.Close()
-				b.wait()
+				b.end(s)
 				if len(b.taken) != 0 {
 					t.Error("the text was sent")
 				}
@@ -227,12 +209,9 @@ func TestUnexpectedReplyAfterTheFinalOneEndsTheConnection(t *testing.T) {
 			hang`)
 		s := b.hop("smtp://mail.test").Open(someSender)
 		for range 2 {
-			if replies := deliver(s, someText); replies != delivered {
-				t.Errorf("replies %s", replies)
-			}
+			checkDeliver(t, s, delivered)
 		}
-		s.Close()
-		b.wait()
+		b.end(s)
 		if b.opened != 2 || len(b.taken) != 2 {
 			t.Errorf("%d connections and %d messages, want 2 and 2", b.opened, len(b.taken))
 		}
@@ -244,11 +223,8 @@ func Test421AsFinalReplyEndsTheConnection(t *testing.T) {
 		b := newBackend(t, upToText+"text\n< 421 4.3.2 going down\nhang")
 		s := b.hop("smtp://mail.test").Open(someSender)
 		deliver(s, someText)
-		if replies := deliver(s, someText); replies != delivered {
-			t.Errorf("replies %s", replies)
-		}
-		s.Close()
-		b.wait()
+		checkDeliver(t, s, delivered)
+		b.end(s)
 	})
 }
 
@@ -276,14 +252,9 @@ func TestResetSendsRSETWithTheNextMessage(t *testing.T) {
 	mail()
 	rcpt()
 	s.Reset()
-	if replies, want := deliver(s, someText), "MAIL 250, RCPT 550 5.1.1"; replies != want {
-		t.Errorf("replies %s, want %s", replies, want)
-	}
-	if replies := deliver(s, someText); replies != delivered {
-		t.Errorf("replies %s", replies)
-	}
-	s.Close()
-	b.wait()
+	checkDeliver(t, s, "MAIL 250, RCPT 550 5.1.1")
+	checkDeliver(t, s, delivered)
+	b.end(s)
 }
 
 // TestResetWhileRepliesAreDueEndsTheConnection: later replies could not be told apart.
@@ -294,14 +265,11 @@ func TestResetWhileRepliesAreDueEndsTheConnection(t *testing.T) {
 	mail, late := s.Mail(someMail), s.Rcpt(someRcpt)
 	mail()
 	s.Reset()
-	if replies := deliver(s, someText); replies != delivered {
-		t.Errorf("replies %s", replies)
-	}
+	checkDeliver(t, s, delivered)
 	if reply := late(); reply.Positive() {
 		t.Errorf("late answer: %s", reply)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 	if b.opened != 2 {
 		t.Errorf("%d connections, want 2", b.opened)
 	}

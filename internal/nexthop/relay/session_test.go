@@ -66,6 +66,14 @@ func deliver(s nexthop.Session, text string) string {
 	return replies
 }
 
+// checkDeliver sends one message and checks the replies.
+func checkDeliver(t *testing.T, s nexthop.Session, want string) {
+	t.Helper()
+	if replies := deliver(s, someText); replies != want {
+		t.Errorf("replies %s\nwant %s", replies, want)
+	}
+}
+
 // deliverTo sends the envelope of a message and returns the replies.
 func deliverTo(s nexthop.Session, mail smtp.Mail, recipients ...smtp.Recipient) string {
 	answers := []nexthop.Answer{s.Mail(mail)}
@@ -118,12 +126,9 @@ func TestMessagesShareOneConnection(t *testing.T) {
 		< 221 2.0.0 bye`)
 	s := b.hop("smtp://mail.test").Open(someSender)
 	for range 2 {
-		if replies := deliver(s, someText); replies != delivered {
-			t.Errorf("replies %s", replies)
-		}
+		checkDeliver(t, s, delivered)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 	if b.opened != 1 {
 		t.Errorf("%d connections, want 1", b.opened)
 	}
@@ -150,8 +155,7 @@ func TestRepliesAreForwardedUnchanged(t *testing.T) {
 	if got, want := string(rcpt().Append(nil)), "550-5.1.1 nobody here of that name\r\n550 5.1.1 see https://example.org/\r\n"; got != want {
 		t.Errorf("RCPT: %q, want %q", got, want)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 }
 
 func TestCallsOutOfOrderAreRefused(t *testing.T) {
@@ -170,8 +174,7 @@ func TestCallsOutOfOrderAreRefused(t *testing.T) {
 	if reply := s.Data()(); reply.Code != 554 {
 		t.Errorf("DATA without recipients: %s", reply)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 }
 
 // lines is a log, without the times.

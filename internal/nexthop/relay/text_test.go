@@ -72,11 +72,8 @@ func TestServerFailsDuringText(t *testing.T) {
 				if replies := brief("end", s.Send(endless(1<<20))); replies != tt.replies {
 					t.Errorf("replies %s, want %s", replies, tt.replies)
 				}
-				if next := deliver(s, someText); next != delivered {
-					t.Errorf("the next message: %s", next)
-				}
-				s.Close()
-				b.wait()
+				checkDeliver(t, s, delivered)
+				b.end(s)
 			})
 		})
 	}
@@ -98,8 +95,7 @@ func TestServerRefusesDuringText(t *testing.T) {
 			if replies := brief("end", s.Send(endless(64<<20))); replies != want {
 				t.Errorf("replies %s, want %s", replies, want)
 			}
-			s.Close()
-			b.wait()
+			b.end(s)
 		})
 	}
 }
@@ -114,8 +110,7 @@ func TestIncompleteTextIsNotEnded(t *testing.T) {
 	if reply := s.Send(broken); reply.Positive() {
 		t.Errorf("broken text: %s", reply)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 	if text, _ := wire.Load("text"); strings.Contains(text.(string), "\r\n.\r\n") {
 		t.Errorf("server saw an end: %q", text)
 	}
@@ -143,8 +138,7 @@ func TestCommandsAndTextShareWrites(t *testing.T) {
 	if reply := s.Send(io.MultiReader(trace, iotest.OneByteReader(strings.NewReader(someText)))); !reply.Positive() {
 		t.Error(reply)
 	}
-	s.Close()
-	b.wait()
+	b.end(s)
 	want := []string{
 		"EHLO front.test\r\n",
 		"MAIL FROM:<alice@example.net>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n",
@@ -188,8 +182,7 @@ func TestLargeTextNeedsLittleMemory(t *testing.T) {
 		t.Error(reply)
 	}
 	runtime.ReadMemStats(&after)
-	s.Close()
-	b.wait()
+	b.end(s)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 256<<10 {
 		t.Errorf("%d bytes allocated for a text of %d", grown, size)
 	}

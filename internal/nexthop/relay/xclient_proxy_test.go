@@ -46,11 +46,8 @@ func TestXClient(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBackend(t, tt.script)
 			s := b.hop(tt.url).Open(someSender)
-			if replies := deliver(s, someText); replies != tt.replies {
-				t.Errorf("replies %s\nwant %s", replies, tt.replies)
-			}
-			s.Close()
-			b.wait()
+			checkDeliver(t, s, tt.replies)
+			b.end(s)
 		})
 	}
 }
@@ -90,11 +87,8 @@ func TestInvalidEHLONameIsNotForwarded(t *testing.T) {
 	sender.Greeting = "ä.example"
 	b := newBackend(t, offersXClient+"> XCLIENT *\n< 220 ok\n> EHLO front.test\n< 250 backend\nserve")
 	s := b.hop("smtp://mail.test").Open(sender)
-	if replies := deliver(s, someText); replies != delivered {
-		t.Errorf("replies %s", replies)
-	}
-	s.Close()
-	b.wait()
+	checkDeliver(t, s, delivered)
+	b.end(s)
 }
 
 func TestProxyHeader(t *testing.T) {
@@ -135,8 +129,7 @@ func TestProxyHeaderIsSentFirst(t *testing.T) {
 		b.wire = func(c net.Conn) net.Conn { return writesOf{c, &writes} }
 		s := b.hopTCP(url).Open(someSender)
 		deliver(s, someText)
-		s.Close()
-		b.wait()
+		b.end(s)
 		if writes[0] != string(appendProxyV2(nil, &someSender)) || !strings.HasPrefix(writes[1], next) {
 			t.Errorf("%s: %q", url, writes[:2])
 		}
@@ -148,11 +141,8 @@ func TestProxyHeaderIsSentFirst(t *testing.T) {
 func TestOurNameIsUsedWithoutSenderAddress(t *testing.T) {
 	b := newBackend(t, "some 16\n< 220 ready\n> EHLO front.test\n< 250 backend\nserve")
 	s := b.hop("smtp://mail.test?proxy=v2").Open(nexthop.Sender{Greeting: "out.example.net"})
-	if replies := deliver(s, someText); replies != delivered {
-		t.Errorf("replies %s", replies)
-	}
-	s.Close()
-	b.wait()
+	checkDeliver(t, s, delivered)
+	b.end(s)
 }
 
 func TestProbeSendsNoSenderAddress(t *testing.T) {
