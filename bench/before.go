@@ -10,9 +10,9 @@ import (
 	"postern/internal/testpeer"
 )
 
-// measureBefore compares Postern with what it was at an earlier revision, both
-// before the same backend, so that no disk comes between.
-func measureBefore(s *stage, p plan, r *result) error {
+// measureBefore compares Postern with an earlier revision, both with the same backend, so that
+// the disk does not matter.
+func measureBefore(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s, "-C")
 	check := sunk(sink)
@@ -34,9 +34,9 @@ func measureBefore(s *stage, p plan, r *result) error {
 	return nil
 }
 
-// costing makes a contender of a Postern whose CPU time is measured too: what else
-// the machine does changes that less than the rate.
-func (p plan) costing(s *stage, name string, server postern, cert *testcert.Pair, check checkFunc) contender {
+// costing returns the contender for a Postern whose CPU time is measured too, which other work
+// on the machine affects less than the rate.
+func (p plan) costing(s *testpeer.Scope, name string, server postern, cert *testcert.Pair, check checkFunc) contender {
 	return contender{name, func(how pattern) (figure, error) {
 		began := server.cpu(s)
 		tally, err := p.load(server.addr, cert.TLS.Leaf, how).Run()
@@ -48,15 +48,15 @@ func (p plan) costing(s *stage, name string, server postern, cert *testcert.Pair
 	}}
 }
 
-// buildRevision builds the program as it was at a revision of this repository.
-func buildRevision(s *stage, revision string) string {
+// buildRevision builds Postern at a revision of this repository.
+func buildRevision(s *testpeer.Scope, revision string) string {
 	dir := s.TempDir()
 	for _, step := range [][]string{
 		{"sh", "-c", `git archive "$0" | tar -x -C "$1"`, revision, dir},
 		{"go", "build", "-C", dir, "-o", "postern-before", "./cmd/postern"},
 	} {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
-			s.Fatalf("building Postern as of %s: %v\n%s", revision, err, out)
+			s.Fatalf("building Postern at %s: %v\n%s", revision, err, out)
 		}
 	}
 	return filepath.Join(dir, "postern-before")

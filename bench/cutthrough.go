@@ -9,11 +9,11 @@ import (
 	"postern/internal/testpeer"
 )
 
-// measureCutThrough compares Postern before a backend with nginx's mail proxy
-// before the same one, and with a go-smtp server that throws messages away.
-func measureCutThrough(s *stage, p plan, r *result) error {
+// measureCutThrough compares Postern with nginx's mail proxy, both with the same backend, and
+// with a go-smtp server that discards messages.
+func measureCutThrough(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
-	sink := testpeer.StartSMTPSink(s, "-C") // nginx here tells of no sender: neither shall Postern
+	sink := testpeer.StartSMTPSink(s, "-C") // without XCLIENT, which nginx does not send here either
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
 	nginx := testpeer.StartNginx(s, testpeer.NginxOptions{Cert: cert, Backend: sink.Addr})
 	discard := startDiscard(s, cert)
@@ -23,7 +23,7 @@ func measureCutThrough(s *stage, p plan, r *result) error {
 		p.server("nginx", nginx, cert.TLS.Leaf, check),
 		p.server("go-smtp", discard.addr, cert.TLS.Leaf, unchecked),
 	}
-	r.header("at once", "a connection", "handshake", "Postern", "nginx", "go-smtp, nothing behind", "to nginx", "to go-smtp")
+	r.header("at once", "a connection", "handshake", "Postern", "nginx", "go-smtp, no backend", "to nginx", "to go-smtp")
 	for _, how := range patterns {
 		all, err := p.inTurns(how, contenders...)
 		if err != nil {
@@ -31,12 +31,12 @@ func measureCutThrough(s *stage, p plan, r *result) error {
 		}
 		r.row(how.cells(all[0].rate(), all[1].rate(), all[2].rate(), all[0].over(all[1]), all[0].over(all[2]))...)
 		r.atLeast(fmt.Sprintf("cut-through to nginx, %s", how), all[0].over(all[1]), cutThroughGoal(how))
-		r.atLeast(fmt.Sprintf("cut-through to go-smtp that throws away, %s", how), all[0].over(all[2]), 0.7)
+		r.atLeast(fmt.Sprintf("cut-through to go-smtp that discards, %s", how), all[0].over(all[2]), 0.7)
 	}
 	return nil
 }
 
-// cutThroughGoal is the ratio to nginx that is wanted.
+// cutThroughGoal returns the target ratio to nginx.
 func cutThroughGoal(how pattern) factor {
 	if how.messages == 1 {
 		return 2.5
@@ -45,12 +45,12 @@ func cutThroughGoal(how pattern) factor {
 }
 
 // startDiscard starts bench/discard.
-func startDiscard(s *stage, cert *testcert.Pair) *process {
+func startDiscard(s *testpeer.Scope, cert *testcert.Pair) *process {
 	addr := freeAddr(s)
 	return startProcess(s, addr, build(s, "./bench/discard"), addr, cert.CertFile, cert.KeyFile)
 }
 
-// sunk checks that the sink has counted what was acknowledged, and no more.
+// sunk checks that the sink has counted exactly what was acknowledged.
 func sunk(sink *testpeer.SMTPSink) checkFunc {
 	before := 0
 	return func(tally *load.Tally) error {
@@ -72,18 +72,18 @@ func sunk(sink *testpeer.SMTPSink) checkFunc {
 	}
 }
 
-// measureLatency compares what a message takes through Postern with what it
-// takes to the backend directly, which has no TLS.
-func measureLatency(s *stage, p plan, r *result) error {
+// measureLatency compares the latency of a message through Postern with that of the backend
+// alone, which has no TLS.
+func measureLatency(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s)
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
 	check := sunk(sink)
 	contenders := []contender{
 		p.server("Postern", own.addr, cert.TLS.Leaf, check),
-		p.server("backend directly", sink.Addr, nil, check),
+		p.server("backend alone", sink.Addr, nil, check),
 	}
-	r.header("at once", "a connection", "Postern", "directly", "added")
+	r.header("at once", "a connection", "Postern", "backend alone", "added")
 	for _, how := range []pattern{{1, 1, false}, {1, 20, false}} {
 		all, err := p.inTurns(how, contenders...)
 		if err != nil {

@@ -11,10 +11,10 @@ import (
 
 	"postern/bench/load"
 	"postern/internal/testcert"
+	"postern/internal/testpeer"
 )
 
-// exchange is a kind of handshake: the certificate's key, and the group of
-// the key exchange.
+// An exchange is a kind of handshake: the certificate's key and the key exchange group.
 type exchange struct {
 	key   string
 	rsa   bool
@@ -28,9 +28,9 @@ var exchanges = []exchange{
 	{"RSA 2048", true, tls.X25519MLKEM768},
 }
 
-// measureHandshake compares what a resumed handshake costs the server with
-// what a full one does.
-func measureHandshake(s *stage, p plan, r *result) error {
+// measureHandshake compares the server's CPU time for a resumed handshake with that for a full
+// one.
+func measureHandshake(s *testpeer.Scope, p plan, r *result) error {
 	r.header("certificate", "group", "session without TLS", "full", "resumed", "resumed to full")
 	for _, e := range exchanges {
 		all, err := measureExchange(s, p, e)
@@ -48,17 +48,17 @@ func measureHandshake(s *stage, p plan, r *result) error {
 	return nil
 }
 
-// costs are what one session without a message takes of the server's CPU:
-// without TLS, and with each handshake.
+// costs are the server's CPU times for a session without a message: without TLS, and with each
+// handshake.
 type costs struct{ plain, full, resumed time.Duration }
 
-// ratio is what the resumed handshake costs, to the full one.
+// ratio returns the cost of a resumed handshake relative to a full one.
 func (c costs) ratio() float64 {
 	return float64(c.resumed-c.plain) / float64(c.full-c.plain)
 }
 
-// measureExchange has the three kinds of session take turns.
-func measureExchange(s *stage, p plan, e exchange) ([]costs, error) {
+// measureExchange measures the three kinds of session in turns.
+func measureExchange(s *testpeer.Scope, p plan, e exchange) ([]costs, error) {
 	cert := testcert.New(s, testcert.Options{RSA: e.rsa})
 	own := startPostern(s, cert, "maildir")
 	plain := load.Load{Addr: own.addr, Senders: 4, Connections: p.handshakes}
@@ -79,8 +79,8 @@ func measureExchange(s *stage, p plan, e exchange) ([]costs, error) {
 	return rounds, nil
 }
 
-// cost is the process's CPU time for one connection of the load.
-func (p *process) cost(s *stage, l load.Load) (time.Duration, error) {
+// cost returns the process's CPU time for one connection of the load.
+func (p *process) cost(s *testpeer.Scope, l load.Load) (time.Duration, error) {
 	before := p.cpu(s)
 	tally, err := l.Run()
 	if err != nil {
@@ -89,8 +89,8 @@ func (p *process) cost(s *stage, l load.Load) (time.Duration, error) {
 	return (p.cpu(s) - before) / time.Duration(tally.Connections), nil
 }
 
-// measureGate runs the gate's own benchmarks.
-func measureGate(_ *stage, p plan, r *result) error {
+// measureGate runs the benchmarks of package sessionticket.
+func measureGate(_ *testpeer.Scope, p plan, r *result) error {
 	r.header("benchmark", "crypto/tls", "behind the gate", "slower, median of pairs")
 	return p.benchmarks("./sessionticket", "Handshake|Bulk|Conn", func(b benchmark) {
 		if slower, ok := r.pair(b, "gate-ns"); ok {
@@ -101,7 +101,7 @@ func measureGate(_ *stage, p plan, r *result) error {
 	})
 }
 
-// gateGoal is how much slower the gate may be.
+// gateGoal returns how much slower the gate may be.
 func gateGoal(name string) percent {
 	switch {
 	case strings.HasSuffix(name, "/full"):
@@ -112,8 +112,8 @@ func gateGoal(name string) percent {
 	return 1
 }
 
-// measureRecording runs the benchmarks of recorded handshakes.
-func measureRecording(_ *stage, p plan, r *result) error {
+// measureRecording runs the benchmarks of package handshake.
+func measureRecording(_ *testpeer.Scope, p plan, r *result) error {
 	r.header("benchmark", "crypto/tls", "recorded", "slower, median of pairs")
 	return p.benchmarks("./handshake", "Handshake|Conn", func(b benchmark) {
 		slower, ok := r.pair(b, "recorded-ns")
@@ -126,13 +126,13 @@ func measureRecording(_ *stage, p plan, r *result) error {
 	})
 }
 
-// benchmark is a line of go test -bench: a name and values by unit.
+// A benchmark is a line of go test -bench: a name and values by unit.
 type benchmark struct {
 	name   string
 	values map[string]float64
 }
 
-// benchmarks runs those of a package whose names match, and gives each to use.
+// benchmarks runs the benchmarks of a package whose names match, and calls use for each.
 func (p plan) benchmarks(pkg, names string, use func(benchmark)) error {
 	cmd := exec.Command("go", "test", "-run=^$", "-bench="+names, fmt.Sprintf("-benchtime=%dx", p.handshakes), pkg)
 	output, err := cmd.CombinedOutput()
@@ -160,8 +160,8 @@ func readBenchmark(line string) benchmark {
 	return b
 }
 
-// pair adds a benchmark that compares crypto/tls as it is with something else, whose
-// time has the unit with. It reports how much slower that is, if it is one.
+// pair adds a benchmark that compares crypto/tls alone with something else, whose time has the
+// unit with. It returns how much slower that is; ok is false for other benchmarks.
 func (r *result) pair(b benchmark, with string) (slower percent, ok bool) {
 	paired, ok := b.values["%slower-paired"]
 	if ok {

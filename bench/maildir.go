@@ -15,7 +15,7 @@ import (
 )
 
 // measureMaildir compares Postern's Maildir with Postfix's and with the disk alone.
-func measureMaildir(s *stage, p plan, r *result) error {
+func measureMaildir(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	own := startPostern(s, cert, "maildir")
 	postfix := testpeer.StartPostfix(s, testpeer.PostfixOptions{Cert: cert})
@@ -24,7 +24,7 @@ func measureMaildir(s *stage, p plan, r *result) error {
 		p.storing("Postfix", postfix.Addr, cert.TLS.Leaf, string(postfix.Maildir)),
 		newDisk(s).contender(p),
 	}
-	r.header("at once", "a connection", "handshake", "Postern", "Postfix", "Postfix, answered", "disk alone", "to Postfix", "to the disk")
+	r.header("at once", "a connection", "handshake", "Postern", "Postfix", "Postfix, replies", "disk alone", "to Postfix", "to the disk")
 	for _, how := range patterns {
 		all, err := p.inTurns(how, contenders...)
 		if err != nil {
@@ -39,7 +39,7 @@ func measureMaildir(s *stage, p plan, r *result) error {
 	return nil
 }
 
-// maildirGoal is the ratio to Postfix that is wanted.
+// maildirGoal returns the target ratio to Postfix.
 func maildirGoal(how pattern) factor {
 	switch {
 	case how.senders == 1:
@@ -50,9 +50,9 @@ func maildirGoal(how pattern) factor {
 	return 4
 }
 
-// storing makes a contender of a server that delivers to a Maildir. Its rate
-// counts until the last message is there, since Postfix acknowledges a message
-// before it delivers it. All that was acknowledged must be there, whole.
+// storing returns the contender for a server that delivers to a Maildir. Its rate counts until
+// the last message is there, since Postfix acknowledges a message before it delivers it. Every
+// acknowledged message must be there, complete.
 func (p plan) storing(name, addr string, cert *x509.Certificate, maildir string) contender {
 	dir := filepath.Join(maildir, "new")
 	return contender{name, func(how pattern) (figure, error) {
@@ -92,8 +92,8 @@ func awaitFiles(dir string, count int) error {
 	})
 }
 
-// disk is what the disk alone can do: create a file, write a message's size,
-// sync, rename, sync the folder, each for itself.
+// A disk measures the disk alone: create a file, write a message's size, sync, rename, sync the
+// folder.
 type disk struct {
 	tmp, dir string
 	folder   *os.File
@@ -101,7 +101,7 @@ type disk struct {
 	content  []byte
 }
 
-func newDisk(s *stage) *disk {
+func newDisk(s *testpeer.Scope) *disk {
 	d := &disk{tmp: s.TempDir(), dir: s.TempDir(), content: make([]byte, load.Size)}
 	folder, err := os.Open(d.dir)
 	if err != nil {
@@ -112,7 +112,7 @@ func newDisk(s *stage) *disk {
 	return d
 }
 
-// write makes one file safe.
+// write writes one file durably.
 func (d *disk) write() error {
 	name := fmt.Sprint(d.files.Add(1))
 	f, err := os.OpenFile(filepath.Join(d.tmp, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -132,7 +132,7 @@ func (d *disk) write() error {
 	return d.folder.Sync()
 }
 
-// contender writes with as many writers as a pattern has senders.
+// contender returns the contender with as many writers as a pattern has senders.
 func (d *disk) contender(p plan) contender {
 	return contender{"the disk alone", func(how pattern) (figure, error) {
 		start := time.Now()
@@ -169,8 +169,8 @@ func (d *disk) writeUntil(from, until time.Time, counted *atomic.Int64) error {
 	}
 }
 
-// empty removes the files in dir and has that written to disk, so that it is
-// no burden on the next measurement.
+// empty removes the files in dir and syncs it, so that this does not slow down the next
+// measurement.
 func empty(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {

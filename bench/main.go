@@ -1,32 +1,35 @@
-// Command bench measures Postern beside Postfix, nginx and go-smtp on this
-// machine, all in one run, and writes bench/RESULTS.md.
+// Command bench compares Postern with Postfix, nginx and go-smtp on this machine in one run,
+// and writes bench/RESULTS.md.
 //
-//	go run ./bench                  everything, some twelve minutes
-//	go run ./bench -quick           a look at everything, no file
+//	go run ./bench                  everything, about twelve minutes
+//	go run ./bench -quick           everything briefly, no file
 //	go run ./bench -only maildir    some sections (a regular expression), no file
-//	go run ./bench -before v1.2     beside an earlier revision of Postern, no file
+//	go run ./bench -before v1.2     an earlier revision of Postern, no file
 //
-// It needs root and what scripts/install-peers installs. Temporary files go to
-// TMPDIR, which must lie on a real disk.
+// It needs root and the programs that scripts/install-peers installs. Temporary files go to
+// TMPDIR, which must be on a real disk.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
 	"time"
+
+	"postern/internal/testpeer"
 )
 
-// plan says how much is measured.
+// A plan is how much is measured.
 type plan struct {
 	rounds      int
 	warm, time  time.Duration // of one load
 	idle        int           // sessions
 	handshakes  int           // of one load
 	only        *regexp.Regexp
-	before      string // a revision; empty: that section is left out
-	destination string // no file if empty
+	before      string // a revision to compare with; empty: none
+	destination string // file to write; empty: none
 }
 
 func main() {
@@ -50,7 +53,7 @@ func main() {
 	}
 }
 
-// wants reports whether a section is to be performed.
+// wants reports whether a section is to be measured.
 func (p plan) wants(s section) bool {
 	if p.before != "" {
 		return s.name == sectionBefore
@@ -60,12 +63,12 @@ func (p plan) wants(s section) bool {
 
 func parseFlags() plan {
 	p := plan{warm: 300 * time.Millisecond, idle: 10_000, handshakes: 1000}
-	quick := flag.Bool("quick", false, "one short round of each load; writes no file")
-	only := flag.String("only", "", "the sections whose names match this regular expression; writes no file")
-	flag.StringVar(&p.before, "before", "", "compare with Postern as it was at this revision, and nothing else; writes no file")
-	flag.IntVar(&p.rounds, "rounds", 5, "rounds of each load")
-	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "time of each load")
-	flag.StringVar(&p.destination, "o", "bench/RESULTS.md", "file to write")
+	quick := flag.Bool("quick", false, "Measure one short round of each load; write no file.")
+	only := flag.String("only", "", "Measure the sections whose names match this regular expression; write no file.")
+	flag.StringVar(&p.before, "before", "", "Compare with Postern at this revision only; write no file.")
+	flag.IntVar(&p.rounds, "rounds", 5, "Rounds of each load.")
+	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "Time of each load.")
+	flag.StringVar(&p.destination, "o", "bench/RESULTS.md", "File to write.")
 	flag.Parse()
 	if *quick {
 		p.rounds, p.time, p.idle, p.handshakes = 1, 500*time.Millisecond, 1000, 500
@@ -81,93 +84,94 @@ func parseFlags() plan {
 	return p
 }
 
-// section is a part of the benchmark.
+// A section is a part of the benchmark.
 type section struct {
 	name    string
 	title   string
-	text    string // what is compared, and how
-	measure func(*stage, plan, *result) error
+	text    string // what is compared and how
+	measure func(*testpeer.Scope, plan, *result) error
 }
 
-// sectionBefore is the section that needs a revision.
+// sectionBefore is the section that compares with a revision.
 const sectionBefore = "before"
 
-// sections are all there are, in the order of the report.
+// sections has all sections in the order of the report.
 var sections = []section{
 	{
 		name:  "maildir",
-		title: "Maildir beside Postfix",
-		text: `Postern stores to a Maildir; so does Postfix, with its own ` + "`virtual`" + ` delivery. Rates
-count until the last message lies in the Maildir: Postfix answers 250 when a message is in its queue and delivers afterwards, so
-the rate of its answers alone is shown too. With one fresh connection at once Postfix
-takes some 40 ms for each, as long as a delayed acknowledgement; it does not for one that resumes, which is sent no new ticket. "Disk alone" creates a file of 4 KiB, syncs it, renames it and
-syncs the folder, with as many writers as there are connections and no mail at all. After each load every
-acknowledged message must lie in the Maildir once, whole to the last byte.`,
+		title: "Maildir compared with Postfix",
+		text: `Postern delivers to a Maildir; so does Postfix, with its own ` + "`virtual`" + ` delivery agent. Rates count until the last
+message is in the Maildir: Postfix replies 250 when a message is in its queue and delivers afterwards, so the rate of
+its replies is shown too. With one fresh connection at once Postfix takes some 40 ms for each, as long as a delayed
+acknowledgement; not so for a resumed one, which receives no new ticket. "Disk alone" creates a file of 4 KiB, syncs
+it, renames it and syncs the folder, with as many writers as there are connections and without mail. After each load
+every acknowledged message must be in the Maildir once and complete.`,
 		measure: measureMaildir,
 	},
 	{
 		name:  "cutthrough",
-		title: "Cut-through beside nginx and go-smtp",
-		text: `Postern and nginx's mail proxy pass messages on to the same ` + "`smtp-sink`" + `, which must have counted as many
-as were acknowledged. It offers no XCLIENT, so that both do the same work. nginx waits about 44 ms in each message,
-whatever the load: small writes and delayed acknowledgements. Offering PIPELINING or a larger ` + "`proxy_buffer`" + `
-did not change that. go-smtp takes them itself and throws them away: there is no backend behind it, and it checks nothing.`,
+		title: "Cut-through compared with nginx and go-smtp",
+		text: `Postern and nginx's mail proxy forward messages to the same ` + "`smtp-sink`" + `, which must have counted as many as were
+acknowledged. It offers no XCLIENT, so that both do the same work. nginx waits about 44 ms in each message, whatever
+the load: small writes and delayed acknowledgements. Offering PIPELINING or a larger ` + "`proxy_buffer`" + ` did not change
+that. go-smtp accepts messages itself and discards them: it has no backend and checks nothing.`,
 		measure: measureCutThrough,
 	},
 	{
 		name:  "latency",
-		title: "Time that cut-through adds",
-		text: `Median time of a message from MAIL to the answer to its text, one sender; the backend directly
-is spoken to without TLS, since ` + "`smtp-sink`" + ` has none. With one message a connection Postern opens its connection to the
-backend within that time.`,
+		title: "Latency added by cut-through",
+		text: `Median time of a message from MAIL to the reply to its text, with one sender. The backend alone is measured without
+TLS, which ` + "`smtp-sink`" + ` does not have. With one message a connection Postern opens its connection to the backend within
+that time.`,
 		measure: measureLatency,
 	},
 	{
-		name:    "idle",
-		title:   "Memory of idle sessions",
-		text:    `Resident memory of the server with sessions that have done STARTTLS and EHLO and say nothing more, measured right after the last came.`,
+		name:  "idle",
+		title: "Memory of idle sessions",
+		text: `Resident memory of the server with sessions that have sent EHLO after STARTTLS and nothing more, right after the last
+one.`,
 		measure: measureIdle,
 	},
 	{
 		name:    "large",
 		title:   "Memory of a large message",
-		text:    `Peak of the server's resident memory while a message passes through to ` + "`smtp-sink`" + `, after a load of small ones.`,
+		text:    `Peak resident memory of the server while a message passes through to ` + "`smtp-sink`" + `, after a load of small ones.`,
 		measure: measureLarge,
 	},
 	{
 		name:  "handshake",
 		title: "CPU of handshakes",
-		text: `The server's own CPU time, user and system, for a session with EHLO and QUIT and no message: first without
-TLS, then what STARTTLS adds to it (a second EHLO, the handshake, and the ticket among it).`,
+		text: `The server's CPU time, user and system, for a session with EHLO and QUIT and no message: first without TLS, then what
+STARTTLS adds (a second EHLO, the handshake and the ticket).`,
 		measure: measureHandshake,
 	},
 	{
 		name:  "gate",
-		title: "The gate by itself",
-		text: `The benchmarks of package sessionticket: client and server in one process over loopback, with and without the
-gate in turns. A handshake's time is that of both sides.`,
+		title: "The gate alone",
+		text: `The benchmarks of package sessionticket: client and server in one process over loopback, with and without the gate in
+turns. A handshake's time is that of both sides.`,
 		measure: measureGate,
 	},
 	{
 		name:  "recording",
-		title: "Recording by itself",
-		text: `The benchmarks of package handshake: client and server in one process over loopback, with the server's handshake recorded
-and not, in turns, up to the first reply over TLS.`,
+		title: "Recording alone",
+		text: `The benchmarks of package handshake: client and server in one process over loopback, with the server's handshake
+recorded and not, in turns, up to the first reply over TLS.`,
 		measure: measureRecording,
 	},
 	{
 		name:    sectionBefore,
-		title:   "Postern beside what it was",
-		text:    `Both pass messages on to the same ` + "`smtp-sink`" + `, with the same configuration.`,
+		title:   "Postern compared with an earlier revision",
+		text:    `Both forward messages to the same ` + "`smtp-sink`" + `, with the same configuration.`,
 		measure: measureBefore,
 	},
 }
 
-// perform runs a section. What went wrong stands in the result.
+// perform measures a section.
 func (s section) perform(p plan) *result {
 	fmt.Fprintf(os.Stderr, "== %s\n", s.title)
 	r := &result{section: s}
-	r.err = play(func(st *stage) error { return s.measure(st, p, r) })
+	r.err = testpeer.Run(context.Background(), os.Stderr, nil, func(scope *testpeer.Scope) error { return s.measure(scope, p, r) })
 	if r.err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %s: %v\n", s.name, r.err)
 	}

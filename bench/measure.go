@@ -10,19 +10,19 @@ import (
 	"postern/bench/load"
 )
 
-// pattern is a kind of load.
+// A pattern is a kind of load.
 type pattern struct {
 	senders, messages int // connections at once, messages of each
 	resume            bool
 }
 
-// patterns are all that is measured, few connections first.
+// patterns has all patterns, few connections first.
 var patterns = []pattern{
 	{1, 1, false}, {1, 1, true}, {1, 20, false}, {1, 20, true},
 	{20, 1, false}, {20, 1, true}, {20, 20, false}, {20, 20, true},
 }
 
-// handshake is what the pattern's connections begin with.
+// handshake returns the kind of the pattern's handshakes.
 func (p pattern) handshake() string {
 	if p.resume {
 		return "resumed"
@@ -30,26 +30,25 @@ func (p pattern) handshake() string {
 	return "fresh"
 }
 
-// figure is one measurement.
+// A figure is one measurement.
 type figure struct {
 	rate     float64       // messages a second
-	answered float64       // the same for messages acknowledged, where some are still on their way then
+	answered float64       // messages acknowledged a second, if that differs
 	latency  time.Duration // median of a message
-	cpu      time.Duration // of the server for a message, where it is measured
+	cpu      time.Duration // of the server for a message, if measured
 }
 
-// contender is one of those that are measured in turns.
+// A contender is a server, or the disk, that is measured in turns with others.
 type contender struct {
 	name    string
 	measure func(pattern) (figure, error)
 }
 
-// checkFunc checks that what a load had acknowledged exists, and makes ready
-// for the next.
+// A checkFunc checks that what a load had acknowledged exists, and prepares for the next one.
 type checkFunc func(*load.Tally) error
 
-// server makes a contender of the server at addr. A nil certificate does
-// without TLS.
+// server returns the contender for the server at addr. Without a certificate the load has no
+// TLS.
 func (p plan) server(name, addr string, cert *x509.Certificate, check checkFunc) contender {
 	return contender{name, func(how pattern) (figure, error) {
 		tally, err := p.load(addr, cert, how).Run()
@@ -60,7 +59,7 @@ func (p plan) server(name, addr string, cert *x509.Certificate, check checkFunc)
 	}}
 }
 
-// load is the load of a pattern.
+// load returns the load of a pattern.
 func (p plan) load(addr string, cert *x509.Certificate, how pattern) load.Load {
 	return load.Load{
 		Addr:        addr,
@@ -73,14 +72,14 @@ func (p plan) load(addr string, cert *x509.Certificate, how pattern) load.Load {
 	}
 }
 
-// unchecked is for servers that keep nothing.
+// unchecked is the checkFunc for servers that keep nothing.
 func unchecked(*load.Tally) error { return nil }
 
-// series is what one contender did, round by round.
+// A series has the figures of one contender, by round.
 type series []figure
 
-// inTurns lets the contenders run one after another, round by round, so that
-// what else the machine does meets all of them.
+// inTurns measures the contenders one after another in each round, so that other work on the
+// machine affects all of them.
 func (p plan) inTurns(how pattern, contenders ...contender) ([]series, error) {
 	all := make([]series, len(contenders))
 	for round := range p.rounds {
@@ -97,7 +96,7 @@ func (p plan) inTurns(how pattern, contenders ...contender) ([]series, error) {
 	return all, nil
 }
 
-// rate is the median of the rounds' rates.
+// rate returns the median rate.
 func (s series) rate() perSecond {
 	return perSecond(median(s, func(i int) float64 { return s[i].rate }))
 }
@@ -106,32 +105,32 @@ func (s series) answered() perSecond {
 	return perSecond(median(s, func(i int) float64 { return s[i].answered }))
 }
 
-// latency is the median of the rounds' median latencies.
+// latency returns the median of the rounds' median latencies.
 func (s series) latency() time.Duration {
 	return medianTime(s, func(i int) time.Duration { return s[i].latency })
 }
 
-// over is the median of the rates' ratios to those of other in the same round.
+// over returns the median of the rounds' ratios of rates to those of other.
 func (s series) over(other series) factor {
 	return factor(median(s, func(i int) float64 { return s[i].rate / other[i].rate }))
 }
 
-// cpu is the median of the rounds' CPU times.
+// cpu returns the median CPU time.
 func (s series) cpu() time.Duration {
 	return medianTime(s, func(i int) time.Duration { return s[i].cpu })
 }
 
-// cpuOver is the median of the ratios of CPU times to those of other in the same round.
+// cpuOver returns the median of the rounds' ratios of CPU times to those of other.
 func (s series) cpuOver(other series) factor {
 	return factor(median(s, func(i int) float64 { return s[i].cpu.Seconds() / other[i].cpu.Seconds() }))
 }
 
-// added is the median of the latencies beyond those of other in the same round.
+// added returns the median of the rounds' latencies beyond those of other.
 func (s series) added(other series) time.Duration {
 	return medianTime(s, func(i int) time.Duration { return s[i].latency - other[i].latency })
 }
 
-// median is that of of(i) for each i of s.
+// median returns the median of of(i) for each index i of s.
 func median[S ~[]E, E any](s S, of func(i int) float64) float64 {
 	values := make([]float64, len(s))
 	for i := range s {

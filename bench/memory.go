@@ -10,9 +10,9 @@ import (
 	"postern/internal/testpeer"
 )
 
-// measureIdle opens many sessions that say nothing after EHLO and divides the
-// memory that Postern takes for them.
-func measureIdle(s *stage, p plan, r *result) error {
+// measureIdle opens many sessions that send nothing after EHLO, and measures Postern's memory
+// for each.
+func measureIdle(s *testpeer.Scope, p plan, r *result) error {
 	raiseFiles(s, uint64(p.idle)+1000)
 	cert := testcert.New(s, testcert.Options{})
 	own := startPostern(s, cert, "maildir")
@@ -30,8 +30,8 @@ func measureIdle(s *stage, p plan, r *result) error {
 	return nil
 }
 
-// raiseFiles lets this process and those that it starts have enough files open.
-func raiseFiles(s *stage, files uint64) {
+// raiseFiles raises the limit of open files for this process and its children.
+func raiseFiles(s *testpeer.Scope, files uint64) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		s.Fatalf("%v", err)
@@ -42,7 +42,7 @@ func raiseFiles(s *stage, files uint64) {
 	}
 }
 
-// openIdle opens sessions, some at a time.
+// openIdle opens sessions, a few at a time.
 func openIdle(l load.Load, count int) ([]*load.Conn, error) {
 	const atOnce = 20
 	var mu sync.Mutex
@@ -76,13 +76,12 @@ func closeAll(sessions []*load.Conn) {
 	}
 }
 
-// largeSize is the size of the large message's text.
+// largeSize is the size of the large message.
 const largeSize = 50 << 20
 
-// measureLarge passes one large message on and looks at the most memory that
-// Postern had meanwhile. Small ones come first: what any message needs once
-// is there then.
-func measureLarge(s *stage, p plan, r *result) error {
+// measureLarge sends one large message through Postern and measures its peak memory. Small
+// messages come first, so that memory allocated once does not count.
+func measureLarge(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s)
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
@@ -93,7 +92,7 @@ func measureLarge(s *stage, p plan, r *result) error {
 	r.header("message", "before", "at most", "growth")
 	var most bytes
 	for range p.rounds {
-		own.forgetPeak(s)
+		own.resetPeak(s)
 		before := own.resident(s)
 		if err := (load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}).SendLarge(largeSize); err != nil {
 			return err

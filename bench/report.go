@@ -10,22 +10,23 @@ import (
 	"time"
 )
 
-// report is all results of a run.
+// A report has all results of a run.
 type report struct {
 	plan    plan
-	machine machine
+	load    string // load average before the run
 	started time.Time
 	results []*result
 }
 
 func newReport(p plan) *report {
-	return &report{plan: p, machine: examineMachine(), started: time.Now()}
+	load, _ := os.ReadFile("/proc/loadavg")
+	averages := strings.Fields(string(load))
+	return &report{plan: p, load: strings.Join(averages[:min(len(averages), 3)], " "), started: time.Now()}
 }
 
 func (r *report) add(result *result) { r.results = append(r.results, result) }
 
-// failed reports whether a section could not be measured. A target missed is
-// no failure.
+// failed reports whether a section could not be measured. A missed target is not a failure.
 func (r *report) failed() bool {
 	for _, result := range r.results {
 		if result.err != nil {
@@ -35,36 +36,39 @@ func (r *report) failed() bool {
 	return false
 }
 
-// preface says what all figures have in common.
+// preface explains what all figures have in common.
 const preface = `# Results
 
-Written by ` + "`go run ./bench`" + `. What profiles say of targets that are missed or near stands in [PROFILE.md](PROFILE.md). Compare figures within one run only: they move from machine to machine, and from day to day.
+Written by ` + "`go run ./bench`" + `. [PROFILE.md](PROFILE.md) explains, from profiles, the targets that are missed or nearly
+missed. Compare figures within one run only: they vary with the machine and the day.
 
-Load generator and server share this machine's cores, so the generator's own work is in every figure, the same for each
-server. It is bench/load: crypto/tls, one goroutine a connection, MAIL, RCPT and DATA in one write where the server offers
-PIPELINING, QUIT with the last message's dot, as Postfix sends. Messages have 4 KiB. Every connection does STARTTLS with
-TLS 1.3 and X25519, since the OpenSSL of Postfix and nginx here knows no newer group, and shows the server the same ECDSA
-P-256 certificate. "Resumed" connections bring the ticket of the one before, and all of them must have resumed; "fresh"
-ones bring none and still are given one. Any other reply than the one hoped for ends the section with an error.
+Load generator and servers share this machine's cores, so the generator's work is part of every figure, the same for
+each server. The generator is bench/load: crypto/tls, one goroutine a connection, MAIL, RCPT and DATA in one write if
+the server offers PIPELINING, and QUIT with the last message's final dot, as Postfix sends them. Messages have 4 KiB.
+Every connection does STARTTLS with TLS 1.3 and X25519, since the OpenSSL of Postfix and nginx here has no newer
+group, and all servers have the same ECDSA P-256 certificate. "Resumed" connections offer the ticket of the one
+before, and all of them must resume; "fresh" ones offer none and still receive one. An unexpected reply ends the
+section with an error.
 
-Each server is a process of its own and all are there at the same time; they take turns, round by round. Rates are
-medians of the rounds; ratios are those of each round, and their median. Postern runs with its defaults (it logs each session), but
-its limits for a network are raised, since all load comes from 127.0.0.1. Postfix runs with its defaults but for
-` + "`in_flow_delay = 0`" + `, which is faster, and without DNS. nginx runs with its defaults, TLS 1.3 switched on.
+Each server is a process of its own. All of them run at the same time and are measured in turns, round by round. Rates
+are medians of the rounds; ratios are medians of each round's ratio. Postern runs with its defaults (it logs each
+session), except that its limits for a network are raised, since all load comes from 127.0.0.1. Postfix runs with its
+defaults except for ` + "`in_flow_delay = 0`" + `, which is faster, and without DNS. nginx runs with its defaults and TLS 1.3
+enabled.
 `
 
-// markdown writes the report.
+// markdown returns the report.
 func (r *report) markdown() string {
 	var b strings.Builder
 	b.WriteString(preface)
 	fmt.Fprintf(&b, "\n%s, %d rounds of %v, %v in all. Load average before it: %s.\n\n",
-		r.started.UTC().Format("2 January 2006"), r.plan.rounds, r.plan.time, time.Since(r.started).Round(time.Second), r.machine.load)
-	writeTable(&b, []string{"what", "version or size"}, r.machine.rows())
+		r.started.UTC().Format("2 January 2006"), r.plan.rounds, r.plan.time, time.Since(r.started).Round(time.Second), r.load)
+	writeTable(&b, []string{"what", "version or size"}, environment())
 	r.writeGoals(&b)
 	for _, result := range r.results {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", result.section.title, result.section.text)
 		if result.err != nil {
-			fmt.Fprintf(&b, "**Not measured to the end:** %v\n\n", result.err)
+			fmt.Fprintf(&b, "**Incomplete:** %v\n\n", result.err)
 		}
 		writeTable(&b, result.columns, result.rows)
 	}
@@ -103,7 +107,7 @@ func writeRow(b *strings.Builder, cells []string) {
 	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// result is what a section found: a table, and what of it was aimed at.
+// A result is what a section measured: a table, and which targets it meets.
 type result struct {
 	section section
 	columns []string
@@ -112,7 +116,7 @@ type result struct {
 	err     error
 }
 
-// goal is a figure with its target.
+// A goal is a figure with its target.
 type goal struct {
 	what      string
 	got, want string
@@ -129,27 +133,21 @@ func (r *result) row(values ...any) {
 	r.rows = append(r.rows, cells)
 }
 
-// cells begin a row with the pattern.
+// cells returns a row that begins with the pattern.
 func (p pattern) cells(values ...any) []any {
 	return append([]any{p.senders, p.messages, p.handshake()}, values...)
 }
 
-// String names the pattern within a goal.
+// String returns the pattern for a goal.
 func (p pattern) String() string {
 	return fmt.Sprintf("%d at once, %d a connection, %s", p.senders, p.messages, p.handshake())
-}
-
-// number is a figure that can be aimed at.
-type number interface {
-	~int64 | ~float64
 }
 
 func (r *result) atLeast(what string, got, want factor) {
 	r.goals = append(r.goals, goal{what, cell(got), "≥ " + cell(want), got >= want})
 }
 
-// atMost is for all kinds of figures.
-func atMost[N number](r *result, what string, got, want N) {
+func atMost[N ~int64 | ~float64](r *result, what string, got, want N) {
 	r.goals = append(r.goals, goal{what, cell(got), "≤ " + cell(want), got <= want})
 }
 
@@ -161,7 +159,7 @@ type (
 	percent   float64
 )
 
-// cell writes a value with its unit.
+// cell returns a value with its unit.
 func cell(v any) string {
 	switch v := v.(type) {
 	case perSecond:
@@ -178,7 +176,7 @@ func cell(v any) string {
 	return fmt.Sprint(v)
 }
 
-// String writes b in KiB or MiB.
+// String returns b in KiB or MiB.
 func (b bytes) String() string {
 	if b >= 1<<20 || b <= -1<<20 {
 		return fmt.Sprintf("%.1f MiB", float64(b)/(1<<20))
@@ -186,42 +184,25 @@ func (b bytes) String() string {
 	return fmt.Sprintf("%.1f KiB", float64(b)/(1<<10))
 }
 
-// machine is what the figures were measured on and with.
-type machine struct {
-	load  string
-	parts [][2]string
-}
-
-func (m machine) rows() [][]string {
-	rows := make([][]string, len(m.parts))
-	for i, part := range m.parts {
-		rows[i] = part[:]
-	}
-	return rows
-}
-
-func examineMachine() machine {
-	load, _ := os.ReadFile("/proc/loadavg")
-	return machine{
-		load: strings.Join(first(strings.Fields(string(load)), 3), " "),
-		parts: [][2]string{
-			{"processor", fmt.Sprintf("%d × %s", runtime.NumCPU(), field("/proc/cpuinfo", `(?m)^model name\s*: (.*)$`))},
-			{"memory", field("/proc/meminfo", `(?m)^MemTotal:\s*(.*)$`)},
-			{"kernel", field("/proc/sys/kernel/osrelease", `(\S+)`)},
-			{"file system", says(`(\S+)\s*$`, "findmnt", "--noheadings", "--output=FSTYPE", "--target", os.TempDir())},
-			{"Go", runtime.Version()},
-			{"Postern", revision()},
-			{"go-smtp", says(`go-smtp (\S+)`, "go", "list", "-m", "github.com/emersion/go-smtp")},
-			{"Postfix", says(`(\S+)`, "postconf", "-d", "-h", "mail_version")},
-			{"nginx", says(`nginx/(\S+)`, "nginx", "-v")},
-			{"OpenSSL", says(`OpenSSL (\S+)`, "openssl", "version")},
-		},
+// environment returns rows that describe the machine and the programs.
+func environment() [][]string {
+	return [][]string{
+		{"processor", fmt.Sprintf("%d × %s", runtime.NumCPU(), field("/proc/cpuinfo", `(?m)^model name\s*: (.*)$`))},
+		{"memory", field("/proc/meminfo", `(?m)^MemTotal:\s*(.*)$`)},
+		{"kernel", field("/proc/sys/kernel/osrelease", `(\S+)`)},
+		{"file system", output(`(\S+)\s*$`, "findmnt", "--noheadings", "--output=FSTYPE", "--target", os.TempDir())},
+		{"Go", runtime.Version()},
+		{"Postern", revision()},
+		{"go-smtp", output(`go-smtp (\S+)`, "go", "list", "-m", "github.com/emersion/go-smtp")},
+		{"Postfix", output(`(\S+)`, "postconf", "-d", "-h", "mail_version")},
+		{"nginx", output(`nginx/(\S+)`, "nginx", "-v")},
+		{"OpenSSL", output(`OpenSSL (\S+)`, "openssl", "version")},
 	}
 }
 
-// revision is the commit that Postern was built from, and whether files differ from it.
+// revision returns the commit that Postern is built from, and whether files differ from it.
 func revision() string {
-	commit := says(`(\S+)`, "git", "rev-parse", "--short=12", "HEAD")
+	commit := output(`(\S+)`, "git", "rev-parse", "--short=12", "HEAD")
 	if exec.Command("git", "diff", "--quiet", "HEAD", "--", "cmd", "internal", "sessionticket", "go.mod").Run() != nil {
 		return commit + ", with changes"
 	}
@@ -233,19 +214,16 @@ func field(path, pattern string) string {
 	return match(pattern, text)
 }
 
-// says runs a program and finds in its output what it says of itself.
-func says(pattern string, command ...string) string {
-	cmd := exec.Command(command[0], command[1:]...)
-	output, _ := cmd.CombinedOutput() // without output it is not known
-	return match(pattern, output)
+// output runs a program and returns the first submatch of pattern in its output.
+func output(pattern string, command ...string) string {
+	text, _ := exec.Command(command[0], command[1:]...).CombinedOutput()
+	return match(pattern, text)
 }
 
 func match(pattern string, text []byte) string {
 	found := regexp.MustCompile(pattern).FindSubmatch(text)
 	if found == nil {
-		return "not known"
+		return "unknown"
 	}
 	return string(found[1])
 }
-
-func first(words []string, n int) []string { return words[:min(n, len(words))] }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -16,9 +15,10 @@ import (
 	"postern/internal/testpeer"
 )
 
-// posternConfig raises what would bound a load that comes from one network,
-// 127.0.0.0/24, and lets a message of 50 MiB with its trace fields in. All
-// else is as by default, the log at INFO included.
+// posternConfig raises the limits for one network, since all load comes from 127.0.0.0/24, and
+// the size limit for a message of 50 MiB with trace fields. Everything else is the default,
+// including the log at INFO. An earlier revision is started with the same configuration, so it
+// has only keys that both know.
 const posternConfig = `
 hostname = "mx.test"
 domains = ["localhost"]
@@ -42,19 +42,19 @@ handshakes = "1000000/s"
 bytes = "100GiB/s"
 `
 
-// postern is a Postern that serves.
+// A postern is a running Postern.
 type postern struct {
 	*process
 	maildir string
 }
 
-// startPostern starts a Postern that hands its mail to a next hop: "maildir" or a URL.
-func startPostern(s *stage, cert *testcert.Pair, nextHop string) postern {
+// startPostern builds and starts Postern with a next hop: "maildir" or a URL.
+func startPostern(s *testpeer.Scope, cert *testcert.Pair, nextHop string) postern {
 	return startProgram(s, build(s, "./cmd/postern"), cert, nextHop)
 }
 
-// startProgram is startPostern for a Postern that is built already.
-func startProgram(s *stage, program string, cert *testcert.Pair, nextHop string) postern {
+// startProgram starts a Postern that is already built.
+func startProgram(s *testpeer.Scope, program string, cert *testcert.Pair, nextHop string) postern {
 	dir, addr := s.TempDir(), freeAddr(s)
 	config := filepath.Join(dir, "postern.toml")
 	text := fmt.Sprintf(posternConfig, addr, dir, nextHop, cert.CertFile, cert.KeyFile)
@@ -65,14 +65,14 @@ func startProgram(s *stage, program string, cert *testcert.Pair, nextHop string)
 	return postern{process, filepath.Join(dir, "maildir")}
 }
 
-// process is a server that the benchmark started, with its output in a file.
+// A process is a server that the benchmark has started.
 type process struct {
 	addr string
 	cmd  *exec.Cmd
 }
 
-// startProcess starts a server that is to listen on addr, and waits for it.
-func startProcess(s *stage, addr, path string, args ...string) *process {
+// startProcess starts a server and waits until it listens on addr.
+func startProcess(s *testpeer.Scope, addr, path string, args ...string) *process {
 	output, err := os.Create(filepath.Join(s.TempDir(), "output"))
 	if err != nil {
 		s.Fatalf("%v", err)
@@ -85,7 +85,7 @@ func startProcess(s *stage, addr, path string, args ...string) *process {
 		s.Fatalf("%v", err)
 	}
 	s.Cleanup(func() {
-		_ = cmd.Process.Kill() // all that it acknowledged was checked
+		_ = cmd.Process.Kill() // everything acknowledged has been checked
 		_ = cmd.Wait()
 		if s.Failed() {
 			s.Logf("%s", lastOutput(output.Name()))
@@ -111,8 +111,8 @@ func lastOutput(path string) string {
 	return string(text[max(0, len(text)-most):])
 }
 
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr(s *stage) string {
+// freeAddr returns a loopback address with a free port.
+func freeAddr(s *testpeer.Scope) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		s.Fatalf("%v", err)
@@ -121,8 +121,8 @@ func freeAddr(s *stage) string {
 	return listener.Addr().String()
 }
 
-// proc reads one of the process's files under /proc (proc(5)).
-func (p *process) proc(s *stage, name string) string {
+// proc reads a file of the process under /proc (proc(5)).
+func (p *process) proc(s *testpeer.Scope, name string) string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name))
 	if err != nil {
 		s.Fatalf("%v", err)
@@ -133,8 +133,8 @@ func (p *process) proc(s *stage, name string) string {
 // cpuTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on Linux.
 const cpuTick = 10 * time.Millisecond
 
-// cpu is the time that the process has used, its system calls included.
-func (p *process) cpu(s *stage) time.Duration {
+// cpu returns the CPU time of the process, user and system.
+func (p *process) cpu(s *testpeer.Scope) time.Duration {
 	stat := p.proc(s, "stat")
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	user, userErr := strconv.Atoi(fields[11])
@@ -145,20 +145,20 @@ func (p *process) cpu(s *stage) time.Duration {
 	return time.Duration(user+system) * cpuTick
 }
 
-// resident is the memory of the process in bytes.
-func (p *process) resident(s *stage) int64 { return p.status(s, "VmRSS") }
+// resident returns the resident memory of the process in bytes.
+func (p *process) resident(s *testpeer.Scope) int64 { return p.status(s, "VmRSS") }
 
-// peak is the most memory that the process had since forgetPeak, in bytes.
-func (p *process) peak(s *stage) int64 { return p.status(s, "VmHWM") }
+// peak returns the peak resident memory since resetPeak, in bytes.
+func (p *process) peak(s *testpeer.Scope) int64 { return p.status(s, "VmHWM") }
 
-func (p *process) forgetPeak(s *stage) {
+func (p *process) resetPeak(s *testpeer.Scope) {
 	path := fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid)
 	if err := os.WriteFile(path, []byte("5"), 0); err != nil {
 		s.Fatalf("%v", err)
 	}
 }
 
-func (p *process) status(s *stage, field string) int64 {
+func (p *process) status(s *testpeer.Scope, field string) int64 {
 	for line := range strings.Lines(p.proc(s, "status")) {
 		name, value, _ := strings.Cut(line, ":")
 		if name != field {
@@ -174,7 +174,7 @@ func (p *process) status(s *stage, field string) int64 {
 }
 
 // build builds a command of this module and returns its path.
-func build(s *stage, pkg string) string {
+func build(s *testpeer.Scope, pkg string) string {
 	path := filepath.Join(s.TempDir(), filepath.Base(pkg))
 	if output, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
 		s.Fatalf("go build %s: %v\n%s", pkg, err, output)
@@ -182,17 +182,7 @@ func build(s *stage, pkg string) string {
 	return path
 }
 
-// stage is where the peers of one section play. What is started on it ends with the
-// section.
-type stage = testpeer.Scope
-
-// play runs a section on a stage of its own and ends all that it started.
-// An error, returned or thrown by a peer, is the section's.
-func play(section func(*stage) error) error {
-	return testpeer.Run(context.Background(), os.Stderr, nil, section)
-}
-
-// await polls until ready returns nil, and gives its last error when the time is up.
+// await polls until ready returns nil, and returns its last error after a minute.
 func await(ready func() error) error {
 	const limit, pause = 60 * time.Second, 20 * time.Millisecond
 	for end := time.Now().Add(limit); ; time.Sleep(pause) {
