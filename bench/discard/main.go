@@ -1,6 +1,5 @@
-// Command discard is a go-smtp server that takes every message over STARTTLS
-// and throws it away: what is left of a receiver when it neither stores nor
-// passes on nor checks.
+// Command discard is a go-smtp server that accepts every message over STARTTLS and discards it:
+// a receiver that neither stores nor forwards nor checks.
 //
 //	discard ADDRESS CERTIFICATE KEY
 package main

@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"postern/internal/smtp"
 )
 
-// timeout bounds all that is waited for. It is generous: a loaded machine is
-// no failure.
+// timeout bounds every wait. It is long, so that a busy machine does not end a load.
 const timeout = 60 * time.Second
 
-// envelope is the commands before the text (RFC 5321, Section 3.3).
+// envelope has the commands before the text (RFC 5321, Section 3.3).
 var envelope = [][]byte{
 	[]byte("MAIL FROM:<sender@bench.test>\r\n"),
 	[]byte("RCPT TO:<user@localhost>\r\n"),
@@ -28,7 +29,7 @@ var (
 	envelopeNames = []string{"MAIL", "RCPT", "DATA"}
 )
 
-// Conn is a connection to an SMTP server that is ready for messages.
+// A Conn is a connection to an SMTP server that is ready for messages.
 type Conn struct {
 	conn       net.Conn
 	in         *bufio.Reader
@@ -36,8 +37,7 @@ type Conn struct {
 	resumed    bool
 }
 
-// dial connects to addr, greets and, if config is not nil, does STARTTLS and
-// greets again.
+// dial connects to addr and sends EHLO, and if config is not nil STARTTLS and EHLO again.
 func dial(addr string, config *tls.Config) (*Conn, error) {
 	conn, err := net.DialTimeout("tcp", addr, timeout)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *Conn) open(config *tls.Config) error {
 	if err := c.expect("the greeting", 220); err != nil {
 		return err
 	}
-	if err := c.greet(); err != nil || config == nil {
+	if err := c.hello(); err != nil || config == nil {
 		return err
 	}
 	if err := c.command("STARTTLS", 220); err != nil {
@@ -68,7 +68,7 @@ func (c *Conn) open(config *tls.Config) error {
 	}
 	c.resumed = secure.ConnectionState().DidResume
 	c.use(secure)
-	return c.greet()
+	return c.hello()
 }
 
 func (c *Conn) use(conn net.Conn) {
@@ -82,11 +82,18 @@ func (c *Conn) Resumed() bool { return c.resumed }
 // Close closes the connection without QUIT.
 func (c *Conn) Close() error { return c.conn.Close() }
 
-func (c *Conn) greet() error { return c.command("EHLO bench.test", 250) }
+func (c *Conn) hello() error {
+	if err := c.write([]byte("EHLO bench.test\r\n")); err != nil {
+		return err
+	}
+	reply, err := c.reply("EHLO", 250)
+	c.pipelining = smtp.ParseCapabilities(reply).Has("PIPELINING")
+	return err
+}
 
 func (c *Conn) quit() error { return c.command("QUIT", 221) }
 
-// command sends a command and expects a reply.
+// command sends a command and expects a reply code.
 func (c *Conn) command(command string, code int) error {
 	if err := c.write([]byte(command + "\r\n")); err != nil {
 		return err
@@ -94,8 +101,8 @@ func (c *Conn) command(command string, code int) error {
 	return c.expect(command, code)
 }
 
-// message sends the envelope and the text, which ends in its dot, and returns
-// nil once the server has taken it.
+// message sends the envelope and the text, which ends with its final dot. It returns nil if the
+// server accepts the message.
 func (c *Conn) message(text []byte) error {
 	if err := c.envelope(); err != nil {
 		return err
@@ -130,41 +137,28 @@ func (c *Conn) write(p []byte) error {
 	return err
 }
 
-// expect reads the reply to what was sent. Another code is an error that tells
-// the server's words. PIPELINING is noted where the reply to EHLO has it.
+// expect reads the reply to what was sent, which must have the code.
 func (c *Conn) expect(what string, code int) error {
+	_, err := c.reply(what, code)
+	return err
+}
+
+func (c *Conn) reply(what string, code int) (smtp.Reply, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-		return err
+		return smtp.Reply{}, err
 	}
-	for {
-		line, err := c.in.ReadSlice('\n')
-		if err != nil {
-			return fmt.Errorf("reply to %s: %w", what, err)
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		if !hasCode(line, code) {
-			return fmt.Errorf("reply to %s: %q, want %d", what, line, code)
-		}
-		if len(line) == 3 || line[3] == ' ' {
-			c.offers(line)
-			return nil
-		}
-		c.offers(line)
+	reply, err := smtp.ReadReply(c.in)
+	switch {
+	case err != nil:
+		return reply, fmt.Errorf("reply to %s: %w", what, err)
+	case reply.Code != code:
+		return reply, fmt.Errorf("reply to %s: %q, want %d", what, reply, code)
 	}
+	return reply, nil
 }
 
-func (c *Conn) offers(line []byte) {
-	c.pipelining = c.pipelining || len(line) > 4 && bytes.EqualFold(line[4:], []byte("PIPELINING"))
-}
-
-// hasCode reports whether a line of a reply begins with code (RFC 5321, Section 4.2.1).
-func hasCode(line []byte, code int) bool {
-	return len(line) >= 3 &&
-		int(line[0]-'0')*100+int(line[1]-'0')*10+int(line[2]-'0') == code
-}
-
-// clientConfig is TLS 1.3 with one group, the same for every server: what a
-// newer library would add to the key exchange, an older one does not know.
+// clientConfig returns TLS 1.3 with one group, the same for every server, whatever newer groups
+// its library has.
 func clientConfig(l Load) *tls.Config {
 	groups := l.Groups
 	if groups == nil {
@@ -174,19 +168,19 @@ func clientConfig(l Load) *tls.Config {
 		ServerName:         "localhost",
 		MinVersion:         tls.VersionTLS13,
 		CurvePreferences:   groups,
-		ClientSessionCache: &ticketJar{resume: l.Resume},
-		// A mail server that sends does not know whom to trust, mostly.
+		ClientSessionCache: &lastTicket{resume: l.Resume},
+		// Most sending mail servers accept any certificate.
 		InsecureSkipVerify: true,
-		VerifyConnection:   shows(l.Certificate),
-		// One record for a write, as other libraries do.
+		VerifyConnection:   hasCertificate(l.Certificate),
+		// One record a write, as in other libraries.
 		DynamicRecordSizingDisabled: true,
 	}
 }
 
-var errCertificate = errors.New("server shows another certificate than it was given")
+var errCertificate = errors.New("server sends another certificate than expected")
 
-// shows checks that the server has the certificate.
-func shows(cert *x509.Certificate) func(tls.ConnectionState) error {
+// hasCertificate checks that the server sends the certificate.
+func hasCertificate(cert *x509.Certificate) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		if !bytes.Equal(state.PeerCertificates[0].Raw, cert.Raw) {
 			return errCertificate
@@ -195,22 +189,21 @@ func shows(cert *x509.Certificate) func(tls.ConnectionState) error {
 	}
 }
 
-// ticketJar keeps the ticket that a server gave last. It gives the same one
-// out again until there is a newer one: OpenSSL sends none with a resumed
-// handshake while the key of the old one is good. Without resume it keeps none,
-// but since there is a cache the client still says that it takes tickets. One
-// sender uses it.
-type ticketJar struct {
+// A lastTicket is a session cache with the last ticket that the server sent. It offers the same
+// one until there is a newer one, since OpenSSL sends none in a resumed handshake while the key
+// of the old one is valid. Without resume it keeps none, but since there is a cache the client
+// still asks for tickets. It is for one sender.
+type lastTicket struct {
 	resume bool
 	ticket *tls.ClientSessionState
 }
 
-func (j *ticketJar) Get(string) (*tls.ClientSessionState, bool) {
-	return j.ticket, j.ticket != nil
+func (t *lastTicket) Get(string) (*tls.ClientSessionState, bool) {
+	return t.ticket, t.ticket != nil
 }
 
-func (j *ticketJar) Put(_ string, ticket *tls.ClientSessionState) {
-	if j.resume {
-		j.ticket = ticket
+func (t *lastTicket) Put(_ string, ticket *tls.ClientSessionState) {
+	if t.resume {
+		t.ticket = ticket
 	}
 }

@@ -1,11 +1,10 @@
-// Package load is a lean SMTP sender for benchmarks. It sends messages over
-// STARTTLS as fast as the server takes them, checks each reply and each
-// handshake, and says which messages were acknowledged.
+// Package load is a minimal SMTP sender for benchmarks. It sends messages over STARTTLS as fast
+// as the server accepts them, checks each reply and each handshake, and counts the messages that
+// were acknowledged.
 //
-// It pipelines as Postfix does where PIPELINING (RFC 2920) is offered: MAIL,
-// RCPT and DATA leave in one write, and QUIT with the dot that ends the last
-// message. It trusts the one certificate that it is given and checks nothing
-// else of it, as mail servers without DANE or MTA-STS.
+// If the server offers PIPELINING (RFC 2920), it pipelines as Postfix does: MAIL, RCPT and DATA
+// in one write, and QUIT with the final dot of the last message. It accepts the one certificate
+// that it is given and verifies nothing else, as mail servers without DANE or MTA-STS do.
 package load
 
 import (
@@ -19,26 +18,25 @@ import (
 	"time"
 )
 
-// Load says what is sent.
+// A Load is what to send.
 type Load struct {
 	Addr        string            // of the server, host:port
-	Certificate *x509.Certificate // the one the server must show; nil sends without TLS
-	Groups      []tls.CurveID     // for the key exchange; nil means X25519
-	Resume      bool              // offer the last ticket that the server gave
+	Certificate *x509.Certificate // that the server must send; nil: without TLS
+	Groups      []tls.CurveID     // for the key exchange; nil: X25519
+	Resume      bool              // offer the server's last ticket
 	Senders     int               // connections at once
-	Messages    int               // of each connection
+	Messages    int               // a connection
 
-	// The load lasts for Warm and Time, of which Warm does not count. It ends
-	// between two messages.
+	// The load lasts for Warm, which is not counted, and Time. It ends between two messages.
 	Warm, Time time.Duration
-	// Connections, if not 0, ends the load after that many instead.
+	// Connections, if not 0, ends the load after that many connections instead.
 	Connections int
 }
 
-var loads atomic.Int64 // of this process, so that no message has the name of another
+var loads atomic.Int64 // of this process, so that message IDs are unique
 
-// Run sends the load and returns what became of it. The first reply or handshake
-// that is not as it should be ends the load with an error.
+// Run sends the load and returns the results. The first unexpected reply or handshake ends the
+// load with an error.
 func (l Load) Run() (*Tally, error) {
 	start := time.Now()
 	run := &run{Load: l, number: loads.Add(1), from: start.Add(l.Warm), until: start.Add(l.Warm + l.Time)}
@@ -61,7 +59,7 @@ func (l Load) Dial() (*Conn, error) {
 	return dial(l.Addr, config)
 }
 
-// run is a load on its way.
+// A run is a load in progress.
 type run struct {
 	Load
 	number      int64
@@ -70,7 +68,7 @@ type run struct {
 	failed      atomic.Bool
 }
 
-// again reports whether another connection is to be opened.
+// again reports whether to open another connection.
 func (r *run) again() bool {
 	if r.failed.Load() {
 		return false
@@ -81,7 +79,7 @@ func (r *run) again() bool {
 	return time.Now().Before(r.until)
 }
 
-// over reports whether no further message is to be sent.
+// over reports whether to send no more messages.
 func (r *run) over() bool {
 	return r.failed.Load() || r.Connections == 0 && time.Now().After(r.until)
 }
@@ -101,12 +99,12 @@ func (r *run) tally(senders []*sender, took time.Duration) (*Tally, error) {
 	return t, t.checkResumption(r)
 }
 
-// Tally is what became of a load.
+// A Tally has the results of a load.
 type Tally struct {
-	Took                 time.Duration // all of it
-	Time                 time.Duration // that counted
+	Took                 time.Duration // in all
+	Time                 time.Duration // counted
 	Connections, Resumed int
-	Acknowledged         int // messages, all of them
+	Acknowledged         int // messages, in all
 	Counted              int // messages acknowledged in Time
 
 	number    int64
@@ -123,10 +121,10 @@ func (t *Tally) add(s *sender) {
 	t.latencies = append(t.latencies, s.latencies...)
 }
 
-// Rate is how many messages were acknowledged a second.
+// Rate returns the number of messages acknowledged a second.
 func (t *Tally) Rate() float64 { return float64(t.Counted) / t.Time.Seconds() }
 
-// Latency is the median time from MAIL to the reply to the text.
+// Latency returns the median time from MAIL to the reply to the text.
 func (t *Tally) Latency() time.Duration {
 	if len(t.latencies) == 0 {
 		return 0
@@ -135,8 +133,8 @@ func (t *Tally) Latency() time.Duration {
 	return t.latencies[len(t.latencies)/2]
 }
 
-// checkResumption checks that all connections resumed but the first of each
-// sender, or that none did, as the load asked for.
+// checkResumption checks that all connections except the first of each sender resumed, or that
+// none did, as the load requires.
 func (t *Tally) checkResumption(r *run) error {
 	if want := t.Connections - r.Senders; r.Resume && t.Resumed < want {
 		return fmt.Errorf("load on %s: %d of %d connections resumed, want %d", r.Addr, t.Resumed, t.Connections, want)

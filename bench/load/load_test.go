@@ -17,7 +17,7 @@ import (
 	"postern/internal/testcert"
 )
 
-// receiver stores messages to a folder, unless it is told to do worse.
+// receiver stores messages in a folder, changed on request.
 type receiver struct {
 	dir    string
 	change func([]byte) []byte // what it does to a message; nil loses it
@@ -54,7 +54,7 @@ func (r *receiver) Reset() {}
 
 func (r *receiver) Logout() error { return nil }
 
-// serve starts a server and returns a load on it, of a few messages.
+// serve starts a server and returns a small load on it.
 func serve(t *testing.T, r *receiver, config func(*tls.Config)) Load {
 	t.Helper()
 	cert := testcert.New(t, testcert.Options{})
@@ -78,7 +78,7 @@ func serve(t *testing.T, r *receiver, config func(*tls.Config)) Load {
 
 func keep(text []byte) []byte { return text }
 
-func TestAllIsCounted(t *testing.T) {
+func TestLoadCountsMessagesAndConnections(t *testing.T) {
 	for _, resume := range []bool{false, true} {
 		r := &receiver{dir: t.TempDir(), change: keep}
 		l := serve(t, r, nil)
@@ -123,7 +123,7 @@ func TestBadReceiversAreFound(t *testing.T) {
 	}
 }
 
-func TestLoadEndsWithTheFirstFault(t *testing.T) {
+func TestLoadEndsWithTheFirstError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config func(*tls.Config)
 		change func(*Load, *receiver)

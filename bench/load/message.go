@@ -19,15 +19,14 @@ const (
 	goodbye  = "QUIT\r\n"
 )
 
-// text is a message that a sender sends over and over under a new id.
+// A text is a message that a sender sends repeatedly, each time with a new ID.
 type text struct {
-	bytes []byte // with the dot that ends it and QUIT behind
+	bytes []byte // with the final dot and QUIT
 	id    []byte // the digits in bytes that change
 }
 
-// newText makes the text of one sender's messages. The id stands in the first
-// line, so that whoever stores it with the fields that servers put before has
-// all of it from there on.
+// newText returns the text of one sender's messages. The ID is in the first line, so that a
+// stored message is complete from there on, behind the fields that servers add.
 func newText(run int64, sender int) *text {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s%s.%d.%d@bench.test>\r\n", idField, idDigits, sender, run)
@@ -43,15 +42,14 @@ func newText(run int64, sender int) *text {
 	return t
 }
 
-// next gives the text the id of the message with the given number.
+// next sets the ID of the message with the given number.
 func (t *text) next(number int) {
 	digits := strconv.Itoa(number)
 	copy(t.id, idDigits)
 	copy(t.id[len(t.id)-len(digits):], digits)
 }
 
-// wire is the text as it is sent: with the dot that ends it, and if it is the
-// last one with QUIT.
+// wire returns the text as sent: with the final dot, and with QUIT if it is the last one.
 func (t *text) wire(last bool) []byte {
 	if last {
 		return t.bytes
@@ -59,13 +57,12 @@ func (t *text) wire(last bool) []byte {
 	return t.bytes[:len(t.bytes)-len(goodbye)]
 }
 
-// stored is the text as a Maildir has it, with LF for CRLF.
+// stored returns the text as in a Maildir, with LF for CRLF.
 func (t *text) stored() []byte {
 	return bytes.ReplaceAll(t.bytes[:Size], []byte("\r\n"), []byte("\n"))
 }
 
-// CheckMaildir checks that each message that was acknowledged lies in dir once,
-// whole to the last byte.
+// CheckMaildir checks that each acknowledged message is in dir once and complete.
 func (t *Tally) CheckMaildir(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {

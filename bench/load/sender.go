@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sender opens one connection after another and sends messages.
+// A sender opens one connection after another and sends messages.
 type sender struct {
 	run    *run
 	number int
@@ -16,8 +16,8 @@ type sender struct {
 
 	connections, resumed int
 	acknowledged         int             // messages, all of them
-	counted              int             // messages acknowledged in the time that counts
-	latencies            []time.Duration // from MAIL to the last reply, of those counted
+	counted              int             // messages acknowledged in the counted time
+	latencies            []time.Duration // from MAIL to the last reply, of counted messages
 	err                  error
 }
 
@@ -64,7 +64,7 @@ func (s *sender) connection() error {
 	return c.quit()
 }
 
-// message sends the next message, and QUIT with it if it is the last.
+// message sends the next message, with QUIT if it is the last.
 func (s *sender) message(c *Conn, last bool) error {
 	s.text.next(s.acknowledged)
 	begun := time.Now()
@@ -79,7 +79,7 @@ func (s *sender) message(c *Conn, last bool) error {
 	return nil
 }
 
-// largeLine is what a large message consists of.
+// largeLine is repeated in a large message.
 var largeLine = strings.Repeat("z", 74) + "\r\n"
 
 // SendLarge sends one message of about size bytes over a connection of its own.
