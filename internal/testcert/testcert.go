@@ -1,11 +1,11 @@
-// Package testcert makes the certificates that tests and benchmarks serve TLS with.
+// Package testcert makes certificates for tests, benchmarks and postern-lab.
 //
 //	pair := testcert.New(t, testcert.Options{Names: []string{"localhost", "127.0.0.1"}})
 //	server := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 //	client := &tls.Config{RootCAs: pair.Pool, ServerName: "localhost"}
 //
-// Each pair is new, lies in a private temporary folder as two PEM files, and is
-// gone when the test ends. Nothing here is fit for anything but tests.
+// Each pair is new, stored as two PEM files in a private temporary folder, and removed when the
+// test ends. Use it for tests only.
 package testcert
 
 import (
@@ -27,16 +27,16 @@ import (
 // defaultLife is how long a certificate is valid when [Options.NotAfter] is zero.
 const defaultLife = 24 * time.Hour
 
-// T is the part of [testing.TB] that this package needs, so that a program that
-// is not a test can give its own.
+// T is the part of [testing.TB] that this package needs, so that other programs than tests can
+// implement it.
 type T interface {
 	Helper()
 	Fatalf(format string, args ...any)
 	TempDir() string
 }
 
-// Options says what certificate to make. The zero value is a self-signed ECDSA
-// P-256 certificate for localhost, 127.0.0.1 and ::1 that is valid for a day.
+// Options are the properties of a certificate. The zero value is a self-signed ECDSA P-256
+// certificate for localhost, 127.0.0.1 and ::1, valid for a day.
 type Options struct {
 	// Names are the subject alternative names: host names, wildcards
 	// ("*.example.org") or IP addresses. The first is the common name too.
@@ -49,21 +49,20 @@ type Options struct {
 	CA *CA
 }
 
-// Pair is a certificate with its private key.
+// A Pair is a certificate with its private key.
 type Pair struct {
-	// CertFile is the path of the certificate chain, PEM, leaf first, without the CA's certificate.
+	// CertFile is the path of the certificate, PEM, without that of the CA.
 	CertFile string
-	// KeyFile is the path of the private key, PKCS #8 in PEM, readable by its owner alone.
+	// KeyFile is the path of the private key, PKCS #8 in PEM, readable by its owner only.
 	KeyFile string
 	// TLS is the same pair for [tls.Config].
 	TLS tls.Certificate
-	// Pool holds what a client must trust to accept the pair: the certificate
-	// itself when self-signed, else the CA's.
+	// Pool has the certificate that a client must trust: the certificate itself if it is
+	// self-signed, else the CA's.
 	Pool *x509.CertPool
 }
 
-// New makes the pair that o asks for and writes its files. It ends the test
-// with t.Fatalf if it cannot.
+// New makes a pair and writes its files. It calls t.Fatalf if it cannot.
 //
 // New is safe for concurrent use if t is.
 func New(t T, o Options) *Pair {
@@ -87,7 +86,7 @@ func New(t T, o Options) *Pair {
 	return p
 }
 
-// trustAnchor is the certificate that a client of leaf must hold.
+// trustAnchor returns the certificate that a client must trust.
 func trustAnchor(leaf *x509.Certificate, ca *CA) *x509.Certificate {
 	if ca != nil {
 		return ca.cert
@@ -98,7 +97,7 @@ func trustAnchor(leaf *x509.Certificate, ca *CA) *x509.Certificate {
 // rsaBits is the smallest RSA key that the OpenSSL of Debian accepts in a certificate.
 const rsaBits = 2048
 
-// leafTemplate is the unsigned server certificate that o asks for.
+// leafTemplate returns the unsigned certificate.
 func leafTemplate(o Options) *x509.Certificate {
 	end := o.NotAfter
 	if end.IsZero() {
@@ -118,8 +117,8 @@ func leafTemplate(o Options) *x509.Certificate {
 	return template
 }
 
-// validUntil starts a template whose validity began a day before now or before
-// its end, whichever is earlier, so that an expired certificate was valid once.
+// validUntil returns a template that is valid from a day before now or before its end, whichever
+// is earlier, so that an expired certificate was once valid.
 func validUntil(end time.Time) *x509.Certificate {
 	start := time.Now()
 	if end.Before(start) {
@@ -130,7 +129,7 @@ func validUntil(end time.Time) *x509.Certificate {
 
 func defaultEnd() time.Time { return time.Now().Add(defaultLife) }
 
-// sign makes template a certificate for key, issued by ca or, when ca is nil, by itself.
+// sign returns a certificate for key, issued by ca or self-signed if ca is nil.
 func sign(t T, template *x509.Certificate, key crypto.Signer, ca *CA) *x509.Certificate {
 	t.Helper()
 	parent, signer := template, key
@@ -172,7 +171,7 @@ func marshalKey(t T, key crypto.Signer) []byte {
 	return der
 }
 
-// writePEM writes one PEM block that only its owner may read: servers refuse looser keys.
+// writePEM writes one PEM block, readable by its owner only, since servers refuse other keys.
 func writePEM(t T, path, kind string, der []byte) {
 	t.Helper()
 	block := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
@@ -181,17 +180,17 @@ func writePEM(t T, path, kind string, der []byte) {
 	}
 }
 
-// CA is a certificate authority that lives as long as its test.
+// A CA is a certificate authority.
 type CA struct {
-	// File is the path of the CA's certificate, PEM: what a client's CAfile option takes.
+	// File is the path of the CA's certificate, PEM.
 	File string
 
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// NewCA makes a certificate authority with an ECDSA P-256 key and writes its
-// certificate. It ends the test with t.Fatalf if it cannot.
+// NewCA makes a certificate authority with an ECDSA P-256 key and writes its certificate. It
+// calls t.Fatalf if it cannot.
 func NewCA(t T) *CA {
 	t.Helper()
 	key := newKey(t, false)
