@@ -6,22 +6,22 @@ import (
 	"net"
 )
 
-// maxWrappers bounds the search for our conn below what TLS runs over. Servers
-// have two or three wrappers; the bound ends a NetConn that returns itself.
+// maxWrappers bounds the search for the gate's conn. Servers have two or three
+// wrappers; the bound is for a NetConn that returns itself.
 const maxWrappers = 16
 
-// Config returns a config for a server that does with tickets what the gate says,
-// and is base in everything else.
+// Config returns a config that is equal to base, except that the gate controls the
+// session tickets.
 //
-// Base is cloned and never changed. It stays the authority for the ticket keys:
-// those it rotates by itself, and those of a SetSessionTicketKeys before or after
+// Config clones base and never changes it. The ticket keys are those of base: those
+// that it rotates by itself, and those set with SetSessionTicketKeys before or after
 // this call. Its GetConfigForClient, WrapSession and UnwrapSession are called as
-// crypto/tls would call them. A nil base stands for an empty one.
+// crypto/tls would call them. A nil base means an empty one.
 //
-// The returned config can be used by any number of listeners at once. Whatever is
-// to be set must be set on base before: the config of a handshake is made from base,
-// so fields that are changed in the returned config have no effect. That is why
-// NextProtos and Certificates must not be left to [net/http.Server.ServeTLS].
+// The returned config can be used by any number of listeners at once. Set all fields
+// on base before the call: the config of each handshake is made from base, so fields
+// set on the returned config have no effect. In particular, do not let
+// [net/http.Server.ServeTLS] add NextProtos and Certificates.
 func (g *Gate) Config(base *tls.Config) *tls.Config {
 	if base == nil {
 		base = new(tls.Config)
@@ -43,8 +43,8 @@ type server struct {
 	choose func(*tls.ClientHelloInfo) (*tls.Config, error)
 }
 
-// configForClient makes the config of one handshake. It stands in
-// GetConfigForClient since that is told the connection, and WrapSession is not.
+// configForClient returns the config of one handshake. It is the GetConfigForClient
+// of the gate's config, since that gets the connection and WrapSession does not.
 func (s *server) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	config, err := s.clone(hello)
 	if err != nil {
@@ -80,15 +80,15 @@ func (s *server) clone(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	return config, nil
 }
 
-// hold makes config tell the conn below hello when a ticket is on its way.
+// hold makes config announce a ticket to the gate's conn.
 func (g *Gate) hold(config *tls.Config, hello *tls.ClientHelloInfo, own bool) {
 	c, handshake := below(hello.Conn), hello.Context()
 	if c == nil || handshake == nil { // no Context: the caller made hello itself
 		g.bypassed(&g.notWrapped, ErrNotWrapped)
 		return
 	}
-	// The config lives as long as the connection; hello must not with it, it holds
-	// on to all of the ClientHello.
+	// The config lives as long as the connection. It must not keep hello, which has
+	// the whole ClientHello.
 	config.WrapSession = announce(config.WrapSession, func(label int) {
 		c.expect(g, handshake, label, own)
 	})
@@ -96,7 +96,7 @@ func (g *Gate) hold(config *tls.Config, hello *tls.ClientHelloInfo, own bool) {
 
 type wrapSession = func(tls.ConnectionState, *tls.SessionState) ([]byte, error)
 
-// announce calls expect with the length of each ticket that wrap makes for TLS 1.3.
+// announce returns a wrap that calls expect with the length of each TLS 1.3 ticket.
 func announce(wrap wrapSession, expect func(label int)) wrapSession {
 	return func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 		label, err := wrap(cs, ss)
@@ -114,7 +114,7 @@ func below(c net.Conn) *conn {
 		case *conn:
 			return wrapper
 		case *tls.Conn:
-			return nil // TLS in TLS: what is below carries the outer one's records
+			return nil // TLS in TLS: the conn below has the records of the outer one
 		case interface{ NetConn() net.Conn }:
 			c = wrapper.NetConn()
 		default:
@@ -124,7 +124,7 @@ func below(c net.Conn) *conn {
 	return nil
 }
 
-// expect begins the hold of a ticket that crypto/tls has just made.
+// expect prepares to hold a ticket that crypto/tls has just made.
 func (c *conn) expect(g *Gate, handshake context.Context, label int, own bool) {
 	c.hold.Store(&hold{
 		conn: c, gate: g, own: own,

@@ -27,7 +27,7 @@ func state(t *testing.T, server, client *tls.Config) (tls.ConnectionState, error
 	return greet(tls.Server(new(Gate).Conn(far), server), tls.Client(near, client))
 }
 
-func TestGetConfigForClientIsAskedOnceAndBelieved(t *testing.T) {
+func TestGetConfigForClientIsCalledOnce(t *testing.T) {
 	asked := 0
 	server, client := changed(t, func(base *tls.Config) {
 		inner := base.Clone()
@@ -175,7 +175,7 @@ func TestNilBaseIsAnEmptyConfig(t *testing.T) {
 	}
 }
 
-// A gate may stand behind a gate.
+// A gate can be used over another gate.
 func TestGatesNest(t *testing.T) {
 	base, client := configs(testcert.New(t, testcert.Options{}))
 	outer := &Gate{OnBypass: func(reason error) { t.Error(reason) }}

@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// conn is the connection below a TLS server, able to hold a ticket back.
+// conn is a connection below a TLS server that can hold a ticket.
 type conn struct {
 	net.Conn
-	hold atomic.Pointer[hold] // nil before a ticket is made and after it has gone
+	hold atomic.Pointer[hold] // nil before a ticket is made and after it is sent
 }
 
 // NetConn returns the connection below.

@@ -1,33 +1,34 @@
-// Package sessionticket decides when the TLS 1.3 session tickets of a crypto/tls
-// server leave.
+// Package sessionticket controls when a crypto/tls server sends its TLS 1.3 session
+// tickets.
 //
 // A crypto/tls server sends its NewSessionTicket in the same flight as its Finished,
 // before the client's. RFC 8446, Section 4.6.1 allows that; most servers wait, and
-// some clients, large mail senders among them, close the connection over it. This
-// package holds the ticket until the client's Finished, so that they get in and
-// tickets stay on.
+// some clients, large mail senders among them, close the connection when they get
+// it. This package holds the ticket until the client's Finished has arrived, so that
+// these clients can connect while tickets stay on.
 //
-// It is two lines in any server:
+// Any server needs two lines:
 //
 //	gate := new(sessionticket.Gate)
 //	listener = gate.Listener(listener)
 //	config = gate.Config(config)
 //
 // A server that starts TLS later, as SMTP does with STARTTLS, wraps the listener of
-// the plain connections; until TLS starts bytes pass untouched.
+// the plain connections. Until TLS starts, bytes pass unchanged.
 //
-// The gate has no cryptography of its own and sees no secret. Crypto/tls collects
-// the server's flight and writes it at once, with the ticket's record last. The gate
-// learns from WrapSession that a ticket was made and how long it is, keeps that
-// record, and puts it before the next write.
+// The gate has no cryptography of its own and no access to keys. Crypto/tls collects
+// the server's flight and writes it at once, with the ticket's record at the end. The
+// gate learns from WrapSession that a ticket was made and how long it is, holds that
+// record, and sends it before the next write.
 //
 // # Limits
 //
 //   - An alert in the handshake after the server's flight has a later record number
-//     than the held ticket. Neither leaves: the client sees the connection close.
-//     So does one whose certificate was not asked for in this handshake and whom
-//     VerifyConnection refuses. The server's error is the same as ever.
-//   - Mode [NoTicket] turns resumption off together with new tickets.
+//     than the held ticket, so neither is sent: the client sees the connection close.
+//     The same happens when the server did not ask for a certificate in this handshake
+//     and VerifyConnection rejects the client. The server gets the same error as
+//     without the gate.
+//   - Modes [NoTicket] and [TLS12] disable resumption as well as new tickets.
 //   - Fields set on the config that [Gate.Config] returned have no effect.
 //   - Closing the conn below [tls.Conn] directly, before the server wrote anything,
 //     discards a held ticket; [tls.Conn.Close] sends it.
@@ -36,12 +37,12 @@
 //
 // # Compatibility
 //
-// The gate knows how crypto/tls lays out its flight, which no document promises. The
-// tests compare that for each kind of handshake. Where it is ever different, the gate
-// sends everything as it came and says so once: see [Gate.OnBypass].
+// The gate relies on how crypto/tls lays out its flight, which is not documented. The
+// tests check it for every kind of handshake. If it ever differs, the gate sends
+// everything as it was written and reports that once: see [Gate.OnBypass].
 //
-// TLS 1.2 and older, QUIC, and clients that want no ticket are not touched. Full and
-// resumed handshakes, HelloRetryRequest, client certificates, KeyUpdate and
+// TLS 1.2 and older, QUIC, and clients that accept no tickets are not affected. Full
+// and resumed handshakes, HelloRetryRequest, client certificates, KeyUpdate and
 // Encrypted Client Hello work as without the gate.
 //
 // # Concurrency

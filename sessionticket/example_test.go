@@ -42,8 +42,8 @@ func Example() {
 	}
 }
 
-// A web server. ServeTLS would add its protocols and files to the config that it is
-// given, too late for the gate: they stand in the config before.
+// A web server. ServeTLS would add its protocols and files to the config when it is
+// too late for the gate: set them on the config before.
 func Example_http() {
 	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
 	if err != nil {
@@ -97,7 +97,7 @@ func serveSMTP(conn net.Conn, config *tls.Config) {
 		case "EHLO":
 			io.WriteString(conn, "250-mx.example.org\r\n250 STARTTLS\r\n")
 		case "STARTTLS":
-			if lines.Buffered() > 0 { // commands behind STARTTLS in clear
+			if lines.Buffered() > 0 { // commands after STARTTLS, in plaintext
 				return
 			}
 			io.WriteString(conn, "220 ready\r\n")
@@ -113,7 +113,7 @@ func serveSMTP(conn net.Conn, config *tls.Config) {
 }
 
 // A mode for each connection: no tickets for one network whose clients fail on
-// any, and the default for everybody else.
+// any, and the default for all others.
 func ExampleGate_choose() {
 	careful := netip.MustParsePrefix("192.0.2.0/24")
 	gate := &sessionticket.Gate{

@@ -90,9 +90,9 @@ func spoiled(t *testing.T, gate *Gate, far net.Conn, near net.Conn, server, clie
 	return <-done, clientErr
 }
 
-// After a wrong Finished neither the ticket nor the alert leaves, in each kind of
+// After a wrong Finished neither the ticket nor the alert is sent, in each kind of
 // handshake. Stock shows what a peer would see without the gate.
-func TestNothingLeavesAfterWrongFinished(t *testing.T) {
+func TestNothingIsSentAfterWrongFinished(t *testing.T) {
 	for how := range spoilers {
 		for _, test := range handshakeCases {
 			if !test.isTLS13() {
@@ -131,7 +131,7 @@ func TestNothingLeavesAfterWrongFinished(t *testing.T) {
 }
 
 // A server may refuse in VerifyConnection before it has read the client's Finished.
-func TestNothingLeavesAfterVerifyConnectionRefused(t *testing.T) {
+func TestNothingIsSentAfterVerifyConnectionRefused(t *testing.T) {
 	server, client := configs(testcert.New(t, testcert.Options{}))
 	refused := errors.New("refused")
 	server.VerifyConnection = func(tls.ConnectionState) error { return refused }
@@ -152,8 +152,8 @@ func TestNothingLeavesAfterVerifyConnectionRefused(t *testing.T) {
 	}
 }
 
-// A server that goes on in clear after a failed handshake never sends the ticket.
-func TestClearTextAfterFailedHandshakeDiscardsTheTicket(t *testing.T) {
+// A server that goes on in plaintext after a failed handshake never sends the ticket.
+func TestPlaintextAfterFailedHandshakeDiscardsTheTicket(t *testing.T) {
 	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		server, client := configs(testcert.New(t, testcert.Options{}))
 		client.RootCAs = nil // so the client answers with an alert

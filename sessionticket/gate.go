@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// A Gate decides when the session tickets of a server leave. Its zero value holds
+// A Gate controls when a server sends its session tickets. The zero value holds
 // every ticket until the server's first write after the client's Finished.
 //
-// One Gate may serve any number of listeners and configs. Its methods are safe for
-// concurrent use; its fields must not change once one of them was called, and it
-// must not be copied then.
+// A Gate can be used with any number of listeners and configs. Its methods are safe
+// for concurrent use. After the first call of a method, the fields must not be
+// changed and the Gate must not be copied.
 type Gate struct {
 	// Mode is the mode of every connection, unless Choose is set.
 	Mode Mode
@@ -24,9 +24,9 @@ type Gate struct {
 	// sends no ticket by itself.
 	Choose func(hello *tls.ClientHelloInfo) Mode
 
-	// OnBypass, when not nil, is told why the gate let a ticket pass at the time
-	// of crypto/tls: [ErrNotWrapped], or a [*LayoutError]. It is called on the
-	// goroutine of the handshake, once for each of the two in the Gate's life.
+	// OnBypass, when not nil, is called with the reason why the gate did not hold a
+	// ticket: [ErrNotWrapped] or a [*LayoutError]. It is called on the goroutine of
+	// the handshake, at most once for each of the two.
 	OnBypass func(reason error)
 
 	notWrapped, layout sync.Once
@@ -50,14 +50,14 @@ func (l *listener) Accept() (net.Conn, error) {
 	return l.gate.Conn(c), nil
 }
 
-// Conn returns c able to hold a ticket back. It goes directly below [tls.Server],
-// or below wrappers that hand each Write on as it is and have a NetConn method,
-// as the returned conn has.
+// Conn returns a wrapper of c that can hold a ticket. Use it directly below
+// [tls.Server], or below other wrappers that pass each Write on as it is and have a
+// NetConn method that returns what they wrap.
 //
-// Until TLS starts and once the ticket has gone, Read and Write pass to c and cost
-// an atomic load. Like c, the returned conn is safe for concurrent use.
-// Closing it discards a ticket that is still held; the close of a [tls.Conn]
-// after a handshake sends it, since the close_notify alert is a write.
+// Before TLS starts and after the ticket is sent, Read and Write call those of c and
+// cost an atomic load. Like c, the returned conn is safe for concurrent use.
+// Closing it discards a ticket that is still held. Closing a [tls.Conn] after the
+// handshake sends it, since the close_notify alert is a write.
 func (g *Gate) Conn(c net.Conn) net.Conn {
 	return &conn{Conn: c}
 }

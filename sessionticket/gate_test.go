@@ -9,10 +9,10 @@ import (
 )
 
 // gated runs one handshake through the gate and returns what was written below it.
-func gated(t *testing.T, gate *Gate, server, client *tls.Config) *sighting {
+func gated(t *testing.T, gate *Gate, server, client *tls.Config) *stockFlight {
 	t.Helper()
 	near, far := tcp(t)
-	seen := &sighting{wire: far, announced: -1}
+	seen := &stockFlight{wire: far, announced: -1}
 	noted := server.Clone()
 	useKeys(noted, server)
 	noteLabels(noted, func(label int) { seen.label, seen.announced = label, far.count() })
@@ -24,7 +24,7 @@ func gated(t *testing.T, gate *Gate, server, client *tls.Config) *sighting {
 	return seen
 }
 
-// In every kind of handshake the flight ends with the Finished, the ticket leaves
+// In every kind of handshake the flight ends with the Finished, the ticket is sent
 // once, with the first write or before it, and the client resumes with it.
 func TestGateHoldsTicketUntilClientFinished(t *testing.T) {
 	for _, mode := range []Mode{FirstWrite, OwnWrite} {
@@ -46,9 +46,9 @@ func TestGateHoldsTicketUntilClientFinished(t *testing.T) {
 	}
 }
 
-// checkHeld compares what left after the ticket was made with the mode. What the
+// checkHeld compares what was sent after the ticket was made with the mode. What the
 // server then wrote is a line and a close_notify.
-func (s *sighting) checkHeld(t *testing.T, mode Mode, late bool) {
+func (s *stockFlight) checkHeld(t *testing.T, mode Mode, late bool) {
 	t.Helper()
 	after := s.from(s.announced)
 	if !late {
@@ -86,8 +86,8 @@ func TestGateLeavesTLS12AsItIs(t *testing.T) {
 	}
 }
 
-// Before TLS starts, and when it never does, bytes pass as they are.
-func TestBytesBeforeTLSPassUntouched(t *testing.T) {
+// Before TLS starts, and when it never does, bytes pass unchanged.
+func TestBytesBeforeTLSPassUnchanged(t *testing.T) {
 	near, far := tcp(t)
 	conn := new(Gate).Conn(far)
 	sent := []byte("220 mx.example.org\r\n\x16\x03\x01\x17\x03\x03")

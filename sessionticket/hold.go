@@ -9,42 +9,42 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// settle bounds how long the end of a handshake may follow the first write after
-// it. [tls.Conn] lets other goroutines write a moment before it ends the context.
+// settle bounds the time between the first write after a handshake and the end of the
+// handshake's context. [tls.Conn] lets other goroutines write before it cancels that.
 const settle = 100 * time.Millisecond
 
-// hold is one session ticket on its way: made by crypto/tls, kept, sent.
+// hold is one session ticket that crypto/tls has made and the gate holds.
 //
-// The server's record numbers count it (RFC 8446, Section 5.3), so once kept it
-// leaves before any later record, or nothing leaves any more.
+// The ticket has a record number (RFC 8446, Section 5.3), so it must be sent before any
+// later record, or nothing can be sent any more.
 type hold struct {
 	conn      *conn
 	gate      *Gate
 	own       bool            // send it in a write of its own
 	handshake context.Context // ends when the handshake has returned
 
-	// turn is taken for a write to the connection below, which lasts as long as the
-	// client does not read. It is a channel since testing/synctest knows such a
-	// wait from a mutex, and the tests of a server can then stop the clock.
+	// turn is taken during a write to the connection below, which can wait for the
+	// client to read. It is a channel and not a mutex since a wait for it is durably
+	// blocking in testing/synctest.
 	turn    chan struct{}
 	due     int    // bytes of the NewSessionTicket message still to come
-	records []byte // the ticket's records, or what is left to send of them
+	records []byte // the ticket's records, or the rest of them after a short write
 
-	heard atomic.Int64 // bytes read from the client since the server's flight
-	sent  atomic.Bool  // a Read has taken it upon itself to send the ticket
+	received atomic.Int64 // bytes from the client since the server's flight
+	sending  atomic.Bool  // a Read has started to send the ticket
 }
 
-// write takes what crypto/tls writes between making the ticket and sending it.
+// write handles the writes of crypto/tls from the ticket's creation until it is sent.
 func (h *hold) write(b []byte) (int, error) {
 	h.turn <- struct{}{}
 	defer func() { <-h.turn }()
 	switch {
-	case h.conn.hold.Load() != h: // it went while we waited
+	case h.conn.hold.Load() != h: // it was sent in the meantime
 		return h.conn.Write(b)
 	case len(b) == 0:
 		return h.conn.Conn.Write(b)
 	case len(h.records) > 0 && b[0] != tlsrecord.ApplicationData:
-		h.end() // TLS has failed, and something else goes on over the conn
+		h.end() // TLS has failed, and the conn is used without it
 		return h.conn.Conn.Write(b)
 	case h.due > 0:
 		return h.keep(b)
@@ -60,7 +60,7 @@ func (h *hold) write(b []byte) (int, error) {
 	return h.sendWith(b)
 }
 
-// keep holds back the ticket's records at the end of b and writes the others.
+// keep holds the ticket's records at the end of b and writes the others.
 func (h *hold) keep(b []byte) (int, error) {
 	at, content, ok := findTicket(b, h.due)
 	if !ok {
@@ -69,8 +69,8 @@ func (h *hold) keep(b []byte) (int, error) {
 	}
 	h.records = append(h.records, b[at:]...)
 	h.due -= content
-	if at == 0 { // after the client's certificate: its Finished may have been read with it
-		h.heard.Add(finishedRecordLen)
+	if at == 0 { // after the client's certificate, with which its Finished may have been read
+		h.received.Add(finishedRecordLen)
 		return len(b), nil
 	}
 	if n, err := h.conn.Conn.Write(b[:at]); err != nil {
@@ -79,9 +79,9 @@ func (h *hold) keep(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// concluded reports whether the handshake has returned. The writer of a first
-// record is either the handshake itself, with an alert, or somebody who may write
-// since it is complete; in the second case the end is at most a moment away.
+// concluded reports whether the handshake has returned. The first record after the flight
+// comes either from the handshake, with an alert, or from a writer after the handshake
+// completed; in the second case its context is cancelled at once.
 func (h *hold) concluded() bool {
 	if h.handshake.Err() != nil {
 		return true
@@ -106,8 +106,8 @@ func (h *hold) sendWith(b []byte) (int, error) {
 	return 0, shortWrite(err)
 }
 
-// send writes the ticket alone. After an error what is left of it stays held, and
-// the next write tries again.
+// send writes the ticket alone. After an error the rest of it stays held, and the next
+// write tries again.
 func (h *hold) send() error {
 	n, err := h.conn.Conn.Write(h.records)
 	if h.sentBytes(n) {
@@ -116,7 +116,7 @@ func (h *hold) send() error {
 	return shortWrite(err)
 }
 
-// sentBytes notes that n bytes went out and reports whether that was all of the ticket.
+// sentBytes records that n bytes were written and reports whether the ticket is sent.
 func (h *hold) sentBytes(n int) bool {
 	if n < len(h.records) {
 		h.records = h.records[n:]
@@ -126,7 +126,7 @@ func (h *hold) sentBytes(n int) bool {
 	return true
 }
 
-// end lets the conn pass everything from now on.
+// end makes the conn pass everything from now on.
 func (h *hold) end() {
 	h.records = nil
 	h.conn.hold.CompareAndSwap(h, nil)
@@ -139,26 +139,25 @@ func shortWrite(err error) error {
 	return err
 }
 
-// read reads from the client. The first one after the handshake sends a ticket
-// that is to have a write of its own: on another goroutine, as a client may be
-// waiting to write before it reads.
+// read reads from the client. The first read after the handshake sends a ticket of
+// [OwnWrite], on another goroutine, since the client may write before it reads.
 func (h *hold) read(b []byte) (int, error) {
 	if !h.own {
 		return h.conn.Conn.Read(b)
 	}
-	if h.verified() && h.sent.CompareAndSwap(false, true) {
+	if h.verified() && h.sending.CompareAndSwap(false, true) {
 		go h.sendNow()
 	}
 	n, err := h.conn.Conn.Read(b)
-	h.heard.Add(int64(n))
+	h.received.Add(int64(n))
 	return n, err
 }
 
-// verified reports whether the handshake has returned and enough came from the
-// client to hold its Finished. The second matters when a server reads from the
-// conn after a handshake that failed.
+// verified reports whether the handshake has returned and the client has sent enough
+// for its Finished. The second matters when a server reads from the conn after a
+// failed handshake.
 func (h *hold) verified() bool {
-	return h.heard.Load() >= finishedRecordLen && h.handshake.Err() != nil
+	return h.received.Load() >= finishedRecordLen && h.handshake.Err() != nil
 }
 
 func (h *hold) sendNow() {

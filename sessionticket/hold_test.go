@@ -93,8 +93,8 @@ func TestFirstWriteIsOneWrite(t *testing.T) {
 	}
 }
 
-// Whatever part of the ticket a failing write takes, the rest goes before the next
-// bytes, and the caller hears of his own bytes alone.
+// Whatever part of the ticket a failing write sends, the rest is sent before the next
+// bytes, and the caller gets the count of its own bytes only.
 func TestTicketSurvivesPartialWrites(t *testing.T) {
 	reply := record(100)
 	whole := recordsLen(newSessionTicketLen(testLabel))

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// useKeys makes config encrypt and decrypt tickets with the keys of owner, where it
-// has no functions of its own for that. A clone alone would not do: it stays behind
-// when the keys of its origin change.
+// useKeys makes config encrypt and decrypt tickets with the keys of owner, unless it has
+// functions of its own for that. A clone alone is not enough: it does not follow when the
+// keys of its origin change.
 func useKeys(config, owner *tls.Config) {
 	if config.WrapSession == nil {
 		config.WrapSession = owner.EncryptTicket
@@ -28,12 +28,12 @@ func keysFor(chosen, base *tls.Config) *tls.Config {
 }
 
 // hasSetKeys reports whether SessionTicketKey or SetSessionTicketKeys was used on
-// config, which crypto/tls does not tell. Keys that were set do not age, so a
-// config with such keys never asks for the time when it looks for them; one that
-// makes and rotates keys by itself always does.
+// config, which crypto/tls does not expose. Keys that were set do not expire, so a
+// config with such keys does not call Time to find them; one that rotates keys by
+// itself always does.
 func hasSetKeys(config *tls.Config) bool {
 	probe := config.Clone()
-	probe.Rand = nil // the keys made here are thrown away: leave the caller's source alone
+	probe.Rand = nil // the keys made here are discarded: do not use the caller's source
 	lookForKeys(probe)
 
 	asked := false
@@ -45,7 +45,7 @@ func hasSetKeys(config *tls.Config) bool {
 	return !asked
 }
 
-// lookForKeys makes config find its ticket keys, or make them. The first call turns
+// lookForKeys makes config find its ticket keys, or create them. The first call turns
 // a SessionTicketKey into a key with a date.
 func lookForKeys(config *tls.Config) {
 	_, _ = config.DecryptTicket(nil, tls.ConnectionState{})

@@ -20,20 +20,20 @@ const (
 	finishedRecordLen = tlsrecord.HeaderLen + 4 + 32 + recordOverhead
 )
 
-// newSessionTicketLen is the length of the NewSessionTicket message that crypto/tls
-// makes around a ticket of label bytes: message header, ticket_lifetime,
+// newSessionTicketLen returns the length of the NewSessionTicket message that crypto/tls
+// writes for a ticket of label bytes: message header, ticket_lifetime,
 // ticket_age_add, an empty ticket_nonce, ticket, no extensions (RFC 8446,
 // Section 4.6.1).
 func newSessionTicketLen(label int) int {
 	return 4 + 4 + 4 + 1 + 2 + label + 2
 }
 
-// findTicket looks for the records of a message of due bytes, either all of them at
-// the end of b, or the first of them as the whole of b. It returns where they begin
-// and how much of the message they hold.
+// findTicket finds the records of a message of due bytes: all of them at the end of b, or
+// the first of them as the whole of b. It returns where they begin and how many bytes of
+// the message they have.
 //
-// Crypto/tls writes the first way when the ticket belongs to the server's flight,
-// which it collects, and the second when it comes after a client certificate.
+// Crypto/tls writes the first way when the ticket is in the server's flight, which it
+// collects, and the second way when the ticket comes after a client certificate.
 func findTicket(b []byte, due int) (at, content int, ok bool) {
 	first := min(due, tlsrecord.MaxPlaintext)
 	if len(b) == tlsrecord.HeaderLen+first+recordOverhead && isEncrypted(b, first) {
@@ -53,13 +53,13 @@ func findTicket(b []byte, due int) (at, content int, ok bool) {
 	return at, due, true
 }
 
-// recordsLen is how much room a message of n bytes takes as encrypted records.
+// recordsLen returns the length of the encrypted records of a message of n bytes.
 func recordsLen(n int) int {
 	count := (n + tlsrecord.MaxPlaintext - 1) / tlsrecord.MaxPlaintext
 	return n + count*(tlsrecord.HeaderLen+recordOverhead)
 }
 
-// isEncrypted reports whether b begins with an encrypted record of that much content.
+// isEncrypted reports whether b begins with an encrypted record with that much content.
 func isEncrypted(b []byte, content int) bool {
 	length, ok := recordLen(b)
 	return ok && b[0] == tlsrecord.ApplicationData && length == tlsrecord.HeaderLen+content+recordOverhead
@@ -92,22 +92,23 @@ func isAlertSized(b []byte) bool {
 	return len(b) == alertRecordLen && isEncrypted(b, 2)
 }
 
-// ErrNotWrapped is given to [Gate.OnBypass] when a config of the gate serves a
-// connection that is not one of the gate's.
-var ErrNotWrapped = errors.New("sessionticket: TLS runs over a conn that the gate does not know; use Gate.Listener or Gate.Conn, and give wrappers a NetConn method")
+// ErrNotWrapped is passed to [Gate.OnBypass] when a config of the gate is used with a
+// connection that the gate did not wrap.
+var ErrNotWrapped = errors.New("sessionticket: TLS runs over a conn that is not wrapped by the gate; use Gate.Listener or Gate.Conn, and give wrappers a NetConn method")
 
-// LayoutError is given to [Gate.OnBypass] when crypto/tls wrote a ticket otherwise
-// than the gate expects: after a change in Go, or through a wrapper between
-// [tls.Server] and the gate's conn that collects or cuts what it writes.
+// A LayoutError is passed to [Gate.OnBypass] when a ticket was not written as the gate
+// expects: after a change in crypto/tls, or through a wrapper between [tls.Server] and
+// the gate's conn that joins or splits writes.
 type LayoutError struct {
-	// Ticket is the length of the NewSessionTicket message that was expected, in bytes.
+	// Ticket is the length of the expected NewSessionTicket message in bytes.
 	Ticket int
-	// Records are those of the write in which it should have been, as type:length,
-	// with the length of RFC 8446, Section 5.1. At most 32 are listed.
+	// Records are the records of the write that should have contained it, at most 32,
+	// as type:length (RFC 8446, Section 5.1).
 	Records []string
 }
 
-// maxListedRecords bounds LayoutError. A flight has about 6, with a chain of 100 KiB 12.
+// maxListedRecords bounds LayoutError.Records. A flight has about 6 records, with a
+// certificate chain of 100 KiB 12.
 const maxListedRecords = 32
 
 func newLayoutError(b []byte, ticket int) *LayoutError {
@@ -115,7 +116,7 @@ func newLayoutError(b []byte, ticket int) *LayoutError {
 	for len(b) > 0 && len(e.Records) < maxListedRecords {
 		n, ok := recordLen(b)
 		if !ok {
-			e.Records = append(e.Records, fmt.Sprintf("%d bytes of no whole record", len(b)))
+			e.Records = append(e.Records, fmt.Sprintf("%d bytes of an incomplete record", len(b)))
 			break
 		}
 		e.Records = append(e.Records, fmt.Sprintf("%d:%d", b[0], n-tlsrecord.HeaderLen))
@@ -124,7 +125,7 @@ func newLayoutError(b []byte, ticket int) *LayoutError {
 	return e
 }
 
-// Error lists the records.
+// Error returns a text with the records.
 func (e *LayoutError) Error() string {
 	return fmt.Sprintf("sessionticket: crypto/tls wrote records [%s], expected a ticket of %d bytes in records of its own at their end; it was sent as written",
 		strings.Join(e.Records, " "), e.Ticket)

@@ -69,9 +69,9 @@ func (r regrouper) Write(b []byte) (int, error) {
 	return sent, nil
 }
 
-// When the layout is another, clients get in and resume as with a stock server, and
-// the gate says so once, however many connections there are.
-func TestOtherLayoutPassesAndIsToldOnce(t *testing.T) {
+// When the layout is another, clients connect and resume as with a stock server, and
+// the gate reports it once, however many connections there are.
+func TestOtherLayoutPassesAndIsReportedOnce(t *testing.T) {
 	for _, mode := range []Mode{FirstWrite, OwnWrite} {
 		for _, size := range []int{1, 100, 1000} {
 			var mu sync.Mutex
@@ -98,7 +98,7 @@ func TestOtherLayoutPassesAndIsToldOnce(t *testing.T) {
 	}
 }
 
-// What was kept of a late ticket leaves when the rest does not follow as expected.
+// What was held of a late ticket is sent when the rest does not follow as expected.
 func TestLateTicketThatChangesMidwayPasses(t *testing.T) {
 	s := new(scripted)
 	c := &conn{Conn: s}
@@ -123,7 +123,7 @@ func TestLayoutErrorListsRecordsWithinBounds(t *testing.T) {
 		t.Errorf("%d records, the first %s", len(e.Records), e.Records[0])
 	}
 	e = newLayoutError(append(record(1), "220 "...), 122)
-	if want := []string{"23:18", "4 bytes of no whole record"}; !slices.Equal(e.Records, want) {
+	if want := []string{"23:18", "4 bytes of an incomplete record"}; !slices.Equal(e.Records, want) {
 		t.Errorf("records %q, want %q", e.Records, want)
 	}
 	if text := e.Error(); !strings.Contains(text, "23:18") || !strings.Contains(text, "122") {

@@ -44,8 +44,8 @@ func shakenOverPipe(t *testing.T, mode Mode, change func(server, client *tls.Con
 	return shaken(t, mode, near, far, change)
 }
 
-// The ticket of a server that only reads leaves by itself with OwnWrite.
-func TestOwnWriteLeavesOnRead(t *testing.T) {
+// The ticket of a server that only reads is sent in OwnWrite.
+func TestOwnWriteIsSentOnRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := shakenOverPipe(t, OwnWrite, nil)
 		go p.server.Read(make([]byte, 1))
@@ -57,7 +57,7 @@ func TestOwnWriteLeavesOnRead(t *testing.T) {
 	})
 }
 
-// Nobody waits for ever: a client that never reads costs the server its deadline, as
+// A client that never reads costs the server its deadline, as
 // without the gate, and Close gives up after the five seconds of crypto/tls.
 func TestClientThatNeverReads(t *testing.T) {
 	for _, mode := range []Mode{FirstWrite, OwnWrite} {
@@ -86,7 +86,7 @@ func TestClientThatNeverReads(t *testing.T) {
 	}
 }
 
-// A write deadline that has passed before the first Read keeps the ticket, and the
+// A write deadline that has passed before the first Read holds the ticket, and the
 // next write sends it.
 func TestOldWriteDeadlineDoesNotLoseTheTicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -41,8 +41,8 @@ func TestStockServerLaysOutItsFlightAsExpected(t *testing.T) {
 	}
 }
 
-// sighting is what a stock server wrote in one handshake.
-type sighting struct {
+// stockFlight is what a stock server wrote in one handshake.
+type stockFlight struct {
 	*wire
 	state     tls.ConnectionState
 	label     int // length of the ticket's label
@@ -50,10 +50,10 @@ type sighting struct {
 }
 
 // stockHandshake runs one handshake of a stock server.
-func stockHandshake(t *testing.T, server, client *tls.Config) *sighting {
+func stockHandshake(t *testing.T, server, client *tls.Config) *stockFlight {
 	t.Helper()
 	near, far := tcp(t)
-	seen := &sighting{wire: far, announced: -1}
+	seen := &stockFlight{wire: far, announced: -1}
 	stock := server.Clone()
 	useKeys(stock, server)
 	noteLabels(stock, func(label int) { seen.label, seen.announced = label, far.count() })
@@ -68,8 +68,8 @@ func stockHandshake(t *testing.T, server, client *tls.Config) *sighting {
 	return seen
 }
 
-// check compares the sighting with what the gate expects.
-func (s *sighting) check(t *testing.T, late bool) {
+// check compares the flight with what the gate expects.
+func (s *stockFlight) check(t *testing.T, late bool) {
 	t.Helper()
 	want := ticketRecords(s.label)
 	if late {
@@ -90,7 +90,7 @@ func (s *sighting) check(t *testing.T, late bool) {
 	}
 }
 
-func (s *sighting) checkLate(t *testing.T, want []string) {
+func (s *stockFlight) checkLate(t *testing.T, want []string) {
 	t.Helper()
 	for i, record := range want {
 		if got := records(s.writes[s.announced+i]); !slices.Equal(got, []string{record}) {
@@ -100,7 +100,7 @@ func (s *sighting) checkLate(t *testing.T, want []string) {
 }
 
 // finished is the record of the server's Finished: a hash and a message header.
-func (s *sighting) finished() string {
+func (s *stockFlight) finished() string {
 	hash := 32
 	if s.state.CipherSuite == tls.TLS_AES_256_GCM_SHA384 {
 		hash = 48
@@ -115,7 +115,7 @@ func TestStockServerLaysOutItsFlightAsExpectedInEverySuite(t *testing.T) {
 		t.Run(tls.CipherSuiteName(suite), func(t *testing.T) {
 			server, client := configs(testcert.New(t, testcert.Options{}))
 			near, far := tcp(t)
-			seen := &sighting{wire: far, announced: -1, state: tls.ConnectionState{CipherSuite: suite}}
+			seen := &stockFlight{wire: far, announced: -1, state: tls.ConnectionState{CipherSuite: suite}}
 			noteLabels(server, func(label int) { seen.label, seen.announced = label, far.count() })
 			if _, err := near.Write(helloOffering(t, suite, client)); err != nil {
 				t.Fatal(err)

@@ -12,9 +12,9 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// The client of golang/go#70232: it gets in with every mode but Stock, and comes
-// back with a ticket where it was given one.
-func TestStrictClientGetsInAndResumes(t *testing.T) {
+// The client of golang/go#70232: it connects in every mode but Stock, and
+// resumes if it got a ticket.
+func TestStrictClientConnectsAndResumes(t *testing.T) {
 	for _, test := range []struct {
 		mode    sessionticket.Mode
 		want    error

@@ -7,7 +7,7 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// readAhead holds more than the longest record (RFC 8446, Section 5.2: 5 + 16,640
+// readAhead is more than the longest record (RFC 8446, Section 5.2: 5 + 16,640
 // bytes), and the whole flight of a server with a large certificate chain.
 const readAhead = 64 << 10
 
@@ -18,38 +18,39 @@ const (
 	beforeHello phase = iota // the client has not yet sent a ClientHello
 	inFlight                 // the server's flight is being read
 	encrypted                // and at least one encrypted record of it was delivered
-	over                     // the client's Finished went out, or it is not TLS 1.3
+	over                     // the client's Finished was sent, or it is not TLS 1.3
 )
 
-// Conn is the client's side of a connection. It looks at the records that pass
-// during the handshake and closes silently on an early ticket. Make it with [New].
+// A Conn is the client's side of a connection. It reads the record headers during the
+// handshake and closes the connection without an alert on an early ticket. Make one with
+// [New].
 //
-// It hands crypto/tls one record a Read. crypto/tls answers as soon as it has the
-// server's Finished and asks for nothing more before, so whatever has arrived but
-// is not yet delivered when it writes its answer came after the Finished.
+// Each Read returns bytes of one record only. Crypto/tls writes its Finished as soon as it
+// has read the server's, so any bytes that have arrived and were not read yet when it
+// writes came after the server's Finished.
 //
-// Like the handshake itself, the first Reads and Writes must not be concurrent.
+// Reads and Writes during the handshake must not be concurrent.
 type Conn struct {
 	net.Conn
 	phase   phase
-	arrived bytes.Buffer // read from the server, not yet delivered
-	record  int          // bytes of the record being delivered that are still due
+	arrived bytes.Buffer // from the server, not yet read by crypto/tls
+	record  int          // bytes left of the current record
 	refused bool
 }
 
-// New returns the client's side of c as a strict client sees it. It goes below
-// [tls.Client], or below anything that will call that later.
+// New returns a Conn over c. Use it below [tls.Client], or below a client that starts
+// TLS later.
 func New(c net.Conn) *Conn { return &Conn{Conn: c} }
 
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// Refused reports whether the client closed because of an early ticket. It is for
-// callers whose library hides the error of the handshake.
+// Refused reports whether the client closed the connection because of an early ticket.
+// It is for callers whose library hides the error of the handshake.
 func (c *Conn) Refused() bool { return c.refused }
 
-// Write sends b. When b is the client's Finished and the server's flight did not
-// end with its own, Write closes the connection and returns [ErrEarlyTicket].
+// Write writes b. If b is the client's Finished and the server sent more after its own,
+// Write closes the connection and returns [ErrEarlyTicket].
 func (c *Conn) Write(b []byte) (int, error) {
 	switch c.phase {
 	case beforeHello:
@@ -67,8 +68,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Read delivers at most one record of the server's flight, and after that what the
-// connection below gives.
+// Read reads at most one record during the server's flight.
 func (c *Conn) Read(b []byte) (int, error) {
 	switch {
 	case c.phase == inFlight || c.phase == encrypted:
@@ -79,7 +79,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// readRecord delivers the next bytes of one record and never the first of another.
+// readRecord reads the next bytes of the current record.
 func (c *Conn) readRecord(b []byte) (int, error) {
 	if c.record == 0 {
 		if err := c.nextRecord(); err != nil {
@@ -91,7 +91,7 @@ func (c *Conn) readRecord(b []byte) (int, error) {
 	return n, err
 }
 
-// nextRecord waits until a whole record has arrived and notes what it tells.
+// nextRecord waits until a whole record has arrived and updates the phase.
 func (c *Conn) nextRecord() error {
 	if err := c.fill(tlsrecord.HeaderLen); err != nil {
 		return err

@@ -1,10 +1,10 @@
-// Package strictclient plays a TLS client that refuses an early session ticket.
+// Package strictclient is a TLS client that refuses an early session ticket, for tests.
 //
-// Some senders close the connection without a word when the server's flight goes
-// on after its Finished, that is, when a TLS 1.3 NewSessionTicket arrives before
-// they have sent their own Finished (https://go.dev/issue/70232). A server may
-// send it then (the note in RFC 8446, Section 4.6.1); not every client takes it.
-// This client does what those reports say, with crypto/tls for everything else:
+// Some senders close the connection without an alert when the server's flight goes on
+// after its Finished, that is, when a TLS 1.3 NewSessionTicket arrives before they have
+// sent their own Finished (https://go.dev/issue/70232). A server may send it then (the
+// note in RFC 8446, Section 4.6.1), but not every client accepts it. This client does
+// the same, and uses crypto/tls for everything else:
 //
 //	conn = strictclient.New(conn)
 //	client := tls.Client(conn, &tls.Config{
@@ -13,11 +13,11 @@
 //	})
 //	err := client.Handshake() // errors.Is(err, strictclient.ErrEarlyTicket)
 //
-// The session cache matters: without one crypto/tls offers no
-// psk_key_exchange_modes, and then no server sends a ticket.
+// The session cache is needed: without one crypto/tls offers no psk_key_exchange_modes,
+// and no server sends a ticket then.
 //
-// Bytes before the ClientHello pass untouched, so the same conn serves a client
-// that speaks SMTP first: see [StartTLS], or give it to [net/smtp.NewClient].
+// Bytes before the ClientHello pass unchanged, so the conn also works for STARTTLS: see
+// [StartTLS], or pass it to [net/smtp.NewClient].
 package strictclient
 
 import (
@@ -28,16 +28,16 @@ import (
 	"net/smtp"
 )
 
-// ErrEarlyTicket is what the handshake returns when the client closed because
-// bytes of the server followed its Finished before the client had sent its own.
-var ErrEarlyTicket = errors.New("strictclient: the server sent a record after its Finished and before the client's")
+// ErrEarlyTicket is returned by the handshake when the client closed the connection
+// because the server sent more after its Finished, before the client's Finished.
+var ErrEarlyTicket = errors.New("strictclient: server sent a record after its Finished and before the client's")
 
-// StartTLS greets the SMTP server at the other end of conn as hello, and starts
-// TLS with STARTTLS (RFC 3207) as a strict client. It has said EHLO a second time
-// when it returns, so the caller goes on with MAIL.
+// StartTLS starts TLS as a strict client on an SMTP connection: it sends EHLO with the
+// name hello, STARTTLS (RFC 3207), and after the handshake EHLO again. The caller can go
+// on with MAIL.
 //
-// The error wraps [ErrEarlyTicket] when the strict client refused; conn is closed
-// on every error. Deadlines are the caller's, set on conn.
+// The error wraps [ErrEarlyTicket] if the client refused the ticket. After an error conn
+// is closed. The caller sets deadlines on conn.
 func StartTLS(conn net.Conn, hello string, config *tls.Config) (*smtp.Client, error) {
 	client, err := smtp.NewClient(New(conn), config.ServerName)
 	if err != nil {
@@ -53,7 +53,7 @@ func StartTLS(conn net.Conn, hello string, config *tls.Config) (*smtp.Client, er
 
 func startTLS(client *smtp.Client, hello string, config *tls.Config) error {
 	if err := client.Hello(hello); err != nil {
-		return fmt.Errorf("strictclient: saying EHLO: %w", err)
+		return fmt.Errorf("strictclient: sending EHLO: %w", err)
 	}
 	if err := client.StartTLS(config); err != nil {
 		return fmt.Errorf("strictclient: starting TLS: %w", err)

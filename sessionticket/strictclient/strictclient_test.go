@@ -13,7 +13,7 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-// Each server sends its ticket at another moment; the client minds one of them.
+// Each server sends its ticket at another moment; the client refuses one of them.
 func TestRefusesTicketBeforeItsFinishedOnly(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for _, test := range []struct {
@@ -38,7 +38,7 @@ func TestRefusesTicketBeforeItsFinishedOnly(t *testing.T) {
 }
 
 // A client that offers no psk_key_exchange_modes gets no ticket, so it has nothing to refuse.
-func TestGetsInWithoutSessionCache(t *testing.T) {
+func TestConnectsWithoutSessionCache(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	client := clientConfig(pair)
 	client.ClientSessionCache = nil
@@ -47,7 +47,7 @@ func TestGetsInWithoutSessionCache(t *testing.T) {
 	}
 }
 
-func TestStartTLSTellsOfTheEarlyTicket(t *testing.T) {
+func TestStartTLSReturnsErrEarlyTicket(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	for name, test := range map[string]struct {
 		server *tls.Config

@@ -38,8 +38,8 @@ func TestChooseSeesPeerAndDecides(t *testing.T) {
 }
 
 // TLS12 allows TLS 1.2 at most, and no ticket. It is for clients that fail on TLS 1.3, so
-// one that offers nothing older is not sent away.
-func TestTLS12IsForThoseWhoOfferIt(t *testing.T) {
+// one that offers TLS 1.3 alone gets NoTicket.
+func TestTLS12OnlyIfBothSidesAllowIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		change  func(server, client *tls.Config)
 		version uint16
@@ -70,7 +70,7 @@ func TestTLS12IsForThoseWhoOfferIt(t *testing.T) {
 }
 
 // QUIC has no conn. Crypto/tls sends no ticket by itself there.
-func TestQUICIsLeftAlone(t *testing.T) {
+func TestQUICIsNotAffected(t *testing.T) {
 	base, client := configs(testcert.New(t, testcert.Options{}))
 	asked := false
 	base.MinVersion, client.MinVersion = tls.VersionTLS13, tls.VersionTLS13
