@@ -148,7 +148,7 @@ func recordedHello(t *testing.T, client string) *ClientHello {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, record, _ := bytes.Cut(recorded, []byte("--- record\n"))
+	_, record, _ := bytes.Cut(recorded, []byte("--- transcript\n"))
 	parsed, err := Parse(record)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"postern/interop"
 )
 
-// Transcripts come from files and captures of strangers.
+// Transcripts come from files and captures, so they may hold anything.
 func FuzzDiagnoseAcceptsAnyTranscript(f *testing.F) {
 	for _, g := range goldens(f) {
 		record, err := json.Marshal(g.transcript)
@@ -27,8 +27,8 @@ func FuzzDiagnoseAcceptsAnyTranscript(f *testing.F) {
 	})
 }
 
-// Each pair of bytes changes one thing in a recorded transcript, so that combinations
-// come up which no recorder makes.
+// Each pair of bytes changes one thing in a recorded transcript, which makes combinations
+// that no recorder makes.
 func FuzzDiagnoseAcceptsChangedTranscripts(f *testing.F) {
 	all := goldens(f)
 	names := slices.Sorted(maps.Keys(all))
@@ -77,7 +77,7 @@ func checkAny(t *testing.T, transcript *handshake.Transcript) {
 	found := diagnose(transcript)
 	checkObservations(t, "fuzzed", transcript, found)
 	if len(found) > 0 && !failed(transcript) {
-		t.Errorf("diagnosed as %q, and not failed", ids(found))
+		t.Errorf("diagnosed as %q, but not failed", ids(found))
 	}
 	if !slices.IsSortedFunc(found, func(a, b interop.Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) }) {
 		t.Errorf("%q are not sorted by confidence", ids(found))

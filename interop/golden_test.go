@@ -15,10 +15,10 @@ import (
 
 const transcripts = "testdata/transcripts"
 
-// What a golden transcript may expect besides the ID of a case.
+// What a golden transcript may expect, apart from the ID of a case.
 const (
-	expectNone    = "none"    // no sender fails
-	expectUnknown = "unknown" // a failure that looks like no case
+	expectNone    = "none"    // no sender failed
+	expectUnknown = "unknown" // a failure that matches no case
 )
 
 // A golden is a recorded handshake with a header that says what it shows:
@@ -28,16 +28,16 @@ const (
 //	peer: strict client on crypto/tls go1.26.8
 //	comment: the server's mode is stock
 //
-// Then come the drawing, for people, and behind a line of its own the record.
+// The diagram follows, for people, and after a line of its own the transcript in JSON.
 type golden struct {
 	Expect, Source, Peer, Comment string
 
 	transcript *handshake.Transcript
 }
 
-const recordLine = "--- record\n"
+const recordLine = "--- transcript\n"
 
-// path is the file of a golden by its name, "early-ticket.retried".
+// path returns the file of a golden by its name, such as "early-ticket.retried".
 func path(name string) string { return filepath.Join(transcripts, name+".txt") }
 
 func (g *golden) text() ([]byte, error) {
@@ -103,7 +103,7 @@ func knownExpectation(expect string) bool {
 	return ok || expect == expectNone || expect == expectUnknown
 }
 
-// goldens reads all of them, by name.
+// goldens returns all of them by name.
 func goldens(t testing.TB) map[string]*golden {
 	t.Helper()
 	files, err := filepath.Glob(path("*"))
@@ -122,7 +122,7 @@ func goldens(t testing.TB) map[string]*golden {
 	return all
 }
 
-// Draw and MarshalJSON may change: then the files are written anew from what they hold.
+// When Diagram or MarshalJSON change, -update=diagrams rewrites the files.
 func TestGoldensAreWrittenAsTheyAreRead(t *testing.T) {
 	for name := range goldens(t) {
 		g, text, err := readGolden(name)
@@ -137,7 +137,7 @@ func TestGoldensAreWrittenAsTheyAreRead(t *testing.T) {
 			continue
 		}
 		if *update == "" {
-			t.Errorf("%s is written differently now; go test ./interop -update=diagrams writes it anew, and go generate ./interop its page", path(name))
+			t.Errorf("%s is out of date; run go test ./interop -update=diagrams and go generate ./interop", path(name))
 			continue
 		}
 		if err := os.WriteFile(path(name), again, 0o644); err != nil {
@@ -147,7 +147,7 @@ func TestGoldensAreWrittenAsTheyAreRead(t *testing.T) {
 }
 
 func TestGoldenRefusesUnknownHeaders(t *testing.T) {
-	const rest = "\n\ndrawing\n" + recordLine + "{}\n"
+	const rest = "\n\ndiagram\n" + recordLine + "{}\n"
 	for _, header := range []string{
 		"expect: no-such-case\nsource: s\npeer: p\ncomment: c",
 		"expect: none\nsource: s\npeer: p\ncomment: c\nremark: r",

@@ -21,7 +21,7 @@ import (
 // realPeers are the programs that the transcripts are recorded from.
 var realPeers = []scenario{
 	{
-		name: "healthy.openssl", comment: "full handshake of TLS 1.3",
+		name: "healthy.openssl", comment: "full TLS 1.3 handshake",
 		peer: openSSL, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
@@ -29,7 +29,7 @@ var realPeers = []scenario{
 		peer: openSSL, play: sendOpenSSLTwice(testpeer.UsualHandshake),
 	},
 	{
-		name: "healthy.openssl-tls12", comment: "full handshake of TLS 1.2",
+		name: "healthy.openssl-tls12", comment: "full TLS 1.2 handshake",
 		peer: openSSL, play: sendOpenSSLTwice(testpeer.TLS12Handshake),
 	},
 	{
@@ -45,22 +45,22 @@ var realPeers = []scenario{
 		peer: openSSL, mode: sessionticket.Stock, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
-		name: "healthy.openssl-own-write", comment: "the ticket comes in a write of its own",
+		name: "healthy.openssl-own-write", comment: "the ticket is sent in a write of its own",
 		peer: openSSL, mode: sessionticket.OwnWrite, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
-		name: "healthy.openssl-no-ticket", comment: "no ticket comes",
+		name: "healthy.openssl-no-ticket", comment: "no ticket is sent",
 		peer: openSSL, mode: sessionticket.NoTicket, play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 	{
-		name: "healthy.certificate-monitor", comment: "openssl s_client with nothing to say, as monitors of certificates run it",
+		name: "healthy.certificate-monitor", comment: "openssl s_client without input, as certificate monitors run it",
 		peer: openSSL,
 		play: func(t *testing.T, _ *receiver, addr string) {
 			run(t, "", "openssl", "s_client", "-starttls", "smtp", "-connect", addr, "-servername", "localhost")
 		},
 	},
 	{
-		name: "healthy.gnutls", comment: "full handshake, EHLO, and then resumes with another connection",
+		name: "healthy.gnutls", comment: "full handshake, EHLO, then resumption in another connection",
 		peer: gnuTLS, play: sendGnuTLS(testpeer.UsualHandshake),
 	},
 	{
@@ -108,12 +108,12 @@ var realPeers = []scenario{
 		},
 	},
 	{
-		name: "healthy.java", comment: "an SSLSocket of JSSE that takes any certificate",
+		name: "healthy.java", comment: "a JSSE SSLSocket that accepts any certificate",
 		peer: version("JSSE of", "java", "--version"),
 		play: playJava("insecure"),
 	},
 	{
-		name: "certificate-refused", comment: "OpenSSL verifies and does not know the issuer",
+		name: "certificate-refused", comment: "OpenSSL verifies, and the issuer is unknown",
 		peer: openSSL,
 		play: func(t *testing.T, _ *receiver, addr string) {
 			other := testcert.New(t, testcert.Options{})
@@ -128,19 +128,19 @@ var realPeers = []scenario{
 		},
 	},
 	{
-		name: "certificate-refused.python", comment: "Python verifies and does not know the issuer",
+		name: "certificate-refused.python", comment: "Python verifies, and the issuer is unknown",
 		peer: version("Python", "python3", "-c", pythonVersion),
 		play: func(t *testing.T, _ *receiver, addr string) {
 			run(t, "", "python3", append([]string{"-c", strings.Replace(pythonSender, "CERT_NONE", "CERT_REQUIRED", 1)}, splitHostPort(t, addr)...)...)
 		},
 	},
 	{
-		name: "certificate-refused.java", comment: "JSSE verifies and does not know the issuer",
+		name: "certificate-refused.java", comment: "JSSE verifies, and the issuer is unknown",
 		peer: version("JSSE of", "java", "--version"),
 		play: playJava("verify"),
 	},
 	{
-		name: "leaves-after-handshake", comment: "Postfix wants a fingerprint that the certificate does not have",
+		name: "leaves-after-handshake", comment: "Postfix requires a fingerprint that the certificate does not have",
 		peer: postfix,
 		play: distrust,
 	},
@@ -185,7 +185,7 @@ var realPeers = []scenario{
 		play: sendOpenSSL(testpeer.OpenSSLOptions{Args: []string{"-servername", "other.test"}}),
 	},
 	{
-		name: "unknown-sni.internal-error", comment: "the server's GetCertificate gives an error for other.test", peer: openSSL,
+		name: "unknown-sni.internal-error", comment: "the server's GetCertificate returns an error for other.test", peer: openSSL,
 		server: func(_ *testing.T, r *receiver) {
 			r.config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				return nil, errors.New("no certificate for " + hello.ServerName)
@@ -194,7 +194,7 @@ var realPeers = []scenario{
 		play: sendOpenSSL(testpeer.OpenSSLOptions{Args: []string{"-servername", "other.test"}}),
 	},
 	{
-		name: "client-certificate-asked", comment: "the client shows a certificate that the server cannot verify", peer: openSSL,
+		name: "client-certificate-asked", comment: "the client sends a certificate that the server cannot verify", peer: openSSL,
 		server: asks(tls.VerifyClientCertIfGiven), play: showCertificate(),
 	},
 	{
@@ -202,7 +202,7 @@ var realPeers = []scenario{
 		server: asks(tls.VerifyClientCertIfGiven), play: showCertificate("-tls1_2"),
 	},
 	{
-		name: "client-certificate-asked.none", comment: "the client has none, and the server insists", peer: openSSL,
+		name: "client-certificate-asked.none", comment: "the client has none, and the server requires one", peer: openSSL,
 		server: asks(tls.RequireAnyClientCert), play: sendOpenSSL(testpeer.OpenSSLOptions{}),
 	},
 }
@@ -237,8 +237,8 @@ func sendPostfix(o testpeer.QueueOptions) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) { testpeer.SendPostfix(t, addr, o) }
 }
 
-// distrust makes Postfix want a fingerprint that the certificate does not have. It
-// would put the message off and try for days: the filter makes it give up at once.
+// distrust makes Postfix require a fingerprint that the certificate does not have. It
+// would defer the message and retry for days: the filter makes it give up at once.
 func distrust(t *testing.T, _ *receiver, addr string) {
 	filter := filepath.Join(t.TempDir(), "filter")
 	if err := os.WriteFile(filter, []byte(`/^4\.7\.5 (.*)/ 5.7.5 $1`+"\n"), 0o644); err != nil {
@@ -260,7 +260,7 @@ func asks(auth tls.ClientAuthType) func(*testing.T, *receiver) {
 	return func(_ *testing.T, r *receiver) { r.config.ClientAuth, r.config.ClientCAs = auth, r.pair.Pool }
 }
 
-// expired gives the server a certificate that was valid once.
+// expired gives the server an expired certificate.
 func expired(t *testing.T, r *receiver) {
 	t.Helper()
 	r.pair = testcert.New(t, testcert.Options{NotAfter: time.Now().Add(-24 * time.Hour)})
@@ -269,7 +269,7 @@ func expired(t *testing.T, r *receiver) {
 
 const pythonVersion = `import platform, ssl; print(platform.python_version(), "on", ssl.OPENSSL_VERSION)`
 
-// pythonSender takes host and port.
+// pythonSender is a Python script; its arguments are host and port.
 const pythonSender = `
 import smtplib, ssl, sys
 context = ssl.create_default_context()
@@ -281,7 +281,7 @@ server.sendmail("sender@sender.test", ["user@localhost"], "Subject: hello\r\n\r\
 server.quit()
 `
 
-// playJava runs testdata/Sender.java, which java compiles by itself.
+// playJava runs testdata/Sender.java, which java compiles itself.
 func playJava(mode string) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) {
 		run(t, "", "java", append([]string{"testdata/Sender.java", mode}, splitHostPort(t, addr)...)...)
@@ -297,7 +297,7 @@ func splitHostPort(t *testing.T, addr string) []string {
 	return []string{host, port}
 }
 
-// run runs a client to its end. Its status does not matter: what was recorded does.
+// run runs a client until it exits. Its status does not matter, only the recording.
 func run(t *testing.T, stdin, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -312,7 +312,7 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 	return string(output)
 }
 
-// version makes the name of a peer from the first line of what a command prints.
+// version returns the name of a peer from the first line that a command prints.
 func version(software string, command ...string) func(*testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()
@@ -333,7 +333,7 @@ var (
 
 var eximVersion = regexp.MustCompile(`Exim version \S+`)
 
-// exim finds it where scripts/install-peers unpacks it, too.
+// exim finds Exim, also where scripts/install-peers unpacks it.
 func exim(t *testing.T) string {
 	t.Helper()
 	name := "exim4"

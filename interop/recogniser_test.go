@@ -11,7 +11,7 @@ import (
 	"postern/interop"
 )
 
-// expected is what a file's name says: the case before the first dot, or none.
+// expected returns what a file's name says: the case before the first dot, or none.
 func expected(name string) string {
 	first, _, _ := strings.Cut(name, ".")
 	switch first {
@@ -41,7 +41,7 @@ func ids(found []interop.Diagnosis) []string {
 	return all
 }
 
-// Every recogniser meets every transcript: it names its own and no other.
+// Every transcript is compared with every case.
 func TestEachTranscriptMatchesItsCaseOnly(t *testing.T) {
 	for name, g := range goldens(t) {
 		want := []string{g.Expect}
@@ -49,7 +49,7 @@ func TestEachTranscriptMatchesItsCaseOnly(t *testing.T) {
 			want = nil
 		}
 		if g.Expect != expected(name) {
-			t.Errorf("%s expects %s, which its name does not say", name, g.Expect)
+			t.Errorf("%s expects %s, which is not in its name", name, g.Expect)
 		}
 		found := diagnose(g.transcript)
 		if got := ids(found); !slices.Equal(got, want) {
@@ -100,7 +100,7 @@ func TestEveryCaseHasFileTranscriptAndPage(t *testing.T) {
 	}
 }
 
-// spoils take a part of the evidence from the transcripts named, one each.
+// spoils each remove a part of the evidence from the named transcript.
 var spoils = map[string]map[string]func(*handshake.Transcript){
 	"early-ticket": {
 		"the server gave up":       func(t *handshake.Transcript) { t.End.Kind = handshake.EndTimeout },
@@ -171,7 +171,7 @@ var spoils = map[string]map[string]func(*handshake.Transcript){
 	"plaintext-after-starttls": {"only QUIT": func(t *handshake.Transcript) { t.NotTLS = []byte("QUIT\r\n") }},
 }
 
-// Without a part of its evidence a case is not named.
+// A case that lacks a part of its evidence does not match.
 func TestEachPartOfTheEvidenceCounts(t *testing.T) {
 	all := goldens(t)
 	for name, list := range spoils {
@@ -185,7 +185,7 @@ func TestEachPartOfTheEvidenceCounts(t *testing.T) {
 	}
 }
 
-// A reset where a silent close was expected speaks less clearly.
+// A reset is weaker evidence than a silent close.
 func TestResetLowersTheConfidence(t *testing.T) {
 	transcript := clone(goldens(t)["early-ticket"].transcript)
 	silent := diagnose(transcript)[0].Confidence
@@ -196,7 +196,7 @@ func TestResetLowersTheConfidence(t *testing.T) {
 	}
 }
 
-// Where crypto/tls resumes nothing and the alert is encrypted, nothing is made up.
+// If crypto/tls resumes nothing and the alert is encrypted, no case matches.
 func TestEncryptedAlertMatchesNoCase(t *testing.T) {
 	transcript := clone(goldens(t)["certificate-refused"].transcript)
 	for i := range transcript.Messages {
@@ -207,7 +207,7 @@ func TestEncryptedAlertMatchesNoCase(t *testing.T) {
 	}
 }
 
-// A recording that has not ended yet is no failure.
+// A recording that has not ended is not a failure.
 func TestOpenRecordingHasNotFailed(t *testing.T) {
 	if failed(&handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}}}) {
 		t.Error("failed")

@@ -13,11 +13,11 @@ import (
 	"postern/sessionticket"
 )
 
-// update writes the transcripts of testdata anew:
+// update rewrites the transcripts in testdata:
 //
 //	go test ./interop -update=missing    record those that are missing or do not match
 //	go test ./interop -update=all        record all
-//	go test ./interop -update=diagrams   only draw again what is there
+//	go test ./interop -update=diagrams   only update diagrams and JSON
 //
 // It needs the programs that scripts/install-peers installs, and Java, Python and curl.
 var update = flag.String("update", "", "write transcripts: missing, all, diagrams")
@@ -32,17 +32,17 @@ func TestMain(m *testing.M) {
 
 // A scenario is a real handshake that can be recorded.
 type scenario struct {
-	name    string // of the transcript: a case's ID or healthy or unknown, and a variant behind a dot
+	name    string // of the transcript: a case's ID or healthy or unknown, and a variant after a dot
 	comment string
 	peer    func(*testing.T) string // software and version
-	source  string                  // empty: the case's first
+	source  string                  // empty means the case's first source
 	mode    sessionticket.Mode
 	server  func(*testing.T, *receiver) // changes the server; may be nil
 	play    func(t *testing.T, r *receiver, addr string)
-	pick    int // which recording: 0 the first; the last if there are not so many
+	pick    int // index of the recording; the last if there are fewer
 }
 
-// record plays the scenario and returns the transcript it asks for.
+// record plays the scenario and returns the picked transcript.
 func (s *scenario) record(t *testing.T) *handshake.Transcript {
 	t.Helper()
 	r := newReceiver(t)
@@ -67,7 +67,7 @@ func (s *scenario) where() string {
 	return "recorded for comparison"
 }
 
-// matches reports whether a transcript is diagnosed as its name says.
+// matches reports whether the diagnosis of a transcript is the one in its name.
 func matches(name string, transcript *handshake.Transcript) bool {
 	got := ids(diagnose(transcript))
 	switch want := expected(name); want {
@@ -80,7 +80,7 @@ func matches(name string, transcript *handshake.Transcript) bool {
 	}
 }
 
-func scenarios() []scenario { return slices.Concat(realPeers, imitations) }
+func scenarios() []scenario { return slices.Concat(realPeers, testClients) }
 
 func TestRecord(t *testing.T) {
 	if *update != "missing" && *update != "all" {
@@ -127,10 +127,10 @@ func TestTranscriptsAndScenariosPair(t *testing.T) {
 	}
 }
 
-// The imitations need nothing but Go, so each test run plays them against the Go that
-// it runs on: what was recorded once still looks so.
-func TestImitationsAreStillRecognised(t *testing.T) {
-	for _, s := range imitations {
+// The test clients need only Go, so each test run plays them against its own Go version:
+// the diagnosis must not depend on the version recorded.
+func TestTestClientsAreStillRecognised(t *testing.T) {
+	for _, s := range testClients {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			if transcript := s.record(t); !matches(s.name, transcript) {

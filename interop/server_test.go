@@ -17,19 +17,19 @@ import (
 	"postern/sessionticket"
 )
 
-// A receiver is the mail server of the recordings: SMTP with STARTTLS on crypto/tls,
+// A receiver is the mail server of the recordings: SMTP with STARTTLS on crypto/tls, with
 // the gate below it and the recorder below that, as in Postern.
 type receiver struct {
 	mode   sessionticket.Mode
 	config *tls.Config
-	pair   *testcert.Pair // its certificate, for localhost
+	pair   *testcert.Pair // the certificate, for localhost
 
-	// handshakeTime is how long it waits for a handshake.
+	// handshakeTime limits a handshake.
 	handshakeTime time.Duration
 
 	ticketKey [32]byte
 	mu        sync.Mutex
-	kept      map[int]*handshake.Transcript // by the order in which the connections came
+	kept      map[int]*handshake.Transcript // by the order of connections
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -45,8 +45,8 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// during serves while play runs and returns what was recorded once every
-// connection has ended, in the order in which they came.
+// during serves while play runs, and returns the transcripts in the order of connections
+// when all have ended.
 func (r *receiver) during(t *testing.T, play func(addr string)) []*handshake.Transcript {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +91,8 @@ func (r *receiver) serve(conn net.Conn, n int) {
 	r.kept[n] = recorder.Stop(use)
 }
 
-// noting is the server's config for one connection, which tells the recorder of tickets.
+// noting returns the server's config for one connection, which announces tickets to the
+// recorder.
 func (r *receiver) noting(recorder *handshake.Conn) *tls.Config {
 	config := r.config.Clone()
 	if !config.SessionTicketsDisabled {
@@ -109,7 +110,7 @@ func (r *receiver) noting(recorder *handshake.Conn) *tls.Config {
 	return config
 }
 
-// secure does the handshake and talks SMTP over it.
+// secure runs the handshake and SMTP over it.
 func (r *receiver) secure(conn *tls.Conn, recorder *handshake.Conn) handshake.Use {
 	conn.SetDeadline(time.Now().Add(r.handshakeTime))
 	if err := conn.Handshake(); err != nil {
@@ -123,14 +124,14 @@ func (r *receiver) secure(conn *tls.Conn, recorder *handshake.Conn) handshake.Us
 	return d.use
 }
 
-// A dialogue is the server's side of SMTP, as much as clients need to be content.
+// A dialogue is the server's side of SMTP, as far as the clients need it.
 type dialogue struct {
 	in  *bufio.Reader
 	out net.Conn
 	use handshake.Use
 }
 
-// greet talks in the clear until STARTTLS has been answered.
+// greet speaks plaintext SMTP until it has answered STARTTLS.
 func (d *dialogue) greet() bool {
 	d.say("220 localhost ESMTP")
 	for {
@@ -148,7 +149,7 @@ func (d *dialogue) greet() bool {
 	}
 }
 
-// talk takes mail until QUIT or the end of the connection.
+// talk accepts mail until QUIT or the end of the connection.
 func (d *dialogue) talk() {
 	for {
 		verb, ok := d.command()

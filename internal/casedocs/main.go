@@ -62,7 +62,7 @@ func readRecording(path string) (recording, error) {
 		return recording{}, err
 	}
 	header, rest, _ := strings.Cut(string(text), "\n\n")
-	diagram, _, found := strings.Cut(rest, "--- record\n")
+	diagram, _, found := strings.Cut(rest, "--- transcript\n")
 	r := recording{diagram: diagram}
 	for line := range strings.Lines(header + "\n") {
 		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ": "); key {

@@ -41,7 +41,7 @@ func recordedHello(t *testing.T, library string) *handshake.ClientHello {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, record, _ := strings.Cut(string(text), "--- record\n")
+	_, record, _ := strings.Cut(string(text), "--- transcript\n")
 	transcript, err := handshake.Parse([]byte(record))
 	if err != nil {
 		t.Fatal(err)

@@ -19,15 +19,15 @@ import (
 	"postern/sessionticket/strictclient"
 )
 
-func thisGo(*testing.T) string { return "an imitation on crypto/tls " + runtime.Version() }
+func thisGo(*testing.T) string { return "a test client on crypto/tls " + runtime.Version() }
 
 func rawBytes(*testing.T) string { return "bytes written by hand" }
 
-// imitations are clients that behave as the sources of a case say, on crypto/tls or
-// below it. None claims to be the software that they tell of.
-var imitations = []scenario{
+// testClients behave as the sources of a case describe, on crypto/tls or below it. None
+// claims to be the software described.
+var testClients = []scenario{
 	{
-		name: "early-ticket", comment: "the client closes when a ticket comes before its Finished; the server's mode is stock",
+		name: "early-ticket", comment: "the client closes when a ticket arrives before its Finished; the server's mode is stock",
 		peer: thisGo, mode: sessionticket.Stock,
 		play: playStrictly(anyCertificate()),
 	},
@@ -38,27 +38,27 @@ var imitations = []scenario{
 		play:   playStrictly(anyCertificate()),
 	},
 	{
-		name: "ticket-after-finished", comment: "the client closes when a ticket comes, before it says anything",
+		name: "ticket-after-finished", comment: "the client closes when a ticket arrives, before it sends a command",
 		peer: thisGo, mode: sessionticket.OwnWrite,
 		play: func(t *testing.T, _ *receiver, addr string) {
-			conn, secure := handshaken(t, addr, anyCertificate())
+			conn, secure := newClient(t, addr, anyCertificate())
 			secure.Handshake()
 			conn.readAll(1)
 			conn.Close()
 		},
 	},
 	{
-		name: "ticket-surprises-client", comment: "the client says EHLO and closes when the ticket comes with the reply",
+		name: "ticket-surprises-client", comment: "the client sends EHLO and closes when the ticket arrives with the reply",
 		peer: thisGo, mode: sessionticket.FirstWrite,
 		play: playSurprised,
 	},
 	{
-		name: "ticket-surprises-client.stock", comment: "the same where the ticket comes before the client's Finished",
+		name: "ticket-surprises-client.stock", comment: "the same with a ticket before the client's Finished",
 		peer: thisGo, mode: sessionticket.Stock,
 		play: playSurprised,
 	},
 	{
-		name: "large-ticket", comment: "the client shows four certificates, so the ticket holds them, and closes when it comes",
+		name: "large-ticket", comment: "the client sends four certificates, which the ticket holds, and closes when the ticket arrives",
 		peer: thisGo, mode: sessionticket.Stock,
 		server: func(_ *testing.T, r *receiver) { r.config.ClientAuth = tls.RequestClientCert },
 		play: func(t *testing.T, _ *receiver, addr string) {
@@ -68,25 +68,25 @@ var imitations = []scenario{
 				chain.Certificate = append(chain.Certificate, chain.Certificate[0])
 			}
 			config.Certificates = []tls.Certificate{chain}
-			conn, secure := handshaken(t, addr, config)
+			conn, secure := newClient(t, addr, config)
 			secure.Handshake()
 			conn.readAll(1)
 			conn.Close()
 		},
 	},
 	{
-		name: "schannel-tls12-ticket", comment: "the client closes when the ticket of TLS 1.2 comes",
+		name: "schannel-tls12-ticket", comment: "the client closes when the TLS 1.2 ticket arrives",
 		peer: thisGo,
 		play: func(t *testing.T, _ *receiver, addr string) {
 			config := anyCertificate()
 			config.MaxVersion = tls.VersionTLS12
-			conn, secure := handshaken(t, addr, config)
+			conn, secure := newClient(t, addr, config)
 			conn.afterWrite(2, nil) // the ClientHello, then ClientKeyExchange to Finished
 			secure.Handshake()
 		},
 	},
 	{
-		name: "cached-session-alert", comment: "the client offers a session of TLS 1.2 and answers the resumption with unexpected_message",
+		name: "cached-session-alert", comment: "the client offers a TLS 1.2 session and answers the resumption with the alert unexpected_message",
 		peer: thisGo, pick: 1,
 		play: playForgetful(tls.VersionTLS12),
 	},
@@ -106,16 +106,16 @@ var imitations = []scenario{
 		play: playTwice,
 	},
 	{
-		name: "every-other-connection.wrong-session", comment: "the server's UnwrapSession returns another session than the ticket's",
+		name: "every-other-connection.wrong-session", comment: "the server's UnwrapSession returns a session that is not the ticket's",
 		peer: thisGo, pick: 2,
 		server: mixSessionsUp,
 		play: func(t *testing.T, r *receiver, addr string) {
-			visit(t, addr, anyCertificate(), aMail...) // whose session the others get
+			visit(t, addr, anyCertificate(), aMail...) // the others get this session
 			playTwice(t, r, addr)
 		},
 	},
 	{
-		name: "hello-retry-refused", comment: "the client brings no key that the server takes, and closes on HelloRetryRequest",
+		name: "hello-retry-refused", comment: "the client has no key share that the server accepts, and closes on HelloRetryRequest",
 		peer: thisGo, server: only(tls.CurveP521),
 		play: playRetryRefused(nil),
 	},
@@ -128,58 +128,58 @@ var imitations = []scenario{
 		name: "big-hello", comment: "the second segment of a ClientHello with X25519MLKEM768 never arrives",
 		peer: thisGo, server: impatient,
 		play: func(t *testing.T, _ *receiver, addr string) {
-			conn, secure := handshaken(t, addr, anyCertificate())
+			conn, secure := newClient(t, addr, anyCertificate())
 			conn.cutAt = segment
-			secure.Handshake() // ends when the server gives up
+			secure.Handshake() // returns when the server gives up
 		},
 	},
 	{
-		name: "big-hello.closed", comment: "the same, and whoever stands between closes",
+		name: "big-hello.closed", comment: "the same, and a device on the path closes",
 		peer: thisGo,
 		play: func(t *testing.T, _ *receiver, addr string) {
-			conn, secure := handshaken(t, addr, anyCertificate())
+			conn, secure := newClient(t, addr, anyCertificate())
 			conn.cutAt = segment
 			conn.afterWrite(1, nil)
 			secure.Handshake()
 		},
 	},
 	{
-		name: "sslv2-hello", comment: "a CLIENT-HELLO of SSL 2.0 for TLS 1.0",
+		name: "sslv2-hello", comment: "an SSL 2.0 CLIENT-HELLO for TLS 1.0",
 		peer: rawBytes,
 		play: playBytes("\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10" +
 			"\x00\x00\x39\x00\x00\x38\x00\x00\x35\x00\x00\x16\x00\x00\x13\x00\x00\x0a\x07\x00\xc0" + "0123456789abcdef"),
 	},
 	{
-		name: "certificate-refused.go", comment: "the client verifies and does not know the issuer",
+		name: "certificate-refused.go", comment: "the client verifies, and the issuer is unknown",
 		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() },
 		play: func(t *testing.T, _ *receiver, addr string) {
-			_, secure := handshaken(t, addr, &tls.Config{ServerName: "localhost"})
+			_, secure := newClient(t, addr, &tls.Config{ServerName: "localhost"})
 			secure.Handshake()
 		},
 	},
 	{
-		name: "leaves-after-handshake.silent", comment: "the client closes after the handshake without a word; the server gives no tickets",
+		name: "leaves-after-handshake.silent", comment: "the client closes silently after the handshake; the server sends no tickets",
 		peer: thisGo, mode: sessionticket.NoTicket,
 		play: func(t *testing.T, _ *receiver, addr string) {
-			conn, secure := handshaken(t, addr, anyCertificate())
+			conn, secure := newClient(t, addr, anyCertificate())
 			secure.Handshake()
 			conn.Close()
 		},
 	},
 	{
-		name: "inspected-by-firewall", comment: "letters X where TLS was to begin",
+		name: "inspected-by-firewall", comment: "the letter X instead of TLS",
 		peer: rawBytes, play: playBytes("XXXXXXXX\r\n"),
 	},
 	{
-		name: "plaintext-after-starttls", comment: "the client goes on in clear",
+		name: "plaintext-after-starttls", comment: "the client continues in plaintext",
 		peer: rawBytes, play: playBytes("MAIL FROM:<sender@sender.test>\r\n"),
 	},
 	{
-		name: "healthy.port-scanner", comment: "STARTTLS, and then nothing",
+		name: "healthy.port-scanner", comment: "STARTTLS, then nothing",
 		peer: rawBytes, play: playBytes(""),
 	},
 	{
-		name: "healthy.http-scanner", comment: "a request of HTTP where TLS was to begin",
+		name: "healthy.http-scanner", comment: "an HTTP request instead of TLS",
 		peer: rawBytes, play: playBytes("GET / HTTP/1.1\r\n\r\n"),
 	},
 	{
@@ -190,7 +190,7 @@ var imitations = []scenario{
 		},
 	},
 	{
-		name: "healthy.go", comment: "full handshake of TLS 1.3",
+		name: "healthy.go", comment: "full TLS 1.3 handshake",
 		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() },
 		play: playTwice,
 	},
@@ -200,7 +200,7 @@ var imitations = []scenario{
 		play: playTwice,
 	},
 	{
-		name: "healthy.go-client-certificate", comment: "the server asks for a certificate, and the client has one",
+		name: "healthy.go-client-certificate", comment: "the server requests a certificate, and the client has one",
 		peer:   func(*testing.T) string { return "crypto/tls " + runtime.Version() },
 		server: func(_ *testing.T, r *receiver) { r.config.ClientAuth = tls.RequestClientCert },
 		play: func(t *testing.T, r *receiver, addr string) {
@@ -210,27 +210,27 @@ var imitations = []scenario{
 		},
 	},
 	{
-		name: "unknown.leaves-after-server-hello", comment: "closes as soon as the server answers, as some scanners do; no ticket has left",
+		name: "unknown.leaves-after-server-hello", comment: "closes when the server answers, as some scanners do; no ticket was sent",
 		peer: thisGo,
 		play: func(t *testing.T, _ *receiver, addr string) {
-			conn, secure := handshaken(t, addr, anyCertificate())
+			conn, secure := newClient(t, addr, anyCertificate())
 			conn.afterWrite(1, nil)
 			secure.Handshake()
 		},
 	},
 	{
-		name: "unknown.no-tls", comment: "bytes that are neither TLS nor a word",
+		name: "unknown.no-tls", comment: "bytes that are neither TLS nor a command",
 		peer: rawBytes, play: playBytes("\x00\x01\x02\x03\x04\x05\x06\x07"),
 	},
 }
 
-// aMail is a message's commands.
+// aMail are the commands that send a message.
 var aMail = []string{"EHLO sender.test", "MAIL FROM:<sender@sender.test>", "QUIT"}
 
-// segment is what a network segment holds of a ClientHello.
+// segment is the number of bytes of a ClientHello in a TCP segment.
 const segment = 1400
 
-// patience bounds what a client waits for.
+// patience limits how long a client waits.
 const patience = 20 * time.Second
 
 func anyCertificate() *tls.Config {
@@ -241,18 +241,18 @@ func only(group tls.CurveID) func(*testing.T, *receiver) {
 	return func(_ *testing.T, r *receiver) { r.config.CurvePreferences = []tls.CurveID{group} }
 }
 
-// impatient makes the server give up soon, which is what the scenario waits for.
+// impatient makes the server give up soon, for scenarios that wait for it.
 func impatient(_ *testing.T, r *receiver) { r.handshakeTime = 200 * time.Millisecond }
 
-// fatal is an alert as a record in clear (RFC 8446, Section 6).
+// fatal returns a plaintext record with a fatal alert (RFC 8446, Section 6).
 func fatal(description byte) []byte {
 	return append(tlsrecord.AppendHeader(nil, tlsrecord.Alert, 2), 2, description)
 }
 
-// visit says commands over TLS, reads the reply to each, and closes in good order.
+// visit sends commands over TLS, reads the reply to each, and closes with close_notify.
 func visit(t *testing.T, addr string, config *tls.Config, commands ...string) error {
 	t.Helper()
-	_, secure := handshaken(t, addr, config)
+	_, secure := newClient(t, addr, config)
 	defer secure.Close()
 	in := bufio.NewReader(secure)
 	for _, command := range commands {
@@ -266,7 +266,7 @@ func visit(t *testing.T, addr string, config *tls.Config, commands ...string) er
 	return nil
 }
 
-// playTwice visits twice with one session cache; a failure is what some servers give.
+// playTwice connects twice with one session cache; with some servers it fails.
 func playTwice(t *testing.T, _ *receiver, addr string) {
 	config := anyCertificate()
 	for range 2 {
@@ -278,26 +278,26 @@ func playStrictly(config *tls.Config) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) {
 		secure := tls.Client(strictclient.New(startTLS(t, addr)), config)
 		if err := secure.Handshake(); !errors.Is(err, strictclient.ErrEarlyTicket) {
-			t.Errorf("the strict client got in: %v", err)
+			t.Errorf("the strict client succeeded: %v", err)
 		}
 	}
 }
 
 func playSurprised(t *testing.T, _ *receiver, addr string) {
-	conn, secure := handshaken(t, addr, anyCertificate())
+	conn, secure := newClient(t, addr, anyCertificate())
 	io.WriteString(secure, "EHLO sender.test\r\n")
 	conn.readAll(1)
 	conn.Close()
 }
 
-// playForgetful gets in once, and at the second time answers the server's first
-// flight with an alert.
+// playForgetful succeeds once, and the second time answers the server's first flight with
+// an alert.
 func playForgetful(version uint16) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) {
 		config := anyCertificate()
 		config.MaxVersion = version
 		visit(t, addr, config, aMail...)
-		conn, secure := handshaken(t, addr, config)
+		conn, secure := newClient(t, addr, config)
 		conn.afterWrite(1, fatal(10))
 		secure.Handshake()
 	}
@@ -305,13 +305,13 @@ func playForgetful(version uint16) func(*testing.T, *receiver, string) {
 
 func playRetryRefused(last []byte) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) {
-		conn, secure := handshaken(t, addr, anyCertificate())
+		conn, secure := newClient(t, addr, anyCertificate())
 		conn.afterWrite(1, last)
 		secure.Handshake()
 	}
 }
 
-// playBytes sends bytes where TLS was to begin, and closes when the server says something.
+// playBytes sends bytes instead of TLS, and closes when the server sends something.
 func playBytes(text string) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) {
 		conn := startTLS(t, addr)
@@ -323,7 +323,7 @@ func playBytes(text string) func(*testing.T, *receiver, string) {
 	}
 }
 
-// mixSessionsUp makes the server answer each ticket with the session of the first.
+// mixSessionsUp makes the server resume the session of the first ticket for every ticket.
 func mixSessionsUp(_ *testing.T, r *receiver) {
 	var mu sync.Mutex
 	var labels [][]byte
@@ -341,7 +341,7 @@ func mixSessionsUp(_ *testing.T, r *receiver) {
 	}
 }
 
-// startTLS connects to addr and asks for TLS.
+// startTLS connects to addr and sends STARTTLS.
 func startTLS(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -360,21 +360,21 @@ func startTLS(t *testing.T, addr string) net.Conn {
 	return conn
 }
 
-// handshaken returns a client that is about to shake hands, and what is below it.
-func handshaken(t *testing.T, addr string, config *tls.Config) (*wire, *tls.Conn) {
+// newClient returns a client before its handshake, and the wire below it.
+func newClient(t *testing.T, addr string, config *tls.Config) (*wire, *tls.Conn) {
 	t.Helper()
 	below := &wire{Conn: startTLS(t, addr)}
 	return below, tls.Client(below, config)
 }
 
-// A wire is a connection below a client that can cut what is written and leave at
-// a point that crypto/tls would not leave at.
+// A wire is a connection below a client. It can cut what is written and leave where
+// crypto/tls would not.
 type wire struct {
 	net.Conn
-	cutAt   int // of the first write only so much goes out; 0: all
+	cutAt   int // bytes of the first write that are sent; 0: all
 	writes  int
-	leaveAt int    // after that many writes the next answer of the server ends it
-	last    []byte // what is said in leaving
+	leaveAt int    // after that many writes the server's next answer ends the connection
+	last    []byte // what is sent on leaving
 }
 
 func (w *wire) afterWrite(n int, last []byte) { w.leaveAt, w.last = n, last }
@@ -393,14 +393,14 @@ func (w *wire) Read(b []byte) (int, error) {
 		return w.Conn.Read(b)
 	}
 	if w.cutAt == 0 {
-		w.readAll(1) // else the server has nothing to say
+		w.readAll(1) // otherwise the server sends nothing
 	}
 	w.Conn.Write(w.last)
 	w.Conn.Close()
 	return 0, io.EOF
 }
 
-// readAll waits for as many writes of the server as said, each of which comes whole.
+// readAll waits for that many writes of the server, each of which arrives whole.
 func (w *wire) readAll(writes int) {
 	b := make([]byte, 64<<10)
 	for range writes {
