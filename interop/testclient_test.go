@@ -8,12 +8,12 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"postern/internal/testcert"
+	"postern/internal/testsmtp"
 	"postern/internal/tlsrecord"
 	"postern/sessionticket"
 	"postern/sessionticket/strictclient"
@@ -344,20 +344,15 @@ func mixSessionsUp(_ *testing.T, r *receiver) {
 // startTLS connects to addr and sends STARTTLS.
 func startTLS(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
+	c, err := testsmtp.Dial(addr, "")
+	if err == nil {
+		err = c.Expect("STARTTLS\r\n", 220)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
-	in := bufio.NewReader(conn)
-	for _, command := range []string{"", "STARTTLS\r\n"} {
-		io.WriteString(conn, command)
-		if reply, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(reply, "220 ") {
-			t.Fatalf("reply %q to %q: %v", reply, command, err)
-		}
-	}
-	return conn
+	t.Cleanup(c.Close)
+	return c.Conn
 }
 
 // newClient returns a client before its handshake, and the wire below it.

@@ -124,14 +124,12 @@ func mustStartReceiver(t *testing.T, flags ...string) *receiver {
 // connect runs a client from an address and waits until the session has ended.
 func (r *receiver) connect(from string, do func(net.Conn)) {
 	r.t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	conn, err := dialer.Dial("tcp", r.addr)
+	c, err := testsmtp.Connect(r.addr, from)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	conn.SetDeadline(time.Now().Add(patience))
-	do(conn)
-	conn.Close()
+	do(c.Conn)
+	c.Close()
 	r.sessions++
 	deadline := time.After(patience)
 	for strings.Count(r.log.String(), "msg=session") < r.sessions {
