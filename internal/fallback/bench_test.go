@@ -16,7 +16,7 @@ func BenchmarkHandshakeOfKnownSender(b *testing.B) {
 	}
 }
 
-// Every sender is a new one that has to leave the first mode, and the memory is full.
+// Every sender is new and has to fall back, and the number of states is at its limit.
 func BenchmarkFlood(b *testing.B) {
 	l := New(stock)
 	n := uint32(0)

@@ -10,7 +10,7 @@ import (
 	"postern/sessionticket"
 )
 
-func TestMemoryIsBounded(t *testing.T) {
+func TestStatesAreBounded(t *testing.T) {
 	l := New(stock)
 	l.senders.max, l.fingerprints.max = 100, 20
 	var forgotten int
@@ -23,35 +23,35 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 		}
 		if len(l.senders.entries) > 100 || len(l.fingerprints.entries) > 20 {
-			t.Fatalf("%d senders and %d fingerprints are remembered", len(l.senders.entries), len(l.fingerprints.entries))
+			t.Fatalf("there are states of %d senders and %d fingerprints", len(l.senders.entries), len(l.fingerprints.entries))
 		}
 	}
 	if states := l.Changed(); len(states) > 120 {
 		t.Errorf("%d states to store", len(states))
 	}
 	if l.Changed() != nil {
-		t.Error("they are told of twice")
+		t.Error("they are returned twice")
 	}
 }
 
-func TestCrowdPushesOutItsOwn(t *testing.T) {
+func TestCrowdEvictsItsOwn(t *testing.T) {
 	for name, crowd := range map[string]func(i int) Sender{
-		"many fingerprints next door":       func(i int) Sender { return from("192.0.3.7", fmt.Sprint(i)) },
-		"many networks of another provider": func(i int) Sender { return from(fmt.Sprintf("2001:db8:%x::1", i), "a") },
+		"many fingerprints in a neighbouring network": func(i int) Sender { return from("192.0.3.7", fmt.Sprint(i)) },
+		"many networks of another provider":           func(i int) Sender { return from(fmt.Sprintf("2001:db8:%x::1", i), "a") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, s := New(stock), from("192.0.2.7", "a")
 			l.senders.max = 100
-			strict.getsIn(t, l, s, epoch)
+			strict.deliver(t, l, s, epoch)
 			for i := range 1000 {
-				strict.getsIn(t, l, crowd(i), epoch.Add(time.Hour))
+				strict.deliver(t, l, crowd(i), epoch.Add(time.Hour))
 			}
 			wantMode(t, l, s, epoch.Add(2*time.Hour), firstWrite)
 		})
 	}
 }
 
-func TestLeastRecentlySeenIsForgottenFirst(t *testing.T) {
+func TestLeastRecentlySeenIsEvictedFirst(t *testing.T) {
 	l := New(stock)
 	l.senders.max = 16
 	for i := range 17 {
@@ -63,9 +63,9 @@ func TestLeastRecentlySeenIsForgottenFirst(t *testing.T) {
 	wantMode(t, l, from("3.0.0.1", "2"), epoch, firstWrite)
 }
 
-func TestSenderIsForgottenWhenItDoesNotCome(t *testing.T) {
+func TestOldStateIsForgotten(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	late := epoch.Add(MaxAge + time.Hour)
 	wantMode(t, l, s, late, stock)
 	decisions := l.Learn(s, stock, handshake.Worked, late)
@@ -74,24 +74,24 @@ func TestSenderIsForgottenWhenItDoesNotCome(t *testing.T) {
 	}
 }
 
-func TestSenderStaysOnItsRungAfterRestart(t *testing.T) {
+func TestSenderKeepsItsModeAfterRestart(t *testing.T) {
 	before := New(stock)
 	s := from("192.0.2.7", "a")
-	strict.getsIn(t, before, s, epoch)
+	strict.deliver(t, before, s, epoch)
 	after := New(stock)
 	after.Restore(before.Changed())
-	if lost := strict.getsIn(t, after, s, epoch); lost != nil {
-		t.Errorf("it lost attempts on %v", lost)
+	if lost := strict.deliver(t, after, s, epoch); lost != nil {
+		t.Errorf("it lost attempts in %v", lost)
 	}
 	if after.Changed() == nil {
-		t.Error("what it did since is not stored")
+		t.Error("its change since is not stored")
 	}
 }
 
-func TestTryIsNotRepeatedAfterRestart(t *testing.T) {
+func TestRetryIsNotRepeatedAfterRestart(t *testing.T) {
 	before := New(stock)
 	s := from("192.0.2.7", "a")
-	strict.getsIn(t, before, s, epoch)
+	strict.deliver(t, before, s, epoch)
 	before.Changed()
 	due := epoch.Add(7 * time.Hour)
 	wantMode(t, before, s, due, stock)
@@ -100,11 +100,11 @@ func TestTryIsNotRepeatedAfterRestart(t *testing.T) {
 	wantMode(t, after, s, due, firstWrite)
 }
 
-func TestPolicyCanChangeBetweenRestarts(t *testing.T) {
+func TestInitialModeCanChangeBetweenRestarts(t *testing.T) {
 	careful := New(noTicket)
 	good, bad := from("192.0.2.7", "good"), from("192.0.2.7", "bad")
-	healthy.getsIn(t, careful, good, epoch)
-	intolerant13.getsIn(t, careful, bad, epoch)
+	healthy.deliver(t, careful, good, epoch)
+	intolerant13.deliver(t, careful, bad, epoch)
 	states := careful.Changed()
 
 	eager := New(stock)
@@ -112,14 +112,14 @@ func TestPolicyCanChangeBetweenRestarts(t *testing.T) {
 	wantMode(t, eager, good, epoch, stock)
 	wantMode(t, eager, bad, epoch, tls12)
 
-	strict.getsIn(t, eager, good, epoch)
+	strict.deliver(t, eager, good, epoch)
 	again := New(noTicket)
 	again.Restore(append(states, eager.Changed()...))
 	wantMode(t, again, good, epoch, noTicket)
 	wantMode(t, again, bad, epoch, tls12)
 }
 
-func TestRestoreLeavesOutWhatCannotBe(t *testing.T) {
+func TestRestoreIgnoresInvalidStates(t *testing.T) {
 	l := New(stock)
 	l.Restore([]State{
 		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: sessionticket.Mode(modes), Since: epoch, Seen: epoch},

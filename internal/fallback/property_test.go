@@ -16,8 +16,8 @@ import (
 	"postern/sessionticket"
 )
 
-// An event is anything that may happen: a sender that is offered something, and an end
-// that need not be of that.
+// An event is anything that can happen: a sender connects, and an outcome arrives, which may
+// be in another mode.
 type event struct {
 	sender Sender
 	at     sessionticket.Mode
@@ -31,7 +31,7 @@ var (
 	anyWait    = rapid.SampledFrom([]time.Duration{0, time.Second, 20 * time.Minute, 7 * time.Hour, 3 * 24 * time.Hour})
 )
 
-// anyAddr is of few networks, some of them related.
+// anyAddr draws addresses of few networks, some of them related.
 func anyAddr(areas int) *rapid.Generator[netip.Addr] {
 	return rapid.Custom(func(t *rapid.T) netip.Addr {
 		area, network := rapid.IntRange(0, areas-1).Draw(t, "area"), rapid.IntRange(0, 3).Draw(t, "network")
@@ -48,7 +48,7 @@ func anyEvents(addr *rapid.Generator[netip.Addr]) *rapid.Generator[[]event] {
 	}), 0, 60)
 }
 
-// happen plays the event: half of them end on what they were offered.
+// happen plays the event. Conclusive outcomes are in the chosen mode.
 func (e event) happen(l *Selector, now time.Time) (sessionticket.Mode, string, []Decision) {
 	mode, why := l.Choose(e.sender, now)
 	if e.end != handshake.Inconclusive {
@@ -57,7 +57,7 @@ func (e event) happen(l *Selector, now time.Time) (sessionticket.Mode, string, [
 	return mode, why, l.Learn(e.sender, e.at, e.end, now)
 }
 
-func TestOthersMoveNobodyWhoIsKnown(t *testing.T) {
+func TestOthersDoNotChangeAKnownSender(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := anyMode.Draw(t, "first")
 		crowded, alone := New(first), New(first)
@@ -73,25 +73,25 @@ func TestOthersMoveNobodyWhoIsKnown(t *testing.T) {
 		}
 		for i, e := range mine {
 			e.sender = me
-			now = now.Add(min(e.after, 7*time.Hour)) // not so long that it is forgotten
+			now = now.Add(min(e.after, 7*time.Hour)) // not so long that its state expires
 			for _, other := range others[i*len(others)/len(mine) : (i+1)*len(others)/len(mine)] {
 				other.happen(crowded, now)
 			}
 			mode, why, decisions := e.happen(crowded, now)
 			wantMode, wantWhy, wantDecisions := e.happen(alone, now)
 			if mode != wantMode || why != wantWhy || !reflect.DeepEqual(ofNetwork(decisions), ofNetwork(wantDecisions)) {
-				t.Fatalf("event %d: offered %v (%s), alone %v (%s); decisions %+v, alone %+v", i, mode, why, wantMode, wantWhy, decisions, wantDecisions)
+				t.Fatalf("event %d: mode %v (%s), alone %v (%s); decisions %+v, alone %+v", i, mode, why, wantMode, wantWhy, decisions, wantDecisions)
 			}
 		}
 	})
 }
 
-// ofNetwork leaves out what concerns a fingerprint as a whole.
+// ofNetwork leaves out decisions on a fingerprint in all networks.
 func ofNetwork(decisions []Decision) []Decision {
 	return slices.DeleteFunc(decisions, func(d Decision) bool { return d.Network == Everywhere })
 }
 
-func TestFewProvidersMoveNoNewcomer(t *testing.T) {
+func TestFewProvidersDoNotChangeNewSenders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := New(firstWrite)
 		now := epoch
@@ -99,31 +99,31 @@ func TestFewProvidersMoveNoNewcomer(t *testing.T) {
 			now = now.Add(e.after)
 			e.happen(l, now)
 			if mode, why := l.Choose(from("192.0.2.7", "a"), now); mode != firstWrite {
-				t.Fatalf("a newcomer is offered %v (%s)", mode, why)
+				t.Fatalf("a new sender has mode %v (%s)", mode, why)
 			}
 		}
 	})
 }
 
-// A client that survives one mode gets in there after it failed at most once on each other,
-// and twice where it answers with an alert.
-func TestNewcomerEndsOnRungThatWorks(t *testing.T) {
+// A client that works in one mode gets it after at most one failure in each other mode, and
+// two if it answers with an alert.
+func TestNewSenderGetsAModeThatWorks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := anyMode.Draw(t, "first")
 		c, worst := anyClient(t, first)
 		l, s := New(first), from("192.0.2.7", "a")
 		for lost := 0; ; lost++ {
-			if mode, end, _ := c.comes(l, s, epoch.Add(time.Duration(lost)*time.Hour)); end == handshake.Worked {
+			if mode, end, _ := c.connect(l, s, epoch.Add(time.Duration(lost)*time.Hour)); end == handshake.Worked {
 				return
 			} else if lost >= worst {
-				t.Fatalf("%v fails on %v, the %dth time", c, mode, lost+1)
+				t.Fatalf("%v fails in %v, the %dth time", c, mode, lost+1)
 			}
 		}
 	})
 }
 
-// anyClient survives at least one mode, and says on the first how it fails. It returns the
-// most attempts that may be lost on it.
+// anyClient draws a client that works in at least one mode, and fails conclusively in the
+// first. It returns the most attempts that it may lose.
 func anyClient(t *rapid.T, first sessionticket.Mode) (c client, worst int) {
 	works := rapid.SampledFrom(order[rank(first):]).Draw(t, "works")
 	for _, mode := range order[rank(first):] {
@@ -145,10 +145,10 @@ func anyClient(t *rapid.T, first sessionticket.Mode) (c client, worst int) {
 	return c, worst
 }
 
-// Whatever happened before, a sender that closes silently on some rungs and survives another
-// gets in within three attempts on each, a try, and what is left of an earlier round in
-// which the other failed too.
-func TestAnySenderEndsOnRungThatWorks(t *testing.T) {
+// Whatever happened before, a sender that closes silently in some modes and works in another
+// completes a handshake within three attempts in each, a retry, and the rest of an earlier
+// round in which the other failed too.
+func TestAnySenderGetsAModeThatWorks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, s, now := New(stock), from("192.0.2.7", "a"), epoch
 		for _, e := range anyEvents(anyAddr(6)).Draw(t, "past") {
@@ -165,22 +165,22 @@ func TestAnySenderEndsOnRungThatWorks(t *testing.T) {
 			}
 		}
 		for range 2*3*(modes-1) + 1 {
-			if _, end, _ := c.comes(l, s, now); end == handshake.Worked {
+			if _, end, _ := c.connect(l, s, now); end == handshake.Worked {
 				return
 			}
 			now = now.Add(20 * time.Minute)
 		}
-		t.Fatalf("%v is still out", c)
+		t.Fatalf("%v still fails", c)
 	})
 }
 
-// A sender that got in loses an attempt to a better mode at most once in a wait, and the next one is
-// on the mode that works.
-func TestBetterRungIsTriedAtMostOnceAWait(t *testing.T) {
+// A sender loses at most one attempt to retries in a wait, and the next attempt is in the mode
+// that works.
+func TestRetriesAreAtMostOneInAWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, s, now := New(stock), from("192.0.2.7", "a"), epoch
-		intolerant13.comes(l, s, now)
-		intolerant13.comes(l, s, now)
+		intolerant13.connect(l, s, now)
+		intolerant13.connect(l, s, now)
 		last := now.Add(-firstWait)
 		for _, after := range rapid.SliceOfN(anyWait, 1, 100).Draw(t, "waits") {
 			now = now.Add(after)
@@ -190,20 +190,20 @@ func TestBetterRungIsTriedAtMostOnceAWait(t *testing.T) {
 				continue
 			}
 			if now.Sub(last) < firstWait {
-				t.Fatalf("%v is tried %v after the last try", mode, now.Sub(last))
+				t.Fatalf("%v is retried %v after the last retry", mode, now.Sub(last))
 			}
 			last = now
-			if rapid.Bool().Draw(t, "its end is told") {
+			if rapid.Bool().Draw(t, "its outcome arrives") {
 				l.Learn(s, mode, rapid.SampledFrom([]handshake.Outcome{handshake.Inconclusive, handshake.ClosedAfterFlight}).Draw(t, "end"), now)
 			}
 			if mode, _ := l.Choose(s, now.Add(maxWait+time.Hour)); mode != tls12 {
-				t.Fatalf("%v is tried twice in a row", mode)
+				t.Fatalf("%v is retried twice in a row", mode)
 			}
 		}
 	})
 }
 
-func TestMemoryStaysBounded(t *testing.T) {
+func TestStatesStayBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := New(anyMode.Draw(t, "first"))
 		l.senders.max, l.fingerprints.max = 4, 1
@@ -218,7 +218,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	})
 }
 
-func TestRestoredLadderDecidesTheSame(t *testing.T) {
+func TestRestoredSelectorDecidesTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := anyMode.Draw(t, "first")
 		l, stored, now := New(first), make(map[key]State), epoch
@@ -243,7 +243,7 @@ func TestRestoredLadderDecidesTheSame(t *testing.T) {
 	})
 }
 
-// store keeps the states as JSON does, which is how the ledger has them.
+// store encodes the changed states as JSON and decodes them, as the ledger does.
 func store(t *rapid.T, stored map[key]State, l *Selector) {
 	for _, state := range l.Changed() {
 		text, err := json.Marshal(state)

@@ -13,7 +13,7 @@ import (
 	"postern/sessionticket"
 )
 
-func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
+func TestSenderGetsTheModeThatAvoidsItsClose(t *testing.T) {
 	broken := inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Inconclusive)
 	for _, test := range []struct {
 		name   string
@@ -25,34 +25,34 @@ func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
 		{"a healthy one loses nothing", healthy, stock, nil, stock},
 		{"a strict one loses one to an early ticket", strict, stock, []sessionticket.Mode{stock}, firstWrite},
 		{"a strict one loses nothing to a late ticket", strict, firstWrite, nil, firstWrite},
-		{"one that takes no ticket is not tried with another", takesNone, firstWrite, []sessionticket.Mode{firstWrite}, noTicket},
-		{"nor when the first was early", takesNone, stock, []sessionticket.Mode{stock, firstWrite}, noTicket},
+		{"one that refuses tickets does not get one at another time", refusesTickets, firstWrite, []sessionticket.Mode{firstWrite}, noTicket},
+		{"nor if the first was early", refusesTickets, stock, []sessionticket.Mode{stock, firstWrite}, noTicket},
 		{"the same flight is not tried twice", intolerant13, firstWrite, []sessionticket.Mode{firstWrite}, tls12},
 		{"a ticket in the flight is ruled out first", intolerant13, stock, []sessionticket.Mode{stock, firstWrite}, tls12},
-		{"a policy of no tickets is gone down from", intolerant13, noTicket, []sessionticket.Mode{noTicket}, tls12},
+		{"it falls back from no-ticket too", intolerant13, noTicket, []sessionticket.Mode{noTicket}, tls12},
 		{
-			"where the cure does not help the others are tried",
+			"if the remedy does not help, the others are tried",
 			inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight),
 			firstWrite, []sessionticket.Mode{firstWrite, tls12}, ownWrite,
 		},
 		{
-			"one that answers TLS 1.2 with an alert is not kept there",
+			"one that answers TLS 1.2 with an alert does not stay there",
 			client{noTicket: handshake.Worked, firstWrite: handshake.ClosedAfterFlight, ownWrite: handshake.ClosedAfterFlight},
 			firstWrite, []sessionticket.Mode{firstWrite, tls12, tls12, ownWrite}, noTicket,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l, s := New(test.first), from("192.0.2.7", "a")
-			if lost := test.client.getsIn(t, l, s, epoch); !slices.Equal(lost, test.lost) {
-				t.Errorf("it lost attempts on %v, want %v", lost, test.lost)
+			if lost := test.client.deliver(t, l, s, epoch); !slices.Equal(lost, test.lost) {
+				t.Errorf("it lost attempts in %v, want %v", lost, test.lost)
 			}
 			wantMode(t, l, s, epoch.Add(2*time.Hour), test.ends)
 		})
 	}
-	t.Run("one that nothing helps gives up nothing", func(t *testing.T) {
+	t.Run("one that no mode helps stays in the initial mode", func(t *testing.T) {
 		l, s := New(firstWrite), from("192.0.2.7", "a")
 		for range 4 {
-			hopeless.comes(l, s, epoch)
+			alwaysFails.connect(l, s, epoch)
 		}
 		wantMode(t, l, s, epoch, firstWrite)
 	})
@@ -60,19 +60,19 @@ func TestSenderIsOfferedWhatCuresItsClose(t *testing.T) {
 		l, s := New(firstWrite), from("192.0.2.7", "a")
 		var offered []sessionticket.Mode
 		for range 6 {
-			mode, _, _ := broken.comes(l, s, epoch)
+			mode, _, _ := broken.connect(l, s, epoch)
 			offered = append(offered, mode)
 		}
 		want := []sessionticket.Mode{firstWrite, tls12, tls12, ownWrite, noTicket, firstWrite}
 		if !slices.Equal(offered, want) {
-			t.Errorf("it was offered %v, want %v", offered, want)
+			t.Errorf("it had modes %v, want %v", offered, want)
 		}
 	})
 }
 
-// A sender that fails only when it resumes got in before, and needs a full handshake, not
-// an old TLS.
-func TestSenderThatFailsWhenItResumesIsGivenNoTicket(t *testing.T) {
+// A sender that fails only when it resumes completed a handshake before. It needs a full
+// handshake, not TLS 1.2.
+func TestSenderThatFailsWhenItResumesGetsNoTicket(t *testing.T) {
 	l, s := New(firstWrite), from("192.0.2.7", "a")
 	for range 4 {
 		l.Learn(s, firstWrite, handshake.Worked, epoch)
@@ -81,7 +81,7 @@ func TestSenderThatFailsWhenItResumesIsGivenNoTicket(t *testing.T) {
 	wantMode(t, l, s, epoch, noTicket)
 }
 
-func TestSenderThatGotInLeavesAtTheThirdFailure(t *testing.T) {
+func TestSenderFallsBackAtTheThirdFailureInAModeThatWorked(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	for range 1000 {
 		l.Learn(s, stock, handshake.Worked, epoch)
@@ -97,18 +97,18 @@ func TestSenderThatGotInLeavesAtTheThirdFailure(t *testing.T) {
 	}
 }
 
-func TestSenderWhoseTroubleChangesIsOfferedEveryRungAnew(t *testing.T) {
+func TestAllModesAreTriedAgainAfterASuccess(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	onlyStock := inOrder(handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight)
-	lost := onlyStock.getsIn(t, l, s, epoch.Add(time.Hour))
+	lost := onlyStock.deliver(t, l, s, epoch.Add(time.Hour))
 	if want := []sessionticket.Mode{firstWrite, firstWrite, firstWrite, noTicket, tls12}; !slices.Equal(lost, want) {
-		t.Errorf("it lost attempts on %v, want %v", lost, want)
+		t.Errorf("it lost attempts in %v, want %v", lost, want)
 	}
 	wantMode(t, l, s, epoch.Add(3*time.Hour), stock)
 }
 
-func TestRareAccidentsMoveNobody(t *testing.T) {
+func TestRareFailuresChangeNothing(t *testing.T) {
 	l, s := New(firstWrite), from("192.0.2.7", "a")
 	for i := range 10_000 {
 		end := handshake.Worked
@@ -121,38 +121,38 @@ func TestRareAccidentsMoveNobody(t *testing.T) {
 	}
 }
 
-func TestTwoKindsInOneNetworkDoNotSpeakForEachOther(t *testing.T) {
+func TestTwoFingerprintsInOneNetworkAreIndependent(t *testing.T) {
 	l := New(stock)
 	good, bad := from("192.0.2.7", "good"), from("192.0.2.8", "bad")
 	for range 100 {
-		healthy.getsIn(t, l, good, epoch)
+		healthy.deliver(t, l, good, epoch)
 	}
-	if lost := strict.getsIn(t, l, bad, epoch); len(lost) != 1 {
+	if lost := strict.deliver(t, l, bad, epoch); len(lost) != 1 {
 		t.Errorf("the strict one lost attempts on %v, want one", lost)
 	}
 	wantMode(t, l, good, epoch, stock)
 	wantMode(t, l, from("192.0.2.9", "bad"), epoch, firstWrite)
 }
 
-// Two that cannot be told apart share a mode that both survive, and the healthy one's tries of the
-// better mode come less and less often.
+// Two clients with one network and fingerprint share a mode that works for both, and retries
+// become rarer.
 func TestTwoKindsWithOneFingerprintSettle(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	lost := 0
 	for hour := range 30 * 24 {
 		now := epoch.Add(time.Duration(hour) * time.Hour)
-		healthy.comes(l, s, now)
-		healthy.comes(l, s, now.Add(time.Minute))
-		for _, end, _ := strict.comes(l, s, now.Add(30*time.Minute)); end != handshake.Worked; _, end, _ = strict.comes(l, s, now.Add(45*time.Minute)) {
+		healthy.connect(l, s, now)
+		healthy.connect(l, s, now.Add(time.Minute))
+		for _, end, _ := strict.connect(l, s, now.Add(30*time.Minute)); end != handshake.Worked; _, end, _ = strict.connect(l, s, now.Add(45*time.Minute)) {
 			lost++
 		}
 	}
-	if lost > 3+7 { // until it is believed, and with each try
+	if lost > 3+7 { // until it falls back, and with each retry
 		t.Errorf("the strict one lost %d attempts in a month", lost)
 	}
 }
 
-func TestConnectionsOfBeforeAMoveMoveNobody(t *testing.T) {
+func TestOutcomesInAnEarlierModeChangeNothing(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	for range 10 {
 		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch) // they began together
@@ -162,11 +162,11 @@ func TestConnectionsOfBeforeAMoveMoveNobody(t *testing.T) {
 	wantMode(t, l, s, epoch, firstWrite)
 }
 
-func TestInconclusiveEndsMoveNobody(t *testing.T) {
+func TestInconclusiveOutcomesChangeNothing(t *testing.T) {
 	for name, past := range map[string]func(l *Selector, s Sender){
-		"unknown":      func(*Selector, Sender) {},
-		"got in lower": func(l *Selector, s Sender) { takesNone.getsIn(t, l, s, epoch) },
-		"never got in": func(l *Selector, s Sender) { l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch) },
+		"unknown":                   func(*Selector, Sender) {},
+		"completed in a safer mode": func(l *Selector, s Sender) { refusesTickets.deliver(t, l, s, epoch) },
+		"never completed":           func(l *Selector, s Sender) { l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch) },
 	} {
 		l, s := New(firstWrite), from("192.0.2.7", "a")
 		past(l, s)
@@ -181,15 +181,15 @@ func TestInconclusiveEndsMoveNobody(t *testing.T) {
 	l := New(firstWrite)
 	l.Learn(from("192.0.2.7", "a"), firstWrite, handshake.Inconclusive, epoch)
 	if states := l.Changed(); states != nil {
-		t.Errorf("what tells nothing is remembered: %+v", states)
+		t.Errorf("an inconclusive outcome is stored: %+v", states)
 	}
 }
 
-func TestCloseAfterTicketThatWasNotSentTellsNothing(t *testing.T) {
+func TestCloseAfterATicketThatWasNotSentIsInconclusive(t *testing.T) {
 	for _, mode := range []sessionticket.Mode{noTicket, tls12} {
 		l, s := New(mode), from("192.0.2.7", "a")
 		if decisions := l.Learn(s, mode, handshake.ClosedAfterTicket, epoch); decisions != nil || l.Changed() != nil {
-			t.Errorf("on %v it is believed: %+v", mode, decisions)
+			t.Errorf("in %v it counts: %+v", mode, decisions)
 		}
 	}
 }
@@ -228,44 +228,44 @@ func TestDecisionsSayWhy(t *testing.T) {
 	}
 }
 
-func TestOneConnectionTriesTheBetterRung(t *testing.T) {
+func TestOneConnectionRetriesALessCompatibleMode(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
 	wantMode(t, l, s, due, stock)
 	for range 10 {
-		wantMode(t, l, s, due, firstWrite) // while the try is under way
+		wantMode(t, l, s, due, firstWrite) // while the retry is under way
 	}
 	l.Learn(s, stock, handshake.ClosedAfterFlight, due)
 	wantMode(t, l, s, due.Add(time.Minute), firstWrite)
 }
 
-func TestOneOfManyAtOnceTriesTheBetterRung(t *testing.T) {
+func TestOneOfManyConcurrentConnectionsRetries(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
 	var tries atomic.Int32
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if mode, _, _ := strict.comes(l, s, due); mode == stock {
+			if mode, _, _ := strict.connect(l, s, due); mode == stock {
 				tries.Add(1)
 			}
 		})
 	}
 	all.Wait()
 	if n := tries.Load(); n != 1 {
-		t.Errorf("%d connections tried, want one", n)
+		t.Errorf("%d connections retried, want one", n)
 	}
 }
 
-func TestTriesComeLessAndLessOften(t *testing.T) {
+func TestRetriesBecomeRarer(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	var waits []time.Duration
 	last := epoch.Add(15 * time.Minute)
 	for now := epoch; now.Before(epoch.Add(70 * 24 * time.Hour)); now = now.Add(15 * time.Minute) {
-		if _, end, _ := strict.comes(l, s, now); end != handshake.Worked {
+		if _, end, _ := strict.connect(l, s, now); end != handshake.Worked {
 			waits = append(waits, now.Sub(last).Round(time.Hour))
 			last = now
 		}
@@ -273,16 +273,16 @@ func TestTriesComeLessAndLessOften(t *testing.T) {
 	const h = time.Hour
 	want := []time.Duration{6 * h, 12 * h, 24 * h, 48 * h, 96 * h, 192 * h, 336 * h, 336 * h, 336 * h}
 	if !slices.Equal(waits, want) {
-		t.Errorf("tries after %v, want %v", waits, want)
+		t.Errorf("retries after %v, want %v", waits, want)
 	}
 }
 
-// A sender that comes less often than the tries are due would meet nothing else.
-func TestNoSenderLosesTwoAttemptsToTries(t *testing.T) {
+// A sender that connects less often than retries are due would otherwise get nothing else.
+func TestNoSenderLosesTwoAttemptsInARowToRetries(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	lostInARow := 0
 	for day := range 29 {
-		_, end, _ := strict.comes(l, s, epoch.Add(time.Duration(day)*26*time.Hour))
+		_, end, _ := strict.connect(l, s, epoch.Add(time.Duration(day)*26*time.Hour))
 		if end == handshake.Worked {
 			lostInARow = 0
 		} else if lostInARow++; lostInARow > 1 {
@@ -291,51 +291,51 @@ func TestNoSenderLosesTwoAttemptsToTries(t *testing.T) {
 	}
 }
 
-func TestCuredSenderClimbsBack(t *testing.T) {
+func TestFixedSenderRecovers(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	intolerant13.getsIn(t, l, s, epoch)
+	intolerant13.deliver(t, l, s, epoch)
 	var offered []sessionticket.Mode
 	for now := epoch.Add(time.Hour); now.Before(epoch.Add(30 * time.Hour)); now = now.Add(time.Hour) {
-		mode, _, _ := healthy.comes(l, s, now)
+		mode, _, _ := healthy.connect(l, s, now)
 		offered = append(offered, mode)
 	}
 	if want := []sessionticket.Mode{tls12, noTicket, ownWrite, firstWrite, stock}; !slices.Equal(slices.Compact(offered), want) {
-		t.Errorf("it was offered %v, want %v", slices.Compact(offered), want)
+		t.Errorf("it had modes %v, want %v", slices.Compact(offered), want)
 	}
 }
 
-// On one success alone a better mode is not trusted as one that has worked for long.
-func TestOneFailureUndoesAClimb(t *testing.T) {
+// After one success a mode is not trusted like one that has worked for long.
+func TestOneFailureUndoesARecovery(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	now := epoch.Add(7 * time.Hour)
-	if mode, _, _ := healthy.comes(l, s, now); mode != stock {
-		t.Fatalf("it was offered %v", mode)
+	if mode, _, _ := healthy.connect(l, s, now); mode != stock {
+		t.Fatalf("it has mode %v", mode)
 	}
-	strict.comes(l, s, now)
+	strict.connect(l, s, now)
 	wantMode(t, l, s, now, firstWrite)
 }
 
-func TestTryThatTellsNothingIsNotRepeatedAtOnce(t *testing.T) {
+func TestRetryWithoutAnOutcomeIsNotRepeatedAtOnce(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch)
+	strict.deliver(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
-	wantMode(t, l, s, due, stock) // and its end is never told
-	strict.comes(l, s, due.Add(time.Minute))
+	wantMode(t, l, s, due, stock) // and its outcome never arrives
+	strict.connect(l, s, due.Add(time.Minute))
 	wantMode(t, l, s, due.Add(11*time.Hour), firstWrite)
 	wantMode(t, l, s, due.Add(13*time.Hour), stock)
 }
 
 func TestClockSetBackDelaysNothingForLong(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.getsIn(t, l, s, epoch.AddDate(30, 0, 0))
+	strict.deliver(t, l, s, epoch.AddDate(30, 0, 0))
 	lost := 0
 	for now := epoch; now.Before(epoch.AddDate(0, 1, 0)); now = now.Add(time.Hour) {
-		if _, end, _ := strict.comes(l, s, now); end != handshake.Worked {
+		if _, end, _ := strict.connect(l, s, now); end != handshake.Worked {
 			lost++
 		}
 	}
 	if lost == 0 || lost > 7 {
-		t.Errorf("stock was tried %d times in a month", lost)
+		t.Errorf("stock was retried %d times in a month", lost)
 	}
 }

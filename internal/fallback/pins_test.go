@@ -12,9 +12,9 @@ func pin(network string, mode sessionticket.Mode) Pin {
 	return Pin{Network: netip.MustParsePrefix(network), Mode: mode, Why: "asked for", Since: epoch}
 }
 
-func TestLongestPinHoldsOverEverything(t *testing.T) {
+func TestLongestPinApplies(t *testing.T) {
 	l := New(firstWrite)
-	takesNone.getsIn(t, l, from("192.0.2.7", "a"), epoch)
+	refusesTickets.deliver(t, l, from("192.0.2.7", "a"), epoch)
 	l.SetPins([]Pin{pin("192.0.0.0/16", tls12), pin("192.0.2.7/32", stock), pin("192.0.2.0/24", ownWrite), pin("::/0", noTicket)}, epoch)
 	for addr, want := range map[string]sessionticket.Mode{
 		"192.0.2.7": stock, "::ffff:192.0.2.7": stock, "192.0.2.8": ownWrite, "192.0.3.1": tls12,
@@ -24,17 +24,17 @@ func TestLongestPinHoldsOverEverything(t *testing.T) {
 	}
 	wantMode(t, l, Sender{Fingerprint: "a"}, epoch, firstWrite)
 	for range 100 {
-		for _, mode := range []sessionticket.Mode{stock, noTicket} { // the pin's and its own
+		for _, mode := range []sessionticket.Mode{stock, noTicket} { // of the pin, and its own
 			if decisions := l.Learn(from("192.0.2.7", "a"), mode, handshake.ClosedAfterFlight, epoch); decisions != nil {
 				t.Fatalf("learned under a pin: %+v", decisions)
 			}
 		}
 	}
 	l.SetPins(nil, epoch)
-	wantMode(t, l, from("192.0.2.7", "a"), epoch, noTicket) // what it had learned
+	wantMode(t, l, from("192.0.2.7", "a"), epoch, noTicket) // from its state
 }
 
-func TestSetPinsTellsWhatChanged(t *testing.T) {
+func TestSetPinsReturnsChanges(t *testing.T) {
 	l := New(firstWrite)
 	l.SetPins([]Pin{pin("192.0.2.0/24", tls12), pin("198.51.100.0/24", tls12), pin("203.0.113.0/24", tls12)}, epoch)
 	told := l.SetPins([]Pin{pin("192.0.2.9/24", noTicket), pin("203.0.113.0/24", tls12), pin("10.0.0.0/8", stock)}, epoch)
