@@ -17,7 +17,7 @@ import (
 	"postern/internal/probe"
 )
 
-// patience bounds what should take seconds.
+// patience bounds a simulation that takes seconds.
 const patience = 5 * time.Minute
 
 // withoutPrograms is a simulation that finds no programs, so that it is the same everywhere.

@@ -207,7 +207,7 @@ const (
 type row struct{ stock, gate, ownWrite, ticketsOff, openSSL, openSSLRSA string }
 
 // matrix has a row for each persona. The servers have an ECDSA certificate but the
-// last, which has RSA, takes TLS 1.2 and later, and whose issuer no client knows.
+// last, which has RSA, accepts TLS 1.2 and later, and has an unknown issuer.
 var matrix = map[string]row{
 	"healthy-go":               {completed, completed, completed, completed, completed, completed},
 	"healthy-openssl":          {completed, completed, completed, completed, completed, completed},

@@ -41,7 +41,7 @@ func NewProgress(w io.Writer) *Progress {
 	return &Progress{}
 }
 
-// StartProgress starts a progress line on w, a terminal or what stands for one.
+// StartProgress starts a progress line on w, which is a terminal or a test's buffer.
 func StartProgress(w io.Writer) *Progress {
 	p := &Progress{w: w, stop: make(chan struct{})}
 	p.stopped.Go(p.run)

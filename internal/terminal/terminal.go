@@ -1,9 +1,9 @@
-// Package terminal is how the commands of this module talk to the person who runs them.
+// Package terminal prints results, errors, hints and progress for the commands.
 //
-// What was asked for goes to standard output; errors, hints, notes, progress and the log
+// Results go to standard output; errors, hints, notes, progress and the log
 // go to standard error. An error is a line "postern: error: what, where" without a full
-// stop, followed by a line "postern: hint: remedy" wherever a remedy is known. An error
-// that helps nobody is a bug.
+// stop, followed by a line "postern: hint: remedy" if a remedy is known. An error that does
+// not help is a bug.
 package terminal
 
 import (

@@ -11,25 +11,24 @@ import (
 	"postern/internal/testcert"
 )
 
-// DovecotOptions says whom a Dovecot has mailboxes for. It knows nobody else:
-// other recipients are refused at RCPT with 550.
+// DovecotOptions configure a Dovecot. It rejects other recipients than its users at RCPT with
+// 550.
 type DovecotOptions struct {
-	Users []string // addresses; nil means user@localhost
+	Users []string // addresses; nil: user@localhost
 	Full  []string // addresses over quota: 250 to RCPT, 552 after DATA
 
-	// Cert is what it serves IMAP and POP3 with, to users that cannot log in; nil
-	// does without both.
+	// Cert is for IMAP and POP3, where no user can log in; nil: without both.
 	Cert *testcert.Pair
 
 	// Config are further lines of dovecot.conf.
 	Config string
 }
 
-// Dovecot is a mail store that takes mail by LMTP over a Unix socket.
+// A Dovecot is a mail store that receives mail by LMTP over a Unix socket.
 type Dovecot struct {
-	Socket string // path of the LMTP socket, which every user may connect to
+	Socket string // path of the LMTP socket, open to all users
 
-	// Where it speaks IMAP and POP3, with STARTTLS and over TLS; empty without Cert.
+	// Addresses of IMAP and POP3, with STARTTLS and with implicit TLS; empty without Cert.
 	IMAP, IMAPS, POP3, POP3S string
 
 	config string
@@ -53,7 +52,7 @@ func StartDovecot(t T, o DovecotOptions) *Dovecot {
 	d.config = dir.write(t, "dovecot.conf", dovecotConfig(t, dir), o.Config)
 	log := dir.path("dovecot.log")
 	d.daemon = startDaemon(t, "dovecot", dir, exec.Command(program(t, "dovecot"), "-F", "-c", d.config), log)
-	awaitGreeting(t, d.daemon, "unix", d.Socket) // its master listens everywhere before it greets anywhere
+	awaitGreeting(t, d.daemon, "unix", d.Socket) // when LMTP greets, all listeners are open
 	return d
 }
 
@@ -77,7 +76,7 @@ func (d *Dovecot) Fetch(t T, user string) []string {
 	return texts
 }
 
-// mailboxes is what makes it speak IMAP and POP3.
+// mailboxes returns the configuration of IMAP and POP3.
 func (d *Dovecot) mailboxes(t T, cert *testcert.Pair) string {
 	t.Helper()
 	words := []string{"CERT-FILE", cert.CertFile, "KEY-FILE", cert.KeyFile}
@@ -113,7 +112,7 @@ service pop3-login {
 }
 `
 
-// dovecotUsers are the lines of a passwd-file. One byte of quota is always exceeded.
+// dovecotUsers returns the lines of a passwd-file. A quota of one byte is always exceeded.
 func dovecotUsers(o DovecotOptions) []string {
 	var lines []string
 	for _, user := range slices.Concat(o.Users, o.Full) {
@@ -126,7 +125,7 @@ func dovecotUsers(o DovecotOptions) []string {
 	return lines
 }
 
-// dovecotConfig is the configuration for a Dovecot in dir.
+// dovecotConfig returns the configuration for a Dovecot in dir.
 func dovecotConfig(t T, dir folder) string {
 	t.Helper()
 	mailUser, mailGroup, more := "nobody", "nogroup", ""
@@ -178,7 +177,7 @@ userdb {
 }
 MORE`
 
-// dovecotRootless keeps Dovecot from giving up rights that it does not have.
+// dovecotRootless configures Dovecot not to change users, which it cannot without root.
 const dovecotRootless = `default_internal_user = USER
 default_internal_group = GROUP
 default_login_user = USER

@@ -17,34 +17,33 @@ import (
 	"postern/internal/testcert"
 )
 
-// PostfixOptions says how a Postfix that receives is set up.
+// PostfixOptions configure a receiving Postfix.
 type PostfixOptions struct {
-	// Cert is what it serves STARTTLS with; nil does without TLS.
+	// Cert is for STARTTLS; nil: without TLS.
 	Cert *testcert.Pair
-	// Domains are those it takes mail for; nil means localhost.
+	// Domains are those that it accepts mail for; nil: localhost.
 	Domains []string
-	// Users are the addresses it knows; nil means every one in Domains.
+	// Users are the addresses that exist; nil: all in Domains.
 	Users []string
-	// XCLIENT offers that command to clients on loopback.
+	// XCLIENT offers XCLIENT to clients on loopback.
 	XCLIENT bool
-	// Service opens a second listener: an entry of master.cf(5) without the
-	// address in front, such as "inet n - n - - smtpd -o name=value". It may go
-	// on over more lines.
+	// Service opens a second listener: an entry of master.cf(5) without the address, such as
+	// "inet n - n - - smtpd -o name=value". It may have several lines.
 	Service string
 	// Config are further lines of main.cf.
 	Config []string
 }
 
-// Postfix is a mail server that takes mail and delivers all of it to one Maildir.
+// A Postfix is a receiving Postfix that delivers all mail to one Maildir.
 type Postfix struct {
-	Addr        string // where it speaks SMTP
-	ServiceAddr string // the second listener's; empty without Service
+	Addr        string // SMTP
+	ServiceAddr string // second listener; empty without Service
 	Maildir     Maildir
 
 	instance *postfixInstance
 }
 
-// StartPostfix starts a Postfix that receives.
+// StartPostfix starts a receiving Postfix.
 func StartPostfix(t T, o PostfixOptions) *Postfix {
 	t.Helper()
 	dir := newFolder(t)
@@ -61,11 +60,11 @@ func StartPostfix(t T, o PostfixOptions) *Postfix {
 	return p
 }
 
-// Log returns what Postfix has logged so far.
+// Log returns the log so far.
 func (p *Postfix) Log() string { return readLog(p.instance.log) }
 
-// AwaitLog waits for a line with text in the log, which Postfix writes a moment
-// after what it tells of, and returns the first such line.
+// AwaitLog waits for a log line with text and returns the first. Postfix logs with a short
+// delay.
 func (p *Postfix) AwaitLog(t T, text string) string {
 	t.Helper()
 	found := ""
@@ -81,8 +80,8 @@ func (p *Postfix) AwaitLog(t T, text string) string {
 	return found
 }
 
-// AwaitMessages waits until at least n messages stand in the Maildir, since
-// Postfix acknowledges a message when it is queued, and returns their texts.
+// AwaitMessages waits for at least n messages in the Maildir and returns their texts. Postfix
+// acknowledges a message when it is queued, before it delivers it.
 func (p *Postfix) AwaitMessages(t T, n int) []string {
 	t.Helper()
 	var messages []string
@@ -96,7 +95,7 @@ func (p *Postfix) AwaitMessages(t T, n int) []string {
 	return messages
 }
 
-// receiverSettings are the lines of main.cf for a Postfix that receives.
+// receiverSettings returns the lines of main.cf for a receiving Postfix.
 func receiverSettings(t T, dir folder, o PostfixOptions) []string {
 	t.Helper()
 	uid, gid := account(t, "nobody")
@@ -130,7 +129,7 @@ func orLocalhost(domains []string) []string {
 	return domains
 }
 
-// mailboxes is a table that leads each user, or everyone, to the Maildir.
+// mailboxes returns a table that maps the users, or all addresses, to the Maildir.
 func mailboxes(users []string) string {
 	if users == nil {
 		return "static:box/"
@@ -142,7 +141,7 @@ func mailboxes(users []string) string {
 	return "inline:{" + strings.Join(entries, ", ") + "}"
 }
 
-// What Postfix logs of its deliveries (smtp_tls_loglevel = 2).
+// Postfix's log lines of deliveries (smtp_tls_loglevel = 2).
 var (
 	postfixSent     = regexp.MustCompile(`postfix/smtp\[.*status=sent`)
 	postfixBounced  = regexp.MustCompile(`postfix/smtp\[.*status=bounced`)
@@ -150,11 +149,10 @@ var (
 	postfixResumed  = regexp.MustCompile(`postfix/smtp\[.*: Reusing old session`)
 )
 
-// SendPostfix queues messages in a Postfix of its own and returns when all of
-// them have been delivered to addr or refused for good. Postfix insists on
-// STARTTLS, takes any certificate, resumes where it can, has at most 20
-// connections at a time, and tries again every second what was put off.
-// What it delivers at first at the same time has no session to resume.
+// SendPostfix queues messages in a Postfix of its own and returns when all of them have been
+// delivered to addr or rejected permanently. Postfix requires STARTTLS, accepts any certificate,
+// resumes if it can, has at most 20 connections at a time, and retries deferred messages every
+// second. The first messages that it delivers in parallel have no session to resume.
 func SendPostfix(t T, addr string, o QueueOptions) QueueRun {
 	t.Helper()
 	o = o.orDefault()
@@ -176,7 +174,7 @@ func SendPostfix(t T, addr string, o QueueOptions) QueueRun {
 	}
 }
 
-// senderSettings are the lines of main.cf for a Postfix that sends to addr.
+// senderSettings returns the lines of main.cf for a Postfix that sends to addr.
 func senderSettings(t T, addr string, h Handshake) []string {
 	t.Helper()
 	host, port := splitAddr(t, addr)
@@ -189,16 +187,16 @@ func senderSettings(t T, addr string, h Handshake) []string {
 		"minimal_backoff_time = 1s",
 		"maximal_backoff_time = 1s",
 		"queue_run_delay = 1s",
-		// One refused handshake must not make all other messages wait.
+		// One failed handshake must not delay all other messages.
 		"default_destination_concurrency_failed_cohort_limit = 0",
-		// A bounce would come to addr as one more message.
+		// Otherwise a bounce would arrive at addr as one more message.
 		"transport_maps = inline:{sender.test=discard:}",
 	}
 	return append(settings, handshakeSettings(t, h)...)
 }
 
-// handshakeSettings makes Postfix ask for h. It sets groups by itself, so
-// OpenSSL's configuration file cannot; signature algorithms only that can.
+// handshakeSettings configures Postfix for h. Groups are set in main.cf, which overrides
+// OpenSSL's configuration file; signature algorithms only there.
 func handshakeSettings(t T, h Handshake) []string {
 	t.Helper()
 	switch h {
@@ -215,7 +213,7 @@ func handshakeSettings(t T, h Handshake) []string {
 	return nil
 }
 
-// queue hands the messages to the running instance.
+// queue queues the messages in the running instance.
 func (p *postfixInstance) queue(t T, o QueueOptions) {
 	t.Helper()
 	await(t, p.daemon, "the queue", func() error {
@@ -237,7 +235,7 @@ func (p *postfixInstance) queue(t T, o QueueOptions) {
 	}
 }
 
-// postfixInstance is a Postfix with a configuration, queue and log of its own.
+// A postfixInstance is a Postfix with its own configuration, queue and log.
 type postfixInstance struct {
 	dir    folder
 	config string // configuration directory
@@ -245,8 +243,8 @@ type postfixInstance struct {
 	daemon *daemon
 }
 
-// postfixServices is the part of master.cf(5) that every instance has: the
-// queue, what it calls upon, and the log without syslog. Nothing is chrooted.
+// postfixServices is the part of master.cf(5) that every instance has: the queue and its
+// services, and the log without syslog. Nothing runs in a chroot.
 const postfixServices = `pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -266,11 +264,11 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd`
 
-// postfixFolders are those of the queue that belong to the mail system.
+// postfixFolders are the folders of the queue that the postfix user owns.
 const postfixFolders = "active bounce corrupt defer deferred flush hold incoming maildrop private public saved trace"
 
-// postfixSettings is the part of main.cf that every instance has: only
-// loopback, no DNS, no local users. The configuration lies in the instance's folder.
+// postfixSettings is the part of main.cf that every instance has: only loopback, no DNS, no
+// local users.
 const postfixSettings = `compatibility_level = 3.6
 queue_directory = $config_directory/../queue
 data_directory = $config_directory/../data
@@ -282,8 +280,8 @@ mydestination =
 alias_maps =
 in_flow_delay = 0`
 
-// startPostfix starts an instance in dir with further lines of main.cf and
-// master.cf; a later line of main.cf wins over an earlier one.
+// startPostfix starts an instance in dir with further lines of main.cf and master.cf. Later
+// lines of main.cf override earlier ones.
 func startPostfix(t T, dir folder, settings, services []string) *postfixInstance {
 	t.Helper()
 	requireRoot(t, "postfix")
@@ -295,15 +293,15 @@ func startPostfix(t T, dir folder, settings, services []string) *postfixInstance
 	p.write(t, "main.cf", lastWins(settings))
 	p.write(t, "master.cf", append(services, postfixServices))
 	p.makeQueue(t)
-	// -e ends it some day if nobody does: it sheds the signal that other
-	// daemons get when the test program dies.
+	// -e ends it after an hour: master does not receive the signal that other daemons get when
+	// the test program dies.
 	master := exec.Command(program(t, "master"), "-c", p.config, "-e", "3600")
 	p.daemon = startDaemon(t, "master", dir, master, p.log)
 	return p
 }
 
-// write writes a configuration file and dates it back: Postfix reads a file
-// again and again until it is two seconds old, lest it be half-written.
+// write writes a configuration file with an old time: Postfix rereads a file until it is two
+// seconds old, in case it is still being written.
 func (p *postfixInstance) write(t T, name string, lines []string) {
 	t.Helper()
 	path := p.dir.write(t, filepath.Join("config", name), lines...)
@@ -313,9 +311,8 @@ func (p *postfixInstance) write(t T, name string, lines []string) {
 	}
 }
 
-// makeQueue makes the folders of the queue. "postfix check" would too, but
-// rewrites main.cf, which then is young again. Only root hands in mail here,
-// so no folder has to be open to a group.
+// makeQueue makes the folders of the queue. "postfix check" would too, but it rewrites main.cf,
+// which then is new again. Only root submits mail here, so no folder needs group access.
 func (p *postfixInstance) makeQueue(t T) {
 	t.Helper()
 	p.dir.mkdir(t, "queue", "root")
@@ -325,7 +322,7 @@ func (p *postfixInstance) makeQueue(t T) {
 	}
 }
 
-// lastWins keeps the last line for each name, since Postfix warns of earlier ones.
+// lastWins keeps the last line for each name: Postfix warns about duplicates.
 func lastWins(lines []string) []string {
 	place := make(map[string]int)
 	var kept []string
@@ -342,7 +339,7 @@ func lastWins(lines []string) []string {
 	return kept
 }
 
-// cacheType is the kind of table that this Postfix can keep TLS sessions in.
+// cacheType returns the table type in which this Postfix can store TLS sessions.
 func cacheType(t T) string {
 	t.Helper()
 	types, err := exec.Command(program(t, "postconf"), "-m").Output()
@@ -364,17 +361,17 @@ func (p *postfixInstance) logged(pattern *regexp.Regexp) int {
 	return len(pattern.FindAllIndex(text, -1))
 }
 
-// SMTPSink is Postfix's smtp-sink: an SMTP server without TLS that accepts
-// everything and throws it away.
+// An SMTPSink is Postfix's smtp-sink: an SMTP server without TLS that accepts and discards
+// everything.
 type SMTPSink struct {
-	Addr   string // where it listens
+	Addr   string
 	daemon *daemon
 }
 
-// sinkConnections is how many connections a sink serves at once; more wait.
+// sinkConnections is how many connections a sink serves at once; others wait.
 const sinkConnections = "1000"
 
-// StartSMTPSink starts a sink, with args added to its arguments: smtp-sink(1).
+// StartSMTPSink starts a sink. Args are further arguments: smtp-sink(1).
 func StartSMTPSink(t T, args ...string) *SMTPSink {
 	t.Helper()
 	addr := freeAddr(t)
@@ -388,11 +385,11 @@ func StartSMTPSink(t T, args ...string) *SMTPSink {
 	return &SMTPSink{addr, d}
 }
 
-// sinkCounters is what smtp-sink -c prints over and over on one line.
+// sinkCounters matches what smtp-sink -c prints repeatedly on one line.
 var sinkCounters = regexp.MustCompile(`mesg=([0-9]+)`)
 
-// Messages tells how many messages the sink has taken in. A message counts
-// before its sender gets the reply.
+// Messages returns how many messages the sink has received. A message counts before its sender
+// gets the reply.
 func (s *SMTPSink) Messages() int {
 	all := sinkCounters.FindAllStringSubmatch(readLog(s.daemon.output), -1)
 	if len(all) == 0 {

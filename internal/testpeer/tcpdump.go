@@ -10,24 +10,23 @@ import (
 
 // A Recording is a packet capture in progress.
 type Recording struct {
-	// File is where the packets are written, pcap.
+	// File is the path of the pcap file.
 	File string
 
 	addr   string
 	daemon *daemon
 }
 
-// StartTCPDump captures what passes on loopback from and to the port of addr. Args
-// are further arguments of tcpdump, as "-s 200".
+// StartTCPDump captures packets on loopback from and to the port of addr. Args are further
+// arguments of tcpdump, such as "-s 200".
 func StartTCPDump(t T, addr string, args ...string) *Recording {
 	t.Helper()
 	requireRoot(t, "tcpdump")
 	_, port := splitAddr(t, addr)
 	dir := newFolder(t)
 	r := &Recording{File: dir.path("capture.pcap"), addr: addr}
-	// -U and immediate mode: a packet is in the file as soon as it has passed. The
-	// kernel's buffer of 32 MiB (-B) has places of the snap length. Without -Z tcpdump
-	// would write as a user who may not.
+	// With -U and immediate mode a packet is in the file at once. The kernel's buffer of 32 MiB
+	// (-B) has slots of the snap length. Without -Z tcpdump writes as a user without access.
 	usual := []string{"-i", "lo", "-n", "-U", "--immediate-mode", "-B", "32768", "-s", "65535", "-Z", "root", "-w", r.File}
 	args = append(usual, args...)
 	r.daemon = startDaemon(t, "tcpdump", dir, exec.Command(program(t, "tcpdump"), append(args, "port", port)...))
@@ -35,8 +34,8 @@ func StartTCPDump(t T, addr string, args ...string) *Recording {
 	return r
 }
 
-// Stop ends the capture when all that has passed is in the file, and returns the
-// file's content. A datagram that the file ends with shows that.
+// Stop ends the capture and returns the file's content. It sends a datagram and waits until the
+// file has it, so that the capture is complete.
 func (r *Recording) Stop(t T) []byte {
 	t.Helper()
 	marker := []byte("the capture ends here: " + r.File)
@@ -47,7 +46,7 @@ func (r *Recording) Stop(t T) []byte {
 	defer conn.Close()
 	var content []byte
 	await(t, r.daemon, "the capture's last packet", func() error {
-		_, _ = conn.Write(marker) // refused, since nobody listens there
+		_, _ = conn.Write(marker) // refused: no process listens there
 		content, err = os.ReadFile(r.File)
 		if err == nil && !bytes.Contains(content, marker) {
 			err = fmt.Errorf("%d bytes so far", len(content))
