@@ -43,7 +43,7 @@ func TestRecorderHoldsNoMoreThanMaxMemory(t *testing.T) {
 		each := (heap() - before) / count
 		runtime.KeepAlive(held)
 		t.Logf("%s: %d bytes with its transcript", name, each)
-		if each > MaxMemory {
+		if each > maxMemory {
 			t.Errorf("%s: a recorder and its transcript hold %d bytes", name, each)
 		}
 	}

@@ -28,8 +28,8 @@
 //
 // # Limits
 //
-//   - A recorder holds at most [MaxMemory] until [Conn.Stop]. Of a ClientHello of more
-//     than 8 KiB only the size is kept. A transcript has at most [MaxMessages] messages;
+//   - A recorder holds at most 20 KiB until [Conn.Stop], with keys two records more. Of a
+//     ClientHello of more than 8 KiB only the size is kept. A transcript has at most [MaxMessages] messages;
 //     of application data only the first of each side.
 //   - Early data (RFC 8446, Section 4.2.10) may be named wrongly after the ServerHello.
 //     No mail client is known to send any.
@@ -38,6 +38,11 @@
 //   - Sizes are exact if the cipher suite does not pad. With the CBC suites of TLS 1.2 and
 //     before they are those of the records.
 //   - QUIC and DTLS are not supported.
+//
+// # Compatibility
+//
+// The JSON format has a version, and each release reads all earlier ones: see
+// docs/transcript-format.md. Which messages are inferred may improve with a release.
 //
 // # Concurrency
 //

@@ -8,7 +8,7 @@ import (
 )
 
 // A Recorder turns the bytes of one connection, as they pass below TLS, into a
-// [Transcript]. It holds at most [MaxMemory], whatever passes.
+// [Transcript]. It holds at most 20 KiB, whatever passes.
 //
 // A Recorder is not safe for concurrent use.
 type Recorder struct {
@@ -36,10 +36,10 @@ type Recorder struct {
 	endedAfter      int           // messages when the connection ended
 }
 
-// MaxMemory bounds what a [Recorder] holds together with its transcript, in bytes: a
+// maxMemory bounds what a Recorder holds together with its transcript, in bytes: a
 // ClientHello of 8 KiB while it is read, as much for its content, and [MaxMessages]
 // messages. A healthy handshake takes about 3 KiB. Keys add a record for each side.
-const MaxMemory = 20 << 10
+const maxMemory = 20 << 10
 
 // typicalMessages are those of a TLS 1.3 handshake, a reply and a close.
 const typicalMessages = 16

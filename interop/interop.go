@@ -123,7 +123,3 @@ func wantsNoTLS(t *handshake.Transcript) bool {
 	sent := func(m handshake.Message) bool { return m.From == handshake.Client }
 	return len(t.NotTLS) == 0 && !slices.ContainsFunc(t.Messages, sent)
 }
-
-// UnknownFailure is the text for a failure that matches no case.
-const UnknownFailure = "unknown: no case of the catalogue matches this handshake. " +
-	"docs/cases/README.md says how to contribute it as a new case"

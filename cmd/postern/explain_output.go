@@ -110,6 +110,6 @@ func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handsh
 	}
 	if len(diagnoses) == 0 && failed {
 		fmt.Fprintln(ui.Out)
-		ui.Paragraph("case", interop.UnknownFailure)
+		ui.Paragraph("case", "unknown: no case of the catalogue matches this handshake; docs/cases/README.md says how to contribute it")
 	}
 }
