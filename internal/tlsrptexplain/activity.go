@@ -79,7 +79,7 @@ func (x Explainer) activity(ctx context.Context, q Question) (Activity, error) {
 func (x Explainer) whyNotMatched(q Question) string {
 	switch {
 	case !q.Verified:
-		return "the report is not verified, so it is not matched to sessions: anyone can send a report in another's name"
+		return "the report is not verified, and anyone can forge one"
 	case x.Ledger == nil:
 		return "there is no ledger"
 	case q.Report.Start.IsZero() || !q.Report.End.After(q.Report.Start):
@@ -276,14 +276,17 @@ func (a Activity) matchText() string {
 			byEHLO[sender.Address] = true
 		}
 	}
-	text := fmt.Sprintf("Matched to sessions from %s by ", count(int64(len(all)), "address"))
+	text := "Matched to sessions from " + count(int64(len(all)), "address")
 	switch {
 	case a.Domains == nil:
-		return text + "the addresses in the report."
+		return text + " by the addresses in the report."
 	case len(byEHLO) == 0:
-		return text + "forward-confirmed reverse DNS in " + a.domainsText(" and ") + "."
+		return text + " by forward-confirmed reverse DNS in " + a.domainsText(" and ") + "."
+	case len(byEHLO) == len(all):
+		return text + " by EHLO names in " + a.domainsText(" and ") + ", which DNS does not confirm."
 	}
-	return text + fmt.Sprintf("host names in %s, %d of them by EHLO alone, which is unconfirmed.", a.domainsText(" and "), len(byEHLO))
+	return fmt.Sprintf("%s with names in %s: %d by forward-confirmed reverse DNS, %d by EHLO, which DNS does not confirm.",
+		text, a.domainsText(" and "), len(all)-len(byEHLO), len(byEHLO))
 }
 
 func (a Activity) notFoundText() string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +91,7 @@ func TestMicrosoftsHostsAreNamedOutlook(t *testing.T) {
 func TestActivityTextSaysHowTheSenderWasMatched(t *testing.T) {
 	found := &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 1)}}
 	dns := fakeDNS{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7"}
+	two := &fakeLedger{during: append(slices.Clone(found.during), failed("192.0.2.8", "mx2.big.example", "early-ticket", 1))}
 	given := withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, SendingMTA: netip.MustParseAddr("192.0.2.7"), Sessions: 27})
 	for _, tt := range []struct {
 		x      Explainer
@@ -97,7 +99,9 @@ func TestActivityTextSaysHowTheSenderWasMatched(t *testing.T) {
 		want   string
 	}{
 		{Explainer{Ledger: found, Resolver: dns}, nil, "Matched to sessions from 1 address by forward-confirmed reverse DNS in big.example. "},
-		{Explainer{Ledger: found, Resolver: fakeDNS{}}, nil, "Matched to sessions from 1 address by host names in big.example, 1 of them by EHLO alone, which is unconfirmed. "},
+		{Explainer{Ledger: found, Resolver: fakeDNS{}}, nil, "Matched to sessions from 1 address by EHLO names in big.example, which DNS does not confirm. "},
+		{Explainer{Ledger: two, Resolver: dns}, nil,
+			"Matched to sessions from 2 addresses with names in big.example: 1 by forward-confirmed reverse DNS, 1 by EHLO, which DNS does not confirm. "},
 		{Explainer{Ledger: found}, given, "Matched to sessions from 1 address by the addresses in the report. "},
 		{Explainer{Ledger: &fakeLedger{}, Resolver: fakeDNS{}}, nil, "No sessions from the sender in these hours: no host name in big.example, in reverse DNS or EHLO."},
 		{Explainer{Ledger: &fakeLedger{}}, nil, "No sessions from the sender in these hours: no EHLO name in big.example (reverse DNS not checked)."},

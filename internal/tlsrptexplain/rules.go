@@ -3,6 +3,7 @@ package tlsrptexplain
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/ledger"
@@ -105,18 +106,19 @@ func firstEvidence(f probe.Finding) string {
 // otherHost: all failures were at a host that is not this server.
 func otherHost(q Question, e *Explanation) (Conclusion, bool) {
 	host, domain := e.worst().otherHost(q), named(e.worst().Policy.Domain)
+	name := named(strings.TrimSuffix(host, "."))
 	c := Conclusion{Confidence: almostCertain}
 	switch {
 	case e.Records.NotChecked != "":
-		c.Cause = fmt.Sprintf("The sessions went to %s, not to this server (%s).", named(host), named(q.Hostname))
-		c.Next = fmt.Sprintf("Check whether %s is an MX host of %s. If it is yours, look there; if not, remove the MX record.", named(host), domain)
+		c.Cause = fmt.Sprintf("The sessions went to %s, not to this server (%s).", name, named(q.Hostname))
+		c.Next = fmt.Sprintf("Check whether %s is an MX host of %s. If it is yours, look there; if not, remove the MX record.", name, domain)
 	case e.Records.hasMX(host):
-		c.Cause = fmt.Sprintf("The sessions went to %s, another MX host of %s. This server has no record of them.", named(host), domain)
-		c.Next = fmt.Sprintf("Probe that host: postern probe %s.", named(host))
+		c.Cause = fmt.Sprintf("The sessions went to %s, another MX host of %s. This server has no record of them.", name, domain)
+		c.Next = fmt.Sprintf("Probe that host: postern probe %s.", name)
 	default:
 		c.Confidence = likely
 		c.Cause = fmt.Sprintf("The sessions went to %s, which is neither this server nor, now, an MX host of %s: the sender used an outdated or "+
-			"a forged MX record.", named(host), domain)
+			"a forged MX record.", name, domain)
 		c.Next = fmt.Sprintf("Query each name server of %s for its MX records: one may still name that host.", domain)
 	}
 	return c, host != ""

@@ -170,7 +170,7 @@ func TestConclusionsFromTheReport(t *testing.T) {
 		"our domain in another form": {Explainer{Ledger: &fakeLedger{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
 		}, "may have failed before they reached this server", "Probe the domain", possible},
-		"not verified": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}}, func(q *Question) { q.Verified = false }, "anyone can send a report in another's name", "--trust", 0},
+		"not verified": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}}, func(q *Question) { q.Verified = false }, "anyone can forge one", "--trust", 0},
 		"not verified, and a certificate that has expired": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Prober: &fakeProber{findings: []probe.Finding{critical("expired")}}},
 			func(q *Question) {
 				q.Verified = false

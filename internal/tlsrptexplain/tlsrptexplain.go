@@ -86,7 +86,7 @@ type Explanation struct {
 type Conclusion struct {
 	Cause      string             // in sentences
 	Confidence interop.Confidence // in the cause; 0 if it is unknown
-	Case       *interop.Case      // the known client behavior that is the cause, or nil
+	Case       *interop.Case      // the known client behaviour that is the cause, or nil
 	Next       string
 	Sources    []string // URLs
 }
