@@ -35,13 +35,15 @@ type lab struct {
 
 const description = `Run test clients against local mail servers; print the compatibility matrix.
 
-Personas, which behave as known senders do, and OpenSSL, GnuTLS and swaks, where they are installed, connect to mail servers on 127.0.0.1: go-smtp with
-Go's own session tickets, behind the gate in each TLS mode, and without tickets. A client that is given a session connects again and offers it. No mail is
-sent. All servers are stopped at the end.
+Personas, which behave as known senders do, and OpenSSL, GnuTLS and swaks if they are
+installed, connect to mail servers on 127.0.0.1: go-smtp unmodified, with Go's own session
+tickets; over the gate, in several modes; and without tickets. A client that is given a
+session connects again and offers it. No mail is sent. All servers are stopped at the end.
 
-Servers that are not installed, or that start only as root, are listed and change nothing.
+Servers that are not installed, or that start only as root, are listed as missing.
 
-Exit status: 0 every cell has a result, 1 failure, 2 wrong command line, 3 a cell is inconclusive or a server did not start.`
+Exit status: 0 every cell has a result, 1 failure, 2 wrong command line, 3 a cell is
+inconclusive or a server did not start.`
 
 func main() {
 	os.Exit(int(run(os.Args[1:], terminal.UI{

@@ -27,8 +27,8 @@ type server struct {
 	start func(*testpeer.Scope, *testcert.Pair) (addr string)
 }
 
-// goServers are go-smtp unmodified, over the gate in each mode, and without tickets, which was
-// its users' workaround in October 2024.
+// goServers are go-smtp unmodified, over the gate, and without tickets, which was its users'
+// workaround in October 2024.
 func goServers() []*server {
 	servers := []*server{goServer("go-smtp, unmodified", func(*tls.Config) *sessionticket.Gate { return nil })}
 	for _, mode := range []sessionticket.Mode{
@@ -100,32 +100,26 @@ type peer struct {
 	named   bool     // its programs are called PROGRAM-VERSION
 	root    bool     // starts only as root
 	version []string // else: the arguments that print its version, or another program with its arguments
-	start   func(t *testpeer.Scope, version string, cert *testcert.Pair) (addr string)
+	start   func(t testpeer.T, version string, cert *testcert.Pair) (addr string)
 }
 
 var peers = []peer{
-	{name: "mox", program: "mox", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
-		return testpeer.StartMox(t, version, cert)
-	}},
-	{name: "maddy", program: "maddy", named: true, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
-		return testpeer.StartMaddy(t, version, cert)
-	}},
-	{name: "chasquid", program: "chasquid", version: []string{"-version"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
+	{name: "mox", program: "mox", named: true, start: testpeer.StartMox},
+	{name: "maddy", program: "maddy", named: true, start: testpeer.StartMaddy},
+	{name: "chasquid", program: "chasquid", version: []string{"-version"}, start: func(t testpeer.T, _ string, cert *testcert.Pair) string {
 		return testpeer.StartChasquid(t, cert)
 	}},
-	{name: "Exim", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
+	{name: "Exim", program: "exim4", version: []string{"-bV"}, start: func(t testpeer.T, _ string, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert)
 	}},
-	{name: "Exim, tls_resumption_hosts", program: "exim4", version: []string{"-bV"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
+	{name: "Exim, tls_resumption_hosts", program: "exim4", version: []string{"-bV"}, start: func(t testpeer.T, _ string, cert *testcert.Pair) string {
 		return testpeer.StartExim(t, cert, "tls_resumption_hosts = *")
 	}},
-	{name: "Postfix", program: "master", root: true, version: []string{"postconf", "-h", "mail_version"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
+	{name: "Postfix", program: "master", root: true, version: []string{"postconf", "-h", "mail_version"}, start: func(t testpeer.T, _ string, cert *testcert.Pair) string {
 		return testpeer.StartPostfix(t, testpeer.PostfixOptions{Cert: cert}).Addr
 	}},
-	{name: "OpenSMTPD", program: "smtpd", root: true, version: []string{"-h"}, start: func(t *testpeer.Scope, version string, cert *testcert.Pair) string {
-		return testpeer.StartOpenSMTPD(t, version, cert)
-	}},
-	{name: "nginx mail proxy", program: "nginx", version: []string{"-v"}, start: func(t *testpeer.Scope, _ string, cert *testcert.Pair) string {
+	{name: "OpenSMTPD", program: "smtpd", root: true, version: []string{"-h"}, start: testpeer.StartOpenSMTPD},
+	{name: "nginx mail proxy", program: "nginx", version: []string{"-v"}, start: func(t testpeer.T, _ string, cert *testcert.Pair) string {
 		// No client reaches the server behind it.
 		return testpeer.StartNginx(t, testpeer.NginxOptions{Backend: "127.0.0.1:1", Cert: cert})
 	}},
