@@ -140,7 +140,7 @@ func TestFullLedgerDiskDoesNotAffectMail(t *testing.T) {
 		t.Errorf("the log says %d times that events are dropped, want once", got)
 	}
 	p.terminate()
-	p.await(0, "ledger", "lost") // the number of events, once it has recovered or the server stops
+	p.await(0, "ledger", "dropped") // the number of events, once it has recovered or the server stops
 }
 
 func TestDeletedLedgerDoesNotAffectMail(t *testing.T) {
