@@ -42,15 +42,15 @@ var bigHello = Case{
 		}
 		m := t.Messages[hello]
 		observations := []Observation{{fmt.Sprintf("of a ClientHello of %d bytes the last %d never arrived", m.Size, m.Missing), hello}}
-		confidence := likely
+		confidence := Likely
 		if m.Size < bigHelloSize {
-			confidence = possible
+			confidence = Possible
 		}
 		switch {
 		case t.End.Kind == handshake.EndTimeout:
 			return confidence, append(observations, Observation{"the server waited for the rest until its time limit", whole})
 		case left(t):
-			return possible, append(observations, leaving(t))
+			return Possible, append(observations, leaving(t))
 		}
 		return 0, nil
 	},

@@ -28,9 +28,9 @@ var cachedSessionAlert = Case{
 		if !ok || t.ClientHello == nil || !offersSession(t.ClientHello) || t.ServerHello == nil {
 			return 0, nil
 		}
-		confidence, what := possible, "the client offered a session, and the server answered with a full handshake"
+		confidence, what := Possible, "the client offered a session, and the server answered with a full handshake"
 		if t.ServerHello.Resumed {
-			confidence, what = likely, "the client offered a session, and the server resumed it"
+			confidence, what = Likely, "the client offered a session, and the server resumed it"
 		}
 		return confidence, []Observation{helloAt(t, what), complaint}
 	},

@@ -30,6 +30,6 @@ var certificateRefused = Case{
 		if !ok || !aboutCertificate(description) {
 			return 0, nil
 		}
-		return certain, []Observation{alert(description, "the client", message)}
+		return AlmostCertain, []Observation{alert(description, "the client", message)}
 	},
 }

@@ -31,14 +31,14 @@ var clientCertificateAsked = Case{
 		}
 		seen := []Observation{{"the server requested a client certificate", request}}
 		if description, message, ok := alerted(t, handshake.Server); ok {
-			return certain, append(seen, alert(description, "the server", message))
+			return AlmostCertain, append(seen, alert(description, "the server", message))
 		}
 		if complaint, ok := complained(t); ok {
-			return possible, append(seen, complaint)
+			return Possible, append(seen, complaint)
 		}
 		if !left(t) {
 			return 0, nil
 		}
-		return possible, append(seen, leaving(t))
+		return Possible, append(seen, leaving(t))
 	},
 }

@@ -34,9 +34,9 @@ var earlyTicket = Case{
 		if ticket < 0 || !t.IsEarlyTicket(ticket) || t.Completed || !left(t) || has(t, handshake.Client, handshake.TypeFinished) {
 			return 0, nil
 		}
-		confidence := certain
+		confidence := AlmostCertain
 		if t.End.Kind == handshake.EndReset {
-			confidence = likely
+			confidence = Likely
 		}
 		return confidence, []Observation{
 			{"the server sent the session ticket in its first flight, before the client's Finished", ticket},

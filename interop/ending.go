@@ -75,10 +75,10 @@ func complained(t *handshake.Transcript) (Observation, bool) {
 // clearer than a silent close.
 func endedAfter(t *handshake.Transcript, cause Observation) (Confidence, []Observation) {
 	if complaint, ok := complained(t); ok {
-		return likely, []Observation{cause, complaint}
+		return Likely, []Observation{cause, complaint}
 	}
 	if left(t) {
-		return possible, []Observation{cause, leaving(t)}
+		return Possible, []Observation{cause, leaving(t)}
 	}
 	return 0, nil
 }

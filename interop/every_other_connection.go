@@ -28,12 +28,12 @@ var everyOtherConnection = Case{
 		}
 		offer := helloAt(t, "the client offered a session of an earlier connection")
 		if description, message, ok := alerted(t, handshake.Server); ok && description != unrecognizedName {
-			return likely, []Observation{offer, alert(description, "the server", message)}
+			return Likely, []Observation{offer, alert(description, "the server", message)}
 		}
 		ended := t.End.Kind == handshake.EndDropped || t.End.Kind == handshake.EndClosed || t.End.Kind == handshake.EndReset
 		if !ended || t.End.By != handshake.Server {
 			return 0, nil
 		}
-		return likely, []Observation{offer, {"the server closed the connection instead of answering", whole}}
+		return Likely, []Observation{offer, {"the server closed the connection instead of answering", whole}}
 	},
 }

@@ -27,6 +27,6 @@ var groupMismatch = Case{
 		if !ok {
 			return 0, nil
 		}
-		return certain, []Observation{helloAt(t, "the client's groups are "+list(t.ClientHello.Groups)), ended}
+		return AlmostCertain, []Observation{helloAt(t, "the client's groups are "+list(t.ClientHello.Groups)), ended}
 	},
 }

@@ -30,12 +30,12 @@ var helloRetryRefused = Case{
 			observations = append(observations, helloAt(t, "the client sent key shares for "+list(t.ClientHello.KeyShares)))
 		}
 		if description, message, ok := alerted(t, handshake.Client); ok {
-			return likely, append(observations, alert(description, "the client", message))
+			return Likely, append(observations, alert(description, "the client", message))
 		}
 		if !left(t) {
 			return 0, nil
 		}
-		return likely, append(observations, leaving(t))
+		return Likely, append(observations, leaving(t))
 	},
 }
 

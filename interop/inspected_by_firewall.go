@@ -31,6 +31,6 @@ var inspectedByFirewall = Case{
 			return 0, nil
 		}
 		text := fmt.Sprintf("received %q instead of TLS", t.NotTLS)
-		return likely, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
+		return Likely, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
 	},
 }

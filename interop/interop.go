@@ -57,14 +57,11 @@ type Observation struct {
 // not a measured frequency.
 type Confidence float64
 
-// The confidence of a match.
+// The confidence of most conclusions.
 const (
-	// certain: nothing else known looks like this.
-	certain Confidence = 0.95
-	// likely: other causes are known, and rarer.
-	likely Confidence = 0.7
-	// possible: other causes look the same.
-	possible Confidence = 0.4
+	AlmostCertain Confidence = 0.95 // nothing else known looks like this
+	Likely        Confidence = 0.7  // other causes are known, and rarer
+	Possible      Confidence = 0.4  // other causes look the same
 )
 
 // String returns "almost certain", "likely" or "possible".

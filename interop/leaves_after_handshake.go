@@ -31,9 +31,9 @@ var leavesAfterHandshake = Case{
 		command := index(t, handshake.Client, handshake.TypeApplicationData)
 		switch {
 		case t.Use == handshake.UseData && command >= 0 && saysQuit(t, command):
-			return likely, []Observation{done, {"the client's first command has the size of QUIT", command}}
+			return Likely, []Observation{done, {"the client's first command has the size of QUIT", command}}
 		case t.Use == handshake.UseNone && left(t) && !has(t, handshake.Server, handshake.TypeNewSessionTicket):
-			return possible, []Observation{done, leaving(t)}
+			return Possible, []Observation{done, leaving(t)}
 		}
 		return 0, nil
 	},

@@ -32,6 +32,6 @@ var noSharedSuite = Case{
 			return 0, nil
 		}
 		offered := list(t.ClientHello.Suites)
-		return certain, []Observation{helloAt(t, "the client offers only suites that servers no longer accept: "+offered), ended}
+		return AlmostCertain, []Observation{helloAt(t, "the client offers only suites that servers no longer accept: "+offered), ended}
 	},
 }

@@ -32,7 +32,7 @@ var plaintextAfterSTARTTLS = Case{
 			return 0, nil
 		}
 		text := fmt.Sprintf("received %q instead of TLS", t.NotTLS)
-		return certain, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
+		return AlmostCertain, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
 	},
 }
 

@@ -33,6 +33,6 @@ var rsaOnlyClient = Case{
 		if onlyRSA(t.ClientHello) {
 			text = "the client accepts signatures of RSA keys only: " + list(t.ClientHello.Signatures)
 		}
-		return likely, []Observation{helloAt(t, text), ended}
+		return Likely, []Observation{helloAt(t, text), ended}
 	},
 }

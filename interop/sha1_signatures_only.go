@@ -28,6 +28,6 @@ var sha1SignaturesOnly = Case{
 			return 0, nil
 		}
 		offered := list(t.ClientHello.Signatures)
-		return certain, []Observation{helloAt(t, "the client's signature algorithms are "+offered), ended}
+		return AlmostCertain, []Observation{helloAt(t, "the client's signature algorithms are "+offered), ended}
 	},
 }

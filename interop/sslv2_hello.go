@@ -32,7 +32,7 @@ var sslv2Hello = Case{
 			return 0, nil
 		}
 		text := fmt.Sprintf("the first bytes are an SSL 2.0 ClientHello for version %d.%d", b[3], b[4])
-		return certain, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
+		return AlmostCertain, []Observation{{text, index(t, handshake.Client, handshake.TypeNotTLS)}}
 	},
 }
 

@@ -29,7 +29,7 @@ var ticketAfterFinished = Case{
 		if ticket < 0 || !t.Completed || t.Use != handshake.UseNone || !left(t) {
 			return 0, nil
 		}
-		return possible, []Observation{
+		return Possible, []Observation{
 			{"the server sent a session ticket", ticket},
 			{"the handshake completed, and the client sent no command", whole},
 			leaving(t),

@@ -29,7 +29,7 @@ var ticketSurprisesClient = Case{
 		if ticket < 0 || command < 0 || saysQuit(t, command) || !t.Completed || t.Use != handshake.UseData || !left(t) {
 			return 0, nil
 		}
-		return possible, []Observation{
+		return Possible, []Observation{
 			{"the server sent a session ticket", ticket},
 			{"the client sent its first command, and no MAIL after it", command},
 			leaving(t),

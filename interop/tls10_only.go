@@ -31,6 +31,6 @@ var tls10Only = Case{
 			return 0, nil
 		}
 		newest := highest(t.ClientHello).String()
-		return certain, []Observation{helloAt(t, "the client offers at most "+newest), ended}
+		return AlmostCertain, []Observation{helloAt(t, "the client offers at most "+newest), ended}
 	},
 }

@@ -37,9 +37,9 @@ var unknownSNI = Case{
 		}
 		switch {
 		case description == unrecognizedName:
-			return certain, seen
+			return AlmostCertain, seen
 		case description == internalError && !offersSession(t.ClientHello):
-			return possible, seen // what crypto/tls sends when GetCertificate returns an error
+			return Possible, seen // what crypto/tls sends when GetCertificate returns an error
 		}
 		return 0, nil
 	},

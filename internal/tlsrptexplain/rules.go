@@ -12,13 +12,6 @@ import (
 	"postern/tlsrpt"
 )
 
-// The confidence of conclusions, on the scale of package interop.
-const (
-	almostCertain interop.Confidence = 0.95
-	likely        interop.Confidence = 0.7
-	possible      interop.Confidence = 0.4
-)
-
 // rules are tried in order; the first that applies gives the conclusion. Rules that are
 // decisive by themselves come before those that only support a cause.
 var rules = []func(Question, *Explanation) (Conclusion, bool){
@@ -35,7 +28,7 @@ func conclude(q Question, e *Explanation) Conclusion {
 }
 
 func nothingFailed(_ Question, e *Explanation) (Conclusion, bool) {
-	c := Conclusion{Cause: "No session failed.", Confidence: almostCertain, Next: "Nothing to do."}
+	c := Conclusion{Cause: "No session failed.", Confidence: interop.AlmostCertain, Next: "Nothing to do."}
 	if change := e.worst().Change; len(change.Periods) > 0 && change.Current > 0 {
 		c.Cause = "No session failed: the problem that lasted until " + change.Periods[change.Current-1].lastDay() + " is over."
 	}
@@ -47,7 +40,7 @@ func otherDomain(q Question, e *Explanation) (Conclusion, bool) {
 	domain := e.worst().Policy.Domain
 	return Conclusion{
 		Cause:      fmt.Sprintf("The report is about %s, and this server does not accept mail for that domain.", named(domain)),
-		Confidence: almostCertain,
+		Confidence: interop.AlmostCertain,
 		Next: fmt.Sprintf("If the domain is yours, add it to domains in the configuration. If not, tell its owner that its TLS reporting record, "+
 			"at _smtp._tls.%s, contains your address.", named(domain)),
 	}, domain != "" && q.Domains != nil && !q.accepts(domain)
@@ -59,7 +52,7 @@ func confirmedByProbe(_ Question, e *Explanation) (Conclusion, bool) {
 	if worst.mainType() == tlsrpt.ValidationFailure && !e.aboutPolicy() {
 		return Conclusion{}, false // the type is too general: our own sessions say more
 	}
-	return e.fromProbe(meanings[worst.mainType()].findings, almostCertain)
+	return e.fromProbe(meanings[worst.mainType()].findings, interop.AlmostCertain)
 }
 
 // aboutPolicy reports whether the failures are those of a sender that rejects the
@@ -107,7 +100,7 @@ func firstEvidence(f probe.Finding) string {
 func otherHost(q Question, e *Explanation) (Conclusion, bool) {
 	host, domain := e.worst().otherHost(q), named(e.worst().Policy.Domain)
 	name := named(strings.TrimSuffix(host, "."))
-	c := Conclusion{Confidence: almostCertain}
+	c := Conclusion{Confidence: interop.AlmostCertain}
 	switch {
 	case e.Records.NotChecked != "":
 		c.Cause = fmt.Sprintf("The sessions went to %s, not to this server (%s).", name, named(q.Hostname))
@@ -116,7 +109,7 @@ func otherHost(q Question, e *Explanation) (Conclusion, bool) {
 		c.Cause = fmt.Sprintf("The sessions went to %s, another MX host of %s. This server has no record of them.", name, domain)
 		c.Next = fmt.Sprintf("Probe that host: postern probe %s.", name)
 	default:
-		c.Confidence = likely
+		c.Confidence = interop.Likely
 		c.Cause = fmt.Sprintf("The sessions went to %s, which is neither this server nor, now, an MX host of %s: the sender used an outdated or "+
 			"a forged MX record.", name, domain)
 		c.Next = fmt.Sprintf("Query each name server of %s for its MX records: one may still name that host.", domain)
@@ -148,10 +141,10 @@ func knownCase(_ Question, e *Explanation) (Conclusion, bool) {
 	c := Conclusion{
 		Cause: fmt.Sprintf("%s: %s. This server recorded %s of this kind, the report counts %s.", known.ID, known.Title,
 			count(e.Activity.Cases[id], "failure"), count(e.worst().Failed, "failed session")),
-		Confidence: likely, Case: known, Next: known.Remedy.Postern, Sources: sourceURLs(known),
+		Confidence: interop.Likely, Case: known, Next: known.Remedy.Postern, Sources: sourceURLs(known),
 	}
 	if e.Activity.confirmed() && 2*e.Activity.Cases[id] >= e.worst().Failed {
-		c.Confidence = almostCertain
+		c.Confidence = interop.AlmostCertain
 	}
 	f, still := e.Records.problemOfCase(known)
 	switch completed := e.Activity.After.Full + e.Activity.After.Resumed; {
@@ -173,13 +166,13 @@ func sourceURLs(known *interop.Case) (all []string) {
 // suggestedByProbe: the probe finds a problem that the sender may mean.
 func suggestedByProbe(_ Question, e *Explanation) (Conclusion, bool) {
 	reported := e.worst().mainType()
-	if c, ok := e.fromProbe(meanings[reported].findings, likely); ok {
+	if c, ok := e.fromProbe(meanings[reported].findings, interop.Likely); ok {
 		return c, ok
 	}
 	if len(e.Records.Problems) == 0 || isSpecific(reported) { // a specific type does not mean another problem
 		return Conclusion{}, false
 	}
-	return e.fromProbe([]string{e.Records.Problems[0].ID}, possible)
+	return e.fromProbe([]string{e.Records.Problems[0].ID}, interop.Possible)
 }
 
 // notProbed: the sender says what is wrong, and the domain was not probed.
@@ -187,7 +180,7 @@ func notProbed(q Question, e *Explanation) (Conclusion, bool) {
 	reported := e.worst().mainType()
 	return Conclusion{
 		Cause:      fmt.Sprintf("The sender reports %s. The domain was not probed to confirm that.", reported),
-		Confidence: possible,
+		Confidence: interop.Possible,
 		Next:       fmt.Sprintf("Probe the domain: postern probe %s.", named(e.Records.Domain)),
 		Sources:    meanings[reported].Sources,
 	}, q.Verified && isSpecific(reported) && e.Records.NotChecked != "" && e.Records.Domain != ""
@@ -199,7 +192,7 @@ func resolved(_ Question, e *Explanation) (Conclusion, bool) {
 	return Conclusion{
 		Cause: fmt.Sprintf("The sender reports %s, and the probe does not confirm it: the problem was fixed since, or it shows only from the sender's network.",
 			reported),
-		Confidence: possible,
+		Confidence: interop.Possible,
 		Next:       "Wait for the next report of this sender. If it says the same, probe from another network.",
 		Sources:    meanings[reported].Sources,
 	}, isSpecific(reported) && e.Records.NotChecked == ""
@@ -223,7 +216,7 @@ func leftUnused(_ Question, e *Explanation) (Conclusion, bool) {
 	return Conclusion{
 		Cause: fmt.Sprintf("%s of this sender completed the handshake and ended without a command. Senders do that if they check the certificate "+
 			"against TLSA records or a policy only after the handshake.", count(e.Activity.Unused, "session")),
-		Confidence: possible, Case: known, Next: known.Remedy.Postern, Sources: sourceURLs(known),
+		Confidence: interop.Possible, Case: known, Next: known.Remedy.Postern, Sources: sourceURLs(known),
 	}, e.Activity.Unused > 0
 }
 
@@ -232,7 +225,7 @@ func noFailureHere(q Question, e *Explanation) (Conclusion, bool) {
 	c := Conclusion{
 		Cause: "No handshake of this sender failed here in these hours. The sessions may have failed before they reached this server, as at a firewall, " +
 			"or at another host, or the sender's servers have names that were not searched for.",
-		Confidence: possible,
+		Confidence: interop.Possible,
 		Next:       "Ask the sender for the address and time of one failed session.",
 	}
 	switch {

@@ -88,22 +88,22 @@ func TestConclusionsFromTheLedger(t *testing.T) {
 	left[0].Unused = 9
 	testConclusions(t, map[string]conclusionTest{
 		"a known case, matched by reverse DNS": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{}}, nil,
-			"early-ticket: Closes silently", `mode "stock"`, almostCertain},
+			"early-ticket: Closes silently", `mode "stock"`, interop.AlmostCertain},
 		"a known case, matched by EHLO alone": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: fakeDNS{}, Prober: &fakeProber{}}, nil,
-			"early-ticket: Closes silently", `mode "stock"`, likely},
+			"early-ticket: Closes silently", `mode "stock"`, interop.Likely},
 		"a known case that is over": {Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: completed(12)}, Resolver: confirmed}, nil,
-			"early-ticket", "since then 12 sessions of this sender completed TLS", almostCertain},
+			"early-ticket", "since then 12 sessions of this sender completed TLS", interop.AlmostCertain},
 		"a known case that goes on": {Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: append(completed(12), earlyTicket()...)}, Resolver: confirmed}, nil,
-			"early-ticket", `mode "stock"`, almostCertain},
+			"early-ticket", `mode "stock"`, interop.AlmostCertain},
 		"a known case that is over for the sender, and that the probe still finds": {
 			Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: completed(12)}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
-			"early-ticket", "Fix early-ticket.", almostCertain},
+			"early-ticket", "Fix early-ticket.", interop.AlmostCertain},
 		"a known case that the probe finds too": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
-			"early-ticket", "Fix early-ticket.", almostCertain},
+			"early-ticket", "Fix early-ticket.", interop.AlmostCertain},
 		"early tickets, and a wrong policy too": {
-			Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}}, nil, "early-ticket", `mode "stock"`, almostCertain},
+			Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}}, nil, "early-ticket", `mode "stock"`, interop.AlmostCertain},
 		"one case among many failures": {Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 13)}}, Resolver: confirmed}, nil,
-			"This server recorded 13 failures of this kind, the report counts 27 failed sessions", `mode "stock"`, likely},
+			"This server recorded 13 failures of this kind, the report counts 27 failed sessions", `mode "stock"`, interop.Likely},
 		"no known case": {Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", ledger.Unknown, 3)}}, Prober: &fakeProber{}}, nil,
 			"no known case", "postern handshakes --case unknown --since 2024-10-24 --sender 192.0.2.7", 0},
 		"no known case, and a few failures of one": {Explainer{Ledger: &fakeLedger{during: []ledger.Activity{
@@ -111,18 +111,18 @@ func TestConclusionsFromTheLedger(t *testing.T) {
 		}}, Prober: &fakeProber{}}, nil, "no known case", "--sender 192.0.2.8", 0},
 		"closed after the handshake, and TLSA is stale": {
 			Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "leaves-after-handshake", 27)}}, Prober: &fakeProber{findings: []probe.Finding{critical("dane-mismatch")}}},
-			nil, "It is dane-mismatch.", "Fix dane-mismatch.", almostCertain},
+			nil, "It is dane-mismatch.", "Fix dane-mismatch.", interop.AlmostCertain},
 		"QUIT after the handshake, and TLSA is stale": {
-			Explainer{Ledger: &fakeLedger{during: left}, Prober: &fakeProber{findings: []probe.Finding{critical("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Fix dane-mismatch.", almostCertain},
+			Explainer{Ledger: &fakeLedger{during: left}, Prober: &fakeProber{findings: []probe.Finding{critical("dane-mismatch")}}}, nil, "It is dane-mismatch.", "Fix dane-mismatch.", interop.AlmostCertain},
 		"QUIT after the handshake": {Explainer{Ledger: &fakeLedger{during: left}, Prober: &fakeProber{}}, nil,
-			"9 sessions of this sender completed the handshake and ended without a command", "Compare your TLSA records", possible},
+			"9 sessions of this sender completed the handshake and ended without a command", "Compare your TLSA records", interop.Possible},
 		"a type about the policy's web server, and another case": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.STSPolicyFetchError, Sessions: 27}), "reports sts-policy-fetch-error, and the probe does not confirm it", "Wait for the next report", possible},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.STSPolicyFetchError, Sessions: 27}), "reports sts-policy-fetch-error, and the probe does not confirm it", "Wait for the next report", interop.Possible},
 		"a type about the certificate, and a case of that": {
 			Explainer{Ledger: &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "certificate-refused", 27)}}, Resolver: confirmed, Prober: &fakeProber{}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", almostCertain},
-		"an unknown type":   {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, withFailures(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", `mode "stock"`, almostCertain},
-		"no details at all": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, withFailures(), "early-ticket", `mode "stock"`, almostCertain},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "certificate-refused", "", interop.AlmostCertain},
+		"an unknown type":   {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, withFailures(tlsrpt.Failure{Result: "new", Sessions: 27}), "early-ticket", `mode "stock"`, interop.AlmostCertain},
+		"no details at all": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, withFailures(), "early-ticket", `mode "stock"`, interop.AlmostCertain},
 	})
 }
 
@@ -130,22 +130,22 @@ func TestConclusionsFromTheLedger(t *testing.T) {
 func TestConclusionsFromTheProbe(t *testing.T) {
 	testConclusions(t, map[string]conclusionTest{
 		"expired, and it is": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("big-hello"), critical("expired")}}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Fix expired.", almostCertain},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Fix expired.", interop.AlmostCertain},
 		"expired, and it was": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", possible},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", interop.Possible},
 		"expired, and only something else is wrong": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", possible},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", interop.Possible},
 		"expired, and not probed": {Explainer{Ledger: &fakeLedger{}}, withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}),
-			"The domain was not probed to confirm that", "postern probe receiver.example", possible},
+			"The domain was not probed to confirm that", "postern probe receiver.example", interop.Possible},
 		"a general type, and a policy without the host": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}}, nil,
-			"It is mta-sts-mx.", "Fix mta-sts-mx.", likely},
+			"It is mta-sts-mx.", "Fix mta-sts-mx.", interop.Likely},
 		"the sender says which": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("mta-sts-mx")}}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 27}), "It is mta-sts-mx.", "Fix mta-sts-mx.", almostCertain},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReasonCode: "mtasts-policy-mx-mismatch", Sessions: 27}), "It is mta-sts-mx.", "Fix mta-sts-mx.", interop.AlmostCertain},
 		"something else is wrong": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{critical("unreachable")}}}, nil,
-			"It is unreachable.", "Fix unreachable.", possible},
+			"It is unreachable.", "Fix unreachable.", interop.Possible},
 		"no sessions": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}}, func(q *Question) { q.Report.Contact = "tls@big.example" },
-			"may have failed before they reached this server", "Ask the sender (tls@big.example)", possible},
-		"no sessions, and not probed": {Explainer{Ledger: &fakeLedger{}}, nil, "may have failed before they reached this server", "postern probe receiver.example", possible},
+			"may have failed before they reached this server", "Ask the sender (tls@big.example)", interop.Possible},
+		"no sessions, and not probed": {Explainer{Ledger: &fakeLedger{}}, nil, "may have failed before they reached this server", "postern probe receiver.example", interop.Possible},
 	})
 }
 
@@ -153,29 +153,29 @@ func TestConclusionsFromTheProbe(t *testing.T) {
 func TestConclusionsFromTheReport(t *testing.T) {
 	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
 	testConclusions(t, map[string]conclusionTest{
-		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "No session failed.", "Nothing to do.", almostCertain},
+		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "No session failed.", "Nothing to do.", interop.AlmostCertain},
 		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), []*tlsrpt.Report{day(24, 0, 9)} },
-			"the problem that lasted until 2024-10-24 is over", "Nothing to do.", almostCertain},
-		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "No session failed.", "Nothing to do.", almostCertain},
+			"the problem that lasted until 2024-10-24 is over", "Nothing to do.", interop.AlmostCertain},
+		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "No session failed.", "Nothing to do.", interop.AlmostCertain},
 		"another MX host": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", almostCertain},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", interop.AlmostCertain},
 		"a host that is none": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example"}}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "neither this server nor, now, an MX host of receiver.example", "Query each name server", likely},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "neither this server nor, now, an MX host of receiver.example", "Query each name server", interop.Likely},
 		"a host that is not ours, offline": {Explainer{Ledger: &fakeLedger{}},
-			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "not to this server (mx.receiver.example)", "If it is yours, look there", almostCertain},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "not to this server (mx.receiver.example)", "If it is yours, look there", interop.AlmostCertain},
 		"some failed at this server": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed},
-			withFailures(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", `mode "stock"`, almostCertain},
+			withFailures(bare, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 1}), "early-ticket", `mode "stock"`, interop.AlmostCertain},
 		"a domain that is not ours": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}}, func(q *Question) { q.Domains = []string{"ours.example"} },
-			"this server does not accept mail for that domain", "add it to domains", almostCertain},
+			"this server does not accept mail for that domain", "add it to domains", interop.AlmostCertain},
 		"our domain in another form": {Explainer{Ledger: &fakeLedger{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
-		}, "may have failed before they reached this server", "Probe the domain", possible},
+		}, "may have failed before they reached this server", "Probe the domain", interop.Possible},
 		"not verified": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}}, func(q *Question) { q.Verified = false }, "anyone can forge one", "--trust", 0},
 		"not verified, and a certificate that has expired": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Prober: &fakeProber{findings: []probe.Finding{critical("expired")}}},
 			func(q *Question) {
 				q.Verified = false
 				withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
-			}, "It is expired.", "Fix expired.", almostCertain},
+			}, "It is expired.", "Fix expired.", interop.AlmostCertain},
 	})
 }
 
