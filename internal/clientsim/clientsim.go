@@ -1,9 +1,10 @@
 // Package clientsim runs test clients against mail servers on loopback and makes a matrix
 // of the results: which client's handshakes complete and resume at which server.
 //
-// The clients are the personas of package persona, and OpenSSL, GnuTLS and swaks if they
-// are installed. The servers are go-smtp on crypto/tls, unmodified, over the gate in several
-// modes, and without session tickets; on request also the real mail servers that are found. A client that is given a session connects again and offers it.
+// The clients are the personas of package persona, and OpenSSL, GnuTLS and swaks if they are
+// installed. The servers are go-smtp on crypto/tls, unmodified, over the gate in several modes,
+// and without session tickets; on request also the real mail servers that are found. A client
+// that is given a session connects again and offers it.
 //
 // All servers have the same certificate, RSA and trusted, so no handshake fails because of
 // it.

@@ -102,7 +102,7 @@ func addressLiteral(a net.Addr) string {
 	return "[IPv6:" + tcp.IP.String() + "]"
 }
 
-// overTLS starts TLS, says EHLO over it and delivers.
+// overTLS starts TLS, sends EHLO over it and delivers.
 func (c *conversation) overTLS() error {
 	if !c.target.Protocol.Implicit() {
 		if err := c.startTLS(); err != nil {
@@ -171,7 +171,7 @@ func (c *conversation) ticketReceived(size int) {
 	}
 }
 
-// afterHandshake says EHLO over TLS and delivers.
+// afterHandshake sends EHLO over TLS and delivers.
 func (c *conversation) afterHandshake() (err error) {
 	if c.target.Protocol.Implicit() {
 		if c.result.Greeting, err = c.text.reply(""); err != nil {
@@ -192,8 +192,8 @@ func (c *conversation) afterHandshake() (err error) {
 	return c.deliver()
 }
 
-// ehloAfterHandshake says EHLO over TLS, if the persona delays that after a time in which a
-// ticket may arrive. If the client closes because of the ticket, the write fails.
+// ehloAfterHandshake sends EHLO over TLS; if the persona delays it, after a time in which a
+// ticket may arrive. If the client closes because of that ticket, the write fails.
 func (c *conversation) ehloAfterHandshake() ([]string, error) {
 	if !c.delaysEHLO {
 		return c.text.command(c.text.hello)
