@@ -15,12 +15,12 @@ import (
 func measureBefore(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s, "-C")
-	check := sunk(sink)
+	check := countedBy(sink)
 	now := startPostern(s, cert, "smtp://"+sink.Addr)
 	before := startProgram(s, buildRevision(s, p.before), cert, "smtp://"+sink.Addr)
 	contenders := []contender{
-		p.costing(s, "Postern", now, cert, check),
-		p.costing(s, "before", before, cert, check),
+		p.serverWithCPU(s, "Postern", now, cert, check),
+		p.serverWithCPU(s, "before", before, cert, check),
 	}
 	r.header("at once", "a connection", "handshake", "Postern", "at "+p.before, "to that", "CPU", "at "+p.before, "to that")
 	for _, how := range patterns {
@@ -34,9 +34,9 @@ func measureBefore(s *testpeer.Scope, p plan, r *result) error {
 	return nil
 }
 
-// costing returns the contender for a Postern whose CPU time is measured too, which other work
+// serverWithCPU returns the contender for a Postern whose CPU time is measured too, which other work
 // on the machine affects less than the rate.
-func (p plan) costing(s *testpeer.Scope, name string, server postern, cert *testcert.Pair, check checkFunc) contender {
+func (p plan) serverWithCPU(s *testpeer.Scope, name string, server postern, cert *testcert.Pair, check checkFunc) contender {
 	return contender{name, func(how pattern) (figure, error) {
 		began := server.cpu(s)
 		tally, err := p.load(server.addr, cert.TLS.Leaf, how).Run()

@@ -17,7 +17,7 @@ func measureCutThrough(s *testpeer.Scope, p plan, r *result) error {
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
 	nginx := testpeer.StartNginx(s, testpeer.NginxOptions{Cert: cert, Backend: sink.Addr})
 	discard := startDiscard(s, cert)
-	check := sunk(sink)
+	check := countedBy(sink)
 	contenders := []contender{
 		p.server("Postern", own.addr, cert.TLS.Leaf, check),
 		p.server("nginx", nginx, cert.TLS.Leaf, check),
@@ -50,8 +50,8 @@ func startDiscard(s *testpeer.Scope, cert *testcert.Pair) *process {
 	return startProcess(s, addr, build(s, "./bench/discard"), addr, cert.CertFile, cert.KeyFile)
 }
 
-// sunk checks that the sink has counted exactly what was acknowledged.
-func sunk(sink *testpeer.SMTPSink) checkFunc {
+// countedBy checks that the sink has counted exactly what was acknowledged.
+func countedBy(sink *testpeer.SMTPSink) checkFunc {
 	before := 0
 	return func(tally *load.Tally) error {
 		want := before + tally.Acknowledged
@@ -78,7 +78,7 @@ func measureLatency(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s)
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
-	check := sunk(sink)
+	check := countedBy(sink)
 	contenders := []contender{
 		p.server("Postern", own.addr, cert.TLS.Leaf, check),
 		p.server("backend alone", sink.Addr, nil, check),

@@ -20,8 +20,8 @@ func measureMaildir(s *testpeer.Scope, p plan, r *result) error {
 	own := startPostern(s, cert, "maildir")
 	postfix := testpeer.StartPostfix(s, testpeer.PostfixOptions{Cert: cert})
 	contenders := []contender{
-		p.storing("Postern", own.addr, cert.TLS.Leaf, own.maildir),
-		p.storing("Postfix", postfix.Addr, cert.TLS.Leaf, string(postfix.Maildir)),
+		p.maildirServer("Postern", own.addr, cert.TLS.Leaf, own.maildir),
+		p.maildirServer("Postfix", postfix.Addr, cert.TLS.Leaf, string(postfix.Maildir)),
 		newDisk(s).contender(p),
 	}
 	r.header("at once", "a connection", "handshake", "Postern", "Postfix", "Postfix, replies", "disk alone", "to Postfix", "to the disk")
@@ -50,10 +50,10 @@ func maildirGoal(how pattern) factor {
 	return 4
 }
 
-// storing returns the contender for a server that delivers to a Maildir. Its rate counts until
+// maildirServer returns the contender for a server that delivers to a Maildir. Its rate counts until
 // the last message is there, since Postfix acknowledges a message before it delivers it. Every
 // acknowledged message must be there, complete.
-func (p plan) storing(name, addr string, cert *x509.Certificate, maildir string) contender {
+func (p plan) maildirServer(name, addr string, cert *x509.Certificate, maildir string) contender {
 	dir := filepath.Join(maildir, "new")
 	return contender{name, func(how pattern) (figure, error) {
 		start := time.Now()
@@ -72,7 +72,7 @@ func (p plan) storing(name, addr string, cert *x509.Certificate, maildir string)
 			rate:     float64(tally.Acknowledged) / took.Seconds(),
 			answered: tally.Rate(),
 			latency:  tally.Latency(),
-		}, empty(dir)
+		}, emptyFolder(dir)
 	}}
 }
 
@@ -150,7 +150,7 @@ func (d *disk) contender(p plan) contender {
 				return figure{}, err
 			}
 		}
-		return figure{rate: float64(counted.Load()) / p.time.Seconds()}, empty(d.dir)
+		return figure{rate: float64(counted.Load()) / p.time.Seconds()}, emptyFolder(d.dir)
 	}}
 }
 
@@ -169,9 +169,9 @@ func (d *disk) writeUntil(from, until time.Time, counted *atomic.Int64) error {
 	}
 }
 
-// empty removes the files in dir and syncs it, so that this does not slow down the next
+// emptyFolder removes the files in dir and syncs it, so that this does not slow down the next
 // measurement.
-func empty(dir string) error {
+func emptyFolder(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func measureLarge(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s)
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
-	small := p.server("Postern", own.addr, cert.TLS.Leaf, sunk(sink))
+	small := p.server("Postern", own.addr, cert.TLS.Leaf, countedBy(sink))
 	if _, err := small.measure(pattern{1, 20, false}); err != nil {
 		return err
 	}
