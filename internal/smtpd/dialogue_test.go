@@ -17,7 +17,7 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// A memoryHop keeps what it is given. Its reply to each step can be set.
+// A memoryHop keeps the messages. Its reply to each step can be set.
 type memoryHop struct {
 	can smtp.Extensions
 
@@ -113,10 +113,10 @@ func (s *memorySession) Close() { s.hop.step("Close", smtp.Reply{}) }
 // testServer is a server on loopback for example.org and bücher.example.
 type testServer struct {
 	*Server
-	addr string
-	hop  *memoryHop
-	cert *testcert.Pair
-	book *notebook
+	addr     string
+	hop      *memoryHop
+	cert     *testcert.Pair
+	observed *testObserver
 }
 
 func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
@@ -131,8 +131,8 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 	if change != nil {
 		change(&settings, hop)
 	}
-	book := newNotebook()
-	server := New(settings, hop, book, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	observer := newTestObserver()
+	server := New(settings, hop, observer, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func startServer(t *testing.T, change func(*Settings, *memoryHop)) *testServer {
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return &testServer{Server: server, addr: ln.Addr().String(), hop: hop, cert: cert, book: book}
+	return &testServer{Server: server, addr: ln.Addr().String(), hop: hop, cert: cert, observed: observer}
 }
 
 // A client speaks a dialogue.
@@ -191,7 +191,7 @@ func (c *client) play(dialogue string) {
 		case line == "CLOSED":
 			c.closed()
 		case line != "":
-			c.t.Fatalf("dialogue: %q is no step", line)
+			c.t.Fatalf("dialogue: unknown step %q", line)
 		}
 	}
 	c.send(out.String())

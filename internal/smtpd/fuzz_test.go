@@ -12,7 +12,7 @@ import (
 	"postern/internal/smtp"
 )
 
-// scriptConn is a connection whose sender has said all at once.
+// scriptConn is a connection whose sender has sent everything already.
 type scriptConn struct {
 	net.Conn
 	in  io.Reader
@@ -28,8 +28,8 @@ func (c *scriptConn) SetDeadline(time.Time) error      { return nil }
 func (c *scriptConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *scriptConn) SetWriteDeadline(time.Time) error { return nil }
 
-// Whatever a sender says, the books balance: as many messages as replies that
-// say so, each of them clean text for our own domain.
+// Whatever a sender sends, there are as many messages as positive replies to them, each with
+// valid text and for the server's own domain.
 func FuzzSession(f *testing.F) {
 	envelope := "EHLO a\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\n"
 	for _, rest := range []string{
@@ -47,12 +47,12 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte) {
 		hop := &memoryHop{can: smtp.Extensions{EightBitMIME: true, SMTPUTF8: true, DSN: true}}
 		settings := Settings{Hostname: "mx", Domains: []string{"example.org"}, Limits: Limits{MessageSize: 500}}
-		server := New(settings, hop, new(notebook), slog.New(slog.DiscardHandler))
+		server := New(settings, hop, new(testObserver), slog.New(slog.DiscardHandler))
 		conn := &scriptConn{in: bytes.NewReader(said)}
 		newSession(server, conn).serve(false)
 
 		if acknowledged := strings.Count(conn.out.String(), "250 2.0.0 stored\r\n"); acknowledged != len(hop.messages) {
-			t.Errorf("%d acknowledged, %d taken", acknowledged, len(hop.messages))
+			t.Errorf("%d acknowledged, %d accepted by the hop", acknowledged, len(hop.messages))
 		}
 		for _, m := range hop.messages {
 			checkMessage(t, m)
@@ -66,7 +66,7 @@ func checkMessage(t *testing.T, m message) {
 	}
 	for _, to := range m.to {
 		if !strings.HasSuffix(strings.ToLower(to), "@example.org") || strings.ContainsAny(strings.ToLower(to[:len(to)-12]), "@%!") {
-			t.Errorf("taken for %q", to)
+			t.Errorf("accepted for %q", to)
 		}
 	}
 }

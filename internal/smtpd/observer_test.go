@@ -11,8 +11,8 @@ import (
 	"postern/sessionticket"
 )
 
-// A notebook is an Observer that chooses one mode for all and keeps what it gets.
-type notebook struct {
+// A testObserver chooses one mode for all handshakes and keeps the results.
+type testObserver struct {
 	mode    sessionticket.Mode
 	results chan SessionResult
 
@@ -20,19 +20,19 @@ type notebook struct {
 	asked []string // fingerprints
 }
 
-func newNotebook() *notebook { return &notebook{results: make(chan SessionResult, 1000)} }
+func newTestObserver() *testObserver { return &testObserver{results: make(chan SessionResult, 1000)} }
 
-func (n *notebook) ChooseMode(_ netip.Addr, ja4 string) sessionticket.Mode {
+func (n *testObserver) ChooseMode(_ netip.Addr, ja4 string) sessionticket.Mode {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, ja4)
 	return n.mode
 }
 
-func (n *notebook) SessionEnded(r SessionResult) { n.results <- r }
+func (n *testObserver) SessionEnded(r SessionResult) { n.results <- r }
 
 // result waits for the next session to end and returns its result.
-func (s *testServer) result() SessionResult { return <-s.book.results }
+func (s *testServer) result() SessionResult { return <-s.observed.results }
 
 const toTLS = "< 220 *\n> EHLO a.example\n< 250 *\n> STARTTLS\n< 220 *\n"
 
@@ -45,26 +45,26 @@ func TestTheResultHasAFailedHandshake(t *testing.T) {
 		t.Fatal("the certificate was accepted")
 	}
 	r := s.result()
-	if r.EHLO != "a.example" || r.TLS != nil || r.JA4 == "" || r.JA4 != s.book.asked[0] {
-		t.Errorf("told %+v", r)
+	if r.EHLO != "a.example" || r.TLS != nil || r.JA4 == "" || r.JA4 != s.observed.asked[0] {
+		t.Errorf("the result is %+v", r)
 	}
 	if r.Transcript == nil || r.Transcript.End.Kind != handshake.EndAlert || r.Transcript.End.By != handshake.Client {
-		t.Errorf("the transcript ends otherwise: %+v", r.Transcript)
+		t.Errorf("the transcript is %+v", r.Transcript)
 	}
 }
 
-// There is nothing to explain then, and the memory is let go.
-func TestTheTranscriptOfASenderThatComesToMailIsForgotten(t *testing.T) {
+// There is nothing to explain then.
+func TestTheTranscriptIsDiscardedAtMAIL(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play(toTLS + "TLS\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> QUIT\n< 221 *")
 	if r := s.result(); r.Transcript != nil || r.TLS == nil || r.JA4 == "" {
-		t.Errorf("told %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }
 
-// The ticket leaves with the reply to the first command, so only the second shows
-// that the client has survived it.
-func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
+// The ticket is sent with the reply to the first command, so only the second command
+// proves that the client accepted it.
+func TestOneCommandDoesNotProveThatTheConnectionWorks(t *testing.T) {
 	for name, test := range map[string]struct {
 		dialogue string
 		want     handshake.Outcome
@@ -72,7 +72,7 @@ func TestOneCommandDoesNotShowThatTheConnectionIsOfUse(t *testing.T) {
 	}{
 		"closes after the ticket":  {"> EHLO a\n< 250 *", handshake.ClosedAfterTicket, handshake.UseData},
 		"goes on after the ticket": {"> EHLO a\n< 250 *\n> NOOP\n< 250 *", handshake.Worked, handshake.UseData},
-		"says QUIT at once":        {"> QUIT\n< 221 *", handshake.Worked, handshake.UseData},
+		"sends QUIT at once":       {"> QUIT\n< 221 *", handshake.Worked, handshake.UseData},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, nil)
@@ -100,7 +100,7 @@ func TestEachModeIsServed(t *testing.T) {
 		oldest  uint16
 		version uint16
 		ticket  bool
-		told    sessionticket.Mode
+		served  sessionticket.Mode
 	}{
 		{sessionticket.Stock, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, sessionticket.Stock},
 		{sessionticket.FirstWrite, tls.VersionTLS13, tls.VersionTLS12, tls.VersionTLS13, true, sessionticket.FirstWrite},
@@ -111,7 +111,7 @@ func TestEachModeIsServed(t *testing.T) {
 	} {
 		t.Run(test.mode.String(), func(t *testing.T) {
 			s := startServer(t, nil)
-			s.book.mode = test.mode
+			s.observed.mode = test.mode
 			c := s.dial(t)
 			c.play(toTLS)
 			c.handshake(&tls.Config{
@@ -121,12 +121,12 @@ func TestEachModeIsServed(t *testing.T) {
 			c.play("> EHLO a\n< 250 *")
 			c.Conn.Close()
 			r := s.result()
-			if r.TLS.Version != test.version || r.Mode != test.told {
-				t.Errorf("version %x, mode %v, want %x, %v", r.TLS.Version, r.Mode, test.version, test.told)
+			if r.TLS.Version != test.version || r.Mode != test.served {
+				t.Errorf("version %x, mode %v, want %x, %v", r.TLS.Version, r.Mode, test.version, test.served)
 			}
 			ticket := slices.ContainsFunc(r.Transcript.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 			if ticket != test.ticket {
-				t.Errorf("a ticket left: %v, want %v", ticket, test.ticket)
+				t.Errorf("a ticket was sent: %v, want %v", ticket, test.ticket)
 			}
 		})
 	}
@@ -136,6 +136,6 @@ func TestASessionWithoutTLSHasNoTranscript(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play("< 220 *\n> EHLO plain.example\n< 250 *\n> QUIT\n< 221 *")
 	if r := s.result(); r.Transcript != nil || r.TLS != nil || r.JA4 != "" || r.EHLO != "plain.example" {
-		t.Errorf("told %+v", r)
+		t.Errorf("the result is %+v", r)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // RFC 5321, Section 4.1.3: an IPv6 address is marked as one.
-func TestReceivedTellsTheSendersAddress(t *testing.T) {
+func TestReceivedHasTheAddressLiteral(t *testing.T) {
 	for from, want := range map[string]string{
 		"192.0.2.1":            "[192.0.2.1]",
 		"::ffff:192.0.2.1":     "[192.0.2.1]",

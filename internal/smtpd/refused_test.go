@@ -10,8 +10,8 @@ import (
 const toText = "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *"
 
 // A message that is refused already, for its size or by the hop, can still hide
-// another one behind a false end.
-func TestNothingIsSmuggledBehindARefusedMessage(t *testing.T) {
+// another one after a false end.
+func TestNothingIsSmuggledAfterARefusedMessage(t *testing.T) {
 	const hidden = "MAIL FROM:<evil@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nhidden\r\n.\r\n"
 	for name, begin := range map[string]string{
 		"line":  strings.Repeat("x", 200) + "\r\n",
@@ -30,15 +30,15 @@ func TestNothingIsSmuggledBehindARefusedMessage(t *testing.T) {
 				c.send(begin + end + hidden)
 				c.play("< 550 5.6.0 LF without CR*\nCLOSED")
 				if got := s.hop.taken(); len(got) > 0 {
-					t.Errorf("taken: %+v", got)
+					t.Errorf("the hop got %+v", got)
 				}
 			})
 		}
 	}
 }
 
-// The text of a message is not asked for, nor taken, behind a 421.
-func TestNoTextIsTakenAfterTheLastReply(t *testing.T) {
+// After a 421 the server neither asks for text nor accepts it.
+func TestNoTextIsAcceptedAfter421(t *testing.T) {
 	for name, text := range map[string]string{"DATA": "DATA\r\nx\r\n.\r\n", "BDAT": "BDAT 3 LAST\r\nx\r\n"} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, func(set *Settings, h *memoryHop) {
@@ -51,14 +51,14 @@ func TestNoTextIsTakenAfterTheLastReply(t *testing.T) {
 			c.play("< 250 *\n< 250 *\n< 550 *\n< 550 *\n< 421 4.7.0 too many errors\nCLOSED")
 			s.result()
 			if got := s.hop.taken(); len(got) > 0 {
-				t.Errorf("taken: %+v", got)
+				t.Errorf("the hop got %+v", got)
 			}
 		})
 	}
 }
 
-// What a network may send is counted whatever becomes of it.
-func TestTextThatIsNotTakenCountsToo(t *testing.T) {
+// Refused messages count for the byte rate of a network.
+func TestRefusedTextCounts(t *testing.T) {
 	text := strings.Repeat("x\r\n", 1000)
 	begin := strings.TrimSuffix(toText, "\n> DATA\n< 250 *\n< 250 *\n< 354 *") + "\n< 250 *\n< 250 *"
 	for name, play := range map[string]func(*client){
@@ -67,12 +67,12 @@ func TestTextThatIsNotTakenCountsToo(t *testing.T) {
 			c.send("Received: a\r\nReceived: b\r\n" + text + ".\r\n")
 			c.play("< 554 *")
 		},
-		"given up between chunks": func(c *client) {
+		"cancelled between chunks": func(c *client) {
 			c.play(begin)
 			c.send("BDAT 3000\r\n" + text + "RSET\r\n")
 			c.play("< 250 *\n< 250 *")
 		},
-		"a chunk out of turn": func(c *client) {
+		"a chunk at the wrong time": func(c *client) {
 			c.play("< 220 *\n> EHLO a\n< 250 *")
 			c.send("BDAT 3000\r\n" + text)
 			c.play("< 503 *")
@@ -92,7 +92,7 @@ func TestTextThatIsNotTakenCountsToo(t *testing.T) {
 }
 
 // A large message in chunks of 8 KiB has thousands of them.
-func TestLargeChunksAreNoCommands(t *testing.T) {
+func TestLargeChunksDoNotCountAsCommands(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Commands = 10 })
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *")

@@ -9,7 +9,7 @@ import (
 	"postern/internal/smtp"
 )
 
-func TestMailComesOverSTARTTLS(t *testing.T) {
+func TestMailOverSTARTTLS(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play(`
 		< 220 mx.example.org ESMTP Postern ??????????
@@ -36,7 +36,7 @@ func TestMailComesOverSTARTTLS(t *testing.T) {
 		CLOSED`)
 	got := s.hop.taken()
 	if len(got) != 1 || got[0].mail.From != "a@sender.example" || !got[0].mail.RequireTLS || got[0].to[0] != "b@example.org" {
-		t.Fatalf("taken: %+v", got)
+		t.Fatalf("the hop got %+v", got)
 	}
 	trace, text, _ := strings.Cut(got[0].text, "\r\nSubject: ")
 	if text != "x\r\n\r\n.dot\r\n" {
@@ -52,11 +52,11 @@ func TestMailComesOverSTARTTLS(t *testing.T) {
 		}
 	}
 	if sender := s.hop.senders[0]; sender.TLS == nil || sender.Greeting != "sender.example" || !sender.Extended {
-		t.Errorf("the hop hears of %+v", sender)
+		t.Errorf("the hop got the sender %+v", sender)
 	}
 }
 
-func TestAResumedSessionIsNamedInReceived(t *testing.T) {
+func TestReceivedSaysThatASessionWasResumed(t *testing.T) {
 	s := startServer(t, nil)
 	config := &tls.Config{RootCAs: s.cert.Pool, ServerName: "mx.example.org", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	for range 2 {
@@ -71,8 +71,8 @@ func TestAResumedSessionIsNamedInReceived(t *testing.T) {
 	}
 }
 
-// RFC 3207, Section 4.2, and what happens around a handshake that fails.
-func TestAfterSTARTTLSNothingFromBeforeCounts(t *testing.T) {
+// RFC 3207, Section 4.2.
+func TestSTARTTLSResetsTheSession(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play(`
 		< 220 *
@@ -93,34 +93,34 @@ func TestAfterSTARTTLSNothingFromBeforeCounts(t *testing.T) {
 		< 503 5.5.1 *`)
 }
 
-func TestAFailedHandshakeEndsTheSessionWithoutAWordInClear(t *testing.T) {
+func TestAFailedHandshakeEndsTheSessionWithoutPlaintext(t *testing.T) {
 	s := startServer(t, nil)
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO unlucky.example\n< 250 *\n> STARTTLS\n< 220 *\n> this is not TLS\n> MAIL FROM:<a@b.c>")
 	c.In.Discard(c.In.Buffered())
 	rest := make([]byte, 100)
 	n, _ := c.In.Read(rest)
-	if n > 0 && rest[0] != 21 { // an alert record is all that may come
-		t.Errorf("said %q", rest[:n])
+	if n > 0 && rest[0] != 21 { // an alert record is allowed
+		t.Errorf("the server sent %q", rest[:n])
 	}
 	if r := s.result(); r.End != "TLS handshake failed" || r.EHLO != "unlucky.example" || !strings.HasPrefix(r.Err.Error(), "tls: ") {
 		t.Errorf("the result is %+v", r)
 	}
 	if len(s.hop.steps) > 0 {
-		t.Errorf("the hop was given %v", s.hop.steps)
+		t.Errorf("the hop got %v", s.hop.steps)
 	}
 }
 
 // CVE-2011-0411.
-func TestBytesBehindSTARTTLSAreNeverCommands(t *testing.T) {
+func TestBytesAfterSTARTTLSAreNeverCommands(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n> EHLO b\n> MAIL FROM:<evil@example.net>\n< 554 5.5.1 *\nCLOSED")
-	// Sent after STARTTLS was read, they are no TLS record.
+	// Sent after STARTTLS was read, they are not a TLS record.
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\n> EHLO b\n> MAIL FROM:<evil@example.net>")
 	s.result()
 	s.result()
 	if len(s.hop.steps) > 0 {
-		t.Errorf("the hop was given %v", s.hop.steps)
+		t.Errorf("the hop got %v", s.hop.steps)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
 		CLOSED`)
 }
 
-func TestOneRefusalDoesNotStopTheOthers(t *testing.T) {
+func TestOneRefusedRecipientDoesNotAffectOthers(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) {
 		h.replies = map[string]smtp.Reply{"MAIL": smtp.NewReply(451, "4.4.1", "next hop does not answer")}
 	})
@@ -168,8 +168,8 @@ func TestOneRefusalDoesNotStopTheOthers(t *testing.T) {
 		< 221 *`)
 }
 
-// A recipient whose message was refused is none of the next message's.
-func TestARecipientOfARefusedMessageIsForgotten(t *testing.T) {
+// A recipient of a refused message is not a recipient of the next one.
+func TestRecipientsOfARefusedMessageAreDiscarded(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) {
 		h.replies = map[string]smtp.Reply{"MAIL": smtp.NewReply(451, "4.4.1", "next hop does not answer")}
 	})
@@ -181,7 +181,7 @@ func TestARecipientOfARefusedMessageIsForgotten(t *testing.T) {
 	c.play("> MAIL FROM:<>\n> DATA\n< 250 *\n< 554 5.5.1 no valid recipients")
 }
 
-// What a relay would be made to do.
+// Attempts to use the server as a relay.
 func TestNothingIsEverRelayed(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Errors = 100 })
 	c := s.dial(t)
@@ -219,8 +219,8 @@ func TestNothingIsEverRelayed(t *testing.T) {
 	}
 }
 
-// A domain in a spelling that only we take for ours could be any other to the
-// next hop, and the next hop may relay for us.
+// A domain that only Postern considers equal to its own can be another one to the next hop,
+// which may relay for Postern.
 func TestTheNextHopSeesDomainsAsTheyWereCompared(t *testing.T) {
 	s := startServer(t, nil)
 	c := s.dial(t)
@@ -238,7 +238,7 @@ func TestTheNextHopSeesDomainsAsTheyWereCompared(t *testing.T) {
 	}
 }
 
-func TestOnlyListedRecipientsWhereThereIsAList(t *testing.T) {
+func TestOnlyListedRecipientsAreAccepted(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Recipients = []string{"Anna@example.org"} })
 	s.dial(t).play(`
 		< 220 *
@@ -254,7 +254,7 @@ func TestOnlyListedRecipientsWhereThereIsAList(t *testing.T) {
 		< 550 5.1.1 *`)
 }
 
-// The published ways to smuggle a second message behind a false end
+// The published ways to smuggle a second message after a false end
 // (CVE-2023-51764, CVE-2023-51765, CVE-2023-51766 and relatives).
 func TestSmuggledMessagesAreRefused(t *testing.T) {
 	for _, end := range []string{
@@ -266,12 +266,12 @@ func TestSmuggledMessagesAreRefused(t *testing.T) {
 		c.send(spell("first" + end + `MAIL FROM:<evil@example.net>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nsecond\r\n.\r\n\-`))
 		c.play("< 550 5.6.0 *without*\nCLOSED")
 		if got := s.hop.taken(); len(got) > 0 {
-			t.Errorf("%s: taken: %+v", end, got)
+			t.Errorf("%s: the hop got %+v", end, got)
 		}
 	}
 }
 
-func TestAClientThatEndsLinesWithLFHearsWhy(t *testing.T) {
+func TestBareLFInACommandIsRefused(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n" +
 		`> Subject: x\n\nbody\n.\n\-` + "\n< 550 5.6.0 LF without CR*\nCLOSED")
@@ -301,19 +301,19 @@ func TestBDAT(t *testing.T) {
 	s.dial(t).play(begin + "> BDAT 5\n> abc\n< 250 *") // closed in the middle
 	got := s.hop.taken()
 	if len(got) != 1 || !strings.HasSuffix(got[0].text, "\r\n.xy\r\n.\r\n") {
-		t.Errorf("taken: %+v", got)
+		t.Errorf("the hop got %+v", got)
 	}
 }
 
-func TestTheHopsOwnRepliesReachTheSender(t *testing.T) {
+func TestRepliesOfTheHopReachTheSender(t *testing.T) {
 	full := smtp.Reply{Code: 552, Lines: []string{"5.2.2 mailbox full", "5.2.2 see https://example.org/full"}}
 	s := startServer(t, func(_ *Settings, h *memoryHop) { h.replies = map[string]smtp.Reply{"Send": full} })
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n" +
 		"< 552 5.2.2 mailbox full | 5.2.2 see *\n> QUIT\n< 221 *")
 }
 
-// RFC 2034, Section 4: we offer ENHANCEDSTATUSCODES, the hop's server may not.
-func TestRepliesWithoutAnEnhancedCodeGetAGeneralOne(t *testing.T) {
+// RFC 2034, Section 4: the server offers ENHANCEDSTATUSCODES, the next hop may not.
+func TestRepliesWithoutAnEnhancedCodeGetOne(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) {
 		h.replies = map[string]smtp.Reply{
 			"MAIL": {Code: 250, Lines: []string{"ok"}},
@@ -325,7 +325,7 @@ func TestRepliesWithoutAnEnhancedCodeGetAGeneralOne(t *testing.T) {
 		"< 450 4.0.0 busy | 4.0.0 come back")
 }
 
-func TestAHopThatHasHeardEnoughIsHeardOnce(t *testing.T) {
+func TestAHopCanReplyBeforeTheEndOfTheMessage(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) { h.early = true })
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")
@@ -333,7 +333,7 @@ func TestAHopThatHasHeardEnoughIsHeardOnce(t *testing.T) {
 	c.play("< 452 4.3.1 disk full\n< 250 2.0.0 OK")
 }
 
-// A hop that says yes too soon is not believed.
+// A positive reply of the hop before the end of the message is not passed on.
 func TestNothingIsAcknowledgedBeforeItsEnd(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) {
 		h.early = true
@@ -359,7 +359,7 @@ func TestNULIsRefused(t *testing.T) {
 		`> x\r\n\0.\r\nRSET\r\n.` + "\n< 550 5.6.0 NUL *\n> NOOP\n< 250 *")
 }
 
-func TestCommandsOutOfTurn(t *testing.T) {
+func TestCommandsInWrongOrder(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play(`
 		< 220 *
@@ -396,7 +396,7 @@ func TestCommandsOutOfTurn(t *testing.T) {
 		CLOSED`)
 }
 
-func TestEachLimitHasItsReply(t *testing.T) {
+func TestReplyToEachLimit(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) {
 		set.Limits = Limits{MessageSize: 1000, TextLine: 100, Recipients: 2, Messages: 2, Errors: 3, Commands: 20, Hops: 1}
 	})
@@ -404,18 +404,18 @@ func TestEachLimitHasItsReply(t *testing.T) {
 	again := "> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n< 250 *\n"
 	line := strings.Repeat("x", 90) + "\n"
 	for name, dialogue := range map[string]string{
-		"size told":      "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<> SIZE=1001\n< 552 5.3.4 *",
-		"size":           begin + strings.Repeat("> "+line, 12) + "> .\n< 552 5.3.4 *\n" + again,
-		"line of text":   begin + "> " + strings.Repeat("x", 101) + "\n> .\n< 550 5.6.0 line *\n" + again,
-		"hops":           begin + "> Received: a\n> Received: b\n>\n> .\n< 554 5.4.6 *\n" + again,
-		"recipients":     "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RCPT TO:<a@example.org>\n> RCPT TO:<b@example.org>\n> RCPT TO:<c@example.org>\n< 250 *\n< 250 *\n< 452 4.5.3 *",
-		"messages":       "< 220 *\n> EHLO a\n< 250 *\n" + again + again + "> MAIL FROM:<>\n< 421 4.7.0 *\nCLOSED",
-		"errors":         "< 220 *\n> X\n> X\n> X\n> X\n< 500 *\n< 500 *\n< 500 *\n< 500 *\n< 421 4.7.0 too many errors\nCLOSED",
-		"commands":       "< 220 *\n" + strings.Repeat("> NOOP\n< 250 *\n", 20) + "> NOOP\n< 421 4.7.0 *\nCLOSED",
-		"command line":   "< 220 *\n> NOOP " + strings.Repeat("x", 2048) + "\n< 500 5.5.2 *\nCLOSED",
-		"endless line":   "< 220 *\n> " + strings.Repeat("x", 5000) + `\-` + "\n< 500 5.5.2 *\nCLOSED",
-		"name":           "< 220 *\n> EHLO " + strings.Repeat("x", 256) + "\n< 501 5.5.4 *",
-		"bytes not sent": "< 220 *\n> EHLO \xff\n< 500 5.5.2 *",
+		"declared size": "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<> SIZE=1001\n< 552 5.3.4 *",
+		"size":          begin + strings.Repeat("> "+line, 12) + "> .\n< 552 5.3.4 *\n" + again,
+		"line of text":  begin + "> " + strings.Repeat("x", 101) + "\n> .\n< 550 5.6.0 line *\n" + again,
+		"hops":          begin + "> Received: a\n> Received: b\n>\n> .\n< 554 5.4.6 *\n" + again,
+		"recipients":    "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RCPT TO:<a@example.org>\n> RCPT TO:<b@example.org>\n> RCPT TO:<c@example.org>\n< 250 *\n< 250 *\n< 452 4.5.3 *",
+		"messages":      "< 220 *\n> EHLO a\n< 250 *\n" + again + again + "> MAIL FROM:<>\n< 421 4.7.0 *\nCLOSED",
+		"errors":        "< 220 *\n> X\n> X\n> X\n> X\n< 500 *\n< 500 *\n< 500 *\n< 500 *\n< 421 4.7.0 too many errors\nCLOSED",
+		"commands":      "< 220 *\n" + strings.Repeat("> NOOP\n< 250 *\n", 20) + "> NOOP\n< 421 4.7.0 *\nCLOSED",
+		"command line":  "< 220 *\n> NOOP " + strings.Repeat("x", 2048) + "\n< 500 5.5.2 *\nCLOSED",
+		"endless line":  "< 220 *\n> " + strings.Repeat("x", 5000) + `\-` + "\n< 500 5.5.2 *\nCLOSED",
+		"name":          "< 220 *\n> EHLO " + strings.Repeat("x", 256) + "\n< 501 5.5.4 *",
+		"invalid UTF-8": "< 220 *\n> EHLO \xff\n< 500 5.5.2 *",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := s.dial(t)
@@ -425,7 +425,7 @@ func TestEachLimitHasItsReply(t *testing.T) {
 	}
 }
 
-func TestASenderThatNeverStopsIsCutOff(t *testing.T) {
+func TestASenderThatNeverStopsIsDisconnected(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.MessageSize = 1000 })
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *")

@@ -15,8 +15,7 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// pipeServer runs sessions over in-memory connections, so that time is the
-// test's own.
+// pipeServer runs sessions over in-memory connections, for tests in a synctest bubble.
 type pipeServer struct {
 	*Server
 	hop *memoryHop
@@ -31,7 +30,7 @@ func newPipeServer(t *testing.T, limits Limits) *pipeServer {
 		Limits:   limits,
 	}
 	p := &pipeServer{hop: &memoryHop{}}
-	p.Server = New(settings, p.hop, newNotebook(), slog.New(slog.DiscardHandler))
+	p.Server = New(settings, p.hop, newTestObserver(), slog.New(slog.DiscardHandler))
 	return p
 }
 
@@ -43,7 +42,7 @@ func (p *pipeServer) dial(t *testing.T) *client {
 
 const envelope = "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RCPT TO:<b@example.org>\n< 250 *\n"
 
-func TestAnIdleSenderIsSentAway(t *testing.T) {
+func TestAnIdleSessionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})
 		began := time.Now()
@@ -54,7 +53,7 @@ func TestAnIdleSenderIsSentAway(t *testing.T) {
 	})
 }
 
-func TestALineThatComesByteByByteDoesNotMoveItsDeadline(t *testing.T) {
+func TestBytesOfACommandDoNotExtendItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})
 		c := p.dial(t)
@@ -68,7 +67,7 @@ func TestALineThatComesByteByByteDoesNotMoveItsDeadline(t *testing.T) {
 	})
 }
 
-func TestTextThatTricklesIsCutOff(t *testing.T) {
+func TestATricklingMessageTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{TextTimeout: time.Minute})
 		c := p.dial(t)
@@ -80,12 +79,12 @@ func TestTextThatTricklesIsCutOff(t *testing.T) {
 			t.Errorf("after %v", took)
 		}
 		if len(p.hop.taken()) > 0 {
-			t.Error("taken")
+			t.Error("the message was accepted")
 		}
 	})
 }
 
-func TestTextThatMakesProgressMayTakeLong(t *testing.T) {
+func TestProgressExtendsTheDeadlineOfAMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{TextTimeout: time.Minute})
 		c := p.dial(t)
@@ -99,7 +98,7 @@ func TestTextThatMakesProgressMayTakeLong(t *testing.T) {
 	})
 }
 
-func TestASessionEndsInItsTime(t *testing.T) {
+func TestASessionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: 5 * time.Minute, SessionTime: 10 * time.Minute})
 		c := p.dial(t)
@@ -116,7 +115,7 @@ func TestASessionEndsInItsTime(t *testing.T) {
 	})
 }
 
-func TestAHandshakeEndsInItsTime(t *testing.T) {
+func TestAHandshakeTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{HandshakeTimeout: time.Minute})
 		c := p.dial(t)
@@ -161,12 +160,12 @@ func TestShutdownDoesNotWaitForever(t *testing.T) {
 		c.play("CLOSED")
 		synctest.Wait()
 		if len(p.hop.taken()) > 0 {
-			t.Error("half a message was taken")
+			t.Error("half a message was accepted")
 		}
 	})
 }
 
-func TestTurnedAwaySendersHearWhy(t *testing.T) {
+func TestRejectedSendersGetTheReason(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) {
 		set.Limits.PerNetwork = admission.Quota{Connections: 2, Starts: 0.1}
 	})
@@ -184,8 +183,7 @@ func TestTurnedAwaySendersHearWhy(t *testing.T) {
 	s.dial(t).play("< 220 *")
 }
 
-// trickle sends text again and again until the connection is closed, which the
-// function that it returns does.
+// trickle sends text repeatedly until the returned function closes the connection.
 func trickle(c *client, text string, pause time.Duration) (stop func()) {
 	done := make(chan struct{})
 	go func() {
