@@ -10,7 +10,7 @@ import (
 
 var theDay = Span{noon.Add(-12 * time.Hour), noon.Add(12 * time.Hour)}
 
-// by is h from an address, under a name.
+// by returns h with an address and an EHLO name.
 func by(h Handshake, addr, name string) Handshake {
 	h.Address = netip.MustParseAddr(addr)
 	h.Network, _ = h.Address.Prefix(24)
@@ -18,7 +18,7 @@ func by(h Handshake, addr, name string) Handshake {
 	return h
 }
 
-// seen says in a line each what a party did.
+// seen returns the activity in lines.
 func seen(t *testing.T, path string, in Span, whose SenderQuery) (lines []string) {
 	t.Helper()
 	found, err := reader(t, path).Activity(t.Context(), in, whose)
@@ -31,7 +31,7 @@ func seen(t *testing.T, path string, in Span, whose SenderQuery) (lines []string
 	return lines
 }
 
-func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
+func TestActivityOfSendersInASpan(t *testing.T) {
 	t.Parallel()
 	later := func(h *Handshake) { h.At = noon.Add(time.Hour) }
 	plain := func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }
@@ -57,7 +57,7 @@ func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
 		"an address, not its neighbours": {SenderQuery{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}, []string{big}},
 		"an address as IPv6 writes it": {SenderQuery{Addresses: []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.1")}},
 			[]string{"198.51.100.1 [198.51.100.1] {Full:1 Resumed:0 Failed:0 Plaintext:0 Returned:0} map[] 12:00-12:00"}},
-		"nobody":      {SenderQuery{}, nil},
+		"none":        {SenderQuery{}, nil},
 		"a wild card": {SenderQuery{Domains: []string{"%"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestSightingsAreOfAPartyWithinASpan(t *testing.T) {
 	}
 }
 
-func TestPlaintextAfterAFailureIsSighted(t *testing.T) {
+func TestActivityHasPlaintextAfterAFailure(t *testing.T) {
 	t.Parallel()
 	path := written(t, failure("A"), with(success("B"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }))
 	want := []string{"192.0.2.7 mail.sender.example {Full:0 Resumed:0 Failed:1 Plaintext:1 Returned:1} map[early-ticket:1] 12:00-12:00"}
@@ -77,8 +77,7 @@ func TestPlaintextAfterAFailureIsSighted(t *testing.T) {
 	}
 }
 
-// Who has most trouble is looked at first, and who has none is not.
-func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
+func TestFailingAddressesAreOrderedByFailures(t *testing.T) {
 	t.Parallel()
 	path := written(t,
 		by(success("A"), "192.0.2.1", "fine"),
@@ -98,8 +97,8 @@ func TestTroubledAreThoseWhoseHandshakesFailed(t *testing.T) {
 	}
 }
 
-// A sender that completes the handshake and leaves got in by all other counts.
-func TestWhoLeftWithoutACommandIsSighted(t *testing.T) {
+// A handshake without a command after it counts as completed in all other counts.
+func TestActivityHasUnusedHandshakes(t *testing.T) {
 	t.Parallel()
 	path := written(t, success("A"), with(success("B"), func(h *Handshake) { h.Unused = true }))
 	whose := SenderQuery{Domains: []string{"sender.example"}}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// The ledger of the benchmarks: 90 days of a million handshakes by 10,000 senders, spread
-// evenly, which is the worst for what is kept by sender and day. One in 20 fails, with a
-// transcript of the usual size; one in 100 comes in plaintext.
+// The ledger of the benchmarks: a million handshakes of 10,000 senders in 90 days, spread
+// evenly, which is the worst case for counts by sender and day. One in 20 fails, with a
+// transcript of the usual size; one in 100 is in plaintext.
 const (
 	million     = 1_000_000
 	manySenders = 10_000
@@ -84,7 +84,7 @@ func BenchmarkLedger(b *testing.B) {
 	}
 }
 
-// fill writes the ledger, and says how fast that was.
+// fill writes the ledger, and logs the speed.
 func fill(b *testing.B, path string) {
 	b.Helper()
 	s, _, err := openStore(path, migrations())
@@ -113,8 +113,8 @@ func fill(b *testing.B, path string) {
 		million/time.Since(start).Seconds(), (processorTime(b)-used).Seconds()*1e6/million, pages*pageSize/1e6)
 }
 
-// processorTime is what this process has used. Beside the time on the clock it tells what a
-// busy machine adds.
+// processorTime returns the processor time of this process. The difference to the elapsed time
+// shows the load of the machine.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var used syscall.Rusage
@@ -124,7 +124,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// questions are those of the commands.
+// questions are the queries of the commands.
 var questions = []struct {
 	name string
 	ask  func(*Reader) (int, error)
@@ -167,34 +167,34 @@ var questions = []struct {
 	{"senders/address", senders(Filter{Sender: "10.1.2.3"})},
 	{"days/name", days(Filter{Sender: "sender4711."})},
 	{"days", days(Filter{})},
-	{"sightings/name,day", sightings(1, SenderQuery{Domains: []string{"sender4711.example"}})},
-	{"sightings/names,day", sightings(1, SenderQuery{Domains: []string{"sender1.example", "sender2.example", "sender3.example"}})},
-	{"sightings/name,all", sightings(manyDays, SenderQuery{Domains: []string{"sender4711.example"}})},
-	{"sightings/addresses,day", sightings(1, SenderQuery{Addresses: thousand()})},
-	{"troubled/day", troubled(1)},
-	{"troubled/all", troubled(manyDays)},
+	{"sightings/name,day", activity(1, SenderQuery{Domains: []string{"sender4711.example"}})},
+	{"sightings/names,day", activity(1, SenderQuery{Domains: []string{"sender1.example", "sender2.example", "sender3.example"}})},
+	{"sightings/name,all", activity(manyDays, SenderQuery{Domains: []string{"sender4711.example"}})},
+	{"sightings/addresses,day", activity(1, SenderQuery{Addresses: thousand()})},
+	{"troubled/day", failing(1)},
+	{"troubled/all", failing(manyDays)},
 }
 
-// lately is the last so many days.
+// lately returns the last n days.
 func lately(n int) Span {
 	return Span{time.Now().Add(-time.Duration(n) * 24 * time.Hour), time.Now()}
 }
 
-func sightings(inDays int, whose SenderQuery) func(*Reader) (int, error) {
+func activity(inDays int, whose SenderQuery) func(*Reader) (int, error) {
 	return func(r *Reader) (int, error) {
 		found, err := r.Activity(context.Background(), lately(inDays), whose)
 		return len(found), err
 	}
 }
 
-func troubled(inDays int) func(*Reader) (int, error) {
+func failing(inDays int) func(*Reader) (int, error) {
 	return func(r *Reader) (int, error) {
 		found, err := r.FailingAddresses(context.Background(), lately(inDays), 64)
 		return len(found), err
 	}
 }
 
-// thousand are more addresses than are heeded.
+// thousand returns more addresses than a query uses.
 func thousand() (all []netip.Addr) {
 	for i := range 1000 {
 		all = append(all, netip.AddrFrom4([4]byte{10, 1, byte(i), byte(i >> 8)}))
@@ -223,8 +223,7 @@ func days(f Filter) func(*Reader) (int, error) {
 	}
 }
 
-// BenchmarkWrite is what the writer pays for a batch of a busy moment: 200 handshakes of
-// few senders that got in.
+// BenchmarkWrite writes a batch of a busy moment: 200 completed handshakes of few senders.
 func BenchmarkWrite(b *testing.B) {
 	s, _, err := openStore(filepath.Join(b.TempDir(), "ledger"), migrations())
 	if err != nil {
@@ -244,8 +243,8 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric((processorTime(b)-used).Seconds()*1e6/float64(b.N*len(batch)), "cpu-µs/event")
 }
 
-// BenchmarkNote is what mail pays.
-func BenchmarkNote(b *testing.B) {
+// BenchmarkAddHandshake is the cost for a session.
+func BenchmarkAddHandshake(b *testing.B) {
 	l := Open(filepath.Join(b.TempDir(), "ledger"), Options{})
 	defer l.Close()
 	random := rand.New(rand.NewPCG(1, 2))

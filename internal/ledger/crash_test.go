@@ -18,8 +18,8 @@ import (
 	"postern/sessionticket"
 )
 
-// victim is the ledger that a process started by TestKillLeavesItReadable writes until
-// it is killed.
+// victim is the environment variable with the ledger that a process of
+// TestKillLeavesItReadable writes until it is killed.
 const victim = "POSTERN_TEST_LEDGER"
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeForever prints how many handshakes the file has each time that they are more.
+// writeForever adds handshakes, and prints the number of stored ones when it grows.
 func writeForever(path string) {
 	l := Open(path, Options{})
 	r, err := OpenReader(path)
@@ -52,7 +52,7 @@ func writeForever(path string) {
 	os.Exit(1)
 }
 
-// kills is how often: each takes a second or more under the race detector.
+// Each takes a second or more under the race detector.
 var kills = flag.Int("kills", 3, "how often TestKillLeavesItReadable kills the writer")
 
 func TestKillLeavesItReadable(t *testing.T) {

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-func TestServerHearsOfPins(t *testing.T) {
+func TestServerGetsPins(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	told := make(chan []fallback.Pin, 10)
 	l := Open(path, Options{Pins: tell(told)})
 	if pins := <-told; len(pins) != 0 {
-		t.Errorf("told of %v at the start, want none", pins)
+		t.Errorf("got pins %v at the start, want none", pins)
 	}
 	a := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
 	b := fallback.Pin{Network: netip.MustParsePrefix("2001:db8::/48"), Mode: sessionticket.Stock, Why: "a test", Since: noon}
@@ -50,11 +50,11 @@ func TestServerHearsOfPins(t *testing.T) {
 	l = Open(path, Options{Pins: tell(told)})
 	defer l.Close()
 	if pins := <-told; !reflect.DeepEqual(pins, []fallback.Pin{changed}) {
-		t.Errorf("after a restart told of %v", pins)
+		t.Errorf("after a restart: pins %v", pins)
 	}
 }
 
-// tell passes pins on.
+// tell returns an [Options].Pins that sends pins to told.
 func tell(told chan<- []fallback.Pin) func([]fallback.Pin) []fallback.Decision {
 	return func(pins []fallback.Pin) []fallback.Decision {
 		told <- pins

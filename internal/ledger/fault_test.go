@@ -21,7 +21,7 @@ const (
 	ends   = "ledger storing events again"
 )
 
-// opened is a ledger in path whose loss is over at once when events are written again.
+// opened returns a ledger that logs the end of drops as soon as events are written again.
 func opened(t *testing.T, path string, o Options) *Ledger {
 	t.Helper()
 	l := newLedger(path, o)
@@ -45,7 +45,7 @@ func holds(t *testing.T, path, session string) {
 	})
 }
 
-// comesBack notes handshakes until one is in the ledger.
+// comesBack adds handshakes until one is stored.
 func comesBack(t *testing.T, l *Ledger) {
 	t.Helper()
 	n := 0
@@ -63,8 +63,8 @@ func comesBack(t *testing.T, l *Ledger) {
 	})
 }
 
-// A disk that hangs: nobody waits for it, one line tells, and one that it is over.
-func TestSlowDiskIsNotWaitedFor(t *testing.T) {
+// A disk that hangs delays nothing, and is logged once when it begins and once when it is over.
+func TestSlowDiskDelaysNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	var log logged
@@ -96,7 +96,7 @@ func TestSlowDiskIsNotWaitedFor(t *testing.T) {
 
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
-	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
+	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // without a writer
 	for range 2 * maxQueued {
 		l.add(decision{})
 	}
@@ -107,7 +107,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 func TestQueueIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // nobody writes
+	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // without a writer
 	h := with(failure("A"), func(h *Handshake) { h.Transcript = make([]byte, 1<<20) })
 	for range 100 {
 		l.AddHandshake(h)
@@ -152,7 +152,7 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 	comesBack(t, l)
 }
 
-func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
+func TestDeletedFileIsReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	var log logged
@@ -186,9 +186,9 @@ func TestFileThatIsDeletedIsBegunAnew(t *testing.T) {
 	expectSound(t, path)
 }
 
-// The old file's journal, which is left, must not be taken for the new one's for good. Who
-// reads in just that moment may take it so, and cost an event.
-func TestFileThatIsReplacedIsUsed(t *testing.T) {
+// The journal of the old file stays, and must not be applied to the new one. A reader at just
+// that moment may do so, and cost an event.
+func TestReplacedFileIsUsed(t *testing.T) {
 	t.Parallel()
 	other := written(t, failure("other"))
 	path := filepath.Join(t.TempDir(), "ledger")
@@ -203,7 +203,7 @@ func TestFileThatIsReplacedIsUsed(t *testing.T) {
 	comesBack(t, l)
 	r := reader(t, path)
 	if got := sessions(t, r, Filter{Limit: maxLimit}); !strings.HasSuffix(got, " other") || strings.Contains(got, " 99 ") {
-		t.Errorf("the ledger has %q, want what the file that was put there had, and what came since", got)
+		t.Errorf("the ledger has %q, want the handshakes of the new file and those added since", got)
 	}
 	expectSound(t, path)
 }
@@ -231,7 +231,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 	}
 }
 
-// Its beginning is sound, so that only the writer's use of it finds the damage.
+// Its first pages are valid, so that only the writer finds the damage.
 func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
 	t.Parallel()
 	path := written(t, failure("old"))
@@ -307,7 +307,7 @@ func asides(t *testing.T, path string) []string {
 	return found
 }
 
-// expectSound lets SQLite check the whole file.
+// expectSound makes SQLite check the whole file.
 func expectSound(t *testing.T, path string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)

@@ -35,7 +35,7 @@ func failure(session string) Handshake {
 	}
 }
 
-// success is one that got in.
+// success is a completed handshake.
 func success(session string) Handshake {
 	h := failure(session)
 	h.Outcome, h.Version, h.Suite, h.Group = Full, 0x0304, 0x1301, 29
@@ -43,13 +43,13 @@ func success(session string) Handshake {
 	return h
 }
 
-// with returns h changed.
+// with returns h with a change.
 func with(h Handshake, change func(*Handshake)) Handshake {
 	change(&h)
 	return h
 }
 
-// A logged is a log that can be read while it is written.
+// logged is a log that can be read while it is written.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -72,7 +72,7 @@ func (l *logged) options() Options {
 	return Options{Log: slog.New(slog.NewTextHandler(l, nil))}
 }
 
-// written opens a ledger in a new folder, notes events, closes it and returns its path.
+// written opens a ledger in a new folder, adds events, closes it and returns its path.
 func written(t *testing.T, events ...event) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger")
@@ -96,7 +96,7 @@ func reader(t *testing.T, path string) *Reader {
 	return r
 }
 
-// sessions returns those of the handshakes that f lets through, in order.
+// sessions returns the sessions of the handshakes that match f, in order.
 func sessions(t *testing.T, r *Reader, f Filter) string {
 	t.Helper()
 	found, err := r.Handshakes(t.Context(), f)
@@ -110,7 +110,7 @@ func sessions(t *testing.T, r *Reader, f Filter) string {
 	return strings.Join(names, " ")
 }
 
-// until waits for what another goroutine or process is about to do.
+// until waits until another goroutine or process has done something.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -126,7 +126,7 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func TestHandshakeComesBackAsNoted(t *testing.T) {
+func TestHandshakeIsReadAsAdded(t *testing.T) {
 	want := failure("7Q2F")
 	r := reader(t, written(t, success("6P1E"), want))
 	got, err := r.Handshake(t.Context(), "7Q2F")
@@ -200,8 +200,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// Its bytes begin as the IPv4 network's do.
-func TestNetworksOfTheFamiliesAreNotMixed(t *testing.T) {
+// The bytes of this IPv6 network begin like those of the IPv4 network.
+func TestNetworksOfBothFamiliesAreNotMixed(t *testing.T) {
 	r := reader(t, written(t, failure("A"), with(failure("B"), func(h *Handshake) {
 		h.Address, h.Network = netip.MustParseAddr("c000:200::1"), netip.MustParsePrefix("c000:200::/48")
 	})))
@@ -213,7 +213,7 @@ func TestNetworksOfTheFamiliesAreNotMixed(t *testing.T) {
 	}
 }
 
-func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
+func TestReturnInPlaintextRefersToTheFailure(t *testing.T) {
 	plain := func(session string, change func(*Handshake)) Handshake {
 		h := with(success(session), change)
 		h.Outcome, h.Fingerprint, h.Version, h.Suite, h.Group = Plaintext, "", 0, 0, 0
@@ -227,7 +227,7 @@ func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
 		plain("name", elsewhere),
 		plain("neighbour", func(h *Handshake) { elsewhere(h); h.EHLO = "neighbour.example" }),
 		plain("late", func(h *Handshake) { h.At = noon.Add(8 * 24 * time.Hour) }),
-		success("got in"),
+		success("completed"),
 		plain("by choice", func(h *Handshake) {}),
 	))
 	found, err := r.Handshakes(t.Context(), Filter{Returned: true})
@@ -248,10 +248,10 @@ func TestReturnInPlaintextIsLaidToTheFailure(t *testing.T) {
 	}
 }
 
-func TestOnlyTheSenderThatFailedIsForgivenByGettingIn(t *testing.T) {
+func TestOnlyTheFailedSendersSuccessEndsItsFailure(t *testing.T) {
 	for name, test := range map[string]struct {
-		failed, gotIn func(*Handshake)
-		forgiven      bool
+		failed, completed func(*Handshake)
+		ended             bool
 	}{
 		"the same":             {func(*Handshake) {}, func(*Handshake) {}, true},
 		"other software":       {func(*Handshake) {}, func(h *Handshake) { h.Fingerprint = "other" }, false},
@@ -260,13 +260,13 @@ func TestOnlyTheSenderThatFailedIsForgivenByGettingIn(t *testing.T) {
 		"another network":      {func(*Handshake) {}, func(h *Handshake) { h.Network = netip.MustParsePrefix("198.51.100.0/24") }, false},
 	} {
 		plain := with(success("P"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" })
-		r := reader(t, written(t, with(failure("F"), test.failed), with(success("S"), test.gotIn), plain))
+		r := reader(t, written(t, with(failure("F"), test.failed), with(success("S"), test.completed), plain))
 		want := "P"
-		if test.forgiven {
+		if test.ended {
 			want = ""
 		}
 		if got := sessions(t, r, Filter{Returned: true}); got != want {
-			t.Errorf("%s got in: returned %q, want %q", name, got, want)
+			t.Errorf("%s completed: returned %q, want %q", name, got, want)
 		}
 	}
 }
@@ -305,7 +305,7 @@ func TestSendersAreCountedByDay(t *testing.T) {
 	}
 }
 
-func TestFallbackComesBackAsNoted(t *testing.T) {
+func TestDecisionsAndStatesAreReadAsAdded(t *testing.T) {
 	network := netip.MustParsePrefix("192.0.2.0/24")
 	moved := fallback.Decision{
 		At: noon, Kind: fallback.FellBack, Network: network, Fingerprint: "t13",
@@ -328,7 +328,7 @@ func TestFallbackComesBackAsNoted(t *testing.T) {
 	}
 }
 
-func TestDecisionsOnAFingerprintAreItsSenders(t *testing.T) {
+func TestDecisionsOnAFingerprintMatchItsSenders(t *testing.T) {
 	own := fallback.Decision{At: noon, Kind: fallback.FellBack, Network: failure("").Network, Fingerprint: "other", Why: "its network's"}
 	whole := fallback.Decision{At: noon.Add(time.Hour), Kind: fallback.FellBack, Network: fallback.Everywhere, Fingerprint: failure("").Fingerprint, Why: "several networks"}
 	stranger := fallback.Decision{At: noon, Kind: fallback.FellBack, Network: fallback.Everywhere, Fingerprint: "stranger"}
@@ -351,7 +351,7 @@ func TestDecisionsOnAFingerprintAreItsSenders(t *testing.T) {
 	}
 }
 
-func TestStrangersTextIsBounded(t *testing.T) {
+func TestUntrustedTextIsBounded(t *testing.T) {
 	h := failure("A")
 	h.EHLO = strings.Repeat("ä", 5000) + "\xff"
 	h.Transcript = bytes.Repeat([]byte("x"), maxTranscript+1)
@@ -374,16 +374,16 @@ func TestStrangersTextIsBounded(t *testing.T) {
 	}
 }
 
-// What is odd must not take what is written with it down.
-func TestEmptyEventsDoNoHarm(t *testing.T) {
+// An odd event must not lose the batch that it is in.
+func TestEmptyEventsAreHarmless(t *testing.T) {
 	r := reader(t, written(t, Handshake{}, Handshake{Outcome: Failed}, decision{}, state{}, failure("A")))
 	if got := sessions(t, r, Filter{Failed: true}); got != "A " {
 		t.Errorf("failed: %q, want A and one without a name", got)
 	}
 }
 
-func TestFilesAreTheOwnersAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger?#% 1") // also: any name will do
+func TestFilesAreReadableByTheOwnerOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger?#% 1") // also: any name is valid
 	l := Open(path, Options{})
 	defer l.Close()
 	for _, end := range suffixes {
@@ -410,7 +410,7 @@ func TestReadingWithoutALedger(t *testing.T) {
 	}
 }
 
-// The sums of an early day come another way than those of a late one.
+// Counts since an early day are computed differently from those since a late one.
 func TestSendersAreCountedSinceAnyDay(t *testing.T) {
 	const days = 9
 	var noted []event

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// signed is a report about the day before noon that can be trusted.
+// signed is a verified report about the day before noon.
 func signed(id string) Report {
 	return Report{
 		At: noon, Via: ByMail, Session: "7Q2F", Address: netip.MustParseAddr("192.0.2.7"),
@@ -29,15 +29,15 @@ func signed(id string) Report {
 	}
 }
 
-// posted is the same as anybody can send it.
+// posted is the same report, unverified.
 func posted(id string) Report {
 	r := signed(id)
 	r.Via, r.Session, r.Verified, r.Signer, r.Verdict = ByHTTPS, "", false, "", "came by HTTPS"
 	return r
 }
 
-// reported opens a ledger, adds reports and returns what became of each.
-func reported(t *testing.T, reports ...Report) (path string, filings []AddedReport) {
+// reported opens a ledger, adds reports and returns the results.
+func reported(t *testing.T, reports ...Report) (path string, added []AddedReport) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
@@ -46,12 +46,12 @@ func reported(t *testing.T, reports ...Report) (path string, filings []AddedRepo
 		if err != nil {
 			t.Fatal(err)
 		}
-		filings = append(filings, f)
+		added = append(added, f)
 	}
-	return path, filings
+	return path, added
 }
 
-// ids returns the senders' ids of the reports that f lets through, in order.
+// ids returns the ReportIDs of the reports that match f, in order.
 func ids(t *testing.T, path string, f ReportFilter) string {
 	t.Helper()
 	found, err := reader(t, path).Reports(t.Context(), f)
@@ -65,12 +65,12 @@ func ids(t *testing.T, path string, f ReportFilter) string {
 	return strings.Join(names, " ")
 }
 
-func TestReportComesBackAsAdded(t *testing.T) {
+func TestReportIsReadAsAdded(t *testing.T) {
 	t.Parallel()
 	want := signed("a1")
-	path, filings := reported(t, want)
-	if want := []AddedReport{{ID: 1, New: true}}; !slices.Equal(filings, want) {
-		t.Errorf("filed as %v, want %v", filings, want)
+	path, added := reported(t, want)
+	if want := []AddedReport{{ID: 1, New: true}}; !slices.Equal(added, want) {
+		t.Errorf("filed as %v, want %v", added, want)
 	}
 	want.ID, want.Versions = 1, 1
 	got, err := reader(t, path).Report(t.Context(), 1)
@@ -87,7 +87,7 @@ func TestReportComesBackAsAdded(t *testing.T) {
 	}
 }
 
-func TestReportThatSaysLittleComesBackToo(t *testing.T) {
+func TestReportWithFewFieldsIsReadAsAdded(t *testing.T) {
 	t.Parallel()
 	want := Report{At: noon, Via: ByFile, Domains: []string{}, Warnings: []string{}, Content: []byte("{}")}
 	path, _ := reported(t, want)
@@ -98,40 +98,39 @@ func TestReportThatSaysLittleComesBackToo(t *testing.T) {
 	}
 }
 
-func TestSameReportTwiceIsOne(t *testing.T) {
+func TestSameReportIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	later := signed("a1")
 	later.At = noon.Add(time.Hour)
-	path, filings := reported(t, signed("a1"), later)
-	if want := []AddedReport{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
-		t.Errorf("filed as %v, want %v", filings, want)
+	path, added := reported(t, signed("a1"), later)
+	if want := []AddedReport{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(added, want) {
+		t.Errorf("filed as %v, want %v", added, want)
 	}
 	if r, err := reader(t, path).Report(t.Context(), 1); err != nil || !r.At.Equal(noon) {
 		t.Errorf("came at %v, %v; want when it came first", r.At, err)
 	}
 }
 
-// A copy that proves nothing does not say how the report came.
-func TestCopyThatIsNotTrustedChangesNothing(t *testing.T) {
+// An unverified copy does not change the origin of a report.
+func TestUnverifiedCopyChangesNothing(t *testing.T) {
 	t.Parallel()
 	again := posted("a1")
 	again.Via, again.Verdict, again.Submitter = ByMail, "is not signed", "evil.example"
-	path, filings := reported(t, posted("a1"), again)
-	if want := []AddedReport{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(filings, want) {
-		t.Errorf("filed as %v, want %v", filings, want)
+	path, added := reported(t, posted("a1"), again)
+	if want := []AddedReport{{ID: 1, New: true}, {ID: 1}}; !slices.Equal(added, want) {
+		t.Errorf("filed as %v, want %v", added, want)
 	}
 	if r, err := reader(t, path).Report(t.Context(), 1); err != nil || r.Via != ByHTTPS || r.Submitter != "sender.example" {
 		t.Errorf("got %v\n%+v, want it as it came first", err, r)
 	}
 }
 
-// What anybody can send changes nothing about what is signed, and the signed one counts
-// whichever comes first.
-func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
+// A report with a verified copy is verified, in whatever order they are added.
+func TestVerifiedCopyCounts(t *testing.T) {
 	t.Parallel()
-	path, filings := reported(t, posted("a1"), signed("a1"), posted("a1"))
-	if want := []AddedReport{{ID: 1, New: true}, {ID: 1, Confirmed: true}, {ID: 1}}; !slices.Equal(filings, want) {
-		t.Errorf("filed as %v, want %v", filings, want)
+	path, added := reported(t, posted("a1"), signed("a1"), posted("a1"))
+	if want := []AddedReport{{ID: 1, New: true}, {ID: 1, Confirmed: true}, {ID: 1}}; !slices.Equal(added, want) {
+		t.Errorf("filed as %v, want %v", added, want)
 	}
 	r, err := reader(t, path).Report(t.Context(), 1)
 	if err != nil || !r.Verified || r.Via != ByMail || r.Signer != "sender.example" || r.Session != "7Q2F" {
@@ -139,13 +138,13 @@ func TestSignatureCountsWhicheverCopyComesFirst(t *testing.T) {
 	}
 }
 
-func TestCorrectionIsKeptBesideTheReport(t *testing.T) {
+func TestCorrectionIsStoredBesideTheReport(t *testing.T) {
 	t.Parallel()
 	correction := signed("a1")
 	correction.Failed, correction.Content = 9, []byte(`{"report-id":"a1","corrected":true}`)
-	path, filings := reported(t, signed("a1"), correction, signed("b2"))
-	if !filings[1].New || filings[1].ID != 2 {
-		t.Errorf("the correction is filed as %v, want a new one", filings[1])
+	path, added := reported(t, signed("a1"), correction, signed("b2"))
+	if !added[1].New || added[1].ID != 2 {
+		t.Errorf("the correction is filed as %v, want a new one", added[1])
 	}
 	found, err := reader(t, path).Reports(t.Context(), ReportFilter{})
 	if err != nil || len(found) != 3 {
@@ -158,9 +157,9 @@ func TestCorrectionIsKeptBesideTheReport(t *testing.T) {
 	}
 }
 
-// Who forges reports changes nothing about those that are trusted: neither how many have
-// their id, nor which are found.
-func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
+// Forged reports change nothing about verified ones: neither the number of versions, nor which
+// are found.
+func TestForgeriesDoNotAffectVerifiedReports(t *testing.T) {
 	t.Parallel()
 	forged, boasting, elsewhere := posted("a1"), signed("evil"), posted("a1")
 	forged.Content, forged.End = []byte(`{"forged":true}`), noon.Add(1000*day)
@@ -180,8 +179,8 @@ func TestForgeriesStandBesideNothingThatIsTrusted(t *testing.T) {
 	}
 }
 
-// Some give their reports no id, others the same each day.
-func TestIDsThatTellNothingMakeNoVersions(t *testing.T) {
+// Some submitters send no report id, others the same every day.
+func TestUselessIDsMakeNoVersions(t *testing.T) {
 	t.Parallel()
 	for id, later := range map[string]time.Duration{"": 0, "001": day} {
 		next := signed(id)
@@ -212,7 +211,7 @@ func TestReportFilter(t *testing.T) {
 		{"the newest first", ReportFilter{}, "undated other a1 old future"},
 		{"Since is about what they tell of", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
 		{"Since lets those through that end later", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
-		{"Since takes no word for the future", ReportFilter{Since: noon.Add(day)}, ""},
+		{"Since ignores dates in the future", ReportFilter{Since: noon.Add(day)}, ""},
 		{"Domain", ReportFilter{Domain: "Theirs.example"}, "other"},
 		{"Domain is no part of one", ReportFilter{Domain: "example"}, ""},
 		{"Submitter by its domain", ReportFilter{Submitter: "OTHER.ex"}, "other"},
@@ -227,7 +226,7 @@ func TestReportFilter(t *testing.T) {
 	}
 }
 
-func TestReportIsAddedFromOutsideWhileTheServerWrites(t *testing.T) {
+func TestReportIsAddedByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := opened(t, path, Options{})
@@ -249,7 +248,7 @@ func TestReportIsAddedFromOutsideWhileTheServerWrites(t *testing.T) {
 	}
 }
 
-func TestReportWhoseContentIsTooLargeIsRefused(t *testing.T) {
+func TestReportThatIsTooLargeIsRefused(t *testing.T) {
 	t.Parallel()
 	l := opened(t, filepath.Join(t.TempDir(), "ledger"), Options{})
 	random := make([]byte, maxPacked+1)
@@ -263,7 +262,7 @@ func TestReportWhoseContentIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-func TestStrangersTextsOfAReportAreBounded(t *testing.T) {
+func TestUntrustedTextOfAReportIsBounded(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ä", 1<<20)
 	r := Report{At: noon, Content: []byte("{}"), Submitter: long, Organization: long, ReportID: long, Signer: long, Verdict: long}
@@ -282,7 +281,7 @@ func TestStrangersTextsOfAReportAreBounded(t *testing.T) {
 	}
 }
 
-func TestNothingIsSaidToBeKeptWhereTheLedgerCannotBeWritten(t *testing.T) {
+func TestAddReportFailsIfItCannotBeStored(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "none", "ledger")
 	l := Open(path, Options{})
@@ -301,7 +300,7 @@ func TestNothingIsSaidToBeKeptWhereTheLedgerCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestNothingIsAddedToALedgerThatIsNotMigrated(t *testing.T) {
+func TestLedgerThatIsNotMigratedIsNotUsed(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	if err := writeOld(path, 2, func(*store) error { return nil }); err != nil {
@@ -330,7 +329,7 @@ func (k *kept) add(reports ...Report) {
 	}
 }
 
-func TestReportThatIsTooOldGoes(t *testing.T) {
+func TestOldReportIsDeleted(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: DefaultMaxSize})
 	k.rounds(1, noon)
@@ -351,7 +350,7 @@ func TestReportThatIsTooOldGoes(t *testing.T) {
 	}
 }
 
-func TestWhoSendsManyReportsPushesOutHisOwn(t *testing.T) {
+func TestSubmitterOfManyReportsDisplacesItsOwn(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
 	noise := rand.NewChaCha8([32]byte{})
@@ -381,8 +380,8 @@ func TestWhoSendsManyReportsPushesOutHisOwn(t *testing.T) {
 	}
 }
 
-// What was said to be kept is there after kill -9.
-func TestReportThatWasAddedSurvivesTheProcess(t *testing.T) {
+// An added report is stored even after kill -9.
+func TestAddedReportSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	path, _ := reported(t, signed("a1"))
 	copied := filepath.Join(t.TempDir(), "ledger")

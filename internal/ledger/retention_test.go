@@ -10,7 +10,7 @@ import (
 
 const day = 24 * time.Hour
 
-// kept is a store and the retention of a ledger whose clock is turned by the test.
+// kept is a store and its retention, with a clock that the test sets.
 type kept struct {
 	*store
 	retention
@@ -41,7 +41,7 @@ func (k *kept) note(n int, at time.Time) {
 	}
 }
 
-// rounds lets n rounds of retention pass, with the given time on the wall.
+// rounds runs n deletions at the given wall time.
 func (k *kept) rounds(n int, now time.Time) {
 	k.t.Helper()
 	for range n {
@@ -52,7 +52,7 @@ func (k *kept) rounds(n int, now time.Time) {
 	}
 }
 
-// hours lets n hours pass.
+// hours lets the retention count n hours.
 func (k *kept) hours(n int, now time.Time) {
 	k.t.Helper()
 	for range n {
@@ -61,7 +61,7 @@ func (k *kept) hours(n int, now time.Time) {
 	}
 }
 
-// expect compares the number of handshakes, and that of what hangs on them.
+// expect compares the number of handshakes, and of the rows that depend on them.
 func (k *kept) expect(what string, want int64) {
 	k.t.Helper()
 	for _, table := range []string{"handshakes", "failures", "decisions"} {
@@ -71,7 +71,7 @@ func (k *kept) expect(what string, want int64) {
 	}
 }
 
-// expectNothing looks into every table that grows.
+// expectNothing checks that every table that grows is empty.
 func (k *kept) expectNothing(what string) {
 	k.t.Helper()
 	k.expect(what, 0)
@@ -82,7 +82,7 @@ func (k *kept) expectNothing(what string) {
 	}
 }
 
-// expectSums compares the sums that senders and all have with those of their days.
+// expectSums compares the counts of senders with the sums of their days.
 func (k *kept) expectSums() {
 	k.t.Helper()
 	wrong, err := k.number(`SELECT count(*) FROM senders AS s
@@ -97,7 +97,7 @@ func (k *kept) expectSums() {
 	}
 }
 
-func TestWhatIsTooOldGoes(t *testing.T) {
+func TestOldRowsAreDeleted(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day})
 	k.rounds(1, noon)
@@ -113,7 +113,7 @@ func TestWhatIsTooOldGoes(t *testing.T) {
 	k.expectNothing("at the end")
 }
 
-func TestClockThatRunsAheadCostsLittle(t *testing.T) {
+func TestClockThatRunsAheadDeletesLittle(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day})
 	k.rounds(1, noon)
@@ -129,7 +129,7 @@ func TestClockThatRunsAheadCostsLittle(t *testing.T) {
 	k.expect("with the clock set right", 84)
 }
 
-func TestClockThatJumpsBackHarmsNothing(t *testing.T) {
+func TestClockThatJumpsBackDeletesNothing(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day})
 	k.rounds(1, noon)
@@ -140,8 +140,8 @@ func TestClockThatJumpsBackHarmsNothing(t *testing.T) {
 	k.expect("a year back", 50)
 }
 
-// They would stay for four years and more.
-func TestWhatIsDatedInTheFutureGoesInTime(t *testing.T) {
+// By their date they would stay for more than four years.
+func TestRowsDatedInTheFutureAreDeleted(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 2 * day})
 	k.hours(1, noon)
@@ -152,7 +152,7 @@ func TestWhatIsDatedInTheFutureGoesInTime(t *testing.T) {
 	k.expectNothing("after that")
 }
 
-func TestFileStaysBelowItsSize(t *testing.T) {
+func TestFileStaysBelowMaxSize(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: 12 << 20})
 	largest := int64(0)
@@ -190,7 +190,7 @@ func TestFileStaysBelowItsSize(t *testing.T) {
 	}
 }
 
-// size is what the files take on disk.
+// size returns the size of the files on disk.
 func (k *kept) size() (n int64) {
 	k.t.Helper()
 	for _, end := range suffixes[:2] {

@@ -15,15 +15,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// span is how many days the events below are spread over.
+// span is the number of days of the events below.
 const span = 3 * 7
 
-// someHour draws one of them.
+// someHour draws an hour of them.
 func someHour(t *rapid.T, what string) time.Time {
 	return noon.Add(time.Duration(rapid.IntRange(0, span*24).Draw(t, what)) * time.Hour)
 }
 
-// anyHandshake draws one of few senders.
+// anyHandshake draws a handshake of few senders.
 func anyHandshake(t *rapid.T) event {
 	h := success("")
 	h.Outcome = Outcome(rapid.IntRange(int(Full), int(Plaintext)).Draw(t, "outcome"))
@@ -33,15 +33,15 @@ func anyHandshake(t *rapid.T) event {
 	return h
 }
 
-// A drawn is a ledger of what rapid draws.
+// drawn is a ledger with events from rapid.
 type drawn struct {
 	t *rapid.T
 	*store
 	reader *Reader
 }
 
-// writeOld makes a ledger as a Postern did that knew the first migrations, with what write writes.
-// Today's writer names columns of later ones: the old file has them for that time only.
+// writeOld creates a ledger with the first migrations only, and calls write. Today's writer
+// uses columns of later ones: the old file has them during that call.
 func writeOld(path string, known int, write func(*store) error) error {
 	if err := os.WriteFile(path, nil, mode); err != nil {
 		return err
@@ -76,13 +76,13 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that bring the columns unused and mode.
+// The migrations that add the column unused and rename mode.
 const (
 	unusedIn = 4
 	modeIn   = 6
 )
 
-// each runs the statements one after the other.
+// each runs the statements in order.
 func (s *store) each(statements []string) error {
 	for _, statement := range statements {
 		if err := s.exec(statement); err != nil {
@@ -111,8 +111,8 @@ const (
 		FROM days AS d JOIN senders AS s ON s.id = d.sender WHERE day >= ? GROUP BY s.id`
 )
 
-// expectCounts compares what is told of senders since a day, no earlier than from, with what
-// a query counts, row by row.
+// expectCounts compares the counts of senders since a day, no earlier than from, with those of
+// a query over the rows.
 func (d *drawn) expectCounts(text string, from int64) {
 	since := from + rapid.Int64Range(0, span+1).Draw(d.t, "since")
 	d.expect(Filter{Since: time.UnixMilli(since * millisOfDay)}, d.counts(text, since))
@@ -150,8 +150,8 @@ func (d *drawn) counts(text string, since int64) map[string]Counts {
 	return counts
 }
 
-// Whichever migration made the file, whatever was deleted: the sums since any day are those
-// of the rows.
+// The counts since any day are those of the rows, whichever schema the file had and whatever
+// was deleted.
 func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -191,7 +191,7 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 	})
 }
 
-func TestLedgerOfTheFirstMigrationIsBroughtUpToDate(t *testing.T) {
+func TestLedgerOfTheFirstSchemaIsMigrated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	err := writeOld(path, 1, func(old *store) error { return old.write([]event{failure("A")}) })

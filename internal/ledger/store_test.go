@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// next is a migration of a Postern to come.
+// next is a migration of a newer Postern.
 const next = `ALTER TABLE handshakes ADD COLUMN mood TEXT NOT NULL DEFAULT ''; CREATE TABLE moods (mood TEXT);`
 
-// ledgerOf is the ledger of a Postern that knows more migrations.
+// ledgerOf returns a ledger of a Postern with more migrations.
 func ledgerOf(t *testing.T, more ...string) string {
 	t.Helper()
 	path := written(t, failure("A"))
@@ -32,7 +32,7 @@ func ledgerOf(t *testing.T, more ...string) string {
 	return path
 }
 
-func TestReaderReadsWhatIsOneMigrationNewer(t *testing.T) {
+func TestReaderReadsALedgerOneMigrationNewer(t *testing.T) {
 	t.Parallel()
 	path := ledgerOf(t, next)
 	r := reader(t, path)
@@ -49,7 +49,7 @@ func TestReaderReadsWhatIsOneMigrationNewer(t *testing.T) {
 	}
 }
 
-func TestWhatIsMuchNewerIsNotTouched(t *testing.T) {
+func TestMuchNewerLedgerIsNotUsed(t *testing.T) {
 	t.Parallel()
 	path := ledgerOf(t, next, "CREATE TABLE years (year TEXT)")
 	known := len(migrations())
@@ -62,7 +62,7 @@ func TestWhatIsMuchNewerIsNotTouched(t *testing.T) {
 	}
 }
 
-func TestServerDoesNotWriteWhatIsNewer(t *testing.T) {
+func TestServerDoesNotWriteANewerLedger(t *testing.T) {
 	t.Parallel()
 	path := ledgerOf(t, next)
 	var log logged
@@ -94,7 +94,7 @@ func TestReaderDoesNotMigrate(t *testing.T) {
 	}
 }
 
-func TestMigrationIsWholeOrNotAtAll(t *testing.T) {
+func TestMigrationIsAtomic(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	if _, _, err := openStore(path, append(migrations(), next+"CREATE nonsense")); err == nil {
@@ -107,7 +107,7 @@ func TestMigrationIsWholeOrNotAtAll(t *testing.T) {
 	s.close()
 }
 
-// before are rows as a Postern of schema 5 wrote them.
+// before are rows as a Postern with schema 5 wrote them.
 const before = `
 	INSERT INTO senders (id, network, ehlo, fingerprint, first, seen, last, failed)
 		VALUES (1, x'c000020018', 'mail.sender.example', 't13', 1785326400000, 1785326400000, 1, 1);

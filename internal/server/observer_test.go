@@ -102,12 +102,12 @@ func read(t *testing.T, path string) *ledger.Reader {
 	return r
 }
 
-// A sender loses one attempt, also when the server is restarted after it.
-func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
+// A sender loses one attempt, even if the server is restarted after it.
+func TestAStrictSenderFallsBackAfterOneFailure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	o := open(t, path)
 	if got := o.mode(); got != sessionticket.Stock {
-		t.Fatalf("offered %v at first", got)
+		t.Fatalf("mode %v at first", got)
 	}
 	line := o.ended(t, strict(t, "FAILED", sessionticket.Stock))
 	for key, want := range map[string]string{
@@ -121,9 +121,9 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 		}
 	}
 	if got := o.mode(); got != sessionticket.FirstWrite {
-		t.Errorf("offered %v when it comes again", got)
+		t.Errorf("mode %v after the failure", got)
 	}
-	if line := o.ended(t, mailed("GOTIN", sessionticket.FirstWrite)); line[logkey.Case] != nil || line[logkey.Next] != nil {
+	if line := o.ended(t, mailed("COMPLETED", sessionticket.FirstWrite)); line[logkey.Case] != nil || line[logkey.Next] != nil {
 		t.Errorf("the log says more of a success: %v", line)
 	}
 	if err := o.Close(); err != nil {
@@ -133,7 +133,7 @@ func TestAStrictSenderGetsInWhenItComesAgain(t *testing.T) {
 	o = open(t, path)
 	defer o.Close()
 	if got := o.mode(); got != sessionticket.FirstWrite {
-		t.Errorf("offered %v after a restart", got)
+		t.Errorf("mode %v after a restart", got)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoHandshakeOfASender(t *testing.T) {
+func TestSessionsWithoutAHandshake(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	o := open(t, path)
 	scanner := smtpd.SessionResult{ID: "SCANNER", Sender: netip.AddrPortFrom(sender, 40_000), Transcript: &handshake.Transcript{
@@ -182,9 +182,9 @@ func TestWhatIsNoHandshakeOfASender(t *testing.T) {
 	}
 }
 
-// A sender that checks the certificate after the handshake says goodbye and leaves. It is no failure
-// that could be told from a monitor's visit, and yet it brought no mail.
-func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
+// A sender that checks the certificate after the handshake closes the connection in good order,
+// as a monitor does: it is not a failure, but it did not deliver either.
+func TestAHandshakeWithoutACommandIsStoredAsUnused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	o := open(t, path)
 	polite := mailed("POLITE", sessionticket.FirstWrite)
@@ -206,8 +206,8 @@ func TestWhoLeavesInGoodOrderWithoutACommandIsNoted(t *testing.T) {
 	}
 }
 
-// What a crash takes is at most what was learned in the last seconds.
-func TestWhatIsLearnedIsSavedWhileTheServerRuns(t *testing.T) {
+// A crash loses the history of the last seconds only.
+func TestSenderHistoryIsSavedWhileTheServerRuns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t, path)
@@ -222,7 +222,7 @@ func TestWhatIsLearnedIsSavedWhileTheServerRuns(t *testing.T) {
 	})
 }
 
-func TestAPinSetFromOutsideHolds(t *testing.T) {
+func TestAPinOfAnotherProcessApplies(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t, path)
@@ -235,11 +235,11 @@ func TestAPinSetFromOutsideHolds(t *testing.T) {
 		time.Sleep(2 * time.Second) // what postern senders pin promises
 		synctest.Wait()
 		if got := o.mode(); got != sessionticket.TLS12 {
-			t.Errorf("offered %v, the pin is not heeded", got)
+			t.Errorf("mode %v, the pin is ignored", got)
 		}
 		o.SessionEnded(strict(t, "FAILED", sessionticket.TLS12))
 		if got := o.mode(); got != sessionticket.TLS12 {
-			t.Errorf("offered %v in spite of the pin", got)
+			t.Errorf("mode %v in spite of the pin", got)
 		}
 	})
 }
