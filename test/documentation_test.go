@@ -166,7 +166,7 @@ func startRecipe(t *testing.T, heading, address, actual string) *postern {
 }
 
 // checkRefused checks that a sender at an address gets a 5xx for the recipient, with the
-// text of the server behind.
+// text of the next hop.
 func (p *postern) checkRefused(t *testing.T, from, to, words string) {
 	t.Helper()
 	c, err := testsmtp.DialTLS(p.addr, from, testsmtp.OpportunisticTLS())

@@ -62,7 +62,7 @@ func TestFailedSyncFailsWaitingCallers(t *testing.T) {
 		s.end <- syscall.EIO
 		s.expectReturned(t, 11)
 		if n := s.failed.Load(); n != 11 {
-			t.Errorf("%d callers heard of the failed sync, want all 11", n)
+			t.Errorf("%d callers got the error of the failed sync, want all 11", n)
 		}
 	})
 }

@@ -52,7 +52,7 @@ type Session interface {
 	Data() Answer
 
 	// Send reads the text from r to io.EOF and returns the final reply: 2xx only
-	// if the server behind replied so, or the text is safe on disk. The text
+	// if the next server replied so, or the text is safe on disk. The text
 	// includes the trace fields, its lines end in CRLF, and it is not
 	// dot-stuffed. If r returns another error than io.EOF, the message is
 	// incomplete: the hop must not accept it, and the reply is ignored. Only

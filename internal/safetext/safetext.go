@@ -1,33 +1,28 @@
-// Package safetext makes text from strangers safe to show: on a terminal, in a
-// log, in an SMTP reply.
+// Package safetext makes untrusted text safe to show: on a terminal, in a log, in an SMTP
+// reply.
 //
-// An EHLO name, a server's reply, a certificate's host name or a report's
-// contact is chosen by somebody else, and it is read by an administrator who
-// decides on it. Such text can
+// An EHLO name, a server's reply, a name in a certificate or the contact of a report is
+// written by someone else and read by an administrator. Such text can
 //
-//   - carry escape sequences, which move a terminal's cursor, change its title
-//     or overwrite earlier lines (CWE-150: improper neutralization of escape
-//     sequences);
-//   - break a line and so forge a log entry or a line of a protocol (CWE-117,
+//   - contain escape sequences, which move a terminal's cursor, overwrite lines or change
+//     the title (CWE-150: improper neutralization of escape sequences);
+//   - contain line breaks, and so forge an entry of a log or a line of a protocol (CWE-117,
 //     CWE-93);
-//   - show letters in another order than they are stored, or hide some, by
-//     bidirectional controls and zero-width characters (Trojan Source,
-//     CVE-2021-42574);
-//   - be bytes that are not UTF-8, or far longer than a line.
+//   - show letters in another order than they are stored, or hide some, by bidirectional
+//     controls and zero-width characters (Trojan Source, CVE-2021-42574);
+//   - be invalid UTF-8, or very long.
 //
-// Every function returns valid UTF-8. Those for people keep what
-// [unicode.IsPrint] calls printable, which excludes all control and format
-// characters (Unicode categories Cc and Cf) and all spaces but U+0020. They do
-// not detect letters that look alike in different scripts.
+// All functions return valid UTF-8. Except for Truncate they keep printable characters only,
+// as defined by [unicode.IsPrint]: no control and format characters (Unicode categories Cc
+// and Cf), and no space but U+0020. They do not detect letters of different scripts that look
+// alike. The verb %q and [strconv.Quote] are safe in the same sense.
 //
-// The standard library's %q and [strconv.Quote] are safe in the same sense.
+// Which function to use:
 //
-// # Which function
-//
-//   - [Printable] and [Shorten] for screens;
-//   - [Quote] and [Name] for text that is quoted in a sentence;
-//   - [Reply] for SMTP replies;
-//   - [Truncate] for what is stored, or escaped later, as slog does.
+//   - [Printable] and [Shorten] for screens and logs
+//   - [Quote] and [Name] for text in a sentence
+//   - [Reply] for SMTP replies
+//   - [Truncate] for text that is stored, or escaped later
 package safetext
 
 import (
@@ -50,8 +45,8 @@ func replace(s string, with rune) string {
 	}, s)
 }
 
-// Shorten returns s as [Printable] does, in at most width characters. If s is
-// longer, the last of them is "…". It reads no further than it needs to.
+// Shorten returns s as [Printable] does, cut to width characters. If s is longer, the last
+// of them is "…".
 func Shorten(s string, width int) string {
 	if start, cut := prefix(s, width); cut {
 		start, _ = prefix(start, width-1)
@@ -60,8 +55,8 @@ func Shorten(s string, width int) string {
 	return Printable(s)
 }
 
-// Quote returns s as a Go string literal of at most most characters before
-// escaping. If s is longer, "…" follows the closing quote.
+// Quote returns the first most characters of s as a Go string literal. If s is longer, "…"
+// follows the closing quote.
 func Quote(s string, most int) string {
 	start, cut := prefix(s, most)
 	if cut {
@@ -70,8 +65,8 @@ func Quote(s string, most int) string {
 	return strconv.Quote(s)
 }
 
-// Name returns s as it is if it is at most most bytes of visible ASCII without
-// quotation marks, as names of hosts are, and as [Quote] does otherwise.
+// Name returns s unchanged if it is visible ASCII without quotation marks, as host names are,
+// and at most most bytes long. Otherwise it returns s as [Quote] does.
 func Name(s string, most int) string {
 	if s == "" || len(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' }) {
 		return Quote(s, most)
@@ -79,10 +74,9 @@ func Name(s string, most int) string {
 	return s
 }
 
-// Reply returns s for the text of an SMTP reply: a space in place of each
-// character that is not printable, and "..." after the first limit bytes if s is
-// longer. ASCII stays ASCII, since a client without SMTPUTF8 gets nothing else
-// (RFC 6531, Section 3.7.4.1).
+// Reply returns s for the text of an SMTP reply, with a space in place of each character
+// that is not printable. If s is longer than limit bytes, it is cut, and "..." added. ASCII
+// stays ASCII, which clients without SMTPUTF8 need (RFC 6531, Section 3.7.4.1).
 func Reply(s string, limit int) string {
 	s = replace(s, ' ')
 	if len(s) > limit {
@@ -91,9 +85,9 @@ func Reply(s string, limit int) string {
 	return s
 }
 
-// Truncate returns at most the first limit bytes of s, with "?" in place of what
-// is not UTF-8. It cuts between characters. Control characters stay: whoever
-// shows the text escapes them.
+// Truncate returns at most the first limit bytes of s, cut between characters, with "?" in
+// place of bytes that are not UTF-8. It keeps control characters, so the result must be
+// escaped before it is shown.
 func Truncate(s string, limit int) string {
 	if len(s) > limit {
 		end := limit
@@ -105,7 +99,7 @@ func Truncate(s string, limit int) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// IsASCII reports whether s has no byte beyond ASCII.
+// IsASCII reports whether all bytes of s are ASCII.
 func IsASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {

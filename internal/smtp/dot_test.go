@@ -97,7 +97,7 @@ func TestDotWriterDoublesDots(t *testing.T) {
 		{"dot within a line", "a.b.\r\n", "a.b.\r\n.\r\n"},
 		{"last line not ended", "a", "a\r\n.\r\n"},
 		{"last line not ended, with dot", "a\r\n.", "a\r\n..\r\n.\r\n"},
-		{"behind bare LF", "a\n.\r\nb\r\n", "a\n..\r\nb\r\n.\r\n"},
+		{"after bare LF", "a\n.\r\nb\r\n", "a\n..\r\nb\r\n.\r\n"},
 		{"ends in bare LF", "a\n", "a\n\r\n.\r\n"},
 		{"LF alone", "\n", "\n\r\n.\r\n"},
 	} {

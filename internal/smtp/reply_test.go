@@ -18,7 +18,7 @@ var validReplies = []struct{ name, wire, want string }{
 	{"one line", "250 2.0.0 ok\r\n", "250 2.0.0 ok\r\n"},
 	{"several lines", "250-mx\r\n250-SIZE 10\r\n250 DSN\r\n", "250-mx\r\n250-SIZE 10\r\n250 DSN\r\n"},
 	{"no text", "250\r\n", "250 \r\n"},
-	{"no text behind the space", "250 \r\n", "250 \r\n"},
+	{"no text after the space", "250 \r\n", "250 \r\n"},
 	{"LF alone ends a line", "250-a\n250 b\n", "250-a\r\n250 b\r\n"},
 	{"CR within a line", "250 a\rb\r\n", "250 a b\r\n"},
 	{"control characters", "550 a\x00b\x1b[31m\x7f\tc\r\n", "550 a b [31m  c\r\n"},

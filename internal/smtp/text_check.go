@@ -26,7 +26,7 @@ type TextLimits struct {
 
 // A TextChecker reads a message and checks it on the way: each line ends in
 // CRLF, CR and LF occur nowhere else, there is no NUL, and the [TextLimits] are
-// kept. It returns no byte that breaks a rule, so that no server behind can take
+// kept. It returns no byte that breaks a rule, so that no later server can take
 // one message for two (SMTP smuggling, CVE-2023-51764).
 type TextChecker struct {
 	r      io.Reader

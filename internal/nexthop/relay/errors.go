@@ -75,8 +75,8 @@ func (e *tlsError) Error() string {
 
 func (e *tlsError) Unwrap() error { return e.err }
 
-// reply returns what the sender of session id gets: always a 4xx, and nothing about
-// the server that a stranger has no use for.
+// reply returns the reply to the sender in session id: always a 4xx, without details
+// about the server.
 func (e *stepError) reply(id string) smtp.Reply {
 	var refused *refusedError
 	if errors.As(e.err, &refused) && refused.reply.Transient() {

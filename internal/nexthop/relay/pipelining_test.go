@@ -177,8 +177,8 @@ func TestSilentConnectionIsNotReplaced(t *testing.T) {
 // another command.
 func TestUnexpectedReplyEndsTheConnection(t *testing.T) {
 	tooMuch := map[string]string{
-		"behind the greeting": "<- 220 ready\r\n250 backend\r\n",
-		"behind 354": strings.Replace(upToText, "< 354 go on",
+		"after the greeting": "<- 220 ready\r\n250 backend\r\n",
+		"after 354": strings.Replace(upToText, "< 354 go on",
 			"<- 354 go on\r\n250 2.0.0 taken already\r\n", 1),
 	}
 	for name, script := range tooMuch {

@@ -19,20 +19,20 @@ const offersXClient = `
 
 func TestXClient(t *testing.T) {
 	const (
-		told = `
+		sent = `
 			> XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=40001 PROTO=ESMTP HELO=out.example.net
 			< 220 backend ready for it
 			> EHLO out.example.net
 			< 250-backend
 			< 250 PIPELINING
 			serve`
-		untold = "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\n> DATA\n< 354 go on\ntext\n< 250 ok\nserve"
+		notSent = "< 220 ready\n> EHLO *\n< 250 backend\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\n> DATA\n< 354 go on\ntext\n< 250 ok\nserve"
 	)
 	for _, tt := range []struct{ name, url, script, replies string }{
-		{"auto, offered", "smtp://mail.test", offersXClient + told, delivered},
-		{"on, offered", "smtp://mail.test?xclient=on", offersXClient + told, delivered},
-		{"lmtp", "lmtp://mail.test:24", strings.ReplaceAll(offersXClient+told, "EHLO", "LHLO"), delivered},
-		{"auto, not offered", "smtp://mail.test", untold, delivered},
+		{"auto, offered", "smtp://mail.test", offersXClient + sent, delivered},
+		{"on, offered", "smtp://mail.test?xclient=on", offersXClient + sent, delivered},
+		{"lmtp", "lmtp://mail.test:24", strings.ReplaceAll(offersXClient+sent, "EHLO", "LHLO"), delivered},
+		{"auto, not offered", "smtp://mail.test", notSent, delivered},
 		{"on, not offered", "smtp://mail.test?xclient=on", "< 220 ready\n> EHLO *\n< 250 backend\nhang", "MAIL 451 4.3.5, RCPT 451 4.3.5"},
 		{"off", "smtp://mail.test?xclient=off", offersXClient + "> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\nserve", "MAIL 250, RCPT 250, DATA 354, end 250"},
 		{"for what we do not know", "smtp://mail.test", "< 220 ready\n> EHLO *\n< 250 XCLIENT LOGIN\n> MAIL *\n< 250 ok\n> RCPT *\n< 250 ok\nserve", delivered},
