@@ -161,5 +161,5 @@ func handshakeDetail(h ledger.Handshake) string {
 	case h.Outcome == ledger.Plaintext:
 		return ""
 	}
-	return fmt.Sprintf("%s, mode %s", handshake.Version(h.Version), h.Mode)
+	return fmt.Sprintf("%s, mode %s", h.Version, h.Mode)
 }

@@ -45,12 +45,12 @@ type negotiatedJSON struct {
 }
 
 // negotiated names TLS parameters; 0 means none.
-func negotiated(version, suite, group uint16) (n negotiatedJSON) {
+func negotiated(version handshake.Version, suite handshake.Suite, group handshake.Group) (n negotiatedJSON) {
 	if version != 0 {
-		n.Version, n.Suite = handshake.Version(version).String(), handshake.Suite(suite).String()
+		n.Version, n.Suite = version.String(), suite.String()
 	}
 	if group != 0 {
-		n.Group = handshake.Group(group).String()
+		n.Group = group.String()
 	}
 	return n
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"postern/handshake"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
@@ -233,7 +232,7 @@ func dayText(d ledger.Day) string {
 	if d.Version == 0 {
 		return counts
 	}
-	return fmt.Sprintf("%s, %s, %s: %s", handshake.Version(d.Version), handshake.Suite(d.Suite), handshake.Group(d.Group), counts)
+	return fmt.Sprintf("%s, %s, %s: %s", d.Version, d.Suite, d.Group, counts)
 }
 
 const senderFormat = "%-20s  %-28s  %8s  %8s  %8s  %9s  %-21s  %s"

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/handshake"
 	"postern/internal/safetext"
 	"postern/sessionticket"
 )
@@ -59,8 +60,10 @@ type Handshake struct {
 	Outcome     Outcome
 	Mode        sessionticket.Mode // without a meaning if there is no Fingerprint
 
-	// Negotiated version, cipher suite and group, as numbers on the wire; 0 if unknown.
-	Version, Suite, Group uint16
+	// What was negotiated; 0 if unknown.
+	Version handshake.Version
+	Suite   handshake.Suite
+	Group   handshake.Group
 
 	// Unused says that the handshake completed and the client left in good order without
 	// a command, as monitors do, and senders that check the certificate after the

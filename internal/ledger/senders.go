@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"net/netip"
+	"postern/handshake"
 	"time"
 )
 
@@ -36,8 +37,10 @@ func (c *Counts) Add(n Counts) {
 
 // A Day has the counts of a day for one version, cipher suite and group.
 type Day struct {
-	Day                   time.Time // its start in UTC
-	Version, Suite, Group uint16    // numbers on the wire; 0 if unknown
+	Day     time.Time         // its start in UTC
+	Version handshake.Version // 0 if unknown, as Suite and Group
+	Suite   handshake.Suite
+	Group   handshake.Group
 	Counts
 }
 
@@ -133,8 +136,10 @@ func (f Filter) ofDays(q *query, senders []byte, few bool) {
 type tally map[dayKey]*dayCounts
 
 type dayKey struct {
-	day, sender           int64
-	version, suite, group uint16
+	day, sender int64
+	version     handshake.Version
+	suite       handshake.Suite
+	group       handshake.Group
 }
 
 type dayCounts struct {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"postern/handshake"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func anyHandshake(t *rapid.T) event {
 	h.Outcome = Outcome(rapid.IntRange(int(Full), int(Plaintext)).Draw(t, "outcome"))
 	h.At = someHour(t, "at")
 	h.EHLO = fmt.Sprint("mail", rapid.IntRange(0, 4).Draw(t, "sender"))
-	h.Suite = rapid.Uint16Range(0x1301, 0x1302).Draw(t, "suite")
+	h.Suite = handshake.Suite(rapid.Uint16Range(0x1301, 0x1302).Draw(t, "suite"))
 	return h
 }
 

@@ -113,7 +113,7 @@ func newHandshake(r smtpd.SessionResult, outcome ledger.Outcome) ledger.Handshak
 		Mode:        r.Mode,
 	}
 	if r.TLS != nil {
-		h.Version, h.Suite, h.Group = r.TLS.Version, r.TLS.CipherSuite, uint16(r.TLS.CurveID)
+		h.Version, h.Suite, h.Group = handshake.Version(r.TLS.Version), handshake.Suite(r.TLS.CipherSuite), handshake.Group(r.TLS.CurveID)
 	}
 	return h
 }
