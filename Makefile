@@ -1,7 +1,7 @@
 # make quick       the tests that need no other program: a minute and a half on two cores
 # make test        installs and builds the mail programs that the tests need, then runs all tests and make lint
 # make test-peers  only the tests that need those programs
-# make lint        gofmt, go vet, staticcheck, go.mod, Markdown
+# make lint        gofmt, go vet, staticcheck, go.mod, Markdown; builds for Windows and macOS
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
