@@ -160,7 +160,7 @@ func TestACMECertificateIsObtainedRenewedAndKeptWithoutItsCA(t *testing.T) {
 			aged = h.ageCertificate()
 			h.pebble.Stop()
 			p = h.start()
-			p.await(0, "certificate not renewed, retrying", "expires="+aged.NotAfter.UTC().Format(time.RFC3339)[:19], "connection refused")
+			p.await(0, "cannot renew certificate; retrying", "expires="+aged.NotAfter.UTC().Format(time.RFC3339)[:19], "connection refused")
 			if d := testpeer.SendSwaks(t, p.addr, testpeer.SwaksOptions{}); !d.Delivered {
 				t.Errorf("not delivered: %s", d.Output)
 			}

@@ -186,11 +186,11 @@ func (r *Renewer) logFailure(host string, err error) {
 	pair := r.pair(host)
 	cert, missing := certs.Load(pair, time.Now())
 	if missing != nil {
-		r.log.Error("certificate not obtained, retrying",
+		r.log.Error("cannot obtain certificate; retrying",
 			logkey.Names, host, logkey.Err, reason)
 		return
 	}
-	r.log.Warn("certificate not renewed, retrying",
+	r.log.Warn("cannot renew certificate; retrying",
 		logkey.Certificate, pair.CertFile, logkey.Names, host, logkey.Expires, cert.Leaf.NotAfter.UTC(), logkey.Err, reason)
 }
 

@@ -98,7 +98,7 @@ func (s *Store) Reload() {
 	for i, old := range s.loaded {
 		cert, err := Load(old.pair, time.Now())
 		if err != nil {
-			s.log.Error("certificate not reloaded, keeping the current one",
+			s.log.Error("cannot reload certificate; keeping current one",
 				logkey.Certificate, old.pair.CertFile, logkey.Expires, old.cert.Leaf.NotAfter.UTC(), logkey.Err, err)
 			cert = old.cert
 		}

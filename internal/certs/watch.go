@@ -111,7 +111,7 @@ func (l loaded) attributes() []any {
 	return []any{
 		logkey.Certificate, l.pair.CertFile,
 		logkey.Names, leaf.DNSNames,
-		logkey.KeyKind, leaf.PublicKeyAlgorithm.String(),
+		logkey.KeyType, leaf.PublicKeyAlgorithm.String(),
 		logkey.Expires, leaf.NotAfter.UTC(),
 	}
 }

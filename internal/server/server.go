@@ -178,7 +178,7 @@ func (s *Server) drain(stop <-chan os.Signal) {
 	err := s.smtp.Shutdown(ctx)
 	web.Wait()
 	if err != nil {
-		s.log.Warn("stopped, interrupting sessions")
+		s.log.Warn("stopped; sessions interrupted")
 		return
 	}
 	s.log.Info("stopped")

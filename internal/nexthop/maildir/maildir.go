@@ -131,7 +131,7 @@ func (s *session) Send(r io.Reader) smtp.Reply {
 		return s.reply(250, "2.0.0", "stored as "+name)
 	}
 	if !errors.Is(err, errIncomplete) {
-		s.maildir.log.Error("message not stored",
+		s.maildir.log.Error("cannot store message",
 			slog.String(logkey.Session, s.id),
 			slog.String(logkey.NextHop, s.maildir.name()),
 			slog.Any(logkey.Err, err))
