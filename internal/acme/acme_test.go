@@ -209,7 +209,7 @@ func TestFailedRenewalKeepsOldCertificate(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.answer(tt.answer)
-			line := s.waitLog("certificate not renewed")
+			line := s.waitLog("cannot renew certificate")
 			for _, want := range []string{s.host, "expires=" + until.UTC().Format(time.RFC3339)[:19], tt.why} {
 				if !strings.Contains(line, want) {
 					t.Errorf("the line lacks %q: %s", want, line)
@@ -234,7 +234,7 @@ func TestGarbageIsNotACertificate(t *testing.T) {
 func TestMissingFirstCertificateIsLogged(t *testing.T) {
 	s := start(t, Settings{})
 	s.answer(answer{err: errors.New("rate limited, " + strings.Repeat("x", 1<<20))})
-	line := s.waitLog("certificate not obtained")
+	line := s.waitLog("cannot obtain certificate")
 	if !strings.Contains(line, "rate limited") || len(line) > 2*maxReason {
 		t.Errorf("%d bytes: %.1000s", len(line), line)
 	}
