@@ -122,7 +122,7 @@ func TestBrokenPairKeepsOldOneInUse(t *testing.T) {
 		if got := inUse(store); got != "old.example.org" {
 			t.Errorf("%s is in use after a broken change", got)
 		}
-		if n := strings.Count(log.String(), "keeping the current one"); n != 1 {
+		if n := strings.Count(log.String(), "keeping current one"); n != 1 {
 			t.Errorf("the fault is logged %d times, want once:\n%s", n, log)
 		}
 		if !strings.Contains(log.String(), certs.ErrMismatch.Error()) {
