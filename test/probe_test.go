@@ -174,7 +174,7 @@ func TestProbeForMonitoring(t *testing.T) {
 	}{
 		{[]string{"--ca", cert.CertFile, p.addr}, 0, "OK " + p.addr + ": no problems | critical=0 warnings=0 "},
 		{[]string{p.addr}, 1, "WARNING " + p.addr + ": The certificate does not lead"},
-		{[]string{"--ca", cert.CertFile, stock.addr}, 2, "CRITICAL " + stock.addr + ": Senders like early-ticket do not get in"},
+		{[]string{"--ca", cert.CertFile, stock.addr}, 2, "CRITICAL " + stock.addr + ": Senders like early-ticket fail over TLS"},
 		{[]string{"127.0.0.1:1"}, 3, "UNKNOWN 127.0.0.1:1: The server cannot be reached"},
 	} {
 		cmd := exec.Command(program, append([]string{"probe", "--check"}, tt.args...)...)
@@ -206,7 +206,7 @@ func TestProbeOfIMAPAndPOP3(t *testing.T) {
 			}
 		}
 		clear := map[bool]string{true: "", false: "ok"}[strings.Contains(tt.flags, "implicit")]
-		for _, id := range []string{"injection", "clear-after-failure"} {
+		for _, id := range []string{"injection", "plaintext-after-failure"} {
 			if got := found.severity(id); got != clear {
 				t.Errorf("%s: %s is %q, want %q", tt.flags, id, got, clear)
 			}

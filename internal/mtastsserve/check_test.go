@@ -149,11 +149,11 @@ func TestProblemsThatPreventEnforce(t *testing.T) {
 		"no MX record": {func(_ *testing.T, p *testDomain) { p.records = p.records[1:] },
 			"example.test: no MX records: …publish MX records, or name a DNS server that has them in mta-sts.resolver"},
 		"null MX": {func(_ *testing.T, p *testDomain) { p.records[0] = "example.test. MX 0 ." },
-			"example.test: no MX records: takes no mail…publish MX records, or name a DNS server that has them in mta-sts.resolver"},
+			"example.test: no MX records: accepts no mail…publish MX records, or name a DNS server that has them in mta-sts.resolver"},
 		"MX host without an address": {func(_ *testing.T, p *testDomain) { p.records = slices.Delete(p.records, 1, 2) },
 			"mx.example.test: mx.example.test: no such domain or host…give it an address in DNS, or remove its MX record"},
 		"MX host that does not answer": {func(_ *testing.T, p *testDomain) { p.records[1] = "mx.example.test. A 127.0.0.77" },
-			"mx.example.test: no answer: The server cannot be reached from here…of it reachable from this machine; if that is not possible, run postern probe elsewhere"},
+			"mx.example.test: no answer: Cannot connect to the server…of it reachable from this machine; if that is not possible, run postern probe elsewhere"},
 		"IPv6 address that does not answer": {func(_ *testing.T, p *testDomain) {
 			p.records = append(p.records, "mx.example.test. AAAA ::1")
 		}, ""},

@@ -15,131 +15,137 @@ import (
 	"postern/interop"
 )
 
-// A breach is a way to make a handshake fail, and what the server said in clear then.
-type breach struct {
-	how   string // what broke it
-	bytes string // records in clear (RFC 8446, Section 5.1)
-	late  bool   // behind the server's first flight; else in place of the ClientHello
+// An abortedHandshake is a way to abort a handshake, and what the server sent in plaintext
+// then.
+type abortedHandshake struct {
+	how    string // what aborts it
+	record string // sent in plaintext (RFC 8446, Section 5.1)
+	late   bool   // after the server's first flight; else in place of the ClientHello
 
-	said  string // in clear, unasked
-	reply string // to a harmless command in clear
-	heard bool   // the handshake did break: what is empty above was not said
+	sent  bool   // the record was: what is empty below was not received
+	text  string // received in plaintext before the command
+	reply string // received in plaintext to the command
 }
 
-// breaches are the ways that are tried: what a sender does that refuses a certificate,
-// and what one does that is no TLS client.
-func breaches() []*breach {
-	return []*breach{
-		{how: "an alert behind the server's first flight", bytes: "\x15\x03\x03\x00\x02\x02\x2a", late: true},
-		{how: "a record that is no ClientHello", bytes: "\x16\x03\x01\x00\x04\x63\x00\x00\x00"},
+// abortedHandshakes are an abort as by a sender that rejects the certificate, and one by a
+// client that does not speak TLS.
+func abortedHandshakes() []*abortedHandshake {
+	return []*abortedHandshake{
+		{how: "an alert after the server's first flight", record: "\x15\x03\x03\x00\x02\x02\x2a", late: true},
+		{how: "a record that is not a ClientHello", record: "\x16\x03\x01\x00\x04\x63\x00\x00\x00"},
 	}
 }
 
 const (
-	// unasked is how long a server may take to say something of its own accord; it
-	// is about to read, so that what is sent to it sooner may be taken for TLS.
-	unasked = 200 * time.Millisecond
+	// textTimeout is how long the server may take to send something before the command. A
+	// command that is sent sooner may still be read as TLS.
+	textTimeout = 200 * time.Millisecond
 
-	// replying is how long a server may take to answer a command in clear.
-	replying = time.Second
+	// replyTimeout is how long the server may take to reply to the command.
+	replyTimeout = time.Second
+
+	// maxPlaintext bounds a plaintext line, and a record before it, in bytes.
+	maxPlaintext = 16 << 10
+
+	// maxRecords bounds the records before a plaintext line. A first flight has about ten.
+	maxRecords = 64
 )
 
-// harmless are commands that change nothing, and how the reply of a server begins
-// that obeys them.
-var harmless = map[persona.Protocol]struct{ command, obeyed string }{
+// noop are commands that change nothing, and the beginning of the reply of a server that
+// executes them.
+var noop = map[persona.Protocol]struct{ command, executed string }{
 	persona.SMTP: {"NOOP", "250"},
 	persona.IMAP: {"p9 NOOP", "p9 OK"},
 	persona.POP3: {"CAPA", "+OK"},
 }
 
-// try lets the healthy client begin a handshake and breaks it.
-func (b *breach) try(ctx context.Context, client *persona.Persona, target persona.Target) {
-	command := harmless[target.Protocol].command
+// run starts a handshake with the healthy client and aborts it.
+func (a *abortedHandshake) run(ctx context.Context, client *persona.Persona, target persona.Target) {
+	command := noop[target.Protocol].command
 	target.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &breaking{Conn: conn, ctx: ctx, breach: b, command: command}, nil
+		return &abortingConn{Conn: conn, ctx: ctx, abortedHandshake: a, command: command}, nil
 	}
 	client.Run(ctx, target)
 }
 
-// breaking is a client's conn that breaks the handshake above it, listens, and lets the
-// client see the end.
-type breaking struct {
+// abortingConn is a client's conn that aborts the handshake above it, receives what the server
+// sends then, and lets the client see the end of the connection.
+type abortingConn struct {
 	net.Conn
-	*breach
-	ctx     context.Context
-	command string
-	hello   bool // the ClientHello has come
+	*abortedHandshake
+	ctx       context.Context
+	command   string
+	helloSent bool
 }
 
-// Write looks for the ClientHello, as slow does.
-func (c *breaking) Write(b []byte) (int, error) {
-	if c.hello || len(b) < 3 || b[0] != 22 || b[1] != 3 {
+func (c *abortingConn) Write(b []byte) (int, error) {
+	if c.helloSent || !tlsrecord.BeginsHandshake(b) {
 		return c.Conn.Write(b)
 	}
-	c.hello = true
+	c.helloSent = true
 	if c.late {
 		return c.Conn.Write(b)
 	}
-	c.listen()
+	c.abort()
 	return len(b), nil
 }
 
-func (c *breaking) Read(b []byte) (int, error) {
-	if !c.hello {
+func (c *abortingConn) Read(b []byte) (int, error) {
+	if !c.helloSent {
 		return c.Conn.Read(b)
 	}
-	if !c.heard {
-		c.listen()
+	if !c.sent {
+		c.abort()
 	}
 	return 0, io.EOF
 }
 
-// listen breaks the handshake and takes down what the server says, to nothing and to a
-// harmless command.
-func (c *breaking) listen() {
-	in := bufio.NewReaderSize(c.Conn, maxClear)
+// abort aborts the handshake and receives what the server sends in plaintext, before and
+// after a command.
+func (c *abortingConn) abort() {
+	in := bufio.NewReaderSize(c.Conn, maxPlaintext)
 	if c.late {
 		if _, err := in.Peek(1); err != nil {
 			return
 		}
 	}
-	if _, err := io.WriteString(c.Conn, c.bytes); err != nil {
+	if _, err := io.WriteString(c.Conn, c.record); err != nil {
 		return
 	}
-	c.heard = true
+	c.sent = true
 	var err error
-	if c.said, err = c.line(in, unasked); err != nil && !errors.Is(err, errQuiet) {
+	if c.text, err = c.readLine(in, textTimeout); err != nil && !errors.Is(err, errSilent) {
 		return
 	}
-	if c.said != "" {
-		_, _ = in.Discard(in.Buffered()) // the rest of what it says unasked
+	if c.text != "" {
+		_, _ = in.Discard(in.Buffered()) // the rest of what it sends before the command
 	}
 	if _, err := io.WriteString(c.Conn, c.command+"\r\n"); err == nil {
-		c.reply, _ = c.line(in, replying)
+		c.reply, _ = c.readLine(in, replyTimeout)
 	}
 }
 
-// maxClear bounds a line in clear and the records before it, in bytes each.
-const maxClear = 16 << 10
+// errSilent is returned by readLine if the server sends nothing in time.
+var errSilent = errors.New("nothing received")
 
-// line returns the first line in clear, or [errQuiet]. Records before it are of the
+// readLine returns the first plaintext line, or [errSilent]. Records before it belong to the
 // handshake.
-func (c *breaking) line(in *bufio.Reader, patience time.Duration) (string, error) {
-	until := time.Now().Add(patience)
-	if end, ok := c.ctx.Deadline(); ok && end.Before(until) {
-		until = end
+func (c *abortingConn) readLine(in *bufio.Reader, timeout time.Duration) (string, error) {
+	deadline := time.Now().Add(timeout)
+	if end, ok := c.ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
 	}
-	if err := c.Conn.SetReadDeadline(until); err != nil {
+	if err := c.Conn.SetReadDeadline(deadline); err != nil {
 		return "", err
 	}
 	for range maxRecords {
 		head, err := in.Peek(1)
 		if os.IsTimeout(err) {
-			return "", errQuiet
+			return "", errSilent
 		}
 		if err != nil {
 			return "", err
@@ -155,54 +161,48 @@ func (c *breaking) line(in *bufio.Reader, patience time.Duration) (string, error
 			return "", err
 		}
 	}
-	return "", errors.New("records without end")
+	return "", errors.New("too many records")
 }
 
-// errQuiet says that the server has said nothing in its time, nor begun to.
-var errQuiet = errors.New("nothing was said")
-
-// maxRecords bounds the records before a line in clear: a first flight has about ten.
-const maxRecords = 64
-
-// inClear tells what the server does when a handshake has failed. Whoever hears it then
-// may not be the sender, and what it hears may not be commands, so that TLS wants the
-// connection closed.
-func inClear(e *exam) []Finding {
-	var spoken, obeyed []string
-	heard := false
-	for _, b := range e.breaches {
-		heard = heard || b.heard
+// checkAborted reports what the server does in plaintext after a failed handshake. TLS
+// requires it to close the connection: the peer may not be the sender any more, and what it
+// sends may not be commands.
+func checkAborted(p *addressProbe) []Finding {
+	var sends, executes []string
+	sent := false
+	for _, a := range p.aborted {
+		sent = sent || a.sent
 		switch {
-		case b.reply != "" && strings.HasPrefix(b.reply, harmless[e.target.Protocol].obeyed):
-			obeyed = append(obeyed, "after "+b.how+", "+harmless[e.target.Protocol].command+" was answered in clear: "+quoted(strings.TrimSpace(b.reply)))
-		case b.said+b.reply != "":
-			spoken = append(spoken, "after "+b.how+" it said in clear: "+quoted(strings.TrimSpace(b.said+b.reply)))
+		case a.reply != "" && strings.HasPrefix(a.reply, noop[p.target.Protocol].executed):
+			executes = append(executes, "after "+a.how+", "+noop[p.target.Protocol].command+" was answered in plaintext: "+quoted(strings.TrimSpace(a.reply)))
+		case a.text+a.reply != "":
+			sends = append(sends, "after "+a.how+", the server sent in plaintext: "+quoted(strings.TrimSpace(a.text+a.reply)))
 		}
 	}
-	f := Finding{ID: "clear-after-failure", Evidence: append(obeyed, spoken...), Sources: clearSources}
+	f := Finding{ID: "plaintext-after-failure", Evidence: append(executes, sends...), Sources: abortedSources}
 	switch {
-	case !heard:
+	case !sent:
 		return nil
-	case obeyed != nil:
-		f.Severity, f.Title, f.Advice = Warning, "The server goes on in clear after a failed handshake", e.software.pick(clearAdvice)
-	case spoken != nil:
-		f.Severity, f.Title, f.Advice = Notice, "The server speaks in clear after a failed handshake, but obeys no command", e.software.pick(clearAdvice)
+	case executes != nil:
+		f.Severity, f.Title, f.Advice = Warning, "The server continues in plaintext after a failed handshake", p.software.pick(abortedAdvice)
+	case sends != nil:
+		f.Severity, f.Title, f.Advice = Notice, "The server sends plaintext after a failed handshake, but executes no command", p.software.pick(abortedAdvice)
 	default:
-		return []Finding{fine(f.ID, "After a failed handshake nothing is said in clear")}
+		return []Finding{okFinding(f.ID, "The server sends no plaintext after a failed handshake")}
 	}
 	return []Finding{f}
 }
 
-var clearSources = []string{
+var abortedSources = []string{
 	"https://www.rfc-editor.org/rfc/rfc8446#section-6.2",                         // after a fatal alert both sides close
-	"https://www.rfc-editor.org/rfc/rfc3207#section-6",                           // what was learned before TLS is to be forgotten
-	"https://www.usenix.org/conference/usenixsecurity21/presentation/poddebniak", // STARTTLS and what is said around it
+	"https://www.rfc-editor.org/rfc/rfc3207#section-6",                           // what was learned before TLS is discarded
+	"https://www.usenix.org/conference/usenixsecurity21/presentation/poddebniak", // STARTTLS and plaintext around it
 }
 
-var clearAdvice = []interop.Advice{
-	{Software: "Exim", Action: "Nothing has to be done: Exim answers all commands but QUIT with 554 Security failure then."},
+var abortedAdvice = []interop.Advice{
+	{Software: "Exim", Action: "Nothing to do: Exim then answers every command except QUIT with 554 Security failure."},
 	{Software: "maddy", Action: "maddy has no setting for it. Put Postern in front, which closes the connection."},
 	{Software: "chasquid", Action: "chasquid has no setting for it. Put Postern in front, which closes the connection."},
-	{Software: "Go programs", Action: "Close the connection when Handshake of the tls.Conn returns an error. go-smtp goes on and has no setting for it: put Postern in front, which closes."},
-	{Software: everySoftware, Action: "Look for a newer version that closes the connection when TLS fails, or put Postern in front, which does."},
+	{Software: "Go programs", Action: "Close the connection when Handshake of the tls.Conn returns an error. go-smtp does not, and has no setting for it: put Postern in front, which does."},
+	{Software: allSoftware, Action: "Install a version that closes the connection when TLS fails, or put Postern in front, which does."},
 }

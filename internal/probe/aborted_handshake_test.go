@@ -13,7 +13,7 @@ import (
 	"postern/internal/testcert"
 )
 
-// A careless server does something in clear when a handshake has failed.
+// A careless server does something in plaintext after a failed handshake.
 func careless(t *testing.T, then func(net.Conn, *bufio.Reader)) (addr string) {
 	t.Helper()
 	pair := testcert.New(t, testcert.Options{})
@@ -42,7 +42,7 @@ func careless(t *testing.T, then func(net.Conn, *bufio.Reader)) (addr string) {
 	return listener.Addr().String()
 }
 
-// answers says the same to each line.
+// answers sends the same reply to each line.
 func answers(reply string) func(net.Conn, *bufio.Reader) {
 	return func(conn net.Conn, in *bufio.Reader) {
 		for _, err := in.ReadString('\n'); err == nil; _, err = in.ReadString('\n') {
@@ -51,33 +51,33 @@ func answers(reply string) func(net.Conn, *bufio.Reader) {
 	}
 }
 
-func TestWhatIsDoneInClearAfterAFailedHandshakeIsTold(t *testing.T) {
+func TestPlaintextAfterAbortedHandshakeIsFound(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		then     func(net.Conn, *bufio.Reader)
 		severity Severity
 		evidence string
 	}{
-		"closes":         {func(net.Conn, *bufio.Reader) {}, OK, ""},
-		"stays silent":   {answers(""), OK, ""},
-		"refuses":        {answers("554 Security failure\r\n"), Notice, `"554 Security failure"`},
-		"obeys":          {answers("250 ok\r\n"), Warning, `NOOP was answered in clear: "250 ok"`},
-		"speaks":         {func(c net.Conn, _ *bufio.Reader) { fmt.Fprint(c, "550 \x1b[2J\r\n") }, Notice, `said in clear: "550 \x1b[2J"`},
-		"speaks, obeys":  {func(c net.Conn, in *bufio.Reader) { fmt.Fprint(c, "550 no\r\n"); answers("250 ok\r\n")(c, in) }, Warning, "NOOP"},
-		"endless line":   {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "5") }, Notice, `"5555`},
-		"endless alerts": {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "\x15\x03\x03\x00\x02\x01\x5a") }, OK, ""},
+		"closes":          {func(net.Conn, *bufio.Reader) {}, OK, ""},
+		"stays silent":    {answers(""), OK, ""},
+		"refuses":         {answers("554 Security failure\r\n"), Notice, `"554 Security failure"`},
+		"executes":        {answers("250 ok\r\n"), Warning, `NOOP was answered in plaintext: "250 ok"`},
+		"sends":           {func(c net.Conn, _ *bufio.Reader) { fmt.Fprint(c, "550 \x1b[2J\r\n") }, Notice, `sent in plaintext: "550 \x1b[2J"`},
+		"sends, executes": {func(c net.Conn, in *bufio.Reader) { fmt.Fprint(c, "550 no\r\n"); answers("250 ok\r\n")(c, in) }, Warning, "NOOP"},
+		"endless line":    {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "5") }, Notice, `"5555`},
+		"endless alerts":  {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "\x15\x03\x03\x00\x02\x01\x5a") }, OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			healthy, _ := persona.Find(healthyID)
-			e := &exam{target: persona.Target{Addr: careless(t, tt.then)}, breaches: breaches()}
-			for _, b := range e.breaches {
-				b.try(context.Background(), healthy, e.target)
-				if !b.heard {
-					t.Errorf("%s: the handshake was not broken", b.how)
+			e := &addressProbe{target: persona.Target{Addr: careless(t, tt.then)}, aborted: abortedHandshakes()}
+			for _, b := range e.aborted {
+				b.run(context.Background(), healthy, e.target)
+				if !b.sent {
+					t.Errorf("%s: the handshake was not aborted", b.how)
 				}
 			}
-			found := inClear(e)
+			found := checkAborted(e)
 			if len(found) != 1 || found[0].Severity != tt.severity || !strings.Contains(strings.Join(found[0].Evidence, "\n"), tt.evidence) {
 				t.Errorf("%+v, want %v with %q", found, tt.severity, tt.evidence)
 			}

@@ -14,72 +14,71 @@ import (
 	"postern/interop"
 )
 
-// expiresSoon tells whether a renewal is overdue: ACME clients renew when a third of
-// the life is left, which is 30 days of 90. Half of that is a warning.
+// checkCertificate reports whether a sender that verifies certificates, for MTA-STS or by its
+// own configuration, accepts the server's. Other senders accept any.
+func checkCertificate(p *addressProbe) []Finding {
+	if p.first.TLS == nil || len(p.first.TLS.PeerCertificates) == 0 {
+		return nil
+	}
+	chain := p.first.TLS.PeerCertificates
+	leaf := chain[0]
+	f := Finding{ID: "certificate", Severity: Warning, Transcript: p.first.Transcript, Evidence: []string{describeCertificate(leaf)}}
+	err := verify(chain, p.host, p.roots, p.now)
+	switch {
+	case err == nil && expiresSoon(leaf, p.now):
+		f.Title = "The certificate expires soon"
+	case err == nil:
+		return []Finding{okFinding(f.ID, "The certificate verifies", f.Evidence...)}
+	default:
+		f.ID, f.Title = certificateFault(err)
+		f.Evidence = append(f.Evidence, errorText(err))
+	}
+	known, _ := interop.Find("certificate-refused")
+	f.Case, f.Advice, f.Sources = known, p.certificateAdvice(known), sourceURLs(known)
+	return []Finding{f}
+}
+
+// expiresSoon reports whether a renewal is overdue. ACME clients renew when a third of the
+// lifetime is left, 30 days of 90; half of that is late.
 func expiresSoon(c *x509.Certificate, now time.Time) bool {
 	return c.NotAfter.Sub(now) < c.NotAfter.Sub(c.NotBefore)/6
 }
 
-// certificate tells whether a sender that verifies, for MTA-STS or a rule of its own,
-// accepts the server's certificate. Others take any.
-func certificate(e *exam) []Finding {
-	if e.first.TLS == nil || len(e.first.TLS.PeerCertificates) == 0 {
-		return nil
-	}
-	chain := e.first.TLS.PeerCertificates
-	leaf := chain[0]
-	f := Finding{ID: "certificate", Transcript: e.first.Transcript, Evidence: []string{about(leaf)}}
-	err := verify(chain, e.host, e.roots, e.now)
-	switch {
-	case err == nil && expiresSoon(leaf, e.now):
-		f.Severity, f.Title = Warning, "The certificate expires soon"
-	case err == nil:
-		return []Finding{fine(f.ID, "The certificate verifies", f.Evidence...)}
-	default:
-		f.ID, f.Title = complaint(err)
-		f.Severity = Warning
-		f.Evidence = append(f.Evidence, clean(err))
-	}
-	known, _ := interop.Find("certificate-refused")
-	f.Case, f.Advice, f.Sources = known, e.certificateAdvice(known), sourcesOf(known)
-	return []Finding{f}
-}
-
-// certificateAdvice has something for software that the case has nothing for.
-func (e *exam) certificateAdvice(known *interop.Case) []interop.Advice {
-	if advice := e.software.adviceOn(known); len(advice) > 0 {
+// certificateAdvice also has advice for software that the case has none for.
+func (p *addressProbe) certificateAdvice(known *interop.Case) []interop.Advice {
+	if advice := p.software.adviceOn(known); len(advice) > 0 {
 		return advice
 	}
-	return everyone("Serve a certificate that is valid, complete with its intermediates, and has the host's name; load it anew after each renewal.")
+	return forAll("Install a valid certificate for the host's name, complete with its intermediates, and reload the server after each renewal.")
 }
 
 func verify(chain []*x509.Certificate, host string, roots *x509.CertPool, now time.Time) error {
-	between := x509.NewCertPool()
+	intermediates := x509.NewCertPool()
 	for _, c := range chain[1:] {
-		between.AddCert(c)
+		intermediates.AddCert(c)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: between, CurrentTime: now})
+	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: intermediates, CurrentTime: now})
 	return err
 }
 
-// complaint names what is wrong with a certificate.
-func complaint(err error) (id, title string) {
+// certificateFault returns the finding's ID and title for a verification error.
+func certificateFault(err error) (id, title string) {
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &name):
-		return "wrong-name", "The certificate does not have the name of the host"
+		return "wrong-name", "The certificate is not for the name of the host"
 	case errors.As(err, &authority):
-		return "untrusted", "The certificate does not lead to an authority that senders know: it is self-signed, or its intermediates are missing"
+		return "untrusted", "No trusted authority issued the certificate: it is self-signed, or its intermediates are missing"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "expired", "The certificate has expired or is not valid yet"
 	}
 	return "certificate", "The certificate does not verify"
 }
 
-// about is what a certificate says of itself.
-func about(c *x509.Certificate) string {
+// describeCertificate returns names, key, issuer and expiry of a certificate.
+func describeCertificate(c *x509.Certificate) string {
 	key := c.PublicKeyAlgorithm.String()
 	switch public := c.PublicKey.(type) {
 	case *rsa.PublicKey:
@@ -91,49 +90,49 @@ func about(c *x509.Certificate) string {
 	for _, ip := range c.IPAddresses[:min(len(c.IPAddresses), 5)] {
 		names = append(names, net.IP(ip).String())
 	}
-	return fmt.Sprintf("for %+q, %s key, issued by %+q, until %s", names, key, c.Issuer.CommonName, c.NotAfter.UTC().Format(time.DateOnly))
+	return fmt.Sprintf("for %+q, %s key, issued by %+q, valid until %s", names, key, c.Issuer.CommonName, c.NotAfter.UTC().Format(time.DateOnly))
 }
 
-// largeChain is what a chain of certificates should not exceed, in bytes: usual ones
-// have 2 to 5 KiB. Clients bound it each in their way: GnuTLS before 3.5.5 took messages
-// of 48 KiB, rustls takes 64, Schannel what its registry says.
-const largeChain = 16 << 10
+// maxChainSize is the largest chain of certificates, in bytes, that is not reported: common
+// ones have 2 to 5 KiB. Clients have different limits: GnuTLS before 3.5.5 accepts messages
+// of 48 KiB, rustls of 64, Schannel what its registry says.
+const maxChainSize = 16 << 10
 
-// chain tells of a chain of certificates that some clients do not take for its size.
-func chain(e *exam) []Finding {
-	if e.first.TLS == nil {
+// checkChainSize reports a chain of certificates that some clients reject for its size.
+func checkChainSize(p *addressProbe) []Finding {
+	if p.first.TLS == nil {
 		return nil
 	}
 	size := 0
-	for _, c := range e.first.TLS.PeerCertificates {
+	for _, c := range p.first.TLS.PeerCertificates {
 		size += len(c.Raw)
 	}
-	if size <= largeChain {
+	if size <= maxChainSize {
 		return nil
 	}
 	return []Finding{{
-		ID: "certificate-chain", Severity: Warning, Transcript: e.first.Transcript,
-		Title:    "The server sends more certificates than some clients take",
-		Evidence: []string{fmt.Sprintf("%d certificates of %d bytes together", len(e.first.TLS.PeerCertificates), size)},
-		Advice:   everyone("Serve the certificate and its intermediates only: one file, as the authority gives it, without the root and without those of other names."),
+		ID: "certificate-chain", Severity: Warning, Transcript: p.first.Transcript,
+		Title:    "The certificate chain is larger than some clients accept",
+		Evidence: []string{fmt.Sprintf("%d certificates, %d bytes in total", len(p.first.TLS.PeerCertificates), size)},
+		Advice:   forAll("Send only the certificate and its intermediates: one file, as the authority provides it, without the root and without certificates for other names."),
 		Sources:  []string{"https://github.com/dotnet/docs/issues/55739", "https://manpages.debian.org/gnutls_handshake_set_max_packet_length.3", "https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2"},
 	}}
 }
 
-// clientCertificate tells whether the server asks its clients for a certificate.
-func clientCertificate(e *exam) []Finding {
-	if !e.first.Completed || e.first.Transcript == nil {
+// checkClientCertificate reports whether the server requests a client certificate.
+func checkClientCertificate(p *addressProbe) []Finding {
+	if !p.first.Completed || p.first.Transcript == nil {
 		return nil
 	}
-	asked := func(m handshake.Message) bool { return m.Type == handshake.TypeCertificateRequest }
-	if !slices.ContainsFunc(e.first.Transcript.Messages, asked) {
-		return []Finding{fine("client-certificate", "No client certificate is asked for")}
+	isRequest := func(m handshake.Message) bool { return m.Type == handshake.TypeCertificateRequest }
+	if !slices.ContainsFunc(p.first.Transcript.Messages, isRequest) {
+		return []Finding{okFinding("client-certificate", "No client certificate is requested")}
 	}
 	known, _ := interop.Find("client-certificate-asked")
 	return []Finding{{
-		ID: "client-certificate", Severity: Notice, Case: known, Transcript: e.first.Transcript,
-		Title:    "The server asks senders for a client certificate",
-		Evidence: []string{"a CertificateRequest came"},
-		Advice:   e.software.adviceOn(known), Sources: sourcesOf(known),
+		ID: "client-certificate", Severity: Notice, Case: known, Transcript: p.first.Transcript,
+		Title:    "The server requests a client certificate from senders",
+		Evidence: []string{"it sends a CertificateRequest"},
+		Advice:   p.software.adviceOn(known), Sources: sourceURLs(known),
 	}}
 }

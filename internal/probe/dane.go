@@ -13,115 +13,186 @@ import (
 	"postern/internal/dnssec"
 )
 
+var dnssecSources = []string{"https://www.rfc-editor.org/rfc/rfc4035#section-4.3", "https://www.rfc-editor.org/rfc/rfc7672#section-2.2"}
+
+// checkDNSSEC reports the DNSSEC status of the MX records and of the addresses of the hosts. A
+// sender looks up TLSA records only if both are secure (RFC 7672, Section 2.2).
+func checkDNSSEC(d *domainProbe) (found []Finding) {
+	if d.mx.status == dnssec.Bogus {
+		found = append(found, bogus("the MX records of "+quoted(d.Domain), "senders with a validating resolver do not find the MX hosts", d.mx.why))
+	}
+	worst := d.mx
+	for _, h := range d.Hosts {
+		h.lookUpDNSSEC(d.ctx, d.names)
+		if h.dnssec.status == dnssec.Bogus {
+			found = append(found, bogus("the addresses of "+quoted(h.Name), "senders with a validating resolver do not find the host", h.dnssec.why))
+		}
+		if h.dnssec.status < worst.status {
+			worst = h.dnssec
+		}
+	}
+	if found != nil {
+		return found
+	}
+	f := Finding{ID: "dnssec", Sources: dnssecSources, Evidence: []string{"the MX records are " + d.mx.status.String()}}
+	for _, h := range d.Hosts {
+		f.Evidence = append(f.Evidence, "the addresses of "+quoted(h.Name)+" are "+h.dnssec.status.String())
+	}
+	switch worst.status {
+	case dnssec.Secure:
+		f.Title = "The MX records and the addresses of the hosts are signed, " + d.names.validatedBy()
+	case dnssec.Insecure:
+		f.Severity, f.Title = Notice, "The MX records or the addresses of a host are not signed with DNSSEC"
+		f.Evidence = append(f.Evidence, d.names.validatedBy())
+		f.Advice = forAll("Nothing to do. DANE requires it: to use DANE, sign the zones of the domain and of its MX hosts.")
+	default:
+		return []Finding{lookupFailed(f.ID, "The DNSSEC status", worst.why)}
+	}
+	return []Finding{f}
+}
+
+// bogus is the finding about an answer that a validating resolver does not return.
+func bogus(what, effect string, why error) Finding {
+	return Finding{
+		ID: "dnssec-bogus", Severity: Critical, Title: "DNSSEC validation fails: " + effect, Sources: dnssecSources,
+		Evidence: []string{what + ": " + errorText(why)},
+		Advice:   forAll("Check that the zone's signatures are renewed in time, and that the DS record at the registrar belongs to the current key."),
+	}
+}
+
+// lookUpDNSSEC sets the DNSSEC status of the addresses of a host.
+func (h *Host) lookUpDNSSEC(ctx context.Context, names *resolver) {
+	h.dnssec = &answer{status: dnssec.Secure}
+	for _, recordType := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		a, err := names.query(ctx, h.Name, recordType)
+		if a == nil {
+			a = &answer{why: err}
+		}
+		if a.status < h.dnssec.status {
+			h.dnssec = a
+		}
+	}
+	if h.dnssec.status == dnssec.Indeterminate && errors.Is(h.dnssec.why, ErrNotFound) {
+		h.dnssec.status = dnssec.Insecure // from the hosts file
+	}
+}
+
+// isSecure reports whether the MX records and the addresses of a host are secure, so that
+// senders look up its TLSA records.
+func (d *domainProbe) isSecure(h *Host) bool {
+	return d.mx.status == dnssec.Secure && h.dnssec.status == dnssec.Secure
+}
+
 var daneSources = []string{"https://www.rfc-editor.org/rfc/rfc7672"}
 
-// The certificate usages that count in SMTP (RFC 7672, Section 3.1).
+// The certificate usages that SMTP supports (RFC 7672, Section 3.1).
 const (
-	trustAnchor = 2 // DANE-TA
-	endEntity   = 3 // DANE-EE
+	usageTrustAnchor = 2 // DANE-TA
+	usageEndEntity   = 3 // DANE-EE
 )
 
-// dane holds the TLSA records of each host against the certificates that it served.
-func dane(e *domainExam) (found []Finding) {
-	for _, h := range e.Hosts {
+// checkDANE checks the TLSA records of each host against the certificates that it presented.
+func checkDANE(d *domainProbe) (found []Finding) {
+	for _, h := range d.Hosts {
 		if len(h.Addresses) == 0 {
 			continue
 		}
 		name := fmt.Sprintf("_%d._tcp.%s", h.Addresses[0].Addr.Port(), h.Name)
-		answer, err := e.names.ask(e.ctx, name, dns.TypeTLSA)
+		answer, err := d.names.query(d.ctx, name, dns.TypeTLSA)
 		switch {
-		case answer != nil && answer.status == dnssec.Bogus && e.signedUpTo(h):
+		case answer != nil && answer.status == dnssec.Bogus && d.isSecure(h):
 			found = append(found, bogus(quoted(name), "senders that check DANE do not deliver there", answer.why))
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
-			found = append(found, unanswered("dane", "TLSA records", err))
+			found = append(found, lookupFailed("dane", "TLSA records", err))
 		default:
-			found = append(found, e.holdTLSA(h, name, answer)...)
+			found = append(found, d.checkTLSA(h, name, answer)...)
 		}
 	}
 	if found == nil {
 		found = append(found, Finding{
 			ID: "dane", Severity: Notice, Title: "No MX host has TLSA records", Sources: daneSources,
-			Evidence: []string{"DANE is for domains that are signed with DNSSEC"},
-			Advice:   everyone("Nothing has to be done. Where the zone is signed, a TLSA record 3 1 1 protects from senders that are led astray."),
+			Evidence: []string{"DANE requires a domain signed with DNSSEC"},
+			Advice:   forAll("Nothing to do. If the zone is signed, a TLSA record 3 1 1 protects against attackers who redirect senders."),
 		})
 	}
 	return found
 }
 
-// holdTLSA holds the records of a host against what its addresses served.
-func (e *domainExam) holdTLSA(h *Host, name string, answer *answer) []Finding {
-	records := usable(answer.Msg)
+// checkTLSA checks the TLSA records of a host.
+func (d *domainProbe) checkTLSA(h *Host, name string, answer *answer) []Finding {
+	records := usableTLSA(answer.Msg)
 	switch {
 	case len(records) == 0 && len(answer.Answer) == 0:
 		return nil
-	case answer.status != dnssec.Secure || !e.signedUpTo(h):
+	case answer.status != dnssec.Secure || !d.isSecure(h):
 		return []Finding{{
-			ID: "dane-unsigned", Severity: Notice, Title: "TLSA records that are not validated by DNSSEC do nothing", Sources: daneSources,
-			Evidence: []string{quoted(name), e.chain(h) + ", TLSA records " + answer.status.String() + ", " + e.names.by()},
-			Advice:   everyone("Sign the zones of the domain and of its MX hosts, or let this program validate by itself: --dnssec validate."),
+			ID: "dane-unsigned", Severity: Notice, Title: "TLSA records without DNSSEC have no effect", Sources: daneSources,
+			Evidence: []string{quoted(name), fmt.Sprintf("MX records %s, addresses %s, TLSA records %s, %s", d.mx.status, h.dnssec.status, answer.status, d.names.validatedBy())},
+			Advice:   forAll("Sign the zones of the domain and of its MX hosts. If they are signed, let this program validate: --dnssec validate."),
 		}}
 	case len(records) == 0:
 		return []Finding{{
-			ID: "dane-unusable", Severity: Warning, Title: "No TLSA record has a usage that counts in SMTP", Sources: daneSources,
-			Evidence: []string{quoted(name), "RFC 7672, Section 3.1 knows 2 and 3 only"},
-			Advice:   everyone("Publish 3 1 1 with the hash of the certificate's public key."),
+			ID: "dane-unusable", Severity: Warning, Title: "No TLSA record has a usage that SMTP supports", Sources: daneSources,
+			Evidence: []string{quoted(name), "RFC 7672, Section 3.1 supports usages 2 and 3 only"},
+			Advice:   forAll("Publish 3 1 1 with the hash of the certificate's public key."),
 		}}
 	}
-	return e.match(h, name, records)
+	return d.matchTLSA(h, name, records)
 }
 
-func usable(answer *dns.Msg) (records []*dns.TLSA) {
+func usableTLSA(answer *dns.Msg) (records []*dns.TLSA) {
 	for _, record := range answer.Answer {
-		if tlsa, ok := record.(*dns.TLSA); ok && (tlsa.Usage == trustAnchor || tlsa.Usage == endEntity) {
+		if tlsa, ok := record.(*dns.TLSA); ok && (tlsa.Usage == usageTrustAnchor || tlsa.Usage == usageEndEntity) {
 			records = append(records, tlsa)
 		}
 	}
 	return records
 }
 
-// usages says what the records are of, "3 1 1, 2 0 1".
-func usages(records []*dns.TLSA) string {
-	said := make([]string, 0, len(records))
-	for _, r := range records[:min(len(records), maxAddresses)] {
-		said = append(said, fmt.Sprintf("%d %d %d", r.Usage, r.Selector, r.MatchingType))
-	}
-	return strings.Join(said, ", ")
-}
-
-func (e *domainExam) match(h *Host, name string, records []*dns.TLSA) (found []Finding) {
-	seen := "TLSA records " + usages(records) + ", " + e.names.by()
+// matchTLSA matches usable TLSA records with the certificates of a host's addresses.
+func (d *domainProbe) matchTLSA(h *Host, name string, records []*dns.TLSA) (found []Finding) {
+	seen := "TLSA records " + tlsaParameters(records) + ", " + d.names.validatedBy()
 	for _, a := range h.Addresses {
-		first := a.exam.first
+		first := a.probe.first
 		if first.TLS == nil || len(first.TLS.PeerCertificates) == 0 {
-			continue // told of elsewhere
+			continue // see the findings of the address
 		}
-		if !fits(records, first.TLS.PeerCertificates, h.Name, e.now) {
+		if !matchesTLSA(records, first.TLS.PeerCertificates, h.Name, d.now) {
 			found = append(found, Finding{
 				ID: "dane-mismatch", Severity: Critical, Sources: daneSources, Transcript: first.Transcript,
-				Title:    "The certificate fits no TLSA record: senders that check DANE do not deliver",
-				Evidence: []string{quoted(name) + " at " + a.Addr.String(), seen, "served: " + about(first.TLS.PeerCertificates[0])},
-				Advice: everyone("Publish the record of the certificate that is served, beside the old one, and keep both until the old one's TTL is over; " +
-					"a record 3 1 1 stays right when renewals keep the key. One with usage 2 needs its authority's certificate in the chain that is served."),
+				Title:    "The certificate matches no TLSA record: senders that check DANE do not deliver",
+				Evidence: []string{quoted(name) + " at " + a.Addr.String(), seen, "presented: " + describeCertificate(first.TLS.PeerCertificates[0])},
+				Advice: forAll("Publish the record of the certificate in use in addition to the old one, and keep both until the old one's TTL has expired. " +
+					"A record 3 1 1 stays valid when a renewal keeps the key. A record with usage 2 requires the authority's certificate in the presented chain."),
 			})
 		}
 	}
 	if found == nil {
-		return []Finding{fine("dane", "The certificate fits the TLSA records", quoted(name), seen)}
+		return []Finding{okFinding("dane", "The certificate matches the TLSA records", quoted(name), seen)}
 	}
 	return found
 }
 
-// fits tells whether one record fits the chain (RFC 7672, Section 3.1): of DANE-EE the
-// key or certificate alone, of DANE-TA a certificate of the chain that leads to the
-// host's name.
-func fits(records []*dns.TLSA, chain []*x509.Certificate, host string, now time.Time) bool {
+// tlsaParameters returns the parameters of records, "3 1 1, 2 0 1".
+func tlsaParameters(records []*dns.TLSA) string {
+	all := make([]string, 0, len(records))
+	for _, r := range records[:min(len(records), maxAddresses)] {
+		all = append(all, fmt.Sprintf("%d %d %d", r.Usage, r.Selector, r.MatchingType))
+	}
+	return strings.Join(all, ", ")
+}
+
+// matchesTLSA reports whether a record matches the chain (RFC 7672, Section 3.1): with
+// DANE-EE the key or certificate of the host, with DANE-TA a certificate in the chain that
+// issued one for the host's name.
+func matchesTLSA(records []*dns.TLSA, chain []*x509.Certificate, host string, now time.Time) bool {
 	for _, record := range records {
-		if record.Usage == endEntity && record.Verify(chain[0]) == nil {
+		if record.Usage == usageEndEntity && record.Verify(chain[0]) == nil {
 			return true
 		}
 		for _, c := range chain[1:] {
-			if record.Usage != trustAnchor || record.Verify(c) != nil {
+			if record.Usage != usageTrustAnchor || record.Verify(c) != nil {
 				continue
 			}
 			anchor := x509.NewCertPool()
@@ -132,78 +203,4 @@ func fits(records []*dns.TLSA, chain []*x509.Certificate, host string, now time.
 		}
 	}
 	return false
-}
-
-var signedSources = []string{"https://www.rfc-editor.org/rfc/rfc4035#section-4.3", "https://www.rfc-editor.org/rfc/rfc7672#section-2.2"}
-
-// signed tells how the MX records and the addresses of the hosts stand with DNSSEC. A
-// sender looks for TLSA records only where both are secure (RFC 7672, Section 2.2).
-func signed(e *domainExam) (found []Finding) {
-	if e.mx.status == dnssec.Bogus {
-		found = append(found, bogus("the MX records of "+quoted(e.Domain), "senders whose resolver validates do not find where to deliver", e.mx.why))
-	}
-	worst := e.mx
-	for _, h := range e.Hosts {
-		h.lookUp(e.ctx, e.names)
-		if h.signed.status == dnssec.Bogus {
-			found = append(found, bogus("the addresses of "+quoted(h.Name), "senders whose resolver validates do not find the host", h.signed.why))
-		}
-		if h.signed.status < worst.status {
-			worst = h.signed
-		}
-	}
-	if found != nil {
-		return found
-	}
-	f := Finding{ID: "dnssec", Sources: signedSources, Evidence: []string{"the MX records are " + e.mx.status.String()}}
-	for _, h := range e.Hosts {
-		f.Evidence = append(f.Evidence, "the addresses of "+quoted(h.Name)+" are "+h.signed.status.String())
-	}
-	switch worst.status {
-	case dnssec.Secure:
-		f.Title = "The MX records and the addresses of the hosts are signed, " + e.names.by()
-	case dnssec.Insecure:
-		f.Severity, f.Title = Notice, "The MX records, or the addresses of a host, are not signed with DNSSEC"
-		f.Evidence = append(f.Evidence, e.names.by())
-		f.Advice = everyone("Nothing has to be done. DANE needs it: sign the zones of the domain and of its MX hosts.")
-	default:
-		return []Finding{unanswered(f.ID, "DNSSEC", worst.why)}
-	}
-	return []Finding{f}
-}
-
-// bogus is about what a resolver that validates does not hand out.
-func bogus(what, then string, why error) Finding {
-	return Finding{
-		ID: "dnssec-bogus", Severity: Critical, Title: "DNSSEC is broken: " + then, Sources: signedSources,
-		Evidence: []string{what + ": " + clean(why)},
-		Advice:   everyone("Look whether the zone's signatures are renewed in time, and whether the DS record at the registrar is of the key that signs now."),
-	}
-}
-
-// lookUp looks how the addresses of a host stand with DNSSEC.
-func (h *Host) lookUp(ctx context.Context, names *resolver) {
-	h.signed = &answer{status: dnssec.Secure}
-	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		a, err := names.ask(ctx, h.Name, kind)
-		if a == nil {
-			a = &answer{why: err}
-		}
-		if a.status < h.signed.status {
-			h.signed = a
-		}
-	}
-	if h.signed.status == dnssec.Indeterminate && errors.Is(h.signed.why, ErrNotFound) {
-		h.signed.status = dnssec.Insecure // of the hosts file
-	}
-}
-
-// signedUpTo tells whether senders look for the TLSA records of a host.
-func (e *domainExam) signedUpTo(h *Host) bool {
-	return e.mx.status == dnssec.Secure && h.signed.status == dnssec.Secure
-}
-
-// chain says how all stands that leads to a host.
-func (e *domainExam) chain(h *Host) string {
-	return "MX records " + e.mx.status.String() + ", addresses " + h.signed.status.String()
 }

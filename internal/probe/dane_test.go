@@ -16,9 +16,8 @@ import (
 	"postern/internal/testzone"
 )
 
-// sign serves the place's records from signed zones, of which change makes what a test
-// is about.
-func (p *place) sign(change func(example *testzone.Zone)) {
+// sign serves the domain's records from signed zones, which change modifies.
+func (p *testDomain) sign(change func(example *testzone.Zone)) {
 	example := testzone.Zone{Name: "example.test.", Signed: true, Records: p.records}
 	if change != nil {
 		change(&example)
@@ -26,7 +25,7 @@ func (p *place) sign(change func(example *testzone.Zone)) {
 	p.signing = testzone.Start(p.t, testzone.Zone{Name: ".", Signed: true}, testzone.Zone{Name: "test.", Signed: true}, example)
 }
 
-func (p *place) anchors() []*dns.DS {
+func (p *testDomain) anchors() []*dns.DS {
 	p.t.Helper()
 	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(p.signing.Anchors, "\n")))
 	if err != nil {
@@ -35,7 +34,7 @@ func (p *place) anchors() []*dns.DS {
 	return anchors
 }
 
-func TestSignaturesAreValidatedOnRequest(t *testing.T) {
+func TestDNSSECIsValidatedOnRequest(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		change   func(*testzone.Zone)
@@ -51,15 +50,15 @@ func TestSignaturesAreValidatedOnRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
-			p.tlsa(endEntity, p.host)
+			p := newTestDomain(t)
+			p.tlsa(usageEndEntity, p.host)
 			p.sign(tt.change)
 			p.expect(p.probe(), tt.want, tt.evidence)
 		})
 	}
 }
 
-func (p *place) expect(r *Report, want map[string]Severity, evidence string) {
+func (p *testDomain) expect(r *Report, want map[string]Severity, evidence string) {
 	p.t.Helper()
 	said := ""
 	for _, f := range r.Findings {
@@ -79,7 +78,7 @@ func (p *place) expect(r *Report, want map[string]Severity, evidence string) {
 func forgeTLSA(m *dns.Msg) {
 	for _, record := range m.Answer {
 		if tlsa, ok := record.(*dns.TLSA); ok {
-			tlsa.Usage = trustAnchor
+			tlsa.Usage = usageTrustAnchor
 		}
 	}
 }
@@ -94,9 +93,9 @@ func hideTLSA(m *dns.Msg) {
 // here an alias leads out of the signed zone.
 func TestHostWithUnsignedAddressesHasNoDANE(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDomain(t)
 	p.records[1] = "mx.example.test. CNAME host.plain.test."
-	p.tlsa(endEntity, p.host)
+	p.tlsa(usageEndEntity, p.host)
 	p.signing = testzone.Start(t, testzone.Zone{Name: ".", Signed: true}, testzone.Zone{Name: "test.", Signed: true},
 		testzone.Zone{Name: "example.test.", Signed: true, Records: p.records},
 		testzone.Zone{Name: "plain.test.", Records: []string{"host.plain.test. A 127.0.0.1"}})
@@ -104,9 +103,9 @@ func TestHostWithUnsignedAddressesHasNoDANE(t *testing.T) {
 }
 
 // A resolver that validates fails for what is bogus, unless it is told not to.
-func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
+func TestServerFailureOfValidatingResolverIsBogus(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDomain(t)
 	p.sign(func(z *testzone.Zone) {
 		z.Modify = func(m *dns.Msg) {
 			if m.Question[0].Qtype == dns.TypeMX && !m.CheckingDisabled {
@@ -120,13 +119,13 @@ func TestFailureOfAValidatingResolverIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.expect(r, map[string]Severity{"dnssec-bogus": Critical}, "told not to validate")
+	p.expect(r, map[string]Severity{"dnssec-bogus": Critical}, "only when told not to validate")
 }
 
-// What the resolver does not say is not taken for what is not there.
+// A failed lookup does not mean that there is no record.
 func TestRecordsThatCannotBeLookedUpAreUnclear(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDomain(t)
 	p.sign(func(z *testzone.Zone) {
 		z.Modify = func(m *dns.Msg) {
 			if m.Question[0].Qtype == dns.TypeTXT {
@@ -137,7 +136,7 @@ func TestRecordsThatCannotBeLookedUpAreUnclear(t *testing.T) {
 	p.expect(p.probe(), map[string]Severity{"mta-sts": Unclear, "tlsrpt": Unclear}, "SERVFAIL")
 }
 
-// A record 2 1 1 is of an authority that the server sends along.
+// A record 2 1 1 names an authority whose certificate the server sends.
 func TestTLSAOfAnAuthority(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -161,8 +160,8 @@ func TestTLSAOfAnAuthority(t *testing.T) {
 			if tt.sent {
 				pair.TLS.Certificate = append(pair.TLS.Certificate, block.Bytes)
 			}
-			p := placeWith(t, pair)
-			p.publish(trustAnchor, block.Bytes)
+			p := testDomainWith(t, pair)
+			p.publish(usageTrustAnchor, block.Bytes)
 			p.expect(p.probe(), map[string]Severity{tt.id: tt.severity}, "")
 		})
 	}

@@ -14,28 +14,47 @@ import (
 	"postern/internal/dnssec"
 )
 
-// A resolver asks one DNS server.
+// A resolver queries one DNS server.
 type resolver struct {
-	server    string
-	system    *net.Resolver     // knows the hosts file too
-	validator *dnssec.Validator // nil: the server's AD bit is taken
+	server    string            // empty: only net is used
+	net       *net.Resolver     // also reads the hosts file
+	validator *dnssec.Validator // nil: the AD bit of the server counts
 }
 
-// An answer is what a DNS server said, and how it stands with DNSSEC.
+// An answer is an answer of a DNS server, with its DNSSEC status.
 type answer struct {
 	*dns.Msg
 	status dnssec.Status
-	why    error // of one that is bogus or indeterminate
+	why    error // if bogus or indeterminate
 }
 
-// NetResolver returns the resolver that the hosts' addresses are asked of, for who has more to ask.
-func (p *Prober) NetResolver() *net.Resolver { return newResolver(p.Resolver, nil).system }
+// NetResolver returns the resolver that looks up the addresses of hosts.
+func (p *Prober) NetResolver() *net.Resolver { return newResolver(p.Resolver, nil).net }
+
+// Lookup queries a DNS server for the records of a name and type, as a [Prober] does; server
+// is as [Prober.Resolver]. It returns all records of the answer, those of aliases and
+// signatures included, and none if there is no such name. Secure is the server's AD bit: it
+// has validated the answer.
+//
+// Lookup returns an error if the query fails, or if the server considers the answer bogus.
+func Lookup(ctx context.Context, server, name string, recordType uint16) (records []dns.RR, secure bool, err error) {
+	answer, err := newResolver(server, nil).query(ctx, name, recordType)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return nil, false, err
+	case answer == nil:
+		return nil, false, nil
+	case answer.status == dnssec.Bogus:
+		return nil, false, answer.why
+	}
+	return answer.Answer, answer.status == dnssec.Secure, nil
+}
 
 func newResolver(server string, anchors []*dns.DS) *resolver {
 	if server == "" {
 		config, err := dns.ClientConfigFromFile("/etc/resolv.conf")
 		if err != nil || len(config.Servers) == 0 {
-			return &resolver{system: net.DefaultResolver}
+			return &resolver{net: net.DefaultResolver}
 		}
 		server = net.JoinHostPort(config.Servers[0], config.Port)
 	}
@@ -45,43 +64,43 @@ func newResolver(server string, anchors []*dns.DS) *resolver {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}
-	r := &resolver{server: server, system: &net.Resolver{PreferGo: true, Dial: dial}}
+	r := &resolver{server: server, net: &net.Resolver{PreferGo: true, Dial: dial}}
 	if anchors != nil {
-		r.validator = dnssec.New(func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
-			return r.exchange(ctx, name, kind, true)
+		r.validator = dnssec.New(func(ctx context.Context, name string, recordType uint16) (*dns.Msg, error) {
+			return r.exchange(ctx, name, recordType, true)
 		}, anchors)
 	}
 	return r
 }
 
-// by says who has validated.
-func (r *resolver) by() string {
+// validatedBy says who validates DNSSEC.
+func (r *resolver) validatedBy() string {
 	if r.validator != nil {
-		return "validated by this program, from the root's keys down"
+		return "validated by this program, from the root keys"
 	}
 	return "validated by the resolver (AD bit)"
 }
 
-// ask asks for records and looks at how they stand with DNSSEC. [ErrNotFound] comes
-// with an answer where it is the server's: there is no such name.
-func (r *resolver) ask(ctx context.Context, name string, kind uint16) (*answer, error) {
+// query queries for records and determines their DNSSEC status. If the server says that
+// there is no such name, it returns the answer with [ErrNotFound].
+func (r *resolver) query(ctx context.Context, name string, recordType uint16) (*answer, error) {
 	if r.server == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761, Section 6.3
 		return nil, ErrNotFound
 	}
-	msg, err := r.exchange(ctx, name, kind, r.validator != nil)
+	msg, err := r.exchange(ctx, name, recordType, r.validator != nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking the resolver for %s: %w", dns.TypeToString[kind], err)
+		return nil, fmt.Errorf("looking up %s records: %w", dns.TypeToString[recordType], err)
 	}
 	a := &answer{Msg: msg, status: dnssec.Insecure}
 	switch {
 	case r.validator != nil:
-		a.status, a.why = r.validator.Validate(ctx, name, kind, msg)
+		a.status, a.why = r.validator.Validate(ctx, name, recordType, msg)
 	case msg.AuthenticatedData:
 		a.status = dnssec.Secure
-	case msg.Rcode == dns.RcodeServerFailure:
-		// A resolver that validates fails so, unless it is told not to (RFC 4035, Section 5.5).
-		if unchecked, err := r.exchange(ctx, name, kind, true); err == nil && unchecked.Rcode != dns.RcodeServerFailure {
-			a = &answer{unchecked, dnssec.Bogus, errors.New("the resolver hands it out only when it is told not to validate")}
+	case msg.Rcode == dns.RcodeServerFailure: // of a resolver that validates
+		// A validating resolver fails like this, unless told not to validate (RFC 4035, Section 5.5).
+		if unchecked, err := r.exchange(ctx, name, recordType, true); err == nil && unchecked.Rcode != dns.RcodeServerFailure {
+			a = &answer{unchecked, dnssec.Bogus, errors.New("the resolver returns it only when told not to validate")}
 		}
 	}
 	switch a.Rcode {
@@ -90,26 +109,26 @@ func (r *resolver) ask(ctx context.Context, name string, kind uint16) (*answer, 
 	case dns.RcodeSuccess:
 		return a, nil
 	}
-	return nil, fmt.Errorf("the resolver answers %s to a question for %s", dns.RcodeToString[a.Rcode], dns.TypeToString[kind])
+	return nil, fmt.Errorf("looking up %s records: the resolver answers %s", dns.TypeToString[recordType], dns.RcodeToString[a.Rcode])
 }
 
-// exchange asks one question. A server that is told not to check hands out what it
-// takes for bogus, too (RFC 4035, Section 3.2.2).
-func (r *resolver) exchange(ctx context.Context, name string, kind uint16, unchecked bool) (*dns.Msg, error) {
-	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
-	question.SetEdns0(1232, true)
-	question.AuthenticatedData, question.CheckingDisabled = true, unchecked
-	msg, _, err := new(dns.Client).ExchangeContext(ctx, question, r.server)
+// exchange sends one query. With checkingDisabled the server also returns answers that it
+// considers bogus (RFC 4035, Section 3.2.2).
+func (r *resolver) exchange(ctx context.Context, name string, recordType uint16, checkingDisabled bool) (*dns.Msg, error) {
+	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), recordType)
+	query.SetEdns0(1232, true)
+	query.AuthenticatedData, query.CheckingDisabled = true, checkingDisabled
+	msg, _, err := new(dns.Client).ExchangeContext(ctx, query, r.server)
 	if err == nil && msg.Truncated {
-		msg, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, question, r.server)
+		msg, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, query, r.server)
 	}
 	return msg, err
 }
 
-// texts returns the TXT records of a name, each with its strings put together. A name
-// that is not there has none.
-func (r *resolver) texts(ctx context.Context, name string) (records []string, err error) {
-	answer, err := r.ask(ctx, name, dns.TypeTXT)
+// txt returns the TXT records of a name, each with its strings joined; none if there is no
+// such name.
+func (r *resolver) txt(ctx context.Context, name string) (records []string, err error) {
+	answer, err := r.query(ctx, name, dns.TypeTXT)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
@@ -125,7 +144,7 @@ func (r *resolver) texts(ctx context.Context, name string) (records []string, er
 }
 
 func (r *resolver) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	addrs, err := r.system.LookupNetIP(ctx, "ip", host)
+	addrs, err := r.net.LookupNetIP(ctx, "ip", host)
 	var missing *net.DNSError
 	if errors.As(err, &missing) && missing.IsNotFound {
 		return nil, ErrNotFound
@@ -134,27 +153,15 @@ func (r *resolver) addresses(ctx context.Context, host string) ([]netip.Addr, er
 	return addrs, err
 }
 
-// dial connects to a host whose addresses it looks up as all others.
+// dial connects to a host whose addresses it looks up with r.
 func (r *resolver) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return (&net.Dialer{Resolver: r.system}).DialContext(ctx, network, addr)
+	return (&net.Dialer{Resolver: r.net}).DialContext(ctx, network, addr)
 }
 
-// Lookup asks a DNS server for the records of a name and kind as a [Prober] does; server
-// is as [Prober.Resolver]. All records of the answer are returned, those of aliases and
-// signatures too, none where there is no such name. Secure is the server's word that it
-// has validated the answer (its AD bit).
-//
-// It returns an error where it could not be told, which is so of an answer that the server
-// itself takes for forged.
-func Lookup(ctx context.Context, server, name string, kind uint16) (records []dns.RR, secure bool, err error) {
-	answer, err := newResolver(server, nil).ask(ctx, name, kind)
-	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return nil, false, err
-	case answer == nil:
-		return nil, false, nil
-	case answer.status == dnssec.Bogus:
-		return nil, false, answer.why
+// lookupFailed is the finding about a failed lookup.
+func lookupFailed(id, what string, err error) Finding {
+	return Finding{
+		ID: id, Severity: Unclear, Title: what + " could not be looked up", Evidence: []string{errorText(err)},
+		Advice: forAll("Use another DNS server: --resolver ADDR."),
 	}
-	return answer.Answer, answer.status == dnssec.Secure, nil
 }

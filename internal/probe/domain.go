@@ -10,58 +10,49 @@ import (
 	"postern/tlsrpt"
 )
 
-// A domainExam is all that checks of a domain can look at.
-type domainExam struct {
+// A domainProbe is what the checks of a domain use.
+type domainProbe struct {
 	*Report
-	ctx    context.Context
-	names  *resolver
-	client *http.Client // gets the MTA-STS policy
-	now    time.Time
+	ctx   context.Context
+	names *resolver
+	http  *http.Client // fetches the MTA-STS policy
+	now   time.Time
 }
 
-// domainChecks are all of them. Each has a file of its own.
-var domainChecks = []func(*domainExam) []Finding{mtaSTS, signed, dane, reporting}
+// domainChecks return the findings about a domain.
+var domainChecks = []func(*domainProbe) []Finding{checkMTASTS, checkDNSSEC, checkDANE, checkTLSReporting}
 
-// examineDomain looks at what the domain says of itself in DNS, and holds it against
-// what its hosts did.
-func (p *Prober) examineDomain(ctx context.Context, names *resolver, r *Report) {
-	e := &domainExam{r, ctx, names, p.HTTP, time.Now()}
-	if e.client == nil {
+// probeDomain checks what the domain publishes in DNS against what was observed at its hosts.
+func (p *Prober) probeDomain(ctx context.Context, names *resolver, r *Report) {
+	d := &domainProbe{r, ctx, names, p.HTTP, time.Now()}
+	if d.http == nil {
 		transport := &http.Transport{DialContext: names.dial, TLSClientConfig: &tls.Config{RootCAs: p.RootCAs}, DisableKeepAlives: true}
-		e.client = &http.Client{Transport: transport}
+		d.http = &http.Client{Transport: transport}
 	}
 	for _, check := range domainChecks {
-		r.Findings = append(r.Findings, check(e)...)
+		r.Findings = append(r.Findings, check(d)...)
 	}
 }
 
-// reporting tells whether senders know where to report TLS failures to.
-func reporting(e *domainExam) []Finding {
-	name := "_smtp._tls." + e.Domain
+// checkTLSReporting reports whether the domain requests TLS reports.
+func checkTLSReporting(d *domainProbe) []Finding {
+	name := "_smtp._tls." + d.Domain
 	f := Finding{ID: "tlsrpt", Sources: []string{"https://www.rfc-editor.org/rfc/rfc8460"}}
-	records, err := e.names.texts(e.ctx, name)
+	records, err := d.names.txt(d.ctx, name)
 	if err != nil {
-		return []Finding{unanswered("tlsrpt", "TLS reporting", err)}
+		return []Finding{lookupFailed("tlsrpt", "The TLS reporting record", err)}
 	}
 	record, err := tlsrpt.FindRecord(records)
 	switch {
 	case err == nil:
-		return []Finding{fine(f.ID, "Senders know where to report TLS failures to", quoted(record.String()))}
+		return []Finding{okFinding(f.ID, "The domain requests TLS reports", quoted(record.String()))}
 	case errors.Is(err, tlsrpt.ErrNoRecord):
-		f.Severity, f.Title = Notice, "Nobody tells you when TLS fails: the domain asks for no reports"
+		f.Severity, f.Title = Notice, "The domain requests no TLS reports: senders do not report TLS failures"
 		f.Evidence = []string{"no TXT record at " + name}
 	default:
-		f.Severity, f.Title = Warning, "The TLS reporting record is wrong, and senders take it for none"
-		f.Evidence = []string{clean(err)}
+		f.Severity, f.Title = Warning, "The TLS reporting record is not valid: senders ignore it"
+		f.Evidence = []string{errorText(err)}
 	}
-	f.Advice = everyone("Publish one TXT record at " + name + ", such as v=TLSRPTv1; rua=mailto:tls-reports@" + e.Domain)
+	f.Advice = forAll("Publish one TXT record at " + name + ", such as v=TLSRPTv1; rua=mailto:tls-reports@" + d.Domain)
 	return []Finding{f}
-}
-
-// unanswered is about what the resolver did not say.
-func unanswered(id, what string, err error) Finding {
-	return Finding{
-		ID: id, Severity: Unclear, Title: what + " could not be looked up", Evidence: []string{clean(err)},
-		Advice: everyone("Ask another DNS server: --resolver ADDR."),
-	}
 }

@@ -26,8 +26,8 @@ import (
 	"postern/internal/testzone"
 )
 
-// A place is a domain on loopback: an MX host, its zone and its policy.
-type place struct {
+// A testDomain is a domain on loopback: an MX host, its zone and its policy.
+type testDomain struct {
 	t       *testing.T
 	host    *testcert.Pair
 	port    uint16
@@ -42,12 +42,12 @@ type place struct {
 
 const goodPolicy = "version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 1209600\n"
 
-func newPlace(t *testing.T) *place {
+func newTestDomain(t *testing.T) *testDomain {
 	t.Helper()
-	return placeWith(t, testcert.New(t, testcert.Options{Names: []string{"mx.example.test", "mta-sts.example.test"}}))
+	return testDomainWith(t, testcert.New(t, testcert.Options{Names: []string{"mx.example.test", "mta-sts.example.test"}}))
 }
 
-func placeWith(t *testing.T, pair *testcert.Pair) *place {
+func testDomainWith(t *testing.T, pair *testcert.Pair) *testDomain {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +57,7 @@ func placeWith(t *testing.T, pair *testcert.Pair) *place {
 	server.Domain, server.TLSConfig = "mx.example.test", &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
-	return &place{
+	return &testDomain{
 		t: t, host: pair, port: uint16(listener.Addr().(*net.TCPAddr).Port), secure: true, policy: goodPolicy,
 		records: []string{"example.test. MX 10 mx.example.test.", "mx.example.test. A 127.0.0.1"},
 	}
@@ -69,12 +69,12 @@ func (quiet) Reset()        {}
 func (quiet) Logout() error { return nil }
 
 // tlsa publishes the hash of what a certificate has for a key (3 1 1).
-func (p *place) tlsa(usage int, pair *testcert.Pair) {
+func (p *testDomain) tlsa(usage int, pair *testcert.Pair) {
 	p.t.Helper()
 	p.publish(usage, pair.TLS.Certificate[0])
 }
 
-func (p *place) publish(usage int, der []byte) {
+func (p *testDomain) publish(usage int, der []byte) {
 	p.t.Helper()
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -83,12 +83,12 @@ func (p *place) publish(usage int, der []byte) {
 	p.records = append(p.records, fmt.Sprintf("_%d._tcp.mx.example.test. TLSA %d 1 1 %x", p.port, usage, sha256.Sum256(certificate.RawSubjectPublicKeyInfo)))
 }
 
-func (p *place) txt(name, text string) {
+func (p *testDomain) txt(name, text string) {
 	p.records = append(p.records, fmt.Sprintf("%s.example.test. TXT %s", name, strconv.Quote(text)))
 }
 
-// probe examines the domain as one sender.
-func (p *place) probe() *Report {
+// probe probes the domain as one sender.
+func (p *testDomain) probe() *Report {
 	p.t.Helper()
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
@@ -125,57 +125,60 @@ func (p *place) probe() *Report {
 	return r
 }
 
-func TestDomainThatDoesAllWell(t *testing.T) {
+func TestDomainWithoutFaults(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDomain(t)
 	p.txt("_mta-sts", "v=STSv1; id=1")
 	p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:tls@example.test")
-	p.tlsa(endEntity, p.host)
+	p.tlsa(usageEndEntity, p.host)
 	r := p.probe()
 	for _, id := range []string{"mta-sts", "tlsrpt", "dane"} {
 		i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == id })
 		if i < 0 || r.Findings[i].Severity != OK {
-			t.Errorf("%s is not fine in %+v", id, r.Findings)
+			t.Errorf("%s is not ok in %+v", id, r.Findings)
 		}
 	}
 }
 
-// One mistake each, and the finding that names it.
-func TestMistakesOfDomainsAreFound(t *testing.T) {
+// Each domain has one fault, which a finding names.
+func TestFaultsOfDomainsAreFound(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		make     func(p *place)
+		make     func(p *testDomain)
 		id       string
 		severity Severity
 	}{
-		"nothing published":   {func(*place) {}, "mta-sts", Notice},
-		"no reports":          {func(*place) {}, "tlsrpt", Notice},
-		"no TLSA":             {func(*place) {}, "dane", Notice},
-		"two records":         {func(p *place) { p.txt("_mta-sts", "v=STSv1; id=1"); p.txt("_mta-sts", "v=STSv1; id=2") }, "mta-sts-record", Warning},
-		"record without id":   {func(p *place) { p.txt("_mta-sts", "v=STSv1;") }, "mta-sts-record", Warning},
+		"nothing published":   {func(*testDomain) {}, "mta-sts", Notice},
+		"no reports":          {func(*testDomain) {}, "tlsrpt", Notice},
+		"no TLSA":             {func(*testDomain) {}, "dane", Notice},
+		"two records":         {func(p *testDomain) { p.txt("_mta-sts", "v=STSv1; id=1"); p.txt("_mta-sts", "v=STSv1; id=2") }, "mta-sts-record", Warning},
+		"record without id":   {func(p *testDomain) { p.txt("_mta-sts", "v=STSv1;") }, "mta-sts-record", Warning},
 		"MX missing, enforce": {policy("version: STSv1\nmode: enforce\nmx: other.example.test\nmax_age: 1209600\n"), "mta-sts-mx", Critical},
 		"MX missing, testing": {policy("version: STSv1\nmode: testing\nmx: *.mx.example.test\nmax_age: 1209600\n"), "mta-sts-mx", Warning},
 		"short max_age":       {policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 300\n"), "mta-sts-age", Notice},
 		"expires at once":     {policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 0\n"), "mta-sts-age", Warning},
-		"policy's host's certificate expired": {func(p *place) {
+		"policy's host's certificate expired": {func(p *testDomain) {
 			policy(goodPolicy)(p)
 			p.web = testcert.New(p.t, testcert.Options{Names: []string{"mta-sts.example.test"}, NotAfter: time.Now().Add(-time.Hour)})
 		}, "mta-sts-policy", Warning},
 		"mode none":        {policy("version: STSv1\nmode: none\nmax_age: 86400\n"), "mta-sts", Notice},
 		"no policy at all": {policy("<html>welcome</html>"), "mta-sts-policy", Warning},
-		"two report records": {func(p *place) {
+		"two report records": {func(p *testDomain) {
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:a@b.test")
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:c@d.test")
 		}, "tlsrpt", Warning},
-		"report record without rua": {func(p *place) { p.txt("_smtp._tls", "v=TLSRPTv1; to=me") }, "tlsrpt", Warning},
-		"stale TLSA":                {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})) }, "dane-mismatch", Critical},
-		"TLSA of a wrong usage":     {func(p *place) { p.tlsa(1, p.host) }, "dane-unusable", Warning},
-		"TLSA without DNSSEC":       {func(p *place) { p.secure = false; p.tlsa(endEntity, p.host) }, "dane-unsigned", Notice},
-		"TLSA during a rollover":    {func(p *place) { p.tlsa(endEntity, testcert.New(p.t, testcert.Options{})); p.tlsa(endEntity, p.host) }, "dane", OK},
+		"report record without rua": {func(p *testDomain) { p.txt("_smtp._tls", "v=TLSRPTv1; to=me") }, "tlsrpt", Warning},
+		"stale TLSA":                {func(p *testDomain) { p.tlsa(usageEndEntity, testcert.New(p.t, testcert.Options{})) }, "dane-mismatch", Critical},
+		"TLSA of a wrong usage":     {func(p *testDomain) { p.tlsa(1, p.host) }, "dane-unusable", Warning},
+		"TLSA without DNSSEC":       {func(p *testDomain) { p.secure = false; p.tlsa(usageEndEntity, p.host) }, "dane-unsigned", Notice},
+		"TLSA during a rollover": {func(p *testDomain) {
+			p.tlsa(usageEndEntity, testcert.New(p.t, testcert.Options{}))
+			p.tlsa(usageEndEntity, p.host)
+		}, "dane", OK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDomain(t)
 			tt.make(p)
 			r := p.probe()
 			i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == tt.id })
@@ -189,18 +192,17 @@ func TestMistakesOfDomainsAreFound(t *testing.T) {
 }
 
 // policy publishes a record and a policy.
-func policy(text string) func(*place) {
-	return func(p *place) {
+func policy(text string) func(*testDomain) {
+	return func(p *testDomain) {
 		p.txt("_mta-sts", "v=STSv1; id=1")
 		p.policy = text
 	}
 }
 
-// A certificate that opportunistic senders take is a reason not to deliver for those
-// with a policy.
-func TestCertificateThatBreaksThePolicy(t *testing.T) {
+// Opportunistic senders accept any certificate; senders with a policy do not deliver.
+func TestCertificateThatViolatesThePolicy(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDomain(t)
 	policy("version: STSv1\nmode: enforce\nmx: *.example.test\nmax_age: 1209600\n")(p)
 	p.records = append(p.records, "example.test. MX 20 second.example.test.", "second.example.test. A 127.0.0.1")
 	r := p.probe()
@@ -210,8 +212,8 @@ func TestCertificateThatBreaksThePolicy(t *testing.T) {
 	}
 }
 
-// What a domain says of itself is as hostile as what a server says.
-func TestHostileDomainsAreToldOf(t *testing.T) {
+// What a domain publishes can be as hostile as what a server sends.
+func TestHostileDomains(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		records []string
@@ -227,7 +229,7 @@ func TestHostileDomainsAreToldOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newTestDomain(t)
 			p.txt("_mta-sts", "v=STSv1; id=1")
 			p.records = append(p.records, tt.records...)
 			p.serve = tt.serve
@@ -259,7 +261,7 @@ func endless(w io.Writer, line string) {
 	}
 }
 
-// bomb is 256 MiB of nothing in a quarter of a MiB.
+// bomb is 256 MiB of zeros, compressed to a quarter of a MiB.
 func bomb(w http.ResponseWriter) {
 	w.Header().Set("Content-Encoding", "gzip")
 	small := new(bytes.Buffer)

@@ -25,24 +25,24 @@ import (
 
 const escape = "\x1b]0;owned\x07\x1b[2J\u202egnp.exe"
 
-// hostiles are servers that mean harm, each by what it does with a connection.
+// hostiles are hostile servers, each a function that serves a connection.
 var hostiles = map[string]func(net.Conn){
-	"closes at once":         func(net.Conn) {},
-	"says nothing":           func(c net.Conn) { c.Read(make([]byte, 1)) },
-	"endless line":           func(c net.Conn) { flood(c, "220 "+strings.Repeat("a", 1000)) },
-	"endless greeting":       func(c net.Conn) { flood(c, "220-hello\r\n") },
-	"endless EHLO":           func(c net.Conn) { greet(c, "220 mx.test"); flood(c, "250-STARTTLS\r\n") },
-	"drips":                  func(c net.Conn) { drip(c, "220 mx.test ESMTP\r\n") },
-	"escapes":                func(c net.Conn) { greet(c, "220 mx.test ESMTP "+escape); fmt.Fprintf(c, "250 %s\r\n", escape) },
-	"escapes in a refusal":   func(c net.Conn) { fmt.Fprintf(c, "554 %s\r\n", escape) },
-	"not SMTP":               func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") },
-	"zeros for TLS":          func(c net.Conn) { hear(c); flood(c, string(make([]byte, 1<<16))) },
-	"endless records of TLS": func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
-	"empty records":          func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x00") },
-	"records too long":       func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\xff\xff"+strings.Repeat("a", 1<<16-1)) },
-	"records of a byte":      func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x01\x0b") },
-	"a record that is cut":   func(c net.Conn) { hear(c); fmt.Fprint(c, "\x16\x03\x03\x40\x00\x02") },
-	"a message of 16 MiB": func(c net.Conn) {
+	"closes at once":       func(net.Conn) {},
+	"says nothing":         func(c net.Conn) { c.Read(make([]byte, 1)) },
+	"endless line":         func(c net.Conn) { flood(c, "220 "+strings.Repeat("a", 1000)) },
+	"endless greeting":     func(c net.Conn) { flood(c, "220-hello\r\n") },
+	"endless EHLO":         func(c net.Conn) { greet(c, "220 mx.test"); flood(c, "250-STARTTLS\r\n") },
+	"drips":                func(c net.Conn) { drip(c, "220 mx.test ESMTP\r\n") },
+	"escapes":              func(c net.Conn) { greet(c, "220 mx.test ESMTP "+escape); fmt.Fprintf(c, "250 %s\r\n", escape) },
+	"escapes in a refusal": func(c net.Conn) { fmt.Fprintf(c, "554 %s\r\n", escape) },
+	"not SMTP":             func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") },
+	"zeros instead of TLS": func(c net.Conn) { hear(c); flood(c, string(make([]byte, 1<<16))) },
+	"endless TLS records":  func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
+	"empty records":        func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x00") },
+	"records too long":     func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\xff\xff"+strings.Repeat("a", 1<<16-1)) },
+	"records of a byte":    func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x01\x0b") },
+	"truncated record":     func(c net.Conn) { hear(c); fmt.Fprint(c, "\x16\x03\x03\x40\x00\x02") },
+	"message of 16 MiB": func(c net.Conn) {
 		hear(c)
 		flood(c, "\x16\x03\x03\x40\x00\x0b\xff\xff\xff"+strings.Repeat("a", 1<<14-4))
 	},
@@ -61,13 +61,13 @@ func startTLS(c net.Conn) {
 	fmt.Fprint(c, "220 go\r\n")
 }
 
-// hear comes to where the client has sent its ClientHello and waits.
+// hear serves until the client has sent its ClientHello and waits.
 func hear(c net.Conn) {
 	startTLS(c)
 	c.Read(make([]byte, 4096))
 }
 
-// flood goes on until the client has had enough.
+// flood sends until the client closes the connection.
 func flood(c net.Conn, what string) {
 	for {
 		if _, err := fmt.Fprint(c, what); err != nil {
@@ -76,7 +76,7 @@ func flood(c net.Conn, what string) {
 	}
 }
 
-// drip says a letter each time the client's patience could begin anew.
+// drip sends a letter each time that a client could restart its timeout.
 func drip(c net.Conn, what string) {
 	for _, letter := range what {
 		if _, err := fmt.Fprintf(c, "%c", letter); err != nil {
@@ -94,9 +94,9 @@ func isTimeout(err error) bool {
 	return ok && netErr.Timeout()
 }
 
-// Whatever a server does, the probe ends in its time, says what it met, and lets
-// none of the server's control characters through.
-func TestHostileServersAreToldOf(t *testing.T) {
+// Whatever a server does, the probe ends at its timeout, reports what it observed, and lets
+// no control character of the server through.
+func TestHostileServers(t *testing.T) {
 	t.Parallel()
 	for name, do := range hostiles {
 		t.Run(name, func(t *testing.T) {
@@ -107,9 +107,9 @@ func TestHostileServersAreToldOf(t *testing.T) {
 	}
 }
 
-// A chain of two hundred certificates, with control characters in a name, and then
-// words without end.
-func TestImmoderateTLSServersAreToldOf(t *testing.T) {
+// A chain of two hundred certificates, with control characters in a name, and then an endless
+// reply.
+func TestHostileServerOverTLS(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{Names: []string{"\x1b[2J.test", "localhost"}})
 	chain := pair.TLS
@@ -167,9 +167,9 @@ func checkHostile(t *testing.T, addr string) *probe.Report {
 	return r
 }
 
-// A server that gives a thousand tickets, one after the other, and never comes to the
-// reply that the client waits for.
-func TestAThousandTicketsAreToldOf(t *testing.T) {
+// A server that sends a thousand tickets, one after the other, and never the reply that the
+// client waits for.
+func TestServerThatSendsAThousandTickets(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	gave := make(chan int, 1)
@@ -188,15 +188,15 @@ func TestAThousandTicketsAreToldOf(t *testing.T) {
 		greet(server, "250 ok") // which no client can read any more
 	})
 	r := checkHostile(t, addr)
-	if f := finding(t, r.AllFindings(), "healthy"); f.Severity != probe.Critical || !strings.Contains(strings.Join(f.Evidence, "\n"), "tickets of the server's") {
+	if f := finding(t, r.AllFindings(), "healthy"); f.Severity != probe.Critical || !strings.Contains(strings.Join(f.Evidence, "\n"), "session tickets") {
 		t.Errorf("%+v", f)
 	}
 	if n := <-gave; n < 17 {
-		t.Errorf("the client took %d tickets only: this shows nothing", n)
+		t.Errorf("the client read %d tickets only: this shows nothing", n)
 	}
 }
 
-// secret is that of what the server says after the handshake, out of its key log.
+// secret returns the server's traffic secret after the handshake, from its key log.
 func secret(keys *bytes.Buffer) []byte {
 	for lines := bufio.NewScanner(keys); lines.Scan(); {
 		if fields := strings.Fields(lines.Text()); fields[0] == "SERVER_TRAFFIC_SECRET_0" {
@@ -204,7 +204,7 @@ func secret(keys *bytes.Buffer) []byte {
 			return secret
 		}
 	}
-	panic("no key of the server's")
+	panic("no server traffic secret")
 }
 
 // tickets writes a thousand tickets behind crypto/tls's own, which was its first record

@@ -12,113 +12,120 @@ import (
 
 var stsSources = []string{"https://www.rfc-editor.org/rfc/rfc8461"}
 
-// mtaSTS holds the domain's MTA-STS policy against its hosts, as a sender does.
-func mtaSTS(e *domainExam) []Finding {
-	records, err := e.names.texts(e.ctx, "_mta-sts."+e.Domain)
+// checkMTASTS checks the domain's MTA-STS policy against its hosts, as a sender does.
+func checkMTASTS(d *domainProbe) []Finding {
+	name := "_mta-sts." + d.Domain
+	records, err := d.names.txt(d.ctx, name)
 	if err != nil {
-		return []Finding{unanswered("mta-sts", "MTA-STS", err)}
+		return []Finding{lookupFailed("mta-sts", "The MTA-STS record", err)}
 	}
 	if _, err := mtasts.FindRecord(records); errors.Is(err, mtasts.ErrNoRecord) {
 		return []Finding{{
 			ID: "mta-sts", Severity: Notice, Title: "The domain has no MTA-STS policy", Sources: stsSources,
-			Evidence: []string{"no TXT record at _mta-sts." + e.Domain},
-			Advice:   everyone("Publish one, or TLSA records: without, whoever stands between can make senders deliver in plaintext."),
+			Evidence: []string{"no TXT record at " + name},
+			Advice:   forAll("Publish a policy, or TLSA records. Without either, an attacker on the network can make senders deliver in plaintext."),
 		}}
 	} else if err != nil {
 		return []Finding{{
-			ID: "mta-sts-record", Severity: Warning, Title: "The MTA-STS record is wrong, and senders take it for none", Sources: stsSources,
-			Evidence: []string{clean(err)},
-			Advice:   everyone("There has to be one TXT record at _mta-sts." + e.Domain + ", such as v=STSv1; id=20261124"),
+			ID: "mta-sts-record", Severity: Warning, Title: "The MTA-STS record is not valid: senders ignore it", Sources: stsSources,
+			Evidence: []string{errorText(err)},
+			Advice:   forAll("Publish one TXT record at " + name + ", such as v=STSv1; id=20261124"),
 		}}
 	}
-	policy, err := mtasts.Fetch(e.ctx, e.client, e.Domain)
+	policy, err := mtasts.Fetch(d.ctx, d.http, d.Domain)
 	if err != nil {
-		return []Finding{noPolicy(e.Domain, err)}
+		return []Finding{policyUnavailable(d.Domain, err)}
 	}
-	return e.hold(policy)
+	return d.checkPolicy(policy)
 }
 
-// noPolicy says why the policy cannot be had.
-func noPolicy(domain string, err error) Finding {
+// policyUnavailable is the finding about a policy that cannot be fetched.
+func policyUnavailable(domain string, err error) Finding {
 	f := Finding{
 		ID: "mta-sts-policy", Severity: Warning, Sources: stsSources,
-		Title:    "The MTA-STS policy cannot be had: senders that know an older one go on with that",
-		Evidence: []string{clean(err)},
-		Advice:   everyone("Serve it at https://mta-sts." + domain + "/.well-known/mta-sts.txt, with a certificate of that name, status 200 and type text/plain."),
+		Title:    "The MTA-STS policy cannot be fetched: senders use a cached one or none",
+		Evidence: []string{errorText(err)},
+		Advice:   forAll("Serve it at https://mta-sts." + domain + "/.well-known/mta-sts.txt, with a certificate for that name, status 200 and type text/plain."),
 	}
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &certificate):
-		f.Title = "The certificate of the MTA-STS policy's host does not verify"
+		f.Title = "The certificate of the MTA-STS policy host does not verify"
 	case errors.Is(err, mtasts.ErrSyntax):
 		f.Title = "The MTA-STS policy is not valid"
 	}
 	return f
 }
 
-// shortAge is a max_age that leaves senders without a policy after a day's trouble;
-// RFC 8461, Section 3.2 wants weeks.
-const shortAge = 7 * 24 * time.Hour
+// shortMaxAge is a max_age after which senders are without a policy when it cannot be fetched
+// for some days. RFC 8461, Section 3.2 recommends weeks.
+const shortMaxAge = 7 * 24 * time.Hour
 
-// hold holds a policy against the hosts.
-func (e *domainExam) hold(policy *mtasts.Policy) []Finding {
+// checkPolicy checks a policy against the hosts.
+func (d *domainProbe) checkPolicy(policy *mtasts.Policy) []Finding {
 	about := fmt.Sprintf("mode %s, max_age %s, mx %q", policy.Mode, policy.MaxAge, policy.MX)
 	if policy.Mode == mtasts.None {
-		return []Finding{{ID: "mta-sts", Severity: Notice, Title: "The MTA-STS policy has the mode none: there is none any more", Evidence: []string{about},
-			Advice: everyone("Mode testing, then enforce, when you want one."), Sources: stsSources}}
+		return []Finding{{
+			ID: "mta-sts", Severity: Notice, Title: "The MTA-STS policy has mode none: senders do not apply it", Sources: stsSources,
+			Evidence: []string{about},
+			Advice:   forAll("To use MTA-STS, set mode testing, and later enforce."),
+		}}
 	}
-	found := e.broken(policy, about)
-	if policy.MaxAge < shortAge {
-		severity, title := Notice, "The MTA-STS policy is kept for a short time only"
+	found := d.checkPolicyHosts(policy, about)
+	if policy.MaxAge < shortMaxAge {
+		severity, title := Notice, "The MTA-STS policy has a short max_age"
 		if policy.MaxAge == 0 {
-			severity, title = Warning, "The MTA-STS policy expires at once: no sender keeps it"
+			severity, title = Warning, "The MTA-STS policy has max_age 0: senders do not cache it"
 		}
-		found = append(found, Finding{ID: "mta-sts-age", Severity: severity, Title: title, Evidence: []string{about},
-			Advice: everyone("Raise max_age to weeks (604800 to 31557600), once all is well."), Sources: stsSources})
+		found = append(found, Finding{
+			ID: "mta-sts-age", Severity: severity, Title: title, Sources: stsSources,
+			Evidence: []string{about},
+			Advice:   forAll("Raise max_age to weeks (604800 to 31557600) when everything works."),
+		})
 	}
 	if worst(found) < Warning {
-		found = append(found, fine("mta-sts", "The MTA-STS policy fits all MX hosts", about))
+		found = append(found, okFinding("mta-sts", "All MX hosts satisfy the MTA-STS policy", about))
 	}
 	return found
 }
 
-// broken finds the hosts that a sender with the policy does not deliver to.
-func (e *domainExam) broken(policy *mtasts.Policy, about string) (found []Finding) {
-	severity, then := Warning, "in mode enforce senders would not deliver there"
+// checkPolicyHosts reports the hosts that a sender with the policy does not deliver to.
+func (d *domainProbe) checkPolicyHosts(policy *mtasts.Policy, about string) (found []Finding) {
+	severity, effect := Warning, "in mode enforce, senders would not deliver to it"
 	if policy.Mode == mtasts.Enforce {
-		severity, then = Critical, "senders that enforce it do not deliver there"
+		severity, effect = Critical, "senders that honour the policy do not deliver to it"
 	}
-	for _, h := range e.Hosts {
+	for _, h := range d.Hosts {
 		if !policy.Matches(h.Name) {
 			found = append(found, Finding{
-				ID: "mta-sts-mx", Severity: severity, Title: "An MX host is missing in the MTA-STS policy: " + then, Sources: stsSources,
+				ID: "mta-sts-mx", Severity: severity, Title: "The MTA-STS policy does not list an MX host: " + effect, Sources: stsSources,
 				Evidence: []string{quoted(h.Name), about},
-				Advice:   everyone("Add a line mx: " + h.Name + " to the policy, then change the id of the record."),
+				Advice:   forAll("Add a line mx: " + h.Name + " to the policy, then change the id of the record."),
 			})
 			continue
 		}
-		if why, advice := h.unverified(e); why != "" {
+		if reason, advice := d.fault(h); reason != "" {
 			found = append(found, Finding{
-				ID: "mta-sts-certificate", Severity: severity, Title: "The certificate of an MX host does not do for the MTA-STS policy: " + then, Sources: stsSources,
-				Evidence: []string{quoted(h.Name) + ": " + why, about}, Advice: advice,
+				ID: "mta-sts-certificate", Severity: severity, Title: "An MX host does not satisfy the MTA-STS policy: " + effect, Sources: stsSources,
+				Evidence: []string{quoted(h.Name) + ": " + reason, about}, Advice: advice,
 			})
 		}
 	}
 	return found
 }
 
-// unverified says why a sender that verifies does not deliver to a host, and what to
-// do; empty: it does, or that was not seen.
-func (h *Host) unverified(e *domainExam) (string, []interop.Advice) {
+// fault returns why a sender that verifies certificates does not deliver to a host, and what
+// to do; empty if it does, or if that was not observed.
+func (d *domainProbe) fault(h *Host) (reason string, advice []interop.Advice) {
 	for _, a := range h.Addresses {
-		first := a.exam.first
+		first := a.probe.first
 		switch {
 		case first.TLS == nil && len(first.EHLO) > 0 && first.Err != nil:
-			return clean(first.Err), a.Software.pick(startTLSAdvice)
+			return errorText(first.Err), a.Software.pick(startTLSAdvice)
 		case first.TLS != nil && len(first.TLS.PeerCertificates) > 0:
-			if err := verify(first.TLS.PeerCertificates, h.Name, a.exam.roots, e.now); err != nil {
+			if err := verify(first.TLS.PeerCertificates, h.Name, a.probe.roots, d.now); err != nil {
 				known, _ := interop.Find("certificate-refused")
-				return clean(err), a.exam.certificateAdvice(known)
+				return errorText(err), a.probe.certificateAdvice(known)
 			}
 		}
 	}

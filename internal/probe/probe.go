@@ -1,27 +1,27 @@
-// Package probe asks a mail server which senders it keeps out, before one of them
-// shows it.
+// Package probe finds the senders that a mail server makes fail, before one of them does.
 //
-// A [Prober] lets the personas of package persona visit a server, and looks at what
-// they saw:
+// A [Prober] runs the personas of package persona against a server and turns what they
+// observe into findings:
 //
 //	report, err := new(probe.Prober).Probe(ctx, "example.org")
-//	for _, finding := range report.Findings() {
+//	for _, finding := range report.AllFindings() {
 //		fmt.Println(finding.Severity, finding.Title, finding.Advice)
 //	}
 //
-// A healthy client comes first and last, so that a server that is down, or that has
-// stopped answering, is told apart from one that keeps a sender out.
+// A healthy client comes first and last, to distinguish a server that is down, or that has
+// stopped answering, from one that makes particular senders fail.
 //
 // # Limits
 //
-// A persona does what the reports of its case say; it is not the vendor's client. There
-// are at most two connections to an address and port at a time, whatever targets and
-// probers a program has. No mail is sent unless a prober is given some, and it ends with
-// its time.
+// A persona does what the sources of its case report; it is not the vendor's client. There
+// are at most two connections to an address and port at a time, for all Probers of a
+// process together. No mail is sent unless [Prober.Deliver] is set. A probe ends at its
+// timeout.
 //
 // # Concurrency
 //
-// A Prober is safe for concurrent use while nobody changes it; so is a Report.
+// A Prober is safe for concurrent use, provided that nothing modifies it meanwhile; so is a
+// Report.
 package probe
 
 import (
@@ -38,55 +38,57 @@ import (
 	"postern/internal/persona"
 )
 
-// A Prober examines mail servers. The zero Prober is ready: all personas, SMTP with
+// A Prober probes mail servers. The zero Prober is ready to use: all personas, SMTP with
 // STARTTLS on port 25, the system's DNS resolver and certification authorities.
 type Prober struct {
 	Protocol persona.Protocol
 	Port     uint16             // 0: the protocol's
 	Personas []*persona.Persona // nil: all
-	Resolver string             // host:port of a DNS server; empty: the system's
+	Resolver string             // host or host:port of a DNS server; empty: the system's
 	RootCAs  *x509.CertPool     // nil: the system's
 
-	// TrustAnchors are the DNS root's, from which answers are validated, as those that
-	// [dnssec.RootAnchors] returns. Nil: the AD bit of the resolver is believed.
+	// TrustAnchors are DS records of the DNS root, such as [dnssec.RootAnchors], from which
+	// answers are validated. Nil: the AD bit of the resolver counts.
 	TrustAnchors []*dns.DS
 
-	HTTP    *http.Client  // gets the MTA-STS policy; nil: one that asks Resolver and trusts RootCAs
-	Timeout time.Duration // for one target; 0: two minutes
+	HTTP    *http.Client  // fetches the MTA-STS policy; nil: one that uses Resolver and RootCAs
+	Timeout time.Duration // of one target; 0: two minutes
 
-	// Progress, when not nil, is called after each visit to an address, with how many
-	// of how many are over there. Calls may come at the same time.
-	Progress func(addr netip.AddrPort, over, all int)
+	// Progress, if not nil, is called after each run against an address, with the number of
+	// finished runs and of all. Calls may be concurrent.
+	Progress func(addr netip.AddrPort, done, total int)
 
-	Deliver *persona.TestMessage // a message that the first of Personas brings, to the first address; nil: none is sent
+	// Deliver is a message that the first of Personas delivers to the first address. Nil:
+	// none is sent.
+	Deliver *persona.TestMessage
 
-	// Intrusive makes others try at the first address to smuggle a second message in
-	// behind a first, with the envelope of Deliver: at most ten letters of two
-	// messages. A server that is not well protected delivers them all, and one that
-	// is may turn this address away: it is for servers of one's own.
+	// Intrusive also tests message smuggling at the first address, with the envelope of
+	// Deliver: at most ten messages with another one behind a fake end of data. A vulnerable
+	// server delivers them all, and a well-protected one may block this client address: use
+	// it for your own servers only.
 	Intrusive bool
 }
 
 const (
-	usualTimeout = 2 * time.Minute
+	defaultTimeout = 2 * time.Minute
 
-	// maxAddresses bounds a target: the largest providers have about 20 hosts and
-	// addresses for a domain.
+	// maxAddresses bounds a target. The largest providers have about 20 hosts and addresses
+	// for a domain.
 	maxAddresses = 32
 
-	// atOnce is how many addresses are examined at a time.
-	atOnce = 4
+	// maxConcurrent is how many addresses are probed at a time.
+	maxConcurrent = 4
 )
 
-// Probe examines a target: a domain, whose MX hosts are looked up, a host, an address,
-// or host:port. Every address of every host is examined, IPv4 and IPv6. Of a domain
-// its MTA-STS policy, TLSA records and TLS reporting record are looked at too.
+// Probe probes a target: a domain, whose MX hosts are looked up, a host, an address, or
+// host:port. It probes every address of every host, IPv4 and IPv6. Of a domain it also
+// checks the MTA-STS policy, DNSSEC, TLSA records and the TLS reporting record.
 //
-// The error says why there is nothing to examine: [ErrTarget], [ErrNoMail] or
-// [ErrNotFound] in its chain, or what the resolver said. What a server does wrong is
-// never an error but a finding, and so is a server that cannot be reached.
+// The error is why there is nothing to probe: it wraps [ErrTarget], [ErrNoMail],
+// [ErrNotFound], or an error of the resolver. A fault of a server is a finding and never an
+// error, and so is a server that cannot be reached.
 func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, usualTimeout))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, defaultTimeout))
 	defer cancel()
 	start := time.Now()
 	report, names, err := p.resolve(ctx, target)
@@ -94,29 +96,29 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 		return nil, err
 	}
 	report.Start = start
-	p.examineAll(ctx, report)
+	p.probeAddresses(ctx, report)
 	if report.Domain != "" {
-		p.examineDomain(ctx, names, report)
+		p.probeDomain(ctx, names, report)
 	}
-	report.compare(ctx)
-	byWeight(report.Findings)
+	report.resumeAcross(ctx)
+	sortFindings(report.Findings)
 	report.Duration = time.Since(start)
 	return report, nil
 }
 
-func (p *Prober) examineAll(ctx context.Context, r *Report) {
+func (p *Prober) probeAddresses(ctx context.Context, r *Report) {
 	var running sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	letter := p.Deliver
+	slots := make(chan struct{}, maxConcurrent)
+	message := p.Deliver
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			e := &exam{ctx: ctx, host: h.Name, roots: p.RootCAs, letter: letter, ipv4: r.ipv4(), now: time.Now()}
-			letter = nil
+			probe := &addressProbe{ctx: ctx, host: h.Name, roots: p.RootCAs, message: message, ipv4: r.hasIPv4(), now: time.Now()}
+			message = nil
 			running.Go(func() {
-				defer ahead.take(ctx, a.Addr)()
+				defer locks.lock(ctx, a.Addr)()
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				p.examine(e, a)
+				p.probeAddress(probe, a)
 			})
 		}
 	}

@@ -37,7 +37,7 @@ func serve(t *testing.T, config *tls.Config, wrap func(net.Listener) net.Listene
 	return listener.Addr().String()
 }
 
-// session takes no mail; nobody here brings any.
+// session accepts no mail.
 type session struct{ smtp.Session }
 
 func (session) Reset()        {}
@@ -61,7 +61,7 @@ func finding(t *testing.T, all []probe.Finding, id string) probe.Finding {
 	return all[i]
 }
 
-func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
+func TestEarlyTicketIsFoundAndTheGateFixesIt(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	p := &probe.Prober{RootCAs: pair.Pool}
@@ -80,22 +80,23 @@ func TestEarlyTicketIsFoundAndTheGateCuresIt(t *testing.T) {
 	}
 	for _, id := range []string{"healthy", "ticket-order", "resumption", "certificate", "tls13", "post-quantum", "injection"} {
 		if f := finding(t, r.AllFindings(), id); f.Severity != probe.OK {
-			t.Errorf("%s: %+v, want it fine", id, f)
+			t.Errorf("%s: %+v, want ok", id, f)
 		}
 	}
 }
 
-// worstOfTLS is the highest severity but for what go-smtp does when TLS has failed.
+// worstOfTLS returns the highest severity, except of what go-smtp does after a failed
+// handshake.
 func worstOfTLS(r *probe.Report) (s probe.Severity) {
 	for _, f := range r.AllFindings() {
-		if f.ID != "clear-after-failure" {
+		if f.ID != "plaintext-after-failure" {
 			s = max(s, f.Severity)
 		}
 	}
 	return s
 }
 
-// One fault each, and the finding that names it.
+// Each server has one fault, which a finding names.
 func TestFaultsAreFound(t *testing.T) {
 	t.Parallel()
 	expired := testcert.Options{NotAfter: time.Now().Add(-time.Hour)}
@@ -113,7 +114,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"TLS 1.3":     {change: func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, id: "tls12-only", severity: probe.Critical},
 		"old groups":  {change: func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, id: "post-quantum", severity: probe.Notice},
 		"asks":        {change: func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }, id: "client-certificate", severity: probe.Notice},
-		"turns away":  {change: refuseSessions, id: "every-other-connection", severity: probe.Critical},
+		"refuses":     {change: refuseSessions, id: "every-other-connection", severity: probe.Critical},
 		"forgets":     {change: forgetSessions, id: "not-resumed", severity: probe.Notice},
 		"broken":      {change: func(c *tls.Config) { c.MinVersion = 0x0305 }, id: "healthy", severity: probe.Critical},
 		"no STARTTLS": {change: func(c *tls.Config) { *c = tls.Config{} }, id: "no-starttls", severity: probe.Warning},
@@ -146,8 +147,8 @@ func forgetSessions(c *tls.Config) {
 	c.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
 }
 
-// A server that goes down in the middle keeps nobody out in particular.
-func TestServerThatGoesDownIsToldApart(t *testing.T) {
+// A server that goes down during the probe does not make particular senders fail.
+func TestServerThatGoesDownIsInconclusive(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
@@ -162,7 +163,7 @@ func TestServerThatGoesDownIsToldApart(t *testing.T) {
 	}
 	for _, v := range a.Runs {
 		if v.Outcome == probe.Failed {
-			t.Errorf("%s is said to be kept out", v.Persona.ID)
+			t.Errorf("%s is reported as failed", v.Persona.ID)
 		}
 	}
 }
@@ -181,7 +182,7 @@ func (m *mortal) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-func TestNobodyThereIsUnclear(t *testing.T) {
+func TestUnreachableServerIsUnclear(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -195,8 +196,8 @@ func TestNobodyThereIsUnclear(t *testing.T) {
 	}
 }
 
-// Of all visits one brings the message, and none where none was given.
-func TestOneMessageIsDelivered(t *testing.T) {
+// One run delivers the message, and none if there is no message.
+func TestOneRunDeliversTheMessage(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	var taken atomic.Int32
@@ -212,7 +213,7 @@ func TestOneMessageIsDelivered(t *testing.T) {
 	p := &probe.Prober{RootCAs: pair.Pool}
 	examine(t, p, listener.Addr().String())
 	if n := taken.Load(); n != 0 {
-		t.Errorf("%d messages came unasked", n)
+		t.Errorf("%d messages were sent without Deliver", n)
 	}
 	p.Deliver = &persona.TestMessage{From: "a@sender.test", To: "user@mx.test"}
 	_, r := examine(t, p, listener.Addr().String())
@@ -226,7 +227,7 @@ func TestOneMessageIsDelivered(t *testing.T) {
 	}
 }
 
-// box counts the messages that it takes, for all but nobody.
+// box counts the messages that it accepts, for all recipients but nobody.
 type box struct {
 	session
 	taken *atomic.Int32

@@ -7,47 +7,46 @@ import (
 	"postern/internal/persona"
 )
 
-// reachable tells of a server that cannot be examined: it does not answer, or is none.
-func reachable(e *exam) []Finding {
-	if e.first.Completed || e.first.Err == nil {
+// checkReachable reports a server that does not answer, or that is not a mail server.
+func checkReachable(p *addressProbe) []Finding {
+	if p.first.Completed || p.first.Err == nil {
 		return nil
 	}
-	f := Finding{ID: "unreachable", Severity: Unclear, Evidence: []string{clean(e.first.Err)}}
-	switch e.first.Stage {
+	f := Finding{ID: "unreachable", Severity: Unclear, Evidence: []string{errorText(p.first.Err)}}
+	switch p.first.Stage {
 	case persona.AtConnect:
-		f.Title = "The server cannot be reached from here"
-		f.Advice = everyone("Look whether it runs and listens, and whether a firewall or your provider blocks the port: many block port 25 outwards.")
-		if host, _, _ := net.SplitHostPort(e.target.Addr); net.ParseIP(host).To4() == nil {
-			f.ID, f.Title = "unreachable-ipv6", "The server cannot be reached over IPv6 from here"
-			if e.ipv4 { // whose findings tell whether mail comes
+		f.Title = "Cannot connect to the server"
+		f.Advice = forAll("Check that the server is running and listening, and that no firewall blocks the port. Many providers block outgoing connections to port 25.")
+		if host, _, _ := net.SplitHostPort(p.target.Addr); net.ParseIP(host).To4() == nil {
+			f.ID, f.Title = "unreachable-ipv6", "Cannot connect to the server over IPv6"
+			if p.ipv4 { // mail arrives over IPv4
 				f.Severity = Notice
 			}
 		}
 	case persona.AtGreeting:
-		f.ID, f.Title = "no-greeting", "What answers does not greet as a mail server"
-		f.Advice = everyone("Look what listens on this port. A server that turns this address away may greet others.")
+		f.ID, f.Title = "no-greeting", "The server does not send the greeting of a mail server"
+		f.Advice = forAll("Check what listens on this port. A server that refuses this client address may accept others.")
 	case persona.AtEHLO:
-		if errors.Is(e.first.Err, persona.ErrNoTLS) {
-			return nil // see offered
+		if errors.Is(p.first.Err, persona.ErrNoTLS) {
+			return nil // see checkHealthy
 		}
-		f.ID, f.Title = "no-hello", "The server does not answer the first command as it should"
-		f.Advice = everyone("Look into the server's log at this time. A server that turns this address away may take others.")
+		f.ID, f.Title = "no-hello", "The server does not accept the first command"
+		f.Advice = forAll("Look at the server's log. A server that refuses this client address may accept others.")
 	default:
 		return nil
 	}
 	return []Finding{f}
 }
 
-// steady tells whether the server is still there when all have come.
-func steady(e *exam) []Finding {
-	if e.last == nil || !e.first.Completed || e.last.Completed {
+// checkStillUp reports a server that stopped answering during the probe.
+func checkStillUp(p *addressProbe) []Finding {
+	if p.last == nil || !p.first.Completed || p.last.Completed {
 		return nil
 	}
-	f := Finding{
+	return []Finding{{
 		ID: "stopped", Severity: Unclear,
-		Title:    "The server stopped answering while it was examined",
-		Evidence: []string{"the last healthy client: " + clean(e.last.Err)},
-		Advice:   everyone("It may have gone down, or turn this address away for a while: try again later, or from another address."),
-	}
-	return []Finding{f}
+		Title:    "The server stopped answering during the probe",
+		Evidence: []string{"last healthy client: " + errorText(p.last.Err)},
+		Advice:   forAll("The server may be down, or block this client address for a while. Try again later, or from another address."),
+	}}
 }

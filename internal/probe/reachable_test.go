@@ -7,11 +7,11 @@ import (
 	"postern/internal/persona"
 )
 
-// Many places have no IPv6: that is a note while IPv4 answers. Where the target has
-// nothing else, it is no verdict.
-func TestIPv6ThatCannotBeReached(t *testing.T) {
+// Many networks have no IPv6: that is a notice while IPv4 answers. A target without IPv4 is
+// unclear.
+func TestUnreachableIPv6(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newTestDomain(t)
 	one, _ := persona.Find(healthyID)
 	for target, tt := range map[string]struct {
 		records []string

@@ -13,71 +13,84 @@ import (
 	"postern/interop"
 )
 
-// A Report is what became of a target.
+// A Report is the result of probing a target.
 type Report struct {
-	Target   string // as it was given
-	Domain   string // the domain whose MX hosts were examined; empty: a host was named
+	Target   string // as given
+	Domain   string // the domain whose MX hosts were probed; empty if the target is a host
 	Start    time.Time
 	Duration time.Duration
 	Hosts    []*Host
 
-	Findings []Finding // about the domain, or its hosts together, the worst first
+	Findings []Finding // about the domain, or about its hosts together, the worst first
 
-	mx *answer // of a domain: its MX records
+	mx *answer // the MX records of a domain
 }
 
-// A Host is one that takes mail for the target.
+// A Host is a host that receives mail for the target.
 type Host struct {
-	Name       string // without a dot at its end; an address where that was given
+	Name       string // without a final dot; an address if that was given
 	Preference uint16 // of its MX record
 	Addresses  []*Address
 
-	signed *answer // how its addresses stand with DNSSEC; nil until they are looked up
+	dnssec *answer // the least secure of its A and AAAA answers
 }
 
-// An Address is one address of a host, and what was found out there.
+// An Address is one address of a host.
 type Address struct {
 	Addr     netip.AddrPort
 	Software Software
 	Runs     []Run     // in the order of the personas
 	Findings []Finding // the worst first
 
-	exam *exam
+	probe *addressProbe
 }
 
-// A Run is what became of a persona.
+// A Run is one run of a persona against an address.
 type Run struct {
 	Persona *persona.Persona
 	*persona.Result
 	Outcome Outcome
 }
 
-// Reason is why the client did not get in, without what could move a terminal's cursor;
-// empty where nothing went wrong.
-func (v *Run) Reason() string {
-	if v.Err == nil {
-		return ""
+// Classify returns the run of p with its outcome, as if the server stayed up.
+func Classify(p *persona.Persona, r *persona.Result) Run {
+	run := Run{p, r, Failed}
+	switch {
+	case r.Completed:
+		run.Outcome = Completed
+	case p.Case == injectionCase && r.Stage >= persona.AtSTARTTLS && !r.Injected:
+		run.Outcome = Refused // RFC 3207, Section 6 lets a server discard the command; refusing is as good
+	case r.Stage < persona.AtHandshake:
+		run.Outcome = Inconclusive
 	}
-	return clean(v.Err)
+	return run
 }
 
-// A Outcome is how a visit ended, seen from whether the sender gets in.
+// Reason returns the error of the run, safe to print; empty if there is none.
+func (r *Run) Reason() string {
+	if r.Err == nil {
+		return ""
+	}
+	return errorText(r.Err)
+}
+
+// An Outcome is how a run ended.
 type Outcome uint8
 
 // The outcomes.
 const (
-	Completed    Outcome = iota // it got in
-	Failed                      // it came to TLS and did not get in
-	Refused                     // it was turned away, as it should be
-	Inconclusive                // it did not come so far, or the server stopped answering
+	Completed    Outcome = iota // handshake completed, and a command answered over TLS
+	Failed                      // failed in the handshake or after it
+	Refused                     // refused by the server, as it should be
+	Inconclusive                // failed before the handshake, or the server stopped answering
 )
 
-// String returns the outcome as "completed", "failed", "refused" or "inconclusive".
-func (f Outcome) String() string {
-	return [...]string{"completed", "failed", "refused", "inconclusive"}[min(f, Inconclusive)]
+// String returns "completed", "failed", "refused" or "inconclusive".
+func (o Outcome) String() string {
+	return [...]string{"completed", "failed", "refused", "inconclusive"}[min(o, Inconclusive)]
 }
 
-// AllFindings returns all findings of the report, the worst first.
+// AllFindings returns the findings of the report and of all addresses, the worst first.
 func (r *Report) AllFindings() []Finding {
 	all := append([]Finding(nil), r.Findings...)
 	for _, h := range r.Hosts {
@@ -85,39 +98,43 @@ func (r *Report) AllFindings() []Finding {
 			all = append(all, a.Findings...)
 		}
 	}
-	byWeight(all)
+	sortFindings(all)
 	return all
 }
 
-// ipv4 reports whether one of the addresses is an IPv4 one.
-func (r *Report) ipv4() bool {
+// Severity returns the severity of the worst finding.
+func (r *Report) Severity() Severity { return worst(r.AllFindings()) }
+
+// hasIPv4 reports whether the target has an IPv4 address.
+func (r *Report) hasIPv4() bool {
 	return slices.ContainsFunc(r.Hosts, func(h *Host) bool {
 		return slices.ContainsFunc(h.Addresses, func(a *Address) bool { return a.Addr.Addr().Is4() })
 	})
 }
 
-// Severity is that of the worst finding.
-func (r *Report) Severity() Severity { return worst(r.AllFindings()) }
-
-// A Finding is one thing that was found out about a server or a domain.
+// A Finding is one result of a probe about a server or a domain.
 type Finding struct {
-	// ID is the same for the same kind of finding in all reports: lower-case words
-	// joined by hyphens. Where it tells of a case, it is the case's.
+	// ID is the same for the same kind of finding in all reports: lower-case words joined
+	// by hyphens. A finding about a case may have the case's.
 	ID       string
 	Severity Severity
 	Title    string // one line, without a full stop
 
-	// Evidence is what was seen, a clause each. What strangers wrote stands in it
-	// as in a Go string, so that no control character comes from them.
+	// Evidence is what was observed, a clause each. Text from servers is quoted as in Go.
 	Evidence []string
 
-	// Advice is what to do, in the words of the software that was recognised; for
-	// software that was not, of all that there is advice for.
+	// Advice is what to do, for the software that was recognised; otherwise for all
+	// software that there is advice for.
 	Advice  []interop.Advice
 	Sources []string // URLs
 
 	Case       *interop.Case         // the known case that it is an instance of, or nil
 	Transcript *handshake.Transcript // the handshake that shows it, or nil
+}
+
+// okFinding returns a finding of severity OK.
+func okFinding(id, title string, evidence ...string) Finding {
+	return Finding{ID: id, Severity: OK, Title: title, Evidence: evidence}
 }
 
 // worst returns the highest severity of findings.
@@ -129,33 +146,9 @@ func worst(findings []Finding) Severity {
 	return severity
 }
 
-// byWeight puts the worst first and leaves the rest in its order.
-func byWeight(findings []Finding) {
+// sortFindings sorts findings by severity, the worst first.
+func sortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
-}
-
-// fine is a finding about what is as it should be.
-func fine(id, title string, evidence ...string) Finding {
-	return Finding{ID: id, Severity: OK, Title: title, Evidence: evidence}
-}
-
-// maxQuoted bounds what is quoted of one line from a server, in characters.
-const maxQuoted = 120
-
-func quoted(s string) string { return safetext.Quote(s, maxQuoted) }
-
-// clean returns the text of an error, which may quote a server.
-func clean(err error) string {
-	return safetext.Shorten(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "dnssec: "), 3*maxQuoted)
-}
-
-// sourcesOf lists the addresses of a case's sources.
-func sourcesOf(c *interop.Case) []string {
-	urls := make([]string, len(c.Sources))
-	for i, s := range c.Sources {
-		urls[i] = s.URL
-	}
-	return urls
 }
 
 // Severity is how much a finding matters, in rising order.
@@ -165,13 +158,13 @@ type Severity uint8
 const (
 	// OK: as it should be.
 	OK Severity = iota
-	// Notice: worth knowing, nothing to mend today.
+	// Notice: worth knowing, nothing to fix today.
 	Notice
-	// Unclear: it could not be told, since something did not answer.
+	// Unclear: inconclusive, because something did not answer.
 	Unclear
 	// Warning: some senders fail, or soon will.
 	Warning
-	// Critical: senders that bring much mail fail.
+	// Critical: senders of much mail fail.
 	Critical
 )
 
@@ -183,4 +176,23 @@ func (s Severity) String() string {
 		return severityNames[s]
 	}
 	return fmt.Sprintf("severity %d", uint8(s))
+}
+
+// maxQuoted bounds what is quoted of one line from a server, in characters.
+const maxQuoted = 120
+
+func quoted(s string) string { return safetext.Quote(s, maxQuoted) }
+
+// errorText returns the text of an error, which may quote a server, safe to print.
+func errorText(err error) string {
+	return safetext.Shorten(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "persona: "), "dnssec: "), 3*maxQuoted)
+}
+
+// sourceURLs returns the URLs of a case's sources.
+func sourceURLs(c *interop.Case) []string {
+	urls := make([]string, len(c.Sources))
+	for i, s := range c.Sources {
+		urls[i] = s.URL
+	}
+	return urls
 }

@@ -9,11 +9,11 @@ import (
 )
 
 // What strangers wrote is shown cut short, whole letters only, and moves no cursor.
-func TestWhatStrangersWroteIsCutShortAndPrintable(t *testing.T) {
+func TestTextFromServersIsShortAndPrintable(t *testing.T) {
 	for _, text := range []string{
 		"a" + strings.Repeat("é", 1000), strings.Repeat("\u202e", 1000), strings.Repeat("\x1b[2J", 1000), strings.Repeat("\xff", 1000), "\u009b2J",
 	} {
-		for name, shown := range map[string]string{"quoted": quoted(text), "clean": clean(errors.New(text))} {
+		for name, shown := range map[string]string{"quoted": quoted(text), "errorText": errorText(errors.New(text))} {
 			if most := 10*maxQuoted + len(`""…`); len(shown) > most || !utf8.ValidString(shown) {
 				t.Errorf("%s: %d bytes of %.20q, want %d at most of whole letters: %q", name, len(shown), text, most, shown)
 			}

@@ -16,13 +16,13 @@ import (
 	"postern/internal/testcert"
 )
 
-// A Postern gives no ticket to a network that has shown that it refuses them, as probes
-// do: nobody should look for what is wrong there.
-func TestPosternThatGivesNoTicketMayHaveLearnedIt(t *testing.T) {
+// A Postern sends no ticket to a network that has refused them, as probes do: nothing is
+// wrong there.
+func TestPosternWithoutTicketsMayHaveLearnedIt(t *testing.T) {
 	t.Parallel()
 	for software, want := range map[string]bool{"Postern": true, "mox": false, "": false} {
-		e := &exam{software: Software{Name: software}, first: &persona.Result{Completed: true}, again: new(persona.Result)}
-		f := resumption(e)[0]
+		e := &addressProbe{software: Software{Name: software}, first: &persona.Result{Completed: true}, resumed: new(persona.Result)}
+		f := checkResumption(e)[0]
 		if f.ID != "no-resumption" || strings.Contains(f.Title, "earlier probes") != want {
 			t.Errorf("%q: %s: %s", software, f.ID, f.Title)
 		}
@@ -32,8 +32,8 @@ func TestPosternThatGivesNoTicketMayHaveLearnedIt(t *testing.T) {
 	}
 }
 
-// fleet serves one domain by several MX hosts, each with an address and a TLS
-// configuration of its own, and returns what a probe says of it.
+// fleet serves a domain by several MX hosts, each with its own address and TLS
+// configuration, and returns the report of a probe.
 func fleet(t *testing.T, change ...func(*tls.Config)) *Report {
 	t.Helper()
 	pair := testcert.New(t, testcert.Options{Names: []string{"*.fleet.test"}})
@@ -67,8 +67,8 @@ func ownKeys(*tls.Config) {}
 
 func sharedKeys(c *tls.Config) { c.SetSessionTicketKeys([][32]byte{{1, 2, 3}}) }
 
-// refusesForeignSessions ends a handshake in which a session is offered that the
-// server cannot open, where RFC 8446, Section 4.2.11 wants a full handshake.
+// refusesForeignSessions ends a handshake with a session that the server cannot decrypt.
+// RFC 8446, Section 4.2.11 requires a full handshake.
 func refusesForeignSessions(c *tls.Config) {
 	open := &tls.Config{}
 	open.SetSessionTicketKeys([][32]byte{{9}})
@@ -76,13 +76,13 @@ func refusesForeignSessions(c *tls.Config) {
 	c.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
 		session, err := open.DecryptTicket(ticket, state)
 		if session == nil && err == nil {
-			err = errors.New("a session of nobody's")
+			err = errors.New("unknown session")
 		}
 		return session, err
 	}
 }
 
-func TestSessionsAreOfferedToOtherHosts(t *testing.T) {
+func TestSessionsAcrossHosts(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		hosts    []func(*tls.Config)
@@ -91,10 +91,10 @@ func TestSessionsAreOfferedToOtherHosts(t *testing.T) {
 		evidence string
 	}{
 		"keys shared":            {[]func(*tls.Config){sharedKeys, sharedKeys, sharedKeys}, "resumption-elsewhere", OK, ""},
-		"own keys":               {[]func(*tls.Config){ownKeys, ownKeys}, "resumption-elsewhere", Notice, `that of "mx1.fleet.test" (127.0.0.1:`},
+		"own keys":               {[]func(*tls.Config){ownKeys, ownKeys}, "resumption-elsewhere", Notice, `session of "mx1.fleet.test" (127.0.0.1:`},
 		"the third has its own":  {[]func(*tls.Config){sharedKeys, sharedKeys, ownKeys}, "resumption-elsewhere", Notice, `at "mx3.fleet.test" (127.0.0.3:`},
-		"the second turns away":  {[]func(*tls.Config){sharedKeys, refusesForeignSessions}, "every-other-connection", Critical, `at "mx2.fleet.test" (127.0.0.2:`},
-		"the first turns away":   {[]func(*tls.Config){refusesForeignSessions, sharedKeys}, "every-other-connection", Critical, `at "mx1.fleet.test" (127.0.0.1:`},
+		"the second fails":       {[]func(*tls.Config){sharedKeys, refusesForeignSessions}, "every-other-connection", Critical, `at "mx2.fleet.test" (127.0.0.2:`},
+		"the first fails":        {[]func(*tls.Config){refusesForeignSessions, sharedKeys}, "every-other-connection", Critical, `at "mx1.fleet.test" (127.0.0.1:`},
 		"one that never resumes": {[]func(*tls.Config){sharedKeys, func(c *tls.Config) { c.SessionTicketsDisabled = true }, sharedKeys}, "resumption-elsewhere", OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

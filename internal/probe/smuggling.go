@@ -9,75 +9,75 @@ import (
 	"postern/interop"
 )
 
-// falseEnds are the published ways to write an end of the text that is none (RFC 5321,
-// Section 4.1.1.4): a server that takes one for the end lets a second message through
-// that no check of the first has seen. CR CR LF . CR LF is none of them: it has the true
-// end in it, and who sends it is at fault.
-var falseEnds = []string{
+// fakeEnds are the published fake end-of-data sequences (RFC 5321, Section 4.1.1.4 has the
+// only real one). A server that ends a message at one of them accepts a second message that
+// the checks of the first have not seen. CR CR LF . CR LF is not among them: it contains the
+// real end, and its sender is at fault.
+var fakeEnds = []string{
 	"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\r.\n", "\n.\r", "\n\n.\r\n", "\x00\n.\r\n",
 }
 
-// smuggle brings a letter with each false end, one after the other, until one cannot
-// be tried.
-func (e *exam) smuggle(letter persona.TestMessage) {
-	for _, end := range falseEnds {
-		target := e.target
-		letter.FalseEnd = end
-		target.Deliver = &letter
-		v := e.healthy.Run(e.ctx, target)
-		e.smuggled = append(e.smuggled, smuggling{end, v})
-		if v.Replies == nil {
+// A smuggling is a message sent with a fake end of data, and the result.
+type smuggling struct {
+	end    string
+	result *persona.Result
+}
+
+// smuggle sends a message with each fake end of data, one after the other, until one cannot
+// be sent.
+func (p *addressProbe) smuggle(message persona.TestMessage) {
+	for _, end := range fakeEnds {
+		target := p.target
+		message.FalseEnd = end
+		target.Deliver = &message
+		result := p.healthy.Run(p.ctx, target)
+		p.smuggled = append(p.smuggled, smuggling{end, result})
+		if result.Replies == nil {
 			return
 		}
 	}
 }
 
-// A smuggling is what became of a false end.
-type smuggling struct {
-	end   string
-	visit *persona.Result
-}
-
-// taken tells whether the text ended at the false end, and whether the server took the
-// second message, too. One that sees a single text answers once before its goodbye.
-func (s smuggling) taken() (ended, second bool) {
-	if len(s.visit.Replies) == 0 || !strings.HasPrefix(s.visit.Replies[0], "2") {
+// accepted reports whether the message ended at the fake end, and whether the server accepted
+// the second message. A server that sees one message replies once before it replies to QUIT.
+func (s smuggling) accepted() (ended, second bool) {
+	if len(s.result.Replies) == 0 || !strings.HasPrefix(s.result.Replies[0], "2") {
 		return false, false
 	}
-	behind := slices.DeleteFunc(slices.Clone(s.visit.Replies[1:]), func(line string) bool { return strings.HasPrefix(line, "221") })
-	i := slices.IndexFunc(behind, func(line string) bool { return strings.HasPrefix(line, "354") })
-	return len(behind) > 0, i >= 0 && i+1 < len(behind) && strings.HasPrefix(behind[i+1], "2")
+	rest := slices.DeleteFunc(slices.Clone(s.result.Replies[1:]), func(line string) bool { return strings.HasPrefix(line, "221") })
+	i := slices.IndexFunc(rest, func(line string) bool { return strings.HasPrefix(line, "354") })
+	return len(rest) > 0, i >= 0 && i+1 < len(rest) && strings.HasPrefix(rest[i+1], "2")
 }
 
-// smugglable tells whether a second message can be smuggled in behind a first.
-func smugglable(e *exam) []Finding {
-	if e.smuggled == nil {
+// checkSmuggling reports whether a second message can be smuggled behind a first.
+func checkSmuggling(p *addressProbe) []Finding {
+	if p.smuggled == nil {
 		return nil
 	}
-	f := Finding{ID: "message-smuggling", Sources: smugglingSources, Advice: e.software.pick(smugglingAdvice)}
-	for _, s := range e.smuggled {
-		switch ended, second := s.taken(); {
+	f := Finding{ID: "message-smuggling", Sources: smugglingSources, Advice: p.software.pick(smugglingAdvice)}
+	for _, s := range p.smuggled {
+		switch ended, second := s.accepted(); {
 		case second:
-			f.Severity, f.Title = Critical, "A second message can be smuggled in behind a first: it seems to come from whom it likes"
-			f.Evidence = append(f.Evidence, fmt.Sprintf("behind %q a second message was taken: %+q", s.end, s.visit.Replies))
+			f.Severity, f.Title = Critical, "A second message, with a forged sender, can be smuggled behind a first"
+			f.Evidence = append(f.Evidence, fmt.Sprintf("behind %q a second message was accepted: %+q", s.end, s.result.Replies))
 		case ended:
 			if f.Severity < Warning {
-				f.Severity, f.Title = Warning, "The text of a message ends where it should not"
+				f.Severity, f.Title = Warning, "A fake end of data ends a message"
 			}
-			f.Evidence = append(f.Evidence, fmt.Sprintf("at %q the text ended, and what came behind was refused: %+q", s.end, s.visit.Replies))
+			f.Evidence = append(f.Evidence, fmt.Sprintf("at %q the message ended, and what followed was refused: %+q", s.end, s.result.Replies))
 		}
 	}
-	last := e.smuggled[len(e.smuggled)-1]
+	last := p.smuggled[len(p.smuggled)-1]
 	switch {
 	case f.Severity > OK:
 		return []Finding{f}
-	case last.visit.Replies == nil:
+	case last.result.Replies == nil:
 		return []Finding{{
-			ID: f.ID, Severity: Unclear, Title: "Smuggling could not be tried", Evidence: []string{fmt.Sprintf("with %q: %s", last.end, clean(last.visit.Err))},
-			Advice: everyone("Name addresses of yours that the server takes mail from and for: --deliver FROM TO."),
+			ID: f.ID, Severity: Unclear, Title: "Message smuggling could not be tested", Evidence: []string{fmt.Sprintf("with %q: %s", last.end, errorText(last.result.Err))},
+			Advice: forAll("Use addresses of your own that the server accepts: --deliver FROM TO."),
 		}}
 	}
-	return []Finding{fine(f.ID, "No second message can be smuggled in behind a first", fmt.Sprintf("%d false ends were tried", len(e.smuggled)))}
+	return []Finding{okFinding(f.ID, "No second message can be smuggled behind a first", fmt.Sprintf("%d fake ends of data tested", len(p.smuggled)))}
 }
 
 var smugglingSources = []string{
@@ -89,30 +89,30 @@ var smugglingSources = []string{
 }
 
 var smugglingAdvice = []interop.Advice{
-	{Software: "Postfix", Action: "smtpd_forbid_bare_newline = normalize (Postfix 3.9, 3.8.5, 3.7.10, 3.6.14 and later), and smtpd_forbid_unauth_pipelining = yes."},
-	{Software: "Exim", Action: "Exim 4.97.1 or later, or the fix of your distribution."},
-	{Software: "sendmail", Action: "sendmail 8.18 or later, without the options of srv_features that allow bare newlines."},
-	{Software: "Go programs", Action: "Do not end the text at a bare LF, as net/textproto does: refuse lines without CRLF, or put Postern in front, which does."},
-	{Software: everySoftware, Action: "Let the server refuse CR and LF that stand alone, or put Postern in front, which does."},
+	{Software: "Postfix", Action: "Set smtpd_forbid_bare_newline = normalize (Postfix 3.9, 3.8.5, 3.7.10, 3.6.14 and later), and smtpd_forbid_unauth_pipelining = yes."},
+	{Software: "Exim", Action: "Install Exim 4.97.1 or later, or the fix of your distribution."},
+	{Software: "sendmail", Action: "Install sendmail 8.18 or later, without the options of srv_features that allow bare newlines."},
+	{Software: "Go programs", Action: "Do not end a message at a bare LF, as net/textproto does: refuse lines without CRLF, or put Postern in front, which does."},
+	{Software: allSoftware, Action: "Configure the server to refuse bare CR and LF, or put Postern in front, which does."},
 }
 
-// delivered tells what became of the message that was to be brought. Of a sender that
-// did not get in personas tells.
-func delivered(e *exam) []Finding {
-	if e.letter == nil || len(e.visits) == 0 {
+// checkDelivery reports whether the server accepted the message of [Prober.Deliver]. If the
+// sender failed before, checkPersonas reports it.
+func checkDelivery(p *addressProbe) []Finding {
+	if p.message == nil || len(p.runs) == 0 {
 		return nil
 	}
-	v := e.visits[0]
+	r := p.runs[0]
 	switch {
-	case v.Delivered:
-		return []Finding{fine("delivered", "The message to "+quoted(e.letter.To)+" was taken", v.Persona.ID+" brought it")}
-	case !v.Completed:
+	case r.Delivered:
+		return []Finding{okFinding("delivered", "The message to "+quoted(p.message.To)+" was accepted", "sent by "+r.Persona.ID)}
+	case !r.Completed:
 		return nil
 	}
 	return []Finding{{
-		ID: "not-delivered", Severity: Warning, Transcript: v.Transcript,
-		Title:    "The message to " + quoted(e.letter.To) + " was not taken",
-		Evidence: []string{clean(v.Err)},
-		Advice:   everyone("Look at the reply, and whether the server is for this recipient and lets this sender's address in."),
+		ID: "not-delivered", Severity: Warning, Transcript: r.Transcript,
+		Title:    "The message to " + quoted(p.message.To) + " was not accepted",
+		Evidence: []string{errorText(r.Err)},
+		Advice:   forAll("Look at the reply. Check that the server accepts mail for this recipient, and from this client address."),
 	}}
 }

@@ -16,7 +16,7 @@ import (
 	"postern/internal/testcert"
 )
 
-// A postOffice takes messages over TLS, and has an opinion about where they end.
+// A postOffice accepts messages over TLS, and ends them where a test says.
 type postOffice struct {
 	config   *tls.Config
 	ends     []string     // of the text
@@ -105,19 +105,19 @@ func TestSmugglingIsFound(t *testing.T) {
 		severity Severity
 		evidence string
 	}{
-		"strict":       {&postOffice{}, OK, "10 false ends"},
-		"refuses":      {&postOffice{refusing: "550 5.6.0 LF without CR"}, OK, "10 false ends"},
-		"LF . LF":      {&postOffice{ends: []string{"\n.\n"}}, Critical, `behind "\n.\n" a second`},
-		"CR LF . CR":   {&postOffice{ends: []string{"\r\n.\r"}}, Critical, `behind "\r\n.\r" a second`},
-		"LF, but wary": {&postOffice{ends: []string{"\n.\n"}, wary: true}, Warning, `at "\n.\n" the text ended`},
-		"knows nobody": {&postOffice{nobody: true}, Unclear, "550 5.1.1 nobody"},
+		"strict":            {&postOffice{}, OK, "10 fake ends"},
+		"refuses":           {&postOffice{refusing: "550 5.6.0 LF without CR"}, OK, "10 fake ends"},
+		"LF . LF":           {&postOffice{ends: []string{"\n.\n"}}, Critical, `behind "\n.\n" a second`},
+		"CR LF . CR":        {&postOffice{ends: []string{"\r\n.\r"}}, Critical, `behind "\r\n.\r" a second`},
+		"LF, no pipelining": {&postOffice{ends: []string{"\n.\n"}, wary: true}, Warning, `at "\n.\n" the message ended`},
+		"unknown recipient": {&postOffice{nobody: true}, Unclear, "550 5.1.1 nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			healthy, _ := persona.Find(healthyID)
-			e := &exam{ctx: context.Background(), healthy: healthy, target: persona.Target{Addr: tt.office.start(t)}}
+			e := &addressProbe{ctx: context.Background(), healthy: healthy, target: persona.Target{Addr: tt.office.start(t)}}
 			e.smuggle(persona.TestMessage{From: "a@example.test", To: "b@example.test"})
-			found := smugglable(e)
+			found := checkSmuggling(e)
 			if len(found) != 1 || found[0].Severity != tt.severity || !strings.Contains(strings.Join(found[0].Evidence, "\n"), tt.evidence) {
 				t.Errorf("%+v, want %v with %q", found, tt.severity, tt.evidence)
 			}
@@ -128,8 +128,8 @@ func TestSmugglingIsFound(t *testing.T) {
 	}
 }
 
-// Without being asked no message is brought, and to smuggle needs more than to deliver.
-func TestMailIsBroughtOnRequestOnly(t *testing.T) {
+// No message is sent without Deliver, and smuggling needs Intrusive too.
+func TestMailIsSentOnRequestOnly(t *testing.T) {
 	t.Parallel()
 	letter := &persona.TestMessage{From: "a@example.test", To: "b@example.test"}
 	one, _ := persona.Find(healthyID)
@@ -153,7 +153,7 @@ func TestMailIsBroughtOnRequestOnly(t *testing.T) {
 			t.Errorf("%d messages, want %d", texts, tt.texts)
 		}
 		if tt.found != "" && !slices.ContainsFunc(r.AllFindings(), func(f Finding) bool { return f.ID == tt.found && f.Severity == OK }) {
-			t.Errorf("no finding %s that is fine in %+v", tt.found, r.AllFindings())
+			t.Errorf("no finding %s of severity ok in %+v", tt.found, r.AllFindings())
 		}
 	}
 }

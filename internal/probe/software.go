@@ -9,12 +9,12 @@ import (
 	"postern/interop"
 )
 
-// Software is what a server seems to be.
+// Software is the software of a server, as recognised.
 type Software struct {
-	Name       string             // as it calls itself, "mox"; empty: not recognised
-	Version    string             // where it tells
+	Name       string             // "mox"; empty: not recognised
+	Version    string             // if known
 	Confidence interop.Confidence // of the name
-	Clues      []string           // what led to it
+	Clues      []string           // what it was recognised by
 }
 
 // String returns name and version, "mox v0.0.12", or "not recognised".
@@ -28,71 +28,70 @@ func (s Software) String() string {
 	return s.Name + " " + s.Version
 }
 
-// A signature is how one kind of software shows itself. Those of its patterns that
-// are not empty have all to match. They are what was measured, but for those with a
-// source.
+// A signature recognises one kind of software: all patterns that are not empty must match.
+// Patterns without a source were measured.
 type signature struct {
 	name       string
 	confidence interop.Confidence
 	greeting   string
 	ehlo       string // the reply to EHLO, without its codes, a line each
-	source     string // where its words were read, a URL
+	source     string // the URL of text that was not measured
 }
 
 const (
-	named     interop.Confidence = 0.95 // it says its name
-	told      interop.Confidence = 0.8  // it says its name as others have heard it: none was at hand
-	alike     interop.Confidence = 0.7  // it has that software's manners
-	maybeLike interop.Confidence = 0.4  // others are known that have them too, or none was at hand
+	byName           interop.Confidence = 0.95 // the server says its name
+	byPublishedName  interop.Confidence = 0.8  // the same, by published text only
+	byStyle          interop.Confidence = 0.7  // replies in the style of the software
+	byAmbiguousStyle interop.Confidence = 0.4  // others have the same style, or by published text only
 )
 
-// signatures are in the order in which they are tried. Those below the names are
-// for servers whose greeting was changed, as administrators do.
+// signatures are tried in order. Those below the names are for servers with a changed
+// greeting.
 var signatures = []signature{
-	{name: "Postern", confidence: named, greeting: `ESMTP Postern\b`},
-	{name: "mox", confidence: named, greeting: `ESMTP mox\b(?: (v?[0-9][\w.+-]*))?`},
-	{name: "chasquid", confidence: named, greeting: `ESMTP chasquid\b`},
-	{name: "Postfix", confidence: named, greeting: `ESMTP Postfix\b`},
-	{name: "Exim", confidence: named, greeting: `ESMTP Exim\b(?: ([0-9][\w.]*))?`},
-	{name: "OpenSMTPD", confidence: named, greeting: `ESMTP OpenSMTPD\b`},
-	{name: "sendmail", confidence: named, greeting: `ESMTP Sendmail\b(?: ([0-9][\w.]*))?`},
-	{name: "Stalwart", confidence: told, greeting: `\bStalwart ESMTP\b`, source: stalwartGreeting},
-	{name: "Exchange", confidence: told, greeting: `Microsoft ESMTP MAIL Service ready\b`, source: exchangeDialogue},
+	{name: "Postern", confidence: byName, greeting: `ESMTP Postern\b`},
+	{name: "mox", confidence: byName, greeting: `ESMTP mox\b(?: (v?[0-9][\w.+-]*))?`},
+	{name: "chasquid", confidence: byName, greeting: `ESMTP chasquid\b`},
+	{name: "Postfix", confidence: byName, greeting: `ESMTP Postfix\b`},
+	{name: "Exim", confidence: byName, greeting: `ESMTP Exim\b(?: ([0-9][\w.]*))?`},
+	{name: "OpenSMTPD", confidence: byName, greeting: `ESMTP OpenSMTPD\b`},
+	{name: "sendmail", confidence: byName, greeting: `ESMTP Sendmail\b(?: ([0-9][\w.]*))?`},
+	{name: "Stalwart", confidence: byPublishedName, greeting: `\bStalwart ESMTP\b`, source: stalwartGreeting},
+	{name: "Exchange", confidence: byPublishedName, greeting: `Microsoft ESMTP MAIL Service ready\b`, source: exchangeDialogue},
 
-	// maddy is go-smtp with a limit of its own, 32 MiB a message.
-	{name: "maddy", confidence: alike, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello [^\n]*(?s:.*)\nSIZE 33554432\b`},
-	{name: "go-smtp", confidence: named, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello \S`},
-	{name: "go-smtp", confidence: maybeLike, ehlo: `^Hello \S+\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\n`},
+	// maddy is go-smtp with its own limit, 32 MiB a message.
+	{name: "maddy", confidence: byStyle, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello [^\n]*(?s:.*)\nSIZE 33554432\b`},
+	{name: "go-smtp", confidence: byName, greeting: ` ESMTP Service Ready$`, ehlo: `^Hello \S`},
+	{name: "go-smtp", confidence: byAmbiguousStyle, ehlo: `^Hello \S+\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING\n`},
 
-	{name: "chasquid", confidence: alike, ehlo: `Your hour of destiny has come`},
-	{name: "Stalwart", confidence: maybeLike, ehlo: `^\S+ you had me at EHLO\n`, source: stalwartEHLO},
-	{name: "Exchange", confidence: maybeLike, ehlo: `(?m)^X-ANONYMOUSTLS`, source: exchangeDialogue},
-	{name: "nginx", confidence: alike, greeting: ` ESMTP ready$`, ehlo: `^\S+\n(?:\S.*\n)?STARTTLS$`},
-	{name: "Postfix", confidence: alike, ehlo: `\nPIPELINING\nSIZE(?s:.*)\nSTARTTLS\n(?s:.*)ENHANCEDSTATUSCODES\n8BITMIME\nDSN\b`},
-	{name: "sendmail", confidence: maybeLike, ehlo: `, pleased to meet you\nENHANCEDSTATUSCODES\nPIPELINING\n`},
-	{name: "OpenSMTPD", confidence: maybeLike, ehlo: `, pleased to meet you\n8BITMIME\nENHANCEDSTATUSCODES\n`},
-	{name: "Exim", confidence: maybeLike, ehlo: `^\S+ Hello [^\n]+\nSIZE (?s:.*)\nPIPELINING\n`},
-	{name: "mox", confidence: maybeLike, ehlo: `\n8BITMIME\nLIMITS RCPTMAX=1000\n`},
+	{name: "chasquid", confidence: byStyle, ehlo: `Your hour of destiny has come`},
+	{name: "Stalwart", confidence: byAmbiguousStyle, ehlo: `^\S+ you had me at EHLO\n`, source: stalwartEHLO},
+	{name: "Exchange", confidence: byAmbiguousStyle, ehlo: `(?m)^X-ANONYMOUSTLS`, source: exchangeDialogue},
+	{name: "nginx", confidence: byStyle, greeting: ` ESMTP ready$`, ehlo: `^\S+\n(?:\S.*\n)?STARTTLS$`},
+	{name: "Postfix", confidence: byStyle, ehlo: `\nPIPELINING\nSIZE(?s:.*)\nSTARTTLS\n(?s:.*)ENHANCEDSTATUSCODES\n8BITMIME\nDSN\b`},
+	{name: "sendmail", confidence: byAmbiguousStyle, ehlo: `, pleased to meet you\nENHANCEDSTATUSCODES\nPIPELINING\n`},
+	{name: "OpenSMTPD", confidence: byAmbiguousStyle, ehlo: `, pleased to meet you\n8BITMIME\nENHANCEDSTATUSCODES\n`},
+	{name: "Exim", confidence: byAmbiguousStyle, ehlo: `^\S+ Hello [^\n]+\nSIZE (?s:.*)\nPIPELINING\n`},
+	{name: "mox", confidence: byAmbiguousStyle, ehlo: `\n8BITMIME\nLIMITS RCPTMAX=1000\n`},
 }
 
 // What could not be measured: the defaults in Stalwart's documentation and source, and a
-// session that Microsoft shows.
+// session in Microsoft's documentation.
 const (
 	stalwartGreeting = "https://stalw.art/docs/ref/object/mta-stage-connect"
 	stalwartEHLO     = "https://github.com/stalwartlabs/smtp-proto/blob/main/src/response/generate.rs"
 	exchangeDialogue = "https://learn.microsoft.com/en-us/exchange/mail-flow/test-smtp-with-telnet"
 )
 
-// match tells whether the server is of this kind, with the version if it says it.
+// match reports whether the server is of this kind, with its version if it says it.
 func (s *signature) match(greeting, ehlo string) (version string, clues []string, ok bool) {
-	for _, m := range []struct{ place, said, pattern string }{
+	for _, m := range []struct{ place, text, pattern string }{
 		{"the greeting", greeting, s.greeting},
 		{"the reply to EHLO", ehlo, s.ehlo},
 	} {
 		if m.pattern == "" {
 			continue
 		}
-		found := regexp.MustCompile(m.pattern).FindStringSubmatch(m.said)
+		found := regexp.MustCompile(m.pattern).FindStringSubmatch(m.text)
 		if found == nil {
 			return "", nil, false
 		}
@@ -102,24 +101,24 @@ func (s *signature) match(greeting, ehlo string) (version string, clues []string
 		clues = append(clues, m.place+" has "+quoted(strings.TrimSpace(found[0])))
 	}
 	if s.source != "" {
-		clues = append(clues, "not measured, by "+s.source)
+		clues = append(clues, "not measured, from "+s.source)
 	}
 	return version, clues, true
 }
 
-// recognise tells what software a server is by its greeting and its reply to EHLO,
-// as lines with or without their codes.
+// recognise recognises software by the greeting and the reply to EHLO, lines with or
+// without their codes.
 func recognise(greeting, ehlo []string) Software {
-	said, offered := withoutCodes(greeting), withoutCodes(ehlo)
+	greetingText, ehloText := withoutCodes(greeting), withoutCodes(ehlo)
 	for i := range signatures {
-		if version, clues, ok := signatures[i].match(said, offered); ok {
+		if version, clues, ok := signatures[i].match(greetingText, ehloText); ok {
 			return Software{signatures[i].name, version, signatures[i].confidence, clues}
 		}
 	}
 	return Software{}
 }
 
-// code is what stands before the text of a reply's line (RFC 5321, Section 4.2).
+// code matches the code of a reply line (RFC 5321, Section 4.2).
 var code = regexp.MustCompile(`^[0-9]{3}[ -]`)
 
 func withoutCodes(lines []string) string {
@@ -130,26 +129,26 @@ func withoutCodes(lines []string) string {
 	return strings.Join(texts, "\n")
 }
 
-// kin are the names under which advice for a kind of software is kept, its own
-// first: who builds a server of go-smtp can do what every Go program can.
-var kin = map[string][]string{
+// adviceNames are the names under which there is advice for a kind of software, the most
+// specific first: advice for Go programs applies to go-smtp servers.
+var adviceNames = map[string][]string{
 	"maddy":    {"maddy"},
 	"go-smtp":  {"Go programs"},
 	"chasquid": {"chasquid", "Go programs"},
 	"mox":      {"mox", "Go programs"},
 }
 
-// pick takes from all the advice what is for this software: one piece, or none. For
-// software that was not recognised it is all of it.
+// pick returns the advice for this software, at most one; for software that was not
+// recognised all advice.
 func (s Software) pick(all []interop.Advice) []interop.Advice {
 	if s.Name == "" {
 		return all
 	}
-	names := kin[s.Name]
+	names := adviceNames[s.Name]
 	if names == nil {
 		names = []string{s.Name}
 	}
-	for _, name := range append(slices.Clone(names), everySoftware) {
+	for _, name := range append(slices.Clone(names), allSoftware) {
 		if i := slices.IndexFunc(all, func(a interop.Advice) bool { return a.Software == name }); i >= 0 {
 			return all[i : i+1]
 		}
@@ -157,15 +156,15 @@ func (s Software) pick(all []interop.Advice) []interop.Advice {
 	return nil
 }
 
-// everyone is advice for all software alike.
-func everyone(do string) []interop.Advice {
-	return []interop.Advice{{Software: everySoftware, Action: do}}
+// forAll returns advice for all software.
+func forAll(action string) []interop.Advice {
+	return []interop.Advice{{Software: allSoftware, Action: action}}
 }
 
-// everySoftware is who advice is for that holds whatever the server is.
-const everySoftware = "all servers"
+// allSoftware marks advice for any server.
+const allSoftware = "all servers"
 
-// adviceOn returns what to do about a case at this software.
+// adviceOn returns the advice on a case for this software.
 func (s Software) adviceOn(c *interop.Case) []interop.Advice {
 	if s.Name == "Postern" {
 		return []interop.Advice{{Software: "Postern", Action: cmp.Or(posternAdvice[c.ID], c.Remedy.Postern)}}
@@ -173,8 +172,8 @@ func (s Software) adviceOn(c *interop.Case) []interop.Advice {
 	return s.pick(c.Remedy.OtherSoftware)
 }
 
-// posternAdvice is for what a Postern shows only if it was told to: a case's remedy
-// says what it does by itself.
+// posternAdvice is for faults that Postern has only if configured so; a case's remedy says
+// what it does by default.
 var posternAdvice = map[string]string{
-	"early-ticket": "Set mode to \"first-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is offered that when it comes again.",
+	"early-ticket": "Set mode to \"first-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is answered in a more compatible mode next time.",
 }

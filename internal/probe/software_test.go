@@ -6,10 +6,9 @@ import (
 	"testing"
 )
 
-// What servers say to a client that comes from 127.0.0.1, as seen in November 2026. Of
-// Stalwart and Exchange, which were not at hand, it is what their signatures' sources
-// show: the default greeting, the source of the reply to EHLO, and a session.
-var manners = []struct {
+// What servers send to a client at 127.0.0.1, measured in November 2026. Of Stalwart and
+// Exchange, which were not available, it is what the sources of their signatures show: the default greeting, the source of the reply to EHLO, and a session.
+var samples = []struct {
 	name, greeting, ehlo string
 	want                 string
 }{
@@ -32,8 +31,8 @@ var manners = []struct {
 	{"Exchange, renamed", "220 mail", exchangeSays, "Exchange, possible 0.40"},
 	{"nginx", "220 front.test ESMTP ready", "front.test|STARTTLS", "nginx, likely 0.70"},
 	{"Postern", "220 mx.test ESMTP Postern JM5J7MHXEH", "mx.test|PIPELINING|SIZE 52428800|STARTTLS", "Postern, almost certain 0.95"},
-	{"stranger", "220 mx.test", "mx.test|STARTTLS", "not recognised, possible 0.00"},
-	{"nobody", "", "", "not recognised, possible 0.00"},
+	{"unknown", "220 mx.test", "mx.test|STARTTLS", "not recognised, possible 0.00"},
+	{"empty", "", "", "not recognised, possible 0.00"},
 }
 
 const (
@@ -42,16 +41,16 @@ const (
 )
 
 func TestSoftwareIsRecognised(t *testing.T) {
-	for _, m := range manners {
+	for _, m := range samples {
 		got := recognise([]string{m.greeting}, withCodes(m.ehlo))
 		if said := fmt.Sprintf("%s, %s %.2f", got, got.Confidence, float64(got.Confidence)); said != m.want {
 			t.Errorf("%s: %s, want %s", m.name, said, m.want)
 		}
 		if got.Name != "" && len(got.Clues) == 0 {
-			t.Errorf("%s: recognised without a clue", m.name)
+			t.Errorf("%s: no clues", m.name)
 		}
 		measured := got.Name != "Stalwart" && got.Name != "Exchange"
-		if said := strings.Join(got.Clues, ", "); strings.Contains(said, "not measured, by https://") == measured {
+		if said := strings.Join(got.Clues, ", "); strings.Contains(said, "not measured, from https://") == measured {
 			t.Errorf("%s: the clues are %s", m.name, said)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"postern/internal/testcert"
 )
 
-// What is found in the dialogue around TLS, and by which words of the server's.
-func TestDialoguesAreJudged(t *testing.T) {
+// Faults in the dialogue before TLS, and the evidence for them.
+func TestFindingsBeforeTLS(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		do       func(net.Conn)
@@ -22,10 +22,10 @@ func TestDialoguesAreJudged(t *testing.T) {
 		severity probe.Severity
 		evidence string
 	}{
-		"greeting masked": {says("220 **************2******0*0*", "250-mx.test\r\n250 SIZE"), "inspected-by-firewall", probe.Warning, `it says "****`},
-		"keyword masked":  {says("220 mx.test ESMTP", "250-mx.test\r\n250-XXXXXXXA\r\n250 SIZE"), "inspected-by-firewall", probe.Warning, `it says "XXXXXXXA"`},
+		"greeting masked": {says("220 **************2******0*0*", "250-mx.test\r\n250 SIZE"), "inspected-by-firewall", probe.Warning, `reply "****`},
+		"keyword masked":  {says("220 mx.test ESMTP", "250-mx.test\r\n250-XXXXXXXA\r\n250 SIZE"), "inspected-by-firewall", probe.Warning, `reply "XXXXXXXA"`},
 		"no STARTTLS":     {says("220 mx.test ESMTP", "250-mx.test\r\n250 SIZE"), "no-starttls", probe.Warning, "250 SIZE"},
-		"turns away":      {says("554 5.7.1 not you", ""), "no-greeting", probe.Unclear, "554 5.7.1 not you"},
+		"refuses":         {says("554 5.7.1 not you", ""), "no-greeting", probe.Unclear, "554 5.7.1 not you"},
 		"no EHLO":         {says("220 mx.test ESMTP", "502 5.5.1 what"), "no-hello", probe.Unclear, "502 5.5.1 what"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestDialoguesAreJudged(t *testing.T) {
 	}
 }
 
-// says is a server that greets and answers EHLO in these words, and closes.
+// says is a server that sends a greeting and a reply to EHLO, and closes.
 func says(greeting, hello string) func(net.Conn) {
 	return func(c net.Conn) {
 		greet(c, greeting)
@@ -47,9 +47,9 @@ func says(greeting, hello string) func(net.Conn) {
 	}
 }
 
-// A server that executes what came in clear behind STARTTLS when TLS has begun
+// A server that executes a plaintext command behind STARTTLS over TLS
 // (CVE-2011-0411).
-func TestInjectionIsFound(t *testing.T) {
+func TestCommandInjectionIsFound(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
@@ -81,8 +81,8 @@ func TestInjectionIsFound(t *testing.T) {
 	}
 }
 
-// Who was turned away before TLS is not kept out by it.
-func TestSendersThatAreTurnedAwayAreUntold(t *testing.T) {
+// A sender that is refused before TLS does not fail because of TLS.
+func TestSendersRefusedBeforeTLSAreInconclusive(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
@@ -99,7 +99,7 @@ func TestSendersThatAreTurnedAwayAreUntold(t *testing.T) {
 	}
 }
 
-// crowded turns the tenth to the fifteenth connection away.
+// crowded refuses the tenth to the fifteenth connection.
 type crowded struct {
 	net.Listener
 	came atomic.Int32

@@ -17,22 +17,22 @@ import (
 	"postern/internal/persona"
 )
 
-// Why there is nothing to examine.
+// Why there is nothing to probe.
 var (
-	ErrTarget   = errors.New("want a domain, a host, an address, or host:port")
-	ErrNoMail   = errors.New("takes no mail (a null MX record, RFC 7505)")
-	ErrNotFound = errors.New("no such domain or host, or it has no address")
+	ErrTarget   = errors.New("expected a domain, a host, an address, or host:port")
+	ErrNoMail   = errors.New("accepts no mail (null MX record, RFC 7505)")
+	ErrNotFound = errors.New("no such domain or host, or no address")
 )
 
-// A target is what was asked for, read.
+// A target is a parsed target.
 type target struct {
-	name string     // a domain or host, in A-labels; empty: an address
-	addr netip.Addr // zero: a name
-	port uint16     // 0: none given
+	name string     // a domain or host, in A-labels; empty if it is an address
+	addr netip.Addr // zero if it is a name
+	port uint16     // 0 if there is none
 }
 
 func parseTarget(text string) (target, error) {
-	wrong := fmt.Errorf("probe: target %s: %w", quoted(text), ErrTarget)
+	invalid := fmt.Errorf("probe: target %s: %w", quoted(text), ErrTarget)
 	var t target
 	rest := text
 	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
@@ -41,7 +41,7 @@ func parseTarget(text string) (target, error) {
 	if host, port, err := net.SplitHostPort(text); err == nil {
 		number, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || number == 0 {
-			return t, wrong
+			return t, invalid
 		}
 		t.port, rest = uint16(number), host
 	}
@@ -51,21 +51,21 @@ func parseTarget(text string) (target, error) {
 	}
 	name, err := idna.Lookup.ToASCII(strings.TrimSuffix(rest, "."))
 	if err != nil || name == "" || len(name) > 253 {
-		return t, wrong
+		return t, invalid
 	}
 	t.name = strings.ToLower(name)
 	return t, nil
 }
 
-// resolve makes a report without findings, of all that is to be examined, and says
-// whom it has asked for names: nil for an address.
+// resolve returns a report with the hosts and addresses to probe, and the resolver that
+// found them, nil for an address.
 func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, error) {
 	t, err := parseTarget(text)
 	if err != nil {
 		return nil, nil, err
 	}
 	r := &Report{Target: text}
-	port := cmp.Or(t.port, p.Port, usualPort(p.Protocol))
+	port := cmp.Or(t.port, p.Port, defaultPort(p.Protocol))
 	if t.name == "" {
 		r.Hosts = []*Host{{Name: t.addr.String(), Addresses: []*Address{{Addr: netip.AddrPortFrom(t.addr, port)}}}}
 		return r, nil, nil
@@ -80,23 +80,23 @@ func (p *Prober) resolve(ctx context.Context, text string) (*Report, *resolver, 
 	return r, names, nil
 }
 
-// usualPort is where servers of a protocol listen.
-func usualPort(p persona.Protocol) uint16 {
+// defaultPort returns the port of a protocol.
+func defaultPort(p persona.Protocol) uint16 {
 	return map[persona.Protocol]uint16{
 		persona.SMTP: 25, persona.SMTPS: 465, persona.IMAP: 143, persona.POP3: 110, persona.IMAPS: 993, persona.POP3S: 995,
 	}[p]
 }
 
-// findHosts looks up who takes mail for a name. A name without MX records is a host,
-// as RFC 5321, Section 5.1 says, and so is one with a port.
+// findHosts looks up the MX hosts of a name. A name without MX records is a host (RFC 5321,
+// Section 5.1), and so is one with a port.
 func (r *Report) findHosts(ctx context.Context, names *resolver, t target, p persona.Protocol) error {
 	r.Hosts = []*Host{{Name: t.name}}
 	if t.port != 0 || !p.Mail() {
 		return nil
 	}
-	answer, err := names.ask(ctx, t.name, dns.TypeMX)
+	answer, err := names.query(ctx, t.name, dns.TypeMX)
 	if errors.Is(err, ErrNotFound) {
-		return nil // a name of the hosts file, perhaps
+		return nil // the name may be in the hosts file
 	}
 	if err != nil {
 		return err
@@ -112,8 +112,8 @@ func (r *Report) findHosts(ctx context.Context, names *resolver, t target, p per
 	return nil
 }
 
-// mxHosts lists the hosts of MX records in the order in which senders try them. That
-// of a null MX has no name.
+// mxHosts returns the hosts of MX records in the order in which senders try them. The host
+// of a null MX record has no name.
 func mxHosts(answer *dns.Msg) []*Host {
 	var hosts []*Host
 	for _, record := range answer.Answer {
@@ -127,7 +127,7 @@ func mxHosts(answer *dns.Msg) []*Host {
 	return hosts
 }
 
-// findAddresses looks up the addresses of the hosts and returns how many there are.
+// findAddresses looks up the addresses of the hosts and returns their number.
 func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16) (found int) {
 	for _, h := range r.Hosts {
 		addrs, err := names.addresses(ctx, h.Name)
@@ -143,7 +143,7 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 	}
 	for i := range r.Findings {
 		if f := &r.Findings[i]; found == 0 && f.Severity == Warning {
-			f.Severity, f.Title = Critical, f.Title+", and no other has one: no mail can come"
+			f.Severity, f.Title = Critical, f.Title+", and no other MX host has one: mail cannot be delivered"
 		}
 	}
 	return found
@@ -151,13 +151,13 @@ func (r *Report) findAddresses(ctx context.Context, names *resolver, port uint16
 
 func withoutAddress(h *Host, err error) Finding {
 	if !errors.Is(err, ErrNotFound) {
-		return unanswered("mx-address", "The addresses of "+quoted(h.Name), err)
+		return lookupFailed("mx-address", "Addresses of "+quoted(h.Name), err)
 	}
 	return Finding{
 		ID: "mx-without-address", Severity: Warning,
 		Title:    "An MX host has no address",
 		Evidence: []string{quoted(h.Name)},
-		Advice:   everyone("Give the host A and AAAA records, or remove its MX record: senders lose time on it."),
+		Advice:   forAll("Publish A and AAAA records for the host, or remove its MX record: senders waste time on it."),
 		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc5321#section-5.1"},
 	}
 }

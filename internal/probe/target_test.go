@@ -35,7 +35,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-func TestTargetsThatAreNone(t *testing.T) {
+func TestInvalidTargets(t *testing.T) {
 	for _, text := range []string{
 		"", ".", "user@example.org", "https://example.org", "example.org:0", "example.org:70000",
 		"example.org:smtp", "two words", "a\x1b[2J.example", strings.Repeat("long.", 60) + "example",
@@ -83,7 +83,7 @@ func zone(t *testing.T, secure bool, records ...string) (addr string) {
 	return conn.LocalAddr().String()
 }
 
-func TestDomainBecomesItsHosts(t *testing.T) {
+func TestDomainIsResolvedToHosts(t *testing.T) {
 	t.Parallel()
 	names := zone(t, false,
 		"example.test. MX 20 second.example.test.",
@@ -99,7 +99,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 		"example.test":           "example.test: 10 first.example.test [127.0.0.1:25 [::1]:25]; 20 second.example.test [127.0.0.2:25]; 30 gone.example.test []; mx-without-address",
 		"host.example.test":      ": 0 host.example.test [127.0.0.3:25]",
 		"host.example.test:2525": ": 0 host.example.test [127.0.0.3:2525]",
-		"example.test:25":        probeError(ErrNotFound), // a port names a host, and it has no address
+		"example.test:25":        probeError(ErrNotFound), // with a port it is a host, which has no address
 		"127.0.0.1":              ": 0 127.0.0.1 [127.0.0.1:25]",
 		"nomail.test":            probeError(ErrNoMail),
 		"dead.test":              "dead.test: 10 gone.example.test []; mx-without-address",
@@ -112,7 +112,7 @@ func TestDomainBecomesItsHosts(t *testing.T) {
 	}
 }
 
-func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
+func TestOtherProtocolsHaveOtherPortsAndNoMX(t *testing.T) {
 	t.Parallel()
 	names := zone(t, false, "example.test. MX 10 mx.example.test.", "example.test. A 127.0.0.1")
 	for protocol, want := range map[persona.Protocol]string{persona.IMAP: ":143", persona.POP3: ":110"} {
@@ -123,7 +123,7 @@ func TestOtherProtocolsHaveTheirPortsAndNoMX(t *testing.T) {
 	}
 }
 
-// A domain whose hosts cannot be found gets no mail, which is worse than one lost host.
+// A domain without any MX host address gets no mail, which is worse than one host less.
 func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
 	t.Parallel()
 	names := zone(t, false, "dead.test. MX 10 gone.test.", "half.test. MX 10 gone.test.", "half.test. MX 20 here.test.", "here.test. A 127.0.0.1")
@@ -136,7 +136,7 @@ func TestDomainWithoutAnyAddressIsCritical(t *testing.T) {
 }
 
 // A resolver that does not answer is no verdict about the domain.
-func TestSilentResolverIsAnErrorOfItsOwn(t *testing.T) {
+func TestSilentResolverIsAnError(t *testing.T) {
 	t.Parallel()
 	_, _, err := (&Prober{Resolver: "127.0.0.1:1"}).resolve(context.Background(), "example.test")
 	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoMail) {
