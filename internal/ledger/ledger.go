@@ -64,9 +64,10 @@ const (
 
 // A Ledger stores events. It is safe for concurrent use.
 type Ledger struct {
-	path string
-	o    Options
-	now  func() time.Time // wall clock, which may jump
+	path  string
+	o     Options
+	now   func() time.Time // wall clock, which may jump
+	delay time.Duration    // of a batch
 
 	queue   chan event
 	queued  atomic.Int64 // bytes in the queue
@@ -104,6 +105,7 @@ func newLedger(path string, o Options) *Ledger {
 		path:    path,
 		o:       o,
 		now:     time.Now,
+		delay:   defaultDelay,
 		queue:   make(chan event, maxQueued),
 		reports: make(chan *pendingReport),
 		drops:   drops{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},

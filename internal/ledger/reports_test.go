@@ -229,7 +229,10 @@ func TestReportFilter(t *testing.T) {
 func TestReportIsAddedByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	l := opened(t, path, Options{})
+	l := newLedger(path, Options{})
+	l.delay = time.Millisecond // each round waits for a batch
+	l.start()
+	defer l.Close()
 	for i := range 20 {
 		l.AddHandshake(success("meanwhile"))
 		inside, outside := signed(fmt.Sprint("in", i)), posted(fmt.Sprint("out", i))

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// batchDelay is how long the first event of a batch waits for others: one commit
+	// defaultDelay is how long the first event of a batch waits for others: one commit
 	// writes a page of each index, for one event or for hundreds.
-	batchDelay = 200 * time.Millisecond
+	defaultDelay = 200 * time.Millisecond
 
 	// maxBatch bounds the events of a batch: writing it locks the file for other
 	// processes, some 10 ms on an idle machine.
@@ -75,7 +75,7 @@ func (w *writer) run() {
 // collect returns a batch of first and the events soon after it.
 func (w *writer) collect(first event) []event {
 	batch := []event{first}
-	enough := time.NewTimer(batchDelay)
+	enough := time.NewTimer(w.delay)
 	defer enough.Stop()
 	for len(batch) < maxBatch {
 		select {
