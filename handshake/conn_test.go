@@ -326,7 +326,7 @@ func TestServerRecordsFailedHandshakes(t *testing.T) {
 			transcript := recorded.Stop(UseNone)
 			checkOutline(t, transcript, test.want)
 			if transcript.End.Err == "" {
-				t.Error("no word of what crypto/tls said")
+				t.Error("the error of crypto/tls is missing")
 			}
 		})
 	}

@@ -198,14 +198,14 @@ func TestEachAlertOfCryptoTLSIsKnown(t *testing.T) {
 		for op, by := range map[string]Side{"remote error": Client, "local error": Server} {
 			r := recorded(AtServer, client(plainHello), full(aes128, 36), client(sealed(2)), serve(sealed(2)))
 			r.Fail(&net.OpError{Op: op, Err: tls.AlertError(n)})
-			said := 0
+			found := 0
 			for _, m := range r.Transcript().Messages {
 				if m.Alert != nil && m.From == by && int(m.Alert.Description) == n {
-					said++
+					found++
 				}
 			}
-			if said != 1 {
-				t.Errorf("%s %v: %d alerts found", op, tls.AlertError(n), said)
+			if found != 1 {
+				t.Errorf("%s %v: %d alerts found", op, tls.AlertError(n), found)
 			}
 		}
 	}

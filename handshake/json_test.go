@@ -117,7 +117,7 @@ func TestParseSaysWhichFieldIsWrongAndWhatToDo(t *testing.T) {
 	} {
 		_, err := Parse([]byte(c.data))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error %q, want it to say %q", c.name, err, c.want)
+			t.Errorf("%s: error %q, want %q in it", c.name, err, c.want)
 		} else if strings.Count(err.Error(), "handshake: ") != 1 {
 			t.Errorf("%s: %q does not name the package just once", c.name, err)
 		}

@@ -132,10 +132,10 @@ var spoils = map[string]map[string]func(*handshake.Transcript){
 		"resumed":   func(t *handshake.Transcript) { t.ServerHello.Resumed = true },
 	},
 	"cached-session-alert": {
-		"no session offered":      func(t *handshake.Transcript) { t.ClientHello.TicketTLS12, t.ClientHello.SessionID = false, false },
-		"about the certificate":   func(t *handshake.Transcript) { alertWith(t, 42) },
-		"the client only closed":  func(t *handshake.Transcript) { t.End.Kind = handshake.EndClosed },
-		"the server said nothing": func(t *handshake.Transcript) { t.ServerHello = nil },
+		"no session offered":     func(t *handshake.Transcript) { t.ClientHello.TicketTLS12, t.ClientHello.SessionID = false, false },
+		"about the certificate":  func(t *handshake.Transcript) { alertWith(t, 42) },
+		"the client only closed": func(t *handshake.Transcript) { t.End.Kind = handshake.EndClosed },
+		"no ServerHello":         func(t *handshake.Transcript) { t.ServerHello = nil },
 	},
 	"every-other-connection": {
 		"no session offered": func(t *handshake.Transcript) { t.ClientHello.PSK = false },

@@ -133,18 +133,18 @@ type dialogue struct {
 
 // greet speaks plaintext SMTP until it has answered STARTTLS.
 func (d *dialogue) greet() bool {
-	d.say("220 localhost ESMTP")
+	d.reply("220 localhost ESMTP")
 	for {
 		switch verb, ok := d.command(); {
 		case !ok || verb == "QUIT":
 			return false
 		case verb == "STARTTLS":
-			d.say("220 go ahead")
+			d.reply("220 go ahead")
 			return true
 		case verb == "EHLO":
-			d.say("250-localhost\r\n250 STARTTLS")
+			d.reply("250-localhost\r\n250 STARTTLS")
 		default:
-			d.say("530 STARTTLS first")
+			d.reply("530 STARTTLS first")
 		}
 	}
 }
@@ -159,17 +159,17 @@ func (d *dialogue) talk() {
 		d.use = max(d.use, handshake.UseData)
 		switch verb {
 		case "QUIT":
-			d.say("221 bye")
+			d.reply("221 bye")
 			return
 		case "MAIL":
 			d.use = handshake.UseMail
-			d.say("250 ok")
+			d.reply("250 ok")
 		case "DATA":
-			d.say("354 go on")
+			d.reply("354 go on")
 			d.text()
-			d.say("250 taken")
+			d.reply("250 taken")
 		default:
-			d.say("250 ok")
+			d.reply("250 ok")
 		}
 	}
 }
@@ -189,4 +189,4 @@ func (d *dialogue) text() {
 	}
 }
 
-func (d *dialogue) say(reply string) { d.out.Write([]byte(reply + "\r\n")) } // an error shows at the next read
+func (d *dialogue) reply(line string) { d.out.Write([]byte(line + "\r\n")) } // an error shows at the next read

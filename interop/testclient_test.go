@@ -110,7 +110,7 @@ var testClients = []scenario{
 		peer: thisGo, pick: 2,
 		server: mixSessionsUp,
 		play: func(t *testing.T, r *receiver, addr string) {
-			visit(t, addr, anyCertificate(), aMail...) // the others get this session
+			sendCommands(t, addr, anyCertificate(), aMail...) // the others get this session
 			playTwice(t, r, addr)
 		},
 	},
@@ -186,7 +186,7 @@ var testClients = []scenario{
 		name: "healthy.health-check", comment: "EHLO and QUIT over TLS",
 		peer: func(*testing.T) string { return "crypto/tls " + runtime.Version() },
 		play: func(t *testing.T, _ *receiver, addr string) {
-			visit(t, addr, anyCertificate(), "EHLO check.test", "QUIT")
+			sendCommands(t, addr, anyCertificate(), "EHLO check.test", "QUIT")
 		},
 	},
 	{
@@ -206,7 +206,7 @@ var testClients = []scenario{
 		play: func(t *testing.T, r *receiver, addr string) {
 			config := anyCertificate()
 			config.Certificates = []tls.Certificate{r.pair.TLS}
-			visit(t, addr, config, aMail...)
+			sendCommands(t, addr, config, aMail...)
 		},
 	},
 	{
@@ -249,8 +249,8 @@ func fatal(description byte) []byte {
 	return append(tlsrecord.AppendHeader(nil, tlsrecord.Alert, 2), 2, description)
 }
 
-// visit sends commands over TLS, reads the reply to each, and closes with close_notify.
-func visit(t *testing.T, addr string, config *tls.Config, commands ...string) error {
+// sendCommands sends commands over TLS, reads the reply to each, and closes with close_notify.
+func sendCommands(t *testing.T, addr string, config *tls.Config, commands ...string) error {
 	t.Helper()
 	_, secure := newClient(t, addr, config)
 	defer secure.Close()
@@ -270,7 +270,7 @@ func visit(t *testing.T, addr string, config *tls.Config, commands ...string) er
 func playTwice(t *testing.T, _ *receiver, addr string) {
 	config := anyCertificate()
 	for range 2 {
-		visit(t, addr, config, aMail...)
+		sendCommands(t, addr, config, aMail...)
 	}
 }
 
@@ -296,7 +296,7 @@ func playForgetful(version uint16) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, _ *receiver, addr string) {
 		config := anyCertificate()
 		config.MaxVersion = version
-		visit(t, addr, config, aMail...)
+		sendCommands(t, addr, config, aMail...)
 		conn, secure := newClient(t, addr, config)
 		conn.afterWrite(1, fatal(10))
 		secure.Handshake()

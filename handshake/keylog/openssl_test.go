@@ -54,7 +54,7 @@ func exchange(t *testing.T, conn *tls.Conn) {
 	}
 	line := make([]byte, 4)
 	if _, err := io.ReadFull(conn, line); err != nil || string(line) != "cba\n" {
-		t.Fatalf("the server said %q, %v", line, err)
+		t.Fatalf("the server sent %q, %v", line, err)
 	}
 	conn.Close()
 }
@@ -207,6 +207,6 @@ func outline(t *handshake.Transcript) string {
 func check(t *testing.T, got *handshake.Transcript, want ...string) {
 	t.Helper()
 	if text, want := outline(got), strings.Join(want, "\n"); text != want {
-		t.Errorf("the transcript says\n%s\nwant\n%s", text, want)
+		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 }
