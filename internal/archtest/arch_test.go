@@ -77,7 +77,7 @@ var order = [][]string{
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testdisk", "postern/internal/testsmtp", "postern/internal/testzone", "postern/internal/testreport",
+	"postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp", "postern/internal/testzone", "postern/internal/testreport",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 }

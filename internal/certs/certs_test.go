@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"postern/internal/certs"
 	"postern/internal/testcert"
+	"postern/internal/testlog"
 )
 
 // put replaces the files of a pair by copies of another's.
@@ -194,26 +194,6 @@ func TestOpenWarnsOfCertificateThatExpiresSoon(t *testing.T) {
 	}
 }
 
-// A record is a log that can be read while it is written.
-type record struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *record) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-// take returns what was written since the last take.
-func (r *record) take() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	defer r.text.Reset()
-	return r.text.String()
-}
-
 func TestExpiringCertificateIsLoggedEachDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pair := func(days int) certs.Pair {
@@ -221,13 +201,13 @@ func TestExpiringCertificateIsLoggedEachDay(t *testing.T) {
 			p := testcert.New(t, testcert.Options{NotAfter: end})
 			return certs.Pair{CertFile: p.CertFile, KeyFile: p.KeyFile}
 		}
-		var log record
+		var log testlog.Log
 		short, long := pair(20), pair(200)
-		store, err := certs.Open([]certs.Pair{short, long}, slog.New(slog.NewTextHandler(&log, nil)))
+		store, err := certs.Open([]certs.Pair{short, long}, log.Logger())
 		if err != nil {
 			t.Fatal(err)
 		}
-		log.take()
+		log.Take()
 		go store.Watch(t.Context(), time.Hour)
 		for day := 1; day <= 30; day++ {
 			time.Sleep(24 * time.Hour)
@@ -239,7 +219,7 @@ func TestExpiringCertificateIsLoggedEachDay(t *testing.T) {
 			case day > 6:
 				want = "level=WARN msg=\"certificate expires soon\""
 			}
-			line := log.take()
+			line := log.Take()
 			if want == "" && line != "" || want != "" && (strings.Count(line, "\n") != 1 || !strings.Contains(line, want) || !strings.Contains(line, short.CertFile)) {
 				t.Errorf("on day %d the log says %q, want %q", day, line, want)
 			}

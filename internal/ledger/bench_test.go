@@ -6,10 +6,11 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
-	"postern/sessionticket"
 	"syscall"
 	"testing"
 	"time"
+
+	"postern/sessionticket"
 )
 
 // The ledger of the benchmarks: a million handshakes of 10,000 senders in 90 days, spread

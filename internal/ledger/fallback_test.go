@@ -4,10 +4,11 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
-	"postern/internal/fallback"
-	"postern/sessionticket"
 	"reflect"
 	"testing"
+
+	"postern/internal/fallback"
+	"postern/sessionticket"
 )
 
 func TestServerGetsPins(t *testing.T) {

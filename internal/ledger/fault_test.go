@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/fallback"
 	"postern/internal/testdisk"
+	"postern/internal/testlog"
 	"postern/sessionticket"
 )
 
@@ -67,8 +68,8 @@ func comesBack(t *testing.T, l *Ledger) {
 func TestSlowDiskDelaysNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	var log logged
-	l := opened(t, path, log.options())
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
 	db, err := connect(path, forWriting())
 	if err != nil {
 		t.Fatal(err)
@@ -83,13 +84,13 @@ func TestSlowDiskDelaysNothing(t *testing.T) {
 	for l.Dropped() < 100 {
 		l.AddHandshake(large)
 	}
-	until(t, "told", func() bool { return log.count(begins) == 1 })
+	until(t, "told", func() bool { return log.Count(begins) == 1 })
 	if err := lock.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "told to be over", func() bool { return log.count(ends) == 1 })
-	if got := l.Dropped(); log.count(fmt.Sprintf("dropped=%d", got)) != 1 || log.count(begins) != 1 {
-		t.Errorf("%d events lost, the log says\n%s", got, log.text.String())
+	until(t, "told to be over", func() bool { return log.Count(ends) == 1 })
+	if got := l.Dropped(); log.Count(fmt.Sprintf("dropped=%d", got)) != 1 || log.Count(begins) != 1 {
+		t.Errorf("%d events lost, the log says\n%s", got, log.String())
 	}
 	holds(t, path, "large")
 }
@@ -121,8 +122,8 @@ func TestFullDiskIsSurvived(t *testing.T) {
 	t.Parallel()
 	dir := testdisk.Mount(t, "size=1m")
 	path := filepath.Join(dir, "ledger")
-	var log logged
-	l := opened(t, path, log.options())
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
 	n := 0
 	until(t, "full", func() bool {
 		for range maxBatch - len(l.queue) {
@@ -131,11 +132,11 @@ func TestFullDiskIsSurvived(t *testing.T) {
 		}
 		return l.Dropped() > 0
 	})
-	until(t, "told", func() bool { return log.count(begins) == 1 })
+	until(t, "told", func() bool { return log.Count(begins) == 1 })
 	holds(t, path, "0") // it can be read
 	testdisk.Remount(t, dir, 0, "size=64m")
 	comesBack(t, l)
-	until(t, "told to be over", func() bool { return log.count(ends) > 0 })
+	until(t, "told to be over", func() bool { return log.Count(ends) > 0 })
 	expectSound(t, path)
 }
 
@@ -144,8 +145,8 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 	dir := testdisk.Mount(t, "size=8m")
 	path := filepath.Join(dir, "ledger")
 	testdisk.Remount(t, dir, syscall.MS_RDONLY, "")
-	var log logged
-	l := opened(t, path, log.options())
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("lost"))
 	until(t, "lost", func() bool { return l.Dropped() == 1 })
 	testdisk.Remount(t, dir, 0, "")
@@ -155,8 +156,8 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 func TestDeletedFileIsReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	var log logged
-	o := log.options()
+	var log testlog.Log
+	o := Options{Log: log.Logger()}
 	told := make(chan []fallback.Pin, 10)
 	o.Pins = tell(told)
 	l := opened(t, path, o)
@@ -180,8 +181,8 @@ func TestDeletedFileIsReplaced(t *testing.T) {
 	if pins, err := r.Pins(t.Context()); err != nil || len(pins) != 1 || pins[0] != pin {
 		t.Errorf("pins %v, %v; want the one that was set", pins, err)
 	}
-	if log.count("ledger file gone") != 1 || l.Dropped() != 0 {
-		t.Errorf("%d lost, the log says\n%s", l.Dropped(), log.text.String())
+	if log.Count("ledger file gone") != 1 || l.Dropped() != 0 {
+		t.Errorf("%d lost, the log says\n%s", l.Dropped(), log.String())
 	}
 	expectSound(t, path)
 }
@@ -218,13 +219,13 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a reader is told %v", err)
 	}
-	var log logged
-	l := opened(t, path, log.options())
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("new"))
 	holds(t, path, "new")
 	aside := asides(t, path)
-	if len(aside) != 1 || log.count("aside="+aside[0]) != 1 {
-		t.Fatalf("set aside: %v; the log says\n%s", aside, log.text.String())
+	if len(aside) != 1 || log.Count("aside="+aside[0]) != 1 {
+		t.Fatalf("set aside: %v; the log says\n%s", aside, log.String())
 	}
 	if text, err := os.ReadFile(aside[0]); err != nil || string(text) != string(garbage) {
 		t.Errorf("what was set aside is not what was damaged: %v", err)
@@ -247,12 +248,12 @@ func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
 	if _, err := f.WriteAt([]byte(strings.Repeat("\xa5", int(info.Size()-pageSize))), pageSize); err != nil {
 		t.Fatal(err)
 	}
-	var log logged
-	l := opened(t, path, log.options())
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("new"))
 	holds(t, path, "new")
 	if got := asides(t, path); len(got) != 1 || l.Dropped() != 0 {
-		t.Errorf("set aside: %v, %d lost; the log says\n%s", got, l.Dropped(), log.text.String())
+		t.Errorf("set aside: %v, %d lost; the log says\n%s", got, l.Dropped(), log.String())
 	}
 	expectSound(t, path)
 }

@@ -6,18 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"postern/internal/fallback"
-	"postern/sessionticket"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"postern/internal/fallback"
+	"postern/sessionticket"
 )
 
 var noon = time.Date(2026, 7, 29, 12, 0, 0, 0, time.UTC)
@@ -47,29 +46,6 @@ func success(session string) Handshake {
 func with(h Handshake, change func(*Handshake)) Handshake {
 	change(&h)
 	return h
-}
-
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// count returns how many lines have text.
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
-func (l *logged) options() Options {
-	return Options{Log: slog.New(slog.NewTextHandler(l, nil))}
 }
 
 // written opens a ledger in a new folder, adds events, closes it and returns its path.

@@ -9,9 +9,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"postern/handshake"
 	"testing"
 	"time"
+
+	"postern/handshake"
 
 	"pgregory.net/rapid"
 )

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"postern/internal/fallback"
-	"postern/sessionticket"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"postern/internal/fallback"
+	"postern/internal/testlog"
+	"postern/sessionticket"
 )
 
 // next is a migration of a newer Postern.
@@ -65,13 +67,13 @@ func TestMuchNewerLedgerIsNotUsed(t *testing.T) {
 func TestServerDoesNotWriteANewerLedger(t *testing.T) {
 	t.Parallel()
 	path := ledgerOf(t, next)
-	var log logged
-	l := opened(t, path, log.options())
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("B"))
 	until(t, "lost", func() bool { return l.Dropped() == 1 })
 	known := len(migrations())
 	until(t, "told", func() bool {
-		return log.count(fmt.Sprintf("schema %d, this version knows %d: written by a newer postern; use that one", known+1, known)) == 1
+		return log.Count(fmt.Sprintf("schema %d, this version knows %d: written by a newer postern; use that one", known+1, known)) == 1
 	})
 	if got := sessions(t, reader(t, path), Filter{}); got != "A" {
 		t.Errorf("the ledger has %q, want it as it was", got)

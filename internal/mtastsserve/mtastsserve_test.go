@@ -2,7 +2,6 @@ package mtastsserve
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/testlog"
 	"postern/mtasts"
 )
 
@@ -19,7 +19,7 @@ type fakeCheck struct {
 	mu       sync.Mutex
 	problems map[string][]Problem // by domain
 	calls    int
-	log      strings.Builder
+	log      testlog.Log
 }
 
 func (o *fakeCheck) begin(Settings) CheckFunc {
@@ -37,20 +37,6 @@ func (o *fakeCheck) set(domain string, problems ...Problem) {
 	o.problems = map[string][]Problem{domain: problems}
 }
 
-func (o *fakeCheck) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.log.Write(p)
-}
-
-// logged returns what was logged since the last call.
-func (o *fakeCheck) logged() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	defer o.log.Reset()
-	return o.log.String()
-}
-
 func wanted(mode mtasts.Mode, domains ...string) Settings {
 	return Settings{Domains: domains, Policy: mtasts.Policy{Mode: mode, MX: []string{"mx.example.org"}, MaxAge: 14 * 24 * time.Hour}}
 }
@@ -59,7 +45,7 @@ func wanted(mode mtasts.Mode, domains ...string) Settings {
 func published(t *testing.T, settings Settings, story func(*Publisher, *fakeCheck, chan<- struct{})) {
 	synctest.Test(t, func(t *testing.T) {
 		o, changed := new(fakeCheck), make(chan struct{})
-		p := New(settings, o.begin, slog.New(slog.NewTextHandler(o, nil)))
+		p := New(settings, o.begin, o.log.Logger())
 		go p.Run(t.Context(), changed)
 		story(p, o, changed)
 	})
@@ -119,7 +105,7 @@ func TestOtherModesAreServedUnchecked(t *testing.T) {
 func TestEnforceIsNotServedBeforeFirstCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := new(fakeCheck)
-		p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
+		p := New(wanted(mtasts.Enforce, "example.org"), o.begin, o.log.Logger())
 		if status, _ := served(t, p, "example.org"); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d before the check", status)
 		}
@@ -131,13 +117,13 @@ func TestEnforceIsNotServedBeforeFirstCheck(t *testing.T) {
 func TestRefusalDowngradesToTestingUntilFixed(t *testing.T) {
 	published(t, wanted(mtasts.Enforce, "example.org", "example.net"), func(p *Publisher, o *fakeCheck, changed chan<- struct{}) {
 		expect(t, p, "example.org", mtasts.Enforce)
-		o.logged()
+		o.log.Take()
 
 		o.set("example.org", refused)
 		time.Sleep(checkInterval)
 		expect(t, p, "example.org", mtasts.Testing)
 		expect(t, p, "example.net", mtasts.Enforce)
-		log := o.logged()
+		log := o.log.Take()
 		for _, want := range []string{
 			`level=WARN msg="MTA-STS policy downgraded to testing: verifying senders cannot deliver" domain=example.org host=mx.example.org address=192.0.2.1:25 reason="certificate has expired" remedy="renew it"`,
 			`msg="serving MTA-STS policy" domain=example.org mode=testing mx=[mx.example.org]`,
@@ -149,14 +135,14 @@ func TestRefusalDowngradesToTestingUntilFixed(t *testing.T) {
 
 		time.Sleep(checkInterval)
 		synctest.Wait()
-		if log := o.logged(); log != "" {
+		if log := o.log.Take(); log != "" {
 			t.Errorf("a known problem is logged again: %s", log)
 		}
 
 		o.set("example.org")
 		changed <- struct{}{} // at once, not in an hour
 		expect(t, p, "example.org", mtasts.Enforce)
-		if log := o.logged(); !strings.Contains(log, "domain=example.org mode=enforce") {
+		if log := o.log.Take(); !strings.Contains(log, "domain=example.org mode=enforce") {
 			t.Errorf("the log says %q", log)
 		}
 	})
@@ -166,10 +152,10 @@ func TestInconclusiveFirstCheckDowngradesToTesting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := new(fakeCheck)
 		o.set("example.org", inconclusive)
-		p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
+		p := New(wanted(mtasts.Enforce, "example.org"), o.begin, o.log.Logger())
 		go p.Run(t.Context(), nil)
 		expect(t, p, "example.org", mtasts.Testing)
-		if log := o.logged(); !strings.Contains(log, "MTA-STS policy downgraded to testing: check inconclusive") {
+		if log := o.log.Take(); !strings.Contains(log, "MTA-STS policy downgraded to testing: check inconclusive") {
 			t.Errorf("the log says %q", log)
 		}
 	})
@@ -179,11 +165,11 @@ func TestInconclusiveFirstCheckDowngradesToTesting(t *testing.T) {
 func TestInconclusiveLaterCheckKeepsEnforce(t *testing.T) {
 	published(t, wanted(mtasts.Enforce, "example.org"), func(p *Publisher, o *fakeCheck, _ chan<- struct{}) {
 		expect(t, p, "example.org", mtasts.Enforce)
-		o.logged()
+		o.log.Take()
 		o.set("example.org", inconclusive)
 		time.Sleep(checkInterval)
 		expect(t, p, "example.org", mtasts.Enforce)
-		if log := o.logged(); !strings.Contains(log, "MTA-STS policy kept in enforce: check inconclusive") || strings.Count(log, "\n") != 1 {
+		if log := o.log.Take(); !strings.Contains(log, "MTA-STS policy kept in enforce: check inconclusive") || strings.Count(log, "\n") != 1 {
 			t.Errorf("the log says %q", log)
 		}
 		o.set("example.org", inconclusive, refused)
@@ -198,13 +184,13 @@ func TestSameSettingsChangeNothing(t *testing.T) {
 			o.set("example.org", refused)
 			time.Sleep(checkInterval)
 			expect(t, p, "example.org", mtasts.Testing)
-			o.logged()
+			o.log.Take()
 			p.Apply(wanted(mode, "example.org"))
 			if _, got := served(t, p, "example.org"); got != mtasts.Testing {
 				t.Errorf("the mode is %q", got)
 			}
 			expect(t, p, "example.org", mtasts.Testing)
-			if log := o.logged(); log != "" {
+			if log := o.log.Take(); log != "" {
 				t.Errorf("the log says %q", log)
 			}
 		})
@@ -213,7 +199,7 @@ func TestSameSettingsChangeNothing(t *testing.T) {
 
 func TestOtherMXIsCheckedBeforeItIsServed(t *testing.T) {
 	o := new(fakeCheck)
-	p := New(wanted(mtasts.Enforce, "example.org"), o.begin, slog.New(slog.NewTextHandler(o, nil)))
+	p := New(wanted(mtasts.Enforce, "example.org"), o.begin, o.log.Logger())
 	p.checkAll(t.Context())
 	if _, mode := served(t, p, "example.org"); mode != mtasts.Enforce {
 		t.Fatalf("the mode is %q", mode)

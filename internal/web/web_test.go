@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -9,36 +8,18 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"postern/internal/testcert"
+	"postern/internal/testlog"
 	"postern/internal/web"
 )
-
-// A logBuffer keeps the log.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // A testServer is a server on loopback, for HTTPS and plain HTTP.
 type testServer struct {
 	*web.Server
-	log           logBuffer
+	log           testlog.Log
 	secure, plain string // addresses
 	trusted       *tls.Config
 }
