@@ -173,9 +173,9 @@ func TestProbeForMonitoring(t *testing.T) {
 		line string
 	}{
 		{[]string{"--ca", cert.CertFile, p.addr}, 0, "OK " + p.addr + ": no problems | critical=0 warnings=0 "},
-		{[]string{p.addr}, 1, "WARNING " + p.addr + ": The certificate does not lead"},
+		{[]string{p.addr}, 1, "WARNING " + p.addr + ": No trusted authority issued the certificate"},
 		{[]string{"--ca", cert.CertFile, stock.addr}, 2, "CRITICAL " + stock.addr + ": Senders like early-ticket fail over TLS"},
-		{[]string{"127.0.0.1:1"}, 3, "UNKNOWN 127.0.0.1:1: The server cannot be reached"},
+		{[]string{"127.0.0.1:1"}, 3, "UNKNOWN 127.0.0.1:1: Cannot connect to the server"},
 	} {
 		cmd := exec.Command(program, append([]string{"probe", "--check"}, tt.args...)...)
 		output, _ := cmd.Output() // its exit status is checked
