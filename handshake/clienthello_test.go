@@ -27,7 +27,7 @@ func TestClientHelloIsParsed(t *testing.T) {
 			Versions: []Version{}, PSKModes: []PSKMode{}},
 	} {
 		b := hello(want)
-		got := recorded(AtServer, client(b)).ClientHello()
+		got := recorded(AtServer, client(b)).t.ClientHello
 		if got == nil {
 			t.Fatalf("%s: not understood", name)
 		}
@@ -63,8 +63,8 @@ func TestMalformedClientHelloIsNotKept(t *testing.T) {
 	}
 	for name, body := range tests {
 		r := recorded(AtServer, client(record(tlsrecord.Handshake, message(1, body))))
-		if r.ClientHello() != nil {
-			t.Errorf("%s: %+v", name, r.ClientHello())
+		if r.t.ClientHello != nil {
+			t.Errorf("%s: %+v", name, r.t.ClientHello)
 		}
 		checkOutline(t, r.Transcript(), "> CH\nopen, completed false, unused")
 	}
@@ -72,7 +72,7 @@ func TestMalformedClientHelloIsNotKept(t *testing.T) {
 
 func TestKeptProtocolsAreBounded(t *testing.T) {
 	h := &ClientHello{Extensions: []Extension{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
-	if got := recorded(AtServer, client(hello(h))).ClientHello(); len(got.ALPN) != maxNames {
+	if got := recorded(AtServer, client(hello(h))).t.ClientHello; len(got.ALPN) != maxNames {
 		t.Errorf("%d protocols kept", len(got.ALPN))
 	}
 }

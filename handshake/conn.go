@@ -101,30 +101,31 @@ func (c *Conn) ClientHello() (hello *ClientHello) {
 	if rec := c.recording.Load(); rec != nil {
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
-		hello = rec.r.ClientHello()
+		hello = rec.r.t.ClientHello
 	}
 	return hello
 }
 
 // ExpectTicket announces a session ticket of length bytes, as
-// [crypto/tls.Config.WrapSession] returns it, so that the encrypted message is
-// recognised. Call it with 0 after Begin and then for each ticket. Without it tickets are
-// inferred from their place, which leaves some [TypeUnknown].
+// [crypto/tls.Config.WrapSession] returns it. From the first call on, encrypted tickets
+// are recognised by their size and nothing else is taken for one, so announce each before
+// it passes; after Begin, ExpectTicket(0) announces that there is none yet. Without it
+// tickets are inferred from their place, which leaves some [TypeUnknown].
 func (c *Conn) ExpectTicket(length int) {
-	c.notify(func(r *Recorder) { r.ExpectTicket(length) })
+	c.notify(func(r *Recorder) { r.expectTicket(length) })
 }
 
-// ServerFirst calls [Recorder.ServerFirst].
+// ServerFirst notes that the server speaks first: see [Recorder.ServerFirst].
 func (c *Conn) ServerFirst() { c.notify((*Recorder).ServerFirst) }
 
 // Complete notes that the handshake is complete: crypto/tls has verified the other side's
 // Finished. The recording continues until Stop, so that what follows is seen: a ticket,
 // the first data, a silent close.
-func (c *Conn) Complete() { c.notify((*Recorder).Complete) }
+func (c *Conn) Complete() { c.notify((*Recorder).complete) }
 
 // Fail notes the handshake's error as crypto/tls returned it. It reveals encrypted
-// alerts.
-func (c *Conn) Fail(err error) { c.notify(func(r *Recorder) { r.Fail(err) }) }
+// alerts, and timeouts by a context.
+func (c *Conn) Fail(err error) { c.notify(func(r *Recorder) { r.fail(err) }) }
 
 // notify passes an event to the recorder, if there is one.
 func (c *Conn) notify(event func(*Recorder)) {

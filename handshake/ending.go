@@ -62,9 +62,8 @@ type libraryAlert struct {
 // maxErr bounds what is kept of an error: it may quote the peer.
 const maxErr = 256
 
-// Fail notes the error of the handshake, as crypto/tls returned it. It reveals encrypted
-// alerts, and timeouts by a context.
-func (r *Recorder) Fail(err error) {
+// fail notes the error of the handshake: see [Conn.Fail].
+func (r *Recorder) fail(err error) {
 	if err == nil {
 		return
 	}

@@ -52,7 +52,7 @@ func TestJA4IsAsPublished(t *testing.T) {
 		h := test.hello
 		lists := strings.Split(test.lists, "_")
 		h.Suites, h.Extensions, h.Signatures = hexList[Suite](t, lists[0]), hexList[Extension](t, lists[1]), hexList[SignatureScheme](t, lists[2])
-		got := recorded(AtServer, client(hello(&h))).ClientHello()
+		got := recorded(AtServer, client(hello(&h))).t.ClientHello
 		if got == nil {
 			t.Errorf("%s: the ClientHello was not understood", test.source)
 			continue

@@ -28,7 +28,7 @@ type Recorder struct {
 	clientFinished  bool          // the client's Finished has passed, as far as can be seen
 	completed       bool          // and the TLS library accepted it
 	serverFirst     bool          // the server speaks first in the protocol over TLS
-	ticketsExpected bool          // ExpectTicket was called
+	ticketsExpected bool          // expectTicket was called
 	tickets         []int         // sizes of the NewSessionTicket messages to expect
 	afterFinished   int           // records noted since the client's Finished
 	libraryAlert    *libraryAlert // the alert in the TLS library's error
@@ -80,12 +80,9 @@ func (r *Recorder) stream(from Side) *stream {
 	return &r.server
 }
 
-// ClientHello returns the content of the first ClientHello, or nil before it is whole.
-func (r *Recorder) ClientHello() *ClientHello { return r.t.ClientHello }
-
-// Complete notes that both sides' Finished were accepted. Without it a transcript is
+// complete notes that both sides' Finished were accepted. Without it a transcript is
 // completed if the messages show that: see [Transcript.Completed].
-func (r *Recorder) Complete() { r.clientFinished, r.completed = true, true }
+func (r *Recorder) complete() { r.clientFinished, r.completed = true, true }
 
 // SetUse notes what the client did with the finished connection, as far as the protocol
 // over TLS shows. Data is noted without it; a lesser use than noted before changes
@@ -97,11 +94,8 @@ func (r *Recorder) SetUse(use Use) { r.t.Use = max(r.t.Use, use) }
 // data are taken for session tickets.
 func (r *Recorder) ServerFirst() { r.serverFirst = true }
 
-// ExpectTicket announces a session ticket of length bytes, as
-// [crypto/tls.Config.WrapSession] returns it. From the first call on, encrypted tickets
-// are recognised by their size and nothing else is taken for one, so announce each
-// ticket before it passes. ExpectTicket(0) says that there is none yet.
-func (r *Recorder) ExpectTicket(length int) {
+// expectTicket announces a session ticket: see [Conn.ExpectTicket].
+func (r *Recorder) expectTicket(length int) {
 	r.ticketsExpected = true
 	if length > 0 && len(r.tickets) < maxTickets {
 		r.tickets = append(r.tickets, ticketMessageLen+length)
