@@ -36,12 +36,12 @@ func TestGetConfigForClientIsCalledOnce(t *testing.T) {
 			t.Error("the returned config's own GetConfigForClient was called")
 			return nil, nil
 		}
-		base.Certificates = nil // the returned config stands for all of base
+		base.Certificates = nil // the returned config replaces all of base
 		base.CurvePreferences = []tls.CurveID{tls.CurveP384}
 		base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			asked++
 			if hello.ServerName != "localhost" || hello.Conn == nil {
-				t.Errorf("GetConfigForClient was told of %q over %v", hello.ServerName, hello.Conn)
+				t.Errorf("GetConfigForClient got %q over %v", hello.ServerName, hello.Conn)
 			}
 			return inner, nil
 		}

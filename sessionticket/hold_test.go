@@ -15,7 +15,7 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// scripted is a connection whose writes end as told: each takes the next of ends,
+// scripted is a connection with scripted writes: each takes the next of ends,
 // and once those are used up everything is taken.
 type scripted struct {
 	net.Conn

@@ -92,7 +92,7 @@ func TestOtherLayoutPassesAndIsReportedOnce(t *testing.T) {
 			}
 			var layout *LayoutError
 			if len(reasons) != 1 || !errors.As(reasons[0], &layout) || layout.Ticket != newSessionTicketLen(testLabel) {
-				t.Errorf("size %d: OnBypass was told %v", size, reasons)
+				t.Errorf("size %d: OnBypass got %v", size, reasons)
 			}
 		}
 	}
@@ -102,8 +102,8 @@ func TestOtherLayoutPassesAndIsReportedOnce(t *testing.T) {
 func TestLateTicketThatChangesMidwayPasses(t *testing.T) {
 	s := new(scripted)
 	c := &conn{Conn: s}
-	told := 0
-	c.expect(&Gate{OnBypass: func(error) { told++ }}, context.Background(), tlsrecord.MaxPlaintext+9, false)
+	calls := 0
+	c.expect(&Gate{OnBypass: func(error) { calls++ }}, context.Background(), tlsrecord.MaxPlaintext+9, false)
 	first, other := record(tlsrecord.MaxPlaintext), record(tlsrecord.MaxPlaintext-5)
 	c.Write(first)
 	if s.calls != 0 {
@@ -112,8 +112,8 @@ func TestLateTicketThatChangesMidwayPasses(t *testing.T) {
 	if n, err := c.Write(other); n != len(other) || err != nil {
 		t.Errorf("Write gave %d, %v", n, err)
 	}
-	if !bytes.Equal(s.taken, slices.Concat(first, other)) || told != 1 || c.hold.Load() != nil {
-		t.Errorf("%d bytes left, told %d times", len(s.taken), told)
+	if !bytes.Equal(s.taken, slices.Concat(first, other)) || calls != 1 || c.hold.Load() != nil {
+		t.Errorf("%d bytes left, %d calls", len(s.taken), calls)
 	}
 }
 

@@ -17,7 +17,7 @@ func TestChooseSeesPeerAndDecides(t *testing.T) {
 		gate := &Gate{Mode: Stock, Choose: func(hello *tls.ClientHelloInfo) Mode {
 			asked++
 			if hello.Conn.RemoteAddr().String() != near.LocalAddr().String() || hello.ServerName != "localhost" {
-				t.Errorf("Choose was told of %s from %s", hello.ServerName, hello.Conn.RemoteAddr())
+				t.Errorf("Choose got %s from %s", hello.ServerName, hello.Conn.RemoteAddr())
 			}
 			return mode
 		}}

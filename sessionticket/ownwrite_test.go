@@ -38,7 +38,7 @@ func TestOwnWriteDoesNotDelayReads(t *testing.T) {
 	})
 }
 
-// shakenOverPipe is shaken over a net.Pipe, for tests in which time stands still.
+// shakenOverPipe is shaken over a net.Pipe, for tests in a synctest bubble.
 func shakenOverPipe(t *testing.T, mode Mode, change func(server, client *tls.Config)) *pair {
 	near, far := net.Pipe()
 	return shaken(t, mode, near, far, change)
@@ -110,10 +110,10 @@ func TestOldWriteDeadlineDoesNotLoseTheTicket(t *testing.T) {
 func TestReadSendsTheTicketOnlyAfterTheClientsFinished(t *testing.T) {
 	flight, ticket := record(36), record(newSessionTicketLen(testLabel))
 	for name, test := range map[string]struct {
-		written []byte // by crypto/tls
-		heard   int    // bytes from the client inside the handshake
-		ended   bool
-		want    bool
+		written  []byte // by crypto/tls
+		received int    // bytes from the client inside the handshake
+		ended    bool
+		want     bool
 	}{
 		"after the Finished":          {slices.Concat(flight, ticket), finishedRecordLen, true, true},
 		"before the handshake's end":  {slices.Concat(flight, ticket), finishedRecordLen, false, false},
@@ -130,7 +130,7 @@ func TestReadSendsTheTicketOnlyAfterTheClientsFinished(t *testing.T) {
 			c.expect(new(Gate), handshake, testLabel, true)
 			c.Write(test.written)
 			s.taken, s.calls = nil, 0
-			c.Read(make([]byte, test.heard))
+			c.Read(make([]byte, test.received))
 			if test.ended {
 				end()
 			}

@@ -59,7 +59,7 @@ func TestGateFindsItsConnBelowWrappers(t *testing.T) {
 				want = nil
 			}
 			if !slices.Equal(reasons, want) {
-				t.Errorf("OnBypass was told %v, want %v, once", reasons, want)
+				t.Errorf("OnBypass got %v, want %v, once", reasons, want)
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func TestInnerTLSIsNotHeldByTheConnOfTheOuter(t *testing.T) {
 		t.Error(err)
 	}
 	if len(reasons) != 1 || reasons[0] != ErrNotWrapped {
-		t.Errorf("OnBypass was told %v", reasons)
+		t.Errorf("OnBypass got %v", reasons)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestHelloWithoutContextIsNotHeld(t *testing.T) {
 		t.Error(err)
 	}
 	if !errors.Is(reason, ErrNotWrapped) {
-		t.Errorf("OnBypass was told %v", reason)
+		t.Errorf("OnBypass got %v", reason)
 	}
 }
 

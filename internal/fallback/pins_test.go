@@ -37,19 +37,19 @@ func TestLongestPinApplies(t *testing.T) {
 func TestSetPinsReturnsChanges(t *testing.T) {
 	l := New(firstWrite)
 	l.SetPins([]Pin{pin("192.0.2.0/24", tls12), pin("198.51.100.0/24", tls12), pin("203.0.113.0/24", tls12)}, epoch)
-	told := l.SetPins([]Pin{pin("192.0.2.9/24", noTicket), pin("203.0.113.0/24", tls12), pin("10.0.0.0/8", stock)}, epoch)
+	changes := l.SetPins([]Pin{pin("192.0.2.9/24", noTicket), pin("203.0.113.0/24", tls12), pin("10.0.0.0/8", stock)}, epoch)
 	want := []Decision{
 		{Kind: Pinned, Network: netip.MustParsePrefix("10.0.0.0/8"), From: firstWrite, To: stock, Why: "asked for"},
 		{Kind: Pinned, Network: netip.MustParsePrefix("192.0.2.0/24"), From: tls12, To: noTicket, Why: "asked for"},
 		{Kind: Unpinned, Network: netip.MustParsePrefix("198.51.100.0/24"), From: tls12, To: firstWrite, Why: "pin removed: asked for"},
 	}
-	if len(told) != len(want) {
-		t.Fatalf("decisions: %+v", told)
+	if len(changes) != len(want) {
+		t.Fatalf("decisions: %+v", changes)
 	}
 	for i := range want {
 		want[i].At = epoch
-		if told[i] != want[i] {
-			t.Errorf("decision %d: %+v, want %+v", i, told[i], want[i])
+		if changes[i] != want[i] {
+			t.Errorf("decision %d: %+v, want %+v", i, changes[i], want[i])
 		}
 	}
 }

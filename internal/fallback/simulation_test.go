@@ -44,7 +44,7 @@ type simulated struct {
 	due     time.Time
 	failed  int    // attempts for the present message
 	worst   int    // most for one message
-	learnt  int    // attempts lost until it had a mode that works
+	lost    int    // attempts lost until it had a mode that works
 	retries [2]int // attempts lost to retries, by month
 }
 
@@ -76,7 +76,7 @@ func TestSimulatedMonths(t *testing.T) {
 			for i, k := range kinds() {
 				sum := tally(senders, i)
 				t.Logf("%-24s %4d senders: %2d at most by one until it delivers, %5d by all; to retries %.2f per sender in the first month, %.2f in the second",
-					k.name, k.count, sum.learnt, sum.all, sum.retries[0], sum.retries[1])
+					k.name, k.count, sum.lost, sum.all, sum.retries[0], sum.retries[1])
 				if limit, honest := test.lost[k.name]; honest {
 					sum.check(t, k.name, limit)
 				}
@@ -87,15 +87,15 @@ func TestSimulatedMonths(t *testing.T) {
 
 // sums are of one kind: the maximum of all senders, and retries on average.
 type sums struct {
-	learnt, worst, all int
-	retries            [2]float64
+	lost, worst, all int
+	retries          [2]float64
 }
 
 func tally(senders []*simulated, kind int) (s sums) {
 	n := float64(kinds()[kind].count)
 	for _, v := range senders {
 		if v.kind == kind {
-			s.learnt, s.worst, s.all = max(s.learnt, v.learnt), max(s.worst, v.worst), s.all+v.learnt
+			s.lost, s.worst, s.all = max(s.lost, v.lost), max(s.worst, v.worst), s.all+v.lost
 			s.retries[0] += float64(v.retries[0]) / n
 			s.retries[1] += float64(v.retries[1]) / n
 		}
@@ -104,8 +104,8 @@ func tally(senders []*simulated, kind int) (s sums) {
 }
 
 func (s sums) check(t *testing.T, name string, limit int) {
-	if s.learnt > limit || s.worst > limit {
-		t.Errorf("%s: a sender lost %d attempts and a message %d, want at most %d", name, s.learnt, s.worst, limit)
+	if s.lost > limit || s.worst > limit {
+		t.Errorf("%s: a sender lost %d attempts and a message %d, want at most %d", name, s.lost, s.worst, limit)
 	}
 	if s.retries[0] > 7 || s.retries[1] > 3 || limit == 0 && s.retries[0]+s.retries[1] > 0 {
 		t.Errorf("%s: %.2f retries in the first month and %.2f in the second", name, s.retries[0], s.retries[1])
@@ -122,9 +122,9 @@ func simulate(first sessionticket.Mode) (senders []*simulated, decisions int) {
 	all := kinds()
 	for queue[0].due.Before(epoch.Add(2 * month)) {
 		v := queue[0]
-		_, end, told := all[v.kind].client.connect(l, v.Sender, v.due)
-		decisions += len(told)
-		v.ended(end, told, random.ExpFloat64()*float64(all[v.kind].between))
+		_, end, decided := all[v.kind].client.connect(l, v.Sender, v.due)
+		decisions += len(decided)
+		v.ended(end, decided, random.ExpFloat64()*float64(all[v.kind].between))
 		heap.Fix(&queue, 0)
 	}
 	return senders, decisions
@@ -132,14 +132,14 @@ func simulate(first sessionticket.Mode) (senders []*simulated, decisions int) {
 
 // ended counts an attempt and sets the time of the next one: after the pause to the next
 // message, or a quarter of an hour after a failed attempt, up to five times.
-func (v *simulated) ended(end handshake.Outcome, told []Decision, pause float64) {
+func (v *simulated) ended(end handshake.Outcome, decided []Decision, pause float64) {
 	if end != handshake.Worked {
 		v.failed++
 		v.worst = max(v.worst, v.failed)
-		if len(told) > 0 && told[0].Kind == RetryFailed {
+		if len(decided) > 0 && decided[0].Kind == RetryFailed {
 			v.retries[v.due.Sub(epoch)/month]++
 		} else {
-			v.learnt++
+			v.lost++
 		}
 		if v.failed < 5 {
 			v.due = v.due.Add(15 * time.Minute)

@@ -196,9 +196,9 @@ func TestCloseAfterATicketThatWasNotSentIsInconclusive(t *testing.T) {
 
 func TestDecisionsSayWhy(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	var told []Decision
+	var decided []Decision
 	note := func(mode sessionticket.Mode, end handshake.Outcome, now time.Time) {
-		told = append(told, l.Learn(s, mode, end, now)...)
+		decided = append(decided, l.Learn(s, mode, end, now)...)
 	}
 	note(stock, handshake.ClosedAfterFlight, epoch)
 	note(firstWrite, handshake.Worked, epoch)
@@ -217,11 +217,11 @@ func TestDecisionsSayWhy(t *testing.T) {
 		{RetryFailed, stock, firstWrite, "retried and closed silently after our flight; mode first-write works"},
 		{Recovered, firstWrite, stock, "retried mode stock and completed"},
 	}
-	if len(told) != len(want) {
-		t.Fatalf("decisions: %+v", told)
+	if len(decided) != len(want) {
+		t.Fatalf("decisions: %+v", decided)
 	}
 	for i, w := range want {
-		d := told[i]
+		d := decided[i]
 		if d.Kind != w.kind || d.From != w.from || d.To != w.to || d.Why != w.why || d.Network != admission.Network(s.Addr) || d.Fingerprint != "a" {
 			t.Errorf("decision %d: %+v, want %+v", i, d, w)
 		}

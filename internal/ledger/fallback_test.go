@@ -14,9 +14,9 @@ import (
 func TestServerGetsPins(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	told := make(chan []fallback.Pin, 10)
-	l := Open(path, Options{Pins: tell(told)})
-	if pins := <-told; len(pins) != 0 {
+	calls := make(chan []fallback.Pin, 10)
+	l := Open(path, Options{Pins: report(calls)})
+	if pins := <-calls; len(pins) != 0 {
 		t.Errorf("got pins %v at the start, want none", pins)
 	}
 	a := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
@@ -32,7 +32,7 @@ func TestServerGetsPins(t *testing.T) {
 	expect := func(want ...fallback.Pin) {
 		t.Helper()
 		for {
-			if pins := <-told; reflect.DeepEqual(pins, want) {
+			if pins := <-calls; reflect.DeepEqual(pins, want) {
 				return
 			}
 		}
@@ -48,17 +48,17 @@ func TestServerGetsPins(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = Open(path, Options{Pins: tell(told)})
+	l = Open(path, Options{Pins: report(calls)})
 	defer l.Close()
-	if pins := <-told; !reflect.DeepEqual(pins, []fallback.Pin{changed}) {
+	if pins := <-calls; !reflect.DeepEqual(pins, []fallback.Pin{changed}) {
 		t.Errorf("after a restart: pins %v", pins)
 	}
 }
 
-// tell returns an [Options].Pins that sends pins to told.
-func tell(told chan<- []fallback.Pin) func([]fallback.Pin) []fallback.Decision {
+// report returns an [Options].Pins that sends pins to calls.
+func report(calls chan<- []fallback.Pin) func([]fallback.Pin) []fallback.Decision {
 	return func(pins []fallback.Pin) []fallback.Decision {
-		told <- pins
+		calls <- pins
 		return nil
 	}
 }

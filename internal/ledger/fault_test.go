@@ -84,11 +84,11 @@ func TestSlowDiskDelaysNothing(t *testing.T) {
 	for l.Dropped() < 100 {
 		l.AddHandshake(large)
 	}
-	until(t, "told", func() bool { return log.Count(begins) == 1 })
+	until(t, "logged", func() bool { return log.Count(begins) == 1 })
 	if err := lock.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "told to be over", func() bool { return log.Count(ends) == 1 })
+	until(t, "logged to be over", func() bool { return log.Count(ends) == 1 })
 	if got := l.Dropped(); log.Count(fmt.Sprintf("dropped=%d", got)) != 1 || log.Count(begins) != 1 {
 		t.Errorf("%d events lost, the log says\n%s", got, log.String())
 	}
@@ -132,11 +132,11 @@ func TestFullDiskIsSurvived(t *testing.T) {
 		}
 		return l.Dropped() > 0
 	})
-	until(t, "told", func() bool { return log.Count(begins) == 1 })
+	until(t, "logged", func() bool { return log.Count(begins) == 1 })
 	holds(t, path, "0") // it can be read
 	testdisk.Remount(t, dir, 0, "size=64m")
 	comesBack(t, l)
-	until(t, "told to be over", func() bool { return log.Count(ends) > 0 })
+	until(t, "logged to be over", func() bool { return log.Count(ends) > 0 })
 	expectSound(t, path)
 }
 
@@ -158,15 +158,15 @@ func TestDeletedFileIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	var log testlog.Log
 	o := Options{Log: log.Logger()}
-	told := make(chan []fallback.Pin, 10)
-	o.Pins = tell(told)
+	calls := make(chan []fallback.Pin, 10)
+	o.Pins = report(calls)
 	l := opened(t, path, o)
 	pin := fallback.Pin{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12, Why: "an old gateway", Since: noon}
 	if err := SetPin(t.Context(), path, pin); err != nil {
 		t.Fatal(err)
 	}
-	<-told // none
-	<-told
+	<-calls // none
+	<-calls
 	l.AddHandshake(failure("A"))
 	holds(t, path, "A")
 	r := reader(t, path)
@@ -217,7 +217,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("a reader is told %v", err)
+		t.Errorf("OpenReader: %v", err)
 	}
 	var log testlog.Log
 	l := opened(t, path, Options{Log: log.Logger()})

@@ -209,8 +209,8 @@ func TestReportFilter(t *testing.T) {
 		want   string
 	}{
 		{"the newest first", ReportFilter{}, "undated other a1 old future"},
-		{"Since is about what they tell of", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
-		{"Since lets those through that end later", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
+		{"Since is the reported time", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
+		{"Since is before the end", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
 		{"Since ignores dates in the future", ReportFilter{Since: noon.Add(day)}, ""},
 		{"Domain", ReportFilter{Domain: "Theirs.example"}, "other"},
 		{"Domain is no part of one", ReportFilter{Domain: "example"}, ""},

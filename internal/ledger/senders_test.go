@@ -121,12 +121,12 @@ func (d *drawn) expectCounts(text string, from int64) {
 }
 
 func (d *drawn) expect(f Filter, want map[string]Counts) {
-	told, err := d.reader.Senders(context.Background(), f)
+	found, err := d.reader.Senders(context.Background(), f)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	got := make(map[string]Counts)
-	for _, s := range told {
+	for _, s := range found {
 		if s.Counts != (Counts{}) { // one may be remembered longer than its sessions
 			got[s.EHLO] = s.Counts
 		}
@@ -201,7 +201,7 @@ func TestLedgerOfTheFirstSchemaIsMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := OpenReader(path); !errors.Is(err, ErrOlder) {
-		t.Errorf("a reader is told %v, want ErrOlder", err)
+		t.Errorf("OpenReader: %v, want ErrOlder", err)
 	}
 	s, from, err := openStore(path, migrations())
 	if err != nil || from != 1 {

@@ -57,7 +57,7 @@ func TestMuchNewerLedgerIsNotUsed(t *testing.T) {
 	known := len(migrations())
 	want := fmt.Sprintf("schema %d, this version knows %d: written by a newer postern; use that one", known+2, known)
 	if _, err := OpenReader(path); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), want) {
-		t.Errorf("a reader is told %v, want %q", err, want)
+		t.Errorf("OpenReader: %v, want %q", err, want)
 	}
 	if err := SetPin(t.Context(), path, fallback.Pin{}); !errors.Is(err, ErrNewer) {
 		t.Errorf("SetPin: %v, want ErrNewer", err)
@@ -72,7 +72,7 @@ func TestServerDoesNotWriteANewerLedger(t *testing.T) {
 	l.AddHandshake(failure("B"))
 	until(t, "lost", func() bool { return l.Dropped() == 1 })
 	known := len(migrations())
-	until(t, "told", func() bool {
+	until(t, "logged", func() bool {
 		return log.Count(fmt.Sprintf("schema %d, this version knows %d: written by a newer postern; use that one", known+1, known)) == 1
 	})
 	if got := sessions(t, reader(t, path), Filter{}); got != "A" {
