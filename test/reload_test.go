@@ -87,7 +87,7 @@ func TestInvalidNewCertificateKeepsTheOldOne(t *testing.T) {
 			before := p.log.length()
 			files.replace(t, broken.cert, broken.key)
 			p.signal(syscall.SIGHUP)
-			p.await(before, "level=ERROR", "keeping the current one", files.cert)
+			p.await(before, "level=ERROR", "keeping current one", files.cert)
 			checkServed(t, p, old)
 		})
 	}
