@@ -110,7 +110,7 @@ func TestWatchIgnoresInterruptedProbe(t *testing.T) {
 	})
 }
 
-func TestProgressOfAProbeCountsTheVisitsOfAllAddresses(t *testing.T) {
+func TestProbeProgressCountsSendersOfAllAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
 		shown := terminal.StartProgress(&screen)

@@ -47,7 +47,7 @@ type receiver struct {
 	secure   bool
 	stop     func()
 	sessions int // ended
-	log      *growing
+	log      *liveOutput
 }
 
 const (
@@ -64,15 +64,15 @@ func startReceiver(t *testing.T, pair *testcert.Pair, flags ...string) (*receive
 			"receiver.example. MX 10 mx.receiver.example.", "mx.receiver.example. A 127.0.0.1",
 			`_mta-sts.receiver.example. TXT "v=STSv1; id=1"`, `_smtp._tls.receiver.example. TXT "v=TLSRPTv1; rua=mailto:tls@receiver.example"`,
 		},
-		log: newGrowing(),
+		log: newLiveOutput(),
 	}
 	flags = append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--hostname", ourHost, "--domain", ourDomain, "--data", r.data,
 		"--cert", pair.CertFile, "--key", pair.KeyFile,
 	}, flags...)
 	server := exec.Command("postern", flags...)
-	server.Env = append(os.Environ(), fastEnd)
-	out := newGrowing()
+	server.Env = append(os.Environ(), fastExit)
+	out := newLiveOutput()
 	server.Stdout, server.Stderr = out, r.log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -96,10 +96,10 @@ func startReceiver(t *testing.T, pair *testcert.Pair, flags ...string) (*receive
 }
 
 // until waits for text, or for the program's end.
-func (g *growing) until(text string, over <-chan error) error {
-	for !strings.Contains(g.String(), text) {
+func (o *liveOutput) until(text string, over <-chan error) error {
+	for !strings.Contains(o.String(), text) {
 		select {
-		case <-g.more:
+		case <-o.more:
 		case err := <-over:
 			return fmt.Errorf("it ended: %w", err)
 		case <-time.After(patience):

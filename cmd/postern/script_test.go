@@ -30,34 +30,34 @@ import (
 	"postern/mtasts"
 )
 
-var update = flag.Bool("update", false, "write the outputs that the scripts expect anew")
+var update = flag.Bool("update", false, "rewrite the expected output in scripts and golden files")
 
-// fastEnd is for the environment of each program here: under the race detector
-// it would else wait for a second at its end.
-const fastEnd = "GORACE=atexit_sleep_ms=0"
+// fastExit is in the environment of each process: the race detector would make it wait
+// for a second at its end.
+const fastExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"postern": main})
 }
 
-// TestScripts runs the stories of testdata/script. Besides testscript's own
-// commands they have
+// TestScripts runs the scripts of testdata/script. Besides the commands of testscript
+// they have
 //
 //	start [FLAG...]   runs postern serve until the script ends, waits until
-//	                  it takes mail, puts its addresses into $ADDR and $ADDR2
+//	                  it accepts mail, sets $ADDR and $ADDR2 to its addresses
 //	signal NAME       sends it TERM, INT or HUP
-//	stopped           waits for its end, which must be a success; then its
-//	                  output is in the files out and log
+//	stopped           waits until it exits with status 0; its output is then in
+//	                  the files out and log
 //	logged TEXT       waits until its log has TEXT, since the last logged
-//	smtp ADDR FILE    plays a dialogue, see dialogue
+//	smtp ADDR FILE    plays an SMTP dialogue, see dialogue
 //	cert NAME FILE    makes FILE-cert.pem and FILE-key.pem
 //	policy ADDR DOMAIN FILE-cert.pem
-//	                  gets the MTA-STS policy of DOMAIN from ADDR, as a sender
-//	                  that trusts the certificate does, into the file policy
+//	                  fetches the MTA-STS policy of DOMAIN from ADDR, trusting
+//	                  the certificate, into the file policy
 //	nameserver TTL FILE
-//	                  serves the records of a zone file, validated, at $DNS
+//	                  serves the records of a zone file at $DNS, with AD bit
 //	systemd           listens at $NOTIFY_SOCKET
-//	told STATE        waits until systemd is told STATE
+//	notified STATE    waits until systemd is notified of STATE
 //
 // and $CAPTURES, a folder of packet captures, and $TRANSCRIPT, a transcript.
 func TestScripts(t *testing.T) {
@@ -80,11 +80,11 @@ func TestScripts(t *testing.T) {
 			"policy":     fetchPolicy,
 			"nameserver": nameserver,
 			"systemd":    systemd,
-			"told":       func(ts *testscript.TestScript, _ bool, args []string) { told(ts).await(ts, args[0]) },
+			"notified":   func(ts *testscript.TestScript, _ bool, args []string) { stateOf(ts).states.await(ts, args[0]) },
 		},
 		Setup: func(env *testscript.Env) error {
-			env.Values[stories{}] = new(story)
-			env.Vars = append(env.Vars, fastEnd,
+			env.Values[stateKey{}] = new(scriptState)
+			env.Vars = append(env.Vars, fastExit,
 				"CAPTURES="+filepath.Join(root, "internal/capture/testdata"),
 				"TRANSCRIPT="+filepath.Join(root, "handshake/testdata/early-ticket.json"))
 			return nil
@@ -95,47 +95,47 @@ func TestScripts(t *testing.T) {
 // patience is how long anything may take. It ends only tests that fail.
 const patience = time.Minute
 
-// A story is what a script has going on.
-type story struct {
+// A scriptState is what a script has started.
+type scriptState struct {
 	server *process
-	told   *growing
+	states *liveOutput // of systemd
 }
 
-type stories struct{}
+type stateKey struct{}
 
-func storyOf(ts *testscript.TestScript) *story { return ts.Value(stories{}).(*story) }
+func stateOf(ts *testscript.TestScript) *scriptState { return ts.Value(stateKey{}).(*scriptState) }
 
 // A process is a running postern serve.
 type process struct {
 	cmd      *exec.Cmd
-	out, log *growing
+	out, log *liveOutput
 }
 
 var listensOn = regexp.MustCompile(`(127\.0\.0\.1:\d+|\[::1\]:\d+) \(`)
 
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	binary := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "postern")
-	s := &process{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), out: newGrowing(), log: newGrowing()}
+	s := &process{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), out: newLiveOutput(), log: newLiveOutput()}
 	s.cmd.Dir = ts.MkAbs(".")
-	s.cmd.Env = append(os.Environ(), fastEnd, "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"))
+	s.cmd.Env = append(os.Environ(), fastExit, "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
 	ts.Check(s.cmd.Start())
-	storyOf(ts).server = s
+	stateOf(ts).server = s
 	ts.Defer(func() { s.cmd.Process.Kill() })
-	said, last := s.out, "Ctrl-C stops it.\n"
+	out, last := s.out, "Ctrl-C stops it.\n"
 	if slices.Contains(args, "json") {
-		said, last = s.log, `"msg":"accepting mail"`
+		out, last = s.log, `"msg":"accepting mail"`
 	}
-	said.await(ts, last)
-	for i, found := range listensOn.FindAllStringSubmatch(said.String(), -1) {
+	out.await(ts, last)
+	for i, found := range listensOn.FindAllStringSubmatch(out.String(), -1) {
 		ts.Setenv([]string{"ADDR", "ADDR2"}[i], found[1])
 	}
 }
 
 func running(ts *testscript.TestScript) *process {
-	s := storyOf(ts).server
+	s := stateOf(ts).server
 	if s == nil {
-		ts.Fatalf("nothing was started")
+		ts.Fatalf("start comes first")
 	}
 	return s
 }
@@ -156,7 +156,7 @@ func (s *process) stopped(ts *testscript.TestScript) {
 }
 
 func cert(ts *testscript.TestScript, _ bool, args []string) {
-	pair := testcert.New(certMaker{ts}, testcert.Options{Names: args[:1]})
+	pair := testcert.New(scriptTB{ts}, testcert.Options{Names: args[:1]})
 	ts.Check(os.Rename(pair.CertFile, ts.MkAbs(args[1]+"-cert.pem")))
 	ts.Check(os.Rename(pair.KeyFile, ts.MkAbs(args[1]+"-key.pem")))
 }
@@ -181,7 +181,7 @@ func fetchPolicy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("policy"), []byte(text), 0o600))
 }
 
-// nameserver has all records live as long as it is told.
+// nameserver gives all records the TTL in its first argument.
 func nameserver(ts *testscript.TestScript, _ bool, args []string) {
 	ttl, err := strconv.ParseUint(args[0], 10, 32)
 	ts.Check(err)
@@ -193,26 +193,26 @@ func nameserver(ts *testscript.TestScript, _ bool, args []string) {
 		zone.Records = append(zone.Records, record.String())
 	}
 	ts.Check(parser.Err())
-	server := testzone.Start(certMaker{ts}, zone)
+	server := testzone.Start(scriptTB{ts}, zone)
 	server.SetAD(true)
 	ts.Setenv("DNS", server.Addr)
 }
 
-// certMaker lets testcert make files in a script, and testzone serve.
-type certMaker struct{ *testscript.TestScript }
+// A scriptTB is the testing.TB that testcert and testzone need of a script.
+type scriptTB struct{ *testscript.TestScript }
 
-func (certMaker) Helper() {}
+func (scriptTB) Helper() {}
 
-// Cleanup has f called at the script's end.
-func (c certMaker) Cleanup(f func()) { c.Defer(f) }
+// Cleanup calls f at the script's end.
+func (c scriptTB) Cleanup(f func()) { c.Defer(f) }
 
-func (c certMaker) TempDir() string {
+func (c scriptTB) TempDir() string {
 	dir, err := os.MkdirTemp(c.MkAbs("."), "cert")
 	c.Check(err)
 	return dir
 }
 
-// systemd stands in for the service manager (sd_notify(3)).
+// systemd receives what postern sends to the service manager (sd_notify(3)).
 func systemd(ts *testscript.TestScript, _ bool, _ []string) {
 	// The path of a socket has at most 108 bytes.
 	dir, err := os.MkdirTemp("", "notify")
@@ -223,8 +223,8 @@ func systemd(ts *testscript.TestScript, _ bool, _ []string) {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	ts.Check(err)
 	ts.Defer(func() { conn.Close() })
-	heard := newGrowing()
-	storyOf(ts).told = heard
+	states := newLiveOutput()
+	stateOf(ts).states = states
 	go func() {
 		message := make([]byte, 4096)
 		for {
@@ -232,66 +232,64 @@ func systemd(ts *testscript.TestScript, _ bool, _ []string) {
 			if err != nil {
 				return
 			}
-			heard.Write(append(message[:n:n], '\n'))
+			states.Write(append(message[:n:n], '\n'))
 		}
 	}()
 }
 
-func told(ts *testscript.TestScript) *growing { return storyOf(ts).told }
-
-// growing is output that can be waited for.
-type growing struct {
+// A liveOutput is the output of a running process, in which text can be waited for.
+type liveOutput struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	read int           // up to here await has seen it
-	more chan struct{} // has room for one
+	read int           // await has seen this much
+	more chan struct{} // a signal, buffered
 }
 
-func newGrowing() *growing { return &growing{more: make(chan struct{}, 1)} }
+func newLiveOutput() *liveOutput { return &liveOutput{more: make(chan struct{}, 1)} }
 
-func (g *growing) Write(p []byte) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (o *liveOutput) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	select {
-	case g.more <- struct{}{}:
+	case o.more <- struct{}{}:
 	default:
 	}
-	return g.text.Write(p)
+	return o.text.Write(p)
 }
 
-func (g *growing) String() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.text.String()
+func (o *liveOutput) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
-// await waits until text comes behind what was awaited before.
-func (g *growing) await(ts *testscript.TestScript, text string) {
+// await waits for text after what it has seen before.
+func (o *liveOutput) await(ts *testscript.TestScript, text string) {
 	timeout := time.After(patience)
 	for {
-		all := g.String()
-		if i := strings.Index(all[g.read:], text); i >= 0 {
-			g.read += i + len(text)
+		all := o.String()
+		if i := strings.Index(all[o.read:], text); i >= 0 {
+			o.read += i + len(text)
 			return
 		}
 		select {
-		case <-g.more:
+		case <-o.more:
 		case <-timeout:
-			ts.Fatalf("%q did not come, but\n%s", text, all[g.read:])
+			ts.Fatalf("%q is not in\n%s", text, all[o.read:])
 		}
 	}
 }
 
-// dialogue plays a file with a server, line by line:
+// dialogue plays a file with an SMTP server, line by line:
 //
 //   - "> TEXT" is sent.
-//   - "< TEXT" is how the next line from the server must begin.
+//   - "< TEXT" must be the beginning of the next line from the server.
 //   - "tls" starts TLS; "tls NAME" asks for NAME and expects a certificate for it.
-//   - "refuse" starts TLS and does not accept the certificate.
+//   - "refuse" starts TLS and rejects the certificate.
 //   - "signal NAME" and "logged TEXT" are those of the script.
-//   - "end" waits until the server has closed.
+//   - "end" waits until the server closes the connection.
 //
-// Lines of other kinds are comments.
+// Other lines are comments.
 func dialogue(ts *testscript.TestScript, _ bool, args []string) {
 	c, err := testsmtp.Connect(args[0], "")
 	ts.Check(err)

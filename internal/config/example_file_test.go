@@ -17,11 +17,11 @@ import (
 
 const exampleFile = "../../deploy/postern.toml"
 
-// commented are the lines of the example that become keys when their # goes.
+// commented matches lines of the example that are keys without their #.
 var commented = regexp.MustCompile(`(?m)^#([a-z\[])`)
 
-// uncommented is the example with all of its keys in force, in a folder with
-// the files that it names.
+// uncommented writes the example with all of its keys set, in a folder with the files
+// that it mentions.
 func uncommented(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile(exampleFile)
@@ -58,7 +58,7 @@ func mustLoad(t *testing.T, file string, flags Flags) *Config {
 	return c
 }
 
-func TestExampleAsItStandsChangesNothing(t *testing.T) {
+func TestExampleHasOnlyDefaults(t *testing.T) {
 	content, err := os.ReadFile(exampleFile)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestExampleAsItStandsChangesNothing(t *testing.T) {
 	}
 }
 
-// Keys whose default is not one fixed value are set to an example.
+// Keys without a fixed default are set to an example.
 func TestExampleShowsDefaults(t *testing.T) {
 	got := mustLoad(t, uncommented(t), Flags{})
 	want := defaults()
@@ -116,7 +116,7 @@ func TestExampleHasEachKeyOnce(t *testing.T) {
 	}
 }
 
-// The other way round: what can be set has a key.
+// Every field of Config can be set by a key.
 func TestEachFieldHasKey(t *testing.T) {
 	c := mustLoad(t, uncommented(t), Flags{
 		Hostname: "other.example.org", Domain: []string{"example.org"}, Listen: []string{":1"}, ListenTLS: []string{":2"},
@@ -129,7 +129,7 @@ func TestEachFieldHasKey(t *testing.T) {
 	}
 }
 
-// unset finds the fields that are zero.
+// unset collects the fields that are zero.
 func unset(v reflect.Value, name string, missing *[]string) {
 	if v.Kind() == reflect.Struct {
 		for i := range v.NumField() {

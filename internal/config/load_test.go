@@ -13,13 +13,13 @@ import (
 	"postern/internal/testcert"
 )
 
-var update = flag.Bool("update", false, "write the errors of testdata/bad anew")
+var update = flag.Bool("update", false, "rewrite the errors of testdata/bad")
 
-func TestNothingIsNeeded(t *testing.T) {
+func TestLoadNeedsNeitherFileNorFlag(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c := mustLoad(t, "", Flags{Hostname: "mx.example.org"})
 	if got, want := c.Domains, []string{"localhost", "mx.example.org"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("mail is taken for %v, want %v", got, want)
+		t.Errorf("accepts mail for %v, want %v", got, want)
 	}
 	if got, want := c.Listen, []string{"127.0.0.1:2525"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("listens on %v, want %v", got, want)
@@ -42,7 +42,7 @@ func write(t *testing.T, content string) string {
 	return name
 }
 
-func TestFlagsWinOverFile(t *testing.T) {
+func TestFlagsOverrideFile(t *testing.T) {
 	pair, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{RSA: true})
 	file := write(t, `
 hostname = "file.example.org"
@@ -69,7 +69,7 @@ level = "warn"
 	}
 }
 
-func TestRelativePathsBeginAtFile(t *testing.T) {
+func TestPathsAreRelativeToFile(t *testing.T) {
 	c := mustLoad(t, write(t, `data = "kept"`), Flags{})
 	if !filepath.IsAbs(c.Data) || filepath.Base(c.Data) != "kept" {
 		t.Errorf("data is %s", c.Data)
@@ -80,7 +80,7 @@ func TestRelativePathsBeginAtFile(t *testing.T) {
 	}
 }
 
-func TestTablesInEachOfTOMLsForms(t *testing.T) {
+func TestTablesInAllFormsOfTOML(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	certificate := `cert = '` + pair.CertFile + `'` + ", " + `key = '` + pair.KeyFile + `'`
 	for name, content := range map[string]string{
@@ -104,8 +104,8 @@ func TestHostnameBecomesASCII(t *testing.T) {
 	}
 }
 
-// Each file of testdata/bad has beside it the errors that it must give.
-func TestBadFiles(t *testing.T) {
+// Each file in testdata/bad has a file with the problems to report.
+func TestProblemsInFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.toml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files", err)
@@ -123,12 +123,12 @@ func TestBadFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = Load(placed, Flags{})
-			compare(t, strings.TrimSuffix(file, ".toml")+".err", strings.ReplaceAll(told(err), dir+"/", ""))
+			compare(t, strings.TrimSuffix(file, ".toml")+".err", strings.ReplaceAll(printed(err), dir+"/", ""))
 		})
 	}
 }
 
-// certificateFolder has the files that the bad files speak of.
+// certificateFolder has the files that testdata/bad mentions.
 func certificateFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -151,8 +151,8 @@ func certificateFolder(t *testing.T) string {
 	return dir
 }
 
-// told is the error as the command tells it.
-func told(err error) string {
+// printed is the error as the command prints it.
+func printed(err error) string {
 	var b strings.Builder
 	problems, _ := err.(Problems)
 	for _, p := range problems {
@@ -177,7 +177,7 @@ func compare(t *testing.T, file, got string) {
 	}
 }
 
-func TestBadFlagsAreNamed(t *testing.T) {
+func TestProblemNamesFlag(t *testing.T) {
 	t.Chdir(t.TempDir())
 	pair := testcert.New(t, testcert.Options{})
 	for _, tt := range []struct {
@@ -188,7 +188,7 @@ func TestBadFlagsAreNamed(t *testing.T) {
 		{Flags{ListenTLS: []string{"127.0.0.1:2525"}}, `--listen-tls: "127.0.0.1:2525" is listed twice`},
 		{Flags{Hostname: "my host"}, `--hostname: "my host" is not a host name`},
 		{Flags{Domain: []string{"a.example,b.example"}}, `--domain: "a.example,b.example" is not a domain`},
-		{Flags{NextHop: "ftp://x"}, `--next-hop: "ftp://x": unknown scheme "ftp", use smtp, smtps, lmtp or lmtp+unix`},
+		{Flags{NextHop: "ftp://x"}, `--next-hop: "ftp://x": unknown scheme "ftp"; use smtp, smtps, lmtp or lmtp+unix`},
 		{Flags{Mode: "late"}, `--mode: expected a TLS mode, got "late"`},
 		{Flags{LogLevel: "loud"}, `--log-level: expected a log level, got "loud"`},
 		{Flags{LogFormat: "xml"}, `--log-format: expected a log format, got "xml"`},
@@ -238,8 +238,8 @@ func TestSizesAndRates(t *testing.T) {
 	}
 }
 
-// FuzzLoad looks for files that make Load panic, or that it takes without
-// having what every configuration has.
+// FuzzLoad looks for files that make Load panic, or return an incomplete configuration
+// without an error.
 func FuzzLoad(f *testing.F) {
 	files, _ := filepath.Glob("testdata/bad/*.toml")
 	for _, file := range append(files, exampleFile) {
