@@ -35,7 +35,7 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 		}
 		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, h.unused
 			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
-			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ?`, senders, milli(in.From), milli(in.To))
+			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ?`, senders, unixMilli(in.From), unixMilli(in.To))
 		of.conditions(q)
 		q.add(`LIMIT ?)
 			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN
@@ -52,7 +52,7 @@ func scanActivity(scan scanner) (s Activity, err error) {
 	var outcome Outcome
 	var found sql.NullString
 	var n int64
-	err = scan(address{&s.Address}, &s.EHLO, &outcome, &found, &n, &s.Returned, &s.Unused, millis{&s.First}, millis{&s.Last})
+	err = scan(addrInto(&s.Address), &s.EHLO, &outcome, &found, &n, &s.Returned, &s.Unused, timeInto(&s.First), timeInto(&s.Last))
 	switch outcome {
 	case Full:
 		s.Full = n
@@ -107,10 +107,10 @@ func (r *Reader) FailingAddresses(ctx context.Context, in Span, limit int) ([]ne
 			SELECT * FROM (SELECT address FROM handshakes INDEXED BY returned_by_time
 				WHERE after IS NOT NULL AND at >= ?1 AND at < ?2 ORDER BY at DESC LIMIT ?3))
 			WHERE address IS NOT NULL GROUP BY address ORDER BY count(*) DESC, address LIMIT ?4`,
-			milli(in.From), milli(in.To), maxLimit, limit)
+			unixMilli(in.From), unixMilli(in.To), maxLimit, limit)
 		return nil
 	}, func(scan scanner) (addr netip.Addr, err error) {
-		err = scan(address{&addr})
+		err = scan(addrInto(&addr))
 		return addr, err
 	})
 }
@@ -167,7 +167,7 @@ func (sq SenderQuery) conditions(q *query) {
 	marks := strings.TrimPrefix(strings.Repeat(", ?", len(sq.addresses())), ", ")
 	q.add(`AND (h.address IN (` + marks + `)`)
 	for _, addr := range sq.addresses() {
-		q.args = append(q.args, blob(addr))
+		q.args = append(q.args, addrBytes(addr))
 	}
 	sq.named(q)
 	q.add(`)`)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"postern/internal/safetext"
 )
@@ -112,15 +111,9 @@ func synced(ctx context.Context, conn *sql.Conn, do func() error) error {
 	return errors.Join(err, back)
 }
 
-// An executor is a connection or a transaction.
-type executor interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
 // insert stores the report in a transaction. A stored report with the same content stays as
 // it is, unless it was unverified and r is verified: then it gets the origin of r.
-func (r *Report) insert(ctx context.Context, db executor, packed []byte, last int64) (f AddedReport, err error) {
+func (r *Report) insert(ctx context.Context, db querier, packed []byte, last int64) (f AddedReport, err error) {
 	var verified bool
 	err = db.QueryRowContext(ctx, `SELECT id, verified FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &verified)
 	switch {
@@ -147,20 +140,12 @@ const insertReport = `INSERT INTO reports (hash, at, last, via, session, address
 
 // columns returns the arguments of insertReport.
 func (r *Report) columns(packed []byte, last int64) []any {
-	domains, warnings := list(r.Domains, maxDomains, maxName), list(r.Warnings, maxWarnings, maxText)
+	domains, warnings := textList(r.Domains, maxDomains, maxName), textList(r.Warnings, maxWarnings, maxText)
 	size := eventSize + len(packed) + len(domains) + len(warnings) + len(r.Submitter) + len(r.Organization) + len(r.ReportID)
 	return []any{
-		r.hash(), milli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), blob(r.Address),
+		r.hash(), unixMilli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), addrBytes(r.Address),
 		r.Verified, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
 		safetext.Truncate(r.Submitter, maxName), safetext.Truncate(r.Organization, maxName), safetext.Truncate(r.ReportID, maxName),
-		orNull(r.Start), orNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size,
+		unixMilliOrNull(r.Start), unixMilliOrNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size,
 	}
-}
-
-// orNull returns a time as a column, and NULL for the zero time.
-func orNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return milli(t)
 }

@@ -22,7 +22,7 @@ func (d decision) size() int { return eventSize + len(d.Fingerprint) + len(d.Why
 func (d decision) write(s *store) error {
 	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		milli(d.At), string(d.Kind), network(d.Network), safetext.Truncate(d.Fingerprint, maxName),
+		unixMilli(d.At), string(d.Kind), prefixBytes(d.Network), safetext.Truncate(d.Fingerprint, maxName),
 		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last)
 }
 
@@ -30,12 +30,12 @@ func (d decision) write(s *store) error {
 // networks, and those on its fingerprints in all networks. It uses Since, Sender and Limit of f.
 func (r *Reader) Decisions(ctx context.Context, f Filter) ([]fallback.Decision, error) {
 	return readAll(ctx, r, "reading decisions", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ?`, milli(f.Since))
+		q.add(`SELECT at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ?`, unixMilli(f.Since))
 		f.decided(q)
 		q.add(`ORDER BY at DESC, id DESC LIMIT ?`, f.limit())
 		return nil
 	}, func(scan scanner) (d fallback.Decision, err error) {
-		err = scan(millis{&d.At}, &d.Kind, prefix{&d.Network}, &d.Fingerprint, modeColumn{&d.From}, modeColumn{&d.To}, &d.Why)
+		err = scan(timeInto(&d.At), &d.Kind, prefixInto(&d.Network), &d.Fingerprint, modeInto(&d.From), modeInto(&d.To), &d.Why)
 		return d, err
 	})
 }
@@ -45,7 +45,7 @@ func (f Filter) decided(q *query) {
 	if f.Sender == "" {
 		return
 	}
-	everywhere := network(fallback.Everywhere)
+	everywhere := prefixBytes(fallback.Everywhere)
 	q.add(`AND (network = ? AND fingerprint IN (SELECT fingerprint FROM senders WHERE TRUE`, everywhere)
 	f.bySender(q)
 	q.add(`) OR network <> ?`, everywhere)
@@ -72,7 +72,7 @@ func (st state) write(s *store) error {
 	}
 	return s.exec(`INSERT INTO states (network, fingerprint, at, value, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET at = excluded.at, value = excluded.value, last = excluded.last`,
-		network(st.Network), safetext.Truncate(st.Fingerprint, maxName), milli(st.Seen), value, s.last)
+		prefixBytes(st.Network), safetext.Truncate(st.Fingerprint, maxName), unixMilli(st.Seen), value, s.last)
 }
 
 // States returns the stored states, the most recently seen first, at most limit. It leaves out
@@ -106,13 +106,13 @@ const insertPin = `INSERT INTO pins (network, mode, why, since) VALUES (?, ?, ?,
 
 // pinColumns are the arguments of insertPin.
 func pinColumns(p fallback.Pin) []any {
-	return []any{network(p.Network), p.Mode.String(), safetext.Truncate(p.Why, maxText), milli(p.Since)}
+	return []any{prefixBytes(p.Network), p.Mode.String(), safetext.Truncate(p.Why, maxText), unixMilli(p.Since)}
 }
 
 const selectPins = `SELECT network, mode, why, since FROM pins ORDER BY length(network), network`
 
 func scanPin(scan scanner) (p fallback.Pin, err error) {
-	err = scan(prefix{&p.Network}, modeColumn{&p.Mode}, &p.Why, millis{&p.Since})
+	err = scan(prefixInto(&p.Network), modeInto(&p.Mode), &p.Why, timeInto(&p.Since))
 	return p, err
 }
 
@@ -139,7 +139,7 @@ func SetPin(ctx context.Context, path string, p fallback.Pin) error {
 // adds it. The error wraps [ErrNoPin] if there is none.
 func RemovePin(ctx context.Context, path string, of netip.Prefix) error {
 	return alter(ctx, path, "removing a pin", func(conn *sql.Conn) error {
-		result, err := conn.ExecContext(ctx, `DELETE FROM pins WHERE network = ?`, network(of))
+		result, err := conn.ExecContext(ctx, `DELETE FROM pins WHERE network = ?`, prefixBytes(of))
 		if err != nil {
 			return err
 		}

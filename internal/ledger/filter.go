@@ -75,18 +75,18 @@ var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 // overlapping appends the condition that the column network overlaps with p: it is in p, or
 // is one of the networks that p is in.
 func overlapping(q *query, p netip.Prefix) {
-	first, last := blob(p.Addr()), blob(lastOf(p))
+	first, last := addrBytes(p.Addr()), addrBytes(lastOf(p))
 	q.add(`AND (network BETWEEN ? AND ? AND length(network) = ?`,
 		first, append(last, 0xff), len(first)+1)
 	q.add(`OR network IN (?` + strings.Repeat(`, ?`, p.Bits()) + `))`)
 	for bits := range p.Bits() + 1 {
-		q.args = append(q.args, network(netip.PrefixFrom(p.Addr(), bits)))
+		q.args = append(q.args, prefixBytes(netip.PrefixFrom(p.Addr(), bits)))
 	}
 }
 
 // lastOf returns the last address of p.
 func lastOf(p netip.Prefix) netip.Addr {
-	bytes := blob(p.Addr())
+	bytes := addrBytes(p.Addr())
 	for bit := p.Bits(); bit < 8*len(bytes); bit++ {
 		bytes[bit/8] |= 0x80 >> (bit % 8)
 	}
@@ -104,7 +104,7 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 	if err != nil {
 		return err
 	}
-	switch since := milli(f.Since); {
+	switch since := unixMilli(f.Since); {
 	case f.After > 0:
 		q.add(`SELECT h.id FROM handshakes AS h NOT INDEXED WHERE h.id > ? AND h.at >= ?`, f.After, since)
 		f.ofCase(q)
@@ -153,7 +153,7 @@ func (f Filter) conditions(q *query, senders []byte) {
 	}
 	if prefix, named := f.network(); named {
 		q.add(`AND h.address BETWEEN ? AND ? AND length(h.address) = ?`,
-			blob(prefix.Addr()), blob(lastOf(prefix)), prefix.Addr().BitLen()/8)
+			addrBytes(prefix.Addr()), addrBytes(lastOf(prefix)), prefix.Addr().BitLen()/8)
 	}
 }
 

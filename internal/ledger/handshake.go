@@ -128,7 +128,7 @@ func (h Handshake) write(s *store) error {
 	err = s.exec(`INSERT INTO handshakes
 		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		h.ID, milli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), blob(h.Address),
+		h.ID, unixMilli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), addrBytes(h.Address),
 		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused)
 	if err == nil && h.Outcome == Failed {
 		err = h.writeFailure(s)
@@ -158,7 +158,7 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 		UNION ALL
 		SELECT h.id FROM (SELECT id FROM senders WHERE network = ?4 AND ehlo = ?5 LIMIT 100) AS s
 			JOIN handshakes AS h ON h.sender = s.id AND h.outcome = 3 AND h.at BETWEEN ?2 AND ?3)`,
-		blob(h.Address), milli(h.At.Add(-returnTime)), milli(h.At), network(h.Network), h.EHLO)
+		addrBytes(h.Address), unixMilli(h.At.Add(-returnTime)), unixMilli(h.At), prefixBytes(h.Network), h.EHLO)
 	if err != nil || n == 0 {
 		return id, err
 	}
@@ -186,7 +186,7 @@ func (h Handshake) writeFailure(s *store) error {
 	}
 	for _, d := range diagnoses[:min(len(diagnoses), maxDiagnoses)] {
 		err := s.exec(`INSERT INTO diagnoses (handshake, case_id, confidence, at) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, h.ID, safetext.Truncate(d.Case, maxName), d.Confidence, milli(h.At))
+			ON CONFLICT DO NOTHING`, h.ID, safetext.Truncate(d.Case, maxName), d.Confidence, unixMilli(h.At))
 		if err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
 		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
-		append(counts, network(h.Network), h.EHLO, h.Fingerprint, milli(h.At))...)
+		append(counts, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At))...)
 	if err == nil {
 		s.days.add(h, sender, returned)
 	}
@@ -215,7 +215,7 @@ const addCounts = ` full = full + excluded.full, resumed = resumed + excluded.re
 	returned = returned + excluded.returned, last = excluded.last`
 
 // dayOf returns the day in UTC of t, in days since 1970.
-func dayOf(t time.Time) int64 { return milli(t) / millisOfDay }
+func dayOf(t time.Time) int64 { return unixMilli(t) / millisOfDay }
 
 const millisOfDay = 24 * 60 * 60 * 1000
 
@@ -249,8 +249,8 @@ const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.
 
 func scanHandshake(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
-	err = scan(&h.ID, &h.Session, millis{&h.At}, address{&h.Address}, prefix{&h.Network}, &h.EHLO, &h.Fingerprint,
-		&h.Outcome, modeColumn{&h.Mode}, &h.Version, &h.Suite, &h.Group,
+	err = scan(&h.ID, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Fingerprint,
+		&h.Outcome, modeInto(&h.Mode), &h.Version, &h.Suite, &h.Group,
 		&h.After, &h.Stopped, &h.Next, &diagnoses)
 	if err == nil {
 		err = json.Unmarshal(diagnoses, &h.Diagnoses)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/safetext"
 	"postern/tlsrpt"
 )
 
@@ -100,24 +98,6 @@ func (r *Report) pack() ([]byte, error) {
 	return packed, err
 }
 
-// list returns texts as a JSON list, bounded in number and length. It is never null.
-func list(texts []string, most, limit int) string {
-	kept := make([]string, 0, min(len(texts), most))
-	for _, text := range texts[:cap(kept)] {
-		kept = append(kept, safetext.Truncate(text, limit))
-	}
-	written, _ := json.Marshal(kept) // strings have JSON
-	return string(written)
-}
-
-// texts reads a column with a JSON list.
-type texts struct{ list *[]string }
-
-func (t texts) Scan(value any) error {
-	written, _ := value.(string)
-	return json.Unmarshal([]byte(written), t.list)
-}
-
 // A ReportFilter selects reports. The zero value matches all.
 type ReportFilter struct {
 	// Since is the earliest end of the reported time. If a report does not have one, or
@@ -147,7 +127,7 @@ type ReportFilter struct {
 // time, the newest first.
 func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) {
 	return readAll(ctx, r, "reading reports", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ?`, milli(f.Since))
+		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ?`, unixMilli(f.Since))
 		if f.Domain != "" {
 			q.add(`AND EXISTS (SELECT 1 FROM json_each(domains) WHERE value = ?)`, strings.ToLower(f.Domain))
 		}
@@ -213,20 +193,10 @@ const reportColumns = ` id, at, via, session, address, verified, signer, verdict
 // scanned returns the destinations of reportColumns.
 func (r *Report) scanned() []any {
 	return []any{
-		&r.ID, millis{&r.At}, &r.Via, &r.Session, address{&r.Address}, &r.Verified, &r.Signer, &r.Verdict,
-		&r.Submitter, &r.Organization, &r.ReportID, nullTime{&r.Start}, nullTime{&r.End},
-		&r.Successful, &r.Failed, texts{&r.Domains}, texts{&r.Warnings}, &r.Versions,
+		&r.ID, timeInto(&r.At), &r.Via, &r.Session, addrInto(&r.Address), &r.Verified, &r.Signer, &r.Verdict,
+		&r.Submitter, &r.Organization, &r.ReportID, timeOrNullInto(&r.Start), timeOrNullInto(&r.End),
+		&r.Successful, &r.Failed, textsInto(&r.Domains), textsInto(&r.Warnings), &r.Versions,
 	}
-}
-
-// nullTime reads a time that may be NULL.
-type nullTime struct{ time *time.Time }
-
-func (n nullTime) Scan(value any) error {
-	if value == nil {
-		return nil
-	}
-	return millis(n).Scan(value)
 }
 
 // Parse reads the Content.

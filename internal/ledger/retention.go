@@ -96,13 +96,13 @@ func (r *retention) horizon(s *store, now time.Time) (time.Time, error) {
 	to := now.Add(-r.maxAge)
 	was, err := s.number(`SELECT horizon FROM retention`)
 	if errors.Is(err, sql.ErrNoRows) {
-		return to, s.exec(`INSERT INTO retention (horizon) VALUES (?)`, milli(to))
+		return to, s.exec(`INSERT INTO retention (horizon) VALUES (?)`, unixMilli(to))
 	}
 	if limit := time.UnixMilli(was).Add(r.maxAge / 100); limit.Before(to) {
 		to = limit
 	}
 	if err == nil {
-		err = s.exec(`UPDATE retention SET horizon = ?`, milli(to))
+		err = s.exec(`UPDATE retention SET horizon = ?`, unixMilli(to))
 	}
 	return to, err
 }
@@ -137,7 +137,7 @@ func (r *retention) bySize(s *store) error {
 // forget deletes the rows from before the horizon, and those stored with or before the
 // handshake with the id last.
 func (s *store) forget(horizon time.Time, last int64) error {
-	before := milli(horizon)
+	before := unixMilli(horizon)
 	for range maxChunks {
 		n, err := s.forgetHandshakes(before, last)
 		if err != nil {

@@ -65,7 +65,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 		q.add(`ORDER BY c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?`, f.limit())
 		return nil
 	}, func(scan scanner) (s Sender, err error) {
-		columns := []any{prefix{&s.Network}, &s.EHLO, &s.Fingerprint, millis{&s.First}, millis{&s.Seen}}
+		columns := []any{prefixInto(&s.Network), &s.EHLO, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Seen)}
 		err = scan(append(columns, s.columns()...)...)
 		return s, err
 	})

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"postern/internal/safetext"
 	"postern/sessionticket"
 	"strings"
 	"time"
@@ -102,61 +104,98 @@ func (f files) same(now files) bool {
 	return true
 }
 
-// millis reads a time in milliseconds since 1970.
-type millis struct{ time *time.Time }
+// A column is a [sql.Scanner] made of a function.
+type column func(value any) error
 
-func (m millis) Scan(value any) error {
-	n, ok := value.(int64)
-	if !ok {
-		return fmt.Errorf("%T in place of a time", value)
+// Scan calls the function.
+func (c column) Scan(value any) error { return c(value) }
+
+// unixMilli returns a time as a column: milliseconds since 1970. Earlier times, as the zero
+// time, become 1970.
+func unixMilli(t time.Time) int64 { return max(0, t.UnixMilli()) }
+
+func timeInto(t *time.Time) column {
+	return func(value any) error {
+		n, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("%T in place of a time", value)
+		}
+		*t = time.UnixMilli(n).UTC()
+		return nil
 	}
-	*m.time = time.UnixMilli(n).UTC()
-	return nil
 }
 
-// milli returns a time as a column. Times before 1970, as the zero time, become 1970.
-func milli(t time.Time) int64 { return max(0, t.UnixMilli()) }
-
-// blob returns an address as a column: 4 or 16 bytes without the zone, none for the zero Addr.
-func blob(addr netip.Addr) []byte {
-	return addr.Unmap().WithZone("").AsSlice()
-}
-
-// address reads an address.
-type address struct{ addr *netip.Addr }
-
-func (a address) Scan(value any) error {
-	bytes, _ := value.([]byte)
-	return a.addr.UnmarshalBinary(bytes)
-}
-
-// modeColumn reads the name of a mode. A name that this version does not know becomes a
-// mode that is invalid.
-type modeColumn struct{ mode *sessionticket.Mode }
-
-func (m modeColumn) Scan(value any) error {
-	name, _ := value.(string)
-	if name != "" && m.mode.UnmarshalText([]byte(name)) != nil {
-		*m.mode = math.MaxUint8
+// unixMilliOrNull returns a time as a column, and NULL for the zero time.
+func unixMilliOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
 	}
-	return nil
+	return unixMilli(t)
 }
 
-// network returns a prefix as a column: the address, and a byte with the length.
-func network(p netip.Prefix) []byte {
+func timeOrNullInto(t *time.Time) column {
+	return func(value any) error {
+		if value == nil {
+			return nil
+		}
+		return timeInto(t)(value)
+	}
+}
+
+// addrBytes returns an address as a column: 4 or 16 bytes without the zone, none for the zero
+// Addr.
+func addrBytes(addr netip.Addr) []byte { return addr.Unmap().WithZone("").AsSlice() }
+
+func addrInto(addr *netip.Addr) column {
+	return func(value any) error {
+		bytes, _ := value.([]byte)
+		return addr.UnmarshalBinary(bytes)
+	}
+}
+
+// prefixBytes returns a prefix as a column: the address, and a byte with the length.
+func prefixBytes(p netip.Prefix) []byte {
 	bits := p.Bits()
 	if bits < 0 {
 		return []byte{0} // netip.Prefix.UnmarshalBinary reads it as the zero Prefix
 	}
-	return append(blob(p.Masked().Addr()), byte(bits))
+	return append(addrBytes(p.Masked().Addr()), byte(bits))
 }
 
-// prefix reads a prefix.
-type prefix struct{ prefix *netip.Prefix }
+func prefixInto(p *netip.Prefix) column {
+	return func(value any) error {
+		bytes, _ := value.([]byte)
+		return p.UnmarshalBinary(bytes)
+	}
+}
 
-func (p prefix) Scan(value any) error {
-	bytes, _ := value.([]byte)
-	return p.prefix.UnmarshalBinary(bytes)
+// modeInto reads the name of a mode. A name that this version does not know becomes an invalid
+// mode.
+func modeInto(mode *sessionticket.Mode) column {
+	return func(value any) error {
+		name, _ := value.(string)
+		if name != "" && mode.UnmarshalText([]byte(name)) != nil {
+			*mode = math.MaxUint8
+		}
+		return nil
+	}
+}
+
+// textList returns texts as a column: a JSON list, bounded in number and length, never null.
+func textList(texts []string, most, limit int) string {
+	kept := make([]string, 0, min(len(texts), most))
+	for _, text := range texts[:cap(kept)] {
+		kept = append(kept, safetext.Truncate(text, limit))
+	}
+	written, _ := json.Marshal(kept) // strings can be encoded
+	return string(written)
+}
+
+func textsInto(texts *[]string) column {
+	return func(value any) error {
+		written, _ := value.(string)
+		return json.Unmarshal([]byte(written), texts)
+	}
 }
 
 // A query is an SQL query being built. Its text consists of constants; values are in args.
@@ -175,9 +214,11 @@ func (q *query) add(text string, args ...any) {
 // A scanner reads the columns of a row.
 type scanner func(columns ...any) error
 
-// A querier is a connection, or a pool of them.
+// A querier is a pool, a connection or a transaction.
 type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // rows returns what row returns for each row of q. It reads all of them at once, since an
