@@ -1,16 +1,16 @@
 -- Times are milliseconds since 1970 in UTC, days are numbers of days since then.
--- "last" is the number of the newest handshake when a row was written: it tells a
--- row's age where the clock cannot be believed (see retention.go).
+-- "last" is the id of the newest handshake when a row was written: it gives the age of
+-- a row even if the clock was wrong (see retention.go).
 
 CREATE TABLE senders (
 	id          INTEGER PRIMARY KEY,
-	network     BLOB    NOT NULL, -- address and length, as netip.Prefix.MarshalBinary has it
+	network     BLOB    NOT NULL, -- address and length, as of netip.Prefix.MarshalBinary
 	ehlo        TEXT    NOT NULL,
 	fingerprint TEXT    NOT NULL, -- JA4; empty in plaintext
 	first       INTEGER NOT NULL,
 	seen        INTEGER NOT NULL,
 	last        INTEGER NOT NULL,
-	full        INTEGER NOT NULL DEFAULT 0, -- these are the sums of its days
+	full        INTEGER NOT NULL DEFAULT 0, -- these are sums of its days
 	resumed     INTEGER NOT NULL DEFAULT 0,
 	failed      INTEGER NOT NULL DEFAULT 0,
 	plaintext   INTEGER NOT NULL DEFAULT 0,
@@ -29,7 +29,7 @@ CREATE TABLE handshakes (
 	suite   INTEGER NOT NULL,
 	"group" INTEGER NOT NULL,
 	rung    TEXT    NOT NULL,
-	after   INTEGER              -- of plaintext: the failed handshake that it came back from
+	after   INTEGER              -- in plaintext: the failed handshake before it
 );
 CREATE INDEX handshakes_by_time   ON handshakes (at, sender);
 CREATE INDEX handshakes_by_sender ON handshakes (sender, at);
@@ -44,12 +44,12 @@ CREATE TABLE failures (
 	handshake  INTEGER PRIMARY KEY REFERENCES handshakes ON DELETE CASCADE,
 	stopped    TEXT NOT NULL,
 	next       TEXT NOT NULL,
-	transcript BLOB -- gzip; NULL: none was kept
+	transcript BLOB -- gzip; NULL if not stored
 );
 
 CREATE TABLE diagnoses (
 	handshake  INTEGER NOT NULL REFERENCES handshakes ON DELETE CASCADE,
-	case_id    TEXT    NOT NULL, -- 'unknown' stands for no diagnosis
+	case_id    TEXT    NOT NULL, -- 'unknown' if there is no diagnosis
 	confidence REAL    NOT NULL,
 	at         INTEGER NOT NULL, -- the handshake's
 	PRIMARY KEY (handshake, case_id)
@@ -58,7 +58,7 @@ CREATE INDEX diagnoses_by_case ON diagnoses (case_id, at);
 
 CREATE TABLE days (
 	day       INTEGER NOT NULL,
-	sender    INTEGER NOT NULL, -- 0 stands for all
+	sender    INTEGER NOT NULL, -- 0 is all senders
 	version   INTEGER NOT NULL,
 	suite     INTEGER NOT NULL,
 	"group"   INTEGER NOT NULL,
@@ -66,7 +66,7 @@ CREATE TABLE days (
 	resumed   INTEGER NOT NULL,
 	failed    INTEGER NOT NULL,
 	plaintext INTEGER NOT NULL,
-	returned  INTEGER NOT NULL, -- of plaintext: after a failed handshake
+	returned  INTEGER NOT NULL, -- in plaintext after a failed handshake
 	last      INTEGER NOT NULL,
 	PRIMARY KEY (day, sender, version, suite, "group")
 ) WITHOUT ROWID;
@@ -89,7 +89,7 @@ CREATE TABLE states (
 	network     BLOB    NOT NULL,
 	fingerprint TEXT    NOT NULL,
 	at          INTEGER NOT NULL,
-	value       BLOB    NOT NULL, -- the ladder's own JSON
+	value       BLOB    NOT NULL, -- JSON of fallback.State
 	last        INTEGER NOT NULL,
 	PRIMARY KEY (network, fingerprint)
 ) WITHOUT ROWID;
@@ -102,13 +102,13 @@ CREATE TABLE pins (
 	since   INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- One row for each hour that the server has run: how far the handshakes had come.
+-- One row for each hour that the server has run, with the id of the newest handshake.
 CREATE TABLE hours (
 	hour INTEGER PRIMARY KEY,
 	last INTEGER NOT NULL
 );
 
--- What is older than the horizon has been deleted.
+-- Rows older than the horizon have been deleted.
 CREATE TABLE retention (
 	horizon INTEGER NOT NULL
 );
