@@ -68,30 +68,13 @@ func toHandshakeJSON(h ledger.Handshake) handshakeJSON {
 	return out
 }
 
-// A senderJSON is a sender, as in docs/json.md.
-type senderJSON struct {
-	Network netip.Prefix `json:"network"`
-	EHLO    string       `json:"ehlo,omitempty"`
-	JA4     string       `json:"ja4,omitempty"`
-	First   time.Time    `json:"first"`
-	Last    time.Time    `json:"last"`
-	ledger.Counts
-}
-
-func toSenderJSON(s ledger.Sender) senderJSON {
-	return senderJSON{
-		Network: s.Network, EHLO: s.EHLO, JA4: s.Fingerprint,
-		First: s.First.UTC(), Last: s.Seen.UTC(), Counts: s.Counts,
-	}
-}
-
 // A senderHistoryJSON is what postern senders show --json prints.
 type senderHistoryJSON struct {
-	Senders   []senderJSON    `json:"senders"`
-	Days      []dayJSON       `json:"days"`
-	Pins      []pinJSON       `json:"pins"`
-	Decisions []decisionJSON  `json:"decisions"`
-	Failed    []handshakeJSON `json:"failed"`
+	Senders   []ledger.Sender     `json:"senders"`
+	Days      []dayJSON           `json:"days"`
+	Pins      []fallback.Pin      `json:"pins"`
+	Decisions []fallback.Decision `json:"decisions"`
+	Failed    []handshakeJSON     `json:"failed"`
 }
 
 type dayJSON struct {
@@ -100,33 +83,8 @@ type dayJSON struct {
 	ledger.Counts
 }
 
-type pinJSON struct {
-	Network netip.Prefix `json:"network"`
-	Mode    string       `json:"mode"`
-	Why     string       `json:"why"`
-	Since   time.Time    `json:"since"`
-}
-
-type decisionJSON struct {
-	Time    time.Time    `json:"time"`
-	Kind    string       `json:"kind"`
-	Network netip.Prefix `json:"network"`
-	JA4     string       `json:"ja4,omitempty"`
-	From    string       `json:"from"`
-	To      string       `json:"to"`
-	Why     string       `json:"why"`
-}
-
 func toSenderHistoryJSON(s senderHistory) senderHistoryJSON {
-	return senderHistoryJSON{
-		Senders: each(s.senders, toSenderJSON),
-		Days:    each(s.days, toDayJSON),
-		Pins:    each(s.pins, func(p fallback.Pin) pinJSON { return pinJSON{p.Network, p.Mode.String(), p.Why, p.Since.UTC()} }),
-		Decisions: each(s.decisions, func(d fallback.Decision) decisionJSON {
-			return decisionJSON{d.At.UTC(), string(d.Kind), d.Network, d.Fingerprint, d.From.String(), d.To.String(), d.Why}
-		}),
-		Failed: each(s.failed, toHandshakeJSON),
-	}
+	return senderHistoryJSON{notNil(s.senders), each(s.days, toDayJSON), notNil(s.pins), notNil(s.decisions), each(s.failed, toHandshakeJSON)}
 }
 
 func toDayJSON(d ledger.Day) dayJSON {

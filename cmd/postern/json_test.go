@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"postern/internal/dnsrecords"
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/tlsrptexplain"
 	"postern/interop"
@@ -18,7 +19,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range []any{
-		handshakeJSON{}, negotiatedJSON{}, ledger.Diagnosis{}, senderJSON{}, ledger.Counts{}, senderHistoryJSON{}, dayJSON{}, pinJSON{}, decisionJSON{},
+		handshakeJSON{}, negotiatedJSON{}, ledger.Diagnosis{}, ledger.Sender{}, ledger.Counts{}, senderHistoryJSON{}, dayJSON{}, fallback.Pin{}, fallback.Decision{},
 		probedJSON{}, hostJSON{}, addressJSON{}, senderRunJSON{}, findingJSON{},
 		reportJSON{}, tlsrptexplain.DaySummary{}, addedJSON{},
 		reportExplainedJSON{}, policyJSON{}, periodJSON{}, resultJSON{}, activityJSON{}, activitySenderJSON{}, recordsJSON{},

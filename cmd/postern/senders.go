@@ -48,7 +48,7 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 	}
 	if s.JSON {
 		for _, sender := range found {
-			if err := ui.JSON(toSenderJSON(sender)); err != nil {
+			if err := ui.JSON(sender); err != nil {
 				return err
 			}
 		}
@@ -252,6 +252,6 @@ func senderLine(s ledger.Sender) string {
 		return fmt.Sprint(n)
 	}
 	line := fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
-		count(s.Failed), count(s.Plaintext), s.Seen.Local().Format("2006-01-02 15:04 MST"), words)
+		count(s.Failed), count(s.Plaintext), s.Last.Local().Format("2006-01-02 15:04 MST"), words)
 	return strings.TrimRight(line, " ")
 }

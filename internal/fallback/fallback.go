@@ -144,12 +144,13 @@ func (sel *Selector) know(s Sender, outcome handshake.Outcome, now time.Time) (*
 
 // A Decision is a change of a sender's mode, or an attempt to change it.
 type Decision struct {
-	At          time.Time
-	Kind        Kind
-	Network     netip.Prefix // ::/0 for a fingerprint in all networks
-	Fingerprint string       // empty for all senders of the network
-	From, To    sessionticket.Mode
-	Why         string // for operators; does not repeat the fields above
+	At          time.Time          `json:"time"`
+	Kind        Kind               `json:"kind"`
+	Network     netip.Prefix       `json:"network"`       // ::/0 for a fingerprint in all networks
+	Fingerprint string             `json:"ja4,omitempty"` // empty for all senders of the network
+	From        sessionticket.Mode `json:"from"`
+	To          sessionticket.Mode `json:"to"`
+	Why         string             `json:"why"` // for operators; does not repeat the fields above
 }
 
 // A Kind says what a [Decision] did.

@@ -12,10 +12,10 @@ import (
 
 // A Pin fixes the mode of all senders of a network, whatever their states are.
 type Pin struct {
-	Network netip.Prefix // of any length; the longest that contains a sender applies
-	Mode    sessionticket.Mode
-	Why     string    // the operator's reason
-	Since   time.Time // when it was set
+	Network netip.Prefix       `json:"network"` // of any length; the longest that contains a sender applies
+	Mode    sessionticket.Mode `json:"mode"`
+	Why     string             `json:"why"`   // the operator's reason
+	Since   time.Time          `json:"since"` // when it was set
 }
 
 // reason returns why a pinned sender has its mode.

@@ -10,10 +10,11 @@ import (
 
 // A Sender is a sender with its counts.
 type Sender struct {
-	Network     netip.Prefix
-	EHLO        string
-	Fingerprint string    // JA4; empty in plaintext
-	First, Seen time.Time // of the first and last stored session
+	Network     netip.Prefix `json:"network"`
+	EHLO        string       `json:"ehlo,omitempty"`
+	Fingerprint string       `json:"ja4,omitempty"` // JA4; empty in plaintext
+	First       time.Time    `json:"first"`         // start of the first stored session
+	Last        time.Time    `json:"last"`
 	Counts
 }
 
@@ -65,7 +66,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 		q.add(`ORDER BY c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?`, f.limit())
 		return nil
 	}, func(scan scanner) (s Sender, err error) {
-		columns := []any{prefixInto(&s.Network), &s.EHLO, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Seen)}
+		columns := []any{prefixInto(&s.Network), &s.EHLO, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last)}
 		err = scan(append(columns, s.columns()...)...)
 		return s, err
 	})
