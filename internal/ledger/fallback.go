@@ -98,7 +98,7 @@ func (r *Reader) States(ctx context.Context, limit int) ([]fallback.State, error
 	return states, errors.Join(errs...)
 }
 
-// ErrNoPin is what [RemovePin] returns if there is none.
+// ErrNoPin means that there is no pin of the network.
 var ErrNoPin = errors.New("is not pinned")
 
 const insertPin = `INSERT INTO pins (network, mode, why, since) VALUES (?, ?, ?, ?)

@@ -1,4 +1,4 @@
-// Package ledger stores what happens in SQLite: failed handshakes with their transcripts
+// Package ledger is the SQLite store of a server: failed handshakes with their transcripts
 // and diagnoses, counts of sessions for each sender and day, the decisions, states and
 // pins of the fallback, and TLS reports.
 //

@@ -28,7 +28,7 @@ type SessionResult struct {
 	Sender   netip.AddrPort
 	EHLO     string // the last one
 
-	JA4  string             // of the ClientHello, the same whether it resumes; empty if there was none
+	JA4  string             // see [handshake.ClientHello.SenderJA4]; empty if there was no ClientHello
 	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
 	TLS  *tls.ConnectionState
 

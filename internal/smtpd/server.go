@@ -21,7 +21,7 @@ import (
 	"postern/sessionticket"
 )
 
-// A Server receives mail on any number of listeners. Make one with [New]. Make one with [New].
+// A Server receives mail on any number of listeners. Make one with [New].
 type Server struct {
 	gate      *sessionticket.Gate
 	hop       nexthop.Hop
