@@ -72,15 +72,20 @@ func (o *explainOutput) handshake(transcript *handshake.Transcript) error {
 
 // stats notes what of a capture was not read.
 func (o *explainOutput) stats(n capture.Stats) {
-	if unread := n.UnknownLink + n.Fragments + n.Malformed; unread > 0 {
+	unknown := n.UnknownLink.Total()
+	if unread := unknown + n.Fragments + n.Malformed; unread > 0 {
 		o.ui.Note(fmt.Sprintf("%d of %d packets were not read: %d of unknown link types, %d fragments, %d malformed or truncated (tcpdump -s 0 truncates none)",
-			unread, n.Packets, n.UnknownLink, n.Fragments, n.Malformed))
+			unread, n.Packets, unknown, n.Fragments, n.Malformed))
 	}
 	if n.Evicted > 0 {
 		o.ui.Note(fmt.Sprintf("%d connections were dropped to bound memory", n.Evicted))
 	}
 	if o.all == 0 {
-		o.ui.Note(fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets))
+		note := fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets)
+		if len(n.NotTCP) > 0 {
+			note += "; not TCP: " + n.NotTCP.String()
+		}
+		o.ui.Note(note)
 	}
 }
 

@@ -18,8 +18,10 @@
 //
 // The file is read once, front to back, and may have any size. At most 4,096
 // connections are open at a time, with at most 32 MiB of segments that are ahead of
-// missing ones. The link types are Ethernet (with VLAN tags), Linux cooked (SLL and
-// SLL2), BSD loopback and raw IP. IP fragments are counted and skipped.
+// missing ones. The link types are Ethernet, PPP, Linux cooked (SLL and SLL2), BSD loopback
+// and raw IP. Within them VLAN tags, MPLS, PPPoE, GRE, ERSPAN, EtherIP, VXLAN, GENEVE, GTP-U
+// and IP in IP are read. IP fragments are counted and skipped; so is what is not TCP, by
+// name.
 //
 // The order of client and server data is that of the packets, except that a side's
 // data follows the data it acknowledges. It can be wrong in a capture that was merged
@@ -27,12 +29,18 @@
 package capture
 
 import (
+	"cmp"
 	"container/list"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/gopacket/gopacket/layers"
 
 	"postern/handshake"
 )
@@ -99,8 +107,8 @@ func (r *Reader) readPacket() {
 // finalError returns the error for the end of the file.
 func (r *Reader) finalError(err error) error {
 	switch {
-	case err == io.EOF && r.stats.Packets > 0 && r.stats.UnknownLink == r.stats.Packets:
-		return errors.New("capture: all packets have an unsupported link type: capture on an Ethernet interface or on \"any\"")
+	case err == io.EOF && r.stats.Packets > 0 && r.stats.UnknownLink.Total() == r.stats.Packets:
+		return fmt.Errorf("capture: all packets have an unsupported link type (%s): capture on an Ethernet interface or on \"any\"", r.stats.UnknownLink)
 	case err == io.EOF:
 		return io.EOF
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -148,25 +156,55 @@ type Conversation struct {
 
 // Stats counts what a capture contains, including what was skipped.
 type Stats struct {
-	Packets     int // all packets
-	UnknownLink int // packets with an unsupported link type
-	NotTCP      int // packets that are not TCP over IP
-	Fragments   int // IP fragments, which are not reassembled
-	Malformed   int // packets with malformed or truncated headers
-	Connections int // TCP connections
-	Evicted     int // connections that were given up because too many were open
+	Packets     int    // all packets
+	UnknownLink Counts // packets with an unsupported link type, by its name
+	NotTCP      Counts // packets that are not TCP over IP, by what they are instead
+	Fragments   int    // IP fragments, which are not reassembled
+	Malformed   int    // packets with malformed or truncated headers
+	Connections int    // TCP connections
+	Evicted     int    // connections that were given up because too many were open
 }
 
 // countSkipped counts a packet without a TCP segment.
 func (s *Stats) countSkipped(why error) {
-	switch why {
-	case errLinkType:
-		s.UnknownLink++
-	case errFragment:
+	link, notTCP := unknownLinkError(0), notTCPError("")
+	switch {
+	case errors.As(why, &link):
+		s.UnknownLink.add(layers.LinkType(link).String())
+	case errors.As(why, &notTCP):
+		s.NotTCP.add(string(notTCP))
+	case why == errFragment:
 		s.Fragments++
-	case errMalformed:
-		s.Malformed++
 	default:
-		s.NotTCP++
+		s.Malformed++
 	}
+}
+
+// Counts are numbers of packets by name.
+type Counts map[string]int
+
+func (c *Counts) add(name string) {
+	if *c == nil {
+		*c = make(Counts)
+	}
+	(*c)[name]++
+}
+
+// Total returns the number of all packets.
+func (c Counts) Total() (n int) {
+	for _, count := range c {
+		n += count
+	}
+	return n
+}
+
+// String returns the names with their numbers, the largest first: "20 UDP, 7 ARP".
+func (c Counts) String() string {
+	names := slices.SortedFunc(maps.Keys(c), func(a, b string) int {
+		return cmp.Or(cmp.Compare(c[b], c[a]), cmp.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", c[name], name)
+	}
+	return strings.Join(names, ", ")
 }

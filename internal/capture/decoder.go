@@ -40,11 +40,21 @@ func (s *segment) end() uint32 { return s.start() + uint32(len(s.data)+s.truncat
 func seqDiff(a, b uint32) int { return int(int32(a - b)) }
 
 var (
-	errLinkType  = errors.New("unsupported link type")
-	errNotTCP    = errors.New("not TCP over IP")
 	errFragment  = errors.New("IP fragment")
 	errMalformed = errors.New("malformed or truncated headers")
 )
+
+// An unknownLinkError is for a packet with an unsupported link type.
+type unknownLinkError layers.LinkType
+
+func (e unknownLinkError) Error() string {
+	return "unsupported link type " + layers.LinkType(e).String()
+}
+
+// A notTCPError is for a packet that is not TCP over IP. It names what the packet is.
+type notTCPError string
+
+func (e notTCPError) Error() string { return "not TCP over IP: " + string(e) }
 
 // linkLayers are the supported link types, except raw IP without a fixed version.
 var linkLayers = map[layers.LinkType]gopacket.LayerType{
@@ -65,14 +75,15 @@ type decoder struct {
 	ip4     layers.IPv4
 	ip6     layers.IPv6
 	tcp     layers.TCP
+	udp     layers.UDP
 }
 
 func newDecoder() *decoder {
 	d := &decoder{parsers: make(map[gopacket.LayerType]*gopacket.DecodingLayerParser)}
-	d.layers = []gopacket.DecodingLayer{
-		new(layers.Ethernet), new(layers.Dot1Q), new(layers.LinuxSLL), new(layers.LinuxSLL2), new(layers.Loopback),
-		&d.ip4, &d.ip6, new(layers.IPv6ExtensionSkipper), &d.tcp,
-	}
+	d.layers = append(encapsulations(),
+		new(layers.Ethernet), new(layers.LinuxSLL), new(layers.LinuxSLL2), new(layers.Loopback),
+		&d.ip4, &d.ip6, new(layers.IPv6ExtensionSkipper), &d.tcp, &d.udp,
+	)
 	return d
 }
 
@@ -86,14 +97,17 @@ func (d *decoder) decode(f frame) (segment, error) {
 	parser := d.parsers[first]
 	if parser == nil {
 		parser = gopacket.NewDecodingLayerParser(first, d.layers...)
-		parser.IgnoreUnsupported = true
 		d.parsers[first] = parser
 	}
 	d.decoded = d.decoded[:0]
-	if parser.DecodeLayers(f.data, &d.decoded) != nil {
+	err = parser.DecodeLayers(f.data, &d.decoded)
+	if unsupported := gopacket.UnsupportedLayerType(0); errors.As(err, &unsupported) {
+		return d.segment(f, gopacket.LayerType(unsupported))
+	}
+	if err != nil {
 		return segment{}, errMalformed
 	}
-	return d.segment(f)
+	return d.segment(f, gopacket.LayerTypePayload)
 }
 
 // firstLayer returns the layer that a frame begins with.
@@ -108,11 +122,11 @@ func firstLayer(f frame) (gopacket.LayerType, error) {
 		}
 		return layers.LayerTypeIPv4, nil
 	}
-	return 0, errLinkType
+	return 0, unknownLinkError(f.link)
 }
 
-// segment returns the segment in the decoded layers.
-func (d *decoder) segment(f frame) (segment, error) {
+// segment returns the segment in the decoded layers, which next follows.
+func (d *decoder) segment(f frame, next gopacket.LayerType) (segment, error) {
 	s := segment{
 		at: f.info.Timestamp, seq: d.tcp.Seq, ack: d.tcp.Ack,
 		syn: d.tcp.SYN, fin: d.tcp.FIN, rst: d.tcp.RST, hasACK: d.tcp.ACK, data: d.tcp.Payload,
@@ -137,7 +151,20 @@ func (d *decoder) segment(f frame) (segment, error) {
 		src.Is6() && d.ip6.NextHeader == layers.IPProtocolIPv6Fragment:
 		return s, errFragment
 	}
-	return s, errNotTCP
+	return s, d.notTCP(next)
+}
+
+// notTCP names the layers of a packet that is not TCP, by the last that was decoded and
+// the one that follows.
+func (d *decoder) notTCP(next gopacket.LayerType) notTCPError {
+	last := gopacket.LayerTypePayload
+	if n := len(d.decoded); n > 0 {
+		last = d.decoded[n-1]
+	}
+	if next == gopacket.LayerTypePayload || next == gopacket.LayerTypeZero || last == layers.LayerTypeUDP {
+		return notTCPError(last.String())
+	}
+	return notTCPError(next.String())
 }
 
 func address(b []byte) netip.Addr {

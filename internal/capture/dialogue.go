@@ -164,9 +164,10 @@ func (l *lineBuffer) next(data []byte) (line, rest []byte, complete bool) {
 	return line, rest, true
 }
 
-// atTLS reports whether data begins with a TLS handshake record where a line would begin.
+// atTLS reports whether data begins with a TLS handshake record where a line would begin,
+// or may: the end of the line before is missing.
 func (l *lineBuffer) atTLS(data []byte) bool {
-	return len(l.partial) == 0 && tlsrecord.BeginsHandshake(data)
+	return (len(l.partial) == 0 || l.gap) && tlsrecord.BeginsHandshake(data)
 }
 
 // mailKeys are keys that tell the recorder when the client sends MAIL over TLS. No other
