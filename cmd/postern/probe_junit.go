@@ -10,13 +10,8 @@ import (
 	"postern/internal/safetext"
 )
 
-// A junitSuites is what build servers show: a suite a target, a case a finding, and
-// one a sender that gets in.
-type junitSuites struct {
-	XMLName xml.Name     `xml:"testsuites"`
-	Suites  []junitSuite `xml:"testsuite"`
-}
-
+// A junitSuite is a target in JUnit's XML. Its cases are the findings and the senders that
+// can deliver.
 type junitSuite struct {
 	Name     string      `xml:"name,attr"`
 	Tests    int         `xml:"tests,attr"`
@@ -27,20 +22,24 @@ type junitSuite struct {
 }
 
 type junitCase struct {
-	Class   string      `xml:"classname,attr"`
-	Name    string      `xml:"name,attr"`
-	Failure *junitWords `xml:"failure,omitempty"`
-	Error   *junitWords `xml:"error,omitempty"`
+	Class   string     `xml:"classname,attr"`
+	Name    string     `xml:"name,attr"`
+	Failure *junitText `xml:"failure,omitempty"`
+	Error   *junitText `xml:"error,omitempty"`
 }
 
-type junitWords struct {
+type junitText struct {
 	Message string `xml:"message,attr"`
 	Text    string `xml:",chardata"`
 }
 
-// writeJUnit writes what became of all targets to a file.
+// writeJUnit writes the results for all targets to a file.
 func writeJUnit(path string, suites []junitSuite) error {
-	content, err := xml.MarshalIndent(junitSuites{Suites: suites}, "", "  ")
+	document := struct {
+		XMLName xml.Name     `xml:"testsuites"`
+		Suites  []junitSuite `xml:"testsuite"`
+	}{Suites: suites}
+	content, err := xml.MarshalIndent(document, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func writeJUnit(path string, suites []junitSuite) error {
 func suite(target string, result probed) junitSuite {
 	s := junitSuite{Name: safetext.Printable(target)}
 	if result.err != nil {
-		s.add(junitCase{Class: s.Name, Name: "target", Error: &junitWords{Message: safetext.Printable(result.err.Error())}})
+		s.add(junitCase{Class: s.Name, Name: "target", Error: &junitText{Message: safetext.Printable(result.err.Error())}})
 		return s
 	}
 	s.Time = fmt.Sprintf("%.3f", result.report.Duration.Seconds())
@@ -75,12 +74,12 @@ func suite(target string, result probed) junitSuite {
 func (s *junitSuite) findings(class string, all []probe.Finding) {
 	for _, f := range all {
 		c := junitCase{Class: class, Name: f.ID}
-		words := &junitWords{Message: f.Title, Text: safetext.Printable(strings.Join(f.Evidence, "; "))}
+		text := &junitText{Message: f.Title, Text: safetext.Printable(strings.Join(f.Evidence, "; "))}
 		switch {
 		case f.Severity >= probe.Warning:
-			c.Failure = words
+			c.Failure = text
 		case f.Severity == probe.Unclear:
-			c.Error = words
+			c.Error = text
 		}
 		s.add(c)
 	}

@@ -14,8 +14,7 @@ import (
 	"postern/internal/terminal"
 )
 
-// After Ctrl-C no server is reported as not answering: nobody waited for
-// it.
+// After Ctrl-C no server is reported as not answering.
 func TestInterruptedProbeSaysNothingAboutServers(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var out, said bytes.Buffer
@@ -32,20 +31,20 @@ func TestInterruptedProbeSaysNothingAboutServers(t *testing.T) {
 	}
 }
 
-// A day of a server, an hour a line: what a probe finds, and what is told of it.
+// A day of a server, a probe each hour: findings or an error, and what is printed.
 var watchedDay = []struct {
 	found []probe.Finding
 	err   error
-	told  string
+	want  string
 }{
-	{found: nil, told: ""},
-	{found: []probe.Finding{{ID: "expired", Severity: probe.Critical, Title: "The certificate has expired"}}, told: "mx.test: new, critical: 127.0.0.1:25 The certificate has expired"},
-	{found: []probe.Finding{{ID: "expired", Severity: probe.Critical, Title: "The certificate has expired"}}, told: ""},
-	{err: errors.New("the resolver is silent"), told: "mx.test: new, unclear: the resolver is silent\nmx.test: resolved, critical: 127.0.0.1:25 The certificate has expired"},
-	{found: []probe.Finding{{ID: "tls13", Severity: probe.Notice, Title: "TLS 1.3 is not offered"}}, told: "mx.test: resolved, unclear: the resolver is silent"},
+	{found: nil, want: ""},
+	{found: []probe.Finding{{ID: "expired", Severity: probe.Critical, Title: "The certificate has expired"}}, want: "mx.test: new, critical: 127.0.0.1:25 The certificate has expired"},
+	{found: []probe.Finding{{ID: "expired", Severity: probe.Critical, Title: "The certificate has expired"}}, want: ""},
+	{err: errors.New("the resolver is silent"), want: "mx.test: new, unclear: the resolver is silent\nmx.test: resolved, critical: 127.0.0.1:25 The certificate has expired"},
+	{found: []probe.Finding{{ID: "tls13", Severity: probe.Notice, Title: "TLS 1.3 is not offered"}}, want: "mx.test: resolved, unclear: the resolver is silent"},
 }
 
-// written takes lines, one a Write, to be read in another goroutine.
+// written receives lines, one per Write, for another goroutine.
 type written chan string
 
 func (w written) Write(line []byte) (int, error) {
@@ -73,17 +72,17 @@ func TestWatchPrintsChangesUntilInterrupted(t *testing.T) {
 		for hour := range watchedDay[1:] {
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			var told []string
+			var got []string
 			for range len(out) {
 				line := <-out
 				when, what, _ := strings.Cut(strings.TrimSpace(line), "  ")
 				if want := start.Add(time.Duration(hour+1) * time.Hour).Format("2006-01-02 15:04:05 MST"); when != want {
-					t.Errorf("%q is told at %s, want %s", what, when, want)
+					t.Errorf("%q is printed at %s, want %s", what, when, want)
 				}
-				told = append(told, what)
+				got = append(got, what)
 			}
-			if got := strings.Join(told, "\n"); got != watchedDay[hour+1].told {
-				t.Errorf("hour %d: %q, want %q", hour+1, got, watchedDay[hour+1].told)
+			if got := strings.Join(got, "\n"); got != watchedDay[hour+1].want {
+				t.Errorf("hour %d: %q, want %q", hour+1, got, watchedDay[hour+1].want)
 			}
 		}
 		stop()

@@ -14,7 +14,7 @@ import (
 	"postern/tlsrpt"
 )
 
-// said is a report about a day, of a policy of ours.
+// dayReport is a report about a day under one policy.
 func dayReport(org string, day time.Time, policy tlsrpt.PolicyType, successful int64, failures ...tlsrpt.Failure) *tlsrpt.Report {
 	result := tlsrpt.PolicyResult{Policy: tlsrpt.Policy{Type: policy, Domain: ourDomain}, Successful: successful, Failures: failures}
 	for _, f := range failures {
@@ -37,7 +37,7 @@ func TestExplainReportOfOctober2024(t *testing.T) {
 	t.Parallel()
 	r := mustStartReceiver(t, "--mode", "stock")
 	hosts := make(map[string]string)
-	for i := range 3 { // each in a network of its own: the fallback helps who comes twice
+	for i := range 3 { // each in a network of its own: the fallback changes the mode of a sender that retries
 		addr, name := fmt.Sprintf("127.0.%d.1", i+1), fmt.Sprintf("mail-am%d.outbound.protection.outlook.com", i+1)
 		hosts[addr] = name
 		r.connect(addr, r.strictClient(name))

@@ -146,7 +146,7 @@ func (r *receiver) strictClient(name string) func(net.Conn) {
 	return func(conn net.Conn) {
 		config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		if _, err := strictclient.StartTLS(conn, name, config); err == nil {
-			r.t.Errorf("%s got in", name)
+			r.t.Errorf("the handshake of %s completed", name)
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (r *receiver) verifyCertificate(name string) func(net.Conn) {
 	return func(conn net.Conn) {
 		c := r.upToTLS(conn, name)
 		if err := c.Handshake(&tls.Config{ServerName: ourHost, RootCAs: r.pair.Pool}); err == nil {
-			r.t.Errorf("%s takes the certificate", name)
+			r.t.Errorf("%s accepts the certificate", name)
 		}
 	}
 }

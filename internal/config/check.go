@@ -85,10 +85,10 @@ func domainRemedy(domain string) string {
 
 // checkAddresses checks a list of recipient addresses.
 func (l *loading) checkAddresses(list string, addresses []string) {
-	taken := make(map[string]bool)
+	accepted := make(map[string]bool)
 	for _, domain := range l.config.Domains {
 		name, _ := domainName(domain)
-		taken[name] = true
+		accepted[name] = true
 	}
 	for i, address := range addresses {
 		key := fmt.Sprintf("%s[%d]", list, i)
@@ -97,7 +97,7 @@ func (l *loading) checkAddresses(list string, addresses []string) {
 		switch {
 		case local == "" || err != nil:
 			l.add(key, fmt.Sprintf("%q is not an address", address), "write an address such as name@example.org")
-		case !taken[name]:
+		case !accepted[name]:
 			l.add(key, fmt.Sprintf("%q is not in one of the domains", address), "add the domain to domains")
 		}
 	}

@@ -22,9 +22,9 @@ func nextHop(c *config.Config, log *slog.Logger) (nexthop.Hop, error) {
 // probeTime is how long the next hop may take to answer EHLO.
 const probeTime = 30 * time.Second
 
-// probeNextHop asks the next hop for its SMTP extensions until it answers: they
-// have to be offered to the first sender already. A sender that is not offered
-// SMTPUTF8 bounces its message (RFC 6531, Section 3.2) and does not retry.
+// probeNextHop asks the next hop for its SMTP extensions until it answers: the first
+// sender must see them already. A sender that does not see SMTPUTF8 bounces its
+// message (RFC 6531, Section 3.2) and does not retry.
 func probeNextHop(ctx context.Context, hop *relay.Hop, log *slog.Logger) {
 	next := time.NewTicker(probeTime)
 	defer next.Stop()

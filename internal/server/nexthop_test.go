@@ -13,8 +13,8 @@ import (
 	"postern/internal/nexthop/relay"
 )
 
-// A sender that is not offered SMTPUTF8 has to bounce such a message, so what
-// the next hop can do must be known soon after it is there.
+// A sender that does not see SMTPUTF8 in the EHLO reply has to bounce such a message, so
+// the next hop's extensions must be known soon after it starts.
 func TestServerProbesNextHopUntilItAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0

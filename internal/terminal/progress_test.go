@@ -78,7 +78,7 @@ func TestProgressShowsOnTerminalsOnly(t *testing.T) {
 	p.Set("half")
 	p.Done()
 	if p.stop != nil {
-		t.Error("a file is taken for a terminal")
+		t.Error("a file counts as a terminal")
 	}
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -88,6 +88,6 @@ func TestProgressShowsOnTerminalsOnly(t *testing.T) {
 	p = NewProgress(terminal)
 	p.Done()
 	if p.stop == nil {
-		t.Error("a terminal is not taken for one")
+		t.Error("a terminal does not count as one")
 	}
 }
