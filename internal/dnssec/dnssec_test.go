@@ -12,7 +12,7 @@ import (
 	"postern/internal/testzone"
 )
 
-// tree is a root, and below it zones of all kinds.
+// tree returns a root and zones of all kinds below it.
 func tree(change func(zones map[string]*testzone.Zone)) []testzone.Zone {
 	zones := map[string]*testzone.Zone{
 		".":            {Signed: true},
@@ -43,8 +43,8 @@ func records(zone string) []string {
 	}
 }
 
-// asker asks a server as a Validator wants it.
-func asker(addr string) dnssec.Ask {
+// tcpQuery returns a Query for a Validator.
+func tcpQuery(addr string) dnssec.Query {
 	return func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
 		question := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
 		question.SetEdns0(4096, true)
@@ -60,7 +60,7 @@ func validate(t *testing.T, s *testzone.Server, name string, kind uint16) (dnsse
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := asker(s.Addr)
+	ask := tcpQuery(s.Addr)
 	answer, err := ask(t.Context(), name, kind)
 	if err != nil {
 		t.Fatal(err)
@@ -81,14 +81,14 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"away.signed.test.", dns.TypeA, dnssec.Insecure}, // leads to a zone that is not signed
 		{"x.wild.signed.test.", dns.TypeA, dnssec.Secure},
 		{"plain.test.", dns.TypeMX, dnssec.Insecure},
-		{"island.test.", dns.TypeMX, dnssec.Insecure}, // signed, and nobody vouches for it
+		{"island.test.", dns.TypeMX, dnssec.Insecure}, // signed, without a DS record
 		{"signed.hashed.", dns.TypeMX, dnssec.Secure},
 		{"x.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
 		{"plain.hashed.", dns.TypeMX, dnssec.Insecure}, // opt-out
 		{"test.", dns.TypeSOA, dnssec.Secure},
 		{".", dns.TypeNS, dnssec.Secure},
 
-		// What is not there.
+		// Denial of existence.
 		{"mx.signed.test.", dns.TypeTLSA, dnssec.Secure},
 		{"_tcp.mx.signed.test.", dns.TypeTLSA, dnssec.Secure}, // there, without records
 		{"gone.signed.test.", dns.TypeA, dnssec.Secure},
@@ -108,7 +108,7 @@ func TestAnswersAreValidated(t *testing.T) {
 	}
 }
 
-// strip takes all records of a kind out of the answer to a question.
+// strip removes all records of a type from the answer to a query.
 func strip(kind uint16, name string, asked uint16) func(*dns.Msg) {
 	return func(m *dns.Msg) {
 		if dns.CanonicalName(m.Question[0].Name) != name || m.Question[0].Qtype != asked {
@@ -120,22 +120,22 @@ func strip(kind uint16, name string, asked uint16) func(*dns.Msg) {
 	}
 }
 
-func TestWhatDoesNotFitTheChainIsBogus(t *testing.T) {
+func TestInvalidAnswersAreBogus(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(map[string]*testzone.Zone)
 		asked  string
 		kind   uint16
 		why    string
 	}{
-		"expired":            {func(z map[string]*testzone.Zone) { z["signed.test."].Expired = true }, "signed.test.", dns.TypeMX, "was valid from"},
-		"expired above":      {func(z map[string]*testzone.Zone) { z["test."].Expired = true }, "signed.test.", dns.TypeMX, "DNSKEY record of test. has a signature that was valid from"},
-		"not signed":         {spoil("signed.test.", strip(dns.TypeRRSIG, "mx.signed.test.", dns.TypeA)), "mx.signed.test.", dns.TypeA, "is not signed, though its zone is"},
-		"DS taken away":      {spoil("test.", strip(dns.TypeDS, "signed.test.", dns.TypeDS)), "signed.test.", dns.TypeMX, "that signed.test. has no DS record: what is said of test. is not signed"},
-		"DS without proof":   {spoil("test.", strip(dns.TypeNSEC, "plain.test.", dns.TypeDS)), "plain.test.", dns.TypeMX, "is not signed, though its zone is"},
-		"denied, no proof":   {spoil("signed.test.", strip(dns.TypeNSEC, "gone.signed.test.", dns.TypeA)), "gone.signed.test.", dns.TypeA, "is not signed, though its zone is"},
-		"wildcard, no proof": {spoil("signed.test.", strip(dns.TypeNSEC, "x.wild.signed.test.", dns.TypeA)), "x.wild.signed.test.", dns.TypeA, "is not signed, though its zone is"},
-		"changed":            {spoil("signed.test.", forge), "mx.signed.test.", dns.TypeA, "none of the keys"},
-		"keys of another": {func(z map[string]*testzone.Zone) {
+		"expired":            {func(z map[string]*testzone.Zone) { z["signed.test."].Expired = true }, "signed.test.", dns.TypeMX, "is valid from"},
+		"expired above":      {func(z map[string]*testzone.Zone) { z["test."].Expired = true }, "signed.test.", dns.TypeMX, "DNSKEY record of test. has a signature that is valid from"},
+		"not signed":         {spoil("signed.test.", strip(dns.TypeRRSIG, "mx.signed.test.", dns.TypeA)), "mx.signed.test.", dns.TypeA, "is not signed, but its zone is"},
+		"DS removed":         {spoil("test.", strip(dns.TypeDS, "signed.test.", dns.TypeDS)), "signed.test.", dns.TypeMX, "proof that signed.test. has no DS record: the answer for test. is not signed"},
+		"DS without proof":   {spoil("test.", strip(dns.TypeNSEC, "plain.test.", dns.TypeDS)), "plain.test.", dns.TypeMX, "is not signed, but its zone is"},
+		"denied, no proof":   {spoil("signed.test.", strip(dns.TypeNSEC, "gone.signed.test.", dns.TypeA)), "gone.signed.test.", dns.TypeA, "is not signed, but its zone is"},
+		"wildcard, no proof": {spoil("signed.test.", strip(dns.TypeNSEC, "x.wild.signed.test.", dns.TypeA)), "x.wild.signed.test.", dns.TypeA, "is not signed, but its zone is"},
+		"forged":             {spoil("signed.test.", forge), "mx.signed.test.", dns.TypeA, "that no key of"},
+		"other DS": {func(z map[string]*testzone.Zone) {
 			z["test."].Records = []string{"signed.test. DS 1 13 2 00"}
 			z["signed.test."].NoDS = true
 		}, "signed.test.", dns.TypeMX, "no key of signed.test."},
@@ -162,10 +162,10 @@ func forge(m *dns.Msg) {
 	}
 }
 
-// A proof of one name or zone is none of another.
-func TestProofsAreOfTheirOwnNamesOnly(t *testing.T) {
+// A proof about one name or zone proves nothing about another.
+func TestProofOfAnotherNameIsBogus(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	ask := asker(s.Addr)
+	ask := tcpQuery(s.Addr)
 	anchors, _ := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
 	for _, tt := range []struct{ proof, of string }{
 		{"gone.signed.test.", "mx.signed.test."},         // the gap is another
@@ -181,14 +181,14 @@ func TestProofsAreOfTheirOwnNamesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		if status, err := dnssec.New(ask, anchors).Validate(t.Context(), tt.of, dns.TypeA, answer); status != dnssec.Bogus {
-			t.Errorf("that %s is not there is taken for a proof that %s is not: %v, %v", tt.proof, tt.of, status, err)
+			t.Errorf("the proof that %s does not exist is accepted for %s: %v, %v", tt.proof, tt.of, status, err)
 		}
 	}
 }
 
-func TestOtherAnchorsOpenNothing(t *testing.T) {
+func TestOtherAnchorsAreBogus(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	ask := asker(s.Addr)
+	ask := tcpQuery(s.Addr)
 	answer, err := ask(t.Context(), "signed.test.", dns.TypeMX)
 	if err != nil {
 		t.Fatal(err)
@@ -199,14 +199,14 @@ func TestOtherAnchorsOpenNothing(t *testing.T) {
 	}
 }
 
-// Who answers everything with a new question gets no more than so many.
-func TestQuestionsAreBounded(t *testing.T) {
+// A server that makes each answer need another query gets a limited number.
+func TestQueriesAreLimited(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
 	anchors, _ := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
 	asked := 0
 	ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
 		asked++
-		answer, err := asker(s.Addr)(ctx, name, kind)
+		answer, err := tcpQuery(s.Addr)(ctx, name, kind)
 		if kind == dns.TypeDS && err == nil && dns.CountLabel(name) > 2 {
 			answer.Ns = []dns.RR{&dns.NSEC{Hdr: dns.RR_Header{Name: "x." + name, Rrtype: dns.TypeNSEC}}, &dns.RRSIG{
 				Hdr: dns.RR_Header{Name: "x." + name, Rrtype: dns.TypeRRSIG}, TypeCovered: dns.TypeNSEC, SignerName: "x." + name,
@@ -217,11 +217,11 @@ func TestQuestionsAreBounded(t *testing.T) {
 	answer := &dns.Msg{Answer: []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "a.b.signed.test.", Rrtype: dns.TypeA}}}}
 	status, err := dnssec.New(ask, anchors).Validate(t.Context(), "a.b.signed.test.", dns.TypeA, answer)
 	if status > dnssec.Bogus || err == nil || asked > 128 {
-		t.Errorf("%v, %v after %d questions", status, err, asked)
+		t.Errorf("%v, %v after %d queries", status, err, asked)
 	}
 }
 
-func TestAnchorsThatAreNoneAreRefused(t *testing.T) {
+func TestInvalidAnchorsAreRefused(t *testing.T) {
 	for _, text := range []string{"", "; nothing", "example.org. DS 1 13 2 00", ". A 127.0.0.1", "not a zone file (", ". DS x"} {
 		if anchors, err := dnssec.ReadAnchors(strings.NewReader(text)); err == nil {
 			t.Errorf("%q: %v", text, anchors)
@@ -232,14 +232,14 @@ func TestAnchorsThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzValidate validates what no name server says, with the same for all that it asks.
+// FuzzValidate validates arbitrary answers, with the same answer to all queries.
 func FuzzValidate(f *testing.F) {
 	s := testzone.Start(f, tree(nil)...)
 	for _, q := range []struct {
 		name string
 		kind uint16
 	}{{"signed.test.", dns.TypeMX}, {"gone.signed.hashed.", dns.TypeA}, {"x.wild.signed.test.", dns.TypeA}, {"signed.test.", dns.TypeDS}} {
-		answer, err := asker(s.Addr)(f.Context(), q.name, q.kind)
+		answer, err := tcpQuery(s.Addr)(f.Context(), q.name, q.kind)
 		if err != nil {
 			f.Fatal(err)
 		}

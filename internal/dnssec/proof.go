@@ -13,27 +13,27 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A proof is the NSEC or NSEC3 records of an answer, validated: what is not there.
+// A proof is the validated NSEC or NSEC3 records of an answer: a denial of existence.
 type proof struct {
-	gaps   []*dns.NSEC
-	hashed []*dns.NSEC3
+	nsec  []*dns.NSEC
+	nsec3 []*dns.NSEC3
 }
 
-// Bounds of NSEC3: a proof has three records at most (RFC 5155, Section 7.2), and more
-// iterations than these are work for nothing (RFC 9276, Section 3.2).
+// Limits of NSEC3. A proof needs three records at most (RFC 5155, Section 7.2), and more
+// iterations have no use (RFC 9276, Section 3.2).
 const (
 	maxProofs     = 8
 	maxIterations = 150
 )
 
 var (
-	errOptedOut = errors.New("names without a signature may be there (NSEC3 opt-out)")
-	errUnproved = errors.New("it is not proved that there is no such record")
+	errOptOut  = errors.New("unsigned names may exist (NSEC3 opt-out)")
+	errNoProof = errors.New("no proof that there is no such record")
 )
 
-// proof validates the records of a denial about a name, which has to lie in the zone
-// that they are of: the last gap of any other zone seems to hold it, too. Without any,
-// the zone of the name has to be unsigned.
+// proof validates the NSEC or NSEC3 records of an answer about a name. The name must be in
+// their zone: the last record of any other zone seems to cover it too. Without such records,
+// the zone of the name must be unsigned.
 func (v *Validator) proof(ctx context.Context, name string, answer *dns.Msg) (p proof, status Status, err error) {
 	seen := make(map[string]bool)
 	for _, record := range answer.Ns {
@@ -43,7 +43,7 @@ func (v *Validator) proof(ctx context.Context, name string, answer *dns.Msg) (p 
 			continue
 		}
 		if seen[owner] = true; len(seen) > maxProofs {
-			return p, Bogus, errTooMuch
+			return p, Bogus, errLimit
 		}
 		s := find(answer.Ns, owner, header.Rrtype)
 		sig, status, err := v.signed(ctx, s)
@@ -51,43 +51,43 @@ func (v *Validator) proof(ctx context.Context, name string, answer *dns.Msg) (p 
 			return p, status, err
 		}
 		if !within(name, dns.CanonicalName(sig.SignerName)) {
-			return p, Bogus, s.bogus("is of another zone than %s", safetext.Printable(name))
+			return p, Bogus, s.bogus("is from another zone than %s", safetext.Printable(name))
 		}
 		switch record := record.(type) {
 		case *dns.NSEC:
-			p.gaps = append(p.gaps, record)
+			p.nsec = append(p.nsec, record)
 		case *dns.NSEC3:
 			if record.Iterations > maxIterations {
 				return p, Insecure, nil
 			}
-			p.hashed = append(p.hashed, record)
+			p.nsec3 = append(p.nsec3, record)
 		}
 	}
 	if len(seen) == 0 {
-		status, err = v.unsigned(ctx, name)
+		status, err = v.validateUnsigned(ctx, name)
 		return p, status, err
 	}
 	return p, Secure, nil
 }
 
-// denied validates that there is no record of a name and kind.
-func (v *Validator) denied(ctx context.Context, name string, kind uint16, answer *dns.Msg) (Status, error) {
+// validateDenial validates that there is no record of a name and type.
+func (v *Validator) validateDenial(ctx context.Context, name string, rrtype uint16, answer *dns.Msg) (Status, error) {
 	p, status, err := v.proof(ctx, name, answer)
 	if status != Secure {
 		return status, err
 	}
-	switch err := p.lacks(name, kind); {
-	case errors.Is(err, errOptedOut):
+	switch err := p.provesAbsence(name, rrtype); {
+	case errors.Is(err, errOptOut):
 		return Insecure, nil
 	case err != nil:
-		return Bogus, fmt.Errorf("%w: %s of %s", err, dns.TypeToString[kind], safetext.Printable(name))
+		return Bogus, fmt.Errorf("%w: %s of %s", err, dns.TypeToString[rrtype], safetext.Printable(name))
 	}
 	return Secure, nil
 }
 
-// expanded validates that a wildcard answers for a name by right: the name itself is
-// not there (RFC 4035, Section 5.3.4).
-func (v *Validator) expanded(ctx context.Context, name string, sig *dns.RRSIG, answer *dns.Msg) (Status, error) {
+// validateWildcard validates an answer from a wildcard: the name itself must not exist (RFC
+// 4035, Section 5.3.4).
+func (v *Validator) validateWildcard(ctx context.Context, name string, sig *dns.RRSIG, answer *dns.Msg) (Status, error) {
 	p, status, err := v.proof(ctx, name, answer)
 	if status != Secure {
 		return status, err
@@ -96,57 +96,57 @@ func (v *Validator) expanded(ctx context.Context, name string, sig *dns.RRSIG, a
 	for labels(next) > int(sig.Labels)+1 {
 		next = parent(next)
 	}
-	if slices.ContainsFunc(p.gaps, func(n *dns.NSEC) bool { return covers(n, name) }) ||
-		slices.ContainsFunc(p.hashed, func(n *dns.NSEC3) bool { return n.Cover(next) }) {
+	if slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) }) ||
+		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return n.Cover(next) }) {
 		return Secure, nil
 	}
-	return Bogus, fmt.Errorf("%w: %s, for which a wildcard answers", errUnproved, safetext.Printable(name))
+	return Bogus, fmt.Errorf("%w: %s, answered by a wildcard", errNoProof, safetext.Printable(name))
 }
 
-// delegates tells from a denial of its DS record whether a zone begins at a name.
-func (p proof) delegates(name string) (bool, error) {
+// isDelegation reports, from a denial of the DS record of a name, whether a zone begins there.
+func (p proof) isDelegation(name string) (bool, error) {
 	if types, ok := p.at(name); ok {
 		if slices.Contains(types, dns.TypeDS) || slices.Contains(types, dns.TypeSOA) && name != "." {
-			return false, fmt.Errorf("%w: DS of %s", errUnproved, safetext.Printable(name))
+			return false, fmt.Errorf("%w: DS of %s", errNoProof, safetext.Printable(name))
 		}
 		return slices.Contains(types, dns.TypeNS), nil
 	}
-	return false, p.lacks(name, dns.TypeDS)
+	return false, p.provesAbsence(name, dns.TypeDS)
 }
 
-// lacks returns nil if the records prove that a name has no record of a kind.
-func (p proof) lacks(name string, kind uint16) error {
+// provesAbsence returns nil if the records prove that a name has no record of a type.
+func (p proof) provesAbsence(name string, rrtype uint16) error {
 	if types, ok := p.at(name); ok {
-		if slices.Contains(types, kind) || slices.Contains(types, dns.TypeCNAME) || delegation(types) && kind != dns.TypeDS {
-			return errUnproved
+		if slices.Contains(types, rrtype) || slices.Contains(types, dns.TypeCNAME) || delegation(types) && rrtype != dns.TypeDS {
+			return errNoProof
 		}
 		return nil
 	}
-	encloser, err := p.encloser(name)
+	encloser, err := p.closestEncloser(name)
 	if err != nil || encloser == "" {
 		return err
 	}
 	wildcard := "*." + strings.TrimPrefix(encloser, ".")
-	if types, ok := p.at(wildcard); ok && !slices.Contains(types, kind) && !slices.Contains(types, dns.TypeCNAME) || !ok && p.absent(wildcard) {
+	if types, ok := p.at(wildcard); ok && !slices.Contains(types, rrtype) && !slices.Contains(types, dns.TypeCNAME) || !ok && p.coversName(wildcard) {
 		return nil
 	}
-	return errUnproved
+	return errNoProof
 }
 
-// delegation tells of the types at a name whether another zone begins there: then the
-// record of the zone above says nothing of what is there and below.
+// delegation reports, from the types at a name, whether another zone begins there. If so, a
+// record of the parent zone proves nothing about the name or names below it.
 func delegation(types []uint16) bool {
 	return slices.Contains(types, dns.TypeNS) && !slices.Contains(types, dns.TypeSOA)
 }
 
-// at returns the types at a name, if a record says what they are.
+// at returns the types at a name, if a record lists them.
 func (p proof) at(name string) ([]uint16, bool) {
-	for _, n := range p.gaps {
+	for _, n := range p.nsec {
 		if dns.CanonicalName(n.Hdr.Name) == name {
 			return n.TypeBitMap, true
 		}
 	}
-	for _, n := range p.hashed {
+	for _, n := range p.nsec3 {
 		if n.Match(name) {
 			return n.TypeBitMap, true
 		}
@@ -154,16 +154,16 @@ func (p proof) at(name string) ([]uint16, bool) {
 	return nil, false
 }
 
-// absent tells whether it is proved that a name is not there, nor anything below it.
-func (p proof) absent(name string) bool {
-	return slices.ContainsFunc(p.gaps, func(n *dns.NSEC) bool { return covers(n, name) && !below(dns.CanonicalName(n.NextDomain), name) }) ||
-		slices.ContainsFunc(p.hashed, func(n *dns.NSEC3) bool { return n.Cover(name) })
+// coversName reports whether the records prove that neither a name nor a name below it exists.
+func (p proof) coversName(name string) bool {
+	return slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) && !below(dns.CanonicalName(n.NextDomain), name) }) ||
+		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return n.Cover(name) })
 }
 
-// encloser is the name nearest above a name that is not there; empty where names are
-// below it, so that it is there without records (RFC 4592, Section 2.2.2).
-func (p proof) encloser(name string) (string, error) {
-	for _, n := range p.gaps {
+// closestEncloser returns the closest existing ancestor of a name that does not exist; empty
+// if there are names below it, so that it exists without records (RFC 4592, Section 2.2.2).
+func (p proof) closestEncloser(name string) (string, error) {
+	for _, n := range p.nsec {
 		if !covers(n, name) {
 			continue
 		}
@@ -172,7 +172,7 @@ func (p proof) encloser(name string) (string, error) {
 			return "", nil
 		}
 		if below(name, owner) && (delegation(n.TypeBitMap) || slices.Contains(n.TypeBitMap, dns.TypeDNAME)) {
-			return "", errUnproved
+			return "", errNoProof
 		}
 		shared := max(dns.CompareDomainName(owner, name), dns.CompareDomainName(next, name))
 		return ancestor(name, shared), nil
@@ -183,22 +183,22 @@ func (p proof) encloser(name string) (string, error) {
 			continue
 		}
 		if delegation(types) || slices.Contains(types, dns.TypeDNAME) {
-			return "", errUnproved
+			return "", errNoProof
 		}
-		for _, n := range p.hashed {
+		for _, n := range p.nsec3 {
 			if n.Cover(child) {
 				if n.Flags&1 != 0 {
-					return "", errOptedOut
+					return "", errOptOut
 				}
 				return above, nil
 			}
 		}
 		break
 	}
-	return "", errUnproved
+	return "", errNoProof
 }
 
-// ancestor is the last labels of a name.
+// ancestor returns the last labels of a name.
 func ancestor(name string, labels int) string {
 	for dns.CountLabel(name) > labels {
 		name = parent(name)
@@ -206,18 +206,18 @@ func ancestor(name string, labels int) string {
 	return name
 }
 
-// covers tells whether a name lies in the gap that an NSEC record speaks of.
+// covers reports whether a name lies in the gap of an NSEC record.
 func covers(n *dns.NSEC, name string) bool {
 	after, before := compare(n.Hdr.Name, name) < 0, compare(name, n.NextDomain) < 0
 	if compare(n.Hdr.Name, n.NextDomain) < 0 {
 		return after && before
 	}
-	return after || before // the last gap of a zone, back to its apex
+	return after || before // the last record of a zone, whose next name is the apex
 }
 
-// compare orders names as RFC 4034, Section 6.1 does.
+// compare compares names in the canonical order of RFC 4034, Section 6.1.
 func compare(a, b string) int {
-	x, y := wire(a), wire(b)
+	x, y := canonicalLabels(a), canonicalLabels(b)
 	for len(x) > 0 && len(y) > 0 {
 		if order := bytes.Compare(x[len(x)-1], y[len(y)-1]); order != 0 {
 			return order
@@ -227,9 +227,9 @@ func compare(a, b string) int {
 	return len(x) - len(y)
 }
 
-// wire are the labels of a name in lower case, unescaped. Of what is no name there are
-// none.
-func wire(name string) (all [][]byte) {
+// canonicalLabels returns the labels of a name in lower case, unescaped; none if it is not a
+// valid name.
+func canonicalLabels(name string) (all [][]byte) {
 	packed := make([]byte, 256)
 	n, err := dns.PackDomainName(dns.CanonicalName(name), packed, 0, nil, false)
 	if err != nil {

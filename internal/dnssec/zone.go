@@ -13,27 +13,27 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A zone is what is known of one: its keys if it is secure, and why if it is bogus or
-// could not be told.
+// A zone is the status of a zone: its keys if it is secure, the error if it is bogus or
+// indeterminate.
 type zone struct {
 	status Status
 	keys   []*dns.DNSKEY
 	err    error
 }
 
-// zone leads from the anchors to a zone.
+// zone returns a zone, validated by the chain of trust.
 func (v *Validator) zone(ctx context.Context, name string) zone {
 	known, ok := v.zones[name]
 	if !ok {
-		// Until it is known: a zone that leads to itself is none.
-		v.zones[name] = zone{status: Bogus, err: fmt.Errorf("%s vouches for itself", safetext.Printable(name))}
-		known = v.enter(ctx, name)
+		// Until the result is known: a chain that leads to itself is bogus.
+		v.zones[name] = zone{status: Bogus, err: fmt.Errorf("%s is signed by itself only", safetext.Printable(name))}
+		known = v.loadZone(ctx, name)
 		v.zones[name] = known
 	}
 	return known
 }
 
-func (v *Validator) enter(ctx context.Context, name string) zone {
+func (v *Validator) loadZone(ctx context.Context, name string) zone {
 	anchors := v.anchors
 	if name != "." {
 		c := v.cut(ctx, name)
@@ -41,22 +41,22 @@ func (v *Validator) enter(ctx context.Context, name string) zone {
 			return zone{status: c.status, err: c.err}
 		}
 		if anchors = c.anchors; len(anchors) == 0 {
-			return zone{status: Bogus, err: fmt.Errorf("%s signs, and is no zone of its own", safetext.Printable(name))}
+			return zone{status: Bogus, err: fmt.Errorf("%s has signatures, but is not a zone", safetext.Printable(name))}
 		}
 	}
-	usable := slices.DeleteFunc(slices.Clone(anchors), func(ds *dns.DS) bool { return !known(ds) })
+	usable := slices.DeleteFunc(slices.Clone(anchors), func(ds *dns.DS) bool { return !isSupported(ds) })
 	if len(usable) == 0 && name != "." {
 		return zone{status: Insecure}
 	}
-	answer, err := v.question(ctx, name, dns.TypeDNSKEY)
+	answer, err := v.lookUp(ctx, name, dns.TypeDNSKEY)
 	if err != nil {
 		return zone{err: err}
 	}
-	return v.unlock(find(answer.Answer, name, dns.TypeDNSKEY), usable)
+	return v.verifyKeys(find(answer.Answer, name, dns.TypeDNSKEY), usable)
 }
 
-// known tells whether the algorithms of a DS record can be verified (RFC 8624).
-func known(ds *dns.DS) bool {
+// isSupported reports whether the algorithms of a DS record are supported (RFC 8624).
+func isSupported(ds *dns.DS) bool {
 	switch ds.Algorithm {
 	case dns.RSASHA1, dns.RSASHA1NSEC3SHA1, dns.RSASHA256, dns.RSASHA512, dns.ECDSAP256SHA256, dns.ECDSAP384SHA384, dns.ED25519:
 		return ds.DigestType == dns.SHA1 || ds.DigestType == dns.SHA256 || ds.DigestType == dns.SHA384
@@ -64,9 +64,9 @@ func known(ds *dns.DS) bool {
 	return false
 }
 
-// unlock trusts the keys of a zone that are signed by one that a DS record is of (RFC
+// verifyKeys verifies the keys of a zone: one that matches a DS record must sign them (RFC
 // 4035, Section 5.2).
-func (v *Validator) unlock(s set, anchors []*dns.DS) zone {
+func (v *Validator) verifyKeys(s rrset, anchors []*dns.DS) zone {
 	var all, trusted []*dns.DNSKEY
 	for _, record := range s.records {
 		key, ok := record.(*dns.DNSKEY)
@@ -74,15 +74,15 @@ func (v *Validator) unlock(s set, anchors []*dns.DS) zone {
 			continue
 		}
 		all = append(all, key)
-		if slices.ContainsFunc(anchors, func(ds *dns.DS) bool { return vouches(ds, key) }) {
+		if slices.ContainsFunc(anchors, func(ds *dns.DS) bool { return matchesDS(ds, key) }) {
 			trusted = append(trusted, key)
 		}
 	}
 	if all == nil && s.name == "." {
-		return zone{err: errors.New("the resolver has no keys of the root: it knows nothing of DNSSEC")}
+		return zone{err: errors.New("the resolver returns no root keys: it does not support DNSSEC")}
 	}
 	if trusted == nil {
-		return zone{status: Bogus, err: fmt.Errorf("no key of %s fits its DS records or the trust anchor", safetext.Printable(s.name))}
+		return zone{status: Bogus, err: fmt.Errorf("no key of %s matches its DS records or the trust anchors", safetext.Printable(s.name))}
 	}
 	why := fmt.Errorf("the keys of %s are not signed", safetext.Printable(s.name))
 	for _, sig := range s.signatures {
@@ -93,7 +93,7 @@ func (v *Validator) unlock(s set, anchors []*dns.DS) zone {
 	return zone{status: Bogus, err: why}
 }
 
-func vouches(ds *dns.DS, key *dns.DNSKEY) bool {
+func matchesDS(ds *dns.DS, key *dns.DNSKEY) bool {
 	if ds.KeyTag != key.KeyTag() || ds.Algorithm != key.Algorithm {
 		return false
 	}
@@ -101,8 +101,8 @@ func vouches(ds *dns.DS, key *dns.DNSKEY) bool {
 	return made != nil && strings.EqualFold(made.Digest, ds.Digest)
 }
 
-// A cut is whether a zone begins at a name: [Secure] with DS records, [Insecure] for
-// one that is not signed, and Secure without records where none begins.
+// A cut says whether a zone begins at a name (a zone cut): [Secure] with DS records if a
+// signed one does, [Insecure] if an unsigned one does, Secure without records if none does.
 type cut struct {
 	status  Status
 	anchors []*dns.DS
@@ -112,24 +112,24 @@ type cut struct {
 func (v *Validator) cut(ctx context.Context, name string) cut {
 	known, ok := v.cuts[name]
 	if !ok {
-		v.cuts[name] = cut{status: Bogus, err: fmt.Errorf("%s vouches for itself", safetext.Printable(name))}
-		known = v.look(ctx, name)
+		v.cuts[name] = cut{status: Bogus, err: fmt.Errorf("%s is signed by itself only", safetext.Printable(name))}
+		known = v.lookUpCut(ctx, name)
 		v.cuts[name] = known
 	}
 	return known
 }
 
-func (v *Validator) look(ctx context.Context, name string) cut {
-	answer, err := v.question(ctx, name, dns.TypeDS)
+func (v *Validator) lookUpCut(ctx context.Context, name string) cut {
+	answer, err := v.lookUp(ctx, name, dns.TypeDS)
 	if err != nil {
 		return cut{err: err}
 	}
 	s := find(answer.Answer, name, dns.TypeDS)
 	if len(s.records) == 0 {
-		return v.withoutDS(ctx, name, answer)
+		return v.cutWithoutDS(ctx, name, answer)
 	}
 	if len(s.signatures) == 0 {
-		status, err := v.unsigned(ctx, parent(name))
+		status, err := v.validateUnsigned(ctx, parent(name))
 		return cut{status: status, err: err}
 	}
 	_, status, err := v.signed(ctx, s)
@@ -142,19 +142,19 @@ func (v *Validator) look(ctx context.Context, name string) cut {
 	return c
 }
 
-// withoutDS tells by the proof that there is no DS record whether an unsigned zone
-// begins there, or none.
-func (v *Validator) withoutDS(ctx context.Context, name string, answer *dns.Msg) cut {
+// cutWithoutDS returns, from the proof that there is no DS record, whether an unsigned zone
+// begins there.
+func (v *Validator) cutWithoutDS(ctx context.Context, name string, answer *dns.Msg) cut {
 	proof, status, err := v.proof(ctx, parent(name), answer)
 	if err != nil {
-		err = fmt.Errorf("that %s has no DS record: %w", safetext.Printable(name), err)
+		err = fmt.Errorf("proof that %s has no DS record: %w", safetext.Printable(name), err)
 	}
 	if status != Secure {
 		return cut{status: status, err: err}
 	}
-	begins, err := proof.delegates(name)
+	begins, err := proof.isDelegation(name)
 	switch {
-	case errors.Is(err, errOptedOut):
+	case errors.Is(err, errOptOut):
 		return cut{status: Insecure}
 	case err != nil:
 		return cut{status: Bogus, err: err}
@@ -164,44 +164,43 @@ func (v *Validator) withoutDS(ctx context.Context, name string, answer *dns.Msg)
 	return cut{status: Secure}
 }
 
-// unsigned tells of what has no signature whether that is as it should be: an unsigned
-// zone begins at the name or above it.
-func (v *Validator) unsigned(ctx context.Context, name string) (Status, error) {
+// validateUnsigned validates records without signatures: an unsigned zone must begin at the
+// name or above it.
+func (v *Validator) validateUnsigned(ctx context.Context, name string) (Status, error) {
 	for _, i := range slices.Backward(dns.Split(name)) {
 		if c := v.cut(ctx, name[i:]); c.status != Secure {
 			return c.status, c.err
 		}
 	}
-	return Bogus, fmt.Errorf("what is said of %s is not signed, though its zone is", safetext.Printable(name))
+	return Bogus, fmt.Errorf("the answer for %s is not signed, but its zone is", safetext.Printable(name))
 }
 
-// rootAnchors are the root's key-signing keys of 2017 and 2024, as
-// https://data.iana.org/root-anchors/root-anchors.xml has them (RFC 9718).
+// rootAnchors are the root's key-signing keys of 2017 and 2024, from
+// https://data.iana.org/root-anchors/root-anchors.xml (RFC 9718).
 var rootAnchors = []*dns.DS{
-	rootKey(20326, "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"),
-	rootKey(38696, "683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16"),
+	rootDS(20326, "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"),
+	rootDS(38696, "683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16"),
 }
 
-func rootKey(tag uint16, digest string) *dns.DS {
+func rootDS(tag uint16, digest string) *dns.DS {
 	return &dns.DS{
 		Hdr:    dns.RR_Header{Name: ".", Rrtype: dns.TypeDS, Class: dns.ClassINET},
 		KeyTag: tag, Algorithm: dns.RSASHA256, DigestType: dns.SHA256, Digest: digest,
 	}
 }
 
-// RootAnchors returns the trust anchors of the root that were known when this was
-// written, in November 2026.
+// RootAnchors returns the trust anchors of the root, as of November 2026.
 func RootAnchors() []*dns.DS { return append([]*dns.DS(nil), rootAnchors...) }
 
-// ReadAnchors reads trust anchors of the root from a zone file with DS or DNSKEY
-// records. At most 64 KiB are read.
+// ReadAnchors reads trust anchors of the root from a zone file with DS or DNSKEY records, of
+// which it reads at most 64 KiB.
 func ReadAnchors(r io.Reader) ([]*dns.DS, error) {
 	var anchors []*dns.DS
 	parser := dns.NewZoneParser(io.LimitReader(r, 64<<10), ".", "")
 	parser.SetDefaultTTL(0)
 	for record, ok := parser.Next(); ok; record, ok = parser.Next() {
 		if name := record.Header().Name; name != "." {
-			return nil, fmt.Errorf("dnssec: a trust anchor of %s: want one of the root", safetext.Printable(name))
+			return nil, fmt.Errorf("dnssec: trust anchor for %s: must be for the root", safetext.Printable(name))
 		}
 		switch record := record.(type) {
 		case *dns.DS:
@@ -213,10 +212,10 @@ func ReadAnchors(r io.Reader) ([]*dns.DS, error) {
 		}
 	}
 	if err := parser.Err(); err != nil {
-		return nil, fmt.Errorf("dnssec: trust anchors: %w", err)
+		return nil, fmt.Errorf("dnssec: reading trust anchors: %w", err)
 	}
 	if anchors == nil {
-		return nil, errors.New("dnssec: no DS or DNSKEY record of the root among the trust anchors")
+		return nil, errors.New("dnssec: no DS or DNSKEY record for the root")
 	}
 	return anchors, nil
 }

@@ -44,7 +44,7 @@ func TestDNSSECIsValidatedOnRequest(t *testing.T) {
 		"secure":      {nil, map[string]Severity{"dnssec": OK, "dane": OK}, "validated by this program"},
 		"no DS":       {func(z *testzone.Zone) { z.NoDS = true }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "MX records insecure, addresses insecure, TLSA records insecure"},
 		"not signed":  {func(z *testzone.Zone) { z.Signed = false }, map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "the MX records are insecure"},
-		"expired":     {func(z *testzone.Zone) { z.Expired = true }, map[string]Severity{"dnssec-bogus": Critical}, "has a signature that was valid from"},
+		"expired":     {func(z *testzone.Zone) { z.Expired = true }, map[string]Severity{"dnssec-bogus": Critical}, "has a signature that is valid from"},
 		"TLSA forged": {func(z *testzone.Zone) { z.Modify = forgeTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
 		"TLSA denied": {func(z *testzone.Zone) { z.Modify = hideTLSA }, map[string]Severity{"dnssec": OK, "dnssec-bogus": Critical}, "do not deliver there"},
 	} {
