@@ -42,7 +42,7 @@ var (
 	ErrMultipleRecords = errors.New("more than one MTA-STS record")
 )
 
-// A Field is a field of a record or policy that RFC 8461 does not define.
+// A Field is a name and value that RFC 8461 does not define, in a record or policy.
 type Field struct{ Name, Value string }
 
 // keepFirst removes all but the first of each field, as RFC 8461, Section 3.2 requires.

@@ -25,7 +25,7 @@ var (
 	ErrMultipleRecords = errors.New("more than one TLS reporting record")
 )
 
-// A Field is a field of a record that RFC 8460 does not define.
+// A Field is a name and value that RFC 8460 does not define, in a record.
 type Field struct{ Name, Value string }
 
 // A Record is a TLS reporting record: the TXT record at _smtp._tls.DOMAIN (RFC 8460,

@@ -63,7 +63,7 @@ type Prober struct {
 	Deliver *persona.TestMessage
 
 	// Intrusive also tests message smuggling at the first address, with the envelope of
-	// Deliver: at most ten messages with another one behind a fake end of data. A vulnerable
+	// Deliver: at most ten messages with another one behind a false end of data. A vulnerable
 	// server delivers them all, and a well-protected one may block this client address: use
 	// it for your own servers only.
 	Intrusive bool

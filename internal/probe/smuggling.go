@@ -9,24 +9,24 @@ import (
 	"postern/interop"
 )
 
-// fakeEnds are the published fake end-of-data sequences (RFC 5321, Section 4.1.1.4 has the
+// falseEnds are the published false end-of-data sequences (RFC 5321, Section 4.1.1.4 has the
 // only real one). A server that ends a message at one of them accepts a second message that
 // the checks of the first have not seen. CR CR LF . CR LF is not among them: it contains the
 // real end, and its sender is at fault.
-var fakeEnds = []string{
+var falseEnds = []string{
 	"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\r.\n", "\n.\r", "\n\n.\r\n", "\x00\n.\r\n",
 }
 
-// A smuggling is a message sent with a fake end of data, and the result.
+// A smuggling is a message sent with a false end of data, and the result.
 type smuggling struct {
 	end    string
 	result *persona.Result
 }
 
-// smuggle sends a message with each fake end of data, one after the other, until one cannot
+// smuggle sends a message with each false end of data, one after the other, until one cannot
 // be sent.
 func (p *addressProbe) smuggle(message persona.TestMessage) {
-	for _, end := range fakeEnds {
+	for _, end := range falseEnds {
 		target := p.target
 		message.FalseEnd = end
 		target.Deliver = &message
@@ -38,7 +38,7 @@ func (p *addressProbe) smuggle(message persona.TestMessage) {
 	}
 }
 
-// accepted reports whether the message ended at the fake end, and whether the server accepted
+// accepted reports whether the message ended at the false end, and whether the server accepted
 // the second message. A server that sees one message replies once before it replies to QUIT.
 func (s smuggling) accepted() (ended, second bool) {
 	if len(s.result.Replies) == 0 || !strings.HasPrefix(s.result.Replies[0], "2") {
@@ -62,7 +62,7 @@ func checkSmuggling(p *addressProbe) []Finding {
 			f.Evidence = append(f.Evidence, fmt.Sprintf("behind %q a second message was accepted: %+q", s.end, s.result.Replies))
 		case ended:
 			if f.Severity < Warning {
-				f.Severity, f.Title = Warning, "A fake end of data ends a message"
+				f.Severity, f.Title = Warning, "A false end of data ends a message"
 			}
 			f.Evidence = append(f.Evidence, fmt.Sprintf("at %q the message ended, and what followed was refused: %+q", s.end, s.result.Replies))
 		}
@@ -77,7 +77,7 @@ func checkSmuggling(p *addressProbe) []Finding {
 			Advice: forAll("Use addresses of your own that the server accepts: --deliver FROM TO."),
 		}}
 	}
-	return []Finding{okFinding(f.ID, "No second message can be smuggled behind a first", fmt.Sprintf("%d fake ends of data tested", len(p.smuggled)))}
+	return []Finding{okFinding(f.ID, "No second message can be smuggled behind a first", fmt.Sprintf("%d false ends of data tested", len(p.smuggled)))}
 }
 
 var smugglingSources = []string{

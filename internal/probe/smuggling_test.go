@@ -105,8 +105,8 @@ func TestSmugglingIsFound(t *testing.T) {
 		severity Severity
 		evidence string
 	}{
-		"strict":            {&postOffice{}, OK, "10 fake ends"},
-		"refuses":           {&postOffice{refusing: "550 5.6.0 LF without CR"}, OK, "10 fake ends"},
+		"strict":            {&postOffice{}, OK, "10 false ends"},
+		"refuses":           {&postOffice{refusing: "550 5.6.0 LF without CR"}, OK, "10 false ends"},
 		"LF . LF":           {&postOffice{ends: []string{"\n.\n"}}, Critical, `behind "\n.\n" a second`},
 		"CR LF . CR":        {&postOffice{ends: []string{"\r\n.\r"}}, Critical, `behind "\r\n.\r" a second`},
 		"LF, no pipelining": {&postOffice{ends: []string{"\n.\n"}, wary: true}, Warning, `at "\n.\n" the message ended`},
