@@ -128,7 +128,7 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	}
 	transcript, err := handshake.Parse(found.Transcript)
 	if err != nil {
-		return err
+		return &terminal.HintedError{Err: err, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
 	}
 	fmt.Fprintln(ui.Out)
 	printExplanation(ui, transcript, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})

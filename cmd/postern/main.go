@@ -26,7 +26,9 @@ import (
 	"postern/internal/terminal"
 )
 
-// root is the command line.
+// root is the command line. Each command has a file: its flags, and a Run that calls the
+// packages that do the work. *_output.go and json.go print the results, for people and
+// for programs; nothing else knows how a screen looks.
 type root struct {
 	Serve      serveCmd         `cmd:"" help:"Receive mail."`
 	Handshakes handshakesCmd    `cmd:"" help:"Show handshakes and explain failed ones."`
