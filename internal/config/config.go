@@ -136,7 +136,7 @@ type loading struct {
 	config   *Config
 	places   map[string]place // by key, of lists by element too: "listen[1]"
 	unknown  []string         // tables that do not exist, with a final dot
-	problems []found
+	problems Problems
 }
 
 // A setting is a key with its value and place.
@@ -179,6 +179,8 @@ type Problem struct {
 	Where  string // "postern.toml:7: listen" or "--listen"
 	What   string
 	Remedy string
+
+	order int // of its place
 }
 
 func (p Problem) Error() string { return p.Where + ": " + p.What }
@@ -200,12 +202,6 @@ type place struct {
 	order int
 }
 
-// A found is a problem with the order of its place.
-type found struct {
-	Problem
-	order int
-}
-
 // add reports a problem with the value of key, "listen" or "listen[1]".
 func (l *loading) add(key, what, remedy string) {
 	name, _, _ := strings.Cut(key, "[")
@@ -223,14 +219,10 @@ func (l *loading) add(key, what, remedy string) {
 	case strings.HasPrefix(at.text, "--"):
 		where = at.text
 	}
-	l.problems = append(l.problems, found{Problem{where, what, remedy}, at.order})
+	l.problems = append(l.problems, Problem{where, what, remedy, at.order})
 }
 
 func (l *loading) inOrder() Problems {
-	slices.SortStableFunc(l.problems, func(a, b found) int { return cmp.Compare(a.order, b.order) })
-	problems := make(Problems, len(l.problems))
-	for i, p := range l.problems {
-		problems[i] = p.Problem
-	}
-	return problems
+	slices.SortStableFunc(l.problems, func(a, b Problem) int { return cmp.Compare(a.order, b.order) })
+	return l.problems
 }

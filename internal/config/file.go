@@ -20,14 +20,14 @@ func (l *loading) read(file string) []setting {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		l.problems = append(l.problems, found{Problem: unreadable(file, err)})
+		l.problems = append(l.problems, unreadable(file, err))
 		return nil
 	}
 	// Unmarshal rejects invalid TOML, such as duplicate keys. It does not return
 	// the lines of values, so those come from the unstable parser.
 	var all map[string]any
 	if err := toml.Unmarshal(content, &all); err != nil {
-		l.problems = append(l.problems, found{Problem: notTOML(file, err)})
+		l.problems = append(l.problems, notTOML(file, err))
 		return nil
 	}
 	t := &tomlFile{name: file, tables: make(map[string]int)}
@@ -47,7 +47,7 @@ func unreadable(file string, err error) Problem {
 	if errors.Is(err, fs.ErrPermission) {
 		remedy = "let the user that postern runs as read the file"
 	}
-	return Problem{"--config", fmt.Sprintf("reading %s: %v", file, err), remedy}
+	return Problem{Where: "--config", What: fmt.Sprintf("reading %s: %v", file, err), Remedy: remedy}
 }
 
 func notTOML(file string, err error) Problem {
