@@ -81,7 +81,7 @@ func TestWaitIsForTheWholeTTL(t *testing.T) {
 	}
 }
 
-// Without DNSSEC nobody looks at TLSA records (RFC 7672, Section 2.2).
+// Without DNSSEC no sender uses TLSA records (RFC 7672, Section 2.2).
 func TestUnsignedZoneNeedsNoRecord(t *testing.T) {
 	c := Config{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(newKey(t))}
 	comparison, err := c.Compare(t.Context(), unvalidated(publish(nil)), time.Time{}, time.Now())

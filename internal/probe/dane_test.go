@@ -102,7 +102,7 @@ func TestHostWithUnsignedAddressesHasNoDANE(t *testing.T) {
 	p.expect(p.probe(), map[string]Severity{"dnssec": Notice, "dane-unsigned": Notice}, "MX records secure, addresses insecure, TLSA records secure")
 }
 
-// A resolver that validates fails for what is bogus, unless it is told not to.
+// A validating resolver answers SERVFAIL for bogus records, unless told not to validate.
 func TestServerFailureOfValidatingResolverIsBogus(t *testing.T) {
 	t.Parallel()
 	p := newTestDomain(t)

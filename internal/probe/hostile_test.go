@@ -36,17 +36,17 @@ var hostiles = map[string]func(net.Conn){
 	"escapes":              func(c net.Conn) { greet(c, "220 mx.test ESMTP "+escape); fmt.Fprintf(c, "250 %s\r\n", escape) },
 	"escapes in a refusal": func(c net.Conn) { fmt.Fprintf(c, "554 %s\r\n", escape) },
 	"not SMTP":             func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") },
-	"zeros instead of TLS": func(c net.Conn) { hear(c); flood(c, string(make([]byte, 1<<16))) },
-	"endless TLS records":  func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
-	"empty records":        func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x00") },
-	"records too long":     func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\xff\xff"+strings.Repeat("a", 1<<16-1)) },
-	"records of a byte":    func(c net.Conn) { hear(c); flood(c, "\x16\x03\x03\x00\x01\x0b") },
-	"truncated record":     func(c net.Conn) { hear(c); fmt.Fprint(c, "\x16\x03\x03\x40\x00\x02") },
+	"zeros instead of TLS": func(c net.Conn) { awaitHello(c); flood(c, string(make([]byte, 1<<16))) },
+	"endless TLS records":  func(c net.Conn) { awaitHello(c); flood(c, "\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
+	"empty records":        func(c net.Conn) { awaitHello(c); flood(c, "\x16\x03\x03\x00\x00") },
+	"records too long":     func(c net.Conn) { awaitHello(c); flood(c, "\x16\x03\x03\xff\xff"+strings.Repeat("a", 1<<16-1)) },
+	"records of a byte":    func(c net.Conn) { awaitHello(c); flood(c, "\x16\x03\x03\x00\x01\x0b") },
+	"truncated record":     func(c net.Conn) { awaitHello(c); fmt.Fprint(c, "\x16\x03\x03\x40\x00\x02") },
 	"message of 16 MiB": func(c net.Conn) {
-		hear(c)
+		awaitHello(c)
 		flood(c, "\x16\x03\x03\x40\x00\x0b\xff\xff\xff"+strings.Repeat("a", 1<<14-4))
 	},
-	"alerts only":          func(c net.Conn) { hear(c); flood(c, "\x15\x03\x03\x00\x02\x01\x5a") },
+	"alerts only":          func(c net.Conn) { awaitHello(c); flood(c, "\x15\x03\x03\x00\x02\x01\x5a") },
 	"text behind STARTTLS": func(c net.Conn) { startTLS(c); fmt.Fprintf(c, "250 %s\r\n", escape) },
 }
 
@@ -61,8 +61,8 @@ func startTLS(c net.Conn) {
 	fmt.Fprint(c, "220 go\r\n")
 }
 
-// hear serves until the client has sent its ClientHello and waits.
-func hear(c net.Conn) {
+// awaitHello serves until the client has sent its ClientHello and waits.
+func awaitHello(c net.Conn) {
 	startTLS(c)
 	c.Read(make([]byte, 4096))
 }

@@ -200,8 +200,8 @@ func TestUnreachableServerIsUnclear(t *testing.T) {
 func TestOneRunDeliversTheMessage(t *testing.T) {
 	t.Parallel()
 	pair := testcert.New(t, testcert.Options{})
-	var taken atomic.Int32
-	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return box{taken: &taken}, nil }))
+	var accepted atomic.Int32
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return box{accepted: &accepted}, nil }))
 	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -212,38 +212,38 @@ func TestOneRunDeliversTheMessage(t *testing.T) {
 
 	p := &probe.Prober{RootCAs: pair.Pool}
 	examine(t, p, listener.Addr().String())
-	if n := taken.Load(); n != 0 {
+	if n := accepted.Load(); n != 0 {
 		t.Errorf("%d messages were sent without Deliver", n)
 	}
 	p.Deliver = &persona.TestMessage{From: "a@sender.test", To: "user@mx.test"}
 	_, r := examine(t, p, listener.Addr().String())
-	if f := finding(t, r.AllFindings(), "delivered"); f.Severity != probe.OK || taken.Load() != 1 {
-		t.Errorf("%d messages came: %+v", taken.Load(), f)
+	if f := finding(t, r.AllFindings(), "delivered"); f.Severity != probe.OK || accepted.Load() != 1 {
+		t.Errorf("%d messages were accepted: %+v", accepted.Load(), f)
 	}
 	p.Deliver = &persona.TestMessage{To: "nobody@mx.test"}
 	_, r = examine(t, p, listener.Addr().String())
-	if f := finding(t, r.AllFindings(), "not-delivered"); f.Severity != probe.Warning || !strings.Contains(f.Evidence[0], `"550 `) || taken.Load() != 1 {
-		t.Errorf("%d messages came: %+v", taken.Load(), f)
+	if f := finding(t, r.AllFindings(), "not-delivered"); f.Severity != probe.Warning || !strings.Contains(f.Evidence[0], `"550 `) || accepted.Load() != 1 {
+		t.Errorf("%d messages were accepted: %+v", accepted.Load(), f)
 	}
 }
 
 // box counts the messages that it accepts, for all recipients but nobody.
 type box struct {
 	session
-	taken *atomic.Int32
+	accepted *atomic.Int32
 }
 
 func (box) Mail(string, *smtp.MailOptions) error { return nil }
 
 func (box) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if strings.HasPrefix(to, "nobody@") {
-		return &smtp.SMTPError{Code: 550, Message: "nobody here"}
+		return &smtp.SMTPError{Code: 550, Message: "no such user"}
 	}
 	return nil
 }
 
 func (b box) Data(r io.Reader) error {
-	b.taken.Add(1)
+	b.accepted.Add(1)
 	_, err := io.Copy(io.Discard, r)
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// What strangers wrote is shown cut short, whole letters only, and moves no cursor.
+// Text from servers is shortened between characters, and has no control characters.
 func TestTextFromServersIsShortAndPrintable(t *testing.T) {
 	for _, text := range []string{
 		"a" + strings.Repeat("é", 1000), strings.Repeat("\u202e", 1000), strings.Repeat("\x1b[2J", 1000), strings.Repeat("\xff", 1000), "\u009b2J",

@@ -22,7 +22,7 @@ type postOffice struct {
 	ends     []string     // of the text
 	refusing string       // a reply to the first message; empty: 250
 	wary     bool         // refuses commands that come too soon
-	nobody   bool         // no recipient is known
+	noUser   bool         // no recipient exists
 	texts    atomic.Int32 // that were begun
 }
 
@@ -59,8 +59,8 @@ func (o *postOffice) serve(conn net.Conn) {
 		case o.wary && verb == "MAIL" && in.Buffered() > 0:
 			fmt.Fprint(conn, "503 5.5.0 improper use of pipelining\r\n")
 			return
-		case verb == "RCPT" && o.nobody:
-			fmt.Fprint(conn, "550 5.1.1 nobody\r\n")
+		case verb == "RCPT" && o.noUser:
+			fmt.Fprint(conn, "550 5.1.1 no such user\r\n")
 		case verb == "DATA":
 			fmt.Fprint(conn, "354 go on\r\n")
 			if fmt.Fprint(conn, o.text(in)); o.refusing != "" {
@@ -95,7 +95,7 @@ func (o *postOffice) text(in io.ByteReader) string {
 	if o.refusing != "" {
 		return o.refusing + "\r\n"
 	}
-	return "250 taken\r\n"
+	return "250 accepted\r\n"
 }
 
 func TestSmugglingIsFound(t *testing.T) {
@@ -110,7 +110,7 @@ func TestSmugglingIsFound(t *testing.T) {
 		"LF . LF":           {&postOffice{ends: []string{"\n.\n"}}, Critical, `behind "\n.\n" a second`},
 		"CR LF . CR":        {&postOffice{ends: []string{"\r\n.\r"}}, Critical, `behind "\r\n.\r" a second`},
 		"LF, no pipelining": {&postOffice{ends: []string{"\n.\n"}, wary: true}, Warning, `at "\n.\n" the message ended`},
-		"unknown recipient": {&postOffice{nobody: true}, Unclear, "550 5.1.1 nobody"},
+		"unknown recipient": {&postOffice{noUser: true}, Unclear, "550 5.1.1 no such user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
