@@ -75,7 +75,7 @@ func (r reportListCmd) Run(ui terminal.UI) error {
 // reportFormat fits 80 columns unless there is a remark.
 const reportFormat = "%6v  %-10s  %-20s  %-20s  %7s  %7s  %s"
 
-var reportHead = strings.TrimRight(fmt.Sprintf(reportFormat, "report", "day", "submitter", "domain", "success", "failure", ""), " ")
+var reportHead = strings.TrimRight(fmt.Sprintf(reportFormat, "report", "day (UTC)", "submitter", "domain", "success", "failure", ""), " ")
 
 // reportLine is a report in a line of the table.
 func reportLine(r ledger.Report) string {
