@@ -158,7 +158,7 @@ func readCatalogue(t *testing.T) map[string]message {
 	return listed
 }
 
-// A source is the calls of one package that log.
+// A source is the module's source, read package by package.
 type source struct {
 	t        *testing.T
 	files    *token.FileSet
@@ -264,7 +264,10 @@ func (s *source) call(f *ast.FuncDecl, method string, call *ast.CallExpr, at int
 	if level := strings.ToLower(strings.TrimSuffix(method, "Context")); slices.Contains([]string{"debug", "info", "warn", "error"}, level) {
 		m.levels = append(m.levels, level)
 	}
-	for _, argument := range call.Args {
+	for i, argument := range call.Args {
+		if literal, ok := argument.(*ast.BasicLit); ok && i > at && (i-at)%2 == 1 {
+			s.t.Errorf("%s: the attribute %s is not a constant of package logkey", place, literal.Value)
+		}
 		ast.Inspect(argument, func(n ast.Node) bool {
 			name, ok := n.(*ast.SelectorExpr)
 			switch {
