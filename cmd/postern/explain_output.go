@@ -33,7 +33,7 @@ func (o *explainOutput) conversation(c *capture.Conversation) error {
 	return o.handshake(c.Transcript)
 }
 
-// conversationLine is the head of a conversation: its addresses and what was in clear.
+// conversationLine is the head of a conversation: its addresses and what was sent in plaintext.
 func conversationLine(c *capture.Conversation) string {
 	line := fmt.Sprintf("%s  %s → %s", localTime(c.Start), c.Client, c.Server)
 	if c.EHLO != "" {

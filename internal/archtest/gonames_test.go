@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -20,7 +21,11 @@ type goPackage struct {
 	decls     map[string]bool            // what is declared at its top level
 	members   map[string]map[string]bool // fields and methods by type
 	comments  []comment
+	docs      []doc // of its functions and types, not those of tests
 }
+
+// A doc is a doc comment.
+type doc struct{ at, name, text string }
 
 type comment struct {
 	file    string // from the module's folder
@@ -85,9 +90,16 @@ func (m module) add(path string) error {
 			m.byName[p.name] = p
 		}
 	}
+	note := func(name string, group *ast.CommentGroup) {
+		if group != nil && name != "main" && !strings.HasSuffix(path, "_test.go") {
+			at := fmt.Sprintf("%s:%d", path, set.Position(group.Pos()).Line)
+			p.docs = append(p.docs, doc{at, name, group.Text()})
+		}
+	}
 	for _, decl := range file.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
+			note(decl.Name.Name, decl.Doc)
 			if decl.Recv == nil {
 				p.decls[decl.Name.Name] = true
 			} else if t := typeName(decl.Recv.List[0].Type); t != "" {
@@ -96,6 +108,11 @@ func (m module) add(path string) error {
 		case *ast.GenDecl:
 			for _, spec := range decl.Specs {
 				p.spec(spec)
+				if t, ok := spec.(*ast.TypeSpec); ok && len(decl.Specs) == 1 {
+					note(t.Name.Name, decl.Doc)
+				} else if ok {
+					note(t.Name.Name, t.Doc)
+				}
 			}
 		}
 	}
@@ -252,6 +269,22 @@ func TestCommentsNameGoThatExists(t *testing.T) {
 				if !p.decls[link[1]] {
 					t.Errorf("%s:%d: the comment links to [%s], which the package does not have", c.file, c.line, link[1])
 				}
+			}
+		}
+	}
+}
+
+// A doc comment begins with its name, as go doc expects. One that begins with another is
+// often of a name that has changed.
+func TestDocCommentsBeginWithTheName(t *testing.T) {
+	for _, p := range parseModule(t).byDir {
+		for _, d := range p.docs {
+			words := strings.Fields(d.text)
+			if len(words) > 1 && slices.Contains([]string{"A", "An", "The"}, words[0]) {
+				words = words[1:]
+			}
+			if len(words) > 0 && strings.TrimRight(words[0], ",:'s") != strings.TrimRight(d.name, "s") {
+				t.Errorf("%s: the doc comment of %s begins with %q", d.at, d.name, words[0])
 			}
 		}
 	}

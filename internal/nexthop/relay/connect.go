@@ -123,12 +123,12 @@ func (c *conn) startTLS() error {
 		return err
 	}
 	if c.in.Buffered() > 0 {
-		return errUnexpectedReply // in clear, so possibly injected
+		return errUnexpectedReply // in plaintext, so possibly injected
 	}
 	if err := c.handshake(); err != nil {
 		return err
 	}
-	return c.hello() // what was offered in clear does not count (RFC 3207, Section 4.2)
+	return c.hello() // what was offered in plaintext does not count (RFC 3207, Section 4.2)
 }
 
 func (c *conn) implicitTLS() error {
