@@ -66,33 +66,25 @@ func (c Config) Compare(ctx context.Context, lookup Lookup, nextSeen, now time.T
 	if err != nil {
 		return Comparison{}, err
 	}
-	cmp := &comparer{c, ctx, lookup}
 	var result Comparison
 	for _, r := range records {
 		if r.Type != "TLSA" {
-			state, why := cmp.compare(r)
+			state, why := c.compare(ctx, lookup, r)
 			result.Results = append(result.Results, Result{r, state, why})
 		}
 	}
 	required := slices.DeleteFunc(records, func(r Record) bool { return r.Type != "TLSA" })
-	keys, rollover := cmp.compareKeys(required, nextSeen, now)
+	keys, rollover := c.compareKeys(ctx, lookup, required, nextSeen, now)
 	result.Results, result.Rollover = append(result.Results, keys...), rollover
 	return result, nil
 }
 
-// A comparer is one call of [Config.Compare].
-type comparer struct {
-	Config
-	ctx    context.Context
-	lookup Lookup
-}
-
 // compare compares one record that is not a TLSA record.
-func (c *comparer) compare(r Record) (State, string) {
+func (c Config) compare(ctx context.Context, lookup Lookup, r Record) (State, string) {
 	if r.Type == "CNAME" {
-		return c.compareAddresses(r)
+		return c.compareAddresses(ctx, lookup, r)
 	}
-	published, _, err := c.lookup(c.ctx, r.Name, dns.StringToType[r.Type])
+	published, _, err := lookup(ctx, r.Name, dns.StringToType[r.Type])
 	if err != nil {
 		return Unclear, err.Error()
 	}
@@ -149,15 +141,15 @@ func equal(r Record, text string) bool {
 }
 
 // compareAddresses checks that a name leads to the host, by an alias or by addresses.
-func (c *comparer) compareAddresses(r Record) (State, string) {
-	published, err := c.addresses(r.Name)
+func (c Config) compareAddresses(ctx context.Context, lookup Lookup, r Record) (State, string) {
+	published, err := addresses(ctx, lookup, r.Name)
 	if err != nil {
 		return Unclear, err.Error()
 	}
 	if len(published) == 0 {
 		return Missing, "the name has no address"
 	}
-	host, err := c.addresses(c.Host + ".")
+	host, err := addresses(ctx, lookup, c.Host+".")
 	if err != nil {
 		return Unclear, err.Error()
 	}
@@ -169,9 +161,9 @@ func (c *comparer) compareAddresses(r Record) (State, string) {
 	return Differs, fmt.Sprintf("the name has %s, the host %s", strings.Join(published, ", "), strings.Join(host, ", "))
 }
 
-func (c *comparer) addresses(name string) (all []string, err error) {
+func addresses(ctx context.Context, lookup Lookup, name string) (all []string, err error) {
 	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		records, _, err := c.lookup(c.ctx, name, kind)
+		records, _, err := lookup(ctx, name, kind)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package dnsrecords
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -60,8 +61,8 @@ func (s rolloverState) next(now time.Time) Rollover {
 }
 
 // compareKeys compares the TLSA records. That of the next key is the last required.
-func (c *comparer) compareKeys(required []Record, nextSeen, now time.Time) ([]Result, Rollover) {
-	records, secure, err := c.lookup(c.ctx, c.tlsaName(), dns.TypeTLSA)
+func (c Config) compareKeys(ctx context.Context, lookup Lookup, required []Record, nextSeen, now time.Time) ([]Result, Rollover) {
+	records, secure, err := lookup(ctx, c.tlsaName(), dns.TypeTLSA)
 	published := keyHashes(records)
 	unused := len(records) == 0 && !secure && c.Next == nil
 	s := rolloverState{currentPublished: true, nextPending: c.nextPending(), nextSeen: nextSeen, ttl: longestTTL(records)}

@@ -23,14 +23,23 @@ type zone struct {
 
 // zone returns a zone, validated by the chain of trust.
 func (v *Validator) zone(ctx context.Context, name string) zone {
-	known, ok := v.zones[name]
+	return cached(v.zones, name, zone{status: Bogus, err: errLoop(name)}, func() zone { return v.loadZone(ctx, name) })
+}
+
+// cached returns the value of a name, which find finds once. Meanwhile the value is loop: a
+// chain of trust that leads to itself.
+func cached[T any](known map[string]T, name string, loop T, find func() T) T {
+	value, ok := known[name]
 	if !ok {
-		// Until the result is known: a chain that leads to itself is bogus.
-		v.zones[name] = zone{status: Bogus, err: fmt.Errorf("%s is signed by itself only", safetext.Printable(name))}
-		known = v.loadZone(ctx, name)
-		v.zones[name] = known
+		known[name] = loop
+		value = find()
+		known[name] = value
 	}
-	return known
+	return value
+}
+
+func errLoop(name string) error {
+	return fmt.Errorf("%s is signed by itself only", safetext.Printable(name))
 }
 
 func (v *Validator) loadZone(ctx context.Context, name string) zone {
@@ -110,13 +119,7 @@ type cut struct {
 }
 
 func (v *Validator) cut(ctx context.Context, name string) cut {
-	known, ok := v.cuts[name]
-	if !ok {
-		v.cuts[name] = cut{status: Bogus, err: fmt.Errorf("%s is signed by itself only", safetext.Printable(name))}
-		known = v.lookUpCut(ctx, name)
-		v.cuts[name] = known
-	}
-	return known
+	return cached(v.cuts, name, cut{status: Bogus, err: errLoop(name)}, func() cut { return v.lookUpCut(ctx, name) })
 }
 
 func (v *Validator) lookUpCut(ctx context.Context, name string) cut {
