@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -100,9 +99,9 @@ func currentKeys(c *config.Config) (keys []crypto.PublicKey) {
 
 // required gathers what the records follow from.
 func (d dnsCmd) required(c *config.Config, domain string, next dnsrecords.NextKey) (dnsrecords.Config, error) {
-	w := dnsrecords.Config{Domain: domain, Host: c.Hostname, Report: d.Report, Issuer: issuer(c.ACME), Keys: next.Current}
+	w := dnsrecords.Config{Domain: domain, Host: c.Hostname, Report: d.Report, Issuer: c.ACME.Issuer(), Keys: next.Current}
 	if w.Report == "" {
-		w.Report = "mailto:" + reportAddress(c, domain)
+		w.Report = "mailto:" + c.Reports.AddressFor(domain)
 	}
 	if c.MTASTS.Enabled {
 		policy := c.MTASTS.Policy()
@@ -111,30 +110,6 @@ func (d dnsCmd) required(c *config.Config, domain string, next dnsrecords.NextKe
 	var err error
 	w.Next, err = next.Public()
 	return w, err
-}
-
-// reportAddress is the configured address for reports about the domain, else one
-// that the operator has to create.
-func reportAddress(c *config.Config, domain string) string {
-	for _, address := range c.Reports.Addresses {
-		if strings.HasSuffix(strings.ToLower(address), "@"+domain) {
-			return address
-		}
-	}
-	if len(c.Reports.Addresses) > 0 {
-		return c.Reports.Addresses[0]
-	}
-	return "tls-reports@" + domain
-}
-
-// issuer is the authority's name in CAA records (RFC 8659, Section 4.2), empty if
-// it is not known: only Let's Encrypt's is.
-func issuer(a config.ACME) string {
-	u, err := url.Parse(a.Directory)
-	if a.Enabled && err == nil && strings.HasSuffix(u.Hostname(), ".letsencrypt.org") {
-		return "letsencrypt.org"
-	}
-	return ""
 }
 
 func (d dnsCmd) print(ui terminal.UI, c *config.Config, required dnsrecords.Config) error {

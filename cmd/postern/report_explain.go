@@ -14,7 +14,6 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/ledger"
-	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
@@ -63,23 +62,12 @@ func (r reportExplainCmd) Run(ui terminal.UI) error {
 		if err != nil {
 			return &terminal.UsageError{Err: err}
 		}
-		prober := &probe.Prober{Resolver: r.Resolver, RootCAs: roots, Personas: probedPersonas()}
+		prober := &probe.Prober{Resolver: r.Resolver, RootCAs: roots, Personas: tlsrptexplain.Personas()}
 		network.Prober, network.Resolver = prober, prober.NetResolver()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return r.explain(ctx, ui, network, q)
-}
-
-// probedPersonas are those of the cases that a report may be about. The probe adds a
-// healthy client.
-func probedPersonas() (all []*persona.Persona) {
-	for _, p := range persona.All() {
-		if p.Case == "early-ticket" || p.Case == "big-hello" {
-			all = append(all, p)
-		}
-	}
-	return all
 }
 
 // explain completes the question, which has only our names, and prints the answer.

@@ -239,7 +239,7 @@ func (r *receiver) network(others ...testzone.Zone) tlsrptexplain.Explainer {
 	web.StartTLS()
 	r.t.Cleanup(web.Close)
 	prober := &probe.Prober{
-		Port: uint16(netip.MustParseAddrPort(r.addr).Port()), Resolver: zones.Addr, RootCAs: r.pair.Pool, Personas: probedPersonas(),
+		Port: uint16(netip.MustParseAddrPort(r.addr).Port()), Resolver: zones.Addr, RootCAs: r.pair.Pool, Personas: tlsrptexplain.Personas(),
 		HTTP: &http.Client{Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: fresh.Pool},
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {

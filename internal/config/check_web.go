@@ -107,6 +107,16 @@ type ACME struct {
 // letsEncrypt is the default directory.
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
+// Issuer returns the authority's name in CAA records (RFC 8659, Section 4.2), empty if it
+// is not known: only Let's Encrypt's is.
+func (a ACME) Issuer() string {
+	u, err := url.Parse(a.Directory)
+	if a.Enabled && err == nil && strings.HasSuffix(u.Hostname(), ".letsencrypt.org") {
+		return "letsencrypt.org"
+	}
+	return ""
+}
+
 // checkACME checks the table acme, if there is one: an empty one means all
 // defaults. It comes after mta-sts, whose hosts need certificates too.
 func (l *loading) checkACME() {
@@ -174,6 +184,20 @@ type Reports struct {
 	Delivery  string   // Copy or Only
 	Path      string   // of the web server, for reports by POST; empty: none
 	Resolver  string   // DNS server for DKIM keys; empty: the system's
+}
+
+// AddressFor returns the address for reports about a domain: a configured one, or one
+// that the operator has to create.
+func (r Reports) AddressFor(domain string) string {
+	for _, address := range r.Addresses {
+		if strings.HasSuffix(strings.ToLower(address), "@"+domain) {
+			return address
+		}
+	}
+	if len(r.Addresses) > 0 {
+		return r.Addresses[0]
+	}
+	return "tls-reports@" + domain
 }
 
 // The values of [Reports].Delivery: reports go to the next hop too, or only to the

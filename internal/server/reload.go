@@ -51,7 +51,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("acme", !reflect.DeepEqual(now.ACME, next.ACME))
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
-	note("hostname, towards the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
+	note("hostname for the next hop", now.NextHop != nil && now.Hostname != next.Hostname)
 	note("mode", now.Mode != next.Mode)
 	note("ledger", now.Ledger != next.Ledger)
 	note("reports", !reflect.DeepEqual(now.Reports, next.Reports))

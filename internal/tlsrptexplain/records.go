@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/smtp"
 	"postern/interop"
@@ -18,6 +19,17 @@ type Records struct {
 	Hosts      []string        // the MX hosts
 	Problems   []probe.Finding // most severe first
 	Passed     []string        // titles of the domain's checks without problems
+}
+
+// Personas returns the personas to probe a domain with: those of the cases that a report
+// may be about. The probe adds a healthy client.
+func Personas() (all []*persona.Persona) {
+	for _, p := range persona.All() {
+		if p.Case == "early-ticket" || p.Case == "big-hello" {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // records probes the domain of a result.
