@@ -240,7 +240,7 @@ func (d *drops) end() {
 	d.log.Info("ledger storing events again", logkey.Dropped, d.unlogged())
 }
 
-// unlogged returns how many events were dropped since the last cald.
+// unlogged returns how many events were dropped since the last call.
 func (d *drops) unlogged() int64 {
 	count := d.count.Load()
 	return count - d.logged.Swap(count)
