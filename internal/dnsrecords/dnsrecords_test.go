@@ -60,7 +60,7 @@ func parse(t *testing.T, records []Record) (parsed []dns.RR) {
 	return parsed
 }
 
-func TestRecordsAreAZoneFile(t *testing.T) {
+func TestRecordsFormAZoneFile(t *testing.T) {
 	c := config(t)
 	c.Report = "https://example.org/" + strings.Repeat("long/", 60)
 	parsed := parse(t, recordsOf(t, c))
@@ -109,7 +109,7 @@ func unvalidated(lookup Lookup) Lookup {
 	}
 }
 
-func TestOddlyPublishedRecords(t *testing.T) {
+func TestVariantsOfPublishedRecords(t *testing.T) {
 	c := config(t)
 	for name, tt := range map[string]struct {
 		published string
@@ -141,7 +141,7 @@ func TestOddlyPublishedRecords(t *testing.T) {
 	}
 }
 
-func TestUnansweredQuestionsAreUnclear(t *testing.T) {
+func TestFailedLookupsAreUnclear(t *testing.T) {
 	silent := func(context.Context, string, uint16) ([]dns.RR, bool, error) {
 		return nil, false, errors.New("no answer")
 	}

@@ -11,7 +11,7 @@ import (
 
 // The whole change of a key, and every wrong turn: which keys are in use and which is
 // next, which records are published, and since when that of the next was seen.
-func TestEachStateOfARolloverHasANextStep(t *testing.T) {
+func TestNextStepOfEachRolloverState(t *testing.T) {
 	const ttl = time.Hour
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	old, next := newKey(t), newKey(t)
