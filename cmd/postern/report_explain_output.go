@@ -14,33 +14,33 @@ import (
 
 // printReportExplanation prints what a report means. Any text may come from strangers.
 func printReportExplanation(ui terminal.UI, k parsedReport, e *tlsrptexplain.Explanation) {
-	print := func(label, text string) { ui.Paragraph(label, safetext.Printable(text)) }
-	print("report", explainedReport(k))
-	print("verdict", verdict(k.Report))
+	show := func(label, text string) { ui.Paragraph(label, safetext.Printable(text)) }
+	show("report", explainedReport(k))
+	show("verdict", verdict(k.Report))
 	for _, r := range e.Results {
 		fmt.Fprintln(ui.Out)
-		print("policy", fmt.Sprintf("%s of %s: %s succeeded, %d failed", policyName(r.Policy.Type),
+		show("policy", fmt.Sprintf("%s of %s: %s succeeded, %d failed", policyName(r.Policy.Type),
 			cmp.Or(r.Policy.Domain, "an unnamed domain"), plural(r.Successful, "session", "sessions"), r.Failed))
-		print("changed", r.Change.Text())
+		show("changed", r.Change.Text())
 		for _, c := range r.Counts {
-			print("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c.Reasons)))
-			print("means", c.Text())
+			show("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c.Reasons)))
+			show("means", c.Text())
 		}
 	}
 	if e.More > 0 {
-		print("", fmt.Sprintf("and %d more policies with fewer failures", e.More))
+		show("", fmt.Sprintf("and %d more policies with fewer failures", e.More))
 	}
 	fmt.Fprintln(ui.Out)
-	print("activity", e.Activity.Text())
+	show("activity", e.Activity.Text())
 	for _, line := range e.Records.Lines() {
-		print("now", line)
+		show("now", line)
 	}
 	fmt.Fprintln(ui.Out)
-	print("cause", e.Conclusion.Cause)
+	show("cause", e.Conclusion.Cause)
 	if e.Conclusion.Confidence > 0 {
-		print("confidence", e.Conclusion.Confidence.String())
+		show("confidence", e.Conclusion.Confidence.String())
 	}
-	print("next", e.Conclusion.Next)
+	show("next", e.Conclusion.Next)
 	for _, url := range e.Sources() {
 		fmt.Fprintf(ui.Out, "%-*s%s\n", terminal.Margin, "source", url)
 	}

@@ -52,7 +52,7 @@ func unreadable(file string, err error) Problem {
 
 func notTOML(file string, err error) Problem {
 	p := Problem{Where: file, What: strings.TrimPrefix(err.Error(), "toml: ")}
-	p.Remedy = "see https://toml.io for the syntax of TOML; text, sizes and times need quotes"
+	p.Remedy = "see https://toml.io for the syntax of TOML; text, sizes and durations need quotes"
 	var position *toml.DecodeError
 	if errors.As(err, &position) {
 		line, _ := position.Position()

@@ -88,11 +88,11 @@ func parseRate(s string) (float64, error) {
 	return n, nil
 }
 
-// parsePeriod reads a time of at least a millisecond, such as "5m".
-func parsePeriod(s string) (time.Duration, error) {
+// parseDuration reads a duration of at least a millisecond, such as "5m".
+func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < time.Millisecond {
-		return 0, errors.New("not a time")
+		return 0, errors.New("not a duration")
 	}
 	return d, nil
 }
@@ -188,8 +188,8 @@ func size[T int | int64](to *T) setter {
 	return parsed(to, parse, "a size", `write a number and B, KiB, MiB or GiB in quotes, such as "50MiB"`)
 }
 
-func period(to *time.Duration) setter {
-	return parsed(to, parsePeriod, "a time", `write a number and ms, s, m or h in quotes, such as "5m"`)
+func duration(to *time.Duration) setter {
+	return parsed(to, parseDuration, "a duration", `write a number and ms, s, m or h in quotes, such as "5m"`)
 }
 
 func rate(to *float64) setter {
