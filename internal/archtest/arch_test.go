@@ -1,4 +1,5 @@
-// Package archtest checks the arrows of docs/architecture.md.
+// Package archtest checks that the code has the layers of docs/architecture.md, that
+// documentation and comments name what exists, and that they use the glossary's words.
 package archtest
 
 import (
@@ -6,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -60,19 +62,26 @@ var standalone = []string{"postern/sessionticket", "postern/handshake", "postern
 // packages may share them: taking one brings nothing else along.
 var leaves = []string{"postern/internal/txtrecord", "postern/internal/safetext", "postern/internal/tlsrecord"}
 
-// order is the way down: a package may reach those below it only. Those of one
-// line do not know each other.
-var order = [][]string{
-	{"postern/cmd/postern", "postern/cmd/postern-lab"},
-	{"postern/internal/server"},
-	{"postern/internal/acme", "postern/internal/config", "postern/internal/mtastsserve", "postern/internal/dnsrecords", "postern/internal/clientsim", "postern/internal/tlsrptexplain"},
-	{"postern/internal/probe"},
-	{"postern/internal/smtpd", "postern/internal/nexthop/maildir", "postern/internal/nexthop/relay", "postern/internal/certs", "postern/internal/web", "postern/internal/tlsrptin"},
-	{"postern/internal/nexthop", "postern/internal/durable", "postern/internal/ledger", "postern/internal/persona", "postern/internal/testpeer"},
-	{"postern/internal/fallback"},
-	{"postern/internal/smtp", "postern/internal/admission", "postern/internal/logkey", "postern/sessionticket", "postern/interop", "postern/handshake/keylog", "postern/internal/capture", "postern/mtasts", "postern/tlsrpt"},
-	{"postern/handshake", "postern/sessionticket/strictclient", "postern/internal/txtrecord", "postern/internal/dnssec", "postern/internal/testcert", "postern/internal/terminal"},
-	{"postern/internal/safetext", "postern/internal/tlsrecord"},
+// layers are the packages of docs/architecture.md, The layers, a line each: a package may
+// import those below it only. Those of one line do not know each other.
+func layers(t *testing.T) (lines [][]string) {
+	t.Helper()
+	_, drawing, _ := strings.Cut(read(t, filepath.Join(root, "docs/architecture.md")), "## The layers\n")
+	_, drawing, _ = strings.Cut(drawing, "```\n")
+	drawing, _, _ = strings.Cut(drawing, "```")
+	for line := range strings.Lines(drawing) {
+		var packages []string
+		for _, word := range strings.Fields(line) {
+			for _, path := range alternatives(word) {
+				packages = append(packages, "postern/"+path)
+			}
+		}
+		lines = append(lines, packages)
+	}
+	if len(lines) == 0 {
+		t.Fatal("docs/architecture.md draws no layers")
+	}
+	return lines
 }
 
 // forTests are those that nothing but tests and benchmarks use.
@@ -118,7 +127,7 @@ func TestPublicPackagesAreListed(t *testing.T) {
 
 func TestArrowsPointDown(t *testing.T) {
 	level := make(map[string]int)
-	for i, line := range order {
+	for i, line := range layers(t) {
 		for _, path := range line {
 			level[path] = i + 1
 		}
@@ -128,7 +137,7 @@ func TestArrowsPointDown(t *testing.T) {
 		from := level[p.ImportPath]
 		if from == 0 {
 			if !slices.ContainsFunc(forTests, func(path string) bool { return strings.HasPrefix(p.ImportPath, path) }) {
-				t.Errorf("%s has no place in the order: give it one here and in docs/architecture.md", p.ImportPath)
+				t.Errorf("%s has no place in the layers of docs/architecture.md: give it one", p.ImportPath)
 			}
 			continue
 		}
@@ -137,7 +146,7 @@ func TestArrowsPointDown(t *testing.T) {
 				continue
 			}
 			if to := level[dep]; to <= from {
-				t.Errorf("%s imports %s, which is not below it", p.ImportPath, dep)
+				t.Errorf("%s imports %s, which is not below it in docs/architecture.md", p.ImportPath, dep)
 			}
 		}
 	}
