@@ -4,25 +4,27 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
 // hostile are streams that try to make a recorder hold more.
 func hostile() map[string][]piece {
-	greedy := &ClientHello{
+	greedy := &ClientHello{ // each list is as long as its place allows
 		Version: 0x0303, ALPN: slices.Repeat([]string{"x"}, 1000), SessionID: true,
 		Extensions: []Extension{extALPN, extSupportedGroups, extSignatureAlgorithms, extKeyShare, extALPN, extSupportedGroups},
 		Groups:     make([]Group, 500), Signatures: make([]SignatureScheme, 500),
 	}
 	greedy.Suites = make([]Suite, (maxClientHello-len(helloBody(greedy)))/2-1)
-	full := hello(greedy)
-	endless := slices.Concat(record(22, []byte{1, 0, 0x20, 0}), slices.Repeat(record(22, make([]byte, 64)), 100))
+	named := &ClientHello{Version: 0x0303, Suites: []Suite{0x1301}, Extensions: []Extension{extServerName}, ServerName: strings.Repeat("x", 60_000)}
+	endless := records(message(1, make([]byte, maxClientHello)))
 	return map[string][]piece{
 		"the longest ClientHello that is kept, and all messages": {
-			client(full), serve(serverHello(aes128, false)), serve(slices.Repeat(sealed(100), 1000))},
+			client(records(message(1, helloBody(greedy)))), serve(serverHello(aes128, false)), serve(slices.Repeat(sealed(100), 1000))},
+		"the longest name": {client(records(message(1, helloBody(named)))), serve(serverHello(aes128, false))},
 		"a ClientHello and a ServerHello that do not end": {
-			client(endless[:6000]), serve(record(22, message(2, make([]byte, maxServerHello))[:maxServerHello]))},
+			client(endless[:4000]), serve(record(22, message(2, make([]byte, maxServerHello))[:maxServerHello]))},
 		"many small alerts": {client(slices.Repeat(record(21, []byte{1, 90}), 5000))},
 		"many tickets":      {client(plainHello), serve(slices.Repeat(record(22, message(4, make([]byte, 400))), 1000))},
 		"clear text":        {client(make([]byte, 1<<20)), serve(make([]byte, 1<<20))},
@@ -45,6 +47,28 @@ func TestRecorderHoldsNoMoreThanMaxMemory(t *testing.T) {
 		t.Logf("%s: %d bytes with its transcript", name, each)
 		if each > maxMemory {
 			t.Errorf("%s: a recorder and its transcript hold %d bytes", name, each)
+		}
+	}
+}
+
+// A ClientHello that does not end takes about as much memory as arrived of it.
+func TestUnfinishedClientHelloHoldsWhatArrived(t *testing.T) {
+	const count = 50
+	all := records(message(1, make([]byte, maxClientHello)))
+	for _, arrived := range []int{20, 10_000, len(all) - 1} {
+		held := make([]*Recorder, 0, count)
+		before := heap()
+		for range count {
+			r := NewRecorder(AtServer, time.Unix(1e9, 0))
+			for b := range slices.Chunk(all[:arrived], 1000) {
+				r.Feed(Client, b, time.Unix(1e9, 0))
+			}
+			held = append(held, r)
+		}
+		each := (heap() - before) / count
+		runtime.KeepAlive(held)
+		if limit := int64(maxMemory/2 + arrived*3/2); each > limit {
+			t.Errorf("after %d bytes a recorder holds %d, more than %d", arrived, each, limit)
 		}
 	}
 }

@@ -32,6 +32,14 @@ func message(code byte, body ...[]byte) []byte {
 	return append([]byte{code}, prefixed(3, body...)...)
 }
 
+// records returns handshake messages in full records.
+func records(content []byte) (all []byte) {
+	for part := range slices.Chunk(content, tlsrecord.MaxPlaintext) {
+		all = append(all, record(tlsrecord.Handshake, part)...)
+	}
+	return all
+}
+
 // sealed returns an encrypted record of TLS 1.3 with that many bytes of content.
 func sealed(content int) []byte {
 	return record(tlsrecord.ApplicationData, make([]byte, content+17))

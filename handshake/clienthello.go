@@ -2,10 +2,13 @@ package handshake
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 )
 
 // A ClientHello is the content of a ClientHello (RFC 8446, Section 4.1.2). Lists are in
-// the order of the message and include GREASE values (RFC 8701).
+// the order of the message and include GREASE values (RFC 8701). They have at most 512
+// values, the first of those in the message.
 type ClientHello struct {
 	Size        int               `json:"size"`                  // length of the message in bytes, with its header of 4
 	Version     Version           `json:"legacy_version"`        // legacy_version
@@ -39,8 +42,12 @@ const (
 	extKeyShare            = 51
 )
 
-// maxNames bounds the ALPN protocols that are kept. Clients offer two or three.
-const maxNames = 8
+// Bounds of what is kept of a ClientHello.
+const (
+	maxNames      = 8   // ALPN protocols. Clients offer two or three
+	maxListed     = 512 // values in a list. Scanners offer some 350 suites
+	maxServerName = 255 // bytes of the server name, the longest of a host (RFC 1035, Section 2.3.4)
+)
 
 // readClientHello keeps the content of the first ClientHello, unless it is malformed.
 func (r *Recorder) readClientHello(body []byte) {
@@ -75,7 +82,23 @@ func parseClientHello(body []byte) (*ClientHello, bool) {
 		return nil, false
 	}
 	h.JA4 = ja4(h)
+	h.shorten()
 	return h, true
+}
+
+// shorten cuts what is longer than in any ClientHello of a mail client.
+func (h *ClientHello) shorten() {
+	h.ServerName = strings.Clone(h.ServerName[:min(len(h.ServerName), maxServerName)])
+	h.Versions, h.Suites, h.Extensions = cut(h.Versions), cut(h.Suites), cut(h.Extensions)
+	h.Groups, h.KeyShares, h.Signatures, h.PSKModes = cut(h.Groups), cut(h.KeyShares), cut(h.Signatures), cut(h.PSKModes)
+}
+
+// cut returns the first values of list.
+func cut[V any](list []V) []V {
+	if len(list) <= maxListed {
+		return list
+	}
+	return slices.Clone(list[:maxListed])
 }
 
 func (h *ClientHello) readExtensions(b []byte) bool {

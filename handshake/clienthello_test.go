@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"postern/internal/tlsrecord"
@@ -74,5 +75,44 @@ func TestKeptProtocolsAreBounded(t *testing.T) {
 	h := &ClientHello{Extensions: []Extension{extALPN}, ALPN: slices.Repeat([]string{"smtp"}, 100)}
 	if got := recorded(AtServer, client(hello(h))).t.ClientHello; len(got.ALPN) != maxNames {
 		t.Errorf("%d protocols kept", len(got.ALPN))
+	}
+}
+
+// Padding, as long as crypto/tls takes it, changes nothing but the size.
+func TestLongClientHelloIsRead(t *testing.T) {
+	ja4 := ""
+	for _, size := range []int{300, 9_000, 20_000, maxClientHello} {
+		h := *richHello
+		body := helloBody(&h)
+		padding := make([]byte, size-len(body)-4)
+		at := len(body) - len(helloExtensions(&h)) // the length before the extensions
+		body = slices.Concat(body[:at-2], prefixed(2, body[at:], uint16s[Extension](extPadding), prefixed(2, padding)))
+		got := recorded(AtServer, client(records(message(1, body)))).t.ClientHello
+		if got == nil || got.Size != size+messageHeaderLen || got.JA4 == "" || ja4 != "" && got.JA4 != ja4 {
+			t.Errorf("of %d bytes read %+v, want JA4 %s", size, got, ja4)
+			continue
+		}
+		ja4 = got.JA4
+	}
+}
+
+// helloExtensions are the extensions of a ClientHello without their length.
+func helloExtensions(h *ClientHello) []byte {
+	bare := *h
+	bare.Extensions = nil
+	return helloBody(h)[len(helloBody(&bare))+2:]
+}
+
+// JA4 is that of the whole ClientHello, though only a part of a long list is kept.
+func TestKeptListsAreBounded(t *testing.T) {
+	h := &ClientHello{Version: 0x0303, Suites: make([]Suite, 1000), Extensions: []Extension{extServerName}, ServerName: strings.Repeat("x", 1000)}
+	for i := range h.Suites {
+		h.Suites[i] = Suite(i)
+	}
+	read := func() ClientHello { return *recorded(AtServer, client(hello(h))).t.ClientHello }
+	got := read()
+	h.Suites[999]++
+	if other := read(); len(got.Suites) != maxListed || len(got.ServerName) != maxServerName || got.JA4 == other.JA4 || !slices.Equal(got.Suites, other.Suites) {
+		t.Errorf("%d suites and %d bytes of the name kept, JA4 %s and %s", len(got.Suites), len(got.ServerName), got.JA4, other.JA4)
 	}
 }

@@ -407,3 +407,17 @@ func TestCloseNotifyIsRecorded(t *testing.T) {
 		> CCS Fin? Alert?(0)
 		closed by client, completed true, unused`)
 }
+
+// A ClientHello of tens of kilobytes, which crypto/tls takes, is read before the handshake
+// goes on.
+func TestServerReadsLongClientHello(t *testing.T) {
+	serverConfig, clientConfig := configs(t)
+	for i := range 240 {
+		clientConfig.NextProtos = append(clientConfig.NextProtos, fmt.Sprintf("%0250d", i))
+	}
+	s := newServer(serverConfig, sessionticket.FirstWrite)
+	hello := s.talk(t, clientConfig).ClientHello
+	if hello == nil || hello.Size < 60_000 || hello.JA4 == "" {
+		t.Errorf("read %+v", hello)
+	}
+}

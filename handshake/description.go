@@ -31,11 +31,21 @@ func describeAddress(a netip.AddrPort) string {
 	return safetext.Shorten(escape(a.String()), maxName)
 }
 
+// describeClientHello returns what the client offered, in lines.
+func (t *Transcript) describeClientHello() []string {
+	if t.ClientHello != nil {
+		return t.ClientHello.describe()
+	}
+	for _, m := range t.Messages {
+		if m.From == Client && m.Type == TypeClientHello && m.Missing == 0 {
+			return []string{"a ClientHello that cannot be read"}
+		}
+	}
+	return []string{"no complete ClientHello"}
+}
+
 // describe returns what the client offered, in lines.
 func (h *ClientHello) describe() []string {
-	if h == nil {
-		return []string{"no complete ClientHello"}
-	}
 	name := "no SNI"
 	if h.ServerName != "" {
 		name = "SNI " + safetext.Shorten(escape(h.ServerName), maxName)

@@ -55,7 +55,7 @@ func (t *Transcript) header(location *time.Location) []string {
 	}
 	recorded := t.Start.In(location).Format("2 January 2006 15:04:05 MST") + ", " + t.View.describe()
 	lines := field("recorded", escape(recorded))
-	lines = append(lines, field("client", append([]string{describeAddress(t.Client)}, t.ClientHello.describe()...)...)...)
+	lines = append(lines, field("client", append([]string{describeAddress(t.Client)}, t.describeClientHello()...)...)...)
 	return append(lines, field("server", describeAddress(t.Server), t.ServerHello.describe())...)
 }
 

@@ -12,15 +12,17 @@ const messageHeaderLen = 4
 
 // How much of a message's body is kept until it is whole.
 const (
-	// maxClientHello bounds a ClientHello. They have 200 to 2,000 bytes; the largest key
-	// shares and a ticket that holds a chain of client certificates make 6 KiB. Of a
-	// longer one only the size is kept.
-	maxClientHello = 8 << 10
+	// maxClientHello bounds a ClientHello, as crypto/tls does. They have 200 to 2,000
+	// bytes; large key shares, tickets with a chain of client certificates and padding
+	// make longer ones. Of one beyond the bound only the size is kept.
+	maxClientHello = 64 << 10
 	// maxServerHello holds the largest key share (ML-KEM-1024, 1,568 bytes).
 	maxServerHello = 4 << 10
 	// maxTicketHead is a NewSessionTicket up to the ticket itself: lifetime, age_add,
 	// nonce, and the ticket's length (RFC 8446, Section 4.6.1).
 	maxTicketHead = 4 + 4 + 1 + 255 + 2
+	// maxAhead is how much memory a message's announced length alone may take.
+	maxAhead = 4 << 10
 )
 
 // An assembler reassembles handshake messages: a record may hold several, and a message
@@ -71,7 +73,7 @@ func (a *assembler) keep(r *Recorder, b []byte) {
 		return
 	}
 	if a.body == nil && limit > 0 {
-		a.body = make([]byte, 0, limit)
+		a.body = make([]byte, 0, min(limit, maxAhead))
 	}
 	if free := limit - len(a.body); free > 0 {
 		a.body = append(a.body, b[:min(free, len(b))]...)

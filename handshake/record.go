@@ -31,6 +31,7 @@ type stream struct {
 	dataSkipped bool     // records of data passed that were not noted
 	lastSkipped *Message // the last of them, if it may be an alert
 
+	ssl2         ssl2Hello
 	notTLS       int  // 1 + the index of the message that counts bytes that are not records
 	unsynced     bool // bytes were lost, and where the next record begins is not known
 	skipMessages bool // the same for messages within the current record
@@ -40,8 +41,7 @@ func (s *stream) write(b []byte) {
 	for len(b) > 0 {
 		switch {
 		case s.notTLS > 0:
-			s.r.moreNotTLS(s, b)
-			return
+			b = s.r.moreNotTLS(s, b)
 		case s.unsynced:
 			b = s.resync(b)
 		case s.have < tlsrecord.HeaderLen:
@@ -265,14 +265,24 @@ func (r *Recorder) isBeforeTLS13() bool {
 // beginNotTLS notes that a side's bytes are not records from here on, including those
 // already taken for the header of one.
 func (r *Recorder) beginNotTLS(s *stream, b []byte) {
+	s.ssl2.done = s.ssl2.done || s.side == Server || len(b) > 1
 	s.notTLS = len(r.t.Messages) + 1
 	r.add(Message{From: s.side, Type: TypeNotTLS})
 	r.moreNotTLS(s, b)
 }
 
-func (r *Recorder) moreNotTLS(s *stream, b []byte) {
+// moreNotTLS notes bytes that are not records, and returns those after them: the rest of b
+// if a ClientHello in the format of SSL 2.0 ends in it.
+func (r *Recorder) moreNotTLS(s *stream, b []byte) (rest []byte) {
+	if !s.ssl2.done {
+		n := s.ssl2.take(b)
+		if s.ssl2.done && s.ssl2.kept != nil {
+			b, rest = b[:n], b[n:]
+			defer func() { s.notTLS, s.have = 0, 0 }()
+		}
+	}
 	if s.notTLS > len(r.t.Messages) {
-		return // omitted
+		return rest // omitted
 	}
 	if r.t.NotTLS == nil {
 		r.t.NotTLS, r.notTLSFrom = make([]byte, 0, maxNotTLS), s
@@ -283,4 +293,5 @@ func (r *Recorder) moreNotTLS(s *stream, b []byte) {
 	m := &r.t.Messages[s.notTLS-1]
 	m.Size += len(b)
 	r.stamp(m)
+	return rest
 }

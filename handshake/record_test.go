@@ -28,7 +28,7 @@ func TestIncompleteRecordsAreRecorded(t *testing.T) {
 		{"a ClientHello in three records", []piece{client(
 			record(22, helloMessage[:2]), record(22, helloMessage[2:50]), record(22, helloMessage[50:]))},
 			"> CH\nopen, completed false, unused"},
-		{"a ClientHello of more than is kept", []piece{client(record(22, long))},
+		{"a ClientHello of more than is kept", []piece{client(records(long))},
 			"> CH\nopen, completed false, unused"},
 		{"an alert in place of a ClientHello", []piece{client(record(21, []byte{1, 0}))},
 			"> Alert(0)\nopen, completed false, unused"},

@@ -8,7 +8,7 @@ import (
 )
 
 // A Recorder turns the bytes of one connection, as they pass below TLS, into a
-// [Transcript]. It holds at most 20 KiB, whatever passes.
+// [Transcript]. It holds at most 20 KiB, and a long ClientHello until it is whole.
 //
 // A Recorder is not safe for concurrent use.
 type Recorder struct {
@@ -36,9 +36,10 @@ type Recorder struct {
 	endedAfter      int           // messages when the connection ended
 }
 
-// maxMemory bounds what a Recorder holds together with its transcript, in bytes: a
-// ClientHello of 8 KiB while it is read, as much for its content, and [MaxMessages]
-// messages. A healthy handshake takes about 3 KiB. Keys add a record for each side.
+// maxMemory bounds what a Recorder holds together with its transcript, in bytes: the
+// content of a ClientHello and [MaxMessages] messages. A healthy handshake takes about 3
+// KiB. Keys add a record for each side. A ClientHello that is not yet whole adds what has
+// arrived of it, at most [maxClientHello]: as much as crypto/tls holds of it.
 const maxMemory = 20 << 10
 
 // typicalMessages are those of a TLS 1.3 handshake, a reply and a close.

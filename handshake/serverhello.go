@@ -38,6 +38,7 @@ func (r *Recorder) readServerHello(body []byte) MessageType {
 	}
 	h.Retried = r.retried
 	r.t.ServerHello = h
+	r.client.ssl2.accepted(r)
 	copy(r.session.ServerRandom[:], body[2:])
 	r.session.Version, r.session.Suite = h.Version, h.Suite
 	if r.keys != nil {

@@ -41,6 +41,12 @@ var healthy = sample{"healthy.openssl-3.0.pcap", []string{
 	"closed by the server after Alert, completed, mail",
 }, "mail.example.com", ""}
 
+var padded = sample{"clienthello-9000-bytes.pcap", []string{
+	"client: ClientHello",
+	"server: Alert",
+	"alerted by the server after Alert, unused",
+}, "out.example", "tls10-only"}
+
 func (s sample) bytes(t testing.TB) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", s.file))
@@ -90,7 +96,7 @@ func TestCommittedCaptures(t *testing.T) {
 		recordStrict(t)
 		recordHealthy(t)
 	}
-	for _, s := range []sample{strict, healthy} {
+	for _, s := range []sample{strict, healthy, padded} {
 		t.Run(s.file, func(t *testing.T) { s.check(t, read(t, s.bytes(t), s.keys(t))) })
 	}
 }

@@ -43,7 +43,7 @@ func (d *dialogue) feed(p payload) {
 	for len(p.data) > 0 && !d.done && d.tls == nil {
 		early := p.from == handshake.Client && d.expected != nil
 		switch {
-		case l.atTLS(p.data) && (!early || d.replyMissing):
+		case d.atTLS(p) && (!early || d.replyMissing):
 			d.startTLS(p)
 			return
 		case early:
@@ -63,6 +63,15 @@ func (d *dialogue) feed(p payload) {
 			d.reply(line, p)
 		}
 	}
+}
+
+// atTLS reports whether data begins with a TLS handshake record, or with the ClientHello of
+// an old client, where a line would begin, or may: the end of the line before is missing.
+func (d *dialogue) atTLS(p payload) bool {
+	if l := d.lineBuffer(p.from); len(l.partial) > 0 && !l.gap {
+		return false
+	}
+	return tlsrecord.BeginsHandshake(p.data) || p.from == handshake.Client && tlsrecord.BeginsSSL2Hello(p.data)
 }
 
 // startTLS records that TLS starts with p, which may be empty.
@@ -162,12 +171,6 @@ func (l *lineBuffer) next(data []byte) (line, rest []byte, complete bool) {
 	}
 	l.partial, l.gap = l.partial[:0], false
 	return line, rest, true
-}
-
-// atTLS reports whether data begins with a TLS handshake record where a line would begin,
-// or may: the end of the line before is missing.
-func (l *lineBuffer) atTLS(data []byte) bool {
-	return (len(l.partial) == 0 || l.gap) && tlsrecord.BeginsHandshake(data)
 }
 
 // mailKeys are keys that tell the recorder when the client sends MAIL over TLS. No other

@@ -13,6 +13,9 @@ import (
 // hello is a TLS record with the beginning of a ClientHello, and alert the server's alert
 // for it.
 const (
+	ssl2Hello   = "\x80\x1c\x01\x03\x01\x00\x03\x00\x00\x00\x10\x00\x00\x2f0123456789abcdef"
+	serverHello = "\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01" + "0123456789abcdef0123456789abcdef" + "\x00\x00\x2f\x00"
+
 	hello = "\x16\x03\x01\x00\x08\x01\x00\x00\x04\x03\x03\x00\x00"
 	alert = "\x15\x03\x01\x00\x02\x02\x32"
 )
@@ -76,6 +79,13 @@ func TestStartOfTLSIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Old clients open implicit TLS with the ClientHello of SSL 2.0.
+func TestSSL2HelloStartsTLS(t *testing.T) {
+	turns := play("C* "+ssl2Hello, "S* "+serverHello)
+	found := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), nil)
+	checkTranscript(t, found[0], "client: ClientHello", "server: ServerHello", "open after ServerHello, unused")
 }
 
 func describe(c *capture.Conversation) string {

@@ -34,6 +34,14 @@ func BeginsHandshake(b []byte) bool {
 	return len(b) > 0 && b[0] == Handshake && (len(b) == 1 || b[1] == 3)
 }
 
+// BeginsSSL2Hello reports whether b begins with a ClientHello in the format of SSL 2.0,
+// which old clients send for later versions too (RFC 5246, Appendix E.2).
+func BeginsSSL2Hello(b []byte) bool {
+	const clientHello, ssl2, ssl3 = 1, 0, 3
+	return len(b) >= 7 && b[0]&0x80 != 0 && b[2] == clientHello && (b[3] == ssl3 && b[4] <= 3 || b[3] == ssl2 && b[4] == 2) &&
+		(int(b[5])<<8|int(b[6]))%3 == 0 // its suites have three bytes
+}
+
 // AppendHeader appends the header of a record of TLS 1.2 or 1.3 to b.
 func AppendHeader(b []byte, contentType byte, length int) []byte {
 	return append(b, contentType, 3, 3, byte(length>>8), byte(length))

@@ -30,3 +30,14 @@ func TestHandshakeRecordIsKnownByItsFirstBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestSSL2HelloIsKnownByItsFirstBytes(t *testing.T) {
+	for b, want := range map[string]bool{
+		"\x80\x2e\x01\x03\x01\x00\x15\x00": true, "\x80\x2e\x01\x00\x02\x00\x15": true, "\x80\x2e\x01\x03\x01": false,
+		"\x80\x2e\x04\x03\x01\x00\x15": false, "\x80\x2e\x01\x03\x01\x00\x16": false, "\x00\x2e\x01\x03\x01\x00\x15": false, "EHLO mx.example": false,
+	} {
+		if BeginsSSL2Hello([]byte(b)) != want {
+			t.Errorf("BeginsSSL2Hello(%q) = %v", b, !want)
+		}
+	}
+}
