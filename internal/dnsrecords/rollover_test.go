@@ -9,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// The whole change of a key, and every wrong turn: which keys are in use and which is
+// A whole key rollover, and every wrong order: which keys are in use and which is
 // next, which records are published, and since when that of the next was seen.
 func TestNextStepOfEachRolloverState(t *testing.T) {
 	const ttl = time.Hour

@@ -7,7 +7,8 @@ import (
 )
 
 // What servers send to a client at 127.0.0.1, measured in November 2026. Of Stalwart and
-// Exchange, which were not available, it is what the sources of their signatures show: the default greeting, the source of the reply to EHLO, and a session.
+// Exchange, which were not available, it is what the sources of their signatures show: the
+// default greeting, the source of the reply to EHLO, and a session.
 var samples = []struct {
 	name, greeting, ehlo string
 	want                 string
