@@ -68,7 +68,7 @@ func certificateFault(err error) (id, title string) {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &name):
-		return "wrong-name", "The certificate is not for the name of the host"
+		return "wrong-name", "The certificate does not match the host name"
 	case errors.As(err, &authority):
 		return "untrusted", "No trusted authority issued the certificate: it is self-signed, or its intermediates are missing"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
