@@ -195,6 +195,23 @@ func TestArchitectureListsEachPackage(t *testing.T) {
 	}
 }
 
+func TestDependenciesHaveReasons(t *testing.T) {
+	const file = "docs/dependencies.md"
+	page, modules := read(t, filepath.Join(root, file)), read(t, filepath.Join(root, "go.mod"))
+	required := regexp.MustCompile(`(?m)^\t(?:github\.com/)?(\S+?)(?:/v\d+)? v\S+$`) // those marked indirect end in a comment
+	for _, match := range required.FindAllStringSubmatch(modules, -1) {
+		if !strings.Contains(page, match[1]) {
+			t.Errorf("%s does not say what %s is for", file, match[1])
+		}
+	}
+	listed := regexp.MustCompile("(?m)^\\| `([^`]+)`") // a module, or a package of one
+	for _, match := range listed.FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(modules, "\t"+match[1]+" ") && !strings.Contains(modules, "\t"+filepath.Dir(match[1])+" ") {
+			t.Errorf("%s lists %s, which go.mod does not", file, match[1])
+		}
+	}
+}
+
 func TestDocumentsNameMakeTargetsThatExist(t *testing.T) {
 	makefile := read(t, filepath.Join(root, "Makefile"))
 	command := regexp.MustCompile(`^make ([a-z-]+)`)
