@@ -36,6 +36,9 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 // server's reply to STARTTLS. A second Begin starts over.
 func (c *Conn) Begin() {
 	rec := &recording{r: c.newRecorder(time.Now()), own: c.view.own()}
+	if c.view == AtServer {
+		rec.conn = c.Conn
+	}
 	if c.keys != nil {
 		rec.log = new(eventLog)
 	}
@@ -125,7 +128,10 @@ func (c *Conn) Complete() { c.notify((*Recorder).complete) }
 
 // Fail notes the handshake's error as crypto/tls returned it. It reveals encrypted
 // alerts, and timeouts by a context.
-func (c *Conn) Fail(err error) { c.notify(func(r *Recorder) { r.fail(err) }) }
+func (c *Conn) Fail(err error) {
+	now := time.Now()
+	c.notify(func(r *Recorder) { r.fail(err, now) })
+}
 
 // notify passes an event to the recorder, if there is one.
 func (c *Conn) notify(event func(*Recorder)) {
@@ -171,6 +177,9 @@ type recording struct {
 	own Side
 	log *eventLog // nil without keys
 
+	conn net.Conn // below a server, to ask what was acknowledged; otherwise nil
+	sent int      // bytes written by own
+
 	pending []byte // being written, not yet noted
 	began   time.Time
 	stopped bool // the transcript was returned; a Read or Write may still be in progress
@@ -193,7 +202,7 @@ func (rec *recording) written(b []byte, end End) {
 		rec.pending = b
 		rec.flush()
 	}
-	rec.note(UnknownSide, nil, time.Time{}, end)
+	rec.note(UnknownSide, nil, time.Now(), end)
 }
 
 func (rec *recording) read(from Side, b []byte, end End) {
@@ -213,6 +222,13 @@ func (rec *recording) note(from Side, b []byte, at time.Time, end End) {
 	if rec.stopped || len(b) == 0 && end.Kind == EndOpen {
 		return
 	}
+	if from == rec.own {
+		rec.sent += len(b)
+	}
+	if end.Kind != EndOpen && rec.conn != nil {
+		acked := acknowledged(rec.conn, rec.sent, end.Kind)
+		rec.event(0, func(r *Recorder) { r.SetAcknowledged(acked) })
+	}
 	if rec.log == nil {
 		rec.r.passed(from, b, at, end)
 		return
@@ -231,9 +247,28 @@ func (rec *recording) event(size int, event func(*Recorder)) {
 	}
 }
 
+// acknowledged returns how much of the last sent bytes written to a server's connection was
+// acknowledged when it ended. A close acknowledges what had arrived. A reset may too, but
+// the kernel drops that: then only what was acknowledged before it is known.
+func acknowledged(conn net.Conn, sent int, how EndKind) Acknowledged {
+	missing, ok := unacknowledged(conn)
+	switch {
+	case !ok || sent == 0:
+		return AckUnknown
+	case missing == 0:
+		return AckAll
+	case how == EndReset:
+		return AckUnknown
+	case missing >= sent:
+		return AckNone
+	}
+	return AckPart
+}
+
 func (r *Recorder) passed(from Side, b []byte, at time.Time, end End) {
 	r.Feed(from, b, at)
 	if end.Kind != EndOpen {
+		end.At = at.Sub(r.start)
 		r.End(end)
 	}
 }

@@ -112,6 +112,20 @@ func (u Use) describe() string {
 	return u.String()
 }
 
+// describe returns what the acknowledgements say; nothing if that is what was to be
+// expected.
+func (a Acknowledged) describe() string {
+	switch a {
+	case AckNone:
+		return "the client's TCP acknowledged nothing of what the server sent"
+	case AckPart:
+		return "the client's TCP acknowledged only a part of what the server sent"
+	case AckAll:
+		return "the client's TCP acknowledged all that the server sent"
+	}
+	return ""
+}
+
 // describeResult returns what became of the handshake and how the connection ended.
 func (t *Transcript) describeResult() string {
 	switch {

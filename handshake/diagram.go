@@ -63,6 +63,9 @@ func (t *Transcript) header(location *time.Location) []string {
 func (t *Transcript) footer() []string {
 	lines := field("ended", t.describeResult())
 	lines = append(lines, field("then", t.Use.describe())...)
+	if t.failed() && t.End.Kind != EndAlert {
+		lines = append(lines, field("acks", t.Acknowledged.describe())...)
+	}
 	if t.End.Err != "" {
 		lines = append(lines, field("error", safetext.Shorten(escape(t.End.Err), 3*(columns-labelWidth)))...)
 	}
@@ -146,6 +149,9 @@ func (t *Transcript) endRows() []row {
 		case UnknownSide:
 			rows[i].arrow = centred(line)
 		}
+	}
+	if t.End.At > 0 {
+		rows[0].time = elapsed(t.End.At)
 	}
 	if t.End.By != Server {
 		rows[0].lifelines[0] = "✗"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 )
 
 // own and peer return the sides as seen from a recorder at one end.
@@ -63,7 +64,7 @@ type libraryAlert struct {
 const maxErr = 256
 
 // fail notes the error of the handshake: see [Conn.Fail].
-func (r *Recorder) fail(err error) {
+func (r *Recorder) fail(err error, at time.Time) {
 	if err == nil {
 		return
 	}
@@ -75,11 +76,11 @@ func (r *Recorder) fail(err error) {
 	case err == io.EOF && r.t.End.Kind == EndOpen:
 		// The connection is open: crypto/tls returns EOF for a close_notify.
 		r.libraryAlert = &libraryAlert{r.t.View.peer(), Alert{Description: closeNotify}}
-		r.End(End{Kind: EndClosed, By: r.t.View.peer()})
+		r.End(End{Kind: EndClosed, By: r.t.View.peer(), At: at.Sub(r.start)})
 	case isTimeout(err) && (r.t.End.Kind == EndOpen || r.t.End.Kind == EndDropped):
 		// HandshakeContext closes the conn before it returns.
 		r.t.End.Kind = EndOpen
-		r.End(End{Kind: EndTimeout, By: r.t.View.peer()})
+		r.End(End{Kind: EndTimeout, By: r.t.View.peer(), At: at.Sub(r.start)})
 	}
 }
 
@@ -148,7 +149,7 @@ func (r *Recorder) conclude(t *Transcript) {
 	}
 	for i, m := range t.Messages {
 		if open := t.End.Kind == EndOpen; m.Type == TypeAlert && endsWith(m, t.Completed) && (open || i < t.End.After) {
-			t.End = End{Kind: EndAlert, By: m.From, After: i + 1, Err: t.End.Err}
+			t.End = End{Kind: EndAlert, By: m.From, After: i + 1, At: m.At, Err: t.End.Err}
 			return
 		}
 	}

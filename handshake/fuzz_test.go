@@ -143,7 +143,9 @@ func (s *source) transcript(name, err, protocol string) *Transcript {
 		Omitted:     int(s.int63()),
 		Completed:   s.bool(),
 		Use:         Use(s.below(3)),
-		End:         End{EndKind(s.below(6)), Side(s.below(3)), int(s.int63()), err},
+		End:         End{EndKind(s.below(6)), Side(s.below(3)), int(s.int63()), time.Duration(s.int63()), err},
+
+		Acknowledged: Acknowledged(s.below(4)),
 	}
 	if s.bool() {
 		t.NotTLS = []byte(name)[:min(len(name), 16)]

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"postern/sessionticket"
 )
@@ -157,7 +158,7 @@ func TestEncryptedMessagesAreInferredByOrderAndSize(t *testing.T) {
 // JSSE pads its alerts. The error of the server's TLS library shows which record was one.
 func TestPaddedAlertIsNamedByTheLibrarysError(t *testing.T) {
 	r := recorded(AtServer, client(plainHello), full(aes128, 36), client(changeCipherSpec, sealed(2+16)))
-	r.fail(&net.OpError{Op: "remote error", Err: tls.AlertError(46)})
+	r.fail(&net.OpError{Op: "remote error", Err: tls.AlertError(46)}, time.Time{})
 	r.End(End{Kind: EndDropped, By: Server})
 	checkOutline(t, r.Transcript(), `
 		> CH
@@ -197,7 +198,7 @@ func TestEachAlertOfCryptoTLSIsKnown(t *testing.T) {
 	for n := range 256 {
 		for op, by := range map[string]Side{"remote error": Client, "local error": Server} {
 			r := recorded(AtServer, client(plainHello), full(aes128, 36), client(sealed(2)), serve(sealed(2)))
-			r.fail(&net.OpError{Op: op, Err: tls.AlertError(n)})
+			r.fail(&net.OpError{Op: op, Err: tls.AlertError(n)}, time.Time{})
 			found := 0
 			for _, m := range r.Transcript().Messages {
 				if m.Alert != nil && m.From == by && int(m.Alert.Description) == n {

@@ -17,7 +17,7 @@ import (
 
 // formatVersion is the version of docs/transcript-format.md. A new field makes a new
 // version: Parse reads all versions up to its own and knows every field of each.
-const formatVersion = 1
+const formatVersion = 2
 
 // MaxSize bounds what [Parse] reads, in bytes. A ClientHello of 64 KiB, the most that
 // crypto/tls takes, needs up to 1.7 MB when it is nothing but a list of long names.
@@ -77,7 +77,11 @@ func (t *Transcript) UnmarshalJSON(data []byte) error {
 }
 
 func (t *Transcript) unmarshal(data []byte) error {
-	if err := checkVersion(data); err != nil {
+	version, err := versionOf(data)
+	if err == nil && version == 1 {
+		data, err = upgrade(data)
+	}
+	if err != nil {
 		return err
 	}
 	type plain Transcript
@@ -211,36 +215,45 @@ func (t *Ticket) UnmarshalJSON(data []byte) error {
 func (e End) MarshalJSON() ([]byte, error) {
 	type plain End
 	e.Err = escape(e.Err)
-	return json.Marshal(plain(e))
+	return json.Marshal(struct {
+		plain
+		At micros `json:"at_us,omitempty"`
+	}{plain(e), micros(e.At)})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (e *End) UnmarshalJSON(data []byte) error {
 	type plain End
 	*e = End{}
-	if err := strict(data, (*plain)(e)); err != nil {
+	w := struct {
+		At micros `json:"at_us"`
+		*plain
+	}{plain: (*plain)(e)}
+	if err := strict(data, &w); err != nil {
 		return err
 	}
+	e.At = time.Duration(w.At)
 	if err := unescape(&e.Err); err != nil {
 		return err
 	}
 	return notNegative("after", e.After)
 }
 
-// checkVersion goes before all else: a newer version has fields that are not known here.
-func checkVersion(data []byte) error {
+// versionOf goes before all else: a newer version has fields that are not known here.
+func versionOf(data []byte) (int, error) {
 	var w struct{ Version json.Number }
 	if err := json.Unmarshal(data, &w); err != nil {
-		return worded(err)
+		return 0, worded(err)
 	}
-	switch w.Version.String() {
-	case fmt.Sprint(formatVersion):
-		return nil
-	case "":
-		return fmt.Errorf(`no field version: a transcript begins {"version": %d`, formatVersion)
+	if w.Version == "" {
+		return 0, fmt.Errorf(`no field version: a transcript begins {"version": %d`, formatVersion)
 	}
-	return fmt.Errorf("version %s is not known, only %d: read it with the release that wrote it, or a later one",
-		w.Version, formatVersion)
+	version, err := strconv.Atoi(w.Version.String())
+	if err != nil || version < 1 || version > formatVersion {
+		return 0, fmt.Errorf("version %s is not known, only 1 to %d: read it with the release that wrote it, or a later one",
+			quoted(w.Version.String()), formatVersion)
+	}
+	return version, nil
 }
 
 // strict reads one value and refuses fields that it does not have.

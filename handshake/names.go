@@ -100,6 +100,7 @@ var (
 	sideNames = newWords[Side]("side", "unknown", "client", "server")
 	useNames  = newWords[Use]("use", "unused", "data", "mail")
 	howNames  = newWords[EndKind]("end", "open", "closed", "alerted", "reset", "timed_out", "dropped")
+	ackNames  = newWords[Acknowledged]("acknowledgement", "unknown", "none", "part", "all")
 )
 
 // String returns the name in the RFC, "ClientHello".
@@ -146,3 +147,12 @@ func (h EndKind) MarshalText() ([]byte, error) { return howNames.marshal(h) }
 
 // UnmarshalText reads what MarshalText writes.
 func (h *EndKind) UnmarshalText(text []byte) error { return howNames.unmarshal(text, h) }
+
+// String returns "unknown", "none", "part" or "all".
+func (a Acknowledged) String() string { return ackNames.name(a) }
+
+// MarshalText returns the same text as String. Only the constants have one.
+func (a Acknowledged) MarshalText() ([]byte, error) { return ackNames.marshal(a) }
+
+// UnmarshalText reads what MarshalText writes.
+func (a *Acknowledged) UnmarshalText(text []byte) error { return ackNames.unmarshal(text, a) }

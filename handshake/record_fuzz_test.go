@@ -80,6 +80,7 @@ func apartFromWrites(t *Transcript) *Transcript {
 	for i := range t.Messages {
 		t.Messages[i].Write, t.Messages[i].At = 0, 0
 	}
+	t.End.At = 0
 	return t
 }
 

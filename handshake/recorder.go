@@ -69,7 +69,7 @@ func (r *Recorder) Feed(from Side, b []byte, at time.Time) {
 	r.feeds++
 	r.now = at.Sub(r.start)
 	if r.t.End.Kind == EndTimeout && r.t.End.By == from { // the deadline was extended: it was not the end
-		r.t.End = End{}
+		r.t.End, r.t.Acknowledged = End{}, AckUnknown
 	}
 	r.stream(from).write(b)
 }
@@ -111,8 +111,8 @@ const maxTickets = 8
 // 8446, Section 4.6.1).
 const ticketMessageLen = messageHeaderLen + 4 + 4 + 1 + 2 + 2
 
-// End notes how the connection ended; the first call counts. End.After is ignored. Alerts
-// are noted without End, and take precedence over the close that follows.
+// End notes how the connection ended, when End.At says; the first call counts. End.After is
+// ignored. Alerts are noted without End, and take precedence over the close that follows.
 func (r *Recorder) End(e End) {
 	if r.t.End.Kind != EndOpen {
 		return
@@ -121,6 +121,14 @@ func (r *Recorder) End(e End) {
 		e.Err = r.t.End.Err
 	}
 	r.t.End, r.endedAfter = e, len(r.t.Messages)
+}
+
+// SetAcknowledged notes how much of what the server had sent was acknowledged when the
+// connection ended. Call it before End; after it, nothing changes.
+func (r *Recorder) SetAcknowledged(a Acknowledged) {
+	if r.t.End.Kind == EndOpen {
+		r.t.Acknowledged = a
+	}
 }
 
 // Transcript returns what was recorded so far. It does not change when the recorder

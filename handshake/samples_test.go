@@ -21,6 +21,7 @@ var samples = map[string]func() *Transcript{
 	"too-many":           tooMany,
 	"resumed":            resumed,
 	"unused":             unused,
+	"unacknowledged":     unacknowledged,
 	"reset":              reset,
 	"format":             format,
 	"nothing":            func() *Transcript { return &Transcript{} },
@@ -210,6 +211,13 @@ func unused() *Transcript {
 	return t
 }
 
+func unacknowledged() *Transcript {
+	t := begin(flight()...)
+	t.End = End{Kind: EndTimeout, By: Client, After: 7, At: ms(60001.4), Err: "i/o timeout"}
+	t.Acknowledged = AckNone
+	return t
+}
+
 func reset() *Transcript {
 	t := begin(flight()...)
 	t.ClientHello.ServerName = "evil\x1b[2J\r\n\u202e" + string([]byte{0xff}) + ".bücher.example"
@@ -241,6 +249,7 @@ func format() *Transcript {
 		JA4:        "t13d0202h0",
 	}
 	t.Omitted, t.NotTLS = 3, []byte("EHLO\r\n")
-	t.End = End{Kind: EndTimeout, By: Client, After: 3, Err: "EOF"}
+	t.End = End{Kind: EndTimeout, By: Client, After: 3, At: ms(60041.75), Err: "EOF"}
+	t.Acknowledged = AckPart
 	return t
 }

@@ -48,6 +48,11 @@ type Transcript struct {
 
 	// End is how the connection, or the recording, ended.
 	End End `json:"end"`
+
+	// Acknowledged is how much of what the server had sent, since TLS began, the
+	// client's TCP had acknowledged when the connection ended. What it has not
+	// acknowledged, the client has not seen.
+	Acknowledged Acknowledged `json:"acknowledged,omitzero"`
 }
 
 // MaxMessages bounds the messages of a transcript. A TLS 1.2 handshake with client
@@ -188,6 +193,9 @@ type End struct {
 	// After is the number of messages that had passed.
 	After int `json:"after"`
 
+	// At is when it ended, since Start; zero if not known.
+	At time.Duration `json:"-"`
+
 	// Err is the error of the recorder's own TLS library or connection, if any.
 	Err string `json:"err,omitempty"`
 }
@@ -203,4 +211,16 @@ const (
 	EndReset                  // ended by a TCP reset
 	EndTimeout                // nothing came in time; End.By is the side that was to send
 	EndDropped                // closed by the server on its own decision, without an alert
+)
+
+// Acknowledged is how much of a side's data the other side's TCP has acknowledged. Behind a
+// load balancer that is the balancer's TCP, which says nothing about the client.
+type Acknowledged uint8
+
+// How much was acknowledged.
+const (
+	AckUnknown Acknowledged = iota // not known
+	AckNone                        // nothing
+	AckPart                        // the beginning, not all
+	AckAll                         // everything
 )

@@ -118,17 +118,20 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return err
 	}
+	transcript, unread := handshake.Parse(found.Transcript)
 	if h.JSON {
+		if unread != nil {
+			found.Transcript = nil
+		}
 		return ui.JSON(toHandshakeJSON(found))
 	}
 	fmt.Fprintln(ui.Out, handshakeLine(found))
-	if len(found.Transcript) == 0 {
+	switch {
+	case len(found.Transcript) == 0:
 		ui.Note("its messages are not stored: only those of failed handshakes are")
 		return nil
-	}
-	transcript, err := handshake.Parse(found.Transcript)
-	if err != nil {
-		return &terminal.HintedError{Err: err, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
+	case unread != nil:
+		return &terminal.HintedError{Err: unread, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
 	}
 	fmt.Fprintln(ui.Out)
 	printExplanation(ui, transcript, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})

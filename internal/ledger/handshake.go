@@ -295,7 +295,21 @@ func transcriptOf(ctx context.Context, db *sql.DB, id int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unpack(packed, maxTranscript)
+	transcript, err := unpack(packed, maxTranscript)
+	return current(transcript), err
+}
+
+// current returns a transcript in the current version of the format. One that cannot be
+// read stays as it is, for people to look at.
+func current(transcript []byte) []byte {
+	t, err := handshake.Parse(transcript)
+	if err != nil {
+		return transcript
+	}
+	if now, err := json.Marshal(t); err == nil {
+		return now
+	}
+	return transcript
 }
 
 // pack compresses a transcript. It returns nil if it is empty or too large.

@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -115,7 +118,7 @@ const before = `
 		VALUES (1, x'c000020018', 'mail.sender.example', 't13', 1785326400000, 1785326400000, 1, 1);
 	INSERT INTO handshakes (id, at, sender, outcome, session, address, version, suite, "group", rung)
 		VALUES (1, 1785326400000, 1, 3, '7Q2F', x'c0000207', 0, 0, 0, 'stock'), (2, 1785326400000, 1, 4, '8R3G', x'c0000207', 0, 0, 0, '');
-	INSERT INTO failures (handshake, stopped, next) VALUES (1, 'closed', 'offered first-write');
+	INSERT INTO failures (handshake, stopped, next) VALUES (1, 'closed', 'offered first-write'), (2, 'closed', 'nothing');
 	INSERT INTO pins (network, rung, why, since) VALUES (x'c000020018', 'tls12', 'an old gateway', 1785326400000);
 	INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last) VALUES
 		(1, 'moved-down', x'c000020018', 't13', 'stock', 'no-ticket', 'a', 1), (2, 'moved-back', x'c000020018', 't13', 'tls12', 'own-write', 'b', 1),
@@ -144,6 +147,19 @@ func TestOldLedgerKeepsItsRows(t *testing.T) {
 	if _, err := db.Exec(before); err != nil {
 		t.Fatal(err)
 	}
+	recorded, err := os.ReadFile("../../handshake/testdata/version1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, transcript := range [][]byte{1: recorded, 2: []byte(`{"version":1,"helo":{}}`)} {
+		packed, err := compress(gzip.NewWriter(nil), transcript)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec("UPDATE failures SET transcript = ? WHERE handshake = ?", packed, id); err != nil {
+			t.Fatal(err)
+		}
+	}
 	db.Close()
 	if err := Open(path, Options{MaxAge: 1 << 62}).Close(); err != nil {
 		t.Fatal(err)
@@ -154,6 +170,12 @@ func TestOldLedgerKeepsItsRows(t *testing.T) {
 	h, err := r.Handshake(ctx, "7Q2F")
 	if err != nil || h.Mode != sessionticket.Stock || h.Next != "offered first-write" || h.Fingerprint != "t13" {
 		t.Errorf("the handshake is %+v, %v", h, err)
+	}
+	if !bytes.Contains(h.Transcript, []byte(`"client_hello":`)) {
+		t.Errorf("the transcript is not in the current version: %s", h.Transcript)
+	}
+	if h, err := r.Handshake(ctx, "8R3G"); err != nil || string(h.Transcript) != `{"version":1,"helo":{}}` {
+		t.Errorf("a transcript that cannot be read is now %s, %v", h.Transcript, err)
 	}
 	if got := sessions(t, r, Filter{}); got != "8R3G 7Q2F" {
 		t.Errorf("sessions %q", got)

@@ -1,0 +1,28 @@
+package handshake
+
+import (
+	"net"
+	"syscall"
+	"unsafe"
+)
+
+// unacknowledged returns how many of the bytes written to c its peer's TCP has not
+// acknowledged; ok is false if that is not known. It is the SIOCOUTQ of tcp(7), the distance
+// from the oldest byte without an acknowledgement to the newest one written. Unlike the
+// tcpi_unacked of TCP_INFO it stays after a reset. C must not be closed.
+func unacknowledged(c net.Conn) (n int, ok bool) {
+	tcp, isTCP := c.(*net.TCPConn)
+	if !isTCP {
+		return 0, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var queued int32
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&queued)))
+		ok = errno == 0
+	})
+	return int(queued), ok && err == nil
+}

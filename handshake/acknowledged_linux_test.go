@@ -1,0 +1,90 @@
+package handshake
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The server's kernel knows what of its flight the client's kernel has acknowledged.
+func TestTranscriptSaysWhatTheClientAcknowledged(t *testing.T) {
+	const flight = 4 << 10
+	more := make([]byte, 64<<10) // more than fits into the small window
+	timeout := func(_ *net.TCPConn, server *Conn) { server.SetReadDeadline(time.Unix(1, 0)) }
+	for _, tt := range []struct {
+		name   string
+		before []byte // sent in plaintext
+		flight []byte
+		leave  func(client *net.TCPConn, server *Conn)
+		how    EndKind
+		want   []Acknowledged
+	}{
+		{"closed after reading it", nil, more[:flight], func(client *net.TCPConn, _ *Conn) {
+			io.ReadFull(client, make([]byte, flight))
+			client.Close()
+		}, EndClosed, []Acknowledged{AckAll}},
+		{"half closed after reading it", nil, more[:flight], func(client *net.TCPConn, _ *Conn) {
+			io.ReadFull(client, make([]byte, flight))
+			client.CloseWrite()
+		}, EndClosed, []Acknowledged{AckAll}},
+		// With unread data the kernel resets, and the server's does not take the
+		// acknowledgement in a reset.
+		{"closed without reading it", nil, more[:flight], func(client *net.TCPConn, _ *Conn) {
+			client.Read(make([]byte, 1))
+			client.Close()
+		}, EndReset, []Acknowledged{AckAll, AckUnknown}},
+		// What the client's window does not take waits at the server, as what the network
+		// loses does.
+		{"arrived in part", nil, more, func(client *net.TCPConn, server *Conn) {
+			client.Read(make([]byte, 1))
+			client.Write([]byte{22})
+			server.Read(make([]byte, 1))
+			timeout(client, server)
+		}, EndTimeout, []Acknowledged{AckPart}},
+		{"not arrived", more, more[:flight], timeout, EndTimeout, []Acknowledged{AckNone}},
+		{"not sent", nil, nil, func(client *net.TCPConn, _ *Conn) { client.Close() }, EndClosed, []Acknowledged{AckUnknown}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, far := smallWindow(t)
+			far.Write(tt.before)
+			server := NewConn(far, AtServer)
+			server.Begin()
+			server.Write(tt.flight)
+			tt.leave(client, server)
+			server.Read(make([]byte, 1))
+			got := server.Stop(UseNone)
+			if got.End.Kind != tt.how || got.Acknowledged != tt.want[0] && got.Acknowledged != tt.want[len(tt.want)-1] {
+				t.Errorf("%v, acknowledged %v; want %v, %v", got.End, got.Acknowledged, tt.how, tt.want)
+			}
+			if got.End.At <= 0 {
+				t.Errorf("ended %v after the start", got.End.At)
+			}
+		})
+	}
+}
+
+// smallWindow returns both ends of a connection whose client can receive some 4 KiB.
+func smallWindow(t *testing.T) (client, server *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 8<<10) })
+		return err
+	}}
+	near, err := dialer.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near.(*net.TCPConn), far.(*net.TCPConn)
+}
