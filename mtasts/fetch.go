@@ -49,11 +49,11 @@ func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: status %.80q, not 200", url, response.Status)
+		return nil, fmt.Errorf("%s: status %s, not 200", url, quoted(response.Status))
 	}
 	contentType := response.Header.Get("Content-Type")
 	if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "text/plain" {
-		return nil, fmt.Errorf("%s: content type %.80q, not text/plain", url, contentType)
+		return nil, fmt.Errorf("%s: content type %s, not text/plain", url, quoted(contentType))
 	}
 	return io.ReadAll(io.LimitReader(response.Body, MaxPolicySize+1))
 }

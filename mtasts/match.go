@@ -1,7 +1,9 @@
 package mtasts
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 
@@ -49,7 +51,7 @@ func canonicalName(name string) (string, error) {
 	if strings.ContainsFunc(name, func(r rune) bool { return r > '~' }) {
 		ascii, err := idna.Lookup.ToASCII(name)
 		if err != nil {
-			return "", fmt.Errorf("%.80q is not a domain name: %w", name, err)
+			return "", fmt.Errorf("%s is not a domain name: %w", quoted(name), err)
 		}
 		name = ascii
 	}
@@ -61,18 +63,33 @@ var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
 func checkName(name string) error {
 	if len(name) > 253 {
-		return fmt.Errorf("%.40q… is not a domain name: longer than 253", name)
+		return fmt.Errorf("%s is not a domain name: longer than 253", quoted(name))
 	}
 	for part := range strings.SplitSeq(name, ".") {
 		if !label.MatchString(part) {
-			return fmt.Errorf("%.80q is not a domain name: %.80q is not a label of letters, digits and hyphens", name, part)
+			return fmt.Errorf("%s is not a domain name: %s is not a label of letters, digits and hyphens", quoted(name), quoted(part))
 		}
 	}
 	return nil
 }
 
+// isAddress reports whether an MX pattern is an IP address, in brackets or not. An IPv4
+// address alone has the form of a name.
+func isAddress(pattern string) bool {
+	text := strings.TrimPrefix(strings.Trim(pattern, "[]"), "IPv6:") // RFC 5321, Section 4.1.3
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
+func addressWarning(pattern string) string {
+	return fmt.Sprintf("mx %s is an address, and senders compare mx with names of MX hosts: write the host's name", quoted(pattern))
+}
+
 // checkPattern checks an MX pattern: a name in A-labels, with or without "*." before it.
 func checkPattern(pattern string) error {
+	if err := checkName(pattern); err != nil && isAddress(pattern) {
+		return errors.New(addressWarning(pattern))
+	}
 	if err := checkName(strings.TrimPrefix(pattern, "*.")); err != nil {
 		return fmt.Errorf(`%w: write a host, or "*." and a domain`, err)
 	}

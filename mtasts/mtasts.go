@@ -9,8 +9,8 @@
 // # Strictness
 //
 // Records and policies must follow the grammar of the RFC, so that what this package
-// accepts, the strictest of senders accept. Unknown fields are kept. Of a repeated field
-// the first counts (Section 3.2).
+// accepts without a warning, the strictest of senders accept. Unknown fields are kept. Of a
+// repeated field the first counts (Section 3.2).
 //
 // # Limits
 //
@@ -26,6 +26,8 @@ package mtasts
 import (
 	"errors"
 	"fmt"
+
+	"postern/internal/safetext"
 )
 
 // Errors to test for with [errors.Is].
@@ -44,6 +46,9 @@ var (
 
 // A Field is a name and value that RFC 8461 does not define, in a record or policy.
 type Field struct{ Name, Value string }
+
+// quoted returns a text of a record or policy in quotes, shortened in the middle.
+func quoted(s string) string { return safetext.Quote(s, 80) }
 
 // keepFirst removes all but the first of each field, as RFC 8461, Section 3.2 requires.
 // The field named repeatable keeps them all.

@@ -49,12 +49,17 @@ type Policy struct {
 
 	// Extensions are the fields that the RFC does not define, in order, with unique names.
 	Extensions []Field
+
+	// Warnings are what ParsePolicy accepted although it is of no use or some senders
+	// refuse it. They are not written.
+	Warnings []string
 }
 
 // ParsePolicy parses a policy of at most [MaxPolicySize] bytes. Lines end in LF or CRLF.
 //
-// Its errors wrap [ErrSyntax] and name the line. Two common faults are refused, since
-// senders treat them differently: an empty line at the end, and a space before a colon.
+// Its errors wrap [ErrSyntax] and name the line. Two faults are common and add to
+// [Policy.Warnings]: empty lines at the end, which senders with a strict parser refuse, and an
+// mx that is an IPv4 address, which has the form of a name but is never an MX host's.
 func ParsePolicy(data []byte) (*Policy, error) {
 	p, err := parsePolicy(data)
 	if err != nil {
@@ -67,8 +72,9 @@ func parsePolicy(data []byte) (*Policy, error) {
 	if len(data) > MaxPolicySize {
 		return nil, tooLarge(len(data))
 	}
+	text, empty := trimEmptyLines(string(data))
 	var fields []Field
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(text) {
 		f, err := parseLine(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", len(fields)+1, err)
@@ -79,7 +85,39 @@ func parsePolicy(data []byte) (*Policy, error) {
 	if err := p.set(keepFirst(fields, "mx")); err != nil {
 		return nil, err
 	}
-	return p, p.check()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	p.warn(len(fields), empty)
+	return p, nil
+}
+
+// trimEmptyLines removes empty lines at the end of a policy, and returns their number.
+func trimEmptyLines(text string) (trimmed string, empty int) {
+	trimmed = strings.TrimRight(text, " \t\r\n")
+	end, ended := strings.CutPrefix(strings.TrimLeft(text[len(trimmed):], " \t\r"), "\n")
+	if !ended {
+		return text, 0
+	}
+	for range strings.Lines(end) {
+		empty++
+	}
+	return text[:len(text)-len(end)], empty
+}
+
+// warn adds the warnings about a valid policy.
+func (p *Policy) warn(lines, empty int) {
+	switch {
+	case empty == 1:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("line %d is empty, and the grammar of RFC 8461, Section 3.2 has no empty line: remove it", lines+1))
+	case empty > 1:
+		p.Warnings = append(p.Warnings, fmt.Sprintf("lines %d to %d are empty, and the grammar of RFC 8461, Section 3.2 has no empty line: remove them", lines+1, lines+empty))
+	}
+	for _, mx := range p.MX {
+		if isAddress(mx) {
+			p.Warnings = append(p.Warnings, addressWarning(mx))
+		}
+	}
 }
 
 func parseLine(line string) (f Field, err error) {
@@ -94,7 +132,7 @@ func parseLine(line string) (f Field, err error) {
 	case strings.Trim(text, " \t") == "":
 		return f, errors.New("is empty: remove it")
 	case !colon:
-		return f, fmt.Errorf(`%.40q has no colon: write "name: value"`, text)
+		return f, fmt.Errorf(`%s has no colon: write "name: value"`, quoted(text))
 	}
 	return f, checkExtension(f)
 }
@@ -107,7 +145,7 @@ func checkExtension(f Field) error {
 	}
 	if f.Value == "" || f.Value != strings.Trim(f.Value, " ") || !utf8.ValidString(f.Value) ||
 		strings.ContainsFunc(f.Value, unicode.IsControl) {
-		return fmt.Errorf("%s: %.40q is not a value: write UTF-8 without control characters", f.Name, f.Value)
+		return fmt.Errorf("%s: %s is not a value: write UTF-8 without control characters", f.Name, quoted(f.Value))
 	}
 	return nil
 }
@@ -120,7 +158,7 @@ func (p *Policy) set(fields []Field) (err error) {
 		switch f.Name {
 		case "version":
 			if f.Value != policyVersion {
-				return fmt.Errorf("version %.40q: only %s is defined", f.Value, policyVersion)
+				return fmt.Errorf("version %s: only %s is defined", quoted(f.Value), policyVersion)
 			}
 		case "mode":
 			p.Mode = Mode(f.Value)
@@ -145,16 +183,21 @@ func (p *Policy) set(fields []Field) (err error) {
 func parseMaxAge(value string) (time.Duration, error) {
 	n, err := strconv.ParseUint(value, 10, 64) // accepts neither sign nor underscore
 	if err != nil || len(value) > 10 || n > uint64(MaxPolicyAge/time.Second) {
-		return 0, fmt.Errorf("max_age %.40q: write whole seconds, at most %d", value, MaxPolicyAge/time.Second)
+		return 0, fmt.Errorf("max_age %s: write whole seconds, at most %d", quoted(value), MaxPolicyAge/time.Second)
 	}
 	return time.Duration(n) * time.Second, nil
 }
 
 // MarshalText returns the policy as served, with CRLF. It returns an error that wraps
-// [ErrSyntax] if [ParsePolicy] would not return an equal policy.
+// [ErrSyntax] if [ParsePolicy] would not return an equal policy without warnings.
 func (p *Policy) MarshalText() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, policyError(err)
+	}
+	for _, mx := range p.MX {
+		if isAddress(mx) {
+			return nil, policyError(errors.New(addressWarning(mx)))
+		}
 	}
 	var b strings.Builder
 	line := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
@@ -201,7 +244,7 @@ func (m Mode) check() error {
 	case Enforce, Testing, None:
 		return nil
 	}
-	return fmt.Errorf("mode %.40q: write enforce, testing or none", string(m))
+	return fmt.Errorf("mode %s: write enforce, testing or none", quoted(string(m)))
 }
 
 func tooLarge(n int) error {

@@ -60,6 +60,20 @@ func TestAcceptedPoliciesAreReadBackTheSame(t *testing.T) {
 	}
 }
 
+func TestFaultsThatMostSendersTakeAreWarnedOf(t *testing.T) {
+	for _, w := range warnedPolicies {
+		p, err := ParsePolicy([]byte(w.text))
+		if err != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], w.fault) {
+			t.Errorf("%q: %+v, %v; want a warning with %q", w.text, p, err, w.fault)
+		}
+	}
+	for _, text := range acceptedPolicies {
+		if p, err := ParsePolicy([]byte(text)); err != nil || p.Warnings != nil {
+			t.Errorf("%q: %+v, %v", text, p, err)
+		}
+	}
+}
+
 func samePolicy(t *testing.T, p *Policy) {
 	t.Helper()
 	text, err := p.MarshalText()
@@ -95,6 +109,7 @@ func TestPolicyThatCannotBeReadBackIsNotWritten(t *testing.T) {
 		"nothing":            {},
 		"no mx":              {Mode: Testing},
 		"mode":               {Mode: "report", MX: mx},
+		"an address":         {Mode: Testing, MX: []string{"192.0.2.1"}},
 		"line end in mx":     {Mode: Testing, MX: []string{"a.example\r\nmode: none"}},
 		"mx in Unicode":      {Mode: Testing, MX: []string{"bücher.example"}},
 		"negative age":       {Mode: Testing, MX: mx, MaxAge: -time.Second},

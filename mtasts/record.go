@@ -83,7 +83,7 @@ var recordID = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
 
 func (r *Record) check() error {
 	if !recordID.MatchString(r.ID) {
-		return fmt.Errorf("id %.40q: write 1 to 32 letters and digits", r.ID)
+		return fmt.Errorf("id %s: write 1 to 32 letters and digits", quoted(r.ID))
 	}
 	for _, f := range r.Extensions {
 		if err := txtrecord.CheckExtension(f.Name, f.Value); err != nil {

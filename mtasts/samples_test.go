@@ -53,7 +53,20 @@ var acceptedPolicies = []string{
 	"version: STSv1\nmode: enforce\r\nmx: A.Example\nmax_age: 5\r\n",
 }
 
+// Each warned policy is accepted with one warning.
+var warnedPolicies = []rejected{
+	{"version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 5\n\n", "line 5 is empty"},
+	{"version: STSv1\r\nmode: enforce\r\nmx: a.example\r\nmax_age: 5\r\n\r\n \t\r\n\n", "lines 5 to 7 are empty"},
+	{"version: STSv1\nmode: none\nmax_age: 5\n ", "line 4 is empty"},
+	{"version: STSv1\nmode: enforce\nmx: a.example\nmx: 192.0.2.1\nmax_age: 5\n", `mx "192.0.2.1" is an address`},
+}
+
 var rejectedPolicies = []rejected{
+	{"version: STSv1\nmode: enforce\nmx: [192.0.2.1]\nmax_age: 5\n", `mx "[192.0.2.1]" is an address`},
+	{"version: STSv1\nmode: enforce\nmx: 2001:db8::1\nmax_age: 5\n", `mx "2001:db8::1" is an address`},
+	{"version: STSv1\nmode: enforce\nmx: [IPv6:2001:db8::1]\nmax_age: 5\n", "is an address"},
+	{"version: STSv1\nmode: enforce\nmx: a.example\n\nmax_age: 5\n\n", "line 4: is empty"},
+	{"\n\n", "line 1: is empty"},
 	{"", "no version"},
 	{"mode: enforce\nmx: a.example\nmax_age: 5\n", "no version"},
 	{"version: STSv1\nmx: a.example\nmax_age: 5\n", "no mode"},
@@ -82,7 +95,6 @@ var rejectedPolicies = []rejected{
 	{"version: STSv1\nmode: enforce\nmx: a.example, b.example\nmax_age: 5\n", "mx"},
 	{"version: STSv1\nmode: enforce\nmx:\nmax_age: 5\n", "line 3"},
 	{"version: STSv1\n\nmode: enforce\nmx: a.example\nmax_age: 5\n", "line 2: is empty"},
-	{"version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 5\n\n", "line 5: is empty"},
 	{"version: STSv1\nmode enforce\nmx: a.example\nmax_age: 5\n", "line 2"},
 	{"version : STSv1\nmode: enforce\nmx: a.example\nmax_age: 5\n", "line 1"},
 	{"version: STSv1\rmode: enforce\rmx: a.example\rmax_age: 5\r", "line 1"},

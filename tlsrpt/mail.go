@@ -90,7 +90,7 @@ func (m *Mail) parse(data []byte) error {
 func checkHeader(top *message.Entity, warn *warnings) {
 	kind, params, err := top.Header.ContentType()
 	if err != nil || kind != "multipart/report" || !strings.EqualFold(params["report-type"], "tlsrpt") {
-		warn.add("Content-Type", "%.80q is not multipart/report; report-type=tlsrpt", top.Header.Get("Content-Type"))
+		warn.add("Content-Type", "%s is not multipart/report; report-type=tlsrpt", quoted(top.Header.Get("Content-Type")))
 	}
 	for _, name := range []string{"TLS-Report-Domain", "TLS-Report-Submitter"} {
 		if !top.Header.Has(name) {
@@ -103,10 +103,10 @@ func checkHeader(top *message.Entity, warn *warnings) {
 func (m *Mail) check() {
 	warn := warnings(m.Warnings)
 	if m.Domain != "" && !m.Report.covers(m.Domain) {
-		warn.add("TLS-Report-Domain", "is %.80q, but the report is about other domains", m.Domain)
+		warn.add("TLS-Report-Domain", "is %s, but the report is about other domains", quoted(m.Domain))
 	}
 	if m.Name.Domain != "" && !m.Report.covers(m.Name.Domain) {
-		warn.add("file name", "names %.80q, but the report is about other domains", m.Name.Domain)
+		warn.add("file name", "names %s, but the report is about other domains", quoted(m.Name.Domain))
 	}
 	if start := m.Name.Start; !start.IsZero() && !m.Report.Start.IsZero() && !start.Equal(m.Report.Start) {
 		warn.add("file name", "gives the start %s, but the report starts at %s", formatTime(start), formatTime(m.Report.Start))
@@ -183,7 +183,7 @@ func (s *search) multipart(parts message.MultipartReader, depth int) error {
 func (s *search) fixEncoding(e *message.Entity) *message.Entity {
 	const name = "Content-Transfer-Encoding"
 	given := e.Header.Get(name)
-	s.warn.add(name, "%.80q is not a known encoding", given)
+	s.warn.add(name, "%s is not a known encoding", quoted(given))
 	word := strings.FieldsFunc(given, func(r rune) bool { return strings.ContainsRune(" \t\"';,()", r) })
 	header := e.Header.Copy()
 	header.Del(name)
@@ -255,14 +255,14 @@ func (s *search) checkPart(kind string, gzip bool, damage error) {
 		right = "application/tlsrpt+gzip"
 	}
 	if kind != right {
-		s.warn.add("Content-Type", "the report has the type %.80q, but is %s", kind, right)
+		s.warn.add("Content-Type", "the report has the type %s, but is %s", quoted(kind), right)
 	}
 	if damage != nil {
-		s.warn.add("Content-Transfer-Encoding", "the report is damaged: %.80q", damage)
+		s.warn.add("Content-Transfer-Encoding", "the report is damaged: %s", quoted(damage.Error()))
 	}
 	var ok bool
 	if s.mail.Name, ok = ParseFileName(s.mail.FileName); !ok {
-		s.warn.add("file name", "%.80q does not have the form submitter!domain!start!end!id.json.gz", s.mail.FileName)
+		s.warn.add("file name", "%s does not have the form submitter!domain!start!end!id.json.gz", quoted(s.mail.FileName))
 	}
 }
 

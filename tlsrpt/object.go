@@ -67,7 +67,7 @@ func (o object) text(name string) string {
 
 func (o object) checkText(name, s string) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
-		o.warnf(name, "has control characters: %.80q", s)
+		o.warnf(name, "has control characters: %s", quoted(s))
 	}
 }
 
@@ -151,13 +151,13 @@ func (o object) count(name string) int64 {
 	n, err := strconv.ParseFloat(number.String(), 64)
 	switch {
 	case n > maxCount:
-		o.warnf(name, "%.40q is too large: read as %.0f", number, maxCount)
+		o.warnf(name, "%s is too large: read as %.0f", quoted(number.String()), maxCount)
 		return maxCount
 	case err != nil || !(n >= 0):
-		o.warnf(name, "%.40q is not a count: read as 0", number)
+		o.warnf(name, "%s is not a count: read as 0", quoted(number.String()))
 		return 0
 	case n != float64(int64(n)):
-		o.warnf(name, "%.40q is not a whole number", number)
+		o.warnf(name, "%s is not a whole number", quoted(number.String()))
 	}
 	return int64(n)
 }
@@ -171,7 +171,7 @@ func (o object) addr(name string) netip.Addr {
 			delete(o.fields, name)
 			return addr
 		}
-		o.warnf(name, "%.80q is not an IP address: kept as is", s)
+		o.warnf(name, "%s is not an IP address: kept as is", quoted(s))
 		return netip.Addr{}
 	}
 	o.text(name)
@@ -203,7 +203,7 @@ func (o object) time(name string) time.Time {
 			continue
 		}
 		if t = t.UTC(); !plausible(t) {
-			o.warnf(name, "%.40q is not a plausible date: kept as is", s)
+			o.warnf(name, "%s is not a plausible date: kept as is", quoted(s))
 			return time.Time{}
 		}
 		if l.warning != "" {
@@ -212,7 +212,7 @@ func (o object) time(name string) time.Time {
 		delete(o.fields, name)
 		return t
 	}
-	o.warnf(name, "%.40q is not a date-time: kept as is", s)
+	o.warnf(name, "%s is not a date-time: kept as is", quoted(s))
 	return time.Time{}
 }
 

@@ -235,7 +235,7 @@ func parsePolicy(o object) (p Policy) {
 	inner.expect("policy-type", "policy-domain")
 	p.Type = PolicyType(inner.text("policy-type"))
 	if !p.Type.known() && p.Type != "" {
-		inner.warnf("policy-type", "%.80q is not defined in RFC 8460", p.Type)
+		inner.warnf("policy-type", "%s is not defined in RFC 8460", quoted(string(p.Type)))
 	}
 	if p.Type != NoPolicy {
 		inner.expect("policy-string")
@@ -251,7 +251,7 @@ func parseFailure(o object) (f Failure) {
 	o.expect("result-type", "failed-session-count")
 	f.Result = ResultType(o.text("result-type"))
 	if !f.Result.known() && f.Result != "" {
-		o.warnf("result-type", "%.80q is not defined in RFC 8460", f.Result)
+		o.warnf("result-type", "%s is not defined in RFC 8460", quoted(string(f.Result)))
 	}
 	f.SendingMTA = o.addr("sending-mta-ip")
 	f.ReceivingMX = o.text("receiving-mx-hostname")

@@ -104,7 +104,7 @@ func (r *Record) check() error {
 	}
 	for _, uri := range r.RUA {
 		if err := checkURI(uri); err != nil {
-			return fmt.Errorf("rua %.80q: %w", uri, err)
+			return fmt.Errorf("rua %s: %w", quoted(uri), err)
 		}
 	}
 	for _, f := range r.Extensions {

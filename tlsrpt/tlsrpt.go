@@ -43,6 +43,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"postern/internal/safetext"
 )
 
 var (
@@ -160,6 +162,9 @@ func (w Warning) String() string {
 
 // maxWarnings bounds the warnings of one report.
 const maxWarnings = 100
+
+// quoted returns a text of the report in quotes, shortened in the middle.
+func quoted(s string) string { return safetext.Quote(s, 80) }
 
 // warnings collects the oddities found while a report is parsed.
 type warnings []Warning

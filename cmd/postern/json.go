@@ -286,6 +286,7 @@ type policyJSON struct {
 	Changed    string       `json:"changed"`
 	Periods    []periodJSON `json:"periods"`
 	Results    []resultJSON `json:"results"`
+	Omitted    int          `json:"omitted,omitempty"`
 }
 
 type periodJSON struct {
@@ -304,6 +305,7 @@ type resultJSON struct {
 	Known    bool     `json:"known"`
 	Means    string   `json:"means"`
 	Reasons  []string `json:"reasons,omitempty"`
+	More     bool     `json:"more_reasons,omitempty"`
 }
 
 type activityJSON struct {
@@ -358,8 +360,9 @@ func toPolicyJSON(r tlsrptexplain.Result) policyJSON {
 			return periodJSON{p.From.UTC(), p.To.UTC(), string(p.State), p.Reports, p.Successful, p.Failed, false}
 		}),
 		Results: each(r.Counts, func(c tlsrptexplain.ResultCount) resultJSON {
-			return resultJSON{string(c.Result), c.Sessions, c.Known(), c.Text(), c.Reasons}
+			return resultJSON{string(c.Result), c.Sessions, c.Known(), c.Text(), c.Reasons, c.MoreReasons}
 		}),
+		Omitted: r.MoreCounts,
 	}
 	if len(out.Periods) > 0 {
 		out.Periods[r.Change.Current].Current = true

@@ -23,8 +23,11 @@ func printReportExplanation(ui terminal.UI, k parsedReport, e *tlsrptexplain.Exp
 			cmp.Or(r.Policy.Domain, "an unnamed domain"), plural(r.Successful, "session", "sessions"), r.Failed))
 		show("changed", r.Change.Text())
 		for _, c := range r.Counts {
-			show("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c.Reasons)))
+			show("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c)))
 			show("means", c.Text())
+		}
+		if r.MoreCounts > 0 {
+			show("", fmt.Sprintf("and %d more result types with fewer sessions", r.MoreCounts))
 		}
 	}
 	if e.More > 0 {
@@ -68,16 +71,20 @@ func policyName(t tlsrpt.PolicyType) string {
 	case tlsrpt.NoPolicy, "":
 		return "no policy"
 	}
-	return fmt.Sprintf("unknown policy %.40q", string(t))
+	return "unknown policy " + safetext.Quote(string(t), 40)
 }
 
-func reasonText(reasons []string) string {
-	var quoted []string
-	for _, r := range reasons {
-		quoted = append(quoted, fmt.Sprintf("%.80q", r))
-	}
-	if quoted == nil {
+// maxReason bounds a reason in the sender's words, in characters. Some senders write the
+// error of their HTTP client, with a URL in it.
+const maxReason = 400
+
+func reasonText(c tlsrptexplain.ResultCount) string {
+	if len(c.Reasons) == 0 {
 		return ""
 	}
-	return ", in the sender's words " + strings.Join(quoted, ", ")
+	text := ", in the sender's words " + strings.Join(each(c.Reasons, func(r string) string { return safetext.Quote(r, maxReason) }), ", ")
+	if c.MoreReasons {
+		text += " and others"
+	}
+	return text
 }

@@ -161,8 +161,10 @@ func TestFaultsOfDomainsAreFound(t *testing.T) {
 			policy(goodPolicy)(p)
 			p.web = testcert.New(p.t, testcert.Options{Names: []string{"mta-sts.example.test"}, NotAfter: time.Now().Add(-time.Hour)})
 		}, "mta-sts-policy", Warning},
-		"mode none":        {policy("version: STSv1\nmode: none\nmax_age: 86400\n"), "mta-sts", Notice},
-		"no policy at all": {policy("<html>welcome</html>"), "mta-sts-policy", Warning},
+		"mode none":                      {policy("version: STSv1\nmode: none\nmax_age: 86400\n"), "mta-sts", Notice},
+		"empty line at the policy's end": {policy(goodPolicy + "\n"), "mta-sts-syntax", Warning},
+		"mx that is an address":          {policy(goodPolicy + "mx: 192.0.2.1\n"), "mta-sts-syntax", Warning},
+		"no policy at all":               {policy("<html>welcome</html>"), "mta-sts-policy", Warning},
 		"two report records": {func(p *testDomain) {
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:a@b.test")
 			p.txt("_smtp._tls", "v=TLSRPTv1; rua=mailto:c@d.test")

@@ -64,14 +64,15 @@ const shortMaxAge = 7 * 24 * time.Hour
 // checkPolicy checks a policy against the hosts.
 func (d *domainProbe) checkPolicy(policy *mtasts.Policy) []Finding {
 	about := fmt.Sprintf("mode %s, max_age %s, mx %q", policy.Mode, policy.MaxAge, policy.MX)
+	found := d.checkPolicyText(policy)
 	if policy.Mode == mtasts.None {
-		return []Finding{{
+		return append(found, Finding{
 			ID: "mta-sts", Severity: Notice, Title: "The MTA-STS policy has mode none: senders do not apply it", Sources: stsSources,
 			Evidence: []string{about},
 			Advice:   forAll("To use MTA-STS, set mode testing, and later enforce."),
-		}}
+		})
 	}
-	found := d.checkPolicyHosts(policy, about)
+	found = append(found, d.checkPolicyHosts(policy, about)...)
 	if policy.MaxAge < shortMaxAge {
 		severity, title := Notice, "The MTA-STS policy has a short max_age"
 		if policy.MaxAge == 0 {
@@ -87,6 +88,18 @@ func (d *domainProbe) checkPolicy(policy *mtasts.Policy) []Finding {
 		found = append(found, okFinding("mta-sts", "All MX hosts satisfy the MTA-STS policy", about))
 	}
 	return found
+}
+
+// checkPolicyText reports what package mtasts accepts, and some senders do not.
+func (d *domainProbe) checkPolicyText(policy *mtasts.Policy) []Finding {
+	if len(policy.Warnings) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "mta-sts-syntax", Severity: Warning, Title: "The MTA-STS policy has lines that no sender can use, or that some senders refuse", Sources: stsSources,
+		Evidence: policy.Warnings,
+		Advice:   forAll("Correct https://mta-sts." + d.Domain + "/.well-known/mta-sts.txt, then change the id of the record."),
+	}}
 }
 
 // checkPolicyHosts reports the hosts that a sender with the policy does not deliver to.

@@ -55,14 +55,15 @@ func Shorten(s string, width int) string {
 	return Printable(s)
 }
 
-// Quote returns the first most characters of s as a Go string literal. If s is longer, "…"
-// follows the closing quote.
+// Quote returns s as a Go string literal. If s has more than most characters, it returns the
+// start and the end as two literals with "…" between them: the end of an error is its cause,
+// and the end of a host name says whose it is.
 func Quote(s string, most int) string {
-	start, cut := prefix(s, most)
-	if cut {
-		return strconv.Quote(start) + "…"
+	if _, cut := prefix(s, most); !cut {
+		return strconv.Quote(s)
 	}
-	return strconv.Quote(s)
+	start, _ := prefix(s, most-most/2)
+	return strconv.Quote(start) + "…" + strconv.Quote(suffix(s[len(start):], most/2))
 }
 
 // Name returns s unchanged if it is visible ASCII without quotation marks, as host names are,
@@ -118,4 +119,14 @@ func prefix(s string, n int) (start string, cut bool) {
 		n--
 	}
 	return s, false
+}
+
+// suffix returns the last n characters of s.
+func suffix(s string, n int) string {
+	end := len(s)
+	for ; n > 0 && end > 0; n-- {
+		_, size := utf8.DecodeLastRuneInString(s[:end])
+		end -= size
+	}
+	return s[end:]
 }

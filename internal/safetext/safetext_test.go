@@ -89,7 +89,8 @@ func TestQuote(t *testing.T) {
 		{"", `""`, `""`},
 		{"mx.test", `"mx.test"`, "mx.test"},
 		{"mx.test.", `"mx.test."`, "mx.test."},
-		{"mx1.example", `"mx1.exam"…`, `"mx1.exam"…`},
+		{"mx1.big.example", `"mx1."…"mple"`, `"mx1."…"mple"`},
+		{"öffnen: abgelaufen", `"öffn"…"ufen"`, `"öffn"…"ufen"`},
 		{"a b", `"a b"`, `"a b"`},
 		{`a"b`, `"a\"b"`, `"a\"b"`},
 		{"é", `"é"`, `"é"`},
@@ -161,6 +162,30 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
+// checkQuote checks that a quoted text is the whole of s, or its start and its end.
+func checkQuote(t *testing.T, s, got string, bound int) {
+	t.Helper()
+	if raw, err := strconv.Unquote(got); err == nil {
+		if raw != s {
+			t.Errorf("Quote: %+q gives %+q back", got, raw)
+		}
+		return
+	}
+	start, err := strconv.QuotedPrefix(got)
+	if err != nil {
+		t.Fatalf("Quote: %+q: %v", got, err)
+	}
+	end, cut := strings.CutPrefix(got[len(start):], "…")
+	head, headErr := strconv.Unquote(start)
+	tail, tailErr := strconv.Unquote(end)
+	if !cut || headErr != nil || tailErr != nil || !strings.HasPrefix(s, head) || !strings.HasSuffix(s[len(head):], tail) || len(head)+len(tail) >= len(s) {
+		t.Errorf("Quote: %+q is not the start and the end of %+q", got, s)
+	}
+	if n := utf8.RuneCountInString(head) + utf8.RuneCountInString(tail); n > bound {
+		t.Errorf("Quote: %+q has %d characters of at most %d", got, n, bound)
+	}
+}
+
 // FuzzSafe checks every promise of the package for any text and bound.
 func FuzzSafe(f *testing.F) {
 	for _, tt := range attacks {
@@ -176,10 +201,7 @@ func FuzzSafe(f *testing.F) {
 			t.Errorf("Shorten: %+q", got)
 		}
 		got := safetext.Quote(s, bound)
-		quoted := strings.TrimSuffix(got, "…")
-		if raw, err := strconv.Unquote(quoted); err != nil || !strings.HasPrefix(s, raw) || (quoted == got) != (raw == s) {
-			t.Errorf("Quote: %+q gives %+q back: %v", got, raw, err)
-		}
+		checkQuote(t, s, got, bound)
 		if name := safetext.Name(s, bound); !printable(got) || name != got && (name != s || len(name) > bound || !safetext.IsASCII(s)) {
 			t.Errorf("Name: %+q", name)
 		}

@@ -11,8 +11,9 @@ import (
 // A Result is what a report says about one policy, and what that means.
 type Result struct {
 	Policy             tlsrpt.Policy
-	Successful, Failed int64 // sessions
-	Counts             []ResultCount
+	Successful, Failed int64         // sessions
+	Counts             []ResultCount // by result type, most sessions first; at most 20
+	MoreCounts         int           // result types that were left out
 	Change             Change
 
 	failures []tlsrpt.Failure
@@ -27,9 +28,10 @@ func results(q Question) (all []Result, more int) {
 	policies := slices.Clone(q.Report.Policies)
 	slices.SortStableFunc(policies, func(a, b tlsrpt.PolicyResult) int { return cmp.Compare(failedSessions(b), failedSessions(a)) })
 	for _, p := range policies[:min(len(policies), maxResults)] {
+		counts, more := countResults(p)
 		all = append(all, Result{
 			Policy: p.Policy, Successful: p.Successful, Failed: failedSessions(p),
-			Counts: countResults(p), failures: p.Failures, Change: changeOf(q, p.Policy),
+			Counts: counts, MoreCounts: more, failures: p.Failures, Change: changeOf(q, p.Policy),
 		})
 	}
 	return all, len(policies) - len(all)
@@ -56,8 +58,12 @@ func (r Result) mainType() tlsrpt.ResultType {
 type ResultCount struct {
 	Result   tlsrpt.ResultType
 	Sessions int64
-	Reasons  []string // the first failure-reason-code and additional-information, as received
 	Meaning
+
+	// Reasons are the first failure-reason-code and additional-information, as received.
+	// MoreReasons reports whether there are others.
+	Reasons     []string
+	MoreReasons bool
 }
 
 const (
@@ -65,8 +71,9 @@ const (
 	maxTypes   = 20 // RFC 8460 has 11; a report may invent any number
 )
 
-// countResults counts a policy's failures by result type, most sessions first.
-func countResults(p tlsrpt.PolicyResult) (all []ResultCount) {
+// countResults counts a policy's failures by result type, most sessions first. It returns
+// how many types it left out.
+func countResults(p tlsrpt.PolicyResult) (all []ResultCount, more int) {
 	index := make(map[tlsrpt.ResultType]int)
 	for _, f := range p.Failures {
 		i, known := index[f.Result]
@@ -79,12 +86,17 @@ func countResults(p tlsrpt.PolicyResult) (all []ResultCount) {
 		all[i].addReasons(f.ReasonCode, f.AdditionalInfo)
 	}
 	slices.SortStableFunc(all, func(a, b ResultCount) int { return cmp.Compare(b.Sessions, a.Sessions) })
-	return all[:min(len(all), maxTypes)]
+	most := min(len(all), maxTypes)
+	return all[:most], len(all) - most
 }
 
 func (c *ResultCount) addReasons(reasons ...string) {
 	for _, r := range reasons {
-		if r != "" && len(c.Reasons) < maxReasons && !slices.Contains(c.Reasons, r) {
+		switch {
+		case r == "" || slices.Contains(c.Reasons, r):
+		case len(c.Reasons) == maxReasons:
+			c.MoreReasons = true
+		default:
 			c.Reasons = append(c.Reasons, r)
 		}
 	}
@@ -212,7 +224,7 @@ var meanings = map[tlsrpt.ResultType]Meaning{
 		Causes:   "a missing or malformed field, or an HTML page in place of the policy.",
 		Not:      "It says nothing about the mail server or its certificate.",
 		Sources:  []string{rfc8460 + "#section-4.3.2.2", rfc8461 + "#section-3.2"},
-		findings: []string{"mta-sts-policy", "mta-sts-record"},
+		findings: []string{"mta-sts-policy", "mta-sts-syntax", "mta-sts-record"},
 	},
 	tlsrpt.STSWebPKIInvalid: {
 		Says:     "The certificate of the web server that serves the MTA-STS policy could not be verified.",

@@ -42,7 +42,7 @@ func TestCasesOfResultTypesExist(t *testing.T) {
 }
 
 func TestUnknownResultTypeIsExplainedAsUnknown(t *testing.T) {
-	counts := countResults(tlsrpt.PolicyResult{Failures: []tlsrpt.Failure{
+	counts, _ := countResults(tlsrpt.PolicyResult{Failures: []tlsrpt.Failure{
 		{Result: "x\x1b[31m", Sessions: 1}, {Result: tlsrpt.ValidationFailure, Sessions: 2, ReasonCode: "a"},
 		{Result: tlsrpt.ValidationFailure, Sessions: 3, ReasonCode: "a", AdditionalInfo: "b"}, {Sessions: 1},
 	}})
@@ -85,9 +85,9 @@ func TestResultTypesAreBounded(t *testing.T) {
 	for i := range 100_000 {
 		p.Failures = append(p.Failures, tlsrpt.Failure{Result: tlsrpt.ResultType(strings.Repeat("x", i%997)), Sessions: 1, ReasonCode: strings.Repeat("y", i%991)})
 	}
-	counts := countResults(p)
-	if len(counts) != maxTypes {
-		t.Errorf("%d types are explained", len(counts))
+	counts, more := countResults(p)
+	if len(counts) != maxTypes || more != 997-maxTypes || !counts[0].MoreReasons {
+		t.Errorf("%d types are explained and %d left out, other reasons: %v", len(counts), more, counts[0].MoreReasons)
 	}
 	for _, s := range counts {
 		if len(s.Text()) > 1000 || len(s.Reasons) > maxReasons {

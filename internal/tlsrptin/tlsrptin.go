@@ -31,6 +31,7 @@ import (
 	"postern/internal/admission"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/safetext"
 	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
@@ -169,7 +170,8 @@ func parseMail(mail []byte, signatures signatures) (r ledger.Report, retry bool,
 	r, err = newReport(m.Report)
 	warnings := warningStrings(m.Warnings)
 	if named := smtp.FoldDomain(m.Name.Submitter); named != "" && named != submitter(m) {
-		warnings = append(warnings, fmt.Sprintf("file name: names the submitter %.80q, TLS-Report-Submitter names %.80q", named, submitter(m)))
+		warnings = append(warnings, fmt.Sprintf("file name: names the submitter %s, TLS-Report-Submitter names %s",
+			safetext.Quote(named, maxQuoted), safetext.Quote(submitter(m), maxQuoted)))
 	}
 	r.Warnings = append(warnings, r.Warnings...)
 	v := signatures.verdict(m)
@@ -210,6 +212,9 @@ func warningStrings(warnings []tlsrpt.Warning) []string {
 	}
 	return all
 }
+
+// maxQuoted bounds what is quoted of a name in a warning, in characters.
+const maxQuoted = 80
 
 // warnIfInFuture adds a warning to a report about days after its arrival.
 func warnIfInFuture(r *ledger.Report) {
