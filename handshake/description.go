@@ -188,7 +188,11 @@ func (t *Transcript) describePlace() string {
 	case after > len(t.Messages):
 		return fmt.Sprintf(", after %d messages", after)
 	}
-	return ", after " + t.Messages[after-1].name()
+	last := &t.Messages[after-1]
+	if last.From == Server && t.Acknowledged == AckNone && t.End.Kind != EndReset {
+		return ", after " + last.name() + ", which did not arrive"
+	}
+	return ", after " + last.name()
 }
 
 // endedAfter returns the number of messages before the end, without the ChangeCipherSpec

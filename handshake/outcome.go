@@ -13,13 +13,13 @@ const (
 	// Worked: the client used the connection.
 	Worked
 
-	// ClosedAfterFlight: the client closed silently after the server's first flight and
-	// before its own Finished. The flight may have held a ticket: see
-	// [Transcript.IsEarlyTicket].
+	// ClosedAfterFlight: the client closed silently after the server's first flight, which
+	// can have arrived, and before its own Finished. The flight may have held a ticket:
+	// see [Transcript.IsEarlyTicket].
 	ClosedAfterFlight
 
 	// ClosedAfterTicket: the handshake was complete, and the client closed silently
-	// after a ticket, before a MAIL command.
+	// after a ticket, which can have arrived, before a MAIL command.
 	ClosedAfterTicket
 )
 
@@ -43,14 +43,24 @@ func (t *Transcript) Outcome() Outcome {
 	switch {
 	case t.Use == UseMail:
 		return Worked
-	case silent && t.Completed && t.has(Server, TypeNewSessionTicket):
+	case silent && t.Completed && t.arrived(TypeNewSessionTicket):
 		return ClosedAfterTicket
 	case t.Use == UseData && t.Completed: // a client may send data before its Finished is rejected
 		return Worked
-	case silent && !t.Completed && t.has(Server, TypeFinished) && !t.has(Client, TypeFinished):
+	case silent && !t.Completed && t.arrived(TypeFinished) && !t.has(Client, TypeFinished):
 		return ClosedAfterFlight
 	}
 	return Inconclusive
+}
+
+// arrived reports whether a message of that type of the server can have arrived.
+func (t *Transcript) arrived(messageType MessageType) bool {
+	for i, m := range t.Messages {
+		if m.From == Server && m.Type == messageType && t.Arrived(i) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Transcript) has(from Side, messageType MessageType) bool {

@@ -35,9 +35,43 @@ func TestOnlySilentClosesAreConclusive(t *testing.T) {
 		"the server closed after the flight":   {flight, false, UseNone, End{Kind: EndClosed, By: Server}, Inconclusive},
 		"nothing at all":                       {nil, false, UseNone, End{}, Inconclusive},
 	} {
+		test.end.After = len(test.messages)
 		got := (&Transcript{Messages: test.messages, Completed: test.completed, Use: test.use, End: test.end}).Outcome()
 		if got != test.want {
 			t.Errorf("%s: outcome %d, want %d", name, got, test.want)
+		}
+	}
+}
+
+// What has not arrived at the client is not why it left.
+func TestOnlyWhatCanHaveArrivedIsConclusive(t *testing.T) {
+	hello, flight := Message{From: Client, Type: TypeClientHello, Write: 1}, []Message{
+		{From: Server, Type: TypeServerHello, Write: 2}, {From: Server, Type: TypeFinished, Write: 2},
+		{From: Server, Type: TypeNewSessionTicket, Write: 2},
+	}
+	early := append([]Message{hello}, flight...)
+	late := append(early[:3:3], Message{From: Client, Type: TypeFinished, Write: 3},
+		Message{From: Server, Type: TypeNewSessionTicket, Write: 4}, Message{From: Server, Type: TypeApplicationData, Write: 5})
+	for name, test := range map[string]struct {
+		messages []Message
+		after    int
+		acked    Acknowledged
+		want     Outcome
+	}{
+		"flight acknowledged":             {early, 4, AckAll, ClosedAfterFlight},
+		"nothing known":                   {early, 4, AckUnknown, ClosedAfterFlight},
+		"flight not acknowledged":         {early, 4, AckNone, Inconclusive},
+		"end of flight not acknowledged":  {early, 4, AckPart, Inconclusive},
+		"closed before the flight":        {early, 1, AckAll, Inconclusive},
+		"closed before the ticket":        {late, 4, AckAll, Inconclusive},
+		"ticket acknowledged":             {late, 6, AckAll, ClosedAfterTicket},
+		"only the reply not acknowledged": {late, 6, AckPart, ClosedAfterTicket},
+		"ticket not acknowledged":         {late, 5, AckPart, Inconclusive},
+	} {
+		transcript := &Transcript{Messages: test.messages, Completed: len(test.messages) > 4, Acknowledged: test.acked,
+			End: End{Kind: EndClosed, By: Client, After: test.after}}
+		if got := transcript.Outcome(); got != test.want {
+			t.Errorf("%s: outcome %v, want %v", name, got, test.want)
 		}
 	}
 }

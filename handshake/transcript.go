@@ -3,6 +3,7 @@ package handshake
 import (
 	"crypto/tls"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -128,6 +129,25 @@ func (t *Transcript) IsEarlyTicket(i int) bool {
 		if m.From == Client && m.Type == TypeFinished {
 			return false
 		}
+	}
+	return true
+}
+
+// Arrived reports whether the i-th message, one of the server's, can have arrived at the
+// client before the connection ended. It cannot if the end came first, or if the client's
+// TCP did not acknowledge it; of what was acknowledged in part, only the last write is
+// taken for missing. That nothing is known about acknowledgements proves nothing: see
+// [Transcript.Acknowledged].
+func (t *Transcript) Arrived(i int) bool {
+	sent := t.Messages[:min(max(t.End.After, 0), len(t.Messages))]
+	if i >= len(sent) {
+		return false
+	}
+	switch t.Acknowledged {
+	case AckNone:
+		return false
+	case AckPart:
+		return slices.ContainsFunc(sent[i:], func(m Message) bool { return m.From == Server && m.Write != sent[i].Write })
 	}
 	return true
 }

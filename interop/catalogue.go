@@ -37,6 +37,9 @@ var catalogue = []*Case{
 	&bigHello,
 	&sslv2Hello,
 
+	// The network between.
+	&flightDidNotArrive,
+
 	// Certificates and names.
 	&certificateRefused,
 	&leavesAfterHandshake,

@@ -26,19 +26,19 @@ var clientCertificateAsked = Case{
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		request := index(t, handshake.Server, handshake.TypeCertificateRequest)
-		if request < 0 || t.Completed {
+		if !arrived(t, request) || t.Completed {
 			return 0, nil
 		}
-		seen := []Observation{{"the server requested a client certificate", request}}
+		asked := []Observation{{"the server requested a client certificate", request}}
 		if description, message, ok := alerted(t, handshake.Server); ok {
-			return AlmostCertain, append(seen, alert(description, "the server", message))
+			return AlmostCertain, append(asked, alert(description, "the server", message))
 		}
 		if complaint, ok := complained(t); ok {
-			return Possible, append(seen, complaint)
+			return Possible, append(asked, complaint)
 		}
 		if !left(t) {
 			return 0, nil
 		}
-		return Possible, append(seen, leaving(t))
+		return Possible, append(asked, leaving(t))
 	},
 }

@@ -31,16 +31,23 @@ var earlyTicket = Case{
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
-		if ticket < 0 || !t.IsEarlyTicket(ticket) || t.Completed || !left(t) || has(t, handshake.Client, handshake.TypeFinished) {
+		if !arrived(t, ticket) || !t.IsEarlyTicket(ticket) || t.Completed || !left(t) || has(t, handshake.Client, handshake.TypeFinished) {
 			return 0, nil
 		}
 		confidence := AlmostCertain
-		if t.End.Kind == handshake.EndReset {
-			confidence = Likely
-		}
-		return confidence, []Observation{
+		observations := []Observation{
 			{"the server sent the session ticket in its first flight, before the client's Finished", ticket},
 			leaving(t),
 		}
+		reset := t.End.Kind == handshake.EndReset
+		switch received := t.View == handshake.AtClient || t.Acknowledged == handshake.AckAll; {
+		case received && !reset:
+			observations = append(observations, Observation{"the client had received the whole flight", ticket})
+		case received || !reset:
+			confidence = Likely
+		default: // nothing shows that the client had received the ticket
+			confidence = Possible
+		}
+		return confidence, observations
 	},
 }

@@ -30,6 +30,10 @@ func left(t *handshake.Transcript) bool {
 	return gone && t.End.By == handshake.Client && !closedInOrder(t)
 }
 
+// arrived reports whether there is an i-th message and it can have arrived at the client. A
+// case about a message of the server needs one that has.
+func arrived(t *handshake.Transcript, i int) bool { return i >= 0 && t.Arrived(i) }
+
 // closedInOrder reports whether the client ended a finished connection with close_notify
 // (RFC 8446, Section 6.1): it left on purpose and without a complaint about TLS.
 func closedInOrder(t *handshake.Transcript) bool {
@@ -87,7 +91,7 @@ func endedAfter(t *handshake.Transcript, cause Observation) (Confidence, []Obser
 // otherwise.
 func tls13Ticket(t *handshake.Transcript) int {
 	ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
-	if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
+	if !arrived(t, ticket) || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS13 || t.Messages[ticket].Size > usualTicket {
 		return -1
 	}
 	return ticket

@@ -22,7 +22,7 @@ var helloRetryRefused = Case{
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		retry := index(t, handshake.Server, handshake.TypeHelloRetryRequest)
-		if retry < 0 || hellos(t) != 1 {
+		if !arrived(t, retry) || hellos(t) != 1 {
 			return 0, nil
 		}
 		observations := []Observation{{"the server asked for another key share with a HelloRetryRequest", retry}}

@@ -29,10 +29,10 @@ var largeTicket = Case{
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
-		if ticket < 0 || t.IsEarlyTicket(ticket) || t.Messages[ticket].Size <= usualTicket || t.Use != handshake.UseNone {
+		if !arrived(t, ticket) || t.IsEarlyTicket(ticket) || t.Messages[ticket].Size <= usualTicket || t.Use != handshake.UseNone {
 			return 0, nil
 		}
-		seen := Observation{fmt.Sprintf("the server sent a session ticket of %d bytes", t.Messages[ticket].Size), ticket}
-		return endedAfter(t, seen)
+		cause := Observation{fmt.Sprintf("the server sent a session ticket of %d bytes", t.Messages[ticket].Size), ticket}
+		return endedAfter(t, cause)
 	},
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/handshake"
 	"postern/interop"
@@ -154,6 +155,14 @@ var spoils = map[string]map[string]func(*handshake.Transcript){
 			t.End.Kind = handshake.EndTimeout
 		},
 	},
+	"flight-did-not-arrive": {
+		"all acknowledged": func(t *handshake.Transcript) { t.Acknowledged = handshake.AckAll },
+		"not known":        func(t *handshake.Transcript) { t.Acknowledged = handshake.AckUnknown },
+		"answered":         func(t *handshake.Transcript) { with(handshake.Client, handshake.TypeFinished)(t); t.End.After++ },
+		"an alert":         func(t *handshake.Transcript) { with(handshake.Client, handshake.TypeAlert)(t); t.End.After++ },
+		"closed at once":   func(t *handshake.Transcript) { t.End.Kind, t.End.At = handshake.EndClosed, t.Messages[1].At },
+		"closed before it": func(t *handshake.Transcript) { t.End.After = 1 },
+	},
 	"big-hello":              {"a whole hello": func(t *handshake.Transcript) { t.ClientHello = new(handshake.ClientHello) }},
 	"sslv2-hello":            {"another type": func(t *handshake.Transcript) { t.NotTLS[2] = 4 }, "cut off": func(t *handshake.Transcript) { t.NotTLS = t.NotTLS[:4] }},
 	"certificate-refused":    {"another alert": func(t *handshake.Transcript) { alertWith(t, 40) }, "by the server": func(t *handshake.Transcript) { t.End.By = handshake.Server }},
@@ -185,14 +194,64 @@ func TestEachPartOfTheEvidenceCounts(t *testing.T) {
 	}
 }
 
-// A reset is weaker evidence than a silent close.
-func TestResetLowersTheConfidence(t *testing.T) {
-	transcript := clone(goldens(t)["early-ticket"].transcript)
-	silent := diagnose(transcript)[0].Confidence
-	transcript.End.Kind = handshake.EndReset
-	found := diagnose(transcript)
-	if len(found) != 1 || found[0].Confidence >= silent {
-		t.Errorf("after a reset: %v, want less than %v", found, silent)
+// The ticket is to blame only if the client can have received it. A reset is weaker
+// evidence than a silent close, and nothing known is weaker than an acknowledgement.
+func TestEarlyTicketNeedsThatTheClientReceivedIt(t *testing.T) {
+	for _, c := range []struct {
+		end   handshake.EndKind
+		acked handshake.Acknowledged
+		want  string
+	}{
+		{handshake.EndClosed, handshake.AckAll, "early-ticket almost certain"},
+		{handshake.EndClosed, handshake.AckUnknown, "early-ticket likely"},
+		{handshake.EndReset, handshake.AckAll, "early-ticket likely"},
+		{handshake.EndReset, handshake.AckUnknown, "early-ticket possible"},
+		{handshake.EndClosed, handshake.AckPart, ""},
+		{handshake.EndClosed, handshake.AckNone, ""},
+	} {
+		transcript := clone(goldens(t)["early-ticket"].transcript)
+		transcript.End.Kind, transcript.Acknowledged = c.end, c.acked
+		got := ""
+		for _, d := range diagnose(transcript) {
+			got += d.Case.ID + " " + d.Confidence.String()
+		}
+		if got != c.want {
+			t.Errorf("%v, acknowledged %v: %q, want %q", c.end, c.acked, got, c.want)
+		}
+		transcript.End.After = 1
+		if got := ids(diagnose(transcript)); got != nil {
+			t.Errorf("%v before the flight: %q", c.end, got)
+		}
+	}
+}
+
+// A close long after a flight that was not acknowledged is the end of a client's patience.
+func TestFlightThatDidNotArriveIsToldFromALeavingClient(t *testing.T) {
+	for _, c := range []struct {
+		end    handshake.End
+		acked  handshake.Acknowledged
+		waited time.Duration
+		want   string
+	}{
+		{handshake.End{Kind: handshake.EndTimeout, By: handshake.Client}, handshake.AckNone, 200 * time.Millisecond, "almost certain"},
+		{handshake.End{Kind: handshake.EndTimeout, By: handshake.Client}, handshake.AckPart, 200 * time.Millisecond, "likely"},
+		{handshake.End{Kind: handshake.EndClosed, By: handshake.Client}, handshake.AckNone, 10 * time.Second, "likely"},
+		{handshake.End{Kind: handshake.EndReset, By: handshake.Client}, handshake.AckPart, 10 * time.Second, "likely"},
+		{handshake.End{Kind: handshake.EndClosed, By: handshake.Server}, handshake.AckNone, 10 * time.Second, "likely"},
+		{handshake.End{Kind: handshake.EndClosed, By: handshake.Client}, handshake.AckNone, 40 * time.Millisecond, ""},
+		{handshake.End{Kind: handshake.EndClosed, By: handshake.Server}, handshake.AckNone, 40 * time.Millisecond, ""},
+	} {
+		transcript := clone(goldens(t)["flight-did-not-arrive"].transcript)
+		last := transcript.Messages[len(transcript.Messages)-1]
+		c.end.After, c.end.At = len(transcript.Messages), last.At+c.waited
+		transcript.End, transcript.Acknowledged = c.end, c.acked
+		got := ""
+		for _, d := range diagnose(transcript) {
+			got += d.Confidence.String()
+		}
+		if got != c.want {
+			t.Errorf("%+v, acknowledged %v: %q, want %q", c.end, c.acked, got, c.want)
+		}
 	}
 }
 

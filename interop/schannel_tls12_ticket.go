@@ -27,11 +27,11 @@ var schannelTLS12Ticket = Case{
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
-		if ticket < 0 || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS12 || t.ServerHello.Resumed ||
+		if !arrived(t, ticket) || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS12 || t.ServerHello.Resumed ||
 			t.Messages[ticket].Size > usualTicket || t.Use != handshake.UseNone {
 			return 0, nil
 		}
-		seen := Observation{"the server sent a session ticket of TLS 1.2", ticket}
-		return endedAfter(t, seen)
+		cause := Observation{"the server sent a session ticket of TLS 1.2", ticket}
+		return endedAfter(t, cause)
 	},
 }

@@ -27,6 +27,8 @@ type receiver struct {
 	// handshakeTime limits a handshake.
 	handshakeTime time.Duration
 
+	left chan struct{} // closed by scenarios whose client leaves while the server works
+
 	ticketKey [32]byte
 	mu        sync.Mutex
 	kept      map[int]*handshake.Transcript // by the order of connections
@@ -39,6 +41,7 @@ func newReceiver(t *testing.T) *receiver {
 		pair:          pair,
 		config:        &tls.Config{Certificates: []tls.Certificate{pair.TLS}},
 		handshakeTime: 20 * time.Second,
+		left:          make(chan struct{}),
 		kept:          make(map[int]*handshake.Transcript),
 	}
 	rand.Read(r.ticketKey[:])

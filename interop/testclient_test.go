@@ -3,12 +3,14 @@ package interop_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,6 +143,37 @@ var testClients = []scenario{
 			conn.cutAt = segment
 			conn.afterWrite(1, nil)
 			secure.Handshake()
+		},
+	},
+	{
+		name: "flight-did-not-arrive", comment: "the client's window takes only the beginning of the server's flight",
+		peer: thisGo, linux: true,
+		server: func(t *testing.T, r *receiver) {
+			impatient(t, r)
+			for range 32 {
+				chain := &r.config.Certificates[0].Certificate
+				*chain = append(*chain, (*chain)[0])
+			}
+		},
+		play: func(t *testing.T, _ *receiver, addr string) {
+			conn := startTLSBy(t, smallWindow, addr)
+			tls.Client(&wire{Conn: conn, deaf: true}, anyCertificate()).Handshake()
+		},
+	},
+	{
+		name: "unknown.leaves-before-the-flight", comment: "closes after its ClientHello, before the server answers with a ticket in its flight",
+		peer: thisGo, linux: true, mode: sessionticket.Stock,
+		server: func(_ *testing.T, r *receiver) {
+			r.config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				<-r.left
+				return &r.pair.TLS, nil
+			}
+		},
+		play: func(t *testing.T, r *receiver, addr string) {
+			conn := startTLS(t, addr)
+			tls.Client(&wire{Conn: conn, deaf: true}, anyCertificate()).Handshake()
+			conn.Close()
+			close(r.left)
 		},
 	},
 	{
@@ -344,16 +377,29 @@ func mixSessionsUp(_ *testing.T, r *receiver) {
 // startTLS connects to addr and sends STARTTLS.
 func startTLS(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	c, err := testsmtp.Dial(addr, "")
-	if err == nil {
-		err = c.Expect("STARTTLS\r\n", 220)
-	}
+	return startTLSBy(t, net.Dialer{}, addr)
+}
+
+func startTLSBy(t *testing.T, dialer net.Dialer, addr string) net.Conn {
+	t.Helper()
+	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	conn.SetDeadline(time.Now().Add(patience))
+	c := testsmtp.New(conn)
 	t.Cleanup(c.Close)
-	return c.Conn
+	if err := cmp.Or(c.Expect("", 220), c.Expect("STARTTLS\r\n", 220)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
+
+// smallWindow dials with a small receive window, of some 1,000 bytes on Linux.
+var smallWindow = net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+	c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 1) })
+	return err
+}}
 
 // newClient returns a client before its handshake, and the wire below it.
 func newClient(t *testing.T, addr string, config *tls.Config) (*wire, *tls.Conn) {
@@ -370,6 +416,7 @@ type wire struct {
 	writes  int
 	leaveAt int    // after that many writes the server's next answer ends the connection
 	last    []byte // what is sent on leaving
+	deaf    bool   // nothing is read
 }
 
 func (w *wire) afterWrite(n int, last []byte) { w.leaveAt, w.last = n, last }
@@ -384,6 +431,9 @@ func (w *wire) Write(b []byte) (int, error) {
 }
 
 func (w *wire) Read(b []byte) (int, error) {
+	if w.deaf {
+		return 0, io.EOF
+	}
 	if w.leaveAt == 0 || w.writes != w.leaveAt {
 		return w.Conn.Read(b)
 	}
