@@ -86,13 +86,14 @@ func ExampleTranscript_Diagram() {
 	//             │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ CertificateVerify ┄┄┤ │      78
 	//             │◀┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ Finished ┄┄┤ │      36
 	//             │◀════ NewSessionTicket ← before the client's Finished ══╡ ┘     122
-	//             ✗ closed silently by the client, after NewSessionTicket  │
+	//   41.9 ms   ✗ closed silently by the client, after NewSessionTicket  │
 	//
 	//             ┐┘ sent in one write   ┄┄ encrypted, named by order and size
 	//
 	// ended     handshake failed: closed silently by the client, after
 	//           NewSessionTicket
 	// then      nothing more came
+	// acks      the client's TCP acknowledged all that the server sent
 	// error     EOF
 }
 
