@@ -266,9 +266,8 @@ func parseFailure(o object) (f Failure) {
 
 // check warns about fields that are missing or contradict each other.
 func (p *PolicyResult) check(o object) {
-	var sum int64
+	sum := p.DetailedSessions()
 	for i, f := range p.Failures {
-		sum += f.Sessions
 		f.check(object{path: fmt.Sprintf("%s[%d]", o.pathOf("failure-details"), i), warn: o.warn}, p.Policy.Type)
 	}
 	switch {

@@ -73,9 +73,27 @@ type Report struct {
 type PolicyResult struct {
 	Policy     Policy
 	Successful int64 // total-successful-session-count
-	Failed     int64 // total-failure-session-count; the sum of Failures may differ
+	Failed     int64 // total-failure-session-count; see FailedSessions
 	Failures   []Failure
 	Extra      Extra // of the result and of its summary
+}
+
+// FailedSessions returns the number of failed sessions: Failed or, if that is 0, the sum of
+// Failures. If both are given and differ, Failed counts: a session can have several failures
+// (RFC 8460, Section 4.4 counts those that match a result type).
+func (p PolicyResult) FailedSessions() int64 {
+	if p.Failed > 0 {
+		return p.Failed
+	}
+	return p.DetailedSessions()
+}
+
+// DetailedSessions returns the sum of Failures.
+func (p PolicyResult) DetailedSessions() (n int64) {
+	for _, f := range p.Failures {
+		n += f.Sessions
+	}
+	return n
 }
 
 // A Policy is the policy that the sender applied to the domain.

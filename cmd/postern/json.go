@@ -217,7 +217,7 @@ func toDiagnosisJSON(d interop.Diagnosis) diagnosisJSON {
 
 // A reportJSON is a report as in docs/json.md.
 type reportJSON struct {
-	Report       int64           `json:"report"`
+	Report       int64           `json:"report,omitempty"`
 	Time         time.Time       `json:"time"`
 	Via          string          `json:"via"`
 	Session      string          `json:"session,omitempty"`
@@ -233,15 +233,16 @@ type reportJSON struct {
 	Domains      []string        `json:"domains"`
 	Successful   int64           `json:"successful"`
 	Failed       int64           `json:"failed"`
+	Detailed     int64           `json:"detailed"`
 	Versions     int64           `json:"versions"`
 	Warnings     []string        `json:"warnings"`
 	Content      json.RawMessage `json:"content,omitempty"`
 }
 
-func toReportJSON(r ledger.Report) reportJSON {
+func toReportJSON(r ledger.Report, sessions tlsrptexplain.Totals) reportJSON {
 	return reportJSON{
 		r.ID, r.At.UTC(), string(r.Via), r.Session, r.Address, r.Verified, r.Signer, r.Verdict, r.Submitter, r.Organization, r.ReportID,
-		r.Start, r.End, r.Domains, r.Successful, r.Failed, r.Versions, r.Warnings, r.Content,
+		r.Start, r.End, r.Domains, sessions.Successful, sessions.Failed, sessions.Detailed, r.Versions, r.Warnings, r.Content,
 	}
 }
 
@@ -283,6 +284,7 @@ type policyJSON struct {
 	Domain     string       `json:"domain"`
 	Successful int64        `json:"successful"`
 	Failed     int64        `json:"failed"`
+	Detailed   int64        `json:"detailed"`
 	Changed    string       `json:"changed"`
 	Periods    []periodJSON `json:"periods"`
 	Results    []resultJSON `json:"results"`
@@ -355,7 +357,7 @@ func toReportExplainedJSON(k parsedReport, e *tlsrptexplain.Explanation) reportE
 
 func toPolicyJSON(r tlsrptexplain.Result) policyJSON {
 	out := policyJSON{
-		PolicyType: string(r.Policy.Type), Domain: r.Policy.Domain, Successful: r.Successful, Failed: r.Failed, Changed: r.Change.Text(),
+		PolicyType: string(r.Policy.Type), Domain: r.Policy.Domain, Successful: r.Successful, Failed: r.Failed, Detailed: r.Detailed, Changed: r.Change.Text(),
 		Periods: each(r.Change.Periods, func(p tlsrptexplain.Period) periodJSON {
 			return periodJSON{p.From.UTC(), p.To.UTC(), string(p.State), p.Reports, p.Successful, p.Failed, false}
 		}),

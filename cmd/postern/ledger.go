@@ -31,6 +31,15 @@ func (f ledgerFlags) open(ui terminal.UI) (*ledger.Reader, error) {
 	return r, nil
 }
 
+// openIfAny opens the ledger for reading. It returns nil if there is none.
+func (f ledgerFlags) openIfAny(ui terminal.UI) (*ledger.Reader, error) {
+	r, err := f.open(ui)
+	if errors.Is(err, ledger.ErrNoLedger) {
+		return nil, nil
+	}
+	return r, err
+}
+
 // hinted adds a hint to an error of the ledger.
 func (f ledgerFlags) hinted(err error) error {
 	switch {

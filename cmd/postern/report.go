@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
-	"postern/internal/ledger"
 	"postern/internal/safetext"
-	"postern/internal/smtp"
 	"postern/internal/terminal"
+	"postern/internal/tlsrptexplain"
 )
 
 // reportCmd is about TLS reports.
@@ -18,32 +16,6 @@ type reportCmd struct {
 	Summary reportSummaryCmd `cmd:"" help:"Chart successful and failed sessions by submitter and day."`
 	Explain reportExplainCmd `cmd:"" help:"Find the likeliest cause of a report's failures and the next step."`
 	Add     reportAddCmd     `cmd:"" help:"Store reports from files: JSON, gzip, mail, mbox or Maildir."`
-}
-
-// reportFlags choose reports.
-type reportFlags struct {
-	ledgerFlags
-	Since     since  `default:"30d" placeholder:"TIME" help:"Only reports about this time or later: an age (90m, 24h, 7d) or a date. Default: ${default}."`
-	Domain    string `placeholder:"NAME" help:"Only reports about this domain."`
-	Submitter string `placeholder:"TEXT" help:"Only reports whose submitter contains this text."`
-	Verified  bool   `help:"Only reports whose submitter's DKIM signature is valid."`
-	JSON      bool   `help:"Print one JSON object per line; see docs/json.md."`
-}
-
-// read returns the reports, at most limit.
-func (f reportFlags) read(ui terminal.UI, limit int) ([]ledger.Report, error) {
-	book, err := f.open(ui)
-	if err != nil {
-		return nil, err
-	}
-	defer book.Close()
-	found, err := book.Reports(context.Background(), ledger.ReportFilter{
-		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Verified: f.Verified, Limit: limit,
-	})
-	if err == nil && len(found) == 0 && !f.JSON {
-		ui.Note("no reports about " + localTime(f.Since.Time) + " or later")
-	}
-	return found, f.hinted(err)
 }
 
 type reportListCmd struct {
@@ -62,7 +34,7 @@ func (r reportListCmd) Run(ui terminal.UI) error {
 	}
 	for _, report := range found {
 		if r.JSON {
-			if err := ui.JSON(toReportJSON(report)); err != nil {
+			if err := ui.JSON(toReportJSON(report.Report, report.Totals)); err != nil {
 				return err
 			}
 			continue
@@ -78,7 +50,7 @@ const reportFormat = "%6v  %-10s  %-20s  %-20s  %7s  %7s  %s"
 var reportHead = strings.TrimRight(fmt.Sprintf(reportFormat, "report", "day (UTC)", "submitter", "domain", "success", "failure", ""), " ")
 
 // reportLine is a report in a line of the table.
-func reportLine(r ledger.Report) string {
+func reportLine(r tlsrptexplain.CountedReport) string {
 	domains := ""
 	if len(r.Domains) > 0 {
 		domains = safetext.Shorten(r.Domains[0], 20)
@@ -93,8 +65,11 @@ func reportLine(r ledger.Report) string {
 	if r.Versions > 1 {
 		remarks = append(remarks, fmt.Sprintf("one of %d versions", r.Versions))
 	}
+	if differ := r.Totals.Remark(); differ != "" {
+		remarks = append(remarks, differ)
+	}
 	line := fmt.Sprintf(reportFormat, r.ID, r.Day(), safetext.Shorten(r.From(), 20), domains,
-		shortCount(r.Successful), shortCount(r.Failed), strings.Join(remarks, ", "))
+		shortCount(r.Totals.Successful), shortCount(r.Totals.Failed), strings.Join(remarks, ", "))
 	return strings.TrimRight(line, " ")
 }
 

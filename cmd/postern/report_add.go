@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"postern/internal/durable"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -72,7 +73,7 @@ func (r reportAddCmd) store(ctx context.Context, ui terminal.UI, entry tlsrptin.
 	var filed ledger.AddedReport
 	err = entry.Err
 	if err == nil {
-		filed, err = ledger.AddReport(ctx, r.path(), entry.Report)
+		filed, err = r.addReport(ctx, ui, entry.Report)
 	}
 	if err != nil && !errors.Is(err, tlsrpt.ErrNotReport) && !errors.Is(err, tlsrpt.ErrTooLarge) && !errors.Is(err, ledger.ErrReportTooLarge) {
 		return false, r.hinted(err)
@@ -90,6 +91,23 @@ func (r reportAddCmd) store(ctx context.Context, ui terminal.UI, entry tlsrptin.
 	}
 	fmt.Fprintf(ui.Out, "%s: %s\n", safetext.Printable(entry.Name), safetext.Printable(addedText(entry, filed, err)))
 	return stored, nil
+}
+
+// addReport stores a report, and creates the ledger first if there is none: reports of the
+// time before the first start of postern serve can be added before it.
+func (r reportAddCmd) addReport(ctx context.Context, ui terminal.UI, report ledger.Report) (ledger.AddedReport, error) {
+	added, err := ledger.AddReport(ctx, r.path(), report)
+	if !errors.Is(err, ledger.ErrNoLedger) {
+		return added, err
+	}
+	if err := durable.MkdirAll(r.Data, 0o700); err != nil {
+		return added, err
+	}
+	if err := ledger.Create(r.path()); err != nil {
+		return added, err
+	}
+	ui.Note("created " + r.path())
+	return ledger.AddReport(ctx, r.path(), report)
 }
 
 func addedText(entry tlsrptin.Entry, filed ledger.AddedReport, err error) string {

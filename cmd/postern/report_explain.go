@@ -3,11 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,20 +14,15 @@ import (
 	"postern/internal/probe"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
-	"postern/internal/tlsrptin"
 	"postern/tlsrpt"
 )
 
 // reportExplainCmd finds the likeliest cause of the failures in a TLS report.
 type reportExplainCmd struct {
-	ledgerFlags
-	Which    string `arg:"" name:"report" help:"Number of a stored report, or a file with one: JSON, gzip or mail."`
-	Config   string `placeholder:"FILE" help:"Read host name, domains and data folder from this configuration of postern serve."`
-	Trust    bool   `help:"Treat this file as genuine (you know where it comes from)."`
-	Offline  bool   `help:"Do not use the network, neither for DNS nor to probe the domain."`
-	Resolver string `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
-	CA       string `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
-	JSON     bool   `help:"Print one JSON object; see docs/json.md."`
+	reportArg
+	Config string `placeholder:"FILE" help:"Read host name, domains and data folder from this configuration of postern serve."`
+	Trust  bool   `help:"Treat this report as genuine (you know where it comes from)."`
+	CA     string `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
 }
 
 // Help is called by kong.
@@ -72,7 +64,7 @@ func (r reportExplainCmd) Run(ui terminal.UI) error {
 
 // explain completes the question, which has only our names, and prints the answer.
 func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrptexplain.Explainer, q tlsrptexplain.Question) error {
-	book, err := r.openIfNeeded(ui)
+	book, err := r.openIfAny(ui)
 	if err != nil {
 		return err
 	}
@@ -82,7 +74,7 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 	}
 	found, err := r.find(ctx, ui, book)
 	if err != nil {
-		return r.hinted(err)
+		return err
 	}
 	k := parsedReport{Report: found}
 	if k.report, err = found.Parse(); err != nil {
@@ -117,21 +109,6 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 	return terminal.ExitFailed
 }
 
-// openIfNeeded opens the ledger. A file is explained without one, too.
-func (r reportExplainCmd) openIfNeeded(ui terminal.UI) (*ledger.Reader, error) {
-	book, err := r.open(ui)
-	if _, numbered := r.number(); errors.Is(err, ledger.ErrNoLedger) && !numbered {
-		return nil, nil
-	}
-	return book, err
-}
-
-// number is that of a stored report.
-func (r reportExplainCmd) number() (int64, bool) {
-	id, err := strconv.ParseInt(r.Which, 10, 64)
-	return id, err == nil
-}
-
 // A parsedReport is a report with its content.
 type parsedReport struct {
 	ledger.Report
@@ -146,43 +123,4 @@ func (k *parsedReport) trust() {
 	}
 	k.Verified, k.Verdict = true, "by --trust"
 	k.Submitter = cmp.Or(k.Submitter, strings.ToLower(k.report.Contact[strings.LastIndex(k.report.Contact, "@")+1:]))
-}
-
-// find reads the report from the ledger or from its file.
-func (r reportExplainCmd) find(ctx context.Context, ui terminal.UI, book *ledger.Reader) (ledger.Report, error) {
-	id, numbered := r.number()
-	if !numbered {
-		return r.file(ctx, ui)
-	}
-	found, err := book.Report(ctx, id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return found, &terminal.HintedError{Err: err, Hint: reportNumberHint}
-	}
-	return found, err
-}
-
-// file reads the first report in a file.
-func (r reportExplainCmd) file(ctx context.Context, ui terminal.UI) (ledger.Report, error) {
-	reader := tlsrptin.NewFileReader(r.Resolver)
-	if r.Offline {
-		reader = tlsrptin.NewOfflineFileReader()
-	}
-	var all []ledger.Report
-	var none error
-	err := reader.Read(ctx, r.Which, func(f tlsrptin.Entry) error {
-		none = cmp.Or(none, f.Err)
-		if f.Err == nil && len(all) < 2 {
-			all = append(all, f.Report)
-		}
-		return nil
-	})
-	switch path := (*os.PathError)(nil); {
-	case errors.As(err, &path), err == nil && len(all) == 0:
-		return ledger.Report{}, &terminal.UsageError{Err: cmp.Or(err, none), Hint: "give the number of a stored report, or a file with one: JSON, gzip, or its mail"}
-	case err != nil:
-		return ledger.Report{}, err
-	case len(all) > 1:
-		ui.Note(r.Which + " has several reports; explaining the first (postern report add stores them all)")
-	}
-	return all[0], nil
 }

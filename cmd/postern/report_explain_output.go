@@ -19,8 +19,8 @@ func printReportExplanation(ui terminal.UI, k parsedReport, e *tlsrptexplain.Exp
 	show("verdict", verdict(k.Report))
 	for _, r := range e.Results {
 		fmt.Fprintln(ui.Out)
-		show("policy", fmt.Sprintf("%s of %s: %s succeeded, %d failed", policyName(r.Policy.Type),
-			cmp.Or(r.Policy.Domain, "an unnamed domain"), plural(r.Successful, "session", "sessions"), r.Failed))
+		show("policy", fmt.Sprintf("%s of %s: %s succeeded, %s", policyName(r.Policy.Type),
+			cmp.Or(r.Policy.Domain, "an unnamed domain"), plural(r.Successful, "session", "sessions"), r.FailedText()))
 		show("changed", r.Change.Text())
 		for _, c := range r.Counts {
 			show("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c)))

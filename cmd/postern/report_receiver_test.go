@@ -266,7 +266,7 @@ func (r *receiver) explain(golden string, id int64, x tlsrptexplain.Explainer) t
 	r.t.Helper()
 	var out bytes.Buffer
 	ui := terminal.UI{Command: "postern", Out: &out, Err: &out}
-	cmd := reportExplainCmd{ledgerFlags: ledgerFlags{Data: r.data}, Which: strconv.FormatInt(id, 10)}
+	cmd := reportExplainCmd{reportArg: reportArg{ledgerFlags: ledgerFlags{Data: r.data}, Which: strconv.FormatInt(id, 10)}}
 	status := ui.Fail(cmd.explain(r.t.Context(), ui, x, tlsrptexplain.Question{Hostname: ourHost, Domains: []string{ourDomain}}))
 	got := volatile.ReplaceAllStringFunc(out.String(), func(s string) string { return strings.Map(anyDigit, s) })
 	path := filepath.Join("testdata", "reports", golden+".txt")

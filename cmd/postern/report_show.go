@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"strings"
 	"time"
@@ -12,35 +10,37 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
+	"postern/internal/tlsrptexplain"
 	"postern/tlsrpt"
 )
 
-type reportShowCmd struct {
-	ledgerFlags
-	ID   int64 `arg:"" help:"The report's number, as in postern report list."`
-	JSON bool  `help:"Print one JSON object; see docs/json.md."`
-}
-
-// reportNumberHint is for a number that no report has.
-const reportNumberHint = "find the number with postern report list, first column"
+type reportShowCmd struct{ reportArg }
 
 // Run is called by kong.
 func (r reportShowCmd) Run(ui terminal.UI) error {
-	book, err := r.open(ui)
+	var book *ledger.Reader
+	if _, numbered := r.number(); numbered {
+		var err error
+		if book, err = r.openIfAny(ui); err != nil {
+			return err
+		}
+	}
+	if book != nil {
+		defer book.Close()
+	}
+	found, err := r.find(context.Background(), ui, book)
 	if err != nil {
 		return err
 	}
-	defer book.Close()
-	found, err := book.Report(context.Background(), r.ID)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &terminal.HintedError{Err: err, Hint: reportNumberHint}
-	case err != nil:
-		return r.hinted(err)
-	case r.JSON:
-		return ui.JSON(toReportJSON(found))
+	content, err := found.Parse()
+	if err != nil {
+		return err
 	}
-	return printReport(ui, found)
+	if r.JSON {
+		return ui.JSON(toReportJSON(found, tlsrptexplain.TotalsOf(content, "")))
+	}
+	printReport(ui, found, content)
+	return nil
 }
 
 // maxShown bounds the failures of a policy and the warnings that are printed: a report
@@ -48,12 +48,10 @@ func (r reportShowCmd) Run(ui terminal.UI) error {
 const maxShown = 50
 
 // printReport prints what is in a report.
-func printReport(ui terminal.UI, r ledger.Report) error {
-	content, err := r.Parse()
-	if err != nil {
-		return err
+func printReport(ui terminal.UI, r ledger.Report, content *tlsrpt.Report) {
+	if r.ID != 0 { // otherwise it is in a file, and not stored
+		ui.Paragraph("report", fmt.Sprintf("%d, received %s by %s%s", r.ID, localTime(r.At), r.Via, origin(r)))
 	}
-	ui.Paragraph("report", fmt.Sprintf("%d, received %s by %s%s", r.ID, localTime(r.At), r.Via, origin(r)))
 	ui.Paragraph("submitter", safetext.Printable(r.From()))
 	ui.Paragraph("verdict", safetext.Printable(verdict(r)))
 	ui.Paragraph("organization", safetext.Printable(r.Organization))
@@ -78,7 +76,6 @@ func printReport(ui terminal.UI, r ledger.Report) error {
 		}
 		ui.Paragraph("warning", safetext.Printable(w))
 	}
-	return nil
 }
 
 // origin says where a report came from.
@@ -117,7 +114,7 @@ func printPolicy(ui terminal.UI, p tlsrpt.PolicyResult) {
 	for _, host := range p.Policy.MXHosts[:min(len(p.Policy.MXHosts), maxShown)] {
 		ui.Paragraph("mx", safetext.Printable(host))
 	}
-	ui.Paragraph("sessions", fmt.Sprintf("%d succeeded, %d failed", p.Successful, p.Failed))
+	ui.Paragraph("sessions", fmt.Sprintf("%d succeeded, %s", p.Successful, tlsrptexplain.PolicyTotals(p).FailedText()))
 	for i, f := range p.Failures {
 		if i == maxShown {
 			ui.Paragraph("", fmt.Sprintf("and %d more failure details; --json prints all", len(p.Failures)-i))

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"strings"
 
-	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
@@ -17,20 +15,14 @@ type reportSummaryCmd struct {
 	ASCII bool `help:"Draw in ASCII."`
 }
 
-// maxSummed is how many reports are summed up: the most that the ledger returns.
-const maxSummed = 10_000
-
 // Run is called by kong.
 func (r reportSummaryCmd) Run(ui terminal.UI) error {
-	found, err := r.read(ui, maxSummed)
+	found, err := r.read(ui, maxReports)
 	if err != nil {
 		return err
 	}
-	if len(found) == maxSummed {
-		ui.Note(fmt.Sprintf("only the newest %d reports are counted; narrow with --since, --domain or --submitter", maxSummed))
-	}
-	if err := r.narrow(ui, found); err != nil {
-		return err
+	if len(found) == maxReports {
+		ui.Note(fmt.Sprintf("only the newest %d reports are counted; narrow with --since, --domain or --submitter", maxReports))
 	}
 	all := tlsrptexplain.Summarize(found)
 	if !r.JSON {
@@ -41,33 +33,6 @@ func (r reportSummaryCmd) Run(ui terminal.UI) error {
 		if err := ui.JSON(day); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// narrow counts only the sessions of --domain in reports about several domains.
-func (r reportSummaryCmd) narrow(ui terminal.UI, found []ledger.Report) error {
-	if r.Domain == "" {
-		return nil
-	}
-	book, err := r.open(ui)
-	if err != nil {
-		return err
-	}
-	defer book.Close()
-	for i := range found {
-		if len(found[i].Domains) < 2 {
-			continue
-		}
-		whole, err := book.Report(context.Background(), found[i].ID)
-		if err != nil {
-			return r.hinted(err)
-		}
-		content, err := whole.Parse()
-		if err != nil {
-			return err
-		}
-		found[i].Successful, found[i].Failed = tlsrptexplain.Sessions(content, r.Domain)
 	}
 	return nil
 }
@@ -92,7 +57,11 @@ func (r reportSummaryCmd) chart(ui terminal.UI, all []tlsrptexplain.DaySummary) 
 				}
 			}
 		}
-		fmt.Fprintf(ui.Out, "  %s  %s  %8s ok  %8s failed\n", day.Day, bar(day, most, r.ASCII), shortCount(day.Successful), shortCount(day.Failed))
+		remark := day.Remark()
+		if remark != "" {
+			remark = " (" + remark + ")"
+		}
+		fmt.Fprintf(ui.Out, "  %s  %s  %8s ok  %8s failed%s\n", day.Day, bar(day, most, r.ASCII), shortCount(day.Successful), shortCount(day.Failed), remark)
 	}
 }
 

@@ -401,3 +401,52 @@ func TestAddedReportSurvivesAKill(t *testing.T) {
 		t.Errorf("%q is kept, want a1", got)
 	}
 }
+
+// Reports can be added before a server has run once. The server goes on with the same file.
+func TestCreatedLedgerIsTheServers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	if err := Create(path); err != nil {
+		t.Fatal(err)
+	}
+	added, err := AddReport(t.Context(), path, Report{At: time.Now(), Via: ByFile, Content: []byte(`{"report-id":"1","policies":[]}`)})
+	if err != nil || added.ID != 1 {
+		t.Fatalf("%+v, %v", added, err)
+	}
+	l := Open(path, Options{})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if found, err := r.Report(t.Context(), 1); err != nil || found.ReportID != "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if err := Create(filepath.Join(t.TempDir(), "missing", "ledger.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a folder: %v", err)
+	}
+}
+
+// The owner of the data folder is the user that the server runs as.
+func TestCreatedLedgerHasTheOwnerOfItsFolder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 4711, 4712); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "ledger.db")
+	if err := Create(path); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := fmt.Sprintf("%+v", info.Sys()); !strings.Contains(owner, "Uid:4711 Gid:4712") {
+		t.Errorf("owner: %s", owner)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -228,6 +229,21 @@ func newer(has, known int) error {
 
 // alterWait bounds the wait of another process for its turn to write.
 const alterWait = 10 * time.Second
+
+// Create creates a ledger at path, before a server has opened one. The folder must exist; its
+// owner gets the file, so that root can create the ledger of a server that runs as another
+// user.
+func Create(path string) error {
+	s, _, err := openStore(path, migrations())
+	if err == nil {
+		s.close()
+		err = chownLike(path, filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("ledger: creating %s: %w", path, err)
+	}
+	return nil
+}
 
 // alter opens the file for a change by another process. It neither creates nor migrates
 // it: the server does that, whose user owns the file.

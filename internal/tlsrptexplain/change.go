@@ -122,7 +122,7 @@ func periodOf(r *tlsrpt.Report, policy tlsrpt.Policy) (p Period, applied string)
 	for _, result := range r.Policies {
 		if result.Policy.Type == policy.Type && strings.EqualFold(result.Policy.Domain, policy.Domain) {
 			p.Successful += result.Successful
-			p.Failed += failedSessions(result)
+			p.Failed += result.FailedSessions()
 			applied = strings.Join(result.Policy.Strings, "; ")
 		}
 	}

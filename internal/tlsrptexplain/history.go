@@ -1,14 +1,10 @@
 package tlsrptexplain
 
 import (
-	"cmp"
 	"context"
-	"math"
 	"slices"
-	"strings"
 
 	"postern/internal/ledger"
-	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
 
@@ -56,87 +52,4 @@ func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified
 		all = append(all, history[id])
 	}
 	return all, nil
-}
-
-// A DaySummary counts the sessions that a submitter reports for a day.
-type DaySummary struct {
-	Submitter  string `json:"submitter"`
-	Verified   bool   `json:"verified"`
-	Day        string `json:"day"` // such as 2026-11-24, in UTC
-	Reports    int    `json:"reports"`
-	Successful int64  `json:"successful"`
-	Failed     int64  `json:"failed"`
-}
-
-// SameSubmitter reports whether both are for the same submitter and are both verified or
-// both unverified.
-func (d DaySummary) SameSubmitter(o DaySummary) bool {
-	return d.Submitter == o.Submitter && d.Verified == o.Verified
-}
-
-// Sessions returns the number of all sessions.
-func (d DaySummary) Sessions() int64 { return add(d.Successful, d.Failed) }
-
-// Summarize adds up reports by submitter and day. It returns them in that order, verified
-// ones first. Of several reports with the same ID and day the last counts: it is a
-// correction.
-func Summarize(reports []ledger.Report) []DaySummary {
-	type identity struct {
-		submitter, id, day string
-		verified           bool
-	}
-	identityOf := func(r ledger.Report) identity { return identity{r.From(), r.ReportID, r.Day(), r.Verified} }
-	last := make(map[identity]int64)
-	for _, r := range reports {
-		last[identityOf(r)] = max(last[identityOf(r)], r.ID)
-	}
-	days := make(map[DaySummary]*DaySummary)
-	for _, r := range reports {
-		if r.ReportID != "" && last[identityOf(r)] != r.ID {
-			continue
-		}
-		key := DaySummary{Submitter: r.From(), Verified: r.Verified, Day: r.Day()}
-		if days[key] == nil {
-			days[key] = &DaySummary{Submitter: key.Submitter, Verified: key.Verified, Day: key.Day}
-		}
-		day := days[key]
-		day.Reports++
-		day.Successful = add(day.Successful, r.Successful)
-		day.Failed = add(day.Failed, r.Failed)
-	}
-	var all []DaySummary
-	for _, day := range days {
-		all = append(all, *day)
-	}
-	slices.SortFunc(all, func(a, b DaySummary) int {
-		byVerified := 0
-		if a.Verified != b.Verified {
-			byVerified = 1
-			if a.Verified {
-				byVerified = -1
-			}
-		}
-		return cmp.Or(strings.Compare(a.Submitter, b.Submitter), byVerified, strings.Compare(a.Day, b.Day))
-	})
-	return all
-}
-
-// Sessions returns the sessions in a report that are for a policy domain.
-func Sessions(r *tlsrpt.Report, domain string) (successful, failed int64) {
-	domain = smtp.FoldDomain(domain)
-	for _, p := range r.Policies {
-		if smtp.FoldDomain(p.Policy.Domain) == domain {
-			successful, failed = add(successful, p.Successful), add(failed, p.Failed)
-		}
-	}
-	return successful, failed
-}
-
-// add returns the sum or, if it overflows, the largest number: a report may contain any
-// numbers.
-func add(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

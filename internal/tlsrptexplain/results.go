@@ -10,11 +10,11 @@ import (
 
 // A Result is what a report says about one policy, and what that means.
 type Result struct {
-	Policy             tlsrpt.Policy
-	Successful, Failed int64         // sessions
-	Counts             []ResultCount // by result type, most sessions first; at most 20
-	MoreCounts         int           // result types that were left out
-	Change             Change
+	Policy tlsrpt.Policy
+	Totals
+	Counts     []ResultCount // by result type, most sessions first; at most 20
+	MoreCounts int           // result types that were left out
+	Change     Change
 
 	failures []tlsrpt.Failure
 }
@@ -26,24 +26,15 @@ const maxResults = 20
 // results returns those of the report with most failures, and how many more there are.
 func results(q Question) (all []Result, more int) {
 	policies := slices.Clone(q.Report.Policies)
-	slices.SortStableFunc(policies, func(a, b tlsrpt.PolicyResult) int { return cmp.Compare(failedSessions(b), failedSessions(a)) })
+	slices.SortStableFunc(policies, func(a, b tlsrpt.PolicyResult) int { return cmp.Compare(b.FailedSessions(), a.FailedSessions()) })
 	for _, p := range policies[:min(len(policies), maxResults)] {
 		counts, more := countResults(p)
 		all = append(all, Result{
-			Policy: p.Policy, Successful: p.Successful, Failed: failedSessions(p),
+			Policy: p.Policy, Totals: PolicyTotals(p),
 			Counts: counts, MoreCounts: more, failures: p.Failures, Change: changeOf(q, p.Policy),
 		})
 	}
 	return all, len(policies) - len(all)
-}
-
-// failedSessions returns the total, or the sum of the details if that is larger: mail.ru's
-// totals, for example, are too small.
-func failedSessions(p tlsrpt.PolicyResult) (n int64) {
-	for _, f := range p.Failures {
-		n += f.Sessions
-	}
-	return max(n, p.Failed)
 }
 
 // mainType returns the result type of most failed sessions, or an empty one.

@@ -57,14 +57,23 @@ func TestUnknownResultTypeIsExplainedAsUnknown(t *testing.T) {
 	}
 }
 
-// In reports of mail.ru the total was less than the sum of the details. Other reports
-// have no details.
-func TestFailedSessionsAreTheLargerOfTotalAndDetails(t *testing.T) {
-	for _, p := range []tlsrpt.PolicyResult{
-		{Failed: 1, Failures: []tlsrpt.Failure{{Sessions: 1}, {Sessions: 1}}}, {Failed: 2}, {Failed: 2, Failures: []tlsrpt.Failure{{Sessions: 1}}},
+// In reports of mail.ru the total was less than the sum of the details. Other reports have no
+// details, or no total.
+func TestTotalsAreTheSubmittersAndSayHowDetailsDiffer(t *testing.T) {
+	for _, tt := range []struct {
+		p      tlsrpt.PolicyResult
+		failed int64
+		remark string
+	}{
+		{tlsrpt.PolicyResult{Failed: 1, Failures: []tlsrpt.Failure{{Sessions: 1}, {Sessions: 1}}}, 1, "failure details add up to 2"},
+		{tlsrpt.PolicyResult{Failed: 2, Failures: []tlsrpt.Failure{{Sessions: 1}}}, 2, "failure details add up to 1"},
+		{tlsrpt.PolicyResult{Failed: 2}, 2, "no failure details"},
+		{tlsrpt.PolicyResult{Failures: []tlsrpt.Failure{{Sessions: 2}}}, 2, ""},
+		{tlsrpt.PolicyResult{Failed: 2, Failures: []tlsrpt.Failure{{Sessions: 2}}}, 2, ""},
 	} {
-		if n := failedSessions(p); n != 2 {
-			t.Errorf("%d failed of %+v, want 2", n, p)
+		got := TotalsOf(&tlsrpt.Report{Policies: []tlsrpt.PolicyResult{tt.p}}, "")
+		if got.Failed != tt.failed || got.Remark() != tt.remark {
+			t.Errorf("%+v: %d failed, %q; want %d, %q", tt.p, got.Failed, got.Remark(), tt.failed, tt.remark)
 		}
 	}
 }

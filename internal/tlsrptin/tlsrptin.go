@@ -196,7 +196,7 @@ func newReport(report *tlsrpt.Report) (ledger.Report, error) {
 	seen := make(map[string]bool)
 	for _, p := range report.Policies {
 		r.Successful += p.Successful
-		r.Failed += p.Failed
+		r.Failed += p.FailedSessions()
 		if name := smtp.FoldDomain(p.Policy.Domain); name != "" && !seen[name] {
 			seen[name] = true
 			r.Domains = append(r.Domains, name)

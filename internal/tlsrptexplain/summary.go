@@ -1,0 +1,84 @@
+package tlsrptexplain
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"postern/internal/ledger"
+)
+
+// A DaySummary counts the sessions that a submitter reports for a day.
+type DaySummary struct {
+	Submitter  string `json:"submitter"`
+	Verified   bool   `json:"verified"`
+	Day        string `json:"day"` // such as 2026-11-24, in UTC
+	Reports    int    `json:"reports"`
+	Successful int64  `json:"successful"`
+	Failed     int64  `json:"failed"`
+	Detailed   int64  `json:"detailed"`
+}
+
+// A CountedReport is a stored report with its sessions.
+type CountedReport struct {
+	ledger.Report
+	Totals Totals
+}
+
+// SameSubmitter reports whether both are for the same submitter and are both verified or
+// both unverified.
+func (d DaySummary) SameSubmitter(o DaySummary) bool {
+	return d.Submitter == o.Submitter && d.Verified == o.Verified
+}
+
+// Sessions returns the number of all sessions.
+func (d DaySummary) Sessions() int64 { return add(d.Successful, d.Failed) }
+
+func (d DaySummary) totals() Totals { return Totals{d.Successful, d.Failed, d.Detailed} }
+
+// Remark is as of [Totals].
+func (d DaySummary) Remark() string { return d.totals().Remark() }
+
+// Summarize adds up reports by submitter and day. It returns them in that order, verified
+// ones first. Of several reports with the same ID and day the last counts: it is a
+// correction.
+func Summarize(reports []CountedReport) []DaySummary {
+	type identity struct {
+		submitter, id, day string
+		verified           bool
+	}
+	identityOf := func(r CountedReport) identity { return identity{r.From(), r.ReportID, r.Day(), r.Verified} }
+	last := make(map[identity]int64)
+	for _, r := range reports {
+		last[identityOf(r)] = max(last[identityOf(r)], r.ID)
+	}
+	days := make(map[DaySummary]*DaySummary)
+	for _, r := range reports {
+		if r.ReportID != "" && last[identityOf(r)] != r.ID {
+			continue
+		}
+		key := DaySummary{Submitter: r.From(), Verified: r.Verified, Day: r.Day()}
+		if days[key] == nil {
+			days[key] = &DaySummary{Submitter: key.Submitter, Verified: key.Verified, Day: key.Day}
+		}
+		day := days[key]
+		day.Reports++
+		sum := day.totals().plus(r.Totals)
+		day.Successful, day.Failed, day.Detailed = sum.Successful, sum.Failed, sum.Detailed
+	}
+	var all []DaySummary
+	for _, day := range days {
+		all = append(all, *day)
+	}
+	slices.SortFunc(all, func(a, b DaySummary) int {
+		byVerified := 0
+		if a.Verified != b.Verified {
+			byVerified = 1
+			if a.Verified {
+				byVerified = -1
+			}
+		}
+		return cmp.Or(strings.Compare(a.Submitter, b.Submitter), byVerified, strings.Compare(a.Day, b.Day))
+	})
+	return all
+}
