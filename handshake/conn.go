@@ -227,7 +227,11 @@ func (rec *recording) note(from Side, b []byte, at time.Time, end End) {
 	}
 	if end.Kind != EndOpen && rec.conn != nil {
 		acked := acknowledged(rec.conn, rec.sent, end.Kind)
-		rec.event(0, func(r *Recorder) { r.SetAcknowledged(acked) })
+		rec.event(0, func(r *Recorder) {
+			if r.t.End.Kind == EndOpen {
+				r.SetAcknowledged(acked)
+			}
+		})
 	}
 	if rec.log == nil {
 		rec.r.passed(from, b, at, end)

@@ -124,12 +124,8 @@ func (r *Recorder) End(e End) {
 }
 
 // SetAcknowledged notes how much of what the server had sent was acknowledged when the
-// connection ended. Call it before End; after it, nothing changes.
-func (r *Recorder) SetAcknowledged(a Acknowledged) {
-	if r.t.End.Kind == EndOpen {
-		r.t.Acknowledged = a
-	}
-}
+// connection ended.
+func (r *Recorder) SetAcknowledged(a Acknowledged) { r.t.Acknowledged = a }
 
 // Transcript returns what was recorded so far. It does not change when the recorder
 // goes on.

@@ -114,7 +114,10 @@ type connection struct {
 	keys      handshake.Keys
 	dialogue  dialogue
 	recorder  *handshake.Recorder // nil until TLS starts
-	closed    bool                // by FIN from both sides, or by RST
+	began     time.Time           // when it did
+	acks      acknowledgements
+	ended     bool // by FIN or RST of one side
+	closed    bool // by FIN from both sides, or by RST
 	finished  bool
 }
 
@@ -137,6 +140,7 @@ func (c *connection) add(i int, seg segment) {
 			c.client = 1 - i
 		}
 	}
+	c.acks.note(i, &seg)
 	if seg.hasACK && (len(seg.data)+seg.truncated > 0 || seg.fin || seg.rst) {
 		c.streams[1-i].skipTo(seg.ack, func(s segment) { c.receive(1-i, s) })
 	}
@@ -227,6 +231,8 @@ func (c *connection) feed(p payload) {
 	case 465, 993, 995: // RFC 8314, Section 7: implicit TLS, and the server sends a greeting
 		c.recorder.ServerFirst()
 	}
+	c.began = c.dialogue.tls[0].at
+	c.acks.begin(1-c.client, c.serverBegin())
 	for _, p := range c.dialogue.tls {
 		c.recorder.Feed(p.from, p.data, p.at)
 	}
@@ -245,9 +251,14 @@ func (c *connection) gap(i, n int) {
 
 // end records how endpoint i ended the connection.
 func (c *connection) end(kind handshake.EndKind, i int) {
-	if c.recorder != nil {
-		c.recorder.End(handshake.End{Kind: kind, By: c.side(i)})
+	if c.recorder == nil || c.ended {
+		return
 	}
+	c.ended = true
+	if i == c.client { // what the client acknowledges later, it does not read
+		c.acks.end(kind)
+	}
+	c.recorder.End(handshake.End{Kind: kind, By: c.side(i), At: c.now.Sub(c.began)})
 }
 
 // flush delivers all pending segments, in the order of their packets.
@@ -275,6 +286,9 @@ func (c *connection) finish() *Conversation {
 		result.Client, result.Server = c.endpoints[c.client], c.endpoints[1-c.client]
 	}
 	if c.recorder != nil {
+		if c.ended {
+			c.recorder.SetAcknowledged(c.acks.state(c.MissingBytes > 0))
+		}
 		result.Transcript = c.recorder.Transcript()
 	}
 	c.streams, c.dialogue, c.recorder = [2]stream{}, dialogue{}, nil

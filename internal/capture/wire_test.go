@@ -189,7 +189,28 @@ func (w wire) pcap(t testing.TB, packets []packet) []byte {
 	return pcap(t, w.link, frames)
 }
 
+// pcapAt is a capture in which the packets from one on pass after a pause.
+func (w wire) pcapAt(t testing.TB, packets []packet, from int, pause time.Duration) []byte {
+	t.Helper()
+	frames := make([][]byte, len(packets))
+	for i, p := range packets {
+		frames[i] = w.frame(t, p)
+	}
+	return timedPcap(t, w.link, frames, func(i int) time.Duration {
+		at := time.Duration(i) * time.Millisecond
+		if i >= from {
+			at += pause
+		}
+		return at
+	})
+}
+
 func pcap(t testing.TB, link layers.LinkType, frames [][]byte) []byte {
+	t.Helper()
+	return timedPcap(t, link, frames, func(i int) time.Duration { return time.Duration(i) * time.Millisecond })
+}
+
+func timedPcap(t testing.TB, link layers.LinkType, frames [][]byte, at func(i int) time.Duration) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	file := pcapgo.NewWriter(&b)
@@ -197,7 +218,7 @@ func pcap(t testing.TB, link layers.LinkType, frames [][]byte) []byte {
 		t.Fatal(err)
 	}
 	for i, frame := range frames {
-		info := gopacket.CaptureInfo{Timestamp: morning.Add(time.Duration(i) * time.Millisecond), CaptureLength: len(frame), Length: len(frame)}
+		info := gopacket.CaptureInfo{Timestamp: morning.Add(at(i)), CaptureLength: len(frame), Length: len(frame)}
 		if err := file.WritePacket(info, frame); err != nil {
 			t.Fatal(err)
 		}
