@@ -1,7 +1,8 @@
 # make quick       the tests that need no other program: a minute and a half on two cores
 # make test        installs and builds the mail programs that the tests need, then runs all tests and make lint
 # make test-peers  only the tests that need those programs
-# make lint        gofmt, go vet, staticcheck, go.mod, Markdown; builds for Windows and macOS
+# make lint        gofmt, go vet, staticcheck, go.mod, Markdown, the public API; builds for Windows and macOS
+# make api         writes the API of the public packages to docs/api, which make lint compares
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
@@ -14,7 +15,7 @@ GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test test-peers quick lint vuln fuzz bench matrix long peers
+.PHONY: test test-peers quick lint api vuln fuzz bench matrix long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -38,6 +39,10 @@ lint:
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
 	scripts/check-markdown
+	GO=$(GO) scripts/api check
+
+api:
+	GO=$(GO) scripts/api write
 
 vuln:
 	$(GOVULNCHECK) ./...
