@@ -19,8 +19,12 @@ const (
 	ClosedAfterFlight
 
 	// ClosedAfterTicket: the handshake was complete, and the client closed silently
-	// after a ticket, which can have arrived, before a MAIL command.
+	// after a ticket, which can have arrived, before its first command.
 	ClosedAfterTicket
+
+	// ClosedAfterReply: the same after its first command. The client may have taken the
+	// ticket for an error when it read the reply; monitors leave so too.
+	ClosedAfterReply
 )
 
 // String returns what the client did, in words.
@@ -32,6 +36,8 @@ func (o Outcome) String() string {
 		return "closed silently after our flight"
 	case ClosedAfterTicket:
 		return "closed silently after the ticket"
+	case ClosedAfterReply:
+		return "closed silently after the ticket and its first command"
 	}
 	return "ended inconclusively"
 }
@@ -43,14 +49,24 @@ func (t *Transcript) Outcome() Outcome {
 	switch {
 	case t.Use == UseMail:
 		return Worked
+	case silent && t.Completed && t.arrived(TypeNewSessionTicket) && t.Use == UseData:
+		return ClosedAfterReply
 	case silent && t.Completed && t.arrived(TypeNewSessionTicket):
 		return ClosedAfterTicket
+	case silent && t.Completed:
+		return Inconclusive // a sender goes on after its first command, or says QUIT
 	case t.Use == UseData && t.Completed: // a client may send data before its Finished is rejected
 		return Worked
-	case silent && !t.Completed && t.arrived(TypeFinished) && !t.has(Client, TypeFinished):
+	case silent && !t.Completed && t.sentFlight() && !t.has(Client, TypeFinished) && !t.has(Client, TypeClientKeyExchange):
 		return ClosedAfterFlight
 	}
 	return Inconclusive
+}
+
+// sentFlight reports whether the server's first flight can have arrived. In TLS 1.3 and in a
+// resumed handshake it ends with Finished, in TLS 1.2 with ServerHelloDone.
+func (t *Transcript) sentFlight() bool {
+	return t.arrived(TypeFinished) || t.arrived(TypeServerHelloDone)
 }
 
 // arrived reports whether a message of that type of the server can have arrived.

@@ -7,6 +7,10 @@ func TestOnlySilentClosesAreConclusive(t *testing.T) {
 		{From: Client, Type: TypeClientHello}, {From: Server, Type: TypeServerHello}, {From: Server, Type: TypeFinished},
 	}
 	early := append(flight[:3:3], Message{From: Server, Type: TypeNewSessionTicket})
+	flight12 := []Message{
+		{From: Client, Type: TypeClientHello}, {From: Server, Type: TypeServerHello}, {From: Server, Type: TypeServerHelloDone},
+	}
+	exchanged := append(flight12[:3:3], Message{From: Client, Type: TypeClientKeyExchange})
 	done := append(flight[:3:3], Message{From: Client, Type: TypeFinished})
 	ticket := append(done[:4:4], Message{From: Server, Type: TypeNewSessionTicket})
 	goodbye := append(ticket[:5:5], Message{From: Client, Type: TypeAlert})
@@ -20,12 +24,12 @@ func TestOnlySilentClosesAreConclusive(t *testing.T) {
 	}{
 		"mail came":                            {ticket, true, UseMail, closed, Worked},
 		"a command came, the server closed":    {ticket, true, UseData, End{Kind: EndClosed, By: Server}, Worked},
-		"a command came, silent after ticket":  {ticket, true, UseData, closed, ClosedAfterTicket},
+		"a command came, silent after ticket":  {ticket, true, UseData, closed, ClosedAfterReply},
 		"a command came, the Finished refused": {done, false, UseData, End{Kind: EndAlert, By: Server}, Inconclusive},
 		"nothing came, silent after ticket":    {ticket, true, UseNone, closed, ClosedAfterTicket},
 		"nothing came, close_notify":           {goodbye, true, UseNone, closed, Inconclusive},
 		"nothing came, no ticket":              {done, true, UseNone, closed, Inconclusive},
-		"a command came, silent, no ticket":    {done, true, UseData, closed, Worked},
+		"a command came, silent, no ticket":    {done, true, UseData, closed, Inconclusive},
 		"silent after the flight":              {flight, false, UseNone, closed, ClosedAfterFlight},
 		"silent after the flight and a ticket": {early, false, UseNone, closed, ClosedAfterFlight},
 		"silent before the flight's end":       {flight[:2], false, UseNone, closed, Inconclusive},
@@ -33,6 +37,9 @@ func TestOnlySilentClosesAreConclusive(t *testing.T) {
 		"a reset after the flight":             {flight, false, UseNone, End{Kind: EndReset, By: Client}, Inconclusive},
 		"a timeout after the flight":           {flight, false, UseNone, End{Kind: EndTimeout, By: Client}, Inconclusive},
 		"the server closed after the flight":   {flight, false, UseNone, End{Kind: EndClosed, By: Server}, Inconclusive},
+		"silent after the flight of TLS 1.2":   {flight12, false, UseNone, closed, ClosedAfterFlight},
+		"silent after the own key exchange":    {exchanged, false, UseNone, closed, Inconclusive},
+		"several commands came":                {ticket, true, UseData, End{}, Worked},
 		"nothing at all":                       {nil, false, UseNone, End{}, Inconclusive},
 	} {
 		test.end.After = len(test.messages)

@@ -21,6 +21,9 @@ type Case struct {
 
 	// match returns zero, or how likely the transcript shows the case and the evidence.
 	match func(*handshake.Transcript) (Confidence, []Observation)
+
+	// weigh, if not nil, changes the result of match by what is known around the handshake.
+	weigh func(Context, *handshake.Transcript, Confidence, []Observation) (Confidence, []Observation)
 }
 
 // A Source is a report of a case.

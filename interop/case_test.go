@@ -70,7 +70,7 @@ func checkTexts(t *testing.T, c *interop.Case) {
 
 func TestConfidenceIsReadAsWords(t *testing.T) {
 	for confidence, want := range map[interop.Confidence]string{
-		1: "almost certain", 0.95: "almost certain", 0.9: "almost certain", 0.89: "likely", 0.6: "likely", 0.59: "possible", 0.1: "possible",
+		1: "almost certain", 0.95: "almost certain", 0.9: "almost certain", 0.89: "likely", 0.6: "likely", 0.59: "possible", 0.3: "possible", interop.LessLikely: "less likely",
 	} {
 		if got := confidence.String(); got != want {
 			t.Errorf("%.2f is %q, want %q", float64(confidence), got, want)

@@ -29,23 +29,21 @@ var earlyTicket = Case{
 			{"Go programs", "Wrap the listener with the gate of postern/sessionticket and keep tickets, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
+	weigh: weighEarlyTicket,
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := index(t, handshake.Server, handshake.TypeNewSessionTicket)
 		if !arrived(t, ticket) || !t.IsEarlyTicket(ticket) || t.Completed || !left(t) || has(t, handshake.Client, handshake.TypeFinished) {
 			return 0, nil
 		}
-		confidence := AlmostCertain
+		confidence := Likely // at most: see weighEarlyTicket
 		observations := []Observation{
 			{"the server sent the session ticket in its first flight, before the client's Finished", ticket},
 			leaving(t),
 		}
-		reset := t.End.Kind == handshake.EndReset
 		switch received := t.View == handshake.AtClient || t.Acknowledged == handshake.AckAll; {
-		case received && !reset:
+		case received:
 			observations = append(observations, Observation{"the client had received the whole flight", ticket})
-		case received || !reset:
-			confidence = Likely
-		default: // nothing shows that the client had received the ticket
+		case t.End.Kind == handshake.EndReset: // nothing shows that the client had received the ticket
 			confidence = Possible
 		}
 		return confidence, observations

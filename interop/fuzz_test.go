@@ -76,7 +76,7 @@ func checkAny(t *testing.T, transcript *handshake.Transcript) {
 	t.Helper()
 	found := diagnose(transcript)
 	checkObservations(t, "fuzzed", transcript, found)
-	if len(found) > 0 && !failed(transcript) {
+	if len(found) > 0 && !failed(transcript) && !(transcript.Completed && found[0].Confidence < interop.Likely) {
 		t.Errorf("diagnosed as %q, but not failed", ids(found))
 	}
 	if !slices.IsSortedFunc(found, func(a, b interop.Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) }) {

@@ -12,9 +12,10 @@
 //
 // # Limits
 //
-// A diagnosis uses what the receiving side sees of one connection: order, sizes and times
-// of messages, and those parts that are not encrypted. Two clients may fail alike for
-// different reasons; the confidence reflects that. A diagnosis is no claim about a
+// A diagnosis uses what the receiving side sees of a connection: order, sizes and times of
+// messages, and those parts that are not encrypted. Two clients may fail alike for different
+// reasons. Then the diagnoses are alternatives, and their confidence says how they compare;
+// a [Context] with other handshakes of the sender tells them apart. A diagnosis is no claim about a
 // vendor: it says that a handshake looks like those that the sources describe.
 //
 // # Compatibility
@@ -53,56 +54,72 @@ type Observation struct {
 	Message int `json:"message"`
 }
 
-// Confidence says how likely a diagnosis is, above 0 and at most 1. It is a judgement,
-// not a measured frequency.
+// Confidence says how likely a diagnosis is, above 0 and at most 1. A test compares it with
+// how often diagnoses are right, over handshakes whose causes are known.
 type Confidence float64
 
 // The confidence of most conclusions.
 const (
-	AlmostCertain Confidence = 0.95 // nothing else known looks like this
-	Likely        Confidence = 0.7  // other causes are known, and rarer
-	Possible      Confidence = 0.4  // other causes look the same
+	AlmostCertain Confidence = 0.99 // nothing else known looks like this
+	Likely        Confidence = 0.85 // other causes are known, and rarer
+	Possible      Confidence = 0.5  // other causes look the same
+	LessLikely    Confidence = 0.1  // an alternative to a diagnosis that is likelier
 )
 
-// String returns "almost certain", "likely" or "possible".
+// String returns "almost certain", "likely", "possible" or "less likely".
 func (c Confidence) String() string {
 	switch {
 	case c >= 0.9:
 		return "almost certain"
 	case c >= 0.6:
 		return "likely"
+	case c >= 0.3:
+		return "possible"
 	}
-	return "possible"
+	return "less likely"
+}
+
+// Diagnose is [Context.Diagnose] where nothing but the transcript is known.
+func Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
+	return Context{}.Diagnose(t)
 }
 
 // Diagnose returns the cases that t matches, the most likely first, and whether t shows a
-// sender that failed. It failed whenever a case matches; if none does, the failure is
-// unknown.
+// sender that failed. Those after the first are its alternatives. If none matches a failure,
+// its cause is unknown.
 //
-// No sender failed if the connection was used or closed with close_notify, as by
-// certificate monitors; if the client did not start TLS or spoke another protocol, as
-// scanners do; or if the recording ended before the handshake did.
+// A handshake that did not complete has failed, unless the client did not start TLS or spoke
+// another protocol, as scanners do, or the recording ended before the handshake did. One
+// that completed has failed only if a case is at least [Likely]: monitors complete
+// handshakes and leave in the same ways as some failing senders. Then the cases are what it
+// was if the client was a sender with mail.
 //
 // Diagnose accepts any transcript, even one that no recorder makes.
-func Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
-	diagnoses = matches(t)
+func (c Context) Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
+	diagnoses = c.matches(t)
 	switch {
+	case t.Completed:
+		return diagnoses, len(diagnoses) > 0 && diagnoses[0].Confidence >= Likely
 	case len(diagnoses) > 0:
 		return diagnoses, true
-	case t.Completed, t.End.Kind == handshake.EndOpen, wantsNoTLS(t):
+	case t.End.Kind == handshake.EndOpen, wantsNoTLS(t):
 		return nil, false
 	}
 	return nil, true
 }
 
-func matches(t *handshake.Transcript) []Diagnosis {
+func (c Context) matches(t *handshake.Transcript) []Diagnosis {
 	if t.Use == handshake.UseMail {
 		return nil // whatever else happened, the sender delivered
 	}
 	var found []Diagnosis
-	for _, c := range catalogue {
-		if confidence, observations := c.match(t); confidence > 0 {
-			found = append(found, Diagnosis{c, confidence, observations})
+	for _, known := range catalogue {
+		confidence, observations := known.match(t)
+		if known.weigh != nil {
+			confidence, observations = known.weigh(c, t, confidence, observations)
+		}
+		if confidence > 0 {
+			found = append(found, Diagnosis{known, confidence, observations})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })

@@ -16,7 +16,7 @@ var leavesAfterHandshake = Case{
 	Explanation: "The handshake completed, and the client left at once, with QUIT or silently. " +
 		"Some senders compare the certificate with TLSA records or an MTA-STS policy only then. " +
 		"If outlook.com, Proton, Posteo or Riseup fail while Gmail and Yahoo deliver, suspect DANE, which the latter do not check. " +
-		"Monitors that send QUIT at once look the same: check who the client is.",
+		"Monitors that send QUIT at once look the same, so it is not counted as a failure: check who the client is.",
 	Remedy: Remedy{
 		Postern: "Compare your TLSA records and the mx lines of your MTA-STS policy with the certificate and name that Postern serves: postern probe does that. Publish a new TLSA record before each new key.",
 		OtherSoftware: []Advice{
@@ -24,14 +24,14 @@ var leavesAfterHandshake = Case{
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
-		if !t.Completed {
-			return 0, nil
+		if !t.Completed || t.ServerHello != nil && t.ServerHello.Resumed {
+			return 0, nil // it accepted the certificate before
 		}
 		done := Observation{"the handshake completed", whole}
 		command := index(t, handshake.Client, handshake.TypeApplicationData)
 		switch {
 		case t.Use == handshake.UseData && command >= 0 && saysQuit(t, command):
-			return Likely, []Observation{done, {"the client's first command has the size of QUIT", command}}
+			return Possible, []Observation{done, {"the client's first command has the size of QUIT", command}}
 		case t.Use == handshake.UseNone && left(t) && !has(t, handshake.Server, handshake.TypeNewSessionTicket):
 			return Possible, []Observation{done, leaving(t)}
 		}

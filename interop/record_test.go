@@ -71,7 +71,7 @@ func (s *scenario) where() string {
 
 // matches reports whether the diagnosis of a transcript is the one in its name.
 func matches(name string, transcript *handshake.Transcript) bool {
-	got := ids(diagnose(transcript))
+	got := ids(diagnoseAs(name, transcript))
 	switch want := expected(name); want {
 	case expectNone:
 		return got == nil && !failed(transcript)

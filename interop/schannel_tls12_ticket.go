@@ -19,7 +19,7 @@ var schannelTLS12Ticket = Case{
 		"This client announced support, received a ticket, and ended the connection there. " +
 		"Old versions of Schannel are reported to do that. A client that rejects something else in the last flight looks the same.",
 	Remedy: Remedy{
-		Postern: "Postern sends this sender no ticket at its next attempt if it closed silently. mode = \"no-ticket\" does that for every sender.",
+		Postern: "If it closes silently several times, Postern sends this sender no ticket, for one connection, and from then on if that helps. mode = \"no-ticket\" does that for every sender.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Set tls_ssl_options = NO_TICKET. Sessions can still be resumed by their ID."},
 			{"Go programs", "Set tls.Config.SessionTicketsDisabled in the config that GetConfigForClient returns for such clients."},

@@ -15,15 +15,16 @@ var ticketAfterFinished = Case{
 	Explanation: "The handshake completed, the server sent a session ticket, and the sender closed the connection without a command. " +
 		"Postfix never sends a ticket before the client's Finished, and some of its users report the same symptom as users of Go servers, so some clients may accept no ticket at all. " +
 		"No such client has been identified yet. " +
-		"A program that takes a ticket for an error (ticket-surprises-client), or that rejects the certificate, looks the same.",
+		"A program that takes a ticket for an error (ticket-surprises-client), one that rejects the certificate, and a certificate monitor that leaves without close_notify look the same, so one such connection is not a failure. It is one if the same sender goes on when it gets no ticket.",
 	Remedy: Remedy{
-		Postern: "Postern sends this sender no ticket at its next attempt. mode = \"no-ticket\" does that for every sender.",
+		Postern: "After several such connections Postern sends this sender no ticket, for one connection, and from then on if that helps. mode = \"no-ticket\" does that for every sender.",
 		OtherSoftware: []Advice{
 			{"Postfix", postfixNoTicket},
 			{"mox", "Leave TLSSessionTicketsDisabled at its default for SMTP."},
 			{"Go programs", "Let sessionticket.Gate.Choose return NoTicket for that sender, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
+	weigh: weighTicketAfterFinished,
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := tls13Ticket(t)
 		if ticket < 0 || !t.Completed || t.Use != handshake.UseNone || !left(t) {

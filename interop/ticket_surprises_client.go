@@ -14,15 +14,16 @@ var ticketSurprisesClient = Case{
 	},
 	Explanation: "The handshake completed and the sender sent its first command. It closed the connection when it read the reply, which a session ticket preceded. " +
 		"Some TLS libraries report a ticket to the program as an unusual result of a read, and programs that do not expect it treat it as a failure. " +
-		"A program that leaves after one command for another reason, without QUIT, looks the same.",
+		"Monitors that leave after one command, without QUIT, look the same, so one such connection is not a failure. It is one if the same sender sends mail when it gets no ticket.",
 	Remedy: Remedy{
-		Postern: "Postern sends this sender no ticket at its next attempt. mode = \"no-ticket\" does that for every sender.",
+		Postern: "After several such connections Postern sends this sender no ticket, for one connection, and from then on if that helps. mode = \"no-ticket\" does that for every sender.",
 		OtherSoftware: []Advice{
 			{"Mbed TLS", "In the client: continue after MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET. Versions since 3.6.1 report it only on request."},
 			{"Postfix", postfixNoTicket},
 			{"Go programs", "Let sessionticket.Gate.Choose return NoTicket for that sender, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
+	weigh: weighTicketSurprisesClient,
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		ticket := tls13Ticket(t)
 		command := index(t, handshake.Client, handshake.TypeApplicationData)

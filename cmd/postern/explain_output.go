@@ -58,7 +58,7 @@ func (o *explainOutput) handshake(transcript *handshake.Transcript) error {
 	diagnoses, failed := interop.Diagnose(transcript)
 	o.all++
 	switch {
-	case len(diagnoses) > 0:
+	case failed && len(diagnoses) > 0:
 		o.diagnosed++
 	case failed:
 		o.unknown++
@@ -107,7 +107,11 @@ func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handsh
 	for _, d := range diagnoses {
 		fmt.Fprintln(ui.Out)
 		ui.Paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
-		ui.Paragraph("confidence", d.Confidence.String())
+		confidence := d.Confidence.String()
+		if !failed {
+			confidence += ", if this was a sender with mail; monitors leave so too"
+		}
+		ui.Paragraph("confidence", confidence)
 		for _, observation := range d.Observations {
 			ui.Paragraph("evidence", safetext.Printable(observation.Text))
 		}

@@ -313,7 +313,7 @@ func failsOverTicket(c Cell) bool {
 		return false
 	}
 	switch c.First.Outcome() {
-	case handshake.ClosedAfterTicket:
+	case handshake.ClosedAfterTicket, handshake.ClosedAfterReply:
 		return true
 	case handshake.ClosedAfterFlight:
 		return hasEarlyTicket(c.First)

@@ -98,8 +98,11 @@ func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.
 	if _, pinned := sel.pinned(s.Addr); pinned || int(mode) >= modes {
 		return nil
 	}
-	if outcome == handshake.ClosedAfterTicket && !givesTickets(mode) {
-		outcome = handshake.Inconclusive // there was no ticket to close after
+	switch {
+	case outcome == handshake.ClosedAfterReply: // as monitors leave
+		outcome = handshake.Inconclusive
+	case outcome == handshake.ClosedAfterTicket && !givesTickets(mode): // there was no ticket to close after
+		outcome = handshake.Inconclusive
 	}
 	decisions := sel.senders.expire(s.key(), now)
 	known, evicted := sel.know(s, outcome, now)

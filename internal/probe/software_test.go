@@ -32,8 +32,8 @@ var samples = []struct {
 	{"Exchange, renamed", "220 mail", exchangeSays, "Exchange, possible 0.40"},
 	{"nginx", "220 front.test ESMTP ready", "front.test|STARTTLS", "nginx, likely 0.70"},
 	{"Postern", "220 mx.test ESMTP Postern JM5J7MHXEH", "mx.test|PIPELINING|SIZE 52428800|STARTTLS", "Postern, almost certain 0.95"},
-	{"unknown", "220 mx.test", "mx.test|STARTTLS", "not recognised, possible 0.00"},
-	{"empty", "", "", "not recognised, possible 0.00"},
+	{"unknown", "220 mx.test", "mx.test|STARTTLS", "not recognised, less likely 0.00"},
+	{"empty", "", "", "not recognised, less likely 0.00"},
 }
 
 const (

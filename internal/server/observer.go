@@ -67,7 +67,7 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 		attrs = append(attrs, failureAttrs(h)...)
 	case r.TLS != nil:
 		obs.learn(r)
-		obs.ledger.AddHandshake(completedHandshake(r))
+		obs.ledger.AddHandshake(completedHandshake(r, len(diagnoses) > 0))
 	case r.Messages > 0:
 		obs.ledger.AddHandshake(newHandshake(r, ledger.Plaintext))
 	}
@@ -118,13 +118,15 @@ func newHandshake(r smtpd.SessionResult, outcome ledger.Outcome) ledger.Handshak
 	return h
 }
 
-func completedHandshake(r smtpd.SessionResult) ledger.Handshake {
+// completedHandshake returns a session whose handshake completed, as the ledger stores it. It
+// was left if it ended as those of some failing senders do.
+func completedHandshake(r smtpd.SessionResult, left bool) ledger.Handshake {
 	outcome := ledger.Full
 	if r.TLS.DidResume {
 		outcome = ledger.Resumed
 	}
 	h := newHandshake(r, outcome)
-	h.Unused = r.Transcript != nil && r.Transcript.Use == handshake.UseNone
+	h.Unused = left || r.Transcript != nil && r.Transcript.Use == handshake.UseNone
 	return h
 }
 

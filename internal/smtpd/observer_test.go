@@ -70,7 +70,7 @@ func TestOneCommandDoesNotProveThatTheConnectionWorks(t *testing.T) {
 		want     handshake.Outcome
 		use      handshake.Use
 	}{
-		"closes after the ticket":  {"> EHLO a\n< 250 *", handshake.ClosedAfterTicket, handshake.UseData},
+		"closes after the ticket":  {"> EHLO a\n< 250 *", handshake.ClosedAfterReply, handshake.UseData},
 		"goes on after the ticket": {"> EHLO a\n< 250 *\n> NOOP\n< 250 *", handshake.Worked, handshake.UseData},
 		"sends QUIT at once":       {"> QUIT\n< 221 *", handshake.Worked, handshake.UseData},
 	} {
