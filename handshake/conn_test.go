@@ -33,7 +33,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "full, ticket with the first reply",
+		name: "full, ticket with the first reply", mode: sessionticket.FirstWrite,
 		want: `
 		> CH
 		< SH CCS EE? Cert? CV? Fin?
@@ -70,7 +70,7 @@ var handshakes = []struct {
 		< Alert?
 		closed by server, completed true, spoke`,
 	}, {
-		name: "resumed, ticket with the first reply", resumed: true,
+		name: "resumed, ticket with the first reply", mode: sessionticket.FirstWrite, resumed: true,
 		want: `
 		> CH
 		< SH CCS EE? Fin?

@@ -20,7 +20,7 @@ var earlyTicket = Case{
 		"Its administrator sees \"451 4.4.0 Security status Renegotiate\", and its TLS report blames the MTA-STS policy, which is not at fault. " +
 		"It tries every MX host and does not fall back to plaintext, so its mail is delayed and then bounces.",
 	Remedy: Remedy{
-		Postern: "Nothing to do: by default Postern sends the ticket after the client's Finished. In mode \"stock\" such a sender falls back to mode \"first-write\" for its next attempt.",
+		Postern: "Nothing to do: by default Postern sends the ticket after the client's Finished. In mode \"stock\" such a sender falls back to mode \"own-write\" for its next attempt.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to v0.0.13 or later, which disables tickets for SMTP. Later versions have TLSSessionTicketsDisabled for each listener."},
 			{"maddy", "Upgrade to v0.8 or later, which disables tickets."},

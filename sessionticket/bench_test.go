@@ -104,7 +104,7 @@ func (s *bench) bulk(b *testing.B) func() time.Duration {
 }
 
 func BenchmarkHandshake(b *testing.B) {
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		for name, resumed := range map[string]bool{"full": false, "resumed": true} {
 			bare, gated := benches(b, mode, resumed)
 			b.Run(mode.String()+"/"+name, func(b *testing.B) {
@@ -115,7 +115,7 @@ func BenchmarkHandshake(b *testing.B) {
 }
 
 func BenchmarkBulk(b *testing.B) {
-	bare, gated := benches(b, FirstWrite, false)
+	bare, gated := benches(b, OwnWrite, false)
 	compare(b, bare.bulk(b), gated.bulk(b))
 }
 

@@ -58,7 +58,7 @@ func (s *server) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error
 	case mode == TLS12, mode == NoTicket:
 		config.SessionTicketsDisabled = true
 	default:
-		s.gate.hold(config, hello, mode == OwnWrite)
+		s.gate.hold(config, hello, mode != FirstWrite)
 	}
 	return config, nil
 }
@@ -126,10 +126,14 @@ func below(c net.Conn) *conn {
 
 // expect prepares to hold a ticket that crypto/tls has just made.
 func (c *conn) expect(g *Gate, handshake context.Context, label int, own bool) {
-	c.hold.Store(&hold{
+	h := &hold{
 		conn: c, gate: g, own: own,
 		handshake: handshake,
 		turn:      make(chan struct{}, 1),
 		due:       newSessionTicketLen(label),
-	})
+	}
+	c.hold.Store(h)
+	if own {
+		context.AfterFunc(handshake, h.handshakeReturned)
+	}
 }

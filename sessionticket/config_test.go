@@ -157,7 +157,7 @@ func TestBaseIsNotModified(t *testing.T) {
 	base.SetSessionTicketKeys([][32]byte{{1}})
 	lookForKeys(base) // crypto/tls itself fills SessionTicketKey on first use
 	before := base.Clone()
-	for _, mode := range []Mode{FirstWrite, OwnWrite, NoTicket, Stock} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite, NoTicket, Stock} {
 		gate := &Gate{Mode: mode}
 		resumes(t, gate.Config(base), client)
 	}
@@ -187,8 +187,8 @@ func TestGatesNest(t *testing.T) {
 		if err != nil || got.DidResume != want {
 			t.Errorf("DidResume %v, error %v", got.DidResume, err)
 		}
-		if n := len(far.from(1)); n != 2 {
-			t.Errorf("wrote\n%swant the flight, the ticket with the line, and close_notify", far)
+		if n := len(far.from(1)); n != 3 {
+			t.Errorf("wrote\n%swant the flight, the ticket, the line, and close_notify", far)
 		}
 	}
 }

@@ -19,19 +19,32 @@
 // The gate has no cryptography of its own and no access to keys. Crypto/tls collects
 // the server's flight and writes it at once, with the ticket's record at the end. The
 // gate learns from WrapSession that a ticket was made and how long it is, holds that
-// record, and sends it before the next write.
+// record, and sends it when the handshake has returned.
+//
+// # When the ticket leaves
+//
+// What is known: outlook.com closed after the flight with the ticket, and its side
+// reported "Security status Renegotiate". Schannel's DecryptMessage returns
+// SEC_I_RENEGOTIATE for each NewSessionTicket of TLS 1.3. What is inferred: the ticket
+// came in a read where the program takes that status for an error. Either the order was
+// the reason, the ticket before the client's Finished, or the coalescing, the ticket in
+// one read with the server's Finished. Other Schannel programs failed on a ticket in one
+// read with data. [OwnWrite], the default, avoids all three, as OpenSSL servers do;
+// [FirstWrite] avoids the first two.
+//
+// A write of its own is a TCP segment of its own, since Go sets TCP_NODELAY. A client
+// that is slow to read can still find ticket and data in one read.
 //
 // # Limits
 //
 //   - An alert in the handshake after the server's flight has a later record number
-//     than the held ticket, so neither is sent: the client sees the connection close.
-//     The same happens when the server did not ask for a certificate in this handshake
-//     and VerifyConnection rejects the client. The server gets the same error as
-//     without the gate.
+//     than the held ticket, so both are sent, in one write. As without the gate, such a
+//     client gets a ticket although its Finished was wrong or VerifyConnection rejected
+//     it. A client that closes or sends an alert itself gets none.
 //   - Modes [NoTicket] and [TLS12] disable resumption as well as new tickets.
 //   - Fields set on the config that [Gate.Config] returned have no effect.
-//   - Closing the conn below [tls.Conn] directly, before the server wrote anything,
-//     discards a held ticket; [tls.Conn.Close] sends it.
+//   - Closing the conn below [tls.Conn] directly discards a ticket that is still held;
+//     [tls.Conn.Close] sends it.
 //   - The wrapped conn has the methods of [net.Conn] and NetConn, and no others of
 //     the conn below, such as ReadFrom of a TCP conn.
 //
@@ -55,4 +68,9 @@
 //   - RFC 8446, Sections 4.6.1 (when a ticket may be sent), 5.1 to 5.3 (records) and
 //     4.2.9 (which clients get one)
 //   - https://go.dev/issue/70232 (the clients that close)
+//   - https://github.com/curl/curl/issues/18983 (SEC_I_RENEGOTIATE for each ticket),
+//     https://github.com/dotnet/runtime/issues/34181 (the status named Renegotiate)
+//   - https://github.com/dotnet/runtime/pull/103419 (bytes read together with the last
+//     handshake message), https://github.com/curl/curl/issues/18029 (ticket and data in
+//     one read)
 package sessionticket

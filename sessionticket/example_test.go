@@ -122,7 +122,7 @@ func ExampleGate_choose() {
 			if err == nil && careful.Contains(peer.Addr().Unmap()) {
 				return sessionticket.NoTicket
 			}
-			return sessionticket.FirstWrite
+			return sessionticket.OwnWrite
 		},
 		OnBypass: func(reason error) { log.Print(reason) },
 	}
@@ -138,5 +138,5 @@ func ExampleMode_UnmarshalText() {
 	fmt.Println(mode.UnmarshalText([]byte("late")))
 	// Output:
 	// own-write <nil>
-	// sessionticket: unknown mode "late"; use first-write, own-write, no-ticket, tls12 or stock
+	// sessionticket: unknown mode "late"; use own-write, first-write, no-ticket, tls12 or stock
 }

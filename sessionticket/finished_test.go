@@ -3,6 +3,7 @@ package sessionticket
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -46,115 +47,158 @@ func lastEncrypted(b []byte) (at int, seq uint64, ok bool) {
 	return at, seq, ok
 }
 
-// spoilers are ways in which a Finished is wrong.
-var spoilers = map[string]func(t *testing.T, keys *keyLog) func(seq uint64, record []byte) []byte{
-	"wrong Finished": func(t *testing.T, keys *keyLog) func(uint64, []byte) []byte {
-		return func(seq uint64, record []byte) []byte {
-			s := keys.sealer(t, clientHandshakeSecret)
-			content := s.open(t, seq, record)
-			content[len(content)-2] ^= 1 // the last byte of verify_data
-			return s.seal(seq, content)
-		}
+// spoilers are ways in which a client's last record surprises the server.
+var spoilers = map[string]func(s *sealer, seq uint64, finished []byte) []byte{
+	"wrong verify_data": func(s *sealer, seq uint64, finished []byte) []byte {
+		finished[len(finished)-2] ^= 1
+		return s.seal(seq, finished)
 	},
-	"bad record MAC": func(*testing.T, *keyLog) func(uint64, []byte) []byte {
-		return func(_ uint64, record []byte) []byte {
-			record = slices.Clone(record)
-			record[len(record)-1] ^= 1
-			return record
-		}
+	"wrong record: its tag": func(s *sealer, seq uint64, finished []byte) []byte {
+		record := s.seal(seq, finished)
+		record[len(record)-1] ^= 1
+		return record
 	},
-	"a message that is no Finished": func(t *testing.T, keys *keyLog) func(uint64, []byte) []byte {
-		return func(seq uint64, record []byte) []byte {
-			s := keys.sealer(t, clientHandshakeSecret)
-			content := s.open(t, seq, record)
-			content[0] = 24 // KeyUpdate, with a body of the wrong length
-			return s.seal(seq, content)
+	"wrong record: of no type": func(s *sealer, seq uint64, _ []byte) []byte {
+		return s.seal(seq, make([]byte, 40))
+	},
+	"wrong record: of an unknown type": func(s *sealer, seq uint64, finished []byte) []byte {
+		finished[len(finished)-1] = 99
+		return s.seal(seq, finished)
+	},
+	"wrong record: too long": func(*sealer, uint64, []byte) []byte {
+		return []byte{tlsrecord.ApplicationData, 3, 3, 0xff, 0xff}
+	},
+	"wrong record: in plaintext": func(_ *sealer, _ uint64, finished []byte) []byte {
+		message := finished[:len(finished)-1]
+		return append([]byte{tlsrecord.Handshake, 3, 3, 0, byte(len(message))}, message...)
+	},
+	"empty records": func(s *sealer, seq uint64, _ []byte) []byte {
+		var list []byte
+		for i := range uint64(40) { // more than crypto/tls takes
+			list = append(list, s.seal(seq+i, []byte{tlsrecord.ApplicationData})...)
 		}
+		return list
+	},
+	"empty handshake record": func(s *sealer, seq uint64, _ []byte) []byte {
+		return s.seal(seq, []byte{tlsrecord.Handshake})
+	},
+	"trailing byte in the message": func(s *sealer, seq uint64, finished []byte) []byte {
+		finished = slices.Insert(finished, len(finished)-1, 0)
+		finished[3]++
+		return s.seal(seq, finished)
+	},
+	"trailing byte in the record": func(s *sealer, seq uint64, finished []byte) []byte {
+		return s.seal(seq, slices.Insert(finished, len(finished)-1, 0))
+	},
+	"trailing message in the record": func(s *sealer, seq uint64, finished []byte) []byte {
+		return s.seal(seq, slices.Insert(finished, len(finished)-1, 24, 0, 0, 1, 0)) // KeyUpdate
+	},
+	"second EncryptedExtensions": func(s *sealer, seq uint64, _ []byte) []byte {
+		return s.seal(seq, []byte{8, 0, 0, 2, 0, 0, tlsrecord.Handshake})
+	},
+	"KeyUpdate in its place": func(s *sealer, seq uint64, _ []byte) []byte {
+		return s.seal(seq, []byte{24, 0, 0, 1, 0, tlsrecord.Handshake})
+	},
+	"application data in its place": func(s *sealer, seq uint64, _ []byte) []byte {
+		return s.seal(seq, []byte("EHLO a\r\n\x17"))
 	},
 }
 
-// spoiled runs a handshake with a wrong Finished. It returns the errors of both sides.
-func spoiled(t *testing.T, gate *Gate, far net.Conn, near net.Conn, server, client *tls.Config, how string) (serverErr, clientErr error) {
+// seen is how a handshake ends for both sides.
+type seen struct {
+	server, client string // their errors
+	ticket         bool   // the client got one
+}
+
+// spoiled runs a handshake of a server that is behind the gate if there is one. The client's
+// last record is spoiled; with an empty name it is not.
+func spoiled(t *testing.T, gate *Gate, server, client *tls.Config, how string) (seen, *wire) {
 	t.Helper()
 	keys := new(keyLog)
 	client = client.Clone()
 	client.KeyLogWriter = keys
-	done := make(chan error, 1)
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	near, far := tcp(t)
+	var below net.Conn = far
+	if gate != nil {
+		below, server = gate.Conn(far), gate.Config(server)
+	}
+	serverErr := make(chan error, 1)
 	go func() {
-		conn := gate.Conn(far)
-		done <- tls.Server(conn, gate.Config(server)).Handshake()
-		conn.Close()
+		serverErr <- tls.Server(below, server).Handshake()
+		far.Conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, far) // a close would be a reset if there are unread bytes
 	}()
-	secure := tls.Client(&spoiler{near, spoilers[how](t, keys)}, client)
-	_, clientErr = io.ReadAll(secure)
-	return <-done, clientErr
+	spoil := spoilers[how]
+	secure := tls.Client(&spoiler{near, func(seq uint64, record []byte) []byte {
+		if spoil == nil {
+			return record
+		}
+		s := keys.sealer(t, clientHandshakeSecret)
+		return spoil(s, seq, s.open(t, seq, record))
+	}}, client)
+	_, clientErr := io.ReadAll(secure)
+	near.Close()
+	_, ticket := client.ClientSessionCache.Get(client.ServerName)
+	return seen{fmt.Sprint(<-serverErr), fmt.Sprint(clientErr), ticket}, far
 }
 
-// After a wrong Finished neither the ticket nor the alert is sent, in each kind of
-// handshake. Stock shows what a peer would see without the gate.
-func TestNothingIsSentAfterWrongFinished(t *testing.T) {
+// After a surprise in place of the Finished a client sees the same as without the gate: the
+// alert, and before it the ticket, which record numbers demand.
+func TestClientSeesTheAlertAsWithoutTheGate(t *testing.T) {
 	for how := range spoilers {
 		for _, test := range handshakeCases {
 			if !test.isTLS13() {
 				continue
 			}
-			for _, mode := range []Mode{FirstWrite, OwnWrite, Stock} {
-				t.Run(how+"/"+test.name+"/"+mode.String(), func(t *testing.T) {
-					t.Parallel() // each waits for settle
-					server, client := test.configs(t)
-					var announced int
-					near, far := tcp(t)
-					noteLabels(server, func(int) { announced = far.count() })
-					gate := &Gate{Mode: mode, OnBypass: func(reason error) { t.Error(reason) }}
-					serverErr, clientErr := spoiled(t, gate, far, near, server, client, how)
-					if serverErr == nil {
-						t.Error("the server took the Finished")
-					}
-					after := len(far.from(announced))
-					if mode == Stock {
-						if after < 2 || !strings.Contains(clientErr.Error(), "remote error: tls: ") {
-							t.Errorf("stock wrote %d times after the ticket was made, and its client saw %v", after, clientErr)
-						}
-						return
-					}
-					want := 1 // the flight
-					if test.late {
-						want = 0
-					}
-					if after != want || clientErr != nil && !errors.Is(clientErr, io.ErrUnexpectedEOF) {
-						t.Errorf("%d writes after the ticket was made, want %d; client saw %v, want the end\n%s", after, want, clientErr, far)
-					}
-				})
-			}
+			t.Run(how+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				server, client := test.configs(t)
+				compareWithBare(t, server, client, how)
+			})
 		}
 	}
 }
 
 // A server may refuse in VerifyConnection before it has read the client's Finished.
-func TestNothingIsSentAfterVerifyConnectionRefused(t *testing.T) {
+func TestClientSeesTheAlertOfVerifyConnection(t *testing.T) {
 	server, client := configs(testcert.New(t, testcert.Options{}))
-	refused := errors.New("refused")
-	server.VerifyConnection = func(tls.ConnectionState) error { return refused }
-	near, far := tcp(t)
-	done := make(chan error, 1)
-	gate := new(Gate)
-	go func() {
-		conn := gate.Conn(far)
-		done <- tls.Server(conn, gate.Config(server)).Handshake()
-		conn.Close()
-	}()
-	io.ReadAll(tls.Client(near, client))
-	if err := <-done; err != refused {
-		t.Errorf("handshake gave %v", err)
+	server.VerifyConnection = func(tls.ConnectionState) error { return errors.New("refused") }
+	compareWithBare(t, server, client, "")
+}
+
+// compareWithBare runs a handshake that fails, without the gate and in each mode.
+func compareWithBare(t *testing.T, server, client *tls.Config, how string) {
+	t.Helper()
+	want, _ := spoiled(t, nil, server, client, how)
+	if want.server == "<nil>" || !strings.Contains(want.client, "remote error: tls: ") {
+		t.Errorf("without the gate: %+v, want an alert", want)
 	}
-	if far.count() != 1 {
-		t.Errorf("server wrote\n%swant the flight alone", far)
+	for _, mode := range []Mode{OwnWrite, FirstWrite, NoTicket, Stock} {
+		gate := &Gate{Mode: mode, OnBypass: func(reason error) { t.Error(reason) }}
+		got, far := spoiled(t, gate, server, client, how)
+		want := want
+		want.ticket = want.ticket && mode != NoTicket
+		if got != want {
+			t.Errorf("%s: %+v, want as without the gate %+v\n%s", mode, got, want, far)
+		}
+	}
+}
+
+// Ticket and alert share a write in the modes that hold the ticket.
+func TestTicketAndAlertAreOneWrite(t *testing.T) {
+	server, client := configs(testcert.New(t, testcert.Options{}))
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
+		_, far := spoiled(t, &Gate{Mode: mode}, server, client, "wrong verify_data")
+		if last := far.from(far.count() - 1); !slices.Equal(records(last[0]), append(ticketRecords(testLabel), "23:19")) {
+			t.Errorf("%s: server wrote\n%s", mode, far)
+		}
 	}
 }
 
 // A server that goes on in plaintext after a failed handshake never sends the ticket.
 func TestPlaintextAfterFailedHandshakeDiscardsTheTicket(t *testing.T) {
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		server, client := configs(testcert.New(t, testcert.Options{}))
 		client.RootCAs = nil // so the client answers with an alert
 		near, far := tcp(t)

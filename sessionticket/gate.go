@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A Gate controls when a server sends its session tickets. The zero value holds
-// every ticket until the server's first write after the client's Finished.
+// A Gate controls when a server sends its session tickets. The zero value sends
+// every ticket in a write of its own after the client's Finished: see [OwnWrite].
 //
 // A Gate can be used with any number of listeners and configs. Its methods are safe
 // for concurrent use. After the first call of a method, the fields must not be
@@ -20,7 +20,7 @@ type Gate struct {
 	// per handshake, after the config's own GetConfigForClient, on the goroutine of
 	// the handshake, and so concurrently. hello.Conn is the connection below TLS and
 	// hello.Context the context of the handshake. A value that is none of the
-	// constants means [FirstWrite]. Choose is not called for QUIC, where crypto/tls
+	// constants means [OwnWrite]. Choose is not called for QUIC, where crypto/tls
 	// sends no ticket by itself.
 	Choose func(hello *tls.ClientHelloInfo) Mode
 

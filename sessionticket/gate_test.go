@@ -27,7 +27,7 @@ func gated(t *testing.T, gate *Gate, server, client *tls.Config) *stockFlight {
 // In every kind of handshake the flight ends with the Finished, the ticket is sent
 // once, with the first write or before it, and the client resumes with it.
 func TestGateHoldsTicketUntilClientFinished(t *testing.T) {
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		for _, test := range handshakeCases {
 			t.Run(mode.String()+"/"+test.name, func(t *testing.T) {
 				server, client := test.configs(t)

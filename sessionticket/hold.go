@@ -4,14 +4,9 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
-	"time"
 
 	"postern/internal/tlsrecord"
 )
-
-// settle bounds the time between the first write after a handshake and the end of the
-// handshake's context. [tls.Conn] lets other goroutines write before it cancels that.
-const settle = 100 * time.Millisecond
 
 // hold is one session ticket that crypto/tls has made and the gate holds.
 //
@@ -31,7 +26,7 @@ type hold struct {
 	records []byte // the ticket's records, or the rest of them after a short write
 
 	received atomic.Int64 // bytes from the client since the server's flight
-	sending  atomic.Bool  // a Read has started to send the ticket
+	broken   atomic.Bool  // reading from the client failed inside the handshake
 }
 
 // write handles the writes of crypto/tls from the ticket's creation until it is sent.
@@ -48,10 +43,7 @@ func (h *hold) write(b []byte) (int, error) {
 		return h.conn.Conn.Write(b)
 	case h.due > 0:
 		return h.keep(b)
-	case isAlertSized(b) && !h.concluded():
-		h.end() // docs/decisions/0002-wrong-finished.md
-		return len(b), nil
-	case h.own:
+	case h.own && !h.isAlert(b):
 		if err := h.send(); err != nil {
 			return 0, err
 		}
@@ -79,21 +71,14 @@ func (h *hold) keep(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// concluded reports whether the handshake has returned. The first record after the flight
-// comes either from the handshake, with an alert, or from a writer after the handshake
-// completed; in the second case its context is cancelled at once.
-func (h *hold) concluded() bool {
-	if h.handshake.Err() != nil {
-		return true
-	}
-	timer := time.NewTimer(settle)
-	defer timer.Stop()
-	select {
-	case <-h.handshake.Done():
-		return true
-	case <-timer.C:
-		return false
-	}
+// isAlert reports whether b is the alert of a handshake that fails after the server's
+// flight: crypto/tls writes nothing else before the handshake returns. The client cannot
+// decrypt it without the ticket before it: docs/decisions/0016-ticket-in-its-own-write.md.
+//
+// [tls.Conn] lets other goroutines write a moment earlier. Two bytes of theirs look the
+// same, and share a write with the ticket.
+func (h *hold) isAlert(b []byte) bool {
+	return isAlertSized(b) && h.handshake.Err() == nil
 }
 
 // sendWith writes the ticket and b in one write. It counts b's bytes alone.
@@ -139,28 +124,25 @@ func shortWrite(err error) error {
 	return err
 }
 
-// read reads from the client. The first read after the handshake sends a ticket of
-// [OwnWrite], on another goroutine, since the client may write before it reads.
+// read reads from the client and notes whether its Finished can be there.
 func (h *hold) read(b []byte) (int, error) {
-	if !h.own {
-		return h.conn.Conn.Read(b)
-	}
-	if h.verified() && h.sending.CompareAndSwap(false, true) {
-		go h.sendNow()
-	}
 	n, err := h.conn.Conn.Read(b)
 	h.received.Add(int64(n))
+	if err != nil && h.handshake.Err() == nil {
+		h.broken.Store(true)
+	}
 	return n, err
 }
 
-// verified reports whether the handshake has returned and the client has sent enough
-// for its Finished. The second matters when a server reads from the conn after a
-// failed handshake.
-func (h *hold) verified() bool {
-	return h.received.Load() >= finishedRecordLen && h.handshake.Err() != nil
-}
-
-func (h *hold) sendNow() {
+// handshakeReturned sends a ticket of [OwnWrite]. It runs on a goroutine of its own, since
+// the client may write much before it reads, and must not delay the server's reads.
+//
+// A handshake that fails returns too. Then its alert has taken the ticket along, or the
+// client closed or sent an alert itself, which is shorter than a Finished.
+func (h *hold) handshakeReturned() {
+	if h.broken.Load() || h.received.Load() < finishedRecordLen {
+		return
+	}
 	h.turn <- struct{}{}
 	defer func() { <-h.turn }()
 	if h.conn.hold.Load() == h && h.due == 0 {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"postern/internal/tlsrecord"
 )
@@ -23,6 +22,8 @@ type scripted struct {
 	ends  []end
 	taken []byte
 	calls int
+
+	broken error // of reads
 }
 
 // end is how a write ends: after n bytes, with an error.
@@ -45,8 +46,13 @@ func (s *scripted) Write(b []byte) (int, error) {
 	return e.n, e.err
 }
 
-// Read fills b.
-func (s *scripted) Read(b []byte) (int, error) { return len(b), nil }
+// Read fills b, unless reads are broken.
+func (s *scripted) Read(b []byte) (int, error) {
+	if s.broken != nil {
+		return 0, s.broken
+	}
+	return len(b), nil
+}
 
 // record makes an encrypted record with that much content.
 func record(content int) []byte {
@@ -132,48 +138,31 @@ func TestPartialWriteBeyondTheTicketCountsTheCallersBytes(t *testing.T) {
 	}
 }
 
-// Two bytes are as long as an alert. A goroutine that may write since the handshake
-// is complete can be here before the handshake's context ends.
-func TestShortWriteWaitsForTheEndOfTheHandshake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+// Inside the handshake two bytes are an alert. It shares a write with the ticket, without
+// which the client could not decrypt it.
+func TestAlertInTheHandshakeTakesTheTicketAlong(t *testing.T) {
+	for _, own := range []bool{false, true} {
 		s := new(scripted)
-		c, ticket, conclude := holding(t, s, false)
-		wrote := make(chan struct{})
-		go func() {
-			c.Write(record(2))
-			close(wrote)
-		}()
-		synctest.Wait()
-		if s.calls != 0 {
-			t.Fatal("the write went out before the handshake ended")
-		}
-		conclude()
-		<-wrote
-		if !bytes.Equal(s.taken, slices.Concat(ticket, record(2))) {
-			t.Errorf("%d bytes left", len(s.taken))
-		}
-	})
-}
-
-// Inside the handshake the same bytes are an alert. Anything longer is not.
-func TestAlertInTheHandshakeEndsTheTicket(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := new(scripted)
-		c, _, conclude := holding(t, s, false)
+		c, ticket, conclude := holding(t, s, own)
 		if n, err := c.Write(record(2)); n != len(record(2)) || err != nil {
-			t.Errorf("the alert's Write gave %d, %v", n, err)
+			t.Errorf("own %v: the alert's Write gave %d, %v", own, n, err)
 		}
 		conclude()
 		c.Write([]byte("421\r\n"))
-		if string(s.taken) != "421\r\n" {
-			t.Errorf("%q left", s.taken)
+		if want := slices.Concat(ticket, record(2), []byte("421\r\n")); !bytes.Equal(s.taken, want) || s.calls != 2 {
+			t.Errorf("own %v: %d writes of %d bytes, want 2 of %d", own, s.calls, len(s.taken), len(want))
 		}
-	})
+	}
+}
+
+// After the handshake they are data or a close_notify.
+func TestOwnWriteOfTwoBytesFollowsTheTicket(t *testing.T) {
 	s := new(scripted)
-	c, ticket, _ := holding(t, s, false)
-	c.Write(record(3))
-	if !bytes.Equal(s.taken, slices.Concat(ticket, record(3))) {
-		t.Errorf("%d bytes left for a record longer than an alert", len(s.taken))
+	c, ticket, conclude := holding(t, s, true)
+	conclude()
+	c.Write(record(2))
+	if !bytes.Equal(s.taken, slices.Concat(ticket, record(2))) || s.calls != 2 {
+		t.Errorf("%d writes of %d bytes", s.calls, len(s.taken))
 	}
 }
 

@@ -72,7 +72,7 @@ func (r regrouper) Write(b []byte) (int, error) {
 // When the layout is another, clients connect and resume as with a stock server, and
 // the gate reports it once, however many connections there are.
 func TestOtherLayoutPassesAndIsReportedOnce(t *testing.T) {
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		for _, size := range []int{1, 100, 1000} {
 			var mu sync.Mutex
 			var reasons []error

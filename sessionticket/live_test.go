@@ -16,13 +16,18 @@ import (
 
 // The gate's own answer to a KeyUpdate is the first thing that the server writes.
 func TestKeyUpdateFollowsTheTicket(t *testing.T) {
-	near, far := tcp(t)
-	p := shaken(t, FirstWrite, near, far, nil)
-	ask := []byte{24, 0, 0, 1, 1, 22} // KeyUpdate, update_requested, and the content type
-	near.Write(p.keys.sealer(t, clientTrafficSecret).seal(0, ask))
-	near.(*net.TCPConn).CloseWrite()
-	p.server.Read(make([]byte, 1))
-	p.check(t, append(ticketRecords(p.label), "23:22"))
+	for mode, want := range map[Mode][][]string{
+		OwnWrite:   {{"23:139"}, {"23:22"}},
+		FirstWrite: {{"23:139", "23:22"}},
+	} {
+		near, far := tcp(t)
+		p := shaken(t, mode, near, far, nil)
+		ask := []byte{24, 0, 0, 1, 1, 22} // KeyUpdate, update_requested, and the content type
+		near.Write(p.keys.sealer(t, clientTrafficSecret).seal(0, ask))
+		near.(*net.TCPConn).CloseWrite()
+		p.server.Read(make([]byte, 1))
+		p.check(t, want...)
+	}
 }
 
 // CloseWrite and Close send close_notify, and with it the ticket.
@@ -53,7 +58,7 @@ func TestCloseNotifyFollowsTheTicket(t *testing.T) {
 
 // A handshake that stops at any point leaves no goroutine and no ticket behind.
 func TestAbortedHandshakes(t *testing.T) {
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
 			server, client := configs(testcert.New(t, testcert.Options{}))
 			for keep := range 40 {
@@ -103,7 +108,7 @@ func (c *cut) Write(b []byte) (int, error) {
 // bytes are as long as an alert, and sent before the handshake's context has ended.
 func TestShortWriteBesideTheHandshake(t *testing.T) {
 	server, client := configs(testcert.New(t, testcert.Options{}))
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		gate := &Gate{Mode: mode}
 		gated := gate.Config(server)
 		for range 100 {

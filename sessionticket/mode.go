@@ -13,13 +13,15 @@ import (
 type Mode uint8
 
 const (
-	// FirstWrite holds the ticket until the server first writes after the client's
-	// Finished, and sends it in the same write, before those bytes. It is the default.
-	FirstWrite Mode = iota
+	// OwnWrite holds the ticket until the client's Finished has arrived, and sends it in a
+	// write of its own as soon as the handshake has returned, before anything that the
+	// server writes. It is the default, and what clients get from most other servers.
+	OwnWrite Mode = iota
 
-	// OwnWrite holds the ticket like FirstWrite and sends it in a write of its own:
-	// when the server first reads after the handshake, or before it first writes.
-	OwnWrite
+	// FirstWrite holds the ticket longer, until the server first writes after the
+	// client's Finished, and sends it in the same write, before those bytes. It saves a
+	// system call.
+	FirstWrite
 
 	// NoTicket turns session tickets off for the connection. A ticket that the client
 	// has from an earlier connection is not accepted, so nothing resumes: crypto/tls
@@ -36,8 +38,8 @@ const (
 )
 
 var modeNames = [...]string{
-	FirstWrite: "first-write",
 	OwnWrite:   "own-write",
+	FirstWrite: "first-write",
 	NoTicket:   "no-ticket",
 	TLS12:      "tls12",
 	Stock:      "stock",
@@ -53,7 +55,7 @@ func (m Mode) For(hello *tls.ClientHelloInfo) Mode {
 	return m
 }
 
-// String returns "first-write", "own-write", "no-ticket", "tls12" or "stock".
+// String returns "own-write", "first-write", "no-ticket", "tls12" or "stock".
 func (m Mode) String() string {
 	if int(m) >= len(modeNames) {
 		return fmt.Sprintf("Mode(%d)", uint8(m))
@@ -83,5 +85,5 @@ func (m *Mode) UnmarshalText(text []byte) error {
 }
 
 func unknownMode(name string) error {
-	return fmt.Errorf("sessionticket: unknown mode %q; use first-write, own-write, no-ticket, tls12 or stock", name)
+	return fmt.Errorf("sessionticket: unknown mode %q; use own-write, first-write, no-ticket, tls12 or stock", name)
 }

@@ -44,11 +44,10 @@ func shakenOverPipe(t *testing.T, mode Mode, change func(server, client *tls.Con
 	return shaken(t, mode, near, far, change)
 }
 
-// The ticket of a server that only reads is sent in OwnWrite.
-func TestOwnWriteIsSentOnRead(t *testing.T) {
+// The ticket of OwnWrite does not wait for the server to read or write.
+func TestOwnWriteIsSentWhenTheHandshakeReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := shakenOverPipe(t, OwnWrite, nil)
-		go p.server.Read(make([]byte, 1))
 		go p.client.Read(make([]byte, 1))
 		synctest.Wait()
 		p.check(t, ticketRecords(p.label))
@@ -60,7 +59,7 @@ func TestOwnWriteIsSentOnRead(t *testing.T) {
 // A client that never reads costs the server its deadline, as
 // without the gate, and Close gives up after the five seconds of crypto/tls.
 func TestClientThatNeverReads(t *testing.T) {
-	for _, mode := range []Mode{FirstWrite, OwnWrite} {
+	for _, mode := range []Mode{OwnWrite, FirstWrite} {
 		synctest.Test(t, func(t *testing.T) {
 			p := shakenOverPipe(t, mode, nil)
 			read := make(chan error, 1)
@@ -86,8 +85,8 @@ func TestClientThatNeverReads(t *testing.T) {
 	}
 }
 
-// A write deadline that has passed before the first Read holds the ticket, and the
-// next write sends it.
+// A write deadline that passes before the client reads holds the ticket, and the next write
+// sends it.
 func TestOldWriteDeadlineDoesNotLoseTheTicket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := shakenOverPipe(t, OwnWrite, nil)
@@ -105,22 +104,25 @@ func TestOldWriteDeadlineDoesNotLoseTheTicket(t *testing.T) {
 	})
 }
 
-// A Read sends the ticket once the handshake has returned and the client can have
-// sent its Finished; not on the bytes of a handshake that failed.
-func TestReadSendsTheTicketOnlyAfterTheClientsFinished(t *testing.T) {
+// The ticket is sent when the handshake returns if the client can have sent its Finished; not
+// on the bytes of a handshake that failed.
+func TestReturnOfTheHandshakeSendsTheTicketOnlyAfterTheClientsFinished(t *testing.T) {
 	flight, ticket := record(36), record(newSessionTicketLen(testLabel))
 	for name, test := range map[string]struct {
 		written  []byte // by crypto/tls
 		received int    // bytes from the client inside the handshake
-		ended    bool
+		broken   error  // what reading gave then
+		returned bool
 		want     bool
 	}{
-		"after the Finished":          {slices.Concat(flight, ticket), finishedRecordLen, true, true},
-		"before the handshake's end":  {slices.Concat(flight, ticket), finishedRecordLen, false, false},
-		"after an alert":              {slices.Concat(flight, ticket), alertRecordLen, true, false},
-		"late, Finished read before":  {ticket, 0, true, true},
-		"late, inside the handshake":  {ticket, 0, false, false},
-		"flight that was not written": {nil, finishedRecordLen, true, false},
+		"after the Finished":          {slices.Concat(flight, ticket), finishedRecordLen, nil, true, true},
+		"before the handshake's end":  {slices.Concat(flight, ticket), finishedRecordLen, nil, false, false},
+		"after an alert":              {slices.Concat(flight, ticket), alertRecordLen, nil, true, false},
+		"after a close":               {slices.Concat(flight, ticket), finishedRecordLen, io.EOF, true, false},
+		"late, Finished read before":  {ticket, 0, nil, true, true},
+		"late, inside the handshake":  {ticket, 0, nil, false, false},
+		"late, after a close":         {ticket, 0, io.EOF, true, false},
+		"flight that was not written": {nil, finishedRecordLen, nil, true, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := new(scripted)
@@ -131,10 +133,12 @@ func TestReadSendsTheTicketOnlyAfterTheClientsFinished(t *testing.T) {
 			c.Write(test.written)
 			s.taken, s.calls = nil, 0
 			c.Read(make([]byte, test.received))
-			if test.ended {
+			if s.broken = test.broken; s.broken != nil {
+				c.Read(make([]byte, 1))
+			}
+			if test.returned {
 				end()
 			}
-			c.Read(nil)
 			synctest.Wait()
 			if got := bytes.Equal(s.taken, ticket); got != test.want || !got && s.calls > 0 {
 				t.Errorf("%s: sent %v (%d bytes), want %v", name, got, len(s.taken), test.want)

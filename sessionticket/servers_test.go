@@ -31,7 +31,7 @@ func listen(t *testing.T, gate *sessionticket.Gate) (net.Listener, *tls.Config, 
 
 // A web server speaks HTTP/1.1 and HTTP/2 through the gate, to strict clients too.
 func TestHTTPServer(t *testing.T) {
-	for _, mode := range []sessionticket.Mode{sessionticket.FirstWrite, sessionticket.OwnWrite} {
+	for _, mode := range []sessionticket.Mode{sessionticket.OwnWrite, sessionticket.FirstWrite} {
 		for _, protocol := range []string{"http/1.1", "h2"} {
 			gate := &sessionticket.Gate{Mode: mode}
 			ln, base, client := listen(t, gate)
@@ -80,7 +80,7 @@ func get(t *testing.T, transport *http.Transport, url string) string {
 
 // The mail server of the example, to a strict sender that comes twice.
 func TestSMTPServer(t *testing.T) {
-	for _, mode := range []sessionticket.Mode{sessionticket.FirstWrite, sessionticket.OwnWrite} {
+	for _, mode := range []sessionticket.Mode{sessionticket.OwnWrite, sessionticket.FirstWrite} {
 		gate := &sessionticket.Gate{Mode: mode}
 		ln, base, client := listen(t, gate)
 		config := gate.Config(base)

@@ -49,7 +49,7 @@ func TestGateFindsItsConnBelowWrappers(t *testing.T) {
 				if err != nil || got.DidResume != resumed {
 					t.Errorf("DidResume %v, error %v", got.DidResume, err)
 				}
-				held := len(far.from(1)) == 2 && len(records(far.from(1)[0])) == 2
+				held := len(far.from(1)) == 3 && len(records(far.from(1)[0])) == 1
 				if held != (test.want == nil) {
 					t.Errorf("held: %v\n%s", held, far)
 				}
@@ -104,7 +104,7 @@ func TestHelloWithoutContextIsNotHeld(t *testing.T) {
 // The hello of crypto/tls has the Context that ends with the handshake, also where
 // the caller gave one that goes on.
 func TestContextOfHelloEndsWithTheHandshake(t *testing.T) {
-	const lookAt = "the gate learns from ClientHelloInfo.Context that a handshake has ended: look at handshakeContext in crypto/tls, conn.go, and at concluded in hold.go"
+	const lookAt = "the gate learns from ClientHelloInfo.Context that a handshake has ended: look at handshakeContext in crypto/tls, conn.go, and at handshakeReturned in hold.go"
 	base, client := configs(testcert.New(t, testcert.Options{}))
 	var handshake context.Context
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -25,7 +25,7 @@ func TestFallbackAfterOneFailedHandshake(t *testing.T) {
 		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
 	}
 	line := p.await(0, "msg=session", "case=early-ticket", "mode=stock", "ehlo=strict.test", "ja4=t13",
-		`stopped="closed silently by the client, after NewSessionTicket"`, `next="mode first-write: `)
+		`stopped="closed silently by the client, after NewSessionTicket"`, `next="mode own-write: `)
 	if _, err := deliverStrictly(p.addr, config); err != nil {
 		t.Fatalf("the second attempt: %v", err)
 	}
@@ -67,7 +67,7 @@ func TestFailedHandshakeIsOneLineInTheLog(t *testing.T) {
 // failureLine matches the line, with its attributes in order.
 var failureLine = regexp.MustCompile(` level=INFO msg=session session=\w+ sender=127\.0\.0\.1:\d+ ehlo=strict\.test .*` +
 	` end="TLS handshake failed" err=EOF case=early-ticket stopped="closed silently by the client, after NewSessionTicket"` +
-	` ja4=t13d\w+ mode=stock next="mode first-write: [^"]+"$`)
+	` ja4=t13d\w+ mode=stock next="mode own-write: [^"]+"$`)
 
 // checkCommands checks what the commands of an operator print about the failure.
 func checkCommands(t *testing.T, data, session string) {
@@ -78,7 +78,7 @@ func checkCommands(t *testing.T, data, session string) {
 		{`"case":"early-ticket"`, "handshakes", "--case", "early-ticket", "--json"},
 		{"NewSessionTicket ← before the client's Finished", "handshakes", "show", session},
 		{"https://github.com/golang/go/issues/70232", "handshakes", "show", session},
-		{"fell-back, from stock to first-write", "senders", "show", "127.0.0.1"},
+		{"fell-back, from stock to own-write", "senders", "show", "127.0.0.1"},
 	} {
 		if err := checkOutput(t, look[0], append(look[1:], "--data", data)...); err != nil {
 			t.Error(err)

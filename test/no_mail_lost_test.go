@@ -149,7 +149,7 @@ func TestDeletedLedgerDoesNotAffectMail(t *testing.T) {
 		t.Fatal(out)
 	}
 	shows := func(text string) error { return checkOutput(t, text, "senders", "show", "192.0.2.7", "--data", p.data) }
-	eventually(t, func() error { return shows("pinned, from first-write to tls12") })
+	eventually(t, func() error { return shows("pinned, from own-write to tls12") })
 	l := startLoad(p.addr, "deleted", 4, 0)
 	l.awaitFirst()
 	if err := os.Remove(config.LedgerFile(p.data)); err != nil {

@@ -57,7 +57,7 @@ var probedServers = []struct {
 	}, probeSummary{"Postern", "completed", "notice", "resumption", ""}},
 	{"Postern, stock tickets", func(t *testing.T, cert *testcert.Pair) string {
 		return start(t, "--cert", cert.CertFile, "--key", cert.KeyFile, "--mode", "stock").addr
-	}, probeSummary{"Postern", "failed", "critical", "resumption", `"first-write", the default`}},
+	}, probeSummary{"Postern", "failed", "critical", "resumption", `"own-write", the default`}},
 }
 
 func mox(version string) func(*testing.T, *testcert.Pair) string {

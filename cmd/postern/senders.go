@@ -68,7 +68,7 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 type sendersPinCmd struct {
 	ledgerFlags
 	Network string `arg:"" help:"Address or network, such as 192.0.2.0/24."`
-	Mode    string `arg:"" help:"TLS mode: first-write, own-write, no-ticket, tls12 or stock."`
+	Mode    string `arg:"" help:"TLS mode: own-write, first-write, no-ticket, tls12 or stock."`
 	Why     string `required:"" placeholder:"TEXT" help:"Reason for the pin, shown with it."`
 }
 

@@ -62,7 +62,7 @@ func count(m *clientsim.Matrix, server int, mark clientsim.Mark) (n int) {
 	return n
 }
 
-// The servers are go-smtp unmodified, over the gate in modes first-write, own-write, no-ticket
+// The servers are go-smtp unmodified, over the gate in modes own-write, first-write, no-ticket
 // and stock, and without tickets.
 func TestTicketOrderDecidesWhoseHandshakesComplete(t *testing.T) {
 	m := run(t, withoutPrograms(t))

@@ -32,7 +32,7 @@ type server struct {
 func goServers() []*server {
 	servers := []*server{goServer("go-smtp, unmodified", func(*tls.Config) *sessionticket.Gate { return nil })}
 	for _, mode := range []sessionticket.Mode{
-		sessionticket.FirstWrite, sessionticket.OwnWrite, sessionticket.NoTicket, sessionticket.Stock,
+		sessionticket.OwnWrite, sessionticket.FirstWrite, sessionticket.NoTicket, sessionticket.Stock,
 	} {
 		servers = append(servers, goServer("go-smtp, gate "+mode.String(), func(*tls.Config) *sessionticket.Gate {
 			return &sessionticket.Gate{Mode: mode}

@@ -202,7 +202,7 @@ func sizeRate(to *float64) setter {
 
 func (c *Config) setMode(s setting) *Problem {
 	if s.value.text == nil || c.Mode.UnmarshalText([]byte(*s.value.text)) != nil {
-		return expected("a TLS mode", s.value, "use first-write, own-write, no-ticket, tls12 or stock")
+		return expected("a TLS mode", s.value, "use own-write, first-write, no-ticket, tls12 or stock")
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (sel *Selector) Choose(s Sender, now time.Time) (sessionticket.Mode, string
 		return sel.start(s.Fingerprint, now)
 	case known.due(sel.initial, now):
 		known.changed = true
-		return known.retry(now)
+		return known.retry(sel.initial, now)
 	default:
 		return known.Mode, known.reason()
 	}

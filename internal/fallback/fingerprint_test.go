@@ -12,27 +12,27 @@ func TestFingerprintFallsBackAfterFailuresInUnrelatedAreas(t *testing.T) {
 	l := New(stock)
 	for i, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
 		wantMode(t, l, from("203.0.113.1", "a"), epoch, stock)
-		if lost := strict.deliver(t, l, from(addr, "a"), epoch); len(lost) != 1 {
+		if lost := earlyTicket.deliver(t, l, from(addr, "a"), epoch); len(lost) != 1 {
 			t.Errorf("sender %d lost %v, want one", i, lost)
 		}
 	}
-	if lost := strict.deliver(t, l, from("203.0.113.1", "a"), epoch); lost != nil {
+	if lost := earlyTicket.deliver(t, l, from("203.0.113.1", "a"), epoch); lost != nil {
 		t.Errorf("the fourth lost attempts on %v, want none", lost)
 	}
-	wantMode(t, l, from("203.0.113.1", "a"), epoch.Add(time.Hour), firstWrite)
+	wantMode(t, l, from("203.0.113.1", "a"), epoch.Add(time.Hour), ownWrite)
 	wantMode(t, l, from("203.0.113.1", "b"), epoch, stock)
 
 	// And it stays there, since senders complete handshakes.
 	refusesTickets.deliver(t, l, from("198.18.0.1", "a"), epoch)
-	wantMode(t, l, from("100.64.0.1", "a"), epoch, firstWrite)
+	wantMode(t, l, from("100.64.0.1", "a"), epoch, ownWrite)
 }
 
 func TestFingerprintFallsBackNoFurtherThanNeeded(t *testing.T) {
 	l := New(stock)
 	intolerant13.deliver(t, l, from("192.0.2.1", "a"), epoch)
-	strict.deliver(t, l, from("198.51.100.1", "a"), epoch)
+	earlyTicket.deliver(t, l, from("198.51.100.1", "a"), epoch)
 	refusesTickets.deliver(t, l, from("2001:db8::1", "a"), epoch)
-	wantMode(t, l, from("203.0.113.1", "a"), epoch, firstWrite)
+	wantMode(t, l, from("203.0.113.1", "a"), epoch, ownWrite)
 }
 
 func TestFingerprintIsNotChangedBy(t *testing.T) {
@@ -43,8 +43,8 @@ func TestFingerprintIsNotChangedBy(t *testing.T) {
 	}{
 		{"many addresses of one provider", func(t *testing.T, l *Selector) {
 			for i := range 256 {
-				strict.deliver(t, l, from(fmt.Sprintf("192.0.%d.1", i), "a"), epoch)
-				strict.deliver(t, l, from(fmt.Sprintf("2001:db8:%x::1", i), "a"), epoch)
+				earlyTicket.deliver(t, l, from(fmt.Sprintf("192.0.%d.1", i), "a"), epoch)
+				earlyTicket.deliver(t, l, from(fmt.Sprintf("2001:db8:%x::1", i), "a"), epoch)
 			}
 		}},
 		{"scanners that never complete a handshake", func(t *testing.T, l *Selector) {
@@ -61,9 +61,9 @@ func TestFingerprintIsNotChangedBy(t *testing.T) {
 			}
 		}},
 		{"senders whose address is unknown", func(t *testing.T, l *Selector) {
-			strict.deliver(t, l, from("192.0.2.1", "a"), epoch)
-			strict.deliver(t, l, from("198.51.100.1", "a"), epoch)
-			strict.deliver(t, l, Sender{Fingerprint: "a"}, epoch)
+			earlyTicket.deliver(t, l, from("192.0.2.1", "a"), epoch)
+			earlyTicket.deliver(t, l, from("198.51.100.1", "a"), epoch)
+			earlyTicket.deliver(t, l, Sender{Fingerprint: "a"}, epoch)
 		}},
 		{"senders that did not fail in its mode", func(t *testing.T, l *Selector) {
 			for i := range 200 {
@@ -82,7 +82,7 @@ func TestFingerprintIsNotChangedBy(t *testing.T) {
 // Three forgers change a fingerprint for a short time only: new senders recover, and their
 // fingerprint with them.
 func TestFingerprintRecoversWithItsSenders(t *testing.T) {
-	l := New(firstWrite)
+	l := New(ownWrite)
 	for _, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
 		intolerant13.deliver(t, l, from(addr, "new"), epoch)
 	}
@@ -92,12 +92,12 @@ func TestFingerprintRecoversWithItsSenders(t *testing.T) {
 			t.Fatalf("the honest one failed in %v", mode)
 		}
 	}
-	wantMode(t, l, from("198.18.0.1", "new"), epoch.AddDate(0, 0, 2), firstWrite)
+	wantMode(t, l, from("198.18.0.1", "new"), epoch.AddDate(0, 0, 2), ownWrite)
 }
 
 // Their initial mode may be wrong for one of them, even if it only sends an alert.
 func TestNewSenderIsNotLockedOutByItsFingerprint(t *testing.T) {
-	l := New(firstWrite)
+	l := New(ownWrite)
 	for _, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
 		intolerant13.deliver(t, l, from(addr, "a"), epoch)
 	}

@@ -139,7 +139,7 @@ func (sel *Selector) Restore(states []State) {
 		if int(state.Mode) >= modes || int(state.Helps) >= modes || state.Retries < 0 || state.Penalty < 0 {
 			continue
 		}
-		if state.Since.IsZero() || safer(sel.initial, state.Mode) {
+		if state.Since.IsZero() || !safer(state.Mode, sel.initial) {
 			state.set(sel.initial, sel.initial, "", time.Time{})
 		}
 		m := &sel.senders

@@ -17,7 +17,7 @@ func TestStatesAreBounded(t *testing.T) {
 	for i := range 2000 {
 		s := from(fmt.Sprintf("10.%d.%d.1", i%200, i/200), fmt.Sprint(i))
 		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch)
-		for _, d := range l.Learn(s, firstWrite, handshake.Worked, epoch) {
+		for _, d := range l.Learn(s, ownWrite, handshake.Worked, epoch) {
 			if d.Kind == Forgotten {
 				forgotten++
 			}
@@ -42,11 +42,11 @@ func TestCrowdEvictsItsOwn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, s := New(stock), from("192.0.2.7", "a")
 			l.senders.max = 100
-			strict.deliver(t, l, s, epoch)
+			earlyTicket.deliver(t, l, s, epoch)
 			for i := range 1000 {
-				strict.deliver(t, l, crowd(i), epoch.Add(time.Hour))
+				earlyTicket.deliver(t, l, crowd(i), epoch.Add(time.Hour))
 			}
-			wantMode(t, l, s, epoch.Add(2*time.Hour), firstWrite)
+			wantMode(t, l, s, epoch.Add(2*time.Hour), ownWrite)
 		})
 	}
 }
@@ -60,16 +60,16 @@ func TestLeastRecentlySeenIsEvictedFirst(t *testing.T) {
 	}
 	wantMode(t, l, from("1.0.0.1", "0"), epoch, stock)
 	wantMode(t, l, from("2.0.0.1", "1"), epoch, stock)
-	wantMode(t, l, from("3.0.0.1", "2"), epoch, firstWrite)
+	wantMode(t, l, from("3.0.0.1", "2"), epoch, ownWrite)
 }
 
 func TestOldStateIsForgotten(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	late := epoch.Add(MaxAge + time.Hour)
 	wantMode(t, l, s, late, stock)
 	decisions := l.Learn(s, stock, handshake.Worked, late)
-	if len(decisions) != 1 || decisions[0].Kind != Forgotten || decisions[0].From != firstWrite {
+	if len(decisions) != 1 || decisions[0].Kind != Forgotten || decisions[0].From != ownWrite {
 		t.Errorf("decisions: %+v", decisions)
 	}
 }
@@ -77,10 +77,10 @@ func TestOldStateIsForgotten(t *testing.T) {
 func TestSenderKeepsItsModeAfterRestart(t *testing.T) {
 	before := New(stock)
 	s := from("192.0.2.7", "a")
-	strict.deliver(t, before, s, epoch)
+	earlyTicket.deliver(t, before, s, epoch)
 	after := New(stock)
 	after.Restore(before.Changed())
-	if lost := strict.deliver(t, after, s, epoch); lost != nil {
+	if lost := earlyTicket.deliver(t, after, s, epoch); lost != nil {
 		t.Errorf("it lost attempts in %v", lost)
 	}
 	if after.Changed() == nil {
@@ -91,13 +91,13 @@ func TestSenderKeepsItsModeAfterRestart(t *testing.T) {
 func TestRetryIsNotRepeatedAfterRestart(t *testing.T) {
 	before := New(stock)
 	s := from("192.0.2.7", "a")
-	strict.deliver(t, before, s, epoch)
+	earlyTicket.deliver(t, before, s, epoch)
 	before.Changed()
 	due := epoch.Add(7 * time.Hour)
 	wantMode(t, before, s, due, stock)
 	after := New(stock)
 	after.Restore(before.Changed())
-	wantMode(t, after, s, due, firstWrite)
+	wantMode(t, after, s, due, ownWrite)
 }
 
 func TestInitialModeCanChangeBetweenRestarts(t *testing.T) {
@@ -112,7 +112,7 @@ func TestInitialModeCanChangeBetweenRestarts(t *testing.T) {
 	wantMode(t, eager, good, epoch, stock)
 	wantMode(t, eager, bad, epoch, tls12)
 
-	strict.deliver(t, eager, good, epoch)
+	earlyTicket.deliver(t, eager, good, epoch)
 	again := New(noTicket)
 	again.Restore(append(states, eager.Changed()...))
 	wantMode(t, again, good, epoch, noTicket)

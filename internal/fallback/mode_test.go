@@ -1,7 +1,9 @@
 package fallback
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"postern/handshake"
@@ -21,5 +23,20 @@ func TestUnknownModeIsNotLearned(t *testing.T) {
 	sel := New(stock)
 	if sel.Learn(from("192.0.2.7", "a"), sessionticket.Mode(200), handshake.Worked, epoch) != nil || sel.Changed() != nil {
 		t.Error("something was learned of an unknown mode")
+	}
+}
+
+// A stored state survives a change of the modes' order.
+func TestStateIsStoredByNamesOfModes(t *testing.T) {
+	state := State{Mode: noTicket, Helps: tls12}
+	state.Worked[ownWrite], state.Failed[stock], state.Tried[firstWrite] = 7, 2, true
+	text, err := json.Marshal(state)
+	for _, part := range []string{`"Mode":"no-ticket"`, `"Helps":"tls12"`, `"Worked":{"own-write":7}`, `"Failed":{"stock":2}`, `"Tried":{"first-write":true}`} {
+		if err != nil || !strings.Contains(string(text), part) {
+			t.Errorf("stored as %s, %v; want it to contain %s", text, err, part)
+		}
+	}
+	if err := json.Unmarshal([]byte(`{"Worked":{"fast":1}}`), &state); err == nil {
+		t.Error("a mode that does not exist was read")
 	}
 }

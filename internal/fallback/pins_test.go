@@ -13,16 +13,16 @@ func pin(network string, mode sessionticket.Mode) Pin {
 }
 
 func TestLongestPinApplies(t *testing.T) {
-	l := New(firstWrite)
+	l := New(ownWrite)
 	refusesTickets.deliver(t, l, from("192.0.2.7", "a"), epoch)
-	l.SetPins([]Pin{pin("192.0.0.0/16", tls12), pin("192.0.2.7/32", stock), pin("192.0.2.0/24", ownWrite), pin("::/0", noTicket)}, epoch)
+	l.SetPins([]Pin{pin("192.0.0.0/16", tls12), pin("192.0.2.7/32", stock), pin("192.0.2.0/24", firstWrite), pin("::/0", noTicket)}, epoch)
 	for addr, want := range map[string]sessionticket.Mode{
-		"192.0.2.7": stock, "::ffff:192.0.2.7": stock, "192.0.2.8": ownWrite, "192.0.3.1": tls12,
-		"2001:db8::1": noTicket, "198.51.100.1": firstWrite,
+		"192.0.2.7": stock, "::ffff:192.0.2.7": stock, "192.0.2.8": firstWrite, "192.0.3.1": tls12,
+		"2001:db8::1": noTicket, "198.51.100.1": ownWrite,
 	} {
 		wantMode(t, l, from(addr, "a"), epoch, want)
 	}
-	wantMode(t, l, Sender{Fingerprint: "a"}, epoch, firstWrite)
+	wantMode(t, l, Sender{Fingerprint: "a"}, epoch, ownWrite)
 	for range 100 {
 		for _, mode := range []sessionticket.Mode{stock, noTicket} { // of the pin, and its own
 			if decisions := l.Learn(from("192.0.2.7", "a"), mode, handshake.ClosedAfterFlight, epoch); decisions != nil {
@@ -35,13 +35,13 @@ func TestLongestPinApplies(t *testing.T) {
 }
 
 func TestSetPinsReturnsChanges(t *testing.T) {
-	l := New(firstWrite)
+	l := New(ownWrite)
 	l.SetPins([]Pin{pin("192.0.2.0/24", tls12), pin("198.51.100.0/24", tls12), pin("203.0.113.0/24", tls12)}, epoch)
 	changes := l.SetPins([]Pin{pin("192.0.2.9/24", noTicket), pin("203.0.113.0/24", tls12), pin("10.0.0.0/8", stock)}, epoch)
 	want := []Decision{
-		{Kind: Pinned, Network: netip.MustParsePrefix("10.0.0.0/8"), From: firstWrite, To: stock, Why: "asked for"},
+		{Kind: Pinned, Network: netip.MustParsePrefix("10.0.0.0/8"), From: ownWrite, To: stock, Why: "asked for"},
 		{Kind: Pinned, Network: netip.MustParsePrefix("192.0.2.0/24"), From: tls12, To: noTicket, Why: "asked for"},
-		{Kind: Unpinned, Network: netip.MustParsePrefix("198.51.100.0/24"), From: tls12, To: firstWrite, Why: "pin removed: asked for"},
+		{Kind: Unpinned, Network: netip.MustParsePrefix("198.51.100.0/24"), From: tls12, To: ownWrite, Why: "pin removed: asked for"},
 	}
 	if len(changes) != len(want) {
 		t.Fatalf("decisions: %+v", changes)

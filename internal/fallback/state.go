@@ -20,11 +20,11 @@ type State struct {
 	Why   string    // reason for Mode; empty in the initial mode
 	Seen  time.Time // its last handshake with a conclusive outcome
 
-	Worked [modes]int // completed handshakes by mode
-	Failed [modes]int // silent closes by mode
+	Worked byMode[int] // completed handshakes
+	Failed byMode[int] // silent closes
 
-	Penalty int         // of failures in Mode, less completed handshakes
-	Tried   [modes]bool // modes that failed since a handshake last completed
+	Penalty int          // of failures in Mode, less completed handshakes
+	Tried   byMode[bool] // modes that failed since a handshake last completed
 
 	Confirmed bool      // a handshake completed in Mode since the last retry
 	Retrying  bool      // a retry is under way
@@ -56,8 +56,8 @@ func (s *State) learn(mode sessionticket.Mode, outcome handshake.Outcome, initia
 		s.Failed[mode]++
 	}
 	switch {
-	case s.Retrying && rank(mode)+1 == rank(s.Mode):
-		return s.retried(outcome, initial, now)
+	case s.Retrying && mode == before(s.Mode, initial):
+		return s.retried(mode, outcome, initial, now)
 	case mode != s.Mode:
 		return nil // the handshake began before the last change
 	case outcome == handshake.Worked:
@@ -73,7 +73,7 @@ func (s *State) learn(mode sessionticket.Mode, outcome handshake.Outcome, initia
 // confirm records a handshake that completed in Mode.
 func (s *State) confirm() {
 	s.Confirmed = true
-	s.Tried = [modes]bool{}
+	s.Tried = byMode[bool]{}
 	s.Penalty = max(0, s.Penalty-1)
 }
 
@@ -127,19 +127,20 @@ func (s *State) next(outcome handshake.Outcome, initial sessionticket.Mode) sess
 	if mode := s.remedy(outcome); !s.Tried[mode] {
 		return mode
 	}
-	for _, mode := range order[rank(initial):] {
+	for _, mode := range reachable(initial) {
 		if !s.Tried[mode] {
 			return mode
 		}
 	}
-	s.Tried = [modes]bool{}
+	s.Tried = byMode[bool]{}
 	return initial
 }
 
-// remedy returns the mode that avoids the cause of a silent close.
+// remedy returns the mode that avoids the cause of a silent close, and of those that do the
+// one that gives up least. TestRemediesLoseFewestAttempts compares it with all others.
 //
-// After the ticket: the client accepts no ticket at any time. Known clients of this kind
-// need no-ticket, so own-write is left for the recovery.
+// After the ticket: in first-write the ticket came together with data, which own-write
+// avoids. Otherwise the client accepts no ticket at any time.
 //
 // After the flight: in stock the ticket is in the flight. In the other modes the flight is
 // the same for a client that does not resume, and only TLS 1.2 differs. A client that
@@ -149,10 +150,12 @@ func (s *State) remedy(outcome handshake.Outcome) sessionticket.Mode {
 	switch {
 	case outcome == handshake.Inconclusive:
 		return s.Mode // none is known
+	case outcome == handshake.ClosedAfterTicket && s.Mode == sessionticket.FirstWrite:
+		return sessionticket.OwnWrite
 	case outcome == handshake.ClosedAfterTicket, s.Mode != sessionticket.Stock && givesTickets(s.Mode) && gotTickets:
 		return sessionticket.NoTicket
 	case s.Mode == sessionticket.Stock:
-		return sessionticket.FirstWrite
+		return sessionticket.OwnWrite
 	default:
 		return sessionticket.TLS12
 	}
@@ -198,17 +201,16 @@ func (s *State) due(initial sessionticket.Mode, now time.Time) bool {
 // retry starts a retry of the next less compatible mode, for one connection: those before
 // RetryAt get the known mode, even if the outcome of this one never arrives. One step is
 // enough: a client that fails in that mode fails in those before it.
-func (s *State) retry(now time.Time) (sessionticket.Mode, string) {
+func (s *State) retry(initial sessionticket.Mode, now time.Time) (sessionticket.Mode, string) {
 	s.Retries++
 	s.RetryAt = now.Add(wait(s.Retries))
 	s.Retrying, s.Confirmed = true, false
-	return before(s.Mode), fmt.Sprintf("retry; mode %v works", s.Mode)
+	return before(s.Mode, initial), fmt.Sprintf("retry; mode %v works", s.Mode)
 }
 
-// retried records the outcome of a retry.
-func (s *State) retried(outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
+// retried records the outcome of a retry of the given mode.
+func (s *State) retried(retried sessionticket.Mode, outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
 	s.Retrying = false
-	retried := before(s.Mode)
 	if outcome != handshake.Worked {
 		why := fmt.Sprintf("retried and %v; mode %v works", outcome, s.Mode)
 		return s.decide(RetryFailed, retried, why, now)

@@ -23,12 +23,14 @@ func TestSenderGetsTheModeThatAvoidsItsClose(t *testing.T) {
 		ends   sessionticket.Mode
 	}{
 		{"a healthy one loses nothing", healthy, stock, nil, stock},
-		{"a strict one loses one to an early ticket", strict, stock, []sessionticket.Mode{stock}, firstWrite},
-		{"a strict one loses nothing to a late ticket", strict, firstWrite, nil, firstWrite},
-		{"one that refuses tickets does not get one at another time", refusesTickets, firstWrite, []sessionticket.Mode{firstWrite}, noTicket},
-		{"nor if the first was early", refusesTickets, stock, []sessionticket.Mode{stock, firstWrite}, noTicket},
-		{"the same flight is not tried twice", intolerant13, firstWrite, []sessionticket.Mode{firstWrite}, tls12},
-		{"a ticket in the flight is ruled out first", intolerant13, stock, []sessionticket.Mode{stock, firstWrite}, tls12},
+		{"a strict one loses one to an early ticket", earlyTicket, stock, []sessionticket.Mode{stock}, ownWrite},
+		{"a strict one loses nothing to a late ticket", earlyTicket, ownWrite, nil, ownWrite},
+		{"one that refuses tickets does not get one at another time", refusesTickets, ownWrite, []sessionticket.Mode{ownWrite}, noTicket},
+		{"nor if the first was early", refusesTickets, stock, []sessionticket.Mode{stock, ownWrite}, noTicket},
+		{"one that minds ticket and data in one read keeps tickets", ticketWithData, firstWrite, []sessionticket.Mode{firstWrite}, ownWrite},
+		{"one that minds a ticket in any shared read does not meet a second one", sharedRead, stock, []sessionticket.Mode{stock}, ownWrite},
+		{"the same flight is not tried twice", intolerant13, ownWrite, []sessionticket.Mode{ownWrite}, tls12},
+		{"a ticket in the flight is ruled out first", intolerant13, stock, []sessionticket.Mode{stock, ownWrite}, tls12},
 		{"it falls back from no-ticket too", intolerant13, noTicket, []sessionticket.Mode{noTicket}, tls12},
 		{
 			"if the remedy does not help, the others are tried",
@@ -37,7 +39,7 @@ func TestSenderGetsTheModeThatAvoidsItsClose(t *testing.T) {
 		},
 		{
 			"one that answers TLS 1.2 with an alert does not stay there",
-			client{noTicket: handshake.Worked, firstWrite: handshake.ClosedAfterFlight, ownWrite: handshake.ClosedAfterFlight},
+			client{noTicket: handshake.Worked, ownWrite: handshake.ClosedAfterFlight, firstWrite: handshake.ClosedAfterFlight},
 			firstWrite, []sessionticket.Mode{firstWrite, tls12, tls12, ownWrite}, noTicket,
 		},
 	} {
@@ -50,20 +52,20 @@ func TestSenderGetsTheModeThatAvoidsItsClose(t *testing.T) {
 		})
 	}
 	t.Run("one that no mode helps stays in the initial mode", func(t *testing.T) {
-		l, s := New(firstWrite), from("192.0.2.7", "a")
-		for range 4 {
+		l, s := New(ownWrite), from("192.0.2.7", "a")
+		for range 3 {
 			alwaysFails.connect(l, s, epoch)
 		}
-		wantMode(t, l, s, epoch, firstWrite)
+		wantMode(t, l, s, epoch, ownWrite)
 	})
 	t.Run("an alert below does not make it loop", func(t *testing.T) {
-		l, s := New(firstWrite), from("192.0.2.7", "a")
+		l, s := New(ownWrite), from("192.0.2.7", "a")
 		var offered []sessionticket.Mode
 		for range 6 {
 			mode, _, _ := broken.connect(l, s, epoch)
 			offered = append(offered, mode)
 		}
-		want := []sessionticket.Mode{firstWrite, tls12, tls12, ownWrite, noTicket, firstWrite}
+		want := []sessionticket.Mode{ownWrite, tls12, tls12, noTicket, ownWrite, tls12}
 		if !slices.Equal(offered, want) {
 			t.Errorf("it had modes %v, want %v", offered, want)
 		}
@@ -73,10 +75,10 @@ func TestSenderGetsTheModeThatAvoidsItsClose(t *testing.T) {
 // A sender that fails only when it resumes completed a handshake before. It needs a full
 // handshake, not TLS 1.2.
 func TestSenderThatFailsWhenItResumesGetsNoTicket(t *testing.T) {
-	l, s := New(firstWrite), from("192.0.2.7", "a")
+	l, s := New(ownWrite), from("192.0.2.7", "a")
 	for range 4 {
-		l.Learn(s, firstWrite, handshake.Worked, epoch)
-		l.Learn(s, firstWrite, handshake.ClosedAfterFlight, epoch)
+		l.Learn(s, ownWrite, handshake.Worked, epoch)
+		l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch)
 	}
 	wantMode(t, l, s, epoch, noTicket)
 }
@@ -91,7 +93,7 @@ func TestSenderFallsBackAtTheThirdFailureInAModeThatWorked(t *testing.T) {
 		wantMode(t, l, s, epoch, stock)
 	}
 	decisions := l.Learn(s, stock, handshake.ClosedAfterFlight, epoch)
-	wantMode(t, l, s, epoch, firstWrite)
+	wantMode(t, l, s, epoch, ownWrite)
 	if len(decisions) != 1 || !strings.Contains(decisions[0].Why, "1000 completed sessions") {
 		t.Errorf("decisions: %+v", decisions)
 	}
@@ -99,23 +101,23 @@ func TestSenderFallsBackAtTheThirdFailureInAModeThatWorked(t *testing.T) {
 
 func TestAllModesAreTriedAgainAfterASuccess(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	onlyStock := inOrder(handshake.Worked, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight)
 	lost := onlyStock.deliver(t, l, s, epoch.Add(time.Hour))
-	if want := []sessionticket.Mode{firstWrite, firstWrite, firstWrite, noTicket, tls12}; !slices.Equal(lost, want) {
+	if want := []sessionticket.Mode{ownWrite, ownWrite, ownWrite, noTicket, tls12}; !slices.Equal(lost, want) {
 		t.Errorf("it lost attempts in %v, want %v", lost, want)
 	}
 	wantMode(t, l, s, epoch.Add(3*time.Hour), stock)
 }
 
 func TestRareFailuresChangeNothing(t *testing.T) {
-	l, s := New(firstWrite), from("192.0.2.7", "a")
+	l, s := New(ownWrite), from("192.0.2.7", "a")
 	for i := range 10_000 {
 		end := handshake.Worked
 		if i%25 == 24 {
 			end = handshake.ClosedAfterFlight
 		}
-		if decisions := l.Learn(s, firstWrite, end, epoch); decisions != nil {
+		if decisions := l.Learn(s, ownWrite, end, epoch); decisions != nil {
 			t.Fatalf("handshake %d: %+v", i, decisions)
 		}
 	}
@@ -127,11 +129,11 @@ func TestTwoFingerprintsInOneNetworkAreIndependent(t *testing.T) {
 	for range 100 {
 		healthy.deliver(t, l, good, epoch)
 	}
-	if lost := strict.deliver(t, l, bad, epoch); len(lost) != 1 {
+	if lost := earlyTicket.deliver(t, l, bad, epoch); len(lost) != 1 {
 		t.Errorf("the strict one lost attempts on %v, want one", lost)
 	}
 	wantMode(t, l, good, epoch, stock)
-	wantMode(t, l, from("192.0.2.9", "bad"), epoch, firstWrite)
+	wantMode(t, l, from("192.0.2.9", "bad"), epoch, ownWrite)
 }
 
 // Two clients with one network and fingerprint share a mode that works for both, and retries
@@ -143,7 +145,7 @@ func TestTwoKindsWithOneFingerprintSettle(t *testing.T) {
 		now := epoch.Add(time.Duration(hour) * time.Hour)
 		healthy.connect(l, s, now)
 		healthy.connect(l, s, now.Add(time.Minute))
-		for _, end, _ := strict.connect(l, s, now.Add(30*time.Minute)); end != handshake.Worked; _, end, _ = strict.connect(l, s, now.Add(45*time.Minute)) {
+		for _, end, _ := earlyTicket.connect(l, s, now.Add(30*time.Minute)); end != handshake.Worked; _, end, _ = earlyTicket.connect(l, s, now.Add(45*time.Minute)) {
 			lost++
 		}
 	}
@@ -157,18 +159,18 @@ func TestOutcomesInAnEarlierModeChangeNothing(t *testing.T) {
 	for range 10 {
 		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch) // they began together
 	}
-	wantMode(t, l, s, epoch, firstWrite)
+	wantMode(t, l, s, epoch, ownWrite)
 	l.Learn(s, stock, handshake.Worked, epoch)
-	wantMode(t, l, s, epoch, firstWrite)
+	wantMode(t, l, s, epoch, ownWrite)
 }
 
 func TestInconclusiveOutcomesChangeNothing(t *testing.T) {
 	for name, past := range map[string]func(l *Selector, s Sender){
 		"unknown":                   func(*Selector, Sender) {},
 		"completed in a safer mode": func(l *Selector, s Sender) { refusesTickets.deliver(t, l, s, epoch) },
-		"never completed":           func(l *Selector, s Sender) { l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch) },
+		"never completed":           func(l *Selector, s Sender) { l.Learn(s, firstWrite, handshake.ClosedAfterFlight, epoch) },
 	} {
-		l, s := New(firstWrite), from("192.0.2.7", "a")
+		l, s := New(ownWrite), from("192.0.2.7", "a")
 		past(l, s)
 		before, _ := l.Choose(s, epoch)
 		for range 100 {
@@ -178,8 +180,8 @@ func TestInconclusiveOutcomesChangeNothing(t *testing.T) {
 		}
 		wantMode(t, l, s, epoch, before)
 	}
-	l := New(firstWrite)
-	l.Learn(from("192.0.2.7", "a"), firstWrite, handshake.Inconclusive, epoch)
+	l := New(ownWrite)
+	l.Learn(from("192.0.2.7", "a"), ownWrite, handshake.Inconclusive, epoch)
 	if states := l.Changed(); states != nil {
 		t.Errorf("an inconclusive outcome is stored: %+v", states)
 	}
@@ -201,10 +203,10 @@ func TestDecisionsSayWhy(t *testing.T) {
 		decided = append(decided, l.Learn(s, mode, end, now)...)
 	}
 	note(stock, handshake.ClosedAfterFlight, epoch)
-	note(firstWrite, handshake.Worked, epoch)
+	note(ownWrite, handshake.Worked, epoch)
 	mode, _ := l.Choose(s, epoch.Add(7*time.Hour))
 	note(mode, handshake.ClosedAfterFlight, epoch.Add(7*time.Hour))
-	note(firstWrite, handshake.Worked, epoch.Add(8*time.Hour))
+	note(ownWrite, handshake.Worked, epoch.Add(8*time.Hour))
 	mode, _ = l.Choose(s, epoch.Add(24*time.Hour))
 	note(mode, handshake.Worked, epoch.Add(24*time.Hour))
 
@@ -213,9 +215,9 @@ func TestDecisionsSayWhy(t *testing.T) {
 		from, to sessionticket.Mode
 		why      string
 	}{
-		{FellBack, stock, firstWrite, "closed silently after our flight in mode stock; no session from 192.0.2.0/24 with this fingerprint has completed in that mode"},
-		{RetryFailed, stock, firstWrite, "retried and closed silently after our flight; mode first-write works"},
-		{Recovered, firstWrite, stock, "retried mode stock and completed"},
+		{FellBack, stock, ownWrite, "closed silently after our flight in mode stock; no session from 192.0.2.0/24 with this fingerprint has completed in that mode"},
+		{RetryFailed, stock, ownWrite, "retried and closed silently after our flight; mode own-write works"},
+		{Recovered, ownWrite, stock, "retried mode stock and completed"},
 	}
 	if len(decided) != len(want) {
 		t.Fatalf("decisions: %+v", decided)
@@ -230,25 +232,25 @@ func TestDecisionsSayWhy(t *testing.T) {
 
 func TestOneConnectionRetriesALessCompatibleMode(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
 	wantMode(t, l, s, due, stock)
 	for range 10 {
-		wantMode(t, l, s, due, firstWrite) // while the retry is under way
+		wantMode(t, l, s, due, ownWrite) // while the retry is under way
 	}
 	l.Learn(s, stock, handshake.ClosedAfterFlight, due)
-	wantMode(t, l, s, due.Add(time.Minute), firstWrite)
+	wantMode(t, l, s, due.Add(time.Minute), ownWrite)
 }
 
 func TestOneOfManyConcurrentConnectionsRetries(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
 	var tries atomic.Int32
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if mode, _, _ := strict.connect(l, s, due); mode == stock {
+			if mode, _, _ := earlyTicket.connect(l, s, due); mode == stock {
 				tries.Add(1)
 			}
 		})
@@ -261,11 +263,11 @@ func TestOneOfManyConcurrentConnectionsRetries(t *testing.T) {
 
 func TestRetriesBecomeRarer(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	var waits []time.Duration
 	last := epoch.Add(15 * time.Minute)
 	for now := epoch; now.Before(epoch.Add(70 * 24 * time.Hour)); now = now.Add(15 * time.Minute) {
-		if _, end, _ := strict.connect(l, s, now); end != handshake.Worked {
+		if _, end, _ := earlyTicket.connect(l, s, now); end != handshake.Worked {
 			waits = append(waits, now.Sub(last).Round(time.Hour))
 			last = now
 		}
@@ -282,7 +284,7 @@ func TestNoSenderLosesTwoAttemptsInARowToRetries(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	lostInARow := 0
 	for day := range 29 {
-		_, end, _ := strict.connect(l, s, epoch.Add(time.Duration(day)*26*time.Hour))
+		_, end, _ := earlyTicket.connect(l, s, epoch.Add(time.Duration(day)*26*time.Hour))
 		if end == handshake.Worked {
 			lostInARow = 0
 		} else if lostInARow++; lostInARow > 1 {
@@ -299,7 +301,7 @@ func TestFixedSenderRecovers(t *testing.T) {
 		mode, _, _ := healthy.connect(l, s, now)
 		offered = append(offered, mode)
 	}
-	if want := []sessionticket.Mode{tls12, noTicket, ownWrite, firstWrite, stock}; !slices.Equal(slices.Compact(offered), want) {
+	if want := []sessionticket.Mode{tls12, noTicket, ownWrite, stock}; !slices.Equal(slices.Compact(offered), want) {
 		t.Errorf("it had modes %v, want %v", slices.Compact(offered), want)
 	}
 }
@@ -307,31 +309,31 @@ func TestFixedSenderRecovers(t *testing.T) {
 // After one success a mode is not trusted like one that has worked for long.
 func TestOneFailureUndoesARecovery(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	now := epoch.Add(7 * time.Hour)
 	if mode, _, _ := healthy.connect(l, s, now); mode != stock {
 		t.Fatalf("it has mode %v", mode)
 	}
-	strict.connect(l, s, now)
-	wantMode(t, l, s, now, firstWrite)
+	earlyTicket.connect(l, s, now)
+	wantMode(t, l, s, now, ownWrite)
 }
 
 func TestRetryWithoutAnOutcomeIsNotRepeatedAtOnce(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch)
+	earlyTicket.deliver(t, l, s, epoch)
 	due := epoch.Add(7 * time.Hour)
 	wantMode(t, l, s, due, stock) // and its outcome never arrives
-	strict.connect(l, s, due.Add(time.Minute))
-	wantMode(t, l, s, due.Add(11*time.Hour), firstWrite)
+	earlyTicket.connect(l, s, due.Add(time.Minute))
+	wantMode(t, l, s, due.Add(11*time.Hour), ownWrite)
 	wantMode(t, l, s, due.Add(13*time.Hour), stock)
 }
 
 func TestClockSetBackDelaysNothingForLong(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	strict.deliver(t, l, s, epoch.AddDate(30, 0, 0))
+	earlyTicket.deliver(t, l, s, epoch.AddDate(30, 0, 0))
 	lost := 0
 	for now := epoch; now.Before(epoch.AddDate(0, 1, 0)); now = now.Add(time.Hour) {
-		if _, end, _ := strict.connect(l, s, now); end != handshake.Worked {
+		if _, end, _ := earlyTicket.connect(l, s, now); end != handshake.Worked {
 			lost++
 		}
 	}

@@ -175,5 +175,5 @@ func (s Software) adviceOn(c *interop.Case) []interop.Advice {
 // posternAdvice is for faults that Postern has only if configured so; a case's remedy says
 // what it does by default.
 var posternAdvice = map[string]string{
-	"early-ticket": "Set mode to \"first-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is answered in a more compatible mode next time.",
+	"early-ticket": "Set mode to \"own-write\", the default: the ticket leaves after the client's Finished. With \"stock\" each such sender fails once, and is answered in a more compatible mode next time.",
 }

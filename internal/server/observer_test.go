@@ -120,10 +120,10 @@ func TestAStrictSenderFallsBackAfterOneFailure(t *testing.T) {
 			t.Errorf("the log says %s=%q, want %q", key, got, want)
 		}
 	}
-	if got := o.mode(); got != sessionticket.FirstWrite {
+	if got := o.mode(); got != sessionticket.OwnWrite {
 		t.Errorf("mode %v after the failure", got)
 	}
-	if line := o.ended(t, mailed("COMPLETED", sessionticket.FirstWrite)); line[logkey.Case] != nil || line[logkey.Next] != nil {
+	if line := o.ended(t, mailed("COMPLETED", sessionticket.OwnWrite)); line[logkey.Case] != nil || line[logkey.Next] != nil {
 		t.Errorf("the log says more of a success: %v", line)
 	}
 	if err := o.Close(); err != nil {
@@ -132,7 +132,7 @@ func TestAStrictSenderFallsBackAfterOneFailure(t *testing.T) {
 
 	o = open(t, path)
 	defer o.Close()
-	if got := o.mode(); got != sessionticket.FirstWrite {
+	if got := o.mode(); got != sessionticket.OwnWrite {
 		t.Errorf("mode %v after a restart", got)
 	}
 }
@@ -156,7 +156,7 @@ func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 		t.Errorf("the transcript does not come back: %v", err)
 	}
 	decisions, err := r.Decisions(ctx, ledger.Filter{})
-	if err != nil || len(decisions) != 1 || decisions[0].From != sessionticket.Stock || decisions[0].To != sessionticket.FirstWrite || decisions[0].Why == "" {
+	if err != nil || len(decisions) != 1 || decisions[0].From != sessionticket.Stock || decisions[0].To != sessionticket.OwnWrite || decisions[0].Why == "" {
 		t.Errorf("the ledger has %+v, %v", decisions, err)
 	}
 }
@@ -187,7 +187,7 @@ func TestSessionsWithoutAHandshake(t *testing.T) {
 func TestAHandshakeWithoutACommandIsStoredAsUnused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	o := open(t, path)
-	polite := mailed("POLITE", sessionticket.FirstWrite)
+	polite := mailed("POLITE", sessionticket.OwnWrite)
 	polite.Messages, polite.Transcript = 0, &handshake.Transcript{
 		Completed: true, Use: handshake.UseNone, End: handshake.End{Kind: handshake.EndClosed, By: handshake.Client},
 		Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}, {From: handshake.Client, Type: handshake.TypeAlert}},
@@ -195,7 +195,7 @@ func TestAHandshakeWithoutACommandIsStoredAsUnused(t *testing.T) {
 	if line := o.ended(t, polite); line[logkey.Case] != nil {
 		t.Errorf("the log says %v", line)
 	}
-	o.SessionEnded(mailed("MAILED", sessionticket.FirstWrite))
+	o.SessionEnded(mailed("MAILED", sessionticket.OwnWrite))
 	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
