@@ -296,6 +296,7 @@ type periodJSON struct {
 	To         time.Time `json:"to"`
 	State      string    `json:"state"`
 	Reports    int       `json:"reports"`
+	Unverified int       `json:"unverified,omitempty"`
 	Successful int64     `json:"successful"`
 	Failed     int64     `json:"failed"`
 	Current    bool      `json:"current,omitempty"`
@@ -359,7 +360,7 @@ func toPolicyJSON(r tlsrptexplain.Result) policyJSON {
 	out := policyJSON{
 		PolicyType: string(r.Policy.Type), Domain: r.Policy.Domain, Successful: r.Successful, Failed: r.Failed, Detailed: r.Detailed, Changed: r.Change.Text(),
 		Periods: each(r.Change.Periods, func(p tlsrptexplain.Period) periodJSON {
-			return periodJSON{p.From.UTC(), p.To.UTC(), string(p.State), p.Reports, p.Successful, p.Failed, false}
+			return periodJSON{p.From.UTC(), p.To.UTC(), string(p.State), p.Reports, p.Unverified, p.Successful, p.Failed, false}
 		}),
 		Results: each(r.Counts, func(c tlsrptexplain.ResultCount) resultJSON {
 			return resultJSON{string(c.Result), c.Sessions, c.Known(), c.Text(), c.Reasons, c.MoreReasons}

@@ -12,6 +12,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/ledger"
 	"postern/internal/probe"
+	"postern/internal/smtp"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
 	"postern/tlsrpt"
@@ -27,7 +28,7 @@ type reportExplainCmd struct {
 
 // Help is called by kong.
 func (reportExplainCmd) Help() string {
-	return `Matches a verified report to the handshakes that failed here in the same hours, and checks
+	return `Matches a report to the handshakes that failed here in the same hours, and checks
 the DNS records, policy and servers of the domain as they are now.
 
 Exit status:
@@ -84,11 +85,11 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 		k.trust()
 	}
 	if book != nil {
-		if q.History, err = tlsrptexplain.History(ctx, book, found, k.Verified); err != nil {
+		if q.History, err = tlsrptexplain.History(ctx, book, found, k.Submitter); err != nil {
 			return err
 		}
 	}
-	q.Report, q.Submitter, q.Verified, q.Now = k.report, k.Submitter, k.Verified, time.Now()
+	q.Report, q.Submitter, q.Verified, q.Now = k.report, cmp.Or(k.Submitter, k.contactDomain()), k.Verified, time.Now()
 	explanation, err := x.Explain(ctx, q)
 	if err != nil {
 		return err
@@ -122,5 +123,11 @@ func (k *parsedReport) trust() {
 		return
 	}
 	k.Verified, k.Verdict = true, "by --trust"
-	k.Submitter = cmp.Or(k.Submitter, strings.ToLower(k.report.Contact[strings.LastIndex(k.report.Contact, "@")+1:]))
+	k.Submitter = cmp.Or(k.Submitter, k.contactDomain())
+}
+
+// contactDomain returns the domain of the report's contact. It is a guess at the submitter if
+// nothing names one.
+func (k *parsedReport) contactDomain() string {
+	return smtp.FoldDomain(k.report.Contact[strings.LastIndex(k.report.Contact, "@")+1:])
 }

@@ -52,9 +52,15 @@ func printReportExplanation(ui terminal.UI, k parsedReport, e *tlsrptexplain.Exp
 // explainedReport says which report it is.
 func explainedReport(k parsedReport) string {
 	line := fmt.Sprintf("from %s (%s), period %s", k.Organization, cmp.Or(k.Submitter, "unknown domain"), span(k.report.Start, k.report.End))
+	which := ""
 	if k.ID != 0 {
-		line = fmt.Sprintf("%d %s, received %s", k.ID, line, k.At.UTC().Format(time.DateOnly))
+		which = fmt.Sprintf("%d ", k.ID)
+		line += ", received " + k.At.UTC().Format(time.DateOnly)
 	}
+	if !k.Verified {
+		which += "unverified, "
+	}
+	line = which + line
 	if k.report.ID != "" {
 		line += ", ID " + k.report.ID
 	}

@@ -55,6 +55,14 @@ func TestExplainReportOfOctober2024(t *testing.T) {
 	}
 	id := r.addReports("microsoft.com", append(reports,
 		dayReport("Microsoft Corporation", thursday, tlsrpt.PolicySTS, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 3}))...)
+	// What an unverified report says is not history for a verified one, and what was seen here
+	// is shown for it too, marked.
+	failure := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 5}
+	forged := old.addUnverified("microsoft.com", dayReport("Microsoft Corporation", friday, tlsrpt.PolicySTS, 0, failure),
+		dayReport("Microsoft Corporation", thursday, tlsrpt.PolicySTS, 0, failure))
+	if status := old.explain("october_2024_unverified", forged, old.network(senderZones(hosts)...)); status != terminal.ExitFailed {
+		t.Errorf("exit status %d for the unverified report, want %d", status, terminal.ExitFailed)
+	}
 	if status := old.explain("october_2024", id, old.network(senderZones(hosts)...)); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}

@@ -207,16 +207,26 @@ func (r *receiver) backdate(begin time.Time) {
 // addReports stores reports, as signed by the submitter.
 func (r *receiver) addReports(submitter string, reports ...*tlsrpt.Report) (last int64) {
 	r.t.Helper()
+	return r.store(ledger.Report{Verified: true, Signer: submitter, Verdict: "signed by " + submitter, Submitter: submitter}, reports...)
+}
+
+// addUnverified stores reports that name a submitter, and are not signed.
+func (r *receiver) addUnverified(submitter string, reports ...*tlsrpt.Report) (last int64) {
+	r.t.Helper()
+	return r.store(ledger.Report{Verdict: "no DKIM signature", Submitter: submitter}, reports...)
+}
+
+func (r *receiver) store(origin ledger.Report, reports ...*tlsrpt.Report) (last int64) {
+	r.t.Helper()
 	for _, report := range reports {
 		content, err := json.Marshal(report)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		filed, err := ledger.AddReport(r.t.Context(), config.LedgerFile(r.data), ledger.Report{
-			At: report.End.Add(8 * time.Hour), Via: ledger.ByMail, Verified: true, Signer: submitter, Verdict: "signed by " + submitter,
-			Submitter: submitter, Organization: report.Organization, ReportID: report.ID, Start: report.Start, End: report.End,
-			Domains: []string{ourDomain}, Content: content,
-		})
+		stored := origin
+		stored.At, stored.Via, stored.Organization, stored.ReportID = report.End.Add(8*time.Hour), ledger.ByMail, report.Organization, report.ID
+		stored.Start, stored.End, stored.Domains, stored.Content = report.Start, report.End, []string{ourDomain}, content
+		filed, err := ledger.AddReport(r.t.Context(), config.LedgerFile(r.data), stored)
 		if err != nil {
 			r.t.Fatal(err)
 		}

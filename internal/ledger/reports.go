@@ -110,11 +110,9 @@ type ReportFilter struct {
 	// Submitter is part of the submitter's domain or of the organization, in any case.
 	Submitter string
 
-	// From is the domain of the submitter.
-	From string
-
-	// Organization is the organization of reports without a submitter.
-	Organization string
+	// From is the domain of the submitter. Organization is the organization of reports
+	// without one. With both, reports match that have either.
+	From, Organization string
 
 	// Verified matches verified reports only.
 	Verified bool
@@ -135,11 +133,8 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 			part := "%" + escapeLike.Replace(f.Submitter) + "%"
 			q.add(`AND (submitter LIKE ? ESCAPE '\' OR organization LIKE ? ESCAPE '\')`, part, part)
 		}
-		if f.From != "" {
-			q.add(`AND submitter = ?`, f.From)
-		}
-		if f.Organization != "" {
-			q.add(`AND submitter = '' AND organization = ?`, f.Organization)
+		if f.From != "" || f.Organization != "" {
+			q.add(`AND (submitter = ? AND submitter <> '' OR submitter = '' AND organization = ? AND organization <> '')`, f.From, f.Organization)
 		}
 		if f.Verified {
 			q.add(`AND verified`)

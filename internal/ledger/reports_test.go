@@ -202,22 +202,26 @@ func TestReportFilter(t *testing.T) {
 	undated.Start, undated.End = time.Time{}, time.Time{}
 	future := signed("future")
 	future.At, future.End = noon.Add(-200*day), noon.Add(1000*day)
-	path, _ := reported(t, signed("a1"), old, undated, other, future)
+	nameless := signed("nameless")
+	nameless.Submitter, nameless.Organization = "", "Other 100%"
+	nameless.At, nameless.Start, nameless.End = noon.Add(-300*day), time.Time{}, time.Time{}
+	path, _ := reported(t, signed("a1"), old, undated, other, future, nameless)
 	for _, test := range []struct {
 		name   string
 		filter ReportFilter
 		want   string
 	}{
-		{"the newest first", ReportFilter{}, "undated other a1 old future"},
+		{"the newest first", ReportFilter{}, "undated other a1 old future nameless"},
 		{"Since is the reported time", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
 		{"Since is before the end", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
 		{"Since ignores dates in the future", ReportFilter{Since: noon.Add(day)}, ""},
 		{"Domain", ReportFilter{Domain: "Theirs.example"}, "other"},
 		{"Domain is no part of one", ReportFilter{Domain: "example"}, ""},
 		{"Submitter by its domain", ReportFilter{Submitter: "OTHER.ex"}, "other"},
-		{"Submitter by its name", ReportFilter{Submitter: "100%"}, "other"},
+		{"Submitter by its name", ReportFilter{Submitter: "100%"}, "other nameless"},
 		{"From is no part of one", ReportFilter{From: "sender"}, ""},
-		{"Organization is of those without a submitter", ReportFilter{Organization: "Other 100%"}, ""},
+		{"From or Organization", ReportFilter{From: "mail.other.example", Organization: "Other 100%"}, "other nameless"},
+		{"Organization is of those without a submitter", ReportFilter{Organization: "Other 100%"}, "nameless"},
 		{"Limit", ReportFilter{Limit: 2}, "undated other"},
 	} {
 		if got := ids(t, path, test.filter); got != test.want {

@@ -18,6 +18,7 @@ import (
 
 // Activity is what the ledger recorded of the report's sender in the report's hours.
 type Activity struct {
+	Unverified bool   // the report is: anyone can have written it, and named the sender
 	NotChecked string // why the ledger was not searched; the rest is empty then
 
 	Domains []string // of the sender's host names; empty if the report gives addresses
@@ -78,8 +79,6 @@ func (x Explainer) activity(ctx context.Context, q Question) (Activity, error) {
 // whyNotMatched says why the report cannot be matched to sessions, or returns "".
 func (x Explainer) whyNotMatched(q Question) string {
 	switch {
-	case !q.Verified:
-		return "the report is not verified, and anyone can forge one"
 	case x.Ledger == nil:
 		return "there is no ledger"
 	case q.Report.Start.IsZero() || !q.Report.End.After(q.Report.Start):
@@ -241,7 +240,11 @@ func (a Activity) Text() string {
 	if a.NotChecked != "" {
 		return "Not checked: " + a.NotChecked + "."
 	}
-	text := []string{a.matchText()}
+	var text []string
+	if a.Unverified {
+		text = append(text, "The report is unverified, so somebody else may have named this sender.")
+	}
+	text = append(text, a.matchText())
 	if len(a.Senders) > 0 {
 		text = append(text, fmt.Sprintf("Sessions: %d failed, %d completed TLS, %d stayed in plaintext.",
 			a.During.Failed, a.During.Full+a.During.Resumed, a.During.Plaintext))

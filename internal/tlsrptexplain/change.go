@@ -19,6 +19,7 @@ type Change struct {
 
 	Overlapping bool // reports cover the same hours with different counts: the larger count is used
 	Corrected   bool // a report was corrected: the last version is used
+	Contested   bool // a verified and an unverified report have the same ID and differ: the verified one is used
 
 	// Policy says how the policy that the sender applied differs from the one before. It
 	// is empty if it does not, or if the reports do not include it.
@@ -30,6 +31,7 @@ type Period struct {
 	From, To           time.Time
 	State              State
 	Reports            int
+	Unverified         int   // of Reports
 	Successful, Failed int64 // sessions
 }
 
@@ -94,31 +96,45 @@ func (c *Change) withoutOverlaps(q Question, policy tlsrpt.Policy) (all []Period
 }
 
 // latest returns the reports in order of time. Of several with the same ID and start it
-// returns the last that arrived.
-func (c *Change) latest(q Question, policy tlsrpt.Policy) []*tlsrpt.Report {
+// returns the last that arrived, and a verified one rather than an unverified one.
+func (c *Change) latest(q Question, policy tlsrpt.Policy) []PastReport {
 	type identity struct {
 		id    string
 		start time.Time
 	}
-	last := make(map[identity]*tlsrpt.Report)
-	for _, r := range append([]*tlsrpt.Report{q.Report}, q.History...) {
+	last := make(map[identity]PastReport)
+	for _, r := range append([]PastReport{{q.Report, q.Verified}}, q.History...) {
 		key := identity{r.ID, r.Start}
-		if old := last[key]; old != nil {
+		if old, ok := last[key]; ok {
 			before, _ := periodOf(old, policy)
 			now, _ := periodOf(r, policy)
-			c.Corrected = c.Corrected || before != now
+			before.Unverified, now.Unverified = 0, 0
+			switch {
+			case before == now: // copies of one report
+				r.Verified = r.Verified || old.Verified
+			case r.Verified == old.Verified:
+				c.Corrected = true
+			default:
+				c.Contested = true
+				if old.Verified {
+					r = old
+				}
+			}
 		}
 		last[key] = r
 	}
-	return slices.SortedFunc(maps.Values(last), func(a, b *tlsrpt.Report) int {
+	return slices.SortedFunc(maps.Values(last), func(a, b PastReport) int {
 		return cmp.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), cmp.Compare(a.ID, b.ID))
 	})
 }
 
 // periodOf returns what a report says about the policy, and the policy as the sender
 // applied it.
-func periodOf(r *tlsrpt.Report, policy tlsrpt.Policy) (p Period, applied string) {
+func periodOf(r PastReport, policy tlsrpt.Policy) (p Period, applied string) {
 	p = Period{From: r.Start, To: r.End, Reports: 1}
+	if !r.Verified {
+		p.Unverified = 1
+	}
 	for _, result := range r.Policies {
 		if result.Policy.Type == policy.Type && strings.EqualFold(result.Policy.Domain, policy.Domain) {
 			p.Successful += result.Successful
@@ -134,6 +150,7 @@ func periodOf(r *tlsrpt.Report, policy tlsrpt.Policy) (p Period, applied string)
 func (p *Period) extend(next Period) {
 	p.To = next.To
 	p.Reports += next.Reports
+	p.Unverified += next.Unverified
 	p.Successful += next.Successful
 	p.Failed += next.Failed
 }
@@ -142,6 +159,7 @@ func (p *Period) extend(next Period) {
 // sessions twice.
 func (p *Period) overlap(other Period) {
 	p.Reports++
+	p.Unverified += other.Unverified
 	if other.To.After(p.To) {
 		p.To = other.To
 	}
@@ -155,6 +173,17 @@ func (p Period) firstDay() string { return p.From.UTC().Format(time.DateOnly) }
 // midnight.
 func (p Period) lastDay() string { return p.To.Add(-time.Second).UTC().Format(time.DateOnly) }
 
+// reportsText is such as "6 reports, 2 of them unverified,".
+func (p Period) reportsText() string {
+	switch p.Unverified {
+	case 0:
+		return count(int64(p.Reports), "report")
+	case p.Reports:
+		return count(int64(p.Reports), "unverified report")
+	}
+	return fmt.Sprintf("%s, %d of them unverified,", count(int64(p.Reports), "report"), p.Unverified)
+}
+
 // Text says what changed, in sentences.
 func (c Change) Text() string {
 	if len(c.Periods) == 0 {
@@ -166,9 +195,9 @@ func (c Change) Text() string {
 	case c.Current > 0:
 		before := c.Periods[c.Current-1]
 		text = append(text, fmt.Sprintf("Until %s %s (%s, %s); since %s %s.", before.lastDay(), before.State,
-			count(int64(before.Reports), "report"), count(before.Successful+before.Failed, "session"), current.firstDay(), current.State))
+			strings.TrimSuffix(before.reportsText(), ","), count(before.Successful+before.Failed, "session"), current.firstDay(), current.State))
 	case current.Reports > 1:
-		text = append(text, fmt.Sprintf("No change: %s in all %d reports since %s.", current.State, current.Reports, current.firstDay()))
+		text = append(text, fmt.Sprintf("No change: %s in all %s since %s.", current.State, current.reportsText(), current.firstDay()))
 	default:
 		text = append(text, "No earlier report about this policy to compare with.")
 	}
@@ -184,6 +213,9 @@ func (c Change) Text() string {
 	}
 	if c.Corrected {
 		text = append(text, "A report was corrected; the last version counts.")
+	}
+	if c.Contested {
+		text = append(text, "An unverified report has the ID of a verified one and other counts; the verified one counts.")
 	}
 	return strings.Join(text, " ")
 }

@@ -32,6 +32,40 @@ func change(r *tlsrpt.Report, how func(*tlsrpt.Report)) *tlsrpt.Report {
 	return r
 }
 
+// past returns reports as verified ones of the ledger.
+func past(reports ...*tlsrpt.Report) (all []PastReport) {
+	for _, r := range reports {
+		all = append(all, PastReport{r, true})
+	}
+	return all
+}
+
+// What unverified reports say is marked.
+func TestChangeSaysWhichReportsAreUnverified(t *testing.T) {
+	for _, tt := range []struct {
+		q    Question
+		want string
+	}{
+		{Question{Report: day(24, 0, 27), History: []PastReport{{day(22, 40, 0), true}, {day(23, 41, 0), false}}},
+			"Until 2024-10-23 all sessions succeeded (2 reports, 1 of them unverified, 81 sessions); since 2024-10-24 all sessions failed."},
+		{Question{Report: day(24, 0, 27), History: []PastReport{{day(23, 41, 0), false}}},
+			"Until 2024-10-23 all sessions succeeded (1 unverified report, 41 sessions); since 2024-10-24 all sessions failed."},
+		{Question{Report: day(24, 0, 27), History: []PastReport{{day(23, 41, 0), true}, {day(23, 0, 9), false}}},
+			"Until 2024-10-23 all sessions succeeded (1 report, 41 sessions); since 2024-10-24 all sessions failed. " +
+				"An unverified report has the ID of a verified one and other counts; the verified one counts."},
+		{Question{Report: day(24, 0, 27), History: []PastReport{{day(23, 41, 0), true}, {day(24, 5, 0), true}}},
+			"No change: all sessions succeeded in all 2 reports since 2024-10-23. " +
+				"An unverified report has the ID of a verified one and other counts; the verified one counts."},
+		{Question{Report: day(24, 0, 27), Verified: true, History: []PastReport{{day(24, 0, 27), false}, {day(23, 0, 5), false}}},
+			"No change: all sessions failed in all 2 reports, 1 of them unverified, since 2024-10-23."},
+	} {
+		all, _ := results(tt.q)
+		if got := all[0].Change.Text(); got != tt.want {
+			t.Errorf("\n got %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
 // The order in which the reports arrived does not matter.
 func TestChangeComparesReports(t *testing.T) {
 	fine := []*tlsrpt.Report{day(22, 40, 0), day(21, 38, 0), day(23, 41, 0)}
@@ -74,7 +108,7 @@ func TestChangeComparesReports(t *testing.T) {
 			"Unknown: the report has no dates, or counts no sessions."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all, _ := results(Question{Report: tt.report, History: tt.history})
+			all, _ := results(Question{Report: tt.report, Verified: true, History: past(tt.history...)})
 			if got := all[0].Change.Text(); got != tt.want {
 				t.Errorf("\n got %s\nwant %s", got, tt.want)
 			}
@@ -96,7 +130,7 @@ func TestExplanationOfHugeReportsIsBounded(t *testing.T) {
 	}
 	q := Question{Report: huge(24)}
 	for n := range 23 {
-		q.History = append(q.History, huge(n+1))
+		q.History = append(q.History, past(huge(n+1))...)
 	}
 	all, more := results(q)
 	if len(all) != maxResults || more != 20_000-maxResults || all[0].Failed != 19_999 {

@@ -14,12 +14,18 @@ const (
 	maxHistoryBytes = 32 << 20 // a typical report has a few KiB
 )
 
-// History returns the stored reports of r's submitter, for [Question].History. With
-// verified it returns only verified ones. For a report without a submitter, as all by
-// HTTPS, it returns those of the same organization.
-func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified bool) ([]*tlsrpt.Report, error) {
-	filter := ledger.ReportFilter{From: r.Submitter, Verified: verified && r.Submitter != "", Limit: maxHistory}
-	if r.Submitter == "" {
+// A PastReport is a stored report of a submitter.
+type PastReport struct {
+	*tlsrpt.Report
+	Verified bool
+}
+
+// History returns the stored reports of r's submitter, for [Question].History. A verified
+// report has a history of verified ones only. An unverified report is compared with all that
+// name the submitter or, as all by HTTPS, no submitter and the same organization.
+func History(ctx context.Context, book *ledger.Reader, r ledger.Report, submitter string) ([]PastReport, error) {
+	filter := ledger.ReportFilter{From: submitter, Verified: r.Verified, Limit: maxHistory}
+	if !r.Verified {
 		filter.Organization = r.Organization
 	}
 	if filter.From == "" && filter.Organization == "" {
@@ -30,7 +36,7 @@ func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified
 		return nil, err
 	}
 	// The ledger lists the newest first. They are returned in order of arrival.
-	history := make(map[int64]*tlsrpt.Report)
+	history := make(map[int64]PastReport)
 	var order []int64
 	size := 0
 	for _, listed := range found {
@@ -41,13 +47,15 @@ func History(ctx context.Context, book *ledger.Reader, r ledger.Report, verified
 		if size += len(full.Content); size > maxHistoryBytes {
 			break
 		}
-		if history[full.ID], err = full.Parse(); err != nil {
+		content, err := full.Parse()
+		if err != nil {
 			return nil, err
 		}
+		history[full.ID] = PastReport{content, full.Verified}
 		order = append(order, full.ID)
 	}
 	slices.Sort(order)
-	all := make([]*tlsrpt.Report, 0, len(order))
+	all := make([]PastReport, 0, len(order))
 	for _, id := range order {
 		all = append(all, history[id])
 	}

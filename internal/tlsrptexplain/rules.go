@@ -21,10 +21,19 @@ var rules = []func(Question, *Explanation) (Conclusion, bool){
 func conclude(q Question, e *Explanation) Conclusion {
 	for _, rule := range rules {
 		if c, ok := rule(q, e); ok {
-			return c
+			return c.of(q)
 		}
 	}
 	return unknown(q, e)
+}
+
+// of limits the conclusion to what the report allows: an unverified one may be forged.
+func (c Conclusion) of(q Question) Conclusion {
+	if !q.Verified {
+		c.Cause = "If the report is genuine, which is unverified: " + c.Cause
+		c.Confidence = min(c.Confidence, interop.Likely)
+	}
+	return c
 }
 
 func nothingFailed(_ Question, e *Explanation) (Conclusion, bool) {
@@ -176,14 +185,14 @@ func suggestedByProbe(_ Question, e *Explanation) (Conclusion, bool) {
 }
 
 // notProbed: the sender says what is wrong, and the domain was not probed.
-func notProbed(q Question, e *Explanation) (Conclusion, bool) {
+func notProbed(_ Question, e *Explanation) (Conclusion, bool) {
 	reported := e.worst().mainType()
 	return Conclusion{
 		Cause:      fmt.Sprintf("The sender reports %s. The domain was not probed to confirm that.", reported),
 		Confidence: interop.Possible,
 		Next:       fmt.Sprintf("Probe the domain: postern probe %s.", named(e.Records.Domain)),
 		Sources:    meanings[reported].Sources,
-	}, q.Verified && isSpecific(reported) && e.Records.NotChecked != "" && e.Records.Domain != ""
+	}, isSpecific(reported) && e.Records.NotChecked != "" && e.Records.Domain != ""
 }
 
 // resolved: the probe would find what the sender reports, and does not.
@@ -241,8 +250,8 @@ func noFailureHere(q Question, e *Explanation) (Conclusion, bool) {
 func unknown(q Question, e *Explanation) Conclusion {
 	c := Conclusion{Cause: "Unknown: " + e.Activity.NotChecked + ".", Sources: meanings[e.worst().mainType()].Sources}
 	switch {
-	case !q.Verified:
-		c.Next = "If you know that the report is genuine, match it to sessions with --trust."
+	case !q.Verified && q.Domains == nil:
+		c.Next = "Name the configuration of postern serve with --config, or use --trust if you know that the report is genuine."
 	case e.Records.NotChecked != "" && e.Records.Domain != "":
 		c.Next = fmt.Sprintf("Probe the domain: postern probe %s.", named(e.Records.Domain))
 	default:

@@ -154,7 +154,7 @@ func TestConclusionsFromTheReport(t *testing.T) {
 	bare := tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 27}
 	testConclusions(t, map[string]conclusionTest{
 		"nothing failed": {Explainer{}, func(q *Question) { q.Report = day(24, 27, 0) }, "No session failed.", "Nothing to do.", interop.AlmostCertain},
-		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), []*tlsrpt.Report{day(24, 0, 9)} },
+		"it is over": {Explainer{}, func(q *Question) { q.Report, q.History = day(25, 27, 0), past(day(24, 0, 9)) },
 			"the problem that lasted until 2024-10-24 is over", "Nothing to do.", interop.AlmostCertain},
 		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "No session failed.", "Nothing to do.", interop.AlmostCertain},
 		"another MX host": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
@@ -170,25 +170,30 @@ func TestConclusionsFromTheReport(t *testing.T) {
 		"our domain in another form": {Explainer{Ledger: &fakeLedger{}}, func(q *Question) {
 			q.Domains, q.Report.Policies[0].Policy.Domain = []string{"xn--bcher-kva.example"}, "Bücher.example."
 		}, "may have failed before they reached this server", "Probe the domain", interop.Possible},
-		"not verified": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}}, func(q *Question) { q.Verified = false }, "anyone can forge one", "--trust", 0},
+		"not verified": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed}, func(q *Question) { q.Verified = false },
+			"If the report is genuine, which is unverified: early-ticket", `mode "stock"`, interop.Likely},
+		"not verified, and of a sender without a name": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}}, func(q *Question) { q.Verified, q.Submitter = false, "" },
+			"no domain to search for", "postern probe receiver.example", 0},
+		"not verified, and nothing failed": {Explainer{}, func(q *Question) { q.Verified, q.Report = false, day(24, 27, 0) },
+			"If the report is genuine, which is unverified: No session failed.", "Nothing to do.", interop.Likely},
 		"not verified, and a certificate that has expired": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Prober: &fakeProber{findings: []probe.Finding{critical("expired")}}},
 			func(q *Question) {
 				q.Verified = false
 				withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
-			}, "It is expired.", "Fix expired.", interop.AlmostCertain},
+			}, "which is unverified: It is expired.", "Fix expired.", interop.Likely},
 	})
 }
 
-// A forged report must not reveal a sender's sessions, nor make Postern probe other
-// people's servers.
-func TestUnverifiedReportIsNotMatchedToSessions(t *testing.T) {
+// The operator sees what was seen here, marked as what it is. A forged report must not make
+// Postern probe other people's servers.
+func TestUnverifiedReportIsMatchedToSessionsAndMarked(t *testing.T) {
 	b, d := &fakeLedger{during: []ledger.Activity{failed("192.0.2.7", "mx1.big.example", "early-ticket", 27)}}, &fakeProber{}
 	e := explain(t, Explainer{Ledger: b, Resolver: fakeDNS{}, Prober: d}, func(q *Question) { q.Verified, q.Domains = false, nil })
-	if len(b.queries) > 0 || len(d.probed) > 0 || len(e.Activity.Senders) > 0 {
-		t.Errorf("queried the ledger for %v, probed %v", b.queries, d.probed)
+	if len(d.probed) > 0 || matches(e.Activity) != "192.0.2.7 by ehlo" {
+		t.Errorf("probed %v, matched %s", d.probed, matches(e.Activity))
 	}
-	if got := e.Activity.Text(); !strings.Contains(got, "not verified") {
-		t.Errorf("it does not say so: %s", got)
+	if got := e.Activity.Text(); !strings.HasPrefix(got, "The report is unverified") || !strings.Contains(got, "27 failed") {
+		t.Errorf("got %s", got)
 	}
 }
 

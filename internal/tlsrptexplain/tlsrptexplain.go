@@ -8,8 +8,10 @@
 //
 // # Security
 //
-// Anyone can send a report and name any domain in it. A report whose submitter is not
-// verified is explained by itself: it is not matched to sessions.
+// Anyone can send a report and name any submitter and any domain in it. An unverified report
+// is matched to sessions too, and its conclusion says that it holds only if the report is
+// genuine. It makes no probe of a domain that is not known to be this server's. Explaining a
+// report changes nothing: neither modes nor what is stored.
 //
 // Sentences quote what strangers wrote, shortened and escaped. All other fields contain
 // it unchanged.
@@ -63,7 +65,7 @@ type Question struct {
 
 	// History are the stored reports of the same submitter in order of arrival. It may
 	// include the report itself.
-	History []*tlsrpt.Report
+	History []PastReport
 
 	// Hostname is this server's name, and Domains are those that it accepts mail for.
 	// They are empty if unknown.
@@ -100,6 +102,7 @@ func (x Explainer) Explain(ctx context.Context, q Question) (*Explanation, error
 	if e.Activity, err = x.activity(ctx, q); err != nil {
 		return nil, err
 	}
+	e.Activity.Unverified = !q.Verified
 	e.Records = x.records(ctx, q, e.worst())
 	e.Conclusion = conclude(q, e)
 	return e, nil
