@@ -128,7 +128,17 @@ func (a Acknowledged) describe() string {
 
 // describeResult returns what became of the handshake and how the connection ended.
 func (t *Transcript) describeResult() string {
+	missing := t.Gaps.describe()
 	switch {
+	case t.Undecided():
+		return "not known whether the handshake completed: " + missing + "; " + t.DescribeEnd()
+	case t.Completed && missing != "":
+		if went := t.Gaps.describeExchange(); went != "" {
+			missing = went + ", and " + missing
+		}
+		return "handshake most likely complete: " + missing + "; " + t.DescribeEnd()
+	case t.Completed && t.View == OnWire && !t.finished():
+		return "handshake most likely complete: both sides went on; " + t.DescribeEnd()
 	case !t.Completed && t.End.Kind == EndOpen:
 		return "handshake in progress when the recording stopped"
 	case !t.Completed:
@@ -141,7 +151,7 @@ func (t *Transcript) describeResult() string {
 
 // failed reports whether the end needs an explanation.
 func (t *Transcript) failed() bool {
-	return t.End.Kind != EndOpen && (!t.Completed || t.Use == UseNone)
+	return t.End.Kind != EndOpen && (!t.Completed || t.Use == UseNone) && (t.Gaps.IsZero() || t.endedByReadAlert())
 }
 
 // DescribeEnd returns in words how the connection ended and after which message, without

@@ -140,15 +140,18 @@ func (r *Recorder) useLibraryAlert(t *Transcript) {
 // conclude sets how the connection ended and was used, from the named messages.
 func (r *Recorder) conclude(t *Transcript) {
 	r.useLibraryAlert(t)
-	t.Completed = r.completed || t.View == OnWire && showsCompletion(t)
-	if clientSentData(t) {
+	t.Completed = r.completed || t.View == OnWire && (showsCompletion(t) || !t.finished() && r.wentOn(t))
+	if !t.Gaps.IsZero() {
+		t.Gaps.Exchanged = r.exchanged()
+	}
+	if clientSentData(t) || t.Completed && !t.finished() && r.exchange.clientWentOn() {
 		t.Use = max(t.Use, UseData)
 	}
 	if t.Completed {
 		setCloser(t)
 	}
 	for i, m := range t.Messages {
-		if open := t.End.Kind == EndOpen; m.Type == TypeAlert && endsWith(m, t.Completed) && (open || i < t.End.After) {
+		if open := t.End.Kind == EndOpen; m.Type == TypeAlert && endsWith(m, t.Completed || !t.Gaps.IsZero()) && (open || i < t.End.After) {
 			t.End = End{Kind: EndAlert, By: m.From, After: i + 1, At: m.At, Err: t.End.Err}
 			return
 		}
@@ -171,10 +174,11 @@ func setCloser(t *Transcript) {
 }
 
 // endsWith reports whether an alert ends the connection with an error. An unreadable one
-// does before the handshake is complete.
-func endsWith(m Message, completed bool) bool {
+// does before the handshake is complete; afterwards, or if that may be, it is taken for a
+// close_notify.
+func endsWith(m Message, maybeCompleted bool) bool {
 	if m.Alert == nil {
-		return !completed
+		return !maybeCompleted
 	}
 	return m.Alert.Description != closeNotify && m.Alert.Description != userCanceled && m.Alert.Fatal
 }
@@ -184,7 +188,7 @@ func endsWith(m Message, completed bool) bool {
 // that the client accepted the server's.
 func showsCompletion(t *Transcript) bool {
 	var finished [Server + 1]bool
-	finished[Server] = t.ServerHello != nil && t.ServerHello.Version == tls.VersionTLS13
+	finished[Server] = t.ServerHello != nil && t.ServerHello.Version.isTLS13()
 	for i, m := range t.Messages {
 		if m.Type == TypeFinished && m.Missing == 0 {
 			finished[m.From] = true
@@ -197,6 +201,13 @@ func showsCompletion(t *Transcript) bool {
 		}
 	}
 	return false
+}
+
+// finished reports whether the Finished messages that complete the handshake were seen: the
+// client's, and before TLS 1.3 the server's too.
+func (t *Transcript) finished() bool {
+	isTLS13 := t.ServerHello != nil && t.ServerHello.Version.isTLS13()
+	return t.has(Client, TypeFinished) && (isTLS13 || t.has(Server, TypeFinished))
 }
 
 // clientSentData reports whether the client sent data after its Finished.

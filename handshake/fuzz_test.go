@@ -146,6 +146,7 @@ func (s *source) transcript(name, err, protocol string) *Transcript {
 		End:         End{EndKind(s.below(6)), Side(s.below(3)), int(s.int63()), time.Duration(s.int63()), err},
 
 		Acknowledged: Acknowledged(s.below(4)),
+		Gaps:         Gaps{Side(s.below(3)), s.bool(), int(s.int63()), int(s.int63()), int(s.int63())},
 	}
 	if s.bool() {
 		t.NotTLS = []byte(name)[:min(len(name), 16)]

@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"crypto/tls"
 	"slices"
 
 	"postern/internal/tlsrecord"
@@ -154,6 +153,8 @@ func (n *inference) ticketOrData(list []int, k int) MessageType {
 	switch {
 	case n.r.ticketsExpected:
 		return n.bySize(i)
+	case i < n.finished && n.t.Gaps.lacks(Client):
+		return n.twinOrUnknown(list, k)
 	case i < n.finished:
 		return TypeNewSessionTicket
 	case n.t.View == AtServer && (n.tickets > 0 || !n.wantsTicket()):
@@ -168,6 +169,15 @@ func (n *inference) ticketOrData(list []int, k int) MessageType {
 		return TypeUnknown // a ticket, or the reply
 	}
 	return TypeNewSessionTicket
+}
+
+// twinOrUnknown returns the type of the k-th record if the client's side is missing, so that
+// it may have answered before.
+func (n *inference) twinOrUnknown(list []int, k int) MessageType {
+	if n.isTwin(list, k) {
+		return TypeNewSessionTicket
+	}
+	return TypeUnknown
 }
 
 // isTwin reports whether the k-th record is one of the first two and they have the same
@@ -283,9 +293,9 @@ func (r *Recorder) contentLen(length int) int {
 // and a tag (RFC 5288, RFC 6655, RFC 7905).
 func overhead(version Version, suite Suite) int {
 	switch {
-	case version == tls.VersionTLS13 && suite == 0x1305: // CCM_8
+	case version.isTLS13() && suite == 0x1305: // CCM_8
 		return 1 + 8
-	case version == tls.VersionTLS13:
+	case version.isTLS13():
 		return 1 + 16
 	case suite >= 0xcca8 && suite <= 0xccae: // CHACHA20_POLY1305: no explicit nonce
 		return 16

@@ -121,7 +121,8 @@ func (t *Transcript) unmarshal(data []byte) error {
 		part("client_hello", w.ClientHello, &t.ClientHello),
 		part("server_hello", w.ServerHello, &t.ServerHello),
 		part("end", w.End, &t.End),
-		notNegative("omitted", t.Omitted))
+		notNegative("omitted", t.Omitted),
+		notNegative("client, server and exchanged in gaps", min(t.Gaps.Client, t.Gaps.Server, t.Gaps.Exchanged)))
 }
 
 // part reads the object of a field, which may be absent.

@@ -146,6 +146,9 @@ func (r *Recorder) Gap(from Side, n int, at time.Time) {
 }
 
 func (s *stream) gap(n int) {
+	if s.unsynced {
+		s.r.exchange.add(s.side, n-recordOverhead)
+	}
 	if s.notTLS > 0 || s.unsynced {
 		return
 	}
@@ -155,6 +158,7 @@ func (s *stream) gap(n int) {
 	}
 	s.skip(inside)
 	if n > inside {
+		s.r.exchange.add(s.side, n-inside-recordOverhead)
 		s.unsynced, s.have, s.messages = true, 0, assembler{}
 		s.r.missing(s, n-inside)
 	}
@@ -189,17 +193,21 @@ func (a *assembler) skip(s *stream, n int) bool {
 
 // missing notes bytes of which only the number is known, except on a finished connection.
 func (r *Recorder) missing(s *stream, n int) {
-	if !r.clientFinished && !s.dataNoted {
-		r.add(Message{From: s.side, Size: n})
+	if r.clientFinished || s.dataNoted || r.exchange.turns >= finishedTurn {
+		return
 	}
+	if s.side == Client {
+		r.t.Gaps.Client += n
+	} else {
+		r.t.Gaps.Server += n
+	}
+	r.add(Message{From: s.side, Size: n})
 }
 
 // resync continues with b if it begins with the header of a record, and skips it otherwise.
 func (s *stream) resync(b []byte) []byte {
-	if len(b) < tlsrecord.HeaderLen || !tlsrecord.IsType(b[0]) || b[1] != 3 || b[2] > 4 {
-		return nil
-	}
-	if length := tlsrecord.Length(b); length == 0 || length > tlsrecord.MaxCiphertextTLS12 {
+	if !tlsrecord.Begins(b) {
+		s.r.exchange.add(s.side, len(b)-recordOverhead)
 		return nil
 	}
 	s.unsynced = false

@@ -100,13 +100,17 @@ func (s *stream) begin() {
 }
 
 // encrypted reports whether the record is encrypted. An alert of two bytes is not: it
-// would be longer.
+// would be longer. A longer one is, even if the messages before it are missing.
 func (s *stream) encrypted() bool {
 	switch s.header[0] {
 	case tlsrecord.ApplicationData:
 		return true
 	case tlsrecord.Alert:
-		return s.changedCipher && s.length() > alertLen
+		return s.length() > alertLen
+	case tlsrecord.Handshake:
+		// Without the ServerHello, the version is not known. In TLS 1.3 the second
+		// ClientHello can follow here; it is longer than a Finished message.
+		return s.changedCipher && (s.r.t.ServerHello != nil || s.length() <= maxFinishedRecord)
 	}
 	return s.changedCipher
 }
@@ -151,7 +155,7 @@ func (r *Recorder) content(s *stream, contentType uint8, length int, body []byte
 		r.data(s, length, encrypted)
 	case tlsrecord.ChangeCipherSpec:
 		r.add(Message{From: s.side, Type: TypeChangeCipherSpec, Size: length, Encrypted: encrypted})
-		s.changedCipher = r.isBeforeTLS13()
+		s.changedCipher = r.isBeforeTLS13() || r.t.ServerHello == nil && r.t.View == OnWire
 	default:
 		r.add(Message{From: s.side, Size: length, Encrypted: encrypted})
 	}
@@ -175,6 +179,9 @@ func (r *Recorder) data(s *stream, length int, encrypted bool) {
 
 // encryptedRecord notes an encrypted record, opened if there is a key for it.
 func (r *Recorder) encryptedRecord(s *stream, body []byte) {
+	if s.header[0] == tlsrecord.ApplicationData {
+		r.exchange.add(s.side, min(r.contentLen(s.length()), s.length()-1-16))
+	}
 	if r.opener != nil && len(body) == s.length() {
 		record := append(s.header[:tlsrecord.HeaderLen:tlsrecord.HeaderLen], body...)
 		if content, contentType, ok := r.opener.Open(s.side, s.epoch, record); ok {
@@ -210,6 +217,10 @@ func (r *Recorder) unopened(s *stream, m Message) {
 	}
 }
 
+// maxFinishedRecord is the longest record with a Finished message before TLS 1.3: an
+// explicit IV, the message, a tag of 48 bytes and padding.
+const maxFinishedRecord = 16 + finishedLenTLS12 + 48 + 16
+
 // maxAfterFinished bounds the records that could not be opened and are kept after the
 // client's Finished: tickets, and the first data of both sides.
 const maxAfterFinished = 8
@@ -227,7 +238,7 @@ func (r *Recorder) unopenedTLS13(s *stream, m Message) {
 	}
 	m.Size = max(m.Size-s.padding, 0)
 	switch {
-	case !r.clientFinished:
+	case !r.clientFinished && r.exchange.turns < finishedTurn:
 		r.clientFinished = s.side == Client && m.Size == r.finishedLen()
 		r.add(m)
 	case r.afterFinished < maxAfterFinished:
@@ -255,7 +266,7 @@ func (r *Recorder) add(m Message) {
 func (r *Recorder) stamp(m *Message) { m.At, m.Write = r.now, r.feeds }
 
 func (r *Recorder) isTLS13() bool {
-	return r.t.ServerHello != nil && r.t.ServerHello.Version == tls.VersionTLS13
+	return r.t.ServerHello != nil && r.t.ServerHello.Version.isTLS13()
 }
 
 func (r *Recorder) isBeforeTLS13() bool {

@@ -34,6 +34,7 @@ type Recorder struct {
 	libraryAlert    *libraryAlert // the alert in the TLS library's error
 	notTLSFrom      *stream       // the side of Transcript.NotTLS
 	endedAfter      int           // messages when the connection ended
+	exchange        exchange
 }
 
 // maxMemory bounds what a Recorder holds together with its transcript, in bytes: the

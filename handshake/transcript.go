@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"crypto/tls"
 	"net/netip"
 	"slices"
 	"time"
@@ -41,7 +40,8 @@ type Transcript struct {
 
 	// Completed reports that both Finished messages were seen and accepted. A
 	// capture does not show acceptance: there it means that the handshake's last
-	// message passed and that data or a close followed, not an alert.
+	// message passed and that data or a close followed, not an alert; or, if that
+	// message is missing or not recognised, that both sides went on.
 	Completed bool `json:"completed"`
 
 	// Use is what the client did with the finished connection.
@@ -54,6 +54,9 @@ type Transcript struct {
 	// client's TCP had acknowledged when the connection ended. What it has not
 	// acknowledged, the client has not seen.
 	Acknowledged Acknowledged `json:"acknowledged,omitzero"`
+
+	// Gaps is what a capture lacks of the handshake.
+	Gaps Gaps `json:"gaps,omitzero"`
 }
 
 // MaxMessages bounds the messages of a transcript. A TLS 1.2 handshake with client
@@ -122,7 +125,7 @@ type Message struct {
 // server sent before the client's Finished. RFC 8446, Section 4.6.1 allows that; not
 // every client survives it.
 func (t *Transcript) IsEarlyTicket(i int) bool {
-	if t.Messages[i].Type != TypeNewSessionTicket || t.ServerHello == nil || t.ServerHello.Version != tls.VersionTLS13 {
+	if t.Messages[i].Type != TypeNewSessionTicket || t.ServerHello == nil || !t.ServerHello.Version.isTLS13() || t.Gaps.lacks(Client) {
 		return false
 	}
 	for _, m := range t.Messages[:i] {

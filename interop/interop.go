@@ -89,10 +89,10 @@ func Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
 // its cause is unknown.
 //
 // A handshake that did not complete has failed, unless the client did not start TLS or spoke
-// another protocol, as scanners do, or the recording ended before the handshake did. One
-// that completed has failed only if a case is at least [Likely]: monitors complete
-// handshakes and leave in the same ways as some failing senders. Then the cases are what it
-// was if the client was a sender with mail.
+// another protocol, as scanners do, the recording ended before the handshake did, or a
+// capture lacks so much of it that it may have completed. One that completed has failed only
+// if a case is at least [Likely]: monitors complete handshakes and leave in the same ways as
+// some failing senders. Then the cases are what it was if the client was a sender with mail.
 //
 // Diagnose accepts any transcript, even one that no recorder makes.
 func (c Context) Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
@@ -102,15 +102,15 @@ func (c Context) Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, faile
 		return diagnoses, len(diagnoses) > 0 && diagnoses[0].Confidence >= Likely
 	case len(diagnoses) > 0:
 		return diagnoses, true
-	case t.End.Kind == handshake.EndOpen, wantsNoTLS(t):
+	case t.End.Kind == handshake.EndOpen, t.Undecided(), wantsNoTLS(t):
 		return nil, false
 	}
 	return nil, true
 }
 
 func (c Context) matches(t *handshake.Transcript) []Diagnosis {
-	if t.Use == handshake.UseMail {
-		return nil // whatever else happened, the sender delivered
+	if t.Use == handshake.UseMail || t.Undecided() || t.Completed && !t.Gaps.IsZero() {
+		return nil // the sender delivered, whatever else happened; or what seems to be absent was not captured
 	}
 	var found []Diagnosis
 	for _, known := range catalogue {

@@ -36,7 +36,7 @@ Exit status:
   0  no handshake failed
   1  a failure has a diagnosis
   2  the file cannot be read
-  3  a failure has no diagnosis, or there is no handshake`
+  3  a failure has no diagnosis, or there is no handshake that could be judged`
 }
 
 const explainHint = "give a capture written by tcpdump -w, or a transcript as in postern handshakes show --json"
@@ -103,6 +103,11 @@ func (e explainCmd) capture(in io.Reader, out *explainOutput) error {
 	for {
 		conversation, err := reader.Next()
 		if errors.Is(err, io.EOF) {
+			out.stats(reader.Stats())
+			return nil
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) { // tcpdump was killed, or is still writing
+			out.ui.Note(err.Error())
 			out.stats(reader.Stats())
 			return nil
 		}

@@ -17,6 +17,7 @@ type explainOutput struct {
 	diagram handshake.DiagramOptions
 
 	all, diagnosed, unknown int // unknown: failed without a diagnosis
+	undecided               int // the capture has too little of them
 }
 
 // conversation explains the handshake of a connection, if it has one.
@@ -62,6 +63,8 @@ func (o *explainOutput) handshake(transcript *handshake.Transcript) error {
 		o.diagnosed++
 	case failed:
 		o.unknown++
+	case transcript.Undecided():
+		o.undecided++
 	}
 	if o.json {
 		return o.ui.JSON(explainedJSON{failed, each(diagnoses, toDiagnosisJSON), transcript})
@@ -80,6 +83,9 @@ func (o *explainOutput) stats(n capture.Stats) {
 	if n.Evicted > 0 {
 		o.ui.Note(fmt.Sprintf("%d connections were dropped to bound memory", n.Evicted))
 	}
+	if n.Underway > 0 {
+		o.ui.Note(plural(n.Underway, "connection", "connections") + " used TLS already when the capture began: their handshakes are not in it")
+	}
 	if o.all == 0 {
 		note := fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets)
 		if len(n.NotTCP) > 0 {
@@ -94,7 +100,7 @@ func (o *explainOutput) status() error {
 	switch {
 	case o.diagnosed > 0:
 		return terminal.ExitFailed
-	case o.unknown > 0, o.all == 0:
+	case o.unknown > 0, o.undecided == o.all:
 		return terminal.ExitUnclear
 	}
 	return nil

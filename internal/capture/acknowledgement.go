@@ -24,7 +24,7 @@ func (a *acknowledgements) note(i int, seg *segment) {
 		return
 	}
 	a.resetACK = seg.rst && seg.hasACK
-	if end := seg.end(); !seg.rst && (!a.any[i] || seqDiff(end, a.sent[i]) > 0) {
+	if end := seg.end(); !seg.rst && !seg.syn && (!a.any[i] || seqDiff(end, a.sent[i]) > 0) {
 		a.sent[i], a.any[i] = end, true
 	}
 	other := 1 - i

@@ -162,6 +162,7 @@ type Stats struct {
 	Fragments   int    // IP fragments, which are not reassembled
 	Malformed   int    // packets with malformed or truncated headers
 	Connections int    // TCP connections
+	Underway    int    // connections whose TLS handshake had ended before the capture began
 	Evicted     int    // connections that were given up because too many were open
 }
 

@@ -92,6 +92,8 @@ func (t *table) finish(c *connection) {
 	t.pendingCost -= c.pendingCost()
 	if result := c.finish(); result != nil {
 		t.results = append(t.results, result)
+	} else if c.underway {
+		t.stats.Underway++
 	}
 }
 
@@ -113,6 +115,10 @@ type connection struct {
 	now       time.Time // of the latest data
 	keys      handshake.Keys
 	dialogue  dialogue
+	captured  [2]int              // bytes by sending endpoint
+	missing   [2]int              // likewise
+	hasHello  bool                // TLS begins with a ClientHello, as far as its first bytes show
+	underway  bool                // TLS had begun before the capture, and shows nothing of its handshake
 	recorder  *handshake.Recorder // nil until TLS starts
 	began     time.Time           // when it did
 	acks      acknowledgements
@@ -141,6 +147,12 @@ func (c *connection) add(i int, seg segment) {
 		}
 	}
 	c.acks.note(i, &seg)
+	if seg.syn {
+		c.streams[i].syn(&seg)
+	}
+	if seg.hasACK && !seg.rst {
+		c.streams[1-i].acknowledged(seg.ack, func(s segment) { c.receive(1-i, s) })
+	}
 	if seg.hasACK && (len(seg.data)+seg.truncated > 0 || seg.fin || seg.rst) {
 		c.streams[1-i].skipTo(seg.ack, func(s segment) { c.receive(1-i, s) })
 	}
@@ -169,6 +181,7 @@ func (c *connection) receive(i int, s segment) {
 	}
 	if len(s.data) > 0 {
 		c.feed(payload{c.side(i), s.data, c.now})
+		c.captured[i] += len(s.data)
 	}
 	if s.fin {
 		c.end(handshake.EndClosed, i)
@@ -195,19 +208,30 @@ func (c *connection) side(i int) handshake.Side {
 // by the first data, from endpoint i, otherwise by the ports, since servers usually have
 // the lower one.
 func (c *connection) guessClient(i int, data []byte) int {
-	const clientHello, serverHello = 1, 2 // RFC 8446, Section 4
+	const serverHello = 2 // RFC 8446, Section 4
 	line, _, _ := bytes.Cut(data, []byte("\n"))
-	handshakeType := byte(0)
-	if len(data) > tlsrecord.HeaderLen && data[0] == tlsrecord.Handshake {
-		handshakeType = data[tlsrecord.HeaderLen]
-	}
 	switch {
-	case handshakeType == clientHello, clientProtocol(line) != None:
+	case beginsClientHello(data), clientProtocol(line) != None:
 		return i
-	case handshakeType == serverHello, serverProtocol(line) != None:
+	case handshakeType(data) == serverHello, serverProtocol(line) != None:
 		return 1 - i
 	case c.endpoints[0].Port() < c.endpoints[1].Port():
 		return 1
+	}
+	return 0
+}
+
+// beginsClientHello reports whether a ClientHello begins with data.
+func beginsClientHello(data []byte) bool {
+	const clientHello = 1 // RFC 8446, Section 4
+	return handshakeType(data) == clientHello || tlsrecord.BeginsSSL2Hello(data)
+}
+
+// handshakeType returns the type of the handshake message that a record begins with, 0 if
+// data begins with none.
+func handshakeType(data []byte) byte {
+	if len(data) > tlsrecord.HeaderLen && data[0] == tlsrecord.Handshake {
+		return data[tlsrecord.HeaderLen]
 	}
 	return 0
 }
@@ -218,6 +242,7 @@ func (c *connection) feed(p payload) {
 		c.recorder.Feed(p.from, p.data, p.at)
 		return
 	}
+	c.underway = c.underway || c.MidStream && c.captured == [2]int{} && tlsrecord.Begins(p.data)
 	c.dialogue.feed(p)
 	if c.dialogue.tls == nil {
 		return
@@ -233,15 +258,36 @@ func (c *connection) feed(p payload) {
 	}
 	c.began = c.dialogue.tls[0].at
 	c.acks.begin(1-c.client, c.serverBegin())
+	c.hasHello = c.dialogue.tls[0].from == handshake.Client && beginsClientHello(c.dialogue.tls[0].data)
+	c.noteGapBeforeTLS()
 	for _, p := range c.dialogue.tls {
 		c.recorder.Feed(p.from, p.data, p.at)
 	}
 	c.dialogue.tls = nil
 }
 
+// noteGapBeforeTLS tells the recorder if the first bytes of TLS are missing. How many of the
+// missing bytes were plaintext is not known.
+func (c *connection) noteGapBeforeTLS() {
+	for i := range c.missing {
+		side := c.side(i)
+		if !c.dialogue.lineBuffer(side).gap {
+			continue
+		}
+		has := func(side handshake.Side) int {
+			return slices.IndexFunc(c.dialogue.tls, func(p payload) bool { return p.from == side && len(p.data) > 0 })
+		}
+		at := has(side)
+		if at >= 0 && !c.dialogue.tls[at].beginsTLS() || at < 0 && side == handshake.Client && has(handshake.Server) >= 0 {
+			c.recorder.Gap(side, c.missing[i], c.now)
+		}
+	}
+}
+
 // gap records that n bytes from endpoint i are missing.
 func (c *connection) gap(i, n int) {
 	c.MissingBytes += n
+	c.missing[i] += n
 	if c.recorder != nil {
 		c.recorder.Gap(c.side(i), n, c.now)
 		return
@@ -289,6 +335,7 @@ func (c *connection) finish() *Conversation {
 		if c.ended {
 			c.recorder.SetAcknowledged(c.acks.state(c.MissingBytes > 0))
 		}
+		c.noteLimits()
 		result.Transcript = c.recorder.Transcript()
 	}
 	c.streams, c.dialogue, c.recorder = [2]stream{}, dialogue{}, nil
@@ -296,6 +343,18 @@ func (c *connection) finish() *Conversation {
 		return nil
 	}
 	return &result
+}
+
+// noteLimits tells the recorder what of the connection was not captured at all.
+func (c *connection) noteLimits() {
+	for i := range c.captured {
+		if c.captured[1-i] == 0 && c.missing[1-i] > 0 {
+			c.recorder.SetOnlySide(c.side(i))
+		}
+	}
+	if c.MidStream && !c.hasHello && c.recorder.Transcript().ClientHello == nil {
+		c.recorder.SetLateStart()
+	}
 }
 
 func (c *connection) pendingCost() int { return c.streams[0].pendingCost + c.streams[1].pendingCost }

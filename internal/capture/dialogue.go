@@ -71,6 +71,10 @@ func (d *dialogue) atTLS(p payload) bool {
 	if l := d.lineBuffer(p.from); len(l.partial) > 0 && !l.gap {
 		return false
 	}
+	return p.beginsTLS()
+}
+
+func (p payload) beginsTLS() bool {
 	return tlsrecord.BeginsHandshake(p.data) || p.from == handshake.Client && tlsrecord.BeginsSSL2Hello(p.data)
 }
 

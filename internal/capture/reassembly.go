@@ -1,6 +1,9 @@
 package capture
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 const (
 	// maxPending bounds the segments of a stream that are ahead of missing ones: four
@@ -14,7 +17,8 @@ const (
 )
 
 // A stream reassembles one direction of a TCP connection. Of data that was sent more
-// than once, the first copy counts.
+// than once, the copy counts that a receiver takes: see
+// docs/decisions/0008-reassemble-by-acknowledgement.md.
 //
 // A stream waits for missing data until the other side acknowledges it with data of its
 // own. Otherwise a reply could be delivered before the command that it replies to.
@@ -25,13 +29,83 @@ type stream struct {
 	pending     []segment // ahead of next, in order
 	pendingCost int       // bytes of memory of pending
 	ended       bool      // FIN was delivered
+
+	confirmed bool     // the other side has acknowledged the SYN
+	otherSYN  *uint32  // sequence number after an earlier SYN that differs
+	doubtful  *segment // at next: zeros that are data or padding
+}
+
+// begin sets the sequence number of the first byte.
+func (s *stream) begin(seq uint32) { s.started, s.initial, s.next = true, seq, seq }
+
+// syn notes a SYN, which may differ from an earlier one: a server that forgot a connection
+// chooses another number when it answers again. The client's acknowledgement decides.
+func (s *stream) syn(seg *segment) {
+	switch start := seg.start(); {
+	case !s.started:
+		s.begin(start)
+	case start != s.initial && s.next == s.initial && !s.confirmed:
+		other := s.initial
+		s.otherSYN = &other
+		s.begin(start)
+	}
+}
+
+// acknowledged notes an acknowledgement by the other side.
+func (s *stream) acknowledged(ack uint32, deliver func(segment)) {
+	if !s.started { // this side was not captured, or not yet
+		s.begin(ack)
+	}
+	if !s.confirmed && s.otherSYN != nil && ack == *s.otherSYN && s.next == s.initial {
+		s.begin(ack)
+	}
+	s.confirmed = true
+	if d := s.doubtful; d != nil && seqDiff(ack, d.end()) >= 0 {
+		s.settle(true, deliver)
+	}
+}
+
+// maxPadding is the padding of an Ethernet frame with a TCP segment without data: 60 bytes
+// less 14, 20 and 20 for the headers.
+const maxPadding = 6
+
+// isDoubtful reports whether a segment's data may be padding that a driver or a tunnel
+// counted as data.
+func isDoubtful(seg *segment) bool {
+	return !seg.fin && !seg.syn && seg.truncated == 0 && 0 < len(seg.data) && len(seg.data) <= maxPadding &&
+		bytes.Count(seg.data, []byte{0}) == len(seg.data)
+}
+
+// settle delivers the doubtful data, or drops it.
+func (s *stream) settle(isData bool, deliver func(segment)) {
+	d := *s.doubtful
+	s.doubtful = nil
+	if isData {
+		s.deliver(d, deliver)
+		s.deliverPending(deliver)
+	}
+}
+
+// settleBy settles the doubtful data by the side's next segment: it continues after data, and
+// begins where padding did.
+func (s *stream) settleBy(seg *segment, deliver func(segment)) {
+	d := s.doubtful
+	switch ahead := seqDiff(seg.start(), d.start()); {
+	case ahead > 0:
+		s.settle(true, deliver)
+	case len(seg.data)+ahead > len(d.data), seg.fin && ahead == 0:
+		s.settle(false, deliver)
+	}
 }
 
 // add adds a segment and delivers the data that is now in order: segments with data, and
 // segments without data for gaps.
 func (s *stream) add(seg segment, deliver func(segment)) {
 	if !s.started {
-		s.started, s.initial, s.next = true, seg.start(), seg.start()
+		s.begin(seg.start())
+	}
+	if s.doubtful != nil {
+		s.settleBy(&seg, deliver)
 	}
 	if seg.fin && seg.truncated > 0 { // the FIN is behind the truncated data
 		fin := segment{at: seg.at, number: seg.number, seq: seg.end(), fin: true}
@@ -42,6 +116,11 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 	switch {
 	case len(seg.data)+seg.truncated == 0 && !seg.fin, ahead > maxWindow, s.ended:
 		return
+	case ahead == 0 && isDoubtful(&seg):
+		if s.doubtful == nil {
+			seg.data = slices.Clone(seg.data)
+			s.doubtful = &seg
+		}
 	case ahead <= 0:
 		s.deliver(seg, deliver)
 		s.deliverPending(deliver)
@@ -55,7 +134,7 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 
 // skipTo gives up missing data before a sequence number.
 func (s *stream) skipTo(seq uint32, deliver func(segment)) {
-	for !s.ended && s.started && seqDiff(seq, s.next) > 0 {
+	for !s.ended && s.started && seqDiff(seq, s.next) > 0 && seqDiff(seq, s.next) <= maxWindow {
 		end := seq
 		if len(s.pending) > 0 && seqDiff(end, s.pending[0].start()) > 0 {
 			end = s.pending[0].start()

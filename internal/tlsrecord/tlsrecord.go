@@ -34,6 +34,11 @@ func BeginsHandshake(b []byte) bool {
 	return len(b) > 0 && b[0] == Handshake && (len(b) == 1 || b[1] == 3)
 }
 
+// Begins reports whether b begins with the header of a record that has content.
+func Begins(b []byte) bool {
+	return len(b) >= HeaderLen && IsType(b[0]) && b[1] == 3 && b[2] <= 4 && 0 < Length(b) && Length(b) <= MaxCiphertextTLS12
+}
+
 // BeginsSSL2Hello reports whether b begins with a ClientHello in the format of SSL 2.0,
 // which old clients send for later versions too (RFC 5246, Appendix E.2).
 func BeginsSSL2Hello(b []byte) bool {
