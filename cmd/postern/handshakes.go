@@ -29,6 +29,7 @@ type handshakesListCmd struct {
 	Sender string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Case   string `placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
 	Failed bool   `help:"Only failed handshakes."`
+	Probes bool   `help:"Also those of recognised probes; see postern probe --probe-key."`
 	Limit  int    `default:"100" placeholder:"N" help:"Print at most this many. Default: ${default}."`
 	Follow bool   `help:"Print new handshakes as they happen, the oldest first."`
 	JSON   bool   `help:"Print one JSON object per line; see docs/json.md."`
@@ -43,7 +44,7 @@ func (h handshakesListCmd) Run(ui terminal.UI) error {
 	defer book.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	filter := ledger.Filter{Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Limit: h.Limit}
+	filter := ledger.Filter{Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: h.Limit}
 	found, err := book.Handshakes(ctx, filter)
 	if err != nil {
 		return err

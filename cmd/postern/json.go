@@ -27,6 +27,7 @@ type handshakeJSON struct {
 	Network netip.Prefix `json:"network"`
 	EHLO    string       `json:"ehlo,omitempty"`
 	JA4     string       `json:"ja4,omitempty"`
+	Probe   bool         `json:"probe,omitempty"`
 	Outcome string       `json:"outcome"`
 	Mode    string       `json:"mode,omitempty"`
 	negotiatedJSON
@@ -58,7 +59,7 @@ func negotiated(version handshake.Version, suite handshake.Suite, group handshak
 func toHandshakeJSON(h ledger.Handshake) handshakeJSON {
 	out := handshakeJSON{
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
-		EHLO: h.EHLO, JA4: h.Fingerprint, Outcome: h.Outcome.String(),
+		EHLO: h.EHLO, JA4: h.Fingerprint, Probe: h.Probe, Outcome: h.Outcome.String(),
 		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
 		After:          h.After, Stopped: h.Stopped, Cases: h.Diagnoses, Next: h.Next, Handshake: h.Transcript,
 	}

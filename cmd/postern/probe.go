@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -14,9 +15,11 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"postern/internal/config"
 	"postern/internal/dnssec"
 	"postern/internal/persona"
 	"postern/internal/probe"
+	"postern/internal/probekey"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
 )
@@ -33,6 +36,7 @@ type probeCmd struct {
 	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or postern (validate)."`
 	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate with these root keys, a zone file with DS or DNSKEY records. Default: the built-in ones."`
 	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
+	ProbeKey  string        `name:"probe-key" placeholder:"FILE" help:"Be recognised as a probe by the Postern with this key. Default: ${data}/probe.key, if it exists."`
 	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target. Default: ${default}."`
 	Verbose   bool          `short:"v" xor:"form" help:"Show all findings with evidence and sources, and diagrams of failed handshakes."`
 	JSON      bool          `xor:"form" help:"Print one JSON object per target; see docs/json.md."`
@@ -129,6 +133,9 @@ func (p probeCmd) prober() (*probe.Prober, error) {
 	if prober.RootCAs, err = authorities(p.CA); err != nil {
 		return nil, err
 	}
+	if prober.Key, err = p.key(); err != nil {
+		return nil, fmt.Errorf("--probe-key: %w", err)
+	}
 	switch {
 	case p.Anchor != "":
 		file, err := os.Open(p.Anchor)
@@ -143,6 +150,23 @@ func (p probeCmd) prober() (*probe.Prober, error) {
 		prober.TrustAnchors = dnssec.RootAnchors()
 	}
 	return prober, nil
+}
+
+// key returns the key of --probe-key. The default file may be another user's, or not exist.
+func (p probeCmd) key() (probekey.Key, error) {
+	if p.ProbeKey != "" {
+		return probekey.ReadFile(p.ProbeKey)
+	}
+	return localKey(config.DefaultData)
+}
+
+// localKey returns the key of a server with this data folder, none if it cannot be read.
+func localKey(data string) (probekey.Key, error) {
+	key, err := probekey.ReadFile(config.ProbeKeyFile(data))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return probekey.Key{}, nil
+	}
+	return key, err
 }
 
 // authorities reads the file of --ca; nil for no file.

@@ -55,7 +55,11 @@ func (r reportExplainCmd) Run(ui terminal.UI) error {
 		if err != nil {
 			return &terminal.UsageError{Err: err}
 		}
-		prober := &probe.Prober{Resolver: r.Resolver, RootCAs: roots, Personas: tlsrptexplain.Personas()}
+		key, err := localKey(r.Data)
+		if err != nil {
+			return err
+		}
+		prober := &probe.Prober{Resolver: r.Resolver, RootCAs: roots, Personas: tlsrptexplain.Personas(), Key: key}
 		network.Prober, network.Resolver = prober, prober.NetResolver()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -28,8 +28,8 @@ import (
 // alike answers every sender in the same mode.
 type alike sessionticket.Mode
 
-func (a alike) ChooseMode(netip.Addr, string) sessionticket.Mode { return sessionticket.Mode(a) }
-func (alike) SessionEnded(smtpd.SessionResult)                   {}
+func (a alike) ChooseMode(netip.Addr, string, bool) sessionticket.Mode { return sessionticket.Mode(a) }
+func (alike) SessionEnded(smtpd.SessionResult)                         {}
 
 // startPostern starts Postern's own server and returns its address.
 func startPostern(t *testing.T, mode sessionticket.Mode, pair *testcert.Pair) string {

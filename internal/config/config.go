@@ -70,6 +70,9 @@ type Ledger struct {
 // LedgerFile is the ledger's file in a data folder.
 func LedgerFile(data string) string { return filepath.Join(data, "ledger.db") }
 
+// ProbeKeyFile is the file of the probes' key in a data folder.
+func ProbeKeyFile(data string) string { return filepath.Join(data, "probe.key") }
+
 // DefaultData is the data folder if none is set.
 const DefaultData = "postern-data"
 

@@ -90,6 +90,18 @@ func (sel *Selector) Choose(s Sender, now time.Time) (sessionticket.Mode, string
 	}
 }
 
+// ChooseForProbe returns the mode for a handshake of s as if its network had no state: that
+// of a new sender with its fingerprint. It changes no state, and neither may its outcome.
+func (sel *Selector) ChooseForProbe(s Sender, now time.Time) sessionticket.Mode {
+	sel.mu.Lock()
+	defer sel.mu.Unlock()
+	if pin, ok := sel.pinned(s.Addr); ok {
+		return pin.Mode
+	}
+	mode, _ := sel.start(s.Fingerprint, now)
+	return mode
+}
+
 // Learn records the outcome of a handshake of s in the given mode, and returns the decisions
 // that it caused, in order. It ignores the outcomes of pinned senders.
 func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.Outcome, now time.Time) []Decision {

@@ -35,7 +35,7 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 		}
 		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, h.unused
 			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
-			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ?`, senders, unixMilli(in.From), unixMilli(in.To))
+			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ? AND NOT h.probe`, senders, unixMilli(in.From), unixMilli(in.To))
 		of.conditions(q)
 		q.add(`LIMIT ?)
 			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN
@@ -102,7 +102,7 @@ func (r *Reader) FailingAddresses(ctx context.Context, in Span, limit int) ([]ne
 	return readAll(ctx, r, "reading failing addresses", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT address FROM (
 			SELECT * FROM (SELECT address FROM handshakes INDEXED BY failed_by_time
-				WHERE outcome = 3 AND at >= ?1 AND at < ?2 ORDER BY at DESC LIMIT ?3)
+				WHERE outcome = 3 AND NOT probe AND at >= ?1 AND at < ?2 ORDER BY at DESC LIMIT ?3)
 			UNION ALL
 			SELECT * FROM (SELECT address FROM handshakes INDEXED BY returned_by_time
 				WHERE after IS NOT NULL AND at >= ?1 AND at < ?2 ORDER BY at DESC LIMIT ?3))

@@ -25,6 +25,10 @@ type Filter struct {
 	// plaintext after a failed handshake, and its senders; Failed is ignored then.
 	Failed, Returned bool
 
+	// Probes also matches the handshakes of the operator's own probes. Otherwise only those
+	// of senders match.
+	Probes bool
+
 	// Limit is the maximum number of rows: 100 if it is 0, and 10,000 at most.
 	Limit int
 
@@ -142,6 +146,9 @@ func (f Filter) index() string {
 
 // conditions appends the conditions that do not depend on the index.
 func (f Filter) conditions(q *query, senders []byte) {
+	if !f.Probes {
+		q.add(`AND NOT h.probe`)
+	}
 	switch f.index() {
 	case "returned":
 		q.add(`AND h.after IS NOT NULL`)

@@ -57,6 +57,7 @@ type Handshake struct {
 	Network     netip.Prefix // see admission.Network
 	EHLO        string       // empty if there was none
 	Fingerprint string       // JA4 of the ClientHello; empty if there was none
+	Probe       bool         // of the operator's own probe: no sender's, and not counted
 	Outcome     Outcome
 	Mode        sessionticket.Mode // without a meaning if there is no Fingerprint
 
@@ -126,10 +127,10 @@ func (h Handshake) write(s *store) error {
 		return err
 	}
 	err = s.exec(`INSERT INTO handshakes
-		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused, probe)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		h.ID, unixMilli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), addrBytes(h.Address),
-		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused)
+		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused, h.Probe)
 	if err == nil && h.Outcome == Failed {
 		err = h.writeFailure(s)
 	}
@@ -148,16 +149,16 @@ func (h Handshake) modeText() string {
 // handshake since: with the same name and the same fingerprint, or any if the failed
 // handshake had none. A session in plaintext has no fingerprint to compare.
 func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
-	if h.Outcome != Plaintext {
+	if h.Outcome != Plaintext || h.Probe {
 		return id, nil
 	}
 	// LIMIT, since a client can make up any number of fingerprints.
 	n, err := s.number(`SELECT coalesce(max(id), 0) FROM (
 		SELECT id FROM (SELECT id FROM handshakes
-			WHERE outcome = 3 AND address = ?1 AND at BETWEEN ?2 AND ?3 ORDER BY at DESC LIMIT 1)
+			WHERE outcome = 3 AND NOT probe AND address = ?1 AND at BETWEEN ?2 AND ?3 ORDER BY at DESC LIMIT 1)
 		UNION ALL
 		SELECT h.id FROM (SELECT id FROM senders WHERE network = ?4 AND ehlo = ?5 LIMIT 100) AS s
-			JOIN handshakes AS h ON h.sender = s.id AND h.outcome = 3 AND h.at BETWEEN ?2 AND ?3)`,
+			JOIN handshakes AS h ON h.sender = s.id AND h.outcome = 3 AND NOT h.probe AND h.at BETWEEN ?2 AND ?3)`,
 		addrBytes(h.Address), unixMilli(h.At.Add(-returnTime)), unixMilli(h.At), prefixBytes(h.Network), h.EHLO)
 	if err != nil || n == 0 {
 		return id, err
@@ -194,17 +195,17 @@ func (h Handshake) writeFailure(s *store) error {
 	return nil
 }
 
-// count adds the handshake to the counts of its sender and of the day. It returns the id of
-// the sender.
+// count adds the handshake to the counts of its sender and of the day, unless it is a probe's.
+// It returns the id of the sender.
 func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
-	is := func(o Outcome) bool { return h.Outcome == o }
+	is := func(o Outcome) bool { return h.Outcome == o && !h.Probe }
 	counts := []any{is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID}
 	sender, err = s.number(`INSERT INTO senders
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
 		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
 		append(counts, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At))...)
-	if err == nil {
+	if err == nil && !h.Probe {
 		s.days.add(h, sender, returned)
 	}
 	return sender, err
@@ -238,7 +239,7 @@ func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) 
 
 // selectHandshakes reads the handshakes with the ids in the table chosen.
 const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
-		h.outcome, h.mode, h.version, h.suite, h."group",
+		h.probe, h.outcome, h.mode, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''),
 		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
 			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC))
@@ -250,7 +251,7 @@ const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.
 func scanHandshake(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
 	err = scan(&h.ID, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Fingerprint,
-		&h.Outcome, modeInto(&h.Mode), &h.Version, &h.Suite, &h.Group,
+		&h.Probe, &h.Outcome, modeInto(&h.Mode), &h.Version, &h.Suite, &h.Group,
 		&h.After, &h.Stopped, &h.Next, &diagnoses)
 	if err == nil {
 		err = json.Unmarshal(diagnoses, &h.Diagnoses)

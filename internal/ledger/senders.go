@@ -76,7 +76,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 func (f Filter) counted(q *query) {
 	const columns = `SELECT network, ehlo, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
 	if f.Since.IsZero() {
-		q.add(columns + ` FROM senders AS c WHERE TRUE`)
+		q.add(columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	} else {
 		f.sinceDay(q)
 		q.add(columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)

@@ -69,6 +69,10 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `ALTER TABLE handshakes RENAME COLUMN rung TO mode`)
 		after = append(after, `ALTER TABLE handshakes RENAME COLUMN mode TO rung`)
 	}
+	if known < probeIn {
+		before = append(before, `ALTER TABLE handshakes ADD COLUMN probe INTEGER NOT NULL DEFAULT 0`)
+		after = append(after, `ALTER TABLE handshakes DROP COLUMN probe`)
+	}
 	if err := s.each(before); err != nil {
 		return err
 	}
@@ -78,10 +82,11 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the column unused and rename mode.
+// The migrations that add the columns unused and probe, and rename mode.
 const (
 	unusedIn = 4
 	modeIn   = 6
+	probeIn  = 8
 )
 
 // each runs the statements in order.

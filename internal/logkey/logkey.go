@@ -6,6 +6,7 @@ const (
 	Session    = "session" // session ID, as in SMTP replies
 	Sender     = "sender"  // address and port of the SMTP client
 	EHLO       = "ehlo"    // last name in its EHLO
+	Probe      = "probe"   // present, and true, in a session of the operator's own probe
 	TLS        = "tls"     // version, cipher suite, and whether the session was resumed
 	From       = "from"    // envelope sender
 	Recipients = "rcpts"   // envelope recipients, or their number

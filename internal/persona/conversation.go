@@ -9,6 +9,7 @@ import (
 
 	"postern/handshake"
 	"postern/handshake/keylog"
+	"postern/internal/probekey"
 )
 
 // runTimeout bounds a run. It is longer than the usual greeting delay of 30 s against spam;
@@ -131,9 +132,22 @@ func (c *conversation) greet() (err error) {
 	if c.result.Greeting, err = c.text.reply(""); err != nil {
 		return err
 	}
+	c.identify()
 	c.result.Stage = AtEHLO
 	c.result.EHLO, err = c.text.command(c.text.hello)
+	c.result.Recognised = probekey.Welcomed(c.result.EHLO)
 	return err
+}
+
+// identify makes the client a probe if the greeting is that of a server that may have its key.
+func (c *conversation) identify() {
+	if c.target.Key.IsZero() || c.target.Deliver != nil || !c.target.Protocol.Mail() {
+		return
+	}
+	greeting := c.result.Greeting
+	if session, ok := probekey.Session(greeting[len(greeting)-1]); ok {
+		c.text.language = c.target.Protocol.language(c.target.Key.EHLO(c.ID, session))
+	}
 }
 
 // handshake does the TLS handshake. From then on c.text is over TLS.
@@ -177,8 +191,10 @@ func (c *conversation) afterHandshake() (err error) {
 		if c.result.Greeting, err = c.text.reply(""); err != nil {
 			return err
 		}
+		c.identify()
 	}
 	c.result.SecureEHLO, err = c.ehloAfterHandshake()
+	c.result.Recognised = c.result.Recognised || probekey.Welcomed(c.result.SecureEHLO)
 	if len(c.result.SecureEHLO) > 0 {
 		c.conn.Complete()
 	}

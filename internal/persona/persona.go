@@ -43,6 +43,7 @@ import (
 	utls "github.com/refraction-networking/utls"
 
 	"postern/handshake"
+	"postern/internal/probekey"
 )
 
 // A Persona is a mail client with one behaviour. Those that [All] and [Find] return are
@@ -144,6 +145,10 @@ type Target struct {
 	// EHLO is the client's name. Empty: its address as a literal (RFC 5321, Section 4.1.3).
 	EHLO string
 
+	// Key identifies the client as a probe to a server that has it. It then says so in EHLO,
+	// unless it has a message to deliver. The zero Key: it is like any client.
+	Key probekey.Key
+
 	// RootCAs are for the persona that verifies certificates. Nil: the system's.
 	RootCAs *x509.CertPool
 
@@ -217,6 +222,9 @@ type Result struct {
 
 	// Delivered means that the server accepted the message of Target.Deliver.
 	Delivered bool
+
+	// Recognised means that the server recognised the client as a probe, by Target.Key.
+	Recognised bool
 
 	// Replies are the last lines of the server's replies to a message with a false end: to
 	// the text, to what it took for commands behind it, and to QUIT; at most 20.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/persona"
+	"postern/internal/probekey"
 )
 
 // An addressProbe is what was observed at one address.
@@ -48,6 +49,7 @@ var checks = []func(*addressProbe) []Finding{
 	checkCertificate,
 	checkChainSize,
 	checkClientCertificate,
+	checkRecognised,
 	checkStillUp,
 }
 
@@ -59,7 +61,7 @@ const healthyID = "healthy-go"
 
 // probeAddress runs all personas against an address, and then the checks.
 func (p *Prober) probeAddress(probe *addressProbe, a *Address) {
-	probe.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: probe.host, RootCAs: p.RootCAs}
+	probe.target = persona.Target{Addr: a.Addr.String(), Protocol: p.Protocol, ServerName: probe.host, RootCAs: p.RootCAs, Key: p.Key}
 	probe.healthy, _ = persona.Find(healthyID)
 	if p.Progress != nil {
 		probe.progress = func(done, total int) { p.Progress(a.Addr, done, total) }
@@ -67,6 +69,9 @@ func (p *Prober) probeAddress(probe *addressProbe, a *Address) {
 	a.probe = probe
 	probe.first = probe.healthy.Run(probe.ctx, probe.slowTarget())
 	probe.software = recognise(probe.first.Greeting, ehloReply(probe.first))
+	if !probe.first.Recognised {
+		probe.target.Key = probekey.Key{} // of another server, or of none
+	}
 	if probe.first.Stage > persona.AtSTARTTLS || probe.first.Completed {
 		probe.runAll(p.Personas)
 		probe.finish(p.Intrusive)

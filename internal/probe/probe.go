@@ -36,6 +36,7 @@ import (
 	"github.com/miekg/dns"
 
 	"postern/internal/persona"
+	"postern/internal/probekey"
 )
 
 // A Prober probes mail servers. The zero Prober is ready to use: all personas, SMTP with
@@ -57,6 +58,10 @@ type Prober struct {
 	// Progress, if not nil, is called after each run against an address, with the number of
 	// finished runs and of all. Calls may be concurrent.
 	Progress func(addr netip.AddrPort, done, total int)
+
+	// Key identifies the runs that deliver nothing to a server that has it, so that it keeps
+	// them apart from senders. The zero Key: they are like those of any sender.
+	Key probekey.Key
 
 	// Deliver is a message that the first of Personas delivers to the first address. Nil:
 	// none is sent.

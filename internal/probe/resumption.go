@@ -15,7 +15,7 @@ func checkResumption(p *addressProbe) []Finding {
 		return nil
 	case !p.first.Resumable():
 		title := "Sessions cannot be resumed: the server sends no ticket"
-		if p.software.Name == "Postern" { // its fallback takes all personas for one sender
+		if p.software.Name == "Postern" && !p.first.Recognised { // its fallback takes all personas for one sender
 			title += ", perhaps because of earlier probes"
 		}
 		return []Finding{p.noResumption("no-resumption", title)}
@@ -52,8 +52,7 @@ var resumptionAdvice = []interop.Advice{
 	{Software: "Exim", Action: "tls_resumption_hosts = * enables tickets in a build with OpenSSL. Leave it empty in a build with GnuTLS, as Debian's: it sends tickets before the client's Finished, and some senders fail."},
 	{Software: "chasquid", Action: "chasquid v1.15.1 and later disable tickets because of golang/go#70232. To have both, put Postern in front: it sends tickets when the affected senders accept them."},
 	{Software: "OpenSMTPD", Action: "Nothing to do: OpenSMTPD has no setting for it. No sender fails because of it."},
-	{Software: "Postern", Action: "mode = \"own-write\", the default, sends tickets. After some probes, the fallback sends none to the probing network. " +
-		"Pin the network before you probe: postern senders pin NETWORK own-write --why probes."},
+	{Software: "Postern", Action: "The default mode sends tickets. After probes that the server does not recognise, its fallback may send none to the probing network: use --probe-key."},
 	{Software: allSoftware, Action: "Enable tickets, or leave it: no sender fails because of it."},
 }
 

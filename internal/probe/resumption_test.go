@@ -16,18 +16,30 @@ import (
 	"postern/internal/testcert"
 )
 
-// A Postern sends no ticket to a network that has refused them, as probes do: nothing is
-// wrong there.
+// A Postern sends no ticket to a network that has refused them, as probes do that it does not
+// recognise: nothing is wrong there.
 func TestPosternWithoutTicketsMayHaveLearnedIt(t *testing.T) {
 	t.Parallel()
-	for software, want := range map[string]bool{"Postern": true, "mox": false, "": false} {
-		e := &addressProbe{software: Software{Name: software}, first: &persona.Result{Completed: true}, resumed: new(persona.Result)}
-		f := checkResumption(e)[0]
-		if f.ID != "no-resumption" || strings.Contains(f.Title, "earlier probes") != want {
-			t.Errorf("%q: %s: %s", software, f.ID, f.Title)
+	for _, tt := range []struct {
+		software   string
+		recognised bool
+		want       bool
+	}{
+		{"Postern", false, true},
+		{"Postern", true, false},
+		{"mox", false, false},
+		{"", false, false},
+	} {
+		e := &addressProbe{
+			software: Software{Name: tt.software}, resumed: new(persona.Result),
+			first: &persona.Result{Completed: true, Recognised: tt.recognised},
 		}
-		if want && !strings.Contains(f.Advice[0].Action, "postern senders pin") {
-			t.Errorf("%q: %s", software, f.Advice[0].Action)
+		f := checkResumption(e)[0]
+		if f.ID != "no-resumption" || strings.Contains(f.Title, "earlier probes") != tt.want {
+			t.Errorf("%+v: %s: %s", tt, f.ID, f.Title)
+		}
+		if tt.want && !strings.Contains(f.Advice[0].Action, "--probe-key") {
+			t.Errorf("%+v: %s", tt, f.Advice[0].Action)
 		}
 	}
 }

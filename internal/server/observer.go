@@ -51,8 +51,12 @@ func (obs *observer) Close() error {
 }
 
 // ChooseMode asks the fallback.
-func (obs *observer) ChooseMode(sender netip.Addr, ja4 string) sessionticket.Mode {
-	mode, _ := obs.selector.Choose(fallback.Sender{Addr: sender, Fingerprint: ja4}, time.Now())
+func (obs *observer) ChooseMode(sender netip.Addr, ja4 string, probe bool) sessionticket.Mode {
+	of := fallback.Sender{Addr: sender, Fingerprint: ja4}
+	if probe {
+		return obs.selector.ChooseForProbe(of, time.Now())
+	}
+	mode, _ := obs.selector.Choose(of, time.Now())
 	return mode
 }
 
@@ -83,8 +87,8 @@ func diagnose(r smtpd.SessionResult) (found []interop.Diagnosis, failed bool) {
 
 // learn passes the outcome of a handshake to the fallback and stores what it decides.
 func (obs *observer) learn(r smtpd.SessionResult) []fallback.Decision {
-	if r.JA4 == "" {
-		return nil // without a ClientHello no mode was chosen
+	if r.JA4 == "" || r.Probe {
+		return nil // without a ClientHello no mode was chosen; a probe is no sender
 	}
 	sender := fallback.Sender{Addr: r.Sender.Addr(), Fingerprint: r.JA4}
 	decisions := obs.selector.Learn(sender, r.Mode, outcome(r), time.Now())
@@ -109,6 +113,7 @@ func newHandshake(r smtpd.SessionResult, outcome ledger.Outcome) ledger.Handshak
 		Network:     admission.Network(r.Sender.Addr()),
 		EHLO:        r.EHLO,
 		Fingerprint: r.JA4,
+		Probe:       r.Probe,
 		Outcome:     outcome,
 		Mode:        r.Mode,
 	}
@@ -148,6 +153,8 @@ func next(r smtpd.SessionResult, decisions []fallback.Decision) string {
 		}
 	}
 	switch {
+	case r.Probe:
+		return "nothing: a probe changes no mode"
 	case r.JA4 == "":
 		return "nothing: no ClientHello arrived"
 	case outcome(r) == handshake.Inconclusive:
@@ -162,6 +169,9 @@ func sessionAttrs(r smtpd.SessionResult) []slog.Attr {
 		slog.String(logkey.Session, r.ID),
 		slog.String(logkey.Sender, r.Sender.String()),
 		slog.String(logkey.EHLO, r.EHLO),
+	}
+	if r.Probe {
+		attrs = append(attrs, slog.Bool(logkey.Probe, true))
 	}
 	if r.TLS != nil {
 		attrs = append(attrs, slog.String(logkey.TLS, smtpd.DescribeTLS(r.TLS)))

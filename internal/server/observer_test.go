@@ -74,7 +74,7 @@ func open(t *testing.T, path string) observed {
 	return observed{o, log}
 }
 
-func (o observed) mode() sessionticket.Mode { return o.ChooseMode(sender, fingerprint) }
+func (o observed) mode() sessionticket.Mode { return o.ChooseMode(sender, fingerprint, false) }
 
 // ended ends a session and returns its line in the log.
 func (o observed) ended(t *testing.T, r smtpd.SessionResult) map[string]any {
@@ -158,6 +158,48 @@ func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 	decisions, err := r.Decisions(ctx, ledger.Filter{})
 	if err != nil || len(decisions) != 1 || decisions[0].From != sessionticket.Stock || decisions[0].To != sessionticket.OwnWrite || decisions[0].Why == "" {
 		t.Errorf("the ledger has %+v, %v", decisions, err)
+	}
+}
+
+// A probe is no sender: it is answered as a new one, and what it meets moves no sender.
+func TestProbesMoveNoSender(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	o := open(t, path)
+	for _, id := range []string{"FIRST", "SECOND", "THIRD"} {
+		probed := strict(t, id, o.ChooseMode(sender, fingerprint, true))
+		probed.Probe = true
+		if line := o.ended(t, probed); line[logkey.Probe] != true || line[logkey.Case] != "early-ticket" || line[logkey.Next] != "nothing: a probe changes no mode" {
+			t.Errorf("the log says %v", line)
+		}
+	}
+	if got := o.mode(); got != sessionticket.Stock {
+		t.Errorf("mode %v after probes that failed in stock", got)
+	}
+	o.SessionEnded(strict(t, "FAILED", sessionticket.Stock))
+	completed := mailed("COMPLETED", sessionticket.Stock)
+	completed.Probe = true
+	o.SessionEnded(completed)
+	if got := o.mode(); got == sessionticket.Stock {
+		t.Error("a probe that completed vouches for a mode in which the sender failed")
+	}
+	if got := o.ChooseMode(sender, fingerprint, true); got != sessionticket.Stock {
+		t.Errorf("a probe gets mode %v, of a sender that failed", got)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	failed, err := read(t, path).Handshakes(context.Background(), ledger.Filter{})
+	if err != nil || len(failed) != 1 || failed[0].Session != "FAILED" {
+		t.Errorf("the ledger lists %+v, %v", failed, err)
+	}
+}
+
+func TestProbeGetsThePinOfItsNetwork(t *testing.T) {
+	o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	defer o.Close()
+	o.setPins([]fallback.Pin{{Network: netip.MustParsePrefix("192.0.2.0/24"), Mode: sessionticket.TLS12}})
+	if got := o.ChooseMode(sender, fingerprint, true); got != sessionticket.TLS12 {
+		t.Errorf("mode %v in a network pinned to tls12", got)
 	}
 }
 

@@ -30,6 +30,8 @@ import (
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/nexthop/relay"
+	"postern/internal/probe"
+	"postern/internal/probekey"
 	"postern/internal/smtpd"
 	"postern/internal/tlsrptin"
 	"postern/internal/web"
@@ -59,6 +61,7 @@ type Server struct {
 	tls      *tls.Config // one for the server's life: it holds the ticket keys
 	hop      nexthop.Hop
 	observer *observer
+	probeKey probekey.Key
 	reports  *tlsrptin.Receiver
 	smtp     *smtpd.Server
 	policy   *mtastsserve.Publisher
@@ -88,9 +91,11 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
+	s.probeKey = openProbeKey(config.ProbeKeyFile(c.Data), log)
 	s.reports = newIntake(c.Reports, s.observer.ledger, log)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
-	s.policy = mtastsserve.New(policies(c), new(mtastsserve.Checker).Begin, log)
+	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
+	s.policy = mtastsserve.New(policies(c), checker.Begin, log)
 	s.web = newWeb(s)
 	return s, nil
 }
@@ -106,6 +111,7 @@ func (s *Server) settings() smtpd.Settings {
 		Domains:    s.config.Domains,
 		Recipients: recipients,
 		TLS:        s.tls,
+		ProbeKey:   s.probeKey,
 		Limits:     s.config.Limits,
 	}
 }

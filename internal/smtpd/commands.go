@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"postern/internal/probekey"
 	"postern/internal/smtp"
 )
 
@@ -60,6 +61,9 @@ func (s *session) ehlo(extended bool, arg string) {
 		s.reply(smtp.NewReply(501, "5.5.4", "expected a host name"))
 		return
 	}
+	if probe, ok := s.setup.ProbeKey.Verify(name, s.id); ok && s.messages == 0 {
+		s.probe, name = true, probe
+	}
 	s.abandon()
 	// A next hop that got the old name must get the new one.
 	if s.hop != nil && (name != s.greeting || extended != s.extended) {
@@ -77,7 +81,7 @@ func (s *session) ehlo(extended bool, arg string) {
 func (s *session) keywords() []string {
 	offered := s.offered()
 	lines := []string{
-		s.setup.Hostname + " greets " + literal(s.addr.Addr()),
+		s.welcome(),
 		"PIPELINING",
 		fmt.Sprintf("SIZE %d", offered.Size),
 		"ENHANCEDSTATUSCODES",
@@ -98,6 +102,15 @@ func (s *session) keywords() []string {
 		}
 	}
 	return lines
+}
+
+// welcome returns the first line of the reply to EHLO.
+func (s *session) welcome() string {
+	client := literal(s.addr.Addr())
+	if s.probe {
+		return probekey.Welcome(s.setup.Hostname, client)
+	}
+	return s.setup.Hostname + " greets " + client
 }
 
 // offered returns the extensions of both the server and the next hop.

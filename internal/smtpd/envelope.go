@@ -36,6 +36,8 @@ func (s *session) mayMail() *smtp.Reply {
 	switch {
 	case s.greeting == "":
 		return refusal(503, "5.5.1", "send EHLO first")
+	case s.probe: // or it would be a way to deliver unseen
+		return refusal(550, "5.7.1", "a probe delivers no mail")
 	case s.phase != betweenMessages:
 		return refusal(503, "5.5.1", "message already begun; RSET cancels it")
 	case s.messages >= limits.Messages:

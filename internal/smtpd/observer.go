@@ -12,9 +12,9 @@ import (
 // An Observer chooses the TLS mode of each handshake and gets the result of each session.
 // Many sessions call its methods at once, and wait for them.
 type Observer interface {
-	// ChooseMode returns the mode for the handshake of a sender. It is called once per
-	// ClientHello, with its fingerprint.
-	ChooseMode(sender netip.Addr, ja4 string) sessionticket.Mode
+	// ChooseMode returns the mode for the handshake of a sender, or of a probe. It is called
+	// once per ClientHello, with its fingerprint.
+	ChooseMode(sender netip.Addr, ja4 string, probe bool) sessionticket.Mode
 
 	// SessionEnded is called with the result of each session, and logs it.
 	SessionEnded(SessionResult)
@@ -27,6 +27,7 @@ type SessionResult struct {
 	Duration time.Duration
 	Sender   netip.AddrPort
 	EHLO     string // the last one
+	Probe    bool   // a session of the operator's own probe; see [Settings].ProbeKey
 
 	JA4  string             // see [handshake.ClientHello.SenderJA4]; empty if there was no ClientHello
 	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
@@ -51,6 +52,7 @@ func (s *session) result() SessionResult {
 		Duration:   time.Since(s.began),
 		Sender:     s.addr,
 		EHLO:       s.lastEHLO,
+		Probe:      s.probe,
 		JA4:        s.ja4,
 		Mode:       s.mode,
 		TLS:        s.tls,
@@ -77,7 +79,7 @@ func chooseMode(hello *tls.ClientHelloInfo) sessionticket.Mode {
 	if recorded := s.record.ClientHello(); recorded != nil {
 		s.ja4 = recorded.SenderJA4()
 	}
-	s.mode = s.server.observer.ChooseMode(s.addr.Addr(), s.ja4).For(hello)
+	s.mode = s.server.observer.ChooseMode(s.addr.Addr(), s.ja4, s.probe).For(hello)
 	return s.mode
 }
 

@@ -22,7 +22,7 @@ type testObserver struct {
 
 func newTestObserver() *testObserver { return &testObserver{results: make(chan SessionResult, 1000)} }
 
-func (n *testObserver) ChooseMode(_ netip.Addr, ja4 string) sessionticket.Mode {
+func (n *testObserver) ChooseMode(_ netip.Addr, ja4 string, _ bool) sessionticket.Mode {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, ja4)

@@ -13,6 +13,7 @@ import (
 	"postern/handshake"
 	"postern/internal/admission"
 	"postern/internal/nexthop"
+	"postern/internal/probekey"
 	"postern/internal/smtp"
 	"postern/sessionticket"
 )
@@ -48,6 +49,7 @@ type session struct {
 	greeting string // the argument of EHLO or HELO; STARTTLS clears it
 	lastEHLO string // the last greeting; STARTTLS does not clear it
 	extended bool   // EHLO, not HELO
+	probe    bool   // an EHLO was that of a probe; STARTTLS does not clear it
 
 	hop        nexthop.Session // nil before the first MAIL
 	pending    []pendingReply
@@ -112,7 +114,7 @@ func (s *session) serve(implicit bool) {
 	if implicit && !s.implicitTLS() {
 		return
 	}
-	s.reply(smtp.Reply{Code: 220, Lines: []string{s.setup.Hostname + " ESMTP Postern " + s.id}})
+	s.reply(smtp.Reply{Code: 220, Lines: []string{probekey.Greeting(s.setup.Hostname, s.id)}})
 	for s.end == "" {
 		s.step()
 	}

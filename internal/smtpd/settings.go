@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/internal/probekey"
 	"postern/internal/smtp"
 	"postern/sessionticket"
 )
@@ -24,6 +25,9 @@ type Settings struct {
 
 	// TLS is for STARTTLS and implicit TLS. If it is nil, neither is offered.
 	TLS *tls.Config
+
+	// ProbeKey recognises the sessions of the operator's own probes, which deliver no mail.
+	ProbeKey probekey.Key
 
 	Limits Limits
 }
