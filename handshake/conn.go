@@ -126,8 +126,8 @@ func (c *Conn) ServerFirst() { c.notify((*Recorder).ServerFirst) }
 // the first data, a silent close.
 func (c *Conn) Complete() { c.notify((*Recorder).complete) }
 
-// Fail notes the handshake's error as crypto/tls returned it. It reveals encrypted
-// alerts, and timeouts by a context.
+// Fail notes an error as crypto/tls returned it, of the handshake or of a Read after it. It
+// reveals encrypted alerts, close_notify among them, and timeouts by a context.
 func (c *Conn) Fail(err error) {
 	now := time.Now()
 	c.notify(func(r *Recorder) { r.fail(err, now) })

@@ -151,7 +151,10 @@ func (t *Transcript) describeResult() string {
 
 // failed reports whether the end needs an explanation.
 func (t *Transcript) failed() bool {
-	return t.End.Kind != EndOpen && (!t.Completed || t.Use == UseNone) && (t.Gaps.IsZero() || t.endedByReadAlert())
+	if t.End.Kind == EndOpen || t.Completed && (t.Use != UseNone || t.goodbye() != nil) {
+		return false
+	}
+	return t.Gaps.IsZero() || t.endedByReadAlert()
 }
 
 // DescribeEnd returns in words how the connection ended and after which message, without
@@ -161,7 +164,13 @@ func (t *Transcript) DescribeEnd() string {
 	case EndOpen:
 		return "still open when the recording stopped"
 	case EndClosed:
-		if t.failed() {
+		goodbye := t.goodbye()
+		switch {
+		case goodbye != nil && goodbye.Alert != nil:
+			return "closed" + by + " (close_notify)"
+		case goodbye != nil:
+			return "most likely closed" + by + " (close_notify)"
+		case t.failed():
 			return "closed silently" + by + t.describePlace()
 		}
 		return "closed" + by
@@ -175,6 +184,20 @@ func (t *Transcript) DescribeEnd() string {
 		return "closed" + by + " without an alert" + t.describePlace()
 	}
 	return t.End.Kind.String()
+}
+
+// goodbye returns the alert with which a side closed a finished connection, nil if there is
+// none: a close_notify, or an alert that cannot be read and is taken for one.
+func (t *Transcript) goodbye() *Message {
+	if !t.Completed || t.End.Kind != EndClosed {
+		return nil
+	}
+	for i := range t.Messages {
+		if m := &t.Messages[i]; m.Type == TypeAlert && m.From == t.End.By {
+			return m
+		}
+	}
+	return nil
 }
 
 func (s Side) by() string {
@@ -233,11 +256,11 @@ func (m *Message) name() string {
 	return m.Type.String()
 }
 
+// describeAlert describes the alert that ended the connection. The other side may have
+// answered it with one of its own.
 func (t *Transcript) describeAlert() string {
-	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if alert := t.Messages[i].Alert; alert != nil {
-			return "the alert " + alert.Description.String()
-		}
+	if i := t.End.After - 1; i >= 0 && i < len(t.Messages) && t.Messages[i].Alert != nil {
+		return "the alert " + t.Messages[i].Alert.Description.String()
 	}
 	return "an encrypted alert"
 }

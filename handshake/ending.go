@@ -63,13 +63,14 @@ type libraryAlert struct {
 // maxErr bounds what is kept of an error: it may quote the peer.
 const maxErr = 256
 
-// fail notes the error of the handshake: see [Conn.Fail].
+// fail notes the error of the handshake, or of a Read after it: see [Conn.Fail].
 func (r *Recorder) fail(err error, at time.Time) {
 	if err == nil {
 		return
 	}
-	text := err.Error()
-	r.t.End.Err = text[:min(len(text), maxErr)]
+	if text := err.Error(); err != io.EOF || !r.completed {
+		r.t.End.Err = text[:min(len(text), maxErr)]
+	}
 	switch by, alert, ok := r.t.View.alertIn(err); {
 	case ok:
 		r.libraryAlert = &libraryAlert{by, alert}
@@ -160,14 +161,14 @@ func (r *Recorder) conclude(t *Transcript) {
 
 // setCloser sets who closed a connection after the handshake: the side that sent the
 // first alert, which is taken for a close_notify, or else the one that closed it below
-// TLS.
+// TLS. A reset after a close_notify only says that the other side still sent something.
 func setCloser(t *Transcript) {
 	if t.End.Kind == EndDropped {
 		t.End.Kind = EndClosed
 	}
 	for _, m := range t.Messages {
-		if m.Type == TypeAlert && t.End.Kind == EndClosed {
-			t.End.By = m.From
+		if m.Type == TypeAlert && (t.End.Kind == EndClosed || t.End.Kind == EndReset) && !endsWith(m, true) {
+			t.End.Kind, t.End.By = EndClosed, m.From
 			return
 		}
 	}
@@ -183,9 +184,19 @@ func endsWith(m Message, maybeCompleted bool) bool {
 	return m.Alert.Description != closeNotify && m.Alert.Description != userCanceled && m.Alert.Fatal
 }
 
+// isGoodbye reports whether an alert right after the Finished messages ends a connection in
+// good order. One of the client that cannot be read most likely does: a client that
+// rejects the server's Finished or certificate sends its alert in place of its own Finished.
+func isGoodbye(m Message) bool {
+	if m.Alert == nil {
+		return m.From == Client
+	}
+	return !endsWith(m, true)
+}
+
 // showsCompletion reports whether both Finished messages passed, and after the last of
-// them data, or a close without an alert. In TLS 1.3 the client's is the last, and shows
-// that the client accepted the server's.
+// them data, or a close without an alert or with close_notify. In TLS 1.3 the client's is
+// the last, and shows that the client accepted the server's.
 func showsCompletion(t *Transcript) bool {
 	var finished [Server + 1]bool
 	finished[Server] = t.ServerHello != nil && t.ServerHello.Version.isTLS13()
@@ -195,7 +206,7 @@ func showsCompletion(t *Transcript) bool {
 		}
 		if finished[Client] && finished[Server] {
 			if after := t.Messages[i+1:]; len(after) > 0 {
-				return after[0].Type != TypeAlert
+				return after[0].Type != TypeAlert || isGoodbye(after[0])
 			}
 			return t.End.Kind == EndClosed
 		}

@@ -54,15 +54,14 @@ func alerted(t *handshake.Transcript, by handshake.Side) (description handshake.
 	if t.End.Kind != handshake.EndAlert || t.End.By != by {
 		return 0, whole, false
 	}
-	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if m := t.Messages[i]; m.From == by && m.Type == handshake.TypeAlert {
-			if m.Alert == nil {
-				return unread, i, true
-			}
-			return m.Alert.Description, i, true
-		}
+	i := t.End.After - 1
+	if i < 0 || i >= len(t.Messages) || t.Messages[i].From != by || t.Messages[i].Type != handshake.TypeAlert {
+		return unread, whole, true
 	}
-	return unread, whole, true
+	if t.Messages[i].Alert == nil {
+		return unread, i, true
+	}
+	return t.Messages[i].Alert.Description, i, true
 }
 
 // complained is alerted for the client, without alerts that are or may be about the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -184,9 +185,27 @@ func sessionAttrs(r smtpd.SessionResult) []slog.Attr {
 		slog.String(logkey.End, r.End),
 	)
 	if r.Err != nil {
-		attrs = append(attrs, slog.Any(logkey.Err, r.Err))
+		attrs = append(attrs, slog.Any(logkey.Err, tlsError(r)))
 	}
 	return attrs
+}
+
+// tlsError returns the error of a session. Some clients, as those on OpenSSL, reject the
+// server's flight with an alert that is not encrypted. Crypto/tls cannot read it and calls it
+// a record that was damaged; the recording has read it.
+func tlsError(r smtpd.SessionResult) error {
+	if r.Transcript == nil || !strings.HasPrefix(r.Err.Error(), "local error: ") {
+		return r.Err
+	}
+	end := r.Transcript.End
+	if end.Kind != handshake.EndAlert || end.By != handshake.Client {
+		return r.Err
+	}
+	alert := r.Transcript.Messages[end.After-1]
+	if alert.Encrypted || alert.Alert == nil {
+		return r.Err
+	}
+	return fmt.Errorf("the sender's alert %s, not encrypted, which crypto/tls could not read (%w)", alert.Alert.Description, r.Err)
 }
 
 // failureAttrs complete the line for a failed handshake, so that it needs no other.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -284,4 +285,33 @@ func TestAPinOfAnotherProcessApplies(t *testing.T) {
 			t.Errorf("mode %v in spite of the pin", got)
 		}
 	})
+}
+
+// OpenSSL rejects a certificate with an alert that is not encrypted. Crypto/tls calls that a
+// bad record.
+func TestAnAlertThatCryptoTLSCannotReadIsNamedInTheLog(t *testing.T) {
+	bad := &net.OpError{Op: "local error", Err: tls.AlertError(20)}
+	alert := handshake.Message{From: handshake.Client, Type: handshake.TypeAlert, Alert: &handshake.Alert{Fatal: true, Description: 48}}
+	encrypted := alert
+	encrypted.Encrypted = true
+	end := handshake.End{Kind: handshake.EndAlert, By: handshake.Client, After: 1}
+	for _, c := range []struct {
+		name    string
+		message handshake.Message
+		end     handshake.End
+		want    string
+	}{
+		{"in clear", alert, end, "the sender's alert unknown_ca, not encrypted, which crypto/tls could not read (local error: tls: bad record MAC)"},
+		{"encrypted", encrypted, end, "local error: tls: bad record MAC"},
+		{"by the server", alert, handshake.End{Kind: handshake.EndAlert, By: handshake.Server, After: 1}, "local error: tls: bad record MAC"},
+	} {
+		r := session("REFUSED", sessionticket.OwnWrite)
+		r.Err = bad
+		r.Transcript = &handshake.Transcript{Messages: []handshake.Message{c.message}, End: c.end}
+		o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+		if got := o.ended(t, r)[logkey.Err]; got != c.want {
+			t.Errorf("%s: err=%q, want %q", c.name, got, c.want)
+		}
+		o.Close()
+	}
 }

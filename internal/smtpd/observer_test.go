@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"postern/handshake"
+	"postern/internal/testpeer"
+	"postern/interop"
 	"postern/sessionticket"
 )
 
@@ -136,6 +138,60 @@ func TestASessionWithoutTLSHasNoTranscript(t *testing.T) {
 	s := startServer(t, nil)
 	s.dial(t).play("< 220 *\n> EHLO plain.example\n< 250 *\n> QUIT\n< 221 *")
 	if r := s.result(); r.Transcript != nil || r.TLS != nil || r.JA4 != "" || r.EHLO != "plain.example" {
+		t.Errorf("the result is %+v", r)
+	}
+}
+
+// Certificate monitors complete the handshake, and say goodbye.
+func TestACloseNotifyIsNoFailure(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := startServer(t, nil)
+		c := s.dial(t)
+		c.play(toTLS)
+		c.handshake(&tls.Config{InsecureSkipVerify: true, MaxVersion: version})
+		c.Conn.Close()
+		r := s.result()
+		if r.TLS == nil || r.End != "closed by sender" || r.Err != nil || r.Transcript == nil {
+			t.Fatalf("%s: the result is %+v", tls.VersionName(version), r)
+		}
+		if got, want := r.Transcript.DescribeEnd(), "closed by the client (close_notify)"; got != want || r.Transcript.End.Err != "" {
+			t.Errorf("%s: %s, error %q; want %s", tls.VersionName(version), got, r.Transcript.End.Err, want)
+		}
+		if diagnoses, failed := interop.Diagnose(r.Transcript); failed || diagnoses != nil {
+			t.Errorf("%s: failed %v, %+v", tls.VersionName(version), failed, diagnoses)
+		}
+	}
+}
+
+// The session ends at once: a client that has sent its ClientHello sends nothing more, and
+// there may be no line end in it.
+func TestTLSWithoutSTARTTLSIsNamed(t *testing.T) {
+	for name, before := range map[string]string{
+		"at once":            "",
+		"after the greeting": "< 220 *",
+		"after EHLO":         "< 220 *\n> EHLO a\n< 250 *",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, nil)
+			c := s.dial(t)
+			c.play(before)
+			if err := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true}).Handshake(); err == nil {
+				t.Fatal("the handshake succeeded")
+			}
+			c.Conn.Close()
+			if r := s.result(); r.End != "TLS without STARTTLS" || r.Err != nil || r.TLS != nil {
+				t.Errorf("the result is %+v", r)
+			}
+		})
+	}
+}
+
+// Without -ign_eof OpenSSL takes a line that begins with R, as RCPT does, for the order to
+// renegotiate.
+func TestRenegotiationIsNamed(t *testing.T) {
+	s := startServer(t, nil)
+	testpeer.SendOpenSSL(t, s.addr, testpeer.OpenSSLOptions{Handshake: testpeer.TLS12Handshake, Args: []string{"-no_ign_eof"}})
+	if r := s.result(); r.End != "renegotiation refused" || r.TLS == nil {
 		t.Errorf("the result is %+v", r)
 	}
 }

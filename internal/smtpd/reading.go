@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"postern/internal/smtp"
+	"postern/internal/tlsrecord"
 )
 
 // countCommand counts a command and reports whether the limit allows it.
@@ -30,6 +32,11 @@ func (s *session) readCommand() ([]byte, error) {
 	}
 	s.await()
 	defer s.idle.Store(false)
+	if first, err := s.in.Peek(1); err != nil {
+		return nil, err
+	} else if s.tls == nil && first[0] == tlsrecord.Handshake {
+		return nil, errTLSTooEarly // at once: its line end may never come
+	}
 	line, err := s.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) || len(line) > s.setup.Limits.CommandLine {
 		return nil, errLongCommand
@@ -67,6 +74,7 @@ func (s *session) drain() {
 
 var (
 	errLongCommand = errors.New("smtpd: command line too long")
+	errTLSTooEarly = errors.New("smtpd: TLS without STARTTLS")
 	errBareLF      = errors.New("smtpd: command line ends in LF without CR")
 )
 
@@ -85,9 +93,22 @@ func (s *session) readFailed(err error) {
 		s.hangUp(smtp.NewReply(421, "4.3.2", "server shutting down, try again later"), "drained")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.hangUp(smtp.NewReply(421, "4.4.2", "timeout waiting for command"), "timeout")
+	case errors.Is(err, errTLSTooEarly):
+		s.hangUp(smtp.NewReply(500, "5.5.1", "TLS starts after EHLO and STARTTLS on this port"), "TLS without STARTTLS")
 	case errors.Is(err, io.EOF):
+		s.record.Fail(io.EOF) // with TLS a close_notify, or the end that the recording has
 		s.end = "closed by sender"
+	case s.tls != nil && isRenegotiation(err):
+		s.end, s.err = "renegotiation refused", err
 	default:
+		s.record.Fail(err)
 		s.end, s.err = "connection lost", err
 	}
+}
+
+// isRenegotiation reports whether an error of crypto/tls means that a client of TLS 1.2 asked
+// for another handshake (RFC 5246, Section 7.4.1.2), which crypto/tls refuses as a server. It
+// has no type for that error.
+func isRenegotiation(err error) bool {
+	return strings.Contains(err.Error(), "unexpected handshake message of type *tls.clientHelloMsg")
 }
