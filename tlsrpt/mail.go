@@ -115,14 +115,14 @@ func (m *Mail) check() {
 }
 
 // covers reports whether the report is about a domain. A report that names no domain may
-// be about any.
+// be about any, and one about DANE names MX hosts (RFC 8460, Section 1.1).
 func (r *Report) covers(domain string) bool {
 	named := false
 	for _, p := range r.Policies {
 		if strings.EqualFold(strings.TrimSuffix(p.Policy.Domain, "."), strings.TrimSuffix(domain, ".")) {
 			return true
 		}
-		named = named || p.Policy.Domain != ""
+		named = named || p.Policy.Domain != "" && p.Policy.Type != PolicyTLSA
 	}
 	return !named
 }

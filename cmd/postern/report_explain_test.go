@@ -133,8 +133,14 @@ func TestExplainReportOfStaleTLSARecord(t *testing.T) {
 	}
 	r.records = append(r.records, fmt.Sprintf("_%d._tcp.mx.receiver.example. TLSA 3 1 1 %x",
 		netip.MustParseAddrPort(r.addr).Port(), sha256.Sum256(old.RawSubjectPublicKeyInfo)))
-	id := r.addReports("sender.example", dayReport("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicyTLSA, 12),
-		dayReport("Sender", thursday, tlsrpt.PolicyTLSA, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 2}))
+	reports := []*tlsrpt.Report{
+		dayReport("Sender", thursday.AddDate(0, 0, -1), tlsrpt.PolicyTLSA, 12),
+		dayReport("Sender", thursday, tlsrpt.PolicyTLSA, 0, tlsrpt.Failure{Result: tlsrpt.ValidationFailure, Sessions: 2}),
+	}
+	for _, report := range reports {
+		report.Policies[0].Policy.Domain = ourHost // RFC 8460, Section 1.1: the TLSA base domain
+	}
+	id := r.addReports("sender.example", reports...)
 	if status := r.explain("stale_tlsa", id, r.network(senderZones(hosts)...)); status != terminal.ExitFailed {
 		t.Errorf("exit status %d, want %d", status, terminal.ExitFailed)
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/ledger"
@@ -38,7 +39,8 @@ func (b *fakeLedger) FailingAddresses(context.Context, ledger.Span, int) ([]neti
 	return b.failing, b.err
 }
 
-// fakeDNS maps addresses to names and names to addresses.
+// fakeDNS maps addresses to names, names to addresses, and "MX" or "CNAME" and a name to
+// names.
 type fakeDNS map[string]string
 
 func (n fakeDNS) LookupAddr(_ context.Context, addr string) ([]string, error) {
@@ -53,6 +55,26 @@ func (n fakeDNS) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, e
 		return []netip.Addr{addr}, nil
 	}
 	return nil, &net.DNSError{IsNotFound: true}
+}
+
+func (n fakeDNS) LookupMX(_ context.Context, name string) (all []*net.MX, err error) {
+	for host := range strings.FieldsSeq(n["MX "+name]) {
+		if host == "SERVFAIL" {
+			return nil, &net.DNSError{IsTemporary: true}
+		}
+		all = append(all, &net.MX{Host: host})
+	}
+	if all == nil {
+		return nil, &net.DNSError{IsNotFound: true}
+	}
+	return all, nil
+}
+
+func (n fakeDNS) LookupCNAME(_ context.Context, host string) (string, error) {
+	if alias := n["CNAME "+host]; alias != "" {
+		return alias, nil
+	}
+	return host, nil
 }
 
 // A fakeProber always finds the same.

@@ -5,16 +5,12 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 )
 
 // Limits of the DNS queries for one report.
 const (
-	maxLookups      = 64
-	parallelLookups = 8
-	lookupTimeout   = 3 * time.Second // for one address, reverse and forward
-	lookupsTimeout  = 10 * time.Second
-	maxNames        = 4 // of one address: mail servers do not have more
+	maxLookups = 64
+	maxNames   = 4 // of one address: mail servers do not have more
 )
 
 // confirmedNames returns the names of addresses by forward-confirmed reverse DNS. The
@@ -25,21 +21,14 @@ func confirmedNames(ctx context.Context, r Resolver, addrs []netip.Addr) map[net
 	ctx, cancel := context.WithTimeout(ctx, lookupsTimeout)
 	defer cancel()
 	var mu sync.Mutex
-	var lookups sync.WaitGroup
 	names := make(map[netip.Addr]string)
-	slots := make(chan struct{}, parallelLookups)
-	for _, addr := range addrs[:min(len(addrs), maxLookups)] {
-		lookups.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			if name := confirmedName(ctx, r, addr); name != "" {
-				mu.Lock()
-				defer mu.Unlock()
-				names[addr] = name
-			}
-		})
-	}
-	lookups.Wait()
+	inParallel(addrs[:min(len(addrs), maxLookups)], func(addr netip.Addr) {
+		if name := confirmedName(ctx, r, addr); name != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			names[addr] = name
+		}
+	})
 	return names
 }
 

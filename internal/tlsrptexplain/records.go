@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"postern/internal/persona"
 	"postern/internal/probe"
-	"postern/internal/smtp"
 	"postern/interop"
 )
 
@@ -32,10 +30,10 @@ func Personas() (all []*persona.Persona) {
 	return all
 }
 
-// records probes the domain of a result.
-func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
-	now := Records{Domain: strings.TrimSuffix(r.Policy.Domain, ".")}
-	if now.NotChecked = x.whyNotProbed(q, now.Domain); now.NotChecked != "" {
+// records probes the domain whose mail a policy is about.
+func (x Explainer) records(ctx context.Context, q Question, d policyDomain) Records {
+	now := Records{Domain: d.mailOf}
+	if now.NotChecked = x.whyNotProbed(q, d); now.NotChecked != "" {
 		return now
 	}
 	report, err := x.Prober.Probe(ctx, now.Domain)
@@ -61,26 +59,20 @@ func (x Explainer) records(ctx context.Context, q Question, r Result) Records {
 
 // whyNotProbed says why the domain is not probed, or returns "". A report can name any
 // domain: a forged one must not make Postern probe other people's servers.
-func (x Explainer) whyNotProbed(q Question, domain string) string {
+func (x Explainer) whyNotProbed(q Question, d policyDomain) string {
 	switch {
-	case domain == "":
+	case d.mailOf == "":
 		return "the report names no domain"
-	case q.Domains != nil && !q.accepts(domain):
-		return "this server does not accept mail for " + named(domain)
+	case d.owner == strangers:
+		return d.why
+	case d.why != "" && d.owner != ours:
+		return d.why + ", so " + named(d.mailOf) + " may be one of them or somebody else's"
 	case x.Prober == nil:
 		return "--offline is set"
 	case q.Domains == nil && !q.Verified:
 		return "the report is not verified, and your domains are not known (--config)"
 	}
 	return ""
-}
-
-// sameName compares names of hosts or domains.
-func sameName(a, b string) bool { return smtp.FoldDomain(a) == smtp.FoldDomain(b) }
-
-// accepts reports whether this server is known to accept mail for a domain.
-func (q Question) accepts(domain string) bool {
-	return slices.ContainsFunc(q.Domains, func(d string) bool { return sameName(d, domain) })
 }
 
 // hasMX reports whether a host is an MX host of the domain.

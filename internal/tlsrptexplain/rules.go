@@ -1,6 +1,7 @@
 package tlsrptexplain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,14 +46,22 @@ func nothingFailed(_ Question, e *Explanation) (Conclusion, bool) {
 }
 
 // otherDomain: the report is about a domain that this server does not serve.
-func otherDomain(q Question, e *Explanation) (Conclusion, bool) {
-	domain := e.worst().Policy.Domain
-	return Conclusion{
-		Cause:      fmt.Sprintf("The report is about %s, and this server does not accept mail for that domain.", named(domain)),
+func otherDomain(_ Question, e *Explanation) (Conclusion, bool) {
+	policy := e.worst().Policy
+	domain := named(strings.TrimSuffix(policy.Domain, "."))
+	c := Conclusion{
+		Cause:      fmt.Sprintf("The report is about %s, and this server does not accept mail for that domain.", domain),
 		Confidence: interop.AlmostCertain,
 		Next: fmt.Sprintf("If the domain is yours, add it to domains in the configuration. If not, tell its owner that its TLS reporting record, "+
-			"at _smtp._tls.%s, contains your address.", named(domain)),
-	}, domain != "" && q.Domains != nil && !q.accepts(domain)
+			"at _smtp._tls.%s, contains your address.", domain),
+	}
+	if policy.Type == tlsrpt.PolicyTLSA {
+		c.Confidence = interop.Likely
+		c.Cause = fmt.Sprintf("The report is about TLSA records of %s, which is neither this server nor, now, an MX host of your domains.", domain)
+		c.Next = fmt.Sprintf("If %s was an MX host of yours, look there. If it receives mail of a domain of yours, add the domain to domains in the "+
+			"configuration. If not, tell its owner that a TLS reporting record contains your address.", domain)
+	}
+	return c, e.domain.owner == strangers
 }
 
 // confirmedByProbe: the probe finds exactly what the sender reports.
@@ -107,13 +116,18 @@ func firstEvidence(f probe.Finding) string {
 
 // otherHost: all failures were at a host that is not this server.
 func otherHost(q Question, e *Explanation) (Conclusion, bool) {
-	host, domain := e.worst().otherHost(q), named(e.worst().Policy.Domain)
+	host, domain := e.otherHost(q), named(e.Records.Domain)
 	name := named(strings.TrimSuffix(host, "."))
 	c := Conclusion{Confidence: interop.AlmostCertain}
 	switch {
 	case e.Records.NotChecked != "":
 		c.Cause = fmt.Sprintf("The sessions went to %s, not to this server (%s).", name, named(q.Hostname))
 		c.Next = fmt.Sprintf("Check whether %s is an MX host of %s. If it is yours, look there; if not, remove the MX record.", name, domain)
+		if sameName(host, e.worst().Policy.Domain) { // of DANE, and without DNS
+			c.Confidence = interop.Likely
+			c.Cause = fmt.Sprintf("The report is about TLSA records of %s, which is not the name of this server (%s).", name, named(q.Hostname))
+			c.Next = fmt.Sprintf("Check whether %s is an MX host of one of your domains, or another name of this server. If it is another host of yours, look there.", name)
+		}
 	case e.Records.hasMX(host):
 		c.Cause = fmt.Sprintf("The sessions went to %s, another MX host of %s. This server has no record of them.", name, domain)
 		c.Next = fmt.Sprintf("Probe that host: postern probe %s.", name)
@@ -127,15 +141,27 @@ func otherHost(q Question, e *Explanation) (Conclusion, bool) {
 }
 
 // otherHost returns the host of the failed sessions if none of them failed at this server.
-func (r Result) otherHost(q Question) (host string) {
+func (e *Explanation) otherHost(q Question) (host string) {
+	r := e.worst()
+	byPolicy := ""
+	if r.Policy.Type == tlsrpt.PolicyTLSA && !q.accepts(r.Policy.Domain) && !e.domain.thisHost {
+		byPolicy = cmp.Or(e.domain.mxHost, r.Policy.Domain)
+	}
 	if q.Hostname == "" {
 		return ""
 	}
+	if len(r.failures) == 0 {
+		return byPolicy
+	}
 	for _, f := range r.failures {
-		if f.ReceivingMX == "" || sameName(f.ReceivingMX, q.Hostname) {
+		at := cmp.Or(f.ReceivingMX, byPolicy)
+		if at == "" || sameName(at, q.Hostname) {
 			return ""
 		}
-		host = f.ReceivingMX
+		host = at
+	}
+	if e.Records.hasMX(host) && len(e.Activity.Cases) > 0 {
+		return "" // a host of the domain, and the sender's sessions failed here: another name of this server
 	}
 	return host
 }

@@ -61,11 +61,16 @@ type conclusionTest struct {
 func testConclusions(t *testing.T, cases map[string]conclusionTest) {
 	for name, tt := range cases {
 		t.Run(name, func(t *testing.T) {
-			c := explain(t, tt.x, tt.change).Conclusion
-			if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.confidence {
-				t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.confidence, tt.cause, tt.next)
-			}
+			testConclusion(t, tt)
 		})
+	}
+}
+
+func testConclusion(t *testing.T, tt conclusionTest) {
+	t.Helper()
+	c := explain(t, tt.x, tt.change).Conclusion
+	if !strings.Contains(c.Cause, tt.cause) || !strings.Contains(c.Next, tt.next) || c.Confidence != tt.confidence {
+		t.Errorf("\n got %v: %s\nnext %s\nwant %v: %s\nnext %s", c.Confidence, c.Cause, c.Next, tt.confidence, tt.cause, tt.next)
 	}
 }
 
@@ -182,6 +187,58 @@ func TestConclusionsFromTheReport(t *testing.T) {
 				withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 1})(q)
 			}, "which is unverified: It is expired.", "Fix expired.", interop.Likely},
 	})
+}
+
+// The policy domain of DANE is the name of the MX host (RFC 8460, Section 1.1; mjl-/mox#125,
+// sys4/tlsrpt-reporter#51), or the name that it is an alias of.
+func TestPolicyDomainOfDANEIsTheMXHost(t *testing.T) {
+	dns := fakeDNS{
+		"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "192.0.2.7",
+		"MX receiver.example":        "mx.receiver.example. mx2.receiver.example. mx3.receiver.example.",
+		"CNAME mx.receiver.example.": "node7.hosting.example.", "CNAME mx3.receiver.example.": "node8.hosting.example.",
+		"MX other.example": "mx.other.example.",
+	}
+	half := fakeDNS{"MX receiver.example": "SERVFAIL", "MX other.example": "mx.other.example."}
+	here := &fakeLedger{during: earlyTicket()}
+	hosts := []string{"mx.receiver.example", "mx2.receiver.example", "mx3.receiver.example"}
+	about := func(domain string, more ...func(*Question)) func(*Question) {
+		return func(q *Question) {
+			q.Domains = []string{"other.example", "receiver.example"}
+			q.Report.Policies[0].Policy = tlsrpt.Policy{Type: tlsrpt.PolicyTLSA, Domain: domain}
+			for _, change := range more {
+				change(q)
+			}
+		}
+	}
+	mtaSTS := func(q *Question) { q.Report.Policies[0].Policy.Type = tlsrpt.PolicySTS }
+	for name, tt := range map[string]struct {
+		conclusionTest
+		probed string
+	}{
+		"this server":                  {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("MX.receiver.example."), "early-ticket", `mode "stock"`, interop.AlmostCertain}, "receiver.example"},
+		"what this server is alias of": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("node7.hosting.example"), "early-ticket", `mode "stock"`, interop.AlmostCertain}, "receiver.example"},
+		"the recipients' domain":       {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("receiver.example"), "early-ticket", `mode "stock"`, interop.AlmostCertain}, "receiver.example"},
+		"this server, offline":         {conclusionTest{Explainer{Ledger: here}, about("mx.receiver.example"), "early-ticket", `mode "stock"`, interop.Likely}, ""},
+		"another MX host":              {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: dns}, about("mx2.receiver.example"), "another MX host of receiver.example", "postern probe mx2.receiver.example", interop.AlmostCertain}, "receiver.example"},
+		"what another MX host is alias of": {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: dns}, about("node8.hosting.example"),
+			"went to mx3.receiver.example, another MX host of receiver.example", "postern probe mx3.receiver.example", interop.AlmostCertain}, "receiver.example"},
+		"another MX host, offline": {conclusionTest{Explainer{Ledger: &fakeLedger{}}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
+		"a stranger's host":        {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.stranger.example"), "neither this server nor, now, an MX host of your domains", "add the domain to domains", interop.Likely}, ""},
+		"perhaps a stranger's":     {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: half}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
+		"an MX host as policy domain of MTA-STS": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx2.receiver.example", mtaSTS), "does not accept mail for that domain",
+			"add it to domains", interop.AlmostCertain}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prober := &fakeProber{hosts: hosts}
+			if tt.x.Resolver != nil {
+				tt.x.Prober = prober
+			}
+			testConclusion(t, tt.conclusionTest)
+			if got := strings.Join(prober.probed, " "); got != tt.probed && tt.x.Prober != nil {
+				t.Errorf("probed %q, want %q", got, tt.probed)
+			}
+		})
+	}
 }
 
 // The operator sees what was seen here, marked as what it is. A forged report must not make

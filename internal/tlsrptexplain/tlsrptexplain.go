@@ -20,6 +20,7 @@ package tlsrptexplain
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,10 +39,13 @@ type Ledger interface {
 	FailingAddresses(ctx context.Context, in ledger.Span, limit int) ([]netip.Addr, error)
 }
 
-// A Resolver makes DNS queries for forward-confirmed reverse DNS, as [net.Resolver] does.
+// A Resolver makes DNS queries as [net.Resolver] does: for forward-confirmed reverse DNS, and
+// for the MX hosts of this server's domains.
 type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupCNAME(ctx context.Context, host string) (string, error)
 }
 
 // A Prober probes a domain, as [probe.Prober] does.
@@ -82,6 +86,8 @@ type Explanation struct {
 	Activity   Activity
 	Records    Records
 	Conclusion Conclusion
+
+	domain policyDomain // of the result with most failures
 }
 
 // A Conclusion is the most likely cause of the failures, and one next step.
@@ -103,7 +109,8 @@ func (x Explainer) Explain(ctx context.Context, q Question) (*Explanation, error
 		return nil, err
 	}
 	e.Activity.Unverified = !q.Verified
-	e.Records = x.records(ctx, q, e.worst())
+	e.domain = x.policyDomain(ctx, q, e.worst().Policy)
+	e.Records = x.records(ctx, q, e.domain)
 	e.Conclusion = conclude(q, e)
 	return e, nil
 }
