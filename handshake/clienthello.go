@@ -40,6 +40,9 @@ const (
 	extSupportedVersions   = 43
 	extPSKModes            = 45
 	extKeyShare            = 51
+
+	extOldApplicationSettings = 17513 // draft-vvv-tls-alps, not in the registry
+	extApplicationSettings    = 17613
 )
 
 // Bounds of what is kept of a ClientHello.

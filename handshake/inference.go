@@ -56,6 +56,9 @@ func (n *inference) client(list []int) {
 	}
 	list = list[early:]
 	at := n.findFinished(list, 0)
+	if at < 0 && len(list) > 0 && n.isFinishedWithSettings(list[0]) {
+		at = 0
+	}
 	if at < 0 {
 		return
 	}
@@ -68,6 +71,16 @@ func (n *inference) client(list []int) {
 			n.applicationData(i)
 		}
 	}
+}
+
+// isFinishedWithSettings reports whether a record is the client's Finished behind its own
+// EncryptedExtensions, which browsers send that negotiated application settings
+// (draft-vvv-tls-alps): a header, a list, and one extension with little or nothing in it.
+func (n *inference) isFinishedWithSettings(i int) bool {
+	const least, most = messageHeaderLen + 2, messageHeaderLen + 2 + 4 + 8
+	h, more := n.t.ClientHello, n.size(i)-n.r.finishedLen()
+	return h != nil && least <= more && more <= most &&
+		(slices.Contains(h.Extensions, extApplicationSettings) || slices.Contains(h.Extensions, extOldApplicationSettings))
 }
 
 // emptyCertificateLen is the length of a Certificate message without a certificate:

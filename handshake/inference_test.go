@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -274,4 +276,39 @@ func greeted(t *testing.T, mode sessionticket.Mode, announce bool) *Transcript {
 	secure.Close()
 	<-done
 	return recorded.Stop(UseNone)
+}
+
+// Browsers with application settings send them before their Finished, in one record.
+func TestFinishedBehindApplicationSettingsIsFound(t *testing.T) {
+	for size, want := range map[int]string{36 + 10: "> Fin?", 36 + 40: "> Unknown"} {
+		h := *richHello
+		h.Extensions = append(slices.Clone(h.Extensions), extApplicationSettings)
+		r := recorded(OnWire, client(hello(&h)), serve(serverHello(aes128, false), sealed(4000)), client(sealed(size)))
+		r.End(End{Kind: EndClosed, By: Server})
+		if got := outline(r.Transcript()); !strings.Contains(got, want) {
+			t.Errorf("%d bytes: got outline\n%s\nwant %s", size, got, want)
+		}
+	}
+}
+
+// Captures of 2016 to 2018 have drafts of TLS 1.3, before draft 22 without a session ID in
+// the ServerHello.
+func TestDraftsOfTLS13AreRead(t *testing.T) {
+	for _, draft := range []Version{0x7f0e, 0x7f1c} {
+		body := slices.Concat(uint16s(draft), make([]byte, 32), uint16s[Suite](aes128), prefixed(2))
+		if draft >= 0x7f16 {
+			body = slices.Concat(uint16s[Version](0x0303), make([]byte, 32), prefixed(1), uint16s[Suite](aes128), []byte{0},
+				prefixed(2, uint16s[Extension](extSupportedVersions, 2, Extension(draft))))
+		}
+		r := recorded(OnWire, client(plainHello), serve(record(22, message(2, body)), sealed(6), sealed(500), sealed(80), sealed(36)),
+			client(sealed(36)), serve(sealed(100)), client(sealed(20)))
+		r.End(End{Kind: EndClosed, By: Client})
+		checkOutline(t, r.Transcript(), `
+			> CH
+			< SH EE? Cert? CV? Fin?
+			> Fin?
+			< Ticket?
+			> Data?
+			closed by client, completed true, spoke`)
+	}
 }

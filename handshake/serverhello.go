@@ -51,10 +51,14 @@ func (r *Recorder) readServerHello(body []byte) MessageType {
 func parseServerHello(body []byte) (*ServerHello, bool) {
 	m := reader{b: body}
 	h := &ServerHello{Version: Version(m.uint16())}
-	m.bytes(32) // random
-	m.vector8() // legacy_session_id_echo
-	h.Suite = Suite(m.uint16())
-	m.uint8() // legacy_compression_method
+	m.bytes(32)              // random
+	if h.Version.isTLS13() { // a draft before 22, without session ID and compression
+		h.Suite = Suite(m.uint16())
+	} else {
+		m.vector8() // legacy_session_id_echo
+		h.Suite = Suite(m.uint16())
+		m.uint8() // legacy_compression_method
+	}
 	if m.short {
 		return nil, false
 	}

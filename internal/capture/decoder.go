@@ -2,6 +2,7 @@ package capture
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -44,44 +45,28 @@ var (
 	errMalformed = errors.New("malformed or truncated headers")
 )
 
-// An unknownLinkError is for a packet with an unsupported link type.
-type unknownLinkError layers.LinkType
-
-func (e unknownLinkError) Error() string {
-	return "unsupported link type " + layers.LinkType(e).String()
-}
-
 // A notTCPError is for a packet that is not TCP over IP. It names what the packet is.
 type notTCPError string
 
 func (e notTCPError) Error() string { return "not TCP over IP: " + string(e) }
 
-// linkLayers are the supported link types, except raw IP without a fixed version.
-var linkLayers = map[layers.LinkType]gopacket.LayerType{
-	layers.LinkTypeEthernet:  layers.LayerTypeEthernet,
-	layers.LinkTypeLinuxSLL:  layers.LayerTypeLinuxSLL,
-	layers.LinkTypeLinuxSLL2: layers.LayerTypeLinuxSLL2,
-	layers.LinkTypeNull:      layers.LayerTypeLoopback,
-	layers.LinkTypeLoop:      layers.LayerTypeLoopback,
-	layers.LinkTypeIPv4:      layers.LayerTypeIPv4,
-	layers.LinkTypeIPv6:      layers.LayerTypeIPv6,
-}
-
 // A decoder decodes frames to TCP segments. It reuses its layers.
 type decoder struct {
-	parsers map[gopacket.LayerType]*gopacket.DecodingLayerParser // by first layer
-	layers  []gopacket.DecodingLayer
-	decoded []gopacket.LayerType // of the current frame
-	ip4     layers.IPv4
-	ip6     layers.IPv6
-	tcp     layers.TCP
-	udp     layers.UDP
+	parsers  map[gopacket.LayerType]*gopacket.DecodingLayerParser // by first layer
+	layers   []gopacket.DecodingLayer
+	decoded  []gopacket.LayerType // of the current frame
+	ethernet layers.Ethernet
+	vlan     layers.Dot1Q
+	ip4      layers.IPv4
+	ip6      layers.IPv6
+	tcp      layers.TCP
+	udp      layers.UDP
 }
 
 func newDecoder() *decoder {
 	d := &decoder{parsers: make(map[gopacket.LayerType]*gopacket.DecodingLayerParser)}
 	d.layers = append(encapsulations(),
-		new(layers.Ethernet), new(layers.LinuxSLL), new(layers.LinuxSLL2), new(layers.Loopback),
+		&d.ethernet, &d.vlan, new(layers.LinuxSLL), new(layers.LinuxSLL2), new(layers.Loopback),
 		&d.ip4, &d.ip6, new(layers.IPv6ExtensionSkipper), &d.tcp, &d.udp,
 	)
 	return d
@@ -90,7 +75,7 @@ func newDecoder() *decoder {
 // decode returns the segment in a frame, or an error if there is none. The segment's data
 // is part of the frame's.
 func (d *decoder) decode(f frame) (segment, error) {
-	first, err := firstLayer(f)
+	first, data, err := firstLayer(f)
 	if err != nil {
 		return segment{}, err
 	}
@@ -100,7 +85,7 @@ func (d *decoder) decode(f frame) (segment, error) {
 		d.parsers[first] = parser
 	}
 	d.decoded = d.decoded[:0]
-	err = parser.DecodeLayers(f.data, &d.decoded)
+	err = parser.DecodeLayers(data, &d.decoded)
 	if unsupported := gopacket.UnsupportedLayerType(0); errors.As(err, &unsupported) {
 		return d.segment(f, gopacket.LayerType(unsupported))
 	}
@@ -108,21 +93,6 @@ func (d *decoder) decode(f frame) (segment, error) {
 		return segment{}, errMalformed
 	}
 	return d.segment(f, gopacket.LayerTypePayload)
-}
-
-// firstLayer returns the layer that a frame begins with.
-func firstLayer(f frame) (gopacket.LayerType, error) {
-	if first, ok := linkLayers[f.link]; ok {
-		return first, nil
-	}
-	switch f.link {
-	case layers.LinkTypeRaw, 12, 14: // LINKTYPE_RAW, and DLT_RAW of Linux and OpenBSD
-		if len(f.data) > 0 && f.data[0]>>4 == 6 {
-			return layers.LayerTypeIPv6, nil
-		}
-		return layers.LayerTypeIPv4, nil
-	}
-	return 0, unknownLinkError(f.link)
 }
 
 // segment returns the segment in the decoded layers, which next follows.
@@ -161,7 +131,12 @@ func (d *decoder) notTCP(next gopacket.LayerType) notTCPError {
 	if n := len(d.decoded); n > 0 {
 		last = d.decoded[n-1]
 	}
-	if next == gopacket.LayerTypePayload || next == gopacket.LayerTypeZero || last == layers.LayerTypeUDP {
+	switch unnamed := next == gopacket.LayerTypePayload || next == gopacket.LayerTypeZero; {
+	case unnamed && last == layers.LayerTypeEthernet:
+		return etherType(d.ethernet.EthernetType)
+	case unnamed && last == layers.LayerTypeDot1Q:
+		return etherType(d.vlan.Type)
+	case unnamed || last == layers.LayerTypeUDP:
 		return notTCPError(last.String())
 	}
 	return notTCPError(next.String())
@@ -182,4 +157,8 @@ func truncated6(ip *layers.IPv6) int {
 		present += ip.HopByHop.ActualLength
 	}
 	return max(0, int(ip.Length)-present)
+}
+
+func etherType(t layers.EthernetType) notTCPError {
+	return notTCPError(fmt.Sprintf("EtherType 0x%04x", uint16(t)))
 }

@@ -74,7 +74,12 @@ func (d *dialogue) atTLS(p payload) bool {
 	return p.beginsTLS()
 }
 
+// beginsTLS reports whether TLS may begin with p. A first record that is empty (RFC 8446,
+// Section 5.1 forbids it) is that of a protocol which imitates TLS.
 func (p payload) beginsTLS() bool {
+	if len(p.data) >= tlsrecord.HeaderLen && tlsrecord.Length(p.data) == 0 {
+		return false
+	}
 	return tlsrecord.BeginsHandshake(p.data) || p.from == handshake.Client && tlsrecord.BeginsSSL2Hello(p.data)
 }
 

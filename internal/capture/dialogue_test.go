@@ -109,9 +109,13 @@ func describe(c *capture.Conversation) string {
 
 // Connections with neither mail nor TLS are only counted.
 func TestOtherProtocolsAreNoConversations(t *testing.T) {
-	turns := play("C: GET / HTTP/1.1 | Host: example.org | ", "S: HTTP/1.1 200 OK | ")
-	if found := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), nil); len(found) != 0 {
-		t.Errorf("got %+v", found[0])
+	for _, turns := range [][]turn{
+		play("C: GET / HTTP/1.1 | Host: example.org | ", "S: HTTP/1.1 200 OK | "),
+		play("C* \x16\x03\x01\x00\x00\x17\x03\x01\x00\x03abc", "S* \x16\x03\x01\x00\x00\x17\x03\x01\x00\x03abc"), // looks like TLS
+	} {
+		if found := read(t, ethernet.pcap(t, segments(turns, 1000, 1, 1)), nil); len(found) != 0 {
+			t.Errorf("got %+v", found[0])
+		}
 	}
 }
 

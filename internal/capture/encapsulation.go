@@ -11,18 +11,25 @@ import (
 // Numbers that the library does not know.
 const (
 	etherTypeOldQinQ = 0x9100 // VLAN in VLAN, before IEEE 802.1ad
+	etherTypeCMD     = 0x8909 // Cisco MetaData, with which switches tag security groups
 	portOldVXLAN     = 8472   // VXLAN in Linux by default; IANA later assigned 4789
 )
 
+// layerTypeCiscoMetaData has a number that the library leaves to others.
+var layerTypeCiscoMetaData = gopacket.RegisterLayerType(2001, gopacket.LayerTypeMetadata{Name: "Cisco MetaData"})
+
 func init() {
 	layers.EthernetTypeMetadata[etherTypeOldQinQ] = layers.EthernetTypeMetadata[layers.EthernetTypeQinQ]
+	layers.EthernetTypeMetadata[etherTypeCMD] = layers.EnumMetadata{
+		Name: "Cisco MetaData", LayerType: layerTypeCiscoMetaData, DecodeWith: gopacket.DecodePayload,
+	}
 	layers.RegisterUDPPortLayerType(portOldVXLAN, layers.LayerTypeVXLAN)
 }
 
 // encapsulations are the layers between a link and the IP packet of a connection.
 func encapsulations() []gopacket.DecodingLayer {
 	return []gopacket.DecodingLayer{
-		new(layers.Dot1Q),
+		&header{layer: layerTypeCiscoMetaData, read: readCiscoMetaData},
 		&header{layer: layers.LayerTypeMPLS, read: readMPLS},
 		&header{layer: layers.LayerTypePPPoE, read: readPPPoE},
 		&header{layer: layers.LayerTypePPP, read: readPPP},
@@ -81,6 +88,15 @@ func readMPLS(data []byte) (length int, next gopacket.LayerType) {
 		return labelLen + controlWordLen, layers.LayerTypeEthernet
 	}
 	return labelLen, layers.LayerTypeEthernet
+}
+
+// readCiscoMetaData reads a tag of version 1, whose length byte counts words of 4 bytes, and the
+// EtherType behind it.
+func readCiscoMetaData(data []byte) (length int, next gopacket.LayerType) {
+	if length = 2 + 4*int(data[1]); data[0] != 1 || len(data) < length+2 {
+		return 0, 0
+	}
+	return length + 2, layers.EthernetType(binary.BigEndian.Uint16(data[length:])).LayerType()
 }
 
 // readPPPoE reads the header of PPPoE (RFC 2516, Section 4). Discovery has a code, sessions

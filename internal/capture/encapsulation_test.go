@@ -52,6 +52,9 @@ func TestEncapsulations(t *testing.T) {
 		"VLAN in VLAN, before IEEE 802.1ad": func(frame []byte) []byte {
 			return slices.Concat(frame[:12], []byte{0x91, 0, 0, 5, 0x81, 0, 0, 6}, frame[12:])
 		},
+		"Cisco MetaData": func(frame []byte) []byte {
+			return slices.Concat(frame[:12], []byte{0x89, 9, 1, 1, 0, 1, 0, 2}, frame[12:])
+		},
 		"PPPoE": func(frame []byte) []byte {
 			ip := frame[ethernetLen:]
 			header := []byte{0x11, 0, 0, 7, byte((len(ip) + 2) >> 8), byte(len(ip) + 2), 0, 0x21}
@@ -150,7 +153,7 @@ func TestSkippedPacketsAreNamed(t *testing.T) {
 			break
 		}
 	}
-	const want = "3 UDP, 1 Ethernet, 1 IPSecESP, 1 LinkLayerDiscovery, 1 PPP, 1 PPPoE"
+	const want = "3 UDP, 1 EtherType 0x1234, 1 IPSecESP, 1 LinkLayerDiscovery, 1 PPP, 1 PPPoE"
 	if got := r.Stats().NotTCP.String(); got != want {
 		t.Errorf("counted %s, want %s", got, want)
 	}

@@ -42,13 +42,6 @@ func TestLinkTypes(t *testing.T) {
 	}
 }
 
-func TestUnsupportedLinkTypeIsAnError(t *testing.T) {
-	_, err := readAll(bytes.NewReader(pcap(t, layers.LinkTypeIEEE802_11, [][]byte{{1, 2, 3}})), nil)
-	if err == nil || !strings.Contains(err.Error(), "link type") {
-		t.Errorf("got %v", err)
-	}
-}
-
 // A pcapng file can have interfaces with different link types.
 func TestPcapng(t *testing.T) {
 	packets := segments(strict.turns(t), 1460, 1000, 2000)
