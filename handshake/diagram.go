@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -252,8 +253,10 @@ func (t *Transcript) label(i int) string {
 		return fmt.Sprintf("%s, %d bytes missing", m.Type, m.Missing)
 	case t.IsEarlyTicket(i):
 		return "NewSessionTicket ← before the client's Finished"
-	case m.Type == TypeNotTLS:
+	case m.Type == TypeNotTLS && slices.IndexFunc(t.Messages, func(m Message) bool { return m.Type == TypeNotTLS }) == i:
 		return `not TLS: "` + escape(string(t.NotTLS)) + `"`
+	case m.Type == TypeNotTLS:
+		return "not TLS"
 	case m.Alert != nil && m.Alert.Fatal:
 		return "Alert: " + m.Alert.Description.String() + ", fatal"
 	case m.Alert != nil:

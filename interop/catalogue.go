@@ -49,4 +49,5 @@ var catalogue = []*Case{
 	// Around STARTTLS.
 	&inspectedByFirewall,
 	&plaintextAfterSTARTTLS,
+	&tlsWithoutSTARTTLS,
 }

@@ -9,7 +9,7 @@ import (
 
 var inspectedByFirewall = Case{
 	ID:      "inspected-by-firewall",
-	Title:   "A firewall that inspects SMTP masks the bytes after STARTTLS",
+	Title:   "A firewall that inspects SMTP masks STARTTLS, or the bytes after it",
 	Clients: "senders behind SMTP inspection, among them Exchange 2013",
 	Since:   "2019-06",
 	Status:  Confirmed,
@@ -17,7 +17,7 @@ var inspectedByFirewall = Case{
 		{"https://github.com/postalserver/postal/issues/829", "2019-06", "An Exchange sender logged \"TLS negotiation failed with error InvalidToken\"; a firewall had changed the stream."},
 		{"https://github.com/nabla-c0d3/sslyze/issues/84", "", "A greeting of asterisks, and XXXXXXXA in place of STARTTLS."},
 	},
-	Explanation: "After STARTTLS the letter X or asterisks arrived instead of TLS: some firewalls overwrite SMTP that they do not understand. " +
+	Explanation: "The letter X or asterisks came in place of STARTTLS in the server's reply to EHLO, in place of its greeting, or after STARTTLS in place of TLS: some firewalls overwrite SMTP that they do not understand, so that mail goes without TLS or not at all. " +
 		"The firewall is in your network or in the sender's. If other senders succeed, it is in the sender's.",
 	Remedy: Remedy{
 		Postern: "Nothing to do in a mail server. Find the firewall: connect from outside and look for asterisks in the greeting.",

@@ -191,6 +191,11 @@ var spoils = map[string]map[string]func(*handshake.Transcript){
 	},
 	"client-certificate-asked": {"not asked": without(handshake.Server, handshake.TypeCertificateRequest)},
 	"inspected-by-firewall":    {"one letter": func(t *handshake.Transcript) { t.NotTLS = []byte("X-Y") }},
+	"tls-without-starttls": {
+		"another text":       func(t *handshake.Transcript) { t.NotTLS = []byte("554 5.5.0 Error ") },
+		"no ClientHello":     without(handshake.Client, handshake.TypeClientHello),
+		"the server did TLS": with(handshake.Server, handshake.TypeServerHello),
+	},
 	"plaintext-after-starttls": {"only QUIT": func(t *handshake.Transcript) { t.NotTLS = []byte("QUIT\r\n") }},
 }
 

@@ -27,7 +27,8 @@ type receiver struct {
 	// handshakeTime limits a handshake.
 	handshakeTime time.Duration
 
-	left chan struct{} // closed by scenarios whose client leaves while the server works
+	fromStart bool          // the recording begins with the connection, not after STARTTLS
+	left      chan struct{} // closed by scenarios whose client leaves while the server works
 
 	ticketKey [32]byte
 	mu        sync.Mutex
@@ -83,11 +84,16 @@ func (r *receiver) serve(conn net.Conn, n int) {
 	gate := &sessionticket.Gate{Mode: r.mode}
 	gated := gate.Conn(recorder)
 	clear := dialogue{in: bufio.NewReader(gated), out: gated}
-	if !clear.greet() {
+	use := handshake.UseNone
+	if r.fromStart {
+		recorder.Begin()
+	}
+	if clear.greet() {
+		recorder.Begin()
+		use = r.secure(tls.Server(gated, gate.Config(r.noting(recorder))), recorder)
+	} else if !r.fromStart {
 		return
 	}
-	recorder.Begin()
-	use := r.secure(tls.Server(gated, gate.Config(r.noting(recorder))), recorder)
 	gated.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -208,6 +208,19 @@ var testClients = []scenario{
 		peer: rawBytes, play: playBytes("MAIL FROM:<sender@sender.test>\r\n"),
 	},
 	{
+		name: "tls-without-starttls", comment: "the client starts TLS at once, and reads the greeting",
+		peer:   thisGo,
+		server: func(_ *testing.T, r *receiver) { r.fromStart = true },
+		play: func(t *testing.T, _ *receiver, addr string) {
+			c, err := testsmtp.Connect(addr, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tls.Client(c.Conn, anyCertificate()).Handshake()
+			c.Close()
+		},
+	},
+	{
 		name: "healthy.port-scanner", comment: "STARTTLS, then nothing",
 		peer: rawBytes, play: playBytes(""),
 	},

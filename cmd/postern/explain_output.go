@@ -16,42 +16,24 @@ type explainOutput struct {
 	json    bool
 	diagram handshake.DiagramOptions
 
-	all, diagnosed, unknown int // unknown: failed without a diagnosis
+	conversations           int // of a capture
+	all, diagnosed, unknown int // handshakes; unknown: failed without a diagnosis
 	undecided               int // the capture has too little of them
 }
 
 // conversation explains the handshake of a connection, if it has one.
 func (o *explainOutput) conversation(c *capture.Conversation) error {
 	if !o.json {
-		if o.all > 0 {
+		if o.conversations > 0 {
 			fmt.Fprintln(o.ui.Out)
 		}
+		o.conversations++
 		fmt.Fprintf(o.ui.Out, "== %s\n", conversationLine(c))
 	}
 	if c.Transcript == nil {
-		return nil
+		return o.plaintext(c)
 	}
 	return o.handshake(c.Transcript)
-}
-
-// conversationLine is the head of a conversation: its addresses and what was sent in plaintext.
-func conversationLine(c *capture.Conversation) string {
-	line := fmt.Sprintf("%s  %s → %s", localTime(c.Start), c.Client, c.Server)
-	if c.EHLO != "" {
-		line += ", EHLO " + safetext.Printable(c.EHLO)
-	}
-	switch {
-	case c.Refusal != "":
-		line += ", STARTTLS refused: " + safetext.Printable(c.Refusal)
-	case c.Transcript == nil && c.Mail:
-		line += ", sends mail without TLS"
-	case c.Transcript == nil:
-		line += ", without TLS"
-	}
-	if c.MissingBytes > 0 {
-		line += fmt.Sprintf(", %d bytes missing in the capture", c.MissingBytes)
-	}
-	return line
 }
 
 // handshake explains a handshake.
@@ -112,19 +94,23 @@ func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handsh
 	diagnoses, failed := interop.Diagnose(transcript)
 	for _, d := range diagnoses {
 		fmt.Fprintln(ui.Out)
-		ui.Paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
-		confidence := d.Confidence.String()
-		if !failed {
-			confidence += ", if this was a sender with mail; monitors leave so too"
-		}
-		ui.Paragraph("confidence", confidence)
-		for _, observation := range d.Observations {
-			ui.Paragraph("evidence", safetext.Printable(observation.Text))
-		}
-		printCase(ui, d.Case)
+		printDiagnosis(ui, d, failed)
 	}
 	if len(diagnoses) == 0 && failed {
 		fmt.Fprintln(ui.Out)
 		ui.Paragraph("case", "unknown: no case of the catalogue matches this handshake; docs/cases/README.md says how to contribute it")
 	}
+}
+
+func printDiagnosis(ui terminal.UI, d interop.Diagnosis, failed bool) {
+	ui.Paragraph("case", fmt.Sprintf("%s: %s", d.Case.ID, d.Case.Title))
+	confidence := d.Confidence.String()
+	if !failed {
+		confidence += ", if this was a sender with mail; monitors leave so too"
+	}
+	ui.Paragraph("confidence", confidence)
+	for _, observation := range d.Observations {
+		ui.Paragraph("evidence", safetext.Printable(observation.Text))
+	}
+	printCase(ui, d.Case)
 }

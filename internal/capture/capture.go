@@ -143,8 +143,19 @@ type Conversation struct {
 	StartTLS bool
 	Refusal  string
 
-	// Mail reports that the client sent a MAIL command in plaintext.
-	Mail bool
+	// Offer is what the server's reply to the last EHLO in plaintext says about STARTTLS,
+	// and Mask the line that a device overwrote.
+	Offer Offer
+	Mask  string
+
+	// Mail reports that the client sent a MAIL command in plaintext, MailAccepted that the
+	// server accepted a message after it.
+	Mail, MailAccepted bool
+
+	// InClear reports that both sides went on in plaintext after the reply to STARTTLS, as
+	// in a capture made where a device has decrypted the connection. Then Transcript is
+	// nil.
+	InClear bool
 
 	// Transcript is the handshake, seen [handshake.OnWire]. It is nil if TLS did not start.
 	Transcript *handshake.Transcript

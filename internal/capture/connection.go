@@ -120,7 +120,8 @@ type connection struct {
 	hasHello  bool                // TLS begins with a ClientHello, as far as its first bytes show
 	underway  bool                // TLS had begun before the capture, and shows nothing of its handshake
 	recorder  *handshake.Recorder // nil until TLS starts
-	began     time.Time           // when it did
+	inClear   clearText
+	began     time.Time // when it did
 	acks      acknowledgements
 	ended     bool // by FIN or RST of one side
 	closed    bool // by FIN from both sides, or by RST
@@ -240,6 +241,7 @@ func handshakeType(data []byte) byte {
 func (c *connection) feed(p payload) {
 	if c.recorder != nil {
 		c.recorder.Feed(p.from, p.data, p.at)
+		c.inClear.feed(p)
 		return
 	}
 	c.underway = c.underway || c.MidStream && c.captured == [2]int{} && tlsrecord.Begins(p.data)
@@ -260,8 +262,10 @@ func (c *connection) feed(p payload) {
 	c.acks.begin(1-c.client, c.serverBegin())
 	c.hasHello = c.dialogue.tls[0].from == handshake.Client && beginsClientHello(c.dialogue.tls[0].data)
 	c.noteGapBeforeTLS()
+	c.inClear.start(c.StartTLS)
 	for _, p := range c.dialogue.tls {
 		c.recorder.Feed(p.from, p.data, p.at)
+		c.inClear.feed(p)
 	}
 	c.dialogue.tls = nil
 }
@@ -337,8 +341,9 @@ func (c *connection) finish() *Conversation {
 		}
 		c.noteLimits()
 		result.Transcript = c.recorder.Transcript()
+		c.inClear.apply(&result)
 	}
-	c.streams, c.dialogue, c.recorder = [2]stream{}, dialogue{}, nil
+	c.streams, c.dialogue, c.recorder, c.inClear = [2]stream{}, dialogue{}, nil, clearText{}
 	if result.Transcript == nil && result.Protocol == None {
 		return nil
 	}

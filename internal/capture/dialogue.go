@@ -26,9 +26,21 @@ type dialogue struct {
 	expected       *startTLSReply // nil if the client has not sent STARTTLS
 	replyMissing   bool           // server data is missing that may have been that reply
 	earlyData      []payload      // of the client, before the reply
-	done           bool           // TLS will not start any more
-	tls            []payload      // the first TLS data, once TLS has started
+	offer          offerReader
+	text           textState
+	positive       bool      // the server has accepted a command
+	done           bool      // TLS will not start any more
+	tls            []payload // the first TLS data, once TLS has started
 }
+
+// A textState is where the text of a message is.
+type textState uint8
+
+const (
+	noText    textState = iota
+	textAsked           // the client has sent DATA
+	textBegun           // the server has accepted it
+)
 
 // A payload is the data of one segment.
 type payload struct {
@@ -49,6 +61,8 @@ func (d *dialogue) feed(p payload) {
 		case early:
 			d.holdEarlyData(p)
 			return
+		case p.from == handshake.Client && d.text == textBegun:
+			return // the message is not read
 		}
 		line, rest, complete := l.next(p.data)
 		d.size += len(p.data) - len(rest)
@@ -92,12 +106,16 @@ func (d *dialogue) startTLS(p payload) {
 func (d *dialogue) command(line []byte) {
 	d.setProtocol(clientProtocol(line))
 	d.greeted = d.greeted || d.c.MidStream
-	switch verb, rest := cutVerb(line); verb {
+	verb, rest := cutVerb(line)
+	d.offer.command(verb)
+	switch verb {
 	case "EHLO", "HELO", "LHLO":
 		d.c.EHLO = string(rest)
 	case "MAIL":
 		d.c.Mail = true
-	case "DATA", "BDAT":
+	case "DATA":
+		d.text = textAsked
+	case "BDAT":
 		d.done = true // the message is not read
 	}
 	if d.expected = startTLSReplyTo(line); d.expected != nil {
@@ -108,6 +126,13 @@ func (d *dialogue) command(line []byte) {
 // reply processes a line of the server. The data after it is in rest.
 func (d *dialogue) reply(line []byte, rest payload) {
 	d.setProtocol(serverProtocol(line))
+	if d.offer.reply(line) {
+		d.c.Offer, d.c.Mask = d.offer.found, d.offer.mask
+		if d.c.Offer == NotOffered && isMaskedBanner([]byte(d.c.Banner)) {
+			d.c.Offer, d.c.Mask = OfferMasked, d.c.Banner
+		}
+	}
+	d.textReply(line)
 	switch {
 	case !d.greeted:
 		if d.c.Banner == "" {
@@ -124,6 +149,21 @@ func (d *dialogue) reply(line []byte, rest payload) {
 		for _, p := range early {
 			d.feed(p)
 		}
+	}
+}
+
+// textReply follows the replies to DATA and to the text after it (RFC 5321, Section 4.1.1.4).
+func (d *dialogue) textReply(line []byte) {
+	if !isReply(line) || isContinued(line) {
+		return
+	}
+	d.positive = d.positive || d.greeted && (line[0] == '2' || line[0] == '3')
+	switch {
+	case d.text == textAsked && line[0] == '3':
+		d.text = textBegun
+	case d.text == textBegun:
+		d.c.MailAccepted = line[0] == '2'
+		d.done = true
 	}
 }
 
