@@ -117,7 +117,7 @@ var protocols = map[string]map[bool]persona.Protocol{
 func (p probeCmd) prober() (*probe.Prober, error) {
 	prober := &probe.Prober{
 		Resolver: p.Resolver, Timeout: p.Timeout, Intrusive: p.Intrusive,
-		Protocol: protocols[p.StartTLS][p.Implicit],
+		Protocol: protocols[p.StartTLS][p.Implicit], Alone: len(p.As) > 0,
 	}
 	if p.Deliver != nil {
 		prober.Deliver = &p.Deliver.TestMessage

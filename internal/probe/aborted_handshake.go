@@ -72,6 +72,9 @@ func (a *abortedHandshake) run(ctx context.Context, client *persona.Persona, tar
 	client.Run(ctx, target)
 }
 
+// forget makes the handshake as if it was never aborted.
+func (a *abortedHandshake) forget() { a.sent, a.text, a.reply = false, "", "" }
+
 // abortingConn is a client's conn that aborts the handshake above it, receives what the server
 // sends then, and lets the client see the end of the connection.
 type abortingConn struct {

@@ -25,11 +25,19 @@ type addressProbe struct {
 	healthy  *persona.Persona
 	software Software
 	progress func(done, total int) // may be nil
+	limit    time.Duration         // of the whole probe
+	alone    bool                  // see [Prober.Alone]
 
-	first, resumed, last *persona.Result // of the healthy client; resumed offers the session of first
+	// Of the healthy client; resumed offers the session of first. With alone, first is that of
+	// the first persona. Those that were not made are nil.
+	first, resumed, last *persona.Result
+	firstTook            time.Duration
 	runs                 []Run
 	aborted              []*abortedHandshake
 	smuggled             []smuggling // nil: not tested
+
+	mu     sync.Mutex
+	unmade []string // checks that were not made because time was up
 }
 
 // checks return the findings about an address, in the order in which findings of the same
@@ -51,6 +59,19 @@ var checks = []func(*addressProbe) []Finding{
 	checkClientCertificate,
 	checkRecognised,
 	checkStillUp,
+	checkTimeUp,
+}
+
+// checksAlone return the findings if there are no other clients.
+var checksAlone = []func(*addressProbe) []Finding{
+	checkReachable,
+	checkOffersTLS,
+	checkPersonas,
+	checkInjection,
+	checkSmuggling,
+	checkDelivery,
+	checkRecognised,
+	checkTimeUp,
 }
 
 // maxConnections is how many connections an address gets at a time.
@@ -67,20 +88,84 @@ func (p *Prober) probeAddress(probe *addressProbe, a *Address) {
 		probe.progress = func(done, total int) { p.Progress(a.Addr, done, total) }
 	}
 	a.probe = probe
-	probe.first = probe.healthy.Run(probe.ctx, probe.slowTarget())
-	probe.software = recognise(probe.first.Greeting, ehloReply(probe.first))
-	if !probe.first.Recognised {
-		probe.target.Key = probekey.Key{} // of another server, or of none
+	personas := p.Personas
+	if personas == nil {
+		personas = persona.All()
 	}
-	if probe.first.Stage > persona.AtSTARTTLS || probe.first.Completed {
-		probe.runAll(p.Personas)
-		probe.finish(p.Intrusive)
+	checks := checks
+	if p.Alone {
+		checks = checksAlone
+		probe.runAlone(personas, p.Intrusive)
+	} else {
+		probe.runAll(personas, p.Intrusive)
 	}
 	a.Software, a.Runs = probe.software, probe.runs
 	for _, check := range checks {
 		a.Findings = append(a.Findings, check(probe)...)
 	}
 	sortFindings(a.Findings)
+}
+
+// runAlone makes the runs of personas, one after the other.
+func (p *addressProbe) runAlone(personas []*persona.Persona, intrusive bool) {
+	p.runs = make([]Run, len(personas))
+	var connections []connection
+	for i := range personas {
+		run := p.run(personas, i)
+		if i == 0 {
+			make := run.make
+			run.make = func() {
+				make()
+				p.look(p.runs[0].Result)
+			}
+		}
+		connections = append(connections, run)
+	}
+	p.connect(connections, 1)
+	p.first = p.runs[0].Result
+	if intrusive && p.message != nil && p.first.Completed {
+		p.smuggle(*p.message)
+	}
+}
+
+// runAll makes all connections, those of personas between the first and the last of the
+// healthy client.
+func (p *addressProbe) runAll(personas []*persona.Persona, intrusive bool) {
+	connections := p.connections(personas)
+	began := time.Now()
+	p.first = p.healthy.Run(p.ctx, p.slowTarget())
+	p.firstTook = time.Since(began)
+	if !p.first.Completed && !p.hadTime(began) {
+		p.first = &persona.Result{Err: errTimeUp}
+		p.notMade("first healthy client")
+		for _, c := range connections {
+			p.notMade(c.name)
+		}
+		return
+	}
+	p.look(p.first)
+	if p.first.Stage <= persona.AtSTARTTLS && !p.first.Completed {
+		return
+	}
+	p.runs = make([]Run, len(personas))
+	p.connect(connections, maxConnections)
+	if intrusive && p.message != nil && p.first.Completed {
+		p.smuggle(*p.message)
+	}
+	p.last = p.healthy.Run(p.ctx, p.target)
+	if !p.last.Completed && timeIsUp(p.ctx) {
+		p.last = nil
+		p.notMade("last healthy client")
+	}
+	p.retractFailures()
+}
+
+// look takes from the first run what the others need to know of the server.
+func (p *addressProbe) look(first *persona.Result) {
+	p.software = recognise(first.Greeting, ehloReply(first))
+	if delivers := p.alone && p.message != nil; !first.Recognised && !delivers {
+		p.target.Key = probekey.Key{} // of another server, or of none
+	}
 }
 
 // ehloReply returns the reply to EHLO in plaintext, or over TLS with implicit TLS.
@@ -91,48 +176,79 @@ func ehloReply(r *persona.Result) []string {
 	return r.EHLO
 }
 
-// runAll makes all connections between the first and those of finish.
-func (p *addressProbe) runAll(personas []*persona.Persona) {
-	if personas == nil {
-		personas = persona.All()
-	}
-	p.runs = make([]Run, len(personas))
-	connections := []func(){func() { p.resumed = p.healthy.Resume(p.ctx, p.target, p.first) }}
+// A connection is a connection to make.
+type connection struct {
+	name   string // of its check
+	make   func()
+	forget func() // its result, if time was up meanwhile
+}
+
+// connections returns those between the first and the last.
+func (p *addressProbe) connections(personas []*persona.Persona) []connection {
+	all := []connection{{
+		name:   "resumption",
+		make:   func() { p.resumed = p.healthy.Resume(p.ctx, p.target, p.first) },
+		forget: func() { p.resumed = nil },
+	}}
 	for _, i := range longestDelayFirst(personas) {
-		connections = append(connections, func() {
-			target := p.target
-			if personas[i].Case == "early-ticket" {
-				target = p.slowTarget()
-			}
-			if i == 0 {
-				target.Deliver = p.message
-			}
-			p.runs[i] = Classify(personas[i], personas[i].Run(p.ctx, target))
-		})
+		all = append(all, p.run(personas, i))
 	}
 	if noop[p.target.Protocol].command != "" {
 		p.aborted = abortedHandshakes()
 	}
 	for _, a := range p.aborted {
-		connections = append(connections, func() { a.run(p.ctx, p.healthy, p.target) })
+		all = append(all, connection{
+			name:   "aborted handshake",
+			make:   func() { a.run(p.ctx, p.healthy, p.target) },
+			forget: a.forget,
+		})
 	}
-	p.connect(connections)
+	return all
+}
+
+// run returns the connection of the persona with index i, the first of which delivers.
+func (p *addressProbe) run(personas []*persona.Persona, i int) connection {
+	known := personas[i]
+	return connection{
+		name: known.ID,
+		make: func() {
+			target := p.target
+			if known.Case == "early-ticket" {
+				target = p.slowTarget()
+			}
+			if i == 0 {
+				target.Deliver = p.message
+			}
+			began := time.Now()
+			p.runs[i] = Classify(known, known.Run(p.ctx, target))
+			p.runs[i].began = began
+		},
+		forget: func() {
+			p.runs[i] = Run{Persona: known, Result: &persona.Result{Err: errTimeUp}, Outcome: Inconclusive}
+		},
+	}
 }
 
 // connectionPause is the pause after a connection before the next: servers limit the rate
 // of connections.
 const connectionPause = 20 * time.Millisecond
 
-// connect makes connections, at most maxConnections at a time.
-func (p *addressProbe) connect(connections []func()) {
-	slots := make(chan struct{}, maxConnections)
+// connect makes connections, some at a time.
+func (p *addressProbe) connect(connections []connection, atATime int) {
+	slots := make(chan struct{}, atATime)
 	var running sync.WaitGroup
 	var done atomic.Int32
 	for _, connection := range connections {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			connection()
+			if !timeIsUp(p.ctx) {
+				connection.make()
+			}
+			if timeIsUp(p.ctx) {
+				connection.forget()
+				p.notMade(connection.name)
+			}
 			if n := int(done.Add(1)); p.progress != nil {
 				p.progress(n, len(connections))
 			}
@@ -143,15 +259,6 @@ func (p *addressProbe) connect(connections []func()) {
 		})
 	}
 	running.Wait()
-}
-
-// finish tests smuggling, if asked to, and runs the healthy client for the last time.
-func (p *addressProbe) finish(intrusive bool) {
-	if intrusive && p.message != nil && p.first.Completed {
-		p.smuggle(*p.message)
-	}
-	p.last = p.healthy.Run(p.ctx, p.target)
-	p.retractFailures()
 }
 
 // slowTarget is the target for clients that observe what the server sends early.
@@ -172,21 +279,30 @@ func longestDelayFirst(personas []*persona.Persona) []int {
 	return order
 }
 
-// retractFailures makes failures inconclusive if the healthy client, which completed the
-// first run, fails in the last.
+// retractFailures makes failures inconclusive after which no client completed a handshake: the
+// server may have gone down before.
 func (p *addressProbe) retractFailures() {
-	if !p.first.Completed || p.last.Completed {
+	if !p.first.Completed || p.last != nil && p.last.Completed {
 		return
 	}
+	var up time.Time // when the last client began that completed
+	for _, r := range p.runs {
+		if p.last == nil && r.Outcome == Completed && r.began.After(up) {
+			up = r.began
+		}
+	}
 	for i := range p.runs {
-		if p.runs[i].Outcome == Failed {
-			p.runs[i].Outcome = Inconclusive
+		if r := &p.runs[i]; r.Outcome == Failed && r.began.After(up) {
+			r.Outcome = Inconclusive
+			if p.last == nil {
+				p.notMade(r.Persona.ID + " (no client completed after it)")
+			}
 		}
 	}
 }
 
-// run returns the run of a persona, nil if there was none.
-func (p *addressProbe) run(id string) *Run {
+// runOf returns the run of a persona, nil if there was none.
+func (p *addressProbe) runOf(id string) *Run {
 	i := slices.IndexFunc(p.runs, func(r Run) bool { return r.Persona.ID == id })
 	if i < 0 {
 		return nil

@@ -54,9 +54,9 @@ func TestAddressHasTwoConnectionsAtATime(t *testing.T) {
 	}()
 	counted := new(connCounter)
 	healthy, _ := persona.Find(healthyID)
-	e := &addressProbe{ctx: t.Context(), healthy: healthy, first: new(persona.Result)}
+	e := &addressProbe{ctx: t.Context(), healthy: healthy, first: new(persona.Result), runs: make([]Run, len(persona.All()))}
 	e.target = persona.Target{Addr: listener.Addr().String(), Dial: counted.dial}
-	e.runAll(nil)
+	e.connect(e.connections(persona.All()), maxConnections)
 	if most := counted.most.Load(); most > maxConnections {
 		t.Errorf("%d connections at a time, want %d at most", most, maxConnections)
 	}
@@ -73,7 +73,7 @@ func TestProgressCountsConnections(t *testing.T) {
 	}
 	listener.Close() // a refused connection counts too
 	healthy, _ := persona.Find(healthyID)
-	e := &addressProbe{ctx: t.Context(), healthy: healthy, first: new(persona.Result)}
+	e := &addressProbe{ctx: t.Context(), healthy: healthy, first: new(persona.Result), runs: make([]Run, len(persona.All()))}
 	e.target = persona.Target{Addr: listener.Addr().String()}
 	var mu sync.Mutex
 	seen, last := make(map[int]bool), 0
@@ -82,7 +82,7 @@ func TestProgressCountsConnections(t *testing.T) {
 		defer mu.Unlock()
 		seen[over], last = true, all
 	}
-	e.runAll(nil)
+	e.connect(e.connections(persona.All()), maxConnections)
 	if want := len(persona.All()) + 1 + len(abortedHandshakes()); len(seen) != want || last != want {
 		t.Errorf("%d connections of %d, want %d", len(seen), last, want)
 	}

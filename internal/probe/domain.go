@@ -20,7 +20,12 @@ type domainProbe struct {
 }
 
 // domainChecks return the findings about a domain.
-var domainChecks = []func(*domainProbe) []Finding{checkMTASTS, checkDNSSEC, checkDANE, checkTLSReporting}
+var domainChecks = []struct {
+	name string
+	run  func(*domainProbe) []Finding
+}{
+	{"MTA-STS", checkMTASTS}, {"DNSSEC", checkDNSSEC}, {"DANE", checkDANE}, {"TLS reporting", checkTLSReporting},
+}
 
 // probeDomain checks what the domain publishes in DNS against what was observed at its hosts.
 func (p *Prober) probeDomain(ctx context.Context, names *resolver, r *Report) {
@@ -30,7 +35,15 @@ func (p *Prober) probeDomain(ctx context.Context, names *resolver, r *Report) {
 		d.http = &http.Client{Transport: transport}
 	}
 	for _, check := range domainChecks {
-		r.Findings = append(r.Findings, check(d)...)
+		var found []Finding
+		if !timeIsUp(ctx) {
+			found = check.run(d)
+		}
+		if timeIsUp(ctx) { // no answer is no finding then
+			r.unmade = append(r.unmade, check.name)
+			continue
+		}
+		r.Findings = append(r.Findings, found...)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // persona is reported: see checkHealthy.
 func checkPersonas(p *addressProbe) []Finding {
 	completed := func(r Run) bool { return r.Outcome == Completed }
-	if !p.first.Completed && !slices.ContainsFunc(p.runs, completed) {
+	if !p.alone && !p.first.Completed && !slices.ContainsFunc(p.runs, completed) {
 		return nil
 	}
 	var found []Finding
@@ -22,13 +22,19 @@ func checkPersonas(p *addressProbe) []Finding {
 	for i := range p.runs {
 		r := &p.runs[i]
 		switch {
-		case r.Outcome == Inconclusive:
+		case r.Outcome == Inconclusive && !errors.Is(r.Err, errTimeUp): // else see checkTimeUp
 			inconclusive++
-		case r.Outcome == Failed && r.Persona.Case != "certificate-refused": // see checkCertificate
+		case r.Outcome == Completed && p.alone:
+			found = append(found, okFinding("completed", "Senders like "+r.Persona.ID+" complete the TLS handshake"))
+		case r.Outcome == Failed && (p.alone || r.Persona.Case != "certificate-refused"): // else see checkCertificate
 			found = append(found, p.failed(r))
 		}
 	}
-	if inconclusive > 0 && p.last != nil && p.last.Completed {
+	stopped := p.last == nil || !p.last.Completed // see checkStillUp
+	if p.alone {
+		stopped = len(checkReachable(p)) > 0 || len(checkOffersTLS(p)) > 0 // which have said it
+	}
+	if inconclusive > 0 && !stopped {
 		found = append(found, Finding{
 			ID: "inconclusive", Severity: Unclear,
 			Title:    fmt.Sprintf("%d of %d senders could not be tested", inconclusive, len(p.runs)),
@@ -54,7 +60,7 @@ func (p *addressProbe) failed(r *Run) Finding {
 	f := Finding{
 		ID: r.Persona.ID, Severity: Warning, Transcript: r.Transcript,
 		Title:    failedTitle(r),
-		Evidence: failedEvidence(r),
+		Evidence: p.failedEvidence(r),
 		Advice:   forAll("Look at the handshake diagram (--verbose), and allow what this sender needs."),
 	}
 	if r.Persona.Healthy {
@@ -96,7 +102,7 @@ func failedTitle(r *Run) string {
 }
 
 // failedEvidence says how a run ended, and what is remarkable about its handshake.
-func failedEvidence(r *Run) []string {
+func (p *addressProbe) failedEvidence(r *Run) []string {
 	var seen []string
 	if r.Transcript != nil {
 		seen = append(seen, r.Transcript.DescribeEnd())
@@ -111,6 +117,9 @@ func failedEvidence(r *Run) []string {
 	}
 	if r.Err != nil && (r.Transcript == nil || !inTranscript(r.Err)) {
 		seen = append(seen, errorText(r.Err))
+	}
+	if p.alone {
+		seen = append(seen, "no other client ran beside it: it may not be the only one that fails")
 	}
 	return seen
 }

@@ -45,8 +45,13 @@ type Prober struct {
 	Protocol persona.Protocol
 	Port     uint16             // 0: the protocol's
 	Personas []*persona.Persona // nil: all
-	Resolver string             // host or host:port of a DNS server; empty: the system's
-	RootCAs  *x509.CertPool     // nil: the system's
+
+	// Alone leaves out all other clients and checks, so that a server sees Personas as it sees
+	// senders, one after the other: the healthy client would vouch for them.
+	Alone bool
+
+	Resolver string         // host or host:port of a DNS server; empty: the system's
+	RootCAs  *x509.CertPool // nil: the system's
 
 	// TrustAnchors are DS records of the DNS root, such as [dnssec.RootAnchors], from which
 	// answers are validated. Nil: the AD bit of the resolver counts.
@@ -96,16 +101,20 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, defaultTimeout))
 	defer cancel()
 	start := time.Now()
+	end, _ := ctx.Deadline() // the caller's may be earlier
 	report, names, err := p.resolve(ctx, target)
 	if err != nil {
 		return nil, err
 	}
-	report.Start = start
+	report.Start, report.limit = start, end.Sub(start)
 	p.probeAddresses(ctx, report)
-	if report.Domain != "" {
-		p.probeDomain(ctx, names, report)
+	if !p.Alone {
+		if report.Domain != "" {
+			p.probeDomain(ctx, names, report)
+		}
+		report.resumeAcross(ctx)
+		report.Findings = append(report.Findings, timeUp(report.limit, report.unmade)...)
 	}
-	report.resumeAcross(ctx)
 	sortFindings(report.Findings)
 	report.Duration = time.Since(start)
 	return report, nil
@@ -117,7 +126,7 @@ func (p *Prober) probeAddresses(ctx context.Context, r *Report) {
 	message := p.Deliver
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			probe := &addressProbe{ctx: ctx, host: h.Name, roots: p.RootCAs, message: message, ipv4: r.hasIPv4(), now: time.Now()}
+			probe := &addressProbe{ctx: ctx, host: h.Name, roots: p.RootCAs, message: message, ipv4: r.hasIPv4(), now: time.Now(), limit: r.limit, alone: p.Alone}
 			message = nil
 			running.Go(func() {
 				defer locks.lock(ctx, a.Addr)()

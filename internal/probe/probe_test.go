@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -246,4 +247,74 @@ func (b box) Data(r io.Reader) error {
 	b.accepted.Add(1)
 	_, err := io.Copy(io.Discard, r)
 	return err
+}
+
+// One connection for each persona, in their order, and findings about them alone.
+func TestPersonasAlone(t *testing.T) {
+	t.Parallel()
+	early, _ := persona.Find("early-ticket")
+	old, _ := persona.Find("tls10-only")
+	pair := testcert.New(t, testcert.Options{Names: []string{"elsewhere.test"}})
+	gate := new(sessionticket.Gate)
+	stock := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
+	for name, tt := range map[string]struct {
+		config *tls.Config
+		wrap   func(net.Listener) net.Listener
+		want   map[string]probe.Severity
+	}{
+		"fails":       {stock, nil, map[string]probe.Severity{"early-ticket": probe.Critical, "tls10-only": probe.Notice}},
+		"completes":   {gate.Config(stock), gate.Listener, map[string]probe.Severity{"completed": probe.OK, "tls10-only": probe.Notice}},
+		"without TLS": {nil, nil, map[string]probe.Severity{"no-starttls": probe.Warning}},
+	} {
+		var count atomic.Int32
+		addr := serve(t, tt.config, func(l net.Listener) net.Listener {
+			if tt.wrap != nil {
+				l = tt.wrap(l)
+			}
+			return &counting{l, &count}
+		})
+		a, r := examine(t, &probe.Prober{Personas: []*persona.Persona{early, old}, Alone: true}, addr)
+		got := make(map[string]probe.Severity)
+		for _, f := range r.AllFindings() {
+			got[f.ID] = f.Severity
+		}
+		if !maps.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+		if count.Load() != 2 || len(a.Runs) != 2 || a.Runs[0].Persona != early {
+			t.Errorf("%s: %d connections for %d runs", name, count.Load(), len(a.Runs))
+		}
+	}
+}
+
+// counting counts connections.
+type counting struct {
+	net.Listener
+	count *atomic.Int32
+}
+
+func (c *counting) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.count.Add(1)
+	}
+	return conn, err
+}
+
+func TestServerThatIsDownIsUnclearForPersonasAlone(t *testing.T) {
+	t.Parallel()
+	early, _ := persona.Find("early-ticket")
+	for name, tt := range map[string]struct {
+		do func(net.Conn)
+		id string
+	}{
+		"closes at once":   {func(net.Conn) {}, "no-greeting"},
+		"refuses EHLO":     {func(c net.Conn) { greet(c, "220 mx.test"); greet(c, "554 no") }, "no-hello"},
+		"refuses STARTTLS": {func(c net.Conn) { greet(c, "220 mx.test"); greet(c, "250-mx.test\r\n250 STARTTLS"); greet(c, "454 no") }, "inconclusive"},
+	} {
+		_, r := examine(t, &probe.Prober{Personas: []*persona.Persona{early}, Alone: true}, listen(t, tt.do))
+		if all := r.AllFindings(); len(all) != 1 || all[0].ID != tt.id || all[0].Severity != probe.Unclear {
+			t.Errorf("%s: %+v, want %s", name, all, tt.id)
+		}
+	}
 }

@@ -11,8 +11,12 @@ func checkRecognised(p *addressProbe) []Finding {
 	switch {
 	case p.software.Name != "Postern" || p.first.Stage < persona.AtSTARTTLS:
 		return nil
+	case p.first.Recognised && p.message != nil:
+		return []Finding{okFinding(id, "The server recognises the probe, and keeps it apart from senders, except for the run that delivers")}
 	case p.first.Recognised:
 		return []Finding{okFinding(id, "The server recognises the probe, and keeps it apart from senders")}
+	case p.alone && p.message != nil:
+		return []Finding{okFinding(id, "A run that delivers is a sender's: the server's fallback learns from it")}
 	}
 	return []Finding{{
 		ID: id, Severity: Notice,

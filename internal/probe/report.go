@@ -23,7 +23,9 @@ type Report struct {
 
 	Findings []Finding // about the domain, or about its hosts together, the worst first
 
-	mx *answer // the MX records of a domain
+	mx     *answer       // the MX records of a domain
+	limit  time.Duration // of the probe
+	unmade []string      // checks of Findings that were not made because time was up
 }
 
 // A Host is a host that receives mail for the target.
@@ -50,11 +52,13 @@ type Run struct {
 	Persona *persona.Persona
 	*persona.Result
 	Outcome Outcome
+
+	began time.Time
 }
 
 // Classify returns the run of p with its outcome, as if the server stayed up.
 func Classify(p *persona.Persona, r *persona.Result) Run {
-	run := Run{p, r, Failed}
+	run := Run{Persona: p, Result: r, Outcome: Failed}
 	switch {
 	case r.Completed:
 		run.Outcome = Completed

@@ -72,7 +72,12 @@ func (r *Report) resumeAcross(ctx context.Context) {
 		if !from.probe.first.Resumable() {
 			continue // see checkResumption
 		}
-		switch result := to.resume(ctx, from); {
+		result := to.resume(ctx, from)
+		if timeIsUp(ctx) {
+			r.unmade = append(r.unmade, "session of "+from.label()+" at "+to.label())
+			continue
+		}
+		switch {
 		case result.Completed && result.TLS.DidResume:
 			resumed++
 		case result.Completed && to.resumesOwn():

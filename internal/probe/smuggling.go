@@ -31,6 +31,10 @@ func (p *addressProbe) smuggle(message persona.TestMessage) {
 		message.FalseEnd = end
 		target.Deliver = &message
 		result := p.healthy.Run(p.ctx, target)
+		if timeIsUp(p.ctx) {
+			p.notMade("message smuggling")
+			return
+		}
 		p.smuggled = append(p.smuggled, smuggling{end, result})
 		if result.Replies == nil {
 			return

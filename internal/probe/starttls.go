@@ -13,6 +13,20 @@ import (
 	"postern/interop"
 )
 
+// checkOffersTLS reports a server without STARTTLS.
+func checkOffersTLS(p *addressProbe) []Finding {
+	if !errors.Is(p.first.Err, persona.ErrNoTLS) {
+		return nil
+	}
+	return []Finding{{
+		ID: "no-starttls", Severity: Warning,
+		Title:    "STARTTLS is not offered",
+		Evidence: []string{fmt.Sprintf("reply to EHLO: %+q", p.first.EHLO)},
+		Advice:   p.software.pick(startTLSAdvice),
+		Sources:  []string{"https://www.rfc-editor.org/rfc/rfc3207"},
+	}}
+}
+
 // checkHealthy reports whether the server offers TLS, and whether a healthy client completes
 // the handshake.
 func checkHealthy(p *addressProbe) []Finding {
@@ -21,13 +35,7 @@ func checkHealthy(p *addressProbe) []Finding {
 	case r.Completed:
 		return []Finding{okFinding("healthy", "A healthy client completes the TLS handshake")}
 	case errors.Is(r.Err, persona.ErrNoTLS):
-		return []Finding{{
-			ID: "no-starttls", Severity: Warning,
-			Title:    "STARTTLS is not offered",
-			Evidence: []string{fmt.Sprintf("reply to EHLO: %+q", r.EHLO)},
-			Advice:   p.software.pick(startTLSAdvice),
-			Sources:  []string{"https://www.rfc-editor.org/rfc/rfc3207"},
-		}}
+		return checkOffersTLS(p)
 	case r.Stage < persona.AtSTARTTLS:
 		return nil
 	}
@@ -120,7 +128,7 @@ const injectionCase = "plaintext-after-starttls"
 
 // checkInjection reports whether a plaintext command behind STARTTLS was executed.
 func checkInjection(p *addressProbe) []Finding {
-	r := p.run(injectionCase)
+	r := p.runOf(injectionCase)
 	if r == nil || r.Outcome == Inconclusive || p.target.Protocol.Implicit() {
 		return nil
 	}
