@@ -29,7 +29,7 @@ type probeCmd struct {
 	Targets   []string      `arg:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
 	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"Protocol to speak: smtp (default, port 25), imap (143) or pop3 (110)."`
 	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
-	As        []string      `placeholder:"ID" help:"Run only this sender, by its ID in the table of senders. Repeatable."`
+	As        []string      `placeholder:"ID" help:"Run this sender alone, by its ID in the table of senders. Repeatable."`
 	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
 	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see above."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
