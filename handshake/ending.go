@@ -187,9 +187,10 @@ func endsWith(m Message, maybeCompleted bool) bool {
 // isGoodbye reports whether an alert right after the Finished messages ends a connection in
 // good order. One of the client that cannot be read most likely does: a client that
 // rejects the server's Finished or certificate sends its alert in place of its own Finished.
-func isGoodbye(m Message) bool {
+// So does one of the side that sent the last Finished, since it had accepted the other's.
+func isGoodbye(m Message, last Side) bool {
 	if m.Alert == nil {
-		return m.From == Client
+		return m.From == Client || m.From == last
 	}
 	return !endsWith(m, true)
 }
@@ -205,10 +206,16 @@ func showsCompletion(t *Transcript) bool {
 			finished[m.From] = true
 		}
 		if finished[Client] && finished[Server] {
-			if after := t.Messages[i+1:]; len(after) > 0 {
-				return after[0].Type != TypeAlert || isGoodbye(after[0])
+			after := t.Messages[i+1:]
+			// A client that closes before it has read everything resets the connection.
+			closed := t.End.Kind == EndClosed || t.End.Kind == EndReset && t.End.By == Client
+			if closed { // what the other side sent later does not say why
+				after = t.Messages[i+1 : max(i+1, min(t.End.After, len(t.Messages)))]
 			}
-			return t.End.Kind == EndClosed
+			if len(after) > 0 {
+				return after[0].Type != TypeAlert || isGoodbye(after[0], m.From)
+			}
+			return closed
 		}
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/tlsrecord"
 	"postern/sessionticket"
 )
 
@@ -310,5 +311,36 @@ func TestDraftsOfTLS13AreRead(t *testing.T) {
 			< Ticket?
 			> Data?
 			closed by client, completed true, spoke`)
+	}
+}
+
+// An alert that cannot be read is no complaint if its side had accepted the handshake, or
+// if the other side had closed the connection before.
+func TestAlertAfterCompleteHandshakeIsGoodbye(t *testing.T) {
+	hello12 := record(tlsrecord.Handshake, message(2, []byte{3, 3}, make([]byte, 32), []byte{0, 0xc0, 0x2f, 0}))
+	sealed12 := func(kind byte, content int) []byte { return record(kind, make([]byte, content+24)) }
+	finished := slices.Concat(changeCipherSpec, sealed12(tlsrecord.Handshake, 16))
+	for _, tt := range []struct {
+		name      string
+		pieces    []piece
+		closed    Side // before the last piece
+		completed bool
+	}{
+		{"TLS 1.2, by the server", []piece{client(plainHello), serve(hello12), client(finished), serve(finished), serve(sealed12(tlsrecord.Alert, 2))}, UnknownSide, true},
+		{"TLS 1.2, by the client", []piece{client(plainHello), serve(hello12), client(finished), serve(finished), client(sealed12(tlsrecord.Alert, 2))}, UnknownSide, true},
+		{"TLS 1.2 resumed, by the server", []piece{client(plainHello), serve(hello12, finished), client(finished), serve(sealed12(tlsrecord.Alert, 2))}, UnknownSide, false},
+		{"TLS 1.3, by the server", []piece{client(plainHello), full(aes128, 36), client(sealed(36)), serve(sealed(2))}, UnknownSide, false},
+		{"TLS 1.3, by the server after the client's close", []piece{client(plainHello), full(aes128, 36), client(sealed(36)), serve(sealed(2))}, Client, true},
+	} {
+		r := recorded(OnWire, tt.pieces[:len(tt.pieces)-1]...)
+		if tt.closed != UnknownSide {
+			r.End(End{Kind: EndClosed, By: tt.closed})
+		}
+		last := tt.pieces[len(tt.pieces)-1]
+		r.Feed(last.from, last.b, r.start.Add(time.Second))
+		r.End(End{Kind: EndClosed, By: last.from})
+		if got := r.Transcript(); got.Completed != tt.completed {
+			t.Errorf("%s: completed %v:\n%s", tt.name, got.Completed, outline(got))
+		}
 	}
 }

@@ -121,9 +121,12 @@ func TestPaddingIsNotData(t *testing.T) {
 			var padded []packet
 			next := map[handshake.Side]uint32{handshake.Client: 1001, handshake.Server: 2001}
 			for _, p := range segments(turns, 1460, 1000, 2000) {
-				padded = append(padded, p)
 				next[p.from] += uint32(len(p.data))
-				if other := handshake.Client + handshake.Server - p.from; len(p.data) > 0 { // two acknowledgements, which the data follows
+				if len(p.data) == 0 { // SYN, FIN, and the first acknowledgement
+					p.data = make([]byte, size)
+				}
+				padded = append(padded, p)
+				if other := handshake.Client + handshake.Server - p.from; len(p.data) > size { // two acknowledgements, which the data follows
 					ack := packet{from: other, seq: next[other], ack: next[p.from], data: make([]byte, size)}
 					padded = append(padded, ack, ack)
 				}

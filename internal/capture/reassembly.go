@@ -72,7 +72,7 @@ const maxPadding = 6
 // isDoubtful reports whether a segment's data may be padding that a driver or a tunnel
 // counted as data.
 func isDoubtful(seg *segment) bool {
-	return !seg.fin && !seg.syn && seg.truncated == 0 && 0 < len(seg.data) && len(seg.data) <= maxPadding &&
+	return seg.truncated == 0 && 0 < len(seg.data) && len(seg.data) <= maxPadding &&
 		bytes.Count(seg.data, []byte{0}) == len(seg.data)
 }
 
@@ -103,6 +103,9 @@ func (s *stream) settleBy(seg *segment, deliver func(segment)) {
 func (s *stream) add(seg segment, deliver func(segment)) {
 	if !s.started {
 		s.begin(seg.start())
+	}
+	if seg.fin && isDoubtful(&seg) { // nothing follows that would tell
+		seg.data = nil
 	}
 	if s.doubtful != nil {
 		s.settleBy(&seg, deliver)
