@@ -40,7 +40,7 @@ var mailClients = []mailClient{
 // Every client delivers, and resumes if it can, in each mode that holds the ticket back
 // and with each kind of handshake.
 func TestEveryClientDeliversAndResumes(t *testing.T) {
-	for _, mode := range []string{"first-write", "own-write"} {
+	for _, mode := range []string{"own-write", "first-write"} {
 		for _, h := range testpeer.Handshakes {
 			t.Run(mode+"/"+h.String(), func(t *testing.T) {
 				p := start(t, append(bothKinds(t), "--mode", mode)...)

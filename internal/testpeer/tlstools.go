@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // finalReply matches the last line of an SMTP reply (RFC 5321, Section 4.2). TLS tools print
@@ -32,6 +33,7 @@ type tool struct {
 
 	before    func(*dialogue) // called before the message, if not nil
 	helloOnly bool            // sends EHLO instead of a message
+	writes    string          // sends nothing, and ends when the tool has written this file; empty: none
 }
 
 // run starts a tool, sends m through it and waits for its end.
@@ -54,12 +56,18 @@ func (tool tool) run(t T, m Message) Delivery {
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	before, _ := os.ReadFile(tool.writes) // it need not exist yet
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("testpeer: starting %s: %v", name, err)
 	}
 
 	d := newDialogue(stdin, stdout)
-	delivery := tool.send(d, m.orDefault())
+	var delivery Delivery
+	if tool.writes != "" {
+		awaitChange(ctx, tool.writes, before)
+	} else {
+		delivery = tool.send(d, m.orDefault())
+	}
 	_ = stdin.Close()
 	_, _ = d.output.WriteTo(io.Discard)
 	_ = cmd.Wait() // the status is about the connection, not about the message
@@ -79,6 +87,16 @@ func (tool tool) send(d *dialogue, m Message) Delivery {
 		return Delivery{Reply: d.exchange(sayEHLO + "\r\n")}
 	}
 	return d.deliver(m)
+}
+
+// awaitChange waits until a file has another content than before.
+func awaitChange(ctx context.Context, path string, before []byte) {
+	for ctx.Err() == nil {
+		if now, _ := os.ReadFile(path); len(now) > 0 && !bytes.Equal(now, before) {
+			return
+		}
+		time.Sleep(pollInterval)
+	}
 }
 
 func newDialogue(stdin io.Writer, stdout io.Reader) *dialogue {
@@ -128,6 +146,8 @@ type OpenSSLOptions struct {
 	// HelloOnly sends EHLO and QUIT over TLS and no message. Then Delivery.Reply is the reply
 	// to EHLO.
 	HelloOnly bool
+	// TicketOnly sends nothing over TLS, waits for a ticket in SessionFile, and closes.
+	TicketOnly bool
 	// KeyLog is a file to write the session's secrets to (RFC 9850). Empty: none.
 	KeyLog string
 	// Args are further arguments of s_client.
@@ -137,8 +157,13 @@ type OpenSSLOptions struct {
 // SendOpenSSL delivers one message to addr with `openssl s_client -starttls smtp`.
 func SendOpenSSL(t T, addr string, o OpenSSLOptions) Delivery {
 	t.Helper()
-	// Without -ign_eof s_client interprets lines that start with R or Q.
-	args := []string{"s_client", "-starttls", "smtp", "-ign_eof", "-connect", addr, "-servername", "localhost"}
+	tool := tool{name: "openssl", helloOnly: o.HelloOnly}
+	args := []string{"s_client", "-starttls", "smtp", "-connect", addr, "-servername", "localhost"}
+	if o.TicketOnly {
+		tool.writes = o.SessionFile
+	} else {
+		args = append(args, "-ign_eof") // else s_client interprets lines that start with R or Q
+	}
 	args = append(args, o.handshakeArgs()...)
 	if o.SessionFile != "" {
 		args = append(args, "-sess_out", o.SessionFile)
@@ -152,7 +177,8 @@ func SendOpenSSL(t T, addr string, o OpenSSLOptions) Delivery {
 	if o.KeyLog != "" {
 		args = append(args, "-keylogfile", o.KeyLog)
 	}
-	d := tool{name: "openssl", args: append(args, o.Args...), helloOnly: o.HelloOnly}.run(t, o.Message)
+	tool.args = append(args, o.Args...)
+	d := tool.run(t, o.Message)
 	d.Resumed = strings.Contains(d.Output, "\nReused, TLS")
 	return d
 }
