@@ -10,6 +10,10 @@
 //	...
 //	decisions := selector.Learn(sender, mode, outcome, time.Now()) // when the outcome is known
 //
+// Many silent closes are not about the mode: the client refuses the certificate, or is a
+// monitor. So except from stock, a sender falls back only to a mode that helped it in a trial
+// of one connection, and to TLS 1.2 only if it then failed again without.
+//
 // A sender falls back fast and recovers slowly: after hours, later after days, one connection
 // retries the next less compatible mode while all others get the known one.
 //
@@ -69,6 +73,9 @@ type Sender struct {
 	Fingerprint string     // of its ClientHello, the same whether it resumes or not
 }
 
+// host returns the address without its zone, and IPv4 as such.
+func (s Sender) host() netip.Addr { return s.Addr.Unmap().WithZone("") }
+
 // Choose returns the mode for a handshake of s, and the reason for operators. When s is due
 // to retry a less compatible mode, this call returns that one and the next calls the known
 // one.
@@ -85,9 +92,30 @@ func (sel *Selector) Choose(s Sender, now time.Time) (sessionticket.Mode, string
 	case known.due(sel.initial, now):
 		known.changed = true
 		return known.retry(sel.initial, now)
-	default:
-		return known.Mode, known.reason()
 	}
+	if mode, why, due := known.trial(s.host(), sel.initial, now); due {
+		known.changed = true
+		known.begin(s.host(), mode, now)
+		return mode, why
+	}
+	return known.Mode, known.reason()
+}
+
+// Next returns what [Selector.Choose] would return for s, and changes nothing.
+func (sel *Selector) Next(s Sender, now time.Time) (sessionticket.Mode, string) {
+	sel.mu.Lock()
+	defer sel.mu.Unlock()
+	if pin, ok := sel.pinned(s.Addr); ok {
+		return pin.Mode, pin.reason()
+	}
+	known := sel.senders.recall(s.key(), now)
+	if known == nil {
+		return sel.start(s.Fingerprint, now)
+	}
+	if mode, why, due := known.trial(s.host(), sel.initial, now); due {
+		return mode, why
+	}
+	return known.Mode, known.reason()
 }
 
 // ChooseForProbe returns the mode for a handshake of s as if its network had no state: that
@@ -110,11 +138,8 @@ func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.
 	if _, pinned := sel.pinned(s.Addr); pinned || int(mode) >= modes {
 		return nil
 	}
-	switch {
-	case outcome == handshake.ClosedAfterReply: // as monitors leave
-		outcome = handshake.Inconclusive
-	case outcome == handshake.ClosedAfterTicket && !givesTickets(mode): // there was no ticket to close after
-		outcome = handshake.Inconclusive
+	if (outcome == handshake.ClosedAfterTicket || outcome == handshake.ClosedAfterReply) && !givesTickets(mode) {
+		outcome = handshake.Inconclusive // there was no ticket to close after
 	}
 	decisions := sel.senders.expire(s.key(), now)
 	known, evicted := sel.know(s, outcome, now)
@@ -123,7 +148,7 @@ func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.
 		return decisions
 	}
 	known.Seen, known.changed = now, true
-	decisions = append(decisions, known.learn(mode, outcome, sel.initial, now)...)
+	decisions = append(decisions, known.learn(s.host(), mode, outcome, sel.initial, now)...)
 	if outcome == handshake.Worked {
 		decisions = append(decisions, sel.learnFingerprint(s, &known.State, mode, now)...)
 	}

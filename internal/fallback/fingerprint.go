@@ -45,7 +45,7 @@ func (sel *Selector) learnFingerprint(s Sender, sender *State, mode sessionticke
 	case safer(all.Mode, mode) && !safer(sel.initial, mode):
 		why := fmt.Sprintf("a sender in %v completed in mode %v", sender.Network, mode)
 		return append(decisions, all.change(Recovered, mode, sel.initial, why, now)...)
-	case safer(mode, all.Mode) && all.Worked[all.Mode] == 0 && sender.Failed[all.Mode] > 0 && sender.Network.IsValid():
+	case safer(mode, all.Mode) && all.Worked[all.Mode] == 0 && sender.Failed[all.Mode] > 0 && sender.Mode == mode && sender.Network.IsValid():
 		return append(decisions, all.addArea(sender, mode, sel.initial, now)...)
 	}
 	return decisions

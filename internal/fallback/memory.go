@@ -136,10 +136,10 @@ func (sel *Selector) Restore(states []State) {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	for _, state := range states {
-		if int(state.Mode) >= modes || int(state.Helps) >= modes || state.Retries < 0 || state.Penalty < 0 {
+		if int(state.Mode) >= modes || int(state.Helps) >= modes || int(state.Trial) >= modes || state.Retries < 0 || state.Trials < 0 || state.Penalty < 0 {
 			continue
 		}
-		if state.Since.IsZero() || !safer(state.Mode, sel.initial) {
+		if state.Since.IsZero() && state.Mode != sel.initial || !state.Since.IsZero() && !safer(state.Mode, sel.initial) {
 			state.set(sel.initial, sel.initial, "", time.Time{})
 		}
 		m := &sel.senders

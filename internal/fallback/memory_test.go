@@ -104,19 +104,20 @@ func TestInitialModeCanChangeBetweenRestarts(t *testing.T) {
 	careful := New(noTicket)
 	good, bad := from("192.0.2.7", "good"), from("192.0.2.7", "bad")
 	healthy.deliver(t, careful, good, epoch)
-	intolerant13.deliver(t, careful, bad, epoch)
+	intolerant13.settle(t, careful, bad, epoch)
 	states := careful.Changed()
 
 	eager := New(stock)
 	eager.Restore(states)
 	wantMode(t, eager, good, epoch, stock)
-	wantMode(t, eager, bad, epoch, tls12)
+	later := epoch.Add(4 * time.Hour)
+	wantMode(t, eager, bad, later, tls12)
 
 	earlyTicket.deliver(t, eager, good, epoch)
 	again := New(noTicket)
 	again.Restore(append(states, eager.Changed()...))
 	wantMode(t, again, good, epoch, noTicket)
-	wantMode(t, again, bad, epoch, tls12)
+	wantMode(t, again, bad, later, tls12)
 }
 
 func TestRestoreIgnoresInvalidStates(t *testing.T) {

@@ -106,7 +106,7 @@ func TestFewProvidersDoNotChangeNewSenders(t *testing.T) {
 }
 
 // A client that works in one mode gets it after at most one failure in each other mode, and
-// two if it answers with an alert.
+// two in the first and where it answers with an alert.
 func TestNewSenderGetsAModeThatWorks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := anyMode.Draw(t, "first")
@@ -135,7 +135,7 @@ func anyClient(t *rapid.T, first sessionticket.Mode) (c client, worst int) {
 			end = handshake.ClosedAfterFlight
 		}
 		c[mode] = end
-		if end == handshake.Inconclusive {
+		if mode == first && end != handshake.Worked || end == handshake.Inconclusive {
 			worst++
 		}
 		if end != handshake.Worked {
@@ -146,8 +146,9 @@ func anyClient(t *rapid.T, first sessionticket.Mode) (c client, worst int) {
 }
 
 // Whatever happened before, a sender that closes silently in some modes and works in another
-// completes a handshake within three attempts in each, a retry, and the rest of an earlier
-// round in which the other failed too.
+// completes a handshake: within three attempts in each, a retry, and the rest of an earlier
+// round in which the other failed too; or later if no mode helped then, or if a neighbour has
+// shown that TLS 1.3 works.
 func TestAnySenderGetsAModeThatWorks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, s, now := New(stock), from("192.0.2.7", "a"), epoch
@@ -164,11 +165,14 @@ func TestAnySenderGetsAModeThatWorks(t *testing.T) {
 				c[mode] = handshake.ClosedAfterFlight
 			}
 		}
-		for range 2*3*(modes-1) + 1 {
+		for attempt := range 2*3*(modes-1) + 3*45 {
 			if _, end, _ := c.connect(l, s, now); end == handshake.Worked {
 				return
 			}
 			now = now.Add(20 * time.Minute)
+			if attempt > 2*3*(modes-1) && attempt%3 == 0 {
+				now = now.Add(24 * time.Hour)
+			}
 		}
 		t.Fatalf("%v still fails", c)
 	})
@@ -179,8 +183,9 @@ func TestAnySenderGetsAModeThatWorks(t *testing.T) {
 func TestRetriesAreAtMostOneInAWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l, s, now := New(stock), from("192.0.2.7", "a"), epoch
-		intolerant13.connect(l, s, now)
-		intolerant13.connect(l, s, now)
+		for range 6 { // an early ticket, two closes, a trial, a close and a trial
+			intolerant13.connect(l, s, now)
+		}
 		last := now.Add(-firstWait)
 		for _, after := range rapid.SliceOfN(anyWait, 1, 100).Draw(t, "waits") {
 			now = now.Add(after)

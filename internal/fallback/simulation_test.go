@@ -38,18 +38,24 @@ func kinds() []kind {
 		{"scanner, to the flight", 500, alwaysFails, 5, 200, 400 * time.Hour},
 		{"scanner, alerts", 500, client{}, 5, 200, 400 * time.Hour},
 		{"hostile crowd", 1500, intolerant13, 20, 500, 72 * time.Hour},
+		{verifying, 2000, alwaysFails, 0, 0, 48 * time.Hour},
 	}
 }
+
+// verifying senders refuse the certificate without an alert, in every mode. Each has a healthy
+// neighbour with its fingerprint, in its network and for some on its host.
+const verifying = "verifies the certificate"
 
 // simulated is a sender of the simulation, and what the fallback cost it.
 type simulated struct {
 	Sender
 	kind    int
 	due     time.Time
-	failed  int    // attempts for the present message
-	worst   int    // most for one message
-	lost    int    // attempts lost until it had a mode that works
-	retries [2]int // attempts lost to retries, by month
+	failed  int // attempts for the present message
+	worst   int // most for one message
+	lost    int // attempts lost until it had a mode that works
+	retries [2]int
+	in12    int // completed handshakes that were restricted to TLS 1.2 // attempts lost to retries, by month
 }
 
 type schedule []*simulated
@@ -73,20 +79,21 @@ func TestSimulatedMonths(t *testing.T) {
 	}{
 		{stock, map[string]int{
 			"healthy": 0, "early-ticket": 1, "ticket-in-finished-read": 1, "ticket-with-data": 0, "a ticket in a shared read": 1,
-			"ticket-after-finished": 2, "ticket-surprises-client": 1, "no TLS 1.3": 2,
+			"ticket-after-finished": 2, "ticket-surprises-client": 2, "no TLS 1.3": 4,
 		}},
 		{firstWrite, map[string]int{
-			"healthy": 0, "early-ticket": 0, "ticket-in-finished-read": 0, "ticket-with-data": 1, "a ticket in a shared read": 1,
-			"ticket-after-finished": 2, "ticket-surprises-client": 2, "no TLS 1.3": 1,
+			"healthy": 0, "early-ticket": 0, "ticket-in-finished-read": 0, "ticket-with-data": 2, "a ticket in a shared read": 2,
+			"ticket-after-finished": 2, "ticket-surprises-client": 3, "no TLS 1.3": 3,
 		}},
 		{ownWrite, map[string]int{
 			"healthy": 0, "early-ticket": 0, "ticket-in-finished-read": 0, "ticket-with-data": 0, "a ticket in a shared read": 0,
-			"ticket-after-finished": 1, "ticket-surprises-client": 1, "no TLS 1.3": 1,
+			"ticket-after-finished": 1, "ticket-surprises-client": 2, "no TLS 1.3": 3,
 		}},
 	} {
 		t.Run(test.first.String(), func(t *testing.T) {
 			senders, decisions := simulate(test.first)
 			t.Logf("two months, %d decisions; attempts lost:", decisions)
+			checkTLS13(t, senders)
 			for i, k := range kinds() {
 				sum := tally(senders, i)
 				t.Logf("%-26s %4d senders: %2d at most by one until it delivers, %5d by all; to retries %.2f per sender in the first month, %.2f in the second",
@@ -136,8 +143,11 @@ func simulate(first sessionticket.Mode) (senders []*simulated, decisions int) {
 	all := kinds()
 	for queue[0].due.Before(epoch.Add(2 * month)) {
 		v := queue[0]
-		_, end, decided := all[v.kind].client.connect(l, v.Sender, v.due)
+		mode, end, decided := all[v.kind].client.connect(l, v.Sender, v.due)
 		decisions += len(decided)
+		if mode == tls12 && end == handshake.Worked {
+			v.in12++
+		}
 		v.ended(end, decided, random.ExpFloat64()*float64(all[v.kind].between))
 		heap.Fix(&queue, 0)
 	}
@@ -168,6 +178,10 @@ func (v *simulated) ended(end handshake.Outcome, decided []Decision, pause float
 // the hostile and the healthy ones share fingerprints.
 func populate(random *rand.Rand) (senders []*simulated) {
 	for i, k := range kinds() {
+		if k.name == verifying {
+			senders = append(senders, neighbours(senders, i, k, random)...)
+			continue
+		}
 		name := cmp.Or(map[string]string{"hostile crowd": "healthy"}[k.name], k.name)
 		for n := range k.count {
 			provider := n % k.providers
@@ -180,6 +194,51 @@ func populate(random *rand.Rand) (senders []*simulated) {
 		}
 	}
 	return senders
+}
+
+// neighbours returns senders of a kind beside healthy ones. Every tenth shares the host of its
+// neighbour.
+func neighbours(senders []*simulated, kind int, k kind, random *rand.Rand) (added []*simulated) {
+	for n := range k.count {
+		healthy := senders[2*n].Sender
+		addr := healthy.Addr.As4()
+		if n%10 > 0 {
+			addr[3]++
+		}
+		added = append(added, &simulated{
+			Sender: Sender{netip.AddrFrom4(addr), healthy.Fingerprint},
+			kind:   kind,
+			due:    epoch.Add(time.Duration(random.Int64N(int64(k.between)))),
+		})
+	}
+	return added
+}
+
+// A healthy sender loses TLS 1.3 for no more than one connection, whoever its neighbours are.
+func checkTLS13(t *testing.T, senders []*simulated) {
+	t.Helper()
+	hosts := make(map[Sender]bool) // with a sender that verifies
+	for _, v := range senders {
+		if kinds()[v.kind].name == verifying {
+			hosts[v.Sender] = true
+		}
+	}
+	var shared, on12 int
+	for _, v := range senders {
+		if kinds()[v.kind].name != "healthy" {
+			continue
+		}
+		limit := 0
+		if hosts[v.Sender] {
+			limit = 1
+			shared++
+		}
+		if v.in12 > limit {
+			t.Errorf("%v completed %d handshakes in TLS 1.2, want at most %d", v.Addr, v.in12, limit)
+		}
+		on12 += v.in12
+	}
+	t.Logf("healthy senders completed %d handshakes in TLS 1.2, all on %d hosts shared with a sender that verifies", on12, shared)
 }
 
 // The modes, by short names.
@@ -201,9 +260,9 @@ func inOrder(inStock, inFirstWrite, inOwnWrite, inNoTicket, inTLS12 handshake.Ou
 var (
 	healthy            = inOrder(handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked)
 	earlyTicket        = inOrder(handshake.ClosedAfterFlight, handshake.Worked, handshake.Worked, handshake.Worked, handshake.Worked)
-	ticketWithData     = inOrder(handshake.Worked, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked, handshake.Worked)
-	sharedRead         = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked, handshake.Worked)
-	surprisedByTickets = inOrder(handshake.ClosedAfterTicket, handshake.ClosedAfterTicket, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked)
+	ticketWithData     = inOrder(handshake.Worked, handshake.ClosedAfterReply, handshake.Worked, handshake.Worked, handshake.Worked)
+	sharedRead         = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterReply, handshake.Worked, handshake.Worked, handshake.Worked)
+	surprisedByTickets = inOrder(handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.Worked, handshake.Worked)
 	refusesTickets     = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterTicket, handshake.ClosedAfterTicket, handshake.Worked, handshake.Worked)
 	intolerant13       = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked)
 	alwaysFails        = inOrder(handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.ClosedAfterFlight)
@@ -235,6 +294,15 @@ func (c client) deliver(t *testing.T, l *Selector, s Sender, now time.Time) []se
 	}
 	t.Fatalf("%v did not complete a handshake in %v", s.Addr, lost)
 	return nil
+}
+
+// settle lets s deliver until it has a mode that works for it.
+func (c client) settle(t *testing.T, l *Selector, s Sender, now time.Time) {
+	t.Helper()
+	for range 3 { // a trial, another one for TLS 1.2, and the mode
+		c.deliver(t, l, s, now)
+		now = now.Add(time.Hour)
+	}
 }
 
 func wantMode(t *testing.T, l *Selector, s Sender, now time.Time, want sessionticket.Mode) {

@@ -31,6 +31,16 @@ type State struct {
 	Retries   int       // how often a less compatible mode was retried
 	RetryAt   time.Time // earliest time of the next retry
 
+	// Hosts that closed silently in Mode, and the trial of another mode: see trial.go.
+	Closers  []Closer
+	Trying   bool               // a trial is under way
+	Trial    sessionticket.Mode // the mode of the last one
+	TrialBy  netip.Addr         // the host that had it
+	TrialAt  time.Time          // earliest time of the next one
+	Trials   int                // how often no mode helped
+	Helped   netip.Addr         // the host that TLS 1.2 helped once; zero if there is none
+	Worked13 time.Time          // the last completed handshake not restricted to TLS 1.2
+
 	// For a fingerprint: the unrelated areas of senders that failed in Mode and completed
 	// in a more compatible mode, and the least compatible one of those.
 	Areas []netip.Prefix
@@ -48,26 +58,51 @@ const (
 )
 
 // learn records an outcome in the given mode.
-func (s *State) learn(mode sessionticket.Mode, outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
-	switch outcome {
-	case handshake.Worked:
+func (s *State) learn(addr netip.Addr, mode sessionticket.Mode, outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
+	switch {
+	case outcome == handshake.Worked:
 		s.Worked[mode]++
-	case handshake.ClosedAfterFlight, handshake.ClosedAfterTicket:
+	case silent(outcome):
 		s.Failed[mode]++
 	}
 	switch {
 	case s.Retrying && mode == before(s.Mode, initial):
 		return s.retried(mode, outcome, initial, now)
+	case s.Trying && mode == s.Trial && addr == s.TrialBy:
+		return s.tried(outcome, initial, now)
 	case mode != s.Mode:
 		return nil // the handshake began before the last change
 	case outcome == handshake.Worked:
 		s.confirm()
+		s.exonerate(addr, now)
+		return nil
+	case silent(outcome) && s.needsTrial(outcome):
+		s.suspect(addr, outcome, now)
 		return nil
 	case s.penalize(outcome, initial) < maxPenalty:
 		return nil
 	default:
 		return s.fallBack(outcome, initial, now)
 	}
+}
+
+// silent reports whether the client closed silently.
+func silent(outcome handshake.Outcome) bool {
+	return outcome == handshake.ClosedAfterFlight || outcome == handshake.ClosedAfterTicket || outcome == handshake.ClosedAfterReply
+}
+
+// needsTrial reports whether the remedy of a silent close has to show first that it helps.
+func (s *State) needsTrial(outcome handshake.Outcome) bool {
+	justRecovered := s.Worked[s.Mode] > 0 && s.Penalty > maxPenalty-failurePenalty
+	switch remedy := s.remedy(outcome); {
+	case !safer(remedy, s.Mode):
+		return false // it is moved back
+	case remedy == sessionticket.OwnWrite && outcome != handshake.ClosedAfterReply:
+		return false // it costs no neighbour anything
+	case justRecovered:
+		return remedy == sessionticket.TLS12
+	}
+	return true
 }
 
 // confirm records a handshake that completed in Mode.
@@ -115,6 +150,7 @@ func (s *State) fallBack(outcome handshake.Outcome, initial sessionticket.Mode, 
 // set changes the mode. The initial mode needs no reason.
 func (s *State) set(mode, initial sessionticket.Mode, why string, now time.Time) {
 	s.Mode, s.Since, s.Why, s.Retrying = mode, now, why, false
+	s.Closers, s.Trying, s.Helped = nil, false, netip.Addr{}
 	if mode == initial {
 		s.Since, s.Why = time.Time{}, ""
 	}
@@ -146,13 +182,14 @@ func (s *State) next(outcome handshake.Outcome, initial sessionticket.Mode) sess
 // the same for a client that does not resume, and only TLS 1.2 differs. A client that
 // resumes gets another flight than in a full handshake, which no-ticket avoids.
 func (s *State) remedy(outcome handshake.Outcome) sessionticket.Mode {
+	afterTicket := outcome == handshake.ClosedAfterTicket || outcome == handshake.ClosedAfterReply
 	gotTickets := s.Worked[sessionticket.Stock]+s.Worked[sessionticket.FirstWrite]+s.Worked[sessionticket.OwnWrite] > 0
 	switch {
 	case outcome == handshake.Inconclusive:
 		return s.Mode // none is known
-	case outcome == handshake.ClosedAfterTicket && s.Mode == sessionticket.FirstWrite:
+	case s.Mode == sessionticket.FirstWrite && afterTicket:
 		return sessionticket.OwnWrite
-	case outcome == handshake.ClosedAfterTicket, s.Mode != sessionticket.Stock && givesTickets(s.Mode) && gotTickets:
+	case afterTicket, s.Mode != sessionticket.Stock && givesTickets(s.Mode) && gotTickets:
 		return sessionticket.NoTicket
 	case s.Mode == sessionticket.Stock:
 		return sessionticket.OwnWrite

@@ -1,0 +1,93 @@
+package fallback
+
+import (
+	"testing"
+	"time"
+
+	"postern/handshake"
+	"postern/sessionticket"
+)
+
+// monitor says EHLO over TLS and leaves without a word. It gets no farther without a ticket.
+var monitor = inOrder(handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.Inconclusive, handshake.Inconclusive)
+
+// surprised does the same because of the ticket.
+var surprised = inOrder(handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.Worked, handshake.Worked)
+
+// A client that refuses the certificate in every mode, and a monitor, move nobody: not their
+// network, not their host, not their fingerprint.
+func TestClientsThatNoModeHelpsMoveNobody(t *testing.T) {
+	for name, c := range map[string]client{"refuses the certificate": alwaysFails, "monitor": monitor} {
+		for _, first := range []sessionticket.Mode{firstWrite, ownWrite, noTicket} {
+			l := New(first)
+			for i := range 100 {
+				now := epoch.Add(time.Duration(i) * 10 * time.Minute)
+				for _, addr := range []string{"192.0.2.7", "198.51.100.7", "203.0.113.7", "2001:db8::7"} {
+					if _, _, decisions := c.connect(l, from(addr, "a"), now); decisions != nil {
+						t.Fatalf("%s, first mode %v: %+v", name, first, decisions)
+					}
+				}
+				for _, addr := range []string{"192.0.2.8", "198.18.0.1"} { // a neighbour, and one elsewhere
+					wantMode(t, l, from(addr, "a"), now, first)
+				}
+			}
+		}
+	}
+}
+
+// Only the host that closed tries another mode, for one connection at a time, and soon.
+func TestATrialIsForOneConnectionOfOneHost(t *testing.T) {
+	l, s, neighbour := New(ownWrite), from("192.0.2.7", "a"), from("192.0.2.8", "a")
+	intolerant13.connect(l, s, epoch)
+	wantMode(t, l, s, epoch, ownWrite)
+	intolerant13.connect(l, s, epoch)
+	wantMode(t, l, neighbour, epoch, ownWrite)
+	wantMode(t, l, s, epoch.Add(retryTime+time.Minute), ownWrite) // it made its next attempt elsewhere
+	if mode, _ := l.Next(s, epoch); mode != tls12 {
+		t.Errorf("next mode %v, want tls12", mode)
+	}
+	wantMode(t, l, s, epoch, tls12)
+	wantMode(t, l, s, epoch, ownWrite) // while the trial is under way
+}
+
+// TLS 1.2 has to help twice, and a completed handshake of anybody in the network shows that it
+// is not needed.
+func TestTLS12IsChosenOnlyIfItIsNeeded(t *testing.T) {
+	l, s, neighbour := New(ownWrite), from("192.0.2.7", "a"), from("192.0.2.8", "a")
+	if lost := intolerant13.deliver(t, l, s, epoch); len(lost) != 2 {
+		t.Errorf("it lost %v, want two attempts", lost)
+	}
+	wantMode(t, l, neighbour, epoch, ownWrite)
+	later := epoch.Add(time.Hour)
+	if lost := intolerant13.deliver(t, l, s, later); len(lost) != 1 {
+		t.Errorf("then it lost %v, want one attempt", lost)
+	}
+	wantMode(t, l, s, later, tls12)
+
+	l = New(ownWrite)
+	intolerant13.deliver(t, l, s, epoch)
+	healthy.deliver(t, l, neighbour, epoch)
+	for i := range 100 {
+		if mode, _, decisions := intolerant13.connect(l, s, epoch.Add(time.Duration(i)*10*time.Minute)); mode == tls12 || decisions != nil {
+			t.Fatalf("mode %v, decisions %+v, though its neighbour completed TLS 1.3", mode, decisions)
+		}
+	}
+}
+
+// A close in TLS 1.2 takes the move to it back.
+func TestACloseInTLS12TakesTheMoveBack(t *testing.T) {
+	l, s := New(ownWrite), from("192.0.2.7", "a")
+	intolerant13.settle(t, l, s, epoch)
+	later := epoch.Add(4 * time.Hour)
+	alwaysFails.connect(l, s, later)
+	wantMode(t, l, s, later, ownWrite)
+}
+
+// A program that takes the ticket for an error leaves like a monitor, but goes on without one.
+func TestSurprisedClientGetsNoTicketIfThatHelps(t *testing.T) {
+	l, s := New(ownWrite), from("192.0.2.7", "a")
+	if lost := surprised.deliver(t, l, s, epoch); len(lost) != 2 {
+		t.Errorf("it lost %v, want two attempts", lost)
+	}
+	wantMode(t, l, s, epoch.Add(time.Hour), noTicket)
+}
