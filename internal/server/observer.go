@@ -67,7 +67,7 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	attrs := sessionAttrs(r)
 	switch diagnoses, failed := diagnose(r); {
 	case failed:
-		h := failedHandshake(r, diagnoses, obs.learn(r))
+		h := obs.failedHandshake(r, diagnoses, obs.learn(r))
 		obs.ledger.AddHandshake(h)
 		attrs = append(attrs, failureAttrs(h)...)
 	case r.TLS != nil:
@@ -91,8 +91,7 @@ func (obs *observer) learn(r smtpd.SessionResult) []fallback.Decision {
 	if r.JA4 == "" || r.Probe {
 		return nil // without a ClientHello no mode was chosen; a probe is no sender
 	}
-	sender := fallback.Sender{Addr: r.Sender.Addr(), Fingerprint: r.JA4}
-	decisions := obs.selector.Learn(sender, r.Mode, outcome(r), time.Now())
+	decisions := obs.selector.Learn(senderOf(r), r.Mode, outcome(r), time.Now())
 	obs.ledger.AddDecisions(decisions)
 	return decisions
 }
@@ -136,9 +135,9 @@ func completedHandshake(r smtpd.SessionResult, left bool) ledger.Handshake {
 	return h
 }
 
-func failedHandshake(r smtpd.SessionResult, diagnoses []interop.Diagnosis, decisions []fallback.Decision) ledger.Handshake {
+func (obs *observer) failedHandshake(r smtpd.SessionResult, diagnoses []interop.Diagnosis, decisions []fallback.Decision) ledger.Handshake {
 	h := newHandshake(r, ledger.Failed)
-	h.Stopped, h.Next = r.Transcript.DescribeEnd(), next(r, decisions)
+	h.Stopped, h.Next = r.Transcript.DescribeEnd(), obs.next(r, decisions)
 	for _, d := range diagnoses {
 		h.Diagnoses = append(h.Diagnoses, ledger.Diagnosis{Case: d.Case.ID, Confidence: float64(d.Confidence)})
 	}
@@ -147,7 +146,7 @@ func failedHandshake(r smtpd.SessionResult, diagnoses []interop.Diagnosis, decis
 }
 
 // next says in which mode the sender of a failed handshake is answered next time, and why.
-func next(r smtpd.SessionResult, decisions []fallback.Decision) string {
+func (obs *observer) next(r smtpd.SessionResult, decisions []fallback.Decision) string {
 	for _, d := range decisions {
 		if d.Network == admission.Network(r.Sender.Addr()) && d.Fingerprint == r.JA4 {
 			return fmt.Sprintf("mode %s: %s", d.To, d.Why)
@@ -161,7 +160,15 @@ func next(r smtpd.SessionResult, decisions []fallback.Decision) string {
 	case outcome(r) == handshake.Inconclusive:
 		return fmt.Sprintf("mode %s again: the failure does not point to the mode", r.Mode)
 	}
-	return fmt.Sprintf("mode %s again", r.Mode)
+	mode, why := obs.selector.Next(senderOf(r), time.Now())
+	if mode == r.Mode {
+		return fmt.Sprintf("mode %s again", mode)
+	}
+	return fmt.Sprintf("mode %s: %s", mode, why)
+}
+
+func senderOf(r smtpd.SessionResult) fallback.Sender {
+	return fallback.Sender{Addr: r.Sender.Addr(), Fingerprint: r.JA4}
 }
 
 // sessionAttrs are the attributes of a session's line in the log.
