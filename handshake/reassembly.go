@@ -110,6 +110,8 @@ func (r *Recorder) message(s *stream, code uint8, size int, body []byte, encrypt
 	case m.Type == TypeFinished && encrypted && r.isTLS13():
 		s.epoch = 1
 		r.clientFinished = r.clientFinished || s.side == Client
+	case m.Type == TypeFinished && encrypted:
+		s.finished = true
 	case m.Type == TypeKeyUpdate && encrypted:
 		s.epoch++
 	}

@@ -17,18 +17,20 @@ import (
 	"postern/internal/tlsrecord"
 )
 
-// Opener returns what opens the records of a TLS 1.3 session, with the secrets that l has
-// when a record passes. It returns nil for suites that are not supported and for other
-// versions: before TLS 1.3 no key is needed to name the messages, since those of the
-// handshake are in the clear and Finished is the first that is not.
+// Opener returns what opens the records of a session of TLS 1.3 or 1.2, with the secrets that
+// l has when a record passes. It returns nil for suites that are not supported and for other
+// versions.
 //
 // It implements [handshake.Keys].
 func (l *Log) Opener(session handshake.Session) handshake.Opener {
+	secret := func(of label) []byte { return l.secret(session.ClientRandom, of) }
+	if suite, ok := suitesTLS12[session.Suite]; ok && session.Version == tls.VersionTLS12 {
+		return &openerTLS12{session: session, suite: suite, secret: secret}
+	}
 	suite, ok := suites[session.Suite]
 	if !ok || session.Version != tls.VersionTLS13 {
 		return nil
 	}
-	secret := func(of label) []byte { return l.secret(session.ClientRandom, of) }
 	return &opener{
 		client: direction{suite: suite, secret: secret, next: []label{clientHandshake, clientApplication}},
 		server: direction{suite: suite, secret: secret, next: []label{serverHandshake, serverApplication}},

@@ -3,6 +3,7 @@ package keylog_test
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -36,8 +37,10 @@ func FuzzParse(f *testing.F) {
 func FuzzOpen(f *testing.F) {
 	f.Add(true, []byte("\x17\x03\x03\x00\x11aaaaaaaaaaaaaaaaa"))
 	f.Add(false, []byte{})
+	f.Add(true, []byte("\x17\x03\x03\x00\x07aaaaaaa"))
 	f.Fuzz(func(t *testing.T, client bool, record []byte) {
 		keys := parse(t, someLine+"\n"+strings.Replace(someLine, "SERVER_TRAFFIC_SECRET_0", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", 1))
+		fmt.Fprintf(keys, "CLIENT_RANDOM %s %s\n", someRandom, strings.Repeat("c3", 48))
 		session := handshake.Session{Version: tls.VersionTLS13, Suite: 0x1301}
 		copy(session.ClientRandom[:], bytes.Repeat([]byte{0x5a}, 32))
 		from := handshake.Server
@@ -46,6 +49,12 @@ func FuzzOpen(f *testing.F) {
 		}
 		if _, _, ok := keys.Opener(session).Open(from, 0, record); ok {
 			t.Errorf("opened %x", record)
+		}
+		session.Version = tls.VersionTLS12
+		for _, session.Suite = range []handshake.Suite{0xc02f, 0xc030, 0xcca8} {
+			if _, _, ok := keys.Opener(session).Open(from, 0, record); ok {
+				t.Errorf("opened %x", record)
+			}
 		}
 	})
 }

@@ -2,8 +2,8 @@
 // handshake with them.
 //
 // TLS 1.3 encrypts most of the handshake, so a packet capture shows only the sizes of
-// those messages. A key log, which most TLS programs can write, holds the secrets that
-// open them.
+// those messages; in TLS 1.2 that is so for alerts and Finished. A key log, which most TLS
+// programs can write, holds the secrets that open them.
 //
 // With a file beside a packet capture:
 //
@@ -15,14 +15,14 @@
 //	keys := new(keylog.Log)
 //	config.KeyLogWriter = keys
 //
-// Whoever has a key log can decrypt its connections. A [Log] keeps only the four secrets
-// of a connection that open records of TLS 1.3, and never prints them or puts them into
+// Whoever has a key log can decrypt its connections. A [Log] keeps only the secrets of a
+// connection that open its records, four in TLS 1.3 and one in TLS 1.2, and never prints them or puts them into
 // errors.
 //
 // # Limits
 //
-// AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305 are supported; AES-CCM and early data are
-// not. A Log holds at most 32,768 connections and reports those beyond.
+// AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305 are supported; AES-CCM, the CBC suites of
+// TLS 1.2, earlier versions and early data are not. A Log holds at most 32,768 connections and reports those beyond.
 //
 // # Concurrency
 //
@@ -32,6 +32,7 @@
 //
 //   - RFC 9850 (the SSLKEYLOGFILE format)
 //   - RFC 8446 (TLS 1.3), Sections 5.2, 5.3, 7.1 to 7.3
+//   - RFC 5246 (TLS 1.2), Sections 5, 6.2.3.3, 6.3
 package keylog
 
 import (

@@ -37,7 +37,7 @@ func TestGoodLinesAreRead(t *testing.T) {
 		"comments, and none":   "# " + someLine + "x\n\n\n" + someLine,
 		"capitals":             strings.ToUpper(someLine),
 		"a longer secret":      someLine + strings.Repeat("c3", 16),
-		"a label of TLS 1.2":   "CLIENT_RANDOM " + someRandom + " " + someSecret + someSecret + "\n" + someLine,
+		"a label of TLS 1.2":   "CLIENT_RANDOM " + someRandom + " " + strings.Repeat("c3", 48) + "\n" + someLine,
 		"a label not known":    "ECH_CONFIG " + someRandom + " " + strings.Repeat("ab", 1000) + "\n" + someLine,
 		"early data's":         "CLIENT_EARLY_TRAFFIC_SECRET " + someRandom + " " + someSecret + "\n" + someLine,
 		"a later one, dropped": someLine + "\n" + strings.ReplaceAll(someLine, "c3", "d4"),
@@ -61,6 +61,7 @@ func TestBadLinesAreNamedAndTheRestIsRead(t *testing.T) {
 		someLine + "0":                                                            "the secret is not 64 or 96 hexadecimal digits",
 		someLine + "c3":                                                           "the secret is not 64 or 96 hexadecimal digits",
 		strings.ReplaceAll(someLine, "c3", "cx"):                                  "the secret is not 64 or 96 hexadecimal digits",
+		"CLIENT_RANDOM " + someRandom + " " + someSecret:                          "the master secret is not 96 hexadecimal digits",
 		"SERVER_TRAFFIC_SECRET_0 " + someRandom + " " + strings.Repeat("c3", 500): "longer than 512 bytes",
 	} {
 		for _, end := range []string{"\n", "\r\n", "\r"} {

@@ -54,6 +54,7 @@ const (
 	clientApplication
 	serverHandshake
 	serverApplication
+	masterSecret
 	labels // the number of labels, and any other label
 )
 
@@ -62,6 +63,7 @@ var labelNames = []string{
 	clientApplication: "CLIENT_TRAFFIC_SECRET_0",
 	serverHandshake:   "SERVER_HANDSHAKE_TRAFFIC_SECRET",
 	serverApplication: "SERVER_TRAFFIC_SECRET_0",
+	masterSecret:      "CLIENT_RANDOM", // RFC 9850, Section 2.2: of TLS 1.2 and before
 }
 
 // labelOf returns the label with the given name, or labels if there is none.
@@ -84,6 +86,7 @@ var (
 	errLong   = fmt.Errorf("longer than %d bytes", maxLine)
 	errRandom = errors.New("the client random is not 64 hexadecimal digits")
 	errSecret = errors.New("the secret is not 64 or 96 hexadecimal digits")
+	errMaster = errors.New("the master secret is not 96 hexadecimal digits")
 )
 
 // parseLine reads a line (RFC 9850, Section 2). Empty lines, comments and labels that do
@@ -109,7 +112,11 @@ func parseLine(line []byte) (entry, error) {
 		return none, errRandom
 	}
 	e.secret = make([]byte, hex.DecodedLen(len(fields[2])))
-	if _, err := hex.Decode(e.secret, fields[2]); err != nil || !isHashLen(len(e.secret)) {
+	_, err := hex.Decode(e.secret, fields[2])
+	switch {
+	case e.label == masterSecret && (err != nil || len(e.secret) != masterSecretLen):
+		return none, errMaster
+	case err != nil || !isHashLen(len(e.secret)):
 		return none, errSecret
 	}
 	return e, nil

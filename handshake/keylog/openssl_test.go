@@ -17,6 +17,7 @@ import (
 	"postern/handshake/keylog"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
+	"postern/internal/tlsrecord"
 )
 
 var suites = []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
@@ -76,6 +77,137 @@ func TestKeyLogFileOfOpenSSLNamesTheMessages(t *testing.T) {
 				"server: ApplicationData Alert")
 		})
 	}
+}
+
+// In TLS 1.2 a key log names Finished and alerts, and shows the commands.
+func TestKeyLogOfTLS12(t *testing.T) {
+	for _, suite := range []string{"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"} {
+		t.Run(suite, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "keys")
+			c := serveOpenSSL(t, new(tls.Config), "-tls1_2", "-cipher", suite, "-keylogfile", file)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys := parse(t, string(text))
+			got := c.transcript(keys)
+			check(t, got,
+				"client: ClientHello",
+				"server: ServerHello Certificate ServerKeyExchange ServerHelloDone",
+				"client: ClientKeyExchange Finished",
+				"server: NewSessionTicket Finished",
+				"client: ApplicationData",
+				"server: ApplicationData Alert")
+			if last := got.Messages[len(got.Messages)-1]; last.Alert == nil || last.Alert.Description != 0 {
+				t.Errorf("the server's close_notify is %+v", last)
+			}
+			plain := c.opened(keys, got)
+			for _, command := range []string{"EHLO ", "MAIL FROM:", "QUIT\r\n"} {
+				if !strings.Contains(plain, command) {
+					t.Errorf("%q is not among what was opened: %q", command, plain)
+				}
+			}
+		})
+	}
+}
+
+// A crypto/tls client of TLS 1.2.
+func TestKeysOfARunningClientOfTLS12(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{})
+	addr := testpeer.StartOpenSSL(t, pair.CertFile, pair.KeyFile)
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := new(keylog.Log)
+	c := &tap{Conn: conn, own: handshake.Client, peer: handshake.Server}
+	exchange(t, tls.Client(c, &tls.Config{RootCAs: pair.Pool, ServerName: "localhost", KeyLogWriter: keys, MaxVersion: tls.VersionTLS12}))
+	check(t, c.transcript(keys),
+		"client: ClientHello",
+		"server: ServerHello Certificate ServerKeyExchange ServerHelloDone",
+		"client: ClientKeyExchange Finished",
+		"server: Finished",
+		"client: ApplicationData",
+		"server: ApplicationData",
+		"client: Alert")
+}
+
+// A capture may lack records: those after them open.
+func TestRecordsAfterALostOneOpenInTLS12(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	c := serveOpenSSL(t, new(tls.Config), "-tls1_2", "-keylogfile", file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := parse(t, string(text))
+	full := c.transcript(keys)
+	opener := c.opener(keys, full)
+	records := c.encrypted(handshake.Client)
+	if len(records) < 4 {
+		t.Fatalf("%d records", len(records))
+	}
+	for _, i := range []int{0, 2, 3} {
+		if _, _, ok := opener.Open(handshake.Client, 0, records[i]); !ok {
+			t.Errorf("record %d does not open", i)
+		}
+	}
+	if _, _, ok := opener.Open(handshake.Client, 0, records[1]); ok {
+		t.Error("an old record opens again")
+	}
+	damaged := append([]byte(nil), records[3]...)
+	damaged[len(damaged)-1] ^= 1
+	if _, _, ok := c.opener(keys, full).Open(handshake.Client, 0, damaged); ok {
+		t.Error("a damaged record opens")
+	}
+}
+
+// encrypted returns the records that a side sent after its ChangeCipherSpec.
+func (c *tap) encrypted(from handshake.Side) (records [][]byte) {
+	var all []byte
+	for _, p := range c.passed {
+		if p.from == from {
+			all = append(all, p.bytes...)
+		}
+	}
+	changed := false
+	for len(all) >= tlsrecord.HeaderLen {
+		end := tlsrecord.HeaderLen + tlsrecord.Length(all[:tlsrecord.HeaderLen])
+		if changed {
+			records = append(records, all[:end])
+		}
+		changed = changed || all[0] == tlsrecord.ChangeCipherSpec
+		all = all[end:]
+	}
+	return records
+}
+
+// opener returns what opens the records of a transcript. The randoms are in the bytes.
+func (c *tap) opener(keys *keylog.Log, t *handshake.Transcript) handshake.Opener {
+	session := handshake.Session{Version: t.ServerHello.Version, Suite: t.ServerHello.Suite}
+	const random = tlsrecord.HeaderLen + 4 + 2 // headers of record and message, version
+	for _, p := range c.passed {
+		to := &session.ClientRandom
+		if p.from == handshake.Server {
+			to = &session.ServerRandom
+		}
+		if *to == [32]byte{} {
+			copy(to[:], p.bytes[random:])
+		}
+	}
+	return keys.Opener(session)
+}
+
+// opened returns what the client sent, apart from its Finished.
+func (c *tap) opened(keys *keylog.Log, t *handshake.Transcript) string {
+	opener := c.opener(keys, t)
+	var text strings.Builder
+	for _, record := range c.encrypted(handshake.Client) {
+		if content, kind, ok := opener.Open(handshake.Client, 0, record); ok && kind == tlsrecord.ApplicationData {
+			text.Write(content)
+		}
+	}
+	return text.String()
 }
 
 // serveOpenSSL lets an OpenSSL client deliver a message over STARTTLS, and returns the

@@ -165,6 +165,23 @@ func TestCaptureOfOpenSSLWithKeys(t *testing.T) {
 		"server: NewSessionTicket ApplicationData Alert")
 }
 
+// With the key log of TLS 1.2 the MAIL command is seen.
+func TestCaptureOfTLS12WithKeys(t *testing.T) {
+	addr := startPostern(t, sessionticket.FirstWrite, testcert.New(t, testcert.Options{}))
+	keyFile := filepath.Join(t.TempDir(), "keys")
+	recording := testpeer.StartTCPDump(t, addr)
+	if d := testpeer.SendOpenSSL(t, addr, testpeer.OpenSSLOptions{Handshake: testpeer.TLS12Handshake, KeyLog: keyFile}); !d.Delivered {
+		t.Fatalf("not delivered: %s\n%s", d.Reply, d.Output)
+	}
+	file := recording.Stop(t)
+	if got := read(t, file, nil)[0].Transcript.Use; got != handshake.UseData {
+		t.Errorf("without keys: use %v", got)
+	}
+	if got := read(t, file, parseKeys(t, keyFile))[0].Transcript.Use; got != handshake.UseMail {
+		t.Errorf("with keys: use %v", got)
+	}
+}
+
 // Implicit TLS to another server, with a snap length that truncates large messages: they
 // are missing, and the handshake is still followed to its end.
 func TestCaptureOfImplicitTLSWithAShortSnapLength(t *testing.T) {
