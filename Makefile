@@ -4,6 +4,7 @@
 # make lint        gofmt, go vet, staticcheck, go.mod, Markdown, the public API; builds for Windows and macOS
 # make api         writes the API of the public packages to docs/api, which make lint compares
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
+# make next-go     the tests that depend on how crypto/tls writes, with the newest Go, which it downloads
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
 # make matrix      runs all test clients against all servers, writes docs/interop-matrix.md
@@ -15,7 +16,7 @@ GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test test-peers quick lint api vuln fuzz bench matrix long peers
+.PHONY: test test-peers quick lint api vuln next-go fuzz bench matrix long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -46,6 +47,11 @@ api:
 
 vuln:
 	$(GOVULNCHECK) ./...
+
+# GOTOOLCHAIN overrides a setting that forbids other versions.
+next-go:
+	@newest=$$($(GO) list -m -f '{{.Version}}' toolchain@latest) && echo "== $$newest" && \
+	GOTOOLCHAIN=$$newest $(GO) test ./sessionticket/... ./handshake/... ./interop/...
 
 fuzz:
 	@$(GO) list -f '{{.ImportPath}}{{range .TestGoFiles}} {{$$.Dir}}/{{.}}{{end}}{{range .XTestGoFiles}} {{$$.Dir}}/{{.}}{{end}}' ./... | \

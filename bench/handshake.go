@@ -91,8 +91,8 @@ func (p *process) cost(s *testpeer.Scope, l load.Load) (time.Duration, error) {
 
 // measureGate runs the benchmarks of package sessionticket.
 func measureGate(_ *testpeer.Scope, p plan, r *result) error {
-	r.header("benchmark", "crypto/tls", "behind the gate", "slower, median of pairs")
-	return p.benchmarks("./sessionticket", "Handshake|Bulk|Conn", func(b benchmark) {
+	r.header("benchmark", "crypto/tls, or first-write", "behind the gate", "slower, median of pairs")
+	return p.benchmarks("./sessionticket", "Handshake|OwnWrite|Bulk|Conn", func(b benchmark) {
 		if slower, ok := r.pair(b, "gate-ns"); ok {
 			atMost(r, "gate: slower by, "+b.name, slower, gateGoal(b.name))
 		} else if b.name == "Conn/gate" {

@@ -149,7 +149,8 @@ STARTTLS adds (a second EHLO, the handshake and the ticket).`,
 		name:  "gate",
 		title: "The gate alone",
 		text: `The benchmarks of package sessionticket: client and server in one process over loopback, with and without the gate in
-turns. A handshake's time is that of both sides.`,
+turns; in OwnWrite with the gate in mode first-write and in mode own-write. A handshake's time is that of both sides,
+up to the server's first line.`,
 		measure: measureGate,
 	},
 	{

@@ -25,20 +25,29 @@ type bench struct {
 func benches(b *testing.B, mode Mode, resumed bool) (bare, gated *bench) {
 	b.Helper()
 	pair := testcert.New(b, testcert.Options{})
-	gate := &Gate{Mode: mode, OnBypass: func(reason error) { b.Error(reason) }}
 	base, client := configs(pair)
 	bare = &bench{server: base, client: client, wrap: func(c net.Conn) net.Conn { return c }}
-	base, client = configs(pair)
-	gated = &bench{server: gate.Config(base), client: client, wrap: gate.Conn}
-	for _, side := range []*bench{bare, gated} {
-		cache := &frozen{ClientSessionCache: side.client.ClientSessionCache}
-		side.client.ClientSessionCache = cache
-		if resumed {
-			side.handshake(b)
-		}
-		cache.full, side.resumed = true, resumed
+	return bare.prepared(b, resumed), behindGate(b, pair, mode, resumed)
+}
+
+// behindGate returns a server behind the gate, as benches does.
+func behindGate(b *testing.B, pair *testcert.Pair, mode Mode, resumed bool) *bench {
+	b.Helper()
+	gate := &Gate{Mode: mode, OnBypass: func(reason error) { b.Error(reason) }}
+	base, client := configs(pair)
+	gated := &bench{server: gate.Config(base), client: client, wrap: gate.Conn}
+	return gated.prepared(b, resumed)
+}
+
+// prepared gives the client its ticket.
+func (s *bench) prepared(b *testing.B, resumed bool) *bench {
+	cache := &frozen{ClientSessionCache: s.client.ClientSessionCache}
+	s.client.ClientSessionCache = cache
+	if resumed {
+		s.handshake(b)
 	}
-	return bare, gated
+	cache.full, s.resumed = true, resumed
+	return s
 }
 
 // frozen is a session cache that takes no ticket once it is full.
@@ -111,6 +120,17 @@ func BenchmarkHandshake(b *testing.B) {
 				compare(b, func() time.Duration { return bare.handshake(b) }, func() time.Duration { return gated.handshake(b) })
 			})
 		}
+	}
+}
+
+// BenchmarkOwnWrite compares [OwnWrite] with [FirstWrite].
+func BenchmarkOwnWrite(b *testing.B) {
+	pair := testcert.New(b, testcert.Options{})
+	for name, resumed := range map[string]bool{"full": false, "resumed": true} {
+		first, own := behindGate(b, pair, FirstWrite, resumed), behindGate(b, pair, OwnWrite, resumed)
+		b.Run(name, func(b *testing.B) {
+			compare(b, func() time.Duration { return first.handshake(b) }, func() time.Duration { return own.handshake(b) })
+		})
 	}
 }
 
