@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
 	"github.com/miekg/dns"
@@ -14,8 +15,9 @@ import (
 
 // A Signer signs messages for a domain with DKIM (RFC 6376).
 type Signer struct {
-	Domain string
-	key    ed25519.PrivateKey
+	Domain  string
+	Expires time.Time // of the signatures; zero if they do not expire
+	key     ed25519.PrivateKey
 }
 
 const selector = "reports"
@@ -27,7 +29,7 @@ func NewSigner(t T, domain string) *Signer {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return &Signer{domain, key}
+	return &Signer{Domain: domain, key: key}
 }
 
 // Sign returns a message with a signature of its body and its header fields.
@@ -35,7 +37,7 @@ func (s *Signer) Sign(t T, mail string) string {
 	t.Helper()
 	var signed strings.Builder
 	err := dkim.Sign(&signed, strings.NewReader(mail), &dkim.SignOptions{
-		Domain: s.Domain, Selector: selector, Signer: s.key,
+		Domain: s.Domain, Selector: selector, Signer: s.key, Expiration: s.Expires,
 		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
 		HeaderKeys: []string{"From", "To", "Date", "Subject", "Message-ID", "TLS-Report-Domain", "TLS-Report-Submitter", "MIME-Version", "Content-Type"},
 	})

@@ -1,42 +1,29 @@
 package tlsrptin
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/emersion/go-msgauth/dkim"
 	"golang.org/x/net/publicsuffix"
 
+	"postern/internal/dkim"
+	"postern/internal/safetext"
 	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
 
-// maxSignatures bounds the work for one message. Genuine ones have up to three.
-const maxSignatures = 5
+// reportService is the service type of keys for TLS reports (RFC 8460, Section 3). A key
+// without a type is for all services.
+const reportService = "tlsrpt"
 
-// signatures is the result of verifying the DKIM signatures of a message.
-type signatures struct {
-	all []*dkim.Verification
-	err error // the signatures cannot be parsed
-}
-
-// verifySignatures verifies the DKIM signatures of a message (RFC 6376).
-func verifySignatures(ctx context.Context, keys keyLookup, mail []byte) signatures {
-	all, err := dkim.VerifyWithOptions(bytes.NewReader(mail), &dkim.VerifyOptions{
-		LookupTXT:        func(name string) ([]string, error) { return keys.forReports(ctx, name) },
-		MaxVerifications: maxSignatures,
-	})
-	if errors.Is(err, dkim.ErrTooManySignatures) {
-		err = nil // the first ones may suffice
-	}
-	return signatures{all, err}
+// verifySignatures verifies the DKIM signatures of a message as of its receipt.
+func verifySignatures(ctx context.Context, keys keyLookup, mail []byte, received receipt) []dkim.Signature {
+	return dkim.Verifier{LookupTXT: keys.within(keyTimeout), Service: reportService}.Verify(ctx, mail, received.at)
 }
 
 // A verdict says whether a report was sent by its submitter.
@@ -48,36 +35,37 @@ type verdict struct {
 	retry     bool   // a key that could change the verdict cannot be looked up now
 }
 
-// verdict decides whether a report was sent by its submitter: the submitter's domain has
-// to sign it (RFC 8460, Section 3). A valid signature of any domain is not enough, since
-// anyone can sign for a domain of their own.
-func (s signatures) verdict(m *tlsrpt.Mail) verdict {
+// verdictOn decides whether a report was sent by its submitter: the submitter's domain has to
+// sign it (RFC 8460, Section 3). A valid signature of any domain is not enough, since anyone
+// can sign for a domain of their own.
+func verdictOn(m *tlsrpt.Mail, signatures []dkim.Signature, received receipt) verdict {
 	v := verdict{submitter: submitter(m), reason: "no DKIM signature"}
-	if s.err != nil {
-		v.reason = "cannot read the DKIM signatures: " + s.err.Error()
-	}
-	for _, signature := range s.all {
+	for _, signature := range signatures {
 		v.consider(signature)
 	}
 	v.retry = v.retry && !v.verified
+	if len(signatures) > 0 && received.source != "" {
+		v.reason += ", judged as of " + received.String()
+	}
 	return v
 }
 
 // consider updates the verdict with another signature. The first valid signature of the
 // submitter decides. Without one, the reason is that of the last signature.
-func (v *verdict) consider(s *dkim.Verification) {
+func (v *verdict) consider(s dkim.Signature) {
 	signer := smtp.FoldDomain(s.Domain)
 	bySubmitter := v.submitter == "" || aligned(signer, v.submitter)
+	temporary := errors.Is(s.Err, dkim.ErrTemporary)
 	switch {
 	case v.verified:
 	case s.Err != nil:
-		v.retry = v.retry || bySubmitter && dkim.IsTempFail(s.Err)
+		v.retry = v.retry || bySubmitter && temporary
 		if v.signer == "" {
 			failure := "is not valid"
-			if dkim.IsTempFail(s.Err) {
+			if temporary {
 				failure = "cannot be verified"
 			}
-			v.reason = fmt.Sprintf("the DKIM signature of %.255q %s: %s", s.Domain, failure, strings.TrimPrefix(s.Err.Error(), "dkim: "))
+			v.reason = fmt.Sprintf("the DKIM signature of %s %s: %v", safetext.Quote(s.Domain, maxQuoted), failure, s.Err)
 		}
 	case bySubmitter:
 		v.verified, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
@@ -136,44 +124,11 @@ func offline(_ context.Context, name string) ([]string, error) {
 // keyTimeout bounds one lookup.
 const keyTimeout = 10 * time.Second
 
-// forReports looks up a key for TLS reports. It returns the error of the lookup as it is,
-// since go-msgauth checks its type.
-func (k keyLookup) forReports(ctx context.Context, name string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
-	defer cancel()
-	records, err := k(ctx, name)
-	if err != nil || len(records) != 1 {
-		return records, err
+// within returns a keyLookup with a time limit.
+func (k keyLookup) within(limit time.Duration) keyLookup {
+	return func(ctx context.Context, name string) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return k(ctx, name)
 	}
-	record, err := keyForReports(records[0])
-	return []string{record}, err
-}
-
-var errTestingKey = errors.New("the key is for testing only (t=y)")
-
-// keyForReports checks that a key record is for TLS reports and returns it in a form that
-// go-msgauth accepts, which knows no service type but email.
-//
-// A key without a service type is for all services (RFC 6376, Section 3.6.1). RFC 8460,
-// Section 3 allows recipients to ignore reports that were signed with a key for others.
-func keyForReports(record string) (string, error) {
-	var kept []string
-	for tag := range strings.SplitSeq(record, ";") {
-		name, value, _ := strings.Cut(tag, "=")
-		values := strings.FieldsFunc(value, func(r rune) bool { return r == ':' || r == ' ' || r == '\t' })
-		switch strings.TrimSpace(name) {
-		case "s":
-			if !slices.Contains(values, "tlsrpt") && !slices.Contains(values, "*") {
-				return "", fmt.Errorf("the key is not for TLS reports (s=%.40q)", strings.TrimSpace(value))
-			}
-		case "t":
-			if slices.Contains(values, "y") { // RFC 6376: treat the message as unsigned
-				return "", errTestingKey
-			}
-			kept = append(kept, tag)
-		default:
-			kept = append(kept, tag)
-		}
-	}
-	return strings.Join(kept, ";"), nil
 }

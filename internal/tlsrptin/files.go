@@ -41,8 +41,9 @@ type Entry struct {
 // Read reads the file or Maildir at path and calls each for every entry. It stops at the
 // first error of each and returns it; any other error is one of reading.
 //
-// A report in a message is verified by its DKIM signature if the key is still published.
-// A report outside a message is unverified.
+// A report in a message is verified by its DKIM signature if the key is still published. The
+// signature has to be valid at the time of receipt, which the verdict names. A report outside a
+// message is unverified.
 func (f FileReader) Read(ctx context.Context, path string, each func(Entry) error) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -51,16 +52,16 @@ func (f FileReader) Read(ctx context.Context, path string, each func(Entry) erro
 	if info.IsDir() {
 		return f.readMaildir(ctx, path, each)
 	}
-	return f.readFile(ctx, path, each)
+	return f.readFile(ctx, path, receipt{}, each)
 }
 
-func (f FileReader) readFile(ctx context.Context, path string, each func(Entry) error) error {
+func (f FileReader) readFile(ctx context.Context, path string, mailbox receipt, each func(Entry) error) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return f.ReadFrom(ctx, path, file, each)
+	return f.read(ctx, path, file, mailbox, each)
 }
 
 // readMaildir reads the messages in new and cur.
@@ -77,7 +78,7 @@ func (f FileReader) readMaildir(ctx context.Context, dir string, each func(Entry
 			if entry.Type()&fs.ModeType != 0 { // not a regular file
 				continue
 			}
-			if err := f.readFile(ctx, filepath.Join(dir, part, entry.Name()), each); err != nil {
+			if err := f.readFile(ctx, filepath.Join(dir, part, entry.Name()), maildirReceipt(entry.Name()), each); err != nil {
 				return err
 			}
 		}
@@ -88,6 +89,10 @@ func (f FileReader) readMaildir(ctx context.Context, dir string, each func(Entry
 // ReadFrom reads from r as Read reads from a file. The file name is that of the entries;
 // if r is not a message, it may also contain the submitter (RFC 8460, Section 5.1).
 func (f FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each func(Entry) error) error {
+	return f.read(ctx, name, r, receipt{}, each)
+}
+
+func (f FileReader) read(ctx context.Context, name string, r io.Reader, mailbox receipt, each func(Entry) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	head, err := in.Peek(512)
 	if err != nil && err != io.EOF {
@@ -95,8 +100,8 @@ func (f FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("From ")):
-		return eachMessage(in, func(n int, mail []byte, err error) error {
-			return each(f.mailEntry(ctx, fmt.Sprintf("%s#%d", name, n), mail, err))
+		return eachMessage(in, func(n int, received receipt, mail []byte, err error) error {
+			return each(f.mailEntry(ctx, fmt.Sprintf("%s#%d", name, n), received, mail, err))
 		})
 	case isJSON(head), bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return each(reportEntry(name, in))
@@ -108,7 +113,7 @@ func (f FileReader) ReadFrom(ctx context.Context, name string, r io.Reader, each
 	if len(mail) > tlsrpt.MaxMailSize {
 		err = errTooLong
 	}
-	return each(f.mailEntry(ctx, name, mail, err))
+	return each(f.mailEntry(ctx, name, mailbox, mail, err))
 }
 
 func isJSON(head []byte) bool {
@@ -128,11 +133,13 @@ func reportEntry(name string, r io.Reader) Entry {
 	return e.complete()
 }
 
-// mailEntry parses a message. The error is the one of reading it.
-func (f FileReader) mailEntry(ctx context.Context, name string, mail []byte, err error) Entry {
+// mailEntry parses a message of a mailbox, which may know when it was received. The error is
+// the one of reading the message.
+func (f FileReader) mailEntry(ctx context.Context, name string, mailbox receipt, mail []byte, err error) Entry {
 	e := Entry{Name: name, Err: err}
 	if err == nil {
-		e.Report, _, e.Err = parseMail(mail, verifySignatures(ctx, f.keys, mail))
+		received := receiptOf(mail, mailbox, time.Now())
+		e.Report, _, e.Err = parseMail(mail, verifySignatures(ctx, f.keys, mail, received), received)
 	}
 	return e.complete()
 }
@@ -145,7 +152,7 @@ func (e Entry) complete() Entry {
 
 // eachMessage calls do for each message of an mbox (RFC 4155), numbered from 1, or for the
 // error if a message is too large. It removes a ">" from quoted "From " lines, as in mboxrd.
-func eachMessage(in *bufio.Reader, do func(n int, mail []byte, err error) error) error {
+func eachMessage(in *bufio.Reader, do func(n int, received receipt, mail []byte, err error) error) error {
 	m := mbox{do: do, afterBlank: true}
 	for {
 		line, err := in.ReadSlice('\n')
@@ -164,8 +171,9 @@ func eachMessage(in *bufio.Reader, do func(n int, mail []byte, err error) error)
 
 // An mbox splits an mbox into messages.
 type mbox struct {
-	do         func(n int, mail []byte, err error) error
+	do         func(n int, received receipt, mail []byte, err error) error
 	n          int // the current message
+	received   receipt
 	mail       bytes.Buffer
 	tooLong    bool
 	afterBlank bool // the line before was empty
@@ -179,7 +187,7 @@ func (m *mbox) addLine(line []byte) error {
 		if m.separator = m.afterBlank && bytes.HasPrefix(line, []byte("From ")); m.separator {
 			m.afterBlank = false
 			err := m.endMessage()
-			m.n++
+			m.n, m.received = m.n+1, mboxReceipt(line)
 			return err
 		}
 		m.afterBlank = len(bytes.TrimRight(line, "\r\n")) == 0
@@ -203,7 +211,7 @@ func (m *mbox) endMessage() (err error) {
 		if m.tooLong {
 			err = errTooLong
 		}
-		err = m.do(m.n, m.mail.Bytes(), err)
+		err = m.do(m.n, m.received, m.mail.Bytes(), err)
 	}
 	m.mail.Reset()
 	m.tooLong = false

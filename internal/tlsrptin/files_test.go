@@ -112,7 +112,7 @@ func TestWithoutDNSAMessageIsUnverified(t *testing.T) {
 // messages returns the messages of an mbox.
 func messages(t *testing.T, text string) (all []string) {
 	t.Helper()
-	err := eachMessage(bufio.NewReaderSize(strings.NewReader(text), 16), func(n int, mail []byte, err error) error {
+	err := eachMessage(bufio.NewReaderSize(strings.NewReader(text), 16), func(n int, _ receipt, mail []byte, err error) error {
 		if n != len(all)+1 {
 			t.Errorf("message %d has the number %d", len(all)+1, n)
 		}
@@ -167,7 +167,7 @@ func FuzzParseMail(f *testing.F) {
 	f.Add([]byte(october.Mail()))
 	f.Add([]byte("DKIM-Signature: v=1; a=rsa-sha256; d=a; s=b; h=from; bh=; b=\r\n" + october.Mail()))
 	f.Fuzz(func(t *testing.T, mail []byte) {
-		r, _, err := parseMail(mail, signatures{})
+		r, _, err := parseMail(mail, nil, receipt{})
 		if err != nil {
 			return
 		}

@@ -146,12 +146,13 @@ type message struct {
 // storeMail verifies, parses and stores the report of a message. With mayRetry, it does
 // not store it if a DKIM key cannot be looked up now, and returns true.
 func (rc *Receiver) storeMail(ctx context.Context, m message, mayRetry bool) (retry bool, err error) {
-	signatures := verifySignatures(ctx, rc.keys, m.bytes) // before acquireParser, since DNS may be slow
+	received := receipt{at: m.at}
+	signatures := verifySignatures(ctx, rc.keys, m.bytes, received) // before acquireParser, since DNS may be slow
 	if err := rc.acquireParser(ctx); err != nil {
 		return false, err
 	}
 	defer rc.releaseParser()
-	r, retry, err := parseMail(m.bytes, signatures)
+	r, retry, err := parseMail(m.bytes, signatures, received)
 	if err != nil || retry && mayRetry {
 		return retry, err
 	}

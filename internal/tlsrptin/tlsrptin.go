@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/internal/dkim"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/safetext"
@@ -162,7 +163,7 @@ func logAttrs(r ledger.Report, added ledger.AddedReport) []any {
 
 // parseMail parses a message and decides who sent its report. With retry, a DKIM key that
 // could change that cannot be looked up now.
-func parseMail(mail []byte, signatures signatures) (r ledger.Report, retry bool, err error) {
+func parseMail(mail []byte, signatures []dkim.Signature, received receipt) (r ledger.Report, retry bool, err error) {
 	m, err := tlsrpt.ParseMail(bytes.NewReader(mail))
 	if err != nil {
 		return r, false, err
@@ -174,7 +175,7 @@ func parseMail(mail []byte, signatures signatures) (r ledger.Report, retry bool,
 			safetext.Quote(named, maxQuoted), safetext.Quote(submitter(m), maxQuoted)))
 	}
 	r.Warnings = append(warnings, r.Warnings...)
-	v := signatures.verdict(m)
+	v := verdictOn(m, signatures, received)
 	r.Verified, r.Signer, r.Verdict, r.Submitter = v.verified, v.signer, v.reason, v.submitter
 	return r, v.retry, err
 }

@@ -1,0 +1,95 @@
+package tlsrptin
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/testreport"
+)
+
+// Google's reports have a signature that expires a week after it was made. Mailboxes with older
+// reports are added all the same: RFC 6376, Section 3.5 compares that with the time of receipt.
+func TestExpiredSignatureIsJudgedAsOfTheReceipt(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	signer.Expires = time.Date(2024, 11, 1, 3, 0, 0, 0, time.UTC)
+	r := NewFileReader(testreport.Resolver(t, signer.KeyRecord("s=tlsrpt;")))
+	mail := signer.Sign(t, october.Mail())
+	field := func(date string) string {
+		return "Received: from a by mx.ours.example\r\n\twith ESMTPS; " + date + "\r\n"
+	}
+	inTime, late := field("Fri, 25 Oct 2024 05:00:00 +0200 (CEST)"), field("Mon, 25 Nov 2024 03:00:00 +0000")
+	const asOf = ", judged as of 2024-10-25T03:00:00Z, "
+	for _, tt := range []struct {
+		file, content, want string
+	}{
+		{"received.eml", inTime + mail, "true: signed by microsoft.test" + asOf + "the topmost Received field"},
+		{"below.eml", "Delivered-To: me\r\n" + inTime + late + mail, "true: signed by microsoft.test" + asOf + "the topmost Received field"},
+		{"LF.eml", strings.ReplaceAll(inTime+mail, "\r\n", "\n"), "true: signed by microsoft.test" + asOf + "the topmost Received field"},
+		{"mbox", "From a@b Fri Oct 25 03:00:00 2024\n" + mail, "true: signed by microsoft.test" + asOf + "the mbox"},
+		{"mbox with zone", "From a@b Fri Oct 25 05:00:00 +0200 2024\n" + mail, "true: signed by microsoft.test" + asOf + "the mbox"},
+		{"box/cur/1729825200.M1P2.host:2,S", mail, "true: signed by microsoft.test" + asOf + "the name of its file in the Maildir"},
+		// A Received field that the sender of the message could have written is below the
+		// receiver's own. What the mailbox says does not count against that.
+		{"late.eml", late + inTime + mail, "2024-11-01T03:00:00Z, and the message was received at 2024-11-25T03:00:00Z, judged as of 2024-11-25T03:00:00Z, the topmost Received field"},
+		{"late mbox", "From a@b Fri Oct 25 03:00:00 2024\n" + late + mail, "received at 2024-11-25T03:00:00Z"},
+		{"box/new/1732503600.M1P2.host", mail, "received at 2024-11-25T03:00:00Z"},
+		{"unknown.eml", mail, "the present time, since the message has none"},
+		{"malformed.eml", field("once upon a time") + mail, "the present time, since the message has none"},
+		{"future.eml", field("Fri, 25 Oct 2999 03:00:00 +0000") + mail, "the present time, since the message has none"},
+		{"mbox without a time", "From a@b\n" + mail, "the present time, since the message has none"},
+	} {
+		dir := t.TempDir()
+		path := write(t, filepath.Join(dir, tt.file), []byte(tt.content))
+		if strings.HasPrefix(tt.file, "box/") {
+			write(t, filepath.Join(dir, "box/cur/empty"), nil)
+			write(t, filepath.Join(dir, "box/new/empty"), nil)
+			path = filepath.Join(dir, "box")
+		}
+		var got []string
+		err := r.Read(t.Context(), path, func(e Entry) error {
+			if e.Err == nil {
+				got = append(got, fmt.Sprintf("%v: %s", e.Report.Verified, e.Report.Verdict))
+			}
+			return nil
+		})
+		if err != nil || len(got) != 1 || !strings.Contains(got[0], tt.want) || strings.HasPrefix(got[0], "true") != strings.HasPrefix(tt.want, "true") {
+			t.Errorf("%s: %q, %v; want %s", tt.file, got, err, tt.want)
+		}
+	}
+}
+
+// A key that is looked up again minutes later does not make a signature expire meanwhile.
+func TestMailIsJudgedAsOfItsReceiptAlsoLater(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	signer.Expires = time.Now().Add(-time.Minute)
+	s := newTestReceiver(t, Settings{Resolver: testreport.Resolver(t, signer.KeyRecord(""))})
+	mail := []byte(signer.Sign(t, october.Mail()))
+	for at, verified := range map[time.Time]bool{signer.Expires.Add(-time.Minute): true, time.Now(): false} {
+		content := &buffer{memory: s.memory}
+		content.Write(mail)
+		if _, err := s.storeMail(t.Context(), message{content, "7Q2F", netip.MustParseAddr("192.0.2.7"), at}, true); err != nil {
+			t.Fatal(err)
+		}
+		content.release()
+		stored := s.reports()
+		if r := stored[len(stored)-1]; r.Verified != verified || strings.Contains(r.Verdict, "judged as of") {
+			t.Errorf("received at %v: verified %v, %q", at, r.Verified, r.Verdict)
+		}
+	}
+}
+
+func FuzzReceipt(f *testing.F) {
+	f.Add([]byte("Received: a\n\tb; Fri, 25 Oct 2024 05:00:00 +0200\n\n"), "1729825200.M1P2.host", []byte("From a Fri Oct 25 03:00:00 2024"))
+	f.Fuzz(func(t *testing.T, message []byte, name string, from []byte) {
+		now := time.Now()
+		for _, mailbox := range []receipt{maildirReceipt(name), mboxReceipt(from)} {
+			if r := receiptOf(message, mailbox, now); r.at.After(now.Add(clockSkew)) || r.source == "" {
+				t.Errorf("%v", r)
+			}
+		}
+	})
+}
