@@ -17,11 +17,11 @@ var rsaOnlyClient = Case{
 	Remedy: Remedy{
 		Postern: "Add a second [[certificate]] with an RSA key. Postern chooses by what each sender offers.",
 		OtherSoftware: []Advice{
-			{"Postfix", "List both in smtpd_tls_chain_files."},
-			{"Exim", "Set tls_certificate and tls_privatekey to lists of two files."},
-			{"mox", "Add a second entry to KeyCerts, or let ACME create both kinds with HostPrivateKeyFiles."},
-			{"maddy", "Set tls file ecdsa.pem ecdsa.key rsa.pem rsa.key."},
-			{"Go programs", "Add both to tls.Config.Certificates, or choose in GetCertificate with ClientHelloInfo.SupportsCertificate."},
+			{"Postfix", "List both an ECDSA and an RSA pair in smtpd_tls_chain_files, each as key, certificate, intermediates."},
+			{"Exim", "Set tls_certificate and tls_privatekey to lists of two files each, of an ECDSA and of an RSA pair."},
+			{"mox", "Add a second entry to KeyCerts, so that it has both an ECDSA and an RSA pair, or let ACME create both with HostPrivateKeyFiles."},
+			{"maddy", "Name both an ECDSA and an RSA pair: tls file ecdsa.pem ecdsa.key rsa.pem rsa.key."},
+			{"Go programs", "Add both an ECDSA and an RSA pair to tls.Config.Certificates, or choose in GetCertificate with ClientHelloInfo.SupportsCertificate."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
