@@ -136,6 +136,7 @@ type senderRunJSON struct {
 type findingJSON struct {
 	ID       string           `json:"id"`
 	Severity string           `json:"severity"`
+	Accepted string           `json:"accepted,omitempty"`
 	Title    string           `json:"title"`
 	Case     string           `json:"case,omitempty"`
 	Evidence []string         `json:"evidence,omitempty"`
@@ -173,6 +174,9 @@ func toFindingJSON(f probe.Finding) findingJSON {
 	out := findingJSON{ID: f.ID, Severity: f.Severity.String(), Title: f.Title, Evidence: f.Evidence, Remedies: f.Advice, Sources: f.Sources}
 	if f.Case != nil {
 		out.Case = f.Case.ID
+	}
+	if f.Accepted > 0 {
+		out.Accepted = f.Accepted.String()
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,10 +27,10 @@ import (
 
 // probeCmd reports which senders cannot deliver to a server.
 type probeCmd struct {
-	Targets   []string      `arg:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
+	Targets   []string      `arg:"" optional:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
 	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"Protocol to speak: smtp (default, port 25), imap (143) or pop3 (110)."`
 	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
-	As        []string      `placeholder:"ID" help:"Run this sender alone, by its ID in the table of senders. Repeatable."`
+	As        []string      `placeholder:"ID" help:"Run this sender alone, by its ID; help lists them. Repeatable."`
 	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
 	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see above."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
@@ -38,6 +39,8 @@ type probeCmd struct {
 	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
 	ProbeKey  string        `name:"probe-key" placeholder:"FILE" help:"Be recognised as a probe by the Postern with this key. Default: ${data}/probe.key, if it exists."`
 	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target. Default: ${default}."`
+	Accept    []string      `placeholder:"ID" help:"Accept this problem of the targets: show it as a notice, now and later. Repeatable."`
+	Accepted  string        `placeholder:"FILE" help:"File with the accepted problems, a target and an ID per line. Default: postern-accepted.txt, if it exists."`
 	Verbose   bool          `short:"v" xor:"form" help:"Show all findings with evidence and sources, and diagrams of failed handshakes."`
 	JSON      bool          `xor:"form" help:"Print one JSON object per target; see docs/json.md."`
 	JUnit     string        `name:"junit" placeholder:"FILE" help:"Write the findings as JUnit XML too, for build servers."`
@@ -69,6 +72,10 @@ Exit status:
 
 // Run is called by kong.
 func (p probeCmd) Run(ui terminal.UI) error {
+	if slices.Contains(p.As, "help") {
+		listPersonas(ui)
+		return nil
+	}
 	if err := p.check(); err != nil {
 		return &terminal.UsageError{Err: err}
 	}
@@ -76,14 +83,21 @@ func (p probeCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return &terminal.UsageError{Err: err}
 	}
+	accepted, err := p.readAcceptance()
+	if err != nil {
+		return &terminal.UsageError{Err: err}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	status, known, err := p.first(ctx, ui, prober)
+	status, known, err := p.first(ctx, ui, prober, accepted)
 	if err != nil {
 		return err
 	}
+	if err := accepted.save(); err != nil {
+		return &terminal.UsageError{Err: err}
+	}
 	if p.Watch > 0 {
-		p.watch(ctx, ui, prober.Probe, known)
+		p.watch(ctx, ui, accepted.examine(prober.Probe), known)
 	}
 	if p.Check {
 		return status.monitoring()
@@ -93,6 +107,8 @@ func (p probeCmd) Run(ui terminal.UI) error {
 
 func (p probeCmd) check() error {
 	switch {
+	case len(p.Targets) == 0:
+		return errors.New("expected a target: a domain, a host, host:port or an IP address")
 	case p.Timeout <= 0:
 		return fmt.Errorf("--timeout %v: must be positive", p.Timeout)
 	case p.Watch < 0:
@@ -125,7 +141,7 @@ func (p probeCmd) prober() (*probe.Prober, error) {
 	for _, id := range p.As {
 		known, ok := persona.Find(id)
 		if !ok {
-			return nil, fmt.Errorf("--as: unknown sender %q; a probe without --as lists them all", id)
+			return nil, fmt.Errorf("--as: unknown sender %q; --as help lists them", id)
 		}
 		prober.Personas = append(prober.Personas, known)
 	}
@@ -199,14 +215,14 @@ func (m *testMessage) Decode(ctx *kong.DecodeContext) error {
 }
 
 // first probes once, with progress on a terminal.
-func (p probeCmd) first(ctx context.Context, ui terminal.UI, prober *probe.Prober) (probeStatus, []probe.Problems, error) {
+func (p probeCmd) first(ctx context.Context, ui terminal.UI, prober *probe.Prober, accepted *acceptance) (probeStatus, []probe.Problems, error) {
 	shown := terminal.NewProgress(ui.Err)
 	defer shown.Done()
 	shown.Set("postern: probing " + strings.Join(p.Targets, ", "))
 	counts := &probeProgress{shown: shown, addresses: make(map[netip.AddrPort]struct{ done, all int })}
 	prober.Progress = counts.count
 	defer func() { prober.Progress = nil }() // no progress of --watch
-	return p.once(ctx, ui.Above(shown), prober.Probe)
+	return p.once(ctx, ui.Above(shown), accepted.examine(prober.Probe))
 }
 
 // once probes all targets and prints the results. It returns the problems of each

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -88,14 +89,19 @@ func (s probeScreen) findings(all []probe.Finding) {
 
 func (s probeScreen) finding(f probe.Finding) {
 	label := f.Severity.String()
-	if f.Severity >= probe.Warning {
+	title := f.Title
+	switch {
+	case f.Severity >= probe.Warning:
 		label = strings.ToUpper(label)
+	case f.Accepted > 0:
+		label, title = "accepted", acceptedTitle(f)
 	}
-	s.Paragraph(label, f.Title)
+	s.Paragraph(label, title)
 	s.evidence(f)
 	for _, a := range f.Advice {
 		s.Paragraph("do", a.Software+": "+a.Action)
 	}
+	s.Paragraph("id", f.ID)
 	if !s.verbose {
 		if f.Case != nil {
 			s.Paragraph("more", "postern cases show "+f.Case.ID)
@@ -108,6 +114,10 @@ func (s probeScreen) finding(f probe.Finding) {
 	if f.Transcript != nil {
 		fmt.Fprintf(s.Out, "\n%s", f.Transcript.Diagram(handshake.DiagramOptions{Location: time.Local}))
 	}
+}
+
+func acceptedTitle(f probe.Finding) string {
+	return fmt.Sprintf("%s (%s, id %s)", f.Title, f.Accepted, f.ID)
 }
 
 func (s probeScreen) notices(all []probe.Finding) {
@@ -123,7 +133,18 @@ func (s probeScreen) notices(all []probe.Finding) {
 			fmt.Fprintln(s.Out)
 			first = false
 		}
+		if f.Accepted > 0 {
+			s.Paragraph("accepted", acceptedTitle(f))
+			continue
+		}
 		s.Paragraph("notice", f.Title)
+	}
+}
+
+// listPersonas prints the values of --as.
+func listPersonas(ui terminal.UI) {
+	for _, p := range persona.All() {
+		fmt.Fprintf(ui.Out, "%-24s  %s\n", p.ID, p.Does)
 	}
 }
 

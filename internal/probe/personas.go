@@ -30,7 +30,7 @@ func checkPersonas(p *addressProbe) []Finding {
 			found = append(found, p.failed(r))
 		}
 	}
-	stopped := p.last == nil || !p.last.Completed // see checkStillUp
+	stopped := p.last != nil && !p.last.Completed // see checkStillUp
 	if p.alone {
 		stopped = len(checkReachable(p)) > 0 || len(checkOffersTLS(p)) > 0 // which have said it
 	}

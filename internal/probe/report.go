@@ -132,6 +132,10 @@ type Finding struct {
 	Advice  []interop.Advice
 	Sources []string // URLs
 
+	// Accepted is the severity of a problem that the operator accepts, whose Severity is
+	// [Notice]. It is OK of all others.
+	Accepted Severity
+
 	Case       *interop.Case         // the known case that it is an instance of, or nil
 	Transcript *handshake.Transcript // the handshake that shows it, or nil
 }
