@@ -30,7 +30,7 @@ type handshakesListCmd struct {
 	Case   string `placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
 	Failed bool   `help:"Only failed handshakes."`
 	Probes bool   `help:"Also those of recognised probes; see postern probe --probe-key."`
-	Limit  int    `default:"100" placeholder:"N" help:"Print at most this many. Default: ${default}."`
+	Limit  limit  `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
 	Follow bool   `help:"Print new handshakes as they happen, the oldest first."`
 	JSON   bool   `help:"Print one JSON object per line; see docs/json.md."`
 }
@@ -44,7 +44,10 @@ func (h handshakesListCmd) Run(ui terminal.UI) error {
 	defer book.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	filter := ledger.Filter{Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: h.Limit}
+	filter := ledger.Filter{Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: int(h.Limit)}
+	if !h.Follow {
+		filter.Limit = h.Limit.query()
+	}
 	found, err := book.Handshakes(ctx, filter)
 	if err != nil {
 		return err
@@ -53,7 +56,7 @@ func (h handshakesListCmd) Run(ui terminal.UI) error {
 		if len(found) == 0 {
 			ui.Note("no handshakes since " + localTime(h.Since.Time))
 		}
-		return h.print(ui, found)
+		return h.print(ui, cut(ui, found, h.Limit))
 	}
 	return h.follow(ctx, ui, book, filter, found)
 }

@@ -76,6 +76,7 @@ type senderHistoryJSON struct {
 	Pins      []fallback.Pin      `json:"pins"`
 	Decisions []fallback.Decision `json:"decisions"`
 	Failed    []handshakeJSON     `json:"failed"`
+	Refusals  []refusalJSON       `json:"refusals"`
 }
 
 type dayJSON struct {
@@ -85,7 +86,7 @@ type dayJSON struct {
 }
 
 func toSenderHistoryJSON(s senderHistory) senderHistoryJSON {
-	return senderHistoryJSON{notNil(s.senders), each(s.days, toDayJSON), notNil(s.pins), notNil(s.decisions), each(s.failed, toHandshakeJSON)}
+	return senderHistoryJSON{notNil(s.senders), each(s.days, toDayJSON), notNil(s.pins), notNil(s.decisions), each(s.failed, toHandshakeJSON), each(s.refusals, toRefusalJSON)}
 }
 
 func toDayJSON(d ledger.Day) dayJSON {

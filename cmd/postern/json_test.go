@@ -19,7 +19,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range []any{
-		handshakeJSON{}, negotiatedJSON{}, ledger.Diagnosis{}, ledger.Sender{}, ledger.Counts{}, senderHistoryJSON{}, dayJSON{}, fallback.Pin{}, fallback.Decision{},
+		handshakeJSON{}, negotiatedJSON{}, ledger.Diagnosis{}, ledger.Sender{}, ledger.Counts{}, senderHistoryJSON{}, dayJSON{}, refusalJSON{}, fallback.Pin{}, fallback.Decision{},
 		probedJSON{}, hostJSON{}, addressJSON{}, senderRunJSON{}, findingJSON{},
 		reportJSON{}, tlsrptexplain.DaySummary{}, addedJSON{},
 		reportExplainedJSON{}, policyJSON{}, periodJSON{}, resultJSON{}, activityJSON{}, activitySenderJSON{}, recordsJSON{},

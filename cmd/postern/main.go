@@ -3,6 +3,7 @@
 //	postern serve        receives mail
 //	postern handshakes   shows handshakes and explains failed ones
 //	postern senders      shows senders and their TLS mode, and pins it
+//	postern refusals     lists refused and deferred mail, and who refused it
 //	postern probe        reports which senders cannot deliver to a server
 //	postern dns          prints and checks the DNS records to publish
 //	postern explain      explains packet captures and transcripts
@@ -33,6 +34,7 @@ type root struct {
 	Serve      serveCmd         `cmd:"" help:"Receive mail."`
 	Handshakes handshakesCmd    `cmd:"" help:"Show handshakes and explain failed ones."`
 	Senders    sendersCmd       `cmd:"" help:"Show senders and their TLS mode; pin it."`
+	Refusals   refusalsCmd      `cmd:"" help:"List refused and deferred mail, and who refused it."`
 	Probe      probeCmd         `cmd:"" help:"Report which senders cannot deliver to a server."`
 	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print and check the DNS records to publish."`
 	Explain    explainCmd       `cmd:"" help:"Explain the handshakes in a packet capture or transcript."`

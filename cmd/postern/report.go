@@ -20,15 +20,16 @@ type reportCmd struct {
 
 type reportListCmd struct {
 	reportFlags
-	Limit int `default:"100" placeholder:"N" help:"Print at most this many reports. Default: ${default}."`
+	Limit limit `default:"100" placeholder:"N" help:"Print at most this many reports, up to 10000. Default: ${default}."`
 }
 
 // Run is called by kong.
 func (r reportListCmd) Run(ui terminal.UI) error {
-	found, err := r.read(ui, r.Limit)
+	found, err := r.read(ui, r.Limit.query())
 	if err != nil {
 		return err
 	}
+	found = cut(ui, found, r.Limit)
 	if len(found) > 0 && !r.JSON {
 		fmt.Fprintln(ui.Out, reportHead)
 	}

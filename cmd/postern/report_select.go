@@ -89,15 +89,12 @@ func (f reportFlags) count(ctx context.Context, book *ledger.Reader, r ledger.Re
 	return counted, nil
 }
 
-// maxReports is the most reports that the ledger returns.
-const maxReports = 10_000
-
 // leftOut says which reports an empty list would have without one of the flags.
 func (f reportFlags) leftOut(ctx context.Context, book *ledger.Reader) (string, error) {
 	var left []string
 	var failed error
 	without := func(text string, relax func(*ledger.ReportFilter)) {
-		filter := f.filter(maxReports)
+		filter := f.filter(maxRows)
 		relax(&filter)
 		found, err := book.Reports(ctx, filter)
 		failed = cmp.Or(failed, err)
@@ -112,7 +109,7 @@ func (f reportFlags) leftOut(ctx context.Context, book *ledger.Reader) (string, 
 	without("unverified (--verified)", func(r *ledger.ReportFilter) { r.Verified = false })
 	if left == nil {
 		without("by these flags together (postern report list --since OLDEST)", func(r *ledger.ReportFilter) {
-			*r = ledger.ReportFilter{Limit: maxReports}
+			*r = ledger.ReportFilter{Limit: maxRows}
 		})
 	}
 	if left == nil {

@@ -17,12 +17,12 @@ type reportSummaryCmd struct {
 
 // Run is called by kong.
 func (r reportSummaryCmd) Run(ui terminal.UI) error {
-	found, err := r.read(ui, maxReports)
+	found, err := r.read(ui, maxRows)
 	if err != nil {
 		return err
 	}
-	if len(found) == maxReports {
-		ui.Note(fmt.Sprintf("only the newest %d reports are counted; narrow with --since, --domain or --submitter", maxReports))
+	if len(found) == maxRows {
+		ui.Note(fmt.Sprintf("only the newest %d reports are counted; narrow with --since, --domain or --submitter", maxRows))
 	}
 	all := tlsrptexplain.Summarize(found)
 	if !r.JSON {

@@ -29,7 +29,7 @@ type sendersListCmd struct {
 	Sender   string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Failed   bool   `help:"Only senders with failed handshakes."`
 	Returned bool   `help:"Only senders that retried in plaintext after a failed handshake."`
-	Limit    int    `default:"100" placeholder:"N" help:"Print at most this many. Default: ${default}."`
+	Limit    limit  `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
 	JSON     bool   `help:"Print one JSON object per line; see docs/json.md."`
 }
 
@@ -41,11 +41,12 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 	}
 	defer book.Close()
 	found, err := book.Senders(context.Background(), ledger.Filter{
-		Since: s.Since.Time, Sender: s.Sender, Failed: s.Failed, Returned: s.Returned, Limit: s.Limit,
+		Since: s.Since.Time, Sender: s.Sender, Failed: s.Failed, Returned: s.Returned, Limit: s.Limit.query(),
 	})
 	if err != nil {
 		return err
 	}
+	found = cut(ui, found, s.Limit)
 	if s.JSON {
 		for _, sender := range found {
 			if err := ui.JSON(sender); err != nil {
@@ -58,10 +59,7 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 		ui.Note("no senders since " + localTime(s.Since.Time))
 		return nil
 	}
-	fmt.Fprintln(ui.Out, senderHead)
-	for _, sender := range found {
-		fmt.Fprintln(ui.Out, senderLine(sender))
-	}
+	printSenders(ui, found)
 	return nil
 }
 
@@ -138,6 +136,7 @@ type senderHistory struct {
 	decisions []fallback.Decision
 	pins      []fallback.Pin
 	failed    []ledger.Handshake
+	refusals  []ledger.Refusal
 }
 
 // Run is called by kong.
@@ -154,7 +153,7 @@ func (s sendersShowCmd) Run(ui terminal.UI) error {
 	if s.JSON {
 		return ui.JSON(toSenderHistoryJSON(history))
 	}
-	if len(history.senders) == 0 && len(history.pins) == 0 {
+	if len(history.senders) == 0 && len(history.pins) == 0 && len(history.refusals) == 0 {
 		ui.Note(fmt.Sprintf("no sender matches %s since %s", safetext.Printable(s.Sender), localTime(s.Since.Time)))
 		return nil
 	}
@@ -177,7 +176,10 @@ func (s sendersShowCmd) read(book *ledger.Reader) (history senderHistory, err er
 		return history, err
 	}
 	filter.Failed, filter.Limit = true, 10
-	history.failed, err = book.Handshakes(ctx, filter)
+	if history.failed, err = book.Handshakes(ctx, filter); err != nil {
+		return history, err
+	}
+	history.refusals, err = book.Refusals(ctx, ledger.RefusalFilter{Since: s.Since.Time, Sender: s.Sender, Limit: 10})
 	return history, err
 }
 
@@ -199,9 +201,8 @@ func (s sendersShowCmd) pins(ctx context.Context, book *ledger.Reader) ([]fallba
 
 // printSender prints what the ledger has about a sender.
 func printSender(ui terminal.UI, s senderHistory) {
-	fmt.Fprintln(ui.Out, senderHead)
-	for _, sender := range s.senders {
-		fmt.Fprintln(ui.Out, senderLine(sender))
+	if len(s.senders) > 0 {
+		printSenders(ui, s.senders)
 	}
 	for _, p := range s.pins {
 		fmt.Fprintf(ui.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Mode, localTime(p.Since), safetext.Printable(p.Why))
@@ -225,6 +226,12 @@ func printSender(ui terminal.UI, s senderHistory) {
 	for _, h := range s.failed {
 		fmt.Fprintln(ui.Out, handshakeLine(h))
 	}
+	if len(s.refusals) > 0 {
+		fmt.Fprintln(ui.Out, "\nrefused and deferred commands (all: postern refusals --sender)")
+	}
+	for _, r := range s.refusals {
+		printRefusal(ui, r)
+	}
 }
 
 func dayText(d ledger.Day) string {
@@ -239,11 +246,34 @@ const senderFormat = "%-20s  %-28s  %8s  %8s  %8s  %9s  %-21s  %s"
 
 var senderHead = strings.TrimRight(fmt.Sprintf(senderFormat, "network", "ehlo", "full", "resumed", "failed", "plaintext", "last seen", ""), " ")
 
-// senderLine is a sender in a line of the table.
-func senderLine(s ledger.Sender) string {
-	words := ""
+// printSenders prints the table of senders.
+func printSenders(ui terminal.UI, all []ledger.Sender) {
+	type name struct {
+		network netip.Prefix
+		ehlo    string
+	}
+	rows := make(map[name]int)
+	for _, s := range all {
+		rows[name{s.Network, s.EHLO}]++
+	}
+	fmt.Fprintln(ui.Out, senderHead)
+	for _, s := range all {
+		fmt.Fprintln(ui.Out, senderLine(s, rows[name{s.Network, s.EHLO}] > 1))
+	}
+}
+
+// senderLine is a sender in a line of the table. Only rows that look the same have the
+// fingerprint in which they differ.
+func senderLine(s ledger.Sender, same bool) string {
+	var notes []string
 	if s.Returned > 0 {
-		words = fmt.Sprintf("retried without TLS %d×", s.Returned)
+		notes = append(notes, fmt.Sprintf("retried without TLS %d×", s.Returned))
+	}
+	switch {
+	case same && s.Fingerprint != "":
+		notes = append(notes, "JA4 "+safetext.Shorten(s.Fingerprint, 40))
+	case same:
+		notes = append(notes, "no ClientHello")
 	}
 	count := func(n int64) string {
 		if n == 0 {
@@ -252,6 +282,6 @@ func senderLine(s ledger.Sender) string {
 		return fmt.Sprint(n)
 	}
 	line := fmt.Sprintf(senderFormat, s.Network, safetext.Shorten(s.EHLO, 28), count(s.Full), count(s.Resumed),
-		count(s.Failed), count(s.Plaintext), s.Last.Local().Format("2006-01-02 15:04 MST"), words)
+		count(s.Failed), count(s.Plaintext), s.Last.Local().Format("2006-01-02 15:04 MST"), strings.Join(notes, ", "))
 	return strings.TrimRight(line, " ")
 }

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"postern/internal/config"
+	"postern/internal/logkey"
 	"postern/internal/server"
+	"postern/internal/smtp"
 	"postern/internal/terminal"
 )
 
@@ -53,7 +56,7 @@ func (s serveCmd) Run(ui terminal.UI) error {
 	level.Set(c.Log.Level)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	log := newLog(ui.Err, c.Log.Format, level)
+	log := newLog(ui.Err, c.Log, level)
 	srv, err := server.New(c, log, level)
 	if err != nil {
 		return cannotWrite(c, err)
@@ -70,11 +73,40 @@ func (s serveCmd) Run(ui terminal.UI) error {
 
 func (s serveCmd) load() (*config.Config, error) { return config.Load(s.Config, s.Flags) }
 
-// newLog returns a logger in a format of [config.Log].
-func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+// newLog returns a logger of that format, which logs as much of mail addresses as o says.
+func newLog(w io.Writer, o config.Log, level slog.Leveler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
-	if format == "json" {
+	if o.Addresses != smtp.FullAddress {
+		options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr { return shortenAddresses(a, o.Addresses) }
+	}
+	if o.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// shortenAddresses returns an attribute of the log with as much of mail addresses as detail
+// says. Replies of servers, and errors and ends of sessions that quote them, have some.
+func shortenAddresses(a slog.Attr, detail smtp.AddressDetail) slog.Attr {
+	switch a.Key {
+	case logkey.From:
+		return slog.String(a.Key, detail.Of(a.Value.String()))
+	case logkey.Recipients:
+		all, ok := a.Value.Any().([]string)
+		if !ok {
+			return a // their number
+		}
+		shortened := make([]string, len(all))
+		for i, text := range all {
+			if strings.HasPrefix(text, "<") { // a mailbox with its reply
+				shortened[i] = detail.In(text)
+			} else {
+				shortened[i] = detail.Of(text)
+			}
+		}
+		return slog.Any(a.Key, shortened)
+	case logkey.Reply, logkey.End, logkey.Err:
+		return slog.String(a.Key, detail.In(a.Value.String()))
+	}
+	return a
 }

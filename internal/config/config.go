@@ -21,6 +21,7 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/nexthop/relay"
+	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/mtasts"
 	"postern/sessionticket"
@@ -50,8 +51,9 @@ type Config struct {
 
 // Log configures the log.
 type Log struct {
-	Format string // "text" or "json"
-	Level  slog.Level
+	Format    string // "text" or "json"
+	Level     slog.Level
+	Addresses smtp.AddressDetail
 }
 
 // Web configures the web server. Where a list is empty, that listener is off.
@@ -60,11 +62,12 @@ type Web struct {
 	ListenPlain []string // addresses for HTTP in the clear
 }
 
-// Ledger limits what the ledger keeps. Zero fields mean the defaults of package
+// Ledger limits what the ledger keeps. Zero limits mean the defaults of package
 // ledger.
 type Ledger struct {
-	MaxAge  time.Duration
-	MaxSize int64 // bytes
+	MaxAge    time.Duration
+	MaxSize   int64 // bytes
+	Addresses smtp.AddressDetail
 }
 
 // LedgerFile is the ledger's file in a data folder.
@@ -96,8 +99,9 @@ func defaults() *Config {
 		Hostname: machineName(),
 		Listen:   []string{"127.0.0.1:2525"},
 		Data:     DefaultData,
-		Log:      Log{Format: "text"},
+		Log:      Log{Format: "text", Addresses: smtp.FullAddress},
 		ACME:     ACME{Directory: letsEncrypt, NewKey: true},
+		Ledger:   Ledger{Addresses: smtp.DomainOnly},
 		MTASTS:   MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		Reports:  Reports{Delivery: Copy},
 		nextHop:  toMaildir,

@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/internal/testcert"
 )
@@ -90,7 +91,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	}
 	want.Certificates = []certs.Pair{got.Certificates[0]}
 	want.Limits = smtpd.DefaultLimits
-	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize}
+	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize, Addresses: smtp.DomainOnly}
 	want.Reports = Reports{Addresses: []string{"tls-reports@example.org"}, Delivery: Copy, Path: "/tls-reports", Resolver: "127.0.0.1:53"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/smtp"
 	"postern/mtasts"
 )
 
@@ -198,6 +199,15 @@ func rate(to *float64) setter {
 
 func sizeRate(to *float64) setter {
 	return parsed(to, parseSizeRate, "a size per second", `write it in quotes, such as "20MiB/s"`)
+}
+
+func addresses(to *smtp.AddressDetail) setter {
+	return func(s setting) *Problem {
+		if s.value.text == nil || to.UnmarshalText([]byte(*s.value.text)) != nil {
+			return expected("how much of addresses to keep", s.value, "use full, domain or none")
+		}
+		return nil
+	}
 }
 
 func (c *Config) setMode(s setting) *Problem {

@@ -56,7 +56,10 @@ func (r *retention) byAge(s *store, now time.Time) error {
 	if err := s.forget(horizon, last); err != nil {
 		return err
 	}
-	return r.byReports(s)
+	if err := r.byReports(s); err != nil {
+		return err
+	}
+	return r.byRefusals(s)
 }
 
 // byReports keeps reports within a quarter of the file, since anybody can send some. It
@@ -157,6 +160,7 @@ func (s *store) forgetRest(before, last int64) error {
 		`DELETE FROM decisions WHERE at < ? OR last <= ?`,
 		`DELETE FROM states WHERE at < ? OR last <= ?`,
 		`DELETE FROM reports WHERE at < ? OR last <= ?`,
+		`DELETE FROM refusals WHERE seen < ? OR last <= ?`,
 		`WITH gone AS (SELECT sender AS id, ` + sums + ` FROM days WHERE ` + oldDay + ` GROUP BY sender)
 			UPDATE senders AS s SET full = s.full - gone.full, resumed = s.resumed - gone.resumed, failed = s.failed - gone.failed,
 			plaintext = s.plaintext - gone.plaintext, returned = s.returned - gone.returned

@@ -13,8 +13,12 @@ const (
 	Messages   = "messages"
 	Bytes      = "bytes" // of message text
 	Duration   = "duration"
-	Reply      = "reply" // SMTP reply to the sender
-	End        = "end"   // how a session ended
+	Reply      = "reply"    // SMTP reply to the sender
+	Command    = "command"  // verb that was refused
+	By         = "by"       // who refused it: postern or next hop
+	Refused    = "refused"  // number of commands with a 5xx reply
+	Deferred   = "deferred" // number of commands with a 4xx reply
+	End        = "end"      // how a session ended
 	NextHop    = "nexthop"
 	Step       = "step" // of the dialogue with the next hop
 	Err        = "err"

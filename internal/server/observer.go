@@ -15,6 +15,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/interop"
 	"postern/sessionticket"
@@ -25,6 +26,7 @@ import (
 type observer struct {
 	selector *fallback.Selector
 	ledger   *ledger.Ledger
+	refusals *refusalBook
 	log      *slog.Logger
 
 	closed chan struct{} // closed when the sender history is to be saved for the last time
@@ -32,13 +34,16 @@ type observer struct {
 }
 
 // openObserver returns an observer whose new senders start in the given mode, with the ledger
-// at path and the sender history in it. A ledger that cannot be opened is logged; mail goes
+// at path and the sender history in it. The ledger keeps as much of mail addresses as addresses
+// says. A ledger that cannot be opened is logged; mail goes
 // on without it.
-func openObserver(initial sessionticket.Mode, path string, o ledger.Options) *observer {
+func openObserver(initial sessionticket.Mode, path string, addresses smtp.AddressDetail, o ledger.Options) *observer {
 	obs := &observer{selector: fallback.New(initial), log: o.Log, closed: make(chan struct{})}
 	o.Pins = obs.setPins
 	obs.ledger = ledger.Open(path, o)
+	obs.refusals = newRefusalBook(obs.ledger, o.Log, addresses)
 	obs.loadHistory(path)
+	obs.saving.Go(func() { obs.refusals.run(obs.closed) })
 	obs.saving.Go(obs.saveHistory)
 	return obs
 }
@@ -78,6 +83,12 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	}
 	obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
 }
+
+// CommandRefused logs and stores a refused command.
+func (obs *observer) CommandRefused(c smtpd.RefusedCommand) { obs.refusals.refused(c) }
+
+// MessageAccepted notes that a deferred sender was accepted.
+func (obs *observer) MessageAccepted(m smtpd.AcceptedMessage) { obs.refusals.accepted(m) }
 
 func diagnose(r smtpd.SessionResult) (found []interop.Diagnosis, failed bool) {
 	if r.Transcript == nil {
@@ -188,6 +199,8 @@ func sessionAttrs(r smtpd.SessionResult) []slog.Attr {
 		slog.Int(logkey.Messages, r.Messages),
 		slog.Int(logkey.Recipients, r.Recipients),
 		slog.Int64(logkey.Bytes, r.Bytes),
+		slog.Int(logkey.Refused, r.Refused),
+		slog.Int(logkey.Deferred, r.Deferred),
 		slog.Duration(logkey.Duration, r.Duration.Round(time.Millisecond)),
 		slog.String(logkey.End, r.End),
 	)

@@ -17,6 +17,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/sessionticket"
 )
@@ -71,7 +72,7 @@ func (l lines) Write(line []byte) (int, error) {
 func open(t *testing.T, path string) observed {
 	t.Helper()
 	log := make(lines, 100)
-	o := openObserver(sessionticket.Stock, path, ledger.Options{Log: slog.New(slog.NewJSONHandler(log, nil))})
+	o := openObserver(sessionticket.Stock, path, smtp.DomainOnly, ledger.Options{Log: slog.New(slog.NewJSONHandler(log, nil))})
 	return observed{o, log}
 }
 

@@ -56,8 +56,10 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("ledger", now.Ledger != next.Ledger)
 	note("reports", !reflect.DeepEqual(now.Reports, next.Reports))
 	note("log.format", now.Log.Format != next.Log.Format)
+	note("log.addresses", now.Log.Addresses != next.Log.Addresses)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
+	next.Log.Addresses = now.Log.Addresses
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }

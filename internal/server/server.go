@@ -88,7 +88,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), ledger.Options{
+	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
 	s.probeKey = openProbeKey(config.ProbeKeyFile(c.Data), log)

@@ -53,6 +53,21 @@ func pathEnd(s string) int {
 	return -1
 }
 
+// PathIn returns the path in the argument of MAIL or RCPT, without checking it: what a
+// refused command was about. It is empty if there is none.
+func PathIn(arg string) string {
+	begin := strings.IndexByte(arg, '<')
+	if begin < 0 {
+		return ""
+	}
+	arg = arg[begin:]
+	end := pathEnd(arg)
+	if end < 0 {
+		return ""
+	}
+	return strings.TrimLeft(arg[:end], "<")
+}
+
 // parseMailbox checks a path and returns its mailbox, without the source route.
 func parseMailbox(path string) (string, error) {
 	if strings.HasPrefix(path, "@") {

@@ -27,6 +27,9 @@ var ErrReply = errors.New("smtp: not a reply")
 type Reply struct {
 	Code  int
 	Lines []string
+
+	// Remote reports that another server sent the reply: see [ReadReply].
+	Remote bool
 }
 
 // NewReply returns a reply of one line, as in
@@ -89,7 +92,7 @@ func (r Reply) Enhance() Reply {
 	for i, line := range r.Lines {
 		lines[i] = prefix + line
 	}
-	return Reply{Code: r.Code, Lines: lines}
+	return Reply{Code: r.Code, Lines: lines, Remote: r.Remote}
 }
 
 // Text returns the text in one line, for logs.
@@ -125,7 +128,7 @@ func (r Reply) Append(b []byte) []byte {
 // It returns an error wrapping [ErrReply], which quotes the line, or r's error:
 // io.EOF where the connection ended before or within the reply.
 func ReadReply(r *bufio.Reader) (Reply, error) {
-	var reply Reply
+	reply := Reply{Remote: true}
 	for len(reply.Lines) < maxReplyLines {
 		line, err := readReplyLine(r)
 		if err != nil {

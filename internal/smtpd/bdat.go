@@ -92,7 +92,7 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 // next replies to the last chunk and reads the next BDAT command.
 func (c *chunkReader) next() error {
 	s := c.s
-	s.put(smtp.NewReply(250, "2.0.0", "chunk received"))
+	s.put(s.command, smtp.NewReply(250, "2.0.0", "chunk received"))
 	line, err := s.readCommand()
 	if err != nil {
 		c.stop = func() { s.readFailed(err) }
@@ -119,6 +119,7 @@ func (c *chunkReader) next() error {
 func (s *session) insteadOfChunk(verb, arg string) {
 	s.hop.Reset()
 	s.reset()
+	s.command = s.newCommand(verb, arg)
 	switch verb {
 	case "RSET", "QUIT", "EHLO", "HELO", "NOOP":
 		s.dispatch(verb, arg)

@@ -58,6 +58,7 @@ func (s *session) mayText() *smtp.Reply {
 	case reply.Positive(): // invalid here, and no sender would understand it
 		reply = smtp.NewReply(451, "4.5.0", "unexpected reply from next hop")
 	}
+	s.command.recipients = s.recipients
 	s.abandon()
 	return &reply
 }
@@ -122,6 +123,7 @@ func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Re
 	case refusedText(err):
 		s.finish(ruleReply(err))
 	case brokenRule(err):
+		s.atEndOfMessage()
 		s.hangUp(ruleReply(err), "message refused: "+err.Error())
 	default:
 		s.lost(err)
@@ -130,22 +132,26 @@ func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Re
 
 // finish replies to the message.
 func (s *session) finish(reply smtp.Reply) {
+	s.atEndOfMessage()
 	if reply.Positive() {
 		s.messages++
 		s.acknowledged += len(s.recipients)
+		s.logMessage(reply)
+		s.server.observer.MessageAccepted(AcceptedMessage{At: time.Now(), Sender: s.addr, From: s.mail.From, Recipients: s.recipients})
 	}
-	s.logMessage(reply)
 	s.reset()
-	s.put(reply)
+	s.put(s.command, reply)
 }
 
-// logMessage logs a message and the reply to it.
+// atEndOfMessage makes the end of the text what the next reply is to.
+func (s *session) atEndOfMessage() {
+	s.command = command{verb: endOfMessage, from: s.mail.From, recipients: s.recipients}
+}
+
+// logMessage logs an accepted message and the reply to it. Others are logged as refused
+// commands.
 func (s *session) logMessage(reply smtp.Reply) {
-	level := slog.LevelDebug
-	if !reply.Positive() {
-		level = slog.LevelInfo
-	}
-	s.server.log.LogAttrs(context.Background(), level, "message",
+	s.server.log.LogAttrs(context.Background(), slog.LevelDebug, "message",
 		slog.String(logkey.Session, s.id),
 		slog.String(logkey.Sender, s.addr.String()),
 		slog.String(logkey.From, s.mail.From),
@@ -156,6 +162,7 @@ func (s *session) logMessage(reply smtp.Reply) {
 
 // lost ends the session after a read error in a message.
 func (s *session) lost(err error) {
+	s.command = command{} // what follows is no reply to one
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.hangUp(smtp.NewReply(421, "4.4.2", "timeout receiving message"), "timeout in message")
 		return

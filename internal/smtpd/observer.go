@@ -18,6 +18,20 @@ type Observer interface {
 
 	// SessionEnded is called with the result of each session, and logs it.
 	SessionEnded(SessionResult)
+
+	// CommandRefused is called for each command that is refused or deferred, and logs it.
+	CommandRefused(RefusedCommand)
+
+	// MessageAccepted is called for each acknowledged message.
+	MessageAccepted(AcceptedMessage)
+}
+
+// An AcceptedMessage is a message that the next hop has accepted.
+type AcceptedMessage struct {
+	At         time.Time
+	Sender     netip.AddrPort
+	From       string
+	Recipients []string
 }
 
 // A SessionResult is what is known of a session that has ended.
@@ -41,6 +55,8 @@ type SessionResult struct {
 	Recipients int // of these messages
 	Bytes      int64
 
+	Refused, Deferred int // commands with a 5xx or a 4xx reply
+
 	End string // how the session ended
 	Err error  // nil if End says everything
 }
@@ -60,6 +76,8 @@ func (s *session) result() SessionResult {
 		Messages:   s.messages,
 		Recipients: s.acknowledged,
 		Bytes:      s.bytes,
+		Refused:    s.refused,
+		Deferred:   s.deferred,
 		End:        s.end,
 		Err:        s.err,
 	}

@@ -18,8 +18,10 @@ type testObserver struct {
 	mode    sessionticket.Mode
 	results chan SessionResult
 
-	mu    sync.Mutex
-	asked []string // fingerprints
+	mu       sync.Mutex
+	asked    []string // fingerprints
+	refused  []RefusedCommand
+	accepted []AcceptedMessage
 }
 
 func newTestObserver() *testObserver { return &testObserver{results: make(chan SessionResult, 1000)} }
@@ -32,6 +34,18 @@ func (n *testObserver) ChooseMode(_ netip.Addr, ja4 string, _ bool) sessionticke
 }
 
 func (n *testObserver) SessionEnded(r SessionResult) { n.results <- r }
+
+func (n *testObserver) CommandRefused(c RefusedCommand) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refused = append(n.refused, c)
+}
+
+func (n *testObserver) MessageAccepted(m AcceptedMessage) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.accepted = append(n.accepted, m)
+}
 
 // result waits for the next session to end and returns its result.
 func (s *testServer) result() SessionResult { return <-s.observed.results }

@@ -29,7 +29,7 @@ func (s *testServer) greeted(t *testing.T) (c *testsmtp.Client, session string) 
 	return c, session
 }
 
-func command(t *testing.T, c *testsmtp.Client, line string) smtp.Reply {
+func ask(t *testing.T, c *testsmtp.Client, line string) smtp.Reply {
 	t.Helper()
 	reply, err := c.Ask(line + "\r\n")
 	if err != nil {
@@ -47,20 +47,20 @@ func TestProbeIsRecognisedAndDeliversNothing(t *testing.T) {
 	key := probekey.New()
 	s := startServer(t, keyed(key))
 	c, session := s.greeted(t)
-	if reply := command(t, c, "EHLO "+key.EHLO("early-ticket", session)); !probekey.Welcomed(reply.Lines) {
+	if reply := ask(t, c, "EHLO "+key.EHLO("early-ticket", session)); !probekey.Welcomed(reply.Lines) {
 		t.Errorf("the reply is %v", reply)
 	}
-	if reply := command(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 550 {
+	if reply := ask(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 550 {
 		t.Errorf("a probe's MAIL: %v", reply)
 	}
-	command(t, c, "EHLO sender.example")
+	ask(t, c, "EHLO sender.example")
 	if err := c.StartTLS(testsmtp.OpportunisticTLS()); err != nil {
 		t.Fatal(err)
 	}
-	if reply := command(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 550 {
+	if reply := ask(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 550 {
 		t.Errorf("its MAIL under another name, over TLS: %v", reply)
 	}
-	command(t, c, "QUIT")
+	ask(t, c, "QUIT")
 	if r := s.result(); !r.Probe || len(s.hop.taken()) > 0 {
 		t.Errorf("the result is %+v", r)
 	}
@@ -71,8 +71,8 @@ func TestProbeHasAShortName(t *testing.T) {
 	key := probekey.New()
 	s := startServer(t, keyed(key))
 	c, session := s.greeted(t)
-	command(t, c, "EHLO "+key.EHLO("early-ticket", session))
-	command(t, c, "QUIT")
+	ask(t, c, "EHLO "+key.EHLO("early-ticket", session))
+	ask(t, c, "QUIT")
 	if r := s.result(); r.EHLO != "early-ticket.probe.invalid" {
 		t.Errorf("its name is %q", r.EHLO)
 	}
@@ -88,13 +88,13 @@ func TestForgersAreSenders(t *testing.T) {
 	} {
 		c, session := s.greeted(t)
 		name := name(session)
-		if reply := command(t, c, "EHLO "+name); probekey.Welcomed(reply.Lines) {
+		if reply := ask(t, c, "EHLO "+name); probekey.Welcomed(reply.Lines) {
 			t.Errorf("%s: the reply is %v", why, reply)
 		}
-		if reply := command(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 250 {
+		if reply := ask(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 250 {
 			t.Errorf("%s: MAIL: %v", why, reply)
 		}
-		command(t, c, "QUIT")
+		ask(t, c, "QUIT")
 		if r := s.result(); r.Probe || r.EHLO != name {
 			t.Errorf("%s: the result is %+v", why, r)
 		}
@@ -106,12 +106,12 @@ func TestSenderDoesNotBecomeAProbe(t *testing.T) {
 	key := probekey.New()
 	s := startServer(t, keyed(key))
 	c, session := s.greeted(t)
-	command(t, c, "EHLO sender.example")
+	ask(t, c, "EHLO sender.example")
 	if _, err := c.Deliver(testsmtp.Message{From: "a@sender.example", To: []string{"b@example.org"}, Text: "Subject: x\r\n\r\n"}); err != nil {
 		t.Fatal(err)
 	}
-	command(t, c, "EHLO "+key.EHLO("early-ticket", session))
-	command(t, c, "QUIT")
+	ask(t, c, "EHLO "+key.EHLO("early-ticket", session))
+	ask(t, c, "QUIT")
 	if r := s.result(); r.Probe || r.Messages != 1 {
 		t.Errorf("the result is %+v", r)
 	}
@@ -139,8 +139,8 @@ func TestProbeWithImplicitTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	session, _ := probekey.Session(strings.TrimSpace(line))
-	command(t, c, "EHLO "+key.EHLO("early-ticket", session))
-	command(t, c, "QUIT")
+	ask(t, c, "EHLO "+key.EHLO("early-ticket", session))
+	ask(t, c, "QUIT")
 	if r := s.result(); !r.Probe {
 		t.Errorf("the result is %+v", r)
 	}

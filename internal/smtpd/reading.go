@@ -81,6 +81,7 @@ var (
 // readFailed ends the session after an error of readCommand.
 func (s *session) readFailed(err error) {
 	s.writePending()
+	s.command = command{} // what follows is no reply to one
 	switch {
 	case s.end != "":
 	case errors.Is(err, errLongCommand):

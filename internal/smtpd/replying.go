@@ -15,8 +15,9 @@ var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, buffer
 
 // A pendingReply is a reply of the next hop that has not been waited for.
 type pendingReply struct {
-	answer nexthop.Answer
-	then   func(smtp.Reply) // called before the reply is written
+	command command
+	answer  nexthop.Answer
+	then    func(smtp.Reply) // called before the reply is written
 }
 
 // hangUp replies and ends the session.
@@ -31,15 +32,16 @@ func (s *session) hangUp(reply smtp.Reply, end string) {
 // reply writes the pending replies, then this one.
 func (s *session) reply(reply smtp.Reply) {
 	s.writePending()
-	s.put(reply)
+	s.put(s.command, reply)
 }
 
-// put writes a reply and counts errors. Too many end the session.
-func (s *session) put(reply smtp.Reply) {
+// put writes the reply to c and counts errors. Too many end the session.
+func (s *session) put(c command, reply smtp.Reply) {
 	if s.end != "" {
 		return
 	}
 	s.write(reply)
+	s.noteReply(c, reply)
 	if reply.Permanent() {
 		s.errors++
 	}
@@ -62,7 +64,7 @@ func (s *session) write(reply smtp.Reply) {
 
 // replyLater adds a pending reply.
 func (s *session) replyLater(answer nexthop.Answer, then func(smtp.Reply)) {
-	s.pending = append(s.pending, pendingReply{answer, then})
+	s.pending = append(s.pending, pendingReply{s.command, answer, then})
 	if len(s.pending) >= s.setup.Limits.Recipients {
 		s.writePending()
 	}
@@ -75,7 +77,7 @@ func (s *session) writePending() {
 	for _, p := range pending {
 		reply := p.answer().Enhance()
 		p.then(reply)
-		s.put(reply)
+		s.put(p.command, reply)
 	}
 }
 

@@ -156,8 +156,10 @@ func (s *Server) end(session *session) {
 // first reply fits into the socket's buffer.
 func (s *Server) reject(session *session, implicit bool) {
 	if !implicit {
+		reply := session.tooMany("connections")
 		session.conn.SetWriteDeadline(time.Now().Add(time.Second))
-		session.conn.Write(session.tooMany("connections").Append(nil))
+		session.conn.Write(reply.Append(nil))
+		session.noteReply(command{verb: connecting}, reply)
 	}
 	session.conn.Close()
 	session.end = "too many connections"

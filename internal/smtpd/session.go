@@ -53,6 +53,7 @@ type session struct {
 
 	hop        nexthop.Session // nil before the first MAIL
 	pending    []pendingReply
+	command    command // being executed
 	phase      phase
 	mail       smtp.Mail
 	recipients []string // accepted by the next hop
@@ -62,6 +63,8 @@ type session struct {
 	draining atomic.Bool
 
 	commands, errors int    // since the session began
+	refused          int    // commands with a 5xx reply
+	deferred         int    // commands with a 4xx reply
 	texts            int    // message texts received, accepted or not
 	messages         int    // messages acknowledged
 	acknowledged     int    // their recipients
@@ -171,11 +174,12 @@ func (s *session) step() {
 		s.readFailed(err)
 		return
 	}
+	verb, arg, err := smtp.ParseCommand(line)
+	s.command = s.newCommand(verb, arg)
 	if !s.countCommand() {
 		s.hangUp(smtp.NewReply(421, "4.7.0", "too many commands without a message"), "too many commands")
 		return
 	}
-	verb, arg, err := smtp.ParseCommand(line)
 	if err != nil {
 		s.refuse(err)
 		return

@@ -51,7 +51,7 @@ func (s *session) withStatuses(worst smtp.Reply, replies []smtp.Reply) smtp.Repl
 	if prefix != "" {
 		prefix += " " // each line has it (RFC 2034, Section 4)
 	}
-	all := smtp.Reply{Code: worst.Code, Lines: worst.Lines[:1:1]}
+	all := smtp.Reply{Code: worst.Code, Lines: worst.Lines[:1:1], Remote: worst.Remote}
 	for i, reply := range replies[:min(len(replies), maxStatuses)] {
 		all.Lines = append(all.Lines, prefix+status(s.accepted[i], reply))
 	}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/safetext"
+	"postern/internal/terminal"
+)
+
+// refusalsCmd lists refused and deferred commands.
+type refusalsCmd struct {
+	ledgerFlags
+	Since     since  `default:"7d" placeholder:"TIME" help:"Only refusals since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Sender    string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
+	Recipient string `placeholder:"TEXT" help:"Only recipients that contain this text, such as a domain."`
+	Limit     limit  `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
+	JSON      bool   `help:"Print one JSON object per line; see docs/json.md."`
+}
+
+// Help is called by kong.
+func (refusalsCmd) Help() string {
+	return `Lists why mail was refused (5xx) or deferred (4xx), by sender and reason, the last first: what the
+sender was told, and whether Postern or the next hop said it. Equal refusals of a day (UTC) are one line.
+
+The ledger keeps the domains of mail addresses only, unless the setting ledger.addresses says otherwise.
+The log has a line for each refused command.`
+}
+
+// Run is called by kong.
+func (r refusalsCmd) Run(ui terminal.UI) error {
+	book, err := r.open(ui)
+	if err != nil {
+		return err
+	}
+	defer book.Close()
+	found, err := book.Refusals(context.Background(), ledger.RefusalFilter{
+		Since: r.Since.Time, Sender: r.Sender, Recipient: r.Recipient, Limit: r.Limit.query(),
+	})
+	if err != nil {
+		return err
+	}
+	found = cut(ui, found, r.Limit)
+	if len(found) == 0 {
+		ui.Note("no commands refused since " + localTime(r.Since.Time))
+	}
+	for _, refusal := range found {
+		if !r.JSON {
+			printRefusal(ui, refusal)
+		} else if err := ui.JSON(toRefusalJSON(refusal)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printRefusal prints a refusal: who, and below it what was said.
+func printRefusal(ui terminal.UI, r ledger.Refusal) {
+	who := r.Network.String()
+	if !r.Network.IsValid() {
+		who = "other networks"
+	}
+	if r.EHLO != "" {
+		who += " " + safetext.Shorten(r.EHLO, 60)
+	}
+	if addresses := refusedAddresses(r); addresses != "" {
+		who += ", " + addresses
+	}
+	fmt.Fprintf(ui.Out, "%-24s %6s  %s\n", localTime(r.Last), fmt.Sprintf("%d×", r.Count), who)
+	if r.Command == "" {
+		ui.Paragraph("", r.Reply+" replies; too many to keep each reason")
+		return
+	}
+	what, by := "refused", "Postern"
+	if strings.HasPrefix(r.Reply, "4") {
+		what = "deferred"
+	}
+	if r.Remote {
+		by = "the next hop"
+	}
+	said := fmt.Sprintf("%s %s by %s: %s (session %s)", r.Command, what, by, safetext.Shorten(r.Reply, 500), r.Session)
+	if !r.Accepted.IsZero() {
+		said += "; mail like it was accepted " + localTime(r.Accepted)
+	}
+	ui.Paragraph("", said)
+}
+
+// refusedAddresses says from where to where.
+func refusedAddresses(r ledger.Refusal) string {
+	var words []string
+	if r.From != "" {
+		words = append(words, "from "+safetext.Shorten(r.From, 80))
+	}
+	if r.To != "" {
+		words = append(words, "to "+safetext.Shorten(r.To, 80))
+	}
+	return strings.Join(words, " ")
+}
+
+// A refusalJSON is a refusal, as in docs/json.md.
+type refusalJSON struct {
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Network  string    `json:"network,omitempty"`
+	EHLO     string    `json:"ehlo,omitempty"`
+	Command  string    `json:"command,omitempty"`
+	From     string    `json:"from,omitempty"`
+	To       string    `json:"to,omitempty"`
+	Reply    string    `json:"reply"`
+	By       string    `json:"by,omitempty"`
+	Count    int64     `json:"count"`
+	Session  string    `json:"session,omitempty"`
+	Accepted time.Time `json:"accepted,omitzero"`
+}
+
+func toRefusalJSON(r ledger.Refusal) refusalJSON {
+	out := refusalJSON{
+		First: r.First.UTC(), Last: r.Last.UTC(), EHLO: r.EHLO, Command: r.Command, From: r.From, To: r.To,
+		Reply: r.Reply, Count: r.Count, Session: r.Session, Accepted: r.Accepted,
+	}
+	if r.Network.IsValid() {
+		out.Network = r.Network.String()
+	}
+	switch {
+	case r.Command == "":
+	case r.Remote:
+		out.By = "next hop"
+	default:
+		out.By = "postern"
+	}
+	return out
+}

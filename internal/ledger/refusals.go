@@ -1,0 +1,115 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/internal/safetext"
+)
+
+// A Refusal is a reason for which commands of a sender were refused (5xx) or deferred (4xx).
+// Equal ones of a day are counted together.
+type Refusal struct {
+	First, Last time.Time
+	Network     netip.Prefix
+	EHLO        string
+
+	// Command is the verb, CONNECT or END-OF-MESSAGE. It is empty for commands that were
+	// only counted, because there were too many; Reply is then "4xx" or "5xx".
+	Command string
+
+	From, To string // envelope addresses, as much of them as is kept
+	Reply    string // code and text
+	Remote   bool   // the reply is the next hop's own, not Postern's
+	Count    int64
+	Session  string // the last one
+
+	// Accepted is when mail with the same From and To from the same network was accepted,
+	// after commands were deferred. It is set when reading; zero if none was seen.
+	Accepted time.Time
+}
+
+// AddRefusal stores a refusal, as [Ledger.AddHandshake] does. First is not used.
+func (l *Ledger) AddRefusal(r Refusal) { l.add(r) }
+
+func (r Refusal) size() int {
+	return eventSize + len(r.EHLO) + len(r.Command) + len(r.From) + len(r.To) + len(r.Reply) + len(r.Session)
+}
+
+func (r Refusal) write(s *store) error {
+	return s.exec(`INSERT INTO refusals
+		(day, network, ehlo, command, "from", "to", reply, remote, first, seen, count, session, last)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?9, ?9, ?10, ?11, ?12)
+		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen), count = count + excluded.count,
+			session = excluded.session, last = excluded.last, accepted = NULL`,
+		dayOf(r.Last), prefixBytes(r.Network), safetext.Truncate(r.EHLO, maxName), safetext.Truncate(r.Command, maxName),
+		safetext.Truncate(r.From, maxName), safetext.Truncate(r.To, maxName), safetext.Truncate(r.Reply, maxText), r.Remote,
+		unixMilli(r.Last), r.Count, safetext.Truncate(r.Session, maxName), s.last)
+}
+
+// An Acceptance is a message that was accepted after a command like it was deferred.
+type Acceptance struct {
+	At       time.Time
+	Network  netip.Prefix
+	From, To string
+}
+
+// AddAcceptance notes with the refusals of the same network and addresses that mail was
+// accepted, as [Ledger.AddHandshake] does.
+func (l *Ledger) AddAcceptance(a Acceptance) { l.add(a) }
+
+func (a Acceptance) size() int { return eventSize + len(a.From) + len(a.To) }
+
+func (a Acceptance) write(s *store) error {
+	return s.exec(`UPDATE refusals SET accepted = ?1
+		WHERE network = ?2 AND day BETWEEN ?3 AND ?4 AND "from" = ?5 AND "to" = ?6
+			AND reply LIKE '4%' AND seen <= ?1 AND accepted IS NULL`,
+		unixMilli(a.At), prefixBytes(a.Network), dayOf(a.At.Add(-returnTime)), dayOf(a.At),
+		safetext.Truncate(a.From, maxName), safetext.Truncate(a.To, maxName))
+}
+
+// A RefusalFilter selects refusals. The zero value matches everything.
+type RefusalFilter struct {
+	Since     time.Time // of the last one
+	Sender    string    // as in [Filter]
+	Recipient string    // part of To, in any case
+	Limit     int       // as in [Filter]
+}
+
+// Refusals returns the refusals that match f, the last ones first.
+func (r *Reader) Refusals(ctx context.Context, f RefusalFilter) ([]Refusal, error) {
+	return readAll(ctx, r, "reading refusals", func(_ context.Context, _ *sql.DB, q *query) error {
+		q.add(`SELECT first, seen, network, ehlo, command, "from", "to", reply, remote, count, session, accepted
+			FROM refusals WHERE seen >= ?`, unixMilli(f.Since))
+		Filter{Sender: f.Sender}.bySender(q)
+		if f.Recipient != "" {
+			q.add(`AND "to" LIKE ? ESCAPE '\'`, "%"+escapeLike.Replace(strings.ToLower(f.Recipient))+"%")
+		}
+		q.add(`ORDER BY seen DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
+		return nil
+	}, func(scan scanner) (x Refusal, err error) {
+		err = scan(timeInto(&x.First), timeInto(&x.Last), prefixInto(&x.Network), &x.EHLO, &x.Command, &x.From, &x.To,
+			&x.Reply, &x.Remote, &x.Count, &x.Session, timeOrNullInto(&x.Accepted))
+		return x, err
+	})
+}
+
+// refusalSize is about what a row and its index entries take, in bytes, with long texts.
+const refusalSize = 1 << 10
+
+// byRefusals keeps refusals within an eighth of the file, since anybody can have commands
+// refused. It deletes the oldest of the network with the most: a sender of many displaces its
+// own.
+func (r *retention) byRefusals(s *store) error {
+	limit := r.maxSize / 8 / refusalSize
+	n, err := s.number(`SELECT count(*) FROM refusals`)
+	if err != nil || n <= limit {
+		return err
+	}
+	return s.exec(`DELETE FROM refusals WHERE id IN (
+		SELECT id FROM (SELECT id, seen, row_number() OVER (PARTITION BY network ORDER BY seen DESC, id DESC) AS rank FROM refusals)
+		ORDER BY rank, seen DESC LIMIT -1 OFFSET ?)`, limit*19/20)
+}

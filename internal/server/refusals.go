@@ -1,0 +1,239 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/internal/admission"
+	"postern/internal/ledger"
+	"postern/internal/logkey"
+	"postern/internal/safetext"
+	"postern/internal/smtp"
+	"postern/internal/smtpd"
+)
+
+const (
+	// sumInterval is how often refused commands beyond the rate are summed up.
+	sumInterval = time.Minute
+
+	// maxSums bounds the networks that are summed up for themselves in one interval, and
+	// maxSumLines those with a line in the log: the others are one.
+	maxSums     = 1024
+	maxSumLines = 20
+
+	// maxReplyText bounds the text of a reply, in bytes: a next hop may send far longer
+	// ones.
+	maxReplyText = 500
+
+	// maxRecipients bounds the recipients of a message that are named.
+	maxRecipients = 10
+
+	// maxDeferring bounds the networks whose accepted messages are noted.
+	maxDeferring = 4096
+
+	// deferredTime is how long after a deferral an accepted message is noted with it: after
+	// five days, senders give up (RFC 5321, Section 4.5.4.1).
+	deferredTime = 5 * 24 * time.Hour
+)
+
+// refusalRate is how many refused commands get a line in the log and a row in the ledger:
+// the Starts of a network and in total.
+var refusalRate = admission.Quotas{
+	Total:      admission.Quota{Starts: 20},
+	PerNetwork: admission.Quota{Starts: 2},
+}
+
+// A refusalBook logs refused commands and stores them, each for itself up to refusalRate.
+// More are counted for each network, and the counts logged and stored once a minute.
+type refusalBook struct {
+	ledger    *ledger.Ledger
+	log       *slog.Logger
+	addresses smtp.AddressDetail // in the ledger; the log's own handler applies the log's
+	limiter   *admission.Limiter
+
+	mu        sync.Mutex
+	sums      map[netip.Prefix]*refusalSum // since the last one; the zero Prefix is for others
+	deferring map[netip.Prefix]time.Time   // networks with a deferred command, and when
+}
+
+// A refusalSum counts the commands of a network.
+type refusalSum struct{ refused, deferred int64 }
+
+func newRefusalBook(l *ledger.Ledger, log *slog.Logger, addresses smtp.AddressDetail) *refusalBook {
+	return &refusalBook{
+		ledger: l, log: log, addresses: addresses, limiter: admission.New(),
+		sums: make(map[netip.Prefix]*refusalSum), deferring: make(map[netip.Prefix]time.Time),
+	}
+}
+
+// refused logs and stores a command.
+func (b *refusalBook) refused(c smtpd.RefusedCommand) {
+	network := admission.Network(c.Sender.Addr())
+	if c.Reply.Transient() {
+		b.noteDeferred(network, c.At)
+	}
+	if !b.limiter.AllowStart(network, refusalRate) {
+		b.count(network, c.Reply)
+		return
+	}
+	recipients := c.Recipients[:min(len(c.Recipients), maxRecipients)]
+	by := "postern"
+	if c.Reply.Remote {
+		by = "next hop"
+	}
+	reply := safetext.Reply(c.Reply.String(), maxReplyText)
+	b.log.LogAttrs(context.Background(), slog.LevelInfo, "command refused",
+		slog.String(logkey.Session, c.Session),
+		slog.String(logkey.Sender, c.Sender.String()),
+		slog.String(logkey.EHLO, c.EHLO),
+		slog.String(logkey.Command, c.Command),
+		slog.String(logkey.From, c.From),
+		slog.Any(logkey.Recipients, recipients),
+		slog.String(logkey.Reply, reply),
+		slog.String(logkey.By, by),
+	)
+	if c.Probe {
+		return
+	}
+	b.ledger.AddRefusal(ledger.Refusal{
+		Last: c.At, Network: network, EHLO: c.EHLO, Command: c.Command,
+		From: b.addresses.Of(c.From), To: b.kept(recipients),
+		// Without the session's ID, so that equal replies are counted together.
+		Reply: b.addresses.In(strings.Replace(reply, " (id "+c.Session+")", "", 1)), Remote: c.Reply.Remote,
+		Count: 1, Session: c.Session,
+	})
+}
+
+// kept returns recipients in one text, as they are kept in the ledger.
+func (b *refusalBook) kept(recipients []string) string {
+	var all []string
+	for _, mailbox := range recipients {
+		if text := strings.ToLower(b.addresses.Of(mailbox)); text != "" && !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// count counts a command that gets no line.
+func (b *refusalBook) count(network netip.Prefix, reply smtp.Reply) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sums[network] == nil && len(b.sums) >= maxSums {
+		network = netip.Prefix{}
+	}
+	sum := b.sums[network]
+	if sum == nil {
+		sum = new(refusalSum)
+		b.sums[network] = sum
+	}
+	if reply.Transient() {
+		sum.deferred++
+	} else {
+		sum.refused++
+	}
+}
+
+// run sums up until closed is closed, and once more then.
+func (b *refusalBook) run(closed <-chan struct{}) {
+	tick := time.NewTicker(sumInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.sumUp(time.Now())
+		case <-closed:
+			b.sumUp(time.Now())
+			return
+		}
+	}
+}
+
+// sumUp logs and stores the counts: those of the largest for themselves, the others together.
+func (b *refusalBook) sumUp(now time.Time) {
+	b.mu.Lock()
+	sums := b.sums
+	b.sums = make(map[netip.Prefix]*refusalSum)
+	for network, at := range b.deferring {
+		if now.Sub(at) > deferredTime {
+			delete(b.deferring, network)
+		}
+	}
+	b.mu.Unlock()
+	others := sums[netip.Prefix{}]
+	delete(sums, netip.Prefix{})
+	networks := slices.SortedFunc(maps.Keys(sums), func(x, y netip.Prefix) int {
+		return cmp.Or(cmp.Compare(sums[y].total(), sums[x].total()), x.Compare(y))
+	})
+	for i, network := range networks {
+		if i < maxSumLines {
+			b.logSum(network.String(), *sums[network])
+			b.storeSum(now, network, *sums[network])
+			continue
+		}
+		if others == nil {
+			others = new(refusalSum)
+		}
+		others.refused += sums[network].refused
+		others.deferred += sums[network].deferred
+	}
+	if others != nil {
+		b.logSum("others", *others)
+		b.storeSum(now, netip.Prefix{}, *others)
+	}
+}
+
+func (s refusalSum) total() int64 { return s.refused + s.deferred }
+
+func (b *refusalBook) logSum(network string, sum refusalSum) {
+	b.log.LogAttrs(context.Background(), slog.LevelInfo, "more commands refused",
+		slog.String(logkey.Network, network),
+		slog.Int64(logkey.Refused, sum.refused),
+		slog.Int64(logkey.Deferred, sum.deferred),
+		slog.Duration(logkey.Duration, sumInterval),
+	)
+}
+
+func (b *refusalBook) storeSum(now time.Time, network netip.Prefix, sum refusalSum) {
+	for reply, n := range map[string]int64{"5xx": sum.refused, "4xx": sum.deferred} {
+		if n > 0 {
+			b.ledger.AddRefusal(ledger.Refusal{Last: now, Network: network, Reply: reply, Count: n})
+		}
+	}
+}
+
+func (b *refusalBook) noteDeferred(network netip.Prefix, at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.deferring[network]; ok || len(b.deferring) < maxDeferring {
+		b.deferring[network] = at
+	}
+}
+
+// accepted notes with the deferred commands of a sender that a message was accepted, as after
+// greylisting. Where no addresses are kept, there is nothing to compare.
+func (b *refusalBook) accepted(m smtpd.AcceptedMessage) {
+	network := admission.Network(m.Sender.Addr())
+	b.mu.Lock()
+	_, deferring := b.deferring[network]
+	b.mu.Unlock()
+	if !deferring || b.addresses == smtp.NoAddress {
+		return
+	}
+	recipients := m.Recipients[:min(len(m.Recipients), maxRecipients)]
+	deferred := []string{"", b.kept(recipients)} // MAIL, and the text
+	for _, mailbox := range recipients {
+		deferred = append(deferred, b.kept([]string{mailbox}))
+	}
+	slices.Sort(deferred)
+	for _, to := range slices.Compact(deferred) {
+		b.ledger.AddAcceptance(ledger.Acceptance{At: m.At, Network: network, From: b.addresses.Of(m.From), To: to})
+	}
+}

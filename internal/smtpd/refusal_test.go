@@ -1,0 +1,110 @@
+package smtpd
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"postern/internal/smtp"
+)
+
+// Pipelined commands are replied to later: each refusal names its own command, and who
+// refused it.
+func TestRefusedCommandsAreReported(t *testing.T) {
+	s := startServer(t, func(set *Settings, hop *memoryHop) {
+		set.Recipients = []string{"b@example.org", "greylisted@example.org", "gone@example.org"}
+		set.Limits.MessageSize = 1000
+		hop.replies = map[string]smtp.Reply{
+			"RCPT greylisted@example.org": {Code: 450, Lines: []string{"4.2.0 greylisted"}, Remote: true},
+			"RCPT gone@example.org":       {Code: 550, Lines: []string{"gone"}, Remote: true},
+		}
+	})
+	s.dial(t).play(`
+		< 220 *
+		> MAIL FROM:<early@sender.example>
+		< 503 *
+		> EHLO sender.example
+		< 250 *
+		> MAIL FROM:<big@sender.example> SIZE=2000
+		< 552 *
+		> WIZ
+		< 500 *
+		> MAIL FROM:<a@sender.example>
+		> RCPT TO:<greylisted@example.org>
+		> RCPT TO:<b@example.org>
+		> RCPT TO:<gone@example.org>
+		> RCPT TO:<nobody@example.org>
+		> RCPT TO:<a@elsewhere.example>
+		< 250 *
+		< 450 *
+		< 250 *
+		< 550 *
+		< 550 *
+		< 550 *
+		> DATA
+		< 354 *
+		> NUL \0
+		> .
+		< 550 5.6.0 *
+		> MAIL FROM:<a@sender.example>
+		> RCPT TO:<b@example.org>
+		> DATA
+		< 250 *
+		< 250 *
+		< 354 *
+		> Hello
+		> .
+		< 250 *
+		> QUIT
+		< 221 *`)
+	result := s.result()
+	var got []string
+	for _, c := range s.observed.refused {
+		by := "postern"
+		if c.Reply.Remote {
+			by = "next hop"
+		}
+		got = append(got, fmt.Sprintf("%s %s %v %d %s", c.Command, c.From, c.Recipients, c.Reply.Code, by))
+	}
+	want := []string{
+		"MAIL early@sender.example [] 503 postern",
+		"MAIL big@sender.example [] 552 postern",
+		"UNKNOWN  [] 500 postern",
+		"RCPT a@sender.example [greylisted@example.org] 450 next hop",
+		"RCPT a@sender.example [gone@example.org] 550 next hop",
+		"RCPT a@sender.example [nobody@example.org] 550 postern",
+		"RCPT a@sender.example [a@elsewhere.example] 550 postern",
+		"END-OF-MESSAGE a@sender.example [b@example.org] 550 postern",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("refused\n%q, want\n%q", got, want)
+	}
+	if result.Refused != 7 || result.Deferred != 1 || result.Messages != 1 {
+		t.Errorf("the result counts %d refused, %d deferred, %d messages", result.Refused, result.Deferred, result.Messages)
+	}
+	if m := s.observed.accepted; len(m) != 1 || m[0].From != "a@sender.example" || !slices.Equal(m[0].Recipients, []string{"b@example.org"}) {
+		t.Errorf("accepted %+v", m)
+	}
+}
+
+func TestAConnectionOverTheLimitIsReported(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.PerNetwork.Connections = 1 })
+	s.dial(t).play("< 220 *")
+	s.dial(t).play("< 421 *\nCLOSED")
+	r := s.result()
+	if c := s.observed.refused; len(c) != 1 || c[0].Command != "CONNECT" || c[0].Session != r.ID || r.Deferred != 1 {
+		t.Errorf("refused %+v, session %+v", c, r)
+	}
+}
+
+// A reply that ends a session by itself is no refused command: the session's end says it.
+func TestTimeoutIsNotARefusedCommand(t *testing.T) {
+	s := startServer(t, nil)
+	c := s.dial(t)
+	c.play("< 220 *\n> EHLO a\n< 250 *")
+	s.drain()
+	c.play("< 421 *\nCLOSED")
+	if r := s.result(); r.Deferred != 0 || len(s.observed.refused) != 0 || r.End != "drained" {
+		t.Errorf("refused %+v, session %+v", s.observed.refused, r)
+	}
+}
