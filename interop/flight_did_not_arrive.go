@@ -37,7 +37,7 @@ var flightDidNotArrive = Case{
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		flight := unansweredFlight(t)
-		if flight < 0 || t.Acknowledged != handshake.AckNone && t.Acknowledged != handshake.AckPart {
+		if flight < 0 || t.Completed || t.Acknowledged != handshake.AckNone && t.Acknowledged != handshake.AckPart {
 			return 0, nil
 		}
 		acknowledged := Observation{"the client's TCP acknowledged nothing of what the server sent", flight}
@@ -60,14 +60,14 @@ var flightDidNotArrive = Case{
 	},
 }
 
-// unansweredFlight returns the index of the last message of the server's first flight if
-// the client answered nothing of it, -1 otherwise.
+// unansweredFlight returns the index of the last message of the flight with which the server
+// ended its part of t, -1 if the client answered it.
 func unansweredFlight(t *handshake.Transcript) int {
 	last := -1
 	for i, m := range t.Messages[:min(max(t.End.After, 0), len(t.Messages))] {
 		switch {
-		case m.From == handshake.Client && last >= 0:
-			return -1
+		case m.From == handshake.Client:
+			last = -1
 		case m.From == handshake.Server && m.Type != handshake.TypeAlert && m.Type != handshake.TypeNotTLS:
 			last = i
 		}

@@ -244,6 +244,22 @@ func TestEarlyTicketNeedsThatTheClientReceivedIt(t *testing.T) {
 	}
 }
 
+// After a HelloRetryRequest, and in TLS 1.2, the server sends more than one flight.
+func TestLaterFlightThatDidNotArrive(t *testing.T) {
+	first := goldens(t)["flight-did-not-arrive"].transcript
+	for name, between := range map[string][]handshake.Message{
+		"retried": {{From: handshake.Server, Type: handshake.TypeHelloRetryRequest}, {From: handshake.Client, Type: handshake.TypeClientHello}},
+		"TLS 1.2": {{From: handshake.Server, Type: handshake.TypeServerHelloDone}, {From: handshake.Client, Type: handshake.TypeFinished}},
+	} {
+		transcript := clone(first)
+		transcript.Messages = slices.Concat(first.Messages[:1], between, first.Messages[1:])
+		transcript.End.After += len(between)
+		if got := ids(diagnose(transcript)); !slices.Contains(got, "flight-did-not-arrive") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // A close long after a flight that was not acknowledged is the end of a client's patience.
 func TestFlightThatDidNotArriveIsToldFromALeavingClient(t *testing.T) {
 	for _, c := range []struct {
