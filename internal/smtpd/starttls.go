@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"runtime"
 	"time"
 
 	"postern/internal/smtp"
@@ -54,6 +55,7 @@ func (s *session) upgrade() bool {
 		s.end, s.err = "TLS handshake failed", err
 		return false
 	}
+	runtime.Gosched() // the gate's goroutine sends the ticket first: some clients leave at once
 	s.record.Complete()
 	state := conn.ConnectionState()
 	s.tls = &state
