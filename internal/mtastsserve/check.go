@@ -152,6 +152,10 @@ func (c *check) mxHost(ctx context.Context, host string) []Problem {
 // atAddress returns the problem at an address, or ok.
 func atAddress(host string, a *probe.Address) (p Problem, ok bool) {
 	addr := a.Addr.String()
+	timeUp := func(f probe.Finding) bool { return f.ID == "time-up" }
+	if slices.ContainsFunc(a.Findings, timeUp) && (len(a.Runs) == 0 || errors.Is(a.Runs[0].Err, probe.ErrTimeUp)) {
+		return notChecked(host, addr), false
+	}
 	if len(a.Runs) == 0 {
 		return withoutTLS(host, a), false
 	}
@@ -162,6 +166,14 @@ func atAddress(host string, a *probe.Address) (p Problem, ok bool) {
 		return handshakeFailed(host, addr, run.Err), false
 	default:
 		return unreachable(host, addr, a.Addr.Port(), run.Err), false
+	}
+}
+
+// notChecked is the problem of an address that the check had no time for.
+func notChecked(host, addr string) Problem {
+	return Problem{
+		Host: host, Addr: addr, Reason: "the time of the check was up before it could deliver",
+		Remedy: fmt.Sprintf("find out why it is slow: postern probe --timeout 10m %s", host),
 	}
 }
 

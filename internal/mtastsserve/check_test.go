@@ -15,6 +15,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/testcert"
 	"postern/internal/testzone"
@@ -185,5 +186,20 @@ func TestProblemsThatPreventEnforce(t *testing.T) {
 				t.Errorf("got %+v\nwant %s", problems, tt.want)
 			}
 		})
+	}
+}
+
+// A check that had no time says nothing about whether the port can be reached.
+func TestAddressWithoutTimeIsNotChecked(t *testing.T) {
+	timeUp := []probe.Finding{{ID: "time-up", Severity: probe.Unclear}}
+	notMade := probe.Run{Result: &persona.Result{Err: probe.ErrTimeUp}, Outcome: probe.Inconclusive}
+	for _, a := range []*probe.Address{{Findings: timeUp}, {Findings: timeUp, Runs: []probe.Run{notMade}}} {
+		if p, ok := atAddress("mx.test", a); ok || p.Refused || !strings.Contains(p.Reason, "time") || !strings.Contains(p.Remedy, "--timeout") {
+			t.Errorf("%+v, %v", p, ok)
+		}
+	}
+	made := probe.Run{Result: &persona.Result{Completed: true}, Outcome: probe.Completed}
+	if p, ok := atAddress("mx.test", &probe.Address{Findings: timeUp, Runs: []probe.Run{made}}); !ok {
+		t.Errorf("a sender could deliver: %+v", p)
 	}
 }

@@ -136,7 +136,7 @@ func (p *addressProbe) runAll(personas []*persona.Persona, intrusive bool) {
 	p.first = p.healthy.Run(p.ctx, p.slowTarget())
 	p.firstTook = time.Since(began)
 	if !p.first.Completed && !p.hadTime(began) {
-		p.first = &persona.Result{Err: errTimeUp}
+		p.first = &persona.Result{Err: ErrTimeUp}
 		p.notMade("first healthy client")
 		for _, c := range connections {
 			p.notMade(c.name)
@@ -224,7 +224,7 @@ func (p *addressProbe) run(personas []*persona.Persona, i int) connection {
 			p.runs[i].began = began
 		},
 		forget: func() {
-			p.runs[i] = Run{Persona: known, Result: &persona.Result{Err: errTimeUp}, Outcome: Inconclusive}
+			p.runs[i] = Run{Persona: known, Result: &persona.Result{Err: ErrTimeUp}, Outcome: Inconclusive}
 		},
 	}
 }

@@ -22,7 +22,7 @@ func checkPersonas(p *addressProbe) []Finding {
 	for i := range p.runs {
 		r := &p.runs[i]
 		switch {
-		case r.Outcome == Inconclusive && !errors.Is(r.Err, errTimeUp): // else see checkTimeUp
+		case r.Outcome == Inconclusive && !errors.Is(r.Err, ErrTimeUp): // else see checkTimeUp
 			inconclusive++
 		case r.Outcome == Completed && p.alone:
 			found = append(found, okFinding("completed", "Senders like "+r.Persona.ID+" complete the TLS handshake"))

@@ -9,7 +9,7 @@ import (
 
 // checkReachable reports a server that does not answer, or that is not a mail server.
 func checkReachable(p *addressProbe) []Finding {
-	if p.first.Completed || p.first.Err == nil || errors.Is(p.first.Err, errTimeUp) {
+	if p.first.Completed || p.first.Err == nil || errors.Is(p.first.Err, ErrTimeUp) {
 		return nil
 	}
 	f := Finding{ID: "unreachable", Severity: Unclear, Evidence: []string{errorText(p.first.Err)}}

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// errTimeUp is the error of a run that was not made, or not to its end, because the time of
+// ErrTimeUp is the error of a run that was not made, or not to its end, because the time of
 // the probe was up. It says nothing about the server.
-var errTimeUp = errors.New("not made: the time of the probe was up")
+var ErrTimeUp = errors.New("not made: the time of the probe was up")
 
 // timeIsUp reports whether the time of a probe is up. A probe that is interrupted has no
 // results.

@@ -78,7 +78,7 @@ func TestTimeThatIsUpIsNoFaultOfTheServer(t *testing.T) {
 		}
 	}
 	for _, run := range a.Runs {
-		if run.Outcome == Inconclusive && run.Reason() != errTimeUp.Error() {
+		if run.Outcome == Inconclusive && run.Reason() != ErrTimeUp.Error() {
 			t.Errorf("%s: %s", run.Persona.ID, run.Reason())
 		}
 	}

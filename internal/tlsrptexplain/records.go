@@ -16,6 +16,7 @@ type Records struct {
 	NotChecked string          // why it was not probed; the rest is empty then
 	Hosts      []string        // the MX hosts
 	Problems   []probe.Finding // most severe first
+	Unclear    []string        // titles of the checks that were inconclusive
 	Passed     []string        // titles of the domain's checks without problems
 }
 
@@ -45,8 +46,11 @@ func (x Explainer) records(ctx context.Context, q Question, d policyDomain) Reco
 		now.Hosts = append(now.Hosts, h.Name)
 	}
 	for _, f := range report.AllFindings() {
-		if f.Severity >= probe.Warning {
+		switch {
+		case f.Severity >= probe.Warning:
 			now.Problems = append(now.Problems, f)
+		case f.Severity == probe.Unclear:
+			now.Unclear = append(now.Unclear, f.Title)
 		}
 	}
 	for _, f := range report.Findings {
@@ -113,8 +117,13 @@ func (r Records) Lines() []string {
 	switch more := len(r.Problems) - maxProblems; {
 	case more > 0:
 		lines = append(lines, fmt.Sprintf("%d more: postern probe %s.", more, named(r.Domain)))
-	case len(r.Problems) == 0:
+	case len(r.Problems) == 0 && len(r.Unclear) == 0:
 		lines = append(lines, "No problems found.")
+	case len(r.Problems) == 0:
+		lines = append(lines, "No problems found where the probe could check.")
+	}
+	for _, title := range r.Unclear[:min(len(r.Unclear), maxProblems)] {
+		lines = append(lines, title+" (inconclusive).")
 	}
 	for _, title := range r.Passed {
 		lines = append(lines, title+".")

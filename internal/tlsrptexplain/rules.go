@@ -16,7 +16,8 @@ import (
 // rules are tried in order; the first that applies gives the conclusion. Rules that are
 // decisive by themselves come before those that only support a cause.
 var rules = []func(Question, *Explanation) (Conclusion, bool){
-	nothingFailed, otherDomain, confirmedByProbe, otherHost, knownCase, suggestedByProbe, notProbed, resolved, unknownFailure, leftUnused, noFailureHere,
+	nothingFailed, otherDomain, confirmedByProbe, otherHost, knownCase, suggestedByProbe, notProbed, notConfirmed, resolved, unknownFailure, leftUnused,
+	noFailureHere,
 }
 
 func conclude(q Question, e *Explanation) Conclusion {
@@ -219,6 +220,20 @@ func notProbed(_ Question, e *Explanation) (Conclusion, bool) {
 		Next:       fmt.Sprintf("Probe the domain: postern probe %s.", named(e.Records.Domain)),
 		Sources:    meanings[reported].Sources,
 	}, isSpecific(reported) && e.Records.NotChecked != "" && e.Records.Domain != ""
+}
+
+// notConfirmed: the sender says what is wrong, and the probe was inconclusive.
+func notConfirmed(_ Question, e *Explanation) (Conclusion, bool) {
+	reported := e.worst().mainType()
+	if !isSpecific(reported) || len(e.Records.Unclear) == 0 {
+		return Conclusion{}, false
+	}
+	return Conclusion{
+		Cause:      fmt.Sprintf("The sender reports %s. The probe does not confirm it, but was inconclusive: %s.", reported, e.Records.Unclear[0]),
+		Confidence: interop.Possible,
+		Next:       fmt.Sprintf("Probe the domain from another network, or with more time: postern probe --timeout 10m %s.", named(e.Records.Domain)),
+		Sources:    meanings[reported].Sources,
+	}, true
 }
 
 // resolved: the probe would find what the sender reports, and does not.

@@ -138,6 +138,8 @@ func TestConclusionsFromTheProbe(t *testing.T) {
 			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "It is expired.", "Fix expired.", interop.AlmostCertain},
 		"expired, and it was": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{}},
 			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", interop.Possible},
+		"expired, and the time of the probe was up": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{{ID: "time-up", Severity: probe.Unclear, Title: "Time was up"}}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "The probe does not confirm it, but was inconclusive: Time was up.", "postern probe --timeout 10m receiver.example", interop.Possible},
 		"expired, and only something else is wrong": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}},
 			withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}), "reports certificate-expired, and the probe does not confirm it", "Wait for the next report", interop.Possible},
 		"expired, and not probed": {Explainer{Ledger: &fakeLedger{}}, withFailures(tlsrpt.Failure{Result: tlsrpt.CertificateExpired, Sessions: 27}),
