@@ -141,7 +141,7 @@ func (r *Recorder) useLibraryAlert(t *Transcript) {
 // conclude sets how the connection ended and was used, from the named messages.
 func (r *Recorder) conclude(t *Transcript) {
 	r.useLibraryAlert(t)
-	t.Completed = r.completed || t.View == OnWire && (showsCompletion(t) || !t.finished() && r.wentOn(t))
+	t.Completed = r.completed || t.View == OnWire && (showsCompletion(t) || r.wentOn(t))
 	if !t.Gaps.IsZero() {
 		t.Gaps.Exchanged = r.exchanged()
 	}
@@ -212,13 +212,28 @@ func showsCompletion(t *Transcript) bool {
 			if closed { // what the other side sent later does not say why
 				after = t.Messages[i+1 : max(i+1, min(t.End.After, len(t.Messages)))]
 			}
-			if len(after) > 0 {
-				return after[0].Type != TypeAlert || isGoodbye(after[0], m.From)
-			}
-			return closed
+			return accepted(after, m.From, closed)
 		}
 	}
 	return false
+}
+
+// accepted reports whether the messages after the last Finished show that the other side
+// accepted it: by the first that is not an alert, or a goodbye. Data of the side that sent
+// that Finished may be underway before the other side rejects it. If nothing else came, closed
+// says whether the connection was closed in order.
+func accepted(after []Message, last Side, closed bool) bool {
+	for _, m := range after {
+		switch {
+		case m.Type == TypeAlert:
+			return isGoodbye(m, last)
+		case m.Type == TypeUnknown && !m.Encrypted: // a gap
+			return false
+		case m.From != last:
+			return true
+		}
+	}
+	return closed
 }
 
 // finished reports whether the Finished messages that complete the handshake were seen: the

@@ -3,6 +3,7 @@ package handshake
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 
 	"postern/internal/tlsrecord"
@@ -97,27 +98,40 @@ func count(n int) string {
 // An exchange follows the encrypted records of both sides, and what is missing between
 // them, to see whether they went on after the handshake.
 type exchange struct {
-	turns int  // how often the sender changed, counted from the server's first record
-	last  Side // that sent the last record
-	after int  // bytes from the third turn on
-	data  [Server + 1]int
+	turns  int  // how often the sender changed, counted from the server's first record
+	last   Side // that sent the last record
+	after  int  // bytes from the third turn on
+	data   [Server + 1]int
+	record bool // after has a record, not only gaps
 }
 
-// add notes a record with that many bytes of content, which may be missing. Alerts do not
+// add notes a record with that many bytes of content, some of which may be missing. Alerts
+// do not count.
+func (x *exchange) add(from Side, size int, holed bool) {
+	if x.next(from, size) && !holed {
+		x.data[from] += size
+		x.record = x.record || x.turns >= finishedTurn
+	}
+}
+
+// next notes that many bytes of content, which may be missing, and reports whether they
 // count.
-func (x *exchange) add(from Side, size int) {
+func (x *exchange) next(from Side, size int) bool {
 	if size <= alertLen || x.turns == 0 && from == Client { // before the server's first: a ClientHello, or early data
-		return
+		return false
 	}
 	if x.last != from {
 		x.last = from
 		x.turns++
 	}
-	x.data[from] += size
 	if x.turns >= finishedTurn {
 		x.after += size
 	}
+	return true
 }
+
+// gap notes that many bytes that are missing.
+func (x *exchange) gap(from Side, n int) { x.next(from, n-gapOverhead) }
 
 // finishedTurn is the first turn that follows a handshake: in TLS 1.3 the server's flight and
 // the client's come before it, and the server's next records are tickets or data.
@@ -125,9 +139,14 @@ const finishedTurn = 3
 
 // wentOn reports whether a capture shows that both sides went on after the handshake, whose
 // last messages may be missing or hard to tell apart. Before TLS 1.3 a server's data
-// shows that too.
+// shows that too. When both sides have gaps, their order is uncertain: then a record has to
+// show it.
 func (r *Recorder) wentOn(t *Transcript) bool {
-	return t.View == OnWire && (r.exchange.turns >= finishedTurn || r.isBeforeTLS13() && r.exchange.data[Server] > 0)
+	if t.View != OnWire || t.hasFatalAlert() {
+		return false
+	}
+	x := &r.exchange
+	return x.turns >= finishedTurn && (x.record || t.Gaps.Only != UnknownSide) || r.isBeforeTLS13() && x.data[Server] > 0
 }
 
 // clientWentOn reports whether the client sent more than the end of the handshake.
@@ -138,14 +157,20 @@ func (x *exchange) clientWentOn() bool {
 // exchanged returns how many bytes passed that are not part of the handshake.
 func (r *Recorder) exchanged() int {
 	if r.isBeforeTLS13() {
-		return r.exchange.data[Client] + r.exchange.data[Server]
+		return max(r.exchange.after, r.exchange.data[Client]+r.exchange.data[Server])
 	}
 	return r.exchange.after
 }
 
-// recordOverhead is what is added to the content of an alert or of data at least: header,
-// type and tag (RFC 8446, Section 5.2).
-const recordOverhead = tlsrecord.HeaderLen + 1 + 16
+// hasFatalAlert reports whether an alert was read that ends a handshake.
+func (t *Transcript) hasFatalAlert() bool {
+	return slices.ContainsFunc(t.Messages, func(m Message) bool { return m.Type == TypeAlert && m.Alert != nil && endsWith(m, true) })
+}
+
+// gapOverhead is how much more than the content of an alert a gap has at most that holds
+// nothing else: a ChangeCipherSpec, the record's header, type and tag (RFC 8446, Section
+// 5.2), and TCP's FIN.
+const gapOverhead = tlsrecord.HeaderLen + 1 + tlsrecord.HeaderLen + 1 + 16 + 1
 
 // SetOnlySide notes that a capture has bytes of one side only.
 func (r *Recorder) SetOnlySide(side Side) { r.t.Gaps.Only = side }

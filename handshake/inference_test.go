@@ -117,7 +117,7 @@ var wireCases = []struct {
 		> CH
 		< SH EE? Cert? CV? Fin?
 		> Fin? Data?
-		open, completed true, spoke`},
+		open, completed false, spoke`},
 	{"early data", []piece{
 		client(plainHello, sealed(200)), serve(serverHello(aes128, true), sealed(6), sealed(36)),
 		client(sealed(36)), client(sealed(8)),
@@ -125,7 +125,7 @@ var wireCases = []struct {
 		> CH Data?
 		< SH EE? Fin?
 		> Fin? Data?
-		open, completed true, spoke`},
+		open, completed false, spoke`},
 	{"alert of the server in its flight", []piece{
 		client(plainHello), serve(serverHello(aes128, false), sealed(6), sealed(2)),
 	}, `

@@ -149,7 +149,7 @@ func (r *Recorder) Gap(from Side, n int, at time.Time) {
 
 func (s *stream) gap(n int) {
 	if s.unsynced {
-		s.r.exchange.add(s.side, n-recordOverhead)
+		s.r.exchange.gap(s.side, n)
 	}
 	if s.notTLS > 0 || s.unsynced {
 		return
@@ -160,7 +160,7 @@ func (s *stream) gap(n int) {
 	}
 	s.skip(inside)
 	if n > inside {
-		s.r.exchange.add(s.side, n-inside-recordOverhead)
+		s.r.exchange.gap(s.side, n-inside)
 		s.unsynced, s.have, s.messages = true, 0, assembler{}
 		s.r.missing(s, n-inside)
 	}
@@ -172,6 +172,7 @@ func (s *stream) skip(n int) {
 		return
 	}
 	s.left -= n
+	s.holed = true
 	readable := s.header[0] == tlsrecord.Handshake && !s.encrypted()
 	if readable && !s.skipMessages && !s.messages.skip(s, n) {
 		s.messages, s.skipMessages = assembler{}, true
@@ -193,9 +194,11 @@ func (a *assembler) skip(s *stream, n int) bool {
 	return true
 }
 
-// missing notes bytes of which only the number is known, except on a finished connection.
+// missing notes bytes of which only the number is known, except on a finished connection: one
+// that the server has answered on.
 func (r *Recorder) missing(s *stream, n int) {
-	if r.clientFinished || s.dataNoted || r.exchange.turns >= finishedTurn {
+	switch {
+	case s.dataNoted, r.exchange.turns >= finishedTurn, r.clientFinished && s.side == Client:
 		return
 	}
 	if s.side == Client {
@@ -209,7 +212,7 @@ func (r *Recorder) missing(s *stream, n int) {
 // resync continues with b if it begins with the header of a record, and skips it otherwise.
 func (s *stream) resync(b []byte) []byte {
 	if !tlsrecord.Begins(b) {
-		s.r.exchange.add(s.side, len(b)-recordOverhead)
+		s.r.exchange.gap(s.side, len(b))
 		return nil
 	}
 	s.unsynced = false

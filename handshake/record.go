@@ -17,6 +17,7 @@ type stream struct {
 	header [tlsrecord.HeaderLen]byte
 	have   int    // bytes of header received
 	left   int    // bytes of the record's body not yet received
+	holed  bool   // some of its bytes are missing
 	keep   int    // bytes of the body to keep
 	body   []byte // the bytes kept
 
@@ -85,7 +86,7 @@ func (s *stream) length() int { return tlsrecord.Length(s.header[:]) }
 
 // begin starts a record after its header.
 func (s *stream) begin() {
-	s.left, s.keep = s.length(), 0
+	s.left, s.keep, s.holed = s.length(), 0, false
 	switch {
 	case s.encrypted():
 		if s.r.opener != nil {
@@ -180,7 +181,7 @@ func (r *Recorder) data(s *stream, length int, encrypted bool) {
 // encryptedRecord notes an encrypted record, opened if there is a key for it.
 func (r *Recorder) encryptedRecord(s *stream, body []byte) {
 	if s.header[0] == tlsrecord.ApplicationData {
-		r.exchange.add(s.side, min(r.contentLen(s.length()), s.length()-1-16))
+		r.exchange.add(s.side, min(r.contentLen(s.length()), s.length()-1-16), s.holed)
 	}
 	if r.opener != nil && len(body) == s.length() {
 		record := append(s.header[:tlsrecord.HeaderLen:tlsrecord.HeaderLen], body...)

@@ -36,32 +36,37 @@ func frames(t *testing.T, packets []packet) (list [][]byte) {
 	return list
 }
 
-// Captures lose packets, truncate them, begin late and end early.
-func TestHealthyHandshakeInIncompleteCaptureIsNotFailed(t *testing.T) {
-	for _, mss := range []int{100, 536, 1460} {
-		packets := segments(healthy.turns(t), mss, 1000, 2000)
-		for _, s := range []sample{healthy, {file: healthy.file + " without keys"}} {
-			check := func(what string, packets [][]byte) {
+// Captures lose packets, truncate them, begin late, end early, and have one side only. A
+// healthy handshake is never called failed, and one that failed never complete.
+func TestIncompleteCapturesDoNotMislead(t *testing.T) {
+	healthyFlows, failingFlows := recordedFlows(t)
+	healthyFlows["OpenSSL"], failingFlows["chasquid"] = healthy.turns(t), strict.turns(t)
+	for _, mss := range []int{300, 1460} {
+		for name, turns := range healthyFlows {
+			incomplete(t, turns, mss, func(what string, frames [][]byte) {
 				t.Helper()
-				checkNoFailure(t, fmt.Sprintf("%s, segments of %d, %s", s.file, mss, what), read(t, pcap(t, ethernet.link, packets), s.keys(t)))
-			}
-			all := frames(t, packets)
-			for i := range all {
-				check(fmt.Sprintf("without packet %d", i), slices.Delete(slices.Clone(all), i, i+1))
-				check(fmt.Sprintf("without packets %d and %d", i, i+1), slices.Delete(slices.Clone(all), i, min(i+2, len(all))))
-				check(fmt.Sprintf("from packet %d", i), all[i:])
-				check(fmt.Sprintf("up to packet %d", i), all[:i])
-				if i > 3 {
-					check(fmt.Sprintf("without packets %d to %d", 3, i), slices.Delete(slices.Clone(all), 3, i))
+				checkNoFailure(t, fmt.Sprintf("%s, segments of %d, %s", name, mss, what), read(t, pcap(t, ethernet.link, frames), nil))
+			})
+		}
+		for name, turns := range failingFlows {
+			incomplete(t, turns, mss, func(what string, frames [][]byte) {
+				for _, c := range read(t, pcap(t, ethernet.link, frames), nil) {
+					if c.Transcript != nil && c.Transcript.Completed {
+						t.Errorf("%s, segments of %d, %s: the handshake completed:\n%s", name, mss, what, c.Transcript.Diagram(handshake.DiagramOptions{}))
+					}
 				}
-			}
-			for length := 54; length < 54+mss; length += 1 + mss/30 {
-				var cut [][]byte
-				for _, frame := range all {
-					cut = append(cut, frame[:min(length, len(frame))])
-				}
-				check(fmt.Sprintf("snap length %d", length), cut)
-			}
+			})
+		}
+	}
+}
+
+// A failure in a whole capture is found.
+func TestWholeCapturesOfFailuresAreJudged(t *testing.T) {
+	_, failing := recordedFlows(t)
+	for name, turns := range failing {
+		c := read(t, ethernet.pcap(t, segments(turns, 1460, 1000, 2000)), nil)[0]
+		if _, failed := interop.Diagnose(c.Transcript); !failed || !c.Transcript.Gaps.IsZero() {
+			t.Errorf("%s: not failed, gaps %+v:\n%s", name, c.Transcript.Gaps, c.Transcript.Diagram(handshake.DiagramOptions{}))
 		}
 	}
 }

@@ -135,6 +135,16 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 	}
 }
 
+// lacks reports whether data before a sequence number is missing.
+func (s *stream) lacks(seq uint32) bool { return s.started && !s.ended && seqDiff(seq, s.next) > 0 }
+
+// skipPending gives up missing data before all pending segments.
+func (s *stream) skipPending(deliver func(segment)) {
+	for len(s.pending) > 0 {
+		s.skipTo(s.pending[0].start(), deliver)
+	}
+}
+
 // skipTo gives up missing data before a sequence number.
 func (s *stream) skipTo(seq uint32, deliver func(segment)) {
 	for !s.ended && s.started && seqDiff(seq, s.next) > 0 && seqDiff(seq, s.next) <= maxWindow {
