@@ -11,8 +11,8 @@ import (
 // knownClients are the kinds of client that fail because of tickets or of TLS 1.3, by the case
 // where there is one, as they end where the server speaks first. Clients that mind only a ticket
 // in a read with the Finished fail as those do that mind the order; both may mind any ticket
-// that shares a read. After STARTTLS some of them close after their first command, which moves
-// no sender: see [handshake.ClosedAfterReply].
+// that shares a read. After STARTTLS some of them close after their first command: see
+// [handshake.ClosedAfterReply].
 var knownClients = map[string]client{
 	"healthy":                   healthy,
 	"early-ticket":              earlyTicket,
