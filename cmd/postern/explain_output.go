@@ -51,7 +51,7 @@ func (o *explainOutput) handshake(transcript *handshake.Transcript) error {
 	if o.json {
 		return o.ui.JSON(explainedJSON{failed, each(diagnoses, toDiagnosisJSON), transcript})
 	}
-	printExplanation(o.ui, transcript, o.diagram)
+	printExplanation(o.ui, transcript, diagnoses, failed, o.diagram)
 	return nil
 }
 
@@ -89,9 +89,8 @@ func (o *explainOutput) status() error {
 }
 
 // printExplanation draws a handshake and prints its diagnoses.
-func printExplanation(ui terminal.UI, transcript *handshake.Transcript, o handshake.DiagramOptions) {
+func printExplanation(ui terminal.UI, transcript *handshake.Transcript, diagnoses []interop.Diagnosis, failed bool, o handshake.DiagramOptions) {
 	fmt.Fprint(ui.Out, transcript.Diagram(o))
-	diagnoses, failed := interop.Diagnose(transcript)
 	for _, d := range diagnoses {
 		fmt.Fprintln(ui.Out)
 		printDiagnosis(ui, d, failed)

@@ -15,6 +15,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
+	"postern/interop"
 )
 
 // handshakesCmd shows handshakes in the ledger.
@@ -138,10 +139,34 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 		return &terminal.HintedError{Err: unread, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
 	}
 	fmt.Fprintln(ui.Out)
-	printExplanation(ui, transcript, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	diagnoses := storedDiagnoses(found, transcript)
+	printExplanation(ui, transcript, diagnoses, true, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	if found.Revised != "" {
+		fmt.Fprintln(ui.Out)
+		ui.Paragraph("before", safetext.Printable(found.Revised))
+	}
 	fmt.Fprintln(ui.Out)
 	ui.Paragraph("next", safetext.Printable(found.Next))
 	return nil
+}
+
+// storedDiagnoses returns the diagnoses in the ledger, which know more than the transcript: what
+// the sender did in other sessions. Rows of older versions have no evidence, so it is looked for
+// again.
+func storedDiagnoses(h ledger.Handshake, transcript *handshake.Transcript) (diagnoses []interop.Diagnosis) {
+	for _, d := range h.Diagnoses {
+		known, ok := interop.Find(d.Case)
+		if !ok || len(d.Evidence) == 0 {
+			diagnoses, _ = interop.Diagnose(transcript)
+			return diagnoses
+		}
+		shown := interop.Diagnosis{Case: known, Confidence: interop.Confidence(d.Confidence)}
+		for _, text := range d.Evidence {
+			shown.Observations = append(shown.Observations, interop.Observation{Text: text, Message: -1})
+		}
+		diagnoses = append(diagnoses, shown)
+	}
+	return diagnoses
 }
 
 // handshakeLine is a handshake in a line of the table.
@@ -162,7 +187,11 @@ func handshakeDetail(h ledger.Handshake) string {
 		if h.Fingerprint != "" {
 			words += ", mode " + h.Mode.String()
 		}
-		return words + ": " + safetext.Printable(h.Stopped)
+		words += ": " + safetext.Printable(h.Stopped)
+		if h.Revised != "" {
+			words += "; was " + safetext.Printable(h.Revised)
+		}
+		return words
 	case h.Outcome == ledger.Plaintext && h.After != "":
 		return "retried without TLS after " + h.After
 	case h.Outcome == ledger.Plaintext:

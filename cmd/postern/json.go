@@ -34,6 +34,7 @@ type handshakeJSON struct {
 	After     string             `json:"after,omitempty"`
 	Stopped   string             `json:"stopped,omitempty"`
 	Cases     []ledger.Diagnosis `json:"cases,omitempty"`
+	Revised   string             `json:"revised,omitempty"`
 	Next      string             `json:"next,omitempty"`
 	Handshake json.RawMessage    `json:"handshake,omitempty"`
 }
@@ -61,7 +62,7 @@ func toHandshakeJSON(h ledger.Handshake) handshakeJSON {
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
 		EHLO: h.EHLO, JA4: h.Fingerprint, Probe: h.Probe, Outcome: h.Outcome.String(),
 		negotiatedJSON: negotiated(h.Version, h.Suite, h.Group),
-		After:          h.After, Stopped: h.Stopped, Cases: h.Diagnoses, Next: h.Next, Handshake: h.Transcript,
+		After:          h.After, Stopped: h.Stopped, Cases: h.Diagnoses, Revised: h.Revised, Next: h.Next, Handshake: h.Transcript,
 	}
 	if h.Fingerprint != "" {
 		out.Mode = h.Mode.String()

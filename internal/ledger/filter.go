@@ -18,7 +18,8 @@ type Filter struct {
 	// Sender is an address, a prefix, or part of an EHLO name in any case.
 	Sender string
 
-	// Case matches failed handshakes with this diagnosis; see [Unknown].
+	// Case matches failed handshakes with this diagnosis; see [Unknown]. It need not be the
+	// first, but does not count where another one is much more likely.
 	Case string
 
 	// Failed matches failed handshakes, and senders that had one. Returned matches mail in
@@ -117,7 +118,7 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 		f.ofCase(q)
 	case f.Case != "":
 		q.add(`SELECT h.id FROM diagnoses AS d CROSS JOIN handshakes AS h ON h.id = d.handshake
-			WHERE d.case_id = ? AND d.at >= ?`, f.Case, since)
+			WHERE d.case_id = ? AND d.at >= ? `+counts, f.Case, since)
 	default:
 		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_time WHERE h.at >= ?`, since)
 	}
@@ -164,9 +165,12 @@ func (f Filter) conditions(q *query, senders []byte) {
 	}
 }
 
+// counts is the condition that a diagnosis d is unknown, or at least possible.
+const counts = `AND d.confidence NOT BETWEEN 0.01 AND 0.29`
+
 func (f Filter) ofCase(q *query) {
 	if f.Case != "" {
-		q.add(`AND EXISTS (SELECT 1 FROM diagnoses AS d WHERE d.handshake = h.id AND d.case_id = ?)`, f.Case)
+		q.add(`AND EXISTS (SELECT 1 FROM diagnoses AS d WHERE d.handshake = h.id AND d.case_id = ? `+counts+`)`, f.Case)
 	}
 }
 

@@ -78,6 +78,7 @@ type Handshake struct {
 	Stopped   string      // where the handshake stopped, in words
 	Next      string      // the sender's next mode and the reason, in words
 	Diagnoses []Diagnosis // the most certain first; none if no case matches
+	Revised   string      // what was said before a [Revision]; set when reading
 
 	// Transcript is the JSON of the handshake. It is not stored if it is larger than
 	// 256 KiB, and lists of handshakes leave it out.
@@ -88,6 +89,9 @@ type Handshake struct {
 type Diagnosis struct {
 	Case       string  `json:"case"`
 	Confidence float64 `json:"confidence"` // from 0 to 1
+
+	// Evidence is what it rests on, in words. Rows of older versions have none.
+	Evidence []string `json:"evidence,omitempty"`
 }
 
 // Bounds of what is stored, in bytes. Except for transcripts they are far above what honest
@@ -96,6 +100,7 @@ const (
 	maxName       = 255 // EHLO names, fingerprints, sessions, cases
 	maxText       = 1024
 	maxDiagnoses  = 8
+	maxEvidence   = 8
 	maxTranscript = 256 << 10
 )
 
@@ -106,6 +111,9 @@ func (h Handshake) size() int {
 	size := eventSize + len(h.Session) + len(h.EHLO) + len(h.Fingerprint) + len(h.Stopped) + len(h.Next) + len(h.Transcript)
 	for _, d := range h.Diagnoses {
 		size += len(d.Case)
+		for _, text := range d.Evidence {
+			size += len(text)
+		}
 	}
 	return size
 }
@@ -181,13 +189,25 @@ func (h Handshake) writeFailure(s *store) error {
 	if err != nil {
 		return err
 	}
-	diagnoses := h.Diagnoses
+	return writeDiagnoses(s, h.ID, unixMilli(h.At), h.Diagnoses)
+}
+
+// writeDiagnoses stores the diagnoses of a handshake.
+func writeDiagnoses(s *store, handshake, at int64, diagnoses []Diagnosis) error {
 	if len(diagnoses) == 0 {
 		diagnoses = []Diagnosis{{Case: Unknown}}
 	}
 	for _, d := range diagnoses[:min(len(diagnoses), maxDiagnoses)] {
-		err := s.exec(`INSERT INTO diagnoses (handshake, case_id, confidence, at) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`, h.ID, safetext.Truncate(d.Case, maxName), d.Confidence, unixMilli(h.At))
+		texts := make([]string, 0, len(d.Evidence))
+		for _, text := range d.Evidence[:min(len(d.Evidence), maxEvidence)] {
+			texts = append(texts, safetext.Truncate(text, maxText))
+		}
+		evidence, err := json.Marshal(texts)
+		if err != nil {
+			return err
+		}
+		err = s.exec(`INSERT INTO diagnoses (handshake, case_id, confidence, at, evidence) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, handshake, safetext.Truncate(d.Case, maxName), d.Confidence, at, string(evidence))
 		if err != nil {
 			return err
 		}
@@ -240,8 +260,8 @@ func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) 
 // selectHandshakes reads the handshakes with the ids in the table chosen.
 const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
 		h.probe, h.outcome, h.mode, h.version, h.suite, h."group",
-		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''),
-		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('Case', case_id, 'Confidence', confidence))
+		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''), coalesce(f.revised, ''),
+		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('case', case_id, 'confidence', confidence, 'evidence', json(evidence)))
 			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC))
 		ELSE 'null' END
 	FROM chosen JOIN handshakes AS h USING (id) JOIN senders AS s ON s.id = h.sender
@@ -252,7 +272,7 @@ func scanHandshake(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
 	err = scan(&h.ID, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Fingerprint,
 		&h.Probe, &h.Outcome, modeInto(&h.Mode), &h.Version, &h.Suite, &h.Group,
-		&h.After, &h.Stopped, &h.Next, &diagnoses)
+		&h.After, &h.Stopped, &h.Next, &h.Revised, &diagnoses)
 	if err == nil {
 		err = json.Unmarshal(diagnoses, &h.Diagnoses)
 	}

@@ -29,7 +29,7 @@ func failure(session string) Handshake {
 		EHLO: "mail.sender.example", Fingerprint: "t13d1516h2_8daaf6152771_02713d6af862",
 		Outcome: Failed, Mode: sessionticket.Stock,
 		Stopped: "closed silently after the ticket", Next: "first-write",
-		Diagnoses: []Diagnosis{{"early-ticket", 0.9}, {"port-scanner", 0.25}},
+		Diagnoses: []Diagnosis{{"early-ticket", 0.9, []string{"the ticket was early"}}, {"port-scanner", 0.3, []string{}}},
 		Transcript: []byte(`{"version":2,"start":"0001-01-01T00:00:00Z","view":"server","completed":false,"use":"unused",` +
 			`"end":{"kind":"open","by":"unknown","after":0}}`),
 	}

@@ -73,6 +73,10 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `ALTER TABLE handshakes ADD COLUMN probe INTEGER NOT NULL DEFAULT 0`)
 		after = append(after, `ALTER TABLE handshakes DROP COLUMN probe`)
 	}
+	if known < evidenceIn {
+		before = append(before, `ALTER TABLE diagnoses ADD COLUMN evidence TEXT NOT NULL DEFAULT '[]'`)
+		after = append(after, `ALTER TABLE diagnoses DROP COLUMN evidence`)
+	}
 	if err := s.each(before); err != nil {
 		return err
 	}
@@ -82,11 +86,12 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the columns unused and probe, and rename mode.
+// The migrations that add the columns unused, probe and evidence, and rename mode.
 const (
-	unusedIn = 4
-	modeIn   = 6
-	probeIn  = 8
+	unusedIn   = 4
+	modeIn     = 6
+	probeIn    = 8
+	evidenceIn = 10
 )
 
 // each runs the statements in order.

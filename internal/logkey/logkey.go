@@ -23,11 +23,14 @@ const (
 	Step       = "step" // of the dialogue with the next hop
 	Err        = "err"
 
-	Case    = "case"    // ID of package interop, or unknown
-	Stopped = "stopped" // where a handshake stopped
-	JA4     = "ja4"     // fingerprint of the ClientHello
-	Next    = "next"    // TLS mode for the sender's next handshake, and why
-	Network = "network" // of a sender: IPv4 /24 or IPv6 /48
+	Case         = "case"         // ID of package interop, or unknown
+	Alternatives = "alternatives" // to the case
+	Was          = "was"          // diagnosis before it was revised
+	Later        = "later"        // ID of the session that showed more
+	Stopped      = "stopped"      // where a handshake stopped
+	JA4          = "ja4"          // fingerprint of the ClientHello
+	Next         = "next"         // TLS mode for the sender's next handshake, and why
+	Network      = "network"      // of a sender: IPv4 /24 or IPv6 /48
 
 	Certificate = "certificate" // path of its file
 	Names       = "names"       // in a certificate

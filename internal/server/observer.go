@@ -28,6 +28,7 @@ type observer struct {
 	ledger   *ledger.Ledger
 	refusals *refusalBook
 	log      *slog.Logger
+	attempts attempts
 
 	closed chan struct{} // closed when the sender history is to be saved for the last time
 	saving sync.WaitGroup
@@ -70,18 +71,22 @@ func (obs *observer) ChooseMode(sender netip.Addr, ja4 string, probe bool) sessi
 // logs it. Sessions without TLS and without a message are only logged.
 func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	attrs := sessionAttrs(r)
-	switch diagnoses, failed := diagnose(r); {
-	case failed:
-		h := obs.failedHandshake(r, diagnoses, obs.learn(r))
+	j := obs.attempts.judge(r)
+	switch {
+	case j.failed:
+		h := obs.failedHandshake(r, j.diagnoses, obs.learn(r))
 		obs.ledger.AddHandshake(h)
 		attrs = append(attrs, failureAttrs(h)...)
 	case r.TLS != nil:
 		obs.learn(r)
-		obs.ledger.AddHandshake(completedHandshake(r, len(diagnoses) > 0))
+		obs.ledger.AddHandshake(completedHandshake(r, len(j.diagnoses) > 0))
 	case r.Messages > 0:
 		obs.ledger.AddHandshake(newHandshake(r, ledger.Plaintext))
 	}
 	obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
+	for _, again := range j.revisions {
+		obs.revise(again, r.ID)
+	}
 }
 
 // CommandRefused logs and stores a refused command.
@@ -90,11 +95,14 @@ func (obs *observer) CommandRefused(c smtpd.RefusedCommand) { obs.refusals.refus
 // MessageAccepted notes that a deferred sender was accepted.
 func (obs *observer) MessageAccepted(m smtpd.AcceptedMessage) { obs.refusals.accepted(m) }
 
-func diagnose(r smtpd.SessionResult) (found []interop.Diagnosis, failed bool) {
-	if r.Transcript == nil {
-		return nil, false
-	}
-	return interop.Diagnose(r.Transcript)
+// revise corrects what was said of an earlier session of the sender.
+func (obs *observer) revise(again revision, later string) {
+	was := named(again.was)
+	obs.ledger.Revise(ledger.Revision{
+		Session: again.session, Diagnoses: stored(again.now),
+		Why: fmt.Sprintf("%s, until session %s of the same sender showed more", was, later),
+	})
+	obs.log.Info("diagnosis revised", logkey.Session, again.session, logkey.Case, named(again.now), logkey.Was, was, logkey.Later, later)
 }
 
 // learn passes the outcome of a handshake to the fallback and stores what it decides.
@@ -149,9 +157,7 @@ func completedHandshake(r smtpd.SessionResult, left bool) ledger.Handshake {
 func (obs *observer) failedHandshake(r smtpd.SessionResult, diagnoses []interop.Diagnosis, decisions []fallback.Decision) ledger.Handshake {
 	h := newHandshake(r, ledger.Failed)
 	h.Stopped, h.Next = r.Transcript.DescribeEnd(), obs.next(r, decisions)
-	for _, d := range diagnoses {
-		h.Diagnoses = append(h.Diagnoses, ledger.Diagnosis{Case: d.Case.ID, Confidence: float64(d.Confidence)})
-	}
+	h.Diagnoses = stored(diagnoses)
 	h.Transcript, _ = json.Marshal(r.Transcript) // it has nothing that JSON cannot say
 	return h
 }
@@ -238,5 +244,9 @@ func failureAttrs(h ledger.Handshake) []slog.Attr {
 	if h.Fingerprint != "" {
 		attrs = append(attrs, slog.String(logkey.JA4, h.Fingerprint), slog.String(logkey.Mode, h.Mode.String()))
 	}
-	return append(attrs, slog.String(logkey.Next, h.Next))
+	attrs = append(attrs, slog.String(logkey.Next, h.Next))
+	if len(h.Diagnoses) > 1 {
+		attrs = append(attrs, slog.String(logkey.Alternatives, alternatives(h.Diagnoses[1:])))
+	}
+	return attrs
 }

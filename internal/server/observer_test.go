@@ -24,7 +24,10 @@ import (
 
 const fingerprint = "t13d0408h0_1f24bcc5f17d_02f6b9f3a1c4"
 
-var sender = netip.MustParseAddr("192.0.2.7")
+var (
+	sender    = netip.MustParseAddr("192.0.2.7")
+	neighbour = netip.MustParseAddr("192.0.2.8")
+)
 
 // session is a session of the sender in a mode.
 func session(id string, mode sessionticket.Mode) smtpd.SessionResult {
@@ -82,12 +85,18 @@ func (o observed) mode() sessionticket.Mode { return o.ChooseMode(sender, finger
 func (o observed) ended(t *testing.T, r smtpd.SessionResult) map[string]any {
 	t.Helper()
 	o.SessionEnded(r)
+	return o.next(t, "session")
+}
+
+// next returns the next line in the log with that message.
+func (o observed) next(t *testing.T, message string) map[string]any {
+	t.Helper()
 	for line := range o.lines {
 		var attrs map[string]any
 		if err := json.Unmarshal([]byte(line), &attrs); err != nil {
 			t.Fatal(err)
 		}
-		if attrs["msg"] == "session" {
+		if attrs["msg"] == message {
 			return attrs
 		}
 	}

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -47,6 +48,10 @@ type SessionResult struct {
 	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
 	TLS  *tls.ConnectionState
 
+	// Certificate is what the handshake presented; nil if it resumed a session, or ended
+	// before.
+	Certificate *x509.Certificate
+
 	// Transcript is nil if TLS did not begin, and if the sender reached MAIL: then
 	// there is nothing to explain.
 	Transcript *handshake.Transcript
@@ -63,23 +68,24 @@ type SessionResult struct {
 
 func (s *session) result() SessionResult {
 	return SessionResult{
-		ID:         s.id,
-		Began:      s.began,
-		Duration:   time.Since(s.began),
-		Sender:     s.addr,
-		EHLO:       s.lastEHLO,
-		Probe:      s.probe,
-		JA4:        s.ja4,
-		Mode:       s.mode,
-		TLS:        s.tls,
-		Transcript: s.transcript,
-		Messages:   s.messages,
-		Recipients: s.acknowledged,
-		Bytes:      s.bytes,
-		Refused:    s.refused,
-		Deferred:   s.deferred,
-		End:        s.end,
-		Err:        s.err,
+		ID:          s.id,
+		Began:       s.began,
+		Duration:    time.Since(s.began),
+		Sender:      s.addr,
+		EHLO:        s.lastEHLO,
+		Probe:       s.probe,
+		JA4:         s.ja4,
+		Mode:        s.mode,
+		TLS:         s.tls,
+		Certificate: s.certificate,
+		Transcript:  s.transcript,
+		Messages:    s.messages,
+		Recipients:  s.acknowledged,
+		Bytes:       s.bytes,
+		Refused:     s.refused,
+		Deferred:    s.deferred,
+		End:         s.end,
+		Err:         s.err,
 	}
 }
 
@@ -110,7 +116,17 @@ func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 		if err != nil {
 			return nil, err
 		}
-		record, wrap := sessionOf(hello).record, config.WrapSession
+		session := sessionOf(hello)
+		record, wrap := session.record, config.WrapSession
+		if choose := config.GetCertificate; choose != nil {
+			config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				chosen, err := choose(hello)
+				if err == nil && chosen != nil {
+					session.certificate = chosen.Leaf
+				}
+				return chosen, err
+			}
+		}
 		config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 			label, err := wrap(cs, ss)
 			if err == nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -41,6 +42,7 @@ type session struct {
 	out    *bufio.Writer // nil if there is nothing to send
 
 	tls         *tls.ConnectionState
+	certificate *x509.Certificate     // presented in the handshake
 	transcript  *handshake.Transcript // of a recording that has ended
 	mode        sessionticket.Mode
 	ja4         string

@@ -1,0 +1,36 @@
+package ledger
+
+import "postern/internal/safetext"
+
+// A Revision replaces the diagnoses of a failed handshake, after another handshake of its
+// sender has shown more.
+type Revision struct {
+	Session   string
+	Diagnoses []Diagnosis // the most certain first; none if no case matches any more
+	Why       string      // what was said before, and what changed it
+}
+
+// Revise stores r, as AddHandshake does. It changes nothing if there is no such handshake.
+func (l *Ledger) Revise(r Revision) { l.add(r) }
+
+func (r Revision) size() int {
+	return Handshake{Session: r.Session, Diagnoses: r.Diagnoses, Next: r.Why}.size()
+}
+
+func (r Revision) write(s *store) error {
+	id, err := s.number(`SELECT coalesce(max(id), 0) FROM handshakes WHERE session = ? AND outcome = 3`, r.Session)
+	if err != nil || id == 0 {
+		return err
+	}
+	at, err := s.number(`SELECT at FROM handshakes WHERE id = ?`, id)
+	if err == nil {
+		err = s.exec(`UPDATE failures SET revised = ? WHERE handshake = ?`, safetext.Truncate(r.Why, maxText), id)
+	}
+	if err == nil {
+		err = s.exec(`DELETE FROM diagnoses WHERE handshake = ?`, id)
+	}
+	if err == nil {
+		err = writeDiagnoses(s, id, at, r.Diagnoses)
+	}
+	return err
+}
