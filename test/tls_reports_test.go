@@ -74,7 +74,7 @@ func TestReportsAreVerifiedBySignatureOnly(t *testing.T) {
 		}
 	}
 	out, _ := runPostern(t, "report", "summary", "--json", "--since", "2024-10-01", "--data", p.data)
-	if want := `{"submitter":"microsoft.test","verified":true,"day":"2024-10-24","reports":1,"successful":0,"failed":27}` + "\n"; !strings.HasPrefix(out, want) {
+	if want := `{"submitter":"microsoft.test","verified":true,"day":"2024-10-24","reports":1,"successful":0,"failed":27,"detailed":27}` + "\n"; !strings.HasPrefix(out, want) {
 		t.Errorf("the summary is\n%s\nwant it to begin with\n%s", out, want)
 	}
 }
