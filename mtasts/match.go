@@ -87,8 +87,11 @@ func addressWarning(pattern string) string {
 
 // checkPattern checks an MX pattern: a name in A-labels, with or without "*." before it.
 func checkPattern(pattern string) error {
-	if err := checkName(pattern); err != nil && isAddress(pattern) {
+	switch err := checkName(pattern); {
+	case err != nil && isAddress(pattern):
 		return errors.New(addressWarning(pattern))
+	case err != nil && strings.HasSuffix(pattern, "."):
+		return fmt.Errorf("%s ends in a dot: remove it", quoted(pattern))
 	}
 	if err := checkName(strings.TrimPrefix(pattern, "*.")); err != nil {
 		return fmt.Errorf(`%w: write a host, or "*." and a domain`, err)

@@ -131,6 +131,8 @@ func parseLine(line string) (f Field, err error) {
 	switch {
 	case strings.Trim(text, " \t") == "":
 		return f, errors.New("is empty: remove it")
+	case text[0] == ' ' || text[0] == '\t':
+		return f, errors.New("begins with a space: remove it")
 	case !colon:
 		return f, fmt.Errorf(`%s has no colon: write "name: value"`, quoted(text))
 	}

@@ -89,7 +89,10 @@ var rejectedPolicies = []rejected{
 	{"version: STSv1\nmode: enforce\nmx: mail.*.example\nmax_age: 5\n", "mx"},
 	{"version: STSv1\nmode: enforce\nmx: mx*.example\nmax_age: 5\n", "mx"},
 	{"version: STSv1\nmode: enforce\nmx: .example.com\nmax_age: 5\n", "mx"}, // a draft's wildcard
-	{"version: STSv1\nmode: enforce\nmx: a.example.\nmax_age: 5\n", "mx"},
+	{"version: STSv1\nmode: enforce\nmx: a.example.\nmax_age: 5\n", `"a.example." ends in a dot`},
+	{"  version: STSv1\n  mode: enforce\n  mx: a.example\n  max_age: 5\n", "line 1: begins with a space"},
+	{"version: STSv1\nmode: enforce\nnmx: a.example\nmax_age: 5\n", "no mx"}, // Zuplu/postfix-tlspol#95
+	{"This domain has no policy.\n\nNone at all.\n", "no colon"},
 	{"version: STSv1\nmode: enforce\nmx: bücher.example\nmax_age: 5\n", "mx"}, // A-labels only
 	{"version: STSv1\nmode: enforce\nmx: a.example b.example\nmax_age: 5\n", "mx"},
 	{"version: STSv1\nmode: enforce\nmx: a.example, b.example\nmax_age: 5\n", "mx"},

@@ -39,6 +39,9 @@ func (x Explainer) policyDomain(ctx context.Context, q Question, p tlsrpt.Policy
 	name := strings.TrimSuffix(p.Domain, ".")
 	d := policyDomain{mailOf: name, owner: unknownOwner}
 	switch {
+	case name == "" && len(q.Domains) == 1: // some senders leave it out (sys4/tlsrpt-reporter#51)
+		d.owner, d.mailOf = ours, q.Domains[0]
+		return d
 	case name == "" || q.Domains == nil:
 		return d
 	case q.accepts(name):

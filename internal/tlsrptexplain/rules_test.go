@@ -264,6 +264,19 @@ func TestOtherPeoplesDomainIsNotProbed(t *testing.T) {
 	}
 }
 
+// Postfix with tlsrpt-reporter names no domain if it found no policy (sys4/tlsrpt-reporter#51).
+func TestReportWithoutADomainIsAboutTheOnlyOne(t *testing.T) {
+	for want, domains := range map[string][]string{"receiver.example": {"receiver.example"}, "": {"receiver.example", "other.example"}} {
+		d := &fakeProber{}
+		e := explain(t, Explainer{Ledger: &fakeLedger{}, Prober: d}, func(q *Question) {
+			q.Domains, q.Report.Policies[0].Policy = domains, tlsrpt.Policy{Type: tlsrpt.NoPolicy}
+		})
+		if got := strings.Join(d.probed, " "); got != want || (e.Records.NotChecked == "") != (want != "") {
+			t.Errorf("with %v probed %q, want %q: %s", domains, got, want, e.Records.NotChecked)
+		}
+	}
+}
+
 // A notice of the probe is not a problem, and not a cause.
 func TestNoticesOfTheProbeAreLeftOut(t *testing.T) {
 	notice := critical("unreachable")
