@@ -125,10 +125,10 @@ func TestPaddingIsNotData(t *testing.T) {
 		eachSample(t, func(t *testing.T, s sample, turns []turn) {
 			var padded []packet
 			next := map[handshake.Side]uint32{handshake.Client: 1001, handshake.Server: 2001}
-			for _, p := range segments(turns, 1460, 1000, 2000) {
+			for _, p := range segments(turns, 1459, 1000, 2000) {
 				next[p.from] += uint32(len(p.data))
-				if len(p.data) == 0 { // SYN, FIN, and the first acknowledgement
-					p.data = make([]byte, size)
+				if len(p.data) < size { // SYN, FIN, the first acknowledgement, and short data
+					p.data = append(slices.Clone(p.data), make([]byte, size-len(p.data))...)
 				}
 				padded = append(padded, p)
 				if other := handshake.Client + handshake.Server - p.from; len(p.data) > size { // two acknowledgements, which the data follows

@@ -69,11 +69,25 @@ func (s *stream) acknowledged(ack uint32, deliver func(segment)) {
 // less 14, 20 and 20 for the headers.
 const maxPadding = 6
 
-// isDoubtful reports whether a segment's data may be padding that a driver or a tunnel
-// counted as data.
-func isDoubtful(seg *segment) bool {
-	return seg.truncated == 0 && 0 < len(seg.data) && len(seg.data) <= maxPadding &&
-		bytes.Count(seg.data, []byte{0}) == len(seg.data)
+// doubtful returns how many zeros at the end of a short segment may be padding that a
+// driver or a tunnel counted as data.
+func doubtful(seg *segment) int {
+	if seg.truncated > 0 || len(seg.data) > maxPadding {
+		return 0
+	}
+	return len(seg.data) - len(bytes.TrimRight(seg.data, "\x00"))
+}
+
+// addDoubtful delivers a segment at next or before up to zeros at its end, and holds those
+// back.
+func (s *stream) addDoubtful(seg segment, zeros int, deliver func(segment)) {
+	tail := seg
+	tail.syn, tail.seq, tail.data = false, seg.end()-uint32(zeros), slices.Clone(seg.data[len(seg.data)-zeros:])
+	seg.data = seg.data[:len(seg.data)-zeros]
+	s.deliver(seg, deliver)
+	if s.doubtful == nil {
+		s.doubtful = &tail
+	}
 }
 
 // settle delivers the doubtful data, or drops it.
@@ -104,8 +118,9 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 	if !s.started {
 		s.begin(seg.start())
 	}
-	if seg.fin && isDoubtful(&seg) { // nothing follows that would tell
-		seg.data = nil
+	zeros := doubtful(&seg)
+	if seg.fin { // nothing follows that would tell
+		seg.data, zeros = seg.data[:len(seg.data)-zeros], 0
 	}
 	if s.doubtful != nil {
 		s.settleBy(&seg, deliver)
@@ -119,11 +134,8 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 	switch {
 	case len(seg.data)+seg.truncated == 0 && !seg.fin, ahead > maxWindow, s.ended:
 		return
-	case ahead == 0 && isDoubtful(&seg):
-		if s.doubtful == nil {
-			seg.data = slices.Clone(seg.data)
-			s.doubtful = &seg
-		}
+	case ahead <= 0 && min(zeros, seqDiff(seg.end(), s.next)) > 0:
+		s.addDoubtful(seg, min(zeros, seqDiff(seg.end(), s.next)), deliver)
 	case ahead <= 0:
 		s.deliver(seg, deliver)
 		s.deliverPending(deliver)
