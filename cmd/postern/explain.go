@@ -16,16 +16,18 @@ import (
 
 // explainCmd explains the handshakes in a file.
 type explainCmd struct {
-	File  string `arg:"" help:"Packet capture (pcap or pcapng) or transcript (JSON); - is standard input."`
-	Keys  string `placeholder:"FILE" help:"Decrypt messages of a capture with this key log (SSLKEYLOGFILE) of one side."`
-	ASCII bool   `help:"Draw in ASCII."`
-	JSON  bool   `help:"Print one JSON object per handshake; see docs/json.md."`
+	File   string `arg:"" help:"Packet capture (pcap or pcapng) or transcript (JSON); - is standard input."`
+	Keys   string `placeholder:"FILE" help:"Decrypt messages of a capture with this key log (SSLKEYLOGFILE) of one side."`
+	All    bool   `xor:"which" help:"Of several connections, show those too that did not fail."`
+	Failed bool   `xor:"which" help:"Show connections that failed only."`
+	ASCII  bool   `help:"Draw in ASCII."`
+	JSON   bool   `help:"Print one JSON object per handshake; see docs/json.md."`
 }
 
 // Help is called by kong.
 func (explainCmd) Help() string {
 	return `Diagnoses each handshake: draws its messages, names the known client failure it matches,
-and what to do about it.
+and what to do about it. Of several connections it prints a summary and those that failed.
 
 To capture what reaches a server on port 25:
 
@@ -36,7 +38,7 @@ Exit status:
   0  no handshake failed
   1  a failure has a diagnosis
   2  the file cannot be read
-  3  a failure has no diagnosis, or there is no handshake that could be judged`
+  3  a failure has no diagnosis, there is no handshake, or too little of it that could be judged`
 }
 
 const explainHint = "give a capture written by tcpdump -w, or a transcript as in postern handshakes show --json"
@@ -60,7 +62,7 @@ func (e explainCmd) Run(ui terminal.UI) error {
 		return &terminal.UsageError{Err: fmt.Errorf("%s: too short for a capture or a transcript", e.File), Hint: explainHint}
 	}
 	out := &explainOutput{
-		ui: ui, json: e.JSON,
+		ui: ui, json: e.JSON, all: e.All, onlyFailed: e.Failed,
 		diagram: handshake.DiagramOptions{ASCII: e.ASCII, Location: time.Local},
 	}
 	if capture.IsCapture(head) {
@@ -71,6 +73,7 @@ func (e explainCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return err
 	}
+	out.print()
 	return out.status()
 }
 
@@ -87,7 +90,7 @@ func (e explainCmd) transcript(in io.Reader, out *explainOutput) error {
 	if err != nil {
 		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript: %w", e.File, err), Hint: explainHint}
 	}
-	return out.handshake(transcript)
+	return out.add(explain(nil, transcript))
 }
 
 // capture explains the handshakes of a packet capture.
@@ -114,7 +117,7 @@ func (e explainCmd) capture(in io.Reader, out *explainOutput) error {
 		if err != nil {
 			return &terminal.UsageError{Err: err, Hint: explainHint}
 		}
-		if err := out.conversation(conversation); err != nil {
+		if err := out.add(explain(conversation, conversation.Transcript)); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"postern/handshake"
 	"postern/internal/capture"
@@ -10,49 +14,157 @@ import (
 	"postern/interop"
 )
 
-// An explainOutput prints explained handshakes and counts them.
+// maxKept bounds the connections that are printed below the summary.
+const maxKept = 1000
+
+// An explainOutput explains handshakes, counts them, and prints a summary if there are many.
 type explainOutput struct {
-	ui      terminal.UI
-	json    bool
-	diagram handshake.DiagramOptions
+	ui              terminal.UI
+	json            bool
+	all, onlyFailed bool // which to print if there are many; by default those that failed
+	diagram         handshake.DiagramOptions
 
-	conversations           int // of a capture
-	all, diagnosed, unknown int // handshakes; unknown: failed without a diagnosis
-	undecided               int // the capture has too little of them
+	kept   []explained        // to print below the summary
+	left   int                // more than maxKept
+	counts [plaintext + 1]int // connections by result
+	byCase map[string]int     // those that failed
+	total  int                // connections
+	begun  int                // those with a transcript
 }
 
-// conversation explains the handshake of a connection, if it has one.
-func (o *explainOutput) conversation(c *capture.Conversation) error {
-	if !o.json {
-		if o.conversations > 0 {
-			fmt.Fprintln(o.ui.Out)
-		}
-		o.conversations++
-		fmt.Fprintf(o.ui.Out, "== %s\n", conversationLine(c))
-	}
-	if c.Transcript == nil {
-		return o.plaintext(c)
-	}
-	return o.handshake(c.Transcript)
+// An explained is a connection of a capture, or a transcript, with its diagnoses.
+type explained struct {
+	conversation *capture.Conversation // nil for a transcript
+	transcript   *handshake.Transcript // nil if TLS did not start
+	diagnoses    []interop.Diagnosis
+	result       result
 }
 
-// handshake explains a handshake.
-func (o *explainOutput) handshake(transcript *handshake.Transcript) error {
-	diagnoses, failed := interop.Diagnose(transcript)
-	o.all++
+// A result is what became of a connection.
+type result int
+
+const (
+	complete result = iota
+	failedKnown
+	failedUnknown
+	undecided // the recording has too little of it
+	plaintext
+)
+
+func explain(c *capture.Conversation, t *handshake.Transcript) explained {
+	e := explained{conversation: c, transcript: t, result: complete}
+	failed := false
+	if t != nil {
+		e.diagnoses, failed = interop.Diagnose(t)
+	} else {
+		e.diagnoses = diagnosePlaintext(c)
+		failed = len(e.diagnoses) > 0
+	}
 	switch {
-	case failed && len(diagnoses) > 0:
-		o.diagnosed++
+	case failed && len(e.diagnoses) > 0:
+		e.result = failedKnown
 	case failed:
-		o.unknown++
-	case transcript.Undecided():
-		o.undecided++
+		e.result = failedUnknown
+	case t == nil:
+		e.result = plaintext
+	case t.Undecided(), !t.Completed && t.End.Kind == handshake.EndOpen:
+		e.result = undecided
+	case !t.Completed && t.Use == handshake.UseNone: // a scanner that sent no ClientHello
+		e.result = plaintext
+	}
+	return e
+}
+
+func (e explained) failed() bool { return e.result == failedKnown || e.result == failedUnknown }
+
+// add counts a connection, and prints it as JSON or keeps it for the end.
+func (o *explainOutput) add(e explained) error {
+	o.counts[e.result]++
+	o.total++
+	if e.transcript != nil {
+		o.begun++
+	}
+	if e.failed() {
+		if o.byCase == nil {
+			o.byCase = make(map[string]int)
+		}
+		o.byCase[e.caseID()]++
 	}
 	if o.json {
-		return o.ui.JSON(explainedJSON{failed, each(diagnoses, toDiagnosisJSON), transcript})
+		if o.onlyFailed && !e.failed() || e.transcript == nil && len(e.diagnoses) == 0 {
+			return nil
+		}
+		return o.ui.JSON(explainedJSON{e.failed(), each(e.diagnoses, toDiagnosisJSON), e.transcript})
 	}
-	printExplanation(o.ui, transcript, diagnoses, failed, o.diagram)
+	first := len(o.kept) == 0 && !o.onlyFailed // one connection is always shown
+	switch {
+	case !first && !o.all && !e.failed():
+	case len(o.kept) >= maxKept:
+		o.left++
+	default:
+		o.kept = append(o.kept, e)
+	}
 	return nil
+}
+
+// caseID returns the id of the likeliest case.
+func (e explained) caseID() string {
+	if len(e.diagnoses) == 0 {
+		return "unknown"
+	}
+	return e.diagnoses[0].Case.ID
+}
+
+// print prints what was kept, below a summary if there are many.
+func (o *explainOutput) print() {
+	if o.total > 1 && !o.json {
+		o.summary()
+		o.kept = slices.DeleteFunc(o.kept, func(e explained) bool { return !o.all && !e.failed() })
+	}
+	for i, e := range o.kept {
+		if i > 0 || o.total > 1 {
+			fmt.Fprintln(o.ui.Out)
+		}
+		if e.conversation != nil {
+			fmt.Fprintf(o.ui.Out, "== %s\n", conversationLine(e.conversation))
+		}
+		if e.transcript != nil {
+			printExplanation(o.ui, e.transcript, e.diagnoses, e.failed(), o.diagram)
+			continue
+		}
+		explainPlaintext(o.ui, e.conversation)
+		for _, d := range e.diagnoses {
+			printDiagnosis(o.ui, d, true)
+		}
+	}
+	if o.left > 0 {
+		o.ui.Note(fmt.Sprintf("%d more are not shown; --json prints all", o.left))
+	}
+}
+
+// summary prints how many connections became what.
+func (o *explainOutput) summary() {
+	failed := o.counts[failedKnown] + o.counts[failedUnknown]
+	line := fmt.Sprintf("%d connections: %d complete, %d failed", o.total, o.counts[complete], failed)
+	if n := o.counts[undecided]; n > 0 {
+		line += fmt.Sprintf(", %d of which too little was recorded", n)
+	}
+	if n := o.counts[plaintext]; n > 0 {
+		line += fmt.Sprintf(", %d without TLS", n)
+	}
+	fmt.Fprintln(o.ui.Out, line)
+	if failed > 0 {
+		byNumber := slices.SortedFunc(maps.Keys(o.byCase), func(a, b string) int {
+			return cmp.Or(cmp.Compare(o.byCase[b], o.byCase[a]), cmp.Compare(a, b))
+		})
+		for i, id := range byNumber {
+			byNumber[i] = fmt.Sprintf("%s %d", id, o.byCase[id])
+		}
+		o.ui.Paragraph("failed", strings.Join(byNumber, ", "))
+	}
+	if !o.all && !o.onlyFailed && failed < o.total {
+		o.ui.Note("those that failed are shown; --all shows the others too")
+	}
 }
 
 // stats notes what of a capture was not read.
@@ -68,7 +180,7 @@ func (o *explainOutput) stats(n capture.Stats) {
 	if n.Underway > 0 {
 		o.ui.Note(plural(n.Underway, "connection", "connections") + " used TLS already when the capture began: their handshakes are not in it")
 	}
-	if o.all == 0 {
+	if o.begun == 0 {
 		note := fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets)
 		if len(n.NotTCP) > 0 {
 			note += "; not TCP: " + n.NotTCP.String()
@@ -80,9 +192,9 @@ func (o *explainOutput) stats(n capture.Stats) {
 // status returns the exit status.
 func (o *explainOutput) status() error {
 	switch {
-	case o.diagnosed > 0:
+	case o.counts[failedKnown] > 0:
 		return terminal.ExitFailed
-	case o.unknown > 0, o.undecided == o.all:
+	case o.counts[failedUnknown] > 0, o.counts[undecided] == o.begun:
 		return terminal.ExitUnclear
 	}
 	return nil

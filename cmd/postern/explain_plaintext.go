@@ -5,6 +5,7 @@ import (
 
 	"postern/internal/capture"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 	"postern/interop"
 )
 
@@ -42,24 +43,22 @@ func conversationLine(c *capture.Conversation) string {
 	return line
 }
 
-// plaintext explains a conversation without a handshake.
-func (o *explainOutput) plaintext(c *capture.Conversation) error {
-	if c.InClear && !o.json {
-		o.ui.Paragraph("meaning", "The server accepted STARTTLS, then commands that are not encrypted. Either the capture was made "+
+// explainPlaintext says what a connection means that goes on in plaintext after STARTTLS.
+func explainPlaintext(ui terminal.UI, c *capture.Conversation) {
+	if c.InClear {
+		ui.Paragraph("meaning", "The server accepted STARTTLS, then commands that are not encrypted. Either the capture was made "+
 			"behind a device that decrypts, such as a load balancer or a mirror port; or a device on the path answers STARTTLS itself "+
 			"and removes TLS. It is not a failed handshake.")
 	}
+}
+
+// diagnosePlaintext returns the case of a connection without a handshake, if there is one.
+func diagnosePlaintext(c *capture.Conversation) []interop.Diagnosis {
 	if c.Offer != capture.OfferMasked || c.InClear {
 		return nil
 	}
-	o.diagnosed++
 	firewall, _ := interop.Find("inspected-by-firewall")
-	d := interop.Diagnosis{Case: firewall, Confidence: interop.AlmostCertain, Observations: []interop.Observation{
+	return []interop.Diagnosis{{Case: firewall, Confidence: interop.AlmostCertain, Observations: []interop.Observation{
 		{Text: fmt.Sprintf("the server's side sent %q, and no STARTTLS in the reply to EHLO", c.Mask), Message: -1},
-	}}
-	if o.json {
-		return o.ui.JSON(explainedJSON{Failed: true, Cases: []diagnosisJSON{toDiagnosisJSON(d)}})
-	}
-	printDiagnosis(o.ui, d, true)
-	return nil
+	}}}
 }
