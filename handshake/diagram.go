@@ -64,7 +64,7 @@ func (t *Transcript) header(location *time.Location) []string {
 func (t *Transcript) footer() []string {
 	lines := field("ended", t.describeResult())
 	lines = append(lines, field("then", t.Use.describe())...)
-	if t.failed() && t.End.Kind != EndAlert {
+	if !t.Completed && t.End.Kind == EndOpen || t.failed() && t.End.Kind != EndAlert {
 		lines = append(lines, field("acks", t.Acknowledged.describe())...)
 	}
 	if t.End.Err != "" {

@@ -216,7 +216,7 @@ type End struct {
 	// After is the number of messages that had passed.
 	After int `json:"after"`
 
-	// At is when it ended, since Start; zero if not known.
+	// At is when it ended, or the recording stopped, since Start; zero if not known.
 	At time.Duration `json:"-"`
 
 	// Err is the error of the recorder's own TLS library or connection, if any.

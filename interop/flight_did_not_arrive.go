@@ -47,14 +47,18 @@ var flightDidNotArrive = Case{
 		}
 		waited := t.End.At - t.Messages[flight].At
 		evidence := []Observation{acknowledged}
+		what := "the connection ended"
+		if t.End.Kind == handshake.EndOpen {
+			what = "the recording stopped"
+		}
 		if waited > 0 {
-			evidence = append(evidence, Observation{fmt.Sprintf("the connection ended %s after the server's flight", waited.Round(100*time.Millisecond)), whole})
+			evidence = append(evidence, Observation{fmt.Sprintf("%s %s after the server's flight", what, waited.Round(100*time.Millisecond)), whole})
 		}
 		switch {
 		case t.End.Kind == handshake.EndTimeout && t.End.By == handshake.Client:
 			return confidence, append(evidence, Observation{"the server waited for the client until its time limit", whole})
-		case waited < retransmitted || t.End.Kind == handshake.EndOpen || t.End.Kind == handshake.EndAlert:
-			return 0, nil
+		case waited < retransmitted || t.End.Kind == handshake.EndAlert:
+			return 0, nil // an acknowledgement may be on its way
 		}
 		return Likely, evidence
 	},

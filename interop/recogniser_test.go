@@ -273,6 +273,8 @@ func TestFlightThatDidNotArriveIsToldFromALeavingClient(t *testing.T) {
 		{handshake.End{Kind: handshake.EndClosed, By: handshake.Client}, handshake.AckNone, 10 * time.Second, "likely"},
 		{handshake.End{Kind: handshake.EndReset, By: handshake.Client}, handshake.AckPart, 10 * time.Second, "likely"},
 		{handshake.End{Kind: handshake.EndClosed, By: handshake.Server}, handshake.AckNone, 10 * time.Second, "likely"},
+		{handshake.End{}, handshake.AckNone, 10 * time.Second, "likely"},
+		{handshake.End{}, handshake.AckNone, time.Second, ""},
 		{handshake.End{Kind: handshake.EndClosed, By: handshake.Client}, handshake.AckNone, 40 * time.Millisecond, ""},
 		{handshake.End{Kind: handshake.EndClosed, By: handshake.Server}, handshake.AckNone, 40 * time.Millisecond, ""},
 	} {

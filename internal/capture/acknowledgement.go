@@ -1,6 +1,10 @@
 package capture
 
-import "postern/handshake"
+import (
+	"time"
+
+	"postern/handshake"
+)
 
 // acknowledgements follow what the server has sent in TLS and the client has acknowledged, in
 // sequence numbers (RFC 9293, Section 3.4).
@@ -9,6 +13,7 @@ type acknowledgements struct {
 	acked [2]uint32 // by sending endpoint: the highest acknowledgement
 	known [2]bool   // by sending endpoint: acked is set
 	any   [2]bool   // by sending endpoint: sent is set
+	last  time.Time // of the latest segment
 
 	server   int    // endpoint, when TLS has begun
 	first    uint32 // its first byte of TLS
@@ -23,6 +28,7 @@ func (a *acknowledgements) note(i int, seg *segment) {
 	if a.ended {
 		return
 	}
+	a.last = seg.at
 	a.resetACK = seg.rst && seg.hasACK
 	if end := seg.end(); !seg.rst && !seg.syn && (!a.any[i] || seqDiff(end, a.sent[i]) > 0) {
 		a.sent[i], a.any[i] = end, true

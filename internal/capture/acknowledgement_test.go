@@ -54,6 +54,8 @@ func TestAcknowledgementsDecideWhetherTheFlightIsToBlame(t *testing.T) {
 		{"nothing arrives, the client gives up", slices.Concat(flight, []packet{leave(begin)}), time.Minute, handshake.AckNone, "flight-did-not-arrive likely"},
 		{"nothing arrives, the server gives up", slices.Concat(flight, []packet{giveUp}), time.Minute, handshake.AckNone, "flight-did-not-arrive likely"},
 		{"nothing arrives, in spite of retransmission", slices.Concat(flight, flight, flight, []packet{reset(begin)}), time.Minute, handshake.AckNone, "flight-did-not-arrive likely"},
+		{"nothing arrives until the capture stops", slices.Concat(flight, flight), time.Minute, handshake.AckNone, "flight-did-not-arrive likely"},
+		{"the capture stops at once", flight, 0, handshake.AckNone, ""},
 		{"the beginning arrives", slices.Concat(flight, []packet{ack(begin + 400), leave(begin + 400)}), time.Minute, handshake.AckPart, "flight-did-not-arrive likely"},
 		{"acknowledged after the server gave up", slices.Concat(flight, []packet{giveUp, ack(end)}), time.Minute, handshake.AckAll, ""},
 		{"FIN before the flight", append([]packet{leave(begin)}, flight...), 0, handshake.AckUnknown, ""},
@@ -73,7 +75,7 @@ func TestAcknowledgementsDecideWhetherTheFlightIsToBlame(t *testing.T) {
 			if len(diagnoses) > 0 { // the others are alternatives to the first
 				got = diagnoses[0].Case.ID + " " + diagnoses[0].Confidence.String()
 			}
-			if transcript.Acknowledged != tt.acked || got != tt.want || !failed {
+			if transcript.Acknowledged != tt.acked || got != tt.want || failed != (tt.want != "" || transcript.End.Kind != handshake.EndOpen) {
 				t.Errorf("acknowledged %v, %q, failed %v; want %v, %q\n%s", transcript.Acknowledged, got, failed, tt.acked, tt.want,
 					transcript.Diagram(handshake.DiagramOptions{}))
 			}

@@ -339,8 +339,9 @@ func (c *connection) finish() *Conversation {
 		result.Client, result.Server = c.endpoints[c.client], c.endpoints[1-c.client]
 	}
 	if c.recorder != nil {
-		if c.ended {
-			c.recorder.SetAcknowledged(c.acks.state(c.MissingBytes > 0))
+		c.recorder.SetAcknowledged(c.acks.state(c.MissingBytes > 0))
+		if !c.ended { // the capture ends before the connection
+			c.recorder.End(handshake.End{At: c.acks.last.Sub(c.began)})
 		}
 		c.noteLimits()
 		result.Transcript = c.recorder.Transcript()

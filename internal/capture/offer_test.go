@@ -9,27 +9,12 @@ import (
 	"postern/internal/capture"
 )
 
-// conversation returns what is read of an SMTP conversation in plaintext: lines "> text" of the
-// client and "< text" of the server, those of one side in a row in one segment.
+// conversation returns what is read of the lines of a conversation, as of play, that the client
+// ends.
 func conversation(t *testing.T, text string) *capture.Conversation {
 	t.Helper()
-	var turns []turn
-	for line := range strings.Lines(text) {
-		direction, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok {
-			continue
-		}
-		from := handshake.Server
-		if direction == ">" {
-			from = handshake.Client
-		}
-		if n := len(turns); n == 0 || turns[n-1].from != from {
-			turns = append(turns, turn{from: from})
-		}
-		last := &turns[len(turns)-1]
-		last.data = append(last.data, rest+"\r\n"...)
-	}
-	turns = append(turns, turn{from: handshake.Client, fin: true}, turn{from: handshake.Server, fin: true})
+	turns := append(play(strings.Split(strings.TrimSpace(text), "\n")...),
+		turn{from: handshake.Client, fin: true}, turn{from: handshake.Server, fin: true})
 	found := read(t, ethernet.pcap(t, segments(turns, 1000, 1000, 2000)), nil)
 	if len(found) != 1 {
 		t.Fatalf("%d conversations", len(found))
@@ -43,21 +28,21 @@ func TestWhatTheServerOffers(t *testing.T) {
 		want       capture.Offer
 		mask       string
 	}{
-		{"offered", "< 220 a\n> EHLO b\n< 250-a\n< 250-SIZE 1\n< 250 STARTTLS\n> QUIT", capture.Offered, ""},
-		{"in lower case", "< 220 a\n> EHLO b\n< 250-a\n< 250 starttls\n> QUIT", capture.Offered, ""},
-		{"not offered", "< 220 a\n> EHLO b\n< 250-a\n< 250 SIZE 1\n> QUIT", capture.NotOffered, ""},
-		{"no keywords", "< 220 a\n> EHLO b\n< 250 a\n> QUIT", capture.NotOffered, ""},
-		{"a name like the keyword", "< 220 a\n> EHLO b\n< 250 STARTTLS\n> QUIT", capture.NotOffered, ""},
-		{"HELO has no keywords", "< 220 a\n> HELO b\n< 250 a\n> QUIT", capture.OfferUnknown, ""},
-		{"EHLO refused", "< 220 a\n> EHLO b\n< 502 no\n> HELO b\n< 250 a\n> QUIT", capture.OfferUnknown, ""},
-		{"reply cut off", "< 220 a\n> EHLO b\n< 250-a\n< 250-SIZE 1", capture.OfferUnknown, ""},
-		{"masked by letters", "< 220 a\n> EHLO b\n< 250-a\n< 250-XXXXXXXA\n< 250 SIZE 1\n> QUIT", capture.OfferMasked, "250-XXXXXXXA"},
-		{"masked by four letters", "< 220 a\n> EHLO b\n< 250-a\n< 250 XXXA\n> QUIT", capture.OfferMasked, "250 XXXA"},
-		{"masked by asterisks", "< 220 a\n> EHLO b\n< 250-a\n< 250 ********\n> QUIT", capture.OfferMasked, "250 ********"},
-		{"removed behind a masked greeting", "< 220 ****************2****\n> EHLO b\n< 250 a\n> QUIT", capture.OfferMasked, "220 ****************2****"},
-		{"another keyword masked", "< 220 a\n> EHLO b\n< 250-XXXXXXXA\n< 250-XXXXB\n< 250 STARTTLS\n> QUIT", capture.Offered, ""},
-		{"an extension of its own", "< 220 a\n> EHLO b\n< 250-a\n< 250-XCLIENT NAME\n< 250 XXX\n> QUIT", capture.NotOffered, ""},
-		{"the last EHLO counts", "< 220 a\n> EHLO b\n< 250-a\n< 250 STARTTLS\n> EHLO b\n< 250 a\n> QUIT", capture.NotOffered, ""},
+		{"offered", "S: 220 a\nC: EHLO b\nS: 250-a | 250-SIZE 1 | 250 STARTTLS\nC: QUIT", capture.Offered, ""},
+		{"in lower case", "S: 220 a\nC: EHLO b\nS: 250-a | 250 starttls\nC: QUIT", capture.Offered, ""},
+		{"not offered", "S: 220 a\nC: EHLO b\nS: 250-a | 250 SIZE 1\nC: QUIT", capture.NotOffered, ""},
+		{"no keywords", "S: 220 a\nC: EHLO b\nS: 250 a\nC: QUIT", capture.NotOffered, ""},
+		{"a name like the keyword", "S: 220 a\nC: EHLO b\nS: 250 STARTTLS\nC: QUIT", capture.NotOffered, ""},
+		{"HELO has no keywords", "S: 220 a\nC: HELO b\nS: 250 a\nC: QUIT", capture.OfferUnknown, ""},
+		{"EHLO refused", "S: 220 a\nC: EHLO b\nS: 502 no\nC: HELO b\nS: 250 a\nC: QUIT", capture.OfferUnknown, ""},
+		{"reply cut off", "S: 220 a\nC: EHLO b\nS: 250-a | 250-SIZE 1", capture.OfferUnknown, ""},
+		{"masked by letters", "S: 220 a\nC: EHLO b\nS: 250-a | 250-XXXXXXXA | 250 SIZE 1\nC: QUIT", capture.OfferMasked, "250-XXXXXXXA"},
+		{"masked by four letters", "S: 220 a\nC: EHLO b\nS: 250-a | 250 XXXA\nC: QUIT", capture.OfferMasked, "250 XXXA"},
+		{"masked by asterisks", "S: 220 a\nC: EHLO b\nS: 250-a | 250 ********\nC: QUIT", capture.OfferMasked, "250 ********"},
+		{"removed behind a masked greeting", "S: 220 ****************2****\nC: EHLO b\nS: 250 a\nC: QUIT", capture.OfferMasked, "220 ****************2****"},
+		{"another keyword masked", "S: 220 a\nC: EHLO b\nS: 250-XXXXXXXA | 250-XXXXB | 250 STARTTLS\nC: QUIT", capture.Offered, ""},
+		{"an extension of its own", "S: 220 a\nC: EHLO b\nS: 250-a | 250-XCLIENT NAME | 250 XXX\nC: QUIT", capture.NotOffered, ""},
+		{"the last EHLO counts", "S: 220 a\nC: EHLO b\nS: 250-a | 250 STARTTLS\nC: EHLO b\nS: 250 a\nC: QUIT", capture.NotOffered, ""},
 	} {
 		got := conversation(t, c.text)
 		if got.Offer != c.want || got.Mask != c.mask && c.want == capture.OfferMasked {
@@ -66,24 +51,24 @@ func TestWhatTheServerOffers(t *testing.T) {
 	}
 }
 
-const toSTARTTLS = "< 220 a\n> EHLO b\n< 250-a\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n"
+const toSTARTTLS = "S: 220 a\nC: EHLO b\nS: 250-a | 250 STARTTLS\nC: STARTTLS\nS: 220 go\n"
 
 // After STARTTLS in plaintext: accepted, or refused as it should be.
 func TestPlaintextAfterSTARTTLS(t *testing.T) {
-	mail := "> MAIL FROM:<a@b.example>\n< 250 ok\n> RCPT TO:<c@d.example>\n< 250 ok\n> DATA\n< 354 go\n> text\n> .\n"
+	mail := "C: MAIL FROM:<a@b.example>\nS: 250 ok\nC: RCPT TO:<c@d.example>\nS: 250 ok\nC: DATA\nS: 354 go\nC: text | .\n"
 	for _, c := range []struct {
 		name, text              string
 		inClear, mail, accepted bool
 	}{
-		{"mail accepted", "> EHLO b\n< 250 a\n" + mail + "< 250 queued\n> QUIT\n< 221 bye", true, true, true},
-		{"pipelined", "> EHLO b\n> MAIL FROM:<a@b.example>\n> RCPT TO:<c@d.example>\n> DATA\n< 250 a\n< 250 ok\n< 250 ok\n< 354 go\n> text\n> .\n< 250 queued", true, true, true},
-		{"text refused", "> EHLO b\n< 250 a\n" + mail + "< 554 spam\n> QUIT\n< 221 bye", true, true, false},
-		{"without EHLO", mail + "< 250 queued", true, true, true},
-		{"no mail", "> EHLO b\n< 250 a\n> QUIT\n< 221 bye", true, false, false},
-		{"refused", "> EHLO b\n< 554 not TLS", false, false, false},
-		{"closed", "> EHLO b", false, false, false},
-		{"only the server", "< 250 ok", false, false, false},
-		{"not SMTP", "> GET / HTTP/1.0\n< 250 a", false, false, false},
+		{"mail accepted", "C: EHLO b\nS: 250 a\n" + mail + "S: 250 queued\nC: QUIT\nS: 221 bye", true, true, true},
+		{"pipelined", "C: EHLO b | MAIL FROM:<a@b.example> | RCPT TO:<c@d.example> | DATA\nS: 250 a | 250 ok | 250 ok | 354 go\nC: text | .\nS: 250 queued", true, true, true},
+		{"text refused", "C: EHLO b\nS: 250 a\n" + mail + "S: 554 spam\nC: QUIT\nS: 221 bye", true, true, false},
+		{"without EHLO", mail + "S: 250 queued", true, true, true},
+		{"no mail", "C: EHLO b\nS: 250 a\nC: QUIT\nS: 221 bye", true, false, false},
+		{"refused", "C: EHLO b\nS: 554 not TLS", false, false, false},
+		{"closed", "C: EHLO b", false, false, false},
+		{"only the server", "S: 250 ok", false, false, false},
+		{"not SMTP", "C: GET / HTTP/1.0\nS: 250 a", false, false, false},
 	} {
 		got := conversation(t, toSTARTTLS+c.text)
 		if got.InClear != c.inClear || got.InClear != (got.Transcript == nil) || got.Mail != c.mail || got.MailAccepted != c.accepted {
