@@ -30,7 +30,7 @@ type probeCmd struct {
 	Targets   []string      `arg:"" optional:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
 	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"Protocol to speak: smtp (default, port 25), imap (143) or pop3 (110)."`
 	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
-	As        []string      `placeholder:"ID" help:"Run this sender alone, by its ID; help lists them. Repeatable."`
+	As        []string      `placeholder:"ID" help:"Run only this sender, by its ID; --as help lists them. Repeatable."`
 	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
 	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see above."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
@@ -39,7 +39,7 @@ type probeCmd struct {
 	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
 	ProbeKey  string        `name:"probe-key" placeholder:"FILE" help:"Be recognised as a probe by the Postern with this key. Default: ${data}/probe.key, if it exists."`
 	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target. Default: ${default}."`
-	Accept    []string      `placeholder:"ID" help:"Accept this problem of the targets: show it as a notice, now and later. Repeatable."`
+	Accept    []string      `placeholder:"ID" help:"Accept this problem of the targets, by the id below it. Repeatable."`
 	Accepted  string        `placeholder:"FILE" help:"File with the accepted problems, a target and an ID per line. Default: postern-accepted.txt, if it exists."`
 	Verbose   bool          `short:"v" xor:"form" help:"Show all findings with evidence and sources, and diagrams of failed handshakes."`
 	JSON      bool          `xor:"form" help:"Print one JSON object per target; see docs/json.md."`
@@ -54,6 +54,9 @@ func (probeCmd) Help() string {
 sending mail. Reports which senders cannot deliver, why, and what to change, in the terms
 of the server's own software.
 
+--as runs the named senders alone, in their order: there are no other connections and
+checks.
+
 --deliver sends one message to the first address of each target, as the first sender
 named with --as, or as healthy-go.
 
@@ -62,12 +65,18 @@ each with a second message behind a false end of data (CVE-2023-51764 and relati
 What the server does not refuse is delivered. A server that detects the attack may block
 your address and alert its administrator.
 
+A Postern recognises a probe by the key in its data folder (--probe-key): it is no sender,
+and changes no sender's mode. A run that delivers is a sender's.
+
+--accept is for problems that you live with: they are shown, and do not count for the exit
+status, now and later.
+
 Exit status:
 
   0  no problem found
   1  problems found
   2  wrong command line
-  3  inconclusive: something did not answer`
+  3  inconclusive: something did not answer, or time was up`
 }
 
 // Run is called by kong.
