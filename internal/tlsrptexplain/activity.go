@@ -203,7 +203,12 @@ func inDomains(name string, domains []string) bool {
 	return slices.ContainsFunc(domains, func(d string) bool { return name == d || strings.HasSuffix(name, "."+d) })
 }
 
-// sendingAddresses returns the sending-mta-ip addresses of the report, most failures first.
+// maxAddresses bounds the addresses of a report that are searched for. A large sender has some
+// hundred.
+const maxAddresses = 1000
+
+// sendingAddresses returns the sending-mta-ip addresses of the report, most failures first, at
+// most maxAddresses.
 func sendingAddresses(r *tlsrpt.Report) []netip.Addr {
 	failed := make(map[netip.Addr]int64)
 	for _, p := range r.Policies {
@@ -213,9 +218,10 @@ func sendingAddresses(r *tlsrpt.Report) []netip.Addr {
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(failed), func(a, b netip.Addr) int {
+	all := slices.SortedFunc(maps.Keys(failed), func(a, b netip.Addr) int {
 		return cmp.Or(cmp.Compare(failed[b], failed[a]), a.Compare(b))
 	})
+	return all[:min(len(all), maxAddresses)]
 }
 
 // confirmed reports whether at least half of the failures are of addresses that match by

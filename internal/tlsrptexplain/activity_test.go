@@ -82,6 +82,21 @@ func TestOnlyTheSenderCountsAfterTheReport(t *testing.T) {
 	}
 }
 
+// An unverified report is matched too, and may give any number of addresses.
+func TestAddressesOfAReportAreBounded(t *testing.T) {
+	b := &fakeLedger{}
+	explain(t, Explainer{Ledger: b}, func(q *Question) {
+		q.Verified = false
+		for i := range 20_000 {
+			addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+			q.Report.Policies[0].Failures = append(q.Report.Policies[0].Failures, tlsrpt.Failure{SendingMTA: addr, Sessions: int64(i)})
+		}
+	})
+	if whose := b.queries[0]; len(whose.Addresses) != maxAddresses || whose.Addresses[0] != netip.MustParseAddr("10.0.78.31") {
+		t.Errorf("searched for %d addresses, the first %s", len(whose.Addresses), whose.Addresses[0])
+	}
+}
+
 func TestMicrosoftsHostsAreNamedOutlook(t *testing.T) {
 	if got, want := hostDomains("Microsoft.com"), []string{"microsoft.com", "outlook.com"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

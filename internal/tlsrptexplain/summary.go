@@ -2,6 +2,7 @@ package tlsrptexplain
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -17,6 +18,10 @@ type DaySummary struct {
 	Successful int64  `json:"successful"`
 	Failed     int64  `json:"failed"`
 	Detailed   int64  `json:"detailed"`
+
+	// Repeated reports whether several of the reports are about one domain. They may count
+	// the same sessions.
+	Repeated bool `json:"repeated,omitempty"`
 }
 
 // A CountedReport is a stored report with its sessions.
@@ -36,8 +41,18 @@ func (d DaySummary) Sessions() int64 { return add(d.Successful, d.Failed) }
 
 func (d DaySummary) totals() Totals { return Totals{d.Successful, d.Failed, d.Detailed} }
 
-// Remark is as of [Totals].
-func (d DaySummary) Remark() string { return d.totals().Remark() }
+// Remark is as of [Totals], and says whether reports may count the same sessions.
+func (d DaySummary) Remark() string {
+	remark := d.totals().Remark()
+	if !d.Repeated {
+		return remark
+	}
+	repeated := fmt.Sprintf("sum of %d reports, some about one domain", d.Reports)
+	if remark == "" {
+		return repeated
+	}
+	return remark + "; " + repeated
+}
 
 // Summarize adds up reports by submitter and day. It returns them in that order, verified
 // ones first. Of several reports with the same ID and day the last counts: it is a
@@ -52,6 +67,11 @@ func Summarize(reports []CountedReport) []DaySummary {
 	for _, r := range reports {
 		last[identityOf(r)] = max(last[identityOf(r)], r.ID)
 	}
+	type domainDay struct {
+		day    DaySummary
+		domain string
+	}
+	covered := make(map[domainDay]bool)
 	days := make(map[DaySummary]*DaySummary)
 	for _, r := range reports {
 		if r.ReportID != "" && last[identityOf(r)] != r.ID {
@@ -63,6 +83,10 @@ func Summarize(reports []CountedReport) []DaySummary {
 		}
 		day := days[key]
 		day.Reports++
+		for _, domain := range r.Domains {
+			day.Repeated = day.Repeated || covered[domainDay{key, domain}]
+			covered[domainDay{key, domain}] = true
+		}
 		sum := day.totals().plus(r.Totals)
 		day.Successful, day.Failed, day.Detailed = sum.Successful, sum.Failed, sum.Detailed
 	}
