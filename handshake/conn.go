@@ -202,7 +202,9 @@ func (rec *recording) written(b []byte, end End) {
 		rec.pending = b
 		rec.flush()
 	}
-	rec.note(UnknownSide, nil, time.Now(), end)
+	if end.Kind != EndOpen {
+		rec.note(UnknownSide, nil, time.Now(), end)
+	}
 }
 
 func (rec *recording) read(from Side, b []byte, end End) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"postern/handshake"
 	"postern/interop"
@@ -46,7 +47,7 @@ func FuzzDiagnoseAcceptsChangedTranscripts(f *testing.F) {
 }
 
 func change(t *handshake.Transcript, what, value byte) {
-	switch what % 10 {
+	switch what % 12 {
 	case 0:
 		t.End.Kind = handshake.EndKind(value)
 	case 1:
@@ -69,6 +70,10 @@ func change(t *handshake.Transcript, what, value byte) {
 		if n := len(t.Messages); n > 0 {
 			t.Messages[int(value)%n].Type = handshake.MessageType(value)
 		}
+	case 10:
+		t.Acknowledged = handshake.Acknowledged(value)
+	case 11:
+		t.End.After, t.End.At = int(value)-8, time.Duration(value)*time.Second/10
 	}
 }
 
