@@ -202,9 +202,7 @@ func (rec *recording) written(b []byte, end End) {
 		rec.pending = b
 		rec.flush()
 	}
-	if end.Kind != EndOpen {
-		rec.note(UnknownSide, nil, time.Now(), end)
-	}
+	rec.note(UnknownSide, nil, time.Now(), end)
 }
 
 func (rec *recording) read(from Side, b []byte, end End) {

@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"postern/internal/tlsrecord"
 	"postern/sessionticket"
 	"postern/sessionticket/strictclient"
 )
@@ -259,15 +257,6 @@ var failures = []failure{
 		< Alert?
 		alerted by server, completed false, unused`,
 	}, {
-		name:   "Finished that is wrong", // the gate sends the ticket with the alert
-		client: func(near *net.TCPConn, config *tls.Config) { io.ReadAll(tls.Client(spoiledFinished{near}, config)) },
-		want: `
-		> CH
-		< SH CCS EE? Cert? CV? Fin?
-		> CCS Fin?
-		< Ticket? Alert?(20)
-		alerted by server, completed false, unused`,
-	}, {
 		name:   "plaintext",
 		client: send("EHLO mx.example.org\r\n"),
 		want: `
@@ -305,17 +294,6 @@ var failures = []failure{
 		< SH CCS EE? Cert? CV? Fin?
 		reset by client, completed false, unused`,
 	},
-}
-
-// A spoiledFinished changes the last byte of what it writes after the ClientHello.
-type spoiledFinished struct{ net.Conn }
-
-func (c spoiledFinished) Write(b []byte) (int, error) {
-	if b[0] != tlsrecord.Handshake {
-		b = bytes.Clone(b)
-		b[len(b)-1] ^= 1
-	}
-	return c.Conn.Write(b)
 }
 
 func handshakeAndClose(near *net.TCPConn, config *tls.Config) {

@@ -194,21 +194,23 @@ const (
 	Unknown  TicketOrder = iota // no TLS 1.3 handshake completed
 	NoTicket                    // there is no ticket
 	Before                      // before the client's Finished, at least once
-	After                       // after the client's Finished
+	After                       // after the client's Finished, before the client sent data
+	WithData                    // only after the client's first data, so with the reply
 )
 
-// String returns "unknown", "none", "before" or "after".
+// String returns "unknown", "none", "before", "after" or "with-data".
 func (o TicketOrder) String() string {
-	return [...]string{"unknown", "none", "before", "after"}[min(o, After)]
+	return [...]string{"unknown", "none", "before", "after", "with-data"}[min(o, WithData)]
 }
 
 // Words returns the order for a screen.
 func (o TicketOrder) Words() string {
-	return [...]string{"unknown", "none", "before the client's Finished", "after the client's Finished"}[min(o, After)]
+	return [...]string{"unknown", "none", "before the client's Finished", "after the client's Finished", "with the first reply"}[min(o, WithData)]
 }
 
-// ticketOrder returns the order that the clients saw. A client that answers fast may see the
-// same ticket after its Finished, so one that saw it before decides.
+// ticketOrder returns the order that the clients saw. A client that is fast may see a ticket
+// later than another, after its own Finished or data, so the one that saw it first decides.
+// Some personas wait 0.1 s before they send data.
 func ticketOrder(cells []Cell) TicketOrder {
 	order := Unknown
 	for _, c := range cells {
@@ -216,8 +218,12 @@ func ticketOrder(cells []Cell) TicketOrder {
 		case c.First == nil || c.First.ServerHello == nil || c.First.ServerHello.Version != tls.VersionTLS13:
 		case hasEarlyTicket(c.First):
 			return Before
-		case hasTicket(c.First):
-			order = After
+		case ticketIndex(c.First) >= 0:
+			if order == After || ticketIndex(c.First) < firstData(c.First) {
+				order = After
+			} else {
+				order = WithData
+			}
 		case c.completed() && order == Unknown:
 			order = NoTicket
 		}
@@ -234,30 +240,70 @@ func hasEarlyTicket(t *handshake.Transcript) bool {
 	return false
 }
 
-func hasTicket(t *handshake.Transcript) bool {
-	return slices.ContainsFunc(t.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
+// ticketIndex returns the index of the first ticket; -1 if there is none.
+func ticketIndex(t *handshake.Transcript) int {
+	return slices.IndexFunc(t.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 }
 
-// Finding summarizes which clients fail and how many resume, by ticket order. A failed
-// handshake counts only if it ended because of a ticket.
+// firstData returns the index of the client's first data; the number of messages if it sent
+// none.
+func firstData(t *handshake.Transcript) int {
+	i := slices.IndexFunc(t.Messages, func(m handshake.Message) bool {
+		return m.From == handshake.Client && m.Type == handshake.TypeApplicationData
+	})
+	if i < 0 {
+		return len(t.Messages)
+	}
+	return i
+}
+
+// Finding summarizes which clients fail over a session ticket and how many resume, by ticket
+// order. Handshakes that failed for another reason do not count, and the text says so.
 func (m *Matrix) Finding() string {
-	var sentences []string
+	sentences := []string{"Of failures over session tickets alone:"}
 	for _, when := range []struct {
 		order TicketOrder
 		words string
 	}{
 		{Before, "A ticket before the client's Finished"},
-		{After, "A ticket after the client's Finished"},
+		{After, "A ticket after the client's Finished, in a write of its own"},
+		{WithData, "A ticket after it, with the first reply"},
 		{NoTicket, "The lack of a ticket"},
 	} {
 		if servers := m.with(when.order); servers != nil {
 			sentences = append(sentences, when.words+m.consequences(servers))
 		}
 	}
-	if sentences == nil {
+	if len(sentences) == 1 {
 		return "No TLS 1.3 handshake completed."
 	}
+	if words := m.orderOrCoalescing(); words != "" {
+		sentences = append(sentences, words)
+	}
 	return strings.Join(sentences, " ")
+}
+
+// orderOrCoalescing says whether the servers with early tickets show which of the two a
+// client minds: that the ticket precedes its Finished, or that it arrives in one read with
+// the server's. Public reports fit both. It returns nothing without such servers.
+func (m *Matrix) orderOrCoalescing() string {
+	order := slices.IndexFunc(m.Clients, func(c Client) bool { return c.Name == "early-ticket" })
+	coalescing := slices.IndexFunc(m.Clients, func(c Client) bool { return c.Name == "ticket-in-finished-read" })
+	servers := m.with(Before)
+	if servers == nil || order < 0 || coalescing < 0 {
+		return ""
+	}
+	apart := 0
+	for _, s := range servers {
+		if failsOverTicket(s.Cells[order]) && s.Cells[coalescing].completed() {
+			apart++
+		}
+	}
+	words := "early-ticket minds the order of the ticket, ticket-in-finished-read only that it shares a segment with the server's Finished: "
+	if apart == 0 {
+		return words + "no server here tells them apart, since each sends an early ticket in that segment."
+	}
+	return fmt.Sprintf("%s%d of these servers sent it in a segment of its own, where only early-ticket fails.", words, apart)
 }
 
 // with returns the servers with a ticket order.

@@ -22,7 +22,9 @@ import (
 func TestFailedHandshakeIsDiagnosedAsThePersonasCase(t *testing.T) {
 	for id, change := range map[string]func(*server){
 		"early-ticket":            func(s *server) { s.mode = sessionticket.Stock },
+		"ticket-in-finished-read": func(s *server) { s.mode = sessionticket.Stock },
 		"ticket-after-finished":   func(s *server) { s.mode = sessionticket.OwnWrite },
+		"ticket-with-data":        func(s *server) { s.mode = sessionticket.FirstWrite },
 		"ticket-surprises-client": func(*server) {},
 		"large-ticket":            func(s *server) { s.mode, s.config.ClientAuth = sessionticket.Stock, tls.RequestClientCert },
 		"tls10-only":              func(*server) {},
@@ -47,7 +49,7 @@ func TestFailedHandshakeIsDiagnosedAsThePersonasCase(t *testing.T) {
 			if v.Completed || v.Err == nil {
 				t.Fatalf("the handshake completed: %v", v.Err)
 			}
-			silent := id == "ticket-after-finished" || id == "ticket-surprises-client" || id == "large-ticket"
+			silent := id == "ticket-after-finished" || id == "ticket-surprises-client" || id == "ticket-with-data" || id == "large-ticket"
 			if said := v.Transcript.End.Err; (said == "") != silent {
 				t.Errorf("TLS ended with %q; the client closed by itself: %v", said, silent)
 			}
@@ -69,6 +71,27 @@ func ids(diagnoses []interop.Diagnosis) string {
 		b.WriteString(d.Case.ID + " ")
 	}
 	return b.String()
+}
+
+// Order and coalescing are told apart by a server that sends its ticket before the client's
+// Finished, but in a segment of its own, as a patch tried in golang/go#70232 did.
+func TestTicketInItsOwnSegmentIsRefusedForItsOrderOnly(t *testing.T) {
+	s := newServer(t)
+	s.mode, s.flushes = sessionticket.Stock, true
+	at := target(s.start(t))
+	for range 20 { // the client reads both segments at once in some of them
+		checkRun(t, "ticket-in-finished-read", find(t, "ticket-in-finished-read").Run(t.Context(), at), completed)
+	}
+}
+
+// TCP may give a client the ticket and a reply in one read though they were two segments.
+func TestTicketAndDataInOneReadButTwoSegmentsAreTolerated(t *testing.T) {
+	s := newServer(t)
+	s.mode = sessionticket.OwnWrite
+	at := target(s.start(t))
+	for range 20 {
+		checkRun(t, "ticket-with-data", find(t, "ticket-with-data").Run(t.Context(), at), completed)
+	}
 }
 
 // The case in package interop assumes the groups of crypto/tls, so it does not match here.
@@ -196,6 +219,7 @@ const completed = ""
 const (
 	early     = "a record after its Finished and before the client's"
 	ticket    = "the server sent a session ticket"
+	withData  = "a session ticket and application data in one segment"
 	useless   = "the server sent a session ticket that the client cannot use"
 	noVersion = "protocol version not supported"
 	noShared  = "handshake failure"
@@ -204,7 +228,7 @@ const (
 )
 
 // A row has the result of a persona at each server.
-type row struct{ stock, gate, ownWrite, ticketsOff, openSSL, openSSLRSA string }
+type row struct{ stock, firstWrite, ownWrite, ticketsOff, openSSL, openSSLRSA string }
 
 // matrix has a row for each persona. The servers have an ECDSA certificate but the
 // last, which has RSA, accepts TLS 1.2 and later, and has an unknown issuer.
@@ -214,8 +238,10 @@ var matrix = map[string]row{
 	"healthy-gnutls":           {completed, completed, completed, completed, completed, completed},
 	"healthy-schannel":         {completed, completed, completed, completed, completed, completed},
 	"early-ticket":             {early, completed, completed, completed, completed, completed},
+	"ticket-in-finished-read":  {early, completed, completed, completed, completed, completed},
 	"ticket-after-finished":    {ticket, ticket, ticket, completed, ticket, ticket},
 	"ticket-surprises-client":  {ticket, ticket, ticket, completed, ticket, ticket},
+	"ticket-with-data":         {completed, withData, completed, completed, completed, completed},
 	"large-ticket":             {completed, completed, completed, completed, completed, completed}, // they ask for no certificate
 	"ticket-without-psk-modes": {completed, completed, completed, completed, useless, useless},
 	"tls12-only":               {completed, completed, completed, completed, completed, completed},
@@ -250,7 +276,7 @@ func TestEachPersonaAtEachServer(t *testing.T) {
 		want  func(row) string
 	}{
 		{"stock", (&server{config: config, mode: sessionticket.Stock}).start, func(r row) string { return r.stock }},
-		{"gate", (&server{config: config}).start, func(r row) string { return r.gate }},
+		{"first write", (&server{config: config, mode: sessionticket.FirstWrite}).start, func(r row) string { return r.firstWrite }},
 		{"own write", (&server{config: config, mode: sessionticket.OwnWrite}).start, func(r row) string { return r.ownWrite }},
 		{"tickets off", (&server{config: off, mode: sessionticket.Stock}).start, func(r row) string { return r.ticketsOff }},
 		{"OpenSSL", postfix(testpeer.PostfixOptions{Cert: pair}), func(r row) string { return r.openSSL }},

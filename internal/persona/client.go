@@ -24,6 +24,10 @@ func (c *conversation) newClient(keys io.Writer) (client, error) {
 	if c.wrap != nil {
 		conn = c.wrap(conn)
 	}
+	if c.refusesTicketWithData {
+		c.segments = newSegmentConn(conn, true)
+		conn = c.segments
+	}
 	if c.shape != nil {
 		return c.newShapedClient(conn, keys)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -60,6 +61,9 @@ type conversation struct {
 	client client // nil before TLS
 	text   *textConn
 	closed error // why the client closed without a word; nil: it did not
+
+	segments    *segmentConn // for a persona that refuses tickets with data
+	ticketWrite int          // the server's write that the last ticket came in
 }
 
 // run connects and calls do, bounded by ctx.
@@ -170,19 +174,32 @@ func (c *conversation) handshake() error {
 	}
 	c.client = client
 	c.result.TLS = connectionState(client)
-	c.text = newTextConn(c.text.language, client)
+	var over io.ReadWriter = client
+	if c.segments != nil {
+		over = &ticketDataReader{client, c}
+	}
+	c.text = newTextConn(c.text.language, over)
 	return nil
 }
 
 // ticketReceived closes the connection if the persona does not tolerate the ticket.
 func (c *conversation) ticketReceived(size int) {
+	if c.segments != nil {
+		c.ticketWrite = c.segments.write
+	}
 	if c.onTicket == nil {
 		return
 	}
-	if c.closed = c.onTicket(size); c.closed != nil {
-		c.conn.Complete()
-		c.conn.Close()
+	if err := c.onTicket(size); err != nil {
+		c.close(err)
 	}
+}
+
+// close closes the connection without an alert, after a complete handshake.
+func (c *conversation) close(why error) {
+	c.closed = why
+	c.conn.Complete()
+	c.conn.Close()
 }
 
 // afterHandshake sends EHLO over TLS and delivers.

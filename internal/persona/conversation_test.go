@@ -115,7 +115,7 @@ func TestImplicitTLS(t *testing.T) {
 	for _, p := range persona.All() {
 		if p.Case != "certificate-refused" {
 			connections = 0
-			checkRun(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].gate)
+			checkRun(t, p.ID, p.Run(t.Context(), at), matrix[p.ID].ownWrite)
 			if connections != 1 {
 				t.Errorf("%s connected %d times, and there is no plaintext to fall back to", p.ID, connections)
 			}

@@ -72,9 +72,10 @@ type Persona struct {
 	// of that many bytes; nil if it does not close.
 	onTicket func(size int) error
 
-	delaysEHLO bool // waits for Delay before the first command over TLS
-	injects    bool // pipelines a plaintext command behind STARTTLS
-	fallsBack  bool // reconnects in plaintext when TLS fails
+	delaysEHLO            bool // waits for Delay before the first command over TLS
+	refusesTicketWithData bool // closes if a session ticket and data come in one segment
+	injects               bool // pipelines a plaintext command behind STARTTLS
+	fallsBack             bool // reconnects in plaintext when TLS fails
 }
 
 // All returns the personas: the healthy ones, then those of cases, in the order of package
@@ -99,8 +100,10 @@ var catalogue = []*Persona{
 
 	// tickets.go
 	&earlyTicket,
+	&ticketInFinishedRead,
 	&ticketAfterFinished,
 	&ticketSurprisesClient,
+	&ticketWithData,
 	&largeTicket,
 	&ticketWithoutPSKModes,
 

@@ -28,6 +28,7 @@ type server struct {
 	trusts   bool // executes plaintext commands behind STARTTLS over TLS
 	eager    bool // answers them in plaintext
 	refuses  bool // refuses STARTTLS if something follows it
+	flushes  bool // sends the last record of each write in a segment of its own
 
 	noRecipients bool
 
@@ -70,6 +71,9 @@ func serveEach(listener net.Listener, serve func(net.Conn)) {
 }
 
 func (s *server) serve(conn net.Conn, config *tls.Config) {
+	if s.flushes {
+		conn = &flushingConn{conn}
+	}
 	if s.implicit {
 		conn = tls.Server(conn, config)
 	}
@@ -123,6 +127,27 @@ func secured(conn net.Conn, in *bufio.Reader, config *tls.Config, trusts bool) (
 		rest = nil
 	}
 	return secure, bufio.NewReader(io.MultiReader(bytes.NewReader(rest), secure))
+}
+
+// A flushingConn sends the last TLS record of each write in a write of its own.
+type flushingConn struct{ net.Conn }
+
+func (c *flushingConn) NetConn() net.Conn { return c.Conn }
+
+func (c *flushingConn) Write(b []byte) (int, error) {
+	last := 0
+	for rest := b; tlsrecord.Begins(rest); {
+		n := tlsrecord.HeaderLen + tlsrecord.Length(rest)
+		if n >= len(rest) {
+			break
+		}
+		rest, last = rest[n:], last+n
+	}
+	if n, err := c.Conn.Write(b[:last]); err != nil {
+		return n, err
+	}
+	n, err := c.Conn.Write(b[last:])
+	return last + n, err
 }
 
 func (s *server) note(command string) {

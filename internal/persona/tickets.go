@@ -19,6 +19,16 @@ var earlyTicket = Persona{
 	wrap: func(c net.Conn) net.Conn { return strictclient.New(c) },
 }
 
+// Schannel returns the same status for every session ticket, so a program that takes it for
+// an error may fail by where it reads the ticket, not by when the server sends it. Such a
+// client tolerates an early ticket in a segment of its own.
+var ticketInFinishedRead = Persona{
+	ID:   "ticket-in-finished-read",
+	Case: "early-ticket",
+	Does: "Closes silently if a session ticket arrives in one segment with the server's Finished",
+	wrap: func(c net.Conn) net.Conn { return strictclient.New(newSegmentConn(c, false)) },
+}
+
 var ticketAfterFinished = Persona{
 	ID:         "ticket-after-finished",
 	Case:       "ticket-after-finished",
@@ -38,6 +48,18 @@ var ticketSurprisesClient = Persona{
 	Case:     "ticket-surprises-client",
 	Does:     "Sends EHLO at once after the handshake, and closes silently on any session ticket before the reply",
 	onTicket: anyTicket,
+}
+
+// A ticket and data in one read broke programs on Schannel
+// (https://github.com/curl/curl/issues/18029). The delay separates tickets that the server
+// sends by itself from those that it sends with the reply.
+var ticketWithData = Persona{
+	ID:                    "ticket-with-data",
+	Case:                  "ticket-surprises-client",
+	Does:                  "Waits 0.1 s after the handshake before it sends EHLO, and closes silently if a session ticket and the reply arrive in one segment",
+	Delay:                 ticketDelay,
+	delaysEHLO:            true,
+	refusesTicketWithData: true,
 }
 
 const (

@@ -213,7 +213,7 @@ func (p *addressProbe) run(personas []*persona.Persona, i int) connection {
 		name: known.ID,
 		make: func() {
 			target := p.target
-			if known.Case == "early-ticket" {
+			if known.ID == "early-ticket" {
 				target = p.slowTarget()
 			}
 			if i == 0 {

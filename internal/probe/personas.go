@@ -162,6 +162,7 @@ var personaSeverity = map[string]Severity{
 var personaReason = map[string]string{
 	"ticket-after-finished":    "as with any server that sends session tickets",
 	"ticket-surprises-client":  "as with any server that sends session tickets",
+	"ticket-with-data":         "as with any server that sends a session ticket with its first reply",
 	"ticket-without-psk-modes": "as with other OpenSSL servers",
 	"tls10-only":               "as RFC 8996 requires",
 	"sha1-signatures-only":     "as RFC 9155 requires",

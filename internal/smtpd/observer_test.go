@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"crypto/tls"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -198,24 +197,6 @@ func TestTLSWithoutSTARTTLSIsNamed(t *testing.T) {
 				t.Errorf("the result is %+v", r)
 			}
 		})
-	}
-}
-
-// Clients of the 1990s begin with another format.
-func TestSSL2WithoutSTARTTLSIsNamed(t *testing.T) {
-	for hello, want := range map[string]string{
-		"\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10": "TLS without STARTTLS",
-		"\x80\x2e\x01": "closed by sender", // cut off
-		"\x80\x81\x82 \x83\x84\x85\x86\r\nQUIT\r\n": "quit",
-	} {
-		s := startServer(t, nil)
-		c := s.dial(t)
-		c.play("< 220 *")
-		c.send(hello)
-		c.Conn.(*net.TCPConn).CloseWrite()
-		if r := s.result(); r.End != want {
-			t.Errorf("%q: ended with %q, want %q", hello, r.End, want)
-		}
 	}
 }
 

@@ -32,10 +32,10 @@ func (s *session) readCommand() ([]byte, error) {
 	}
 	s.await()
 	defer s.idle.Store(false)
-	if s.tls == nil {
-		if err := s.checkPlaintext(); err != nil {
-			return nil, err
-		}
+	if first, err := s.in.Peek(1); err != nil {
+		return nil, err
+	} else if s.tls == nil && first[0] == tlsrecord.Handshake {
+		return nil, errTLSTooEarly // at once: its line end may never come
 	}
 	line, err := s.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) || len(line) > s.setup.Limits.CommandLine {
@@ -48,23 +48,6 @@ func (s *session) readCommand() ([]byte, error) {
 		return nil, errBareLF
 	}
 	return line[:len(line)-2], nil
-}
-
-// checkPlaintext returns an error if the next command is a ClientHello, of SSL 2.0 perhaps, as
-// soon as its first bytes are there: the end of a line may never come. No command begins with
-// such a byte.
-func (s *session) checkPlaintext() error {
-	first, err := s.in.Peek(1)
-	if err == nil && first[0] >= 0x80 {
-		first, err = s.in.Peek(7)
-	}
-	switch {
-	case err != nil:
-		return err
-	case first[0] == tlsrecord.Handshake, tlsrecord.BeginsSSL2Hello(first):
-		return errTLSTooEarly
-	}
-	return nil
 }
 
 // await sets the deadline for a command. While the server drains, it has passed already

@@ -1,0 +1,147 @@
+package persona
+
+import (
+	"errors"
+	"net"
+
+	"postern/internal/tlsrecord"
+)
+
+// A segmentConn returns from each Read the bytes of one write of the server, as a client
+// reads them that is as quick as the network. With a [net.Conn] alone that is a matter of
+// luck: TCP gives a slow client two segments in one read.
+//
+// Linux counts the segments that carried data (tcpi_data_segs_in of TCP_INFO) and the bytes
+// in them (tcpi_bytes_received). The conn reads all that the kernel has received. If it came
+// in as many segments as one write of that length needs, it was one write. If it came in
+// more, it was several, and the conn returns it record by record; with eachRecord only if
+// there were as many segments as records, since otherwise two records shared one. Where a
+// router on the way allows only smaller segments than the client's own network, one write
+// needs more of them than the conn expects, and passes for several.
+//
+// Elsewhere, and on a conn that is not TCP, what one read returns counts as one write.
+type segmentConn struct {
+	net.Conn
+	eachRecord bool
+
+	before  received // what the kernel had received when the conn was made
+	read    received // what the conn has read since
+	pending []byte   // read and not yet returned
+	record  int      // bytes left of the record that is returned by itself; 0: pending was one write
+	split   bool     // pending is returned record by record
+	write   int      // number of the write that the last Read returned bytes of
+}
+
+// received counts what a socket received.
+type received struct {
+	bytes, segments int
+	mss             int // the longest segment that the peer may send
+}
+
+func newSegmentConn(c net.Conn, eachRecord bool) *segmentConn {
+	before, _ := receivedBy(c)
+	return &segmentConn{Conn: c, eachRecord: eachRecord, before: before}
+}
+
+// Read returns bytes of one write.
+func (c *segmentConn) Read(b []byte) (int, error) {
+	if len(c.pending) == 0 {
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+		c.record = 0
+		c.write++
+	}
+	from := c.pending
+	if c.split {
+		if c.record == 0 {
+			c.record = firstRecord(from)
+			c.write++
+		}
+		from = from[:c.record]
+	}
+	n := copy(b, from)
+	c.pending = c.pending[n:]
+	c.record -= n
+	return n, nil
+}
+
+// fill reads what the server has sent, at least a byte.
+func (c *segmentConn) fill() error {
+	buffer := make([]byte, 64<<10)
+	n, err := c.Conn.Read(buffer)
+	if n == 0 {
+		return err
+	}
+	was := c.read
+	for {
+		c.pending = append(c.pending, buffer[:n]...)
+		c.read.bytes += n
+		now, ok := receivedBy(c.Conn)
+		if !ok {
+			c.split = false
+			return nil
+		}
+		c.read.segments = now.segments - c.before.segments
+		if c.before.bytes+c.read.bytes >= now.bytes {
+			segments, length := c.read.segments-was.segments, c.read.bytes-was.bytes
+			c.split = segments > (length+now.mss-1)/now.mss && (!c.eachRecord || segments >= records(c.pending))
+			return nil
+		}
+		// More has arrived, which the count of segments includes.
+		if n, err = c.Conn.Read(buffer); err != nil && n == 0 {
+			c.split = false
+			return nil // the next Read returns the error
+		}
+	}
+}
+
+// firstRecord returns the length of the record that b begins with; that of b if none does,
+// or if it is incomplete.
+func firstRecord(b []byte) int {
+	if !tlsrecord.Begins(b) {
+		return len(b)
+	}
+	return min(tlsrecord.HeaderLen+tlsrecord.Length(b), len(b))
+}
+
+// records counts the records of b.
+func records(b []byte) (n int) {
+	for ; len(b) > 0; n++ {
+		b = b[firstRecord(b):]
+	}
+	return n
+}
+
+// underlying returns the TCP conn below c; nil if there is none.
+func underlying(c net.Conn) *net.TCPConn {
+	for {
+		switch below := c.(type) {
+		case *net.TCPConn:
+			return below
+		case interface{ NetConn() net.Conn }:
+			c = below.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+var errTicketWithData = errors.New("the server sent a session ticket and application data in one segment")
+
+// A ticketDataReader is the client's side of a connection over TLS. It closes it silently
+// if data came in one write with a session ticket before it.
+type ticketDataReader struct {
+	client
+	conversation *conversation
+}
+
+func (r *ticketDataReader) Read(b []byte) (int, error) {
+	n, err := r.client.Read(b)
+	c := r.conversation
+	if n > 0 && c.ticketWrite > 0 && c.ticketWrite == c.segments.write {
+		c.close(errTicketWithData)
+		return 0, errTicketWithData
+	}
+	return n, err
+}
