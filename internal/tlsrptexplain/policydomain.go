@@ -14,9 +14,9 @@ import (
 )
 
 // A policyDomain is the policy domain of a result, as this server knows it (RFC 8460, Section
-// 1.1). For MTA-STS it is the domain of the recipients. For DANE it is the TLSA base domain
-// (RFC 7672, Section 2.2.3): the name of the MX host or, if that is an alias, the name that it
-// leads to. Some senders name the recipients' domain for DANE too.
+// 1.1). For MTA-STS it is the domain of the recipients, or a smarthost. For DANE it is the TLSA
+// base domain (RFC 7672, Section 2.2.3): the name of the MX host or, if that is an alias, the name
+// that it leads to. Some senders name the recipients' domain for DANE too.
 type policyDomain struct {
 	owner    owner
 	why      string // why it is a stranger's, or unknown
@@ -47,35 +47,39 @@ func (x Explainer) policyDomain(ctx context.Context, q Question, p tlsrpt.Policy
 	case q.accepts(name):
 		d.owner = ours
 		return d
-	case p.Type != tlsrpt.PolicyTLSA:
-		d.owner, d.why = strangers, "this server does not accept mail for "+named(name)
-		return d
 	}
 	if sameName(name, q.Hostname) {
 		d.owner, d.mxHost, d.thisHost = ours, name, true
 	}
-	if x.Resolver == nil {
-		d.why = "DNS was not asked for the MX hosts of your domains"
-		return d
+	complete := d.findMXHost(ctx, x.Resolver, q)
+	switch {
+	case d.owner == ours:
+	case complete, p.Type != tlsrpt.PolicyTLSA: // only DANE is about MX hosts as a rule
+		d.owner, d.why = strangers, named(name)+" is neither a domain that this server accepts mail for nor a known MX host of one"
+	default:
+		d.why = "the MX hosts of your domains could not all be looked up"
+	}
+	return d
+}
+
+// findMXHost looks for the domain whose MX host has the name of the policy domain. It reports
+// whether it saw all MX hosts of our domains.
+func (d *policyDomain) findMXHost(ctx context.Context, r Resolver, q Question) (complete bool) {
+	if r == nil {
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupsTimeout)
 	defer cancel()
-	hosts, complete := mailHosts(ctx, x.Resolver, q.Domains)
+	name := d.mailOf
+	hosts, complete := mailHosts(ctx, r, q.Domains)
 	for _, host := range hosts {
 		if sameName(host.name, name) || sameName(host.alias, name) {
 			d.owner, d.mailOf, d.mxHost = ours, host.domain, strings.TrimSuffix(host.name, ".")
 			d.thisHost = d.thisHost || sameName(host.name, q.Hostname)
-			return d
+			break
 		}
 	}
-	switch {
-	case d.owner == ours:
-	case complete:
-		d.owner, d.why = strangers, named(name)+" is neither this server nor an MX host of your domains"
-	default:
-		d.why = "not all MX hosts of your domains could be looked up"
-	}
-	return d
+	return complete
 }
 
 // A mailHost is an MX host of a domain, and the name that it is an alias of.

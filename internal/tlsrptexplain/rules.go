@@ -129,6 +129,11 @@ func otherHost(q Question, e *Explanation) (Conclusion, bool) {
 			c.Cause = fmt.Sprintf("The report is about TLSA records of %s, which is not the name of this server (%s).", name, named(q.Hostname))
 			c.Next = fmt.Sprintf("Check whether %s is an MX host of one of your domains, or another name of this server. If it is another host of yours, look there.", name)
 		}
+	case e.Records.hasMX(host) && len(e.Records.Hosts) == 1:
+		c.Confidence = interop.Possible
+		c.Cause = fmt.Sprintf("The sessions went to %s, the only MX host of %s. If that is another name of this server (%s), it recorded no failed handshake of "+
+			"the sender in these hours.", name, domain, named(q.Hostname))
+		c.Next = fmt.Sprintf("If %s is this server, set hostname to that name. If not, probe it: postern probe %s.", name, name)
 	case e.Records.hasMX(host):
 		c.Cause = fmt.Sprintf("The sessions went to %s, another MX host of %s. This server has no record of them.", name, domain)
 		c.Next = fmt.Sprintf("Probe that host: postern probe %s.", name)

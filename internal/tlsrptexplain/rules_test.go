@@ -166,6 +166,11 @@ func TestConclusionsFromTheReport(t *testing.T) {
 		"no policies": {Explainer{}, func(q *Question) { q.Report.Policies = nil }, "No session failed.", "Nothing to do.", interop.AlmostCertain},
 		"another MX host": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example", "mx2.receiver.example"}}},
 			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "MX2.receiver.example.", Sessions: 27}), "another MX host of receiver.example", "postern probe MX2.receiver.example.", interop.AlmostCertain},
+		"the only MX host, which may be this server": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mail.receiver.example"}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "mail.receiver.example", Sessions: 27}), "the only MX host of receiver.example", "set hostname to that name", interop.Possible},
+		"an MX host with another name, and sessions that failed here": {
+			Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{hosts: []string{"mail.receiver.example"}}},
+			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "mail.receiver.example", Sessions: 27}), "early-ticket", `mode "stock"`, interop.AlmostCertain},
 		"a host that is none": {Explainer{Ledger: &fakeLedger{}, Prober: &fakeProber{hosts: []string{"mx.receiver.example"}}},
 			withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, ReceivingMX: "old.example", Sessions: 27}), "neither this server nor, now, an MX host of receiver.example", "Query each name server", interop.Likely},
 		"a host that is not ours, offline": {Explainer{Ledger: &fakeLedger{}},
@@ -224,10 +229,15 @@ func TestPolicyDomainOfDANEIsTheMXHost(t *testing.T) {
 		"another MX host":              {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: dns}, about("mx2.receiver.example"), "another MX host of receiver.example", "postern probe mx2.receiver.example", interop.AlmostCertain}, "receiver.example"},
 		"what another MX host is alias of": {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: dns}, about("node8.hosting.example"),
 			"went to mx3.receiver.example, another MX host of receiver.example", "postern probe mx3.receiver.example", interop.AlmostCertain}, "receiver.example"},
-		"another MX host, offline": {conclusionTest{Explainer{Ledger: &fakeLedger{}}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
-		"a stranger's host":        {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.stranger.example"), "neither this server nor, now, an MX host of your domains", "add the domain to domains", interop.Likely}, ""},
-		"perhaps a stranger's":     {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: half}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
-		"an MX host as policy domain of MTA-STS": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx2.receiver.example", mtaSTS), "does not accept mail for that domain",
+		"another MX host, offline":              {conclusionTest{Explainer{Ledger: &fakeLedger{}}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
+		"a stranger's host":                     {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.stranger.example"), "neither this server nor, now, an MX host of your domains", "add the domain to domains", interop.Likely}, ""},
+		"perhaps a stranger's":                  {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: half}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
+		"MTA-STS of this server as a smarthost": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.receiver.example", mtaSTS), "early-ticket", `mode "stock"`, interop.AlmostCertain}, "receiver.example"},
+		"MTA-STS of a stranger": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("stranger.example", mtaSTS), "does not accept mail for that domain",
+			"add it to domains", interop.AlmostCertain}, ""},
+		"MTA-STS of a stranger, and DNS fails": {conclusionTest{Explainer{Ledger: here, Resolver: half}, about("stranger.example", mtaSTS), "does not accept mail for that domain",
+			"add it to domains", interop.AlmostCertain}, ""},
+		"MTA-STS of a stranger, offline": {conclusionTest{Explainer{Ledger: here}, about("stranger.example", mtaSTS), "does not accept mail for that domain",
 			"add it to domains", interop.AlmostCertain}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +269,7 @@ func TestUnverifiedReportIsMatchedToSessionsAndMarked(t *testing.T) {
 func TestOtherPeoplesDomainIsNotProbed(t *testing.T) {
 	d := &fakeProber{}
 	e := explain(t, Explainer{Ledger: &fakeLedger{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
-	if len(d.probed) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "does not accept mail for receiver.example") {
+	if len(d.probed) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "receiver.example is neither a domain that this server accepts mail for") {
 		t.Errorf("probed %v: %s", d.probed, strings.Join(e.Records.Lines(), " "))
 	}
 }
