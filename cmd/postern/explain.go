@@ -105,16 +105,17 @@ func (e explainCmd) capture(in io.Reader, out *explainOutput) error {
 	}
 	for {
 		conversation, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			out.stats(reader.Stats())
-			return nil
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) { // tcpdump was killed, or is still writing
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF): // tcpdump was killed, or is still writing
 			out.ui.Note(err.Error())
+			fallthrough
+		case errors.Is(err, io.EOF):
 			out.stats(reader.Stats())
+			if keys != nil && out.begun > 0 && out.opened == 0 {
+				out.ui.Note(e.Keys + " opens nothing in this capture: it has other connections, or their cipher suites are not supported (CBC, CCM, RC4)")
+			}
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return &terminal.UsageError{Err: err, Hint: explainHint}
 		}
 		if err := out.add(explain(conversation, conversation.Transcript)); err != nil {

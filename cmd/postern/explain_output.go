@@ -30,6 +30,7 @@ type explainOutput struct {
 	byCase map[string]int     // those that failed
 	total  int                // connections
 	begun  int                // those with a transcript
+	opened int                // those with messages that keys have opened
 }
 
 // An explained is a connection of a capture, or a transcript, with its diagnoses.
@@ -83,6 +84,9 @@ func (o *explainOutput) add(e explained) error {
 	o.total++
 	if e.transcript != nil {
 		o.begun++
+		if slices.ContainsFunc(e.transcript.Messages, isOpened) {
+			o.opened++
+		}
 	}
 	if e.failed() {
 		if o.byCase == nil {
@@ -105,6 +109,18 @@ func (o *explainOutput) add(e explained) error {
 		o.kept = append(o.kept, e)
 	}
 	return nil
+}
+
+// isOpened reports whether a message was opened with keys. Before TLS 1.3 the types of alerts and
+// data are not encrypted.
+func isOpened(m handshake.Message) bool {
+	switch m.Type {
+	case handshake.TypeUnknown, handshake.TypeApplicationData:
+		return false
+	case handshake.TypeAlert:
+		return m.Encrypted && m.Alert != nil
+	}
+	return m.Encrypted && !m.Inferred
 }
 
 // caseID returns the id of the likeliest case.
