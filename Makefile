@@ -7,6 +7,7 @@
 # make next-go     the tests that depend on how crypto/tls writes, with the newest Go, which it downloads
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
+# make accuracy    diagnoses handshakes whose truth is known, writes docs/accuracy.md
 # make matrix      runs all test clients against all servers, writes docs/interop-matrix.md
 # make long        the crash test with 200 rounds
 
@@ -16,7 +17,7 @@ GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test test-peers quick lint api vuln next-go fuzz bench matrix long peers
+.PHONY: test test-peers quick lint api vuln next-go fuzz bench matrix accuracy long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -64,6 +65,9 @@ fuzz:
 
 bench: peers
 	$(GO) run ./bench
+
+accuracy: peers
+	$(GO) test ./internal/server -run TestConfidenceIsKept -update
 
 matrix: peers
 	GO=$(GO) scripts/write-matrix

@@ -42,13 +42,11 @@ var bigHello = Case{
 		}
 		m := t.Messages[hello]
 		observations := []Observation{{fmt.Sprintf("of a ClientHello of %d bytes the last %d never arrived", m.Size, m.Missing), hello}}
-		confidence := Likely
-		if m.Size < bigHelloSize {
-			confidence = Possible
-		}
 		switch {
+		case m.Size < bigHelloSize:
+			return 0, nil // it fits into one segment: another fault
 		case t.End.Kind == handshake.EndTimeout:
-			return confidence, append(observations, Observation{"the server waited for the rest until its time limit", whole})
+			return Likely, append(observations, Observation{"the server waited for the rest until its time limit", whole})
 		case left(t):
 			return Possible, append(observations, leaving(t))
 		}

@@ -89,6 +89,8 @@ func weighCertificateRefused(c Context, t *handshake.Transcript, confidence Conf
 		seen = append(seen, Observation{"the same sender closed at the same point of a handshake in another mode, so neither the ticket nor the version is the reason", whole})
 	}
 	switch {
+	case !alike && !early && t.End.Kind == handshake.EndReset:
+		return 0, nil // devices on the path send those too
 	case alike && c.CertificateFlaw != "":
 		return Likely, seen
 	case alike, !early && c.CertificateFlaw != "":
