@@ -43,11 +43,11 @@ type Config struct {
 
 // A Record is a DNS record to publish.
 type Record struct {
-	Name     string `json:"name"`           // with a final dot
-	Type     string `json:"type"`           // "TLSA"
-	Data     string `json:"data"`           // as in a zone file
-	Note     string `json:"note,omitempty"` // its purpose, in a few words
-	Optional bool   `json:"-"`              // mail arrives without it
+	Name    string `json:"name"`           // with a final dot
+	Type    string `json:"type"`           // "TLSA"
+	Data    string `json:"data"`           // as in a zone file
+	Note    string `json:"note,omitempty"` // its purpose, in a few words
+	without string // what it is like without the record; empty if mail requires it
 }
 
 // ttl is the TTL of the printed records: a key rollover waits as long.
@@ -66,24 +66,25 @@ func (c Config) Records() ([]Record, error) {
 		}
 		records = append(records, policy, c.policyHost())
 	}
-	reports, err := c.reportRecord()
+	reports, err := c.reportRecords()
 	if err != nil {
 		return nil, err
 	}
-	records = append(records, reports)
+	records = append(records, reports...)
 	keys, err := c.tlsa()
 	if err != nil {
 		return nil, err
 	}
 	records = append(records, keys...)
 	if c.Issuer != "" {
-		records = append(records, Record{c.Host + ".", "CAA", fmt.Sprintf("0 issue %q", c.Issuer), "only this authority may issue certificates for the host", true})
+		records = append(records, Record{c.Host + ".", "CAA", fmt.Sprintf("0 issue %q", c.Issuer), "only this authority may issue certificates for the host",
+			"any authority may issue certificates for the host"})
 	}
 	return records, nil
 }
 
 func (c Config) mx() Record {
-	return Record{c.Domain + ".", "MX", "10 " + c.Host + ".", "host that receives the domain's mail", false}
+	return Record{c.Domain + ".", "MX", "10 " + c.Host + ".", "host that receives the domain's mail", ""}
 }
 
 // policyRecord announces the MTA-STS policy. Its id is a hash of the policy, so that it
@@ -95,20 +96,27 @@ func (c Config) policyRecord() (Record, error) {
 	}
 	sum := sha256.Sum256(text)
 	record := mtasts.Record{ID: hex.EncodeToString(sum[:10])}
-	return Record{"_mta-sts." + c.Domain + ".", "TXT", quoted(record.String()), "MTA-STS, mode " + string(c.Policy.Mode) + "; the id changes with the policy", false}, nil
+	return Record{"_mta-sts." + c.Domain + ".", "TXT", quoted(record.String()), "MTA-STS, mode " + string(c.Policy.Mode) + "; the id changes with the policy", ""}, nil
 }
 
 // policyHost points to the host that serves the policy. An alias needs no address here.
 func (c Config) policyHost() Record {
-	return Record{"mta-sts." + c.Domain + ".", "CNAME", c.Host + ".", "host that serves the MTA-STS policy; or A and AAAA records of the web listener", false}
+	return Record{"mta-sts." + c.Domain + ".", "CNAME", c.Host + ".", "host that serves the MTA-STS policy; or A and AAAA records of the web listener", ""}
 }
 
-func (c Config) reportRecord() (Record, error) {
+// reportRecords ask for TLS reports. The policy domain of DANE is the host (RFC 8460, Section
+// 1.1), where some senders look for the address, as mox does.
+func (c Config) reportRecords() ([]Record, error) {
 	text, err := (&tlsrpt.Record{RUA: []string{c.Report}}).MarshalText()
 	if err != nil {
-		return Record{}, fmt.Errorf("dnsrecords: %w", err)
+		return nil, fmt.Errorf("dnsrecords: %w", err)
 	}
-	return Record{"_smtp._tls." + c.Domain + ".", "TXT", quoted(string(text)), "address for TLS reports", false}, nil
+	records := []Record{{"_smtp._tls." + c.Domain + ".", "TXT", quoted(string(text)), "address for TLS reports", ""}}
+	if c.Host != c.Domain && (len(c.Keys) > 0 || c.nextPending()) {
+		records = append(records, Record{"_smtp._tls." + c.Host + ".", "TXT", quoted(string(text)), "address for TLS reports about DANE, for senders that ask the host's name",
+			"senders that look there send no reports about DANE"})
+	}
+	return records, nil
 }
 
 // tlsa returns the TLSA records of the keys: 3 1 1, the hash of the public key, which
@@ -117,7 +125,7 @@ func (c Config) tlsa() ([]Record, error) {
 	var records []Record
 	add := func(key crypto.PublicKey, note string) error {
 		data, err := tlsaData(key)
-		records = append(records, Record{c.tlsaName(), "TLSA", data, note, false})
+		records = append(records, Record{c.tlsaName(), "TLSA", data, note, ""})
 		return err
 	}
 	for _, key := range c.Keys {

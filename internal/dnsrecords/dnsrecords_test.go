@@ -68,7 +68,7 @@ func TestRecordsFormAZoneFile(t *testing.T) {
 	for _, rr := range parsed {
 		kinds = append(kinds, dns.TypeToString[rr.Header().Rrtype])
 	}
-	if want := []string{"MX", "TXT", "CNAME", "TXT", "TLSA", "TLSA", "CAA"}; !slices.Equal(kinds, want) {
+	if want := []string{"MX", "TXT", "CNAME", "TXT", "TXT", "TLSA", "TLSA", "CAA"}; !slices.Equal(kinds, want) {
 		t.Errorf("got %v, want %v", kinds, want)
 	}
 	if text := parsed[3].(*dns.TXT).Txt; len(text) != 2 || !strings.Contains(strings.Join(text, ""), c.Report) {
@@ -121,9 +121,12 @@ func TestVariantsOfPublishedRecords(t *testing.T) {
 		"other text at the name":   {`_smtp._tls.example.org. 60 TXT "v=spf1 -all"`, 3, Missing},
 		"without last semicolon":   {`_smtp._tls.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, 3, OK},
 		"in two strings":           {`_smtp._tls.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:" "tls-reports@example.org;"`, 3, OK},
-		"other authority":          {`mx.example.org. 60 CAA 0 issue "ca.example"`, 4, Differs},
-		"other property":           {`mx.example.org. 60 CAA 0 iodef "mailto:a@example.org"`, 4, Optional},
-		"no record of authorities": {"mx.example.org. 60 A 192.0.2.1", 4, Optional},
+		"no address at the host":   {"mx.example.org. 60 A 192.0.2.1", 4, Optional},
+		"an address at the host":   {`_smtp._tls.mx.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, 4, OK},
+		"another domain's address": {`_smtp._tls.mx.example.org. 60 TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.com"`, 4, OK},
+		"other authority":          {`mx.example.org. 60 CAA 0 issue "ca.example"`, 5, Differs},
+		"other property":           {`mx.example.org. 60 CAA 0 iodef "mailto:a@example.org"`, 5, Optional},
+		"no record of authorities": {"mx.example.org. 60 A 192.0.2.1", 5, Optional},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rr, err := dns.NewRR(tt.published)
