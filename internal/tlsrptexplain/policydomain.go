@@ -53,6 +53,8 @@ func (x Explainer) policyDomain(ctx context.Context, q Question, p tlsrpt.Policy
 	}
 	complete := d.findMXHost(ctx, x.Resolver, q)
 	switch {
+	case d.owner == ours && d.mailOf == name && len(q.Domains) == 1: // by hostname alone
+		d.mailOf = q.Domains[0]
 	case d.owner == ours:
 	case complete, p.Type != tlsrpt.PolicyTLSA: // only DANE is about MX hosts as a rule
 		d.owner, d.why = strangers, named(name)+" is neither a domain that this server accepts mail for nor a known MX host of one"
@@ -113,7 +115,10 @@ const maxMX = 20
 func mailHostsOf(ctx context.Context, r Resolver, domain string) (hosts []mailHost, err error) {
 	records, err := r.LookupMX(ctx, domain)
 	if notFound(err) {
-		return nil, nil // the domain is its own MX host (RFC 5321, Section 5.1)
+		// The domain is its own MX host (RFC 5321, Section 5.1), or the resolver does not
+		// know it.
+		_, err := r.LookupNetIP(ctx, "ip", domain)
+		return nil, err
 	}
 	for _, mx := range records[:min(len(records), maxMX)] {
 		alias, cnameErr := r.LookupCNAME(ctx, mx.Host)

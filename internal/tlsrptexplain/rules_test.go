@@ -206,6 +206,7 @@ func TestPolicyDomainOfDANEIsTheMXHost(t *testing.T) {
 		"MX other.example": "mx.other.example.",
 	}
 	half := fakeDNS{"MX receiver.example": "SERVFAIL", "MX other.example": "mx.other.example."}
+	implicit := fakeDNS{"receiver.example": "192.0.2.25", "MX other.example": "mx.other.example."}
 	here := &fakeLedger{during: earlyTicket()}
 	hosts := []string{"mx.receiver.example", "mx2.receiver.example", "mx3.receiver.example"}
 	about := func(domain string, more ...func(*Question)) func(*Question) {
@@ -229,8 +230,12 @@ func TestPolicyDomainOfDANEIsTheMXHost(t *testing.T) {
 		"another MX host":              {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: dns}, about("mx2.receiver.example"), "another MX host of receiver.example", "postern probe mx2.receiver.example", interop.AlmostCertain}, "receiver.example"},
 		"what another MX host is alias of": {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: dns}, about("node8.hosting.example"),
 			"went to mx3.receiver.example, another MX host of receiver.example", "postern probe mx3.receiver.example", interop.AlmostCertain}, "receiver.example"},
-		"another MX host, offline":              {conclusionTest{Explainer{Ledger: &fakeLedger{}}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
-		"a stranger's host":                     {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.stranger.example"), "neither this server nor, now, an MX host of your domains", "add the domain to domains", interop.Likely}, ""},
+		"another MX host, offline": {conclusionTest{Explainer{Ledger: &fakeLedger{}}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
+		"a stranger's host":        {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.stranger.example"), "neither this server nor, now, an MX host of your domains", "add the domain to domains", interop.Likely}, ""},
+		"a stranger's host, and one domain has no MX": {conclusionTest{Explainer{Ledger: here, Resolver: implicit}, about("mx.stranger.example"),
+			"neither this server nor, now, an MX host of your domains", "add the domain to domains", interop.Likely}, ""},
+		"perhaps a stranger's, and the resolver does not know our domains": {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: fakeDNS{}}, about("mx2.receiver.example"),
+			"not the name of this server", "another name of this server", interop.Likely}, ""},
 		"perhaps a stranger's":                  {conclusionTest{Explainer{Ledger: &fakeLedger{}, Resolver: half}, about("mx2.receiver.example"), "not the name of this server", "another name of this server", interop.Likely}, ""},
 		"MTA-STS of this server as a smarthost": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("mx.receiver.example", mtaSTS), "early-ticket", `mode "stock"`, interop.AlmostCertain}, "receiver.example"},
 		"MTA-STS of a stranger": {conclusionTest{Explainer{Ledger: here, Resolver: dns}, about("stranger.example", mtaSTS), "does not accept mail for that domain",
@@ -250,6 +255,16 @@ func TestPolicyDomainOfDANEIsTheMXHost(t *testing.T) {
 				t.Errorf("probed %q, want %q", got, tt.probed)
 			}
 		})
+	}
+}
+
+// Without DNS, the domain behind the host name is clear if there is only one.
+func TestHostOfTheOnlyDomainIsProbedAsThatDomain(t *testing.T) {
+	e := explain(t, Explainer{Ledger: &fakeLedger{}}, func(q *Question) {
+		q.Report.Policies[0].Policy = tlsrpt.Policy{Type: tlsrpt.PolicyTLSA, Domain: "mx.receiver.example"}
+	})
+	if want := "Probe the domain: postern probe receiver.example."; e.Conclusion.Next != want {
+		t.Errorf("next is %q, want %q", e.Conclusion.Next, want)
 	}
 }
 
