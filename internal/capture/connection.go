@@ -321,6 +321,9 @@ func (c *connection) flush() {
 		a, b := c.streams[0].pending, c.streams[1].pending
 		switch {
 		case len(a)+len(b) == 0:
+			for i := range c.streams {
+				c.streams[i].settleAtEnd(func(s segment) { c.receive(i, s) })
+			}
 			return
 		case len(a) == 0, len(b) > 0 && b[0].number < a[0].number:
 			i = 1

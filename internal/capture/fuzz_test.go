@@ -13,6 +13,10 @@ func FuzzRead(f *testing.F) {
 		f.Add(w.pcap(f, packets))
 		f.Add(w.pcap(f, shuffled(packets, 1)))
 	}
+	for _, name := range []string{"healthy-in-vxlan.pcap", "only-server.tls13.pcap"} {
+		f.Add(sample{file: name}.bytes(f)[:3000])
+	}
+	f.Add(ethernet.pcap(f, append(packets[:3:3], packet{from: 1, seq: 2, ack: 2, data: make([]byte, 2)}, packet{from: 2, seq: 9, ack: 2, syn: true})))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		found, _ := readAll(bytes.NewReader(file), nil)
 		for _, c := range found {

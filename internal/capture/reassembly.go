@@ -32,7 +32,8 @@ type stream struct {
 
 	confirmed bool     // the other side has acknowledged the SYN
 	otherSYN  *uint32  // sequence number after an earlier SYN that differs
-	doubtful  *segment // at next: zeros that are data or padding
+	doubtful  *segment // the next one, which ends in zeros that are data or padding
+	zeros     int      // how many
 }
 
 // begin sets the sequence number of the first byte.
@@ -60,8 +61,9 @@ func (s *stream) acknowledged(ack uint32, deliver func(segment)) {
 		s.begin(ack)
 	}
 	s.confirmed = true
-	if d := s.doubtful; d != nil && seqDiff(ack, d.end()) >= 0 {
-		s.settle(true, deliver)
+	if d := s.doubtful; d != nil && seqDiff(ack, s.next) > 0 {
+		s.settle(seqDiff(ack, d.end()) >= 0, deliver)
+		s.deliverPending(deliver)
 	}
 }
 
@@ -78,38 +80,37 @@ func doubtful(seg *segment) int {
 	return len(seg.data) - len(bytes.TrimRight(seg.data, "\x00"))
 }
 
-// addDoubtful delivers a segment at next or before up to zeros at its end, and holds those
-// back.
-func (s *stream) addDoubtful(seg segment, zeros int, deliver func(segment)) {
-	tail := seg
-	tail.syn, tail.seq, tail.data = false, seg.end()-uint32(zeros), slices.Clone(seg.data[len(seg.data)-zeros:])
-	seg.data = seg.data[:len(seg.data)-zeros]
-	s.deliver(seg, deliver)
-	if s.doubtful == nil {
-		s.doubtful = &tail
-	}
-}
-
-// settle delivers the doubtful data, or drops it.
+// settle delivers the doubtful segment, with its zeros or without.
 func (s *stream) settle(isData bool, deliver func(segment)) {
 	d := *s.doubtful
 	s.doubtful = nil
-	if isData {
-		s.deliver(d, deliver)
-		s.deliverPending(deliver)
+	if !isData {
+		d.data = d.data[:len(d.data)-s.zeros]
+	}
+	s.deliver(d, deliver)
+}
+
+// settleAtEnd settles the doubtful segment when nothing follows.
+func (s *stream) settleAtEnd(deliver func(segment)) {
+	if s.doubtful != nil {
+		s.settle(false, deliver)
 	}
 }
 
-// settleBy settles the doubtful data by the side's next segment: it continues after data, and
-// begins where padding did.
-func (s *stream) settleBy(seg *segment, deliver func(segment)) {
-	d := s.doubtful
-	switch ahead := seqDiff(seg.start(), d.start()); {
-	case ahead > 0:
+// settleBy settles the doubtful segment, if there is one, by the side's next: that continues
+// after data, and begins where padding did.
+func (s *stream) settleBy(seg *segment, deliver func(segment)) (settled bool) {
+	if s.doubtful == nil {
+		return false
+	}
+	padding := s.doubtful.end() - uint32(s.zeros)
+	switch {
+	case seqDiff(seg.start(), padding) > 0:
 		s.settle(true, deliver)
-	case len(seg.data)+ahead > len(d.data), seg.fin && ahead == 0:
+	case seqDiff(seg.end(), s.doubtful.end()) > 0, seg.fin:
 		s.settle(false, deliver)
 	}
+	return s.doubtful == nil
 }
 
 // add adds a segment and delivers the data that is now in order: segments with data, and
@@ -118,12 +119,11 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 	if !s.started {
 		s.begin(seg.start())
 	}
-	zeros := doubtful(&seg)
 	if seg.fin { // nothing follows that would tell
-		seg.data, zeros = seg.data[:len(seg.data)-zeros], 0
+		seg.data = seg.data[:len(seg.data)-doubtful(&seg)]
 	}
-	if s.doubtful != nil {
-		s.settleBy(&seg, deliver)
+	if s.settleBy(&seg, deliver) {
+		s.deliverPending(deliver)
 	}
 	if seg.fin && seg.truncated > 0 { // the FIN is behind the truncated data
 		fin := segment{at: seg.at, number: seg.number, seq: seg.end(), fin: true}
@@ -134,10 +134,8 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 	switch {
 	case len(seg.data)+seg.truncated == 0 && !seg.fin, ahead > maxWindow, s.ended:
 		return
-	case ahead <= 0 && min(zeros, seqDiff(seg.end(), s.next)) > 0:
-		s.addDoubtful(seg, min(zeros, seqDiff(seg.end(), s.next)), deliver)
 	case ahead <= 0:
-		s.deliver(seg, deliver)
+		s.deliverUnlessDoubtful(seg, deliver)
 		s.deliverPending(deliver)
 	default:
 		s.hold(seg)
@@ -159,6 +157,10 @@ func (s *stream) skipPending(deliver func(segment)) {
 
 // skipTo gives up missing data before a sequence number.
 func (s *stream) skipTo(seq uint32, deliver func(segment)) {
+	if s.doubtful != nil && seqDiff(seq, s.next) > 0 {
+		s.settle(seqDiff(seq, s.doubtful.end()) >= 0, deliver)
+		s.deliverPending(deliver)
+	}
 	for !s.ended && s.started && seqDiff(seq, s.next) > 0 && seqDiff(seq, s.next) <= maxWindow {
 		end := seq
 		if len(s.pending) > 0 && seqDiff(end, s.pending[0].start()) > 0 {
@@ -176,11 +178,32 @@ func (s *stream) skipTo(seq uint32, deliver func(segment)) {
 
 // deliverPending delivers the pending segments that are now in order.
 func (s *stream) deliverPending(deliver func(segment)) {
-	for len(s.pending) > 0 && seqDiff(s.pending[0].start(), s.next) <= 0 {
+	for len(s.pending) > 0 {
+		end := s.next
+		if s.doubtful != nil {
+			end = s.doubtful.end()
+		}
 		seg := s.pending[0]
+		if seqDiff(seg.start(), end) > 0 {
+			return
+		}
 		s.pending = slices.Delete(s.pending, 0, 1)
 		s.pendingCost -= segmentCost + len(seg.data)
+		s.settleBy(&seg, deliver)
+		s.deliverUnlessDoubtful(seg, deliver)
+	}
+}
+
+// deliverUnlessDoubtful delivers a segment that starts at next or before, or holds it back
+// if it ends in zeros that may be padding.
+func (s *stream) deliverUnlessDoubtful(seg segment, deliver func(segment)) {
+	zeros := min(doubtful(&seg), seqDiff(seg.end(), s.next))
+	switch {
+	case seg.fin, zeros <= 0:
 		s.deliver(seg, deliver)
+	case s.doubtful == nil:
+		seg.data = slices.Clone(seg.data)
+		s.doubtful, s.zeros = &seg, zeros
 	}
 }
 
