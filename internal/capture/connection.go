@@ -157,8 +157,8 @@ func (c *connection) add(i int, seg segment) {
 	if seg.hasACK && (len(seg.data)+seg.truncated > 0 || seg.fin || seg.rst) {
 		if c.streams[1-i].lacks(seg.ack) { // what this side sent before comes first
 			c.streams[i].skipPending(func(s segment) { c.receive(i, s) })
+			c.streams[1-i].skipTo(seg.ack, func(s segment) { c.receive(1-i, s) })
 		}
-		c.streams[1-i].skipTo(seg.ack, func(s segment) { c.receive(1-i, s) })
 	}
 	if !seg.rst {
 		c.streams[i].add(seg, func(s segment) { c.receive(i, s) })

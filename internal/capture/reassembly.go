@@ -37,7 +37,10 @@ type stream struct {
 }
 
 // begin sets the sequence number of the first byte.
-func (s *stream) begin(seq uint32) { s.started, s.initial, s.next = true, seq, seq }
+func (s *stream) begin(seq uint32) {
+	s.started, s.initial, s.next = true, seq, seq
+	s.pending, s.pendingCost, s.doubtful = nil, 0, nil // of another numbering
+}
 
 // syn notes a SYN, which may differ from an earlier one: a server that forgot a connection
 // chooses another number when it answers again. The client's acknowledgement decides.
@@ -146,7 +149,10 @@ func (s *stream) add(seg segment, deliver func(segment)) {
 }
 
 // lacks reports whether data before a sequence number is missing.
-func (s *stream) lacks(seq uint32) bool { return s.started && !s.ended && seqDiff(seq, s.next) > 0 }
+func (s *stream) lacks(seq uint32) bool {
+	ahead := seqDiff(seq, s.next)
+	return s.started && !s.ended && 0 < ahead && ahead <= maxWindow
+}
 
 // skipPending gives up missing data before all pending segments.
 func (s *stream) skipPending(deliver func(segment)) {
@@ -161,7 +167,7 @@ func (s *stream) skipTo(seq uint32, deliver func(segment)) {
 		s.settle(seqDiff(seq, s.doubtful.end()) >= 0, deliver)
 		s.deliverPending(deliver)
 	}
-	for !s.ended && s.started && seqDiff(seq, s.next) > 0 && seqDiff(seq, s.next) <= maxWindow {
+	for !s.ended && s.started && seqDiff(seq, s.next) > 0 {
 		end := seq
 		if len(s.pending) > 0 && seqDiff(end, s.pending[0].start()) > 0 {
 			end = s.pending[0].start()

@@ -72,3 +72,18 @@ func TestFINWaitsBehindTruncatedData(t *testing.T) {
 		t.Errorf("got %+v, ended %v", got, s.ended)
 	}
 }
+
+// A second SYN with another number while segments are pending drops them: they have places
+// in another numbering.
+func TestSecondSYNDropsPendingSegments(t *testing.T) {
+	s := new(stream)
+	deliver := func(segment) {}
+	first, second := segment{seq: 1000, syn: true}, segment{seq: 5000, syn: true}
+	s.syn(&first)
+	s.add(segment{seq: 1101, data: []byte("ahead")}, deliver)
+	s.syn(&second)
+	s.skipPending(deliver)
+	if len(s.pending) > 0 || s.pendingCost != 0 || s.next != 5001 {
+		t.Errorf("%d segments pending, next %d", len(s.pending), s.next)
+	}
+}
