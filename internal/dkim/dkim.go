@@ -32,6 +32,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,26 +61,31 @@ type Signature struct {
 }
 
 // Verify verifies the signatures of a message that was received at a time. It returns them in
-// the order of the header. Lines may end in LF, as in a mailbox.
+// the order of the header. Lines may end in LF, as in a mailbox. It calls LookupTXT for
+// several signatures at once.
 func (v Verifier) Verify(ctx context.Context, message []byte, received time.Time) []Signature {
 	header, body, err := split(message)
 	if err != nil {
 		return []Signature{{Err: err}}
 	}
-	var all []Signature
-	for _, field := range header {
-		if !field.is("DKIM-Signature") {
-			continue
+	var fields []field
+	for _, f := range header {
+		if f.is("DKIM-Signature") && len(fields) < MaxSignatures {
+			fields = append(fields, f)
 		}
-		if len(all) == MaxSignatures {
-			break
-		}
-		s, err := parseSignature(field)
-		if err == nil {
-			err = v.verify(ctx, s, header, body, received)
-		}
-		all = append(all, Signature{s.domain, s.expires, err})
 	}
+	all := make([]Signature, len(fields))
+	var verifications sync.WaitGroup // at once, since each waits for DNS
+	for i, f := range fields {
+		verifications.Go(func() {
+			s, err := parseSignature(f)
+			if err == nil {
+				err = v.verify(ctx, s, header, body, received)
+			}
+			all[i] = Signature{s.domain, s.expires, err}
+		})
+	}
+	verifications.Wait()
 	return all
 }
 
