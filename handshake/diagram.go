@@ -54,7 +54,10 @@ func (t *Transcript) header(location *time.Location) []string {
 	if location == nil {
 		location = time.UTC
 	}
-	recorded := t.Start.In(location).Format("2 January 2006 15:04:05 MST") + ", " + t.View.describe()
+	recorded := t.View.describe()
+	if !t.Start.IsZero() {
+		recorded = t.Start.In(location).Format("2 January 2006 15:04:05 MST") + ", " + recorded
+	}
 	lines := field("recorded", escape(recorded))
 	lines = append(lines, field("client", append([]string{describeAddress(t.Client)}, t.describeClientHello()...)...)...)
 	return append(lines, field("server", describeAddress(t.Server), t.ServerHello.describe())...)
@@ -100,8 +103,12 @@ const (
 // rows returns the lines of the diagram proper.
 func (t *Transcript) rows() []string {
 	title := "client" + pad("server", " ", len("client")-arrowWidth-len("||"))
+	timeTitle := "time"
+	if !t.timed() {
+		timeTitle = ""
+	}
 	lines := []string{
-		fmt.Sprintf("%*s   %s%*s", timeWidth, "time", title, 2+sizeWidth, "bytes"),
+		fmt.Sprintf("%*s   %s%*s", timeWidth, timeTitle, title, 2+sizeWidth, "bytes"),
 		row{lifelines: plain}.String(),
 	}
 	add := func(r row) { lines = append(lines, r.String()) }
@@ -119,6 +126,11 @@ func (t *Transcript) rows() []string {
 		add(r)
 	}
 	return append(lines, t.legend()...)
+}
+
+// timed reports whether the recording has times. The logs of other programs have none.
+func (t *Transcript) timed() bool {
+	return !t.Start.IsZero() || len(t.Messages) == 0 || t.Messages[len(t.Messages)-1].At != 0
 }
 
 // completingMessage returns the index of the Finished that completed the handshake, -1 if
@@ -207,7 +219,7 @@ var plain = [2]string{"│", "│"}
 func (t *Transcript) row(i int) row {
 	m := &t.Messages[i]
 	r := row{size: safetext.Shorten(strconv.Itoa(m.Size), sizeWidth-1), lifelines: plain}
-	if !t.sameWrite(i-1, i) || m.At != t.Messages[i-1].At {
+	if t.timed() && (!t.sameWrite(i-1, i) || m.At != t.Messages[i-1].At) {
 		r.time = elapsed(m.At)
 	}
 	label := safetext.Shorten(t.label(i), maxLabel)

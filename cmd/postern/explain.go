@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +13,12 @@ import (
 	"postern/handshake/keylog"
 	"postern/internal/capture"
 	"postern/internal/terminal"
+	"postern/internal/tlslog"
 )
 
 // explainCmd explains the handshakes in a file.
 type explainCmd struct {
-	File   string `arg:"" help:"Packet capture (pcap or pcapng) or transcript (JSON); - is standard input."`
+	File   string `arg:"" help:"Packet capture (pcap or pcapng), transcript (JSON), or log of a TLS program; - is standard input."`
 	Keys   string `placeholder:"FILE" help:"Decrypt messages of a capture with this key log (SSLKEYLOGFILE) of one side."`
 	All    bool   `xor:"which" help:"Of several connections, show those too that did not fail."`
 	Failed bool   `xor:"which" help:"Show connections that failed only."`
@@ -33,6 +35,10 @@ To capture what reaches a server on port 25:
 
   tcpdump -i any -w capture.pcap port 25
 
+It also reads what other programs log of a handshake: TLS traces of Postfix 3.12
+(smtpd_tls_loglevel = 1,trace), openssl s_client and s_server with -trace or -msg, gnutls-cli -d 4,
+and swaks. They say less than a capture.
+
 Exit status:
 
   0  no handshake failed
@@ -41,7 +47,7 @@ Exit status:
   3  a failure has no diagnosis, there is no handshake, or too little of it that could be judged`
 }
 
-const explainHint = "give a capture written by tcpdump -w, or a transcript as in postern handshakes show --json"
+const explainHint = "give a capture written by tcpdump -w, a transcript as in postern handshakes show --json, or the output of openssl s_client -trace"
 
 // Run is called by kong.
 func (e explainCmd) Run(ui terminal.UI) error {
@@ -68,7 +74,7 @@ func (e explainCmd) Run(ui terminal.UI) error {
 	if capture.IsCapture(head) {
 		err = e.capture(in, out)
 	} else {
-		err = e.transcript(in, out)
+		err = e.text(in, out)
 	}
 	if err != nil {
 		return err
@@ -77,20 +83,29 @@ func (e explainCmd) Run(ui terminal.UI) error {
 	return out.status()
 }
 
-// transcript explains the handshake of a transcript.
-func (e explainCmd) transcript(in io.Reader, out *explainOutput) error {
+// text explains the handshake of a transcript, or those of a log.
+func (e explainCmd) text(in io.Reader, out *explainOutput) error {
 	if e.Keys != "" {
 		return &terminal.UsageError{Err: errors.New("--keys is for captures: a transcript has no encrypted bytes")}
 	}
-	content, err := io.ReadAll(io.LimitReader(in, handshake.MaxSize+1))
+	content, err := io.ReadAll(io.LimitReader(in, max(handshake.MaxSize, tlslog.MaxSize)+1))
 	if err != nil {
 		return &terminal.UsageError{Err: err, Hint: explainHint}
 	}
-	transcript, err := handshake.Parse(content)
-	if err != nil {
-		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript: %w", e.File, err), Hint: explainHint}
+	transcript, notTranscript := handshake.Parse(content)
+	if notTranscript == nil {
+		return out.add(explain(nil, transcript))
 	}
-	return out.add(explain(nil, transcript))
+	sessions, err := tlslog.Read(bytes.NewReader(content))
+	if err != nil {
+		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript, nor a TLS log: %w", e.File, notTranscript), Hint: explainHint}
+	}
+	for _, s := range sessions {
+		if err := out.add(explainLog(s)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // capture explains the handshakes of a packet capture.

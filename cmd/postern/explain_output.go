@@ -11,6 +11,7 @@ import (
 	"postern/internal/capture"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
+	"postern/internal/tlslog"
 	"postern/interop"
 )
 
@@ -36,7 +37,8 @@ type explainOutput struct {
 // An explained is a connection of a capture, or a transcript, with its diagnoses.
 type explained struct {
 	conversation *capture.Conversation // nil for a transcript
-	transcript   *handshake.Transcript // nil if TLS did not start
+	log          *tlslog.Session       // nil unless read from the log of another program
+	transcript   *handshake.Transcript // nil if TLS did not start, or is not known
 	diagnoses    []interop.Diagnosis
 	result       result
 }
@@ -82,9 +84,9 @@ func (e explained) failed() bool { return e.result == failedKnown || e.result ==
 func (o *explainOutput) add(e explained) error {
 	o.counts[e.result]++
 	o.total++
-	if e.transcript != nil {
+	if e.transcript != nil || e.log != nil && e.result != plaintext {
 		o.begun++
-		if slices.ContainsFunc(e.transcript.Messages, isOpened) {
+		if e.transcript != nil && slices.ContainsFunc(e.transcript.Messages, isOpened) {
 			o.opened++
 		}
 	}
@@ -95,10 +97,10 @@ func (o *explainOutput) add(e explained) error {
 		o.byCase[e.caseID()]++
 	}
 	if o.json {
-		if o.onlyFailed && !e.failed() || e.transcript == nil && len(e.diagnoses) == 0 {
+		if o.onlyFailed && !e.failed() || e.transcript == nil && e.log == nil && len(e.diagnoses) == 0 {
 			return nil
 		}
-		return o.ui.JSON(explainedJSON{e.failed(), each(e.diagnoses, toDiagnosisJSON), e.transcript})
+		return o.ui.JSON(explainedJSON{e.failed(), each(e.diagnoses, toDiagnosisJSON), e.transcript, toLogJSON(e.log)})
 	}
 	first := len(o.kept) == 0 && !o.onlyFailed // one connection is always shown
 	switch {
@@ -143,6 +145,10 @@ func (o *explainOutput) print() {
 		}
 		if e.conversation != nil {
 			fmt.Fprintf(o.ui.Out, "== %s\n", conversationLine(e.conversation))
+		}
+		if e.log != nil {
+			o.log(e)
+			continue
 		}
 		if e.transcript != nil {
 			printExplanation(o.ui, e.transcript, e.diagnoses, e.failed(), o.diagram)

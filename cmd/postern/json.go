@@ -12,6 +12,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/probe"
+	"postern/internal/tlslog"
 	"postern/internal/tlsrptexplain"
 	"postern/interop"
 )
@@ -207,6 +208,23 @@ type explainedJSON struct {
 	Failed    bool                  `json:"failed"`
 	Cases     []diagnosisJSON       `json:"cases"`
 	Handshake *handshake.Transcript `json:"handshake"`
+	Log       *logJSON              `json:"log,omitempty"`
+}
+
+// A logJSON is what a log of another program says beside the handshake.
+type logJSON struct {
+	Program    string `json:"program"`
+	Completed  bool   `json:"completed"`
+	Negotiated string `json:"negotiated,omitempty"`
+	Error      string `json:"error,omitempty"`
+	Truncated  bool   `json:"truncated"`
+}
+
+func toLogJSON(s *tlslog.Session) *logJSON {
+	if s == nil {
+		return nil
+	}
+	return &logJSON{s.Program, s.Completed, s.Negotiated, s.Err, s.Truncated}
 }
 
 type diagnosisJSON struct {

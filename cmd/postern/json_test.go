@@ -23,7 +23,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 		probedJSON{}, hostJSON{}, addressJSON{}, senderRunJSON{}, findingJSON{},
 		reportJSON{}, tlsrptexplain.DaySummary{}, addedJSON{},
 		reportExplainedJSON{}, policyJSON{}, periodJSON{}, resultJSON{}, activityJSON{}, activitySenderJSON{}, recordsJSON{},
-		explainedJSON{}, diagnosisJSON{}, zoneJSON{}, dnsrecords.Record{}, dnsrecords.Result{}, interop.Observation{}, caseJSON{}, interop.Advice{}, interop.Source{},
+		explainedJSON{}, logJSON{}, diagnosisJSON{}, zoneJSON{}, dnsrecords.Record{}, dnsrecords.Result{}, interop.Observation{}, caseJSON{}, interop.Advice{}, interop.Source{},
 	} {
 		kind := reflect.TypeOf(object)
 		for i := range kind.NumField() {

@@ -59,7 +59,7 @@ func TestMain(m *testing.M) {
 //	systemd           listens at $NOTIFY_SOCKET
 //	notified STATE    waits until systemd is notified of STATE
 //
-// and $CAPTURES, a folder of packet captures, and $TRANSCRIPT, a transcript.
+// and $CAPTURES, a folder of packet captures, $TLSLOGS, one of logs, and $TRANSCRIPT, a transcript.
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -86,6 +86,7 @@ func TestScripts(t *testing.T) {
 			env.Values[stateKey{}] = new(scriptState)
 			env.Vars = append(env.Vars, fastExit,
 				"CAPTURES="+filepath.Join(root, "internal/capture/testdata"),
+				"TLSLOGS="+filepath.Join(root, "internal/tlslog/testdata"),
 				"TRANSCRIPT="+filepath.Join(root, "handshake/testdata/early-ticket.json"))
 			return nil
 		},
