@@ -78,6 +78,11 @@ func (v Verifier) Verify(ctx context.Context, message []byte, received time.Time
 	var verifications sync.WaitGroup // at once, since each waits for DNS
 	for i, f := range fields {
 		verifications.Go(func() {
+			defer func() { // a bug here must not stop the server
+				if cause := recover(); cause != nil {
+					all[i] = Signature{Err: fmt.Errorf("panic: %v", cause)}
+				}
+			}()
 			s, err := parseSignature(f)
 			if err == nil {
 				err = v.verify(ctx, s, header, body, received)

@@ -204,6 +204,14 @@ func TestInvalidSignaturesSayWhy(t *testing.T) {
 	}
 }
 
+func TestPanicOfALookupIsTheSignaturesError(t *testing.T) {
+	verifier := Verifier{func(context.Context, string) ([]string, error) { panic("no") }, "tlsrpt"}
+	got := verifier.Verify(t.Context(), []byte(signed(t, message, nil)), received)
+	if len(got) != 1 || got[0].Err == nil || got[0].Err.Error() != "panic: no" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // The work for a hostile message is bounded: the test would time out otherwise.
 func TestHostileMessagesAreVerifiedInLinearTime(t *testing.T) {
 	mail := signed(t, message, nil)
