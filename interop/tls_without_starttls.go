@@ -20,13 +20,13 @@ var tlsWithoutSTARTTLS = Case{
 	},
 	Explanation: "The client sent its ClientHello as soon as it was connected, and the server answered with SMTP in plaintext: it expects EHLO and STARTTLS first. " +
 		"OpenSSL calls the plaintext a \"wrong version number\", which says nothing about TLS versions. " +
-		"The client's setting and the port do not fit together.",
+		"The client's setting and the port do not fit together; on port 465, which is for implicit TLS, it is the server's setting.",
 	Remedy: Remedy{
 		Postern: "Nothing to do for mail from other servers, which use STARTTLS on port 25. For your own programs, open a port with implicit TLS: listen-tls.",
 		OtherSoftware: []Advice{
 			{"the sender", "Set its TLS setting to STARTTLS, or use the port for implicit TLS, 465."},
 			{"nodemailer", "Set secure: false for ports 25 and 587, and requireTLS: true."},
-			{"Postfix", "Implicit TLS is a service of its own in master.cf: submissions inet ... smtpd -o smtpd_tls_wrappermode=yes."},
+			{"Postfix", "On port 465, set -o smtpd_tls_wrappermode=yes for the service submissions in master.cf."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {

@@ -126,7 +126,7 @@ func (d *dialogue) command(line []byte) {
 // reply processes a line of the server. The data after it is in rest.
 func (d *dialogue) reply(line []byte, rest payload) {
 	d.setProtocol(serverProtocol(line))
-	if d.offer.reply(line) {
+	if d.greeted && d.offer.reply(line) {
 		d.c.Offer, d.c.Mask = d.offer.found, d.offer.mask
 		if d.c.Offer == NotOffered && isMaskedBanner([]byte(d.c.Banner)) {
 			d.c.Offer, d.c.Mask = OfferMasked, d.c.Banner

@@ -39,7 +39,7 @@ func (o *offerReader) reply(line []byte) (done bool) {
 	}
 	keyword := ""
 	if isReply(line) && len(line) > 4 {
-		keyword, _ = cutVerb(line[4:])
+		keyword, _, _ = strings.Cut(string(line[4:]), " ")
 	}
 	switch {
 	case !isReply(line), line[0] != '2':
@@ -47,7 +47,7 @@ func (o *offerReader) reply(line []byte) (done bool) {
 		return false
 	case o.first:
 		o.first = false
-	case keyword == "STARTTLS":
+	case strings.EqualFold(keyword, "STARTTLS"):
 		o.found = Offered
 	case isMask(keyword) && o.found == OfferUnknown:
 		o.found, o.mask = OfferMasked, string(line)
@@ -62,8 +62,9 @@ func (o *offerReader) reply(line []byte) (done bool) {
 	return true
 }
 
-// isMask reports whether a word was overwritten by a device that inspects SMTP: Cisco's leave
-// the last letter of a keyword, XXXXXXXA or XXXA, others write asterisks.
+// isMask reports whether a word was overwritten by a device that inspects SMTP: Cisco's write
+// XXXXXXXA or XXXA, others asterisks. Small letters are those of people who make a capture
+// anonymous.
 func isMask(word string) bool {
 	return len(word) >= 4 && (strings.Trim(word[:len(word)-1], "X") == "" || strings.Trim(word, "*") == "")
 }

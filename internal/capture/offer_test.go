@@ -42,6 +42,9 @@ func TestWhatTheServerOffers(t *testing.T) {
 		{"removed behind a masked greeting", "S: 220 ****************2****\nC: EHLO b\nS: 250 a\nC: QUIT", capture.OfferMasked, "220 ****************2****"},
 		{"another keyword masked", "S: 220 a\nC: EHLO b\nS: 250-XXXXXXXA | 250-XXXXB | 250 STARTTLS\nC: QUIT", capture.Offered, ""},
 		{"an extension of its own", "S: 220 a\nC: EHLO b\nS: 250-a | 250-XCLIENT NAME | 250 XXX\nC: QUIT", capture.NotOffered, ""},
+		{"made anonymous", "S: 220 a\nC: EHLO b\nS: 250-a | 250-xxxxxxxx | 250 SIZE 1\nC: QUIT", capture.NotOffered, ""},
+		{"EHLO before the greeting", "C: EHLO b\nS: 220-XXXXXXXX a | 220-XXXXXXXX | 220 b\nS: 250-a | 250 STARTTLS\nC: QUIT", capture.Offered, ""},
+		{"EHLO within the greeting", "S: 220-XXXXXXXX a\nC: EHLO b\nS: 220-XXXXXXXX | 220 b\nS: 250-a | 250 SIZE 1\nC: QUIT", capture.NotOffered, ""},
 		{"the last EHLO counts", "S: 220 a\nC: EHLO b\nS: 250-a | 250 STARTTLS\nC: EHLO b\nS: 250 a\nC: QUIT", capture.NotOffered, ""},
 	} {
 		got := conversation(t, c.text)
