@@ -32,6 +32,7 @@ const (
 var (
 	certificate = []string{"certificate-refused"}
 	goodbye     = "closed by the client (close_notify)"
+	open        = "still open when the recording stopped"
 	refused     = "ended by the client with the alert unknown_ca"
 )
 
@@ -53,8 +54,10 @@ var readings = map[string]reading{
 	"openssl-3.0.s_server-trace.goodbye":       {"OpenSSL", handshake.AtServer, goodbye, openssl30, nil, false},
 	"postfix-3.12.posttls-finger.early-ticket": {"OpenSSL", handshake.AtClient, goodbye, postfix, nil, false},
 	"postfix-3.12.posttls-finger.tls12":        {"OpenSSL", handshake.AtClient, goodbye, postfix, nil, false},
-	"postfix-3.12.smtpd.closed":                {"OpenSSL", handshake.AtServer, "closed silently by the client, after the server's Finished", openssl30, nil, true},
-	"postfix-3.12.smtpd.truncated":             {"OpenSSL", handshake.AtServer, "still open when the recording stopped", openssl30, nil, false},
+	"postfix-3.12.smtpd.closed":                {"OpenSSL", handshake.AtServer, open, openssl30, nil, false}, // only the mail log says that the client closed
+	"postfix-3.12.smtpd.certificate-refused":   {"OpenSSL", handshake.AtServer, refused, openssl30, certificate, true},
+	"postfix-3.12.smtpd.quit":                  {"OpenSSL", handshake.AtServer, "closed by the server (close_notify)", openssl30, nil, false},
+	"postfix-3.12.smtpd.truncated":             {"OpenSSL", handshake.AtServer, open, openssl30, nil, false},
 	"gnutls-3.7.gnutls-cli.ticket":             {"GnuTLS", handshake.AtClient, "closed by the server (close_notify)", gnutls37, nil, false},
 	"gnutls-3.7.gnutls-cli.tls12":              {"GnuTLS", handshake.AtClient, "closed by the server (close_notify)", gnutls37, nil, false},
 	"gnutls-3.7.gnutls-cli.certificate-refused": {"GnuTLS", handshake.AtClient,
