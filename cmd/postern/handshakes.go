@@ -139,8 +139,15 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 		return &terminal.HintedError{Err: unread, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
 	}
 	fmt.Fprintln(ui.Out)
-	diagnoses := storedDiagnoses(found, transcript)
-	printExplanation(ui, transcript, diagnoses, true, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	diagnoses, failed := storedDiagnoses(found, transcript), true
+	if len(found.Diagnoses) > 0 && found.Diagnoses[0].Case == ledger.Scanner {
+		diagnoses, failed = nil, false // no case explains it
+	}
+	printExplanation(ui, transcript, diagnoses, failed, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	if !failed {
+		fmt.Fprintln(ui.Out)
+		ui.Paragraph("scanner", "the client tried many different ClientHellos within minutes, as sslscan and testssl.sh do; it is no sender, and its later handshakes are only in the log")
+	}
 	if found.Revised != "" {
 		fmt.Fprintln(ui.Out)
 		ui.Paragraph("before", safetext.Printable(found.Revised))

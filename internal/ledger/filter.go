@@ -41,6 +41,9 @@ type Filter struct {
 // Unknown is the case of a failed handshake without a diagnosis.
 const Unknown = "unknown"
 
+// Scanner is the case of the handshakes of a client that tries many ClientHellos.
+const Scanner = "scanner"
+
 const (
 	defaultLimit = 100
 	maxLimit     = 10000

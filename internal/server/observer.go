@@ -29,6 +29,7 @@ type observer struct {
 	refusals *refusalBook
 	log      *slog.Logger
 	attempts attempts
+	sweeps   sweeps
 
 	closed chan struct{} // closed when the sender history is to be saved for the last time
 	saving sync.WaitGroup
@@ -72,7 +73,10 @@ func (obs *observer) ChooseMode(sender netip.Addr, ja4 string, probe bool) sessi
 func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	attrs := sessionAttrs(r)
 	j := obs.attempts.judge(r)
+	scanner := j.failed && obs.scanned(r)
 	switch {
+	case scanner: // its first handshakes are in the ledger; nothing is to be learned from it
+		attrs = append(attrs, slog.String(logkey.Case, ledger.Scanner), slog.String(logkey.Stopped, r.Transcript.DescribeEnd()), slog.String(logkey.JA4, r.JA4))
 	case j.failed:
 		h := obs.failedHandshake(r, j.diagnoses, obs.learn(r))
 		obs.ledger.AddHandshake(h)
@@ -94,6 +98,19 @@ func (obs *observer) CommandRefused(c smtpd.RefusedCommand) { obs.refusals.refus
 
 // MessageAccepted notes that a deferred sender was accepted.
 func (obs *observer) MessageAccepted(m smtpd.AcceptedMessage) { obs.refusals.accepted(m) }
+
+// scanned reports whether a failed session is a scanner's, and says so of those before it.
+func (obs *observer) scanned(r smtpd.SessionResult) bool {
+	scanner, before := obs.sweeps.note(r)
+	for _, session := range before {
+		why := fmt.Sprintf("a failure of its own, until session %s of the same address", r.ID)
+		obs.ledger.Revise(ledger.Revision{Session: session, Diagnoses: scanned, Why: why})
+	}
+	if len(before) > 0 {
+		obs.log.Info("scanner recognised", logkey.Sender, r.Sender.Addr(), logkey.Session, r.ID)
+	}
+	return scanner
+}
 
 // revise corrects what was said of an earlier session of the sender.
 func (obs *observer) revise(again revision, later string) {

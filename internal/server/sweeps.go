@@ -1,0 +1,98 @@
+package server
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"postern/handshake"
+	"postern/internal/ledger"
+	"postern/internal/smtpd"
+	"postern/interop"
+)
+
+// A scanner such as sslscan or testssl.sh tries versions, suites, groups and signatures one by
+// one, and most of its handshakes fail. A mail host has a few programs, each with one
+// ClientHello.
+const (
+	sweepHellos = 5               // so many different ones fail
+	sweepTime   = 5 * time.Minute // in this time
+	maxSweeps   = 256             // addresses that are watched
+)
+
+// sweeps recognises scanners by address.
+type sweeps struct {
+	mu    sync.Mutex
+	hosts map[netip.Addr]*sweep
+	order []netip.Addr // in the order in which they came
+}
+
+type sweep struct {
+	last     time.Time
+	hellos   []string
+	sessions []string // failed before it was recognised
+}
+
+// note notes a failed session. It reports whether it is a scanner's, and returns those before it
+// that turn out to be so now.
+func (s *sweeps) note(r smtpd.SessionResult) (scanner bool, before []string) {
+	if r.Probe || r.Transcript == nil || r.Transcript.ClientHello == nil {
+		return false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	host := s.host(r.Sender.Addr(), r.Began)
+	host.last = r.Began
+	hello := shape(r.Transcript.ClientHello)
+	switch {
+	case len(host.hellos) >= sweepHellos:
+		return true, nil
+	case !slices.Contains(host.hellos, hello):
+		host.hellos = append(host.hellos, hello)
+	}
+	if len(host.hellos) < sweepHellos {
+		if len(host.sessions) < 4*sweepHellos {
+			host.sessions = append(host.sessions, r.ID)
+		}
+		return false, nil
+	}
+	before, host.sessions = host.sessions, nil
+	return true, before
+}
+
+// host returns the sweep of an address. When there are too many, the oldest one goes.
+func (s *sweeps) host(addr netip.Addr, now time.Time) *sweep {
+	if known := s.hosts[addr]; known != nil && now.Sub(known.last).Abs() <= sweepTime {
+		return known
+	}
+	if s.hosts == nil {
+		s.hosts = make(map[netip.Addr]*sweep)
+	}
+	if s.hosts[addr] == nil {
+		if len(s.order) == maxSweeps {
+			delete(s.hosts, s.order[0])
+			s.order = slices.Delete(s.order, 0, 1)
+		}
+		s.order = append(s.order, addr)
+	}
+	s.hosts[addr] = new(sweep)
+	return s.hosts[addr]
+}
+
+// shape returns what a scanner varies. A sender varies the name and the session that it offers.
+func shape(h *handshake.ClientHello) string {
+	return fmt.Sprint(h.Version, withoutGREASE(h.Versions), withoutGREASE(h.Suites), withoutGREASE(h.Groups), withoutGREASE(h.Signatures))
+}
+
+// withoutGREASE leaves out the values that a client chooses at random (RFC 8701).
+func withoutGREASE[N ~uint16](values []N) []N {
+	return slices.DeleteFunc(slices.Clone(values), handshake.IsGREASE[N])
+}
+
+// scanned is the diagnosis of a scanner's handshake.
+var scanned = []ledger.Diagnosis{{
+	Case: ledger.Scanner, Confidence: float64(interop.AlmostCertain),
+	Evidence: []string{fmt.Sprintf("%d different ClientHellos of this address failed within minutes", sweepHellos)},
+}}

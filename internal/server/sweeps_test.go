@@ -1,0 +1,82 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"testing"
+
+	"postern/handshake"
+	"postern/internal/ledger"
+	"postern/internal/logkey"
+	"postern/internal/smtpd"
+	"postern/sessionticket"
+)
+
+// refusedHello returns a session whose ClientHello with one suite the server refuses.
+func refusedHello(t *testing.T, id string, suite handshake.Suite) smtpd.SessionResult {
+	t.Helper()
+	r := strict(t, id, sessionticket.OwnWrite)
+	r.JA4 = fmt.Sprintf("t13d%d", suite)
+	hello := *r.Transcript.ClientHello
+	hello.Suites = []handshake.Suite{suite}
+	r.Transcript = &handshake.Transcript{
+		ClientHello: &hello,
+		Messages: []handshake.Message{
+			{From: handshake.Client, Type: handshake.TypeClientHello, Size: 200},
+			{From: handshake.Server, Type: handshake.TypeAlert, Size: 2, Alert: &handshake.Alert{Fatal: true, Description: 40}},
+		},
+		End: handshake.End{Kind: handshake.EndAlert, By: handshake.Server, After: 2},
+	}
+	return r
+}
+
+// sslscan tries suite after suite. It makes no row for each, and teaches nothing.
+func TestSweepOfAScannerMakesFewRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	o := open(t, path)
+	for suite := range handshake.Suite(40) {
+		line := o.ended(t, refusedHello(t, fmt.Sprint("SCAN", suite), suite))
+		if got := line[logkey.Case] == ledger.Scanner; got != (suite >= sweepHellos-1) {
+			t.Errorf("suite %d: the log says %v", suite, line)
+		}
+	}
+	other := refusedHello(t, "OTHER", 1)
+	other.Sender = netip.AddrPortFrom(neighbour, 40_000)
+	o.ended(t, other)
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := read(t, path).Handshakes(context.Background(), ledger.Filter{})
+	if err != nil || len(found) != sweepHellos {
+		t.Fatalf("the ledger has %d handshakes, %v", len(found), err)
+	}
+	for _, h := range found {
+		if scanner := h.Diagnoses[0].Case == ledger.Scanner; scanner != (h.Session != "OTHER") {
+			t.Errorf("the ledger has %+v", h)
+		}
+	}
+}
+
+// A sender that fails again and again with the same ClientHello is no scanner.
+func TestASenderThatRetriesIsNoScanner(t *testing.T) {
+	var s sweeps
+	for i := range 100 {
+		r := refusedHello(t, fmt.Sprint(i), 1)
+		grease := handshake.Group(0x0a0a + 0x1010*(i%16))
+		r.Transcript.ClientHello.Groups = append([]handshake.Group{grease}, r.Transcript.ClientHello.Groups...)
+		r.Transcript.ClientHello.PSK, r.Transcript.ClientHello.ServerName = i%2 == 0, fmt.Sprint("mx", i)
+		if scanner, before := s.note(r); scanner || before != nil {
+			t.Fatalf("session %d is taken for a scanner's", i)
+		}
+	}
+	for i := range 3 * maxSweeps {
+		r := refusedHello(t, "X", 1)
+		r.Sender = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)
+		s.note(r)
+	}
+	if len(s.hosts) != maxSweeps || len(s.order) != maxSweeps {
+		t.Errorf("%d addresses are watched", len(s.hosts))
+	}
+}
