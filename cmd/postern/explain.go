@@ -14,6 +14,7 @@ import (
 	"postern/internal/capture"
 	"postern/internal/terminal"
 	"postern/internal/tlslog"
+	"postern/interop"
 )
 
 // explainCmd explains the handshakes in a file.
@@ -94,7 +95,7 @@ func (e explainCmd) text(in io.Reader, out *explainOutput) error {
 	}
 	transcript, notTranscript := handshake.Parse(content)
 	if notTranscript == nil {
-		return out.add(explain(nil, transcript))
+		return out.add(explain(nil, transcript, interop.Context{}))
 	}
 	sessions, err := tlslog.Read(bytes.NewReader(content))
 	if err != nil {
@@ -133,7 +134,7 @@ func (e explainCmd) capture(in io.Reader, out *explainOutput) error {
 		case err != nil:
 			return &terminal.UsageError{Err: err, Hint: explainHint}
 		}
-		if err := out.add(explain(conversation, conversation.Transcript)); err != nil {
+		if err := out.add(explain(conversation, conversation.Transcript, interop.Context{})); err != nil {
 			return err
 		}
 	}

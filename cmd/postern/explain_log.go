@@ -16,7 +16,7 @@ func explainLog(s tlslog.Session) explained {
 	e := explained{log: &s, result: plaintext}
 	switch {
 	case s.Transcript != nil:
-		e = explain(nil, s.Transcript)
+		e = explain(nil, s.Transcript, interop.Context{})
 		e.log = &s
 	case s.Completed:
 		e.result = complete

@@ -25,6 +25,8 @@ type explainOutput struct {
 	all, onlyFailed bool // which to print if there are many; by default those that failed
 	diagram         handshake.DiagramOptions
 
+	senders captureSenders
+
 	kept   []explained        // to print below the summary
 	left   int                // more than maxKept
 	counts [plaintext + 1]int // connections by result
@@ -54,11 +56,11 @@ const (
 	plaintext
 )
 
-func explain(c *capture.Conversation, t *handshake.Transcript) explained {
+func explain(c *capture.Conversation, t *handshake.Transcript, known interop.Context) explained {
 	e := explained{conversation: c, transcript: t, result: complete}
 	failed := false
 	if t != nil {
-		e.diagnoses, failed = interop.Diagnose(t)
+		e.diagnoses, failed = known.Diagnose(t)
 	} else {
 		e.diagnoses = diagnosePlaintext(c)
 		failed = len(e.diagnoses) > 0
@@ -82,19 +84,18 @@ func (e explained) failed() bool { return e.result == failedKnown || e.result ==
 
 // add counts a connection, and prints it as JSON or keeps it for the end.
 func (o *explainOutput) add(e explained) error {
-	o.counts[e.result]++
+	if o.senders == nil {
+		o.senders = make(captureSenders)
+	}
+	e = o.senders.add(e)
+	o.revise(e)
+	o.count(e, 1)
 	o.total++
 	if e.transcript != nil || e.log != nil && e.result != plaintext {
 		o.begun++
 		if e.transcript != nil && slices.ContainsFunc(e.transcript.Messages, isOpened) {
 			o.opened++
 		}
-	}
-	if e.failed() {
-		if o.byCase == nil {
-			o.byCase = make(map[string]int)
-		}
-		o.byCase[e.caseID()]++
 	}
 	if o.json {
 		if o.onlyFailed && !e.failed() || e.transcript == nil && e.log == nil && len(e.diagnoses) == 0 {
