@@ -59,7 +59,7 @@ func TestTimeThatIsUpIsNoFaultOfTheServer(t *testing.T) {
 	go server.Serve(late)
 	t.Cleanup(func() { server.Close() })
 
-	r, err := (&Prober{RootCAs: pair.Pool, Timeout: 2 * time.Second}).Probe(t.Context(), listener.Addr().String())
+	r, err := (&Prober{RootCAs: pair.Pool, Timeout: 4 * time.Second}).Probe(t.Context(), listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestTimeThatIsUpIsNoFaultOfTheServer(t *testing.T) {
 		ids[f.ID] = f
 	}
 	up := ids["time-up"]
-	if up.Severity != Unclear || !regexp.MustCompile(`^Time was up after 2s: \d\d checks not made$`).MatchString(up.Title) || !strings.HasSuffix(up.Advice[0].Action, "--timeout 4s") {
+	if up.Severity != Unclear || !regexp.MustCompile(`^Time was up after 4s: \d\d checks not made$`).MatchString(up.Title) || !strings.HasSuffix(up.Advice[0].Action, "--timeout 8s") {
 		t.Errorf("%+v", up)
 	}
 	for _, id := range []string{"stopped", "inconclusive", "unreachable", "no-greeting", "message-smuggling"} {
