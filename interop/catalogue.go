@@ -35,6 +35,7 @@ var catalogue = []*Case{
 	&groupMismatch,
 	&helloRetryRefused,
 	&bigHello,
+	&mlDSAHello,
 	&sslv2Hello,
 
 	// The network between.

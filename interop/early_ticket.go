@@ -14,11 +14,14 @@ var earlyTicket = Case{
 		{"https://github.com/foxcpp/maddy/issues/730", "2024-11-02", "The same with maddy, which disabled tickets as well."},
 		{"https://github.com/albertito/chasquid/issues/64", "2025-03-28", "The same with chasquid, seen from both sides, and unchanged five months later."},
 		{"https://github.com/golang/go/issues/61721", "2024-11-01", "Allowing TLS 1.2 at most avoids it too."},
+		{"https://github.com/curl/curl/issues/18983", "2025-10-26", "Schannel returns SEC_I_RENEGOTIATE for each TLS 1.3 session ticket, also for those of OpenSSL servers."},
+		{"https://github.com/dotnet/runtime/issues/103419", "2024", "Another program on Schannel failed over bytes that it read together with the server's last handshake message."},
 	},
-	Explanation: "A TLS 1.3 server may send a session ticket in its first flight, before the client's Finished: a note in RFC 8446, Section 4.6.1 allows it. " +
-		"Few servers do so (crypto/tls is one), and not every client tolerates it. This sender closed the connection at that point, without an alert. " +
-		"Its administrator sees \"451 4.4.0 Security status Renegotiate\", and its TLS report blames the MTA-STS policy, which is not at fault. " +
-		"It tries every MX host and does not fall back to plaintext, so its mail is delayed and then bounces.",
+	Explanation: "A TLS 1.3 server may send a session ticket in its first flight, before the client's Finished (a note in RFC 8446, Section 4.6.1); crypto/tls does, few others do, and not every client tolerates it. " +
+		"This sender closed the connection at that point, without an alert. " +
+		"Its administrator sees \"451 4.4.0 Security status Renegotiate\", and its TLS report blames the MTA-STS policy, which is not at fault; it does not fall back to plaintext, so its mail is delayed and then bounces. " +
+		"The reason is inferred, not known: Schannel, the TLS library of Windows, returns the status SEC_I_RENEGOTIATE for every ticket, and the sender probably met one where it takes that for an error, because of the ticket's order or because it came in one read with the server's Finished. " +
+		"A ticket in a write of its own after the client's Finished, as OpenSSL servers send it, avoids both.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: by default Postern sends the ticket after the client's Finished. In mode \"stock\" such a sender falls back to mode \"own-write\" for its next attempt.",
 		OtherSoftware: []Advice{

@@ -146,6 +146,26 @@ var testClients = []scenario{
 		},
 	},
 	{
+		name: "ml-dsa-hello", comment: "a device on the path resets the connection before the server answers",
+		peer: thisGo, linux: true, server: answersOnlyWhoLeft,
+		play: playMLDSA(reset),
+	},
+	{
+		name: "unknown.ml-dsa-leaves-before-the-flight", comment: "the same client closes by itself",
+		peer: thisGo, linux: true, server: answersOnlyWhoLeft,
+		play: playMLDSA(func(conn *net.TCPConn) { conn.Close() }),
+	},
+	{
+		name: "unknown.reset-before-the-flight", comment: "a client without ML-DSA, and a reset before the server answers",
+		peer: thisGo, linux: true, server: answersOnlyWhoLeft,
+		play: func(t *testing.T, r *receiver, addr string) {
+			conn := startTLS(t, addr)
+			tls.Client(&wire{Conn: conn, deaf: true}, anyCertificate()).Handshake()
+			reset(conn.(*net.TCPConn))
+			close(r.left)
+		},
+	},
+	{
 		name: "flight-did-not-arrive", comment: "the client's window takes only the beginning of the server's flight",
 		peer: thisGo, linux: true,
 		server: func(t *testing.T, r *receiver) {
@@ -162,13 +182,7 @@ var testClients = []scenario{
 	},
 	{
 		name: "unknown.leaves-before-the-flight", comment: "closes after its ClientHello, before the server answers with a ticket in its flight",
-		peer: thisGo, linux: true, mode: sessionticket.Stock,
-		server: func(_ *testing.T, r *receiver) {
-			r.config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-				<-r.left
-				return &r.pair.TLS, nil
-			}
-		},
+		peer: thisGo, linux: true, mode: sessionticket.Stock, server: answersOnlyWhoLeft,
 		play: func(t *testing.T, r *receiver, addr string) {
 			conn := startTLS(t, addr)
 			tls.Client(&wire{Conn: conn, deaf: true}, anyCertificate()).Handshake()
@@ -419,6 +433,38 @@ func newClient(t *testing.T, addr string, config *tls.Config) (*wire, *tls.Conn)
 	t.Helper()
 	below := &wire{Conn: startTLS(t, addr)}
 	return below, tls.Client(below, config)
+}
+
+// answersOnlyWhoLeft makes the server answer when the client has left.
+func answersOnlyWhoLeft(_ *testing.T, r *receiver) {
+	r.config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		<-r.left
+		return &r.pair.TLS, nil
+	}
+}
+
+// reset closes a connection with a TCP reset.
+func reset(conn *net.TCPConn) {
+	conn.SetLinger(0)
+	conn.Close()
+}
+
+// playMLDSA sends a ClientHello that offers ML-DSA in place of PKCS #1, and leaves before the
+// server answers.
+func playMLDSA(leave func(*net.TCPConn)) func(*testing.T, *receiver, string) {
+	return func(t *testing.T, r *receiver, addr string) {
+		conn := startTLS(t, addr)
+		tls.Client(&wire{Conn: mlDSAConn{conn}, deaf: true}, anyCertificate()).Handshake()
+		leave(conn.(*net.TCPConn))
+		close(r.left)
+	}
+}
+
+type mlDSAConn struct{ net.Conn }
+
+func (c mlDSAConn) Write(b []byte) (int, error) {
+	pkcs1, mlDSA := []byte{4, 1, 5, 1, 6, 1}, []byte{9, 4, 9, 5, 9, 6}
+	return c.Conn.Write(bytes.Replace(b, pkcs1, mlDSA, 1))
 }
 
 // A wire is a connection below a client. It can cut what is written and leave where

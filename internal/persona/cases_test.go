@@ -256,6 +256,7 @@ var matrix = map[string]row{
 	"big-hello":                {completed, completed, completed, completed, completed, completed},
 	"big-hello-split":          {completed, completed, completed, completed, completed, completed},
 	"big-hello-bytes":          {completed, completed, completed, completed, completed, completed},
+	"ml-dsa-hello":             {completed, completed, completed, completed, completed, completed},
 	"certificate-refused":      {completed, completed, completed, completed, completed, stranger},
 	"client-certificate-asked": {completed, completed, completed, completed, completed, completed},
 	"unknown-sni":              {completed, completed, completed, completed, completed, completed},

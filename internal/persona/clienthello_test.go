@@ -87,10 +87,13 @@ func TestClientHelloHasThePersonasProperty(t *testing.T) {
 		"big-hello":           func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
 		"big-hello-split":     func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
 		"big-hello-bytes":     func(h *handshake.ClientHello) bool { return h.Size > 1400 && h.KeyShares[0] == 4588 },
-		"unknown-sni":         func(h *handshake.ClientHello) bool { return h.ServerName == "unknown.invalid" },
-		"no-sni":              func(h *handshake.ClientHello) bool { return !slices.Contains(h.Extensions, serverNameExtension) },
-		"sni-trailing-dot":    func(h *handshake.ClientHello) bool { return h.ServerName == "localhost." },
-		"sni-address":         func(h *handshake.ClientHello) bool { return h.ServerName == "127.0.0.1" },
+		"ml-dsa-hello": func(h *handshake.ClientHello) bool {
+			return h.Size > 1400 && h.KeyShares[0] == 4588 && slices.Contains(h.Signatures, 0x0904)
+		},
+		"unknown-sni":      func(h *handshake.ClientHello) bool { return h.ServerName == "unknown.invalid" },
+		"no-sni":           func(h *handshake.ClientHello) bool { return !slices.Contains(h.Extensions, serverNameExtension) },
+		"sni-trailing-dot": func(h *handshake.ClientHello) bool { return h.ServerName == "localhost." },
+		"sni-address":      func(h *handshake.ClientHello) bool { return h.ServerName == "127.0.0.1" },
 	} {
 		if v := find(t, id).Run(t.Context(), at); !has(v.Transcript.ClientHello) {
 			t.Errorf("%s does not: %+v", id, v.Transcript.ClientHello)

@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"math"
 	"net"
+	"slices"
 	"time"
+
+	utls "github.com/refraction-networking/utls"
 )
 
 var bigHello = Persona{
@@ -36,6 +39,28 @@ var bigHelloBytes = Persona{
 	Does:      "Sends the ClientHello of big-hello in writes of one byte",
 	configure: postQuantum,
 	wrap:      func(c net.Conn) net.Conn { return &splitConn{Conn: c, pieces: math.MaxInt} },
+}
+
+// To distinguish the signature schemes from the size, compare with big-hello.
+var mlDSAHello = Persona{
+	ID:    "ml-dsa-hello",
+	Case:  "ml-dsa-hello",
+	Does:  "Offers the signature schemes of ML-DSA and a key share for X25519MLKEM768, as Go 1.27 does, about 1,500 bytes in one write",
+	shape: mlDSAShape,
+}
+
+// mlDSAShape is that of OpenSSL with three signature schemes and a group more. Go's own
+// ClientHello cannot be imitated without Go 1.27.
+func mlDSAShape(t Target) *utls.ClientHelloSpec {
+	spec := with(openSSLShape(t),
+		groups(utls.X25519MLKEM768, utls.X25519, utls.CurveP256, utls.CurveP384),
+		keyShares(utls.X25519MLKEM768, utls.X25519))
+	for _, extension := range spec.Extensions {
+		if s, ok := extension.(*utls.SignatureAlgorithmsExtension); ok {
+			s.SupportedSignatureAlgorithms = slices.Concat([]utls.SignatureScheme{0x0904, 0x0905, 0x0906}, s.SupportedSignatureAlgorithms)
+		}
+	}
+	return spec
 }
 
 const splitDelay = 100 * time.Millisecond

@@ -124,6 +124,7 @@ var catalogue = []*Persona{
 	&bigHello,
 	&bigHelloSplit,
 	&bigHelloBytes,
+	&mlDSAHello,
 
 	// certificates.go, names.go
 	&certificateRefused,

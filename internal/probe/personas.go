@@ -26,6 +26,7 @@ func checkPersonas(p *addressProbe) []Finding {
 			inconclusive++
 		case r.Outcome == Completed && p.alone:
 			found = append(found, okFinding("completed", "Senders like "+r.Persona.ID+" complete the TLS handshake"))
+		case r.Outcome == Failed && !p.alone && p.sizeExplains(r):
 		case r.Outcome == Failed && (p.alone || r.Persona.Case != "certificate-refused"): // else see checkCertificate
 			found = append(found, p.failed(r))
 		}
@@ -43,6 +44,14 @@ func checkPersonas(p *addressProbe) []Finding {
 		})
 	}
 	return found
+}
+
+// sizeExplains reports whether r offered ML-DSA in a ClientHello of a size that fails without
+// it too: then big-hello is the finding.
+func (p *addressProbe) sizeExplains(r *Run) bool {
+	return r.Persona.ID == "ml-dsa-hello" && slices.ContainsFunc(p.runs, func(other Run) bool {
+		return other.Persona.ID == "big-hello" && other.Outcome == Failed
+	})
 }
 
 // inconclusiveReason returns why the first inconclusive run did not reach the handshake.
@@ -135,6 +144,7 @@ func inTranscript(err error) bool {
 var personaSeverity = map[string]Severity{
 	"early-ticket": Critical, // outlook.com
 	"big-hello":    Critical, // senders with post-quantum keys, more each month
+	"ml-dsa-hello": Critical, // senders built with Go 1.27
 	"tls12-only":   Critical, // many gateways
 
 	// These fail with any server that sends tickets, Postfix among them. No mail sender is
