@@ -164,3 +164,26 @@ func TestZerosAreData(t *testing.T) {
 		checkTranscript(t, found[0], "client: ClientHello", "server: Alert", "alerted by the server after Alert, unused")
 	}
 }
+
+// A copy of a segment that has only zeros does not count, whether it comes first or last,
+// in order or not.
+func TestCopiesOfZerosAreNotData(t *testing.T) {
+	eachSample(t, func(t *testing.T, s sample, turns []turn) {
+		for _, first := range []bool{true, false} {
+			var packets []packet
+			for _, p := range segments(turns, 1000, 1000, 2000) {
+				empty := p
+				empty.data, empty.fin = make([]byte, len(p.data)), false
+				switch {
+				case len(p.data) == 0:
+					packets = append(packets, p)
+				case first:
+					packets = append(packets, empty, p)
+				default:
+					packets = append(packets, p, empty)
+				}
+			}
+			s.check(t, read(t, ethernet.pcap(t, packets), s.keys(t)))
+		}
+	})
+}

@@ -74,13 +74,15 @@ func (s *stream) acknowledged(ack uint32, deliver func(segment)) {
 // less 14, 20 and 20 for the headers.
 const maxPadding = 6
 
-// doubtful returns how many zeros at the end of a short segment may be padding that a
-// driver or a tunnel counted as data.
+// doubtful returns how many zeros at the end of a segment may be no data: those of a short
+// one are padding that a driver or a tunnel counted as data, and a longer one that has
+// nothing else is a copy of which the content was not captured.
 func doubtful(seg *segment) int {
-	if seg.truncated > 0 || len(seg.data) > maxPadding {
+	zeros := len(seg.data) - len(bytes.TrimRight(seg.data, "\x00"))
+	if seg.truncated > 0 || zeros < len(seg.data) && len(seg.data) > maxPadding {
 		return 0
 	}
-	return len(seg.data) - len(bytes.TrimRight(seg.data, "\x00"))
+	return zeros
 }
 
 // settle delivers the doubtful segment, with its zeros or without.
@@ -110,7 +112,7 @@ func (s *stream) settleBy(seg *segment, deliver func(segment)) (settled bool) {
 	switch {
 	case seqDiff(seg.start(), padding) > 0:
 		s.settle(true, deliver)
-	case seqDiff(seg.end(), s.doubtful.end()) > 0, seg.fin:
+	case seqDiff(seg.end(), s.doubtful.end()) >= 0 && doubtful(seg) < len(seg.data), seg.fin:
 		s.settle(false, deliver)
 	}
 	return s.doubtful == nil
@@ -233,7 +235,7 @@ func (s *stream) deliver(seg segment, deliver func(segment)) {
 // packet's memory is reused.
 func (s *stream) hold(seg segment) {
 	i, found := slices.BinarySearchFunc(s.pending, seg.start(), func(p segment, seq uint32) int { return seqDiff(p.start(), seq) })
-	if found && len(s.pending[i].data) >= len(seg.data) {
+	if found && len(s.pending[i].data) >= len(seg.data) && (doubtful(&s.pending[i]) == 0 || doubtful(&seg) > 0) {
 		return
 	}
 	seg.data = slices.Clone(seg.data)
