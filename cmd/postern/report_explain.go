@@ -89,7 +89,7 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 		k.trust()
 	}
 	if book != nil {
-		if q.History, err = tlsrptexplain.History(ctx, book, found, k.Submitter); err != nil {
+		if q.History, err = tlsrptexplain.History(ctx, book, found, cmp.Or(k.Submitter, k.contactDomain())); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ func explainedReport(k parsedReport) string {
 	which := ""
 	if k.ID != 0 {
 		which = fmt.Sprintf("%d ", k.ID)
-		line += ", received " + k.At.UTC().Format(time.DateOnly)
+		line += ", " + received(k.Via) + " " + k.At.UTC().Format(time.DateOnly)
 	}
 	if !k.Verified {
 		which += "unverified, "

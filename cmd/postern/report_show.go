@@ -50,7 +50,7 @@ const maxShown = 50
 // printReport prints what is in a report.
 func printReport(ui terminal.UI, r ledger.Report, content *tlsrpt.Report) {
 	if r.ID != 0 { // otherwise it is in a file, and not stored
-		ui.Paragraph("report", fmt.Sprintf("%d, received %s by %s%s", r.ID, localTime(r.At), r.Via, origin(r)))
+		ui.Paragraph("report", fmt.Sprintf("%d, %s %s%s", r.ID, received(r.Via), localTime(r.At), origin(r)))
 	}
 	ui.Paragraph("submitter", safetext.Printable(r.From()))
 	ui.Paragraph("verdict", safetext.Printable(verdict(r)))
@@ -78,9 +78,20 @@ func printReport(ui terminal.UI, r ledger.Report, content *tlsrpt.Report) {
 	}
 }
 
+// received says what a stored report's time is the time of.
+func received(via ledger.Via) string {
+	if via == ledger.ByFile {
+		return "added"
+	}
+	return "received"
+}
+
 // origin says where a report came from.
 func origin(r ledger.Report) string {
-	var words string
+	words := " by " + string(r.Via)
+	if r.Via == ledger.ByFile {
+		words = " from a file"
+	}
 	if r.Address.IsValid() {
 		words = fmt.Sprintf(" from %s", r.Address)
 	}
