@@ -27,20 +27,11 @@ type dialogue struct {
 	replyMissing   bool           // server data is missing that may have been that reply
 	earlyData      []payload      // of the client, before the reply
 	offer          offerReader
-	text           textState
+	text           messageText
 	positive       bool      // the server has accepted a command
 	done           bool      // TLS will not start any more
 	tls            []payload // the first TLS data, once TLS has started
 }
-
-// A textState is where the text of a message is.
-type textState uint8
-
-const (
-	noText    textState = iota
-	textAsked           // the client has sent DATA
-	textBegun           // the server has accepted it
-)
 
 // A payload is the data of one segment.
 type payload struct {
@@ -53,6 +44,11 @@ type payload struct {
 func (d *dialogue) feed(p payload) {
 	l := d.lineBuffer(p.from)
 	for len(p.data) > 0 && !d.done && d.tls == nil {
+		if p.from == handshake.Client {
+			if p.data = d.text.skip(p.data); len(p.data) == 0 {
+				return
+			}
+		}
 		early := p.from == handshake.Client && d.expected != nil
 		switch {
 		case d.atTLS(p) && (!early || d.replyMissing):
@@ -61,8 +57,6 @@ func (d *dialogue) feed(p payload) {
 		case early:
 			d.holdEarlyData(p)
 			return
-		case p.from == handshake.Client && d.text == textBegun:
-			return // the message is not read
 		}
 		line, rest, complete := l.next(p.data)
 		d.size += len(p.data) - len(rest)
@@ -108,15 +102,12 @@ func (d *dialogue) command(line []byte) {
 	d.greeted = d.greeted || d.c.MidStream
 	verb, rest := cutVerb(line)
 	d.offer.command(verb)
+	d.done = d.done || !d.text.command(verb, rest)
 	switch verb {
 	case "EHLO", "HELO", "LHLO":
 		d.c.EHLO = string(rest)
 	case "MAIL":
 		d.c.Mail = true
-	case "DATA":
-		d.text = textAsked
-	case "BDAT":
-		d.done = true // the message is not read
 	}
 	if d.expected = startTLSReplyTo(line); d.expected != nil {
 		d.c.StartTLS, d.replyMissing = true, false
@@ -132,7 +123,11 @@ func (d *dialogue) reply(line []byte, rest payload) {
 			d.c.Offer, d.c.Mask = OfferMasked, d.c.Banner
 		}
 	}
-	d.textReply(line)
+	if d.greeted && isReply(line) && !isContinued(line) {
+		d.positive = d.positive || line[0] == '2' || line[0] == '3'
+		accepted, done := d.text.reply(line)
+		d.c.MailAccepted, d.done = accepted, d.done || done
+	}
 	switch {
 	case !d.greeted:
 		if d.c.Banner == "" {
@@ -152,21 +147,6 @@ func (d *dialogue) reply(line []byte, rest payload) {
 	}
 }
 
-// textReply follows the replies to DATA and to the text after it (RFC 5321, Section 4.1.1.4).
-func (d *dialogue) textReply(line []byte) {
-	if !isReply(line) || isContinued(line) {
-		return
-	}
-	d.positive = d.positive || d.greeted && (line[0] == '2' || line[0] == '3')
-	switch {
-	case d.text == textAsked && line[0] == '3':
-		d.text = textBegun
-	case d.text == textBegun:
-		d.c.MailAccepted = line[0] == '2'
-		d.done = true
-	}
-}
-
 func (d *dialogue) setProtocol(p Protocol) {
 	if d.c.Protocol == None {
 		d.c.Protocol = p
@@ -176,6 +156,7 @@ func (d *dialogue) setProtocol(p Protocol) {
 // gap records that data from a side is missing.
 func (d *dialogue) gap(from handshake.Side) {
 	d.lineBuffer(from).gap = true
+	d.text.uncounted = true
 	d.replyMissing = d.replyMissing || from == handshake.Server
 }
 

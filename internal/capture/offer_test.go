@@ -1,7 +1,7 @@
 package capture_test
 
 import (
-	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -65,6 +65,10 @@ func TestPlaintextAfterSTARTTLS(t *testing.T) {
 	}{
 		{"mail accepted", "C: EHLO b\nS: 250 a\n" + mail + "S: 250 queued\nC: QUIT\nS: 221 bye", true, true, true},
 		{"pipelined", "C: EHLO b | MAIL FROM:<a@b.example> | RCPT TO:<c@d.example> | DATA\nS: 250 a | 250 ok | 250 ok | 354 go\nC: text | .\nS: 250 queued", true, true, true},
+		{"in chunks", "C: EHLO b\nS: 250 a\nC: MAIL FROM:<a@b.example> | RCPT TO:<c@d.example> | BDAT 6 | text\nS: 250 ok | 250 ok | 250 ok\nC: BDAT 3 LAST | a\nS: 250 queued\nC: QUIT", true, true, true},
+		{"the last chunk refused", "C: EHLO b\nS: 250 a\nC: MAIL FROM:<a@b.example> | RCPT TO:<c@d.example> | BDAT 6 LAST | text\nS: 250 ok | 250 ok | 554 spam\nC: QUIT\nS: 221 bye", true, true, false},
+		{"no reply to the last chunk", "C: EHLO b\nS: 250 a\nC: MAIL FROM:<a@b.example> | RCPT TO:<c@d.example> | BDAT 6 LAST | text\nS: 250 ok | 250 ok", true, true, false},
+		{"a chunk without a length", "C: EHLO b\nS: 250 a\nC: MAIL FROM:<a@b.example> | BDAT LAST\nS: 250 ok | 501 no", true, true, false},
 		{"text refused", "C: EHLO b\nS: 250 a\n" + mail + "S: 554 spam\nC: QUIT\nS: 221 bye", true, true, false},
 		{"without EHLO", mail + "S: 250 queued", true, true, true},
 		{"no mail", "C: EHLO b\nS: 250 a\nC: QUIT\nS: 221 bye", true, false, false},
@@ -82,15 +86,15 @@ func TestPlaintextAfterSTARTTLS(t *testing.T) {
 
 // The text of a message, however long and whatever it says, is not taken for commands.
 func TestTextIsNotTakenForCommands(t *testing.T) {
-	text := bytes.Repeat([]byte("EHLO evil.example\r\nSTARTTLS\r\n"), 4000)
-	turns := []turn{
-		{from: handshake.Server, data: []byte("220 a\r\n")}, {from: handshake.Client, data: []byte("EHLO b\r\n")},
-		{from: handshake.Server, data: []byte("250 a\r\n")}, {from: handshake.Client, data: []byte("DATA\r\n")},
-		{from: handshake.Server, data: []byte("354 go\r\n")}, {from: handshake.Client, data: append(text, ".\r\n"...)},
-		{from: handshake.Server, data: []byte("250 queued\r\n")}, {from: handshake.Client, fin: true},
-	}
-	found := read(t, ethernet.pcap(t, segments(turns, 1000, 1000, 2000)), nil)
-	if len(found) != 1 || found[0].EHLO != "b" || found[0].StartTLS || !found[0].MailAccepted {
-		t.Errorf("read %+v", found[0])
+	text := strings.Repeat("EHLO evil.example\r\nSTARTTLS\r\n"+hello, 4000)
+	for name, turns := range map[string][]turn{
+		"DATA":               play("S: 220 a", "C: EHLO b", "S: 250 a", "C: DATA", "S: 354 go", "C* "+text+"\r\n.\r\n", "S: 250 queued"),
+		"DATA, before reply": play("S: 220 a", "C: EHLO b", "S: 250 a", "C: DATA", "C* "+text+"\r\n.\r\n", "S: 354 go", "S: 250 queued"),
+		"BDAT":               play("S: 220 a", "C: EHLO b", "S: 250 a", fmt.Sprintf("C* BDAT %d LAST\r\n%s", len(text), text), "S: 250 queued"),
+	} {
+		found := read(t, ethernet.pcap(t, segments(turns, 1000, 1000, 2000)), nil)
+		if len(found) != 1 || found[0].EHLO != "b" || found[0].StartTLS || found[0].Transcript != nil || !found[0].MailAccepted {
+			t.Errorf("%s: read %+v", name, found[0])
+		}
 	}
 }
