@@ -39,8 +39,11 @@ import (
 // MaxSignatures bounds the signatures that are verified. Genuine messages have up to three.
 const MaxSignatures = 5
 
-// ErrTemporary is wrapped by the error of a signature whose key cannot be looked up now.
-var ErrTemporary = errors.New("cannot look up the key")
+// Errors of a signature that may be valid all the same. Test for them with [errors.Is].
+var (
+	ErrTemporary = errors.New("cannot look up the key") // now
+	ErrNoKey     = errors.New("no key is published")    // there never was one, or it was removed
+)
 
 // A Verifier verifies signatures.
 type Verifier struct {
@@ -121,7 +124,7 @@ func (v Verifier) key(ctx context.Context, s signature) (key, error) {
 	isDNS := errors.As(err, &dns)
 	switch {
 	case isDNS && dns.IsNotFound, err == nil && len(records) == 0:
-		return key{}, errors.New("no key is published")
+		return key{}, ErrNoKey
 	case isDNS && (dns.IsTemporary || dns.IsTimeout):
 		return key{}, fmt.Errorf("%w: %w", ErrTemporary, err)
 	case err != nil:

@@ -41,7 +41,7 @@ type verdict struct {
 func verdictOn(m *tlsrpt.Mail, signatures []dkim.Signature, received receipt) verdict {
 	v := verdict{submitter: submitter(m), reason: "no DKIM signature"}
 	for _, signature := range signatures {
-		v.consider(signature)
+		v.consider(signature, received)
 	}
 	v.retry = v.retry && !v.verified
 	if len(signatures) > 0 && received.source != "" {
@@ -52,20 +52,15 @@ func verdictOn(m *tlsrpt.Mail, signatures []dkim.Signature, received receipt) ve
 
 // consider updates the verdict with another signature. The first valid signature of the
 // submitter decides. Without one, the reason is that of the last signature.
-func (v *verdict) consider(s dkim.Signature) {
+func (v *verdict) consider(s dkim.Signature, received receipt) {
 	signer := smtp.FoldDomain(s.Domain)
 	bySubmitter := v.submitter == "" || aligned(signer, v.submitter)
-	temporary := errors.Is(s.Err, dkim.ErrTemporary)
 	switch {
 	case v.verified:
 	case s.Err != nil:
-		v.retry = v.retry || bySubmitter && temporary
+		v.retry = v.retry || bySubmitter && errors.Is(s.Err, dkim.ErrTemporary)
 		if v.signer == "" {
-			failure := "is not valid"
-			if temporary {
-				failure = "cannot be verified"
-			}
-			v.reason = fmt.Sprintf("the DKIM signature of %s %s: %v", safetext.Quote(s.Domain, maxQuoted), failure, s.Err)
+			v.reason = "the DKIM signature of " + safetext.Quote(s.Domain, maxQuoted) + " " + failureText(s.Err, received)
 		}
 	case bySubmitter:
 		v.verified, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
@@ -74,6 +69,17 @@ func (v *verdict) consider(s dkim.Signature) {
 		v.signer = signer
 		v.reason = fmt.Sprintf("signed by %s, not by %s", signer, v.submitter)
 	}
+}
+
+// failureText says why a signature does not verify a report.
+func failureText(err error, received receipt) string {
+	switch {
+	case errors.Is(err, dkim.ErrNoKey) && received.source != "":
+		return fmt.Sprintf("cannot be verified: %v, the signer may have removed it since", err)
+	case errors.Is(err, dkim.ErrNoKey), errors.Is(err, dkim.ErrTemporary):
+		return fmt.Sprintf("cannot be verified: %v", err)
+	}
+	return fmt.Sprintf("is not valid: %v", err)
 }
 
 // submitter returns the domain that the message claims to come from: the header field

@@ -44,7 +44,7 @@ func TestOnlyASignatureOfTheSubmitterVerifiesAReport(t *testing.T) {
 		"for several services": {submitter.Sign(t, mail), []string{submitter.KeyRecord("s=email : tlsrpt;")}, true, "signed by microsoft.test"},
 		"for email alone":      {submitter.Sign(t, mail), []string{submitter.KeyRecord("s=email;")}, false, `the key is not for service tlsrpt (s="email")`},
 		"of a key for tests":   {submitter.Sign(t, mail), []string{submitter.KeyRecord("t=y;")}, false, "for testing only"},
-		"without a key":        {submitter.Sign(t, mail), nil, false, `the DKIM signature of "microsoft.test" is not valid: no key is published`},
+		"without a key":        {submitter.Sign(t, mail), nil, false, `the DKIM signature of "microsoft.test" cannot be verified: no key is published`},
 		"by another key":       {submitter.Sign(t, mail), []string{testreport.NewSigner(t, "microsoft.test").KeyRecord("")}, false, "the header was changed, or another key signed it"},
 		"by another domain":    {other.Sign(t, mail), []string{other.KeyRecord("")}, false, "signed by evil.test, not by microsoft.test"},
 		"by both": {other.Sign(t, submitter.Sign(t, mail)), []string{other.KeyRecord(""), submitter.KeyRecord("")}, true,

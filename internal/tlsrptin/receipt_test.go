@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/ledger"
 	"postern/internal/testreport"
 )
 
@@ -59,6 +60,21 @@ func TestExpiredSignatureIsJudgedAsOfTheReceipt(t *testing.T) {
 		if err != nil || len(got) != 1 || !strings.Contains(got[0], tt.want) || strings.HasPrefix(got[0], "true") != strings.HasPrefix(tt.want, "true") {
 			t.Errorf("%s: %q, %v; want %s", tt.file, got, err, tt.want)
 		}
+	}
+}
+
+// Keys change. A mail whose key is gone may have been signed all the same.
+func TestSignatureWithoutAKeyIsNotCalledInvalid(t *testing.T) {
+	mail := testreport.NewSigner(t, "microsoft.test").Sign(t, october.Mail())
+	path := write(t, filepath.Join(t.TempDir(), "old.eml"), []byte("Received: by a; Fri, 25 Oct 2024 03:00:00 +0000\r\n"+mail))
+	var got ledger.Report
+	err := NewFileReader(testreport.Resolver(t)).Read(t.Context(), path, func(e Entry) error {
+		got = e.Report
+		return e.Err
+	})
+	want := `the DKIM signature of "microsoft.test" cannot be verified: no key is published, the signer may have removed it since, judged as of 2024-10-25T03:00:00Z, the topmost Received field`
+	if err != nil || got.Verified || got.Verdict != want {
+		t.Errorf("%v, %v: %s", err, got.Verified, got.Verdict)
 	}
 }
 
