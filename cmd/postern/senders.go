@@ -162,7 +162,7 @@ func (s sendersShowCmd) Run(ui terminal.UI) error {
 }
 
 func (s sendersShowCmd) read(book *ledger.Reader) (history senderHistory, err error) {
-	ctx, filter := context.Background(), ledger.Filter{Since: s.Since.Time, Sender: s.Sender}
+	ctx, filter := context.Background(), ledger.Filter{Since: s.Since.Time, Sender: s.Sender, Limit: maxRows}
 	if history.senders, err = book.Senders(ctx, filter); err != nil {
 		return history, err
 	}
@@ -221,13 +221,13 @@ func printSender(ui terminal.UI, s senderHistory) {
 		ui.Paragraph("", safetext.Printable(d.Why))
 	}
 	if len(s.failed) > 0 {
-		fmt.Fprintln(ui.Out, "\nfailed handshakes (details: postern handshakes show ID)")
+		fmt.Fprintln(ui.Out, "\nlast failed handshakes (details: postern handshakes show ID)")
 	}
 	for _, h := range s.failed {
 		fmt.Fprintln(ui.Out, handshakeLine(h))
 	}
 	if len(s.refusals) > 0 {
-		fmt.Fprintln(ui.Out, "\nrefused and deferred commands (all: postern refusals --sender)")
+		fmt.Fprintln(ui.Out, "\nlast refused and deferred commands (all: postern refusals --sender)")
 	}
 	for _, r := range s.refusals {
 		printRefusal(ui, r)
@@ -269,11 +269,8 @@ func senderLine(s ledger.Sender, same bool) string {
 	if s.Returned > 0 {
 		notes = append(notes, fmt.Sprintf("retried without TLS %d×", s.Returned))
 	}
-	switch {
-	case same && s.Fingerprint != "":
+	if same && s.Fingerprint != "" {
 		notes = append(notes, "JA4 "+safetext.Shorten(s.Fingerprint, 40))
-	case same:
-		notes = append(notes, "no ClientHello")
 	}
 	count := func(n int64) string {
 		if n == 0 {

@@ -35,8 +35,8 @@ const (
 	// maxRecipients bounds the recipients of a message that are named.
 	maxRecipients = 10
 
-	// maxDeferring bounds the networks whose accepted messages are noted.
-	maxDeferring = 4096
+	// maxDeferrals bounds the deferred commands that are remembered.
+	maxDeferrals = 4096
 
 	// deferredTime is how long after a deferral an accepted message is noted with it: after
 	// five days, senders give up (RFC 5321, Section 4.5.4.1).
@@ -60,7 +60,13 @@ type refusalBook struct {
 
 	mu        sync.Mutex
 	sums      map[netip.Prefix]*refusalSum // since the last one; the zero Prefix is for others
-	deferring map[netip.Prefix]time.Time   // networks with a deferred command, and when
+	deferrals map[deferral]time.Time       // and when
+}
+
+// A deferral is a deferred command as it is stored.
+type deferral struct {
+	network  netip.Prefix
+	from, to string
 }
 
 // A refusalSum counts the commands of a network.
@@ -69,16 +75,13 @@ type refusalSum struct{ refused, deferred int64 }
 func newRefusalBook(l *ledger.Ledger, log *slog.Logger, addresses smtp.AddressDetail) *refusalBook {
 	return &refusalBook{
 		ledger: l, log: log, addresses: addresses, limiter: admission.New(),
-		sums: make(map[netip.Prefix]*refusalSum), deferring: make(map[netip.Prefix]time.Time),
+		sums: make(map[netip.Prefix]*refusalSum), deferrals: make(map[deferral]time.Time),
 	}
 }
 
 // refused logs and stores a command.
 func (b *refusalBook) refused(c smtpd.RefusedCommand) {
 	network := admission.Network(c.Sender.Addr())
-	if c.Reply.Transient() {
-		b.noteDeferred(network, c.At)
-	}
 	if !b.limiter.AllowStart(network, refusalRate) {
 		b.count(network, c.Reply)
 		return
@@ -102,9 +105,12 @@ func (b *refusalBook) refused(c smtpd.RefusedCommand) {
 	if c.Probe {
 		return
 	}
+	from, to := b.addresses.Of(c.From), b.kept(recipients)
+	if c.Reply.Transient() {
+		b.note(deferral{network, from, to}, c.At)
+	}
 	b.ledger.AddRefusal(ledger.Refusal{
-		Last: c.At, Network: network, EHLO: c.EHLO, Command: c.Command,
-		From: b.addresses.Of(c.From), To: b.kept(recipients),
+		Last: c.At, Network: network, EHLO: c.EHLO, Command: c.Command, From: from, To: to,
 		// Without the session's ID, so that equal replies are counted together.
 		Reply: b.addresses.In(strings.Replace(reply, " (id "+c.Session+")", "", 1)), Remote: c.Reply.Remote,
 		Count: 1, Session: c.Session,
@@ -161,11 +167,7 @@ func (b *refusalBook) sumUp(now time.Time) {
 	b.mu.Lock()
 	sums := b.sums
 	b.sums = make(map[netip.Prefix]*refusalSum)
-	for network, at := range b.deferring {
-		if now.Sub(at) > deferredTime {
-			delete(b.deferring, network)
-		}
-	}
+	maps.DeleteFunc(b.deferrals, func(_ deferral, at time.Time) bool { return now.Sub(at) > deferredTime })
 	b.mu.Unlock()
 	others := sums[netip.Prefix{}]
 	delete(sums, netip.Prefix{})
@@ -209,31 +211,31 @@ func (b *refusalBook) storeSum(now time.Time, network netip.Prefix, sum refusalS
 	}
 }
 
-func (b *refusalBook) noteDeferred(network netip.Prefix, at time.Time) {
+// note remembers a deferred command, to see whether a message like it is accepted later. Where
+// no addresses are kept, there is nothing to compare.
+func (b *refusalBook) note(d deferral, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, ok := b.deferring[network]; ok || len(b.deferring) < maxDeferring {
-		b.deferring[network] = at
+	if _, ok := b.deferrals[d]; (ok || len(b.deferrals) < maxDeferrals) && b.addresses != smtp.NoAddress {
+		b.deferrals[d] = at
 	}
 }
 
 // accepted notes with the deferred commands of a sender that a message was accepted, as after
-// greylisting. Where no addresses are kept, there is nothing to compare.
+// greylisting.
 func (b *refusalBook) accepted(m smtpd.AcceptedMessage) {
-	network := admission.Network(m.Sender.Addr())
-	b.mu.Lock()
-	_, deferring := b.deferring[network]
-	b.mu.Unlock()
-	if !deferring || b.addresses == smtp.NoAddress {
-		return
-	}
 	recipients := m.Recipients[:min(len(m.Recipients), maxRecipients)]
 	deferred := []string{"", b.kept(recipients)} // MAIL, and the text
 	for _, mailbox := range recipients {
 		deferred = append(deferred, b.kept([]string{mailbox}))
 	}
-	slices.Sort(deferred)
-	for _, to := range slices.Compact(deferred) {
-		b.ledger.AddAcceptance(ledger.Acceptance{At: m.At, Network: network, From: b.addresses.Of(m.From), To: to})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, to := range deferred {
+		d := deferral{admission.Network(m.Sender.Addr()), b.addresses.Of(m.From), to}
+		if _, ok := b.deferrals[d]; ok {
+			delete(b.deferrals, d)
+			b.ledger.AddAcceptance(ledger.Acceptance{At: m.At, Network: d.network, From: d.from, To: d.to})
+		}
 	}
 }
