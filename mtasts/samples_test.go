@@ -58,7 +58,7 @@ var warnedPolicies = []rejected{
 	{"version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 5\n\n", "line 5 is empty"},
 	{"version: STSv1\r\nmode: enforce\r\nmx: a.example\r\nmax_age: 5\r\n\r\n \t\r\n\n", "lines 5 to 7 are empty"},
 	{"version: STSv1\nmode: none\nmax_age: 5\n ", "line 4 is empty"},
-	{"version: STSv1\nmode: enforce\nmx: a.example\nmx: 192.0.2.1\nmax_age: 5\n", `mx "192.0.2.1" is an address`},
+	{"version: STSv1\nmode: enforce\nmx: a.example\nmx: 192.0.2.1\nmax_age: 5\n", `mx "192.0.2.1" is an address`}, // Zuplu/postfix-tlspol#70
 }
 
 var rejectedPolicies = []rejected{

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/interop"
@@ -95,8 +96,10 @@ func (d *domainProbe) checkPolicyText(policy *mtasts.Policy) []Finding {
 	if len(policy.Warnings) == 0 {
 		return nil
 	}
+	// Deliveries failed because of an address in mx: a sender expected it in the certificate.
+	sources := append(slices.Clone(stsSources), "https://github.com/Zuplu/postfix-tlspol/issues/70")
 	return []Finding{{
-		ID: "mta-sts-syntax", Severity: Warning, Title: "The MTA-STS policy has lines that no sender can use, or that some senders refuse", Sources: stsSources,
+		ID: "mta-sts-syntax", Severity: Warning, Title: "The MTA-STS policy has lines that are of no use, and that make some senders fail", Sources: sources,
 		Evidence: policy.Warnings,
 		Advice:   forAll("Correct https://mta-sts." + d.Domain + "/.well-known/mta-sts.txt, then change the id of the record."),
 	}}
