@@ -56,22 +56,23 @@ var (
 
 // messageTypes are the handshake messages by OpenSSL's names.
 var messageTypes = map[string]handshake.MessageType{
-	"HelloRequest":        handshake.TypeHelloRequest,
-	"ClientHello":         handshake.TypeClientHello,
-	"ServerHello":         handshake.TypeServerHello,
-	"HelloRetryRequest":   handshake.TypeHelloRetryRequest,
-	"NewSessionTicket":    handshake.TypeNewSessionTicket,
-	"EndOfEarlyData":      handshake.TypeEndOfEarlyData,
-	"EncryptedExtensions": handshake.TypeEncryptedExtensions,
-	"Certificate":         handshake.TypeCertificate,
-	"ServerKeyExchange":   handshake.TypeServerKeyExchange,
-	"CertificateRequest":  handshake.TypeCertificateRequest,
-	"ServerHelloDone":     handshake.TypeServerHelloDone,
-	"CertificateVerify":   handshake.TypeCertificateVerify,
-	"ClientKeyExchange":   handshake.TypeClientKeyExchange,
-	"Finished":            handshake.TypeFinished,
-	"CertificateStatus":   handshake.TypeCertificateStatus,
-	"KeyUpdate":           handshake.TypeKeyUpdate,
+	"HelloRequest":          handshake.TypeHelloRequest,
+	"ClientHello":           handshake.TypeClientHello,
+	"ServerHello":           handshake.TypeServerHello,
+	"HelloRetryRequest":     handshake.TypeHelloRetryRequest,
+	"NewSessionTicket":      handshake.TypeNewSessionTicket,
+	"EndOfEarlyData":        handshake.TypeEndOfEarlyData,
+	"EncryptedExtensions":   handshake.TypeEncryptedExtensions,
+	"Certificate":           handshake.TypeCertificate,
+	"CompressedCertificate": handshake.TypeCertificate, // RFC 8879
+	"ServerKeyExchange":     handshake.TypeServerKeyExchange,
+	"CertificateRequest":    handshake.TypeCertificateRequest,
+	"ServerHelloDone":       handshake.TypeServerHelloDone,
+	"CertificateVerify":     handshake.TypeCertificateVerify,
+	"ClientKeyExchange":     handshake.TypeClientKeyExchange,
+	"Finished":              handshake.TypeFinished,
+	"CertificateStatus":     handshake.TypeCertificateStatus,
+	"KeyUpdate":             handshake.TypeKeyUpdate,
 }
 
 // line reads a line of the log.
@@ -215,7 +216,7 @@ func (p *openssl) message(name string, length int) {
 	}
 	from := p.side(p.sent)
 	p.received = !p.sent
-	m := handshake.Message{From: from, Type: kind, Size: length + 4, Encrypted: p.recordType == 23 || p.encrypted[from]}
+	m := handshake.Message{From: from, Type: kind, Size: length + 4, Encrypted: p.recordType == 23}
 	switch kind {
 	case handshake.TypeClientHello, handshake.TypeServerHello:
 		p.kind, p.size, p.hex = kind, length, nil
@@ -241,7 +242,6 @@ func (p *openssl) changeCipherSpec() {
 	from := p.side(p.sent)
 	p.received = !p.sent
 	p.add(handshake.Message{From: from, Type: handshake.TypeChangeCipherSpec, Size: 1})
-	p.encrypted[from] = true
 }
 
 func (p *openssl) alert(fatal bool, description int) {
@@ -251,7 +251,7 @@ func (p *openssl) alert(fatal bool, description int) {
 	}
 	from := p.side(p.sent)
 	p.add(handshake.Message{
-		From: from, Type: handshake.TypeAlert, Size: 2, Encrypted: p.recordType == 23 || p.encrypted[from] && p.recordType != 21,
+		From: from, Type: handshake.TypeAlert, Size: 2, Encrypted: p.recordType == 23,
 		Alert: &handshake.Alert{Fatal: fatal, Description: handshake.AlertDescription(description)},
 	})
 }
@@ -295,10 +295,15 @@ func isRetry(body []byte) bool {
 	return len(body) >= 6 && bytes.Equal(body[2:6], []byte{0xcf, 0x21, 0xad, 0x74})
 }
 
-// endRecord ends a record. Before TLS 1.3 nothing but its header shows application data.
+// endRecord ends a record. Nothing but its header shows a received ChangeCipherSpec and, before
+// TLS 1.3, application data.
 func (p *openssl) endRecord() {
 	p.endHello()
-	if p.recordType == 23 && !p.named {
+	switch {
+	case p.named:
+	case p.recordType == 20:
+		p.changeCipherSpec()
+	case p.recordType == 23:
 		p.applicationData()
 	}
 	p.recordType, p.named, p.wantsHex = 0, false, false

@@ -1,6 +1,7 @@
 package tlslog
 
 import (
+	"crypto/tls"
 	"time"
 
 	"postern/handshake"
@@ -16,7 +17,6 @@ type builder struct {
 	messages                 []handshake.Message
 	omitted                  int
 	received                 bool // the last record is the peer's
-	encrypted                [handshake.Server + 1]bool
 	finished                 [handshake.Server + 1]bool
 	version                  handshake.Version // if no ServerHello can be read
 	suite                    handshake.Suite
@@ -83,6 +83,7 @@ func (b *builder) transcript() *handshake.Transcript {
 	if t.ServerHello == nil && b.version != 0 {
 		t.ServerHello = &handshake.ServerHello{Version: b.version, Suite: b.suite}
 	}
+	b.markEncrypted(t)
 	t.Completed = b.completed()
 	if t.Completed && b.has(handshake.Client, handshake.TypeApplicationData) {
 		t.Use = handshake.UseData
@@ -90,6 +91,27 @@ func (b *builder) transcript() *handshake.Transcript {
 	t.End = b.end()
 	t.End.Err = b.session.Err
 	return t
+}
+
+// markEncrypted marks the messages that are encrypted by the rules of their version, where the
+// log does not say so: after a side's ChangeCipherSpec, and in TLS 1.3 after the ServerHello.
+func (b *builder) markEncrypted(t *handshake.Transcript) {
+	tls13 := t.ServerHello != nil && t.ServerHello.Version == tls.VersionTLS13
+	var on [handshake.Server + 1]bool
+	for i := range t.Messages {
+		m := &t.Messages[i]
+		if m.Type == handshake.TypeFinished { // GnuTLS does not list a received ChangeCipherSpec
+			on[m.From] = true
+		}
+		switch {
+		case m.Type == handshake.TypeChangeCipherSpec:
+			on[m.From] = on[m.From] || !tls13
+		case m.Type == handshake.TypeServerHello && tls13:
+			on[handshake.Client], on[handshake.Server] = true, true
+		case on[m.From] && !(tls13 && m.Type == handshake.TypeAlert): // an alert can come before the keys
+			m.Encrypted = true
+		}
+	}
 }
 
 // hellos returns what the ClientHello and the ServerHello say.

@@ -45,7 +45,9 @@ var readings = map[string]reading{
 	"openssl-3.0.s_server-trace.certificate-refused": {"OpenSSL", handshake.AtServer, refused, openssl30, certificate, true},
 	"openssl-3.0.s_client-msg.certificate-refused.tls12": {"OpenSSL", handshake.AtClient, refused,
 		"t12i280600_d943125447b4_e7e480e5a997", certificate, true},
-	"openssl-3.0.s_client-trace.reset": {"OpenSSL", handshake.AtClient, "connection reset by the server, after ClientHello", openssl30, nil, true},
+	"openssl-3.0.s_client-trace.hello-retry": {"OpenSSL", handshake.AtClient, goodbye, openssl30, nil, false},
+	"openssl-3.0.s_client-msg.resumed":       {"OpenSSL", handshake.AtClient, goodbye, "t13i041000_16476d049b0b_6775ac8fe30b", nil, false},
+	"openssl-3.0.s_client-trace.reset":       {"OpenSSL", handshake.AtClient, "connection reset by the server, after ClientHello", openssl30, nil, true},
 	"openssl-3.0.s_client-msg.closed": {"OpenSSL", handshake.AtClient, "closed silently by the server, after ClientHello",
 		"t13d3111sp_e8f1e7e78f70_1f22a2ca17c4", nil, true},
 	"openssl-3.0.s_client-msg.internal_error": {"OpenSSL", handshake.AtClient, "ended by the server with the alert internal_error",
@@ -145,15 +147,26 @@ func TestReadsTheMessagesOfATrace(t *testing.T) {
 		got = append(got, m.From.String()+" "+m.Type.String())
 	}
 	want := []string{
-		"client ClientHello", "server ServerHello", "server EncryptedExtensions", "server Certificate", "server CertificateVerify",
+		"client ClientHello", "server ServerHello", "server ChangeCipherSpec", "server EncryptedExtensions", "server Certificate", "server CertificateVerify",
 		"server Finished", "client ChangeCipherSpec", "client Finished", "client ApplicationData", "server NewSessionTicket",
 		"server ApplicationData", "client Alert",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("messages %q, want %q", got, want)
 	}
-	if !s.Completed || s.Use != handshake.UseData || s.ServerHello.Group.String() != "x25519" || s.Messages[9].Ticket == nil {
+	if !s.Completed || s.Use != handshake.UseData || s.ServerHello.Group.String() != "x25519" || s.Messages[10].Ticket == nil {
 		t.Errorf("the transcript is %+v", s)
+	}
+}
+
+func TestReadsARetryAndAResumption(t *testing.T) {
+	s := read(t, "testdata/openssl-3.0.s_client-trace.hello-retry.txt")[0].Transcript
+	if s.Messages[1].Type != handshake.TypeHelloRetryRequest || s.Messages[3].Type != handshake.TypeClientHello || s.Messages[3].Encrypted || !s.Completed {
+		t.Errorf("the messages of a retry are %+v", s.Messages)
+	}
+	s = read(t, "testdata/openssl-3.0.s_client-msg.resumed.txt")[0].Transcript
+	if !s.ClientHello.PSK || !s.ServerHello.Resumed {
+		t.Errorf("hellos of a resumption: %+v, %+v", s.ClientHello, s.ServerHello)
 	}
 }
 
