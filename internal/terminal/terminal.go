@@ -4,6 +4,9 @@
 // go to standard error. An error is a line "postern: error: what, where" without a full
 // stop, followed by a line "postern: hint: remedy" if a remedy is known. An error that does
 // not help is a bug.
+//
+// Errors, hints, notes and paragraphs may contain untrusted text: they are printed as
+// [safetext.Printable] returns them, and an error stays one line.
 package terminal
 
 import (
@@ -15,6 +18,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"postern/internal/safetext"
 )
 
 // A UI is where a command writes.
@@ -64,14 +69,21 @@ func (u UI) Fail(err error) ExitStatus {
 
 // Error prints an error and a hint, if there is one.
 func (u UI) Error(err error, hint string) {
-	fmt.Fprintf(u.Err, "%s: error: %v\n", u.Command, err)
+	u.line("error: " + err.Error())
 	if hint != "" {
-		fmt.Fprintf(u.Err, "%s: hint: %s\n", u.Command, hint)
+		u.line("hint: " + hint)
 	}
 }
 
 // Note prints to standard error what is neither an error nor a result.
-func (u UI) Note(text string) { fmt.Fprintf(u.Err, "%s: %s\n", u.Command, text) }
+func (u UI) Note(text string) { u.line(text) }
+
+// line prints text to standard error. Its lines become one, with "; " between them: an error's
+// text can be a stranger's, who must not write a line that looks like a hint.
+func (u UI) line(text string) {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+	fmt.Fprintf(u.Err, "%s: %s\n", u.Command, safetext.Printable(text))
+}
 
 // A UsageError is a wrong command line, or an unusable file named on it. Without a Hint
 // it gets [UI.Usage].
@@ -106,9 +118,10 @@ const (
 
 // Paragraph prints text beside a label, wrapped at 80 columns. A longer word stays whole.
 func (u UI) Paragraph(label, text string) {
-	line := fmt.Sprintf("%-*s", Margin-1, label)
+	line := fmt.Sprintf("%-*s", Margin-1, safetext.Printable(label))
 	used := len([]rune(line))
 	for word := range strings.FieldsSeq(text) {
+		word = safetext.Printable(word)
 		letters := len([]rune(word))
 		if used > Margin && used+1+letters > Columns {
 			fmt.Fprintln(u.Out, line)
