@@ -59,6 +59,7 @@ type refusalBook struct {
 	limiter   *admission.Limiter
 
 	mu        sync.Mutex
+	since     time.Time                    // the last sum
 	sums      map[netip.Prefix]*refusalSum // since the last one; the zero Prefix is for others
 	deferrals map[deferral]time.Time       // and when
 }
@@ -74,7 +75,7 @@ type refusalSum struct{ refused, deferred int64 }
 
 func newRefusalBook(l *ledger.Ledger, log *slog.Logger, addresses smtp.AddressDetail) *refusalBook {
 	return &refusalBook{
-		ledger: l, log: log, addresses: addresses, limiter: admission.New(),
+		ledger: l, log: log, addresses: addresses, limiter: admission.New(), since: time.Now(),
 		sums: make(map[netip.Prefix]*refusalSum), deferrals: make(map[deferral]time.Time),
 	}
 }
@@ -165,8 +166,8 @@ func (b *refusalBook) run(closed <-chan struct{}) {
 // sumUp logs and stores the counts: those of the largest for themselves, the others together.
 func (b *refusalBook) sumUp(now time.Time) {
 	b.mu.Lock()
-	sums := b.sums
-	b.sums = make(map[netip.Prefix]*refusalSum)
+	sums, took := b.sums, now.Sub(b.since).Round(time.Second)
+	b.since, b.sums = now, make(map[netip.Prefix]*refusalSum)
 	maps.DeleteFunc(b.deferrals, func(_ deferral, at time.Time) bool { return now.Sub(at) > deferredTime })
 	b.mu.Unlock()
 	others := sums[netip.Prefix{}]
@@ -176,7 +177,7 @@ func (b *refusalBook) sumUp(now time.Time) {
 	})
 	for i, network := range networks {
 		if i < maxSumLines {
-			b.logSum(network.String(), *sums[network])
+			b.logSum(network.String(), *sums[network], took)
 			b.storeSum(now, network, *sums[network])
 			continue
 		}
@@ -187,19 +188,19 @@ func (b *refusalBook) sumUp(now time.Time) {
 		others.deferred += sums[network].deferred
 	}
 	if others != nil {
-		b.logSum("others", *others)
+		b.logSum("others", *others, took)
 		b.storeSum(now, netip.Prefix{}, *others)
 	}
 }
 
 func (s refusalSum) total() int64 { return s.refused + s.deferred }
 
-func (b *refusalBook) logSum(network string, sum refusalSum) {
+func (b *refusalBook) logSum(network string, sum refusalSum, took time.Duration) {
 	b.log.LogAttrs(context.Background(), slog.LevelInfo, "more commands refused",
 		slog.String(logkey.Network, network),
 		slog.Int64(logkey.Refused, sum.refused),
 		slog.Int64(logkey.Deferred, sum.deferred),
-		slog.Duration(logkey.Duration, sumInterval),
+		slog.Duration(logkey.Duration, took),
 	)
 }
 
