@@ -85,6 +85,9 @@ func (b *bench) ChooseMode(sender netip.Addr, ja4 string, _ bool) sessionticket.
 
 // SessionEnded implements [smtpd.Observer] as the server does, without the ledger.
 func (b *bench) SessionEnded(r smtpd.SessionResult) {
+	if r.Transcript == nil && r.TLS == nil && r.End == "quit" {
+		return // one that came again in plaintext
+	}
 	j := b.attempts.judge(r)
 	if r.JA4 != "" {
 		b.selector.Learn(senderOf(r), r.Mode, outcome(r), time.Now())
