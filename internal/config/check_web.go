@@ -55,10 +55,10 @@ func (l *loading) checkMTASTS() {
 	l.checkResolver("mta-sts.resolver", m.Resolver)
 }
 
-// given reports whether there is a table or one of its keys.
-func (l *loading) given(table string) bool {
+// given reports whether a key is set: that of a value, or of a table or one of its keys.
+func (l *loading) given(name string) bool {
 	for key := range l.places {
-		if key == table || strings.HasPrefix(key, table+".") {
+		if key == name || strings.HasPrefix(key, name+".") {
 			return true
 		}
 	}

@@ -47,7 +47,12 @@ type Config struct {
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
 	nextHop string // as it was given
+	file    string // that it was read from, if any
+	given   given
 }
+
+// given says which settings were made, and are not the defaults.
+type given struct{ hostname, domains bool }
 
 // Log configures the log.
 type Log struct {
@@ -131,6 +136,8 @@ func Load(file string, flags Flags) (*Config, error) {
 	for i, s := range flags.over(settings) {
 		l.apply(s, i)
 	}
+	l.config.file = file
+	l.config.given = given{hostname: l.given("hostname"), domains: l.given("domains")}
 	l.check()
 	if len(l.problems) > 0 {
 		return nil, l.inOrder()

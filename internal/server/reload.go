@@ -10,13 +10,17 @@ import (
 )
 
 // reload applies the settings that can change while the server runs. If the new
-// configuration has problems the current one stays in use, and only the
-// certificate files are read again.
+// configuration has problems, or lacks what the current one has and mail depends on,
+// the current one stays in use, and only the certificate files are read again.
 func (s *Server) reload(load func() (*config.Config, error)) {
 	next, err := load()
-	if err != nil {
-		var problems config.Problems
+	var problems config.Problems
+	if err == nil {
+		problems = s.config.MissingIn(next)
+	} else {
 		errors.As(err, &problems)
+	}
+	if len(problems) > 0 {
 		for _, p := range problems {
 			s.log.Error("cannot reload configuration; keeping current one", logkey.Err, p, logkey.Remedy, p.Remedy)
 		}

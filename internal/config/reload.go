@@ -1,0 +1,51 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"postern/internal/certs"
+)
+
+// MissingIn returns a problem for each setting of c that its successor does not have
+// any more, where mail would be lost: the hostname and the domains, which would become
+// the defaults, and certificates. A file that was emptied or cut is valid TOML, and
+// with it all mail would be refused for good.
+//
+// A certificate is missing if there are fewer than before. Other files in its place
+// are a change like any other.
+func (c *Config) MissingIn(next *Config) Problems {
+	var missing Problems
+	note := func(key, was string) {
+		missing = append(missing, Problem{
+			Where:  cmp.Or(next.file, "--config") + ": " + key,
+			What:   "is missing; it was " + was,
+			Remedy: "restore it and reload again; if it shall go, restart",
+		})
+	}
+	if c.given.hostname && !next.given.hostname {
+		note("hostname", c.Hostname)
+	}
+	if c.given.domains && !next.given.domains {
+		note("domains", summary(c.Domains))
+	}
+	if len(next.Certificates) < len(c.Certificates) {
+		for _, pair := range c.Certificates {
+			if !slices.ContainsFunc(next.Certificates, func(p certs.Pair) bool { return p.CertFile == pair.CertFile }) {
+				note("certificate", pair.CertFile)
+			}
+		}
+	}
+	return missing
+}
+
+// summary names the first of many.
+func summary(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

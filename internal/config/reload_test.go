@@ -1,0 +1,67 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/testcert"
+)
+
+// loadText loads a configuration from a file with this text.
+func loadText(t *testing.T, text string, flags Flags) *Config {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return mustLoad(t, name, flags)
+}
+
+func TestMissingIn(t *testing.T) {
+	table := func(p *testcert.Pair) string {
+		return "[[certificate]]\ncert = '" + p.CertFile + "'\nkey = '" + p.KeyFile + "'\n"
+	}
+	one, two, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{})
+	const names = "hostname = 'mx.example.org'\ndomains = ['example.org', 'example.net']\n"
+	for _, tt := range []struct {
+		name, now, next string
+		flags           Flags
+		want            []string
+	}{
+		{name: "nothing", now: names + table(one), next: names + table(one)},
+		{name: "emptied", now: names + table(one), next: "", want: []string{
+			"hostname: is missing; it was mx.example.org",
+			"domains: is missing; it was example.org, example.net",
+			"certificate: is missing; it was " + one.CertFile,
+		}},
+		{name: "cut after the first key", now: names, next: "hostname = 'mx.example.org'\n", want: []string{"domains: is missing"}},
+		{name: "cut after the first certificate", now: names + table(one) + table(two), next: names + table(one),
+			want: []string{"certificate: is missing; it was " + two.CertFile}},
+		{name: "another certificate", now: names + table(one) + table(two), next: names + table(one) + table(other)},
+		{name: "another name, one domain less", now: names, next: "hostname = 'mail.example.org'\ndomains = ['example.org']\n"},
+		{name: "flags stay", now: "", next: "", flags: Flags{Hostname: "mx.example.org", Domain: []string{"example.org"}}},
+		{name: "never set", now: "", next: ""},
+		{name: "set now", now: "", next: names + table(one)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := loadText(t, tt.now, tt.flags).MissingIn(loadText(t, tt.next, tt.flags))
+			if len(got) != len(tt.want) {
+				t.Fatalf("got %v, want %q", got, tt.want)
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(got[i].Error(), "postern.toml: "+want) || got[i].Remedy == "" {
+					t.Errorf("got %v, want %q with a remedy", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestMissingDomainsAreSummedUp(t *testing.T) {
+	now := &Config{Domains: []string{"a", "b", "c", "d", "e", "f", "g"}, given: given{domains: true}}
+	if got := now.MissingIn(&Config{}).Error(); !strings.Contains(got, "a, b, c, d, e and 2 more") {
+		t.Errorf("got %s", got)
+	}
+}
