@@ -12,7 +12,7 @@ import (
 	. "postern/handshake"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "write testdata again")
 
 func TestDiagramsMatchGoldenFiles(t *testing.T) {
 	for name, sample := range samples {

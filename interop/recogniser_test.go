@@ -261,7 +261,7 @@ func TestLaterFlightThatDidNotArrive(t *testing.T) {
 }
 
 // A close long after a flight that was not acknowledged is the end of a client's patience.
-func TestFlightThatDidNotArriveIsToldFromALeavingClient(t *testing.T) {
+func TestLostFlightIsDistinguishedFromALeavingClient(t *testing.T) {
 	for _, c := range []struct {
 		end    handshake.End
 		acked  handshake.Acknowledged

@@ -13,7 +13,7 @@ import (
 	"postern/internal/testsmtp"
 )
 
-// newMessage returns a message with an id and a checksum, so that it can be recognized and
+// newMessage returns a message with an id and a checksum, so that it can be recognised and
 // checked anywhere. Its text has at least size bytes.
 func newMessage(id string, size int) testsmtp.Message {
 	block := make([]byte, 720) // lines of 960 bytes: under the race detector each line takes time

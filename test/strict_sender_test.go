@@ -216,7 +216,7 @@ func passOnce(to io.Writer, from io.Reader) (length int, err error) {
 	return to.Write(chunk[:length])
 }
 
-// isFinished recognizes the record of a Finished by its length: the header, the message
+// isFinished recognises the record of a Finished by its length: the header, the message
 // with the hash's 32 or 48 bytes, the true type and the tag (RFC 8446, Sections 4.4.4 and
 // 5.2). Nothing else in the flight of crypto/tls is as long.
 func isFinished(record int) bool {

@@ -27,10 +27,10 @@ import (
 // lab is the command line.
 type lab struct {
 	Peers   []string         `placeholder:"FOLDER" sep:"none" help:"Run real mail servers too: mox and maddy as mox-VERSION and maddy-VERSION in this folder; chasquid, Exim, OpenSMTPD, Postfix and nginx from there, PATH or /usr/sbin. Repeatable."`
-	Timeout time.Duration    `default:"10m" placeholder:"TIME" help:"Spend at most this time (${default})."`
+	Timeout time.Duration    `default:"10m" placeholder:"TIME" help:"Spend at most this time. Default: ${default}."`
 	HTML    string           `name:"html" placeholder:"FILE" help:"Also write one page in which each cell opens its handshakes."`
 	JSON    bool             `help:"Print one JSON object; docs/json.md explains the fields."`
-	Version kong.VersionFlag `help:"Show the version and exit."`
+	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 const description = `Run test clients against local mail servers; print the compatibility matrix.

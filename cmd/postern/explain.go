@@ -21,8 +21,8 @@ import (
 type explainCmd struct {
 	File   string `arg:"" help:"Packet capture (pcap or pcapng), transcript (JSON), or log of a TLS program; - is standard input."`
 	Keys   string `placeholder:"FILE" help:"Decrypt messages of a capture with this key log (SSLKEYLOGFILE) of one side."`
-	All    bool   `xor:"which" help:"Of several connections, show those too that did not fail."`
-	Failed bool   `xor:"which" help:"Show connections that failed only."`
+	All    bool   `xor:"which" help:"Also show connections that did not fail. A single connection is always shown."`
+	Failed bool   `xor:"which" help:"Show only connections that failed."`
 	ASCII  bool   `help:"Draw in ASCII."`
 	JSON   bool   `help:"Print one JSON object per handshake; see docs/json.md."`
 }
@@ -45,7 +45,7 @@ Exit status:
   0  no handshake failed
   1  a failure has a diagnosis
   2  the file cannot be read
-  3  a failure has no diagnosis, there is no handshake, or too little of it that could be judged`
+  3  a failure has no diagnosis, or there is no handshake, or too little of one`
 }
 
 const explainHint = "give a capture written by tcpdump -w, a transcript as in postern handshakes show --json, or the output of openssl s_client -trace"

@@ -32,14 +32,14 @@ type probeCmd struct {
 	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
 	As        []string      `placeholder:"ID" help:"Run only this sender, by its ID; --as help lists them. Repeatable."`
 	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
-	Intrusive bool          `help:"With --deliver, try to smuggle a second message in behind the first; see above."`
+	Intrusive bool          `help:"With --deliver, try to smuggle a second message behind the first; see above."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
 	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or postern (validate)."`
 	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate with these root keys, a zone file with DS or DNSKEY records. Default: the built-in ones."`
 	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
 	ProbeKey  string        `name:"probe-key" placeholder:"FILE" help:"Be recognised as a probe by the Postern with this key. Default: ${data}/probe.key, if it exists."`
-	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend no more than this on a target. Default: ${default}."`
-	Accept    []string      `placeholder:"ID" help:"Accept this problem of the targets, by the id below it. Repeatable."`
+	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend at most this time on a target. Default: ${default}."`
+	Accept    []string      `placeholder:"ID" help:"Accept this problem of the targets, by the ID printed below it. Repeatable."`
 	Accepted  string        `placeholder:"FILE" help:"File with the accepted problems, a target and an ID per line. Default: postern-accepted.txt, if it exists."`
 	Verbose   bool          `short:"v" xor:"form" help:"Show all findings with evidence and sources, and diagrams of failed handshakes."`
 	JSON      bool          `xor:"form" help:"Print one JSON object per target; see docs/json.md."`
@@ -65,11 +65,11 @@ each with a second message behind a false end of data (CVE-2023-51764 and relati
 What the server does not refuse is delivered. A server that detects the attack may block
 your address and alert its administrator.
 
-A Postern recognises a probe by the key in its data folder (--probe-key): it is no sender,
-and changes no sender's mode. A run that delivers is a sender's.
+Postern recognises a probe by the key in its data folder (--probe-key). Such a probe is not
+counted as a sender and changes no TLS mode. The run that delivers counts as a sender.
 
---accept is for problems that you live with: they are shown, and do not count for the exit
-status, now and later.
+--accept accepts known problems: they are still shown, but do not affect the exit status, now
+or in later runs.
 
 Exit status:
 

@@ -170,7 +170,7 @@ func isProblem(findings []probe.Finding, id string) bool {
 	return slices.ContainsFunc(findings, func(f probe.Finding) bool { return f.ID == id && f.Severity >= probe.Warning })
 }
 
-// ok prints what needs no action, in a sentence, or one by one with evidence.
+// ok prints what needs no action, as sentences, or one by one with evidence.
 func (s probeScreen) ok(all []probe.Finding) {
 	var titles []string
 	for _, f := range all {
@@ -183,7 +183,7 @@ func (s probeScreen) ok(all []probe.Finding) {
 	}
 	fmt.Fprintln(s.Out)
 	if !s.verbose {
-		s.Paragraph("ok", strings.Join(titles, "; ")+".")
+		s.Paragraph("ok", strings.Join(titles, ". ")+".")
 		return
 	}
 	for _, f := range all {

@@ -23,8 +23,8 @@ type refusalsCmd struct {
 
 // Help is called by kong.
 func (refusalsCmd) Help() string {
-	return `Lists why mail was refused (5xx) or deferred (4xx), by sender and reason, the last first: what the
-sender was told, and whether Postern or the next hop said it. Equal refusals of a day (UTC) are one line.
+	return `Lists refused (5xx) and deferred (4xx) mail by sender and reason, the newest first, with the reply and
+where it came from: Postern or the next hop. Equal refusals of a day (UTC) are one line.
 
 The ledger keeps the domains of mail addresses only, unless the setting ledger.addresses says otherwise.
 The log has a line for each refused command.`

@@ -24,7 +24,7 @@ func (r reportSummaryCmd) Run(ui terminal.UI) error {
 	if len(found) == maxRows {
 		ui.Note(fmt.Sprintf("only the newest %d reports are counted; narrow with --since, --domain or --submitter", maxRows))
 	}
-	all := tlsrptexplain.Summarize(found)
+	all := tlsrptexplain.Summarise(found)
 	if !r.JSON {
 		r.chart(ui, all)
 		return nil

@@ -91,7 +91,7 @@ var forTests = []string{
 	"postern/internal/casedocs", // writes docs/cases for go generate
 }
 
-func TestPublicPackagesStandAlone(t *testing.T) {
+func TestPublicPackagesImportNoInternalOnes(t *testing.T) {
 	ours, standard := list(t)
 	for _, p := range ours {
 		for _, dep := range p.Deps {

@@ -10,7 +10,7 @@
 //
 // TCP streams are reassembled: packets may be out of order, duplicate, overlapping,
 // truncated or missing, connections may be interleaved, and a connection may begin
-// before the capture. TLS is recognized at the first byte, or after STARTTLS in SMTP,
+// before the capture. TLS is recognised at the first byte, or after STARTTLS in SMTP,
 // LMTP, IMAP and POP3. [Conversation.MissingBytes] and the transcript show what is
 // missing in the capture.
 //

@@ -108,8 +108,8 @@ func TestTicketOrderDecidesWhoseHandshakesComplete(t *testing.T) {
 		"A ticket after it, with the first reply (1 server) makes handshakes of ticket-after-finished, ticket-surprises-client and " +
 		"ticket-with-data fail; %d of %d clients resume. " +
 		"The lack of a ticket (2 servers) makes no handshake fail; no client resumes. " +
-		"early-ticket minds the order of the ticket, ticket-in-finished-read only that it shares a segment with the server's Finished: " +
-		"no server here tells them apart, since each sends an early ticket in that segment."
+		"early-ticket fails if the ticket precedes its own Finished, ticket-in-finished-read only if the ticket shares a segment with the server's Finished: " +
+		"no server here distinguishes them, since each sends an early ticket in that segment."
 	resumed, clients := count(m, 0, clientsim.MarkResumes), len(m.Clients)
 	if got, want := m.Finding(), fmt.Sprintf(finding, resumed, clients, resumed+2, clients, resumed+1, clients); got != want {
 		t.Errorf("finding:\n%s\nwant\n%s", got, want)

@@ -257,7 +257,7 @@ func firstData(t *handshake.Transcript) int {
 	return i
 }
 
-// Finding summarizes which clients fail over a session ticket and how many resume, by ticket
+// Finding summarises which clients fail over a session ticket and how many resume, by ticket
 // order. Handshakes that failed for another reason do not count, and the text says so.
 func (m *Matrix) Finding() string {
 	sentences := []string{"Of failures over session tickets alone:"}
@@ -284,7 +284,7 @@ func (m *Matrix) Finding() string {
 }
 
 // orderOrCoalescing says whether the servers with early tickets show which of the two a
-// client minds: that the ticket precedes its Finished, or that it arrives in one read with
+// client fails over: that the ticket precedes its Finished, or that it arrives in one read with
 // the server's. Public reports fit both. It returns nothing without such servers.
 func (m *Matrix) orderOrCoalescing() string {
 	order := slices.IndexFunc(m.Clients, func(c Client) bool { return c.Name == "early-ticket" })
@@ -299,9 +299,9 @@ func (m *Matrix) orderOrCoalescing() string {
 			apart++
 		}
 	}
-	words := "early-ticket minds the order of the ticket, ticket-in-finished-read only that it shares a segment with the server's Finished: "
+	words := "early-ticket fails if the ticket precedes its own Finished, ticket-in-finished-read only if the ticket shares a segment with the server's Finished: "
 	if apart == 0 {
-		return words + "no server here tells them apart, since each sends an early ticket in that segment."
+		return words + "no server here distinguishes them, since each sends an early ticket in that segment."
 	}
 	return fmt.Sprintf("%s%d of these servers sent it in a segment of its own, where only early-ticket fails.", words, apart)
 }

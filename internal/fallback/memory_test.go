@@ -34,7 +34,7 @@ func TestStatesAreBounded(t *testing.T) {
 	}
 }
 
-func TestCrowdEvictsItsOwn(t *testing.T) {
+func TestManySendersDoNotEvictAnother(t *testing.T) {
 	for name, crowd := range map[string]func(i int) Sender{
 		"many fingerprints in a neighbouring network": func(i int) Sender { return from("192.0.3.7", fmt.Sprint(i)) },
 		"many networks of another provider":           func(i int) Sender { return from(fmt.Sprintf("2001:db8:%x::1", i), "a") },

@@ -11,7 +11,7 @@ import (
 )
 
 // A silent close has many causes that no mode cures: a client that refuses the certificate
-// without an alert, a monitor, a scanner. So a close alone moves no sender, except to own-write,
+// without an alert, a monitor, a scanner. So a close alone changes no mode, except to own-write,
 // which costs its neighbours nothing. The host that closed gets a more
 // compatible mode for one connection, a trial, and its network moves there only if that helps.
 // TLS 1.2, which is weaker, has to help twice: between the trials the host is back in the mode

@@ -14,9 +14,9 @@ var monitor = inOrder(handshake.ClosedAfterReply, handshake.ClosedAfterReply, ha
 // surprised does the same because of the ticket.
 var surprised = inOrder(handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.ClosedAfterReply, handshake.Worked, handshake.Worked)
 
-// A client that refuses the certificate in every mode, and a monitor, move nobody: not their
-// network, not their host, not their fingerprint.
-func TestClientsThatNoModeHelpsMoveNobody(t *testing.T) {
+// A client that refuses the certificate in every mode, and a monitor, change no mode: not that of
+// their network, host or fingerprint.
+func TestClientsThatNoModeHelpsCauseNoFallback(t *testing.T) {
 	for name, c := range map[string]client{"refuses the certificate": alwaysFails, "monitor": monitor} {
 		for _, first := range []sessionticket.Mode{firstWrite, ownWrite, noTicket} {
 			l := New(first)
@@ -74,8 +74,8 @@ func TestTLS12IsChosenOnlyIfItIsNeeded(t *testing.T) {
 	}
 }
 
-// A close in TLS 1.2 takes the move to it back.
-func TestACloseInTLS12TakesTheMoveBack(t *testing.T) {
+// A close in TLS 1.2 undoes the fallback to it.
+func TestCloseInTLS12UndoesTheFallback(t *testing.T) {
 	l, s := New(ownWrite), from("192.0.2.7", "a")
 	intolerant13.settle(t, l, s, epoch)
 	later := epoch.Add(4 * time.Hour)

@@ -48,7 +48,7 @@ func TestProbesAreListedOnRequest(t *testing.T) {
 	}
 }
 
-func TestProbesCountNowhere(t *testing.T) {
+func TestProbesAreNotCounted(t *testing.T) {
 	ctx := context.Background()
 	r := reader(t, written(t, probed(failure("ONE")), probed(success("TWO"))))
 	for _, f := range []Filter{{}, {Since: noon.Add(-time.Hour)}, {Failed: true}} {

@@ -20,7 +20,7 @@ func TestDeviceThatResetsOverClientHelloIsFound(t *testing.T) {
 	pair := testcert.New(t, testcert.Options{})
 	config := &tls.Config{Certificates: []tls.Certificate{pair.TLS}}
 	for name, tt := range map[string]struct {
-		minds      func(hello []byte) bool
+		rejects    func(hello []byte) bool
 		found, not string
 	}{
 		"signature schemes": {func(b []byte) bool { return bytes.Contains(b, []byte{9, 4, 9, 5, 9, 6}) }, "ml-dsa-hello", "big-hello"},
@@ -28,7 +28,7 @@ func TestDeviceThatResetsOverClientHelloIsFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := serve(t, config, func(l net.Listener) net.Listener { return &middlebox{l, tt.minds} })
+			addr := serve(t, config, func(l net.Listener) net.Listener { return &middlebox{l, tt.rejects} })
 			_, r := examine(t, &probe.Prober{RootCAs: pair.Pool}, addr)
 			f := finding(t, r.AllFindings(), tt.found)
 			if f.Severity != probe.Critical || f.Case == nil || f.Case.ID != tt.found {
@@ -41,10 +41,10 @@ func TestDeviceThatResetsOverClientHelloIsFound(t *testing.T) {
 	}
 }
 
-// A middlebox resets connections whose ClientHello it minds.
+// A middlebox resets connections whose ClientHello it rejects.
 type middlebox struct {
 	net.Listener
-	minds func(hello []byte) bool
+	rejects func(hello []byte) bool
 }
 
 func (m *middlebox) Accept() (net.Conn, error) {
@@ -52,13 +52,13 @@ func (m *middlebox) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inspectedConn{Conn: c, minds: m.minds}, nil
+	return &inspectedConn{Conn: c, rejects: m.rejects}, nil
 }
 
 // An inspectedConn reads a ClientHello whole before it passes any of it on.
 type inspectedConn struct {
 	net.Conn
-	minds   func(hello []byte) bool
+	rejects func(hello []byte) bool
 	pending []byte
 }
 
@@ -75,7 +75,7 @@ func (c *inspectedConn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		c.pending = chunk[:n]
-		if tlsrecord.BeginsHandshake(c.pending) && c.minds(c.pending) {
+		if tlsrecord.BeginsHandshake(c.pending) && c.rejects(c.pending) {
 			c.Conn.(*net.TCPConn).SetLinger(0)
 			c.Conn.Close()
 			return 0, errors.New("reset by the middlebox")

@@ -14,11 +14,11 @@ func checkRecognised(p *addressProbe) []Finding {
 	case p.software.Name != "Postern" || p.first.Stage < persona.AtSTARTTLS:
 		return nil
 	case p.alone && p.message != nil:
-		return []Finding{okFinding(id, "A run that delivers is a sender's: the server's fallback learns from it")}
+		return []Finding{okFinding(id, "The run that delivers counts as a sender: the server's fallback learns from it")}
 	case !p.first.Recognised:
 		return []Finding{{
 			ID: id, Severity: Notice,
-			Title:    "The server takes the probe for a sender: its ledger has the failures, and its fallback learns from them",
+			Title:    "The server treats the probe as a sender: its ledger has the failures, and its fallback learns from them",
 			Evidence: []string{"it greets the client as any sender"},
 			Advice: []interop.Advice{{Software: "Postern", Action: "If this server is yours, name the file probe.key in its data folder: --probe-key FILE. " +
 				"On another machine, copy the file there."}},
@@ -27,7 +27,7 @@ func checkRecognised(p *addressProbe) []Finding {
 	if missed := p.notRecognised(); len(missed) > 0 {
 		return []Finding{{
 			ID: id, Severity: Notice,
-			Title:    fmt.Sprintf("The server takes %d of %d runs for a sender's", len(missed), len(p.runs)),
+			Title:    fmt.Sprintf("The server treats %d of %d runs as a sender's", len(missed), len(p.runs)),
 			Evidence: missed,
 			Advice: []interop.Advice{{Software: "Postern", Action: "Several servers behind one address need the same key: copy probe.key from one data folder to the others, and restart. " +
 				"On a port with TLS from the first byte, handshakes that fail are always a sender's: probe the port with STARTTLS."}},

@@ -10,7 +10,7 @@ import (
 func TestWhetherTheServerRecognisesTheProbeIsSaid(t *testing.T) {
 	t.Parallel()
 	known, unknown := &persona.Result{Stage: persona.AfterTLS, Recognised: true}, &persona.Result{Stage: persona.AtHandshake}
-	early := &persona.Result{Stage: persona.AtConnect} // which nobody could recognise
+	early := &persona.Result{Stage: persona.AtConnect} // which no server could recognise
 	message := &persona.TestMessage{To: "user@mx.test"}
 	runs := func(results ...*persona.Result) (all []Run) {
 		for _, r := range results {
@@ -25,9 +25,9 @@ func TestWhetherTheServerRecognisesTheProbeIsSaid(t *testing.T) {
 	}{
 		"recognised":               {&addressProbe{first: known, runs: runs(known, early)}, OK, "recognises the probe, and keeps it apart from senders"},
 		"recognised, and delivers": {&addressProbe{first: known, runs: runs(unknown, known), message: message}, OK, "except for the run that delivers"},
-		"delivers alone":           {&addressProbe{first: unknown, runs: runs(unknown), message: message, alone: true}, OK, "a sender's"},
-		"no key":                   {&addressProbe{first: unknown, runs: runs(unknown)}, Notice, "takes the probe for a sender"},
-		"one of two servers":       {&addressProbe{first: known, runs: runs(known, unknown, known)}, Notice, "takes 1 of 3 runs for a sender's"},
+		"delivers alone":           {&addressProbe{first: unknown, runs: runs(unknown), message: message, alone: true}, OK, "counts as a sender"},
+		"no key":                   {&addressProbe{first: unknown, runs: runs(unknown)}, Notice, "treats the probe as a sender"},
+		"one of two servers":       {&addressProbe{first: known, runs: runs(known, unknown, known)}, Notice, "treats 1 of 3 runs as a sender's"},
 	} {
 		p := tt.probe
 		p.software.Name = "Postern"

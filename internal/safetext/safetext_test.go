@@ -50,7 +50,7 @@ func TestPrintableReplacesWhatATerminalMayObeyOrHide(t *testing.T) {
 	}
 }
 
-func TestNoFunctionPassesAnAttackOn(t *testing.T) {
+func TestEveryFunctionDisarmsAttacks(t *testing.T) {
 	for _, tt := range attacks {
 		for name, got := range map[string]string{
 			"Shorten": safetext.Shorten(tt.text, 100), "Quote": safetext.Quote(tt.text, 100),

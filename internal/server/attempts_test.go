@@ -88,7 +88,7 @@ func TestASuccessInAnotherModeConfirmsTheDiagnosis(t *testing.T) {
 }
 
 // Neither refused certificates nor monitors move a network.
-func TestClientsThatLeaveMoveNobody(t *testing.T) {
+func TestClientsThatLeaveCauseNoFallback(t *testing.T) {
 	o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	defer o.Close()
 	selfSigned := testcert.New(t, testcert.Options{}).TLS.Leaf

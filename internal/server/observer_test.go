@@ -173,7 +173,7 @@ func TestTheLedgerHasTheFailureAndTheDecision(t *testing.T) {
 }
 
 // A probe is no sender: it is answered as a new one, and what it meets moves no sender.
-func TestProbesMoveNoSender(t *testing.T) {
+func TestProbesChangeNoMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	o := open(t, path)
 	for _, id := range []string{"FIRST", "SECOND", "THIRD"} {

@@ -19,7 +19,7 @@ func openProbeKey(path string, log *slog.Logger) probekey.Key {
 		err = durable.WriteFile(path, key.Text(), 0o600)
 	}
 	if err != nil {
-		log.Warn("no probe key; taking probes for senders", logkey.Err, err)
+		log.Warn("no probe key; treating probes as senders", logkey.Err, err)
 		return probekey.Key{}
 	}
 	return key

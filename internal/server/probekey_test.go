@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestProbeKeyIsMadeOnceAndForItsOwnerAlone(t *testing.T) {
+func TestProbeKeyIsCreatedOnceAndOnlyOwnerCanReadIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "probe.key")
 	first := openProbeKey(path, slog.New(slog.DiscardHandler))
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

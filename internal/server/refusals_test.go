@@ -65,7 +65,7 @@ func (b *book) lines(t *testing.T, message string) (found []map[string]any) {
 	return found
 }
 
-func TestALoggedRefusalNamesWhoSaidIt(t *testing.T) {
+func TestRefusalLogNamesItsOrigin(t *testing.T) {
 	b := newBook(t, smtp.DomainOnly)
 	b.refused(refusedBy("192.0.2.7", smtp.Reply{Code: 550, Lines: []string{"5.1.1 <bob@example.org>: unknown"}, Remote: true}))
 	b.refused(refusedBy("192.0.2.7", smtp.NewReply(451, "4.4.1", "next hop does not answer (id S1)")))

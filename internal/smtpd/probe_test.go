@@ -42,7 +42,7 @@ func keyed(key probekey.Key) func(*Settings, *memoryHop) {
 	return func(s *Settings, _ *memoryHop) { s.ProbeKey = key }
 }
 
-// It stays one, whatever it says later: so nobody delivers unseen.
+// It remains a probe, whatever it sends later: no mail is delivered without a trace.
 func TestProbeIsRecognisedAndDeliversNothing(t *testing.T) {
 	key := probekey.New()
 	s := startServer(t, keyed(key))
@@ -78,7 +78,7 @@ func TestProbeHasAShortName(t *testing.T) {
 	}
 }
 
-func TestForgersAreSenders(t *testing.T) {
+func TestForgedProbesAreSenders(t *testing.T) {
 	key := probekey.New()
 	s := startServer(t, keyed(key))
 	for why, name := range map[string]func(session string) string{

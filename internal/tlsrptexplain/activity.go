@@ -41,7 +41,7 @@ type Sender struct {
 	Name  string // by forward-confirmed reverse DNS; empty if unknown
 }
 
-// A Match is how an address was recognized as the sender's.
+// A Match is how an address was recognised as the sender's.
 type Match string
 
 // The ways to match an address, most reliable first.
@@ -126,7 +126,7 @@ func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, who
 	}
 	mismatched := make(map[netip.Addr]bool)
 	for _, s := range found {
-		if sender, ok := a.recognize(s, names); ok {
+		if sender, ok := a.recognise(s, names); ok {
 			a.add(sender)
 		} else {
 			mismatched[s.Address] = true
@@ -143,9 +143,9 @@ func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, who
 	return a, err
 }
 
-// recognize says how an address matches the sender. It returns false if its confirmed
+// recognise says how an address matches the sender. It returns false if its confirmed
 // name is in another domain.
-func (a *Activity) recognize(s ledger.Activity, names map[netip.Addr]string) (Sender, bool) {
+func (a *Activity) recognise(s ledger.Activity, names map[netip.Addr]string) (Sender, bool) {
 	name := names[s.Address]
 	switch {
 	case a.Domains == nil:
@@ -188,7 +188,7 @@ var otherDomains = map[string][]string{
 
 // hostDomains returns the domains that the host names of a submitter are in: its
 // organizational domain, and others that are known. It returns none for a public suffix:
-// nobody owns all of "com".
+// no one owns all of "com".
 func hostDomains(submitter string) []string {
 	own, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(strings.TrimSuffix(submitter, ".")))
 	if err != nil {

@@ -281,7 +281,7 @@ func TestUnverifiedReportIsMatchedToSessionsAndMarked(t *testing.T) {
 	}
 }
 
-func TestOtherPeoplesDomainIsNotProbed(t *testing.T) {
+func TestForeignDomainIsNotProbed(t *testing.T) {
 	d := &fakeProber{}
 	e := explain(t, Explainer{Ledger: &fakeLedger{}, Prober: d}, func(q *Question) { q.Domains = []string{"ours.example"} })
 	if len(d.probed) > 0 || !strings.Contains(strings.Join(e.Records.Lines(), " "), "receiver.example is neither a domain that this server accepts mail for") {

@@ -54,10 +54,10 @@ func (d DaySummary) Remark() string {
 	return remark + "; " + repeated
 }
 
-// Summarize adds up reports by submitter and day. It returns them in that order, verified
+// Summarise adds up reports by submitter and day. It returns them in that order, verified
 // ones first. Of several reports with the same ID and day the last counts: it is a
 // correction.
-func Summarize(reports []CountedReport) []DaySummary {
+func Summarise(reports []CountedReport) []DaySummary {
 	type identity struct {
 		submitter, id, day string
 		verified           bool

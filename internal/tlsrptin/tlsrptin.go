@@ -180,7 +180,7 @@ func parseMail(mail []byte, signatures []dkim.Signature, received receipt) (r le
 	return r, v.retry, err
 }
 
-// newReport returns a report for the ledger. Its content is normalized by package tlsrpt,
+// newReport returns a report for the ledger. Its content is normalised by package tlsrpt,
 // so that copies that differ in white space or compression are the same report.
 func newReport(report *tlsrpt.Report) (ledger.Report, error) {
 	content, err := json.Marshal(report)
@@ -188,7 +188,7 @@ func newReport(report *tlsrpt.Report) (ledger.Report, error) {
 		return ledger.Report{}, fmt.Errorf("%w: %w", tlsrpt.ErrNotReport, err)
 	}
 	if len(content) > tlsrpt.MaxReportSize {
-		return ledger.Report{}, fmt.Errorf("%d bytes when normalized: %w", len(content), tlsrpt.ErrTooLarge)
+		return ledger.Report{}, fmt.Errorf("%d bytes when normalised: %w", len(content), tlsrpt.ErrTooLarge)
 	}
 	r := ledger.Report{
 		Organization: report.Organization, ReportID: report.ID, Start: report.Start, End: report.End,
