@@ -82,6 +82,9 @@ var (
 func (s *session) readFailed(err error) {
 	s.writePending()
 	s.command = command{} // what follows is no reply to one
+	if errors.Is(err, errLongCommand) || errors.Is(err, errBareLF) || errors.Is(err, errManyChunks) {
+		s.command.verb = unknownVerb
+	}
 	switch {
 	case s.end != "":
 	case errors.Is(err, errLongCommand):

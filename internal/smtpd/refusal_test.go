@@ -3,6 +3,7 @@ package smtpd
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"postern/internal/smtp"
@@ -94,6 +95,19 @@ func TestAConnectionOverTheLimitIsReported(t *testing.T) {
 	r := s.result()
 	if c := s.observed.refused; len(c) != 1 || c[0].Command != "CONNECT" || c[0].Session != r.ID || r.Deferred != 1 {
 		t.Errorf("refused %+v, session %+v", c, r)
+	}
+}
+
+func TestACommandThatCannotBeReadIsReported(t *testing.T) {
+	for _, line := range []string{"EHLO a\n", "EHLO " + strings.Repeat("a", 5000) + "\r\n"} {
+		s := startServer(t, nil)
+		c := s.dial(t)
+		c.play("< 220 *")
+		c.send(line)
+		c.play("< 500 *\nCLOSED")
+		if r := s.result(); r.Refused != 1 || len(s.observed.refused) != 1 || s.observed.refused[0].Command != "UNKNOWN" {
+			t.Errorf("%.10q: refused %+v, session %+v", line, s.observed.refused, r)
+		}
 	}
 }
 
