@@ -44,6 +44,14 @@ func (t *Transcript) describeClientHello() []string {
 	return []string{"no complete ClientHello"}
 }
 
+// describeServerHello returns what the server chose.
+func (t *Transcript) describeServerHello() string {
+	if t.ServerHello == nil && t.has(Server, TypeServerHello) {
+		return "a ServerHello that cannot be read"
+	}
+	return t.ServerHello.describe()
+}
+
 // describe returns what the client offered, in lines.
 func (h *ClientHello) describe() []string {
 	name := "no SNI"
@@ -90,7 +98,10 @@ func (h *ServerHello) describe() string {
 	if h == nil {
 		return "no ServerHello"
 	}
-	text := "chose " + h.Version.String() + ", " + h.Suite.String()
+	text := "chose " + h.Version.String()
+	if h.Suite != 0 {
+		text += ", " + h.Suite.String()
+	}
 	if h.Group != 0 {
 		text += ", " + h.Group.String()
 	}

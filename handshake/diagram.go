@@ -60,7 +60,7 @@ func (t *Transcript) header(location *time.Location) []string {
 	}
 	lines := field("recorded", escape(recorded))
 	lines = append(lines, field("client", append([]string{describeAddress(t.Client)}, t.describeClientHello()...)...)...)
-	return append(lines, field("server", describeAddress(t.Server), t.ServerHello.describe())...)
+	return append(lines, field("server", describeAddress(t.Server), t.describeServerHello())...)
 }
 
 // footer describes how the connection ended and what the client did with it.
@@ -218,7 +218,10 @@ var plain = [2]string{"│", "│"}
 // row returns the row of the i-th message.
 func (t *Transcript) row(i int) row {
 	m := &t.Messages[i]
-	r := row{size: safetext.Shorten(strconv.Itoa(m.Size), sizeWidth-1), lifelines: plain}
+	r := row{lifelines: plain}
+	if m.Size > 0 { // the logs of other programs may not have it
+		r.size = safetext.Shorten(strconv.Itoa(m.Size), sizeWidth-1)
+	}
 	if t.timed() && (!t.sameWrite(i-1, i) || m.At != t.Messages[i-1].At) {
 		r.time = elapsed(m.At)
 	}

@@ -36,9 +36,9 @@ To capture what reaches a server on port 25:
 
   tcpdump -i any -w capture.pcap port 25
 
-It also reads what other programs log of a handshake: TLS traces of Postfix 3.12
-(smtpd_tls_loglevel = 1,trace), openssl s_client and s_server with -trace or -msg, gnutls-cli -d 4,
-and swaks. They say less than a capture.
+It also reads what other programs log of a handshake: Postfix's mail log with smtpd_tls_loglevel = 2,
+TLS traces of Postfix 3.12 (smtpd_tls_loglevel = 1,trace), openssl s_client and s_server with -trace
+or -msg, gnutls-cli -d 4, and swaks. They say less than a capture.
 
 Exit status:
 

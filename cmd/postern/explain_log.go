@@ -65,7 +65,13 @@ func logLimits(s *tlslog.Session) (texts []string) {
 	if t == nil {
 		return []string{fmt.Sprintf("%s lists no handshake messages. If TLS fails, run openssl s_client -trace, or capture the packets.", s.Program)}
 	}
-	texts = append(texts, fmt.Sprintf("Read from a log of %s, which has no times and does not show what shared a write.", s.Program))
+	texts = append(texts, fmt.Sprintf("Read from a log of %s. Times are not known, and not what shared a write.", s.Program))
+	if s.Negotiated != "" {
+		texts = append(texts, "It says that the handshake is complete: "+safetext.Printable(s.Negotiated)+".")
+	}
+	if s.Program == "Postfix" && t.Completed {
+		texts = append(texts, "It does not say how a complete handshake's connection ended, or who closed it.")
+	}
 	ticket := slices.ContainsFunc(t.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 	if ticket && t.View == handshake.AtClient && t.ServerHello != nil && t.ServerHello.Version == tls.VersionTLS13 {
 		texts = append(texts, "A client lists a session ticket when it reads it, after it has sent its Finished. "+

@@ -21,6 +21,7 @@ type builder struct {
 	version                  handshake.Version // if no ServerHello can be read
 	suite                    handshake.Suite
 	peerClosed               bool // the program says that the peer closed without an alert
+	timedOut                 bool
 	peerReset                bool
 	ownClosed                bool
 }
@@ -204,6 +205,8 @@ func (b *builder) end() handshake.End {
 		end.Kind, end.By = handshake.EndClosed, b.own
 	case b.peerClosed:
 		end.Kind, end.By = handshake.EndClosed, b.peer()
+	case b.timedOut:
+		end.Kind, end.By = handshake.EndTimeout, b.peer()
 	}
 	return end
 }

@@ -2,6 +2,7 @@
 //
 //   - OpenSSL's s_client and s_server with -trace or -msg
 //   - TLS traces of Postfix 3.12 and later (smtpd_tls_loglevel = 1,trace), which OpenSSL writes
+//   - Postfix's mail log with smtpd_tls_loglevel = 2
 //   - gnutls-cli -d 4 and higher
 //   - swaks, which says how TLS went, but lists no messages
 //
@@ -35,18 +36,18 @@ const (
 )
 
 // ErrFormat means that a text is no log that this package reads.
-var ErrFormat = errors.New("tlslog: not a log of OpenSSL, GnuTLS or swaks")
+var ErrFormat = errors.New("tlslog: not a log of OpenSSL, Postfix, GnuTLS or swaks")
 
 // A Session is a TLS session in a log.
 type Session struct {
-	// Program is "OpenSSL", "GnuTLS" or "swaks".
+	// Program is "OpenSSL", "Postfix", "GnuTLS" or "swaks".
 	Program string
 
 	// Transcript is the handshake, without times; nil if the log does not list its messages.
 	Transcript *handshake.Transcript
 
-	// Completed and Negotiated say without a transcript whether the handshake completed,
-	// and the version and cipher suite in the log's words.
+	// Completed says whether the handshake completed. Negotiated are the version and cipher
+	// suite in the log's words, if it has some.
 	Completed  bool
 	Negotiated string
 
@@ -73,6 +74,8 @@ func Read(r io.Reader) ([]Session, error) {
 	switch {
 	case bytes.Contains(text, []byte("|<4>| HSK[")):
 		sessions = readGnuTLS(text)
+	case bytes.Contains(text, []byte(": SSL_accept:")):
+		sessions = readPostfix(text)
 	case isSwaks(text):
 		sessions = readSwaks(text)
 	default:

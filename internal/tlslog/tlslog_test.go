@@ -3,6 +3,7 @@ package tlslog
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,9 +25,9 @@ type reading struct {
 }
 
 const (
-	openssl30 = "t13i310900_e8f1e7e78f70_1f22a2ca17c4"
-	gnutls37  = "t13i291200_723694b0fccc_2cc26d266019"
-	postfix   = "t13i751000_52bf2443d8e6_24695f2957a7"
+	openssl30  = "t13i310900_e8f1e7e78f70_1f22a2ca17c4"
+	gnutls37   = "t13i291200_723694b0fccc_2cc26d266019"
+	postfix312 = "t13i751000_52bf2443d8e6_24695f2957a7"
 )
 
 var (
@@ -54,8 +55,8 @@ var readings = map[string]reading{
 		"t11i230500_44099cda8a52_195413a0cc0f", nil, true},
 	"openssl-3.0.s_server-trace.closed-twice":  {"OpenSSL", handshake.AtServer, "closed silently by the client, after the server's Finished", openssl30, nil, true},
 	"openssl-3.0.s_server-trace.goodbye":       {"OpenSSL", handshake.AtServer, goodbye, openssl30, nil, false},
-	"postfix-3.12.posttls-finger.early-ticket": {"OpenSSL", handshake.AtClient, goodbye, postfix, nil, false},
-	"postfix-3.12.posttls-finger.tls12":        {"OpenSSL", handshake.AtClient, goodbye, postfix, nil, false},
+	"postfix-3.12.posttls-finger.early-ticket": {"OpenSSL", handshake.AtClient, goodbye, postfix312, nil, false},
+	"postfix-3.12.posttls-finger.tls12":        {"OpenSSL", handshake.AtClient, goodbye, postfix312, nil, false},
 	"postfix-3.12.smtpd.closed":                {"OpenSSL", handshake.AtServer, open, openssl30, nil, false}, // only the mail log says that the client closed
 	"postfix-3.12.smtpd.certificate-refused":   {"OpenSSL", handshake.AtServer, refused, openssl30, certificate, true},
 	"postfix-3.12.smtpd.quit":                  {"OpenSSL", handshake.AtServer, "closed by the server (close_notify)", openssl30, nil, false},
@@ -167,6 +168,30 @@ func TestReadsARetryAndAResumption(t *testing.T) {
 	s = read(t, "testdata/openssl-3.0.s_client-msg.resumed.txt")[0].Transcript
 	if !s.ClientHello.PSK || !s.ServerHello.Resumed {
 		t.Errorf("hellos of a resumption: %+v, %+v", s.ClientHello, s.ServerHello)
+	}
+}
+
+// Postfix's mail log names messages, and how a failed handshake ended.
+func TestReadsPostfixsMailLog(t *testing.T) {
+	var got []string
+	for _, s := range read(t, "testdata/postfix-3.12.maillog.txt") {
+		diagnoses, failed := interop.Diagnose(s.Transcript)
+		cases := ""
+		for _, d := range diagnoses {
+			cases += " " + d.Case.ID
+		}
+		got = append(got, fmt.Sprintf("%v %v%s: %s, %s", s.Completed, failed, cases, s.Transcript.DescribeEnd(), s.Negotiated))
+	}
+	want := []string{
+		"false true: closed silently by the client, after the server's Finished, ",
+		"false true: connection reset by the client, after the server's Finished, ",
+		"false true certificate-refused: ended by the client with the alert unknown_ca, ",
+		"true false: still open when the recording stopped, TLSv1.3 with cipher TLS_AES_256_GCM_SHA384",
+		"true false: still open when the recording stopped, TLSv1.2 with cipher ECDHE-ECDSA-AES256-GCM-SHA384",
+		"true false: still open when the recording stopped, TLSv1.1 with cipher ECDHE-ECDSA-AES256-SHA",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
