@@ -110,7 +110,7 @@ func (o *liveOutput) until(text string, over <-chan error) error {
 }
 
 func newCertificate(t *testing.T, life time.Duration) *testcert.Pair {
-	return testcert.New(t, testcert.Options{Names: []string{ourHost, "mx2.receiver.example", "mta-sts.receiver.example"}, NotAfter: time.Now().Add(life)})
+	return testcert.New(t, testcert.Options{Names: []string{ourHost, "mx2.receiver.example", "mta-sts.receiver.example"}, CA: testcert.NewCA(t), NotAfter: time.Now().Add(life)})
 }
 
 func mustStartReceiver(t *testing.T, flags ...string) *receiver {

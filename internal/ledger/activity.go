@@ -20,6 +20,7 @@ type Activity struct {
 	Counts
 	Unused int64            // those in Full and Resumed that left without a command
 	Cases  map[string]int64 // Failed by the most certain diagnosis; see [Unknown]
+	Unsure map[string]int64 // those in Cases whose diagnosis is no more than possible
 }
 
 // maxActivity bounds the sessions that are read. A large sender has fewer in a day.
@@ -40,8 +41,9 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 		q.add(`LIMIT ?)
 			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN
 				(SELECT case_id FROM diagnoses WHERE handshake = chosen.id ORDER BY confidence DESC, case_id LIMIT 1) END AS found,
+				CASE outcome WHEN 3 THEN (SELECT max(confidence) < 0.6 FROM diagnoses WHERE handshake = chosen.id) END AS unsure,
 				count(*), count(after), sum(unused), min(at), max(at)
-			FROM chosen GROUP BY address, ehlo, outcome, found ORDER BY address, ehlo`, maxActivity)
+			FROM chosen GROUP BY address, ehlo, outcome, found, unsure ORDER BY address, ehlo`, maxActivity)
 		return nil
 	}, scanActivity)
 	return merged(found), err
@@ -51,8 +53,9 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 func scanActivity(scan scanner) (s Activity, err error) {
 	var outcome Outcome
 	var found sql.NullString
+	var unsure sql.NullBool
 	var n int64
-	err = scan(addrInto(&s.Address), &s.EHLO, &outcome, &found, &n, &s.Returned, &s.Unused, timeInto(&s.First), timeInto(&s.Last))
+	err = scan(addrInto(&s.Address), &s.EHLO, &outcome, &found, &unsure, &n, &s.Returned, &s.Unused, timeInto(&s.First), timeInto(&s.Last))
 	switch outcome {
 	case Full:
 		s.Full = n
@@ -62,6 +65,9 @@ func scanActivity(scan scanner) (s Activity, err error) {
 		s.Plaintext = n
 	case Failed:
 		s.Failed, s.Cases = n, map[string]int64{found.String: n}
+		if unsure.Bool && found.String != Unknown {
+			s.Unsure = s.Cases
+		}
 	}
 	return s, err
 }
@@ -81,18 +87,27 @@ func merged(parts []Activity) (all []Activity) {
 func (s *Activity) add(part Activity) {
 	s.Counts.Add(part.Counts)
 	s.Unused += part.Unused
-	for id, n := range part.Cases {
-		if s.Cases == nil {
-			s.Cases = make(map[string]int64)
-		}
-		s.Cases[id] += n
-	}
+	s.Cases, s.Unsure = sum(s.Cases, part.Cases), sum(s.Unsure, part.Unsure)
 	if part.First.Before(s.First) {
 		s.First = part.First
 	}
 	if part.Last.After(s.Last) {
 		s.Last = part.Last
 	}
+}
+
+// sum returns the sums of counts by case; nil if there are none.
+func sum(a, b map[string]int64) map[string]int64 {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	all := make(map[string]int64)
+	for _, counts := range []map[string]int64{a, b} {
+		for id, n := range counts {
+			all[id] += n
+		}
+	}
+	return all
 }
 
 // FailingAddresses returns the addresses with failed handshakes, or with mail in plaintext

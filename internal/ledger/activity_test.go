@@ -107,3 +107,20 @@ func TestActivityHasUnusedHandshakes(t *testing.T) {
 		t.Errorf("got %+v, %v; want 2 full handshakes, one unused", found, err)
 	}
 }
+
+// A diagnosis that is only possible counts for its case, and is known to be unsure.
+func TestActivityKnowsUnsureDiagnoses(t *testing.T) {
+	t.Parallel()
+	unsure := func(h *Handshake) {
+		h.Diagnoses = []Diagnosis{{"early-ticket", 0.5, nil}, {"certificate-refused", 0.4, nil}}
+	}
+	path := written(t, failure("A"), with(failure("B"), unsure), with(failure("C"), unsure), with(failure("D"), func(h *Handshake) { h.Diagnoses = nil }))
+	found, err := reader(t, path).Activity(t.Context(), theDay, SenderQuery{Domains: []string{"sender.example"}})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("got %+v, %v", found, err)
+	}
+	cases, guesses := map[string]int64{"early-ticket": 3, Unknown: 1}, map[string]int64{"early-ticket": 2}
+	if !reflect.DeepEqual(found[0].Cases, cases) || !reflect.DeepEqual(found[0].Unsure, guesses) {
+		t.Errorf("cases %v, unsure %v, want %v, %v", found[0].Cases, found[0].Unsure, cases, guesses)
+	}
+}

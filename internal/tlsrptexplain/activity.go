@@ -26,6 +26,7 @@ type Activity struct {
 	Senders []Sender // most failures first
 	During  ledger.Counts
 	Cases   map[string]int64 // failed sessions of During by case ID, or [ledger.Unknown]
+	Unsure  map[string]int64 // those in Cases whose diagnosis is no more than possible
 	Unused  int64            // TLS sessions of During that ended without a command
 	After   ledger.Counts    // from the end of the report until now
 
@@ -119,7 +120,7 @@ func (x Explainer) confirmedNames(ctx context.Context, in ledger.Span, whose led
 
 // match counts the sender's sessions in the report's hours and after them.
 func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, whose ledger.SenderQuery, names map[netip.Addr]string) (Activity, error) {
-	a := Activity{Domains: whose.Domains, Cases: make(map[string]int64), NoDNS: x.Resolver == nil && whose.Domains != nil}
+	a := Activity{Domains: whose.Domains, Cases: make(map[string]int64), Unsure: make(map[string]int64), NoDNS: x.Resolver == nil && whose.Domains != nil}
 	found, err := x.Ledger.Activity(ctx, hours, whose)
 	if err != nil {
 		return a, err
@@ -162,6 +163,7 @@ func (a *Activity) add(sender Sender) {
 	a.Unused += sender.Unused
 	for id, n := range sender.Cases {
 		a.Cases[id] += n
+		a.Unsure[id] += sender.Unsure[id]
 	}
 }
 

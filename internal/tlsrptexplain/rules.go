@@ -184,10 +184,13 @@ func knownCase(_ Question, e *Explanation) (Conclusion, bool) {
 			count(e.Activity.Cases[id], "failure"), count(e.worst().Failed, "failed session")),
 		Confidence: interop.Likely, Case: known, Next: known.Remedy.Postern, Sources: sourceURLs(known),
 	}
-	if e.Activity.confirmed() && 2*e.Activity.Cases[id] >= e.worst().Failed {
+	f, still := e.Records.problemOfCase(known)
+	switch sure := e.Activity.Cases[id] - e.Activity.Unsure[id]; {
+	case 2*sure < e.Activity.Cases[id] && !still:
+		c.Confidence = interop.Possible
+	case e.Activity.confirmed() && 2*sure >= e.worst().Failed:
 		c.Confidence = interop.AlmostCertain
 	}
-	f, still := e.Records.problemOfCase(known)
 	switch completed := e.Activity.After.Full + e.Activity.After.Resumed; {
 	case still && len(f.Advice) > 0:
 		c.Next = f.Advice[0].Action

@@ -91,11 +91,17 @@ var confirmed = fakeDNS{"192.0.2.7": "mx1.big.example.", "mx1.big.example.": "19
 func TestConclusionsFromTheLedger(t *testing.T) {
 	left := completed(12)
 	left[0].Unused = 9
+	unsure := earlyTicket()
+	unsure[0].Unsure = map[string]int64{"early-ticket": 20}
 	testConclusions(t, map[string]conclusionTest{
 		"a known case, matched by reverse DNS": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: confirmed, Prober: &fakeProber{}}, nil,
 			"early-ticket: Closes silently", `mode "stock"`, interop.AlmostCertain},
 		"a known case, matched by EHLO alone": {Explainer{Ledger: &fakeLedger{during: earlyTicket()}, Resolver: fakeDNS{}, Prober: &fakeProber{}}, nil,
 			"early-ticket: Closes silently", `mode "stock"`, interop.Likely},
+		"a known case whose diagnoses are only possible": {Explainer{Ledger: &fakeLedger{during: unsure}, Resolver: confirmed, Prober: &fakeProber{}}, nil,
+			"early-ticket: Closes silently", `mode "stock"`, interop.Possible},
+		"such a case that the probe finds too": {Explainer{Ledger: &fakeLedger{during: unsure}, Resolver: confirmed, Prober: &fakeProber{findings: []probe.Finding{ofCase("early-ticket")}}}, nil,
+			"early-ticket", "Fix early-ticket.", interop.Likely},
 		"a known case that is over": {Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: completed(12)}, Resolver: confirmed}, nil,
 			"early-ticket", "since then 12 sessions of this sender completed TLS", interop.AlmostCertain},
 		"a known case that goes on": {Explainer{Ledger: &fakeLedger{during: earlyTicket(), later: append(completed(12), earlyTicket()...)}, Resolver: confirmed}, nil,
