@@ -11,30 +11,35 @@ import (
 )
 
 var (
-	postfixLine        = regexp.MustCompile(`postfix[^ \[]*/smtpd\[(\d{1,10})\]: (.*)$`)
-	postfixState       = regexp.MustCompile(`^SSL_accept:(?:SSLv3/TLS|TLSv1\.3) (read|write) (.*)$`)
+	postfixLine        = regexp.MustCompile(`postfix[^ \[]*/smtpd?\[(\d{1,10})\]: (.*)$`)
+	postfixState       = regexp.MustCompile(`^SSL_(?:accept|connect):(SSLv3/TLS|TLSv1\.3) (read|write) (.*)$`)
+	postfixBegin       = regexp.MustCompile(`^setting up TLS connection (from|to) `)
 	postfixAlert       = regexp.MustCompile(`^SSL3 alert (read|write):(warning|fatal):(.*)$`)
-	postfixError       = regexp.MustCompile(`^SSL_accept error from .*\]: (.*)$`)
-	postfixEstablished = regexp.MustCompile(`TLS connection established from .*: (TLSv1(?:\.\d)?) with cipher (\S+)`)
+	postfixError       = regexp.MustCompile(`^SSL_(?:accept|connect) error (?:from|to) .*: (.*)$`)
+	postfixEstablished = regexp.MustCompile(`TLS connection established (?:from|to) .*: (TLSv1(?:\.\d)?) with cipher (\S+)`)
 )
 
-// postfixStates are the states of OpenSSL's server in which a message has been read or written.
+// postfixStates are the states of OpenSSL in which a message has been read or written.
 var postfixStates = map[string]handshake.MessageType{
-	"client hello":              handshake.TypeClientHello,
-	"server hello":              handshake.TypeServerHello,
-	"change cipher spec":        handshake.TypeChangeCipherSpec,
-	"encrypted extensions":      handshake.TypeEncryptedExtensions,
-	"certificate":               handshake.TypeCertificate,
-	"client certificate":        handshake.TypeCertificate,
-	"certificate request":       handshake.TypeCertificateRequest,
-	"server certificate verify": handshake.TypeCertificateVerify,
-	"certificate verify":        handshake.TypeCertificateVerify,
-	"certificate status":        handshake.TypeCertificateStatus,
-	"key exchange":              handshake.TypeServerKeyExchange,
-	"server done":               handshake.TypeServerHelloDone,
-	"client key exchange":       handshake.TypeClientKeyExchange,
-	"finished":                  handshake.TypeFinished,
-	"session ticket":            handshake.TypeNewSessionTicket,
+	"client hello":               handshake.TypeClientHello,
+	"server hello":               handshake.TypeServerHello,
+	"change cipher spec":         handshake.TypeChangeCipherSpec,
+	"encrypted extensions":       handshake.TypeEncryptedExtensions,
+	"certificate":                handshake.TypeCertificate,
+	"client certificate":         handshake.TypeCertificate,
+	"server certificate":         handshake.TypeCertificate,
+	"certificate request":        handshake.TypeCertificateRequest,
+	"server certificate request": handshake.TypeCertificateRequest,
+	"server certificate verify":  handshake.TypeCertificateVerify,
+	"certificate verify":         handshake.TypeCertificateVerify,
+	"certificate status":         handshake.TypeCertificateStatus,
+	"key exchange":               handshake.TypeServerKeyExchange,
+	"server key exchange":        handshake.TypeServerKeyExchange,
+	"server done":                handshake.TypeServerHelloDone,
+	"client key exchange":        handshake.TypeClientKeyExchange,
+	"finished":                   handshake.TypeFinished,
+	"session ticket":             handshake.TypeNewSessionTicket,
+	"server session ticket":      handshake.TypeNewSessionTicket,
 }
 
 var postfixVersions = map[string]handshake.Version{
@@ -44,7 +49,7 @@ var postfixVersions = map[string]handshake.Version{
 // maxProcesses bounds the processes whose lines are interleaved in a log.
 const maxProcesses = 1000
 
-// readPostfix reads Postfix's mail log with smtpd_tls_loglevel = 2. It names the messages, and
+// readPostfix reads Postfix's mail log with smtpd_tls_loglevel or smtp_tls_loglevel = 2. It names the messages, and
 // says of a failed handshake how it ended. Of a complete one it does not: the callback that
 // writes the log has been removed then.
 func readPostfix(text []byte) []Session {
@@ -68,11 +73,11 @@ type postfix struct {
 
 func (p *postfix) line(process, text string) {
 	b := p.running[process]
-	if strings.HasPrefix(text, "setting up TLS connection from ") {
+	if m := postfixBegin.FindStringSubmatch(text); m != nil {
 		p.end(process)
 		if len(p.running) < maxProcesses {
 			b = new(builder)
-			b.begin(false)
+			b.begin(m[1] == "to")
 			p.running[process] = b
 		}
 		return
@@ -81,7 +86,7 @@ func (p *postfix) line(process, text string) {
 		return
 	}
 	if m := postfixState.FindStringSubmatch(text); m != nil {
-		b.state(m[1] == "write", m[2], strings.HasPrefix(text, "SSL_accept:TLSv1.3"))
+		b.state(m[2] == "write", m[3], m[1] == "TLSv1.3")
 	} else if m := postfixAlert.FindStringSubmatch(text); m != nil {
 		b.postfixAlert(m[1] == "write", m[2] == "fatal", m[3])
 	} else if m := postfixError.FindStringSubmatch(text); m != nil {

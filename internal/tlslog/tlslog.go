@@ -2,7 +2,7 @@
 //
 //   - OpenSSL's s_client and s_server with -trace or -msg
 //   - TLS traces of Postfix 3.12 and later (smtpd_tls_loglevel = 1,trace), which OpenSSL writes
-//   - Postfix's mail log with smtpd_tls_loglevel = 2
+//   - Postfix's mail log with smtpd_tls_loglevel = 2, or smtp_tls_loglevel = 2
 //   - gnutls-cli -d 4 and higher
 //   - swaks, which says how TLS went, but lists no messages
 //
@@ -74,7 +74,7 @@ func Read(r io.Reader) ([]Session, error) {
 	switch {
 	case bytes.Contains(text, []byte("|<4>| HSK[")):
 		sessions = readGnuTLS(text)
-	case bytes.Contains(text, []byte(": SSL_accept:")):
+	case bytes.Contains(text, []byte(": SSL_accept:")), bytes.Contains(text, []byte(": SSL_connect:")):
 		sessions = readPostfix(text)
 	case isSwaks(text):
 		sessions = readSwaks(text)

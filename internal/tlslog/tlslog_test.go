@@ -174,7 +174,7 @@ func TestReadsARetryAndAResumption(t *testing.T) {
 // Postfix's mail log names messages, and how a failed handshake ended.
 func TestReadsPostfixsMailLog(t *testing.T) {
 	var got []string
-	for _, s := range read(t, "testdata/postfix-3.12.maillog.txt") {
+	for _, s := range append(read(t, "testdata/postfix-3.12.maillog.txt"), read(t, "testdata/postfix-3.12.maillog.client.txt")...) {
 		diagnoses, failed := interop.Diagnose(s.Transcript)
 		cases := ""
 		for _, d := range diagnoses {
@@ -189,6 +189,9 @@ func TestReadsPostfixsMailLog(t *testing.T) {
 		"true false: still open when the recording stopped, TLSv1.3 with cipher TLS_AES_256_GCM_SHA384",
 		"true false: still open when the recording stopped, TLSv1.2 with cipher ECDHE-ECDSA-AES256-GCM-SHA384",
 		"true false: still open when the recording stopped, TLSv1.1 with cipher ECDHE-ECDSA-AES256-SHA",
+		"false true: connection reset by the server, after ClientHello, ",
+		"false true: closed silently by the server, after ClientHello, ",
+		"true false: still open when the recording stopped, TLSv1.3 with cipher TLS_AES_128_GCM_SHA256",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
