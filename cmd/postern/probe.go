@@ -274,7 +274,7 @@ func (p probeCmd) watch(ctx context.Context, ui terminal.UI, examine examineFunc
 			}
 			now := probe.ProblemsOf(result.report, result.err)
 			for _, line := range known[i].Changes(now) {
-				fmt.Fprintf(ui.Out, "%s  %s: %s\n", localTime(time.Now()), safetext.Printable(p.Targets[i]), line)
+				fmt.Fprintf(ui.Out, "%s  %s: %s\n", localTime(time.Now()), safetext.Printable(p.Targets[i]), safetext.Printable(line))
 			}
 			known[i] = now
 		}

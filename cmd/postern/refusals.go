@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"postern/internal/ledger"
 	"postern/internal/safetext"
@@ -98,38 +97,4 @@ func refusedAddresses(r ledger.Refusal) string {
 		words = append(words, "to "+safetext.Shorten(r.To, 80))
 	}
 	return strings.Join(words, " ")
-}
-
-// A refusalJSON is a refusal, as in docs/json.md.
-type refusalJSON struct {
-	First    time.Time `json:"first"`
-	Last     time.Time `json:"last"`
-	Network  string    `json:"network,omitempty"`
-	EHLO     string    `json:"ehlo,omitempty"`
-	Command  string    `json:"command,omitempty"`
-	From     string    `json:"from,omitempty"`
-	To       string    `json:"to,omitempty"`
-	Reply    string    `json:"reply"`
-	By       string    `json:"by,omitempty"`
-	Count    int64     `json:"count"`
-	Session  string    `json:"session,omitempty"`
-	Accepted time.Time `json:"accepted,omitzero"`
-}
-
-func toRefusalJSON(r ledger.Refusal) refusalJSON {
-	out := refusalJSON{
-		First: r.First.UTC(), Last: r.Last.UTC(), EHLO: r.EHLO, Command: r.Command, From: r.From, To: r.To,
-		Reply: r.Reply, Count: r.Count, Session: r.Session, Accepted: r.Accepted,
-	}
-	if r.Network.IsValid() {
-		out.Network = r.Network.String()
-	}
-	switch {
-	case r.Command == "":
-	case r.Remote:
-		out.By = "next hop"
-	default:
-		out.By = "postern"
-	}
-	return out
 }

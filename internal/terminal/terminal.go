@@ -10,6 +10,7 @@
 package terminal
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"postern/internal/safetext"
 )
@@ -104,11 +108,30 @@ func (e *HintedError) Error() string  { return e.Err.Error() }
 func (e *HintedError) Unwrap() error  { return e.Err }
 func (e *HintedError) Remedy() string { return e.Hint }
 
-// JSON prints one object on a line of its own.
+// JSON prints one object on a line of its own. Characters that are not printable are escaped:
+// package json escapes those below U+0020, but neither the other control characters nor the
+// bidirectional ones, which a terminal obeys.
 func (u UI) JSON(object any) error {
-	encoder := json.NewEncoder(u.Out)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(object)
+	if err := encoder.Encode(object); err != nil {
+		return err
+	}
+	var line []byte
+	for _, r := range strings.TrimSuffix(text.String(), "\n") { // outside strings JSON is ASCII
+		switch {
+		case unicode.IsPrint(r):
+			line = utf8.AppendRune(line, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			line = fmt.Appendf(line, `\u%04x\u%04x`, high, low)
+		default:
+			line = fmt.Appendf(line, `\u%04x`, r)
+		}
+	}
+	_, err := u.Out.Write(append(line, '\n'))
+	return err
 }
 
 const (

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"testing"
 )
@@ -24,5 +25,21 @@ func TestUntrustedTextCannotControlTheTerminal(t *testing.T) {
 	}
 	if got, want := out.String(), "subject\ufffd     a\ufffd[31mred line \ufffdend\n"; got != want {
 		t.Errorf("standard output is\n%q, want\n%q", got, want)
+	}
+}
+
+func TestJSONCannotControlTheTerminalAndLosesNothing(t *testing.T) {
+	var out bytes.Buffer
+	want := map[string]string{"a\u009b": "<é€\U0001f600> \x1b\x7f\u0085\u202e\u200b\U000e0001\n"}
+	if err := (UI{Out: &out}).JSON(want); err != nil {
+		t.Fatal(err)
+	}
+	text := `{"a\u009b":"<é€😀> \u001b\u007f\u0085\u202e\u200b\udb40\udc01\n"}` + "\n"
+	if out.String() != text {
+		t.Errorf("%q, want %q", out.String(), text)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got["a\u009b"] != want["a\u009b"] {
+		t.Errorf("read back as %q, %v", got, err)
 	}
 }
