@@ -198,7 +198,7 @@ func (a *assembler) skip(s *stream, n int) bool {
 // that the server has answered on.
 func (r *Recorder) missing(s *stream, n int) {
 	switch {
-	case s.dataNoted, r.exchange.turns >= finishedTurn, r.clientFinished && s.side == Client:
+	case s.dataNoted, r.exchange.record, r.clientFinished && s.side == Client:
 		return
 	}
 	if s.side == Client {

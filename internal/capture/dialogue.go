@@ -110,7 +110,7 @@ func (d *dialogue) command(line []byte) {
 		d.c.Mail = true
 	}
 	if d.expected = startTLSReplyTo(line); d.expected != nil {
-		d.c.StartTLS, d.replyMissing = true, false
+		d.c.StartTLS, d.replyMissing = true, d.server.gap
 	}
 }
 
@@ -187,7 +187,7 @@ type lineBuffer struct {
 }
 
 // next returns the next line, which may have begun in earlier data, and the data after
-// it. The line has no line ending, is cut at maxLine, empty if data is missing, and valid
+// it. The line has no line ending, is cut at maxLine, empty if its beginning is missing, and valid
 // until the next call.
 func (l *lineBuffer) next(data []byte) (line, rest []byte, complete bool) {
 	part, rest, complete := bytes.Cut(data, []byte("\n"))
@@ -196,8 +196,8 @@ func (l *lineBuffer) next(data []byte) (line, rest []byte, complete bool) {
 		return nil, nil, false
 	}
 	line = bytes.TrimSuffix(l.partial, []byte("\r"))
-	if l.gap {
-		line = nil
+	if l.gap && serverProtocol(line) == None && clientProtocol(line) == None {
+		line = nil // the end of one that began in the gap
 	}
 	l.partial, l.gap = l.partial[:0], false
 	return line, rest, true

@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,21 @@ func TestIncompleteCapturesDoNotMislead(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Whichever packet is missing, TLS is found.
+func TestTLSIsFoundWithoutAnyOnePacket(t *testing.T) {
+	healthyFlows, failingFlows := recordedFlows(t)
+	maps.Copy(healthyFlows, failingFlows)
+	for name, turns := range healthyFlows {
+		all := frames(t, segments(turns, 1460, 1000, 2000))
+		for i := range all {
+			found := read(t, pcap(t, ethernet.link, slices.Delete(slices.Clone(all), i, i+1)), nil)
+			if len(found) != 1 || found[0].Transcript == nil {
+				t.Errorf("%s, without packet %d: read %+v", name, i, found[0])
+			}
 		}
 	}
 }
