@@ -136,7 +136,7 @@ func (sel *Selector) Restore(states []State) {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	for _, state := range states {
-		if int(state.Mode) >= modes || int(state.Helps) >= modes || int(state.Trial) >= modes || state.Retries < 0 || state.Trials < 0 || state.Penalty < 0 {
+		if int(state.Mode) >= modes || int(state.Helps) >= modes || int(state.Trial) >= modes || state.Retries < 0 || state.Trials < 0 || state.Penalty < 0 || len(state.Closers) > maxClosers {
 			continue
 		}
 		if state.Since.IsZero() && state.Mode != sel.initial || !state.Since.IsZero() && !safer(state.Mode, sel.initial) {

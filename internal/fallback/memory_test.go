@@ -125,6 +125,8 @@ func TestRestoreIgnoresInvalidStates(t *testing.T) {
 	l.Restore([]State{
 		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: sessionticket.Mode(modes), Since: epoch, Seen: epoch},
 		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch, Retries: -1},
+		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch, Trial: sessionticket.Mode(modes)},
+		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch, Closers: make([]Closer, maxClosers+1)},
 	})
 	wantMode(t, l, from("192.0.2.7", ""), epoch, stock)
 }
