@@ -19,9 +19,9 @@
 //
 // # Limits
 //
-// The message is in memory. Of its signatures the first [MaxSignatures] are verified, each with
-// one DNS query. The work is linear in the size of the message. More than 10,000 header fields
-// are an error.
+// The message is in memory. A header of more than 64 KiB or 1,000 lines is an error. Of the
+// signatures the first [MaxSignatures] are verified, each with one DNS query. The body is hashed
+// once for each canonicalization, and RSA keys have at most 4,096 bits.
 package dkim
 
 import (
@@ -67,10 +67,11 @@ type Signature struct {
 // the order of the header. Lines may end in LF, as in a mailbox. It calls LookupTXT for
 // several signatures at once.
 func (v Verifier) Verify(ctx context.Context, message []byte, received time.Time) []Signature {
-	header, body, err := split(message)
+	header, text, err := split(message)
 	if err != nil {
 		return []Signature{{Err: err}}
 	}
+	body := newBodyHashes(text)
 	var fields []field
 	for _, f := range header {
 		if f.is("DKIM-Signature") && len(fields) < MaxSignatures {
@@ -98,7 +99,7 @@ func (v Verifier) Verify(ctx context.Context, message []byte, received time.Time
 }
 
 // verify follows RFC 6376, Section 6.1.
-func (v Verifier) verify(ctx context.Context, s signature, header []field, body []byte, received time.Time) error {
+func (v Verifier) verify(ctx context.Context, s signature, header []field, body bodyHashes, received time.Time) error {
 	if !s.expires.IsZero() && received.After(s.expires) {
 		return fmt.Errorf("it expired at %s, and the message was received at %s", formatTime(s.expires), formatTime(received))
 	}
@@ -106,7 +107,7 @@ func (v Verifier) verify(ctx context.Context, s signature, header []field, body 
 	if err != nil {
 		return err
 	}
-	if sum := s.bodyHash(body); !bytes.Equal(sum, s.hash) {
+	if sum := body.of(s); !bytes.Equal(sum, s.hash) {
 		return errors.New("the body was changed: its hash differs")
 	}
 	if !k.verifies(s.headerHash(header), s.signed) {
@@ -154,31 +155,35 @@ func (f field) value() string {
 	return value
 }
 
-const maxFields = 10_000
+// Bounds of a header in bytes, with CRLF, and in lines. Those of genuine messages have up to 20 KiB.
+const (
+	maxHeader      = 64 << 10
+	maxHeaderLines = 1000
+)
 
-var errTooManyFields = fmt.Errorf("more than %d header fields", maxFields)
+var errHeaderTooLarge = fmt.Errorf("the header has more than %d KiB or %d lines", maxHeader>>10, maxHeaderLines)
 
 // split returns the header and the body of a message, all lines with CRLF.
 func split(message []byte) (header []field, body []byte, err error) {
-	rest := withCRLF(message)
+	message = withCRLF(message)
+	if body, empty := bytes.CutPrefix(message, []byte("\r\n")); empty {
+		return nil, body, nil
+	}
+	rest, body, _ := bytes.Cut(message, []byte("\r\n\r\n"))
+	if len(rest) > maxHeader || bytes.Count(rest, []byte("\r\n")) >= maxHeaderLines {
+		return nil, nil, errHeaderTooLarge
+	}
 	for len(rest) > 0 {
 		line, next, _ := bytes.Cut(rest, []byte("\r\n"))
-		if len(line) == 0 {
-			return header, next, nil
-		}
-		if len(header) == maxFields {
-			return nil, nil, errTooManyFields
-		}
 		end := len(line)
 		for len(next) > 0 && (next[0] == ' ' || next[0] == '\t') {
-			line, rest, _ := bytes.Cut(next, []byte("\r\n"))
+			line, next, _ = bytes.Cut(next, []byte("\r\n"))
 			end += len("\r\n") + len(line)
-			next = rest
 		}
 		header = append(header, field(rest[:end]))
 		rest = next
 	}
-	return header, nil, nil
+	return header, body, nil
 }
 
 // withCRLF returns a text with CRLF in place of each LF without a CR before it.

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -149,6 +150,11 @@ func TestInvalidSignaturesSayWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	large := rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 380_000), E: 65537}
+	largeData, err := x509.MarshalPKIXPublicKey(&large)
+	if err != nil {
+		t.Fatal(err)
+	}
 	valid := keys{name: edRecord("")}
 	for _, tt := range []struct {
 		mail string
@@ -169,6 +175,7 @@ func TestInvalidSignaturesSayWhy(t *testing.T) {
 		{mail, keys{name: "p=AA=="}, "not an RSA key"},
 		{mail, keys{name: "p=!"}, "not base64"},
 		{mail, keys{name: "p=" + base64.StdEncoding.EncodeToString(smallData)}, "RSA key of 1016 bits"},
+		{mail, keys{name: "p=" + base64.StdEncoding.EncodeToString(largeData)}, "RSA key of 380001 bits"},
 		{mail, keys{name: rsaRecord(t)}, "type rsa, the signature of type"},
 		{mail, keys{name: "nonsense"}, "malformed tag"},
 		{replace("v=1", "v=2"), valid, "version"},
@@ -218,14 +225,28 @@ func TestHostileMessagesAreVerifiedInLinearTime(t *testing.T) {
 	if got := verify(strings.Repeat(mail[:strings.Index(mail, "\r\nReceived")+2], 100)+message, keys{name: edRecord("")}); len(got) != MaxSignatures {
 		t.Errorf("%d signatures are verified", len(got))
 	}
-	many := strings.Repeat("F: x\r\n", maxFields-10) + strings.Replace(mail, " h=", " h="+strings.Repeat("F:", 1_000_000), 1)
-	if err := one(t, many, keys{name: edRecord("")}); err == nil {
+	atLimit := strings.Replace(mail, " h=", " h="+strings.Repeat("F:", 10_000), 1)
+	if err := one(t, strings.Repeat("F: x\r\n", maxHeaderLines-20)+atLimit, keys{name: edRecord("")}); err == nil {
 		t.Error("valid")
 	}
-	if got := verify(strings.Repeat("F: x\r\n", maxFields)+mail, keys{}); len(got) != 1 || !errors.Is(got[0].Err, errTooManyFields) {
-		t.Errorf("%+v", got)
+	for what, large := range map[string]string{
+		"many lines":     strings.Repeat("F: x\r\n", maxHeaderLines) + mail,
+		"folded lines":   "F: x\r\n" + strings.Repeat(" x\r\n", maxHeaderLines) + mail,
+		"LF":             strings.Repeat("F: x\n", maxHeaderLines) + mail,
+		"a long line":    "F: " + strings.Repeat("x", maxHeader) + "\r\n" + mail,
+		"long signature": strings.Replace(mail, " b=", " b="+strings.Repeat("AAAA", maxHeader/4), 1),
+		"no body":        strings.Repeat("F: x\r\n", maxHeaderLines+1),
+	} {
+		looked := false
+		lookup := func(context.Context, string) ([]string, error) { looked = true; return nil, nil }
+		got := Verifier{lookup, "tlsrpt"}.Verify(t.Context(), []byte(large), received)
+		if len(got) != 1 || !errors.Is(got[0].Err, errHeaderTooLarge) || looked {
+			t.Errorf("%s: %+v, key looked up: %v", what, got, looked)
+		}
 	}
-	one(t, strings.Replace(mail, "v=1", strings.Repeat("t1=a;", 1_000_000)+"v=1", 1), keys{})
+	if err := one(t, strings.Replace(mail, "v=1", strings.Repeat(";", maxHeader/2)+"v=1", 1), keys{name: edRecord("")}); err == nil {
+		t.Error("valid with semicolons")
+	}
 	one(t, mail+strings.Repeat("\r\n", 1_000_000), keys{name: edRecord("")})
 }
 

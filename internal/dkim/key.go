@@ -60,11 +60,10 @@ func parseKey(record string) (k key, err error) {
 	return k, k.parsePublic(data)
 }
 
-// Bounds of RSA keys in bits: RFC 8301, Section 3.2 has the lower one, and the upper one limits
-// the work.
+// Bounds of RSA keys in bits, those of RFC 8301, Section 3.2. The upper one limits the work.
 const (
 	minRSA = 1024
-	maxRSA = 8192
+	maxRSA = 4096
 )
 
 func (k *key) parsePublic(data []byte) error {

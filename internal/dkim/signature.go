@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -127,12 +128,29 @@ func (s *signature) check() error {
 	return nil
 }
 
-// bodyHash computes the hash of the body (RFC 6376, Section 3.7).
-func (s *signature) bodyHash(body []byte) []byte {
+// bodyHashes compute the hash of a body by each canonicalization, once for all signatures.
+type bodyHashes struct{ simple, relaxed func() []byte }
+
+func newBodyHashes(body []byte) bodyHashes {
+	return bodyHashes{
+		simple:  sync.OnceValue(func() []byte { return bodyHash(body, false) }),
+		relaxed: sync.OnceValue(func() []byte { return bodyHash(body, true) }),
+	}
+}
+
+func (h bodyHashes) of(s signature) []byte {
+	if s.relaxedBody {
+		return h.relaxed()
+	}
+	return h.simple()
+}
+
+// bodyHash computes the hash of a body (RFC 6376, Section 3.7).
+func bodyHash(body []byte, relaxed bool) []byte {
 	h := sha256.New()
 	empty, written := 0, false // empty lines count only if another line follows
 	for line := range bytes.SplitSeq(bytes.TrimSuffix(body, []byte("\r\n")), []byte("\r\n")) {
-		if s.relaxedBody {
+		if relaxed {
 			line = collapse(line)
 		}
 		if len(line) == 0 {
@@ -146,7 +164,7 @@ func (s *signature) bodyHash(body []byte) []byte {
 		h.Write([]byte("\r\n"))
 		written = true
 	}
-	if !written && !s.relaxedBody {
+	if !written && !relaxed {
 		h.Write([]byte("\r\n")) // Section 3.4.3: an empty body is one empty line
 	}
 	return h.Sum(nil)

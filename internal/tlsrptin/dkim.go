@@ -60,7 +60,10 @@ func (v *verdict) consider(s dkim.Signature, received receipt) {
 	case s.Err != nil:
 		v.retry = v.retry || bySubmitter && errors.Is(s.Err, dkim.ErrTemporary)
 		if v.signer == "" {
-			v.reason = "the DKIM signature of " + safetext.Quote(s.Domain, maxQuoted) + " " + failureText(s.Err, received)
+			v.reason = "the DKIM signature " + failureText(s.Err, received)
+			if s.Domain != "" {
+				v.reason = "the DKIM signature of " + safetext.Quote(s.Domain, maxQuoted) + " " + failureText(s.Err, received)
+			}
 		}
 	case bySubmitter:
 		v.verified, v.signer, v.submitter = true, signer, cmp.Or(v.submitter, signer)
