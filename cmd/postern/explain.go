@@ -97,9 +97,12 @@ func (e explainCmd) text(in io.Reader, out *explainOutput) error {
 	if notTranscript == nil {
 		return out.add(explain(nil, transcript, interop.Context{}))
 	}
-	sessions, err := tlslog.Read(bytes.NewReader(content))
+	sessions, more, err := tlslog.Read(bytes.NewReader(content))
 	if err != nil {
 		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript, nor a TLS log: %w", e.File, notTranscript), Hint: explainHint}
+	}
+	if more {
+		out.ui.Note(fmt.Sprintf("only the first %d MiB and %d sessions of a log are read", tlslog.MaxSize>>20, tlslog.MaxSessions))
 	}
 	for _, s := range sessions {
 		if err := out.add(explainLog(s)); err != nil {

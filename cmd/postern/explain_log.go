@@ -84,7 +84,7 @@ func logLimits(s *tlslog.Session) (texts []string) {
 		texts = append(texts, "It does not say how the connection ended. Postfix's mail log does: SSL_accept error, or lost connection.")
 	}
 	if s.Truncated {
-		texts = append(texts, "It is truncated: raise smtpd_tls_trace_size_limit, or give a part of at most 16 MiB.")
+		texts = append(texts, "It is truncated: raise smtpd_tls_trace_size_limit.")
 	}
 	return texts
 }

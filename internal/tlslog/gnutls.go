@@ -213,7 +213,7 @@ func (p *gnutls) hello(length int) []byte {
 }
 
 func (p *gnutls) endSession() {
-	if p.begun() && len(p.sessions) < maxSessions {
+	if p.begun() && len(p.sessions) <= MaxSessions {
 		p.session.Program = "GnuTLS"
 		p.sessions = append(p.sessions, p.result())
 	}

@@ -310,7 +310,7 @@ func (p *openssl) endRecord() {
 }
 
 func (p *openssl) endSession() {
-	if p.begun() && len(p.sessions) < maxSessions {
+	if p.begun() && len(p.sessions) <= MaxSessions {
 		p.session.Program = "OpenSSL"
 		p.sessions = append(p.sessions, p.result())
 	}

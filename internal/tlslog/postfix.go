@@ -148,7 +148,7 @@ func (b *builder) failed(text string) {
 func (p *postfix) end(process string) {
 	b := p.running[process]
 	delete(p.running, process)
-	if b != nil && len(b.messages) > 0 && len(p.sessions) < maxSessions {
+	if b != nil && len(b.messages) > 0 && len(p.sessions) <= MaxSessions {
 		b.session.Program = "Postfix"
 		p.sessions = append(p.sessions, b.result())
 	}

@@ -18,7 +18,7 @@ func isSwaks(text []byte) bool {
 // readSwaks reads the output of swaks. It has the SMTP commands, and how TLS went.
 func readSwaks(text []byte) (sessions []Session) {
 	lines(text, func(line string) {
-		if strings.HasPrefix(line, "=== Connected to ") && len(sessions) < maxSessions {
+		if strings.HasPrefix(line, "=== Connected to ") && len(sessions) <= MaxSessions {
 			sessions = append(sessions, Session{Program: "swaks"})
 		}
 		if len(sessions) == 0 {

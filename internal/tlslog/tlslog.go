@@ -12,7 +12,7 @@
 //
 // # Limits
 //
-// At most 16 MiB and 1,000 sessions are read. Lines of other programs between, and even
+// At most 16 MiB and 10,000 sessions are read. Lines of other programs between, and even
 // within, those of the log are ignored, since people write both outputs into one file.
 package tlslog
 
@@ -30,9 +30,11 @@ const (
 	// MaxSize is the most bytes that are read. A session of OpenSSL's -trace has some 20 KiB.
 	MaxSize = 16 << 20
 
-	maxSessions = 1000
-	maxLine     = 16 << 10 // bytes of a line that are looked at
-	maxText     = 256      // bytes of what is kept of an error
+	// MaxSessions is the most sessions that are read.
+	MaxSessions = 10_000
+
+	maxLine = 16 << 10 // bytes of a line that are looked at
+	maxText = 256      // bytes of what is kept of an error
 )
 
 // ErrFormat means that a text is no log that this package reads.
@@ -57,20 +59,19 @@ type Session struct {
 	// Err is the error of the program that wrote the log.
 	Err string
 
-	// Truncated reports that the log is not whole.
+	// Truncated reports that the program did not log all, as Postfix does for large traces.
 	Truncated bool
 }
 
-// Read returns the sessions in a log. The error wraps [ErrFormat] if there is none, or is
-// that of r.
-func Read(r io.Reader) ([]Session, error) {
+// Read returns the sessions in a log, and whether it has more than is read. The error wraps
+// [ErrFormat] if there is none, or is that of r.
+func Read(r io.Reader) (sessions []Session, more bool, err error) {
 	text, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	cut := len(text) > MaxSize
+	more = len(text) > MaxSize
 	text = text[:min(len(text), MaxSize)]
-	var sessions []Session
 	switch {
 	case bytes.Contains(text, []byte("|<4>| HSK[")):
 		sessions = readGnuTLS(text)
@@ -82,12 +83,12 @@ func Read(r io.Reader) ([]Session, error) {
 		sessions = readOpenSSL(text)
 	}
 	if len(sessions) == 0 {
-		return nil, ErrFormat
+		return nil, false, ErrFormat
 	}
-	if cut {
-		sessions[len(sessions)-1].Truncated = true
+	if len(sessions) > MaxSessions {
+		sessions, more = sessions[:MaxSessions], true
 	}
-	return sessions, nil
+	return sessions, more, nil
 }
 
 // lines calls f with each line of text, without its end and cut to maxLine.

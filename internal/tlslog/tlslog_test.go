@@ -73,7 +73,7 @@ func read(t testing.TB, name string) []Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sessions, err := Read(bytes.NewReader(text))
+	sessions, _, err := Read(bytes.NewReader(text))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -222,10 +222,23 @@ func TestTheProgramsOwnRefusalIsRead(t *testing.T) {
 	}
 }
 
+func TestALogThatIsTooLongIsReadInPart(t *testing.T) {
+	one := "postfix/smtpd[1]: setting up TLS connection from a\npostfix/smtpd[1]: SSL_accept:SSLv3/TLS read client hello\n"
+	for n, want := range map[int]bool{MaxSessions: false, MaxSessions + 1: true} {
+		sessions, more, err := Read(strings.NewReader(strings.Repeat(one, n)))
+		if err != nil || len(sessions) != MaxSessions || more != want {
+			t.Errorf("%d sessions: read %d, more %v, %v", n, len(sessions), more, err)
+		}
+	}
+	if _, more, err := Read(strings.NewReader(one + strings.Repeat("x\n", MaxSize/2))); err != nil || !more {
+		t.Errorf("more than %d bytes: more %v, %v", MaxSize, more, err)
+	}
+}
+
 func TestOtherTextIsNoLog(t *testing.T) {
 	for _, text := range []string{"", "Dear postmaster,\n", "Sent Record\nHeader:\n", "=== Trying\n", "|<4>| HSK[0x1]: SERVER HELLO was queued [1 bytes]\n",
 		"<<< TLS 1.3, Handshake [length 0004], ServerHello\n"} {
-		if s, err := Read(strings.NewReader(text)); !errors.Is(err, ErrFormat) {
+		if s, _, err := Read(strings.NewReader(text)); !errors.Is(err, ErrFormat) {
 			t.Errorf("%q: %+v, %v", text, s, err)
 		}
 	}
@@ -246,14 +259,14 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add([]byte("<<< TLS 1.3, Handshake [length ffffffff], ClientHello\n    16\n>>> a, Alert [length 2]\n    02 32\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		sessions, err := Read(bytes.NewReader(text))
+		sessions, _, err := Read(bytes.NewReader(text))
 		if err != nil {
 			if !errors.Is(err, ErrFormat) {
 				t.Fatal(err)
 			}
 			return
 		}
-		if len(sessions) > maxSessions {
+		if len(sessions) > MaxSessions {
 			t.Fatalf("%d sessions", len(sessions))
 		}
 		for _, s := range sessions {
