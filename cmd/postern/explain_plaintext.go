@@ -34,6 +34,8 @@ func conversationLine(c *capture.Conversation) string {
 		line += ", mail is accepted without TLS"
 	case c.Mail:
 		line += ", sends mail without TLS"
+	case c.MissingBytes > 0 && !c.InClear:
+		line += ", no TLS in what was captured"
 	case c.Offer == capture.OfferUnknown && !c.InClear:
 		line += ", without TLS"
 	}

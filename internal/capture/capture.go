@@ -18,10 +18,12 @@
 //
 // The file is read once, front to back, and may have any size. At most 4,096
 // connections are open at a time, with at most 32 MiB of segments that are ahead of
-// missing ones. The link types are Ethernet, PPP, Linux cooked (SLL and SLL2), NFLOG, BSD
-// loopback, PKTAP and raw IP. Within them VLAN tags, Cisco MetaData, MPLS, PPPoE, GRE,
-// ERSPAN, EtherIP, VXLAN, GENEVE, GTP-U and IP in IP are read. IP fragments are counted and
-// skipped; so is what is not TCP, by name.
+// missing ones, and of each what has arrived of its ClientHello, up to 64 KiB.
+//
+// The link types are Ethernet, PPP, Linux cooked (SLL and SLL2), NFLOG, BSD loopback, PKTAP
+// and raw IP. Within them VLAN tags, Cisco MetaData, MPLS, PPPoE, GRE, ERSPAN, EtherIP,
+// VXLAN, GENEVE, GTP-U and IP in IP are read. IP fragments are counted and skipped; so is
+// what is not TCP, by name.
 //
 // The order of client and server data is that of the packets, except that a side's
 // data follows the data it acknowledges. It can be wrong in a capture that was merged
