@@ -147,3 +147,14 @@ func FuzzReadReply(f *testing.F) {
 		}
 	})
 }
+
+// Who said a reply decides who has to be asked about it.
+func TestTheOriginOfAReplyIsKept(t *testing.T) {
+	reply, err := read("550 no such user\r\n")
+	if err != nil || !reply.Remote || !reply.Enhance().Remote {
+		t.Errorf("read %+v, %v; want it and its enhanced form remote", reply, err)
+	}
+	if own := NewReply(550, "5.1.1", "no such recipient"); own.Remote || own.Enhance().Remote {
+		t.Error("an own reply is remote")
+	}
+}
