@@ -126,7 +126,7 @@ func isOpened(m handshake.Message) bool {
 	return m.Encrypted && !m.Inferred
 }
 
-// caseID returns the id of the likeliest case.
+// caseID returns the ID of the likeliest case.
 func (e explained) caseID() string {
 	if len(e.diagnoses) == 0 {
 		return "unknown"

@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/logkey"
+	"postern/internal/safetext"
 	"postern/internal/server"
 	"postern/internal/smtp"
 	"postern/internal/terminal"
@@ -80,9 +81,20 @@ func newLog(w io.Writer, o config.Log, level slog.Leveler) *slog.Logger {
 		options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr { return shortenAddresses(a, o.Addresses) }
 	}
 	if o.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(jsonLog{w}, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// A jsonLog escapes what [slog.JSONHandler] leaves in a line that is not printable.
+// [slog.TextHandler] quotes such text.
+type jsonLog struct{ w io.Writer }
+
+func (l jsonLog) Write(line []byte) (int, error) {
+	if _, err := l.w.Write(safetext.JSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // shortenAddresses returns an attribute of the log with as much of mail addresses as detail

@@ -35,3 +35,18 @@ func TestTheLogShowsAsMuchOfAddressesAsConfigured(t *testing.T) {
 		}
 	}
 }
+
+// An error can quote what a server or a sender sent.
+func TestTheLogIsSafeInBothFormats(t *testing.T) {
+	for format, want := range map[string]string{
+		"text": `err="550 \x1b[2J\x7f\u009b\u202egpj.exe"`,
+		"json": `"err":"550 \u001b[2J\u007f\u009b\u202egpj.exe"`,
+	} {
+		var out bytes.Buffer
+		log := newLog(&out, config.Log{Format: format}, slog.LevelInfo)
+		log.Info("x", logkey.Err, errors.New("550 \x1b[2J\x7f\u009b\u202egpj.exe"))
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %q has no %s", format, out.String(), want)
+		}
+	}
+}

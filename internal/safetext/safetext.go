@@ -22,13 +22,17 @@
 //   - [Printable] and [Shorten] for screens and logs
 //   - [Quote] and [Name] for text in a sentence
 //   - [Reply] for SMTP replies
+//   - [JSON] for JSON on a screen or in a log
 //   - [Truncate] for text that is stored, or escaped later
 package safetext
 
 import (
+	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -84,6 +88,30 @@ func Reply(s string, limit int) string {
 		return Truncate(s, limit) + "..."
 	}
 	return s
+}
+
+// JSON returns JSON text with the characters in its strings that are not printable escaped, so
+// it means the same. Packages json and slog escape those below U+0020, but neither the other
+// control characters nor the bidirectional ones. It keeps line feeds, which JSON text has
+// between values.
+func JSON(text []byte) []byte {
+	unsafe := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	if !bytes.ContainsFunc(text, unsafe) {
+		return text
+	}
+	safe := make([]byte, 0, len(text)+64)
+	for _, r := range string(text) {
+		switch {
+		case !unsafe(r):
+			safe = utf8.AppendRune(safe, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			safe = fmt.Appendf(safe, `\u%04x\u%04x`, high, low)
+		default:
+			safe = fmt.Appendf(safe, `\u%04x`, r)
+		}
+	}
+	return safe
 }
 
 // Truncate returns at most the first limit bytes of s, cut between characters, with "?" in

@@ -1,6 +1,8 @@
 package safetext_test
 
 import (
+	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,6 +62,26 @@ func TestEveryFunctionDisarmsAttacks(t *testing.T) {
 				t.Errorf("%s: %s(%+q) = %+q", tt.name, name, tt.text, got)
 			}
 		}
+	}
+}
+
+func TestJSONKeepsItsMeaning(t *testing.T) {
+	for _, tt := range attacks {
+		text, err := json.Marshal(map[string]string{"text": tt.text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got map[string]string
+		safe := safetext.JSON(append(text, '\n'))
+		if err := errors.Join(json.Unmarshal(text, &want), json.Unmarshal(safe, &got)); err != nil || got["text"] != want["text"] {
+			t.Errorf("%s: %q means %q, want %q, %v", tt.name, safe, got, want, err)
+		}
+		if line, ok := strings.CutSuffix(string(safe), "\n"); !ok || !printable(line) {
+			t.Errorf("%s: %+q", tt.name, safe)
+		}
+	}
+	if s := `{"a":"é 例え 🙂\n"}`; string(safetext.JSON([]byte(s))) != s {
+		t.Errorf("JSON changes %q", s)
 	}
 }
 

@@ -19,9 +19,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"postern/internal/safetext"
 )
@@ -108,9 +105,7 @@ func (e *HintedError) Error() string  { return e.Err.Error() }
 func (e *HintedError) Unwrap() error  { return e.Err }
 func (e *HintedError) Remedy() string { return e.Hint }
 
-// JSON prints one object on a line of its own. Characters that are not printable are escaped:
-// package json escapes those below U+0020, but neither the other control characters nor the
-// bidirectional ones, which a terminal obeys.
+// JSON prints one object on a line of its own, as [safetext.JSON] returns it.
 func (u UI) JSON(object any) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -118,19 +113,7 @@ func (u UI) JSON(object any) error {
 	if err := encoder.Encode(object); err != nil {
 		return err
 	}
-	var line []byte
-	for _, r := range strings.TrimSuffix(text.String(), "\n") { // outside strings JSON is ASCII
-		switch {
-		case unicode.IsPrint(r):
-			line = utf8.AppendRune(line, r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			line = fmt.Appendf(line, `\u%04x\u%04x`, high, low)
-		default:
-			line = fmt.Appendf(line, `\u%04x`, r)
-		}
-	}
-	_, err := u.Out.Write(append(line, '\n'))
+	_, err := u.Out.Write(safetext.JSON(text.Bytes()))
 	return err
 }
 
