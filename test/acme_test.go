@@ -114,7 +114,7 @@ func (h *acmeServer) ageCertificate() *x509.Certificate {
 			h.t.Fatal(err)
 		}
 	}
-	cert, err := certs.Load(certs.Pair{CertFile: whole, KeyFile: whole}, time.Now())
+	cert, err := certs.Load(certs.Pair{CertFile: whole, KeyFile: whole})
 	if err != nil {
 		h.t.Fatal(err)
 	}

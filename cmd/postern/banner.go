@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,7 +48,7 @@ func printChecked(ui terminal.UI, c *config.Config) error {
 	}
 	var certificates []*tls.Certificate
 	for _, pair := range c.Certificates {
-		cert, err := certs.Load(pair, time.Now())
+		cert, err := certs.Load(pair)
 		if err != nil { // changed since it was checked
 			return err
 		}
@@ -128,10 +129,22 @@ func certificateLines(c *config.Config, certificates []*tls.Certificate) []strin
 		if own && bytes.Equal(cert.Leaf.RawIssuer, cert.Leaf.RawSubject) {
 			kind = "self-signed "
 		}
-		lines = append(lines, fmt.Sprintf("%s%s for %s, until %s", kind,
-			cert.Leaf.PublicKeyAlgorithm, strings.Join(cert.Leaf.DNSNames, ", "), cert.Leaf.NotAfter.UTC().Format(time.DateOnly)))
+		lines = append(lines, fmt.Sprintf("%s%s for %s, %s", kind,
+			cert.Leaf.PublicKeyAlgorithm, strings.Join(cert.Leaf.DNSNames, ", "), validity(cert.Leaf, time.Now())))
 	}
 	return lines
+}
+
+// validity says until when a certificate is valid, or that it is not.
+func validity(leaf *x509.Certificate, now time.Time) string {
+	switch start, end := leaf.NotBefore.UTC().Format(time.DateOnly), leaf.NotAfter.UTC().Format(time.DateOnly); {
+	case now.After(leaf.NotAfter):
+		return "EXPIRED on " + end
+	case now.Before(leaf.NotBefore):
+		return "NOT VALID before " + start
+	default:
+		return "until " + end
+	}
 }
 
 // swaks is a command line that sends a message to ln.

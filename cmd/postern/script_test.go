@@ -50,7 +50,9 @@ func TestMain(m *testing.M) {
 //	                  the files out and log
 //	logged TEXT       waits until its log has TEXT, since the last logged
 //	smtp ADDR FILE    plays an SMTP dialogue, see dialogue
-//	cert NAME FILE    makes FILE-cert.pem and FILE-key.pem
+//	cert NAME FILE DAYS
+//	                  makes FILE-cert.pem and FILE-key.pem, which expire, if DAYS is given, in
+//	                  that many days, a negative number for long ago
 //	policy ADDR DOMAIN FILE-cert.pem
 //	                  fetches the MTA-STS policy of DOMAIN from ADDR, trusting
 //	                  the certificate, into the file policy
@@ -157,7 +159,13 @@ func (s *process) stopped(ts *testscript.TestScript) {
 }
 
 func cert(ts *testscript.TestScript, _ bool, args []string) {
-	pair := testcert.New(scriptTB{ts}, testcert.Options{Names: args[:1]})
+	options := testcert.Options{Names: args[:1]}
+	if len(args) > 2 {
+		days, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		options.NotAfter = time.Now().AddDate(0, 0, days)
+	}
+	pair := testcert.New(scriptTB{ts}, options)
 	ts.Check(os.Rename(pair.CertFile, ts.MkAbs(args[1]+"-cert.pem")))
 	ts.Check(os.Rename(pair.KeyFile, ts.MkAbs(args[1]+"-key.pem")))
 }

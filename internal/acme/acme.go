@@ -184,7 +184,7 @@ const maxReason = 500
 func (r *Renewer) logFailure(host string, err error) {
 	reason := fmt.Sprintf("%.*v", maxReason, err)
 	pair := r.pair(host)
-	cert, missing := certs.Load(pair, time.Now())
+	cert, missing := certs.LoadValid(pair, time.Now())
 	if missing != nil {
 		r.log.Error("cannot obtain certificate; retrying",
 			logkey.Names, host, logkey.Err, reason)

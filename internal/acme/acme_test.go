@@ -145,7 +145,7 @@ func (s *story) obtain(left time.Duration) *tls.Certificate {
 
 func (s *story) certificate() *tls.Certificate {
 	s.t.Helper()
-	cert, err := certs.Load(s.pair(s.host), time.Now())
+	cert, err := certs.LoadValid(s.pair(s.host), time.Now())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -17,13 +17,13 @@ import (
 	"postern/internal/logkey"
 )
 
-// Pairs returns the certificates in the folder of a Renewer, in the order of hosts. It logs
-// those that cannot be used, such as expired ones.
+// Pairs returns the certificates in the folder of a Renewer, in the order of hosts,
+// expired ones too. It logs those that cannot be used.
 func Pairs(folder string, hosts []string, log *slog.Logger) []certs.Pair {
 	var pairs []certs.Pair
 	for _, host := range hosts {
 		pair := pairOf(folder, host)
-		_, err := certs.Load(pair, time.Now())
+		_, err := certs.Load(pair)
 		switch {
 		case err == nil:
 			pairs = append(pairs, pair)
@@ -48,7 +48,7 @@ func (r *Renewer) pair(host string) certs.Pair { return pairOf(r.settings.Folder
 // another. One file has both.
 func (r *Renewer) adopt(host string) error {
 	stored := r.stored(host)
-	if _, err := certs.Load(stored, time.Now()); err != nil {
+	if _, err := certs.LoadValid(stored, time.Now()); err != nil {
 		return err
 	}
 	var whole bytes.Buffer
@@ -85,14 +85,14 @@ func (r *Renewer) stored(host string) certs.Pair {
 // not belong to the key beside it, which certmagic would keep forever.
 func (r *Renewer) recoverStored(host string) error {
 	stored := r.stored(host)
-	latest, err := certs.Load(stored, time.Now())
+	latest, err := certs.LoadValid(stored, time.Now())
 	if errors.Is(err, certs.ErrMismatch) {
 		return os.Remove(stored.CertFile)
 	}
 	if err != nil {
 		return nil // missing, or due for renewal
 	}
-	current, err := certs.Load(r.pair(host), time.Now())
+	current, err := certs.LoadValid(r.pair(host), time.Now())
 	if err == nil && !latest.Leaf.NotAfter.After(current.Leaf.NotAfter) {
 		return nil
 	}

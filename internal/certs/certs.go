@@ -75,7 +75,7 @@ func (s *Store) Replace(pairs []Pair) error {
 	var next []loaded
 	var errs []error
 	for _, pair := range pairs {
-		cert, err := Load(pair, time.Now())
+		cert, err := Load(pair)
 		errs = append(errs, err)
 		next = append(next, loaded{pair, cert})
 	}
@@ -89,14 +89,15 @@ func (s *Store) Replace(pairs []Pair) error {
 }
 
 // Reload loads the pairs again. Of a pair that cannot be loaded it keeps the current
-// certificate, and logs the error.
+// certificate, and logs the error. It also keeps a valid one rather than one that is
+// expired or not valid yet.
 func (s *Store) Reload() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	files := stat(s.pairs())
 	next := make([]loaded, len(s.loaded))
 	for i, old := range s.loaded {
-		cert, err := Load(old.pair, time.Now())
+		cert, err := old.renewed(time.Now())
 		if err != nil {
 			s.log.Error("cannot reload certificate; keeping current one",
 				logkey.Certificate, old.pair.CertFile, logkey.Expires, old.cert.Leaf.NotAfter.UTC(), logkey.Err, err)
@@ -105,6 +106,14 @@ func (s *Store) Reload() {
 		next[i] = loaded{old.pair, cert}
 	}
 	s.use(next, files)
+}
+
+// renewed loads the pair again.
+func (l loaded) renewed(now time.Time) (*tls.Certificate, error) {
+	if l.pair.checkDates(l.cert.Leaf, now) == nil {
+		return LoadValid(l.pair, now)
+	}
+	return Load(l.pair)
 }
 
 // use starts using certificates, and logs those that are new.

@@ -163,6 +163,47 @@ func TestReloadReplacesGoodPairsBesideBrokenOnes(t *testing.T) {
 	}
 }
 
+func TestReloadPrefersValidCertificate(t *testing.T) {
+	expired := func(days int) certs.Pair {
+		p := testcert.New(t, testcert.Options{Names: []string{"expired.example.org"}, NotAfter: time.Now().AddDate(0, 0, -days)})
+		return certs.Pair{CertFile: p.CertFile, KeyFile: p.KeyFile}
+	}
+	pair := made(t, false, "valid.example.org")
+	store := open(t, pair)
+	put(t, pair, expired(1))
+	store.Reload()
+	if got := inUse(store); got != "valid.example.org" {
+		t.Errorf("%s replaced a valid certificate", got)
+	}
+	pair = expired(2)
+	store = open(t, pair)
+	put(t, pair, expired(1))
+	store.Reload()
+	if left := time.Since(store.Certificates()[0].Leaf.NotAfter); left > 36*time.Hour {
+		t.Errorf("one that expired %v ago is in use, want its successor", left)
+	}
+}
+
+func TestCertificateThatIsNotValidYetIsLoggedEachDay(t *testing.T) {
+	pair := made(t, false, "mx.example.org")
+	synctest.Test(t, func(t *testing.T) { // in 2000
+		var log testlog.Log
+		store, err := certs.Open([]certs.Pair{pair}, log.Logger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go store.Watch(t.Context(), time.Hour)
+		for range 3 {
+			line := log.Take()
+			if strings.Count(line, "\n") != 1 || !strings.Contains(line, `level=ERROR msg="certificate not valid yet"`) || !strings.Contains(line, "valid_from=20") {
+				t.Errorf("the log says %q", line)
+			}
+			time.Sleep(24 * time.Hour)
+			synctest.Wait()
+		}
+	})
+}
+
 func TestFailedReplaceReturnsAllErrorsAndChangesNothing(t *testing.T) {
 	store := open(t, made(t, false, "old.example.org"))
 	err := store.Replace([]certs.Pair{{"a", "b"}, made(t, false, "new.example.org"), {"c", "d"}})

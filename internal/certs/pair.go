@@ -26,10 +26,12 @@ type Pair struct {
 	KeyFile  string // PEM: PKCS #8, PKCS #1 or SEC 1, not encrypted
 }
 
-// Load loads a pair, and checks that the key belongs to the certificate and that the
-// certificate is valid at the time now. The error is an *[Error]. The Leaf of the
-// certificate is set.
-func Load(p Pair, now time.Time) (*tls.Certificate, error) {
+// Load loads a pair, and checks that the key belongs to the certificate. The error is an
+// *[Error]. The Leaf of the certificate is set.
+//
+// The certificate may have expired: most senders accept any (RFC 7435), and those that
+// check DANE records of the key ignore its dates (RFC 7672, Section 3.1.1).
+func Load(p Pair) (*tls.Certificate, error) {
 	chain, leaf, err := loadChain(p.CertFile)
 	if err != nil {
 		return nil, &Error{File: p.CertFile, Err: err}
@@ -39,15 +41,32 @@ func Load(p Pair, now time.Time) (*tls.Certificate, error) {
 		return nil, &Error{File: p.KeyFile, Err: err}
 	}
 	public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	switch {
-	case !ok || !public.Equal(key.Public()):
+	if !ok || !public.Equal(key.Public()) {
 		return nil, &Error{File: p.KeyFile, Err: ErrMismatch}
-	case now.After(leaf.NotAfter):
-		return nil, &Error{File: p.CertFile, Err: ErrExpired, Time: leaf.NotAfter}
-	case now.Before(leaf.NotBefore):
-		return nil, &Error{File: p.CertFile, Err: ErrNotYetValid, Time: leaf.NotBefore}
 	}
 	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// LoadValid is Load of a certificate that has to be valid at the time now.
+func LoadValid(p Pair, now time.Time) (*tls.Certificate, error) {
+	cert, err := Load(p)
+	if err == nil {
+		err = p.checkDates(cert.Leaf, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return cert, nil
+}
+
+func (p Pair) checkDates(leaf *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(leaf.NotAfter):
+		return &Error{File: p.CertFile, Err: ErrExpired, Time: leaf.NotAfter}
+	case now.Before(leaf.NotBefore):
+		return &Error{File: p.CertFile, Err: ErrNotYetValid, Time: leaf.NotBefore}
+	}
+	return nil
 }
 
 // loadChain returns the certificates of a file, and the first one parsed.

@@ -12,7 +12,7 @@ import (
 	"postern/internal/testcert"
 )
 
-func TestLoadReturnsFileAndFault(t *testing.T) {
+func TestLoadValidReturnsFileAndFault(t *testing.T) {
 	good, other := made(t, false, "mx.example.org"), made(t, false, "mx.example.org")
 	expired := testcert.New(t, testcert.Options{NotAfter: time.Now().Add(-time.Hour)})
 	file := func(content string) string {
@@ -41,7 +41,7 @@ func TestLoadReturnsFileAndFault(t *testing.T) {
 		{"empty", os.DevNull, good.KeyFile, os.DevNull, certs.ErrNoCertificate},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := certs.Load(certs.Pair{CertFile: tt.cert, KeyFile: tt.key}, time.Now())
+			_, err := certs.LoadValid(certs.Pair{CertFile: tt.cert, KeyFile: tt.key}, time.Now())
 			var fault *certs.Error
 			if !errors.As(err, &fault) || !errors.Is(err, tt.want) || fault.File != tt.at {
 				t.Fatalf("got %v, want %v at %s", err, tt.want, tt.at)
@@ -53,11 +53,19 @@ func TestLoadReturnsFileAndFault(t *testing.T) {
 	}
 }
 
-func TestLoadRefusesCertificateThatIsNotValidYet(t *testing.T) {
+func TestLoadValidRefusesCertificateThatIsNotValidYet(t *testing.T) {
 	pair := made(t, false, "mx.example.org")
-	_, err := certs.Load(pair, time.Now().Add(-72*time.Hour))
+	_, err := certs.LoadValid(pair, time.Now().Add(-72*time.Hour))
 	if !errors.Is(err, certs.ErrNotYetValid) {
 		t.Errorf("got %v, want %v", err, certs.ErrNotYetValid)
+	}
+}
+
+func TestLoadIgnoresDates(t *testing.T) {
+	expired := testcert.New(t, testcert.Options{NotAfter: time.Now().Add(-time.Hour)})
+	cert, err := certs.Load(certs.Pair{CertFile: expired.CertFile, KeyFile: expired.KeyFile})
+	if err != nil || cert.Leaf == nil {
+		t.Errorf("got %v, want the expired certificate", err)
 	}
 }
 
@@ -67,7 +75,7 @@ func TestLoadNamesBrokenFile(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := certs.Load(certs.Pair{CertFile: broken, KeyFile: pair.KeyFile}, time.Now())
+	_, err := certs.Load(certs.Pair{CertFile: broken, KeyFile: pair.KeyFile})
 	var fault *certs.Error
 	if !errors.As(err, &fault) || fault.File != broken {
 		t.Errorf("got %v, want one about %s", err, broken)

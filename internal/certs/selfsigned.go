@@ -59,7 +59,7 @@ func SelfSignedPairs(dir string) []Pair {
 
 // ensureSelfSigned creates a pair unless it is there and valid.
 func ensureSelfSigned(pair Pair, kind string, names []string, log *slog.Logger) error {
-	cert, err := Load(pair, time.Now())
+	cert, err := LoadValid(pair, time.Now())
 	reason := "hostname changed"
 	switch {
 	case err == nil && slices.Equal(cert.Leaf.DNSNames, names):

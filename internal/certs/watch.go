@@ -16,7 +16,8 @@ import (
 // It waits until no file has changed for one interval: a certificate and its key are
 // rarely written at the same moment.
 //
-// Once a day it logs each certificate that has expired or expires within 14 days.
+// Once a day it logs each certificate that has expired, expires within 14 days, or is not
+// valid yet.
 func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -83,7 +84,7 @@ const (
 	warnInterval = 24 * time.Hour
 )
 
-// warnAll logs the certificates in use that have expired or expire soon.
+// warnAll logs the certificates in use whose dates need attention.
 func (s *Store) warnAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,9 +93,11 @@ func (s *Store) warnAll() {
 	}
 }
 
-// warn logs a certificate if it has expired or expires soon, and reports whether it did.
+// warn logs a certificate whose dates need attention, and reports whether it did.
 func (s *Store) warn(l loaded) bool {
 	switch left := time.Until(l.cert.Leaf.NotAfter); {
+	case time.Until(l.cert.Leaf.NotBefore) > 0:
+		s.log.Error("certificate not valid yet", append(l.attributes(), logkey.ValidFrom, l.cert.Leaf.NotBefore.UTC())...)
 	case left < 0:
 		s.log.Error("certificate expired", l.attributes()...)
 	case left < expiryWarning:

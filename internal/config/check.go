@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/net/idna"
 
@@ -173,7 +172,7 @@ func (l *loading) checkCertificates() {
 }
 
 func (l *loading) checkPair(pair certs.Pair, cert, key string) {
-	_, err := certs.Load(pair, time.Now())
+	_, err := certs.Load(pair)
 	var fault *certs.Error
 	if !errors.As(err, &fault) {
 		return

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"postern/internal/testcert"
 )
@@ -142,12 +141,9 @@ func certificateFolder(t *testing.T) string {
 		}
 	}
 	good, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{})
-	expired := testcert.New(t, testcert.Options{NotAfter: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)})
 	put("cert.pem", good.CertFile)
 	put("key.pem", good.KeyFile)
 	put("other-key.pem", other.KeyFile)
-	put("expired-cert.pem", expired.CertFile)
-	put("expired-key.pem", expired.KeyFile)
 	return dir
 }
 

@@ -1,23 +1,11 @@
 package config
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"postern/internal/testcert"
 )
-
-// loadText loads a configuration from a file with this text.
-func loadText(t *testing.T, text string, flags Flags) *Config {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "postern.toml")
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return mustLoad(t, name, flags)
-}
 
 func TestMissingIn(t *testing.T) {
 	table := func(p *testcert.Pair) string {
@@ -46,7 +34,7 @@ func TestMissingIn(t *testing.T) {
 		{name: "set now", now: "", next: names + table(one)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := loadText(t, tt.now, tt.flags).MissingIn(loadText(t, tt.next, tt.flags))
+			got := mustLoad(t, write(t, tt.now), tt.flags).MissingIn(mustLoad(t, write(t, tt.next), tt.flags))
 			if len(got) != len(tt.want) {
 				t.Fatalf("got %v, want %q", got, tt.want)
 			}

@@ -36,6 +36,7 @@ const (
 	Names       = "names"       // in a certificate
 	KeyType     = "key"         // ECDSA, RSA or Ed25519
 	Expires     = "expires"
+	ValidFrom   = "valid_from"
 	Reason      = "reason"
 
 	Client = "client" // address and port of a web client

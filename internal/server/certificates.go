@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"slices"
-	"time"
 
 	"postern/internal/acme"
 	"postern/internal/certs"
@@ -18,7 +17,7 @@ import (
 // would reject.
 func Certificates(c *config.Config) (valid []*tls.Certificate) {
 	for _, pair := range certificatePairs(c, slog.New(slog.DiscardHandler)) {
-		if cert, err := certs.Load(pair, time.Now()); err == nil {
+		if cert, err := certs.Load(pair); err == nil {
 			valid = append(valid, cert)
 		}
 	}
