@@ -32,6 +32,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 
 	"postern/handshake"
 )
@@ -93,6 +94,7 @@ func Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
 // capture lacks so much of it that it may have completed. One that completed has failed only
 // if a case is at least [Likely]: monitors complete handshakes and leave in the same ways as
 // some failing senders. Then the cases are what it was if the client was a sender with mail.
+// A client that offers HTTP is none.
 //
 // Diagnose accepts any transcript, even one that no recorder makes.
 func (c Context) Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
@@ -112,6 +114,9 @@ func (c Context) matches(t *handshake.Transcript) []Diagnosis {
 	if t.Use == handshake.UseMail || t.Undecided() || t.Completed && !t.Gaps.IsZero() {
 		return nil // the sender delivered, whatever else happened; or what seems to be absent was not captured
 	}
+	if t.Completed && isWeb(t) {
+		return nil
+	}
 	var found []Diagnosis
 	for _, known := range catalogue {
 		confidence, observations := known.match(t)
@@ -124,6 +129,14 @@ func (c Context) matches(t *handshake.Transcript) []Diagnosis {
 	}
 	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })
 	return found
+}
+
+// isWeb reports whether the client offered HTTP (RFC 7301). Browsers open connections that
+// they then do not need.
+func isWeb(t *handshake.Transcript) bool {
+	return t.ClientHello != nil && slices.ContainsFunc(t.ClientHello.ALPN, func(protocol string) bool {
+		return protocol == "h2" || strings.HasPrefix(protocol, "http/")
+	})
 }
 
 // wantsNoTLS reports whether the client sent nothing, QUIT in plaintext, or an HTTP

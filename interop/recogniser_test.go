@@ -303,6 +303,22 @@ func TestEncryptedAlertMatchesNoCase(t *testing.T) {
 	}
 }
 
+// A browser that leaves a finished connection is no mail sender that failed. If its
+// handshake does not complete, that is a failure like another.
+func TestBrowserThatLeavesHasNotFailed(t *testing.T) {
+	for name, g := range goldens(t) {
+		if g.transcript.ClientHello == nil || g.Expect == expectNone {
+			continue
+		}
+		browser := clone(g.transcript)
+		browser.ClientHello.ALPN = []string{"h2", "http/1.1"}
+		found := diagnoseAs(name, browser)
+		if browser.Completed != (len(found) == 0) && g.Expect != expectUnknown {
+			t.Errorf("%s, by a browser: diagnosed as %q", name, ids(found))
+		}
+	}
+}
+
 // A recording that has not ended is not a failure.
 func TestOpenRecordingHasNotFailed(t *testing.T) {
 	if failed(&handshake.Transcript{Messages: []handshake.Message{{From: handshake.Client, Type: handshake.TypeClientHello}}}) {
