@@ -69,12 +69,12 @@ func (c *segmentConn) Read(b []byte) (int, error) {
 // fill reads what the server has sent, at least a byte.
 func (c *segmentConn) fill() error {
 	buffer := make([]byte, 64<<10)
-	n, err := c.Conn.Read(buffer)
-	if n == 0 {
-		return err
-	}
 	was := c.read
 	for {
+		n, err := c.Conn.Read(buffer)
+		if n == 0 && len(c.pending) == 0 {
+			return err
+		}
 		c.pending = append(c.pending, buffer[:n]...)
 		c.read.bytes += n
 		now, ok := receivedBy(c.Conn)
@@ -82,17 +82,14 @@ func (c *segmentConn) fill() error {
 			c.split = false
 			return nil
 		}
+		if n > 0 && c.before.bytes+c.read.bytes < now.bytes {
+			continue // more has arrived, which the count of segments includes
+		}
+		// A FIN counts as a byte and not as a segment with data.
 		c.read.segments = now.segments - c.before.segments
-		if c.before.bytes+c.read.bytes >= now.bytes {
-			segments, length := c.read.segments-was.segments, c.read.bytes-was.bytes
-			c.split = segments > (length+now.mss-1)/now.mss && (!c.eachRecord || segments >= records(c.pending))
-			return nil
-		}
-		// More has arrived, which the count of segments includes.
-		if n, err = c.Conn.Read(buffer); err != nil && n == 0 {
-			c.split = false
-			return nil // the next Read returns the error
-		}
+		segments, length := c.read.segments-was.segments, c.read.bytes-was.bytes
+		c.split = segments > (length+now.mss-1)/now.mss && (!c.eachRecord || segments >= records(c.pending))
+		return nil // after an error the next Read returns it
 	}
 }
 
