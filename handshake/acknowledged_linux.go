@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"unsafe"
@@ -25,4 +26,27 @@ func unacknowledged(c net.Conn) (n int, ok bool) {
 		ok = errno == 0
 	})
 	return int(queued), ok && err == nil
+}
+
+// pendingEnd returns the error of the next Read from c if the peer has closed or reset the
+// connection and everything before that was read; nil otherwise.
+func pendingEnd(c net.Conn) (end error) {
+	tcp, isTCP := c.(*net.TCPConn)
+	if !isTCP {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	raw.Control(func(fd uintptr) {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		switch {
+		case err == syscall.ECONNRESET:
+			end = err
+		case err == nil && n == 0:
+			end = io.EOF
+		}
+	})
+	return end
 }

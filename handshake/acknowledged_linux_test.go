@@ -3,6 +3,7 @@ package handshake
 import (
 	"io"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +62,61 @@ func TestTranscriptSaysWhatTheClientAcknowledged(t *testing.T) {
 			if got.End.At <= 0 {
 				t.Errorf("ended %v after the start", got.End.At)
 			}
+		})
+	}
+}
+
+// What a client did before the server's flight is no answer to the flight.
+func TestAClientThatLeftBeforeTheFlightLeftBeforeIt(t *testing.T) {
+	flight := func() []byte { return full(aes128, 36).b }
+	for _, tt := range []struct {
+		name  string
+		leave func(client *net.TCPConn)
+		want  string
+	}{
+		{"half closed", func(client *net.TCPConn) { client.CloseWrite() }, "closed silently by the client, after ClientHello"},
+		{"closed", func(client *net.TCPConn) { client.Close() }, "closed silently by the client, after ClientHello"},
+		{"reset", func(client *net.TCPConn) { client.SetLinger(0); client.Close() }, "connection reset by the client, after ClientHello"},
+		{"stayed", func(*net.TCPConn) {}, "closed silently by the client, after the server's Finished"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, far := tcp(t)
+			server := NewConn(far, AtServer)
+			server.Begin()
+			client.Write(plainHello)
+			io.ReadFull(server, make([]byte, len(plainHello)))
+			tt.leave(client)
+			if tt.name != "stayed" {
+				awaitEnd(t, far)
+			}
+			server.Write(flight())
+			if tt.name == "stayed" {
+				io.ReadFull(client, make([]byte, len(flight())))
+				client.CloseWrite()
+			}
+			server.Read(make([]byte, 1))
+			if got := server.Stop(UseNone).DescribeEnd(); got != tt.want {
+				t.Errorf("%s; want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+const tcpEstablished = 1 // of include/net/tcp_states.h, in the first byte of TCP_INFO
+
+// awaitEnd waits until the client's end has arrived at c, and reads nothing.
+func awaitEnd(t *testing.T, c *net.TCPConn) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	established := true
+	for established {
+		runtime.Gosched()
+		raw.Control(func(fd uintptr) {
+			state, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_INFO)
+			established = err == nil && state&0xff == tcpEstablished
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"postern/internal/tlsrecord"
 )
 
 // A Conn records what passes between [Conn.Begin] and [Conn.Stop]. It goes below
@@ -189,7 +191,13 @@ func (rec *recording) writing(b []byte) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.flush()
-	rec.pending, rec.began = b, time.Now()
+	now := time.Now()
+	if rec.conn != nil && rec.sent == 0 && len(b) > 0 && b[0] == tlsrecord.Handshake {
+		// A client that left before the server's flight did not leave because of it. The next
+		// Read finds the end only after the flight.
+		rec.note(UnknownSide, nil, now, AtServer.endOf(pendingEnd(rec.conn)))
+	}
+	rec.pending, rec.began = b, now
 }
 
 // written notes the part of the pending bytes that was written, unless it was noted.

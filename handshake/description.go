@@ -234,7 +234,7 @@ func (t *Transcript) describePlace() string {
 	}
 	last := &t.Messages[after-1]
 	if last.From == Server && t.Acknowledged == AckNone && t.End.Kind != EndReset {
-		return ", after " + last.name() + ", which did not arrive"
+		return ", after " + last.name() + ", which was not acknowledged"
 	}
 	return ", after " + last.name()
 }

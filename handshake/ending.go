@@ -82,6 +82,11 @@ func (r *Recorder) fail(err error, at time.Time) {
 		// HandshakeContext closes the conn before it returns.
 		r.t.End.Kind = EndOpen
 		r.End(End{Kind: EndTimeout, By: r.t.View.peer(), At: at.Sub(r.start)})
+	case !r.completed && r.t.End.Kind == EndOpen:
+		// The library gave up, and the conn is closed next. If it sent an alert, that is the end.
+		end := r.t.View.ownClose()
+		end.At = at.Sub(r.start)
+		r.End(end)
 	}
 }
 

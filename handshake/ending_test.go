@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -52,6 +53,20 @@ func TestTheEndNamesTheAlertOfTheSideThatEndedIt(t *testing.T) {
 	r = recorded(OnWire, client(plainHello), serve(record(21, []byte{2, 40})), client(record(21, []byte{1, 0})))
 	r.End(End{Kind: EndClosed, By: Client})
 	if got, want := r.Transcript().DescribeEnd(), "ended by the server with the alert handshake_failure"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// A library that gives up without an alert is why the connection ends.
+func TestTheSideThatGaveUpEndedTheHandshake(t *testing.T) {
+	r := recorded(AtServer, client([]byte("MAIL FROM:<ann@sender.example>\r\n")))
+	r.fail(tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, r.start)
+	if got, want := r.Transcript().DescribeEnd(), "closed by the server without an alert, after bytes that are not TLS"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+	r = recorded(AtServer, client(plainHello), serve(record(21, []byte{2, 70})))
+	r.fail(errors.New("tls: client offered only unsupported versions"), r.start)
+	if got, want := r.Transcript().DescribeEnd(), "ended by the server with the alert protocol_version"; got != want {
 		t.Errorf("%s; want %s", got, want)
 	}
 }

@@ -37,7 +37,7 @@ func TestLostFlightIsNotBlamedOnTheTicket(t *testing.T) {
 	sender.start(nearAddress + ":2525")
 	p.awaitSessions(1)
 	line, _, _ := p.log.find(0, "msg=session")
-	for _, want := range []string{"case=flight-did-not-arrive", `stopped="timed out waiting for the client, after NewSessionTicket, which did not arrive"`,
+	for _, want := range []string{"case=flight-did-not-arrive", `stopped="timed out waiting for the client, after NewSessionTicket, which was not acknowledged"`,
 		`next="mode stock again: the failure does not point to the mode"`} {
 		if !strings.Contains(line, want) {
 			t.Errorf("no %s in the line %s", want, line)

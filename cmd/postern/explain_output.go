@@ -204,7 +204,7 @@ func (o *explainOutput) stats(n capture.Stats) {
 		o.ui.Note(plural(n.Underway, "connection", "connections") + " used TLS already when the capture began: their handshakes are not in it")
 	}
 	if o.begun == 0 {
-		note := fmt.Sprintf("no TLS handshake in %d connections, %d packets", n.Connections, n.Packets)
+		note := fmt.Sprintf("no TLS handshake in %s, %s", plural(n.Connections, "connection", "connections"), plural(n.Packets, "packet", "packets"))
 		if len(n.NotTCP) > 0 {
 			note += "; not TCP: " + n.NotTCP.String()
 		}

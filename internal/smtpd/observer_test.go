@@ -69,6 +69,24 @@ func TestTheResultHasAFailedHandshake(t *testing.T) {
 	}
 }
 
+// A scanner that asked for TLS and never began it has not failed.
+func TestLeavingBeforeTheClientHelloIsNoFailure(t *testing.T) {
+	s := startServer(t, nil)
+	c := s.dial(t)
+	c.play(toTLS)
+	c.Conn.Close()
+	if r := s.result(); r.End != "closed before TLS" || r.Err != nil {
+		t.Errorf("ended %q, error %v", r.End, r.Err)
+	}
+	c = s.dial(t)
+	c.play(toTLS)
+	c.Conn.Write([]byte{22, 3, 1, 0, 200, 1}) // the beginning of one
+	c.Conn.Close()
+	if r := s.result(); r.End != "TLS handshake failed" || r.Err == nil {
+		t.Errorf("ended %q, error %v", r.End, r.Err)
+	}
+}
+
 // There is nothing to explain then.
 func TestTheTranscriptIsDiscardedAtMAIL(t *testing.T) {
 	s := startServer(t, nil)

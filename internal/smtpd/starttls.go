@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"postern/handshake"
 	"postern/internal/smtp"
 )
 
@@ -53,6 +54,10 @@ func (s *session) upgrade() bool {
 	if err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s)); err != nil {
 		s.record.Fail(err)
 		s.end, s.err = "TLS handshake failed", err
+		s.stopRecording()
+		if t := s.transcript; t != nil && len(t.Messages) == 0 && t.End.By == handshake.Client && t.End.Kind != handshake.EndTimeout {
+			s.end, s.err = "closed before TLS", nil // as port scanners and health checks do
+		}
 		return false
 	}
 	runtime.Gosched() // the gate's goroutine sends the ticket first: some clients leave at once
