@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/logkey"
+	"postern/internal/nexthop/relay"
 	"postern/internal/server"
 	"postern/internal/terminal"
 	"postern/mtasts"
@@ -40,8 +42,9 @@ func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners [
 	fmt.Fprint(ui.Out, "\nCtrl-C stops it.\n")
 }
 
-// printChecked prints a summary of a valid configuration.
-func printChecked(ui terminal.UI, c *config.Config) error {
+// printChecked prints a summary of a valid configuration, and its warnings. With strict,
+// these are failures.
+func printChecked(ui terminal.UI, c *config.Config, strict bool) error {
 	var addresses []string
 	for _, e := range server.Endpoints(c) {
 		addresses = append(addresses, e.String())
@@ -56,6 +59,13 @@ func printChecked(ui terminal.UI, c *config.Config) error {
 	}
 	fmt.Fprint(ui.Out, "The configuration is valid.\n\n")
 	printSummary(ui.Out, c, addresses, certificates)
+	warnings := c.Warnings(time.Now(), os.Geteuid())
+	for _, w := range warnings {
+		ui.Warning(w, w.Remedy)
+	}
+	if strict && len(warnings) > 0 {
+		return terminal.ExitFailed
+	}
 	return nil
 }
 
@@ -67,7 +77,7 @@ func printSummary(w io.Writer, c *config.Config, addresses []string, certificate
 	if len(c.Recipients) > 0 {
 		row(w, "recipients", strings.Join(c.Recipients, ", "))
 	}
-	row(w, "next hop", nextHop(c))
+	row(w, "next hop", nextHopLines(c)...)
 	row(w, "TLS reports", reportAddresses(c)...)
 	row(w, "certificate", certificateLines(c, certificates)...)
 	if c.MTASTS.Enabled {
@@ -105,6 +115,27 @@ func row(w io.Writer, name string, values ...string) {
 		fmt.Fprintf(w, "  %-13s %s\n", name, value)
 		name = ""
 	}
+}
+
+// nextHopLines are the next hop with the options of its URL, and how it learns who the
+// sender is.
+func nextHopLines(c *config.Config) []string {
+	hop := c.NextHop
+	if hop == nil {
+		return []string{nextHop(c)}
+	}
+	how := "sees Postern's address, not the sender's"
+	switch {
+	case hop.ProxyV2 && hop.XClient == relay.XClientOn:
+		how = "gets the sender's address by PROXY protocol and by XCLIENT"
+	case hop.ProxyV2:
+		how = "gets the sender's address by PROXY protocol"
+	case hop.XClient == relay.XClientOn:
+		how = "gets the sender's address by XCLIENT"
+	case hop.XClient == relay.XClientAuto:
+		how = "gets the sender's address by XCLIENT, if it offers that"
+	}
+	return []string{c.NextHopURL(), how}
 }
 
 func nextHop(c *config.Config) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -21,7 +22,8 @@ import (
 type serveCmd struct {
 	Config string `placeholder:"FILE" help:"Read the configuration from this TOML file. Flags override it."`
 	config.Flags
-	Check bool `help:"Check the configuration, print a summary, and exit."`
+	Check  bool `help:"Check the configuration, print a summary and warnings, and exit."`
+	Strict bool `help:"With --check: exit with 1 if there are warnings."`
 }
 
 // Help is called by kong.
@@ -46,7 +48,10 @@ func (s serveCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	if s.Check {
-		return printChecked(ui, c)
+		return printChecked(ui, c, s.Strict)
+	}
+	if s.Strict {
+		return &terminal.UsageError{Err: errors.New("--strict needs --check"), Hint: "add --check, or remove --strict"}
 	}
 	// From here on, signals do not kill the process.
 	stop, hangup := make(chan os.Signal, 2), make(chan os.Signal, 1)

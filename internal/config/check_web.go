@@ -34,7 +34,7 @@ func (m MTASTS) Policy() mtasts.Policy {
 // defaults.
 func (l *loading) checkMTASTS() {
 	m := &l.config.MTASTS
-	if m.Enabled = l.given("mta-sts"); !m.Enabled {
+	if m.Enabled = l.places.given("mta-sts"); !m.Enabled {
 		return
 	}
 	for _, domain := range l.config.Domains {
@@ -53,16 +53,6 @@ func (l *loading) checkMTASTS() {
 		l.add("mta-sts.max-age", fmt.Sprintf("%v is not a valid maximum age", m.MaxAge), `write whole seconds, at most a year; weeks are usual, such as "336h"`)
 	}
 	l.checkResolver("mta-sts.resolver", m.Resolver)
-}
-
-// given reports whether a key is set: that of a value, or of a table or one of its keys.
-func (l *loading) given(name string) bool {
-	for key := range l.places {
-		if key == name || strings.HasPrefix(key, name+".") {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *loading) checkMX() {
@@ -121,7 +111,7 @@ func (a ACME) Issuer() string {
 // defaults. It comes after mta-sts, whose hosts need certificates too.
 func (l *loading) checkACME() {
 	a := &l.config.ACME
-	if a.Enabled = l.given("acme"); !a.Enabled {
+	if a.Enabled = l.places.given("acme"); !a.Enabled {
 		return
 	}
 	if len(l.config.Web.Listen)+len(l.config.Web.ListenPlain) == 0 {

@@ -48,11 +48,8 @@ type Config struct {
 
 	nextHop string // as it was given
 	file    string // that it was read from, if any
-	given   given
+	places  places
 }
-
-// given says which settings were made, and are not the defaults.
-type given struct{ hostname, domains bool }
 
 // Log configures the log.
 type Log struct {
@@ -93,6 +90,9 @@ func (c *Config) NextKeyFile() string { return filepath.Join(c.Data, "next-key.p
 // MaildirFolder is the Maildir that stores messages if there is no NextHop.
 func (c *Config) MaildirFolder() string { return filepath.Join(c.Data, "maildir") }
 
+// NextHopURL is the URL of NextHop with its options, as it was given.
+func (c *Config) NextHopURL() string { return c.nextHop }
+
 // TLSFolder is the folder of the self-signed certificates.
 func (c *Config) TLSFolder() string { return filepath.Join(c.Data, "tls") }
 
@@ -131,16 +131,15 @@ func machineName() string {
 // Relative paths in the file are relative to its folder, those in flags to the
 // working directory.
 func Load(file string, flags Flags) (*Config, error) {
-	l := &loading{config: defaults(), places: make(map[string]place)}
+	l := &loading{config: defaults(), places: make(places)}
 	settings := l.read(file)
 	for i, s := range flags.over(settings) {
 		l.apply(s, i)
 	}
-	l.config.file = file
-	l.config.given = given{hostname: l.given("hostname"), domains: l.given("domains")}
+	l.config.file, l.config.places = file, l.places
 	l.check()
 	if len(l.problems) > 0 {
-		return nil, l.inOrder()
+		return nil, l.problems.inOrder()
 	}
 	return l.config, nil
 }
@@ -148,8 +147,8 @@ func Load(file string, flags Flags) (*Config, error) {
 // loading is the state of a Load.
 type loading struct {
 	config   *Config
-	places   map[string]place // by key, of lists by element too: "listen[1]"
-	unknown  []string         // tables that do not exist, with a final dot
+	places   places
+	unknown  []string // tables that do not exist, with a final dot
 	problems Problems
 }
 
@@ -216,15 +215,28 @@ type place struct {
 	order int
 }
 
-// add reports a problem with the value of key, "listen" or "listen[1]".
-func (l *loading) add(key, what, remedy string) {
+// places has the place of each setting by key, of lists by element too: "listen[1]".
+type places map[string]place
+
+// given reports whether a key is set: that of a value, or of a table or one of its keys.
+func (p places) given(name string) bool {
+	for key := range p {
+		if key == name || strings.HasPrefix(key, name+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// problem returns a problem with the value of key, "listen" or "listen[1]".
+func (p places) problem(key, what, remedy string) Problem {
 	name, _, _ := strings.Cut(key, "[")
 	if strings.Contains(key, "].") { // certificate[0].cert
 		name = key
 	}
-	at, ok := l.places[key]
+	at, ok := p[key]
 	if !ok {
-		at, ok = l.places[name]
+		at, ok = p[name]
 	}
 	where := at.text + ": " + name
 	switch {
@@ -233,10 +245,14 @@ func (l *loading) add(key, what, remedy string) {
 	case strings.HasPrefix(at.text, "--"):
 		where = at.text
 	}
-	l.problems = append(l.problems, Problem{where, what, remedy, at.order})
+	return Problem{where, what, remedy, at.order}
 }
 
-func (l *loading) inOrder() Problems {
-	slices.SortStableFunc(l.problems, func(a, b Problem) int { return cmp.Compare(a.order, b.order) })
-	return l.problems
+func (l *loading) add(key, what, remedy string) {
+	l.problems = append(l.problems, l.places.problem(key, what, remedy))
+}
+
+func (p Problems) inOrder() Problems {
+	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Compare(a.order, b.order) })
+	return p
 }

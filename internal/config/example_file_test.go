@@ -69,7 +69,7 @@ func TestExampleHasOnlyDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := mustLoad(t, "postern.toml", Flags{}), mustLoad(t, "", Flags{})
-	want.file = got.file
+	want.file, want.places = got.file, got.places
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -79,7 +79,7 @@ func TestExampleHasOnlyDefaults(t *testing.T) {
 func TestExampleShowsDefaults(t *testing.T) {
 	got := mustLoad(t, uncommented(t), Flags{})
 	want := defaults()
-	want.file, want.given = got.file, given{hostname: true, domains: true}
+	want.file, want.places = got.file, got.places
 	want.Hostname = "mx.example.org"
 	want.Domains = []string{"example.org", "example.net"}
 	want.Recipients = []string{"ann@example.org", "bob@example.org"}

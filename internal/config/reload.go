@@ -25,10 +25,10 @@ func (c *Config) MissingIn(next *Config) Problems {
 			Remedy: "restore it and reload again; if it shall go, restart",
 		})
 	}
-	if c.given.hostname && !next.given.hostname {
+	if c.places.given("hostname") && !next.places.given("hostname") {
 		note("hostname", c.Hostname)
 	}
-	if c.given.domains && !next.given.domains {
+	if c.places.given("domains") && !next.places.given("domains") {
 		note("domains", summary(c.Domains))
 	}
 	if len(next.Certificates) < len(c.Certificates) {

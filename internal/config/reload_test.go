@@ -48,7 +48,7 @@ func TestMissingIn(t *testing.T) {
 }
 
 func TestMissingDomainsAreSummedUp(t *testing.T) {
-	now := &Config{Domains: []string{"a", "b", "c", "d", "e", "f", "g"}, given: given{domains: true}}
+	now := &Config{Domains: []string{"a", "b", "c", "d", "e", "f", "g"}, places: places{"domains": {}}}
 	if got := now.MissingIn(&Config{}).Error(); !strings.Contains(got, "a, b, c, d, e and 2 more") {
 		t.Errorf("got %s", got)
 	}

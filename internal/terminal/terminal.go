@@ -76,6 +76,14 @@ func (u UI) Error(err error, hint string) {
 	}
 }
 
+// Warning prints what is probably a mistake, and what can be done about it.
+func (u UI) Warning(warning error, hint string) {
+	u.line("warning: " + warning.Error())
+	if hint != "" {
+		u.line("hint: " + hint)
+	}
+}
+
 // Note prints to standard error what is neither an error nor a result.
 func (u UI) Note(text string) { u.line(text) }
 

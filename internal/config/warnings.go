@@ -1,0 +1,212 @@
+package config
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/certs"
+	"postern/internal/nexthop/relay"
+	"postern/mtasts"
+)
+
+// Warnings returns what is valid and probably a mistake, as it is at the time now for
+// a process of the user uid. It may look up the name of the next hop.
+func (c *Config) Warnings(now time.Time, uid int) Problems {
+	w := &warnings{config: c, now: now, user: serviceAccountOf(uid, c.Data)}
+	w.checkNames()
+	w.checkCertificates()
+	w.checkPolicyHosts()
+	w.checkFiles()
+	w.checkUser()
+	w.checkNextHop()
+	return w.found.inOrder()
+}
+
+// warnings is the state of [Config.Warnings].
+type warnings struct {
+	config *Config
+	now    time.Time
+	user   serviceAccount
+	found  Problems
+}
+
+func (w *warnings) add(key, what, remedy string) {
+	w.found = append(w.found, w.config.places.problem(key, what, remedy))
+}
+
+// checkNames looks for names that no other mail server can know.
+func (w *warnings) checkNames() {
+	c := w.config
+	if !w.reachable() {
+		return
+	}
+	if !strings.Contains(c.Hostname, ".") {
+		w.add("hostname", fmt.Sprintf("%q is a bare name, which other mail servers cannot look up", c.Hostname), "write the name in the MX record, such as mx.example.org")
+	}
+	for i, domain := range c.Domains {
+		if c.places.given("domains") && !strings.Contains(domain, ".") && domain != "localhost" {
+			w.add(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is a bare name", domain), "write the whole domain, such as example.org")
+		}
+	}
+}
+
+// reachable reports whether other machines can connect: a server on loopback is being
+// tried out.
+func (w *warnings) reachable() bool {
+	return slices.ContainsFunc(slices.Concat(w.config.Listen, w.config.ListenTLS), func(address string) bool {
+		host, _, _ := net.SplitHostPort(address)
+		ip, err := netip.ParseAddr(host)
+		return host == "" || err == nil && !ip.IsLoopback()
+	})
+}
+
+// checkCertificates looks at the dates of the certificates, and for one that has the
+// hostname.
+func (w *warnings) checkCertificates() {
+	const soon = 14 * 24 * time.Hour // as package certs warns
+	for i, leaf := range w.leaves() {
+		key := fmt.Sprintf("certificate[%d].cert", i)
+		switch {
+		case leaf == nil: // changed since it was checked
+		case w.now.After(leaf.NotAfter):
+			w.add(key, "expired on "+leaf.NotAfter.UTC().Format(time.DateOnly)+"; senders that verify certificates do not deliver", "renew it")
+		case w.now.Before(leaf.NotBefore):
+			w.add(key, "is not valid before "+leaf.NotBefore.UTC().Format(time.DateOnly), "check the clock of this machine")
+		case leaf.NotAfter.Sub(w.now) < soon:
+			w.add(key, "expires on "+leaf.NotAfter.UTC().Format(time.DateOnly), "renew it")
+		}
+	}
+	if len(w.config.Certificates) > 0 && !w.certified(w.config.Hostname) {
+		w.add("certificate[0].cert", "no certificate is for the hostname "+w.config.Hostname, "add one that is, or set hostname to the name in the MX record")
+	}
+}
+
+// leaves returns the configured certificates, nil where one cannot be read.
+func (w *warnings) leaves() []*x509.Certificate {
+	var all []*x509.Certificate
+	for _, pair := range w.config.Certificates {
+		var leaf *x509.Certificate
+		if cert, err := certs.Load(pair); err == nil {
+			leaf = cert.Leaf
+		}
+		all = append(all, leaf)
+	}
+	return all
+}
+
+// certified reports whether there is a certificate for a name, or will be by ACME.
+func (w *warnings) certified(name string) bool {
+	acme := w.config.ACME
+	return acme.Enabled && slices.Contains(acme.Hosts, name) ||
+		slices.ContainsFunc(w.leaves(), func(leaf *x509.Certificate) bool { return leaf != nil && leaf.VerifyHostname(name) == nil })
+}
+
+// checkPolicyHosts looks for the certificates without which senders cannot read an
+// MTA-STS policy (RFC 8461, Section 3.3), or not deliver under it.
+func (w *warnings) checkPolicyHosts() {
+	m := w.config.MTASTS
+	if !m.Enabled || m.Mode != mtasts.Enforce {
+		return
+	}
+	hosts := []string{w.config.Hostname}
+	for _, domain := range m.Domains {
+		hosts = append(hosts, "mta-sts."+domain)
+	}
+	for i, host := range hosts {
+		if i == 0 && len(w.config.Certificates) > 0 {
+			continue // checkCertificates
+		}
+		if !w.certified(host) {
+			w.add("mta-sts.mode", "enforce needs a certificate for "+host+", and there is none", "add one below [[certificate]], or list the host in acme.hosts")
+		}
+	}
+}
+
+// checkFiles looks for keys and data that others can read, or the service cannot.
+func (w *warnings) checkFiles() {
+	for i, pair := range w.config.Certificates {
+		key := fmt.Sprintf("certificate[%d].key", i)
+		if info, err := os.Stat(pair.KeyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+			w.add(key, fmt.Sprintf("%s is open to every user of this machine (mode %04o)", pair.KeyFile, info.Mode().Perm()), "run chmod o= "+pair.KeyFile)
+		}
+		for _, file := range []string{pair.CertFile, pair.KeyFile} {
+			if at := w.user.blocked(file); at != "" {
+				w.add(fmt.Sprintf("certificate[%d]", i), fmt.Sprintf("the user %s, who owns %s, cannot read %s: see the mode of %s", w.user.name, w.config.Data, file, at), "let that user read it; docs/operating.md has a deploy hook for certbot")
+			}
+		}
+	}
+	if info, err := os.Stat(w.config.Data); err == nil && info.Mode().Perm()&0o007 != 0 {
+		w.add("data", fmt.Sprintf("%s is open to every user of this machine (mode %04o)", w.config.Data, info.Mode().Perm()), "run chmod 700 "+w.config.Data)
+	}
+}
+
+func (w *warnings) checkUser() {
+	if w.user.root && w.reachable() {
+		w.add("data", "postern runs as root, or the folder belongs to root", "run it as a user of its own that owns the folder, as deploy/postern.service does")
+	}
+}
+
+// lookupTime bounds the look-up of the next hop's name.
+const lookupTime = 2 * time.Second
+
+// checkNextHop looks for a loop, and for a next hop that cannot see who the sender is.
+func (w *warnings) checkNextHop() {
+	hop := w.config.NextHop
+	if hop == nil {
+		return
+	}
+	if hop.XClient == relay.XClientOff && !hop.ProxyV2 {
+		w.add("next-hop", "the next hop does not learn the sender's address, so its blocklists, SPF and limits see postern's", "use proxy=v2 or xclient=on in the URL, and allow it there; or remove xclient=off")
+	}
+	if hop.Network != "tcp" {
+		return
+	}
+	host, port, err := net.SplitHostPort(hop.Address)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
+	defer cancel()
+	found, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	for _, address := range slices.Concat(w.config.Listen, w.config.ListenTLS) {
+		if i := slices.IndexFunc(found, func(ip netip.Addr) bool { return listensOn(address, ip.Unmap(), port) }); i >= 0 {
+			w.add("next-hop", fmt.Sprintf("leads to postern itself, which listens on %s: each message would come back until it has too many Received fields", address), "name the server that stores the mail, at another address or port")
+			return
+		}
+	}
+}
+
+// listensOn reports whether an address to listen on takes connections to ip and port.
+func listensOn(address string, ip netip.Addr, port string) bool {
+	host, listening, err := net.SplitHostPort(address)
+	if err != nil || listening != port || port == "0" {
+		return false
+	}
+	if host == "localhost" {
+		return ip.IsLoopback()
+	}
+	own, err := netip.ParseAddr(cmp.Or(host, "::"))
+	if err != nil {
+		return false
+	}
+	if !own.IsUnspecified() {
+		return own.Unmap() == ip
+	}
+	return ip.IsLoopback() || ip.IsUnspecified() || ofThisMachine(ip)
+}
+
+func ofThisMachine(ip netip.Addr) bool {
+	addresses, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap() == ip
+	})
+}
