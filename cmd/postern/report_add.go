@@ -50,7 +50,9 @@ func (r reportAddCmd) Run(ui terminal.UI) error {
 // add stores the reports in a file and returns their number.
 func (r reportAddCmd) add(ui terminal.UI, file string) (n int, err error) {
 	ctx, reader := context.Background(), tlsrptin.NewFileReader(r.Resolver)
+	empty := true
 	each := func(entry tlsrptin.Entry) error {
+		empty = false
 		stored, err := r.store(ctx, ui, entry)
 		if stored {
 			n++
@@ -64,6 +66,9 @@ func (r reportAddCmd) add(ui terminal.UI, file string) (n int, err error) {
 	var path *os.PathError
 	if errors.As(err, &path) {
 		err = &terminal.UsageError{Err: err, Hint: "give files or folders with reports"}
+	}
+	if err == nil && empty {
+		ui.Error(fmt.Errorf("reading %s: %w", file, errNoReport), "")
 	}
 	return n, err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,6 +151,8 @@ func (r reportArg) find(ctx context.Context, ui terminal.UI, book *ledger.Reader
 	return found, r.hinted(err)
 }
 
+var errNoReport = errors.New("no report")
+
 // file reads the first report in a file.
 func (r reportArg) file(ctx context.Context, ui terminal.UI) (ledger.Report, error) {
 	reader := tlsrptin.NewFileReader(r.Resolver)
@@ -167,9 +168,12 @@ func (r reportArg) file(ctx context.Context, ui terminal.UI) (ledger.Report, err
 		}
 		return nil
 	})
-	switch path := (*os.PathError)(nil); {
-	case errors.As(err, &path), err == nil && len(all) == 0:
-		return ledger.Report{}, &terminal.UsageError{Err: cmp.Or(err, none), Hint: "give the number of a stored report, or a file with one: JSON, gzip, or its mail"}
+	if err == nil && len(all) == 0 {
+		err = &fs.PathError{Op: "reading", Path: r.Which, Err: cmp.Or(none, errNoReport)}
+	}
+	switch path := (*fs.PathError)(nil); {
+	case errors.As(err, &path):
+		return ledger.Report{}, &terminal.UsageError{Err: err, Hint: "give the number of a stored report, or a file with one: JSON, gzip, or its mail"}
 	case err != nil:
 		return ledger.Report{}, err
 	case len(all) > 1:
