@@ -17,7 +17,10 @@ import (
 type programs []string
 
 // serverDirs have servers that may not be in PATH.
-var serverDirs = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postfix/sbin"}
+var serverDirs = []string{"/usr/sbin", "/usr/local/sbin", postfixDir}
+
+// postfixDir has Postfix's master. Its smtpd is not OpenSMTPD's.
+const postfixDir = "/usr/lib/postfix/sbin"
 
 // find returns the absolute path of a program.
 func (p programs) find(name string) (path string, err error) {
@@ -30,6 +33,9 @@ func (p programs) find(name string) (path string, err error) {
 		return path, nil
 	}
 	for _, dir := range serverDirs {
+		if dir == postfixDir && name != "master" {
+			continue
+		}
 		if path, err := executable(filepath.Join(dir, name)); err == nil {
 			return path, nil
 		}
