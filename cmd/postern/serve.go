@@ -103,7 +103,8 @@ func (l jsonLog) Write(line []byte) (int, error) {
 }
 
 // shortenAddresses returns an attribute of the log with as much of mail addresses as detail
-// says. Replies of servers, and errors and ends of sessions that quote them, have some.
+// says. Replies of servers, and errors and ends of sessions that quote them, have some, and the
+// EHLO of some devices is one.
 func shortenAddresses(a slog.Attr, detail smtp.AddressDetail) slog.Attr {
 	switch a.Key {
 	case logkey.From:
@@ -122,7 +123,7 @@ func shortenAddresses(a slog.Attr, detail smtp.AddressDetail) slog.Attr {
 			}
 		}
 		return slog.Any(a.Key, shortened)
-	case logkey.Reply, logkey.End, logkey.Err:
+	case logkey.EHLO, logkey.Reply, logkey.End, logkey.Err:
 		return slog.String(a.Key, detail.In(a.Value.String()))
 	}
 	return a

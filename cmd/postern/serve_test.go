@@ -22,7 +22,7 @@ func TestTheLogShowsAsMuchOfAddressesAsConfigured(t *testing.T) {
 		var out bytes.Buffer
 		log := newLog(&out, config.Log{Format: "json", Addresses: detail}, slog.LevelInfo).With(logkey.NextHop, "smtp://b.test")
 		log.Info("x", logkey.From, "ann@a.test", logkey.Recipients, []string{"bob@b.test", "bob", "<bob@b.test> refused: 550 no bob@b.test"},
-			logkey.Reply, "550 <bob@b.test>", logkey.Err, errors.New("refused with 450 bob@b.test"), logkey.End, "421 bob@b.test")
+			logkey.Reply, "550 <bob@b.test>", logkey.Err, errors.New("refused with 450 bob@b.test"), logkey.End, "421 bob@b.test", logkey.EHLO, "ann@b.test")
 		log.Info("x", logkey.Recipients, 3)
 		want = append(want, `"rcpts":3`)
 		for _, text := range want {

@@ -80,14 +80,28 @@ func Name(s string, most int) string {
 }
 
 // Reply returns s for the text of an SMTP reply, with a space in place of each character
-// that is not printable. If s is longer than limit bytes, it is cut, and "..." added. ASCII
-// stays ASCII, which clients without SMTPUTF8 need (RFC 6531, Section 3.7.4.1).
+// that is not printable. If s is longer than limit bytes, it is cut, and "..." added. It is cut
+// between words: the start of a mail address would no longer be recognised as one, where
+// addresses are removed later. ASCII stays ASCII, which clients without SMTPUTF8 need (RFC 6531,
+// Section 3.7.4.1).
 func Reply(s string, limit int) string {
 	s = replace(s, ' ')
 	if len(s) > limit {
-		return Truncate(s, limit) + "..."
+		return wholeWords(Truncate(s, limit), s) + "..."
 	}
 	return s
+}
+
+// wholeWords returns the start of s without the word in which it ends, unless that is its first.
+// Text in quotation marks is one word, as in a quoted local part.
+func wholeWords(start, s string) string {
+	if space := strings.LastIndexByte(start, ' '); space > 0 && s[len(start)] != ' ' {
+		start = start[:space]
+	}
+	if strings.Count(start, `"`)%2 == 1 {
+		start = start[:strings.LastIndexByte(start, '"')]
+	}
+	return strings.TrimRight(start, " ")
 }
 
 // JSON returns JSON text with the characters in its strings that are not printable escaped, so

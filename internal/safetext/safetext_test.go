@@ -137,6 +137,12 @@ func TestReplyStaysOneLineAndASCIIStaysASCII(t *testing.T) {
 	}{
 		{"mailbox full", 20, "mailbox full"},
 		{"mailbox full", 7, "mailbox..."},
+		{"mailbox full", 9, "mailbox..."},
+		{"550 no ann@example.org here", 10, "550 no..."},
+		{"550 no <ann.other@example.org> here", 20, "550 no..."},
+		{`550 no "ann other"@example.org here`, 14, "550 no..."},
+		{`550 no "ann other"@example.org here`, 20, "550 no..."},
+		{`550 "no" user "ann other"@example.org here`, 19, `550 "no" user...`},
 		{"550 a\x00b\x1b[31m\x7f\tc", 40, "550 a b [31m  c"},
 		{"ok\r\n250 forged", 40, "ok  250 forged"},
 		{"a\u009bb\u2028c\u202ed", 40, "a b c d"},

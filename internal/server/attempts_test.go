@@ -65,6 +65,24 @@ func TestTheNextAttemptCorrectsTheDiagnosis(t *testing.T) {
 	}
 }
 
+// A probe with the fingerprint and the name of a sender is no evidence about that sender.
+func TestAProbeRevisesNoDiagnosis(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	o := open(t, path)
+	o.ended(t, leaves(t, "FAILED", sessionticket.Stock, nil))
+	completed, failed := mailed("COMPLETED", sessionticket.OwnWrite), leaves(t, "LEFT", sessionticket.OwnWrite, nil)
+	completed.Probe, failed.Probe = true, true
+	o.ended(t, completed)
+	o.ended(t, failed)
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h, err := read(t, path).Handshake(context.Background(), "FAILED")
+	if err != nil || h.Revised != "" || h.Diagnoses[0].Case != "early-ticket" || h.Diagnoses[0].Confidence == 0.99 {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
 // A success without an early ticket is proof, whatever the certificate.
 func TestASuccessInAnotherModeConfirmsTheDiagnosis(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")

@@ -111,7 +111,7 @@ func (b *refusalBook) refused(c smtpd.RefusedCommand) {
 		b.note(deferral{network, from, to}, c.At)
 	}
 	b.ledger.AddRefusal(ledger.Refusal{
-		Last: c.At, Network: network, EHLO: c.EHLO, Command: c.Command, From: from, To: to,
+		Last: c.At, Network: network, EHLO: b.addresses.In(c.EHLO), Command: c.Command, From: from, To: to,
 		// Without the session's ID, so that equal replies are counted together.
 		Reply: b.addresses.In(strings.Replace(reply, " (id "+c.Session+")", "", 1)), Remote: c.Reply.Remote,
 		Count: 1, Session: c.Session,

@@ -96,9 +96,16 @@ func TestNoAddressIsKeptIfNoneShallBe(t *testing.T) {
 	b := newBook(t, smtp.NoAddress)
 	reply := smtp.Reply{Code: 450, Lines: []string{"4.2.0 <bob@example.org>: greylisted"}, Remote: true}
 	b.refused(refusedBy("192.0.2.7", reply))
+	long := refusedBy("198.51.100.7", smtp.Reply{Code: 550, Lines: []string{strings.Repeat("x", maxReplyText-10) + " bob.other@example.org"}, Remote: true})
+	long.EHLO = "bob@example.org" // as some devices do
+	b.refused(long)
 	b.accepted(smtpd.AcceptedMessage{At: time.Now(), Sender: netip.MustParseAddrPort("192.0.2.7:25"), From: "other@sender.example", Recipients: []string{"c@example.org"}})
-	if r := b.stored(t); len(r) != 1 || r[0].From != "" || r[0].To != "" || r[0].Reply != "450 4.2.0 <…>: greylisted" || !r[0].Accepted.IsZero() {
+	r := b.stored(t)
+	if len(r) != 2 || r[1].From != "" || r[1].To != "" || r[1].Reply != "450 4.2.0 <…>: greylisted" || !r[1].Accepted.IsZero() {
 		t.Errorf("stored %+v", r)
+	}
+	if strings.Contains(fmt.Sprintf("%+v", r), "bob") {
+		t.Errorf("an address is in %+v", r)
 	}
 }
 
