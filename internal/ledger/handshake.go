@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"time"
 
@@ -280,7 +279,7 @@ func scanHandshake(scan scanner) (h Handshake, err error) {
 }
 
 // Handshake returns the newest handshake of a session, with its transcript. The error wraps
-// [fs.ErrNotExist] if there is none.
+// fs.ErrNotExist if there is none.
 func (r *Reader) Handshake(ctx context.Context, session string) (Handshake, error) {
 	var h Handshake
 	err := r.read(fmt.Sprintf("reading session %q", session), func(db *sql.DB) error {
@@ -300,7 +299,7 @@ func handshakeOf(ctx context.Context, db *sql.DB, session string) (h Handshake, 
 		return h, err
 	}
 	if len(found) == 0 {
-		return h, fmt.Errorf("no handshake stored: %w", fs.ErrNotExist)
+		return h, notFound("no handshake stored")
 	}
 	h = found[0]
 	h.Transcript, err = transcriptOf(ctx, db, h.ID)

@@ -11,7 +11,14 @@ import (
 )
 
 // ErrNoLedger means that there is no ledger at the path.
-var ErrNoLedger = fmt.Errorf("no ledger: %w", fs.ErrNotExist)
+var ErrNoLedger error = notFound("no ledger")
+
+// A notFound is an error that [errors.Is] takes for fs.ErrNotExist, without its text: what is
+// missing need not be a file.
+type notFound string
+
+func (n notFound) Error() string        { return string(n) }
+func (n notFound) Is(target error) bool { return target == fs.ErrNotExist }
 
 // A Reader reads a ledger, while a server may write it. It is safe for concurrent use. It
 // changes nothing, but must have permission to write in the folder: SQLite may create its

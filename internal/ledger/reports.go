@@ -9,7 +9,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"strings"
 	"time"
@@ -148,7 +147,7 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 }
 
 // Report returns the report with the id, with its Content. The error wraps
-// [fs.ErrNotExist] if there is none.
+// fs.ErrNotExist if there is none.
 func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
 	var report Report
 	err := r.read(fmt.Sprintf("reading report %d", id), func(db *sql.DB) error {
@@ -156,7 +155,7 @@ func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
 		q.add(`SELECT content,`+reportColumns+`WHERE id = ?`, id)
 		found, err := rows(ctx, db, q, scanWhole)
 		if err == nil && len(found) == 0 {
-			err = fmt.Errorf("not stored: %w", fs.ErrNotExist)
+			err = notFound("not stored")
 		}
 		if err == nil {
 			report = found[0]
