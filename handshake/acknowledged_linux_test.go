@@ -66,6 +66,27 @@ func TestTranscriptSaysWhatTheClientAcknowledged(t *testing.T) {
 	}
 }
 
+// A reset may have acknowledged what is still missing: no conclusion is possible from that.
+func TestOnlyWhatWasAcknowledgedBeforeAResetIsKnown(t *testing.T) {
+	for _, tt := range []struct {
+		missing int
+		how     EndKind
+		want    Acknowledged
+	}{
+		{0, EndReset, AckAll},
+		{1, EndReset, AckUnknown},
+		{1000, EndReset, AckUnknown},
+		{0, EndClosed, AckAll},
+		{1, EndClosed, AckPart},
+		{1000, EndClosed, AckNone},
+		{1200, EndTimeout, AckNone}, // with plaintext before it
+	} {
+		if got := classifyAcknowledged(tt.missing, 1000, tt.how); got != tt.want {
+			t.Errorf("%d of 1000 missing, %v: %v, want %v", tt.missing, tt.how, got, tt.want)
+		}
+	}
+}
+
 // What a client did before the server's flight is no answer to the flight.
 func TestAClientThatLeftBeforeTheFlightLeftBeforeIt(t *testing.T) {
 	flight := func() []byte { return full(aes128, 36).b }

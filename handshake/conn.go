@@ -264,8 +264,15 @@ func (rec *recording) event(size int, event func(*Recorder)) {
 // the kernel drops that: then only what was acknowledged before it is known.
 func acknowledged(conn net.Conn, sent int, how EndKind) Acknowledged {
 	missing, ok := unacknowledged(conn)
+	if !ok {
+		return AckUnknown
+	}
+	return classifyAcknowledged(missing, sent, how)
+}
+
+func classifyAcknowledged(missing, sent int, how EndKind) Acknowledged {
 	switch {
-	case !ok || sent == 0:
+	case sent == 0:
 		return AckUnknown
 	case missing == 0:
 		return AckAll

@@ -116,7 +116,11 @@ func (t *Transcript) rows() []string {
 	for i := range t.Messages {
 		add(t.row(i))
 		if i == completing {
-			add(t.note(i, "✓ handshake complete"))
+			note := "✓ handshake complete"
+			if t.presumed() {
+				note = "✓ handshake most likely complete"
+			}
+			add(t.note(i, note))
 		}
 	}
 	if t.Omitted > 0 {
@@ -262,6 +266,8 @@ func arrowHead(m *Message, head string) string {
 
 func (t *Transcript) label(i int) string {
 	switch m := &t.Messages[i]; {
+	case m.isGap() && !t.Gaps.IsZero():
+		return "not captured"
 	case m.Type == TypeUnknown:
 		return "unknown record"
 	case m.Missing > 0:

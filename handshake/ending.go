@@ -232,7 +232,7 @@ func accepted(after []Message, last Side, closed bool) bool {
 		switch {
 		case m.Type == TypeAlert:
 			return isGoodbye(m, last)
-		case m.Type == TypeUnknown && !m.Encrypted: // a gap
+		case m.isGap():
 			return false
 		case m.From != last:
 			return true

@@ -71,6 +71,29 @@ func TestTheSideThatGaveUpEndedTheHandshake(t *testing.T) {
 	}
 }
 
+// What was not captured is drawn as that, and a handshake that is only taken for complete
+// is not drawn as more.
+func TestTheDiagramSaysWhatWasNotCaptured(t *testing.T) {
+	r := recorded(OnWire, client(plainHello))
+	r.Gap(Server, 900, r.start)
+	for _, p := range []piece{finish, client(sealed(30))} {
+		r.Feed(p.from, p.b, r.start)
+	}
+	r.Gap(Server, 300, r.start)
+	r.Feed(Client, sealed(300), r.start)
+	r.SetOnlySide(Client)
+	got := r.Transcript()
+	drawn := got.Diagram(DiagramOptions{})
+	if !got.Completed || !strings.Contains(drawn, "◀─────────────────────────────────────── not captured ──") || strings.Contains(drawn, "✓ handshake complete") {
+		t.Errorf("completed %v\n%s", got.Completed, drawn)
+	}
+
+	r = recorded(OnWire, client(plainHello), full(aes128, 36), finish, client(sealed(30)), serve(sealed(300)))
+	if drawn := r.Transcript().Diagram(DiagramOptions{}); !strings.Contains(drawn, "✓ handshake complete") || strings.Contains(drawn, "not captured") {
+		t.Errorf("nothing is missing\n%s", drawn)
+	}
+}
+
 // After the handshake the error of a Read says what the last alert was.
 func TestReadErrorNamesAnEncryptedAlert(t *testing.T) {
 	for _, c := range []struct {

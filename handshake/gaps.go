@@ -44,6 +44,15 @@ func (t *Transcript) endedByReadAlert() bool {
 	return t.Messages[t.End.After-1].Alert != nil
 }
 
+// presumed reports that the handshake is taken for complete although not all of it was seen.
+func (t *Transcript) presumed() bool {
+	return t.Completed && (!t.Gaps.IsZero() || t.View == OnWire && !t.finished())
+}
+
+// isGap reports whether m is a gap: bytes that were not captured. A plaintext record of a type
+// that TLS does not have looks the same; TLS libraries send none.
+func (m *Message) isGap() bool { return m.Type == TypeUnknown && !m.Encrypted && m.Missing == 0 }
+
 // lacks reports whether bytes of a side are missing.
 func (g Gaps) lacks(side Side) bool {
 	switch side {
@@ -75,8 +84,7 @@ func (g Gaps) describe() string {
 
 // describeExchange returns what was sent after the handshake.
 func (g Gaps) describeExchange() string {
-	switch {
-	case g.Exchanged == 0:
+	if g.Exchanged == 0 {
 		return ""
 	}
 	return "both sides went on to exchange " + count(g.Exchanged)
