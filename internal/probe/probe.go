@@ -113,7 +113,7 @@ func (p *Prober) Probe(ctx context.Context, target string) (*Report, error) {
 			p.probeDomain(ctx, names, report)
 		}
 		report.resumeAcross(ctx)
-		report.Findings = append(report.Findings, timeUp(report.limit, report.unmade)...)
+		report.Findings = append(report.Findings, timeUp(report.limit, 0, report.unmade)...)
 	}
 	sortFindings(report.Findings)
 	report.Duration = time.Since(start)

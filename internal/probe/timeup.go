@@ -39,15 +39,15 @@ func checkTimeUp(p *addressProbe) []Finding {
 	if p.first.Completed && p.firstTook > 0 {
 		evidence = []string{fmt.Sprintf("the first client took %.1f s", p.firstTook.Seconds())}
 	}
-	return timeUp(p.limit, p.unmade, evidence...)
+	return timeUp(p.limit, p.firstTook, p.unmade, evidence...)
 }
 
 // maxUnmade bounds the checks that evidence names.
 const maxUnmade = 8
 
 // timeUp reports checks that were not made after limit, with more evidence; nothing if there
-// are none.
-func timeUp(limit time.Duration, unmade []string, evidence ...string) []Finding {
+// are none. A check takes the time each, or an unknown one.
+func timeUp(limit, each time.Duration, unmade []string, evidence ...string) []Finding {
 	if len(unmade) == 0 {
 		return nil
 	}
@@ -63,8 +63,17 @@ func timeUp(limit time.Duration, unmade []string, evidence ...string) []Finding 
 		ID: "time-up", Severity: Unclear,
 		Title:    fmt.Sprintf("Time was up after %s: %d %s not made", brief(limit), len(unmade), checks),
 		Evidence: append([]string{"not made: " + names}, evidence...),
-		Advice:   forAll("Allow more time: --timeout " + brief(2*limit)),
+		Advice:   forAll("Allow more time: --timeout " + brief(longer(limit, each, len(unmade)))),
 	}}
+}
+
+// longer returns a time in which n more checks can be made, two at a time.
+func longer(limit, each time.Duration, n int) time.Duration {
+	most := max(2*limit, limit+each*time.Duration(n)/2)
+	if most > time.Minute {
+		most = (most + time.Minute - 1).Truncate(time.Minute)
+	}
+	return most
 }
 
 // brief returns a duration as one types it: 2m, not 2m0s.
