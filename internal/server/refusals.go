@@ -93,16 +93,22 @@ func (b *refusalBook) refused(c smtpd.RefusedCommand) {
 		by = "next hop"
 	}
 	reply := safetext.Reply(c.Reply.String(), maxReplyText)
-	b.log.LogAttrs(context.Background(), slog.LevelInfo, "command refused",
+	attrs := []slog.Attr{
 		slog.String(logkey.Session, c.Session),
 		slog.String(logkey.Sender, c.Sender.String()),
 		slog.String(logkey.EHLO, c.EHLO),
+	}
+	if c.Probe { // as in the line of its session: anybody can say such a name in EHLO
+		attrs = append(attrs, slog.Bool(logkey.Probe, true))
+	}
+	attrs = append(attrs,
 		slog.String(logkey.Command, c.Command),
 		slog.String(logkey.From, c.From),
 		slog.Any(logkey.Recipients, recipients),
 		slog.String(logkey.Reply, reply),
 		slog.String(logkey.By, by),
 	)
+	b.log.LogAttrs(context.Background(), slog.LevelInfo, "command refused", attrs...)
 	if c.Probe {
 		return
 	}

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/logkey"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
 )
@@ -74,7 +76,7 @@ func TestRefusalLogNamesItsOrigin(t *testing.T) {
 	b.refused(probe)
 	lines := b.lines(t, "command refused")
 	if len(lines) != 3 || lines[0]["by"] != "next hop" || lines[1]["by"] != "postern" ||
-		lines[0]["reply"] != "550 5.1.1 <bob@example.org>: unknown" || lines[1]["reply"] != "451 4.4.1 next hop does not answer (id S1)" {
+		lines[1]["probe"] != nil || lines[2]["probe"] != true || lines[0]["reply"] != "550 5.1.1 <bob@example.org>: unknown" || lines[1]["reply"] != "451 4.4.1 next hop does not answer (id S1)" {
 		t.Errorf("logged %v", lines)
 	}
 	stored := b.stored(t)
@@ -117,6 +119,38 @@ func TestAGreylistedSenderIsSeenToBeAccepted(t *testing.T) {
 	})
 	if r := b.stored(t); len(r) != 1 || r[0].Accepted.IsZero() {
 		t.Errorf("stored %+v", r)
+	}
+}
+
+// A message can have thousands of recipients, and a reply a quarter of a megabyte.
+func TestARefusalIsBounded(t *testing.T) {
+	b := newBook(t, smtp.FullAddress)
+	c := refusedBy("192.0.2.7", smtp.Reply{Code: 550, Lines: slices.Repeat([]string{strings.Repeat("spam ", 400)}, 100), Remote: true})
+	c.Recipients = nil
+	for i := range 1000 {
+		c.Recipients = append(c.Recipients, fmt.Sprintf("bob%d@example.org", i))
+	}
+	b.refused(c)
+	line := b.lines(t, "command refused")[0]
+	if named := line[logkey.Recipients].([]any); len(named) != maxRecipients || len(line["reply"].(string)) > maxReplyText+len("...") {
+		t.Errorf("logged %v", line)
+	}
+	if r := b.stored(t)[0]; strings.Count(r.To, "@") != maxRecipients || len(r.Reply) > maxReplyText+len("...") {
+		t.Errorf("stored %+v", r)
+	}
+}
+
+// What is kept in memory is bounded, whoever has commands refused.
+func TestMemoryForRefusalsIsBounded(t *testing.T) {
+	b := newBook(t, smtp.DomainOnly)
+	defer b.ledger.Close()
+	for i := range 2 * maxDeferrals {
+		network := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		b.note(deferral{network, "sender.example", "example.org"}, time.Now())
+		b.count(network, smtp.NewReply(550, "5.1.1", "no such recipient"))
+	}
+	if len(b.deferrals) != maxDeferrals || len(b.sums) != maxSums+1 { // and the others
+		t.Errorf("%d deferrals and %d sums", len(b.deferrals), len(b.sums))
 	}
 }
 
