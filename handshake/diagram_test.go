@@ -12,7 +12,7 @@ import (
 	. "postern/handshake"
 )
 
-var update = flag.Bool("update", false, "write testdata again")
+var update = flag.Bool("update", false, "write testdata")
 
 func TestDiagramsMatchGoldenFiles(t *testing.T) {
 	for name, sample := range samples {

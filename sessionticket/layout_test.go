@@ -37,7 +37,7 @@ func TestFindTicket(t *testing.T) {
 		"cut at the flight's head": {[][]byte{finished[3:], record(122)}, 122, 0, 0, false},
 		"split otherwise":          {[][]byte{finished, record(tlsrecord.MaxPlaintext - 1), record(10)}, tlsrecord.MaxPlaintext + 9, 0, 0, false},
 		"late, of another type":    {[][]byte{append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
-		"in clear":                 {[][]byte{finished, append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
+		"in plaintext":             {[][]byte{finished, append([]byte{22}, record(122)[1:]...)}, 122, 0, 0, false},
 		"no records":               {[][]byte{bytes.Repeat([]byte("220 "), 99)}, 122, 0, 0, false},
 	} {
 		b := slices.Concat(test.written...)

@@ -32,7 +32,7 @@ var probedServers = []struct {
 	{"mox v0.0.12", mox("v0.0.12"), probeSummary{"mox", "failed", "critical", "resumption", "TLSSessionTicketsDisabled"}},
 	{"mox v0.0.17", mox("v0.0.17"), probeSummary{"mox", "completed", "notice", "no-resumption", "golang/go#70232"}},
 	{"maddy v0.7.1", maddy("v0.7.1"), probeSummary{"maddy", "failed", "critical", "resumption", "v0.8"}},
-	// It goes on in clear after a failed handshake, as go-smtp does.
+	// It goes on in plaintext after a failed handshake, as go-smtp does.
 	{"maddy v0.8.1", maddy("v0.8.1"), probeSummary{"maddy", "completed", "warning", "no-resumption", "golang/go#70232"}},
 	{"chasquid", func(t *testing.T, cert *testcert.Pair) string { return testpeer.StartChasquid(t, cert) },
 		probeSummary{"chasquid", "failed", "critical", "resumption", "v1.15.1"}},

@@ -172,7 +172,7 @@ func checkNoneSmuggled(t *testing.T, messages []stored) {
 	}
 }
 
-// Commands injected in clear after STARTTLS are never executed, whether they come in the
+// Commands injected in plaintext after STARTTLS are never executed, whether they come in the
 // same segment or after the reply (CVE-2011-0411 and others).
 func TestCommandsInjectedAfterSTARTTLSAreDiscarded(t *testing.T) {
 	const injected = "EHLO evil.test\r\nMAIL FROM:<evil@evil.test>\r\nRCPT TO:<user@localhost>\r\n" +
@@ -219,13 +219,13 @@ func TestCommandsInjectedAfterSTARTTLSAreDiscarded(t *testing.T) {
 	}
 }
 
-// onlyAlert reads to the end of the connection and returns an error for anything in clear.
+// onlyAlert reads to the end of the connection and returns an error for anything in plaintext.
 // A TLS alert (RFC 8446, Section 6) is allowed.
 func onlyAlert(c *testsmtp.Client) error {
 	const alert = 21
 	rest, _ := io.ReadAll(c.In)
 	if len(rest) > 0 && rest[0] != alert {
-		return fmt.Errorf("the server went on in clear with %.200q", rest)
+		return fmt.Errorf("the server went on in plaintext with %.200q", rest)
 	}
 	return nil
 }

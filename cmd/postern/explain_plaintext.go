@@ -18,7 +18,7 @@ func conversationLine(c *capture.Conversation) string {
 	switch {
 	case c.Refusal != "":
 		line += ", STARTTLS refused: " + safetext.Printable(c.Refusal)
-	case c.InClear:
+	case c.InPlaintext:
 		line += ", both sides go on in plaintext after STARTTLS"
 	case c.Transcript != nil:
 	case c.Offer == capture.OfferMasked:
@@ -34,9 +34,9 @@ func conversationLine(c *capture.Conversation) string {
 		line += ", mail is accepted without TLS"
 	case c.Mail:
 		line += ", sends mail without TLS"
-	case c.MissingBytes > 0 && !c.InClear:
+	case c.MissingBytes > 0 && !c.InPlaintext:
 		line += ", no TLS in what was captured"
-	case c.Offer == capture.OfferUnknown && !c.InClear:
+	case c.Offer == capture.OfferUnknown && !c.InPlaintext:
 		line += ", without TLS"
 	}
 	if c.MissingBytes > 0 {
@@ -47,7 +47,7 @@ func conversationLine(c *capture.Conversation) string {
 
 // explainPlaintext says what a connection means that goes on in plaintext after STARTTLS.
 func explainPlaintext(ui terminal.UI, c *capture.Conversation) {
-	if c.InClear {
+	if c.InPlaintext {
 		ui.Paragraph("meaning", "The server accepted STARTTLS, then commands that are not encrypted. Either the capture was made "+
 			"behind a device that decrypts, such as a load balancer or a mirror port; or a device on the path answers STARTTLS itself "+
 			"and removes TLS. It is not a failed handshake.")
@@ -56,7 +56,7 @@ func explainPlaintext(ui terminal.UI, c *capture.Conversation) {
 
 // diagnosePlaintext returns the case of a connection without a handshake, if there is one.
 func diagnosePlaintext(c *capture.Conversation) []interop.Diagnosis {
-	if c.Offer != capture.OfferMasked || c.InClear {
+	if c.Offer != capture.OfferMasked || c.InPlaintext {
 		return nil
 	}
 	firewall, _ := interop.Find("inspected-by-firewall")

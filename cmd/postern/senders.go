@@ -78,7 +78,7 @@ func (s sendersPinCmd) Run(ui terminal.UI) error {
 	}
 	var mode sessionticket.Mode
 	if err := mode.UnmarshalText([]byte(s.Mode)); err != nil {
-		return &terminal.UsageError{Err: err}
+		return &terminal.UsageError{Err: fmt.Errorf("expected a TLS mode, got %q", s.Mode), Hint: "use own-write, first-write, no-ticket, tls12 or stock"}
 	}
 	pin := fallback.Pin{Network: network, Mode: mode, Why: s.Why, Since: time.Now()}
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {

@@ -154,10 +154,10 @@ type Conversation struct {
 	// server accepted a message after it.
 	Mail, MailAccepted bool
 
-	// InClear reports that both sides went on in plaintext after the reply to STARTTLS, as
+	// InPlaintext reports that both sides went on in plaintext after the reply to STARTTLS, as
 	// in a capture made where a device has decrypted the connection. Then Transcript is
 	// nil.
-	InClear bool
+	InPlaintext bool
 
 	// Transcript is the handshake, seen [handshake.OnWire]. It is nil if TLS did not start.
 	Transcript *handshake.Transcript

@@ -109,23 +109,23 @@ func (t *table) finishAll() {
 // A connection is a TCP connection that is being read.
 type connection struct {
 	Conversation
-	endpoints [2]netip.AddrPort
-	streams   [2]stream // by sending endpoint
-	client    int       // index of the client's endpoint, or unknownEndpoint
-	now       time.Time // of the latest data
-	keys      handshake.Keys
-	dialogue  dialogue
-	captured  [2]int              // bytes by sending endpoint
-	missing   [2]int              // likewise
-	hasHello  bool                // TLS begins with a ClientHello, as far as its first bytes show
-	underway  bool                // TLS had begun before the capture, and shows nothing of its handshake
-	recorder  *handshake.Recorder // nil until TLS starts
-	inClear   clearText
-	began     time.Time // when it did
-	acks      acknowledgements
-	ended     bool // by FIN or RST of one side
-	closed    bool // by FIN from both sides, or by RST
-	finished  bool
+	endpoints   [2]netip.AddrPort
+	streams     [2]stream // by sending endpoint
+	client      int       // index of the client's endpoint, or unknownEndpoint
+	now         time.Time // of the latest data
+	keys        handshake.Keys
+	dialogue    dialogue
+	captured    [2]int              // bytes by sending endpoint
+	missing     [2]int              // likewise
+	hasHello    bool                // TLS begins with a ClientHello, as far as its first bytes show
+	underway    bool                // TLS had begun before the capture, and shows nothing of its handshake
+	recorder    *handshake.Recorder // nil until TLS starts
+	inPlaintext plaintextDialogue
+	began       time.Time // when it did
+	acks        acknowledgements
+	ended       bool // by FIN or RST of one side
+	closed      bool // by FIN from both sides, or by RST
+	finished    bool
 }
 
 // unknownEndpoint is the client's endpoint before it is known.
@@ -244,7 +244,7 @@ func handshakeType(data []byte) byte {
 func (c *connection) feed(p payload) {
 	if c.recorder != nil {
 		c.recorder.Feed(p.from, p.data, p.at)
-		c.inClear.feed(p)
+		c.inPlaintext.feed(p)
 		return
 	}
 	c.underway = c.underway || c.MidStream && c.captured == [2]int{} && tlsrecord.Begins(p.data)
@@ -265,10 +265,10 @@ func (c *connection) feed(p payload) {
 	c.acks.begin(1-c.client, c.serverBegin())
 	c.hasHello = c.dialogue.tls[0].from == handshake.Client && beginsClientHello(c.dialogue.tls[0].data)
 	c.noteGapBeforeTLS()
-	c.inClear.start(c.StartTLS)
+	c.inPlaintext.start(c.StartTLS)
 	for _, p := range c.dialogue.tls {
 		c.recorder.Feed(p.from, p.data, p.at)
-		c.inClear.feed(p)
+		c.inPlaintext.feed(p)
 	}
 	c.dialogue.tls = nil
 }
@@ -348,9 +348,9 @@ func (c *connection) finish() *Conversation {
 		}
 		c.noteLimits()
 		result.Transcript = c.recorder.Transcript()
-		c.inClear.apply(&result)
+		c.inPlaintext.apply(&result)
 	}
-	c.streams, c.dialogue, c.recorder, c.inClear = [2]stream{}, dialogue{}, nil, clearText{}
+	c.streams, c.dialogue, c.recorder, c.inPlaintext = [2]stream{}, dialogue{}, nil, plaintextDialogue{}
 	if result.Transcript == nil && result.Protocol == None {
 		return nil
 	}

@@ -60,8 +60,8 @@ const toSTARTTLS = "S: 220 a\nC: EHLO b\nS: 250-a | 250 STARTTLS\nC: STARTTLS\nS
 func TestPlaintextAfterSTARTTLS(t *testing.T) {
 	mail := "C: MAIL FROM:<a@b.example>\nS: 250 ok\nC: RCPT TO:<c@d.example>\nS: 250 ok\nC: DATA\nS: 354 go\nC: text | .\n"
 	for _, c := range []struct {
-		name, text              string
-		inClear, mail, accepted bool
+		name, text                  string
+		inPlaintext, mail, accepted bool
 	}{
 		{"mail accepted", "C: EHLO b\nS: 250 a\n" + mail + "S: 250 queued\nC: QUIT\nS: 221 bye", true, true, true},
 		{"pipelined", "C: EHLO b | MAIL FROM:<a@b.example> | RCPT TO:<c@d.example> | DATA\nS: 250 a | 250 ok | 250 ok | 354 go\nC: text | .\nS: 250 queued", true, true, true},
@@ -78,8 +78,8 @@ func TestPlaintextAfterSTARTTLS(t *testing.T) {
 		{"not SMTP", "C: GET / HTTP/1.0\nS: 250 a", false, false, false},
 	} {
 		got := conversation(t, toSTARTTLS+c.text)
-		if got.InClear != c.inClear || got.InClear != (got.Transcript == nil) || got.Mail != c.mail || got.MailAccepted != c.accepted {
-			t.Errorf("%s: in clear %v, transcript %v, mail %v, accepted %v", c.name, got.InClear, got.Transcript != nil, got.Mail, got.MailAccepted)
+		if got.InPlaintext != c.inPlaintext || got.InPlaintext != (got.Transcript == nil) || got.Mail != c.mail || got.MailAccepted != c.accepted {
+			t.Errorf("%s: in plaintext %v, transcript %v, mail %v, accepted %v", c.name, got.InPlaintext, got.Transcript != nil, got.Mail, got.MailAccepted)
 		}
 	}
 }

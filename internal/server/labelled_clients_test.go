@@ -58,16 +58,16 @@ func labelPersonas(t *testing.T, set *labels) {
 			for _, p := range persona.All() {
 				o.patience = 2 * time.Second
 				b := startBench(t, o)
-				var visits []*visited
+				var attempts []*labelledSession
 				for n := range 3 {
-					what := fmt.Sprintf("%s, %s, visit %d", p.ID, name, n+1)
-					visits = append(visits, b.visit(t, "personas", what, func() string {
+					what := fmt.Sprintf("%s, %s, attempt %d", p.ID, name, n+1)
+					attempts = append(attempts, b.attempt(t, "personas", what, func() string {
 						other, _ := x509.SystemCertPool() // the persona that verifies refuses
 						r := p.Run(t.Context(), persona.Target{Addr: b.addr, ServerName: "localhost", EHLO: p.ID + ".test", RootCAs: other})
 						return truthOf(p, r, o.configure != nil && name == asksForCertificates)
 					}))
 				}
-				b.label(set, visits...)
+				b.label(set, attempts...)
 			}
 		})
 	}
@@ -128,15 +128,15 @@ func labelVerifying(t *testing.T, set *labels) {
 				t.Run(fmt.Sprint(certificate, mode, how), func(t *testing.T) {
 					t.Parallel()
 					b := startBench(t, benchOptions{first: mode, pair: pair})
-					var visits []*visited
+					var attempts []*labelledSession
 					for n := range 4 {
-						what := fmt.Sprintf("%s, certificate %s, mode %v, visit %d", how, certificate, mode, n+1)
-						visits = append(visits, b.visit(t, "verifying clients", what, func() string {
+						what := fmt.Sprintf("%s, certificate %s, mode %v, attempt %d", how, certificate, mode, n+1)
+						attempts = append(attempts, b.attempt(t, "verifying clients", what, func() string {
 							refuse(t, b.addr, how == "without an alert")
 							return "certificate-refused"
 						}))
 					}
-					b.label(set, visits...)
+					b.label(set, attempts...)
 				})
 			}
 		}
@@ -175,9 +175,9 @@ func labelMonitors(t *testing.T, set *labels) {
 			t.Run(fmt.Sprint(what, mode), func(t *testing.T) {
 				t.Parallel()
 				b := startBench(t, benchOptions{first: mode, pair: pair})
-				var visits []*visited
+				var attempts []*labelledSession
 				for n := range 4 {
-					visits = append(visits, b.visit(t, "monitors", fmt.Sprintf("%s, mode %v, visit %d", what, mode, n+1), func() string {
+					attempts = append(attempts, b.attempt(t, "monitors", fmt.Sprintf("%s, mode %v, attempt %d", what, mode, n+1), func() string {
 						base, err := dial(b.addr, "monitor.test")
 						if err != nil {
 							t.Fatal(err)
@@ -191,7 +191,7 @@ func labelMonitors(t *testing.T, set *labels) {
 						return healthy
 					}))
 				}
-				b.label(set, visits...)
+				b.label(set, attempts...)
 			})
 		}
 	}
@@ -294,9 +294,9 @@ s.on('data', () => {
 			t.Run(fmt.Sprint(p.name, p.what, mode), func(t *testing.T) {
 				b := startBench(t, benchOptions{first: mode, pair: pair})
 				host, port, _ := net.SplitHostPort(b.addr)
-				var visits []*visited
+				var attempts []*labelledSession
 				for n := range 2 {
-					visits = append(visits, b.visit(t, "real programs", fmt.Sprintf("%s %s, mode %v, visit %d", p.name, p.what, mode, n+1), func() string {
+					attempts = append(attempts, b.attempt(t, "real programs", fmt.Sprintf("%s %s, mode %v, attempt %d", p.name, p.what, mode, n+1), func() string {
 						ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 						defer cancel()
 						cmd := p.run(ctx, host, port)
@@ -308,7 +308,7 @@ s.on('data', () => {
 						return p.truth
 					}))
 				}
-				b.label(set, visits...)
+				b.label(set, attempts...)
 			})
 		}
 	}
@@ -359,7 +359,7 @@ func labelMiddleboxes(t *testing.T, set *labels) {
 	for what, then := range map[string]func(net.Conn){"nothing more": beSilent, "a close": closeNow, "a reset": resetNow} {
 		for _, segment := range []int{536, 1200, 1380, 1440} {
 			b := startBench(t, benchOptions{pair: pair, patience: 200 * time.Millisecond})
-			b.label(set, b.visit(t, "middleboxes", fmt.Sprintf("%d bytes of a ClientHello, then %s", segment, what), func() string {
+			b.label(set, b.attempt(t, "middleboxes", fmt.Sprintf("%d bytes of a ClientHello, then %s", segment, what), func() string {
 				base, err := dial(b.addr, "large.test")
 				if err != nil {
 					t.Fatal(err)
@@ -373,7 +373,7 @@ func labelMiddleboxes(t *testing.T, set *labels) {
 	}
 	for i, mask := range []string{"XXXXXXXX\r\n", "********\r\n", "XXXXXXXXXXXXXXXX\r\n"} {
 		b := startBench(t, benchOptions{pair: pair})
-		b.label(set, b.visit(t, "middleboxes", fmt.Sprintf("mask %d", i), func() string {
+		b.label(set, b.attempt(t, "middleboxes", fmt.Sprintf("mask %d", i), func() string {
 			base, err := dial(b.addr, "masked.test")
 			if err != nil {
 				t.Fatal(err)
@@ -400,7 +400,7 @@ func labelCuts(t *testing.T, set *labels) {
 			then, how = beSilent, "silence"
 		}
 		b := startBench(t, benchOptions{first: mode, pair: pair, patience: 200 * time.Millisecond})
-		b.label(set, b.visit(t, "network faults", fmt.Sprintf("%s after %d bytes, mode %v", how, left, mode), func() string {
+		b.label(set, b.attempt(t, "network faults", fmt.Sprintf("%s after %d bytes, mode %v", how, left, mode), func() string {
 			base, err := dial(b.addr, "cut.test")
 			if err != nil {
 				t.Fatal(err)

@@ -105,28 +105,28 @@ func (b *bench) CommandRefused(smtpd.RefusedCommand) {}
 // MessageAccepted implements [smtpd.Observer].
 func (b *bench) MessageAccepted(smtpd.AcceptedMessage) {}
 
-// visit lets a client connect, waits until its session has ended, and labels it. The client
+// attempt connects a client, waits until its session has ended, and labels it. The client
 // returns the truth.
-func (b *bench) visit(t *testing.T, group, what string, client func() (truth string)) *visited {
+func (b *bench) attempt(t *testing.T, group, what string, client func() (truth string)) *labelledSession {
 	t.Helper()
 	truth := client()
 	select {
 	case j := <-b.ended:
-		return &visited{label{group: group, what: what, truth: truth, first: j.verdict}, j.session}
+		return &labelledSession{label{group: group, what: what, truth: truth, first: j.verdict}, j.session}
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s: %s: the session does not end", group, what)
 		return nil
 	}
 }
 
-type visited struct {
+type labelledSession struct {
 	label
 	session string
 }
 
-// label adds visits to the set, with what is said of them in the end.
-func (b *bench) label(set *labels, visits ...*visited) {
-	for _, v := range visits {
+// label adds attempts to the set, with what is said of them in the end.
+func (b *bench) label(set *labels, attempts ...*labelledSession) {
+	for _, v := range attempts {
 		v.last = *b.verdicts[v.session]
 		set.add(v.label)
 	}

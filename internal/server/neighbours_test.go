@@ -20,10 +20,10 @@ func TestRefusedCertificatesCostANeighbourNothing(t *testing.T) {
 			older := 0
 			for n := range 24 {
 				if n%3 < 2 { // so that the trial of TLS 1.2 falls to the other one
-					b.visit(t, "", "", func() string { refuse(t, b.addr, true); return "" })
+					b.attempt(t, "", "", func() string { refuse(t, b.addr, true); return "" })
 					continue
 				}
-				b.visit(t, "", "", func() string {
+				b.attempt(t, "", "", func() string {
 					base, err := dial(b.addr, "app.test")
 					if err != nil {
 						t.Fatal(err)

@@ -311,7 +311,7 @@ func TestAnAlertThatCryptoTLSCannotReadIsNamedInTheLog(t *testing.T) {
 		end     handshake.End
 		want    string
 	}{
-		{"in clear", alert, end, "the sender's alert unknown_ca, not encrypted, which crypto/tls could not read (local error: tls: bad record MAC)"},
+		{"in plaintext", alert, end, "the sender's alert unknown_ca, not encrypted, which crypto/tls could not read (local error: tls: bad record MAC)"},
 		{"encrypted", encrypted, end, "local error: tls: bad record MAC"},
 		{"by the server", alert, handshake.End{Kind: handshake.EndAlert, By: handshake.Server, After: 1}, "local error: tls: bad record MAC"},
 	} {

@@ -135,7 +135,7 @@ func TestTLS(t *testing.T) {
 		{"smtps", "smtps://mail.test", "tls\n< 220 ready\nserve", true, delivered, true},
 		{"smtps, unknown issuer", "smtps://mail.test", "tls", false, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
 		{"smtps, closes", "smtps://mail.test", "close", true, "MAIL 451 4.7.5, RCPT 451 4.7.5", false},
-		{"more in clear after the reply to STARTTLS", "smtp://mail.test?starttls=require",
+		{"more in plaintext after the reply to STARTTLS", "smtp://mail.test?starttls=require",
 			upToStartTLS + `<- 220 go on\r\n250-backend\r\n250 SIZE 1\r\n` + "\nhang", true, "MAIL 451 4.5.0, RCPT 451 4.5.0", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -154,8 +154,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestCapabilitiesInClearDoNotCount: RFC 3207, Section 4.2.
-func TestCapabilitiesInClearDoNotCount(t *testing.T) {
+// TestPlaintextCapabilitiesDoNotCount: RFC 3207, Section 4.2.
+func TestPlaintextCapabilitiesDoNotCount(t *testing.T) {
 	b, _ := secureBackend(t, strings.Replace(afterStartTLS, "250 STARTTLS", "250-SIZE 1\n< 250 STARTTLS", 1))
 	hop := b.hopTCP("smtp://mail.test")
 	if err := hop.Probe(context.Background()); err != nil {
