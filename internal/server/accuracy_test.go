@@ -162,7 +162,7 @@ func (s *labels) page() []byte {
 # How often a diagnosis is right
 
 %d handshakes whose truth is known, because a test made them, are diagnosed as by a server: when they end, and again
-when the same sender has come back. The first diagnosis counts. `+"`TestConfidenceIsKept`"+` makes the set, checks the
+when the same sender has come back. Of several, the likeliest counts. `+"`TestConfidenceIsKept`"+` makes the set, checks the
 targets, and prints each wrong diagnosis.
 
 | confidence | right at once | right in the end | target |
