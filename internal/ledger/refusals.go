@@ -74,7 +74,7 @@ func (a Acceptance) write(s *store) error {
 // A RefusalFilter selects refusals. The zero value matches everything.
 type RefusalFilter struct {
 	Since     time.Time // of the last one
-	Sender    string    // as in [Filter]
+	Sender    string    // as in [Filter], or part of From
 	Recipient string    // part of To, in any case
 	Limit     int       // as in [Filter]
 }
@@ -84,9 +84,18 @@ func (r *Reader) Refusals(ctx context.Context, f RefusalFilter) ([]Refusal, erro
 	return readAll(ctx, r, "reading refusals", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT first, seen, network, ehlo, command, "from", "to", reply, remote, count, session, accepted
 			FROM refusals WHERE seen >= ?`, unixMilli(f.Since))
-		Filter{Sender: f.Sender}.bySender(q)
+		sender := Filter{Sender: f.Sender}
+		if _, named := sender.network(); named || f.Sender == "" {
+			sender.bySender(q)
+		} else {
+			q.add(`AND (ehlo LIKE ? ESCAPE '\' OR`, "%"+escapeLike.Replace(f.Sender)+"%")
+			q.containsMailbox(`"from"`, f.Sender)
+			q.add(`)`)
+		}
 		if f.Recipient != "" {
-			q.add(`AND "to" LIKE ? ESCAPE '\'`, "%"+escapeLike.Replace(strings.ToLower(f.Recipient))+"%")
+			q.add(`AND (`)
+			q.containsMailbox(`"to"`, f.Recipient)
+			q.add(`)`)
 		}
 		q.add(`ORDER BY seen DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
 		return nil
@@ -95,6 +104,15 @@ func (r *Reader) Refusals(ctx context.Context, f RefusalFilter) ([]Refusal, erro
 			&x.Reply, &x.Remote, &x.Count, &x.Session, timeOrNullInto(&x.Accepted))
 		return x, err
 	})
+}
+
+// containsMailbox appends the condition that a column of mailboxes contains a text, or that one of
+// them is the domain of that text: of addresses often the domain only is kept.
+func (q *query) containsMailbox(column, text string) {
+	q.add(column+` LIKE ? ESCAPE '\'`, "%"+escapeLike.Replace(text)+"%")
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		q.add(`OR ', ' || `+column+` || ', ' LIKE ? ESCAPE '\'`, "%, "+escapeLike.Replace(text[at+1:])+", %")
+	}
 }
 
 // refusalSize is about what a row and its index entries take, in bytes, with long texts.

@@ -56,6 +56,9 @@ func TestEqualRefusalsOfADayAreCountedTogether(t *testing.T) {
 		{RefusalFilter{Sender: "SENDER", Since: noon.Add(day), Limit: 1}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
 		{RefusalFilter{Recipient: "Example.ORG", Since: noon.Add(36 * time.Hour)}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
 		{RefusalFilter{Recipient: "e_ample"}, ""},
+		{RefusalFilter{Sender: "ann@sender.example", Recipient: "bob@EXAMPLE.org", Since: noon.Add(36 * time.Hour)}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
+		{RefusalFilter{Sender: "ann@der.example"}, ""},
+		{RefusalFilter{Recipient: "bob@ample.org"}, ""},
 	} {
 		if got := readRefusals(t, path, tt.filter); got != tt.want {
 			t.Errorf("%+v:\n%swant\n%s", tt.filter, got, tt.want)
