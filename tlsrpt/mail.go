@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-message"
+
+	"postern/internal/safetext"
 )
 
 // MaxMailSize is the largest message that [ParseMail] reads, in bytes: a report of
@@ -62,7 +64,7 @@ func ParseMail(r io.Reader) (*Mail, error) {
 func (m *Mail) parse(data []byte) error {
 	top, err := message.Read(bytes.NewReader(data))
 	if top == nil {
-		return fmt.Errorf("%w: %w", ErrNotReport, err)
+		return unreadable(err)
 	}
 	var warn warnings
 	checkHeader(top, &warn)
@@ -81,9 +83,18 @@ func (m *Mail) parse(data []byte) error {
 	case s.rejected != nil:
 		return s.rejected
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrNotReport, err)
+		return unreadable(err)
 	}
 	return fmt.Errorf("%w: none found (parts searched: %d)", ErrNotReport, s.parts)
+}
+
+// maxErrorText bounds an error that quotes the mail, in characters.
+const maxErrorText = 200
+
+// unreadable returns an error for a mail that cannot be read. The parser's error can quote a
+// whole line of it.
+func unreadable(err error) error {
+	return fmt.Errorf("%w: %s", ErrNotReport, safetext.Shorten(err.Error(), maxErrorText))
 }
 
 // checkHeader warns about the header of the message.

@@ -86,3 +86,14 @@ func TestParseFileName(t *testing.T) {
 		}
 	}
 }
+
+// The error goes to the log of the server that got the mail.
+func TestErrorOfAMalformedMailIsShortAndPrintable(t *testing.T) {
+	_, err := ParseMail(strings.NewReader("no field \x1b[2J" + strings.Repeat("x", 60_000) + "\r\n\r\ntext\r\n"))
+	if !errors.Is(err, ErrNotReport) {
+		t.Fatalf("error %v, want ErrNotReport", err)
+	}
+	if text := err.Error(); len(text) > 300 || strings.Contains(text, "\x1b") || !strings.Contains(text, "no field") {
+		t.Errorf("%d bytes: %.400q", len(text), text)
+	}
+}

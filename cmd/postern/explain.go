@@ -65,6 +65,9 @@ func (e explainCmd) Run(ui terminal.UI) error {
 	ui = ui.Above(shown)
 	in := bufio.NewReaderSize(newProgressReader(file, shown), 1<<16)
 	head, err := in.Peek(4)
+	if err != nil && err != io.EOF {
+		return &terminal.UsageError{Err: err, Hint: explainHint}
+	}
 	if err != nil {
 		return &terminal.UsageError{Err: fmt.Errorf("%s: too short for a capture or a transcript", e.File), Hint: explainHint}
 	}
