@@ -66,7 +66,7 @@ func TestFailedHandshakeIsOneLineInTheLog(t *testing.T) {
 
 // failureLine matches the line, with its attributes in order.
 var failureLine = regexp.MustCompile(` level=INFO msg=session session=\w+ sender=127\.0\.0\.1:\d+ ehlo=strict\.test .*` +
-	` end="TLS handshake failed" err=EOF case=early-ticket stopped="closed silently by the client, after NewSessionTicket"` +
+	` end="TLS handshake failed" err=EOF case=early-ticket confidence="?(?:almost certain|likely|possible)"? stopped="closed silently by the client, after NewSessionTicket"` +
 	` ja4=t13d\w+ mode=stock next="mode own-write: [^"]+"( alternatives="[^"]+")?$`)
 
 // checkCommands checks what the commands of an operator print about the failure.

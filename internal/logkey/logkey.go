@@ -24,6 +24,7 @@ const (
 	Err        = "err"
 
 	Case         = "case"         // ID of package interop, or unknown
+	Confidence   = "confidence"   // of the case
 	Alternatives = "alternatives" // to the case
 	Was          = "was"          // diagnosis before it was revised
 	Later        = "later"        // ID of the session that showed more

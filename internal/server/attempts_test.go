@@ -41,7 +41,7 @@ func TestTheNextAttemptCorrectsTheDiagnosis(t *testing.T) {
 		t.Fatal("the certificate is not self-signed")
 	}
 	line := o.ended(t, leaves(t, "FIRST", sessionticket.Stock, selfSigned))
-	if line[logkey.Case] != "early-ticket" || line[logkey.Alternatives] != "certificate-refused (possible)" {
+	if line[logkey.Case] != "early-ticket" || line[logkey.Confidence] != "possible" || line[logkey.Alternatives] != "certificate-refused (possible)" {
 		t.Errorf("the log says %v", line)
 	}
 	if line := o.ended(t, leaves(t, "SECOND", sessionticket.OwnWrite, selfSigned)); line[logkey.Case] != "certificate-refused" || line[logkey.Alternatives] != nil {

@@ -253,11 +253,12 @@ func tlsError(r smtpd.SessionResult) error {
 
 // failureAttrs complete the line for a failed handshake, so that it needs no other.
 func failureAttrs(h ledger.Handshake) []slog.Attr {
-	found := ledger.Unknown
+	attrs := []slog.Attr{slog.String(logkey.Case, ledger.Unknown)}
 	if len(h.Diagnoses) > 0 {
-		found = h.Diagnoses[0].Case
+		likeliest := h.Diagnoses[0]
+		attrs = []slog.Attr{slog.String(logkey.Case, likeliest.Case), slog.String(logkey.Confidence, interop.Confidence(likeliest.Confidence).String())}
 	}
-	attrs := []slog.Attr{slog.String(logkey.Case, found), slog.String(logkey.Stopped, h.Stopped)}
+	attrs = append(attrs, slog.String(logkey.Stopped, h.Stopped))
 	if h.Fingerprint != "" {
 		attrs = append(attrs, slog.String(logkey.JA4, h.Fingerprint), slog.String(logkey.Mode, h.Mode.String()))
 	}
