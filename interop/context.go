@@ -104,13 +104,10 @@ func weighCertificateRefused(c Context, t *handshake.Transcript, confidence Conf
 }
 
 // closedAtCertificate reports whether the client left where one that refuses the
-// certificate without an alert leaves.
+// certificate without an alert leaves: after a flight that can have arrived.
 func closedAtCertificate(t *handshake.Transcript) bool {
 	if t.ServerHello == nil || t.ServerHello.Resumed || has(t, handshake.Server, handshake.TypeCertificateRequest) {
 		return false
-	}
-	if t.Acknowledged == handshake.AckNone || t.Acknowledged == handshake.AckPart {
-		return false // the client did not see the certificate
 	}
 	silent := *t
 	if silent.End.Kind == handshake.EndReset {
