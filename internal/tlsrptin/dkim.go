@@ -107,7 +107,9 @@ type keyLookup func(ctx context.Context, name string) ([]string, error)
 // empty.
 func newKeyLookup(server string) keyLookup {
 	if server == "" {
-		return net.DefaultResolver.LookupTXT
+		return func(ctx context.Context, name string) ([]string, error) {
+			return net.DefaultResolver.LookupTXT(ctx, rooted(name))
+		}
 	}
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
@@ -116,7 +118,7 @@ func newKeyLookup(server string) keyLookup {
 		return new(net.Dialer).DialContext(ctx, network, server)
 	}}
 	return func(ctx context.Context, name string) ([]string, error) {
-		records, err := resolver.LookupTXT(ctx, name)
+		records, err := resolver.LookupTXT(ctx, rooted(name))
 		var dns *net.DNSError
 		if errors.As(err, &dns) {
 			dns.Server = server // package net names the system's, which was not queried
@@ -124,6 +126,10 @@ func newKeyLookup(server string) keyLookup {
 		return records, err
 	}
 }
+
+// rooted ends a name in a dot, or a name without records would be looked up in the domains that
+// the system searches too, and a key of another name be found.
+func rooted(name string) string { return strings.TrimSuffix(name, ".") + "." }
 
 // offline is a keyLookup that makes no queries.
 func offline(_ context.Context, name string) ([]string, error) {
