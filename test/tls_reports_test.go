@@ -268,10 +268,12 @@ func TestSignedReportIsMatchedToFailedHandshake(t *testing.T) {
 		return strings.Join(strings.Fields(out), " ")
 	}
 	first := explain()
+	// A single close is no more than possible evidence: the certificate is self-signed, and a
+	// client that verifies it closes in the same way.
 	for _, want := range []string{
 		"verified: signed by microsoft.test",
 		fmt.Sprintf("Until %s all sessions succeeded (1 report, 40 sessions); since %s all sessions failed.", yesterdays.Day.Format(time.DateOnly), today.Format(time.DateOnly)),
-		"The failures match early-ticket (1×).", "confidence almost certain", `In mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
+		"The failures match early-ticket (1×).", "confidence possible", `In mode "stock" such a sender`, "https://github.com/golang/go/issues/70232",
 	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("no %q in %s", want, first)
