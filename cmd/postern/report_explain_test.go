@@ -86,7 +86,7 @@ func TestExplainReportOfExpiredCertificate(t *testing.T) {
 	}
 }
 
-// soonExpired is a house whose certificate has expired: no server begins with one that has.
+// soonExpired is a server whose certificate has expired: no server begins with one that has.
 func startReceiverWithExpiredCertificate(t *testing.T) *receiver {
 	for life := 3 * time.Second; life < patience; life *= 2 { // a busy machine starts slowly
 		pair := newCertificate(t, life)

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
 )
 
 // A serviceAccount is the user that the server runs as. Without a name it is our own.
@@ -25,9 +24,7 @@ func serviceAccountOf(uid int, data string) serviceAccount {
 	}
 	owner := 0
 	if info, err := os.Stat(data); err == nil {
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-			owner = int(stat.Uid)
-		}
+		owner, _, _ = ownerOf(info)
 	}
 	if owner == 0 {
 		return serviceAccount{root: true}
@@ -79,13 +76,13 @@ func (s serviceAccount) may(file string, right os.FileMode) bool {
 	if err != nil {
 		return true
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
+	uid, gid, ok := ownerOf(info)
 	switch {
 	case !ok:
 		return true
-	case int(stat.Uid) == s.uid:
+	case uid == s.uid:
 		right <<= 6
-	case slices.Contains(s.groups, int(stat.Gid)):
+	case slices.Contains(s.groups, gid):
 		right <<= 3
 	}
 	return info.Mode().Perm()&right != 0
