@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,6 +38,9 @@ func start(t *testing.T, args ...string) *postern {
 func startWith(t *testing.T, data string, args ...string) *postern {
 	t.Helper()
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--hostname", "mx.test", "--domain", "localhost", "--data", data}, args...)
+	if !slices.Contains(args, "--config") { // the machine may have a configuration
+		args = append(args, "--config", os.DevNull)
+	}
 	p := launch(t, "", args...)
 	p.data = data
 	p.addr = p.awaitAddress()

@@ -24,7 +24,7 @@ import (
 // dnsCmd prints the DNS records to publish, checks them, and rolls keys over.
 type dnsCmd struct {
 	Domain    string `arg:"" help:"Domain that receives mail."`
-	File      string `name:"config" placeholder:"FILE" help:"Read the configuration of postern serve from this TOML file."`
+	File      string `name:"config" placeholder:"FILE" help:"Read the configuration of postern serve from this TOML file. Default: ${config}, if there is one."`
 	Data      string `placeholder:"FOLDER" help:"Data folder, as for postern serve."`
 	Hostname  string `placeholder:"NAME" help:"Host name in the MX record, as for postern serve."`
 	Report    string `placeholder:"URI" help:"Where senders send TLS reports. Default: the first of reports.addresses, else mailto:tls-reports@DOMAIN."`
@@ -55,10 +55,11 @@ Exit status:
 // Run is called by kong.
 func (d dnsCmd) Run(ui terminal.UI) error {
 	flags := config.Flags{Data: d.Data, Hostname: d.Hostname}
-	if d.File == "" {
+	file := configFile(d.File)
+	if file == "" {
 		flags.Domain = []string{d.Domain}
 	}
-	c, err := config.Load(d.File, flags)
+	c, err := config.Load(file, flags)
 	if err != nil {
 		return err
 	}
@@ -68,8 +69,14 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 	}
 	next := dnsrecords.NextKey{File: c.NextKeyFile(), Current: currentKeys(c)}
 	if d.NextKey {
-		if err := next.Prepare(); err != nil {
+		created, err := next.Prepare()
+		if err != nil {
 			return cannotWrite(c, err)
+		}
+		if created {
+			ui.Note("created the next key, " + next.File)
+		} else {
+			ui.Note("the next key is there already, " + next.File)
 		}
 	}
 	required, err := d.required(c, domain, next)
@@ -79,7 +86,7 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 	if !d.Check && !d.SwitchKey {
 		return d.print(ui, c, required)
 	}
-	check, err := d.lookUp(c, required, next)
+	check, err := d.lookUp(ui, c, required, next)
 	if err != nil {
 		return err
 	}
@@ -144,7 +151,7 @@ const lookupTime = 30 * time.Second
 
 // lookUp compares published records with the required ones, and stores when the
 // next key's record was first seen.
-func (d dnsCmd) lookUp(c *config.Config, required dnsrecords.Config, next dnsrecords.NextKey) (dnsrecords.Comparison, error) {
+func (d dnsCmd) lookUp(ui terminal.UI, c *config.Config, required dnsrecords.Config, next dnsrecords.NextKey) (dnsrecords.Comparison, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
 	lookup := func(ctx context.Context, name string, kind uint16) ([]dns.RR, bool, error) {
@@ -155,8 +162,12 @@ func (d dnsCmd) lookUp(c *config.Config, required dnsrecords.Config, next dnsrec
 	if err != nil {
 		return check, &terminal.UsageError{Err: err}
 	}
-	if err := next.Note(check.Rollover, now); err != nil {
+	seen, err := next.Note(check.Rollover, now)
+	if err != nil {
 		return check, cannotWrite(c, err)
+	}
+	if seen != "" {
+		ui.Note("noted when the record of the next key was first seen, in " + seen)
 	}
 	return check, nil
 }
@@ -223,12 +234,13 @@ func switchKey(ui terminal.UI, c *config.Config, next dnsrecords.NextKey, r dnsr
 			Hint: "get a certificate for the key in " + next.File + " and name both below [[certificate]] in place of the old ones",
 		}
 	}
-	if err := certs.CopyKey(certs.SelfSignedPairs(c.TLSFolder())[0].KeyFile, next.File); err != nil {
+	pair := certs.SelfSignedPairs(c.TLSFolder())[0]
+	if err := certs.CopyKey(pair.KeyFile, next.File); err != nil {
 		return err
 	}
 	if _, err := certs.SelfSigned(c.TLSFolder(), c.Hostname, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	ui.Note("created a self-signed certificate for the next key; postern serve loads it within seconds")
+	ui.Note(fmt.Sprintf("copied the next key to %s and created a self-signed certificate for it, %s; postern serve loads them within seconds", pair.KeyFile, pair.CertFile))
 	return nil
 }

@@ -14,7 +14,16 @@ import (
 
 // ledgerFlags choose a ledger.
 type ledgerFlags struct {
-	Data string `placeholder:"FOLDER" default:"${data}" help:"Data folder of postern serve. Default: ${default}."`
+	File string `name:"config" placeholder:"FILE" help:"Use the data folder that this configuration of postern serve sets. Default: ${config}, if there is one."`
+	Data string `placeholder:"FOLDER" help:"Use this data folder of postern serve. Default: that of the configuration, else ${data}."`
+}
+
+// AfterApply is called by kong.
+func (f *ledgerFlags) AfterApply() (err error) {
+	if f.Data == "" {
+		f.Data, err = config.DataFolder(configFile(f.File))
+	}
+	return err
 }
 
 func (f ledgerFlags) path() string { return config.LedgerFile(f.Data) }
@@ -44,7 +53,7 @@ func (f ledgerFlags) openIfAny(ui terminal.UI) (*ledger.Reader, error) {
 func (f ledgerFlags) hinted(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNoLedger):
-		return &terminal.HintedError{Err: err, Hint: "set the data folder of postern serve with --data; the first start creates the ledger"}
+		return &terminal.HintedError{Err: err, Hint: "name the configuration of postern serve with --config, or its data folder with --data; the first start creates the ledger"}
 	case errors.Is(err, ledger.ErrNewer):
 		return &terminal.HintedError{Err: err, Hint: "use the version of postern that serves here, or a newer one"}
 	case errors.Is(err, ledger.ErrOlder):

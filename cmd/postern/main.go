@@ -19,6 +19,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -67,11 +68,14 @@ func run(args []string, ui terminal.UI) terminal.ExitStatus {
 		kong.Name("postern"),
 		kong.Description(description),
 		kong.Writers(ui.Out, ui.Err),
-		kong.Vars{"version": ui.Version(), "data": config.DefaultData},
+		kong.Vars{"version": ui.Version(), "data": config.DefaultData, "config": serviceConfig},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Bind(ui),
 	)
 	context, err := parser.Parse(args)
+	if problems := config.Problems(nil); errors.As(err, &problems) {
+		return fail(ui, problems)
+	}
 	if err != nil {
 		return fail(ui, &terminal.UsageError{Err: err})
 	}

@@ -37,7 +37,7 @@ type probeCmd struct {
 	DNSSEC    string        `enum:"ad,validate" default:"ad" name:"dnssec" placeholder:"HOW" help:"Who validates DNSSEC: the DNS server, by its AD bit (ad, default), or postern (validate)."`
 	Anchor    string        `name:"trust-anchor" placeholder:"FILE" help:"Validate with these root keys, a zone file with DS or DNSKEY records. Default: the built-in ones."`
 	CA        string        `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
-	ProbeKey  string        `name:"probe-key" placeholder:"FILE" help:"Be recognised as a probe by the Postern with this key. Default: ${data}/probe.key, if it exists."`
+	ProbeKey  string        `name:"probe-key" placeholder:"FILE" help:"Be recognised as a probe by the Postern with this key. Default: probe.key in the data folder that ${config} sets, else in ${data}, if it can be read."`
 	Timeout   time.Duration `default:"2m" placeholder:"TIME" help:"Spend at most this time on a target. Default: ${default}."`
 	Accept    []string      `placeholder:"ID" help:"Accept this problem of the targets, by the ID printed below it. Repeatable."`
 	Accepted  string        `placeholder:"FILE" help:"File with the accepted problems, a target and an ID per line. Default: postern-accepted.txt, if it exists."`
@@ -182,7 +182,11 @@ func (p probeCmd) key() (probekey.Key, error) {
 	if p.ProbeKey != "" {
 		return probekey.ReadFile(p.ProbeKey)
 	}
-	return localKey(config.DefaultData)
+	data, err := config.DataFolder(configFile(""))
+	if err != nil { // another user's
+		return probekey.Key{}, nil
+	}
+	return localKey(data)
 }
 
 // localKey returns the key of a server with this data folder, none if it cannot be read.

@@ -21,9 +21,8 @@ import (
 // reportExplainCmd finds the likeliest cause of the failures in a TLS report.
 type reportExplainCmd struct {
 	reportArg
-	Config string `placeholder:"FILE" help:"Read host name, domains and data folder from this configuration of postern serve."`
-	Trust  bool   `help:"Treat this report as genuine (you know where it comes from)."`
-	CA     string `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
+	Trust bool   `help:"Treat this report as genuine (you know where it comes from)."`
+	CA    string `placeholder:"FILE" help:"Trust these certificate authorities, PEM. Default: the system's."`
 }
 
 // Help is called by kong.
@@ -42,12 +41,14 @@ Exit status:
 // Run is called by kong.
 func (r reportExplainCmd) Run(ui terminal.UI) error {
 	var q tlsrptexplain.Question
-	if r.Config != "" {
-		c, err := config.Load(r.Config, config.Flags{})
-		if err != nil {
+	if file := configFile(r.File); file != "" {
+		c, err := config.Load(file, config.Flags{Data: r.Data})
+		switch {
+		case err == nil:
+			q.Hostname, q.Domains = c.Hostname, c.Domains
+		case r.File != "":
 			return err
-		}
-		q.Hostname, q.Domains, r.Data = c.Hostname, c.Domains, c.Data
+		} // else only the server can read its keys, and the report has names too
 	}
 	var network tlsrptexplain.Explainer
 	if !r.Offline {

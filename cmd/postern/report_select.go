@@ -39,7 +39,7 @@ func (f reportFlags) read(ui terminal.UI, limit int) ([]tlsrptexplain.CountedRep
 	book, err := f.openIfAny(ui)
 	if book == nil {
 		if err == nil && !f.JSON {
-			ui.Note("no reports: there is no ledger in " + f.Data + " yet (--data)")
+			ui.Note("no reports: there is no ledger in " + f.Data + " yet (--config, --data)")
 		}
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (r reportArg) find(ctx context.Context, ui terminal.UI, book *ledger.Reader
 	case book == nil:
 		return ledger.Report{}, &terminal.HintedError{
 			Err:  fmt.Errorf("report %d: not stored: there is no ledger in %s yet", id, r.Data),
-			Hint: "set the data folder of postern serve with --data, or give a file",
+			Hint: "name the configuration of postern serve with --config, or its data folder with --data, or give a file",
 		}
 	}
 	found, err := book.Report(ctx, id)

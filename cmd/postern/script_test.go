@@ -37,6 +37,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in scripts 
 const fastExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
+	defaultConfig = "etc/postern.toml" // in the working folder of a script
 	testscript.Main(m, map[string]func(){"postern": main})
 }
 

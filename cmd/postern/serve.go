@@ -20,7 +20,7 @@ import (
 
 // serveCmd receives mail.
 type serveCmd struct {
-	Config string `placeholder:"FILE" help:"Read the configuration from this TOML file. Flags override it."`
+	Config string `placeholder:"FILE" help:"Read the configuration from this TOML file. Flags override it. Default: ${config}, if there is one."`
 	config.Flags
 	Check  bool `help:"Check the configuration, print a summary and warnings, and exit."`
 	Strict bool `help:"With --check: exit with 1 if there are warnings."`
@@ -28,7 +28,7 @@ type serveCmd struct {
 
 // Help is called by kong.
 func (serveCmd) Help() string {
-	return `Without flags, postern serve listens on 127.0.0.1:2525 and stores messages in a Maildir in ./postern-data.
+	return `Without flags and configuration, postern serve listens on 127.0.0.1:2525 and stores messages in a Maildir in ./postern-data.
 
 Signals:
 
@@ -77,7 +77,7 @@ func (s serveCmd) Run(ui terminal.UI) error {
 	return srv.Run(s.load, stop, hangup)
 }
 
-func (s serveCmd) load() (*config.Config, error) { return config.Load(s.Config, s.Flags) }
+func (s serveCmd) load() (*config.Config, error) { return config.Load(configFile(s.Config), s.Flags) }
 
 // newLog returns a logger of that format, which logs as much of mail addresses as o says.
 func newLog(w io.Writer, o config.Log, level slog.Leveler) *slog.Logger {

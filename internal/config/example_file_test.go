@@ -68,7 +68,11 @@ func TestExampleHasOnlyDefaults(t *testing.T) {
 	if err := os.WriteFile("postern.toml", content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, want := mustLoad(t, "postern.toml", Flags{}), mustLoad(t, "", Flags{})
+	if !strings.Contains(string(content), "\ndata = \"/var/lib/postern\"\n") {
+		t.Error("data is not set")
+	}
+	data := Flags{Data: t.TempDir()} // the only key that is set
+	got, want := mustLoad(t, "postern.toml", data), mustLoad(t, "", data)
 	want.file, want.places = got.file, got.places
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

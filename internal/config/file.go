@@ -43,11 +43,13 @@ func unreadable(file string, err error) Problem {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	remedy := "check the path"
-	if errors.Is(err, fs.ErrPermission) {
-		remedy = "let the user that postern runs as read the file"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Problem{Where: "--config", What: file + " does not exist", Remedy: "check the path"}
+	case errors.Is(err, fs.ErrPermission):
+		return Problem{Where: "--config", What: "no permission to read " + file, Remedy: "run this command as root or the user that postern serve runs as"}
 	}
-	return Problem{Where: "--config", What: fmt.Sprintf("reading %s: %v", file, err), Remedy: remedy}
+	return Problem{Where: "--config", What: fmt.Sprintf("reading %s: %v", file, err), Remedy: "check the path"}
 }
 
 func notTOML(file string, err error) Problem {

@@ -203,7 +203,7 @@ func TestProblemNamesFlag(t *testing.T) {
 
 func TestUnreadableFile(t *testing.T) {
 	for file, want := range map[string]string{
-		"nowhere.toml": "--config: reading nowhere.toml: no such file or directory",
+		"nowhere.toml": "--config: nowhere.toml does not exist",
 		"testdata":     "--config: reading testdata: is a directory",
 	} {
 		_, err := Load(file, Flags{Data: t.TempDir()})
@@ -259,4 +259,19 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("got %+v", c)
 		}
 	})
+}
+
+func TestDataFolderNeedsNothingElse(t *testing.T) {
+	file := write(t, "hostname = 3\ndata = 'kept'\n[[certificate]]\ncert = 'missing'\n")
+	if got, err := DataFolder(file); err != nil || got != filepath.Join(filepath.Dir(file), "kept") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := DataFolder(""); err != nil || got != DefaultData {
+		t.Errorf("without a file: got %q, %v", got, err)
+	}
+	for _, text := range []string{"data = 3", "data = ", "data = 'a'\n["} {
+		if got, err := DataFolder(write(t, text)); err == nil {
+			t.Errorf("%s: got %q", text, got)
+		}
+	}
 }

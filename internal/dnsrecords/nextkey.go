@@ -24,12 +24,15 @@ func (n NextKey) seenFile() string { return n.File + ".seen" }
 
 // Prepare makes the key and its folder, unless there is a key that is not in use
 // yet.
-func (n NextKey) Prepare() error {
+func (n NextKey) Prepare() (created bool, err error) {
 	next, err := n.Public()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if n.InUse(next) {
+	if next != nil && !n.InUse(next) {
+		return false, nil
+	}
+	if next != nil {
 		err = errors.Join(remove(n.File), remove(n.seenFile()))
 	}
 	if err == nil {
@@ -38,7 +41,7 @@ func (n NextKey) Prepare() error {
 	if err == nil {
 		_, err = certs.LoadOrCreateKey(n.File)
 	}
-	return err
+	return err == nil, err
 }
 
 // InUse reports whether the host presents a certificate of the key.
@@ -64,17 +67,18 @@ func (n NextKey) FirstSeen() time.Time {
 	return at
 }
 
-// Note stores when the TLSA record was first seen.
-func (n NextKey) Note(r Rollover, now time.Time) error {
+// Note stores when the TLSA record was first seen. It returns the file that it has
+// written, if any.
+func (n NextKey) Note(r Rollover, now time.Time) (file string, err error) {
 	switch {
 	case r.Step == Undecided:
-		return nil
+		return "", nil
 	case !r.NextPublished:
-		return remove(n.seenFile())
+		return "", remove(n.seenFile())
 	case n.FirstSeen().IsZero():
-		return durable.WriteFile(n.seenFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
+		return n.seenFile(), durable.WriteFile(n.seenFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
 	}
-	return nil
+	return "", nil
 }
 
 // remove removes a file that may not exist.
