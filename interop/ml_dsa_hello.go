@@ -27,12 +27,12 @@ var mlDSAHello = Case{
 		Postern: "Nothing to do in Postern, which ignores signature schemes that it does not know. Check the firewall or load balancer in front of it: postern probe from outside shows whether ml-dsa-hello fails where big-hello completes.",
 		OtherSoftware: []Advice{
 			{"firewalls and load balancers", "Update them, or disable TLS inspection on port 25."},
-			{"Go programs as senders", "Set GODEBUG=tlsmldsa=0."},
+			{"Go programs as senders", "Set GODEBUG=tlsmldsa=0, in releases of Go that have this setting: Go 1.27.4 ignores it."},
 		},
 	},
 	match: func(t *handshake.Transcript) (Confidence, []Observation) {
 		hello := index(t, handshake.Client, handshake.TypeClientHello)
-		if hello < 0 || t.End.Kind != handshake.EndReset || t.End.By != handshake.Client {
+		if hello < 0 || t.End.Kind != handshake.EndReset || t.End.By != handshake.Client || has(t, handshake.Server, handshake.TypeNotTLS) {
 			return 0, nil
 		}
 		if answered := slices.ContainsFunc(t.Messages[hello+1:], func(m handshake.Message) bool { return m.From == handshake.Client }); answered {

@@ -160,7 +160,8 @@ var testClients = []scenario{
 		peer: thisGo, linux: true, server: answersOnlyWhoLeft,
 		play: func(t *testing.T, r *receiver, addr string) {
 			conn := startTLS(t, addr)
-			tls.Client(&wire{Conn: conn, deaf: true}, anyCertificate()).Handshake()
+			without := schemesConn{conn, mlDSA, pkcs1} // crypto/tls offers ML-DSA since Go 1.27
+			tls.Client(&wire{Conn: without, deaf: true}, anyCertificate()).Handshake()
 			reset(conn.(*net.TCPConn))
 			close(r.left)
 		},
@@ -454,18 +455,23 @@ func reset(conn *net.TCPConn) {
 func playMLDSA(leave func(*net.TCPConn)) func(*testing.T, *receiver, string) {
 	return func(t *testing.T, r *receiver, addr string) {
 		conn := startTLS(t, addr)
-		tls.Client(&wire{Conn: mlDSAConn{conn}, deaf: true}, anyCertificate()).Handshake()
+		tls.Client(&wire{Conn: schemesConn{conn, pkcs1, mlDSA}, deaf: true}, anyCertificate()).Handshake()
 		leave(conn.(*net.TCPConn))
 		close(r.left)
 	}
 }
 
-type mlDSAConn struct{ net.Conn }
-
-func (c mlDSAConn) Write(b []byte) (int, error) {
-	pkcs1, mlDSA := []byte{4, 1, 5, 1, 6, 1}, []byte{9, 4, 9, 5, 9, 6}
-	return c.Conn.Write(bytes.Replace(b, pkcs1, mlDSA, 1))
+// A schemesConn exchanges three signature schemes of a ClientHello.
+type schemesConn struct {
+	net.Conn
+	from, to []byte
 }
+
+func (c schemesConn) Write(b []byte) (int, error) {
+	return c.Conn.Write(bytes.Replace(b, c.from, c.to, 1))
+}
+
+var pkcs1, mlDSA = []byte{4, 1, 5, 1, 6, 1}, []byte{9, 4, 9, 5, 9, 6}
 
 // A wire is a connection below a client. It can cut what is written and leave where
 // crypto/tls would not.
