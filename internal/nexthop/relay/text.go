@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -30,7 +31,8 @@ func (e *senderError) Error() string { return "message incomplete: " + e.err.Err
 func (e *senderError) Unwrap() error { return e.err }
 
 // sendText sends all of r and the line that ends it. If r fails, that line is not
-// sent and the error is a senderError.
+// sent and the error is a senderError. Nor is it if the server has replied already: it is
+// not to deliver what the sender will be told to send again.
 func (c *conn) sendText(r io.Reader, timeout time.Duration) error {
 	buffers := textBuffers.Get().(*[2][smtp.DotBufferSize]byte)
 	defer textBuffers.Put(buffers)
@@ -42,6 +44,9 @@ func (c *conn) sendText(r io.Reader, timeout time.Duration) error {
 			return err
 		}
 		if err == io.EOF {
+			if c.hasReply() {
+				return errEarlyReply
+			}
 			return dots.Close()
 		}
 		if err != nil {
@@ -121,7 +126,7 @@ func (s *session) readFinalReplies() ([]smtp.Reply, error) {
 // earlyReply returns the reply when the server has stopped reading the text: its
 // own refusal if it sent one, such as 552 or 421.
 func (s *session) earlyReply(err error) smtp.Reply {
-	if isClosed(err) {
+	if isClosed(err) || errors.Is(err, errEarlyReply) {
 		s.conn.setTimeout(drainTimeout)
 		reply, err := s.conn.readReply()
 		refused := reply.Transient() || reply.Permanent() && !s.hop.config.LMTP
