@@ -25,7 +25,10 @@ func (c *conversation) newClient(keys io.Writer) (client, error) {
 		conn = c.wrap(conn)
 	}
 	if c.refusesTicketWithData {
-		c.segments = newSegmentConn(conn, true)
+		c.segments = newSegmentConn(conn, nil) // the delay has separated what came before EHLO
+		if c.target.Protocol.Implicit() {
+			c.segments.several = oneForEach // the server speaks first, so there is no delay
+		}
 		conn = c.segments
 	}
 	if c.shape != nil {

@@ -12,17 +12,16 @@ import (
 // luck: TCP gives a slow client two segments in one read.
 //
 // Linux counts the segments that carried data (tcpi_data_segs_in of TCP_INFO) and the bytes
-// in them (tcpi_bytes_received). The conn reads all that the kernel has received. If it came
-// in as many segments as one write of that length needs, it was one write. If it came in
-// more, it was several, and the conn returns it record by record; with eachRecord only if
-// there were as many segments as records, since otherwise two records shared one. Where a
-// router on the way allows only smaller segments than the client's own network, one write
-// needs more of them than the conn expects, and passes for several.
+// in them (tcpi_bytes_received). The conn reads all that the kernel has received, and asks
+// several whether it came in several writes; then it returns it record by record. A segment
+// that TCP sent twice counts twice. Where a router on the way allows only smaller segments
+// than the client's own network, one write needs more of them than the conn expects.
 //
-// Elsewhere, and on a conn that is not TCP, what one read returns counts as one write.
+// If several is nil, elsewhere, and on a conn that is not TCP, what the conn has read at once
+// counts as one write.
 type segmentConn struct {
 	net.Conn
-	eachRecord bool
+	several func(segments, needed, records int) bool
 
 	before  received // what the kernel had received when the conn was made
 	read    received // what the conn has read since
@@ -38,9 +37,16 @@ type received struct {
 	mss             int // the longest segment that the peer may send
 }
 
-func newSegmentConn(c net.Conn, eachRecord bool) *segmentConn {
+// oneMore says that bytes came in several writes if there are more segments than one write
+// of that length needs.
+func oneMore(segments, needed, _ int) bool { return segments > needed }
+
+// oneForEach says so if also each record can have had a segment.
+func oneForEach(segments, needed, records int) bool { return segments > needed && segments >= records }
+
+func newSegmentConn(c net.Conn, several func(segments, needed, records int) bool) *segmentConn {
 	before, _ := receivedBy(c)
-	return &segmentConn{Conn: c, eachRecord: eachRecord, before: before}
+	return &segmentConn{Conn: c, several: several, before: before}
 }
 
 // Read returns bytes of one write.
@@ -82,13 +88,15 @@ func (c *segmentConn) fill() error {
 			c.split = false
 			return nil
 		}
-		if n > 0 && c.before.bytes+c.read.bytes < now.bytes {
-			continue // more has arrived, which the count of segments includes
+		// The kernel counts a segment before it queues the bytes. Those that were counted
+		// but not queued the first time are queued the second time.
+		if again, _ := receivedBy(c.Conn); n > 0 && c.before.bytes+c.read.bytes < again.bytes {
+			continue
 		}
 		// A FIN counts as a byte and not as a segment with data.
 		c.read.segments = now.segments - c.before.segments
 		segments, length := c.read.segments-was.segments, c.read.bytes-was.bytes
-		c.split = segments > (length+now.mss-1)/now.mss && (!c.eachRecord || segments >= records(c.pending))
+		c.split = c.several != nil && c.several(segments, (length+now.mss-1)/now.mss, records(c.pending))
 		return nil // after an error the next Read returns it
 	}
 }
