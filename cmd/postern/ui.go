@@ -28,7 +28,7 @@ func cannotWrite(c *config.Config, err error) error {
 	if remedied := interface{ Remedy() string }(nil); errors.As(err, &remedied) {
 		return err
 	}
-	return &terminal.HintedError{Err: err, Hint: fmt.Sprintf("let the user that postern runs as write in %s, or set another folder with --data", c.Data)}
+	return &terminal.HintedError{Err: err, Hint: config.WriteRemedy(err, c.Data)}
 }
 
 // localTime is t with its zone, so that it can be compared with other logs.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/net/idna"
 
@@ -202,11 +203,24 @@ func (l *loading) checkData() {
 	}
 	f, err := os.CreateTemp(dir, ".postern-check-*")
 	if err != nil {
-		l.add("data", fmt.Sprintf("cannot create files in %s: %v", dir, pathless(err)), "let the user that postern runs as write there, or set another folder with --data")
+		l.add("data", fmt.Sprintf("cannot create files in %s: %v", dir, pathless(err)), WriteRemedy(err, dir))
 		return
 	}
 	f.Close()
 	os.Remove(f.Name())
+}
+
+// WriteRemedy returns what to do about an error of writing in a folder.
+func WriteRemedy(err error, folder string) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "free space or inodes on the disk of " + folder + ", see df and df -i, or set another folder with --data"
+	case errors.Is(err, syscall.EROFS):
+		return "mount the disk of " + folder + " for writing, or set another folder with --data"
+	case errors.Is(err, syscall.EIO):
+		return "look for errors of the disk of " + folder + " with dmesg"
+	}
+	return "let the user that postern runs as write in " + folder + ", or set another folder with --data"
 }
 
 // pathless removes the path from an error whose message has it already.

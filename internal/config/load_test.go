@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"postern/internal/testcert"
@@ -272,6 +273,20 @@ func TestDataFolderNeedsNothingElse(t *testing.T) {
 	for _, text := range []string{"data = 3", "data = ", "data = 'a'\n["} {
 		if got, err := DataFolder(write(t, text)); err == nil {
 			t.Errorf("%s: got %q", text, got)
+		}
+	}
+}
+
+func TestWriteRemedyFitsTheError(t *testing.T) {
+	for err, want := range map[error]string{
+		syscall.ENOSPC: "free space",
+		syscall.EDQUOT: "free space",
+		syscall.EROFS:  "mount the disk",
+		syscall.EIO:    "dmesg",
+		syscall.EACCES: "let the user",
+	} {
+		if got := WriteRemedy(&os.PathError{Op: "open", Path: "/data/x", Err: err}, "/data"); !strings.Contains(got, want) {
+			t.Errorf("%v: got %q, want %q", err, got, want)
 		}
 	}
 }
