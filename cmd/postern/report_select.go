@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,12 @@ func (r reportArg) number() (int64, bool) {
 // find reads the report from the ledger, if there is one, or from its file.
 func (r reportArg) find(ctx context.Context, ui terminal.UI, book *ledger.Reader) (ledger.Report, error) {
 	id, numbered := r.number()
+	if _, err := os.Stat(r.Which); !numbered && errors.Is(err, fs.ErrNotExist) {
+		return ledger.Report{}, &terminal.UsageError{
+			Err:  fmt.Errorf("%s is neither the number of a stored report nor a file", r.Which),
+			Hint: "find the number with postern report list, first column",
+		}
+	}
 	switch {
 	case !numbered:
 		return r.file(ctx, ui)
