@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,7 @@ func start(t *testing.T, settings Settings) *story {
 	t.Helper()
 	s := &story{t: t, answers: make(chan answer), said: make(chan string, 1000)}
 	if settings.Folder == "" {
-		settings.Folder = filepath.Join(t.TempDir(), "acme")
+		settings.Folder = filepath.Join(folder(t), "acme")
 		settings.Hosts = []string{fmt.Sprintf("mx%d.example.org", hosts.Add(1))}
 	}
 	s.host, settings.Directory = settings.Hosts[0], "https://authority.example/dir"
@@ -77,6 +78,22 @@ func start(t *testing.T, settings Settings) *story {
 	s.stop = func() { cancel(); running.Wait() }
 	t.Cleanup(s.stop)
 	return s
+}
+
+// folder returns a new folder that is removed when the test has ended. An order of certmagic
+// that was cancelled may still remove its lock then, which [testing.T.TempDir] does not wait for.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for os.RemoveAll(dir) != nil {
+			runtime.Gosched()
+		}
+	})
+	return dir
 }
 
 // Write takes a line of the log.

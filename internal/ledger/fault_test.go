@@ -276,8 +276,8 @@ func TestFewDamagedFilesAreKept(t *testing.T) {
 	}
 }
 
+// It runs alone: Close waits for the disk for a bounded time.
 func TestCloseWritesWhatIsQueued(t *testing.T) {
-	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := Open(path, Options{})
 	const n = 2 * maxBatch
