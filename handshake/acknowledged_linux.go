@@ -12,34 +12,18 @@ import (
 // from the oldest byte without an acknowledgement to the newest one written. Unlike the
 // tcpi_unacked of TCP_INFO it stays after a reset. C must not be closed.
 func unacknowledged(c net.Conn) (n int, ok bool) {
-	tcp, isTCP := c.(*net.TCPConn)
-	if !isTCP {
-		return 0, false
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
 	var queued int32
-	err = raw.Control(func(fd uintptr) {
+	asked := onSocket(c, func(fd uintptr) {
 		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&queued)))
 		ok = errno == 0
 	})
-	return int(queued), ok && err == nil
+	return int(queued), asked && ok
 }
 
 // pendingEnd returns the error of the next Read from c if the peer has closed or reset the
 // connection and everything before that was read; nil otherwise.
 func pendingEnd(c net.Conn) (end error) {
-	tcp, isTCP := c.(*net.TCPConn)
-	if !isTCP {
-		return nil
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	raw.Control(func(fd uintptr) {
+	onSocket(c, func(fd uintptr) {
 		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
 		case err == syscall.ECONNRESET:
@@ -49,4 +33,15 @@ func pendingEnd(c net.Conn) (end error) {
 		}
 	})
 	return end
+}
+
+// onSocket calls do with the descriptor of a TCP connection. It returns false if c is none, or
+// is closed.
+func onSocket(c net.Conn, do func(fd uintptr)) bool {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	return err == nil && raw.Control(do) == nil
 }

@@ -37,8 +37,7 @@ type observer struct {
 
 // openObserver returns an observer whose new senders start in the given mode, with the ledger
 // at path and the sender history in it. The ledger keeps as much of mail addresses as addresses
-// says. A ledger that cannot be opened is logged; mail goes
-// on without it.
+// says. A ledger that cannot be opened is logged; mail goes on without it.
 func openObserver(initial sessionticket.Mode, path string, addresses smtp.AddressDetail, o ledger.Options) *observer {
 	obs := &observer{selector: fallback.New(initial), log: o.Log, closed: make(chan struct{})}
 	o.Pins = obs.setPins
