@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"postern/internal/jsonout"
 	"postern/internal/terminal"
 	"postern/interop"
 )
@@ -21,7 +22,7 @@ type casesListCmd struct {
 func (c casesListCmd) Run(ui terminal.UI) error {
 	for _, known := range interop.Cases() {
 		if c.JSON {
-			if err := ui.JSON(toCaseJSON(known)); err != nil {
+			if err := ui.JSON(jsonout.NewCase(known)); err != nil {
 				return err
 			}
 			continue
@@ -43,7 +44,7 @@ func (c casesShowCmd) Run(ui terminal.UI) error {
 		return &terminal.HintedError{Err: fmt.Errorf("unknown case %q", c.ID), Hint: "list the cases with postern cases"}
 	}
 	if c.JSON {
-		return ui.JSON(toCaseJSON(known))
+		return ui.JSON(jsonout.NewCase(known))
 	}
 	ui.Paragraph("case", fmt.Sprintf("%s: %s", known.ID, known.Title))
 	printCase(ui, known)

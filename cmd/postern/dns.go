@@ -15,6 +15,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/dnsrecords"
+	"postern/internal/jsonout"
 	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/internal/server"
@@ -125,7 +126,7 @@ func (d dnsCmd) print(ui terminal.UI, c *config.Config, required dnsrecords.Conf
 		return &terminal.UsageError{Err: err}
 	}
 	if d.JSON {
-		out := zoneJSON{Domain: required.Domain, Host: required.Host}
+		out := jsonout.Zone{Domain: required.Domain, Host: required.Host}
 		for _, r := range records {
 			out.Records = append(out.Records, dnsrecords.Result{Record: r})
 		}
@@ -175,7 +176,7 @@ func (d dnsCmd) lookUp(ui terminal.UI, c *config.Config, required dnsrecords.Con
 // compare prints how the published records compare, and returns the exit status.
 func (d dnsCmd) compare(ui terminal.UI, required dnsrecords.Config, check dnsrecords.Comparison) error {
 	if d.JSON {
-		if err := ui.JSON(comparisonJSON(required, check)); err != nil {
+		if err := ui.JSON(jsonout.NewZone(required, check)); err != nil {
 			return err
 		}
 	} else {

@@ -9,6 +9,7 @@ import (
 
 	"postern/handshake"
 	"postern/internal/capture"
+	"postern/internal/jsonout"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
 	"postern/internal/tlslog"
@@ -101,7 +102,7 @@ func (o *explainOutput) add(e explained) error {
 		if o.onlyFailed && !e.failed() || e.transcript == nil && e.log == nil && len(e.diagnoses) == 0 {
 			return nil
 		}
-		return o.ui.JSON(explainedJSON{e.failed(), each(e.diagnoses, toDiagnosisJSON), e.transcript, toLogJSON(e.log)})
+		return o.ui.JSON(jsonout.NewExplained(e.transcript, e.failed(), e.diagnoses, e.log))
 	}
 	first := len(o.kept) == 0 && !o.onlyFailed // one connection is always shown
 	switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -92,7 +93,7 @@ func (h handshakesListCmd) follow(ctx context.Context, ui terminal.UI, book *led
 func (h handshakesListCmd) print(ui terminal.UI, found []ledger.Handshake) error {
 	for _, handshake := range found {
 		if h.JSON {
-			if err := ui.JSON(toHandshakeJSON(handshake)); err != nil {
+			if err := ui.JSON(jsonout.NewHandshake(handshake)); err != nil {
 				return err
 			}
 			continue
@@ -128,7 +129,7 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 		if unread != nil {
 			found.Transcript = nil
 		}
-		return ui.JSON(toHandshakeJSON(found))
+		return ui.JSON(jsonout.NewHandshake(found))
 	}
 	fmt.Fprintln(ui.Out, handshakeLine(found))
 	switch {

@@ -29,8 +29,8 @@ import (
 )
 
 // root is the command line. Each command has a file: its flags, and a Run that calls the
-// packages that do the work. *_output.go and json.go print the results, for people and
-// for programs; nothing else knows how a screen looks.
+// packages that do the work. *_output.go prints the results for people, package jsonout for
+// programs; nothing else knows how a screen looks.
 type root struct {
 	Serve      serveCmd         `cmd:"" help:"Receive mail."`
 	Handshakes handshakesCmd    `cmd:"" help:"Show handshakes and explain failed ones."`

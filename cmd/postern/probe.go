@@ -18,6 +18,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/dnssec"
+	"postern/internal/jsonout"
 	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/probekey"
@@ -318,7 +319,7 @@ func (p probeCmd) start(ctx context.Context, examine examineFunc) []chan probed 
 func (p probeCmd) print(ui terminal.UI, target string, result probed, more bool) error {
 	switch {
 	case p.JSON:
-		return ui.JSON(toProbedJSON(target, result))
+		return ui.JSON(jsonout.NewProbed(target, result.report, result.err))
 	case p.Check:
 		fmt.Fprintln(ui.Out, checkLine(target, result))
 	case result.err != nil:

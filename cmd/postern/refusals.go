@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -49,7 +50,7 @@ func (r refusalsCmd) Run(ui terminal.UI) error {
 	for _, refusal := range found {
 		if !r.JSON {
 			printRefusal(ui, refusal)
-		} else if err := ui.JSON(toRefusalJSON(refusal)); err != nil {
+		} else if err := ui.JSON(jsonout.NewRefusal(refusal)); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"postern/internal/jsonout"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
@@ -35,7 +36,7 @@ func (r reportListCmd) Run(ui terminal.UI) error {
 	}
 	for _, report := range found {
 		if r.JSON {
-			if err := ui.JSON(toReportJSON(report.Report, report.Totals)); err != nil {
+			if err := ui.JSON(jsonout.NewReport(report.Report, report.Totals)); err != nil {
 				return err
 			}
 			continue

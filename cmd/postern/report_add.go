@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"postern/internal/durable"
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -85,7 +86,7 @@ func (r reportAddCmd) store(ctx context.Context, ui terminal.UI, entry tlsrptin.
 	}
 	stored = err == nil
 	if r.JSON {
-		out := addedJSON{
+		out := jsonout.Added{
 			Name: entry.Name, Report: filed.ID, New: filed.New, Confirmed: filed.Confirmed,
 			Verified: entry.Report.Verified, Verdict: entry.Report.Verdict,
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/config"
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/probe"
 	"postern/internal/smtp"
@@ -100,7 +101,7 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 		return err
 	}
 	if r.JSON {
-		err = ui.JSON(toReportExplainedJSON(k, explanation))
+		err = ui.JSON(jsonout.NewReportExplained(k.Report, k.report, explanation))
 	} else {
 		printReportExplanation(ui, k, explanation)
 	}

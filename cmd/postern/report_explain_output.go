@@ -88,7 +88,11 @@ func reasonText(c tlsrptexplain.ResultCount) string {
 	if len(c.Reasons) == 0 {
 		return ""
 	}
-	text := ", in the sender's words " + strings.Join(each(c.Reasons, func(r string) string { return safetext.Quote(r, maxReason) }), ", ")
+	var quoted []string
+	for _, reason := range c.Reasons {
+		quoted = append(quoted, safetext.Quote(reason, maxReason))
+	}
+	text := ", in the sender's words " + strings.Join(quoted, ", ")
 	if c.MoreReasons {
 		text += " and others"
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -37,7 +38,7 @@ func (r reportShowCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	if r.JSON {
-		return ui.JSON(toReportJSON(found, tlsrptexplain.TotalsOf(content, "")))
+		return ui.JSON(jsonout.NewReport(found, tlsrptexplain.TotalsOf(content, "")))
 	}
 	printReport(ui, found, content)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/fallback"
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -72,7 +73,7 @@ type sendersPinCmd struct {
 
 // Run is called by kong.
 func (s sendersPinCmd) Run(ui terminal.UI) error {
-	network, err := parseNetwork(s.Network)
+	network, err := fallback.ParseNetwork(s.Network)
 	if err != nil {
 		return &terminal.UsageError{Err: err}
 	}
@@ -95,7 +96,7 @@ type sendersUnpinCmd struct {
 
 // Run is called by kong.
 func (s sendersUnpinCmd) Run(ui terminal.UI) error {
-	network, err := parseNetwork(s.Network)
+	network, err := fallback.ParseNetwork(s.Network)
 	if err != nil {
 		return &terminal.UsageError{Err: err}
 	}
@@ -109,34 +110,11 @@ func (s sendersUnpinCmd) Run(ui terminal.UI) error {
 	return nil
 }
 
-// parseNetwork parses a network, or an address as a network of one.
-func parseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		addr = addr.Unmap().WithZone("")
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", text)
-	}
-	return network.Masked(), nil
-}
-
 type sendersShowCmd struct {
 	ledgerFlags
 	Sender string `arg:"" help:"Address, network, or part of an EHLO name."`
 	Since  since  `default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date. Default: ${default}."`
 	JSON   bool   `help:"Print one JSON object; see docs/json.md."`
-}
-
-// A senderHistory is what the ledger has about a sender.
-type senderHistory struct {
-	senders   []ledger.Sender
-	days      []ledger.Day
-	decisions []fallback.Decision
-	pins      []fallback.Pin
-	failed    []ledger.Handshake
-	refusals  []ledger.Refusal
 }
 
 // Run is called by kong.
@@ -146,14 +124,14 @@ func (s sendersShowCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
-	history, err := s.read(book)
+	history, err := book.SenderHistory(context.Background(), ledger.Filter{Since: s.Since.Time, Sender: s.Sender, Limit: maxRows})
 	if err != nil {
 		return err
 	}
 	if s.JSON {
-		return ui.JSON(toSenderHistoryJSON(history))
+		return ui.JSON(jsonout.NewSenderHistory(history))
 	}
-	if len(history.senders) == 0 && len(history.pins) == 0 && len(history.refusals) == 0 {
+	if history.Empty() {
 		ui.Note(fmt.Sprintf("no sender matches %s since %s", safetext.Printable(s.Sender), localTime(s.Since.Time)))
 		return nil
 	}
@@ -161,75 +139,37 @@ func (s sendersShowCmd) Run(ui terminal.UI) error {
 	return nil
 }
 
-func (s sendersShowCmd) read(book *ledger.Reader) (history senderHistory, err error) {
-	ctx, filter := context.Background(), ledger.Filter{Since: s.Since.Time, Sender: s.Sender, Limit: maxRows}
-	if history.senders, err = book.Senders(ctx, filter); err != nil {
-		return history, err
-	}
-	if history.days, err = book.Days(ctx, filter); err != nil {
-		return history, err
-	}
-	if history.pins, err = s.pins(ctx, book); err != nil {
-		return history, err
-	}
-	if history.decisions, err = book.Decisions(ctx, filter); err != nil {
-		return history, err
-	}
-	filter.Failed, filter.Limit = true, 10
-	if history.failed, err = book.Handshakes(ctx, filter); err != nil {
-		return history, err
-	}
-	history.refusals, err = book.Refusals(ctx, ledger.RefusalFilter{Since: s.Since.Time, Sender: s.Sender, Limit: 10})
-	return history, err
-}
-
-// pins are those that apply to the sender, if that is an address or a network.
-func (s sendersShowCmd) pins(ctx context.Context, book *ledger.Reader) ([]fallback.Pin, error) {
-	all, err := book.Pins(ctx)
-	network, notNetwork := parseNetwork(s.Sender)
-	if err != nil || notNetwork != nil {
-		return nil, err
-	}
-	var matching []fallback.Pin
-	for _, p := range all {
-		if p.Network.Overlaps(network) {
-			matching = append(matching, p)
-		}
-	}
-	return matching, nil
-}
-
 // printSender prints what the ledger has about a sender.
-func printSender(ui terminal.UI, s senderHistory) {
-	if len(s.senders) > 0 {
-		printSenders(ui, s.senders)
+func printSender(ui terminal.UI, s ledger.SenderHistory) {
+	if len(s.Senders) > 0 {
+		printSenders(ui, s.Senders)
 	}
-	for _, p := range s.pins {
+	for _, p := range s.Pins {
 		fmt.Fprintf(ui.Out, "\npinned        %s to mode %s since %s: %s\n", p.Network, p.Mode, localTime(p.Since), safetext.Printable(p.Why))
 	}
-	if len(s.days) > 0 {
+	if len(s.Days) > 0 {
 		fmt.Fprintln(ui.Out, "\nday (UTC)     negotiated")
 	}
-	for _, d := range s.days {
+	for _, d := range s.Days {
 		fmt.Fprintf(ui.Out, "%s    %s\n", d.Day.Format(time.DateOnly), dayText(d))
 	}
-	if len(s.decisions) > 0 {
+	if len(s.Decisions) > 0 {
 		fmt.Fprintln(ui.Out, "\nchanges of TLS mode")
 	}
-	for _, d := range s.decisions {
+	for _, d := range s.Decisions {
 		fmt.Fprintf(ui.Out, "%-24s %s, from %s to %s\n", localTime(d.At), d.Kind, d.From, d.To)
 		ui.Paragraph("", safetext.Printable(d.Why))
 	}
-	if len(s.failed) > 0 {
+	if len(s.Failed) > 0 {
 		fmt.Fprintln(ui.Out, "\nlast failed handshakes (details: postern handshakes show ID)")
 	}
-	for _, h := range s.failed {
+	for _, h := range s.Failed {
 		fmt.Fprintln(ui.Out, handshakeLine(h))
 	}
-	if len(s.refusals) > 0 {
+	if len(s.Refusals) > 0 {
 		fmt.Fprintln(ui.Out, "\nlast refused and deferred commands (all: postern refusals --sender)")
 	}
-	for _, r := range s.refusals {
+	for _, r := range s.Refusals {
 		printRefusal(ui, r)
 	}
 }

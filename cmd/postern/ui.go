@@ -41,15 +41,3 @@ func plural[N int | int64](n N, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
-
-// notNil returns all, for lists in JSON.
-func notNil[T any](all []T) []T { return append([]T{}, all...) }
-
-// each returns f of each element, for lists in JSON: never nil.
-func each[T, R any](all []T, f func(T) R) []R {
-	results := make([]R, 0, len(all))
-	for _, one := range all {
-		results = append(results, f(one))
-	}
-	return results
-}

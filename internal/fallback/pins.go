@@ -75,3 +75,16 @@ func (sel *Selector) pinned(addr netip.Addr) (Pin, bool) {
 	}
 	return Pin{}, false
 }
+
+// ParseNetwork parses a network, or an address as a network of one.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", text)
+	}
+	return network.Masked(), nil
+}

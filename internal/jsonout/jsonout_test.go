@@ -1,4 +1,4 @@
-package main
+package jsonout
 
 import (
 	"os"
@@ -19,11 +19,11 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range []any{
-		handshakeJSON{}, negotiatedJSON{}, ledger.Diagnosis{}, ledger.Sender{}, ledger.Counts{}, senderHistoryJSON{}, dayJSON{}, refusalJSON{}, fallback.Pin{}, fallback.Decision{},
-		probedJSON{}, hostJSON{}, addressJSON{}, senderRunJSON{}, findingJSON{},
-		reportJSON{}, tlsrptexplain.DaySummary{}, addedJSON{},
-		reportExplainedJSON{}, policyJSON{}, periodJSON{}, resultJSON{}, activityJSON{}, activitySenderJSON{}, recordsJSON{},
-		explainedJSON{}, logJSON{}, diagnosisJSON{}, zoneJSON{}, dnsrecords.Record{}, dnsrecords.Result{}, interop.Observation{}, caseJSON{}, interop.Advice{}, interop.Source{},
+		Handshake{}, Negotiated{}, ledger.Diagnosis{}, ledger.Sender{}, ledger.Counts{}, SenderHistory{}, Day{}, Refusal{}, fallback.Pin{}, fallback.Decision{},
+		Probed{}, Host{}, Address{}, SenderRun{}, Finding{},
+		Report{}, tlsrptexplain.DaySummary{}, Added{},
+		ReportExplained{}, Policy{}, Period{}, Result{}, Activity{}, ActivitySender{}, Records{},
+		Explained{}, Log{}, Diagnosis{}, Zone{}, dnsrecords.Record{}, dnsrecords.Result{}, interop.Observation{}, Case{}, interop.Advice{}, interop.Source{},
 	} {
 		kind := reflect.TypeOf(object)
 		for i := range kind.NumField() {
