@@ -131,11 +131,11 @@ func (r *Report) insert(ctx context.Context, db querier, packed []byte, last int
 }
 
 const insertReport = `INSERT INTO reports (hash, at, last, via, session, address, verified, signer, verdict,
-		submitter, organization, report, "from", "to", successful, failed, domains, warnings, content, size)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		submitter, organization, report, "from", "to", successful, failed, domains, warnings, content, size, share)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (hash) DO UPDATE SET at = excluded.at, last = excluded.last, via = excluded.via, session = excluded.session,
 		address = excluded.address, verified = excluded.verified, signer = excluded.signer, verdict = excluded.verdict,
-		submitter = excluded.submitter, warnings = excluded.warnings
+		submitter = excluded.submitter, warnings = excluded.warnings, share = excluded.share
 	RETURNING id`
 
 // columns returns the arguments of insertReport.
@@ -146,6 +146,6 @@ func (r *Report) columns(packed []byte, last int64) []any {
 		r.hash(), unixMilli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), addrBytes(r.Address),
 		r.Verified, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
 		safetext.Truncate(r.Submitter, maxName), safetext.Truncate(r.Organization, maxName), safetext.Truncate(r.ReportID, maxName),
-		unixMilliOrNull(r.Start), unixMilliOrNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size,
+		unixMilliOrNull(r.Start), unixMilliOrNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size, r.share(),
 	}
 }

@@ -357,33 +357,74 @@ func TestOldReportIsDeleted(t *testing.T) {
 	}
 }
 
-func TestSubmitterOfManyReportsDisplacesItsOwn(t *testing.T) {
-	t.Parallel()
-	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
-	noise := rand.NewChaCha8([32]byte{})
-	fill := func(submitter string, n int, trusted bool) {
-		for i := range n {
-			r := signed(fmt.Sprint(submitter, i))
-			r.At, r.Submitter, r.Verified = noon.Add(time.Duration(i)*time.Minute), submitter, trusted
-			r.Content = make([]byte, 10<<10)
-			noise.Read(r.Content)
-			k.add(r)
-			if err := k.byReports(k.store); err != nil {
-				t.Fatal(err)
-			}
+// fillReports adds n reports of 10 KiB, as the writer does, each changed by change.
+func (k *kept) fillReports(name string, n int, change func(i int, r *Report)) {
+	k.t.Helper()
+	noise := rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%32s", name))))
+	for i := range n {
+		r := signed(fmt.Sprint(name, i))
+		r.At, r.Content = noon.Add(time.Duration(i)*time.Minute), make([]byte, 10<<10)
+		noise.Read(r.Content)
+		change(i, &r)
+		k.add(r)
+		if err := k.byReports(k.store); err != nil {
+			k.t.Fatal(err)
 		}
 	}
-	fill("honest", 20, true)
-	fill("forged", 200, false)
-	fill("flood", 200, true)
-	count := func(submitter string) (n int) {
-		return strings.Count(ids(t, k.path, ReportFilter{Submitter: submitter, Limit: maxLimit}), submitter)
+}
+
+// countReports returns how many of the reports with a name are kept.
+func (k *kept) countReports(name string) int {
+	k.t.Helper()
+	return strings.Count(ids(k.t, k.path, ReportFilter{Limit: maxLimit}), name)
+}
+
+// bySigner makes a report a verified one of a domain.
+func bySigner(domain string) func(int, *Report) {
+	return func(_ int, r *Report) { r.Submitter, r.Signer = domain, domain }
+}
+
+// from makes a report an unverified one that an address sent.
+func from(address func(i int) string) func(int, *Report) {
+	return func(i int, r *Report) {
+		r.Verified, r.Signer, r.Address = false, "", netip.MustParseAddr(address(i))
+		r.Submitter = fmt.Sprintf("s%d.example", i)
 	}
-	if honest, forged, flood := count("honest"), count("forged"), count("flood"); honest != 20 || forged != 0 || flood < 50 || flood > 90 {
-		t.Errorf("%d honest, %d forged and %d of a flood are kept, want 20, 0 and what has room", honest, forged, flood)
+}
+
+// The room of 1 MiB holds some 98 reports.
+func TestSenderOfManyReportsDisplacesItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, flood := range map[string]func(int, *Report){
+		"a verified submitter": bySigner("flood.test"),
+		"one owner's domains":  func(i int, r *Report) { bySigner(fmt.Sprintf("s%d.flood.test", i))(i, r) },
+		"names of one network": from(func(i int) string { return fmt.Sprint("203.0.113.", i%200) }),
+		"one provider of IPv6": from(func(i int) string { return fmt.Sprintf("2001:db8:%x::1", i) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
+			k.fillReports("honest", 20, bySigner("sender.example"))
+			k.fillReports("posted", 10, from(func(int) string { return "192.0.2.1" }))
+			k.fillReports("flood", 300, flood)
+			if honest, posted, flood := k.countReports("honest"), k.countReports("posted"), k.countReports("flood"); honest != 20 || posted != 10 || flood < 50 || flood > 70 {
+				t.Errorf("%d of 20 verified and %d of 10 unverified reports are kept, and %d of the flood", honest, posted, flood)
+			}
+			if newest := ids(t, k.path, ReportFilter{Limit: 1}); newest != "flood299" {
+				t.Errorf("of the flood %s is the newest", newest)
+			}
+		})
 	}
-	if got := ids(t, k.path, ReportFilter{Submitter: "flood", Limit: 1}); got != "flood199" {
-		t.Errorf("of the flood %s is the newest", got)
+}
+
+// Of the two kinds each has room that the other cannot take.
+func TestUnverifiedReportsTakeNoRoomOfVerifiedOnes(t *testing.T) {
+	t.Parallel()
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
+	k.fillReports("honest", 70, bySigner("sender.example"))
+	k.fillReports("flood", 300, from(func(i int) string { return fmt.Sprintf("198.51.%d.1", i%250) }))
+	if honest, flood := k.countReports("honest"), k.countReports("flood"); honest != 70 || flood < 20 {
+		t.Errorf("%d of 70 verified reports are kept, and %d of a flood", honest, flood)
 	}
 }
 

@@ -62,21 +62,6 @@ func (r *retention) byAge(s *store, now time.Time) error {
 	return r.byRefusals(s)
 }
 
-// byReports keeps reports within a quarter of the file, since anybody can send some. It
-// deletes unverified ones first, then the oldest of the submitter with the most: a submitter
-// of many displaces its own.
-func (r *retention) byReports(s *store) error {
-	limit := r.maxSize / 4
-	size, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports`)
-	if err != nil || size <= limit {
-		return err
-	}
-	return s.exec(`DELETE FROM reports WHERE id IN (SELECT id FROM (
-		SELECT id, sum(size) OVER (ORDER BY verified DESC, share, at DESC, id DESC) AS come_to FROM (
-			SELECT id, verified, at, size, sum(size) OVER (PARTITION BY verified, submitter) AS share FROM reports))
-		WHERE come_to > ?)`, limit*19/20)
-}
-
 func (r *retention) countHour(s *store) error {
 	now := time.Now()
 	begun := !r.hour.IsZero()

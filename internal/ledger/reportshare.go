@@ -1,0 +1,63 @@
+package ledger
+
+import (
+	"cmp"
+	"net/netip"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// Reports have a quarter of the file, since anybody can send some. Unverified ones have a
+// quarter of that, or the verified reports of one domain would displace them all; either kind
+// may use what the other leaves.
+const (
+	reportPart     = 4
+	unverifiedPart = 4
+)
+
+// byReports deletes reports when there are too many: of each kind, the oldest of those with the
+// largest share, so whoever sends many displaces their own.
+func (r *retention) byReports(s *store) error {
+	limit := r.maxSize / reportPart
+	verified, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports WHERE verified`)
+	if err != nil {
+		return err
+	}
+	unverified, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports WHERE NOT verified`)
+	if err != nil || verified+unverified <= limit {
+		return err
+	}
+	room := max(limit-unverified, limit-limit/unverifiedPart) // for verified ones
+	if err := s.keepReports(true, verified, room); err != nil {
+		return err
+	}
+	return s.keepReports(false, unverified, limit-min(verified, room))
+}
+
+// keepReports deletes reports of one kind, which take a size, until they take a little less than
+// the room.
+func (s *store) keepReports(verified bool, size, room int64) error {
+	if size <= room {
+		return nil
+	}
+	return s.exec(`DELETE FROM reports WHERE id IN (SELECT id FROM (
+		SELECT id, sum(size) OVER (ORDER BY taken, at DESC, id DESC) AS come_to FROM (
+			SELECT id, at, size, sum(size) OVER (PARTITION BY share ORDER BY at DESC, id DESC) AS taken FROM reports WHERE verified = ?))
+		WHERE come_to > ?)`, verified, room*19/20)
+}
+
+// share returns whose share of the room a report takes. A verified report's signer can have any
+// number of domains below one that is registered, and an unverified report can name anybody, so
+// its client's network counts: of IPv6 the /32, the least that a provider has.
+func (r *Report) share() string {
+	if r.Verified {
+		registered, _ := publicsuffix.EffectiveTLDPlusOne(r.Signer)
+		return cmp.Or(registered, r.Signer)
+	}
+	bits := 32
+	addr := r.Address.Unmap().WithZone("")
+	if addr.Is4() {
+		bits = 24
+	}
+	return netip.PrefixFrom(addr, bits).Masked().String()
+}
