@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
@@ -19,33 +18,19 @@ func measureBefore(s *testpeer.Scope, p plan, r *result) error {
 	now := startPostern(s, cert, "smtp://"+sink.Addr)
 	before := startProgram(s, buildRevision(s, p.before), cert, "smtp://"+sink.Addr)
 	contenders := []contender{
-		p.serverWithCPU(s, "Postern", now, cert, check),
-		p.serverWithCPU(s, "before", before, cert, check),
+		p.server("Postern", now.addr, cert.TLS.Leaf, check),
+		p.server("before", before.addr, cert.TLS.Leaf, check),
 	}
-	r.header("at once", "a connection", "handshake", "Postern", "at "+p.before, "to that", "CPU", "at "+p.before, "to that")
+	r.header("at once", "a connection", "handshake", "Postern", "at "+p.before, "rate to that", "CPU to that")
 	for _, how := range patterns {
 		all, err := p.inTurns(how, contenders...)
 		if err != nil {
 			return err
 		}
-		r.row(how.cells(all[0].rate(), all[1].rate(), all[0].over(all[1]), all[0].cpu(), all[1].cpu(), all[0].cpuOver(all[1]))...)
+		r.row(how.cells(all[0].rateAndCPU(), all[1].rateAndCPU(), all[0].over(all[1]), all[0].cpuOver(all[1]))...)
 		r.atLeast(fmt.Sprintf("Postern to itself at %s, %s", p.before, how), all[0].over(all[1]), 0.95)
 	}
 	return nil
-}
-
-// serverWithCPU returns the contender for a Postern whose CPU time is measured too, which other work
-// on the machine affects less than the rate.
-func (p plan) serverWithCPU(s *testpeer.Scope, name string, server postern, cert *testcert.Pair, check checkFunc) contender {
-	return contender{name, func(how pattern) (figure, error) {
-		began := server.cpu(s)
-		tally, err := p.load(server.addr, cert.TLS.Leaf, how).Run()
-		if err == nil {
-			err = check(tally)
-		}
-		used := server.cpu(s) - began
-		return figure{rate: tally.Rate(), latency: tally.Latency(), cpu: used / time.Duration(max(1, tally.Acknowledged))}, err
-	}}
 }
 
 // buildRevision builds Postern at a revision of this repository.

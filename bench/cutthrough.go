@@ -9,31 +9,44 @@ import (
 	"postern/internal/testpeer"
 )
 
-// measureCutThrough compares Postern with nginx's mail proxy, both with the same backend, and
-// with a go-smtp server that discards messages.
+// measureCutThrough compares Postern with nginx's mail proxy and with the floor, all with the
+// same backend, and with a go-smtp server that discards messages.
 func measureCutThrough(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s, "-C") // without XCLIENT, which nginx does not send here either
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
 	nginx := testpeer.StartNginx(s, testpeer.NginxOptions{Cert: cert, Backend: sink.Addr})
+	least := startFloor(s, cert, sink.Addr)
 	discard := startDiscard(s, cert)
 	check := countedBy(sink)
 	contenders := []contender{
 		p.server("Postern", own.addr, cert.TLS.Leaf, check),
 		p.server("nginx", nginx, cert.TLS.Leaf, check),
+		p.server("floor", least.addr, cert.TLS.Leaf, check),
 		p.server("go-smtp", discard.addr, cert.TLS.Leaf, unchecked),
 	}
-	r.header("at once", "a connection", "handshake", "Postern", "nginx", "go-smtp, no backend", "to nginx", "to go-smtp")
+	r.header("at once", "a connection", "handshake", "Postern", "nginx", "floor", "go-smtp, no backend", "rate to nginx", "CPU to floor")
 	for _, how := range patterns {
 		all, err := p.inTurns(how, contenders...)
 		if err != nil {
 			return err
 		}
-		r.row(how.cells(all[0].rate(), all[1].rate(), all[2].rate(), all[0].over(all[1]), all[0].over(all[2]))...)
+		toFloor := all[0].cpuOver(all[2])
+		r.row(how.cells(all[0].rateAndCPU(), all[1].rateAndCPU(), all[2].rateAndCPU(), all[3].rateAndCPU(), all[0].over(all[1]), toFloor)...)
 		r.atLeast(fmt.Sprintf("cut-through to nginx, %s", how), all[0].over(all[1]), cutThroughGoal(how))
-		r.atLeast(fmt.Sprintf("cut-through to go-smtp that discards, %s", how), all[0].over(all[2]), 0.7)
+		if how.senders == 20 {
+			atMost(r, fmt.Sprintf("server CPU of cut-through to the floor, %s", how), toFloor, cutThroughFloor(how))
+		}
 	}
 	return nil
+}
+
+// cutThroughFloor returns the target for the CPU time of a message, relative to the floor's.
+func cutThroughFloor(how pattern) factor {
+	if how.messages == 1 {
+		return 1.2
+	}
+	return 1.3
 }
 
 // cutThroughGoal returns the target ratio to nginx.
@@ -42,6 +55,12 @@ func cutThroughGoal(how pattern) factor {
 		return 2.5
 	}
 	return 6
+}
+
+// startFloor starts bench/floor. Without a backend it discards messages.
+func startFloor(s *testpeer.Scope, cert *testcert.Pair, backend ...string) *process {
+	addr := freeAddr(s)
+	return startProcess(s, addr, build(s, "./bench/floor"), append([]string{addr, cert.CertFile, cert.KeyFile}, backend...)...)
 }
 
 // startDiscard starts bench/discard.

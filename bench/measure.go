@@ -35,7 +35,7 @@ type figure struct {
 	rate     float64       // messages a second
 	answered float64       // messages acknowledged a second, if that differs
 	latency  time.Duration // median of a message
-	cpu      time.Duration // of the server for a message, if measured
+	cpu      time.Duration // of the server's processes for a message; 0: not measured
 }
 
 // A contender is a server, or the disk, that is measured in turns with others.
@@ -51,12 +51,24 @@ type checkFunc func(*load.Tally) error
 // TLS.
 func (p plan) server(name, addr string, cert *x509.Certificate, check checkFunc) contender {
 	return contender{name, func(how pattern) (figure, error) {
-		tally, err := p.load(addr, cert, how).Run()
+		var tally *load.Tally
+		cpu, err := metered(addr, func() (err error) {
+			tally, err = p.load(addr, cert, how).Run()
+			return err
+		})
 		if err == nil {
 			err = check(tally)
 		}
-		return figure{rate: tally.Rate(), latency: tally.Latency()}, err
+		if err != nil {
+			return figure{}, err
+		}
+		return figure{rate: tally.Rate(), latency: tally.Latency(), cpu: each(cpu, tally.Acknowledged)}, nil
 	}}
+}
+
+// each returns a total's part.
+func each(total time.Duration, count int) time.Duration {
+	return total / time.Duration(max(1, count))
 }
 
 // load returns the load of a pattern.
@@ -89,8 +101,9 @@ func (p plan) inTurns(how pattern, contenders ...contender) ([]series, error) {
 				return nil, fmt.Errorf("%s, round %d: %w", c.name, round+1, err)
 			}
 			all[i] = append(all[i], f)
-			fmt.Fprintf(os.Stderr, "%2d x %2d %-7s %-20s %8.0f/s %8v\n",
-				how.senders, how.messages, how.handshake(), c.name, f.rate, f.latency.Round(time.Microsecond))
+			fmt.Fprintf(os.Stderr, "%2d x %2d %-7s %-20s %8.0f/s %8v %8v CPU\n",
+				how.senders, how.messages, how.handshake(), c.name, f.rate,
+				f.latency.Round(time.Microsecond), f.cpu.Round(time.Microsecond))
 		}
 	}
 	return all, nil
@@ -115,7 +128,10 @@ func (s series) over(other series) factor {
 	return factor(median(s, func(i int) float64 { return s[i].rate / other[i].rate }))
 }
 
-// cpu returns the median CPU time.
+// rateAndCPU returns the median rate with the median CPU time of a message.
+func (s series) rateAndCPU() rateAndCPU { return rateAndCPU{s.rate(), s.cpu()} }
+
+// cpu returns the median CPU time of a message.
 func (s series) cpu() time.Duration {
 	return medianTime(s, func(i int) time.Duration { return s[i].cpu })
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+	"time"
 
 	"postern/bench/load"
 	"postern/internal/testcert"
@@ -23,10 +24,10 @@ func measureIdle(s *testpeer.Scope, p plan, r *result) error {
 		return err
 	}
 	grown := own.resident(s) - before
-	each := bytes(grown / int64(p.idle))
+	session := bytes(grown / int64(p.idle))
 	r.header("idle TLS sessions", "before", "with them", "a session")
-	r.row(p.idle, bytes(before), bytes(before+grown), each)
-	atMost(r, "memory of an idle TLS session", each, 40<<10)
+	r.row(p.idle, bytes(before), bytes(before+grown), session)
+	atMost(r, "memory of an idle TLS session", session, 25<<10)
 	return nil
 }
 
@@ -79,28 +80,49 @@ func closeAll(sessions []*load.Conn) {
 // largeSize is the size of the large message.
 const largeSize = 50 << 20
 
-// measureLarge sends one large message through Postern and measures its peak memory. Small
-// messages come first, so that memory allocated once does not count.
+// measureLarge sends large messages through Postern and measures its peak memory and its CPU
+// time, and the floor's. Small messages come first, so that memory allocated once does not count.
 func measureLarge(s *testpeer.Scope, p plan, r *result) error {
 	cert := testcert.New(s, testcert.Options{})
 	sink := testpeer.StartSMTPSink(s)
 	own := startPostern(s, cert, "smtp://"+sink.Addr)
+	least := startFloor(s, cert, sink.Addr)
 	small := p.server("Postern", own.addr, cert.TLS.Leaf, countedBy(sink))
 	if _, err := small.measure(pattern{1, 20, false}); err != nil {
 		return err
 	}
-	r.header("message", "before", "at most", "growth")
+	r.header("message", "before", "at most", "growth", "CPU a MiB", "CPU a MiB, floor", "to floor")
 	var most bytes
 	for range p.rounds {
 		own.resetPeak(s)
 		before := own.resident(s)
-		if err := (load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}).SendLarge(largeSize); err != nil {
+		cpu, err := sendLarge(own.addr, cert)
+		if err != nil {
 			return err
 		}
 		growth := bytes(own.peak(s) - before)
-		r.row(bytes(largeSize), bytes(before), bytes(before)+growth, growth)
+		floor, err := sendLarge(least.addr, cert)
+		if err != nil {
+			return err
+		}
+		r.row(bytes(largeSize), bytes(before), bytes(before)+growth, growth, cpu, floor, factor(ratio(cpu, floor)))
 		most = max(most, growth)
 	}
 	atMost(r, "growth of memory by a 50 MiB message, most of the rounds", most, 2<<20)
 	return nil
+}
+
+// sendLarge sends large messages, one after another, and returns the CPU time of the server for
+// each MiB. One alone takes few of the ticks in which CPU time is read.
+func sendLarge(addr string, cert *testcert.Pair) (time.Duration, error) {
+	const count = 4
+	cpu, err := metered(addr, func() error {
+		for range count {
+			if err := (load.Load{Addr: addr, Certificate: cert.TLS.Leaf}).SendLarge(largeSize); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return each(cpu, count*largeSize>>20), err
 }

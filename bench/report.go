@@ -50,6 +50,11 @@ group, and all servers have the same ECDSA P-256 certificate. "Resumed" connecti
 before, and all of them must resume; "fresh" ones offer none and still receive one. An unexpected reply ends the
 section with an error.
 
+Beside each rate is the server's CPU time for a message, user and system, of all its processes: with one message a
+connection that is the CPU time of a connection. It says more than the rate, which depends on what else the cores do.
+The floor is bench/floor: the same dialogue with crypto/tls alone, with as few reads and writes as it needs, and
+without checks, limits, deadlines, log or observation.
+
 Each server is a process of its own. All of them run at the same time and are measured in turns, round by round. Rates
 are medians of the rounds; ratios are medians of each round's ratio. Postern runs with its defaults (it logs each
 session), except that its limits for a network are raised, since all load comes from 127.0.0.1. Postfix runs with its
@@ -159,11 +164,19 @@ type (
 	percent   float64
 )
 
+// A rateAndCPU is a rate of messages and the server's CPU time for each.
+type rateAndCPU struct {
+	rate perSecond
+	cpu  time.Duration
+}
+
 // cell returns a value with its unit.
 func cell(v any) string {
 	switch v := v.(type) {
 	case perSecond:
 		return fmt.Sprintf("%.0f/s", float64(v))
+	case rateAndCPU:
+		return cell(v.rate) + ", " + cell(v.cpu)
 	case percent:
 		return fmt.Sprintf("%.1f %%", float64(v))
 	case factor:

@@ -130,21 +130,6 @@ func (p *process) proc(s *testpeer.Scope, name string) string {
 	return string(text)
 }
 
-// cpuTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on Linux.
-const cpuTick = 10 * time.Millisecond
-
-// cpu returns the CPU time of the process, user and system.
-func (p *process) cpu(s *testpeer.Scope) time.Duration {
-	stat := p.proc(s, "stat")
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	user, userErr := strconv.Atoi(fields[11])
-	system, systemErr := strconv.Atoi(fields[12])
-	if userErr != nil || systemErr != nil {
-		s.Fatalf("/proc/%d/stat: %q", p.cmd.Process.Pid, stat)
-	}
-	return time.Duration(user+system) * cpuTick
-}
-
 // resident returns the resident memory of the process in bytes.
 func (p *process) resident(s *testpeer.Scope) int64 { return p.status(s, "VmRSS") }
 
