@@ -6,6 +6,7 @@
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make next-go     the tests that depend on how crypto/tls writes, with the newest Go, which it downloads
 # make fuzz        each fuzz target for FUZZTIME (30s)
+# make mutants     changes the code at random, and prints how many changes the tests of each package notice
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
 # make accuracy    diagnoses handshakes whose truth is known, writes docs/accuracy.md
 # make matrix      runs all test clients against all servers, writes docs/interop-matrix.md
@@ -17,7 +18,14 @@ GOVULNCHECK = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PEER_TESTS = /test$$|/internal/testpeer$$
 FUZZTIME ?= 30s
 
-.PHONY: test test-peers quick lint api vuln next-go fuzz bench matrix accuracy long peers
+# For make mutants: the packages, the changes in each, and the packages whose tests may notice them too.
+MUTATED ?= sessionticket mtasts tlsrpt interop $(addprefix internal/,durable nexthop/maildir nexthop/relay smtp smtpd \
+	fallback admission tlsrptin dnssec)
+MUTANTS ?= 40
+MUTANTS_SEED ?= 1
+MUTANTS_ALSO ?= ./internal/casedocs
+
+.PHONY: test test-peers quick lint api vuln next-go fuzz mutants bench matrix accuracy long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -62,6 +70,9 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 		done; \
 	done
+
+mutants:
+	nice -n 10 $(GO) run ./internal/mutants -n $(MUTANTS) -seed $(MUTANTS_SEED) -also "$(MUTANTS_ALSO)" $(addprefix ./,$(MUTATED))
 
 bench: peers
 	$(GO) run ./bench

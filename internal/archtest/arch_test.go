@@ -89,6 +89,7 @@ var forTests = []string{
 	"postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp", "postern/internal/testzone", "postern/internal/testreport",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
+	"postern/internal/mutants",  // measures tests for make mutants
 }
 
 func TestPublicPackagesImportNoInternalOnes(t *testing.T) {

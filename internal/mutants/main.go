@@ -1,0 +1,140 @@
+// Command mutants measures how well the tests of a package notice changes to its code. It
+// makes small changes, one at a time: an operator, a constant, a condition, a statement
+// left out, a function that returns at once. It runs the package's tests with each, and
+// prints the share of changes that made a test fail, and those that no test noticed.
+//
+//	go run ./internal/mutants -n 40 ./sessionticket ./mtasts
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func main() {
+	n := flag.Int("n", 40, "changes to try in each package; 0 for all")
+	seed := flag.Uint64("seed", 1, "chooses which")
+	also := flag.String("also", "", "packages, with commas between, whose tests are run too when the package's own pass")
+	list := flag.String("equivalents", "internal/mutants/equivalents.txt", "file with the changes that need not be noticed")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: mutants [flags] PACKAGE...")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() == 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	equal, err := readEquivalents(*list)
+	if err != nil {
+		fail(err)
+	}
+	for _, pattern := range flag.Args() {
+		score, err := tryPackage(os.Stdout, pattern, sample{*n, *seed}, packages(*also), equal)
+		if err != nil {
+			fail(err)
+		}
+		fmt.Printf("%s: %v\n", pattern, score)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "mutants:", err)
+	os.Exit(1)
+}
+
+func packages(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+}
+
+// A sample says how many changes are tried and which: the same seed chooses the same ones
+// of the same code. A size of 0 means all.
+type sample struct {
+	size int
+	seed uint64
+}
+
+func (s sample) of(all []change) []change {
+	rand.New(rand.NewPCG(s.seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// A score counts the changes of a package that compile.
+type score struct{ noticed, survived, equivalent int }
+
+func (s score) String() string {
+	tried := s.noticed + s.survived
+	text := fmt.Sprintf("%d of %d changes noticed", s.noticed, tried)
+	if tried > 0 {
+		text += fmt.Sprintf(", %.0f %%", 100*float64(s.noticed)/float64(tried))
+	}
+	if s.equivalent > 0 {
+		text += fmt.Sprintf("; %d more need not be", s.equivalent)
+	}
+	return text
+}
+
+// tryPackage writes each survivor as it is found.
+func tryPackage(w io.Writer, pattern string, chosen sample, also []string, equal equivalents) (s score, err error) {
+	importPath, paths, err := goFiles(pattern)
+	if err != nil {
+		return s, err
+	}
+	var all []change
+	for _, path := range paths {
+		found, err := changesOf(path)
+		if err != nil {
+			return s, err
+		}
+		all = append(all, found...)
+	}
+	folder, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return s, err
+	}
+	defer os.RemoveAll(folder)
+	bench, err := newBench(importPath, also, folder)
+	if err != nil {
+		return s, err
+	}
+	for _, c := range chosen.of(all) {
+		if chosen.size > 0 && s.noticed+s.survived == chosen.size {
+			break
+		}
+		name := fromHere(c.path)
+		if _, ok := equal[equivalent{name, c.before(), c.after()}]; ok {
+			s.equivalent++
+			continue
+		}
+		outcome, err := bench.try(c)
+		if err != nil {
+			return s, err
+		}
+		switch outcome {
+		case noticed:
+			s.noticed++
+		case survived:
+			s.survived++
+			fmt.Fprintf(w, "%s:%d\n- %s\n+ %s\n\n", name, c.line, c.before(), c.after())
+		}
+	}
+	return s, nil
+}
+
+// fromHere shortens a path to one from the working folder.
+func fromHere(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	short, err := filepath.Rel(here, path)
+	if err != nil {
+		return path
+	}
+	return filepath.ToSlash(short)
+}
