@@ -19,9 +19,10 @@ import (
 //	go test ./interop -update=missing    record those that are missing or do not match
 //	go test ./interop -update=all        record all
 //	go test ./interop -update=diagrams   only update diagrams and JSON
+//	go test ./interop -update=diagnoses  only update testdata/diagnoses.txt
 //
 // It needs the programs that scripts/install-peers installs, and Java, Python and curl.
-var update = flag.String("update", "", "write transcripts: missing, all, diagrams")
+var update = flag.String("update", "", "write transcripts: missing, all, diagrams; or diagnoses")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
