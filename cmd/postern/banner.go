@@ -24,7 +24,7 @@ import (
 
 // printBanner prints a summary of a server that has started, and what to try next. With
 // a JSON log, it logs a line instead.
-func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate) {
+func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate, dashboardURL string) {
 	var addresses []string
 	for _, ln := range listeners {
 		addresses = append(addresses, ln.String())
@@ -35,6 +35,9 @@ func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners [
 	}
 	fmt.Fprint(ui.Out, "Postern is accepting mail.\n\n")
 	printSummary(ui.Out, c, addresses, certificates)
+	if dashboardURL != "" {
+		row(ui.Out, "dashboard", dashboardURL+"  (postern dashboard prints a link to log in)")
+	}
 	fmt.Fprintf(ui.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
 	if c.NextHop == nil {
 		fmt.Fprintf(ui.Out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))

@@ -1,6 +1,7 @@
 // Postern is the TLS front door for inbound mail.
 //
 //	postern serve        receives mail
+//	postern dashboard    prints a link that logs a browser in
 //	postern handshakes   shows handshakes and explains failed ones
 //	postern senders      shows senders and their TLS mode, and pins it
 //	postern refusals     lists refused and deferred mail, and who refused it
@@ -33,6 +34,7 @@ import (
 // programs; nothing else knows how a screen looks.
 type root struct {
 	Serve      serveCmd         `cmd:"" help:"Receive mail."`
+	Dashboard  dashboardCmd     `cmd:"" help:"Print a link to the dashboard."`
 	Handshakes handshakesCmd    `cmd:"" help:"Show handshakes and explain failed ones."`
 	Senders    sendersCmd       `cmd:"" help:"Show senders and their TLS mode; pin it."`
 	Refusals   refusalsCmd      `cmd:"" help:"List refused and deferred mail, and who refused it."`

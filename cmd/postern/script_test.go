@@ -119,7 +119,7 @@ var listensOn = regexp.MustCompile(`(127\.0\.0\.1:\d+|\[::1\]:\d+) \(`)
 
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	binary := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "postern")
-	s := &process{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), out: newLiveOutput(), log: newLiveOutput()}
+	s := &process{cmd: exec.Command(binary, append([]string{"serve", "--dashboard", "off"}, args...)...), out: newLiveOutput(), log: newLiveOutput()}
 	s.cmd.Dir = ts.MkAbs(".")
 	s.cmd.Env = append(os.Environ(), fastExit, "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log

@@ -73,7 +73,7 @@ func (s serveCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	srv.Start(ctx, listeners)
-	printBanner(ui, c, log, listeners, srv.Certificates())
+	printBanner(ui, c, log, listeners, srv.Certificates(), srv.DashboardURL())
 	return srv.Run(s.load, stop, hangup)
 }
 

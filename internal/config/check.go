@@ -112,9 +112,12 @@ func (l *loading) checkListen() {
 	for _, list := range []struct {
 		key       string
 		addresses []string
-	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}} {
+	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", c.Dashboard.addresses()}} {
 		for i, address := range list.addresses {
 			key := fmt.Sprintf("%s[%d]", list.key, i)
+			if list.key == "dashboard.listen" {
+				key = list.key
+			}
 			if what, remedy := checkAddress(address); what != "" {
 				l.add(key, fmt.Sprintf("%q %s", address, what), remedy)
 			} else if used[address] {

@@ -40,6 +40,7 @@ type Config struct {
 	Certificates []certs.Pair // nil: self-signed
 	Log          Log
 	Web          Web
+	Dashboard    Dashboard
 	MTASTS       MTASTS
 	ACME         ACME
 	Ledger       Ledger
@@ -63,6 +64,24 @@ type Web struct {
 	Listen      []string // addresses for HTTPS
 	ListenPlain []string // addresses for HTTP in the clear
 }
+
+// Dashboard configures the dashboard.
+type Dashboard struct {
+	Listen string // address for HTTP, or Off
+}
+
+func (d Dashboard) addresses() []string {
+	if d.Listen == Off {
+		return nil
+	}
+	return []string{d.Listen}
+}
+
+// Off is the value of settings that can be turned off.
+const Off = "off"
+
+// LoginFile is the file of the dashboard's login links in a data folder.
+func LoginFile(data string) string { return filepath.Join(data, "dashboard.login") }
 
 // Ledger limits what the ledger keeps. Zero limits mean the defaults of package
 // ledger.
@@ -101,15 +120,16 @@ const toMaildir = "maildir"
 
 func defaults() *Config {
 	return &Config{
-		Hostname: machineName(),
-		Listen:   []string{"127.0.0.1:2525"},
-		Data:     DefaultData,
-		Log:      Log{Format: "text", Addresses: smtp.FullAddress},
-		ACME:     ACME{Directory: letsEncrypt, NewKey: true},
-		Ledger:   Ledger{Addresses: smtp.DomainOnly},
-		MTASTS:   MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
-		Reports:  Reports{Delivery: Copy},
-		nextHop:  toMaildir,
+		Hostname:  machineName(),
+		Listen:    []string{"127.0.0.1:2525"},
+		Data:      DefaultData,
+		Log:       Log{Format: "text", Addresses: smtp.FullAddress},
+		ACME:      ACME{Directory: letsEncrypt, NewKey: true},
+		Ledger:    Ledger{Addresses: smtp.DomainOnly},
+		MTASTS:    MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
+		Reports:   Reports{Delivery: Copy},
+		Dashboard: Dashboard{Listen: "127.0.0.1:8025"},
+		nextHop:   toMaildir,
 	}
 }
 

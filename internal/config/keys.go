@@ -34,6 +34,7 @@ func (c *Config) fields() []field {
 		{"log.addresses", addresses(&c.Log.Addresses)},
 		{"web.listen", texts(&c.Web.Listen)},
 		{"web.listen-plain", texts(&c.Web.ListenPlain)},
+		{"dashboard.listen", text(&c.Dashboard.Listen)},
 		{"mta-sts.mode", c.setMTASTSMode},
 		{"mta-sts.mx", texts(&c.MTASTS.MX)},
 		{"mta-sts.max-age", duration(&c.MTASTS.MaxAge)},

@@ -147,3 +147,20 @@ func readAll[T any](ctx context.Context, r *Reader, doing string,
 	})
 	return all, err
 }
+
+// Latest returns a number that grows when a handshake, refusal or report is stored or
+// changed, for callers that wait for something new.
+func (r *Reader) Latest(ctx context.Context) (latest int64, err error) {
+	found, err := readAll(ctx, r, "reading the latest event", func(_ context.Context, _ *sql.DB, q *query) error {
+		q.add(`SELECT (SELECT coalesce(max(id), 0) FROM handshakes) + (SELECT coalesce(sum(count), 0) FROM refusals WHERE seen = (SELECT max(seen) FROM refusals)) +
+			(SELECT coalesce(max(id), 0) FROM reports) + (SELECT coalesce(max(id), 0) FROM decisions)`)
+		return nil
+	}, func(scan scanner) (n int64, err error) {
+		err = scan(&n)
+		return n, err
+	})
+	if len(found) == 1 {
+		latest = found[0]
+	}
+	return latest, err
+}

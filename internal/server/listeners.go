@@ -94,12 +94,16 @@ type listenError struct {
 }
 
 func (e *listenError) Error() string {
-	err := e.err
+	return fmt.Sprintf("listening on %s: %v", e.endpoint.Address, withoutAddress(e.err))
+}
+
+// withoutAddress removes from an error of listening the address, which is said beside it.
+func withoutAddress(err error) error {
 	var call *net.OpError
 	if errors.As(err, &call) {
-		err = call.Err // the rest of it is the address once more
+		return call.Err
 	}
-	return fmt.Sprintf("listening on %s: %v", e.endpoint.Address, err)
+	return err
 }
 
 func (e *listenError) Unwrap() error { return e.err }

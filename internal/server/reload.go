@@ -52,6 +52,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("listen", !slices.Equal(now.Listen, next.Listen))
 	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
 	note("web", !reflect.DeepEqual(now.Web, next.Web))
+	note("dashboard", now.Dashboard != next.Dashboard)
 	note("acme", !reflect.DeepEqual(now.ACME, next.ACME))
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
@@ -63,7 +64,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("log.addresses", now.Log.Addresses != next.Log.Addresses)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
-	next.Log.Addresses = now.Log.Addresses
+	next.Log.Addresses, next.Dashboard = now.Log.Addresses, now.Dashboard
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }

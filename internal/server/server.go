@@ -52,21 +52,22 @@ const (
 
 // A Server receives mail. It is made by [New].
 type Server struct {
-	config   *config.Config
-	log      *slog.Logger
-	level    *slog.LevelVar
-	pairs    []certs.Pair
-	acme     *acme.Renewer // nil: ACME is off
-	store    *certs.Store
-	tls      *tls.Config // one for the server's life: it holds the ticket keys
-	hop      nexthop.Hop
-	observer *observer
-	probeKey probekey.Key
-	reports  *tlsrptin.Receiver
-	smtp     *smtpd.Server
-	policy   *mtastsserve.Publisher
-	web      *web.Server
-	failed   chan error // of a listener
+	config    *config.Config
+	log       *slog.Logger
+	level     *slog.LevelVar
+	pairs     []certs.Pair
+	acme      *acme.Renewer // nil: ACME is off
+	store     *certs.Store
+	tls       *tls.Config // one for the server's life: it holds the ticket keys
+	hop       nexthop.Hop
+	observer  *observer
+	probeKey  probekey.Key
+	reports   *tlsrptin.Receiver
+	smtp      *smtpd.Server
+	policy    *mtastsserve.Publisher
+	web       *web.Server
+	dashboard *dashboardServer // nil: there is none
+	failed    chan error       // of a listener
 }
 
 // New assembles a server. It creates the data folder, the ledger and, where
@@ -97,6 +98,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
 	s.policy = mtastsserve.New(policies(c), checker.Begin, log)
 	s.web = newWeb(s)
+	s.dashboard = openDashboard(c, log)
 	return s, nil
 }
 
@@ -132,6 +134,9 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 		go hop.Run(ctx)
 	case *relay.Hop:
 		go probeNextHop(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
+	}
+	if s.dashboard != nil {
+		go s.dashboard.serve()
 	}
 	for _, ln := range listeners {
 		go func() {
@@ -194,6 +199,7 @@ func (s *Server) drain(stop <-chan os.Signal) {
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), reportDrainTime)
 	defer cancel()
+	s.dashboard.close()
 	s.reports.Close(ctx)
 	if err := s.observer.Close(); err != nil {
 		s.log.Warn("cannot save all sender history", logkey.Err, err)

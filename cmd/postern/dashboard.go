@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"postern/internal/config"
+	"postern/internal/dashboard"
+	"postern/internal/terminal"
+)
+
+// dashboardCmd prints a login link.
+type dashboardCmd struct {
+	ledgerFlags
+}
+
+// Help is called by kong.
+func (dashboardCmd) Help() string {
+	return `Prints a link that logs a browser in, once, within 10 minutes. It needs to read the file dashboard.login in the data folder: run it as the user that Postern runs as, or as root.
+
+From another machine, forward the port first: ssh -L 8025:127.0.0.1:8025 mx.example.org`
+}
+
+// Run is called by kong.
+func (d dashboardCmd) Run(ui terminal.UI) error {
+	path := config.LoginFile(d.Data)
+	content, err := os.ReadFile(path)
+	var login dashboard.Login
+	if err == nil {
+		if err = json.Unmarshal(content, &login); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &terminal.HintedError{Err: fmt.Errorf("no dashboard is running with the data folder %s", d.Data), Hint: "start postern serve; if it runs, name its configuration with --config, and see its log for why it has no dashboard"}
+	case errors.Is(err, fs.ErrPermission):
+		return &terminal.HintedError{Err: err, Hint: "run this as the user that postern serve runs as, or as root"}
+	case err != nil:
+		return &terminal.HintedError{Err: err, Hint: "restart postern serve, which writes the file again"}
+	}
+	fmt.Fprintln(ui.Out, login.Link(time.Now()))
+	return nil
+}

@@ -1,0 +1,176 @@
+// Package dashboard is the web page of a server: who cannot deliver, since when, why, and
+// what to do.
+//
+//	pages, err := dashboard.New(dashboard.Settings{...})
+//	http.Serve(listener, pages)
+//
+// Pages are HTML made on the server, and complete without JavaScript. Each page has a
+// permanent link with its time range, and with format=json the objects of docs/json.md.
+//
+// # Access
+//
+// Every page needs a login; see access.go. All that pages show comes from strangers:
+// html/template escapes it, and the Content-Security-Policy allows no inline script or style.
+//
+// # Concurrency
+//
+// A Dashboard is safe for concurrent use. It reads the ledger as any other process would, so
+// mail never waits for it.
+package dashboard
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/logkey"
+	"postern/internal/safetext"
+)
+
+// Settings are what a dashboard shows, and to whom.
+type Settings struct {
+	Hostname string // of the server
+	Ledger   string // path of its file
+	Key      Key    // of login links
+	Log      *slog.Logger
+}
+
+// A Dashboard answers the requests for its pages.
+type Dashboard struct {
+	Settings
+	access  *access
+	changes *changes
+	handler http.Handler
+
+	opening sync.Mutex
+	book    *ledger.Reader // nil until the ledger exists
+}
+
+// New returns a dashboard.
+func New(s Settings) *Dashboard {
+	d := &Dashboard{Settings: s, access: newAccess(s.Key)}
+	d.changes = &changes{latest: d.latest}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /static/{hash}/{name}", serveAsset)
+	mux.HandleFunc("GET /login", d.login)
+	mux.Handle("POST /logout", d.signedIn(viewer, http.HandlerFunc(d.logout)))
+	mux.Handle("GET /live", d.signedIn(viewer, http.HandlerFunc(d.live)))
+	for pattern, load := range map[string]loader{
+		"/{$}":                  d.overview,
+		"/handshakes":           d.handshakes,
+		"/handshakes/{session}": d.handshake,
+	} {
+		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
+	}
+	mux.Handle("GET /", d.signedIn(viewer, d.page(notFound)))
+	d.handler = d.harden(http.NewCrossOriginProtection().Handler(mux))
+	return d
+}
+
+// ServeHTTP answers a request.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
+
+// Close closes the ledger.
+func (d *Dashboard) Close() error {
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if d.book == nil {
+		return nil
+	}
+	return d.book.Close()
+}
+
+// reader returns the open ledger. The error wraps [ledger.ErrNoLedger] before there is one.
+func (d *Dashboard) reader() (*ledger.Reader, error) {
+	d.opening.Lock()
+	defer d.opening.Unlock()
+	if d.book != nil {
+		return d.book, nil
+	}
+	book, err := ledger.OpenReader(d.Ledger)
+	if err == nil {
+		d.book = book
+	}
+	return book, err
+}
+
+// harden sets the headers that keep a page to itself: nothing from elsewhere in it, it in
+// nothing else, and no copy of it left in a cache.
+func (d *Dashboard) harden(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+			"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// A statusError is an error with the HTTP status for it.
+type statusError struct {
+	status int
+	text   string
+}
+
+func (e *statusError) Error() string { return e.text }
+
+// statusOf returns the status for an error, and what a person reads of it.
+func statusOf(err error) (status int, text string) {
+	var known *statusError
+	switch {
+	case errors.As(err, &known):
+		return known.status, known.text
+	case errors.Is(err, ledger.ErrNoLedger):
+		return http.StatusServiceUnavailable, "There is no ledger yet. It is created when the server starts to store what senders did."
+	}
+	return http.StatusInternalServerError, "The page could not be made: " + safetext.Printable(err.Error())
+}
+
+// writeJSON writes values as JSON Lines, as the commands do, or a single value as it is.
+func writeJSON(w http.ResponseWriter, value any) error {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	encoder := json.NewEncoder(w)
+	lines, ok := value.(lines)
+	if !ok {
+		return encoder.Encode(value)
+	}
+	w.Header().Set("Content-Type", "application/jsonl; charset=utf-8")
+	for _, line := range lines {
+		if err := encoder.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines are values of which JSON has one a line.
+type lines []any
+
+func linesOf[T, O any](all []T, object func(T) O) lines {
+	out := make(lines, 0, len(all))
+	for _, one := range all {
+		out = append(out, object(one))
+	}
+	return out
+}
+
+//go:embed static templates
+var files embed.FS
+
+func (d *Dashboard) fail(r *http.Request, err error) {
+	if r.Context().Err() == nil {
+		d.Log.Error("cannot make page", logkey.Path, r.URL.Path, logkey.Err, err)
+	}
+}
+
+// now is replaced by tests.
+func (d *Dashboard) now() time.Time { return time.Now() }

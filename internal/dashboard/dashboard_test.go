@@ -1,0 +1,193 @@
+package dashboard
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/admission"
+	"postern/internal/ledger"
+)
+
+// A site is a dashboard over a ledger, with a browser.
+type site struct {
+	*testing.T
+	*http.Client
+	url   string
+	pages *Dashboard
+	book  *ledger.Ledger
+}
+
+func newSite(t *testing.T) *site {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	if err := ledger.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	book := ledger.Open(path, ledger.Options{})
+	t.Cleanup(func() { book.Close() })
+	pages := New(Settings{Hostname: "mx.example.org", Ledger: path, Key: NewKey(), Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { pages.Close() })
+	server := httptest.NewServer(pages)
+	t.Cleanup(server.Close)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &site{t, &http.Client{Jar: jar}, server.URL, pages, book}
+}
+
+// get returns the status and the body of a page.
+func (s *site) get(path string) (int, string) {
+	s.Helper()
+	response, err := s.Get(s.url + path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func (s *site) logIn() {
+	s.Helper()
+	link := Login{s.url, s.pages.Key}.Link(time.Now())
+	if status, body := s.get(strings.TrimPrefix(link, s.url)); status != http.StatusOK {
+		s.Fatalf("login: %d\n%s", status, body)
+	}
+}
+
+// fail stores a failed handshake and waits until it can be read.
+func (s *site) fail(session, ehlo string) {
+	s.Helper()
+	address := netip.MustParseAddr("192.0.2.7")
+	s.book.AddHandshake(ledger.Handshake{
+		Session: session, At: time.Now(), Address: address, Network: admission.Network(address), EHLO: ehlo,
+		Fingerprint: "t13d1516h2_8daaf6152771_02713d6af862", Outcome: ledger.Failed, Stopped: "closed by the client",
+	})
+	book, err := s.pages.reader()
+	if err != nil {
+		s.Fatal(err)
+	}
+	for {
+		if _, err := book.Handshake(s.Context(), session); err == nil {
+			return
+		}
+		if s.Context().Err() != nil {
+			s.Fatal("the handshake is not in the ledger")
+		}
+	}
+}
+
+func TestEveryPageNeedsALogin(t *testing.T) {
+	s := newSite(t)
+	s.fail("AAAAAAAAAA", "mail.sender.example")
+	for _, path := range []string{"/", "/handshakes", "/handshakes?format=json", "/handshakes/AAAAAAAAAA", "/live", "/no-such-page"} {
+		if status, body := s.get(path); status != http.StatusUnauthorized || strings.Contains(body, "sender.example") {
+			t.Errorf("%s without a login: %d\n%s", path, status, body)
+		}
+	}
+	s.logIn()
+	if status, body := s.get("/handshakes"); status != http.StatusOK || !strings.Contains(body, "mail.sender.example") {
+		t.Errorf("/handshakes with a login: %d\n%s", status, body)
+	}
+}
+
+func TestLoginLinkWorksOnce(t *testing.T) {
+	s := newSite(t)
+	link := strings.TrimPrefix(Login{s.url, s.pages.Key}.Link(time.Now()), s.url)
+	if status, _ := s.get(link); status != http.StatusOK {
+		t.Errorf("the first use: %d", status)
+	}
+	for name, link := range map[string]string{
+		"the second use":        link,
+		"an old link":           strings.TrimPrefix(Login{s.url, s.pages.Key}.Link(time.Now().Add(-linkTime)), s.url),
+		"another server's link": strings.TrimPrefix(Login{s.url, NewKey()}.Link(time.Now()), s.url),
+		"a changed link":        link[:len(link)-4] + "AAAA",
+		"no link":               "/login?token=x",
+	} {
+		if status, _ := s.get(link); status != http.StatusUnauthorized {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+}
+
+func TestFormsOfOtherPagesDoNothing(t *testing.T) {
+	s := newSite(t)
+	s.logIn()
+	for _, csrf := range []string{"", "guessed"} {
+		response, err := s.PostForm(s.url+"/logout", url.Values{"csrf": {csrf}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden {
+			t.Errorf("with token %q: %d", csrf, response.StatusCode)
+		}
+	}
+	_, body := s.get("/")
+	token := regexp.MustCompile(`name="csrf" value="([^"]+)"`).FindStringSubmatch(body)
+	if token == nil {
+		t.Fatal("no token in the page")
+	}
+	response, err := s.PostForm(s.url+"/logout", url.Values{"csrf": {token[1]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if status, _ := s.get("/"); status != http.StatusUnauthorized {
+		t.Errorf("after the logout: %d", status)
+	}
+}
+
+func TestTextOfStrangersIsText(t *testing.T) {
+	s := newSite(t)
+	s.logIn()
+	const hostile = `<script>alert(1)</script>"'--><img src=x onerror=alert(2)>`
+	s.fail("AAAAAAAAAA", hostile)
+	for _, path := range []string{"/", "/handshakes", "/handshakes/AAAAAAAAAA", "/handshakes?sender=" + url.QueryEscape(hostile)} {
+		_, body := s.get(path)
+		if strings.Contains(body, "<script>alert") || strings.Contains(body, "<img") {
+			t.Errorf("%s has markup of a sender:\n%s", path, body)
+		}
+	}
+	response, err := s.Get(s.url + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if policy := response.Header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") || !strings.Contains(policy, "default-src 'none'") {
+		t.Errorf("Content-Security-Policy: %s", policy)
+	}
+}
+
+func TestOpenPageHearsOfAFailure(t *testing.T) {
+	s := newSite(t)
+	s.logIn()
+	response, err := s.Get(s.url + "/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	events := bufio.NewScanner(response.Body)
+	events.Scan() // it is listening
+	s.fail("AAAAAAAAAA", "mail.sender.example")
+	for events.Scan() {
+		if events.Text() == "event: changed" {
+			return
+		}
+	}
+	t.Errorf("the connection ended: %v", events.Err())
+}

@@ -1,0 +1,24 @@
+package dashboard
+
+import (
+	"net/http"
+
+	"postern/internal/ledger"
+)
+
+// overview is the first page.
+func (d *Dashboard) overview(r *http.Request) (*view, error) {
+	book, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	of, err := spanOf(r, d.now())
+	if err != nil {
+		return nil, err
+	}
+	failed, err := book.Handshakes(r.Context(), ledger.Filter{Since: of.From, Failed: true, Limit: 10})
+	if err != nil {
+		return nil, err
+	}
+	return &view{Template: "overview", Title: "Overview", Live: true, Data: failed}, nil
+}

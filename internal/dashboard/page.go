@@ -1,0 +1,240 @@
+package dashboard
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+// A view is a page before it is written.
+type view struct {
+	Template string // name of its file, without .html
+	Title    string
+	Data     any  // of the template
+	JSON     any  // its JSON twin
+	Live     bool // its content changes with the ledger
+}
+
+// A loader makes the view that a request asks for.
+type loader func(*http.Request) (*view, error)
+
+// A layout is what every page shows around its view.
+type layout struct {
+	*view
+	Hostname string
+	Path     string // of the request, for the navigation
+	Span     span
+	Session  *session // nil before the login
+	Sections []section
+	JSONLink string
+	Now      time.Time
+}
+
+// A section is an entry of the navigation.
+type section struct{ Path, Name string }
+
+var sections = []section{
+	{"/", "Overview"},
+	{"/handshakes", "Handshakes"},
+}
+
+// Current reports whether the section has the page.
+func (s section) Current(page string) bool {
+	return page == s.Path || s.Path != "/" && strings.HasPrefix(page, s.Path+"/")
+}
+
+// page answers with the view of load, as HTML or as JSON.
+func (d *Dashboard) page(load loader) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := load(r)
+		status := http.StatusOK
+		if err != nil {
+			var text string
+			if status, text = statusOf(err); status == http.StatusInternalServerError {
+				d.fail(r, err)
+			}
+			v = &view{Template: "error", Title: http.StatusText(status), Data: text, JSON: map[string]string{"error": text}}
+		}
+		if r.FormValue("format") == "json" {
+			if status != http.StatusOK {
+				w.WriteHeader(status)
+			}
+			writeJSON(w, v.JSON)
+			return
+		}
+		d.render(w, r, status, v)
+	})
+}
+
+// render writes a view in the layout of all pages.
+func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v *view) {
+	now := d.now()
+	of, _ := spanOf(r, now)
+	page := layout{
+		view: v, Hostname: d.Hostname, Path: r.URL.Path, Span: of, Session: sessionOf(r), Sections: sections,
+		JSONLink: withQuery(r, "format", "json"), Now: now,
+	}
+	var out bytes.Buffer
+	if err := pages[v.Template].ExecuteTemplate(&out, "layout.html", page); err != nil {
+		d.fail(r, err)
+		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write(out.Bytes())
+}
+
+func notFound(*http.Request) (*view, error) {
+	return nil, &statusError{http.StatusNotFound, "There is no such page."}
+}
+
+// withQuery returns the link of r with a parameter set.
+func withQuery(r *http.Request, name, value string) string {
+	query := r.URL.Query()
+	query.Set(name, value)
+	return r.URL.Path + "?" + query.Encode()
+}
+
+// A span is the time that a page is about: the last hours or days, or from one time to
+// another.
+type span struct {
+	From, To time.Time
+	Last     string // "24h", "7d", "90d"; empty if From and To were given
+}
+
+// lasts are the spans to choose from.
+var lasts = []struct {
+	Name string
+	Long time.Duration
+}{
+	{"24h", 24 * time.Hour},
+	{"7d", 7 * 24 * time.Hour},
+	{"90d", 90 * 24 * time.Hour},
+}
+
+// spanOf returns the span that a request is about: last=7d, or from= and to= in RFC 3339.
+func spanOf(r *http.Request, now time.Time) (span, error) {
+	s := span{now.Add(-lasts[0].Long), now, lasts[0].Name}
+	if from, to := r.FormValue("from"), r.FormValue("to"); from != "" && to != "" {
+		var err1, err2 error
+		given := span{}
+		given.From, err1 = time.Parse(time.RFC3339, from)
+		given.To, err2 = time.Parse(time.RFC3339, to)
+		if err1 != nil || err2 != nil || !given.From.Before(given.To) {
+			return s, &statusError{http.StatusBadRequest, "from and to are times such as 2026-11-24T15:04:05Z, the earlier one first."}
+		}
+		return given, nil
+	}
+	last := r.FormValue("last")
+	for _, one := range lasts {
+		if one.Name == last {
+			return span{now.Add(-one.Long), now, one.Name}, nil
+		}
+	}
+	if last != "" {
+		return s, &statusError{http.StatusBadRequest, "last is 24h, 7d or 90d."}
+	}
+	return s, nil
+}
+
+// Query is the span as parameters of a link. It stays the same tomorrow.
+func (s span) Query() template.URL {
+	return template.URL(url.Values{"from": {s.From.UTC().Format(time.RFC3339)}, "to": {s.To.UTC().Format(time.RFC3339)}}.Encode())
+}
+
+// String is the span in words.
+func (s span) String() string {
+	switch s.Last {
+	case "24h":
+		return "the last 24 hours"
+	case "7d":
+		return "the last 7 days"
+	case "90d":
+		return "the last 90 days"
+	}
+	return stamp(s.From) + " to " + stamp(s.To)
+}
+
+// stamp is a time as pages show it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+var functions = template.FuncMap{
+	"asset": asset,
+	"stamp": stamp,
+	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"lasts": func() any { return lasts },
+	"add":   func(a, b int) int { return a + b },
+}
+
+// pages has the templates by name, each with the layout.
+var pages = parsePages()
+
+func parsePages() map[string]*template.Template {
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html"))
+	all := make(map[string]*template.Template)
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(path.Base(name), ".html")
+		all[page] = template.Must(template.Must(shared.Clone()).ParseFS(files, name))
+	}
+	return all
+}
+
+// assets has the hash of each file in static, which is part of its URL: a browser may keep
+// the file for good.
+var assets = hashAssets()
+
+func hashAssets() map[string]string {
+	all := make(map[string]string)
+	entries, err := fs.ReadDir(files, "static")
+	if err != nil {
+		panic(err)
+	}
+	for _, entry := range entries {
+		content, err := fs.ReadFile(files, "static/"+entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(content)
+		all[entry.Name()] = hex.EncodeToString(sum[:8])
+	}
+	return all
+}
+
+// asset is the path of a file in static.
+func asset(name string) (string, error) {
+	hash, ok := assets[name]
+	if !ok {
+		return "", fmt.Errorf("no static file %q", name)
+	}
+	return "/static/" + hash + "/" + name, nil
+}
+
+func serveAsset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if hash := assets[name]; hash == "" || hash != r.PathValue("hash") {
+		http.NotFound(w, r)
+		return
+	}
+	content, err := fs.ReadFile(files, "static/"+name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	w.Write(content)
+}

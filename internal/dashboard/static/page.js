@@ -1,0 +1,26 @@
+// Pages are complete without this. It replaces the content of a page when the ledger has
+// something new, and nothing else.
+"use strict";
+
+(() => {
+  const main = document.querySelector("main[data-live]");
+  if (!main || !window.EventSource) return;
+
+  let loading = false, again = false;
+  const reload = async () => {
+    if (loading) { again = true; return; }
+    loading = true;
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (response.status === 401) { location.reload(); return; }
+      if (!response.ok) return;
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("main");
+      // Do not take the form from somebody who is filling it in.
+      if (fresh && !main.contains(document.activeElement)) main.innerHTML = fresh.innerHTML;
+    } catch { /* the server is away; EventSource tries again */ } finally {
+      loading = false;
+      if (again) { again = false; setTimeout(reload, 1000); }
+    }
+  };
+  new EventSource("/live").addEventListener("changed", reload);
+})();
