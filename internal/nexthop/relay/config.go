@@ -32,9 +32,17 @@ type Config struct {
 
 	Timeouts Timeouts
 
+	// Connections bounds the connections that are open at once, besides one of
+	// [Hop.Probe]. It must be below what the server takes. Zero means 80.
+	Connections int
+
 	// Dial connects; nil means a [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
+
+// defaultConnections is below the 100 processes that are the default of Postfix and of
+// Dovecot: others may deliver to the server too.
+const defaultConnections = 80
 
 // TLSMode says when TLS is used and whether the certificate is verified.
 type TLSMode int
@@ -156,6 +164,7 @@ var ErrURL = errors.New("relay: next hop")
 //	command-timeout=2m   for a reply,
 //	text-timeout=3m      to send 16 KiB of text,
 //	end-timeout=10m      for the reply to the end of the text
+//	connections=80       open at once; must be below what the server takes
 //
 // Certificates must be signed by an authority that the system trusts. The error
 // wraps [ErrURL].
@@ -271,6 +280,13 @@ func (c *Config) setOption(key, value string) error {
 	case "xclient":
 		c.XClient = map[string]XClientMode{"on": XClientOn, "off": XClientOff}[value]
 		return oneOf(key, value, "auto", "on", "off")
+	case "connections":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return fmt.Errorf("invalid option %s=%q; use a number from 1 on, below what the server takes", key, value)
+		}
+		c.Connections = n
+		return nil
 	}
 	return c.Timeouts.setOption(key, value)
 }
@@ -284,7 +300,7 @@ func (t *Timeouts) setOption(key, value string) error {
 	}
 	timeout, known := timeouts[key]
 	if !known {
-		return fmt.Errorf("unknown option %q; use starttls, name, proxy, xclient, connect-timeout, command-timeout, text-timeout or end-timeout", key)
+		return fmt.Errorf("unknown option %q; use starttls, name, proxy, xclient, connections, connect-timeout, command-timeout, text-timeout or end-timeout", key)
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil || d <= 0 {

@@ -21,6 +21,7 @@ var goodURLs = []struct {
 	{"smtp://m?starttls=off&xclient=off", Config{Network: "tcp", Address: "m:25", Name: "m", XClient: XClientOff}, "smtp://m:25"},
 	{"smtp://m?starttls=require&name=mail.example.org", Config{Network: "tcp", Address: "m:25", Name: "mail.example.org", TLS: TLSRequire}, "smtp://m:25"},
 	{"smtp://m?proxy=v2&xclient=on", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, ProxyV2: true, XClient: XClientOn}, "smtp://m:25"},
+	{"smtp://m?connections=180", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, Connections: 180}, "smtp://m:25"},
 	{"smtp://m?connect-timeout=5s&command-timeout=1m&text-timeout=90s&end-timeout=1h", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto,
 		Timeouts: Timeouts{Connect: 5 * time.Second, Command: time.Minute, DataBlock: 90 * time.Second, DataTermination: time.Hour}}, "smtp://m:25"},
 	{"smtps://m", Config{Network: "tcp", Address: "m:465", Name: "m", TLS: TLSImplicit}, "smtps://m:465"},
@@ -49,7 +50,9 @@ var badURLs = []struct{ url, why string }{
 	{"smtp://m/inbox", `path "/inbox" has no meaning here; remove it`},
 	{"smtp://m#x", "#x has no meaning here"},
 	{"smtp://u:secret@m", "user and password are not supported; remove them"},
-	{"smtp://m?tls=on", `unknown option "tls"; use starttls, name, proxy, xclient, connect-`},
+	{"smtp://m?tls=on", `unknown option "tls"; use starttls, name, proxy, xclient, connections, connect-`},
+	{"smtp://m?connections=0", `invalid option connections="0"; use a number from 1 on`},
+	{"smtp://m?connections=many", `invalid option connections="many"`},
 	{"smtp://m?timeout=1s", `unknown option "timeout"`},
 	{"smtp://m?end-timeout=30", `invalid option end-timeout="30"; use a number with unit`},
 	{"smtp://m?text-timeout=-1s", `invalid option text-timeout="-1s"; use a number`},
@@ -85,7 +88,7 @@ func TestParseURL(t *testing.T) {
 // sameTarget compares what a URL can say.
 func sameTarget(a, b Config) bool {
 	return a.Network == b.Network && a.Address == b.Address && a.LMTP == b.LMTP && a.TLS == b.TLS &&
-		a.Name == b.Name && a.ProxyV2 == b.ProxyV2 && a.XClient == b.XClient && a.Timeouts == b.Timeouts
+		a.Name == b.Name && a.ProxyV2 == b.ProxyV2 && a.XClient == b.XClient && a.Timeouts == b.Timeouts && a.Connections == b.Connections
 }
 
 func TestParseURLRejects(t *testing.T) {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"net"
@@ -27,6 +28,9 @@ type conn struct {
 	verified bool // encrypted, and the certificate is verified
 	used     bool // has carried MAIL, so that the server may have closed it since
 	open     bool // a transaction is open: MAIL was accepted
+
+	resting   *list.Element // in slots; nil while it is used
+	restTimer *time.Timer   // closes it
 }
 
 // connect opens a connection for sender, or for a probe if that is nil, up to
@@ -186,8 +190,8 @@ func (c *conn) command(line string) (smtp.Reply, error) {
 func (c *conn) abort() { c.raw.Close() }
 
 // quit sends QUIT and closes the connection.
-func (c *conn) quit(timeout time.Duration) {
-	c.setTimeout(timeout)
+func (c *conn) quit() {
+	c.setTimeout(c.hop.config.Timeouts.Quit)
 	if _, err := c.command("QUIT"); err != nil {
 		c.abort()
 		return

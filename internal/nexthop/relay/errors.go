@@ -42,6 +42,18 @@ func (e *stepError) Error() string { return fmt.Sprintf("relay: %s: %v", e.at, e
 // Unwrap returns the error without the step.
 func (e *stepError) Unwrap() error { return e.err }
 
+// Errors of a message that waits for a connection in vain: all are in use, or the sender's
+// network has its share.
+var (
+	errSlots = errors.New("too many messages at once")
+	errShare = errors.New("too many messages from your network at once")
+)
+
+// noSlot returns the reply to such a message.
+func (s *session) noSlot(err error) smtp.Reply {
+	return smtp.NewReply(451, "4.3.2", err.Error()+", try again later (id "+s.sender.SessionID+")")
+}
+
 // errUnexpectedReply is returned for a reply that nothing asked for, or one that its
 // command cannot have, such as 250 to DATA.
 var errUnexpectedReply = errors.New("unexpected reply")

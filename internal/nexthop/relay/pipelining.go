@@ -59,10 +59,15 @@ func (s *session) advance() {
 	switch c := s.queue[0]; {
 	case c.done:
 		s.queue = s.queue[1:]
+		if len(s.queue) == 0 && s.refusal != nil {
+			s.rest() // there is no message
+		}
 	case c.sent:
 		s.readReply(c)
 	case s.refusal != nil:
 		c.finish(*s.refusal)
+	case !s.slot:
+		s.begin()
 	case s.conn == nil:
 		s.connect()
 	default:
@@ -136,7 +141,7 @@ func (s *session) readReply(c *command) {
 	case err != nil:
 		s.connectionFailed(c, err)
 	case reply.Code == 421 && s.mayBeStale(c):
-		s.reconnect()
+		s.restart()
 	case reply.Code == 421:
 		c.finish(reply)
 		s.end(reply)
@@ -166,11 +171,15 @@ func (s *session) apply(c *command, reply smtp.Reply) {
 func (s *session) applyData(c *command, reply smtp.Reply) {
 	switch {
 	case !reply.Intermediate():
-	case len(s.accepted) == 0:
+	case s.refusal != nil || len(s.accepted) == 0:
 		// A server may reply 354 all the same. RFC 2920, Section 3.1, says to send an
 		// empty text then, but no server can take that for a message if we disconnect.
-		c.finish(noRecipient)
-		s.end(noRecipient)
+		refusal := noRecipient
+		if s.refusal != nil {
+			refusal = *s.refusal
+		}
+		c.finish(refusal)
+		s.end(refusal)
 	case s.conn.in.Buffered() > 0:
 		c.finish(s.fail(c.at, errUnexpectedReply))
 	default:
@@ -182,7 +191,7 @@ func (s *session) applyData(c *command, reply smtp.Reply) {
 // connection before it saw anything of the message.
 func (s *session) connectionFailed(c *command, err error) {
 	if s.mayBeStale(c) && isClosed(err) {
-		s.reconnect()
+		s.restart()
 		return
 	}
 	s.fail(c.at, err)
@@ -194,10 +203,13 @@ func (s *session) mayBeStale(c *command) bool {
 	return s.conn.used && (c.at == stepReset || c.at == stepMail)
 }
 
-// reconnect begins the message again on a new connection. That one is not used
+// restart begins the message again on a new connection. That one is not used
 // yet, so this happens once.
-func (s *session) reconnect() {
-	s.abort()
+func (s *session) restart() {
+	if s.conn != nil {
+		s.conn.abort()
+		s.conn = nil
+	}
 	for _, c := range s.queue {
 		c.sent = false
 		if c.at == stepReset {

@@ -12,8 +12,11 @@
 // # Connections
 //
 // A sender's session has one connection to the server, opened at its first MAIL and
-// reused for later messages. If the server has closed it between two messages, the
-// next MAIL opens another.
+// reused for later messages that follow within five seconds. If the server has closed it
+// between two messages, the next MAIL opens another.
+//
+// [Config].Connections bounds them. Beyond that, and beyond the share of the sender's
+// network, a message waits for 30 seconds and is then deferred.
 //
 // # Text
 //
@@ -51,6 +54,7 @@ type Hop struct {
 	log      *slog.Logger
 	tls      *tls.Config
 	known    atomic.Pointer[smtp.Extensions]
+	slots    *slots
 }
 
 // New returns a hop that uses hostname in EHLO or LHLO. log may be nil. It does not
@@ -63,11 +67,15 @@ func New(config Config, hostname string, log *slog.Logger) *Hop {
 		config.Dial = new(net.Dialer).DialContext
 	}
 	config.Timeouts = config.Timeouts.orDefaults()
+	if config.Connections == 0 {
+		config.Connections = defaultConnections
+	}
 	h := &Hop{
 		config:   config,
 		hostname: hostname,
 		log:      log.With(slog.String(logkey.NextHop, config.String())),
 		tls:      config.tlsConfig(),
+		slots:    newSlots(config.Connections),
 	}
 	h.known.Store(&smtp.Extensions{EightBitMIME: true})
 	return h
@@ -83,7 +91,7 @@ func (h *Hop) Extensions() smtp.Extensions { return *h.known.Load() }
 
 // Open starts a sender's session with the server. It does no I/O.
 func (h *Hop) Open(sender nexthop.Sender) nexthop.Session {
-	return &session{hop: h, sender: sender, refusal: &mailFirst}
+	return &session{hop: h, sender: sender, from: originOf(sender.Addr.Addr()), refusal: &mailFirst}
 }
 
 // Probe asks the server for its extensions, for [Hop.Extensions], without sending
@@ -94,7 +102,7 @@ func (h *Hop) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.quit(h.config.Timeouts.Quit)
+	c.quit()
 	return nil
 }
 

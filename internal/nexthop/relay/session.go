@@ -15,7 +15,9 @@ import (
 type session struct {
 	hop    *Hop
 	sender nexthop.Sender
+	from   origin
 	conn   *conn // nil: none is open
+	slot   bool  // for the current message; without it, conn rests and may be closed
 
 	queue      []*command  // commands without a reply yet, in order
 	refusal    *smtp.Reply // of the message: the reply to all commands that are not sent
@@ -81,6 +83,7 @@ func (s *session) Reset() {
 	if len(s.queue) > 0 || s.awaitsText {
 		s.abort() // the server owes replies, or waits for the text
 	}
+	s.rest()
 	for _, c := range s.queue {
 		c.finish(mailFirst)
 	}
@@ -91,18 +94,43 @@ func (s *session) Reset() {
 // Close ends the conversation with QUIT.
 func (s *session) Close() {
 	s.Reset()
-	if s.conn != nil {
-		s.conn.quit(s.hop.config.Timeouts.Quit)
-		s.conn = nil
+	if s.conn != nil && s.hop.slots.reclaim(s.conn) {
+		s.conn.quit()
+	}
+	s.conn = nil
+}
+
+// begin waits for a slot for the message.
+func (s *session) begin() {
+	open, err := s.hop.slots.take(s.from, s.conn)
+	if err != nil {
+		s.end(s.noSlot(err))
+		return
+	}
+	s.slot = true
+	if !open {
+		s.restart()
 	}
 }
 
-// abort closes the connection at once.
+// rest gives the slot back after a message. The connection stays open for the next one.
+func (s *session) rest() {
+	if s.slot {
+		s.hop.slots.give(s.from, s.conn)
+		s.slot = false
+	}
+}
+
+// abort closes the connection at once, unless it rests.
 func (s *session) abort() {
+	if !s.slot {
+		return
+	}
 	if s.conn != nil {
 		s.conn.abort()
 		s.conn = nil
 	}
+	s.rest()
 }
 
 // fail ends the message after a failure of the server: commands without a reply are
