@@ -7,8 +7,8 @@ import (
 )
 
 // A ClientHello is the content of a ClientHello (RFC 8446, Section 4.1.2). Lists are in
-// the order of the message and include GREASE values (RFC 8701). They have at most 512
-// values, the first of those in the message.
+// the order of the message and include GREASE values (RFC 8701). Of a longer list only the
+// first 64 values are kept, of suites the first 128; JA4 is that of the whole message.
 type ClientHello struct {
 	Size        int               `json:"size"`                  // length of the message in bytes, with its header of 4
 	Version     Version           `json:"legacy_version"`        // legacy_version
@@ -19,12 +19,14 @@ type ClientHello struct {
 	KeyShares   []Group           `json:"key_shares,omitzero"`   // the groups in key_share
 	Signatures  []SignatureScheme `json:"signatures,omitzero"`   // signature_algorithms
 	PSKModes    []PSKMode         `json:"psk_modes,omitzero"`    // psk_key_exchange_modes; nil if the extension is absent
-	ALPN        []string          `json:"alpn,omitzero"`         // protocols, at most 8
+	ALPN        []string          `json:"alpn,omitzero"`         // protocols, at most 8, of each at most 32 bytes
 	ServerName  string            `json:"server_name,omitempty"` // SNI; empty if absent
 	SessionID   bool              `json:"session_id"`            // legacy_session_id is not empty
 	TicketTLS12 bool              `json:"ticket_tls12"`          // session_ticket holds a ticket (RFC 5077)
 	PSK         bool              `json:"psk"`                   // pre_shared_key: the client offers to resume (RFC 8446, Section 4.2.11)
 	JA4         string            `json:"ja4,omitempty"`         // the JA4 fingerprint
+
+	senderJA4 string // of the whole message; empty if the lists are whole
 }
 
 // Extensions that are read (RFC 8446, Section 4.2 and the RFCs it cites).
@@ -45,10 +47,14 @@ const (
 	extApplicationSettings    = 17613
 )
 
-// Bounds of what is kept of a ClientHello.
+// Bounds of what is kept of a ClientHello, so that one made up of random values takes little room
+// wherever transcripts are stored. Mail clients stay below them: the most that OpenSSL offered by
+// default was some 100 suites.
 const (
 	maxNames      = 8   // ALPN protocols. Clients offer two or three
-	maxListed     = 512 // values in a list. Scanners offer some 350 suites
+	maxNameLen    = 32  // bytes of one. "http/1.1" is a long one
+	maxSuites     = 128 // cipher suites
+	maxListed     = 64  // values in another list
 	maxServerName = 255 // bytes of the server name, the longest of a host (RFC 1035, Section 2.3.4)
 )
 
@@ -85,6 +91,9 @@ func parseClientHello(body []byte) (*ClientHello, bool) {
 		return nil, false
 	}
 	h.JA4 = ja4(h)
+	if len(h.Suites) > maxSuites || len(h.Extensions) > maxListed || len(h.Signatures) > maxListed {
+		h.senderJA4 = h.SenderJA4()
+	}
 	h.shorten()
 	return h, true
 }
@@ -92,16 +101,20 @@ func parseClientHello(body []byte) (*ClientHello, bool) {
 // shorten cuts what is longer than in any ClientHello of a mail client.
 func (h *ClientHello) shorten() {
 	h.ServerName = strings.Clone(h.ServerName[:min(len(h.ServerName), maxServerName)])
-	h.Versions, h.Suites, h.Extensions = cut(h.Versions), cut(h.Suites), cut(h.Extensions)
-	h.Groups, h.KeyShares, h.Signatures, h.PSKModes = cut(h.Groups), cut(h.KeyShares), cut(h.Signatures), cut(h.PSKModes)
+	for i, name := range h.ALPN {
+		h.ALPN[i] = name[:min(len(name), maxNameLen)]
+	}
+	h.Suites = cut(h.Suites, maxSuites)
+	h.Versions, h.Extensions, h.Groups = cut(h.Versions, maxListed), cut(h.Extensions, maxListed), cut(h.Groups, maxListed)
+	h.KeyShares, h.Signatures, h.PSKModes = cut(h.KeyShares, maxListed), cut(h.Signatures, maxListed), cut(h.PSKModes, maxListed)
 }
 
 // cut returns the first values of list.
-func cut[V any](list []V) []V {
-	if len(list) <= maxListed {
+func cut[V any](list []V, most int) []V {
+	if len(list) <= most {
 		return list
 	}
-	return slices.Clone(list[:maxListed])
+	return slices.Clone(list[:most])
 }
 
 func (h *ClientHello) readExtensions(b []byte) bool {

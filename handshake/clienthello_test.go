@@ -103,16 +103,36 @@ func helloExtensions(h *ClientHello) []byte {
 	return helloBody(h)[len(helloBody(&bare))+2:]
 }
 
-// JA4 is that of the whole ClientHello, though only a part of a long list is kept.
+// Both fingerprints are those of the whole ClientHello, though only a part of a long list is kept.
 func TestKeptListsAreBounded(t *testing.T) {
-	h := &ClientHello{Version: 0x0303, Suites: make([]Suite, 1000), Extensions: []Extension{extServerName}, ServerName: strings.Repeat("x", 1000)}
-	for i := range h.Suites {
-		h.Suites[i] = Suite(i)
+	h := &ClientHello{
+		Version: 0x0303, Suites: counting[Suite](1000), Extensions: append([]Extension{extServerName, extALPN, extSignatureAlgorithms}, counting[Extension](1000)[100:]...),
+		ServerName: strings.Repeat("x", 1000), ALPN: slices.Repeat([]string{strings.Repeat("smtp", 50)}, 8), Signatures: counting[SignatureScheme](1000),
 	}
 	read := func() ClientHello { return *recorded(AtServer, client(hello(h))).t.ClientHello }
 	got := read()
-	h.Suites[999]++
-	if other := read(); len(got.Suites) != maxListed || len(got.ServerName) != maxServerName || got.JA4 == other.JA4 || !slices.Equal(got.Suites, other.Suites) {
-		t.Errorf("%d suites and %d bytes of the name kept, JA4 %s and %s", len(got.Suites), len(got.ServerName), got.JA4, other.JA4)
+	if len(got.Suites) != 128 || len(got.Extensions) != 64 || len(got.Signatures) != 64 || len(got.ServerName) != 255 || len(got.ALPN[7]) != 32 {
+		t.Errorf("%d suites, %d extensions, %d signatures, %d bytes of the name and %d of a protocol are kept",
+			len(got.Suites), len(got.Extensions), len(got.Signatures), len(got.ServerName), len(got.ALPN[7]))
 	}
+	for what, change := range map[string]func(){
+		"suite":     func() { h.Suites[999]++ },
+		"extension": func() { h.Extensions[900]++ },
+		"signature": func() { h.Signatures[999]++ },
+	} {
+		before := read()
+		change()
+		if after := read(); after.JA4 == before.JA4 || after.SenderJA4() == before.SenderJA4() {
+			t.Errorf("with another last %s the fingerprints are still %s and %s", what, after.JA4, after.SenderJA4())
+		}
+	}
+}
+
+// counting returns n different values.
+func counting[N ~uint16](n int) []N {
+	list := make([]N, n)
+	for i := range list {
+		list[i] = N(i)
+	}
+	return list
 }

@@ -45,6 +45,9 @@ func ja4(h *ClientHello) string {
 // size (RFC 7685). So a client that resumes is recognised as the same client. For a
 // client that offers no session and does not pad, it equals JA4.
 func (h *ClientHello) SenderJA4() string {
+	if h.senderJA4 != "" {
+		return h.senderJA4
+	}
 	steady := *h
 	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), func(e Extension) bool {
 		return e == extPreSharedKey || e == extEarlyData || e == extPadding

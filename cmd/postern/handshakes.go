@@ -133,6 +133,9 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	}
 	fmt.Fprintln(ui.Out, handshakeLine(found))
 	switch {
+	case len(found.Transcript) == 0 && found.Outcome == ledger.Failed:
+		ui.Note("its messages are not stored any more: the ledger was full, and the networks with the most lose theirs first")
+		return nil
 	case len(found.Transcript) == 0:
 		ui.Note("its messages are not stored: only those of failed handshakes are")
 		return nil

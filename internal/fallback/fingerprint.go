@@ -17,9 +17,9 @@ var Everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 // recover.
 const minAreas = 3
 
-// area returns what related networks have in common: the /16 of IPv4, the /32 of IPv6, which
+// Area returns what related networks have in common: the /16 of IPv4, the /32 of IPv6, which
 // is what a registry allocates to one provider.
-func area(network netip.Prefix) netip.Prefix {
+func Area(network netip.Prefix) netip.Prefix {
 	bits := 32
 	if network.Addr().Is4() {
 		bits = 16
@@ -57,7 +57,7 @@ func (s *State) addArea(sender *State, mode, initial sessionticket.Mode, now tim
 	if len(s.Areas) == 0 || safer(s.Helps, mode) {
 		s.Helps = mode
 	}
-	if from := area(sender.Network); !slices.Contains(s.Areas, from) {
+	if from := Area(sender.Network); !slices.Contains(s.Areas, from) {
 		s.Areas = append(slices.Clip(s.Areas), from) // stored states share the array
 	}
 	if len(s.Areas) < minAreas {

@@ -86,7 +86,7 @@ func (m *memory) shrink(keep int) []*entry {
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return b.Seen.Compare(a.Seen) })
 	takeTurns(all, func(s *State) netip.Prefix { return s.Network })
-	takeTurns(all, func(s *State) netip.Prefix { return area(s.Network) })
+	takeTurns(all, func(s *State) netip.Prefix { return Area(s.Network) })
 	evicted := make([]*entry, 0, len(all))
 	for _, r := range all[min(keep, len(all)):] {
 		delete(m.entries, key{r.Network, r.Fingerprint})

@@ -109,12 +109,25 @@ func TestQueueIsBounded(t *testing.T) {
 func TestQueueIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // without a writer
-	h := with(failure("A"), func(h *Handshake) { h.Transcript = make([]byte, 1<<20) })
+	h := with(failure("A"), func(h *Handshake) { h.Stopped = string(make([]byte, 1<<20)) })
 	for range 100 {
 		l.AddHandshake(h)
 	}
 	if n := len(l.queue); n < 10 || n > maxQueuedBytes>>20 || l.Dropped() != int64(100-n) {
 		t.Errorf("%d MiB are queued, %d lost", n, l.Dropped())
+	}
+}
+
+// A flood of failures faster than the disk leaves half of the queue to others.
+func TestLongQueueTakesNoTranscripts(t *testing.T) {
+	t.Parallel()
+	l := newLedger(filepath.Join(t.TempDir(), "ledger"), Options{}) // without a writer
+	h := with(failure("A"), func(h *Handshake) { h.Transcript = make([]byte, 1<<20) })
+	for range 100 {
+		l.AddHandshake(h)
+	}
+	if bytes := l.queued.Load(); bytes > 10<<20 || len(l.queue) != 100 {
+		t.Errorf("%d failures with %d bytes are queued, want all in 10 MiB at most", len(l.queue), bytes)
 	}
 }
 

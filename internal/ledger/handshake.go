@@ -138,9 +138,14 @@ func (h Handshake) write(s *store) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		h.ID, unixMilli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), addrBytes(h.Address),
 		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused, h.Probe)
-	if err == nil && h.Outcome == Failed {
-		err = h.writeFailure(s)
+	if err != nil {
+		return err
 	}
+	var transcript []byte
+	if h.Outcome == Failed {
+		transcript, err = h.writeFailure(s)
+	}
+	s.networks.add(h, transcript)
 	return err
 }
 
@@ -177,18 +182,17 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 	return sql.NullInt64{Int64: n, Valid: since == 0}, err
 }
 
-// writeFailure stores what only failed handshakes have.
-func (h Handshake) writeFailure(s *store) error {
-	transcript, err := s.pack(h.Transcript)
-	if err != nil {
-		return err
+// writeFailure stores what only failed handshakes have. It returns the compressed transcript.
+func (h Handshake) writeFailure(s *store) (transcript []byte, err error) {
+	if transcript, err = s.pack(h.Transcript); err != nil {
+		return nil, err
 	}
 	err = s.exec(`INSERT INTO failures (handshake, stopped, next, transcript) VALUES (?, ?, ?, ?)`,
 		h.ID, safetext.Truncate(h.Stopped, maxText), safetext.Truncate(h.Next, maxText), transcript)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writeDiagnoses(s, h.ID, unixMilli(h.At), h.Diagnoses)
+	return transcript, writeDiagnoses(s, h.ID, unixMilli(h.At), h.Diagnoses)
 }
 
 // writeDiagnoses stores the diagnoses of a handshake.
@@ -222,7 +226,7 @@ func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	sender, err = s.number(`INSERT INTO senders
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
-		ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
+		ON CONFLICT DO UPDATE SET first = min(first, excluded.first), seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
 		append(counts, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At))...)
 	if err == nil && !h.Probe {
 		s.days.add(h, sender, returned)

@@ -39,7 +39,8 @@ type Options struct {
 	MaxAge time.Duration
 
 	// MaxSize is the maximum size of the file and its journal in bytes, at least
-	// 32 MiB; 0 means [DefaultMaxSize]. The oldest rows are deleted first.
+	// 32 MiB; 0 means [DefaultMaxSize]. Each kind of row has room of its own, and the
+	// networks with the most rows lose theirs first. Pins are never deleted.
 	MaxSize int64
 
 	// Log is for events of the file itself; nil discards them.
@@ -156,8 +157,14 @@ type event interface {
 }
 
 // AddHandshake stores h. It returns at once: if the writer is behind or cannot write, h is
-// dropped and counted. What h refers to must not be changed afterwards.
-func (l *Ledger) AddHandshake(h Handshake) { l.add(h) }
+// dropped and counted, its transcript before others. What h refers to must not be changed
+// afterwards.
+func (l *Ledger) AddHandshake(h Handshake) {
+	if l.queued.Load() > maxQueuedBytes/2 {
+		h.Transcript = nil // a flood of failures would leave no place for anything else
+	}
+	l.add(h)
+}
 
 // AddDecisions stores decisions of the fallback, as AddHandshake does.
 func (l *Ledger) AddDecisions(decisions []fallback.Decision) {

@@ -114,20 +114,3 @@ func (q *query) containsMailbox(column, text string) {
 		q.add(`OR ', ' || `+column+` || ', ' LIKE ? ESCAPE '\'`, "%, "+escapeLike.Replace(text[at+1:])+", %")
 	}
 }
-
-// refusalSize is about what a row and its index entries take, in bytes, with long texts.
-const refusalSize = 1 << 10
-
-// byRefusals keeps refusals within an eighth of the file, since anybody can have commands
-// refused. It deletes the oldest of the network with the most: a sender of many displaces its
-// own.
-func (r *retention) byRefusals(s *store) error {
-	limit := r.maxSize / 8 / refusalSize
-	n, err := s.number(`SELECT count(*) FROM refusals`)
-	if err != nil || n <= limit {
-		return err
-	}
-	return s.exec(`DELETE FROM refusals WHERE id IN (
-		SELECT id FROM (SELECT id, seen, row_number() OVER (PARTITION BY network ORDER BY seen DESC, id DESC) AS rank FROM refusals)
-		ORDER BY rank, seen DESC LIMIT -1 OFFSET ?)`, limit*19/20)
-}

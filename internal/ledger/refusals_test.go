@@ -120,7 +120,7 @@ func (k *kept) expectRefusals(what string, want int64) {
 func TestRefusalsStayWithinTheirShare(t *testing.T) {
 	t.Parallel()
 	k := newKept(t, retention{maxAge: 90 * day, maxSize: minMaxSize})
-	limit := int64(minMaxSize / 8 / refusalSize)
+	limit := int64(minMaxSize / 8 / 1024)
 	events := []event{refusal(noon.Add(-time.Hour), "198.51.100.0/24", noMailbox)}
 	for i := range limit + 100 {
 		r := refusal(noon, "192.0.2.0/24", noMailbox)

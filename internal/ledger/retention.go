@@ -56,10 +56,7 @@ func (r *retention) byAge(s *store, now time.Time) error {
 	if err := s.forget(horizon, last); err != nil {
 		return err
 	}
-	if err := r.byReports(s); err != nil {
-		return err
-	}
-	return r.byRefusals(s)
+	return r.byKind(s)
 }
 
 func (r *retention) countHour(s *store) error {
@@ -95,10 +92,11 @@ func (r *retention) horizon(s *store, now time.Time) (time.Time, error) {
 	return to, err
 }
 
-// bySize deletes the oldest rows while the file is too large, and shrinks the file.
+// bySize makes room while the file is too large, and shrinks the file: kinds of rows beyond their
+// own room are cut, then the networks that have the most.
 func (r *retention) bySize(s *store) error {
 	limit := (r.maxSize*9/10 - maxJournal) / pageSize
-	for range maxChunks {
+	for try := range maxChunks {
 		pages, err := s.number(`PRAGMA page_count`)
 		if err != nil || pages <= limit {
 			return err
@@ -107,15 +105,17 @@ func (r *retention) bySize(s *store) error {
 		if err != nil {
 			return err
 		}
-		if pages-free <= limit*95/100 {
+		excess := pages - free - limit*95/100
+		if excess <= 0 {
 			_, err := s.conn.ExecContext(context.Background(), fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, pages-limit))
 			return err
 		}
-		oldest, err := s.number(`SELECT coalesce(min(id), 0) FROM handshakes`)
-		if err != nil {
-			return err
+		if try == 0 {
+			err = r.byKind(s)
+		} else if more, failed := s.cutNetworks(excess * pageSize); failed != nil || !more {
+			return failed
 		}
-		if err := s.forget(time.Time{}, oldest+min(10*chunk, (s.last-oldest)/20)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,8 @@ func (r *retention) bySize(s *store) error {
 func (s *store) forget(horizon time.Time, last int64) error {
 	before := unixMilli(horizon)
 	for range maxChunks {
-		n, err := s.forgetHandshakes(before, last)
+		n, err := s.forgetHandshakes(`SELECT id FROM handshakes WHERE at < ?
+			UNION ALL SELECT id FROM handshakes WHERE id <= ? LIMIT ?`, before, last, chunk)
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,8 @@ func (s *store) forget(horizon time.Time, last int64) error {
 // forgetRest deletes no sender with a row in days: its id can be reused.
 func (s *store) forgetRest(before, last int64) error {
 	for _, rest := range []string{
-		`DELETE FROM senders WHERE seen / 86400000 < ? / 86400000 OR last <= ?`,
+		`DELETE FROM senders WHERE (seen / 86400000 < ? / 86400000 OR last <= ?)
+			AND NOT EXISTS (SELECT 1 FROM handshakes WHERE sender = senders.id)`,
 		`DELETE FROM decisions WHERE at < ? OR last <= ?`,
 		`DELETE FROM states WHERE at < ? OR last <= ?`,
 		`DELETE FROM reports WHERE at < ? OR last <= ?`,
@@ -161,15 +163,13 @@ func (s *store) forgetRest(before, last int64) error {
 
 const oldDay = `(day < ? / 86400000 OR last <= ?)`
 
-// forgetHandshakes deletes at most a chunk of handshakes, and returns how many.
-func (s *store) forgetHandshakes(before, last int64) (n int64, err error) {
+// forgetHandshakes deletes the handshakes whose ids a query selects, and returns how many.
+func (s *store) forgetHandshakes(which string, args ...any) (n int64, err error) {
 	err = s.transact(func() error {
-		err := s.exec(`DELETE FROM handshakes WHERE id IN (SELECT id FROM handshakes WHERE at < ?
-			UNION ALL SELECT id FROM handshakes WHERE id <= ? LIMIT ?)`, before, last, chunk)
-		if err != nil {
-			return err
+		err := s.exec(`DELETE FROM handshakes WHERE id IN (`+which+`)`, args...)
+		if err == nil {
+			n, err = s.number(`SELECT changes()`)
 		}
-		n, err = s.number(`SELECT changes()`)
 		return err
 	})
 	return n, err

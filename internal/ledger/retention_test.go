@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -24,6 +25,7 @@ func newKept(t *testing.T, r retention) *kept {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	r.maxSize = cmp.Or(r.maxSize, DefaultMaxSize)
 	return &kept{store: s, retention: r, t: t}
 }
 
@@ -75,7 +77,7 @@ func (k *kept) expect(what string, want int64) {
 func (k *kept) expectNothing(what string) {
 	k.t.Helper()
 	k.expect(what, 0)
-	for _, table := range []string{"diagnoses", "senders", "days", "states"} {
+	for _, table := range []string{"diagnoses", "senders", "days", "weeks", "networks", "states"} {
 		if got, err := k.number("SELECT count(*) FROM " + table); err != nil || got != 0 {
 			k.t.Errorf("%s: %d %s, %v; want none", what, got, table, err)
 		}

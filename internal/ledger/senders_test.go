@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,6 +32,10 @@ func anyHandshake(t *rapid.T) event {
 	h.Outcome = Outcome(rapid.IntRange(int(Full), int(Plaintext)).Draw(t, "outcome"))
 	h.At = someHour(t, "at")
 	h.EHLO = fmt.Sprint("mail", rapid.IntRange(0, 4).Draw(t, "sender"))
+	if h.EHLO == "mail4" {
+		h.Network = netip.MustParsePrefix("2001:db8::/48")
+	}
+	h.Transcript = make([]byte, rapid.IntRange(0, 1).Draw(t, "transcript"))
 	h.Suite = handshake.Suite(rapid.Uint16Range(0x1301, 0x1302).Draw(t, "suite"))
 	return h
 }
@@ -77,6 +82,10 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `ALTER TABLE diagnoses ADD COLUMN evidence TEXT NOT NULL DEFAULT '[]'`)
 		after = append(after, `ALTER TABLE diagnoses DROP COLUMN evidence`)
 	}
+	if known < networksIn {
+		before = append(before, `CREATE TABLE networks (network, sessions, failed, transcripts, senders)`)
+		after = append(after, `DROP TABLE networks`)
+	}
 	if err := s.each(before); err != nil {
 		return err
 	}
@@ -86,12 +95,14 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the columns unused, probe and evidence, and rename mode.
+// The migrations that add the columns unused, probe and evidence and the table networks, and
+// rename mode.
 const (
 	unusedIn   = 4
 	modeIn     = 6
 	probeIn    = 8
 	evidenceIn = 10
+	networksIn = 12
 )
 
 // each runs the statements in order.
@@ -107,6 +118,17 @@ func (s *store) each(statements []string) error {
 func (d *drawn) note(what string) {
 	if err := d.write(rapid.SliceOfN(rapid.Custom(anyHandshake), 1, 30).Draw(d.t, what)); err != nil {
 		d.t.Fatal(err)
+	}
+}
+
+// expectHoldings compares what networks have with the rows.
+func (d *drawn) expectHoldings() {
+	const rowsOfNetworks = `SELECT network, count(h.id), total(h.outcome = 3), total(length(transcript)), count(DISTINCT s.id)
+		FROM senders AS s LEFT JOIN handshakes AS h ON h.sender = s.id LEFT JOIN failures AS f ON f.handshake = h.id GROUP BY network`
+	wrong, err := d.number(`SELECT count(*) FROM (SELECT * FROM (` + rowsOfNetworks + `) EXCEPT SELECT * FROM networks)`)
+	more, again := d.number(`SELECT (SELECT count(*) FROM networks) - (SELECT count(DISTINCT network) FROM senders)`)
+	if wrong != 0 || more != 0 || err != nil || again != nil {
+		d.t.Fatalf("what %d networks have is wrong, %d more than there are, %v %v", wrong, more, err, again)
 	}
 }
 
@@ -197,8 +219,17 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 		d.forgetBefore(horizon, 0)
 		d.expectCounts(rowsOfHandshakes, dayOf(horizon)+1) // its own day is counted as a whole
 
+		d.expectHoldings()
+
 		d.forgetBefore(time.Time{}, rapid.Int64Range(1, d.last).Draw(t, "last"))
 		d.expectCounts(rowsOfDays, dayOf(noon))
+		d.expect(Filter{}, d.counts(rowsOfDays, 0))
+
+		_, err = d.cutNetworks(rapid.Int64Range(1, 20_000).Draw(t, "cut"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.expectHoldings()
 		d.expect(Filter{}, d.counts(rowsOfDays, 0))
 	})
 }

@@ -15,12 +15,13 @@ import (
 // A store is the open file of the writer. It keeps one connection, in which PRAGMA
 // data_version changes when other processes write.
 type store struct {
-	path  string
-	db    *sql.DB
-	conn  *sql.Conn
-	files files
-	last  int64 // id of the newest handshake
-	days  tally // of the current batch
+	path     string
+	db       *sql.DB
+	conn     *sql.Conn
+	files    files
+	last     int64 // id of the newest handshake
+	days     tally // of the current batch, as networks
+	networks holdings
 
 	prepared map[string]*sql.Stmt
 	gzip     *gzip.Writer // reused, since it is large
@@ -91,14 +92,17 @@ func (s *store) close() {
 // write stores events in one transaction.
 func (s *store) write(events []event) error {
 	before := s.last
-	s.days = make(tally)
+	s.days, s.networks = make(tally), make(holdings)
 	err := s.transact(func() error {
 		for _, e := range events {
 			if err := e.write(s); err != nil {
 				return err
 			}
 		}
-		return s.days.write(s)
+		if err := s.days.write(s); err != nil {
+			return err
+		}
+		return s.networks.write(s)
 	})
 	if err != nil {
 		s.last = before

@@ -1,0 +1,48 @@
+package ledger
+
+import "fmt"
+
+// A kind is a table that strangers can fill, with its room: a part of the file. Whatever happens
+// to other kinds, it may use that.
+type kind struct {
+	table string
+	key   string // the columns that identify a row
+	at    string // the column with its time
+	size  int64  // about what a row and its index entries take, in bytes
+	part  int64  // of the file
+}
+
+// The kinds besides reports (reportshare.go) and handshakes (networks.go), which use what the
+// others leave. The fallback has at most 70,000 states: they fit into the room that the default
+// size gives. Pins are an operator's, and are never deleted.
+var kinds = []kind{
+	{table: "refusals", key: "id", at: "seen", size: 1 << 10, part: 8}, // with long texts
+	{table: "states", key: "network, fingerprint", at: "at", size: 900, part: 8},
+	{table: "decisions", key: "id", at: "at", size: 500, part: 16},
+}
+
+// byKind keeps each kind within its room.
+func (r *retention) byKind(s *store) error {
+	for _, k := range kinds {
+		if err := k.keep(s, r.maxSize/k.part/k.size); err != nil {
+			return err
+		}
+	}
+	return r.byReports(s)
+}
+
+// keep deletes rows if there are more than a limit. Areas take turns, in them networks, and a
+// network keeps its newest rows: whoever has many rows displaces their own.
+func (k kind) keep(s *store, limit int64) error {
+	n, err := s.number(`SELECT count(*) FROM ` + k.table)
+	if err != nil || n <= limit {
+		return err
+	}
+	return s.exec(fmt.Sprintf(`DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM (
+		SELECT %[2]s, %[3]s, row_number() OVER (PARTITION BY `+areaColumns+` ORDER BY turn, %[3]s DESC) AS area_turn FROM (
+			SELECT %[2]s, network, %[3]s, row_number() OVER (PARTITION BY network ORDER BY %[3]s DESC) AS turn FROM %[1]s))
+		ORDER BY area_turn, %[3]s DESC LIMIT -1 OFFSET ?)`, k.table, k.key, k.at), limit*19/20)
+}
+
+// areaColumns are, in SQL, what related networks have in common, as [fallback.Area] says.
+const areaColumns = `length(network), substr(network, 1, iif(length(network) = 5, 2, 4))`
