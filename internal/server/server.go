@@ -124,6 +124,7 @@ func (s *Server) Certificates() []*tls.Certificate { return s.store.Certificates
 // Start begins to accept mail on listeners. What runs in the background ends
 // with ctx.
 func (s *Server) Start(ctx context.Context, listeners []Listener) {
+	go paceCollector(ctx)
 	go s.store.Watch(ctx, certificateInterval)
 	go s.policy.Run(ctx, s.store.Changes())
 	if s.acme != nil {
