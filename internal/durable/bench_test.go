@@ -2,7 +2,6 @@ package durable
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,18 +23,18 @@ func benchmarkCommit(b *testing.B, own bool, writers int) {
 	in, tmp := b.TempDir(), b.TempDir()
 	var n atomic.Int64
 	content := make([]byte, 4096)
-	shared := openFolder(b, in)
+	shared := openFolder(b, in, tmp)
 	var wg sync.WaitGroup
 	b.ResetTimer()
 	for range writers {
 		folder := shared
 		if own {
-			folder = openFolder(b, in)
+			folder = openFolder(b, in, tmp)
 		}
 		wg.Go(func() {
 			for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
 				name := fmt.Sprint(i)
-				f, err := folder.Create(filepath.Join(tmp, name), 0o600)
+				f, err := folder.Create(name, 0o600)
 				if err != nil {
 					b.Error(err)
 					return
@@ -53,8 +52,8 @@ func benchmarkCommit(b *testing.B, own bool, writers int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "files/s")
 }
 
-func openFolder(b *testing.B, dir string) *Folder {
-	f, err := OpenFolder(dir)
+func openFolder(b *testing.B, dir, tmp string) *Folder {
+	f, err := OpenFolder(dir, tmp)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,17 +6,22 @@
 //
 // [Folder.Create], [File.Write] and [File.Commit] add a new file to a folder:
 //
-//	open(tmp, O_CREAT|O_EXCL)   a name that no reader looks at
+//	open(folder, O_TMPFILE)     a file without a name
 //	write                       as often as needed
-//	fsync(tmp)                  content and size are on disk
+//	fsync(file)                 content and size are on disk
+//	link(file, folder, name)    complete under its name, or EEXIST
 //	close
-//	link(tmp, name)             complete under its name, or EEXIST
-//	unlink(tmp)
 //	fsync(folder)               the name is on disk
+//	stat(path)                  the path still leads to the folder
 //
-// Link and unlink are used instead of rename, which would replace a file of the same
-// name. On ext4 they are also no slower than rename, which locks the whole file system
-// when it moves a file between folders.
+// Link is relative to the open folder, so that it names the file in the folder that is
+// synced. A path could lead to another one by now: after mv and mkdir, as in a restore,
+// the name would be in a folder that was never synced.
+//
+// Where the file system has no files without a name (NFS, FUSE, systems other than Linux),
+// or /proc is missing, the file is created under a name in a staging folder, and that name
+// is removed after link. This is slower, and a crash can leave the file.
+// Link and unlink are used instead of rename, which would replace a file of the same name.
 //
 // [WriteFile] replaces a small file, by rename. [MkdirAll] creates folders and syncs the
 // parent of each: otherwise a new folder could be lost with all that is in it.
@@ -47,6 +52,7 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -54,15 +60,8 @@ import (
 	"syscall"
 )
 
-// syncFolder syncs the names in dir, for callers that rarely do.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
+// fsync is a variable so that tests can count its calls and let them fail.
+var fsync = (*os.File).Sync
 
 // WriteFile writes content to the file name, and replaces one that exists: at any time,
 // also after a crash, the file has the old content or the new, complete. It has exactly
@@ -71,20 +70,37 @@ func syncFolder(dir string) error {
 // A symbolic link is replaced, not followed. A crash can leave a file whose name begins
 // with a dot and the base name.
 func WriteFile(name string, content []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
+	dir, base := filepath.Dir(name), filepath.Base(name)
+	folder, err := os.OpenRoot(dir) // its file is renamed and its names are synced, wherever it is by now
 	if err != nil {
 		return err
+	}
+	defer folder.Close()
+	tmp := "." + base + "." + rand.Text()
+	f, err := folder.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return within(dir, err)
 	}
 	err = fill(f, content, mode)
 	if err == nil {
-		err = os.Rename(f.Name(), name)
+		err = within(dir, folder.Rename(tmp, base))
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		folder.Remove(tmp)
 		return err
 	}
-	return syncFolder(dir)
+	return syncRoot(folder)
+}
+
+// within makes the paths of an error of an [os.Root] relative to what dir is.
+func within(dir string, err error) error {
+	switch err := err.(type) {
+	case *fs.PathError:
+		return &fs.PathError{Op: err.Op, Path: filepath.Join(dir, err.Path), Err: err.Err}
+	case *os.LinkError:
+		return &os.LinkError{Op: err.Op, Old: filepath.Join(dir, err.Old), New: filepath.Join(dir, err.New), Err: err.Err}
+	}
+	return err
 }
 
 // fill writes, syncs and closes f. It sets the mode first, so that a key is never
@@ -97,45 +113,77 @@ func fill(f *os.File, content []byte, mode fs.FileMode) error {
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := fsync(f); err != nil {
 		return err
 	}
 	return f.Close()
 }
 
 // MkdirAll creates the folder dir and its missing parents, with the given mode before
-// umask, and syncs the parent of each. A dir that exists is left as it is.
+// umask, and syncs the parent of each. A dir that exists is left as it is; its parent is
+// synced, since the process that created it may have died before it did that.
 func MkdirAll(dir string, mode fs.FileMode) error {
-	parent := filepath.Dir(filepath.Clean(dir))
-	err := os.Mkdir(dir, mode)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := MkdirAll(parent, mode); err != nil {
-			return err
-		}
-		err = os.Mkdir(dir, mode)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return syncExisting(dir, parent)
-	}
+	exists, err := isFolder(dir)
 	if err != nil {
 		return err
 	}
-	return syncFolder(parent)
+	if exists {
+		return syncParent(dir)
+	}
+	dir = filepath.Clean(dir)
+	parent, base := filepath.Split(dir)
+	parent = filepath.Clean(parent)
+	if err := MkdirAll(parent, mode); err != nil {
+		return err
+	}
+	folder, err := os.OpenRoot(parent)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := folder.Mkdir(base, mode); err != nil {
+		// Another process may have been faster.
+		if exists, _ := isFolder(dir); !exists {
+			return within(parent, err)
+		}
+	}
+	return syncRoot(folder)
 }
 
-// syncExisting syncs the parent of a dir that exists, since the process that created it
-// may have died before its sync. A process that may not read the parent did not create
-// dir.
-func syncExisting(dir, parent string) error {
-	stat, err := os.Stat(dir)
+// isFolder reports whether there is a folder. It returns an error if there is something
+// else.
+func isFolder(dir string) (bool, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !info.IsDir():
+		return false, &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	}
+	return true, nil
+}
+
+// syncParent syncs the folder that dir is in, also where dir is a symbolic link to it. A
+// process that may not read that folder did not create dir.
+func syncParent(dir string) error {
+	parent, err := os.Open(dir + "/..")
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if !stat.IsDir() {
-		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
-	}
-	if err := syncFolder(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+	defer parent.Close()
+	return fsync(parent)
+}
+
+func syncRoot(folder *os.Root) error {
+	f, err := folder.Open(".")
+	if err != nil {
 		return err
 	}
-	return nil
+	defer f.Close()
+	return fsync(f)
 }

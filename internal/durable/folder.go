@@ -1,18 +1,25 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 )
 
+// ErrMoved means that the path of a Folder leads to another folder by now, or to none,
+// because it was moved, removed or restored.
+var ErrMoved = errors.New("was moved or replaced")
+
 // A Folder is a folder to which files are added. It is safe for concurrent use.
 type Folder struct {
-	path string
-	file *os.File
-	sync func() error // file.Sync
+	path    string
+	staging string
+	file    *os.File
+	info    fs.FileInfo  // of file
+	unnamed bool         // the system can create files that have no name yet, and name them
+	sync    func() error // fsync of file
 
 	mu      sync.Mutex
 	ended   sync.Cond // a sync has ended
@@ -23,18 +30,28 @@ type Folder struct {
 }
 
 // OpenFolder opens the folder at path, which must exist, and syncs it, so that a file
-// system that cannot do that is detected before the first file.
-func OpenFolder(path string) (*Folder, error) {
+// system that cannot do that is detected before the first file, and the folder that it is
+// in. Unfinished files are in staging, a folder on the same file system, where the
+// system does not have files without a name.
+func OpenFolder(path, staging string) (*Folder, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	f := newFolder(path, file.Sync)
-	f.file = file
-	if err := f.Sync(); err != nil {
+	f := newFolder(path, func() error { return fsync(file) })
+	f.file, f.staging = file, staging
+	f.info, err = file.Stat()
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = syncParent(path)
+	}
+	if err != nil {
 		file.Close()
 		return nil, err
 	}
+	f.unnamed = canNameUnnamed(file, staging)
 	return f, nil
 }
 
@@ -91,70 +108,14 @@ func (f *Folder) failed() error {
 	return f.err
 }
 
-// place gives the synced file tmp its name in the folder.
-func (f *Folder) place(tmp, name string) error {
-	target := filepath.Join(f.path, name)
-	err := os.Link(tmp, target)
-	// Before the sync, so that one journal write covers both. If it fails, tmp is left
-	// as a second name of the same file.
-	os.Remove(tmp)
-	if err != nil {
-		return err
+// inPlace returns an error unless the folder's path still leads to it.
+func (f *Folder) inPlace() error {
+	info, err := os.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, f.info) {
+		return fmt.Errorf("folder %s %w", f.path, ErrMoved)
 	}
-	if err := f.Sync(); err != nil {
-		os.Remove(target) // its sender gets an error and tries again
-		return err
-	}
-	return nil
+	return err
 }
 
 // Close closes the folder. Syncs after it fail.
 func (f *Folder) Close() error { return f.file.Close() }
-
-// A File is a new file that is written under a temporary name, for one goroutine. It
-// ends with Commit or Discard.
-type File struct {
-	folder *Folder
-	tmp    string
-	file   *os.File
-}
-
-// Create creates a file for f at tmp, a path on the same file system, with the given
-// mode before umask. The error wraps fs.ErrExist if tmp exists.
-func (f *Folder) Create(tmp string, mode fs.FileMode) (*File, error) {
-	if err := f.failed(); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return nil, err
-	}
-	return &File{folder: f, tmp: tmp, file: file}, nil
-}
-
-// Write appends p.
-func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
-
-// Commit adds the file to its folder under name and returns nil once it is safe there.
-// After an error nothing of it is left. The error wraps fs.ErrExist if name exists; that
-// file is unchanged.
-//
-// Shortly before Commit returns, readers can see a file that is not safe yet, or that is
-// removed again because the folder's sync failed.
-func (f *File) Commit(name string) error {
-	if err := f.file.Sync(); err != nil {
-		f.Discard()
-		return err
-	}
-	if err := f.file.Close(); err != nil {
-		os.Remove(f.tmp)
-		return err
-	}
-	return f.folder.place(f.tmp, name)
-}
-
-// Discard removes the file.
-func (f *File) Discard() {
-	f.file.Close()
-	os.Remove(f.tmp)
-}

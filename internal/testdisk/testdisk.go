@@ -8,12 +8,10 @@ import (
 )
 
 // Mount mounts a tmpfs with the given options and returns its folder. It is unmounted when
-// the test ends. Without root Mount skips the test, or fails it under CI=true.
+// the test ends. Only root can do that: see [Root].
 func Mount(t *testing.T, options string) string {
 	t.Helper()
-	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
-		t.Skip("only root can mount a small disk")
-	}
+	Root(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
 		t.Fatalf("mounting tmpfs with %s: %v", options, err)
@@ -24,6 +22,18 @@ func Mount(t *testing.T, options string) string {
 		}
 	})
 	return dir
+}
+
+// Root skips the test unless it runs as root, who may mount. Under CI=true it fails it.
+func Root(t *testing.T) {
+	t.Helper()
+	switch {
+	case os.Geteuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatal("only root can mount")
+	default:
+		t.Skip("only root can mount")
+	}
 }
 
 // Remount changes the mount options of the disk at dir, as by MS_RDONLY or another size.

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,8 +25,8 @@ var errIncomplete = errors.New("message incomplete")
 // deliver stores the message and returns the name of its file in new/. After
 // an error nothing of it is left.
 func (m *Maildir) deliver(message io.Reader) (name string, err error) {
-	unique := uniqueName(time.Now(), m.host)
-	f, err := m.create(filepath.Join(m.dir, "tmp", unique))
+	unique := m.uniqueName(time.Now())
+	f, err := m.create(unique)
 	if err != nil {
 		return "", err
 	}
@@ -100,14 +98,13 @@ func cutCR(p []byte) []byte {
 	}
 }
 
-var deliveries atomic.Uint64 // of this process
-
-// uniqueName returns a name that no other delivery has, from the time in seconds and
-// microseconds, the process, a counter and the host. If it exists all the same, since a
-// clock was set back, the delivery is deferred.
-func uniqueName(now time.Time, host string) string {
-	return fmt.Sprintf("%d.M%dP%dQ%d.%s",
-		now.Unix(), now.Nanosecond()/1000, os.Getpid(), deliveries.Add(1), host)
+// uniqueName returns a name that no other delivery has: the time in seconds and
+// microseconds, the process, a counter, a random number and the host. The random number is
+// drawn once for a Maildir: a clock may be set back, and a process may have the number of
+// the one before it, as in a container.
+func (m *Maildir) uniqueName(now time.Time) string {
+	return fmt.Sprintf("%d.M%dP%dQ%dR%016x.%s",
+		now.Unix(), now.Nanosecond()/1000, os.Getpid(), m.deliveries.Add(1), m.random, m.host)
 }
 
 // escapeHost escapes what has a meaning in the file names of a Maildir, and what no

@@ -184,14 +184,34 @@ func (r *repeated) Read(p []byte) (int, error) {
 }
 
 func TestUniqueNameFollowsTheConvention(t *testing.T) {
+	m := &Maildir{host: "mx.example", random: 0xab}
 	now := time.Unix(1_800_000_000, 42_999)
-	before := deliveries.Load()
-	want := fmt.Sprintf("1800000000.M42P%dQ%d.mx.example", os.Getpid(), before+1)
-	if got := uniqueName(now, "mx.example"); got != want {
+	want := fmt.Sprintf("1800000000.M42P%dQ1R00000000000000ab.mx.example", os.Getpid())
+	if got := m.uniqueName(now); got != want {
 		t.Errorf("name %s, want %s", got, want)
 	}
-	if again := uniqueName(now, "mx.example"); again == want {
-		t.Error("two deliveries of one moment have one name")
+}
+
+// A clock that is set back repeats a moment, and a server that is started again may have
+// the process number of the one before it. Programs that read the Maildir rename what
+// they have seen, so the system would not notice that a name is taken.
+func TestClockSetBackRepeatsNoName(t *testing.T) {
+	f := newFolder(t)
+	again, err := New(f.dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	moment := time.Now()
+	seen := make(map[string]bool)
+	for _, jump := range []time.Duration{0, time.Hour, 24 * time.Hour, -24 * time.Hour, 0} {
+		for _, m := range []*Maildir{f.maildir, again} {
+			name := m.uniqueName(moment.Add(jump))
+			if seen[name] {
+				t.Errorf("after a jump of %v, name %s is given twice", jump, name)
+			}
+			seen[name] = true
+		}
 	}
 }
 

@@ -1,18 +1,14 @@
 package maildir
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"postern/internal/smtp"
 	"postern/internal/testdisk"
@@ -45,11 +41,11 @@ func TestFailedStepLeavesNothing(t *testing.T) {
 // failAt makes one step of each delivery fail.
 func (f *folder) failAt(step string, err error) {
 	create := f.maildir.create
-	f.maildir.create = func(tmp string) (file, error) {
+	f.maildir.create = func(unique string) (file, error) {
 		if step == "create" {
 			return nil, err
 		}
-		real, failed := create(tmp)
+		real, failed := create(unique)
 		return &faulty{file: real, step: step, err: err}, failed
 	}
 }
@@ -79,31 +75,54 @@ func (f *faulty) Commit(name string) error {
 }
 
 func TestRemovedFolderDefersMail(t *testing.T) {
-	for _, sub := range []string{"tmp", "new"} {
-		f := newFolder(t)
-		if err := os.Remove(filepath.Join(f.dir, sub)); err != nil {
-			t.Fatal(err)
-		}
-		expectTransient(t, f.send(strings.NewReader("\r\n")), 451)
-		f.expectLogged(t, 1, "no such file or directory")
-		if sub == "new" {
-			f.expectFiles(t, "tmp", 0)
-		}
-	}
-}
-
-// Sync fails on a folder that is closed.
-func TestFailedSyncOfFolderDefersMail(t *testing.T) {
 	f := newFolder(t)
-	if err := f.maildir.Close(); err != nil {
+	if err := os.Remove(filepath.Join(f.dir, "new")); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		expectTransient(t, f.send(strings.NewReader("\r\n")), 451)
 	}
-	f.expectFiles(t, "new", 0)
+	f.expectLogged(t, 2, "no such file or directory")
 	f.expectFiles(t, "tmp", 0)
-	f.expectLogged(t, 2, "accepts no more files")
+}
+
+// An operator moves the Maildir away and restores another one, while senders deliver. A
+// message under way is deferred, since the folder in its place is another one; the next is
+// stored there.
+func TestRestoredMaildirGetsTheNextMessage(t *testing.T) {
+	for _, moved := range []string{"", "new"} {
+		t.Run("/"+moved, func(t *testing.T) {
+			f := newFolder(t)
+			f.expectStored(t, f.send(strings.NewReader("\r\n")), "7Q2F")
+			text, sender := io.Pipe()
+			underWay := make(chan smtp.Reply)
+			go func() { underWay <- f.send(text) }()
+			io.WriteString(sender, "Subject: under way\r\n")
+			old, now := filepath.Join(f.dir, moved), filepath.Join(f.dir, moved)
+			old = filepath.Clean(old) + ".old"
+			if err := os.Rename(now, old); err != nil {
+				t.Fatal(err)
+			}
+			for _, sub := range []string{"cur", "new", "tmp"} {
+				if err := os.MkdirAll(filepath.Join(f.dir, sub), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sender.Close()
+			expectTransient(t, <-underWay, 451)
+			f.expectLogged(t, 1, "was moved or replaced")
+			f.expectFiles(t, "new", 0)
+			name := f.expectStored(t, f.send(strings.NewReader("Subject: next\r\n")), "7Q2F")
+			if got := f.read(t, "new", name); !strings.HasSuffix(got, "Subject: next\n") {
+				t.Errorf("stored %q", got)
+			}
+			f.expectFiles(t, "new", 1)
+			f.expectLogged(t, 2, "delivering to the one in its place")
+			if files := filesIn(t, filepath.Join(old, strings.TrimPrefix("new", moved))); len(files) != 1 {
+				t.Errorf("the folder moved away holds %q, want what was stored before", files)
+			}
+		})
+	}
 }
 
 func TestFullDiskDefersMail(t *testing.T) {
@@ -159,101 +178,4 @@ func expectTransient(t *testing.T, reply smtp.Reply, code int) {
 	if reply.Code != code {
 		t.Errorf("reply %q, want %d", reply, code)
 	}
-}
-
-// victim is the folder to which a process of TestKillLosesNothing delivers until it is
-// killed.
-const victim = "POSTERN_TEST_MAILDIR"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(victim); dir != "" {
-		deliverForever(dir)
-	}
-	os.Exit(m.Run())
-}
-
-// deliverForever prints the name of each message that was acknowledged.
-func deliverForever(dir string) {
-	maildir, err := New(dir, nil)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	f := &folder{dir: dir, maildir: maildir}
-	for w := range 4 {
-		go func() {
-			for i := 0; ; i++ {
-				seed := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)
-				reply := f.send(strings.NewReader(message(seed)))
-				match := stored.FindStringSubmatch(reply.String())
-				if match == nil {
-					fmt.Fprintln(os.Stderr, reply)
-					os.Exit(1)
-				}
-				fmt.Println(match[1]) // one write
-			}
-		}()
-	}
-	select {}
-}
-
-func TestKillLosesNothing(t *testing.T) {
-	f := newFolder(t)
-	acknowledged := 0
-	const rounds = 20
-	for range rounds {
-		for _, name := range f.killWhileDelivering(t) {
-			acknowledged++
-			if err := f.checkWhole(name); err != nil {
-				t.Errorf("acknowledged: %v", err)
-			}
-		}
-	}
-	names := f.files(t, "new")
-	for _, name := range names {
-		if err := f.checkWhole(name); err != nil {
-			t.Error(err)
-		}
-	}
-	// Each of the four deliveries may have completed and been killed before its reply.
-	if unsaid := len(names) - acknowledged; unsaid < 0 || unsaid > 4*rounds {
-		t.Errorf("%d messages stored, %d acknowledged", len(names), acknowledged)
-	}
-	left := len(f.files(t, "tmp"))
-	f.maildir.clean(time.Now().Add(leftoverAge + time.Minute))
-	f.expectFiles(t, "tmp", 0)
-	f.expectFiles(t, "new", len(names))
-	t.Logf("%d messages acknowledged, %d stored, %d leftovers", acknowledged, len(names), left)
-}
-
-// killWhileDelivering starts a process that delivers, kills it after some messages and
-// returns the names of those that it acknowledged.
-func (f *folder) killWhileDelivering(t *testing.T) []string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command(self)
-	child.Env = append(os.Environ(), victim+"="+f.dir)
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	last := 1 + rand.IntN(50)
-	var names []string
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if names = append(names, lines.Text()); len(names) == last {
-			child.Process.Kill()
-		}
-	}
-	if err := child.Wait(); len(names) < last {
-		t.Fatalf("process ended by itself after %d messages: %v", len(names), err)
-	}
-	return names
 }

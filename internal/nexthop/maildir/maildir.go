@@ -17,9 +17,12 @@
 //
 // 250 means that the message is in new/ and synced: see package durable. After any
 // other reply nothing of it is left, and after 451 and 452 the sender tries again. A
-// crash can leave part of a message in tmp/, never in new/. It can leave a message in
-// new/ whose reply 250 was not sent yet: then the sender sends it once more, which
-// RFC 1047 describes and no server can prevent.
+// crash can leave a message in new/ whose reply 250 was not sent yet: then the sender
+// sends it once more, which RFC 1047 describes and no server can prevent. It leaves no
+// part of a message, except in tmp/ where the system has no files without a name.
+//
+// When the Maildir is moved away and another one put in its place, as in a restore,
+// messages under way are deferred, and the next ones are stored in the new one.
 //
 // DSN is not offered. RFC 3461, Section 5.2.3, has the final server send the
 // notification for NOTIFY=SUCCESS, and Postern sends no mail.
@@ -30,9 +33,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"postern/internal/durable"
 	"postern/internal/logkey"
@@ -43,11 +49,15 @@ import (
 // A Maildir is a next hop that stores messages in a folder. It is safe for concurrent
 // use. Other processes and machines may deliver to the same folder.
 type Maildir struct {
-	dir    string
-	host   string // as in file names
-	in     *durable.Folder
-	create func(tmp string) (file, error)
-	log    *slog.Logger
+	dir        string
+	host       string // as in file names
+	random     uint64 // likewise
+	deliveries atomic.Uint64
+	create     func(unique string) (file, error)
+	log        *slog.Logger
+
+	mu sync.Mutex
+	in *durable.Folder // new/
 }
 
 // A file is a [*durable.File], or one with faults in tests.
@@ -67,18 +77,53 @@ func New(dir string, log *slog.Logger) (*Maildir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("maildir: reading the host name: %w", err)
 	}
-	for _, folder := range []string{"cur", "new", "tmp"} {
+	for _, folder := range []string{"", "cur", "new", "tmp"} {
 		if err := durable.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return nil, fmt.Errorf("maildir: %w", err)
 		}
 	}
-	in, err := durable.OpenFolder(filepath.Join(dir, "new"))
-	if err != nil {
+	m := &Maildir{dir: dir, host: escapeHost(host), random: rand.Uint64(), log: log}
+	m.create = m.newFile
+	if m.in, err = m.openNew(); err != nil {
 		return nil, fmt.Errorf("maildir: %w", err)
 	}
-	m := &Maildir{dir: dir, host: escapeHost(host), in: in, log: log}
-	m.create = func(tmp string) (file, error) { return in.Create(tmp, 0o600) }
 	return m, nil
+}
+
+func (m *Maildir) openNew() (*durable.Folder, error) {
+	return durable.OpenFolder(filepath.Join(m.dir, "new"), filepath.Join(m.dir, "tmp"))
+}
+
+// newFile creates a file for new/, which it opens again if it was replaced.
+func (m *Maildir) newFile(unique string) (file, error) {
+	m.mu.Lock()
+	in := m.in
+	m.mu.Unlock()
+	f, err := in.Create(unique, 0o600)
+	if errors.Is(err, durable.ErrMoved) {
+		if in, err = m.reopen(in); err == nil {
+			f, err = in.Create(unique, 0o600)
+		}
+	}
+	return f, err
+}
+
+// reopen opens new/ again, unless another delivery already has. It does not close the old
+// one: deliveries may be under way there, and end with an error. The garbage collector
+// closes it.
+func (m *Maildir) reopen(old *durable.Folder) (*durable.Folder, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.in != old {
+		return m.in, nil
+	}
+	in, err := m.openNew()
+	if err != nil {
+		return nil, err
+	}
+	m.in = in
+	m.log.Warn("folder moved or replaced; delivering to the one in its place", slog.String(logkey.NextHop, m.name()))
+	return in, nil
 }
 
 // Extensions returns what a folder supports: any message of any size. It can promise
@@ -93,7 +138,11 @@ func (m *Maildir) Open(sender nexthop.Sender) nexthop.Session {
 }
 
 // Close closes the folder. No session may be delivering.
-func (m *Maildir) Close() error { return m.in.Close() }
+func (m *Maildir) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.in.Close()
+}
 
 // name returns the folder's name in the log.
 func (m *Maildir) name() string { return "maildir:" + m.dir }

@@ -57,7 +57,7 @@ func envelope(s nexthop.Session, from string, to ...string) {
 	}
 }
 
-var stored = regexp.MustCompile(`^250 2\.0\.0 stored as ([0-9]+\.M[0-9]+P[0-9]+Q[0-9]+\.[^/:,]+,S=[0-9]+,W=[0-9]+) \(id (.*)\)$`)
+var stored = regexp.MustCompile(`^250 2\.0\.0 stored as ([0-9]+\.M[0-9]+P[0-9]+Q[0-9]+R[0-9a-f]{16}\.[^/:,]+,S=[0-9]+,W=[0-9]+) \(id (.*)\)$`)
 
 // expectStored returns the name of the file in the reply.
 func (f *folder) expectStored(t *testing.T, reply smtp.Reply, id string) string {
@@ -80,11 +80,15 @@ func (f *folder) read(t *testing.T, parts ...string) string {
 
 func (f *folder) files(t *testing.T, sub string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(f.dir, sub))
+	return filesIn(t, filepath.Join(f.dir, sub))
+}
+
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
