@@ -10,10 +10,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
-	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/logkey"
 	"postern/internal/nexthop/relay"
@@ -30,7 +29,11 @@ func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners [
 		addresses = append(addresses, ln.String())
 	}
 	if c.Log.Format == "json" {
-		log.Info("accepting mail", logkey.Listen, addresses, logkey.Domains, c.Domains, logkey.NextHop, nextHop(c))
+		domains, more := config.First(c.Domains)
+		if more > 0 {
+			domains = append(slices.Clone(domains), fmt.Sprintf("and %d more", more))
+		}
+		log.Info("accepting mail", logkey.Listen, addresses, logkey.Domains, domains, logkey.NextHop, nextHop(c))
 		return
 	}
 	fmt.Fprint(ui.Out, "Postern is accepting mail.\n\n")
@@ -54,7 +57,7 @@ func printChecked(ui terminal.UI, c *config.Config, strict bool) error {
 	}
 	var certificates []*tls.Certificate
 	for _, pair := range c.Certificates {
-		cert, err := certs.Load(pair)
+		cert, err := c.Files.Load(pair)
 		if err != nil { // changed since it was checked
 			return err
 		}
@@ -63,9 +66,7 @@ func printChecked(ui terminal.UI, c *config.Config, strict bool) error {
 	fmt.Fprint(ui.Out, "The configuration is valid.\n\n")
 	printSummary(ui.Out, c, addresses, certificates)
 	warnings := c.Warnings(time.Now(), os.Geteuid())
-	for _, w := range warnings {
-		ui.Warning(w, w.Remedy)
-	}
+	printProblems(ui, warnings, ui.Warning)
 	if strict && len(warnings) > 0 {
 		return terminal.ExitFailed
 	}
@@ -76,9 +77,9 @@ func printChecked(ui terminal.UI, c *config.Config, strict bool) error {
 func printSummary(w io.Writer, c *config.Config, addresses []string, certificates []*tls.Certificate) {
 	row(w, "listens on", addresses...)
 	row(w, "hostname", c.Hostname)
-	row(w, "domains", strings.Join(c.Domains, ", "))
+	row(w, "domains", config.Summary(c.Domains))
 	if len(c.Recipients) > 0 {
-		row(w, "recipients", strings.Join(c.Recipients, ", "))
+		row(w, "recipients", config.Summary(c.Recipients))
 	}
 	row(w, "next hop", nextHopLines(c)...)
 	row(w, "TLS reports", reportAddresses(c)...)
@@ -92,7 +93,7 @@ func printSummary(w io.Writer, c *config.Config, addresses []string, certificate
 // reportAddresses are where TLS reports are received, by mail and by POST.
 func reportAddresses(c *config.Config) (ways []string) {
 	if addresses := c.Reports.Addresses; len(addresses) > 0 {
-		ways = append(ways, fmt.Sprintf("by mail to %s (%s)", strings.Join(addresses, ", "), c.Reports.Delivery))
+		ways = append(ways, fmt.Sprintf("by mail to %s (%s)", config.Summary(addresses), c.Reports.Delivery))
 	}
 	if c.Reports.Path != "" {
 		host := c.Hostname
@@ -110,7 +111,7 @@ func mtastsText(m config.MTASTS) string {
 	if m.Mode == mtasts.Enforce {
 		mode += " while its check passes, else testing"
 	}
-	return fmt.Sprintf("%s, for %s at %s", mode, strings.Join(m.Domains, ", "), strings.Join(m.MX, ", "))
+	return fmt.Sprintf("%s, for %s at %s", mode, config.Summary(m.Domains), config.Summary(m.MX))
 }
 
 func row(w io.Writer, name string, values ...string) {
@@ -148,23 +149,27 @@ func nextHop(c *config.Config) string {
 	return "Maildir " + c.MaildirFolder()
 }
 
-// certificateLines has a line for each certificate.
+// certificateLines has a line for each of the first certificates.
 func certificateLines(c *config.Config, certificates []*tls.Certificate) []string {
 	var lines []string
 	if c.ACME.Enabled {
-		lines = append(lines, fmt.Sprintf("by ACME, for %s from %s", strings.Join(c.ACME.Hosts, ", "), c.ACME.Directory))
+		lines = append(lines, fmt.Sprintf("by ACME, for %s from %s", config.Summary(c.ACME.Hosts), c.ACME.Directory))
 	}
 	own := len(c.Certificates) == 0
 	if own && len(certificates) == 0 { // not created yet
 		return append(lines, "self-signed, in "+c.TLSFolder())
 	}
-	for _, cert := range certificates {
+	first, more := config.First(certificates)
+	for _, cert := range first {
 		kind := ""
 		if own && bytes.Equal(cert.Leaf.RawIssuer, cert.Leaf.RawSubject) {
 			kind = "self-signed "
 		}
 		lines = append(lines, fmt.Sprintf("%s%s for %s, %s", kind,
-			cert.Leaf.PublicKeyAlgorithm, strings.Join(cert.Leaf.DNSNames, ", "), validity(cert.Leaf, time.Now())))
+			cert.Leaf.PublicKeyAlgorithm, config.Summary(cert.Leaf.DNSNames), validity(cert.Leaf, time.Now())))
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return lines
 }

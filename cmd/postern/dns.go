@@ -60,13 +60,13 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 	if file == "" {
 		flags.Domain = []string{d.Domain}
 	}
-	c, err := config.Load(file, flags)
+	c, err := config.Load(file, flags, new(certs.Files))
 	if err != nil {
 		return err
 	}
 	domain := strings.ToLower(strings.TrimSuffix(d.Domain, "."))
 	if !slices.Contains(c.Domains, domain) {
-		return &terminal.UsageError{Err: fmt.Errorf("%s is not a configured domain", d.Domain), Hint: "use one of " + strings.Join(c.Domains, ", ") + ", or name another configuration with --config"}
+		return &terminal.UsageError{Err: fmt.Errorf("%s is not a configured domain", d.Domain), Hint: "use one of " + config.Summary(c.Domains) + ", or name another configuration with --config"}
 	}
 	next := dnsrecords.NextKey{File: c.NextKeyFile(), Current: currentKeys(c)}
 	if d.NextKey {

@@ -43,7 +43,7 @@ Exit status:
 func (r reportExplainCmd) Run(ui terminal.UI) error {
 	var q tlsrptexplain.Question
 	if file := configFile(r.File); file != "" {
-		c, err := config.Load(file, config.Flags{Data: r.Data})
+		c, err := config.Load(file, config.Flags{Data: r.Data}, nil)
 		switch {
 		case err == nil:
 			q.Hostname, q.Domains = c.Hostname, c.Domains

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/logkey"
 	"postern/internal/safetext"
@@ -43,7 +44,9 @@ deploy/postern.toml documents every key of the configuration.`
 
 // Run is called by kong.
 func (s serveCmd) Run(ui terminal.UI) error {
-	c, err := s.load()
+	files := new(certs.Files)
+	load := func() (*config.Config, error) { return config.Load(configFile(s.Config), s.Flags, files) }
+	c, err := load()
 	if err != nil {
 		return err
 	}
@@ -74,10 +77,8 @@ func (s serveCmd) Run(ui terminal.UI) error {
 	}
 	srv.Start(ctx, listeners)
 	printBanner(ui, c, log, listeners, srv.Certificates(), srv.DashboardURL())
-	return srv.Run(s.load, stop, hangup)
+	return srv.Run(load, stop, hangup)
 }
-
-func (s serveCmd) load() (*config.Config, error) { return config.Load(configFile(s.Config), s.Flags) }
 
 // newLog returns a logger of that format, which logs as much of mail addresses as o says.
 func newLog(w io.Writer, o config.Log, level slog.Leveler) *slog.Logger {

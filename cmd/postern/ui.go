@@ -16,10 +16,22 @@ func fail(ui terminal.UI, err error) terminal.ExitStatus {
 	if !errors.As(err, &problems) {
 		return ui.Fail(err)
 	}
-	for _, p := range problems {
-		ui.Error(p, p.Remedy)
-	}
+	printProblems(ui, problems, ui.Error)
 	return terminal.ExitUsage
+}
+
+// maxProblems is how many problems are printed: one mistake can be in each of thousands of
+// lines.
+const maxProblems = 20
+
+// printProblems prints the first of many problems, and how many more there are.
+func printProblems(ui terminal.UI, problems config.Problems, print func(error, string)) {
+	for _, p := range problems[:min(len(problems), maxProblems)] {
+		print(p, p.Remedy)
+	}
+	if more := len(problems) - maxProblems; more > 0 {
+		ui.Note(fmt.Sprintf("and %d more", more))
+	}
 }
 
 // cannotWrite adds a hint to an error of writing in the data folder. An error that

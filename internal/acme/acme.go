@@ -2,7 +2,7 @@
 // protocol (RFC 8555).
 //
 //	renewer := acme.New(settings, log)
-//	pairs := acme.Pairs(folder, hosts, log)  // the certificates so far, for package certs
+//	pairs := acme.Pairs(folder, hosts, files, log)  // the certificates so far, for package certs
 //	go renewer.Run(ctx)
 //	for range renewer.Changes() { … }        // Pairs returns new ones
 //

@@ -255,7 +255,7 @@ func TestMissingFirstCertificateIsLogged(t *testing.T) {
 	if !strings.Contains(line, "rate limited") || len(line) > 2*maxReason {
 		t.Errorf("%d bytes: %.1000s", len(line), line)
 	}
-	if pairs := Pairs(s.settings.Folder, s.settings.Hosts, s.log); len(pairs) != 0 {
+	if pairs := Pairs(s.settings.Folder, s.settings.Hosts, nil, s.log); len(pairs) != 0 {
 		t.Errorf("there is %v", pairs)
 	}
 }
@@ -291,7 +291,7 @@ func TestStopWhileStoringLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := start(t, settings)
-		if pairs := Pairs(again.settings.Folder, again.settings.Hosts, again.log); len(pairs) != 1 || !again.certificate().Leaf.Equal(first.Leaf) {
+		if pairs := Pairs(again.settings.Folder, again.settings.Hosts, nil, again.log); len(pairs) != 1 || !again.certificate().Leaf.Equal(first.Leaf) {
 			t.Errorf("there is %v", pairs)
 		}
 		if second := again.obtain(fresh); second.Leaf.Equal(first.Leaf) {

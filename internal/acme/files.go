@@ -19,11 +19,11 @@ import (
 
 // Pairs returns the certificates in the folder of a Renewer, in the order of hosts,
 // expired ones too. It logs those that cannot be used.
-func Pairs(folder string, hosts []string, log *slog.Logger) []certs.Pair {
+func Pairs(folder string, hosts []string, files *certs.Files, log *slog.Logger) []certs.Pair {
 	var pairs []certs.Pair
 	for _, host := range hosts {
 		pair := pairOf(folder, host)
-		_, err := certs.Load(pair)
+		_, err := files.Load(pair)
 		switch {
 		case err == nil:
 			pairs = append(pairs, pair)

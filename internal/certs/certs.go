@@ -2,7 +2,7 @@
 // certificate and key, selects one for each ClientHello, and reloads them when their
 // files change. It also makes self-signed ones.
 //
-//	store, err := certs.Open(pairs, log)
+//	store, err := certs.Open(pairs, files, log)
 //	config := &tls.Config{GetCertificate: store.GetCertificate}
 //
 // # Selection
@@ -27,9 +27,11 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,12 +42,13 @@ import (
 // A Store selects certificates by ClientHello.
 type Store struct {
 	log     *slog.Logger
+	files   *Files
 	index   atomic.Pointer[index]
 	changes chan struct{}
 
 	mu     sync.Mutex
-	loaded []loaded  // in the configured order
-	files  fileInfos // just before they were read
+	loaded []loaded    // in the configured order
+	infos  []fileInfos // just before they were read
 }
 
 // loaded is a pair, and the certificate that was last read from it.
@@ -54,10 +57,10 @@ type loaded struct {
 	cert *tls.Certificate
 }
 
-// Open loads the pairs, at least one, in order of preference, and logs when each
-// expires. It returns the errors of all pairs, each an *[Error], joined.
-func Open(pairs []Pair, log *slog.Logger) (*Store, error) {
-	s := &Store{log: log}
+// Open loads the pairs from files, at least one, in order of preference, and logs when
+// each expires. It returns the errors of all pairs, each an *[Error], joined.
+func Open(pairs []Pair, files *Files, log *slog.Logger) (*Store, error) {
+	s := &Store{log: log, files: files}
 	if err := s.Replace(pairs); err != nil {
 		return nil, err
 	}
@@ -71,11 +74,11 @@ func (s *Store) Replace(pairs []Pair) error {
 	if len(pairs) == 0 {
 		return errors.New("certs: no certificate configured")
 	}
-	files := stat(pairs)
-	var next []loaded
+	infos := stat(pairs)
+	next := make([]loaded, 0, len(pairs))
 	var errs []error
 	for _, pair := range pairs {
-		cert, err := Load(pair)
+		cert, err := s.files.Load(pair)
 		errs = append(errs, err)
 		next = append(next, loaded{pair, cert})
 	}
@@ -84,20 +87,20 @@ func (s *Store) Replace(pairs []Pair) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.use(next, files)
+	s.use(next, infos)
 	return nil
 }
 
-// Reload loads the pairs again. Of a pair that cannot be loaded it keeps the current
+// Reload loads the pairs whose files have changed again. Of a pair that cannot be loaded it keeps the current
 // certificate, and logs the error. It also keeps a valid one rather than one that is
 // expired or not valid yet.
 func (s *Store) Reload() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	files := stat(s.pairs())
+	infos := stat(s.pairs())
 	next := make([]loaded, len(s.loaded))
 	for i, old := range s.loaded {
-		cert, err := old.renewed(time.Now())
+		cert, err := old.renewed(s.files, time.Now())
 		if err != nil {
 			s.log.Error("cannot reload certificate; keeping current one",
 				logkey.Certificate, old.pair.CertFile, logkey.Expires, old.cert.Leaf.NotAfter.UTC(), logkey.Err, err)
@@ -105,44 +108,53 @@ func (s *Store) Reload() {
 		}
 		next[i] = loaded{old.pair, cert}
 	}
-	s.use(next, files)
+	s.use(next, infos)
 }
 
 // renewed loads the pair again.
-func (l loaded) renewed(now time.Time) (*tls.Certificate, error) {
-	if l.pair.checkDates(l.cert.Leaf, now) == nil {
-		return LoadValid(l.pair, now)
+func (l loaded) renewed(files *Files, now time.Time) (*tls.Certificate, error) {
+	cert, err := files.Load(l.pair)
+	if err == nil && l.pair.checkDates(l.cert.Leaf, now) == nil {
+		err = l.pair.checkDates(cert.Leaf, now)
 	}
-	return Load(l.pair)
+	return cert, err
 }
 
 // use starts using certificates, and logs those that are new.
-func (s *Store) use(next []loaded, files fileInfos) {
-	known := make(map[string]bool)
+func (s *Store) use(next []loaded, infos []fileInfos) {
+	known := make(map[Pair]*tls.Certificate, len(s.loaded))
 	for _, old := range s.loaded {
-		known[string(old.cert.Leaf.Raw)] = true
+		known[old.pair] = old.cert
 	}
 	all := make([]*tls.Certificate, len(next))
+	var fresh []loaded
 	for i, l := range next {
 		all[i] = l.cert
+		if old := known[l.pair]; old == nil || old != l.cert && !bytes.Equal(old.Leaf.Raw, l.cert.Leaf.Raw) {
+			fresh = append(fresh, l)
+		}
 	}
-	s.loaded, s.files = next, files
+	s.loaded, s.infos = next, infos
+	s.files.keep(s.pairs())
 	s.index.Store(newIndex(all))
 	select {
 	case s.changes <- struct{}{}:
 	default:
 	}
-	for _, l := range next {
-		if !known[string(l.cert.Leaf.Raw)] {
-			s.logUse(l)
-		}
-	}
+	s.logUse(fresh)
 }
 
-// logUse logs that a certificate is in use.
-func (s *Store) logUse(l loaded) {
-	if !s.warn(l) {
+// maxLogged is how many certificates have a line of their own when they come into use.
+const maxLogged = 20
+
+// logUse logs that certificates are in use.
+func (s *Store) logUse(fresh []loaded) {
+	fresh = slices.DeleteFunc(fresh, s.warn)
+	for _, l := range fresh[:min(len(fresh), maxLogged)] {
 		s.log.Info("using certificate", l.attributes()...)
+	}
+	if more := len(fresh) - maxLogged; more > 0 {
+		s.log.Info("using more certificates", logkey.Certificates, more)
 	}
 }
 

@@ -48,7 +48,7 @@ func watched(t *testing.T, story func(t *testing.T, store *certs.Store, pair cer
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		pair := made(t, false, "old.example.org")
-		store, err := certs.Open([]certs.Pair{pair}, slog.New(slog.NewTextHandler(&log, nil)))
+		store, err := certs.Open([]certs.Pair{pair}, new(certs.Files), slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestCertificateThatIsNotValidYetIsLoggedEachDay(t *testing.T) {
 	pair := made(t, false, "mx.example.org")
 	synctest.Test(t, func(t *testing.T) { // in 2000
 		var log testlog.Log
-		store, err := certs.Open([]certs.Pair{pair}, log.Logger())
+		store, err := certs.Open([]certs.Pair{pair}, new(certs.Files), log.Logger())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +213,7 @@ func TestFailedReplaceReturnsAllErrorsAndChangesNothing(t *testing.T) {
 	if got := inUse(store); got != "old.example.org" {
 		t.Errorf("%s is in use", got)
 	}
-	if _, err := certs.Open(nil, silent); err == nil {
+	if _, err := certs.Open(nil, new(certs.Files), silent); err == nil {
 		t.Error("a store without certificates was opened")
 	}
 }
@@ -228,7 +228,7 @@ func TestOpenWarnsOfCertificateThatExpiresSoon(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		p := testcert.New(t, testcert.Options{NotAfter: time.Now().Add(tt.left)})
-		_, err := certs.Open([]certs.Pair{{p.CertFile, p.KeyFile}}, slog.New(slog.NewTextHandler(&log, nil)))
+		_, err := certs.Open([]certs.Pair{{p.CertFile, p.KeyFile}}, new(certs.Files), slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil || !strings.Contains(log.String(), tt.want) || !strings.Contains(log.String(), "expires=") {
 			t.Errorf("%v left: got %v and the log\n%s", tt.left, err, &log)
 		}
@@ -244,7 +244,7 @@ func TestExpiringCertificateIsLoggedEachDay(t *testing.T) {
 		}
 		var log testlog.Log
 		short, long := pair(20), pair(200)
-		store, err := certs.Open([]certs.Pair{short, long}, log.Logger())
+		store, err := certs.Open([]certs.Pair{short, long}, new(certs.Files), log.Logger())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,12 +2,22 @@ package certs_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/certs"
 	"postern/internal/testcert"
@@ -23,7 +33,7 @@ func made(t *testing.T, rsa bool, names ...string) certs.Pair {
 
 func open(t *testing.T, pairs ...certs.Pair) *certs.Store {
 	t.Helper()
-	store, err := certs.Open(pairs, silent)
+	store, err := certs.Open(pairs, new(certs.Files), silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +128,74 @@ func TestClientGetsKindOfKeyItSupports(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Thousands of certificates cost a client no more than two: one of each kind of key is
+// tried.
+func TestClientIsComparedWithEachKindOfKeyOnce(t *testing.T) {
+	pairs := make([]certs.Pair, 100)
+	for i := range pairs {
+		pairs[i] = made(t, false, "mx.example.org", fmt.Sprintf("mx%d.example.org", i))
+	}
+	few, many := open(t, pairs[0], made(t, true, "rsa.example.org")), open(t, append(pairs, made(t, true, "rsa.example.org"))...)
+	rsaOnly := &tls.ClientHelloInfo{
+		ServerName:        "mx.example.org",
+		SupportedVersions: []uint16{tls.VersionTLS13},
+		SignatureSchemes:  []tls.SignatureScheme{tls.PSSWithSHA256},
+	}
+	cost := func(store *certs.Store) float64 {
+		return testing.AllocsPerRun(10, func() {
+			cert, err := store.GetCertificate(rsaOnly)
+			if err != nil || cert.Leaf.DNSNames[0] != "rsa.example.org" {
+				t.Fatalf("got %v, %v", cert.Leaf.DNSNames, err)
+			}
+		})
+	}
+	if few, many := cost(few), cost(many); many > few {
+		t.Errorf("%v allocations among 101 certificates, %v among 2", many, few)
+	}
+}
+
+// A client of TLS 1.3 that knows one curve, or whose signature schemes need a longer key.
+func TestKindsOfKeyDifferInCurveAndLength(t *testing.T) {
+	p256, p384 := withKey(t, "p256", elliptic.P256()), withKey(t, "p384", elliptic.P384())
+	store := open(t, p256, p384, made(t, true, "rsa"))
+	for scheme, want := range map[tls.SignatureScheme]string{
+		tls.ECDSAWithP256AndSHA256: "p256",
+		tls.ECDSAWithP384AndSHA384: "p384",
+		tls.PSSWithSHA256:          "rsa",
+	} {
+		cert, err := store.GetCertificate(&tls.ClientHelloInfo{
+			SupportedVersions: []uint16{tls.VersionTLS13}, SignatureSchemes: []tls.SignatureScheme{scheme},
+		})
+		if err != nil || cert.Leaf.DNSNames[0] != want {
+			t.Errorf("%v: got %v, %v, want %s", scheme, cert.Leaf.DNSNames, err, want)
+		}
+	}
+}
+
+// withKey returns a pair with an ECDSA key of a curve.
+func withKey(t *testing.T, name string, curve elliptic.Curve) certs.Pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pair.pem")
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return certs.Pair{CertFile: file, KeyFile: file}
 }
 
 // If no certificate suits, crypto/tls sends the alert.

@@ -2,7 +2,6 @@ package certs
 
 import (
 	"context"
-	"os"
 	"slices"
 	"time"
 
@@ -23,7 +22,7 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 	defer ticker.Stop()
 	warning := time.NewTicker(warnInterval)
 	defer warning.Stop()
-	var last fileInfos
+	var last []fileInfos
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,7 +33,7 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 		case <-ticker.C:
 		}
 		now, changed := s.filesChanged()
-		if changed && now.same(last) {
+		if changed && same(now, last) {
 			s.Reload()
 		}
 		last = now
@@ -43,37 +42,23 @@ func (s *Store) Watch(ctx context.Context, interval time.Duration) {
 
 // filesChanged returns the state of the files, and whether they have changed since they
 // were read.
-func (s *Store) filesChanged() (fileInfos, bool) {
+func (s *Store) filesChanged() ([]fileInfos, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := stat(s.pairs())
-	return now, !now.same(s.files)
+	return now, !same(now, s.infos)
 }
 
-// fileInfos describe the files of pairs; nil is a missing one.
-type fileInfos []os.FileInfo
-
-func stat(pairs []Pair) (infos fileInfos) {
-	for _, pair := range pairs {
-		for _, file := range []string{pair.CertFile, pair.KeyFile} {
-			info, err := os.Stat(file)
-			if err != nil {
-				info = nil
-			}
-			infos = append(infos, info)
-		}
+// stat returns the state of the files of pairs.
+func stat(pairs []Pair) []fileInfos {
+	infos := make([]fileInfos, len(pairs))
+	for i, pair := range pairs {
+		infos[i] = statPair(pair)
 	}
 	return infos
 }
 
-func (f fileInfos) same(other fileInfos) bool {
-	return slices.EqualFunc(f, other, func(a, b os.FileInfo) bool {
-		if a == nil || b == nil {
-			return a == nil && b == nil
-		}
-		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-	})
-}
+func same(a, b []fileInfos) bool { return slices.EqualFunc(a, b, fileInfos.same) }
 
 const (
 	// expiryWarning is how long before its end a certificate is worth a warning: ACME

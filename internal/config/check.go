@@ -66,10 +66,13 @@ func (l *loading) checkDomains() {
 	}
 	for i, domain := range c.Domains {
 		if _, err := domainName(domain); err != nil {
-			l.add(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is not a domain", domain), domainRemedy(domain))
+			l.add(element("domains", i), fmt.Sprintf("%q is not a domain", domain), domainRemedy(domain))
 		}
 	}
 }
+
+// element is the key of an element of a list.
+func element(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 func domainRemedy(domain string) string {
 	switch {
@@ -85,20 +88,22 @@ func domainRemedy(domain string) string {
 
 // checkAddresses checks a list of recipient addresses.
 func (l *loading) checkAddresses(list string, addresses []string) {
-	accepted := make(map[string]bool)
+	if len(addresses) == 0 {
+		return
+	}
+	accepted := make(map[string]bool, len(l.config.Domains))
 	for _, domain := range l.config.Domains {
 		name, _ := domainName(domain)
 		accepted[name] = true
 	}
 	for i, address := range addresses {
-		key := fmt.Sprintf("%s[%d]", list, i)
 		local, domain, _ := cutLast(address, "@")
 		name, err := domainName(domain)
 		switch {
 		case local == "" || err != nil:
-			l.add(key, fmt.Sprintf("%q is not an address", address), "write an address such as name@example.org")
+			l.add(element(list, i), fmt.Sprintf("%q is not an address", address), "write an address such as name@example.org")
 		case !accepted[name]:
-			l.add(key, fmt.Sprintf("%q is not in one of the domains", address), "add the domain to domains")
+			l.add(element(list, i), fmt.Sprintf("%q is not in one of the domains", address), "add the domain to domains")
 		}
 	}
 }
@@ -114,7 +119,7 @@ func (l *loading) checkListen() {
 		addresses []string
 	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", c.Dashboard.addresses()}} {
 		for i, address := range list.addresses {
-			key := fmt.Sprintf("%s[%d]", list.key, i)
+			key := element(list.key, i)
 			if list.key == "dashboard.listen" {
 				key = list.key
 			}
@@ -176,7 +181,7 @@ func (l *loading) checkCertificates() {
 }
 
 func (l *loading) checkPair(pair certs.Pair, cert, key string) {
-	_, err := certs.Load(pair)
+	_, err := l.config.Files.Load(pair)
 	var fault *certs.Error
 	if !errors.As(err, &fault) {
 		return

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +36,10 @@ func (l *loading) checkMTASTS() {
 	if m.Enabled = l.places.given("mta-sts"); !m.Enabled {
 		return
 	}
+	seen := make(map[string]bool, len(l.config.Domains))
 	for _, domain := range l.config.Domains {
-		if name, err := domainName(domain); err == nil && !slices.Contains(m.Domains, name) {
+		if name, err := domainName(domain); err == nil && !seen[name] {
+			seen[name] = true
 			m.Domains = append(m.Domains, name)
 		}
 	}
@@ -138,6 +139,7 @@ func (l *loading) checkCertifiedHosts() {
 	if len(a.Hosts) == 0 {
 		l.add("acme.hosts", "is empty, so there is no certificate to obtain", "list the hosts, or remove the key to use the hostname")
 	}
+	seen := make(map[string]bool, len(a.Hosts))
 	for i, host := range a.Hosts {
 		key := fmt.Sprintf("acme.hosts[%d]", i)
 		name, err := domainName(host)
@@ -146,10 +148,10 @@ func (l *loading) checkCertifiedHosts() {
 			l.add(key, fmt.Sprintf("%q is a wildcard, which needs the DNS challenge; postern does not support it", host), "list each host")
 		case err != nil || !strings.Contains(name, "."):
 			l.add(key, fmt.Sprintf("%q is not a public host name", host), "write a full name such as mx.example.org, in hosts or as hostname")
-		case slices.Contains(a.Hosts[:i], name):
+		case seen[name]:
 			l.add(key, fmt.Sprintf("%q is listed twice", host), "remove one")
 		}
-		a.Hosts[i] = name
+		a.Hosts[i], seen[name] = name, true
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package config reads the configuration: a TOML file, overridden by flags.
 //
-//	c, err := config.Load("/etc/postern/postern.toml", flags)
+//	c, err := config.Load("/etc/postern/postern.toml", flags, files)
 //
 // deploy/postern.toml is the reference of all keys. Every key has a default, so
 // neither a file nor a flag is needed.
@@ -11,11 +11,14 @@ package config
 
 import (
 	"cmp"
+	"fmt"
+	"iter"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +49,8 @@ type Config struct {
 	Ledger       Ledger
 	Reports      Reports
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
+
+	Files *certs.Files // that Certificates were checked with
 
 	nextHop string // as it was given
 	file    string // that it was read from, if any
@@ -146,12 +151,13 @@ func machineName() string {
 }
 
 // Load reads file, unless that is empty, overrides it with flags and checks the
-// result. The error is [Problems].
+// result. The error is [Problems]. Certificates are loaded with files, which may be nil:
+// those of the configuration before make the load of the next one fast.
 //
 // Relative paths in the file are relative to its folder, those in flags to the
 // working directory.
-func Load(file string, flags Flags) (*Config, error) {
-	l := &loading{config: defaults(), places: make(places)}
+func Load(file string, flags Flags, files *certs.Files) (*Config, error) {
+	l := newLoading(files)
 	settings := l.read(file)
 	for i, s := range flags.over(settings) {
 		l.apply(s, i)
@@ -168,28 +174,58 @@ func Load(file string, flags Flags) (*Config, error) {
 type loading struct {
 	config   *Config
 	places   places
-	unknown  []string // tables that do not exist, with a final dot
+	setters  map[string]setter // of all keys except those of certificates
+	tables   map[string]bool   // of those keys
+	unknown  map[string]bool   // tables that do not exist
 	problems Problems
+}
+
+func newLoading(files *certs.Files) *loading {
+	l := &loading{
+		config:  defaults(),
+		places:  make(places),
+		setters: make(map[string]setter),
+		tables:  make(map[string]bool),
+		unknown: make(map[string]bool),
+	}
+	l.config.Files = files
+	for _, f := range l.config.fields() {
+		l.setters[f.key] = f.set
+		for table := range tablesOf(f.key) {
+			l.tables[table] = true
+		}
+	}
+	return l
+}
+
+// tablesOf yields the tables that a key is in, the outermost first.
+func tablesOf(key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(key) {
+			if key[i] == '.' && !yield(key[:i]) {
+				return
+			}
+		}
+	}
 }
 
 // A setting is a key with its value and place.
 type setting struct {
 	key   string
 	value value
-	place string // "postern.toml:7" or "--listen"
+	at    place
 	base  string // the folder of relative paths
 }
 
 // apply sets the i-th setting in the configuration.
 func (l *loading) apply(s setting, i int) {
-	l.places[s.key] = place{s.place, i}
-	for element, text := range s.value.places {
-		l.places[s.key+element] = place{text, i}
-	}
-	if l.inUnknownTable(s.key) || s.value.table && l.config.hasTable(s.key) {
+	at := s.at
+	at.order, at.elements = i, s.value.lines
+	l.places[s.key] = at
+	if l.inUnknownTable(s.key) || s.value.table && l.hasTable(s.key) {
 		return
 	}
-	set, problem := l.config.setter(s.key)
+	set, problem := l.setter(s.key)
 	if problem == nil {
 		problem = set(s)
 	}
@@ -198,13 +234,18 @@ func (l *loading) apply(s setting, i int) {
 	}
 	l.add(s.key, problem.What, problem.Remedy)
 	if s.value.table {
-		l.unknown = append(l.unknown, s.key+".")
+		l.unknown[s.key] = true
 	}
 }
 
 // inUnknownTable reports whether the table of key has been reported already.
 func (l *loading) inUnknownTable(key string) bool {
-	return slices.ContainsFunc(l.unknown, func(table string) bool { return strings.HasPrefix(key, table) })
+	for table := range tablesOf(key) {
+		if l.unknown[table] {
+			return true
+		}
+	}
+	return false
 }
 
 // A Problem is one mistake in the configuration.
@@ -231,12 +272,27 @@ func (p Problems) Error() string {
 
 // A place is where a setting was made.
 type place struct {
-	text  string // "postern.toml:7" or "--listen"
-	order int
+	source   string // "postern.toml" or "--listen"
+	line     int    // 0: a flag
+	elements []int  // the lines of a list's elements; 0: that of the list
+	order    int
 }
 
-// places has the place of each setting by key, of lists by element too: "listen[1]".
+// places has the place of each setting by key.
 type places map[string]place
+
+// of returns the place of a key or of an element of a list: "listen" or "listen[1]".
+func (p places) of(key string) (at place, ok bool) {
+	if at, ok = p[key]; ok {
+		return at, true
+	}
+	list, element, _ := strings.Cut(strings.TrimSuffix(key, "]"), "[")
+	at, ok = p[list]
+	if i, err := strconv.Atoi(element); err == nil && i < len(at.elements) && at.elements[i] > 0 {
+		at.line = at.elements[i]
+	}
+	return at, ok
+}
 
 // given reports whether a key is set: that of a value, or of a table or one of its keys.
 func (p places) given(name string) bool {
@@ -254,16 +310,13 @@ func (p places) problem(key, what, remedy string) Problem {
 	if strings.Contains(key, "].") { // certificate[0].cert
 		name = key
 	}
-	at, ok := p[key]
-	if !ok {
-		at, ok = p[name]
-	}
-	where := at.text + ": " + name
+	at, ok := p.of(key)
+	where := fmt.Sprintf("%s:%d: %s", at.source, at.line, name)
 	switch {
 	case !ok:
 		where, at.order = name+" (by default)", math.MaxInt
-	case strings.HasPrefix(at.text, "--"):
-		where = at.text
+	case at.line == 0:
+		where = at.source
 	}
 	return Problem{where, what, remedy, at.order}
 }

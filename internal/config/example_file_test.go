@@ -52,7 +52,7 @@ func uncommented(t *testing.T) string {
 
 func mustLoad(t *testing.T, file string, flags Flags) *Config {
 	t.Helper()
-	c, err := Load(file, flags)
+	c, err := Load(file, flags, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +130,7 @@ func TestEachFieldHasKey(t *testing.T) {
 		Hostname: "other.example.org", Domain: []string{"example.org"}, Listen: []string{":1"}, ListenTLS: []string{":2"},
 		NextHop: "smtp://127.0.0.1", Mode: "no-ticket", LogFormat: "json", LogLevel: "debug",
 	})
+	c.Files = new(certs.Files) // no setting
 	var missing []string
 	unset(reflect.ValueOf(*c), "Config", &missing)
 	if len(missing) > 0 {

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +32,7 @@ func (l *loading) read(file string) []setting {
 		l.problems = append(l.problems, notTOML(file, err))
 		return nil
 	}
-	t := &tomlFile{name: file, tables: make(map[string]int)}
+	t := &tomlFile{name: file, newlines: newlines(content), tables: make(map[string]int)}
 	t.parser.Reset(content)
 	for t.parser.NextExpression() {
 		t.expression(t.parser.Expression())
@@ -67,6 +69,7 @@ func notTOML(file string, err error) Problem {
 type tomlFile struct {
 	name     string
 	parser   unstable.Parser
+	newlines []int          // their offsets
 	table    string         // the keys of the last [table] header, with a final dot
 	tables   map[string]int // how many there are of each [[table]]
 	settings []setting
@@ -91,7 +94,7 @@ func (t *tomlFile) expression(n *unstable.Node) {
 
 // header adds a setting for the table itself, which may be empty.
 func (t *tomlFile) header(key string, line int) {
-	t.settings = append(t.settings, setting{key: key, value: value{table: true}, place: t.place(line)})
+	t.settings = append(t.settings, setting{key: key, value: value{table: true}, at: t.place(line)})
 }
 
 // key joins the parts of a dotted key.
@@ -104,9 +107,24 @@ func (t *tomlFile) key(parts unstable.Iterator) (key string, line int) {
 	return strings.Join(names, "."), line
 }
 
-func (t *tomlFile) line(n *unstable.Node) int { return t.parser.Shape(n.Raw).Start.Line }
+// line returns the line of a node. [unstable.Parser.Shape] would count lines from the top
+// of the file.
+func (t *tomlFile) line(n *unstable.Node) int {
+	before, _ := slices.BinarySearch(t.newlines, int(n.Raw.Offset))
+	return before + 1
+}
 
-func (t *tomlFile) place(line int) string { return fmt.Sprintf("%s:%d", t.name, line) }
+func newlines(content []byte) []int {
+	offsets := make([]int, 0, bytes.Count(content, []byte{'\n'}))
+	for i, b := range content {
+		if b == '\n' {
+			offsets = append(offsets, i)
+		}
+	}
+	return offsets
+}
+
+func (t *tomlFile) place(line int) place { return place{source: t.name, line: line} }
 
 // keyValue adds the setting of a key below prefix, or those of an inline table.
 func (t *tomlFile) keyValue(prefix string, n *unstable.Node, key string, line int) {
@@ -159,13 +177,18 @@ func (t *tomlFile) value(n *unstable.Node) value {
 }
 
 func (t *tomlFile) list(array *unstable.Node) value {
-	v := value{list: []value{}, places: make(map[string]string)}
+	length := 0
+	for elements := array.Children(); elements.Next(); {
+		length++
+	}
+	v := value{list: make([]value, 0, length), lines: make([]int, 0, length)}
 	for elements := array.Children(); elements.Next(); {
 		n := elements.Node()
+		line := 0
 		if n.Raw.Length > 0 {
-			v.places[fmt.Sprintf("[%d]", len(v.list))] = t.place(t.line(n))
+			line = t.line(n)
 		}
-		v.list = append(v.list, t.value(n))
+		v.list, v.lines = append(v.list, t.value(n)), append(v.lines, line)
 	}
 	return v
 }

@@ -51,7 +51,7 @@ func (f Flags) over(settings []setting) []setting {
 		{"--log-level", "log.level", f.LogLevel},
 	} {
 		if single.value != "" {
-			settings = append(settings, setting{key: single.key, value: textValue(single.value), place: single.flag})
+			settings = append(settings, setting{key: single.key, value: textValue(single.value), at: place{source: single.flag}})
 		}
 	}
 	return append(settings, f.pairs()...)
@@ -62,7 +62,7 @@ func listSetting(flag, key string, values []string) setting {
 	for _, s := range values {
 		v.list = append(v.list, textValue(s))
 	}
-	return setting{key: key, value: v, place: flag}
+	return setting{key: key, value: v, at: place{source: flag}}
 }
 
 // pairs are the settings of --cert and --key, paired in order.
@@ -70,12 +70,12 @@ func (f Flags) pairs() []setting {
 	var settings []setting
 	for i := range max(len(f.Cert), len(f.Key)) {
 		table := fmt.Sprintf("certificate[%d]", i)
-		settings = append(settings, setting{key: table, value: value{table: true}, place: "--cert"})
+		settings = append(settings, setting{key: table, value: value{table: true}, at: place{source: "--cert"}})
 		if i < len(f.Cert) {
-			settings = append(settings, setting{key: table + ".cert", value: textValue(f.Cert[i]), place: "--cert"})
+			settings = append(settings, setting{key: table + ".cert", value: textValue(f.Cert[i]), at: place{source: "--cert"}})
 		}
 		if i < len(f.Key) {
-			settings = append(settings, setting{key: table + ".key", value: textValue(f.Key[i]), place: "--key"})
+			settings = append(settings, setting{key: table + ".key", value: textValue(f.Key[i]), at: place{source: "--key"}})
 		}
 	}
 	return settings

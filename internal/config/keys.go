@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 
 	"postern/internal/certs"
@@ -74,37 +74,38 @@ func (c *Config) fields() []field {
 }
 
 // setter returns the setter of a key.
-func (c *Config) setter(key string) (setter, *Problem) {
-	for _, f := range c.fields() {
-		if f.key == key {
-			return f.set, nil
-		}
-	}
-	if set := c.certificateSetter(key); set != nil {
+func (l *loading) setter(key string) (setter, *Problem) {
+	if set := l.setters[key]; set != nil {
 		return set, nil
 	}
-	return nil, c.unknown(key)
+	if set := l.config.certificateSetter(key); set != nil {
+		return set, nil
+	}
+	return nil, l.config.unknown(key)
 }
 
 // hasTable reports whether key is a table. It appends a certificate for a table of
 // one; those come in order.
-func (c *Config) hasTable(key string) bool {
-	if key == fmt.Sprintf("certificate[%d]", len(c.Certificates)) {
+func (l *loading) hasTable(key string) bool {
+	if c := l.config; key == fmt.Sprintf("certificate[%d]", len(c.Certificates)) {
 		c.Certificates = append(c.Certificates, certs.Pair{})
 		return true
 	}
-	return slices.ContainsFunc(c.fields(), func(f field) bool { return strings.HasPrefix(f.key, key+".") })
+	return l.tables[key]
 }
 
 // certificateSetter returns the setter of "certificate[0].cert" or ".key".
 func (c *Config) certificateSetter(key string) setter {
-	for i := range c.Certificates {
-		switch key {
-		case fmt.Sprintf("certificate[%d].cert", i):
-			return path(&c.Certificates[i].CertFile)
-		case fmt.Sprintf("certificate[%d].key", i):
-			return path(&c.Certificates[i].KeyFile)
-		}
+	index, name, _ := strings.Cut(strings.TrimPrefix(key, "certificate["), "].")
+	i, err := strconv.Atoi(index)
+	if err != nil || !strings.HasPrefix(key, "certificate[") || i < 0 || i >= len(c.Certificates) {
+		return nil
+	}
+	switch name {
+	case "cert":
+		return path(&c.Certificates[i].CertFile)
+	case "key":
+		return path(&c.Certificates[i].KeyFile)
 	}
 	return nil
 }

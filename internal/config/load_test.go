@@ -104,6 +104,23 @@ func TestHostnameBecomesASCII(t *testing.T) {
 	}
 }
 
+func TestProblemNamesTheLineOfAnElement(t *testing.T) {
+	const head = "hostname = 'mx.example.org' # first\r\n\n"
+	for text, want := range map[string]string{
+		head + "domains = [\n'a.example',\n# 'b.example'\n\n'c d',]\n":       "postern.toml:7: domains",
+		head + "domains = ['a.example', 'c d']\n":                            "postern.toml:3: domains",
+		head + "domains = ['a.example']\nrecipients = [\n'\\',\n\"a\"\n]":    "postern.toml:5: recipients",
+		head + "[[certificate]]\n\n[[certificate]]\ncert = 'x'\nkey = 'y'\n": "postern.toml:3: certificate",
+		head + "[limits]\n\n\nerrors = '3'\n":                                "postern.toml:6: limits.errors",
+	} {
+		_, err := Load(write(t, text), Flags{Data: t.TempDir()}, nil)
+		problems, _ := err.(Problems)
+		if len(problems) == 0 || !strings.Contains(problems[0].Where, want) {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
 // Each file in testdata/bad has a file with the problems to report.
 func TestProblemsInFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.toml")
@@ -122,7 +139,7 @@ func TestProblemsInFiles(t *testing.T) {
 			if err := os.WriteFile(placed, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err = Load(placed, Flags{})
+			_, err = Load(placed, Flags{}, nil)
 			compare(t, strings.TrimSuffix(file, ".toml")+".err", strings.ReplaceAll(printed(err), dir+"/", ""))
 		})
 	}
@@ -194,7 +211,7 @@ func TestProblemNamesFlag(t *testing.T) {
 		{Flags{Cert: []string{"nowhere"}, Key: []string{pair.KeyFile}}, "--cert: nowhere: no such file or directory"},
 		{Flags{Data: "/dev/null"}, "--data: /dev/null is not a folder"},
 	} {
-		_, err := Load("", tt.flags)
+		_, err := Load("", tt.flags, nil)
 		problems, _ := err.(Problems)
 		if len(problems) != 1 || problems[0].Error() != tt.want || problems[0].Remedy == "" {
 			t.Errorf("got %v, want %s", err, tt.want)
@@ -207,7 +224,7 @@ func TestUnreadableFile(t *testing.T) {
 		"nowhere.toml": "--config: nowhere.toml does not exist",
 		"testdata":     "--config: reading testdata: is a directory",
 	} {
-		_, err := Load(file, Flags{Data: t.TempDir()})
+		_, err := Load(file, Flags{Data: t.TempDir()}, nil)
 		if problems, _ := err.(Problems); len(problems) != 1 || problems[0].Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -252,7 +269,7 @@ func FuzzLoad(f *testing.F) {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := Load(name, Flags{Data: t.TempDir()})
+		c, err := Load(name, Flags{Data: t.TempDir()}, nil)
 		if problems, ok := err.(Problems); err != nil && (!ok || len(problems) == 0) {
 			t.Errorf("got %v", err)
 		}

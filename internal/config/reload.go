@@ -1,13 +1,6 @@
 package config
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-	"strings"
-
-	"postern/internal/certs"
-)
+import "cmp"
 
 // MissingIn returns a problem for each setting of c that its successor does not have
 // any more, where mail would be lost: the hostname and the domains, which would become
@@ -29,23 +22,18 @@ func (c *Config) MissingIn(next *Config) Problems {
 		note("hostname", c.Hostname)
 	}
 	if c.places.given("domains") && !next.places.given("domains") {
-		note("domains", summary(c.Domains))
+		note("domains", Summary(c.Domains))
 	}
 	if len(next.Certificates) < len(c.Certificates) {
+		kept := make(map[string]bool, len(next.Certificates))
+		for _, pair := range next.Certificates {
+			kept[pair.CertFile] = true
+		}
 		for _, pair := range c.Certificates {
-			if !slices.ContainsFunc(next.Certificates, func(p certs.Pair) bool { return p.CertFile == pair.CertFile }) {
+			if !kept[pair.CertFile] {
 				note("certificate", pair.CertFile)
 			}
 		}
 	}
 	return missing
-}
-
-// summary names the first of many.
-func summary(names []string) string {
-	const shown = 5
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }

@@ -23,7 +23,7 @@ type value struct {
 	literal string  // of another type, as written
 	table   bool    // a table header; its keys have their own settings
 
-	places map[string]string // of a list's elements, by "[0]", "[1]", …
+	lines []int // of a list's elements; 0: unknown
 }
 
 func textValue(s string) value { return value{text: &s} }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"postern/internal/certs"
 	"postern/internal/nexthop/relay"
 	"postern/mtasts"
 )
@@ -21,6 +20,7 @@ import (
 // a process of the user uid. It may look up the name of the next hop.
 func (c *Config) Warnings(now time.Time, uid int) Problems {
 	w := &warnings{config: c, now: now, user: serviceAccountOf(uid, c.Data)}
+	w.readCertificates()
 	w.checkNames()
 	w.checkCertificates()
 	w.checkPolicyHosts()
@@ -32,10 +32,37 @@ func (c *Config) Warnings(now time.Time, uid int) Problems {
 
 // warnings is the state of [Config.Warnings].
 type warnings struct {
-	config *Config
-	now    time.Time
-	user   serviceAccount
-	found  Problems
+	config    *Config
+	now       time.Time
+	user      serviceAccount
+	leaves    []*x509.Certificate // those configured, nil where one cannot be read
+	certified map[string]bool     // names that have a certificate, or will by ACME
+	found     Problems
+}
+
+func (w *warnings) readCertificates() {
+	w.certified = make(map[string]bool)
+	for _, pair := range w.config.Certificates {
+		var leaf *x509.Certificate
+		if cert, err := w.config.Files.Load(pair); err == nil {
+			leaf = cert.Leaf
+			for _, name := range leaf.DNSNames {
+				w.certified[strings.ToLower(name)] = true
+			}
+		}
+		w.leaves = append(w.leaves, leaf)
+	}
+	if w.config.ACME.Enabled {
+		for _, host := range w.config.ACME.Hosts {
+			w.certified[host] = true
+		}
+	}
+}
+
+// hasCertificate reports whether there is a certificate for a name, or will be by ACME.
+func (w *warnings) hasCertificate(name string) bool {
+	_, parent, _ := strings.Cut(name, ".")
+	return w.certified[name] || w.certified["*."+parent]
 }
 
 func (w *warnings) add(key, what, remedy string) {
@@ -51,9 +78,10 @@ func (w *warnings) checkNames() {
 	if !strings.Contains(c.Hostname, ".") {
 		w.add("hostname", fmt.Sprintf("%q is a bare name, which other mail servers cannot look up", c.Hostname), "write the name in the MX record, such as mx.example.org")
 	}
+	given := c.places.given("domains")
 	for i, domain := range c.Domains {
-		if c.places.given("domains") && !strings.Contains(domain, ".") && domain != "localhost" {
-			w.add(fmt.Sprintf("domains[%d]", i), fmt.Sprintf("%q is a bare name", domain), "write the whole domain, such as example.org")
+		if given && !strings.Contains(domain, ".") && domain != "localhost" {
+			w.add(element("domains", i), fmt.Sprintf("%q is a bare name", domain), "write the whole domain, such as example.org")
 		}
 	}
 }
@@ -72,7 +100,7 @@ func (w *warnings) reachable() bool {
 // hostname.
 func (w *warnings) checkCertificates() {
 	const soon = 14 * 24 * time.Hour // as package certs warns
-	for i, leaf := range w.leaves() {
+	for i, leaf := range w.leaves {
 		key := fmt.Sprintf("certificate[%d].cert", i)
 		switch {
 		case leaf == nil: // changed since it was checked
@@ -84,29 +112,9 @@ func (w *warnings) checkCertificates() {
 			w.add(key, "expires on "+leaf.NotAfter.UTC().Format(time.DateOnly), "renew it")
 		}
 	}
-	if len(w.config.Certificates) > 0 && !w.certified(w.config.Hostname) {
+	if len(w.config.Certificates) > 0 && !w.hasCertificate(w.config.Hostname) {
 		w.add("certificate[0].cert", "no certificate is for the hostname "+w.config.Hostname, "add one that is, or set hostname to the name in the MX record")
 	}
-}
-
-// leaves returns the configured certificates, nil where one cannot be read.
-func (w *warnings) leaves() []*x509.Certificate {
-	var all []*x509.Certificate
-	for _, pair := range w.config.Certificates {
-		var leaf *x509.Certificate
-		if cert, err := certs.Load(pair); err == nil {
-			leaf = cert.Leaf
-		}
-		all = append(all, leaf)
-	}
-	return all
-}
-
-// certified reports whether there is a certificate for a name, or will be by ACME.
-func (w *warnings) certified(name string) bool {
-	acme := w.config.ACME
-	return acme.Enabled && slices.Contains(acme.Hosts, name) ||
-		slices.ContainsFunc(w.leaves(), func(leaf *x509.Certificate) bool { return leaf != nil && leaf.VerifyHostname(name) == nil })
 }
 
 // checkPolicyHosts looks for the certificates without which senders cannot read an
@@ -116,17 +124,17 @@ func (w *warnings) checkPolicyHosts() {
 	if !m.Enabled || m.Mode != mtasts.Enforce {
 		return
 	}
-	hosts := []string{w.config.Hostname}
-	for _, domain := range m.Domains {
-		hosts = append(hosts, "mta-sts."+domain)
+	var missing []string
+	if len(w.config.Certificates) == 0 && !w.hasCertificate(w.config.Hostname) { // else see checkCertificates
+		missing = append(missing, w.config.Hostname)
 	}
-	for i, host := range hosts {
-		if i == 0 && len(w.config.Certificates) > 0 {
-			continue // checkCertificates
+	for _, domain := range m.Domains {
+		if host := "mta-sts." + domain; !w.hasCertificate(host) {
+			missing = append(missing, host)
 		}
-		if !w.certified(host) {
-			w.add("mta-sts.mode", "enforce needs a certificate for "+host+", and there is none", "add one below [[certificate]], or list the host in acme.hosts")
-		}
+	}
+	if len(missing) > 0 {
+		w.add("mta-sts.mode", "enforce needs a certificate for "+Summary(missing)+", and there is none", "add one below [[certificate]], or list the host in acme.hosts")
 	}
 }
 

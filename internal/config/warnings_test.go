@@ -52,8 +52,7 @@ func TestWarnings(t *testing.T) {
 		{name: "another name", text: names + certificate("another", testcert.Options{Names: []string{"example.org"}, NotAfter: now.AddDate(0, 2, 0)}, 0o600),
 			want: []string{"postern.toml:4: certificate[0].cert: no certificate is for the hostname mx.example.org"}},
 		{name: "enforce without certificates", text: names + enforce, want: []string{
-			"postern.toml:6: mta-sts.mode: enforce needs a certificate for mx.example.org",
-			"postern.toml:6: mta-sts.mode: enforce needs a certificate for mta-sts.example.org"}},
+			"postern.toml:6: mta-sts.mode: enforce needs a certificate for mx.example.org, mta-sts.example.org, and there is none"}},
 		{name: "enforce without one for its host", text: names + enforce + good, want: []string{"enforce needs a certificate for mta-sts.example.org"}},
 		{name: "enforce with ACME", text: names + enforce + "[acme]\n"},
 		{name: "enforce with a wildcard", text: names + enforce + certificate("wildcard", testcert.Options{Names: []string{"*.example.org"}, NotAfter: now.AddDate(0, 2, 0)}, 0o640)},

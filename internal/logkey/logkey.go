@@ -33,12 +33,13 @@ const (
 	Next         = "next"         // TLS mode for the sender's next handshake, and why
 	Network      = "network"      // of a sender: IPv4 /24 or IPv6 /48
 
-	Certificate = "certificate" // path of its file
-	Names       = "names"       // in a certificate
-	KeyType     = "key"         // ECDSA, RSA or Ed25519
-	Expires     = "expires"
-	ValidFrom   = "valid_from"
-	Reason      = "reason"
+	Certificate  = "certificate"  // path of its file
+	Certificates = "certificates" // their number
+	Names        = "names"        // in a certificate
+	KeyType      = "key"          // ECDSA, RSA or Ed25519
+	Expires      = "expires"
+	ValidFrom    = "valid_from"
+	Reason       = "reason"
 
 	Client = "client" // address and port of a web client
 	Method = "method"

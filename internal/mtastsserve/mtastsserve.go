@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,40 +141,41 @@ func (p *Publisher) checkAll(ctx context.Context) {
 	running.Wait()
 }
 
-// Routes returns the routes of the policies, RFC 8461, Section 3.3.
+// Routes returns the route of the policies, RFC 8461, Section 3.3; none without domains. It
+// is one for all domains: adding a route to [http.ServeMux] takes time for each that is
+// there.
 func (p *Publisher) Routes() []web.Route {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var routes []web.Route
-	for _, domain := range p.settings.Domains {
-		routes = append(routes, web.Route{
-			Pattern: "GET mta-sts." + domain + "/.well-known/mta-sts.txt",
-			Handler: p.handler(domain),
-		})
+	if len(p.settings.Domains) == 0 {
+		return nil
 	}
-	return routes
+	return []web.Route{{Pattern: "GET /.well-known/mta-sts.txt", Handler: http.HandlerFunc(p.answer)}}
 }
 
-func (p *Publisher) handler(domain string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		text := p.text(domain)
-		w.Header().Set("Cache-Control", "no-store") // senders keep a policy for its max_age, HTTP caches must not
-		if text == nil {
-			w.Header().Set("Retry-After", "60")
-			http.Error(w, "policy not checked yet", http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain")
-		w.Write(text)
-	})
+func (p *Publisher) answer(w http.ResponseWriter, r *http.Request) {
+	domain, ok := strings.CutPrefix(r.Host, "mta-sts.")
+	text, known := p.text(domain)
+	if !ok || !known {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store") // senders keep a policy for its max_age, HTTP caches must not
+	if text == nil {
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, "policy not checked yet", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	w.Write(text)
 }
 
 // text returns the policy that a domain serves, nil if it is not checked yet.
-func (p *Publisher) text(domain string) []byte {
+func (p *Publisher) text(domain string) (text []byte, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d := p.domains[domain]; d != nil {
-		return d.text
+		return d.text, true
 	}
-	return nil
+	return nil, false
 }

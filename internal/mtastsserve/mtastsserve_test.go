@@ -2,6 +2,7 @@ package mtastsserve
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -70,6 +71,22 @@ func served(t *testing.T, p *Publisher, domain string) (int, mtasts.Mode) {
 		t.Fatal(err)
 	}
 	return server.Code, policy.Mode
+}
+
+// One route answers for all domains, so it has to know the others.
+func TestOtherHostsHaveNoPolicy(t *testing.T) {
+	p := New(wanted(mtasts.Testing, "example.org", "example.net"), new(fakeCheck).begin, slog.New(slog.DiscardHandler))
+	for host, want := range map[string]int{
+		"mta-sts.example.org": 200, "mta-sts.example.net": 200, "example.org": 404, "mta-sts.other.example": 404, "www.example.org": 404, "": 404,
+	} {
+		answer := httptest.NewRecorder()
+		request := httptest.NewRequest("GET", "https://host.test/.well-known/mta-sts.txt", nil)
+		request.Host = host
+		p.Routes()[0].Handler.ServeHTTP(answer, request)
+		if answer.Code != want {
+			t.Errorf("%q: status %d, want %d", host, answer.Code, want)
+		}
+	}
 }
 
 func expect(t *testing.T, p *Publisher, domain string, mode mtasts.Mode) {

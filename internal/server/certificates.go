@@ -17,7 +17,7 @@ import (
 // would reject.
 func Certificates(c *config.Config) (valid []*tls.Certificate) {
 	for _, pair := range certificatePairs(c, slog.New(slog.DiscardHandler)) {
-		if cert, err := certs.Load(pair); err == nil {
+		if cert, err := c.Files.Load(pair); err == nil {
 			valid = append(valid, cert)
 		}
 	}
@@ -41,7 +41,7 @@ func (s *Server) findPairs(c *config.Config) ([]certs.Pair, error) {
 func certificatePairs(c *config.Config, log *slog.Logger) []certs.Pair {
 	pairs := slices.Clone(c.Certificates)
 	if c.ACME.Enabled {
-		pairs = append(pairs, acme.Pairs(c.ACMEFolder(), c.ACME.Hosts, log)...)
+		pairs = append(pairs, acme.Pairs(c.ACMEFolder(), c.ACME.Hosts, c.Files, log)...)
 	}
 	if len(c.Certificates) == 0 {
 		pairs = append(pairs, certs.SelfSignedPairs(c.TLSFolder())...)

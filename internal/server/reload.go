@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -21,8 +22,13 @@ func (s *Server) reload(load func() (*config.Config, error)) {
 		errors.As(err, &problems)
 	}
 	if len(problems) > 0 {
-		for _, p := range problems {
+		first, more := config.First(problems)
+		for _, p := range first {
 			s.log.Error("cannot reload configuration; keeping current one", logkey.Err, p, logkey.Remedy, p.Remedy)
+		}
+		if more > 0 {
+			s.log.Error("cannot reload configuration; keeping current one",
+				logkey.Err, fmt.Sprintf("and %d more problems", more), logkey.Remedy, "postern serve --check lists them")
 		}
 		s.store.Reload()
 		return

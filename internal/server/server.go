@@ -79,7 +79,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	if s.pairs, err = s.findPairs(c); err != nil {
 		return nil, err
 	}
-	if s.store, err = certs.Open(s.pairs, log); err != nil {
+	if s.store, err = certs.Open(s.pairs, c.Files, log); err != nil {
 		return nil, err
 	}
 	s.tls = &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12}

@@ -14,7 +14,7 @@ type acceptance struct {
 }
 
 func newAcceptance(domains, recipients []string) *acceptance {
-	a := &acceptance{domains: make(map[string]bool)}
+	a := &acceptance{domains: make(map[string]bool, len(domains))}
 	for _, domain := range domains {
 		a.domains[smtp.FoldDomain(domain)] = true
 	}
@@ -22,7 +22,7 @@ func newAcceptance(domains, recipients []string) *acceptance {
 		a.first = smtp.FoldDomain(domains[0])
 	}
 	if len(recipients) > 0 {
-		a.recipients = make(map[string]bool)
+		a.recipients = make(map[string]bool, len(recipients))
 		for _, address := range recipients {
 			a.recipients[smtp.FoldMailbox(address)] = true
 		}
