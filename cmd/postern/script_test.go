@@ -113,24 +113,32 @@ func stateOf(ts *testscript.TestScript) *scriptState { return ts.Value(stateKey{
 type process struct {
 	cmd      *exec.Cmd
 	out, log *liveOutput
+	ended    chan struct{} // closed after its end
+	err      error         // of its end
 }
 
 var listensOn = regexp.MustCompile(`(127\.0\.0\.1:\d+|\[::1\]:\d+) \(`)
 
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	binary := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "postern")
-	s := &process{cmd: exec.Command(binary, append([]string{"serve", "--dashboard", "off"}, args...)...), out: newLiveOutput(), log: newLiveOutput()}
+	cmd := exec.Command(binary, append([]string{"serve", "--dashboard", "off"}, args...)...)
+	s := &process{cmd: cmd, out: newLiveOutput(), log: newLiveOutput(), ended: make(chan struct{})}
+	s.out.ended, s.log.ended = s.ended, s.ended
 	s.cmd.Dir = ts.MkAbs(".")
 	s.cmd.Env = append(os.Environ(), fastExit, "NOTIFY_SOCKET="+ts.Getenv("NOTIFY_SOCKET"))
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
 	ts.Check(s.cmd.Start())
 	stateOf(ts).server = s
-	ts.Defer(func() { s.cmd.Process.Kill() })
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.ended)
+	}()
+	ts.Defer(func() { s.cmd.Process.Kill(); <-s.ended })
 	out, last := s.out, "Ctrl-C stops it.\n"
 	if slices.Contains(args, "json") {
 		out, last = s.log, `"msg":"accepting mail"`
 	}
-	out.await(ts, last)
+	out.await(ts, last, s.log)
 	for i, found := range listensOn.FindAllStringSubmatch(out.String(), -1) {
 		ts.Setenv([]string{"ADDR", "ADDR2"}[i], found[1])
 	}
@@ -151,11 +159,15 @@ func (s *process) signal(ts *testscript.TestScript, name string) {
 }
 
 func (s *process) stopped(ts *testscript.TestScript) {
-	err := s.cmd.Wait()
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		ts.Fatalf("postern does not stop:\n%s", s.log)
+	}
 	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(s.out.String()), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("log"), []byte(s.log.String()), 0o600))
-	if err != nil {
-		ts.Fatalf("postern ended with %v:\n%s", err, s.log)
+	if s.err != nil {
+		ts.Fatalf("postern ended with %v:\n%s", s.err, s.log)
 	}
 }
 
@@ -249,10 +261,11 @@ func systemd(ts *testscript.TestScript, _ bool, _ []string) {
 
 // A liveOutput is the output of a running process, in which text can be waited for.
 type liveOutput struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	read int           // await has seen this much
-	more chan struct{} // a signal, buffered
+	mu    sync.Mutex
+	text  bytes.Buffer
+	read  int             // await has seen this much
+	more  chan struct{}   // a signal, buffered
+	ended <-chan struct{} // closed when nothing more comes; nil: never
 }
 
 func newLiveOutput() *liveOutput { return &liveOutput{more: make(chan struct{}, 1)} }
@@ -273,19 +286,28 @@ func (o *liveOutput) String() string {
 	return o.text.String()
 }
 
-// await waits for text after what it has seen before.
-func (o *liveOutput) await(ts *testscript.TestScript, text string) {
+// await waits for text after what it has seen before. Where that does not come, it shows
+// other output too.
+func (o *liveOutput) await(ts *testscript.TestScript, text string, others ...*liveOutput) {
 	timeout := time.After(patience)
-	for {
+	for end := false; ; {
 		all := o.String()
 		if i := strings.Index(all[o.read:], text); i >= 0 {
 			o.read += i + len(text)
 			return
 		}
+		if end {
+			for _, other := range others {
+				all += other.String()
+			}
+			ts.Fatalf("%q is not in\n%s", text, all[o.read:])
+		}
 		select {
 		case <-o.more:
+		case <-o.ended: // look once more
+			end = true
 		case <-timeout:
-			ts.Fatalf("%q is not in\n%s", text, all[o.read:])
+			end = true
 		}
 	}
 }
