@@ -49,7 +49,10 @@ func (s *session) refuseChunk(c *chunkReader, reply smtp.Reply) {
 		return
 	}
 	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
-	s.discard(io.LimitReader(s.in, c.left))
+	if err := s.discard(io.LimitReader(s.in, c.left)); err != nil {
+		s.unfinished(reply, err)
+		return
+	}
 	s.reply(reply)
 }
 
@@ -92,6 +95,7 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 // next replies to the last chunk and reads the next BDAT command.
 func (c *chunkReader) next() error {
 	s := c.s
+	resume := s.timed.pause()
 	s.put(s.command, smtp.NewReply(250, "2.0.0", "chunk received"))
 	line, err := s.readCommand()
 	if err != nil {
@@ -110,7 +114,7 @@ func (c *chunkReader) next() error {
 		return errStopped
 	}
 	c.left, c.last = size, last
-	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	resume()
 	return nil
 }
 

@@ -85,19 +85,18 @@ func (s *session) deliver(text *smtp.TextChecker) smtp.Reply {
 	return reply
 }
 
-// discard reads the rest of a refused message, so that the sender reads the reply. It
-// returns the syntax error of the rest, if any. A sender that goes on for too long is
-// disconnected.
-func (s *session) discard(rest io.Reader) (broken error) {
+// errEndless says that a sender sends more and more of a refused message.
+var errEndless = errors.New("smtpd: no end of refused message")
+
+// discard reads the rest of a refused message, since most senders read no reply before they
+// have sent it. It returns errEndless if that is too much.
+func (s *session) discard(rest io.Reader) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(rest, s.setup.Limits.MessageSize))
 	s.count(n)
-	switch {
-	case brokenRule(err):
-		return err
-	case err != nil || n >= s.setup.Limits.MessageSize:
-		s.end, s.err = "sender kept sending refused message", err
+	if err == nil && n >= s.setup.Limits.MessageSize {
+		return errEndless
 	}
-	return nil
+	return err
 }
 
 // count counts n bytes of received text, accepted or not.
@@ -111,23 +110,38 @@ func (s *session) count(n int64) {
 func (s *session) received(text *smtp.TextChecker, rest io.Reader, reply smtp.Reply) {
 	s.count(text.Size())
 	err := text.Err()
-	if err == nil || refusedText(err) || brokenRule(err) {
+	if refusedText(err) {
+		reply = ruleReply(err)
+	}
+	var ended error
+	if err == nil || refusedText(err) || brokenRule(err) { // if nil, the next hop has refused it
 		// Even if it is refused already, there must be no doubt where it ends.
-		if broken := s.discard(rest); broken != nil {
-			err = broken
+		if ended = s.discard(rest); brokenRule(ended) {
+			err = ended
 		}
 	}
 	switch {
-	case err == nil, err == io.EOF: // if nil, the next hop replied before the end
-		s.finish(reply)
-	case refusedText(err):
-		s.finish(ruleReply(err))
 	case brokenRule(err):
 		s.atEndOfMessage()
 		s.hangUp(ruleReply(err), "message refused: "+err.Error())
+	case ended != nil:
+		s.atEndOfMessage()
+		s.unfinished(reply, ended)
+	case err == nil, err == io.EOF, refusedText(err):
+		s.finish(reply)
 	default:
 		s.lost(err)
 	}
+}
+
+// unfinished ends the session in a refused message or chunk, whose end was not read for a
+// reason. Only a sender that is still there gets the reply.
+func (s *session) unfinished(reply smtp.Reply, reason error) {
+	if !errors.Is(reason, errEndless) && !errors.Is(reason, os.ErrDeadlineExceeded) {
+		s.lost(reason)
+		return
+	}
+	s.hangUp(reply, "sender kept sending refused message")
 }
 
 // finish replies to the message.
@@ -164,7 +178,7 @@ func (s *session) logMessage(reply smtp.Reply) {
 func (s *session) lost(err error) {
 	s.command = command{} // what follows is no reply to one
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		s.hangUp(smtp.NewReply(421, "4.4.2", "timeout receiving message"), "timeout in message")
+		s.leave(smtp.NewReply(421, "4.4.2", "timeout receiving message"), "timeout in message")
 		return
 	}
 	s.end, s.err = "connection lost in message", err

@@ -14,6 +14,7 @@ const progress = 32 << 10
 type deadlineConn struct {
 	conn      net.Conn
 	until     time.Time     // of the whole session
+	deadline  time.Time     // for reads
 	step      time.Duration // by which progress extends the deadline; 0: not at all
 	got       int           // since the last extension
 	writeTime time.Duration // for each write
@@ -26,11 +27,20 @@ func (c *deadlineConn) start(within, step time.Duration) {
 }
 
 func (c *deadlineConn) extend(within time.Duration) {
-	deadline := time.Now().Add(within)
-	if deadline.After(c.until) {
-		deadline = c.until
+	c.deadline = time.Now().Add(within)
+	if c.deadline.After(c.until) {
+		c.deadline = c.until
 	}
-	c.conn.SetReadDeadline(deadline)
+	c.conn.SetReadDeadline(c.deadline)
+}
+
+// pause makes room for another deadline. resume goes on with what is left of this one.
+func (c *deadlineConn) pause() (resume func()) {
+	left, step, got := time.Until(c.deadline), c.step, c.got
+	return func() {
+		c.start(left, step)
+		c.got = got
+	}
 }
 
 // Read reads from the connection.

@@ -98,6 +98,55 @@ func TestProgressExtendsTheDeadlineOfAMessage(t *testing.T) {
 	})
 }
 
+// A sender in a message has a connection to the next hop. It may be silent for the time of
+// one command in all, whatever it sends meanwhile.
+func TestATransactionThatDoesNothingTimesOut(t *testing.T) {
+	for name, step := range map[string]string{
+		"NOOP":               "> NOOP\n< 250 *",
+		"another recipient":  "> RCPT TO:<b@example.org>\n< 250 *",
+		"a refused one":      "> RCPT TO:<b@example.com>\n< 550 *",
+		"a chunk of a byte":  "> BDAT 1\n> x\\-\n< 250 *",
+		"a chunk of nothing": "> BDAT 0\n< 250 *",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPipeServer(t, Limits{CommandTimeout: 5 * time.Minute})
+				c := p.dial(t)
+				c.play(envelope)
+				began := time.Now()
+				for range 4 {
+					time.Sleep(time.Minute)
+					c.play(step)
+				}
+				c.play("< 421 4.4.2 timeout waiting for command\nCLOSED")
+				if took := time.Since(began); took != 5*time.Minute {
+					t.Errorf("after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// Small chunks do not extend the deadline of a message's text.
+func TestChunksThatTrickleTimeOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{TextTimeout: time.Minute})
+		c := p.dial(t)
+		c.play(envelope)
+		began := time.Now()
+		for range 5 {
+			c.send("BDAT 1\r\n")
+			time.Sleep(10 * time.Second)
+			c.play("> x\\-\n< 250 *")
+		}
+		c.send("BDAT 1\r\n")
+		c.play("< 421 4.4.2 timeout receiving message\nCLOSED")
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("after %v", took)
+		}
+	})
+}
+
 func TestASessionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: 5 * time.Minute, SessionTime: 10 * time.Minute})

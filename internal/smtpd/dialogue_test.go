@@ -247,4 +247,5 @@ func (c *client) closed() {
 	if err := c.ExpectEnd(); err != nil {
 		c.t.Fatal(err)
 	}
+	c.Conn.Close()
 }

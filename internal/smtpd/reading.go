@@ -31,7 +31,7 @@ func (s *session) readCommand() ([]byte, error) {
 		}
 	}
 	s.await()
-	defer s.idle.Store(false)
+	defer s.awaited(time.Now())
 	if first, err := s.in.Peek(1); err != nil {
 		return nil, err
 	} else if s.tls == nil && first[0] == tlsrecord.Handshake {
@@ -50,13 +50,22 @@ func (s *session) readCommand() ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// await sets the deadline for a command. While the server drains, it has passed already
-// outside of a message.
+// await sets the deadline for a command: within a message, for all its commands together,
+// since it has a connection to the next hop. While the server drains, the deadline has
+// passed already outside of a message.
 func (s *session) await() {
 	s.idle.Store(s.phase == betweenMessages)
-	s.timed.start(s.setup.Limits.CommandTimeout, 0)
+	s.timed.start(s.setup.Limits.CommandTimeout-s.spent, 0)
 	if s.draining.Load() && s.idle.Load() {
 		s.conn.SetReadDeadline(longAgo)
+	}
+}
+
+// awaited ends await, which began at a time.
+func (s *session) awaited(since time.Time) {
+	s.idle.Store(false)
+	if s.phase != betweenMessages {
+		s.spent += time.Since(since)
 	}
 }
 
@@ -94,9 +103,9 @@ func (s *session) readFailed(err error) {
 	case errors.Is(err, errBareLF):
 		s.hangUp(smtp.NewReply(500, "5.5.2", "command line must end in CRLF, not LF"), "bare LF in command")
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.draining.Load():
-		s.hangUp(smtp.NewReply(421, "4.3.2", "server shutting down, try again later"), "drained")
+		s.leave(smtp.NewReply(421, "4.3.2", "server shutting down, try again later"), "drained")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.hangUp(smtp.NewReply(421, "4.4.2", "timeout waiting for command"), "timeout")
+		s.leave(smtp.NewReply(421, "4.4.2", "timeout waiting for command"), "timeout")
 	case errors.Is(err, errTLSTooEarly):
 		s.hangUp(smtp.NewReply(500, "5.5.1", "TLS starts after EHLO and STARTTLS on this port"), "TLS without STARTTLS")
 	case errors.Is(err, io.EOF):

@@ -20,8 +20,14 @@ type pendingReply struct {
 	then    func(smtp.Reply) // called before the reply is written
 }
 
-// hangUp replies and ends the session.
+// hangUp replies and ends the session. The sender may be sending something.
 func (s *session) hangUp(reply smtp.Reply, end string) {
+	s.leave(reply, end)
+	s.hungUp = true
+}
+
+// leave is hangUp where the sender is silent.
+func (s *session) leave(reply smtp.Reply, end string) {
 	s.writePending()
 	if s.end == "" {
 		s.reply(reply)
@@ -46,11 +52,11 @@ func (s *session) put(c command, reply smtp.Reply) {
 		s.errors++
 	}
 	if reply.Code == 421 { // RFC 5321, Section 3.8: the connection closes now
-		s.end = reply.String()
+		s.end, s.hungUp = reply.String(), true
 	}
 	if s.errors > s.setup.Limits.Errors {
 		s.write(smtp.NewReply(421, "4.7.0", "too many errors"))
-		s.end = "too many errors"
+		s.end, s.hungUp = "too many errors", true
 	}
 }
 

@@ -64,14 +64,16 @@ type session struct {
 	idle     atomic.Bool // waiting for a command outside of a message
 	draining atomic.Bool
 
-	commands, errors int    // since the session began
-	refused          int    // commands with a 5xx reply
-	deferred         int    // commands with a 4xx reply
-	texts            int    // message texts received, accepted or not
-	messages         int    // messages acknowledged
-	acknowledged     int    // their recipients
-	bytes            int64  // of message text received, accepted or not
-	end              string // how the session ended; empty while it runs
+	commands, errors int           // since the session began
+	refused          int           // commands with a 5xx reply
+	deferred         int           // commands with a 4xx reply
+	texts            int           // message texts received, accepted or not
+	messages         int           // messages acknowledged
+	acknowledged     int           // their recipients
+	bytes            int64         // of message text received, accepted or not
+	spent            time.Duration // waiting for commands in the current message
+	hungUp           bool          // the server ends the session while the sender may be sending
+	end              string        // how the session ended; empty while it runs
 	err              error
 }
 
@@ -124,6 +126,9 @@ func (s *session) serve(implicit bool) {
 		s.step()
 	}
 	s.flush()
+	if s.hungUp {
+		s.linger()
+	}
 }
 
 // use makes the session read and write conn.
@@ -167,6 +172,7 @@ func (s *session) reset() {
 	s.mail = smtp.Mail{}
 	s.recipients = nil
 	s.asked = 0
+	s.spent = 0
 }
 
 // step reads and executes one command.

@@ -44,7 +44,7 @@ type Limits struct {
 	Errors      int   // refused commands per session
 	Hops        int   // Received fields of a message; more mean a mail loop
 
-	CommandTimeout   time.Duration // for a whole command line
+	CommandTimeout   time.Duration // for a whole command line, and for all of a message together
 	TextTimeout      time.Duration // for each 32 KiB of a message
 	WriteTimeout     time.Duration // for writing a reply
 	HandshakeTimeout time.Duration // for a whole TLS handshake

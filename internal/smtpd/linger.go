@@ -1,0 +1,51 @@
+package smtpd
+
+import "time"
+
+// Bounds of a lingering close, in the manner of nginx: for the whole of it, for a silence,
+// and for the bytes, in maximum messages.
+const (
+	lingerTime     = time.Minute
+	lingerSilence  = 5 * time.Second
+	lingerMessages = 4
+)
+
+// linger waits until the sender closes, after the last reply: it may still be sending.
+// A connection that is closed while bytes are unread is reset (RFC 2525, Section 2.17), and
+// the reset can overtake the reply. The sender would try again for days. So only the
+// sending side is closed at first.
+func (s *session) linger() {
+	half, ok := s.raw.(interface{ CloseWrite() error })
+	if !ok || s.server.isDraining() {
+		return
+	}
+	s.closeHop()
+	if over, ok := s.conn.(interface{ CloseWrite() error }); ok && s.tls != nil {
+		over.CloseWrite() // close_notify
+	}
+	half.CloseWrite()
+	s.idle.Store(true) // drain ends the wait
+	n, ended := s.skip(time.Now().Add(lingerTime), lingerMessages*s.setup.Limits.MessageSize)
+	s.server.admission.AddBytes(s.network, s.setup.Limits.Quotas, n)
+	if !ended && s.err == nil {
+		s.err = errEndless
+	}
+}
+
+// skip reads what the sender sends, without decrypting it. It reports whether there is no
+// more.
+func (s *session) skip(until time.Time, most int64) (n int64, ended bool) {
+	buffer := make([]byte, bufferSize)
+	for n < most && time.Now().Before(until) {
+		s.raw.SetReadDeadline(time.Now().Add(lingerSilence))
+		if s.draining.Load() {
+			return n, true
+		}
+		got, err := s.raw.Read(buffer)
+		n += int64(got)
+		if err != nil {
+			return n, true
+		}
+	}
+	return n, false
+}

@@ -1,0 +1,98 @@
+package smtpd
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postern/internal/testsmtp"
+)
+
+// A sender that reads no reply before it has sent everything gets the reply all the same: it
+// would try again for days after a reset.
+func TestRepliesSurviveWhatTheSenderStillSends(t *testing.T) {
+	const size = 100_000
+	text := func(n int) string { return strings.Repeat(strings.Repeat("x", 98)+"\r\n", n*size/100) }
+	inMessage := strings.TrimSuffix(toText, "\n> DATA\n< 250 *\n< 250 *\n< 354 *") + "\n< 250 *\n< 250 *"
+	for name, test := range map[string]struct{ begin, send, want, end string }{
+		"twice the message size":    {toText, text(2) + ".\r\n", "< 552 5.3.4 *\n> QUIT\n< 221 *", "quit"},
+		"five times":                {toText, text(5) + ".\r\n", "< 552 5.3.4 *\nCLOSED", "sender kept sending refused message"},
+		"one chunk":                 {inMessage, fmt.Sprintf("BDAT %d LAST\r\n", 5*size) + text(5), "< 552 5.3.4 *\nCLOSED", "sender kept sending refused message"},
+		"a chunk at the wrong time": {"< 220 *\n> EHLO a\n< 250 *", fmt.Sprintf("BDAT %d LAST\r\n", 5*size) + text(5), "< 503 5.5.1 *\nCLOSED", "sender kept sending refused message"},
+		"a chunk without a size":    {inMessage, "BDAT LAST\r\n" + text(4), "< 501 5.5.4 *\nCLOSED", "bad BDAT"},
+		"a bare LF in a long text":  {toText, "a\n.\r\n" + text(4), "< 550 5.6.0 *\nCLOSED", "message refused: smtp: LF without CR in message"},
+		"an endless command":        {"< 220 *", strings.Repeat("x", 4*size), "< 500 5.5.2 *\nCLOSED", "command too long"},
+		"a web form":                {"< 220 *", "POST / HTTP/1.1\r\n" + text(4), "< 421 4.7.0 *\nCLOSED", "HTTP request"},
+		"too many errors at once":   {"< 220 *", strings.Repeat("NONSENSE\r\n", 4*size/10), strings.Repeat("< 500 *\n", 21) + "< 421 4.7.0 *\nCLOSED", "too many errors"},
+		"a message after too many":  {"< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n< 250 *", "MAIL FROM:<>\r\n" + text(4), "< 421 4.7.0 *\nCLOSED", "421 4.7.0 too many messages in one session; reconnect for more"},
+	} {
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, TLS %v", name, secure), func(t *testing.T) {
+				t.Parallel()
+				s := startServer(t, func(set *Settings, _ *memoryHop) {
+					set.Limits.MessageSize, set.Limits.Messages, set.Limits.CommandLine = size, 1, 1000
+				})
+				c := s.dial(t)
+				begin := test.begin
+				if secure {
+					c.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS")
+					begin = strings.TrimPrefix(begin, "< 220 *")
+				}
+				c.play(begin)
+				c.send(test.send)
+				c.play(test.want)
+				c.Conn.Close()
+				if r := s.result(); r.End != test.end {
+					t.Errorf("the session ended with %q, %v", r.End, r.Err)
+				}
+			})
+		}
+	}
+}
+
+// halfConn is a pipe whose sending side can be closed alone, as that of TCP.
+type halfConn struct{ net.Conn }
+
+func (c halfConn) CloseWrite() error { return nil }
+
+// A sender that is refused and then stays, silent or not, is disconnected soon.
+func TestLingeringEnds(t *testing.T) {
+	for _, test := range []struct {
+		pause, within time.Duration
+	}{{10 * time.Second, 5 * time.Second}, {time.Second, time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPipeServer(t, Limits{})
+			ours, theirs := net.Pipe()
+			p.start(halfConn{ours}, false)
+			c := &client{testsmtp.New(theirs), t}
+			c.play("< 220 *\n> GET / HTTP/1.1\n< 421 4.7.0 *")
+			began := time.Now()
+			defer trickle(c, "x", test.pause)()
+			io.Copy(io.Discard, c.Conn)
+			if took := time.Since(began); took != test.within {
+				t.Errorf("a byte every %v: disconnected after %v", test.pause, took)
+			}
+		})
+	}
+}
+
+// Shutdown does not wait for a sender that was refused already.
+func TestShutdownEndsLingering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{})
+		ours, theirs := net.Pipe()
+		p.start(halfConn{ours}, false)
+		c := &client{testsmtp.New(theirs), t}
+		c.play("< 220 *\n> GET / HTTP/1.1\n< 421 4.7.0 *")
+		synctest.Wait()
+		began := time.Now()
+		if err := p.Shutdown(t.Context()); err != nil || time.Since(began) != 0 {
+			t.Errorf("%v, after %v", err, time.Since(began))
+		}
+		c.play("CLOSED")
+	})
+}
