@@ -82,6 +82,7 @@ func TestParseMailRejectsWhatExceedsItsLimits(t *testing.T) {
 		"1000 parts in one another": strings.NewReader(nested.String()),
 		"1000 mails in one another": strings.NewReader(strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 1000)),
 		"no end":                    endless{},
+		"500,001 lines":             strings.NewReader("A: b\r\n" + strings.Repeat("\r\n", 500_000)),
 		"a gzip of a gigabyte":      io.MultiReader(strings.NewReader("Content-Type: application/tlsrpt+gzip\r\n\r\n"), bytes.NewReader(bomb(t))),
 	} {
 		m, err := ParseMail(mail)

@@ -19,6 +19,10 @@ import (
 const MaxMailSize = 12 << 20
 
 const (
+	// maxLines bounds the lines of a message, since each takes as long as some 30 bytes, and a
+	// header field longer. The largest report has 165,000.
+	maxLines = 500_000
+
 	maxParts      = 100 // a report has 3, a forwarded one a few more
 	maxPartDepth  = 8
 	maxCandidates = 4 // parts that look like a report and are not
@@ -41,8 +45,8 @@ type Mail struct {
 	Warnings []Warning
 }
 
-// ParseMail reads a message of at most [MaxMailSize] bytes and returns the first report
-// in it. It finds the report by its content, at any level of nesting, whatever its file
+// ParseMail reads a message of at most [MaxMailSize] bytes and 500,000 lines, and returns the
+// first report in it. It finds the report by its content, at any level of nesting, whatever its file
 // name, media type and encoding.
 //
 // The error wraps [ErrNotReport], [ErrTooLarge] or the error of r.
@@ -50,6 +54,9 @@ func ParseMail(r io.Reader) (*Mail, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxMailSize+1))
 	if err == nil && len(data) > MaxMailSize {
 		err = fmt.Errorf("more than %d bytes: %w", MaxMailSize, ErrTooLarge)
+	}
+	if err == nil && bytes.Count(data, []byte("\n")) > maxLines {
+		err = fmt.Errorf("more than %d lines: %w", maxLines, ErrTooLarge)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tlsrpt: reading mail: %w", err)

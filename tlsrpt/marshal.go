@@ -16,13 +16,15 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	for i, p := range r.Policies {
 		policies[i] = p.members()
 	}
-	return json.Marshal(withExtra(r.Extra,
+	var b bytes.Buffer
+	err := withExtra(r.Extra,
 		member{name: "organization-name", value: r.Organization},
 		nested("date-range", r.Extra, optional("start-datetime", formatTime(r.Start)), optional("end-datetime", formatTime(r.End))),
 		optional("contact-info", r.Contact),
 		member{name: "report-id", value: r.ID},
 		member{name: "policies", value: policies},
-	))
+	).appendTo(&b)
+	return b.Bytes(), err
 }
 
 func (p PolicyResult) members() members {
@@ -127,26 +129,44 @@ func withExtra(extra Extra, known ...member) members {
 	return all
 }
 
-// MarshalJSON implements [json.Marshaler].
-func (m members) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
+// appendTo appends the object as JSON. It does not go through encoding/json, which would check
+// and copy each object once for every object around it.
+func (m members) appendTo(b *bytes.Buffer) error {
 	b.WriteByte('{')
 	for i, one := range m {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		name, err := json.Marshal(one.name)
-		if err != nil {
-			return nil, err
+		if err := appendValue(b, one.name); err != nil {
+			return err
 		}
-		value, err := json.Marshal(one.value)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(name)
 		b.WriteByte(':')
-		b.Write(value)
+		if err := appendValue(b, one.value); err != nil {
+			return err
+		}
 	}
 	b.WriteByte('}')
-	return b.Bytes(), nil
+	return nil
+}
+
+func appendValue(b *bytes.Buffer, value any) error {
+	switch value := value.(type) {
+	case members:
+		return value.appendTo(b)
+	case []members:
+		b.WriteByte('[')
+		for i, one := range value {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if err := one.appendTo(b); err != nil {
+				return err
+			}
+		}
+		b.WriteByte(']')
+		return nil
+	}
+	text, err := json.Marshal(value)
+	b.Write(text)
+	return err
 }

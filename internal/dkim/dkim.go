@@ -6,7 +6,7 @@
 // this package: other verifiers compare it with the present time.
 //
 //	verifier := dkim.Verifier{LookupTXT: net.DefaultResolver.LookupTXT, Service: "tlsrpt"}
-//	for _, signature := range verifier.Verify(ctx, message, received) {
+//	for _, signature := range verifier.LookUpKeys(ctx, message, received).Verify() {
 //		if signature.Err == nil {
 //			// signature.Domain takes responsibility for the message
 //		}
@@ -19,9 +19,11 @@
 //
 // # Limits
 //
-// The message is in memory. A header of more than 64 KiB or 1,000 lines is an error. Of the
-// signatures the first [MaxSignatures] are verified, each with one DNS query. The body is hashed
-// once for each canonicalization, and RSA keys have at most 4,096 bits.
+// The message is in memory. A header of more than 64 KiB or 1,000 lines is an error, and so is a
+// body of more than 500,000 lines. Of the signatures the first [MaxSignatures] are verified, each
+// with one DNS query. The body is hashed once for each canonicalization, and RSA keys have at most
+// 4,096 bits. Looking up the keys waits for DNS and takes little processor time; verifying waits
+// for nothing.
 package dkim
 
 import (
@@ -63,54 +65,89 @@ type Signature struct {
 	Err     error     // nil if the signature is valid
 }
 
-// Verify verifies the signatures of a message that was received at a time. It returns them in
-// the order of the header. Lines may end in LF, as in a mailbox. It calls LookupTXT for
-// several signatures at once.
-func (v Verifier) Verify(ctx context.Context, message []byte, received time.Time) []Signature {
-	header, text, err := split(message)
+// A Message is a message whose keys were looked up.
+type Message struct {
+	header     []field
+	body       []byte
+	signatures []signature
+	err        error // it exceeds a limit
+}
+
+// LookUpKeys reads the signatures of a message that was received at a time, and looks up their
+// keys, several at once. Lines may end in LF, as in a mailbox. The message must not change
+// until it is verified.
+func (v Verifier) LookUpKeys(ctx context.Context, message []byte, received time.Time) Message {
+	header, body, err := split(message)
 	if err != nil {
-		return []Signature{{Err: err}}
+		return Message{err: err}
 	}
-	body := newBodyHashes(text)
-	var fields []field
+	if bytes.Count(body, []byte("\n")) > maxBodyLines {
+		return Message{err: errTooManyLines}
+	}
+	m := Message{header: header, body: body}
 	for _, f := range header {
-		if f.is("DKIM-Signature") && len(fields) < MaxSignatures {
-			fields = append(fields, f)
+		if f.is("DKIM-Signature") && len(m.signatures) < MaxSignatures {
+			m.signatures = append(m.signatures, signature{field: f})
 		}
 	}
-	all := make([]Signature, len(fields))
-	var verifications sync.WaitGroup // at once, since each waits for DNS
-	for i, f := range fields {
-		verifications.Go(func() {
-			defer func() { // a bug here must not stop the server
-				if cause := recover(); cause != nil {
-					all[i] = Signature{Err: fmt.Errorf("panic: %v", cause)}
+	var lookups sync.WaitGroup
+	for i := range m.signatures {
+		s := &m.signatures[i]
+		lookups.Go(func() {
+			s.guard(func() error {
+				if err := s.parse(); err != nil {
+					return err
 				}
-			}()
-			s, err := parseSignature(f)
-			if err == nil {
-				err = v.verify(ctx, s, header, body, received)
-			}
-			all[i] = Signature{s.domain, s.expires, err}
+				return v.prepare(ctx, s, received)
+			})
 		})
 	}
-	verifications.Wait()
+	lookups.Wait()
+	return m
+}
+
+// Verify verifies the signatures, and returns them in the order of the header.
+func (m Message) Verify() []Signature {
+	if m.err != nil {
+		return []Signature{{Err: m.err}}
+	}
+	body := newBodyHashes(m.body)
+	all := make([]Signature, len(m.signatures))
+	for i := range m.signatures {
+		s := &m.signatures[i]
+		if s.err == nil {
+			s.guard(func() error { return s.verify(m.header, body) })
+		}
+		all[i] = Signature{s.domain, s.expires, s.err}
+	}
 	return all
 }
 
-// verify follows RFC 6376, Section 6.1.
-func (v Verifier) verify(ctx context.Context, s signature, header []field, body bodyHashes, received time.Time) error {
+// guard keeps the error of do. A bug here must not stop the server.
+func (s *signature) guard(do func() error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.err = fmt.Errorf("panic: %v", cause)
+		}
+	}()
+	s.err = do()
+}
+
+// prepare follows RFC 6376, Section 6.1.2.
+func (v Verifier) prepare(ctx context.Context, s *signature, received time.Time) (err error) {
 	if !s.expires.IsZero() && received.After(s.expires) {
 		return fmt.Errorf("it expired at %s, and the message was received at %s", formatTime(s.expires), formatTime(received))
 	}
-	k, err := v.key(ctx, s)
-	if err != nil {
-		return err
-	}
+	s.key, err = v.key(ctx, s)
+	return err
+}
+
+// verify follows RFC 6376, Section 6.1.3.
+func (s *signature) verify(header []field, body bodyHashes) error {
 	if sum := body.of(s); !bytes.Equal(sum, s.hash) {
 		return errors.New("the body was changed: its hash differs")
 	}
-	if !k.verifies(s.headerHash(header), s.signed) {
+	if !s.key.verifies(s.headerHash(header), s.signed) {
 		return errors.New("the header was changed, or another key signed it")
 	}
 	return nil
@@ -118,8 +155,8 @@ func (v Verifier) verify(ctx context.Context, s signature, header []field, body 
 
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// key looks up the key of a signature (RFC 6376, Section 6.1.2).
-func (v Verifier) key(ctx context.Context, s signature) (key, error) {
+// key looks up the key of a signature.
+func (v Verifier) key(ctx context.Context, s *signature) (key, error) {
 	records, err := v.LookupTXT(ctx, s.selector+"._domainkey."+s.domain)
 	var dns *net.DNSError
 	isDNS := errors.As(err, &dns)
@@ -161,44 +198,50 @@ const (
 	maxHeaderLines = 1000
 )
 
-var errHeaderTooLarge = fmt.Errorf("the header has more than %d KiB or %d lines", maxHeader>>10, maxHeaderLines)
+// maxBodyLines bounds the lines of a body, since each costs as much as some 30 bytes. A report of 12
+// MiB in base64 has 165,000.
+const maxBodyLines = 500_000
 
-// split returns the header and the body of a message, all lines with CRLF.
+var (
+	errHeaderTooLarge = fmt.Errorf("the header has more than %d KiB or %d lines", maxHeader>>10, maxHeaderLines)
+	errTooManyLines   = fmt.Errorf("the body has more than %d lines", maxBodyLines)
+)
+
+// split returns the header and the body of a message. It reads no more than the header.
 func split(message []byte) (header []field, body []byte, err error) {
-	message = withCRLF(message)
-	if body, empty := bytes.CutPrefix(message, []byte("\r\n")); empty {
-		return nil, body, nil
-	}
-	rest, body, _ := bytes.Cut(message, []byte("\r\n\r\n"))
-	if len(rest) > maxHeader || bytes.Count(rest, []byte("\r\n")) >= maxHeaderLines {
-		return nil, nil, errHeaderTooLarge
-	}
-	for len(rest) > 0 {
-		line, next, _ := bytes.Cut(rest, []byte("\r\n"))
-		end := len(line)
-		for len(next) > 0 && (next[0] == ' ' || next[0] == '\t') {
-			line, next, _ = bytes.Cut(next, []byte("\r\n"))
-			end += len("\r\n") + len(line)
+	var text []byte // the header with CRLF
+	var starts []int
+	for lines := 1; len(message) > 0; lines++ {
+		line, rest := cutLine(message)
+		if message = rest; len(line) == 0 {
+			break
 		}
-		header = append(header, field(rest[:end]))
-		rest = next
+		if lines > maxHeaderLines || len(text)+len(line) > maxHeader {
+			return nil, nil, errHeaderTooLarge
+		}
+		if line[0] != ' ' && line[0] != '\t' || lines == 1 {
+			starts = append(starts, len(text))
+		}
+		text = append(append(text, line...), "\r\n"...)
 	}
-	return header, body, nil
+	for i, start := range starts {
+		end := len(text)
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		header = append(header, field(text[start:end-len("\r\n")]))
+	}
+	return header, message, nil
 }
 
-// withCRLF returns a text with CRLF in place of each LF without a CR before it.
-func withCRLF(text []byte) []byte {
-	if bytes.Count(text, []byte("\n")) == bytes.Count(text, []byte("\r\n")) {
-		return text
+// cutLine cuts a text after its first line, and returns the line without the CRLF or LF at its
+// end.
+func cutLine(text []byte) (line, rest []byte) {
+	line, rest, ended := bytes.Cut(text, []byte("\n"))
+	if ended {
+		line = bytes.TrimSuffix(line, []byte("\r"))
 	}
-	fixed := make([]byte, 0, len(text)+bytes.Count(text, []byte("\n")))
-	for i, b := range text {
-		if b == '\n' && (i == 0 || text[i-1] != '\r') {
-			fixed = append(fixed, '\r')
-		}
-		fixed = append(fixed, b)
-	}
-	return fixed
+	return line, rest
 }
 
 // A tag is a tag of a signature or of a key record (RFC 6376, Section 3.2).

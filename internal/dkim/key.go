@@ -92,7 +92,7 @@ func (k *key) parsePublic(data []byte) error {
 }
 
 // check checks that the key is for a signature and a service.
-func (k key) check(s signature, service string) error {
+func (k key) check(s *signature, service string) error {
 	switch {
 	case k.algorithm != s.algorithm:
 		return fmt.Errorf("the key is of type %s, the signature of type %.40q", k.algorithm, s.algorithm)

@@ -21,9 +21,9 @@ import (
 // without a type is for all services.
 const reportService = "tlsrpt"
 
-// verifySignatures verifies the DKIM signatures of a message as of its receipt.
-func verifySignatures(ctx context.Context, keys keyLookup, mail []byte, received receipt) []dkim.Signature {
-	return dkim.Verifier{LookupTXT: keys.within(keyTimeout), Service: reportService}.Verify(ctx, mail, received.at)
+// lookUpKeys looks up the keys of a message's signatures, to verify them as of its receipt.
+func lookUpKeys(ctx context.Context, keys keyLookup, mail []byte, received receipt) dkim.Message {
+	return dkim.Verifier{LookupTXT: keys.within(keyTimeout), Service: reportService}.LookUpKeys(ctx, mail, received.at)
 }
 
 // A verdict says whether a report was sent by its submitter.

@@ -18,7 +18,7 @@ var october = testreport.Report{
 func verifiedMail(t *testing.T, keys keyLookup, mail string) (ledger.Report, bool, error) {
 	t.Helper()
 	received := receipt{at: time.Now()}
-	return parseMail([]byte(mail), verifySignatures(t.Context(), keys, []byte(mail), received), received)
+	return parseMail([]byte(mail), lookUpKeys(t.Context(), keys, []byte(mail), received).Verify(), received)
 }
 
 func TestOnlyASignatureOfTheSubmitterVerifiesAReport(t *testing.T) {

@@ -139,7 +139,7 @@ func (f FileReader) mailEntry(ctx context.Context, name string, mailbox receipt,
 	e := Entry{Name: name, Err: err}
 	if err == nil {
 		received := receiptOf(mail, mailbox, time.Now())
-		e.Report, _, e.Err = parseMail(mail, verifySignatures(ctx, f.keys, mail, received), received)
+		e.Report, _, e.Err = parseMail(mail, lookUpKeys(ctx, f.keys, mail, received).Verify(), received)
 	}
 	return e.complete()
 }

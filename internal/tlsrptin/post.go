@@ -2,6 +2,7 @@ package tlsrptin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -65,15 +66,13 @@ func (rc *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if !rc.admission.AllowStart(admission.Network(from.Addr().Unmap()), postLimits) {
 		return http.StatusTooManyRequests, "too many reports, try again later"
 	}
-	body := &buffer{memory: rc.memory}
+	client := from.Addr().Unmap()
+	body := rc.posts.buffer(client, MaxBody)
 	defer body.release()
 	if _, err := io.Copy(body, http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
 		return rc.answerTo(err)
 	}
-	if body.err != nil {
-		return rc.answerTo(body.err)
-	}
-	added, err := rc.storeBody(ctx, body.bytes, from.Addr().Unmap())
+	added, err := rc.storeBody(ctx, body, client)
 	switch {
 	case err != nil:
 		return rc.answerTo(err)
@@ -100,22 +99,25 @@ func isReportType(contentType string) bool {
 }
 
 // storeBody parses and stores a report. A POST has no signature.
-func (rc *Receiver) storeBody(ctx context.Context, body []byte, from netip.Addr) (ledger.AddedReport, error) {
-	if err := rc.acquireParser(ctx); err != nil {
-		return ledger.AddedReport{}, err
-	}
-	defer rc.releaseParser()
-	report, err := tlsrpt.Parse(bytes.NewReader(body))
-	if err != nil {
-		return ledger.AddedReport{}, err
-	}
-	r, err := newReport(report)
-	if err != nil {
-		return ledger.AddedReport{}, err
-	}
-	r.Via, r.Verdict, r.Address, r.At = ledger.ByHTTPS, "received by HTTPS, which has no signature", from, time.Now()
-	warnIfInFuture(&r)
-	return rc.add(ctx, r)
+func (rc *Receiver) storeBody(ctx context.Context, body *buffer, client netip.Addr) (added ledger.AddedReport, err error) {
+	busy := rc.parsing.do(ctx, body.from, func() {
+		var content []byte
+		if content, err = body.use(); err != nil {
+			return
+		}
+		var report *tlsrpt.Report
+		if report, err = tlsrpt.Parse(bytes.NewReader(content)); err != nil {
+			return
+		}
+		var r ledger.Report
+		if r, err = newReport(report); err != nil {
+			return
+		}
+		r.Via, r.Verdict, r.Address, r.At = ledger.ByHTTPS, "received by HTTPS, which has no signature", client, time.Now()
+		warnIfInFuture(&r)
+		added, err = rc.add(ctx, r)
+	})
+	return added, cmp.Or(busy, err)
 }
 
 // answerTo returns the answer for an error.
@@ -126,6 +128,8 @@ func (rc *Receiver) answerTo(err error) (status int, text string) {
 		return http.StatusRequestEntityTooLarge, "report too large"
 	case errors.Is(err, tlsrpt.ErrNotReport):
 		return http.StatusBadRequest, safetext.Shorten(strings.TrimPrefix(err.Error(), "tlsrpt: "), maxErrorText)
+	case errors.Is(err, errTooSlow):
+		return http.StatusServiceUnavailable, "report " + errTooSlow.Error()
 	case errors.Is(err, errBusy):
 		return http.StatusServiceUnavailable, "too many reports at once, try again later"
 	case errors.Is(err, io.ErrUnexpectedEOF):

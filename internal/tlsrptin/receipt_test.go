@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/nexthop"
 	"postern/internal/testreport"
 )
 
@@ -85,12 +86,13 @@ func TestMailIsJudgedAsOfItsReceiptAlsoLater(t *testing.T) {
 	s := newTestReceiver(t, Settings{Resolver: testreport.Resolver(t, signer.KeyRecord(""))})
 	mail := []byte(signer.Sign(t, october.Mail()))
 	for at, verified := range map[time.Time]bool{signer.Expires.Add(-time.Minute): true, time.Now(): false} {
-		content := &buffer{memory: s.memory}
-		content.Write(mail)
-		if _, err := s.storeMail(t.Context(), message{content, "7Q2F", netip.MustParseAddr("192.0.2.7"), at}, true); err != nil {
+		m := s.newMessage(nexthop.Sender{SessionID: "7Q2F", Addr: netip.MustParseAddrPort("192.0.2.7:4711")})
+		m.at = at
+		m.Write(mail)
+		if _, err := s.storeMail(t.Context(), m, true); err != nil {
 			t.Fatal(err)
 		}
-		content.release()
+		m.release()
 		stored := s.reports()
 		if r := stored[len(stored)-1]; r.Verified != verified || strings.Contains(r.Verdict, "judged as of") {
 			t.Errorf("received at %v: verified %v, %q", at, r.Verified, r.Verdict)

@@ -14,15 +14,18 @@
 //
 // # Limits
 //
-// Reports that are being received use at most 64 MiB together, a message at most
-// [tlsrpt.MaxMailSize]. Two reports are parsed at a time. Reports beyond these limits are
-// refused or, if they have been delivered to the next hop, not stored.
+// Mail that is being received or waits to be read uses at most 48 MiB, POSTs 32 MiB, a message at
+// most [tlsrpt.MaxMailSize]. It has five minutes to arrive. When either room is full, the
+// client's network that holds most makes room for others, and networks take turns: two reports
+// are verified and parsed at a time. Reports beyond these limits are refused or, if they have
+// been delivered to the next hop, not stored.
 package tlsrptin
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -64,23 +67,24 @@ type Receiver struct {
 	store     Store
 	log       *slog.Logger
 
-	memory    *memoryBudget
-	parsing   chan struct{} // has an element for each report that is being parsed
-	admission *admission.Limiter
+	mail, posts *room
+	reading     *turns // of messages: they wait for DNS most of the time
+	parsing     *turns
+	admission   *admission.Limiter
 
-	queue   chan message
-	close   sync.Once
-	closing chan struct{}
+	mu      sync.Mutex
+	closed  bool
+	pending sync.WaitGroup  // the messages that the next hop has accepted
+	running context.Context // until they have to end
 	stop    context.CancelFunc
-	workers sync.WaitGroup
 }
 
 const (
-	maxMemory  = 64 << 20
-	maxParsing = 2  // parsing and storing one report takes up to 100 MiB
-	maxQueued  = 64 // messages
-	maxWorkers = 8  // they wait for DNS most of the time
+	maxReading = 32
+	maxParsing = 2 // parsing and storing one report takes up to 100 MiB
 )
+
+var errStopping = errors.New("the server stops")
 
 // New returns a Receiver that stores reports in store.
 func New(s Settings, store Store, log *slog.Logger) *Receiver {
@@ -90,29 +94,27 @@ func New(s Settings, store Store, log *slog.Logger) *Receiver {
 		keys:      newKeyLookup(s.Resolver),
 		store:     store,
 		log:       log,
-		memory:    &memoryBudget{free: maxMemory},
-		parsing:   make(chan struct{}, maxParsing),
+		mail:      newRoom(mailRoom),
+		posts:     newRoom(postRoom),
+		reading:   newTurns(maxReading),
+		parsing:   newTurns(maxParsing),
 		admission: admission.New(),
-		queue:     make(chan message, maxQueued),
-		closing:   make(chan struct{}),
 	}
 	for _, address := range s.Addresses {
 		rc.addresses[smtp.FoldMailbox(address)] = true
 	}
-	var ctx context.Context
-	ctx, rc.stop = context.WithCancel(context.Background())
-	for range maxWorkers {
-		rc.workers.Go(func() { rc.work(ctx) })
-	}
+	rc.running, rc.stop = context.WithCancel(context.Background())
 	return rc
 }
 
-// Close stores the queued reports until ctx ends.
+// Close stores the reports that the next hop has accepted until ctx ends.
 func (rc *Receiver) Close(ctx context.Context) {
-	rc.close.Do(func() { close(rc.closing) })
+	rc.mu.Lock()
+	rc.closed = true
+	rc.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
-		rc.workers.Wait()
+		rc.pending.Wait()
 		close(done)
 	}()
 	select {
@@ -121,18 +123,6 @@ func (rc *Receiver) Close(ctx context.Context) {
 	}
 	rc.stop()
 }
-
-// acquireParser waits until another report may be parsed.
-func (rc *Receiver) acquireParser(ctx context.Context) error {
-	select {
-	case rc.parsing <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return errBusy
-	}
-}
-
-func (rc *Receiver) releaseParser() { <-rc.parsing }
 
 // storeTimeout bounds the wait for the disk.
 const storeTimeout = 30 * time.Second
