@@ -68,11 +68,30 @@ type Server struct {
 	web       *web.Server
 	dashboard *dashboardServer // nil: there is none
 	failed    chan error       // of a listener
+	data      *os.File         // the data folder, locked
 }
 
 // New assembles a server. It creates the data folder, the ledger and, where
-// none is configured, a self-signed certificate. A reload sets level.
+// none is configured, a self-signed certificate. No other server can use the
+// folder until Close. A reload sets level.
 func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, error) {
+	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	data, err := lockData(c.Data, log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := assemble(c, log, level)
+	if err != nil {
+		data.Close()
+		return nil, err
+	}
+	s.data = data
+	return s, nil
+}
+
+func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, error) {
 	s := &Server{config: c, log: log, level: level, failed: make(chan error, 1)}
 	var err error
 	s.acme = newRenewer(c, log)
@@ -84,9 +103,6 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 	}
 	s.tls = &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12}
 	if s.hop, err = nextHop(c, log); err != nil {
-		return nil, err
-	}
-	if err := durable.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
 	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, ledger.Options{
@@ -196,7 +212,8 @@ func (s *Server) drain(stop <-chan os.Signal) {
 	s.log.Info("stopped")
 }
 
-// Close stores pending reports and the sender history. It is called after Run.
+// Close stores pending reports and the sender history, and unlocks the data
+// folder. It is called after Run.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), reportDrainTime)
 	defer cancel()
@@ -205,6 +222,7 @@ func (s *Server) Close() {
 	if err := s.observer.Close(); err != nil {
 		s.log.Warn("cannot save all sender history", logkey.Err, err)
 	}
+	s.data.Close()
 }
 
 // notify sends the server's state to systemd, where it runs under systemd.
