@@ -14,7 +14,7 @@ import (
 // measureIdle opens many sessions that send nothing after EHLO, and measures Postern's memory
 // for each.
 func measureIdle(s *testpeer.Scope, p plan, r *result) error {
-	raiseFiles(s, uint64(p.idle)+1000)
+	raiseFiles(s, uint64(2*p.idle)+1000) // Postern reserves one for each next hop
 	cert := testcert.New(s, testcert.Options{})
 	own := startPostern(s, cert, "maildir")
 	before := own.resident(s)

@@ -15,7 +15,8 @@ import (
 	"postern/internal/testpeer"
 )
 
-// posternConfig raises the limits for one network, since all load comes from 127.0.0.0/24, and
+// posternConfig raises the limits for one address, a quarter of its network's, since all load
+// comes from 127.0.0.1, and
 // the size limit for a message of 50 MiB with trace fields. Everything else is the default,
 // including the log at INFO. An earlier revision is started with the same configuration, so it
 // has only keys that both know.
@@ -37,9 +38,9 @@ handshakes = "1000000/s"
 bytes = "100GiB/s"
 
 [limits.network]
-connections = 20000
-handshakes = "1000000/s"
-bytes = "100GiB/s"
+connections = 80000
+handshakes = "4000000/s"
+bytes = "400GiB/s"
 `
 
 // A postern is a running Postern.

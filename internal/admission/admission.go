@@ -1,6 +1,7 @@
-// Package admission limits what clients use of a server, for each network that they
-// connect from and in total: open connections, and the rates of TLS handshakes or
-// requests and of bytes. Its memory is bounded.
+// Package admission limits what clients use of a server: open connections, and the rates
+// of TLS handshakes or requests and of bytes. Each limit is for one address, for the
+// networks around it, and in total, so that no client can use what is meant for all. Its
+// memory is bounded.
 package admission
 
 import (
@@ -9,46 +10,45 @@ import (
 	"time"
 )
 
-// maxNetworks bounds the networks that are counted: when it is reached, idle ones are
-// dropped.
-const maxNetworks = 1 << 16
+// maxNetworks bounds the addresses, networks and wide networks that are counted, each for
+// itself: beyond it, those that used least are forgotten. It is more than the connections
+// that a server of [Quotas] allows by default, since those are never forgotten.
+const maxNetworks = 1 << 14
 
-// Quotas are the limits of a server.
-type Quotas struct {
-	Total      Quota // of all clients together
-	PerNetwork Quota // of one [Network]
-}
+// A scope is what a client is counted with.
+type scope int
 
-// A Quota is what clients may use.
-type Quota struct {
-	Connections int     // open at once
-	Starts      float64 // TLS handshakes or requests per second, with bursts of ten seconds' worth
-	Bytes       float64 // sent by clients per second, with bursts of ten minutes' worth
-}
-
-// Bursts, in seconds of the rate.
 const (
-	startBurst = 10
-	byteBurst  = 600
+	address    scope = iota // an IPv4 address, an IPv6 /64
+	network                 // an IPv4 /24, an IPv6 /48: see [Network]
+	wide                    // an IPv4 /16, an IPv6 /32: what a provider gets from its registry
+	everything              // all clients together
+	scopes
 )
 
-// Network returns the network that an address is counted with: the /24 of an IPv4
-// address, the /48 of an IPv6 address, without its zone. It is the zero Prefix for
-// the zero Addr.
-func Network(addr netip.Addr) netip.Prefix {
-	bits := 48
+// of returns the network that an address is counted with. An IPv6 address counts with its
+// /64, of which a host can use every address.
+func (s scope) of(addr netip.Addr) netip.Prefix {
+	if s == everything {
+		return netip.Prefix{}
+	}
+	bits := [...]int{address: 64, network: 48, wide: 32}[s]
 	if addr = addr.Unmap().WithZone(""); addr.Is4() {
-		bits = 24
+		bits = [...]int{address: 32, network: 24, wide: 16}[s]
 	}
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
+// Network returns the network that an address is counted with: the /24 of an IPv4
+// address, the /48 of an IPv6 address, without its zone. It is the zero Prefix for
+// the zero Addr.
+func Network(addr netip.Addr) netip.Prefix { return network.of(addr) }
+
 // A Limiter counts what clients use. It is safe for concurrent use. Callers pass the
 // quotas with each call, since a reload can change them.
 type Limiter struct {
-	mu       sync.Mutex
-	total    *usage
-	networks map[netip.Prefix]*usage
+	mu   sync.Mutex
+	used [scopes]map[netip.Prefix]*usage
 }
 
 // usage is what clients use now.
@@ -60,96 +60,142 @@ type usage struct {
 
 // New returns a Limiter of an idle server.
 func New() *Limiter {
-	return &Limiter{total: new(usage), networks: make(map[netip.Prefix]*usage)}
+	l := new(Limiter)
+	for s := range l.used {
+		l.used[s] = make(map[netip.Prefix]*usage)
+	}
+	return l
 }
 
-// Connect counts a new connection and reports whether the quotas allow it. If so,
-// Disconnect must follow.
-func (l *Limiter) Connect(from netip.Prefix, q Quotas) bool {
+// Connect counts a new connection. If a quota does not allow it, it returns the limit that
+// was reached. Otherwise it returns nil, and Disconnect must follow.
+func (l *Limiter) Connect(from netip.Addr, q Quotas) *Reached {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	u := l.network(from, q)
-	if l.total.connections >= q.Total.Connections || u.connections >= q.PerNetwork.Connections {
-		return false
+	used := l.find(from, &q)
+	for s, u := range used {
+		if u.connections >= q.of(scope(s)).Connections {
+			return reached(scope(s), from)
+		}
 	}
-	l.total.connections++
-	u.connections++
-	return true
+	for _, u := range used {
+		u.connections++
+	}
+	return nil
 }
 
 // Disconnect counts the end of a connection.
-func (l *Limiter) Disconnect(from netip.Prefix) {
+func (l *Limiter) Disconnect(from netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.total.connections--
-	if u := l.networks[from]; u != nil {
-		u.connections--
+	for s := range scopes {
+		if u := l.used[s][s.of(from)]; u != nil {
+			u.connections--
+		}
 	}
 }
 
-// AllowStart counts a handshake or request and reports whether the quotas allow it.
-func (l *Limiter) AllowStart(from netip.Prefix, q Quotas) bool {
+// AllowStart counts a handshake or request. If a quota does not allow it, it returns the
+// limit that was reached.
+func (l *Limiter) AllowStart(from netip.Addr, q Quotas) *Reached {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, u := time.Now(), l.network(from, q)
-	if !l.total.starts.has(now, q.Total.Starts, startBurst) ||
-		!u.starts.has(now, q.PerNetwork.Starts, startBurst) {
-		return false
+	now, used := time.Now(), l.find(from, &q)
+	for s, u := range used {
+		if !u.starts.has(now, q.of(scope(s)).Starts, startBurst) {
+			return reached(scope(s), from)
+		}
 	}
-	l.total.starts.use(now, q.Total.Starts, 1)
-	u.starts.use(now, q.PerNetwork.Starts, 1)
-	return true
+	for s, u := range used {
+		u.starts.use(now, q.of(scope(s)).Starts, 1)
+	}
+	return nil
 }
 
-// AllowBytes reports whether the quotas allow more bytes.
-func (l *Limiter) AllowBytes(from netip.Prefix, q Quotas) bool {
+// AllowBytes returns the limit that was reached if a quota does not allow more bytes.
+func (l *Limiter) AllowBytes(from netip.Addr, q Quotas) *Reached {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, u := time.Now(), l.network(from, q)
-	return l.total.bytes.has(now, q.Total.Bytes, byteBurst) &&
-		u.bytes.has(now, q.PerNetwork.Bytes, byteBurst)
+	now := time.Now()
+	for s, u := range l.find(from, &q) {
+		if !u.bytes.has(now, q.of(scope(s)).Bytes, byteBurst) {
+			return reached(scope(s), from)
+		}
+	}
+	return nil
 }
 
 // AddBytes counts bytes that were received.
-func (l *Limiter) AddBytes(from netip.Prefix, q Quotas, size int64) {
+func (l *Limiter) AddBytes(from netip.Addr, q Quotas, size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, u := time.Now(), l.network(from, q)
-	l.total.bytes.use(now, q.Total.Bytes, float64(size))
-	u.bytes.use(now, q.PerNetwork.Bytes, float64(size))
-}
-
-func (l *Limiter) network(from netip.Prefix, q Quotas) *usage {
-	u := l.networks[from]
-	if u == nil {
-		if len(l.networks) >= maxNetworks {
-			l.evict(q.PerNetwork)
-		}
-		u = new(usage)
-		l.networks[from] = u
-	}
-	return u
-}
-
-// evict drops idle networks, and if that is not enough, others without a connection,
-// whose rates start at zero again.
-func (l *Limiter) evict(q Quota) {
 	now := time.Now()
-	for prefix, u := range l.networks {
-		u.starts.drain(now, q.Starts)
-		u.bytes.drain(now, q.Bytes)
-		if u.connections == 0 && u.starts.used == 0 && u.bytes.used == 0 {
-			delete(l.networks, prefix)
+	for s, u := range l.find(from, &q) {
+		u.bytes.use(now, q.of(scope(s)).Bytes, float64(size))
+	}
+}
+
+// find returns what is used by all that a client is counted with, from its address to all
+// clients together.
+func (l *Limiter) find(from netip.Addr, q *Quotas) (used [scopes]*usage) {
+	for s := range scopes {
+		prefix := s.of(from)
+		u := l.used[s][prefix]
+		if u == nil {
+			if len(l.used[s]) >= maxNetworks {
+				forget(l.used[s], q.of(s))
+			}
+			u = new(usage)
+			l.used[s][prefix] = u
+		}
+		used[s] = u
+	}
+	return used
+}
+
+// sampled is how many networks are looked at when one has to be forgotten. All would take
+// milliseconds, which a client with many networks could make each connection cost.
+const sampled = 8
+
+// forget makes room. Of some networks it drops those that are idle, or else the one that
+// used least of its quota; its rates start at zero again. It keeps each network with a
+// connection, whose count would be lost.
+func forget(networks map[netip.Prefix]*usage, q Quota) {
+	now, seen := time.Now(), 0
+	var least netip.Prefix
+	lowest, dropped := 0.0, false
+	for prefix, u := range networks {
+		if seen++; seen > sampled {
+			break
+		}
+		if u.connections > 0 {
+			continue
+		}
+		switch share := u.share(now, q); {
+		case share == 0:
+			delete(networks, prefix)
+			dropped = true
+		case lowest == 0 || share < lowest:
+			least, lowest = prefix, share
 		}
 	}
-	for prefix, u := range l.networks {
-		if len(l.networks) < maxNetworks*3/4 {
-			return
-		}
-		if u.connections == 0 {
-			delete(l.networks, prefix)
-		}
+	if !dropped {
+		delete(networks, least)
 	}
+}
+
+// share returns how much of its rates a network uses: 1 is a whole burst.
+func (u *usage) share(now time.Time, q Quota) float64 {
+	u.starts.drain(now, q.Starts)
+	u.bytes.drain(now, q.Bytes)
+	share := 0.0
+	if u.starts.used > 0 {
+		share += u.starts.used / max(1, q.Starts*startBurst)
+	}
+	if u.bytes.used > 0 {
+		share += u.bytes.used / max(1, q.Bytes*byteBurst)
+	}
+	return share
 }
 
 // A bucket is a leaky bucket: it holds what was used and has not drained yet.

@@ -13,12 +13,16 @@ const (
 	Messages   = "messages"
 	Bytes      = "bytes" // of message text
 	Duration   = "duration"
-	Reply      = "reply"    // SMTP reply to the sender
-	Command    = "command"  // verb that was refused
-	By         = "by"       // who refused it: postern or next hop
-	Refused    = "refused"  // number of commands with a 5xx reply
-	Deferred   = "deferred" // number of commands with a 4xx reply
-	End        = "end"      // how a session ended
+	Reply      = "reply"      // SMTP reply to the sender
+	Command    = "command"    // verb that was refused
+	By         = "by"         // who refused it: postern or next hop
+	Refused    = "refused"    // number of commands with a 5xx reply
+	Deferred   = "deferred"   // number of commands with a 4xx reply
+	End        = "end"        // how a session ended
+	Failures   = "failures"   // number of connections that could not be accepted
+	Limit      = "limit"      // that was reached: total, or a network or address
+	OverLimit  = "over_limit" // number of sessions that ended at a limit
+	Admitted   = "admitted"   // number of the other sessions
 	NextHop    = "nexthop"
 	Step       = "step" // of the dialogue with the next hop
 	Err        = "err"
@@ -46,6 +50,11 @@ const (
 	Host   = "host" // that a web client asked for
 	Path   = "path"
 	Status = "status"
+
+	Connections = "connections" // their number
+	Requests    = "requests"    // number of web requests
+	Descriptors = "descriptors" // of files that the process may have open
+	Configured  = "configured"  // value of a setting that does not apply
 
 	Ledger  = "ledger"  // path of its file
 	Aside   = "aside"   // path of a damaged one

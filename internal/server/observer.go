@@ -30,6 +30,7 @@ type observer struct {
 	log      *slog.Logger
 	attempts attempts
 	sweeps   sweeps
+	tally    *admission.Tally // of sessions without a message
 
 	closed chan struct{} // closed when the sender history is to be saved for the last time
 	saving sync.WaitGroup
@@ -44,7 +45,7 @@ func openObserver(initial sessionticket.Mode, path string, addresses smtp.Addres
 	obs.ledger = ledger.Open(path, o)
 	obs.refusals = newRefusalBook(obs.ledger, o.Log, addresses)
 	obs.loadHistory(path)
-	obs.saving.Go(func() { obs.refusals.run(obs.closed) })
+	obs.tally = admission.NewTally(sessionRate, obs.sumUp)
 	obs.saving.Go(obs.saveHistory)
 	return obs
 }
@@ -54,6 +55,8 @@ func openObserver(initial sessionticket.Mode, path string, addresses smtp.Addres
 func (obs *observer) Close() error {
 	close(obs.closed)
 	obs.saving.Wait()
+	obs.tally.Report()
+	obs.refusals.tally.Report()
 	return obs.ledger.Close()
 }
 
@@ -86,9 +89,43 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	case r.Messages > 0:
 		obs.ledger.AddHandshake(newHandshake(r, ledger.Plaintext))
 	}
-	obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
+	if r.Messages > 0 || obs.tally.Line(r.Sender.Addr(), sessionKind(r)) {
+		obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
+	}
 	for _, again := range j.revisions {
 		obs.revise(again, r.ID)
+	}
+}
+
+// sessionRate is how many sessions without a message get a line in the log. It lets a sender
+// with failing handshakes have all of its lines, as it retries.
+var sessionRate = admission.Quotas{
+	Total:      admission.Quota{Starts: 50},
+	PerNetwork: admission.Quota{Starts: 20},
+}
+
+// The kinds of sessions without a message in their sums.
+const (
+	overLimit = 0
+	admitted  = 1
+)
+
+func sessionKind(r smtpd.SessionResult) int {
+	if r.Limit != nil {
+		return overLimit
+	}
+	return admitted
+}
+
+// sumUp logs the counts of sessions that got no line.
+func (obs *observer) sumUp(sums []admission.Sum, took time.Duration) {
+	for _, sum := range sums {
+		obs.log.LogAttrs(context.Background(), slog.LevelInfo, "more sessions without a message",
+			slog.String(logkey.Network, sum.String()),
+			slog.Int64(logkey.OverLimit, sum.Counts[overLimit]),
+			slog.Int64(logkey.Admitted, sum.Counts[admitted]),
+			slog.Duration(logkey.Duration, took),
+		)
 	}
 }
 
@@ -226,6 +263,9 @@ func sessionAttrs(r smtpd.SessionResult) []slog.Attr {
 		slog.Duration(logkey.Duration, r.Duration.Round(time.Millisecond)),
 		slog.String(logkey.End, r.End),
 	)
+	if r.Limit != nil {
+		attrs = append(attrs, slog.String(logkey.Limit, r.Limit.String()))
+	}
 	if r.Err != nil {
 		attrs = append(attrs, slog.Any(logkey.Err, tlsError(r)))
 	}

@@ -4,16 +4,19 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
@@ -323,5 +326,41 @@ func TestAnAlertThatCryptoTLSCannotReadIsNamedInTheLog(t *testing.T) {
 			t.Errorf("%s: err=%q, want %q", c.name, got, c.want)
 		}
 		o.Close()
+	}
+}
+
+// A flood of connections, refused or not, writes a bounded number of lines; sessions with a
+// message keep theirs.
+func TestAFloodOfSessionsIsSummedUpInTheLog(t *testing.T) {
+	var log strings.Builder
+	obs := openObserver(sessionticket.OwnWrite, filepath.Join(t.TempDir(), "ledger.db"), smtp.DomainOnly,
+		ledger.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for range 5000 {
+		r := session("S", sessionticket.OwnWrite)
+		r.Limit, r.End = &admission.Reached{Network: admission.Network(sender)}, "too many connections"
+		obs.SessionEnded(r)
+		r.Limit, r.End = nil, "closed by sender"
+		obs.SessionEnded(r)
+	}
+	for range 100 {
+		obs.SessionEnded(mailed("M", sessionticket.OwnWrite))
+	}
+	if err := obs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	single := strings.Count(log.String(), "msg=session ") - 100
+	if single < 50 || single > 100 || strings.Count(log.String(), "session=M ") != 100 {
+		t.Errorf("%d lines of 10,000 sessions without a message, want some 50, and %d of 100 with one", single, strings.Count(log.String(), "session=M "))
+	}
+	if !strings.Contains(log.String(), "limit=192.0.2.0/24") {
+		t.Error("the lines do not say which limit was reached")
+	}
+	_, sum, _ := strings.Cut(log.String(), `msg="more sessions without a message" network=192.0.2.0/24 `)
+	var refused, others int
+	if n, err := fmt.Sscanf(sum, "over_limit=%d admitted=%d", &refused, &others); n != 2 || refused+others+single != 10_000 {
+		t.Errorf("the sum %.80q and %d lines account for %d of 10,000 sessions (%v)", sum, single, refused+others+single, err)
+	}
+	if log.Len() > 100_000 {
+		t.Errorf("the log has %d bytes", log.Len())
 	}
 }

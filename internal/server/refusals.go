@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -20,14 +19,6 @@ import (
 )
 
 const (
-	// sumInterval is how often refused commands beyond the rate are summed up.
-	sumInterval = time.Minute
-
-	// maxSums bounds the networks that are summed up for themselves in one interval, and
-	// maxSumLines those with a line in the log: the others are one.
-	maxSums     = 1024
-	maxSumLines = 20
-
 	// maxReplyText bounds the text of a reply, in bytes: a next hop may send far longer
 	// ones.
 	maxReplyText = 500
@@ -44,10 +35,10 @@ const (
 )
 
 // refusalRate is how many refused commands get a line in the log and a row in the ledger:
-// the Starts of a network and in total.
+// two a second for an address.
 var refusalRate = admission.Quotas{
 	Total:      admission.Quota{Starts: 20},
-	PerNetwork: admission.Quota{Starts: 2},
+	PerNetwork: admission.Quota{Starts: 8},
 }
 
 // A refusalBook logs refused commands and stores them, each for itself up to refusalRate.
@@ -56,12 +47,10 @@ type refusalBook struct {
 	ledger    *ledger.Ledger
 	log       *slog.Logger
 	addresses smtp.AddressDetail // in the ledger; the log's own handler applies the log's
-	limiter   *admission.Limiter
+	tally     *admission.Tally
 
 	mu        sync.Mutex
-	since     time.Time                    // the last sum
-	sums      map[netip.Prefix]*refusalSum // since the last one; the zero Prefix is for others
-	deferrals map[deferral]time.Time       // and when
+	deferrals map[deferral]time.Time // and when
 }
 
 // A deferral is a deferred command as it is stored.
@@ -70,23 +59,18 @@ type deferral struct {
 	from, to string
 }
 
-// A refusalSum counts the commands of a network.
-type refusalSum struct{ refused, deferred int64 }
-
 func newRefusalBook(l *ledger.Ledger, log *slog.Logger, addresses smtp.AddressDetail) *refusalBook {
-	return &refusalBook{
-		ledger: l, log: log, addresses: addresses, limiter: admission.New(), since: time.Now(),
-		sums: make(map[netip.Prefix]*refusalSum), deferrals: make(map[deferral]time.Time),
-	}
+	b := &refusalBook{ledger: l, log: log, addresses: addresses, deferrals: make(map[deferral]time.Time)}
+	b.tally = admission.NewTally(refusalRate, b.sumUp)
+	return b
 }
 
 // refused logs and stores a command.
 func (b *refusalBook) refused(c smtpd.RefusedCommand) {
-	network := admission.Network(c.Sender.Addr())
-	if !b.limiter.AllowStart(network, refusalRate) {
-		b.count(network, c.Reply)
+	if !b.tally.Line(c.Sender.Addr(), kindOf(c.Reply)) {
 		return
 	}
+	network := admission.Network(c.Sender.Addr())
 	recipients := c.Recipients[:min(len(c.Recipients), maxRecipients)]
 	by := "postern"
 	if c.Reply.Remote {
@@ -135,85 +119,33 @@ func (b *refusalBook) kept(recipients []string) string {
 	return strings.Join(all, ", ")
 }
 
-// count counts a command that gets no line.
-func (b *refusalBook) count(network netip.Prefix, reply smtp.Reply) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.sums[network] == nil && len(b.sums) >= maxSums {
-		network = netip.Prefix{}
-	}
-	sum := b.sums[network]
-	if sum == nil {
-		sum = new(refusalSum)
-		b.sums[network] = sum
-	}
+// kindOf is the kind of a refused command in the sums.
+func kindOf(reply smtp.Reply) int {
 	if reply.Transient() {
-		sum.deferred++
-	} else {
-		sum.refused++
+		return deferred
 	}
+	return refused
 }
 
-// run sums up until closed is closed, and once more then.
-func (b *refusalBook) run(closed <-chan struct{}) {
-	tick := time.NewTicker(sumInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			b.sumUp(time.Now())
-		case <-closed:
-			b.sumUp(time.Now())
-			return
-		}
-	}
-}
+const (
+	refused  = 0
+	deferred = 1
+)
 
-// sumUp logs and stores the counts: those of the largest for themselves, the others together.
-func (b *refusalBook) sumUp(now time.Time) {
-	b.mu.Lock()
-	sums, took := b.sums, now.Sub(b.since).Round(time.Second)
-	b.since, b.sums = now, make(map[netip.Prefix]*refusalSum)
-	maps.DeleteFunc(b.deferrals, func(_ deferral, at time.Time) bool { return now.Sub(at) > deferredTime })
-	b.mu.Unlock()
-	others := sums[netip.Prefix{}]
-	delete(sums, netip.Prefix{})
-	networks := slices.SortedFunc(maps.Keys(sums), func(x, y netip.Prefix) int {
-		return cmp.Or(cmp.Compare(sums[y].total(), sums[x].total()), x.Compare(y))
-	})
-	for i, network := range networks {
-		if i < maxSumLines {
-			b.logSum(network.String(), *sums[network], took)
-			b.storeSum(now, network, *sums[network])
-			continue
-		}
-		if others == nil {
-			others = new(refusalSum)
-		}
-		others.refused += sums[network].refused
-		others.deferred += sums[network].deferred
-	}
-	if others != nil {
-		b.logSum("others", *others, took)
-		b.storeSum(now, netip.Prefix{}, *others)
-	}
-}
-
-func (s refusalSum) total() int64 { return s.refused + s.deferred }
-
-func (b *refusalBook) logSum(network string, sum refusalSum, took time.Duration) {
-	b.log.LogAttrs(context.Background(), slog.LevelInfo, "more commands refused",
-		slog.String(logkey.Network, network),
-		slog.Int64(logkey.Refused, sum.refused),
-		slog.Int64(logkey.Deferred, sum.deferred),
-		slog.Duration(logkey.Duration, took),
-	)
-}
-
-func (b *refusalBook) storeSum(now time.Time, network netip.Prefix, sum refusalSum) {
-	for reply, n := range map[string]int64{"5xx": sum.refused, "4xx": sum.deferred} {
-		if n > 0 {
-			b.ledger.AddRefusal(ledger.Refusal{Last: now, Network: network, Reply: reply, Count: n})
+// sumUp logs and stores the counts of commands that got no line.
+func (b *refusalBook) sumUp(sums []admission.Sum, took time.Duration) {
+	now := time.Now()
+	for _, sum := range sums {
+		b.log.LogAttrs(context.Background(), slog.LevelInfo, "more commands refused",
+			slog.String(logkey.Network, sum.String()),
+			slog.Int64(logkey.Refused, sum.Counts[refused]),
+			slog.Int64(logkey.Deferred, sum.Counts[deferred]),
+			slog.Duration(logkey.Duration, took),
+		)
+		for kind, reply := range []string{refused: "5xx", deferred: "4xx"} {
+			if n := sum.Counts[kind]; n > 0 {
+				b.ledger.AddRefusal(ledger.Refusal{Last: now, Network: sum.Network, Reply: reply, Count: n})
+			}
 		}
 	}
 }
@@ -223,7 +155,13 @@ func (b *refusalBook) storeSum(now time.Time, network netip.Prefix, sum refusalS
 func (b *refusalBook) note(d deferral, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, ok := b.deferrals[d]; (ok || len(b.deferrals) < maxDeferrals) && b.addresses != smtp.NoAddress {
+	if b.addresses == smtp.NoAddress {
+		return
+	}
+	if len(b.deferrals) >= maxDeferrals {
+		maps.DeleteFunc(b.deferrals, func(_ deferral, then time.Time) bool { return at.Sub(then) > deferredTime })
+	}
+	if _, ok := b.deferrals[d]; ok || len(b.deferrals) < maxDeferrals {
 		b.deferrals[d] = at
 	}
 }
@@ -240,8 +178,11 @@ func (b *refusalBook) accepted(m smtpd.AcceptedMessage) {
 	defer b.mu.Unlock()
 	for _, to := range deferred {
 		d := deferral{admission.Network(m.Sender.Addr()), b.addresses.Of(m.From), to}
-		if _, ok := b.deferrals[d]; ok {
+		if at, ok := b.deferrals[d]; ok {
 			delete(b.deferrals, d)
+			if m.At.Sub(at) > deferredTime {
+				continue
+			}
 			b.ledger.AddAcceptance(ledger.Acceptance{At: m.At, Network: d.network, From: d.from, To: d.to})
 		}
 	}

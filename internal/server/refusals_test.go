@@ -147,10 +147,13 @@ func TestMemoryForRefusalsIsBounded(t *testing.T) {
 	for i := range 2 * maxDeferrals {
 		network := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
 		b.note(deferral{network, "sender.example", "example.org"}, time.Now())
-		b.count(network, smtp.NewReply(550, "5.1.1", "no such recipient"))
 	}
-	if len(b.deferrals) != maxDeferrals || len(b.sums) != maxSums+1 { // and the others
-		t.Errorf("%d deferrals and %d sums", len(b.deferrals), len(b.sums))
+	if len(b.deferrals) != 4096 {
+		t.Errorf("%d deferrals", len(b.deferrals))
+	}
+	b.note(deferral{from: "later.example"}, time.Now().Add(6*24*time.Hour))
+	if len(b.deferrals) != 1 {
+		t.Errorf("%d deferrals after six days; those before are of no use any more", len(b.deferrals))
 	}
 }
 
@@ -166,11 +169,11 @@ func TestAFloodIsSummedUp(t *testing.T) {
 		for i := range 2000 {
 			b.refused(refusedBy(fmt.Sprintf("10.%d.%d.1", i/256, i%256), smtp.NewReply(451, "4.4.1", "next hop does not answer")))
 		}
-		b.sumUp(time.Now())
+		b.tally.Report()
 	})
 	single, sums := b.lines(t, "command refused"), b.lines(t, "more commands refused")
-	if len(single) != 200 || len(sums) != maxSumLines+1 {
-		t.Errorf("%d lines for single commands, %d for sums; want 200 and %d", len(single), len(sums), maxSumLines+1)
+	if len(single) != 200 || len(sums) != 21 {
+		t.Errorf("%d lines for single commands, %d for sums; want 200 and 21", len(single), len(sums))
 	}
 	total := len(single)
 	for _, sum := range sums {
@@ -179,7 +182,7 @@ func TestAFloodIsSummedUp(t *testing.T) {
 	if total != 3001 {
 		t.Errorf("the log accounts for %d commands, want 3001", total)
 	}
-	if first := sums[0]; first["network"] != "192.0.2.0/24" || first["refused"] != 980.0 || sums[maxSumLines]["network"] != "others" {
+	if first := sums[0]; first["network"] != "192.0.2.0/24" || first["refused"] != 980.0 || sums[20]["network"] != "others" {
 		t.Errorf("the sums are %v", sums)
 	}
 	var kept int64

@@ -130,7 +130,7 @@ func (s *Server) settings() smtpd.Settings {
 		Recipients: recipients,
 		TLS:        s.tls,
 		ProbeKey:   s.probeKey,
-		Limits:     s.config.Limits,
+		Limits:     s.limits(openFiles()),
 	}
 }
 
@@ -155,7 +155,9 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	if s.dashboard != nil {
 		go s.dashboard.serve()
 	}
+	failures := &acceptFailures{log: s.log}
 	for _, ln := range listeners {
+		ln.Listener = steadyListener{ln.Listener, failures}
 		go func() {
 			if err := s.serve(ln); err != nil {
 				s.failed <- fmt.Errorf("listening on %s: %w", ln.Addr(), err)

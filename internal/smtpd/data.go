@@ -101,7 +101,7 @@ func (s *session) discard(rest io.Reader) error {
 
 // count counts n bytes of received text, accepted or not.
 func (s *session) count(n int64) {
-	s.server.admission.AddBytes(s.network, s.setup.Limits.Quotas, n)
+	s.server.admission.AddBytes(s.addr.Addr(), s.setup.Limits.Quotas, n)
 	s.bytes += n
 }
 

@@ -216,20 +216,41 @@ func TestShutdownDoesNotWaitForever(t *testing.T) {
 
 func TestRejectedSendersGetTheReason(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) {
-		set.Limits.PerNetwork = admission.Quota{Connections: 2, Starts: 0.1}
+		set.Limits.PerNetwork = admission.Quota{Connections: 8, Starts: 0.4}
 	})
 	first := s.dial(t)
 	first.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")
 	second := s.dial(t)
-	second.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 421 4.7.0 *too many TLS handshakes from your network 127.0.0.0|24*\nCLOSED")
+	second.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 421 4.7.0 *too many TLS handshakes from your address 127.0.0.1,*\nCLOSED")
 	s.result()
 	third := s.dial(t)
 	third.play("< 220 *")
-	s.dial(t).play("< 421 4.7.0 *too many connections*\nCLOSED")
+	s.dial(t).play("< 421 4.7.0 *too many connections from your address 127.0.0.1,*\nCLOSED")
 	first.play("> QUIT\n< 221 *\nCLOSED")
 	s.result()
 	s.result()
 	s.dial(t).play("< 220 *")
+}
+
+// When all senders together are at the limit, no one of them is blamed.
+func TestATotalLimitBlamesNoSender(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) {
+		set.Limits.Total = admission.Quota{Connections: 2, Starts: 0.1, Bytes: 0.001}
+		set.Limits.PerNetwork = admission.Quota{Connections: 100, Starts: 100, Bytes: 100}
+	})
+	first := s.dial(t)
+	first.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")
+	second := s.dial(t)
+	second.play("< 220 *\n> EHLO a\n< 250 *")
+	s.dial(t).play("< 421 4.3.2 * server at its limit, too many connections, try again later*\nCLOSED")
+	if r := s.result(); r.Limit.String() != "total" || r.End != "too many connections" {
+		t.Errorf("the session's result is %+v", r)
+	}
+	second.play("> STARTTLS\n< 421 4.3.2 * server at its limit, too many TLS handshakes, *\nCLOSED")
+	if r := s.result(); r.Limit.String() != "total" {
+		t.Errorf("the session's result is %+v", r)
+	}
+	first.play("> MAIL FROM:<a@sender.example>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> text\n> .\n< 250 *\n> MAIL FROM:<>\n< 450 4.3.2 * server at its limit, too much mail, *")
 }
 
 // trickle sends text repeatedly until the returned function closes the connection.

@@ -42,8 +42,10 @@ func (s *session) mayMail() *smtp.Reply {
 		return refusal(503, "5.5.1", "message already begun; RSET cancels it")
 	case s.messages >= limits.Messages:
 		return refusal(421, "4.7.0", "too many messages in one session; reconnect for more")
-	case !s.server.admission.AllowBytes(s.network, limits.Quotas):
-		return refusal(450, "4.7.0", "rate limit for your network exceeded, try again later")
+	}
+	if over := s.server.admission.AllowBytes(s.addr.Addr(), limits.Quotas); over != nil {
+		reply := s.overLimit(450, over, "too much mail")
+		return &reply
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (s *session) linger() {
 	half.CloseWrite()
 	s.idle.Store(true) // drain ends the wait
 	n, ended := s.skip(time.Now().Add(lingerTime), lingerMessages*s.setup.Limits.MessageSize)
-	s.server.admission.AddBytes(s.network, s.setup.Limits.Quotas, n)
+	s.server.admission.AddBytes(s.addr.Addr(), s.setup.Limits.Quotas, n)
 	if !ended && s.err == nil {
 		s.err = errEndless
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
 	"postern/sessionticket"
 )
 
@@ -64,6 +65,9 @@ type SessionResult struct {
 
 	End string // how the session ended
 	Err error  // nil if End says everything
+
+	// Limit is the last limit that the sender has reached; nil if there was none.
+	Limit *admission.Reached
 }
 
 func (s *session) result() SessionResult {
@@ -86,6 +90,7 @@ func (s *session) result() SessionResult {
 		Deferred:    s.deferred,
 		End:         s.end,
 		Err:         s.err,
+		Limit:       s.limit,
 	}
 }
 

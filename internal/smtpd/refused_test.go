@@ -57,7 +57,7 @@ func TestNoTextIsAcceptedAfter421(t *testing.T) {
 	}
 }
 
-// Refused messages count for the byte rate of a network.
+// Refused messages count for the byte rate.
 func TestRefusedTextCounts(t *testing.T) {
 	text := strings.Repeat("x\r\n", 1000)
 	begin := strings.TrimSuffix(toText, "\n> DATA\n< 250 *\n< 250 *\n< 354 *") + "\n< 250 *\n< 250 *"
@@ -86,7 +86,7 @@ func TestRefusedTextCounts(t *testing.T) {
 			c := s.dial(t)
 			c.t = t
 			play(c)
-			c.play("> MAIL FROM:<>\n< 450 4.7.0 rate limit*")
+			c.play("> MAIL FROM:<>\n< 450 4.7.0 *too much mail from your address 127.0.0.1,*")
 		})
 	}
 }

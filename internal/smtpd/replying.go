@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"postern/internal/admission"
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
 )
@@ -111,8 +112,14 @@ func (s *session) refuse(err error) {
 	s.err = err
 }
 
-// tooMany returns the reply to a sender over a limit.
-func (s *session) tooMany(things string) smtp.Reply {
-	return smtp.NewReply(421, "4.7.0", fmt.Sprintf("%s too many %s from your network %s, try again later (id %s)",
-		s.setup.Hostname, things, s.network, s.id))
+// overLimit notes the limit that a sender has reached, and returns the reply. It says whose
+// limit that is: only its own is the sender's to change.
+func (s *session) overLimit(code int, over *admission.Reached, what string) smtp.Reply {
+	s.limit = over
+	if over.Total() {
+		return smtp.NewReply(code, "4.3.2", fmt.Sprintf("%s server at its limit, %s, try again later (id %s)",
+			s.setup.Hostname, what, s.id))
+	}
+	return smtp.NewReply(code, "4.7.0", fmt.Sprintf("%s %s from %s, try again later (id %s)",
+		s.setup.Hostname, what, over.From(), s.id))
 }

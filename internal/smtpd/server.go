@@ -6,7 +6,6 @@ package smtpd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -64,8 +63,8 @@ func (s *Server) Apply(settings Settings) {
 	s.setup.Store(newSetup(settings, s.gate))
 }
 
-// Serve accepts SMTP connections on ln and offers STARTTLS. It returns nil after
-// Shutdown. It closes ln.
+// Serve accepts SMTP connections on ln and offers STARTTLS, until ln returns an error. It
+// returns nil after Shutdown. It closes ln.
 func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, false) }
 
 // ServeTLS is like Serve, for connections that begin with TLS (RFC 8314).
@@ -82,22 +81,10 @@ func (s *Server) serve(ln net.Listener, implicit bool) error {
 			if s.isDraining() {
 				return nil
 			}
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			s.pause(err)
-			continue
+			return err
 		}
 		s.start(conn, implicit)
 	}
-}
-
-// acceptPause lets the system recover, for example from too many open files.
-const acceptPause = 100 * time.Millisecond
-
-func (s *Server) pause(err error) {
-	s.log.Warn("cannot accept connections", logkey.Err, err)
-	time.Sleep(acceptPause)
 }
 
 func (s *Server) adopt(ln net.Listener) bool {
@@ -120,15 +107,14 @@ func (s *Server) isDraining() bool {
 // start runs a session for conn, or rejects it.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
-	quotas := session.setup.Limits.Quotas
-	if !s.admission.Connect(session.network, quotas) {
-		s.reject(session, implicit)
+	if over := s.admission.Connect(session.addr.Addr(), session.setup.Limits.Quotas); over != nil {
+		s.reject(session, over, implicit)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		s.admission.Disconnect(session.network)
+		s.admission.Disconnect(session.addr.Addr())
 		conn.Close()
 		return
 	}
@@ -145,7 +131,7 @@ func (s *Server) end(session *session) {
 	if cause := recover(); cause != nil {
 		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
 	}
-	s.admission.Disconnect(session.network)
+	s.admission.Disconnect(session.addr.Addr())
 	s.observer.SessionEnded(session.result())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,15 +140,15 @@ func (s *Server) end(session *session) {
 
 // reject replies 421 and closes the connection. It does not wait for the client: a
 // first reply fits into the socket's buffer.
-func (s *Server) reject(session *session, implicit bool) {
+func (s *Server) reject(session *session, over *admission.Reached, implicit bool) {
+	session.limit, session.end = over, tooManyConnections
 	if !implicit {
-		reply := session.tooMany("connections")
+		reply := session.overLimit(421, over, tooManyConnections)
 		session.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		session.conn.Write(reply.Append(nil))
 		session.noteReply(command{verb: connecting}, reply)
 	}
 	session.conn.Close()
-	session.end = "too many connections"
 	s.observer.SessionEnded(session.result())
 }
 

@@ -25,13 +25,12 @@ const bufferSize = 4096
 
 // A session is one connection of a sender. One goroutine serves it.
 type session struct {
-	server  *Server
-	setup   *setup
-	id      string
-	began   time.Time
-	addr    netip.AddrPort
-	local   netip.AddrPort
-	network netip.Prefix
+	server *Server
+	setup  *setup
+	id     string
+	began  time.Time
+	addr   netip.AddrPort
+	local  netip.AddrPort
 
 	raw    net.Conn        // as it was accepted
 	record *handshake.Conn // over raw
@@ -64,16 +63,17 @@ type session struct {
 	idle     atomic.Bool // waiting for a command outside of a message
 	draining atomic.Bool
 
-	commands, errors int           // since the session began
-	refused          int           // commands with a 5xx reply
-	deferred         int           // commands with a 4xx reply
-	texts            int           // message texts received, accepted or not
-	messages         int           // messages acknowledged
-	acknowledged     int           // their recipients
-	bytes            int64         // of message text received, accepted or not
-	spent            time.Duration // waiting for commands in the current message
-	hungUp           bool          // the server ends the session while the sender may be sending
-	end              string        // how the session ended; empty while it runs
+	commands, errors int                // since the session began
+	refused          int                // commands with a 5xx reply
+	deferred         int                // commands with a 4xx reply
+	texts            int                // message texts received, accepted or not
+	messages         int                // messages acknowledged
+	acknowledged     int                // their recipients
+	bytes            int64              // of message text received, accepted or not
+	spent            time.Duration      // waiting for commands in the current message
+	hungUp           bool               // the server ends the session while the sender may be sending
+	end              string             // how the session ended; empty while it runs
+	limit            *admission.Reached // the last limit that the sender has reached; nil: none
 	err              error
 }
 
@@ -89,16 +89,15 @@ const (
 func newSession(s *Server, conn net.Conn) *session {
 	addr, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	return &session{
-		server:  s,
-		setup:   s.setup.Load(),
-		id:      rand.Text()[:10],
-		began:   time.Now(),
-		addr:    addr,
-		local:   local,
-		network: admission.Network(addr.Addr()),
-		raw:     conn,
-		conn:    conn,
-		record:  handshake.NewConn(conn, handshake.AtServer),
+		server: s,
+		setup:  s.setup.Load(),
+		id:     rand.Text()[:10],
+		began:  time.Now(),
+		addr:   addr,
+		local:  local,
+		raw:    conn,
+		conn:   conn,
+		record: handshake.NewConn(conn, handshake.AtServer),
 	}
 }
 

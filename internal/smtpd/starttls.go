@@ -11,6 +11,12 @@ import (
 	"postern/internal/smtp"
 )
 
+// The ends of sessions over a limit, which their replies say too.
+const (
+	tooManyConnections = "too many connections"
+	tooManyHandshakes  = "too many TLS handshakes"
+)
+
 // startTLS upgrades the connection (RFC 3207).
 func (s *session) startTLS(arg string) {
 	switch {
@@ -23,10 +29,12 @@ func (s *session) startTLS(arg string) {
 	case s.in.Buffered() > 0:
 		// They did not come over TLS: command injection (CVE-2011-0411).
 		s.hangUp(smtp.NewReply(554, "5.5.1", "data between STARTTLS and TLS"), "data after STARTTLS")
-	case !s.server.admission.AllowStart(s.network, s.setup.Limits.Quotas):
-		// After 454 the sender could go on in plaintext; after 421 it has to reconnect.
-		s.hangUp(s.tooMany("TLS handshakes"), "too many TLS handshakes")
 	default:
+		if over := s.server.admission.AllowStart(s.addr.Addr(), s.setup.Limits.Quotas); over != nil {
+			// After 454 the sender could go on in plaintext; after 421 it has to reconnect.
+			s.hangUp(s.overLimit(421, over, tooManyHandshakes), tooManyHandshakes)
+			return
+		}
 		s.reply(smtp.NewReply(220, "2.0.0", fmt.Sprintf("ready to start TLS (id %s)", s.id)))
 		s.flush()
 		if s.end == "" {
@@ -37,8 +45,12 @@ func (s *session) startTLS(arg string) {
 
 // implicitTLS starts TLS without STARTTLS.
 func (s *session) implicitTLS() bool {
-	if s.setup.tls == nil || !s.server.admission.AllowStart(s.network, s.setup.Limits.Quotas) {
-		s.end = "too many TLS handshakes"
+	if s.setup.tls == nil {
+		s.end = "TLS not offered"
+		return false
+	}
+	if s.limit = s.server.admission.AllowStart(s.addr.Addr(), s.setup.Limits.Quotas); s.limit != nil {
+		s.end = tooManyHandshakes
 		return false
 	}
 	return s.upgrade()

@@ -22,11 +22,11 @@ import (
 // MaxBody is the largest body of a POST, in bytes.
 const MaxBody = tlsrpt.MaxReportSize
 
-// postLimits limit the rate of POSTs. A sender has one report a day for each domain, and
-// may send those of several domains at once.
+// postLimits limit the rate of POSTs, for an address to one a second. A sender has one report
+// a day for each domain, and may send those of several domains at once.
 var postLimits = admission.Quotas{
 	Total:      admission.Quota{Starts: 20},
-	PerNetwork: admission.Quota{Starts: 1},
+	PerNetwork: admission.Quota{Starts: 4},
 }
 
 // postTimeout bounds a POST after its header.
@@ -63,7 +63,7 @@ func (rc *Receiver) post(ctx context.Context, w http.ResponseWriter, r *http.Req
 		return http.StatusUnsupportedMediaType, "send application/tlsrpt+gzip or application/tlsrpt+json"
 	}
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	if !rc.admission.AllowStart(admission.Network(from.Addr().Unmap()), postLimits) {
+	if rc.admission.AllowStart(from.Addr(), postLimits) != nil {
 		return http.StatusTooManyRequests, "too many reports, try again later"
 	}
 	client := from.Addr().Unmap()

@@ -31,10 +31,14 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			}
 			s.logRequest(r, response, start, attributes...)
 		}()
-		if !s.admission.AllowStart(networkOf(r.RemoteAddr), quotas) {
+		if over := s.admission.AllowStart(addressOf(r.RemoteAddr), quotas); over != nil {
 			w.Header().Set("Retry-After", "60")
 			w.Header().Set("Connection", "close")
-			http.Error(response, "too many requests from your network", http.StatusTooManyRequests)
+			if over.Total() {
+				http.Error(response, "too many requests from all clients", http.StatusServiceUnavailable)
+			} else {
+				http.Error(response, "too many requests from "+over.From(), http.StatusTooManyRequests)
+			}
 			return
 		}
 		next.ServeHTTP(response, r)
@@ -61,8 +65,8 @@ func harden(h http.Header) {
 // maxLogged bounds what the log shows of a client's text, in characters.
 const maxLogged = 200
 
-// logRequest logs one line for each request. Refusals have level INFO, except those that
-// every vulnerability scanner causes.
+// logRequest logs a line for each request, and for refused and failed ones up to logRate.
+// Refusals have level INFO, except those that every vulnerability scanner causes.
 func (s *Server) logRequest(r *http.Request, response *response, start time.Time, more ...any) {
 	level := slog.LevelDebug
 	switch {
@@ -70,6 +74,9 @@ func (s *Server) logRequest(r *http.Request, response *response, start time.Time
 		level = slog.LevelWarn
 	case response.status >= 400 && response.status != http.StatusNotFound && response.status != http.StatusMethodNotAllowed:
 		level = slog.LevelInfo
+	}
+	if level > slog.LevelDebug && !s.tally.Line(addressOf(r.RemoteAddr), refusedRequest) {
+		return
 	}
 	s.log.Log(r.Context(), level, "web request", append([]any{
 		logkey.Client, r.RemoteAddr,

@@ -147,7 +147,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-func TestConnectionsOfANetworkAreLimited(t *testing.T) {
+func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
 	h := open(t, web.Settings{})
 	dial := func() net.Conn {
 		conn, err := net.Dial("tcp", h.plain)
@@ -173,7 +173,7 @@ func TestConnectionsOfANetworkAreLimited(t *testing.T) {
 	if answered(dial()) {
 		t.Error("the 51st connection was accepted")
 	}
-	if line := h.log.String(); !strings.Contains(line, `reason="too many connections"`) || !strings.Contains(line, "network=127.0.0.0/24") {
+	if line := h.log.String(); !strings.Contains(line, `reason="too many connections"`) || !strings.Contains(line, "limit=127.0.0.1") {
 		t.Errorf("the log says %q", line)
 	}
 	io.WriteString(first, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
@@ -183,7 +183,7 @@ func TestConnectionsOfANetworkAreLimited(t *testing.T) {
 	}
 }
 
-func TestRequestsOfANetworkAreLimited(t *testing.T) {
+func TestRequestsOfAnAddressAreLimited(t *testing.T) {
 	h := open(t, web.Settings{Routes: []web.Route{{Pattern: "POST /", MaxBody: 1, Handler: says("")}}})
 	client, answers := h.client(t), make(map[int]int)
 	for range 300 {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -14,11 +13,14 @@ import (
 	"postern/internal/logkey"
 )
 
-// quotas are generous enough for the policy fetchers of a large provider. A start is a TLS
-// handshake or a request.
+// MaxConnections is how many connections the web listeners have at most, and so descriptors.
+const MaxConnections = 1000
+
+// quotas are generous enough for the policy fetchers of a large provider, which may have one
+// address: it gets a quarter of its network's share. A start is a TLS handshake or a request.
 var quotas = admission.Quotas{
-	Total:      admission.Quota{Connections: 1000, Starts: 200},
-	PerNetwork: admission.Quota{Connections: 50, Starts: 10},
+	Total:      admission.Quota{Connections: MaxConnections, Starts: 200},
+	PerNetwork: admission.Quota{Connections: 200, Starts: 40},
 }
 
 const (
@@ -88,14 +90,13 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			if !errors.Is(err, net.ErrClosed) { // net/http tries again
-				s.log.Warn("cannot accept connections", logkey.Err, err)
-			}
 			return nil, err
 		}
-		from := networkOf(conn.RemoteAddr().String())
-		if refused := s.admit(from); refused != "" {
-			s.log.Info("web connection refused", logkey.Client, conn.RemoteAddr(), logkey.Network, from, logkey.Reason, refused)
+		from := addressOf(conn.RemoteAddr().String())
+		if over, reason := s.admit(from); over != nil {
+			if s.tally.Line(from, refusedConnection) {
+				s.log.Info("web connection refused", logkey.Client, conn.RemoteAddr(), logkey.Limit, over, logkey.Reason, reason)
+			}
 			conn.Close()
 			continue
 		}
@@ -103,22 +104,43 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection and its TLS handshake, or returns why it is refused.
-func (s *Server) admit(from netip.Prefix) (refused string) {
-	if !s.admission.Connect(from, quotas) {
-		return "too many connections"
+// admit counts a connection and its TLS handshake, or returns the limit that was reached.
+func (s *Server) admit(from netip.Addr) (over *admission.Reached, reason string) {
+	if over := s.admission.Connect(from, quotas); over != nil {
+		return over, "too many connections"
 	}
-	if !s.admission.AllowStart(from, quotas) {
+	if over := s.admission.AllowStart(from, quotas); over != nil {
 		s.admission.Disconnect(from)
-		return "too many TLS handshakes and requests"
+		return over, "too many TLS handshakes and requests"
 	}
-	return ""
+	return nil, ""
 }
 
-// networkOf returns the network of an address with its port.
-func networkOf(addr string) netip.Prefix {
+// addressOf returns the address of an address with its port.
+func addressOf(addr string) netip.Addr {
 	from, _ := netip.ParseAddrPort(addr)
-	return admission.Network(from.Addr())
+	return from.Addr()
+}
+
+// logRate is how many refused connections, and requests that are refused or fail, get a line
+// in the log.
+var logRate = admission.Quotas{
+	Total:      admission.Quota{Starts: 20},
+	PerNetwork: admission.Quota{Starts: 8},
+}
+
+// The kinds of what gets no line, in the sums.
+const (
+	refusedConnection = 0
+	refusedRequest    = 1
+)
+
+// sumUp logs the counts of what got no line.
+func (s *Server) sumUp(sums []admission.Sum, took time.Duration) {
+	for _, sum := range sums {
+		s.log.Info("more web clients refused", logkey.Network, sum,
+			logkey.Connections, sum.Counts[refusedConnection], logkey.Requests, sum.Counts[refusedRequest], logkey.Duration, took)
+	}
 }
 
 // A connection is counted until it is closed, at the latest after connectionTime.

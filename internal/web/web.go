@@ -59,6 +59,7 @@ type Route struct {
 type Server struct {
 	log       *slog.Logger
 	admission *admission.Limiter
+	tally     *admission.Tally // of what is refused
 	routes    atomic.Pointer[http.ServeMux]
 	secure    *http.Server
 	plain     *http.Server
@@ -67,6 +68,7 @@ type Server struct {
 // New returns a server. It panics if two routes have the same pattern.
 func New(settings Settings, log *slog.Logger) *Server {
 	s := &Server{log: log, admission: admission.New()}
+	s.tally = admission.NewTally(logRate, s.sumUp)
 	s.Apply(settings.Routes)
 	s.secure = s.bounded(http.HandlerFunc(s.route))
 	s.secure.TLSConfig = settings.TLS
@@ -117,6 +119,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		})
 	}
 	draining.Wait()
+	s.tally.Report()
 	return errors.Join(errs...)
 }
 

@@ -40,9 +40,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// defaultConnections is below the 100 processes that are the default of Postfix and of
+// DefaultConnections is the default of [Config].Connections. It is below the 100 processes that are the default of Postfix and of
 // Dovecot: others may deliver to the server too.
-const defaultConnections = 80
+const DefaultConnections = 80
 
 // TLSMode says when TLS is used and whether the certificate is verified.
 type TLSMode int

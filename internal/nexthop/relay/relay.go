@@ -68,7 +68,7 @@ func New(config Config, hostname string, log *slog.Logger) *Hop {
 	}
 	config.Timeouts = config.Timeouts.orDefaults()
 	if config.Connections == 0 {
-		config.Connections = defaultConnections
+		config.Connections = DefaultConnections
 	}
 	h := &Hop{
 		config:   config,
