@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,7 +18,7 @@ import (
 const (
 	idleConnections = 5000
 	slowConnections = 500
-	clientNetworks  = 50 // IPv4 /24, below the connection limit of 200 for each
+	clientNetworks  = 50 // IPv4 /24, each below its connection limit of 200, in as many /16
 )
 
 // Idle and slow connections from many networks do not keep other senders out.
@@ -34,7 +36,27 @@ func TestMailIsDeliveredDespiteIdleAndSlowConnections(t *testing.T) {
 	for _, c := range append(idle, slow...) {
 		c.Close()
 	}
-	p.awaitSessions(idleConnections + slowConnections + 20)
+	p.terminate()
+	if got := p.countSessions(); got != idleConnections+slowConnections+20 {
+		t.Errorf("the log accounts for %d sessions, want %d", got, idleConnections+slowConnections+20)
+	}
+}
+
+// moreSessions matches the number of sessions in a line that sums some up.
+var moreSessions = regexp.MustCompile(`msg="more sessions without a message" .*over_limit=([0-9]+) admitted=([0-9]+)`)
+
+// countSessions returns how many sessions the log of a program that has ended accounts for:
+// those with a line, and those in sums.
+func (p *postern) countSessions() int {
+	n := p.log.count("msg=session ")
+	for _, line := range p.log.lines {
+		if m := moreSessions.FindStringSubmatch(line); m != nil {
+			overLimit, _ := strconv.Atoi(m[1])
+			admitted, _ := strconv.Atoi(m[2])
+			n += overLimit + admitted
+		}
+	}
+	return n
 }
 
 // Connections from one network use up that network's limit only.
@@ -70,6 +92,36 @@ func TestConnectionLimitOfANetworkAffectsNoOther(t *testing.T) {
 	for _, c := range crowd {
 		c.Close()
 	}
+	p.terminate()
+	if got, lines := p.countSessions(), p.log.length(); got != idleConnections+2 || lines > 500 {
+		t.Errorf("the log accounts for %d sessions in %d lines, want %d sessions and a few hundred lines", got, lines, idleConnections+2)
+	}
+}
+
+// Connections from one address leave room for others of its network.
+func TestConnectionLimitOfAnAddressAffectsNoNeighbour(t *testing.T) {
+	p := start(t)
+	const limit = 50 // a quarter of the network's
+	for range limit {
+		c, err := testsmtp.Dial(p.addr, "127.9.9.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c, err := testsmtp.Connect(p.addr, "127.9.9.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if reply, err := c.Reply(); err != nil || reply.Code != 421 || !strings.Contains(reply.Text(), "from your address 127.9.9.1,") {
+		t.Errorf("one more connection gets %s (%v), want a 421 that names the address", reply, err)
+	}
+	neighbour, err := testsmtp.Dial(p.addr, "127.9.9.2")
+	if err != nil {
+		t.Fatalf("a neighbour: %v", err)
+	}
+	neighbour.Close()
 }
 
 // requireFiles skips the test if this process, and so its child, may not open n files.
