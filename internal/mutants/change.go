@@ -12,6 +12,7 @@ import (
 // A change replaces a span of a source file by other text.
 type change struct {
 	path       string // of the file
+	function   string // that has the span; empty outside of functions
 	line       int    // on which the span begins
 	start, end int    // the span, as offsets in bytes
 	text       string // that replaces it
@@ -63,6 +64,8 @@ type finder struct {
 	source []byte
 	files  *token.FileSet
 	found  []change
+
+	function *ast.FuncDecl // the last one that was entered
 }
 
 func (f *finder) visit(n ast.Node) bool {
@@ -72,6 +75,7 @@ func (f *finder) visit(n ast.Node) bool {
 	case *ast.CallExpr:
 		return !isErrorText(n)
 	case *ast.FuncDecl:
+		f.function = n
 		f.returnEarly(n.Type, n.Body)
 	case *ast.FuncLit:
 		f.returnEarly(n.Type, n.Body)
@@ -230,7 +234,12 @@ func (f *finder) offset(pos token.Pos) int { return f.files.Position(pos).Offset
 func (f *finder) replace(n ast.Node, text string) { f.add(n.Pos(), n.End(), text) }
 
 func (f *finder) add(pos, end token.Pos, text string) {
+	function := ""
+	if f.function != nil && pos < f.function.End() {
+		function = f.function.Name.Name
+	}
 	f.found = append(f.found, change{
-		path: f.path, line: f.files.Position(pos).Line, start: f.offset(pos), end: f.offset(end), text: text, source: f.source,
+		path: f.path, function: function, line: f.files.Position(pos).Line,
+		start: f.offset(pos), end: f.offset(end), text: text, source: f.source,
 	})
 }

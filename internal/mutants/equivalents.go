@@ -7,16 +7,24 @@ import (
 )
 
 // equivalents are changes that tests need not notice, because they change nothing that
-// anybody relies on. The file has a paragraph for each: the source file, the line before
-// and after, and the reason.
+// anybody relies on. The file has a paragraph for each: the source file and the function
+// if it is in one, the line before and after, and the reason.
 //
-//	internal/smtp/reply.go
+//	internal/smtp/reply.go format
 //	- text := make([]byte, 0, 64)
 //	+ text := make([]byte, 0, 65)
 //	The capacity is only a hint.
 type equivalents map[equivalent]string // to the reason
 
-type equivalent struct{ path, before, after string }
+type equivalent struct{ place, before, after string }
+
+// place is where a change is: the file, from the working folder, and the function.
+func place(c change) string {
+	if c.function == "" {
+		return fromHere(c.path)
+	}
+	return fromHere(c.path) + " " + c.function
+}
 
 func readEquivalents(name string) (equivalents, error) {
 	content, err := os.ReadFile(name)

@@ -79,7 +79,7 @@ func (s score) String() string {
 	return text
 }
 
-// tryPackage writes each survivor as it is found.
+// tryPackage writes each survivor as it is found, in the form of the list of equivalents.
 func tryPackage(w io.Writer, pattern string, chosen sample, also []string, equal equivalents) (s score, err error) {
 	importPath, paths, err := goFiles(pattern)
 	if err != nil {
@@ -106,8 +106,7 @@ func tryPackage(w io.Writer, pattern string, chosen sample, also []string, equal
 		if chosen.size > 0 && s.noticed+s.survived == chosen.size {
 			break
 		}
-		name := fromHere(c.path)
-		if _, ok := equal[equivalent{name, c.before(), c.after()}]; ok {
+		if _, ok := equal[equivalent{place(c), c.before(), c.after()}]; ok {
 			s.equivalent++
 			continue
 		}
@@ -120,7 +119,7 @@ func tryPackage(w io.Writer, pattern string, chosen sample, also []string, equal
 			s.noticed++
 		case survived:
 			s.survived++
-			fmt.Fprintf(w, "%s:%d\n- %s\n+ %s\n\n", name, c.line, c.before(), c.after())
+			fmt.Fprintf(w, "line %d\n%s\n- %s\n+ %s\n\n", c.line, place(c), c.before(), c.after())
 		}
 	}
 	return s, nil

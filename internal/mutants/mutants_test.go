@@ -71,7 +71,7 @@ func TestScoreOfAPackage(t *testing.T) {
 		"f.go":   "package example\n\nfunc f(n int) (sum int) {\n\tfor i := range n {\n\t\tsum += i\n\t}\n\tif sum > 100 {\n\t\treturn 100\n\t}\n\treturn sum\n}\n",
 		"f_test.go": "package example\n\nimport \"testing\"\n\n" +
 			"func TestF(t *testing.T) {\n\tif f(3) != 3 || f(1000) < 99 {\n\t\tt.Fail()\n\t}\n}\n",
-		"equivalents.txt": "# Comment.\n\nf.go\n- if sum > 100 {\n+ if sum >= 100 {\nThe same at 100.\n",
+		"equivalents.txt": "# Comment.\n\nf.go f\n- if sum > 100 {\n+ if sum >= 100 {\nThe same at 100.\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -90,9 +90,9 @@ func TestScoreOfAPackage(t *testing.T) {
 		t.Errorf("%s\n%s", got, b.String())
 	}
 	for _, survivor := range []string{
-		"f.go:7\n- if sum > 100 {\n+ if (sum > 100) && false {\n",
-		"f.go:7\n- if sum > 100 {\n+ if sum > 101 {\n",
-		"f.go:8\n- return 100\n+ return 101\n",
+		"line 7\nf.go f\n- if sum > 100 {\n+ if (sum > 100) && false {\n",
+		"line 7\nf.go f\n- if sum > 100 {\n+ if sum > 101 {\n",
+		"line 8\nf.go f\n- return 100\n+ return 101\n",
 	} {
 		if !strings.Contains(b.String(), survivor) {
 			t.Errorf("%s\nlacks\n%s", b.String(), survivor)
