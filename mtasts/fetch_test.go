@@ -8,7 +8,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -55,6 +57,67 @@ func TestFetchRefuses(t *testing.T) {
 		if p != nil || err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%+v, error %v, want one that says %q", p, err, fault)
 		}
+	}
+}
+
+// A server that never stops sending costs a fetch one byte more than a policy may have.
+func TestFetchReadsNoMoreThanAPolicyMayHave(t *testing.T) {
+	endless := &endlessBody{}
+	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: endless}, nil
+	})}
+	_, err := Fetch(t.Context(), client, "example.com")
+	if !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), "65537 bytes: senders read 65536 at most") {
+		t.Error(err)
+	}
+	if endless.read != 65537 || !endless.closed {
+		t.Errorf("read %d bytes, closed %v", endless.read, endless.closed)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type endlessBody struct {
+	read   int
+	closed bool
+}
+
+func (b *endlessBody) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a'
+	}
+	b.read += len(p)
+	return len(p), nil
+}
+
+func (b *endlessBody) Close() error {
+	b.closed = true
+	return nil
+}
+
+// Section 3.3 of RFC 8461: a policy must not depend on who asks.
+func TestFetchSendsAndKeepsNoCookies(t *testing.T) {
+	client := serve(t, policyName, func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Cookies()) > 0 {
+			t.Errorf("sent %v", r.Cookies())
+		}
+		http.SetCookie(w, &http.Cookie{Name: "track", Value: "1"})
+		answer(w, "text/plain", acceptedPolicies[0])
+	})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &url.URL{Scheme: "https", Host: policyName, Path: "/"}
+	jar.SetCookies(server, []*http.Cookie{{Name: "mine", Value: "1"}})
+	client.Jar = jar
+	if _, err := Fetch(t.Context(), client, "example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if kept := jar.Cookies(server); len(kept) != 1 || kept[0].Name != "mine" {
+		t.Errorf("kept %v", kept)
 	}
 }
 

@@ -95,10 +95,7 @@ func parsePolicy(data []byte) (*Policy, error) {
 // trimEmptyLines removes empty lines at the end of a policy, and returns their number.
 func trimEmptyLines(text string) (trimmed string, empty int) {
 	trimmed = strings.TrimRight(text, " \t\r\n")
-	end, ended := strings.CutPrefix(strings.TrimLeft(text[len(trimmed):], " \t\r"), "\n")
-	if !ended {
-		return text, 0
-	}
+	end := strings.TrimPrefix(strings.TrimLeft(text[len(trimmed):], " \t\r"), "\n")
 	for range strings.Lines(end) {
 		empty++
 	}

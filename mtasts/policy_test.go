@@ -95,12 +95,28 @@ func TestRejectedPoliciesNameTheirFault(t *testing.T) {
 
 func TestPolicyMayHave64KiBAndNoMore(t *testing.T) {
 	policy := acceptedPolicies[0] + "x: "
-	policy += strings.Repeat("a", MaxPolicySize-len(policy))
+	policy += strings.Repeat("a", 64<<10-len(policy))
 	if _, err := ParsePolicy([]byte(policy)); err != nil {
 		t.Error(err)
 	}
 	_, err := ParsePolicy([]byte(policy + "a"))
 	faulty(t, rejected{"64 KiB and a byte", "65536 at most"}, err)
+}
+
+func TestLargestPolicyIsWritten(t *testing.T) {
+	p := &Policy{Mode: None, MaxAge: 31557600 * time.Second, Extensions: []Field{{Name: "x", Value: "a"}}}
+	small, err := p.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Extensions[0].Value = strings.Repeat("a", 64<<10-len(small)+1)
+	if text, err := p.MarshalText(); err != nil || len(text) != 65536 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	p.Extensions[0].Value += "a"
+	if _, err := p.MarshalText(); !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), "65537 bytes") {
+		t.Errorf("a byte more: %v", err)
+	}
 }
 
 func TestPolicyThatCannotBeReadBackIsNotWritten(t *testing.T) {
@@ -113,12 +129,15 @@ func TestPolicyThatCannotBeReadBackIsNotWritten(t *testing.T) {
 		"line end in mx":     {Mode: Testing, MX: []string{"a.example\r\nmode: none"}},
 		"mx in Unicode":      {Mode: Testing, MX: []string{"bücher.example"}},
 		"negative age":       {Mode: Testing, MX: mx, MaxAge: -time.Second},
-		"a second too old":   {Mode: Testing, MX: mx, MaxAge: MaxPolicyAge + time.Second},
+		"a second too old":   {Mode: Testing, MX: mx, MaxAge: 31557601 * time.Second},
 		"half a second":      {Mode: Testing, MX: mx, MaxAge: time.Second / 2},
 		"mx as extension":    {Mode: Testing, MX: mx, Extensions: []Field{{Name: "mx", Value: "b.example"}}},
+		"version again":      {Mode: Testing, MX: mx, Extensions: []Field{{Name: "version", Value: "STSv1"}}},
+		"mode again":         {Mode: Testing, MX: mx, Extensions: []Field{{Name: "mode", Value: "none"}}},
+		"max_age again":      {Mode: Testing, MX: mx, Extensions: []Field{{Name: "max_age", Value: "5"}}},
 		"line end in a name": {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a\nb", Value: "c"}}},
 		"space at the end":   {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a", Value: "c "}}},
-		"too large":          {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a", Value: strings.Repeat("a", MaxPolicySize)}}},
+		"too large":          {Mode: Testing, MX: mx, Extensions: []Field{{Name: "a", Value: strings.Repeat("a", 64<<10)}}},
 	} {
 		if text, err := p.MarshalText(); !errors.Is(err, ErrSyntax) {
 			t.Errorf("%s: %.80q, %v", name, text, err)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"postern/internal/txtrecord"
 	. "postern/mtasts"
 )
 
@@ -91,6 +90,18 @@ func TestRecordIsFoundAmongOthers(t *testing.T) {
 	}
 }
 
+func TestLargestRecordIsWritten(t *testing.T) {
+	r := &Record{ID: "1", Extensions: []Field{{Name: "x", Value: "a"}}}
+	r.Extensions[0].Value = strings.Repeat("a", 4096-len(r.String())+1)
+	if text, err := r.MarshalText(); err != nil || len(text) != 4096 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	r.Extensions[0].Value += "a"
+	if _, err := r.MarshalText(); !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), "4097 bytes: senders read at most 4096") {
+		t.Errorf("a byte more: %v", err)
+	}
+}
+
 func TestRecordThatCannotBeReadBackIsNotWritten(t *testing.T) {
 	for _, r := range []Record{
 		{},
@@ -99,7 +110,7 @@ func TestRecordThatCannotBeReadBackIsNotWritten(t *testing.T) {
 		{ID: "1", Extensions: []Field{{Name: "v", Value: "2"}}},
 		{ID: "1", Extensions: []Field{{Name: "x", Value: "1"}, {Name: "x", Value: "2"}}},
 		{ID: "1", Extensions: []Field{{Name: "x", Value: "a b"}}},
-		{ID: "1", Extensions: []Field{{Name: "x", Value: strings.Repeat("a", txtrecord.MaxSize)}}},
+		{ID: "1", Extensions: []Field{{Name: "x", Value: strings.Repeat("a", 4096)}}},
 	} {
 		if text, err := r.MarshalText(); !errors.Is(err, ErrSyntax) {
 			t.Errorf("%.60q, %v", text, err)

@@ -57,8 +57,10 @@ var acceptedPolicies = []string{
 var warnedPolicies = []rejected{
 	{"version: STSv1\nmode: enforce\nmx: a.example\nmax_age: 5\n\n", "line 5 is empty"},
 	{"version: STSv1\r\nmode: enforce\r\nmx: a.example\r\nmax_age: 5\r\n\r\n \t\r\n\n", "lines 5 to 7 are empty"},
-	{"version: STSv1\nmode: none\nmax_age: 5\n ", "line 4 is empty"},
-	{"version: STSv1\nmode: enforce\nmx: a.example\nmx: 192.0.2.1\nmax_age: 5\n", `mx "192.0.2.1" is an address`}, // Zuplu/postfix-tlspol#70
+	{"version: STSv1\nmode: none\nmax_age: 5\n ", "line 4 is empty, and the grammar of RFC 8461, Section 3.2 has no empty line: remove it"},
+	{"version: STSv1\nmode: none\nmax_age: 5\n\n\n", "lines 4 to 5 are empty, and the grammar of RFC 8461, Section 3.2 has no empty line: remove them"},
+	{"version: STSv1\nmode: enforce\nmx: a.example\nmx: 192.0.2.1\nmax_age: 5\n", // Zuplu/postfix-tlspol#70
+		`mx "192.0.2.1" is an address, and senders compare mx with names of MX hosts: write the host's name`},
 }
 
 var rejectedPolicies = []rejected{
@@ -91,6 +93,8 @@ var rejectedPolicies = []rejected{
 	{"version: STSv1\nmode: enforce\nmx: .example.com\nmax_age: 5\n", "mx"}, // a draft's wildcard
 	{"version: STSv1\nmode: enforce\nmx: a.example.\nmax_age: 5\n", `"a.example." ends in a dot`},
 	{"  version: STSv1\n  mode: enforce\n  mx: a.example\n  max_age: 5\n", "line 1: begins with a space"},
+	{" version: STSv1\nmode: none\nmax_age: 5\n", "line 1: begins with a space"},
+	{"\tversion: STSv1\nmode: none\nmax_age: 5\n", "line 1: begins with a space"},
 	{"version: STSv1\nmode: enforce\nnmx: a.example\nmax_age: 5\n", "no mx"}, // Zuplu/postfix-tlspol#95
 	{"This domain has no policy.\n\nNone at all.\n", "no colon"},
 	{"version: STSv1\nmode: enforce\nmx: bücher.example\nmax_age: 5\n", "mx"}, // A-labels only
