@@ -17,6 +17,8 @@ var mails = []struct {
 	{"FROM:<a@example.org>", Mail{From: "a@example.org"}},
 	{"from: <a@example.org>", Mail{From: "a@example.org"}}, // a space, as many clients write
 	{"FROM:<a@example.org> SIZE=1000 BODY=8BITMIME", Mail{From: "a@example.org", Size: 1000, EightBit: true}},
+	{"FROM:<a@example.org>\tSIZE=0123456789  body=8bitmime", Mail{From: "a@example.org", Size: 123456789, EightBit: true}},
+	{"FROM:<a@example.org> ENVID=~!", Mail{From: "a@example.org", EnvelopeID: "~!"}},
 	{"FROM:<a@example.org> size=99999999999999999999", Mail{From: "a@example.org", Size: 1 << 60 / 10}},
 	{"FROM:<a@example.org> BODY=7BIT", Mail{From: "a@example.org"}},
 	{"FROM:<@relay.example,@b.example:a@example.org>", Mail{From: "a@example.org"}}, // RFC 5321, Appendix C
@@ -70,14 +72,90 @@ var badMails = []struct {
 	{"FROM:<a@example.org> RET=SOME", 501},
 	{"FROM:<a@example.org> AUTH=<>", 555},
 	{"FROM:<a@example.org> XFOO=1", 555},
-	{"FROM:<" + strings.Repeat("a", maxLocalPart+1) + "@example.org>", 553},
-	{"FROM:<a@" + strings.Repeat("a.", maxDomain/2) + "org>", 553},
+	{"FROM:<" + strings.Repeat("a", 257) + "@example.org>", 553},
+	{"FROM:<a@" + strings.Repeat("a.", 127) + "org>", 553},
 }
 
 func TestParseMailRefuses(t *testing.T) {
 	for _, test := range badMails {
 		got, err := ParseMail(test.arg, all)
 		wantRefusal(t, "MAIL "+test.arg, got, err, test.code)
+	}
+}
+
+// The reply is all that a sender's administrator reads.
+func TestRefusalsNameTheFault(t *testing.T) {
+	for arg, want := range map[string]string{
+		"TO:<a@example.org>":                     "501 5.5.4 expected FROM:<address>",
+		"FROM:a@example.org":                     "501 5.5.4 address must be in <>",
+		"FROM:<a@example.org":                    "501 5.5.4 address lacks the closing >",
+		"FROM:<a@example.org>SIZE=1":             "501 5.5.4 expected a space after the address",
+		"FROM:<a>":                               "553 5.1.3 bad address syntax",
+		"FROM:<ü@example.org>":                   "553 5.6.7 non-ASCII address needs SMTPUTF8 (RFC 6531)",
+		"FROM:<a@example.org> xfoo=1":            "555 5.5.4 parameter XFOO not offered",
+		"FROM:<a@example.org> SIZE=1 size=2":     "501 5.5.4 parameter SIZE given twice",
+		"FROM:<a@example.org> SIZE=":             "501 5.5.4 bad value for parameter SIZE",
+		"FROM:<a@example.org> SIZE=/":            "501 5.5.4 bad value for parameter SIZE",
+		"FROM:<a@example.org> SIZE=:":            "501 5.5.4 bad value for parameter SIZE",
+		"FROM:<a@example.org> BODY=x":            "501 5.5.4 bad value for parameter BODY",
+		"FROM:<a@example.org> SMTPUTF8=x":        "501 5.5.4 bad value for parameter SMTPUTF8",
+		"FROM:<a@example.org> REQUIRETLS=x":      "501 5.5.4 bad value for parameter REQUIRETLS",
+		"FROM:<a@example.org> RET=x":             "501 5.5.4 bad value for parameter RET",
+		"FROM:<a@example.org> ENVID=":            "501 5.5.4 bad value for parameter ENVID",
+		"FROM:<a@example.org> ENVID=\x7f":        "501 5.5.4 bad value for parameter ENVID",
+		"FROM:<a@example.org> ENVID=a\x1fb":      "501 5.5.4 bad value for parameter ENVID",
+		"FROM:<a@example.org> =" + "x":           "555 5.5.4 parameter  not offered",
+		"FROM:<a@example.org> " + long(41) + "=": "555 5.5.4 parameter " + long(40) + "... not offered",
+	} {
+		_, err := ParseMail(arg, all)
+		if err == nil || err.Error() != "smtp: "+want {
+			t.Errorf("%s: %v, want %s", arg, err, want)
+		}
+	}
+	for arg, want := range map[string]string{
+		"FROM:<a@example.org>":                  "501 5.5.4 expected TO:<address>",
+		"TO:<ü@example.org>":                    "553 5.6.7 non-ASCII address needs SMTPUTF8 (RFC 6531)",
+		"TO:<a@example.org> NOTIFY=":            "501 5.5.4 bad value for parameter NOTIFY",
+		"TO:<a@example.org> ORCPT=rfc822":       "501 5.5.4 bad value for parameter ORCPT",
+		"TO:<a@example.org> ORCPT=;a":           "501 5.5.4 bad value for parameter ORCPT",
+		"TO:<a@example.org> ORCPT=rfc822;":      "501 5.5.4 bad value for parameter ORCPT",
+		"TO:<a@example.org> NOTIFY=DELAY SIZE=": "555 5.5.4 parameter SIZE not offered",
+	} {
+		_, err := ParseRecipient(arg, false, all)
+		if err == nil || err.Error() != "smtp: "+want {
+			t.Errorf("%s: %v, want %s", arg, err, want)
+		}
+	}
+	for line, want := range map[string]string{
+		"EHLO \xff":   "500 5.5.2 command is not UTF-8 (RFC 6531)",
+		"EHLO \x00":   "500 5.5.2 control character in command",
+		"EHLO \u2028": "500 5.5.2 control character in command",
+		"EHLO \u2029": "500 5.5.2 control character in command",
+	} {
+		verb, arg, err := ParseCommand([]byte(line))
+		if verb != "" || arg != "" || err == nil || err.Error() != "smtp: "+want {
+			t.Errorf("%q: %s %s, %v, want %s", line, verb, arg, err, want)
+		}
+	}
+}
+
+func long(n int) string { return strings.Repeat("X", n) }
+
+func TestParametersAsLongAsTheyMayBe(t *testing.T) {
+	for arg, valid := range map[string]bool{
+		"FROM:<a@example.org> SIZE=" + strings.Repeat("9", 20): true,
+		"FROM:<a@example.org> SIZE=" + strings.Repeat("0", 21): false,
+		"FROM:<a@example.org> ENVID=" + long(100):              true, // RFC 3461, Section 4.4
+		"FROM:<a@example.org> ENVID=" + long(101):              false,
+	} {
+		if _, err := ParseMail(arg, all); (err == nil) != valid {
+			t.Errorf("MAIL %s: %v", arg, err)
+		}
+	}
+	for n, valid := range map[int]bool{500: true, 501: false} { // RFC 3461, Section 4.2
+		if _, err := ParseRecipient("TO:<a@example.org> ORCPT=a;"+long(n-2), false, all); (err == nil) != valid {
+			t.Errorf("ORCPT of %d bytes: %v", n, err)
+		}
 	}
 }
 

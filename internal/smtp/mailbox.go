@@ -71,11 +71,7 @@ func PathIn(arg string) string {
 // parseMailbox checks a path and returns its mailbox, without the source route.
 func parseMailbox(path string) (string, error) {
 	if strings.HasPrefix(path, "@") {
-		_, mailbox, ok := strings.Cut(path, ":")
-		if !ok {
-			return "", badAddress()
-		}
-		path = mailbox
+		_, path, _ = strings.Cut(path, ":")
 	}
 	local, domain, ok := SplitMailbox(path)
 	if !ok || !validLocal(local) || !validDomain(domain) {

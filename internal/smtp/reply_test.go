@@ -23,8 +23,8 @@ var validReplies = []struct{ name, wire, want string }{
 	{"CR within a line", "250 a\rb\r\n", "250 a b\r\n"},
 	{"control characters", "550 a\x00b\x1b[31m\x7f\tc\r\n", "550 a b [31m  c\r\n"},
 	{"not UTF-8", "550 a\xffb\r\n", "550 a\ufffdb\r\n"},
-	{"longest line", "250 " + strings.Repeat("x", maxReplyLine-6) + "\r\n", "250 " + strings.Repeat("x", maxReplyLine-6) + "\r\n"},
-	{"most lines", strings.Repeat("250-x\r\n", maxReplyLines-1) + "250 x\r\n", strings.Repeat("250-x\r\n", maxReplyLines-1) + "250 x\r\n"},
+	{"longest line", "250 " + strings.Repeat("x", 2042) + "\r\n", "250 " + strings.Repeat("x", 2042) + "\r\n"},
+	{"most lines", strings.Repeat("250-x\r\n", 127) + "250 x\r\n", strings.Repeat("250-x\r\n", 127) + "250 x\r\n"},
 }
 
 var invalidReplies = []struct{ name, wire string }{
@@ -37,9 +37,9 @@ var invalidReplies = []struct{ name, wire string }{
 	{"letters in the code", "2x0 x\r\n"},
 	{"other separator", "250+x\r\n"},
 	{"codes differ", "250-x\r\n251 y\r\n"},
-	{"line too long", "250 " + strings.Repeat("x", maxReplyLine) + "\r\n"},
-	{"endless line", strings.Repeat("2", 2*maxReplyLine)},
-	{"too many lines", strings.Repeat("250-x\r\n", maxReplyLines) + "250 x\r\n"},
+	{"line too long", "250 " + strings.Repeat("x", 2043) + "\r\n"},
+	{"endless line", strings.Repeat("2", 2049)},
+	{"too many lines", strings.Repeat("250-x\r\n", 128) + "250 x\r\n"},
 }
 
 func TestReadReplyAccepts(t *testing.T) {
@@ -112,6 +112,22 @@ func TestReplyEnhanced(t *testing.T) {
 	} {
 		if got := tt.reply.Enhanced(); got != tt.want {
 			t.Errorf("%v: %q, want %q", tt.reply, got, tt.want)
+		}
+	}
+}
+
+// A server that offers ENHANCEDSTATUSCODES has one in each line (RFC 2034, Section 4), but
+// not in 3xx.
+func TestReplyIsEnhanced(t *testing.T) {
+	for wire, want := range map[string]string{
+		"250-ok\r\n250 done\r\n":             "250-2.0.0 ok\r\n250 2.0.0 done\r\n",
+		"451 try later\r\n":                  "451 4.0.0 try later\r\n",
+		"550-5.1.1 no\r\n550 5.1.1 user\r\n": "550-5.1.1 no\r\n550 5.1.1 user\r\n",
+		"354 go on\r\n":                      "354 go on\r\n",
+	} {
+		reply, err := read(wire)
+		if got := string(reply.Enhance().Append(nil)); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", wire, got, err, want)
 		}
 	}
 }

@@ -49,6 +49,12 @@ func TestTextCheckerRejectsBrokenText(t *testing.T) {
 			if !strings.HasPrefix(test.text, string(got)) || test.want == nil && string(got) != test.text {
 				t.Errorf("%s, %s: gave out %q", test.name, name, got)
 			}
+			if text.Size() != int64(len(got)) {
+				t.Errorf("%s, %s: %d bytes counted, %d given out", test.name, name, text.Size(), len(got))
+			}
+			if n, err := text.Read(make([]byte, 1)); n != 0 || err != text.Err() || err == nil {
+				t.Errorf("%s, %s: read on: %d, %v", test.name, name, n, err)
+			}
 		}
 	}
 }
