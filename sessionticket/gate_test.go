@@ -105,13 +105,15 @@ func TestBytesBeforeTLSPassUnchanged(t *testing.T) {
 }
 
 func TestModeNames(t *testing.T) {
-	for mode, name := range modeNames {
-		text, err := Mode(mode).MarshalText()
-		if string(text) != name || err != nil || Mode(mode).String() != name {
-			t.Errorf("mode %d is written %q, %v, %s; want %q", mode, text, err, Mode(mode), name)
+	for mode, name := range map[Mode]string{
+		OwnWrite: "own-write", FirstWrite: "first-write", NoTicket: "no-ticket", TLS12: "tls12", Stock: "stock",
+	} {
+		text, err := mode.MarshalText()
+		if string(text) != name || err != nil || mode.String() != name {
+			t.Errorf("mode %d is written %q, %v, %s; want %q", mode, text, err, mode, name)
 		}
 		got := Mode(99)
-		if err := got.UnmarshalText([]byte(name)); err != nil || got != Mode(mode) {
+		if err := got.UnmarshalText([]byte(name)); err != nil || got != mode {
 			t.Errorf("%q is read as %s, %v", name, got, err)
 		}
 	}
@@ -119,7 +121,12 @@ func TestModeNames(t *testing.T) {
 	if err := p.UnmarshalText([]byte("First-Write")); err == nil || !strings.Contains(err.Error(), "first-write") {
 		t.Errorf("reading an unknown name gave %v, want an error with the known ones", err)
 	}
-	if _, err := Mode(99).MarshalText(); err == nil {
-		t.Error("an unknown mode was written")
+	for _, unknown := range []Mode{5, 99} {
+		if text, err := unknown.MarshalText(); err == nil || text != nil {
+			t.Errorf("an unknown mode was written as %q", text)
+		}
+	}
+	if text := Mode(5).String(); text != "Mode(5)" {
+		t.Error(text)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -28,6 +27,7 @@ func TestFindTicket(t *testing.T) {
 		"flight, ticket in two":    {[][]byte{finished, record(tlsrecord.MaxPlaintext), record(9)}, tlsrecord.MaxPlaintext + 9, 58, tlsrecord.MaxPlaintext + 9, true},
 		"late":                     {[][]byte{record(122)}, 122, 0, 122, true},
 		"late, first of two":       {[][]byte{record(tlsrecord.MaxPlaintext)}, tlsrecord.MaxPlaintext + 9, 0, tlsrecord.MaxPlaintext, true},
+		"late, both of two":        {[][]byte{record(tlsrecord.MaxPlaintext), record(9)}, tlsrecord.MaxPlaintext + 9, 0, 0, false},
 		"nothing":                  {nil, 122, 0, 0, false},
 		"other length":             {[][]byte{finished, record(123)}, 122, 0, 0, false},
 		"in one record with more":  {[][]byte{ccs, record(36 + 122)}, 122, 0, 0, false},
@@ -119,14 +119,36 @@ func TestLateTicketThatChangesMidwayPasses(t *testing.T) {
 
 func TestLayoutErrorListsRecordsWithinBounds(t *testing.T) {
 	e := newLayoutError(bytes.Repeat(record(1), 1000), 122)
-	if len(e.Records) != maxListedRecords || e.Records[0] != "23:18" {
+	if len(e.Records) != 32 || e.Records[0] != "23:18" {
 		t.Errorf("%d records, the first %s", len(e.Records), e.Records[0])
 	}
-	e = newLayoutError(append(record(1), "220 "...), 122)
-	if want := []string{"23:18", "4 bytes of an incomplete record"}; !slices.Equal(e.Records, want) {
+	e = newLayoutError(slices.Concat(record(1), []byte{20, 3, 3, 0, 1, 1}, []byte{23, 3, 3, 0, 0}), 122)
+	if want := []string{"23:18", "20:1", "23:0"}; !slices.Equal(e.Records, want) {
 		t.Errorf("records %q, want %q", e.Records, want)
 	}
-	if text := e.Error(); !strings.Contains(text, "23:18") || !strings.Contains(text, "122") {
-		t.Errorf("error says %q", text)
+	e = newLayoutError(append(record(1), "220 "...), 122)
+	if want := "sessionticket: crypto/tls wrote records [23:18 4 bytes of an incomplete record], " +
+		"expected a ticket of 122 bytes in records of its own at their end; it was sent as written"; e.Error() != want {
+		t.Errorf("error says %q, want %q", e, want)
+	}
+}
+
+// A record has a type of TLS 1.3 and at most 2^14 + 256 bytes (RFC 8446, Section 5).
+func TestRecordsOfAFlight(t *testing.T) {
+	for _, c := range []struct {
+		contentType byte
+		length      int
+		ok          bool
+	}{
+		{20, 1, true}, {21, 19, true}, {22, 90, true}, {23, 17, true}, {23, 0, true}, {23, 16640, true},
+		{19, 17, false}, {24, 17, false}, {23, 16641, false},
+	} {
+		b := append([]byte{c.contentType, 3, 3, byte(c.length >> 8), byte(c.length)}, make([]byte, c.length)...)
+		if n, ok := recordLen(b); ok != c.ok || ok && n != len(b) {
+			t.Errorf("type %d with %d bytes: %d, %v", c.contentType, c.length, n, ok)
+		}
+		if _, ok := recordLen(b[:len(b)-1]); ok {
+			t.Errorf("type %d with %d bytes: complete without its last byte", c.contentType, c.length)
+		}
 	}
 }
