@@ -166,7 +166,6 @@ func (d *DotWriter) put(p []byte) {
 	for len(p) > 0 && d.err == nil {
 		if len(d.buf) == d.room {
 			d.Flush()
-			continue
 		}
 		n := min(len(p), d.room-len(d.buf))
 		d.buf = append(d.buf, p[:n]...)

@@ -42,6 +42,36 @@ func TestDotReaderReportsLostConnection(t *testing.T) {
 	}
 }
 
+// Lines that have arrived are passed on at once, and the connection's own error is reported.
+func TestDotReaderWaitsForNothingThatItNeedNot(t *testing.T) {
+	lost := errors.New("lost")
+	for _, arrived := range []string{"a\r\n", "a\r\nb\r\n", "..\r\n"} {
+		in := &once{text: arrived, err: lost}
+		dots := NewDotReader(bufio.NewReaderSize(in, 16))
+		n, err := dots.Read(make([]byte, 100))
+		if n == 0 || err != nil || in.reads != 1 {
+			t.Errorf("%q: %d bytes, %v, after %d reads", arrived, n, err, in.reads)
+		}
+		if _, err := io.ReadAll(dots); err != lost {
+			t.Errorf("%q: %v", arrived, err)
+		}
+	}
+}
+
+// once is a connection on which text arrives, and then an error.
+type once struct {
+	text  string
+	err   error
+	reads int
+}
+
+func (o *once) Read(p []byte) (int, error) {
+	if o.reads++; o.reads == 1 {
+		return copy(p, o.text), nil
+	}
+	return 0, o.err
+}
+
 // Such a text is refused, and nothing after it is a command.
 func TestDotReaderStopsAtEndAfterBareLF(t *testing.T) {
 	for _, test := range []struct{ wire, rest string }{

@@ -85,6 +85,19 @@ func TestPathOfARefusedCommand(t *testing.T) {
 	}
 }
 
+func TestMailboxIsSplitAtItsLastAt(t *testing.T) {
+	for mailbox, want := range map[string][2]string{
+		"a@example.org": {"a", "example.org"}, `"a@b"@example.org`: {`"a@b"`, "example.org"}, "@example.org": {"", "example.org"},
+	} {
+		if local, domain, ok := SplitMailbox(mailbox); local != want[0] || domain != want[1] || !ok {
+			t.Errorf("%s: %s, %s, %v", mailbox, local, domain, ok)
+		}
+	}
+	if local, domain, ok := SplitMailbox("postmaster"); local != "" || domain != "" || ok {
+		t.Errorf("postmaster: %s, %s, %v", local, domain, ok)
+	}
+}
+
 func TestFoldedMailboxesCompareEqual(t *testing.T) {
 	for _, pair := range [][2]string{
 		{"Ann@Example.ORG.", "ann@example.org"},
