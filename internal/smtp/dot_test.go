@@ -33,6 +33,41 @@ func TestDotReaderEndsAtCRLFDotCRLFOnly(t *testing.T) {
 	}
 }
 
+// The CR and the LF of a line can be the last byte of one buffer and the first of the next.
+// That is no bare LF, and a dot behind it is the first of its line.
+func TestLinesOfAnyLengthArriveWhole(t *testing.T) {
+	for _, size := range []int{16, 4096} {
+		for n := range 3 * size {
+			if n > 20 && n%size > 10 && n%size < size-10 {
+				continue
+			}
+			line := strings.Repeat("x", n) + "\r\n"
+			want := line + ".dot\r\n" + line
+			in := bufio.NewReaderSize(strings.NewReader(line+"..dot\r\n"+line+".\r\nQUIT"), size)
+			text, err := io.ReadAll(NewTextChecker(NewDotReader(in), TextLimits{}))
+			rest, _ := io.ReadAll(in)
+			if err != nil || string(text) != want || string(rest) != "QUIT" {
+				t.Fatalf("lines of %d bytes, buffer of %d: %d bytes, rest %q, %v", n, size, len(text), rest, err)
+			}
+		}
+	}
+}
+
+// A bare LF at the start of a buffer, or a bare CR at its end, is still one.
+func TestBareLineEndsAtBufferEndsAreSeen(t *testing.T) {
+	for _, size := range []int{16, 4096} {
+		for n := size - 4; n <= size+4; n++ {
+			for bare, want := range map[string]error{"\n": ErrBareLF, "\r": ErrBareCR, "\r\r\n": ErrBareCR} {
+				wire := strings.Repeat("x", n) + bare + "y\r\n.\r\n"
+				_, err := io.ReadAll(NewTextChecker(NewDotReader(bufio.NewReaderSize(strings.NewReader(wire), size)), TextLimits{}))
+				if err != want {
+					t.Errorf("%d bytes, %q, buffer of %d: %v, want %v", n, bare, size, err, want)
+				}
+			}
+		}
+	}
+}
+
 func TestDotReaderReportsLostConnection(t *testing.T) {
 	for _, wire := range []string{"", "a\r\n", "a\r\n.", "a\r\n.\r"} {
 		_, err := io.ReadAll(NewDotReader(bufio.NewReader(strings.NewReader(wire))))
