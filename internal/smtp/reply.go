@@ -11,11 +11,17 @@ import (
 	"postern/internal/safetext"
 )
 
-// Bounds of a reply. RFC 5321, Section 4.5.3.1.5, has 512 bytes for a line, and
-// servers write longer ones.
+// Bounds of a reply that is read. Servers write longer lines than RFC 5321 allows.
 const (
 	maxReplyLine  = 2048
 	maxReplyLines = 128 // an EHLO reply has about 15
+)
+
+// Bounds of a reply that is passed on, in bytes, with the code and CRLF of each line.
+const (
+	maxPassedLine  = 512  // RFC 5321, Section 4.5.3.1.5
+	maxPassedReply = 4000 // Exim as a client reads less than 4,096
+	lineOverhead   = len("250 \r\n")
 )
 
 // ErrReply is returned for what is not an SMTP reply (RFC 5321, Section 4.2), or
@@ -93,6 +99,54 @@ func (r Reply) Enhance() Reply {
 		lines[i] = prefix + line
 	}
 	return Reply{Code: r.Code, Lines: lines, Remote: r.Remote}
+}
+
+// Clip returns the reply with lines of at most 512 bytes and 4,000 bytes in all, so that
+// every sender can read it. What is cut off is marked. Each line keeps the enhanced status
+// code of the first.
+func (r Reply) Clip() Reply {
+	if r.fits() {
+		return r
+	}
+	code := ""
+	if enhanced := r.Enhanced(); enhanced != "" {
+		code = enhanced + " "
+	}
+	more := code + "and more"
+	clipped := Reply{Code: r.Code, Remote: r.Remote}
+	size := lineOverhead + len(more)
+	for i, line := range r.Lines {
+		line = clipLine(line, code)
+		if size += lineOverhead + len(line); size > maxPassedReply && i > 0 {
+			clipped.Lines = append(clipped.Lines, more)
+			break
+		}
+		clipped.Lines = append(clipped.Lines, line)
+	}
+	return clipped
+}
+
+func (r Reply) fits() bool {
+	size := 0
+	for _, line := range r.Lines {
+		if len(line) > maxPassedLine-lineOverhead {
+			return false
+		}
+		size += lineOverhead + len(line)
+	}
+	return size <= maxPassedReply
+}
+
+// clipLine cuts the text of a line after the enhanced status code.
+func clipLine(line, code string) string {
+	if len(line) <= maxPassedLine-lineOverhead {
+		return line
+	}
+	text, found := strings.CutPrefix(line, code)
+	if !found {
+		code = ""
+	}
+	return code + safetext.Reply(text, maxPassedLine-lineOverhead-len(code)-len("..."))
 }
 
 // Text returns the text in one line, for logs.

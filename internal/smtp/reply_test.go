@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -172,5 +174,44 @@ func TestTheOriginOfAReplyIsKept(t *testing.T) {
 	}
 	if own := NewReply(550, "5.1.1", "no such recipient"); own.Remote || own.Enhance().Remote {
 		t.Error("an own reply is remote")
+	}
+}
+
+// A reply that is passed on is valid, within RFC 5321's length of a line and what Exim reads,
+// and keeps its code. Shorter ones stay as they are.
+func TestClip(t *testing.T) {
+	repeat := func(line string, n int) []string { return slices.Repeat([]string{line}, n) }
+	for name, lines := range map[string][]string{
+		"a long line":              {"5.7.1 " + strings.Repeat("blocked ", 250)},
+		"a line without spaces":    {"5.7.1 " + strings.Repeat("x", 2000)},
+		"no enhanced code":         {strings.Repeat("blocked ", 250)},
+		"neither":                  {strings.Repeat("x", 2040)},
+		"many lines":               repeat("5.7.1 blocked by a list of addresses", 128),
+		"many long lines":          repeat("5.7.1 "+strings.Repeat("blocked ", 250), 128),
+		"a code in the first line": {"5.7.1 " + strings.Repeat("x", 600), strings.Repeat("y", 600)},
+	} {
+		reply := Reply{Code: 550, Lines: lines, Remote: true}
+		clipped := reply.Clip()
+		wire := clipped.Append(nil)
+		for line := range bytes.Lines(wire) {
+			if len(line) > 512 {
+				t.Errorf("%s: line of %d bytes", name, len(line))
+			}
+		}
+		if len(wire) > 4000 || len(wire) < 480 {
+			t.Errorf("%s: %d bytes", name, len(wire))
+		}
+		if clipped.Enhanced() != reply.Enhanced() || !strings.Contains(clipped.Text(), "...") && !strings.HasSuffix(clipped.Text(), "and more") {
+			t.Errorf("%s: %s", name, clipped)
+		}
+		read, err := ReadReply(bufio.NewReader(bytes.NewReader(wire)))
+		if err != nil || !reflect.DeepEqual(read, clipped) {
+			t.Errorf("%s: read as %s, %v", name, read, err)
+		}
+	}
+	for _, lines := range [][]string{{"5.7.1 blocked"}, {""}, repeat("5.7.1 blocked", 100), {strings.Repeat("x", 506)}} {
+		if reply := (Reply{Code: 550, Lines: lines}); !reflect.DeepEqual(reply.Clip(), reply) {
+			t.Errorf("%.100s was changed", reply)
+		}
 	}
 }

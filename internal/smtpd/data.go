@@ -47,7 +47,7 @@ func (s *session) mayText() *smtp.Reply {
 	// MAIL and RCPT.
 	answer := s.nextHop().Data()
 	s.writePending()
-	reply := answer().Enhance()
+	reply := passOn(answer())
 	if refused := s.noText(); refused != nil {
 		return refused
 	}
@@ -78,7 +78,7 @@ func (s *session) noText() *smtp.Reply {
 func (s *session) deliver(text *smtp.TextChecker) smtp.Reply {
 	s.texts++
 	trace := strings.NewReader(s.receivedField(time.Now()))
-	reply := s.hop.Send(io.MultiReader(trace, text)).Enhance()
+	reply := passOn(s.hop.Send(io.MultiReader(trace, text)))
 	if reply.Positive() && text.Err() != io.EOF {
 		return smtp.NewReply(451, "4.5.0", "next hop replied before end of message")
 	}

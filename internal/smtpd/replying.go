@@ -82,11 +82,14 @@ func (s *session) writePending() {
 	pending := s.pending
 	s.pending = nil
 	for _, p := range pending {
-		reply := p.answer().Enhance()
+		reply := passOn(p.answer())
 		p.then(reply)
 		s.put(p.command, reply)
 	}
 }
+
+// passOn returns a reply of the next hop as the sender gets it.
+func passOn(reply smtp.Reply) smtp.Reply { return reply.Enhance().Clip() }
 
 // flush sends the replies that were written.
 func (s *session) flush() {

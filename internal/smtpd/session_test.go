@@ -3,6 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -310,6 +311,41 @@ func TestRepliesOfTheHopReachTheSender(t *testing.T) {
 	s := startServer(t, func(_ *Settings, h *memoryHop) { h.replies = map[string]smtp.Reply{"Send": full} })
 	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> x\n> .\n" +
 		"< 552 5.2.2 mailbox full | 5.2.2 see *\n> QUIT\n< 221 *")
+}
+
+// A backend's reply can have 128 lines of 2 KB; senders read lines of 512 bytes, and Exim 4 KB
+// in all.
+func TestEndlessRepliesOfTheNextHopAreCut(t *testing.T) {
+	for at, commands := range map[string]string{
+		"MAIL":               "> MAIL FROM:<>",
+		"RCPT b@example.org": "> MAIL FROM:<>\n< 250 *\n> RCPT TO:<b@example.org>",
+		"DATA":               "> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *\n> DATA",
+		"Send":               "> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n> DATA\n< 250 *\n< 250 *\n< 354 *\n> .",
+	} {
+		s := startServer(t, func(_ *Settings, h *memoryHop) {
+			h.replies = map[string]smtp.Reply{
+				at: {Code: 550, Lines: slices.Repeat([]string{strings.Repeat("blocked ", 250)}, 128), Remote: true},
+			}
+		})
+		c := s.dial(t)
+		c.play("< 220 *\n> EHLO a\n< 250 *\n" + commands)
+		size := 0
+		for more := true; more; {
+			line, err := c.In.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size += len(line); len(line) > 512 || size > 4000 || !strings.HasPrefix(line[4:], "5.0.0 ") {
+				t.Fatalf("%s: after %d bytes a line of %d: %.80q", at, size, len(line), line)
+			}
+			more = line[3] == '-'
+		}
+		c.play("> QUIT\n< 221 *")
+		s.result()
+		if logged := s.observed.refused[0].Reply; len(logged.String()) > 4000 {
+			t.Errorf("%s: %d bytes for the log", at, len(logged.String()))
+		}
+	}
 }
 
 // RFC 2034, Section 4: the server offers ENHANCEDSTATUSCODES, the next hop may not.

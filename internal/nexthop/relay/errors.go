@@ -61,7 +61,7 @@ var errUnexpectedReply = errors.New("unexpected reply")
 // A refusedError is the server's refusal to begin.
 type refusedError struct{ reply smtp.Reply }
 
-func (e *refusedError) Error() string { return "refused with " + e.reply.String() }
+func (e *refusedError) Error() string { return "refused with " + e.reply.Clip().String() }
 
 // A missingError says that the server lacks an extension that the configuration
 // demands.

@@ -135,7 +135,7 @@ func (s *session) readReply(c *command) {
 	s.conn.setTimeout(s.hop.config.Timeouts.Command)
 	reply, err := s.conn.readReply()
 	if err == nil && !c.allows(reply) {
-		err = fmt.Errorf("%w: %s", errUnexpectedReply, reply)
+		err = fmt.Errorf("%w: %s", errUnexpectedReply, reply.Clip())
 	}
 	switch {
 	case err != nil:
