@@ -32,6 +32,9 @@ func (s *session) readCommand() ([]byte, error) {
 	}
 	s.await()
 	defer s.awaited(time.Now())
+	if err := s.awaitInput(); err != nil {
+		return nil, err
+	}
 	if first, err := s.in.Peek(1); err != nil {
 		return nil, err
 	} else if s.tls == nil && first[0] == tlsrecord.Handshake {

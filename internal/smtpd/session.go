@@ -19,8 +19,7 @@ import (
 	"postern/sessionticket"
 )
 
-// bufferSize is enough for command lines and most headers. It is small since each idle
-// session has such a buffer.
+// bufferSize is enough for command lines and most headers.
 const bufferSize = 4096
 
 // A session is one connection of a sender. One goroutine serves it.
@@ -37,8 +36,9 @@ type session struct {
 	gate   net.Conn        // over record
 	conn   net.Conn        // gate, or TLS over it
 	timed  deadlineConn    // conn with deadlines
-	in     *bufio.Reader
-	out    *bufio.Writer // nil if there is nothing to send
+	input  input           // over timed
+	in     *bufio.Reader   // over input; nil while the session waits for a command
+	out    *bufio.Writer   // nil if there is nothing to send
 
 	tls         *tls.ConnectionState
 	certificate *x509.Certificate     // presented in the handshake
@@ -138,16 +138,19 @@ func (s *session) use(conn net.Conn) {
 		until:     s.began.Add(s.setup.Limits.SessionTime),
 		writeTime: s.setup.Limits.WriteTimeout,
 	}
+	s.input.conn = &s.timed
 	if s.in == nil {
-		s.in = bufio.NewReaderSize(&s.timed, bufferSize)
+		s.acquireReader()
 	}
-	s.in.Reset(&s.timed)
+	s.in.Reset(&s.input) // without what came before TLS
+	s.input.head = nil
 }
 
 func (s *session) close() {
 	s.closeHop()
 	s.stopRecording()
 	s.conn.Close()
+	s.releaseReader()
 }
 
 // resetSession discards everything that the sender said before STARTTLS (RFC 3207,

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"runtime"
@@ -63,7 +62,7 @@ func (s *session) upgrade() bool {
 	s.record.ExpectTicket(0) // gated announces each
 	conn := tls.Server(s.gate, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
-	if err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s)); err != nil {
+	if err := s.handshake(conn); err != nil {
 		s.record.Fail(err)
 		s.end, s.err = "TLS handshake failed", err
 		s.stopRecording()

@@ -1,0 +1,30 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+)
+
+func TestAPanicInAHandshakeEndsItsSessionAlone(t *testing.T) {
+	fault := true
+	s := startServer(t, func(set *Settings, _ *memoryHop) {
+		cert := set.TLS.Certificates[0]
+		set.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if fault {
+				panic("a fault of the certificates")
+			}
+			return &cert, nil
+		}}
+	})
+	c := s.dial(t)
+	c.play(toTLS)
+	if err := c.Handshake(&tls.Config{InsecureSkipVerify: true}); err == nil {
+		t.Error("the handshake completed")
+	}
+	if r := s.result(); r.End != "panic" || !strings.Contains(r.Err.Error(), "a fault of the certificates") || !strings.Contains(r.Err.Error(), "handshake_test.go") {
+		t.Errorf("ended with %q: %v; want the fault and where it was", r.End, r.Err)
+	}
+	fault = false
+	s.dial(t).play(toTLS + "TLS\n> EHLO a.example\n< 250 *")
+}
