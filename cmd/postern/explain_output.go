@@ -199,7 +199,7 @@ func (o *explainOutput) stats(n capture.Stats) {
 			unread, n.Packets, unknown, n.Fragments, n.Malformed))
 	}
 	if n.Evicted > 0 {
-		o.ui.Note(fmt.Sprintf("%d connections were dropped to bound memory", n.Evicted))
+		o.ui.Note(fmt.Sprintf("%s given up before the end: too many were open at once", plural(n.Evicted, "connection was", "connections were")))
 	}
 	if n.Underway > 0 {
 		o.ui.Note(plural(n.Underway, "connection", "connections") + " used TLS already when the capture began: their handshakes are not in it")

@@ -62,8 +62,11 @@ func (t *table) connection(endpoints [2]netip.AddrPort, i int, seg *segment) *co
 		t.remove(e)
 	}
 	if len(t.connections) == maxConnections {
-		t.stats.Evicted++
-		t.remove(t.byActivity.Front())
+		oldest := t.byActivity.Front()
+		if !oldest.Value.(*connection).finished {
+			t.stats.Evicted++
+		}
+		t.remove(oldest)
 	}
 	t.stats.Connections++
 	c := newConnection(endpoints, seg, t.keys)

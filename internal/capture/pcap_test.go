@@ -16,6 +16,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"postern/handshake"
 	"postern/internal/capture"
 )
 
@@ -197,13 +198,24 @@ func TestSkippedPacketsAreCounted(t *testing.T) {
 	}
 }
 
-// A port scan does not fill the memory; evicted connections are counted.
+// A port scan does not fill the memory; evicted connections are counted, and those that had
+// ended are none.
 func TestOpenConnectionsAreBounded(t *testing.T) {
+	for name, evicted := range map[string]int{"open": 10_000 - 4096, "reset": 0} {
+		t.Run(name, func(t *testing.T) { connections(t, name == "reset", evicted) })
+	}
+}
+
+// connections reads 10,000 connections, which the server resets or leaves open.
+func connections(t *testing.T, reset bool, evicted int) {
 	var frames [][]byte
 	for port := range 10_000 {
 		w := ethernet
 		w.port = layers.TCPPort(1024 + port)
-		frames = append(frames, w.frame(t, packet{from: 1, seq: 1, syn: true}))
+		frames = append(frames, w.frame(t, packet{from: handshake.Client, seq: 1, syn: true}))
+		if reset {
+			frames = append(frames, w.frame(t, packet{from: handshake.Server, seq: 1, ack: 2, rst: true}))
+		}
 	}
 	r, err := capture.NewReader(bytes.NewReader(pcap(t, ethernet.link, frames)), nil)
 	if err != nil {
@@ -212,7 +224,7 @@ func TestOpenConnectionsAreBounded(t *testing.T) {
 	if c, err := r.Next(); err != io.EOF {
 		t.Errorf("got %+v, %v", c, err)
 	}
-	if got, want := r.Stats(), (capture.Stats{Packets: 10_000, Connections: 10_000, Evicted: 10_000 - 4096}); !reflect.DeepEqual(got, want) {
+	if got, want := r.Stats(), (capture.Stats{Packets: len(frames), Connections: 10_000, Evicted: evicted}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
