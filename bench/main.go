@@ -163,6 +163,15 @@ recorded and not, in turns, up to the first reply over TLS.`,
 		measure: measureRecording,
 	},
 	{
+		name:  "scale",
+		title: "Size of the configuration",
+		text: `The server's CPU time from its start until it listens, and for a reload after one domain or one certificate has
+changed, with a configuration and with one four times as large. Then a session whose handshake fails, since no
+certificate is of a kind that the client supports, with one certificate and with thousands; its row in the ledger is
+part of it.`,
+		measure: measureScale,
+	},
+	{
 		name:    sectionBefore,
 		title:   "Postern compared with an earlier revision",
 		text:    `Both forward messages to the same ` + "`smtp-sink`" + `, with the same configuration.`,

@@ -27,7 +27,10 @@ listen = [%q]
 data = %q
 next-hop = %q
 certificate = [{cert = %q, key = %q}]
+` + loadLimits
 
+// loadLimits are limits that a load from one address does not reach.
+const loadLimits = `
 [limits]
 message-size = "64MiB"
 session-time = "24h"
@@ -68,8 +71,15 @@ func startProgram(s *testpeer.Scope, program string, cert *testcert.Pair, nextHo
 
 // A process is a server that the benchmark has started.
 type process struct {
-	addr string
-	cmd  *exec.Cmd
+	addr   string
+	cmd    *exec.Cmd
+	output string // file of its output
+}
+
+// stop kills the process and waits for its end.
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
 }
 
 // startProcess starts a server and waits until it listens on addr.
@@ -85,9 +95,9 @@ func startProcess(s *testpeer.Scope, addr, path string, args ...string) *process
 	if err := cmd.Start(); err != nil {
 		s.Fatalf("%v", err)
 	}
+	p := &process{addr, cmd, output.Name()}
 	s.Cleanup(func() {
-		_ = cmd.Process.Kill() // everything acknowledged has been checked
-		_ = cmd.Wait()
+		p.stop() // everything acknowledged has been checked
 		if s.Failed() {
 			s.Logf("%s", lastOutput(output.Name()))
 		}
@@ -95,7 +105,7 @@ func startProcess(s *testpeer.Scope, addr, path string, args ...string) *process
 	if err := await(func() error { return listens(addr) }); err != nil {
 		s.Fatalf("%s: %v\n%s", path, err, lastOutput(output.Name()))
 	}
-	return &process{addr, cmd}
+	return p
 }
 
 func listens(addr string) error {
