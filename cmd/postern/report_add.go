@@ -95,7 +95,7 @@ func (r reportAddCmd) store(ctx context.Context, ui terminal.UI, entry tlsrptin.
 		}
 		return stored, ui.JSON(out)
 	}
-	fmt.Fprintf(ui.Out, "%s: %s\n", safetext.Printable(entry.Name), safetext.Printable(addedText(entry, filed, err)))
+	fmt.Fprintf(ui.Out, "%s: %s\n", safetext.Printable(entry.Name), safetext.Printable(r.addedText(entry, filed, err)))
 	return stored, nil
 }
 
@@ -116,14 +116,15 @@ func (r reportAddCmd) addReport(ctx context.Context, ui terminal.UI, report ledg
 	return ledger.AddReport(ctx, r.path(), report)
 }
 
-func addedText(entry tlsrptin.Entry, filed ledger.AddedReport, err error) string {
+// addedText says what was done, and names the file that was written.
+func (r reportAddCmd) addedText(entry tlsrptin.Entry, filed ledger.AddedReport, err error) string {
 	switch {
 	case err != nil:
 		return err.Error()
 	case filed.New:
-		return fmt.Sprintf("added as report %d, %s", filed.ID, verdict(entry.Report))
+		return fmt.Sprintf("added to %s as report %d, %s", r.path(), filed.ID, verdict(entry.Report))
 	case filed.Confirmed:
-		return fmt.Sprintf("already stored as report %d, now %s", filed.ID, verdict(entry.Report))
+		return fmt.Sprintf("report %d in %s is now %s", filed.ID, r.path(), verdict(entry.Report))
 	}
 	return fmt.Sprintf("already stored as report %d", filed.ID)
 }

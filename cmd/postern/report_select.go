@@ -155,7 +155,10 @@ func (r reportArg) find(ctx context.Context, ui terminal.UI, book *ledger.Reader
 	if errors.Is(err, fs.ErrNotExist) {
 		return found, &terminal.HintedError{Err: err, Hint: "find the number with postern report list, first column"}
 	}
-	return found, r.hinted(err)
+	if err != nil {
+		return found, r.hinted(err)
+	}
+	return found.Shortened()
 }
 
 var errNoReport = errors.New("no report")
@@ -186,5 +189,5 @@ func (r reportArg) file(ctx context.Context, ui terminal.UI) (ledger.Report, err
 	case len(all) > 1:
 		ui.Note(r.Which + " has several reports; this is the first (postern report add stores them all)")
 	}
-	return all[0], nil
+	return all[0].Shortened()
 }

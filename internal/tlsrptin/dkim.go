@@ -86,10 +86,13 @@ func failureText(err error, received receipt) string {
 }
 
 // submitter returns the domain that the message claims to come from: the header field
-// takes precedence over the file name.
+// takes precedence over the file name. It may be no domain, but is cut to the length of one.
 func submitter(m *tlsrpt.Mail) string {
-	return smtp.FoldDomain(cmp.Or(strings.TrimSpace(m.Submitter), m.Name.Submitter))
+	return safetext.Truncate(smtp.FoldDomain(cmp.Or(strings.TrimSpace(m.Submitter), m.Name.Submitter)), maxDomain)
 }
+
+// maxDomain is the length of the longest domain (RFC 5321, Section 4.5.3.1.2), in bytes.
+const maxDomain = 255
 
 // aligned reports whether signer and submitter have the same organizational domain, as in
 // DMARC's relaxed alignment (RFC 7489, Section 3.1.1). Providers sign reports of

@@ -216,6 +216,20 @@ func TestMailWithoutReportIsDeliveredAndLogged(t *testing.T) {
 	}
 }
 
+// Whatever a stranger writes, the log line stays short.
+func TestLogOfAReportIsShort(t *testing.T) {
+	signer := testreport.NewSigner(t, "evil.test")
+	s := newTestReceiver(t, Settings{Only: true, Resolver: testreport.Resolver(t, signer.KeyRecord(""))})
+	long := strings.Repeat("x", 50_000)
+	mail := signer.Sign(t, strings.Replace(october.Mail(), "TLS-Report-Submitter: microsoft", "TLS-Report-Submitter: "+long, 1))
+	if _, reply := s.deliver(strings.NewReader(mail), reportsAddress); reply.Code != 250 {
+		t.Fatal(reply)
+	}
+	if logged := s.log.String(); len(logged) > 1000 || !strings.Contains(logged, "signed by evil.test, not by xxx") {
+		t.Errorf("%d bytes: %.300s", len(logged), logged)
+	}
+}
+
 func TestWithOnlyTheReplyIsForTheReport(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	broken, theirs := testreport.NewSigner(t, "broken.test"), october
