@@ -50,11 +50,18 @@ func startWith(t *testing.T, data string, args ...string) *postern {
 // launch runs the program in the folder dir and does not wait for anything.
 func launch(t *testing.T, dir string, args ...string) *postern {
 	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
+	return launchCommand(t, cmd)
+}
+
+// launchCommand runs a command that becomes the program.
+func launchCommand(t *testing.T, cmd *exec.Cmd) *postern {
+	t.Helper()
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
-	p := &postern{t: t, cmd: exec.Command(program, args...), log: newProcessLog()}
-	p.cmd.Dir = dir
+	p := &postern{t: t, cmd: cmd, log: newProcessLog()}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = endsWithTests()
 	if err := p.cmd.Start(); err != nil {

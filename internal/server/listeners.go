@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"syscall"
 
 	"postern/internal/config"
@@ -30,6 +32,9 @@ const (
 	HTTPS       Protocol = "HTTPS"
 	HTTP        Protocol = "HTTP"
 )
+
+// protocols has those for mail first.
+var protocols = []Protocol{STARTTLS, ImplicitTLS, HTTPS, HTTP}
 
 // Endpoints returns the configured addresses, those for mail first.
 func Endpoints(c *config.Config) []Endpoint {
@@ -57,22 +62,37 @@ type Listener struct {
 	Endpoint
 }
 
-// Listen opens all configured addresses or none. Its error has a method Remedy
-// that says what to do.
+// Listen opens all configured addresses or none; those for mail are the first. Sockets that
+// systemd passes take the place of the addresses with the same protocol. Its error has a
+// method Remedy that says what to do.
 func Listen(c *config.Config) ([]Listener, error) {
-	var open []Listener
+	passed, err := passedSockets()
+	if err != nil {
+		return nil, err
+	}
+	open := slices.Clone(passed)
 	for _, e := range Endpoints(c) {
+		if slices.ContainsFunc(passed, func(l Listener) bool { return l.Protocol == e.Protocol }) {
+			continue
+		}
 		ln, err := net.Listen("tcp", e.Address)
 		if err != nil {
-			for _, l := range open {
-				l.Close()
-			}
+			closeAll(open)
 			return nil, &listenError{e, err}
 		}
 		e.Address = ln.Addr().String()
 		open = append(open, Listener{ln, e})
 	}
+	slices.SortStableFunc(open, func(a, b Listener) int {
+		return cmp.Compare(slices.Index(protocols, a.Protocol), slices.Index(protocols, b.Protocol))
+	})
 	return open, nil
+}
+
+func closeAll(open []Listener) {
+	for _, l := range open {
+		l.Close()
+	}
 }
 
 // serve accepts connections from ln until the server drains.
@@ -116,7 +136,7 @@ func (e *listenError) Remedy() string {
 		_, port, _ := net.SplitHostPort(e.endpoint.Address)
 		return fmt.Sprintf("find the program that listens there with ss -ltnp 'sport = :%s' and stop it, or set another address with %s", port, setting)
 	case errors.Is(e.err, fs.ErrPermission):
-		return fmt.Sprintf("ports below 1024 need CAP_NET_BIND_SERVICE, which deploy/postern.service grants; or set a higher port with %s", setting)
+		return fmt.Sprintf("ports below 1024 need CAP_NET_BIND_SERVICE, which deploy/postern.service grants, or a socket of systemd, as in deploy/postern.socket; or set a higher port with %s", setting)
 	case errors.Is(e.err, syscall.EADDRNOTAVAIL):
 		return fmt.Sprintf("this machine does not have that address; list its addresses with ip address and set one with %s", setting)
 	}

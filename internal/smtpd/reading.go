@@ -106,7 +106,7 @@ func (s *session) readFailed(err error) {
 	case errors.Is(err, errBareLF):
 		s.hangUp(smtp.NewReply(500, "5.5.2", "command line must end in CRLF, not LF"), "bare LF in command")
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.draining.Load():
-		s.leave(smtp.NewReply(421, "4.3.2", "server shutting down, try again later"), "drained")
+		s.leave(shuttingDown, "drained")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.leave(smtp.NewReply(421, "4.4.2", "timeout waiting for command"), "timeout")
 	case errors.Is(err, errTLSTooEarly):

@@ -11,6 +11,9 @@ import (
 	"postern/internal/smtp"
 )
 
+// shuttingDown is the reply to a sender when the server stops.
+var shuttingDown = smtp.NewReply(421, "4.3.2", "server shutting down, try again later")
+
 // writers are used by sessions while they have replies to send.
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, bufferSize) }}
 

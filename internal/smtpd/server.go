@@ -112,17 +112,23 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 		return
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		s.admission.Disconnect(session.addr.Addr())
-		conn.Close()
-		return
+	draining := s.draining
+	if !draining {
+		s.sessions[session] = struct{}{}
+		s.running.Go(func() {
+			defer s.end(session)
+			session.serve(implicit)
+		})
 	}
-	s.sessions[session] = struct{}{}
-	s.running.Go(func() {
-		defer s.end(session)
-		session.serve(implicit)
-	})
+	s.mu.Unlock()
+	if draining { // it was accepted just before the listener was closed
+		s.admission.Disconnect(session.addr.Addr())
+		if !implicit {
+			conn.SetWriteDeadline(time.Now().Add(time.Second))
+			conn.Write(shuttingDown.Append(nil))
+		}
+		conn.Close()
+	}
 }
 
 // end removes a session. A panic ends only its own session: the connection is closed
