@@ -102,6 +102,10 @@ func (f *finder) visit(n ast.Node) bool {
 		f.operator(n.TokPos, n.Tok)
 	case *ast.ReturnStmt:
 		f.returnNoError(n)
+		if f.returnsError(n) {
+			ast.Inspect(n.Results[len(n.Results)-1], f.visit)
+			return false
+		}
 	case *ast.BasicLit:
 		f.constant(n)
 	case *ast.Ident:
@@ -198,6 +202,17 @@ func (f *finder) returnEarly(function *ast.FuncType, body *ast.BlockStmt) {
 		}
 	}
 	f.add(body.Lbrace+1, body.Lbrace+1, " return "+strings.Join(zeros, ", ")+";")
+}
+
+// returnsError reports whether a statement returns an error, beside which no other result
+// means anything.
+func (f *finder) returnsError(stmt *ast.ReturnStmt) bool {
+	if len(stmt.Results) < 2 || f.function == nil || f.function.Type.Results == nil {
+		return false
+	}
+	types := f.function.Type.Results.List
+	last, ok := types[len(types)-1].Type.(*ast.Ident)
+	return ok && last.Name == "error" && f.textOf(stmt.Results[len(stmt.Results)-1]) != "nil"
 }
 
 // returnNoError returns nil in place of err.

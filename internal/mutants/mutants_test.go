@@ -16,13 +16,13 @@ func TestEachKindOfChange(t *testing.T) {
 			"func f(a, b bool) bool { return *new(bool); return a && !b }",
 			"func f(a, b bool) bool { return a || !b }",
 		},
-		"func f() (n int, err error) { if n < len(s) { return n, err }; return 1, nil }": {
-			"func f() (n int, err error) { return *new(int), *new(error); if n < len(s) { return n, err }; return 1, nil }",
-			"func f() (n int, err error) { if !(n < len(s)) { return n, err }; return 1, nil }",
-			"func f() (n int, err error) { if (n < len(s)) && false { return n, err }; return 1, nil }",
-			"func f() (n int, err error) { if n <= len(s) { return n, err }; return 1, nil }",
-			"func f() (n int, err error) { if n < len(s) { return n, nil }; return 1, nil }",
-			"func f() (n int, err error) { if n < len(s) { return n, err }; return 2, nil }",
+		"func f() (n int, err error) { if n < len(s) { return 7, err }; return 1, nil }": {
+			"func f() (n int, err error) { return *new(int), *new(error); if n < len(s) { return 7, err }; return 1, nil }",
+			"func f() (n int, err error) { if !(n < len(s)) { return 7, err }; return 1, nil }",
+			"func f() (n int, err error) { if (n < len(s)) && false { return 7, err }; return 1, nil }",
+			"func f() (n int, err error) { if n <= len(s) { return 7, err }; return 1, nil }",
+			"func f() (n int, err error) { if n < len(s) { return 7, nil }; return 1, nil }",
+			"func f() (n int, err error) { if n < len(s) { return 7, err }; return 2, nil }",
 		},
 		"func f() { for i == 0 { i++; continue } }": {
 			"func f() { return ; for i == 0 { i++; continue } }",

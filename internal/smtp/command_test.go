@@ -300,6 +300,7 @@ func TestAppendXtext(t *testing.T) {
 		"mail.example.org": "mail.example.org",
 		"a b+c=d":          "a+20b+2Bc+3Dd",
 		"\r\nX":            "+0D+0AX",
+		"!~":               "!~",
 		"ä\x7f":            "+C3+A4+7F",
 	} {
 		if got := string(AppendXtext(nil, plain)); got != want {

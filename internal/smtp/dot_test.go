@@ -181,6 +181,11 @@ func TestDotWriterWritesEndWithText(t *testing.T) {
 		if size > 0 && (!strings.HasSuffix(last, endOfText) || len(last) == len(endOfText)) {
 			t.Fatalf("text of %d bytes: the last write is %q", size, last)
 		}
+		for _, write := range writes {
+			if len(write) > 64 {
+				t.Fatalf("text of %d bytes: a write of %d through a buffer of 64", size, len(write))
+			}
+		}
 	}
 }
 
