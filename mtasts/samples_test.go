@@ -68,6 +68,7 @@ var rejectedPolicies = []rejected{
 	{"version: STSv1\nmode: enforce\nmx: 2001:db8::1\nmax_age: 5\n", `mx "2001:db8::1" is an address`},
 	{"version: STSv1\nmode: enforce\nmx: [IPv6:2001:db8::1]\nmax_age: 5\n", "is an address"},
 	{"version: STSv1\nmode: enforce\nmx: a.example\n\nmax_age: 5\n\n", "line 4: is empty"},
+	{"version: STSv1\n \t\nmode: none\nmax_age: 5\n", "line 2: is empty"},
 	{"\n\n", "line 1: is empty"},
 	{"", "no version"},
 	{"mode: enforce\nmx: a.example\nmax_age: 5\n", "no version"},

@@ -3,6 +3,7 @@ package tlsrpt_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"flag"
 	"net/netip"
@@ -41,6 +42,46 @@ func TestInputThatIsNoReportIsRejected(t *testing.T) {
 		report, err := Parse(strings.NewReader(r.text))
 		if report != nil || !errors.Is(err, ErrNotReport) || !strings.Contains(err.Error(), r.fault) {
 			t.Errorf("%q: %+v, error %v, want one with %q", r.text, report, err, r.fault)
+		}
+	}
+}
+
+func TestUnmarshalReadsAReportOrNothing(t *testing.T) {
+	r := Report{ID: "before"}
+	if err := json.Unmarshal([]byte(`{"a":1}`), &r); !errors.Is(err, ErrNotReport) || r.ID != "before" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := json.Unmarshal(read(t, "testdata/complete.json"), &r); err != nil || r.ID != "2025-03-10.41@sender.example" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestFailedSessionsAreTheSumIfNoTotalIsGiven(t *testing.T) {
+	failures := []Failure{{Sessions: 2}, {Sessions: 3}}
+	for total, want := range map[int64]int64{0: 5, 1: 1, 7: 7} {
+		p := PolicyResult{Failed: total, Failures: failures}
+		if p.FailedSessions() != want || p.DetailedSessions() != 5 {
+			t.Errorf("total %d: %d failed, %d detailed", total, p.FailedSessions(), p.DetailedSessions())
+		}
+	}
+}
+
+func TestTypesOfTheRFCAreKnown(t *testing.T) {
+	for _, result := range []string{ // RFC 8460, Section 4.3
+		"starttls-not-supported", "certificate-host-mismatch", "certificate-expired", "certificate-not-trusted", "validation-failure",
+		"tlsa-invalid", "dnssec-invalid", "dane-required", "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid",
+	} {
+		for _, policy := range []string{"tlsa", "sts", "no-policy-found"} { // Section 4.4
+			report, err := Parse(strings.NewReader(`{"report-id":"1","policies":[{"policy":{"policy-type":"` + policy +
+				`"},"failure-details":[{"result-type":"` + result + `"}]}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range report.Warnings {
+				if strings.Contains(w.Text, "not defined") {
+					t.Errorf("%s, %s: %v", policy, result, w)
+				}
+			}
 		}
 	}
 }
