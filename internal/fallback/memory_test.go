@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,15 +14,10 @@ import (
 func TestStatesAreBounded(t *testing.T) {
 	l := New(stock)
 	l.senders.max, l.fingerprints.max = 100, 20
-	var forgotten int
 	for i := range 2000 {
 		s := from(fmt.Sprintf("10.%d.%d.1", i%200, i/200), fmt.Sprint(i))
 		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch)
-		for _, d := range l.Learn(s, ownWrite, handshake.Worked, epoch) {
-			if d.Kind == Forgotten {
-				forgotten++
-			}
-		}
+		l.Learn(s, ownWrite, handshake.Worked, epoch)
 		if len(l.senders.entries) > 100 || len(l.fingerprints.entries) > 20 {
 			t.Fatalf("there are states of %d senders and %d fingerprints", len(l.senders.entries), len(l.fingerprints.entries))
 		}
@@ -51,16 +47,29 @@ func TestManySendersDoNotEvictAnother(t *testing.T) {
 	}
 }
 
+// The operator reads how many senders lost a mode that they needed.
 func TestLeastRecentlySeenIsEvictedFirst(t *testing.T) {
 	l := New(stock)
 	l.senders.max = 16
+	last := epoch.Add(16 * time.Minute)
+	var decisions []Decision
 	for i := range 17 {
 		s := from(fmt.Sprintf("%d.0.0.1", i+1), fmt.Sprint(i))
-		l.Learn(s, stock, handshake.ClosedAfterFlight, epoch.Add(time.Duration(i)*time.Minute))
+		outcome := handshake.ClosedAfterFlight
+		if i == 1 {
+			outcome = handshake.Worked // stays in the initial mode
+		}
+		decisions = append(decisions, l.Learn(s, stock, outcome, epoch.Add(time.Duration(i)*time.Minute))...)
 	}
-	wantMode(t, l, from("1.0.0.1", "0"), epoch, stock)
-	wantMode(t, l, from("2.0.0.1", "1"), epoch, stock)
-	wantMode(t, l, from("3.0.0.1", "2"), epoch, ownWrite)
+	wantMode(t, l, from("1.0.0.1", "0"), last, stock)
+	wantMode(t, l, from("3.0.0.1", "2"), last, ownWrite)
+	if len(l.senders.entries) != 15 {
+		t.Errorf("%d states are left, want 15 of 16, so that not every new sender evicts one", len(l.senders.entries))
+	}
+	evicted := slices.DeleteFunc(decisions, func(d Decision) bool { return d.Kind != Forgotten })
+	if len(evicted) != 1 || evicted[0].Why != "evicted 1 senders not in the initial mode" || !evicted[0].At.Equal(last) || evicted[0].Network.IsValid() {
+		t.Errorf("decisions: %+v", evicted)
+	}
 }
 
 func TestOldStateIsForgotten(t *testing.T) {

@@ -318,6 +318,23 @@ func TestOneFailureUndoesARecovery(t *testing.T) {
 	wantMode(t, l, s, now, ownWrite)
 }
 
+// It is trusted after 16 more, as many as outweigh one failure.
+func TestARecoveredModeIsTrustedAfterSixteenMore(t *testing.T) {
+	for completed, want := range map[int]sessionticket.Mode{15: ownWrite, 16: stock} {
+		l, s := New(stock), from("192.0.2.7", "a")
+		earlyTicket.deliver(t, l, s, epoch)
+		now := epoch.Add(7 * time.Hour)
+		healthy.connect(l, s, now)
+		for range completed {
+			healthy.connect(l, s, now)
+		}
+		earlyTicket.connect(l, s, now)
+		if mode, why := l.Next(s, now); mode != want {
+			t.Errorf("after %d more: mode %v, %s, want %v", completed, mode, why, want)
+		}
+	}
+}
+
 func TestRetryWithoutAnOutcomeIsNotRepeatedAtOnce(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	earlyTicket.deliver(t, l, s, epoch)
