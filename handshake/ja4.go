@@ -31,10 +31,10 @@ func ja4(h *ClientHello) string {
 	b = appendCount(b, len(extensions))
 	first, last := ja4Protocol(h.ALPN)
 	b = append(b, first, last)
-	slices.Sort(suites)
+	sort(suites)
 	b = appendHash(append(b, '_'), suites, nil)
 	extensions = slices.DeleteFunc(extensions, func(e Extension) bool { return e == extServerName || e == extALPN })
-	slices.Sort(extensions)
+	sort(extensions)
 	b = appendHash(append(b, '_'), extensions, h.Signatures)
 	return string(b)
 }
@@ -48,11 +48,38 @@ func (h *ClientHello) SenderJA4() string {
 	if h.senderJA4 != "" {
 		return h.senderJA4
 	}
+	changing := func(e Extension) bool { return e == extPreSharedKey || e == extEarlyData || e == extPadding }
+	if h.JA4 != "" && !slices.ContainsFunc(h.Extensions, changing) {
+		return h.JA4
+	}
 	steady := *h
-	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), func(e Extension) bool {
-		return e == extPreSharedKey || e == extEarlyData || e == extPadding
-	})
+	steady.Extensions = slices.DeleteFunc(slices.Clone(h.Extensions), changing)
 	return ja4(&steady)
+}
+
+// sort sorts a list. Comparing the values of a long one, which a stranger may send, would cost
+// more than the rest of its handshake: those are sorted by their low byte, then by their high one.
+func sort[N ~uint16](list []N) {
+	if len(list) <= maxSuites {
+		slices.Sort(list)
+		return
+	}
+	from, to := list, make([]N, len(list))
+	for shift := 0; shift < 16; shift += 8 {
+		var starts [256 + 1]int
+		for _, n := range from {
+			starts[n>>shift&0xff+1]++
+		}
+		for i := range 256 {
+			starts[i+1] += starts[i]
+		}
+		for _, n := range from {
+			at := &starts[n>>shift&0xff]
+			to[*at] = n
+			*at++
+		}
+		from, to = to, from
+	}
 }
 
 // appendPlain appends the values of list that are not GREASE.
@@ -119,7 +146,7 @@ func appendHash[N ~uint16](b []byte, list []N, schemes []SignatureScheme) []byte
 		return append(b, "000000000000"...)
 	}
 	var array [512]byte
-	text := appendHex(array[:0], list)
+	text := appendHex(slices.Grow(array[:0], len("0000,")*len(list)), list)
 	var schemeArray [64]SignatureScheme
 	if plain := appendPlain(schemeArray[:0], schemes); len(plain) > 0 {
 		text = appendHex(append(text, '_'), plain)
@@ -134,7 +161,8 @@ func appendHex[N ~uint16](b []byte, list []N) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = hex.AppendEncode(b, []byte{byte(n >> 8), byte(n)})
+		const digits = "0123456789abcdef"
+		b = append(b, digits[n>>12], digits[n>>8&0xf], digits[n>>4&0xf], digits[n&0xf])
 	}
 	return b
 }

@@ -155,3 +155,17 @@ func recordedHello(t *testing.T, client string) *ClientHello {
 	}
 	return parsed.ClientHello
 }
+
+func TestLongListsAreSorted(t *testing.T) {
+	for _, n := range []int{0, 1, 128, 129, 4000} {
+		list := make([]Suite, n)
+		for i := range list {
+			list[i] = Suite(i * 40_503) // in no order, some twice
+		}
+		want := slices.Clone(list)
+		slices.Sort(want)
+		if sort(list); !slices.Equal(list, want) {
+			t.Errorf("%d values are not sorted", n)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"compress/gzip"
 	"context"
 	"database/sql"
 	"errors"
@@ -57,7 +56,7 @@ func writeOld(path string, known int, write func(*store) error) error {
 	if err != nil {
 		return err
 	}
-	s := &store{path: path, db: db, prepared: make(map[string]*sql.Stmt), gzip: gzip.NewWriter(nil)}
+	s := &store{path: path, db: db, prepared: make(map[string]*sql.Stmt), gzip: fastGzip()}
 	defer s.close()
 	if _, err := migrate(context.Background(), db, migrations()[:known]); err != nil {
 		return err

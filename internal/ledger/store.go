@@ -44,7 +44,7 @@ func openStore(path string, steps []string) (*store, int, error) {
 		db.Close()
 		return nil, from, err
 	}
-	s := &store{path: path, db: db, prepared: make(map[string]*sql.Stmt), gzip: gzip.NewWriter(nil)}
+	s := &store{path: path, db: db, prepared: make(map[string]*sql.Stmt), gzip: fastGzip()}
 	if err := s.begin(); err != nil {
 		s.close()
 		return nil, from, err

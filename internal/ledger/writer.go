@@ -90,14 +90,14 @@ func (w *writer) collect(first event) []event {
 	return batch
 }
 
+// drain writes what is queued.
 func (w *writer) drain() {
-	for {
-		select {
-		case e := <-w.queue:
-			w.write([]event{e})
-		default:
-			return
+	for queued := len(w.queue); queued > 0; queued = len(w.queue) {
+		batch := make([]event, min(queued, maxBatch))
+		for i := range batch {
+			batch[i] = <-w.queue
 		}
+		w.write(batch)
 	}
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -211,7 +210,7 @@ func (obs *observer) failedHandshake(r smtpd.SessionResult, diagnoses []interop.
 	h := newHandshake(r, ledger.Failed)
 	h.Stopped, h.Next = r.Transcript.DescribeEnd(), obs.next(r, decisions)
 	h.Diagnoses = stored(diagnoses)
-	h.Transcript, _ = json.Marshal(r.Transcript) // it has nothing that JSON cannot say
+	h.Transcript, _ = r.Transcript.MarshalJSON() // without json.Marshal, which reads it once more; it has nothing that JSON cannot say
 	return h
 }
 

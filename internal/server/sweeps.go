@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,14 +20,14 @@ import (
 const (
 	sweepHellos = 5               // so many different ones fail
 	sweepTime   = 5 * time.Minute // in this time
-	maxSweeps   = 256             // addresses that are watched
+	maxSweeps   = 256             // hosts that are watched
 )
 
-// sweeps recognises scanners by address.
+// sweeps recognises scanners by host.
 type sweeps struct {
 	mu    sync.Mutex
-	hosts map[netip.Addr]*sweep
-	order []netip.Addr // in the order in which they came
+	hosts map[netip.Prefix]*sweep
+	order []netip.Prefix // in the order in which they came
 }
 
 type sweep struct {
@@ -43,7 +44,7 @@ func (s *sweeps) note(r smtpd.SessionResult) (scanner bool, before []string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	host := s.host(r.Sender.Addr(), r.Began)
+	host := s.host(hostOf(r.Sender.Addr()), r.Began)
 	host.last = r.Began
 	hello := shape(r.Transcript.ClientHello)
 	switch {
@@ -62,33 +63,50 @@ func (s *sweeps) note(r smtpd.SessionResult) (scanner bool, before []string) {
 	return true, before
 }
 
-// host returns the sweep of an address. When there are too many, the oldest one goes.
-func (s *sweeps) host(addr netip.Addr, now time.Time) *sweep {
-	if known := s.hosts[addr]; known != nil && now.Sub(known.last).Abs() <= sweepTime {
+// host returns the sweep of a host. When there are too many, the oldest one goes.
+func (s *sweeps) host(host netip.Prefix, now time.Time) *sweep {
+	if known := s.hosts[host]; known != nil && now.Sub(known.last).Abs() <= sweepTime {
 		return known
 	}
 	if s.hosts == nil {
-		s.hosts = make(map[netip.Addr]*sweep)
+		s.hosts = make(map[netip.Prefix]*sweep)
 	}
-	if s.hosts[addr] == nil {
+	if s.hosts[host] == nil {
 		if len(s.order) == maxSweeps {
 			delete(s.hosts, s.order[0])
 			s.order = slices.Delete(s.order, 0, 1)
 		}
-		s.order = append(s.order, addr)
+		s.order = append(s.order, host)
 	}
-	s.hosts[addr] = new(sweep)
-	return s.hosts[addr]
+	s.hosts[host] = new(sweep)
+	return s.hosts[host]
 }
 
 // shape returns what a scanner varies. A sender varies the name and the session that it offers.
 func shape(h *handshake.ClientHello) string {
-	return fmt.Sprint(h.Version, withoutGREASE(h.Versions), withoutGREASE(h.Suites), withoutGREASE(h.Groups), withoutGREASE(h.Signatures))
+	b := binary.BigEndian.AppendUint16(nil, uint16(h.Version))
+	b = appendShape(b, h.Versions)
+	b = appendShape(b, h.Suites)
+	b = appendShape(b, h.Groups)
+	return string(appendShape(b, h.Signatures))
 }
 
-// withoutGREASE leaves out the values that a client chooses at random (RFC 8701).
-func withoutGREASE[N ~uint16](values []N) []N {
-	return slices.DeleteFunc(slices.Clone(values), handshake.IsGREASE[N])
+// appendShape appends a list, without the values that a client chooses at random (RFC 8701), and
+// its end.
+func appendShape[N ~uint16](b []byte, values []N) []byte {
+	for _, n := range values {
+		if !handshake.IsGREASE(n) {
+			b = binary.BigEndian.AppendUint16(b, uint16(n))
+		}
+	}
+	return append(b, 0x0a, 0x0a) // a GREASE value
+}
+
+// hostOf returns what a host has to itself: an IPv4 address, or a /64 of IPv6, in which it has any
+// number of addresses (RFC 4291, Section 2.5.4).
+func hostOf(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	return netip.PrefixFrom(addr, min(addr.BitLen(), 64)).Masked()
 }
 
 // scanned is the diagnosis of a scanner's handshake.

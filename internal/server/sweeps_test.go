@@ -80,3 +80,21 @@ func TestASenderThatRetriesIsNoScanner(t *testing.T) {
 		t.Errorf("%d addresses are watched", len(s.hosts))
 	}
 }
+
+// A host with IPv6 has 2^64 addresses, and may use a new one for each connection.
+func TestScannerIsRecognisedByItsIPv6Network(t *testing.T) {
+	o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	defer o.Close()
+	for i := range 10 {
+		r := refusedHello(t, fmt.Sprint("SCAN", i), handshake.Suite(i))
+		r.Sender = netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0xd, 0xb8, 15: byte(i)}), 40_000)
+		if line := o.ended(t, r); (line[logkey.Case] == ledger.Scanner) != (i >= 4) {
+			t.Errorf("handshake %d: the log says %v", i, line)
+		}
+	}
+	other := refusedHello(t, "OTHER", 1)
+	other.Sender = netip.MustParseAddrPort("[2001:db8:0:1::1]:40000")
+	if line := o.ended(t, other); line[logkey.Case] == ledger.Scanner {
+		t.Errorf("of another network the log says %v", line)
+	}
+}
