@@ -27,8 +27,8 @@
 //
 // # Limits
 //
-// The package does no input or output and reads no clock: times are the caller's, and
-// may jump. The number of states is bounded; when it is reached, the networks with the most
+// The package does no input or output and reads no clock: times are the caller's. Their wall clock
+// may jump: within a process ages are those of the monotonic clock, if times are from time.Now. The number of states is bounded; when it is reached, the networks with the most
 // states lose their least recently seen ones. A [Selector] is safe for concurrent use.
 package fallback
 
@@ -147,7 +147,7 @@ func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.
 	if known == nil {
 		return decisions
 	}
-	known.Seen, known.changed = now, true
+	known.Seen, known.used, known.changed = now, now, true
 	decisions = append(decisions, known.learn(s.host(), mode, outcome, sel.initial, now)...)
 	if outcome == handshake.Worked {
 		decisions = append(decisions, sel.learnFingerprint(s, &known.State, mode, now)...)
@@ -178,7 +178,7 @@ func (sel *Selector) know(s Sender, outcome handshake.Outcome, now time.Time) (*
 	if safer(mode, sel.initial) {
 		known.Since, known.Why, known.RetryAt = now, why, now.Add(wait(0))
 	}
-	known.Seen = now
+	known.Seen, known.used = now, now
 	return known, sel.senders.add(known, now)
 }
 

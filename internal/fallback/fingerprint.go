@@ -36,10 +36,10 @@ func (sel *Selector) learnFingerprint(s Sender, sender *State, mode sessionticke
 	decisions := sel.fingerprints.expire(key{Everywhere, s.Fingerprint}, now)
 	all := sel.fingerprints.entries[key{Everywhere, s.Fingerprint}]
 	if all == nil {
-		all = &entry{State: State{Network: Everywhere, Fingerprint: s.Fingerprint, Mode: sel.initial, Seen: now}}
+		all = &entry{State: State{Network: Everywhere, Fingerprint: s.Fingerprint, Mode: sel.initial, Seen: now}, used: now}
 		decisions = append(decisions, sel.fingerprints.add(all, now)...)
 	}
-	all.Seen, all.changed = now, true
+	all.Seen, all.used, all.changed = now, now, true
 	all.Worked[mode]++
 	switch {
 	case safer(all.Mode, mode) && !safer(sel.initial, mode):

@@ -79,6 +79,16 @@ func TestFingerprintIsNotChangedBy(t *testing.T) {
 	}
 }
 
+// Clients without a fingerprint have nothing in common.
+func TestSendersWithoutFingerprintAreNotPooled(t *testing.T) {
+	l := New(stock)
+	for _, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
+		earlyTicket.deliver(t, l, from(addr, ""), epoch)
+		wantMode(t, l, from(addr, ""), epoch, ownWrite)
+	}
+	wantMode(t, l, from("203.0.113.1", ""), epoch, stock)
+}
+
 // Three forgers change a fingerprint for a short time only: new senders recover, and their
 // fingerprint with them.
 func TestFingerprintRecoversWithItsSenders(t *testing.T) {

@@ -10,8 +10,9 @@ import (
 	"postern/internal/admission"
 )
 
-// MaxAge is how long a state is kept after the sender was last seen. A stored [State] that is
-// older can be deleted.
+// MaxAge is how long a state is kept after the sender was last seen, or after it was restored: the
+// clock may have jumped while no process ran, and would make all states too old at once. A stored
+// [State] that is older can be deleted.
 const MaxAge = 30 * 24 * time.Hour
 
 // memory holds at most max states, and a few more while one is added.
@@ -31,13 +32,14 @@ func (s Sender) key() key { return key{admission.Network(s.Addr), s.Fingerprint}
 
 type entry struct {
 	State
-	changed bool // since it was last stored
+	used    time.Time // when the sender was seen, or the state restored, by this process
+	changed bool      // since it was last stored
 }
 
 // recall returns the state with key k, or nil.
 func (m *memory) recall(k key, now time.Time) *entry {
 	known := m.entries[k]
-	if known == nil || now.Sub(known.Seen) > MaxAge {
+	if known == nil || now.Sub(known.used) > MaxAge {
 		return nil
 	}
 	return known
@@ -132,7 +134,7 @@ func (sel *Selector) Changed() []State {
 // Restore adds stored states, replacing those with the same keys. It ignores invalid states,
 // and if there are too many those that [Selector.Learn] would evict. If the initial mode has
 // changed since, senders in the old one get the new one, and none keeps a less compatible one.
-func (sel *Selector) Restore(states []State) {
+func (sel *Selector) Restore(states []State, now time.Time) {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	for _, state := range states {
@@ -142,11 +144,14 @@ func (sel *Selector) Restore(states []State) {
 		if state.Since.IsZero() && state.Mode != sel.initial || !state.Since.IsZero() && !safer(state.Mode, sel.initial) {
 			state.set(sel.initial, sel.initial, "", time.Time{})
 		}
+		if state.Seen.After(now) { // the clock ran ahead
+			state.Seen = now
+		}
 		m := &sel.senders
 		if state.Network == Everywhere {
 			m = &sel.fingerprints
 		}
-		m.entries[key{state.Network, state.Fingerprint}] = &entry{State: state}
+		m.entries[key{state.Network, state.Fingerprint}] = &entry{State: state, used: now}
 	}
 	sel.senders.shrink(sel.senders.max)
 	sel.fingerprints.shrink(sel.fingerprints.max)

@@ -11,6 +11,8 @@ import (
 	"postern/sessionticket"
 )
 
+const day = 24 * time.Hour
+
 func TestStatesAreBounded(t *testing.T) {
 	l := New(stock)
 	l.senders.max, l.fingerprints.max = 100, 20
@@ -88,7 +90,7 @@ func TestSenderKeepsItsModeAfterRestart(t *testing.T) {
 	s := from("192.0.2.7", "a")
 	earlyTicket.deliver(t, before, s, epoch)
 	after := New(stock)
-	after.Restore(before.Changed())
+	after.Restore(before.Changed(), epoch)
 	if lost := earlyTicket.deliver(t, after, s, epoch); lost != nil {
 		t.Errorf("it lost attempts in %v", lost)
 	}
@@ -105,7 +107,7 @@ func TestRetryIsNotRepeatedAfterRestart(t *testing.T) {
 	due := epoch.Add(7 * time.Hour)
 	wantMode(t, before, s, due, stock)
 	after := New(stock)
-	after.Restore(before.Changed())
+	after.Restore(before.Changed(), due)
 	wantMode(t, after, s, due, ownWrite)
 }
 
@@ -117,14 +119,14 @@ func TestInitialModeCanChangeBetweenRestarts(t *testing.T) {
 	states := careful.Changed()
 
 	eager := New(stock)
-	eager.Restore(states)
+	eager.Restore(states, epoch)
 	wantMode(t, eager, good, epoch, stock)
 	later := epoch.Add(4 * time.Hour)
 	wantMode(t, eager, bad, later, tls12)
 
 	earlyTicket.deliver(t, eager, good, epoch)
 	again := New(noTicket)
-	again.Restore(append(states, eager.Changed()...))
+	again.Restore(append(states, eager.Changed()...), later)
 	wantMode(t, again, good, epoch, noTicket)
 	wantMode(t, again, bad, later, tls12)
 }
@@ -136,6 +138,45 @@ func TestRestoreIgnoresInvalidStates(t *testing.T) {
 		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch, Retries: -1},
 		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch, Trial: sessionticket.Mode(modes)},
 		{Network: admission.Network(from("192.0.2.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch, Closers: make([]Closer, maxClosers+1)},
-	})
+		{Network: admission.Network(from("198.51.100.7", "").Addr), Mode: tls12, Since: epoch, Seen: epoch}, // a valid one after them
+	}, epoch)
 	wantMode(t, l, from("192.0.2.7", ""), epoch, stock)
+	wantMode(t, l, from("198.51.100.7", ""), epoch, tls12)
+}
+
+// A machine whose clock was lost starts in another year, and is set right later. Nobody loses
+// the mode that was learned.
+func TestClockThatJumpsBetweenRestartsLosesNoMode(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"a day ahead": day, "40 days ahead": 40 * day, "4 years ahead": 4 * 365 * day, "a day back": -day, "a year back": -365 * day} {
+		t.Run(name, func(t *testing.T) {
+			first := New(ownWrite)
+			s := from("192.0.2.7", "a")
+			intolerant13.settle(t, first, s, epoch)
+			states := first.Changed()
+			for _, now := range []time.Time{epoch.Add(4*time.Hour + jump), epoch.Add(5 * time.Hour)} {
+				next := New(ownWrite)
+				next.Restore(states, now)
+				for _, known := range next.senders.entries {
+					if known.Seen.After(now) {
+						t.Errorf("at %v it was last seen at %v, and would outlive all others", now, known.Seen)
+					}
+				}
+				intolerant13.connect(next, s, now) // it may be a retry of TLS 1.3
+				wantMode(t, next, s, now, tls12)
+				for _, d := range next.Learn(s, tls12, handshake.Worked, now) {
+					t.Errorf("a decision: %+v", d)
+				}
+				states = next.Changed()
+			}
+		})
+	}
+}
+
+// A sender that needs TLS 1.2 now is not denied it for years because its network completed TLS 1.3
+// while the clock ran ahead.
+func TestClockThatRanAheadDoesNotHinderTLS12(t *testing.T) {
+	l, s := New(ownWrite), from("192.0.2.7", "a")
+	l.Learn(s, ownWrite, handshake.Worked, epoch.Add(4*365*day))
+	intolerant13.settle(t, l, s, epoch)
+	wantMode(t, l, s, epoch.Add(4*time.Hour), tls12)
 }

@@ -236,7 +236,13 @@ func TestRestoredSelectorDecidesTheSame(t *testing.T) {
 		}
 		store(t, stored, l)
 		restored := New(first)
-		restored.Restore(slices.Collect(maps.Values(stored)))
+		restored.Restore(slices.Collect(maps.Values(stored)), now)
+		for _, known := range restored.senders.entries {
+			known.used = known.Seen // as if the process had gone on; its age begins again otherwise
+		}
+		for _, known := range restored.fingerprints.entries {
+			known.used = known.Seen
+		}
 		for i, e := range anyEvents(anyAddr(6)).Draw(t, "after") {
 			now = now.Add(e.after)
 			mode, why, decisions := e.happen(restored, now)

@@ -91,7 +91,7 @@ func (s *State) exonerate(addr netip.Addr, now time.Time) {
 // fingerprint in this network, so with the same library and settings, has completed a
 // handshake that was not restricted to TLS 1.2.
 func (s *State) mayNeedTLS12(now time.Time) bool {
-	return s.Worked13.IsZero() || now.Sub(s.Worked13) > MaxAge
+	return s.Worked13.IsZero() || now.Sub(s.Worked13).Abs() > MaxAge
 }
 
 // trial returns the mode that a host is due to try.

@@ -24,7 +24,7 @@ func (obs *observer) loadHistory(path string) {
 	if err != nil {
 		obs.log.Warn("cannot load all sender history", logkey.Err, err)
 	}
-	obs.selector.Restore(states)
+	obs.selector.Restore(states, time.Now())
 }
 
 // saveInterval is how much sender history a crash may lose.
