@@ -106,7 +106,7 @@ func (s *session) keywords() []string {
 
 // welcome returns the first line of the reply to EHLO.
 func (s *session) welcome() string {
-	client := literal(s.addr.Addr())
+	client := string(appendLiteral(nil, s.addr.Addr()))
 	if s.probe {
 		return probekey.Welcome(s.setup.Hostname, client)
 	}

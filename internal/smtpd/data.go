@@ -1,12 +1,12 @@
 package smtpd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"postern/internal/logkey"
@@ -77,7 +77,7 @@ func (s *session) noText() *smtp.Reply {
 // deliver sends the Received field and the text to the next hop.
 func (s *session) deliver(text *smtp.TextChecker) smtp.Reply {
 	s.texts++
-	trace := strings.NewReader(s.receivedField(time.Now()))
+	trace := bytes.NewReader(s.receivedField(time.Now()))
 	reply := passOn(s.hop.Send(io.MultiReader(trace, text)))
 	if reply.Positive() && text.Err() != io.EOF {
 		return smtp.NewReply(451, "4.5.0", "next hop replied before end of message")

@@ -2,34 +2,52 @@ package smtpd
 
 import (
 	"crypto/tls"
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
+
+	"postern/handshake"
 )
 
+// receivedLen is more than most Received fields have.
+const receivedLen = 512
+
 // receivedField returns the Received field of a message (RFC 5321, Section 4.4).
-func (s *session) receivedField(now time.Time) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", fieldName(s.greeting), literal(s.addr.Addr()))
-	fmt.Fprintf(&b, "\tby %s (Postern) with %s id %s", s.setup.Hostname, s.protocol(), s.messageID())
+func (s *session) receivedField(now time.Time) []byte {
+	b := make([]byte, 0, receivedLen)
+	b = append(b, "Received: from "...)
+	b = appendFieldName(b, s.greeting)
+	b = append(b, " ("...)
+	b = appendLiteral(b, s.addr.Addr())
+	b = append(b, ")\r\n\tby "...)
+	b = append(b, s.setup.Hostname...)
+	b = append(b, " (Postern) with "...)
+	b = append(b, s.protocol()...)
+	b = append(b, " id "...)
+	b = append(b, s.messageID()...)
 	if s.tls != nil {
-		fmt.Fprintf(&b, "\r\n\t(%s)", DescribeTLS(s.tls))
+		b = append(b, "\r\n\t("...)
+		b = append(b, DescribeTLS(s.tls)...)
+		b = append(b, ')')
 	}
 	if len(s.recipients) == 1 {
-		fmt.Fprintf(&b, "\r\n\tfor <%s>", s.recipients[0])
+		b = append(b, "\r\n\tfor <"...)
+		b = append(b, s.recipients[0]...)
+		b = append(b, '>')
 	}
-	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format(time.RFC1123Z))
-	return b.String()
+	b = append(b, ";\r\n\t"...)
+	b = now.AppendFormat(b, time.RFC1123Z)
+	return append(b, "\r\n"...)
 }
 
-// literal returns an address literal (RFC 5321, Section 4.1.3).
-func literal(addr netip.Addr) string {
+// appendLiteral appends an address literal (RFC 5321, Section 4.1.3).
+func appendLiteral(b []byte, addr netip.Addr) []byte {
 	addr = addr.Unmap().WithZone("")
+	b = append(b, '[')
 	if addr.Is6() {
-		return "[IPv6:" + addr.String() + "]"
+		b = append(b, "IPv6:"...)
 	}
-	return "[" + addr.String() + "]"
+	return append(addr.AppendTo(b), ']')
 }
 
 // protocol returns the word after "with" (RFC 3848; RFC 6531, Section 4.3).
@@ -49,21 +67,24 @@ func (s *session) protocol() string {
 
 // DescribeTLS returns version and cipher suite, and whether the session was resumed.
 func DescribeTLS(state *tls.ConnectionState) string {
-	words := strings.ReplaceAll(tls.VersionName(state.Version), " ", "") + " " + tls.CipherSuiteName(state.CipherSuite)
+	version := strings.ReplaceAll(tls.VersionName(state.Version), " ", "")
+	words := version + " " + handshake.Suite(state.CipherSuite).String() // tls.CipherSuiteName makes a list first
 	if state.DidResume {
 		return words + " resumed"
 	}
 	return words
 }
 
-// fieldName makes an EHLO name safe for a header field: it may contain anything,
-// parentheses included.
-func fieldName(name string) string {
-	return strings.Map(func(r rune) rune {
+// appendFieldName appends an EHLO name so that it is safe for a header field: it may contain
+// anything, parentheses included.
+func appendFieldName(b []byte, name string) []byte {
+	for _, r := range name {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune(".-_:[]", r):
-			return r
+			b = append(b, byte(r))
+		default:
+			b = append(b, '?')
 		}
-		return '?'
-	}, name)
+	}
+	return b
 }

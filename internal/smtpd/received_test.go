@@ -17,7 +17,7 @@ func TestReceivedHasTheAddressLiteral(t *testing.T) {
 		"2001:db8:0:0:0:0:0:2": "[IPv6:2001:db8::2]",
 	} {
 		s := &session{setup: new(setup), addr: netip.AddrPortFrom(netip.MustParseAddr(from), 25)}
-		if got := s.receivedField(time.Now()); !strings.Contains(got, " ("+want+")\r\n") {
+		if got := string(s.receivedField(time.Now())); !strings.Contains(got, " ("+want+")\r\n") {
 			t.Errorf("from %s: %q, want %s", from, got, want)
 		}
 	}

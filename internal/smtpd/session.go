@@ -5,9 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -110,7 +110,7 @@ func addrPort(addr net.Addr) netip.AddrPort {
 }
 
 // messageID returns the session's id and the number of the message in it.
-func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.id, s.texts) }
+func (s *session) messageID() string { return s.id + "." + strconv.Itoa(s.texts) }
 
 // serve runs the session until it ends.
 func (s *session) serve(implicit bool) {
