@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,6 +50,7 @@ type refusalBook struct {
 
 	mu        sync.Mutex
 	deferrals map[deferral]time.Time // and when
+	deferred  map[netip.Prefix]int   // deferrals by network, so that a message of another costs nothing
 }
 
 // A deferral is a deferred command as it is stored.
@@ -60,7 +60,7 @@ type deferral struct {
 }
 
 func newRefusalBook(l *ledger.Ledger, log *slog.Logger, addresses smtp.AddressDetail) *refusalBook {
-	b := &refusalBook{ledger: l, log: log, addresses: addresses, deferrals: make(map[deferral]time.Time)}
+	b := &refusalBook{ledger: l, log: log, addresses: addresses, deferrals: make(map[deferral]time.Time), deferred: make(map[netip.Prefix]int)}
 	b.tally = admission.NewTally(refusalRate, b.sumUp)
 	return b
 }
@@ -159,27 +159,46 @@ func (b *refusalBook) note(d deferral, at time.Time) {
 		return
 	}
 	if len(b.deferrals) >= maxDeferrals {
-		maps.DeleteFunc(b.deferrals, func(_ deferral, then time.Time) bool { return at.Sub(then) > deferredTime })
+		for old, then := range b.deferrals {
+			if at.Sub(then) > deferredTime {
+				b.forget(old)
+			}
+		}
 	}
-	if _, ok := b.deferrals[d]; ok || len(b.deferrals) < maxDeferrals {
+	if _, ok := b.deferrals[d]; ok {
 		b.deferrals[d] = at
+	} else if len(b.deferrals) < maxDeferrals {
+		b.deferrals[d] = at
+		b.deferred[d.network]++
+	}
+}
+
+// forget removes a deferral.
+func (b *refusalBook) forget(d deferral) {
+	delete(b.deferrals, d)
+	if b.deferred[d.network]--; b.deferred[d.network] == 0 {
+		delete(b.deferred, d.network)
 	}
 }
 
 // accepted notes with the deferred commands of a sender that a message was accepted, as after
 // greylisting.
 func (b *refusalBook) accepted(m smtpd.AcceptedMessage) {
+	network := admission.Network(m.Sender.Addr())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.deferred[network] == 0 {
+		return
+	}
 	recipients := m.Recipients[:min(len(m.Recipients), maxRecipients)]
 	deferred := []string{"", b.kept(recipients)} // MAIL, and the text
 	for _, mailbox := range recipients {
 		deferred = append(deferred, b.kept([]string{mailbox}))
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	for _, to := range deferred {
-		d := deferral{admission.Network(m.Sender.Addr()), b.addresses.Of(m.From), to}
+		d := deferral{network, b.addresses.Of(m.From), to}
 		if at, ok := b.deferrals[d]; ok {
-			delete(b.deferrals, d)
+			b.forget(d)
 			if m.At.Sub(at) > deferredTime {
 				continue
 			}

@@ -152,8 +152,8 @@ func TestMemoryForRefusalsIsBounded(t *testing.T) {
 		t.Errorf("%d deferrals", len(b.deferrals))
 	}
 	b.note(deferral{from: "later.example"}, time.Now().Add(6*24*time.Hour))
-	if len(b.deferrals) != 1 {
-		t.Errorf("%d deferrals after six days; those before are of no use any more", len(b.deferrals))
+	if len(b.deferrals) != 1 || len(b.deferred) != 1 {
+		t.Errorf("%d deferrals of %d networks after six days; those before are of no use any more", len(b.deferrals), len(b.deferred))
 	}
 }
 
