@@ -2,6 +2,7 @@ package dnssec_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,11 @@ func tree(change func(zones map[string]*testzone.Zone)) []testzone.Zone {
 		"hashed.":        {Signed: true, NSEC3: true, OptOut: true, Records: records("hashed.")},
 		"signed.hashed.": {Signed: true, NSEC3: true, Records: records("signed.hashed.")},
 		"plain.hashed.":  {Records: records("plain.hashed.")},
+
+		"one.test.":          {Signed: true}, // a zone of one name
+		"onehashed.test.":    {Signed: true, NSEC3: true},
+		"iterated.test.":     {Signed: true, NSEC3: true, Iterations: 150, Records: records("iterated.test.")},
+		"overiterated.test.": {Signed: true, NSEC3: true, Iterations: 151, Records: records("overiterated.test.")},
 	}
 	if change != nil {
 		change(zones)
@@ -80,10 +86,12 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"alias.signed.test.", dns.TypeA, dnssec.Secure},
 		{"away.signed.test.", dns.TypeA, dnssec.Insecure}, // leads to a zone that is not signed
 		{"x.wild.signed.test.", dns.TypeA, dnssec.Secure},
+		{"x.y.z.wild.signed.test.", dns.TypeA, dnssec.Secure}, // a wildcard for several labels
 		{"plain.test.", dns.TypeMX, dnssec.Insecure},
 		{"island.test.", dns.TypeMX, dnssec.Insecure}, // signed, without a DS record
 		{"signed.hashed.", dns.TypeMX, dnssec.Secure},
 		{"x.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
+		{"x.y.z.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
 		{"plain.hashed.", dns.TypeMX, dnssec.Insecure}, // opt-out
 		{"test.", dns.TypeSOA, dnssec.Secure},
 		{".", dns.TypeNS, dnssec.Secure},
@@ -100,6 +108,17 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"gone.signed.hashed.", dns.TypeA, dnssec.Secure},
 		{"gone.hashed.", dns.TypeA, dnssec.Insecure}, // opt-out: it may be there, unsigned
 		{"gone.plain.hashed.", dns.TypeA, dnssec.Insecure},
+		{"x.y.wild.signed.test.", dns.TypeTLSA, dnssec.Secure}, // the wildcard has no such record
+		{"x.y.wild.signed.hashed.", dns.TypeTLSA, dnssec.Secure},
+		{"one.test.", dns.TypeA, dnssec.Secure},
+		{"gone.one.test.", dns.TypeA, dnssec.Secure},
+		{"_25._tcp.gone.one.test.", dns.TypeTLSA, dnssec.Secure},
+		{"gone.onehashed.test.", dns.TypeA, dnssec.Secure},
+		{"mx.iterated.test.", dns.TypeTLSA, dnssec.Secure},
+		{"gone.iterated.test.", dns.TypeA, dnssec.Secure},
+		{"gone.overiterated.test.", dns.TypeA, dnssec.Insecure}, // RFC 9276, Section 3.2
+		{"mx.overiterated.test.", dns.TypeTLSA, dnssec.Insecure},
+		{"mx.overiterated.test.", dns.TypeA, dnssec.Secure},
 	} {
 		status, err := validate(t, s, tt.name, tt.kind)
 		if status != tt.want || err != nil {
@@ -137,6 +156,14 @@ func TestInvalidAnswersAreBogus(t *testing.T) {
 		"forged":             {spoil("signed.test.", forge), "mx.signed.test.", dns.TypeA, "that no key of"},
 		"other DS": {func(z map[string]*testzone.Zone) {
 			z["test."].Records = []string{"signed.test. DS 1 13 2 00"}
+			z["signed.test."].NoDS = true
+		}, "signed.test.", dns.TypeMX, "no key of signed.test."},
+		"revoked key": {func(z map[string]*testzone.Zone) { z["signed.test."].Flags = dns.ZONE | dns.SEP | dns.REVOKE }, "signed.test.", dns.TypeMX,
+			"a signature that no key of signed.test. verifies"},
+		"no zone key": {func(z map[string]*testzone.Zone) { z["signed.test."].Flags = dns.SEP }, "signed.test.", dns.TypeMX,
+			"no key of signed.test. matches its DS records"},
+		"one of two DS is supported": {func(z map[string]*testzone.Zone) {
+			z["test."].Records = []string{"signed.test. DS 1 253 2 00", "signed.test. DS 1 13 2 00"}
 			z["signed.test."].NoDS = true
 		}, "signed.test.", dns.TypeMX, "no key of signed.test."},
 	} {
@@ -260,4 +287,157 @@ func FuzzValidate(f *testing.F) {
 			t.Errorf("%v, %v", status, err)
 		}
 	})
+}
+
+// RFC 4035, Section 5.2: a zone with algorithms that the validator does not know is as if it
+// were not signed.
+func TestZoneOfUnknownAlgorithmsIsInsecure(t *testing.T) {
+	for name, ds := range map[string]string{"algorithm": "DS 1 253 2 00", "digest": "DS 1 13 99 00"} {
+		s := testzone.Start(t, tree(func(zones map[string]*testzone.Zone) {
+			zones["test."].Records = []string{"signed.test. " + ds}
+			zones["signed.test."].NoDS = true
+		})...)
+		for _, asked := range []string{"signed.test.", "gone.signed.test."} {
+			if status, err := validate(t, s, asked, dns.TypeMX); status != dnssec.Insecure || err != nil {
+				t.Errorf("%s, %s: %v, %v", name, asked, status, err)
+			}
+		}
+	}
+}
+
+// A trust anchor can be a key, as BIND's and Unbound's files have it.
+func TestKeyIsATrustAnchor(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	answer, err := tcpQuery(s.Addr)(t.Context(), ".", dns.TypeDNSKEY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range answer.Answer {
+		if key, ok := record.(*dns.DNSKEY); ok {
+			s.Anchors = []string{key.String()}
+		}
+	}
+	if !strings.Contains(s.Anchors[0], "DNSKEY") {
+		t.Fatal(answer)
+	}
+	if status, err := validate(t, s, "signed.test.", dns.TypeMX); status != dnssec.Secure || err != nil {
+		t.Errorf("%v, %v", status, err)
+	}
+}
+
+// newValidator returns a Validator that trusts a server's root, and its Query.
+func newValidator(t *testing.T, s *testzone.Server) (*dnssec.Validator, dnssec.Query) {
+	t.Helper()
+	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dnssec.New(tcpQuery(s.Addr), anchors), tcpQuery(s.Addr)
+}
+
+// A zone that is secure itself can sign anything, and is believed only about its own names.
+func TestSignatureOfAnotherZoneIsBogus(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	for zone, want := range map[string]dnssec.Status{
+		"signed.test.": dnssec.Secure, "one.test.": dnssec.Bogus, "signed.hashed.": dnssec.Bogus,
+	} {
+		v, _ := newValidator(t, s)
+		record, err := dns.NewRR("new.signed.test. A 192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := &dns.Msg{Answer: []dns.RR{record, s.Sign(zone, record)}}
+		status, err := v.Validate(t.Context(), "new.signed.test.", dns.TypeA, answer)
+		if status != want || want == dnssec.Bogus && !strings.Contains(err.Error(), "is signed by "+zone+", which is not its zone") {
+			t.Errorf("signed by %s: %v, %v; want %v", zone, status, err, want)
+		}
+	}
+}
+
+// RFC 6672, Section 5.3.1: the alias that follows from a signed DNAME record has no signature.
+func TestAliasOfADNAMEIsSecure(t *testing.T) {
+	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) {
+		z["signed.test."].Records = append(z["signed.test."].Records, "old.signed.test. DNAME signed.hashed.")
+	})...)
+	for alias, want := range map[string]dnssec.Status{
+		"mx.old.signed.test. CNAME mx.signed.hashed.":        dnssec.Secure,
+		"mx.old.signed.test. CNAME mx.wild.signed.hashed.":   dnssec.Bogus, // does not follow from it
+		"mx.other.signed.test. CNAME mx.signed.hashed.":      dnssec.Bogus, // is not below it
+		"mx.xold.signed.test. CNAME mx.signed.hashed.":       dnssec.Bogus,
+		"a.mx.old.signed.test. CNAME a.mx.signed.hashed.":    dnssec.Secure,
+		"mx.old.signed.test. CNAME MX.Signed.Hashed.":        dnssec.Secure,
+		"mx.old.signed.test. CNAME evil.mx.old.signed.test.": dnssec.Bogus,
+	} {
+		v, ask := newValidator(t, s)
+		answer, err := ask(t.Context(), "old.signed.test.", dns.TypeDNAME)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := dns.NewRR(alias)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := record.(*dns.CNAME).Target
+		rest, err := ask(t.Context(), target, dns.TypeA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Answer = append(append(answer.Answer, record), rest.Answer...)
+		answer.Ns = append(answer.Ns, rest.Ns...)
+		if status, err := v.Validate(t.Context(), record.Header().Name, dns.TypeA, answer); status != want {
+			t.Errorf("%s: %v, %v; want %v", alias, status, err, want)
+		}
+	}
+}
+
+// Of a wildcard's answer the proof must be about the name one label longer than the wildcard's
+// parent (RFC 5155, Section 8.8), and need not have more.
+func TestWildcardNeedsAProofForTheNextCloserName(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	const name, next = "x.y.z.wild.signed.hashed.", "z.wild.signed.hashed."
+	for keep, want := range map[bool]dnssec.Status{true: dnssec.Secure, false: dnssec.Bogus} {
+		v, ask := newValidator(t, s)
+		answer, err := ask(t.Context(), name, dns.TypeA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owners := make(map[string]bool) // of the records that prove it
+		for _, record := range answer.Ns {
+			if n, ok := record.(*dns.NSEC3); ok && n.Cover(next) {
+				owners[record.Header().Name] = true
+			}
+		}
+		answer.Ns = slices.DeleteFunc(answer.Ns, func(r dns.RR) bool { return owners[r.Header().Name] != keep })
+		if status, err := v.Validate(t.Context(), name, dns.TypeA, answer); status != want || len(owners) != 1 {
+			t.Errorf("only the proof: %v: %v, %v; want %v", keep, status, err, want)
+		}
+	}
+}
+
+// A server that does not answer is not one that says that there is nothing.
+func TestQueryThatFailsIsIndeterminate(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := tcpQuery(s.Addr)(t.Context(), "signed.test.", dns.TypeMX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := errors.New("no answer")
+	for _, kind := range []uint16{dns.TypeDS, dns.TypeDNSKEY} {
+		for _, zone := range []string{".", "test.", "signed.test."} {
+			ask := func(ctx context.Context, name string, asked uint16) (*dns.Msg, error) {
+				if name == zone && asked == kind {
+					return nil, silent
+				}
+				return tcpQuery(s.Addr)(ctx, name, asked)
+			}
+			status, err := dnssec.New(ask, anchors).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
+			if never := kind == dns.TypeDS && zone == "."; never && status != dnssec.Secure || !never && (status != dnssec.Indeterminate || !errors.Is(err, silent)) {
+				t.Errorf("%s of %s fails: %v, %v", dns.TypeToString[kind], zone, status, err)
+			}
+		}
+	}
 }

@@ -12,8 +12,8 @@ import (
 // none. It returns the target of a CNAME record.
 func (z *Zone) answer(m *dns.Msg, name string, kind uint16) (alias string) {
 	owner := name
-	if !z.exists(name) && z.exists(wildcard(name)) {
-		owner = wildcard(name)
+	if wildcard := z.wildcard(name); !z.exists(name) && z.exists(wildcard) {
+		owner = wildcard
 		defer z.proveAbsence(m, name)
 	}
 	for _, kind := range []uint16{kind, dns.TypeCNAME} {
@@ -35,9 +35,14 @@ func (z *Zone) answer(m *dns.Msg, name string, kind uint16) (alias string) {
 	return ""
 }
 
-func wildcard(name string) string {
-	_, rest, _ := strings.Cut(name, ".")
-	return "*." + rest
+// wildcard returns the wildcard below the closest ancestor of a name that exists (RFC 4592,
+// Section 3.3.1).
+func (z *Zone) wildcard(name string) string {
+	_, above, _ := strings.Cut(name, ".")
+	for above != "" && above != z.Name && !z.exists(above) {
+		_, above, _ = strings.Cut(above, ".")
+	}
+	return "*." + above
 }
 
 // add adds an RRset under a name, with its signature if the zone is signed.

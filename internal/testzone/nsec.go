@@ -57,7 +57,8 @@ func (z *Zone) denial(name string) dns.RR {
 // hashedDenial returns the NSEC3 record that matches or covers a name (RFC 5155).
 func (z *Zone) hashedDenial(name string) dns.RR {
 	const salt = "AB"
-	hash := func(name string) string { return dns.HashName(name, dns.SHA1, 1, salt) }
+	iterations := max(z.Iterations, 1)
+	hash := func(name string) string { return dns.HashName(name, dns.SHA1, iterations, salt) }
 	wanted := hash(name)
 	of := make(map[string]string)
 	var hashes []string
@@ -78,7 +79,7 @@ func (z *Zone) hashedDenial(name string) dns.RR {
 	}
 	return &dns.NSEC3{
 		Hdr:  dns.RR_Header{Name: strings.ToLower(hashes[at]) + "." + strings.TrimPrefix(z.Name, "."), Rrtype: dns.TypeNSEC3, Class: dns.ClassINET, Ttl: 60},
-		Hash: dns.SHA1, Flags: flags, Iterations: 1, SaltLength: 1, Salt: salt,
+		Hash: dns.SHA1, Flags: flags, Iterations: iterations, SaltLength: 1, Salt: salt,
 		HashLength: 20, NextDomain: hashes[(at+1)%len(hashes)], TypeBitMap: z.typesAt(of[hashes[at]]),
 	}
 }

@@ -10,6 +10,7 @@
 package testzone
 
 import (
+	"cmp"
 	"crypto"
 	"net"
 	"slices"
@@ -32,10 +33,13 @@ type Zone struct {
 	Name    string   // with the trailing dot
 	Records []string // in zone file format
 	Signed  bool
-	NSEC3   bool // denial of existence with hashed names (RFC 5155)
-	OptOut  bool // with NSEC3: leave out unsigned delegations (RFC 5155, Section 6)
-	Expired bool // the signatures have expired
-	NoDS    bool // the parent zone has no DS record
+	NSEC3   bool   // denial of existence with hashed names (RFC 5155)
+	OptOut  bool   // with NSEC3: leave out unsigned delegations (RFC 5155, Section 6)
+	Expired bool   // the signatures have expired
+	NoDS    bool   // the parent zone has no DS record
+	Flags   uint16 // of the key; 0 is ZONE and SEP
+
+	Iterations uint16 // of NSEC3; 0 is 1
 
 	// Modify, if not nil, changes answers before they are sent.
 	Modify func(*dns.Msg)
@@ -118,7 +122,7 @@ func (z Zone) prepare(t T) *Zone {
 	if z.Signed {
 		z.key = &dns.DNSKEY{
 			Hdr:   dns.RR_Header{Name: z.Name, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60},
-			Flags: dns.ZONE | dns.SEP, Protocol: 3, Algorithm: dns.ECDSAP256SHA256,
+			Flags: cmp.Or(z.Flags, dns.ZONE|dns.SEP), Protocol: 3, Algorithm: dns.ECDSAP256SHA256,
 		}
 		private, err := z.key.Generate(256)
 		if err != nil {
@@ -185,6 +189,16 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 		answer.Truncate(1232)
 	}
 	_ = w.WriteMsg(answer)
+}
+
+// Sign returns a signature of an RRset by the key of a zone, whether it is the RRset's or not.
+func (s *Server) Sign(zone string, records ...dns.RR) dns.RR {
+	for _, z := range s.zones {
+		if z.Name == zone {
+			return z.sign(records, records[0].Header().Name)
+		}
+	}
+	panic("testzone: no zone " + zone) // a bug in the test
 }
 
 // sign returns the signature of an RRset.

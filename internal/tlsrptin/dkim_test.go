@@ -1,8 +1,12 @@
 package tlsrptin
 
 import (
+	"context"
+	"errors"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postern/internal/ledger"
@@ -116,5 +120,70 @@ func TestFileNameDoesNotOverrideTheSubmitter(t *testing.T) {
 	}
 	if all := strings.Join(r.Warnings, "\n"); !strings.Contains(all, `file name: names the submitter "microsoft.test"`) {
 		t.Errorf("no warning about the file name: %q", all)
+	}
+}
+
+// The sixth signature counts for nothing, even the only valid one.
+func TestFirstFiveSignaturesCount(t *testing.T) {
+	valid, other := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "forwarder.test")
+	keys := newKeyLookup(testreport.Resolver(t, valid.KeyRecord("")))
+	mail := valid.Sign(t, october.Mail())
+	for n := range 6 {
+		r, _, err := verifiedMail(t, keys, mail)
+		if err != nil || r.Verified != (n < 5) {
+			t.Errorf("below %d signatures of others: verified %v, %v", n, r.Verified, err)
+		}
+		mail = other.Sign(t, mail)
+	}
+}
+
+// A key that cannot be had changes nothing about a report that another signature verifies, so
+// the report waits for nothing.
+func TestVerifiedReportWaitsForNoOtherKey(t *testing.T) {
+	signer, below := testreport.NewSigner(t, "microsoft.test"), testreport.NewSigner(t, "out.microsoft.test")
+	keys := slowFor("out.microsoft.test", signer)
+	for order, mail := range map[string]string{
+		"first":  signer.Sign(t, below.Sign(t, october.Mail())),
+		"second": below.Sign(t, signer.Sign(t, october.Mail())),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, retry, err := verifiedMail(t, keys, mail)
+			if err != nil || retry || !r.Verified || r.Verdict != "signed by microsoft.test" {
+				t.Errorf("%s: verified %v, retry %v, %q, %v", order, r.Verified, retry, r.Verdict, err)
+			}
+		})
+	}
+}
+
+// A resolver may be given without its port, as in resolv.conf. The error names the server.
+func TestResolverWithoutAPort(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for given, server := range map[string]string{
+		"192.0.2.1": "192.0.2.1:53", "192.0.2.1:5353": "192.0.2.1:5353", "ns.test": "ns.test:53",
+		"2001:db8::1": "[2001:db8::1]:53", "[2001:db8::1]": "[2001:db8::1]:53", "[2001:db8::1]:5353": "[2001:db8::1]:5353",
+	} {
+		_, err := newKeyLookup(given)(ended, "reports._domainkey.microsoft.test")
+		var failed *net.DNSError
+		if !errors.As(err, &failed) || failed.Server != server {
+			t.Errorf("%s: %v, want the server %s", given, err, server)
+		}
+	}
+}
+
+// A name is looked up as it is, not in the domains that resolv.conf searches.
+func TestKeyIsLookedUpAtItsNameOnly(t *testing.T) {
+	for _, name := range []string{"reports._domainkey.microsoft.test", "reports._domainkey.microsoft.test."} {
+		if got := rooted(name); got != "reports._domainkey.microsoft.test." {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestRightReportHasNoWarnings(t *testing.T) {
+	right := october
+	right.Failed, right.Successful = 0, 5
+	if r, _, err := verifiedMail(t, offline, right.Mail()); err != nil || len(r.Warnings) != 0 {
+		t.Errorf("%v: %q", err, r.Warnings)
 	}
 }
