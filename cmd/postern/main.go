@@ -21,7 +21,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -79,7 +81,28 @@ func run(args []string, ui terminal.UI) terminal.ExitStatus {
 		return fail(ui, problems)
 	}
 	if err != nil {
-		return fail(ui, &terminal.UsageError{Err: err})
+		return fail(ui, &terminal.UsageError{Err: err, Hint: usageHint(err)})
 	}
 	return fail(ui, context.Run())
+}
+
+// usageHint names the commands that could be meant by a word that is none: show, for example, by
+// postern handshakes 7Q2F. It is empty for other errors.
+func usageHint(err error) string {
+	var parsed *kong.ParseError
+	if !errors.As(err, &parsed) || !strings.HasPrefix(err.Error(), "unexpected argument") {
+		return ""
+	}
+	group := parsed.Context.Selected()
+	if group != nil && group.Leaf() {
+		group = group.Parent
+	}
+	if group == nil || group.Type == kong.ApplicationNode {
+		return ""
+	}
+	var names []string
+	for _, command := range group.Children {
+		names = append(names, command.Name)
+	}
+	return fmt.Sprintf("use one of the commands of %s: %s; %s COMMAND --help lists their arguments", group.FullPath(), strings.Join(names, ", "), group.FullPath())
 }

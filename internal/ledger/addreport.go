@@ -33,7 +33,7 @@ func (l *Ledger) AddReport(ctx context.Context, r Report) (AddedReport, error) {
 		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
 	}
 	if p.err != nil {
-		return AddedReport{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, p.err)
+		return AddedReport{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, explained(l.path, p.err))
 	}
 	return p.AddedReport, nil
 }

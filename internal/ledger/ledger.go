@@ -233,9 +233,14 @@ func (d *drops) add(n int, cause error) {
 	d.count.Add(int64(n))
 	d.last.Store(int64(time.Since(epoch)))
 	d.cause.Store(&cause)
-	if !d.running.Swap(true) {
-		go d.log.Warn("ledger dropping events; mail unaffected", logkey.Err, cause.Error())
+	if d.running.Swap(true) {
+		return
 	}
+	remedy := "nothing if it is soon over; else see which process keeps the disk busy"
+	if p := new(problem); errors.As(cause, &p) {
+		remedy = p.remedy
+	}
+	go d.log.Warn("ledger dropping events; mail unaffected", logkey.Err, cause.Error(), logkey.Remedy, remedy)
 }
 
 // end logs that the drops are over, if they are.

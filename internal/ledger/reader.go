@@ -81,10 +81,7 @@ func (r *Reader) read(doing string, do func(*sql.DB) error) error {
 	if err == nil {
 		return nil
 	}
-	if damaged(err) {
-		err = fmt.Errorf("file damaged; a running server starts a new one: %w", err)
-	}
-	return fmt.Errorf("ledger: %s: %s: %w", r.path, doing, err)
+	return fmt.Errorf("ledger: %s: %s: %w", r.path, doing, explained(r.path, err))
 }
 
 // open opens the file, and reopens it if there is another one at the path.
@@ -99,6 +96,8 @@ func (r *Reader) open() (*sql.DB, error) {
 	}
 	if _, err := os.Stat(r.path); errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoLedger
+	} else if err != nil {
+		return nil, err
 	}
 	db, err := connect(r.path, forReading())
 	if err != nil {

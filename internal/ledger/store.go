@@ -244,7 +244,7 @@ func Create(path string) error {
 		err = chownLike(path, filepath.Dir(path))
 	}
 	if err != nil {
-		return fmt.Errorf("ledger: creating %s: %w", path, err)
+		return fmt.Errorf("ledger: creating %s: %w", path, explained(path, err))
 	}
 	return nil
 }

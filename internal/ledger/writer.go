@@ -112,7 +112,7 @@ func (w *writer) write(events []event) {
 		err = w.attempt(events)
 	}
 	if err != nil {
-		w.drops.add(len(events), err)
+		w.drops.add(len(events), explained(w.path, err))
 		w.backOff(err)
 		return
 	}
@@ -135,7 +135,7 @@ func (w *writer) poll() {
 // maintain runs a task that no event waits for.
 func (w *writer) maintain(do func(*store) error) {
 	if err := w.use(do); err != nil {
-		w.drops.add(0, err)
+		w.drops.add(0, explained(w.path, err))
 		w.backOff(err)
 	}
 }
