@@ -48,17 +48,6 @@ func TestCommitRejectsExistingName(t *testing.T) {
 	})
 }
 
-// On ext4, XFS, Btrfs and tmpfs an unfinished file has no name that a crash could leave.
-func TestUnfinishedFileHasNoName(t *testing.T) {
-	s := newStage(t)
-	if !s.folder.unnamed {
-		t.Skip("this file system has no files without a name")
-	}
-	mustWrite(t, s.create(t, "one"), "text")
-	s.expect(t, s.in, nil)
-	s.expect(t, s.tmp, nil)
-}
-
 func TestCreateRejectsExistingStagedName(t *testing.T) {
 	s := newStage(t)
 	s.folder.unnamed = false

@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -29,6 +30,20 @@ func TestStatesAreBounded(t *testing.T) {
 	}
 	if l.Changed() != nil {
 		t.Error("they are returned twice")
+	}
+}
+
+// What is restored is bounded too: a ledger can have more states than memory has room for.
+func TestRestoredStatesAreBounded(t *testing.T) {
+	l, states := New(stock), []State(nil)
+	for i := range 70_000 {
+		network := admission.Network(netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1}))
+		states = append(states, State{Network: network, Fingerprint: "a", Seen: epoch})
+		states = append(states, State{Network: Everywhere, Fingerprint: fmt.Sprint(i), Seen: epoch})
+	}
+	l.Restore(states)
+	if n, m := len(l.senders.entries), len(l.fingerprints.entries); n != 65_536 || m != 4096 {
+		t.Errorf("states of %d senders and %d fingerprints, want 65,536 and 4,096", n, m)
 	}
 }
 
