@@ -3,6 +3,7 @@ package admission
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,4 +212,43 @@ func TestBusyNetworksAreNotForgotten(t *testing.T) {
 // v6 returns an address in 2001:db8::/32, by its /48, its /64 in that, and the host in that.
 func v6(net, subnet, host int) netip.Addr {
 	return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(net >> 8), byte(net), byte(subnet >> 8), byte(subnet), 14: byte(host >> 8), 15: byte(host)})
+}
+
+// When there is no room, idle networks go first, and else the one that used least of what it
+// may use, in handshakes or in bytes. One with a connection stays.
+func TestWhichNetworksAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quota := Quota{Starts: 1, Bytes: 100} // a burst is 10 handshakes or 60,000 bytes
+		start := func(n float64) usage { return usage{starts: bucket{used: n, at: time.Now()}} }
+		bytes := func(n float64) usage { return usage{bytes: bucket{used: n, at: time.Now()}} }
+		both := start(1)
+		both.bytes = bytes(3000).bytes
+		for _, tt := range []struct {
+			name      string
+			used      []usage
+			forgotten []int
+		}{
+			{"idle ones", []usage{start(1), {}, {}, bytes(1)}, []int{1, 2}},
+			{"never one with a connection", []usage{{connections: 1}, {}, {connections: 2}}, []int{1}},
+			{"the one with fewest bytes", []usage{start(1), bytes(3000), start(2)}, []int{1}}, // 0.1, 0.05, 0.2 of a burst
+			{"the one with fewest handshakes", []usage{bytes(30_000), start(1), bytes(12_000)}, []int{1}},
+			{"bytes and handshakes together", []usage{both, bytes(7200), start(1.3)}, []int{1}},
+			{"idle by now", []usage{start(1), {starts: bucket{used: 9, at: time.Now().Add(-9 * time.Second)}}}, []int{1}},
+		} {
+			networks := make(map[netip.Prefix]*usage)
+			for i := range tt.used {
+				networks[Network(netip.AddrFrom4([4]byte{10, 0, byte(i), 1}))] = &tt.used[i]
+			}
+			forget(networks, quota)
+			var forgotten []int
+			for i := range tt.used {
+				if networks[Network(netip.AddrFrom4([4]byte{10, 0, byte(i), 1}))] == nil {
+					forgotten = append(forgotten, i)
+				}
+			}
+			if !slices.Equal(forgotten, tt.forgotten) {
+				t.Errorf("%s: %v are forgotten, want %v", tt.name, forgotten, tt.forgotten)
+			}
+		}
+	})
 }

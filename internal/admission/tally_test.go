@@ -63,3 +63,47 @@ func TestTallyAccountsForEveryEvent(t *testing.T) {
 		}
 	})
 }
+
+// Each kind is summed for itself, for the largest networks and for the others.
+func TestLargestSumsAreReportedFirst(t *testing.T) {
+	sums := make(map[netip.Prefix]*Sum)
+	network := func(i int) netip.Prefix { return Network(netip.AddrFrom4([4]byte{10, 0, byte(i), 1})) }
+	for i := range 22 {
+		sums[network(i)] = &Sum{Network: network(i), Counts: [2]int64{int64(100 - i), 3}}
+	}
+	sums[network(5)].Counts = [2]int64{0, 100} // as many as network(3), which comes first
+	sums[netip.Prefix{}] = &Sum{Counts: [2]int64{1000, 1}}
+	reported := largest(sums)
+	if len(reported) != 21 {
+		t.Fatalf("%d sums, want 20 networks and the others", len(reported))
+	}
+	if reported[0].Network != network(0) || reported[3].Network != network(3) || reported[4].Network != network(5) || reported[5].Network != network(4) {
+		t.Errorf("order: %v", reported)
+	}
+	if others := reported[20]; others.String() != "others" || others.Counts != [2]int64{1000 + 80 + 79, 1 + 3 + 3} {
+		t.Errorf("others: %v", others)
+	}
+
+	few := map[netip.Prefix]*Sum{}
+	for i := range 21 {
+		few[network(i)] = &Sum{Network: network(i), Counts: [2]int64{1, 0}}
+	}
+	if reported := largest(few); len(reported) != 21 || reported[20].Counts != [2]int64{1, 0} || reported[20].Network.IsValid() {
+		t.Errorf("21 networks with an event each: %v", reported)
+	}
+	delete(few, network(20))
+	if reported := largest(few); len(reported) != 20 || !reported[19].Network.IsValid() {
+		t.Errorf("20 networks: %v", reported)
+	}
+}
+
+func TestTallyCountsABoundedNumberOfNetworks(t *testing.T) {
+	tally := NewTally(Quotas{}, func([]Sum, time.Duration) {})
+	for i := range 5000 {
+		tally.Line(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 0)
+	}
+	if n := len(tally.sums); n != 1025 {
+		t.Errorf("%d networks are counted, want 1,024 and the others", n)
+	}
+	tally.Report()
+}
