@@ -41,7 +41,7 @@ func TestRestoredStatesAreBounded(t *testing.T) {
 		states = append(states, State{Network: network, Fingerprint: "a", Seen: epoch})
 		states = append(states, State{Network: Everywhere, Fingerprint: fmt.Sprint(i), Seen: epoch})
 	}
-	l.Restore(states)
+	l.Restore(states, epoch)
 	if n, m := len(l.senders.entries), len(l.fingerprints.entries); n != 65_536 || m != 4096 {
 		t.Errorf("states of %d senders and %d fingerprints, want 65,536 and 4,096", n, m)
 	}
