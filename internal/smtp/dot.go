@@ -3,7 +3,6 @@ package smtp
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 )
 
@@ -51,49 +50,72 @@ func (d *DotReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a line, or the part of a long one that the buffer holds.
+// next makes pending what is buffered, up to the next line that begins with a dot. Of such a
+// line it only reads the dot, unless it ends the text.
 func (d *DotReader) next() {
-	piece, err := d.r.ReadSlice('\n')
-	switch {
-	case err == nil, errors.Is(err, bufio.ErrBufferFull):
-	case errors.Is(err, io.EOF):
-		d.err = io.ErrUnexpectedEOF
-	default:
-		d.err = err
+	if _, err := d.r.Peek(1); err != nil {
+		d.fail(err)
+		return
 	}
-	if !d.inLine && len(piece) > 0 && piece[0] == '.' {
-		if d.ends(string(piece)) {
-			return
-		}
-		piece = piece[1:]
+	buffered, _ := d.r.Peek(d.r.Buffered())
+	if !d.inLine && buffered[0] == '.' {
+		d.dot()
+		return
 	}
-	if len(piece) > 0 {
-		d.follow(piece)
-	}
-	d.pending = piece
+	d.pending = buffered[:d.upToDot(buffered)]
+	d.r.Discard(len(d.pending))
+	last := d.pending[len(d.pending)-1]
+	d.inLine, d.cr = last != '\n', last == '\r'
 }
 
-// ends reports whether line, which begins with a dot, ends the text.
-func (d *DotReader) ends(line string) bool {
+func (d *DotReader) fail(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	d.err = err
+}
+
+// dot reads the dot at the start of a line, and the line if it ends the text.
+func (d *DotReader) dot() {
+	start, err := d.r.Peek(2)
+	if err == nil && start[1] == '\r' {
+		start, err = d.r.Peek(3)
+	}
+	if err != nil {
+		d.fail(err)
+		return
+	}
+	line := string(start)
 	switch {
 	case line == ".\r\n" && !d.bare:
 		d.err = io.EOF
-	case line == ".\r\n" || line == ".\n":
+	case line == ".\r\n", line == ".\n":
 		d.err = ErrBareLF
 	default:
-		return false
+		d.r.Discard(1)
+		d.inLine, d.cr = true, false
+		return
 	}
-	return true
+	d.r.Discard(len(line))
 }
 
-// follow notes where lines end, and how.
-func (d *DotReader) follow(piece []byte) {
-	last := len(piece) - 1
-	d.inLine = piece[last] != '\n'
-	if !d.inLine {
-		d.bare = d.bare || !bytes.HasSuffix(piece, []byte("\r\n")) && !(last == 0 && d.cr)
+// upToDot returns how much of b comes before the next line that begins with a dot. It notes
+// lines that end in LF alone.
+func (d *DotReader) upToDot(b []byte) int {
+	cr := d.cr
+	for from := 0; ; {
+		lf := bytes.IndexByte(b[from:], '\n')
+		if lf < 0 {
+			return len(b)
+		}
+		if lf += from; lf > 0 {
+			cr = b[lf-1] == '\r'
+		}
+		d.bare = d.bare || !cr
+		if from = lf + 1; from == len(b) || b[from] == '.' {
+			return from
+		}
 	}
-	d.cr = piece[last] == '\r'
 }
 
 // DotBufferSize is a good size for the buffer of a [DotWriter]: it fills a TLS record.
@@ -133,21 +155,58 @@ func NewDotWriter(w io.Writer, buf []byte) *DotWriter {
 func (d *DotWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && d.err == nil {
-		if d.line && p[0] == '.' {
-			d.put(p[:1])
+		dot := d.firstDot(p)
+		if dot < 0 {
+			d.put(p)
+			d.ended(p)
+			break
 		}
-		end := len(p)
-		if i := bytes.Index(p, []byte("\n.")); i >= 0 {
-			end = i + 1
-		}
-		d.put(p[:end])
-		d.ended(p[:end])
-		p = p[end:]
+		d.put(p[:dot+1])
+		d.put(p[dot : dot+1])
+		d.ended(p[:dot+1])
+		p = p[dot+1:]
 	}
 	if d.err != nil {
 		return 0, d.err
 	}
 	return n, nil
+}
+
+// ReadBlock reads from r once, into the buffer, and returns the error of r. It adds dots as
+// Write does; spare must be as large as the buffer. An error of the underlying writer is
+// returned by the next Write or Flush.
+func (d *DotWriter) ReadBlock(r io.Reader, spare []byte) error {
+	if len(d.buf) > d.room-minRead {
+		d.Flush()
+	}
+	n, err := r.Read(d.buf[len(d.buf):d.room])
+	block := d.buf[len(d.buf) : len(d.buf)+n]
+	switch dot := d.firstDot(block); {
+	case n == 0:
+	case dot < 0:
+		d.buf = d.buf[:len(d.buf)+n]
+		d.ended(block)
+	default:
+		d.Write(spare[:copy(spare, block)])
+	}
+	return err
+}
+
+// minRead is the least to read at once.
+const minRead = 1 << 10
+
+// firstDot returns the index of the first dot in p that begins a line, or -1.
+func (d *DotWriter) firstDot(p []byte) int {
+	for from := 0; ; {
+		dot := bytes.IndexByte(p[from:], '.')
+		if dot < 0 {
+			return -1
+		}
+		if dot += from; dot == 0 && d.line || dot > 0 && p[dot-1] == '\n' {
+			return dot
+		}
+		from = dot + 1
+	}
 }
 
 // ended notes how the text so far ends.

@@ -33,6 +33,45 @@ func TestDotReaderEndsAtCRLFDotCRLFOnly(t *testing.T) {
 	}
 }
 
+// dotsByLines reads a text line by line, as RFC 5321, Section 4.5.2, describes it.
+func dotsByLines(wire string) (text, rest string, err error) {
+	bare := false
+	for line := range strings.Lines(wire) {
+		rest = wire[len(line):]
+		wire = rest
+		whole := strings.HasSuffix(line, "\n")
+		if line == ".\r\n" && !bare {
+			return text, rest, nil
+		}
+		if line == ".\r\n" || line == ".\n" {
+			return text, rest, ErrBareLF
+		}
+		line = strings.TrimPrefix(line, ".")
+		bare = bare || whole && !strings.HasSuffix(line, "\r\n")
+		text += line
+	}
+	return text, "", io.ErrUnexpectedEOF
+}
+
+// FuzzDotReader compares the reader with one that reads line by line.
+func FuzzDotReader(f *testing.F) {
+	for _, seed := range []string{"", "a\r\n.\r\nb", "..a\r\n.\r\n", "a\n.\n", ".a\n\r\n.\r\n", "\r\n..\n.\r\nx", ".\r", "a\r\n.\ra\r\n.\r\n"} {
+		f.Add(seed, 1)
+	}
+	f.Fuzz(func(t *testing.T, wire string, n int) {
+		in := bufio.NewReaderSize(&inPieces{wire, 1 + n&63}, 16)
+		got, err := io.ReadAll(NewDotReader(in))
+		rest, _ := io.ReadAll(in)
+		text, after, want := dotsByLines(wire)
+		if err != want {
+			t.Fatalf("%q: %v, want %v", wire, err, want)
+		}
+		if want != io.ErrUnexpectedEOF && (string(got) != text || string(rest) != after) {
+			t.Fatalf("%q: %q, rest %q, want %q, %q", wire, got, rest, text, after)
+		}
+	})
+}
+
 // The CR and the LF of a line can be the last byte of one buffer and the first of the next.
 // That is no bare LF, and a dot behind it is the first of its line.
 func TestLinesOfAnyLengthArriveWhole(t *testing.T) {
@@ -174,6 +213,47 @@ func TestDotWriterDoublesDots(t *testing.T) {
 	}
 }
 
+// stuffBlocks is stuff by ReadBlock, through a larger buffer, as ReadBlock reads no less
+// than minRead at once.
+func stuffBlocks(text string, n int) *pieces {
+	var out pieces
+	dots := NewDotWriter(&out, make([]byte, 0, 2*minRead))
+	r := &inPieces{text, n}
+	for dots.ReadBlock(r, make([]byte, 2*minRead)) == nil {
+	}
+	dots.Close()
+	return &out
+}
+
+// inPieces reads at most n bytes of a text at once, the last together with io.EOF.
+type inPieces struct {
+	text string
+	n    int
+}
+
+func (r *inPieces) Read(p []byte) (int, error) {
+	n := copy(p[:min(len(p), r.n)], r.text)
+	if r.text = r.text[n:]; r.text == "" {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// ReadBlock adds the same dots, whatever the blocks, also where they fill the buffer.
+func TestReadBlockDoublesDots(t *testing.T) {
+	for _, text := range []string{
+		"", ".", "\n.", "a\r\n.\r\n..\r\nb", strings.Repeat(".\r\n", 3000), strings.Repeat("x", 5000) + "\r\n.\r\n",
+		strings.Repeat("a.b.c\r\n.\r\n", 1000), strings.Repeat(".", 5000), strings.Repeat("\n.", 5000),
+	} {
+		want := stuff(text, 7).all()
+		for _, n := range []int{1, 2, 3, 7, 1000, minRead, 5000} {
+			if wire := stuffBlocks(text, n).all(); wire != want {
+				t.Errorf("%.20q of %d bytes, %d at once: %d bytes, want %d", text, len(text), n, len(wire), len(want))
+			}
+		}
+	}
+}
+
 func TestDotWriterWritesEndWithText(t *testing.T) {
 	for size := range 200 {
 		writes := stuff(strings.Repeat("x", size), 7).writes
@@ -217,6 +297,9 @@ func FuzzDotWriter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, n int) {
 		wire := stuff(text, max(1, n%100)).all()
+		if blocks := stuffBlocks(text, max(1, n%100)).all(); blocks != wire {
+			t.Fatalf("%q: by blocks %q, want %q", text, blocks, wire)
+		}
 		in := bufio.NewReader(strings.NewReader(wire))
 		read, err := io.ReadAll(NewDotReader(in))
 		if rest, _ := io.ReadAll(in); len(rest) > 0 {

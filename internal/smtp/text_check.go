@@ -81,6 +81,9 @@ func (t *TextChecker) check(p []byte) error {
 	if bytes.IndexByte(p, 0) >= 0 {
 		return ErrNUL
 	}
+	if t.body && !t.cr && t.clean(p) {
+		return nil
+	}
 	for len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
@@ -100,6 +103,36 @@ func (t *TextChecker) check(p []byte) error {
 	return nil
 }
 
+// clean reports whether p, which is in the body and at no LF of a CRLF, breaks no rule. It
+// is faster than to check each line, and decides for most texts.
+func (t *TextChecker) clean(p []byte) bool {
+	line, crs, rest := t.line, 0, p
+	for {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			break
+		}
+		if end == 0 || rest[end-1] != '\r' || t.tooLong(line+end-1) {
+			return false
+		}
+		crs++
+		line, rest = 0, rest[end+1:]
+	}
+	line += len(rest)
+	cr := bytes.HasSuffix(rest, []byte("\r"))
+	if cr {
+		line--
+		crs++
+	}
+	if t.tooLong(line) || bytes.Count(p, []byte("\r")) != crs {
+		return false
+	}
+	t.line, t.cr = line, cr
+	return true
+}
+
+func (t *TextChecker) tooLong(line int) bool { return t.limits.Line > 0 && line > t.limits.Line }
+
 // part checks bytes of one line, none of them LF.
 func (t *TextChecker) part(p []byte) error {
 	if len(p) == 0 {
@@ -116,7 +149,7 @@ func (t *TextChecker) part(p []byte) error {
 		copy(t.start[t.line:], p)
 	}
 	t.line += len(p)
-	if t.limits.Line > 0 && t.line > t.limits.Line {
+	if t.tooLong(t.line) {
 		return ErrLineTooLong
 	}
 	return nil

@@ -46,6 +46,9 @@ func TestTextCheckerRejectsBrokenText(t *testing.T) {
 			"last":  iotest.DataErrReader,
 		} {
 			text := NewTextChecker(split(strings.NewReader(test.text)), test.bounds)
+			if test.want != ErrLoop {
+				checkInBody(t, test.name+", "+name, split(strings.NewReader("\r\n"+test.text)), test.bounds, test.want)
+			}
 			got, err := io.ReadAll(text)
 			if !errors.Is(err, test.want) {
 				t.Errorf("%s, %s: %v, want %v", test.name, name, err, test.want)
@@ -61,6 +64,37 @@ func TestTextCheckerRejectsBrokenText(t *testing.T) {
 			}
 		}
 	}
+}
+
+// checkInBody checks the same text after the header, where another way of checking is tried.
+func checkInBody(t *testing.T, name string, text io.Reader, bounds TextLimits, want error) {
+	t.Helper()
+	if bounds.Size > 0 {
+		bounds.Size += 2
+	}
+	checker := NewTextChecker(text, bounds)
+	if _, err := io.ReadAll(io.MultiReader(io.LimitReader(checker, 2), checker)); !errors.Is(err, want) {
+		t.Errorf("%s, in the body: %v, want %v", name, err, want)
+	}
+}
+
+// FuzzTextRules compares the checker with the rules as they are written down, for a body that
+// arrives in pieces.
+func FuzzTextRules(f *testing.F) {
+	for _, test := range texts {
+		f.Add([]byte(test.text), 3)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, n int) {
+		const longest = 10
+		good := bytes.IndexByte(body, 0) < 0
+		for line := range bytes.SplitSeq(body, []byte("\r\n")) {
+			good = good && !bytes.ContainsAny(line, "\r\n") && len(line) <= longest
+		}
+		r := &inPieces{"\r\n" + string(body), 1 + n&31}
+		if _, err := io.ReadAll(NewTextChecker(r, TextLimits{Line: longest})); (err == nil) != good {
+			t.Fatalf("%q in pieces of %d: %v", body, r.n, err)
+		}
+	})
 }
 
 // An accepted message has nothing that another server could take for its end,

@@ -19,7 +19,7 @@ const flushInterval = 30 * time.Second
 // reading.
 const drainTimeout = time.Second
 
-// textBuffers are pairs: one to read into, one to add dots in.
+// textBuffers are pairs: one to read into, one for the blocks that get dots.
 var textBuffers = sync.Pool{New: func() any { return new([2][smtp.DotBufferSize]byte) }}
 
 // A senderError says that the sender's text ended too early or was invalid: the
@@ -37,23 +37,20 @@ func (c *conn) sendText(r io.Reader, timeout time.Duration) error {
 	buffers := textBuffers.Get().(*[2][smtp.DotBufferSize]byte)
 	defer textBuffers.Put(buffers)
 	out := &deadlineWriter{conn: c, timeout: timeout, last: time.Now()}
-	dots := smtp.NewDotWriter(out, buffers[1][:])
+	dots := smtp.NewDotWriter(out, buffers[0][:])
 	for {
-		n, err := r.Read(buffers[0][:])
-		if _, err := dots.Write(buffers[0][:n]); err != nil {
-			return err
-		}
-		if err == io.EOF {
-			if c.hasReply() {
-				return errEarlyReply
-			}
+		err := dots.ReadBlock(r, buffers[1][:])
+		switch {
+		case out.err != nil:
+			return out.err
+		case err == io.EOF && c.hasReply():
+			return errEarlyReply
+		case err == io.EOF:
 			return dots.Close()
-		}
-		if err != nil {
+		case err != nil:
 			return &senderError{err}
-		}
-		if time.Since(out.last) > flushInterval {
-			dots.Flush() // the next Write returns its error
+		case time.Since(out.last) > flushInterval:
+			dots.Flush() // out keeps its error
 		}
 	}
 }
@@ -63,13 +60,16 @@ type deadlineWriter struct {
 	conn    net.Conn
 	timeout time.Duration
 	last    time.Time
+	err     error
 }
 
 // Write writes p to the connection.
 func (w *deadlineWriter) Write(p []byte) (int, error) {
 	w.last = time.Now()
 	w.conn.SetWriteDeadline(w.last.Add(w.timeout))
-	return w.conn.Write(p)
+	n, err := w.conn.Write(p)
+	w.err = err
+	return n, err
 }
 
 // finalReply returns the reply to a text that sendText has sent with err.
