@@ -221,14 +221,7 @@ func writeDiagnoses(s *store, handshake, at int64, diagnoses []Diagnosis) error 
 // count adds the handshake to the counts of its sender and of the day, unless it is a probe's.
 // It returns the id of the sender.
 func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
-	is := func(o Outcome) bool { return h.Outcome == o && !h.Probe }
-	counts := []any{is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID}
-	sender, err = s.number(`INSERT INTO senders
-		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
-		ON CONFLICT DO UPDATE SET first = min(first, excluded.first), seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
-		append(counts, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At))...)
-	if err == nil && !h.Probe {
+	if sender, err = s.senders.add(s, h, returned); err == nil && !h.Probe {
 		s.days.add(h, sender, returned)
 	}
 	return sender, err

@@ -19,8 +19,9 @@ type store struct {
 	db       *sql.DB
 	conn     *sql.Conn
 	files    files
-	last     int64 // id of the newest handshake
-	days     tally // of the current batch, as networks
+	last     int64       // id of the newest handshake
+	senders  senderTally // of the current batch, as days and networks
+	days     tally
 	networks holdings
 
 	prepared map[string]*sql.Stmt
@@ -92,12 +93,15 @@ func (s *store) close() {
 // write stores events in one transaction.
 func (s *store) write(events []event) error {
 	before := s.last
-	s.days, s.networks = make(tally), make(holdings)
+	s.senders, s.days, s.networks = make(senderTally), make(tally), make(holdings)
 	err := s.transact(func() error {
 		for _, e := range events {
 			if err := e.write(s); err != nil {
 				return err
 			}
+		}
+		if err := s.senders.write(s); err != nil {
+			return err
 		}
 		if err := s.days.write(s); err != nil {
 			return err
