@@ -3,6 +3,8 @@ package smtpd
 import (
 	"net"
 	"time"
+
+	"postern/internal/admission"
 )
 
 // progress is how many bytes of a message extend its deadline.
@@ -13,11 +15,12 @@ const progress = 32 << 10
 // os.ErrDeadlineExceeded.
 type deadlineConn struct {
 	conn      net.Conn
-	until     time.Time     // of the whole session
-	deadline  time.Time     // for reads
-	step      time.Duration // by which progress extends the deadline; 0: not at all
-	got       int           // since the last extension
-	writeTime time.Duration // for each write
+	until     time.Time          // of the whole session
+	deadline  time.Time          // for reads
+	step      time.Duration      // by which progress extends the deadline; 0: not at all
+	got       int                // since the last extension
+	writeTime time.Duration      // for each write
+	below     *admission.TLSConn // below conn, if that is TLS
 }
 
 // start sets the read deadline, and the step by which progress extends it.
@@ -47,6 +50,9 @@ func (c *deadlineConn) pause() (resume func()) {
 func (c *deadlineConn) Read(b []byte) (int, error) {
 	n, err := c.conn.Read(b)
 	c.got += n
+	if n > 0 && c.below != nil {
+		c.below.Data()
+	}
 	if c.step > 0 && c.got >= progress {
 		c.got = 0
 		c.extend(c.step)

@@ -22,12 +22,13 @@ import (
 
 // A Server receives mail on any number of listeners. Make one with [New].
 type Server struct {
-	gate      *sessionticket.Gate
-	hop       nexthop.Hop
-	observer  Observer
-	log       *slog.Logger
-	setup     atomic.Pointer[setup]
-	admission *admission.Limiter
+	gate       *sessionticket.Gate
+	hop        nexthop.Hop
+	observer   Observer
+	log        *slog.Logger
+	setup      atomic.Pointer[setup]
+	admission  *admission.Limiter
+	handshakes *admission.Handshakes
 
 	mu        sync.Mutex
 	draining  bool
@@ -40,12 +41,13 @@ type Server struct {
 // to observer.
 func New(settings Settings, hop nexthop.Hop, observer Observer, log *slog.Logger) *Server {
 	s := &Server{
-		hop:       hop,
-		observer:  observer,
-		log:       log,
-		admission: admission.New(),
-		listeners: make(map[net.Listener]struct{}),
-		sessions:  make(map[*session]struct{}),
+		hop:        hop,
+		observer:   observer,
+		log:        log,
+		admission:  admission.New(),
+		handshakes: admission.NewHandshakes(),
+		listeners:  make(map[net.Listener]struct{}),
+		sessions:   make(map[*session]struct{}),
 	}
 	s.gate = &sessionticket.Gate{Choose: chooseMode, OnBypass: s.gateBypassed}
 	s.Apply(settings)

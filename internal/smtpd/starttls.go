@@ -60,8 +60,10 @@ func (s *session) implicitTLS() bool {
 func (s *session) upgrade() bool {
 	s.record.Begin()
 	s.record.ExpectTicket(0) // gated announces each
-	conn := tls.Server(s.gate, s.setup.tls)
+	below := s.server.handshakes.Conn(s.gate, s.addr.Addr())
+	conn := tls.Server(below, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
+	defer below.Release()
 	if err := s.handshake(conn); err != nil {
 		s.record.Fail(err)
 		s.end, s.err = "TLS handshake failed", err
@@ -73,9 +75,11 @@ func (s *session) upgrade() bool {
 	}
 	runtime.Gosched() // the gate's goroutine sends the ticket first: some clients leave at once
 	s.record.Complete()
+	below.Complete()
 	state := conn.ConnectionState()
 	s.tls = &state
 	s.resetSession()
 	s.use(conn)
+	s.timed.below = below
 	return true
 }

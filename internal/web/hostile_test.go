@@ -223,3 +223,23 @@ func TestHugeHeaderIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A ClientHello of 60,000 bytes that does not end is closed at 32 KiB, and does not wait for
+// its timeout.
+func TestAHugeClientHelloIsRefused(t *testing.T) {
+	h := open(t, web.Settings{})
+	conn, err := net.Dial("tcp", h.secure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	records := "\x16\x03\x01\x03\xe8\x01\x00\xea\x60" + strings.Repeat("x", 996) + strings.Repeat("\x16\x03\x01\x03\xe8"+strings.Repeat("x", 1000), 40)
+	conn.Write([]byte(records)) // the end of it may meet a closed connection
+	if n, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes came back", n)
+	}
+	h.Shutdown(t.Context()) // when it has ended, it has been logged
+	if line := h.log.String(); !strings.Contains(line, "TLS handshake of more than 32 KiB") {
+		t.Errorf("the log says %q", line)
+	}
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/tls"
 	"log"
 	"net"
 	"net/http"
@@ -83,6 +84,7 @@ func limitBody(next http.Handler, limit int64) http.Handler {
 type listener struct {
 	net.Listener
 	server *Server
+	secure bool // TLS is above it
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -100,7 +102,15 @@ func (l *listener) Accept() (net.Conn, error) {
 			conn.Close()
 			continue
 		}
-		return admitted(conn, func() { s.admission.Disconnect(from) }), nil
+		admitted := &connection{Conn: conn, end: time.AfterFunc(connectionTime, func() { conn.Close() })}
+		if l.secure {
+			admitted.hello = s.handshakes.Conn(conn, from)
+		}
+		admitted.leave = sync.OnceFunc(func() {
+			s.admission.Disconnect(from)
+			admitted.release()
+		})
+		return admitted, nil
 	}
 }
 
@@ -146,12 +156,43 @@ func (s *Server) sumUp(sums []admission.Sum, took time.Duration) {
 // A connection is counted until it is closed, at the latest after connectionTime.
 type connection struct {
 	net.Conn
+	hello *admission.TLSConn // over Conn, until the ClientHello is whole; nil without TLS
+	read  bool               // it is whole
 	end   *time.Timer
 	leave func()
 }
 
-func admitted(conn net.Conn, leave func()) *connection {
-	return &connection{conn, time.AfterFunc(connectionTime, func() { conn.Close() }), sync.OnceFunc(leave)}
+// notesHello returns a configuration by which a connection learns that its ClientHello is
+// whole.
+func notesHello(base *tls.Config) *tls.Config {
+	if base == nil {
+		return nil
+	}
+	config := base.Clone()
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		conn := hello.Conn.(*connection)
+		conn.read = true
+		conn.release()
+		if base.GetConfigForClient == nil {
+			return nil, nil
+		}
+		return base.GetConfigForClient(hello)
+	}
+	return config
+}
+
+// Read reads from the connection.
+func (c *connection) Read(b []byte) (int, error) {
+	if c.hello != nil && !c.read {
+		return c.hello.Read(b)
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *connection) release() {
+	if c.hello != nil {
+		c.hello.Release()
+	}
 }
 
 // Close closes the connection.

@@ -57,21 +57,22 @@ type Route struct {
 
 // A Server answers requests on any number of listeners.
 type Server struct {
-	log       *slog.Logger
-	admission *admission.Limiter
-	tally     *admission.Tally // of what is refused
-	routes    atomic.Pointer[http.ServeMux]
-	secure    *http.Server
-	plain     *http.Server
+	log        *slog.Logger
+	admission  *admission.Limiter
+	handshakes *admission.Handshakes
+	tally      *admission.Tally // of what is refused
+	routes     atomic.Pointer[http.ServeMux]
+	secure     *http.Server
+	plain      *http.Server
 }
 
 // New returns a server. It panics if two routes have the same pattern.
 func New(settings Settings, log *slog.Logger) *Server {
-	s := &Server{log: log, admission: admission.New()}
+	s := &Server{log: log, admission: admission.New(), handshakes: admission.NewHandshakes()}
 	s.tally = admission.NewTally(logRate, s.sumUp)
 	s.Apply(settings.Routes)
 	s.secure = s.bounded(http.HandlerFunc(s.route))
-	s.secure.TLSConfig = settings.TLS
+	s.secure.TLSConfig = notesHello(settings.TLS)
 	s.secure.Protocols.SetHTTP2(true)
 	s.plain = s.bounded(plainHandler(settings.Challenges))
 	return s
@@ -90,12 +91,12 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) { s.routes.Load()
 
 // Serve answers HTTPS requests on ln until Shutdown, and then returns nil. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	return unlessClosed(s.secure.ServeTLS(&listener{ln, s}, "", ""))
+	return unlessClosed(s.secure.ServeTLS(&listener{ln, s, true}, "", ""))
 }
 
 // ServePlain is Serve for plain HTTP.
 func (s *Server) ServePlain(ln net.Listener) error {
-	return unlessClosed(s.plain.Serve(&listener{ln, s}))
+	return unlessClosed(s.plain.Serve(&listener{ln, s, false}))
 }
 
 func unlessClosed(err error) error {
