@@ -37,9 +37,10 @@ func TestEachKindOfChange(t *testing.T) {
 			"func f() { switch {  } }",
 			"func f() { switch { case false: panic(0) } }",
 		},
-		"var a, b = 'a', \"\\n\"":     {"var a, b = 'b', \"\\n\"", "var a, b = 'a', \"?\""},
-		"var e = errors.New(\"no\")":  nil, // the words of errors are nobody's promise
-		"type s struct { a [4]byte }": nil,
+		"var a, b = 'a', \"\\n\"":         {"var a, b = 'b', \"\\n\"", "var a, b = 'a', \"?\""},
+		"var e = errors.New(\"no\")":      nil, // the words of errors are nobody's promise
+		"func f() { log.Info(\"done\") }": {"func f() { return ; log.Info(\"done\") }", "func f() {  }"},
+		"type s struct { a [4]byte }":     nil,
 	} {
 		const header = "package p\n\n"
 		path := filepath.Join(t.TempDir(), "p.go")
