@@ -474,3 +474,44 @@ func TestASenderThatNeverStopsIsDisconnected(t *testing.T) {
 		t.Errorf("the result is %+v", r)
 	}
 }
+
+// The next hop must not keep a transaction that the sender has given up, and gets no command
+// for one that it never had.
+func TestNextHopFollowsTheTransaction(t *testing.T) {
+	const begin = "> MAIL FROM:<a@example.net>\n< 250 *\n> RCPT TO:<b@example.org>\n< 250 *\n"
+	for dialogue, want := range map[string]string{
+		"> RSET\n< 250 *":                                      "",
+		begin + "> RSET\n< 250 *":                              "MAIL RCPT Reset",
+		begin + "> RSET\n< 250 *\n> RSET\n< 250 *":             "MAIL RCPT Reset",
+		begin + "> EHLO a\n< 250 *":                            "MAIL RCPT Reset",
+		begin + "> EHLO b\n< 250 *":                            "MAIL RCPT Reset Close",
+		begin + "> HELO a\n< 250 *":                            "MAIL RCPT Reset Close",
+		begin + "> DATA\n< 354 *\n> x\n> .\n< 250 *":           "MAIL RCPT DATA Send",
+		begin + "> DATA\n< 354 *\n> x\n> .\n< 250 *\n" + begin: "MAIL RCPT DATA Send MAIL RCPT",
+		begin + "> BDAT 1\n> x\\-\n< 250 *\n> RSET\n< 250 *":   "MAIL RCPT DATA Reset",
+	} {
+		s := startServer(t, nil)
+		c := s.dial(t)
+		c.play("< 220 *\n> EHLO a\n< 250 *\n" + dialogue + "\n> NOOP\n< 250 *")
+		s.hop.mu.Lock()
+		got := strings.Join(s.hop.steps, " ")
+		s.hop.mu.Unlock()
+		if got != want {
+			t.Errorf("after %q the hop got %q, want %q", dialogue, got, want)
+		}
+	}
+}
+
+// What breaks TLS is a lost connection, and no renegotiation.
+func TestBrokenTLSEndsTheSession(t *testing.T) {
+	s := startServer(t, nil)
+	c := s.dial(t)
+	raw := c.Conn
+	c.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *")
+	if _, err := raw.Write([]byte("MAIL FROM:<a@example.net>\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.result(); r.End != "connection lost" || r.Err == nil {
+		t.Errorf("the session ended with %q, %v", r.End, r.Err)
+	}
+}
