@@ -122,3 +122,25 @@ func TestTimeoutIsNotARefusedCommand(t *testing.T) {
 		t.Errorf("refused %+v, session %+v", s.observed.refused, r)
 	}
 }
+
+// Whatever stands where a chunk should, and a chunk at the wrong time, is reported by its verb.
+func TestRefusalsAroundChunksNameTheirCommand(t *testing.T) {
+	const begin = "< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@example.net>\n< 250 *\n> RCPT TO:<b@example.org>\n< 250 *\n> BDAT 1\n> x\\-\n< 250 *\n"
+	for dialogue, want := range map[string]string{
+		begin + "> RCPT TO:<c@example.org>\n< 503 *\nCLOSED": "RCPT [c@example.org]",
+		begin + "> WIZ\n< 503 *\nCLOSED":                     "UNKNOWN []",
+		begin + "> BDAT y\n< 503 *\nCLOSED":                  "BDAT []",
+		"< 220 *\n> BDAT 1\n> x\\-\n< 503 *":                 "BDAT []",
+		"< 220 *\n> BDAT 1 LAST\n> x\\-\n< 503 *":            "BDAT []",
+		begin + "> BDAT 2 LAST\n> \\ny\\-\n< 550 *\nCLOSED":  "END-OF-MESSAGE [b@example.org]",
+	} {
+		s := startServer(t, nil)
+		c := s.dial(t)
+		c.play(dialogue)
+		c.Close()
+		s.result()
+		if r := s.observed.refused; len(r) != 1 || fmt.Sprintf("%s %v", r[0].Command, r[0].Recipients) != want {
+			t.Errorf("after %q: refused %+v, want %s", dialogue, r, want)
+		}
+	}
+}
