@@ -104,8 +104,14 @@ func TestParseURLRejects(t *testing.T) {
 }
 
 func TestTimeoutsHaveDefaults(t *testing.T) {
-	got := Timeouts{Connect: 1, DataTermination: 2}.orDefaults()
-	if got.Connect != 1 || got.DataTermination != 2 || got.Command == 0 || got.DataBlock == 0 || got.Quit == 0 {
-		t.Errorf("%+v", got)
+	got := Timeouts{}.orDefaults()
+	want := Timeouts{
+		Connect: 10 * time.Second, Command: 2 * time.Minute, DataBlock: 3 * time.Minute, DataTermination: 10 * time.Minute, Quit: time.Second,
+	}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if set := (Timeouts{1, 2, 3, 4, 5}); set.orDefaults() != set {
+		t.Errorf("%+v became %+v", set, set.orDefaults())
 	}
 }
