@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"postern/internal/nexthop"
 )
@@ -174,6 +175,25 @@ func deliverToFaulty(t *testing.T, at, fault, offer string) (replies string, b *
 	}
 	b.end(s)
 	return replies, b
+}
+
+// The sender waits as long as the server may take, and the end of the text takes longest.
+func TestHowLongAServerMayTake(t *testing.T) {
+	for at, want := range map[string]time.Duration{
+		"greeting": 2 * time.Minute, "EHLO": 2 * time.Minute, "MAIL": 2 * time.Minute, "RCPT": 2 * time.Minute, "DATA": 2 * time.Minute,
+		"end": 10 * time.Minute,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBackend(t, strings.Replace(steps[at], "OFFER", "< 250 backend", 1)+"\nhang")
+			s := b.hop("smtp://mail.test").Open(someSender)
+			start := time.Now()
+			replies := deliver(s, someText)
+			if waited := time.Since(start).Round(time.Second); waited != want || !strings.HasSuffix(replies, "451 4.4.1") {
+				t.Errorf("%s: waited %v, want %v, and replied %s", at, waited, want, replies)
+			}
+			b.end(s)
+		})
+	}
 }
 
 // checkMessages checks that the server has the message if the sender was told so,
