@@ -91,18 +91,22 @@ func TestRefusedTextCounts(t *testing.T) {
 	}
 }
 
-// A large message in chunks of 8 KiB has thousands of them.
+// A large message in chunks of 4 KiB or more has thousands of them.
 func TestLargeChunksDoNotCountAsCommands(t *testing.T) {
 	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Commands = 10 })
 	c := s.dial(t)
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *")
-	chunk := "BDAT 8192\r\n" + strings.Repeat("12345\r\n+", 1024)
+	chunk := "BDAT 4096\r\n" + strings.Repeat("12345\r\n+", 512)
 	for range 100 {
 		c.send(chunk)
 		c.play("< 250 *")
 	}
 	c.play("> BDAT 0 LAST\n< 250 2.0.0 stored")
 	c.play("> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *")
-	c.play(strings.Repeat("> BDAT 1\n> x\\-\n< 250 *\n", 13))
-	c.play("> BDAT 1\n> x\\-\n< 421 4.7.0 too many chunks\nCLOSED")
+	small := "BDAT 4095\r\n" + strings.Repeat("12345\r\n", 585)
+	for range 13 {
+		c.send(small)
+		c.play("< 250 *")
+	}
+	c.play("> BDAT 4095\n< 421 4.7.0 too many chunks\nCLOSED")
 }

@@ -107,7 +107,7 @@ func TestIncompleteTextIsNotEnded(t *testing.T) {
 	s := b.hop("smtp://mail.test").Open(someSender)
 	begin(t, s)
 	broken := io.MultiReader(strings.NewReader("Subject: a\r\n\r\nhalf a line"), iotest.ErrReader(errors.New("sender gone")))
-	if reply := s.Send(broken); reply.Positive() {
+	if reply := s.Send(broken); reply.String() != "451 4.4.2 message incomplete" {
 		t.Errorf("broken text: %s", reply)
 	}
 	b.end(s)
