@@ -85,6 +85,9 @@ func (l lab) run(ui terminal.UI) error {
 	if err := errors.Join(matrix.WriteHTML(page), page.Close()); err != nil {
 		return err
 	}
+	if l.HTML != "" {
+		ui.Note("wrote the page to " + l.HTML)
+	}
 	if l.JSON {
 		err = ui.JSON(toJSON(matrix))
 	} else {

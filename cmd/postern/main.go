@@ -10,6 +10,8 @@
 //	postern explain      explains packet captures and transcripts
 //	postern report       receives, shows and explains TLS reports
 //	postern cases        lists known client failures
+//	postern help         prints help for a command
+//	postern version      prints the version
 //
 // # Exit status
 //
@@ -21,9 +23,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -35,17 +35,20 @@ import (
 // packages that do the work. *_output.go prints the results for people, package jsonout for
 // programs; nothing else knows how a screen looks.
 type root struct {
-	Serve      serveCmd         `cmd:"" help:"Receive mail."`
-	Dashboard  dashboardCmd     `cmd:"" help:"Print a link to the dashboard."`
-	Handshakes handshakesCmd    `cmd:"" help:"Show handshakes and explain failed ones."`
-	Senders    sendersCmd       `cmd:"" help:"Show senders and their TLS mode; pin it."`
-	Refusals   refusalsCmd      `cmd:"" help:"List refused and deferred mail, and who refused it."`
-	Probe      probeCmd         `cmd:"" help:"Report which senders cannot deliver to a server."`
-	DNS        dnsCmd           `cmd:"" name:"dns" help:"Print and check the DNS records to publish."`
-	Explain    explainCmd       `cmd:"" help:"Explain the handshakes in a packet capture or transcript."`
-	Report     reportCmd        `cmd:"" help:"Store, show and explain TLS reports."`
-	Cases      casesCmd         `cmd:"" help:"List known client failures."`
-	Version    kong.VersionFlag `help:"Print the version and exit."`
+	Serve      serveCmd      `cmd:"" help:"Receive mail."`
+	Dashboard  dashboardCmd  `cmd:"" help:"Print a link to the dashboard."`
+	Handshakes handshakesCmd `cmd:"" help:"Show handshakes and explain failed ones."`
+	Senders    sendersCmd    `cmd:"" help:"Show senders and their TLS mode; pin it."`
+	Refusals   refusalsCmd   `cmd:"" help:"List refused and deferred mail, and who refused it."`
+	Probe      probeCmd      `cmd:"" help:"Report which senders cannot deliver to a server."`
+	DNS        dnsCmd        `cmd:"" name:"dns" help:"Print and check the DNS records to publish."`
+	Explain    explainCmd    `cmd:"" help:"Explain the handshakes in a packet capture or transcript."`
+	Report     reportCmd     `cmd:"" help:"Store, show and explain TLS reports."`
+	Cases      casesCmd      `cmd:"" help:"List known client failures."`
+	Help       helpCmd       `cmd:"" help:"Print help for a command."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
 }
 
 func main() {
@@ -73,7 +76,8 @@ func run(args []string, ui terminal.UI) terminal.ExitStatus {
 		kong.Description(description),
 		kong.Writers(ui.Out, ui.Err),
 		kong.Vars{"version": ui.Version(), "data": config.DefaultData, "config": serviceConfig},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.ConfigureHelp(helpOptions),
+		kong.Help(printHelp),
 		kong.Bind(ui),
 	)
 	context, err := parser.Parse(args)
@@ -84,25 +88,4 @@ func run(args []string, ui terminal.UI) terminal.ExitStatus {
 		return fail(ui, &terminal.UsageError{Err: err, Hint: usageHint(err)})
 	}
 	return fail(ui, context.Run())
-}
-
-// usageHint names the commands that could be meant by a word that is none: show, for example, by
-// postern handshakes 7Q2F. It is empty for other errors.
-func usageHint(err error) string {
-	var parsed *kong.ParseError
-	if !errors.As(err, &parsed) || !strings.HasPrefix(err.Error(), "unexpected argument") {
-		return ""
-	}
-	group := parsed.Context.Selected()
-	if group != nil && group.Leaf() {
-		group = group.Parent
-	}
-	if group == nil || group.Type == kong.ApplicationNode {
-		return ""
-	}
-	var names []string
-	for _, command := range group.Children {
-		names = append(names, command.Name)
-	}
-	return fmt.Sprintf("use one of the commands of %s: %s; %s COMMAND --help lists their arguments", group.FullPath(), strings.Join(names, ", "), group.FullPath())
 }

@@ -103,7 +103,7 @@ func (p probeCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return err
 	}
-	if err := accepted.save(); err != nil {
+	if err := accepted.save(ui); err != nil {
 		return &terminal.UsageError{Err: err}
 	}
 	if p.Watch > 0 {
@@ -257,7 +257,7 @@ func (p probeCmd) once(ctx context.Context, ui terminal.UI, examine examineFunc)
 		}
 	}
 	if p.JUnit != "" {
-		err = writeJUnit(p.JUnit, suites)
+		err = writeJUnit(ui, p.JUnit, suites)
 	}
 	return status, known, err
 }

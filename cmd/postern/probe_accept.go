@@ -14,6 +14,7 @@ import (
 
 	"postern/internal/probe"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 )
 
 // defaultAccepted is the file of --accepted.
@@ -88,11 +89,15 @@ func (a *acceptance) mark(r *probe.Report) {
 }
 
 // save adds what --accept accepted to the file. The error is that a finding does not exist.
-func (a *acceptance) save() error {
+func (a *acceptance) save(ui terminal.UI) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	added := len(a.lines)
 	if err := a.write(); err != nil {
 		return fmt.Errorf("--accept: %w", err)
+	}
+	if added > 0 {
+		ui.Note("added " + plural(added, "accepted problem", "accepted problems") + " to " + a.file)
 	}
 	for _, id := range a.ids {
 		if !a.found[id] {

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/probe"
 	"postern/internal/safetext"
+	"postern/internal/terminal"
 )
 
 // A junitSuite is a target in JUnit's XML. Its cases are the findings and the senders that
@@ -34,7 +35,7 @@ type junitText struct {
 }
 
 // writeJUnit writes the results for all targets to a file.
-func writeJUnit(path string, suites []junitSuite) error {
+func writeJUnit(ui terminal.UI, path string, suites []junitSuite) error {
 	document := struct {
 		XMLName xml.Name     `xml:"testsuites"`
 		Suites  []junitSuite `xml:"testsuite"`
@@ -46,6 +47,7 @@ func writeJUnit(path string, suites []junitSuite) error {
 	if err := os.WriteFile(path, append([]byte(xml.Header), append(content, '\n')...), 0o644); err != nil {
 		return fmt.Errorf("--junit: %w", err)
 	}
+	ui.Note("wrote the findings as JUnit XML to " + path)
 	return nil
 }
 

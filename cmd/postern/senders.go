@@ -85,7 +85,7 @@ func (s sendersPinCmd) Run(ui terminal.UI) error {
 	if err := ledger.SetPin(context.Background(), s.path(), pin); err != nil {
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.Out, "pinned %s to mode %s; a running server applies it within two seconds\n", network, mode)
+	fmt.Fprintf(ui.Out, "pinned %s to mode %s in %s; a running server applies it within two seconds\n", network, mode, s.path())
 	return nil
 }
 
@@ -106,7 +106,7 @@ func (s sendersUnpinCmd) Run(ui terminal.UI) error {
 	case err != nil:
 		return s.hinted(err)
 	}
-	fmt.Fprintf(ui.Out, "removed the pin of %s\n", network)
+	fmt.Fprintf(ui.Out, "removed the pin of %s from %s\n", network, s.path())
 	return nil
 }
 

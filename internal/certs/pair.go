@@ -14,9 +14,11 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"postern/internal/durable"
+	"postern/internal/oserror"
 	"postern/internal/safetext"
 )
 
@@ -152,6 +154,9 @@ func (e *Error) Error() string {
 	case errors.Is(e.Err, ErrNotYetValid):
 		return fmt.Sprintf("certs: %s: %v, only from %s", e.File, e.Err, e.Time.UTC().Format(time.DateTime+" MST"))
 	}
+	if sentence, ok := oserror.Sentence(e.File, e.Err); ok {
+		return "certs: " + sentence
+	}
 	return fmt.Sprintf("certs: %s: %v", e.File, e.Err)
 }
 
@@ -165,6 +170,8 @@ func (e *Error) Remedy() string {
 		return "check the path; in a configuration file it is relative to the folder of that file"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "let the user that postern runs as read the file"
+	case errors.Is(e.Err, syscall.EISDIR):
+		return "name a file in it"
 	case errors.Is(e.Err, ErrNoCertificate):
 		return "name a PEM file with the certificate first, such as certbot's fullchain.pem"
 	case errors.Is(e.Err, ErrNoKey):

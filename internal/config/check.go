@@ -6,11 +6,8 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/net/idna"
 
@@ -191,44 +188,6 @@ func (l *loading) checkPair(pair certs.Pair, cert, key string) {
 		at = key
 	}
 	l.add(at, strings.TrimPrefix(fault.Error(), "certs: "), fault.Remedy())
-}
-
-// checkData tries to create a file in the data folder, or where that will be
-// created. It leaves nothing behind.
-func (l *loading) checkData() {
-	dir := l.config.Data
-	for {
-		info, err := os.Stat(dir)
-		if err == nil && !info.IsDir() {
-			l.add("data", dir+" is not a folder", "set a folder; it is created if it does not exist")
-			return
-		}
-		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
-			dir = parent
-			continue
-		}
-		break
-	}
-	f, err := os.CreateTemp(dir, ".postern-check-*")
-	if err != nil {
-		l.add("data", fmt.Sprintf("cannot create files in %s: %v", dir, pathless(err)), WriteRemedy(err, dir))
-		return
-	}
-	f.Close()
-	os.Remove(f.Name())
-}
-
-// WriteRemedy returns what to do about an error of writing in a folder.
-func WriteRemedy(err error, folder string) string {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "free space or inodes on the disk of " + folder + ", see df and df -i, or set another folder with --data"
-	case errors.Is(err, syscall.EROFS):
-		return "mount the disk of " + folder + " for writing, or set another folder with --data"
-	case errors.Is(err, syscall.EIO):
-		return "look for errors of the disk of " + folder + " with dmesg"
-	}
-	return "let the user that postern runs as write in " + folder + ", or set another folder with --data"
 }
 
 // pathless removes the path from an error whose message has it already.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/oserror"
 	"postern/mtasts"
 )
 
@@ -162,7 +163,7 @@ func (l *loading) checkAuthorityRoots() {
 	}
 	content, err := os.ReadFile(a.CA)
 	if err != nil {
-		l.add("acme.ca", fmt.Sprintf("%s: %v", a.CA, pathless(err)), "set a PEM file that the user that postern runs as can read")
+		l.add("acme.ca", oserror.Text(err), "set a PEM file that the user that postern runs as can read")
 		return
 	}
 	if a.Roots = x509.NewCertPool(); !a.Roots.AppendCertsFromPEM(content) {

@@ -2,9 +2,9 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"postern/internal/oserror"
 )
 
 // read returns the settings of a file in their order.
@@ -22,7 +24,7 @@ func (l *loading) read(file string) []setting {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		l.problems = append(l.problems, unreadable(file, err))
+		l.problems = append(l.problems, unreadable(err))
 		return nil
 	}
 	// Unmarshal rejects invalid TOML, such as duplicate keys. It does not return
@@ -40,18 +42,8 @@ func (l *loading) read(file string) []setting {
 	return t.settings
 }
 
-func unreadable(file string, err error) Problem {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Problem{Where: "--config", What: file + " does not exist", Remedy: "check the path"}
-	case errors.Is(err, fs.ErrPermission):
-		return Problem{Where: "--config", What: "no permission to read " + file, Remedy: "run this command as root or the user that postern serve runs as"}
-	}
-	return Problem{Where: "--config", What: fmt.Sprintf("reading %s: %v", file, err), Remedy: "check the path"}
+func unreadable(err error) Problem {
+	return Problem{Where: "--config", What: oserror.Text(err), Remedy: cmp.Or(oserror.Remedy(err), "check the path")}
 }
 
 func notTOML(file string, err error) Problem {

@@ -208,7 +208,7 @@ func TestProblemNamesFlag(t *testing.T) {
 		{Flags{LogFormat: "xml"}, `--log-format: expected a log format, got "xml"`},
 		{Flags{Cert: []string{pair.CertFile}}, "--cert: " + pair.CertFile + " has no key"},
 		{Flags{Key: []string{pair.KeyFile}}, "--key: " + pair.KeyFile + " has no certificate"},
-		{Flags{Cert: []string{"nowhere"}, Key: []string{pair.KeyFile}}, "--cert: nowhere: no such file or directory"},
+		{Flags{Cert: []string{"nowhere"}, Key: []string{pair.KeyFile}}, "--cert: nowhere does not exist"},
 		{Flags{Data: "/dev/null"}, "--data: /dev/null is not a folder"},
 	} {
 		_, err := Load("", tt.flags, nil)
@@ -222,7 +222,7 @@ func TestProblemNamesFlag(t *testing.T) {
 func TestUnreadableFile(t *testing.T) {
 	for file, want := range map[string]string{
 		"nowhere.toml": "--config: nowhere.toml does not exist",
-		"testdata":     "--config: reading testdata: is a directory",
+		"testdata":     "--config: testdata is a folder, not a file",
 	} {
 		_, err := Load(file, Flags{Data: t.TempDir()}, nil)
 		if problems, _ := err.(Problems); len(problems) != 1 || problems[0].Error() != want {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postern/internal/nexthop/relay"
+	"postern/internal/oserror"
 	"postern/mtasts"
 )
 
@@ -21,6 +22,8 @@ import (
 func (c *Config) Warnings(now time.Time, uid int) Problems {
 	w := &warnings{config: c, now: now, user: serviceAccountOf(uid, c.Data)}
 	w.readCertificates()
+	w.checkFile()
+	w.checkRoom()
 	w.checkNames()
 	w.checkCertificates()
 	w.checkPolicyHosts()
@@ -67,6 +70,13 @@ func (w *warnings) hasCertificate(name string) bool {
 
 func (w *warnings) add(key, what, remedy string) {
 	w.found = append(w.found, w.config.places.problem(key, what, remedy))
+}
+
+// checkFile looks for a file that was emptied.
+func (w *warnings) checkFile() {
+	if file := w.config.file; file != "" && len(w.config.places) == 0 {
+		w.found = append(w.found, Problem{Where: file, What: "sets nothing, so everything is as without a configuration", Remedy: "restore the file, or copy deploy/postern.toml"})
+	}
 }
 
 // checkNames looks for names that no other mail server can know.
@@ -175,6 +185,9 @@ func (w *warnings) checkNextHop() {
 		w.add("next-hop", "the next hop does not learn the sender's address, so its blocklists, SPF and limits see postern's", "use proxy=v2 or xclient=on in the URL, and allow it there; or remove xclient=off")
 	}
 	if hop.Network != "tcp" {
+		if _, err := os.Stat(hop.Address); err != nil {
+			w.add("next-hop", oserror.Text(err), "start the server that listens there, or name the path of its socket; mail is deferred until then")
+		}
 		return
 	}
 	host, port, err := net.SplitHostPort(hop.Address)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/testcert"
+	"postern/internal/testdisk"
 )
 
 func TestWarnings(t *testing.T) {
@@ -65,8 +66,11 @@ func TestWarnings(t *testing.T) {
 			want: []string{"postern.toml:4: next-hop: leads to postern itself, which listens on :2525"}},
 		{name: "another port", text: names + "listen = [':2525']\nnext-hop = 'smtp://127.0.0.1:2526'\n"},
 		{name: "another machine", text: names + "listen = [':25']\nnext-hop = 'smtp://192.0.2.1:25'\n"},
-		{name: "hidden address", text: names + "next-hop = 'lmtp+unix:///run/lmtp?xclient=off'\n",
+		{name: "hidden address", text: names + "next-hop = 'smtp://192.0.2.1:25?xclient=off'\n",
 			want: []string{"postern.toml:3: next-hop: the next hop does not learn the sender's address"}},
+		{name: "no socket", text: names + "next-hop = 'lmtp+unix:///nowhere/lmtp'\n",
+			want: []string{"postern.toml:3: next-hop: /nowhere/lmtp: the folder /nowhere does not exist"}},
+		{name: "emptied file", text: "# nothing\n", want: []string{"postern.toml: sets nothing"}},
 		{name: "PROXY protocol", text: names + "next-hop = 'smtp://192.0.2.1?xclient=off&proxy=v2'\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,6 +92,18 @@ func TestWarnings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server starts without room for mail, so it is no error.
+func TestFullDiskIsAWarning(t *testing.T) {
+	disk := testdisk.Mount(t, "size=48k,mode=700")
+	got := mustLoad(t, write(t, "hostname = 'mx.example.org'\ndata = '"+disk+"/data'\n"), Flags{}).Warnings(time.Now(), 1000)
+	if want := "postern.toml:2: data: cannot write in " + disk + ": no space left on device"; len(got) != 1 || !strings.HasSuffix(got[0].Error(), want) {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if left, err := os.ReadDir(disk); len(left) > 0 || err != nil {
+		t.Errorf("left %v, %v", left, err)
 	}
 }
 

@@ -78,27 +78,26 @@ func WriteFile(name string, content []byte, mode fs.FileMode) error {
 	defer folder.Close()
 	tmp := "." + base + "." + rand.Text()
 	f, err := folder.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return within(dir, err)
-	}
-	err = fill(f, content, mode)
 	if err == nil {
-		err = within(dir, folder.Rename(tmp, base))
+		err = fill(f, content, mode)
+	}
+	if err == nil {
+		err = folder.Rename(tmp, base)
 	}
 	if err != nil {
 		folder.Remove(tmp)
-		return err
+		return about(name, err)
 	}
 	return syncRoot(folder)
 }
 
-// within makes the paths of an error of an [os.Root] relative to what dir is.
-func within(dir string, err error) error {
+// about makes an error of an [os.Root] name a file itself, not a temporary one.
+func about(name string, err error) error {
 	switch err := err.(type) {
 	case *fs.PathError:
-		return &fs.PathError{Op: err.Op, Path: filepath.Join(dir, err.Path), Err: err.Err}
+		return &fs.PathError{Op: err.Op, Path: name, Err: err.Err}
 	case *os.LinkError:
-		return &os.LinkError{Op: err.Op, Old: filepath.Join(dir, err.Old), New: filepath.Join(dir, err.New), Err: err.Err}
+		return &fs.PathError{Op: err.Op, Path: name, Err: err.Err}
 	}
 	return err
 }
@@ -144,7 +143,7 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	if err := folder.Mkdir(base, mode); err != nil {
 		// Another process may have been faster.
 		if exists, _ := isFolder(dir); !exists {
-			return within(parent, err)
+			return about(dir, err)
 		}
 	}
 	return syncRoot(folder)

@@ -20,6 +20,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"postern/internal/oserror"
 	"postern/internal/safetext"
 )
 
@@ -58,19 +59,19 @@ func (u UI) Fail(err error) ExitStatus {
 	case errors.As(err, &status):
 		return status
 	case errors.As(err, &usage):
-		u.Error(err, cmp.Or(usage.Hint, u.Usage))
+		u.Error(err, cmp.Or(oserror.Remedy(err), usage.Hint, u.Usage))
 		return ExitUsage
 	case errors.As(err, &remedied):
 		u.Error(err, remedied.Remedy())
 	default:
-		u.Error(err, "")
+		u.Error(err, oserror.Remedy(err))
 	}
 	return ExitFailed
 }
 
 // Error prints an error and a hint, if there is one.
 func (u UI) Error(err error, hint string) {
-	u.line("error: " + err.Error())
+	u.line("error: " + oserror.Text(err))
 	if hint != "" {
 		u.line("hint: " + hint)
 	}
@@ -95,13 +96,14 @@ func (u UI) line(text string) {
 }
 
 // A UsageError is a wrong command line, or an unusable file named on it. Without a Hint
-// it gets [UI.Usage].
+// it gets [UI.Usage]; an error of the system about a file has its own hint.
 type UsageError struct {
 	Err  error
 	Hint string
 }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
+func (e *UsageError) Unwrap() error { return e.Err }
 
 // A HintedError is an error with a remedy.
 type HintedError struct {
