@@ -2,10 +2,15 @@ package durable
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"postern/internal/testdisk"
 )
 
 func TestWriteFileReplacesTheWholeFile(t *testing.T) {
@@ -90,7 +95,75 @@ func TestMkdirAllRejectsDanglingLink(t *testing.T) {
 	if err := os.Symlink("nowhere", link); err != nil {
 		t.Fatal(err)
 	}
-	if err := MkdirAll(filepath.Join(link, "below"), 0o700); err == nil {
-		t.Error("made a folder below a link to nowhere")
+	for _, dir := range []string{link, filepath.Join(link, "below")} {
+		if err := MkdirAll(dir, 0o700); err == nil {
+			t.Errorf("MkdirAll(%s) made a folder at a link to nowhere", dir)
+		}
+	}
+}
+
+func TestMkdirAllOfRelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := MkdirAll(filepath.Join("a", "b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if stat, err := os.Stat("a/b"); err != nil || !stat.IsDir() {
+		t.Errorf("a/b: %v, %v", stat, err)
+	}
+}
+
+// Two programs may create a folder at the same time.
+func TestConcurrentMkdirAllSucceeds(t *testing.T) {
+	for range 20 {
+		dir := filepath.Join(t.TempDir(), "a")
+		begin := make(chan struct{})
+		var makers sync.WaitGroup
+		for range 8 {
+			makers.Go(func() {
+				<-begin
+				if err := MkdirAll(dir, 0o700); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(begin)
+		makers.Wait()
+	}
+}
+
+func TestWriteFileReportsMissingFolder(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "missing", "key.pem")
+	if err := WriteFile(name, nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("WriteFile: %v, want not found", err)
+	}
+}
+
+func TestWriteFileToAFullDiskKeepsTheOldContent(t *testing.T) {
+	dir := testdisk.Mount(t, "size=64k")
+	name := filepath.Join(dir, "key.pem")
+	if err := WriteFile(name, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteFile(name, make([]byte, 100<<10), 0o600)
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), filepath.Join(dir, ".key.pem.")) {
+		t.Errorf("WriteFile: %v, want that the disk is full, and the path", err)
+	}
+	if content, err := os.ReadFile(name); err != nil || string(content) != "old" {
+		t.Errorf("the file has %d bytes, %v; want the old content", len(content), err)
+	}
+	expectAlone(t, dir)
+}
+
+// The errors of an os.Root have the path within it only.
+func TestErrorsNameTheWholePath(t *testing.T) {
+	dir := testdisk.Mount(t, "size=64k")
+	testdisk.Remount(t, dir, syscall.MS_RDONLY, "")
+	for call, err := range map[string]error{
+		"WriteFile": WriteFile(filepath.Join(dir, "key.pem"), nil, 0o600),
+		"MkdirAll":  MkdirAll(filepath.Join(dir, "key.pem"), 0o600),
+	} {
+		if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), " "+dir+"/") {
+			t.Errorf("%s: %v, want that the file system is read-only, and the path", call, err)
+		}
 	}
 }

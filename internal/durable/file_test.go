@@ -48,6 +48,15 @@ func TestCommitRejectsExistingName(t *testing.T) {
 	})
 }
 
+// On ext4, XFS, Btrfs and tmpfs an unfinished file has no name that a crash could leave.
+func TestUnfinishedFileHasNoName(t *testing.T) {
+	s := newStage(t)
+	s.requireUnnamed(t)
+	mustWrite(t, s.create(t, "one"), "text")
+	s.expect(t, s.in, nil)
+	s.expect(t, s.tmp, nil)
+}
+
 func TestCreateRejectsExistingStagedName(t *testing.T) {
 	s := newStage(t)
 	s.folder.unnamed = false
@@ -139,6 +148,23 @@ func TestRemovedFolderGetsNoFiles(t *testing.T) {
 	})
 }
 
+func TestClosedFolderGetsNoFiles(t *testing.T) {
+	eachWay(t, func(t *testing.T, s *stage) {
+		f := s.create(t, "one")
+		if err := s.folder.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Commit("mail"); err == nil {
+			t.Error("commit to a closed folder succeeded")
+		}
+		if f, err := s.folder.Create("two", 0o600); err == nil && f.Commit("mail") == nil {
+			t.Error("create in a closed folder and commit succeeded")
+		}
+		s.expect(t, s.in, nil)
+		s.expect(t, s.tmp, nil)
+	})
+}
+
 func TestFailedSyncOfFolderIsFinal(t *testing.T) {
 	eachWay(t, func(t *testing.T, s *stage) {
 		f, late := s.create(t, "one"), s.create(t, "two")
@@ -191,16 +217,26 @@ func newStage(t *testing.T) *stage {
 // eachWay runs a test with files without a name, where the system has them, and with
 // staged ones.
 func eachWay(t *testing.T, test func(*testing.T, *stage)) {
-	for _, unnamed := range []bool{true, false} {
-		way := map[bool]string{true: "unnamed", false: "staged"}[unnamed]
-		t.Run(way, func(t *testing.T) {
-			s := newStage(t)
-			if unnamed && !s.folder.unnamed {
-				t.Skip("this file system has no files without a name")
-			}
-			s.folder.unnamed = unnamed
-			test(t, s)
-		})
+	t.Run("unnamed", func(t *testing.T) {
+		s := newStage(t)
+		s.requireUnnamed(t)
+		test(t, s)
+	})
+	t.Run("staged", func(t *testing.T) {
+		s := newStage(t)
+		s.folder.unnamed = false
+		test(t, s)
+	})
+}
+
+// requireUnnamed skips a test where the system has no files without a name. The folder
+// must have noticed that.
+func (s *stage) requireUnnamed(t *testing.T) {
+	t.Helper()
+	if has := hasUnnamed(s.in); s.folder.unnamed != has {
+		t.Fatalf("files without a name: %v, want %v", s.folder.unnamed, has)
+	} else if !has {
+		t.Skip("this file system has no files without a name")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -25,6 +26,8 @@ func TestWriteFileSyncsContentThenName(t *testing.T) {
 		switch {
 		case err != nil:
 			t.Error(err)
+		case n == 1 && !strings.HasPrefix(f.Name(), filepath.Join(dir, ".key.pem.")):
+			t.Errorf("the content is in %s, want a hidden file beside the old one", f.Name())
 		case n == 1 && (stat.Size() != int64(len("content")) || stat.Mode() != 0o640 || string(content) != "old"):
 			t.Errorf("first sync of %v while the name has %q, want the content, complete, and the old one still there", stat, content)
 		case n == 2 && (!isAt(f, dir) || string(content) != "content"):

@@ -1,28 +1,77 @@
 package durable
 
 import (
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// On ext4, XFS, Btrfs and tmpfs an unfinished file has no name that a crash could leave.
-func TestUnfinishedFileHasNoName(t *testing.T) {
-	s := newStage(t)
-	fd, err := unix.Open(s.in, unix.O_TMPFILE|unix.O_WRONLY, 0o600)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		t.Skip("this file system has no files without a name")
+// hasUnnamed reports whether the file system of dir has files without a name.
+func hasUnnamed(dir string) bool {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY, 0o600)
+	if err == nil {
+		unix.Close(fd)
 	}
+	return err == nil
+}
+
+// The way is chosen once, when a folder is opened: one that does not work would defer all
+// mail.
+func TestWhatDoesNotWorkIsNotChosen(t *testing.T) {
+	s := newStage(t)
+	notAFolder, err := os.Create(filepath.Join(s.tmp, "file"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Close(fd)
-	mustWrite(t, s.create(t, "one"), "text")
-	s.expect(t, s.in, nil)
-	s.expect(t, s.tmp, nil)
+	defer notAFolder.Close()
+	if canNameUnnamed(notAFolder, s.tmp) {
+		t.Error("no file can be created, and that is not noticed")
+	}
+	if canNameUnnamed(s.folder.file, filepath.Join(s.tmp, "missing")) {
+		t.Error("a file cannot be named, and that is not noticed")
+	}
+}
+
+func TestNoFileStaysOpen(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector closes what is forgotten
+	dir := t.TempDir()
+	before := openFiles(t)
+	for range 10 {
+		if err := MkdirAll(filepath.Join(dir, "a", "b"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteFile(filepath.Join(dir, "key.pem"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFolder(filepath.Join(dir, "a"), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := f.Create("staged", 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Commit(rand.Text()); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := OpenFolder(filepath.Join(dir, "key.pem"), dir); err == nil {
+		t.Error("opened a file as a folder")
+	}
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, before there were %d", after, before)
+	}
 }
 
 // Whatever fails, no file stays open: a server that runs for months would run out of them.
@@ -66,9 +115,9 @@ func TestFailuresLeaveNoFileOpen(t *testing.T) {
 
 func openFiles(t *testing.T) int {
 	t.Helper()
-	open, err := os.ReadDir("/proc/self/fd")
+	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(open)
+	return len(entries)
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package durable
+
+func hasUnnamed(string) bool { return false }
