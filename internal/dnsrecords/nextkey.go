@@ -67,15 +67,16 @@ func (n NextKey) FirstSeen() time.Time {
 	return at
 }
 
-// Note stores when the TLSA record was first seen. It returns the file that it has
-// written, if any.
+// Note stores when the TLSA record was first seen. A time to come was noted by a clock that
+// was set back since, and is replaced. It returns the file that it has written, if any.
 func (n NextKey) Note(r Rollover, now time.Time) (file string, err error) {
+	seen := n.FirstSeen()
 	switch {
 	case r.Step == Undecided:
 		return "", nil
 	case !r.NextPublished:
 		return "", remove(n.seenFile())
-	case n.FirstSeen().IsZero():
+	case seen.IsZero(), seen.After(now):
 		return n.seenFile(), durable.WriteFile(n.seenFile(), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
 	}
 	return "", nil

@@ -44,7 +44,7 @@ type rolloverState struct {
 func (s rolloverState) next(now time.Time) Rollover {
 	r := Rollover{Step: None, NextPublished: s.nextPublished}
 	seen := s.nextSeen
-	if seen.IsZero() {
+	if seen.IsZero() || seen.After(now) {
 		seen = now
 	}
 	switch until := seen.Add(s.ttl); {

@@ -3,6 +3,7 @@ package dnsrecords
 import (
 	"crypto"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func TestNextStepOfEachRolloverState(t *testing.T) {
 		"next published, just seen":        {old, next, keys(old, next), 0, Wait, ttl},
 		"next published, still waiting":    {old, next, keys(old, next), ttl / 4, Wait, ttl - ttl/4},
 		"next published for its TTL":       {old, next, keys(old, next), ttl, Switch, 0},
+		"next seen by a clock set back":    {old, next, keys(old, next), -1000 * ttl, Wait, ttl},
 		"next withdrawn again":             {old, next, keys(old), 2 * ttl, Publish, 0},
 		"switched, old record still there": {next, next, keys(old, next), 2 * ttl, Remove, 0},
 		"switched, old record removed":     {next, next, keys(next), 2 * ttl, None, 0},
@@ -39,7 +41,7 @@ func TestNextStepOfEachRolloverState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := Config{Domain: "example.org", Host: "mx.example.org", Report: "mailto:a@example.org", Keys: keys(tt.inUse), Next: tt.next}
 			seen := time.Time{}
-			if tt.since > 0 {
+			if tt.since != 0 {
 				seen = now.Add(-tt.since)
 			}
 			comparison, err := c.Compare(t.Context(), publish(tlsaRecords(t, ttl, tt.published...)), seen, now)
@@ -51,6 +53,25 @@ func TestNextStepOfEachRolloverState(t *testing.T) {
 				t.Errorf("got %+v, want %s, %v from now", got, tt.want, tt.until)
 			}
 		})
+	}
+}
+
+// A time to come would put the rollover off until then.
+func TestClockSetBackDoesNotStopARollover(t *testing.T) {
+	n := NextKey{File: filepath.Join(t.TempDir(), "next.pem")}
+	published := Rollover{Step: Wait, NextPublished: true}
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for _, at := range []struct{ now, seen time.Time }{
+		{now.AddDate(10, 0, 0), now.AddDate(10, 0, 0)}, // the clock is wrong
+		{now, now},                // and was corrected
+		{now.Add(time.Hour), now}, // an hour passes
+	} {
+		if _, err := n.Note(published, at.now); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.FirstSeen(); !got.Equal(at.seen) {
+			t.Errorf("at %v, first seen %v, want %v", at.now, got, at.seen)
+		}
 	}
 }
 

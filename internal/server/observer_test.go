@@ -329,6 +329,26 @@ func TestAnAlertThatCryptoTLSCannotReadIsNamedInTheLog(t *testing.T) {
 	}
 }
 
+// Every attribute is one that operators search for.
+func TestTheLineOfASession(t *testing.T) {
+	o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	defer o.Close()
+	r := mailed("DELIVERED", sessionticket.OwnWrite)
+	r.TLS = nil
+	r.Messages, r.Recipients, r.Bytes, r.Refused, r.Deferred = 2, 3, 4567, 5, 6
+	r.Duration, r.End = 1234567*time.Microsecond, "quit"
+	got := o.ended(t, r)
+	for key, want := range map[string]any{
+		logkey.Session: "DELIVERED", logkey.Sender: "192.0.2.7:40000", logkey.EHLO: "mail.example",
+		logkey.Messages: 2.0, logkey.Recipients: 3.0, logkey.Bytes: 4567.0, logkey.Refused: 5.0, logkey.Deferred: 6.0,
+		logkey.Duration: 1.235e9, logkey.End: "quit",
+	} {
+		if got[key] != want {
+			t.Errorf("%s=%v, want %v", key, got[key], want)
+		}
+	}
+}
+
 // A flood of connections, refused or not, writes a bounded number of lines; sessions with a
 // message keep theirs.
 func TestAFloodOfSessionsIsSummedUpInTheLog(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"postern/handshake"
+	"postern/internal/smtp"
 	"postern/internal/testpeer"
 	"postern/interop"
 	"postern/sessionticket"
@@ -84,6 +85,20 @@ func TestLeavingBeforeTheClientHelloIsNoFailure(t *testing.T) {
 	c.Conn.Close()
 	if r := s.result(); r.End != "TLS handshake failed" || r.Err == nil {
 		t.Errorf("ended %q, error %v", r.End, r.Err)
+	}
+}
+
+// Operators add up the bytes of a network by it.
+func TestTheResultCountsTheTextOfAllMessages(t *testing.T) {
+	s := startServer(t, nil)
+	s.hop.replies = map[string]smtp.Reply{"Send": smtp.NewReply(554, "5.7.1", "no")}
+	const begin = "> MAIL FROM:<>\n< 250 *\n> RCPT TO:<a@example.org>\n< 250 *\n"
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n" +
+		begin + "> DATA\n< 354 *\n> 8 bytes\n> ..\n> .\n< 554 *\n" + // 9 and 3 bytes
+		begin + "> BDAT 3\n" + `> a\r\n\-` + "\n< 250 *\n> RSET\n< 250 *\n" + // refused or given up, it was received
+		"> QUIT\n< 221 *")
+	if r := s.result(); r.Bytes != 15 || r.Messages != 0 {
+		t.Errorf("%d bytes and %d messages, want 15 and none", r.Bytes, r.Messages)
 	}
 }
 

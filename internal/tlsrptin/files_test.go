@@ -80,6 +80,12 @@ func TestFileReaderReadsAMaildir(t *testing.T) {
 	write(t, filepath.Join(dir, "box/new/1"), []byte(october.Mail()))
 	write(t, filepath.Join(dir, "box/cur/2:2,S"), []byte("Subject: hello\n\nhello\n"))
 	write(t, filepath.Join(dir, "box/tmp/3"), []byte(october.Mail())) // being written
+	// A backup or another program may have made folders among the messages.
+	for _, folder := range []string{"box/new/.0", "box/new/0", "box/cur/0"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	want := "box/new/1: 27 of microsoft.test by file, false\nbox/cur/2:2,S: none"
 	if got := entries(t, NewFileReader(""), filepath.Join(dir, "box")); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
