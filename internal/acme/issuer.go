@@ -50,7 +50,7 @@ func verify(chain []byte, request *x509.CertificateRequest, now time.Time) error
 	case now.Before(leaf.NotBefore):
 		return fmt.Errorf("certificate is not valid before %v: check the clock of this machine", leaf.NotBefore.UTC())
 	case !now.Before(leaf.NotAfter):
-		return fmt.Errorf("certificate expired on %v", leaf.NotAfter.UTC())
+		return fmt.Errorf("certificate expired on %v: check the clock of this machine", leaf.NotAfter.UTC())
 	}
 	for _, host := range request.DNSNames {
 		if err := leaf.VerifyHostname(host); err != nil {

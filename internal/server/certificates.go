@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"slices"
+	"time"
 
 	"postern/internal/acme"
 	"postern/internal/certs"
@@ -33,6 +34,22 @@ func (s *Server) findPairs(c *config.Config) ([]certs.Pair, error) {
 		}
 	}
 	return certificatePairs(c, s.log), nil
+}
+
+// selfSignedInterval is how often the self-signed certificates are checked. They end when
+// the server has run for ten years, or sooner: a machine without a battery for its clock
+// may have made them in what it took for 1970.
+const selfSignedInterval = time.Hour
+
+// renewSelfSigned replaces self-signed certificates that are not valid. The store notices
+// the new files, and loads them.
+func (s *Server) renewSelfSigned() {
+	if len(s.config.Certificates) > 0 {
+		return
+	}
+	if _, err := certs.SelfSigned(s.config.TLSFolder(), s.config.Hostname, s.log); err != nil {
+		s.log.Error("cannot renew self-signed certificate; keeping current one", logkey.Err, err)
+	}
 }
 
 // certificatePairs returns the configured certificates, then those obtained by

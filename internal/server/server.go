@@ -171,8 +171,12 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 // returns.
 func (s *Server) Run(load func() (*config.Config, error), stop, hangup <-chan os.Signal) error {
 	notify(s.log, daemon.SdNotifyReady)
+	selfSigned := time.NewTicker(selfSignedInterval)
+	defer selfSigned.Stop()
 	for {
 		select {
+		case <-selfSigned.C:
+			s.renewSelfSigned()
 		case <-s.obtained():
 			s.reloadCertificates()
 		case <-hangup:
