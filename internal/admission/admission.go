@@ -44,6 +44,20 @@ func (s scope) of(addr netip.Addr) netip.Prefix {
 // the zero Addr.
 func Network(addr netip.Addr) netip.Prefix { return network.of(addr) }
 
+// Wide returns the wide network that an address is counted with: the /16 of an IPv4
+// address, the /32 of an IPv6 address, which is what a registry allocates to one provider.
+// It is the zero Prefix for the zero Addr.
+func Wide(addr netip.Addr) netip.Prefix { return wide.of(addr) }
+
+// Holder returns the network that one customer of a provider can easily have: the /24 of an
+// IPv4 address, the /32 of an IPv6 address. It is the zero Prefix for the zero Addr.
+func Holder(addr netip.Addr) netip.Prefix {
+	if addr.Unmap().Is4() {
+		return Network(addr)
+	}
+	return Wide(addr)
+}
+
 // A Limiter counts what clients use. It is safe for concurrent use. Callers pass the
 // quotas with each call, since a reload can change them.
 type Limiter struct {

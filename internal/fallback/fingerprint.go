@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/admission"
 	"postern/sessionticket"
 )
 
@@ -16,16 +17,6 @@ var Everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 // that many; all they gain is that new senders start in a more compatible mode, deliver, and
 // recover.
 const minAreas = 3
-
-// Area returns what related networks have in common: the /16 of IPv4, the /32 of IPv6, which
-// is what a registry allocates to one provider.
-func Area(network netip.Prefix) netip.Prefix {
-	bits := 32
-	if network.Addr().Is4() {
-		bits = 16
-	}
-	return netip.PrefixFrom(network.Addr(), bits).Masked() // zero for the zero Prefix
-}
 
 // learnFingerprint records, for the fingerprint in all networks, that one of its senders
 // completed a handshake in the given mode.
@@ -57,7 +48,7 @@ func (s *State) addArea(sender *State, mode, initial sessionticket.Mode, now tim
 	if len(s.Areas) == 0 || safer(s.Helps, mode) {
 		s.Helps = mode
 	}
-	if from := Area(sender.Network); !slices.Contains(s.Areas, from) {
+	if from := admission.Wide(sender.Network.Addr()); !slices.Contains(s.Areas, from) {
 		s.Areas = append(slices.Clip(s.Areas), from) // stored states share the array
 	}
 	if len(s.Areas) < minAreas {

@@ -88,7 +88,7 @@ func (m *memory) shrink(keep int) []*entry {
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return b.Seen.Compare(a.Seen) })
 	takeTurns(all, func(s *State) netip.Prefix { return s.Network })
-	takeTurns(all, func(s *State) netip.Prefix { return Area(s.Network) })
+	takeTurns(all, func(s *State) netip.Prefix { return admission.Wide(s.Network.Addr()) })
 	evicted := make([]*entry, 0, len(all))
 	for _, r := range all[min(keep, len(all)):] {
 		delete(m.entries, key{r.Network, r.Fingerprint})

@@ -44,5 +44,5 @@ func (k kind) keep(s *store, limit int64) error {
 		ORDER BY area_turn, %[3]s DESC LIMIT -1 OFFSET ?)`, k.table, k.key, k.at), limit*19/20)
 }
 
-// areaColumns are, in SQL, what related networks have in common, as [fallback.Area] says.
+// areaColumns are, in SQL, what related networks have in common, as [admission.Wide] says.
 const areaColumns = `length(network), substr(network, 1, iif(length(network) = 5, 2, 4))`

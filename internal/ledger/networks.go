@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
+	"postern/internal/admission"
 	"slices"
-
-	"postern/internal/fallback"
 )
 
 // A holding is what a network has in the ledger: handshakes, what belongs to them, and senders.
@@ -73,7 +72,7 @@ func cuts(all []holding, free int64) (due []cut) {
 	areas := make(map[netip.Prefix][]holding)
 	sizes := make(map[netip.Prefix]int64)
 	for _, h := range all {
-		area := fallback.Area(h.network)
+		area := admission.Wide(h.network.Addr())
 		areas[area] = append(areas[area], h)
 		sizes[area] += h.size()
 	}

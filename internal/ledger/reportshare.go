@@ -2,7 +2,7 @@ package ledger
 
 import (
 	"cmp"
-	"net/netip"
+	"postern/internal/admission"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -48,16 +48,11 @@ func (s *store) keepReports(verified bool, size, room int64) error {
 
 // share returns whose share of the room a report takes. A verified report's signer can have any
 // number of domains below one that is registered, and an unverified report can name anybody, so
-// its client's network counts: of IPv6 the /32, the least that a provider has.
+// its client's network counts.
 func (r *Report) share() string {
 	if r.Verified {
 		registered, _ := publicsuffix.EffectiveTLDPlusOne(r.Signer)
 		return cmp.Or(registered, r.Signer)
 	}
-	bits := 32
-	addr := r.Address.Unmap().WithZone("")
-	if addr.Is4() {
-		bits = 24
-	}
-	return netip.PrefixFrom(addr, bits).Masked().String()
+	return admission.Holder(r.Address).String()
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/admission"
 	"postern/tlsrpt"
 )
 
@@ -64,7 +65,7 @@ type buffer struct {
 // buffer returns an empty buffer for a message of a client, of most bytes at most. It must be
 // released.
 func (r *room) buffer(client netip.Addr, most int) *buffer {
-	b := &buffer{room: r, from: originOf(client), most: most}
+	b := &buffer{room: r, from: admission.Holder(client), most: most}
 	b.deadline = time.AfterFunc(maxReceiving, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -73,16 +74,6 @@ func (r *room) buffer(client netip.Addr, most int) *buffer {
 		}
 	})
 	return b
-}
-
-// originOf returns the network that a client is counted with: of IPv6 the /32, the least that a
-// provider has.
-func originOf(client netip.Addr) netip.Prefix {
-	bits := 32
-	if client = client.Unmap().WithZone(""); client.Is4() {
-		bits = 24
-	}
-	return netip.PrefixFrom(client, bits).Masked()
 }
 
 // Write appends p, or drops the buffer if there is no room. It returns no error, since the

@@ -25,37 +25,32 @@ const (
 // is closed after restTime, or as soon as another session needs its place.
 //
 // A network (IPv4 /24, IPv6 /48) gets another slot while it has less than a third of the
-// free ones, a region (/16, /32) while it has less than all of the free ones. So one
-// network can have a quarter of the slots, one region a half, and the next ones less and
-// less: of 80 slots, some are left until 13 networks in different regions have all they may.
+// free ones, a wide network (/16, /32) while it has less than all of the free ones. So one
+// network can have a quarter of the slots, one wide network a half, and the next ones less and
+// less: of 80 slots, some are left until 13 networks in different wide ones have all they may.
 // Of those that wait, the network with the fewest slots is next.
 type slots struct {
 	limit int
 
 	mu      sync.Mutex
 	used    int                     // slots of messages
-	shares  map[netip.Prefix]*share // of networks and regions that have a slot or wait for one
+	shares  map[netip.Prefix]*share // of networks and wide networks that have a slot or wait for one
 	resting list.List               // of *conn, the one that has rested longest first
 	waiting list.List               // of *waiter, in the order of arrival
 }
 
 // An origin is where a sender is counted.
-type origin struct{ network, region netip.Prefix }
+type origin struct{ network, wide netip.Prefix }
 
 func originOf(addr netip.Addr) origin {
-	network := admission.Network(addr)
-	bits := 32
-	if network.Addr().Is4() {
-		bits = 16
-	}
-	return origin{network, netip.PrefixFrom(network.Addr(), bits).Masked()}
+	return origin{admission.Network(addr), admission.Wide(addr)}
 }
 
 func newSlots(limit int) *slots {
 	return &slots{limit: limit, shares: make(map[netip.Prefix]*share)}
 }
 
-// A share is what one network or region has.
+// A share is what one network or wide network has.
 type share struct{ used, waiting int }
 
 // share returns the one of p.
@@ -68,9 +63,9 @@ func (s *slots) share(p netip.Prefix) *share {
 	return found
 }
 
-// count changes what a network and its region have.
+// count changes what a network and its wide network have.
 func (s *slots) count(from origin, used, waiting int) {
-	for _, p := range []netip.Prefix{from.network, from.region} {
+	for _, p := range []netip.Prefix{from.network, from.wide} {
 		one := s.share(p)
 		one.used += used
 		one.waiting += waiting
@@ -85,7 +80,7 @@ func (s *slots) count(from origin, used, waiting int) {
 type waiter struct {
 	from    origin
 	network *share
-	region  *share
+	wide    *share
 	conn    *conn         // resting, of the same session; nil if there is none
 	evicted *conn         // to be closed for this one
 	granted chan struct{} // closed once the slot is there
@@ -116,7 +111,7 @@ func (s *slots) takeNow(w *waiter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count(w.from, 0, 1)
-	w.network, w.region = s.share(w.from.network), s.share(w.from.region)
+	w.network, w.wide = s.share(w.from.network), s.share(w.from.wide)
 	if s.allows(w) { // then it allows none of those that wait, or they would not
 		s.grant(w)
 		return true
@@ -155,7 +150,7 @@ func (w *waiter) ready() bool {
 // allows reports whether w may have a slot now.
 func (s *slots) allows(w *waiter) bool {
 	free := s.limit - s.used
-	return 3*w.network.used < free && w.region.used < free
+	return 3*w.network.used < free && w.wide.used < free
 }
 
 // grant gives w a slot.
@@ -221,7 +216,7 @@ func (s *slots) rest(c *conn) {
 }
 
 // next returns the element of the waiter that gets the next slot, or nil: of those that may
-// have one, the one whose network has the fewest, then whose region has the fewest, then
+// have one, the one whose network has the fewest, then whose wide network has the fewest, then
 // that waits longest.
 func (s *slots) next() *list.Element {
 	var (
@@ -241,5 +236,5 @@ func (w *waiter) before(v *waiter) bool {
 	if w.network.used != v.network.used {
 		return w.network.used < v.network.used
 	}
-	return w.region.used < v.region.used
+	return w.wide.used < v.wide.used
 }
