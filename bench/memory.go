@@ -14,11 +14,11 @@ import (
 // measureIdle opens many sessions that send nothing after EHLO, and measures Postern's memory
 // for each.
 func measureIdle(s *testpeer.Scope, p plan, r *result) error {
-	raiseFiles(s, uint64(2*p.idle)+1000) // Postern reserves one for each next hop
+	raiseFiles(s, uint64(p.idle)+1000)
 	cert := testcert.New(s, testcert.Options{})
-	own := startPostern(s, cert, "maildir")
+	own := startPostern(s, cert, "smtp://"+testpeer.StartSMTPSink(s).Addr) // a Maildir may need as many files again
 	before := own.resident(s)
-	sessions, err := openIdle(load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}, p.idle)
+	sessions, err := openMany(p.idle, load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}.Dial)
 	defer closeAll(sessions)
 	if err != nil {
 		return err
@@ -43,8 +43,33 @@ func raiseFiles(s *testpeer.Scope, files uint64) {
 	}
 }
 
-// openIdle opens sessions, a few at a time.
-func openIdle(l load.Load, count int) ([]*load.Conn, error) {
+// measureHeld opens as many connections as the server takes, each with something unfinished, and
+// measures the memory that it holds for strangers: at most as much as it is said to need.
+func measureHeld(s *testpeer.Scope, p plan, r *result) error {
+	raiseFiles(s, uint64(p.idle)+1000)
+	cert := testcert.New(s, testcert.Options{})
+	program, sink := build(s, "./cmd/postern"), testpeer.StartSMTPSink(s)
+	r.header("unfinished", "connections", "before", "at most", "a connection")
+	for _, hold := range []load.Hold{load.LongHello, load.ShortHello, load.Record, load.CommandLine} {
+		own := startProgram(s, program, cert, "smtp://"+sink.Addr)
+		own.resetPeak(s)
+		before := own.resident(s)
+		l := load.Load{Addr: own.addr, Certificate: cert.TLS.Leaf}
+		held, err := openMany(p.idle, func() (*load.Conn, error) { return hold.Open(l) })
+		most := own.peak(s)
+		closeAll(held)
+		own.stop()
+		if err != nil {
+			return err
+		}
+		r.row(hold, p.idle, bytes(before), bytes(most), bytes((most-before)/int64(p.idle)))
+		atMost(r, fmt.Sprintf("memory of %d connections, each with an unfinished %v", p.idle, hold), bytes(most), 1<<30)
+	}
+	return nil
+}
+
+// openMany opens connections, a few at a time.
+func openMany(count int, dial func() (*load.Conn, error)) ([]*load.Conn, error) {
 	const atOnce = 20
 	var mu sync.Mutex
 	var sessions []*load.Conn
@@ -53,7 +78,7 @@ func openIdle(l load.Load, count int) ([]*load.Conn, error) {
 	for i := range atOnce {
 		dialers.Go(func() {
 			for range (count + i) / atOnce {
-				conn, err := l.Dial()
+				conn, err := dial()
 				mu.Lock()
 				if err != nil {
 					failed = fmt.Errorf("session %d: %w", len(sessions)+1, err)
