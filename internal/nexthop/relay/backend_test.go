@@ -44,6 +44,7 @@ type backend struct {
 
 	mu     sync.Mutex
 	opened int
+	left   int      // client's ends over TCP that are not closed
 	taken  []string // texts as received
 	active sync.WaitGroup
 }
@@ -75,7 +76,26 @@ func (b *backend) dialTCP(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, err
 	}
 	b.start(server)
-	return b.wire(client), nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left++
+	return b.wire(&countedConn{TCPConn: client.(*net.TCPConn), backend: b}), nil
+}
+
+// A countedConn is the client's end of a connection over TCP.
+type countedConn struct {
+	*net.TCPConn
+	backend *backend
+	once    sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() {
+		c.backend.mu.Lock()
+		defer c.backend.mu.Unlock()
+		c.backend.left--
+	})
+	return c.TCPConn.Close()
 }
 
 func (b *backend) start(conn net.Conn) {
@@ -97,6 +117,11 @@ func (b *backend) start(conn net.Conn) {
 func (b *backend) end(s nexthop.Session) {
 	s.Close()
 	b.wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left > 0 {
+		b.t.Errorf("%d connections are not closed", b.left)
+	}
 }
 
 // wait returns when all connections are over.
