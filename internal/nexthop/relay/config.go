@@ -175,6 +175,7 @@ func ParseURL(raw string) (Config, error) {
 		if errors.As(err, &detail) {
 			err = detail.Err
 		}
+		raw = raw[strings.LastIndexByte(raw, '@')+1:] // what is before it can be a password
 		return Config{}, fmt.Errorf("%w %q: %w", ErrURL, raw, err)
 	}
 	config, err := parseTarget(u)

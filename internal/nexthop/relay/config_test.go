@@ -49,6 +49,7 @@ var badURLs = []struct{ url, why string }{
 	{"lmtp+unix:", "no path of a socket"},
 	{"smtp://m/inbox", `path "/inbox" has no meaning here; remove it`},
 	{"smtp://m#x", "#x has no meaning here"},
+	{"smtp://u:secret@m:port", `relay: next hop "m:port": invalid port ":port" after host`},
 	{"smtp://u:secret@m", "user and password are not supported; remove them"},
 	{"smtp://m?tls=on", `unknown option "tls"; use starttls, name, proxy, xclient, connections, connect-`},
 	{"smtp://m?connections=0", `invalid option connections="0"; use a number from 1 on`},
