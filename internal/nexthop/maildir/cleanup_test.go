@@ -13,8 +13,8 @@ import (
 func TestLeftoversAreRemovedAtStartAndDaily(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFolder(t)
-		f.leave(t, "tmp/old", 37*time.Hour)
-		f.leave(t, "tmp/young", 35*time.Hour)
+		f.leave(t, "tmp/old", 36*time.Hour+time.Minute)
+		f.leave(t, "tmp/young", 36*time.Hour-time.Minute)
 		f.leave(t, "new/mail", 1000*time.Hour)
 		if err := os.Mkdir(filepath.Join(f.dir, "tmp/folder"), 0o700); err != nil {
 			t.Fatal(err)

@@ -217,10 +217,14 @@ func TestClockSetBackRepeatsNoName(t *testing.T) {
 
 func TestHostIsEscaped(t *testing.T) {
 	for host, want := range map[string]string{
-		"mx-1.Example_2": "mx-1.Example_2",
-		"a/b:c,d":        `a\057b\072c\054d`,
-		"a b\n":          `a\040b\012`,
-		"é":              `\303\251`,
+		"0123456789.-_":              "0123456789.-_",
+		"abcdefghijklmnopqrstuvwxyz": "abcdefghijklmnopqrstuvwxyz",
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+		"@[`{":                       `\100\133\140\173`, // beside the letters in ASCII
+		"\x7f":                       `\177`,
+		"a/b:c,d":                    `a\057b\072c\054d`,
+		"a b\n":                      `a\040b\012`,
+		"é":                          `\303\251`,
 	} {
 		if got := escapeHost(host); got != want {
 			t.Errorf("escapeHost(%q) = %s, want %s", host, got, want)
