@@ -103,32 +103,44 @@ func (t *TextChecker) check(p []byte) error {
 	return nil
 }
 
-// clean reports whether p, which is in the body and at no LF of a CRLF, breaks no rule. It
-// is faster than to check each line, and decides for most texts.
+// clean reports whether p, which is in the body and not between CR and LF, breaks no rule. It
+// is faster than to check each line, and decides for most texts. With each LF after a CR,
+// there is another CR only if there are more of them.
 func (t *TextChecker) clean(p []byte) bool {
-	line, crs, rest := t.line, 0, p
-	for {
-		end := bytes.IndexByte(rest, '\n')
-		if end < 0 {
-			break
-		}
-		if end == 0 || rest[end-1] != '\r' || t.tooLong(line+end-1) {
-			return false
-		}
-		crs++
-		line, rest = 0, rest[end+1:]
-	}
-	line += len(rest)
-	cr := bytes.HasSuffix(rest, []byte("\r"))
-	if cr {
-		line--
-		crs++
-	}
-	if t.tooLong(line) || bytes.Count(p, []byte("\r")) != crs {
+	if t.tooLong(t.line+len(p)) || t.mayHaveBareLF(p) {
 		return false
 	}
-	t.line, t.cr = line, cr
+	rest := p[bytes.LastIndexByte(p, '\n')+1:]
+	line := len(bytes.TrimSuffix(rest, cr))
+	crs := bytes.Count(p[:len(p)-len(rest)+line], cr)
+	if crs != bytes.Count(p, lf) {
+		return false
+	}
+	t.cr = line < len(rest)
+	if crs == 0 {
+		line += t.line
+	}
+	t.line = line
 	return true
+}
+
+var cr, lf = []byte("\r"), []byte("\n")
+
+// mayHaveBareLF reports whether an LF in p may lack its CR. A DotReader has looked.
+func (t *TextChecker) mayHaveBareLF(p []byte) bool {
+	if dots, ok := t.r.(*DotReader); ok {
+		return dots.bare
+	}
+	for {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			return false
+		}
+		if end == 0 || p[end-1] != '\r' {
+			return true
+		}
+		p = p[end+1:]
+	}
 }
 
 func (t *TextChecker) tooLong(line int) bool { return t.limits.Line > 0 && line > t.limits.Line }

@@ -23,6 +23,7 @@ var texts = []struct {
 	{"LF after CRLF", "a\r\n\n", TextLimits{}, ErrBareLF},
 	{"bare CR", "a\rb\r\n", TextLimits{}, ErrBareCR},
 	{"CR CR LF", "a\r\r\n", TextLimits{}, ErrBareCR},
+	{"a CR and an LF that do not meet", "a\rb\nc\r\n", TextLimits{}, ErrBareCR},
 	{"CR at the end", "a\r", TextLimits{}, ErrBareCR},
 	{"NUL", "a\r\n\x00.\r\n", TextLimits{}, ErrNUL},
 	{"size kept", "12345678\r\n", TextLimits{Size: 10}, nil},
@@ -79,20 +80,30 @@ func checkInBody(t *testing.T, name string, text io.Reader, bounds TextLimits, w
 }
 
 // FuzzTextRules compares the checker with the rules as they are written down, for a body that
-// arrives in pieces.
+// arrives in pieces, by BDAT or, as the lines that begin with a dot allow it, by DATA.
 func FuzzTextRules(f *testing.F) {
 	for _, test := range texts {
 		f.Add([]byte(test.text), 3)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, n int) {
-		const longest = 10
+		const longest = 50
 		good := bytes.IndexByte(body, 0) < 0
 		for line := range bytes.SplitSeq(body, []byte("\r\n")) {
 			good = good && !bytes.ContainsAny(line, "\r\n") && len(line) <= longest
 		}
-		r := &inPieces{"\r\n" + string(body), 1 + n&31}
-		if _, err := io.ReadAll(NewTextChecker(r, TextLimits{Line: longest})); (err == nil) != good {
-			t.Fatalf("%q in pieces of %d: %v", body, r.n, err)
+		n = 1 + n&63
+		chunks := &inPieces{"\r\n" + string(body), n}
+		if _, err := io.ReadAll(NewTextChecker(chunks, TextLimits{Line: longest})); (err == nil) != good {
+			t.Fatalf("%q in pieces of %d: %v", body, n, err)
+		}
+		if !bytes.HasSuffix(body, []byte("\r\n")) {
+			return
+		}
+		wire := stuff("\r\n"+string(body), n).all()
+		dots := NewDotReader(bufio.NewReaderSize(&inPieces{wire, n}, 16))
+		text, err := io.ReadAll(NewTextChecker(dots, TextLimits{Line: longest}))
+		if (err == nil) != good || good && string(text) != "\r\n"+string(body) {
+			t.Fatalf("%q by DATA in pieces of %d: %q, %v", body, n, text, err)
 		}
 	})
 }
@@ -119,4 +130,19 @@ func FuzzTextChecker(f *testing.F) {
 			t.Fatalf("%q: read on after %v", wire, err)
 		}
 	})
+}
+
+// In a block of the body with as many CRs as LFs, they must still meet.
+func TestCRAndLFThatDoNotMeetAreRefused(t *testing.T) {
+	begin := "\r\n" + strings.Repeat("x", 12) + "\r\n" // fills the reader's buffer
+	for _, block := range []string{"a\rb\nc\r\n.\r\n", "a\nb\rc\r\n.\r\n", "\n\r\r\n.\r\n"} {
+		in := bufio.NewReaderSize(strings.NewReader(begin+block), 16)
+		text, err := io.ReadAll(NewTextChecker(NewDotReader(in), TextLimits{}))
+		if err != ErrBareCR && err != ErrBareLF || string(text) != begin {
+			t.Errorf("%q: %q, %v", block, text, err)
+		}
+		if _, err := io.ReadAll(NewTextChecker(&inPieces{begin + block, 16}, TextLimits{})); err != ErrBareCR && err != ErrBareLF {
+			t.Errorf("%q by BDAT: %v", block, err)
+		}
+	}
 }
