@@ -171,9 +171,11 @@ type benchmark struct {
 	values map[string]float64
 }
 
-// benchmarks runs the benchmarks of a package whose names match, and calls use for each.
-func (p plan) benchmarks(pkg, names string, use func(benchmark)) error {
-	cmd := exec.Command("go", "test", "-run=^$", "-bench="+names, fmt.Sprintf("-benchtime=%dx", p.handshakes), pkg)
+// benchmarks runs the benchmarks of a package whose names match, with flags of go test, and calls
+// use for each.
+func (p plan) benchmarks(pkg, names string, use func(benchmark), flags ...string) error {
+	args := append([]string{"test", "-run=^$", "-bench=" + names, fmt.Sprintf("-benchtime=%dx", p.handshakes)}, flags...)
+	cmd := exec.Command("go", append(args, pkg)...)
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, output)

@@ -23,6 +23,7 @@ import (
 
 // A plan is how much is measured.
 type plan struct {
+	quick       bool
 	rounds      int
 	warm, time  time.Duration // of one load
 	idle        int           // sessions
@@ -63,17 +64,17 @@ func (p plan) wants(s section) bool {
 
 func parseFlags() plan {
 	p := plan{warm: 300 * time.Millisecond, idle: 10_000, handshakes: 2000}
-	quick := flag.Bool("quick", false, "Measure one short round of each load; write no file.")
+	flag.BoolVar(&p.quick, "quick", false, "Measure one short round of each load; write no file.")
 	only := flag.String("only", "", "Measure the sections whose names match this regular expression; write no file.")
 	flag.StringVar(&p.before, "before", "", "Compare with Postern at this revision only; write no file.")
 	flag.IntVar(&p.rounds, "rounds", 5, "Rounds of each load.")
 	flag.DurationVar(&p.time, "time", 1500*time.Millisecond, "Time of each load.")
 	flag.StringVar(&p.destination, "o", "bench/RESULTS.md", "File to write.")
 	flag.Parse()
-	if *quick {
+	if p.quick {
 		p.rounds, p.time, p.idle, p.handshakes = 1, 500*time.Millisecond, 1000, 500
 	}
-	if *quick || *only != "" || p.before != "" {
+	if p.quick || *only != "" || p.before != "" {
 		p.destination = ""
 	}
 	var err error
@@ -162,6 +163,13 @@ STARTTLS adds (a second EHLO, the handshake and the ticket), compared with the f
 ClientHello costs. Each comes from an address of its own, 250 of them in a network, so no scanner is recognised. The
 floor does the same handshake and keeps nothing.`,
 		measure: measureFailures,
+	},
+	{
+		name:  "ledger",
+		title: "Questions to a large ledger",
+		text: `What the commands ask by default, of ledgers with handshakes of 90 days, 500 of each sender. The operator waits for the
+time; the CPU time shows what grows.`,
+		measure: measureLedger,
 	},
 	{
 		name:  "gate",

@@ -100,7 +100,7 @@ func TestFloodLeavesAnHonestSendersHistory(t *testing.T) {
 }
 
 // mustRead returns all handshakes, at most 10,000.
-func mustRead(t *testing.T, r *Reader) []Handshake {
+func mustRead(t testing.TB, r *Reader) []Handshake {
 	t.Helper()
 	all, err := r.Handshakes(t.Context(), Filter{Limit: maxLimit})
 	if err != nil {
@@ -157,7 +157,7 @@ func (k *kept) honest() history {
 	return h
 }
 
-func (h history) check(t *testing.T, path string) {
+func (h history) check(t testing.TB, path string) {
 	t.Helper()
 	r := reader(t, path)
 	found, err := r.Handshakes(t.Context(), Filter{Sender: "mail.sender.example", Limit: maxLimit})
@@ -187,4 +187,24 @@ func (h history) check(t *testing.T, path string) {
 	if err != nil || len(senders) != 1 || senders[0].Counts != (Counts{Full: 50, Failed: 1}) {
 		t.Errorf("senders %+v, %v; want all sessions counted", senders, err)
 	}
+}
+
+// BenchmarkFlood writes hostile failures to a ledger of the default size, of a /24, a /16, a /32 of
+// IPv6 and all over the Internet in turns, and checks what is left of an honest sender. With
+// -benchtime=1000000x they are three times what the file has room for.
+func BenchmarkFlood(b *testing.B) {
+	f := &flood{kept: newKept(b, retention{maxAge: 90 * day}), random: rand.New(rand.NewPCG(1, 2))}
+	honest := f.honest()
+	used := processorTime(b)
+	for f.sent < b.N {
+		f.from(maxBatch, hosts[f.sent/maxBatch%len(hosts)])
+	}
+	b.ReportMetric((processorTime(b)-used).Seconds()*1e6/float64(f.sent), "cpu-µs/failure")
+	b.ReportMetric(float64(f.size()>>20), "MiB")
+	kept, err := f.number(`SELECT count(*) FROM handshakes`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(kept), "kept")
+	honest.check(b, f.path)
 }

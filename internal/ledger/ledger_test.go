@@ -63,7 +63,7 @@ func written(t *testing.T, events ...event) string {
 	return path
 }
 
-func reader(t *testing.T, path string) *Reader {
+func reader(t testing.TB, path string) *Reader {
 	t.Helper()
 	r, err := OpenReader(path)
 	if err != nil {

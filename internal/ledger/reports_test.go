@@ -52,7 +52,7 @@ func reported(t *testing.T, reports ...Report) (path string, added []AddedReport
 }
 
 // ids returns the ReportIDs of the reports that match f, in order.
-func ids(t *testing.T, path string, f ReportFilter) string {
+func ids(t testing.TB, path string, f ReportFilter) string {
 	t.Helper()
 	found, err := reader(t, path).Reports(t.Context(), f)
 	if err != nil {

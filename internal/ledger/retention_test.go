@@ -15,10 +15,10 @@ const day = 24 * time.Hour
 type kept struct {
 	*store
 	retention
-	t *testing.T
+	t testing.TB
 }
 
-func newKept(t *testing.T, r retention) *kept {
+func newKept(t testing.TB, r retention) *kept {
 	t.Helper()
 	s, _, err := openStore(t.TempDir()+"/ledger", migrations())
 	if err != nil {
