@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,12 +100,16 @@ func grown(b *testing.B, n int) *Reader {
 		SELECT i, ?2 + i * (?3 / ?1), 1 + i * 2654435761 % ?4, iif(chance = 0, 4, iif(chance < 6, 3, iif(chance < 40, 1, 2))), i,
 			unhex(printf('0a%02x%02x%02x', (1 + i * 2654435761 % ?4) >> 8, (1 + i * 2654435761 % ?4) & 255, i % 256)),
 			iif(chance < 6, 0, 772), iif(chance < 6, 0, 4865), iif(chance < 6, 0, 29), 'own-write' FROM h`,
-		n, begin, (manyDays*24*time.Hour).Milliseconds(), n/500)
+		n, begin, (manyDays * 24 * time.Hour).Milliseconds(), n/500)
 	for _, index := range indexes {
 		do(index)
 	}
+	transcript, err := compress(fastGzip(), transcriptLike(rand.New(rand.NewPCG(1, 2))))
+	if err != nil {
+		b.Fatal(err)
+	}
 	do(`INSERT INTO failures (handshake, stopped, next, transcript)
-		SELECT id, 'closed silently after the flight', 'mode own-write again', randomblob(400) FROM handshakes WHERE outcome = 3`)
+		SELECT id, 'closed silently after the flight', 'mode own-write again', ? FROM handshakes WHERE outcome = 3`, transcript)
 	do(`INSERT INTO diagnoses (handshake, case_id, confidence, at) SELECT id, 'case-' || (abs(random()) % 16), 0.9, at FROM handshakes WHERE outcome = 3`)
 	const counts = `sum(outcome = 1), sum(outcome = 2), sum(outcome = 3), sum(outcome = 4), 0`
 	do(`INSERT INTO days SELECT at / 86400000, sender, version, suite, "group", ` + counts + `, max(id) FROM handshakes GROUP BY 1, 2, 3, 4, 5`)
