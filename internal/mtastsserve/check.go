@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -198,19 +197,9 @@ func withoutTLS(host string, a *probe.Address) Problem {
 // handshakeFailed is the problem of a host with which a client that verifies certificates
 // did not complete a handshake.
 func handshakeFailed(host, addr string, err error) Problem {
-	p := Problem{Host: host, Addr: addr, Refused: true, Reason: reason(err)}
-	var name x509.HostnameError
-	var authority x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.As(err, &name):
-		p.Remedy = "install a certificate for " + host
-	case errors.As(err, &authority):
-		p.Remedy = "install a certificate of a public authority, with its intermediates"
-	case errors.As(err, &invalid):
-		p.Remedy = "renew its certificate"
-	default:
-		p.Remedy = fmt.Sprintf("run postern probe %s", host)
+	p := Problem{Host: host, Addr: addr, Refused: true, Reason: reason(err), Remedy: "run postern probe " + host}
+	if fault, ok := probe.CertificateFaultOf(err, host); ok {
+		p.Remedy = fault.Remedy
 	}
 	return p
 }

@@ -30,7 +30,8 @@ func checkCertificate(p *addressProbe) []Finding {
 	case err == nil:
 		return []Finding{okFinding(f.ID, "The certificate verifies", f.Evidence...)}
 	default:
-		f.ID, f.Title = certificateFault(err)
+		fault, _ := CertificateFaultOf(err, p.host)
+		f.ID, f.Title = fault.ID, fault.Title
 		f.Evidence = append(f.Evidence, errorText(err))
 	}
 	known, _ := interop.Find("certificate-refused")
@@ -61,20 +62,30 @@ func verify(chain []*x509.Certificate, host string, roots *x509.CertPool, now ti
 	return err
 }
 
-// certificateFault returns the finding's ID and title for a verification error.
-func certificateFault(err error) (id, title string) {
+// A CertificateFault is why a client that verifies certificates rejects one.
+type CertificateFault struct {
+	ID     string // of the finding
+	Title  string
+	Remedy string
+}
+
+// CertificateFaultOf returns the fault that an error of crypto/x509 means, also one that
+// crypto/tls has wrapped, for a host. For other errors it returns that the certificate does
+// not verify, and ok is false.
+func CertificateFaultOf(err error, host string) (fault CertificateFault, ok bool) {
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &name):
-		return "wrong-name", "The certificate does not match the host name"
+		return CertificateFault{"wrong-name", "The certificate does not match the host name", "install a certificate for " + host}, true
 	case errors.As(err, &authority):
-		return "untrusted", "No trusted authority issued the certificate: it is self-signed, or its intermediates are missing"
+		return CertificateFault{"untrusted", "No trusted authority issued the certificate: it is self-signed, or its intermediates are missing",
+			"install a certificate of a public authority, with its intermediates"}, true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "expired", "The certificate has expired or is not valid yet"
+		return CertificateFault{"expired", "The certificate has expired or is not valid yet", "renew its certificate"}, true
 	}
-	return "certificate", "The certificate does not verify"
+	return CertificateFault{"certificate", "The certificate does not verify", "install a certificate that verifies, with its intermediates"}, errors.As(err, &invalid)
 }
 
 // describeCertificate returns names, key, issuer and expiry of a certificate.
