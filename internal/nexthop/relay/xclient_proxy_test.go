@@ -78,9 +78,14 @@ func TestXClientCommand(t *testing.T) {
 
 // TestInvalidEHLONameIsNotForwarded: it may contain anything.
 func TestInvalidEHLONameIsNotForwarded(t *testing.T) {
-	for _, name := range []string{"", "a b", "ä.example", "x\r\nMAIL", strings.Repeat("x", 256)} {
+	for _, name := range []string{"", "a b", "ä.example", "x\r\nMAIL", "a\x7f", strings.Repeat("x", 256)} {
 		if isHostname(name) {
 			t.Errorf("%q may follow EHLO", name)
+		}
+	}
+	for _, name := range []string{"mx.example", "[192.0.2.1]", "!", "~", strings.Repeat("x", 255)} {
+		if !isHostname(name) {
+			t.Errorf("%q may not follow EHLO", name)
 		}
 	}
 	sender := someSender
