@@ -93,3 +93,18 @@ func FuzzParseMail(f *testing.F) {
 		}
 	})
 }
+
+func TestExtraThatIsNoJSONIsAnError(t *testing.T) {
+	broken := Extra{"x": json.RawMessage("{")}
+	for where, report := range map[string]Report{
+		"report":  {Extra: broken},
+		"result":  {Policies: []PolicyResult{{Extra: broken}}},
+		"policy":  {Policies: []PolicyResult{{Policy: Policy{Extra: broken}}}},
+		"failure": {Policies: []PolicyResult{{Failures: []Failure{{Extra: broken}}}}},
+		"summary": {Policies: []PolicyResult{{Extra: Extra{"summary": json.RawMessage("{")}}}},
+	} {
+		if text, err := report.MarshalJSON(); err == nil {
+			t.Errorf("%s: written as %s", where, text)
+		}
+	}
+}
