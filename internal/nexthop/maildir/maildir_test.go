@@ -196,3 +196,13 @@ func TestNewRejectsFile(t *testing.T) {
 		t.Errorf("New: %v, want an error of maildir", err)
 	}
 }
+
+// A server that stops closes the folder last; what comes later is deferred, not lost.
+func TestClosedMaildirDefersMail(t *testing.T) {
+	f := newFolder(t)
+	if err := f.maildir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expectTransient(t, f.send(strings.NewReader("text")), 451)
+	f.expectFiles(t, "new", 0)
+}
