@@ -255,3 +255,39 @@ func BenchmarkAddHandshake(b *testing.B) {
 	}
 	b.ReportMetric(100*float64(l.Dropped())/float64(b.N), "%lost")
 }
+
+// BenchmarkReportRetention is what is done after each report that is added: it must not grow with
+// what is stored.
+func BenchmarkReportRetention(b *testing.B) {
+	for _, n := range []int{20_000, 80_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, _, err := openStore(b.TempDir()+"/ledger", migrations())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.close()
+			err = s.transact(func() error {
+				for i := range n {
+					r := Report{At: time.Unix(int64(i), 0), Address: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), 1}), Content: fmt.Append(nil, i)}
+					packed, err := r.pack()
+					if err != nil {
+						return err
+					}
+					if _, err := r.insert(b.Context(), s.conn, packed, 0); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			keep := retention{maxSize: 1 << 30}
+			for b.Loop() {
+				if err := keep.byReports(s); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

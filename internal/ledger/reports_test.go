@@ -428,6 +428,40 @@ func TestUnverifiedReportsTakeNoRoomOfVerifiedOnes(t *testing.T) {
 	}
 }
 
+// The sizes of both kinds are kept with each change, so that they need not be added up for each
+// new report.
+func TestSizesOfReportsAreThoseOfTheRows(t *testing.T) {
+	t.Parallel()
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
+	check := func(after string, unverified, verified int64) {
+		t.Helper()
+		for kind, rows := range []int64{unverified, verified} {
+			n, err := k.number(`SELECT count(*) FROM reports WHERE verified = ?`, kind)
+			if err != nil || n != rows && rows >= 0 {
+				t.Errorf("%s: %d rows of kind %d, want %d; %v", after, n, kind, rows, err)
+			}
+			sum, err := k.number(`SELECT coalesce(sum(size), 0) FROM reports WHERE verified = ?`, kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size, err := k.number(`SELECT size FROM report_sizes WHERE verified = ?`, kind); err != nil || size != sum {
+				t.Errorf("%s: the size of kind %d is %d, want %d; %v", after, kind, size, sum, err)
+			}
+		}
+	}
+	check("at first", 0, 0)
+	k.add(posted("a1"), posted("b2"), signed("c3"))
+	check("3 added", 2, 1)
+	k.add(signed("a1"), posted("c3"), signed("b2"), posted("b2"))
+	check("2 confirmed", 0, 3)
+	k.fillReports("flood", 150, from(func(int) string { return "192.0.2.1" }))
+	check("a flood, of which some are deleted", -1, 3)
+	if err := k.forget(noon.Add(1000*day), 0); err != nil {
+		t.Fatal(err)
+	}
+	check("all forgotten", 0, 0)
+}
+
 // An added report is stored even after kill -9.
 func TestAddedReportSurvivesAKill(t *testing.T) {
 	t.Parallel()

@@ -19,11 +19,11 @@ const (
 // largest share, so whoever sends many displaces their own.
 func (r *retention) byReports(s *store) error {
 	limit := r.maxSize / reportPart
-	verified, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports WHERE verified`)
+	verified, err := s.number(`SELECT size FROM report_sizes WHERE verified`)
 	if err != nil {
 		return err
 	}
-	unverified, err := s.number(`SELECT coalesce(sum(size), 0) FROM reports WHERE NOT verified`)
+	unverified, err := s.number(`SELECT size FROM report_sizes WHERE NOT verified`)
 	if err != nil || verified+unverified <= limit {
 		return err
 	}
