@@ -165,10 +165,10 @@ func TestMemoryIsBounded(t *testing.T) {
 		if r := l.AllowStart(netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1}), quotas); r != nil {
 			t.Fatal(r)
 		}
-	}
-	for s, networks := range l.used {
-		if len(networks) > 16_384 {
-			t.Errorf("%d networks in scope %d", len(networks), s)
+		for s, networks := range l.used {
+			if len(networks) > 16_384 {
+				t.Fatalf("%d networks in scope %d", len(networks), s)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,10 +11,21 @@ import (
 // A flood from many networks has a bounded number of lines, and every event is in one.
 func TestTallyAccountsForEveryEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var reported []Sum
+		var mu sync.Mutex // the report comes from a timer's goroutine
+		var sums []Sum
 		var took time.Duration
-		tally := NewTally(Quotas{Total: Quota{Starts: 20}, PerNetwork: Quota{Starts: 8}}, func(sums []Sum, d time.Duration) {
-			reported, took = append(reported, sums...), d
+		take := func() []Sum {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			taken := sums
+			sums = nil
+			return taken
+		}
+		tally := NewTally(Quotas{Total: Quota{Starts: 20}, PerNetwork: Quota{Starts: 8}}, func(s []Sum, d time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			sums, took = append(sums, s...), d
 		})
 		lines, events := 0, 0
 		event := func(from string, i int) {
@@ -32,10 +44,11 @@ func TestTallyAccountsForEveryEvent(t *testing.T) {
 		for i := range 3000 {
 			event("198.51.100.7", i)
 		}
-		if lines != 200 || reported != nil {
-			t.Errorf("%d lines and the sums %v at first; want 200 and none", lines, reported)
+		if first := take(); lines != 200 || first != nil {
+			t.Errorf("%d lines and the sums %v at first; want 200 and none", lines, first)
 		}
-		time.Sleep(time.Minute + time.Millisecond)
+		time.Sleep(time.Minute)
+		reported := take()
 		if len(reported) != 21 || took != time.Minute {
 			t.Fatalf("%d sums after %v, want 21 after a minute", len(reported), took)
 		}
@@ -49,16 +62,15 @@ func TestTallyAccountsForEveryEvent(t *testing.T) {
 			t.Errorf("lines and sums account for %d of %d events", lines, events)
 		}
 
-		reported = nil
 		time.Sleep(10 * time.Minute)
-		if reported != nil {
-			t.Errorf("the sums are reported again: %v", reported)
+		if again := take(); again != nil {
+			t.Errorf("the sums are reported again: %v", again)
 		}
 		for range 21 {
 			event("192.0.2.7", 0)
 		}
 		tally.Report() // as at the end
-		if len(reported) != 1 || reported[0].total() != 1 {
+		if reported = take(); len(reported) != 1 || reported[0].total() != 1 {
 			t.Errorf("after a pause, of 21 events %v are summed up; want one", reported)
 		}
 	})
