@@ -25,9 +25,10 @@ type conn struct {
 	sender   *nexthop.Sender // nil for a probe
 	name     string          // the argument of EHLO: ours, or the sender's
 	caps     smtp.Capabilities
-	verified bool // encrypted, and the certificate is verified
-	used     bool // has carried MAIL, so that the server may have closed it since
-	open     bool // a transaction is open: MAIL was accepted
+	can      smtp.Extensions // of caps, what the envelope of a message may use
+	verified bool            // encrypted, and the certificate is verified
+	used     bool            // has carried MAIL, so that the server may have closed it since
+	open     bool            // a transaction is open: MAIL was accepted
 
 	resting   *list.Element // in slots; nil while it is used
 	restTimer *time.Timer   // closes it
@@ -61,7 +62,7 @@ func (h *Hop) connect(ctx context.Context, sender *nexthop.Sender) (*conn, *step
 			return nil, &stepError{next.at, err}
 		}
 	}
-	h.remember(c.extensions())
+	h.remember(c.can)
 	return c, nil
 }
 
@@ -89,11 +90,11 @@ func (c *conn) hello() error {
 	reply, err := c.command(verb + c.name)
 	if err == nil && reply.Permanent() && !c.hop.config.LMTP {
 		// A server without extensions (RFC 5321, Section 3.2).
-		c.caps = nil
+		c.offers(nil)
 		reply, err = c.command("HELO " + c.name)
 		return expect(250, reply, err)
 	}
-	c.caps = smtp.ParseCapabilities(reply)
+	c.offers(smtp.ParseCapabilities(reply))
 	return expect(250, reply, err)
 }
 
@@ -155,11 +156,10 @@ func (c *conn) handshake() error {
 	return nil
 }
 
-// extensions returns those that the envelope of a message on c may use.
-func (c *conn) extensions() smtp.Extensions {
-	extensions := c.caps.Extensions()
-	extensions.RequireTLS = extensions.RequireTLS && c.verified
-	return extensions
+// offers notes what the server offers.
+func (c *conn) offers(caps smtp.Capabilities) {
+	c.caps, c.can = caps, caps.Extensions()
+	c.can.RequireTLS = c.can.RequireTLS && c.verified
 }
 
 // setTimeout bounds the next step.

@@ -174,19 +174,18 @@ var (
 // SIZE is a hint, and is left out if it is not offered. So are RET and ENVID, which
 // only shape a notification (RFC 3461, Section 5.2.2).
 func mailLine(mail smtp.Mail, c *conn) ([]byte, *smtp.Reply) {
-	has := c.extensions()
 	switch {
-	case mail.UTF8 && !has.SMTPUTF8:
+	case mail.UTF8 && !c.can.SMTPUTF8:
 		return nil, &noUTF8
-	case mail.RequireTLS && !has.RequireTLS:
+	case mail.RequireTLS && !c.can.RequireTLS:
 		return nil, &noRequireTLS
-	case mail.EightBit && !has.EightBitMIME:
+	case mail.EightBit && !c.can.EightBitMIME:
 		return nil, &noEightBit
 	}
 	if !c.caps.Has("SIZE") {
 		mail.Size = 0
 	}
-	if !has.DSN {
+	if !c.can.DSN {
 		mail.Return, mail.EnvelopeID = "", ""
 	}
 	return mail.Append(nil), nil
@@ -199,7 +198,7 @@ func mailLine(mail smtp.Mail, c *conn) ([]byte, *smtp.Reply) {
 // (RFC 3461, Section 5.2.2), and Postern sends no mail. The sender can, at its next
 // attempt, when DSN is no longer offered.
 func rcptLine(rcpt smtp.Recipient, c *conn) ([]byte, *smtp.Reply) {
-	if !c.extensions().DSN {
+	if !c.can.DSN {
 		if strings.Contains(rcpt.Notify, "SUCCESS") {
 			return nil, &noSuccess
 		}

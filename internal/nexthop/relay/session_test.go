@@ -194,10 +194,12 @@ func (l *lines) logger(hop *Hop) *slog.Logger {
 
 // offering returns a connection to a server with these capabilities.
 func offering(keywords string, verified bool) *conn {
-	c := &conn{caps: smtp.Capabilities{}, verified: verified}
+	caps := smtp.Capabilities{}
 	for keyword := range strings.FieldsSeq(keywords) {
-		c.caps[keyword] = ""
+		caps[keyword] = ""
 	}
+	c := &conn{verified: verified}
+	c.offers(caps)
 	return c
 }
 
