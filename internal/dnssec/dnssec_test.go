@@ -3,6 +3,7 @@ package dnssec_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -249,7 +250,7 @@ func TestQueriesAreLimited(t *testing.T) {
 }
 
 func TestInvalidAnchorsAreRefused(t *testing.T) {
-	for _, text := range []string{"", "; nothing", "example.org. DS 1 13 2 00", ". A 127.0.0.1", "not a zone file (", ". DS x"} {
+	for _, text := range []string{"", "; nothing", "example.org. DS 1 13 2 00", ". A 127.0.0.1", "not a zone file (", ". DS x", dnssec.RootAnchors()[0].String() + "\n. DS x"} {
 		if anchors, err := dnssec.ReadAnchors(strings.NewReader(text)); err == nil {
 			t.Errorf("%q: %v", text, anchors)
 		}
@@ -438,6 +439,88 @@ func TestQueryThatFailsIsIndeterminate(t *testing.T) {
 			if never := kind == dns.TypeDS && zone == "."; never && status != dnssec.Secure || !never && (status != dnssec.Indeterminate || !errors.Is(err, silent)) {
 				t.Errorf("%s of %s fails: %v, %v", dns.TypeToString[kind], zone, status, err)
 			}
+		}
+	}
+}
+
+// From https://data.iana.org/root-anchors/root-anchors.xml.
+func TestRootAnchorsAreThoseOfIANA(t *testing.T) {
+	var got []string
+	for _, ds := range dnssec.RootAnchors() {
+		got = append(got, strings.Join(strings.Fields(ds.String())[4:], " "))
+	}
+	want := []string{
+		"20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+		"38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestStatusesHaveTheWordsOfTheRFC(t *testing.T) {
+	for status, want := range map[dnssec.Status]string{
+		dnssec.Indeterminate: "indeterminate", dnssec.Bogus: "bogus", dnssec.Insecure: "insecure", dnssec.Secure: "secure",
+	} {
+		if status.String() != want {
+			t.Errorf("%d: %s, want %s", status, status, want)
+		}
+	}
+}
+
+// What the proof at a delegation says about its DS record decides whether the zone below may be
+// unsigned (RFC 4035, Section 5.2): an attacker who removes the DS record has none.
+func TestDelegationIsUnsignedOnlyIfItsProofSaysSo(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for types, want := range map[string]dnssec.Status{
+		"NS RRSIG NSEC":     dnssec.Insecure,
+		"NS DS RRSIG NSEC":  dnssec.Bogus, // there is one
+		"NS SOA RRSIG NSEC": dnssec.Bogus, // of the zone below, which knows nothing of DS records
+		"A RRSIG NSEC":      dnssec.Bogus, // no zone begins there, so the answer has to be signed
+	} {
+		nsec, err := dns.NewRR("signed.test. NSEC t.test. " + types)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+			if name == "signed.test." && kind == dns.TypeDS {
+				return &dns.Msg{Ns: []dns.RR{nsec, s.Sign("test.", nsec)}}, nil
+			}
+			return tcpQuery(s.Addr)(ctx, name, kind)
+		}
+		forged, err := dns.NewRR("mx.signed.test. A 192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := &dns.Msg{Answer: []dns.RR{forged}}
+		if status, err := dnssec.New(ask, anchors).Validate(t.Context(), "mx.signed.test.", dns.TypeA, answer); status != want {
+			t.Errorf("%s: %v, %v; want %v", types, status, err, want)
+		}
+	}
+}
+
+// A proof needs three records. One of more than eight is not looked at, however valid.
+func TestProofOfManyRecordsIsRefused(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	for n, want := range map[int]dnssec.Status{8: dnssec.Secure, 9: dnssec.Bogus} {
+		v, ask := newValidator(t, s)
+		answer, err := ask(t.Context(), "gone.one.test.", dns.TypeA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n - 1 { // the answer has one, at the apex
+			more, err := dns.NewRR(fmt.Sprintf("x%d.one.test. NSEC y.x%d.one.test. A", i, i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Ns = append(answer.Ns, more, s.Sign("one.test.", more))
+		}
+		if status, err := v.Validate(t.Context(), "gone.one.test.", dns.TypeA, answer); status != want {
+			t.Errorf("%d records: %v, %v; want %v", n, status, err, want)
 		}
 	}
 }
