@@ -59,3 +59,28 @@ func TestNoWarningWithoutReason(t *testing.T) {
 		}
 	}
 }
+
+// RFC 8460, Section 5.3: the message is a multipart/report of the type tlsrpt.
+func TestMailOfAnotherTypeHasAWarning(t *testing.T) {
+	const part = "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" + `{"report-id":"1","policies":[{}]}` + "\r\n--b--\r\n"
+	for contentType, warned := range map[string]bool{
+		"multipart/report; report-type=tlsrpt; boundary=b":          false,
+		"Multipart/Report; Report-Type=\"TLSRPT\"; boundary=b":      false,
+		"multipart/mixed; report-type=tlsrpt; boundary=b":           true,
+		"multipart/report; boundary=b":                              true,
+		"multipart/report; report-type=delivery-status; boundary=b": true,
+	} {
+		m, err := ParseMail(strings.NewReader("TLS-Report-Domain: d\r\nContent-Type: " + contentType + "\r\n\r\n" + part))
+		if err != nil {
+			t.Errorf("%s: %v", contentType, err)
+			continue
+		}
+		got := slices.ContainsFunc(m.Warnings, func(w Warning) bool { return strings.HasSuffix(w.Text, " is not multipart/report; report-type=tlsrpt") })
+		if got != warned {
+			t.Errorf("%s: %v", contentType, m.Warnings)
+		}
+		if missing := slices.Contains(m.Warnings, Warning{Field: "TLS-Report-Submitter", Text: "is missing"}); !missing {
+			t.Errorf("%s: %v", contentType, m.Warnings)
+		}
+	}
+}
