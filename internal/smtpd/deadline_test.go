@@ -147,6 +147,21 @@ func TestChunksThatTrickleTimeOut(t *testing.T) {
 	})
 }
 
+// A chunk at the wrong time is read and discarded within the time of a text, not of a command.
+func TestARefusedChunkThatTricklesTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{TextTimeout: time.Minute, CommandTimeout: 10 * time.Minute})
+		c := p.dial(t)
+		c.play("< 220 *\n> EHLO a\n< 250 *\n> BDAT 1000000 LAST")
+		began := time.Now()
+		defer trickle(c, "x", 10*time.Second)()
+		c.reply()
+		if took := time.Since(began).Round(time.Second); took != time.Minute {
+			t.Errorf("after %v, want a minute", took)
+		}
+	})
+}
+
 func TestASessionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: 5 * time.Minute, SessionTime: 10 * time.Minute})
