@@ -158,7 +158,7 @@ func TestReachedNamesTheNarrowestLimit(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	quotas := Quotas{Total: Quota{Starts: 1e9}, PerNetwork: Quota{Starts: 1e9}}
 	l := New()
-	for i := range 100_000 {
+	for i := range 40_000 {
 		if r := l.AllowStart(v6(i, i, i), quotas); r != nil {
 			t.Fatal(r)
 		}
@@ -190,7 +190,7 @@ func TestBusyNetworksAreNotForgotten(t *testing.T) {
 		}
 		for l.AllowStart(busy, quotas) == nil {
 		}
-		for i := range 100_000 {
+		for i := range 40_000 {
 			l.AllowStart(netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1}), quotas)
 		}
 		if r := l.Connect(holds, quotas); r == nil {
