@@ -30,20 +30,25 @@ func (p *Publisher) decide(domain string, settings Settings, problems []Problem)
 	if refused || len(problems) > 0 && d.mode != mtasts.Enforce {
 		mode = mtasts.Testing
 	}
-	p.serve(domain, mode, problems)
+	if p.serve(domain, mode, problems) {
+		p.logServing(domain)
+	}
 }
 
-// serve serves the policy with a mode, and logs what has changed.
-func (p *Publisher) serve(domain string, mode mtasts.Mode, problems []Problem) {
+// serve serves the policy with a mode, logs problems that were not there before, and
+// reports whether the mode has changed.
+func (p *Publisher) serve(domain string, mode mtasts.Mode, problems []Problem) (changed bool) {
 	d := p.domains[domain]
-	changed := d.mode != mode
+	changed = d.mode != mode
 	if !slices.EqualFunc(d.problems, problems, sameProblem) {
 		p.warn(domain, mode, problems)
 	}
 	d.mode, d.problems, d.text = mode, problems, p.marshal(mode)
-	if changed {
-		p.log.Info("serving MTA-STS policy", logkey.Domain, domain, logkey.Mode, mode, logkey.MX, p.settings.Policy.MX)
-	}
+	return changed
+}
+
+func (p *Publisher) logServing(domain string) {
+	p.log.Info("serving MTA-STS policy", logkey.Domain, domain, logkey.Mode, p.domains[domain].mode, logkey.MX, p.settings.Policy.MX)
 }
 
 // warn logs a line for each problem.

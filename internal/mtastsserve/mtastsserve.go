@@ -31,6 +31,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/logkey"
 	"postern/internal/web"
 	"postern/mtasts"
 )
@@ -42,6 +43,9 @@ const checkInterval = time.Hour
 // maxDomains is how many domains are checked at once: where nothing answers, each takes
 // until its timeout.
 const maxDomains = 8
+
+// maxLogged is how many domains have a line of their own when all change at once.
+const maxLogged = 20
 
 // Settings are what to serve.
 type Settings struct {
@@ -81,7 +85,8 @@ func (p *Publisher) Apply(settings Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, sameMX := p.domains, slices.Equal(p.settings.Policy.MX, settings.Policy.MX)
-	p.settings, p.domains = settings, make(map[string]*domainPolicy)
+	p.settings, p.domains = settings, make(map[string]*domainPolicy, len(settings.Domains))
+	changed := 0
 	for _, domain := range settings.Domains {
 		d := old[domain]
 		if d == nil || !sameMX {
@@ -90,10 +95,17 @@ func (p *Publisher) Apply(settings Settings) {
 		p.domains[domain] = d
 		switch {
 		case settings.Policy.Mode != mtasts.Enforce:
-			p.serve(domain, settings.Policy.Mode, nil)
+			if p.serve(domain, settings.Policy.Mode, nil) {
+				if changed++; changed <= maxLogged {
+					p.logServing(domain)
+				}
+			}
 		case d.mode != "": // keep the mode until the check
 			d.text = p.marshal(d.mode)
 		}
+	}
+	if more := changed - maxLogged; more > 0 {
+		p.log.Info("serving more MTA-STS policies", logkey.Domains, more, logkey.Mode, settings.Policy.Mode)
 	}
 	select {
 	case p.checkNow <- struct{}{}:

@@ -2,6 +2,7 @@ package mtastsserve
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -71,6 +72,23 @@ func served(t *testing.T, p *Publisher, domain string) (int, mtasts.Mode) {
 		t.Fatal(err)
 	}
 	return server.Code, policy.Mode
+}
+
+func TestManyDomainsAreSummedUpInTheLog(t *testing.T) {
+	domains := make([]string, 25)
+	for i := range domains {
+		domains[i] = fmt.Sprintf("d%d.test", i)
+	}
+	var log testlog.Log
+	p := New(wanted(mtasts.Testing, domains...), new(fakeCheck).begin, log.Logger())
+	text := log.Take()
+	if n := strings.Count(text, `msg="serving MTA-STS policy"`); n != 20 || !strings.Contains(text, `msg="serving more MTA-STS policies" domains=5 mode=testing`) {
+		t.Errorf("%d domains have a line:\n%s", n, text)
+	}
+	p.Apply(wanted(mtasts.Testing, append(domains, "new.test")...))
+	if text := log.Take(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "domain=new.test") {
+		t.Errorf("the log of one new domain is\n%s", text)
+	}
 }
 
 // One route answers for all domains, so it has to know the others.

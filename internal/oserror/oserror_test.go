@@ -37,6 +37,7 @@ func TestErrorsAreSentencesWithARemedy(t *testing.T) {
 		{read(loop), loop + " is a link that leads back to itself", "check the links with namei -l " + loop},
 		{read(long), "the name " + long + " is too long", "check the path"},
 		{os.Mkdir(dir, 0o700), dir + " exists already", "remove it, or name another file"},
+		{os.Chmod("/proc/self/status", 0), "no permission for /proc/self/status", "run this command as root or as the user that postern serve runs as, or see the modes of /proc/self/status and the folders above it with namei -l"},
 		{os.Link(file, dir+"/none/link"), dir + "/none/link: the folder " + dir + "/none does not exist", "check the path"},
 	} {
 		if got := Text(tt.err); got != tt.text {
