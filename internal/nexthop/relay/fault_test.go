@@ -196,6 +196,22 @@ func TestHowLongAServerMayTake(t *testing.T) {
 	}
 }
 
+// The time for the end of a text is not left for the next message's commands, which a server
+// may not even read.
+func TestEachMessageHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t, firstMessage+"stall")
+		s := b.hop("smtp://mail.test").Open(someSender)
+		checkDeliver(t, s, delivered)
+		start := time.Now()
+		replies := deliver(s, someText)
+		if waited := time.Since(start).Round(time.Second); waited != 2*time.Minute || !strings.HasPrefix(replies, "MAIL 451 4.4.1") {
+			t.Errorf("waited %v, want two minutes, and replied %s", waited, replies)
+		}
+		b.end(s)
+	})
+}
+
 // checkMessages checks that the server has the message if the sender was told so,
 // and the next one.
 func (b *backend) checkMessages(replies string) {
