@@ -19,6 +19,7 @@ func TestLeftoversAreRemovedAtStartAndDaily(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(f.dir, "tmp/folder"), 0o700); err != nil {
 			t.Fatal(err)
 		}
+		f.age(t, "tmp/folder", 1000*time.Hour)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -53,8 +54,13 @@ func (f *folder) leave(t *testing.T, name string, ago time.Duration) {
 	if err := os.WriteFile(path, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	f.age(t, name, ago)
+}
+
+func (f *folder) age(t *testing.T, name string, ago time.Duration) {
+	t.Helper()
 	then := time.Now().Add(-ago)
-	if err := os.Chtimes(path, then, then); err != nil {
+	if err := os.Chtimes(filepath.Join(f.dir, name), then, then); err != nil {
 		t.Fatal(err)
 	}
 }
