@@ -84,7 +84,7 @@ func TestManyNetworksLeaveASlot(t *testing.T) {
 }
 
 // An IPv6 /32 has 65,536 networks. It gets half of the connections.
-func TestOneRegionHasHalfOfTheSlots(t *testing.T) {
+func TestOneWideNetworkHasHalfOfTheSlots(t *testing.T) {
 	for _, format := range []string{"2001:db8:%x::1", "198.51.%d.1"} {
 		s := newSlots(80)
 		for n := range 200 {
