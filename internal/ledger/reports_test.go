@@ -396,10 +396,11 @@ func from(address func(i int) string) func(int, *Report) {
 func TestSenderOfManyReportsDisplacesItsOwn(t *testing.T) {
 	t.Parallel()
 	for name, flood := range map[string]func(int, *Report){
-		"a verified submitter": bySigner("flood.test"),
-		"one owner's domains":  func(i int, r *Report) { bySigner(fmt.Sprintf("s%d.flood.test", i))(i, r) },
-		"names of one network": from(func(i int) string { return fmt.Sprint("203.0.113.", i%200) }),
-		"one provider of IPv6": from(func(i int) string { return fmt.Sprintf("2001:db8:%x::1", i) }),
+		"a verified submitter":  bySigner("flood.test"),
+		"one owner's domains":   func(i int, r *Report) { bySigner(fmt.Sprintf("s%d.flood.test", i))(i, r) },
+		"a dynamic DNS service": func(i int, r *Report) { bySigner(fmt.Sprintf("s%d.duckdns.org", i))(i, r) },
+		"names of one network":  from(func(i int) string { return fmt.Sprint("203.0.113.", i%200) }),
+		"one provider of IPv6":  from(func(i int) string { return fmt.Sprintf("2001:db8:%x::1", i) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -414,6 +415,19 @@ func TestSenderOfManyReportsDisplacesItsOwn(t *testing.T) {
 				t.Errorf("of the flood %s is the newest", newest)
 			}
 		})
+	}
+}
+
+func TestRegisteredDomain(t *testing.T) {
+	t.Parallel()
+	for domain, want := range map[string]string{
+		"mail.sender.example": "sender.example", "sender.example": "sender.example", "a.sender.co.uk": "sender.co.uk",
+		"a.b.duckdns.org": "duckdns.org", "duckdns.org": "duckdns.org", "org": "org", "": "",
+		"bucket.s3.amazonaws.com": "amazonaws.com", "a.test": "a.test", "x.github.io": "github.io",
+	} {
+		if got := registered(domain); got != want {
+			t.Errorf("%q: %q, want %q", domain, got, want)
+		}
 	}
 }
 

@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"cmp"
-	"postern/internal/admission"
+	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"postern/internal/admission"
 )
 
 // Reports have a quarter of the file, since anybody can send some. Unverified ones have a
@@ -51,8 +53,21 @@ func (s *store) keepReports(verified bool, size, room int64) error {
 // its client's network counts.
 func (r *Report) share() string {
 	if r.Verified {
-		registered, _ := publicsuffix.EffectiveTLDPlusOne(r.Signer)
-		return cmp.Or(registered, r.Signer)
+		return registered(r.Signer)
 	}
 	return admission.Holder(r.Address).String()
+}
+
+// registered returns the part of a domain that somebody paid for. Names below a private suffix
+// of the public suffix list, as those of a dynamic DNS service, are free: they count together.
+func registered(domain string) string {
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	if _, above, below := strings.Cut(suffix, "."); below && !icann {
+		if end, _ := publicsuffix.PublicSuffix(above); end == above {
+			return suffix
+		}
+		return registered(above)
+	}
+	found, _ := publicsuffix.EffectiveTLDPlusOne(domain)
+	return cmp.Or(found, domain)
 }
