@@ -259,6 +259,13 @@ func TestHostileMessagesAreVerifiedInLinearTime(t *testing.T) {
 			t.Errorf("%s: %+v, key looked up: %v", what, got, looked)
 		}
 	}
+	lines := strings.Count(mail[:strings.Index(mail, "\r\n\r\n")], "\r\n") + 1
+	if err := one(t, strings.Repeat("F: x\r\n", 1000-lines)+mail, keys{name: edRecord("")}); err != nil {
+		t.Errorf("1,000 lines: %v", err)
+	}
+	if err := one(t, strings.Repeat("F: x\r\n", 1001-lines)+mail, keys{name: edRecord("")}); !errors.Is(err, errHeaderTooLarge) {
+		t.Errorf("1,001 lines: %v", err)
+	}
 	if err := one(t, strings.Replace(mail, "v=1", strings.Repeat(";", maxHeader/2)+"v=1", 1), keys{name: edRecord("")}); err == nil {
 		t.Error("valid with semicolons")
 	}

@@ -88,6 +88,7 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"away.signed.test.", dns.TypeA, dnssec.Insecure}, // leads to a zone that is not signed
 		{"x.wild.signed.test.", dns.TypeA, dnssec.Secure},
 		{"x.y.z.wild.signed.test.", dns.TypeA, dnssec.Secure}, // a wildcard for several labels
+		{"*.wild.signed.test.", dns.TypeA, dnssec.Secure},     // the wildcard itself
 		{"plain.test.", dns.TypeMX, dnssec.Insecure},
 		{"island.test.", dns.TypeMX, dnssec.Insecure}, // signed, without a DS record
 		{"signed.hashed.", dns.TypeMX, dnssec.Secure},
