@@ -15,8 +15,9 @@ const (
 	spareHeap = 32 << 20
 
 	// Bounds of the share of live memory that may be allocated between two runs, in percent.
-	// The lower one is Go's default: thousands of idle sessions take no more than with it.
-	minGCPercent, maxGCPercent = 100, 400
+	// The lower one is less than Go's default of 100, for thousands of idle sessions: the
+	// garbage of their handshakes would take as much memory as they do.
+	minGCPercent, maxGCPercent = 75, 400
 
 	// gcInterval is how often the share is set.
 	gcInterval = time.Second
@@ -52,7 +53,7 @@ func paceCollector(ctx context.Context) {
 // gcPercent returns the share for that much live memory, in steps, since each change stops all
 // sessions for a moment.
 func gcPercent(live uint64) int {
-	const step = 50
+	const step = 25
 	percent := 100 * spareHeap / int(max(live, 1))
 	return min(max(percent/step*step, minGCPercent), maxGCPercent)
 }

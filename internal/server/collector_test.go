@@ -12,7 +12,8 @@ func TestLittleLiveMemoryIsCollectedRarely(t *testing.T) {
 		{9, 350},
 		{20, 150},
 		{32, 100},
-		{500, 100},
+		{40, 75},
+		{500, 75},
 	} {
 		if got := gcPercent(test.liveMiB << 20); got != test.want {
 			t.Errorf("%d MiB live: %d %%, want %d %%", test.liveMiB, got, test.want)
