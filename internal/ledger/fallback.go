@@ -75,11 +75,11 @@ func (st state) write(s *store) error {
 		prefixBytes(st.Network), safetext.Truncate(st.Fingerprint, maxName), unixMilli(st.Seen), value, s.last)
 }
 
-// States returns the stored states, the most recently seen first, at most limit. It leaves out
+// States returns the stored states, the most recently seen first, at most [MaxStates]. It leaves out
 // those that it cannot decode and returns an error for them beside the others.
-func (r *Reader) States(ctx context.Context, limit int) ([]fallback.State, error) {
+func (r *Reader) States(ctx context.Context) ([]fallback.State, error) {
 	values, err := readAll(ctx, r, "reading states", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT value FROM states ORDER BY at DESC LIMIT ?`, limit)
+		q.add(`SELECT value FROM states ORDER BY at DESC LIMIT ?`, MaxStates)
 		return nil
 	}, func(scan scanner) (value []byte, err error) {
 		err = scan(&value)

@@ -169,7 +169,7 @@ func (h history) check(t testing.TB, path string) {
 	if failed, err := r.Handshake(t.Context(), h.failed.Session); err != nil || !bytes.Equal(failed.Transcript, h.failed.Transcript) {
 		t.Errorf("the transcript is %s, %v", failed.Transcript, err)
 	}
-	states, err := r.States(t.Context(), 1<<17)
+	states, err := r.States(t.Context())
 	if err != nil || !slices.ContainsFunc(states, func(s fallback.State) bool { return s.Network == h.state.Network && s.Mode == h.state.Mode }) {
 		t.Errorf("the learned mode is lost, %v", err)
 	}
@@ -186,6 +186,17 @@ func (h history) check(t testing.TB, path string) {
 	senders, err := r.Senders(t.Context(), Filter{Sender: "192.0.2.7"})
 	if err != nil || len(senders) != 1 || senders[0].Counts != (Counts{Full: 50, Failed: 1}) {
 		t.Errorf("senders %+v, %v; want all sessions counted", senders, err)
+	}
+}
+
+// However large the file may be, all states that are kept are loaded at the next start. Otherwise
+// newer ones of strangers could displace an honest sender's.
+func TestStatesThatAreKeptCanBeLoaded(t *testing.T) {
+	t.Parallel()
+	for _, k := range kinds {
+		if limit := k.limit(1 << 50); k.table == "states" && limit != 131_072 {
+			t.Errorf("%d states are kept", limit)
+		}
 	}
 }
 

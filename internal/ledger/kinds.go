@@ -10,26 +10,33 @@ type kind struct {
 	at    string // the column with its time
 	size  int64  // about what a row and its index entries take, in bytes
 	part  int64  // of the file
+	most  int64  // rows, however large the file may be
 }
 
+// MaxStates bounds the states that are kept. The fallback has fewer, some 70,000, and the room that
+// the default size gives is enough for those.
+const MaxStates = 1 << 17
+
 // The kinds besides reports (reportshare.go) and handshakes (networks.go), which use what the
-// others leave. The fallback has at most 70,000 states: they fit into the room that the default
-// size gives. Pins are an operator's, and are never deleted.
+// others leave. Pins are an operator's, and are never deleted.
 var kinds = []kind{
-	{table: "refusals", key: "id", at: "seen", size: 1 << 10, part: 8}, // with long texts
-	{table: "states", key: "network, fingerprint", at: "at", size: 900, part: 8},
-	{table: "decisions", key: "id", at: "at", size: 500, part: 16},
+	{table: "refusals", key: "id", at: "seen", size: 1 << 10, part: 8, most: 1 << 20}, // with long texts
+	{table: "states", key: "network, fingerprint", at: "at", size: 900, part: 8, most: MaxStates},
+	{table: "decisions", key: "id", at: "at", size: 500, part: 16, most: 1 << 20},
 }
 
 // byKind keeps each kind within its room.
 func (r *retention) byKind(s *store) error {
 	for _, k := range kinds {
-		if err := k.keep(s, r.maxSize/k.part/k.size); err != nil {
+		if err := k.keep(s, k.limit(r.maxSize)); err != nil {
 			return err
 		}
 	}
 	return r.byReports(s)
 }
+
+// limit returns how many rows may be kept in a file of a size.
+func (k kind) limit(maxSize int64) int64 { return min(maxSize/k.part/k.size, k.most) }
 
 // keep deletes rows if there are more than a limit. Areas take turns, in them networks, and a
 // network keeps its newest rows: whoever has many rows displaces their own.

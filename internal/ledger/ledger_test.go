@@ -300,7 +300,7 @@ func TestDecisionsAndStatesAreReadAsAdded(t *testing.T) {
 	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{moved}) {
 		t.Errorf("decisions on an address: %+v, %v", got, err)
 	}
-	if got, err := r.States(t.Context(), 100); err != nil || !reflect.DeepEqual(got, []fallback.State{changed, all}) {
+	if got, err := r.States(t.Context()); err != nil || !reflect.DeepEqual(got, []fallback.State{changed, all}) {
 		t.Errorf("states %+v, %v", got, err)
 	}
 }

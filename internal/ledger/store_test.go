@@ -201,7 +201,7 @@ func TestOldLedgerKeepsItsRows(t *testing.T) {
 	for i, mode := range []sessionticket.Mode{sessionticket.Stock, sessionticket.FirstWrite, sessionticket.OwnWrite, sessionticket.NoTicket, sessionticket.TLS12} {
 		state.Worked[mode], state.Failed[mode], state.Tried[mode] = i+1, i+6, i == 0 || i == 2
 	}
-	states, err := r.States(ctx, 10)
+	states, err := r.States(ctx)
 	if err == nil || !strings.Contains(err.Error(), "decoding a state") || len(states) != 1 || !reflect.DeepEqual(states[0], state) {
 		t.Errorf("states %+v, %v; want %+v", states, err, state)
 	}

@@ -9,9 +9,6 @@ import (
 	"postern/internal/logkey"
 )
 
-// maxStates is more than the fallback keeps.
-const maxStates = 1 << 17
-
 // loadHistory gives the fallback the states that an earlier process stored.
 func (obs *observer) loadHistory(path string) {
 	reader, err := ledger.OpenReader(path)
@@ -20,7 +17,7 @@ func (obs *observer) loadHistory(path string) {
 		return
 	}
 	defer reader.Close()
-	states, err := reader.States(context.Background(), maxStates)
+	states, err := reader.States(context.Background())
 	if err != nil {
 		obs.log.Warn("cannot load all sender history", logkey.Err, err)
 	}

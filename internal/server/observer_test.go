@@ -270,7 +270,7 @@ func TestSenderHistoryIsSavedWhileTheServerRuns(t *testing.T) {
 		o.SessionEnded(strict(t, "FAILED", sessionticket.Stock))
 		time.Sleep(saveInterval + time.Second)
 		synctest.Wait()
-		states, err := read(t, path).States(context.Background(), maxStates)
+		states, err := read(t, path).States(context.Background())
 		if err != nil || len(states) == 0 {
 			t.Errorf("the ledger has %v, %v", states, err)
 		}
