@@ -24,7 +24,7 @@ func (d *Dashboard) handshakes(r *http.Request) (*view, error) {
 		return nil, err
 	}
 	filter := ledger.Filter{
-		Since: of.From, Sender: r.FormValue("sender"), Case: r.FormValue("case"),
+		Since: of.From, Until: of.To, Sender: r.FormValue("sender"), Case: r.FormValue("case"),
 		Failed: r.FormValue("failed") != "", Limit: rowsOfPage,
 	}
 	found, err := book.Handshakes(r.Context(), filter)

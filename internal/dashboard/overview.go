@@ -16,7 +16,7 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed, err := book.Handshakes(r.Context(), ledger.Filter{Since: of.From, Failed: true, Limit: 10})
+	failed, err := book.Handshakes(r.Context(), ledger.Filter{Since: of.From, Until: of.To, Failed: true, Limit: 10})
 	if err != nil {
 		return nil, err
 	}

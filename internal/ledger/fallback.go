@@ -27,10 +27,11 @@ func (d decision) write(s *store) error {
 }
 
 // Decisions returns the decisions that match f, the newest first: those on the sender's
-// networks, and those on its fingerprints in all networks. It uses Since, Sender and Limit of f.
+// networks, and those on its fingerprints in all networks. It uses Since,
+// Until, Sender and Limit of f.
 func (r *Reader) Decisions(ctx context.Context, f Filter) ([]fallback.Decision, error) {
 	return readAll(ctx, r, "reading decisions", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ?`, unixMilli(f.Since))
+		q.add(`SELECT at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ? AND at < ?`, unixMilli(f.Since), untilMilli(f.Until))
 		f.decided(q)
 		q.add(`ORDER BY at DESC, id DESC LIMIT ?`, f.limit())
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -11,9 +12,10 @@ import (
 
 // A Filter selects what to read. The zero value matches everything.
 type Filter struct {
-	// Since is the earliest time. Counts are per day in UTC, and include the whole day
-	// of Since.
-	Since time.Time
+	// Since is the earliest time, and Until the time before which; zero means no limit.
+	// Counts are per day in UTC, and include the whole days in which the span begins and
+	// ends.
+	Since, Until time.Time
 
 	// Sender is an address, a prefix, or part of an EHLO name in any case.
 	Sender string
@@ -54,6 +56,19 @@ func (f Filter) limit() int {
 		return defaultLimit
 	}
 	return min(f.Limit, maxLimit)
+}
+
+// untilMilli returns a bound as unixMilli does, and a time that never comes for none.
+func untilMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MaxInt64
+	}
+	return unixMilli(t)
+}
+
+// days returns the first day of f and the last one.
+func (f Filter) days() (first, last int64) {
+	return dayOf(f.Since), (untilMilli(f.Until) - 1) / millisOfDay
 }
 
 // network returns the prefix in Sender, if it is one.
@@ -112,18 +127,18 @@ func (f Filter) choose(ctx context.Context, db *sql.DB, q *query) error {
 	if err != nil {
 		return err
 	}
-	switch since := unixMilli(f.Since); {
+	switch since, until := unixMilli(f.Since), untilMilli(f.Until); {
 	case f.After > 0:
-		q.add(`SELECT h.id FROM handshakes AS h NOT INDEXED WHERE h.id > ? AND h.at >= ?`, f.After, since)
+		q.add(`SELECT h.id FROM handshakes AS h NOT INDEXED WHERE h.id > ? AND h.at >= ? AND h.at < ?`, f.After, since, until)
 		f.ofCase(q)
 	case few:
-		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_sender WHERE h.at >= ?`, since)
+		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_sender WHERE h.at >= ? AND h.at < ?`, since, until)
 		f.ofCase(q)
 	case f.Case != "":
 		q.add(`SELECT h.id FROM diagnoses AS d CROSS JOIN handshakes AS h ON h.id = d.handshake
-			WHERE d.case_id = ? AND d.at >= ? `+counts, f.Case, since)
+			WHERE d.case_id = ? AND d.at >= ? AND d.at < ? `+counts, f.Case, since, until)
 	default:
-		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_time WHERE h.at >= ?`, since)
+		q.add(`SELECT h.id FROM handshakes AS h INDEXED BY `+f.index()+`_by_time WHERE h.at >= ? AND h.at < ?`, since, until)
 	}
 	f.conditions(q, senders)
 	switch {

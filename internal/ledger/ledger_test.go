@@ -151,6 +151,11 @@ func TestFilters(t *testing.T) {
 		{"all, the newest first", Filter{}, "D C B A"},
 		{"some", Filter{Limit: 2}, "D C"},
 		{"since", Filter{Since: noon.Add(time.Minute)}, "D C B"},
+		{"until before", Filter{Since: noon.Add(time.Minute), Until: noon.Add(3 * time.Minute)}, "C B"},
+		{"failed until", Filter{Failed: true, Until: noon.Add(time.Minute)}, "A"},
+		{"case until", Filter{Case: Unknown, Until: noon.Add(2 * time.Minute)}, ""},
+		{"of a network until", Filter{Sender: "192.0.2.0/24", Until: noon.Add(time.Minute)}, "A"},
+		{"following until", Filter{After: 1, Until: noon.Add(2 * time.Minute)}, "B"},
 		{"failed", Filter{Failed: true}, "C A"},
 		{"case", Filter{Case: "early-ticket"}, "A"},
 		{"second diagnosis", Filter{Case: "port-scanner"}, "A"},
@@ -296,6 +301,9 @@ func TestDecisionsAndStatesAreReadAsAdded(t *testing.T) {
 	r := reader(t, written(t, decision(moved), decision(forgot), state(old), state(changed), state(all)))
 	if got, err := r.Decisions(t.Context(), Filter{}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{forgot, moved}) {
 		t.Errorf("decisions %+v, %v", got, err)
+	}
+	if got, err := r.Decisions(t.Context(), Filter{Until: noon.Add(time.Hour)}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{moved}) {
+		t.Errorf("decisions in an hour: %+v, %v", got, err)
 	}
 	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{moved}) {
 		t.Errorf("decisions on an address: %+v, %v", got, err)

@@ -74,6 +74,7 @@ func (a Acceptance) write(s *store) error {
 // A RefusalFilter selects refusals. The zero value matches everything.
 type RefusalFilter struct {
 	Since     time.Time // of the last one
+	Until     time.Time // before which the first one was; zero means no limit
 	Sender    string    // as in [Filter], or part of From
 	Recipient string    // part of To, in any case
 	Limit     int       // as in [Filter]
@@ -83,7 +84,7 @@ type RefusalFilter struct {
 func (r *Reader) Refusals(ctx context.Context, f RefusalFilter) ([]Refusal, error) {
 	return readAll(ctx, r, "reading refusals", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT first, seen, network, ehlo, command, "from", "to", reply, remote, count, session, accepted
-			FROM refusals WHERE seen >= ?`, unixMilli(f.Since))
+			FROM refusals WHERE seen >= ? AND first < ?`, unixMilli(f.Since), untilMilli(f.Until))
 		sender := Filter{Sender: f.Sender}
 		if _, named := sender.network(); named || f.Sender == "" {
 			sender.bySender(q)

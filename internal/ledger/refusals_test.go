@@ -55,6 +55,8 @@ func TestEqualRefusalsOfADayAreCountedTogether(t *testing.T) {
 		{RefusalFilter{Sender: "2001:db8::7"}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
 		{RefusalFilter{Sender: "SENDER", Since: noon.Add(day), Limit: 1}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
 		{RefusalFilter{Recipient: "Example.ORG", Since: noon.Add(36 * time.Hour)}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
+		{RefusalFilter{Since: noon, Until: noon.Add(30 * time.Minute)}, "192.0.2.0/24 2× 550 5.1.1 no such user\n192.0.2.0/24 1× 550 5.1.1 no such user\n"},
+		{RefusalFilter{Until: noon}, ""},
 		{RefusalFilter{Recipient: "e_ample"}, ""},
 		{RefusalFilter{Sender: "ann@sender.example", Recipient: "bob@EXAMPLE.org", Since: noon.Add(36 * time.Hour)}, "2001:db8::/48 1× 550 5.1.1 no such user\n"},
 		{RefusalFilter{Sender: "ann@der.example"}, ""},

@@ -99,9 +99,10 @@ func (r *Report) pack() ([]byte, error) {
 
 // A ReportFilter selects reports. The zero value matches all.
 type ReportFilter struct {
-	// Since is the earliest end of the reported time. If a report does not have one, or
-	// it is in the future, the time of receipt counts.
-	Since time.Time
+	// Since is the earliest end of the reported time, and Until the time before which it
+	// is; zero means no limit. If a report does not have one, or it is in the future, the
+	// time of receipt counts.
+	Since, Until time.Time
 
 	// Domain is a policy domain.
 	Domain string
@@ -124,7 +125,7 @@ type ReportFilter struct {
 // time, the newest first.
 func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) {
 	return readAll(ctx, r, "reading reports", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ?`, unixMilli(f.Since))
+		q.add(`SELECT`+reportColumns+`WHERE `+about+` >= ? AND `+about+` < ?`, unixMilli(f.Since), untilMilli(f.Until))
 		if f.Domain != "" {
 			q.add(`AND EXISTS (SELECT 1 FROM json_each(domains) WHERE value = ?)`, strings.ToLower(f.Domain))
 		}

@@ -213,6 +213,8 @@ func TestReportFilter(t *testing.T) {
 	}{
 		{"the newest first", ReportFilter{}, "undated other a1 old future nameless"},
 		{"Since is the reported time", ReportFilter{Since: noon.Add(-2 * day)}, "undated other a1"},
+		{"Until is before the end", ReportFilter{Since: noon.Add(-2 * day), Until: noon.Add(-12 * time.Hour)}, ""},
+		{"Until is after the end", ReportFilter{Since: noon.Add(-2 * day), Until: noon.Add(-12*time.Hour + time.Second)}, "other a1"},
 		{"Since is before the end", ReportFilter{Since: noon.Add(-20 * time.Hour)}, "undated other a1"},
 		{"Since ignores dates in the future", ReportFilter{Since: noon.Add(day)}, ""},
 		{"Domain", ReportFilter{Domain: "Theirs.example"}, "other"},

@@ -75,29 +75,31 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 // counted appends a query for f's senders and their counts c, without the order.
 func (f Filter) counted(q *query) {
 	const columns = `SELECT network, ehlo, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
-	if f.Since.IsZero() {
+	if f.Since.IsZero() && f.Until.IsZero() {
 		q.add(columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	} else {
-		f.sinceDay(q)
+		f.inDays(q)
 		q.add(columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
 	}
 	f.bySender(q)
 }
 
-// sinceDay appends a table with the counts of each sender: by days to the end of the week of
-// Since, and from then on by weeks, of which there are fewer.
-func (f Filter) sinceDay(q *query) {
+// inDays appends a table with the counts of each sender: by weeks, of which there are fewer than
+// days, and by days before the first whole week and after the last one.
+func (f Filter) inDays(q *query) {
 	const counts = `full, resumed, failed, plaintext, returned`
-	since := dayOf(f.Since)
-	week := (since + 6) / 7 // the first whole one
+	first, last := f.days()
+	end := (last + 1) / 7 // of the whole weeks
+	begin := min((first+6)/7, end)
 	q.add(`WITH counted AS (SELECT sender AS id,`+sums+` FROM (
 			SELECT sender, `+counts+` FROM days WHERE day >= ? AND day < ? AND sender <> 0
-			UNION ALL SELECT sender, `+counts+` FROM weeks WHERE week >= ?)
-		GROUP BY sender)`, since, week*7, week)
+			UNION ALL SELECT sender, `+counts+` FROM weeks WHERE week >= ? AND week < ?
+			UNION ALL SELECT sender, `+counts+` FROM days WHERE day >= ? AND day <= ? AND sender <> 0)
+		GROUP BY sender)`, first, begin*7, begin, end, max(first, end*7), last)
 }
 
 // Days returns the counts of all senders that match f together, the newest day first. It uses
-// Since, Sender and Limit.
+// Since, Until, Sender and Limit.
 func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	return readAll(ctx, r, "reading days", func(ctx context.Context, db *sql.DB, q *query) error {
 		q.add(`SELECT day, version, suite, "group", ` + sums)
@@ -121,13 +123,13 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 
 // ofDays appends the rows of days for the senders.
 func (f Filter) ofDays(q *query, senders []byte, few bool) {
-	since := dayOf(f.Since)
+	first, last := f.days()
 	if few { // look up each of them for each day
 		q.add(`FROM (WITH RECURSIVE span (day) AS (SELECT min(day) FROM days WHERE day >= ?
-				UNION ALL SELECT (SELECT min(day) FROM days WHERE day > span.day) FROM span WHERE span.day IS NOT NULL)
-			SELECT day FROM span) CROSS JOIN days USING (day) WHERE TRUE`, since)
+				UNION ALL SELECT (SELECT min(day) FROM days WHERE day > span.day) FROM span WHERE span.day < ?)
+			SELECT day FROM span) CROSS JOIN days USING (day) WHERE day <= ?`, first, last, last)
 	} else {
-		q.add(`FROM days WHERE day >= ?`, since)
+		q.add(`FROM days WHERE day BETWEEN ? AND ?`, first, last)
 	}
 	q.add(`AND sender IN (SELECT value FROM json_each(?))`, senders)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -139,16 +140,19 @@ func (d *drawn) forgetBefore(horizon time.Time, last int64) {
 
 const (
 	rowsOfHandshakes = `SELECT ehlo, sum(outcome = 1), sum(outcome = 2), sum(outcome = 3), sum(outcome = 4), count(after)
-		FROM handshakes AS h JOIN senders AS s ON s.id = h.sender WHERE at / 86400000 >= ? GROUP BY s.id`
+		FROM handshakes AS h JOIN senders AS s ON s.id = h.sender WHERE at / 86400000 BETWEEN ? AND ? GROUP BY s.id`
 	rowsOfDays = `SELECT ehlo, sum(d.full), sum(d.resumed), sum(d.failed), sum(d.plaintext), sum(d.returned)
-		FROM days AS d JOIN senders AS s ON s.id = d.sender WHERE day >= ? GROUP BY s.id`
+		FROM days AS d JOIN senders AS s ON s.id = d.sender WHERE day BETWEEN ? AND ? GROUP BY s.id`
 )
 
-// expectCounts compares the counts of senders since a day, no earlier than from, with those of
+// expectCounts compares the counts of senders in some days, no earlier than from, with those of
 // a query over the rows.
 func (d *drawn) expectCounts(text string, from int64) {
-	since := from + rapid.Int64Range(0, span+1).Draw(d.t, "since")
-	d.expect(Filter{Since: time.UnixMilli(since * millisOfDay)}, d.counts(text, since))
+	first := from + rapid.Int64Range(0, span+1).Draw(d.t, "first")
+	d.expect(Filter{Since: time.UnixMilli(first * millisOfDay)}, d.counts(text, first, math.MaxInt64))
+	last := first + rapid.Int64Range(0, span+1).Draw(d.t, "days")
+	until := time.UnixMilli((last + 1) * millisOfDay)
+	d.expect(Filter{Since: time.UnixMilli(first * millisOfDay), Until: until}, d.counts(text, first, last))
 }
 
 func (d *drawn) expect(f Filter, want map[string]Counts) {
@@ -163,13 +167,13 @@ func (d *drawn) expect(f Filter, want map[string]Counts) {
 		}
 	}
 	if !maps.Equal(got, want) {
-		d.t.Fatalf("since %v: %v, want %v", f.Since, got, want)
+		d.t.Fatalf("since %v until %v: %v, want %v", f.Since, f.Until, got, want)
 	}
 }
 
-func (d *drawn) counts(text string, since int64) map[string]Counts {
+func (d *drawn) counts(text string, first, last int64) map[string]Counts {
 	q := &query{}
-	q.add(text, since)
+	q.add(text, first, last)
 	counts := make(map[string]Counts)
 	_, err := rows(context.Background(), d.conn, q, func(scan scanner) (ehlo string, err error) {
 		var c Counts
@@ -222,14 +226,14 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 
 		d.forgetBefore(time.Time{}, rapid.Int64Range(1, d.last).Draw(t, "last"))
 		d.expectCounts(rowsOfDays, dayOf(noon))
-		d.expect(Filter{}, d.counts(rowsOfDays, 0))
+		d.expect(Filter{}, d.counts(rowsOfDays, 0, math.MaxInt64))
 
 		_, err = d.cutNetworks(rapid.Int64Range(1, 20_000).Draw(t, "cut"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.expectHoldings()
-		d.expect(Filter{}, d.counts(rowsOfDays, 0))
+		d.expect(Filter{}, d.counts(rowsOfDays, 0, math.MaxInt64))
 	})
 }
 
