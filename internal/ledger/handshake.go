@@ -218,11 +218,16 @@ func writeDiagnoses(s *store, handshake, at int64, diagnoses []Diagnosis) error 
 	return nil
 }
 
-// count adds the handshake to the counts of its sender and of the day, unless it is a probe's.
-// It returns the id of the sender.
+// count adds the handshake to the counts of its sender, of the day and of the period, unless it is
+// a probe's. It returns the id of the sender.
 func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	if sender, err = s.senders.add(s, h, returned); err == nil && !h.Probe {
 		s.days.add(h, sender, returned)
+		found := ""
+		if h.Outcome == Failed {
+			found = safetext.Truncate(leading(h.Diagnoses), maxName)
+		}
+		s.periods.add(unixMilli(h.At), h.Outcome, found, 1, h.ID)
 	}
 	return sender, err
 }

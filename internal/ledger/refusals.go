@@ -40,6 +40,11 @@ func (r Refusal) size() int {
 }
 
 func (r Refusal) write(s *store) error {
+	kind := refused
+	if strings.HasPrefix(r.Reply, "4") {
+		kind = deferred
+	}
+	s.periods.add(unixMilli(r.Last), kind, "", r.Count, s.last)
 	return s.exec(`INSERT INTO refusals
 		(day, network, ehlo, command, "from", "to", reply, remote, first, seen, count, session, last)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?9, ?9, ?10, ?11, ?12)

@@ -77,7 +77,7 @@ func (k *kept) expect(what string, want int64) {
 func (k *kept) expectNothing(what string) {
 	k.t.Helper()
 	k.expect(what, 0)
-	for _, table := range []string{"diagnoses", "senders", "days", "weeks", "networks", "states"} {
+	for _, table := range []string{"diagnoses", "senders", "days", "weeks", "periods", "networks", "states"} {
 		if got, err := k.number("SELECT count(*) FROM " + table); err != nil || got != 0 {
 			k.t.Errorf("%s: %d %s, %v; want none", what, got, table, err)
 		}

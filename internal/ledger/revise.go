@@ -24,6 +24,9 @@ func (r Revision) write(s *store) error {
 	}
 	at, err := s.number(`SELECT at FROM handshakes WHERE id = ?`, id)
 	if err == nil {
+		err = r.recount(s, id, at)
+	}
+	if err == nil {
 		err = s.exec(`UPDATE failures SET revised = ? WHERE handshake = ?`, safetext.Truncate(r.Why, maxText), id)
 	}
 	if err == nil {
@@ -33,4 +36,21 @@ func (r Revision) write(s *store) error {
 		err = writeDiagnoses(s, id, at, r.Diagnoses)
 	}
 	return err
+}
+
+// recount counts the handshake under the case that is the most certain now, unless it is a probe's.
+func (r Revision) recount(s *store, id, at int64) error {
+	stmt, err := s.prepare(`SELECT probe, coalesce((SELECT case_id FROM diagnoses WHERE handshake = h.id
+		ORDER BY confidence DESC, case_id LIMIT 1), 'unknown') FROM handshakes AS h WHERE id = ?`)
+	if err != nil {
+		return err
+	}
+	var probe bool
+	var was string
+	if err := stmt.QueryRow(id).Scan(&probe, &was); err != nil || probe {
+		return err
+	}
+	s.periods.add(at, Failed, was, -1, s.last)
+	s.periods.add(at, Failed, safetext.Truncate(leading(r.Diagnoses), maxName), 1, s.last)
+	return nil
 }

@@ -31,6 +31,9 @@ func anyHandshake(t *rapid.T) event {
 	h := success("")
 	h.Outcome = Outcome(rapid.IntRange(int(Full), int(Plaintext)).Draw(t, "outcome"))
 	h.At = someHour(t, "at")
+	if rapid.Bool().Draw(t, "diagnosed") {
+		h.Diagnoses = []Diagnosis{{"scanner", 0.2, nil}, {"early-ticket", rapid.SampledFrom([]float64{0.1, 0.9}).Draw(t, "confidence"), nil}}
+	}
 	h.EHLO = fmt.Sprint("mail", rapid.IntRange(0, 4).Draw(t, "sender"))
 	if h.EHLO == "mail4" {
 		h.Network = netip.MustParsePrefix("2001:db8::/48")
@@ -82,6 +85,10 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `ALTER TABLE diagnoses ADD COLUMN evidence TEXT NOT NULL DEFAULT '[]'`)
 		after = append(after, `ALTER TABLE diagnoses DROP COLUMN evidence`)
 	}
+	if known < periodsIn {
+		before = append(before, `CREATE TABLE periods (minutes, number, kind, case_id, count, last, PRIMARY KEY (minutes, number, kind, case_id))`)
+		after = append(after, `DROP TABLE periods`)
+	}
 	if known < networksIn {
 		before = append(before, `CREATE TABLE networks (network, sessions, failed, transcripts, senders)`)
 		after = append(after, `DROP TABLE networks`)
@@ -95,14 +102,15 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the columns unused, probe and evidence and the table networks, and
-// rename mode.
+// The migrations that add the columns unused, probe and evidence and the tables networks and
+// periods, and rename mode.
 const (
 	unusedIn   = 4
 	modeIn     = 6
 	probeIn    = 8
 	evidenceIn = 10
 	networksIn = 12
+	periodsIn  = 14
 )
 
 // each runs the statements in order.
@@ -144,6 +152,48 @@ const (
 	rowsOfDays = `SELECT ehlo, sum(d.full), sum(d.resumed), sum(d.failed), sum(d.plaintext), sum(d.returned)
 		FROM days AS d JOIN senders AS s ON s.id = d.sender WHERE day BETWEEN ? AND ? GROUP BY s.id`
 )
+
+// expectPeriods compares what happened in periods from a day on with the rows.
+func (d *drawn) expectPeriods(from int64) {
+	length := rapid.SampledFrom([]time.Duration{ShortPeriod, 3 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}).Draw(d.t, "length")
+	begin := time.UnixMilli(from * millisOfDay).UTC().Truncate(24 * time.Hour)
+	if length > 24*time.Hour { // such a period may have begun earlier
+		from = (from*millisOfDay/length.Milliseconds() + 1) * length.Milliseconds() / millisOfDay
+		begin = time.UnixMilli(from * millisOfDay).UTC()
+	}
+	found, err := d.reader.Periods(context.Background(), Span{From: begin}, length)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	got := make(map[string]int64)
+	note := func(p Period, what string, n int64) {
+		if n != 0 {
+			got[fmt.Sprint(p.Start.UnixMilli(), " ", what)] += n
+		}
+	}
+	for _, p := range found {
+		note(p, "full", p.Full)
+		note(p, "resumed", p.Resumed)
+		note(p, "plaintext", p.Plaintext)
+		for id, n := range p.Failed {
+			note(p, id, n)
+		}
+	}
+	q := &query{}
+	q.add(`SELECT (at / ?1 * ?1) || ' ' || CASE outcome WHEN 1 THEN 'full' WHEN 2 THEN 'resumed' WHEN 4 THEN 'plaintext'
+			ELSE (SELECT case_id FROM diagnoses WHERE handshake = h.id ORDER BY confidence DESC LIMIT 1) END, count(*)
+		FROM handshakes AS h WHERE at >= ?2 GROUP BY 1`, length.Milliseconds(), begin.UnixMilli())
+	want := make(map[string]int64)
+	_, err = rows(context.Background(), d.conn, q, func(scan scanner) (key string, err error) {
+		var n int64
+		err = scan(&key, &n)
+		want[key] = n
+		return key, err
+	})
+	if err != nil || !maps.Equal(got, want) {
+		d.t.Fatalf("by %v from day %d: %v, want %v; %v", length, from, got, want, err)
+	}
+}
 
 // expectCounts compares the counts of senders in some days, no earlier than from, with those of
 // a query over the rows.
@@ -223,6 +273,7 @@ func TestSendersAreCountedExactlySinceAnyDay(t *testing.T) {
 		d.expectCounts(rowsOfHandshakes, dayOf(horizon)+1) // its own day is counted as a whole
 
 		d.expectHoldings()
+		d.expectPeriods(dayOf(horizon) + 1)
 
 		d.forgetBefore(time.Time{}, rapid.Int64Range(1, d.last).Draw(t, "last"))
 		d.expectCounts(rowsOfDays, dayOf(noon))

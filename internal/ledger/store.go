@@ -20,8 +20,9 @@ type store struct {
 	conn     *sql.Conn
 	files    files
 	last     int64       // id of the newest handshake
-	senders  senderTally // of the current batch, as days and networks
+	senders  senderTally // of the current batch, as days, periods and networks
 	days     tally
+	periods  periodTally
 	networks holdings
 
 	prepared map[string]*sql.Stmt
@@ -93,7 +94,7 @@ func (s *store) close() {
 // write stores events in one transaction.
 func (s *store) write(events []event) error {
 	before := s.last
-	s.senders, s.days, s.networks = make(senderTally), make(tally), make(holdings)
+	s.senders, s.days, s.periods, s.networks = make(senderTally), make(tally), make(periodTally), make(holdings)
 	err := s.transact(func() error {
 		for _, e := range events {
 			if err := e.write(s); err != nil {
@@ -104,6 +105,9 @@ func (s *store) write(events []event) error {
 			return err
 		}
 		if err := s.days.write(s); err != nil {
+			return err
+		}
+		if err := s.periods.write(s); err != nil {
 			return err
 		}
 		return s.networks.write(s)
@@ -166,7 +170,7 @@ var schema embed.FS
 
 // oldestReadable is the oldest schema that this version's queries can read. A migration that
 // adds what a query needs raises it.
-const oldestReadable = 11 // report_share
+const oldestReadable = 14 // periods
 
 // ErrOlder means that the server of this version has not migrated the ledger yet.
 var ErrOlder = errors.New("written by an older postern")
