@@ -5,15 +5,12 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
-	"time"
 
 	"postern/internal/config"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/probe"
-	"postern/internal/smtp"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
 	"postern/tlsrpt"
@@ -51,7 +48,7 @@ func (r reportExplainCmd) Run(ui terminal.UI) error {
 			return err
 		} // else only the server can read its keys, and the report has names too
 	}
-	var network tlsrptexplain.Explainer
+	network := tlsrptexplain.Explainer{Offline: "--offline is set"}
 	if !r.Offline {
 		roots, err := authorities(r.CA)
 		if err != nil {
@@ -90,13 +87,12 @@ func (r reportExplainCmd) explain(ctx context.Context, ui terminal.UI, x tlsrpte
 	if r.Trust {
 		k.trust()
 	}
-	if book != nil {
-		if q.History, err = tlsrptexplain.History(ctx, book, found, cmp.Or(k.Submitter, k.contactDomain())); err != nil {
-			return err
-		}
+	asked, err := tlsrptexplain.Ask(ctx, book, found, k.report)
+	if err != nil {
+		return err
 	}
-	q.Report, q.Submitter, q.Verified, q.Now = k.report, cmp.Or(k.Submitter, k.contactDomain()), k.Verified, time.Now()
-	explanation, err := x.Explain(ctx, q)
+	asked.Hostname, asked.Domains, asked.Verified = q.Hostname, q.Domains, k.Verified
+	explanation, err := x.Explain(ctx, asked)
 	if err != nil {
 		return err
 	}
@@ -129,11 +125,5 @@ func (k *parsedReport) trust() {
 		return
 	}
 	k.Verified, k.Verdict = true, "by --trust"
-	k.Submitter = cmp.Or(k.Submitter, k.contactDomain())
-}
-
-// contactDomain returns the domain of the report's contact. It is a guess at the submitter if
-// nothing names one.
-func (k *parsedReport) contactDomain() string {
-	return smtp.FoldDomain(k.report.Contact[strings.LastIndex(k.report.Contact, "@")+1:])
+	k.Submitter = cmp.Or(k.Submitter, tlsrptexplain.ContactDomain(k.report))
 }

@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"strings"
 	"time"
 
 	"postern/internal/safetext"
 	"postern/internal/terminal"
 	"postern/internal/tlsrptexplain"
-	"postern/tlsrpt"
 )
 
 // printReportExplanation prints what a report means. Any text may come from strangers.
@@ -19,11 +17,15 @@ func printReportExplanation(ui terminal.UI, k parsedReport, e *tlsrptexplain.Exp
 	show("verdict", verdict(k.Report))
 	for _, r := range e.Results {
 		fmt.Fprintln(ui.Out)
-		show("policy", fmt.Sprintf("%s of %s: %s succeeded, %s", policyName(r.Policy.Type),
+		show("policy", fmt.Sprintf("%s of %s: %s succeeded, %s", tlsrptexplain.PolicyName(r.Policy.Type),
 			cmp.Or(r.Policy.Domain, "an unnamed domain"), plural(r.Successful, "session", "sessions"), r.FailedText()))
 		show("changed", r.Change.Text())
 		for _, c := range r.Counts {
-			show("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, reasonText(c)))
+			words := c.ReasonsText()
+			if words != "" {
+				words = ", in the sender's words " + words
+			}
+			show("result", fmt.Sprintf("%d× %s%s", c.Sessions, c.Result, words))
 			show("means", c.Text())
 		}
 		if r.MoreCounts > 0 {
@@ -65,36 +67,4 @@ func explainedReport(k parsedReport) string {
 		line += ", ID " + k.report.ID
 	}
 	return line
-}
-
-// policyName is what operators call a type of policy.
-func policyName(t tlsrpt.PolicyType) string {
-	switch t {
-	case tlsrpt.PolicySTS:
-		return "MTA-STS"
-	case tlsrpt.PolicyTLSA:
-		return "DANE"
-	case tlsrpt.NoPolicy, "":
-		return "no policy"
-	}
-	return "unknown policy " + safetext.Quote(string(t), 40)
-}
-
-// maxReason bounds a reason in the sender's words, in characters. Some senders write the
-// error of their HTTP client, with a URL in it.
-const maxReason = 400
-
-func reasonText(c tlsrptexplain.ResultCount) string {
-	if len(c.Reasons) == 0 {
-		return ""
-	}
-	var quoted []string
-	for _, reason := range c.Reasons {
-		quoted = append(quoted, safetext.Quote(reason, maxReason))
-	}
-	text := ", in the sender's words " + strings.Join(quoted, ", ")
-	if c.MoreReasons {
-		text += " and others"
-	}
-	return text
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,34 +58,11 @@ func (f reportFlags) read(ui terminal.UI, limit int) ([]tlsrptexplain.CountedRep
 	}
 	all := make([]tlsrptexplain.CountedReport, len(found))
 	for i, r := range found {
-		if all[i], err = f.count(ctx, book, r); err != nil {
+		if all[i], err = tlsrptexplain.Count(ctx, book, r, f.Domain); err != nil {
 			return nil, f.hinted(err)
 		}
 	}
 	return all, nil
-}
-
-// count returns a report with its sessions, with --domain those of that domain. The ledger
-// knows only the totals, and whether there were warnings: without any, the failure details add
-// up to them.
-func (f reportFlags) count(ctx context.Context, book *ledger.Reader, r ledger.Report) (tlsrptexplain.CountedReport, error) {
-	counted := tlsrptexplain.CountedReport{Report: r, Totals: tlsrptexplain.Totals{Successful: r.Successful, Failed: r.Failed, Detailed: r.Failed}}
-	if len(r.Warnings) == 0 && (f.Domain == "" || len(r.Domains) < 2) {
-		return counted, nil
-	}
-	whole, err := book.Report(ctx, r.ID)
-	if err != nil {
-		return counted, err
-	}
-	content, err := whole.Parse()
-	if err != nil {
-		return counted, err
-	}
-	counted.Totals = tlsrptexplain.TotalsOf(content, f.Domain)
-	if i := slices.Index(r.Domains, smtp.FoldDomain(f.Domain)); i > 0 {
-		counted.Domains = slices.Concat(r.Domains[i:], r.Domains[:i]) // the first one is shown
-	}
-	return counted, nil
 }
 
 // leftOut says which reports an empty list would have without one of the flags.

@@ -38,6 +38,9 @@ type Settings struct {
 	Ledger   string // path of its file
 	Key      Key    // of login links
 	Log      *slog.Logger
+
+	// Domains returns those that mail is accepted for. Nil: they are not known.
+	Domains func() []string
 }
 
 // A Dashboard answers the requests for its pages.
@@ -64,6 +67,8 @@ func New(s Settings) *Dashboard {
 		"/{$}":                  d.overview,
 		"/handshakes":           d.handshakes,
 		"/handshakes/{session}": d.handshake,
+		"/reports":              d.reports,
+		"/reports/{report}":     d.report,
 	} {
 		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
 	}
@@ -97,6 +102,13 @@ func (d *Dashboard) reader() (*ledger.Reader, error) {
 		d.book = book
 	}
 	return book, err
+}
+
+func (d *Dashboard) domains() []string {
+	if d.Domains == nil {
+		return nil
+	}
+	return d.Domains()
 }
 
 // harden sets the headers that keep a page to itself: nothing from elsewhere in it, it in

@@ -13,15 +13,19 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"postern/internal/safetext"
+	"postern/internal/tlsrptexplain"
 )
 
 // A view is a page before it is written.
 type view struct {
 	Template string // name of its file, without .html
 	Title    string
-	Data     any  // of the template
-	JSON     any  // its JSON twin
-	Live     bool // its content changes with the ledger
+	Data     any   // of the template
+	JSON     any   // its JSON twin
+	Live     bool  // its content changes with the ledger
+	Span     *span // the time that it is about, if not that of spanOf
 }
 
 // A loader makes the view that a request asks for.
@@ -45,6 +49,7 @@ type section struct{ Path, Name string }
 var sections = []section{
 	{"/", "Overview"},
 	{"/handshakes", "Handshakes"},
+	{"/reports", "Reports"},
 }
 
 // Current reports whether the section has the page.
@@ -64,7 +69,7 @@ func (d *Dashboard) page(load loader) http.Handler {
 			}
 			v = &view{Template: "error", Title: http.StatusText(status), Data: text, JSON: map[string]string{"error": text}}
 		}
-		if r.FormValue("format") == "json" {
+		if asksJSON(r) {
 			if status != http.StatusOK {
 				w.WriteHeader(status)
 			}
@@ -75,10 +80,16 @@ func (d *Dashboard) page(load loader) http.Handler {
 	})
 }
 
+// asksJSON reports whether a request is for the JSON twin of a page.
+func asksJSON(r *http.Request) bool { return r.FormValue("format") == "json" }
+
 // render writes a view in the layout of all pages.
 func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v *view) {
 	now := d.now()
 	of, _ := spanOf(r, now)
+	if v.Span != nil {
+		of = *v.Span
+	}
 	page := layout{
 		view: v, Hostname: d.Hostname, Path: r.URL.Path, Span: of, Session: sessionOf(r), Sections: sections,
 		JSONLink: withQuery(r, "format", "json"), Now: now,
@@ -147,6 +158,14 @@ func spanOf(r *http.Request, now time.Time) (span, error) {
 	return s, nil
 }
 
+// spanOr is spanOf for a page that is about another time if the request does not say.
+func spanOr(r *http.Request, now time.Time, last string) (span, error) {
+	if r.FormValue("last") == "" && r.FormValue("from") == "" {
+		r.Form.Set("last", last)
+	}
+	return spanOf(r, now)
+}
+
 // Query is the span as parameters of a link. It stays the same tomorrow.
 func (s span) Query() template.URL {
 	return template.URL(url.Values{"from": {s.From.UTC().Format(time.RFC3339)}, "to": {s.To.UTC().Format(time.RFC3339)}}.Encode())
@@ -174,6 +193,12 @@ var functions = template.FuncMap{
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"lasts": func() any { return lasts },
 	"add":   func(a, b int) int { return a + b },
+
+	// Of strangers' text, without what a person cannot see. The template escapes it.
+	"printable": safetext.Printable,
+	"short":     func(text string) string { return safetext.Shorten(text, 80) },
+
+	"policy": tlsrptexplain.PolicyName,
 }
 
 // pages has the templates by name, each with the layout.

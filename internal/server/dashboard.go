@@ -50,6 +50,7 @@ func openDashboard(c *config.Config, log *slog.Logger) *dashboardServer {
 	}
 	pages := dashboard.New(dashboard.Settings{
 		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: login.Key, Log: log,
+		Domains: func() []string { return c.Domains },
 	})
 	return &dashboardServer{ln, pages, config.LoginFile(c.Data), &http.Server{
 		Handler: pages, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,

@@ -1,10 +1,14 @@
 package tlsrptexplain
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 	"postern/tlsrpt"
 )
 
@@ -13,6 +17,21 @@ const (
 	maxHistory      = 200      // reports are daily, and kept for 90 days
 	maxHistoryBytes = 32 << 20 // a typical report has a few KiB
 )
+
+// Ask returns the question that a stored report is, with its history. Where the report names no
+// submitter, the domain of its contact is a guess at it. A nil book has no history.
+func Ask(ctx context.Context, book *ledger.Reader, r ledger.Report, content *tlsrpt.Report) (q Question, err error) {
+	q = Question{Report: content, Submitter: cmp.Or(r.Submitter, ContactDomain(content)), Verified: r.Verified, Now: time.Now()}
+	if book != nil {
+		q.History, err = History(ctx, book, r, q.Submitter)
+	}
+	return q, err
+}
+
+// ContactDomain returns the domain of a report's contact.
+func ContactDomain(r *tlsrpt.Report) string {
+	return smtp.FoldDomain(r.Contact[strings.LastIndex(r.Contact, "@")+1:])
+}
 
 // A PastReport is a stored report of a submitter.
 type PastReport struct {

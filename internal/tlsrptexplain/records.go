@@ -1,6 +1,7 @@
 package tlsrptexplain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -73,7 +74,7 @@ func (x Explainer) whyNotProbed(q Question, d policyDomain) string {
 	case d.why != "" && d.owner != ours:
 		return d.why + ", so " + named(d.mailOf) + " may be one of them or somebody else's"
 	case x.Prober == nil:
-		return "--offline is set"
+		return cmp.Or(x.Offline, "there is no network")
 	case q.Domains == nil && !q.Verified:
 		return "the report is not verified, and your domains are not known (--config)"
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
+	"postern/internal/safetext"
 	"postern/tlsrpt"
 )
 
@@ -102,6 +104,36 @@ func (c ResultCount) Text() string {
 		return quoted(string(c.Result)) + " is not a result type of RFC 8460; only the sender knows what it means."
 	}
 	return fmt.Sprintf("%s Possible causes: %s %s", c.Says, c.Causes, c.Not)
+}
+
+// maxReason bounds a reason in the sender's words, in characters. Some senders write the
+// error of their HTTP client, with a URL in it.
+const maxReason = 400
+
+// ReasonsText returns the reasons in the sender's words, quoted. It is empty if there are none.
+func (c ResultCount) ReasonsText() string {
+	var quoted []string
+	for _, reason := range c.Reasons {
+		quoted = append(quoted, safetext.Quote(reason, maxReason))
+	}
+	text := strings.Join(quoted, ", ")
+	if c.MoreReasons {
+		text += " and others"
+	}
+	return text
+}
+
+// PolicyName is what operators call a type of policy.
+func PolicyName(t tlsrpt.PolicyType) string {
+	switch t {
+	case tlsrpt.PolicySTS:
+		return "MTA-STS"
+	case tlsrpt.PolicyTLSA:
+		return "DANE"
+	case tlsrpt.NoPolicy, "":
+		return "no policy"
+	}
+	return "unknown policy " + safetext.Quote(string(t), 40)
 }
 
 // A Meaning explains a result type. It is empty for an unknown type.

@@ -2,11 +2,13 @@ package tlsrptexplain
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"postern/internal/ledger"
+	"postern/internal/smtp"
 )
 
 // A DaySummary counts the sessions that a submitter reports for a day.
@@ -28,6 +30,29 @@ type DaySummary struct {
 type CountedReport struct {
 	ledger.Report
 	Totals Totals
+}
+
+// Count returns a stored report with its sessions, or those of one policy domain if that is not
+// empty. The ledger knows only the totals, and whether there were warnings: without any, the
+// failure details add up to them.
+func Count(ctx context.Context, book *ledger.Reader, r ledger.Report, domain string) (CountedReport, error) {
+	counted := CountedReport{Report: r, Totals: Totals{Successful: r.Successful, Failed: r.Failed, Detailed: r.Failed}}
+	if len(r.Warnings) == 0 && (domain == "" || len(r.Domains) < 2) {
+		return counted, nil
+	}
+	whole, err := book.Report(ctx, r.ID)
+	if err != nil {
+		return counted, err
+	}
+	content, err := whole.Parse()
+	if err != nil {
+		return counted, err
+	}
+	counted.Totals = TotalsOf(content, domain)
+	if i := slices.Index(r.Domains, smtp.FoldDomain(domain)); i > 0 {
+		counted.Domains = slices.Concat(r.Domains[i:], r.Domains[:i]) // the first one is shown
+	}
+	return counted, nil
 }
 
 // SameSubmitter reports whether both are for the same submitter and are both verified or

@@ -59,6 +59,9 @@ type Explainer struct {
 	Ledger   Ledger
 	Resolver Resolver
 	Prober   Prober
+
+	// Offline says why there is no Prober.
+	Offline string
 }
 
 // A Question is a report to explain, and what is known about it and this server.
