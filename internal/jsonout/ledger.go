@@ -18,6 +18,7 @@ type Handshake struct {
 	Address netip.Addr   `json:"address"`
 	Network netip.Prefix `json:"network"`
 	EHLO    string       `json:"ehlo,omitempty"`
+	Name    string       `json:"name,omitempty"`
 	JA4     string       `json:"ja4,omitempty"`
 	Probe   bool         `json:"probe,omitempty"`
 	Outcome string       `json:"outcome"`
@@ -52,7 +53,7 @@ func negotiated(version handshake.Version, suite handshake.Suite, group handshak
 func NewHandshake(h ledger.Handshake) Handshake {
 	out := Handshake{
 		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
-		EHLO: h.EHLO, JA4: h.Fingerprint, Probe: h.Probe, Outcome: h.Outcome.String(),
+		EHLO: h.EHLO, Name: h.Name, JA4: h.Fingerprint, Probe: h.Probe, Outcome: h.Outcome.String(),
 		Negotiated: negotiated(h.Version, h.Suite, h.Group),
 		After:      h.After, Stopped: h.Stopped, Cases: h.Diagnoses, Revised: h.Revised, Next: h.Next, Handshake: h.Transcript,
 	}

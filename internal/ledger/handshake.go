@@ -55,6 +55,7 @@ type Handshake struct {
 	Address     netip.Addr
 	Network     netip.Prefix // see admission.Network
 	EHLO        string       // empty if there was none
+	Name        string       // of Address by forward-confirmed reverse DNS; empty if it has none, or is not known yet
 	Fingerprint string       // JA4 of the ClientHello; empty if there was none
 	Probe       bool         // of the operator's own probe: no sender's, and not counted
 	Outcome     Outcome
@@ -69,6 +70,9 @@ type Handshake struct {
 	// a command, as monitors do, and senders that check the certificate after the
 	// handshake. It is not set when reading: see [Activity].
 	Unused bool
+
+	// Delivered says that a message was accepted. It is not set when reading.
+	Delivered bool
 
 	// After is set when reading a session in plaintext: the session of the sender's failed
 	// handshake in the week before. It is empty if there was none.
@@ -107,7 +111,7 @@ const (
 const eventSize = 256
 
 func (h Handshake) size() int {
-	size := eventSize + len(h.Session) + len(h.EHLO) + len(h.Fingerprint) + len(h.Stopped) + len(h.Next) + len(h.Transcript)
+	size := eventSize + len(h.Session) + len(h.EHLO) + len(h.Name) + len(h.Fingerprint) + len(h.Stopped) + len(h.Next) + len(h.Transcript)
 	for _, d := range h.Diagnoses {
 		size += len(d.Case)
 		for _, text := range d.Evidence {
@@ -124,7 +128,7 @@ const returnTime = 7 * 24 * time.Hour
 func (h Handshake) write(s *store) error {
 	s.last++
 	h.ID = s.last
-	h.EHLO, h.Fingerprint = safetext.Truncate(h.EHLO, maxName), safetext.Truncate(h.Fingerprint, maxName)
+	h.EHLO, h.Fingerprint, h.Name = safetext.Truncate(h.EHLO, maxName), safetext.Truncate(h.Fingerprint, maxName), safetext.Truncate(h.Name, maxName)
 	after, err := h.after(s)
 	if err != nil {
 		return err
@@ -259,7 +263,7 @@ func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) 
 }
 
 // selectHandshakes reads the handshakes with the ids in the table chosen.
-const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.fingerprint,
+const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.name, s.fingerprint,
 		h.probe, h.outcome, h.mode, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''), coalesce(f.revised, ''),
 		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('case', case_id, 'confidence', confidence, 'evidence', json(evidence)))
@@ -271,7 +275,7 @@ const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.
 
 func scanHandshake(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
-	err = scan(&h.ID, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Fingerprint,
+	err = scan(&h.ID, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Name, &h.Fingerprint,
 		&h.Probe, &h.Outcome, modeInto(&h.Mode), &h.Version, &h.Suite, &h.Group,
 		&h.After, &h.Stopped, &h.Next, &h.Revised, &diagnoses)
 	if err == nil {

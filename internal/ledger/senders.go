@@ -12,8 +12,9 @@ import (
 type Sender struct {
 	Network     netip.Prefix `json:"network"`
 	EHLO        string       `json:"ehlo,omitempty"`
-	Fingerprint string       `json:"ja4,omitempty"` // JA4; empty in plaintext
-	First       time.Time    `json:"first"`         // start of the first stored session
+	Name        string       `json:"name,omitempty"` // by forward-confirmed reverse DNS
+	Fingerprint string       `json:"ja4,omitempty"`  // JA4; empty in plaintext
+	First       time.Time    `json:"first"`          // start of the first stored session
 	Last        time.Time    `json:"last"`
 	Counts
 }
@@ -66,7 +67,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 		q.add(`ORDER BY c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?`, f.limit())
 		return nil
 	}, func(scan scanner) (s Sender, err error) {
-		columns := []any{prefixInto(&s.Network), &s.EHLO, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last)}
+		columns := []any{prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last)}
 		err = scan(append(columns, s.columns()...)...)
 		return s, err
 	})
@@ -74,7 +75,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 
 // counted appends a query for f's senders and their counts c, without the order.
 func (f Filter) counted(q *query) {
-	const columns = `SELECT network, ehlo, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
+	const columns = `SELECT network, ehlo, name, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
 	if f.Since.IsZero() && f.Until.IsZero() {
 		q.add(columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	} else {

@@ -93,6 +93,12 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `CREATE TABLE networks (network, sessions, failed, transcripts, senders)`)
 		after = append(after, `DROP TABLE networks`)
 	}
+	if known < failingIn {
+		for _, column := range []string{"name", "worked", "delivered", "failing", "failing_since", "failing_last"} {
+			before = append(before, `ALTER TABLE senders ADD COLUMN `+column+` NOT NULL DEFAULT 0`)
+			after = append(after, `ALTER TABLE senders DROP COLUMN `+column)
+		}
+	}
 	if err := s.each(before); err != nil {
 		return err
 	}
@@ -102,8 +108,8 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the columns unused, probe and evidence and the tables networks and
-// periods, and rename mode.
+// The migrations that add the columns unused, probe, evidence and failing and the tables networks
+// and periods, and rename mode.
 const (
 	unusedIn   = 4
 	modeIn     = 6
@@ -111,6 +117,7 @@ const (
 	evidenceIn = 10
 	networksIn = 12
 	periodsIn  = 14
+	failingIn  = 15
 )
 
 // each runs the statements in order.

@@ -20,6 +20,7 @@ type senderCounts struct {
 	returned    int64
 	first, seen int64 // in milliseconds since 1970
 	last        int64 // id of the newest handshake
+	run         run
 }
 
 // add counts h for its sender and returns the sender's id. The first handshake of a batch is
@@ -40,6 +41,7 @@ func (t senderTally) add(s *store, h Handshake, returned bool) (sender int64, er
 		n.more, n.first, n.seen = true, at, at
 	}
 	n.first, n.seen, n.last = min(n.first, at), max(n.seen, at), h.ID
+	n.run.add(h)
 	if Full <= h.Outcome && h.Outcome <= Plaintext && !h.Probe {
 		n.byOutcome[h.Outcome]++
 	}
@@ -52,12 +54,20 @@ func (t senderTally) add(s *store, h Handshake, returned bool) (sender int64, er
 // countFirst stores the counts of one handshake.
 func (h Handshake) countFirst(s *store, returned bool) (sender int64, err error) {
 	is := func(o Outcome) bool { return h.Outcome == o && !h.Probe }
-	counts := []any{is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID}
+	var r run
+	r.add(h)
 	return s.number(`INSERT INTO senders
-		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10)
-		ON CONFLICT DO UPDATE SET first = min(first, excluded.first), seen = max(seen, excluded.seen),`+addCounts+` RETURNING id`,
-		append(counts, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At))...)
+		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen,
+			name, worked, delivered, failing, failing_since, failing_last)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET first = min(first, excluded.first), seen = max(seen, excluded.seen),
+			name = iif(excluded.name <> '', excluded.name, name),
+			worked = max(worked, excluded.worked), delivered = max(delivered, excluded.delivered),
+			failing_since = iif(excluded.worked > 0 OR failing = 0, excluded.failing_since, failing_since),
+			failing = iif(excluded.worked > 0, excluded.failing, failing + excluded.failing),
+			failing_last = max(failing_last, excluded.failing_last),`+addCounts+` RETURNING id`,
+		is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At),
+		h.Name, r.worked, r.delivered, r.failing, r.since, r.last)
 }
 
 // write adds the sums to those stored.
@@ -68,9 +78,12 @@ func (t senderTally) write(s *store) error {
 		}
 		err := s.exec(`UPDATE senders SET full = full + ?, resumed = resumed + ?, failed = failed + ?,
 			plaintext = plaintext + ?, returned = returned + ?, last = ?,
-			first = min(first, ?), seen = max(seen, ?) WHERE id = ?`,
+			first = min(first, ?), seen = max(seen, ?),
+			worked = max(worked, ?9), delivered = max(delivered, ?),
+			failing_since = iif(?9 > 0 OR failing = 0, ?, failing_since),
+			failing = iif(?9 > 0, ?12, failing + ?12), failing_last = max(failing_last, ?) WHERE id = ?`,
 			n.byOutcome[Full], n.byOutcome[Resumed], n.byOutcome[Failed], n.byOutcome[Plaintext], n.returned, n.last,
-			n.first, n.seen, n.id)
+			n.first, n.seen, n.run.worked, n.run.delivered, n.run.since, n.run.failing, n.run.last, n.id)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,7 @@ type observer struct {
 	log      *slog.Logger
 	attempts attempts
 	sweeps   sweeps
+	names    *names           // nil: senders have none
 	tally    *admission.Tally // of sessions without a message
 
 	closed chan struct{} // closed when the sender history is to be saved for the last time
@@ -80,13 +81,13 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 		attrs = append(attrs, slog.String(logkey.Case, ledger.Scanner), slog.String(logkey.Stopped, r.Transcript.DescribeEnd()), slog.String(logkey.JA4, r.JA4))
 	case j.failed:
 		h := obs.failedHandshake(r, j.diagnoses, obs.learn(r))
-		obs.ledger.AddHandshake(h)
+		obs.store(h)
 		attrs = append(attrs, failureAttrs(h)...)
 	case r.TLS != nil:
 		obs.learn(r)
-		obs.ledger.AddHandshake(completedHandshake(r, len(j.diagnoses) > 0))
+		obs.store(completedHandshake(r, len(j.diagnoses) > 0))
 	case r.Messages > 0:
-		obs.ledger.AddHandshake(newHandshake(r, ledger.Plaintext))
+		obs.store(newHandshake(r, ledger.Plaintext))
 	}
 	if r.Messages > 0 || obs.tally.Line(r.Sender.Addr(), sessionKind(r)) {
 		obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
@@ -94,6 +95,14 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	for _, again := range j.revisions {
 		obs.revise(again, r.ID)
 	}
+}
+
+// store stores a session with the name of its sender, if that is known. A probe is no sender.
+func (obs *observer) store(h ledger.Handshake) {
+	if !h.Probe {
+		h.Name = obs.names.of(h.Address, h.EHLO)
+	}
+	obs.ledger.AddHandshake(h)
 }
 
 // sessionRate is how many sessions without a message get a line in the log. It lets a sender
@@ -185,6 +194,7 @@ func newHandshake(r smtpd.SessionResult, outcome ledger.Outcome) ledger.Handshak
 		EHLO:        r.EHLO,
 		Fingerprint: r.JA4,
 		Probe:       r.Probe,
+		Delivered:   r.Messages > 0,
 		Outcome:     outcome,
 		Mode:        r.Mode,
 	}

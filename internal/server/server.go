@@ -9,6 +9,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -108,6 +109,8 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
+	resolver := probe.Prober{Resolver: cmp.Or(c.Reports.Resolver, c.MTASTS.Resolver)}
+	s.observer.names = newNames(resolver.NetResolver(), s.observer.ledger.AddName)
 	s.probeKey = openProbeKey(config.ProbeKeyFile(c.Data), log)
 	s.reports = newIntake(c.Reports, s.observer.ledger, log)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
@@ -141,6 +144,7 @@ func (s *Server) Certificates() []*tls.Certificate { return s.store.Certificates
 // with ctx.
 func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	go paceCollector(ctx)
+	go s.observer.names.run(ctx)
 	go s.store.Watch(ctx, certificateInterval)
 	go s.policy.Run(ctx, s.store.Changes())
 	if s.acme != nil {

@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"net/netip"
+	"time"
+
+	"postern/internal/safetext"
+	"postern/sessionticket"
+)
+
+// A run is what the handshakes of a sender say, in the order in which they are stored, about
+// whether it can deliver.
+type run struct {
+	worked, delivered int64 // times of the last; 0 if there is none
+	failing           int64 // failed handshakes after the last that worked
+	since, last       int64 // times of the first and the last of them
+}
+
+// add adds a handshake. One that completed unused neither works nor fails.
+func (r *run) add(h Handshake) {
+	at := unixMilli(h.At)
+	switch {
+	case h.Probe:
+	case h.Outcome == Failed:
+		if r.failing == 0 {
+			r.since = at
+		}
+		r.failing++
+		r.last = max(r.last, at)
+	case !h.Unused:
+		r.worked = max(r.worked, at)
+		r.failing, r.since = 0, 0
+		if h.Delivered || h.Outcome == Plaintext {
+			r.delivered = max(r.delivered, at)
+		}
+	}
+}
+
+// A Name is the name by forward-confirmed reverse DNS of an address of a sender.
+type Name struct {
+	Network netip.Prefix
+	EHLO    string
+	Name    string
+}
+
+// AddName stores the name for the senders of that network and EHLO name, as
+// [Ledger.AddHandshake] does. It changes nothing if there are none.
+func (l *Ledger) AddName(n Name) { l.add(n) }
+
+func (n Name) size() int { return eventSize + len(n.EHLO) + len(n.Name) }
+
+func (n Name) write(s *store) error {
+	// LIMIT, since a client can make up any number of fingerprints.
+	return s.exec(`UPDATE senders SET name = ?1 WHERE id IN
+		(SELECT id FROM senders WHERE network = ?2 AND ehlo = ?3 AND name <> ?1 LIMIT 100)`,
+		safetext.Truncate(n.Name, maxName), prefixBytes(n.Network), safetext.Truncate(n.EHLO, maxName))
+}
+
+// A FailingSender is a sender whose last handshakes failed.
+type FailingSender struct {
+	Network     netip.Prefix
+	EHLO        string
+	Name        string // by forward-confirmed reverse DNS
+	Fingerprint string // empty if there was no ClientHello
+
+	Failed      int64     // handshakes that failed since the last that worked
+	Since, Last time.Time // the first and the last of them
+	Worked      time.Time // the last session before them that worked; zero if there is none
+
+	// What other clients of the same network and EHLO name did last that worked: with another
+	// fingerprint, and in plaintext. Zero if there is none.
+	OtherWorked, Plaintext time.Time
+
+	// Of the last handshake.
+	Session   string
+	Mode      sessionticket.Mode // without a meaning if there is no Fingerprint
+	Diagnosis Diagnosis          // the most certain, without evidence; see [Unknown]
+	Next      string             // the sender's next mode and the reason, in words
+}
+
+// maxOfNetwork is how many failing senders of a network are read: it can make up any number.
+const maxOfNetwork = 100
+
+// Failing returns the senders that failed in the span and did not complete a handshake since,
+// at most limit. Networks take turns. Those that worked before come first, then those with the
+// most failures.
+func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSender, error) {
+	return readAll(ctx, r, "reading failing senders", func(_ context.Context, _ *sql.DB, q *query) error {
+		q.add(`WITH chosen AS MATERIALIZED (SELECT * FROM (
+				SELECT *, row_number() OVER (PARTITION BY network ORDER BY worked > 0 DESC, failing DESC, failing_last DESC) AS turn
+				FROM senders INDEXED BY senders_failing WHERE failing > 0 AND failing_last >= ? AND failing_since < ?)
+			WHERE turn <= ? ORDER BY turn, worked > 0 DESC, failing DESC, failing_last DESC LIMIT ?)`,
+			unixMilli(in.From), unixMilli(in.To), maxOfNetwork, limit)
+		q.add(`SELECT c.network, c.ehlo, c.name, c.fingerprint, c.failing, c.failing_since, c.failing_last, nullif(c.worked, 0),
+				(SELECT nullif(max(worked), 0) FROM (SELECT worked FROM senders
+					WHERE network = c.network AND ehlo = c.ehlo AND fingerprint NOT IN ('', c.fingerprint) LIMIT ?)),
+				(SELECT nullif(worked, 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
+				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0)
+			FROM chosen AS c
+			LEFT JOIN handshakes AS h ON h.id = (SELECT id FROM handshakes INDEXED BY failed_by_sender
+				WHERE sender = c.id AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)
+			LEFT JOIN failures AS f ON f.handshake = h.id
+			LEFT JOIN diagnoses AS d ON d.handshake = h.id AND d.case_id =
+				(SELECT case_id FROM diagnoses WHERE handshake = h.id ORDER BY confidence DESC, case_id LIMIT 1)
+			ORDER BY c.turn, c.worked > 0 DESC, c.failing DESC, c.failing_last DESC`, maxOfNetwork, Unknown)
+		return nil
+	}, func(scan scanner) (s FailingSender, err error) {
+		err = scan(prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, &s.Failed, timeInto(&s.Since), timeInto(&s.Last),
+			timeOrNullInto(&s.Worked), timeOrNullInto(&s.OtherWorked), timeOrNullInto(&s.Plaintext),
+			&s.Session, modeInto(&s.Mode), &s.Next, &s.Diagnosis.Case, &s.Diagnosis.Confidence)
+		return s, err
+	})
+}
+
+// A WorkingSender is a sender whose sessions work.
+type WorkingSender struct {
+	Network     netip.Prefix
+	EHLO        string
+	Name        string
+	Fingerprint string
+	Worked      time.Time // its last session that worked
+}
+
+// WorkingSince returns the senders of the domains, by their names in DNS or EHLO, with a session
+// that worked since a time, at most 10,000. At most 256 domains are used.
+func (r *Reader) WorkingSince(ctx context.Context, since time.Time, domains []string) ([]WorkingSender, error) {
+	return readAll(ctx, r, "reading working senders", func(_ context.Context, _ *sql.DB, q *query) error {
+		q.add(`SELECT network, ehlo, name, fingerprint, worked FROM senders WHERE worked >= ? AND (FALSE`, unixMilli(since))
+		for _, domain := range domains[:min(len(domains), maxQuery)] {
+			end := "%" + escapeLike.Replace(domain)
+			q.add(`OR ehlo LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\'`, end, end)
+		}
+		q.add(`) LIMIT ?`, maxLimit)
+		return nil
+	}, func(scan scanner) (s WorkingSender, err error) {
+		err = scan(prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.Worked))
+		return s, err
+	})
+}
+
+// A Traffic says whether there was any in a span.
+type Traffic struct {
+	Worked    bool  // a session worked
+	Delivered bool  // a message was accepted
+	Refused   int64 // networks with commands that were refused or deferred, and with no message like them accepted since
+}
+
+// Traffic returns what there was in the span, or since: a sender that came later too counts as
+// later.
+func (r *Reader) Traffic(ctx context.Context, in Span) (Traffic, error) {
+	found, err := readAll(ctx, r, "reading traffic", func(_ context.Context, _ *sql.DB, q *query) error {
+		from := unixMilli(in.From)
+		q.add(`SELECT EXISTS (SELECT 1 FROM senders WHERE worked >= ? AND first < ?),
+			EXISTS (SELECT 1 FROM senders WHERE delivered >= ? AND first < ?),`, from, unixMilli(in.To), from, unixMilli(in.To))
+		q.add(`(SELECT count(DISTINCT network) FROM (SELECT network FROM refusals WHERE seen >= ? AND first < ? AND accepted IS NULL
+			ORDER BY seen DESC LIMIT ?))`, from, unixMilli(in.To), maxLimit)
+		return nil
+	}, func(scan scanner) (t Traffic, err error) {
+		err = scan(&t.Worked, &t.Delivered, &t.Refused)
+		return t, err
+	})
+	if len(found) == 1 {
+		return found[0], err
+	}
+	return Traffic{}, err
+}
