@@ -48,6 +48,8 @@ type Dashboard struct {
 	Settings
 	access  *access
 	changes *changes
+	views   views
+	making  atOnce
 	handler http.Handler
 
 	opening sync.Mutex
@@ -56,7 +58,7 @@ type Dashboard struct {
 
 // New returns a dashboard.
 func New(s Settings) *Dashboard {
-	d := &Dashboard{Settings: s, access: newAccess(s.Key)}
+	d := &Dashboard{Settings: s, access: newAccess(s.Key), making: newAtOnce()}
 	d.changes = &changes{latest: d.latest}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name}", serveAsset)

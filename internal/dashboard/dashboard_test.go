@@ -173,21 +173,52 @@ func TestTextOfStrangersIsText(t *testing.T) {
 	}
 }
 
+// mark returns the mark of the ledger in a page.
+func (s *site) mark(path string) string {
+	s.Helper()
+	_, body := s.get(path)
+	found := regexp.MustCompile(`data-live="([^"]+)"`).FindStringSubmatch(body)
+	if found == nil {
+		s.Fatalf("%s is not live:\n%s", path, body)
+	}
+	return found[1]
+}
+
+// follow connects as a page with a mark does. What it returns waits for an event.
+func (s *site) follow(mark string) (changed func()) {
+	s.Helper()
+	response, err := s.Get(s.url + "/live?since=" + mark)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { response.Body.Close() })
+	events := bufio.NewScanner(response.Body)
+	events.Scan() // it is listening
+	return func() {
+		s.Helper()
+		for events.Scan() {
+			if events.Text() == "event: changed" {
+				return
+			}
+		}
+		s.Fatalf("the connection ended: %v", events.Err())
+	}
+}
+
 func TestOpenPageHearsOfAFailure(t *testing.T) {
 	s := newSite(t)
 	s.logIn()
-	response, err := s.Get(s.url + "/live")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	events := bufio.NewScanner(response.Body)
-	events.Scan() // it is listening
+	changed := s.follow(s.mark("/"))
 	s.fail("AAAAAAAAAA", "mail.sender.example")
-	for events.Scan() {
-		if events.Text() == "event: changed" {
-			return
-		}
-	}
-	t.Errorf("the connection ended: %v", events.Err())
+	changed()
+	s.fail("BBBBBBBBBB", "mail.sender.example")
+	changed()
+}
+
+func TestOpenPageHearsOfWhatFailedWhileItLoaded(t *testing.T) {
+	s := newSite(t)
+	s.logIn()
+	mark := s.mark("/")
+	s.fail("AAAAAAAAAA", "mail.sender.example")
+	s.follow(mark)()
 }

@@ -6,12 +6,18 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"postern/internal/ledger"
 )
 
 const (
 	// changeInterval is how often the ledger is asked for something new while a page is
 	// open, once for all of them.
 	changeInterval = 500 * time.Millisecond
+
+	// calmInterval is how often open pages are told to load again while nothing fails: a
+	// busy server has something new all the time.
+	calmInterval = 5 * time.Second
 
 	// keepAlive is how often an open page gets a line when nothing is new, so that nothing
 	// between closes the connection, and a page that is gone is noticed.
@@ -24,33 +30,33 @@ const (
 
 // changes notices when the ledger has something new. It reads only while somebody waits.
 type changes struct {
-	latest func(context.Context) (int64, error) // grows with each event stored
+	latest func(context.Context) (ledger.Mark, error)
 
 	mu      sync.Mutex
-	waiting map[chan int64]bool
+	waiting map[chan ledger.Mark]bool
 	stop    context.CancelFunc
 }
 
-// subscribe returns a channel that gets the number of the latest event when it changes.
-// It returns nil if too many wait.
-func (c *changes) subscribe() chan int64 {
+// subscribe returns a channel that gets the mark of the ledger when it changes: at once after
+// a failed handshake, else every calmInterval. It returns nil if too many wait.
+func (c *changes) subscribe() chan ledger.Mark {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) >= maxLive {
 		return nil
 	}
 	if len(c.waiting) == 0 {
-		c.waiting = make(map[chan int64]bool)
+		c.waiting = make(map[chan ledger.Mark]bool)
 		var ctx context.Context
 		ctx, c.stop = context.WithCancel(context.Background())
 		go c.watch(ctx)
 	}
-	news := make(chan int64, 1)
+	news := make(chan ledger.Mark, 1)
 	c.waiting[news] = true
 	return news
 }
 
-func (c *changes) unsubscribe(news chan int64) {
+func (c *changes) unsubscribe(news chan ledger.Mark) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.waiting, news)
@@ -62,6 +68,7 @@ func (c *changes) unsubscribe(news chan int64) {
 func (c *changes) watch(ctx context.Context) {
 	tick := time.NewTicker(changeInterval)
 	defer tick.Stop()
+	var sent time.Time
 	last, err := c.latest(ctx)
 	for known := err == nil; ; {
 		select {
@@ -70,10 +77,10 @@ func (c *changes) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now, err := c.latest(ctx)
-		if err != nil || known && now == last {
+		if err != nil || known && now == last || known && now.Failed == last.Failed && time.Since(sent) < calmInterval {
 			continue
 		}
-		last, known = now, true
+		last, known, sent = now, true, time.Now()
 		c.mu.Lock()
 		for news := range c.waiting {
 			select {
@@ -85,16 +92,17 @@ func (c *changes) watch(ctx context.Context) {
 	}
 }
 
-// latest is the number of the newest handshake, refusal and report together.
-func (d *Dashboard) latest(ctx context.Context) (int64, error) {
+// latest is the mark of the ledger.
+func (d *Dashboard) latest(ctx context.Context) (ledger.Mark, error) {
 	book, err := d.reader()
 	if err != nil {
-		return 0, err
+		return ledger.Mark{}, err
 	}
 	return book.Latest(ctx)
 }
 
-// live sends an event for each change in the ledger, as server-sent events.
+// live sends an event when the ledger has changed, as server-sent events: at first if it has
+// since the page was made, which says so.
 func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 	news := d.changes.subscribe()
 	if news == nil {
@@ -109,7 +117,11 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 		_, err := fmt.Fprint(w, text)
 		return err == nil && control.Flush() == nil
 	}
+	changed := func(to ledger.Mark) bool { return send(fmt.Sprintf("event: changed\ndata: %v\n\n", to)) }
 	if !send("retry: 2000\n\n") {
+		return
+	}
+	if now, err := d.latest(r.Context()); err == nil && now.String() != r.FormValue("since") && !changed(now) {
 		return
 	}
 	tick := time.NewTicker(keepAlive)
@@ -121,8 +133,8 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-tick.C:
 			ok = d.access.session(r) != nil && send(":\n\n")
-		case id := <-news:
-			ok = send(fmt.Sprintf("event: changed\ndata: %d\n\n", id))
+		case to := <-news:
+			ok = changed(to)
 		}
 		if !ok {
 			return

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/tlsrptexplain"
 )
@@ -24,8 +25,10 @@ type view struct {
 	Title    string
 	Data     any   // of the template
 	JSON     any   // its JSON twin
-	Live     bool  // its content changes with the ledger
+	Live     bool  // its content changes with the ledger; it is the same for all of a role
 	Span     *span // the time that it is about, if not that of spanOf
+
+	Mark ledger.Mark // of the ledger before it was read; set by viewOf
 }
 
 // A loader makes the view that a request asks for.
@@ -60,7 +63,11 @@ func (s section) Current(page string) bool {
 // page answers with the view of load, as HTML or as JSON.
 func (d *Dashboard) page(load loader) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, err := load(r)
+		if !d.making.begin(r.Context()) {
+			return
+		}
+		v, err := d.viewOf(r, load)
+		d.making.end()
 		status := http.StatusOK
 		if err != nil {
 			var text string
@@ -95,7 +102,12 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v
 		JSONLink: withQuery(r, "format", "json"), Now: now,
 	}
 	var out bytes.Buffer
-	if err := pages[v.Template].ExecuteTemplate(&out, "layout.html", page); err != nil {
+	if !d.making.begin(r.Context()) {
+		return
+	}
+	err := pages[v.Template].ExecuteTemplate(&out, "layout.html", page)
+	d.making.end()
+	if err != nil {
 		d.fail(r, err)
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return

@@ -31,6 +31,8 @@ type Reader struct {
 	db     *sql.DB
 	files  files
 	notice string
+	watch  *sql.Conn // of db, for [Reader.Latest]; nil until it is used
+	opened int64     // how often a watch was
 }
 
 // OpenReader opens the ledger at path for reading. The error wraps [ErrNoLedger], [ErrOlder],
@@ -67,8 +69,11 @@ func (r *Reader) shut() error {
 	if r.db == nil {
 		return nil
 	}
+	if r.watch != nil {
+		r.watch.Close()
+	}
 	db := r.db
-	r.db = nil
+	r.db, r.watch = nil, nil
 	return db.Close()
 }
 
@@ -145,21 +150,4 @@ func readAll[T any](ctx context.Context, r *Reader, doing string,
 		return err
 	})
 	return all, err
-}
-
-// Latest returns a number that grows when a handshake, refusal or report is stored or
-// changed, for callers that wait for something new.
-func (r *Reader) Latest(ctx context.Context) (latest int64, err error) {
-	found, err := readAll(ctx, r, "reading the latest event", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT (SELECT coalesce(max(id), 0) FROM handshakes) + (SELECT coalesce(sum(count), 0) FROM refusals WHERE seen = (SELECT max(seen) FROM refusals)) +
-			(SELECT coalesce(max(id), 0) FROM reports) + (SELECT coalesce(max(id), 0) FROM decisions)`)
-		return nil
-	}, func(scan scanner) (n int64, err error) {
-		err = scan(&n)
-		return n, err
-	})
-	if len(found) == 1 {
-		latest = found[0]
-	}
-	return latest, err
 }

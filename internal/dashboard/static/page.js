@@ -8,7 +8,7 @@
 
   let loading = false, again = false;
   const reload = async () => {
-    if (loading) { again = true; return; }
+    if (loading || document.hidden) { again = true; return; }
     loading = true;
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -19,8 +19,12 @@
       if (fresh && !main.contains(document.activeElement)) main.innerHTML = fresh.innerHTML;
     } catch { /* the server is away; EventSource tries again */ } finally {
       loading = false;
-      if (again) { again = false; setTimeout(reload, 1000); }
+      if (again && !document.hidden) { again = false; setTimeout(reload, 1000); }
     }
   };
-  new EventSource("/live").addEventListener("changed", reload);
+  document.addEventListener("visibilitychange", () => { if (again && !document.hidden) { again = false; reload(); } });
+  const source = new EventSource("/live?since=" + main.dataset.live);
+  source.addEventListener("changed", reload);
+  let opened = false; // the second time there may have been another server meanwhile
+  source.addEventListener("open", () => { if (opened) reload(); opened = true; });
 })();

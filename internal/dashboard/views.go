@@ -1,0 +1,100 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"postern/internal/ledger"
+)
+
+const (
+	// viewTime is how long a live view is used again, if the ledger has not changed: a page
+	// also says how long ago something was.
+	viewTime = 2 * time.Second
+
+	// maxViews bounds the views that are kept.
+	maxViews = 64
+)
+
+// views keeps the views of live pages for a moment, so that a hundred people with the same page
+// open cost no more than one.
+type views struct {
+	mu  sync.Mutex
+	all map[string]*sharedView // by role and URL
+}
+
+// A sharedView is the view of those who ask for it in the same moment. Nobody changes it.
+type sharedView struct {
+	making sync.Mutex
+	of     ledger.Mark
+	at     time.Time
+	view   *view // nil until it was made
+}
+
+// at returns the place of the view with a key.
+func (c *views) at(key string) *sharedView {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.all[key]
+	if one == nil {
+		if c.all == nil || len(c.all) >= maxViews {
+			c.all = make(map[string]*sharedView)
+		}
+		one = new(sharedView)
+		c.all[key] = one
+	}
+	return one
+}
+
+// viewOf returns the view that load makes for r, or has just made for another with the same role.
+func (d *Dashboard) viewOf(r *http.Request, load loader) (*view, error) {
+	var as role
+	if s := sessionOf(r); s != nil {
+		as = s.Role
+	}
+	mark, err := d.latest(r.Context())
+	if err != nil {
+		mark = ledger.Mark{}
+	}
+	shared := d.views.at(fmt.Sprint(as, " ", r.URL.RequestURI()))
+	shared.making.Lock()
+	defer shared.making.Unlock()
+	now := d.now()
+	if shared.view != nil && shared.of == mark && now.Sub(shared.at) < viewTime {
+		return shared.view, nil
+	}
+	v, err := load(r)
+	if err != nil {
+		return nil, err
+	}
+	if v.Span == nil {
+		of, _ := spanOf(r, now)
+		v.Span = &of
+	}
+	v.Mark = mark
+	if v.Live {
+		shared.of, shared.at, shared.view = mark, now, v
+	}
+	return v, nil
+}
+
+// atOnce bounds the pages that are made at once, so that mail keeps half of the processors.
+type atOnce chan struct{}
+
+func newAtOnce() atOnce { return make(atOnce, max(1, runtime.GOMAXPROCS(0)/2)) }
+
+// begin waits for a turn. It returns false if ctx ended before.
+func (a atOnce) begin(ctx context.Context) bool {
+	select {
+	case a <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (a atOnce) end() { <-a }
