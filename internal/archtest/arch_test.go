@@ -86,7 +86,7 @@ func layers(t *testing.T) (lines [][]string) {
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp", "postern/internal/testzone", "postern/internal/testreport",
+	"postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 	"postern/internal/mutants",  // measures tests for make mutants
@@ -163,7 +163,7 @@ func TestDaemonLinksNoTestServers(t *testing.T) {
 		}
 		for _, dep := range p.Deps {
 			if slices.Contains([]string{
-				"postern/internal/clientsim", "postern/internal/testpeer", "postern/internal/testcert", "github.com/emersion/go-smtp",
+				"postern/internal/clientsim", "postern/internal/demo", "postern/internal/testpeer", "postern/internal/testcert", "postern/internal/testreport", "postern/internal/testzone", "github.com/emersion/go-smtp",
 			}, dep) {
 				t.Errorf("%s reaches %s", p.ImportPath, dep)
 			}

@@ -1,4 +1,4 @@
-// Package testreport makes TLS reports for tests, as senders mail them: signed with DKIM,
+// Package testreport makes TLS reports for tests and the demo, as senders mail them: signed with DKIM,
 // and with a DNS server for the keys.
 package testreport
 

@@ -1,4 +1,4 @@
-// Package testzone serves DNS zones on loopback for tests. Zones can be signed. The server
+// Package testzone serves DNS zones on loopback for tests and the demo. Zones can be signed. The server
 // answers as a resolver that does not validate.
 //
 //	server := testzone.Start(t,
