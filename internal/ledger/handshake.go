@@ -138,10 +138,10 @@ func (h Handshake) write(s *store) error {
 		return err
 	}
 	err = s.exec(`INSERT INTO handshakes
-		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused, probe)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused, probe, network_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM networks WHERE network = ?))`,
 		h.ID, unixMilli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), addrBytes(h.Address),
-		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused, h.Probe)
+		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused, h.Probe, prefixBytes(h.Network))
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,12 @@ import (
 // Anybody can have as many of them as they like, so when the file is full those of the networks
 // with the most go.
 type holding struct {
+	id               int64
 	network          netip.Prefix
 	sessions, failed int64
 	transcripts      int64 // bytes
 	senders          int64
+	bare             int64 // id of a handshake: there is no transcript up to it
 }
 
 // About what a row and what belongs to it take with their index entries, in bytes.
@@ -115,9 +117,9 @@ func level(sizes []int64, free int64) int64 {
 // cutNetworks frees about so many bytes. It reports whether there was something to free.
 func (s *store) cutNetworks(free int64) (bool, error) {
 	q := &query{}
-	q.add(`SELECT network, sessions, failed, transcripts, senders FROM networks`)
+	q.add(`SELECT id, network, sessions, failed, transcripts, senders, bare FROM networks`)
 	all, err := rows(context.Background(), s.conn, q, func(scan scanner) (h holding, err error) {
-		err = scan(prefixInto(&h.network), &h.sessions, &h.failed, &h.transcripts, &h.senders)
+		err = scan(&h.id, prefixInto(&h.network), &h.sessions, &h.failed, &h.transcripts, &h.senders, &h.bare)
 		return h, err
 	})
 	if err != nil {
@@ -136,52 +138,53 @@ func (s *store) cutNetworks(free int64) (bool, error) {
 // of what it keeps: its last failures can still be looked at.
 func (s *store) cut(c cut) error {
 	transcripts := max(c.keep-c.rows(), min(c.transcripts, c.keep/4))
-	if err := s.cutTranscripts(c.network, c.transcripts-transcripts); err != nil {
+	if err := s.cutTranscripts(c.holding, c.transcripts-transcripts); err != nil {
 		return err
 	}
-	return s.cutRows(c.network, c.rows()-(c.keep-transcripts))
+	return s.cutRows(c.holding, c.rows()-(c.keep-transcripts))
 }
 
-// A weighed is the id of a row and what it takes.
-type weighed struct{ id, size int64 }
+// A weighed is a handshake with what it takes.
+type weighed struct {
+	id, size int64
+	sender   int64 // of which it is the last; 0 if it is not
+}
 
-// oldest returns the rows that q selects, up to the one with which they come to a size.
+// oldest returns the handshakes that q selects, in their order, up to the one with which they
+// come to a size. It reads no more than those.
 func (s *store) oldest(q *query, size int64) (all []weighed, err error) {
 	if size <= 0 {
 		return nil, nil
 	}
-	q.add(`ORDER BY 1`)
-	all, err = rows(context.Background(), s.conn, q, func(scan scanner) (w weighed, err error) {
-		err = scan(&w.id, &w.size)
-		return w, err
-	})
-	for i, w := range all {
-		if size -= w.size; size <= 0 {
-			return all[:i+1], err
-		}
+	found, err := s.conn.QueryContext(context.Background(), q.text.String(), q.args...)
+	if err != nil {
+		return nil, err
 	}
-	return all, err
+	defer found.Close()
+	for size > 0 && found.Next() {
+		var w weighed
+		if err := found.Scan(&w.id, &w.size, &w.sender); err != nil {
+			return nil, err
+		}
+		all = append(all, w)
+		size -= w.size
+	}
+	return all, found.Err()
 }
 
 // cutTranscripts deletes the oldest transcripts of a network, until they come to a size.
-func (s *store) cutTranscripts(network netip.Prefix, size int64) error {
-	q := &query{}
-	q.add(`SELECT h.id, length(transcript) FROM senders AS s
-		JOIN handshakes AS h INDEXED BY failed_by_sender ON h.sender = s.id AND h.outcome = 3
-		JOIN failures AS f ON f.handshake = h.id
-		WHERE s.network = ? AND transcript IS NOT NULL`, prefixBytes(network))
-	all, err := s.oldest(q, size)
+func (s *store) cutTranscripts(of holding, size int64) error {
+	all, err := s.oldest(transcriptsOf(of), size)
 	if err != nil {
 		return err
 	}
 	for some := range slices.Chunk(all, chunk) {
-		ids := make([]int64, len(some))
-		for i, w := range some {
-			ids[i] = w.id
-		}
-		list, _ := json.Marshal(ids) // numbers can be encoded
 		err := s.transact(func() error {
-			return s.exec(`UPDATE failures SET transcript = NULL WHERE handshake IN (SELECT value FROM json_each(?))`, list)
+			err := s.exec(`UPDATE failures SET transcript = NULL WHERE handshake IN (SELECT value FROM json_each(?))`, idsOf(some))
+			if err == nil {
+				err = s.exec(`UPDATE networks SET bare = ? WHERE id = ?`, some[len(some)-1].id, of.id)
+			}
+			return err
 		})
 		if err != nil {
 			return err
@@ -190,51 +193,48 @@ func (s *store) cutTranscripts(network netip.Prefix, size int64) error {
 	return nil
 }
 
-// cutRows deletes the oldest handshakes of a network, and the senders that were not seen after
-// them, until they come to a size.
-func (s *store) cutRows(network netip.Prefix, size int64) error {
-	of := prefixBytes(network)
+// transcriptsOf selects the transcripts of a network, the oldest first.
+func transcriptsOf(h holding) *query {
 	q := &query{}
-	q.add(`SELECT h.id, ? + (h.outcome = 3) * ? FROM senders AS s JOIN handshakes AS h ON h.sender = s.id WHERE s.network = ?`,
-		sessionSize, failureSize, of)
-	q.add(`UNION ALL SELECT last, ? FROM senders WHERE network = ?`, senderSize, of)
-	all, err := s.oldest(q, size)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	last := all[len(all)-1].id
-	for n := int64(chunk); n == chunk; {
-		n, err = s.forgetHandshakes(`SELECT h.id FROM senders AS s JOIN handshakes AS h ON h.sender = s.id
-			WHERE s.network = ? AND h.id <= ? LIMIT ?`, of, last, chunk)
-		if err != nil {
-			return err
-		}
-	}
-	return s.cutSenders(of, last)
+	q.add(`SELECT h.id, length(transcript), 0 FROM handshakes AS h INDEXED BY handshakes_by_network
+		JOIN failures AS f ON f.handshake = h.id
+		WHERE h.network_id = ? AND h.id > ? AND transcript IS NOT NULL ORDER BY h.id`, h.id, h.bare)
+	return q
 }
 
-// cutSenders deletes the senders of a network that were last seen with or before the handshake
-// with an id, and their counts. Those of all senders together stay.
-func (s *store) cutSenders(network []byte, last int64) error {
-	type sender struct{ id, first, seen int64 }
+// rowsOf selects the handshakes of a network, the oldest first.
+func rowsOf(h holding) *query {
 	q := &query{}
-	q.add(`SELECT id, first, seen FROM senders WHERE network = ? AND last <= ?`, network, last)
-	gone, err := rows(context.Background(), s.conn, q, func(scan scanner) (one sender, err error) {
-		err = scan(&one.id, &one.first, &one.seen)
-		return one, err
-	})
+	q.add(`SELECT h.id, ? + (h.outcome = 3) * ? + (s.last = h.id) * ?, (s.last = h.id) * s.id
+		FROM handshakes AS h INDEXED BY handshakes_by_network CROSS JOIN senders AS s ON s.id = h.sender
+		WHERE h.network_id = ? ORDER BY h.id`, sessionSize, failureSize, senderSize, h.id)
+	return q
+}
+
+// idsOf returns the ids of handshakes as a JSON list.
+func idsOf(some []weighed) []byte {
+	list := make([]int64, len(some))
+	for i, w := range some {
+		list[i] = w.id
+	}
+	text, _ := json.Marshal(list) // numbers can be encoded
+	return text
+}
+
+// cutRows deletes the oldest handshakes of a network, and the senders that were not seen after
+// them, until they come to a size.
+func (s *store) cutRows(of holding, size int64) error {
+	all, err := s.oldest(rowsOf(of), size)
 	if err != nil {
 		return err
 	}
-	for some := range slices.Chunk(gone, chunk) {
+	for some := range slices.Chunk(all, chunk) {
 		err := s.transact(func() error {
-			for _, one := range some {
-				for day := one.first / millisOfDay; day <= one.seen/millisOfDay; day++ {
-					if err := s.exec(`DELETE FROM days WHERE day = ? AND sender = ?`, day, one.id); err != nil {
-						return err
-					}
-				}
-				if err := s.exec(`DELETE FROM senders WHERE id = ?`, one.id); err != nil {
+			if err := s.exec(`DELETE FROM handshakes WHERE id IN (SELECT value FROM json_each(?))`, idsOf(some)); err != nil {
+				return err
+			}
+			for _, w := range some {
+				if err := s.forgetSender(w.sender); err != nil {
 					return err
 				}
 			}
@@ -245,4 +245,26 @@ func (s *store) cutSenders(network []byte, last int64) error {
 		}
 	}
 	return nil
+}
+
+// forgetSender deletes a sender, unless it is 0, and its counts. Those of all senders together
+// stay.
+func (s *store) forgetSender(id int64) error {
+	if id == 0 {
+		return nil
+	}
+	first, err := s.number(`SELECT first FROM senders WHERE id = ?`, id)
+	if err != nil {
+		return err
+	}
+	seen, err := s.number(`SELECT seen FROM senders WHERE id = ?`, id)
+	if err != nil {
+		return err
+	}
+	for day := first / millisOfDay; day <= seen/millisOfDay; day++ {
+		if err := s.exec(`DELETE FROM days WHERE day = ? AND sender = ?`, day, id); err != nil {
+			return err
+		}
+	}
+	return s.exec(`DELETE FROM senders WHERE id = ?`, id)
 }

@@ -89,9 +89,17 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `CREATE TABLE periods (minutes, number, kind, case_id, count, last, PRIMARY KEY (minutes, number, kind, case_id))`)
 		after = append(after, `DROP TABLE periods`)
 	}
-	if known < networksIn {
-		before = append(before, `CREATE TABLE networks (network, sessions, failed, transcripts, senders)`)
+	switch {
+	case known < networksIn:
+		before = append(before, `CREATE TABLE networks (id, network, sessions, failed, transcripts, senders)`)
 		after = append(after, `DROP TABLE networks`)
+	case known < networkIDIn:
+		before = append(before, `ALTER TABLE networks ADD COLUMN id INTEGER AS (0) VIRTUAL`)
+		after = append(after, `ALTER TABLE networks DROP COLUMN id`)
+	}
+	if known < networkIDIn {
+		before = append(before, `ALTER TABLE handshakes ADD COLUMN network_id INTEGER`)
+		after = append(after, `ALTER TABLE handshakes DROP COLUMN network_id`)
 	}
 	if known < failingIn {
 		for _, column := range []string{"name", "worked", "delivered", "failing", "failing_since", "failing_last"} {
@@ -108,16 +116,17 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the columns unused, probe, evidence and failing and the tables networks
-// and periods, and rename mode.
+// The migrations that add the columns unused, probe, evidence, failing, and network of handshakes,
+// and the tables networks and periods, and rename mode.
 const (
-	unusedIn   = 4
-	modeIn     = 6
-	probeIn    = 8
-	evidenceIn = 10
-	networksIn = 12
-	periodsIn  = 14
-	failingIn  = 15
+	unusedIn    = 4
+	modeIn      = 6
+	probeIn     = 8
+	evidenceIn  = 10
+	networksIn  = 12
+	periodsIn   = 14
+	failingIn   = 15
+	networkIDIn = 16
 )
 
 // each runs the statements in order.
@@ -140,7 +149,7 @@ func (d *drawn) note(what string) {
 func (d *drawn) expectHoldings() {
 	const rowsOfNetworks = `SELECT network, count(h.id), total(h.outcome = 3), total(length(transcript)), count(DISTINCT s.id)
 		FROM senders AS s LEFT JOIN handshakes AS h ON h.sender = s.id LEFT JOIN failures AS f ON f.handshake = h.id GROUP BY network`
-	wrong, err := d.number(`SELECT count(*) FROM (SELECT * FROM (` + rowsOfNetworks + `) EXCEPT SELECT * FROM networks)`)
+	wrong, err := d.number(`SELECT count(*) FROM (SELECT * FROM (` + rowsOfNetworks + `) EXCEPT SELECT network, sessions, failed, transcripts, senders FROM networks)`)
 	more, again := d.number(`SELECT (SELECT count(*) FROM networks) - (SELECT count(DISTINCT network) FROM senders)`)
 	if wrong != 0 || more != 0 || err != nil || again != nil {
 		d.t.Fatalf("what %d networks have is wrong, %d more than there are, %v %v", wrong, more, err, again)
