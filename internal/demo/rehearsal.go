@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +35,26 @@ func (w *world) rehearse(ctx context.Context, load func() (*config.Config, error
 	if err := errors.Join(scenes(ctx, p), p.close(), ctx.Err()); err != nil {
 		return nil, err
 	}
-	return read(ctx, config.LedgerFile(p.config.Data))
+	r, err := read(ctx, config.LedgerFile(p.config.Data))
+	if err == nil {
+		w.complete(r)
+	}
+	return r, err
+}
+
+// complete sets what a ledger stores of a handshake and does not return, and the names that
+// the Postern had not looked up yet.
+func (w *world) complete(r *recording) {
+	for i := range r.handshakes {
+		h := &r.handshakes[i]
+		refused := slices.ContainsFunc(r.refusals, func(x ledger.Refusal) bool { return x.Session == h.Session })
+		h.Delivered = h.Outcome != ledger.Failed && !refused
+		for _, s := range w.senders {
+			if s.addr == h.Address {
+				h.Name = strings.ToLower(s.host)
+			}
+		}
+	}
 }
 
 // read reads all of a small ledger.
