@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/config"
@@ -205,5 +207,7 @@ func (h *history) reported(r *recording) {
 		}
 		h.reports = append(h.reports, report)
 	}
-	slices.SortFunc(h.reports, func(a, b ledger.Report) int { return a.At.Compare(b.At) })
+	slices.SortFunc(h.reports, func(a, b ledger.Report) int {
+		return cmp.Or(a.At.Compare(b.At), strings.Compare(b.Submitter, a.Submitter))
+	})
 }

@@ -196,7 +196,7 @@ func (w *world) report(p *postern) error {
 			r := testreport.Report{Submitter: name, Domain: domain, Day: dayBefore(w.now, day), Successful: 12 + day%5}
 			r.ID = fmt.Sprintf("%s-%s", r.Day.Format(time.DateOnly), domain)
 			if of.is != nil && day == 1 {
-				r.Failed, r.SendingMTA = len(w.of(outlook)), of.addr.String()
+				r.Failed = len(w.of(outlook))
 			}
 			mail := w.signers[name].Sign(w.scope, r.Mail())
 			mailing.do(func() error { return w.mail(p, w.reporter(of), "tlsrpt@"+name, reportAddress, mail) })
