@@ -56,7 +56,11 @@ func newWorld(scope *testpeer.Scope, now time.Time) *world {
 		senders: senders(),
 		signers: make(map[string]*testreport.Signer),
 	}
-	var records []string
+	records := []string{
+		domain + ". MX 10 " + hostname + ".",
+		hostname + ". A 127.0.0.1",
+		"_smtp._tls." + domain + `. TXT "v=TLSRPTv1; rua=mailto:` + reportAddress + `"`,
+	}
 	for _, s := range w.senders {
 		records = append(records, s.records()...)
 	}
