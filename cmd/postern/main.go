@@ -1,6 +1,7 @@
 // Postern is the TLS front door for inbound mail.
 //
 //	postern serve        receives mail
+//	postern status       says who cannot deliver, and what to do
 //	postern dashboard    prints a link that logs a browser in
 //	postern handshakes   shows handshakes and explains failed ones
 //	postern senders      shows senders and their TLS mode, and pins it
@@ -36,6 +37,7 @@ import (
 // programs; nothing else knows how a screen looks.
 type root struct {
 	Serve      serveCmd      `cmd:"" help:"Receive mail."`
+	Status     statusCmd     `cmd:"" help:"Say who cannot deliver, since when, why, and what to do."`
 	Dashboard  dashboardCmd  `cmd:"" help:"Print a link to the dashboard."`
 	Handshakes handshakesCmd `cmd:"" help:"Show handshakes and explain failed ones."`
 	Senders    sendersCmd    `cmd:"" help:"Show senders and their TLS mode; pin it."`

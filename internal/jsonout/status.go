@@ -1,0 +1,71 @@
+package jsonout
+
+import (
+	"net/netip"
+	"time"
+
+	"postern/internal/fallback"
+	"postern/internal/status"
+)
+
+// A Status is who cannot deliver and what to do, as in docs/json.md.
+type Status struct {
+	Version  int          `json:"version"`
+	From     time.Time    `json:"from"`
+	To       time.Time    `json:"to"`
+	State    status.State `json:"state"`
+	Sentence string       `json:"sentence"`
+	Cards    []StatusCard `json:"cards"`
+	More     int          `json:"more,omitempty"`
+	Doubtful int          `json:"doubtful,omitempty"`
+	Refused  int64        `json:"refused_networks,omitempty"`
+}
+
+// statusVersion is raised when the meaning of a field changes.
+const statusVersion = 1
+
+type StatusCard struct {
+	Effect       status.Effect       `json:"effect"`
+	Who          string              `json:"who"`
+	Organization string              `json:"organization,omitempty"`
+	By           string              `json:"by,omitempty"`
+	EHLO         []string            `json:"ehlo"`
+	Networks     []netip.Prefix      `json:"networks"`
+	MoreNetworks int                 `json:"more_networks,omitempty"`
+	Case         string              `json:"case,omitempty"`
+	Confidence   float64             `json:"confidence"`
+	First        time.Time           `json:"first"`
+	Last         time.Time           `json:"last"`
+	Failed       int64               `json:"failed"`
+	Worked       time.Time           `json:"worked,omitzero"`
+	Plaintext    time.Time           `json:"plaintext,omitzero"`
+	Session      string              `json:"session,omitempty"`
+	Did          []StatusStep        `json:"did"`
+	Decisions    []fallback.Decision `json:"decisions"`
+	Next         string              `json:"next"`
+}
+
+type StatusStep struct {
+	Time time.Time `json:"time,omitzero"`
+	Text string    `json:"text"`
+}
+
+func NewStatus(s status.Status) Status {
+	return Status{
+		statusVersion, s.Span.From.UTC(), s.Span.To.UTC(), s.State, s.Sentence, each(s.Cards, newStatusCard), s.More, s.Doubtful, s.Refused,
+	}
+}
+
+func newStatusCard(c status.Card) StatusCard {
+	out := StatusCard{
+		Effect: c.Effect, Who: c.Title, Organization: c.Organization.Domain, By: string(c.Organization.By),
+		EHLO: notNil(c.Names), Networks: c.Networks, MoreNetworks: c.MoreNetworks, Confidence: float64(c.Confidence),
+		First: c.First.UTC(), Last: c.Last.UTC(), Failed: c.Failed, Worked: c.Worked, Plaintext: c.Plaintext, Session: c.Session,
+		Did:       each(c.Did(), func(s status.Step) StatusStep { return StatusStep{s.At, s.Text} }),
+		Decisions: notNil(c.Decisions), Next: c.Next(),
+	}
+	if c.Case != nil {
+		out.Case = c.Case.ID
+	}
+	return out
+}

@@ -1,0 +1,178 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/fallback"
+	"postern/internal/ledger"
+	"postern/internal/organization"
+	"postern/interop"
+)
+
+// A Card is a sender that needs the operator: those of one organization, or of one unknown
+// network, that fail in the same way.
+type Card struct {
+	Effect       Effect
+	Title        string                    // who, as in the sentence
+	Organization organization.Organization // unknown: there is one network
+	Names        []string                  // in EHLO, at most 3
+	Networks     []netip.Prefix            // at most 20
+	MoreNetworks int                       // that are left out
+
+	Case       *interop.Case // nil: no known case
+	Confidence interop.Confidence
+
+	First, Last time.Time // failed handshake since the last that worked
+	Failed      int64     // these handshakes
+	Worked      time.Time // the last that worked before; zero if none is known
+	Plaintext   time.Time // the last mail in plaintext after them; zero if there was none
+
+	Session   string              // the last of these handshakes
+	Decisions []fallback.Decision // of the fallback about them, the newest first, at most 3
+	Answer    string              // how Postern answers the next attempt, and why, in words
+}
+
+const (
+	maxCardNames     = 3
+	maxCardDecisions = 3 // and networks for which they are read
+)
+
+// cardsOf returns a card for each organization and case, the worst first.
+func cardsOf(troubled []sender) (cards []Card) {
+	type key struct {
+		who  who
+		what string
+	}
+	for _, group := range grouped(troubled, func(s sender) key { return key{s.who(), s.Diagnosis.Case} }) {
+		cards = append(cards, newCard(group))
+	}
+	slices.SortStableFunc(cards, func(a, b Card) int {
+		return cmp.Or(cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.isNew(), b.isNew()),
+			cmp.Compare(len(b.Networks)+b.MoreNetworks, len(a.Networks)+a.MoreNetworks), cmp.Compare(b.Failed, a.Failed))
+	})
+	return cards
+}
+
+// isNew is 1 if no session of the sender is known to have worked: one that delivered before is
+// missed first.
+func (c Card) isNew() int {
+	if c.Worked.IsZero() {
+		return 1
+	}
+	return 0
+}
+
+func newCard(group []sender) Card {
+	networks := networksOf(group)
+	c := Card{
+		Effect: group[0].effect, Title: title(group), Organization: group[0].organization,
+		Networks: networks[:min(len(networks), maxNetworks)], MoreNetworks: max(0, len(networks)-maxNetworks),
+		First: group[0].Since,
+	}
+	if known, ok := interop.Find(group[0].Diagnosis.Case); ok {
+		c.Case = known
+	}
+	for _, s := range group {
+		c.Effect = min(c.Effect, s.effect)
+		c.Failed += s.Failed
+		c.Confidence = max(c.Confidence, interop.Confidence(s.Diagnosis.Confidence))
+		if s.Since.Before(c.First) {
+			c.First = s.Since
+		}
+		if s.Last.After(c.Last) {
+			c.Last, c.Session, c.Answer = s.Last, s.Session, s.Next
+		}
+		if s.Worked.After(c.Worked) {
+			c.Worked = s.Worked
+		}
+		if s.effect == InPlaintext && s.Plaintext.After(c.Plaintext) {
+			c.Plaintext = s.Plaintext
+		}
+		if s.EHLO != "" && len(c.Names) < maxCardNames && !slices.Contains(c.Names, s.EHLO) {
+			c.Names = append(c.Names, s.EHLO)
+		}
+	}
+	return c
+}
+
+// readDecisions reads what the fallback did about the senders since they fail.
+func (c *Card) readDecisions(ctx context.Context, book Book) error {
+	for _, network := range c.Networks[:min(len(c.Networks), maxCardDecisions)] {
+		found, err := book.Decisions(ctx, ledger.Filter{Since: c.First, Sender: network.String(), Limit: maxCardDecisions})
+		if err != nil {
+			return err
+		}
+		for _, d := range found {
+			if !slices.Contains(c.Decisions, d) { // one about the fingerprint in all networks
+				c.Decisions = append(c.Decisions, d)
+			}
+		}
+	}
+	slices.SortStableFunc(c.Decisions, func(a, b fallback.Decision) int { return b.At.Compare(a.At) })
+	c.Decisions = c.Decisions[:min(len(c.Decisions), maxCardDecisions)]
+	return nil
+}
+
+// Next is the one next step, as a sentence.
+func (c Card) Next() string {
+	mode, changes := c.nextMode()
+	switch {
+	case c.Effect == InPlaintext && c.Case == nil:
+		return "Ask the sender's postmaster what their log says of the failed handshakes; the handshake has their time and address."
+	case changes && c.Plaintext.IsZero():
+		return "Wait for its next attempt, which Postern answers in mode " + mode + "."
+	case c.Case != nil:
+		remedy := c.Case.Remedy.Postern
+		if len(c.Networks) == 1 {
+			remedy = strings.ReplaceAll(remedy, "NETWORK", c.Networks[0].String())
+		}
+		return remedy
+	case c.Effect == LastFailed:
+		return "Wait for its next attempt. If that fails too, look at the handshake."
+	}
+	return "Look at the handshake, and ask the sender's postmaster what their log says of it."
+}
+
+// A Step is something that Postern did already, and why.
+type Step struct {
+	At   time.Time // zero: not yet
+	Text string
+}
+
+// Did returns what Postern did already, the last first: the decisions of the fallback, or how
+// it will answer the next attempt.
+func (c Card) Did() (steps []Step) {
+	for _, d := range c.Decisions {
+		text := "Postern changed the mode from " + d.From.String() + " to " + d.To.String()
+		switch d.Kind {
+		case fallback.RetryFailed:
+			text = "Postern retried mode " + d.From.String() + ", and stays in " + d.To.String()
+		case fallback.Pinned:
+			text = "The operator pinned the mode to " + d.To.String()
+		case fallback.Unpinned:
+			text = "The operator removed a pin to " + d.From.String()
+		case fallback.Forgotten:
+			text = "Postern forgot the sender's mode"
+		}
+		steps = append(steps, Step{d.At, text + ": " + d.Why})
+	}
+	if len(steps) > 0 || c.Answer == "" {
+		return steps
+	}
+	if strings.HasPrefix(c.Answer, "mode ") {
+		return []Step{{Text: "Postern answers the next attempt in " + c.Answer}}
+	}
+	return []Step{{Text: c.Answer}}
+}
+
+// nextMode returns the mode of the next attempt, and whether it is another one than before.
+func (c Card) nextMode() (mode string, changes bool) {
+	rest, ok := strings.CutPrefix(c.Answer, "mode ")
+	mode, _, reason := strings.Cut(rest, ": ")
+	return mode, ok && reason && !strings.Contains(mode, " ")
+}

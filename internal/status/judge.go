@@ -1,0 +1,162 @@
+package status
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/organization"
+	"postern/interop"
+)
+
+// An Effect is what failed handshakes mean for the mail of a sender.
+type Effect int
+
+// The effects, the worst first.
+const (
+	CannotDeliver Effect = iota + 1 // its attempts failed, and none completed since
+	InPlaintext                     // it delivers, but in plaintext after failed handshakes
+	SomeFail                        // some of its connections fail, while others deliver
+	LastFailed                      // its last attempt failed for once; it may have been an accident
+
+	none     = 0  // it delivers
+	doubtful = -1 // it is not known to send mail
+)
+
+// String returns the effect in words that follow the name of a sender.
+func (e Effect) String() string {
+	switch e {
+	case CannotDeliver:
+		return "cannot deliver"
+	case InPlaintext:
+		return "delivers in plaintext only"
+	case SomeFail:
+		return "delivers, but some of its connections fail"
+	case LastFailed:
+		return "failed in its last attempt"
+	}
+	return "unknown"
+}
+
+// MarshalText returns a short name: "cannot-deliver", "plaintext", "some-fail" or
+// "last-failed".
+func (e Effect) MarshalText() ([]byte, error) {
+	switch e {
+	case CannotDeliver:
+		return []byte("cannot-deliver"), nil
+	case InPlaintext:
+		return []byte("plaintext"), nil
+	case SomeFail:
+		return []byte("some-fail"), nil
+	}
+	return []byte("last-failed"), nil
+}
+
+const (
+	// attemptTime bounds one attempt: a client may connect several times in it, for each MX
+	// host and address.
+	attemptTime = time.Minute
+
+	// retryTime is the longest mean time between the attempts of a sender with mail in its
+	// queue. Senders retry after half an hour at least, and some a few times a day (RFC 5321,
+	// Section 4.5.4.1). Scanners come daily or less.
+	retryTime = 12 * time.Hour
+)
+
+// scannerCases are cases in which scanners fail too, by trying what no sender does today, or
+// what a server must not accept.
+var scannerCases = []string{"sslv2-hello", "tls10-only", "no-shared-suite", "plaintext-after-starttls", "tls-without-starttls"}
+
+// relatives are senders that work, of the organizations of failing ones.
+type relatives struct {
+	working map[relative][]ledger.WorkingSender
+}
+
+// A relative has the same client software in the same organization.
+type relative struct{ domain, fingerprint string }
+
+func newRelatives(ctx context.Context, book Book, failing []ledger.FailingSender) (relatives, error) {
+	known := relatives{make(map[relative][]ledger.WorkingSender)}
+	var domains []string
+	var since time.Time
+	for _, f := range failing {
+		if o := organization.Of(f.Name, f.EHLO); o.Domain != "" && !slices.Contains(domains, o.Domain) {
+			domains = append(domains, o.Domain)
+		}
+		if since.IsZero() || f.Last.Before(since) {
+			since = f.Last
+		}
+	}
+	if len(domains) == 0 {
+		return known, nil
+	}
+	working, err := book.WorkingSince(ctx, since, domains)
+	for _, w := range working {
+		key := relative{organization.Of(w.Name, w.EHLO).Domain, w.Fingerprint}
+		known.working[key] = append(known.working[key], w)
+	}
+	return known, err
+}
+
+// judge says what the failures of a sender mean, or none, or doubtful. docs/decisions has the
+// reasons.
+func (known relatives) judge(f ledger.FailingSender) Effect {
+	once := f.Last.Sub(f.Since) < attemptTime
+	switch neighbour, elsewhere := known.worked(f); {
+	case f.Diagnosis.Case == ledger.Scanner:
+		return none
+	case f.Plaintext.After(f.Since):
+		return InPlaintext
+	case once && (neighbour || elsewhere || f.OtherWorked.After(f.Last)):
+		return none // the message was delivered with another connection
+	case f.Fingerprint == "" && f.OtherWorked.After(f.Last):
+		return none // a connection that broke before the ClientHello
+	case !sendsMail(f, once):
+		return doubtful
+	case neighbour || f.OtherWorked.After(f.Last):
+		return SomeFail
+	case once && !explained(f):
+		return LastFailed
+	}
+	return CannotDeliver
+}
+
+// worked reports whether the same software of the organization worked after the sender's last
+// failure, in the sender's network and elsewhere.
+func (known relatives) worked(f ledger.FailingSender) (neighbour, elsewhere bool) {
+	domain := organization.Of(f.Name, f.EHLO).Domain
+	if domain == "" {
+		return false, false
+	}
+	for _, w := range known.working[relative{domain, f.Fingerprint}] {
+		if w.Worked.After(f.Last) {
+			neighbour = neighbour || w.Network == f.Network
+			elsewhere = elsewhere || w.Network != f.Network
+		}
+	}
+	return neighbour, elsewhere
+}
+
+// sendsMail reports whether a failing client is a mail sender for all we know: it delivered
+// before, it retries, it fails in a way that only senders do, or it is of an organization whose
+// mail is known.
+func sendsMail(f ledger.FailingSender, once bool) bool {
+	switch {
+	case !f.Worked.IsZero() || !f.OtherWorked.IsZero() || !f.Plaintext.IsZero():
+		return true
+	case f.EHLO == "":
+		return false // a client without EHLO has not begun to send mail
+	case !once && f.Last.Sub(f.Since)/time.Duration(max(1, f.Failed-1)) <= retryTime:
+		return true
+	case explained(f) && !slices.Contains(scannerCases, f.Diagnosis.Case):
+		return true
+	}
+	o := organization.Of(f.Name, f.EHLO)
+	return o.By == organization.ReverseDNS && o.Label() != organization.Other
+}
+
+// explained reports whether the failure is of a known case, at least likely.
+func explained(f ledger.FailingSender) bool {
+	return f.Diagnosis.Case != ledger.Unknown && interop.Confidence(f.Diagnosis.Confidence) >= interop.Likely
+}

@@ -1,0 +1,136 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/organization"
+	"postern/internal/safetext"
+)
+
+// A sentence says in one line how everybody's mail does.
+type sentence struct {
+	span    string // in words
+	past    bool   // the span has ended
+	traffic ledger.Traffic
+	now     time.Time
+}
+
+// maxNamed is how many organizations the sentence names.
+const maxNamed = 3
+
+// about returns the sentence about senders that fail.
+func (s sentence) about(troubled []sender) string {
+	with := func(e Effect) []sender {
+		return slices.DeleteFunc(slices.Clone(troubled), func(t sender) bool { return t.effect != e })
+	}
+	text, clauses := s.begin(with(CannotDeliver)), []string(nil)
+	if some := with(InPlaintext); len(some) > 0 {
+		clauses = append(clauses, s.named(some)+" only in plaintext, after failed handshakes"+s.since(some))
+	}
+	if some := with(SomeFail); len(some) > 0 {
+		clauses = append(clauses, "some connections of "+s.named(some)+" fail"+s.since(some))
+	}
+	if some := with(LastFailed); len(some) > 0 {
+		attempts, when := "the last attempt of ", ", at "+clock(some[0].Last, s.now)
+		if len(some) > 1 {
+			attempts, when = "the last attempts of ", ""
+		}
+		clauses = append(clauses, attempts+s.named(some)+" failed"+when)
+	}
+	if len(clauses) == 0 {
+		return text + "."
+	}
+	join := ", but "
+	if len(with(CannotDeliver)) > 0 || !s.traffic.Delivered {
+		join = "; "
+	}
+	return text + join + strings.Join(clauses, "; ") + "."
+}
+
+// begin is the sentence without what is less than failed.
+func (s sentence) begin(failed []sender) string {
+	verb := "delivered"
+	if s.past {
+		verb = "has delivered"
+	}
+	switch {
+	case s.traffic.Delivered && len(failed) > 0:
+		return fmt.Sprintf("Everyone who came %s %s, except %s%s", s.span, verb, s.named(failed), s.since(failed))
+	case s.traffic.Delivered:
+		return fmt.Sprintf("Everyone who came %s %s", s.span, verb)
+	case len(failed) > 0:
+		return fmt.Sprintf("No mail was delivered %s: %s cannot deliver%s", s.span, s.named(failed), s.since(failed))
+	case s.traffic.Worked:
+		return "Senders came " + s.span + ", but no message of theirs was accepted"
+	}
+	return "No mail came " + s.span
+}
+
+// named names the organizations of senders, those with most networks first.
+func (s sentence) named(all []sender) string {
+	groups := grouped(all, sender.who)
+	slices.SortStableFunc(groups, func(a, b []sender) int { return len(networksOf(b)) - len(networksOf(a)) })
+	var names []string
+	for _, group := range groups[:min(len(groups), maxNamed)] {
+		names = append(names, title(group))
+	}
+	switch more := len(groups) - maxNamed; {
+	case more == 1:
+		names = append(names, "another sender")
+	case more > 1:
+		names = append(names, fmt.Sprintf("%d other senders", more))
+	}
+	if last := len(names) - 1; last > 0 {
+		return strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return names[0]
+}
+
+// title names the senders of one organization, or of one network.
+func title(group []sender) string {
+	networks, o := networksOf(group), group[0].organization
+	switch {
+	case o.Domain == "" && group[0].EHLO != "":
+		return fmt.Sprintf("%s (%s)", networks[0], safetext.Shorten(group[0].EHLO, maxShown))
+	case o.Domain == "":
+		return networks[0].String()
+	case len(networks) > 1:
+		return fmt.Sprintf("%d networks of %s", len(networks), safetext.Shorten(o.Domain, maxShown))
+	case o.Label() != organization.Other:
+		return "1 network of " + o.Domain
+	}
+	return safetext.Shorten(o.Domain, maxShown)
+}
+
+// maxShown is how much of a name is shown, in characters.
+const maxShown = 60
+
+// since says since when senders fail.
+func (s sentence) since(all []sender) string {
+	first := all[0].Since
+	for _, one := range all {
+		if one.Since.Before(first) {
+			first = one.Since
+		}
+	}
+	if len(grouped(all, sender.who)) > 1 {
+		return ", the first since " + clock(first, s.now)
+	}
+	return ", since " + clock(first, s.now)
+}
+
+// clock returns a time in the zone of now: with the day if that is not today.
+func clock(at, now time.Time) string {
+	at = at.In(now.Location())
+	switch {
+	case at.Format(time.DateOnly) == now.Format(time.DateOnly):
+		return at.Format("15:04 MST")
+	case at.Year() == now.Year():
+		return at.Format("2 January, 15:04 MST")
+	}
+	return at.Format("2 January 2006, 15:04 MST")
+}
