@@ -20,5 +20,12 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &view{Template: "overview", Title: "Overview", Live: true, Data: failed}, nil
+	line, err := d.timeline(r.Context(), book, of)
+	if err != nil {
+		return nil, err
+	}
+	return &view{Template: "overview", Title: "Overview", Live: true, Data: struct {
+		Failed   []ledger.Handshake
+		Timeline *timeline
+	}{failed, line}, JSON: line.JSON}, nil
 }

@@ -210,6 +210,7 @@ var functions = template.FuncMap{
 	"printable": safetext.Printable,
 	"short":     func(text string) string { return safetext.Shorten(text, 80) },
 
+	"event":  eventWords,
 	"policy": tlsrptexplain.PolicyName,
 }
 
@@ -217,7 +218,7 @@ var functions = template.FuncMap{
 var pages = parsePages()
 
 func parsePages() map[string]*template.Template {
-	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html"))
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/timeline.html"))
 	all := make(map[string]*template.Template)
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
