@@ -253,7 +253,7 @@ func BenchmarkAddHandshake(b *testing.B) {
 	for b.Loop() {
 		l.AddHandshake(h)
 	}
-	b.ReportMetric(100*float64(l.Dropped())/float64(b.N), "%lost")
+	b.ReportMetric(100*float64(l.Stats().Dropped)/float64(b.N), "%lost")
 }
 
 // BenchmarkReportRetention is what is done after each report that is added: it must not grow with

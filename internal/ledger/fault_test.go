@@ -81,7 +81,7 @@ func TestSlowDiskDelaysNothing(t *testing.T) {
 	}
 	defer lock.Rollback()
 	large := with(failure("large"), func(h *Handshake) { h.Transcript = make([]byte, maxTranscript) })
-	for l.Dropped() < 100 {
+	for l.Stats().Dropped < 100 {
 		l.AddHandshake(large)
 	}
 	until(t, "logged", func() bool { return log.Count(begins) == 1 })
@@ -89,7 +89,7 @@ func TestSlowDiskDelaysNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "logged to be over", func() bool { return log.Count(ends) == 1 })
-	if got := l.Dropped(); log.Count(fmt.Sprintf("dropped=%d", got)) != 1 || log.Count(begins) != 1 {
+	if got := l.Stats().Dropped; log.Count(fmt.Sprintf("dropped=%d", got)) != 1 || log.Count(begins) != 1 {
 		t.Errorf("%d events lost, the log says\n%s", got, log.String())
 	}
 	holds(t, path, "large")
@@ -101,8 +101,8 @@ func TestQueueIsBounded(t *testing.T) {
 	for range 2 * maxQueued {
 		l.add(decision{})
 	}
-	if n := len(l.queue); n != maxQueued || l.Dropped() != maxQueued {
-		t.Errorf("%d are queued, %d lost", n, l.Dropped())
+	if n := len(l.queue); n != maxQueued || l.Stats().Dropped != maxQueued {
+		t.Errorf("%d are queued, %d lost", n, l.Stats().Dropped)
 	}
 }
 
@@ -113,8 +113,8 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 	for range 100 {
 		l.AddHandshake(h)
 	}
-	if n := len(l.queue); n < 10 || n > maxQueuedBytes>>20 || l.Dropped() != int64(100-n) {
-		t.Errorf("%d MiB are queued, %d lost", n, l.Dropped())
+	if n := len(l.queue); n < 10 || n > maxQueuedBytes>>20 || l.Stats().Dropped != int64(100-n) {
+		t.Errorf("%d MiB are queued, %d lost", n, l.Stats().Dropped)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestFullDiskIsSurvived(t *testing.T) {
 			l.AddHandshake(failure(fmt.Sprint(n)))
 			n++
 		}
-		return l.Dropped() > 0
+		return l.Stats().Dropped > 0
 	})
 	until(t, "logged", func() bool { return log.Count(begins) == 1 })
 	holds(t, path, "0") // it can be read
@@ -161,7 +161,7 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 	var log testlog.Log
 	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("lost"))
-	until(t, "lost", func() bool { return l.Dropped() == 1 })
+	until(t, "lost", func() bool { return l.Stats().Dropped == 1 })
 	testdisk.Remount(t, dir, 0, "")
 	comesBack(t, l)
 }
@@ -194,8 +194,8 @@ func TestDeletedFileIsReplaced(t *testing.T) {
 	if pins, err := r.Pins(t.Context()); err != nil || len(pins) != 1 || pins[0] != pin {
 		t.Errorf("pins %v, %v; want the one that was set", pins, err)
 	}
-	if log.Count("ledger file gone") != 1 || l.Dropped() != 0 {
-		t.Errorf("%d lost, the log says\n%s", l.Dropped(), log.String())
+	if log.Count("ledger file gone") != 1 || l.Stats().Dropped != 0 {
+		t.Errorf("%d lost, the log says\n%s", l.Stats().Dropped, log.String())
 	}
 	expectSound(t, path)
 }
@@ -265,8 +265,8 @@ func TestFileWithDamagedPagesIsSetAside(t *testing.T) {
 	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("new"))
 	holds(t, path, "new")
-	if got := asides(t, path); len(got) != 1 || l.Dropped() != 0 {
-		t.Errorf("set aside: %v, %d lost; the log says\n%s", got, l.Dropped(), log.String())
+	if got := asides(t, path); len(got) != 1 || l.Stats().Dropped != 0 {
+		t.Errorf("set aside: %v, %d lost; the log says\n%s", got, l.Stats().Dropped, log.String())
 	}
 	expectSound(t, path)
 }
@@ -307,7 +307,7 @@ func TestCloseWritesWhatIsQueued(t *testing.T) {
 		t.Errorf("%d written, %v; want %d", len(got), err, n)
 	}
 	l.AddHandshake(success("late"))
-	if l.Dropped() != 1 {
+	if l.Stats().Dropped != 1 {
 		t.Errorf("what comes after Close is not counted as lost")
 	}
 }

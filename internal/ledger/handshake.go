@@ -97,6 +97,14 @@ type Diagnosis struct {
 	Evidence []string `json:"evidence,omitempty"`
 }
 
+// Case returns the id of the most certain case of a failed handshake, or [Unknown].
+func (h Handshake) Case() string {
+	if len(h.Diagnoses) == 0 {
+		return Unknown
+	}
+	return h.Diagnoses[0].Case
+}
+
 // Bounds of what is stored, in bytes. Except for transcripts they are far above what honest
 // senders and this program write; Postfix truncates host names to 255 too.
 const (

@@ -75,6 +75,8 @@ type Ledger struct {
 	reports chan *pendingReport
 	drops   drops
 
+	returned atomic.Int64 // sessions in plaintext after a failed handshake, stored since Open
+
 	closing sync.Once
 	stop    chan struct{} // closed to stop the writer
 	done    chan struct{} // closed when it has stopped
@@ -202,8 +204,28 @@ func (l *Ledger) add(e event) {
 	}
 }
 
-// Dropped returns how many events were dropped since Open.
-func (l *Ledger) Dropped() int64 { return l.drops.count.Load() }
+// Stats are what a ledger does at a moment.
+type Stats struct {
+	Queued      int   // events that wait for the writer
+	QueuedBytes int64 // about the memory that they take
+	Dropped     int64 // events since Open
+	Returned    int64 // sessions in plaintext after a failed handshake, since Open
+	Size        int64 // bytes of the file and of those beside it; 0 while there is none
+}
+
+// Stats returns the ledger's stats. It does not wait for the writer.
+func (l *Ledger) Stats() Stats {
+	s := Stats{
+		Queued: len(l.queue), QueuedBytes: l.queued.Load(),
+		Dropped: l.drops.count.Load(), Returned: l.returned.Load(),
+	}
+	for _, info := range filesAt(l.path) {
+		if info != nil {
+			s.Size += info.Size()
+		}
+	}
+	return s
+}
 
 var (
 	errBehind = errors.New("the disk is too slow")

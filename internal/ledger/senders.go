@@ -171,6 +171,16 @@ func (t tally) add(h Handshake, sender int64, returned bool) {
 	}
 }
 
+// returned is how many sessions of the batch were in plaintext after a failed handshake.
+func (t tally) returned() (n int64) {
+	for key, counts := range t {
+		if key.sender == allSenders {
+			n += counts.returned
+		}
+	}
+	return n
+}
+
 // allSenders is the id in days for all senders together.
 const allSenders = 0
 

@@ -73,7 +73,7 @@ func TestServerDoesNotWriteANewerLedger(t *testing.T) {
 	var log testlog.Log
 	l := opened(t, path, Options{Log: log.Logger()})
 	l.AddHandshake(failure("B"))
-	until(t, "lost", func() bool { return l.Dropped() == 1 })
+	until(t, "lost", func() bool { return l.Stats().Dropped == 1 })
 	known := len(migrations())
 	until(t, "logged", func() bool {
 		return log.Count(fmt.Sprintf("schema %d, this version knows %d: written by a newer postern; use that one", known+1, known)) == 1

@@ -116,6 +116,7 @@ func (w *writer) write(events []event) {
 		w.backOff(err)
 		return
 	}
+	w.returned.Add(w.store.days.returned())
 	w.maintain(w.retention.bySize)
 }
 

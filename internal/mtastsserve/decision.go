@@ -47,6 +47,18 @@ func (p *Publisher) serve(domain string, mode mtasts.Mode, problems []Problem) (
 	return changed
 }
 
+// Modes returns how many domains serve a policy with each mode. The mode is empty where the
+// hosts have not been checked yet.
+func (p *Publisher) Modes() map[mtasts.Mode]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	modes := make(map[mtasts.Mode]int)
+	for _, d := range p.domains {
+		modes[d.mode]++
+	}
+	return modes
+}
+
 func (p *Publisher) logServing(domain string) {
 	p.log.Info("serving MTA-STS policy", logkey.Domain, domain, logkey.Mode, p.domains[domain].mode, logkey.MX, p.settings.Policy.MX)
 }

@@ -151,7 +151,10 @@ func (s *session) finish(reply smtp.Reply) {
 		s.messages++
 		s.acknowledged += len(s.recipients)
 		s.logMessage(reply)
-		s.server.observer.MessageAccepted(AcceptedMessage{At: time.Now(), Sender: s.addr, From: s.mail.From, Recipients: s.recipients})
+		now := time.Now()
+		s.server.observer.MessageAccepted(AcceptedMessage{
+			At: now, Sender: s.addr, From: s.mail.From, Recipients: s.recipients, Took: now.Sub(s.mailBegan),
+		})
 	}
 	s.reset()
 	s.put(s.command, reply)

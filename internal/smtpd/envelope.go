@@ -1,6 +1,8 @@
 package smtpd
 
 import (
+	"time"
+
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
 )
@@ -20,7 +22,7 @@ func (s *session) mailFrom(arg string) {
 		s.reply(tooLarge)
 		return
 	}
-	s.mail, s.phase = mail, inEnvelope
+	s.mail, s.mailBegan, s.phase = mail, time.Now(), inEnvelope
 	s.replyLater(s.nextHop().Mail(mail), func(reply smtp.Reply) {
 		if !reply.Positive() {
 			s.reset()

@@ -16,7 +16,7 @@ const (
 // sending side is closed at first.
 func (s *session) linger() {
 	half, ok := s.raw.(interface{ CloseWrite() error })
-	if !ok || s.server.isDraining() {
+	if !ok || s.server.draining.Load() {
 		return
 	}
 	s.closeHop()

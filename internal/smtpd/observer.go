@@ -34,6 +34,7 @@ type AcceptedMessage struct {
 	Sender     netip.AddrPort
 	From       string
 	Recipients []string
+	Took       time.Duration // since MAIL
 }
 
 // A SessionResult is what is known of a session that has ended.
@@ -48,6 +49,8 @@ type SessionResult struct {
 	JA4  string             // see [handshake.ClientHello.SenderJA4]; empty if there was no ClientHello
 	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
 	TLS  *tls.ConnectionState
+
+	Handshake time.Duration // that a completed one took
 
 	// Certificate is what the handshake presented; nil if it resumed a session, or ended
 	// before.
@@ -81,6 +84,7 @@ func (s *session) result() SessionResult {
 		JA4:         s.ja4,
 		Mode:        s.mode,
 		TLS:         s.tls,
+		Handshake:   s.handshakeTime,
 		Certificate: s.certificate,
 		Transcript:  s.transcript,
 		Messages:    s.messages,

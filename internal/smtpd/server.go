@@ -27,11 +27,14 @@ type Server struct {
 	observer   Observer
 	log        *slog.Logger
 	setup      atomic.Pointer[setup]
+	open       atomic.Int64 // sessions
+	bypassed   atomic.Bool  // the gate
 	admission  *admission.Limiter
 	handshakes *admission.Handshakes
 
+	draining atomic.Bool // set with mu held
+
 	mu        sync.Mutex
-	draining  bool
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	running   sync.WaitGroup // sessions
@@ -55,6 +58,7 @@ func New(settings Settings, hop nexthop.Hop, observer Observer, log *slog.Logger
 }
 
 func (s *Server) gateBypassed(reason error) {
+	s.bypassed.Store(true)
 	s.log.Error("gate bypassed; sending session tickets early", logkey.Err, reason)
 }
 
@@ -63,6 +67,22 @@ func (s *Server) gateBypassed(reason error) {
 // not changed.
 func (s *Server) Apply(settings Settings) {
 	s.setup.Store(newSetup(settings, s.gate))
+}
+
+// A State is what a server does at a moment.
+type State struct {
+	Sessions     int
+	Draining     bool // [Server.Shutdown] was called
+	GateBypassed bool // a session ticket was sent early, since the server started
+	Limits       Limits
+}
+
+// State returns the state of the server. It waits for no session.
+func (s *Server) State() State {
+	return State{
+		Sessions: int(s.open.Load()), Draining: s.draining.Load(), GateBypassed: s.bypassed.Load(),
+		Limits: s.setup.Load().Limits,
+	}
 }
 
 // Serve accepts SMTP connections on ln and offers STARTTLS, until ln returns an error. It
@@ -80,7 +100,7 @@ func (s *Server) serve(ln net.Listener, implicit bool) error {
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
-			if s.isDraining() {
+			if s.draining.Load() {
 				return nil
 			}
 			return err
@@ -92,18 +112,12 @@ func (s *Server) serve(ln net.Listener, implicit bool) error {
 func (s *Server) adopt(ln net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining {
+	if s.draining.Load() {
 		ln.Close()
 		return false
 	}
 	s.listeners[ln] = struct{}{}
 	return true
-}
-
-func (s *Server) isDraining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
 }
 
 // start runs a session for conn, or rejects it.
@@ -114,9 +128,10 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 		return
 	}
 	s.mu.Lock()
-	draining := s.draining
+	draining := s.draining.Load()
 	if !draining {
 		s.sessions[session] = struct{}{}
+		s.open.Add(1)
 		s.running.Go(func() {
 			defer s.end(session)
 			session.serve(implicit)
@@ -144,6 +159,7 @@ func (s *Server) end(session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session)
+	s.open.Add(-1)
 }
 
 // reject replies 421 and closes the connection. It does not wait for the client: a
@@ -182,7 +198,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.draining = true
+	s.draining.Store(true)
 	for ln := range s.listeners {
 		ln.Close()
 	}

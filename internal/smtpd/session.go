@@ -47,6 +47,8 @@ type session struct {
 	ja4         string
 	tlsCommands int // since TLS began
 
+	handshakeTime time.Duration // that a completed handshake took
+
 	greeting string // the argument of EHLO or HELO; STARTTLS clears it
 	lastEHLO string // the last greeting; STARTTLS does not clear it
 	extended bool   // EHLO, not HELO
@@ -57,6 +59,7 @@ type session struct {
 	command    command // being executed
 	phase      phase
 	mail       smtp.Mail
+	mailBegan  time.Time
 	recipients []string // accepted by the next hop
 	asked      int      // RCPT commands passed to the next hop for this message
 

@@ -64,6 +64,7 @@ func (s *session) upgrade() bool {
 	conn := tls.Server(below, s.setup.tls)
 	conn.SetDeadline(time.Now().Add(s.setup.Limits.HandshakeTimeout))
 	defer below.Release()
+	begun := time.Now()
 	if err := s.handshake(conn); err != nil {
 		s.record.Fail(err)
 		s.end, s.err = "TLS handshake failed", err
@@ -73,6 +74,7 @@ func (s *session) upgrade() bool {
 		}
 		return false
 	}
+	s.handshakeTime = time.Since(begun)
 	runtime.Gosched() // the gate's goroutine sends the ticket first: some clients leave at once
 	s.record.Complete()
 	below.Complete()

@@ -40,10 +40,17 @@ func (rc *Receiver) storeMail(ctx context.Context, m message, mayRetry bool) (re
 			return
 		}
 		received := receipt{at: m.at}
+		begun := time.Now()
 		signed := lookUpKeys(ctx, rc.keys, content, received)
+		took := time.Since(begun)
 		busy := rc.parsing.do(ctx, m.from, func() {
+			begun := time.Now()
+			signatures := signed.Verify()
+			if took += time.Since(begun); rc.verified != nil {
+				rc.verified(took)
+			}
 			var r ledger.Report
-			r, retry, err = parseMail(content, signed.Verify(), received)
+			r, retry, err = parseMail(content, signatures, received)
 			if retry = retry && mayRetry; err == nil && !retry {
 				r.Via, r.Session, r.Address, r.At = ledger.ByMail, m.session, m.client, m.at
 				warnIfInFuture(&r)

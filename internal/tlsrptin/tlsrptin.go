@@ -51,6 +51,10 @@ type Settings struct {
 
 	// Resolver is the DNS server for DKIM keys. If it is empty, the system's is used.
 	Resolver string
+
+	// Verified, when not nil, is called when the DKIM signatures of a mail were verified, with
+	// the time that it took, DNS included.
+	Verified func(took time.Duration)
 }
 
 // A Store stores reports, as [ledger.Ledger] does. AddReport returns when the report is
@@ -64,6 +68,7 @@ type Receiver struct {
 	addresses map[string]bool
 	only      bool
 	keys      keyLookup
+	verified  func(took time.Duration)
 	store     Store
 	log       *slog.Logger
 
@@ -92,6 +97,7 @@ func New(s Settings, store Store, log *slog.Logger) *Receiver {
 		addresses: make(map[string]bool),
 		only:      s.Only,
 		keys:      newKeyLookup(s.Resolver),
+		verified:  s.Verified,
 		store:     store,
 		log:       log,
 		mail:      newRoom(mailRoom),

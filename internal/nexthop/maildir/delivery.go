@@ -38,7 +38,11 @@ func (m *Maildir) deliver(message io.Reader) (name string, err error) {
 		return "", err
 	}
 	name = fmt.Sprintf("%s,S=%d,W=%d", unique, stored, wire)
-	return name, f.Commit(name)
+	begun := time.Now()
+	if err = f.Commit(name); err == nil && m.Observe != nil {
+		m.Observe(time.Since(begun), false)
+	}
+	return name, err
 }
 
 // isFull reports whether err says that the disk or a quota is full, which may pass by

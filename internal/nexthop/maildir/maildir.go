@@ -39,6 +39,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"postern/internal/durable"
 	"postern/internal/logkey"
@@ -55,6 +56,11 @@ type Maildir struct {
 	deliveries atomic.Uint64
 	create     func(unique string) (file, error)
 	log        *slog.Logger
+
+	// Observe, when not nil, is called for each message that is stored, with how long the
+	// disk took after the end of its text, and for each that cannot be. It is set before the
+	// first session. Sessions wait for it.
+	Observe func(took time.Duration, failed bool)
 
 	mu sync.Mutex
 	in *durable.Folder // new/
@@ -126,6 +132,15 @@ func (m *Maildir) reopen(old *durable.Folder) (*durable.Folder, error) {
 	return in, nil
 }
 
+// Check returns the error of a message that came now: a file is created, and removed.
+func (m *Maildir) Check() error {
+	f, err := m.create(m.uniqueName(time.Now()))
+	if err == nil {
+		f.Discard()
+	}
+	return err
+}
+
 // Extensions returns what a folder supports: any message of any size. It can promise
 // REQUIRETLS because it passes nothing on (RFC 8689, Section 4.4).
 func (m *Maildir) Extensions() smtp.Extensions {
@@ -180,6 +195,9 @@ func (s *session) Send(r io.Reader) smtp.Reply {
 		return s.reply(250, "2.0.0", "stored as "+name)
 	}
 	if !errors.Is(err, errIncomplete) {
+		if s.maildir.Observe != nil {
+			s.maildir.Observe(0, true)
+		}
 		s.maildir.log.Error("cannot store message",
 			slog.String(logkey.Session, s.id),
 			slog.String(logkey.NextHop, s.maildir.name()),

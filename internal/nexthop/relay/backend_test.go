@@ -28,6 +28,7 @@ import (
 //	some 1000    read so many bytes of a text
 //	discard      read a text and forget it
 //	rest         read until the client closes, and pass that to b.rest
+//	wait 3s      let time pass; for synctest only
 //	keep         count that text as accepted
 //	close        close the connection
 //	shut         close the sending side, and stop reading
@@ -175,6 +176,11 @@ func (p *player) play(script string) {
 		case "stall":
 			time.Sleep(time.Hour)
 			return
+		case "wait":
+			var d time.Duration
+			if d, err = time.ParseDuration(arg); err == nil {
+				time.Sleep(d)
+			}
 		case "keep":
 			p.backend.keep(p.text)
 		case "close":

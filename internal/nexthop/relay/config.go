@@ -36,6 +36,11 @@ type Config struct {
 	// [Hop.Probe]. It must be below what the server takes. Zero means 80.
 	Connections int
 
+	// Observe, when not nil, is called for each step with the server that has ended: its name
+	// as in the log, and how long the server took, or that the server failed. A refusal is no
+	// failure. Sessions wait for it.
+	Observe func(step string, took time.Duration, failed bool)
+
 	// Dial connects; nil means a [net.Dialer].
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }

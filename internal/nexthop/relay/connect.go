@@ -29,6 +29,8 @@ type conn struct {
 	verified bool            // encrypted, and the certificate is verified
 	used     bool            // has carried MAIL, so that the server may have closed it since
 	open     bool            // a transaction is open: MAIL was accepted
+	waits    int             // for the server, so far
+	sent     time.Time       // when the commands that wait for a reply were sent
 
 	resting   *list.Element // in slots; nil while it is used
 	restTimer *time.Timer   // closes it
@@ -37,10 +39,12 @@ type conn struct {
 // connect opens a connection for sender, or for a probe if that is nil, up to
 // where MAIL may follow.
 func (h *Hop) connect(ctx context.Context, sender *nexthop.Sender) (*conn, *stepError) {
+	begun := time.Now()
 	c, err := h.dial(ctx, sender)
 	if err != nil {
 		return nil, &stepError{stepConnect, err}
 	}
+	h.took(stepConnect, begun)
 	defer context.AfterFunc(ctx, c.abort)()
 	c.setTimeout(h.config.Timeouts.Command)
 	for _, next := range []struct {
@@ -54,12 +58,16 @@ func (h *Hop) connect(ctx context.Context, sender *nexthop.Sender) (*conn, *step
 		{stepStartTLS, c.startTLS},
 		{stepXClient, c.sendXClient},
 	} {
+		begun, waits := time.Now(), c.waits
 		if err := next.do(); err != nil {
 			c.abort()
 			if ctx.Err() != nil {
 				err = ctx.Err()
 			}
 			return nil, &stepError{next.at, err}
+		}
+		if c.waits > waits {
+			h.took(next.at, begun)
 		}
 	}
 	h.remember(c.can)
@@ -146,6 +154,7 @@ func (c *conn) implicitTLS() error {
 // handshake starts TLS on the connection.
 func (c *conn) handshake() error {
 	config := &c.hop.config
+	c.waits++
 	over := tls.Client(c.raw, c.hop.tls)
 	if err := over.Handshake(); err != nil {
 		return &tlsError{config.Name, config.verified(), err}
@@ -175,7 +184,10 @@ func (c *conn) write(commands []byte) error {
 	return err
 }
 
-func (c *conn) readReply() (smtp.Reply, error) { return smtp.ReadReply(c.in) }
+func (c *conn) readReply() (smtp.Reply, error) {
+	c.waits++
+	return smtp.ReadReply(c.in)
+}
 
 // command sends one command and reads its reply.
 func (c *conn) command(line string) (smtp.Reply, error) {

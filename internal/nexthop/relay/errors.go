@@ -27,8 +27,23 @@ const (
 	stepRcpt      step = "RCPT"
 	stepData      step = "DATA"
 	stepText      step = "text"
-	stepEnd       step = "end of text"
+	stepEnd       step = EndOfText
 )
+
+// EndOfText is the name of the step in which the server takes responsibility for a message.
+const EndOfText = "end of text"
+
+// Steps are the names of all steps, in their order.
+func Steps() []string {
+	var names []string
+	for _, s := range []step{
+		stepConnect, stepProxy, stepHandshake, stepGreeting, stepHello, stepStartTLS, stepXClient,
+		stepReset, stepMail, stepRcpt, stepData, stepText, stepEnd,
+	} {
+		names = append(names, string(s))
+	}
+	return names
+}
 
 // A stepError is a failure of the server, and where it happened.
 type stepError struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"postern/internal/nexthop"
 	"postern/internal/smtp"
@@ -92,6 +93,7 @@ func (s *session) send() {
 		return
 	}
 	s.conn.setTimeout(s.hop.config.Timeouts.Command)
+	s.conn.sent = time.Now()
 	if err := s.conn.write(batch); err != nil {
 		s.connectionFailed(s.queue[0], err)
 	}
@@ -148,6 +150,7 @@ func (s *session) readReply(c *command) {
 		c.finish(reply)
 		s.end(reply)
 	default:
+		s.hop.took(c.at, s.conn.sent)
 		c.finish(reply)
 		s.apply(c, reply)
 	}

@@ -41,6 +41,7 @@ import (
 	"log/slog"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"postern/internal/logkey"
 	"postern/internal/nexthop"
@@ -104,6 +105,13 @@ func (h *Hop) Probe(ctx context.Context) error {
 	}
 	c.quit()
 	return nil
+}
+
+// took reports a step that the server has answered.
+func (h *Hop) took(at step, begun time.Time) {
+	if h.config.Observe != nil {
+		h.config.Observe(string(at), time.Since(begun), false)
+	}
 }
 
 // remember keeps what the server offers.

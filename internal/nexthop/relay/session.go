@@ -137,6 +137,9 @@ func (s *session) abort() {
 // deferred.
 func (s *session) fail(at step, err error) smtp.Reply {
 	failure := &stepError{at, err}
+	if observe := s.hop.config.Observe; observe != nil {
+		observe(string(at), 0, true)
+	}
 	s.log(slog.LevelWarn, "next hop failed", slog.String(logkey.Step, string(at)), slog.Any(logkey.Err, err))
 	reply := failure.reply(s.sender.SessionID)
 	s.end(reply)

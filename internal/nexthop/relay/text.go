@@ -84,10 +84,12 @@ func (s *session) finalReply(err error) smtp.Reply {
 		return s.earlyReply(err)
 	}
 	s.conn.setTimeout(s.hop.config.Timeouts.DataTermination)
+	begun := time.Now()
 	replies, err := s.readFinalReplies()
 	if err != nil {
 		return s.fail(stepEnd, err)
 	}
+	s.hop.took(stepEnd, begun)
 	reply := s.combineReplies(replies)
 	if s.conn.in.Buffered() > 0 || slices.ContainsFunc(replies, isClosing) {
 		s.abort()
