@@ -129,6 +129,7 @@ func writeDomains(s *testpeer.Scope, dir, addr string, size int) string {
 	writeFile(s, file, fmt.Sprintf(`hostname = "mx.example.org"
 listen = [%q]
 dashboard.listen = "off"
+metrics.listen = "off"
 domains = [
 %s]
 recipients = [
@@ -155,7 +156,7 @@ func addDomain(s *testpeer.Scope, dir string) {
 // writeCertificates writes a configuration with certificates, each for a name of its own.
 func writeCertificates(s *testpeer.Scope, dir, addr string, size int) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "hostname = \"mx.example.org\"\nlisten = [%q]\ndashboard.listen = \"off\"\n", addr)
+	fmt.Fprintf(&text, "hostname = \"mx.example.org\"\nlisten = [%q]\ndashboard.listen = \"off\"\nmetrics.listen = \"off\"\n", addr)
 	for i := range size {
 		pair := testcert.New(s, testcert.Options{Names: []string{fmt.Sprintf("mx%d.example.org", i)}, NotAfter: time.Now().AddDate(0, 2, 0)})
 		if i == 0 {

@@ -37,7 +37,7 @@ func start(t *testing.T, args ...string) *postern {
 // startWith is like start, with an existing data folder.
 func startWith(t *testing.T, data string, args ...string) *postern {
 	t.Helper()
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--hostname", "mx.test", "--domain", "localhost", "--data", data, "--dashboard", "off"}, args...)
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--hostname", "mx.test", "--domain", "localhost", "--data", data, "--dashboard", "off", "--metrics", "off"}, args...)
 	if !slices.Contains(args, "--config") { // the machine may have a configuration
 		args = append(args, "--config", os.DevNull)
 	}

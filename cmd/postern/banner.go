@@ -23,7 +23,7 @@ import (
 
 // printBanner prints a summary of a server that has started, and what to try next. With
 // a JSON log, it logs a line instead.
-func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate, dashboardURL string) {
+func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate, dashboardURL, metricsURL string) {
 	var addresses []string
 	for _, ln := range listeners {
 		addresses = append(addresses, ln.String())
@@ -40,6 +40,9 @@ func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners [
 	printSummary(ui.Out, c, addresses, certificates)
 	if dashboardURL != "" {
 		row(ui.Out, "dashboard", dashboardURL+"  (postern dashboard prints a link to log in)")
+	}
+	if metricsURL != "" {
+		row(ui.Out, "metrics", metricsURL)
 	}
 	fmt.Fprintf(ui.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
 	if c.NextHop == nil {

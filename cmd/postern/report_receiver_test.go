@@ -67,7 +67,7 @@ func startReceiver(t *testing.T, pair *testcert.Pair, flags ...string) (*receive
 		log: newLiveOutput(),
 	}
 	flags = append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--hostname", ourHost, "--domain", ourDomain, "--data", r.data, "--dashboard", "off",
+		"serve", "--listen", "127.0.0.1:0", "--hostname", ourHost, "--domain", ourDomain, "--data", r.data, "--dashboard", "off", "--metrics", "off",
 		"--cert", pair.CertFile, "--key", pair.KeyFile,
 	}, flags...)
 	server := exec.Command("postern", flags...)

@@ -121,7 +121,7 @@ var listensOn = regexp.MustCompile(`(127\.0\.0\.1:\d+|\[::1\]:\d+) \(`)
 
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	binary := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "postern")
-	cmd := exec.Command(binary, append([]string{"serve", "--dashboard", "off"}, args...)...)
+	cmd := exec.Command(binary, append([]string{"serve", "--dashboard", "off", "--metrics", "off"}, args...)...)
 	s := &process{cmd: cmd, out: newLiveOutput(), log: newLiveOutput(), ended: make(chan struct{})}
 	s.out.ended, s.log.ended = s.ended, s.ended
 	s.cmd.Dir = ts.MkAbs(".")

@@ -23,6 +23,7 @@ func (l *loading) check() {
 	l.checkAddresses("recipients", l.config.Recipients)
 	l.checkReports()
 	l.checkListen()
+	l.checkMetrics()
 	l.checkNextHop()
 	l.checkCertificates()
 	l.checkMTASTS()
@@ -114,10 +115,10 @@ func (l *loading) checkListen() {
 	for _, list := range []struct {
 		key       string
 		addresses []string
-	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", c.Dashboard.addresses()}} {
+	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", addressOrNone(c.Dashboard.Listen)}, {"metrics.listen", addressOrNone(c.Metrics.Listen)}} {
 		for i, address := range list.addresses {
 			key := element(list.key, i)
-			if list.key == "dashboard.listen" {
+			if list.key == "dashboard.listen" || list.key == "metrics.listen" {
 				key = list.key
 			}
 			if what, remedy := checkAddress(address); what != "" {

@@ -44,6 +44,7 @@ type Config struct {
 	Log          Log
 	Web          Web
 	Dashboard    Dashboard
+	Metrics      Metrics
 	MTASTS       MTASTS
 	ACME         ACME
 	Ledger       Ledger
@@ -75,11 +76,19 @@ type Dashboard struct {
 	Listen string // address for HTTP, or Off
 }
 
-func (d Dashboard) addresses() []string {
-	if d.Listen == Off {
+// Metrics configures the listener for Prometheus.
+type Metrics struct {
+	Listen    string // address for HTTP, or Off
+	TokenFile string // file of the bearer token; empty: none
+	Token     string // in that file
+}
+
+// addressOrNone is a list of the address, or of none if it is Off.
+func addressOrNone(listen string) []string {
+	if listen == Off {
 		return nil
 	}
-	return []string{d.Listen}
+	return []string{listen}
 }
 
 // Off is the value of settings that can be turned off.
@@ -134,6 +143,7 @@ func defaults() *Config {
 		MTASTS:    MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		Reports:   Reports{Delivery: Copy},
 		Dashboard: Dashboard{Listen: "127.0.0.1:8025"},
+		Metrics:   Metrics{Listen: "127.0.0.1:9925"},
 		nextHop:   toMaildir,
 	}
 }

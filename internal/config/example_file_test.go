@@ -36,6 +36,7 @@ func uncommented(t *testing.T) string {
 		"/etc/letsencrypt/live/mx.example.org/fullchain.pem": pair.CertFile,
 		"/etc/letsencrypt/live/mx.example.org/privkey.pem":   pair.KeyFile,
 		"/etc/postern/authority.pem":                         pair.CertFile,
+		"/etc/postern/metrics-token":                         tokenFile(t),
 		`"/var/lib/postern"`:                                 `"` + dir + `"`,
 	} {
 		if !strings.Contains(text, from) {
@@ -45,6 +46,15 @@ func uncommented(t *testing.T) string {
 	}
 	name := filepath.Join(dir, "postern.toml")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func tokenFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(name, []byte("0123456789abcdef\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -89,6 +99,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Recipients = []string{"ann@example.org", "bob@example.org"}
 	want.ListenTLS = []string{}
 	want.Data = got.Data
+	want.Metrics.TokenFile, want.Metrics.Token = got.Metrics.TokenFile, "0123456789abcdef"
 	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}
 	want.MTASTS.Enabled, want.MTASTS.Domains = true, want.Domains
 	want.MTASTS.MX, want.MTASTS.Resolver = []string{"mx.example.org"}, "127.0.0.1:53"

@@ -35,6 +35,8 @@ func (c *Config) fields() []field {
 		{"web.listen", texts(&c.Web.Listen)},
 		{"web.listen-plain", texts(&c.Web.ListenPlain)},
 		{"dashboard.listen", text(&c.Dashboard.Listen)},
+		{"metrics.listen", text(&c.Metrics.Listen)},
+		{"metrics.token-file", path(&c.Metrics.TokenFile)},
 		{"mta-sts.mode", c.setMTASTSMode},
 		{"mta-sts.mx", texts(&c.MTASTS.MX)},
 		{"mta-sts.max-age", duration(&c.MTASTS.MaxAge)},

@@ -162,6 +162,9 @@ func certificateFolder(t *testing.T) string {
 	put("cert.pem", good.CertFile)
 	put("key.pem", good.KeyFile)
 	put("other-key.pem", other.KeyFile)
+	if err := os.WriteFile(filepath.Join(dir, "short-token"), []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 

@@ -29,6 +29,7 @@ func (c *Config) Warnings(now time.Time, uid int) Problems {
 	w.checkPolicyHosts()
 	w.checkFiles()
 	w.checkUser()
+	w.checkMetrics()
 	w.checkNextHop()
 	return w.found.inOrder()
 }
@@ -99,11 +100,14 @@ func (w *warnings) checkNames() {
 // reachable reports whether other machines can connect: a server on loopback is being
 // tried out.
 func (w *warnings) reachable() bool {
-	return slices.ContainsFunc(slices.Concat(w.config.Listen, w.config.ListenTLS), func(address string) bool {
-		host, _, _ := net.SplitHostPort(address)
-		ip, err := netip.ParseAddr(host)
-		return host == "" || err == nil && !ip.IsLoopback()
-	})
+	return slices.ContainsFunc(slices.Concat(w.config.Listen, w.config.ListenTLS), reachable)
+}
+
+// reachable reports whether other machines can connect to an address to listen on.
+func reachable(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && !ip.IsLoopback()
 }
 
 // checkCertificates looks at the dates of the certificates, and for one that has the
@@ -163,6 +167,18 @@ func (w *warnings) checkFiles() {
 	}
 	if info, err := os.Stat(w.config.Data); err == nil && info.Mode().Perm()&0o007 != 0 {
 		w.add("data", fmt.Sprintf("%s is open to every user of this machine (mode %04o)", w.config.Data, info.Mode().Perm()), "run chmod 700 "+w.config.Data)
+	}
+}
+
+// checkMetrics looks for metrics that other machines can read without a token, and for a token
+// that others can read.
+func (w *warnings) checkMetrics() {
+	m := w.config.Metrics
+	if m.Token == "" && slices.ContainsFunc(addressOrNone(m.Listen), reachable) {
+		w.add("metrics.listen", "other machines can read the metrics, such as how much mail arrives", "set token-file in [metrics], or listen on 127.0.0.1")
+	}
+	if info, err := os.Stat(m.TokenFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+		w.add("metrics.token-file", fmt.Sprintf("%s is open to every user of this machine (mode %04o)", m.TokenFile, info.Mode().Perm()), "run chmod o= "+m.TokenFile)
 	}
 }
 

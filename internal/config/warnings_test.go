@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -34,6 +35,13 @@ func TestWarnings(t *testing.T) {
 	if err := os.Chmod(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	token := func(mode os.FileMode) string {
+		file := filepath.Join(dir, fmt.Sprintf("token-%04o", mode))
+		if err := os.WriteFile(file, []byte("0123456789abcdef\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	const names = "hostname = 'mx.example.org'\ndomains = ['example.org']\n"
 	const enforce = "[web]\nlisten = [':443']\n[mta-sts]\nmode = 'enforce'\n"
 	for _, tt := range []struct {
@@ -59,6 +67,9 @@ func TestWarnings(t *testing.T) {
 		{name: "open key", text: names + certificate("open", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 2, 0)}, 0o644),
 			want: []string{"postern.toml:5: certificate[0].key: " + dir + "/open-key.pem is open to every user of this machine (mode 0644)"}},
 		{name: "open data", text: names + "data = '" + open + "'\n", want: []string{"postern.toml:3: data: " + open + " is open to every user"}},
+		{name: "metrics for all", text: names + "[metrics]\nlisten = ':9925'\n", want: []string{"postern.toml:4: metrics.listen: other machines can read the metrics"}},
+		{name: "metrics for those with the token", text: names + "[metrics]\nlisten = ':9925'\ntoken-file = '" + token(0o600) + "'\n"},
+		{name: "open token", text: names + "[metrics]\ntoken-file = '" + token(0o644) + "'\n", want: []string{"postern.toml:4: metrics.token-file: " + dir + "/token-0644 is open to every user"}},
 		{name: "root", root: true, text: names + "listen = [':25']\n", want: []string{"data (by default): postern runs as root"}},
 		{name: "root, on loopback", root: true, text: names},
 		{name: "loop", text: names + "listen = [':2525']\nnext-hop = 'smtp://localhost:2525'\n",

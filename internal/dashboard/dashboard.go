@@ -34,9 +34,10 @@ import (
 
 // Settings are what a dashboard shows, and to whom.
 type Settings struct {
-	Hostname string // of the server
-	Ledger   string // path of its file
-	Key      Key    // of login links
+	Hostname string       // of the server
+	Ledger   string       // path of its file
+	Key      Key          // of login links
+	Metrics  http.Handler // for operators; nil: none
 	Log      *slog.Logger
 
 	// Domains returns those that mail is accepted for. Nil: they are not known.
@@ -65,6 +66,9 @@ func New(s Settings) *Dashboard {
 	mux.HandleFunc("GET /login", d.login)
 	mux.Handle("POST /logout", d.signedIn(viewer, http.HandlerFunc(d.logout)))
 	mux.Handle("GET /live", d.signedIn(viewer, http.HandlerFunc(d.live)))
+	if s.Metrics != nil {
+		mux.Handle("GET /metrics", d.signedIn(operator, s.Metrics))
+	}
 	for pattern, load := range map[string]loader{
 		"/{$}":                  d.overview,
 		"/handshakes":           d.handshakes,

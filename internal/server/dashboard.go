@@ -27,7 +27,7 @@ type dashboardServer struct {
 // openDashboard listens for the dashboard, and writes the file by which postern dashboard
 // prints login links. It returns nil if the dashboard is off, or cannot be had: mail does not
 // wait for it.
-func openDashboard(c *config.Config, log *slog.Logger) *dashboardServer {
+func openDashboard(c *config.Config, scrape http.Handler, log *slog.Logger) *dashboardServer {
 	if c.Dashboard.Listen == config.Off {
 		return nil
 	}
@@ -50,6 +50,7 @@ func openDashboard(c *config.Config, log *slog.Logger) *dashboardServer {
 	}
 	pages := dashboard.New(dashboard.Settings{
 		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: login.Key, Log: log,
+		Metrics: scrape,
 		Domains: func() []string { return c.Domains },
 	})
 	return &dashboardServer{ln, pages, config.LoginFile(c.Data), &http.Server{

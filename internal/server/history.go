@@ -51,5 +51,7 @@ func (obs *observer) setPins(pins []fallback.Pin) []fallback.Decision {
 		}
 		valid = append(valid, pin)
 	}
-	return obs.selector.SetPins(valid, time.Now())
+	decisions := obs.selector.SetPins(valid, time.Now())
+	obs.metrics.Decided(decisions)
+	return decisions
 }

@@ -7,16 +7,24 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/logkey"
+	"postern/internal/metrics"
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/nexthop/relay"
 )
 
-func nextHop(c *config.Config, log *slog.Logger) (nexthop.Hop, error) {
+func nextHop(c *config.Config, m *metrics.Metrics, log *slog.Logger) (nexthop.Hop, error) {
 	if c.NextHop != nil {
-		return relay.New(*c.NextHop, c.Hostname, log), nil
+		to := *c.NextHop
+		to.Observe = m.NextHopStep
+		return relay.New(to, c.Hostname, log), nil
 	}
-	return maildir.New(c.MaildirFolder(), log)
+	folder, err := maildir.New(c.MaildirFolder(), log)
+	if err != nil {
+		return nil, err
+	}
+	folder.Observe = m.Stored
+	return folder, nil
 }
 
 // probeTime is how long the next hop may take to answer EHLO.

@@ -14,6 +14,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/metrics"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/interop"
@@ -25,6 +26,7 @@ import (
 type observer struct {
 	selector *fallback.Selector
 	ledger   *ledger.Ledger
+	metrics  *metrics.Metrics
 	refusals *refusalBook
 	log      *slog.Logger
 	attempts attempts
@@ -39,8 +41,8 @@ type observer struct {
 // openObserver returns an observer whose new senders start in the given mode, with the ledger
 // at path and the sender history in it. The ledger keeps as much of mail addresses as addresses
 // says. A ledger that cannot be opened is logged; mail goes on without it.
-func openObserver(initial sessionticket.Mode, path string, addresses smtp.AddressDetail, o ledger.Options) *observer {
-	obs := &observer{selector: fallback.New(initial), log: o.Log, closed: make(chan struct{})}
+func openObserver(initial sessionticket.Mode, path string, addresses smtp.AddressDetail, m *metrics.Metrics, o ledger.Options) *observer {
+	obs := &observer{selector: fallback.New(initial), metrics: m, log: o.Log, closed: make(chan struct{})}
 	o.Pins = obs.setPins
 	obs.ledger = ledger.Open(path, o)
 	obs.refusals = newRefusalBook(obs.ledger, o.Log, addresses)
@@ -76,19 +78,23 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	attrs := sessionAttrs(r)
 	j := obs.attempts.judge(r)
 	scanner := j.failed && obs.scanned(r)
+	failed := ""
 	switch {
 	case scanner: // its first handshakes are in the ledger; nothing is to be learned from it
 		attrs = append(attrs, slog.String(logkey.Case, ledger.Scanner), slog.String(logkey.Stopped, r.Transcript.DescribeEnd()), slog.String(logkey.JA4, r.JA4))
+		failed = ledger.Scanner
 	case j.failed:
 		h := obs.failedHandshake(r, j.diagnoses, obs.learn(r))
 		obs.store(h)
 		attrs = append(attrs, failureAttrs(h)...)
+		failed = h.Case()
 	case r.TLS != nil:
 		obs.learn(r)
 		obs.store(completedHandshake(r, len(j.diagnoses) > 0))
 	case r.Messages > 0:
 		obs.store(newHandshake(r, ledger.Plaintext))
 	}
+	obs.metrics.SessionEnded(r, failed)
 	if r.Messages > 0 || obs.tally.Line(r.Sender.Addr(), sessionKind(r)) {
 		obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
 	}
@@ -138,10 +144,16 @@ func (obs *observer) sumUp(sums []admission.Sum, took time.Duration) {
 }
 
 // CommandRefused logs and stores a refused command.
-func (obs *observer) CommandRefused(c smtpd.RefusedCommand) { obs.refusals.refused(c) }
+func (obs *observer) CommandRefused(c smtpd.RefusedCommand) {
+	obs.metrics.CommandRefused(c)
+	obs.refusals.refused(c)
+}
 
 // MessageAccepted notes that a deferred sender was accepted.
-func (obs *observer) MessageAccepted(m smtpd.AcceptedMessage) { obs.refusals.accepted(m) }
+func (obs *observer) MessageAccepted(m smtpd.AcceptedMessage) {
+	obs.metrics.MessageAccepted(m)
+	obs.refusals.accepted(m)
+}
 
 // scanned reports whether a failed session is a scanner's, and says so of those before it.
 func (obs *observer) scanned(r smtpd.SessionResult) bool {
@@ -173,6 +185,7 @@ func (obs *observer) learn(r smtpd.SessionResult) []fallback.Decision {
 	}
 	decisions := obs.selector.Learn(senderOf(r), r.Mode, outcome(r), time.Now())
 	obs.ledger.AddDecisions(decisions)
+	obs.metrics.Decided(decisions)
 	return decisions
 }
 
@@ -301,10 +314,9 @@ func tlsError(r smtpd.SessionResult) error {
 
 // failureAttrs complete the line for a failed handshake, so that it needs no other.
 func failureAttrs(h ledger.Handshake) []slog.Attr {
-	attrs := []slog.Attr{slog.String(logkey.Case, ledger.Unknown)}
+	attrs := []slog.Attr{slog.String(logkey.Case, h.Case())}
 	if len(h.Diagnoses) > 0 {
-		likeliest := h.Diagnoses[0]
-		attrs = []slog.Attr{slog.String(logkey.Case, likeliest.Case), slog.String(logkey.Confidence, interop.Confidence(likeliest.Confidence).String())}
+		attrs = append(attrs, slog.String(logkey.Confidence, interop.Confidence(h.Diagnoses[0].Confidence).String()))
 	}
 	attrs = append(attrs, slog.String(logkey.Stopped, h.Stopped))
 	if h.Fingerprint != "" {

@@ -20,6 +20,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/metrics"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/sessionticket"
@@ -78,7 +79,7 @@ func (l lines) Write(line []byte) (int, error) {
 func open(t *testing.T, path string) observed {
 	t.Helper()
 	log := make(lines, 100)
-	o := openObserver(sessionticket.Stock, path, smtp.DomainOnly, ledger.Options{Log: slog.New(slog.NewJSONHandler(log, nil))})
+	o := openObserver(sessionticket.Stock, path, smtp.DomainOnly, metrics.New(), ledger.Options{Log: slog.New(slog.NewJSONHandler(log, nil))})
 	return observed{o, log}
 }
 
@@ -353,7 +354,7 @@ func TestTheLineOfASession(t *testing.T) {
 // message keep theirs.
 func TestAFloodOfSessionsIsSummedUpInTheLog(t *testing.T) {
 	var log strings.Builder
-	obs := openObserver(sessionticket.OwnWrite, filepath.Join(t.TempDir(), "ledger.db"), smtp.DomainOnly,
+	obs := openObserver(sessionticket.OwnWrite, filepath.Join(t.TempDir(), "ledger.db"), smtp.DomainOnly, metrics.New(),
 		ledger.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for range 5000 {
 		r := session("S", sessionticket.OwnWrite)

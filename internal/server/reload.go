@@ -59,6 +59,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
 	note("web", !reflect.DeepEqual(now.Web, next.Web))
 	note("dashboard", now.Dashboard != next.Dashboard)
+	note("metrics", now.Metrics != next.Metrics)
 	note("acme", !reflect.DeepEqual(now.ACME, next.ACME))
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
@@ -71,6 +72,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
 	next.Log.Addresses, next.Dashboard = now.Log.Addresses, now.Dashboard
+	next.Metrics = now.Metrics
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }

@@ -27,6 +27,7 @@ import (
 	"postern/internal/durable"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/metrics"
 	"postern/internal/mtastsserve"
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/maildir"
@@ -68,8 +69,10 @@ type Server struct {
 	policy    *mtastsserve.Publisher
 	web       *web.Server
 	dashboard *dashboardServer // nil: there is none
-	failed    chan error       // of a listener
-	data      *os.File         // the data folder, locked
+	metrics   *metrics.Metrics
+	scrapes   *metricsServer // nil: there is none
+	failed    chan error     // of a listener
+	data      *os.File       // the data folder, locked
 }
 
 // New assembles a server. It creates the data folder, the ledger and, where
@@ -93,7 +96,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 }
 
 func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, error) {
-	s := &Server{config: c, log: log, level: level, failed: make(chan error, 1)}
+	s := &Server{config: c, log: log, level: level, metrics: metrics.New(), failed: make(chan error, 1)}
 	var err error
 	s.acme = newRenewer(c, log)
 	if s.pairs, err = s.findPairs(c); err != nil {
@@ -103,21 +106,25 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 		return nil, err
 	}
 	s.tls = &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12}
-	if s.hop, err = nextHop(c, log); err != nil {
+	if s.hop, err = nextHop(c, s.metrics, log); err != nil {
 		return nil, err
 	}
-	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, ledger.Options{
+	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, s.metrics, ledger.Options{
 		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
 	})
 	resolver := probe.Prober{Resolver: cmp.Or(c.Reports.Resolver, c.MTASTS.Resolver)}
 	s.observer.names = newNames(resolver.NetResolver(), s.observer.ledger.AddName)
 	s.probeKey = openProbeKey(config.ProbeKeyFile(c.Data), log)
-	s.reports = newIntake(c.Reports, s.observer.ledger, log)
+	s.reports = newIntake(c.Reports, s.observer.ledger, s.metrics, log)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
 	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
 	s.policy = mtastsserve.New(policies(c), checker.Begin, log)
 	s.web = newWeb(s)
-	s.dashboard = openDashboard(c, log)
+	s.metrics.Collect(s.state)
+	scrape := s.metrics.Handler(log)
+	s.dashboard = openDashboard(c, scrape, log)
+	ready := &readiness{draining: func() bool { return s.smtp.State().Draining }, nextHop: nextHopCheck(s.hop)}
+	s.scrapes = openMetrics(c.Metrics, scrape, ready.check, log)
 	return s, nil
 }
 
@@ -158,6 +165,9 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	}
 	if s.dashboard != nil {
 		go s.dashboard.serve()
+	}
+	if s.scrapes != nil {
+		go s.scrapes.serve()
 	}
 	failures := &acceptFailures{log: s.log}
 	for _, ln := range listeners {
@@ -228,6 +238,7 @@ func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), reportDrainTime)
 	defer cancel()
 	s.dashboard.close()
+	s.scrapes.close()
 	s.reports.Close(ctx)
 	if err := s.observer.Close(); err != nil {
 		s.log.Warn("cannot save all sender history", logkey.Err, err)

@@ -6,6 +6,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/ledger"
+	"postern/internal/metrics"
 	"postern/internal/mtastsserve"
 	"postern/internal/tlsrptin"
 	"postern/internal/web"
@@ -41,10 +42,11 @@ func policies(c *config.Config) mtastsserve.Settings {
 }
 
 // newIntake makes the receiver of TLS reports, by mail and by HTTPS.
-func newIntake(r config.Reports, book *ledger.Ledger, log *slog.Logger) *tlsrptin.Receiver {
+func newIntake(r config.Reports, book *ledger.Ledger, m *metrics.Metrics, log *slog.Logger) *tlsrptin.Receiver {
 	return tlsrptin.New(tlsrptin.Settings{
 		Addresses: r.Addresses,
 		Only:      r.Delivery == config.Only,
 		Resolver:  r.Resolver,
-	}, book, log)
+		Verified:  m.DKIMVerified,
+	}, countedStore{book, m}, log)
 }
