@@ -91,7 +91,7 @@ func writeHostileLedger(t *testing.T, path string) {
 	if err := book.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := book.Dropped(); n > 0 {
+	if n := book.Stats().Dropped; n > 0 {
 		t.Fatalf("%d events were not stored", n)
 	}
 	if err := ledger.SetPin(t.Context(), path, fallback.Pin{
