@@ -52,6 +52,9 @@ key = %q
 [dashboard]
 listen = %q
 
+[metrics]
+listen = "off"
+
 [reports]
 addresses = [%q]
 delivery = "only"
