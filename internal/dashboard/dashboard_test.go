@@ -77,6 +77,12 @@ func (s *site) fail(session, ehlo string) {
 		Session: session, At: time.Now(), Address: address, Network: admission.Network(address), EHLO: ehlo,
 		Fingerprint: "t13d1516h2_8daaf6152771_02713d6af862", Outcome: ledger.Failed, Stopped: "closed by the client",
 	})
+	s.await(session)
+}
+
+// await waits until a handshake can be read.
+func (s *site) await(session string) {
+	s.Helper()
 	book, err := s.pages.reader()
 	if err != nil {
 		s.Fatal(err)

@@ -3,7 +3,7 @@ package dashboard
 import (
 	"net/http"
 
-	"postern/internal/ledger"
+	"postern/internal/jsonout"
 )
 
 // overview is the first page.
@@ -16,7 +16,7 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed, err := book.Handshakes(r.Context(), ledger.Filter{Since: of.From, Until: of.To, Failed: true, Limit: 10})
+	s, err := readStatus(r.Context(), book, of, d.now())
 	if err != nil {
 		return nil, err
 	}
@@ -24,8 +24,15 @@ func (d *Dashboard) overview(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &view{Template: "overview", Title: "Overview", Live: true, Data: struct {
-		Failed   []ledger.Handshake
-		Timeline *timeline
-	}{failed, line}, JSON: line.JSON}, nil
+	return &view{
+		Template: "overview", Title: "Overview", Live: true,
+		Data: struct {
+			Status   overallStatus
+			Timeline *timeline
+		}{s, line},
+		JSON: struct {
+			jsonout.Status
+			Timeline jsonout.Timeline `json:"timeline"`
+		}{jsonout.NewStatus(s.Status), line.JSON},
+	}, nil
 }

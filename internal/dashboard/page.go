@@ -218,7 +218,7 @@ var functions = template.FuncMap{
 var pages = parsePages()
 
 func parsePages() map[string]*template.Template {
-	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/timeline.html"))
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/status.html", "templates/timeline.html"))
 	all := make(map[string]*template.Template)
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {

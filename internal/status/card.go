@@ -164,10 +164,15 @@ func (c Card) Did() (steps []Step) {
 	if len(steps) > 0 || c.Answer == "" {
 		return steps
 	}
-	if strings.HasPrefix(c.Answer, "mode ") {
-		return []Step{{Text: "Postern answers the next attempt in " + c.Answer}}
+	if mode, changes := c.nextMode(); changes {
+		_, reason, _ := strings.Cut(c.Answer, ": ")
+		return []Step{{Text: "Postern answers the next attempt in mode " + mode + ": " + reason}}
 	}
-	return []Step{{Text: c.Answer}}
+	_, reason, ok := strings.Cut(c.Answer, ": ") // after "mode stock again" or "nothing"
+	if !ok {
+		return nil
+	}
+	return []Step{{Text: "Nothing: " + reason}}
 }
 
 // nextMode returns the mode of the next attempt, and whether it is another one than before.
