@@ -18,7 +18,8 @@
 //
 // # Limits
 //
-// Everything listens on and connects to 127.0.0.1 only. Files are only in the folder.
+// Everything listens on and connects to 127.0.0.1 only. Files are in the folder, and temporary ones
+// are removed at the end.
 package demo
 
 import (
@@ -36,7 +37,7 @@ import (
 // Settings are where a demo runs.
 type Settings struct {
 	Dashboard string // address to listen on; if it is taken, the system chooses a port
-	Folder    string // for all files; it exists
+	Folder    string // for files; it exists
 	Step      func(what string)
 }
 
@@ -74,11 +75,11 @@ func (s Settings) run(ctx context.Context, scope *testpeer.Scope, log *slog.Logg
 	now := time.Now()
 	w := newWorld(scope, now)
 	s.Step("senders connect to a Postern for rehearsal")
-	valid, err := w.rehearse(ctx, w.config(filepath.Join(s.Folder, "rehearsal"), w.valid, "off"), log, w.beforeExpiry)
+	valid, err := w.rehearse(ctx, w.config(scope.TempDir(), w.valid, "off"), log, w.beforeExpiry)
 	if err != nil {
 		return err
 	}
-	expired, err := w.rehearse(ctx, w.config(filepath.Join(s.Folder, "rehearsal-expired"), w.expired, "off"), log, w.afterExpiry)
+	expired, err := w.rehearse(ctx, w.config(scope.TempDir(), w.expired, "off"), log, w.afterExpiry)
 	if err != nil {
 		return err
 	}
