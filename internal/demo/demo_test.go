@@ -14,6 +14,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
+	"postern/internal/status"
 )
 
 // A newcomer opens the link and finds each kind of thing that Postern knows, made by real
@@ -38,6 +39,7 @@ func TestDemoHasAllThatADashboardShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkHistory(t, r)
+	checkStatus(t, demo.Data)
 	waitForChange(t, demo.Login)
 
 	cancel()
@@ -69,18 +71,27 @@ func checkHistory(t *testing.T, r *recording) {
 	has("refused mail to relay", slices.ContainsFunc(r.refusals, func(x ledger.Refusal) bool { return x.To == "elsewhere.example" }))
 	has("verified report of failures", slices.ContainsFunc(r.reports, func(x ledger.Report) bool { return x.Verified && x.Failed > 0 }))
 	has("unverified report", slices.ContainsFunc(r.reports, func(x ledger.Report) bool { return !x.Verified }))
+}
 
-	// The bank's hosts have failed since the certificate expired, and everybody else's last
-	// handshakes completed, or were followed by mail in plaintext.
-	last := make(map[string]ledger.Handshake)
-	for _, h := range r.handshakes {
-		last[h.Address.String()] = h
+// checkStatus checks that the page says at once who cannot deliver, and nothing else.
+func checkStatus(t *testing.T, data string) {
+	t.Helper()
+	book, err := ledger.OpenReader(config.LedgerFile(data))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for addr, h := range last {
-		want := strings.HasSuffix(h.EHLO, bank) || strings.HasSuffix(h.EHLO, scanner)
-		if h.Outcome == ledger.Failed != want {
-			t.Errorf("the last session of %s %s is %v", addr, h.EHLO, h.Outcome)
-		}
+	defer book.Close()
+	now := time.Now()
+	got, err := status.Read(t.Context(), book, ledger.Span{From: now.Add(-24 * time.Hour), To: now}, "in the last 24 hours", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "Everyone who came in the last 24 hours delivered, except 2 networks of bank.example, since "
+	if !strings.HasPrefix(got.Sentence, want) || got.State != status.Failed {
+		t.Errorf("the sentence is %q (%v)", got.Sentence, got.State)
+	}
+	if len(got.Cards) != 2 || !strings.Contains(got.Cards[1].Title, clinic) || got.Cards[1].Effect != status.InPlaintext {
+		t.Errorf("the cards are %+v", got.Cards)
 	}
 }
 
