@@ -67,19 +67,29 @@ func weighEarlyTicket(c Context, _ *handshake.Transcript, confidence Confidence,
 	return min(confidence, Likely), seen
 }
 
-// weighCertificateRefused weighs a silent close by a client that had seen the certificate,
+// flaws returns why clients that verify refuse the certificate, if that is known.
+func (c Context) flaws() []Observation {
+	if c.CertificateFlaw == "" {
+		return nil
+	}
+	return []Observation{{fmt.Sprintf("clients that verify refuse the certificate: it is %s", c.CertificateFlaw), whole}}
+}
+
+// weighCertificateRefused adds to an alert what is wrong with the certificate, and weighs a
+// silent close by a client that had seen it,
 // where no alert says what it is about.
 func weighCertificateRefused(c Context, t *handshake.Transcript, confidence Confidence, seen []Observation) (Confidence, []Observation) {
-	if confidence > 0 || !closedAtCertificate(t) || c.saw(handshake.Worked, inAnyMode) {
-		return confidence, seen
+	if confidence > 0 { // an alert said it
+		return confidence, append(seen, c.flaws()...)
+	}
+	if !closedAtCertificate(t) || c.saw(handshake.Worked, inAnyMode) {
+		return 0, nil
 	}
 	seen = []Observation{leaving(t)}
 	if at := index(t, handshake.Server, handshake.TypeCertificate); at >= 0 {
 		seen = append([]Observation{{"the server had sent its certificate", at}}, seen...)
 	}
-	if c.CertificateFlaw != "" {
-		seen = append(seen, Observation{fmt.Sprintf("clients that verify refuse the certificate: it is %s", c.CertificateFlaw), whole})
-	}
+	seen = append(seen, c.flaws()...)
 	early := AttemptOf(t).EarlyTicket
 	differs := func(a Attempt) bool {
 		return a.EarlyTicket != early || a.Version != t.ServerHello.Version
