@@ -30,8 +30,8 @@
 //
 //   - A recorder holds at most 20 KiB until [Conn.Stop], and while a ClientHello arrives
 //     at most 64 KiB of it; with keys two records more. Of a longer ClientHello only the
-//     size is kept. JA4 is computed from the whole; of its lists the first 512 values are
-//     kept. A transcript has at most [MaxMessages] messages; of application data only the
+//     size is kept. JA4 is computed from the whole; of its lists the first 64 values are
+//     kept, of the cipher suites 128. A transcript has at most [MaxMessages] messages; of application data only the
 //     first of each side.
 //   - Early data (RFC 8446, Section 4.2.10) may be named wrongly after the ServerHello.
 //     No mail client is known to send any.

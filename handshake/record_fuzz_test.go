@@ -92,7 +92,7 @@ func FuzzClientHello(f *testing.F) {
 	f.Add(plainHello[tlsrecord.HeaderLen+messageHeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		h, ok := parseClientHello(body)
-		if !ok || len(h.ALPN) >= maxNames {
+		if !ok || len(h.ALPN) >= maxNames || h.senderJA4 != "" { // JA4 is that of more than is kept
 			return
 		}
 		if numbers := len(h.Suites) + len(h.Extensions) + len(h.Groups) + len(h.Signatures) + len(h.Versions) + len(h.KeyShares); numbers > len(body) {

@@ -45,8 +45,8 @@ func (d AddressDetail) Of(mailbox string) string {
 }
 
 // mailboxInText matches what looks like an address: servers quote them in their replies,
-// some in a URL.
-var mailboxInText = regexp.MustCompile(`("[^"]*"|[^\s<>()\[\]",;:]+)(@|%40)(\[[^\]\s]*\]|[^\s<>()\[\]"',;:/]+)`)
+// some in a URL. Of several @ the last one is before the domain.
+var mailboxInText = regexp.MustCompile(`(?:"[^"]*"|[^\s<>()\[\]",;:]+)+(@|%40)(\[[^\]\s]*\]|[^\s<>()\[\]"',;:/]+)`)
 
 // In returns text with "…" in place of what is not kept of the addresses in it.
 func (d AddressDetail) In(text string) string {
@@ -54,7 +54,7 @@ func (d AddressDetail) In(text string) string {
 	case FullAddress:
 		return text
 	case DomainOnly:
-		return mailboxInText.ReplaceAllString(text, "…$2$3")
+		return mailboxInText.ReplaceAllString(text, "…$1$2")
 	}
 	return mailboxInText.ReplaceAllLiteralString(text, "…")
 }

@@ -44,6 +44,7 @@ func FuzzAddressDetail(f *testing.F) {
 	f.Add("550 <", "> unknown")
 	f.Add("", "")
 	f.Add(`"`, `"`)
+	f.Add(`""@`, "")
 	f.Fuzz(func(t *testing.T, before, after string) {
 		const secret = "ann.secret7"
 		if strings.Contains(before, secret) || strings.Contains(after, secret) {
