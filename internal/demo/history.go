@@ -193,8 +193,9 @@ func (h *history) fellBack(r *recording, failed ledger.Handshake, t time.Time) {
 func (h *history) refused(r *recording) {
 	for _, one := range r.refusals {
 		for _, t := range h.timesFrom(h.now.Add(-refusalTime), 8*time.Hour, h.now) {
-			one.Last, one.Session, one.Count = t, newSession(), 1
-			h.add(t, func(book *ledger.Ledger) { book.AddRefusal(one) })
+			refusal := one
+			refusal.Last, refusal.Session, refusal.Count = t, newSession(), 1
+			h.add(t, func(book *ledger.Ledger) { book.AddRefusal(refusal) })
 		}
 	}
 }
