@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
 )
 
@@ -69,7 +70,18 @@ type tab struct {
 
 func openTab(t *testing.T, browser context.Context) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	return newTab(t, browser, chromedp.WithNewBrowserContext())
+}
+
+// another opens another tab of the same person.
+func (b *tab) another() *tab {
+	b.t.Helper()
+	return newTab(b.t, b.ctx)
+}
+
+func newTab(t *testing.T, from context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(from, options...)
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx}
 	if err := chromedp.Listen(ctx, b.watch); err != nil {
@@ -112,12 +124,14 @@ func eval[T any](b *tab, expression string) T {
 	return act(b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// waitFor waits until a JavaScript expression is true.
+// waitFor waits until a JavaScript expression is true. While another page loads, there is none
+// to ask.
 func (b *tab) waitFor(expression string) {
 	b.t.Helper()
 	eventually(b.t, func() error {
-		if !eval[bool](b, expression) {
-			return fmt.Errorf("%s: not true: %s\n%s", b.where(), expression, b.text())
+		if is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression)); err != nil || !is {
+			shown, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			return fmt.Errorf("%s: not true: %s (%v)\n%s", b.where(), expression, err, shown)
 		}
 		return nil
 	})
@@ -211,4 +225,10 @@ func (b *tab) show(l look) {
 func (b *tab) withoutJavaScript() {
 	b.t.Helper()
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
+
+// trustCertificates makes the tab accept self-signed certificates.
+func (b *tab) trustCertificates() {
+	b.t.Helper()
+	call(b, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
 }

@@ -26,6 +26,7 @@ func (l *loading) check() {
 	l.checkMetrics()
 	l.checkNextHop()
 	l.checkCertificates()
+	l.checkDashboard()
 	l.checkMTASTS()
 	l.checkACME()
 	l.checkData()

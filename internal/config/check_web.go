@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func (a ACME) Issuer() string {
 }
 
 // checkACME checks the table acme, if there is one: an empty one means all
-// defaults. It comes after mta-sts, whose hosts need certificates too.
+// defaults. It comes after dashboard and mta-sts, whose hosts need certificates too.
 func (l *loading) checkACME() {
 	a := &l.config.ACME
 	if a.Enabled = l.places.given("acme"); !a.Enabled {
@@ -135,6 +136,9 @@ func (l *loading) checkCertifiedHosts() {
 		a.Hosts = []string{l.config.Hostname}
 		for _, domain := range l.config.MTASTS.Domains {
 			a.Hosts = append(a.Hosts, "mta-sts."+domain)
+		}
+		if host := l.config.Dashboard.Host; host != "" && !slices.Contains(a.Hosts, host) {
+			a.Hosts = append(a.Hosts, host)
 		}
 	}
 	if len(a.Hosts) == 0 {

@@ -71,11 +71,6 @@ type Web struct {
 	ListenPlain []string // addresses for HTTP in the clear
 }
 
-// Dashboard configures the dashboard.
-type Dashboard struct {
-	Listen string // address for HTTP, or Off
-}
-
 // Metrics configures the listener for Prometheus.
 type Metrics struct {
 	Listen    string // address for HTTP, or Off
@@ -93,9 +88,6 @@ func addressOrNone(listen string) []string {
 
 // Off is the value of settings that can be turned off.
 const Off = "off"
-
-// LoginFile is the file of the dashboard's login links in a data folder.
-func LoginFile(data string) string { return filepath.Join(data, "dashboard.login") }
 
 // Ledger limits what the ledger keeps. Zero limits mean the defaults of package
 // ledger.

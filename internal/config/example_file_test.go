@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -101,6 +102,14 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Data = got.Data
 	want.Metrics.TokenFile, want.Metrics.Token = got.Metrics.TokenFile, "0123456789abcdef"
 	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}
+	user, err := parseUser("anna:operator:$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$XIrd4/OqVcqxVOQtKWm5DdYsDRkHeFzkkLFR4xtTvMw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Dashboard = Dashboard{
+		Listen: "127.0.0.1:8025", Host: "mx.example.org", URL: "https://postern.example.org/",
+		Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}, Users: []User{user},
+	}
 	want.MTASTS.Enabled, want.MTASTS.Domains = true, want.Domains
 	want.MTASTS.MX, want.MTASTS.Resolver = []string{"mx.example.org"}, "127.0.0.1:53"
 	want.ACME = ACME{

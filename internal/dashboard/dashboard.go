@@ -19,6 +19,7 @@
 package dashboard
 
 import (
+	"context"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,8 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/admission"
+	"postern/internal/config"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/safetext"
@@ -34,9 +37,10 @@ import (
 
 // Settings are what a dashboard shows, and to whom.
 type Settings struct {
-	Hostname string       // of the server
-	Ledger   string       // path of its file
-	Key      Key          // of login links
+	Hostname string // of the server
+	Ledger   string // path of its file
+	Key      Key    // of login links
+	Access   config.Dashboard
 	Metrics  http.Handler // for operators; nil: none
 	Log      *slog.Logger
 
@@ -47,7 +51,14 @@ type Settings struct {
 // A Dashboard answers the requests for its pages.
 type Dashboard struct {
 	Settings
-	access  *access
+	access *access
+	// attempts bounds logins by password, and counts those over the bound.
+	attempts  *admission.Tally
+	proxyHost string // that browsers use, through a reverse proxy; empty: none
+
+	updates    context.Context // of open pages
+	endUpdates context.CancelFunc
+
 	changes *changes
 	views   views
 	making  atOnce
@@ -59,11 +70,15 @@ type Dashboard struct {
 
 // New returns a dashboard.
 func New(s Settings) *Dashboard {
-	d := &Dashboard{Settings: s, access: newAccess(s.Key), making: newAtOnce()}
+	d := &Dashboard{Settings: s, access: newAccess(s.Key), proxyHost: proxyHostOf(s.Access), making: newAtOnce()}
+	d.updates, d.endUpdates = context.WithCancel(context.Background())
+	d.attempts = admission.NewTally(loginRate, d.countRefused)
 	d.changes = &changes{latest: d.latest}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name}", serveAsset)
-	mux.HandleFunc("GET /login", d.login)
+	mux.HandleFunc("GET /login", d.loginByLink)
+	mux.HandleFunc("POST /login", d.loginByPassword)
+	mux.Handle("POST /sessions/end", d.signedIn(viewer, http.HandlerFunc(d.endOthers)))
 	mux.Handle("POST /logout", d.signedIn(viewer, http.HandlerFunc(d.logout)))
 	mux.Handle("GET /live", d.signedIn(viewer, http.HandlerFunc(d.live)))
 	if s.Metrics != nil {
@@ -74,20 +89,27 @@ func New(s Settings) *Dashboard {
 		"/handshakes":           d.handshakes,
 		"/handshakes/{session}": d.handshake,
 		"/reports":              d.reports,
+		"/sessions":             d.sessions,
 		"/reports/{report}":     d.report,
 	} {
 		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
 	}
 	mux.Handle("GET /", d.signedIn(viewer, d.page(notFound)))
-	d.handler = d.harden(http.NewCrossOriginProtection().Handler(mux))
+	d.handler = d.harden(d.reached(http.NewCrossOriginProtection().Handler(mux)))
 	return d
 }
 
 // ServeHTTP answers a request.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
 
+// EndUpdates ends the updates of open pages, now and from now on. Their browsers ask again after
+// two seconds.
+func (d *Dashboard) EndUpdates() { d.endUpdates() }
+
 // Close closes the ledger.
 func (d *Dashboard) Close() error {
+	d.endUpdates()
+	d.attempts.Report()
 	d.opening.Lock()
 	defer d.opening.Unlock()
 	if d.book == nil {

@@ -131,8 +131,10 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-d.updates.Done():
+			return
 		case <-tick.C:
-			ok = d.access.session(r) != nil && send(":\n\n")
+			ok = d.findSession(r) != nil && send(":\n\n")
 		case to := <-news:
 			ok = changed(to)
 		}

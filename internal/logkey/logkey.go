@@ -51,6 +51,11 @@ const (
 	Path   = "path"
 	Status = "status"
 
+	User     = "user"     // of the dashboard
+	Role     = "role"     // viewer or operator
+	Action   = "action"   // what a user of the dashboard did
+	Sessions = "sessions" // number of logins that were ended
+
 	Connections = "connections" // their number
 	Requests    = "requests"    // number of web requests
 	Descriptors = "descriptors" // of files that the process may have open

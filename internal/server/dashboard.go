@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -13,13 +14,16 @@ import (
 	"postern/internal/dashboard"
 	"postern/internal/durable"
 	"postern/internal/logkey"
+	"postern/internal/web"
 )
 
-// A dashboardServer serves the dashboard on an address of its own.
+// A dashboardServer serves the dashboard, on an address of its own if it has one. The web
+// listener may serve it too.
 type dashboardServer struct {
-	listener net.Listener
 	pages    *dashboard.Dashboard
-	login    string // the file of the login links
+	url      string       // by which browsers reach it
+	login    string       // the file of the login links
+	listener net.Listener // nil: none
 	http     *http.Server
 	log      *slog.Logger
 }
@@ -28,40 +32,65 @@ type dashboardServer struct {
 // prints login links. It returns nil if the dashboard is off, or cannot be had: mail does not
 // wait for it.
 func openDashboard(c *config.Config, scrape http.Handler, log *slog.Logger) *dashboardServer {
-	if c.Dashboard.Listen == config.Off {
+	d := &dashboardServer{url: cmp.Or(c.Dashboard.URL, c.HTTPS()), login: config.LoginFile(c.Data), log: log}
+	if c.Dashboard.Listen != config.Off {
+		ln, err := net.Listen("tcp", c.Dashboard.Listen)
+		if err != nil {
+			log.Warn("no dashboard", logkey.Address, c.Dashboard.Listen, logkey.Err, withoutAddress(err),
+				logkey.Remedy, `set another address with listen in [dashboard], or "off"`)
+		} else {
+			d.listener, d.url = ln, cmp.Or(d.url, "http://"+ln.Addr().String()+"/")
+		}
+	}
+	if d.listener == nil && c.Dashboard.Host == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", c.Dashboard.Listen)
-	if err != nil {
-		log.Warn("no dashboard", logkey.Address, c.Dashboard.Listen, logkey.Err, withoutAddress(err),
-			logkey.Remedy, `set another address with listen in [dashboard], or "off"`)
-		return nil
-	}
-	login := dashboard.Login{URL: "http://" + ln.Addr().String() + "/", Key: dashboard.NewKey()}
-	content, err := json.Marshal(login)
+	key := dashboard.NewKey()
+	content, err := json.Marshal(dashboard.Login{URL: d.url, Key: key})
 	if err == nil {
-		err = durable.WriteFile(config.LoginFile(c.Data), append(content, '\n'), 0o600)
+		err = durable.WriteFile(d.login, append(content, '\n'), 0o600)
 	}
 	if err != nil {
-		ln.Close()
+		if d.listener != nil {
+			d.listener.Close()
+		}
 		log.Warn("no dashboard", logkey.Address, c.Dashboard.Listen, logkey.Err, err,
 			logkey.Remedy, config.WriteRemedy(err, c.Data))
 		return nil
 	}
-	pages := dashboard.New(dashboard.Settings{
-		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: login.Key, Log: log,
+	d.pages = dashboard.New(dashboard.Settings{
+		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: key, Access: c.Dashboard, Log: log,
 		Metrics: scrape,
 		Domains: func() []string { return c.Domains },
 	})
-	return &dashboardServer{ln, pages, config.LoginFile(c.Data), &http.Server{
-		Handler: pages, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+	d.http = &http.Server{
+		Handler: d.pages, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}, log}
+	}
+	return d
 }
 
 func (d *dashboardServer) serve() {
+	if d == nil || d.listener == nil {
+		return
+	}
 	if err := d.http.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
 		d.log.Warn("dashboard stopped", logkey.Err, err)
+	}
+}
+
+// routes are those of the web listener.
+func (d *dashboardServer) routes(host string) []web.Route {
+	if d == nil || host == "" {
+		return nil
+	}
+	return []web.Route{{Pattern: host + "/", MaxBody: dashboard.MaxForm, Handler: d.pages}}
+}
+
+// drain ends the updates of open pages, which would last as long as the pages.
+func (d *dashboardServer) drain() {
+	if d != nil {
+		d.pages.EndUpdates()
 	}
 }
 
@@ -79,5 +108,5 @@ func (s *Server) DashboardURL() string {
 	if s.dashboard == nil {
 		return ""
 	}
-	return "http://" + s.dashboard.listener.Addr().String() + "/"
+	return s.dashboard.url
 }

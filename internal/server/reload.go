@@ -58,7 +58,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("listen", !slices.Equal(now.Listen, next.Listen))
 	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
 	note("web", !reflect.DeepEqual(now.Web, next.Web))
-	note("dashboard", now.Dashboard != next.Dashboard)
+	note("dashboard", !reflect.DeepEqual(now.Dashboard, next.Dashboard))
 	note("metrics", now.Metrics != next.Metrics)
 	note("acme", !reflect.DeepEqual(now.ACME, next.ACME))
 	note("data", now.Data != next.Data)

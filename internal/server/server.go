@@ -119,10 +119,10 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
 	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
 	s.policy = mtastsserve.New(policies(c), checker.Begin, log)
-	s.web = newWeb(s)
 	s.metrics.Collect(s.state)
 	scrape := s.metrics.Handler(log)
 	s.dashboard = openDashboard(c, scrape, log)
+	s.web = newWeb(s)
 	ready := &readiness{draining: func() bool { return s.smtp.State().Draining }, nextHop: nextHopCheck(s.hop)}
 	s.scrapes = openMetrics(c.Metrics, scrape, ready.check, log)
 	return s, nil
@@ -163,9 +163,7 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	case *relay.Hop:
 		go probeNextHop(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
 	}
-	if s.dashboard != nil {
-		go s.dashboard.serve()
-	}
+	go s.dashboard.serve()
 	if s.scrapes != nil {
 		go s.scrapes.serve()
 	}
@@ -221,6 +219,7 @@ func (s *Server) drain(stop <-chan os.Signal) {
 		case <-ctx.Done():
 		}
 	}()
+	s.dashboard.drain()
 	var web sync.WaitGroup
 	web.Go(func() { s.web.Shutdown(ctx) })
 	err := s.smtp.Shutdown(ctx)

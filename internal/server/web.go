@@ -12,7 +12,7 @@ import (
 	"postern/internal/web"
 )
 
-// newWeb makes the web server, which answers for MTA-STS, TLS reports and ACME.
+// newWeb makes the web server, which answers for MTA-STS, TLS reports, ACME and the dashboard.
 func newWeb(s *Server) *web.Server {
 	settings := web.Settings{
 		TLS:    &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12},
@@ -26,9 +26,13 @@ func newWeb(s *Server) *web.Server {
 
 // routes are the HTTPS routes of the current configuration.
 func (s *Server) routes() []web.Route {
-	routes := s.policy.Routes()
+	host := s.config.Dashboard.Host
+	routes := append(s.policy.Routes(), s.dashboard.routes(host)...)
 	if path := s.config.Reports.Path; path != "" {
 		routes = append(routes, web.Route{Pattern: path, MaxBody: tlsrptin.MaxBody, Handler: s.reports})
+		if host != "" { // whose other paths are the dashboard's
+			routes = append(routes, web.Route{Pattern: host + path, MaxBody: tlsrptin.MaxBody, Handler: s.reports})
+		}
 	}
 	return routes
 }
