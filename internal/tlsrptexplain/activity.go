@@ -293,6 +293,8 @@ func (a Activity) matchText() string {
 		return text + " by the addresses in the report."
 	case len(byEHLO) == 0:
 		return text + " by forward-confirmed reverse DNS in " + a.domainsText(" and ") + "."
+	case a.NoDNS:
+		return text + " by EHLO names in " + a.domainsText(" and ") + " (reverse DNS not checked)."
 	case len(byEHLO) == len(all):
 		return text + " by EHLO names in " + a.domainsText(" and ") + ", which DNS does not confirm."
 	}

@@ -115,6 +115,7 @@ func TestActivityTextSaysHowTheSenderWasMatched(t *testing.T) {
 	}{
 		{Explainer{Ledger: found, Resolver: dns}, nil, "Matched to sessions from 1 address by forward-confirmed reverse DNS in big.example. "},
 		{Explainer{Ledger: found, Resolver: fakeDNS{}}, nil, "Matched to sessions from 1 address by EHLO names in big.example, which DNS does not confirm. "},
+		{Explainer{Ledger: found}, nil, "Matched to sessions from 1 address by EHLO names in big.example (reverse DNS not checked). "},
 		{Explainer{Ledger: two, Resolver: dns}, nil,
 			"Matched to sessions from 2 addresses with names in big.example: 1 by forward-confirmed reverse DNS, 1 by EHLO, which DNS does not confirm. "},
 		{Explainer{Ledger: found}, given, "Matched to sessions from 1 address by the addresses in the report. "},
