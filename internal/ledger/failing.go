@@ -3,9 +3,11 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"net/netip"
 	"time"
 
+	"postern/internal/organization"
 	"postern/internal/safetext"
 	"postern/sessionticket"
 )
@@ -53,9 +55,9 @@ func (n Name) size() int { return eventSize + len(n.EHLO) + len(n.Name) }
 
 func (n Name) write(s *store) error {
 	// LIMIT, since a client can make up any number of fingerprints.
-	return s.exec(`UPDATE senders SET name = ?1 WHERE id IN
+	return s.exec(`UPDATE senders SET name = ?1, organization = ?4 WHERE id IN
 		(SELECT id FROM senders WHERE network = ?2 AND ehlo = ?3 AND name <> ?1 LIMIT 100)`,
-		safetext.Truncate(n.Name, maxName), prefixBytes(n.Network), safetext.Truncate(n.EHLO, maxName))
+		safetext.Truncate(n.Name, maxName), prefixBytes(n.Network), safetext.Truncate(n.EHLO, maxName), organization.Of(n.Name, n.EHLO).Domain)
 }
 
 // A FailingSender is a sender whose last handshakes failed.
@@ -84,15 +86,17 @@ type FailingSender struct {
 const maxOfNetwork = 100
 
 // Failing returns the senders that failed in the span and did not complete a handshake since,
-// at most limit. Networks take turns. Those that worked before come first, then those with the
-// most failures.
+// at most limit of the 10,000 that failed last. Networks take turns. Those that worked before
+// come first, then those with the most failures.
 func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSender, error) {
 	return readAll(ctx, r, "reading failing senders", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`WITH chosen AS MATERIALIZED (SELECT * FROM (
-				SELECT *, row_number() OVER (PARTITION BY network ORDER BY worked > 0 DESC, failing DESC, failing_last DESC) AS turn
-				FROM senders INDEXED BY senders_failing WHERE failing > 0 AND failing_last >= ? AND failing_since < ?)
-			WHERE turn <= ? ORDER BY turn, worked > 0 DESC, failing DESC, failing_last DESC LIMIT ?)`,
-			unixMilli(in.From), unixMilli(in.To), maxOfNetwork, limit)
+		q.add(`WITH chosen AS MATERIALIZED (SELECT senders.*, turn FROM (
+				SELECT *, row_number() OVER (PARTITION BY network ORDER BY worked > 0 DESC, failing DESC, failing_last DESC) AS turn FROM (
+					SELECT id, network, worked, failing, failing_last FROM senders INDEXED BY senders_failing
+					WHERE failing > 0 AND failing_last >= ? AND failing_since < ? ORDER BY failing_last DESC LIMIT ?)
+				ORDER BY turn, worked > 0 DESC, failing DESC, failing_last DESC LIMIT ?)
+			JOIN senders USING (id) WHERE turn <= ?)`,
+			unixMilli(in.From), unixMilli(in.To), maxLimit, limit, maxOfNetwork)
 		q.add(`SELECT c.network, c.ehlo, c.name, c.fingerprint, c.failing, c.failing_since, c.failing_last, nullif(c.worked, 0),
 				(SELECT nullif(max(worked), 0) FROM (SELECT worked FROM senders
 					WHERE network = c.network AND ehlo = c.ehlo AND fingerprint NOT IN ('', c.fingerprint) LIMIT ?)),
@@ -116,26 +120,25 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 
 // A WorkingSender is a sender whose sessions work.
 type WorkingSender struct {
-	Network     netip.Prefix
-	EHLO        string
-	Name        string
-	Fingerprint string
-	Worked      time.Time // its last session that worked
+	Network      netip.Prefix
+	Organization string // its domain
+	Fingerprint  string
+	Worked       time.Time // its last session that worked
 }
 
-// WorkingSince returns the senders of the domains, by their names in DNS or EHLO, with a session
-// that worked since a time, at most 10,000. At most 256 domains are used.
-func (r *Reader) WorkingSince(ctx context.Context, since time.Time, domains []string) ([]WorkingSender, error) {
+// WorkingSince returns the senders of organizations, by their domains, with one of the
+// fingerprints and a session that worked since a time, at most 10,000.
+func (r *Reader) WorkingSince(ctx context.Context, since time.Time, organizations, fingerprints []string) ([]WorkingSender, error) {
 	return readAll(ctx, r, "reading working senders", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT network, ehlo, name, fingerprint, worked FROM senders WHERE worked >= ? AND (FALSE`, unixMilli(since))
-		for _, domain := range domains[:min(len(domains), maxQuery)] {
-			end := "%" + escapeLike.Replace(domain)
-			q.add(`OR ehlo LIKE ? ESCAPE '\' OR name LIKE ? ESCAPE '\'`, end, end)
-		}
-		q.add(`) LIMIT ?`, maxLimit)
+		domains, _ := json.Marshal(append([]string{}, organizations...)) // texts can be encoded
+		software, _ := json.Marshal(append([]string{}, fingerprints...))
+		q.add(`SELECT network, organization, fingerprint, worked FROM senders INDEXED BY senders_by_organization
+			WHERE organization <> '' AND organization IN (SELECT value FROM json_each(?))
+				AND fingerprint IN (SELECT value FROM json_each(?)) AND worked >= ? LIMIT ?`,
+			domains, software, unixMilli(since), maxLimit)
 		return nil
 	}, func(scan scanner) (s WorkingSender, err error) {
-		err = scan(prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.Worked))
+		err = scan(prefixInto(&s.Network), &s.Organization, &s.Fingerprint, timeInto(&s.Worked))
 		return s, err
 	})
 }

@@ -159,8 +159,8 @@ func TestNameOfSender(t *testing.T) {
 	if h, err := r.Handshake(t.Context(), "C"); err != nil || h.Name != "mail.other.example" {
 		t.Errorf("name of a handshake: %q, %v", h.Name, err)
 	}
-	working, err := r.WorkingSince(t.Context(), noon, []string{"other.example"})
-	if err != nil || len(working) != 1 || working[0].Name != "mail.other.example" || !working[0].Worked.Equal(noon) {
+	working, err := r.WorkingSince(t.Context(), noon, []string{"other.example"}, []string{named.Fingerprint, "t13"})
+	if err != nil || len(working) != 1 || working[0].Organization != "other.example" || !working[0].Worked.Equal(noon) {
 		t.Errorf("working: %+v, %v", working, err)
 	}
 }

@@ -107,6 +107,10 @@ func writeOld(path string, known int, write func(*store) error) error {
 			after = append(after, `ALTER TABLE senders DROP COLUMN `+column)
 		}
 	}
+	if known < organizationIn {
+		before = append(before, `ALTER TABLE senders ADD COLUMN organization NOT NULL DEFAULT ''`)
+		after = append(after, `ALTER TABLE senders DROP COLUMN organization`)
+	}
 	if err := s.each(before); err != nil {
 		return err
 	}
@@ -119,14 +123,15 @@ func writeOld(path string, known int, write func(*store) error) error {
 // The migrations that add the columns unused, probe, evidence, failing, and network of handshakes,
 // and the tables networks and periods, and rename mode.
 const (
-	unusedIn    = 4
-	modeIn      = 6
-	probeIn     = 8
-	evidenceIn  = 10
-	networksIn  = 12
-	periodsIn   = 14
-	failingIn   = 15
-	networkIDIn = 16
+	unusedIn       = 4
+	modeIn         = 6
+	probeIn        = 8
+	evidenceIn     = 10
+	networksIn     = 12
+	periodsIn      = 14
+	failingIn      = 15
+	networkIDIn    = 16
+	organizationIn = 17
 )
 
 // each runs the statements in order.

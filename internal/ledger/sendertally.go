@@ -1,6 +1,10 @@
 package ledger
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"postern/internal/organization"
+)
 
 // A senderTally sums what a batch of handshakes adds to the counts of each sender, so that a sender
 // with many of them costs two writes.
@@ -58,16 +62,17 @@ func (h Handshake) countFirst(s *store, returned bool) (sender int64, err error)
 	r.add(h)
 	return s.number(`INSERT INTO senders
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen,
-			name, worked, delivered, failing, failing_since, failing_last)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10, ?, ?, ?, ?, ?, ?)
+			name, organization, worked, delivered, failing, failing_since, failing_last)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET first = min(first, excluded.first), seen = max(seen, excluded.seen),
 			name = iif(excluded.name <> '', excluded.name, name),
+			organization = iif(excluded.name <> '' OR name = '', excluded.organization, organization),
 			worked = max(worked, excluded.worked), delivered = max(delivered, excluded.delivered),
 			failing_since = iif(excluded.worked > 0 OR failing = 0, excluded.failing_since, failing_since),
 			failing = iif(excluded.worked > 0, excluded.failing, failing + excluded.failing),
 			failing_last = max(failing_last, excluded.failing_last),`+addCounts+` RETURNING id`,
 		is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At),
-		h.Name, r.worked, r.delivered, r.failing, r.since, r.last)
+		h.Name, organization.Of(h.Name, h.EHLO).Domain, r.worked, r.delivered, r.failing, r.since, r.last)
 }
 
 // write adds the sums to those stored.

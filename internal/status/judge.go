@@ -78,11 +78,14 @@ type relative struct{ domain, fingerprint string }
 
 func newRelatives(ctx context.Context, book Book, failing []ledger.FailingSender) (relatives, error) {
 	known := relatives{make(map[relative][]ledger.WorkingSender)}
-	var domains []string
+	var domains, fingerprints []string
 	var since time.Time
 	for _, f := range failing {
 		if o := organization.Of(f.Name, f.EHLO); o.Domain != "" && !slices.Contains(domains, o.Domain) {
 			domains = append(domains, o.Domain)
+		}
+		if !slices.Contains(fingerprints, f.Fingerprint) {
+			fingerprints = append(fingerprints, f.Fingerprint)
 		}
 		if since.IsZero() || f.Last.Before(since) {
 			since = f.Last
@@ -91,9 +94,9 @@ func newRelatives(ctx context.Context, book Book, failing []ledger.FailingSender
 	if len(domains) == 0 {
 		return known, nil
 	}
-	working, err := book.WorkingSince(ctx, since, domains)
+	working, err := book.WorkingSince(ctx, since, domains, fingerprints)
 	for _, w := range working {
-		key := relative{organization.Of(w.Name, w.EHLO).Domain, w.Fingerprint}
+		key := relative{w.Organization, w.Fingerprint}
 		known.working[key] = append(known.working[key], w)
 	}
 	return known, err

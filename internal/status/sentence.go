@@ -16,6 +16,7 @@ type sentence struct {
 	span    string // in words
 	past    bool   // the span has ended
 	traffic ledger.Traffic
+	cut     bool // there may be more senders that fail
 	now     time.Time
 }
 
@@ -81,6 +82,8 @@ func (s sentence) named(all []sender) string {
 	switch more := len(groups) - maxNamed; {
 	case more == 1:
 		names = append(names, "another sender")
+	case more > 1 && s.cut:
+		names = append(names, fmt.Sprintf("more than %d other senders", more))
 	case more > 1:
 		names = append(names, fmt.Sprintf("%d other senders", more))
 	}

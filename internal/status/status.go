@@ -60,14 +60,14 @@ const (
 
 	// maxSenders bounds the failing senders that are read, and maxNetworks the networks that
 	// a card names.
-	maxSenders  = 2000
+	maxSenders  = 500
 	maxNetworks = 20
 )
 
 // A Book is the ledger as far as Read needs it; see [ledger.Reader].
 type Book interface {
 	Failing(ctx context.Context, in ledger.Span, limit int) ([]ledger.FailingSender, error)
-	WorkingSince(ctx context.Context, since time.Time, domains []string) ([]ledger.WorkingSender, error)
+	WorkingSince(ctx context.Context, since time.Time, organizations, fingerprints []string) ([]ledger.WorkingSender, error)
 	Traffic(ctx context.Context, in ledger.Span) (ledger.Traffic, error)
 	Decisions(ctx context.Context, f ledger.Filter) ([]fallback.Decision, error)
 }
@@ -102,7 +102,7 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 		}
 	}
 	s.State = stateOf(traffic, troubled)
-	s.Sentence = sentence{inWords, span.To.Before(now.Add(-time.Minute)), traffic, now}.about(troubled)
+	s.Sentence = sentence{inWords, span.To.Before(now.Add(-time.Minute)), traffic, len(failing) == maxSenders, now}.about(troubled)
 	s.Cards = cardsOf(troubled)
 	s.More = max(0, len(s.Cards)-maxCards)
 	s.Cards = s.Cards[:len(s.Cards)-s.More]
