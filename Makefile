@@ -10,6 +10,7 @@
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
 # make accuracy    diagnoses handshakes whose truth is known, writes docs/accuracy.md
 # make matrix      runs all test clients against all servers, writes docs/interop-matrix.md
+# make screenshots  takes the pictures of docs/images from the demo's dashboard, with Chromium
 # make long        the crash test with 200 rounds
 
 GO ?= go
@@ -25,7 +26,7 @@ MUTANTS ?= 40
 MUTANTS_SEED ?= 1
 MUTANTS_ALSO ?= ./internal/casedocs
 
-.PHONY: test test-peers quick lint api vuln next-go fuzz mutants bench matrix accuracy long peers
+.PHONY: test test-peers quick lint api vuln next-go fuzz mutants bench matrix accuracy screenshots long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -82,6 +83,9 @@ accuracy: peers
 
 matrix: peers
 	GO=$(GO) scripts/write-matrix
+
+screenshots: peers
+	$(GO) test ./test -count 1 -run TestScreenshots -screenshots $(CURDIR)/docs/images
 
 long: peers
 	POSTERN_LONG=1 $(GO) test -timeout 60m ./test/...
