@@ -12,7 +12,7 @@ import (
 type Event struct {
 	At      time.Time
 	Kind    EventKind
-	Subject string // what has changed: a certificate's file, a policy's domain; may be empty
+	Subject string // what has changed: a certificate's name, a policy's domain; may be empty
 	Text    string // what it is now, in words
 }
 

@@ -40,6 +40,9 @@ func (p *Publisher) decide(domain string, settings Settings, problems []Problem)
 func (p *Publisher) serve(domain string, mode mtasts.Mode, problems []Problem) (changed bool) {
 	d := p.domains[domain]
 	changed = d.mode != mode
+	if changed && p.settings.Changed != nil {
+		p.settings.Changed(domain, mode)
+	}
 	if !slices.EqualFunc(d.problems, problems, sameProblem) {
 		p.warn(domain, mode, problems)
 	}

@@ -52,6 +52,10 @@ type Settings struct {
 	Domains []string // in ASCII and lower case, each once
 	Policy  mtasts.Policy
 
+	// Changed, when not nil, is called when a domain is served another mode, at first too. It
+	// must not wait.
+	Changed func(domain string, mode mtasts.Mode)
+
 	// Resolver is the DNS server that answers as for senders on the Internet, host or
 	// host:port. Empty: the system's.
 	Resolver string

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"postern/internal/config"
+	"postern/internal/ledger"
 	"postern/internal/logkey"
 )
 
@@ -40,8 +41,9 @@ func (s *Server) reload(load func() (*config.Config, error)) {
 	s.level.Set(next.Log.Level)
 	s.reloadCertificates()
 	s.smtp.Apply(s.settings())
-	s.policy.Apply(policies(next))
+	s.policy.Apply(s.policies(next))
 	s.web.Apply(s.routes())
+	s.noteEvent(ledger.Reloaded, "", "")
 	s.log.Info("configuration reloaded")
 }
 

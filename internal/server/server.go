@@ -118,7 +118,7 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 	s.reports = newIntake(c.Reports, s.observer.ledger, s.metrics, log)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
 	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
-	s.policy = mtastsserve.New(policies(c), checker.Begin, log)
+	s.policy = mtastsserve.New(s.policies(c), checker.Begin, log)
 	s.metrics.Collect(s.state)
 	scrape := s.metrics.Handler(log)
 	s.dashboard = openDashboard(c, scrape, log)
@@ -153,7 +153,10 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	go paceCollector(ctx)
 	go s.observer.names.run(ctx)
 	go s.store.Watch(ctx, certificateInterval)
-	go s.policy.Run(ctx, s.store.Changes())
+	certificatesChanged := make(chan struct{}, 1)
+	go s.noteCertificates(ctx, s.store.Changes(), certificatesChanged)
+	go s.policy.Run(ctx, certificatesChanged)
+	s.noteVersions()
 	if s.acme != nil {
 		go s.renew(ctx)
 	}

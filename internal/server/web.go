@@ -7,7 +7,6 @@ import (
 	"postern/internal/config"
 	"postern/internal/ledger"
 	"postern/internal/metrics"
-	"postern/internal/mtastsserve"
 	"postern/internal/tlsrptin"
 	"postern/internal/web"
 )
@@ -35,14 +34,6 @@ func (s *Server) routes() []web.Route {
 		}
 	}
 	return routes
-}
-
-// policies are the MTA-STS policies to serve.
-func policies(c *config.Config) mtastsserve.Settings {
-	if !c.MTASTS.Enabled {
-		return mtastsserve.Settings{}
-	}
-	return mtastsserve.Settings{Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver}
 }
 
 // newIntake makes the receiver of TLS reports, by mail and by HTTPS.

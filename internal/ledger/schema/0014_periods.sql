@@ -27,7 +27,7 @@ CREATE TABLE events (
 	id      INTEGER PRIMARY KEY,
 	at      INTEGER NOT NULL,
 	kind    TEXT    NOT NULL,
-	subject TEXT    NOT NULL, -- what has changed: a file, a domain
+	subject TEXT    NOT NULL, -- what has changed: a certificate, a domain
 	text    TEXT    NOT NULL,
 	last    INTEGER NOT NULL
 );

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"postern/internal/config"
+	"postern/internal/ledger"
+	"postern/internal/mtastsserve"
+	"postern/mtasts"
+)
+
+// maxNoted is how many certificates or policies that change at once have events of their own.
+const maxNoted = 20
+
+// noteEvent stores a change of the server itself, for the time line. The ledger leaves out what it
+// was before, too, so each start can say what the server has.
+func (s *Server) noteEvent(kind ledger.EventKind, subject, text string) {
+	s.observer.ledger.AddEvent(ledger.Event{At: time.Now(), Kind: kind, Subject: subject, Text: text})
+}
+
+// noteVersions notes the versions that run.
+func (s *Server) noteVersions() {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		s.noteEvent(ledger.VersionChanged, "", build.Main.Version)
+	}
+	s.noteEvent(ledger.GoVersionChanged, "", runtime.Version())
+}
+
+// noteCertificates notes the certificates in use, and new ones whenever changed yields a value,
+// which it passes on to next.
+func (s *Server) noteCertificates(ctx context.Context, changed <-chan struct{}, next chan<- struct{}) {
+	var known map[*tls.Certificate]bool
+	for {
+		inUse, fresh := make(map[*tls.Certificate]bool), 0
+		for _, cert := range s.store.Certificates() {
+			inUse[cert] = true
+			if known[cert] {
+				continue
+			}
+			if fresh++; fresh <= maxNoted {
+				s.noteEvent(ledger.CertificateChanged, certificateName(cert), "until "+cert.Leaf.NotAfter.UTC().Format(time.DateOnly))
+			}
+		}
+		if more := fresh - maxNoted; more > 0 {
+			s.noteEvent(ledger.CertificateChanged, "", fmt.Sprint(more, " more"))
+		}
+		known = inUse
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			select {
+			case next <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// certificateName is the first name of a certificate, and the kind of its key: there can be one of
+// each kind.
+func certificateName(cert *tls.Certificate) string {
+	name := cert.Leaf.Subject.CommonName
+	if len(cert.Leaf.DNSNames) > 0 {
+		name = cert.Leaf.DNSNames[0]
+	}
+	return fmt.Sprint(name, " ", cert.Leaf.PublicKeyAlgorithm)
+}
+
+// policies are the MTA-STS policies to serve. Of many domains that change at once some have an
+// event.
+func (s *Server) policies(c *config.Config) mtastsserve.Settings {
+	if !c.MTASTS.Enabled {
+		return mtastsserve.Settings{}
+	}
+	var noted atomic.Int64
+	return mtastsserve.Settings{
+		Domains: c.MTASTS.Domains, Policy: c.MTASTS.Policy(), Resolver: c.MTASTS.Resolver,
+		Changed: func(domain string, mode mtasts.Mode) {
+			switch n := noted.Add(1); {
+			case n <= maxNoted:
+				s.noteEvent(ledger.PolicyChanged, domain, string(mode))
+			case n == maxNoted+1:
+				s.noteEvent(ledger.PolicyChanged, "", "of more domains; the log has them")
+			}
+		},
+	}
+}
