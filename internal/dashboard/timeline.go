@@ -192,7 +192,7 @@ func (t *timeline) draw(long time.Duration) {
 		end := p.Start.Add(long)
 		when := t.clock(p.Start) + " to " + t.clock(end)
 		if sessions(p) > 0 {
-			t.Sessions = append(t.Sessions, bar{when + ": " + t.Words(p), t.stack(p, end)})
+			t.Sessions = append(t.Sessions, bar{when + ": " + sessionWords(p), t.stack(p, end)})
 		}
 		if failures(p) > 0 {
 			t.Failures = append(t.Failures, bar{when + ": " + t.CasesOf(p), t.stackFailed(p, end)})
@@ -356,7 +356,10 @@ func (t *timeline) Summary() string {
 	}
 	text := "No sessions"
 	if sessions(t.Total) > 0 {
-		text = "Sessions: " + t.Words(t.Total)
+		text = "Sessions: " + sessionWords(t.Total)
+		if t.Failed > 0 {
+			text += " (" + t.CasesOf(t.Total) + ")"
+		}
 	}
 	text += ". No TLS reports"
 	if reports[0] > 0 {
@@ -369,20 +372,24 @@ func (t *timeline) Summary() string {
 	return text + ". No refused commands."
 }
 
-// Words is what the sessions of a period were, without those of scanners.
-func (t *timeline) Words(p ledger.Period) string {
-	text := fmt.Sprintf("%d full, %d resumed, %d plaintext, %d failed", p.Full, p.Resumed, p.Plaintext, failures(p))
-	if cases := t.CasesOf(p); cases != "" {
-		text += " (" + cases + ")"
-	}
-	return text
+// sessionWords is what the sessions of a period were.
+func sessionWords(p ledger.Period) string {
+	return fmt.Sprintf("%d full, %d resumed, %d plaintext, %d failed", p.Full, p.Resumed, p.Plaintext, failures(p))
 }
 
-// CasesOf is the failed handshakes of a period by case, in words.
+// CasesOf is the failed handshakes of a period by case, in words: those with a look of their own,
+// and the others together.
 func (t *timeline) CasesOf(p ledger.Period) string {
 	var all []string
-	for _, id := range slices.Sorted(maps.Keys(p.Failed)) {
-		all = append(all, fmt.Sprint(safetext.Shorten(id, 80), " ", p.Failed[id]))
+	others := failures(p)
+	for _, one := range t.Cases[:min(len(t.Cases), maxSeries)] {
+		if n := p.Failed[one.Case]; n > 0 {
+			all = append(all, fmt.Sprint(safetext.Shorten(one.Case, 80), " ", n))
+			others -= n
+		}
+	}
+	if others > 0 {
+		all = append(all, fmt.Sprint("other cases ", others))
 	}
 	return strings.Join(all, ", ")
 }
