@@ -172,6 +172,13 @@ time; the CPU time shows what grows.`,
 		measure: measureLedger,
 	},
 	{
+		name:  "pages",
+		title: "Pages of the dashboard from a large ledger",
+		text: `Each page from a ledger with 10 million handshakes over 90 days, made again each time; the server shares a page
+among those who have it open. The ledger is kept in the user's cache folder for a day.`,
+		measure: measurePages,
+	},
+	{
 		name:  "gate",
 		title: "The gate alone",
 		text: `The benchmarks of package sessionticket: client and server in one process over loopback, with and without the gate in
