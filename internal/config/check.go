@@ -22,6 +22,7 @@ func (l *loading) check() {
 	l.checkDomains()
 	l.checkAddresses("recipients", l.config.Recipients)
 	l.checkReports()
+	l.checkAlerts()
 	l.checkListen()
 	l.checkMetrics()
 	l.checkNextHop()

@@ -49,6 +49,7 @@ type Config struct {
 	ACME         ACME
 	Ledger       Ledger
 	Reports      Reports
+	Alerts       Alerts
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
 	Files *certs.Files // that Certificates were checked with
@@ -134,6 +135,7 @@ func defaults() *Config {
 		Ledger:    Ledger{Addresses: smtp.DomainOnly},
 		MTASTS:    MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		Reports:   Reports{Delivery: Copy},
+		Alerts:    Alerts{MaxPerDay: 10},
 		Dashboard: Dashboard{Listen: "127.0.0.1:8025"},
 		Metrics:   Metrics{Listen: "127.0.0.1:9925"},
 		nextHop:   toMaildir,

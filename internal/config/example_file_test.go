@@ -38,6 +38,8 @@ func uncommented(t *testing.T) string {
 		"/etc/letsencrypt/live/mx.example.org/privkey.pem":   pair.KeyFile,
 		"/etc/postern/authority.pem":                         pair.CertFile,
 		"/etc/postern/metrics-token":                         tokenFile(t),
+		"/etc/postern/webhook.secret":                        pair.KeyFile,
+		"/usr/local/bin/notify":                              os.Args[0],
 		`"/var/lib/postern"`:                                 `"` + dir + `"`,
 	} {
 		if !strings.Contains(text, from) {
@@ -120,6 +122,10 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Limits = smtpd.DefaultLimits
 	want.Ledger = Ledger{MaxAge: ledger.DefaultMaxAge, MaxSize: ledger.DefaultMaxSize, Addresses: smtp.DomainOnly}
 	want.Reports = Reports{Addresses: []string{"tls-reports@example.org"}, Delivery: Copy, Path: "/tls-reports", Resolver: "127.0.0.1:53"}
+	want.Alerts = Alerts{
+		Enabled: true, Mail: []string{"postmaster@example.org"}, Webhook: "https://example.org/hook", SecretFile: got.Alerts.SecretFile, Secret: got.Alerts.Secret,
+		Command: []string{os.Args[0], "mail"}, MaxPerDay: 10, Weekly: true,
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -83,7 +83,7 @@ func (w *warnings) checkFile() {
 // checkNames looks for names that no other mail server can know.
 func (w *warnings) checkNames() {
 	c := w.config
-	if !w.reachable() {
+	if !w.config.Reachable() {
 		return
 	}
 	if !strings.Contains(c.Hostname, ".") {
@@ -97,10 +97,10 @@ func (w *warnings) checkNames() {
 	}
 }
 
-// reachable reports whether other machines can connect: a server on loopback is being
-// tried out.
-func (w *warnings) reachable() bool {
-	return slices.ContainsFunc(slices.Concat(w.config.Listen, w.config.ListenTLS), reachable)
+// Reachable reports whether other machines can connect for mail: a server on loopback is
+// being tried out.
+func (c *Config) Reachable() bool {
+	return slices.ContainsFunc(slices.Concat(c.Listen, c.ListenTLS), reachable)
 }
 
 // reachable reports whether other machines can connect to an address to listen on.
@@ -183,7 +183,7 @@ func (w *warnings) checkMetrics() {
 }
 
 func (w *warnings) checkUser() {
-	if w.user.root && w.reachable() {
+	if w.user.root && w.config.Reachable() {
 		w.add("data", "postern runs as root, or the folder belongs to root", "run it as a user of its own that owns the folder, as deploy/postern.service does")
 	}
 }

@@ -91,9 +91,11 @@ func New(s Settings) *Dashboard {
 		"/reports":              d.reports,
 		"/sessions":             d.sessions,
 		"/reports/{report}":     d.report,
+		"/alerts":               d.alerts,
 	} {
 		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
 	}
+	mux.Handle("POST /alerts/{alert}/acknowledge", d.signedIn(operator, http.HandlerFunc(d.acknowledgeAlert)))
 	mux.Handle("GET /", d.signedIn(viewer, d.page(notFound)))
 	d.handler = d.harden(d.reached(http.NewCrossOriginProtection().Handler(mux)))
 	return d

@@ -53,6 +53,7 @@ var sections = []section{
 	{"/", "Overview"},
 	{"/handshakes", "Handshakes"},
 	{"/reports", "Reports"},
+	{"/alerts", "Alerts"},
 }
 
 // Current reports whether the section has the page.

@@ -162,3 +162,9 @@ type Added struct {
 	Verdict   string `json:"verdict,omitempty"`
 	Error     string `json:"error,omitempty"`
 }
+
+// NewAlert returns an alert as in docs/json.md: without what channels were told.
+func NewAlert(a ledger.Alert) ledger.Alert {
+	a.Said = nil
+	return a
+}

@@ -160,7 +160,7 @@ func (s *store) forgetRest(before, last int64) error {
 			return err
 		}
 	}
-	return nil
+	return s.forgetAlerts(before)
 }
 
 const oldDay = `(day < ? / 86400000 OR last <= ?)`

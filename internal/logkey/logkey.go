@@ -78,6 +78,12 @@ const (
 	Submitter = "submitter" // domain that a report claims to be from
 	Verdict   = "verdict"   // why it is verified or not
 
+	Alert   = "alert"   // its number in the ledger
+	Kind    = "kind"    // of an alert
+	Subject = "subject" // whom or what it is about
+	Since   = "since"
+	Events  = "events" // of alerts, their number
+
 	Listen  = "listen"
 	Domains = "domains"
 	Signal  = "signal"

@@ -157,6 +157,28 @@ func (p *Publisher) checkAll(ctx context.Context) {
 	running.Wait()
 }
 
+// Downgraded returns the domains whose policy is served as testing in place of enforce, in
+// alphabetical order, and a reason of one of them.
+func (p *Publisher) Downgraded() (domains []string, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.settings.Policy.Mode != mtasts.Enforce {
+		return nil, ""
+	}
+	for domain, d := range p.domains {
+		if d.mode == mtasts.Testing {
+			domains = append(domains, domain)
+		}
+	}
+	slices.Sort(domains)
+	for _, domain := range domains {
+		for _, problem := range p.domains[domain].problems {
+			return domains, problem.Host + ": " + problem.Reason
+		}
+	}
+	return domains, "the check is not finished"
+}
+
 // Routes returns the route of the policies, RFC 8461, Section 3.3; none without domains. It
 // is one for all domains: adding a route to [http.ServeMux] takes time for each that is
 // there.

@@ -38,6 +38,7 @@ func (s *Server) reload(load func() (*config.Config, error)) {
 		s.log.Warn("ignoring changed settings until restart", logkey.Keys, keys)
 	}
 	s.config = next
+	s.alarm.config.Store(next)
 	s.level.Set(next.Log.Level)
 	s.reloadCertificates()
 	s.smtp.Apply(s.settings())
@@ -69,12 +70,13 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("mode", now.Mode != next.Mode)
 	note("ledger", now.Ledger != next.Ledger)
 	note("reports", !reflect.DeepEqual(now.Reports, next.Reports))
+	note("alerts", !reflect.DeepEqual(now.Alerts, next.Alerts))
 	note("log.format", now.Log.Format != next.Log.Format)
 	note("log.addresses", now.Log.Addresses != next.Log.Addresses)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
 	next.Log.Addresses, next.Dashboard = now.Log.Addresses, now.Dashboard
-	next.Metrics = now.Metrics
+	next.Metrics, next.Alerts = now.Metrics, now.Alerts
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }

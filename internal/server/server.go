@@ -68,6 +68,7 @@ type Server struct {
 	smtp      *smtpd.Server
 	policy    *mtastsserve.Publisher
 	web       *web.Server
+	alarm     *alarm
 	dashboard *dashboardServer // nil: there is none
 	metrics   *metrics.Metrics
 	scrapes   *metricsServer // nil: there is none
@@ -125,6 +126,7 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 	s.web = newWeb(s)
 	ready := &readiness{draining: func() bool { return s.smtp.State().Draining }, nextHop: nextHopCheck(s.hop)}
 	s.scrapes = openMetrics(c.Metrics, scrape, ready.check, log)
+	s.alarm = newAlarm(s)
 	return s, nil
 }
 
@@ -166,6 +168,7 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	case *relay.Hop:
 		go probeNextHop(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
 	}
+	s.alarm.start()
 	go s.dashboard.serve()
 	if s.scrapes != nil {
 		go s.scrapes.serve()
@@ -241,6 +244,7 @@ func (s *Server) Close() {
 	defer cancel()
 	s.dashboard.close()
 	s.scrapes.close()
+	s.alarm.close()
 	s.reports.Close(ctx)
 	if err := s.observer.Close(); err != nil {
 		s.log.Warn("cannot save all sender history", logkey.Err, err)

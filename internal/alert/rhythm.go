@@ -1,0 +1,285 @@
+package alert
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"postern/internal/ledger"
+)
+
+const (
+	// settleTime is how long after its first failure a sender has to fail still before that is
+	// an alert. Senders retry within minutes, the fallback needs some of their tries, and a
+	// network is often repaired by then.
+	settleTime = 30 * time.Minute
+
+	// apartTime is how far apart tries are that fail for a reason of their own: a sender with
+	// a queue makes many at once.
+	apartTime = time.Minute
+
+	// usedTo is how often a sender has to have delivered before, so that it used to.
+	usedTo = 3
+
+	// giveUpTime is how long after its last try a sender has stopped trying: senders give up
+	// after five days (RFC 5321, Section 4.5.4.1).
+	giveUpTime = 5 * 24 * time.Hour
+
+	// plaintextTime is how long after mail in plaintext a sender counts as sending so, if it
+	// has not used TLS since.
+	plaintextTime = 7 * 24 * time.Hour
+
+	// falseAlarms is how many alerts a week may be due to chance, over all senders.
+	falseAlarms = 0.1
+
+	// fewRuns is how many runs of failures a week there are at least: more may come.
+	fewRuns = 20
+
+	// rarely is the least share of tries that fail by chance: less cannot be known.
+	rarely = 0.003
+
+	// certainty is how many tries of all senders weigh as much as those of one, until it has
+	// made more.
+	certainty = 20
+
+	// forgetful is the number of tries after which the older ones count half.
+	forgetful = 200
+
+	// maxRhythms bounds the senders that are known. Those that delivered least and longest
+	// ago go first.
+	maxRhythms = 50_000
+
+	// forgetTime is how long a sender is known after its last try.
+	forgetTime = 90 * 24 * time.Hour
+)
+
+// A name is whom a rhythm is of: the senders of an organisation in one network, or, with no
+// network, all of them. A large sender retries from other networks; a stranger that uses its
+// name does not come from them.
+type name struct {
+	organization string // a domain; empty: unknown
+	network      netip.Prefix
+}
+
+// A rhythm is how a sender's tries usually end, and how the last ones did.
+type rhythm struct {
+	Organization string       `json:"o,omitempty"`
+	Network      netip.Prefix `json:"n,omitzero"`
+
+	Delivered int64     `json:"d,omitempty"` // tries
+	Secure    int64     `json:"s,omitempty"` // of them, with TLS
+	Good      float64   `json:"g,omitempty"` // share of tries that end well, recent ones weighing more
+	Bad       float64   `json:"b,omitempty"`
+	Last      time.Time `json:"l"` // try
+
+	Failing   run `json:"f,omitzero"`
+	Plaintext run `json:"p,omitzero"` // mail in plaintext after failed handshakes
+}
+
+// A run is a series of tries that ended alike, the last one included.
+type run struct {
+	Since time.Time `json:"s"`
+	Last  time.Time `json:"l"`
+	Tries int64     `json:"t"`
+	Apart int64     `json:"a"`           // tries at least apartTime after the one before
+	Case  string    `json:"c,omitempty"` // of the last one
+	ID    string    `json:"i,omitempty"` // the session of the last one
+}
+
+func (r *run) add(t ledger.Try) {
+	if r.Tries == 0 {
+		r.Since = t.At
+	}
+	if t.At.Sub(r.Last) >= apartTime {
+		r.Apart++
+	}
+	r.Last, r.Case, r.ID = t.At, t.Case, t.Session
+	r.Tries++
+}
+
+func (r *rhythm) name() name { return name{r.Organization, r.Network} }
+
+// rhythms know how the tries of each sender usually end. They are for one goroutine.
+type rhythms struct {
+	all      map[name]*rhythm
+	troubled map[name]*rhythm // those that fail, or send in plaintext
+	good     float64          // tries of all senders that deliver, as of a rhythm
+	bad      float64
+	runs     rate
+}
+
+func newRhythms() *rhythms {
+	return &rhythms{all: make(map[name]*rhythm), troubled: make(map[name]*rhythm)}
+}
+
+// note notes a try of a sender of an organisation.
+func (rs *rhythms) note(organization string, t ledger.Try) {
+	if t.Case == ledger.Scanner {
+		return
+	}
+	names := []name{{organization, t.Network}}
+	if organization != "" {
+		names = append(names, name{organization: organization})
+	}
+	for _, n := range names {
+		rs.noteOf(n, t)
+	}
+}
+
+func (rs *rhythms) noteOf(n name, t ledger.Try) {
+	failed := t.Outcome == ledger.Failed || t.Unused
+	r := rs.all[n]
+	if r == nil {
+		if failed {
+			return // only one that used to deliver can have stopped
+		}
+		r = &rhythm{Organization: n.organization, Network: n.network}
+		rs.all[n] = r
+		rs.makeRoom()
+	}
+	r.Last = t.At
+	switch {
+	case failed:
+		r.Failing.add(t)
+		if r.Failing.Tries == 1 && n.network.IsValid() {
+			rs.runs.add(t.At)
+		}
+		rs.troubled[n] = r
+		return
+	case t.Returned && r.Secure >= usedTo:
+		r.Plaintext.add(t)
+		rs.troubled[n] = r
+	case t.Outcome != ledger.Plaintext:
+		r.Secure++
+		r.Plaintext = run{}
+	}
+	r.Delivered++
+	rs.bad += r.recover()
+	rs.good++
+	if rs.good+rs.bad > 100*forgetful {
+		rs.good, rs.bad = rs.good/2, rs.bad/2
+	}
+	if r.Plaintext.Tries == 0 {
+		delete(rs.troubled, n)
+	}
+}
+
+// recover counts a run of failures as chance, since the sender delivers again. However long the
+// run was, it weighs little: what caused it is over.
+func (r *rhythm) recover() (bad float64) {
+	bad = float64(min(r.Failing.Apart, 10))
+	r.Good, r.Bad = r.Good+1, r.Bad+bad
+	r.Failing = run{}
+	if r.Good+r.Bad > forgetful {
+		r.Good, r.Bad = r.Good/2, r.Bad/2
+	}
+	return bad
+}
+
+// chance is the probability that a try of a sender fails by chance. Of one that has made few
+// tries it is taken for higher, by up to one failure that may have been missed.
+func (rs *rhythms) chance(r *rhythm) float64 {
+	usual := max(rs.bad/max(rs.good+rs.bad, 1), rarely)
+	tries := r.Good + r.Bad + certainty
+	return (r.Bad + certainty*usual + certainty/tries) / tries
+}
+
+// stopped reports whether a sender used to deliver and does not any more: it has failed for a
+// while, and more often in a row than happens by chance. Of the runs of failures that begin in a
+// week, so many get as long by chance as their senders' tries fail then.
+func (rs *rhythms) stopped(r *rhythm) bool {
+	f := r.Failing
+	if r.Delivered < usedTo || f.Apart < 2 || f.Last.Sub(f.Since) < settleTime {
+		return false
+	}
+	return math.Pow(rs.chance(r), float64(f.Apart-1)) <= falseAlarms/max(rs.runs.Count, fewRuns)
+}
+
+// makeRoom forgets senders if there are too many.
+func (rs *rhythms) makeRoom() {
+	if len(rs.all) <= maxRhythms {
+		return
+	}
+	known := slices.SortedFunc(maps.Values(rs.all), func(a, b *rhythm) int {
+		return cmp.Or(cmp.Compare(min(a.Delivered, 3), min(b.Delivered, 3)), a.Last.Compare(b.Last))
+	})
+	for _, r := range known[:maxRhythms/20] {
+		rs.remove(r)
+	}
+}
+
+func (rs *rhythms) remove(r *rhythm) {
+	delete(rs.all, r.name())
+	delete(rs.troubled, r.name())
+}
+
+// expire ends what is over because nothing more happened, and forgets senders that have not
+// tried for long.
+func (rs *rhythms) expire(now time.Time) {
+	for n, r := range rs.troubled {
+		if now.Sub(r.Failing.Last) > giveUpTime {
+			r.Failing = run{}
+		}
+		if now.Sub(r.Plaintext.Last) > plaintextTime {
+			r.Plaintext = run{}
+		}
+		if r.Failing.Tries+r.Plaintext.Tries == 0 {
+			delete(rs.troubled, n)
+		}
+	}
+}
+
+// forgetOld forgets senders that have not tried for long.
+func (rs *rhythms) forgetOld(now time.Time) {
+	for _, r := range rs.all {
+		if now.Sub(r.Last) > forgetTime {
+			rs.remove(r)
+		}
+	}
+}
+
+// A rate counts the events of about a week: it is halved every half week.
+type rate struct {
+	Count float64   `json:"count"`
+	Until time.Time `json:"until"`
+}
+
+const halfLife = 84 * time.Hour
+
+func (w *rate) add(at time.Time) {
+	if w.Until.IsZero() {
+		w.Until = at.Add(halfLife)
+	}
+	for n := 0; at.After(w.Until) && n < 64; n++ {
+		w.Count, w.Until = w.Count/2, w.Until.Add(halfLife)
+	}
+	if at.After(w.Until) {
+		w.Count, w.Until = 0, at.Add(halfLife)
+	}
+	w.Count++
+}
+
+// storedRhythms are rhythms as they are stored.
+type storedRhythms struct {
+	Good float64   `json:"good"`
+	Bad  float64   `json:"bad"`
+	Runs rate      `json:"runs"`
+	All  []*rhythm `json:"all"`
+}
+
+func (rs *rhythms) stored() storedRhythms {
+	return storedRhythms{rs.good, rs.bad, rs.runs, slices.Collect(maps.Values(rs.all))}
+}
+
+func (rs *rhythms) restore(stored storedRhythms) {
+	rs.good, rs.bad, rs.runs = stored.Good, stored.Bad, stored.Runs
+	for _, r := range stored.All {
+		rs.all[r.name()] = r
+		if r.Failing.Tries+r.Plaintext.Tries > 0 {
+			rs.troubled[r.name()] = r
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package alert
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/ledger"
+	"postern/internal/organization"
+	"postern/internal/safetext"
+	"postern/interop"
+)
+
+const (
+	// saveInterval is how often what the rules know of senders is stored: a crash costs the
+	// time to read that many sessions again.
+	saveInterval = time.Hour
+
+	// maxReads bounds the reads of a check: a busy hour of a large server.
+	maxReads = 30
+
+	// sendersMemory is the name of what these rules store.
+	sendersMemory = "senders"
+
+	// maxShown is how many networks a text names.
+	maxShown = 5
+)
+
+// senderRules are the rules about senders.
+type senderRules struct {
+	rhythms  *rhythms
+	unknowns *unknowns
+	last     int64 // id of the last try that they know
+	saved    time.Time
+}
+
+// storedSenders is what senderRules store.
+type storedSenders struct {
+	Last     int64         `json:"last"`
+	Rhythms  storedRhythms `json:"rhythms"`
+	Unknowns []*unknown    `json:"unknowns"`
+}
+
+// restoreSenders returns the rules with what they have stored. With an error they know nothing.
+func restoreSenders(ctx context.Context, reader *ledger.Reader) (*senderRules, error) {
+	rules := &senderRules{rhythms: newRhythms(), unknowns: newUnknowns()}
+	text, err := reader.Memory(ctx, sendersMemory)
+	if err != nil || text == nil {
+		return rules, err
+	}
+	return rules, rules.restore(text)
+}
+
+// restore takes over what was stored.
+func (s *senderRules) restore(text []byte) error {
+	var stored storedSenders
+	if err := json.Unmarshal(text, &stored); err != nil {
+		return err
+	}
+	s.last = stored.Last
+	s.rhythms.restore(stored.Rhythms)
+	s.unknowns.restore(stored.Unknowns)
+	return nil
+}
+
+// read reads the tries since the last ones. It reports whether there are no more.
+func (s *senderRules) read(ctx context.Context, reader *ledger.Reader, now time.Time) (caughtUp bool, err error) {
+	for range maxReads {
+		tries, err := reader.Tries(ctx, s.last)
+		if err != nil {
+			return false, err
+		}
+		for _, t := range tries {
+			s.note(t)
+		}
+		if len(tries) < ledger.MaxTries {
+			s.rhythms.expire(now)
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (s *senderRules) note(t ledger.Try) {
+	s.last = t.ID
+	s.rhythms.note(organization.Of(t.Name, t.EHLO).Domain, t)
+	s.unknowns.note(t)
+}
+
+// save stores what the rules know, once in a while.
+func (s *senderRules) save(book *ledger.Ledger, now time.Time) {
+	if s.saved.IsZero() {
+		s.saved = now
+	}
+	if now.Sub(s.saved) >= saveInterval {
+		s.saved = now
+		s.rhythms.forgetOld(now)
+		s.saveNow(book)
+	}
+}
+
+func (s *senderRules) saveNow(book *ledger.Ledger) {
+	text, err := json.Marshal(storedSenders{s.last, s.rhythms.stored(), s.unknowns.stored()})
+	if err != nil {
+		return // numbers, times and names can be encoded
+	}
+	book.PutMemory(sendersMemory, text)
+}
+
+// conditions returns what is wrong with senders now.
+func (s *senderRules) conditions(now time.Time) []Condition {
+	all := s.rhythms.conditions()
+	return append(all, s.unknowns.conditions(now)...)
+}
+
+// trouble is what the senders of one organisation, or of one network without, have in common.
+type trouble struct {
+	networks []netip.Prefix
+	whole    bool // the organisation as a whole, too
+	run      run  // of all of them
+}
+
+func (t *trouble) add(of name, r run) {
+	if of.network.IsValid() {
+		t.networks = append(t.networks, of.network)
+	} else {
+		t.whole = true
+	}
+	// The organisation's own run has the tries of all its networks.
+	if t.run.Tries == 0 || r.Since.Before(t.run.Since) {
+		t.run.Since = r.Since
+	}
+	if !of.network.IsValid() || t.run.Tries < r.Tries {
+		t.run.Tries = max(t.run.Tries, r.Tries)
+	}
+	if r.Last.After(t.run.Last) {
+		t.run.Last, t.run.Case, t.run.ID = r.Last, r.Case, r.ID
+	}
+}
+
+// conditions returns which senders have stopped delivering, and which send in plaintext.
+func (rs *rhythms) conditions() (all []Condition) {
+	stopped, plain := make(map[string]*trouble), make(map[string]*trouble)
+	note := func(to map[string]*trouble, of name, r run) {
+		subject := of.organization
+		if subject == "" {
+			subject = of.network.String()
+		}
+		if to[subject] == nil {
+			to[subject] = new(trouble)
+		}
+		to[subject].add(of, r)
+	}
+	for of, r := range rs.troubled {
+		if rs.stopped(r) {
+			note(stopped, of, r.Failing)
+		}
+		if r.Plaintext.Tries > 0 {
+			note(plain, of, r.Plaintext)
+		}
+	}
+	for _, subject := range slices.Sorted(maps.Keys(stopped)) {
+		all = append(all, stopped[subject].stopped(subject))
+	}
+	for _, subject := range slices.Sorted(maps.Keys(plain)) {
+		all = append(all, plain[subject].inPlaintext(subject))
+	}
+	return all
+}
+
+func (t *trouble) stopped(subject string) Condition {
+	c := Condition{Kind: SenderStopped, Subject: subject, Since: t.run.Since}
+	c.Text = fmt.Sprintf("%s used to deliver and has not since %s, in %s", safetext.Printable(subject), stamp(t.run.Since), plural(t.run.Tries, "try", "tries"))
+	c.Text += t.where(subject)
+	c.Next = "See why with postern handshakes show " + t.run.ID + "."
+	switch found, ok := interop.Find(t.run.Case); {
+	case t.run.Case == "":
+		c.Text += " The handshakes complete, and the sender leaves without a command, as those do that do not trust the certificate."
+		c.Next = "Check the certificate, MTA-STS and TLSA records with postern probe."
+	case ok:
+		c.Text += fmt.Sprintf(" The last failure looks like %s: %s.", found.ID, found.Title)
+		c.Next = found.Remedy.Postern
+	default:
+		c.Text += " The last failure matches no known case."
+	}
+	return c
+}
+
+func (t *trouble) inPlaintext(subject string) Condition {
+	return Condition{
+		Kind: SenderInPlaintext, Subject: subject, Since: t.run.Since,
+		Text: fmt.Sprintf("%s used TLS, and delivers in plaintext after failed handshakes since %s, %s", safetext.Printable(subject),
+			stamp(t.run.Since), plural(t.run.Tries, "session", "sessions")) + t.where(subject),
+		Next: "See the failed handshakes before with postern handshakes --returned --sender " + subject + ".",
+	}
+}
+
+// where ends a sentence with the networks.
+func (t *trouble) where(subject string) string {
+	if len(t.networks) == 0 || t.networks[0].String() == subject {
+		return "."
+	}
+	slices.SortFunc(t.networks, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	var names []string
+	for _, network := range t.networks[:min(len(t.networks), maxShown)] {
+		names = append(names, network.String())
+	}
+	if more := len(t.networks) - maxShown; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	if t.whole {
+		return ", from any network; last from " + strings.Join(names, ", ") + "."
+	}
+	return ", from " + plural(int64(len(t.networks)), "network", "networks") + ": " + strings.Join(names, ", ") + "."
+}
+
+// stamp is a time as texts have it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,63 @@
+package dashboard
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"postern/internal/alert"
+	"postern/internal/jsonout"
+	"postern/internal/ledger"
+)
+
+// alerts lists the open alerts, and those that ended in the span.
+func (d *Dashboard) alerts(r *http.Request) (*view, error) {
+	book, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	of, err := spanOr(r, d.now(), "7d")
+	if err != nil {
+		return nil, err
+	}
+	found, err := book.Alerts(r.Context(), ledger.AlertFilter{Since: of.From, Limit: rowsOfPage})
+	if err != nil {
+		return nil, err
+	}
+	var open, ended []listedAlert
+	for _, a := range found {
+		if one := (listedAlert{a, alert.Kind(a.Kind)}); a.Ended.IsZero() {
+			open = append(open, one)
+		} else if a.Ended.Before(of.To) {
+			ended = append(ended, one)
+		}
+	}
+	return &view{
+		Template: "alerts", Title: "Alerts", Live: true, Span: &of,
+		Data: struct{ Open, Ended []listedAlert }{open, ended},
+		JSON: linesOf(found, jsonout.NewAlert),
+	}, nil
+}
+
+// A listedAlert is an alert with its kind's words.
+type listedAlert struct {
+	ledger.Alert
+	Kind alert.Kind
+}
+
+// acknowledgeAlert notes that an operator knows of an alert, and shows the list again.
+func (d *Dashboard) acknowledgeAlert(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseInt(r.PathValue("alert"), 10, 64)
+	if err == nil {
+		err = ledger.AcknowledgeAlert(r.Context(), d.Ledger, id, "dashboard", d.now())
+	}
+	switch {
+	case err == nil:
+		http.Redirect(w, r, "/alerts", http.StatusSeeOther)
+	case errors.Is(err, ledger.ErrNoAlert), errors.Is(err, strconv.ErrSyntax), errors.Is(err, strconv.ErrRange):
+		d.render(w, r, http.StatusNotFound, &view{Template: "error", Title: "Not found", Data: "There is no such open alert. It may have ended."})
+	default:
+		d.fail(r, err)
+		d.render(w, r, http.StatusInternalServerError, &view{Template: "error", Title: "Not acknowledged", Data: "The ledger could not be written. See the log."})
+	}
+}
