@@ -2,7 +2,9 @@ package handshake_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +20,7 @@ func TestDiagramsMatchGoldenFiles(t *testing.T) {
 	for name, sample := range samples {
 		golden(t, filepath.Join("diagrams", name+".txt"), sample().Diagram(DiagramOptions{}))
 		golden(t, filepath.Join("diagrams", name+".ascii"), sample().Diagram(DiagramOptions{ASCII: true}))
+		golden(t, filepath.Join("diagrams", name+".svg"), sample().DiagramSVG()+"\n")
 	}
 }
 
@@ -94,4 +97,31 @@ func TestDiagramAcceptsAnyTranscript(t *testing.T) {
 	odd.ClientHello.Versions = make([]Version, 5000)
 	odd.ClientHello.ServerName = strings.Repeat("a", 5000)
 	checkDiagram(t, odd)
+}
+
+func TestImageHasTheTextOfThePeerAsText(t *testing.T) {
+	hostile := notTLS()
+	hostile.NotTLS = []byte(`"/><script>`)
+	decoder := xml.NewDecoder(strings.NewReader(hostile.DiagramSVG()))
+	shown := ""
+	for {
+		token, err := decoder.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("not XML: %v", err)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if name := token.Name.Local; name != "svg" && name != "text" && name != "path" {
+				t.Errorf("element %q", name)
+			}
+		case xml.CharData:
+			shown += string(token)
+		}
+	}
+	if !strings.Contains(shown, `\"/><script>`) {
+		t.Errorf("the peer's bytes are not in %q", shown)
+	}
 }
