@@ -29,6 +29,7 @@ var bigHello = Case{
 		"Neither Postern nor the sender is at fault: look at the devices between them.",
 	Remedy: Remedy{
 		Postern: "Nothing to do in Postern, which accepts a ClientHello in any number of pieces. Check the firewall or load balancer in front of it, and the path MTU.",
+		Sender:  "Look for a firewall or load balancer on your side that reads only the first TCP segment of a ClientHello, and update it. A ClientHello without X25519MLKEM768 fits into one segment.",
 		OtherSoftware: []Advice{
 			{"firewalls and load balancers", "Update them, or disable TLS inspection on port 25."},
 			{"OpenSSL in the sender", "Set Groups = X25519:P-256 in the configuration file. That makes the ClientHello small again."},

@@ -18,6 +18,7 @@ var cachedSessionAlert = Case{
 		"The client's cache, or what it keeps there, is at fault.",
 	Remedy: Remedy{
 		Postern: "A full handshake works for this sender. Pin its network to a mode without resumption: postern senders pin NETWORK no-ticket --why cached-session-alert.",
+		Sender:  "Turn off the cache of TLS sessions in your client, and update its TLS library. In Postfix, leave smtp_tls_session_cache_database empty.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Leave smtpd_tls_session_cache_database empty, its default; in the client, smtp_tls_session_cache_database."},
 			{"Go programs", "Let sessionticket.Gate.Choose return NoTicket for that sender, or set tls.Config.SessionTicketsDisabled."},

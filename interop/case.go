@@ -36,6 +36,7 @@ type Source struct {
 // A Remedy says what to do about a case.
 type Remedy struct {
 	Postern       string // what Postern does, and what its operator can do
+	Sender        string // what the sender's administrator can do, addressed to them
 	OtherSoftware []Advice
 }
 

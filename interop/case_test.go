@@ -46,7 +46,7 @@ func checkTexts(t *testing.T, c *interop.Case) {
 	if n := len(sentence.FindAllString(c.Explanation, -1)); n < 2 || n > 5 {
 		t.Errorf("%s: the explanation has %d sentences, want 2 to 5", c.ID, n)
 	}
-	if c.Remedy.Postern == "" || len(c.Remedy.OtherSoftware) == 0 {
+	if c.Remedy.Postern == "" || c.Remedy.Sender == "" || len(c.Remedy.OtherSoftware) == 0 {
 		t.Errorf("%s lacks a remedy", c.ID)
 	}
 	for _, a := range c.Remedy.OtherSoftware {

@@ -17,6 +17,7 @@ var clientCertificateAsked = Case{
 		"A public mail server gains nothing by the request.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: Postern requests no client certificate.",
+		Sender:  "Let your client send no client certificate on port 25, and ignore the request.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to a version with commit 833a67f (June 2025)."},
 			{"Postfix", "Set smtpd_tls_ask_ccert = no and smtpd_tls_req_ccert = no on port 25."},

@@ -24,6 +24,7 @@ var earlyTicket = Case{
 		"A ticket in a write of its own after the client's Finished, as OpenSSL servers send it, avoids both.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: by default Postern sends the ticket after the client's Finished. In mode \"stock\" such a sender falls back to mode \"own-write\" for its next attempt.",
+		Sender:  "Let your client accept a session ticket that arrives before its own Finished, as RFC 8446, Section 4.6.1 allows, or report this to the vendor of its TLS library. The receiving server can avoid it too: it can send the ticket later.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to v0.0.13 or later, which disables tickets for SMTP. Later versions have TLSSessionTicketsDisabled for each listener."},
 			{"maddy", "Upgrade to v0.8 or later, which disables tickets."},

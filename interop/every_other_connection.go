@@ -17,6 +17,7 @@ var everyOtherConnection = Case{
 		"Look for ticket keys that differ between machines, were lost in a restart, or cannot be read.",
 	Remedy: Remedy{
 		Postern: "Postern makes a full handshake when it cannot decrypt a ticket. If you see this case with Postern, please report it with the transcript.",
+		Sender:  "Nothing is wrong with your client. It can turn off its cache of TLS sessions until the receiving server is fixed.",
 		OtherSoftware: []Advice{
 			{"Go programs", "Return nil without an error from tls.Config.UnwrapSession for a ticket that cannot be used."},
 			{"NetX Duo", "See eclipse-threadx/netxduo#403. Until it is fixed, disable session tickets."},

@@ -29,6 +29,7 @@ var flightDidNotArrive = Case{
 		"The client is not at fault. A host that lost its network at that moment looks the same, and so does a program that stopped reading if a part was acknowledged.",
 	Remedy: Remedy{
 		Postern: "Nothing to do in Postern. Let ICMP \"fragmentation needed\" and ICMPv6 \"packet too big\" through your firewall, and compare the MTU of all interfaces: containers, VPN, PPPoE. ping -M do -s 1472 HOST finds a smaller one.",
+		Sender:  "Let ICMP \"fragmentation needed\" and ICMPv6 \"packet too big\" through your firewall, and compare the MTU of the interfaces of the sending server. The fault can be on either side of the path.",
 		OtherSoftware: []Advice{
 			{"Linux", "Set the sysctl net.ipv4.tcp_mtu_probing = 1, which finds the size that passes."},
 			{"routers and tunnels", "Clamp the MSS in both directions: nft add rule ... tcp flags syn tcp option maxseg size set rt mtu."},

@@ -15,6 +15,7 @@ var groupMismatch = Case{
 		"On most such clients the list was set by hand: a national curve, or finite-field groups only.",
 	Remedy: Remedy{
 		Postern: "Tell the sender's administrator to add X25519 or P-256. Postern has X25519, P-256, P-384, P-521 and crypto/tls's hybrids with ML-KEM.",
+		Sender:  "Let your client offer the groups X25519 or P-256.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Add the group to tls_eecdh_auto_curves."},
 			{"Exim", "Add the group to tls_eccurve."},

@@ -15,6 +15,7 @@ var helloRetryRefused = Case{
 		"Every TLS 1.3 client must answer one, but few ever receive one, so a defect in the client or in a device on the path can go unnoticed.",
 	Remedy: Remedy{
 		Postern: "Postern accepts every group of crypto/tls, so it sends a HelloRetryRequest only if it must. TLS 1.2 has none: pin the sender's network to it with postern senders pin NETWORK tls12 --why hello-retry-refused.",
+		Sender:  "Send a key share for X25519 or P-256 in the first ClientHello. Update the TLS library of the sending server, and look for a device on the path that inspects TLS.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Add the group of the client's key share to tls_eecdh_auto_curves; the transcript's ClientHello names it."},
 			{"Go programs", "Leave tls.Config.CurvePreferences nil, or add that group to it."},

@@ -21,6 +21,7 @@ var inspectedByFirewall = Case{
 		"The firewall is in your network or in the sender's. If other senders succeed, it is in the sender's.",
 	Remedy: Remedy{
 		Postern: "Nothing to do in a mail server. Find the firewall: connect from outside and look for asterisks in the greeting.",
+		Sender:  "Look for a firewall that inspects SMTP between your server and the Internet, and turn that off for port 25: no inspect esmtp on a Cisco ASA.",
 		OtherSoftware: []Advice{
 			{"the firewall", "Disable SMTP inspection on port 25: no inspect esmtp on a Cisco ASA."},
 		},

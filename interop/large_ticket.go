@@ -22,6 +22,7 @@ var largeTicket = Case{
 		"No limit for tickets is published, so the size is a hint and no proof.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: Postern requests no client certificates, so its tickets are small.",
+		Sender:  "Let your client send no client certificate on port 25: it makes the ticket small. Install the updates of its TLS library.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Do not request client certificates on port 25: smtpd_tls_ask_ccert = no."},
 			{"Go programs", "Use tls.NoClientCert for mail senders, set tls.Config.SessionTicketsDisabled, or store the state in tls.Config.WrapSession and return a short label."},

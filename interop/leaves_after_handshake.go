@@ -19,6 +19,7 @@ var leavesAfterHandshake = Case{
 		"Monitors that send QUIT at once look the same, so it is not counted as a failure: check who the client is.",
 	Remedy: Remedy{
 		Postern: "Compare your TLSA records and the mx lines of your MTA-STS policy with the certificate and name that Postern serves: postern probe does that. Publish a new TLSA record before each new key.",
+		Sender:  "See in your server's log why it left: often the certificate matches neither the TLSA records nor the MTA-STS policy. Send that reason to the receiving side.",
 		OtherSoftware: []Advice{
 			{"all servers", "Do the same: the check is the sender's, and it sees only DNS and the certificate."},
 		},

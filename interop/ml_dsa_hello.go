@@ -25,6 +25,7 @@ var mlDSAHello = Case{
 		"A device near the sender may reset before anything arrives; then the server sees nothing. A client that was stopped at that moment looks the same.",
 	Remedy: Remedy{
 		Postern: "Nothing to do in Postern, which ignores signature schemes that it does not know. Check the firewall or load balancer in front of it: postern probe from outside shows whether ml-dsa-hello fails where big-hello completes.",
+		Sender:  "Look for a firewall or load balancer on your side that inspects TLS, and update it. Programs built with Go 1.27 do not offer ML-DSA with GODEBUG=tlsmldsa=0.",
 		OtherSoftware: []Advice{
 			{"firewalls and load balancers", "Update them, or disable TLS inspection on port 25."},
 			{"Go programs as senders", "Set GODEBUG=tlsmldsa=0, in releases of Go that have this setting: Go 1.27.4 ignores it."},

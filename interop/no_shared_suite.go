@@ -19,6 +19,7 @@ var noSharedSuite = Case{
 		"A scanner that tries suites one by one looks the same.",
 	Remedy: Remedy{
 		Postern: "Tell the sender's administrator. Until it is fixed, start Postern with GODEBUG=tlsrsakex=1 (RSA key exchange) or GODEBUG=tls3des=1. This weakens TLS for every sender that asks for it.",
+		Sender:  "Update the TLS library of the sending server, or let it offer suites with ECDHE and AES-GCM or ChaCha20-Poly1305.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Set smtpd_tls_ciphers = medium, and check what smtpd_tls_exclude_ciphers removes."},
 			{"Exim", "Extend tls_require_ciphers."},

@@ -22,6 +22,7 @@ var plaintextAfterSTARTTLS = Case{
 		"A server must discard such commands and close the connection.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: Postern executes none of it and closes the connection. Tell the sender's administrator if it is a mail sender.",
+		Sender:  "Let the sending program wait for the reply to STARTTLS, and begin TLS before its next command (RFC 3207, Section 4). If it does, look for a device on the path that inserts commands.",
 		OtherSoftware: []Advice{
 			{"Postfix", "2.8.0, 2.7.3 and later discard what follows STARTTLS."},
 			{"the sender", "Wait for the 220 reply, then start TLS (RFC 3207, Section 4)."},

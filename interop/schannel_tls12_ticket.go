@@ -20,6 +20,7 @@ var schannelTLS12Ticket = Case{
 		"Old versions of Schannel are reported to do that. A client that rejects something else in the last flight looks the same.",
 	Remedy: Remedy{
 		Postern: "If it closes silently several times, Postern sends this sender no ticket, for one connection, and from then on if that helps. mode = \"no-ticket\" does that for every sender.",
+		Sender:  "Install the updates of Windows, or of your client's TLS library. Until then, turn off session tickets in the client.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Set tls_ssl_options = NO_TICKET. Sessions can still be resumed by their ID."},
 			{"Go programs", "Set tls.Config.SessionTicketsDisabled in the config that GetConfigForClient returns for such clients."},

@@ -17,6 +17,7 @@ var sha1SignaturesOnly = Case{
 		"Such clients are old. Scanners that test SHA-1 look the same.",
 	Remedy: Remedy{
 		Postern: "Tell the sender's administrator. Until it is fixed, start Postern with GODEBUG=tlssha1=1.",
+		Sender:  "Update the TLS library of the sending server, or let it offer signatures over SHA-256: RFC 9155 deprecates SHA-1.",
 		OtherSoftware: []Advice{
 			{"Postfix", "With OpenSSL 3, set @SECLEVEL=0 in tls_medium_cipherlist."},
 			{"Go programs", "Set GODEBUG=tlssha1=1."},

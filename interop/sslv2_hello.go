@@ -20,6 +20,7 @@ var sslv2Hello = Case{
 		"Today it comes from very old devices, and far more often from scanners.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: no current server should accept it. Tell the sender's administrator if it is a mail sender.",
+		Sender:  "Turn off SSL 2.0 in the sending program, or update it: RFC 6176 forbids its ClientHello.",
 		OtherSoftware: []Advice{
 			{"the sender", "Disable SSL 2.0 and the compatible ClientHello; in old Java, remove SSLv2Hello from the enabled protocols."},
 		},

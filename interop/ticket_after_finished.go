@@ -18,6 +18,7 @@ var ticketAfterFinished = Case{
 		"A program that takes a ticket for an error (ticket-surprises-client), one that rejects the certificate, and a certificate monitor that leaves without close_notify look the same, so one such connection is not a failure. It is one if the same sender goes on when it gets no ticket.",
 	Remedy: Remedy{
 		Postern: "After several such connections Postern sends this sender no ticket, for one connection, and from then on if that helps. mode = \"no-ticket\" does that for every sender.",
+		Sender:  "See in your server's log why it left. If it left over the session ticket, let it accept one after its Finished (RFC 8446, Section 4.6.1), or update its TLS library.",
 		OtherSoftware: []Advice{
 			{"Postfix", postfixNoTicket},
 			{"mox", "Leave TLSSessionTicketsDisabled at its default for SMTP."},

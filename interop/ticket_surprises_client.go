@@ -17,6 +17,7 @@ var ticketSurprisesClient = Case{
 		"Monitors that leave after one command, without QUIT, look the same, so one such connection is not a failure. It is one if the same sender sends mail when it gets no ticket.",
 	Remedy: Remedy{
 		Postern: "After several such connections Postern sends this sender no ticket, for one connection, and from then on if that helps. mode = \"no-ticket\" does that for every sender.",
+		Sender:  "Let your client read on after a session ticket. With Mbed TLS 3.5 or later, a read that returns MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET has not failed: read again.",
 		OtherSoftware: []Advice{
 			{"Mbed TLS", "In the client: continue after MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET. Versions since 3.6.1 report it only on request."},
 			{"Postfix", postfixNoTicket},

@@ -17,6 +17,7 @@ var tls10Only = Case{
 		"Some such senders retry in plaintext, others give up. The fix is on their side.",
 	Remedy: Remedy{
 		Postern: "Tell the sender's administrator to update. Postern accepts TLS 1.2 and later; whether the mail then comes in plaintext is the sender's decision.",
+		Sender:  "Update the TLS library of the sending server, or let it offer TLS 1.2 or later: RFC 8996 deprecates earlier versions.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Set smtpd_tls_protocols = >=TLSv1, and @SECLEVEL=0 in tls_medium_cipherlist so that OpenSSL allows it."},
 			{"Exim", "Remove +no_tlsv1 and +no_tlsv1_1 from openssl_options. With GnuTLS, allow VERS-TLS1.0 in tls_require_ciphers."},

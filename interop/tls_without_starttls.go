@@ -23,6 +23,7 @@ var tlsWithoutSTARTTLS = Case{
 		"The client's setting and the port do not fit together; on port 465, which is for implicit TLS, it is the server's setting.",
 	Remedy: Remedy{
 		Postern: "Nothing to do for mail from other servers, which use STARTTLS on port 25. For your own programs, open a port with implicit TLS: listen-tls.",
+		Sender:  "Set the sending program to STARTTLS for this port, not to implicit TLS, which some programs call SSL.",
 		OtherSoftware: []Advice{
 			{"the sender", "Set its TLS setting to STARTTLS, or use the port for implicit TLS, 465."},
 			{"nodemailer", "Set secure: false for ports 25 and 587, and requireTLS: true."},

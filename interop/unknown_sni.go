@@ -20,6 +20,7 @@ var unknownSNI = Case{
 		"Most senders do not verify the name, so it is better to serve the default certificate and let the sender decide.",
 	Remedy: Remedy{
 		Postern: "Nothing to do: if no name matches, Postern serves its first certificate that the client supports.",
+		Sender:  "Let your client ask for the name in the MX record. If it does, nothing is wrong with it.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to a version with commit 62bd2f4 (August 2024)."},
 			{"Postfix", "For names missing in tls_server_sni_maps Postfix uses smtpd_tls_chain_files: set it."},

@@ -56,6 +56,7 @@ func printCase(ui terminal.UI, c *interop.Case) {
 	ui.Paragraph("clients", fmt.Sprintf("%s, since %s (%s)", c.Clients, c.Since, c.Status))
 	ui.Paragraph("explanation", c.Explanation)
 	ui.Paragraph("Postern", c.Remedy.Postern)
+	ui.Paragraph("sender", c.Remedy.Sender)
 	for _, a := range c.Remedy.OtherSoftware {
 		ui.Paragraph(a.Software, a.Action)
 	}

@@ -32,7 +32,7 @@ func page(c *interop.Case, r recording) string {
 	fmt.Fprintf(&b, generated, strings.ReplaceAll(c.ID, "-", "_"))
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n", c.ID, c.Title)
 	fmt.Fprintf(&b, "- Clients: %s\n- Since: %s\n- Status: %s\n\n%s\n\n", c.Clients, c.Since, c.Status, c.Explanation)
-	fmt.Fprintf(&b, "## Remedy\n\n%s\n\n", c.Remedy.Postern)
+	fmt.Fprintf(&b, "## Remedy\n\n%s\n\nFor the sender's administrator: %s\n\n", c.Remedy.Postern, c.Remedy.Sender)
 	if len(c.Remedy.OtherSoftware) > 0 {
 		b.WriteString("In other software:\n\n")
 	}

@@ -193,6 +193,7 @@ type Case struct {
 	Status      string           `json:"status"`
 	Explanation string           `json:"explanation"`
 	Remedies    []interop.Advice `json:"remedies"`
+	ForSender   string           `json:"for_sender"`
 	Sources     []interop.Source `json:"sources"`
 }
 
@@ -200,6 +201,7 @@ func NewCase(c *interop.Case) Case {
 	return Case{
 		ID: c.ID, Title: c.Title, Clients: c.Clients, Since: c.Since,
 		Status: strings.ToLower(c.Status.String()), Explanation: c.Explanation, Sources: c.Sources,
-		Remedies: append([]interop.Advice{{Software: "Postern", Action: c.Remedy.Postern}}, c.Remedy.OtherSoftware...),
+		ForSender: c.Remedy.Sender,
+		Remedies:  append([]interop.Advice{{Software: "Postern", Action: c.Remedy.Postern}}, c.Remedy.OtherSoftware...),
 	}
 }
