@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/failure"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
-	"postern/interop"
 )
 
 // handshakesCmd shows handshakes in the ledger.
@@ -143,11 +143,8 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 		return &terminal.HintedError{Err: unread, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
 	}
 	fmt.Fprintln(ui.Out)
-	diagnoses, failed := storedDiagnoses(found, transcript), true
-	if len(found.Diagnoses) > 0 && found.Diagnoses[0].Case == ledger.Scanner {
-		diagnoses, failed = nil, false // no case explains it
-	}
-	printExplanation(ui, transcript, diagnoses, failed, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	failed := len(found.Diagnoses) == 0 || found.Diagnoses[0].Case != ledger.Scanner
+	printExplanation(ui, transcript, failure.Cases(found, transcript), failed, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
 	if !failed {
 		fmt.Fprintln(ui.Out)
 		ui.Paragraph("scanner", "the client tried many different ClientHellos within minutes, as sslscan and testssl.sh do; it is no sender, and its later handshakes are only in the log")
@@ -159,25 +156,6 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 	fmt.Fprintln(ui.Out)
 	ui.Paragraph("next", safetext.Printable(found.Next))
 	return nil
-}
-
-// storedDiagnoses returns the diagnoses in the ledger, which know more than the transcript: what
-// the sender did in other sessions. Rows of older versions have no evidence, so it is looked for
-// again.
-func storedDiagnoses(h ledger.Handshake, transcript *handshake.Transcript) (diagnoses []interop.Diagnosis) {
-	for _, d := range h.Diagnoses {
-		known, ok := interop.Find(d.Case)
-		if !ok || len(d.Evidence) == 0 {
-			diagnoses, _ = interop.Diagnose(transcript)
-			return diagnoses
-		}
-		shown := interop.Diagnosis{Case: known, Confidence: interop.Confidence(d.Confidence)}
-		for _, text := range d.Evidence {
-			shown.Observations = append(shown.Observations, interop.Observation{Text: text, Message: -1})
-		}
-		diagnoses = append(diagnoses, shown)
-	}
-	return diagnoses
 }
 
 // handshakeLine is a handshake in a line of the table.

@@ -85,13 +85,15 @@ func New(s Settings) *Dashboard {
 		mux.Handle("GET /metrics", d.signedIn(operator, s.Metrics))
 	}
 	for pattern, load := range map[string]loader{
-		"/{$}":                  d.overview,
-		"/handshakes":           d.handshakes,
-		"/handshakes/{session}": d.handshake,
-		"/reports":              d.reports,
-		"/sessions":             d.sessions,
-		"/reports/{report}":     d.report,
-		"/alerts":               d.alerts,
+		"/{$}":                             d.overview,
+		"/handshakes":                      d.handshakes,
+		"/handshakes/{session}":            d.handshake,
+		"/reports":                         d.reports,
+		"/sessions":                        d.sessions,
+		"/reports/{report}":                d.report,
+		"/alerts":                          d.alerts,
+		"/handshakes/{session}/account":    d.account,
+		"/handshakes/{session}/transcript": d.transcript,
 	} {
 		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
 	}

@@ -29,6 +29,20 @@ type view struct {
 	Span     *span // the time that it is about, if not that of spanOf
 
 	Mark ledger.Mark // of the ledger before it was read; set by viewOf
+
+	File *file // answered in place of all this
+}
+
+// A file is what a browser stores.
+type file struct {
+	Name, Type string
+	Content    []byte
+}
+
+func (f *file) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", f.Type)
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
+	w.Write(f.Content)
 }
 
 // A loader makes the view that a request asks for.
@@ -76,6 +90,10 @@ func (d *Dashboard) page(load loader) http.Handler {
 				d.fail(r, err)
 			}
 			v = &view{Template: "error", Title: http.StatusText(status), Data: text, JSON: map[string]string{"error": text}}
+		}
+		if v.File != nil {
+			v.File.write(w)
+			return
 		}
 		if asksJSON(r) {
 			if status != http.StatusOK {

@@ -1,6 +1,14 @@
-// Pages are complete without this. It replaces the content of a page when the ledger has
-// something new, and nothing else.
+// Pages are complete without this. It copies texts, and replaces the content of a page when the
+// ledger has something new.
 "use strict";
+
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  button.hidden = !navigator.clipboard; // browsers have it on loopback and over HTTPS
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied ✓";
+  });
+}
 
 (() => {
   const main = document.querySelector("main[data-live]");
