@@ -148,7 +148,7 @@ func (b *tab) findPages() (found []string) {
 	found = []string{at.String()}
 	for i := 0; i < len(found); i++ {
 		b.visit(found[i])
-		for _, link := range eval[[]string](b, `[...document.querySelectorAll("a[href]")].map(a => a.href)`) {
+		for _, link := range eval[[]string](b, `[...document.querySelectorAll("a[href]:not([download])")].map(a => a.href)`) {
 			to, err := url.Parse(link)
 			if err != nil || to.Host != at.Host { // a case's source; nobody goes there by itself
 				continue

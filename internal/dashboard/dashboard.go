@@ -84,6 +84,8 @@ func New(s Settings) *Dashboard {
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", d.signedIn(operator, s.Metrics))
 	}
+	mux.Handle("POST /senders/pin", d.signedIn(operator, d.action(d.pin)))
+	mux.Handle("POST /senders/unpin", d.signedIn(operator, d.action(d.unpin)))
 	for pattern, load := range map[string]loader{
 		"/{$}":                             d.overview,
 		"/handshakes":                      d.handshakes,
@@ -92,6 +94,10 @@ func New(s Settings) *Dashboard {
 		"/sessions":                        d.sessions,
 		"/reports/{report}":                d.report,
 		"/alerts":                          d.alerts,
+		"/senders":                         d.senders,
+		"/senders/{network...}":            d.sender,
+		"/refusals":                        d.refusals,
+		"/fallback":                        d.fallback,
 		"/handshakes/{session}/account":    d.account,
 		"/handshakes/{session}/transcript": d.transcript,
 	} {

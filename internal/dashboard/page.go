@@ -65,9 +65,12 @@ type section struct{ Path, Name string }
 
 var sections = []section{
 	{"/", "Overview"},
+	{"/senders", "Senders"},
 	{"/handshakes", "Handshakes"},
+	{"/refusals", "Refusals"},
 	{"/reports", "Reports"},
 	{"/alerts", "Alerts"},
+	{"/fallback", "Fallback"},
 }
 
 // Current reports whether the section has the page.
@@ -103,6 +106,21 @@ func (d *Dashboard) page(load loader) http.Handler {
 			return
 		}
 		d.render(w, r, status, v)
+	})
+}
+
+// action answers a form with what do writes, or with the page of its error.
+func (d *Dashboard) action(do func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := do(w, r)
+		if err == nil {
+			return
+		}
+		status, text := statusOf(err)
+		if status == http.StatusInternalServerError {
+			d.fail(r, err)
+		}
+		d.render(w, r, status, &view{Template: "error", Title: http.StatusText(status), Data: text})
 	})
 }
 
@@ -223,7 +241,15 @@ var functions = template.FuncMap{
 	"stamp": stamp,
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"lasts": func() any { return lasts },
-	"add":   func(a, b int) int { return a + b },
+
+	"journalOf": func(page layout, entries []journalEntry) any {
+		return struct {
+			Session *session
+			Entries []journalEntry
+		}{page.Session, entries}
+	},
+
+	"add": func(a, b int) int { return a + b },
 
 	// Of strangers' text, without what a person cannot see. The template escapes it.
 	"printable": safetext.Printable,

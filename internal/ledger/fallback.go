@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"postern/internal/fallback"
 	"postern/internal/logkey"
@@ -79,8 +80,30 @@ func (st state) write(s *store) error {
 // States returns the stored states, the most recently seen first, at most [MaxStates]. It leaves out
 // those that it cannot decode and returns an error for them beside the others.
 func (r *Reader) States(ctx context.Context) ([]fallback.State, error) {
+	return r.states(ctx, func(*query) {}, MaxStates)
+}
+
+// maxStatesOf bounds the states of some networks: a client can make up any number of fingerprints.
+const maxStatesOf = 1000
+
+// StatesOf returns the states of the networks, as States does, at most 1,000.
+func (r *Reader) StatesOf(ctx context.Context, networks []netip.Prefix) ([]fallback.State, error) {
+	if len(networks) == 0 {
+		return nil, nil
+	}
+	return r.states(ctx, func(q *query) {
+		q.add(`WHERE network IN (?` + strings.Repeat(`, ?`, len(networks)-1) + `)`)
+		for _, network := range networks {
+			q.args = append(q.args, prefixBytes(network))
+		}
+	}, maxStatesOf)
+}
+
+func (r *Reader) states(ctx context.Context, where func(*query), limit int) ([]fallback.State, error) {
 	values, err := readAll(ctx, r, "reading states", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT value FROM states ORDER BY at DESC LIMIT ?`, MaxStates)
+		q.add(`SELECT value FROM states`)
+		where(q)
+		q.add(`ORDER BY at DESC LIMIT ?`, limit)
 		return nil
 	}, func(scan scanner) (value []byte, err error) {
 		err = scan(&value)

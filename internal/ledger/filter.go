@@ -32,6 +32,10 @@ type Filter struct {
 	// of senders match.
 	Probes bool
 
+	// FailingFirst orders senders by the handshakes that failed since the last session that
+	// worked, those that worked before first.
+	FailingFirst bool
+
 	// Limit is the maximum number of rows: 100 if it is 0, and 10,000 at most.
 	Limit int
 

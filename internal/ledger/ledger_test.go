@@ -263,7 +263,7 @@ func TestSendersAreCountedByDay(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := failure("A")
-	want := Sender{Network: a.Network, EHLO: a.EHLO, Fingerprint: a.Fingerprint, First: noon, Last: noon.Add(24 * time.Hour),
+	want := Sender{Network: a.Network, EHLO: a.EHLO, Fingerprint: a.Fingerprint, First: noon, Last: noon.Add(24 * time.Hour), Worked: noon.Add(24 * time.Hour),
 		Counts: Counts{Full: 2, Resumed: 1, Failed: 1}}
 	if len(senders) != 2 || senders[0] != want {
 		t.Errorf("senders\n%+v, want first\n%+v", senders, want)

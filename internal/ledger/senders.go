@@ -4,8 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"net/netip"
-	"postern/handshake"
 	"time"
+
+	"postern/handshake"
 )
 
 // A Sender is a sender with its counts.
@@ -17,6 +18,13 @@ type Sender struct {
 	First       time.Time    `json:"first"`          // start of the first stored session
 	Last        time.Time    `json:"last"`
 	Counts
+
+	// Failing are the handshakes that failed since the last session that worked, the first
+	// of them at FailingSince; Case is the diagnosis of the last one.
+	Failing      int64     `json:"failing"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	Worked       time.Time `json:"worked,omitzero"` // the last session that worked
+	Case         string    `json:"case,omitempty"`
 }
 
 // Counts are numbers of sessions by outcome.
@@ -64,23 +72,36 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 		case f.Failed:
 			q.add(`AND c.failed > 0`)
 		}
-		q.add(`ORDER BY c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?`, f.limit())
+		q.add(`ORDER BY`)
+		if f.FailingFirst {
+			q.add(`failing > 0 AND worked > 0 DESC, failing DESC,`)
+		}
+		q.add(`c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?)`, f.limit())
+		q.add(`SELECT *, (SELECT case_id FROM diagnoses WHERE failing > 0 AND handshake =
+				(SELECT id FROM handshakes INDEXED BY failed_by_sender WHERE sender = chosen.id AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)
+				ORDER BY confidence DESC, case_id LIMIT 1) FROM chosen`)
 		return nil
 	}, func(scan scanner) (s Sender, err error) {
-		columns := []any{prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last)}
-		err = scan(append(columns, s.columns()...)...)
+		var id int64
+		var found sql.NullString
+		columns := []any{&id, prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last),
+			&s.Failing, timeOrNullInto(&s.FailingSince), timeOrNullInto(&s.Worked)}
+		err = scan(append(append(columns, s.columns()...), &found)...)
+		s.Case = found.String
 		return s, err
 	})
 }
 
-// counted appends a query for f's senders and their counts c, without the order.
+// counted appends a query for f's senders and their counts c, without the order and the end of
+// the table that it is in.
 func (f Filter) counted(q *query) {
-	const columns = `SELECT network, ehlo, name, fingerprint, first, seen, c.full, c.resumed, c.failed, c.plaintext, c.returned`
+	const columns = `chosen AS MATERIALIZED (SELECT id, network, ehlo, name, fingerprint, first, seen,
+		failing, nullif(failing_since, 0), nullif(worked, 0), c.full, c.resumed, c.failed, c.plaintext, c.returned`
 	if f.Since.IsZero() && f.Until.IsZero() {
-		q.add(columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
+		q.add(`WITH ` + columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	} else {
 		f.inDays(q)
-		q.add(columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
+		q.add(`, ` + columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
 	}
 	f.bySender(q)
 }
