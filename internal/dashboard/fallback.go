@@ -1,8 +1,10 @@
 package dashboard
 
 import (
+	"html/template"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -16,8 +18,8 @@ type journalEntry struct {
 	Undo *undo // nil if there is nothing to undo
 }
 
-// An undo is a form that takes a decision back. The fallback learns by itself and cannot be told
-// to forget, so a pin takes back what it decided: to the mode from which the sender fell back.
+// An undo takes a decision back. The fallback learns by itself and cannot be told to forget, so a
+// pin takes back what it decided: to the mode that the sender had before.
 type undo struct {
 	Unpin   bool // remove the pin of Network
 	Network netip.Prefix
@@ -62,6 +64,11 @@ func undoOf(d fallback.Decision, pins []fallback.Pin) *undo {
 		}
 	}
 	return nil
+}
+
+// Query are the parameters of the page of Network that fill in its form.
+func (u *undo) Query() template.URL {
+	return template.URL(url.Values{"mode": {u.Mode}, "why": {u.Why}}.Encode())
 }
 
 // Everywhere reports whether the decision is about a fingerprint in all networks.
@@ -120,8 +127,8 @@ func (d *Dashboard) fallback(r *http.Request) (*view, error) {
 			Journal []journalEntry
 			Pins    []fallback.Pin
 			Full    bool
-			Modes   []modeChoice
-		}{filter, journal(decisions, pins), pins[:min(len(pins), rowsOfPage)], len(decisions) == rowsOfPage, modeChoices},
+			Form    pinForm
+		}{filter, journal(decisions, pins), pins[:min(len(pins), rowsOfPage)], len(decisions) == rowsOfPage, pinForm{Modes: modeChoices}},
 		JSON: linesOf(decisions, func(one fallback.Decision) fallback.Decision { return one }),
 	}, nil
 }

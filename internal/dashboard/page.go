@@ -242,11 +242,18 @@ var functions = template.FuncMap{
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"lasts": func() any { return lasts },
 
+	// What parts with forms need of the page.
 	"journalOf": func(page layout, entries []journalEntry) any {
 		return struct {
 			Session *session
 			Entries []journalEntry
 		}{page.Session, entries}
+	},
+	"pinOf": func(page layout, form pinForm) any {
+		return struct {
+			Session *session
+			Form    pinForm
+		}{page.Session, form}
 	},
 
 	"add": func(a, b int) int { return a + b },

@@ -9,6 +9,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
+	"postern/internal/safetext"
 	"postern/sessionticket"
 )
 
@@ -34,6 +35,24 @@ func pinOf(pins []fallback.Pin, network netip.Prefix) *fallback.Pin {
 		}
 	}
 	return nil
+}
+
+// A pinForm is the form that pins a network. A link that undoes a decision fills it in.
+type pinForm struct {
+	Network string
+	Mode    string
+	Why     string
+	Open    bool
+	Modes   []modeChoice
+}
+
+func newPinForm(r *http.Request, pins []fallback.Pin, network netip.Prefix) pinForm {
+	form := pinForm{Network: network.String(), Mode: r.FormValue("mode"), Why: safetext.Printable(r.FormValue("why")), Modes: modeChoices}
+	form.Open = form.Mode != "" || len(pins) == 0
+	if pin := pinOf(pins, network); pin != nil && form.Mode == "" {
+		form.Mode, form.Why = pin.Mode.String(), pin.Why
+	}
+	return form
 }
 
 // maxReason bounds the reason of a pin, in bytes.

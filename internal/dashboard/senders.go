@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"postern/internal/fallback"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/organization"
+	"postern/internal/status"
 )
 
 // A senderGroup is the senders of one organization, or of one network whose organization is not
@@ -24,19 +24,46 @@ type senderGroup struct {
 	Senders []senderRow
 }
 
-// A senderRow is a sender in the list.
+// A senderRow is the senders of one network and EHLO name, whatever their fingerprints.
 type senderRow struct {
-	ledger.Sender
-	Trend trendImage
-	Mode  senderMode
+	ledger.Sender // with the sums
+	Clients       int
+	Trend         trendImage
+	Modes         []senderMode // those that are not initial
+	Effect        status.Effect
+	Lost          int64 // attempts to deliver that failed since one last worked
+	Scanner       bool
+
+	trend ledger.Trend
 }
 
-// Lost is how many attempts to deliver failed since one last worked. What a scanner does is none.
-func (s senderRow) Lost() int64 {
-	if s.Case == ledger.Scanner {
-		return 0
+// add adds another client of the same sender.
+func (row *senderRow) add(s ledger.Sender, trend ledger.Trend, mode senderMode, effect status.Effect) {
+	row.Clients++
+	for i := range trend {
+		row.trend[i].Add(trend[i])
 	}
-	return s.Failing
+	if mode.Text != "" && !slices.Contains(row.Modes, mode) {
+		row.Modes = append(row.Modes, mode)
+	}
+	if effect != 0 && (row.Effect == 0 || effect < row.Effect) {
+		row.Effect, row.Case, row.FailingSince = effect, s.Case, s.FailingSince
+	}
+	if effect != 0 && effect != status.InPlaintext {
+		row.Lost += s.Failing
+	}
+	row.Scanner = row.Scanner || s.Case == ledger.Scanner
+	if row.Clients == 1 {
+		return
+	}
+	row.Counts.Add(s.Counts)
+	row.Failing += s.Failing
+	if s.Last.After(row.Last) {
+		row.Last = s.Last
+	}
+	if s.Worked.After(row.Worked) {
+		row.Worked = s.Worked
+	}
 }
 
 // senders lists senders by organization, those that lose mail first.
@@ -57,7 +84,7 @@ func (d *Dashboard) senders(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := senderRows(r.Context(), book, found, of.To)
+	rows, err := senderRows(r.Context(), book, found, of)
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +99,10 @@ func (d *Dashboard) senders(r *http.Request) (*view, error) {
 	}, nil
 }
 
-// senderRows adds to senders their trends and modes.
-func senderRows(ctx context.Context, book *ledger.Reader, found []ledger.Sender, until time.Time) ([]senderRow, error) {
-	trends, err := book.Trends(ctx, found, until)
+// senderRows returns the senders by network and EHLO name, with their trends, their modes, and
+// what their failures mean.
+func senderRows(ctx context.Context, book *ledger.Reader, found []ledger.Sender, of span) ([]senderRow, error) {
+	trends, err := book.Trends(ctx, found, of.To)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +110,25 @@ func senderRows(ctx context.Context, book *ledger.Reader, found []ledger.Sender,
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]senderRow, len(found))
+	effects, err := status.Effects(ctx, book, ledger.Span{From: of.From, To: of.To})
+	if err != nil {
+		return nil, err
+	}
+	var rows []senderRow
+	places := make(map[status.Sender]int)
 	for i, s := range found {
-		rows[i] = senderRow{s, newTrendImage(trends[i]), modes.of(s)}
+		key := status.Sender{Network: s.Network, EHLO: s.EHLO}
+		place, known := places[key]
+		if !known {
+			place = len(rows)
+			places[key] = place
+			rows = append(rows, senderRow{Sender: s})
+		}
+		key.Fingerprint = s.Fingerprint
+		rows[place].add(s, trends[i], modes.of(s), effects[key])
+	}
+	for i := range rows {
+		rows[i].Trend = newTrendImage(rows[i].trend)
 	}
 	return rows, nil
 }
@@ -105,7 +149,7 @@ func grouped(rows []senderRow) (groups []senderGroup) {
 			groups = append(groups, senderGroup{Title: title, By: by})
 		}
 		groups[place].Senders = append(groups[place].Senders, row)
-		groups[place].Lost += row.Lost()
+		groups[place].Lost += row.Lost
 	}
 	slices.SortStableFunc(groups, func(a, b senderGroup) int { return cmp.Compare(b.Lost, a.Lost) })
 	return groups
@@ -130,7 +174,7 @@ func (d *Dashboard) sender(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := senderRows(r.Context(), book, history.Senders, of.To)
+	rows, err := senderRows(r.Context(), book, history.Senders, of)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +186,8 @@ func (d *Dashboard) sender(r *http.Request) (*view, error) {
 			Groups  []senderGroup
 			Pinned  *fallback.Pin // the pin of exactly this network
 			Journal []journalEntry
-			Modes   []modeChoice
-		}{history, network, grouped(rows), pinOf(history.Pins, network), journal(history.Decisions, history.Pins), modeChoices},
+			Form    pinForm
+		}{history, network, grouped(rows), pinOf(history.Pins, network), journal(history.Decisions, history.Pins), newPinForm(r, history.Pins, network)},
 		JSON: jsonout.NewSenderHistory(history),
 	}, nil
 }

@@ -114,6 +114,32 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 	return s, nil
 }
 
+// A Sender identifies a sender.
+type Sender struct {
+	Network           netip.Prefix
+	EHLO, Fingerprint string
+}
+
+// Effects returns what the failures of the senders mean that failed in the span, for those that
+// need the operator.
+func Effects(ctx context.Context, book Book, span ledger.Span) (map[Sender]Effect, error) {
+	failing, err := book.Failing(ctx, span, maxSenders)
+	if err != nil {
+		return nil, err
+	}
+	known, err := newRelatives(ctx, book, failing)
+	if err != nil {
+		return nil, err
+	}
+	effects := make(map[Sender]Effect)
+	for _, f := range failing {
+		if effect := known.judge(f); effect > none {
+			effects[Sender{f.Network, f.EHLO, f.Fingerprint}] = effect
+		}
+	}
+	return effects, nil
+}
+
 // A sender is a failing sender with what that means.
 type sender struct {
 	ledger.FailingSender
