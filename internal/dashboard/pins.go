@@ -75,7 +75,7 @@ func (d *Dashboard) pin(w http.ResponseWriter, r *http.Request) error {
 	if err := ledger.SetPin(r.Context(), d.Ledger, fallback.Pin{Network: network, Mode: mode, Why: why, Since: d.now()}); err != nil {
 		return err
 	}
-	d.Log.Info("pin set", logkey.Network, network, logkey.Mode, mode, logkey.Reason, why, logkey.Address, r.RemoteAddr)
+	d.audit(r, "pin", logkey.Network, network, logkey.Mode, mode, logkey.Reason, safetext.Printable(why))
 	http.Redirect(w, r, "/senders/"+network.String(), http.StatusSeeOther)
 	return nil
 }
@@ -92,7 +92,7 @@ func (d *Dashboard) unpin(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	d.Log.Info("pin removed", logkey.Network, network, logkey.Address, r.RemoteAddr)
+	d.audit(r, "unpin", logkey.Network, network)
 	http.Redirect(w, r, "/senders/"+network.String(), http.StatusSeeOther)
 	return nil
 }
