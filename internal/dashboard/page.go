@@ -69,8 +69,8 @@ var sections = []section{
 	{"/handshakes", "Handshakes"},
 	{"/refusals", "Refusals"},
 	{"/reports", "Reports"},
-	{"/alerts", "Alerts"},
 	{"/fallback", "Fallback"},
+	{"/alerts", "Alerts"},
 }
 
 // Current reports whether the section has the page.
