@@ -25,6 +25,8 @@ func TestFindTicket(t *testing.T) {
 	}{
 		"flight":                   {[][]byte{ccs, finished, record(122)}, 122, 6 + 58, 122, true},
 		"flight, ticket in two":    {[][]byte{finished, record(tlsrecord.MaxPlaintext), record(9)}, tlsrecord.MaxPlaintext + 9, 58, tlsrecord.MaxPlaintext + 9, true},
+		"flight, one byte more":    {[][]byte{finished, record(tlsrecord.MaxPlaintext), record(1)}, tlsrecord.MaxPlaintext + 1, 58, tlsrecord.MaxPlaintext + 1, true},
+		"another last byte":        {[][]byte{finished, record(tlsrecord.MaxPlaintext), append([]byte{22}, record(1)[1:]...)}, tlsrecord.MaxPlaintext + 1, 0, 0, false},
 		"late":                     {[][]byte{record(122)}, 122, 0, 122, true},
 		"late, first of two":       {[][]byte{record(tlsrecord.MaxPlaintext)}, tlsrecord.MaxPlaintext + 9, 0, tlsrecord.MaxPlaintext, true},
 		"late, both of two":        {[][]byte{record(tlsrecord.MaxPlaintext), record(9)}, tlsrecord.MaxPlaintext + 9, 0, 0, false},

@@ -83,7 +83,7 @@ func New(dir string, log *slog.Logger) (*Maildir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("maildir: reading the host name: %w", err)
 	}
-	for _, folder := range []string{"", "cur", "new", "tmp"} {
+	for _, folder := range []string{"cur", "new", "tmp"} {
 		if err := durable.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return nil, fmt.Errorf("maildir: %w", err)
 		}
