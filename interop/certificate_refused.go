@@ -19,7 +19,7 @@ var certificateRefused = Case{
 		"An alert names the problem: expired, issued by an unknown authority, or otherwise bad, which is often the wrong name. " +
 		"A close without an alert also fits other cases; it is more likely about the certificate if that one is self-signed or expired, and if the same sender closes at the same point in other modes.",
 	Remedy: Remedy{
-		Postern: "Serve a valid certificate with its intermediates and the name of the MX record: see [[certificate]]. Postern reloads renewed files by itself.",
+		Postern: "Serve a valid certificate with its intermediates and the name of the MX record: set its files in the configuration. Postern reloads renewed files by itself.",
 		Sender:  "See in your server's log why it rejected the certificate, and whether MTA-STS, DANE or a rule of your own requires a valid one. Send that reason to the receiving side.",
 		OtherSoftware: []Advice{
 			{"Postfix", "Set smtpd_tls_chain_files to the key, then the certificate and its intermediates, and reload after a renewal."},

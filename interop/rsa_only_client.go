@@ -15,7 +15,7 @@ var rsaOnlyClient = Case{
 		"So the server has only an ECDSA certificate, the default of today's certificate tools. " +
 		"A server can have one of each kind and choose the one that the client can verify.",
 	Remedy: Remedy{
-		Postern: "Add a second [[certificate]] with an RSA key. Postern chooses by what each sender offers.",
+		Postern: "Add a second certificate, with an RSA key, to the configuration. Postern chooses by what each sender offers.",
 		Sender:  "Let your client accept ECDSA certificates: offer suites with ECDHE_ECDSA and the signature scheme ecdsa_secp256r1_sha256.",
 		OtherSoftware: []Advice{
 			{"Postfix", "List both an ECDSA and an RSA pair in smtpd_tls_chain_files, each as key, certificate, intermediates."},
