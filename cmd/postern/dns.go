@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,8 +68,8 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 	if !slices.Contains(c.Domains, domain) {
 		return &terminal.UsageError{Err: fmt.Errorf("%s is not a configured domain", d.Domain), Hint: "use one of " + config.Summary(c.Domains) + ", or name another configuration with --config"}
 	}
-	next := dnsrecords.NextKey{File: c.NextKeyFile(), Current: currentKeys(c)}
 	if d.NextKey {
+		next := server.NextKey(c)
 		created, err := next.Prepare()
 		if err != nil {
 			return cannotWrite(c, err)
@@ -80,10 +80,11 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 			ui.Note("the next key is there already, " + next.File)
 		}
 	}
-	required, err := d.required(c, domain, next)
+	required, next, err := server.DNSRecords(c, domain)
 	if err != nil {
 		return err
 	}
+	required.Report = cmp.Or(d.Report, required.Report)
 	if !d.Check && !d.SwitchKey {
 		return d.print(ui, c, required)
 	}
@@ -95,29 +96,6 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 		return switchKey(ui, c, next, check.Rollover)
 	}
 	return d.compare(ui, required, check)
-}
-
-// currentKeys are the keys of the certificates that the host presents.
-func currentKeys(c *config.Config) (keys []crypto.PublicKey) {
-	for _, cert := range certs.ForName(c.Hostname, server.Certificates(c)) {
-		keys = append(keys, cert.Leaf.PublicKey)
-	}
-	return keys
-}
-
-// required gathers what the records follow from.
-func (d dnsCmd) required(c *config.Config, domain string, next dnsrecords.NextKey) (dnsrecords.Config, error) {
-	w := dnsrecords.Config{Domain: domain, Host: c.Hostname, Report: d.Report, Issuer: c.ACME.Issuer(), Keys: next.Current}
-	if w.Report == "" {
-		w.Report = "mailto:" + c.Reports.AddressFor(domain)
-	}
-	if c.MTASTS.Enabled {
-		policy := c.MTASTS.Policy()
-		w.Policy = &policy
-	}
-	var err error
-	w.Next, err = next.Public()
-	return w, err
 }
 
 func (d dnsCmd) print(ui terminal.UI, c *config.Config, required dnsrecords.Config) error {

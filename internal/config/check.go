@@ -30,6 +30,7 @@ func (l *loading) check() {
 	l.checkDashboard()
 	l.checkMTASTS()
 	l.checkACME()
+	l.checkSelfCheck()
 	l.checkData()
 	l.checkCommandLine()
 }
@@ -69,6 +70,18 @@ func (l *loading) checkDomains() {
 			l.add(element("domains", i), fmt.Sprintf("%q is not a domain", domain), domainRemedy(domain))
 		}
 	}
+}
+
+// DomainNames are the domains in ASCII and lower case, none twice.
+func (c *Config) DomainNames() (names []string) {
+	seen := make(map[string]bool, len(c.Domains))
+	for _, domain := range c.Domains {
+		if name, err := domainName(domain); err == nil && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // element is the key of an element of a list.

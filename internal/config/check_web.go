@@ -38,13 +38,7 @@ func (l *loading) checkMTASTS() {
 	if m.Enabled = l.places.given("mta-sts"); !m.Enabled {
 		return
 	}
-	seen := make(map[string]bool, len(l.config.Domains))
-	for _, domain := range l.config.Domains {
-		if name, err := domainName(domain); err == nil && !seen[name] {
-			seen[name] = true
-			m.Domains = append(m.Domains, name)
-		}
-	}
+	m.Domains = l.config.DomainNames()
 	if m.MX == nil {
 		m.MX = []string{l.config.Hostname}
 	}

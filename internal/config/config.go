@@ -45,6 +45,7 @@ type Config struct {
 	Web          Web
 	Dashboard    Dashboard
 	Metrics      Metrics
+	SelfCheck    SelfCheck
 	MTASTS       MTASTS
 	ACME         ACME
 	Ledger       Ledger

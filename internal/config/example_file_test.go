@@ -112,6 +112,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 		Listen: "127.0.0.1:8025", Host: "mx.example.org", URL: "https://postern.example.org/",
 		Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}, Users: []User{user},
 	}
+	want.SelfCheck = SelfCheck{At: defaultCheckTime, Resolver: "192.0.2.53"}
 	want.MTASTS.Enabled, want.MTASTS.Domains = true, want.Domains
 	want.MTASTS.MX, want.MTASTS.Resolver = []string{"mx.example.org"}, "127.0.0.1:53"
 	want.ACME = ACME{

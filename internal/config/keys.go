@@ -41,6 +41,8 @@ func (c *Config) fields() []field {
 		{"dashboard.users", c.Dashboard.setUsers},
 		{"metrics.listen", text(&c.Metrics.Listen)},
 		{"metrics.token-file", path(&c.Metrics.TokenFile)},
+		{"self-check.at", text(&c.SelfCheck.At)},
+		{"self-check.resolver", text(&c.SelfCheck.Resolver)},
 		{"mta-sts.mode", c.setMTASTSMode},
 		{"mta-sts.mx", texts(&c.MTASTS.MX)},
 		{"mta-sts.max-age", duration(&c.MTASTS.MaxAge)},

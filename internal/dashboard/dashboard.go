@@ -33,6 +33,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/safetext"
+	"postern/internal/selfcheck"
 )
 
 // Settings are what a dashboard shows, and to whom.
@@ -44,8 +45,8 @@ type Settings struct {
 	Metrics  http.Handler // for operators; nil: none
 	Log      *slog.Logger
 
-	// Domains returns those that mail is accepted for. Nil: they are not known.
-	Domains func() []string
+	// Checks are the server's checks of itself; nil if it makes none.
+	Checks *selfcheck.Runner
 }
 
 // A Dashboard answers the requests for its pages.
@@ -142,11 +143,12 @@ func (d *Dashboard) reader() (*ledger.Reader, error) {
 	return book, err
 }
 
+// domains are those that mail is accepted for, nil if they are not known.
 func (d *Dashboard) domains() []string {
-	if d.Domains == nil {
+	if d.Checks == nil {
 		return nil
 	}
-	return d.Domains()
+	return d.Checks.Settings().Domains
 }
 
 // harden sets the headers that keep a page to itself: nothing from elsewhere in it, it in

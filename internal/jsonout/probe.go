@@ -42,12 +42,16 @@ type Address struct {
 }
 
 type SenderRun struct {
-	ID        string                `json:"id"`
-	Case      string                `json:"case,omitempty"`
-	Does      string                `json:"does"`
-	Outcome   string                `json:"outcome"`
-	Why       string                `json:"why,omitempty"`
-	Handshake *handshake.Transcript `json:"handshake,omitempty"`
+	ID        string `json:"id"`
+	Case      string `json:"case,omitempty"`
+	Does      string `json:"does"`
+	Outcome   string `json:"outcome"`
+	Why       string `json:"why,omitempty"`
+	Plaintext bool   `json:"plaintext,omitempty"`
+	Negotiated
+	Resumption string                `json:"resumption,omitempty"`
+	JA4        string                `json:"ja4,omitempty"`
+	Handshake  *handshake.Transcript `json:"handshake,omitempty"`
 }
 
 type Finding struct {
@@ -84,7 +88,17 @@ func toAddress(a *probe.Address) Address {
 }
 
 func toSenderRun(v probe.Run) SenderRun {
-	return SenderRun{v.Persona.ID, v.Persona.Case, v.Persona.Does, v.Outcome.String(), v.Reason(), v.Transcript}
+	out := SenderRun{
+		ID: v.Persona.ID, Case: v.Persona.Case, Does: v.Persona.Does, Outcome: v.Outcome.String(), Why: v.Reason(),
+		Plaintext: v.Plaintext, Resumption: v.Resumption(), Handshake: v.Transcript,
+	}
+	if t := v.Transcript; t != nil && t.ServerHello != nil {
+		out.Negotiated = negotiated(t.ServerHello.Version, t.ServerHello.Suite, t.ServerHello.Group)
+	}
+	if t := v.Transcript; t != nil && t.ClientHello != nil {
+		out.JA4 = t.ClientHello.SenderJA4()
+	}
+	return out
 }
 
 func toFinding(f probe.Finding) Finding {

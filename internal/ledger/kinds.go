@@ -32,6 +32,9 @@ func (r *retention) byKind(s *store) error {
 			return err
 		}
 	}
+	if err := r.byChecks(s); err != nil {
+		return err
+	}
 	return r.byReports(s)
 }
 

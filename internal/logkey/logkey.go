@@ -84,6 +84,9 @@ const (
 	Since   = "since"
 	Events  = "events" // of alerts, their number
 
+	Hosts    = "hosts"    // number of hosts that were checked
+	Severity = "severity" // of the worst finding
+
 	Listen  = "listen"
 	Domains = "domains"
 	Signal  = "signal"

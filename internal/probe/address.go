@@ -27,6 +27,7 @@ type addressProbe struct {
 	progress func(done, total int) // may be nil
 	limit    time.Duration         // of the whole probe
 	alone    bool                  // see [Prober.Alone]
+	resume   bool                  // see [Prober.Resume]
 
 	// Of the healthy client; resumed offers the session of first. With alone, first is that of
 	// the first persona. Those that were not made are nil.
@@ -222,6 +223,10 @@ func (p *addressProbe) run(personas []*persona.Persona, i int) connection {
 			began := time.Now()
 			p.runs[i] = Classify(known, known.Run(p.ctx, target))
 			p.runs[i].began = began
+			if p.resume && p.runs[i].Outcome == Completed && p.runs[i].Resumable() {
+				target.Deliver = nil
+				p.runs[i].Again = known.Resume(p.ctx, target, p.runs[i].Result)
+			}
 		},
 		forget: func() {
 			p.runs[i] = Run{Persona: known, Result: &persona.Result{Err: ErrTimeUp}, Outcome: Inconclusive}

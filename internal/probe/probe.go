@@ -50,6 +50,9 @@ type Prober struct {
 	// senders, one after the other: the healthy client would vouch for them.
 	Alone bool
 
+	// Resume also lets each of Personas that completed offer its session once more.
+	Resume bool
+
 	Resolver string         // host or host:port of a DNS server; empty: the system's
 	RootCAs  *x509.CertPool // nil: the system's
 
@@ -126,7 +129,7 @@ func (p *Prober) probeAddresses(ctx context.Context, r *Report) {
 	message := p.Deliver
 	for _, h := range r.Hosts {
 		for _, a := range h.Addresses {
-			probe := &addressProbe{ctx: ctx, host: h.Name, roots: p.RootCAs, message: message, ipv4: r.hasIPv4(), now: time.Now(), limit: r.limit, alone: p.Alone}
+			probe := &addressProbe{ctx: ctx, host: h.Name, roots: p.RootCAs, message: message, ipv4: r.hasIPv4(), now: time.Now(), limit: r.limit, alone: p.Alone, resume: p.Resume}
 			message = nil
 			running.Go(func() {
 				defer locks.lock(ctx, a.Addr)()

@@ -53,7 +53,25 @@ type Run struct {
 	*persona.Result
 	Outcome Outcome
 
+	// Again is the run after it in which it offered its session: see [Prober.Resume]. It is
+	// nil if there was none.
+	Again *persona.Result
+
 	began time.Time
+}
+
+// Resumption says what happened to the session of a persona that offered it again: "resumed",
+// "full" if the server made a full handshake instead, "failed", or nothing if it offered none.
+func (r *Run) Resumption() string {
+	switch {
+	case r.Again == nil || r.Again.Stage < persona.AtHandshake:
+		return ""
+	case !r.Again.Completed:
+		return "failed"
+	case r.Again.TLS.DidResume:
+		return "resumed"
+	}
+	return "full"
 }
 
 // Classify returns the run of p with its outcome, as if the server stayed up.

@@ -14,6 +14,7 @@ import (
 	"postern/internal/dashboard"
 	"postern/internal/durable"
 	"postern/internal/logkey"
+	"postern/internal/selfcheck"
 	"postern/internal/web"
 )
 
@@ -31,7 +32,7 @@ type dashboardServer struct {
 // openDashboard listens for the dashboard, and writes the file by which postern dashboard
 // prints login links. It returns nil if the dashboard is off, or cannot be had: mail does not
 // wait for it.
-func openDashboard(c *config.Config, scrape http.Handler, log *slog.Logger) *dashboardServer {
+func openDashboard(c *config.Config, scrape http.Handler, checks *selfcheck.Runner, log *slog.Logger) *dashboardServer {
 	d := &dashboardServer{url: cmp.Or(c.Dashboard.URL, c.HTTPS()), login: config.LoginFile(c.Data), log: log}
 	if c.Dashboard.Listen != config.Off {
 		ln, err := net.Listen("tcp", c.Dashboard.Listen)
@@ -60,8 +61,7 @@ func openDashboard(c *config.Config, scrape http.Handler, log *slog.Logger) *das
 	}
 	d.pages = dashboard.New(dashboard.Settings{
 		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: key, Access: c.Dashboard, Log: log,
-		Metrics: scrape,
-		Domains: func() []string { return c.Domains },
+		Metrics: scrape, Checks: checks,
 	})
 	d.http = &http.Server{
 		Handler: d.pages, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,

@@ -44,6 +44,7 @@ func (s *Server) reload(load func() (*config.Config, error)) {
 	s.smtp.Apply(s.settings())
 	s.policy.Apply(s.policies(next))
 	s.web.Apply(s.routes())
+	s.checks.Apply(s.selfChecks(next))
 	s.noteEvent(ledger.Reloaded, "", "")
 	s.log.Info("configuration reloaded")
 }
@@ -63,6 +64,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("web", !reflect.DeepEqual(now.Web, next.Web))
 	note("dashboard", !reflect.DeepEqual(now.Dashboard, next.Dashboard))
 	note("metrics", now.Metrics != next.Metrics)
+	note("self-check.resolver", now.SelfCheck.Resolver != next.SelfCheck.Resolver)
 	note("acme", !reflect.DeepEqual(now.ACME, next.ACME))
 	note("data", now.Data != next.Data)
 	note("next-hop", !reflect.DeepEqual(now.NextHop, next.NextHop))
@@ -77,6 +79,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
 	next.Log.Addresses, next.Dashboard = now.Log.Addresses, now.Dashboard
 	next.Metrics, next.Alerts = now.Metrics, now.Alerts
+	next.SelfCheck.Resolver = now.SelfCheck.Resolver
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys
 }

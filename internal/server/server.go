@@ -34,6 +34,7 @@ import (
 	"postern/internal/nexthop/relay"
 	"postern/internal/probe"
 	"postern/internal/probekey"
+	"postern/internal/selfcheck"
 	"postern/internal/smtpd"
 	"postern/internal/tlsrptin"
 	"postern/internal/web"
@@ -69,6 +70,8 @@ type Server struct {
 	policy    *mtastsserve.Publisher
 	web       *web.Server
 	alarm     *alarm
+	checks    *selfcheck.Runner
+	local     string           // address of a listener, for checks
 	dashboard *dashboardServer // nil: there is none
 	metrics   *metrics.Metrics
 	scrapes   *metricsServer // nil: there is none
@@ -120,9 +123,10 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
 	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
 	s.policy = mtastsserve.New(s.policies(c), checker.Begin, log)
+	s.checks = newSelfChecks(s)
 	s.metrics.Collect(s.state)
 	scrape := s.metrics.Handler(log)
-	s.dashboard = openDashboard(c, scrape, log)
+	s.dashboard = openDashboard(c, scrape, s.checks, log)
 	s.web = newWeb(s)
 	ready := &readiness{draining: func() bool { return s.smtp.State().Draining }, nextHop: nextHopCheck(s.hop)}
 	s.scrapes = openMetrics(c.Metrics, scrape, ready.check, log)
@@ -168,6 +172,9 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	case *relay.Hop:
 		go probeNextHop(ctx, hop, s.log.With(logkey.NextHop, s.config.NextHop.String()))
 	}
+	s.local = localAddress(listeners)
+	s.checks.Apply(s.selfChecks(s.config))
+	go s.checks.Run(ctx)
 	s.alarm.start()
 	go s.dashboard.serve()
 	if s.scrapes != nil {

@@ -1,0 +1,23 @@
+package jsonout
+
+import (
+	"time"
+)
+
+// A DomainHealth is what the server found when it checked one of its domains, as in
+// docs/json.md.
+type DomainHealth struct {
+	Domain   string    `json:"domain"`
+	Time     time.Time `json:"time"`
+	Severity string    `json:"severity"`
+	Areas    []Area    `json:"areas"`
+	Probe    *Probed   `json:"probe,omitempty"` // lists leave it out, and DNS
+	DNS      *Zone     `json:"dns,omitempty"`
+}
+
+// An Area is one thing that a domain publishes, or that its hosts do.
+type Area struct {
+	Area     string `json:"area"` // mx, certificate, mta-sts, tlsa, tlsrpt or dnssec
+	Severity string `json:"severity"`
+	Title    string `json:"title,omitempty"` // of the worst finding
+}
