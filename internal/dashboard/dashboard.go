@@ -81,6 +81,7 @@ func New(s Settings) *Dashboard {
 	mux.HandleFunc("POST /login", d.loginByPassword)
 	mux.Handle("POST /sessions/end", d.signedIn(viewer, http.HandlerFunc(d.endOthers)))
 	mux.Handle("POST /logout", d.signedIn(viewer, http.HandlerFunc(d.logout)))
+	mux.Handle("POST /checks", d.signedIn(operator, http.HandlerFunc(d.startCheck)))
 	mux.Handle("GET /live", d.signedIn(viewer, http.HandlerFunc(d.live)))
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", d.signedIn(operator, s.Metrics))
@@ -88,19 +89,23 @@ func New(s Settings) *Dashboard {
 	mux.Handle("POST /senders/pin", d.signedIn(operator, d.action(d.pin)))
 	mux.Handle("POST /senders/unpin", d.signedIn(operator, d.action(d.unpin)))
 	for pattern, load := range map[string]loader{
-		"/{$}":                             d.overview,
-		"/handshakes":                      d.handshakes,
-		"/handshakes/{session}":            d.handshake,
-		"/reports":                         d.reports,
-		"/sessions":                        d.sessions,
-		"/reports/{report}":                d.report,
-		"/alerts":                          d.alerts,
-		"/senders":                         d.senders,
-		"/senders/{network...}":            d.sender,
-		"/refusals":                        d.refusals,
-		"/fallback":                        d.fallback,
-		"/handshakes/{session}/account":    d.account,
-		"/handshakes/{session}/transcript": d.transcript,
+		"/{$}":                                  d.overview,
+		"/handshakes":                           d.handshakes,
+		"/handshakes/{session}":                 d.handshake,
+		"/reports":                              d.reports,
+		"/sessions":                             d.sessions,
+		"/reports/{report}":                     d.report,
+		"/alerts":                               d.alerts,
+		"/senders":                              d.senders,
+		"/senders/{network...}":                 d.sender,
+		"/refusals":                             d.refusals,
+		"/fallback":                             d.fallback,
+		"/handshakes/{session}/account":         d.account,
+		"/handshakes/{session}/transcript":      d.transcript,
+		"/simulation":                           d.simulation,
+		"/simulation/{host}/{address}/{client}": d.simulatedRun,
+		"/domains":                              d.domainAreas,
+		"/domains/{domain}":                     d.domain,
 	} {
 		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
 	}

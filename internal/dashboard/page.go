@@ -69,6 +69,8 @@ var sections = []section{
 	{"/handshakes", "Handshakes"},
 	{"/refusals", "Refusals"},
 	{"/reports", "Reports"},
+	{"/simulation", "Simulation"},
+	{"/domains", "Domains"},
 	{"/fallback", "Fallback"},
 	{"/alerts", "Alerts"},
 }
@@ -264,6 +266,7 @@ var functions = template.FuncMap{
 
 	"event":  eventWords,
 	"policy": tlsrptexplain.PolicyName,
+	"area":   func(name string) string { return areaNames[name] },
 }
 
 // pages has the templates by name, each with the layout.

@@ -1,0 +1,301 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/handshake"
+	"postern/internal/jsonout"
+	"postern/internal/ledger"
+	"postern/internal/persona"
+	"postern/internal/selfcheck"
+)
+
+// maxSimulated is how many hosts the page shows.
+const maxSimulated = 16
+
+// A simulation is what the test clients and the real senders did.
+type simulation struct {
+	Checks  checks
+	Columns []simulatedAt
+	Groups  []simulatedGroup
+	Errors  []jsonout.Probed // hosts that could not be probed
+}
+
+// A simulatedAt is a column: an address of an MX host.
+type simulatedAt struct {
+	Host, Address string
+	Family        string // IPv4 or IPv6
+	At            time.Time
+	runs          map[string]jsonout.SenderRun
+	severity      map[string]string // of findings, by their ID
+}
+
+type simulatedGroup struct {
+	Name string
+	Real string // what real senders of the group did
+	Rows []simulatedClient
+}
+
+type simulatedClient struct {
+	persona.Persona
+	Cells     []cell
+	Real      string
+	Disagrees string // how real senders and the imitation differ
+}
+
+// A cell is one run of a test client.
+type cell struct {
+	Class, Symbol, Word string
+	Detail              string
+	Link                string
+}
+
+// simulation shows how the test clients fared at each MX host, beside what the senders did that
+// they imitate.
+func (d *Dashboard) simulation(r *http.Request) (*view, error) {
+	book, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := book.Checks(r.Context(), ledger.CheckFilter{Kind: ledger.HostCheck, Limit: maxSimulated})
+	if err != nil {
+		return nil, err
+	}
+	page := simulation{}
+	if page.Checks, err = d.checks(r.Context(), book, ledger.HostCheck); err != nil {
+		return nil, err
+	}
+	var results []jsonout.Probed
+	for _, one := range stored {
+		var result jsonout.Probed
+		if err := json.Unmarshal(one.Summary, &result); err != nil {
+			return nil, err
+		}
+		results = append(results, result)
+		if result.Error != "" {
+			page.Errors = append(page.Errors, result)
+		}
+		page.Columns = append(page.Columns, columnsOf(one, result)...)
+	}
+	if len(page.Columns) > 0 {
+		real, err := selfcheck.ReadReal(r.Context(), book, results, d.now())
+		if err != nil {
+			return nil, err
+		}
+		page.Groups = groupsOf(page.Columns, real)
+	}
+	return &view{
+		Template: "simulation", Title: "Client simulation", Live: true, Data: page,
+		JSON: linesOf(results, func(p jsonout.Probed) jsonout.Probed { return p }),
+	}, nil
+}
+
+// columnsOf returns the columns of a host.
+func columnsOf(stored ledger.Check, result jsonout.Probed) (all []simulatedAt) {
+	for _, host := range result.Hosts {
+		for _, address := range host.Addresses {
+			column := simulatedAt{
+				Host: stored.Name, Address: address.Address, Family: "IPv4", At: stored.At,
+				runs: make(map[string]jsonout.SenderRun), severity: make(map[string]string),
+			}
+			if strings.HasPrefix(address.Address, "[") {
+				column.Family = "IPv6"
+			}
+			for _, run := range address.Senders {
+				column.runs[run.ID] = run
+			}
+			for _, f := range address.Findings {
+				column.severity[f.ID] = f.Severity
+			}
+			all = append(all, column)
+		}
+	}
+	return all
+}
+
+func groupsOf(columns []simulatedAt, real selfcheck.Real) (all []simulatedGroup) {
+	for _, g := range selfcheck.Groups() {
+		counts, seen := real.ByGroup[g.Name]
+		shown := simulatedGroup{Name: g.Name, Real: realText(g, counts, real.Senders[g.Name], seen)}
+		for _, id := range g.Personas {
+			known, ok := persona.Find(id)
+			if !ok {
+				continue
+			}
+			row := simulatedClient{Persona: *known}
+			for _, column := range columns {
+				row.Cells = append(row.Cells, column.cell(known))
+			}
+			row.compare(counts, real.Failed[known.Case])
+			shown.Rows = append(shown.Rows, row)
+		}
+		all = append(all, shown)
+	}
+	return all
+}
+
+// realText says what the real senders of a group did.
+func realText(g selfcheck.Group, n ledger.Counts, senders int, seen bool) string {
+	switch {
+	case !g.Recognised():
+		return "only their failures can be recognised"
+	case !seen:
+		return "none seen in 30 days"
+	}
+	text := fmt.Sprintf("%d of %d sessions in 30 days delivered over TLS", n.Full+n.Resumed, n.Full+n.Resumed+n.Failed+n.Plaintext)
+	if senders > 0 {
+		text = fmt.Sprintf("%d senders: ", senders) + text
+	}
+	if n.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", n.Failed)
+	}
+	if n.Plaintext > 0 {
+		text += fmt.Sprintf(", %d in plaintext", n.Plaintext)
+	}
+	return text
+}
+
+// compare says what real senders did that behave as the client, and where that differs.
+func (c *simulatedClient) compare(group ledger.Counts, failed int64) {
+	delivers := !slices.ContainsFunc(c.Cells, func(cell cell) bool { return cell.Class != "ok" })
+	fails := slices.ContainsFunc(c.Cells, func(cell cell) bool { return cell.Class == "bad" })
+	switch {
+	case c.Case != "" && failed > 0:
+		c.Real = fmt.Sprintf("%d failed as %s", failed, c.Case)
+		if delivers {
+			c.Disagrees = "the test client delivers, real ones failed"
+		}
+	case c.Case != "":
+		c.Real = "none failed so"
+	}
+	if fails && failed == 0 && group.Failed == 0 && group.Full+group.Resumed > 0 {
+		c.Disagrees = "the test client fails, the real ones deliver"
+	}
+}
+
+// cell returns how a test client fared at an address.
+func (a simulatedAt) cell(known *persona.Persona) cell {
+	run, ok := a.runs[known.ID]
+	if !ok {
+		return cell{"unknown", "?", "not tested", "", ""}
+	}
+	c := cell{Detail: strings.TrimSpace(strings.TrimPrefix(run.Version, "TLS ") + " " + run.Group), Link: runPath(a.Host, a.Address, run.ID)}
+	if run.Version != "" {
+		c.Detail = "TLS " + c.Detail
+	}
+	switch {
+	case run.Outcome == "completed" && run.Resumption == "failed":
+		c.Class, c.Symbol, c.Word = "bad", "✕", "fails with its session"
+	case run.Outcome == "completed" && run.Resumption == "resumed":
+		c.Class, c.Symbol, c.Word = "ok", "✓", "resumes"
+	case run.Outcome == "completed":
+		c.Class, c.Symbol, c.Word = "ok", "✓", "delivers"
+	case run.Outcome == "refused":
+		c.Class, c.Symbol, c.Word = "ok", "✓", "refused, as it should be"
+	case run.Outcome == "failed" && run.Plaintext:
+		c.Class, c.Symbol, c.Word = "warn", "!", "plaintext"
+	case run.Outcome == "failed" && a.severity[run.ID] == "notice":
+		c.Class, c.Symbol, c.Word = "unknown", "–", "fails, as expected"
+	case run.Outcome == "failed":
+		c.Class, c.Symbol, c.Word = "bad", "✕", "fails"
+	default:
+		c.Class, c.Symbol, c.Word = "unknown", "?", "not tested"
+	}
+	return c
+}
+
+func runPath(host, address, id string) string {
+	return "/simulation/" + url.PathEscape(host) + "/" + url.PathEscape(address) + "/" + id
+}
+
+// A simulatedRun is a run with its handshake.
+type simulatedRun struct {
+	Host, Address string
+	At            time.Time
+	Run           jsonout.SenderRun
+	Diagram       string
+}
+
+// simulatedRun shows the handshake of a run.
+func (d *Dashboard) simulatedRun(r *http.Request) (*view, error) {
+	missing := &statusError{http.StatusNotFound, "There is no such run in the last check of the host."}
+	book, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := book.Check(r.Context(), ledger.HostCheck, r.PathValue("host"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missing
+	}
+	var result jsonout.Probed
+	if err == nil {
+		err = json.Unmarshal(stored.Content, &result)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, host := range result.Hosts {
+		for _, address := range host.Addresses {
+			for _, run := range address.Senders {
+				if address.Address != r.PathValue("address") || run.ID != r.PathValue("client") {
+					continue
+				}
+				page := simulatedRun{Host: stored.Name, Address: address.Address, At: stored.At, Run: run}
+				if run.Handshake != nil {
+					page.Diagram = run.Handshake.Diagram(handshake.DiagramOptions{})
+				}
+				return &view{Template: "run", Title: run.ID + " at " + stored.Name, Data: page, JSON: run}, nil
+			}
+		}
+	}
+	return nil, missing
+}
+
+// checks says when the server checks itself.
+type checks struct {
+	ledger.Checked
+	selfcheck.Progress
+	Next    time.Time // zero: there is no daily check
+	Why     string    // there is none
+	Local   string    // address of the listener that is checked in place of MX hosts
+	Can     bool      // a check can be started here
+	Domains int       // that the server has
+}
+
+// checks returns when checks of a kind were made, and will be.
+func (d *Dashboard) checks(ctx context.Context, book *ledger.Reader, kind ledger.CheckKind) (c checks, err error) {
+	if c.Checked, err = book.Checked(ctx, kind); err != nil || d.Checks == nil {
+		c.Why = "this server makes none"
+		return c, err
+	}
+	settings := d.Checks.Settings()
+	c.Progress, c.Can, c.Why, c.Local, c.Domains = d.Checks.Progress(), true, settings.Why, settings.Local, len(settings.Domains)
+	c.Next, _ = d.Checks.Next()
+	return c, nil
+}
+
+// startCheck starts a check that an operator asks for.
+func (d *Dashboard) startCheck(w http.ResponseWriter, r *http.Request) {
+	err := errors.New("this server makes no checks")
+	if d.Checks != nil {
+		err = d.Checks.Request()
+	}
+	if err != nil {
+		d.render(w, r, http.StatusConflict, &view{Template: "error", Title: "Not started", Data: "No check was started: " + err.Error() + "."})
+		return
+	}
+	to := "/simulation"
+	if r.PostFormValue("from") == "domains" {
+		to = "/domains"
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
