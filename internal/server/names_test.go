@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,26 +18,42 @@ import (
 
 // A reverseZone has names of addresses, each confirmed. It answers after a while, and counts.
 type reverseZone struct {
+	mu      sync.Mutex
 	names   map[string]string
 	wait    time.Duration
 	queries atomic.Int64
 }
 
+// set changes the names, and how long an answer takes.
+func (z *reverseZone) set(wait time.Duration, names map[string]string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.wait, z.names = wait, names
+}
+
+func (z *reverseZone) get() (wait time.Duration, names map[string]string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.wait, z.names
+}
+
 func (z *reverseZone) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	z.queries.Add(1)
+	wait, names := z.get()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(z.wait):
+	case <-time.After(wait):
 	}
-	if name := z.names[addr]; name != "" {
+	if name := names[addr]; name != "" {
 		return []string{name}, nil
 	}
 	return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 }
 
 func (z *reverseZone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	for addr, name := range z.names {
+	_, names := z.get()
+	for addr, name := range names {
 		if name == host {
 			return []netip.Addr{netip.MustParseAddr(addr)}, nil
 		}
@@ -108,6 +125,7 @@ func TestAFailingResolverCostsNothing(t *testing.T) {
 		if time.Since(start) > 0 {
 			t.Errorf("sessions waited %v", time.Since(start))
 		}
+		synctest.Wait()
 		if len(n.known) > maxNames || len(n.queue) > maxNamesQueued {
 			t.Errorf("%d names, %d queued", len(n.known), len(n.queue))
 		}
@@ -119,7 +137,7 @@ func TestAFailingResolverCostsNothing(t *testing.T) {
 			t.Errorf("found %v", all)
 		}
 		// It answers again.
-		zone.wait, zone.names = 0, map[string]string{"192.0.2.7": "mail.sender.example"}
+		zone.set(0, map[string]string{"192.0.2.7": "mail.sender.example"})
 		time.Sleep(time.Hour)
 		n.of(sender, "mail.example")
 		synctest.Wait()
