@@ -11,15 +11,7 @@ import (
 )
 
 // alerts lists the open alerts, and those that ended in the span.
-func (d *Dashboard) alerts(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOr(r, d.now(), "7d")
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) alerts(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	found, err := book.Alerts(r.Context(), ledger.AlertFilter{Since: of.From, Limit: rowsOfPage})
 	if err != nil {
 		return nil, err
@@ -33,7 +25,7 @@ func (d *Dashboard) alerts(r *http.Request) (*view, error) {
 		}
 	}
 	return &view{
-		Template: "alerts", Title: "Alerts", Live: true, Span: &of,
+		Template: "alerts", Title: "Alerts", Live: true,
 		Data: struct{ Open, Ended []listedAlert }{open, ended},
 		JSON: linesOf(found, jsonout.NewAlert),
 	}, nil

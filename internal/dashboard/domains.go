@@ -15,11 +15,7 @@ import (
 )
 
 // domainAreas lists the domains with the worst of each area.
-func (d *Dashboard) domainAreas(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) domainAreas(r *http.Request, book *ledger.Reader) (*view, error) {
 	part := r.FormValue("domain")
 	stored, err := book.Checks(r.Context(), ledger.CheckFilter{Kind: ledger.DomainCheck, Name: part, Limit: rowsOfPage})
 	if err != nil {
@@ -50,11 +46,7 @@ func (d *Dashboard) domainAreas(r *http.Request) (*view, error) {
 }
 
 // domain shows what the last check of a domain found.
-func (d *Dashboard) domain(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) domain(r *http.Request, book *ledger.Reader) (*view, error) {
 	stored, err := book.Check(r.Context(), ledger.DomainCheck, r.PathValue("domain"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &statusError{http.StatusNotFound, "This domain has not been checked, or is not one of this server's."}

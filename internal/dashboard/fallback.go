@@ -102,15 +102,7 @@ func (e journalEntry) Evidence() span {
 }
 
 // fallback shows every decision about TLS modes, and the pins.
-func (d *Dashboard) fallback(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOr(r, d.now(), "7d")
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) fallback(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.Filter{Since: of.From, Until: of.To, Sender: strings.TrimSpace(r.FormValue("sender")), Limit: rowsOfPage}
 	decisions, err := book.Decisions(r.Context(), filter)
 	if err != nil {
@@ -121,7 +113,7 @@ func (d *Dashboard) fallback(r *http.Request) (*view, error) {
 		return nil, err
 	}
 	return &view{
-		Template: "fallback", Title: "Fallback", Live: true, Span: &of,
+		Template: "fallback", Title: "Fallback", Live: true,
 		Data: struct {
 			Filter  ledger.Filter
 			Journal []journalEntry

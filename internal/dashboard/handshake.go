@@ -15,8 +15,8 @@ import (
 
 // handshake shows one handshake. Of a failed one it has the messages, the diagnosis, and what
 // differs from one that the sender completed.
-func (d *Dashboard) handshake(r *http.Request) (*view, error) {
-	f, err := d.failure(r.Context(), r.PathValue("session"))
+func (d *Dashboard) handshake(r *http.Request, book *ledger.Reader) (*view, error) {
+	f, err := failureOf(r.Context(), book, r.PathValue("session"))
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +38,8 @@ func (d *Dashboard) handshake(r *http.Request) (*view, error) {
 }
 
 // account is the text for the sender's postmaster, as a file.
-func (d *Dashboard) account(r *http.Request) (*view, error) {
-	f, err := d.failure(r.Context(), r.PathValue("session"))
+func (d *Dashboard) account(r *http.Request, book *ledger.Reader) (*view, error) {
+	f, err := failureOf(r.Context(), book, r.PathValue("session"))
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func (d *Dashboard) account(r *http.Request) (*view, error) {
 }
 
 // transcript is the transcript as a file, in the format of docs/transcript-format.md.
-func (d *Dashboard) transcript(r *http.Request) (*view, error) {
-	f, err := d.failure(r.Context(), r.PathValue("session"))
+func (d *Dashboard) transcript(r *http.Request, book *ledger.Reader) (*view, error) {
+	f, err := failureOf(r.Context(), book, r.PathValue("session"))
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +61,8 @@ func (d *Dashboard) transcript(r *http.Request) (*view, error) {
 	return &view{File: &file{"handshake-" + f.Session + ".json", "application/json", f.Transcript}}, nil
 }
 
-// failure returns the handshake of a session, and if it failed what is known around it.
-func (d *Dashboard) failure(ctx context.Context, session string) (f failure.Failure, err error) {
-	book, err := d.reader()
-	if err != nil {
-		return f, err
-	}
+// failureOf returns the handshake of a session, and if it failed what is known around it.
+func failureOf(ctx context.Context, book *ledger.Reader, session string) (f failure.Failure, err error) {
 	h, err := book.Handshake(ctx, session)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

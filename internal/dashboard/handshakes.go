@@ -11,15 +11,7 @@ import (
 const rowsOfPage = 100
 
 // handshakes lists handshakes.
-func (d *Dashboard) handshakes(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOf(r, d.now())
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) handshakes(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.Filter{
 		Since: of.From, Until: of.To, Sender: r.FormValue("sender"), Case: r.FormValue("case"),
 		Failed: r.FormValue("failed") != "", Limit: rowsOfPage,

@@ -4,18 +4,11 @@ import (
 	"net/http"
 
 	"postern/internal/jsonout"
+	"postern/internal/ledger"
 )
 
 // overview is the first page.
-func (d *Dashboard) overview(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOf(r, d.now())
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) overview(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	s, err := readStatus(r.Context(), book, of, d.now())
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -26,7 +27,7 @@ type view struct {
 	Data     any   // of the template
 	JSON     any   // its JSON twin
 	Live     bool  // its content changes with the ledger; it is the same for all of a role
-	Span     *span // the time that it is about, if not that of spanOf
+	Span     *span // the time that it is about; nil: none
 
 	Mark ledger.Mark // of the ledger before it was read; set by viewOf
 
@@ -47,6 +48,33 @@ func (f *file) write(w http.ResponseWriter) {
 
 // A loader makes the view that a request asks for.
 type loader func(*http.Request) (*view, error)
+
+// reading is the loader of a page about the ledger.
+func (d *Dashboard) reading(load func(*http.Request, *ledger.Reader) (*view, error)) loader {
+	return func(r *http.Request) (*view, error) {
+		book, err := d.reader()
+		if err != nil {
+			return nil, err
+		}
+		return load(r, book)
+	}
+}
+
+// during is the loader of a page about a span, the last one of that name unless the request
+// says which.
+func (d *Dashboard) during(last string, load func(*http.Request, *ledger.Reader, span) (*view, error)) loader {
+	return d.reading(func(r *http.Request, book *ledger.Reader) (*view, error) {
+		of, err := spanOf(r, d.now(), last)
+		if err != nil {
+			return nil, err
+		}
+		v, err := load(r, book, of)
+		if v != nil {
+			v.Span = &of
+		}
+		return v, err
+	})
+}
 
 // A layout is what every page shows around its view.
 type layout struct {
@@ -90,11 +118,7 @@ func (d *Dashboard) page(load loader) http.Handler {
 		d.making.end()
 		status := http.StatusOK
 		if err != nil {
-			var text string
-			if status, text = statusOf(err); status == http.StatusInternalServerError {
-				d.fail(r, err)
-			}
-			v = &view{Template: "error", Title: http.StatusText(status), Data: text, JSON: map[string]string{"error": text}}
+			status, v = d.errorView(r, err)
 		}
 		if v.File != nil {
 			v.File.write(w)
@@ -114,16 +138,20 @@ func (d *Dashboard) page(load loader) http.Handler {
 // action answers a form with what do writes, or with the page of its error.
 func (d *Dashboard) action(do func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := do(w, r)
-		if err == nil {
-			return
+		if err := do(w, r); err != nil {
+			status, v := d.errorView(r, err)
+			d.render(w, r, status, v)
 		}
-		status, text := statusOf(err)
-		if status == http.StatusInternalServerError {
-			d.fail(r, err)
-		}
-		d.render(w, r, status, &view{Template: "error", Title: http.StatusText(status), Data: text})
 	})
+}
+
+// errorView returns the page of an error, with its status.
+func (d *Dashboard) errorView(r *http.Request, err error) (int, *view) {
+	status, text := statusOf(err)
+	if status == http.StatusInternalServerError {
+		d.fail(r, err)
+	}
+	return status, &view{Template: "error", Title: http.StatusText(status), Data: text, JSON: map[string]string{"error": text}}
 }
 
 // asksJSON reports whether a request is for the JSON twin of a page.
@@ -132,7 +160,7 @@ func asksJSON(r *http.Request) bool { return r.FormValue("format") == "json" }
 // render writes a view in the layout of all pages.
 func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v *view) {
 	now := d.now()
-	of, _ := spanOf(r, now)
+	var of span
 	if v.Span != nil {
 		of = *v.Span
 	}
@@ -184,37 +212,25 @@ var lasts = []struct {
 	{"90d", 90 * 24 * time.Hour},
 }
 
-// spanOf returns the span that a request is about: last=7d, or from= and to= in RFC 3339.
-func spanOf(r *http.Request, now time.Time) (span, error) {
-	s := span{now.Add(-lasts[0].Long), now, lasts[0].Name}
-	if from, to := r.FormValue("from"), r.FormValue("to"); from != "" && to != "" {
-		var err1, err2 error
-		given := span{}
-		given.From, err1 = time.Parse(time.RFC3339, from)
-		given.To, err2 = time.Parse(time.RFC3339, to)
-		if err1 != nil || err2 != nil || !given.From.Before(given.To) {
-			return s, &statusError{http.StatusBadRequest, "from and to are times such as 2026-11-24T15:04:05Z, the earlier one first."}
+// spanOf returns the span that a request is about: last=7d, or from= and to= in RFC 3339, else
+// the last one of a name.
+func spanOf(r *http.Request, now time.Time, last string) (span, error) {
+	from, to := r.FormValue("from"), r.FormValue("to")
+	if from != "" && to != "" {
+		start, notStart := time.Parse(time.RFC3339, from)
+		end, notEnd := time.Parse(time.RFC3339, to)
+		if notStart != nil || notEnd != nil || !start.Before(end) {
+			return span{}, &statusError{http.StatusBadRequest, "from and to are times such as 2026-11-24T15:04:05Z, the earlier one first."}
 		}
-		return given, nil
+		return span{From: start, To: end}, nil
 	}
-	last := r.FormValue("last")
+	last = cmp.Or(r.FormValue("last"), last)
 	for _, one := range lasts {
 		if one.Name == last {
 			return span{now.Add(-one.Long), now, one.Name}, nil
 		}
 	}
-	if last != "" {
-		return s, &statusError{http.StatusBadRequest, "last is 24h, 7d or 90d."}
-	}
-	return s, nil
-}
-
-// spanOr is spanOf for a page that is about another time if the request does not say.
-func spanOr(r *http.Request, now time.Time, last string) (span, error) {
-	if r.FormValue("last") == "" && r.FormValue("from") == "" {
-		r.Form.Set("last", last)
-	}
-	return spanOf(r, now)
+	return span{}, &statusError{http.StatusBadRequest, "last is 24h, 7d or 90d."}
 }
 
 // Query is the span as parameters of a link. It stays the same tomorrow.

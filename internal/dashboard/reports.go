@@ -15,15 +15,7 @@ import (
 
 // reports lists TLS reports. They come once a day, so it is about a week unless it is asked for
 // another time.
-func (d *Dashboard) reports(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOr(r, d.now(), "7d")
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) reports(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.ReportFilter{
 		Since: of.From, Until: of.To, Domain: r.FormValue("domain"), Submitter: r.FormValue("submitter"),
 		Verified: r.FormValue("verified") != "", Limit: rowsOfPage,
@@ -33,7 +25,7 @@ func (d *Dashboard) reports(r *http.Request) (*view, error) {
 		return nil, err
 	}
 	v := &view{
-		Template: "reports", Title: "TLS reports", Live: true, Span: &of,
+		Template: "reports", Title: "TLS reports", Live: true,
 		Data: struct {
 			Filter  ledger.ReportFilter
 			Reports []ledger.Report
@@ -68,11 +60,7 @@ type explainedReport struct {
 }
 
 // report explains a report from what the ledger has. It makes no connection.
-func (d *Dashboard) report(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) report(r *http.Request, book *ledger.Reader) (*view, error) {
 	found, content, err := storedReport(r, book)
 	if err != nil {
 		return nil, err

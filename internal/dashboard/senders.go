@@ -67,15 +67,7 @@ func (row *senderRow) add(s ledger.Sender, trend ledger.Trend, mode senderMode, 
 }
 
 // senders lists senders by organization, those that lose mail first.
-func (d *Dashboard) senders(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOf(r, d.now())
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) senders(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.Filter{
 		Since: of.From, Until: of.To, Sender: strings.TrimSpace(r.FormValue("sender")),
 		Failed: r.FormValue("failed") != "", FailingFirst: r.FormValue("sort") != "sessions", Limit: rowsOfPage,
@@ -157,18 +149,10 @@ func grouped(rows []senderRow) (groups []senderGroup) {
 
 // sender shows the senders of a network, or of an address: what they did, what was decided about
 // them, and pins.
-func (d *Dashboard) sender(r *http.Request) (*view, error) {
+func (d *Dashboard) sender(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	network, err := fallback.ParseNetwork(r.PathValue("network"))
 	if err != nil {
 		return nil, &statusError{http.StatusNotFound, "There is no such network. Look for a sender by its name in the list of senders."}
-	}
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
-	of, err := spanOr(r, d.now(), "7d")
-	if err != nil {
-		return nil, err
 	}
 	history, err := book.SenderHistory(r.Context(), ledger.Filter{Since: of.From, Until: of.To, Sender: network.String(), Limit: rowsOfPage})
 	if err != nil {
@@ -179,7 +163,7 @@ func (d *Dashboard) sender(r *http.Request) (*view, error) {
 		return nil, err
 	}
 	return &view{
-		Template: "sender", Title: "Senders of " + network.String(), Span: &of,
+		Template: "sender", Title: "Senders of " + network.String(),
 		Data: struct {
 			ledger.SenderHistory
 			Network netip.Prefix

@@ -61,11 +61,7 @@ type cell struct {
 
 // simulation shows how the test clients fared at each MX host, beside what the senders did that
 // they imitate.
-func (d *Dashboard) simulation(r *http.Request) (*view, error) {
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
+func (d *Dashboard) simulation(r *http.Request, book *ledger.Reader) (*view, error) {
 	stored, err := book.Checks(r.Context(), ledger.CheckFilter{Kind: ledger.HostCheck, Limit: maxSimulated})
 	if err != nil {
 		return nil, err
@@ -226,12 +222,8 @@ type simulatedRun struct {
 }
 
 // simulatedRun shows the handshake of a run.
-func (d *Dashboard) simulatedRun(r *http.Request) (*view, error) {
+func (d *Dashboard) simulatedRun(r *http.Request, book *ledger.Reader) (*view, error) {
 	missing := &statusError{http.StatusNotFound, "There is no such run in the last check of the host."}
-	book, err := d.reader()
-	if err != nil {
-		return nil, err
-	}
 	stored, err := book.Check(r.Context(), ledger.HostCheck, r.PathValue("host"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, missing

@@ -71,10 +71,6 @@ func (d *Dashboard) viewOf(r *http.Request, load loader) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.Span == nil {
-		of, _ := spanOf(r, now)
-		v.Span = &of
-	}
 	v.Mark = mark
 	if v.Live {
 		shared.of, shared.at, shared.view = mark, now, v
