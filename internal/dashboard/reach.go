@@ -1,13 +1,13 @@
 package dashboard
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 
 	"postern/internal/config"
+	"postern/internal/web"
 )
 
 // MaxForm bounds the body of a request, in bytes.
@@ -20,7 +20,7 @@ const MaxForm = 64 << 10
 func (d *Dashboard) reached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer := peerOf(r)
-		switch host := hostOf(r.Host); {
+		switch host := web.CanonicalHost(r.Host); {
 		case r.TLS == nil && !peer.IsLoopback() && !d.isProxy(peer):
 			http.Error(w, "Only the reverse proxies of the setting proxies may connect here.", http.StatusForbidden)
 		case d.forwarded(r) && host != d.proxyHost:
@@ -77,7 +77,7 @@ func (d *Dashboard) client(r *http.Request) netip.Addr {
 
 // encrypted reports whether the browser's connection is.
 func (d *Dashboard) encrypted(r *http.Request) bool {
-	return r.TLS != nil || d.proxyHost != "" && hostOf(r.Host) == d.proxyHost
+	return r.TLS != nil || d.proxyHost != "" && web.CanonicalHost(r.Host) == d.proxyHost
 }
 
 func peerOf(r *http.Request) netip.Addr {
@@ -86,14 +86,6 @@ func peerOf(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return peer.Addr().Unmap().WithZone("")
-}
-
-// hostOf returns the host of a Host field, without the port.
-func hostOf(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // proxyHostOf returns the host by which browsers reach the reverse proxy, empty if there is none.

@@ -18,7 +18,7 @@ import (
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, response := time.Now(), &response{ResponseWriter: w}
-		r.Host = canonicalHost(r.Host)
+		r.Host = CanonicalHost(r.Host)
 		harden(w.Header())
 		defer func() {
 			var attributes []any
@@ -45,8 +45,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// canonicalHost returns a Host header in the form of a route's host.
-func canonicalHost(host string) string {
+// CanonicalHost returns a Host header in the form of a route's host: in lower case, without a
+// port or final dot.
+func CanonicalHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
