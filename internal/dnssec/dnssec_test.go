@@ -63,16 +63,32 @@ func tcpQuery(addr string) dnssec.Query {
 
 func validate(t *testing.T, s *testzone.Server, name string, kind uint16) (dnssec.Status, error) {
 	t.Helper()
-	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
 	ask := tcpQuery(s.Addr)
 	answer, err := ask(t.Context(), name, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dnssec.New(ask, anchors).Validate(t.Context(), name, kind, answer)
+	return newValidator(t, s, ask).Validate(t.Context(), name, kind, answer)
+}
+
+// newValidator returns a Validator that trusts a server's root, without what another has
+// looked up.
+func newValidator(t *testing.T, s *testzone.Server, ask dnssec.Query) *dnssec.Validator {
+	t.Helper()
+	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dnssec.New(ask, anchors)
+}
+
+func parseRecord(t *testing.T, text string) dns.RR {
+	t.Helper()
+	record, err := dns.NewRR(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
 }
 
 func TestAnswersAreValidated(t *testing.T) {
@@ -195,7 +211,6 @@ func forge(m *dns.Msg) {
 func TestProofOfAnotherNameIsBogus(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
 	ask := tcpQuery(s.Addr)
-	anchors, _ := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
 	for _, tt := range []struct{ proof, of string }{
 		{"gone.signed.test.", "mx.signed.test."},         // the gap is another
 		{"gone.signed.hashed.", "mx.signed.hashed."},     // hashed
@@ -209,7 +224,7 @@ func TestProofOfAnotherNameIsBogus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, err := dnssec.New(ask, anchors).Validate(t.Context(), tt.of, dns.TypeA, answer); status != dnssec.Bogus {
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), tt.of, dns.TypeA, answer); status != dnssec.Bogus {
 			t.Errorf("the proof that %s does not exist is accepted for %s: %v, %v", tt.proof, tt.of, status, err)
 		}
 	}
@@ -231,7 +246,6 @@ func TestOtherAnchorsAreBogus(t *testing.T) {
 // A server that makes each answer need another query gets a limited number.
 func TestQueriesAreLimited(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	anchors, _ := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
 	asked := 0
 	ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
 		asked++
@@ -244,7 +258,7 @@ func TestQueriesAreLimited(t *testing.T) {
 		return answer, err
 	}
 	answer := &dns.Msg{Answer: []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "a.b.signed.test.", Rrtype: dns.TypeA}}}}
-	status, err := dnssec.New(ask, anchors).Validate(t.Context(), "a.b.signed.test.", dns.TypeA, answer)
+	status, err := newValidator(t, s, ask).Validate(t.Context(), "a.b.signed.test.", dns.TypeA, answer)
 	if status > dnssec.Bogus || err == nil || asked > 128 {
 		t.Errorf("%v, %v after %d queries", status, err, asked)
 	}
@@ -327,29 +341,15 @@ func TestKeyIsATrustAnchor(t *testing.T) {
 	}
 }
 
-// newValidator returns a Validator that trusts a server's root, and its Query.
-func newValidator(t *testing.T, s *testzone.Server) (*dnssec.Validator, dnssec.Query) {
-	t.Helper()
-	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dnssec.New(tcpQuery(s.Addr), anchors), tcpQuery(s.Addr)
-}
-
 // A zone that is secure itself can sign anything, and is believed only about its own names.
 func TestSignatureOfAnotherZoneIsBogus(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
 	for zone, want := range map[string]dnssec.Status{
 		"signed.test.": dnssec.Secure, "one.test.": dnssec.Bogus, "signed.hashed.": dnssec.Bogus,
 	} {
-		v, _ := newValidator(t, s)
-		record, err := dns.NewRR("new.signed.test. A 192.0.2.1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		record := parseRecord(t, "new.signed.test. A 192.0.2.1")
 		answer := &dns.Msg{Answer: []dns.RR{record, s.Sign(zone, record)}}
-		status, err := v.Validate(t.Context(), "new.signed.test.", dns.TypeA, answer)
+		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), "new.signed.test.", dns.TypeA, answer)
 		if status != want || want == dnssec.Bogus && !strings.Contains(err.Error(), "is signed by "+zone+", which is not its zone") {
 			t.Errorf("signed by %s: %v, %v; want %v", zone, status, err, want)
 		}
@@ -361,6 +361,7 @@ func TestAliasOfADNAMEIsSecure(t *testing.T) {
 	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) {
 		z["signed.test."].Records = append(z["signed.test."].Records, "old.signed.test. DNAME signed.hashed.")
 	})...)
+	ask := tcpQuery(s.Addr)
 	for alias, want := range map[string]dnssec.Status{
 		"mx.old.signed.test. CNAME mx.signed.hashed.":        dnssec.Secure,
 		"mx.old.signed.test. CNAME mx.wild.signed.hashed.":   dnssec.Bogus, // does not follow from it
@@ -370,15 +371,11 @@ func TestAliasOfADNAMEIsSecure(t *testing.T) {
 		"mx.old.signed.test. CNAME MX.Signed.Hashed.":        dnssec.Secure,
 		"mx.old.signed.test. CNAME evil.mx.old.signed.test.": dnssec.Bogus,
 	} {
-		v, ask := newValidator(t, s)
 		answer, err := ask(t.Context(), "old.signed.test.", dns.TypeDNAME)
 		if err != nil {
 			t.Fatal(err)
 		}
-		record, err := dns.NewRR(alias)
-		if err != nil {
-			t.Fatal(err)
-		}
+		record := parseRecord(t, alias)
 		target := record.(*dns.CNAME).Target
 		rest, err := ask(t.Context(), target, dns.TypeA)
 		if err != nil {
@@ -386,7 +383,7 @@ func TestAliasOfADNAMEIsSecure(t *testing.T) {
 		}
 		answer.Answer = append(append(answer.Answer, record), rest.Answer...)
 		answer.Ns = append(answer.Ns, rest.Ns...)
-		if status, err := v.Validate(t.Context(), record.Header().Name, dns.TypeA, answer); status != want {
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), record.Header().Name, dns.TypeA, answer); status != want {
 			t.Errorf("%s: %v, %v; want %v", alias, status, err, want)
 		}
 	}
@@ -397,8 +394,8 @@ func TestAliasOfADNAMEIsSecure(t *testing.T) {
 func TestWildcardNeedsAProofForTheNextCloserName(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
 	const name, next = "x.y.z.wild.signed.hashed.", "z.wild.signed.hashed."
+	ask := tcpQuery(s.Addr)
 	for keep, want := range map[bool]dnssec.Status{true: dnssec.Secure, false: dnssec.Bogus} {
-		v, ask := newValidator(t, s)
 		answer, err := ask(t.Context(), name, dns.TypeA)
 		if err != nil {
 			t.Fatal(err)
@@ -410,7 +407,7 @@ func TestWildcardNeedsAProofForTheNextCloserName(t *testing.T) {
 			}
 		}
 		answer.Ns = slices.DeleteFunc(answer.Ns, func(r dns.RR) bool { return owners[r.Header().Name] != keep })
-		if status, err := v.Validate(t.Context(), name, dns.TypeA, answer); status != want || len(owners) != 1 {
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), name, dns.TypeA, answer); status != want || len(owners) != 1 {
 			t.Errorf("only the proof: %v: %v, %v; want %v", keep, status, err, want)
 		}
 	}
@@ -419,10 +416,6 @@ func TestWildcardNeedsAProofForTheNextCloserName(t *testing.T) {
 // A server that does not answer is not one that says that there is nothing.
 func TestQueryThatFailsIsIndeterminate(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
 	answer, err := tcpQuery(s.Addr)(t.Context(), "signed.test.", dns.TypeMX)
 	if err != nil {
 		t.Fatal(err)
@@ -436,7 +429,7 @@ func TestQueryThatFailsIsIndeterminate(t *testing.T) {
 				}
 				return tcpQuery(s.Addr)(ctx, name, asked)
 			}
-			status, err := dnssec.New(ask, anchors).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
+			status, err := newValidator(t, s, ask).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
 			if never := kind == dns.TypeDS && zone == "."; never && status != dnssec.Secure || !never && (status != dnssec.Indeterminate || !errors.Is(err, silent)) {
 				t.Errorf("%s of %s fails: %v, %v", dns.TypeToString[kind], zone, status, err)
 			}
@@ -473,32 +466,22 @@ func TestStatusesHaveTheWordsOfTheRFC(t *testing.T) {
 // unsigned (RFC 4035, Section 5.2): an attacker who removes the DS record has none.
 func TestDelegationIsUnsignedOnlyIfItsProofSaysSo(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Join(s.Anchors, "\n")))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for types, want := range map[string]dnssec.Status{
 		"NS RRSIG NSEC":     dnssec.Insecure,
 		"NS DS RRSIG NSEC":  dnssec.Bogus, // there is one
 		"NS SOA RRSIG NSEC": dnssec.Bogus, // of the zone below, which knows nothing of DS records
 		"A RRSIG NSEC":      dnssec.Bogus, // no zone begins there, so the answer has to be signed
 	} {
-		nsec, err := dns.NewRR("signed.test. NSEC t.test. " + types)
-		if err != nil {
-			t.Fatal(err)
-		}
+		nsec := parseRecord(t, "signed.test. NSEC t.test. "+types)
 		ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
 			if name == "signed.test." && kind == dns.TypeDS {
 				return &dns.Msg{Ns: []dns.RR{nsec, s.Sign("test.", nsec)}}, nil
 			}
 			return tcpQuery(s.Addr)(ctx, name, kind)
 		}
-		forged, err := dns.NewRR("mx.signed.test. A 192.0.2.1")
-		if err != nil {
-			t.Fatal(err)
-		}
+		forged := parseRecord(t, "mx.signed.test. A 192.0.2.1")
 		answer := &dns.Msg{Answer: []dns.RR{forged}}
-		if status, err := dnssec.New(ask, anchors).Validate(t.Context(), "mx.signed.test.", dns.TypeA, answer); status != want {
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), "mx.signed.test.", dns.TypeA, answer); status != want {
 			t.Errorf("%s: %v, %v; want %v", types, status, err, want)
 		}
 	}
@@ -507,20 +490,17 @@ func TestDelegationIsUnsignedOnlyIfItsProofSaysSo(t *testing.T) {
 // A proof needs three records. One of more than eight is not looked at, however valid.
 func TestProofOfManyRecordsIsRefused(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
+	ask := tcpQuery(s.Addr)
 	for n, want := range map[int]dnssec.Status{8: dnssec.Secure, 9: dnssec.Bogus} {
-		v, ask := newValidator(t, s)
 		answer, err := ask(t.Context(), "gone.one.test.", dns.TypeA)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range n - 1 { // the answer has one, at the apex
-			more, err := dns.NewRR(fmt.Sprintf("x%d.one.test. NSEC y.x%d.one.test. A", i, i))
-			if err != nil {
-				t.Fatal(err)
-			}
+			more := parseRecord(t, fmt.Sprintf("x%d.one.test. NSEC y.x%d.one.test. A", i, i))
 			answer.Ns = append(answer.Ns, more, s.Sign("one.test.", more))
 		}
-		if status, err := v.Validate(t.Context(), "gone.one.test.", dns.TypeA, answer); status != want {
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), "gone.one.test.", dns.TypeA, answer); status != want {
 			t.Errorf("%d records: %v, %v; want %v", n, status, err, want)
 		}
 	}
