@@ -98,8 +98,8 @@ func TestRestoredMaildirGetsTheNextMessage(t *testing.T) {
 			underWay := make(chan smtp.Reply)
 			go func() { underWay <- f.send(text) }()
 			io.WriteString(sender, "Subject: under way\r\n")
-			old, now := filepath.Join(f.dir, moved), filepath.Join(f.dir, moved)
-			old = filepath.Clean(old) + ".old"
+			now := filepath.Join(f.dir, moved)
+			old := now + ".old"
 			if err := os.Rename(now, old); err != nil {
 				t.Fatal(err)
 			}
