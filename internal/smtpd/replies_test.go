@@ -10,10 +10,7 @@ import (
 
 // A reply is all that a sender's administrator has.
 func TestEachReplySaysWhatIsWrong(t *testing.T) {
-	s := startServer(t, func(set *Settings, _ *memoryHop) {
-		set.Recipients = []string{"b@example.org"}
-		set.Limits = Limits{Errors: 100, MessageSize: 1000}
-	})
+	s := startStrict(t)
 	s.dial(t).play(`
 		< 220 mx.example.org ESMTP Postern ??????????
 		> MAIL FROM:<a@example.net>
@@ -62,6 +59,29 @@ func TestEachReplySaysWhatIsWrong(t *testing.T) {
 		< 503 5.5.1 send MAIL first
 		> STARTTLS x
 		< 501 5.5.4 STARTTLS takes no argument
+		> QUIT
+		< 221 2.0.0 goodbye (id ??????????)
+		CLOSED`)
+	if r := s.result(); r.End != "quit" {
+		t.Errorf("the session ended with %q", r.End)
+	}
+}
+
+// startStrict starts a server for one recipient and small messages.
+func startStrict(t *testing.T) *testServer {
+	t.Helper()
+	return startServer(t, func(set *Settings, _ *memoryHop) {
+		set.Recipients = []string{"b@example.org"}
+		set.Limits = Limits{Errors: 100, MessageSize: 1000}
+	})
+}
+
+func TestEachReplyToAnEnvelopeSaysWhatIsWrong(t *testing.T) {
+	s := startStrict(t)
+	s.dial(t).play(`
+		< 220 *
+		> EHLO sender.example
+		< 250 *
 		> MAIL FROM:<a@example.net> SIZE=1001
 		< 552 5.3.4 message exceeds size limit (see SIZE)
 		> MAIL FROM:<a@example.net> SIZE=1000
