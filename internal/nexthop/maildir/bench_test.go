@@ -13,8 +13,8 @@ import (
 )
 
 // BenchmarkDeliver compares deliveries with the system calls alone: create a file without a
-// name, write, sync, link, sync of the folder. They alternate in the order ABBA, since disks get slower.
-// TMPDIR says on which disk.
+// name, write, sync, link, sync of the folder. They alternate in the order ABBA, since disks
+// get slower. TMPDIR says on which disk.
 func BenchmarkDeliver(b *testing.B) {
 	for _, writers := range []int{1, 20} {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) { benchmarkDeliver(b, writers) })

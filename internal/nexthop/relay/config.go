@@ -45,8 +45,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// DefaultConnections is the default of [Config].Connections. It is below the 100 processes that are the default of Postfix and of
-// Dovecot: others may deliver to the server too.
+// DefaultConnections is the default of [Config].Connections. It is below the 100 processes
+// that are the default of Postfix and of Dovecot: others may deliver to the server too.
 const DefaultConnections = 80
 
 // TLSMode says when TLS is used and whether the certificate is verified.
