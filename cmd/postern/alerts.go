@@ -147,7 +147,7 @@ func (a alertsTestCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	if !c.Alerts.Enabled {
-		return &terminal.UsageError{Err: errors.New("the configuration has no table [alerts], so nobody is told"), Hint: "add one, see docs/alerts.md; or name another configuration with --config"}
+		return &terminal.UsageError{Err: errors.New("the configuration has no table [alerts], so no alert is sent"), Hint: "add one, see docs/alerts.md; or name another configuration with --config"}
 	}
 	hop, err := server.NextHop(c, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -49,13 +49,13 @@ const (
 // A Condition is something that is wrong now.
 type Condition struct {
 	Kind    Kind
-	Subject string    // whom or what it is about
+	Subject string    // who or what it is about
 	Since   time.Time // zero: since now
 	Text    string    // what is wrong, in sentences
 	Next    string    // what to do, in one sentence
 }
 
-// Settings are what a [Watcher] watches and whom it tells.
+// Settings are what a [Watcher] watches, and the channels that it tells.
 type Settings struct {
 	Host   string // of the server
 	Ledger *ledger.Ledger

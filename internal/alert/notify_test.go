@@ -176,7 +176,7 @@ func TestChannelThatWasDownIsToldWhatIsTrue(t *testing.T) {
 	d.expect("ended 1, began 2")
 }
 
-// A restart repeats nothing, and ends nothing that nobody looked at meanwhile.
+// A restart repeats nothing, and ends nothing that was not looked at meanwhile.
 func TestRestartRepeatsNothing(t *testing.T) {
 	d := newDesk(t, 10)
 	d.pass(time.Hour, hopIsDown, oneStopped)

@@ -56,8 +56,8 @@ const (
 	forgetTime = 90 * 24 * time.Hour
 )
 
-// A name is whom a rhythm is of: the senders of an organisation in one network, or, with no
-// network, all of them. A large sender retries from other networks; a stranger that uses its
+// A name says which senders a rhythm is of: those of an organisation in one network, or, with
+// no network, all of them. A large sender retries from other networks; a stranger that uses its
 // name does not come from them.
 type name struct {
 	organization string // a domain; empty: unknown

@@ -27,7 +27,7 @@ const webhookTime = 10 * time.Second
 
 // The header fields of a signed request. The signature is "sha256=" and the HMAC (RFC 2104) in
 // hexadecimal digits, keyed with the secret, of the time, a dot and the body. The time is in
-// seconds since 1970: a receiver refuses an old one, so that nobody can repeat a request.
+// seconds since 1970: a receiver refuses an old one, so that a request cannot be repeated later.
 const (
 	timeField      = "Postern-Time"
 	signatureField = "Postern-Signature"

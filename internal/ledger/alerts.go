@@ -16,7 +16,7 @@ import (
 type Alert struct {
 	ID      int64     `json:"alert"` // numbers alerts in the order in which they began
 	Kind    string    `json:"kind"`
-	Subject string    `json:"subject"` // whom or what it is about; one alert of a kind is open for each
+	Subject string    `json:"subject"` // who or what it is about; one alert of a kind is open for each
 	Text    string    `json:"text"`    // what is wrong, in sentences
 	Next    string    `json:"next"`    // what to do
 	Since   time.Time `json:"since"`   // when it went wrong

@@ -80,7 +80,7 @@ const (
 
 	Alert   = "alert"   // its number in the ledger
 	Kind    = "kind"    // of an alert
-	Subject = "subject" // whom or what it is about
+	Subject = "subject" // who or what it is about
 	Since   = "since"
 	Events  = "events" // of alerts, their number
 

@@ -62,7 +62,7 @@ func registered(host string) string {
 		return ""
 	}
 	if suffix, listed := publicsuffix.PublicSuffix(host); !listed && !strings.Contains(suffix, ".") && suffix != "example" {
-		return "" // nobody registers under it; RFC 2606 has "example" for documentation
+		return "" // no one can register under it; RFC 2606 has "example" for documentation
 	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
 	if err != nil {
