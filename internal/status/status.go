@@ -82,23 +82,19 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 	if err != nil {
 		return Status{}, err
 	}
-	failing, err := book.Failing(ctx, span, maxSenders)
-	if err != nil {
-		return Status{}, err
-	}
-	known, err := newRelatives(ctx, book, failing)
+	failing, err := readFailing(ctx, book, span)
 	if err != nil {
 		return Status{}, err
 	}
 	s := Status{Span: span, Refused: traffic.Refused}
 	var troubled []sender
 	for _, f := range failing {
-		switch effect := known.judge(f); effect {
+		switch f.effect {
 		case none:
 		case doubtful:
 			s.Doubtful++
 		default:
-			troubled = append(troubled, sender{f, organization.Of(f.Name, f.EHLO), effect})
+			troubled = append(troubled, f)
 		}
 	}
 	s.State = stateOf(traffic, troubled)
@@ -123,18 +119,14 @@ type Sender struct {
 // Effects returns what the failures of the senders mean that failed in the span, for those that
 // need the operator.
 func Effects(ctx context.Context, book Book, span ledger.Span) (map[Sender]Effect, error) {
-	failing, err := book.Failing(ctx, span, maxSenders)
-	if err != nil {
-		return nil, err
-	}
-	known, err := newRelatives(ctx, book, failing)
+	failing, err := readFailing(ctx, book, span)
 	if err != nil {
 		return nil, err
 	}
 	effects := make(map[Sender]Effect)
 	for _, f := range failing {
-		if effect := known.judge(f); effect > none {
-			effects[Sender{f.Network, f.EHLO, f.Fingerprint}] = effect
+		if f.effect > none {
+			effects[Sender{f.Network, f.EHLO, f.Fingerprint}] = f.effect
 		}
 	}
 	return effects, nil
@@ -145,6 +137,22 @@ type sender struct {
 	ledger.FailingSender
 	organization organization.Organization
 	effect       Effect
+}
+
+// readFailing returns the senders that failed in the span, at most maxSenders.
+func readFailing(ctx context.Context, book Book, span ledger.Span) (all []sender, err error) {
+	failing, err := book.Failing(ctx, span, maxSenders)
+	if err != nil {
+		return nil, err
+	}
+	known, err := newRelatives(ctx, book, failing)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range failing {
+		all = append(all, sender{f, organization.Of(f.Name, f.EHLO), known.judge(f)})
+	}
+	return all, nil
 }
 
 // who identifies the organisation of a sender, or the network of an unknown one.
