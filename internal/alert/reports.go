@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -91,11 +92,7 @@ func turnedBad(reports []ledger.Report) (all []Condition) {
 
 // lastOf says whether the last report of a submitter is bad, and since when.
 func lastOf(submitter string, spans map[time.Time]*span) (c Condition, bad bool) {
-	var inOrder []*span
-	for _, s := range spans {
-		inOrder = append(inOrder, s)
-	}
-	slices.SortFunc(inOrder, func(a, b *span) int { return b.start.Compare(a.start) }) // the newest first
+	inOrder := slices.SortedFunc(maps.Values(spans), func(a, b *span) int { return b.start.Compare(a.start) }) // the newest first
 	good := slices.IndexFunc(inOrder, func(s *span) bool { return !s.bad() })
 	if good < 1 {
 		return c, false

@@ -216,8 +216,7 @@ func (rs *rhythms) remove(r *rhythm) {
 	delete(rs.troubled, r.name())
 }
 
-// expire ends what is over because nothing more happened, and forgets senders that have not
-// tried for long.
+// expire ends what is over because nothing more happened.
 func (rs *rhythms) expire(now time.Time) {
 	for n, r := range rs.troubled {
 		if now.Sub(r.Failing.Last) > giveUpTime {
