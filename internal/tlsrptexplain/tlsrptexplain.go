@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/organization"
 	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/interop"
@@ -42,8 +43,7 @@ type Ledger interface {
 // A Resolver makes DNS queries as [net.Resolver] does: for forward-confirmed reverse DNS, and
 // for the MX hosts of this server's domains.
 type Resolver interface {
-	LookupAddr(ctx context.Context, addr string) ([]string, error)
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	organization.Resolver
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupCNAME(ctx context.Context, host string) (string, error)
 }
