@@ -48,7 +48,7 @@ func small(i int) client {
 	return client{fmt.Sprintf("203.0.%d.25", i), fmt.Sprintf("mail.sender%d.example", i), "", openssl}
 }
 
-// at returns a time by its age.
+// ago returns a time by its age.
 func ago(age time.Duration) time.Time { return now.Add(-age) }
 
 func (s *story) handshake(c client, age time.Duration, change func(*ledger.Handshake)) {
