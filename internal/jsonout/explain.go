@@ -52,7 +52,7 @@ type Diagnosis struct {
 func newDiagnosis(d interop.Diagnosis) Diagnosis {
 	return Diagnosis{
 		Case: d.Case.ID, Confidence: float64(d.Confidence),
-		Observations: append([]interop.Observation{}, d.Observations...),
+		Observations: notNil(d.Observations),
 	}
 }
 
@@ -145,7 +145,7 @@ func NewReportExplained(k ledger.Report, content *tlsrpt.Report, e *tlsrptexplai
 		Policies: each(e.Results, toPolicy), Omitted: e.More, Activity: toActivity(e.Activity),
 		Now: Records{
 			Text: strings.Join(e.Records.Lines(), " "), Checked: e.Records.NotChecked == "", Domain: e.Records.Domain,
-			Hosts: each(e.Records.Hosts, func(h string) string { return h }), Findings: each(e.Records.Problems, toFinding),
+			Hosts: notNil(e.Records.Hosts), Findings: each(e.Records.Problems, toFinding),
 		},
 		Cause: e.Conclusion.Cause, Confidence: float64(e.Conclusion.Confidence), Next: e.Conclusion.Next, Sources: e.Sources(),
 	}
