@@ -79,7 +79,7 @@ func (s *svg) row(r row, y int) {
 	s.bracket(r, y)
 	for i, x := range []int{svgClient, svgServer} {
 		if r.ends[i] {
-			s.cross(x, y, "failed")
+			s.cross(x, y)
 		}
 	}
 	const middle = (svgClient + svgServer) / 2
@@ -122,15 +122,15 @@ func (s *svg) arrow(r row, y int) {
 	}
 	if r.cut {
 		to += 3 * back
-		s.cross(to, y, "failed")
+		s.cross(to, y)
 	} else {
 		fmt.Fprintf(s, `<path d="M%d %dl%d -4v8z"%s/>`, to, y, back, classed(r.class()))
 	}
 	s.line(from, y, to, y, r.class(), more)
 }
 
-func (s *svg) cross(x, y int, class string) {
-	fmt.Fprintf(s, `<path d="M%d %dl10 10m0 -10l-10 10" stroke="currentColor" stroke-width="2"%s/>`, x-5, y-5, classed(class))
+func (s *svg) cross(x, y int) {
+	fmt.Fprintf(s, `<path d="M%d %dl10 10m0 -10l-10 10" stroke="currentColor" stroke-width="2"%s/>`, x-5, y-5, classed("failed"))
 }
 
 // bracket draws the row's part of the bracket around the messages of a write.
