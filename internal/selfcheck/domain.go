@@ -27,7 +27,7 @@ func (c *check) domain(ctx context.Context, domain string) {
 	}
 	probed := jsonout.NewProbed(domain, report, err)
 	health := jsonout.DomainHealth{Domain: domain, Time: began.UTC(), Probe: &probed}
-	areas := newAreas()
+	areas := make(areas)
 	if err != nil {
 		areas.note("mx", probe.Unclear, err.Error())
 	} else {
@@ -37,7 +37,7 @@ func (c *check) domain(ctx context.Context, domain string) {
 		areas.records(zone)
 		health.DNS = &zone
 	}
-	severity := probe.OK
+	var severity probe.Severity
 	health.Areas, severity = areas.list()
 	health.Severity = severity.String()
 	summary := health
@@ -103,15 +103,18 @@ func areaOf(id string) string {
 	return ""
 }
 
-// areas is the worst that was found in each area; nil where nothing was.
-type areas map[string]*jsonout.Area
+// areas is the worst that was found in each area.
+type areas map[string]areaState
 
-func newAreas() areas { return make(areas) }
+type areaState struct {
+	severity probe.Severity
+	title    string // of the finding
+}
 
 // note adds a finding.
 func (a areas) note(area string, severity probe.Severity, title string) {
-	if known := a[area]; known == nil || severityOf(known.Severity) < severity {
-		a[area] = &jsonout.Area{Area: area, Severity: severity.String(), Title: title}
+	if known, ok := a[area]; !ok || known.severity < severity {
+		a[area] = areaState{severity, title}
 	}
 }
 
@@ -152,21 +155,12 @@ func (a areas) records(zone jsonout.Zone) {
 // list returns all areas, and the worst severity. One without a finding was not checked.
 func (a areas) list() (all []jsonout.Area, worst probe.Severity) {
 	for _, name := range areaNames {
-		if a[name] == nil {
-			a[name] = &jsonout.Area{Area: name, Severity: probe.Unclear.String(), Title: "not checked"}
+		found, ok := a[name]
+		if !ok {
+			found = areaState{probe.Unclear, "not checked"}
 		}
-		all = append(all, *a[name])
-		worst = max(worst, severityOf(a[name].Severity))
+		all = append(all, jsonout.Area{Area: name, Severity: found.severity.String(), Title: found.title})
+		worst = max(worst, found.severity)
 	}
 	return all, worst
-}
-
-// severityOf is the severity with a name.
-func severityOf(name string) probe.Severity {
-	for s := probe.OK; s <= probe.Critical; s++ {
-		if s.String() == name {
-			return s
-		}
-	}
-	return probe.Unclear
 }
