@@ -30,7 +30,6 @@ func (c *check) hostOnce(ctx context.Context, host string) {
 // host runs the test clients against a target, and stores the result under name.
 func (c *check) host(ctx context.Context, name, target string) {
 	c.seen[name] = true
-	c.hosts++
 	began := time.Now()
 	prober := c.prober
 	prober.Personas, prober.Resume = persona.All(), true

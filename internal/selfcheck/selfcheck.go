@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -228,7 +229,7 @@ func (r *Runner) check(ctx context.Context, s Settings) {
 	r.mu.Lock()
 	r.running, r.last = Progress{}, time.Now()
 	r.mu.Unlock()
-	r.log.Info("self-check finished", logkey.Hosts, c.hosts, logkey.Domains, c.domains,
+	r.log.Info("self-check finished", logkey.Hosts, len(c.seen), logkey.Domains, c.domains,
 		logkey.Severity, c.worst.String(), logkey.Duration, time.Since(began).Round(time.Millisecond))
 }
 
@@ -237,7 +238,6 @@ type check struct {
 	*Runner
 	Settings
 	seen    map[string]bool // hosts that test clients ran against
-	hosts   int
 	domains int
 	worst   probe.Severity
 }
@@ -268,16 +268,12 @@ func (c *check) published(ctx context.Context) {
 func (c *check) doing(name string, all int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running.Doing, c.running.Done, c.running.All = name, c.hosts+c.domains, all
+	c.running.Doing, c.running.Done, c.running.All = name, len(c.seen)+c.domains, all
 }
 
 // keep forgets hosts and domains that are no longer there.
 func (c *check) keep() {
-	hosts := make([]string, 0, len(c.seen))
-	for host := range c.seen {
-		hosts = append(hosts, host)
-	}
-	c.ledger.KeepChecks(ledger.HostCheck, hosts)
+	c.ledger.KeepChecks(ledger.HostCheck, slices.Collect(maps.Keys(c.seen)))
 	if c.Local == "" {
 		c.ledger.KeepChecks(ledger.DomainCheck, c.Domains)
 	}
