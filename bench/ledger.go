@@ -12,10 +12,6 @@ import (
 // handshakes. A question takes no longer than a person notices, and no more than in proportion.
 func measureLedger(_ *testpeer.Scope, p plan, r *result) error {
 	r.header("command", "handshakes", "time", "CPU", "handshakes", "time", "CPU", "growth of CPU")
-	flags := []string{"-benchtime=5x", "-timeout=1h"}
-	if p.quick {
-		flags = append(flags, "-short")
-	}
 	small := make(map[string]benchmark)
 	return p.benchmarks("./internal/ledger", "Growth", func(b benchmark) {
 		_, question, _ := strings.Cut(b.name, "/")
@@ -36,11 +32,20 @@ func measureLedger(_ *testpeer.Scope, p plan, r *result) error {
 		if few.queryCPU() > time.Millisecond { // else it is all overhead
 			atMost(r, fmt.Sprintf("growth of CPU of %s with four times as many handshakes", question), growth, 4.5)
 		}
-	}, flags...)
+	}, p.queryFlags()...)
 }
 
 func (b benchmark) queryTime() time.Duration { return time.Duration(b.values["ns/op"]) }
 
 func (b benchmark) queryCPU() time.Duration {
 	return time.Duration(b.values["cpu-ms/query"] * float64(time.Millisecond))
+}
+
+// queryFlags are the flags of go test for benchmarks that fill a ledger.
+func (p plan) queryFlags() []string {
+	flags := []string{"-benchtime=5x", "-timeout=1h"}
+	if p.quick {
+		flags = append(flags, "-short")
+	}
+	return flags
 }

@@ -138,7 +138,7 @@ func (s series) cpu() time.Duration {
 
 // cpuOver returns the median of the rounds' ratios of CPU times to those of other.
 func (s series) cpuOver(other series) factor {
-	return factor(median(s, func(i int) float64 { return s[i].cpu.Seconds() / other[i].cpu.Seconds() }))
+	return factor(median(s, func(i int) float64 { return ratio(s[i].cpu, other[i].cpu) }))
 }
 
 // added returns the median of the rounds' latencies beyond those of other.

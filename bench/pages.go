@@ -13,15 +13,11 @@ const maxPage bytes = 150 << 10
 // measurePages runs the benchmark of package dashboard that makes every page.
 func measurePages(_ *testpeer.Scope, p plan, r *result) error {
 	r.header("page", "time", "CPU", "size")
-	flags := []string{"-benchtime=5x", "-timeout=1h"}
-	if p.quick {
-		flags = append(flags, "-short")
-	}
 	return p.benchmarks("./internal/dashboard", "Pages", func(b benchmark) {
 		page := strings.ReplaceAll(strings.TrimPrefix(b.name, "Pages/"), "/", ", ")
 		cpu := time.Duration(b.values["cpu-ms/page"] * float64(time.Millisecond))
 		r.row(page, b.queryTime(), cpu, bytes(b.values["bytes"]))
 		atMost(r, "CPU of the page "+page, cpu, 200*time.Millisecond)
 		atMost(r, "bytes of the page "+page, bytes(b.values["bytes"]), maxPage)
-	}, flags...)
+	}, p.queryFlags()...)
 }

@@ -201,7 +201,7 @@ func measureChoice(s *testpeer.Scope, p plan, r *result, program string) error {
 			if err != nil {
 				return err
 			}
-			costs[i][j] = used / time.Duration(p.handshakes)
+			costs[i][j] = each(used, p.handshakes)
 		}
 	}
 	few := medianTime(costs, func(i int) time.Duration { return costs[i][0] })
