@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -70,7 +69,7 @@ func TestAnAlertIsDeliveredAndResolves(t *testing.T) {
 
 	// Two networks fail once each, and then fall back.
 	for _, network := range []string{"127.0.1.1", "127.0.2.1"} {
-		if err := deliverFrom(network, p.addr); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		if _, err := deliverStrictlyFrom(network, p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 			t.Fatalf("the first attempt of %s: %v, want the client to close because of the early ticket", network, err)
 		}
 	}
@@ -80,7 +79,7 @@ func TestAnAlertIsDeliveredAndResolves(t *testing.T) {
 	}
 	prometheus.await(`postern_fallback_decisions_total{kind="fell-back",mode="own-write"} >= 1`)
 
-	if err := deliverFrom("127.0.1.1", p.addr); err != nil {
+	if _, err := deliverStrictlyFrom("127.0.1.1", p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("after the fallback: %v", err)
 	}
 	prometheus.await(`postern_messages_total >= 1`)
@@ -89,22 +88,6 @@ func TestAnAlertIsDeliveredAndResolves(t *testing.T) {
 	for _, expression := range dashboardExpressions(t) {
 		prometheus.evaluates(expression)
 	}
-}
-
-// deliverFrom delivers a message as a strict client at an address.
-func deliverFrom(from, addr string) error {
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
-	conn, err := dialer.Dial("tcp", addr)
-	if err != nil {
-		return err
-	}
-	conn.SetDeadline(time.Now().Add(patience))
-	client, err := strictclient.StartTLS(conn, "strict.test", testsmtp.OpportunisticTLS())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return sendMessage(client)
 }
 
 // shortened is the file of rules with windows of seconds in place of minutes, and without waits:

@@ -55,12 +55,18 @@ func TestStrictClientDeliversBehindTheGate(t *testing.T) {
 // deliverStrictly delivers one message as a strict client and reports whether its TLS
 // session was resumed.
 func deliverStrictly(addr string, config *tls.Config) (resumed bool, err error) {
-	conn, err := net.Dial("tcp", addr)
+	return deliverStrictlyFrom("", addr, config)
+}
+
+// deliverStrictlyFrom delivers as [deliverStrictly] does, from an address, or from any if that is
+// empty.
+func deliverStrictlyFrom(from, addr string, config *tls.Config) (resumed bool, err error) {
+	c, err := testsmtp.Connect(addr, from)
 	if err != nil {
 		return false, err
 	}
-	conn.SetDeadline(time.Now().Add(patience))
-	client, err := strictclient.StartTLS(conn, "strict.test", config)
+	c.Conn.SetDeadline(time.Now().Add(patience))
+	client, err := strictclient.StartTLS(c.Conn, "strict.test", config)
 	if err != nil {
 		return false, err
 	}
