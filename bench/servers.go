@@ -16,10 +16,9 @@ import (
 )
 
 // posternConfig raises the limits for one address, a quarter of its network's, since all load
-// comes from 127.0.0.1, and
-// the size limit for a message of 50 MiB with trace fields. Everything else is the default,
-// including the log at INFO. An earlier revision is started with the same configuration, so it
-// has only keys that both know.
+// comes from 127.0.0.1, and the size limit for a message of 50 MiB with trace fields.
+// Everything else is the default, including the log at INFO. An earlier revision is started
+// with the same configuration, so it has only keys that both know.
 const posternConfig = `
 hostname = "mx.test"
 domains = ["localhost"]

@@ -76,8 +76,7 @@ func (c Context) flaws() []Observation {
 }
 
 // weighCertificateRefused adds to an alert what is wrong with the certificate, and weighs a
-// silent close by a client that had seen it,
-// where no alert says what it is about.
+// silent close by a client that had seen it, where no alert says what it is about.
 func weighCertificateRefused(c Context, t *handshake.Transcript, confidence Confidence, seen []Observation) (Confidence, []Observation) {
 	if confidence > 0 { // an alert said it
 		return confidence, append(seen, c.flaws()...)

@@ -150,7 +150,7 @@ func (b *tab) findPages() (found []string) {
 		b.visit(found[i])
 		for _, link := range eval[[]string](b, `[...document.querySelectorAll("a[href]:not([download])")].map(a => a.href)`) {
 			to, err := url.Parse(link)
-			if err != nil || to.Host != at.Host { // a case's source; nobody goes there by itself
+			if err != nil || to.Host != at.Host { // a case's source; the browser goes there only if somebody clicks
 				continue
 			}
 			to.Fragment = ""

@@ -249,8 +249,9 @@ func (m *mailOpener) search(data []byte) {
 	}
 }
 
-// A plaintextDialogue follows a connection after STARTTLS in case both sides go on in plaintext: behind
-// a device that decrypts, or one that answers STARTTLS for a server without TLS.
+// A plaintextDialogue follows a connection after STARTTLS in case both sides go on in
+// plaintext: behind a device that decrypts, or one that answers STARTTLS for a server without
+// TLS.
 type plaintextDialogue struct {
 	dialogue *dialogue // nil: this is TLS
 	found    Conversation

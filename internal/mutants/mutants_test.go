@@ -38,7 +38,7 @@ func TestEachKindOfChange(t *testing.T) {
 			"func f() { switch { case false: panic(0) } }",
 		},
 		"var a, b = 'a', \"\\n\"":         {"var a, b = 'b', \"\\n\"", "var a, b = 'a', \"?\""},
-		"var e = errors.New(\"no\")":      nil, // the words of errors are nobody's promise
+		"var e = errors.New(\"no\")":      nil, // the words of errors are no promise
 		"func f() { log.Info(\"done\") }": {"func f() { return ; log.Info(\"done\") }", "func f() {  }"},
 		"type s struct { a [4]byte }":     nil,
 	} {

@@ -49,9 +49,9 @@ var postfixVersions = map[string]handshake.Version{
 // maxProcesses bounds the processes whose lines are interleaved in a log.
 const maxProcesses = 1000
 
-// readPostfix reads Postfix's mail log with smtpd_tls_loglevel or smtp_tls_loglevel = 2. It names the messages, and
-// says of a failed handshake how it ended. Of a complete one it does not: the callback that
-// writes the log has been removed then.
+// readPostfix reads Postfix's mail log with smtpd_tls_loglevel or smtp_tls_loglevel = 2. It
+// names the messages, and says of a failed handshake how it ended. Of a complete one it does
+// not: the callback that writes the log has been removed then.
 func readPostfix(text []byte) []Session {
 	p := &postfix{running: make(map[string]*builder)}
 	lines(text, func(line string) {
