@@ -17,6 +17,7 @@ import (
 	"postern/internal/admission"
 	"postern/internal/logkey"
 	"postern/internal/nexthop"
+	"postern/internal/smtp"
 	"postern/sessionticket"
 )
 
@@ -140,11 +141,7 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 	s.mu.Unlock()
 	if draining { // it was accepted just before the listener was closed
 		s.admission.Disconnect(session.addr.Addr())
-		if !implicit {
-			conn.SetWriteDeadline(time.Now().Add(time.Second))
-			conn.Write(shuttingDown.Append(nil))
-		}
-		conn.Close()
+		turnAway(conn, shuttingDown, implicit)
 	}
 }
 
@@ -162,18 +159,25 @@ func (s *Server) end(session *session) {
 	s.open.Add(-1)
 }
 
-// reject replies 421 and closes the connection. It does not wait for the client: a
-// first reply fits into the socket's buffer.
+// reject replies 421 and closes the connection.
 func (s *Server) reject(session *session, over *admission.Reached, implicit bool) {
-	session.limit, session.end = over, tooManyConnections
+	session.end = tooManyConnections
+	reply := session.overLimit(421, over, tooManyConnections)
 	if !implicit {
-		reply := session.overLimit(421, over, tooManyConnections)
-		session.conn.SetWriteDeadline(time.Now().Add(time.Second))
-		session.conn.Write(reply.Append(nil))
 		session.noteReply(command{verb: connecting}, reply)
 	}
-	session.conn.Close()
+	turnAway(session.conn, reply, implicit)
 	s.observer.SessionEnded(session.result())
+}
+
+// turnAway replies, unless the client expects TLS, and closes the connection. It does not
+// wait for the client: a first reply fits into the socket's buffer.
+func turnAway(conn net.Conn, reply smtp.Reply, implicit bool) {
+	if !implicit {
+		conn.SetWriteDeadline(time.Now().Add(time.Second))
+		conn.Write(reply.Append(nil))
+	}
+	conn.Close()
 }
 
 // Shutdown closes the listeners and lets each session finish its current message, then
