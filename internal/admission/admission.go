@@ -39,6 +39,11 @@ func (s scope) of(addr netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
+// Host returns what a host has to itself: an IPv4 address, or the /64 of an IPv6 address, in
+// which it can use every address (RFC 4291, Section 2.5.4). It is the zero Prefix for the zero
+// Addr.
+func Host(addr netip.Addr) netip.Prefix { return address.of(addr) }
+
 // Network returns the network that an address is counted with: the /24 of an IPv4
 // address, the /48 of an IPv6 address, without its zone. It is the zero Prefix for
 // the zero Addr.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
 	"postern/internal/ledger"
 	"postern/internal/smtpd"
 	"postern/interop"
@@ -44,7 +45,7 @@ func (s *sweeps) note(r smtpd.SessionResult) (scanner bool, before []string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	host := s.host(hostOf(r.Sender.Addr()), r.Began)
+	host := s.host(admission.Host(r.Sender.Addr()), r.Began)
 	host.last = r.Began
 	hello := shape(r.Transcript.ClientHello)
 	switch {
@@ -100,13 +101,6 @@ func appendShape[N ~uint16](b []byte, values []N) []byte {
 		}
 	}
 	return append(b, 0x0a, 0x0a) // a GREASE value
-}
-
-// hostOf returns what a host has to itself: an IPv4 address, or a /64 of IPv6, in which it has any
-// number of addresses (RFC 4291, Section 2.5.4).
-func hostOf(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	return netip.PrefixFrom(addr, min(addr.BitLen(), 64)).Masked()
 }
 
 // scanned is the diagnosis of a scanner's handshake.
