@@ -132,10 +132,7 @@ func (l *loading) checkListen() {
 		addresses []string
 	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", addressOrNone(c.Dashboard.Listen)}, {"metrics.listen", addressOrNone(c.Metrics.Listen)}} {
 		for i, address := range list.addresses {
-			key := element(list.key, i)
-			if list.key == "dashboard.listen" || list.key == "metrics.listen" {
-				key = list.key
-			}
+			key := element(list.key, i) // also of the settings that are no lists: it means the whole one
 			if what, remedy := checkAddress(address); what != "" {
 				l.add(key, fmt.Sprintf("%q %s", address, what), remedy)
 			} else if used[address] {
@@ -178,7 +175,7 @@ func (l *loading) checkNextHop() {
 
 func (l *loading) checkCertificates() {
 	for i, pair := range l.config.Certificates {
-		table := fmt.Sprintf("certificate[%d]", i)
+		table := element("certificate", i)
 		cert, key := table+".cert", table+".key"
 		switch {
 		case pair == certs.Pair{}:

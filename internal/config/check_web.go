@@ -60,7 +60,7 @@ func (l *loading) checkMX() {
 	for i, pattern := range m.MX {
 		one := mtasts.Policy{Mode: mtasts.Testing, MX: []string{pattern}}
 		if _, err := one.MarshalText(); err != nil {
-			l.add(fmt.Sprintf("mta-sts.mx[%d]", i), fmt.Sprintf("%q is not an MX pattern", pattern), `write a name in ASCII such as mx.example.org, or "*.example.org"`)
+			l.add(element("mta-sts.mx", i), fmt.Sprintf("%q is not an MX pattern", pattern), `write a name in ASCII such as mx.example.org, or "*.example.org"`)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (l *loading) checkCertifiedHosts() {
 	}
 	seen := make(map[string]bool, len(a.Hosts))
 	for i, host := range a.Hosts {
-		key := fmt.Sprintf("acme.hosts[%d]", i)
+		key := element("acme.hosts", i)
 		name, err := domainName(host)
 		switch {
 		case strings.HasPrefix(host, "*."):

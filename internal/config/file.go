@@ -75,10 +75,10 @@ func (t *tomlFile) expression(n *unstable.Node) {
 		t.header(key, line)
 		t.table = key + "."
 	case unstable.ArrayTable:
-		element := fmt.Sprintf("%s[%d]", key, t.tables[key])
+		table := element(key, t.tables[key])
 		t.tables[key]++
-		t.header(element, line)
-		t.table = element + "."
+		t.header(table, line)
+		t.table = table + "."
 	case unstable.KeyValue:
 		t.keyValue(t.table, n, key, line)
 	}
@@ -147,7 +147,7 @@ func (t *tomlFile) tablesIn(key string, array *unstable.Node, line int) bool {
 	found := false
 	for i, elements := 0, array.Children(); elements.Next(); i++ {
 		if elements.Node().Kind == unstable.InlineTable {
-			t.inlineTable(fmt.Sprintf("%s[%d]", key, i), elements.Node(), line)
+			t.inlineTable(element(key, i), elements.Node(), line)
 			found = true
 		}
 	}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -71,7 +70,7 @@ func listSetting(flag, key string, values []string) setting {
 func (f Flags) pairs() []setting {
 	var settings []setting
 	for i := range max(len(f.Cert), len(f.Key)) {
-		table := fmt.Sprintf("certificate[%d]", i)
+		table := element("certificate", i)
 		settings = append(settings, setting{key: table, value: value{table: true}, at: place{source: "--cert"}})
 		if i < len(f.Cert) {
 			settings = append(settings, setting{key: table + ".cert", value: textValue(f.Cert[i]), at: place{source: "--cert"}})

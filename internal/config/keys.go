@@ -101,7 +101,7 @@ func (l *loading) setter(key string) (setter, *Problem) {
 // hasTable reports whether key is a table. It appends a certificate for a table of
 // one; those come in order.
 func (l *loading) hasTable(key string) bool {
-	if c := l.config; key == fmt.Sprintf("certificate[%d]", len(c.Certificates)) {
+	if c := l.config; key == element("certificate", len(c.Certificates)) {
 		c.Certificates = append(c.Certificates, certs.Pair{})
 		return true
 	}

@@ -115,7 +115,7 @@ func reachable(address string) bool {
 func (w *warnings) checkCertificates() {
 	const soon = 14 * 24 * time.Hour // as package certs warns
 	for i, leaf := range w.leaves {
-		key := fmt.Sprintf("certificate[%d].cert", i)
+		key := element("certificate", i) + ".cert"
 		switch {
 		case leaf == nil: // changed since it was checked
 		case w.now.After(leaf.NotAfter):
@@ -155,13 +155,13 @@ func (w *warnings) checkPolicyHosts() {
 // checkFiles looks for keys and data that others can read, or the service cannot.
 func (w *warnings) checkFiles() {
 	for i, pair := range w.config.Certificates {
-		key := fmt.Sprintf("certificate[%d].key", i)
+		key := element("certificate", i) + ".key"
 		if info, err := os.Stat(pair.KeyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
 			w.add(key, fmt.Sprintf("%s is open to every user of this machine (mode %04o)", pair.KeyFile, info.Mode().Perm()), "run chmod o= "+pair.KeyFile)
 		}
 		for _, file := range []string{pair.CertFile, pair.KeyFile} {
 			if at := w.user.blocked(file); at != "" {
-				w.add(fmt.Sprintf("certificate[%d]", i), fmt.Sprintf("the user %s, who owns %s, cannot read %s: see the mode of %s", w.user.name, w.config.Data, file, at), "let that user read it; docs/operating.md has a deploy hook for certbot")
+				w.add(element("certificate", i), fmt.Sprintf("the user %s, who owns %s, cannot read %s: see the mode of %s", w.user.name, w.config.Data, file, at), "let that user read it; docs/operating.md has a deploy hook for certbot")
 			}
 		}
 	}
