@@ -155,18 +155,20 @@ func (w *warnings) checkPolicyHosts() {
 // checkFiles looks for keys and data that others can read, or the service cannot.
 func (w *warnings) checkFiles() {
 	for i, pair := range w.config.Certificates {
-		key := element("certificate", i) + ".key"
-		if info, err := os.Stat(pair.KeyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
-			w.add(key, fmt.Sprintf("%s is open to every user of this machine (mode %04o)", pair.KeyFile, info.Mode().Perm()), "run chmod o= "+pair.KeyFile)
-		}
+		w.checkMode(element("certificate", i)+".key", pair.KeyFile, "run chmod o= "+pair.KeyFile)
 		for _, file := range []string{pair.CertFile, pair.KeyFile} {
 			if at := w.user.blocked(file); at != "" {
 				w.add(element("certificate", i), fmt.Sprintf("the user %s, who owns %s, cannot read %s: see the mode of %s", w.user.name, w.config.Data, file, at), "let that user read it; docs/operating.md has a deploy hook for certbot")
 			}
 		}
 	}
-	if info, err := os.Stat(w.config.Data); err == nil && info.Mode().Perm()&0o007 != 0 {
-		w.add("data", fmt.Sprintf("%s is open to every user of this machine (mode %04o)", w.config.Data, info.Mode().Perm()), "run chmod 700 "+w.config.Data)
+	w.checkMode("data", w.config.Data, "run chmod 700 "+w.config.Data)
+}
+
+// checkMode looks for a file or folder that every user can read, write or pass.
+func (w *warnings) checkMode(key, file, remedy string) {
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o007 != 0 {
+		w.add(key, fmt.Sprintf("%s is open to every user of this machine (mode %04o)", file, info.Mode().Perm()), remedy)
 	}
 }
 
@@ -177,9 +179,7 @@ func (w *warnings) checkMetrics() {
 	if m.Token == "" && slices.ContainsFunc(addressOrNone(m.Listen), reachable) {
 		w.add("metrics.listen", "other machines can read the metrics, such as how much mail arrives", "set token-file in [metrics], or listen on 127.0.0.1")
 	}
-	if info, err := os.Stat(m.TokenFile); err == nil && info.Mode().Perm()&0o007 != 0 {
-		w.add("metrics.token-file", fmt.Sprintf("%s is open to every user of this machine (mode %04o)", m.TokenFile, info.Mode().Perm()), "run chmod o= "+m.TokenFile)
-	}
+	w.checkMode("metrics.token-file", m.TokenFile, "run chmod o= "+m.TokenFile)
 }
 
 func (w *warnings) checkUser() {
