@@ -47,6 +47,14 @@ func (x *index) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 	return x.all[0] // crypto/tls sends the alert
 }
 
+// NameOf returns the name by which people know a certificate: the first that it is for.
+func NameOf(leaf *x509.Certificate) string {
+	if len(leaf.DNSNames) > 0 {
+		return leaf.DNSNames[0]
+	}
+	return leaf.Subject.CommonName
+}
+
 // ForName returns the certificates that a [Store] presents to clients that send a server
 // name, one for each algorithm of their keys.
 func ForName(name string, all []*tls.Certificate) (presented []*tls.Certificate) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"postern/internal/certs"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/smtpd"
@@ -110,11 +111,7 @@ const maxName = 255
 func expiries(all []*x509.Certificate) map[certificate]time.Time {
 	ends := make(map[certificate]time.Time)
 	for _, c := range all {
-		name := c.Subject.CommonName
-		if len(c.DNSNames) > 0 {
-			name = c.DNSNames[0]
-		}
-		of := certificate{safetext.Truncate(name, maxName), c.PublicKeyAlgorithm.String()}
+		of := certificate{safetext.Truncate(certs.NameOf(c), maxName), c.PublicKeyAlgorithm.String()}
 		if end, known := ends[of]; !known || c.NotAfter.Before(end) {
 			ends[of] = c.NotAfter
 		}

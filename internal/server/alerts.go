@@ -125,13 +125,10 @@ func expiring(all []*tls.Certificate, now time.Time) (found []alert.Condition) {
 		if left >= expiryAlert {
 			continue
 		}
-		name := leaf.Subject.CommonName
-		if len(leaf.DNSNames) > 0 {
-			name = leaf.DNSNames[0]
-		}
-		text := fmt.Sprintf("The %s certificate of %s expires on %s.", leaf.PublicKeyAlgorithm, name, leaf.NotAfter.UTC().Format(time.DateOnly))
+		name, end := certs.NameOf(leaf), leaf.NotAfter.UTC().Format(time.DateOnly)
+		text := fmt.Sprintf("The %s certificate of %s expires on %s.", leaf.PublicKeyAlgorithm, name, end)
 		if left < 0 {
-			text = fmt.Sprintf("The %s certificate of %s has expired on %s: senders that verify certificates do not deliver.", leaf.PublicKeyAlgorithm, name, leaf.NotAfter.UTC().Format(time.DateOnly))
+			text = fmt.Sprintf("The %s certificate of %s has expired on %s: senders that verify certificates do not deliver.", leaf.PublicKeyAlgorithm, name, end)
 		}
 		found = append(found, alert.Condition{
 			Kind: alert.CertificateExpires, Subject: fmt.Sprintf("%s (%s)", name, leaf.PublicKeyAlgorithm),

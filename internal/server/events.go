@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/ledger"
 	"postern/internal/mtastsserve"
@@ -66,11 +67,7 @@ func (s *Server) noteCertificates(ctx context.Context, changed <-chan struct{}, 
 // certificateName is the first name of a certificate, and the kind of its key: there can be one of
 // each kind.
 func certificateName(cert *tls.Certificate) string {
-	name := cert.Leaf.Subject.CommonName
-	if len(cert.Leaf.DNSNames) > 0 {
-		name = cert.Leaf.DNSNames[0]
-	}
-	return fmt.Sprint(name, " ", cert.Leaf.PublicKeyAlgorithm)
+	return fmt.Sprint(certs.NameOf(cert.Leaf), " ", cert.Leaf.PublicKeyAlgorithm)
 }
 
 // policies are the MTA-STS policies to serve. Of many domains that change at once some have an
