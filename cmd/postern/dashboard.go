@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"postern/internal/config"
@@ -36,14 +34,7 @@ func (d dashboardCmd) Run(ui terminal.UI) error {
 	if d.User != "" {
 		return d.printUser(ui)
 	}
-	path := config.LoginFile(d.Data)
-	content, err := os.ReadFile(path)
-	var login dashboard.Login
-	if err == nil {
-		if err = json.Unmarshal(content, &login); err != nil {
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-	}
+	login, err := dashboard.ReadLogin(config.LoginFile(d.Data))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &terminal.HintedError{Err: fmt.Errorf("no dashboard is running with the data folder %s", d.Data), Hint: "start postern serve; if it runs, name its configuration with --config, and see its log for why it has no dashboard"}

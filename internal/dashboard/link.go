@@ -7,7 +7,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"time"
 )
@@ -27,6 +30,18 @@ func NewKey() (k Key) {
 type Login struct {
 	URL string `json:"url"` // of the first page
 	Key Key    `json:"key"`
+}
+
+// ReadLogin reads the file.
+func ReadLogin(file string) (l Login, err error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return Login{}, err
+	}
+	if err := json.Unmarshal(content, &l); err != nil {
+		return Login{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return l, nil
 }
 
 // Link returns a link that logs its reader in, once, before linkTime is over.

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -106,12 +105,8 @@ func (p *postern) close() error {
 
 // login returns a link to the dashboard, as postern dashboard prints it.
 func (p *postern) login(now time.Time) (string, error) {
-	content, err := os.ReadFile(config.LoginFile(p.config.Data))
+	login, err := dashboard.ReadLogin(config.LoginFile(p.config.Data))
 	if err != nil {
-		return "", err
-	}
-	var login dashboard.Login
-	if err := json.Unmarshal(content, &login); err != nil {
 		return "", err
 	}
 	return login.Link(now), nil
