@@ -23,7 +23,7 @@ import (
 
 // printBanner prints a summary of a server that has started, and what to try next. With
 // a JSON log, it logs a line instead.
-func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, certificates []*tls.Certificate, dashboardURL, metricsURL string) {
+func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners []server.Listener, srv *server.Server) {
 	var addresses []string
 	for _, ln := range listeners {
 		addresses = append(addresses, ln.String())
@@ -37,12 +37,12 @@ func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners [
 		return
 	}
 	fmt.Fprint(ui.Out, "Postern is accepting mail.\n\n")
-	printSummary(ui.Out, c, addresses, certificates)
-	if dashboardURL != "" {
-		row(ui.Out, "dashboard", dashboardURL+"  (postern dashboard prints a link to log in)")
+	printSummary(ui.Out, c, addresses, srv.Certificates())
+	if url := srv.DashboardURL(); url != "" {
+		row(ui.Out, "dashboard", url+"  (postern dashboard prints a link to log in)")
 	}
-	if metricsURL != "" {
-		row(ui.Out, "metrics", metricsURL)
+	if url := srv.MetricsURL(); url != "" {
+		row(ui.Out, "metrics", url)
 	}
 	fmt.Fprintf(ui.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
 	if c.NextHop == nil {

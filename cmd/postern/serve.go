@@ -76,7 +76,7 @@ func (s serveCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	srv.Start(ctx, listeners)
-	printBanner(ui, c, log, listeners, srv.Certificates(), srv.DashboardURL(), srv.MetricsURL())
+	printBanner(ui, c, log, listeners, srv)
 	return srv.Run(load, stop, hangup)
 }
 
