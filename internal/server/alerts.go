@@ -92,9 +92,9 @@ func (a *alarm) conditions(ctx context.Context) []alert.Condition {
 	all = append(all, downgraded(a.server.policy.Downgraded())...)
 	all = append(all, a.hop.conditions(ctx, a.server.hop, a.config.Load(), now)...)
 	all = append(all, a.tlsa.conditions()...)
-	if now := a.server.observer.ledger.Stats().Dropped; now > a.dropped {
-		all = append(all, dropping(now-a.dropped))
-		a.dropped = now
+	if dropped := a.server.observer.ledger.Stats().Dropped; dropped > a.dropped {
+		all = append(all, dropping(dropped-a.dropped))
+		a.dropped = dropped
 	}
 	if a.server.smtp.State().GateBypassed {
 		all = append(all, alert.Condition{
