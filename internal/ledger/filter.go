@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"postern/internal/fallback"
 )
 
 // A Filter selects what to read. The zero value matches everything.
@@ -77,12 +79,8 @@ func (f Filter) days() (first, last int64) {
 
 // network returns the prefix in Sender, if it is one.
 func (f Filter) network() (netip.Prefix, bool) {
-	if addr, err := netip.ParseAddr(f.Sender); err == nil {
-		addr = addr.Unmap().WithZone("")
-		return netip.PrefixFrom(addr, addr.BitLen()), true
-	}
-	prefix, err := netip.ParsePrefix(f.Sender)
-	return prefix.Masked(), err == nil
+	prefix, err := fallback.ParseNetwork(f.Sender)
+	return prefix, err == nil
 }
 
 // bySender appends the condition that a row with the columns network and ehlo is of the

@@ -33,7 +33,7 @@ func (r *Reader) SenderHistory(ctx context.Context, f Filter) (history SenderHis
 	if history.Days, err = r.Days(ctx, f); err != nil {
 		return history, err
 	}
-	if history.Pins, err = r.pinsOf(ctx, f.Sender); err != nil {
+	if history.Pins, err = r.pinsOf(ctx, f); err != nil {
 		return history, err
 	}
 	if history.Decisions, err = r.Decisions(ctx, f); err != nil {
@@ -47,10 +47,10 @@ func (r *Reader) SenderHistory(ctx context.Context, f Filter) (history SenderHis
 	return history, err
 }
 
-// pinsOf returns the pins that apply to sender, if that is an address or a network.
-func (r *Reader) pinsOf(ctx context.Context, sender string) (matching []fallback.Pin, err error) {
-	network, notNetwork := fallback.ParseNetwork(sender)
-	if notNetwork != nil {
+// pinsOf returns the pins that apply to f's sender, if that is an address or a network.
+func (r *Reader) pinsOf(ctx context.Context, f Filter) (matching []fallback.Pin, err error) {
+	network, named := f.network()
+	if !named {
 		return nil, nil // part of a name
 	}
 	all, err := r.Pins(ctx)
