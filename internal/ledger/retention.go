@@ -127,8 +127,7 @@ func (r *retention) bySize(s *store) error {
 func (s *store) forget(horizon time.Time, last int64) error {
 	before := unixMilli(horizon)
 	for range maxChunks {
-		n, err := s.forgetHandshakes(`SELECT id FROM handshakes WHERE at < ?
-			UNION ALL SELECT id FROM handshakes WHERE id <= ? LIMIT ?`, before, last, chunk)
+		n, err := s.forgetHandshakes(before, last)
 		if err != nil {
 			return err
 		}
@@ -166,10 +165,11 @@ func (s *store) forgetRest(before, last int64) error {
 
 const oldDay = `(day < ? / 86400000 OR last <= ?)`
 
-// forgetHandshakes deletes the handshakes whose ids a query selects, and returns how many.
-func (s *store) forgetHandshakes(which string, args ...any) (n int64, err error) {
+// forgetHandshakes deletes at most a chunk of handshakes, and returns how many.
+func (s *store) forgetHandshakes(before, last int64) (n int64, err error) {
 	err = s.transact(func() error {
-		err := s.exec(`DELETE FROM handshakes WHERE id IN (`+which+`)`, args...)
+		err := s.exec(`DELETE FROM handshakes WHERE id IN (SELECT id FROM handshakes WHERE at < ?
+			UNION ALL SELECT id FROM handshakes WHERE id <= ? LIMIT ?)`, before, last, chunk)
 		if err == nil {
 			n, err = s.number(`SELECT changes()`)
 		}
