@@ -39,8 +39,7 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ? AND NOT h.probe`, senders, unixMilli(in.From), unixMilli(in.To))
 		of.conditions(q)
 		q.add(`LIMIT ?)
-			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN
-				(SELECT case_id FROM diagnoses WHERE handshake = chosen.id ORDER BY confidence DESC, case_id LIMIT 1) END AS found,
+			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN `+leadingOf("chosen.id")+` END AS found,
 				CASE outcome WHEN 3 THEN (SELECT max(confidence) < 0.6 FROM diagnoses WHERE handshake = chosen.id) END AS unsure,
 				count(*), count(after), sum(unused), min(at), max(at)
 			FROM chosen GROUP BY address, ehlo, outcome, found, unsure ORDER BY address, ehlo`, maxActivity)

@@ -160,7 +160,7 @@ const MaxTries = maxLimit
 func (r *Reader) Tries(ctx context.Context, after int64) ([]Try, error) {
 	return readAll(ctx, r, "reading sessions", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT h.id, h.session, h.at, s.network, s.ehlo, s.name, s.fingerprint, h.outcome, h.unused, h.after IS NOT NULL,
-			coalesce(CASE h.outcome WHEN 3 THEN (SELECT case_id FROM diagnoses WHERE handshake = h.id ORDER BY confidence DESC, case_id LIMIT 1) END, ''),
+			coalesce(CASE h.outcome WHEN 3 THEN `+leadingOf("h.id")+` END, ''),
 			coalesce(CASE h.outcome WHEN 3 THEN (SELECT stopped FROM failures WHERE handshake = h.id) END, '')
 			FROM handshakes AS h NOT INDEXED JOIN senders AS s ON s.id = h.sender
 			WHERE h.id > ? AND NOT h.probe ORDER BY h.id LIMIT ?`, after, MaxTries)

@@ -103,11 +103,9 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 				(SELECT nullif(worked, 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
 				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0)
 			FROM chosen AS c
-			LEFT JOIN handshakes AS h ON h.id = (SELECT id FROM handshakes INDEXED BY failed_by_sender
-				WHERE sender = c.id AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)
+			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("c.id")+`
 			LEFT JOIN failures AS f ON f.handshake = h.id
-			LEFT JOIN diagnoses AS d ON d.handshake = h.id AND d.case_id =
-				(SELECT case_id FROM diagnoses WHERE handshake = h.id ORDER BY confidence DESC, case_id LIMIT 1)
+			LEFT JOIN diagnoses AS d ON d.handshake = h.id AND d.case_id = `+leadingOf("h.id")+`
 			ORDER BY c.turn, c.worked > 0 DESC, c.failing DESC, c.failing_last DESC`, maxOfNetwork, Unknown)
 		return nil
 	}, func(scan scanner) (s FailingSender, err error) {
@@ -116,6 +114,12 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 			&s.Session, modeInto(&s.Mode), &s.Next, &s.Diagnosis.Case, &s.Diagnosis.Confidence)
 		return s, err
 	})
+}
+
+// lastFailedOf is, in SQL, the id of the last failed handshake of the sender with an id.
+func lastFailedOf(sender string) string {
+	return `(SELECT id FROM handshakes INDEXED BY failed_by_sender
+		WHERE sender = ` + sender + ` AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)`
 }
 
 // A WorkingSender is a sender whose sessions work.

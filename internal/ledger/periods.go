@@ -146,3 +146,9 @@ func leading(diagnoses []Diagnosis) string {
 		return cmp.Or(cmp.Compare(b.Confidence, a.Confidence), strings.Compare(a.Case, b.Case))
 	}).Case
 }
+
+// leadingOf is leading in SQL, of the stored diagnoses of the handshake with an id; NULL if there
+// are none.
+func leadingOf(id string) string {
+	return `(SELECT case_id FROM diagnoses WHERE handshake = ` + id + ` ORDER BY confidence DESC, case_id LIMIT 1)`
+}

@@ -40,8 +40,7 @@ func (r Revision) write(s *store) error {
 
 // recount counts the handshake under the case that is the most certain now, unless it is a probe's.
 func (r Revision) recount(s *store, id, at int64) error {
-	stmt, err := s.prepare(`SELECT probe, coalesce((SELECT case_id FROM diagnoses WHERE handshake = h.id
-		ORDER BY confidence DESC, case_id LIMIT 1), 'unknown') FROM handshakes AS h WHERE id = ?`)
+	stmt, err := s.prepare(`SELECT probe, coalesce(` + leadingOf("h.id") + `, '` + Unknown + `') FROM handshakes AS h WHERE id = ?`)
 	if err != nil {
 		return err
 	}

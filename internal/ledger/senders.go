@@ -77,9 +77,7 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 			q.add(`failing > 0 AND worked > 0 DESC, failing DESC,`)
 		}
 		q.add(`c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?)`, f.limit())
-		q.add(`SELECT *, (SELECT case_id FROM diagnoses WHERE failing > 0 AND handshake =
-				(SELECT id FROM handshakes INDEXED BY failed_by_sender WHERE sender = chosen.id AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)
-				ORDER BY confidence DESC, case_id LIMIT 1) FROM chosen`)
+		q.add(`SELECT *, CASE WHEN failing > 0 THEN ` + leadingOf(lastFailedOf("chosen.id")) + ` END FROM chosen`)
 		return nil
 	}, func(scan scanner) (s Sender, err error) {
 		var id int64
