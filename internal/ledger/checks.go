@@ -125,19 +125,13 @@ func (r *Reader) Check(ctx context.Context, kind CheckKind, name string) (c Chec
 	err = r.read(fmt.Sprintf("reading the check of %q", name), func(db *sql.DB) error {
 		q := &query{}
 		q.add(`SELECT kind, name, at, severity, summary, content FROM checks WHERE kind = ? AND name = ?`, kind, strings.ToLower(name))
-		found, err := rows(ctx, db, q, func(scan scanner) (c Check, err error) {
+		c, err = oneRow(ctx, db, q, "not checked", func(scan scanner) (c Check, err error) {
 			var packed []byte
 			if err = scan(&c.Kind, &c.Name, timeInto(&c.At), &c.Severity, &c.Summary, &packed); err == nil {
 				c.Content, err = unpack(packed, maxCheckContent)
 			}
 			return c, err
 		})
-		if err == nil && len(found) == 0 {
-			err = notFound("not checked")
-		}
-		if err == nil {
-			c = found[0]
-		}
 		return err
 	})
 	return c, err

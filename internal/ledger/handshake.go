@@ -308,14 +308,9 @@ func handshakeOf(ctx context.Context, db *sql.DB, session string) (h Handshake, 
 	q := &query{}
 	q.add(`WITH chosen AS (SELECT id FROM handshakes WHERE session = ? ORDER BY id DESC LIMIT 1)`, session)
 	q.add(selectHandshakes)
-	found, err := rows(ctx, db, q, scanHandshake)
-	if err != nil {
+	if h, err = oneRow(ctx, db, q, "no handshake stored", scanHandshake); err != nil {
 		return h, err
 	}
-	if len(found) == 0 {
-		return h, notFound("no handshake stored")
-	}
-	h = found[0]
 	h.Transcript, err = transcriptOf(ctx, db, h.ID)
 	return h, err
 }

@@ -149,18 +149,11 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 
 // Report returns the report with the id, with its Content. The error wraps
 // fs.ErrNotExist if there is none.
-func (r *Reader) Report(ctx context.Context, id int64) (Report, error) {
-	var report Report
-	err := r.read(fmt.Sprintf("reading report %d", id), func(db *sql.DB) error {
+func (r *Reader) Report(ctx context.Context, id int64) (report Report, err error) {
+	err = r.read(fmt.Sprintf("reading report %d", id), func(db *sql.DB) error {
 		q := &query{}
 		q.add(`SELECT content,`+reportColumns+`WHERE id = ?`, id)
-		found, err := rows(ctx, db, q, scanWhole)
-		if err == nil && len(found) == 0 {
-			err = notFound("not stored")
-		}
-		if err == nil {
-			report = found[0]
-		}
+		report, err = oneRow(ctx, db, q, "not stored", scanWhole)
 		return err
 	})
 	return report, err

@@ -239,3 +239,15 @@ func rows[T any](ctx context.Context, db querier, q *query, row func(scanner) (T
 	}
 	return all, found.Err()
 }
+
+// oneRow returns what row returns for the row of q, and missing as a [notFound] if there is none.
+func oneRow[T any](ctx context.Context, db querier, q *query, missing notFound, row func(scanner) (T, error)) (one T, err error) {
+	found, err := rows(ctx, db, q, row)
+	if err == nil && len(found) == 0 {
+		err = missing
+	}
+	if err != nil {
+		return one, err
+	}
+	return found[0], nil
+}
