@@ -18,12 +18,7 @@ func alertsAfter(t *testing.T, path string, f AlertFilter, alerts ...Alert) []Al
 	if err := book.Close(); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	found, err := reader.Alerts(t.Context(), f)
+	found, err := reader(t, path).Alerts(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,12 +97,8 @@ func TestTriesAreThoseOfSendersInTheirOrder(t *testing.T) {
 	if err := book.Close(); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := OpenReader(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	tries, err := reader.Tries(t.Context(), 0)
+	r := reader(t, path)
+	tries, err := r.Tries(t.Context(), 0)
 	if err != nil || len(tries) != 3 {
 		t.Fatalf("%+v, %v", tries, err)
 	}
@@ -120,7 +111,7 @@ func TestTriesAreThoseOfSendersInTheirOrder(t *testing.T) {
 	if d := tries[2]; d.Case != Unknown {
 		t.Errorf("%+v", d)
 	}
-	if rest, err := reader.Tries(t.Context(), tries[1].ID); err != nil || len(rest) != 1 || rest[0].Session != "D" {
+	if rest, err := r.Tries(t.Context(), tries[1].ID); err != nil || len(rest) != 1 || rest[0].Session != "D" {
 		t.Errorf("after C: %+v, %v", rest, err)
 	}
 }

@@ -73,10 +73,5 @@ func grown(b *testing.B, n int) *Reader {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, err := OpenReader(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { r.Close() })
-	return r
+	return reader(b, path)
 }
