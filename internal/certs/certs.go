@@ -91,9 +91,9 @@ func (s *Store) Replace(pairs []Pair) error {
 	return nil
 }
 
-// Reload loads the pairs whose files have changed again. Of a pair that cannot be loaded it keeps the current
-// certificate, and logs the error. It also keeps a valid one rather than one that is
-// expired or not valid yet.
+// Reload loads the pairs whose files have changed again. Of a pair that cannot be loaded it
+// keeps the current certificate, and logs the error. It also keeps a valid one rather than
+// one that is expired or not valid yet.
 func (s *Store) Reload() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,8 +28,9 @@
 // # Limits
 //
 // The package does no input or output and reads no clock: times are the caller's. Their wall clock
-// may jump: within a process ages are those of the monotonic clock, if times are from time.Now. The number of states is bounded; when it is reached, the networks with the most
-// states lose their least recently seen ones. A [Selector] is safe for concurrent use.
+// may jump: within a process ages are those of the monotonic clock, if times are from time.Now.
+// The number of states is bounded; when it is reached, the networks with the most states lose
+// their least recently seen ones. A [Selector] is safe for concurrent use.
 package fallback
 
 import (

@@ -161,8 +161,8 @@ func TestRestoreIgnoresInvalidStates(t *testing.T) {
 	wantMode(t, l, from("198.51.100.7", ""), epoch, tls12)
 }
 
-// A machine whose clock was lost starts in another year, and is set right later. Nobody loses
-// the mode that was learned.
+// A machine whose clock was lost starts in another year, and is set right later. No sender
+// loses the mode that was learned.
 func TestClockThatJumpsBetweenRestartsLosesNoMode(t *testing.T) {
 	for name, jump := range map[string]time.Duration{"a day ahead": day, "40 days ahead": 40 * day, "4 years ahead": 4 * 365 * day, "a day back": -day, "a year back": -365 * day} {
 		t.Run(name, func(t *testing.T) {

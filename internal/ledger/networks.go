@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
-	"postern/internal/admission"
 	"slices"
+
+	"postern/internal/admission"
 )
 
 // A holding is what a network has in the ledger: handshakes, what belongs to them, and senders.

@@ -208,7 +208,8 @@ func (p *Publisher) answer(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// text returns the policy that a domain serves, nil if it is not checked yet.
+// text returns the policy that a domain serves, nil if it is not checked yet, and whether the
+// domain is one of those served.
 func (p *Publisher) text(domain string) (text []byte, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

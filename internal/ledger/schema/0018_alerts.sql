@@ -6,7 +6,7 @@ CREATE TABLE alerts (
 );
 CREATE INDEX alerts_by_end ON alerts (ended);
 
--- By whom and when an alert was acknowledged. Other processes write it, so it is no part of the
+-- Who acknowledged an alert, and when. Other processes write it, so it is no part of the
 -- row that the server writes.
 CREATE TABLE acknowledgements (
 	alert INTEGER PRIMARY KEY,
