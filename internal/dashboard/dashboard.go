@@ -36,7 +36,7 @@ import (
 	"postern/internal/selfcheck"
 )
 
-// Settings are what a dashboard shows, and to whom.
+// Settings are what a dashboard shows, and who may see it.
 type Settings struct {
 	Hostname string // of the server
 	Ledger   string // path of its file
