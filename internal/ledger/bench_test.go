@@ -6,10 +6,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
+	"postern/internal/testcpu"
 	"postern/sessionticket"
 )
 
@@ -71,7 +71,7 @@ func BenchmarkLedger(b *testing.B) {
 	defer r.Close()
 	for _, q := range questions {
 		b.Run(q.name, func(b *testing.B) {
-			used := processorTime(b)
+			used := testcpu.Used(b)
 			for b.Loop() {
 				n, err := q.ask(r)
 				if err != nil {
@@ -80,7 +80,7 @@ func BenchmarkLedger(b *testing.B) {
 				b.ReportMetric(float64(n), "rows")
 			}
 			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/query")
-			b.ReportMetric((processorTime(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/query")
+			b.ReportMetric((testcpu.Used(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/query")
 		})
 	}
 }
@@ -95,7 +95,7 @@ func fill(b *testing.B, path string) {
 	defer s.close()
 	random := rand.New(rand.NewPCG(1, 2))
 	begin := time.Now().Add(-manyDays * 24 * time.Hour)
-	start, used := time.Now(), processorTime(b)
+	start, used := time.Now(), testcpu.Used(b)
 	for i := 0; i < million; {
 		batch := make([]event, 0, maxBatch)
 		for range maxBatch {
@@ -111,18 +111,7 @@ func fill(b *testing.B, path string) {
 		b.Fatal(err)
 	}
 	b.Logf("wrote %d events: %.0f a second, %.0f µs of processor time each; %d MB on disk", million,
-		million/time.Since(start).Seconds(), (processorTime(b)-used).Seconds()*1e6/million, pages*pageSize/1e6)
-}
-
-// processorTime returns the processor time of this process. The difference to the elapsed time
-// shows the load of the machine.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+		million/time.Since(start).Seconds(), (testcpu.Used(b)-used).Seconds()*1e6/million, pages*pageSize/1e6)
 }
 
 // questions are the queries of the commands.
@@ -235,13 +224,13 @@ func BenchmarkWrite(b *testing.B) {
 	for i := range 200 {
 		batch = append(batch, with(success(fmt.Sprint(i)), func(h *Handshake) { h.EHLO = fmt.Sprint("mail", i%10) }))
 	}
-	used := processorTime(b)
+	used := testcpu.Used(b)
 	for b.Loop() {
 		if err := s.write(batch); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric((processorTime(b)-used).Seconds()*1e6/float64(b.N*len(batch)), "cpu-µs/event")
+	b.ReportMetric((testcpu.Used(b)-used).Seconds()*1e6/float64(b.N*len(batch)), "cpu-µs/event")
 }
 
 // BenchmarkAddHandshake is the cost for a session.

@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/admission"
 	"postern/internal/fallback"
+	"postern/internal/testcpu"
 	"postern/sessionticket"
 )
 
@@ -207,11 +208,11 @@ func TestStatesThatAreKeptCanBeLoaded(t *testing.T) {
 func BenchmarkFlood(b *testing.B) {
 	f := &flood{kept: newKept(b, retention{maxAge: 90 * day}), random: rand.New(rand.NewPCG(1, 2))}
 	honest := f.honest()
-	used := processorTime(b)
+	used := testcpu.Used(b)
 	for f.sent < b.N {
 		f.from(maxBatch, hosts[f.sent/maxBatch%len(hosts)])
 	}
-	b.ReportMetric((processorTime(b)-used).Seconds()*1e6/float64(f.sent), "cpu-µs/failure")
+	b.ReportMetric((testcpu.Used(b)-used).Seconds()*1e6/float64(f.sent), "cpu-µs/failure")
 	b.ReportMetric(float64(f.size()>>20), "MiB")
 	kept, err := f.number(`SELECT count(*) FROM handshakes`)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/testcpu"
 	"postern/internal/testledger"
 )
 
@@ -44,7 +45,7 @@ func BenchmarkGrowth(b *testing.B) {
 				{"senders show", senders(Filter{Since: week, Sender: "10.0.7.3"})},
 			} {
 				b.Run(strings.ReplaceAll(q.name, " ", "_"), func(b *testing.B) {
-					used := processorTime(b)
+					used := testcpu.Used(b)
 					for b.Loop() {
 						found, err := q.ask(r)
 						if err != nil {
@@ -52,7 +53,7 @@ func BenchmarkGrowth(b *testing.B) {
 						}
 						b.ReportMetric(float64(found), "rows")
 					}
-					b.ReportMetric((processorTime(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/query")
+					b.ReportMetric((testcpu.Used(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/query")
 				})
 			}
 		})
