@@ -83,14 +83,11 @@ func ReadReal(ctx context.Context, book *ledger.Reader, results []jsonout.Probed
 		return real, err
 	}
 	for _, s := range senders {
-		for _, g := range groups {
-			if g.matches(s, suites) {
-				counts := real.ByGroup[g.Name]
-				counts.Add(s.Counts)
-				real.ByGroup[g.Name] = counts
-				real.Senders[g.Name]++
-				break
-			}
+		if name := groupOf(s, suites); name != "" {
+			counts := real.ByGroup[name]
+			counts.Add(s.Counts)
+			real.ByGroup[name] = counts
+			real.Senders[name]++
 		}
 	}
 	days, err := book.Days(ctx, ledger.Filter{Since: now.Add(-RealTime), Limit: maxReal})
@@ -115,15 +112,18 @@ func ReadReal(ctx context.Context, book *ledger.Reader, results []jsonout.Probed
 	return real, err
 }
 
-// matches reports whether a sender is of the group.
-func (g Group) matches(s ledger.Sender, suites map[string]string) bool {
-	if slices.Contains(g.organizations, organization.Of("", s.EHLO).Domain) {
-		return true
+// groupOf returns the name of the first group that a sender is of, or nothing.
+func groupOf(s ledger.Sender, suites map[string]string) string {
+	domain, own := organization.Of(s.Name, s.EHLO).Domain, suitesOf(s.Fingerprint)
+	for _, g := range groups {
+		switch {
+		case slices.Contains(g.organizations, domain),
+			own != "" && own == suites[g.suitesOf],
+			len(s.Fingerprint) > 3 && slices.Contains(g.versions, s.Fingerprint[1:3]):
+			return g.Name
+		}
 	}
-	if own := suites[g.suitesOf]; own != "" && suitesOf(s.Fingerprint) == own {
-		return true
-	}
-	return len(s.Fingerprint) > 3 && slices.Contains(g.versions, s.Fingerprint[1:3])
+	return ""
 }
 
 // suitesOf returns the part of a JA4 fingerprint that is the hash of the cipher suites.

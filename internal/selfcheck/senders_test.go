@@ -29,21 +29,24 @@ func TestEveryTestClientIsInOneGroup(t *testing.T) {
 
 func TestRealSendersAreRecognised(t *testing.T) {
 	suites := map[string]string{"healthy-openssl": "aaaaaaaaaaaa"}
-	for want, s := range map[string]ledger.Sender{
-		"Microsoft: outlook.com and Exchange Online": {EHLO: "mail-x.outbound.protection.outlook.com", Fingerprint: "t13d1516h2_aaaaaaaaaaaa_bbbbbbbbbbbb"},
-		"Postfix, Exim and others with OpenSSL":      {EHLO: "mail.example.org", Fingerprint: "t13d2113h0_aaaaaaaaaaaa_cccccccccccc"},
-		"Gateways with TLS 1.2 at most":              {EHLO: "gateway.example.org", Fingerprint: "t12d2113h0_dddddddddddd_cccccccccccc"},
-		"":                                           {EHLO: "notoutlook.com", Fingerprint: "t13d2113h0_dddddddddddd_cccccccccccc"},
+	const (
+		outlook = "mail-x.outbound.protection.outlook.com"
+		other   = "t13d2113h0_dddddddddddd_cccccccccccc"
+	)
+	for _, test := range []struct {
+		want string
+		ledger.Sender
+	}{
+		{"Microsoft: outlook.com and Exchange Online", ledger.Sender{EHLO: outlook, Fingerprint: "t13d1516h2_aaaaaaaaaaaa_bbbbbbbbbbbb"}},
+		{"Microsoft: outlook.com and Exchange Online", ledger.Sender{EHLO: "mail.example.org", Name: outlook, Fingerprint: other}},
+		{"Postfix, Exim and others with OpenSSL", ledger.Sender{EHLO: "mail.example.org", Fingerprint: "t13d2113h0_aaaaaaaaaaaa_cccccccccccc"}},
+		{"Gateways with TLS 1.2 at most", ledger.Sender{EHLO: "gateway.example.org", Fingerprint: "t12d2113h0_dddddddddddd_cccccccccccc"}},
+		{"", ledger.Sender{EHLO: "notoutlook.com", Fingerprint: other}},
+		{"", ledger.Sender{EHLO: outlook, Name: "mail.stranger.example", Fingerprint: other}}, // reverse DNS knows better
+		{"", ledger.Sender{EHLO: "mail.example.org"}},
 	} {
-		got := ""
-		for _, g := range groups {
-			if g.matches(s, suites) {
-				got = g.Name
-				break
-			}
-		}
-		if got != want {
-			t.Errorf("%s %s is of %q, want %q", s.EHLO, s.Fingerprint, got, want)
+		if got := groupOf(test.Sender, suites); got != test.want {
+			t.Errorf("%s %s %s is of %q, want %q", test.Name, test.EHLO, test.Fingerprint, got, test.want)
 		}
 	}
 }
