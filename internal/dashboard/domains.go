@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,24 +78,11 @@ type checkedDomain struct {
 }
 
 // Findings are those of the domain and its hosts that are not as they should be.
-func (c checkedDomain) Findings() (all []jsonout.Finding) {
+func (c checkedDomain) Findings() []jsonout.Finding {
 	if c.Probe == nil {
 		return nil
 	}
-	add := func(found []jsonout.Finding) {
-		for _, f := range found {
-			if f.Severity != "ok" {
-				all = append(all, f)
-			}
-		}
-	}
-	add(c.Probe.Findings)
-	for _, host := range c.Probe.Hosts {
-		for _, address := range host.Addresses {
-			add(address.Findings)
-		}
-	}
-	return all
+	return slices.DeleteFunc(c.Probe.AllFindings(), func(f jsonout.Finding) bool { return f.Severity == "ok" })
 }
 
 // A rolloverStep is a step of a key rollover (RFC 7671, Section 8.1).

@@ -1,6 +1,7 @@
 package jsonout
 
 import (
+	"slices"
 	"time"
 
 	"postern/handshake"
@@ -78,6 +79,17 @@ func NewProbed(target string, r *probe.Report, err error) Probed {
 		return Host{h.Name, h.Preference, each(h.Addresses, toAddress)}
 	})
 	return out
+}
+
+// AllFindings returns the findings of the target and of all addresses.
+func (p Probed) AllFindings() []Finding {
+	all := slices.Clone(p.Findings)
+	for _, host := range p.Hosts {
+		for _, address := range host.Addresses {
+			all = append(all, address.Findings...)
+		}
+	}
+	return all
 }
 
 func toAddress(a *probe.Address) Address {

@@ -9,6 +9,7 @@ import (
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/nexthop/relay"
+	"postern/internal/organization"
 	"postern/internal/smtpd"
 	"postern/interop"
 	"postern/sessionticket"
@@ -53,6 +54,11 @@ func (m *Metrics) zero() {
 			}
 		}
 	}
+	for _, label := range organization.Labels() {
+		for _, result := range results {
+			m.organizations.WithLabelValues(label, result)
+		}
+	}
 	for _, id := range caseIDs() {
 		m.failures.WithLabelValues(id, withoutMode)
 		for _, mode := range modes {
@@ -89,13 +95,16 @@ func caseIDs() []string {
 }
 
 // SessionEnded counts a session, unless it is a probe's. If its handshake failed, the case is
-// the id of the likeliest one, [ledger.Unknown] or [ledger.Scanner], and otherwise empty.
-func (m *Metrics) SessionEnded(r smtpd.SessionResult, id string) {
+// the id of the likeliest one, [ledger.Unknown] or [ledger.Scanner], and otherwise empty. The
+// caller calls named once, when it knows the name of the sender's host by forward-confirmed
+// reverse DNS, or that it has none.
+func (m *Metrics) SessionEnded(r smtpd.SessionResult, id string) (named func(host string)) {
 	if r.Probe {
-		return
+		return func(string) {}
 	}
 	version, resumed := tlsLabels(r.TLS)
-	m.sessions.WithLabelValues(resultOf(r, id), version, resumed).Inc()
+	result := resultOf(r, id)
+	m.sessions.WithLabelValues(result, version, resumed).Inc()
 	m.bytes.Add(float64(r.Bytes))
 	switch id {
 	case "":
@@ -109,6 +118,9 @@ func (m *Metrics) SessionEnded(r smtpd.SessionResult, id string) {
 			mode = r.Mode.String()
 		}
 		m.failures.WithLabelValues(id, mode).Inc()
+	}
+	return func(host string) {
+		m.organizations.WithLabelValues(organization.Of(host, "").Label(), result).Inc()
 	}
 }
 

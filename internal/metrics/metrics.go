@@ -37,10 +37,11 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	sessions  *prometheus.CounterVec // result, tls, resumed
-	failures  *prometheus.CounterVec // case, mode
-	refusals  *prometheus.CounterVec // by, class
-	decisions *prometheus.CounterVec // kind, mode
+	sessions      *prometheus.CounterVec // result, tls, resumed
+	organizations *prometheus.CounterVec // organization, result
+	failures      *prometheus.CounterVec // case, mode
+	refusals      *prometheus.CounterVec // by, class
+	decisions     *prometheus.CounterVec // kind, mode
 
 	messages, recipients, bytes prometheus.Counter
 
@@ -61,10 +62,11 @@ func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 
-		sessions:  counters("sessions_total", "SMTP sessions that have ended, by result, TLS version and whether they resumed an earlier TLS session.", "result", "tls", "resumed"),
-		failures:  counters("handshake_failures_total", "Failed handshakes of senders, by the likeliest case and the TLS mode.", "case", "mode"),
-		refusals:  counters("refusals_total", "Commands refused (5xx) or deferred (4xx), by who said so.", "by", "class"),
-		decisions: counters("fallback_decisions_total", "Decisions of the fallback, by kind and the TLS mode decided for.", "kind", "mode"),
+		sessions:      counters("sessions_total", "SMTP sessions that have ended, by result, TLS version and whether they resumed an earlier TLS session.", "result", "tls", "resumed"),
+		organizations: counters("organization_sessions_total", "These sessions by the organization of the sender, as far as forward-confirmed reverse DNS shows it.", "organization", "result"),
+		failures:      counters("handshake_failures_total", "Failed handshakes of senders, by the likeliest case and the TLS mode.", "case", "mode"),
+		refusals:      counters("refusals_total", "Commands refused (5xx) or deferred (4xx), by who said so.", "by", "class"),
+		decisions:     counters("fallback_decisions_total", "Decisions of the fallback, by kind and the TLS mode decided for.", "kind", "mode"),
 
 		messages:   counter("messages_total", "Messages that the next hop has accepted."),
 		recipients: counter("recipients_total", "Recipients of accepted messages."),
@@ -80,7 +82,7 @@ func New() *Metrics {
 		dkimTime:       histogram("dkim_duration_seconds", "Time to verify the DKIM signatures of one mailed report, with DNS.", dkimBuckets),
 	}
 	m.registry.MustRegister(
-		m.sessions, m.failures, m.refusals, m.decisions, m.messages, m.recipients, m.bytes,
+		m.sessions, m.organizations, m.failures, m.refusals, m.decisions, m.messages, m.recipients, m.bytes,
 		m.handshakeTime, m.messageTime, m.nextHopTime, m.nextHopFailed,
 		m.reports, m.reportSessions, m.dkimTime, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -7,12 +7,14 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
+	"postern/internal/testcpu"
 	"postern/mtasts"
 	"postern/sessionticket"
 )
@@ -37,6 +40,7 @@ func idle() State {
 			{DNSNames: []string{"mx.example.org"}, PublicKeyAlgorithm: x509.ECDSA, PublicKey: &ecdsa.PublicKey{}, NotAfter: time.Unix(2e9, 0)},
 		},
 		Policies: map[mtasts.Mode]int{mtasts.Enforce: 2, "": 1},
+		Findings: map[ledger.CheckKind]map[string]int{ledger.HostCheck: {"ok": 7, "critical": 1}, ledger.DomainCheck: {"notice": 4}},
 	}
 }
 
@@ -141,13 +145,49 @@ func TestAFailureIsCountedByCaseAndMode(t *testing.T) {
 	}
 }
 
+// Any client can say in EHLO that it is Google, so only the name that DNS confirms counts.
+func TestASessionIsCountedForTheOrganizationOfItsSender(t *testing.T) {
+	m := newMetrics()
+	for _, host := range []string{"mail-wm1-f45.google.com", "google.com.sender.example", "mail.sender.example", ""} {
+		r := session()
+		r.JA4, r.EHLO, r.Messages = "", "mail-wm1-f45.google.com", 1
+		m.SessionEnded(r, "")(host)
+	}
+	for organization, want := range map[string]float64{"google": 1, "other": 3} {
+		if n := value(t, m, "postern_organization_sessions_total", "organization="+organization, "result=delivered"); n != want {
+			t.Errorf("%s: %v sessions, want %v", organization, n, want)
+		}
+	}
+	if n := value(t, m, "postern_organization_sessions_total"); n != 4 {
+		t.Errorf("%v sessions are counted", n)
+	}
+}
+
+// A server that has not checked itself does not seem to have no findings.
+func TestFindingsAreCountedByKindAndSeverity(t *testing.T) {
+	m := newMetrics()
+	for _, labels := range [][]string{{"kind=host", "severity=critical"}, {"kind=host"}} {
+		if n := value(t, m, "postern_probe_findings", labels...); n != 1 {
+			t.Errorf("%v: %v findings", labels, n)
+		}
+	}
+	if n := value(t, m, "postern_probe_findings", "kind=domain", "severity=notice"); n != 4 {
+		t.Errorf("%v findings about domains", n)
+	}
+	m = New()
+	m.Collect(func() State { return State{} })
+	if family := gather(t, m)["postern_probe_findings"]; family != nil {
+		t.Errorf("findings before the first check: %v", family)
+	}
+}
+
 func TestProbesCountNowhere(t *testing.T) {
 	m := newMetrics()
 	r := session()
 	r.Probe, r.Bytes = true, 100
-	m.SessionEnded(r, "early-ticket")
+	m.SessionEnded(r, "early-ticket")("mail.google.com")
 	m.CommandRefused(smtpd.RefusedCommand{Probe: true, Reply: smtp.NewReply(550, "5.7.1", "no")})
-	for _, name := range []string{"postern_sessions_total", "postern_handshake_failures_total", "postern_refusals_total", "postern_message_bytes_total"} {
+	for _, name := range []string{"postern_sessions_total", "postern_organization_sessions_total", "postern_handshake_failures_total", "postern_refusals_total", "postern_message_bytes_total"} {
 		if n := value(t, m, name); n != 0 {
 			t.Errorf("%s is %v after a probe", name, n)
 		}
@@ -193,7 +233,8 @@ func TestNothingThatStrangersSayMakesASeries(t *testing.T) {
 		r.EHLO, r.JA4, r.Mode = fmt.Sprintf("mail%d.example\x00\xff", i), fmt.Sprint("t13d", i), sessionticket.Mode(i%5)
 		r.TLS = &tls.ConnectionState{Version: uint16(0x0300 + i), DidResume: i%2 == 0}
 		r.Messages, r.End = i%3, fmt.Sprint("end ", i)
-		m.SessionEnded(r, []string{"", ledger.Unknown, ledger.Scanner, "early-ticket"}[i%4])
+		named := m.SessionEnded(r, []string{"", ledger.Unknown, ledger.Scanner, "early-ticket"}[i%4])
+		named(fmt.Sprintf("mail%d.sender%d.example", i, i))
 		reply := smtp.NewReply(400+i, "4.0.0", fmt.Sprint(i))
 		m.CommandRefused(smtpd.RefusedCommand{Command: fmt.Sprint("X", i), From: fmt.Sprint(i), Reply: reply})
 		m.MessageAccepted(smtpd.AcceptedMessage{Recipients: []string{fmt.Sprint(i)}, Took: time.Second})
@@ -323,20 +364,79 @@ func TestHistogramsHaveClassicAndNativeBuckets(t *testing.T) {
 	}
 }
 
-// The cost of a message with metrics: a session, a message, and five steps of the next hop.
+// Mail does not wait for a scrape, whatever that waits for: something that it asks, or its reader.
+func TestMailDoesNotWaitForAScrape(t *testing.T) {
+	m := New()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	m.Collect(func() State {
+		asked <- struct{}{}
+		<-answer
+		return idle()
+	})
+	var scrapes sync.WaitGroup
+	scrape := func(w http.ResponseWriter) {
+		scrapes.Go(func() {
+			m.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		})
+		<-asked
+	}
+	slow := &slowReader{ResponseRecorder: httptest.NewRecorder(), begun: make(chan struct{}), read: make(chan struct{})}
+	scrape(slow)
+	answer <- struct{}{}
+	<-slow.begun
+	scrape(httptest.NewRecorder())
+
+	counted := make(chan struct{})
+	go func() {
+		everything(m)
+		close(counted)
+	}()
+	select {
+	case <-counted:
+	case <-time.After(10 * time.Second):
+		t.Fatal("sessions wait for a scrape")
+	}
+	answer <- struct{}{}
+	close(slow.read)
+	scrapes.Wait()
+}
+
+// A slowReader reads nothing until read is closed.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	once        sync.Once
+	begun, read chan struct{}
+}
+
+func (r *slowReader) Write(b []byte) (int, error) {
+	r.once.Do(func() { close(r.begun) })
+	<-r.read
+	return r.ResponseRecorder.Write(b)
+}
+
+// The cost of a message with metrics: five steps of the next hop, a message, and its part of a
+// session.
 func BenchmarkMessage(b *testing.B) {
-	m := newMetrics()
-	everything(m)
-	r := session()
-	r.TLS, r.Messages = &tls.ConnectionState{Version: tls.VersionTLS13}, 1
-	accepted := smtpd.AcceptedMessage{Recipients: []string{"a"}, Took: time.Second}
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, step := range []string{"connect", "MAIL", "RCPT", "DATA", relay.EndOfText} {
-			m.NextHopStep(step, time.Millisecond, false)
-		}
-		m.MessageAccepted(accepted)
-		m.SessionEnded(r, "")
+	for _, each := range []int{1, 20} {
+		b.Run(fmt.Sprint(each), func(b *testing.B) {
+			m := newMetrics()
+			everything(m)
+			r := session()
+			r.TLS, r.Messages = &tls.ConnectionState{Version: tls.VersionTLS13}, each
+			accepted := smtpd.AcceptedMessage{Recipients: []string{"a"}, Took: time.Second}
+			used, sent := testcpu.Used(b), 0
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, step := range []string{"connect", "MAIL", "RCPT", "DATA", relay.EndOfText} {
+					m.NextHopStep(step, time.Millisecond, false)
+				}
+				m.MessageAccepted(accepted)
+				if sent++; sent%each == 0 {
+					m.SessionEnded(r, "")("mail.sender.example")
+				}
+			}
+			b.ReportMetric(float64(testcpu.Used(b)-used)/float64(b.N), "cpu-ns/message")
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/certs"
 	"postern/internal/ledger"
+	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/internal/smtpd"
 	"postern/mtasts"
@@ -20,6 +21,10 @@ type State struct {
 	Ledger       ledger.Stats
 	Certificates []*x509.Certificate // in use
 	Policies     map[mtasts.Mode]int // domains by the mode that they serve; "": not decided yet
+
+	// Findings are those of the last self-check, by severity in words. A kind that was not
+	// checked has none.
+	Findings map[ledger.CheckKind]map[string]int
 }
 
 // Collect adds the metrics that are read from a state. It is called once; state is called at
@@ -43,6 +48,7 @@ var (
 
 	certificateExpiry = desc("certificate_expiry_timestamp_seconds", "When a certificate in use ends, in seconds since 1970.", "name", "key")
 	mtaSTSDomains     = desc("mta_sts_domains", "Domains by the mode of the MTA-STS policy that they serve now.", "mode")
+	probeFindings     = desc("probe_findings", "Findings of the last self-check, by what was checked and how bad they are.", "kind", "severity")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -54,7 +60,7 @@ func (c stateCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connections, connectionsLimit, draining, gateBypassed,
 		plaintextAfterFailure, ledgerQueued, ledgerQueuedBytes, ledgerDropped, ledgerSize,
-		certificateExpiry, mtaSTSDomains,
+		certificateExpiry, mtaSTSDomains, probeFindings,
 	} {
 		to <- d
 	}
@@ -87,12 +93,20 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	for _, mode := range policyModes {
 		gauge(mtaSTSDomains, float64(s.Policies[mode]), cmp.Or(string(mode), notDecided))
 	}
+	for kind, counts := range s.Findings {
+		for _, severity := range severities {
+			gauge(probeFindings, float64(counts[severity.String()]), string(kind), severity.String())
+		}
+	}
 }
 
 // policyModes are those of the label mode of policies.
 var policyModes = []mtasts.Mode{mtasts.Enforce, mtasts.Testing, mtasts.None, ""}
 
 const notDecided = "undecided"
+
+// severities are those of findings that somebody may want to look at.
+var severities = []probe.Severity{probe.Notice, probe.Unclear, probe.Warning, probe.Critical}
 
 func number(b bool) float64 {
 	if b {

@@ -58,6 +58,7 @@ func (c *check) store(k ledger.Check, severity probe.Severity, summary, content 
 		panic(err) // texts and numbers can be encoded
 	}
 	c.ledger.AddCheck(k)
+	c.found(k)
 }
 
 // withoutTranscripts returns what a matrix shows of a result: outcomes and titles.

@@ -89,13 +89,14 @@ type Runner struct {
 	settings Settings
 	running  Progress // Since is zero while no check runs
 	last     time.Time
+	findings findings
 }
 
 // New returns a runner that connects as prober does, and stores results in book, whose file is
 // at path.
 func New(s Settings, prober probe.Prober, book *ledger.Ledger, path string, log *slog.Logger) *Runner {
 	return &Runner{
-		prober: prober, ledger: book, path: path, log: log, settings: s,
+		prober: prober, ledger: book, path: path, log: log, settings: s, findings: make(findings),
 		wake: make(chan struct{}, 1), requests: make(chan struct{}, 1),
 	}
 }
@@ -159,7 +160,7 @@ func (r *Runner) Request() error {
 
 // Run makes the daily checks, and those that are requested, until ctx is done.
 func (r *Runner) Run(ctx context.Context) {
-	last := r.lastCheck(ctx)
+	last := r.load(ctx)
 	for {
 		var timer <-chan time.Time
 		if next, ok := r.Settings().next(last, time.Now()); ok {
@@ -201,13 +202,19 @@ func (r *Runner) Next() (time.Time, bool) {
 	return r.settings.next(time.Now(), time.Now())
 }
 
-// lastCheck is when the ledger's last check was made.
-func (r *Runner) lastCheck(ctx context.Context) time.Time {
+// load reads what the last checks have found, and returns when they were made.
+func (r *Runner) load(ctx context.Context) time.Time {
 	book, err := ledger.OpenReader(r.path)
 	if err != nil {
 		return time.Time{}
 	}
 	defer book.Close()
+	for _, kind := range []ledger.CheckKind{ledger.HostCheck, ledger.DomainCheck} {
+		stored, _ := book.Checks(ctx, ledger.CheckFilter{Kind: kind, Limit: maxEarlier}) // without them the next check is the first to be counted
+		for _, k := range stored {
+			r.found(k)
+		}
+	}
 	when, _ := book.Checked(ctx, ledger.HostCheck) // else there is none, and one is due
 	return when.Last
 }
@@ -273,10 +280,15 @@ func (c *check) doing(name string, all int) {
 
 // keep forgets hosts and domains that are no longer there.
 func (c *check) keep() {
-	c.ledger.KeepChecks(ledger.HostCheck, slices.Collect(maps.Keys(c.seen)))
+	c.keepOnly(ledger.HostCheck, slices.Collect(maps.Keys(c.seen)))
 	if c.Local == "" {
-		c.ledger.KeepChecks(ledger.DomainCheck, c.Domains)
+		c.keepOnly(ledger.DomainCheck, c.Domains)
 	}
+}
+
+func (c *check) keepOnly(kind ledger.CheckKind, names []string) {
+	c.ledger.KeepChecks(kind, names)
+	c.foundOnly(kind, names)
 }
 
 // due returns the domains to check today: those with problems, then those that were never

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -221,6 +222,37 @@ func TestManyDomainsTakeTurns(t *testing.T) {
 	if !slices.Equal(due, want) {
 		t.Errorf("due are %d: %v", len(due), due)
 	}
+}
+
+// The metrics have the findings of the last checks, after a restart too.
+func TestFindingsAreThoseOfTheLastChecks(t *testing.T) {
+	s := newTestSite(t, "example.org. MX 10 mx.example.org.", "unsafe.example. MX 10 elsewhere.example.org.")
+	s.Domains = []string{"example.org", "unsafe.example"}
+	r := New(s.Settings, s.prober, s.book, s.path, slog.New(slog.DiscardHandler))
+	if found := r.Findings(); len(found) != 0 {
+		t.Errorf("findings before the first check: %v", found)
+	}
+	r.check(t.Context(), s.Settings)
+	found := r.Findings()
+	if hosts, domains := found[ledger.HostCheck], found[ledger.DomainCheck]; hosts["critical"] == 0 || domains["critical"] != 1 || domains["notice"] != 8 {
+		t.Errorf("%v", found)
+	}
+	if err := s.book.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s.book = ledger.Open(s.path, ledger.Options{})
+	restarted := New(s.Settings, s.prober, s.book, s.path, slog.New(slog.DiscardHandler))
+	restarted.load(t.Context())
+	if after := restarted.Findings(); !reflect.DeepEqual(after, found) {
+		t.Errorf("after a restart %v, before it %v", after, found)
+	}
+	s.Domains = s.Domains[:1]
+	restarted.check(t.Context(), s.Settings)
+	if after := restarted.Findings()[ledger.DomainCheck]; after["critical"] != 0 {
+		t.Errorf("without the unsafe domain %v", after)
+	}
+	s.book.Close()
 }
 
 func TestCheckIsDueOnceADay(t *testing.T) {

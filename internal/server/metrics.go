@@ -21,7 +21,7 @@ import (
 
 // state is what the metrics ask at each scrape.
 func (s *Server) state() metrics.State {
-	state := metrics.State{SMTP: s.smtp.State(), Ledger: s.observer.ledger.Stats(), Policies: s.policy.Modes()}
+	state := metrics.State{SMTP: s.smtp.State(), Ledger: s.observer.ledger.Stats(), Policies: s.policy.Modes(), Findings: s.checks.Findings()}
 	for _, cert := range s.store.Certificates() {
 		state.Certificates = append(state.Certificates, cert.Leaf)
 	}

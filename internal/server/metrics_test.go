@@ -178,7 +178,12 @@ func TestReadinessOfAMaildir(t *testing.T) {
 func TestTheObserverCounts(t *testing.T) {
 	o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	defer o.Close()
-	o.ended(t, strict(t, "S1", sessionticket.Stock))
+	o.names = newNames(&reverseZone{names: map[string]string{"192.0.2.7": "mail-1.outbound.protection.outlook.com."}}, o.ledger.AddName)
+	go o.names.run(t.Context())
+	o.ended(t, strict(t, "S1", sessionticket.Stock)) // before its name is known
+	named := make(chan string)
+	o.names.whenKnown(sender, func(name string) { go func() { named <- name }() })
+	<-named
 	o.ended(t, mailed("S2", o.mode()))
 	s := openMetrics(config.Metrics{Listen: "127.0.0.1:0"}, o.metrics.Handler(o.log), nil, o.log)
 	go s.serve()
@@ -189,6 +194,8 @@ func TestTheObserverCounts(t *testing.T) {
 		`postern_fallback_decisions_total{kind="fell-back",mode="own-write"} 1`,
 		`postern_sessions_total{result="handshake_failed",resumed="false",tls="none"} 1`,
 		`postern_sessions_total{result="delivered",resumed="false",tls="1.3"} 1`,
+		`postern_organization_sessions_total{organization="outlook.com",result="handshake_failed"} 1`,
+		`postern_organization_sessions_total{organization="outlook.com",result="delivered"} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no %s in\n%s", line, text)

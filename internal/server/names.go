@@ -27,6 +27,9 @@ const (
 	nameTimeout    = 5 * time.Second
 	nameLookups    = 4
 	maxNamesQueued = 256
+
+	// maxWaiting bounds what waits for the name of one address.
+	maxWaiting = 64
 )
 
 // nameRate is how many addresses are looked up a second.
@@ -55,8 +58,10 @@ type unnamed struct {
 }
 
 type knownName struct {
-	name  string // empty: it has none, or is being looked up
-	until time.Time
+	name    string // empty: it has none, or is being looked up
+	until   time.Time
+	pending bool // it is being looked up
+	waiting []func(name string)
 }
 
 func newNames(r organization.Resolver, found func(ledger.Name)) *names {
@@ -102,38 +107,69 @@ func (n *names) of(addr netip.Addr, ehlo string) string {
 	}
 	select {
 	case n.queue <- unnamed{addr, ehlo}:
-		n.remember(addr, known.name, now.Add(unansweredAge))
+		n.remember(addr, knownName{name: known.name, until: now.Add(unansweredAge), pending: true})
 	default:
 	}
 	return known.name
+}
+
+// whenKnown calls do with the name of a sender, or with nothing if it has none: at once, or when
+// its first lookup has ended, if that is under way.
+func (n *names) whenKnown(addr netip.Addr, do func(name string)) {
+	if n == nil {
+		do("")
+		return
+	}
+	addr = addr.Unmap().WithZone("")
+	n.mu.Lock()
+	known := n.known[addr]
+	wait := known.pending && known.name == "" && len(known.waiting) < maxWaiting
+	if wait {
+		known.waiting = append(known.waiting, do)
+		n.known[addr] = known
+	}
+	n.mu.Unlock()
+	if !wait {
+		do(known.name)
+	}
 }
 
 func (n *names) lookUp(ctx context.Context, next unnamed) {
 	asked, cancel := context.WithTimeout(ctx, nameTimeout)
 	defer cancel()
 	name, err := organization.ConfirmedName(asked, n.resolver, next.addr)
-	if missing := new(net.DNSError); err != nil && !(errors.As(err, &missing) && missing.IsNotFound) {
-		return // of asks again after unansweredAge
-	}
+	missing := new(net.DNSError)
+	answered := err == nil || errors.As(err, &missing) && missing.IsNotFound
 	if name = strings.ToLower(strings.TrimSuffix(name, ".")); organization.Generic(name, next.addr) {
 		name = ""
 	}
 	n.mu.Lock()
-	n.remember(next.addr, name, time.Now().Add(nameAge))
+	known := n.known[next.addr]
+	if answered { // else of asks again after unansweredAge
+		known.name, known.until = name, time.Now().Add(nameAge)
+	}
+	waiting := known.waiting
+	known.pending, known.waiting = false, nil
+	n.known[next.addr] = known
 	n.mu.Unlock()
+	for _, do := range waiting {
+		do(known.name)
+	}
 	if name != "" {
 		n.found(ledger.Name{Network: admission.Network(next.addr), EHLO: next.ehlo, Name: name})
 	}
 }
 
-// remember remembers a name. When there are too many, any other goes: it can be looked up again.
-// The caller holds mu.
-func (n *names) remember(addr netip.Addr, name string, until time.Time) {
+// remember remembers an address. When there are too many, any other goes that is not being looked
+// up: it can be looked up again. The caller holds mu.
+func (n *names) remember(addr netip.Addr, as knownName) {
 	if _, known := n.known[addr]; !known && len(n.known) >= maxNames {
-		for other := range n.known {
-			delete(n.known, other)
-			break
+		for other, k := range n.known {
+			if !k.pending {
+				delete(n.known, other)
+				break
+			}
 		}
 	}
-	n.known[addr] = knownName{name, until}
+	n.known[addr] = as
 }

@@ -113,6 +113,55 @@ func TestASenderIsNamedInTheBackground(t *testing.T) {
 	})
 }
 
+// Sessions are counted by the name of their sender, also those that ended before it was known.
+func TestSessionsWaitForTheNameOfTheirSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		zone := &reverseZone{names: map[string]string{"192.0.2.7": "mail.sender.example."}, wait: time.Second}
+		n, _ := begin(t, zone)
+		unnamed, local := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("127.0.0.1")
+		var mu sync.Mutex
+		counts := make(map[string]int)
+		end := func(addr netip.Addr) {
+			n.of(addr, "mail.example")
+			n.whenKnown(addr, func(name string) {
+				mu.Lock()
+				counts[name]++
+				mu.Unlock()
+			})
+		}
+		expect := func(when string, named, without int) {
+			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
+			if counts["mail.sender.example"] != named || counts[""] != without || len(counts) > 2 {
+				t.Errorf("%s: counted %v, want %d with the name and %d without one", when, counts, named, without)
+			}
+		}
+		end(sender)
+		end(sender)
+		end(unnamed)
+		end(local) // is not looked up
+		synctest.Wait()
+		expect("while it is looked up", 0, 1)
+		time.Sleep(2 * time.Second)
+		expect("when it is known", 2, 2)
+		end(sender)
+		expect("the next session", 3, 2)
+		time.Sleep(nameAge) // looked up again; the old name counts
+		end(sender)
+		expect("a day later", 4, 2)
+
+		zone.set(time.Hour, nil) // no answer
+		silent := netip.MustParseAddr("198.51.100.1")
+		for range maxWaiting + 10 {
+			end(silent)
+		}
+		expect("beyond those that can wait", 4, 2+10)
+		time.Sleep(time.Minute)
+		expect("without an answer", 4, 2+10+maxWaiting)
+	})
+}
+
 // A resolver that does not answer costs no session anything, and gets few queries.
 func TestAFailingResolverCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

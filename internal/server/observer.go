@@ -94,7 +94,7 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	case r.Messages > 0:
 		obs.store(newHandshake(r, ledger.Plaintext))
 	}
-	obs.metrics.SessionEnded(r, failed)
+	obs.names.whenKnown(r.Sender.Addr(), obs.metrics.SessionEnded(r, failed))
 	if r.Messages > 0 || obs.tally.Line(r.Sender.Addr(), sessionKind(r)) {
 		obs.log.LogAttrs(context.Background(), slog.LevelInfo, "session", attrs...)
 	}
