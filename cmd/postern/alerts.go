@@ -14,7 +14,6 @@ import (
 	"postern/internal/config"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
-	"postern/internal/safetext"
 	"postern/internal/server"
 	"postern/internal/terminal"
 )
@@ -84,7 +83,7 @@ func printAlert(ui terminal.UI, a ledger.Alert) {
 	if !a.Ended.IsZero() {
 		state = fmt.Sprintf("ended %s, since %s", localTime(a.Ended), localTime(a.Since))
 	}
-	fmt.Fprintf(ui.Out, "%d  %s: %s\n", a.ID, alert.Kind(a.Kind).Title(), safetext.Shorten(a.Subject, 60))
+	fmt.Fprintf(ui.Out, "%d  %s\n", a.ID, alert.Kind(a.Kind).Heading(a.Subject))
 	ui.Paragraph("", state)
 	if !a.Ended.IsZero() {
 		return

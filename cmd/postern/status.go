@@ -79,6 +79,11 @@ func sinceWords(from, now time.Time) string {
 func printStatus(ui terminal.UI, s status.Status) {
 	fmt.Fprintf(ui.Out, "%s: %s\n", s.State, s.Sentence)
 	for i, c := range s.Cards {
+		if c.Effect == 0 {
+			fmt.Fprintf(ui.Out, "\n%d. %s\n", i+1, c.Title)
+			printCardAlert(ui, *c.Alert)
+			continue
+		}
 		fmt.Fprintf(ui.Out, "\n%d. %s %s\n", i+1, c.Title, c.Effect)
 		ui.Paragraph("why", cardReason(c))
 		ui.Paragraph("who", cardSender(c))
@@ -91,15 +96,22 @@ func printStatus(ui terminal.UI, s status.Status) {
 			ui.Paragraph("done", text)
 		}
 		ui.Paragraph("next", safetext.Printable(c.Next()))
+		if c.Alert != nil {
+			ui.Paragraph("alert", cardAlert(*c.Alert))
+		}
 		if c.Session != "" {
 			ui.Paragraph("see", "postern handshakes show "+safetext.Printable(c.Session))
 		}
 	}
 	if s.More > 0 {
-		fmt.Fprintf(ui.Out, "\n%s: postern handshakes --failed\n", plural(s.More, "more sender", "more senders"))
+		fmt.Fprintf(ui.Out, "\n%d more: postern senders --failed, postern alerts --open\n", s.More)
 	}
 	if len(s.Cards) == 0 && s.State == status.OK {
-		fmt.Fprintln(ui.Out, "Nothing to do.")
+		text := "Nothing to do."
+		if !s.Checked.IsZero() {
+			text += " Last self-check " + localTime(s.Checked) + "."
+		}
+		fmt.Fprintln(ui.Out, text)
 	}
 	if s.Refused > 0 {
 		fmt.Fprintf(ui.Out, "\nMail of %s was refused or deferred, and not accepted since: postern refusals\n", plural(s.Refused, "network", "networks"))
@@ -109,11 +121,30 @@ func printStatus(ui terminal.UI, s status.Status) {
 	}
 }
 
-func cardReason(c status.Card) string {
-	if c.Case == nil {
-		return "no known case"
+// printCardAlert prints an alert that is no sender's card.
+func printCardAlert(ui terminal.UI, a ledger.Alert) {
+	ui.Paragraph("why", safetext.Printable(a.Text))
+	ui.Paragraph("when", "since "+localTime(a.Since))
+	ui.Paragraph("next", safetext.Printable(a.Next))
+	ui.Paragraph("alert", cardAlert(a))
+}
+
+func cardAlert(a ledger.Alert) string {
+	if a.Acknowledged.IsZero() {
+		return fmt.Sprintf("%d; end its reminders with postern alerts ack %d", a.ID, a.ID)
 	}
-	return fmt.Sprintf("%s (%s): %s", c.Case.ID, c.Confidence, c.Case.Title)
+	return fmt.Sprintf("%d; acknowledged %s by %s", a.ID, localTime(a.Acknowledged), safetext.Printable(a.By))
+}
+
+func cardReason(c status.Card) string {
+	text := "no known case"
+	if c.Case != nil {
+		text = fmt.Sprintf("%s (%s): %s", c.Case.ID, c.Confidence, c.Case.Title)
+	}
+	if len(c.Evidence) > 0 {
+		text += "; " + safetext.Printable(strings.Join(c.Evidence, "; "))
+	}
+	return text
 }
 
 // cardSender names the sender: its organization, and by what, its names and its networks.

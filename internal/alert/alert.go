@@ -25,25 +25,9 @@ import (
 	"log/slog"
 	"time"
 
+	"postern/internal/delivery"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
-)
-
-// A Kind is what an alert is about.
-type Kind string
-
-// The kinds.
-const (
-	SenderStopped      Kind = "sender-stopped"      // a sender used to deliver, and now fails
-	SenderInPlaintext  Kind = "sender-in-plaintext" // a sender used TLS, and now delivers in plaintext after failures
-	UnknownFailure     Kind = "unknown-failure"     // a failure without a case, new, from several networks
-	ReportTurnedBad    Kind = "report-turned-bad"   // a verified TLS report has failures, the ones before had none
-	CertificateExpires Kind = "certificate-expires" // soon, or it has
-	MTASTSDowngraded   Kind = "mta-sts-downgraded"  // a policy is served as testing, not as enforce
-	TLSADiffers        Kind = "tlsa-differs"        // no published TLSA record matches a certificate in use
-	NextHopDown        Kind = "next-hop-down"
-	LedgerDrops        Kind = "ledger-drops"  // events are not stored
-	GateBypassed       Kind = "gate-bypassed" // session tickets are sent early
 )
 
 // A Condition is something that is wrong now.
@@ -122,14 +106,10 @@ func (w *Watcher) Check(ctx context.Context) error {
 		return err
 	}
 	now := w.now()
-	caughtUp, err := w.senders.read(ctx, w.reader, now)
+	all, err := w.ofSenders(ctx, now)
 	if err != nil {
 		return err
 	}
-	if !caughtUp {
-		return nil // what it knows of senders is of the past
-	}
-	all := w.senders.conditions(now)
 	bad, err := w.reports.conditions(ctx, w.reader, now)
 	if err != nil {
 		return err
@@ -154,6 +134,26 @@ func (w *Watcher) Check(ctx context.Context) error {
 	w.notifier.save(w.Ledger)
 	w.senders.save(w.Ledger, now)
 	return err
+}
+
+// ofSenders returns what is wrong with senders now. While there are older sessions to read, as
+// after an upgrade, nothing is known of that, and the alerts that are open stay open.
+func (w *Watcher) ofSenders(ctx context.Context, now time.Time) ([]Condition, error) {
+	caughtUp, err := w.senders.read(ctx, w.reader, now)
+	if err != nil {
+		return nil, err
+	}
+	if !caughtUp {
+		w.book.hold(now)
+		return nil, nil
+	}
+	var judged judgement
+	if since, any := w.senders.rhythms.stoppedSince(); any {
+		if judged, err = delivery.Judge(ctx, w.reader, ledger.Span{From: since, To: now}); err != nil {
+			return nil, err
+		}
+	}
+	return w.senders.conditions(now, judged), nil
 }
 
 // open reads what an earlier process stored, once.

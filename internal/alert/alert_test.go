@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/delivery"
 	"postern/internal/ledger"
 	"postern/internal/testlog"
 	"postern/sessionticket"
@@ -89,6 +90,31 @@ func (s *station) session(outcome ledger.Outcome) {
 	}
 }
 
+// deliverAndFail stores and checks the sessions of a sender that used to deliver and does not.
+func (s *station) deliverAndFail() {
+	s.Helper()
+	for range 4 {
+		s.session(ledger.Full)
+		s.now = s.now.Add(24 * time.Hour)
+	}
+	for range 4 {
+		s.session(ledger.Failed)
+		s.check()
+		s.now = s.now.Add(10 * time.Minute)
+	}
+}
+
+// reader returns a reader of the ledger.
+func (s *station) reader() *ledger.Reader {
+	s.Helper()
+	reader, err := ledger.OpenReader(s.path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { reader.Close() })
+	return reader
+}
+
 func (s *station) check() {
 	s.Helper()
 	if err := s.watcher.Check(s.Context()); err != nil {
@@ -99,12 +125,7 @@ func (s *station) check() {
 // alerts returns the stored alerts, when the ledger has written them.
 func (s *station) alerts() []ledger.Alert {
 	s.Helper()
-	reader, err := ledger.OpenReader(s.path)
-	if err != nil {
-		s.Fatal(err)
-	}
-	defer reader.Close()
-	found, err := reader.Alerts(s.Context(), ledger.AlertFilter{})
+	found, err := s.reader().Alerts(s.Context(), ledger.AlertFilter{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -176,6 +197,80 @@ func TestAcknowledgementReachesTheRunningServer(t *testing.T) {
 	}
 	if found := s.alerts(); len(found) != 1 || found[0].By != "ann" {
 		t.Errorf("the ledger has %+v", found)
+	}
+}
+
+// After an upgrade there are weeks of sessions to read. Other alerts do not wait for that, and
+// those about senders neither begin nor end.
+func TestManySessionsToReadDelayAlertsAboutSendersOnly(t *testing.T) {
+	s := newStation(t)
+	s.deliverAndFail()
+	s.check()
+	s.watcher.senders.reads = 0
+	s.session(ledger.Full) // it delivers again, and that is not read yet
+	s.own = []Condition{hopIsDown}
+	for range 3 {
+		s.now = s.now.Add(clearTime)
+		s.check()
+	}
+	if len(s.told) != 2 || s.told[1].Events[0].Kind != string(NextHopDown) || len(s.told[1].Events) != 1 {
+		t.Fatalf("told %+v", s.told)
+	}
+	s.watcher.senders.reads = maxReads
+	s.check()
+	s.now = s.now.Add(clearTime)
+	s.check()
+	if len(s.told) != 3 || s.told[2].Events[0].Event != Ended || s.told[2].Events[0].Kind != string(SenderStopped) {
+		t.Errorf("told %+v", s.told[2:])
+	}
+}
+
+// The alert and the overview agree: a network whose connections fail, while another program under
+// the same name delivers, has not stopped delivering.
+func TestSenderThatDeliversByAnotherProgramIsNoAlert(t *testing.T) {
+	s := newStation(t)
+	s.deliverAndFail()
+	judged, err := delivery.Judge(t.Context(), s.reader(), ledger.Span{From: s.now.Add(-time.Hour), To: s.now})
+	if err != nil || len(judged) != 1 {
+		t.Fatalf("judged %+v, %v", judged, err)
+	}
+	rhythms := s.watcher.senders.rhythms
+	if c := rhythms.conditions(judged); len(c) != 1 {
+		t.Errorf("with the judgement %v: %+v", judged[0].Effect, c)
+	}
+	for _, effect := range []delivery.Effect{delivery.SomeFail, delivery.InPlaintext, delivery.LastFailed, delivery.Doubtful, delivery.None} {
+		judged[0].Effect = effect
+		if c := rhythms.conditions(judged); len(c) != 0 {
+			t.Errorf("with the judgement %v: %+v", effect, c)
+		}
+	}
+	judged[0].Network = netip.MustParsePrefix("203.0.113.0/24")
+	judged[0].Organization.Domain = "other.example"
+	if c := rhythms.conditions(judged); len(c) != 1 {
+		t.Errorf("with a judgement about others: %+v", c)
+	}
+}
+
+// An alert whose cause is gone stays open for a while, and says that.
+func TestAlertSaysThatItsCauseIsGone(t *testing.T) {
+	s := newStation(t)
+	s.own = []Condition{hopIsDown}
+	s.check()
+	s.own = nil
+	gone := s.now.Add(time.Minute)
+	for range 3 {
+		s.now = s.now.Add(time.Minute)
+		s.check()
+	}
+	s.restart()
+	if found := s.alerts(); len(found) != 1 || !found[0].Gone.Equal(gone) || !found[0].Ended.IsZero() {
+		t.Fatalf("the ledger has %+v", found)
+	}
+	s.own = []Condition{hopIsDown}
+	s.check()
+	s.restart()
+	if found := s.alerts(); !found[0].Gone.IsZero() {
+		t.Errorf("when it is back, the ledger has %+v", found)
 	}
 }
 

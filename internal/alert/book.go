@@ -64,6 +64,9 @@ func (b *book) update(now time.Time, conditions []Condition) (changed []*ledger.
 			a.Ended = now
 			b.touch(a)
 			changed = append(changed, a)
+		case a.Ended.IsZero() && a.Gone.IsZero() && a.Seen.Before(now):
+			a.Gone = now
+			b.touch(a)
 		}
 	}
 	slices.SortFunc(changed, func(a, b *ledger.Alert) int { return cmp.Compare(a.ID, b.ID) })
@@ -90,11 +93,20 @@ func (b *book) note(now time.Time, c Condition) (a *ledger.Alert, began bool) {
 		a.Reopened++
 		began = true
 	}
-	if began || a.Text != c.Text || a.Next != c.Next {
+	if began || a.Text != c.Text || a.Next != c.Next || !a.Gone.IsZero() {
 		b.touch(a)
 	}
-	a.Text, a.Next, a.Seen = c.Text, c.Next, now
+	a.Text, a.Next, a.Seen, a.Gone = c.Text, c.Next, now, time.Time{}
 	return a, began
+}
+
+// hold keeps the alerts about senders as they are, while nothing is known of these.
+func (b *book) hold(now time.Time) {
+	for key, a := range b.alerts {
+		if key.kind.readsSessions() && a.Ended.IsZero() && a.Gone.IsZero() {
+			a.Seen = now
+		}
+	}
 }
 
 // touch notes that an alert is to be stored.

@@ -71,11 +71,11 @@ func TestMailReachesTheMaildir(t *testing.T) {
 		t.Errorf("Message-ID: %q", id)
 	}
 	subject, err := new(mime.WordDecoder).DecodeHeader(got.Header.Get("Subject"))
-	if err != nil || subject != "[mx.example.org] cannot deliver any more: sénder.example" {
+	if err != nil || subject != "[mx.example.org] sénder.example cannot deliver any more" {
 		t.Errorf("Subject: %q, %v", subject, err)
 	}
 	body, err := io.ReadAll(quotedprintable.NewReader(got.Body))
-	if text := string(body); err != nil || !strings.Contains(text, "7: cannot deliver any more") || !strings.Contains(text, "Next step: See why.") {
+	if text := string(body); err != nil || !strings.Contains(text, "7: sénder.example cannot deliver any more") || !strings.Contains(text, "Next step: See why.") {
 		t.Errorf("text, %v:\n%s", err, text)
 	}
 }

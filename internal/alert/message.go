@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"postern/internal/ledger"
-	"postern/internal/safetext"
 )
 
 // A Message is what a channel tells at once. Its JSON is what webhooks and commands get.
@@ -72,39 +71,15 @@ func (m Message) Subject() string {
 
 // head is an event in a few words.
 func (e Event) head() string {
-	what := titles[Kind(e.Kind)]
-	if what == "" {
-		what = e.Kind
-	}
-	subject := safetext.Shorten(e.Alert.Subject, 60)
+	what := Kind(e.Kind).About(e.Alert.Subject)
 	switch e.Event {
 	case Ended:
-		return "over: " + what + ": " + subject
+		return "over: " + what
 	case Reminder:
-		return "still: " + what + ": " + subject
+		return "still: " + what
 	}
-	return what + ": " + subject
+	return what
 }
-
-// titles are the kinds in words.
-var titles = map[Kind]string{
-	SenderStopped:      "cannot deliver any more",
-	SenderInPlaintext:  "delivers in plaintext after failures",
-	UnknownFailure:     "unknown failure from several networks",
-	ReportTurnedBad:    "TLS report turned bad",
-	CertificateExpires: "certificate expires",
-	MTASTSDowngraded:   "MTA-STS policy downgraded",
-	TLSADiffers:        "TLSA records match no certificate",
-	NextHopDown:        "next hop down",
-	LedgerDrops:        "ledger drops events",
-	GateBypassed:       "gate bypassed",
-}
-
-// Title returns the kind in words, as in a list.
-func (k Kind) Title() string { return titles[k] }
-
-// StopsMail reports whether mail does not arrive while such an alert is open.
-func (k Kind) StopsMail() bool { return k == SenderStopped || k == NextHopDown || k == TLSADiffers }
 
 // maxEvents is how many events a text has.
 const maxEvents = 20
@@ -126,7 +101,7 @@ func (m Message) Text() string {
 		e.write(&b)
 	}
 	if m.Last {
-		b.WriteString("No more messages for now: enough were sent in 24 hours. postern alerts has what comes.\n\n")
+		b.WriteString("This is the last message for now: max-per-day is reached. postern alerts lists what begins meanwhile.\n\n")
 	}
 	if len(m.Events) > 0 {
 		b.WriteString("postern alerts lists all alerts; postern alerts ack NUMBER ends the reminders of one.\n")
@@ -140,7 +115,7 @@ func (e Event) write(b *strings.Builder) {
 		fmt.Fprintf(b, "From %s to %s.\n\n", stamp(e.Since), stamp(e.Seen))
 		return
 	}
-	fmt.Fprintf(b, "%s\nSince %s.", e.Alert.Text, stamp(e.Since))
+	fmt.Fprintf(b, "%s\nOpen since %s.", e.Alert.Text, stamp(e.Since))
 	if e.Reopened > 0 {
 		fmt.Fprintf(b, " It comes and goes: %s.", plural(int64(e.Reopened+1), "time", "times"))
 	}

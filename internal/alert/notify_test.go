@@ -151,7 +151,7 @@ func TestMessagesOfADayAreBounded(t *testing.T) {
 	if len(d.told) != 3 || !d.told[2].Last || d.told[1].Last {
 		t.Fatalf("%d messages, the last of which says so: %v", len(d.told), d.told[len(d.told)-1].Last)
 	}
-	if text := d.told[2].Text(); !strings.Contains(text, "No more messages for now") {
+	if text := d.told[2].Text(); !strings.Contains(text, "This is the last message for now") {
 		t.Errorf("the last message does not say that it is:\n%s", text)
 	}
 	d.expect("began 1", "began 2", "began 3")

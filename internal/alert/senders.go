@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/delivery"
 	"postern/internal/ledger"
 	"postern/internal/organization"
 	"postern/internal/safetext"
@@ -21,7 +22,8 @@ const (
 	// time to read that many sessions again.
 	saveInterval = time.Hour
 
-	// maxReads bounds the reads of a check: a busy hour of a large server.
+	// maxReads bounds the reads of a check: it waits for some of the sessions of a busy hour,
+	// and not for those of the weeks before an upgrade.
 	maxReads = 30
 
 	// sendersMemory is the name of what these rules store.
@@ -35,6 +37,7 @@ const (
 type senderRules struct {
 	rhythms  *rhythms
 	unknowns *unknowns
+	reads    int   // of a check, at most
 	last     int64 // id of the last try that they know
 	saved    time.Time
 }
@@ -48,7 +51,7 @@ type storedSenders struct {
 
 // restoreSenders returns the rules with what they have stored. With an error they know nothing.
 func restoreSenders(ctx context.Context, reader *ledger.Reader) (*senderRules, error) {
-	rules := &senderRules{rhythms: newRhythms(), unknowns: newUnknowns()}
+	rules := &senderRules{rhythms: newRhythms(), unknowns: newUnknowns(), reads: maxReads}
 	text, err := reader.Memory(ctx, sendersMemory)
 	if err != nil || text == nil {
 		return rules, err
@@ -70,7 +73,7 @@ func (s *senderRules) restore(text []byte) error {
 
 // read reads the tries since the last ones. It reports whether there are no more.
 func (s *senderRules) read(ctx context.Context, reader *ledger.Reader, now time.Time) (caughtUp bool, err error) {
-	for range maxReads {
+	for range s.reads {
 		tries, err := reader.Tries(ctx, s.last)
 		if err != nil {
 			return false, err
@@ -112,9 +115,27 @@ func (s *senderRules) saveNow(book *ledger.Ledger) {
 	book.PutMemory(sendersMemory, text)
 }
 
+// A judgement is what package delivery says of the senders that fail, as the overview shows it.
+type judgement []delivery.Sender
+
+// clears reports whether the senders of a name deliver, or may not be senders, although they fail.
+func (j judgement) clears(of name) bool {
+	cleared := false
+	for _, s := range j {
+		if s.Organization.Domain != of.organization || of.network.IsValid() && s.Network != of.network {
+			continue
+		}
+		if s.Effect == delivery.CannotDeliver {
+			return false
+		}
+		cleared = true
+	}
+	return cleared
+}
+
 // conditions returns what is wrong with senders now.
-func (s *senderRules) conditions(now time.Time) []Condition {
-	all := s.rhythms.conditions()
+func (s *senderRules) conditions(now time.Time, judged judgement) []Condition {
+	all := s.rhythms.conditions(judged)
 	return append(all, s.unknowns.conditions(now)...)
 }
 
@@ -143,8 +164,20 @@ func (t *trouble) add(of name, r run) {
 	}
 }
 
-// conditions returns which senders have stopped delivering, and which send in plaintext.
-func (rs *rhythms) conditions() (all []Condition) {
+// stoppedSince returns since when senders have stopped delivering, if there are any.
+func (rs *rhythms) stoppedSince() (since time.Time, any bool) {
+	for _, r := range rs.troubled {
+		if rs.stopped(r) && (!any || r.Failing.Since.Before(since)) {
+			since, any = r.Failing.Since, true
+		}
+	}
+	return since, any
+}
+
+// conditions returns which senders have stopped delivering, and which send in plaintext. The
+// judgement is about failed handshakes only: of senders that complete them and leave, the rhythm
+// alone is known.
+func (rs *rhythms) conditions(judged judgement) (all []Condition) {
 	stopped, plain := make(map[string]*trouble), make(map[string]*trouble)
 	note := func(to map[string]*trouble, of name, r run) {
 		subject := of.organization
@@ -157,7 +190,7 @@ func (rs *rhythms) conditions() (all []Condition) {
 		to[subject].add(of, r)
 	}
 	for of, r := range rs.troubled {
-		if rs.stopped(r) {
+		if rs.stopped(r) && (r.Failing.Case == "" || !judged.clears(of)) {
 			note(stopped, of, r.Failing)
 		}
 		if r.Plaintext.Tries > 0 {

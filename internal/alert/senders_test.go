@@ -20,7 +20,7 @@ type post struct {
 }
 
 func newPost(t *testing.T) *post {
-	return &post{t, &senderRules{rhythms: newRhythms(), unknowns: newUnknowns()}, time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), 0}
+	return &post{t, &senderRules{rhythms: newRhythms(), unknowns: newUnknowns(), reads: maxReads}, time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), 0}
 }
 
 // try notes a try of a sender in a network.
@@ -42,7 +42,7 @@ func unknownCase(t *ledger.Try) { t.Case = ledger.Unknown }
 
 // wrong returns the kinds and subjects of what is wrong.
 func (p *post) wrong() (all []string) {
-	for _, c := range p.rules.conditions(p.now) {
+	for _, c := range p.rules.conditions(p.now, nil) {
 		all = append(all, string(c.Kind)+" "+c.Subject)
 	}
 	return all
@@ -77,7 +77,7 @@ func TestSenderThatUsedToDeliverAndFails(t *testing.T) {
 	}
 	p.try(here, "mail.sender.example", ledger.Failed)
 	p.expect("sender-stopped sender.example")
-	text := p.rules.conditions(p.now)[0].Text
+	text := p.rules.conditions(p.now, nil)[0].Text
 	for _, want := range []string{"sender.example used to deliver and has not since 2026-11-29 09:00 UTC, in 4 tries", "looks like early-ticket"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, text)
@@ -145,7 +145,7 @@ func TestStrangerWithTheNameHidesNothing(t *testing.T) {
 		p.now = p.now.Add(10 * time.Minute)
 	}
 	p.expect("sender-stopped sender.example")
-	if text := p.rules.conditions(p.now)[0].Text; !strings.Contains(text, "from 1 network: "+here) {
+	if text := p.rules.conditions(p.now, nil)[0].Text; !strings.Contains(text, "from 1 network: "+here) {
 		t.Errorf("the text does not name the network:\n%s", text)
 	}
 }
@@ -174,7 +174,7 @@ func TestSenderThatLeavesAfterTheHandshakeFails(t *testing.T) {
 		p.now = p.now.Add(10 * time.Minute)
 	}
 	p.expect("sender-stopped sender.example")
-	if c := p.rules.conditions(p.now)[0]; !strings.Contains(c.Next, "Check the certificate") {
+	if c := p.rules.conditions(p.now, nil)[0]; !strings.Contains(c.Next, "Check the certificate") {
 		t.Errorf("next step: %s", c.Next)
 	}
 }

@@ -87,7 +87,7 @@ func summary(ctx context.Context, reader *ledger.Reader, from, to time.Time) (st
 		if !a.Ended.IsZero() {
 			until = "ended " + stamp(a.Ended)
 		}
-		fmt.Fprintf(&b, "  %d: %s: %s, since %s, %s\n", a.ID, Kind(a.Kind).Title(), safetext.Shorten(a.Subject, 60), stamp(a.Since), until)
+		fmt.Fprintf(&b, "  %d: %s, since %s, %s\n", a.ID, Kind(a.Kind).About(a.Subject), stamp(a.Since), until)
 	}
 	return b.String(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"postern/internal/alert"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
+	"postern/internal/logkey"
 )
 
 // alerts lists the open alerts, and those that ended in the span.
@@ -38,18 +39,18 @@ type listedAlert struct {
 }
 
 // acknowledgeAlert notes that an operator knows of an alert, and shows the list again.
-func (d *Dashboard) acknowledgeAlert(w http.ResponseWriter, r *http.Request) {
+func (d *Dashboard) acknowledgeAlert(w http.ResponseWriter, r *http.Request) error {
 	id, err := strconv.ParseInt(r.PathValue("alert"), 10, 64)
 	if err == nil {
-		err = ledger.AcknowledgeAlert(r.Context(), d.Ledger, id, "dashboard", d.now())
+		err = ledger.AcknowledgeAlert(r.Context(), d.Ledger, id, sessionOf(r).Who, d.now())
 	}
 	switch {
-	case err == nil:
-		http.Redirect(w, r, "/alerts", http.StatusSeeOther)
 	case errors.Is(err, ledger.ErrNoAlert), errors.Is(err, strconv.ErrSyntax), errors.Is(err, strconv.ErrRange):
-		d.render(w, r, http.StatusNotFound, &view{Template: "error", Title: "Not found", Data: "There is no such open alert. It may have ended."})
-	default:
-		d.fail(r, err)
-		d.render(w, r, http.StatusInternalServerError, &view{Template: "error", Title: "Not acknowledged", Data: "The ledger could not be written. See the log."})
+		return &statusError{http.StatusNotFound, "There is no such open alert. It may have ended."}
+	case err != nil:
+		return err
 	}
+	d.audit(r, "acknowledge", logkey.Alert, id)
+	http.Redirect(w, r, "/alerts", http.StatusSeeOther)
+	return nil
 }

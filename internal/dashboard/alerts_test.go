@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/alert"
 	"postern/internal/ledger"
+	"postern/internal/testlog"
 )
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
@@ -17,6 +18,8 @@ var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 // An operator sees what is wrong and what to do, and acknowledges it.
 func TestAlertsAreListedAndAcknowledged(t *testing.T) {
 	s := newSite(t)
+	var log testlog.Log
+	s.pages.Log = log.Logger()
 	s.logIn()
 	if _, body := s.get("/alerts"); !strings.Contains(body, "No alert is open") {
 		t.Errorf("without alerts:\n%s", body)
@@ -29,7 +32,7 @@ func TestAlertsAreListedAndAcknowledged(t *testing.T) {
 	for body = ""; !strings.Contains(body, "Acknowledge</button>"); {
 		_, body = s.get("/alerts")
 	}
-	for _, want := range []string{"✕ failed", "sender.example: cannot deliver any more", "&lt;script&gt;", "Ask them.", "ledger drops events"} {
+	for _, want := range []string{"✕ failed", "sender.example cannot deliver any more", "&lt;script&gt;", "Ask them.", "The ledger drops events (ledger.db)"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s:\n%s", want, body)
 		}
@@ -51,10 +54,13 @@ func TestAlertsAreListedAndAcknowledged(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	if _, body := s.get("/alerts"); !strings.Contains(body, "by dashboard: no more reminders") || strings.Contains(body, "Acknowledge</button>") {
+	if _, body := s.get("/alerts"); !strings.Contains(body, "by link of postern dashboard: no more reminders") || strings.Contains(body, "Acknowledge</button>") {
 		t.Errorf("after it was acknowledged:\n%s", body)
 	}
-	if _, body := s.get("/alerts?format=json"); !strings.Contains(body, `"alert":2`) || !strings.Contains(body, `"by":"dashboard"`) {
+	if line := log.String(); strings.Count(line, "changed by dashboard") != 1 || !strings.Contains(line, `action=acknowledge user="link of postern dashboard" client=127.0.0.1 alert=2`) {
+		t.Errorf("the log has\n%s", line)
+	}
+	if _, body := s.get("/alerts?format=json"); !strings.Contains(body, `"alert":2`) || !strings.Contains(body, `"by":"link of postern dashboard"`) {
 		t.Errorf("as JSON:\n%s", body)
 	}
 }

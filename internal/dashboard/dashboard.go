@@ -109,7 +109,7 @@ func New(s Settings) *Dashboard {
 	} {
 		mux.Handle("GET "+pattern, d.signedIn(viewer, d.page(load)))
 	}
-	mux.Handle("POST /alerts/{alert}/acknowledge", d.signedIn(operator, http.HandlerFunc(d.acknowledgeAlert)))
+	mux.Handle("POST /alerts/{alert}/acknowledge", d.signedIn(operator, d.action(d.acknowledgeAlert)))
 	mux.Handle("GET /", d.signedIn(viewer, d.page(notFound)))
 	d.handler = d.harden(d.reached(http.NewCrossOriginProtection().Handler(mux)))
 	return d

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"postern/internal/delivery"
 	"postern/internal/fallback"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/organization"
-	"postern/internal/status"
 )
 
 // A senderGroup is the senders of one organization, or of one network whose organization is not
@@ -30,7 +30,7 @@ type senderRow struct {
 	Clients       int
 	Trend         trendImage
 	Modes         []senderMode // those that are not initial
-	Effect        status.Effect
+	Effect        delivery.Effect
 	Lost          int64 // attempts to deliver that failed since one last worked
 	Scanner       bool
 
@@ -38,7 +38,7 @@ type senderRow struct {
 }
 
 // add adds another client of the same sender.
-func (row *senderRow) add(s ledger.Sender, trend ledger.Trend, mode senderMode, effect status.Effect) {
+func (row *senderRow) add(s ledger.Sender, trend ledger.Trend, mode senderMode, effect delivery.Effect) {
 	row.Clients++
 	for i := range trend {
 		row.trend[i].Add(trend[i])
@@ -49,7 +49,7 @@ func (row *senderRow) add(s ledger.Sender, trend ledger.Trend, mode senderMode, 
 	if effect != 0 && (row.Effect == 0 || effect < row.Effect) {
 		row.Effect, row.Case, row.FailingSince = effect, s.Case, s.FailingSince
 	}
-	if effect != 0 && effect != status.InPlaintext {
+	if effect != 0 && effect != delivery.InPlaintext {
 		row.Lost += s.Failing
 	}
 	row.Scanner = row.Scanner || s.Case == ledger.Scanner
@@ -102,14 +102,14 @@ func senderRows(ctx context.Context, book *ledger.Reader, found []ledger.Sender,
 	if err != nil {
 		return nil, err
 	}
-	effects, err := status.Effects(ctx, book, ledger.Span{From: of.From, To: of.To})
+	effects, err := delivery.Effects(ctx, book, ledger.Span{From: of.From, To: of.To})
 	if err != nil {
 		return nil, err
 	}
 	var rows []senderRow
-	places := make(map[status.Sender]int)
+	places := make(map[delivery.Key]int)
 	for i, s := range found {
-		key := status.Sender{Network: s.Network, EHLO: s.EHLO}
+		key := delivery.Key{Network: s.Network, EHLO: s.EHLO}
 		place, known := places[key]
 		if !known {
 			place = len(rows)

@@ -2,6 +2,9 @@ package dashboard
 
 import (
 	"context"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/ledger"
@@ -43,10 +46,27 @@ func markOf(s status.State) mark {
 // Mark is that of the sentence.
 func (s overallStatus) Mark() mark { return markOf(s.State) }
 
-// MarkOf is that of a card.
-func (s overallStatus) MarkOf(c status.Card) mark {
-	if c.Effect == status.CannotDeliver {
-		return markOf(status.Failed)
+// A shownCard is a card of the overview.
+type shownCard struct {
+	status.Card
+	Of span
+}
+
+// Card returns a card for its template.
+func (s overallStatus) Card(c status.Card) shownCard { return shownCard{c, s.Of} }
+
+// Mark is that of the card.
+func (c shownCard) Mark() mark { return markOf(c.State()) }
+
+// Senders is the path of the card's senders. The list finds those of an organization by their
+// names in EHLO; without such a name it is the whole one, in which they are among the first.
+func (c shownCard) Senders() string {
+	of := c.Organization.Domain
+	switch {
+	case len(c.Networks) == 1:
+		return "/senders/" + c.Networks[0].String() + "?" + string(c.Of.Query())
+	case slices.ContainsFunc(c.Names, func(name string) bool { return strings.HasSuffix(strings.ToLower(name), of) }):
+		return "/senders?" + url.Values{"sender": {of}}.Encode() + "&" + string(c.Of.Query())
 	}
-	return markOf(status.Attention)
+	return "/senders?" + string(c.Of.Query())
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/internal/alert"
 	"postern/internal/ledger"
 )
 
@@ -58,7 +59,7 @@ func TestOverviewSaysWhoCannotDeliver(t *testing.T) {
 	want("", "bad", `✕ Failed: Everyone who came in the last 24 hours delivered, except 192\.0\.2\.0/24 \(mail\.sender\.example&lt;script&gt;alert\(1\)&lt;/script&gt;\) and sender\.example, the first since \d\d:\d\d UTC\.`)
 	_, body := s.get("/")
 	for _, part := range []string{
-		`<h3>sender.example <span class="state bad">✕ cannot deliver</span></h3>`,
+		`">sender.example</a> <span class="state bad">✕ cannot deliver</span></h3>`,
 		`<strong>Next:</strong> Wait for its next attempt, which Postern answers in mode own-write.`,
 		`href="/handshakes/BBBBBBBBBB"`, "Closes silently when the session ticket arrives",
 	} {
@@ -77,7 +78,49 @@ func TestOverviewSaysWhoCannotDeliver(t *testing.T) {
 	add("DDDDDDDDDD", "mail.sender.example", ledger.Full)
 	add("EEEEEEEEEE", hostile, ledger.Full)
 	want("?last=7d", "ok", `✓ OK: Everyone who came in the last 7 days delivered\.`)
-	if _, body = s.get("/"); !strings.Contains(body, "Nothing to do.") {
-		t.Errorf("no empty list:\n%s", body)
+	s.book.AddCheck(ledger.Check{Kind: ledger.HostCheck, Name: "mx.example.org", At: time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC), Summary: []byte("{}")})
+	for body = ""; !strings.Contains(body, "Last self-check"); {
+		_, body = s.get("/")
+	}
+	if part := `Nothing to do. <a href="/simulation">Last self-check</a> <time datetime="2026-11-24T07:00:00Z">`; !strings.Contains(body, part) {
+		t.Errorf("no %q in\n%s", part, body)
+	}
+}
+
+// When no mail gets through, the first page says that first, and what to do.
+func TestOverviewSaysThatTheNextHopIsDown(t *testing.T) {
+	s := newSite(t)
+	s.logIn()
+	address := netip.MustParseAddr("192.0.2.7")
+	s.book.AddHandshake(ledger.Handshake{
+		Session: "AAAAAAAAAA", At: time.Now(), Address: address, Network: admission.Network(address), EHLO: "mail.sender.example", Outcome: ledger.Full, Delivered: true,
+	})
+	s.await("AAAAAAAAAA")
+	now := time.Now()
+	s.book.PutAlert(ledger.Alert{
+		ID: 7, Kind: string(alert.NextHopDown), Subject: "smtp://127.0.0.1:2526", Text: "The next hop does not take mail: connection refused.",
+		Next: "Start the server.", Since: now.Add(-time.Hour), Began: now, Seen: now,
+	})
+	class, text := "", ""
+	for class != "bad" {
+		class, text = s.sentenceOf("")
+	}
+	if !regexp.MustCompile(`^✕ Failed: No mail gets through, since [^:]*\d\d:\d\d UTC: the next hop smtp://127\.0\.0\.1:2526 is down\.$`).MatchString(text) {
+		t.Errorf("the sentence is %q", text)
+	}
+	_, body := s.get("/")
+	for _, part := range []string{
+		`<h3>The next hop smtp://127.0.0.1:2526 is down <span class="state bad">✕ Failed</span></h3>`,
+		"<strong>Next:</strong> Start the server.", `<a href="/alerts#alert-7">7</a>, not acknowledged.`,
+	} {
+		if !strings.Contains(body, part) {
+			t.Errorf("no %q in\n%s", part, body)
+		}
+	}
+	if _, body = s.get("/?format=json"); !strings.Contains(body, `"state":"failed"`) || !strings.Contains(body, `"alert":{"alert":7,"kind":"next-hop-down"`) {
+		t.Errorf("JSON: %s", body)
+	}
+	if class, _ := s.sentenceOf("?from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z"); class == "bad" {
+		t.Error("a span in the past has what is open now")
 	}
 }

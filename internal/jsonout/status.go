@@ -4,7 +4,9 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/internal/delivery"
 	"postern/internal/fallback"
+	"postern/internal/ledger"
 	"postern/internal/status"
 )
 
@@ -19,13 +21,14 @@ type Status struct {
 	More     int          `json:"more,omitempty"`
 	Doubtful int          `json:"doubtful,omitempty"`
 	Refused  int64        `json:"refused_networks,omitempty"`
+	Checked  time.Time    `json:"checked,omitzero"`
 }
 
 // statusVersion is raised when the meaning of a field changes.
 const statusVersion = 1
 
 type StatusCard struct {
-	Effect       status.Effect       `json:"effect"`
+	Effect       delivery.Effect     `json:"effect,omitzero"`
 	Who          string              `json:"who"`
 	Organization string              `json:"organization,omitempty"`
 	By           string              `json:"by,omitempty"`
@@ -33,9 +36,10 @@ type StatusCard struct {
 	Networks     []netip.Prefix      `json:"networks"`
 	MoreNetworks int                 `json:"more_networks,omitempty"`
 	Case         string              `json:"case,omitempty"`
-	Confidence   float64             `json:"confidence"`
+	Confidence   float64             `json:"confidence,omitzero"`
+	Evidence     []string            `json:"evidence,omitempty"`
 	First        time.Time           `json:"first"`
-	Last         time.Time           `json:"last"`
+	Last         time.Time           `json:"last,omitzero"`
 	Failed       int64               `json:"failed"`
 	Worked       time.Time           `json:"worked,omitzero"`
 	Plaintext    time.Time           `json:"plaintext,omitzero"`
@@ -43,6 +47,7 @@ type StatusCard struct {
 	Did          []StatusStep        `json:"did"`
 	Decisions    []fallback.Decision `json:"decisions"`
 	Next         string              `json:"next"`
+	Alert        *ledger.Alert       `json:"alert,omitempty"`
 }
 
 type StatusStep struct {
@@ -52,20 +57,24 @@ type StatusStep struct {
 
 func NewStatus(s status.Status) Status {
 	return Status{
-		statusVersion, s.Span.From.UTC(), s.Span.To.UTC(), s.State, s.Sentence, each(s.Cards, newStatusCard), s.More, s.Doubtful, s.Refused,
+		statusVersion, s.Span.From.UTC(), s.Span.To.UTC(), s.State, s.Sentence, each(s.Cards, newStatusCard), s.More, s.Doubtful, s.Refused, s.Checked,
 	}
 }
 
 func newStatusCard(c status.Card) StatusCard {
 	out := StatusCard{
 		Effect: c.Effect, Who: c.Title, Organization: c.Organization.Domain, By: string(c.Organization.By),
-		EHLO: notNil(c.Names), Networks: c.Networks, MoreNetworks: c.MoreNetworks, Confidence: float64(c.Confidence),
+		EHLO: notNil(c.Names), Networks: notNil(c.Networks), MoreNetworks: c.MoreNetworks, Confidence: float64(c.Confidence), Evidence: c.Evidence,
 		First: c.First.UTC(), Last: c.Last.UTC(), Failed: c.Failed, Worked: c.Worked, Plaintext: c.Plaintext, Session: c.Session,
 		Did:       each(c.Did(), func(s status.Step) StatusStep { return StatusStep{s.At, s.Text} }),
 		Decisions: notNil(c.Decisions), Next: c.Next(),
 	}
 	if c.Case != nil {
 		out.Case = c.Case.ID
+	}
+	if c.Alert != nil {
+		a := NewAlert(*c.Alert)
+		out.Alert = &a
 	}
 	return out
 }

@@ -16,12 +16,13 @@ import (
 type Alert struct {
 	ID      int64     `json:"alert"` // numbers alerts in the order in which they began
 	Kind    string    `json:"kind"`
-	Subject string    `json:"subject"` // who or what it is about; one alert of a kind is open for each
-	Text    string    `json:"text"`    // what is wrong, in sentences
-	Next    string    `json:"next"`    // what to do
-	Since   time.Time `json:"since"`   // when it went wrong
-	Began   time.Time `json:"began"`   // when that was clear
-	Seen    time.Time `json:"seen"`    // when it was last so
+	Subject string    `json:"subject"`       // who or what it is about; one alert of a kind is open for each
+	Text    string    `json:"text"`          // what is wrong, in sentences
+	Next    string    `json:"next"`          // what to do
+	Since   time.Time `json:"since"`         // when it went wrong
+	Began   time.Time `json:"began"`         // when that was clear
+	Seen    time.Time `json:"seen"`          // when it was last so
+	Gone    time.Time `json:"gone,omitzero"` // since when it is not; it ends if that lasts
 	Ended   time.Time `json:"ended,omitzero"`
 
 	// Reopened is how often it began again within a day of its end.

@@ -78,7 +78,7 @@ type FailingSender struct {
 	// Of the last handshake.
 	Session   string
 	Mode      sessionticket.Mode // without a meaning if there is no Fingerprint
-	Diagnosis Diagnosis          // the most certain, without evidence; see [Unknown]
+	Diagnosis Diagnosis          // the most certain; see [Unknown]
 	Next      string             // the sender's next mode and the reason, in words
 }
 
@@ -101,7 +101,7 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 				(SELECT nullif(max(worked), 0) FROM (SELECT worked FROM senders
 					WHERE network = c.network AND ehlo = c.ehlo AND fingerprint NOT IN ('', c.fingerprint) LIMIT ?)),
 				(SELECT nullif(worked, 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
-				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0)
+				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0), coalesce(d.evidence, '[]')
 			FROM chosen AS c
 			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("c.id")+`
 			LEFT JOIN failures AS f ON f.handshake = h.id
@@ -109,9 +109,13 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 			ORDER BY c.turn, c.worked > 0 DESC, c.failing DESC, c.failing_last DESC`, maxOfNetwork, Unknown)
 		return nil
 	}, func(scan scanner) (s FailingSender, err error) {
+		var evidence []byte
 		err = scan(prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, &s.Failed, timeInto(&s.Since), timeInto(&s.Last),
 			timeOrNullInto(&s.Worked), timeOrNullInto(&s.OtherWorked), timeOrNullInto(&s.Plaintext),
-			&s.Session, modeInto(&s.Mode), &s.Next, &s.Diagnosis.Case, &s.Diagnosis.Confidence)
+			&s.Session, modeInto(&s.Mode), &s.Next, &s.Diagnosis.Case, &s.Diagnosis.Confidence, &evidence)
+		if err == nil {
+			err = json.Unmarshal(evidence, &s.Diagnosis.Evidence)
+		}
 		return s, err
 	})
 }

@@ -154,10 +154,17 @@ func TestRefusalDowngradesToTestingUntilFixed(t *testing.T) {
 		expect(t, p, "example.org", mtasts.Enforce)
 		o.log.Take()
 
+		if domains, _ := p.Downgraded(); len(domains) > 0 {
+			t.Errorf("without a problem %q is downgraded", domains)
+		}
+
 		o.set("example.org", refused)
 		time.Sleep(checkInterval)
 		expect(t, p, "example.org", mtasts.Testing)
 		expect(t, p, "example.net", mtasts.Enforce)
+		if domains, reason := p.Downgraded(); len(domains) != 1 || domains[0] != "example.org" || reason != "mx.example.org: certificate has expired" {
+			t.Errorf("%q is downgraded: %s", domains, reason)
+		}
 		log := o.log.Take()
 		for _, want := range []string{
 			`level=WARN msg="MTA-STS policy downgraded to testing: verifying senders cannot deliver" domain=example.org host=mx.example.org address=192.0.2.1:25 reason="certificate has expired" remedy="renew it"`,
@@ -177,6 +184,13 @@ func TestRefusalDowngradesToTestingUntilFixed(t *testing.T) {
 		o.set("example.org")
 		changed <- struct{}{} // at once, not in an hour
 		expect(t, p, "example.org", mtasts.Enforce)
+		if domains, _ := p.Downgraded(); len(domains) > 0 {
+			t.Errorf("after the check %q is downgraded", domains)
+		}
+		p.Apply(wanted(mtasts.Testing, "example.org"))
+		if domains, _ := p.Downgraded(); len(domains) > 0 {
+			t.Errorf("as configured %q is testing", domains)
+		}
 		if log := o.log.Take(); !strings.Contains(log, "domain=example.org mode=enforce") {
 			t.Errorf("the log says %q", log)
 		}

@@ -22,6 +22,7 @@ import (
 	"postern/internal/nexthop"
 	"postern/internal/oserror"
 	"postern/internal/probe"
+	"postern/internal/smtpd"
 )
 
 // Channels returns who is told of alerts. Mail goes to hop.
@@ -96,14 +97,18 @@ func (a *alarm) conditions(ctx context.Context) []alert.Condition {
 		all = append(all, dropping(dropped-a.dropped))
 		a.dropped = dropped
 	}
-	if a.server.smtp.State().GateBypassed {
-		all = append(all, alert.Condition{
-			Kind: alert.GateBypassed, Subject: "gate",
-			Text: "This version of Go works differently than the gate expects, so session tickets are sent early: senders that refuse that fail.",
-			Next: "Install a build of Postern with a version of Go that it was tested with, and report the version to its developers.",
-		})
+	return append(all, bypassed(a.server.smtp.State())...)
+}
+
+func bypassed(s smtpd.State) []alert.Condition {
+	if !s.GateBypassed {
+		return nil
 	}
-	return all
+	return []alert.Condition{{
+		Kind: alert.GateBypassed, Subject: "gate",
+		Text: "This version of Go works differently than the gate expects, so session tickets are sent early: senders that refuse that fail.",
+		Next: "Install a build of Postern with a version of Go that it was tested with, and report the version to its developers.",
+	}}
 }
 
 func dropping(n int64) alert.Condition {
@@ -128,7 +133,7 @@ func expiring(all []*tls.Certificate, now time.Time) (found []alert.Condition) {
 		name, end := certs.NameOf(leaf), leaf.NotAfter.UTC().Format(time.DateOnly)
 		text := fmt.Sprintf("The %s certificate of %s expires on %s.", leaf.PublicKeyAlgorithm, name, end)
 		if left < 0 {
-			text = fmt.Sprintf("The %s certificate of %s has expired on %s: senders that verify certificates do not deliver.", leaf.PublicKeyAlgorithm, name, end)
+			text = fmt.Sprintf("The %s certificate of %s expired on %s: senders that verify certificates do not deliver.", leaf.PublicKeyAlgorithm, name, end)
 		}
 		found = append(found, alert.Condition{
 			Kind: alert.CertificateExpires, Subject: fmt.Sprintf("%s (%s)", name, leaf.PublicKeyAlgorithm),
@@ -259,7 +264,7 @@ func differing(host string, records []dns.RR, secure bool, presented []*tls.Cert
 		if !slices.ContainsFunc(published, func(r *dns.TLSA) bool { return matches(r, cert) }) {
 			found = append(found, alert.Condition{
 				Kind: alert.TLSADiffers, Subject: fmt.Sprintf("%s (%s)", host, cert.Leaf.PublicKeyAlgorithm),
-				Text: fmt.Sprintf("None of the %d TLSA records of _25._tcp.%s matches the %s certificate in use: senders that check DANE do not deliver.", len(published), host, cert.Leaf.PublicKeyAlgorithm),
+				Text: fmt.Sprintf("No TLSA record of _25._tcp.%s matches the %s certificate in use (published: %d): senders that check DANE do not deliver.", host, cert.Leaf.PublicKeyAlgorithm, len(published)),
 				Next: "Publish the record that postern dns --check shows, or go back to the certificate of the published one.",
 			})
 		}

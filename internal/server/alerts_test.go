@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,10 @@ import (
 	"postern/internal/config"
 	"postern/internal/nexthop/maildir"
 	"postern/internal/nexthop/relay"
+	"postern/internal/smtpd"
 	"postern/internal/testcert"
+	"postern/internal/testlog"
+	"postern/internal/testzone"
 )
 
 func loaded(t *testing.T, o testcert.Options) *tls.Certificate {
@@ -35,7 +40,7 @@ func TestCertificateThatExpiresSoon(t *testing.T) {
 	for _, test := range []struct {
 		days int
 		want string
-	}{{0, ""}, {15, ""}, {17, "expires on"}, {31, "has expired on"}} {
+	}{{0, ""}, {15, ""}, {17, "expires on"}, {31, "expired on"}} {
 		got := expiring([]*tls.Certificate{cert}, time.Now().AddDate(0, 0, test.days))
 		switch {
 		case test.want == "" && len(got) > 0, test.want != "" && (len(got) != 1 || !strings.Contains(got[0].Text, test.want)):
@@ -144,5 +149,103 @@ func TestMaildirThatCannotBeWritten(t *testing.T) {
 	got := health.conditions(t.Context(), hop, c, now.Add(time.Minute))
 	if len(got) != 1 || got[0].Kind != alert.NextHopDown || got[0].Subject != c.MaildirFolder() {
 		t.Errorf("a Maildir that is gone: %+v", got)
+	}
+}
+
+const faulty = `hostname = "mx.example.test"
+domains = ["example.test"]
+data = "data"
+listen = ["127.0.0.1:0"]
+next-hop = "smtp://127.0.0.1:1"
+dashboard.listen = "off"
+metrics.listen = "off"
+web.listen = ["127.0.0.1:0"]
+[mta-sts]
+mode = "enforce"
+resolver = "%s"
+[[certificate]]
+cert = "%s"
+key = "%s"
+`
+
+// A server on which everything is wrong at once finds all of it.
+func TestServerFindsItsOwnFaults(t *testing.T) {
+	pair := testcert.New(t, testcert.Options{Names: []string{"mx.example.test"}, NotAfter: time.Now().Add(3 * 24 * time.Hour)})
+	record := &dns.TLSA{Hdr: dns.RR_Header{Name: "_25._tcp.mx.example.test.", Rrtype: dns.TypeTLSA, Class: dns.ClassINET}}
+	if err := record.Sign(3, 1, 1, loaded(t, testcert.Options{}).Leaf); err != nil {
+		t.Fatal(err)
+	}
+	zone := testzone.Start(t, testzone.Zone{Name: ".", Records: []string{record.String()}})
+	zone.SetAD(true)
+	file := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, faulty, zone.Addr, pair.CertFile, pair.KeyFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(file, config.Flags{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(c, new(testlog.Log).Logger(), new(slog.LevelVar))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	find := func() map[alert.Kind]string {
+		found := make(map[alert.Kind]string)
+		for _, c := range s.alarm.conditions(t.Context()) {
+			found[c.Kind] = c.Subject + ": " + c.Text
+		}
+		return found
+	}
+	before := find()
+	if len(before) != 1 || before[alert.CertificateExpires] == "" {
+		t.Errorf("before it has looked, it finds %q", before)
+	}
+
+	go s.policy.Run(t.Context(), nil)
+	for domains := []string(nil); len(domains) == 0; {
+		domains, _ = s.policy.Downgraded()
+	}
+	s.alarm.tlsa.check(t.Context(), c, s.store.Certificates())
+	if err := s.observer.ledger.Close(); err != nil { // from now on it drops
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.observer.ledger.PutMemory("dropped", nil)
+	}
+	found := find()
+	for kind, want := range map[alert.Kind]string{
+		alert.CertificateExpires: "mx.example.test (ECDSA): The ECDSA certificate of mx.example.test expires on",
+		alert.MTASTSDowngraded:   "MTA-STS: The MTA-STS policy of example.test says enforce in the configuration, and is served as testing: ",
+		alert.TLSADiffers:        "mx.example.test (ECDSA): No TLSA record of _25._tcp.mx.example.test matches the ECDSA certificate in use (published: 1)",
+		alert.NextHopDown:        "smtp://127.0.0.1:1: The next hop smtp://127.0.0.1:1 does not take mail",
+		alert.LedgerDrops:        "ledger.db: The ledger did not store 3 events",
+	} {
+		if !strings.HasPrefix(found[kind], want) {
+			t.Errorf("%s: %q", kind, found[kind])
+		}
+	}
+	if again := find(); again[alert.LedgerDrops] != "" {
+		t.Errorf("nothing was dropped since: %s", again[alert.LedgerDrops])
+	}
+	if got := bypassed(smtpd.State{GateBypassed: true}); len(got) != 1 || got[0].Kind != alert.GateBypassed || len(bypassed(smtpd.State{})) != 0 {
+		t.Errorf("a gate that is bypassed: %+v", got)
+	}
+}
+
+// A lookup that fails changes nothing: the network may be down.
+func TestTLSALookupThatFailsChangesNothing(t *testing.T) {
+	c := &config.Config{Hostname: "mx.example.test"}
+	c.MTASTS.Resolver = "127.0.0.1:1"
+	watch := &tlsaWatch{found: []alert.Condition{{Kind: alert.TLSADiffers}}}
+	watch.check(t.Context(), c, []*tls.Certificate{loaded(t, testcert.Options{})})
+	if len(watch.conditions()) != 1 {
+		t.Error("the alert is forgotten")
+	}
+	zone := testzone.Start(t, testzone.Zone{Name: "."})
+	c.MTASTS.Resolver = zone.Addr
+	watch.check(t.Context(), c, []*tls.Certificate{loaded(t, testcert.Options{})})
+	if len(watch.conditions()) != 0 {
+		t.Error("without records the alert stays")
 	}
 }

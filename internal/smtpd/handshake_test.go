@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"strings"
 	"testing"
+
+	"postern/sessionticket"
 )
 
 func TestAPanicInAHandshakeEndsItsSessionAlone(t *testing.T) {
@@ -27,4 +29,16 @@ func TestAPanicInAHandshakeEndsItsSessionAlone(t *testing.T) {
 	}
 	fault = false
 	s.dial(t).play(toTLS + "TLS\n> EHLO a.example\n< 250 *")
+}
+
+// Alerts and metrics ask whether the gate has been bypassed.
+func TestABypassedGateIsInTheState(t *testing.T) {
+	s := startServer(t, nil)
+	if s.State().GateBypassed {
+		t.Error("the gate of a new server is bypassed")
+	}
+	s.gate.OnBypass(sessionticket.ErrNotWrapped)
+	if !s.State().GateBypassed {
+		t.Error("the state does not say that the gate is bypassed")
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/alert"
+	"postern/internal/delivery"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/organization"
@@ -15,9 +17,10 @@ import (
 )
 
 // A Card is a sender that needs the operator: those of one organization, or of one unknown
-// network, that fail in the same way.
+// network, that fail in the same way. Or it is an open alert, about the server or about a sender
+// whose handshakes do not fail; then it has only Title, First and Alert.
 type Card struct {
-	Effect       Effect
+	Effect       delivery.Effect           // 0: an alert
 	Title        string                    // who, as in the sentence
 	Organization organization.Organization // unknown: there is one network
 	Names        []string                  // in EHLO, at most 3
@@ -26,6 +29,7 @@ type Card struct {
 
 	Case       *interop.Case // nil: no known case
 	Confidence interop.Confidence
+	Evidence   []string // of the last of these handshakes
 
 	First, Last time.Time // failed handshake since the last that worked
 	Failed      int64     // these handshakes
@@ -34,6 +38,7 @@ type Card struct {
 
 	Session   string              // the last of these handshakes
 	Decisions []fallback.Decision // of the fallback about them, the newest first, at most 3
+	Alert     *ledger.Alert       // the open one about it; nil if there is none
 	Answer    string              // how Postern answers the next attempt, and why, in words
 }
 
@@ -51,11 +56,18 @@ func cardsOf(troubled []sender) (cards []Card) {
 	for _, group := range grouped(troubled, func(s sender) key { return key{s.who(), s.Diagnosis.Case} }) {
 		cards = append(cards, newCard(group))
 	}
-	slices.SortStableFunc(cards, func(a, b Card) int {
-		return cmp.Or(cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.isNew(), b.isNew()),
+	return cards
+}
+
+// inOrder returns cards of senders and those of other alerts, the worst first.
+func inOrder(cards, others []Card) []Card {
+	all := slices.Concat(cards, others)
+	slices.SortStableFunc(all, func(a, b Card) int {
+		return cmp.Or(cmp.Compare(b.rank(), a.rank()),
+			cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.isNew(), b.isNew()),
 			cmp.Compare(len(b.Networks)+b.MoreNetworks, len(a.Networks)+a.MoreNetworks), cmp.Compare(b.Failed, a.Failed))
 	})
-	return cards
+	return all
 }
 
 // isNew is 1 if no session of the sender is known to have worked: one that delivered before is
@@ -70,7 +82,7 @@ func (c Card) isNew() int {
 func newCard(group []sender) Card {
 	networks := networksOf(group)
 	c := Card{
-		Effect: group[0].effect, Title: title(group), Organization: group[0].organization,
+		Effect: group[0].Effect, Title: title(group), Organization: group[0].Organization,
 		Networks: networks[:min(len(networks), maxNetworks)], MoreNetworks: max(0, len(networks)-maxNetworks),
 		First: group[0].Since,
 	}
@@ -78,19 +90,19 @@ func newCard(group []sender) Card {
 		c.Case = known
 	}
 	for _, s := range group {
-		c.Effect = min(c.Effect, s.effect)
+		c.Effect = min(c.Effect, s.Effect)
 		c.Failed += s.Failed
 		c.Confidence = max(c.Confidence, interop.Confidence(s.Diagnosis.Confidence))
 		if s.Since.Before(c.First) {
 			c.First = s.Since
 		}
 		if s.Last.After(c.Last) {
-			c.Last, c.Session, c.Answer = s.Last, s.Session, s.Next
+			c.Last, c.Session, c.Answer, c.Evidence = s.Last, s.Session, s.Next, s.Diagnosis.Evidence
 		}
 		if s.Worked.After(c.Worked) {
 			c.Worked = s.Worked
 		}
-		if s.effect == InPlaintext && s.Plaintext.After(c.Plaintext) {
+		if s.Effect == delivery.InPlaintext && s.Plaintext.After(c.Plaintext) {
 			c.Plaintext = s.Plaintext
 		}
 		if s.EHLO != "" && len(c.Names) < maxCardNames && !slices.Contains(c.Names, s.EHLO) {
@@ -118,11 +130,21 @@ func (c *Card) readDecisions(ctx context.Context, book Book) error {
 	return nil
 }
 
+// State is that of the sender, or of what the alert is about.
+func (c Card) State() State {
+	if c.Effect == delivery.CannotDeliver || c.Effect == 0 && alert.Kind(c.Alert.Kind).StopsMail() {
+		return Failed
+	}
+	return Attention
+}
+
 // Next is the one next step, as a sentence.
 func (c Card) Next() string {
 	mode, changes := c.nextMode()
 	switch {
-	case c.Effect == InPlaintext && c.Case == nil:
+	case c.Effect == 0:
+		return c.Alert.Next
+	case c.Effect == delivery.InPlaintext && c.Case == nil:
 		return "Ask the sender's postmaster what their log says of the failed handshakes; the handshake has their time and address."
 	case changes && c.Plaintext.IsZero():
 		return "Wait for its next attempt, which Postern answers in mode " + mode + "."
@@ -132,20 +154,20 @@ func (c Card) Next() string {
 			remedy = strings.ReplaceAll(remedy, "NETWORK", c.Networks[0].String())
 		}
 		return remedy
-	case c.Effect == LastFailed:
+	case c.Effect == delivery.LastFailed:
 		return "Wait for its next attempt. If that fails too, look at the handshake."
 	}
 	return "Look at the handshake, and ask the sender's postmaster what their log says of it."
 }
 
-// A Step is something that Postern did already, and why.
+// A Step is something that Postern did already, and why, in a sentence without its full stop.
 type Step struct {
 	At   time.Time // zero: not yet
 	Text string
 }
 
 // Did returns what Postern did already, the last first: the decisions of the fallback, or how
-// it will answer the next attempt.
+// it will answer the next attempt. An alert has none.
 func (c Card) Did() (steps []Step) {
 	for _, d := range c.Decisions {
 		text := "Postern changed the mode from " + d.From.String() + " to " + d.To.String()
@@ -159,21 +181,24 @@ func (c Card) Did() (steps []Step) {
 		case fallback.Forgotten:
 			text = "Postern forgot the sender's mode"
 		}
-		steps = append(steps, Step{d.At, text + ": " + d.Why})
+		steps = append(steps, Step{d.At, text + ": " + clause(d.Why)})
 	}
 	if len(steps) > 0 || c.Answer == "" {
 		return steps
 	}
 	if mode, changes := c.nextMode(); changes {
 		_, reason, _ := strings.Cut(c.Answer, ": ")
-		return []Step{{Text: "Postern answers the next attempt in mode " + mode + ": " + reason}}
+		return []Step{{Text: "Postern answers the next attempt in mode " + mode + ": " + clause(reason)}}
 	}
 	_, reason, ok := strings.Cut(c.Answer, ": ") // after "mode stock again" or "nothing"
 	if !ok {
 		return nil
 	}
-	return []Step{{Text: "Nothing: " + reason}}
+	return []Step{{Text: "Nothing: " + clause(reason)}}
 }
+
+// clause is a reason without a full stop, which the operator may have typed.
+func clause(reason string) string { return strings.TrimRight(reason, ". ") }
 
 // nextMode returns the mode of the next attempt, and whether it is another one than before.
 func (c Card) nextMode() (mode string, changes bool) {

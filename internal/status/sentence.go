@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/alert"
+	"postern/internal/delivery"
 	"postern/internal/ledger"
 	"postern/internal/organization"
 	"postern/internal/safetext"
@@ -23,19 +25,48 @@ type sentence struct {
 // maxNamed is how many organizations the sentence names.
 const maxNamed = 3
 
-// about returns the sentence about senders that fail.
-func (s sentence) about(troubled []sender) string {
-	with := func(e Effect) []sender {
-		return slices.DeleteFunc(slices.Clone(troubled), func(t sender) bool { return t.effect != e })
+// about returns the sentence about senders that fail, and what else is open.
+func (s sentence) about(troubled []sender, others []Card) string {
+	if i := slices.IndexFunc(others, Card.isNextHop); i >= 0 {
+		text := "No mail gets through, since " + clock(others[i].First, s.now) + ": " + alert.Kind(others[i].Alert.Kind).About(others[i].Alert.Subject) + "."
+		if len(troubled) > 0 {
+			text += " " + s.aboutSenders(troubled)
+		}
+		return text + opened(slices.Delete(slices.Clone(others), i, i+1))
 	}
-	text, clauses := s.begin(with(CannotDeliver)), []string(nil)
-	if some := with(InPlaintext); len(some) > 0 {
+	text := s.aboutSenders(troubled)
+	if len(others) > 0 && others[0].isOfSender() {
+		return strings.TrimSuffix(text, ".") + ", but" + opened(others)
+	}
+	return text + opened(others)
+}
+
+// opened names other alerts, after the sentence.
+func opened(others []Card) string {
+	switch more := len(others) - 1; more {
+	case -1:
+		return ""
+	case 0:
+		return " " + others[0].Title + "."
+	case 1:
+		return " " + others[0].Title + ", and another alert is open."
+	default:
+		return fmt.Sprintf(" %s, and %d more alerts are open.", others[0].Title, more)
+	}
+}
+
+func (s sentence) aboutSenders(troubled []sender) string {
+	with := func(e delivery.Effect) []sender {
+		return slices.DeleteFunc(slices.Clone(troubled), func(t sender) bool { return t.Effect != e })
+	}
+	text, clauses := s.begin(with(delivery.CannotDeliver)), []string(nil)
+	if some := with(delivery.InPlaintext); len(some) > 0 {
 		clauses = append(clauses, s.named(some)+" only in plaintext, after failed handshakes"+s.since(some))
 	}
-	if some := with(SomeFail); len(some) > 0 {
+	if some := with(delivery.SomeFail); len(some) > 0 {
 		clauses = append(clauses, "some connections of "+s.named(some)+" fail"+s.since(some))
 	}
-	if some := with(LastFailed); len(some) > 0 {
+	if some := with(delivery.LastFailed); len(some) > 0 {
 		attempts, when := "the last attempt of ", ", at "+clock(some[0].Last, s.now)
 		if len(some) > 1 {
 			attempts, when = "the last attempts of ", ""
@@ -46,7 +77,7 @@ func (s sentence) about(troubled []sender) string {
 		return text + "."
 	}
 	join := ", but "
-	if len(with(CannotDeliver)) > 0 || !s.traffic.Delivered {
+	if len(with(delivery.CannotDeliver)) > 0 || !s.traffic.Delivered {
 		join = "; "
 	}
 	return text + join + strings.Join(clauses, "; ") + "."
@@ -95,7 +126,7 @@ func (s sentence) named(all []sender) string {
 
 // title names the senders of one organization, or of one network.
 func title(group []sender) string {
-	networks, o := networksOf(group), group[0].organization
+	networks, o := networksOf(group), group[0].Organization
 	switch {
 	case o.Domain == "" && group[0].EHLO != "":
 		return fmt.Sprintf("%s (%s)", networks[0], safetext.Shorten(group[0].EHLO, maxShown))

@@ -1,5 +1,5 @@
 // Package status says who cannot deliver, since when, why, and what to do: a sentence, and a
-// card for each of the senders that need the operator.
+// card for each of the senders, and of the open alerts, that need the operator.
 //
 //	s, err := status.Read(ctx, book, span, "in the last 24 hours", time.Now())
 //	fmt.Println(s.Sentence)
@@ -15,9 +15,9 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/delivery"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
-	"postern/internal/organization"
 )
 
 // A State is how the server does, for a symbol and a colour beside the words.
@@ -53,53 +53,68 @@ type Status struct {
 
 	// Refused counts networks with mail that was refused or deferred, and not accepted since.
 	Refused int64
+
+	// Checked is when the server last checked itself with test clients; zero if it did not.
+	Checked time.Time
 }
 
 const (
 	maxCards = 5
 
-	// maxSenders bounds the failing senders that are read, and maxNetworks the networks that
-	// a card names.
-	maxSenders  = 500
-	maxNetworks = 20
+	maxNetworks = 20 // that a card names
+	maxAlerts   = 100
 )
 
 // A Book is the ledger as far as Read needs it; see [ledger.Reader].
 type Book interface {
-	Failing(ctx context.Context, in ledger.Span, limit int) ([]ledger.FailingSender, error)
-	WorkingSince(ctx context.Context, since time.Time, organizations, fingerprints []string) ([]ledger.WorkingSender, error)
+	delivery.Book
 	Traffic(ctx context.Context, in ledger.Span) (ledger.Traffic, error)
 	Decisions(ctx context.Context, f ledger.Filter) ([]fallback.Decision, error)
+	Alerts(ctx context.Context, f ledger.AlertFilter) ([]ledger.Alert, error)
+	Checked(ctx context.Context, kind ledger.CheckKind) (ledger.Checked, error)
 }
 
 // Read returns the status for a span. In words the span is part of the sentence, as in "in the
 // last 24 hours". Times in the sentence are in the zone of now.
 //
 // The senders are those of the span, and the status is what they have done until now: a sender
-// that failed in it and has delivered after it needs no one.
+// that failed in it and has delivered after it needs no one. Alerts are those that are open, if
+// the span lasts until now.
 func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now time.Time) (Status, error) {
 	traffic, err := book.Traffic(ctx, span)
 	if err != nil {
 		return Status{}, err
 	}
-	failing, err := readFailing(ctx, book, span)
+	failing, err := delivery.Judge(ctx, book, span)
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Span: span, Refused: traffic.Refused}
-	var troubled []sender
-	for _, f := range failing {
-		switch f.effect {
-		case none:
-		case doubtful:
-			s.Doubtful++
-		default:
-			troubled = append(troubled, f)
+	checked, err := book.Checked(ctx, ledger.HostCheck)
+	if err != nil {
+		return Status{}, err
+	}
+	past := span.To.Before(now.Add(-time.Minute))
+	var open []ledger.Alert
+	if !past {
+		if open, err = openAlerts(ctx, book, now); err != nil {
+			return Status{}, err
 		}
 	}
-	s.State = stateOf(traffic, troubled)
-	s.Sentence = sentence{inWords, span.To.Before(now.Add(-time.Minute)), traffic, len(failing) == maxSenders, now}.about(troubled)
-	s.Cards = cardsOf(troubled)
+	s := Status{Span: span, Refused: traffic.Refused, Checked: checked.Last}
+	var troubled []sender
+	for _, f := range failing {
+		switch f.Effect {
+		case delivery.None:
+		case delivery.Doubtful:
+			s.Doubtful++
+		default:
+			troubled = append(troubled, sender{f})
+		}
+	}
+	cards, others := withAlerts(cardsOf(troubled), open)
+	s.State = stateOf(traffic, cards, others)
+	s.Sentence = sentence{inWords, past, traffic, len(failing) == delivery.MaxSenders, now}.about(troubled, others)
+	s.Cards = inOrder(cards, others)
 	s.More = max(0, len(s.Cards)-maxCards)
 	s.Cards = s.Cards[:len(s.Cards)-s.More]
 	for i := range s.Cards {
@@ -110,57 +125,15 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 	return s, nil
 }
 
-// A Sender identifies a sender.
-type Sender struct {
-	Network           netip.Prefix
-	EHLO, Fingerprint string
-}
-
-// Effects returns what the failures of the senders mean that failed in the span, for those that
-// need the operator.
-func Effects(ctx context.Context, book Book, span ledger.Span) (map[Sender]Effect, error) {
-	failing, err := readFailing(ctx, book, span)
-	if err != nil {
-		return nil, err
-	}
-	effects := make(map[Sender]Effect)
-	for _, f := range failing {
-		if f.effect > none {
-			effects[Sender{f.Network, f.EHLO, f.Fingerprint}] = f.effect
-		}
-	}
-	return effects, nil
-}
-
-// A sender is a failing sender with what that means.
-type sender struct {
-	ledger.FailingSender
-	organization organization.Organization
-	effect       Effect
-}
-
-// readFailing returns the senders that failed in the span, at most maxSenders.
-func readFailing(ctx context.Context, book Book, span ledger.Span) (all []sender, err error) {
-	failing, err := book.Failing(ctx, span, maxSenders)
-	if err != nil {
-		return nil, err
-	}
-	known, err := newRelatives(ctx, book, failing)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range failing {
-		all = append(all, sender{f, organization.Of(f.Name, f.EHLO), known.judge(f)})
-	}
-	return all, nil
-}
+// A sender is a failing sender that needs the operator.
+type sender struct{ delivery.Sender }
 
 // who identifies the organisation of a sender, or the network of an unknown one.
 func (s sender) who() who {
-	if s.organization.Domain == "" {
+	if s.Organization.Domain == "" {
 		return who{network: s.Network}
 	}
-	return who{domain: s.organization.Domain}
+	return who{domain: s.Organization.Domain}
 }
 
 type who struct {
@@ -168,16 +141,19 @@ type who struct {
 	network netip.Prefix
 }
 
-func stateOf(t ledger.Traffic, troubled []sender) State {
+// stateOf returns the state with the cards of senders and those of other alerts.
+func stateOf(t ledger.Traffic, cards, others []Card) State {
+	state := OK
 	switch {
-	case slices.ContainsFunc(troubled, func(s sender) bool { return s.effect == CannotDeliver }):
-		return Failed
-	case len(troubled) > 0 || t.Worked && !t.Delivered:
-		return Attention
+	case t.Worked && !t.Delivered:
+		state = Attention
 	case !t.Worked:
-		return NoData
+		state = NoData
 	}
-	return OK
+	for _, c := range slices.Concat(cards, others) {
+		state = max(state, c.State())
+	}
+	return state
 }
 
 // grouped returns senders in groups, each in the order of the senders, and the groups in the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/internal/alert"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/sessionticket"
@@ -89,6 +90,11 @@ func (s *story) plaintext(c client, ages ...time.Duration) {
 	for _, age := range ages {
 		s.handshake(c, age, func(h *ledger.Handshake) { h.Outcome = ledger.Plaintext })
 	}
+}
+
+// alerts opens an alert, since half past eight.
+func (s *story) alerts(id int64, kind alert.Kind, subject, text, next string) {
+	s.PutAlert(ledger.Alert{ID: id, Kind: string(kind), Subject: subject, Text: text, Next: next, Since: ago(h), Began: ago(h), Seen: ago(m)})
 }
 
 func (s *story) fallsBack(c client, age time.Duration) {
@@ -210,6 +216,53 @@ var stories = []struct {
 		s.handshake(small(1), h, func(h *ledger.Handshake) { h.Delivered = false })
 		s.AddRefusal(ledger.Refusal{Last: ago(h), Network: netip.MustParsePrefix("203.0.1.0/24"), Command: "RCPT", Reply: "451 4.3.0 later", Remote: true, Count: 1})
 	}},
+	{"next-hop-down", func(s *story) {
+		s.delivers(small(1), 2*h)
+		s.alerts(1, alert.NextHopDown, "smtp://127.0.0.1:2526", "The next hop does not take mail.", "Start the server.")
+	}},
+	{"next-hop-down-and-more", func(s *story) {
+		s.delivers(small(1), 2*h)
+		s.delivers(small(2), 30*h)
+		s.fails(small(2), "certificate-refused", 3*h, 2*h)
+		s.fails(small(3), "tls10-only", 3*h)
+		s.plaintext(small(3), 3*h-m)
+		s.alerts(1, alert.LedgerDrops, "ledger.db", "The ledger did not store 3 events.", "See the log.")
+		s.alerts(2, alert.SenderStopped, "sender2.example", "sender2.example used to deliver.", "Renew the certificate.")
+		s.alerts(3, alert.NextHopDown, "smtp://127.0.0.1:2526", "The next hop does not take mail.", "Start the server.")
+	}},
+	{"alert-without-mail", func(s *story) {
+		s.alerts(1, alert.CertificateExpires, "mx.example.org (ECDSA)", "The certificate expires.", "Renew it.")
+	}},
+	{"leaves-after-the-handshake", func(s *story) { // a sender that does not trust the certificate, as only the alert knows
+		s.delivers(small(1), 2*h)
+		s.delivers(small(2), 30*h)
+		s.handshake(small(2), h, func(h *ledger.Handshake) { h.Unused, h.Delivered = true, false })
+		s.alerts(1, alert.SenderStopped, "sender2.example", "sender2.example used to deliver.", "Check the certificate.")
+	}},
+	{"alerts-that-are-over", func(s *story) {
+		s.delivers(small(1), 2*h)
+		for id, change := range []func(*ledger.Alert){func(a *ledger.Alert) { a.Ended = ago(m) }, func(a *ledger.Alert) { a.Gone = ago(m) }} {
+			a := ledger.Alert{ID: int64(id + 1), Kind: string(alert.NextHopDown), Subject: "smtp://127.0.0.1:2526", Since: ago(h)}
+			change(&a)
+			s.PutAlert(a)
+		}
+	}},
+	{"organization-that-retries-elsewhere", func(s *story) { // each of its networks failed once
+		s.delivers(small(1), 2*h)
+		for i := range 3 {
+			s.delivers(outlook(i), 30*h)
+			s.fails(outlook(i), ledger.Unknown, time.Duration(30-10*i)*m)
+		}
+	}},
+	{"certificate-expired", func(s *story) {
+		s.delivers(small(1), 2*h)
+		for _, age := range []time.Duration{3 * h, 2 * h} {
+			s.handshake(small(2), age, func(h *ledger.Handshake) {
+				h.Outcome, h.Delivered = ledger.Failed, false
+				h.Diagnoses = []ledger.Diagnosis{{Case: "certificate-refused", Confidence: 0.99, Evidence: []string{"the client ended the handshake with the alert certificate_expired"}}}
+			})
+		}
+	}},
 	{"everything-at-once", func(s *story) {
 		s.delivers(small(1), 5*m)
 		s.fails(small(2), "certificate-refused", 3*h, 2*h)
@@ -298,6 +351,10 @@ func text(s Status) string {
 		fmt.Fprintf(&b, "doubtful %d, refused %d, more %d\n", s.Doubtful, s.Refused, s.More)
 	}
 	for _, c := range s.Cards {
+		if c.Effect == 0 {
+			fmt.Fprintf(&b, "\n%s (%s)\n  alert %d since %s\n  next %s\n", c.Title, c.State(), c.Alert.ID, stamp(c.First), c.Next())
+			continue
+		}
 		what := "unknown"
 		if c.Case != nil {
 			what = c.Case.ID
@@ -306,6 +363,12 @@ func text(s Status) string {
 		fmt.Fprintf(&b, "  by %v, %q, %v, %d more networks\n", c.Organization.By, c.Names, c.Networks, c.MoreNetworks)
 		fmt.Fprintf(&b, "  %d failed, %s to %s, last %s\n", c.Failed, stamp(c.First), stamp(c.Last), c.Session)
 		fmt.Fprintf(&b, "  worked %s, plaintext %s\n", stamp(c.Worked), stamp(c.Plaintext))
+		if len(c.Evidence) > 0 {
+			fmt.Fprintf(&b, "  evidence %q\n", c.Evidence)
+		}
+		if c.Alert != nil {
+			fmt.Fprintf(&b, "  alert %d\n", c.Alert.ID)
+		}
 		for _, step := range c.Did() {
 			fmt.Fprintf(&b, "  did  %s %s\n", stamp(step.At), step.Text)
 		}

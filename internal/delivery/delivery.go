@@ -1,7 +1,12 @@
-package status
+// Package delivery says which senders fail, and what that means for their mail. The overview,
+// the list of senders and the alerts all take it from here, so they agree.
+//
+// docs/decisions/0025-who-cannot-deliver.md has the rules and their reasons.
+package delivery
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -9,6 +14,63 @@ import (
 	"postern/internal/organization"
 	"postern/interop"
 )
+
+// A Sender is a sender that failed, and what that means.
+type Sender struct {
+	ledger.FailingSender
+	Organization organization.Organization
+	Effect       Effect
+}
+
+// MaxSenders is how many senders Judge returns at most.
+const MaxSenders = 500
+
+// A Book is the ledger as far as Judge needs it; see [ledger.Reader].
+type Book interface {
+	Failing(ctx context.Context, in ledger.Span, limit int) ([]ledger.FailingSender, error)
+	WorkingSince(ctx context.Context, since time.Time, organizations, fingerprints []string) ([]ledger.WorkingSender, error)
+}
+
+// Judge returns the senders that failed in the span and have not worked since, at most
+// [MaxSenders], with what that means.
+func Judge(ctx context.Context, book Book, span ledger.Span) ([]Sender, error) {
+	failing, err := book.Failing(ctx, span, MaxSenders)
+	if err != nil {
+		return nil, err
+	}
+	known, err := newRelatives(ctx, book, failing)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Sender, 0, len(failing))
+	for _, f := range failing {
+		all = append(all, Sender{f, organization.Of(f.Name, f.EHLO), known.judge(f)})
+	}
+	failedAgain(all)
+	return all, nil
+}
+
+// A Key identifies a sender.
+type Key struct {
+	Network           netip.Prefix
+	EHLO, Fingerprint string
+}
+
+// Effects returns what the failures of the senders mean that failed in the span, for those that
+// need the operator.
+func Effects(ctx context.Context, book Book, span ledger.Span) (map[Key]Effect, error) {
+	failing, err := Judge(ctx, book, span)
+	if err != nil {
+		return nil, err
+	}
+	effects := make(map[Key]Effect)
+	for _, f := range failing {
+		if f.Effect > None {
+			effects[Key{f.Network, f.EHLO, f.Fingerprint}] = f.Effect
+		}
+	}
+	return effects, nil
+}
 
 // An Effect is what failed handshakes mean for the mail of a sender.
 type Effect int
@@ -20,8 +82,8 @@ const (
 	SomeFail                        // some of its connections fail, while others deliver
 	LastFailed                      // its last attempt failed for once; it may have been an accident
 
-	none     = 0  // it delivers
-	doubtful = -1 // it is not known to send mail
+	None     Effect = 0  // it delivers
+	Doubtful Effect = -1 // it is not known to send mail
 )
 
 // String returns the effect in words that follow the name of a sender.
@@ -102,21 +164,20 @@ func newRelatives(ctx context.Context, book Book, failing []ledger.FailingSender
 	return known, err
 }
 
-// judge says what the failures of a sender mean, or none, or doubtful. docs/decisions has the
-// reasons.
+// judge says what the failures of a sender mean, or [None], or [Doubtful].
 func (known relatives) judge(f ledger.FailingSender) Effect {
 	once := f.Last.Sub(f.Since) < attemptTime
 	switch neighbour, elsewhere := known.worked(f); {
 	case f.Diagnosis.Case == ledger.Scanner:
-		return none
+		return None
 	case f.Plaintext.After(f.Since):
 		return InPlaintext
 	case once && (neighbour || elsewhere || f.OtherWorked.After(f.Last)):
-		return none // the message was delivered with another connection
+		return None // the message was delivered with another connection
 	case f.Fingerprint == "" && f.OtherWorked.After(f.Last):
-		return none // a connection that broke before the ClientHello
+		return None // a connection that broke before the ClientHello
 	case !sendsMail(f, once):
-		return doubtful
+		return Doubtful
 	case neighbour || f.OtherWorked.After(f.Last):
 		return SomeFail
 	case once && !explained(f):
@@ -162,4 +223,42 @@ func sendsMail(f ledger.FailingSender, once bool) bool {
 // explained reports whether the failure is of a known case, at least likely.
 func explained(f ledger.FailingSender) bool {
 	return f.Diagnosis.Case != ledger.Unknown && interop.Confidence(f.Diagnosis.Confidence) >= interop.Likely
+}
+
+// failedAgain takes senders of one organization, with the same software, whose last attempts
+// failed one after another for senders that cannot deliver: an organization with many hosts
+// retries from another one.
+func failedAgain(all []Sender) {
+	type attempts struct {
+		senders     []*Sender
+		first, last time.Time
+	}
+	of := make(map[relative]*attempts)
+	for i := range all {
+		s := &all[i]
+		if s.Effect != LastFailed || s.Organization.Domain == "" {
+			continue
+		}
+		key := relative{s.Organization.Domain, s.Fingerprint}
+		a := of[key]
+		if a == nil {
+			a = &attempts{first: s.Since}
+			of[key] = a
+		}
+		a.senders = append(a.senders, s)
+		if s.Since.Before(a.first) {
+			a.first = s.Since
+		}
+		if s.Last.After(a.last) {
+			a.last = s.Last
+		}
+	}
+	for _, a := range of {
+		if a.last.Sub(a.first) < attemptTime {
+			continue
+		}
+		for _, s := range a.senders {
+			s.Effect = CannotDeliver
+		}
+	}
 }
