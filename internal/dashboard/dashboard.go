@@ -25,6 +25,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,7 +190,8 @@ func statusOf(err error) (status int, text string) {
 	case errors.Is(err, ledger.ErrNoLedger):
 		return http.StatusServiceUnavailable, "There is no ledger yet. It is created when the server starts to store what senders did."
 	}
-	return http.StatusInternalServerError, "The page could not be made: " + safetext.Printable(err.Error())
+	reason, _, _ := strings.Cut(err.Error(), "\n") // of a panic, the log has the stack too
+	return http.StatusInternalServerError, "The page could not be made: " + safetext.Printable(reason)
 }
 
 // writeJSON writes values as JSON Lines, as the commands do, or a single value as it is.

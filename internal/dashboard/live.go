@@ -23,6 +23,9 @@ const (
 	// between closes the connection, and a page that is gone is noticed.
 	keepAlive = 25 * time.Second
 
+	// sendTime is how long an open page may take to read a line.
+	sendTime = 10 * time.Second
+
 	// maxLive bounds the open pages with updates. The others are complete, and stay as
 	// they are.
 	maxLive = 500
@@ -112,8 +115,9 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 	defer d.changes.unsubscribe(news)
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
-	control.SetWriteDeadline(time.Time{})
 	send := func(text string) bool {
+		control.SetWriteDeadline(time.Now().Add(sendTime))
+		defer control.SetWriteDeadline(time.Time{}) // in HTTP/2 it would end the page while nothing is sent
 		_, err := fmt.Fprint(w, text)
 		return err == nil && control.Flush() == nil
 	}

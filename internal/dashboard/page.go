@@ -111,11 +111,11 @@ func (s section) Current(page string) bool {
 // page answers with the view of load, as HTML or as JSON.
 func (d *Dashboard) page(load loader) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !d.making.begin(r.Context()) {
+		var v *view
+		var err error
+		if !d.making.do(r.Context(), func() { v, err = d.viewOf(r, load) }) {
 			return
 		}
-		v, err := d.viewOf(r, load)
-		d.making.end()
 		status := http.StatusOK
 		if err != nil {
 			status, v = d.errorView(r, err)
@@ -169,11 +169,12 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v
 		JSONLink: withQuery(r, "format", "json"), Now: now,
 	}
 	var out bytes.Buffer
-	if !d.making.begin(r.Context()) {
+	var err error
+	if !d.making.do(r.Context(), func() {
+		err = pages[v.Template].ExecuteTemplate(&out, "layout.html", page)
+	}) {
 		return
 	}
-	err := pages[v.Template].ExecuteTemplate(&out, "layout.html", page)
-	d.making.end()
 	if err != nil {
 		d.fail(r, err)
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -51,7 +52,8 @@ func (c *views) at(key string) *sharedView {
 }
 
 // viewOf returns the view that load makes for r, or has just made for another with the same role.
-func (d *Dashboard) viewOf(r *http.Request, load loader) (*view, error) {
+func (d *Dashboard) viewOf(r *http.Request, load loader) (v *view, err error) {
+	defer caught(&err)
 	var as role
 	if s := sessionOf(r); s != nil {
 		as = s.Role
@@ -67,8 +69,7 @@ func (d *Dashboard) viewOf(r *http.Request, load loader) (*view, error) {
 	if shared.view != nil && shared.of == mark && now.Sub(shared.at) < viewTime {
 		return shared.view, nil
 	}
-	v, err := load(r)
-	if err != nil {
+	if v, err = load(r); err != nil {
 		return nil, err
 	}
 	v.Mark = mark
@@ -83,14 +84,21 @@ type atOnce chan struct{}
 
 func newAtOnce() atOnce { return make(atOnce, max(1, runtime.GOMAXPROCS(0)/2)) }
 
-// begin waits for a turn. It returns false if ctx ended before.
-func (a atOnce) begin(ctx context.Context) bool {
+// do waits for a turn and calls f. It returns false if ctx ended before.
+func (a atOnce) do(ctx context.Context, f func()) bool {
 	select {
 	case a <- struct{}{}:
-		return true
 	case <-ctx.Done():
 		return false
 	}
+	defer func() { <-a }()
+	f()
+	return true
 }
 
-func (a atOnce) end() { <-a }
+// caught makes a panic an error: a fault in one page must not end the others.
+func caught(err *error) {
+	if cause := recover(); cause != nil {
+		*err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+	}
+}

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,5 +39,22 @@ func TestPeopleWithTheSamePageOpenShareItsView(t *testing.T) {
 	s.fail("AAAAAAAAAA", "mail.sender.example")
 	if ask("/?last=7d") == first {
 		t.Error("the view of before is shown after a failure")
+	}
+}
+
+// A fault in one page ends neither that page's turn nor the others.
+func TestAFaultInAPageEndsNoOther(t *testing.T) {
+	s := newSite(t)
+	s.logIn()
+	faulty := s.pages.page(func(*http.Request) (*view, error) { panic("a fault") })
+	for range cap(s.pages.making) + 1 {
+		answer := httptest.NewRecorder()
+		faulty.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+		if body := answer.Body.String(); answer.Code != http.StatusInternalServerError || !strings.Contains(body, "panic: a fault") || strings.Contains(body, "views_test.go") {
+			t.Errorf("the page: %d\n%s", answer.Code, body)
+		}
+	}
+	if status, _ := s.get("/senders"); status != http.StatusOK {
+		t.Errorf("another page: %d", status)
 	}
 }
