@@ -95,7 +95,7 @@ func (n *notifier) tell(ctx context.Context, alerts []*ledger.Alert, now time.Ti
 		if len(message.Events) == 0 || now.Before(state.retry) {
 			continue
 		}
-		last, over := state.room(now, n.MaxPerDay)
+		last, over := state.room(now, n.most(message))
 		if over {
 			continue
 		}
@@ -113,6 +113,18 @@ func (n *notifier) tell(ctx context.Context, alerts []*ledger.Alert, now time.Ti
 	}
 	return slices.Collect(maps.Values(changed))
 }
+
+// most returns how many messages of a day there may be before this one, and itself. Strangers can
+// cause any number of alerts about senders: a fifth is kept for what is wrong with the server.
+func (n *notifier) most(m Message) int {
+	if slices.ContainsFunc(m.Events, func(e Event) bool { return !slices.Contains(aboutSenders, Kind(e.Kind)) }) {
+		return n.MaxPerDay
+	}
+	return n.MaxPerDay - (n.MaxPerDay+3)/5
+}
+
+// aboutSenders are the kinds that strangers can cause.
+var aboutSenders = []Kind{SenderStopped, SenderInPlaintext, UnknownFailure, ReportTurnedBad}
 
 // send passes a message on and reports whether the channel took it.
 func (n *notifier) send(ctx context.Context, channel Channel, state *channelState, message Message, now time.Time) bool {

@@ -142,7 +142,7 @@ func TestWhatHappensAtOnceIsOneMessage(t *testing.T) {
 
 // More than the set number a day are held back, and come as one.
 func TestMessagesOfADayAreBounded(t *testing.T) {
-	d := newDesk(t, 3)
+	d := newDesk(t, 4) // one of which is not for senders
 	var wrong []Condition
 	for i := range 8 {
 		wrong = append(wrong, Condition{Kind: SenderStopped, Subject: fmt.Sprintf("sender%d.example", i)})
@@ -158,6 +158,25 @@ func TestMessagesOfADayAreBounded(t *testing.T) {
 	d.pass(17*time.Hour, wrong...)
 	if got := d.heard(); len(got) != 1 || !strings.Contains(got[0], "began 4, began 5, began 6, began 7, began 8") {
 		t.Errorf("after a day: %q", got)
+	}
+}
+
+// Strangers can make senders up. That does not keep what is wrong with the server from the operator.
+func TestSendersLeaveRoomForTheServer(t *testing.T) {
+	for most, senders := range map[int]int{10: 8, 5: 4, 2: 1, 1: 1} {
+		d := newDesk(t, most)
+		var wrong []Condition
+		for i := range 20 {
+			wrong = append(wrong, Condition{Kind: SenderStopped, Subject: fmt.Sprintf("sender%d.example", i)})
+			d.pass(10*time.Minute, wrong...)
+		}
+		if got := len(d.heard()); got != senders {
+			t.Errorf("of %d messages %d are about senders, want %d", most, got, senders)
+		}
+		d.pass(10*time.Minute, append(wrong, hopIsDown)...)
+		if got := d.heard(); most > 1 && (len(got) != 1 || !strings.Contains(got[0], "began 21")) {
+			t.Errorf("of %d messages, about the next hop: %q", most, got)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/admission"
 	"postern/internal/ledger"
 )
 
@@ -48,8 +49,8 @@ const (
 	// forgetful is the number of tries after which the older ones count half.
 	forgetful = 200
 
-	// maxRhythms bounds the senders that are known. Those that delivered least and longest
-	// ago go first.
+	// maxRhythms bounds the senders that are known. When there are more, networks take turns,
+	// and each loses those that delivered least and longest ago.
 	maxRhythms = 50_000
 
 	// forgetTime is how long a sender is known after its last try.
@@ -74,6 +75,9 @@ type rhythm struct {
 	Good      float64   `json:"g,omitempty"` // share of tries that end well, recent ones weighing more
 	Bad       float64   `json:"b,omitempty"`
 	Last      time.Time `json:"l"` // try
+
+	// From is the network of the last try, where Network is none.
+	From netip.Prefix `json:"w,omitzero"`
 
 	Failing   run `json:"f,omitzero"`
 	Plaintext run `json:"p,omitzero"` // mail in plaintext after failed handshakes
@@ -138,9 +142,14 @@ func (rs *rhythms) noteOf(n name, t ledger.Try) {
 		}
 		r = &rhythm{Organization: n.organization, Network: n.network}
 		rs.all[n] = r
-		rs.makeRoom()
+		if len(rs.all) > maxRhythms {
+			rs.shrink(maxRhythms - maxRhythms/20)
+		}
 	}
 	r.Last = t.At
+	if !n.network.IsValid() {
+		r.From = t.Network
+	}
 	switch {
 	case failed:
 		r.Failing.add(t)
@@ -198,15 +207,18 @@ func (rs *rhythms) stopped(r *rhythm) bool {
 	return math.Pow(rs.chance(r), float64(f.Apart-1)) <= falseAlarms/max(rs.runs.Count, fewRuns)
 }
 
-// makeRoom forgets senders if there are too many.
-func (rs *rhythms) makeRoom() {
-	if len(rs.all) <= maxRhythms {
-		return
-	}
+// shrink forgets all but so many senders. Anybody can make up any number, in their own networks.
+func (rs *rhythms) shrink(keep int) {
 	known := slices.SortedFunc(maps.Values(rs.all), func(a, b *rhythm) int {
-		return cmp.Or(cmp.Compare(min(a.Delivered, 3), min(b.Delivered, 3)), a.Last.Compare(b.Last))
+		return cmp.Or(cmp.Compare(min(b.Delivered, usedTo), min(a.Delivered, usedTo)), b.Last.Compare(a.Last))
 	})
-	for _, r := range known[:maxRhythms/20] {
+	admission.TakeTurns(known, func(r *rhythm) netip.Prefix {
+		if r.Network.IsValid() {
+			return r.Network
+		}
+		return r.From
+	})
+	for _, r := range known[min(keep, len(known)):] {
 		rs.remove(r)
 	}
 }

@@ -26,6 +26,9 @@ const (
 	// and not for those of the weeks before an upgrade.
 	maxReads = 30
 
+	// maxStored bounds what is stored, in bytes.
+	maxStored = 12 << 20
+
 	// sendersMemory is the name of what these rules store.
 	sendersMemory = "senders"
 
@@ -108,11 +111,19 @@ func (s *senderRules) save(book *ledger.Ledger, now time.Time) {
 }
 
 func (s *senderRules) saveNow(book *ledger.Ledger) {
-	text, err := json.Marshal(storedSenders{s.last, s.rhythms.stored(), s.unknowns.stored()})
-	if err != nil {
-		return // numbers, times and names can be encoded
+	book.PutMemory(sendersMemory, s.stored())
+}
+
+// stored returns what the rules know as JSON. It forgets senders with long names until that is not
+// too large for the ledger's queue: usual ones take 150 bytes.
+func (s *senderRules) stored() []byte {
+	for {
+		text, err := json.Marshal(storedSenders{s.last, s.rhythms.stored(), s.unknowns.stored()})
+		if err != nil || len(text) <= maxStored {
+			return text // without an error: numbers, times and names can be encoded
+		}
+		s.rhythms.shrink(len(s.rhythms.all) / 2)
 	}
-	book.PutMemory(sendersMemory, text)
 }
 
 // A judgement is what package delivery says of the senders that fail, as the overview shows it.

@@ -198,7 +198,7 @@ func TestUnknownFailureFromThreeNetworks(t *testing.T) {
 	for round := range 2 {
 		for i := range 3 {
 			p.expect()
-			p.try(fmt.Sprintf("10.0.%d.0/24", i), fmt.Sprintf("mail.sender%d.example", i), ledger.Failed, unknownCase)
+			p.try(fmt.Sprintf("10.%d.0.0/24", i), fmt.Sprintf("mail.sender%d.example", i), ledger.Failed, unknownCase)
 		}
 		if round == 0 { // a scanner does not retry
 			p.expect()
@@ -206,7 +206,7 @@ func TestUnknownFailureFromThreeNetworks(t *testing.T) {
 		p.now = p.now.Add(10 * time.Minute)
 	}
 	p.expect("unknown-failure t13d, closed silently by the client")
-	p.try("10.0.1.0/24", "mail.sender1.example", ledger.Full)
+	p.try("10.1.0.0/24", "mail.sender1.example", ledger.Full)
 	p.expect()
 }
 

@@ -8,13 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/admission"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 )
 
 const (
-	// unknownNetworks is from how many networks a failure has to come. In each of them a
-	// sender has to retry: scanners rarely do.
+	// unknownNetworks is from how many wide networks a failure has to come: those of one
+	// provider are not unrelated. In each of them a sender has to retry: scanners rarely do.
 	unknownNetworks = 3
 
 	// newTime is how long after its first try a failure is new.
@@ -33,8 +34,8 @@ type unknown struct {
 	JA4         string                `json:"ja4"`
 	Stopped     string                `json:"stopped"`
 	First, Last time.Time             // tries
-	Session     string                `json:"session"` // the last one
-	Networks    map[netip.Prefix]*run `json:"networks"`
+	Session     string                `json:"session"`  // the last one
+	Networks    map[netip.Prefix]*run `json:"networks"` // wide ones
 }
 
 type signature struct{ ja4, stopped string }
@@ -63,13 +64,14 @@ func (us *unknowns) note(t ledger.Try) {
 		us.all[key] = u
 	}
 	u.Last, u.Session = t.At, t.Session
-	r := u.Networks[t.Network]
+	wide := admission.Wide(t.Network.Addr())
+	r := u.Networks[wide]
 	if r == nil {
 		if len(u.Networks) >= maxUnknownNetworks {
 			return
 		}
 		r = new(run)
-		u.Networks[t.Network] = r
+		u.Networks[wide] = r
 	}
 	r.add(t)
 }
@@ -78,19 +80,30 @@ func (us *unknowns) note(t ledger.Try) {
 func (us *unknowns) delivered(t ledger.Try) {
 	for key, u := range us.all {
 		if key.ja4 == t.JA4 {
-			delete(u.Networks, t.Network)
+			delete(u.Networks, admission.Wide(t.Network.Addr()))
 		}
 	}
 }
 
+// makeRoom forgets failures if there are too many. Networks take turns, since anybody can make up
+// any number.
 func (us *unknowns) makeRoom() {
 	if len(us.all) < maxUnknowns {
 		return
 	}
-	oldest := slices.SortedFunc(maps.Values(us.all), func(a, b *unknown) int { return a.Last.Compare(b.Last) })
-	for _, u := range oldest[:maxUnknowns/20] {
+	known := slices.SortedFunc(maps.Values(us.all), func(a, b *unknown) int {
+		return cmp.Or(cmp.Compare(len(b.Networks), len(a.Networks)), b.Last.Compare(a.Last))
+	})
+	admission.TakeTurns(known, (*unknown).network)
+	for _, u := range known[maxUnknowns-maxUnknowns/20:] {
 		delete(us.all, signature{u.JA4, u.Stopped})
 	}
+}
+
+// network returns one of the networks.
+func (u *unknown) network() netip.Prefix {
+	networks := slices.SortedFunc(maps.Keys(u.Networks), netip.Prefix.Compare)
+	return append(networks, netip.Prefix{})[0]
 }
 
 func (us *unknowns) stored() []*unknown { return slices.Collect(maps.Values(us.all)) }
@@ -109,7 +122,7 @@ func (us *unknowns) conditions(now time.Time) (all []Condition) {
 		}
 		all = append(all, Condition{
 			Kind: UnknownFailure, Subject: u.JA4 + ", " + u.Stopped, Since: u.First,
-			Text: fmt.Sprintf("Senders in %d networks with the same ClientHello (JA4 %s) fail and retry since %s, and no known case explains it: %s.",
+			Text: fmt.Sprintf("Senders in %d unrelated networks with the same ClientHello (JA4 %s) fail and retry since %s, and no known case explains it: %s.",
 				networks, safetext.Printable(u.JA4), stamp(u.First), safetext.Printable(u.Stopped)),
 			Next: "See the last one with postern handshakes show " + u.Session + ", and report it to Postern's developers.",
 		})

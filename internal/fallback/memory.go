@@ -1,8 +1,8 @@
 package fallback
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -82,36 +82,14 @@ func (m *memory) add(known *entry, now time.Time) []Decision {
 // So a client with many fingerprints, or with many networks of one provider, evicts its own
 // states first.
 func (m *memory) shrink(keep int) []*entry {
-	all := make([]ranked, 0, len(m.entries))
-	for _, known := range m.entries {
-		all = append(all, ranked{known, 0})
-	}
-	slices.SortFunc(all, func(a, b ranked) int { return b.Seen.Compare(a.Seen) })
-	takeTurns(all, func(s *State) netip.Prefix { return s.Network })
-	takeTurns(all, func(s *State) netip.Prefix { return admission.Wide(s.Network.Addr()) })
-	evicted := make([]*entry, 0, len(all))
-	for _, r := range all[min(keep, len(all)):] {
-		delete(m.entries, key{r.Network, r.Fingerprint})
-		evicted = append(evicted, r.entry)
+	all := slices.Collect(maps.Values(m.entries))
+	slices.SortFunc(all, func(a, b *entry) int { return b.Seen.Compare(a.Seen) })
+	admission.TakeTurns(all, func(known *entry) netip.Prefix { return known.Network })
+	evicted := all[min(keep, len(all)):]
+	for _, known := range evicted {
+		delete(m.entries, key{known.Network, known.Fingerprint})
 	}
 	return evicted
-}
-
-type ranked struct {
-	*entry
-	rank int // how many of its group come before it
-}
-
-// takeTurns orders all so that the first of each group come first, then the second of each, and
-// so on, and keeps their order otherwise.
-func takeTurns(all []ranked, group func(*State) netip.Prefix) {
-	seen := make(map[netip.Prefix]int)
-	for i := range all {
-		g := group(&all[i].State)
-		all[i].rank = seen[g]
-		seen[g]++
-	}
-	slices.SortStableFunc(all, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
 }
 
 // Changed returns the states that changed since the last call, in no order, to be stored:

@@ -30,8 +30,11 @@ const (
 // were then.
 type attempts struct {
 	mu      sync.Mutex
-	senders map[senderKey][]attempt // oldest first
-	order   []senderKey             // in the order in which they came
+	senders *admission.Memory[senderKey, []attempt] // of each the oldest first
+}
+
+func newAttempts() *attempts {
+	return &attempts{senders: admission.NewMemory[senderKey, []attempt](maxAttemptSenders, func(k senderKey) netip.Prefix { return k.network })}
 }
 
 // A senderKey is what two handshakes of one sender have in common. Two programs of a network
@@ -75,7 +78,8 @@ func (a *attempts) judge(r smtpd.SessionResult) (j judgement) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := senderKey{admission.Network(r.Sender.Addr()), r.EHLO, r.JA4}
-	known := slices.DeleteFunc(a.senders[key], func(old attempt) bool { return r.Began.Sub(old.at) > attemptAge })
+	known, _ := a.senders.Get(key)
+	known = slices.DeleteFunc(known, func(old attempt) bool { return r.Began.Sub(old.at) > attemptAge })
 	latest := attempt{Attempt: attemptOf(r), at: r.Began, session: r.ID}
 	if r.Transcript != nil {
 		latest.flaw = certs.Flaw(r.Certificate, serverName(r.Transcript), r.Began)
@@ -94,7 +98,7 @@ func (a *attempts) judge(r smtpd.SessionResult) (j judgement) {
 			j.revisions = append(j.revisions, *again)
 		}
 	}
-	a.keep(key, known)
+	a.senders.Set(key, known)
 	return j
 }
 
@@ -130,21 +134,6 @@ func contextOf(flaw string, all []attempt, i int) interop.Context {
 // decide.
 func tellsMore(o handshake.Outcome) bool {
 	return o != handshake.Worked && o != handshake.Inconclusive
-}
-
-// keep stores the attempts of a sender. When there are too many senders, the oldest ones go.
-func (a *attempts) keep(key senderKey, all []attempt) {
-	if a.senders == nil {
-		a.senders = make(map[senderKey][]attempt)
-	}
-	if _, known := a.senders[key]; !known {
-		if len(a.order) == maxAttemptSenders {
-			delete(a.senders, a.order[0])
-			a.order = slices.Delete(a.order, 0, 1)
-		}
-		a.order = append(a.order, key)
-	}
-	a.senders[key] = all
 }
 
 // attemptOf returns a session as evidence for others of its sender.

@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"postern/handshake"
+	"postern/internal/admission"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/smtpd"
@@ -131,22 +134,32 @@ func TestClientsThatLeaveCauseNoFallback(t *testing.T) {
 	}
 }
 
-// The memory of attempts is bounded.
-func TestAttemptsAreBounded(t *testing.T) {
-	var a attempts
+// Whoever fails under many names, from all networks of a provider, takes no evidence about others.
+func TestAStrangerDisplacesNoAttempts(t *testing.T) {
+	a := newAttempts()
+	selfSigned := testcert.New(t, testcert.Options{}).TLS.Leaf
+	a.judge(leaves(t, "FIRST", sessionticket.Stock, selfSigned))
+	stranger := leaves(t, "X", sessionticket.OwnWrite, nil)
 	for i := range 3 * maxAttemptSenders {
-		r := leaves(t, "X", sessionticket.OwnWrite, nil)
-		r.EHLO = string(rune('a' + i))
-		for range 3 * maxAttempts {
-			a.judge(r)
+		stranger.Sender = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i), 7}), 40_000)
+		stranger.EHLO = fmt.Sprint("mail", i)
+		for range 2 {
+			a.judge(stranger)
 		}
 	}
-	for _, all := range a.senders {
-		if len(all) > maxAttempts {
-			t.Errorf("%d attempts of a sender", len(all))
-		}
+	j := a.judge(leaves(t, "SECOND", sessionticket.OwnWrite, selfSigned))
+	if len(j.revisions) != 1 || j.revisions[0].session != "FIRST" {
+		t.Errorf("the second attempt revises %+v, want the first one", j.revisions)
 	}
-	if len(a.senders) != maxAttemptSenders || len(a.order) != maxAttemptSenders {
-		t.Errorf("%d senders, in an order of %d", len(a.senders), len(a.order))
+}
+
+func TestAttemptsOfASenderAreBounded(t *testing.T) {
+	a := newAttempts()
+	r := leaves(t, "X", sessionticket.OwnWrite, nil)
+	for range 3 * maxAttempts {
+		a.judge(r)
+	}
+	if all, _ := a.senders.Get(senderKey{admission.Network(r.Sender.Addr()), r.EHLO, r.JA4}); len(all) != 6 {
+		t.Errorf("%d attempts of a sender", len(all))
 	}
 }

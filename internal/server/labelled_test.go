@@ -24,7 +24,7 @@ type bench struct {
 	addr     string
 	pair     *testcert.Pair
 	selector *fallback.Selector
-	attempts attempts
+	attempts *attempts
 	ended    chan judged
 	verdicts map[string]*verdict // by session, in the end
 }
@@ -43,7 +43,7 @@ type benchOptions struct {
 
 func startBench(t *testing.T, o benchOptions) *bench {
 	t.Helper()
-	b := &bench{pair: o.pair, selector: fallback.New(o.first), ended: make(chan judged, 16), verdicts: make(map[string]*verdict)}
+	b := &bench{pair: o.pair, selector: fallback.New(o.first), attempts: newAttempts(), ended: make(chan judged, 16), verdicts: make(map[string]*verdict)}
 	config := &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &o.pair.TLS, nil },
 		MinVersion:     tls.VersionTLS12,

@@ -40,7 +40,7 @@ func TestRefusedCertificatesCostANeighbourNothing(t *testing.T) {
 					return healthy
 				})
 			}
-			fingerprints := len(b.attempts.senders)
+			fingerprints := b.attempts.senders.Len()
 			if older > 1 || fingerprints != 1 {
 				t.Errorf("%d of 8 handshakes were in TLS 1.2; %d fingerprints, want one", older, fingerprints)
 			}

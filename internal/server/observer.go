@@ -15,6 +15,7 @@ import (
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/metrics"
+	"postern/internal/safetext"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/interop"
@@ -29,8 +30,8 @@ type observer struct {
 	metrics  *metrics.Metrics
 	refusals *refusalBook
 	log      *slog.Logger
-	attempts attempts
-	sweeps   sweeps
+	attempts *attempts
+	sweeps   *sweeps
 	names    *names           // nil: senders have none
 	tally    *admission.Tally // of sessions without a message
 
@@ -42,7 +43,7 @@ type observer struct {
 // at path and the sender history in it. The ledger keeps as much of mail addresses as addresses
 // says. A ledger that cannot be opened is logged; mail goes on without it.
 func openObserver(initial sessionticket.Mode, path string, addresses smtp.AddressDetail, m *metrics.Metrics, o ledger.Options) *observer {
-	obs := &observer{selector: fallback.New(initial), metrics: m, log: o.Log, closed: make(chan struct{})}
+	obs := &observer{selector: fallback.New(initial), metrics: m, log: o.Log, attempts: newAttempts(), sweeps: newSweeps(), closed: make(chan struct{})}
 	o.Pins = obs.setPins
 	obs.ledger = ledger.Open(path, o)
 	obs.refusals = newRefusalBook(obs.ledger, o.Log, addresses)
@@ -289,9 +290,20 @@ func sessionAttrs(r smtpd.SessionResult) []slog.Attr {
 		attrs = append(attrs, slog.String(logkey.Limit, r.Limit.String()))
 	}
 	if r.Err != nil {
-		attrs = append(attrs, slog.Any(logkey.Err, tlsError(r)))
+		attrs = append(attrs, slog.String(logkey.Err, errText(r)))
 	}
 	return attrs
+}
+
+// maxErrText bounds the error of a session in the log, in bytes: crypto/tls lists all that a
+// ClientHello offers, which can be 20 KB.
+const maxErrText = 500
+
+func errText(r smtpd.SessionResult) string {
+	if r.End == smtpd.Panicked {
+		return r.Err.Error() // with the stack
+	}
+	return safetext.Reply(tlsError(r).Error(), maxErrText)
 }
 
 // tlsError returns the error of a session. Some clients, as those on OpenSSL, reject the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -347,6 +348,22 @@ func TestTheLineOfASession(t *testing.T) {
 		if got[key] != want {
 			t.Errorf("%s=%v, want %v", key, got[key], want)
 		}
+	}
+}
+
+// The error of a handshake can have all that the client offers. That of a fault in the server keeps
+// its stack.
+func TestALineHasABoundedError(t *testing.T) {
+	o := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	defer o.Close()
+	r := session("OFFERS", sessionticket.OwnWrite)
+	r.End, r.Err = "TLS handshake failed", errors.New("tls: no cipher suite supported by both client and server; client offered: ["+strings.Repeat("12ab ", 4000)+"]")
+	if text := o.ended(t, r)[logkey.Err].(string); len(text) > 510 || !strings.HasPrefix(text, "tls: no cipher suite supported by both client and server; client offered: [12ab") {
+		t.Errorf("%d bytes: %s", len(text), text)
+	}
+	r.End, r.Err = "panic", errors.New("smtpd: panic: a fault\n"+strings.Repeat("goroutine 1\n", 400))
+	if text := o.ended(t, r)[logkey.Err].(string); text != r.Err.Error() {
+		t.Errorf("of a fault: %q", text)
 	}
 }
 

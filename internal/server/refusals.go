@@ -49,8 +49,7 @@ type refusalBook struct {
 	tally     *admission.Tally
 
 	mu        sync.Mutex
-	deferrals map[deferral]time.Time // and when
-	deferred  map[netip.Prefix]int   // deferrals by network, so that a message of another costs nothing
+	deferrals *admission.Memory[deferral, time.Time] // and when
 }
 
 // A deferral is a deferred command as it is stored.
@@ -60,7 +59,8 @@ type deferral struct {
 }
 
 func newRefusalBook(l *ledger.Ledger, log *slog.Logger, addresses smtp.AddressDetail) *refusalBook {
-	b := &refusalBook{ledger: l, log: log, addresses: addresses, deferrals: make(map[deferral]time.Time), deferred: make(map[netip.Prefix]int)}
+	b := &refusalBook{ledger: l, log: log, addresses: addresses}
+	b.deferrals = admission.NewMemory[deferral, time.Time](maxDeferrals, func(d deferral) netip.Prefix { return d.network })
 	b.tally = admission.NewTally(refusalRate, b.sumUp)
 	return b
 }
@@ -158,27 +158,7 @@ func (b *refusalBook) note(d deferral, at time.Time) {
 	if b.addresses == smtp.NoAddress {
 		return
 	}
-	if len(b.deferrals) >= maxDeferrals {
-		for old, then := range b.deferrals {
-			if at.Sub(then) > deferredTime {
-				b.forget(old)
-			}
-		}
-	}
-	if _, ok := b.deferrals[d]; ok {
-		b.deferrals[d] = at
-	} else if len(b.deferrals) < maxDeferrals {
-		b.deferrals[d] = at
-		b.deferred[d.network]++
-	}
-}
-
-// forget removes a deferral.
-func (b *refusalBook) forget(d deferral) {
-	delete(b.deferrals, d)
-	if b.deferred[d.network]--; b.deferred[d.network] == 0 {
-		delete(b.deferred, d.network)
-	}
+	b.deferrals.Set(d, at)
 }
 
 // accepted notes with the deferred commands of a sender that a message was accepted, as after
@@ -187,7 +167,7 @@ func (b *refusalBook) accepted(m smtpd.AcceptedMessage) {
 	network := admission.Network(m.Sender.Addr())
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.deferred[network] == 0 {
+	if b.deferrals.CountOf(network) == 0 {
 		return
 	}
 	recipients := m.Recipients[:min(len(m.Recipients), maxRecipients)]
@@ -197,8 +177,8 @@ func (b *refusalBook) accepted(m smtpd.AcceptedMessage) {
 	}
 	for _, to := range deferred {
 		d := deferral{network, b.addresses.Of(m.From), to}
-		if at, ok := b.deferrals[d]; ok {
-			b.forget(d)
+		if at, ok := b.deferrals.Get(d); ok {
+			b.deferrals.Delete(d)
 			if m.At.Sub(at) > deferredTime {
 				continue
 			}

@@ -140,20 +140,32 @@ func TestARefusalIsBounded(t *testing.T) {
 	}
 }
 
-// What is kept in memory is bounded, whoever has commands refused.
-func TestMemoryForRefusalsIsBounded(t *testing.T) {
+// A stranger who is deferred again and again takes nothing from others: theirs are seen to be
+// accepted.
+func TestAStrangerDisplacesNoDeferrals(t *testing.T) {
 	b := newBook(t, smtp.DomainOnly)
-	defer b.ledger.Close()
+	b.refused(refusedBy("192.0.2.7", smtp.Reply{Code: 450, Lines: []string{"4.2.0 greylisted"}, Remote: true}))
 	for i := range 2 * maxDeferrals {
-		network := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
-		b.note(deferral{network, "sender.example", "example.org"}, time.Now())
+		network := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(i), 0}), 24)
+		b.note(deferral{network, fmt.Sprint(i, ".example"), "example.org"}, time.Now())
 	}
-	if len(b.deferrals) != 4096 {
-		t.Errorf("%d deferrals", len(b.deferrals))
+	b.accepted(smtpd.AcceptedMessage{At: time.Now(), Sender: netip.MustParseAddrPort("192.0.2.7:25"), From: "ann@sender.example", Recipients: []string{"bob@example.org"}})
+	if r := b.stored(t); len(r) != 1 || r[0].Accepted.IsZero() {
+		t.Errorf("stored %+v", r)
 	}
-	b.note(deferral{from: "later.example"}, time.Now().Add(6*24*time.Hour))
-	if len(b.deferrals) != 1 || len(b.deferred) != 1 {
-		t.Errorf("%d deferrals of %d networks after six days; those before are of no use any more", len(b.deferrals), len(b.deferred))
+}
+
+// A message that comes a week after a deferral is another one.
+func TestADeferralIsForgottenInTime(t *testing.T) {
+	b := newBook(t, smtp.DomainOnly)
+	b.refused(refusedBy("192.0.2.7", smtp.Reply{Code: 450, Lines: []string{"4.2.0 greylisted"}, Remote: true}))
+	for range 2 {
+		b.accepted(smtpd.AcceptedMessage{
+			At: time.Now().Add(6 * 24 * time.Hour), Sender: netip.MustParseAddrPort("192.0.2.7:25"), From: "ann@sender.example", Recipients: []string{"bob@example.org"},
+		})
+	}
+	if r := b.stored(t); len(r) != 1 || !r[0].Accepted.IsZero() {
+		t.Errorf("stored %+v", r)
 	}
 }
 

@@ -27,8 +27,11 @@ const (
 // sweeps recognises scanners by host.
 type sweeps struct {
 	mu    sync.Mutex
-	hosts map[netip.Prefix]*sweep
-	order []netip.Prefix // in the order in which they came
+	hosts *admission.Memory[netip.Prefix, *sweep]
+}
+
+func newSweeps() *sweeps {
+	return &sweeps{hosts: admission.NewMemory[netip.Prefix, *sweep](maxSweeps, func(host netip.Prefix) netip.Prefix { return admission.Network(host.Addr()) })}
 }
 
 type sweep struct {
@@ -64,23 +67,14 @@ func (s *sweeps) note(r smtpd.SessionResult) (scanner bool, before []string) {
 	return true, before
 }
 
-// host returns the sweep of a host. When there are too many, the oldest one goes.
+// host returns the sweep of a host.
 func (s *sweeps) host(host netip.Prefix, now time.Time) *sweep {
-	if known := s.hosts[host]; known != nil && now.Sub(known.last).Abs() <= sweepTime {
-		return known
+	known, ok := s.hosts.Get(host)
+	if !ok || now.Sub(known.last).Abs() > sweepTime {
+		known = new(sweep)
 	}
-	if s.hosts == nil {
-		s.hosts = make(map[netip.Prefix]*sweep)
-	}
-	if s.hosts[host] == nil {
-		if len(s.order) == maxSweeps {
-			delete(s.hosts, s.order[0])
-			s.order = slices.Delete(s.order, 0, 1)
-		}
-		s.order = append(s.order, host)
-	}
-	s.hosts[host] = new(sweep)
-	return s.hosts[host]
+	s.hosts.Set(host, known)
+	return known
 }
 
 // shape returns what a scanner varies. A sender varies the name and the session that it offers.

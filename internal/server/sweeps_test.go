@@ -61,7 +61,7 @@ func TestSweepOfAScannerMakesFewRows(t *testing.T) {
 
 // A sender that fails again and again with the same ClientHello is no scanner.
 func TestASenderThatRetriesIsNoScanner(t *testing.T) {
-	var s sweeps
+	s := newSweeps()
 	for i := range 100 {
 		r := refusedHello(t, fmt.Sprint(i), 1)
 		grease := handshake.Group(0x0a0a + 0x1010*(i%16))
@@ -71,13 +71,21 @@ func TestASenderThatRetriesIsNoScanner(t *testing.T) {
 			t.Fatalf("session %d is taken for a scanner's", i)
 		}
 	}
+}
+
+// A stranger with many addresses does not hide another's scan.
+func TestAStrangerHidesNoScanner(t *testing.T) {
+	s := newSweeps()
+	for i := range sweepHellos - 1 {
+		s.note(refusedHello(t, fmt.Sprint("SCAN", i), handshake.Suite(i)))
+	}
 	for i := range 3 * maxSweeps {
 		r := refusedHello(t, "X", 1)
 		r.Sender = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)
 		s.note(r)
 	}
-	if len(s.hosts) != maxSweeps || len(s.order) != maxSweeps {
-		t.Errorf("%d addresses are watched", len(s.hosts))
+	if scanner, before := s.note(refusedHello(t, "SCAN4", 4)); !scanner || len(before) != 4 {
+		t.Errorf("a scanner: %v, with %d sessions before", scanner, len(before))
 	}
 }
 

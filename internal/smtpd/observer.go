@@ -37,6 +37,9 @@ type AcceptedMessage struct {
 	Took       time.Duration // since MAIL
 }
 
+// Panicked is the End of a session that a fault of the server ended. Its Err has the stack.
+const Panicked = "panic"
+
 // A SessionResult is what is known of a session that has ended.
 type SessionResult struct {
 	ID       string // as in replies and in the log

@@ -149,7 +149,7 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 // already, and every message that was acknowledged is safe.
 func (s *Server) end(session *session) {
 	if cause := recover(); cause != nil {
-		session.end, session.err = "panic", fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
+		session.end, session.err = Panicked, fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
 	}
 	s.admission.Disconnect(session.addr.Addr())
 	s.observer.SessionEnded(session.result())

@@ -62,7 +62,7 @@ func (s *Server) bounded(next http.Handler) *http.Server {
 type errorLog struct{ *Server }
 
 func (e errorLog) Write(line []byte) (int, error) {
-	e.log.Debug("web connection failed", logkey.Err, strings.TrimSuffix(string(line), "\n"))
+	e.log.Debug("web connection failed", logkey.Err, clip(strings.TrimSuffix(string(line), "\n")))
 	return len(line), nil
 }
 
