@@ -54,8 +54,6 @@ func (f ledgerFlags) hinted(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNoLedger):
 		return &terminal.HintedError{Err: err, Hint: "name the configuration of postern serve with --config, or its data folder with --data; the first start creates the ledger"}
-	case errors.Is(err, ledger.ErrNewer):
-		return &terminal.HintedError{Err: err, Hint: "use the version of postern that serves here, or a newer one"}
 	case errors.Is(err, ledger.ErrOlder):
 		return &terminal.HintedError{Err: err, Hint: "start postern serve of this version once; it migrates the ledger"}
 	}

@@ -195,6 +195,10 @@ func migrations() []string {
 	return steps
 }
 
+// Schema is the number of the newest migration that this version knows. The server migrates an
+// older ledger to it.
+func Schema() int { return len(migrations()) }
+
 // schemaOf returns the number of the last migration of db, 0 for an empty file.
 func schemaOf(ctx context.Context, db *sql.DB) (int, error) {
 	var version int
@@ -236,7 +240,11 @@ func step(ctx context.Context, db *sql.DB, number int, text string) error {
 }
 
 func newer(has, known int) error {
-	return fmt.Errorf("schema %d, this version knows %d: %w; use that one", has, known, ErrNewer)
+	return &problem{
+		what:   fmt.Sprintf("schema %d, this version knows %d: %v", has, known, ErrNewer),
+		remedy: "use that version, or put back a copy of the file from before it",
+		err:    ErrNewer,
+	}
 }
 
 // alterWait bounds the wait of another process for its turn to write.
