@@ -12,22 +12,13 @@ import (
 
 // helpCmd prints what --help prints.
 type helpCmd struct {
-	Command []string `arg:"" optional:"" help:"Command, such as senders pin. Default: all commands."`
+	Command []string `arg:"" optional:"" complete:"command" help:"Command, such as senders pin. Default: all commands."`
 }
 
 // Run is called by kong.
 func (h helpCmd) Run(parser *kong.Kong) error {
 	_, err := parser.Parse(append(h.Command, "--help")) // which prints the help and exits
 	return &terminal.UsageError{Err: err, Hint: usageHint(err)}
-}
-
-// versionCmd prints what --version prints.
-type versionCmd struct{}
-
-// Run is called by kong.
-func (versionCmd) Run(ui terminal.UI) error {
-	_, err := fmt.Fprintln(ui.Out, ui.Version())
-	return err
 }
 
 var helpOptions = kong.HelpOptions{

@@ -23,7 +23,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 		DomainHealth{}, Area{}, Probed{}, Host{}, Address{}, SenderRun{}, Finding{},
 		Report{}, tlsrptexplain.DaySummary{}, Added{},
 		ReportExplained{}, Policy{}, Period{}, Result{}, Activity{}, ActivitySender{}, Records{},
-		Status{}, StatusCard{}, StatusStep{},
+		Status{}, StatusCard{}, StatusStep{}, Version{},
 		Explained{}, Log{}, Diagnosis{}, Zone{}, dnsrecords.Record{}, dnsrecords.Result{}, interop.Observation{}, Case{}, interop.Advice{}, interop.Source{},
 	} {
 		kind := reflect.TypeOf(object)

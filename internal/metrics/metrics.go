@@ -22,14 +22,13 @@ package metrics
 import (
 	"log/slog"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"postern/internal/buildinfo"
 	"postern/internal/logkey"
 )
 
@@ -127,18 +126,10 @@ func histogramOptions(name, help string, buckets []float64) prometheus.Histogram
 
 // buildInfo is a metric of the value 1, whose labels say what is running.
 func buildInfo() prometheus.Collector {
-	version, revision := "unknown", ""
-	if build, ok := debug.ReadBuildInfo(); ok {
-		version = build.Main.Version
-		for _, setting := range build.Settings {
-			if setting.Key == "vcs.revision" {
-				revision = setting.Value
-			}
-		}
-	}
+	build := buildinfo.Read()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version that is running.",
-		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Commit, "goversion": build.Go},
 	})
 	info.Set(1)
 	return info

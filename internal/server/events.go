@@ -4,11 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"postern/internal/buildinfo"
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/ledger"
@@ -27,10 +26,9 @@ func (s *Server) noteEvent(kind ledger.EventKind, subject, text string) {
 
 // noteVersions notes the versions that run.
 func (s *Server) noteVersions() {
-	if build, ok := debug.ReadBuildInfo(); ok {
-		s.noteEvent(ledger.VersionChanged, "", build.Main.Version)
-	}
-	s.noteEvent(ledger.GoVersionChanged, "", runtime.Version())
+	build := buildinfo.Read()
+	s.noteEvent(ledger.VersionChanged, "", build.Version)
+	s.noteEvent(ledger.GoVersionChanged, "", build.Go)
 }
 
 // noteCertificates notes the certificates in use, and new ones whenever changed yields a value,

@@ -16,10 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"runtime/debug"
 	"strings"
 
+	"postern/internal/buildinfo"
 	"postern/internal/oserror"
 	"postern/internal/safetext"
 )
@@ -151,15 +150,4 @@ func (u UI) Paragraph(label, text string) {
 
 // Version returns one line: the command, its version, the commit it was built from, the
 // Go version and the system.
-func (u UI) Version() string {
-	version, commit := "(unknown)", ""
-	if build, ok := debug.ReadBuildInfo(); ok {
-		version = build.Main.Version
-		for _, setting := range build.Settings {
-			if setting.Key == "vcs.revision" {
-				commit = " " + setting.Value
-			}
-		}
-	}
-	return fmt.Sprintf("%s %s%s %s %s/%s", u.Command, version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
+func (u UI) Version() string { return u.Command + " " + buildinfo.Read().String() }
