@@ -45,7 +45,15 @@ func main() {
 
 // run is the whole command. It returns the exit status.
 func run(args []string, ui terminal.UI) terminal.ExitStatus {
-	parser := kong.Must(&lab{},
+	context, err := newParser(ui).Parse(args)
+	if err != nil {
+		return ui.Fail(&terminal.UsageError{Err: err})
+	}
+	return ui.Fail(context.Run())
+}
+
+func newParser(ui terminal.UI) *kong.Kong {
+	return kong.Must(&lab{},
 		kong.Name(ui.Command),
 		kong.Description(description),
 		kong.Writers(ui.Out, ui.Err),
@@ -53,9 +61,4 @@ func run(args []string, ui terminal.UI) terminal.ExitStatus {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Bind(ui),
 	)
-	context, err := parser.Parse(args)
-	if err != nil {
-		return ui.Fail(&terminal.UsageError{Err: err})
-	}
-	return ui.Fail(context.Run())
 }

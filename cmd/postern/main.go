@@ -51,6 +51,7 @@ type root struct {
 	Cases      casesCmd      `cmd:"" help:"List known client failures."`
 	Help       helpCmd       `cmd:"" help:"Print help for a command."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Complete   completeCmd   `cmd:"" hidden:"" passthrough:"" help:"Complete a command line for a shell."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`
 }
@@ -66,6 +67,15 @@ func main() {
 
 const description = `The TLS front door for inbound mail.
 
+Postern receives mail from other servers, over TLS, and passes it to the mail server behind it while the sender waits, or stores it in a Maildir. Where a sender fails in the TLS handshake, it says why and what to do, and answers that sender's next attempt in a more compatible way.
+
+Examples:
+
+  postern serve                 receive mail on 127.0.0.1:2525, to try it
+  postern status                who cannot deliver, and what to do
+  postern handshakes --failed   the failed handshakes of the last day
+  postern probe example.org     which senders can deliver to a domain
+
 Exit status, if a command does not list its own:
 
   0  success: nothing failed, no problem found
@@ -75,16 +85,7 @@ Exit status, if a command does not list its own:
 
 // run runs the command and returns the exit status.
 func run(args []string, ui terminal.UI) terminal.ExitStatus {
-	parser := kong.Must(&root{},
-		kong.Name("postern"),
-		kong.Description(description),
-		kong.Writers(ui.Out, ui.Err),
-		kong.Vars{"version": ui.Version(), "data": config.DefaultData, "config": serviceConfig},
-		kong.ConfigureHelp(helpOptions),
-		kong.Help(printHelp),
-		kong.Bind(ui),
-	)
-	context, err := parser.Parse(args)
+	context, err := newParser(ui).Parse(args)
 	if problems := config.Problems(nil); errors.As(err, &problems) {
 		return fail(ui, problems)
 	}
@@ -92,4 +93,20 @@ func run(args []string, ui terminal.UI) terminal.ExitStatus {
 		return fail(ui, &terminal.UsageError{Err: err, Hint: usageHint(err)})
 	}
 	return fail(ui, context.Run())
+}
+
+func newParser(ui terminal.UI) *kong.Kong {
+	return kong.Must(&root{},
+		kong.Name("postern"),
+		kong.Description(description),
+		kong.Writers(ui.Out, ui.Err),
+		kong.Vars{"version": ui.Version(), "data": config.DefaultData, "config": serviceConfig},
+		kong.ConfigureHelp(helpOptions),
+		kong.Help(printHelp),
+		kong.PostBuild(func(k *kong.Kong) error {
+			k.Model.HelpFlag.Help = "Print help."
+			return nil
+		}),
+		kong.Bind(ui),
+	)
 }

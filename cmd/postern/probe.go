@@ -31,7 +31,7 @@ type probeCmd struct {
 	Targets   []string      `arg:"" optional:"" name:"target" help:"Domain, host, host:port or IP address. Repeatable."`
 	StartTLS  string        `enum:"smtp,imap,pop3" default:"smtp" name:"starttls" placeholder:"PROTOCOL" help:"Protocol to speak: smtp (default, port 25), imap (143) or pop3 (110)."`
 	Implicit  bool          `help:"Use TLS from the first byte, on ports 465, 993 and 995."`
-	As        []string      `placeholder:"ID" help:"Run only this sender, by its ID; --as help lists them. Repeatable."`
+	As        []string      `complete:"persona" placeholder:"ID" help:"Run only this sender, by its ID; --as help lists them. Repeatable."`
 	Deliver   *testMessage  `xor:"once" placeholder:"FROM TO" help:"Send one short test message, with the first sender."`
 	Intrusive bool          `help:"With --deliver, try to smuggle a second message behind the first; see above."`
 	Resolver  string        `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
@@ -71,6 +71,12 @@ counted as a sender and changes no TLS mode. The run that delivers counts as a s
 
 --accept accepts known problems: they are still shown, but do not affect the exit status, now
 or in later runs.
+
+Examples:
+
+  postern probe example.org
+  postern probe mx.example.org:25 --as early-ticket --verbose
+  postern probe --starttls imap imap.example.org
 
 Exit status:
 

@@ -24,6 +24,17 @@ type reportListCmd struct {
 	Limit limit `default:"100" placeholder:"N" help:"Print at most this many reports, up to 10000. Default: ${default}."`
 }
 
+// Help is called by kong.
+func (reportListCmd) Help() string {
+	return `A TLS report says how a mail provider's connections to your domains went in a day (RFC 8460). Postern receives them if the table [reports] of the configuration says so; postern report add stores others. Anyone can write a report: the list says which are unverified.
+
+Examples:
+
+  postern report list --verified
+  postern report explain 17
+  postern report add Maildir/`
+}
+
 // Run is called by kong.
 func (r reportListCmd) Run(ui terminal.UI) error {
 	found, err := r.read(ui, r.Limit.query())

@@ -39,7 +39,7 @@ Signals:
 
 Certificates are also reloaded when their files change.
 
-deploy/postern.toml documents every key of the configuration.`
+postern.toml(5) explains every key of the configuration, as the file deploy/postern.toml does.`
 }
 
 // Run is called by kong.

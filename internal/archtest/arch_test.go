@@ -89,6 +89,7 @@ var forTests = []string{
 	"postern/internal/testcpu", "postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp",
 	"postern/internal/archtest", "postern/test", "postern/bench",
 	"postern/internal/casedocs", // writes docs/cases for go generate
+	"postern/internal/manpage",  // writes manual pages for make man
 	"postern/internal/mutants",  // measures tests for make mutants
 }
 
