@@ -27,7 +27,7 @@ type alertsCmd struct {
 
 type alertsListCmd struct {
 	ledgerFlags
-	Since since `default:"7d" placeholder:"TIME" help:"Also alerts that ended since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Since since `complete:"age" default:"7d" placeholder:"TIME" help:"Also alerts that ended since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Open  bool  `help:"Only alerts that are open."`
 	Limit limit `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
 	JSON  bool  `help:"Print one JSON object per line; see docs/json.md."`
@@ -97,7 +97,7 @@ func printAlert(ui terminal.UI, a ledger.Alert) {
 
 type alertsAckCmd struct {
 	ledgerFlags
-	Alert int64 `arg:"" help:"Number of an open alert, as postern alerts lists it."`
+	Alert int64 `arg:"" complete:"alert" help:"Number of an open alert, as postern alerts lists it."`
 }
 
 // Run is called by kong.

@@ -33,7 +33,7 @@ func (c casesListCmd) Run(ui terminal.UI) error {
 }
 
 type casesShowCmd struct {
-	ID   string `arg:"" help:"Case ID, as in postern cases."`
+	ID   string `arg:"" complete:"case" help:"Case ID, as in postern cases."`
 	JSON bool   `help:"Print one JSON object; see docs/json.md."`
 }
 

@@ -27,14 +27,25 @@ type handshakesCmd struct {
 
 type handshakesListCmd struct {
 	ledgerFlags
-	Since  since  `default:"24h" placeholder:"TIME" help:"Only handshakes since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
-	Sender string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
-	Case   string `placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
+	Since  since  `complete:"age" default:"24h" placeholder:"TIME" help:"Only handshakes since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Sender string `complete:"sender" placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
+	Case   string `complete:"anycase" placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
 	Failed bool   `help:"Only failed handshakes."`
 	Probes bool   `help:"Also those of recognised probes; see postern probe --probe-key."`
 	Limit  limit  `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
 	Follow bool   `help:"Print new handshakes as they happen, the oldest first."`
 	JSON   bool   `help:"Print one JSON object per line; see docs/json.md."`
+}
+
+// Help is called by kong.
+func (handshakesListCmd) Help() string {
+	return `A line has the time, the session's ID, the sender's address and EHLO name, the outcome (full, resumed, failed or plaintext), and what is known of it: the TLS version and mode, or the case and where the handshake stopped.
+
+Examples:
+
+  postern handshakes --failed --since 7d
+  postern handshakes --sender 192.0.2.0/24
+  postern handshakes --follow`
 }
 
 // Run is called by kong.
@@ -105,9 +116,14 @@ func (h handshakesListCmd) print(ui terminal.UI, found []ledger.Handshake) error
 
 type handshakesShowCmd struct {
 	ledgerFlags
-	ID    string `arg:"" help:"Session ID, as in postern handshakes, the log and SMTP replies."`
+	ID    string `arg:"" complete:"session" help:"Session ID, as in postern handshakes, the log and SMTP replies."`
 	ASCII bool   `help:"Draw in ASCII."`
 	JSON  bool   `help:"Print one JSON object; see docs/json.md."`
+}
+
+// Help is called by kong.
+func (handshakesShowCmd) Help() string {
+	return `Draws who sent which message and when, where it stopped, and what that means: the known client failure, if it matches one, what Postern did, and what you or the sender's administrator can do. The ID is in the list, in the log, and in what the sender was told: in the greeting and in the reply to STARTTLS.`
 }
 
 // Run is called by kong.

@@ -14,8 +14,8 @@ import (
 // refusalsCmd lists refused and deferred commands.
 type refusalsCmd struct {
 	ledgerFlags
-	Since     since  `default:"7d" placeholder:"TIME" help:"Only refusals since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
-	Sender    string `placeholder:"SENDER" help:"Only this IP address, network, or part of an EHLO name or of the envelope sender."`
+	Since     since  `complete:"age" default:"7d" placeholder:"TIME" help:"Only refusals since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Sender    string `complete:"sender" placeholder:"SENDER" help:"Only this IP address, network, or part of an EHLO name or of the envelope sender."`
 	Recipient string `placeholder:"TEXT" help:"Only recipients that contain this text, such as a domain. Of a mail address the domain counts if no more is kept."`
 	Limit     limit  `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
 	JSON      bool   `help:"Print one JSON object per line; see docs/json.md."`

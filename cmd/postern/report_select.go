@@ -21,7 +21,7 @@ import (
 // reportFlags choose reports of the ledger.
 type reportFlags struct {
 	ledgerFlags
-	Since     since  `default:"30d" placeholder:"TIME" help:"Only reports about this time or later: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Since     since  `complete:"age" default:"30d" placeholder:"TIME" help:"Only reports about this time or later: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Domain    string `placeholder:"NAME" help:"Only reports about this policy domain; with DANE, that is the MX host."`
 	Submitter string `placeholder:"TEXT" help:"Only reports whose submitter contains this text."`
 	Verified  bool   `help:"Only reports whose submitter's DKIM signature is valid."`
@@ -97,7 +97,7 @@ func (f reportFlags) leftOut(ctx context.Context, book *ledger.Reader) (string, 
 // A reportArg chooses one report, of the ledger or in a file.
 type reportArg struct {
 	ledgerFlags
-	Which    string `arg:"" name:"report" help:"Number of a stored report, or a file with one: JSON, gzip or mail."`
+	Which    string `arg:"" name:"report" complete:"report" help:"Number of a stored report, or a file with one: JSON, gzip or mail."`
 	Offline  bool   `help:"Do not use the network: no DNS, and no probe."`
 	Resolver string `placeholder:"ADDR" help:"Ask this DNS server. Default: the system's."`
 	JSON     bool   `help:"Print one JSON object; see docs/json.md."`

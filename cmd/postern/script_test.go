@@ -62,7 +62,9 @@ func TestMain(m *testing.M) {
 //	systemd           listens at $NOTIFY_SOCKET
 //	notified STATE    waits until systemd is notified of STATE
 //
-// and $CAPTURES, a folder of packet captures, $TLSLOGS, one of logs, and $TRANSCRIPT, a transcript.
+// and $CAPTURES, a folder of packet captures, $TLSLOGS, one of logs, $TRANSCRIPT, a transcript, and
+// $COMPLETIONS, the folder of the completions for shells. The condition [shell:NAME] says whether
+// that shell is installed.
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -85,12 +87,24 @@ func TestScripts(t *testing.T) {
 			"systemd":    systemd,
 			"notified":   func(ts *testscript.TestScript, _ bool, args []string) { stateOf(ts).states.await(ts, args[0]) },
 		},
+		Condition: func(name string) (bool, error) {
+			shell, ok := strings.CutPrefix(name, "shell:")
+			if !ok {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			_, err := exec.LookPath(shell)
+			if err != nil && os.Getenv("CI") == "true" {
+				return false, fmt.Errorf("%w: run scripts/install-peers", err)
+			}
+			return err == nil, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[stateKey{}] = new(scriptState)
 			env.Vars = append(env.Vars, fastExit,
 				"CAPTURES="+filepath.Join(root, "internal/capture/testdata"),
 				"TLSLOGS="+filepath.Join(root, "internal/tlslog/testdata"),
-				"TRANSCRIPT="+filepath.Join(root, "handshake/testdata/early-ticket.json"))
+				"TRANSCRIPT="+filepath.Join(root, "handshake/testdata/early-ticket.json"),
+				"COMPLETIONS="+filepath.Join(root, "deploy/completions"))
 			return nil
 		},
 	})

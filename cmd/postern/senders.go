@@ -26,12 +26,23 @@ type sendersCmd struct {
 
 type sendersListCmd struct {
 	ledgerFlags
-	Since    since  `default:"7d" placeholder:"TIME" help:"Only senders with sessions since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
-	Sender   string `placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
+	Since    since  `complete:"age" default:"7d" placeholder:"TIME" help:"Only senders with sessions since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Sender   string `complete:"sender" placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Failed   bool   `help:"Only senders with failed handshakes."`
 	Returned bool   `help:"Only senders that retried in plaintext after a failed handshake."`
 	Limit    limit  `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
 	JSON     bool   `help:"Print one JSON object per line; see docs/json.md."`
+}
+
+// Help is called by kong.
+func (sendersListCmd) Help() string {
+	return `A line is a sender: a network and an EHLO name, with its full, resumed and failed handshakes and its sessions in plaintext. A sender that retried without TLS after a failed handshake is marked.
+
+Examples:
+
+  postern senders --failed
+  postern senders show mail.example.net
+  postern senders pin 192.0.2.0/24 tls12 --why 'until they upgrade'`
 }
 
 // Run is called by kong.
@@ -66,9 +77,20 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 
 type sendersPinCmd struct {
 	ledgerFlags
-	Network string `arg:"" help:"Address or network, such as 192.0.2.0/24."`
-	Mode    string `arg:"" help:"TLS mode: own-write, first-write, no-ticket, tls12 or stock."`
+	Network string `arg:"" complete:"network" help:"Address or network, such as 192.0.2.0/24."`
+	Mode    string `arg:"" complete:"mode" help:"TLS mode: own-write, first-write, no-ticket, tls12 or stock."`
 	Why     string `required:"" placeholder:"TEXT" help:"Reason for the pin, shown with it."`
+}
+
+// Help is called by kong.
+func (sendersPinCmd) Help() string {
+	return `A pinned sender is always answered in that mode; Postern learns nothing from its handshakes. The modes:
+
+  own-write    session ticket in a write of its own after the sender's Finished
+  first-write  ticket with the first reply after it
+  no-ticket    no ticket, so no resumption
+  tls12        TLS 1.2 at most, without tickets
+  stock        ticket before the sender's Finished, as Go does it: some senders fail then`
 }
 
 // Run is called by kong.
@@ -91,7 +113,7 @@ func (s sendersPinCmd) Run(ui terminal.UI) error {
 
 type sendersUnpinCmd struct {
 	ledgerFlags
-	Network string `arg:"" help:"Address or network, as pinned."`
+	Network string `arg:"" complete:"pin" help:"Address or network, as pinned."`
 }
 
 // Run is called by kong.
@@ -112,8 +134,8 @@ func (s sendersUnpinCmd) Run(ui terminal.UI) error {
 
 type sendersShowCmd struct {
 	ledgerFlags
-	Sender string `arg:"" help:"Address, network, or part of an EHLO name."`
-	Since  since  `default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date. Default: ${default}."`
+	Sender string `arg:"" complete:"sender" help:"Address, network, or part of an EHLO name."`
+	Since  since  `complete:"age" default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date. Default: ${default}."`
 	JSON   bool   `help:"Print one JSON object; see docs/json.md."`
 }
 

@@ -16,7 +16,7 @@ import (
 // statusCmd says who cannot deliver.
 type statusCmd struct {
 	ledgerFlags
-	Since since `default:"24h" placeholder:"TIME" help:"Only senders that came since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
+	Since since `complete:"age" default:"24h" placeholder:"TIME" help:"Only senders that came since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	JSON  bool  `help:"Print one JSON object; see docs/json.md."`
 }
 

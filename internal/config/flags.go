@@ -19,7 +19,7 @@ type Flags struct {
 	NextHop   string   `placeholder:"URL" help:"Deliver messages to this server: smtp://, smtps:// or lmtp://host:port, or lmtp+unix:///path. Default: maildir, a Maildir in the data folder."`
 	Dashboard string   `placeholder:"ADDRESS" help:"Serve the dashboard on this host:port; off turns it off. Default: 127.0.0.1:8025."`
 	Metrics   string   `placeholder:"ADDRESS" help:"Serve metrics for Prometheus on this host:port; off turns it off. Default: 127.0.0.1:9925."`
-	Mode      string   `placeholder:"MODE" help:"Answer new senders in this TLS mode: own-write (default), first-write, no-ticket, tls12 or stock."`
+	Mode      string   `complete:"mode" placeholder:"MODE" help:"Answer new senders in this TLS mode: own-write (default), first-write, no-ticket, tls12 or stock."`
 	LogFormat string   `placeholder:"FORMAT" help:"Log in this format: text (default) or json."`
 	LogLevel  string   `placeholder:"LEVEL" help:"Log at this level and above: debug, info (default), warn or error."`
 }
