@@ -10,7 +10,7 @@
 //
 // # Limits
 //
-// A [Validator] makes at most 128 queries and verifies at most 256 signatures
+// A [Validator] makes at most 256 queries and verifies at most 256 signatures
 // (CVE-2023-50387). NSEC3 with more than 150 iterations counts as insecure (RFC 9276,
 // Section 3.2). A zone whose signature or digest algorithms miekg/dns does not support is
 // insecure, as RFC 4035, Section 5.2 requires. Changes of the root keys are not followed (RFC
@@ -45,10 +45,10 @@ func (s Status) String() string {
 	return [...]string{"indeterminate", "bogus", "insecure", "secure"}[min(s, Secure)]
 }
 
-// Limits of one Validator. A zone takes two queries, and a provider's domain has about thirty
-// hosts.
+// Limits of one Validator. A zone takes two queries and a host with a TLSA record three, and a
+// provider's domain has about thirty hosts.
 const (
-	maxQueries    = 128
+	maxQueries    = 256
 	maxSignatures = 256
 )
 
@@ -88,7 +88,7 @@ func (v *Validator) Validate(ctx context.Context, name string, rrtype uint16, an
 // validate validates the RRset of the query, and the aliases that lead to it.
 func (v *Validator) validate(ctx context.Context, name string, rrtype uint16, answer *dns.Msg) (Status, error) {
 	status := Secure
-	for range maxAliases {
+	for range maxAliases + 1 {
 		set := find(answer.Answer, name, rrtype)
 		if len(set.records) == 0 {
 			set = find(answer.Answer, name, dns.TypeCNAME)
@@ -124,10 +124,19 @@ func (v *Validator) validatePositive(ctx context.Context, s rrset, answer *dns.M
 		return v.validateUnsigned(ctx, s.name)
 	}
 	sig, status, err := v.signed(ctx, s)
-	if err == nil && status == Secure && int(sig.Labels) < labels(s.name) {
-		return v.validateWildcard(ctx, s.name, sig, answer)
+	if status != Secure {
+		return status, err
 	}
-	return status, err
+	if int(sig.Labels) < labels(s.name) {
+		if status, err := v.validateWildcard(ctx, s.name, sig, answer); status != Secure {
+			return status, err
+		}
+	}
+	name := ancestor(s.name, int(sig.Labels))
+	if s.rrtype == dns.TypeCNAME && name == s.name {
+		name = parent(name)
+	}
+	return v.validateSigner(ctx, s, sig, name)
 }
 
 // dnameOf returns the DNAME record that an unsigned alias was synthesised from (RFC 6672,

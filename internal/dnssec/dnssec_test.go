@@ -46,7 +46,7 @@ func tree(change func(zones map[string]*testzone.Zone)) []testzone.Zone {
 func records(zone string) []string {
 	return []string{
 		zone + " MX 10 mx." + zone, "mx." + zone + " A 127.0.0.1", "_25._tcp.mx." + zone + " TXT here",
-		"alias." + zone + " CNAME mx." + zone, "away." + zone + " CNAME mx.plain.test.", "*.wild." + zone + " A 127.0.0.2",
+		"alias." + zone + " CNAME mx." + zone, "_25._tcp.alias." + zone + " TXT here", "away." + zone + " CNAME mx.plain.test.", "*.wild." + zone + " A 127.0.0.2",
 	}
 }
 
@@ -101,7 +101,8 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"signed.test.", dns.TypeMX, dnssec.Secure},
 		{"MX.Signed.test.", dns.TypeA, dnssec.Secure},
 		{"alias.signed.test.", dns.TypeA, dnssec.Secure},
-		{"away.signed.test.", dns.TypeA, dnssec.Insecure}, // leads to a zone that is not signed
+		{"_25._tcp.alias.signed.test.", dns.TypeTXT, dnssec.Secure}, // below an alias
+		{"away.signed.test.", dns.TypeA, dnssec.Insecure},           // leads to a zone that is not signed
 		{"x.wild.signed.test.", dns.TypeA, dnssec.Secure},
 		{"x.y.z.wild.signed.test.", dns.TypeA, dnssec.Secure}, // a wildcard for several labels
 		{"*.wild.signed.test.", dns.TypeA, dnssec.Secure},     // the wildcard itself
@@ -259,7 +260,7 @@ func TestQueriesAreLimited(t *testing.T) {
 	}
 	answer := &dns.Msg{Answer: []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "a.b.signed.test.", Rrtype: dns.TypeA}}}}
 	status, err := newValidator(t, s, ask).Validate(t.Context(), "a.b.signed.test.", dns.TypeA, answer)
-	if status > dnssec.Bogus || err == nil || asked > 128 {
+	if status > dnssec.Bogus || err == nil || asked > 256 {
 		t.Errorf("%v, %v after %d queries", status, err, asked)
 	}
 }
@@ -352,6 +353,97 @@ func TestSignatureOfAnotherZoneIsBogus(t *testing.T) {
 		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), "new.signed.test.", dns.TypeA, answer)
 		if status != want || want == dnssec.Bogus && !strings.Contains(err.Error(), "is signed by "+zone+", which is not its zone") {
 			t.Errorf("signed by %s: %v, %v; want %v", zone, status, err, want)
+		}
+	}
+}
+
+// RFC 4035, Section 5.3.1: a zone may have signed the names of a zone below it before it delegated
+// them, and those signatures may still be valid.
+func TestSignatureOfTheZoneAboveIsBogus(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	for _, tt := range []struct{ record, zone, begins string }{
+		{"mx.signed.test. A 192.0.2.1", "test.", "signed.test."},
+		{"signed.test. MX 10 mx.evil.test.", "test.", "signed.test."},
+		{"mx.signed.test. A 192.0.2.1", ".", "test."},
+		{"alias.signed.test. CNAME mx.evil.test.", "test.", "signed.test."},
+		{"_25._tcp.alias.signed.test. TLSA 3 1 1 00", "test.", "signed.test."},
+		{"mx.plain.test. A 192.0.2.1", "test.", "plain.test."},
+		{"_25._tcp.mx.plain.hashed. TLSA 3 1 1 00", "hashed.", "plain.hashed."},
+		{"new.test. A 192.0.2.1", ".", "test."},
+	} {
+		record := parseRecord(t, tt.record)
+		name, kind := record.Header().Name, record.Header().Rrtype
+		answer := &dns.Msg{Answer: []dns.RR{record, s.Sign(tt.zone, record)}}
+		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), name, kind, answer)
+		want := fmt.Sprintf("is signed by %s, but a zone begins at %s", tt.zone, tt.begins)
+		if status != dnssec.Bogus || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, signed by %s: %v, %v; want bogus, %s", tt.record, tt.zone, status, err, want)
+		}
+	}
+}
+
+// The same of DS records: the zone above the parent does not delegate.
+func TestDelegationByTheZoneAboveTheParentIsBogus(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+		answer, err := tcpQuery(s.Addr)(ctx, name, kind)
+		if name == "signed.test." && kind == dns.TypeDS && err == nil {
+			answer.Answer = []dns.RR{answer.Answer[0], s.Sign(".", answer.Answer[0])}
+		}
+		return answer, err
+	}
+	answer, err := ask(t.Context(), "signed.test.", dns.TypeMX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := newValidator(t, s, ask).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
+	if status != dnssec.Bogus || err == nil || !strings.Contains(err.Error(), "the DS record of signed.test. is signed by ., but a zone begins at test.") {
+		t.Errorf("%v, %v", status, err)
+	}
+}
+
+func TestAliasesAreFollowedSoFar(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	record := parseRecord(t, "a0.signed.test. A 127.0.0.1")
+	answer := &dns.Msg{Answer: []dns.RR{record, s.Sign("signed.test.", record)}}
+	for n := 1; n <= 9; n++ {
+		alias := parseRecord(t, fmt.Sprintf("a%d.signed.test. CNAME a%d.signed.test.", n, n-1))
+		answer.Answer = append(answer.Answer, alias, s.Sign("signed.test.", alias))
+		want := dnssec.Secure
+		if n == 9 {
+			want = dnssec.Bogus
+		}
+		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), alias.Header().Name, dns.TypeA, answer)
+		if status != want || want == dnssec.Bogus && !strings.Contains(err.Error(), "more than 8 aliases") {
+			t.Errorf("%d aliases: %v, %v; want %v", n, status, err, want)
+		}
+	}
+}
+
+// A proof that shows an alias, of the name or of a wildcard for it, does not prove that there is
+// nothing: the answer lacks the alias (RFC 4035, Section 5.4; RFC 4592, Section 2.2.1).
+func TestProofWithAnAliasProvesNoAbsence(t *testing.T) {
+	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) {
+		for _, zone := range []string{"signed.test.", "signed.hashed."} {
+			z[zone].Records = append(z[zone].Records, "*.any."+zone+" CNAME mx."+zone)
+		}
+	})...)
+	ask := tcpQuery(s.Addr)
+	for _, zone := range []string{"signed.test.", "signed.hashed."} {
+		answer, err := ask(t.Context(), "x.any."+zone, dns.TypeTXT)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Answer = nil
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), "x.any."+zone, dns.TypeTXT, answer); status != dnssec.Bogus {
+			t.Errorf("below a wildcard alias in %s: %v, %v", zone, status, err)
+		}
+	}
+	nsec := parseRecord(t, "alias.signed.test. NSEC away.signed.test. CNAME RRSIG NSEC")
+	answer := &dns.Msg{Ns: []dns.RR{nsec, s.Sign("signed.test.", nsec)}}
+	for kind, want := range map[uint16]dnssec.Status{dns.TypeTXT: dnssec.Bogus, dns.TypeCNAME: dnssec.Bogus} {
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), "alias.signed.test.", kind, answer); status != want {
+			t.Errorf("%s of an alias: %v, %v; want %v", dns.TypeToString[kind], status, err, want)
 		}
 	}
 }

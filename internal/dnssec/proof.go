@@ -103,10 +103,11 @@ func (v *Validator) validateWildcard(ctx context.Context, name string, sig *dns.
 	return Bogus, fmt.Errorf("%w: %s, answered by a wildcard", errNoProof, safetext.Printable(name))
 }
 
-// isDelegation reports, from a denial of the DS record of a name, whether a zone begins there.
+// isDelegation reports, from a denial of the DS record of a name below the root, whether a zone
+// begins there.
 func (p proof) isDelegation(name string) (bool, error) {
 	if types, ok := p.at(name); ok {
-		if slices.Contains(types, dns.TypeDS) || slices.Contains(types, dns.TypeSOA) && name != "." {
+		if slices.Contains(types, dns.TypeDS) || slices.Contains(types, dns.TypeSOA) {
 			return false, fmt.Errorf("%w: DS of %s", errNoProof, safetext.Printable(name))
 		}
 		return slices.Contains(types, dns.TypeNS), nil

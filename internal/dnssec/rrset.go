@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,28 @@ func (v *Validator) signed(ctx context.Context, s rrset) (*dns.RRSIG, Status, er
 		}
 	}
 	return nil, Bogus, why
+}
+
+// validateSigner validates that the signer of an RRset is the zone that contains it (RFC 4035,
+// Section 5.3.1): that no other zone begins at a name or between the two. A zone may have signed
+// names before it delegated them, and such signatures can be replayed. The name is the RRset's;
+// that of the wildcard's parent in an answer from a wildcard, and the parent of DS records and
+// aliases, since no zone begins at an alias.
+func (v *Validator) validateSigner(ctx context.Context, s rrset, sig *dns.RRSIG, name string) (Status, error) {
+	signer := dns.CanonicalName(sig.SignerName)
+	for _, i := range slices.Backward(dns.Split(name)) {
+		if !below(name[i:], signer) {
+			continue
+		}
+		c := v.cut(ctx, name[i:])
+		if c.err != nil {
+			return c.status, c.err
+		}
+		if c.begins {
+			return Bogus, s.bogus("is signed by %s, but a zone begins at %s", safetext.Printable(signer), safetext.Printable(name[i:]))
+		}
+	}
+	return Secure, nil
 }
 
 // verify verifies one signature with the keys of its zone.

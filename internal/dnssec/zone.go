@@ -114,6 +114,7 @@ func matchesDS(ds *dns.DS, key *dns.DNSKEY) bool {
 // signed one does, [Insecure] if an unsigned one does, Secure without records if none does.
 type cut struct {
 	status  Status
+	begins  bool // a zone does
 	anchors []*dns.DS
 	err     error
 }
@@ -129,14 +130,21 @@ func (v *Validator) lookUpCut(ctx context.Context, name string) cut {
 	}
 	s := find(answer.Answer, name, dns.TypeDS)
 	if len(s.records) == 0 {
+		if alias := find(answer.Answer, name, dns.TypeCNAME); len(alias.signatures) > 0 {
+			status, err := v.validatePositive(ctx, alias, answer)
+			return cut{status: status, err: err}
+		}
 		return v.cutWithoutDS(ctx, name, answer)
 	}
 	if len(s.signatures) == 0 {
 		status, err := v.validateUnsigned(ctx, parent(name))
 		return cut{status: status, err: err}
 	}
-	_, status, err := v.signed(ctx, s)
-	c := cut{status: status, err: err}
+	sig, status, err := v.signed(ctx, s)
+	if status == Secure {
+		status, err = v.validateSigner(ctx, s, sig, parent(name))
+	}
+	c := cut{status: status, begins: true, err: err}
 	for _, record := range s.records {
 		if ds, ok := record.(*dns.DS); ok && status == Secure {
 			c.anchors = append(c.anchors, ds)
@@ -157,12 +165,10 @@ func (v *Validator) cutWithoutDS(ctx context.Context, name string, answer *dns.M
 	}
 	begins, err := proof.isDelegation(name)
 	switch {
-	case errors.Is(err, errOptOut):
-		return cut{status: Insecure}
+	case errors.Is(err, errOptOut) || err == nil && begins:
+		return cut{status: Insecure, begins: true}
 	case err != nil:
 		return cut{status: Bogus, err: err}
-	case begins:
-		return cut{status: Insecure}
 	}
 	return cut{status: Secure}
 }
