@@ -85,9 +85,9 @@ func Diagnose(t *handshake.Transcript) (diagnoses []Diagnosis, failed bool) {
 	return Context{}.Diagnose(t)
 }
 
-// Diagnose returns the cases that t matches, the most likely first, and whether t shows a
-// sender that failed. Those after the first are its alternatives. If none matches a failure,
-// its cause is unknown.
+// Diagnose returns the cases that t matches, the most likely first and equally likely ones by
+// their IDs, and whether t shows a sender that failed. Those after the first are its
+// alternatives. If none matches a failure, its cause is unknown.
 //
 // A handshake that did not complete has failed, unless the client did not start TLS or spoke
 // another protocol, as scanners do, the recording ended before the handshake did, or a
@@ -127,7 +127,9 @@ func (c Context) matches(t *handshake.Transcript) []Diagnosis {
 			found = append(found, Diagnosis{known, confidence, observations})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Diagnosis) int { return cmp.Compare(b.Confidence, a.Confidence) })
+	slices.SortFunc(found, func(a, b Diagnosis) int {
+		return cmp.Or(cmp.Compare(b.Confidence, a.Confidence), cmp.Compare(a.Case.ID, b.Case.ID))
+	})
 	return found
 }
 

@@ -98,12 +98,7 @@ type Diagnosis struct {
 }
 
 // Case returns the id of the most certain case of a failed handshake, or [Unknown].
-func (h Handshake) Case() string {
-	if len(h.Diagnoses) == 0 {
-		return Unknown
-	}
-	return h.Diagnoses[0].Case
-}
+func (h Handshake) Case() string { return leading(h.Diagnoses) }
 
 // Bounds of what is stored, in bytes. Except for transcripts they are far above what honest
 // senders and this program write; Postfix truncates host names to 255 too.
@@ -275,7 +270,7 @@ const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.
 		h.probe, h.outcome, h.mode, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''), coalesce(f.revised, ''),
 		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('case', case_id, 'confidence', confidence, 'evidence', json(evidence)))
-			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC))
+			FROM (SELECT * FROM diagnoses WHERE handshake = h.id AND case_id <> 'unknown' ORDER BY confidence DESC, case_id))
 		ELSE 'null' END
 	FROM chosen JOIN handshakes AS h USING (id) JOIN senders AS s ON s.id = h.sender
 	LEFT JOIN handshakes AS a ON a.id = h.after

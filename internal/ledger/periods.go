@@ -137,7 +137,7 @@ func (t periodTally) write(s *store) error {
 	return nil
 }
 
-// leading returns the most certain case.
+// leading returns the most certain case; of several, the first by its id.
 func leading(diagnoses []Diagnosis) string {
 	if len(diagnoses) == 0 {
 		return Unknown

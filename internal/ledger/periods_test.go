@@ -69,6 +69,23 @@ func TestPeriodsSumWhatHappened(t *testing.T) {
 	}
 }
 
+// Of cases that are equally likely the same one leads in the log, the lists and the sums.
+func TestEquallyLikelyCasesHaveOneLeader(t *testing.T) {
+	t.Parallel()
+	tied := with(failure("A"), func(h *Handshake) {
+		h.Diagnoses = []Diagnosis{{"large-ticket", 0.5, []string{}}, {"early-ticket", 0.5, []string{}}, {"big-hello", 0.4, []string{}}}
+	})
+	r := reader(t, written(t, tied))
+	read, err := r.Handshake(t.Context(), "A")
+	if err != nil || tied.Case() != "early-ticket" || read.Case() != "early-ticket" || read.Diagnoses[0].Case != "early-ticket" {
+		t.Errorf("%s when it is added; read: %+v, %v", tied.Case(), read.Diagnoses, err)
+	}
+	periods, err := r.Periods(t.Context(), Span{From: noon, To: noon.Add(time.Minute)}, ShortPeriod)
+	if err != nil || len(periods) != 1 || periods[0].Failed["early-ticket"] != 1 {
+		t.Errorf("%+v, %v", periods, err)
+	}
+}
+
 func TestEventsOfNoChangeAreNotStored(t *testing.T) {
 	t.Parallel()
 	event := func(kind EventKind, subject, text string) Event {

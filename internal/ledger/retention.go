@@ -73,6 +73,7 @@ func (r *retention) countHour(s *store) error {
 	if err != nil {
 		return err
 	}
+	s.last++ // so that what is written after the hour is newer even if there are no handshakes
 	return s.exec(`DELETE FROM hours WHERE hour < (SELECT max(hour) FROM hours) - ?`, int(r.maxAge/time.Hour))
 }
 
@@ -149,7 +150,7 @@ func (s *store) forgetRest(before, last int64) error {
 		`DELETE FROM refusals WHERE seen < ? OR last <= ?`,
 		`DELETE FROM periods WHERE (number < ? / (minutes * 60000) OR last <= ?)`,
 		`DELETE FROM events WHERE at < ? OR last <= ?`,
-		`DELETE FROM checks WHERE at < ? OR last < ?`,
+		`DELETE FROM checks WHERE at < ? OR last <= ?`,
 		`WITH gone AS (SELECT sender AS id, ` + sums + ` FROM days WHERE ` + oldDay + ` GROUP BY sender)
 			UPDATE senders AS s SET full = s.full - gone.full, resumed = s.resumed - gone.resumed, failed = s.failed - gone.failed,
 			plaintext = s.plaintext - gone.plaintext, returned = s.returned - gone.returned

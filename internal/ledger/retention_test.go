@@ -29,6 +29,18 @@ func newKept(t testing.TB, r retention) *kept {
 	return &kept{store: s, retention: r, t: t}
 }
 
+// reopen closes the file and opens it, as another start of the server.
+func (k *kept) reopen() {
+	k.t.Helper()
+	k.store.close()
+	s, _, err := openStore(k.path, migrations())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(s.close)
+	k.store = s
+}
+
 // note writes n handshakes with the time at.
 func (k *kept) note(n int, at time.Time) {
 	k.t.Helper()
@@ -152,6 +164,40 @@ func TestRowsDatedInTheFutureAreDeleted(t *testing.T) {
 	k.expect("while the server ran for two days", 40)
 	k.hours(2, noon)
 	k.expectNothing("after that")
+}
+
+// A server may run for months without a session, and be started again. What it stores meanwhile is
+// kept as long as everything else.
+func TestFreshRowsAreKeptWhereNoHandshakeIs(t *testing.T) {
+	t.Parallel()
+	k := newKept(t, retention{maxAge: 2 * day})
+	ahead := noon.Add(4 * 365 * day) // so that their date does not delete them
+	k.hours(3*24, noon)
+	k.reopen()
+	if err := k.write([]event{
+		decision{At: ahead}, state{Seen: ahead}, refusal(ahead, "192.0.2.0/24", noMailbox), Event{At: ahead, Kind: Reloaded},
+		Check{Kind: HostCheck, Name: "mx.example.org", At: ahead},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	counts := func() (all string) {
+		for _, table := range []string{"decisions", "states", "refusals", "periods", "events", "checks"} {
+			n, err := k.number("SELECT count(*) FROM " + table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += fmt.Sprint(n, " ")
+		}
+		return all
+	}
+	k.hours(2*24, noon)
+	if got := counts(); got != "1 1 1 2 1 1 " {
+		t.Errorf("within two days: %s", got)
+	}
+	k.hours(2, noon)
+	if got := counts(); got != "0 0 0 0 0 0 " {
+		t.Errorf("after two days: %s", got)
+	}
 }
 
 func TestFileStaysBelowMaxSize(t *testing.T) {

@@ -68,7 +68,7 @@ func (s *store) begin() error {
 
 const selectLast = `SELECT max(
 	(SELECT coalesce(max(id), 0) FROM handshakes),
-	(SELECT coalesce(max(last), 0) FROM hours),
+	(SELECT coalesce(max(last) + 1, 0) FROM hours),
 	(SELECT coalesce(max(last), 0) FROM reports))`
 
 // moved reports whether there is another file at the path, or none.
