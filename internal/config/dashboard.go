@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"postern/internal/fallback"
 	"postern/internal/password"
 )
 
@@ -65,14 +66,11 @@ func (d *Dashboard) setProxies(s setting) *Problem {
 	}
 	d.Proxies = nil
 	for _, text := range all {
-		network, err := netip.ParsePrefix(text)
-		if address, notOne := netip.ParseAddr(text); notOne == nil {
-			network, err = netip.PrefixFrom(address, address.BitLen()), nil
-		}
+		network, err := fallback.ParseNetwork(text)
 		if err != nil {
-			return &Problem{What: fmt.Sprintf("%q is not an address or a network", text), Remedy: "write the address of each reverse proxy, such as 192.0.2.10"}
+			return &Problem{What: err.Error(), Remedy: "write the address of each reverse proxy, such as 192.0.2.10"}
 		}
-		d.Proxies = append(d.Proxies, network.Masked())
+		d.Proxies = append(d.Proxies, network)
 	}
 	return nil
 }

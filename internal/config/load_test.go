@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -94,6 +95,17 @@ func TestTablesInAllFormsOfTOML(t *testing.T) {
 				t.Errorf("got %+v", c)
 			}
 		})
+	}
+}
+
+// A reverse proxy is compared with the addresses of clients, which are IPv4 where they can be.
+func TestProxiesAreNetworks(t *testing.T) {
+	c := mustLoad(t, write(t, `[dashboard]
+url = "https://postern.example.org/"
+proxies = ["192.0.2.10", "::ffff:192.0.2.11", "::ffff:198.51.100.7/120", "203.0.113.7/24", "2001:db8::1"]`), Flags{})
+	want := "[192.0.2.10/32 192.0.2.11/32 198.51.100.0/24 203.0.113.0/24 2001:db8::1/128]"
+	if got := fmt.Sprint(c.Dashboard.Proxies); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

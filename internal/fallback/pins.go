@@ -76,7 +76,8 @@ func (sel *Selector) pinned(addr netip.Addr) (Pin, bool) {
 	return Pin{}, false
 }
 
-// ParseNetwork parses a network, or an address as a network of one.
+// ParseNetwork parses a network, or an address as a network of one. IPv4 written as IPv6 is IPv4, as
+// the addresses of clients are.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap().WithZone("")
@@ -85,6 +86,9 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", text)
+	}
+	if network.Addr().Is4In6() && network.Bits() >= 96 {
+		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 	}
 	return network.Masked(), nil
 }
