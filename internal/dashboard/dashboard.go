@@ -50,6 +50,10 @@ type Settings struct {
 	Checks *selfcheck.Runner
 }
 
+// MaxConnections is how many connections an address of the dashboard's own has at most, and so
+// descriptors. An open page keeps one for its updates.
+const MaxConnections = 300
+
 // A Dashboard answers the requests for its pages.
 type Dashboard struct {
 	Settings

@@ -3,12 +3,10 @@ package server
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"time"
 
 	"postern/internal/config"
 	"postern/internal/dashboard"
@@ -21,12 +19,11 @@ import (
 // A dashboardServer serves the dashboard, on an address of its own if it has one. The web
 // listener may serve it too.
 type dashboardServer struct {
-	pages    *dashboard.Dashboard
-	url      string       // by which browsers reach it
-	login    string       // the file of the login links
-	listener net.Listener // nil: none
-	http     *http.Server
-	log      *slog.Logger
+	pages *dashboard.Dashboard
+	url   string     // by which browsers reach it
+	login string     // the file of the login links
+	own   *plainHTTP // on an address of its own; nil: none
+	log   *slog.Logger
 }
 
 // openDashboard listens for the dashboard, and writes the file by which postern dashboard
@@ -34,16 +31,17 @@ type dashboardServer struct {
 // wait for it.
 func openDashboard(c *config.Config, scrape http.Handler, checks *selfcheck.Runner, log *slog.Logger) *dashboardServer {
 	d := &dashboardServer{url: cmp.Or(c.Dashboard.URL, c.HTTPS()), login: config.LoginFile(c.Data), log: log}
+	var ln net.Listener
 	if c.Dashboard.Listen != config.Off {
-		ln, err := net.Listen("tcp", c.Dashboard.Listen)
-		if err != nil {
+		var err error
+		if ln, err = net.Listen("tcp", c.Dashboard.Listen); err != nil {
 			log.Warn("no dashboard", logkey.Address, c.Dashboard.Listen, logkey.Err, withoutAddress(err),
 				logkey.Remedy, `set another address with listen in [dashboard], or "off"`)
 		} else {
-			d.listener, d.url = ln, cmp.Or(d.url, "http://"+ln.Addr().String()+"/")
+			d.url = cmp.Or(d.url, "http://"+ln.Addr().String()+"/")
 		}
 	}
-	if d.listener == nil && c.Dashboard.Host == "" {
+	if ln == nil && c.Dashboard.Host == "" {
 		return nil
 	}
 	key := dashboard.NewKey()
@@ -52,8 +50,8 @@ func openDashboard(c *config.Config, scrape http.Handler, checks *selfcheck.Runn
 		err = durable.WriteFile(d.login, append(content, '\n'), 0o600)
 	}
 	if err != nil {
-		if d.listener != nil {
-			d.listener.Close()
+		if ln != nil {
+			ln.Close()
 		}
 		log.Warn("no dashboard", logkey.Address, c.Dashboard.Listen, logkey.Err, err,
 			logkey.Remedy, config.WriteRemedy(err, c.Data))
@@ -63,18 +61,17 @@ func openDashboard(c *config.Config, scrape http.Handler, checks *selfcheck.Runn
 		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: key, Access: c.Dashboard, Log: log,
 		Metrics: scrape, Checks: checks,
 	})
-	d.http = &http.Server{
-		Handler: d.pages, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	if ln != nil {
+		d.own = newPlainHTTP(ln, dashboard.MaxConnections, d.pages, log)
 	}
 	return d
 }
 
 func (d *dashboardServer) serve() {
-	if d == nil || d.listener == nil {
+	if d == nil || d.own == nil {
 		return
 	}
-	if err := d.http.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := d.own.serve(); err != nil {
 		d.log.Warn("dashboard stopped", logkey.Err, err)
 	}
 }
@@ -96,11 +93,14 @@ func (d *dashboardServer) drain() {
 
 // close closes the dashboard at once: its pages load again.
 func (d *dashboardServer) close() {
-	if d != nil {
-		os.Remove(d.login)
-		d.http.Close()
-		d.pages.Close()
+	if d == nil {
+		return
 	}
+	os.Remove(d.login)
+	if d.own != nil {
+		d.own.close()
+	}
+	d.pages.Close()
 }
 
 // DashboardURL returns the URL of the dashboard, or nothing if there is none.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"postern/internal/config"
+	"postern/internal/dashboard"
 	"postern/internal/logkey"
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtpd"
@@ -11,8 +12,8 @@ import (
 )
 
 // reservedDescriptors are those of the ledger, the listeners, certificates that are read,
-// DNS queries, and the like.
-const reservedDescriptors = 200
+// DNS queries, scrapes, senders that are turned away, and the like.
+const reservedDescriptors = 300
 
 // connectionsWithin returns how many sessions so many descriptors are enough for. Each has
 // one for the sender, and in a message one for the file, unless messages go to a server: the
@@ -21,6 +22,9 @@ func connectionsWithin(descriptors int, c *config.Config) int {
 	others := reservedDescriptors
 	if len(c.Web.Listen)+len(c.Web.ListenPlain) > 0 {
 		others += web.MaxConnections
+	}
+	if c.Dashboard.Listen != config.Off {
+		others += dashboard.MaxConnections
 	}
 	each := 2
 	if c.NextHop != nil {

@@ -4,14 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"time"
-
-	"golang.org/x/net/netutil"
 
 	"postern/internal/config"
 	"postern/internal/ledger"
@@ -46,9 +42,8 @@ func (c countedStore) AddReport(ctx context.Context, r ledger.Report) (ledger.Ad
 // A metricsServer serves the metrics to Prometheus, and the state to health checks, on an
 // address of its own.
 type metricsServer struct {
-	listener net.Listener
-	http     *http.Server
-	log      *slog.Logger
+	*plainHTTP
+	log *slog.Logger
 }
 
 // maxScrapers bounds the connections to the address.
@@ -76,10 +71,7 @@ func openMetrics(c config.Metrics, scrape http.Handler, ready func() error, log 
 		}
 		w.Write([]byte("ready\n"))
 	})
-	return &metricsServer{ln, &http.Server{
-		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}, log}
+	return &metricsServer{newPlainHTTP(ln, maxScrapers, mux, log), log}
 }
 
 // withToken lets only requests with a bearer token through (RFC 6750, Section 2.1), if there is
@@ -102,15 +94,17 @@ func withToken(token string, next http.Handler) http.Handler {
 }
 
 func (m *metricsServer) serve() {
-	if err := m.http.Serve(netutil.LimitListener(m.listener, maxScrapers)); !errors.Is(err, http.ErrServerClosed) {
+	if m == nil {
+		return
+	}
+	if err := m.plainHTTP.serve(); err != nil {
 		m.log.Warn("metrics stopped", logkey.Err, err)
 	}
 }
 
 func (m *metricsServer) close() {
 	if m != nil {
-		m.listener.Close() // which Serve may not have got
-		m.http.Close()
+		m.plainHTTP.close()
 	}
 }
 
@@ -119,5 +113,5 @@ func (s *Server) MetricsURL() string {
 	if s.scrapes == nil {
 		return ""
 	}
-	return "http://" + s.scrapes.listener.Addr().String() + "/metrics"
+	return s.scrapes.url("/metrics")
 }

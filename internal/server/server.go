@@ -177,9 +177,7 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	go s.checks.Run(ctx)
 	s.alarm.start()
 	go s.dashboard.serve()
-	if s.scrapes != nil {
-		go s.scrapes.serve()
-	}
+	go s.scrapes.serve()
 	failures := &acceptFailures{log: s.log}
 	for _, ln := range listeners {
 		ln.Listener = steadyListener{ln.Listener, failures}
