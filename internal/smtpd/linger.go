@@ -1,6 +1,12 @@
 package smtpd
 
-import "time"
+import (
+	"io"
+	"net"
+	"time"
+
+	"postern/internal/smtp"
+)
 
 // Bounds of a lingering close, in the manner of nginx: for the whole of it, for a silence,
 // and for the bytes, in maximum messages.
@@ -48,4 +54,40 @@ func (s *session) skip(until time.Time, most int64) (n int64, ended bool) {
 		}
 	}
 	return n, false
+}
+
+// maxTurnedAway bounds the connections that linger after a first and last reply, and so
+// descriptors. Others are closed at once: connections over a limit must cost little.
+const maxTurnedAway = 64
+
+// maxTalk bounds what is read of one of them, in bytes.
+const maxTalk = 64 << 10
+
+// turnAway replies, unless the client expects TLS, and closes the connection. It does not wait
+// for the client: a first reply fits into the socket's buffer. The client may talk first, or send
+// QUIT: as after [session.linger], it gets the reply all the same.
+func (s *Server) turnAway(conn net.Conn, reply smtp.Reply, implicit bool) {
+	if implicit {
+		conn.Close()
+		return
+	}
+	conn.SetWriteDeadline(time.Now().Add(time.Second))
+	conn.Write(reply.Append(nil))
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		conn.Close()
+		return
+	}
+	half.CloseWrite()
+	if s.turnedAway.Add(1) > maxTurnedAway {
+		s.turnedAway.Add(-1)
+		conn.Close()
+		return
+	}
+	go func() {
+		conn.SetReadDeadline(time.Now().Add(lingerSilence))
+		io.CopyN(io.Discard, conn, maxTalk)
+		conn.Close()
+		s.turnedAway.Add(-1)
+	}()
 }

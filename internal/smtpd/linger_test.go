@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/internal/admission"
 	"postern/internal/testsmtp"
 )
 
@@ -78,6 +79,40 @@ func TestLingeringEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client over a limit that talks before it has read the reply, as some do, is not reset, which
+// could overtake the reply. Only so many may stay, and not for long.
+func TestClientsThatAreTurnedAwayAreReadFrom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{Quotas: admission.Quotas{Total: admission.Quota{Connections: 1}}})
+		connect := func(want string) *client {
+			ours, theirs := net.Pipe()
+			go p.start(halfConn{ours}, false)
+			c := &client{testsmtp.New(theirs), t}
+			c.play(want)
+			return c
+		}
+		first := connect("< 220 *")
+		began := time.Now()
+		stay := connect("< 421 4.3.2 *\n> EHLO a")
+		connect("< 421 4.3.2 *").send(strings.Repeat("x", 64<<10))
+		synctest.Wait() // the second of them has sent too much
+		for range 63 {
+			connect("< 421 4.3.2 *\n> QUIT")
+		}
+		connect("< 421 4.3.2 *\nCLOSED")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("one too many stays for %v", took)
+		}
+		stay.play("CLOSED")
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("a silent one stays for %v", took)
+		}
+		synctest.Wait()
+		connect("< 421 4.3.2 *\n> QUIT").Close() // others may stay again
+		first.Close()
+	})
 }
 
 // Shutdown does not wait for a sender that was refused already.

@@ -12,12 +12,10 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"postern/internal/admission"
 	"postern/internal/logkey"
 	"postern/internal/nexthop"
-	"postern/internal/smtp"
 	"postern/sessionticket"
 )
 
@@ -32,6 +30,7 @@ type Server struct {
 	bypassed   atomic.Bool  // the gate
 	admission  *admission.Limiter
 	handshakes *admission.Handshakes
+	turnedAway atomic.Int64 // connections that got a reply and are not closed yet
 
 	draining atomic.Bool // set with mu held
 
@@ -141,7 +140,7 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 	s.mu.Unlock()
 	if draining { // it was accepted just before the listener was closed
 		s.admission.Disconnect(session.addr.Addr())
-		turnAway(conn, shuttingDown, implicit)
+		s.turnAway(conn, shuttingDown, implicit)
 	}
 }
 
@@ -166,18 +165,8 @@ func (s *Server) reject(session *session, over *admission.Reached, implicit bool
 	if !implicit {
 		session.noteReply(command{verb: connecting}, reply)
 	}
-	turnAway(session.conn, reply, implicit)
+	s.turnAway(session.conn, reply, implicit)
 	s.observer.SessionEnded(session.result())
-}
-
-// turnAway replies, unless the client expects TLS, and closes the connection. It does not
-// wait for the client: a first reply fits into the socket's buffer.
-func turnAway(conn net.Conn, reply smtp.Reply, implicit bool) {
-	if !implicit {
-		conn.SetWriteDeadline(time.Now().Add(time.Second))
-		conn.Write(reply.Append(nil))
-	}
-	conn.Close()
 }
 
 // Shutdown closes the listeners and lets each session finish its current message, then
