@@ -76,6 +76,29 @@ func TestTallyAccountsForEveryEvent(t *testing.T) {
 	})
 }
 
+// A sum that was asked for ends its minute: what comes after it has a whole one.
+func TestTallyBeginsAMinuteAfterAReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reports := make(chan time.Duration, 9)
+		tally := NewTally(Quotas{}, func(_ []Sum, took time.Duration) { reports <- took })
+		from := netip.MustParseAddr("192.0.2.7")
+		tally.count(Network(from), 0)
+		time.Sleep(20 * time.Second)
+		tally.Report()
+		time.Sleep(10 * time.Second)
+		tally.count(Network(from), 0)
+		time.Sleep(59 * time.Second)
+		synctest.Wait()
+		if took := <-reports; took != 20*time.Second || len(reports) > 0 {
+			t.Errorf("the first report is about %v, and %d more came within a minute", took, len(reports))
+		}
+		time.Sleep(time.Second)
+		if took := <-reports; took != time.Minute {
+			t.Errorf("the next report is about %v", took)
+		}
+	})
+}
+
 // Each kind is summed for itself, for the largest networks and for the others.
 func TestLargestSumsAreReportedFirst(t *testing.T) {
 	sums := make(map[netip.Prefix]*Sum)

@@ -93,12 +93,9 @@ func (c *TLSConn) Read(b []byte) (int, error) {
 // makes room for a record as soon as it has its header.
 func (c *TLSConn) records(b []byte) error {
 	for len(b) > 0 {
-		if c.left > 0 {
-			n := min(c.left, len(b))
-			c.left -= n
-			b = b[n:]
-			continue
-		}
+		body := min(c.left, len(b))
+		c.left -= body
+		b = b[body:]
 		n := copy(c.header[c.have:], b)
 		c.have += n
 		b = b[n:]

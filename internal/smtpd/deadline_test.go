@@ -53,6 +53,25 @@ func TestAnIdleSessionTimesOut(t *testing.T) {
 	})
 }
 
+// A sender that reads no reply is disconnected. One that leaves after QUIT without reading has quit.
+func TestReplyThatIsNotReadEndsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipeServer(t, Limits{WriteTimeout: time.Minute})
+		ended := p.observer.(*testObserver).results
+		began := time.Now()
+		p.dial(t)
+		if r := <-ended; r.End != "connection lost" || r.Err == nil || time.Since(began) != time.Minute {
+			t.Errorf("reads nothing: %q, %v, after %v", r.End, r.Err, time.Since(began))
+		}
+		c := p.dial(t)
+		c.play("< 220 *\n> QUIT")
+		c.Conn.Close()
+		if r := <-ended; r.End != "quit" || r.Err != nil {
+			t.Errorf("leaves after QUIT: %q, %v", r.End, r.Err)
+		}
+	})
+}
+
 func TestBytesOfACommandDoNotExtendItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})

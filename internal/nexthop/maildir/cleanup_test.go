@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"postern/internal/testdisk"
 )
 
 func TestLeftoversAreRemovedAtStartAndDaily(t *testing.T) {
@@ -45,6 +48,22 @@ func TestFailedCleanupIsLogged(t *testing.T) {
 	}
 	f.maildir.clean(time.Now())
 	f.expectLogged(t, 1, "cannot remove leftover Maildir files")
+}
+
+// All files are tried, and the log has the first error.
+func TestFirstFailureOfACleanupIsLogged(t *testing.T) {
+	disk := testdisk.Mount(t, "size=1m")
+	f := folderIn(t, filepath.Join(disk, "maildir"))
+	f.leave(t, "tmp/first", 48*time.Hour)
+	f.leave(t, "tmp/second", 48*time.Hour)
+	f.leave(t, "tmp/young", time.Hour)
+	testdisk.Remount(t, disk, syscall.MS_RDONLY, "")
+	f.maildir.clean(time.Now())
+	f.expectLogged(t, 1, "tmp/first")
+	testdisk.Remount(t, disk, 0, "")
+	f.maildir.clean(time.Now())
+	f.expectLogged(t, 2, "messages=2")
+	f.expectNames(t, "tmp", "young")
 }
 
 // leave creates a file that was last written to some time ago.
