@@ -394,7 +394,7 @@ func from(address func(i int) string) func(int, *Report) {
 	}
 }
 
-// The room of 1 MiB holds some 98 reports.
+// The room of 256 KiB holds some 24 reports.
 func TestSenderOfManyReportsDisplacesItsOwn(t *testing.T) {
 	t.Parallel()
 	for name, flood := range map[string]func(int, *Report){
@@ -406,14 +406,14 @@ func TestSenderOfManyReportsDisplacesItsOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
-			k.fillReports("honest", 20, bySigner("sender.example"))
-			k.fillReports("posted", 10, from(func(int) string { return "192.0.2.1" }))
-			k.fillReports("flood", 300, flood)
-			if honest, posted, flood := k.countReports("honest"), k.countReports("posted"), k.countReports("flood"); honest != 20 || posted != 10 || flood < 50 || flood > 70 {
-				t.Errorf("%d of 20 verified and %d of 10 unverified reports are kept, and %d of the flood", honest, posted, flood)
+			k := newKept(t, retention{maxAge: 90 * day, maxSize: 1 << 20})
+			k.fillReports("honest", 5, bySigner("sender.example"))
+			k.fillReports("posted", 2, from(func(int) string { return "192.0.2.1" }))
+			k.fillReports("flood", 75, flood)
+			if honest, posted, flood := k.countReports("honest"), k.countReports("posted"), k.countReports("flood"); honest != 5 || posted != 2 || flood < 13 || flood > 18 {
+				t.Errorf("%d of 5 verified and %d of 2 unverified reports are kept, and %d of the flood", honest, posted, flood)
 			}
-			if newest := ids(t, k.path, ReportFilter{Limit: 1}); newest != "flood299" {
+			if newest := ids(t, k.path, ReportFilter{Limit: 1}); newest != "flood74" {
 				t.Errorf("of the flood %s is the newest", newest)
 			}
 		})
@@ -436,11 +436,11 @@ func TestRegisteredDomain(t *testing.T) {
 // Of the two kinds each has room that the other cannot take.
 func TestUnverifiedReportsTakeNoRoomOfVerifiedOnes(t *testing.T) {
 	t.Parallel()
-	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
-	k.fillReports("honest", 70, bySigner("sender.example"))
-	k.fillReports("flood", 300, from(func(i int) string { return fmt.Sprintf("198.51.%d.1", i%250) }))
-	if honest, flood := k.countReports("honest"), k.countReports("flood"); honest != 70 || flood < 20 {
-		t.Errorf("%d of 70 verified reports are kept, and %d of a flood", honest, flood)
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: 1 << 20})
+	k.fillReports("honest", 17, bySigner("sender.example"))
+	k.fillReports("flood", 75, from(func(i int) string { return fmt.Sprintf("198.51.%d.1", i%250) }))
+	if honest, flood := k.countReports("honest"), k.countReports("flood"); honest != 17 || flood < 5 {
+		t.Errorf("%d of 17 verified reports are kept, and %d of a flood", honest, flood)
 	}
 }
 
@@ -448,7 +448,7 @@ func TestUnverifiedReportsTakeNoRoomOfVerifiedOnes(t *testing.T) {
 // new report.
 func TestSizesOfReportsAreThoseOfTheRows(t *testing.T) {
 	t.Parallel()
-	k := newKept(t, retention{maxAge: 90 * day, maxSize: 4 << 20})
+	k := newKept(t, retention{maxAge: 90 * day, maxSize: 1 << 20})
 	check := func(after string, unverified, verified int64) {
 		t.Helper()
 		for kind, rows := range []int64{unverified, verified} {
@@ -470,7 +470,7 @@ func TestSizesOfReportsAreThoseOfTheRows(t *testing.T) {
 	check("3 added", 2, 1)
 	k.add(signed("a1"), posted("c3"), signed("b2"), posted("b2"))
 	check("2 confirmed", 0, 3)
-	k.fillReports("flood", 150, from(func(int) string { return "192.0.2.1" }))
+	k.fillReports("flood", 40, from(func(int) string { return "192.0.2.1" }))
 	check("a flood, of which some are deleted", -1, 3)
 	if err := k.forget(noon.Add(1000*day), 0); err != nil {
 		t.Fatal(err)
