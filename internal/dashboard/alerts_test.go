@@ -28,11 +28,9 @@ func TestAlertsAreListedAndAcknowledged(t *testing.T) {
 	s.book.PutAlert(ledger.Alert{
 		ID: 2, Kind: string(alert.SenderStopped), Subject: "sender.example", Text: "sender.example <script> used to deliver.", Next: "Ask them.", Since: time.Now(),
 	})
-	var body string
-	for body = ""; !strings.Contains(body, "Acknowledge</button>"); {
-		_, body = s.get("/alerts")
-	}
-	for _, want := range []string{"✕ failed", "sender.example cannot deliver any more", "&lt;script&gt;", "Ask them.", "The ledger drops events (ledger.db)"} {
+	s.flush()
+	_, body := s.get("/alerts")
+	for _, want := range []string{"Acknowledge</button>", "✕ failed", "sender.example cannot deliver any more", "&lt;script&gt;", "Ask them.", "The ledger drops events (ledger.db)"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s:\n%s", want, body)
 		}

@@ -17,16 +17,13 @@ import (
 	"postern/sessionticket"
 )
 
-// store adds an event to the ledger, and waits until a page has a text.
+// store adds events to the ledger. A page must then have a text.
 func (s *site) store(add func(*ledger.Ledger), path, text string) {
 	s.Helper()
 	add(s.book)
-	for {
-		if _, body := s.get(path); strings.Contains(body, text) {
-			return
-		} else if s.Context().Err() != nil {
-			s.Fatalf("%s does not have %q:\n%s", path, text, body)
-		}
+	s.flush()
+	if _, body := s.get(path); !strings.Contains(body, text) {
+		s.Fatalf("%s does not have %q:\n%s", path, text, body)
 	}
 }
 

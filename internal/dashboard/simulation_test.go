@@ -19,7 +19,7 @@ import (
 	"postern/internal/selfcheck"
 )
 
-// check stores a result of a self-check, and waits until it can be read.
+// check stores a result of a self-check.
 func (s *site) check(kind ledger.CheckKind, name string, severity probe.Severity, result any) {
 	s.Helper()
 	content, err := json.Marshal(result)
@@ -27,18 +27,7 @@ func (s *site) check(kind ledger.CheckKind, name string, severity probe.Severity
 		s.Fatal(err)
 	}
 	s.book.AddCheck(ledger.Check{Kind: kind, Name: name, At: time.Now(), Severity: int(severity), Summary: content, Content: content})
-	book, err := s.pages.reader()
-	if err != nil {
-		s.Fatal(err)
-	}
-	for {
-		if _, err := book.Check(s.Context(), kind, name); err == nil {
-			return
-		}
-		if s.Context().Err() != nil {
-			s.Fatal("the check is not in the ledger")
-		}
-	}
+	s.flush()
 }
 
 // simulated is the result of a host where test clients ended so.
@@ -52,7 +41,7 @@ func simulated(outcomes map[string]string) jsonout.Probed {
 	return jsonout.Probed{Target: "mx.example.org", Hosts: []jsonout.Host{{Host: "mx.example.org", Addresses: []jsonout.Address{address}}}}
 }
 
-// sender stores a session of outlook.com, and waits until it can be read.
+// sender stores a session of outlook.com.
 func (s *site) sender(session string, outcome ledger.Outcome, diagnoses ...ledger.Diagnosis) {
 	s.Helper()
 	address := netip.MustParseAddr("192.0.2.7")
@@ -60,18 +49,7 @@ func (s *site) sender(session string, outcome ledger.Outcome, diagnoses ...ledge
 		Session: session, At: time.Now(), Address: address, Network: admission.Network(address), EHLO: "mail-a.outbound.protection.outlook.com",
 		Fingerprint: "t13d1516h2_cccccccccccc_dddddddddddd", Outcome: outcome, Diagnoses: diagnoses, Stopped: "closed by the client",
 	})
-	book, err := s.pages.reader()
-	if err != nil {
-		s.Fatal(err)
-	}
-	for {
-		if _, err := book.Handshake(s.Context(), session); err == nil {
-			return
-		}
-		if s.Context().Err() != nil {
-			s.Fatal("the session is not in the ledger")
-		}
-	}
+	s.flush()
 }
 
 // row returns the row of a test client.

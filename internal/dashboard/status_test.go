@@ -48,7 +48,7 @@ func TestOverviewSaysWhoCannotDeliver(t *testing.T) {
 			h.Next = "mode own-write: the sender closed silently after the ticket"
 		}
 		s.book.AddHandshake(h)
-		s.await(session)
+		s.flush()
 	}
 	add("AAAAAAAAAA", "mail.other.example", ledger.Full)
 	want("", "ok", `✓ OK: Everyone who came in the last 24 hours delivered\.`)
@@ -95,7 +95,7 @@ func TestOverviewSaysThatTheNextHopIsDown(t *testing.T) {
 	s.book.AddHandshake(ledger.Handshake{
 		Session: "AAAAAAAAAA", At: time.Now(), Address: address, Network: admission.Network(address), EHLO: "mail.sender.example", Outcome: ledger.Full, Delivered: true,
 	})
-	s.await("AAAAAAAAAA")
+	s.flush()
 	now := time.Now()
 	s.book.PutAlert(ledger.Alert{
 		ID: 7, Kind: string(alert.NextHopDown), Subject: "smtp://127.0.0.1:2526", Text: "The next hop does not take mail: connection refused.",
