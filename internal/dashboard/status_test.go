@@ -101,11 +101,9 @@ func TestOverviewSaysThatTheNextHopIsDown(t *testing.T) {
 		ID: 7, Kind: string(alert.NextHopDown), Subject: "smtp://127.0.0.1:2526", Text: "The next hop does not take mail: connection refused.",
 		Next: "Start the server.", Since: now.Add(-time.Hour), Began: now, Seen: now,
 	})
-	class, text := "", ""
-	for class != "bad" {
-		class, text = s.sentenceOf("")
-	}
-	if !regexp.MustCompile(`^✕ Failed: No mail gets through, since [^:]*\d\d:\d\d UTC: the next hop smtp://127\.0\.0\.1:2526 is down\.$`).MatchString(text) {
+	s.flush()
+	class, text := s.sentenceOf("")
+	if class != "bad" || !regexp.MustCompile(`^✕ Failed: No mail gets through, since [^:]*\d\d:\d\d UTC: the next hop smtp://127\.0\.0\.1:2526 is down\.$`).MatchString(text) {
 		t.Errorf("the sentence is %q", text)
 	}
 	_, body := s.get("/")
