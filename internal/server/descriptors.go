@@ -12,7 +12,7 @@ import (
 )
 
 // reservedDescriptors are those of the ledger, the listeners, certificates that are read,
-// DNS queries, scrapes, senders that are turned away, and the like.
+// DNS queries, scrapes, senders that are refused, and the like.
 const reservedDescriptors = 300
 
 // connectionsWithin returns how many sessions so many descriptors are enough for. Each has
