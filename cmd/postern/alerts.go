@@ -91,6 +91,9 @@ func printAlert(ui terminal.UI, a ledger.Alert) {
 	if !a.Acknowledged.IsZero() {
 		ui.Paragraph("", "acknowledged "+localTime(a.Acknowledged)+" by "+a.By)
 	}
+	if !a.Gone.IsZero() {
+		ui.Paragraph("", "its cause is gone since "+localTime(a.Gone)+"; it ends soon, unless that comes back")
+	}
 	ui.Paragraph("", a.Text)
 	ui.Paragraph("next step", a.Next)
 }

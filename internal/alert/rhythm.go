@@ -34,7 +34,7 @@ const (
 	plaintextTime = 7 * 24 * time.Hour
 
 	// falseAlarms is how many alerts a week may be due to chance, over all senders.
-	falseAlarms = 0.1
+	falseAlarms = 0.4
 
 	// fewRuns is how many runs of failures a week there are at least: more may come.
 	fewRuns = 20
@@ -44,7 +44,10 @@ const (
 
 	// certainty is how many tries of all senders weigh as much as those of one, until it has
 	// made more.
-	certainty = 20
+	certainty = 5
+
+	// mostApart bounds the tries in a row that are counted.
+	mostApart = 100
 
 	// forgetful is the number of tries after which the older ones count half.
 	forgetful = 200
@@ -104,6 +107,9 @@ func (r *run) add(t ledger.Try) {
 	r.Tries++
 }
 
+// troubled reports whether a sender fails, or sends in plaintext.
+func (r *rhythm) troubled() bool { return r.Failing.Tries+r.Plaintext.Tries > 0 }
+
 func (r *rhythm) name() name { return name{r.Organization, r.Network} }
 
 // rhythms know how the tries of each sender usually end. They are for one goroutine.
@@ -124,12 +130,9 @@ func (rs *rhythms) note(organization string, t ledger.Try) {
 	if t.Case == ledger.Scanner {
 		return
 	}
-	names := []name{{organization, t.Network}}
+	rs.noteOf(name{organization, t.Network}, t)
 	if organization != "" {
-		names = append(names, name{organization: organization})
-	}
-	for _, n := range names {
-		rs.noteOf(n, t)
+		rs.noteOf(name{organization: organization}, t)
 	}
 }
 
@@ -150,6 +153,7 @@ func (rs *rhythms) noteOf(n name, t ledger.Try) {
 	if !n.network.IsValid() {
 		r.From = t.Network
 	}
+	troubled := r.troubled()
 	switch {
 	case failed:
 		r.Failing.add(t)
@@ -171,7 +175,7 @@ func (rs *rhythms) noteOf(n name, t ledger.Try) {
 	if rs.good+rs.bad > 100*forgetful {
 		rs.good, rs.bad = rs.good/2, rs.bad/2
 	}
-	if r.Plaintext.Tries == 0 {
+	if troubled && !r.troubled() {
 		delete(rs.troubled, n)
 	}
 }
@@ -188,12 +192,18 @@ func (r *rhythm) recover() (bad float64) {
 	return bad
 }
 
-// chance is the probability that a try of a sender fails by chance. Of one that has made few
-// tries it is taken for higher, by up to one failure that may have been missed.
+// chance is the probability that as many tries in a row fail by chance as a sender's last did,
+// after the first. How often its tries fail is known the better the more it has made, so each
+// that fails makes the next failure more likely: Pólya's urn, begun with some tries of all senders.
 func (rs *rhythms) chance(r *rhythm) float64 {
 	usual := max(rs.bad/max(rs.good+rs.bad, 1), rarely)
-	tries := r.Good + r.Bad + certainty
-	return (r.Bad + certainty*usual + certainty/tries) / tries
+	bad, tries := r.Bad+certainty*usual, r.Good+r.Bad+certainty
+	chance := 1.0
+	for range min(r.Failing.Apart, mostApart) - 1 {
+		chance *= bad / tries
+		bad, tries = bad+1, tries+1
+	}
+	return chance
 }
 
 // stopped reports whether a sender used to deliver and does not any more: it has failed for a
@@ -204,7 +214,7 @@ func (rs *rhythms) stopped(r *rhythm) bool {
 	if r.Delivered < usedTo || f.Apart < 2 || f.Last.Sub(f.Since) < settleTime {
 		return false
 	}
-	return math.Pow(rs.chance(r), float64(f.Apart-1)) <= falseAlarms/max(rs.runs.Count, fewRuns)
+	return rs.chance(r) <= falseAlarms/max(rs.runs.week(), fewRuns)
 }
 
 // shrink forgets all but so many senders. Anybody can make up any number, in their own networks.
@@ -237,7 +247,7 @@ func (rs *rhythms) expire(now time.Time) {
 		if now.Sub(r.Plaintext.Last) > plaintextTime {
 			r.Plaintext = run{}
 		}
-		if r.Failing.Tries+r.Plaintext.Tries == 0 {
+		if !r.troubled() {
 			delete(rs.troubled, n)
 		}
 	}
@@ -252,26 +262,29 @@ func (rs *rhythms) forgetOld(now time.Time) {
 	}
 }
 
-// A rate counts the events of about a week: it is halved every half week.
+// A rate counts events, those of half a week ago half as much as those of now.
 type rate struct {
 	Count float64   `json:"count"`
-	Until time.Time `json:"until"`
+	Hours float64   `json:"hours"` // in which they were, counted alike
+	Last  time.Time `json:"last"`
 }
 
 const halfLife = 84 * time.Hour
 
-func (w *rate) add(at time.Time) {
-	if w.Until.IsZero() {
-		w.Until = at.Add(halfLife)
+func (r *rate) add(at time.Time) {
+	switch {
+	case r.Last.IsZero():
+		r.Last = at
+	case at.After(r.Last):
+		kept := math.Exp2(-at.Sub(r.Last).Hours() / halfLife.Hours())
+		r.Count, r.Hours = r.Count*kept, r.Hours*kept+(1-kept)*halfLife.Hours()/math.Ln2
+		r.Last = at
 	}
-	for n := 0; at.After(w.Until) && n < 64; n++ {
-		w.Count, w.Until = w.Count/2, w.Until.Add(halfLife)
-	}
-	if at.After(w.Until) {
-		w.Count, w.Until = 0, at.Add(halfLife)
-	}
-	w.Count++
+	r.Count++
 }
+
+// week returns how many events there are in a week.
+func (r *rate) week() float64 { return r.Count / max(r.Hours, 1) * 7 * 24 }
 
 // storedRhythms are rhythms as they are stored.
 type storedRhythms struct {
@@ -289,7 +302,7 @@ func (rs *rhythms) restore(stored storedRhythms) {
 	rs.good, rs.bad, rs.runs = stored.Good, stored.Bad, stored.Runs
 	for _, r := range stored.All {
 		rs.all[r.name()] = r
-		if r.Failing.Tries+r.Plaintext.Tries > 0 {
+		if r.troubled() {
 			rs.troubled[r.name()] = r
 		}
 	}

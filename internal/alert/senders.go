@@ -219,7 +219,7 @@ func (rs *rhythms) conditions(judged judgement) (all []Condition) {
 
 func (t *trouble) stopped(subject string) Condition {
 	c := Condition{Kind: SenderStopped, Subject: subject, Since: t.run.Since}
-	c.Text = fmt.Sprintf("%s used to deliver and has not since %s, in %s", safetext.Printable(subject), stamp(t.run.Since), plural(t.run.Tries, "try", "tries"))
+	c.Text = fmt.Sprintf("%s used to deliver and has not since %s: %s failed", safetext.Printable(subject), stamp(t.run.Since), plural(t.run.Tries, "try", "tries"))
 	c.Text += t.where(subject)
 	c.Next = "See why with postern handshakes show " + t.run.ID + "."
 	switch found, ok := interop.Find(t.run.Case); {
@@ -258,7 +258,7 @@ func (t *trouble) where(subject string) string {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
 	if t.whole {
-		return ", from any network; last from " + strings.Join(names, ", ") + "."
+		return ", from whichever network, the last ones from " + strings.Join(names, ", ") + "."
 	}
 	return ", from " + plural(int64(len(t.networks)), "network", "networks") + ": " + strings.Join(names, ", ") + "."
 }

@@ -78,7 +78,7 @@ func TestSenderThatUsedToDeliverAndFails(t *testing.T) {
 	p.try(here, "mail.sender.example", ledger.Failed)
 	p.expect("sender-stopped sender.example")
 	text := p.rules.conditions(p.now, nil)[0].Text
-	for _, want := range []string{"sender.example used to deliver and has not since 2026-11-29 09:00 UTC, in 4 tries", "looks like early-ticket"} {
+	for _, want := range []string{"sender.example used to deliver and has not since 2026-11-29 09:00 UTC: 4 tries failed", "looks like early-ticket"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text lacks %q:\n%s", want, text)
 		}

@@ -1,12 +1,12 @@
 package alert
 
 import (
-	"container/heap"
 	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,19 +39,6 @@ type incident struct {
 	tries    int64     // of the sender that the alert is about, until then
 	detected time.Time
 	ended    time.Time
-}
-
-type senderHeap []*simulatedSender
-
-func (h senderHeap) Len() int           { return len(h) }
-func (h senderHeap) Less(i, j int) bool { return h[i].next.Before(h[j].next) }
-func (h senderHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *senderHeap) Push(x any)        { *h = append(*h, x.(*simulatedSender)) }
-func (h *senderHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
 }
 
 // seeds is how many quarters are simulated: each is another one.
@@ -100,7 +87,8 @@ type simulation struct {
 	t          *testing.T
 	random     *rand.Rand
 	begin, end time.Time
-	senders    senderHeap
+	senders    []*simulatedSender
+	due        [][]*simulatedSender // by the slot of their next try
 	incidents  []*incident
 	bySubject  map[string]*incident
 
@@ -166,7 +154,10 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 			s.join(small, sender)
 		}
 	}
-	heap.Init(&s.senders)
+	s.due = make([][]*simulatedSender, s.end.Sub(s.begin)/slot)
+	for _, sender := range s.senders {
+		s.plan(sender)
+	}
 	return s
 }
 
@@ -192,20 +183,33 @@ func (s *simulation) exponential(mean time.Duration) time.Duration {
 	return time.Duration(s.random.ExpFloat64() * float64(mean))
 }
 
-// run plays all tries, and asks the rules every five minutes.
+// slot is how often the rules are asked.
+const slot = 5 * time.Minute
+
+// plan notes when a sender's next try is due.
+func (s *simulation) plan(sender *simulatedSender) {
+	if at := int(sender.next.Sub(s.begin) / slot); at < len(s.due) {
+		s.due[at] = append(s.due[at], sender)
+	}
+}
+
+// run plays all tries, and asks the rules after each slot.
 func (s *simulation) run() {
 	rules := newRhythms()
 	b := openBook(nil, 0, s.begin)
-	minute := s.begin
-	for s.senders[0].next.Before(s.end) {
-		for next := s.senders[0].next; !next.Before(minute); minute = minute.Add(5 * time.Minute) {
-			rules.expire(minute)
-			for _, a := range b.update(minute, rules.conditions(nil)) {
-				s.see(a, rules)
-			}
+	for i := range s.due {
+		slices.SortFunc(s.due[i], func(a, b *simulatedSender) int { return a.next.Compare(b.next) })
+		for n := 0; n < len(s.due[i]); n++ { // a try can be due in the slot of the one before
+			sender := s.due[i][n]
+			s.try(rules, sender)
+			s.plan(sender)
 		}
-		s.try(rules, s.senders[0])
-		heap.Fix(&s.senders, 0)
+		s.due[i] = nil
+		now := s.begin.Add(time.Duration(i+1) * slot)
+		rules.expire(now)
+		for _, a := range b.update(now, rules.conditions(nil)) {
+			s.see(a, rules)
+		}
 	}
 }
 
