@@ -18,6 +18,16 @@ type casesListCmd struct {
 	JSON bool `help:"Print one JSON object per line; see docs/json.md."`
 }
 
+// Help is called by kong.
+func (casesListCmd) Help() string {
+	return `A case is a known behaviour of mail senders that makes TLS handshakes fail. A line has its ID, as diagnoses name it, how well it is established, and what the clients do.
+
+Examples:
+
+  postern cases show early-ticket
+  postern handshakes --case early-ticket`
+}
+
 // Run is called by kong.
 func (c casesListCmd) Run(ui terminal.UI) error {
 	for _, known := range interop.Cases() {

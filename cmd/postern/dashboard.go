@@ -17,14 +17,16 @@ import (
 type dashboardCmd struct {
 	ledgerFlags
 	User string `placeholder:"NAME" help:"Instead of a link, print a new password and the line for users in [dashboard]."`
-	Role string `enum:"viewer,operator" default:"viewer" help:"Role of the user: viewer (default) or operator."`
+	Role string `enum:"viewer,operator" default:"viewer" placeholder:"ROLE" help:"Role of the user: viewer (default) or operator."`
 }
 
 // Help is called by kong.
 func (dashboardCmd) Help() string {
 	return `Prints a link that logs a browser in, once, within 10 minutes. It needs to read the file dashboard.login in the data folder: run it as the user that Postern runs as, or as root.
 
-From another machine, forward the port first: ssh -L 8025:127.0.0.1:8025 mx.example.org
+From another machine, forward the port first:
+
+  ssh -L 8025:127.0.0.1:8025 mx.example.org
 
 With --user it makes a user who logs in with a password, which is random, and shown this once. A viewer sees all pages, an operator also changes things. It changes no file: put the line into the configuration, and restart.`
 }

@@ -45,6 +45,11 @@ To replace a key whose TLSA record is published, run --next-key and publish the 
 record. Then run --check: it says when to wait, when to run --switch-key, and when to
 remove the old record.
 
+Examples:
+
+  postern dns example.org
+  postern dns example.org --check
+
 Exit status:
 
   0  success; with --check: all published, no key rollover pending

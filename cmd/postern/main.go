@@ -13,7 +13,7 @@
 //	postern report       receives, shows and explains TLS reports
 //	postern cases        lists known client failures
 //	postern help         prints help for a command
-//	postern version      prints the version
+//	postern version      prints which build this is
 //
 // # Exit status
 //
@@ -50,7 +50,7 @@ type root struct {
 	Report     reportCmd     `cmd:"" help:"Store, show and explain TLS reports."`
 	Cases      casesCmd      `cmd:"" help:"List known client failures."`
 	Help       helpCmd       `cmd:"" help:"Print help for a command."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Version    versionCmd    `cmd:"" help:"Print which build this is."`
 	Complete   completeCmd   `cmd:"" hidden:"" passthrough:"" help:"Complete a command line for a shell."`
 
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version and exit."`

@@ -17,6 +17,11 @@ type versionCmd struct {
 	JSON bool `help:"Print one JSON object; see docs/json.md."`
 }
 
+// Help is called by kong.
+func (versionCmd) Help() string {
+	return `Prints the version, the commit it was built from and whether files differed from that, the version of Go, whose crypto/tls it uses, the TLS modes that senders can have, and the schema of the ledger, to which the server migrates an older one.`
+}
+
 // Run is called by kong.
 func (v versionCmd) Run(ui terminal.UI) error {
 	build := buildinfo.Read()
