@@ -29,10 +29,16 @@ type lab struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
-const description = `Run mail servers with test clients, on 127.0.0.1. Without a command: simulate.
+const description = `Run mail servers with test clients, on 127.0.0.1.
 
-Exit status: 0 success, and every cell has a result; 1 failure; 2 wrong command line; 3 a
-cell is inconclusive or a server did not start.`
+Without a command it runs simulate.
+
+Exit status:
+
+  0  success; of simulate: every cell has a result
+  1  something failed
+  2  the command line is wrong
+  3  a cell is inconclusive, or a server did not start`
 
 func main() {
 	os.Exit(int(run(os.Args[1:], terminal.UI{

@@ -13,13 +13,9 @@ import (
 // postern.1, and one of each of its commands, such as postern-serve.1. The date is the one that
 // they show.
 func Commands(program *kong.Application, date time.Time) map[string]string {
-	pages := make(map[string]string)
-	add := func(node *kong.Node) {
-		pages[pageName(node)+".1"] = commandPage(program, node, date)
-	}
-	add(program.Node)
+	pages := map[string]string{program.Name + ".1": programPage(program, date)}
 	for _, command := range shown(program.Node) {
-		add(command)
+		pages[pageName(command)+".1"] = commandPage(program, command, date)
 	}
 	return pages
 }
@@ -36,56 +32,81 @@ func shown(node *kong.Node) (children []*kong.Node) {
 	return children
 }
 
-// exitStatus begins the list of exit statuses in a help text.
-const exitStatus = "Exit status"
-
-// commandPage is the page of a program or of one of its commands.
-func commandPage(program *kong.Application, node *kong.Node, date time.Time) string {
-	help, detail := node.Help, node.Detail
-	if node == program.Node {
-		help, detail, _ = strings.Cut(node.Help, "\n\n")
-	}
-	p := newPage(pageName(node), 1, help, date)
+// programPage is the page of a program, which lists its commands.
+func programPage(program *kong.Application, date time.Time) string {
+	help, detail, _ := strings.Cut(program.Help, "\n\n")
+	p := newPage(program.Name, 1, help, date)
 	p.line(".Sh SYNOPSIS")
-	p.synopsis(program, node)
-
-	p.line(".Sh DESCRIPTION")
-	p.prose(help)
+	p.line(".Nm")
+	p.line(".Ar command")
+	p.line(".Op Ar flags")
 	about, exit, examples := sections(detail)
-	p.blocks(about, true)
-	if implied := node.DefaultCmd; implied != nil {
+	p.description(help, about)
+	p.line(".Sh COMMANDS")
+	p.list(commandList(shown(program.Node)))
+	p.line(".Sh OPTIONS")
+	p.list(flagList(program.Node, true))
+	p.line(".Sh FILES")
+	p.list(files)
+	p.end(exit, examples)
+	p.seeAlso(program.Name+" 1", "postern 1", "postern-lab 1", settingsName+" 5")
+	return p.String()
+}
+
+// commandPage is the page of a command, with all about its subcommands.
+func commandPage(program *kong.Application, command *kong.Node, date time.Time) string {
+	p := newPage(pageName(command), 1, command.Help, date)
+	p.line(".Sh SYNOPSIS")
+	p.synopsis(program, command)
+	about, exit, examples := sections(command.Detail)
+	p.description(command.Help, about)
+	p.arguments(command)
+	if implied := command.DefaultCmd; implied != nil {
 		p.line(".Pp")
-		p.prose(fmt.Sprintf("Without a command, %s runs %s.", node.FullPath(), implied.Name))
+		p.prose(fmt.Sprintf("Without a command, %s runs %s.", command.FullPath(), implied.Name))
 	}
-	p.arguments(node)
-	if children := shown(node); node == program.Node {
-		p.line(".Sh COMMANDS")
-		p.list(commandList(children))
-	} else if len(children) > 0 {
+	if children := shown(command); len(children) > 0 {
 		p.line(".Sh COMMANDS")
 		for _, child := range children {
 			p.subcommand(child)
 		}
 	}
-	if flags := flagList(node, node == program.Node); len(flags) > 0 {
+	if flags := flagList(command, false); len(flags) > 0 {
 		p.line(".Sh OPTIONS")
 		p.list(flags)
 	}
-	p.line(".Sh EXIT STATUS")
 	if exit == nil {
-		exit = []block{{text: "See " + program.Name + "(1), unless a command above lists its own."}}
-		if node.Leaf() {
-			exit[0].text = "See " + program.Name + "(1)."
-		}
+		exit = blocks("See " + program.Name + "(1), unless it is said above.")
 	}
+	p.end(exit, examples)
+	p.seeAlso(pageName(command)+" 1", "postern 1", program.Name+" 1", settingsName+" 5")
+	return p.String()
+}
+
+func (p *page) description(help string, about []block) {
+	p.line(".Sh DESCRIPTION")
+	p.prose(help)
+	p.blocks(about, true)
+}
+
+// end writes the sections of exit statuses and examples.
+func (p *page) end(exit, examples []block) {
+	p.line(".Sh EXIT STATUS")
 	p.blocks(exit, false)
 	if examples != nil {
 		p.line(".Sh EXAMPLES")
 		p.blocks(examples, false)
 	}
-	p.seeAlso(pageName(node)+" 1", "postern 1", program.Name+" 1", settingsName+" 5")
-	return p.String()
 }
+
+// files are where packages install what the texts name.
+var files = []definition{
+	{"Pa " + settingsFile, blocks("The configuration of the service, and what commands read if none is named.")},
+	{"Pa /usr/share/doc/postern", blocks("The documentation that these pages name: docs/json.md, for example, and deploy/postern.toml.")},
+}
+
+// exitStatus begins the list of exit statuses in a help text.
+const exitStatus = "Exit status"
 
 // sections splits a help text: what has a section of its own in a manual page comes apart.
 func sections(detail string) (about, exit, examples []block) {
@@ -112,12 +133,6 @@ func sections(detail string) (about, exit, examples []block) {
 
 // synopsis writes a line for each command that node is or has.
 func (p *page) synopsis(program *kong.Application, node *kong.Node) {
-	if node == program.Node {
-		p.line(".Nm")
-		p.line(".Ar command")
-		p.line(".Op Ar flags")
-		return
-	}
 	if !node.Leaf() {
 		for _, child := range shown(node) {
 			p.synopsis(program, child)

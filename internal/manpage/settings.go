@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// settingsName is the name of the configuration file's page.
-const settingsName = "postern.toml"
+// The configuration file: the name of its page, and where it is.
+const (
+	settingsName = "postern.toml"
+	settingsFile = "/etc/postern/postern.toml"
+)
 
 // A table is a table of the configuration file.
 type table struct {
@@ -72,7 +75,7 @@ func Settings(file string, date time.Time) (string, error) {
 		}
 	}
 	p.line(".Sh FILES")
-	p.list([]definition{{"Pa /etc/postern/postern.toml", blocks("The file that is read if none is named.")}})
+	p.list([]definition{{"Pa " + settingsFile, blocks("The file that is read if none is named.")}})
 	p.seeAlso(settingsName+" 5", "postern 1", "postern-serve 1")
 	return p.String(), nil
 }
