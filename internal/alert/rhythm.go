@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/admission"
 	"postern/internal/ledger"
+	"postern/internal/organization"
 )
 
 const (
@@ -125,14 +126,15 @@ func newRhythms() *rhythms {
 	return &rhythms{all: make(map[name]*rhythm), troubled: make(map[name]*rhythm)}
 }
 
-// note notes a try of a sender of an organisation.
-func (rs *rhythms) note(organization string, t ledger.Try) {
+// note notes a try of a sender of an organisation. Anybody can use its name in EHLO: only with
+// reverse DNS a try counts for the organisation as a whole.
+func (rs *rhythms) note(of organization.Organization, t ledger.Try) {
 	if t.Case == ledger.Scanner {
 		return
 	}
-	rs.noteOf(name{organization, t.Network}, t)
-	if organization != "" {
-		rs.noteOf(name{organization: organization}, t)
+	rs.noteOf(name{of.Domain, t.Network}, t)
+	if of.By == organization.ReverseDNS {
+		rs.noteOf(name{organization: of.Domain}, t)
 	}
 }
 

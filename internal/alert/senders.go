@@ -94,7 +94,7 @@ func (s *senderRules) read(ctx context.Context, reader *ledger.Reader, now time.
 
 func (s *senderRules) note(t ledger.Try) {
 	s.last = t.ID
-	s.rhythms.note(organization.Of(t.Name, t.EHLO).Domain, t)
+	s.rhythms.note(organization.Of(t.Name, t.EHLO), t)
 	s.unknowns.note(t)
 }
 

@@ -153,13 +153,14 @@ func TestStrangerWithTheNameHidesNothing(t *testing.T) {
 // Exchange Online retries from other networks: no network fails twice, and the organisation does.
 func TestOrganisationThatRetriesFromOtherNetworks(t *testing.T) {
 	p := newPost(t)
+	confirmed := func(t *ledger.Try) { t.Name = "out.large.example" }
 	network := func(i int) string { return fmt.Sprintf("10.0.%d.0/24", i) }
 	for i := range 40 {
-		p.try(network(i), "out.large.example", ledger.Full)
+		p.try(network(i), "out.large.example", ledger.Full, confirmed)
 		p.now = p.now.Add(time.Hour)
 	}
 	for i := range 8 {
-		p.try(network(i), "out.large.example", ledger.Failed)
+		p.try(network(i), "out.large.example", ledger.Failed, confirmed)
 		p.now = p.now.Add(10 * time.Minute)
 	}
 	p.expect("sender-stopped large.example")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/ledger"
+	"postern/internal/organization"
 )
 
 // A simulated sender makes tries in a rhythm of its own. What fails by chance is retried as
@@ -243,7 +244,7 @@ func (s *simulation) try(rules *rhythms, sender *simulatedSender) {
 			sender.next = sender.next.Add(time.Hour)
 		}
 	}
-	rules.note(sender.organization, t)
+	rules.note(organization.Organization{Domain: sender.organization, By: organization.ReverseDNS}, t)
 }
 
 func atWork(t time.Time) bool {

@@ -21,7 +21,7 @@ func TestAStrangerDisplacesNothingThatIsKnown(t *testing.T) {
 	network := func(i int) string {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(i), 0}), 24).String()
 	}
-	for i := range maxRhythms * 2 / 3 {
+	for i := range maxRhythms + 5000 {
 		p.now = p.now.Add(time.Second)
 		for range usedTo {
 			p.try(network(i), fmt.Sprintf("mail.bot%d.example", i), ledger.Full)
@@ -36,14 +36,32 @@ func TestAStrangerDisplacesNothingThatIsKnown(t *testing.T) {
 	if n := len(p.rules.rhythms.all); n > maxRhythms || n < maxRhythms*9/10 {
 		t.Errorf("%d senders are known, want nearly %d", n, maxRhythms)
 	}
-	for _, known := range []name{{"sender.example", netip.MustParsePrefix(here)}, {organization: "sender.example"}} {
-		if p.rules.rhythms.all[known] == nil {
-			t.Errorf("%v is forgotten", known)
-		}
+	if p.rules.rhythms.all[name{"sender.example", netip.MustParsePrefix(here)}] == nil {
+		t.Error("the sender that delivered five times is forgotten")
 	}
 	if n := len(p.rules.unknowns.all); n > maxUnknowns || p.rules.unknowns.all[failure] == nil {
 		t.Errorf("of %d failures, that of another network is forgotten", n)
 	}
+}
+
+// Whoever says that they are a sender which delivers once a week causes no alert about it.
+func TestAStrangerWithTheNameCausesNoAlert(t *testing.T) {
+	p := newPost(t)
+	confirmed := func(t *ledger.Try) { t.Name = "mail.sender.example" }
+	for range 5 {
+		p.try(here, "mail.sender.example", ledger.Full, confirmed)
+		p.now = p.now.Add(7 * 24 * time.Hour)
+	}
+	for range 20 {
+		p.try(there, "mail.sender.example", ledger.Failed)
+		p.now = p.now.Add(10 * time.Minute)
+	}
+	p.expect()
+	for range 6 {
+		p.try(here, "mail.sender.example", ledger.Failed, confirmed)
+		p.now = p.now.Add(10 * time.Minute)
+	}
+	p.expect("sender-stopped sender.example")
 }
 
 // One provider's networks are not unrelated.

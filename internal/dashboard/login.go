@@ -163,7 +163,7 @@ func (d *Dashboard) loggedIn(w http.ResponseWriter, r *http.Request, cookie, who
 // countRefused logs, once a minute, how many attempts were not looked at.
 func (d *Dashboard) countRefused(sums []admission.Sum, took time.Duration) {
 	for _, sum := range sums {
-		d.Log.Warn("dashboard logins refused", logkey.Network, sum, logkey.Requests, sum.Counts[0], logkey.Duration, took)
+		d.Log.Warn("dashboard logins refused", logkey.Network, sum.String(), logkey.Requests, sum.Counts[0], logkey.Duration, took)
 	}
 }
 

@@ -82,21 +82,25 @@ type FailingSender struct {
 	Next      string             // the sender's next mode and the reason, in words
 }
 
+// worstFirst orders failing senders, in SQL.
+const worstFirst = `worked > 0 DESC, failing DESC, failing_last DESC`
+
 // maxOfNetwork is how many failing senders of a network are read: it can make up any number.
 const maxOfNetwork = 100
 
 // Failing returns the senders that failed in the span and did not complete a handshake since,
-// at most limit of the 10,000 that failed last. Networks take turns. Those that worked before
-// come first, then those with the most failures.
+// at most limit of the 10,000 that failed last. Areas take turns, in them networks. Those that
+// worked before come first, then those with the most failures.
 func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSender, error) {
 	return readAll(ctx, r, "reading failing senders", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`WITH chosen AS MATERIALIZED (SELECT senders.*, turn FROM (
-				SELECT *, row_number() OVER (PARTITION BY network ORDER BY worked > 0 DESC, failing DESC, failing_last DESC) AS turn FROM (
-					SELECT id, network, worked, failing, failing_last FROM senders INDEXED BY senders_failing
-					WHERE failing > 0 AND failing_last >= ? AND failing_since < ? ORDER BY failing_last DESC LIMIT ?)
-				ORDER BY turn, worked > 0 DESC, failing DESC, failing_last DESC LIMIT ?)
-			JOIN senders USING (id) WHERE turn <= ?)`,
-			unixMilli(in.From), unixMilli(in.To), maxLimit, limit, maxOfNetwork)
+				SELECT *, row_number() OVER (PARTITION BY `+areaColumns+` ORDER BY of_network, `+worstFirst+`) AS turn FROM (
+					SELECT *, row_number() OVER (PARTITION BY network ORDER BY `+worstFirst+`) AS of_network FROM (
+						SELECT id, network, worked, failing, failing_last FROM senders INDEXED BY senders_failing
+						WHERE failing > 0 AND failing_last >= ? AND failing_since < ? ORDER BY failing_last DESC LIMIT ?))
+				WHERE of_network <= ? ORDER BY turn, `+worstFirst+` LIMIT ?)
+			JOIN senders USING (id))`,
+			unixMilli(in.From), unixMilli(in.To), maxLimit, maxOfNetwork, limit)
 		q.add(`SELECT c.network, c.ehlo, c.name, c.fingerprint, c.failing, c.failing_since, c.failing_last, nullif(c.worked, 0),
 				(SELECT nullif(max(worked), 0) FROM (SELECT worked FROM senders
 					WHERE network = c.network AND ehlo = c.ehlo AND fingerprint NOT IN ('', c.fingerprint) LIMIT ?)),

@@ -141,6 +141,26 @@ func TestManyFailingSendersHideNoOther(t *testing.T) {
 	}
 }
 
+// A stranger has all networks of a provider, and comes back to fail again and again.
+func TestFailingSendersOfOneProviderHideNoOther(t *testing.T) {
+	events := []event{at(1, failure("B"))}
+	for i := range 300 {
+		for n := range 3 {
+			network := netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x::/48", i))
+			change := func(h *Handshake) { h.Network, h.Address, h.EHLO = network, network.Addr(), fmt.Sprint("name", i) }
+			worked := success(fmt.Sprint("W", i, n))
+			if n > 0 {
+				worked = failure(fmt.Sprint("F", i, n))
+			}
+			events = append(events, with(at(2, worked), change))
+		}
+	}
+	found, err := reader(t, written(t, events...)).Failing(t.Context(), afternoon, 100)
+	if err != nil || len(found) != 100 || found[1].Session != "B" {
+		t.Errorf("%d found, %v, the second %+v", len(found), err, found[1])
+	}
+}
+
 func TestNameOfSender(t *testing.T) {
 	named := with(success("B"), func(h *Handshake) { h.Name, h.EHLO = "mail.other.example", "mx.other.example" })
 	unnamed := with(named, func(h *Handshake) { h.Session, h.Name = "C", "" })

@@ -20,6 +20,8 @@
 package metrics
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -154,7 +156,8 @@ type errorLog struct{ log *slog.Logger }
 
 func (l errorLog) Println(v ...any) {
 	for _, one := range v {
-		if err, ok := one.(error); ok {
+		// A client that goes away, or has waited too long, is no fault of the metrics.
+		if err, ok := one.(error); ok && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrHandlerTimeout) {
 			l.log.Error("cannot collect all metrics", logkey.Err, err)
 		}
 	}

@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +30,7 @@ import (
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
 	"postern/internal/testcpu"
+	"postern/internal/testlog"
 	"postern/mtasts"
 	"postern/sessionticket"
 )
@@ -451,4 +454,18 @@ func BenchmarkScrape(b *testing.B) {
 		size = w.Body.Len()
 	}
 	b.ReportMetric(float64(size), "B/scrape")
+}
+
+// A client that goes away in the middle of a scrape fails at each of its metrics.
+func TestAScrapeThatIsGivenUpIsNotLogged(t *testing.T) {
+	var log testlog.Log
+	scrapes := errorLog{log.Logger()}
+	for range 50 {
+		scrapes.Println("error encoding and sending metric family:", fmt.Errorf("writing: %w", context.Canceled))
+		scrapes.Println("error encoding and sending metric family:", http.ErrHandlerTimeout)
+	}
+	scrapes.Println("error gathering metrics:", fs.ErrInvalid)
+	if n := log.Count("cannot collect all metrics"); n != 1 {
+		t.Errorf("%d lines", n)
+	}
 }

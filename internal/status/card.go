@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/admission"
 	"postern/internal/alert"
 	"postern/internal/delivery"
 	"postern/internal/fallback"
@@ -57,6 +58,15 @@ func cardsOf(troubled []sender) (cards []Card) {
 		cards = append(cards, newCard(group))
 	}
 	return cards
+}
+
+// shown returns at most so many cards of senders, the worst, and how many are left out. Strangers can
+// make senders up: wide networks take turns, in them networks.
+func shown(cards []Card, most int) ([]Card, int) {
+	all := inOrder(cards, nil)
+	admission.TakeTurns(all, func(c Card) netip.Prefix { return c.Networks[0] })
+	more := max(0, len(all)-most)
+	return all[:len(all)-more], more
 }
 
 // inOrder returns cards of senders and those of other alerts, the worst first.

@@ -114,9 +114,10 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 	cards, others := withAlerts(cardsOf(troubled), open)
 	s.State = stateOf(traffic, cards, others)
 	s.Sentence = sentence{inWords, past, traffic, len(failing) == delivery.MaxSenders, now}.about(troubled, others)
+	cards, s.More = shown(cards, maxCards)
 	s.Cards = inOrder(cards, others)
-	s.More = max(0, len(s.Cards)-maxCards)
-	s.Cards = s.Cards[:len(s.Cards)-s.More]
+	more := max(0, len(s.Cards)-maxCards)
+	s.Cards, s.More = s.Cards[:len(s.Cards)-more], s.More+more
 	for i := range s.Cards {
 		if err := s.Cards[i].readDecisions(ctx, book); err != nil {
 			return Status{}, err

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -301,6 +302,31 @@ func TestStatusOfStories(t *testing.T) {
 }
 
 // A link to an old span still says what is true today.
+// A stranger makes up senders in all networks of a provider, and lets them fail more often than an
+// honest one does.
+func TestCardsOfOneProviderHideNoOther(t *testing.T) {
+	honest := client{"198.51.100.7", "mail.honest.example", "", openssl}
+	book := written(t, func(s *story) {
+		s.delivers(honest, 3*h)
+		s.fails(honest, "early-ticket", h, 30*m)
+		for i := range 20 {
+			s.delivers(small(i), 5*h)
+			s.fails(small(i), "early-ticket", 2*h, h, 40*m, 30*m, 20*m, 10*m)
+		}
+	})
+	status, err := Read(t.Context(), book, ledger.Span{From: ago(24 * h), To: now}, "in the last 24 hours", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var titles []string
+	for _, c := range status.Cards {
+		titles = append(titles, c.Title)
+	}
+	if len(titles) != 5 || !slices.Contains(titles, "honest.example") || status.More != 16 {
+		t.Errorf("cards of %q, and %d more", titles, status.More)
+	}
+}
+
 func TestStatusOfAPastSpan(t *testing.T) {
 	day := ledger.Span{From: ago(72 * h), To: ago(48 * h)}
 	for name, test := range map[string]struct {

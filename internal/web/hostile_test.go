@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postern/internal/testcert"
+	"postern/internal/testlog"
 	"postern/internal/web"
 )
 
@@ -145,6 +146,29 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			t.Errorf("%s: lived for %v, want %v", name, lived, tt.want)
 		}
 	}
+}
+
+// A log in JSON has addresses as text, too.
+func TestRefusedConnectionIsLoggedInJSON(t *testing.T) {
+	var log testlog.Log
+	server := web.New(web.Settings{}, slog.New(slog.NewJSONHandler(&log, nil)))
+	addr := listen(t, server.ServePlain)
+	for range 51 {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	last, err := net.Dial("tcp", addr)
+	if err == nil {
+		last.Read(make([]byte, 1)) // until the server closes it
+		last.Close()
+	}
+	if line := log.String(); !strings.Contains(line, `"client":"127.0.0.1:`) || !strings.Contains(line, `"limit":"127.0.0.1"`) {
+		t.Error(line)
+	}
+	server.Shutdown(t.Context())
 }
 
 func TestConnectionsOfAnAddressAreLimited(t *testing.T) {

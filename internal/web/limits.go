@@ -97,7 +97,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		from := addressOf(conn.RemoteAddr().String())
 		if over, reason := s.admit(from); over != nil {
 			if s.tally.Line(from, refusedConnection) {
-				s.log.Info("web connection refused", logkey.Client, conn.RemoteAddr(), logkey.Limit, over, logkey.Reason, reason)
+				s.log.Info("web connection refused", logkey.Client, conn.RemoteAddr().String(), logkey.Limit, over.String(), logkey.Reason, reason)
 			}
 			conn.Close()
 			continue
@@ -148,7 +148,7 @@ const (
 // sumUp logs the counts of what got no line.
 func (s *Server) sumUp(sums []admission.Sum, took time.Duration) {
 	for _, sum := range sums {
-		s.log.Info("more web clients refused", logkey.Network, sum,
+		s.log.Info("more web clients refused", logkey.Network, sum.String(),
 			logkey.Connections, sum.Counts[refusedConnection], logkey.Requests, sum.Counts[refusedRequest], logkey.Duration, took)
 	}
 }
