@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"strconv"
 	"time"
 
 	"postern/internal/alert"
@@ -100,12 +101,12 @@ func printAlert(ui terminal.UI, a ledger.Alert) {
 
 type alertsAckCmd struct {
 	ledgerFlags
-	Alert int64 `arg:"" complete:"alert" help:"Number of an open alert, as postern alerts lists it."`
+	Alert alertNumber `arg:"" complete:"alert" help:"Number of an open alert, as postern alerts lists it."`
 }
 
 // Run is called by kong.
 func (a alertsAckCmd) Run(ui terminal.UI) error {
-	err := ledger.AcknowledgeAlert(context.Background(), a.path(), a.Alert, userName(), time.Now())
+	err := ledger.AcknowledgeAlert(context.Background(), a.path(), int64(a.Alert), userName(), time.Now())
 	switch {
 	case errors.Is(err, ledger.ErrNoAlert):
 		return &terminal.HintedError{Err: err, Hint: "postern alerts lists the open alerts"}
@@ -113,6 +114,19 @@ func (a alertsAckCmd) Run(ui terminal.UI) error {
 		return a.hinted(err)
 	}
 	fmt.Fprintf(ui.Out, "acknowledged alert %d; its end is still reported\n", a.Alert)
+	return nil
+}
+
+// An alertNumber is the number of an alert.
+type alertNumber int64
+
+// UnmarshalText is called by kong.
+func (n *alertNumber) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return fmt.Errorf("%q is not the number of an alert", text)
+	}
+	*n = alertNumber(number)
 	return nil
 }
 

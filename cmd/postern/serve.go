@@ -50,6 +50,9 @@ func (s serveCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return err
 	}
+	if emptied := c.Emptied(); len(emptied) > 0 {
+		return emptied
+	}
 	if s.Check {
 		return printChecked(ui, c, s.Strict)
 	}

@@ -2,6 +2,19 @@ package config
 
 import "cmp"
 
+// Emptied returns a problem if the configuration is of a file that sets nothing, and no flag does
+// either: a full disk or an editor may have emptied it, and a server with it would refuse all mail
+// for good.
+func (c *Config) Emptied() Problems {
+	if c.file == "" || len(c.places) > 0 {
+		return nil
+	}
+	return Problems{{
+		Where: c.file, What: "sets nothing, so all mail for your domains would be refused",
+		Remedy: "restore the file, or copy deploy/postern.toml; to try postern without a configuration, name none",
+	}}
+}
+
 // MissingIn returns a problem for each setting of c that its successor does not have
 // any more, where mail would be lost: the hostname and the domains, which would become
 // the defaults, and certificates. A file that was emptied or cut is valid TOML, and

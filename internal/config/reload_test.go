@@ -47,6 +47,26 @@ func TestMissingIn(t *testing.T) {
 	}
 }
 
+func TestEmptied(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		flags Flags
+		want  bool
+	}{
+		{text: "", want: true},
+		{text: "# domains = ['example.org']\n", want: true},
+		{text: "data = 'postern-data'\n"},
+		{text: "", flags: Flags{Domain: []string{"example.org"}}},
+	} {
+		if got := mustLoad(t, write(t, tt.text), tt.flags).Emptied(); (len(got) == 1) != tt.want {
+			t.Errorf("%q: %v", tt.text, got)
+		}
+	}
+	if got := mustLoad(t, "", Flags{}).Emptied(); got != nil {
+		t.Errorf("without a file: %v", got)
+	}
+}
+
 func TestMissingDomainsAreSummedUp(t *testing.T) {
 	now := &Config{Domains: []string{"a", "b", "c", "d", "e", "f", "g"}, places: places{"domains": {}}}
 	if got := now.MissingIn(&Config{}).Error(); !strings.Contains(got, "a, b, c, d, e and 2 more") {

@@ -22,7 +22,6 @@ import (
 func (c *Config) Warnings(now time.Time, uid int) Problems {
 	w := &warnings{config: c, now: now, user: serviceAccountOf(uid, c.Data)}
 	w.readCertificates()
-	w.checkFile()
 	w.checkRoom()
 	w.checkNames()
 	w.checkCertificates()
@@ -71,13 +70,6 @@ func (w *warnings) hasCertificate(name string) bool {
 
 func (w *warnings) add(key, what, remedy string) {
 	w.found = append(w.found, w.config.places.problem(key, what, remedy))
-}
-
-// checkFile looks for a file that was emptied.
-func (w *warnings) checkFile() {
-	if file := w.config.file; file != "" && len(w.config.places) == 0 {
-		w.found = append(w.found, Problem{Where: file, What: "sets nothing, so everything is as without a configuration", Remedy: "restore the file, or copy deploy/postern.toml"})
-	}
 }
 
 // checkNames looks for names that no other mail server can know.

@@ -80,7 +80,6 @@ func TestWarnings(t *testing.T) {
 			want: []string{"postern.toml:3: next-hop: the next hop does not learn the sender's address"}},
 		{name: "no socket", text: names + "next-hop = 'lmtp+unix:///nowhere/lmtp'\n",
 			want: []string{"postern.toml:3: next-hop: /nowhere/lmtp: the folder /nowhere does not exist"}},
-		{name: "emptied file", text: "# nothing\n", want: []string{"postern.toml: sets nothing"}},
 		{name: "PROXY protocol", text: names + "next-hop = 'smtp://192.0.2.1?xclient=off&proxy=v2'\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
