@@ -1,6 +1,8 @@
 // Postern is the TLS front door for inbound mail.
 //
+//	postern setup        plans how Postern comes in front of the mail server here
 //	postern serve        receives mail
+//	postern doctor       examines the server here, and says what to do
 //	postern status       says who cannot deliver, and what to do
 //	postern dashboard    prints a link that logs a browser in
 //	postern handshakes   shows handshakes and explains failed ones
@@ -37,7 +39,9 @@ import (
 // packages that do the work. *_output.go prints the results for people, package jsonout for
 // programs; nothing else knows how a screen looks.
 type root struct {
+	Setup      setupCmd      `cmd:"" help:"Plan how Postern comes in front of the mail server here."`
 	Serve      serveCmd      `cmd:"" help:"Receive mail."`
+	Doctor     doctorCmd     `cmd:"" help:"Examine the server here, and say what to do."`
 	Status     statusCmd     `cmd:"" help:"Say who cannot deliver, since when, why, and what to do."`
 	Dashboard  dashboardCmd  `cmd:"" help:"Print a link to the dashboard."`
 	Handshakes handshakesCmd `cmd:"" help:"Show handshakes and explain failed ones."`

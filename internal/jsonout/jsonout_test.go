@@ -20,7 +20,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 	}
 	for _, object := range []any{
 		Handshake{}, Negotiated{}, ledger.Diagnosis{}, ledger.Sender{}, ledger.Counts{}, SenderHistory{}, Day{}, Refusal{}, fallback.Pin{}, fallback.Decision{},
-		DomainHealth{}, Area{}, Probed{}, Host{}, Address{}, SenderRun{}, Finding{},
+		DomainHealth{}, Area{}, Examination{}, Probed{}, Host{}, Address{}, SenderRun{}, Finding{},
 		Report{}, tlsrptexplain.DaySummary{}, Added{},
 		ReportExplained{}, Policy{}, Period{}, Result{}, Activity{}, ActivitySender{}, Records{},
 		Status{}, StatusCard{}, StatusStep{}, Version{},

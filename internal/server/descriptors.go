@@ -15,10 +15,10 @@ import (
 // DNS queries, scrapes, senders that are refused, and the like.
 const reservedDescriptors = 300
 
-// connectionsWithin returns how many sessions so many descriptors are enough for. Each has
+// ConnectionsWithin returns how many sessions so many descriptors are enough for. Each has
 // one for the sender, and in a message one for the file, unless messages go to a server: the
 // connections to that have a limit of their own.
-func connectionsWithin(descriptors int, c *config.Config) int {
+func ConnectionsWithin(descriptors int, c *config.Config) int {
 	others := reservedDescriptors
 	if len(c.Web.Listen)+len(c.Web.ListenPlain) > 0 {
 		others += web.MaxConnections
@@ -39,7 +39,7 @@ func connectionsWithin(descriptors int, c *config.Config) int {
 func (s *Server) limits(descriptors int) smtpd.Limits {
 	l := s.config.Limits
 	configured := cmp.Or(l.Total.Connections, smtpd.DefaultLimits.Total.Connections)
-	if fit := connectionsWithin(descriptors, s.config); fit < configured {
+	if fit := ConnectionsWithin(descriptors, s.config); fit < configured {
 		l.Total.Connections = fit
 		s.log.Info("limit of open files allows fewer connections",
 			logkey.Descriptors, descriptors, logkey.Connections, fit, logkey.Configured, configured)

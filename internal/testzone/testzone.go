@@ -62,6 +62,12 @@ type Server struct {
 // Start serves zones until the end of the test.
 func Start(t T, zones ...Zone) *Server {
 	t.Helper()
+	return StartAt(t, "127.0.0.1:0", zones...)
+}
+
+// StartAt is Start at an address. Port 0 is a free one.
+func StartAt(t T, addr string, zones ...Zone) *Server {
+	t.Helper()
 	s := new(Server)
 	for i := range zones {
 		s.zones = append(s.zones, zones[i].prepare(t))
@@ -70,7 +76,7 @@ func Start(t T, zones ...Zone) *Server {
 	for _, z := range s.zones {
 		s.delegate(z)
 	}
-	packets, listener := listen(t)
+	packets, listener := listen(t, addr)
 	s.Addr = packets.LocalAddr().String()
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: s}, {Listener: listener, Handler: s}} {
 		ready := make(chan struct{})
@@ -82,11 +88,11 @@ func Start(t T, zones ...Zone) *Server {
 	return s
 }
 
-// listen listens on a port that is free for both UDP and TCP.
-func listen(t T) (net.PacketConn, net.Listener) {
+// listen listens at an address, or on a port that is free for both UDP and TCP.
+func listen(t T, addr string) (net.PacketConn, net.Listener) {
 	t.Helper()
 	for range 20 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Fatalf("testzone: %v", err)
 		}

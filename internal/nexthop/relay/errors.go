@@ -78,6 +78,10 @@ type refusedError struct{ reply smtp.Reply }
 
 func (e *refusedError) Error() string { return "refused with " + e.reply.Clip().String() }
 
+// ErrNotOffered is wrapped by the error of a server that lacks an extension which the
+// configuration demands.
+var ErrNotOffered = errors.New("extension not offered")
+
 // A missingError says that the server lacks an extension that the configuration
 // demands.
 type missingError struct{ keyword, option string }
@@ -85,6 +89,9 @@ type missingError struct{ keyword, option string }
 func (e *missingError) Error() string {
 	return fmt.Sprintf("server does not offer %s; enable it there or remove %s", e.keyword, e.option)
 }
+
+// Is makes it an [ErrNotOffered].
+func (e *missingError) Is(target error) bool { return target == ErrNotOffered }
 
 // A tlsError is a failed handshake.
 type tlsError struct {

@@ -98,8 +98,16 @@ func (h *Hop) Open(sender nexthop.Sender) nexthop.Session {
 // Probe asks the server for its extensions, for [Hop.Extensions], without sending
 // the address of any sender. Its error names the step that failed. The hop can be
 // used all the same, and learns the extensions at its first message.
-func (h *Hop) Probe(ctx context.Context) error {
-	c, err := h.connect(ctx, nil)
+func (h *Hop) Probe(ctx context.Context) error { return h.probe(ctx, nil) }
+
+// ProbeAs is [Hop.Probe] with the address of a sender. Its error wraps [ErrNotOffered] if the
+// server lacks what the configuration demands.
+func (h *Hop) ProbeAs(ctx context.Context, sender nexthop.Sender) error {
+	return h.probe(ctx, &sender)
+}
+
+func (h *Hop) probe(ctx context.Context, sender *nexthop.Sender) error {
+	c, err := h.connect(ctx, sender)
 	if err != nil {
 		return err
 	}

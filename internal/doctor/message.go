@@ -1,0 +1,173 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/smtp"
+	"strings"
+	"time"
+
+	"postern/internal/probe"
+)
+
+// arrival is how long a message may take from the next hop's reply to the mailbox.
+const (
+	arrival      = 10 * time.Second
+	arrivalCheck = 200 * time.Millisecond
+)
+
+// message sends a message through the server, looks for it in the mailbox, and removes it. Its
+// Received fields say which client the next hop saw.
+func (e *examination) message(ctx context.Context) {
+	to := e.options.Deliver
+	if to == "" {
+		e.add(probe.Finding{ID: "message", Severity: probe.Notice, Title: "No message was sent, so what the next hop sees of senders was not examined",
+			Advice: do("Postern", "Run postern doctor --deliver ADDRESS with an address of yours.")})
+		return
+	}
+	if len(e.addresses) == 0 || e.deferring {
+		return // which is a finding already
+	}
+	id := rand.Text()
+	client, err := e.send(ctx, to, id)
+	if err != nil {
+		e.add(probe.Finding{ID: "message", Severity: probe.Critical, Title: "The test message to " + to + " was not accepted", Evidence: []string{err.Error()},
+			Advice: do("next hop", "Look at the log of the server that the reply is from. Postern's own replies end in an ID.")})
+		return
+	}
+	found, err := e.await(ctx, to, id)
+	if err != nil {
+		e.add(probe.Finding{ID: "message", Severity: probe.Notice, Title: "The test message to " + to + " was accepted, and is in none of the mailboxes that can be read here",
+			Evidence: []string{"Message-ID: <" + id + "@" + e.config.Hostname + ">"},
+			Advice:   do("mailbox", "Look at its Received fields: the topmost but Postern's must have the address "+client+". Then delete it.")})
+		return
+	}
+	e.judge(found, client)
+	if err := found.remove(ctx); err != nil {
+		e.add(probe.Finding{ID: "message-left", Severity: probe.Notice, Title: "The test message is still in the mailbox " + found.place, Evidence: []string{err.Error()},
+			Advice: do("mailbox", "Delete it.")})
+	}
+}
+
+// judge says which client the next hop saw: it is in the Received fields above Postern's.
+func (e *examination) judge(found mailboxMessage, client string) {
+	fields := received(found.header)
+	own := 0
+	var above []string // of the servers after Postern
+	for _, field := range fields {
+		if strings.Contains(field, " by "+e.config.Hostname+" (Postern) ") {
+			own++
+		} else if own == 0 {
+			above = append(above, field)
+		}
+	}
+	switch evidence := fields; {
+	case own == 0:
+		e.add(probe.Finding{ID: "message", Severity: probe.Unclear, Title: "The test message has no Received field of Postern", Evidence: evidence,
+			Advice: do("next hop", "Look for what removes it: without it, a loop goes on until another server ends it.")})
+	case own > 1:
+		e.add(probe.Finding{ID: "loop", Severity: probe.Critical, Title: fmt.Sprintf("The next hop sends mail back to Postern: the test message passed it %d times", own), Evidence: evidence,
+			Advice: do("next hop", "Let it store mail for the domains, or pass it to the server that does.")})
+	case e.config.NextHop == nil || e.config.NextHop.LMTP:
+		e.ok("message", "The test message arrived in "+found.place)
+	case strings.Contains(strings.Join(above, "\n"), "["+client+"]"):
+		e.ok("message", "The test message arrived in "+found.place+", and the next hop saw its sender at "+client)
+	default:
+		e.add(probe.Finding{ID: "message", Severity: probe.Warning, Title: "The next hop did not see the sender of the test message at " + client, Evidence: evidence,
+			Advice: do("next hop", "Let it expect a PROXY header or XCLIENT from Postern, and use proxy=v2 or xclient=on in next-hop.")})
+	}
+}
+
+// received returns the Received fields of a header, the last one first, each in one line.
+func received(header string) (fields []string) {
+	unfolded := strings.NewReplacer("\r\n", "\n", "\n\t", " ", "\n ", " ").Replace(header)
+	for line := range strings.Lines(unfolded) {
+		if name, value, _ := strings.Cut(line, ":"); strings.EqualFold(name, "Received") {
+			fields = append(fields, strings.Join(strings.Fields(value), " "))
+		}
+	}
+	return fields
+}
+
+// send delivers the message as a sender does, and returns the address that it came from.
+func (e *examination) send(ctx context.Context, to, id string) (client string, err error) {
+	at := e.addresses[0]
+	dialer := new(net.Dialer)
+	if at.Addr().IsLoopback() && at.Addr().Is4() {
+		// Postern connects to the next hop from 127.0.0.1, which would look the same.
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", at.String())
+	if err != nil && dialer.LocalAddr != nil { // a system with one address of loopback
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", at.String())
+	}
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	client, _, _ = net.SplitHostPort(conn.LocalAddr().String())
+	err = e.deliver(conn, to, id)
+	return client, cmp.Or(ctx.Err(), err)
+}
+
+func (e *examination) deliver(conn net.Conn, to, id string) error {
+	host := e.config.Hostname
+	c, err := smtp.NewClient(conn, host)
+	if err != nil {
+		return err
+	}
+	from := "postmaster@" + e.config.Domains[0]
+	steps := []func() error{
+		func() error { return c.Hello(host) },
+		func() error {
+			// As most senders, it accepts any certificate: the domains' check looks at it.
+			return c.StartTLS(&tls.Config{ServerName: host, InsecureSkipVerify: true})
+		},
+		func() error { return c.Mail(from) },
+		func() error { return c.Rcpt(to) },
+		func() error {
+			text, err := c.Data()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(text, "Date: %s\r\nFrom: <%s>\r\nTo: <%s>\r\nMessage-ID: <%s@%s>\r\nSubject: Test by postern doctor\r\n\r\n"+
+				"This message was sent by postern doctor. Delete it.\r\n", time.Now().Format(time.RFC1123Z), from, to, id, host)
+			return text.Close()
+		},
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	_ = c.Quit() // the message is accepted
+	return nil
+}
+
+// await waits until the message is in a mailbox that can be read.
+func (e *examination) await(ctx context.Context, to, id string) (mailboxMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, arrival)
+	defer cancel()
+	for again := time.NewTicker(arrivalCheck); ; {
+		for _, look := range mailboxes {
+			if found, ok := look(ctx, e.config, to, id); ok {
+				again.Stop()
+				return found, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			again.Stop()
+			return mailboxMessage{}, errNotFound
+		case <-again.C:
+		}
+	}
+}
+
+var errNotFound = errors.New("not found")

@@ -1,0 +1,142 @@
+package setup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// mxRecords are the MX records of a domain.
+type mxRecords struct {
+	domain string
+	hosts  []string // the most preferred first
+	err    error    // that of the lookup
+}
+
+// maxLookups is how many domains are looked up.
+const maxLookups = 20
+
+// lookUpNames finds the hostname, the domains and the addresses to listen on.
+func (m *Machine) lookUpNames(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, dnsTime)
+	defer cancel()
+	behind, _ := m.server()
+	if behind == nil {
+		behind = new(server)
+	}
+	if m.Domains == nil {
+		m.Domains = behind.domains
+	}
+	m.Domains = domainNames(m.Domains)
+	m.mx = lookUpMX(ctx, m.Domains)
+	m.chooseHostname(ctx, behind.hostname)
+	// The first domain is that of a postmaster address without one.
+	slices.SortStableFunc(m.Domains, func(a, b string) int { return cmp.Compare(btoi(a == m.Hostname), btoi(b == m.Hostname)) })
+	m.Addresses = m.listenAt(ctx)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// domainNames returns the names of other mail servers' sight in ASCII, none twice: a server's
+// configuration has names such as localhost as well.
+func domainNames(all []string) (names []string) {
+	for _, name := range all {
+		ascii, err := idna.Lookup.ToASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
+		if err != nil || !strings.Contains(ascii, ".") || strings.HasPrefix(ascii, "localhost.") || slices.Contains(names, ascii) {
+			continue
+		}
+		names = append(names, ascii)
+	}
+	return names
+}
+
+func lookUpMX(ctx context.Context, domains []string) (all []mxRecords) {
+	for _, domain := range domains[:min(len(domains), maxLookups)] {
+		found, err := net.DefaultResolver.LookupMX(ctx, domain)
+		records := mxRecords{domain: domain}
+		for _, mx := range found {
+			records.hosts = append(records.hosts, strings.ToLower(strings.TrimSuffix(mx.Host, ".")))
+		}
+		var missing *net.DNSError
+		if err != nil && len(found) == 0 && !(errors.As(err, &missing) && missing.IsNotFound) {
+			records.err = err
+		}
+		all = append(all, records)
+	}
+	return all
+}
+
+// chooseHostname sets the hostname, unless it is given: an MX host that has an address of this
+// machine, or the name of the server or of the system if it can be one.
+func (m *Machine) chooseHostname(ctx context.Context, configured string) {
+	if m.Hostname != "" {
+		m.Hostname = strings.ToLower(strings.TrimSuffix(m.Hostname, "."))
+		return
+	}
+	system, _ := os.Hostname()
+	candidates := []string{configured, system}
+	for _, records := range m.mx {
+		for _, host := range records.hosts {
+			if slices.Contains(candidates[:2], host) || slices.ContainsFunc(m.addressesOf(ctx, host), m.isOwn) {
+				m.Hostname = host
+				return
+			}
+		}
+	}
+	for _, name := range domainNames(candidates) {
+		m.Hostname = name
+		return
+	}
+}
+
+func (m *Machine) addressesOf(ctx context.Context, host string) []netip.Addr {
+	found, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	return found
+}
+
+func (m *Machine) isOwn(ip netip.Addr) bool { return slices.Contains(m.own, ip) }
+
+// listenAt returns the addresses to listen on: those of the hostname, if this machine has them,
+// else all that others can use. Those of loopback stay with the server, since programs of the
+// machine send mail there.
+func (m *Machine) listenAt(ctx context.Context) []netip.Addr {
+	if m.Hostname == "" {
+		return m.own
+	}
+	public := m.addressesOf(ctx, m.Hostname)
+	here := slices.DeleteFunc(slices.Clone(public), func(ip netip.Addr) bool { return !m.isOwn(ip) })
+	switch {
+	case len(here) > 0 && len(here) == len(public):
+		slices.SortFunc(here, netip.Addr.Compare)
+		return here
+	case len(public) == 0:
+		m.note("%s has no address in DNS yet.", m.Hostname)
+	case len(here) == 0:
+		m.note("%s is %s in DNS, which is not an address of this machine: a router or balancer has to forward port 25 to it.", m.Hostname, join(public))
+	}
+	return m.own
+}
+
+// join lists values for people.
+func join[T interface{ String() string }](all []T) string {
+	texts := make([]string, len(all))
+	for i, one := range all {
+		texts[i] = one.String()
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,139 @@
+package setup
+
+import (
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/certs"
+	"postern/internal/listening"
+	"postern/internal/testcert"
+)
+
+var update = flag.Bool("update", false, "rewrite the plans in testdata")
+
+// postfixMachine is a machine with a Postfix that has postscreen, an option that a shell would
+// split, a filter on port 10025 and a lower limit of processes.
+func postfixMachine(t *testing.T) *Machine {
+	listed, err := os.ReadFile("testdata/master.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &postfix{folder: "/etc/postfix", processes: 50, services: postfixServices(string(listed))}
+	return &Machine{
+		Hostname: "mx.example.org", Domains: []string{"example.org", "example.net"},
+		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
+		own:       []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
+		mx:        []mxRecords{{domain: "example.org", hosts: []string{"mx.example.org"}}, {domain: "example.net", hosts: []string{"old.example.net"}}},
+		sockets: []listening.Socket{
+			socket("0.0.0.0:25", "/usr/lib/postfix/sbin/master"), socket("[::]:25", "/usr/lib/postfix/sbin/master"), socket("127.0.0.1:10025", "/usr/bin/filter"),
+		},
+		servers: []*server{{name: "Postfix", version: "3.7.11", steps: p.handover}},
+		systemd: true, unit: true, account: true,
+	}
+}
+
+func socket(address, path string) listening.Socket {
+	return listening.Socket{Address: netip.MustParseAddrPort(address), Process: listening.Process{ID: 612, Name: filepath.Base(path), Path: path}}
+}
+
+func mustPlan(t *testing.T, m *Machine) *Plan {
+	t.Helper()
+	p, err := m.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// The plans for machines that the stories in test/ do not have.
+func TestScriptsAreAsExpected(t *testing.T) {
+	for name, m := range map[string]*Machine{
+		"postfix": postfixMachine(t),
+		"maildir": {Hostname: "mx.example.org", Domains: []string{"example.org"}, certificates: []certificate{certbotCertificate(t)}},
+	} {
+		golden := filepath.Join("testdata", name+".sh")
+		got := mustPlan(t, m).Script(nil)
+		if *update && os.Getenv("CI") == "" {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s: the plan is\n%s\nwant %s", name, got, golden)
+		}
+		if output, err := exec.Command("sh", "-n", golden).CombinedOutput(); err != nil {
+			t.Errorf("%s is no shell script: %v\n%s", golden, err, output)
+		}
+	}
+}
+
+func certbotCertificate(t *testing.T) certificate {
+	pair := testcert.New(t, testcert.Options{Names: []string{"mx.example.org"}, NotAfter: time.Date(2090, 1, 2, 3, 4, 5, 0, time.UTC)})
+	return certificate{certs.Pair{CertFile: "/etc/letsencrypt/live/mx.example.org/fullchain.pem", KeyFile: "/etc/letsencrypt/live/mx.example.org/privkey.pem"}, pair.TLS.Leaf, "certbot"}
+}
+
+func TestNoPlanSaysWhy(t *testing.T) {
+	other := postfixMachine(t)
+	other.sockets = []listening.Socket{socket("0.0.0.0:25", "/usr/bin/haraka")}
+	nameless := postfixMachine(t)
+	nameless.Hostname = ""
+	withoutDomains := postfixMachine(t)
+	withoutDomains.Domains = nil
+	for _, tt := range []struct {
+		machine *Machine
+		want    string
+	}{
+		{other, "haraka (process 612) listens on port 25"},
+		{nameless, "the name of this machine in the MX records is not known"},
+		{withoutDomains, "the domains that this machine receives mail for are not known"},
+	} {
+		_, err := tt.machine.Plan()
+		var reason *Error
+		if !errors.As(err, &reason) || !strings.Contains(err.Error(), tt.want) || reason.Remedy() == "" {
+			t.Errorf("got %v, want %q and a remedy", err, tt.want)
+		}
+	}
+}
+
+// Files that somebody has changed are not replaced, and none is written then.
+func TestWriteKeepsChangedFiles(t *testing.T) {
+	dir := t.TempDir()
+	plan := &Plan{Files: []File{{filepath.Join(dir, "new/a"), 0o644, "a"}, {filepath.Join(dir, "b"), 0o755, "b"}}}
+	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if written, err := plan.Write(); err == nil || len(written) > 0 {
+		t.Errorf("wrote %v, %v", written, err)
+	}
+	if err := os.Remove(filepath.Join(dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{2, 0} { // the second time there is nothing to do
+		if written, err := plan.Write(); err != nil || len(written) != want {
+			t.Errorf("wrote %v, %v, want %d files", written, err, want)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(dir, "b")); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestQuotedTextIsOneWordOfAShell(t *testing.T) {
+	for _, text := range []string{"", "a b", "it's", `$HOME "x" \`, "a\nb", "*", "-M#", "[::1]:25/inet=x", "~", "#"} {
+		output, err := exec.Command("sh", "-c", "printf '%s.' "+quote(text)).Output()
+		if err != nil || string(output) != text+"." {
+			t.Errorf("%q became %q, %v", text, output, err)
+		}
+	}
+}

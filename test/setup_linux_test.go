@@ -1,0 +1,185 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/testcert"
+)
+
+const (
+	mxAddress     = "192.0.2.25"   // of the machine, and of its name
+	remoteAddress = "198.51.100.7" // of a sender
+)
+
+// An administrator has a machine with Postfix, which passes mail to Dovecot, and certificates
+// of certbot. The plan that postern setup prints, run as it is, puts Postern in front of it:
+// Postfix sees the senders, programs of the machine go on sending through port 25 of loopback,
+// and the way back restores what was there. postern doctor finds nothing to do then, and finds
+// what somebody breaks afterwards.
+func TestSetupPutsPosternInFrontOfPostfixAndDovecot(t *testing.T) {
+	t.Parallel()
+	m := startMailServer(t)
+	m.certbot()
+	m.write("/etc/dovecot/local.conf", dovecotWithUsers+`service lmtp {
+  unix_listener /var/spool/postfix/private/dovecot-lmtp {
+    user = postfix
+    mode = 0600
+  }
+}
+`)
+	m.write("/etc/postfix/domains", "# our customers\nexample.net anything\n")
+	m.run("postconf -e myhostname=mx.example.org mydestination=localhost.example.org,localhost maillog_file=/var/log/mail.log" +
+		" 'virtual_mailbox_domains=example.org hash:/etc/postfix/domains' virtual_transport=lmtp:unix:private/dovecot-lmtp" +
+		" && postmap /etc/postfix/domains && postfix start && dovecot")
+	m.deliver(remoteAddress, mxAddress, "before")
+	before := m.run("postconf -M")
+
+	plan := m.run("postern setup")
+	for _, want := range []string{"#   port 25       Postfix (process ", "#   certificate   /etc/letsencrypt/live/mx.example.org/fullchain.pem: ECDSA",
+		`domains = ["example.org", "example.net"]`, `listen = ["192.0.2.25:25"]`, "#    example.org.\t3600\tIN\tMX\t10 mx.example.org."} {
+		if !strings.Contains(plan, want) {
+			t.Errorf("the plan lacks %q:\n%s", want, plan)
+		}
+	}
+	if after := m.run("postconf -M"); after != before {
+		t.Error("postern setup changed Postfix")
+	}
+	m.follow(plan)
+	p := m.serve()
+	if line := p.await(0, "  certificate "); !strings.Contains(line, "ECDSA for mx.example.org") {
+		t.Errorf("it does not use the certificate of certbot: %s", line)
+	}
+	m.deliver(remoteAddress, mxAddress, "through Postern")
+	if received := m.received("ann@example.org", "through Postern"); !strings.Contains(received, "["+remoteAddress+"]") || !strings.Contains(received, "(Postern)") {
+		t.Errorf("Received fields:\n%s", received)
+	}
+	m.deliver("127.0.0.1", "127.0.0.1", "from a program of the machine")
+	m.received("ann@example.org", "from a program of the machine")
+	m.refused(remoteAddress, mxAddress, "not accepting mail for this domain")
+
+	m.examined(0, "no problems", "the next hop saw its sender at "+mxAddress)
+	if left := m.run("doveadm search -u ann@example.org mailbox INBOX subject doctor"); left != "" {
+		t.Errorf("postern doctor left its message: %s", left)
+	}
+	m.run("postconf -P 127.0.0.1:10025/inet/smtpd_relay_restrictions=permit_mynetworks,reject_unauth_destination && postfix reload")
+	m.examined(1, "WARNING", "The next hop relays mail from Postern to any domain")
+
+	m.stop(p)
+	m.examined(2, "CRITICAL", "Nothing listens on "+mxAddress+":25")
+	m.run(wayBack(t, plan))
+	m.deliver(remoteAddress, mxAddress, "afterwards")
+	if after := m.run("postconf -M"); after != before {
+		t.Errorf("the way back left other services of Postfix:\n%s\nwant\n%s", after, before)
+	}
+}
+
+// Dovecot, as Debian installs it, stores the mail of the machine's users, and no mail server is
+// there.
+func TestSetupPutsPosternInFrontOfDovecot(t *testing.T) {
+	t.Parallel()
+	m := startMailServer(t)
+	m.run("useradd --create-home ann && mv /etc/postfix /etc/postfix.removed && dovecot")
+	plan := m.run("postern setup --hostname mx.example.org --domain example.org")
+	m.follow(plan)
+	p := m.serve()
+	m.deliver(remoteAddress, mxAddress, "through Postern")
+	m.received("ann", "through Postern")
+	m.examined(1, "The test message arrived in Dovecot's mailbox of ann.", "The next hop refuses mail for postmaster@example.org")
+	if left := m.run("doveadm search -u ann mailbox INBOX subject doctor"); left != "" {
+		t.Errorf("postern doctor left its message: %s", left)
+	}
+	m.stop(p)
+	m.run(wayBack(t, plan))
+	if left := m.run("ls /etc/dovecot/conf.d"); strings.Contains(left, "postern") {
+		t.Errorf("the way back left files: %s", left)
+	}
+}
+
+// startMailServer starts a machine that DNS knows as the MX host of two domains.
+func startMailServer(t *testing.T) *machine {
+	t.Helper()
+	m := startMachine(t, mxAddress+"/32", remoteAddress+"/32")
+	m.nameserver("example.org. MX 10 mx.example.org.", "example.net. MX 10 mx.example.org.", "mx.example.org. A "+mxAddress,
+		`_smtp._tls.example.org. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, `_smtp._tls.example.net. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.net"`)
+	return m
+}
+
+// dovecotWithUsers gives every address a mailbox.
+const dovecotWithUsers = `mail_location = maildir:/var/mail/%u
+first_valid_uid = 1
+userdb {
+  driver = static
+  args = allow_all_users=yes uid=nobody gid=nogroup home=/var/mail/%u
+}
+`
+
+// certbot leaves a certificate for the machine as certbot does: readable by root only. The
+// machine trusts its authority.
+func (m *machine) certbot() {
+	m.t.Helper()
+	ca := testcert.NewCA(m.t)
+	pair := testcert.New(m.t, testcert.Options{Names: []string{"mx.example.org"}, CA: ca, NotAfter: time.Now().AddDate(0, 2, 0)})
+	const live = "/etc/letsencrypt/live/mx.example.org/"
+	for path, file := range map[string]string{live + "fullchain.pem": pair.CertFile, live + "privkey.pem": pair.KeyFile, "/etc/ssl/certs/ca-certificates.crt": ca.File} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.write(path, string(content))
+	}
+	m.run("chmod 700 /etc/letsencrypt/live")
+}
+
+// follow runs a plan, as the administrator would after reading it.
+func (m *machine) follow(plan string) {
+	m.t.Helper()
+	m.write("/run/plan.sh", plan)
+	m.run("sh -eux /run/plan.sh")
+}
+
+// wayBack returns the commands with which a plan says to go back.
+func wayBack(t *testing.T, plan string) string {
+	t.Helper()
+	_, back, found := strings.Cut(plan, "# To go back:\n")
+	if !found {
+		t.Fatalf("the plan has no way back:\n%s", plan)
+	}
+	return strings.ReplaceAll("\n"+back, "\n#    ", "\n")
+}
+
+// deliver delivers a message from an address of the machine to port 25 of another.
+func (m *machine) deliver(from, to, subject string) {
+	m.t.Helper()
+	m.run("swaks --server " + to + " --local-interface " + from + " --tls-optional --helo sender.test --from someone@sender.test --to ann@example.org --header 'Subject: " + subject + "'")
+}
+
+// refused checks that mail for a foreign domain is refused.
+func (m *machine) refused(from, to, words string) {
+	m.t.Helper()
+	printed, err := m.output("swaks --server " + to + " --local-interface " + from + " --helo sender.test --from someone@sender.test --to someone@foreign.test")
+	if err == nil || !strings.Contains(printed, words) {
+		m.t.Errorf("mail for a foreign domain: %v, want %q:\n%s", err, words, printed)
+	}
+}
+
+// received waits for a message in a mailbox, and returns its Received fields.
+func (m *machine) received(mailbox, subject string) string {
+	m.t.Helper()
+	return m.eventually("doveadm fetch -u " + mailbox + " hdr.received mailbox INBOX header subject '" + subject + "' | grep .")
+}
+
+// examined runs postern doctor, and checks its exit status and what it prints.
+func (m *machine) examined(status int, words ...string) {
+	m.t.Helper()
+	printed := m.run("status=0; postern doctor --deliver ann@example.org || status=$?; echo exit status $status")
+	folded := strings.Join(strings.Fields(printed), " ")
+	for _, want := range append(words, fmt.Sprint("exit status ", status)) {
+		if !strings.Contains(folded, want) {
+			m.t.Errorf("postern doctor: no %q in\n%s", want, printed)
+		}
+	}
+}
