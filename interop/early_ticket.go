@@ -23,7 +23,7 @@ var earlyTicket = Case{
 		"The reason is inferred, not known: Schannel, the TLS library of Windows, returns the status SEC_I_RENEGOTIATE for every ticket, and the sender probably met one where it takes that for an error, because of the ticket's order or because it came in one read with the server's Finished. " +
 		"A ticket in a write of its own after the client's Finished, as OpenSSL servers send it, avoids both.",
 	Remedy: Remedy{
-		Postern: "Nothing to do: by default Postern sends the ticket after the client's Finished. In mode \"stock\" such a sender falls back to mode \"own-write\" for its next attempt.",
+		Postern: "Use the default mode, \"own-write\", in which Postern sends the ticket after the client's Finished. In mode \"stock\" such a sender falls back to it for its next attempt, unless a pin keeps it there.",
 		Sender:  "Let your client accept a session ticket that arrives before its own Finished, as RFC 8446, Section 4.6.1 allows, or report this to the vendor of its TLS library. The receiving server can avoid it too: it can send the ticket later.",
 		OtherSoftware: []Advice{
 			{"mox", "Upgrade to v0.0.13 or later, which disables tickets for SMTP. Later versions have TLSSessionTicketsDisabled for each listener."},

@@ -235,8 +235,12 @@ func TestSenderThatDeliversByAnotherProgramIsNoAlert(t *testing.T) {
 		t.Fatalf("judged %+v, %v", judged, err)
 	}
 	rhythms := s.watcher.senders.rhythms
-	if c := rhythms.conditions(judged); len(c) != 1 {
+	if c := rhythms.conditions(judged); len(c) != 1 || !strings.HasPrefix(c[0].Next, "Use the default mode") {
 		t.Errorf("with the judgement %v: %+v", judged[0].Effect, c)
+	}
+	judged[0].Next = "mode no-ticket: it closed silently three times"
+	if c := rhythms.conditions(judged); len(c) != 1 || c[0].Next != "Wait for its next attempt, which Postern answers in mode no-ticket." {
+		t.Errorf("when Postern has fallen back: %+v", c)
 	}
 	for _, effect := range []delivery.Effect{delivery.SomeFail, delivery.InPlaintext, delivery.LastFailed, delivery.Doubtful, delivery.None} {
 		judged[0].Effect = effect

@@ -61,9 +61,9 @@ func (m Message) Subject() string {
 		counts[e.Event]++
 	}
 	var parts []string
-	for _, one := range []struct{ event, verb string }{{Began, "began"}, {Reminder, "last"}, {Ended, "ended"}} {
+	for _, one := range []struct{ event, word string }{{Began, "new"}, {Reminder, "still open"}, {Ended, "over"}} {
 		if n := counts[one.event]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, one.verb))
+			parts = append(parts, fmt.Sprintf("%d %s", n, one.word))
 		}
 	}
 	return head + "alerts: " + strings.Join(parts, ", ")

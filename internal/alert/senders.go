@@ -144,6 +144,31 @@ func (j judgement) clears(of name) bool {
 	return cleared
 }
 
+// next returns the next step about the senders of a subject, as the overview has it: that of the
+// last one that failed. It is empty if they are not judged.
+func (j judgement) next(subject string) string {
+	var last *delivery.Sender
+	for i, s := range j {
+		if s.Effect == delivery.CannotDeliver && subjectOf(s.Organization.Domain, s.Network) == subject && (last == nil || s.Last.After(last.Last)) {
+			last = &j[i]
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	known, _ := interop.Find(last.Diagnosis.Case)
+	return delivery.NextStep(last.Effect, known, last.Next, false, []netip.Prefix{last.Network})
+}
+
+// subjectOf returns what an alert about senders is about: their organization, or their network
+// without one.
+func subjectOf(organization string, network netip.Prefix) string {
+	if organization == "" {
+		return network.String()
+	}
+	return organization
+}
+
 // conditions returns what is wrong with senders now.
 func (s *senderRules) conditions(now time.Time, judged judgement) []Condition {
 	all := s.rhythms.conditions(judged)
@@ -153,13 +178,15 @@ func (s *senderRules) conditions(now time.Time, judged judgement) []Condition {
 // trouble is what the senders of one organisation, or of one network without, have in common.
 type trouble struct {
 	networks []netip.Prefix
-	whole    bool // the organisation as a whole, too
-	run      run  // of all of them
+	known    int64 // tries from these networks
+	whole    bool  // the organisation as a whole, too
+	run      run   // of all of them
 }
 
 func (t *trouble) add(of name, r run) {
 	if of.network.IsValid() {
 		t.networks = append(t.networks, of.network)
+		t.known += r.Tries
 	} else {
 		t.whole = true
 	}
@@ -191,10 +218,7 @@ func (rs *rhythms) stoppedSince() (since time.Time, any bool) {
 func (rs *rhythms) conditions(judged judgement) (all []Condition) {
 	stopped, plain := make(map[string]*trouble), make(map[string]*trouble)
 	note := func(to map[string]*trouble, of name, r run) {
-		subject := of.organization
-		if subject == "" {
-			subject = of.network.String()
-		}
+		subject := subjectOf(of.organization, of.network)
 		if to[subject] == nil {
 			to[subject] = new(trouble)
 		}
@@ -209,7 +233,11 @@ func (rs *rhythms) conditions(judged judgement) (all []Condition) {
 		}
 	}
 	for _, subject := range slices.Sorted(maps.Keys(stopped)) {
-		all = append(all, stopped[subject].stopped(subject))
+		c := stopped[subject].stopped(subject)
+		if next := judged.next(subject); next != "" && stopped[subject].run.Case != "" {
+			c.Next = next
+		}
+		all = append(all, c)
 	}
 	for _, subject := range slices.Sorted(maps.Keys(plain)) {
 		all = append(all, plain[subject].inPlaintext(subject))
@@ -238,7 +266,7 @@ func (t *trouble) stopped(subject string) Condition {
 func (t *trouble) inPlaintext(subject string) Condition {
 	return Condition{
 		Kind: SenderInPlaintext, Subject: subject, Since: t.run.Since,
-		Text: fmt.Sprintf("%s used TLS, and delivers in plaintext after failed handshakes since %s, %s", safetext.Printable(subject),
+		Text: fmt.Sprintf("%s used TLS. Since %s it delivers in plaintext after failed handshakes: %s", safetext.Printable(subject),
 			stamp(t.run.Since), plural(t.run.Tries, "session", "sessions")) + t.where(subject),
 		Next: "See the failed handshakes before with postern handshakes --returned --sender " + subject + ".",
 	}
@@ -254,13 +282,14 @@ func (t *trouble) where(subject string) string {
 	for _, network := range t.networks[:min(len(t.networks), maxShown)] {
 		names = append(names, network.String())
 	}
-	if more := len(t.networks) - maxShown; more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
+	text := ", from " + strings.Join(names, ", ")
+	switch more := len(t.networks) - maxShown; {
+	case more > 0:
+		text += " and " + plural(int64(more), "more network", "more networks")
+	case t.whole && t.known < t.run.Tries:
+		text += " and other networks"
 	}
-	if t.whole {
-		return ", from whichever network, the last ones from " + strings.Join(names, ", ") + "."
-	}
-	return ", from " + plural(int64(len(t.networks)), "network", "networks") + ": " + strings.Join(names, ", ") + "."
+	return text + "."
 }
 
 // stamp is a time as texts have it.

@@ -145,7 +145,7 @@ func TestStrangerWithTheNameHidesNothing(t *testing.T) {
 		p.now = p.now.Add(10 * time.Minute)
 	}
 	p.expect("sender-stopped sender.example")
-	if text := p.rules.conditions(p.now, nil)[0].Text; !strings.Contains(text, "from 1 network: "+here) {
+	if text := p.rules.conditions(p.now, nil)[0].Text; !strings.Contains(text, " failed, from "+here+".") {
 		t.Errorf("the text does not name the network:\n%s", text)
 	}
 }

@@ -150,24 +150,10 @@ func (c Card) State() State {
 
 // Next is the one next step, as a sentence.
 func (c Card) Next() string {
-	mode, changes := c.nextMode()
-	switch {
-	case c.Effect == 0:
+	if c.Effect == 0 {
 		return c.Alert.Next
-	case c.Effect == delivery.InPlaintext && c.Case == nil:
-		return "Ask the sender's postmaster what their log says of the failed handshakes; the handshake has their time and address."
-	case changes && c.Plaintext.IsZero():
-		return "Wait for its next attempt, which Postern answers in mode " + mode + "."
-	case c.Case != nil:
-		remedy := c.Case.Remedy.Postern
-		if len(c.Networks) == 1 {
-			remedy = strings.ReplaceAll(remedy, "NETWORK", c.Networks[0].String())
-		}
-		return remedy
-	case c.Effect == delivery.LastFailed:
-		return "Wait for its next attempt. If that fails too, look at the handshake."
 	}
-	return "Look at the handshake, and ask the sender's postmaster what their log says of it."
+	return delivery.NextStep(c.Effect, c.Case, c.Answer, !c.Plaintext.IsZero(), c.Networks)
 }
 
 // A Step is something that Postern did already, and why, in a sentence without its full stop.
@@ -196,7 +182,7 @@ func (c Card) Did() (steps []Step) {
 	if len(steps) > 0 || c.Answer == "" {
 		return steps
 	}
-	if mode, changes := c.nextMode(); changes {
+	if mode, changes := delivery.NextMode(c.Answer); changes {
 		_, reason, _ := strings.Cut(c.Answer, ": ")
 		return []Step{{Text: "Postern answers the next attempt in mode " + mode + ": " + clause(reason)}}
 	}
@@ -209,10 +195,3 @@ func (c Card) Did() (steps []Step) {
 
 // clause is a reason without a full stop, which the operator may have typed.
 func clause(reason string) string { return strings.TrimRight(reason, ". ") }
-
-// nextMode returns the mode of the next attempt, and whether it is another one than before.
-func (c Card) nextMode() (mode string, changes bool) {
-	rest, ok := strings.CutPrefix(c.Answer, "mode ")
-	mode, _, reason := strings.Cut(rest, ": ")
-	return mode, ok && reason && !strings.Contains(mode, " ")
-}
