@@ -16,46 +16,67 @@ type Mark struct {
 // String returns the mark as a short text, another one for each mark.
 func (m Mark) String() string { return fmt.Sprintf("%d-%d-%d", m.opened, m.commit, m.Failed) }
 
+// A watch is the connection by which changes are noticed, with the query for them.
+type watch struct {
+	number int64 // of the watches of a [Reader]
+	conn   *sql.Conn
+	latest *sql.Stmt
+}
+
+func (w *watch) close() {
+	w.latest.Close()
+	w.conn.Close()
+}
+
+// selectLatest has data_version, which counts the commits of other connections than this one, which
+// makes none.
+const selectLatest = `SELECT (SELECT data_version FROM pragma_data_version), (SELECT coalesce(max(handshake), 0) FROM failures)`
+
 // Latest returns the current mark. It takes some ten microseconds, whatever the ledger has, so it
 // can be called often by callers that wait for something new.
 func (r *Reader) Latest(ctx context.Context) (m Mark, err error) {
 	err = r.read("looking for changes", func(db *sql.DB) error {
-		var conn *sql.Conn
-		if conn, m.opened, err = r.watching(ctx, db); err != nil {
+		w, err := r.watching(ctx, db)
+		if err != nil {
 			return err
 		}
-		// data_version counts the commits of other connections than this one, which makes none.
-		err := conn.QueryRowContext(ctx, `SELECT (SELECT data_version FROM pragma_data_version), (SELECT coalesce(max(handshake), 0) FROM failures)`).
-			Scan(&m.commit, &m.Failed)
-		if err != nil {
-			r.unwatch(conn)
+		m.opened = w.number
+		if err := w.latest.QueryRowContext(ctx).Scan(&m.commit, &m.Failed); err != nil {
+			r.unwatch(w)
+			return err
 		}
-		return err
+		return nil
 	})
 	return m, err
 }
 
-// watching returns the connection by which changes are noticed, and its number.
-func (r *Reader) watching(ctx context.Context, db *sql.DB) (*sql.Conn, int64, error) {
+// watching returns the watch, and opens it if there is none.
+func (r *Reader) watching(ctx context.Context, db *sql.DB) (*watch, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watch == nil {
-		conn, err := db.Conn(ctx)
-		if err != nil {
-			return nil, 0, err
-		}
-		r.watch = conn
-		r.opened++
+	if r.watch != nil {
+		return r.watch, nil
 	}
-	return r.watch, r.opened, nil
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := conn.PrepareContext(ctx, selectLatest)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	r.opened++
+	r.watch = &watch{r.opened, conn, latest}
+	return r.watch, nil
 }
 
-// unwatch closes a connection that may not be usable any more.
-func (r *Reader) unwatch(conn *sql.Conn) {
+// unwatch closes a watch that may not be usable any more.
+func (r *Reader) unwatch(w *watch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watch == conn {
-		conn.Close()
+	if r.watch == w {
+		w.close()
 		r.watch = nil
 	}
 }

@@ -31,8 +31,8 @@ type Reader struct {
 	db     *sql.DB
 	files  files
 	notice string
-	watch  *sql.Conn // of db, for [Reader.Latest]; nil until it is used
-	opened int64     // how often a watch was
+	watch  *watch // of db, for [Reader.Latest]; nil until it is used
+	opened int64  // how often a watch was
 }
 
 // OpenReader opens the ledger at path for reading. The error wraps [ErrNoLedger], [ErrOlder],
@@ -70,7 +70,7 @@ func (r *Reader) shut() error {
 		return nil
 	}
 	if r.watch != nil {
-		r.watch.Close()
+		r.watch.close()
 	}
 	db := r.db
 	r.db, r.watch = nil, nil
