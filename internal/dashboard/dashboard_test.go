@@ -55,8 +55,15 @@ func (s *site) flush() {
 	s.book = ledger.Open(s.pages.Ledger, ledger.Options{})
 }
 
-// get returns the status and the body of a page.
+// get returns the status and the body of a page, made now.
 func (s *site) get(path string) (int, string) {
+	s.Helper()
+	s.pages.views.forget()
+	return s.getShared(path)
+}
+
+// getShared returns the status and the body of a page, which may have been made a moment ago.
+func (s *site) getShared(path string) (int, string) {
 	s.Helper()
 	response, err := s.Get(s.url + path)
 	if err != nil {

@@ -15,6 +15,11 @@ const (
 	// open, once for all of them.
 	changeInterval = 500 * time.Millisecond
 
+	// failureInterval is how often an open page is told to load again while one handshake
+	// after the other fails, for each of the open pages: a hundred load every two seconds. The
+	// first failure is told at once.
+	failureInterval = 20 * time.Millisecond
+
 	// calmInterval is how often open pages are told to load again while nothing fails: a
 	// busy server has something new all the time.
 	calmInterval = 5 * time.Second
@@ -38,10 +43,12 @@ type changes struct {
 	mu      sync.Mutex
 	waiting map[chan ledger.Mark]bool
 	stop    context.CancelFunc
+	sent    time.Time // the last change that those who wait were told of
 }
 
 // subscribe returns a channel that gets the mark of the ledger when it changes: at once after
-// a failed handshake, else every calmInterval. It returns nil if too many wait.
+// the first failed handshake, after more of them as failureInterval says, else every calmInterval.
+// It returns nil if too many wait.
 func (c *changes) subscribe() chan ledger.Mark {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +78,7 @@ func (c *changes) unsubscribe(news chan ledger.Mark) {
 func (c *changes) watch(ctx context.Context) {
 	tick := time.NewTicker(changeInterval)
 	defer tick.Stop()
-	var sent time.Time
+	var failed time.Time // when those who wait were told of a failure
 	last, err := c.latest(ctx)
 	for known := err == nil; ; {
 		select {
@@ -80,19 +87,47 @@ func (c *changes) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now, err := c.latest(ctx)
-		if err != nil || known && now == last || known && now.Failed == last.Failed && time.Since(sent) < calmInterval {
+		fails := now.Failed != last.Failed
+		if err != nil || known && (now == last || c.tooSoon(fails, failed)) {
 			continue
 		}
-		last, known, sent = now, true, time.Now()
-		c.mu.Lock()
-		for news := range c.waiting {
-			select {
-			case news <- now:
-			default: // it has one to read
-			}
+		last, known = now, true
+		if fails {
+			failed = time.Now()
 		}
-		c.mu.Unlock()
+		c.tell(now)
 	}
+}
+
+// tooSoon reports whether those who wait are to be told later of a change. They were last told of
+// a failure at failed.
+func (c *changes) tooSoon(fails bool, failed time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fails {
+		return time.Since(failed) < time.Duration(len(c.waiting))*failureInterval
+	}
+	return time.Since(c.sent) < calmInterval
+}
+
+// tell tells those who wait of a change.
+func (c *changes) tell(now ledger.Mark) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent = time.Now()
+	for news := range c.waiting {
+		select {
+		case news <- now:
+		default: // it has one to read
+		}
+	}
+}
+
+// told returns when those who wait were last told of a change.
+func (c *changes) told() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sent
 }
 
 // latest is the mark of the ledger.

@@ -1,14 +1,18 @@
 package dashboard
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"postern/internal/ledger"
 )
 
 // oneConn is a listener that accepts one connection.
@@ -51,4 +55,55 @@ func TestAnOpenPageThatReadsNothingIsEnded(t *testing.T) {
 		server.Close()
 		pages.Close()
 	})
+}
+
+// A failure is told at once. If more follow, the pages that are open share what they may cost: a
+// single one loads again after each.
+func TestManyOpenPagesLoadLessOften(t *testing.T) {
+	for pages, most := range map[int]int{1: 20, 100: 6} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			var mark ledger.Mark
+			c := &changes{latest: func(context.Context) (ledger.Mark, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return mark, nil
+			}}
+			var all []chan ledger.Mark
+			for range pages {
+				all = append(all, c.subscribe())
+			}
+			time.Sleep(time.Minute + changeInterval/2) // between two looks
+			fail := func() {
+				mu.Lock()
+				mark.Failed++
+				mu.Unlock()
+			}
+			fail()
+			time.Sleep(changeInterval)
+			synctest.Wait()
+			for _, news := range all {
+				if len(news) != 1 {
+					t.Errorf("%d open pages: one is not told of the first failure", pages)
+				}
+			}
+			told := 0
+			for range 20 {
+				for _, news := range all {
+					for len(news) > 0 {
+						<-news
+						told++
+					}
+				}
+				fail()
+				time.Sleep(changeInterval)
+			}
+			if each := told / pages; each > most || each < most-1 {
+				t.Errorf("%d open pages: each was told %d times in 10 seconds, want %d", pages, each, most)
+			}
+			for _, news := range all {
+				c.unsubscribe(news)
+			}
+		})
+	}
 }

@@ -76,6 +76,9 @@ func (d *Dashboard) signedIn(least role, next http.Handler) http.Handler {
 			d.render(w, r, http.StatusForbidden, &view{Template: "error", Title: "Not sent by this page", Data: "The form is not of this login. Load the page again, and repeat it."})
 		default:
 			next.ServeHTTP(w, r)
+			if r.Method != http.MethodGet {
+				d.views.forget()
+			}
 		}
 	})
 }

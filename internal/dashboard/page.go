@@ -29,7 +29,8 @@ type view struct {
 	Live     bool  // its content changes with the ledger; it is the same for all of a role
 	Span     *span // the time that it is about; nil: none
 
-	Mark ledger.Mark // of the ledger before it was read; set by viewOf
+	Mark   ledger.Mark // of the ledger before it was read; set by viewOf
+	shared sharedPage  // of a live view
 
 	File *file // answered in place of all this
 }
@@ -159,20 +160,9 @@ func asksJSON(r *http.Request) bool { return r.FormValue("format") == "json" }
 
 // render writes a view in the layout of all pages.
 func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v *view) {
-	now := d.now()
-	var of span
-	if v.Span != nil {
-		of = *v.Span
-	}
-	page := layout{
-		view: v, Hostname: d.Hostname, Path: r.URL.Path, Span: of, Session: sessionOf(r), Sections: sections,
-		JSONLink: withQuery(r, "format", "json"), Now: now,
-	}
-	var out bytes.Buffer
+	var html []byte
 	var err error
-	if !d.making.do(r.Context(), func() {
-		err = pages[v.Template].ExecuteTemplate(&out, "layout.html", page)
-	}) {
+	if !d.making.do(r.Context(), func() { html, err = d.html(r, v) }) {
 		return
 	}
 	if err != nil {
@@ -182,7 +172,30 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, v
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	w.Write(out.Bytes())
+	w.Write(html)
+}
+
+// html returns a view in the layout, for the session of a request.
+func (d *Dashboard) html(r *http.Request, v *view) ([]byte, error) {
+	if !v.Live {
+		return d.execute(r, v, sessionOf(r))
+	}
+	return v.shared.of(sessionOf(r), func(anyone *session) ([]byte, error) { return d.execute(r, v, anyone) })
+}
+
+// execute executes the template of a view.
+func (d *Dashboard) execute(r *http.Request, v *view, as *session) ([]byte, error) {
+	var of span
+	if v.Span != nil {
+		of = *v.Span
+	}
+	page := layout{
+		view: v, Hostname: d.Hostname, Path: r.URL.Path, Span: of, Session: as, Sections: sections,
+		JSONLink: withQuery(r, "format", "json"), Now: d.now(),
+	}
+	var out bytes.Buffer
+	err := pages[v.Template].ExecuteTemplate(&out, "layout.html", page)
+	return out.Bytes(), err
 }
 
 func notFound(*http.Request) (*view, error) {

@@ -1,22 +1,15 @@
 package dashboard
 
 import (
-	"bytes"
-	"compress/gzip"
-	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"postern/internal/ledger"
-	"postern/internal/testledger"
+	"postern/internal/testcpu"
 )
 
 // BenchmarkPages makes every page from a ledger with 10 million handshakes over 90 days, each time
@@ -27,94 +20,61 @@ func BenchmarkPages(b *testing.B) {
 		n = 100_000
 	}
 	path, end := grown(b, n)
-	pages := New(Settings{Hostname: "mx.example.org", Ledger: path, Key: NewKey(), Log: slog.New(slog.DiscardHandler)})
-	b.Cleanup(func() { pages.Close() })
-	login := httptest.NewRecorder()
-	pages.ServeHTTP(login, httptest.NewRequest("GET", Login{Key: pages.Key}.Link(time.Now()), nil))
+	d := New(Settings{Hostname: "mx.example.org", Ledger: path, Key: NewKey(), Log: slog.New(slog.DiscardHandler)})
+	b.Cleanup(func() { d.Close() })
+	login := d.answer(b, Login{Key: d.Key}.Link(time.Now()), nil)
+	page := func(name, path string) {
+		b.Run(name, func(b *testing.B) { d.benchmark(b, path, login.Result().Cookies()) })
+	}
+	during := func(last time.Duration) string {
+		return "?" + url.Values{"from": {end.Add(-last).Format(time.RFC3339)}, "to": {end.Format(time.RFC3339)}}.Encode()
+	}
 	for _, s := range sections {
 		for _, last := range lasts {
-			span := url.Values{"from": {end.Add(-last.Long).Format(time.RFC3339)}, "to": {end.Format(time.RFC3339)}}
-			b.Run(s.Name+"/"+last.Name, func(b *testing.B) {
-				pages.benchmark(b, login.Result().Cookies(), s.Path+"?"+span.Encode())
-			})
+			page(s.Name+"/"+last.Name, s.Path+during(last.Long))
 		}
 	}
-	book, err := ledger.OpenReader(path)
+	quarter := during(90 * 24 * time.Hour)
+	page("Senders/search", "/senders"+quarter+"&sender=sender47")
+	page("Handshakes/failed", "/handshakes"+quarter+"&failed=1")
+	page("Handshakes/case", "/handshakes"+quarter+"&case=case-7")
+	page("Handshakes/search", "/handshakes"+quarter+"&sender=sender47")
+	page("Sender", "/senders/10.0.1.0/24"+quarter)
+	page("Domain", "/domains/customer1.example")
+	page("Run", "/simulation/mx0.example.org/192.0.2.1:25/early-ticket")
+	book, err := d.reader()
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer book.Close()
-	failed, err := book.Handshakes(context.Background(), ledger.Filter{Failed: true, Limit: 1})
+	failed, err := book.Handshakes(b.Context(), ledger.Filter{Failed: true, Limit: 1})
 	if err != nil || len(failed) == 0 {
 		b.Fatal(failed, err)
 	}
-	b.Run("Handshake", func(b *testing.B) {
-		pages.benchmark(b, login.Result().Cookies(), "/handshakes/"+failed[0].Session)
-	})
+	page("Handshake", "/handshakes/"+failed[0].Session)
 }
 
 // benchmark makes a page again and again.
-func (d *Dashboard) benchmark(b *testing.B, cookies []*http.Cookie, path string) {
-	used := processorTime(b)
+func (d *Dashboard) benchmark(b *testing.B, path string, cookies []*http.Cookie) {
+	used := testcpu.Used(b)
 	for b.Loop() {
-		clear(d.views.all)
-		request := httptest.NewRequest("GET", path, nil)
-		for _, cookie := range cookies {
-			request.AddCookie(cookie)
-		}
-		answer := httptest.NewRecorder()
-		d.ServeHTTP(answer, request)
-		if answer.Code != http.StatusOK {
-			b.Fatalf("%s: %d\n%s", path, answer.Code, answer.Body)
-		}
-		b.ReportMetric(float64(answer.Body.Len()), "bytes")
+		d.views.forget()
+		b.ReportMetric(float64(d.answer(b, path, cookies).Body.Len()), "bytes")
 	}
-	b.ReportMetric((processorTime(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/page")
+	b.ReportMetric((testcpu.Used(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/page")
 }
 
-// processorTime returns the processor time of this process.
-func processorTime(b *testing.B) time.Duration {
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		b.Fatal(err)
+// answer returns the answer to a request from this machine.
+func (d *Dashboard) answer(b *testing.B, path string, cookies []*http.Cookie) *httptest.ResponseRecorder {
+	b.Helper()
+	request := httptest.NewRequest("GET", path, nil)
+	request.Host, request.RemoteAddr = "127.0.0.1:8025", "127.0.0.1:40000"
+	for _, cookie := range cookies {
+		request.AddCookie(cookie)
 	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}
-
-// grown returns a ledger with so many handshakes, and the time at which they end.
-func grown(b *testing.B, handshakes int) (path string, end time.Time) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		b.Fatal(err)
+	answer := httptest.NewRecorder()
+	d.ServeHTTP(answer, request)
+	if answer.Code >= http.StatusBadRequest {
+		b.Fatalf("%s: %d\n%s", path, answer.Code, answer.Body)
 	}
-	end = time.Now().UTC().Truncate(24 * time.Hour)
-	path = filepath.Join(cache, "postern-bench", fmt.Sprintf("ledger-%d-%s.db", handshakes, end.Format(time.DateOnly)))
-	if _, err := os.Stat(path); err == nil {
-		return path, end
-	}
-	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		b.Fatal(err)
-	}
-	recorded, err := os.ReadFile("../../handshake/testdata/version1.json")
-	if err != nil {
-		b.Fatal(err)
-	}
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	z.Write(recorded)
-	z.Close()
-	making := path + ".making"
-	if err := ledger.Create(making); err != nil {
-		b.Fatal(err)
-	}
-	if err := testledger.Fill(making, handshakes, end, packed.Bytes()); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.Rename(making, path); err != nil {
-		b.Fatal(err)
-	}
-	return path, end
+	return answer
 }

@@ -1,7 +1,9 @@
 package dashboard
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -14,8 +16,10 @@ import (
 
 const (
 	// viewTime is how long a live view is used again, if the ledger has not changed: a page
-	// also says how long ago something was.
-	viewTime = 2 * time.Second
+	// also says how long ago something was. While mail comes, the ledger always has; then it
+	// is busyViewTime, if no handshake has failed and open pages were told of no change since.
+	viewTime     = 2 * time.Second
+	busyViewTime = time.Second
 
 	// maxViews bounds the views that are kept.
 	maxViews = 64
@@ -51,6 +55,22 @@ func (c *views) at(key string) *sharedView {
 	return one
 }
 
+// forget forgets the views, for somebody who has just changed something.
+func (c *views) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = nil
+}
+
+// fits reports whether the view can be shown now. Open pages were last told of a change at told.
+func (s *sharedView) fits(mark ledger.Mark, now, told time.Time) bool {
+	age := now.Sub(s.at)
+	if s.of == mark {
+		return age < viewTime
+	}
+	return s.of.Failed == mark.Failed && s.at.After(told) && age < busyViewTime
+}
+
 // viewOf returns the view that load makes for r, or has just made for another with the same role.
 func (d *Dashboard) viewOf(r *http.Request, load loader) (v *view, err error) {
 	defer caught(&err)
@@ -66,7 +86,7 @@ func (d *Dashboard) viewOf(r *http.Request, load loader) (v *view, err error) {
 	shared.making.Lock()
 	defer shared.making.Unlock()
 	now := d.now()
-	if shared.view != nil && shared.of == mark && now.Sub(shared.at) < viewTime {
+	if shared.view != nil && shared.fits(mark, now, d.changes.told()) {
 		return shared.view, nil
 	}
 	if v, err = load(r); err != nil {
@@ -77,6 +97,30 @@ func (d *Dashboard) viewOf(r *http.Request, load loader) (v *view, err error) {
 		shared.of, shared.at, shared.view = mark, now, v
 	}
 	return v, nil
+}
+
+// A sharedPage is a live view as HTML, made once for all who have its view.
+type sharedPage struct {
+	mu   sync.Mutex
+	html []byte // nil until it was made
+}
+
+// csrfOfAnyone is where the token of a session comes in the HTML. Nothing that a stranger says can
+// have it.
+var csrfOfAnyone = rand.Text()
+
+// of returns the HTML for a session. At first, make makes that for any with its role.
+func (p *sharedPage) of(s *session, make func(anyone *session) ([]byte, error)) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.html == nil {
+		html, err := make(&session{Role: s.Role, CSRF: csrfOfAnyone})
+		if err != nil {
+			return nil, err
+		}
+		p.html = html
+	}
+	return bytes.ReplaceAll(p.html, []byte(csrfOfAnyone), []byte(s.CSRF)), nil
 }
 
 // atOnce bounds the pages that are made at once, so that mail keeps half of the processors.
