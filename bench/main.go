@@ -179,6 +179,20 @@ among those who have it open. The ledger is kept in the user's cache folder for 
 		measure: measurePages,
 	},
 	{
+		name:  "openpages",
+		title: "Pages of the dashboard that are open",
+		text: `The CPU time of a message with pages open in browsers and with none, while a handshake fails twice a second. At such a
+failure each page loads again at once, else every five seconds. Two servers take turns.`,
+		measure: measureOpenPages,
+	},
+	{
+		name:  "metrics",
+		title: "Cost of metrics",
+		text: `What is counted for a message, measured alone, compared with the CPU time that the server takes for the message; and
+the server's CPU time for a scrape.`,
+		measure: measureMetrics,
+	},
+	{
 		name:  "gate",
 		title: "The gate alone",
 		text: `The benchmarks of package sessionticket: client and server in one process over loopback, with and without the gate in

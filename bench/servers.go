@@ -51,20 +51,20 @@ type postern struct {
 	maildir string
 }
 
-// startPostern builds and starts Postern with a next hop: "maildir" or a URL.
-func startPostern(s *testpeer.Scope, cert *testcert.Pair, nextHop string) postern {
-	return startProgram(s, build(s, "./cmd/postern"), cert, nextHop)
+// startPostern builds and starts Postern with a next hop, "maildir" or a URL, and more flags.
+func startPostern(s *testpeer.Scope, cert *testcert.Pair, nextHop string, flags ...string) postern {
+	return startProgram(s, build(s, "./cmd/postern"), cert, nextHop, flags...)
 }
 
 // startProgram starts a Postern that is already built.
-func startProgram(s *testpeer.Scope, program string, cert *testcert.Pair, nextHop string) postern {
+func startProgram(s *testpeer.Scope, program string, cert *testcert.Pair, nextHop string, flags ...string) postern {
 	dir, addr := s.TempDir(), freeAddr(s)
 	config := filepath.Join(dir, "postern.toml")
 	text := fmt.Sprintf(posternConfig, addr, dir, nextHop, cert.CertFile, cert.KeyFile)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		s.Fatalf("%v", err)
 	}
-	process := startProcess(s, addr, program, "serve", "--config", config)
+	process := startProcess(s, addr, program, append([]string{"serve", "--config", config}, flags...)...)
 	return postern{process, filepath.Join(dir, "maildir")}
 }
 
