@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,8 @@ type timeline struct {
 
 	JSON jsonout.Timeline
 
-	from, to time.Time // of the axis: whole periods
+	from, to time.Time     // of the axis: whole periods
+	long     time.Duration // of a period
 }
 
 // A series is a case of failed handshakes with a look of its own.
@@ -91,9 +93,9 @@ const (
 
 const (
 	maxBars   = 100
-	maxSeries = 3   // cases with a look of their own
-	maxEvents = 100 // read
-	maxListed = 10  // events listed
+	maxSeries = 3  // cases with a look of their own
+	maxEvents = 60 // read: more lines could not be told apart
+	maxListed = 10 // events listed
 
 	// leastFailed is the least scale of the lane of failed handshakes: a single one does not
 	// look like many.
@@ -131,7 +133,7 @@ func (d *Dashboard) timeline(ctx context.Context, book *ledger.Reader, of span) 
 	}
 	long, words := periodLength(of.To.Sub(of.From))
 	in := ledger.Span{From: of.From, To: of.To}
-	t := &timeline{Span: of, Period: words, from: of.From.Truncate(long), to: of.To.Add(long - 1).Truncate(long)}
+	t := &timeline{Span: of, Period: words, long: long, from: of.From.Truncate(long), to: of.To.Add(long - 1).Truncate(long)}
 	if long > 24*time.Hour { // Truncate counts from another day than the ledger does
 		t.from, t.to = of.From, of.To
 	}
@@ -147,7 +149,7 @@ func (d *Dashboard) timeline(ctx context.Context, book *ledger.Reader, of span) 
 	}
 	t.JSON = jsonout.NewTimeline(in, long, t.Periods, t.Days, t.Events)
 	t.count()
-	t.draw(long)
+	t.draw()
 	return t, nil
 }
 
@@ -187,10 +189,13 @@ func failures(p ledger.Period) (n int64) {
 
 func sessions(p ledger.Period) int64 { return p.Full + p.Resumed + p.Plaintext + failures(p) }
 
-func (t *timeline) draw(long time.Duration) {
+func (t *timeline) draw() {
 	for _, p := range t.Periods {
-		end := p.Start.Add(long)
+		end := p.Start.Add(t.long)
 		when := t.clock(p.Start) + " to " + t.clock(end)
+		if t.long == 24*time.Hour {
+			when = t.Begin(p)
+		}
 		if sessions(p) > 0 {
 			t.Sessions = append(t.Sessions, bar{when + ": " + sessionWords(p), t.stack(p, end)})
 		}
@@ -255,11 +260,11 @@ func (c *column) add(class string, n int64, least float64) {
 	}
 	high := max(least, c.height*float64(n)/float64(c.most))
 	high = min(high, c.height-c.used)
+	from := math.Round(c.bottom - c.used)
 	c.used += high
-	c.parts = append(c.parts, part{Class: class, Y: round(c.bottom - c.used), H: round(high)})
+	to := math.Round(c.bottom - c.used)
+	c.parts = append(c.parts, part{Class: class, Y: to, H: from - to})
 }
-
-func round(pixels float64) float64 { return float64(int(pixels*10+.5)) / 10 }
 
 // place sets where parts are on the time axis, with a gap after them.
 func (t *timeline) place(parts []part, from, to time.Time) []part {
@@ -336,6 +341,14 @@ func (t *timeline) tick(at time.Time, step time.Duration) string {
 	return at.Format("Jan 2")
 }
 
+// Begin is when a period begins: the day, if it is as long as that or longer.
+func (t *timeline) Begin(p ledger.Period) string {
+	if t.long >= 24*time.Hour {
+		return p.Start.Format(time.DateOnly)
+	}
+	return stamp(p.Start)
+}
+
 // clock is a time as short as the span allows.
 func (t *timeline) clock(at time.Time) string { return at.UTC().Format("01-02 15:04") }
 
@@ -406,7 +419,7 @@ func reportWords(d ledger.ReportDay) string {
 	if d.Verified {
 		kind = "verified"
 	}
-	return fmt.Sprintf("%d %s reports, %d with failed sessions: %d of %d sessions failed",
+	return fmt.Sprintf("%d %s reports, %d with failures: %d of %d sessions failed",
 		d.Reports, kind, d.Failing, d.Failed, d.Failed+d.Successful)
 }
 

@@ -59,13 +59,13 @@ func TestTimelineShowsWhatHappened(t *testing.T) {
 		"the sessions of a period":         `<title>10-14 09:00 to 10-14 09:30: 0 full, 1000 resumed, 1 plaintext, 1 failed</title>`,
 		"the failed ones by case":          `<title>10-14 09:00 to 10-14 09:30: early-ticket 1</title>`,
 		"the refused commands":             `3 deferred (4xx), 0 refused (5xx)</title>`,
-		"verified reports":                 `<title>2026-10-14: 1 verified reports, 1 with failed sessions: 7 of 12 sessions failed</title><rect class="bad"`,
-		"unverified ones, hatched":         `<title>2026-10-14: 1 unverified reports, 1 with failed sessions: 7 of 12 sessions failed</title><rect fill="url(#hatch-bad)"`,
+		"verified reports":                 `<title>2026-10-14: 1 verified reports, 1 with failures: 7 of 12 sessions failed</title><rect class="bad"`,
+		"unverified ones, hatched":         `<title>2026-10-14: 1 unverified reports, 1 with failures: 7 of 12 sessions failed</title><rect fill="url(#hatch-bad)"`,
 		"a change, as text":                `certificate mx.pem &lt;b&gt;mx.example.org</li>`,
 		"its marker":                       `<title>2026-10-14 09:12 UTC: certificate mx.pem`,
 		"scanners, which are not drawn":    `Not drawn: 5 failed handshakes of scanners.`,
 		"the same in a sentence":           `aria-label="Sessions: 0 full, 1000 resumed, 1 plaintext, 1 failed (early-ticket 1). 1 verified TLS reports, 1 with failed sessions; 1 unverified ones`,
-		"and in a table":                   `<td>0</td><td>1000</td><td>1</td><td>1</td><td>early-ticket 1</td><td>3</td><td>0</td>`,
+		"and in a table":                   `<td>0<td>1000<td>1<td>1<td>early-ticket 1<td>3<td>0`,
 		"a failure among 1000 can be seen": `<rect class="bad" x="37.50%" y="107" width="1.83%" height="3"/>`,
 	} {
 		if !strings.Contains(body, want) {
@@ -114,7 +114,7 @@ func TestTimelineOfAnySpanIsBounded(t *testing.T) {
 		s.session(at, ledger.Full, "")
 	}
 	s.flush()
-	bar := regexp.MustCompile(`<title>[0-9-]* [0-9:]* to`)
+	bar := regexp.MustCompile(`<title>[0-9-]+( [0-9:]+ to [0-9-]+ [0-9:]+)?: `)
 	places := regexp.MustCompile(` x="([0-9.]+)%" y="([0-9.]+)" width="([0-9.]+)%" height="([0-9.]+)"`)
 	for _, span := range []struct {
 		from time.Time

@@ -1,18 +1,17 @@
 package dashboard
 
-import "postern/internal/ledger"
+import (
+	"fmt"
+	"strings"
+
+	"postern/internal/ledger"
+)
 
 // A trendImage is a small bar chart of a sender's days: sessions that worked above those that
-// failed.
+// failed, each as one path, since a page has a hundred of them.
 type trendImage struct {
-	Width, Height int
-	Bars          []trendBar
-}
-
-type trendBar struct {
-	X, Width       int
-	Worked, Failed int // heights
-	Top            int // y of the upper one
+	Width, Height  int
+	Worked, Failed string // paths; empty if there were none
 }
 
 const (
@@ -34,13 +33,19 @@ func newTrendImage(t ledger.Trend) trendImage {
 		return max(2, int(n*trendHeight/most))
 	}
 	image := trendImage{Width: trendStep * len(t), Height: trendHeight + 4}
+	var worked, failed strings.Builder
 	for i, day := range t {
-		bar := trendBar{X: i * trendStep, Width: trendStep - 1, Worked: height(day.Full + day.Resumed + day.Plaintext), Failed: height(day.Failed)}
-		bar.Top = image.Height - bar.Failed - bar.Worked
-		image.Bars = append(image.Bars, bar)
+		low := height(day.Failed)
+		drawBar(&failed, i*trendStep, image.Height, low)
+		drawBar(&worked, i*trendStep, image.Height-low, height(day.Full+day.Resumed+day.Plaintext))
 	}
+	image.Worked, image.Failed = worked.String(), failed.String()
 	return image
 }
 
-// Bottom is the y of a bar's lower part.
-func (b trendBar) Bottom() int { return b.Top + b.Worked }
+// drawBar adds a bar to a path, upwards from a bottom.
+func drawBar(path *strings.Builder, x, bottom, height int) {
+	if height > 0 {
+		fmt.Fprintf(path, "M%d %dh%dv-%dh-%dz", x, bottom, trendStep-1, height, trendStep-1)
+	}
+}
