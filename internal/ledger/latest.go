@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync"
 )
 
 // A Mark identifies the content of a ledger for one [Reader]: it is another one after each
@@ -20,7 +21,18 @@ func (m Mark) String() string { return fmt.Sprintf("%d-%d-%d", m.opened, m.commi
 type watch struct {
 	number int64 // of the watches of a [Reader]
 	conn   *sql.Conn
+
+	mu     sync.Mutex // a statement is for one caller at a time, until its row has been read
 	latest *sql.Stmt
+}
+
+// read reads what identifies the content of the ledger.
+func (w *watch) read(ctx context.Context) (m Mark, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.opened = w.number
+	err = w.latest.QueryRowContext(ctx).Scan(&m.commit, &m.Failed)
+	return m, err
 }
 
 func (w *watch) close() {
@@ -40,12 +52,10 @@ func (r *Reader) Latest(ctx context.Context) (m Mark, err error) {
 		if err != nil {
 			return err
 		}
-		m.opened = w.number
-		if err := w.latest.QueryRowContext(ctx).Scan(&m.commit, &m.Failed); err != nil {
+		if m, err = w.read(ctx); err != nil {
 			r.unwatch(w)
-			return err
 		}
-		return nil
+		return err
 	})
 	return m, err
 }
@@ -67,7 +77,7 @@ func (r *Reader) watching(ctx context.Context, db *sql.DB) (*watch, error) {
 		return nil, err
 	}
 	r.opened++
-	r.watch = &watch{r.opened, conn, latest}
+	r.watch = &watch{number: r.opened, conn: conn, latest: latest}
 	return r.watch, nil
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"postern/internal/fallback"
@@ -58,4 +59,33 @@ func TestEachChangeMakesANewMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed("a reader that was closed: it may have missed one")
+}
+
+// Open pages ask for the mark at the same time.
+func TestMarkIsTheSameForAllWhoAskAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger")
+	l := opened(t, path, Options{})
+	r := reader(t, path)
+	l.AddHandshake(failure("A"))
+	until(t, "the handshake", func() bool {
+		now, err := r.Latest(t.Context())
+		return err == nil && now.Failed == 1
+	})
+	want, err := r.Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for range 200 {
+				if now, err := r.Latest(t.Context()); err != nil || now != want {
+					t.Errorf("%v, %v; want %v", now, err, want)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
