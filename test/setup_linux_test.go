@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/testcert"
+	"postern/internal/testpeer"
 )
 
 const (
@@ -183,3 +184,64 @@ func (m *machine) examined(status int, words ...string) {
 		}
 	}
 }
+
+// maddy has one block that receives mail. The plan moves it behind Postern, and maddy sees the
+// senders.
+func TestSetupPutsPosternInFrontOfMaddy(t *testing.T) {
+	t.Parallel()
+	m := startMailServer(t)
+	m.certbot()
+	m.run("cp " + testpeer.BuiltProgram(t, "maddy", "v0.8.1") + " /usr/local/bin/maddy")
+	m.write("/etc/maddy/maddy.conf", maddyConfiguration)
+	before := m.run("cat /etc/maddy/maddy.conf")
+	start := func() {
+		m.run(`mkdir -p /run/maddy; sh -c 'echo $$ >/run/maddy.pid; exec maddy run >/var/log/maddy.log 2>&1' &`)
+		m.eventually("grep 'smtp: listening on tcp' /var/log/maddy.log")
+	}
+	start()
+	m.deliver(remoteAddress, mxAddress, "before")
+
+	plan := m.run("postern setup")
+	if want := `listen = ["192.0.2.25:25", "127.0.0.1:25"]`; !strings.Contains(plan, want) {
+		t.Errorf("the plan lacks %q:\n%s", want, plan)
+	}
+	m.follow(plan)
+	m.run("kill $(cat /run/maddy.pid) && rm /var/log/maddy.log")
+	start()
+	p := m.serve()
+	m.deliver(remoteAddress, mxAddress, "through Postern")
+	m.deliver("127.0.0.1", "127.0.0.1", "from a program of the machine")
+	m.eventually(`grep '"src_ip":"` + remoteAddress + `:' /var/log/maddy.log`)
+	m.refused(remoteAddress, mxAddress, "not accepting mail for this domain")
+	m.examined(0, "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains")
+	m.stop(p)
+	m.run(wayBack(t, plan))
+	if after := m.run("cat /etc/maddy/maddy.conf"); after != before {
+		t.Errorf("the way back left\n%s", after)
+	}
+}
+
+// maddyConfiguration receives mail on port 25 as maddy's own default does, and discards it.
+const maddyConfiguration = `$(hostname) = mx.example.org
+$(primary_domain) = example.org
+$(local_domains) = $(primary_domain)
+
+tls file /etc/letsencrypt/live/$(hostname)/fullchain.pem /etc/letsencrypt/live/$(hostname)/privkey.pem
+hostname $(hostname)
+log stderr
+
+smtp tcp://0.0.0.0:25 {
+    limits {
+        all concurrency 10
+    }
+    dmarc no
+    default_source {
+        destination postmaster $(local_domains) {
+            deliver_to dummy
+        }
+        default_destination {
+            reject 550 5.1.1 "User doesn't exist"
+        }
+    }
+}
+`

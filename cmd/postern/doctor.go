@@ -30,12 +30,9 @@ type doctorCmd struct {
 
 // Help is called by kong.
 func (doctorCmd) Help() string {
-	return `Examines the server of this machine: configuration, ports, process, certificates, rights, disk, clock,
-what senders see, whether the next hop takes mail, learns who the sender is and relays nothing,
-DNS records and MX hosts. Each finding has its remedy. Run it as root, on the server.
+	return `Examines the server of this machine: configuration, ports, process, certificates, rights, disk, clock, what senders see, whether the next hop takes mail, learns who the sender is and relays nothing, DNS records and MX hosts. Each finding has its remedy. Run it as root, on the server.
 
-It sends no mail unless --deliver is given. That message goes the way of any sender's; its
-Received fields show which client the next hop saw.
+It sends no mail unless --deliver is given. That message goes the way of any sender's; its Received fields show which client the next hop saw.
 
 Exit status:
 

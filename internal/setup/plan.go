@@ -54,7 +54,7 @@ func (m *Machine) Plan() (*Plan, error) {
 	behind, known := m.server()
 	switch {
 	case !known:
-		return nil, &Error{fmt.Sprintf("%s listens on port 25, and the plans are for Postfix, Dovecot, Exim, maddy and chasquid only", m.port25()),
+		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Dovecot and maddy only", m.port25()),
 			"see docs/operating.md, Another server by SMTP"}
 	case behind != nil && behind.steps == nil:
 		return nil, &Error{"no plan for " + behind.name + ": " + strings.Join(behind.notes, " "), "see docs/operating.md, In front of your mail server"}
@@ -97,8 +97,11 @@ func (p *Plan) config() string {
 	for _, ip := range m.Addresses {
 		listen = append(listen, net.JoinHostPort(ip.String(), fmt.Sprint(smtpPort)))
 	}
-	if listen == nil {
+	switch {
+	case listen == nil:
 		listen = []string{fmt.Sprintf(":%d", smtpPort)}
+	case p.leave != nil && !p.stays && m.listensOnLoopback("127.0.0.1"):
+		listen = append(listen, fmt.Sprintf("127.0.0.1:%d", smtpPort)) // programs of the machine send mail there
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made by postern setup. Other keys have their defaults.\n\n")
@@ -119,8 +122,8 @@ func (p *Plan) config() string {
 		fmt.Fprintf(&b, "\n[[certificate]]\ncert = %q\nkey = %q\n", pair.CertFile, pair.KeyFile)
 	}
 	if len(m.certificates) == 0 {
-		fmt.Fprintf(&b, "\n# There is no certificate for %s yet: Postern makes a self-signed one, which\n", m.Hostname)
-		b.WriteString("# most senders accept. It obtains one from Let's Encrypt if you remove the # below,\n")
+		fmt.Fprintf(&b, "\n# There is no certificate for %s yet: Postern makes a self-signed\n", m.Hostname)
+		b.WriteString("# one, which most senders accept. It obtains one from Let's Encrypt if you remove the # below,\n")
 		b.WriteString("# and port 80 of this machine can be reached and is free.\n")
 		b.WriteString("#[web]\n#listen-plain = [\":80\"]\n#[acme]\n")
 	}
@@ -151,7 +154,9 @@ func (p *Plan) copyScript() string {
 	return b.String()
 }
 
-// Write writes the files. One that exists with another content stays, and is an *[Error].
+// Write writes the files. A configuration that sets nothing, as packages install it, is saved
+// beside the new one. Another file that exists with another content stays, and is an *[Error]:
+// nothing is written then.
 func (p *Plan) Write() (written []string, err error) {
 	var missing []File
 	for _, f := range p.Files {
@@ -161,7 +166,10 @@ func (p *Plan) Write() (written []string, err error) {
 			missing = append(missing, f)
 		case err != nil:
 			return nil, fmt.Errorf("setup: %w", err)
-		case string(content) != f.Content:
+		case string(content) == f.Content:
+		case setsNothing(string(content)):
+			missing = append(missing, File{f.Path + saved, f.Mode, string(content)}, f)
+		default:
 			return nil, &Error{f.Path + " exists already, with another content", "move it away, or change it by hand: postern setup without --write prints what it should have"}
 		}
 	}
@@ -175,4 +183,17 @@ func (p *Plan) Write() (written []string, err error) {
 		written = append(written, f.Path)
 	}
 	return written, nil
+}
+
+// saved ends the names of files that were replaced.
+const saved = ".before-setup"
+
+// setsNothing reports whether a configuration has comments only, besides the data folder.
+func setsNothing(configuration string) bool {
+	for line := range strings.Lines(configuration) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && line != fmt.Sprintf("data = %q", ownData) {
+			return false
+		}
+	}
+	return true
 }

@@ -129,11 +129,69 @@ func TestWriteKeepsChangedFiles(t *testing.T) {
 	}
 }
 
+// The configuration that packages install has comments only, and is replaced.
+func TestWriteReplacesAConfigurationThatSetsNothing(t *testing.T) {
+	shipped, err := os.ReadFile("../../deploy/postern.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "postern.toml")
+	if err := os.WriteFile(path, shipped, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	plan := &Plan{Files: []File{{path, 0o644, "new"}}}
+	if _, err := plan.Write(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{path: "new", path + ".before-setup": string(shipped)} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("%s: %.20q, %v", name, got, err)
+		}
+	}
+}
+
 func TestQuotedTextIsOneWordOfAShell(t *testing.T) {
 	for _, text := range []string{"", "a b", "it's", `$HOME "x" \`, "a\nb", "*", "-M#", "[::1]:25/inet=x", "~", "#"} {
 		output, err := exec.Command("sh", "-c", "printf '%s.' "+quote(text)).Output()
 		if err != nil || string(output) != text+"." {
 			t.Errorf("%q became %q, %v", text, output, err)
 		}
+	}
+}
+
+// Servers that could not learn who the sender is are better left as they are.
+func TestNoPlanForServersThatWouldNotSeeTheSender(t *testing.T) {
+	for name, path := range map[string]string{"mox": "/usr/local/bin/mox", "chasquid": "/usr/bin/chasquid", "Exim": "/usr/sbin/exim4"} {
+		m := postfixMachine(t)
+		m.sockets = []listening.Socket{socket("[::]:25", path), socket("127.0.0.1:25", "/usr/lib/postfix/sbin/master")}
+		m.servers = append(m.servers, &server{name: name, notes: []string{"the reason."}})
+		if _, err := m.Plan(); err == nil || err.Error() != "setup: no plan for "+name+": the reason." {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestMaddyIsRead(t *testing.T) {
+	const configuration = "$(hostname) = mx.example.org\n$(primary_domain) = example.org\n$(local_domains) = $(primary_domain) example.net\n\n" +
+		"hostname $(hostname)\nsmtp tcp://0.0.0.0:25 { \n    limits {\n        all rate 20 1s\n    }\n}\nsubmission tls://0.0.0.0:465 tcp://0.0.0.0:587 {\n}\n"
+	s := readMaddy(configuration)
+	if s.hostname != "mx.example.org" || strings.Join(domainNames(s.domains), " ") != "example.org example.net" || s.steps == nil {
+		t.Fatalf("%+v", s)
+	}
+	file := filepath.Join(t.TempDir(), "maddy.conf")
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := strings.ReplaceAll(s.steps(new(Machine)).leave[1], maddyFile, file)
+	if output, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, output)
+	}
+	changed, err := os.ReadFile(file)
+	want := strings.Replace(configuration, "smtp tcp://0.0.0.0:25 { \n", "smtp tcp://127.0.0.1:10025 {\n    tls off\n    proxy_protocol {\n        trust 127.0.0.1\n    }\n", 1)
+	if err != nil || string(changed) != want {
+		t.Errorf("%s makes\n%s\nwant\n%s", command, changed, want)
+	}
+	if other := readMaddy("smtp tcp://127.0.0.1:10025 {\n}\n"); other.steps != nil || len(other.notes) == 0 {
+		t.Errorf("without port 25: %+v", other)
 	}
 }

@@ -147,6 +147,7 @@ func (p *postfix) handover(m *Machine) handover {
 		sees:    "sees the sender's address by the PROXY protocol",
 		open:    []string{"cp -p " + quote(master) + " " + quote(backup), service(address)},
 		back:    []string{"cp -p " + quote(backup) + " " + quote(master)},
+		stays:   true,
 	}
 	for _, setting := range postfixOverrides {
 		h.open = append(h.open, "postconf -P "+quote(address+"/inet/"+setting))
@@ -206,7 +207,7 @@ func (p *postfix) connections() string {
 
 // running reports whether a program listens on a port.
 func (m *Machine) running(program string) bool {
-	return slices.ContainsFunc(m.sockets, func(s listening.Socket) bool { return m.programOf(s) == program })
+	return slices.ContainsFunc(m.sockets, func(s listening.Socket) bool { return s.Process.Program() == program })
 }
 
 // restart returns the commands that restart a service, those of systemd if it runs.

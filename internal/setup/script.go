@@ -180,7 +180,7 @@ func (p *Plan) configure(s *script, written []string) {
 
 // keep saves a file that exists before it is replaced.
 func keep(path string) string {
-	return fmt.Sprintf("[ ! -e %s ] || cp -p %[1]s %[1]s.before-setup", quote(path))
+	return fmt.Sprintf("[ ! -e %s ] || cp -p %[1]s %[1]s%s", quote(path), saved)
 }
 
 // serve is the command that runs Postern as its user.

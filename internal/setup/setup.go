@@ -8,8 +8,8 @@
 // configuration. A [Plan] is a shell script for root: its comments explain, its commands do.
 // [Plan.Write] writes Postern's own files, and no others.
 //
-// Postfix, Dovecot, Exim, maddy, mox and chasquid each have a file, with what is found of them
-// and the commands by which they leave port 25 to Postern.
+// Postfix, Dovecot and maddy each have a file, with what is found of them and the commands by
+// which they leave port 25 to Postern. others.go has servers that are better without it.
 //
 // # Limits
 //
@@ -75,6 +75,7 @@ type handover struct {
 	open    []string // commands after which Postern can deliver to it
 	leave   []string // commands after which Postern can listen on port 25; nil: it did not
 	back    []string // commands that undo both
+	stays   bool     // it goes on to listen on port 25 of loopback, for programs of the machine
 	notes   []string // what will be different behind Postern
 }
 
@@ -94,7 +95,7 @@ func Look(ctx context.Context, o Options) *Machine {
 	if m.sockets, err = listening.Sockets(); err != nil {
 		m.note("The programs that listen are not known: %v.", err)
 	}
-	for _, find := range []func(context.Context, *Machine) *server{findPostfix, findDovecot} {
+	for _, find := range []func(context.Context, *Machine) *server{findPostfix, findExim, findMaddy, findMox, findChasquid, findDovecot} {
 		if s := find(ctx, m); s != nil {
 			m.servers = append(m.servers, s)
 		}
@@ -118,14 +119,14 @@ func (m *Machine) note(format string, args ...any) {
 const smtpPort = 25
 
 // server returns the server that Postern comes in front of, nil for none: the one that listens
-// on port 25 for other machines, else the first that was found. Known is false if another
-// program has the port.
+// on port 25 for other machines, else the first that there is a plan for. Known is false if
+// another program has the port.
 func (m *Machine) server() (behind *server, known bool) {
 	for _, socket := range listening.On(m.sockets, smtpPort) {
 		if socket.Address.Addr().IsLoopback() {
 			continue
 		}
-		name := m.programOf(socket)
+		name := socket.Process.Program()
 		i := slices.IndexFunc(m.servers, func(s *server) bool { return s.name == name })
 		switch {
 		case i >= 0:
@@ -134,14 +135,11 @@ func (m *Machine) server() (behind *server, known bool) {
 			return nil, false
 		}
 	}
-	if len(m.servers) > 0 {
-		return m.servers[0], true
+	if i := slices.IndexFunc(m.servers, func(s *server) bool { return s.steps != nil }); i >= 0 {
+		return m.servers[i], true
 	}
 	return nil, true
 }
-
-// programOf returns the name of the program that has a socket.
-func (m *Machine) programOf(socket listening.Socket) string { return socket.Process.Program() }
 
 // freePort returns the first port from 10025 on at which nothing listens, and that is not in
 // taken.

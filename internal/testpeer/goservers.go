@@ -17,9 +17,9 @@ func startServer(t T, name string, dir folder, addr string, cmd *exec.Cmd, logs 
 	return addr
 }
 
-// builtProgram returns the path of a server that scripts/build-peers has built with this
-// version of Go, or ends the test.
-func builtProgram(t T, name, version string) string {
+// BuiltProgram returns the path of a server, such as mox v0.0.17, that scripts/build-peers has
+// built with this version of Go, or ends the test.
+func BuiltProgram(t T, name, version string) string {
 	t.Helper()
 	if path, ok := scopeProgram(t, name+"-"+version); ok {
 		return path
@@ -40,7 +40,7 @@ func builtProgram(t T, name, version string) string {
 // defers unknown senders, since it has no DNS.
 func StartMox(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
-	binary := builtProgram(t, "mox", version)
+	binary := BuiltProgram(t, "mox", version)
 	dir, addr := newFolder(t), freeAddr(t)
 	host, port := splitAddr(t, addr)
 	dir.write(t, "mox.conf", strings.NewReplacer(
@@ -87,7 +87,7 @@ Accounts:
 // discards it.
 func StartMaddy(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
-	binary := builtProgram(t, "maddy", version)
+	binary := BuiltProgram(t, "maddy", version)
 	dir, addr := newFolder(t), freeAddr(t)
 	config := dir.write(t, "maddy.conf", strings.NewReplacer(
 		"DIR", string(dir), "ADDR", addr, "CERT", cert.CertFile, "KEY", cert.KeyFile,

@@ -26,7 +26,7 @@ type Pebble struct {
 // StartPebble starts a Pebble with a certificate issued by ca.
 func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
 	t.Helper()
-	binary := builtProgram(t, "pebble", "v2.10.1")
+	binary := BuiltProgram(t, "pebble", "v2.10.1")
 	dir, addr := newFolder(t), freeAddr(t)
 	cert := testcert.New(t, testcert.Options{Names: []string{"127.0.0.1"}, CA: ca})
 	var port int

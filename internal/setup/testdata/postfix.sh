@@ -36,8 +36,8 @@ next-hop = "smtp://127.0.0.1:10027?proxy=v2&connections=40"
 addresses = ["tls-reports@example.org", "tls-reports@example.net"]
 delivery = "only"
 
-# There is no certificate for mx.example.org yet: Postern makes a self-signed one, which
-# most senders accept. It obtains one from Let's Encrypt if you remove the # below,
+# There is no certificate for mx.example.org yet: Postern makes a self-signed
+# one, which most senders accept. It obtains one from Let's Encrypt if you remove the # below,
 # and port 80 of this machine can be reached and is free.
 #[web]
 #listen-plain = [":80"]
