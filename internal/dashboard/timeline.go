@@ -94,7 +94,7 @@ const (
 const (
 	maxBars   = 100
 	maxSeries = 3  // cases with a look of their own
-	maxEvents = 60 // read: more lines look like one
+	maxEvents = 50 // read: more lines look like one
 	maxListed = 10 // events listed
 
 	// leastFailed is the least scale of the lane of failed handshakes: a single one does not

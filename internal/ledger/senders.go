@@ -64,8 +64,10 @@ func (c *Counts) columns() []any {
 // Senders returns the senders that match f, those with the most sessions first. It ignores
 // Case and After.
 func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
-	return readAll(ctx, r, "reading senders", func(_ context.Context, _ *sql.DB, q *query) error {
-		f.counted(q)
+	return readAll(ctx, r, "reading senders", func(ctx context.Context, db *sql.DB, q *query) error {
+		if err := f.counted(ctx, db, q); err != nil {
+			return err
+		}
 		switch {
 		case f.Returned:
 			q.add(`AND c.returned > 0`)
@@ -92,16 +94,29 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 
 // counted appends a query for f's senders and their counts c, without the order and the end of
 // the table that it is in.
-func (f Filter) counted(q *query) {
+func (f Filter) counted(ctx context.Context, db *sql.DB, q *query) error {
+	all, err := f.hasAllDays(ctx, db)
+	if err != nil {
+		return err
+	}
 	const columns = `chosen AS MATERIALIZED (SELECT id, network, ehlo, name, fingerprint, first, seen,
 		failing, nullif(failing_since, 0), nullif(worked, 0), c.full, c.resumed, c.failed, c.plaintext, c.returned`
-	if f.Since.IsZero() && f.Until.IsZero() {
+	if all {
 		q.add(`WITH ` + columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	} else {
 		f.inDays(q)
 		q.add(`, ` + columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
 	}
 	f.bySender(q)
+	return nil
+}
+
+// hasAllDays reports whether the span has all days that have counts, as the last 90 days do by
+// default: then the counts of a sender are those in its row.
+func (f Filter) hasAllDays(ctx context.Context, db *sql.DB) (all bool, err error) {
+	first, last := f.days()
+	err = db.QueryRowContext(ctx, `SELECT coalesce((SELECT min(day) FROM days) >= ? AND (SELECT max(day) FROM days) <= ?, TRUE)`, first, last).Scan(&all)
+	return all, err
 }
 
 // inDays appends a table with the counts of each sender: by weeks, of which there are fewer than
