@@ -109,7 +109,7 @@ func TestOverviewSaysThatTheNextHopIsDown(t *testing.T) {
 	_, body := s.get("/")
 	for _, part := range []string{
 		`<h3>The next hop smtp://127.0.0.1:2526 is down <span class="state bad">✕ Failed</span></h3>`,
-		"<strong>Next:</strong> Start the server.", `<a href="/alerts#alert-7">7</a>, not acknowledged.`,
+		"<strong>Next:</strong> Start the server.", `<a href="/alerts#alert-7">Alert 7</a>, not acknowledged.`,
 	} {
 		if !strings.Contains(body, part) {
 			t.Errorf("no %q in\n%s", part, body)
