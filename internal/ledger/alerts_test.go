@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ func alertsAfter(t *testing.T, path string, f AlertFilter, alerts ...Alert) []Al
 }
 
 func TestAlertsOpenOnesFirst(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+	path := empty(t)
 	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	found := alertsAfter(t, path, AlertFilter{Since: now.Add(-time.Hour)},
 		Alert{ID: 1, Kind: "next-hop-down", Ended: now.Add(-2 * time.Hour)},
@@ -45,7 +44,7 @@ func TestAlertsOpenOnesFirst(t *testing.T) {
 
 // The server that puts an alert again does not know yet that it was acknowledged.
 func TestAcknowledgementStays(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+	path := empty(t)
 	alertsAfter(t, path, AlertFilter{}, Alert{ID: 1}, Alert{ID: 2, Ended: time.Now()})
 	at := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 	for range 2 {
@@ -65,7 +64,7 @@ func TestAcknowledgementStays(t *testing.T) {
 }
 
 func TestOldAlertsAreForgotten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+	path := empty(t)
 	now := time.Now()
 	alertsAfter(t, path, AlertFilter{}, Alert{ID: 1, Ended: now.Add(-100 * 24 * time.Hour)}, Alert{ID: 2}, Alert{ID: 3, Ended: now})
 	if err := AcknowledgeAlert(t.Context(), path, 2, "ann", now); err != nil {
@@ -86,7 +85,7 @@ func TestOldAlertsAreForgotten(t *testing.T) {
 }
 
 func TestTriesAreThoseOfSendersInTheirOrder(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+	path := empty(t)
 	book := Open(path, Options{})
 	now := time.Now().Truncate(time.Millisecond)
 	book.AddHandshake(Handshake{Session: "A", At: now, EHLO: "mail.sender.example", Outcome: Full, Unused: true})

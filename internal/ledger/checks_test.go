@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ func checkNames(t *testing.T, path string, f CheckFilter) string {
 }
 
 func TestLastCheckOfAHostReplacesTheOneBefore(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := Open(path, Options{})
 	for i, content := range []string{`{"first":1}`, `{"second":2}`} {
 		l.AddCheck(Check{Kind: HostCheck, Name: "mx.example.org", At: noon.Add(time.Duration(i) * time.Hour), Severity: i, Summary: []byte(`{}`), Content: []byte(content)})
@@ -48,7 +47,7 @@ func TestLastCheckOfAHostReplacesTheOneBefore(t *testing.T) {
 }
 
 func TestWorstChecksComeFirst(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := Open(path, Options{})
 	for name, severity := range map[string]int{"a.example": 0, "b.example": 3, "c.example": 0, "d%example": 1} {
 		l.AddCheck(Check{Kind: DomainCheck, Name: name, At: noon, Severity: severity, Summary: []byte(`{}`)})
@@ -64,7 +63,7 @@ func TestWorstChecksComeFirst(t *testing.T) {
 }
 
 func TestChecksAreBounded(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := Open(path, Options{})
 	for i := range 2 * maxHostChecks {
 		l.AddCheck(Check{Kind: HostCheck, Name: fmt.Sprintf("mx%03d.example", i), At: noon.Add(time.Duration(i) * time.Second), Summary: []byte(`{}`)})

@@ -78,7 +78,7 @@ func TestFailingCountsAreThoseOfTheRows(t *testing.T) {
 			s.failing <> (SELECT count(*) FROM handshakes WHERE sender = s.id AND id > g.good AND outcome = 3 AND NOT probe) OR
 			s.failing > 0 AND s.failing_since <> (SELECT at FROM handshakes WHERE sender = s.id AND id > g.good AND outcome = 3 AND NOT probe ORDER BY id LIMIT 1) OR
 			s.worked <> (SELECT coalesce(max(at), 0) FROM handshakes WHERE sender = s.id AND outcome <> 3 AND NOT unused AND NOT probe))`
-	s, _, err := openStore(filepath.Join(t.TempDir(), "ledger"), migrations())
+	s, _, err := openStore(empty(t), migrations())
 	if err != nil {
 		t.Fatal(err)
 	}

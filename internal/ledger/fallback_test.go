@@ -3,7 +3,6 @@ package ledger
 import (
 	"errors"
 	"net/netip"
-	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 
 func TestServerGetsPins(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	calls := make(chan []fallback.Pin, 10)
 	l := Open(path, Options{Pins: report(calls)})
 	if pins := <-calls; len(pins) != 0 {

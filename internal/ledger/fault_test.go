@@ -67,7 +67,7 @@ func comesBack(t *testing.T, l *Ledger) {
 // A disk that hangs delays nothing, and is logged once when it begins and once when it is over.
 func TestSlowDiskDelaysNothing(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	var log testlog.Log
 	l := opened(t, path, Options{Log: log.Logger()})
 	db, err := connect(path, forWriting())
@@ -168,7 +168,7 @@ func TestReadOnlyDiskIsSurvived(t *testing.T) {
 
 func TestDeletedFileIsReplaced(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	var log testlog.Log
 	o := Options{Log: log.Logger()}
 	calls := make(chan []fallback.Pin, 10)
@@ -205,7 +205,7 @@ func TestDeletedFileIsReplaced(t *testing.T) {
 func TestReplacedFileIsUsed(t *testing.T) {
 	t.Parallel()
 	other := written(t, failure("other"))
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := opened(t, path, Options{})
 	for n := range 100 {
 		l.AddHandshake(failure(fmt.Sprint(n)))

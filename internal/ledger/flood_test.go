@@ -84,7 +84,7 @@ func TestFloodLeavesAnHonestSendersHistory(t *testing.T) {
 	f := &flood{kept: newKept(t, retention{maxAge: 90 * day, maxSize: 13 << 20}), random: rand.New(rand.NewPCG(1, 2))}
 	honest := f.honest()
 	for _, host := range hosts {
-		f.from(3*maxBatch, host)
+		f.from(2*maxBatch, host)
 		honest.check(t, f.path)
 	}
 	if size := f.size(); size > f.maxSize {

@@ -10,7 +10,7 @@ import (
 
 func TestEachChangeMakesANewMark(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := opened(t, path, Options{})
 	r := reader(t, path)
 	last, err := r.Latest(t.Context())

@@ -52,7 +52,7 @@ func with(h Handshake, change func(*Handshake)) Handshake {
 // written opens a ledger in a new folder, adds events, closes it and returns its path.
 func written(t *testing.T, events ...event) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := Open(path, Options{})
 	for _, e := range events {
 		l.add(e)

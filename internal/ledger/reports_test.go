@@ -39,7 +39,7 @@ func posted(id string) Report {
 // reported opens a ledger, adds reports and returns the results.
 func reported(t *testing.T, reports ...Report) (path string, added []AddedReport) {
 	t.Helper()
-	path = filepath.Join(t.TempDir(), "ledger")
+	path = empty(t)
 	l := opened(t, path, Options{})
 	for _, r := range reports {
 		f, err := l.AddReport(t.Context(), r)
@@ -234,7 +234,7 @@ func TestReportFilter(t *testing.T) {
 
 func TestReportIsAddedByAnotherProcess(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := newLedger(path, Options{})
 	l.delay = time.Millisecond // each round waits for a batch
 	l.start()
@@ -259,7 +259,7 @@ func TestReportIsAddedByAnotherProcess(t *testing.T) {
 
 func TestReportThatIsTooLargeIsRefused(t *testing.T) {
 	t.Parallel()
-	l := opened(t, filepath.Join(t.TempDir(), "ledger"), Options{})
+	l := opened(t, empty(t), Options{})
 	random := make([]byte, maxPacked+1)
 	rand.NewChaCha8([32]byte{}).Read(random)
 	for name, content := range map[string][]byte{"of zeros": make([]byte, maxContent+1), "of noise": random} {
@@ -340,22 +340,22 @@ func (k *kept) add(reports ...Report) {
 
 func TestOldReportIsDeleted(t *testing.T) {
 	t.Parallel()
-	k := newKept(t, retention{maxAge: 90 * day, maxSize: DefaultMaxSize})
+	k := newKept(t, retention{maxAge: 3 * day, maxSize: DefaultMaxSize})
 	k.rounds(1, noon)
 	future := signed("of a clock that ran ahead")
 	future.At = noon.Add(4 * 365 * day)
 	k.add(signed("a1"), future)
-	k.rounds(110, noon.Add(90*day))
+	k.rounds(110, noon.Add(3*day))
 	if got := ids(t, k.path, ReportFilter{}); got != "of a clock that ran ahead a1" && got != "a1 of a clock that ran ahead" {
-		t.Errorf("after 90 days: %q", got)
+		t.Errorf("after 3 days: %q", got)
 	}
-	k.rounds(2, noon.Add(90*day+time.Hour))
+	k.rounds(2, noon.Add(3*day+time.Hour))
 	if got := ids(t, k.path, ReportFilter{}); got != "of a clock that ran ahead" {
 		t.Errorf("an hour later: %q", got)
 	}
-	k.hours(90*24+2, noon)
+	k.hours(3*24+2, noon)
 	if got := ids(t, k.path, ReportFilter{}); got != "" {
-		t.Errorf("after 90 days that the server ran: %q", got)
+		t.Errorf("after 3 days that the server ran: %q", got)
 	}
 }
 

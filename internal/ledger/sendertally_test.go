@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -32,7 +31,7 @@ func TestABatchCountsAsItsHandshakesDoAlone(t *testing.T) {
 		full, resumed, failed, plaintext, returned, first, seen, newest int64
 	}
 	stored := func(batches ...[]event) []counts {
-		path := filepath.Join(t.TempDir(), "ledger")
+		path := empty(t)
 		s, _, err := openStore(path, migrations())
 		if err != nil {
 			t.Fatal(err)

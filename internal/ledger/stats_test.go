@@ -2,12 +2,11 @@ package ledger
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 )
 
 func TestStats(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := empty(t)
 	l := Open(path, Options{})
 	plain := with(success("P"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" })
 	probe := with(plain, func(h *Handshake) { h.Session, h.Probe = "Q", true })
