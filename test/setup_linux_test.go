@@ -84,7 +84,10 @@ func TestSetupPutsPosternInFrontOfDovecot(t *testing.T) {
 	t.Parallel()
 	m := startMailServer(t)
 	m.run("useradd --create-home ann && mv /etc/postfix /etc/postfix.removed && dovecot")
-	plan := m.run("postern setup --hostname mx.example.org --domain example.org")
+	plan := m.run("postern setup --write --hostname mx.example.org --domain example.org 2>/run/notes")
+	if notes := m.run("cat /run/notes"); notes != "postern: wrote /etc/postern/postern.toml\n" || strings.Contains(plan, ">/etc/postern/postern.toml") {
+		t.Errorf("it said %q, and the plan is\n%s", notes, plan)
+	}
 	m.follow(plan)
 	p := m.serve()
 	m.deliver(remoteAddress, mxAddress, "through Postern")

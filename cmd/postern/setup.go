@@ -32,7 +32,11 @@ Exit status:
 
 // Run is called by kong.
 func (c setupCmd) Run(ui terminal.UI) error {
-	plan, err := setup.Look(context.Background(), setup.Options{Hostname: c.Hostname, Domains: c.Domain}).Plan()
+	options := setup.Options{Hostname: c.Hostname, Domains: c.Domain}
+	if err := options.Check(); err != nil {
+		return &terminal.UsageError{Err: err, Hint: "write a whole name, such as mx.example.org"}
+	}
+	plan, err := setup.Look(context.Background(), options).Plan()
 	if err != nil {
 		return err
 	}

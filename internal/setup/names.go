@@ -32,9 +32,8 @@ func (m *Machine) lookUpNames(ctx context.Context) {
 		behind = new(server)
 	}
 	if m.Domains == nil {
-		m.Domains = behind.domains
+		m.Domains = domainNames(behind.domains)
 	}
-	m.Domains = domainNames(m.Domains)
 	m.mx = lookUpMX(ctx, m.Domains)
 	m.chooseHostname(ctx, behind.hostname)
 	// The first domain is that of a postmaster address without one.
@@ -49,17 +48,21 @@ func btoi(b bool) int {
 	return 0
 }
 
-// domainNames returns the names of other mail servers' sight in ASCII, none twice: a server's
+// domainNames returns those of the names that can be in DNS, in ASCII, none twice: a server's
 // configuration has names such as localhost as well.
 func domainNames(all []string) (names []string) {
 	for _, name := range all {
-		ascii, err := idna.Lookup.ToASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
-		if err != nil || !strings.Contains(ascii, ".") || strings.HasPrefix(ascii, "localhost.") || slices.Contains(names, ascii) {
-			continue
+		if ascii, ok := domainName(name); ok && !slices.Contains(names, ascii) {
+			names = append(names, ascii)
 		}
-		names = append(names, ascii)
 	}
 	return names
+}
+
+// domainName returns a name in ASCII and lower case, and whether it can be in DNS.
+func domainName(name string) (ascii string, ok bool) {
+	ascii, err := idna.Lookup.ToASCII(strings.ToLower(strings.TrimSuffix(name, ".")))
+	return ascii, err == nil && strings.Contains(ascii, ".") && !strings.HasPrefix(ascii, "localhost.")
 }
 
 func lookUpMX(ctx context.Context, domains []string) (all []mxRecords) {
@@ -82,7 +85,6 @@ func lookUpMX(ctx context.Context, domains []string) (all []mxRecords) {
 // machine, or the name of the server or of the system if it can be one.
 func (m *Machine) chooseHostname(ctx context.Context, configured string) {
 	if m.Hostname != "" {
-		m.Hostname = strings.ToLower(strings.TrimSuffix(m.Hostname, "."))
 		return
 	}
 	system, _ := os.Hostname()

@@ -106,6 +106,19 @@ func TestNoPlanSaysWhy(t *testing.T) {
 	}
 }
 
+// Names on the command line become lines of a script for root.
+func TestNamesThatCannotBeInDNSAreRefused(t *testing.T) {
+	for _, o := range []Options{{Hostname: "mx"}, {Hostname: "mx.example.org\nreboot"}, {Domains: []string{"example.org", "$(reboot).example"}}} {
+		if err := o.Check(); err == nil {
+			t.Errorf("%q, %q: no error", o.Hostname, o.Domains)
+		}
+	}
+	o := Options{Hostname: "MX.example.org.", Domains: []string{"bücher.example"}}
+	if err := o.Check(); err != nil || o.Hostname != "mx.example.org" || o.Domains[0] != "xn--bcher-kva.example" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
 // Files that somebody has changed are not replaced, and none is written then.
 func TestWriteKeepsChangedFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/dnsrecords"
+	"postern/internal/safetext"
 )
 
 // A script is a shell script that explains itself.
@@ -24,6 +25,7 @@ func (s *script) comment(first, indent, text string) {
 	line := "# " + first
 	empty := true
 	for word := range strings.FieldsSeq(text) {
+		word = safetext.Printable(word) // programs and certificates have names that others chose
 		if !empty && len([]rune(line))+1+len([]rune(word)) > columns {
 			s.line(line)
 			line, empty = "# "+indent, true

@@ -38,6 +38,29 @@ type Options struct {
 	Domains  []string // to receive mail for
 }
 
+// Check returns an error if a name cannot be in DNS, and else brings the names into the form
+// that [Look] needs.
+func (o *Options) Check() error {
+	for _, name := range o.names() {
+		ascii, ok := domainName(*name)
+		if !ok {
+			return fmt.Errorf("setup: %q is not a name in DNS", *name)
+		}
+		*name = ascii
+	}
+	return nil
+}
+
+func (o *Options) names() (all []*string) {
+	if o.Hostname != "" {
+		all = append(all, &o.Hostname)
+	}
+	for i := range o.Domains {
+		all = append(all, &o.Domains[i])
+	}
+	return all
+}
+
 // A Machine is what was found.
 type Machine struct {
 	Hostname  string       // the name in the MX records; empty if it was not found
@@ -85,7 +108,7 @@ const (
 	dnsTime     = 10 * time.Second
 )
 
-// Look looks at this machine.
+// Look looks at this machine. The options have passed [Options.Check].
 func Look(ctx context.Context, o Options) *Machine {
 	m := &Machine{Hostname: o.Hostname, Domains: o.Domains, own: ownAddresses()}
 	if os.Geteuid() != 0 {
