@@ -31,6 +31,7 @@ func (l *loading) check() {
 	l.checkMTASTS()
 	l.checkACME()
 	l.checkSelfCheck()
+	l.checkFleet()
 	l.checkData()
 	l.checkCommandLine()
 }

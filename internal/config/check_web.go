@@ -121,7 +121,7 @@ func (l *loading) checkACME() {
 		l.add("acme.email", fmt.Sprintf("%q is not an address", a.Email), "write an address such as name@example.org")
 	}
 	l.checkCertifiedHosts()
-	l.checkAuthorityRoots()
+	a.Roots = l.readRoots("acme.ca", a.CA)
 }
 
 func (l *loading) checkCertifiedHosts() {
@@ -154,19 +154,21 @@ func (l *loading) checkCertifiedHosts() {
 	}
 }
 
-func (l *loading) checkAuthorityRoots() {
-	a := &l.config.ACME
-	if a.CA == "" {
-		return
+// readRoots reads the certificates of authorities. Without a file it returns nil.
+func (l *loading) readRoots(key, file string) *x509.CertPool {
+	if file == "" {
+		return nil
 	}
-	content, err := os.ReadFile(a.CA)
+	content, err := os.ReadFile(file)
 	if err != nil {
-		l.add("acme.ca", oserror.Text(err), "set a PEM file that the user that postern runs as can read")
-		return
+		l.add(key, oserror.Text(err), "set a PEM file that the user that postern runs as can read")
+		return nil
 	}
-	if a.Roots = x509.NewCertPool(); !a.Roots.AppendCertsFromPEM(content) {
-		l.add("acme.ca", a.CA+" has no PEM certificate", "set a PEM file with the authority's root certificate")
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(content) {
+		l.add(key, file+" has no PEM certificate", "set a PEM file with the authority's root certificate")
 	}
+	return roots
 }
 
 // Reports configures the TLS reports to receive.

@@ -51,6 +51,7 @@ type Config struct {
 	Ledger       Ledger
 	Reports      Reports
 	Alerts       Alerts
+	Fleet        Fleet
 	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
 	Files *certs.Files // that Certificates were checked with
@@ -137,6 +138,7 @@ func defaults() *Config {
 		MTASTS:    MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		Reports:   Reports{Delivery: Copy},
 		Alerts:    Alerts{MaxPerDay: 10},
+		Fleet:     Fleet{Prefix: "postern"},
 		Dashboard: Dashboard{Listen: "127.0.0.1:8025"},
 		Metrics:   Metrics{Listen: "127.0.0.1:9925"},
 		nextHop:   toMaildir,

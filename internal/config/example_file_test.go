@@ -38,6 +38,9 @@ func uncommented(t *testing.T) string {
 		"/etc/letsencrypt/live/mx.example.org/privkey.pem":   pair.KeyFile,
 		"/etc/postern/authority.pem":                         pair.CertFile,
 		"/etc/postern/metrics-token":                         tokenFile(t),
+		"/etc/postern/nats-ca.pem":                           pair.CertFile,
+		"/etc/postern/nats.creds":                            pair.KeyFile,
+		"/etc/postern/fleet.secret":                          pair.KeyFile,
 		"/etc/postern/webhook.secret":                        pair.KeyFile,
 		"/usr/local/bin/notify":                              os.Args[0],
 		`"/var/lib/postern"`:                                 `"` + dir + `"`,
@@ -126,6 +129,11 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Alerts = Alerts{
 		Enabled: true, Mail: []string{"postmaster@example.org"}, Webhook: "https://example.org/hook", SecretFile: got.Alerts.SecretFile, Secret: got.Alerts.Secret,
 		Command: []string{os.Args[0], "mail"}, MaxPerDay: 10, Weekly: true,
+	}
+	want.Fleet = Fleet{
+		Enabled: true, Servers: []string{"tls://nats1.example.org:4222", "tls://nats2.example.org:4222", "tls://nats3.example.org:4222"},
+		Credentials: got.Fleet.Credentials, CA: got.Fleet.CA, Roots: got.Fleet.Roots,
+		Name: "mx1.example.org", Prefix: "postern", SecretFile: got.Fleet.SecretFile, Secret: got.Fleet.Secret,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -29,6 +29,8 @@ func (c *Config) Warnings(now time.Time, uid int) Problems {
 	w.checkFiles()
 	w.checkUser()
 	w.checkMetrics()
+	w.checkMode("fleet.secret-file", w.config.Fleet.SecretFile, "run chmod o= "+w.config.Fleet.SecretFile)
+	w.checkMode("fleet.credentials", w.config.Fleet.Credentials, "run chmod o= "+w.config.Fleet.Credentials)
 	w.checkNextHop()
 	return w.found.inOrder()
 }

@@ -25,6 +25,10 @@
 // failed in its mode and completed in a more compatible one, and none ever completed in its
 // mode.
 //
+// # Several hosts
+//
+// Hosts that receive mail for the same domains can share states: see [Selector.Share].
+//
 // # Limits
 //
 // The package does no input or output and reads no clock: times are the caller's. Their wall clock
@@ -56,6 +60,10 @@ type Selector struct {
 	senders      memory // by network and fingerprint
 	fingerprints memory // by fingerprint alone, with the network Everywhere
 	pins         []Pin  // longest prefix first
+
+	host    string              // of this selector, among those that share states; empty: it shares none
+	news    map[*entry]struct{} // for the others
+	hasNews chan struct{}
 }
 
 // New returns a Selector without states and pins. New senders start in the initial mode, and
@@ -65,6 +73,8 @@ func New(initial sessionticket.Mode) *Selector {
 		initial:      initial,
 		senders:      memory{max: maxSenders, entries: make(map[key]*entry)},
 		fingerprints: memory{max: maxFingerprints, entries: make(map[key]*entry)},
+		news:         make(map[*entry]struct{}),
+		hasNews:      make(chan struct{}, 1),
 	}
 }
 
@@ -91,12 +101,17 @@ func (sel *Selector) Choose(s Sender, now time.Time) (sessionticket.Mode, string
 	case known == nil:
 		return sel.start(s.Fingerprint, now)
 	case known.due(sel.initial, now):
+		before := known.State
+		mode, why := known.retry(sel.initial, now)
 		known.changed = true
-		return known.retry(sel.initial, now)
+		sel.noteNews(known, &before)
+		return mode, why
 	}
 	if mode, why, due := known.trial(s.host(), sel.initial, now); due {
-		known.changed = true
+		before := known.State
 		known.begin(s.host(), mode, now)
+		known.changed = true
+		sel.noteNews(known, &before)
 		return mode, why
 	}
 	return known.Mode, known.reason()
@@ -148,8 +163,10 @@ func (sel *Selector) Learn(s Sender, mode sessionticket.Mode, outcome handshake.
 	if known == nil {
 		return decisions
 	}
+	before := known.State
 	known.Seen, known.used, known.changed = now, now, true
 	decisions = append(decisions, known.learn(s.host(), mode, outcome, sel.initial, now)...)
+	sel.noteNews(known, &before)
 	if outcome == handshake.Worked {
 		decisions = append(decisions, sel.learnFingerprint(s, &known.State, mode, now)...)
 	}

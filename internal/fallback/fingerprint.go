@@ -30,6 +30,8 @@ func (sel *Selector) learnFingerprint(s Sender, sender *State, mode sessionticke
 		all = &entry{State: State{Network: Everywhere, Fingerprint: s.Fingerprint, Mode: sel.initial, Seen: now}, used: now}
 		decisions = append(decisions, sel.fingerprints.add(all, now)...)
 	}
+	before := all.State
+	defer func() { sel.noteNews(all, &before) }()
 	all.Seen, all.used, all.changed = now, now, true
 	all.Worked[mode]++
 	switch {
@@ -59,9 +61,10 @@ func (s *State) addArea(sender *State, mode, initial sessionticket.Mode, now tim
 	return s.change(FellBack, s.Helps, initial, why, now)
 }
 
-// change changes the mode of a fingerprint.
+// change changes the mode of a fingerprint. The next change needs evidence of its own.
 func (s *State) change(kind Kind, to, initial sessionticket.Mode, why string, now time.Time) []Decision {
 	from := s.Mode
 	s.set(to, initial, why, now)
+	s.Areas, s.Helps = nil, 0
 	return s.decide(kind, from, why, now)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/sessionticket"
 )
 
 // MaxAge is how long a state is kept after the sender was last seen, or after it was restored: the
@@ -116,21 +117,36 @@ func (sel *Selector) Restore(states []State, now time.Time) {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	for _, state := range states {
-		if int(state.Mode) >= modes || int(state.Helps) >= modes || int(state.Trial) >= modes || state.Retries < 0 || state.Trials < 0 || state.Penalty < 0 || len(state.Closers) > maxClosers {
+		if !state.valid() {
 			continue
 		}
-		if state.Since.IsZero() && state.Mode != sel.initial || !state.Since.IsZero() && !safer(state.Mode, sel.initial) {
-			state.set(sel.initial, sel.initial, "", time.Time{})
-		}
-		if state.Seen.After(now) { // the clock ran ahead
-			state.Seen = now
-		}
-		m := &sel.senders
-		if state.Network == Everywhere {
-			m = &sel.fingerprints
-		}
-		m.entries[key{state.Network, state.Fingerprint}] = &entry{State: state, used: now}
+		state.fit(sel.initial, now)
+		sel.memoryOf(state.Network).entries[key{state.Network, state.Fingerprint}] = &entry{State: state, used: now}
 	}
 	sel.senders.shrink(sel.senders.max)
 	sel.fingerprints.shrink(sel.fingerprints.max)
+}
+
+// memoryOf returns the memory of states with that network.
+func (sel *Selector) memoryOf(network netip.Prefix) *memory {
+	if network == Everywhere {
+		return &sel.fingerprints
+	}
+	return &sel.senders
+}
+
+// valid reports whether a state that was read can be used.
+func (s *State) valid() bool {
+	return int(s.Mode) < modes && int(s.Helps) < modes && int(s.Trial) < modes &&
+		s.Retries >= 0 && s.Trials >= 0 && s.Penalty >= 0 && len(s.Closers) <= maxClosers
+}
+
+// fit changes a state that was read so that it fits the initial mode and the clock.
+func (s *State) fit(initial sessionticket.Mode, now time.Time) {
+	if s.Since.IsZero() && s.Mode != initial || !s.Since.IsZero() && !safer(s.Mode, initial) {
+		s.set(initial, initial, "", time.Time{})
+	}
+	if s.Seen.After(now) { // the clock ran ahead
+		s.Seen = now
+	}
 }

@@ -56,6 +56,13 @@ func (sel *Selector) SetPins(pins []Pin, now time.Time) []Decision {
 	return decisions
 }
 
+// Pins returns the pins, the longest networks first.
+func (sel *Selector) Pins() []Pin {
+	sel.mu.Lock()
+	defer sel.mu.Unlock()
+	return slices.Clone(sel.pins)
+}
+
 func byNetwork(pins []Pin) map[netip.Prefix]Pin {
 	found := make(map[netip.Prefix]Pin, len(pins))
 	for _, pin := range pins {

@@ -45,6 +45,8 @@ type State struct {
 	// in a more compatible mode, and the least compatible one of those.
 	Areas []netip.Prefix
 	Helps sessionticket.Mode
+
+	Stamp Stamp // of its last change that hosts share; zero if there was none
 }
 
 // A failure in a mode that never worked for a sender is enough to fall back. In a mode that

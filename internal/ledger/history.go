@@ -16,9 +16,10 @@ type SenderHistory struct {
 	Refusals  []Refusal      // the last ten
 }
 
-// Empty reports whether there is nothing about the sender.
+// Empty reports whether there is nothing about the sender. Of one that was at other hosts of a fleet
+// only, there are their decisions.
 func (h SenderHistory) Empty() bool {
-	return len(h.Senders) == 0 && len(h.Pins) == 0 && len(h.Refusals) == 0
+	return len(h.Senders) == 0 && len(h.Pins) == 0 && len(h.Decisions) == 0 && len(h.Refusals) == 0
 }
 
 // lastOfHistory is how many failed handshakes and refusals a history has.

@@ -78,6 +78,11 @@ const (
 	Submitter = "submitter" // domain that a report claims to be from
 	Verdict   = "verdict"   // why it is verified or not
 
+	Member = "member" // name of a host of the fleet
+	Part   = "part"   // of what the fleet shares
+	Turn   = "turn"   // of the ring of ticket keys
+	Entry  = "entry"  // name of what is stored in NATS
+
 	Alert   = "alert"   // its number in the ledger
 	Kind    = "kind"    // of an alert
 	Subject = "subject" // who or what it is about

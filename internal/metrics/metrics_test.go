@@ -25,6 +25,7 @@ import (
 
 	"postern/internal/admission"
 	"postern/internal/fallback"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtp"
@@ -44,6 +45,7 @@ func idle() State {
 		},
 		Policies: map[mtasts.Mode]int{mtasts.Enforce: 2, "": 1},
 		Findings: map[ledger.CheckKind]map[string]int{ledger.HostCheck: {"ok": 7, "critical": 1}, ledger.DomainCheck: {"notice": 4}},
+		Fleet:    &fleet.Status{Since: time.Unix(1.9e9, 0)},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"postern/internal/certs"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/probe"
 	"postern/internal/safetext"
@@ -25,6 +26,7 @@ type State struct {
 	// Findings are those of the last self-check, by severity in words. A kind that was not
 	// checked has none.
 	Findings map[ledger.CheckKind]map[string]int
+	Fleet    *fleet.Status // nil: this host is alone
 }
 
 // Collect adds the metrics that are read from a state. It is called once; state is called at
@@ -46,6 +48,9 @@ var (
 	ledgerDropped         = desc("ledger_dropped_events_total", "Events that the ledger did not store; mail is not affected.")
 	ledgerSize            = desc("ledger_size_bytes", "Size of the ledger's files.")
 
+	fleetConnected = desc("fleet_connected", "1 while this host shares with the others of its fleet, 0 while it goes on alone. Absent without a fleet.")
+	fleetKeySince  = desc("fleet_ticket_key_timestamp_seconds", "When the key that encrypts session tickets came into use, in seconds since 1970. Absent without a fleet.")
+
 	certificateExpiry = desc("certificate_expiry_timestamp_seconds", "When a certificate in use ends, in seconds since 1970.", "name", "key")
 	mtaSTSDomains     = desc("mta_sts_domains", "Domains by the mode of the MTA-STS policy that they serve now.", "mode")
 	probeFindings     = desc("probe_findings", "Findings of the last self-check, by what was checked and how bad they are.", "kind", "severity")
@@ -60,7 +65,7 @@ func (c stateCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connections, connectionsLimit, draining, gateBypassed,
 		plaintextAfterFailure, ledgerQueued, ledgerQueuedBytes, ledgerDropped, ledgerSize,
-		certificateExpiry, mtaSTSDomains, probeFindings,
+		certificateExpiry, mtaSTSDomains, probeFindings, fleetConnected, fleetKeySince,
 	} {
 		to <- d
 	}
@@ -87,6 +92,10 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	count(ledgerDropped, s.Ledger.Dropped)
 	gauge(ledgerSize, float64(s.Ledger.Size))
 
+	if f := s.Fleet; f != nil {
+		gauge(fleetConnected, number(f.Problem == ""))
+		gauge(fleetKeySince, float64(f.Since.Unix()))
+	}
 	for of, end := range expiries(s.Certificates) {
 		gauge(certificateExpiry, float64(end.Unix()), of.name, of.key)
 	}

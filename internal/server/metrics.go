@@ -21,6 +21,10 @@ func (s *Server) state() metrics.State {
 	for _, cert := range s.store.Certificates() {
 		state.Certificates = append(state.Certificates, cert.Leaf)
 	}
+	if s.fleet != nil {
+		status := s.fleet.Status()
+		state.Fleet = &status
+	}
 	return state
 }
 

@@ -73,12 +73,13 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("ledger", now.Ledger != next.Ledger)
 	note("reports", !reflect.DeepEqual(now.Reports, next.Reports))
 	note("alerts", !reflect.DeepEqual(now.Alerts, next.Alerts))
+	note("fleet", !reflect.DeepEqual(now.Fleet, next.Fleet))
 	note("log.format", now.Log.Format != next.Log.Format)
 	note("log.addresses", now.Log.Addresses != next.Log.Addresses)
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
 	next.Log.Addresses, next.Dashboard = now.Log.Addresses, now.Dashboard
-	next.Metrics, next.Alerts = now.Metrics, now.Alerts
+	next.Metrics, next.Alerts, next.Fleet = now.Metrics, now.Alerts, now.Fleet
 	next.SelfCheck.Resolver = now.SelfCheck.Resolver
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports
 	return keys

@@ -25,6 +25,7 @@ import (
 	"postern/internal/certs"
 	"postern/internal/config"
 	"postern/internal/durable"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/logkey"
 	"postern/internal/metrics"
@@ -70,6 +71,7 @@ type Server struct {
 	policy    *mtastsserve.Publisher
 	web       *web.Server
 	alarm     *alarm
+	fleet     *fleet.Fleet // nil: this host is alone
 	checks    *selfcheck.Runner
 	local     string           // address of a listener, for checks
 	dashboard *dashboardServer // nil: there is none
@@ -118,6 +120,9 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 	})
 	resolver := probe.Prober{Resolver: cmp.Or(c.Reports.Resolver, c.MTASTS.Resolver)}
 	s.observer.names = newNames(resolver.NetResolver(), s.observer.ledger.AddName)
+	if s.fleet, err = openFleet(s); err != nil {
+		return nil, err
+	}
 	s.probeKey = openProbeKey(config.ProbeKeyFile(c.Data), log)
 	s.reports = newIntake(c.Reports, s.observer.ledger, s.metrics, log)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
@@ -158,6 +163,9 @@ func (s *Server) Certificates() []*tls.Certificate { return s.store.Certificates
 func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	go paceCollector(ctx)
 	go s.observer.names.run(ctx)
+	if s.fleet != nil {
+		go s.fleet.Run(ctx)
+	}
 	go s.store.Watch(ctx, certificateInterval)
 	certificatesChanged := make(chan struct{}, 1)
 	go s.noteCertificates(ctx, s.store.Changes(), certificatesChanged)

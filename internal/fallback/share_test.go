@@ -1,0 +1,268 @@
+package fallback
+
+import (
+	"fmt"
+	"math/rand"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"postern/handshake"
+	"postern/sessionticket"
+)
+
+// hosts returns selectors that share states, named mx0, mx1 and so on.
+func hosts(n int, initial sessionticket.Mode) []*Selector {
+	all := make([]*Selector, n)
+	for i := range all {
+		all[i] = New(initial)
+		all[i].Share(fmt.Sprintf("mx%d", i))
+	}
+	return all
+}
+
+// spread gives the news of each host to all others, until there are none.
+func spread(all []*Selector, now time.Time) (rounds int) {
+	for quiet := false; !quiet; rounds++ {
+		quiet = true
+		for _, from := range all {
+			news := from.News(maxSenders)
+			for _, to := range all {
+				if to != from && len(news) > 0 {
+					to.Adopt(news, now)
+					quiet = false
+				}
+			}
+		}
+	}
+	return rounds
+}
+
+// deliverAt is what a sender does that tries the hosts in turn until one takes its message. It
+// returns how many attempts were lost.
+func (c client) deliverAt(all []*Selector, first int, s Sender, now time.Time) (lost int) {
+	for i := range 8 {
+		_, end, _ := c.connect(all[(first+i)%len(all)], s, now.Add(time.Duration(i)*time.Minute))
+		spread(all, now)
+		if end == handshake.Worked {
+			return i
+		}
+	}
+	return 8
+}
+
+func TestSenderThatFailedAtOneHostDeliversAtTheNext(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		client  client
+		initial sessionticket.Mode
+		lost    int // as at one host: see TestSenderGetsTheModeThatAvoidsItsClose
+	}{
+		{"an early ticket", earlyTicket, stock, 1},
+		{"a ticket with data", ticketWithData, firstWrite, 2},
+		{"any ticket", refusesTickets, ownWrite, 1},
+		{"TLS 1.3", intolerant13, ownWrite, 2},
+		{"a healthy one", healthy, stock, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := hosts(4, test.initial)
+			if lost := test.client.deliverAt(all, 0, from("192.0.2.7", "a"), epoch); lost != test.lost {
+				t.Errorf("it lost %d attempts, want %d", lost, test.lost)
+			}
+		})
+	}
+}
+
+// All hosts learn that a fingerprint fails from one sender each.
+func TestFingerprintFallsBackAfterFailuresAtSeveralHosts(t *testing.T) {
+	all := hosts(3, stock)
+	for i, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
+		if lost := earlyTicket.deliverAt(all, i, from(addr, "a"), epoch); lost != 1 {
+			t.Errorf("sender %d lost %d attempts, want 1", i, lost)
+		}
+	}
+	for i, host := range all {
+		if mode, _ := host.Choose(from("203.0.113.1", "a"), epoch); mode != ownWrite {
+			t.Errorf("host %d answers a new sender with that fingerprint in %v, want own-write", i, mode)
+		}
+	}
+}
+
+// What moves no sender at one host moves none by being told at another.
+func TestHostThatKnowsTheSenderWorksObjects(t *testing.T) {
+	all := hosts(2, stock)
+	s := from("192.0.2.7", "a")
+	all[1].Learn(s, stock, handshake.Worked, epoch)
+	all[0].Learn(s, stock, handshake.ClosedAfterFlight, epoch) // an accident, but the first handshake here
+	wantMode(t, all[0], s, epoch, ownWrite)
+	spread(all, epoch)
+	for i, host := range all {
+		if mode, why := host.Next(s, epoch); mode != stock {
+			t.Errorf("host %d answers in %v (%s), want stock: a session completed in it", i, mode, why)
+		}
+	}
+	// Three failures move it, as at one host.
+	for range 3 {
+		all[0].Learn(s, stock, handshake.ClosedAfterFlight, epoch)
+		spread(all, epoch)
+	}
+	for i, host := range all {
+		if mode, why := host.Next(s, epoch); mode != ownWrite {
+			t.Errorf("host %d answers in %v (%s), want own-write", i, mode, why)
+		}
+	}
+}
+
+func TestOperatorsReadWhichHostDecided(t *testing.T) {
+	all := hosts(2, stock)
+	s := from("192.0.2.7", "a")
+	earlyTicket.connect(all[0], s, epoch)
+	decisions := all[1].Adopt(all[0].News(10), epoch)
+	if len(decisions) != 1 || decisions[0].Kind != FellBack || decisions[0].To != ownWrite {
+		t.Fatalf("decisions are %+v, want one that the sender fell back to own-write", decisions)
+	}
+	want := "host mx0: closed silently after our flight in mode stock; no session from 192.0.2.0/24 with this fingerprint has completed in that mode"
+	if got := decisions[0].Why; got != want {
+		t.Errorf("why is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestHealthySendersMakeNoNews(t *testing.T) {
+	sel := hosts(1, ownWrite)[0]
+	for i := range 100 {
+		sel.Learn(from(fmt.Sprintf("10.0.%d.1", i), "a"), ownWrite, handshake.Worked, epoch)
+	}
+	if news := sel.News(10); len(news) > 0 {
+		t.Errorf("there are %d, such as %+v", len(news), news[0])
+	}
+}
+
+func TestNewsComeInPortions(t *testing.T) {
+	sel := hosts(1, stock)[0]
+	for i := range 25 {
+		sel.Learn(from(fmt.Sprintf("10.0.%d.1", i), ""), stock, handshake.ClosedAfterTicket, epoch)
+	}
+	for _, want := range []int{10, 10, 5} {
+		<-sel.HasNews()
+		if got := len(sel.News(10)); got != want {
+			t.Errorf("there are %d, want %d", got, want)
+		}
+	}
+	select {
+	case <-sel.HasNews():
+		t.Error("there is more, want none")
+	default:
+	}
+}
+
+// Whatever happens at which host, and however late, in whatever order and how often news arrive:
+// when all have arrived, every host answers every sender alike.
+func TestSharedStatesConverge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all := hosts(3, anyMode.Draw(t, "initial"))
+		rnd := rand.New(rand.NewSource(rapid.Int64().Draw(t, "order")))
+		waiting := make([][]State, len(all)) // news that have not arrived at a host
+		now := epoch
+		for _, e := range anyEvents(anyAddr(4)).Draw(t, "events") {
+			now = now.Add(min(e.after, 7*time.Hour))
+			at := rnd.Intn(len(all))
+			e.happen(all[at], now)
+			news := all[at].News(maxSenders)
+			for to := range all {
+				if to != at {
+					waiting[to] = append(waiting[to], news...)
+				}
+			}
+			to := rnd.Intn(len(all))
+			rnd.Shuffle(len(waiting[to]), func(i, j int) { waiting[to][i], waiting[to][j] = waiting[to][j], waiting[to][i] })
+			n := rnd.Intn(len(waiting[to]) + 1)
+			all[to].Adopt(waiting[to][:n], now)
+			if rnd.Intn(2) == 0 { // else they arrive once more
+				waiting[to] = waiting[to][n:]
+			}
+		}
+		for to := range all {
+			all[to].Adopt(waiting[to], now)
+		}
+		spread(all, now)
+		for k, known := range all[0].senders.entries {
+			for i, other := range all[1:] {
+				sameAnswers(t, i+1, known, other.senders.entries[k])
+			}
+		}
+	})
+}
+
+// sameAnswers compares what two hosts know of a sender, if any of it was shared.
+func sameAnswers(t *rapid.T, host int, first, other *entry) {
+	if first.Stamp.Changes == 0 && (other == nil || other.Stamp.Changes == 0) {
+		return
+	}
+	if other == nil {
+		t.Fatalf("host %d does not know of %v %q, host 0: %+v", host, first.Network, first.Fingerprint, first.State)
+	}
+	a, b := first.State, other.State
+	if a.Stamp != b.Stamp || !a.answersAs(&b) {
+		t.Fatalf("host 0 knows\n%+v\nhost %d\n%+v", a, host, b)
+	}
+}
+
+// Evidence counts for no more in a fleet than at one host: after the same handshakes no sender is
+// in a more compatible mode.
+func TestEvidenceCountsForNoMoreThanAtOneHost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		initial := anyMode.Draw(t, "initial")
+		all, one := hosts(3, initial), New(initial)
+		var senders []Sender
+		now := epoch
+		for i, e := range anyEvents(rapid.Just(netip.MustParseAddr("192.0.2.7"))).Draw(t, "events") {
+			now = now.Add(min(e.after, time.Hour))
+			host := all[rapid.IntRange(0, len(all)-1).Draw(t, "host")]
+			mode, _ := one.Choose(e.sender, now)
+			chosen, why := host.Choose(e.sender, now)
+			if safer(chosen, mode) {
+				t.Fatalf("event %d: the fleet answers in %v (%s), one host in %v", i, chosen, why, mode)
+			}
+			if chosen != mode {
+				return // what follows is not the same
+			}
+			if e.end != handshake.Inconclusive {
+				e.at = mode
+			}
+			one.Learn(e.sender, e.at, e.end, now)
+			host.Learn(e.sender, e.at, e.end, now)
+			spread(all, now)
+			if !slices.Contains(senders, e.sender) {
+				senders = append(senders, e.sender)
+			}
+		}
+	})
+}
+
+func TestStampedStatesAreStored(t *testing.T) {
+	all := hosts(2, stock)
+	s := from("192.0.2.7", "a")
+	earlyTicket.connect(all[0], s, epoch)
+	again := New(stock)
+	again.Share("mx0")
+	again.Restore(all[0].Changed(), epoch)
+	if got, want := again.Stamped(), all[0].Stamped(); !reflect.DeepEqual(got, want) || len(got) != 1 {
+		t.Errorf("after a restart the host has\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+func TestInvalidStatesOfOthersAreIgnored(t *testing.T) {
+	all := hosts(2, stock)
+	s := from("192.0.2.7", "a")
+	earlyTicket.connect(all[0], s, epoch)
+	bad := all[0].News(1)[0]
+	bad.Mode = sessionticket.Mode(modes)
+	if decisions := all[1].Adopt([]State{bad}, epoch); len(decisions) > 0 {
+		t.Errorf("decisions are %+v, want none", decisions)
+	}
+	wantMode(t, all[1], s, epoch, stock)
+}

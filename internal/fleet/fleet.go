@@ -1,0 +1,298 @@
+// Package fleet shares with other hosts what one host alone cannot have: the keys of session
+// tickets, so that a sender resumes at every host; what the fallback learned, so that a sender that
+// failed at one host is answered rightly at the next; and the operator's pins.
+//
+// Hosts share through NATS JetStream, in a key-value bucket for each of the three. Everything in them
+// is encrypted and authenticated with a key derived from a secret that the hosts have and NATS does
+// not.
+//
+//	f, err := fleet.New(settings)
+//	go f.Run(ctx)
+//
+// # Without NATS
+//
+// Nothing waits for NATS: a host goes on with what it has, tries again, and catches up. It logs when
+// NATS becomes unreachable and when it is back, once each. It keeps the ticket keys in a file, so
+// that senders resume after a restart too.
+//
+// # Guarantees
+//
+// All hosts encrypt tickets with the same key, except for the moment when they learn of the next
+// one, which all had a day before. Of two hosts that turn the ring at the same time one wins, by
+// compare-and-set.
+//
+// States of senders are merged by rules that do not depend on the order in which they arrive: see
+// [fallback.Selector.Adopt]. Of two changes of a pin the later one wins.
+package fleet
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"postern/internal/fallback"
+	"postern/internal/logkey"
+)
+
+// Settings are those of one host.
+type Settings struct {
+	Servers     []string       // URLs of NATS servers; at least one
+	Credentials string         // file with a user's JWT and key; empty: none
+	Roots       *x509.CertPool // of the servers' certificates; nil: the system's
+	Name        string         // of this host; no other one of the fleet has it
+	Prefix      string         // of the names in NATS; see [ValidPrefix]
+	Secret      []byte         // of the fleet; at least 32 bytes
+	File        string         // where this host keeps the ticket keys, encrypted
+
+	// UseKeys sets the keys of session tickets, the one that encrypts first.
+	UseKeys func(keys [][32]byte)
+	// Selector is the host's. It has the host's name: see [fallback.Selector.Share].
+	Selector *fallback.Selector
+	// Decided gets the changes of modes by other hosts.
+	Decided func([]fallback.Decision)
+	// SetPin and RemovePin change the operator's pins at this host. The selector gets them.
+	SetPin    func(fallback.Pin) error
+	RemovePin func(netip.Prefix) error
+
+	Now func() time.Time // the host's clock
+	Log *slog.Logger
+}
+
+// ValidPrefix is what a prefix may consist of.
+var ValidPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+const (
+	// patience is how long one request to NATS may take.
+	patience = 5 * time.Second
+
+	// Waits before what failed is tried again.
+	firstRetry, lastRetry = time.Second, 30 * time.Second
+
+	// checkInterval is how often a host compares its ring with the stored one.
+	checkInterval = 30 * time.Second
+)
+
+// A Fleet is one host's part of it. It is made by [New].
+type Fleet struct {
+	Settings
+	sealer *sealer
+
+	mu     sync.Mutex
+	ring   ring
+	down   map[string]error // by what failed; empty: all is shared
+	logged logged
+	again  chan struct{} // closed when the connection was lost and is back
+}
+
+// New returns a fleet that has the ticket keys of its file, or new ones. Secret has to be long
+// enough.
+func New(s Settings) (*Fleet, error) {
+	sealer, err := newSealer(s.Secret, s.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("fleet: %w", err)
+	}
+	f := &Fleet{Settings: s, sealer: sealer, down: make(map[string]error), again: make(chan struct{})}
+	for _, part := range parts {
+		f.down[part] = errors.New("not connected yet")
+	}
+	f.ring = f.load()
+	f.UseKeys(f.ring.keys())
+	return f, nil
+}
+
+// logged is what the log says of a fleet.
+type logged int
+
+const (
+	nothing logged = iota
+	connected
+	unreachable
+)
+
+// The parts of a fleet, each of which can fail alone.
+const (
+	partConnection = "connection"
+	partTickets    = "ticket keys"
+	partStates     = "sender history"
+	partPins       = "pins"
+)
+
+var parts = []string{partConnection, partTickets, partStates, partPins}
+
+// Run shares until ctx ends.
+func (f *Fleet) Run(ctx context.Context) {
+	conn, err := nats.Connect("", f.options()...)
+	if err != nil {
+		f.note(partConnection, err)
+		f.Log.Error("fleet disabled until restart; this host goes on alone", logkey.Err, err)
+		f.runAlone(ctx)
+		return
+	}
+	defer conn.Close()
+	if conn.IsConnected() {
+		f.note(partConnection, nil)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil { // it has no options that could be wrong
+		panic(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { f.keep(ctx, js, partTickets, f.shareTickets) })
+	running.Go(func() { f.keep(ctx, js, partStates, f.shareStates) })
+	running.Go(func() { f.keep(ctx, js, partPins, f.sharePins) })
+	running.Go(func() { f.runAlone(ctx) })
+	running.Wait()
+}
+
+func (f *Fleet) options() []nats.Option {
+	options := []nats.Option{
+		func(o *nats.Options) error { o.Servers = f.Servers; return nil },
+		nats.Name("postern " + f.Name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(firstRetry),
+		nats.Timeout(patience),
+		nats.PingInterval(patience), nats.MaxPingsOutstanding(2), // a cable that was pulled
+		nats.ReconnectBufSize(-1), // what is not sent now is sent again
+		nats.ConnectHandler(func(*nats.Conn) { f.note(partConnection, nil) }),
+		nats.ReconnectHandler(func(*nats.Conn) { f.beginAgain(); f.note(partConnection, nil) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // else this host has closed the connection
+				f.note(partConnection, err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { f.note(partConnection, err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			f.Log.Debug("fleet error", logkey.Err, err)
+		}),
+	}
+	if f.Roots != nil {
+		options = append(options, nats.Secure(&tls.Config{RootCAs: f.Roots, MinVersion: tls.VersionTLS12}))
+	}
+	if f.Credentials != "" {
+		options = append(options, nats.UserCredentials(f.Credentials))
+	}
+	return options
+}
+
+// keep runs a part again and again until ctx ends. A part returns an error if it failed, and nil
+// when it has to begin again.
+func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, run func(context.Context, jetstream.JetStream, <-chan struct{}) error) {
+	wait := firstRetry
+	for ctx.Err() == nil {
+		again := f.hasBegunAgain()
+		err := run(ctx, js, again)
+		if err == nil {
+			wait = firstRetry
+			continue
+		}
+		if ctx.Err() == nil {
+			f.note(part, err)
+		}
+		timer := time.NewTimer(wait)
+		wait = min(2*wait, lastRetry)
+		select {
+		case <-timer.C:
+		case <-again:
+			wait = firstRetry
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// note records that a part works, or why it does not, and logs when the fleet as a whole begins or
+// ceases to work.
+func (f *Fleet) note(part string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(f.down, part)
+	case part == partConnection:
+		for _, every := range parts {
+			f.down[every] = err
+		}
+	default:
+		f.down[part] = err
+	}
+	switch {
+	case len(f.down) == 0 && f.logged != connected:
+		f.logged = connected
+		f.Log.Info("fleet connected", logkey.Member, f.Name)
+	case err != nil && f.logged != unreachable:
+		f.logged = unreachable
+		f.Log.Warn("fleet unreachable; this host goes on alone and tries again", logkey.Member, f.Name, logkey.Part, part, logkey.Err, err)
+	}
+}
+
+// beginAgain makes the parts begin again, since NATS may have lost their watches.
+func (f *Fleet) beginAgain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.again)
+	f.again = make(chan struct{})
+}
+
+// hasBegunAgain is closed when the parts have to begin again.
+func (f *Fleet) hasBegunAgain() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.again
+}
+
+// A Status says how a host shares.
+type Status struct {
+	Problem string    // why it does not; empty: it does
+	Turn    uint64    // of the ring of ticket keys
+	Since   time.Time // when the key in use was made
+}
+
+// Status returns the present status.
+func (f *Fleet) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := Status{Turn: f.ring.Turn, Since: f.ring.Since}
+	for _, part := range parts {
+		if err := f.down[part]; err != nil {
+			s.Problem = fmt.Sprintf("%s: %v", part, err)
+			break
+		}
+	}
+	return s
+}
+
+// bucket opens a key-value bucket and makes it if there is none, on three servers where there are
+// so many.
+func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	kv, err := js.KeyValue(ctx, config.Bucket)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	config.Replicas = 3
+	kv, err = js.CreateKeyValue(ctx, config)
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == notClustered {
+		config.Replicas = 1
+		kv, err = js.CreateKeyValue(ctx, config)
+	}
+	if errors.Is(err, jetstream.ErrBucketExists) { // another host was first
+		return js.KeyValue(ctx, config.Bucket)
+	}
+	return kv, err
+}
+
+// notClustered is the error of a server alone when it is asked for replicas
+// (JSStreamReplicasNotSupportedErr).
+const notClustered = 10074

@@ -1,0 +1,180 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"postern/internal/fallback"
+	"postern/internal/logkey"
+)
+
+const (
+	// Bounds of what is stored: 70,000 states take some 60 MiB.
+	maxStatesSize = 256 << 20
+	maxStateSize  = 64 << 10
+
+	// A host tells news in portions, at most one in an interval, so that a flood of failing
+	// handshakes costs NATS no more than that.
+	newsPortion  = 100
+	newsInterval = 100 * time.Millisecond
+)
+
+// shareStates takes the states of other hosts and gives them the news of this one. It returns when
+// the watch has ended.
+func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
+	kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket: f.Prefix + "-senders", Description: "what the fallback learned about senders, encrypted",
+		History: 1, TTL: fallback.MaxAge, MaxValueSize: maxStateSize, MaxBytes: maxStatesSize,
+	})
+	if err != nil {
+		return err
+	}
+	watch, err := kv.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	seen, err := f.catchUp(ctx, kv, watch)
+	if err != nil {
+		return err
+	}
+	f.note(partStates, nil)
+	check := time.NewTicker(checkInterval)
+	defer check.Stop()
+	rest := time.NewTimer(0) // until the next portion of news
+	defer rest.Stop()
+	news := f.Selector.HasNews()
+	for lagging := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again:
+			return nil
+		case entry, ok := <-watch.Updates():
+			if !ok {
+				return errors.New("watch ended")
+			}
+			f.take(entry)
+			seen = entry.Revision()
+		case <-news:
+			if err := f.put(ctx, kv, f.Selector.News(newsPortion)); err != nil {
+				return err
+			}
+			news = nil
+			rest.Reset(newsInterval)
+		case <-rest.C:
+			news = f.Selector.HasNews()
+		case <-check.C:
+			last, err := lastRevision(ctx, kv)
+			if err != nil {
+				return err
+			}
+			if lagging && last > seen {
+				return fmt.Errorf("the watch is %d changes behind", last-seen)
+			}
+			lagging = last > seen
+		}
+	}
+}
+
+// catchUp takes what is stored and stores what this host knows better: what it learned while it was
+// alone, or all if NATS lost it. It returns the revision up to which it has read.
+func (f *Fleet) catchUp(ctx context.Context, kv jetstream.KeyValue, watch jetstream.KeyWatcher) (seen uint64, err error) {
+	stored := make(map[string]fallback.Stamp)
+	for {
+		select {
+		case <-ctx.Done():
+			return seen, ctx.Err()
+		case <-time.After(patience):
+			return seen, errors.New("no answer while reading what is stored")
+		case entry, ok := <-watch.Updates():
+			if !ok {
+				return seen, errors.New("watch ended")
+			}
+			if entry != nil {
+				stored[entry.Key()] = f.take(entry)
+				seen = entry.Revision()
+				continue
+			}
+		}
+		break
+	}
+	var better []fallback.State
+	for _, state := range f.Selector.Stamped() {
+		if state.Stamp.After(stored[f.stateName(&state)]) {
+			better = append(better, state)
+		}
+	}
+	return seen, f.put(ctx, kv, better)
+}
+
+// lastRevision returns that of the last change.
+func lastRevision(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	of, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return 0, nil
+	}
+	return of.StreamInfo().State.LastSeq, nil
+}
+
+// stateName is the name under which a state is stored.
+func (f *Fleet) stateName(s *fallback.State) string {
+	return f.sealer.name(s.Network.String() + " " + s.Fingerprint)
+}
+
+// put stores states. What it returns an error for is stored when the host catches up.
+func (f *Fleet) put(ctx context.Context, kv jetstream.KeyValue, states []fallback.State) error {
+	for i := range states {
+		name := f.stateName(&states[i])
+		value, err := json.Marshal(states[i])
+		if err != nil {
+			continue // it is invalid, and would be in the next attempt
+		}
+		if err := putValue(ctx, kv, name, f.sealer.seal(name, value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putValue(ctx context.Context, kv jetstream.KeyValue, name string, value []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := kv.Put(ctx, name, value)
+	return err
+}
+
+// take adopts a stored state and returns its stamp. It ignores what it cannot read: another
+// version of Postern may have written it, or another fleet.
+func (f *Fleet) take(entry jetstream.KeyValueEntry) fallback.Stamp {
+	if entry.Operation() != jetstream.KeyValuePut {
+		return fallback.Stamp{}
+	}
+	value, err := f.sealer.open(entry.Key(), entry.Value())
+	var state fallback.State
+	if err == nil {
+		err = json.Unmarshal(value, &state)
+	}
+	if err == nil && f.stateName(&state) != entry.Key() {
+		err = errors.New("has another sender's name")
+	}
+	if err != nil {
+		f.Log.Debug("ignoring a state of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
+		return fallback.Stamp{}
+	}
+	if decisions := f.Selector.Adopt([]fallback.State{state}, f.Now()); len(decisions) > 0 {
+		f.Decided(decisions)
+	}
+	return state.Stamp
+}

@@ -1,0 +1,170 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"postern/internal/durable"
+	"postern/internal/logkey"
+)
+
+// ringName is the name of the ring for SMTP listeners: those with STARTTLS and those in TLS are one
+// service and have the same certificates. Other listeners do not share keys.
+const ringName = "smtp"
+
+// shareTickets takes the stored ring, turns it when it is due, and gives others the ring of this
+// host if there is none. It returns when the watch has ended.
+func (f *Fleet) shareTickets(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
+	kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket: f.Prefix + "-tickets", Description: "keys of session tickets, encrypted",
+		History: 1, MaxValueSize: 8 << 10, MaxBytes: 1 << 20,
+	})
+	if err != nil {
+		return err
+	}
+	watch, err := kv.Watch(ctx, ringName)
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	tick := time.NewTicker(checkInterval)
+	defer tick.Stop()
+	for {
+		// What was sent while the connection was lost may not arrive: so look, too.
+		if err := f.agree(ctx, kv); err != nil {
+			return err
+		}
+		f.note(partTickets, nil)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again:
+			return nil
+		case _, ok := <-watch.Updates():
+			if !ok {
+				return errors.New("watch ended")
+			}
+		case <-tick.C:
+		}
+	}
+}
+
+// agree compares the ring of this host with the stored one: it takes a later one, stores a later
+// one, and turns it when it is due.
+func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	mine := f.current()
+	entry, err := kv.Get(ctx, ringName)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		_, err := kv.Create(ctx, ringName, f.sealer.seal(ringName, mine.encode()))
+		return lostRace(err)
+	}
+	if err != nil {
+		return err
+	}
+	stored, err := f.open(entry.Value())
+	if err != nil {
+		return fmt.Errorf("the stored ring %w", err)
+	}
+	next := stored
+	switch now := f.Now(); {
+	case stored.Turn < mine.Turn: // NATS was restored, or this host turned it alone
+		next = mine
+	case stored.dueAfter(turnAfter, now):
+		next = stored.turn(now)
+	default:
+		f.use(stored)
+		return nil
+	}
+	if _, err := kv.Update(ctx, ringName, f.sealer.seal(ringName, next.encode()), entry.Revision()); err != nil {
+		return lostRace(err) // the watch brings the winner's
+	}
+	f.use(next)
+	return nil
+}
+
+// lostRace returns nil if another host stored its value first.
+func lostRace(err error) error {
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return nil
+	}
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return nil
+	}
+	return err
+}
+
+// runAlone turns the ring of a host that has not reached NATS for long.
+func (f *Fleet) runAlone(ctx context.Context) {
+	tick := time.NewTicker(checkInterval)
+	defer tick.Stop()
+	for {
+		if r := f.current(); r.dueAfter(aloneAfter, f.Now()) {
+			f.use(r.turn(f.Now()))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Fleet) current() ring {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ring
+}
+
+// use takes a ring into use, and keeps it for the next start.
+func (f *Fleet) use(r ring) {
+	f.mu.Lock()
+	same := f.ring.Turn == r.Turn && f.ring.Current == r.Current && f.ring.Next == r.Next
+	f.ring = r
+	f.mu.Unlock()
+	if same {
+		return
+	}
+	f.UseKeys(r.keys())
+	f.Log.Debug("fleet ticket keys changed", logkey.Turn, r.Turn)
+	f.save(r)
+}
+
+func (f *Fleet) save(r ring) {
+	if err := durable.WriteFile(f.File, f.sealer.seal(ringName, r.encode()), 0o600); err != nil {
+		f.Log.Warn("cannot save ticket keys; senders will not resume after a restart without NATS", logkey.Err, err)
+	}
+}
+
+// load returns the ring of the file, or a new one.
+func (f *Fleet) load() ring {
+	sealed, err := os.ReadFile(f.File)
+	if err == nil {
+		var r ring
+		if r, err = f.open(sealed); err == nil {
+			return r
+		}
+		err = fmt.Errorf("%s %w", f.File, err)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		f.Log.Warn("cannot load ticket keys; starting with new ones", logkey.Err, err)
+	}
+	r := newRing(f.Now())
+	f.save(r)
+	return r
+}
+
+func (f *Fleet) open(sealed []byte) (ring, error) {
+	text, err := f.sealer.open(ringName, sealed)
+	if err != nil {
+		return ring{}, err
+	}
+	return decodeRing(text)
+}

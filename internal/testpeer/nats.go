@@ -1,0 +1,63 @@
+package testpeer
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// A NATS is one nats-server with JetStream on loopback.
+type NATS struct {
+	URL    string
+	t      T
+	binary string
+	dir    folder
+	daemon *daemon
+}
+
+// StartNATS starts n servers: one alone, or a cluster. Clients log in as user "mx" with the
+// password "secret", which is in the URLs.
+func StartNATS(t T, n int) []*NATS {
+	t.Helper()
+	binary := BuiltProgram(t, "nats-server", "v2.15.2")
+	var routes []string
+	for range n {
+		routes = append(routes, "nats://"+freeAddr(t))
+	}
+	servers := make([]*NATS, n)
+	for i := range servers {
+		dir, addr := newFolder(t), freeAddr(t)
+		config := []string{
+			fmt.Sprintf("server_name: n%d", i), "listen: " + addr,
+			"authorization: {user: mx, password: secret}",
+			"jetstream: {store_dir: " + dir.path("store") + ", max_file_store: 1GB}",
+		}
+		if n > 1 {
+			config = append(config, fmt.Sprintf("cluster: {name: tests, listen: %q, routes: [%s]}", strings.TrimPrefix(routes[i], "nats://"), strings.Join(routes, ", ")))
+		}
+		dir.write(t, "nats.conf", config...)
+		servers[i] = &NATS{URL: "nats://mx:secret@" + addr, t: t, binary: binary, dir: dir}
+		servers[i].Start()
+	}
+	return servers
+}
+
+// Start starts a server that was stopped, with what it has stored.
+func (s *NATS) Start() {
+	s.t.Helper()
+	s.daemon = startDaemon(s.t, "nats-server", s.dir, exec.Command(s.binary, "-c", s.dir.path("nats.conf")))
+	awaitOutput(s.t, s.daemon, "Server is ready")
+}
+
+// Store returns the folder of what the server has stored.
+func (s *NATS) Store() string { return s.dir.path("store") }
+
+// Stop stops the server.
+func (s *NATS) Stop() { s.daemon.stop() }
+
+// Kill kills the server, as a failing machine would.
+func (s *NATS) Kill() {
+	_ = s.daemon.cmd.Process.Signal(syscall.SIGKILL) // it may have ended
+	s.daemon.stop()
+}

@@ -1,0 +1,231 @@
+package test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
+	"postern/sessionticket/strictclient"
+)
+
+// A fleet is several hosts that share through NATS.
+type fleet struct {
+	t      *testing.T
+	nats   []*testpeer.NATS
+	secret string // file
+	hosts  []*postern
+}
+
+// startFleet starts hosts named mx0, mx1 and so on, and as many NATS servers as it is told.
+func startFleet(t *testing.T, servers, hosts int, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, nats: testpeer.StartNATS(t, servers), secret: filepath.Join(t.TempDir(), "secret")}
+	if err := os.WriteFile(f.secret, []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range hosts {
+		f.hosts = append(f.hosts, f.startHost(fmt.Sprintf("mx%d", i), t.TempDir(), f.secret, args...))
+	}
+	for _, p := range f.hosts {
+		p.await(0, `msg="fleet connected"`)
+	}
+	return f
+}
+
+// startHost starts one host, and does not wait until it shares.
+func (f *fleet) startHost(name, data, secret string, args ...string) *postern {
+	f.t.Helper()
+	var urls []string
+	for _, s := range f.nats {
+		urls = append(urls, fmt.Sprintf("%q", s.URL))
+	}
+	config := filepath.Join(f.t.TempDir(), name+".toml")
+	text := fmt.Sprintf("[fleet]\nservers = [%s]\nname = %q\nsecret-file = %q\n", strings.Join(urls, ", "), name, secret)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return startWith(f.t, data, append(args, "--config", config)...)
+}
+
+// visits returns the TLS config of a client that takes all hosts for one name, with the sessions
+// that it has.
+func visits() *tls.Config {
+	config := testsmtp.OpportunisticTLS()
+	config.ServerName = "mx.test"
+	return config
+}
+
+// requireResumed delivers at each host with the session of the one before.
+func (f *fleet) requireResumed(config *tls.Config) {
+	f.t.Helper()
+	for i, p := range f.hosts {
+		if resumed, err := deliverStrictly(p.addr, config); err != nil || !resumed {
+			f.t.Errorf("at mx%d: resumed %v, %v", i, resumed, err)
+		}
+	}
+}
+
+// awaitMode waits until a host answers the sender in that mode because another host said so.
+func (f *fleet) awaitMode(host, from int, mode string) {
+	f.t.Helper()
+	eventually(f.t, func() error {
+		for _, text := range []string{"fell-back, from stock to " + mode, fmt.Sprintf("host mx%d: ", from)} {
+			if err := checkOutput(f.t, text, "senders", "show", "127.0.0.1", "--data", f.hosts[host].data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// A sender that has a session of one host resumes it at all others, also when NATS is gone, and
+// after a restart without it.
+func TestSenderResumesAtEveryHost(t *testing.T) {
+	f := startFleet(t, 3, 4)
+	config := visits()
+	if _, err := deliverStrictly(f.hosts[0].addr, config); err != nil {
+		t.Fatal(err)
+	}
+	f.requireResumed(config)
+
+	for _, s := range f.nats {
+		s.Kill()
+	}
+	f.hosts[1].await(0, `msg="fleet unreachable; this host goes on alone and tries again"`)
+	f.requireResumed(config)
+	f.hosts[2].terminate()
+	f.hosts[2] = f.startHost("mx2", f.hosts[2].data, f.secret)
+	f.requireResumed(config)
+}
+
+// A strict sender fails once in mode stock, at one host. All others know within a moment.
+func TestSenderThatFailedAtOneHostDeliversAtTheNext(t *testing.T) {
+	f := startFleet(t, 3, 4, "--mode", "stock")
+	if _, err := deliverStrictly(f.hosts[0].addr, visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
+	}
+	for i := range f.hosts[1:] {
+		f.awaitMode(i+1, 0, "own-write")
+	}
+	for i, p := range f.hosts {
+		if _, err := deliverStrictly(p.addr, visits()); err != nil {
+			t.Errorf("at mx%d: %v", i, err)
+		}
+	}
+	stored := f.stored()
+	for _, secret := range []string{"own-write", "t13d", "closed silently"} {
+		if strings.Contains(stored, secret) {
+			t.Errorf("NATS has stored %q in clear", secret)
+		}
+	}
+}
+
+// stored returns all that the NATS servers have on disk.
+func (f *fleet) stored() string {
+	var all strings.Builder
+	for _, s := range f.nats {
+		_ = filepath.WalkDir(s.Store(), func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				content, _ := os.ReadFile(path)
+				all.Write(content)
+			}
+			return nil
+		})
+	}
+	if !strings.Contains(all.String(), "postern-senders") {
+		f.t.Error("the stored files do not even have the bucket's name")
+	}
+	return all.String()
+}
+
+// What a host learns while NATS is away is there for all once it is back. Mail never waits.
+func TestHostsCatchUpWhenNATSIsBack(t *testing.T) {
+	f := startFleet(t, 1, 2, "--mode", "stock")
+	f.nats[0].Kill()
+	for _, p := range f.hosts {
+		p.await(0, `msg="fleet unreachable`)
+	}
+	if _, err := deliverStrictly(f.hosts[0].addr, visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
+	}
+	f.hosts[0].await(0, "msg=session", "case=early-ticket")
+	if _, err := deliverStrictly(f.hosts[0].addr, visits()); err != nil {
+		t.Fatalf("the second attempt, without NATS: %v", err)
+	}
+	f.nats[0].Start()
+	f.awaitMode(1, 0, "own-write")
+	if _, err := deliverStrictly(f.hosts[1].addr, visits()); err != nil {
+		t.Errorf("at mx1: %v", err)
+	}
+	for i, p := range f.hosts {
+		if n := p.log.count("fleet unreachable"); n != 1 {
+			t.Errorf("mx%d logged %d times that the fleet is unreachable, want once", i, n)
+		}
+	}
+}
+
+// A pin that the operator sets at one host holds at all, and so does its removal at another.
+func TestPinHoldsAtEveryHost(t *testing.T) {
+	f := startFleet(t, 1, 3)
+	run := func(host int, args ...string) {
+		t.Helper()
+		if out, status := runPostern(t, append(args, "--data", f.hosts[host].data)...); status != 0 {
+			t.Fatal(out)
+		}
+	}
+	shows := func(host int, text string) {
+		t.Helper()
+		eventually(t, func() error {
+			return checkOutput(t, text, "senders", "show", "127.0.0.1", "--data", f.hosts[host].data)
+		})
+	}
+	run(0, "senders", "pin", "127.0.0.0/24", "no-ticket", "--why", "a trial")
+	for i := range f.hosts {
+		shows(i, "pinned, from own-write to no-ticket")
+	}
+	if resumed, err := deliverStrictly(f.hosts[2].addr, visitsAfter(t, f.hosts[2])); err != nil || resumed {
+		t.Errorf("pinned to no-ticket: resumed %v, %v", resumed, err)
+	}
+	run(1, "senders", "unpin", "127.0.0.0/24")
+	for i := range f.hosts {
+		shows(i, "unpinned, from no-ticket to own-write")
+	}
+	f.requireResumed(visitsAfter(t, f.hosts[0]))
+}
+
+// A host with another secret can neither read nor change what the others share, and goes on alone.
+func TestHostWithAnotherSecretIsAlone(t *testing.T) {
+	f := startFleet(t, 1, 2)
+	other := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(other, []byte(strings.Repeat("f", 64)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stranger := f.startHost("mx9", t.TempDir(), other)
+	stranger.await(0, `msg="fleet unreachable`, "was not written with this secret-file")
+	config := visits()
+	for _, p := range append(f.hosts, stranger) {
+		if _, err := deliverStrictly(p.addr, config); err != nil {
+			t.Error(err)
+		}
+	}
+	f.requireResumed(visitsAfter(t, f.hosts[0]))
+	if resumed, err := deliverStrictly(stranger.addr, visitsAfter(t, f.hosts[0])); err != nil || resumed {
+		t.Errorf("at the stranger: resumed %v, %v", resumed, err)
+	}
+}
+
+// visitsAfter is visits after a first one at p.
+func visitsAfter(t *testing.T, p *postern) *tls.Config {
+	t.Helper()
+	config := visits()
+	if _, err := deliverStrictly(p.addr, config); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
