@@ -73,7 +73,13 @@ func (c doctorCmd) Run(ui terminal.UI) error {
 
 // examine returns the findings, at least one.
 func (c doctorCmd) examine(ctx context.Context, ui terminal.UI) ([]probe.Finding, error) {
-	loaded, err := config.Load(configFile(c.Config), config.Flags{}, new(certs.Files))
+	file := configFile(c.Config)
+	if data, err := config.DataFolder(file); err == nil { // else Load says what is wrong
+		if denied, ok := doctor.Denied(data, os.Geteuid()); ok {
+			return []probe.Finding{denied}, nil
+		}
+	}
+	loaded, err := config.Load(file, config.Flags{}, new(certs.Files))
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		return doctor.Broken(problems), nil

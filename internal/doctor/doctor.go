@@ -21,6 +21,7 @@ package doctor
 import (
 	"context"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -68,6 +69,18 @@ func Examine(ctx context.Context, c *config.Config, o Options) []probe.Finding {
 	}
 	slices.SortStableFunc(e.found, func(a, b probe.Finding) int { return int(b.Severity) - int(a.Severity) })
 	return e.found
+}
+
+// Denied returns the finding of a user who is neither root nor the owner of the data folder, and
+// so cannot read what the server reads; ok is false for others.
+func Denied(data string, uid int) (f probe.Finding, ok bool) {
+	info, err := os.Stat(data)
+	owner, known := ownerOf(info, err)
+	if uid == 0 || !known || int(owner) == uid {
+		return f, false
+	}
+	return probe.Finding{ID: "rights", Severity: probe.Unclear, Title: "This user cannot read what the server reads",
+		Advice: do("Postern", "Run postern doctor as root, or as the user who owns "+data+".")}, true
 }
 
 // Broken returns the findings about a configuration with problems.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"postern/internal/listening"
+	"postern/internal/probe"
 )
 
 const listens = "hostname = 'mx.example.org'\ndomains = ['example.org']\nlisten = ['192.0.2.25:25', '[2001:db8::25]:25']\ndata = '"
@@ -96,6 +97,20 @@ func TestFilesOfOtherUsersAreFound(t *testing.T) {
 	}
 	e.owners()
 	checkProblems(t, e.found, []string{"owner: Files in the data folder belong to another user than the folder"})
+}
+
+// Monitoring that runs as a user of its own gets no false alarm about what it cannot read.
+func TestOtherUsersCannotExamine(t *testing.T) {
+	data := t.TempDir()
+	for _, tt := range []struct {
+		data string
+		uid  int
+		want bool
+	}{{data, os.Geteuid(), false}, {data, 0, false}, {data, os.Geteuid() + 1, true}, {data + "/missing", os.Geteuid() + 1, false}} {
+		if f, got := Denied(tt.data, tt.uid); got != tt.want || got && (len(f.Advice) == 0 || f.Severity != probe.Unclear) {
+			t.Errorf("%s as %d: %v, %v", tt.data, tt.uid, f, got)
+		}
+	}
 }
 
 func TestServerIsReachedWhereItListens(t *testing.T) {
