@@ -7,7 +7,7 @@
 // it. This package holds the ticket until the client's Finished has arrived, so that
 // these clients can connect while tickets stay on.
 //
-// Any server needs two lines:
+// Any server needs three lines:
 //
 //	gate := new(sessionticket.Gate)
 //	listener = gate.Listener(listener)

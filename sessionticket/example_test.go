@@ -14,7 +14,7 @@ import (
 	"postern/sessionticket"
 )
 
-// The two lines in a plain TLS server.
+// The three lines in a plain TLS server.
 func Example() {
 	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
 	if err != nil {

@@ -6,9 +6,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"postern/internal/testcert"
 	"postern/internal/testpeer"
 	"postern/internal/testsmtp"
 )
@@ -27,6 +29,85 @@ func TestInstructionsOfFirstStartWork(t *testing.T) {
 	if again := certificates(t, dir); again != made || made == "" {
 		t.Error("the second start created new certificates")
 	}
+}
+
+// The commands of README's story of a strict sender, as they stand there: the first attempt
+// fails, the second delivers, and both are explained.
+func TestStoryOfStrictSenderWorks(t *testing.T) {
+	const serve = "postern serve "
+	dir, story := t.TempDir(), typed(t, "../README.md", "A strict sender")
+	if len(story) != 5 || !strings.HasPrefix(story[0], serve) {
+		t.Fatalf("the story has other commands: %q", story)
+	}
+	requirePort(t, "127.0.0.1:2525")
+	p := launch(t, dir, strings.Fields(strings.TrimPrefix(story[0], "postern "))...)
+	p.await(0, "  listens on ")
+	if output, err := shell(dir, story[1]); err == nil || !strings.Contains(output, "CRITICAL     Senders like early-ticket fail") {
+		t.Errorf("%s: %v, want that it fails:\n%s", story[1], err, output)
+	}
+	if output, err := shell(dir, story[2]); err != nil || !strings.Contains(output, `The message
+             to "postmaster@localhost" was accepted.`) {
+		t.Errorf("%s: %v, want that it delivers:\n%s", story[2], err, output)
+	}
+	p.terminate() // what the ledger has is on the disk then
+	list, err := shell(dir, story[3])
+	failed := regexp.MustCompile(`UTC  (\w+) .* failed     early-ticket, mode stock`).FindStringSubmatch(list)
+	if err != nil || failed == nil || !strings.Contains(list, "mode own-write") {
+		t.Fatalf("%s: %v, want both attempts:\n%s", story[3], err, list)
+	}
+	shown, err := shell(dir, story[3]+" show "+failed[1])
+	if err != nil || !strings.Contains(shown, "◀════ NewSessionTicket ← before the client's Finished") || !strings.Contains(shown, "confidence   almost certain") {
+		t.Errorf("%s show %s: %v\n%s", story[3], failed[1], err, shown)
+	}
+	if output, err := shell(dir, story[4]); err != nil || strings.Count(output, ",S=") != 1 {
+		t.Errorf("%s: %v, want one message:\n%s", story[4], err, output)
+	}
+}
+
+// The command of the page for a searcher of error texts finds the cause in a server that has
+// it, and none after the cure.
+func TestPageAboutOutlookFindsCause(t *testing.T) {
+	all := typed(t, "../docs/mail-from-outlook.md", "Find out in a minute")
+	cert := testcert.New(t, testcert.Options{})
+	for _, tt := range []struct {
+		version string
+		failure bool
+	}{{"v0.0.12", true}, {"v0.0.17", false}} {
+		probe := strings.Replace(all[0], "mx.example.org", testpeer.StartMox(t, tt.version, cert), 1)
+		output, _ := shell(t.TempDir(), probe)
+		if strings.Contains(output, "Senders like early-ticket fail over TLS") != tt.failure {
+			t.Errorf("%s against mox %s:\n%s", probe, tt.version, output)
+		}
+	}
+}
+
+// typed returns the lines of the blocks in language sh below a heading.
+func typed(t *testing.T, file, heading string) (all []string) {
+	t.Helper()
+	for _, part := range strings.Split(sectionOf(t, file, heading), "\n```sh\n")[1:] {
+		block, _, _ := strings.Cut(part, "\n```")
+		all = append(all, strings.Split(block, "\n")...)
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s has no commands below %q", file, heading)
+	}
+	return all
+}
+
+// sectionOf returns the text below a heading of a page, up to the next one.
+func sectionOf(t *testing.T, file, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "# "+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no heading %q", file, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	section, _, _ = strings.Cut(section, "\n### ")
+	return section
 }
 
 // followInstructions starts postern in dir and runs the commands that it prints.
@@ -58,10 +139,14 @@ func requirePort(t *testing.T, address string) {
 	listener.Close()
 }
 
-// shell runs a line as pasted into a shell.
+// shell runs a line as pasted into a shell, which finds the program under test.
 func shell(dir, line string) (string, error) {
+	if err := noteSources(); err != nil {
+		return "", err
+	}
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":"+os.Getenv("PATH"))
 	output, err := cmd.CombinedOutput()
 	return string(output), err
 }
@@ -137,14 +222,7 @@ const backendAddr = "127.0.0.1:10025"
 // in its first line, without that line.
 func recipe(t *testing.T, heading, file string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/operating.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(text), "\n### "+heading+"\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	section, _, _ = strings.Cut(section, "\n### ")
-	_, block, found := strings.Cut(section, "\n# "+file+"\n")
+	_, block, found := strings.Cut(sectionOf(t, "../docs/operating.md", heading), "\n# "+file+"\n")
 	block, _, closed := strings.Cut(block, "\n```")
 	if !found || !closed {
 		t.Fatalf("docs/operating.md has no block for %s below %q", file, heading)
