@@ -170,34 +170,41 @@ func TestRowsDatedInTheFutureAreDeleted(t *testing.T) {
 // kept as long as everything else.
 func TestFreshRowsAreKeptWhereNoHandshakeIs(t *testing.T) {
 	t.Parallel()
-	k := newKept(t, retention{maxAge: 2 * day})
 	ahead := noon.Add(4 * 365 * day) // so that their date does not delete them
-	k.hours(3*24, noon)
-	k.reopen()
-	if err := k.write([]event{
-		decision{At: ahead}, state{Seen: ahead}, refusal(ahead, "192.0.2.0/24", noMailbox), Event{At: ahead, Kind: Reloaded},
-		Check{Kind: HostCheck, Name: "mx.example.org", At: ahead},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	counts := func() (all string) {
-		for _, table := range []string{"decisions", "states", "refusals", "periods", "events", "checks"} {
-			n, err := k.number("SELECT count(*) FROM " + table)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all += fmt.Sprint(n, " ")
+	for _, restarted := range []bool{false, true} {
+		k := newKept(t, retention{maxAge: 2 * day})
+		k.hours(3*24, noon)
+		if restarted {
+			k.reopen()
 		}
-		return all
+		if err := k.write([]event{
+			decision{At: ahead}, state{Seen: ahead}, refusal(ahead, "192.0.2.0/24", noMailbox), Event{At: ahead, Kind: Reloaded},
+			Check{Kind: HostCheck, Name: "mx.example.org", At: ahead},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		k.hours(2*24, noon)
+		if got := k.others(); got != "1 1 1 2 1 1 " {
+			t.Errorf("within two days, restarted %v: %s", restarted, got)
+		}
+		k.hours(2, noon)
+		if got := k.others(); got != "0 0 0 0 0 0 " {
+			t.Errorf("after two days, restarted %v: %s", restarted, got)
+		}
 	}
-	k.hours(2*24, noon)
-	if got := counts(); got != "1 1 1 2 1 1 " {
-		t.Errorf("within two days: %s", got)
+}
+
+// others returns how many rows there are that depend on no handshake.
+func (k *kept) others() (counts string) {
+	k.t.Helper()
+	for _, table := range []string{"decisions", "states", "refusals", "periods", "events", "checks"} {
+		n, err := k.number("SELECT count(*) FROM " + table)
+		if err != nil {
+			k.t.Fatal(err)
+		}
+		counts += fmt.Sprint(n, " ")
 	}
-	k.hours(2, noon)
-	if got := counts(); got != "0 0 0 0 0 0 " {
-		t.Errorf("after two days: %s", got)
-	}
+	return counts
 }
 
 func TestFileStaysBelowMaxSize(t *testing.T) {
