@@ -232,9 +232,6 @@ func (d *DotWriter) put(p []byte) {
 	}
 }
 
-// Buffered returns the number of bytes that are not written yet.
-func (d *DotWriter) Buffered() int { return len(d.buf) }
-
 // Flush writes what is buffered.
 func (d *DotWriter) Flush() error {
 	if d.err == nil && len(d.buf) > 0 {

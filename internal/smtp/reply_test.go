@@ -209,7 +209,9 @@ func TestClip(t *testing.T) {
 			t.Errorf("%s: read as %s, %v", name, read, err)
 		}
 	}
-	for _, lines := range [][]string{{"5.7.1 blocked"}, {""}, repeat("5.7.1 blocked", 100), {strings.Repeat("x", 506)}} {
+	longest := strings.Repeat("x", 506)
+	whole := append(repeat(longest, 7), longest[:410]) // 4,000 bytes
+	for _, lines := range [][]string{{"5.7.1 blocked"}, {""}, repeat("5.7.1 blocked", 100), {longest}, whole} {
 		if reply := (Reply{Code: 550, Lines: lines}); !reflect.DeepEqual(reply.Clip(), reply) {
 			t.Errorf("%.100s was changed", reply)
 		}
