@@ -26,9 +26,11 @@ func TestAddressDetail(t *testing.T) {
 		if got := detail.Of("Ann@Example.org"); got != want {
 			t.Errorf("%v: %q, want %q", detail, got, want)
 		}
+	}
+	for text, want := range map[string]AddressDetail{"full": FullAddress, "domain": DomainOnly, "none": NoAddress} {
 		var parsed AddressDetail
-		if err := parsed.UnmarshalText([]byte(detail.String())); err != nil || parsed != detail {
-			t.Errorf("%v became %v, %v", detail, parsed, err)
+		if err := parsed.UnmarshalText([]byte(text)); err != nil || parsed != want || parsed.String() != text {
+			t.Errorf("%s became %v, %v", text, parsed, err)
 		}
 	}
 	if DomainOnly.Of("postmaster") != "" || DomainOnly.Of("") != "" {
