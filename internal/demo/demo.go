@@ -88,11 +88,14 @@ func (s Settings) run(ctx context.Context, scope *testpeer.Scope, log *slog.Logg
 	if err := writeHistory(ctx, data, w.history(now, valid, expired), log); err != nil {
 		return err
 	}
-	p, err := start(w.config(data, w.expired, freeAddress(s.Dashboard)), log)
+	p, err := w.start(w.config(data, w.expired, freeAddress(s.Dashboard)), log)
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	if err := p.server.Check(); err != nil {
+		return err
+	}
 	login, err := p.login(time.Now())
 	if err != nil {
 		return err

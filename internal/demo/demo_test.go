@@ -3,6 +3,7 @@ package demo
 import (
 	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -41,7 +42,10 @@ func TestDemoHasAllThatADashboardShows(t *testing.T) {
 	}
 	checkHistory(t, r)
 	checkStatus(t, demo.Data)
-	waitForChange(t, demo.Login)
+	browser := logIn(t, demo.Login)
+	browser.awaitChange("/", "certificate mx.demo.example ECDSA expired")
+	browser.awaitChange("/simulation", "✓ delivers", "✕ fails", "failed as early-ticket")
+	browser.awaitChange("/domains", domain, otherDomain, "! attention")
 
 	cancel()
 	if err := <-ended; err != nil {
@@ -59,7 +63,7 @@ func checkHistory(t *testing.T, r *recording) {
 	handshake := func(is func(ledger.Handshake) bool) bool { return slices.ContainsFunc(r.handshakes, is) }
 	failed := func(domain, named string) func(ledger.Handshake) bool {
 		return func(h ledger.Handshake) bool {
-			return strings.HasSuffix(h.EHLO, domain) && h.Outcome == ledger.Failed && h.Diagnoses[0].Case == named && len(h.Transcript) > 0
+			return strings.HasSuffix(h.EHLO, domain) && h.Outcome == ledger.Failed && h.Case() == named && len(h.Transcript) > 0
 		}
 	}
 	has("sender that refuses the certificate", handshake(failed(bank, "certificate-refused")))
@@ -68,6 +72,10 @@ func checkHistory(t *testing.T, r *recording) {
 	has("plaintext after a failure", handshake(func(h ledger.Handshake) bool { return h.Outcome == ledger.Plaintext && h.After != "" }))
 	has("resumption", handshake(func(h ledger.Handshake) bool { return h.Outcome == ledger.Resumed }))
 	has("sender with a long history", handshake(func(h ledger.Handshake) bool { return time.Since(h.At) > 80*24*time.Hour }))
+	has("failure of outlook.com in the last day", handshake(func(h ledger.Handshake) bool {
+		return h.Outcome == ledger.Failed && h.Case() == "early-ticket" && time.Since(h.At) < 24*time.Hour
+	}))
+	has("handshake to compare failed ones with", handshake(func(h ledger.Handshake) bool { return h.Outcome == ledger.Full && len(h.Transcript) > 0 }))
 	has("fallback", slices.ContainsFunc(r.decisions, func(d fallback.Decision) bool { return d.Kind == fallback.FellBack }))
 	has("refused mail to relay", slices.ContainsFunc(r.refusals, func(x ledger.Refusal) bool { return x.To == "elsewhere.example" }))
 	has("verified report of failures", slices.ContainsFunc(r.reports, func(x ledger.Report) bool { return x.Verified && x.Failed > 0 }))
@@ -96,35 +104,75 @@ func checkStatus(t *testing.T, data string) {
 	}
 }
 
-// waitForChange logs in and waits until an open page is told that something is new.
-func waitForChange(t *testing.T, login string) {
+// A browser has logged in to the dashboard.
+type browser struct {
+	t    *testing.T
+	http http.Client
+	home *url.URL
+}
+
+func logIn(t *testing.T, login string) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := http.Client{Jar: jar}
-	page, err := client.Get(login)
-	if err != nil {
+	b := &browser{t: t, http: http.Client{Jar: jar}}
+	if b.home, err = url.Parse(login); err != nil {
 		t.Fatal(err)
 	}
-	page.Body.Close()
-	if page.StatusCode != http.StatusOK {
-		t.Fatalf("the login link leads to %s", page.Status)
-	}
-	at, err := url.Parse(login)
+	b.get(b.home.RequestURI()).Close()
+	return b
+}
+
+// get returns the body of a page.
+func (b *browser) get(page string) io.ReadCloser {
+	b.t.Helper()
+	to, err := b.home.Parse(page)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	live, err := client.Get(at.ResolveReference(&url.URL{Path: "/live"}).String())
+	response, err := b.http.Get(to.String())
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	defer live.Body.Close()
-	for lines := bufio.NewScanner(live.Body); lines.Scan(); {
-		if lines.Text() == "event: changed" {
+	if response.StatusCode != http.StatusOK {
+		b.t.Fatalf("%s: %s", page, response.Status)
+	}
+	return response.Body
+}
+
+// awaitChange loads a page again whenever it is told that something is new, until it has some words.
+func (b *browser) awaitChange(page string, words ...string) {
+	b.t.Helper()
+	live := b.get("/live")
+	defer live.Close()
+	for lines := bufio.NewScanner(live); lines.Scan(); {
+		if lines.Text() != "event: changed" {
+			continue
+		}
+		body := b.get(page)
+		shown, err := io.ReadAll(body)
+		body.Close()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(string(shown), word) }) {
 			return
 		}
 	}
-	t.Error("the page does not change")
+	b.t.Errorf("%s never has %q", page, words)
+}
+
+// Whenever the demo is started, its first page shows the hosts that changed, and their report is
+// there.
+func TestChangeIsInTheLastDay(t *testing.T) {
+	midnight := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	for now := midnight.Add(time.Second); now.Before(midnight.Add(24 * time.Hour)); now = now.Add(17 * time.Minute) {
+		for i := range 3 {
+			if at := changeOf(now, i); !at.After(now.Add(-24*time.Hour)) || !at.Before(midnight) {
+				t.Errorf("at %v host %d changed at %v", now, i, at)
+			}
+		}
+	}
 }

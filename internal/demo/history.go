@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
@@ -16,11 +17,16 @@ import (
 	"postern/internal/durable"
 	"postern/internal/fallback"
 	"postern/internal/ledger"
+	"postern/internal/testcert"
 )
 
 const (
 	// historyTime is how far the history goes back: all that a ledger keeps.
 	historyTime = ledger.DefaultMaxAge - time.Hour
+
+	// messageTime is how far back handshakes that completed have their messages: the ledger keeps
+	// those of the last one of each sender.
+	messageTime = 2 * 24 * time.Hour
 
 	// refusalTime is how far back there are refused commands.
 	refusalTime = 10 * 24 * time.Hour
@@ -47,7 +53,11 @@ func writeHistory(ctx context.Context, data string, h *history, log *slog.Logger
 		_, err := book.AddReport(ctx, report)
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, book.Close())...)
+	errs = append(errs, book.Close())
+	if n := book.Stats().Dropped; n > 0 {
+		errs = append(errs, fmt.Errorf("%d events of the history were not stored", n))
+	}
+	return errors.Join(errs...)
 }
 
 // A history makes events from what was recorded.
@@ -81,7 +91,7 @@ func (w *world) history(now time.Time, valid, expired *recording) *history {
 				h.handshake(refused[min(k, len(refused)-1)], t)
 			}
 		case s.is != nil:
-			changed := changeOf(now).Add(time.Duration(4*i) * time.Minute)
+			changed := changeOf(now, i)
 			first := slices.IndexFunc(mine, func(x ledger.Handshake) bool { return x.Outcome == ledger.Failed })
 			h.some(mine[:first], h.times(s.every, changed))
 			h.handshake(mine[first], changed)
@@ -94,12 +104,17 @@ func (w *world) history(now time.Time, valid, expired *recording) *history {
 	}
 	h.refused(valid)
 	h.reported(valid)
+	h.changed(valid, w.expired)
 	return h
 }
 
-// changeOf is when outlook.com's hosts changed: yesterday morning, so that their TLS report is
-// there today.
-func changeOf(now time.Time) time.Time { return dayBefore(now, 1).Add(9*time.Hour + 12*time.Minute) }
+// changeOf is when the i-th of outlook.com's hosts changed: yesterday, so that their TLS report is
+// there today, and within the last 24 hours, so that the first page shows it.
+func changeOf(now time.Time, i int) time.Time {
+	today := dayBefore(now, 0)
+	yesterday := 24*time.Hour - now.Sub(today) // what the last 24 hours have of it
+	return today.Add(-yesterday * time.Duration(20-i) / 30)
+}
 
 // of returns the handshakes of an address.
 func (r *recording) of(addr netip.Addr) (all []ledger.Handshake) {
@@ -163,6 +178,9 @@ func (h *history) all(of []ledger.Handshake, t time.Time, pause time.Duration) {
 // handshake adds a copy of a handshake at a time.
 func (h *history) handshake(of ledger.Handshake, t time.Time) {
 	of.ID, of.After, of.Revised, of.Session, of.At = 0, "", "", newSession(), t
+	if of.Outcome != ledger.Failed && h.now.Sub(t) > messageTime {
+		of.Transcript = nil
+	}
 	h.add(t, func(book *ledger.Ledger) { book.AddHandshake(of) })
 }
 
@@ -189,6 +207,18 @@ func (h *history) fellBack(r *recording, failed ledger.Handshake, t time.Time) {
 	}
 }
 
+// changed adds what the server noted of itself when it started, with the certificate that has
+// expired since: it got it at the beginning, and no other.
+func (h *history) changed(r *recording, expired *testcert.Pair) {
+	for _, e := range r.events {
+		e.At = h.now.Add(-historyTime)
+		if e.Kind == ledger.CertificateChanged {
+			e.Text = "until " + expired.TLS.Leaf.NotAfter.UTC().Format(time.DateOnly)
+		}
+		h.add(e.At, func(book *ledger.Ledger) { book.AddEvent(e) })
+	}
+}
+
 // refused adds refused commands.
 func (h *history) refused(r *recording) {
 	for _, one := range r.refusals {
@@ -200,12 +230,10 @@ func (h *history) refused(r *recording) {
 	}
 }
 
-// reported adds TLS reports, received some hours after the day that they are about.
+// reported adds TLS reports, received at most three hours after the day that they are about.
 func (h *history) reported(r *recording) {
 	for _, report := range r.reports {
-		if received := report.End.Add(3 * time.Hour); received.Before(h.now) {
-			report.At = received
-		}
+		report.At = report.End.Add(min(3*time.Hour, h.now.Sub(report.End)/2))
 		h.reports = append(h.reports, report)
 	}
 	slices.SortFunc(h.reports, func(a, b ledger.Report) int {

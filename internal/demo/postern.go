@@ -13,6 +13,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/dashboard"
 	"postern/internal/durable"
+	"postern/internal/probe"
 	"postern/internal/server"
 	"postern/internal/testcert"
 )
@@ -38,7 +39,7 @@ func (w *world) config(data string, cert *testcert.Pair, dashboard string) func(
 		file := filepath.Join(data, "postern.toml")
 		err := os.WriteFile(file, fmt.Appendf(nil, `# The configuration of the demo.
 hostname = %q
-domains = [%q]
+domains = [%q, %q]
 recipients = [%q]
 listen = ["127.0.0.1:0"]
 data = %q
@@ -58,7 +59,7 @@ listen = "off"
 addresses = [%q]
 delivery = "only"
 resolver = %q
-`, hostname, domain, recipient, data, cert.CertFile, cert.KeyFile, dashboard, reportAddress, w.resolver), 0o600)
+`, hostname, domain, otherDomain, recipient, data, cert.CertFile, cert.KeyFile, dashboard, reportAddress, w.resolver), 0o600)
 		if err != nil {
 			return nil, err
 		}
@@ -66,8 +67,8 @@ resolver = %q
 	}
 }
 
-// start starts a server.
-func start(load func() (*config.Config, error), log *slog.Logger) (*postern, error) {
+// start starts a server. Its checks of itself are of what the demo's DNS says.
+func (w *world) start(load func() (*config.Config, error), log *slog.Logger) (*postern, error) {
 	c, err := load()
 	if err != nil {
 		return nil, err
@@ -81,6 +82,8 @@ func start(load func() (*config.Config, error), log *slog.Logger) (*postern, err
 		srv.Close()
 		return nil, err
 	}
+	port := listeners[0].Addr().(*net.TCPAddr).AddrPort().Port()
+	srv.CheckPublished(probe.Prober{Resolver: w.resolver, Port: port, RootCAs: w.valid.Pool})
 	p := &postern{
 		entrance: newEntrance(), config: c, server: srv, smtp: listeners[0].Addr().String(),
 		stop: make(chan os.Signal, 1), ended: make(chan error, 1),

@@ -24,11 +24,12 @@ type recording struct {
 	states     []fallback.State
 	refusals   []ledger.Refusal
 	reports    []ledger.Report
+	events     []ledger.Event
 }
 
 // rehearse runs scenes against a new Postern and returns what it stored.
 func (w *world) rehearse(ctx context.Context, load func() (*config.Config, error), log *slog.Logger, scenes func(context.Context, *postern) error) (*recording, error) {
-	p, err := start(load, log)
+	p, err := w.start(load, log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,20 +67,18 @@ func read(ctx context.Context, path string) (*recording, error) {
 	defer book.Close()
 	const all = 10000
 	r := new(recording)
-	var errs [5]error
+	var errs [6]error
 	r.handshakes, errs[0] = book.Handshakes(ctx, ledger.Filter{Limit: all})
 	r.decisions, errs[1] = book.Decisions(ctx, ledger.Filter{Limit: all})
 	r.states, errs[2] = book.States(ctx)
 	r.refusals, errs[3] = book.Refusals(ctx, ledger.RefusalFilter{Limit: all})
 	r.reports, errs[4] = book.Reports(ctx, ledger.ReportFilter{Limit: all})
+	r.events, errs[5] = book.Events(ctx, ledger.Span{}, all)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(r.handshakes, func(a, b ledger.Handshake) int { return int(a.ID - b.ID) })
 	for i, h := range r.handshakes {
-		if h.Outcome != ledger.Failed {
-			continue
-		}
 		if r.handshakes[i], err = book.Handshake(ctx, h.Session); err != nil { // with its transcript
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 const (
 	hostname      = "mx.demo.example"
 	domain        = "demo.example"
+	otherDomain   = "branch.demo.example" // it asks for no TLS reports
 	recipient     = "office@demo.example"
 	reportAddress = "tls-reports@demo.example"
 )
@@ -58,6 +59,7 @@ func newWorld(scope *testpeer.Scope, now time.Time) *world {
 	}
 	records := []string{
 		domain + ". MX 10 " + hostname + ".",
+		otherDomain + ". MX 10 " + hostname + ".",
 		hostname + ". A 127.0.0.1",
 		"_smtp._tls." + domain + `. TXT "v=TLSRPTv1; rua=mailto:` + reportAddress + `"`,
 	}

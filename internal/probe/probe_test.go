@@ -107,18 +107,19 @@ func TestFaultsAreFound(t *testing.T) {
 		id          string
 		severity    probe.Severity
 	}{
-		"expired":     {certificate: expired, id: "expired", severity: probe.Warning},
-		"other name":  {certificate: testcert.Options{Names: []string{"elsewhere.test"}}, id: "wrong-name", severity: probe.Warning},
-		"ends soon":   {certificate: testcert.Options{NotAfter: time.Now().Add(5 * time.Minute)}, id: "certificate", severity: probe.Warning},
-		"no tickets":  {change: func(c *tls.Config) { c.SessionTicketsDisabled = true }, id: "no-resumption", severity: probe.Notice},
-		"TLS 1.2":     {change: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, id: "tls13", severity: probe.Notice},
-		"TLS 1.3":     {change: func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, id: "tls12-only", severity: probe.Critical},
-		"old groups":  {change: func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, id: "post-quantum", severity: probe.Notice},
-		"asks":        {change: func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }, id: "client-certificate", severity: probe.Notice},
-		"refuses":     {change: refuseSessions, id: "every-other-connection", severity: probe.Critical},
-		"forgets":     {change: forgetSessions, id: "not-resumed", severity: probe.Notice},
-		"broken":      {change: func(c *tls.Config) { c.MinVersion = 0x0305 }, id: "healthy", severity: probe.Critical},
-		"no STARTTLS": {change: func(c *tls.Config) { *c = tls.Config{} }, id: "no-starttls", severity: probe.Warning},
+		"expired":              {certificate: expired, id: "expired", severity: probe.Warning},
+		"expired, its session": {certificate: expired, id: "resumption-not-tried", severity: probe.Notice},
+		"other name":           {certificate: testcert.Options{Names: []string{"elsewhere.test"}}, id: "wrong-name", severity: probe.Warning},
+		"ends soon":            {certificate: testcert.Options{NotAfter: time.Now().Add(5 * time.Minute)}, id: "certificate", severity: probe.Warning},
+		"no tickets":           {change: func(c *tls.Config) { c.SessionTicketsDisabled = true }, id: "no-resumption", severity: probe.Notice},
+		"TLS 1.2":              {change: func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, id: "tls13", severity: probe.Notice},
+		"TLS 1.3":              {change: func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, id: "tls12-only", severity: probe.Critical},
+		"old groups":           {change: func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, id: "post-quantum", severity: probe.Notice},
+		"asks":                 {change: func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }, id: "client-certificate", severity: probe.Notice},
+		"refuses":              {change: refuseSessions, id: "every-other-connection", severity: probe.Critical},
+		"forgets":              {change: forgetSessions, id: "not-resumed", severity: probe.Notice},
+		"broken":               {change: func(c *tls.Config) { c.MinVersion = 0x0305 }, id: "healthy", severity: probe.Critical},
+		"no STARTTLS":          {change: func(c *tls.Config) { *c = tls.Config{} }, id: "no-starttls", severity: probe.Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -70,6 +70,8 @@ func (r *Run) Resumption() string {
 		return "failed"
 	case r.Again.TLS.DidResume:
 		return "resumed"
+	case !offeredSession(r.Again):
+		return ""
 	}
 	return "full"
 }

@@ -21,6 +21,11 @@ func checkResumption(p *addressProbe) []Finding {
 		return []Finding{p.noResumption("no-resumption", title)}
 	case p.resumed.Completed && p.resumed.TLS.DidResume:
 		return []Finding{okFinding("resumption", "A returning client resumes its session")}
+	case p.resumed.Completed && !offeredSession(p.resumed):
+		return []Finding{{
+			ID: "resumption-not-tried", Severity: Notice, Title: "Resumption was not tried: the client offers no session whose certificate has expired",
+			Advice: forAll("Nothing to do here: with a valid certificate it is tried."),
+		}}
 	case p.resumed.Completed:
 		return []Finding{p.noResumption("not-resumed", "The server sends a ticket, but does not accept it")}
 	case p.resumed.Stage < persona.AtHandshake:
@@ -33,6 +38,12 @@ func checkResumption(p *addressProbe) []Finding {
 		Evidence: []string{p.resumed.Transcript.DescribeEnd(), errorText(p.resumed.Err)},
 		Advice:   p.software.adviceOn(known), Sources: sourceURLs(known),
 	}}
+}
+
+// offeredSession reports whether a client offered to resume. Crypto/tls does not if the session's
+// certificate has expired.
+func offeredSession(r *persona.Result) bool {
+	return r.Transcript != nil && r.Transcript.ClientHello != nil && (r.Transcript.ClientHello.PSK || r.Transcript.ClientHello.TicketTLS12)
 }
 
 func (p *addressProbe) noResumption(id, title string) Finding {

@@ -101,6 +101,9 @@ func New(s Settings, prober probe.Prober, book *ledger.Ledger, path string, log 
 	}
 }
 
+// Connect replaces the prober. It must be called before Run.
+func (r *Runner) Connect(prober probe.Prober) { r.prober = prober }
+
 // Apply replaces the settings. A check that runs goes on with those it has.
 func (r *Runner) Apply(s Settings) {
 	r.mu.Lock()

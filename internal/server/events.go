@@ -31,19 +31,25 @@ func (s *Server) noteVersions() {
 	s.noteEvent(ledger.GoVersionChanged, "", build.Go)
 }
 
-// noteCertificates notes the certificates in use, and new ones whenever changed yields a value,
-// which it passes on to next.
+// expiryInterval is how often certificates in use are looked at for those that have expired.
+const expiryInterval = time.Minute
+
+// noteCertificates notes the certificates in use, new ones whenever changed yields a value, which
+// it passes on to next, and those that expire.
 func (s *Server) noteCertificates(ctx context.Context, changed <-chan struct{}, next chan<- struct{}) {
-	var known map[*tls.Certificate]bool
+	tick := time.NewTicker(expiryInterval)
+	defer tick.Stop()
+	var known map[*tls.Certificate]string
 	for {
-		inUse, fresh := make(map[*tls.Certificate]bool), 0
+		inUse, fresh := make(map[*tls.Certificate]string), 0
 		for _, cert := range s.store.Certificates() {
-			inUse[cert] = true
-			if known[cert] {
+			e := certificateEvent(cert, time.Now())
+			inUse[cert] = e.Text
+			if known[cert] == e.Text {
 				continue
 			}
 			if fresh++; fresh <= maxNoted {
-				s.noteEvent(ledger.CertificateChanged, certificateName(cert), "until "+cert.Leaf.NotAfter.UTC().Format(time.DateOnly))
+				s.observer.ledger.AddEvent(e)
 			}
 		}
 		if more := fresh - maxNoted; more > 0 {
@@ -53,6 +59,7 @@ func (s *Server) noteCertificates(ctx context.Context, changed <-chan struct{}, 
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
 		case <-changed:
 			select {
 			case next <- struct{}{}:
@@ -60,6 +67,15 @@ func (s *Server) noteCertificates(ctx context.Context, changed <-chan struct{}, 
 			}
 		}
 	}
+}
+
+// certificateEvent is what is noted of a certificate in use.
+func certificateEvent(cert *tls.Certificate, now time.Time) ledger.Event {
+	e := ledger.Event{At: now, Kind: ledger.CertificateChanged, Subject: certificateName(cert), Text: "until " + cert.Leaf.NotAfter.UTC().Format(time.DateOnly)}
+	if now.After(cert.Leaf.NotAfter) {
+		e.At, e.Text = cert.Leaf.NotAfter, "expired"
+	}
+	return e
 }
 
 // certificateName is the first name of a certificate, and the kind of its key: there can be one of

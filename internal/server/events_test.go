@@ -16,6 +16,23 @@ import (
 	"postern/mtasts"
 )
 
+// The time line has a marker where a certificate expired, which is when senders begin to fail.
+func TestCertificateThatExpiresIsAnEvent(t *testing.T) {
+	end := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	cert := testcert.New(t, testcert.Options{Names: []string{"mx.example.org"}, NotAfter: end}).TLS
+	for _, test := range []struct {
+		now, at time.Time
+		text    string
+	}{
+		{end.Add(-time.Minute), end.Add(-time.Minute), "until 2026-05-04"},
+		{end.Add(time.Minute), end, "expired"},
+	} {
+		if e := certificateEvent(&cert, test.now); !e.At.Equal(test.at) || e.Text != test.text {
+			t.Errorf("at %v: %v %q, want %v %q", test.now, e.At, e.Text, test.at, test.text)
+		}
+	}
+}
+
 // The time line has a marker where the server changed, and none for a start without a change.
 func TestChangesOfTheServerAreEvents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")

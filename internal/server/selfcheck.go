@@ -18,6 +18,19 @@ func newSelfChecks(s *Server) *selfcheck.Runner {
 	return selfcheck.New(s.selfChecks(s.config), prober, s.observer.ledger, config.LedgerFile(s.config.Data), s.log)
 }
 
+// CheckPublished makes the server's checks of itself connect as prober does to the hosts that DNS
+// names, although only this machine can reach them: for a server with DNS of its own. It must be
+// called before Start.
+func (s *Server) CheckPublished(prober probe.Prober) {
+	prober.Key = s.probeKey
+	s.checks.Connect(prober)
+	s.published = true
+}
+
+// Check starts a check of the server's hosts and domains, as the dashboard's button does. The error
+// is [selfcheck.ErrRunning] or [selfcheck.ErrTooSoon].
+func (s *Server) Check() error { return s.checks.Request() }
+
 // selfChecks are the checks of a configuration.
 func (s *Server) selfChecks(c *config.Config) selfcheck.Settings {
 	after, off := c.SelfCheckTime()
@@ -27,7 +40,7 @@ func (s *Server) selfChecks(c *config.Config) selfcheck.Settings {
 		Records: func(domain string) (dnsrecords.Config, dnsrecords.NextKey, error) { return DNSRecords(c, domain) },
 	}
 	settings.Domains = slices.DeleteFunc(settings.Domains, func(domain string) bool { return domain == "localhost" })
-	if c.Private() != "" {
+	if c.Private() != "" && !s.published {
 		settings.Local = s.local
 	}
 	return settings

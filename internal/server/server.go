@@ -74,6 +74,7 @@ type Server struct {
 	fleet     *fleet.Fleet // nil: this host is alone
 	checks    *selfcheck.Runner
 	local     string           // address of a listener, for checks
+	published bool             // checks are of what is in DNS, whoever can reach it
 	dashboard *dashboardServer // nil: there is none
 	metrics   *metrics.Metrics
 	scrapes   *metricsServer // nil: there is none
