@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -16,6 +17,7 @@ type Span struct{ From, To time.Time }
 type Activity struct {
 	Address     netip.Addr
 	EHLO        string
+	Name        string // by forward-confirmed reverse DNS, of the sender's last session with one; may be empty
 	First, Last time.Time
 	Counts
 	Unused int64            // those in Full and Resumed that left without a command
@@ -34,12 +36,12 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 		if err != nil {
 			return err
 		}
-		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, h.outcome, h.after, h.unused
+		q.add(`WITH chosen AS MATERIALIZED (SELECT h.id, h.at, h.address, ehlo, s.name, h.outcome, h.after, h.unused
 			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
 			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ? AND NOT h.probe`, senders, unixMilli(in.From), unixMilli(in.To))
 		of.conditions(q)
 		q.add(`LIMIT ?)
-			SELECT address, ehlo, outcome, CASE outcome WHEN 3 THEN `+leadingOf("chosen.id")+` END AS found,
+			SELECT address, ehlo, max(name), outcome, CASE outcome WHEN 3 THEN `+leadingOf("chosen.id")+` END AS found,
 				CASE outcome WHEN 3 THEN (SELECT max(confidence) < 0.6 FROM diagnoses WHERE handshake = chosen.id) END AS unsure,
 				count(*), count(after), sum(unused), min(at), max(at)
 			FROM chosen GROUP BY address, ehlo, outcome, found, unsure ORDER BY address, ehlo`, maxActivity)
@@ -54,7 +56,7 @@ func scanActivity(scan scanner) (s Activity, err error) {
 	var found sql.NullString
 	var unsure sql.NullBool
 	var n int64
-	err = scan(addrInto(&s.Address), &s.EHLO, &outcome, &found, &unsure, &n, &s.Returned, &s.Unused, timeInto(&s.First), timeInto(&s.Last))
+	err = scan(addrInto(&s.Address), &s.EHLO, &s.Name, &outcome, &found, &unsure, &n, &s.Returned, &s.Unused, timeInto(&s.First), timeInto(&s.Last))
 	switch outcome {
 	case Full:
 		s.Full = n
@@ -85,6 +87,7 @@ func merged(parts []Activity) (all []Activity) {
 
 func (s *Activity) add(part Activity) {
 	s.Counts.Add(part.Counts)
+	s.Name = cmp.Or(s.Name, part.Name)
 	s.Unused += part.Unused
 	s.Cases, s.Unsure = sum(s.Cases, part.Cases), sum(s.Unsure, part.Unsure)
 	if part.First.Before(s.First) {
@@ -129,8 +132,9 @@ func (r *Reader) FailingAddresses(ctx context.Context, in Span, limit int) ([]ne
 	})
 }
 
-// A SenderQuery selects sessions by address, or by EHLO name: one of the domains or a name
-// below it, in any case. The zero value matches none. At most 256 of each are used.
+// A SenderQuery selects sessions by address, or by domain: that of the sender's organization, or
+// the name in EHLO, which is one of the domains or below it, in any case. The zero value matches
+// none. At most 256 of each are used.
 type SenderQuery struct {
 	Addresses []netip.Addr
 	Domains   []string
@@ -168,11 +172,11 @@ func (sq SenderQuery) senders(ctx context.Context, db *sql.DB) ([]byte, error) {
 	return json.Marshal(ids)
 }
 
-// named appends the alternative that an EHLO name matches.
+// named appends the alternative that a domain matches.
 func (sq SenderQuery) named(q *query) {
 	for _, domain := range sq.Domains[:min(len(sq.Domains), maxQuery)] {
 		name := escapeLike.Replace(domain)
-		q.add(`OR ehlo LIKE ? ESCAPE '\' OR ehlo LIKE ? ESCAPE '\'`, name, "%."+name)
+		q.add(`OR organization = ? OR ehlo LIKE ? ESCAPE '\' OR ehlo LIKE ? ESCAPE '\'`, strings.ToLower(domain), name, "%."+name)
 	}
 }
 

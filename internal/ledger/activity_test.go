@@ -68,6 +68,20 @@ func TestActivityOfSendersInASpan(t *testing.T) {
 	}
 }
 
+// A host whose name DNS confirmed is its organization's, whatever it says in EHLO.
+func TestActivityOfAnOrganizationByReverseDNS(t *testing.T) {
+	t.Parallel()
+	path := written(t,
+		by(with(failure("A"), func(h *Handshake) { h.Name = "out.big.example" }), "192.0.2.7", "localhost"),
+		by(with(failure("B"), func(h *Handshake) { h.Fingerprint, h.Name = "other", "" }), "192.0.2.7", "localhost"),
+		by(failure("C"), "198.51.100.7", "localhost"),
+	)
+	found, err := reader(t, path).Activity(t.Context(), theDay, SenderQuery{Domains: []string{"BIG.example"}})
+	if err != nil || len(found) != 1 || found[0].Failed != 1 || found[0].Name != "out.big.example" {
+		t.Errorf("got %+v, %v; want the failure of out.big.example", found, err)
+	}
+}
+
 func TestActivityHasPlaintextAfterAFailure(t *testing.T) {
 	t.Parallel()
 	path := written(t, failure("A"), with(success("B"), func(h *Handshake) { h.Outcome, h.Fingerprint = Plaintext, "" }))

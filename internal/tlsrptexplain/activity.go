@@ -144,10 +144,10 @@ func (x Explainer) match(ctx context.Context, q Question, hours ledger.Span, who
 	return a, err
 }
 
-// recognise says how an address matches the sender. It returns false if its confirmed
-// name is in another domain.
+// recognise says how an address matches the sender: by the name that DNS has now, or had when the
+// session was stored. It returns false if its confirmed name is in another domain.
 func (a *Activity) recognise(s ledger.Activity, names map[netip.Addr]string) (Sender, bool) {
-	name := names[s.Address]
+	name := cmp.Or(names[s.Address], s.Name)
 	switch {
 	case a.Domains == nil:
 		return Sender{Activity: s, Match: ByAddress}, true

@@ -43,6 +43,8 @@ func TestReportIsMatchedToSessions(t *testing.T) {
 		"192.0.2.4": "out4.big.example.", "out4.big.example.": "192.0.2.4",
 		"192.0.2.5": "out5.big.example.", "out5.big.example.": "198.51.100.9", // not confirmed
 	}
+	stored := &fakeLedger{during: slices.Clone(b.during)}
+	stored.during[0].Name, stored.during[2].Name = "out1.big.example", "scanner.test"
 	given := withFailures(tlsrpt.Failure{Result: tlsrpt.ValidationFailure, SendingMTA: netip.MustParseAddr("::ffff:192.0.2.5"), Sessions: 27})
 	for name, tt := range map[string]struct {
 		x          Explainer
@@ -53,6 +55,7 @@ func TestReportIsMatchedToSessions(t *testing.T) {
 		"by the report's addresses": {Explainer{Ledger: b, Resolver: dns}, given, "192.0.2.5 by address", 0},
 		"by names":                  {Explainer{Ledger: b, Resolver: dns}, nil, "192.0.2.1 by dns, 192.0.2.2 by ehlo, 192.0.2.4 by dns", 1},
 		"offline, by EHLO alone":    {Explainer{Ledger: b}, nil, "192.0.2.1 by ehlo, 192.0.2.2 by ehlo, 192.0.2.3 by ehlo", 0},
+		"offline, by stored names":  {Explainer{Ledger: stored}, nil, "192.0.2.1 by dns, 192.0.2.2 by ehlo", 1},
 		"the submitter's host":      {Explainer{Ledger: b}, func(q *Question) { q.Submitter = "Reports.big.example." }, "192.0.2.1 by ehlo, 192.0.2.2 by ehlo, 192.0.2.3 by ehlo", 0},
 		"a whole public suffix":     {Explainer{Ledger: b}, func(q *Question) { q.Submitter = "example" }, "", 0},
 		"another submitter":         {Explainer{Ledger: b, Resolver: dns}, func(q *Question) { q.Submitter = "small.example" }, "", 0},
