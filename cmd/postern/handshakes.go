@@ -153,14 +153,19 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 		ui.Note("its messages are not stored any more: the ledger was full, and the networks with the most lose theirs first")
 		return nil
 	case len(found.Transcript) == 0:
-		ui.Note("its messages are not stored: only those of failed handshakes are")
+		ui.Note("its messages are not stored: those of failed handshakes are, and for each sender those of one a day that it completes")
 		return nil
 	case unread != nil:
 		return &terminal.HintedError{Err: unread, Hint: "another version of postern stored this transcript; look at a newer failure, or use that version"}
 	}
 	fmt.Fprintln(ui.Out)
+	options := handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local}
+	if found.Outcome != ledger.Failed {
+		fmt.Fprint(ui.Out, transcript.Diagram(options))
+		return nil
+	}
 	failed := len(found.Diagnoses) == 0 || found.Diagnoses[0].Case != ledger.Scanner
-	printExplanation(ui, transcript, failure.Cases(found, transcript), failed, handshake.DiagramOptions{ASCII: h.ASCII, Location: time.Local})
+	printExplanation(ui, transcript, failure.Cases(found, transcript), failed, options)
 	if !failed {
 		fmt.Fprintln(ui.Out)
 		ui.Paragraph("scanner", "the client tried many different ClientHellos within minutes, as sslscan and testssl.sh do; it is no sender, and its later handshakes are only in the log")

@@ -28,10 +28,11 @@ import (
 // alike answers every sender in the same mode.
 type alike sessionticket.Mode
 
-func (a alike) ChooseMode(netip.Addr, string, bool) sessionticket.Mode { return sessionticket.Mode(a) }
-func (alike) SessionEnded(smtpd.SessionResult)                         {}
-func (alike) CommandRefused(smtpd.RefusedCommand)                      {}
-func (alike) MessageAccepted(smtpd.AcceptedMessage)                    {}
+func (a alike) ChooseMode(netip.Addr, string, bool) sessionticket.Mode           { return sessionticket.Mode(a) }
+func (alike) WantsCompleted(netip.Addr, string, string, sessionticket.Mode) bool { return false }
+func (alike) SessionEnded(smtpd.SessionResult)                                   {}
+func (alike) CommandRefused(smtpd.RefusedCommand)                                {}
+func (alike) MessageAccepted(smtpd.AcceptedMessage)                              {}
 
 // startPostern starts Postern's own server and returns its address.
 func startPostern(t *testing.T, mode sessionticket.Mode, pair *testcert.Pair) string {

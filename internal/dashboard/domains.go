@@ -77,12 +77,19 @@ type checkedDomain struct {
 	Steps []rolloverStep // of a key rollover; none if there is none
 }
 
-// Findings are those of the domain and its hosts that are not as they should be.
+// Findings are those of the domain and its hosts that are not as they should be, the worst first.
 func (c checkedDomain) Findings() []jsonout.Finding {
 	if c.Probe == nil {
 		return nil
 	}
-	return slices.DeleteFunc(c.Probe.AllFindings(), func(f jsonout.Finding) bool { return f.Severity == "ok" })
+	all := slices.DeleteFunc(c.Probe.AllFindings(), func(f jsonout.Finding) bool { return f.Severity == "ok" })
+	slices.SortStableFunc(all, func(a, b jsonout.Finding) int { return rank(a.Severity) - rank(b.Severity) })
+	return all
+}
+
+// rank is less for what is worse.
+func rank(severity string) int {
+	return slices.Index([]string{"critical", "warning", "unclear", "notice"}, severity)
 }
 
 // A rolloverStep is a step of a key rollover (RFC 7671, Section 8.1).

@@ -23,18 +23,30 @@ func (d *Dashboard) handshake(r *http.Request, book *ledger.Reader) (*view, erro
 	page := struct {
 		failure.Failure
 		Failed  bool
-		Image   template.HTML // made by DiagramSVG, which escapes what is the sender's
-		Text    string
 		Account string
-	}{Failure: f, Failed: f.Outcome == ledger.Failed}
-	if f.Messages != nil {
-		page.Image = template.HTML(f.Messages.DiagramSVG())
-		page.Text = f.Messages.Diagram(handshake.DiagramOptions{})
-	}
+
+		Diagram, CompletedDiagram *diagram
+	}{Failure: f, Failed: f.Outcome == ledger.Failed, Diagram: diagramOf("Messages", f.Messages),
+		CompletedDiagram: diagramOf("Messages of the completed handshake", f.CompletedMessages)}
 	if page.Failed && !f.Scanner() {
 		page.Account = f.Account(d.Hostname)
 	}
 	return &view{Template: "handshake", Title: "Handshake " + f.Session, Data: page, JSON: jsonout.NewHandshake(f.Handshake)}, nil
+}
+
+// A diagram is a transcript to look at, and to read.
+type diagram struct {
+	Name  string
+	Image template.HTML // made by DiagramSVG, which escapes what is the sender's
+	Text  string
+}
+
+// diagramOf returns the diagram of a transcript, nil if there is none.
+func diagramOf(name string, t *handshake.Transcript) *diagram {
+	if t == nil {
+		return nil
+	}
+	return &diagram{name, template.HTML(t.DiagramSVG()), t.Diagram(handshake.DiagramOptions{})}
 }
 
 // account is the text for the sender's postmaster, as a file.
@@ -69,8 +81,6 @@ func failureOf(ctx context.Context, book *ledger.Reader, session string) (f fail
 		return f, &statusError{http.StatusNotFound, "There is no handshake of this session. It may be older than the ledger keeps."}
 	case err != nil:
 		return f, err
-	case h.Outcome != ledger.Failed:
-		return failure.Failure{Handshake: h}, nil
 	}
 	return failure.Load(ctx, book, h)
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"postern/handshake"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/persona"
@@ -95,6 +94,37 @@ func (d *Dashboard) simulation(r *http.Request, book *ledger.Reader) (*view, err
 	}, nil
 }
 
+// Clients is the number of test clients.
+func (s simulation) Clients() (n int) {
+	for _, g := range s.Groups {
+		n += len(g.Rows)
+	}
+	return n
+}
+
+// Failing are the test clients that should deliver and fail at some host.
+func (s simulation) Failing() (all []simulatedClient) {
+	for _, g := range s.Groups {
+		for _, row := range g.Rows {
+			if row.fails() {
+				all = append(all, row)
+			}
+		}
+	}
+	return all
+}
+
+// Tested reports whether there is a result of each client at each host.
+func (s simulation) Tested() bool {
+	return !slices.ContainsFunc(s.Groups, func(g simulatedGroup) bool {
+		return slices.ContainsFunc(g.Rows, func(c simulatedClient) bool { return slices.ContainsFunc(c.Cells, cell.untested) })
+	})
+}
+
+func (c simulatedClient) fails() bool {
+	return slices.ContainsFunc(c.Cells, func(cell cell) bool { return cell.Class == "bad" })
+}
+
 // columnsOf returns the columns of a host.
 func columnsOf(stored ledger.Check, result jsonout.Probed) (all []simulatedAt) {
 	for _, host := range result.Hosts {
@@ -129,7 +159,7 @@ func groupsOf(columns []simulatedAt, real selfcheck.Real) (all []simulatedGroup)
 			}
 			row := simulatedClient{Persona: *known}
 			for _, column := range columns {
-				row.Cells = append(row.Cells, column.cell(known))
+				row.Cells = append(row.Cells, column.cell(known.ID))
 			}
 			row.compare(counts, real.Failed[known.Case])
 			shown.Rows = append(shown.Rows, row)
@@ -148,7 +178,10 @@ func realText(g selfcheck.Group, n ledger.Counts, senders int, seen bool) string
 		return "none seen in 30 days"
 	}
 	text := fmt.Sprintf("%d of %d sessions in 30 days delivered over TLS", n.Full+n.Resumed, n.Full+n.Resumed+n.Failed+n.Plaintext)
-	if senders > 0 {
+	switch {
+	case senders == 1:
+		text = "1 sender: " + text
+	case senders > 1:
 		text = fmt.Sprintf("%d senders: ", senders) + text
 	}
 	if n.Failed > 0 {
@@ -163,7 +196,6 @@ func realText(g selfcheck.Group, n ledger.Counts, senders int, seen bool) string
 // compare says what real senders did that behave as the client, and where that differs.
 func (c *simulatedClient) compare(group ledger.Counts, failed int64) {
 	delivers := !slices.ContainsFunc(c.Cells, func(cell cell) bool { return cell.Class != "ok" })
-	fails := slices.ContainsFunc(c.Cells, func(cell cell) bool { return cell.Class == "bad" })
 	switch {
 	case c.Case != "" && failed > 0:
 		c.Real = fmt.Sprintf("%d failed as %s", failed, c.Case)
@@ -173,16 +205,16 @@ func (c *simulatedClient) compare(group ledger.Counts, failed int64) {
 	case c.Case != "":
 		c.Real = "none failed so"
 	}
-	if fails && failed == 0 && group.Failed == 0 && group.Full+group.Resumed > 0 {
+	if c.fails() && failed == 0 && group.Failed == 0 && group.Full+group.Resumed > 0 {
 		c.Disagrees = "the test client fails, the real ones deliver"
 	}
 }
 
 // cell returns how a test client fared at an address.
-func (a simulatedAt) cell(known *persona.Persona) cell {
-	run, ok := a.runs[known.ID]
+func (a simulatedAt) cell(client string) cell {
+	run, ok := a.runs[client]
 	if !ok {
-		return cell{"unknown", "?", "not tested", "", ""}
+		return cell{"unknown", "?", notTested, "", ""}
 	}
 	c := cell{Detail: strings.TrimSpace(strings.TrimPrefix(run.Version, "TLS ") + " " + run.Group), Link: runPath(a.Host, a.Address, run.ID)}
 	if run.Version != "" {
@@ -204,10 +236,14 @@ func (a simulatedAt) cell(known *persona.Persona) cell {
 	case run.Outcome == "failed":
 		c.Class, c.Symbol, c.Word = "bad", "✕", "fails"
 	default:
-		c.Class, c.Symbol, c.Word = "unknown", "?", "not tested"
+		c.Class, c.Symbol, c.Word = "unknown", "?", notTested
 	}
 	return c
 }
+
+const notTested = "not tested"
+
+func (c cell) untested() bool { return c.Word == notTested }
 
 func runPath(host, address, id string) string {
 	return "/simulation/" + url.PathEscape(host) + "/" + url.PathEscape(address) + "/" + id
@@ -215,10 +251,10 @@ func runPath(host, address, id string) string {
 
 // A simulatedRun is a run with its handshake.
 type simulatedRun struct {
-	Host, Address string
-	At            time.Time
-	Run           jsonout.SenderRun
-	Diagram       string
+	simulatedAt
+	Cell    cell
+	Run     jsonout.SenderRun
+	Diagram *diagram // nil: the handshake did not begin
 }
 
 // simulatedRun shows the handshake of a run.
@@ -235,19 +271,13 @@ func (d *Dashboard) simulatedRun(r *http.Request, book *ledger.Reader) (*view, e
 	if err != nil {
 		return nil, err
 	}
-	for _, host := range result.Hosts {
-		for _, address := range host.Addresses {
-			for _, run := range address.Senders {
-				if address.Address != r.PathValue("address") || run.ID != r.PathValue("client") {
-					continue
-				}
-				page := simulatedRun{Host: stored.Name, Address: address.Address, At: stored.At, Run: run}
-				if run.Handshake != nil {
-					page.Diagram = run.Handshake.Diagram(handshake.DiagramOptions{})
-				}
-				return &view{Template: "run", Title: run.ID + " at " + stored.Name, Data: page, JSON: run}, nil
-			}
+	for _, column := range columnsOf(stored, result) {
+		run, ok := column.runs[r.PathValue("client")]
+		if !ok || column.Address != r.PathValue("address") {
+			continue
 		}
+		page := simulatedRun{column, column.cell(run.ID), run, diagramOf("Messages", run.Handshake)}
+		return &view{Template: "run", Title: run.ID + " at " + column.Host, Data: page, JSON: run}, nil
 	}
 	return nil, missing
 }

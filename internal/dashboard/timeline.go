@@ -419,8 +419,12 @@ func reportWords(d ledger.ReportDay) string {
 	if d.Verified {
 		kind = "verified"
 	}
-	return fmt.Sprintf("%d %s reports, %d with failures: %d of %d sessions failed",
-		d.Reports, kind, d.Failing, d.Failed, d.Failed+d.Successful)
+	reports := "reports"
+	if d.Reports == 1 {
+		reports = "report"
+	}
+	return fmt.Sprintf("%d %s %s, %d with failures: %d of %d sessions failed",
+		d.Reports, kind, reports, d.Failing, d.Failed, d.Failed+d.Successful)
 }
 
 // eventWords is an event as a line.

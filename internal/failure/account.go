@@ -119,10 +119,13 @@ func (f Failure) comparison(paragraph func(string)) {
 	paragraph(fmt.Sprintf("Your server completed a handshake (%s, %s) on %s.", how, f.Completed.Version, stamp(f.Completed.At)))
 	for _, d := range f.Differences() {
 		if d.Differs() && d.What != modeName {
-			paragraph(fmt.Sprintf("- %s: %s there, %s in the failed one", lowerFirst(d.What), safetext.Shorten(d.Completed, 60), safetext.Shorten(d.Failed, 60)))
+			paragraph(fmt.Sprintf("- %s: %s there, %s in the failed one", lowerFirst(d.What), safetext.Shorten(d.Completed, maxDifference), safetext.Shorten(d.Failed, maxDifference)))
 		}
 	}
 }
+
+// maxDifference bounds what is said of one side of a difference.
+const maxDifference = 300
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 

@@ -19,8 +19,8 @@ func (d Difference) Differs() bool {
 	return d.Failed != "" && d.Completed != "" && d.Failed != d.Completed
 }
 
-// Differences compares f with f.Completed. Of a completed handshake the ledger has no messages, so
-// what is compared is the client, the TLS mode, and what was negotiated.
+// Differences compares f with f.Completed: the client, the TLS mode and what was negotiated, and
+// where they differ also the messages, if those of both are stored.
 func (f Failure) Differences() []Difference {
 	if f.Completed == nil {
 		return nil
@@ -31,7 +31,10 @@ func (f Failure) Differences() []Difference {
 		{modeName, modeOf(f.Handshake), modeOf(*c)},
 		{"Fingerprint (JA4)", f.Fingerprint, c.Fingerprint},
 	}
-	if f.Fingerprint != c.Fingerprint {
+	switch {
+	case f.Messages != nil && f.CompletedMessages != nil:
+		all = append(all, compareMessages(f.Messages, f.CompletedMessages)...)
+	case f.Fingerprint != c.Fingerprint:
 		all = append(all, offered(f.Fingerprint, c.Fingerprint)...)
 	}
 	version, suite, group, session := f.negotiated()

@@ -14,7 +14,8 @@ import (
 	"postern/interop"
 )
 
-// A Failure is a failed handshake with what the ledger knows around it.
+// A Failure is a failed handshake with what the ledger knows around it. Of one that did not fail
+// there is no more than its transcript, if it is stored.
 type Failure struct {
 	ledger.Handshake
 
@@ -26,9 +27,10 @@ type Failure struct {
 	// Cases are the diagnoses, the most likely first; none if no case matches.
 	Cases []interop.Diagnosis
 
-	// Completed is the nearest handshake that the same sender completed; nil if there is
-	// none. See [ledger.Reader.Completed].
-	Completed *ledger.Handshake
+	// Completed is a handshake that the same sender completed, and CompletedMessages its
+	// transcript; nil if there is none. See [ledger.Reader.Completed].
+	Completed         *ledger.Handshake
+	CompletedMessages *handshake.Transcript
 
 	// Alike are the failed handshakes of the same address in the week before this one and
 	// since, the newest first, at most 100.
@@ -40,16 +42,22 @@ const (
 	alikeTime = 7 * 24 * time.Hour
 )
 
-// Load returns a failed handshake, and what is known around it.
+// Load returns a handshake, and what is known around it.
 func Load(ctx context.Context, book *ledger.Reader, h ledger.Handshake) (f Failure, err error) {
 	f.Handshake = h
 	if len(h.Transcript) > 0 {
 		f.Messages, f.Unread = handshake.Parse(h.Transcript)
 	}
+	if h.Outcome != ledger.Failed {
+		return f, nil
+	}
 	f.Cases = Cases(h, f.Messages)
 	switch completed, err := book.Completed(ctx, h); {
 	case err == nil:
 		f.Completed = &completed
+		if len(completed.Transcript) > 0 {
+			f.CompletedMessages, _ = handshake.Parse(completed.Transcript) // of another version: what is left is compared
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return f, err
 	}

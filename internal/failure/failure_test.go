@@ -3,9 +3,11 @@ package failure
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +150,47 @@ func TestDifferencesNameWhatChanged(t *testing.T) {
 	}
 	if none := loaded(t, h.Session, h).Differences(); none != nil {
 		t.Errorf("without a completed handshake: %+v", none)
+	}
+}
+
+// Where the messages of both are stored, they say what a fingerprint cannot: which values a client
+// offers no longer, and which message came where.
+func TestDifferencesOfMessages(t *testing.T) {
+	h := early(t)
+	transcript, err := handshake.Parse(h.Transcript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := slices.IndexFunc(transcript.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
+	transcript.Messages = slices.Delete(transcript.Messages, early, early+1)
+	hello := transcript.ClientHello
+	hello.Groups = append([]handshake.Group{0x1a1a, 0x0100}, hello.Groups...)
+	slices.Reverse(hello.Suites)
+	c := before(h)
+	if c.Transcript, err = json.Marshal(transcript); err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]Difference)
+	for _, d := range loaded(t, h.Session, c, h).Differences() {
+		got[d.What] = d
+	}
+	groups := len(hello.Groups) - 2
+	for what, want := range map[string][2]string{
+		"Offered: groups":        {fmt.Sprint(groups), fmt.Sprintf("%d, only here ffdhe2048", groups+1)},
+		"Offered: cipher suites": {"4, in another order", "4"},
+		"Server, before the client’s Finished": {
+			"ServerHello, EncryptedExtensions, Certificate, CertificateVerify, Finished, NewSessionTicket",
+			"ServerHello, EncryptedExtensions, Certificate, CertificateVerify, Finished",
+		},
+	} {
+		if d := got[what]; d.Failed != want[0] || d.Completed != want[1] {
+			t.Errorf("%s: %+v, want %q", what, d, want)
+		}
+	}
+	for _, what := range []string{"Offered: extensions", "Server name (SNI)"} {
+		if d, ok := got[what]; ok {
+			t.Errorf("%s: %+v, which does not differ", what, d)
+		}
 	}
 }
 

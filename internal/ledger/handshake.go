@@ -44,7 +44,7 @@ func (o Outcome) String() string {
 }
 
 // A Handshake is a handshake, or a session without TLS. The fields from Stopped on are for
-// failed handshakes only.
+// failed handshakes only, except Transcript.
 type Handshake struct {
 	// ID numbers handshakes in the order in which they were stored, for [Filter.After].
 	// It is set when reading.
@@ -84,7 +84,8 @@ type Handshake struct {
 	Revised   string      // what was said before a [Revision]; set when reading
 
 	// Transcript is the JSON of the handshake. It is not stored if it is larger than
-	// 256 KiB, and lists of handshakes leave it out.
+	// 256 KiB, and lists of handshakes leave it out. Of those that completed, one is kept
+	// of each sender: the last that has one; see [Reader.Completed].
 	Transcript []byte
 }
 
@@ -149,8 +150,11 @@ func (h Handshake) write(s *store) error {
 		return err
 	}
 	var transcript []byte
-	if h.Outcome == Failed {
+	switch h.Outcome {
+	case Failed:
 		transcript, err = h.writeFailure(s)
+	case Full, Resumed:
+		err = h.writeCompleted(s)
 	}
 	s.networks.add(h, transcript)
 	return err
@@ -306,13 +310,15 @@ func handshakeOf(ctx context.Context, db *sql.DB, session string) (h Handshake, 
 	if h, err = oneRow(ctx, db, q, "no handshake stored", scanHandshake); err != nil {
 		return h, err
 	}
-	h.Transcript, err = transcriptOf(ctx, db, h.ID)
+	h.Transcript, err = transcriptOf(ctx, db, h)
 	return h, err
 }
 
-func transcriptOf(ctx context.Context, db *sql.DB, id int64) ([]byte, error) {
+func transcriptOf(ctx context.Context, db *sql.DB, h Handshake) ([]byte, error) {
 	var packed []byte
-	err := db.QueryRowContext(ctx, `SELECT transcript FROM failures WHERE handshake = ?`, id).Scan(&packed)
+	err := db.QueryRowContext(ctx, `SELECT transcript FROM failures WHERE handshake = ?1 UNION ALL
+		SELECT transcript FROM completed WHERE network = ?2 AND ehlo = ?3 AND fingerprint = ?4 AND handshake = ?1`,
+		h.ID, prefixBytes(h.Network), h.EHLO, h.Fingerprint).Scan(&packed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -23,6 +23,7 @@ var kinds = []kind{
 	{table: "refusals", key: "id", at: "seen", size: 1 << 10, part: 8, most: 1 << 20}, // with long texts
 	{table: "states", key: "network, fingerprint", at: "at", size: 900, part: 8, most: MaxStates},
 	{table: "decisions", key: "id", at: "at", size: 500, part: 16, most: 1 << 20},
+	{table: "completed", key: "network, ehlo, fingerprint", at: "at", size: maxCompleted + 200, part: 32, most: 1 << 16},
 }
 
 // byKind keeps each kind within its room.

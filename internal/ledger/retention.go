@@ -145,6 +145,7 @@ func (s *store) forgetRest(before, last int64) error {
 		`DELETE FROM senders WHERE (seen / 86400000 < ? / 86400000 OR last <= ?)
 			AND NOT EXISTS (SELECT 1 FROM handshakes WHERE sender = senders.id)`,
 		`DELETE FROM decisions WHERE at < ? OR last <= ?`,
+		`DELETE FROM completed WHERE at < ? OR handshake <= ?`,
 		`DELETE FROM states WHERE at < ? OR last <= ?`,
 		`DELETE FROM reports WHERE at < ? OR last <= ?`,
 		`DELETE FROM refusals WHERE seen < ? OR last <= ?`,

@@ -107,6 +107,10 @@ func writeOld(path string, known int, write func(*store) error) error {
 		before = append(before, `ALTER TABLE senders ADD COLUMN organization NOT NULL DEFAULT ''`)
 		after = append(after, `ALTER TABLE senders DROP COLUMN organization`)
 	}
+	if known < completedIn {
+		before = append(before, `CREATE TABLE completed (network, ehlo, fingerprint, at, handshake, transcript, PRIMARY KEY (network, ehlo, fingerprint))`)
+		after = append(after, `DROP TABLE completed`)
+	}
 	if err := s.each(before); err != nil {
 		return err
 	}
@@ -117,7 +121,7 @@ func writeOld(path string, known int, write func(*store) error) error {
 }
 
 // The migrations that add the columns unused, probe, evidence, failing, and network of handshakes,
-// and the tables networks and periods, and rename mode.
+// and the tables networks, periods and completed, and rename mode.
 const (
 	unusedIn       = 4
 	modeIn         = 6
@@ -128,6 +132,7 @@ const (
 	failingIn      = 15
 	networkIDIn    = 16
 	organizationIn = 17
+	completedIn    = 20
 )
 
 // each runs the statements in order.

@@ -83,6 +83,9 @@ func (b *bench) ChooseMode(sender netip.Addr, ja4 string, _ bool) sessionticket.
 	return mode
 }
 
+// WantsCompleted implements [smtpd.Observer].
+func (b *bench) WantsCompleted(netip.Addr, string, string, sessionticket.Mode) bool { return false }
+
 // SessionEnded implements [smtpd.Observer] as the server does, without the ledger.
 func (b *bench) SessionEnded(r smtpd.SessionResult) {
 	if r.Transcript == nil && r.TLS == nil && r.End == "quit" {

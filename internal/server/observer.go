@@ -25,15 +25,16 @@ import (
 // An observer is the [smtpd.Observer] of the server. The result of each session takes one
 // way: diagnosis, fallback, ledger, log line.
 type observer struct {
-	selector *fallback.Selector
-	ledger   *ledger.Ledger
-	metrics  *metrics.Metrics
-	refusals *refusalBook
-	log      *slog.Logger
-	attempts *attempts
-	sweeps   *sweeps
-	names    *names           // nil: senders have none
-	tally    *admission.Tally // of sessions without a message
+	selector  *fallback.Selector
+	ledger    *ledger.Ledger
+	metrics   *metrics.Metrics
+	refusals  *refusalBook
+	log       *slog.Logger
+	attempts  *attempts
+	sweeps    *sweeps
+	completed *completed
+	names     *names           // nil: senders have none
+	tally     *admission.Tally // of sessions without a message
 
 	closed chan struct{} // closed when the sender history is to be saved for the last time
 	saving sync.WaitGroup
@@ -43,7 +44,7 @@ type observer struct {
 // at path and the sender history in it. The ledger keeps as much of mail addresses as addresses
 // says. A ledger that cannot be opened is logged; mail goes on without it.
 func openObserver(initial sessionticket.Mode, path string, addresses smtp.AddressDetail, m *metrics.Metrics, o ledger.Options) *observer {
-	obs := &observer{selector: fallback.New(initial), metrics: m, log: o.Log, attempts: newAttempts(), sweeps: newSweeps(), closed: make(chan struct{})}
+	obs := &observer{selector: fallback.New(initial), metrics: m, log: o.Log, attempts: newAttempts(), sweeps: newSweeps(), completed: newCompleted(), closed: make(chan struct{})}
 	o.Pins = obs.setPins
 	obs.ledger = ledger.Open(path, o)
 	obs.refusals = newRefusalBook(obs.ledger, o.Log, addresses)
@@ -227,6 +228,9 @@ func completedHandshake(r smtpd.SessionResult, left bool) ledger.Handshake {
 	}
 	h := newHandshake(r, outcome)
 	h.Unused = left || r.Transcript != nil && r.Transcript.Use == handshake.UseNone
+	if r.Completed != nil {
+		h.Transcript, _ = r.Completed.MarshalJSON()
+	}
 	return h
 }
 

@@ -18,6 +18,10 @@ type Observer interface {
 	// once per ClientHello, with its fingerprint.
 	ChooseMode(sender netip.Addr, ja4 string, probe bool) sessionticket.Mode
 
+	// WantsCompleted reports whether the transcript of a full handshake that completed is
+	// wanted. It is called at the first MAIL command, and must be quick.
+	WantsCompleted(sender netip.Addr, ehlo, ja4 string, mode sessionticket.Mode) bool
+
 	// SessionEnded is called with the result of each session, and logs it.
 	SessionEnded(SessionResult)
 
@@ -63,6 +67,10 @@ type SessionResult struct {
 	// there is nothing to explain.
 	Transcript *handshake.Transcript
 
+	// Completed is the transcript of a handshake after which the sender reached MAIL, if
+	// the observer wanted it.
+	Completed *handshake.Transcript
+
 	Messages   int // acknowledged
 	Recipients int // of these messages
 	Bytes      int64
@@ -90,6 +98,7 @@ func (s *session) result() SessionResult {
 		Handshake:   s.handshakeTime,
 		Certificate: s.certificate,
 		Transcript:  s.transcript,
+		Completed:   s.completed,
 		Messages:    s.messages,
 		Recipients:  s.acknowledged,
 		Bytes:       s.bytes,
@@ -164,11 +173,21 @@ func (s *session) recordCommand(verb string) {
 	s.tlsCommands++
 	switch {
 	case verb == "MAIL":
-		s.record.Stop(handshake.UseMail)
+		if t := s.record.Stop(handshake.UseMail); t != nil {
+			s.transcript = t
+		}
+		if t := s.transcript; t != nil && s.wantsCompleted() {
+			t.Use = handshake.UseMail
+			s.completed = t
+		}
 		s.transcript = nil
 	case s.tlsCommands == provingCommands:
 		s.transcript = s.record.Stop(handshake.UseData)
 	}
+}
+
+func (s *session) wantsCompleted() bool {
+	return !s.tls.DidResume && !s.probe && s.server.observer.WantsCompleted(s.addr.Addr(), s.lastEHLO, s.ja4, s.mode)
 }
 
 // stopRecording ends a recording that is still going on.

@@ -18,6 +18,7 @@ import (
 type testObserver struct {
 	mode    sessionticket.Mode
 	results chan SessionResult
+	wanted  bool // transcripts of handshakes that completed
 
 	mu       sync.Mutex
 	asked    []string // fingerprints
@@ -32,6 +33,10 @@ func (n *testObserver) ChooseMode(_ netip.Addr, ja4 string, _ bool) sessionticke
 	defer n.mu.Unlock()
 	n.asked = append(n.asked, ja4)
 	return n.mode
+}
+
+func (n *testObserver) WantsCompleted(netip.Addr, string, string, sessionticket.Mode) bool {
+	return n.wanted
 }
 
 func (n *testObserver) SessionEnded(r SessionResult) { n.results <- r }
@@ -108,6 +113,27 @@ func TestTheTranscriptIsDiscardedAtMAIL(t *testing.T) {
 	s.dial(t).play(toTLS + "TLS\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> QUIT\n< 221 *")
 	if r := s.result(); r.Transcript != nil || r.TLS == nil || r.JA4 == "" {
 		t.Errorf("the result is %+v", r)
+	}
+}
+
+// The messages of a healthy sender are there if the observer wants them, to compare failed
+// handshakes with.
+func TestTheTranscriptOfACompletedHandshakeIsKeptOnRequest(t *testing.T) {
+	s := startServer(t, nil)
+	s.observed.wanted = true
+	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1), MaxVersion: tls.VersionTLS12}
+	for _, resumes := range []bool{false, true} {
+		c := s.dial(t)
+		c.play(toTLS)
+		c.handshake(config)
+		c.play("> EHLO a\n< 250 *\n> NOOP\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RSET\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> QUIT\n< 221 *")
+		r := s.result()
+		if r.Transcript != nil || r.TLS.DidResume != resumes || (r.Completed == nil) != resumes {
+			t.Errorf("resumed %v: the result is %+v", resumes, r)
+		}
+		if !resumes && (!r.Completed.Completed || r.Completed.Use != handshake.UseMail || r.Completed.ClientHello == nil) {
+			t.Errorf("the transcript is %+v", r.Completed)
+		}
 	}
 }
 

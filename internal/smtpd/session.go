@@ -43,6 +43,7 @@ type session struct {
 	tls         *tls.ConnectionState
 	certificate *x509.Certificate     // presented in the handshake
 	transcript  *handshake.Transcript // of a recording that has ended
+	completed   *handshake.Transcript // see [SessionResult]
 	mode        sessionticket.Mode
 	ja4         string
 	tlsCommands int // since TLS began
