@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/dnsrecords"
 	"postern/internal/fallback"
+	"postern/internal/jsonout"
 	"postern/internal/ledger"
+	"postern/internal/probe"
 	"postern/sessionticket"
 )
 
@@ -76,6 +79,10 @@ func writeHostileLedger(t *testing.T, path string) {
 		book.AddDecisions([]fallback.Decision{{
 			At: at, Kind: fallback.FellBack, Network: network, Fingerprint: name, From: sessionticket.Stock, To: sessionticket.OwnWrite, Why: name,
 		}})
+		book.AddEvent(ledger.Event{At: at, Kind: ledger.CertificateChanged, Subject: name, Text: name})
+		book.PutAlert(ledger.Alert{ID: int64(i + 1), Kind: "sender-stopped", Subject: name, Text: name, Next: name, Since: at, Began: at, Seen: at, Ended: at})
+		book.AddCheck(hostileHost(name, at))
+		book.AddCheck(hostileDomain(fmt.Sprintf("d%d.example", i), name, at))
 		quoted, err := json.Marshal(name)
 		if err != nil {
 			t.Fatal(err)
@@ -99,4 +106,36 @@ func writeHostileLedger(t *testing.T, path string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// hostileHost is the check of an MX host whose name, certificate and replies are hostile.
+func hostileHost(name string, at time.Time) ledger.Check {
+	finding := jsonout.Finding{ID: "wrong-name", Severity: "critical", Title: "The certificate is for " + name, Evidence: []string{name}}
+	run := jsonout.SenderRun{ID: "healthy-go", Does: name, Outcome: "failed", Why: name}
+	return hostileCheck(ledger.HostCheck, name, at, jsonout.Probed{
+		Target: name, Error: name, Severity: "critical", Findings: []jsonout.Finding{finding},
+		Hosts: []jsonout.Host{{Host: name, Addresses: []jsonout.Address{{
+			Address: "192.0.2.1:25", Software: name, Findings: []jsonout.Finding{finding}, Senders: []jsonout.SenderRun{run},
+		}}}},
+	})
+}
+
+// hostileDomain is the check of a domain, which is the operator's, with hostile records.
+func hostileDomain(domain, name string, at time.Time) ledger.Check {
+	return hostileCheck(ledger.DomainCheck, domain, at, jsonout.DomainHealth{
+		Domain: domain, Time: at, Severity: "critical",
+		Areas: []jsonout.Area{{Area: "certificate", Severity: "critical", Title: name}, {Area: name, Severity: name, Title: name}},
+		Probe: &jsonout.Probed{Findings: []jsonout.Finding{{ID: name, Severity: "critical", Title: name, Evidence: []string{name}}}},
+		DNS: &jsonout.Zone{Domain: domain, Host: name, State: dnsrecords.Differs, Records: []dnsrecords.Result{{
+			Record: dnsrecords.Record{Name: name, Type: "TXT", Data: name, Note: name}, State: dnsrecords.Differs, Why: name,
+		}}},
+	})
+}
+
+func hostileCheck(kind ledger.CheckKind, name string, at time.Time, result any) ledger.Check {
+	content, err := json.Marshal(result)
+	if err != nil {
+		panic(err) // texts can be encoded
+	}
+	return ledger.Check{Kind: kind, Name: name, At: at, Severity: int(probe.Critical), Summary: content, Content: content}
 }

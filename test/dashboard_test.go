@@ -100,15 +100,15 @@ func inspect(t *testing.T, browser context.Context, p *postern, axe string) {
 	b.expected = 0
 	openTab(t, browser).visit(p.loginLink()) // another person
 	b.visit(link)
-	pages := b.findPages()
-	t.Logf("%d pages: %s", len(pages), pages)
-
 	plain := b.another()
 	plain.withoutJavaScript()
-	for _, page := range pages {
+	pages := newPages(t, eval[string](b, "location.href"))
+	for i := 0; i < len(pages.found); i++ { // each leads to more
+		page := pages.found[i]
 		b.show(looks[0])
 		b.visit(page)
 		b.checkLoading()
+		pages.add(eval[[]string](b, `[...document.querySelectorAll("a[href]:not([download])")].map(a => a.href)`))
 		b.checkEverywhere(axe)
 		with := eval[[]string](b, wordsOfPage)
 
@@ -117,11 +117,11 @@ func inspect(t *testing.T, browser context.Context, p *postern, axe string) {
 		if without := eval[[]string](plain, wordsOfPage); !slices.Equal(with, without) {
 			t.Errorf("%s: the text with JavaScript is not that without:\n%q\n%q", page, with, without)
 		}
-		for _, l := range looks {
-			plain.show(l)
-			plain.checkLayout(l)
-		}
+		plain.checkLayout(looks[0])
+		plain.show(looks[3])
+		plain.checkLayout(looks[3]) // the scheme changes no layout
 	}
+	t.Logf("%d pages: %s", len(pages.found), pages.found)
 }
 
 // wordsOfPage are the words of the content, without numbers and units, since time goes on.
@@ -135,36 +135,44 @@ const wordsOfPage = `(() => {
 // maxPages bounds the pages of a test. A dashboard that needs more has links without end.
 const maxPages = 80
 
-// findPages returns the pages that links of pages lead to: of those of one shape, such as the
-// handshakes, the first one.
-func (b *tab) findPages() (found []string) {
-	b.t.Helper()
-	seen := make(map[string]bool)
-	at, err := url.Parse(eval[string](b, "location.href"))
+// pages are those that links of pages lead to: of those of one shape, such as the handshakes, the
+// first one.
+type pages struct {
+	t     *testing.T
+	host  string
+	seen  map[string]bool // by shape
+	found []string
+}
+
+func newPages(t *testing.T, first string) *pages {
+	t.Helper()
+	at, err := url.Parse(first)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	seen[shapeOf(at)] = true
-	found = []string{at.String()}
-	for i := 0; i < len(found); i++ {
-		b.visit(found[i])
-		for _, link := range eval[[]string](b, `[...document.querySelectorAll("a[href]:not([download])")].map(a => a.href)`) {
-			to, err := url.Parse(link)
-			if err != nil || to.Host != at.Host { // a case's source; the browser goes there only if somebody clicks
-				continue
-			}
-			to.Fragment = ""
-			shape := shapeOf(to)
-			if seen[shape] || to.Query().Has("format") {
-				continue
-			}
-			if seen[shape] = true; len(found) == maxPages {
-				b.t.Fatalf("more than %d pages: %s", maxPages, found)
-			}
-			found = append(found, to.String())
+	p := &pages{t: t, host: at.Host, seen: make(map[string]bool)}
+	p.add([]string{first})
+	return p
+}
+
+// add adds the pages that links lead to.
+func (p *pages) add(links []string) {
+	p.t.Helper()
+	for _, link := range links {
+		to, err := url.Parse(link)
+		if err != nil || to.Host != p.host { // a case's source; the browser goes there only if somebody clicks
+			continue
 		}
+		to.Fragment = ""
+		shape := shapeOf(to)
+		if p.seen[shape] || to.Query().Has("format") {
+			continue
+		}
+		if p.seen[shape] = true; len(p.found) == maxPages {
+			p.t.Fatalf("more than %d pages: %s", maxPages, p.found)
+		}
+		p.found = append(p.found, to.String())
 	}
-	return found
 }
 
 // identifier matches a part of a path that is one of many: a session, a number, a network.
@@ -203,15 +211,18 @@ func (b *tab) checkLoading() {
 	}
 }
 
-// checkEverywhere checks the page in all looks: by axe, which takes long, in one of each width
-// and of each scheme.
+// checkEverywhere checks the page in all looks: by axe, which takes long, as a phone in the dark,
+// and for its colours in the light too.
 func (b *tab) checkEverywhere(axe string) {
 	b.t.Helper()
 	for _, l := range looks {
 		b.show(l)
 		b.checkLayout(l)
-		if l.dark == (l.width < 600) {
-			b.checkAccess(l, axe)
+		switch l {
+		case look{390, true}:
+			b.checkAccess(l, axe, "{}")
+		case look{1280, false}:
+			b.checkAccess(l, axe, `{ runOnly: ["color-contrast"] }`)
 		}
 	}
 }
@@ -234,13 +245,13 @@ func (b *tab) checkLayout(l look) {
 	}
 }
 
-// checkAccess checks the page by axe's rules.
-func (b *tab) checkAccess(l look, axe string) {
+// checkAccess checks the page by axe's rules, with options in JavaScript.
+func (b *tab) checkAccess(l look, axe, options string) {
 	b.t.Helper()
 	if !eval[bool](b, "!!window.axe") {
 		eval[bool](b, axe+"\n;true")
 	}
-	for _, violation := range eval[[]string](b, `axe.run(document, { resultTypes: ["violations"] }).then(result =>
+	for _, violation := range eval[[]string](b, `axe.run(document, { resultTypes: ["violations"], ...`+options+` }).then(result =>
 		result.violations.flatMap(v => v.nodes.slice(0, 3).map(n => v.id + ": " + n.failureSummary + "\n\t" + n.html.slice(0, 200))))`) {
 		b.t.Errorf("%s, %v: axe: %s", b.where(), l, violation)
 	}

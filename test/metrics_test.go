@@ -69,7 +69,7 @@ func TestAnAlertIsDeliveredAndResolves(t *testing.T) {
 
 	// Two networks fail once each, and then fall back.
 	for _, network := range []string{"127.0.1.1", "127.0.2.1"} {
-		if _, err := deliverStrictlyFrom(network, p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		if _, err := deliverStrictlyAs("strict.test", network, p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 			t.Fatalf("the first attempt of %s: %v, want the client to close because of the early ticket", network, err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestAnAlertIsDeliveredAndResolves(t *testing.T) {
 	}
 	prometheus.await(`postern_fallback_decisions_total{kind="fell-back",mode="own-write"} >= 1`)
 
-	if _, err := deliverStrictlyFrom("127.0.1.1", p.addr, testsmtp.OpportunisticTLS()); err != nil {
+	if _, err := deliverStrictlyAs("strict.test", "127.0.1.1", p.addr, testsmtp.OpportunisticTLS()); err != nil {
 		t.Errorf("after the fallback: %v", err)
 	}
 	prometheus.await(`postern_messages_total >= 1`)

@@ -55,18 +55,18 @@ func TestStrictClientDeliversBehindTheGate(t *testing.T) {
 // deliverStrictly delivers one message as a strict client and reports whether its TLS
 // session was resumed.
 func deliverStrictly(addr string, config *tls.Config) (resumed bool, err error) {
-	return deliverStrictlyFrom("", addr, config)
+	return deliverStrictlyAs("strict.test", "", addr, config)
 }
 
-// deliverStrictlyFrom delivers as [deliverStrictly] does, from an address, or from any if that is
-// empty.
-func deliverStrictlyFrom(from, addr string, config *tls.Config) (resumed bool, err error) {
+// deliverStrictlyAs delivers as [deliverStrictly] does, with a name in EHLO and from an address, or
+// from any if that is empty.
+func deliverStrictlyAs(name, from, addr string, config *tls.Config) (resumed bool, err error) {
 	c, err := testsmtp.Connect(addr, from)
 	if err != nil {
 		return false, err
 	}
 	c.Conn.SetDeadline(time.Now().Add(patience))
-	client, err := strictclient.StartTLS(c.Conn, "strict.test", config)
+	client, err := strictclient.StartTLS(c.Conn, name, config)
 	if err != nil {
 		return false, err
 	}
