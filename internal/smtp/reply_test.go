@@ -216,4 +216,7 @@ func TestClip(t *testing.T) {
 			t.Errorf("%.100s was changed", reply)
 		}
 	}
+	if clipped := (Reply{Code: 550, Lines: []string{longest, longest + "x"}}).Clip(); clipped.Lines[0] != longest || clipped.Lines[1] == longest {
+		t.Errorf("of two lines, the second too long: %s", clipped)
+	}
 }
