@@ -169,12 +169,12 @@ func certificates(t *testing.T, dir string) string {
 	return all
 }
 
-// The configurations in docs/operating.md work as described. Only addresses are replaced.
+// The configurations in docs/mail-servers.md work as described. Only addresses are replaced.
 func TestRecipesForPostfix(t *testing.T) {
 	for _, section := range []string{"Postfix, by the PROXY protocol", "Postfix, by XCLIENT"} {
 		t.Run(section, func(t *testing.T) {
 			backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
-				Service: strings.TrimPrefix(recipe(t, section, "/etc/postfix/master.cf"), backendAddr+" "),
+				Service: strings.TrimPrefix(recipe(t, mailServers, section, "/etc/postfix/master.cf"), backendAddr+" "),
 				Config: []string{ // Debian's, which trusts the machine itself
 					"mynetworks = 127.0.0.0/8",
 					"smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination",
@@ -201,7 +201,7 @@ func TestRecipeForDovecot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := recipe(t, section, "/etc/dovecot/local.conf")
+	config := recipe(t, mailServers, section, "/etc/dovecot/local.conf")
 	backend := testpeer.StartDovecot(t, testpeer.DovecotOptions{
 		Config: strings.ReplaceAll(config, "user = postern", "user = "+self.Username),
 	})
@@ -215,17 +215,20 @@ func TestRecipeForDovecot(t *testing.T) {
 	}
 }
 
+// mailServers is the page of the recipes for mail servers.
+const mailServers = "mail-servers.md"
+
 // backendAddr is where the servers of the documentation listen for Postern.
 const backendAddr = "127.0.0.1:10025"
 
-// recipe returns the block below a heading of docs/operating.md that names file
+// recipe returns the block below a heading of a page in docs that names file
 // in its first line, without that line.
-func recipe(t *testing.T, heading, file string) string {
+func recipe(t *testing.T, page, heading, file string) string {
 	t.Helper()
-	_, block, found := strings.Cut(sectionOf(t, "../docs/operating.md", heading), "\n# "+file+"\n")
+	_, block, found := strings.Cut(sectionOf(t, "../docs/"+page, heading), "\n# "+file+"\n")
 	block, _, closed := strings.Cut(block, "\n```")
 	if !found || !closed {
-		t.Fatalf("docs/operating.md has no block for %s below %q", file, heading)
+		t.Fatalf("docs/%s has no block for %s below %q", page, file, heading)
 	}
 	return block
 }
@@ -235,7 +238,7 @@ func recipe(t *testing.T, heading, file string) string {
 // know, as by mistake.
 func startRecipe(t *testing.T, heading, address, actual string) *postern {
 	t.Helper()
-	config := recipe(t, heading, "/etc/postern/postern.toml")
+	config := recipe(t, mailServers, heading, "/etc/postern/postern.toml")
 	path := filepath.Join(t.TempDir(), "postern.toml")
 	if err := os.WriteFile(path, []byte(strings.ReplaceAll(config, address, actual)), 0o600); err != nil {
 		t.Fatal(err)

@@ -190,10 +190,10 @@ func TestHostileReportsDoNotAffectMail(t *testing.T) {
 	checkStored(t, l.wait(t), p.maildir().take(t))
 }
 
-// The configuration in docs/operating.md works as described. Only the domain and the port
+// The configuration in docs/tls-reports.md works as described. Only the domain and the port
 // are replaced.
 func TestRecipeForReports(t *testing.T) {
-	config := recipe(t, "Receiving reports", "/etc/postern/postern.toml")
+	config := recipe(t, "tls-reports.md", "Receiving reports", "/etc/postern/postern.toml")
 	config = strings.NewReplacer("example.org", "localhost", ":443", "127.0.0.1:0").Replace(config)
 	file := filepath.Join(t.TempDir(), "postern.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

@@ -158,17 +158,17 @@ func TestExplainReportAboutUnknownHost(t *testing.T) {
 	}
 }
 
-// docs/operating.md shows what the command really prints.
-func TestOperatingGuideShowsExplanationAsPrinted(t *testing.T) {
+// docs/tls-reports.md shows what the command really prints.
+func TestReportGuideShowsExplanationAsPrinted(t *testing.T) {
 	golden, err := os.ReadFile("testdata/reports/october_2024.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile("../../docs/operating.md")
+	page, err := os.ReadFile("../../docs/tls-reports.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(page, golden) {
-		t.Error("docs/operating.md does not show testdata/reports/october_2024.txt as it is: copy it there")
+		t.Error("docs/tls-reports.md does not show testdata/reports/october_2024.txt as it is: copy it there")
 	}
 }

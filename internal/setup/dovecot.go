@@ -39,7 +39,7 @@ func findDovecot(ctx context.Context, m *Machine) *server {
 	}
 	const folder = "/etc/dovecot/conf.d"
 	if !isFolder(folder) {
-		s.notes = append(s.notes, "There is no "+folder+": see docs/operating.md for the lines of its configuration.")
+		s.notes = append(s.notes, "There is no "+folder+": see docs/mail-servers.md for the lines of its configuration.")
 		return s
 	}
 	whole, _ := output(ctx, "doveconf", "-n")

@@ -55,9 +55,9 @@ func (m *Machine) Plan() (*Plan, error) {
 	switch {
 	case !known:
 		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Dovecot and maddy only", m.port25()),
-			"see docs/operating.md, Another server by SMTP"}
+			"see docs/mail-servers.md, Another server by SMTP"}
 	case behind != nil && behind.steps == nil:
-		return nil, &Error{"no plan for " + behind.name + ": " + strings.Join(behind.notes, " "), "see docs/operating.md, In front of your mail server"}
+		return nil, &Error{"no plan for " + behind.name + ": " + strings.Join(behind.notes, " "), "see docs/mail-servers.md"}
 	case m.Hostname == "":
 		return nil, &Error{"the name of this machine in the MX records is not known", "name it with --hostname mx.example.org"}
 	case len(m.Domains) == 0:

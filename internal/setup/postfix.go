@@ -122,7 +122,7 @@ func (p *postfix) usesPostscreen() bool {
 	return slices.ContainsFunc(p.onPort25(), func(s postfixService) bool { return s.command == "postscreen" })
 }
 
-// postfixOverrides are the settings of the service for Postern, as docs/operating.md explains
+// postfixOverrides are the settings of the service for Postern, as docs/mail-servers.md explains
 // them.
 var postfixOverrides = []string{
 	"syslog_name=postfix/door",
