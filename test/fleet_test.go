@@ -170,6 +170,42 @@ func TestHostsCatchUpWhenNATSIsBack(t *testing.T) {
 	}
 }
 
+// A cluster of three can lose any one of its servers, the leaders too.
+func TestFleetOutlivesEachNATSServer(t *testing.T) {
+	f := startFleet(t, 3, 2, "--mode", "stock")
+	for i, s := range f.nats {
+		s.Kill()
+		from := fmt.Sprintf("127.0.%d.1", i+1)
+		if _, err := deliverStrictlyAs("strict.test", from, f.hosts[0].addr, visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+			t.Fatalf("without server %d: %v, want the client to close because of the early ticket", i, err)
+		}
+		eventually(t, func() error {
+			return checkOutput(t, "fell-back, from stock to own-write", "senders", "show", from, "--data", f.hosts[1].data)
+		})
+		if _, err := deliverStrictlyAs("strict.test", from, f.hosts[1].addr, visits()); err != nil {
+			t.Errorf("without server %d, at the other host: %v", i, err)
+		}
+		s.Start()
+	}
+}
+
+// A host whose account NATS refuses goes on alone, and shares once the operator has corrected that.
+func TestHostWaitsForItsAccount(t *testing.T) {
+	f := startFleet(t, 1, 1)
+	f.nats[0].Stop()
+	f.nats[0].StartRefusing()
+	p := f.startHost("mx1", t.TempDir(), f.secret)
+	p.await(0, `msg="fleet unreachable`, "Authorization Violation")
+	if _, err := deliverStrictly(p.addr, visits()); err != nil {
+		t.Error(err)
+	}
+	f.nats[0].Stop()
+	f.nats[0].Start()
+	p.await(0, `msg="fleet connected"`)
+	f.hosts = append(f.hosts, p)
+	f.requireResumed(visitsAfter(t, f.hosts[0]))
+}
+
 // A pin that the operator sets at one host holds at all, and so does its removal at another.
 func TestPinHoldsAtEveryHost(t *testing.T) {
 	f := startFleet(t, 1, 3)

@@ -160,6 +160,7 @@ func (f *Fleet) options() []nats.Option {
 		nats.Name("postern " + f.Name),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // an operator corrects the account at the servers
 		nats.ReconnectWait(firstRetry),
 		nats.Timeout(patience),
 		nats.PingInterval(patience), nats.MaxPingsOutstanding(2), // a cable that was pulled

@@ -3,6 +3,7 @@ package testpeer
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -13,8 +14,12 @@ type NATS struct {
 	t      T
 	binary string
 	dir    folder
+	config []string
 	daemon *daemon
 }
+
+// natsAccount is the line of the configuration that lets clients log in.
+const natsAccount = "authorization: {user: mx, password: secret}"
 
 // StartNATS starts n servers: one alone, or a cluster. Clients log in as user "mx" with the
 // password "secret", which is in the URLs.
@@ -30,14 +35,13 @@ func StartNATS(t T, n int) []*NATS {
 		dir, addr := newFolder(t), freeAddr(t)
 		config := []string{
 			fmt.Sprintf("server_name: n%d", i), "listen: " + addr,
-			"authorization: {user: mx, password: secret}",
+			natsAccount,
 			"jetstream: {store_dir: " + dir.path("store") + ", max_file_store: 1GB}",
 		}
 		if n > 1 {
 			config = append(config, fmt.Sprintf("cluster: {name: tests, listen: %q, routes: [%s]}", strings.TrimPrefix(routes[i], "nats://"), strings.Join(routes, ", ")))
 		}
-		dir.write(t, "nats.conf", config...)
-		servers[i] = &NATS{URL: "nats://mx:secret@" + addr, t: t, binary: binary, dir: dir}
+		servers[i] = &NATS{URL: "nats://mx:secret@" + addr, t: t, binary: binary, dir: dir, config: config}
 		servers[i].Start()
 	}
 	return servers
@@ -46,6 +50,20 @@ func StartNATS(t T, n int) []*NATS {
 // Start starts a server that was stopped, with what it has stored.
 func (s *NATS) Start() {
 	s.t.Helper()
+	s.start(natsAccount)
+}
+
+// StartRefusing starts a server that was stopped, with an account that clients do not know.
+func (s *NATS) StartRefusing() {
+	s.t.Helper()
+	s.start("authorization: {user: mx, password: another}")
+}
+
+func (s *NATS) start(account string) {
+	s.t.Helper()
+	config := slices.Clone(s.config)
+	config[slices.Index(config, natsAccount)] = account
+	s.dir.write(s.t, "nats.conf", config...)
 	s.daemon = startDaemon(s.t, "nats-server", s.dir, exec.Command(s.binary, "-c", s.dir.path("nats.conf")))
 	awaitOutput(s.t, s.daemon, "Server is ready")
 }
