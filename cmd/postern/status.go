@@ -17,7 +17,8 @@ import (
 type statusCmd struct {
 	ledgerFlags
 	Since since `complete:"age" default:"24h" placeholder:"TIME" help:"Only senders that came since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
-	JSON  bool  `help:"Print one JSON object; see docs/json.md."`
+	JSON  bool  `xor:"output" help:"Print one JSON object; see docs/json.md."`
+	Ready bool  `xor:"output" help:"Instead, ask the running server whether it takes mail, for health checks."`
 }
 
 // Help is called by kong.
@@ -29,11 +30,16 @@ Exit status:
   0  everybody delivered
   1  somebody cannot deliver, or needs a look
   2  wrong command line or configuration
-  3  there was no mail`
+  3  there was no mail
+
+With --ready, 0 is that the server takes mail, and 1 that it does not: it does not run, it drains, or its next hop takes no mail. It is asked at the address of listen in [metrics].`
 }
 
 // Run is called by kong.
 func (c statusCmd) Run(ui terminal.UI) error {
+	if c.Ready {
+		return askReady(ui, configFile(c.File))
+	}
 	book, err := c.open(ui)
 	if err != nil {
 		return err

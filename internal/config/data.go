@@ -9,19 +9,37 @@ import (
 	"syscall"
 )
 
-// DataFolder returns the data folder that a file sets, or the default. It checks
-// nothing else, so that it needs no right to read keys.
+// DataFolder returns the data folder that a file sets, or the default.
 func DataFolder(file string) (string, error) {
+	c, err := loadOnly(file, "data")
+	if err != nil {
+		return "", err
+	}
+	return c.Data, nil
+}
+
+// MetricsAddress returns where a file sets that metrics are served, the default, or [Off].
+func MetricsAddress(file string) (string, error) {
+	c, err := loadOnly(file, "metrics.listen")
+	if err != nil {
+		return "", err
+	}
+	return c.Metrics.Listen, nil
+}
+
+// loadOnly reads one key of a file. It checks nothing else, so that it needs no right to
+// read keys of certificates.
+func loadOnly(file, key string) (*Config, error) {
 	l := newLoading(nil)
 	for i, s := range l.read(file) {
-		if s.key == "data" {
+		if s.key == key {
 			l.apply(s, i)
 		}
 	}
 	if len(l.problems) > 0 {
-		return "", l.problems
+		return nil, l.problems
 	}
-	return l.config.Data, nil
+	return l.config, nil
 }
 
 // checkData tries to create a file in the data folder, or where that will be
