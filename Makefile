@@ -12,6 +12,8 @@
 # make accuracy    diagnoses handshakes whose truth is known, writes docs/accuracy.md
 # make matrix      runs all test clients against all servers, writes docs/interop-matrix.md
 # make screenshots  takes the pictures of docs/images from the demo's dashboard, with Chromium
+# make packages    builds packages and archives for users in build/packages
+# make image       builds the container image localhost/postern
 # make long        the crash test with 200 rounds
 
 GO ?= go
@@ -27,7 +29,7 @@ MUTANTS ?= 40
 MUTANTS_SEED ?= 1
 MUTANTS_ALSO ?= ./internal/casedocs
 
-.PHONY: test test-peers quick lint api man vuln next-go fuzz mutants bench matrix accuracy screenshots long peers
+.PHONY: test test-peers quick lint api man vuln next-go fuzz mutants bench matrix accuracy screenshots packages image long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -92,6 +94,12 @@ matrix: peers
 
 screenshots: peers
 	$(GO) test ./test -count 1 -run TestScreenshots -screenshots $(CURDIR)/docs/images
+
+packages:
+	GO=$(GO) scripts/build-packages
+
+image:
+	GO=$(GO) scripts/build-image
 
 long: peers
 	POSTERN_LONG=1 $(GO) test -timeout 60m ./test/...

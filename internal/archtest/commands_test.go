@@ -142,7 +142,7 @@ func dashed(name string) string {
 }
 
 // commandIn is the call of one of our programs in a line of a shell, without its name's path.
-var commandIn = regexp.MustCompile(`^(?:\$ )?(?:go run \./cmd/|\./|/usr/local/bin/|ExecStart=/usr/local/bin/)?(postern|postern-lab)( .*)?$`)
+var commandIn = regexp.MustCompile(`^(?:\$ )?(?:go run \./cmd/|\./|/usr/local/bin/|ExecStart=)?(postern|postern-lab)( .*)?$`)
 
 func TestDocumentsNameCommandsThatExist(t *testing.T) {
 	programs := map[string]*command{

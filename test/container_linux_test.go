@@ -1,0 +1,115 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A containerEngine runs buildah and podman with storage of its own.
+type containerEngine struct {
+	t           *testing.T
+	environment []string
+}
+
+// startContainers returns an engine whose containers end with the test. It needs no daemon, and
+// no storage driver of the kernel.
+func startContainers(t *testing.T) *containerEngine {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("containers: run this test as root")
+	}
+	for _, program := range []string{"buildah", "podman", "runc"} {
+		if _, err := exec.LookPath(program); err != nil {
+			unavailable(t, program+" is not installed: run scripts/install-peers")
+		}
+	}
+	dir := t.TempDir()
+	storage, engine := filepath.Join(dir, "storage.conf"), filepath.Join(dir, "containers.conf")
+	for path, text := range map[string]string{
+		storage: fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = \"%[1]s/storage\"\nrunroot = \"%[1]s/run\"\n", dir),
+		engine: fmt.Sprintf("[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"+
+			"tmp_dir = \"%[1]s/tmp\"\nvolume_path = \"%[1]s/volumes\"\nstatic_dir = \"%[1]s/static\"\n"+
+			"[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n", dir),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := &containerEngine{t, append(os.Environ(), "CONTAINERS_STORAGE_CONF="+storage, "CONTAINERS_CONF="+engine, "BUILDAH_ISOLATION=chroot")}
+	t.Cleanup(func() { e.run("podman", "rm", "--all", "--force", "--time", "0") })
+	return e
+}
+
+func (e *containerEngine) try(command ...string) (output string, err error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = e.environment
+	text, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(text)), err
+}
+
+// run runs a command that has to succeed.
+func (e *containerEngine) run(command ...string) (output string) {
+	e.t.Helper()
+	output, err := e.try(command...)
+	if err != nil {
+		e.t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, output)
+	}
+	return output
+}
+
+// The image runs as a user without rights, on a root folder that it cannot change. It is healthy
+// once it takes mail. Mail and ledger are in the volume, and survive the container.
+func TestContainerImage(t *testing.T) {
+	t.Parallel()
+	e := startContainers(t)
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
+	const image = "localhost/postern-test"
+	e.run("../scripts/build-image", image)
+	start := func(name string) (pid int) {
+		e.run("podman", "run", "--detach", "--name", name, "--network", "none", "--volume", "data:/var/lib/postern",
+			"--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--stop-timeout", "75", image)
+		eventually(t, func() error {
+			if output, err := e.try("podman", "healthcheck", "run", name); err != nil {
+				return fmt.Errorf("the health check: %w: %s\n%s", err, output, e.run("podman", "logs", name))
+			}
+			return nil
+		})
+		pid, err := strconv.Atoi(e.run("podman", "inspect", "--format", "{{.State.Pid}}", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	pid := start("first")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Uid:\t65532\t65532\t65532\t65532\n", "CapPrm:\t0000000000000000\n", "CapBnd:\t0000000000000000\n", "NoNewPrivs:\t1\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("the container's process does not have %q:\n%s", want, status)
+		}
+	}
+	deliverInNetworkOf(t, pid, "127.0.0.1:2525", "contained")
+	e.run("podman", "stop", "first")
+	if code := e.run("podman", "inspect", "--format", "{{.State.ExitCode}}", "first"); code != "0" {
+		t.Errorf("the container ends with exit status %s", code)
+	}
+	e.run("podman", "rm", "first")
+
+	start("second")
+	if out := e.run("podman", "exec", "second", "/usr/bin/postern", "handshakes"); !strings.Contains(out, "full") {
+		t.Errorf("a new container with the same volume shows\n%s", out)
+	}
+	stored := maildir(filepath.Join(e.run("podman", "volume", "inspect", "--format", "{{.Mountpoint}}", "data"), "maildir"))
+	if got := len(stored.messages(t)); got != 1 {
+		t.Errorf("%d messages are in the volume, want 1", got)
+	}
+}

@@ -1,0 +1,283 @@
+package test
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"postern/internal/testsmtp"
+)
+
+// buildPackages runs scripts/build-packages, with variables such as VERSION=1, and returns the
+// packages, in the order of their names.
+func buildPackages(t *testing.T, dir, targets string, variables ...string) []string {
+	t.Helper()
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("../scripts/build-packages", strings.Fields(targets)...)
+	cmd.Env = append(append(os.Environ(), "OUTPUT="+dir, "VERSION=0.0.1"), variables...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("scripts/build-packages %s: %v\n%s", targets, err, output)
+	}
+	built, err := filepath.Glob(filepath.Join(dir, "postern*"))
+	if err != nil || len(built) == 0 {
+		t.Fatalf("scripts/build-packages %s built nothing", targets)
+	}
+	return built
+}
+
+// packages returns a package for Debian and one for RPM systems, which all tests share.
+func packages(t *testing.T) (deb, rpm string) {
+	t.Helper()
+	packagesOnce.Do(func() {
+		built := buildPackages(t, filepath.Join(filepath.Dir(program), "packages"), fmt.Sprintf("deb:%[1]s rpm:%[1]s", runtime.GOARCH))
+		packagesBuilt = [2]string{built[1], built[0]} // postern_ comes after postern-
+	})
+	if packagesBuilt[0] == "" {
+		t.Fatal("no packages were built")
+	}
+	return packagesBuilt[0], packagesBuilt[1]
+}
+
+var (
+	packagesOnce  sync.Once
+	packagesBuilt [2]string
+)
+
+// newerPackage returns a package of the same files with a later version, whose configuration
+// has one more comment.
+func newerPackage(t *testing.T, deb string) string {
+	t.Helper()
+	dir := t.TempDir()
+	newer := filepath.Join(dir, "newer.deb")
+	for _, line := range []string{
+		"dpkg-deb --raw-extract " + deb + " files",
+		"sed --in-place 's/^Version: .*/Version: 0.0.2-1/' files/DEBIAN/control",
+		"echo '# A new comment.' >> files/etc/postern/postern.toml",
+		"dpkg-deb --root-owner-group -Znone --build files " + newer,
+	} {
+		if output, err := shell(dir, line); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, output)
+		}
+	}
+	return newer
+}
+
+// A package for Debian, from the installation to purge, on a machine that systemd runs: two
+// commands, and mail arrives. Mail, ledger and configuration survive an upgrade, during which no
+// sender is refused.
+func TestDebianPackage(t *testing.T) {
+	t.Parallel()
+	d := bootDebian(t, debianRoot(t))
+	deb, _ := packages(t)
+	d.copy(deb, "/root/postern.deb")
+	d.copy(newerPackage(t, deb), "/root/newer.deb")
+
+	d.run("dpkg", "--install", "/root/postern.deb")
+	d.run("systemctl", "is-active", "postern.service")
+	d.run("systemctl", "is-enabled", "postern.service")
+	d.delivers("127.0.0.1:2525", "first")
+	d.run("postern", "status", "--ready")
+	for path, want := range map[string]string{"/etc/postern/postern.toml": "640 root:postern", "/var/lib/postern": "700 postern:postern"} {
+		if got := strings.TrimSpace(d.run("stat", "--format", "%a %U:%G", path)); got != want {
+			t.Errorf("%s belongs to %s, want %s", path, got, want)
+		}
+	}
+	if out := d.run("systemd-analyze", "verify", "postern.service", "postern.socket"); out != "" {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+	d.run("systemd-analyze", "security", "--threshold=15", "--no-pager", "postern.service")
+
+	// The administrator configures port 25, by the socket, as postern.socket says.
+	config := "hostname = \"mx.example.org\"\ndomains = [\"localhost\"]\ndata = \"/var/lib/postern\"\n"
+	d.write("/etc/postern/postern.toml", config)
+	d.write("/etc/systemd/system/postern.service.d/override.conf", "[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n")
+	d.run("systemctl", "stop", "postern.service")
+	d.run("systemctl", "daemon-reload")
+	d.run("systemctl", "enable", "--now", "postern.socket", "postern.service")
+	d.run("systemctl", "reload", "postern.service")
+	d.delivers("127.0.0.1:25", "second")
+	if out := d.run("sh", "-c", "grep ^CapPrm: /proc/$(systemctl show --value --property MainPID postern.service)/status"); strings.Trim(out, "CapPrm:\t\n0") != "" {
+		t.Errorf("with a socket, the server has capabilities: %s", out)
+	}
+
+	// Senders connect while the package is upgraded.
+	upgraded := make(chan struct{})
+	senders := make(chan error, 1)
+	go func() { senders <- d.connectUntil(upgraded, "127.0.0.1:25") }()
+	before := d.mainPID()
+	d.run("dpkg", "--force-confold", "--install", "/root/newer.deb") // as unattended upgrades do
+	close(upgraded)
+	if err := <-senders; err != nil {
+		t.Errorf("during the upgrade: %v", err)
+	}
+	if d.mainPID() == before {
+		t.Error("after the upgrade, the earlier version still runs")
+	}
+	d.delivers("127.0.0.1:25", "third")
+	if text, err := os.ReadFile(d.path("/etc/postern/postern.toml")); err != nil || string(text) != config {
+		t.Errorf("after the upgrade, the configuration is\n%s%v", text, err)
+	}
+	eventually(t, func() error {
+		if out, err := d.try("postern", "senders", "--json"); err != nil || !strings.Contains(out, `"full":3,`) {
+			return fmt.Errorf("after the upgrade, the ledger lacks sessions of before: %w\n%s", err, out)
+		}
+		return nil
+	})
+
+	// An upgrade to a version that does not accept the configuration does not end the server
+	// that runs.
+	d.write("/etc/postern/postern.toml", config+"unheard-of = true\n")
+	before = d.mainPID()
+	if out := d.run("dpkg", "--force-confold", "--install", "/root/newer.deb"); !strings.Contains(out, "not restarted") || !strings.Contains(out, "unheard-of") {
+		t.Errorf("the upgrade with a wrong configuration does not say what happens:\n%s", out)
+	}
+	if d.mainPID() != before {
+		t.Error("the upgrade with a wrong configuration has ended the server")
+	}
+	d.delivers("127.0.0.1:25", "fourth")
+
+	d.run("dpkg", "--remove", "postern")
+	if err := d.inNetwork(func() error { _, err := testsmtp.Connect("127.0.0.1:25", ""); return err }); err == nil {
+		t.Error("something still listens after the removal")
+	}
+	for path, want := range map[string]bool{"/etc/postern/postern.toml": true, "/var/lib/postern/ledger.db": true, "/usr/bin/postern": false, "/usr/share/doc/postern": false} {
+		if d.has(path) != want {
+			t.Errorf("after the removal, %s is there: %v", path, !want)
+		}
+	}
+	d.run("dpkg", "--purge", "postern")
+	for path, want := range map[string]bool{"/etc/postern": false, "/var/lib/postern/ledger.db": false, "/var/lib/postern/tls": false, "/var/lib/postern/maildir": true} {
+		if d.has(path) != want {
+			t.Errorf("after purge, %s is there: %v", path, !want)
+		}
+	}
+	if got := len(maildir(d.path("/var/lib/postern/maildir")).messages(t)); got != 4 {
+		t.Errorf("purge leaves %d of 4 messages", got)
+	}
+	d.run("rm", "-r", "/var/lib/postern/maildir")
+}
+
+// Whoever builds the package again gets the same bytes, and programs that need nothing of the
+// system. Debian's own checks find no error.
+func TestDebianPackageIsReproducible(t *testing.T) {
+	t.Parallel()
+	deb, _ := packages(t)
+	again := buildPackages(t, t.TempDir(), "deb:"+runtime.GOARCH, "TMPDIR="+t.TempDir(), "TZ=Asia/Tokyo")[0]
+	first, err := os.ReadFile(deb)
+	second, err2 := os.ReadFile(again)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first, second) {
+		t.Error("the package is another file when it is built again")
+	}
+	if out, err := exec.Command("lintian", "--allow-root", "--fail-on", "error", deb).CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+	root := t.TempDir()
+	if out, err := exec.Command("dpkg-deb", "--extract", deb, root).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, command := range []string{"postern", "postern-lab"} {
+		path := filepath.Join(root, "usr/bin", command)
+		program, err := elf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer program.Close()
+		for _, part := range program.Progs {
+			if part.Type == elf.PT_INTERP || part.Type == elf.PT_DYNAMIC {
+				t.Errorf("%s is linked dynamically", command)
+			}
+		}
+		text, err := os.ReadFile(path)
+		if here, err2 := filepath.Abs(".."); err != nil || err2 != nil || bytes.Contains(text, []byte(here)) {
+			t.Errorf("%s has the path of the folder where it was built", command)
+		}
+	}
+}
+
+// The package for RPM systems, on a root folder that has what its scripts need. Its service
+// starts with the machine, where a preset says so; that of Debian does.
+func TestRPMPackage(t *testing.T) {
+	t.Parallel()
+	root := debianRoot(t)
+	rpm := func(args ...string) string {
+		out, err := exec.Command("rpm", append([]string{"--root", root, "--dbpath", "/var/lib/rpm", "--force-debian", "--nodeps"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("rpm %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	_, built := packages(t)
+	rpm("--install", built)
+	if out := rpm("--verify", "postern"); out != "" {
+		t.Errorf("rpm finds changes after the installation: %s", out)
+	}
+	t.Run("booted", func(t *testing.T) {
+		d := bootDebian(t, root)
+		d.delivers("127.0.0.1:2525", "first")
+		if got := strings.TrimSpace(d.run("stat", "--format", "%a %U:%G", "/etc/postern/postern.toml")); got != "640 root:postern" {
+			t.Errorf("the configuration belongs to %s", got)
+		}
+	})
+	rpm("--erase", "postern")
+	d := debian{t: t, root: root}
+	for path, want := range map[string]bool{
+		"/etc/systemd/system/multi-user.target.wants/postern.service": false, "/usr/bin/postern": false,
+		"/var/lib/postern/ledger.db": true,
+	} {
+		if d.has(path) != want {
+			t.Errorf("after the removal, %s is there: %v", path, !want)
+		}
+	}
+}
+
+// copy copies a file into the machine.
+func (d *debian) copy(from, to string) {
+	d.t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.write(to, string(text))
+}
+
+// mainPID returns the process ID of the service.
+func (d *debian) mainPID() string {
+	d.t.Helper()
+	return strings.TrimSpace(d.run("systemctl", "show", "--value", "--property", "MainPID", "postern.service"))
+}
+
+// connectUntil connects to an address again and again until done, and expects a greeting each
+// time, or that the server is shutting down.
+func (d *debian) connectUntil(done <-chan struct{}, addr string) error {
+	return d.inNetwork(func() error {
+		for {
+			c, err := testsmtp.Connect(addr, "")
+			if err != nil {
+				return err
+			}
+			reply, err := c.Reply()
+			c.Close()
+			if err != nil || reply.Code != 220 && reply.Code != 421 {
+				return fmt.Errorf("the greeting is %s, %w", reply, err)
+			}
+			select {
+			case <-done:
+				return nil
+			default:
+			}
+		}
+	})
+}
