@@ -92,7 +92,7 @@ func TestDebianPackage(t *testing.T) {
 			t.Errorf("%s belongs to %s, want %s", path, got, want)
 		}
 	}
-	if out := d.run("systemd-analyze", "verify", "postern.service", "postern.socket"); out != "" {
+	if out := d.run("systemd-analyze", "verify", "--man=no", "postern.service", "postern.socket"); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	d.run("systemd-analyze", "security", "--threshold=15", "--no-pager", "postern.service")
