@@ -30,7 +30,7 @@ var earlyTicket = Case{
 			{"maddy", "Upgrade to v0.8 or later, which disables tickets."},
 			{"chasquid", "Upgrade to v1.15.1 or later, which disables tickets."},
 			{"Exim", "With GnuTLS, leave tls_resumption_hosts empty, its default. Then Exim sends no tickets."},
-			{"Go programs", "Wrap the listener with the gate of postern/sessionticket and keep tickets, or set tls.Config.SessionTicketsDisabled."},
+			{"Go programs", "Wrap the listener with the gate of Postern's package sessionticket and keep tickets, or set tls.Config.SessionTicketsDisabled."},
 		},
 	},
 	weigh: weighEarlyTicket,

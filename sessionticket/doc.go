@@ -14,7 +14,8 @@
 //	config = gate.Config(config)
 //
 // A server that starts TLS later, as SMTP does with STARTTLS, wraps the listener of
-// the plain connections. Until TLS starts, bytes pass unchanged.
+// the plain connections. Until TLS starts, bytes pass unchanged. The folder examples of the
+// module has such servers, each in a file.
 //
 // The gate has no cryptography of its own and no access to keys. Crypto/tls collects
 // the server's flight and writes it at once, with the ticket's record at the end. The

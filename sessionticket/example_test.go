@@ -1,7 +1,6 @@
 package sessionticket_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"postern/sessionticket"
 )
@@ -59,57 +57,6 @@ func Example_http() {
 		NextProtos:   []string{"h2", "http/1.1"},
 	})}
 	log.Fatal(server.ServeTLS(gate.Listener(listener), "", ""))
-}
-
-// A mail server that starts TLS later: the gate's conn carries the plain dialogue
-// first. A real server answers more commands and has deadlines.
-func Example_smtp() {
-	certificate, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
-	if err != nil {
-		log.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", ":25")
-	if err != nil {
-		log.Fatal(err)
-	}
-	gate := new(sessionticket.Gate)
-	listener = gate.Listener(listener)
-	config := gate.Config(&tls.Config{Certificates: []tls.Certificate{certificate}})
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			log.Fatal(err)
-		}
-		go serveSMTP(conn, config)
-	}
-}
-
-// serveSMTP answers EHLO, STARTTLS (RFC 3207) and QUIT.
-func serveSMTP(conn net.Conn, config *tls.Config) {
-	defer func() { conn.Close() }()
-	io.WriteString(conn, "220 mx.example.org ESMTP\r\n")
-	for lines := bufio.NewReader(conn); ; {
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			return
-		}
-		switch verb, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(line)), " "); verb {
-		case "EHLO":
-			io.WriteString(conn, "250-mx.example.org\r\n250 STARTTLS\r\n")
-		case "STARTTLS":
-			if lines.Buffered() > 0 { // commands after STARTTLS, in plaintext
-				return
-			}
-			io.WriteString(conn, "220 ready\r\n")
-			conn = tls.Server(conn, config)
-			lines = bufio.NewReader(conn)
-		case "QUIT":
-			io.WriteString(conn, "221 bye\r\n")
-			return
-		default:
-			io.WriteString(conn, "502 5.5.1 not here\r\n")
-		}
-	}
 }
 
 // A mode for each connection: no tickets for one network whose clients fail on

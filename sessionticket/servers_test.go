@@ -77,33 +77,3 @@ func get(t *testing.T, transport *http.Transport, url string) string {
 	}
 	return string(body)
 }
-
-// The mail server of the example, to a strict sender that comes twice.
-func TestSMTPServer(t *testing.T) {
-	for _, mode := range []sessionticket.Mode{sessionticket.OwnWrite, sessionticket.FirstWrite} {
-		gate := &sessionticket.Gate{Mode: mode}
-		ln, base, client := listen(t, gate)
-		config := gate.Config(base)
-		for _, resumed := range []bool{false, true} {
-			go func() {
-				if conn, err := ln.Accept(); err == nil {
-					serveSMTP(conn, config)
-				}
-			}()
-			conn, err := net.Dial("tcp", ln.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			sender, err := strictclient.StartTLS(conn, "sender.example", client)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if state, _ := sender.TLSConnectionState(); state.DidResume != resumed {
-				t.Errorf("%s: DidResume is %v, want %v", mode, state.DidResume, resumed)
-			}
-			if err := sender.Quit(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}

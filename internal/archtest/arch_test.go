@@ -87,7 +87,7 @@ func layers(t *testing.T) (lines [][]string) {
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
 	"postern/internal/testcpu", "postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp",
-	"postern/internal/archtest", "postern/test", "postern/bench",
+	"postern/internal/archtest", "postern/test", "postern/bench", "postern/examples", "postern/scripts",
 	"postern/internal/casedocs", // writes docs/cases for go generate
 	"postern/internal/manpage",  // writes manual pages for make man
 	"postern/internal/mutants",  // measures tests for make mutants
@@ -118,7 +118,7 @@ func TestPublicPackagesAreListed(t *testing.T) {
 	for _, p := range ours {
 		path := strings.TrimPrefix(p.ImportPath, "postern/")
 		top, _, _ := strings.Cut(path, "/")
-		if slices.Contains([]string{"internal", "cmd", "bench", "test"}, top) {
+		if slices.Contains([]string{"internal", "cmd", "bench", "test", "examples", "scripts"}, top) {
 			continue
 		}
 		if !slices.Contains(public, p.ImportPath) {

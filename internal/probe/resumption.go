@@ -58,7 +58,7 @@ func (p *addressProbe) noResumption(id, title string) Finding {
 var resumptionAdvice = []interop.Advice{
 	{Software: "mox", Action: "mox disables tickets because of golang/go#70232. To have both, put Postern in front: it sends tickets when the affected senders accept them."},
 	{Software: "maddy", Action: "maddy disables tickets because of golang/go#70232. To have both, put Postern in front: it sends tickets when the affected senders accept them."},
-	{Software: "Go programs", Action: "Put the gate of postern/sessionticket below crypto/tls, and leave tls.Config.SessionTicketsDisabled false."},
+	{Software: "Go programs", Action: "Put the gate of Postern's package sessionticket below crypto/tls, and leave tls.Config.SessionTicketsDisabled false."},
 	{Software: "Postfix", Action: "Remove NO_TICKET from tls_ssl_options, and set smtpd_tls_session_cache_timeout above 0."},
 	{Software: "Exim", Action: "tls_resumption_hosts = * enables tickets in a build with OpenSSL. Leave it empty in a build with GnuTLS, as Debian's: it sends tickets before the client's Finished, and some senders fail."},
 	{Software: "chasquid", Action: "chasquid v1.15.1 and later disable tickets because of golang/go#70232. To have both, put Postern in front: it sends tickets when the affected senders accept them."},
