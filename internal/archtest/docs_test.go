@@ -279,3 +279,23 @@ func settings(text string) (keys []string, err error) {
 	add("", values)
 	return keys, nil
 }
+
+// A decision is cited by its number.
+func TestDecisionsHaveNumbersOfTheirOwn(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "docs/decisions/*.md"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no decisions: %v", err)
+	}
+	by := make(map[string]string)
+	for _, file := range files {
+		name := filepath.Base(file)
+		number, _, _ := strings.Cut(name, "-")
+		if other := by[number]; other != "" {
+			t.Errorf("docs/decisions: %s and %s have one number", other, name)
+		}
+		by[number] = name
+		if text, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(text), "# "+number+": ") {
+			t.Errorf("docs/decisions/%s does not begin with its number, %v", name, err)
+		}
+	}
+}
