@@ -66,5 +66,6 @@ func newParser(ui terminal.UI) *kong.Kong {
 		kong.Vars{"version": ui.Version()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Bind(ui),
+		terminal.Durations,
 	)
 }

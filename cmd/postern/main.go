@@ -112,5 +112,6 @@ func newParser(ui terminal.UI) *kong.Kong {
 			return nil
 		}),
 		kong.Bind(ui),
+		terminal.Durations,
 	)
 }
