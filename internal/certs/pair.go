@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -73,7 +72,7 @@ func (p Pair) checkDates(leaf *x509.Certificate, now time.Time) error {
 
 // loadChain returns the certificates of a file, and the first one parsed.
 func loadChain(file string) ([][]byte, *x509.Certificate, error) {
-	content, err := os.ReadFile(file)
+	content, err := oserror.ReadFile(file)
 	if err != nil {
 		return nil, nil, pathless(err)
 	}
@@ -92,7 +91,7 @@ func loadChain(file string) ([][]byte, *x509.Certificate, error) {
 
 // loadKey returns the first key of a file.
 func loadKey(file string) (crypto.Signer, error) {
-	content, err := os.ReadFile(file)
+	content, err := oserror.ReadFile(file)
 	if err != nil {
 		return nil, pathless(err)
 	}
@@ -172,6 +171,8 @@ func (e *Error) Remedy() string {
 		return "let the user that postern runs as read the file"
 	case errors.Is(e.Err, syscall.EISDIR):
 		return "name a file in it"
+	case errors.Is(e.Err, oserror.ErrNotRegular):
+		return "name the PEM file itself"
 	case errors.Is(e.Err, ErrNoCertificate):
 		return "name a PEM file with the certificate first, such as certbot's fullchain.pem"
 	case errors.Is(e.Err, ErrNoKey):
@@ -216,7 +217,7 @@ func CopyKey(to, from string) error {
 	if _, err := LoadKey(from); err != nil {
 		return err
 	}
-	content, err := os.ReadFile(from)
+	content, err := oserror.ReadFile(from)
 	if err == nil {
 		err = durable.WriteFile(to, content, 0o600)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/certs"
+	"postern/internal/oserror"
 	"postern/internal/testcert"
 )
 
@@ -25,6 +26,7 @@ func TestLoadValidReturnsFileAndFault(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.pem")
 	encrypted := file("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
 	legacy := file("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n")
+	empty := file("")
 	for _, tt := range []struct {
 		name, cert, key string
 		at              string
@@ -38,7 +40,8 @@ func TestLoadValidReturnsFileAndFault(t *testing.T) {
 		{"encrypted key", good.CertFile, encrypted, encrypted, certs.ErrEncrypted},
 		{"encrypted key, RFC 1421", good.CertFile, legacy, legacy, certs.ErrEncrypted},
 		{"expired", expired.CertFile, expired.KeyFile, expired.CertFile, certs.ErrExpired},
-		{"empty", os.DevNull, good.KeyFile, os.DevNull, certs.ErrNoCertificate},
+		{"empty", empty, good.KeyFile, empty, certs.ErrNoCertificate},
+		{"a device", os.DevNull, good.KeyFile, os.DevNull, oserror.ErrNotRegular},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := certs.LoadValid(certs.Pair{CertFile: tt.cert, KeyFile: tt.key}, time.Now())

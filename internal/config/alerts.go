@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/mail"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -63,7 +62,7 @@ func (l *loading) checkWebhook() {
 	if a.Webhook == "" {
 		l.add("alerts.webhook-secret", "there is no webhook", "set webhook, or remove the key")
 	}
-	content, err := os.ReadFile(a.SecretFile)
+	content, err := oserror.ReadFile(a.SecretFile)
 	if err != nil {
 		l.add("alerts.webhook-secret", oserror.Text(err), "name a file that the user that postern runs as can read")
 		return

@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"postern/internal/oserror"
@@ -21,13 +19,7 @@ func (l *loading) checkMetrics() {
 	if m.TokenFile == "" || m.Listen == Off {
 		return
 	}
-	file, err := os.Open(m.TokenFile)
-	if err != nil {
-		l.add("metrics.token-file", oserror.Text(err), "set a file that the user that postern runs as can read")
-		return
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxToken+2)) // with CRLF
+	content, err := oserror.ReadFile(m.TokenFile)
 	if err != nil {
 		l.add("metrics.token-file", oserror.Text(err), "set a file that the user that postern runs as can read")
 		return

@@ -6,7 +6,6 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,7 +158,7 @@ func (l *loading) readRoots(key, file string) *x509.CertPool {
 	if file == "" {
 		return nil
 	}
-	content, err := os.ReadFile(file)
+	content, err := oserror.ReadFile(file)
 	if err != nil {
 		l.add(key, oserror.Text(err), "set a PEM file that the user that postern runs as can read")
 		return nil

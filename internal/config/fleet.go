@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 
 	"postern/internal/fleet"
@@ -51,7 +50,7 @@ func (l *loading) checkFleet() {
 		l.add("fleet.prefix", fmt.Sprintf("%q has characters other than letters, digits, - and _, or more than 64", f.Prefix), "write a name such as postern")
 	}
 	if f.Credentials != "" {
-		if _, err := os.ReadFile(f.Credentials); err != nil {
+		if _, err := oserror.ReadFile(f.Credentials); err != nil {
 			l.add("fleet.credentials", oserror.Text(err), "name a file that the user that postern runs as can read")
 		}
 	}
@@ -65,7 +64,7 @@ func (l *loading) readFleetSecret() {
 		l.add("fleet.secret-file", "is missing", "name a file with the output of openssl rand -hex 32, the same at each host")
 		return
 	}
-	content, err := os.ReadFile(f.SecretFile)
+	content, err := oserror.ReadFile(f.SecretFile)
 	if err != nil {
 		l.add("fleet.secret-file", oserror.Text(err), "name a file that the user that postern runs as can read")
 		return

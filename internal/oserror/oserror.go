@@ -1,5 +1,5 @@
 // Package oserror words the errors of the operating system about files for operators: what
-// is wrong with which file, and what to do about it.
+// is wrong with which file, and what to do about it. It reads the small files that they name.
 //
 //	text, remedy := oserror.Text(err), oserror.Remedy(err)
 package oserror
@@ -73,6 +73,8 @@ var faults = []fault{
 	{fs.ErrPermission, "no permission for FILE", "run this command as root or as the user that postern serve runs as, or see the modes of FILE and the folders above it with namei -l"},
 	{fs.ErrExist, "FILE exists already", "remove it, or name another file"},
 	{syscall.EISDIR, "FILE is a folder, not a file", "name a file"},
+	{ErrNotRegular, "FILE is a pipe or device, not a file", "name a file"},
+	{errTooLarge, "FILE has more than 1 MiB", "name another file"},
 	{syscall.ENOTDIR, "FILE is below a file, not a folder", "check the path"},
 	{syscall.ELOOP, "FILE is a link that leads back to itself", "check the links with namei -l FILE"},
 	{syscall.ENAMETOOLONG, "the name FILE is too long", "check the path"},
