@@ -19,7 +19,7 @@ const (
 	Refused    = "refused"    // number of commands with a 5xx reply
 	Deferred   = "deferred"   // number of commands with a 4xx reply
 	End        = "end"        // how a session ended
-	Failures   = "failures"   // number of connections that could not be accepted
+	Failures   = "failures"   // how often it failed since the last line about it
 	Limit      = "limit"      // that was reached: total, or a network or address
 	OverLimit  = "over_limit" // number of sessions that ended at a limit
 	Admitted   = "admitted"   // number of the other sessions

@@ -28,8 +28,7 @@ func (l scarceListener) Accept() (net.Conn, error) {
 func TestTooFewDescriptorsAreLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		failures := &acceptFailures{log: slog.New(slog.NewTextHandler(&log, nil))}
-		ln := steadyListener{scarceListener{until: time.Now().Add(5*time.Minute - time.Second)}, failures}
+		ln := steadyListener{scarceListener{until: time.Now().Add(5*time.Minute - time.Second)}, newFaultLog(slog.New(slog.NewTextHandler(&log, nil)), 1)}
 		if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("accepted with %v", err)
 		}
@@ -47,7 +46,7 @@ func TestAcceptGoesOnAfterAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	steady := steadyListener{&failsOnce{Listener: ln}, &acceptFailures{log: slog.New(slog.DiscardHandler)}}
+	steady := steadyListener{&failsOnce{Listener: ln}, slog.New(slog.DiscardHandler)}
 	client, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,10 @@ import (
 	"postern/internal/nexthop/relay"
 )
 
+// messageFaultLines is how many lines a minute a fault has that each message can show: enough to see
+// all that fails, and what is different the next time.
+const messageFaultLines = 20
+
 func nextHop(c *config.Config, m *metrics.Metrics, log *slog.Logger) (nexthop.Hop, error) {
 	if c.NextHop != nil {
 		to := *c.NextHop

@@ -113,7 +113,8 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 		return nil, err
 	}
 	s.tls = &tls.Config{GetCertificate: s.store.GetCertificate, MinVersion: tls.VersionTLS12}
-	if s.hop, err = nextHop(c, s.metrics, log); err != nil {
+	faults := newFaultLog(log, messageFaultLines)
+	if s.hop, err = nextHop(c, s.metrics, faults); err != nil {
 		return nil, err
 	}
 	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, s.metrics, ledger.Options{
@@ -125,7 +126,7 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 		return nil, err
 	}
 	s.probeKey = openProbeKey(config.ProbeKeyFile(c.Data), log)
-	s.reports = newIntake(c.Reports, s.observer.ledger, s.metrics, log)
+	s.reports = newIntake(c.Reports, s.observer.ledger, s.metrics, faults)
 	s.smtp = smtpd.New(s.settings(), s.reports.Hop(s.hop), s.observer, log)
 	checker := &mtastsserve.Checker{Prober: probe.Prober{Key: s.probeKey}}
 	s.policy = mtastsserve.New(s.policies(c), checker.Begin, log)
@@ -187,9 +188,9 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	s.alarm.start()
 	go s.dashboard.serve()
 	go s.scrapes.serve()
-	failures := &acceptFailures{log: s.log}
+	log := newFaultLog(s.log, 1)
 	for _, ln := range listeners {
-		ln.Listener = steadyListener{ln.Listener, failures}
+		ln.Listener = steadyListener{ln.Listener, log}
 		go func() {
 			if err := s.serve(ln); err != nil {
 				s.failed <- fmt.Errorf("listening on %s: %w", ln.Addr(), err)
