@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"crypto/tls"
@@ -8,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,6 +191,46 @@ func TestHostileReportsDoNotAffectMail(t *testing.T) {
 	}
 	l.end()
 	checkStored(t, l.wait(t), p.maildir().take(t))
+}
+
+// Three networks have mails to the report address under way that do not end, as large as they may
+// be and more than there is room for. A signed report arrives, and is stored as verified.
+func TestSlowReportMailsLeaveRoomForAnotherNetwork(t *testing.T) {
+	microsoft := testreport.NewSigner(t, "microsoft.test")
+	names := testreport.Resolver(t, microsoft.KeyRecord("s=tlsrpt;"))
+	p := startReports(t, t.TempDir(), fmt.Sprintf("[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\nresolver = %q", names))
+	var slow sync.WaitGroup
+	for n := range 12 {
+		from := net.IPv4(127, byte(1+n%3), 0, byte(1+n))
+		slow.Go(func() { sendSlowReport(t, p.addr, from, 11<<20) })
+	}
+	slow.Wait()
+	if reply := p.deliver(t, reportMail(microsoft.Sign(t, october.Mail()))); reply.Code != 250 {
+		t.Errorf("reply to the report: %s", reply)
+	}
+	if stored := p.awaitReports(t, 1); len(stored) != 1 || !stored[0].Verified {
+		t.Errorf("stored: %+v", stored)
+	}
+}
+
+// sendSlowReport sends a mail to the report address up to so many bytes, and leaves it so until
+// the test ends. The server may refuse the rest.
+func sendSlowReport(t *testing.T, to string, from net.IP, size int) {
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).Dial("tcp", to)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	t.Cleanup(func() { conn.Close() })
+	replies := bufio.NewScanner(conn)
+	for _, line := range []string{"", "HELO a\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<tls-reports@localhost>\r\n", "DATA\r\n"} {
+		io.WriteString(conn, line)
+		if !replies.Scan() || replies.Text() > "4" {
+			t.Errorf("%q after %q", replies.Text(), line)
+			return
+		}
+	}
+	io.WriteString(conn, "From: tlsrpt@microsoft.test\r\n\r\n"+strings.Repeat(strings.Repeat("x", 78)+"\r\n", size/80))
 }
 
 // The configuration in docs/tls-reports.md works as described. Only the domain and the port
