@@ -44,8 +44,11 @@ func printBanner(ui terminal.UI, c *config.Config, log *slog.Logger, listeners [
 	if url := srv.MetricsURL(); url != "" {
 		row(ui.Out, "metrics", url)
 	}
-	fmt.Fprintf(ui.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
-	if c.NextHop == nil {
+	direct := listeners[0].Protocol == server.STARTTLS || listeners[0].Protocol == server.ImplicitTLS
+	if direct {
+		fmt.Fprintf(ui.Out, "\nTry it:\n  %s\n", swaks(c, listeners[0]))
+	}
+	if direct && c.NextHop == nil {
 		fmt.Fprintf(ui.Out, "  ls %s\n", filepath.Join(c.MaildirFolder(), "new"))
 	}
 	fmt.Fprint(ui.Out, "\nCtrl-C stops it.\n")

@@ -24,6 +24,7 @@ func (l *loading) check() {
 	l.checkReports()
 	l.checkAlerts()
 	l.checkListen()
+	l.checkProxyProtocol()
 	l.checkMetrics()
 	l.checkNextHop()
 	l.checkCertificates()
@@ -124,14 +125,14 @@ func (l *loading) checkAddresses(list string, addresses []string) {
 
 func (l *loading) checkListen() {
 	c := l.config
-	if len(c.Listen)+len(c.ListenTLS) == 0 {
+	if len(c.mailAddresses()) == 0 {
 		l.add("listen", "is empty, and so is listen-tls", `list an address such as "0.0.0.0:25"`)
 	}
 	used := make(map[string]bool)
 	for _, list := range []struct {
 		key       string
 		addresses []string
-	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", addressOrNone(c.Dashboard.Listen)}, {"metrics.listen", addressOrNone(c.Metrics.Listen)}} {
+	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"proxy-protocol.listen", c.ProxyProtocol.Listen}, {"proxy-protocol.listen-tls", c.ProxyProtocol.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", addressOrNone(c.Dashboard.Listen)}, {"metrics.listen", addressOrNone(c.Metrics.Listen)}} {
 		for i, address := range list.addresses {
 			key := element(list.key, i) // also of the settings that are no lists: it means the whole one
 			if what, remedy := checkAddress(address); what != "" {

@@ -32,27 +32,28 @@ import (
 
 // A Config is a valid configuration.
 type Config struct {
-	Hostname     string   // in ASCII
-	Domains      []string // at least one
-	Recipients   []string // nil: any address of the domains
-	Listen       []string // addresses for SMTP with STARTTLS
-	ListenTLS    []string // addresses for SMTP in TLS
-	Data         string   // the data folder
-	NextHop      *relay.Config
-	Mode         sessionticket.Mode
-	Certificates []certs.Pair // nil: self-signed
-	Log          Log
-	Web          Web
-	Dashboard    Dashboard
-	Metrics      Metrics
-	SelfCheck    SelfCheck
-	MTASTS       MTASTS
-	ACME         ACME
-	Ledger       Ledger
-	Reports      Reports
-	Alerts       Alerts
-	Fleet        Fleet
-	Limits       smtpd.Limits // zero fields mean smtpd.DefaultLimits
+	Hostname      string   // in ASCII
+	Domains       []string // at least one
+	Recipients    []string // nil: any address of the domains
+	Listen        []string // addresses for SMTP with STARTTLS
+	ListenTLS     []string // addresses for SMTP in TLS
+	ProxyProtocol ProxyProtocol
+	Data          string // the data folder
+	NextHop       *relay.Config
+	Mode          sessionticket.Mode
+	Certificates  []certs.Pair // nil: self-signed
+	Log           Log
+	Web           Web
+	Dashboard     Dashboard
+	Metrics       Metrics
+	SelfCheck     SelfCheck
+	MTASTS        MTASTS
+	ACME          ACME
+	Ledger        Ledger
+	Reports       Reports
+	Alerts        Alerts
+	Fleet         Fleet
+	Limits        smtpd.Limits // zero fields mean smtpd.DefaultLimits
 
 	Files *certs.Files // that Certificates were checked with
 

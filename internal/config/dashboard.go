@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"postern/internal/fallback"
 	"postern/internal/password"
 )
 
@@ -56,23 +55,6 @@ func (c *Config) HTTPS() string {
 		at.Host = net.JoinHostPort(at.Host, port)
 	}
 	return at.String()
-}
-
-// setProxies reads addresses and networks.
-func (d *Dashboard) setProxies(s setting) *Problem {
-	var all []string
-	if problem := texts(&all)(s); problem != nil {
-		return problem
-	}
-	d.Proxies = nil
-	for _, text := range all {
-		network, err := fallback.ParseNetwork(text)
-		if err != nil {
-			return &Problem{What: err.Error(), Remedy: "write the address of each reverse proxy, such as 192.0.2.10"}
-		}
-		d.Proxies = append(d.Proxies, network)
-	}
-	return nil
 }
 
 // userRemedy is how to make a user.

@@ -104,6 +104,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.Domains = []string{"example.org", "example.net"}
 	want.Recipients = []string{"ann@example.org", "bob@example.org"}
 	want.ListenTLS = []string{}
+	want.ProxyProtocol = ProxyProtocol{
+		Trust: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32"), netip.MustParsePrefix("2001:db8:1::/64")}, Listen: []string{"192.0.2.25:2525"}, ListenTLS: []string{"192.0.2.25:4650"},
+	}
 	want.Data = got.Data
 	want.Metrics.TokenFile, want.Metrics.Token = got.Metrics.TokenFile, "0123456789abcdef"
 	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}

@@ -288,7 +288,7 @@ func FuzzLoad(f *testing.F) {
 		if problems, ok := err.(Problems); err != nil && (!ok || len(problems) == 0) {
 			t.Errorf("got %v", err)
 		}
-		if err == nil && (c.Hostname == "" || len(c.Domains) == 0 || len(c.Listen)+len(c.ListenTLS) == 0) {
+		if err == nil && (c.Hostname == "" || len(c.Domains) == 0 || len(c.mailAddresses()) == 0) {
 			t.Errorf("got %+v", c)
 		}
 	})

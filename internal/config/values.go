@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"postern/internal/fallback"
 	"postern/internal/smtp"
 	"postern/mtasts"
 )
@@ -126,6 +128,25 @@ func texts(to *[]string) setter {
 			return expected("a list", s.value, `write ["first", "second"], or ["first"] for a single one`)
 		}
 		*to = all
+		return nil
+	}
+}
+
+// networks reads addresses and networks.
+func networks(to *[]netip.Prefix, remedy string) setter {
+	return func(s setting) *Problem {
+		var all []string
+		if problem := texts(&all)(s); problem != nil {
+			return problem
+		}
+		parsed := make([]netip.Prefix, len(all))
+		for i, text := range all {
+			var err error
+			if parsed[i], err = fallback.ParseNetwork(text); err != nil {
+				return &Problem{What: err.Error(), Remedy: remedy}
+			}
+		}
+		*to = parsed
 		return nil
 	}
 }

@@ -94,7 +94,7 @@ func (w *warnings) checkNames() {
 // Reachable reports whether other machines can connect for mail: a server on loopback is
 // being tried out.
 func (c *Config) Reachable() bool {
-	return slices.ContainsFunc(slices.Concat(c.Listen, c.ListenTLS), reachable)
+	return slices.ContainsFunc(c.mailAddresses(), reachable)
 }
 
 // reachable reports whether other machines can connect to an address to listen on.
@@ -207,7 +207,7 @@ func (w *warnings) checkNextHop() {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTime)
 	defer cancel()
 	found, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	for _, address := range slices.Concat(w.config.Listen, w.config.ListenTLS) {
+	for _, address := range w.config.mailAddresses() {
 		if i := slices.IndexFunc(found, func(ip netip.Addr) bool { return listensOn(address, ip.Unmap(), port) }); i >= 0 {
 			w.add("next-hop", fmt.Sprintf("leads to postern itself, which listens on %s: each message would come back until it has too many Received fields", address), "name the server that stores the mail, at another address or port")
 			return

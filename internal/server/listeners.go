@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"postern/internal/config"
+	"postern/internal/proxyprotocol"
 )
 
 // An Endpoint is an address to listen on.
@@ -31,10 +32,14 @@ const (
 	ImplicitTLS Protocol = "implicit TLS"
 	HTTPS       Protocol = "HTTPS"
 	HTTP        Protocol = "HTTP"
+
+	// From balancers, which begin with a PROXY protocol header.
+	BalancedSTARTTLS    Protocol = "STARTTLS, PROXY protocol"
+	BalancedImplicitTLS Protocol = "implicit TLS, PROXY protocol"
 )
 
 // protocols has those for mail first.
-var protocols = []Protocol{STARTTLS, ImplicitTLS, HTTPS, HTTP}
+var protocols = []Protocol{STARTTLS, ImplicitTLS, BalancedSTARTTLS, BalancedImplicitTLS, HTTPS, HTTP}
 
 // Endpoints returns the configured addresses, those for mail first.
 func Endpoints(c *config.Config) []Endpoint {
@@ -46,6 +51,8 @@ func Endpoints(c *config.Config) []Endpoint {
 	}{
 		{"--listen", c.Listen, STARTTLS},
 		{"--listen-tls", c.ListenTLS, ImplicitTLS},
+		{"listen in [proxy-protocol]", c.ProxyProtocol.Listen, BalancedSTARTTLS},
+		{"listen-tls in [proxy-protocol]", c.ProxyProtocol.ListenTLS, BalancedImplicitTLS},
 		{"listen in [web]", c.Web.Listen, HTTPS},
 		{"listen-plain in [web]", c.Web.ListenPlain, HTTP},
 	} {
@@ -100,6 +107,10 @@ func (s *Server) serve(ln Listener) error {
 	switch ln.Protocol {
 	case ImplicitTLS:
 		return s.smtp.ServeTLS(ln)
+	case BalancedSTARTTLS:
+		return s.smtp.Serve(proxyprotocol.NewListener(ln, s.config.ProxyProtocol.Trust))
+	case BalancedImplicitTLS:
+		return s.smtp.ServeTLS(proxyprotocol.NewListener(ln, s.config.ProxyProtocol.Trust))
 	case HTTPS:
 		return s.web.Serve(ln)
 	case HTTP:

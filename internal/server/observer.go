@@ -75,9 +75,14 @@ func (obs *observer) ChooseMode(sender netip.Addr, ja4 string, probe bool) sessi
 }
 
 // SessionEnded diagnoses a failed handshake, lets the fallback learn, stores the session and
-// logs it. Sessions without TLS and without a message are only logged.
+// logs it. Sessions without TLS and without a message are only logged. The health check of a
+// balancer is no sender.
 func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	attrs := sessionAttrs(r)
+	if r.HealthCheck {
+		obs.log.LogAttrs(context.Background(), slog.LevelDebug, "health check", attrs...)
+		return
+	}
 	j := obs.attempts.judge(r)
 	scanner := j.failed && obs.scanned(r)
 	failed := ""

@@ -118,6 +118,33 @@ func read(t *testing.T, path string) *ledger.Reader {
 	return r
 }
 
+// What a balancer does to see whether the server is up says nothing about a sender, even where it
+// fails as a strict sender does.
+func TestHealthChecksAreNoSenders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	o := open(t, path)
+	r := strict(t, "CHECK", sessionticket.Stock)
+	r.HealthCheck = true
+	for range 3 {
+		o.SessionEnded(r)
+	}
+	if got := o.mode(); got != sessionticket.Stock {
+		t.Errorf("mode %v after health checks", got)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := read(t, path).Senders(t.Context(), ledger.Filter{})
+	if err != nil || len(found) != 0 {
+		t.Errorf("the senders are %+v, %v", found, err)
+	}
+	select {
+	case line := <-o.lines:
+		t.Errorf("it is logged: %s", line)
+	default:
+	}
+}
+
 // A sender loses one attempt, even if the server is restarted after it.
 func TestAStrictSenderFallsBackAfterOneFailure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")

@@ -53,6 +53,10 @@ type SessionResult struct {
 	EHLO     string // the last one
 	Probe    bool   // a session of the operator's own probe; see [Settings].ProbeKey
 
+	// HealthCheck says that a load balancer connected on its own account, and brought no
+	// message. Sender is the balancer.
+	HealthCheck bool
+
 	JA4  string             // see [handshake.ClientHello.SenderJA4]; empty if there was no ClientHello
 	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
 	TLS  *tls.ConnectionState
@@ -92,6 +96,7 @@ func (s *session) result() SessionResult {
 		Sender:      s.addr,
 		EHLO:        s.lastEHLO,
 		Probe:       s.probe,
+		HealthCheck: s.ofBalancer && s.messages == 0,
 		JA4:         s.ja4,
 		Mode:        s.mode,
 		TLS:         s.tls,

@@ -86,7 +86,8 @@ func (s *Server) State() State {
 }
 
 // Serve accepts SMTP connections on ln and offers STARTTLS, until ln returns an error. It
-// returns nil after Shutdown. It closes ln.
+// returns nil after Shutdown. It closes ln. Connections of a [proxyprotocol.Listener] are those of
+// the clients that the balancer names.
 func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, false) }
 
 // ServeTLS is like Serve, for connections that begin with TLS (RFC 8314).
@@ -120,11 +121,18 @@ func (s *Server) adopt(ln net.Listener) bool {
 	return true
 }
 
-// start runs a session for conn, or rejects it.
+// start runs a session for conn, or rejects it. The client behind a balancer is not known yet: its
+// session admits it.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
-	if over := s.admission.Connect(session.addr.Addr(), session.setup.Limits.Quotas); over != nil {
-		s.reject(session, over, implicit)
+	if session.balancer == nil {
+		if !s.admit(session, implicit) {
+			s.observer.SessionEnded(session.result())
+			return
+		}
+	} else if s.open.Load() >= int64(session.setup.Limits.Total.Connections) {
+		s.reject(session, new(admission.Reached), implicit)
+		s.observer.SessionEnded(session.result())
 		return
 	}
 	s.mu.Lock()
@@ -134,23 +142,43 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 		s.open.Add(1)
 		s.running.Go(func() {
 			defer s.end(session)
-			session.serve(implicit)
+			if session.balancer == nil || session.meet(implicit) {
+				session.serve(implicit)
+			}
 		})
 	}
 	s.mu.Unlock()
 	if draining { // it was accepted just before the listener was closed
-		s.admission.Disconnect(session.addr.Addr())
+		s.release(session)
 		s.turnAway(conn, shuttingDown, implicit)
 	}
 }
 
-// end removes a session. A panic ends only its own session: the connection is closed
-// already, and every message that was acknowledged is safe.
+// admit counts the connection of a session's sender, or rejects it.
+func (s *Server) admit(session *session, implicit bool) bool {
+	if over := s.admission.Connect(session.addr.Addr(), session.setup.Limits.Quotas); over != nil {
+		s.reject(session, over, implicit)
+		return false
+	}
+	session.admitted = true
+	return true
+}
+
+// release ends what admit began.
+func (s *Server) release(session *session) {
+	if session.admitted {
+		s.admission.Disconnect(session.addr.Addr())
+	}
+}
+
+// end removes a session. A panic ends only its own session: every message that was acknowledged
+// is safe.
 func (s *Server) end(session *session) {
 	if cause := recover(); cause != nil {
+		session.raw.Close() // unless it is closed already
 		session.end, session.err = Panicked, fmt.Errorf("smtpd: panic: %v\n%s", cause, debug.Stack())
 	}
-	s.admission.Disconnect(session.addr.Addr())
+	s.release(session)
 	s.observer.SessionEnded(session.result())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +194,6 @@ func (s *Server) reject(session *session, over *admission.Reached, implicit bool
 		session.noteReply(command{verb: connecting}, reply)
 	}
 	s.turnAway(session.conn, reply, implicit)
-	s.observer.SessionEnded(session.result())
 }
 
 // Shutdown closes the listeners and lets each session finish its current message, then

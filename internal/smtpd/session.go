@@ -15,6 +15,7 @@ import (
 	"postern/internal/admission"
 	"postern/internal/nexthop"
 	"postern/internal/probekey"
+	"postern/internal/proxyprotocol"
 	"postern/internal/smtp"
 	"postern/sessionticket"
 )
@@ -30,6 +31,10 @@ type session struct {
 	began  time.Time
 	addr   netip.AddrPort
 	local  netip.AddrPort
+
+	balancer   *proxyprotocol.Conn // raw, if a balancer names the client; else nil
+	ofBalancer bool                // there is no client: the connection is the balancer's own
+	admitted   bool                // counted in the limits of addr
 
 	raw    net.Conn        // as it was accepted
 	record *handshake.Conn // over raw
@@ -92,6 +97,7 @@ const (
 
 func newSession(s *Server, conn net.Conn) *session {
 	addr, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
+	balancer, _ := conn.(*proxyprotocol.Conn)
 	return &session{
 		server: s,
 		setup:  s.setup.Load(),
@@ -99,6 +105,9 @@ func newSession(s *Server, conn net.Conn) *session {
 		began:  time.Now(),
 		addr:   addr,
 		local:  local,
+
+		balancer: balancer,
+
 		raw:    conn,
 		conn:   conn,
 		record: handshake.NewConn(conn, handshake.AtServer),

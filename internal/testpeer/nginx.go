@@ -30,12 +30,12 @@ func StartNginx(t T, o NginxOptions) (addr string) {
 	return startServer(t, "nginx", dir, addr, exec.Command(binary, "-e", log, "-p", string(dir), "-c", config), log)
 }
 
-// nginxModule returns the path of the mail module.
-func nginxModule(t T) string {
+// nginxModule returns the path of a module, mail or stream.
+func nginxModule(t T, name string) string {
 	t.Helper()
-	const module = "/usr/lib/nginx/modules/ngx_mail_module.so"
+	module := "/usr/lib/nginx/modules/ngx_" + name + "_module.so"
 	if _, err := os.Stat(module); err != nil {
-		unavailable(t, "nginx has no mail module: %v: run scripts/install-peers", err)
+		unavailable(t, "nginx has no %s module: %v: run scripts/install-peers", name, err)
 	}
 	return module
 }
@@ -51,7 +51,7 @@ func nginxConfig(t T, dir folder, addr string, o NginxOptions) string {
 		secure = "starttls on;\n    ssl_certificate " + o.Cert.CertFile + ";\n    ssl_certificate_key " + o.Cert.KeyFile + ";"
 	}
 	return strings.NewReplacer(
-		"MODULE", nginxModule(t), "USER", user, "DIR", string(dir), "ADDR", addr,
+		"MODULE", nginxModule(t, "mail"), "USER", user, "DIR", string(dir), "ADDR", addr,
 		"ROUTER", startRouter(t, o.Backend), "CONNECTIONS", nginxConnections, "SECURE", secure,
 	).Replace(nginxTemplate)
 }

@@ -1,0 +1,60 @@
+package testpeer
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// BalancerOptions configure a load balancer in TCP mode. It connects from 127.0.0.1.
+type BalancerOptions struct {
+	Config  string // has ADDR, ADDR6 and BACKEND in place of its addresses on IPv4 and IPv6, and the backend's
+	Backend string // host:port that takes PROXY protocol headers
+}
+
+// StartHAProxy starts HAProxy and returns its addresses on IPv4 and IPv6.
+func StartHAProxy(t T, o BalancerOptions) (addr, addr6 string) {
+	t.Helper()
+	binary := program(t, "haproxy")
+	dir := newFolder(t)
+	text, addr, addr6 := o.placed(t)
+	config := dir.write(t, "haproxy.cfg", text+"\n")
+	return startServer(t, "haproxy", dir, addr, exec.Command(binary, "-db", "-f", config)), addr6
+}
+
+// StartNginxStream starts nginx with a stream block, and returns its addresses on IPv4 and IPv6.
+func StartNginxStream(t T, o BalancerOptions) (addr, addr6 string) {
+	t.Helper()
+	binary := program(t, "nginx")
+	dir, user := newFolder(t), ""
+	if os.Geteuid() == 0 {
+		user = "user root;" // the worker must write the log
+	}
+	text, addr, addr6 := o.placed(t)
+	config := dir.write(t, "nginx.conf", strings.NewReplacer(
+		"MODULE", nginxModule(t, "stream"), "USER", user, "DIR", string(dir),
+	).Replace(nginxStreamHead)+text)
+	log := dir.path("error.log")
+	return startServer(t, "nginx", dir, addr, exec.Command(binary, "-e", log, "-p", string(dir), "-c", config), log), addr6
+}
+
+// placed returns the configuration with free addresses.
+func (o BalancerOptions) placed(t T) (config, addr, addr6 string) {
+	t.Helper()
+	addr = freeAddr(t)
+	_, port := splitAddr(t, addr)
+	addr6 = net.JoinHostPort("::1", port)
+	return strings.NewReplacer("ADDR6", addr6, "ADDR", addr, "BACKEND", o.Backend).Replace(o.Config), addr, addr6
+}
+
+const nginxStreamHead = `load_module MODULE;
+USER
+daemon off;
+worker_processes 1;
+pid DIR/nginx.pid;
+error_log DIR/error.log warn;
+events {
+  worker_connections 100;
+}
+`

@@ -1,0 +1,138 @@
+package test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"postern/internal/testpeer"
+	"postern/internal/testsmtp"
+)
+
+// loadBalancer is the page of the recipes for balancers.
+const loadBalancer = "load-balancer.md"
+
+// balancerRecipe is the documented configuration of a balancer in front of backend.
+func balancerRecipe(t *testing.T, heading, file, backend string) testpeer.BalancerOptions {
+	t.Helper()
+	text := strings.NewReplacer("192.0.2.1:25", "ADDR", "[2001:db8::1]:25", "ADDR6", "192.0.2.25:2525", "BACKEND").Replace(recipe(t, loadBalancer, heading, file))
+	return testpeer.BalancerOptions{Config: text, Backend: backend}
+}
+
+// startBehindBalancer starts postern with a listener for balancers, which connect from 127.0.0.1,
+// and returns the address of that.
+func startBehindBalancer(t *testing.T, args ...string) (p *postern, addr string) {
+	t.Helper()
+	settings := filepath.Join(t.TempDir(), "postern.toml")
+	text := "[log]\nlevel = \"debug\"\n" + strings.NewReplacer(`"192.0.2.1", "2001:db8::1"`, `"127.0.0.1"`, "192.0.2.25:2525", "127.0.0.1:0").
+		Replace(recipe(t, loadBalancer, "Behind a load balancer", "/etc/postern/postern.toml"))
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, append([]string{"--config", settings}, args...)...)
+	return p, address.FindString(p.await(0, "(STARTTLS, PROXY protocol)"))
+}
+
+// distantSender is the address of a sender in another network than the balancer.
+const distantSender = "127.0.5.7"
+
+// Behind HAProxy, Postern and the server behind it see the sender and not the balancer, and
+// HAProxy's health checks are answered and taken for no sender.
+func TestSendersBehindHAProxyKeepTheirAddress(t *testing.T) {
+	backend := testpeer.StartPostfix(t, testpeer.PostfixOptions{
+		XCLIENT: true, Config: []string{"inet_protocols = all"}, // else it takes no IPv6 address in XCLIENT
+	})
+	p, proxied := startBehindBalancer(t, "--next-hop", "smtp://"+backend.Addr)
+	balancer, balancer6 := testpeer.StartHAProxy(t, balancerRecipe(t, "HAProxy", "/etc/haproxy/haproxy.cfg", proxied))
+	p.await(0, `msg="health check"`, "sender=127.0.0.1:", "ehlo=haproxy.example.org", "end=quit")
+
+	deliverThrough(t, p, balancer, distantSender)
+	deliverThrough(t, p, balancer6, "::1")
+	for _, text := range backend.AwaitMessages(t, 2) {
+		if _, err := newStored(text).whole(); err != nil {
+			t.Error(err)
+		}
+	}
+	backend.AwaitLog(t, ": client=unknown["+distantSender+"]")
+	backend.AwaitLog(t, ": client=unknown[::1]")
+
+	p.terminate() // the ledger has everything
+	out, status := runPostern(t, "senders", "--json", "--data", p.data)
+	if status != 0 || !strings.Contains(out, `"127.0.5.0/24"`) || !strings.Contains(out, `"::/48"`) || strings.Contains(out, `"127.0.0.0/24"`) {
+		t.Errorf("the senders, %d: %s", status, out)
+	}
+	if n := p.log.count("msg=session", "ehlo=haproxy.example.org"); n > 0 {
+		t.Errorf("%d health checks were taken for senders", n)
+	}
+}
+
+// nginx's stream module speaks version 1 of the protocol.
+func TestSendersBehindNginxKeepTheirAddress(t *testing.T) {
+	p, proxied := startBehindBalancer(t)
+	balancer, balancer6 := testpeer.StartNginxStream(t, balancerRecipe(t, "nginx", "/etc/nginx/nginx.conf, outside of http", proxied))
+	deliverThrough(t, p, balancer, distantSender)
+	deliverThrough(t, p, balancer6, "::1")
+	var all string
+	for _, message := range p.maildir().messages(t) {
+		all += message.received() + "\n"
+	}
+	if !strings.Contains(all, "(["+distantSender+"])") || !strings.Contains(all, "([IPv6:::1])") {
+		t.Errorf("the Received fields:\n%s", all)
+	}
+}
+
+// deliverThrough delivers a message over STARTTLS through a balancer, and checks whose it was.
+func deliverThrough(t *testing.T, p *postern, balancer, from string) {
+	t.Helper()
+	c, err := testsmtp.DialTLS(balancer, from, testsmtp.OpportunisticTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reply, err := c.Deliver(newMessage("from "+from, 4<<10))
+	if err != nil || reply.Code != 250 {
+		t.Fatalf("from %s: %s, %v", from, reply, err)
+	}
+	c.Close()
+	sender := netip.MustParseAddr(from)
+	p.await(0, "msg=session", "sender="+strings.TrimSuffix(netip.AddrPortFrom(sender, 0).String(), "0"), "messages=1")
+}
+
+// A sender that writes a header itself is not believed: not at the port for balancers, which is
+// closed to it, and not at the other one. At the port for balancers, one from their network that
+// writes none gets nothing.
+func TestForgedHeadersAreNotBelieved(t *testing.T) {
+	p, proxied := startBehindBalancer(t)
+	const forged = "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n"
+	const refused = "421 4.3.2 connections to this port come through a load balancer"
+	for _, test := range []struct{ addr, from, say, reply, log string }{
+		{proxied, distantSender, forged, refused, `err="not from a trusted network"`},
+		{proxied, distantSender, "", refused, `err="not from a trusted network"`},
+		{proxied, "127.0.0.1", "EHLO sender.test\r\n", refused, `err="no PROXY protocol header"`},
+		{p.addr, distantSender, forged, "500 5.5.1 ", "end=quit"},
+		{p.addr, "127.0.0.1", forged, "500 5.5.1 ", "end=quit"},
+	} {
+		from := p.log.length()
+		c, err := testsmtp.Connect(test.addr, test.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if test.addr == p.addr {
+			if err := c.Expect("", 220); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reply, err := c.Ask(test.say)
+		if err != nil || !strings.HasPrefix(reply.String(), test.reply) {
+			t.Errorf("%q from %s: %s, %v, want %s", test.say, test.from, reply, err, test.reply)
+		}
+		c.Send("QUIT\r\n")
+		p.await(from, "msg=session", "sender="+test.from+":", test.log)
+	}
+	if n := p.log.count("sender=192.0.2.7"); n > 0 {
+		t.Errorf("%d lines have the forged address", n)
+	}
+}
