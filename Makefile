@@ -4,6 +4,7 @@
 # make lint        gofmt, go vet, staticcheck, go.mod, Markdown, the public API; builds for Windows and macOS
 # make api         writes the API of the public packages to docs/api, which make lint compares
 # make man         writes the manual pages to build/man
+# make release     checks that this commit can be released, and builds the release: see docs/releasing.md
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make next-go     the tests that depend on how crypto/tls writes, with the newest Go, which it downloads
 # make fuzz        each fuzz target for FUZZTIME (30s)
@@ -29,7 +30,7 @@ MUTANTS ?= 40
 MUTANTS_SEED ?= 1
 MUTANTS_ALSO ?= ./internal/casedocs
 
-.PHONY: test test-peers quick lint api man vuln next-go fuzz mutants bench matrix accuracy screenshots packages image long peers
+.PHONY: test test-peers quick lint api man release vuln next-go fuzz mutants bench matrix accuracy screenshots packages image long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -62,6 +63,9 @@ api:
 man:
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH-$$(git log -1 --format=%ct)} \
 		$(GO) test ./cmd/postern ./cmd/postern-lab -run TestManPages -man $(CURDIR)/build/man
+
+release:
+	GO=$(GO) scripts/release
 
 vuln:
 	$(GOVULNCHECK) ./...
