@@ -1,6 +1,8 @@
 package test
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -62,6 +64,89 @@ func TestStoryOfStrictSenderWorks(t *testing.T) {
 	if output, err := shell(dir, story[4]); err != nil || strings.Count(output, ",S=") != 1 {
 		t.Errorf("%s: %v, want one message:\n%s", story[4], err, output)
 	}
+}
+
+// Whoever types the commands of the tutorial sees what it says.
+func TestTutorialWorks(t *testing.T) {
+	dir := t.TempDir()
+	command := tutorial(t, "Start it")
+	requirePort(t, "127.0.0.1:2525")
+	p := command.serve(t, dir)
+	command = tutorial(t, "Send a message")
+	command.says(t, dir, 0, "250")
+	command.says(t, dir, 0, ",S=")
+	command = tutorial(t, "See what it saw")
+	eventually(t, func() error { // the ledger is written a moment later
+		if output, err := shell(dir, command[0]); err != nil || !strings.Contains(output, "TLS 1.3, mode own-write") {
+			return fmt.Errorf("%s: %v\n%s", command[0], err, output)
+		}
+		return nil
+	})
+	command.says(t, dir, 0, "full")
+	command.says(t, dir, 0, "127.0.0.0/24")
+	command.says(t, dir, 0, "http://127.0.0.1:8025/")
+	p.terminate()
+
+	command = tutorial(t, "Watch a sender fail")
+	p = command.serve(t, dir)
+	command.says(t, dir, 1, "CRITICAL     Senders like early-ticket fail over TLS")
+	p.await(0, `next="mode own-write: `)
+	command.says(t, dir, 0, "was accepted")
+	p.terminate()
+	command.says(t, dir, 0, "early-ticket, mode stock: closed silently by the client, after NewSessionTicket")
+	command.says(t, dir, 0, "own-write")
+
+	command = tutorial(t, "Put it in front of a server")
+	requirePort(t, "127.0.0.1:2526")
+	behind := command.serve(t, dir)
+	command.serve(t, dir)
+	command.says(t, dir, 0, "250")
+	command.says(t, dir, 0, ",S=")
+	behind.terminate()
+	command.says(t, dir, 23, "451 4.4.1 cannot connect to the next hop") // the status of swaks after a refused MAIL
+}
+
+// tutorialCommands are those of a section that are still to be typed.
+type tutorialCommands []string
+
+func tutorial(t *testing.T, heading string) tutorialCommands {
+	t.Helper()
+	return typed(t, "../docs/tutorial.md", heading)
+}
+
+func (c *tutorialCommands) next() (command string) {
+	command, *c = (*c)[0], (*c)[1:]
+	return command
+}
+
+// serve types the next command, which is a server.
+func (c *tutorialCommands) serve(t *testing.T, dir string) *postern {
+	t.Helper()
+	p := launch(t, dir, strings.Fields(strings.TrimPrefix(c.next(), "postern "))...)
+	p.await(0, "Ctrl-C stops it.")
+	return p
+}
+
+// says types the next command, and checks its exit status and what it prints.
+func (c *tutorialCommands) says(t *testing.T, dir string, status int, words string) {
+	t.Helper()
+	command := c.next()
+	output, err := shell(dir, command)
+	if got := exitStatus(err); got != status || !strings.Contains(output, words) {
+		t.Errorf("%s: exit status %d, want %d and %q:\n%s", command, got, status, words, output)
+	}
+}
+
+// exitStatus is that of a command, or -1 if it did not run.
+func exitStatus(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
 }
 
 // The command of the page for a searcher of error texts finds the cause in a server that has

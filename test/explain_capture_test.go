@@ -76,12 +76,8 @@ func runPostern(t *testing.T, args ...string) (out string, status int) {
 		t.Fatal(err)
 	}
 	text, err := exec.Command(program, args...).CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if status = exitStatus(err); status < 0 {
 		t.Fatal(err)
-	}
-	if exit != nil {
-		status = exit.ExitCode()
 	}
 	return string(text), status
 }
