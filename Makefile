@@ -7,6 +7,7 @@
 # make release     checks that this commit can be released, and builds the release: see docs/releasing.md
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make next-go     the tests that depend on how crypto/tls writes, with the newest Go, which it downloads
+# make upstream    crypto/tls's own tests with and without the change of docs/upstream/go-70232
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make mutants     changes the code at random, and prints how many changes the tests of each package notice
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
@@ -30,7 +31,7 @@ MUTANTS ?= 40
 MUTANTS_SEED ?= 1
 MUTANTS_ALSO ?= ./internal/casedocs
 
-.PHONY: test test-peers quick lint api man release vuln next-go fuzz mutants bench matrix accuracy screenshots packages image long peers
+.PHONY: test test-peers quick lint api man release vuln next-go upstream fuzz mutants bench matrix accuracy screenshots packages image long peers
 
 test: peers lint
 	$(GO) test -race -timeout 20m ./...
@@ -74,6 +75,9 @@ vuln:
 next-go:
 	@newest=$$($(GO) list -m -f '{{.Version}}' toolchain@latest) && echo "== $$newest" && \
 	GOTOOLCHAIN=$$newest $(GO) test ./sessionticket/... ./handshake/... ./interop/...
+
+upstream:
+	GO=$(GO) docs/upstream/go-70232/check
 
 fuzz:
 	@$(GO) list -f '{{.ImportPath}}{{range .TestGoFiles}} {{$$.Dir}}/{{.}}{{end}}{{range .XTestGoFiles}} {{$$.Dir}}/{{.}}{{end}}' ./... | \
