@@ -11,11 +11,16 @@ import (
 	"postern/internal/logkey"
 )
 
+// A loadedConfig is what the load of a configuration returned.
+type loadedConfig struct {
+	config *config.Config
+	err    error
+}
+
 // reload applies the settings that can change while the server runs. If the new
 // configuration has problems, or lacks what the current one has and mail depends on,
 // the current one stays in use, and only the certificate files are read again.
-func (s *Server) reload(load func() (*config.Config, error)) {
-	next, err := load()
+func (s *Server) reload(next *config.Config, err error) {
 	var problems config.Problems
 	if err == nil {
 		problems = s.config.MissingIn(next)

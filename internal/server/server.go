@@ -201,20 +201,30 @@ func (s *Server) Start(ctx context.Context, listeners []Listener) {
 
 // Run waits for signals and returns when the server has shut down: after one on
 // stop, or when a listener fails. After one on hangup it reloads what load
-// returns.
+// returns. Load may take long, or for ever on a disk that does not answer: a
+// signal on stop ends the server all the same.
 func (s *Server) Run(load func() (*config.Config, error), stop, hangup <-chan os.Signal) error {
 	notify(s.log, daemon.SdNotifyReady)
 	selfSigned := time.NewTicker(selfSignedInterval)
 	defer selfSigned.Stop()
+	var loaded chan loadedConfig // while load runs, nil otherwise
+	next := hangup               // nil while load runs: the next signal waits in hangup
 	for {
 		select {
 		case <-selfSigned.C:
 			s.renewSelfSigned()
 		case <-s.obtained():
 			s.reloadCertificates()
-		case <-hangup:
+		case <-next:
 			notify(s.log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
-			s.reload(load)
+			next, loaded = nil, make(chan loadedConfig, 1)
+			go func() {
+				c, err := load()
+				loaded <- loadedConfig{c, err}
+			}()
+		case l := <-loaded:
+			s.reload(l.config, l.err)
+			next, loaded = hangup, nil
 			notify(s.log, daemon.SdNotifyReady)
 		case err := <-s.failed:
 			s.drain(stop)
