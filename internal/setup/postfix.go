@@ -126,6 +126,7 @@ func (p *postfix) usesPostscreen() bool {
 // them.
 var postfixOverrides = []string{
 	"syslog_name=postfix/door",
+	"inet_protocols=all",
 	"smtpd_upstream_proxy_protocol=haproxy",
 	"smtpd_relay_restrictions=reject_unauth_destination",
 	"smtpd_sasl_auth_enable=no",

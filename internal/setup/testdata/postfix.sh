@@ -53,6 +53,7 @@ runuser -u postern -- postern serve --config /etc/postern/postern.toml --check
 cp -p /etc/postfix/master.cf /etc/postfix/master.cf.before-postern
 postconf -M '127.0.0.1:10027/inet=127.0.0.1:10027 inet n - y - - smtpd -o smtpd_milters=inet:127.0.0.1:8891 -o { smtpd_client_restrictions = permit_mynetworks, reject_rbl_client zen.example }'
 postconf -P 127.0.0.1:10027/inet/syslog_name=postfix/door
+postconf -P 127.0.0.1:10027/inet/inet_protocols=all
 postconf -P 127.0.0.1:10027/inet/smtpd_upstream_proxy_protocol=haproxy
 postconf -P 127.0.0.1:10027/inet/smtpd_relay_restrictions=reject_unauth_destination
 postconf -P 127.0.0.1:10027/inet/smtpd_sasl_auth_enable=no
