@@ -15,6 +15,7 @@ import (
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
 	"postern/internal/testsmtp"
+	"postern/sessionticket/strictclient"
 )
 
 // The README's first command, in an empty folder, prints where it listens, where mail
@@ -163,6 +164,40 @@ func TestPageAboutOutlookFindsCause(t *testing.T) {
 		if strings.Contains(output, "Senders like early-ticket fail over TLS") != tt.failure {
 			t.Errorf("%s against mox %s:\n%s", probe, tt.version, output)
 		}
+	}
+}
+
+// The page has the texts that servers with the fault log when a strict sender leaves.
+func TestPageAboutOutlookHasTextsOfLogs(t *testing.T) {
+	page := sectionOf(t, "../docs/mail-from-outlook.md", "If mail from outlook.com does not arrive")
+	for _, tt := range []struct {
+		server, text string
+		start        func(testpeer.T, *testcert.Pair) string
+	}{
+		{"mox", "connection closed: starttls handshake: EOF (io error)", func(t testpeer.T, cert *testcert.Pair) string { return testpeer.StartMox(t, "v0.0.12", cert) }},
+		{"chasquid", "STARTTLS failed: 554  5.5.0 Error in TLS handshake: EOF", testpeer.StartChasquid},
+	} {
+		if !strings.Contains(page, "| log of "+tt.server+" | `"+tt.text+"` |") {
+			t.Errorf("the page does not have %s's %q", tt.server, tt.text)
+		}
+		t.Run(tt.server, func(t *testing.T) {
+			folder := t.TempDir()
+			t.Setenv("TMPDIR", folder) // where testpeer puts the folder of a server
+			if err := startTLSStrictly(tt.start(t, testcert.New(t, testcert.Options{}))); !errors.Is(err, strictclient.ErrEarlyTicket) {
+				t.Errorf("the strict client got %v", err)
+			}
+			eventually(t, func() error {
+				logs, err := filepath.Glob(filepath.Join(folder, "*", tt.server+".out"))
+				if err != nil || len(logs) != 1 {
+					return fmt.Errorf("logs: %q, %v", logs, err)
+				}
+				log, err := os.ReadFile(logs[0])
+				if err == nil && !strings.Contains(string(log), tt.text) {
+					err = fmt.Errorf("no %q in the log:\n%s", tt.text, log)
+				}
+				return err
+			})
+		})
 	}
 }
 
