@@ -161,6 +161,20 @@ func TestDocumentsLinkToWhatExists(t *testing.T) {
 	}
 }
 
+func TestIndexHasEachPage(t *testing.T) {
+	index := filepath.Join(root, "docs/README.md")
+	pages, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := read(t, index)
+	for _, page := range pages {
+		if name := filepath.Base(page); page != index && !strings.Contains(text, "]("+name+")") {
+			t.Errorf("%s does not list %s: add it to what its reader wants", index, name)
+		}
+	}
+}
+
 // anchors are the headings of a document as links name them.
 func anchors(document string) (all []string) {
 	block := false
