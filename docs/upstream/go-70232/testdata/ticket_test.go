@@ -104,8 +104,10 @@ func flights(t *testing.T, server, client *tls.Config) (flight, tls.ConnectionSt
 // counter is a server's conn.
 type counter struct {
 	net.Conn
-	wrote bool // the first flight
-	read  bool // something after it
+	wrote  bool // the first flight
+	read   bool // something after it
+	writes int
+	bytes  int
 	flight
 }
 
@@ -117,6 +119,8 @@ func (c *counter) Read(b []byte) (int, error) {
 
 func (c *counter) Write(b []byte) (int, error) {
 	c.wrote = true
+	c.writes++
+	c.bytes += len(b)
 	if c.read {
 		c.later++
 		return c.Conn.Write(b)
@@ -130,7 +134,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func certificate(t *testing.T) tls.Certificate {
+func certificate(t testing.TB) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
