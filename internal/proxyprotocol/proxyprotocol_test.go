@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -45,6 +47,9 @@ func TestHeaders(t *testing.T) {
 		"v2, LOCAL with addresses":   {strings.Replace(tcp4, "\x21\x11", "\x20\x11", 1), Header{}, nil},
 		"v2, a Unix socket":          {unix, Header{}, nil},
 		"v2, with a TLV":             {strings.Replace(tcp4, "\x00\x0c", "\x00\x11", 1) + "\x04\x00\x02xx", v4, nil},
+
+		"v1, as long as one may be": {"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", Header{}, nil},
+		"v2, as long as one may be": {strings.Replace(tcp4, "\x00\x0c", "\x10\x00", 1) + "\x04\x0f\xf1" + strings.Repeat("x", 0x0ff1), v4, nil},
 
 		"v1, too long":           {"PROXY UNKNOWN " + strings.Repeat("x", 107), Header{}, ErrNoHeader},
 		"v1, LF only":            {"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\n", Header{}, ErrNoHeader},
@@ -89,6 +94,54 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// A balancer that breaks off within a header has sent none, and one that is silent has not closed.
+func TestOnlyAConnectionWithoutAByteIsClosed(t *testing.T) {
+	for _, sent := range []string{"P", "PROXY TCP4 1", signature[:11], signature, signature + "\x21\x11\x00", tcp4[:20]} {
+		if _, err := read(strings.NewReader(sent)); !errors.Is(err, ErrNoHeader) || errors.Is(err, ErrClosed) {
+			t.Errorf("%q: %v", sent, err)
+		}
+	}
+	if _, err := read(iotest.ErrReader(os.ErrDeadlineExceeded)); !errors.Is(err, ErrNoHeader) || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("silent: %v", err)
+	}
+	if _, err := read(iotest.ErrReader(syscall.ECONNRESET)); !errors.Is(err, ErrClosed) {
+		t.Errorf("reset: %v", err)
+	}
+}
+
+// The sending side is closed alone, for a lingering close, and a closed listener says so.
+func TestConnectionsAreThoseBelow(t *testing.T) {
+	below, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := NewListener(below, nil)
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.(*Conn).CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	if n, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the client reads %d bytes, %v", n, err)
+	}
+	client.Write([]byte("x"))
+	if n, err := conn.Read(make([]byte, 1)); n != 1 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	ln.Close()
+	if conn, err := ln.Accept(); conn != nil || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v, %v", conn, err)
+	}
+}
+
 // stranger is a connection from an address.
 type stranger struct {
 	net.Conn
@@ -122,11 +175,14 @@ func TestOnlyTrustedNetworksAreBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want {
-			go theirs.Write([]byte(tcp4))
+			go theirs.Write([]byte(tcp4 + "and no other"))
 		}
-		_, err = conn.(*Conn).ReadHeader()
-		if got := err == nil; got != want || !got && !errors.Is(err, ErrUntrusted) {
-			t.Errorf("%s: %v", from, err)
+		header, err := conn.(*Conn).ReadHeader()
+		if got := err == nil; got != want || got != header.Client.IsValid() || !got && !errors.Is(err, ErrUntrusted) {
+			t.Errorf("%s: %+v, %v", from, header, err)
+		}
+		if _, err := conn.(*Conn).ReadHeader(); want && !errors.Is(err, ErrNoHeader) {
+			t.Errorf("%s: another header: %v", from, err)
 		}
 		theirs.Close()
 	}
