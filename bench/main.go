@@ -179,6 +179,14 @@ among those who have it open. The ledger is kept in the user's cache folder for 
 		measure: measurePages,
 	},
 	{
+		name:  "fleet",
+		title: "Several hosts",
+		text: `Four hosts in mode stock, once alone and once as a fleet with three NATS servers. Strict senders deliver to each host
+in turn, each sender beginning at another host, with a second between attempts. "Until another host knows" is from the
+end of a failed handshake at one host until the fallback of another one has taken it, one failure after the other.`,
+		measure: measureFleet,
+	},
+	{
 		name:  "openpages",
 		title: "Pages of the dashboard that are open",
 		text: `The CPU time of a message with pages open in browsers and with none, while a handshake fails twice a second. At such a

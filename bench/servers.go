@@ -58,9 +58,14 @@ func startPostern(s *testpeer.Scope, cert *testcert.Pair, nextHop string, flags 
 
 // startProgram starts a Postern that is already built.
 func startProgram(s *testpeer.Scope, program string, cert *testcert.Pair, nextHop string, flags ...string) postern {
+	return startConfigured(s, program, cert, nextHop, "", flags...)
+}
+
+// startConfigured is startProgram with more tables in the configuration.
+func startConfigured(s *testpeer.Scope, program string, cert *testcert.Pair, nextHop, tables string, flags ...string) postern {
 	dir, addr := s.TempDir(), freeAddr(s)
 	config := filepath.Join(dir, "postern.toml")
-	text := fmt.Sprintf(posternConfig, addr, dir, nextHop, cert.CertFile, cert.KeyFile)
+	text := fmt.Sprintf(posternConfig, addr, dir, nextHop, cert.CertFile, cert.KeyFile) + tables
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		s.Fatalf("%v", err)
 	}

@@ -20,8 +20,8 @@ const (
 
 	// A host tells news in portions, at most one in an interval, so that a flood of failing
 	// handshakes costs NATS no more than that.
-	newsPortion  = 100
-	newsInterval = 100 * time.Millisecond
+	newsPortion  = 20
+	newsInterval = 20 * time.Millisecond
 )
 
 // shareStates takes the states of other hosts and gives them the news of this one. It returns when
