@@ -146,7 +146,8 @@ func TestFullDiskDefersReportsAndLosesNone(t *testing.T) {
 
 // A hostile report gets its reply, and does not affect mail.
 func TestHostileReportsDoNotAffectMail(t *testing.T) {
-	p := startReports(t, t.TempDir(), "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\npath = \"/tls-reports\"\nresolver = \"127.0.0.1:1\"")
+	p := startReports(t, t.TempDir(), "[reports]\naddresses = [\"tls-reports@localhost\"]\ndelivery = \"only\"\npath = \"/tls-reports\"\nresolver = \"127.0.0.1:1\"\n"+
+		"[limits.network]\nhandshakes = \"4000/s\"") // the load is of one address, which may do a quarter of that
 	l := startLoad(p.addr, "beside", 2, 4<<10)
 	l.awaitFirst()
 	parts := "From: a@b.test\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + strings.Repeat("--x\r\n\r\n{}\r\n", 1000) + "--x--\r\n"

@@ -220,6 +220,8 @@ func (f *Fleet) note(part string, err error) {
 	switch {
 	case err == nil:
 		delete(f.down, part)
+	case part != partConnection && f.down[partConnection] != nil:
+		return // without a connection no part works
 	case part == partConnection:
 		for _, every := range parts {
 			f.down[every] = err
