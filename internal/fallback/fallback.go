@@ -61,9 +61,8 @@ type Selector struct {
 	fingerprints memory // by fingerprint alone, with the network Everywhere
 	pins         []Pin  // longest prefix first
 
-	host    string              // of this selector, among those that share states; empty: it shares none
-	news    map[*entry]struct{} // for the others
-	hasNews chan struct{}
+	host    string        // of this selector, among those that share states; empty: it shares none
+	hasNews chan struct{} // for the others
 }
 
 // New returns a Selector without states and pins. New senders start in the initial mode, and
@@ -71,9 +70,8 @@ type Selector struct {
 func New(initial sessionticket.Mode) *Selector {
 	return &Selector{
 		initial:      initial,
-		senders:      memory{max: maxSenders, entries: make(map[key]*entry)},
-		fingerprints: memory{max: maxFingerprints, entries: make(map[key]*entry)},
-		news:         make(map[*entry]struct{}),
+		senders:      newMemory(maxSenders),
+		fingerprints: newMemory(maxFingerprints),
 		hasNews:      make(chan struct{}, 1),
 	}
 }

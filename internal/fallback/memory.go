@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -20,6 +21,11 @@ const MaxAge = 30 * 24 * time.Hour
 type memory struct {
 	max     int
 	entries map[key]*entry
+	news    map[key]struct{} // of the entries, those that other hosts have to know
+}
+
+func newMemory(max int) memory {
+	return memory{max: max, entries: make(map[key]*entry), news: make(map[key]struct{})}
 }
 
 // key is the key of a state. Senders of one network with different fingerprints are
@@ -28,6 +34,8 @@ type key struct {
 	network     netip.Prefix
 	fingerprint string
 }
+
+func (s *State) key() key { return key{s.Network, s.Fingerprint} }
 
 func (s Sender) key() key { return key{admission.Network(s.Addr), s.Fingerprint} }
 
@@ -46,13 +54,19 @@ func (m *memory) recall(k key, now time.Time) *entry {
 	return known
 }
 
+// drop deletes the state with key k.
+func (m *memory) drop(k key) {
+	delete(m.entries, k)
+	delete(m.news, k)
+}
+
 // expire deletes the state with key k if it is too old.
 func (m *memory) expire(k key, now time.Time) []Decision {
 	known := m.entries[k]
 	if known == nil || m.recall(k, now) != nil {
 		return nil
 	}
-	delete(m.entries, k)
+	m.drop(k)
 	if known.Since.IsZero() {
 		return nil
 	}
@@ -61,7 +75,7 @@ func (m *memory) expire(k key, now time.Time) []Decision {
 
 // add adds a state and evicts others if there are too many.
 func (m *memory) add(known *entry, now time.Time) []Decision {
-	m.entries[key{known.Network, known.Fingerprint}] = known
+	m.entries[known.key()] = known
 	if len(m.entries) <= m.max {
 		return nil
 	}
@@ -88,7 +102,7 @@ func (m *memory) shrink(keep int) []*entry {
 	admission.TakeTurns(all, func(known *entry) netip.Prefix { return known.Network })
 	evicted := all[min(keep, len(all)):]
 	for _, known := range evicted {
-		delete(m.entries, key{known.Network, known.Fingerprint})
+		m.drop(known.key())
 	}
 	return evicted
 }
@@ -99,15 +113,26 @@ func (sel *Selector) Changed() []State {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	var states []State
-	for _, m := range []*memory{&sel.senders, &sel.fingerprints} {
-		for _, known := range m.entries {
-			if known.changed {
-				known.changed = false
-				states = append(states, known.State)
-			}
+	for known := range sel.all() {
+		if known.changed {
+			known.changed = false
+			states = append(states, known.State)
 		}
 	}
 	return states
+}
+
+// all yields each state, of senders and of fingerprints.
+func (sel *Selector) all() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, m := range []*memory{&sel.senders, &sel.fingerprints} {
+			for _, known := range m.entries {
+				if !yield(known) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Restore adds stored states, replacing those with the same keys. It ignores invalid states,
@@ -121,7 +146,7 @@ func (sel *Selector) Restore(states []State, now time.Time) {
 			continue
 		}
 		state.fit(sel.initial, now)
-		sel.memoryOf(state.Network).entries[key{state.Network, state.Fingerprint}] = &entry{State: state, used: now}
+		sel.memoryOf(state.Network).entries[state.key()] = &entry{State: state, used: now}
 	}
 	sel.senders.shrink(sel.senders.max)
 	sel.fingerprints.shrink(sel.fingerprints.max)

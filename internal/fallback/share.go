@@ -2,7 +2,6 @@ package fallback
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -27,7 +26,7 @@ func (s Stamp) After(other Stamp) bool {
 	if s.Changes != other.Changes {
 		return s.Changes > other.Changes
 	}
-	return strings.Compare(s.Host, other.Host) > 0
+	return s.Host > other.Host
 }
 
 // Share makes sel stamp its states with the name of its host, which no other one has. It is
@@ -47,13 +46,15 @@ func (sel *Selector) News(max int) []State {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	var states []State
-	for known := range sel.news {
-		if len(states) == max {
-			sel.ring()
-			break
+	for _, m := range []*memory{&sel.senders, &sel.fingerprints} {
+		for k := range m.news {
+			if len(states) == max {
+				sel.ring()
+				return states
+			}
+			delete(m.news, k)
+			states = append(states, m.entries[k].State)
 		}
-		delete(sel.news, known)
-		states = append(states, known.State)
 	}
 	return states
 }
@@ -64,11 +65,9 @@ func (sel *Selector) Stamped() []State {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	var states []State
-	for _, m := range []*memory{&sel.senders, &sel.fingerprints} {
-		for _, known := range m.entries {
-			if known.Stamp.Changes > 0 {
-				states = append(states, known.State)
-			}
+	for known := range sel.all() {
+		if known.Stamp.Changes > 0 {
+			states = append(states, known.State)
 		}
 	}
 	return states
@@ -98,10 +97,12 @@ func (sel *Selector) stamp(known *entry, than Stamp) {
 	sel.tell(known)
 }
 
-// tell makes a state news.
+// tell makes a state news, unless it was evicted already.
 func (sel *Selector) tell(known *entry) {
-	sel.news[known] = struct{}{}
-	sel.ring()
+	if m := sel.memoryOf(known.Network); m.entries[known.key()] == known {
+		m.news[known.key()] = struct{}{}
+		sel.ring()
+	}
 }
 
 func (sel *Selector) ring() {
@@ -138,7 +139,7 @@ func (sel *Selector) Adopt(states []State, now time.Time) []Decision {
 		}
 		theirs.fit(sel.initial, now)
 		m := sel.memoryOf(theirs.Network)
-		known := m.recall(key{theirs.Network, theirs.Fingerprint}, now)
+		known := m.recall(theirs.key(), now)
 		if known == nil {
 			known = &entry{State: State{Network: theirs.Network, Fingerprint: theirs.Fingerprint, Mode: sel.initial}, used: now}
 			decisions = append(decisions, m.add(known, now)...)

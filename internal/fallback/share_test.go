@@ -159,6 +159,19 @@ func TestNewsComeInPortions(t *testing.T) {
 	}
 }
 
+// While the others cannot be reached, a flood of failing senders leaves no more news than there are
+// states.
+func TestNewsOfForgottenSendersAreForgotten(t *testing.T) {
+	sel := hosts(1, stock)[0]
+	sel.senders.max = 16
+	for i := range 200 {
+		sel.Learn(from(fmt.Sprintf("10.0.%d.1", i), ""), stock, handshake.ClosedAfterFlight, epoch)
+	}
+	if got := len(sel.News(1000)); got == 0 || got > 17 {
+		t.Errorf("there are %d, want at most 17", got)
+	}
+}
+
 // Whatever happens at which host, and however late, in whatever order and how often news arrive:
 // when all have arrived, every host answers every sender alike.
 func TestSharedStatesConverge(t *testing.T) {
