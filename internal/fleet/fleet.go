@@ -274,28 +274,3 @@ func (f *Fleet) Status() Status {
 	}
 	return s
 }
-
-// bucket opens a key-value bucket and makes it if there is none, on three servers where there are
-// so many.
-func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	kv, err := js.KeyValue(ctx, config.Bucket)
-	if !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return kv, err
-	}
-	config.Replicas = 3
-	kv, err = js.CreateKeyValue(ctx, config)
-	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == notClustered {
-		config.Replicas = 1
-		kv, err = js.CreateKeyValue(ctx, config)
-	}
-	if errors.Is(err, jetstream.ErrBucketExists) { // another host was first
-		return js.KeyValue(ctx, config.Bucket)
-	}
-	return kv, err
-}
-
-// notClustered is the error of a server alone when it is asked for replicas
-// (JSStreamReplicasNotSupportedErr).
-const notClustered = 10074

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,7 +30,7 @@ func (p sharedPin) after(other sharedPin) bool {
 	if !p.Changed.Equal(other.Changed) {
 		return p.Changed.After(other.Changed)
 	}
-	return strings.Compare(p.Host, other.Host) > 0
+	return p.Host > other.Host
 }
 
 // isLike reports whether local, if has, is what p says.
@@ -53,14 +52,10 @@ type pinBook struct {
 // sharePins takes the pins of other hosts and gives them those of this one. It returns when the
 // watch has ended.
 func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
-	kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
+	kv, watch, err := openBucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: f.Prefix + "-pins", Description: "pins that operators set, encrypted",
-		History: 1, MaxValueSize: 16 << 10, MaxBytes: 16 << 20,
+		MaxValueSize: 16 << 10, MaxBytes: 16 << 20,
 	})
-	if err != nil {
-		return err
-	}
-	watch, err := kv.WatchAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,11 +94,8 @@ func (b *pinBook) take(entry jetstream.KeyValueEntry) {
 	if entry.Operation() != jetstream.KeyValuePut {
 		return
 	}
-	value, err := b.sealer.open(entry.Key(), entry.Value())
 	var p sharedPin
-	if err == nil {
-		err = json.Unmarshal(value, &p)
-	}
+	err := b.decode(entry, &p)
 	if err == nil && (!p.Pin.Network.IsValid() || b.pinName(p.Pin.Network) != entry.Key()) {
 		err = errors.New("has another network's name")
 	}
@@ -173,7 +165,7 @@ func (b *pinBook) share(ctx context.Context, p sharedPin) error {
 		return fmt.Errorf("encoding a pin: %w", err)
 	}
 	name := b.pinName(p.Pin.Network)
-	if err := putValue(ctx, b.kv, name, b.sealer.seal(name, value)); err != nil {
+	if err := b.store(ctx, b.kv, name, value); err != nil {
 		return err
 	}
 	b.known[p.Pin.Network] = p

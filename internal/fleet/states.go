@@ -27,14 +27,10 @@ const (
 // shareStates takes the states of other hosts and gives them the news of this one. It returns when
 // the watch has ended.
 func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
-	kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
+	kv, watch, err := openBucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: f.Prefix + "-senders", Description: "what the fallback learned about senders, encrypted",
-		History: 1, TTL: fallback.MaxAge, MaxValueSize: maxStateSize, MaxBytes: maxStatesSize,
+		TTL: fallback.MaxAge, MaxValueSize: maxStateSize, MaxBytes: maxStatesSize,
 	})
-	if err != nil {
-		return err
-	}
-	watch, err := kv.WatchAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,18 +137,11 @@ func (f *Fleet) put(ctx context.Context, kv jetstream.KeyValue, states []fallbac
 		if err != nil {
 			continue // it is invalid, and would be in the next attempt
 		}
-		if err := putValue(ctx, kv, name, f.sealer.seal(name, value)); err != nil {
+		if err := f.store(ctx, kv, name, value); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func putValue(ctx context.Context, kv jetstream.KeyValue, name string, value []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := kv.Put(ctx, name, value)
-	return err
 }
 
 // take adopts a stored state and returns its stamp. It ignores what it cannot read: another
@@ -161,11 +150,8 @@ func (f *Fleet) take(entry jetstream.KeyValueEntry) fallback.Stamp {
 	if entry.Operation() != jetstream.KeyValuePut {
 		return fallback.Stamp{}
 	}
-	value, err := f.sealer.open(entry.Key(), entry.Value())
 	var state fallback.State
-	if err == nil {
-		err = json.Unmarshal(value, &state)
-	}
+	err := f.decode(entry, &state)
 	if err == nil && f.stateName(&state) != entry.Key() {
 		err = errors.New("has another sender's name")
 	}

@@ -21,14 +21,10 @@ const ringName = "smtp"
 // shareTickets takes the stored ring, turns it when it is due, and gives others the ring of this
 // host if there is none. It returns when the watch has ended.
 func (f *Fleet) shareTickets(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
-	kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
+	kv, watch, err := openBucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: f.Prefix + "-tickets", Description: "keys of session tickets, encrypted",
-		History: 1, MaxValueSize: 8 << 10, MaxBytes: 1 << 20,
+		MaxValueSize: 8 << 10, MaxBytes: 1 << 20,
 	})
-	if err != nil {
-		return err
-	}
-	watch, err := kv.Watch(ctx, ringName)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,63 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// openBucket opens a key-value bucket, made if there is none, and watches all of it, beginning with
+// what is stored. Of a name only the last value is kept.
+func openBucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
+	config.History = 1
+	kv, err := bucket(ctx, js, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	watch, err := kv.WatchAll(ctx)
+	return kv, watch, err
+}
+
+// bucket opens a key-value bucket and makes it if there is none, on three servers where there are
+// so many.
+func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	kv, err := js.KeyValue(ctx, config.Bucket)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	config.Replicas = 3
+	kv, err = js.CreateKeyValue(ctx, config)
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == notClustered {
+		config.Replicas = 1
+		kv, err = js.CreateKeyValue(ctx, config)
+	}
+	if errors.Is(err, jetstream.ErrBucketExists) { // another host was first
+		return js.KeyValue(ctx, config.Bucket)
+	}
+	return kv, err
+}
+
+// notClustered is the error of a server alone when it is asked for replicas
+// (JSStreamReplicasNotSupportedErr).
+const notClustered = 10074
+
+// store seals a value and stores it.
+func (f *Fleet) store(ctx context.Context, kv jetstream.KeyValue, name string, value []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := kv.Put(ctx, name, f.sealer.seal(name, value))
+	return err
+}
+
+// decode opens a stored value, which is JSON.
+func (f *Fleet) decode(entry jetstream.KeyValueEntry, to any) error {
+	value, err := f.sealer.open(entry.Key(), entry.Value())
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(value, to)
+}
