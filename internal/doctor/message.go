@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/smtp"
@@ -40,8 +39,8 @@ func (e *examination) message(ctx context.Context) {
 			Advice: do("next hop", "Look at the log of the server that the reply is from. Postern's own replies end in an ID.")})
 		return
 	}
-	found, err := e.await(ctx, to, id)
-	if err != nil {
+	found, ok := e.await(ctx, to, id)
+	if !ok {
 		e.add(probe.Finding{ID: "message", Severity: probe.Notice, Title: "The test message to " + to + " was accepted, and is in none of the mailboxes that can be read here",
 			Evidence: []string{"Message-ID: <" + id + "@" + e.config.Hostname + ">"},
 			Advice:   do("mailbox", "Look at its Received fields: the topmost but Postern's must have the address "+client+". Then delete it.")})
@@ -150,24 +149,23 @@ func (e *examination) deliver(conn net.Conn, to, id string) error {
 	return nil
 }
 
-// await waits until the message is in a mailbox that can be read.
-func (e *examination) await(ctx context.Context, to, id string) (mailboxMessage, error) {
+// await waits until the message is in a mailbox that can be read; ok is false if it does not
+// get there.
+func (e *examination) await(ctx context.Context, to, id string) (found mailboxMessage, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, arrival)
 	defer cancel()
-	for again := time.NewTicker(arrivalCheck); ; {
+	again := time.NewTicker(arrivalCheck)
+	defer again.Stop()
+	for {
 		for _, look := range mailboxes {
 			if found, ok := look(ctx, e.config, to, id); ok {
-				again.Stop()
-				return found, nil
+				return found, true
 			}
 		}
 		select {
 		case <-ctx.Done():
-			again.Stop()
-			return mailboxMessage{}, errNotFound
+			return mailboxMessage{}, false
 		case <-again.C:
 		}
 	}
 }
-
-var errNotFound = errors.New("not found")
