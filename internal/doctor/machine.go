@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -38,10 +39,7 @@ func (e *examination) disk() {
 	if err != nil {
 		return // the configuration's check has said what is wrong with the folder
 	}
-	size := e.config.Limits.MessageSize
-	if size == 0 {
-		size = smtpd.DefaultLimits.MessageSize
-	}
+	size := cmp.Or(e.config.Limits.MessageSize, smtpd.DefaultLimits.MessageSize)
 	evidence := []string{fmt.Sprintf("%d MiB of %d MiB are free, and %d of %d inodes, at %s",
 		room.free>>20, room.size>>20, room.freeFiles, room.files, e.config.Data)}
 	advice := do("Postern", config.WriteRemedy(syscall.ENOSPC, e.config.Data))

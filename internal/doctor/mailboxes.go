@@ -117,13 +117,12 @@ func inDovecot(ctx context.Context, _ *config.Config, to, id string) (mailboxMes
 		if strings.HasPrefix(name, "-") {
 			continue
 		}
-		search := []string{"-u", name, "mailbox", "*", "header", "message-id", id}
-		header, err := exec.CommandContext(ctx, "doveadm", append([]string{"fetch", "-u", name, "hdr"}, search[2:]...)...).Output()
+		header, err := exec.CommandContext(ctx, "doveadm", "fetch", "-u", name, "hdr", "mailbox", "*", "header", "message-id", id).Output()
 		if err != nil || !strings.Contains(string(header), id) {
 			continue
 		}
 		return mailboxMessage{"Dovecot's mailbox of " + name, string(header), func(ctx context.Context) error {
-			return exec.CommandContext(ctx, "doveadm", append([]string{"expunge"}, search...)...).Run()
+			return exec.CommandContext(ctx, "doveadm", "expunge", "-u", name, "mailbox", "*", "header", "message-id", id).Run()
 		}}, true
 	}
 	return mailboxMessage{}, false
