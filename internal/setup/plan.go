@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"postern/internal/durable"
+	"postern/internal/listening"
 )
 
 // A Plan is how Postern comes in front of the mail server.
@@ -82,8 +83,8 @@ func (m *Machine) Plan() (*Plan, error) {
 // port25 names the programs that listen on port 25, for people.
 func (m *Machine) port25() string {
 	var found []string
-	for _, socket := range m.sockets {
-		if socket.Address.Port() == smtpPort && !socket.Address.Addr().IsLoopback() && !slices.Contains(found, socket.Process.String()) {
+	for _, socket := range listening.On(m.sockets, smtpPort) {
+		if !socket.Address.Addr().IsLoopback() && !slices.Contains(found, socket.Process.String()) {
 			found = append(found, socket.Process.String())
 		}
 	}

@@ -164,8 +164,8 @@ func (p *postfix) handover(m *Machine) handover {
 	}
 	if h.leave != nil {
 		for _, ip := range []string{"127.0.0.1", "::1"} {
-			if _, ok := p.service(net.JoinHostPort(ip, "25")); !ok && m.listensOnLoopback(ip) {
-				h.leave = append(h.leave, service(net.JoinHostPort(ip, "25")))
+			if address := net.JoinHostPort(ip, "25"); !p.has(address) && m.listensOnLoopback(ip) {
+				h.leave = append(h.leave, service(address))
 			}
 		}
 	}
@@ -178,12 +178,9 @@ func (p *postfix) handover(m *Machine) handover {
 	return h
 }
 
-func (p *postfix) service(name string) (postfixService, bool) {
-	i := slices.IndexFunc(p.services, func(s postfixService) bool { return s.kind == "inet" && s.name == name })
-	if i < 0 {
-		return postfixService{}, false
-	}
-	return p.services[i], true
+// has reports whether there is an inet service of this name.
+func (p *postfix) has(name string) bool {
+	return slices.ContainsFunc(p.services, func(s postfixService) bool { return s.kind == "inet" && s.name == name })
 }
 
 // ports are those of the services.

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -82,11 +83,11 @@ func (p *Plan) introduce(s *script) {
 	s.line("# Found:")
 	found := func(label, text string) { s.comment(fmt.Sprintf("  %-13s ", label), strings.Repeat(" ", 16), text) }
 	found("hostname", m.Hostname)
-	found("addresses", orNone(join(m.own)))
+	found("addresses", cmp.Or(join(m.own), "none"))
 	for _, records := range m.mx {
 		found("MX records", records.domain+": "+records.String())
 	}
-	found("port 25", orNone(m.port25()))
+	found("port 25", cmp.Or(m.port25(), "none"))
 	for _, server := range m.servers {
 		found(server.name, server.version)
 		for _, note := range server.notes {
@@ -108,13 +109,6 @@ func (p *Plan) introduce(s *script) {
 	} else {
 		s.comment("", "", "Senders then deliver to Postern on port 25, and Postern stores the messages in the Maildir "+ownData+"/maildir.")
 	}
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
 }
 
 // String lists the hosts for people.
@@ -171,13 +165,20 @@ func (p *Plan) configure(s *script, written []string) {
 	}
 	s.step("Copy the certificates now, and after each renewal.")
 	s.commands(ownCopy)
-	done := make(map[string]bool)
+	for _, folder := range p.renewalFolders() {
+		s.commands("mkdir -p "+folder, "ln -sf "+ownCopy+" "+folder+"/postern")
+	}
+}
+
+// renewalFolders returns the folders whose programs run after one of the copied certificates was
+// renewed, none twice.
+func (p *Plan) renewalFolders() (folders []string) {
 	for _, c := range p.certificates {
-		if folder := c.afterRenewal(); !done[folder] {
-			done[folder] = true
-			s.commands("mkdir -p "+folder, "ln -sf "+ownCopy+" "+folder+"/postern")
+		if folder := c.afterRenewal(); !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
 		}
 	}
+	return folders
 }
 
 // keep saves a file that exists before it is replaced.
@@ -262,12 +263,8 @@ func (p *Plan) goBack(s *script) {
 			s.line("#    " + strings.TrimSuffix(line, "\n"))
 		}
 	}
-	done := make(map[string]bool)
-	for _, c := range p.certificates {
-		if folder := c.afterRenewal(); !done[folder] {
-			done[folder] = true
-			s.line("#    rm " + folder + "/postern")
-		}
+	for _, folder := range p.renewalFolders() {
+		s.line("#    rm " + folder + "/postern")
 	}
 }
 
