@@ -2,7 +2,6 @@ package testpeer
 
 import (
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 )
@@ -27,16 +26,8 @@ func StartHAProxy(t T, o BalancerOptions) (addr, addr6 string) {
 func StartNginxStream(t T, o BalancerOptions) (addr, addr6 string) {
 	t.Helper()
 	binary := program(t, "nginx")
-	dir, user := newFolder(t), ""
-	if os.Geteuid() == 0 {
-		user = "user root;" // the worker must write the log
-	}
 	text, addr, addr6 := o.placed(t)
-	config := dir.write(t, "nginx.conf", strings.NewReplacer(
-		"MODULE", nginxModule(t, "stream"), "USER", user, "DIR", string(dir),
-	).Replace(nginxStreamHead)+text)
-	log := dir.path("error.log")
-	return startServer(t, "nginx", dir, addr, exec.Command(binary, "-e", log, "-p", string(dir), "-c", config), log), addr6
+	return runNginx(t, binary, addr, "stream", text), addr6
 }
 
 // placed returns the configuration with free addresses.
@@ -47,14 +38,3 @@ func (o BalancerOptions) placed(t T) (config, addr, addr6 string) {
 	addr6 = net.JoinHostPort("::1", port)
 	return strings.NewReplacer("ADDR6", addr6, "ADDR", addr, "BACKEND", o.Backend).Replace(o.Config), addr, addr6
 }
-
-const nginxStreamHead = `load_module MODULE;
-USER
-daemon off;
-worker_processes 1;
-pid DIR/nginx.pid;
-error_log DIR/error.log warn;
-events {
-  worker_connections 100;
-}
-`

@@ -24,8 +24,21 @@ const nginxConnections = "4096"
 func StartNginx(t T, o NginxOptions) (addr string) {
 	t.Helper()
 	binary := program(t, "nginx")
-	dir, addr := newFolder(t), freeAddr(t)
-	config := dir.write(t, "nginx.conf", nginxConfig(t, dir, addr, o))
+	addr = freeAddr(t)
+	return runNginx(t, binary, addr, "mail", nginxMail(t, addr, o))
+}
+
+// runNginx starts nginx with a module, mail or stream, and the module's block, and returns addr,
+// at which it listens.
+func runNginx(t T, binary, addr, module, block string) string {
+	t.Helper()
+	dir, user := newFolder(t), ""
+	if os.Geteuid() == 0 {
+		user = "user root;" // the worker must write the log
+	}
+	config := dir.write(t, "nginx.conf", strings.NewReplacer(
+		"MODULE", nginxModule(t, module), "USER", user, "DIR", string(dir), "CONNECTIONS", nginxConnections,
+	).Replace(nginxHead)+block)
 	log := dir.path("error.log")
 	return startServer(t, "nginx", dir, addr, exec.Command(binary, "-e", log, "-p", string(dir), "-c", config), log)
 }
@@ -40,23 +53,17 @@ func nginxModule(t T, name string) string {
 	return module
 }
 
-// nginxConfig is the configuration for an nginx that listens on addr.
-func nginxConfig(t T, dir folder, addr string, o NginxOptions) string {
+// nginxMail is the block for a mail proxy that listens on addr.
+func nginxMail(t T, addr string, o NginxOptions) string {
 	t.Helper()
-	user, secure := "", "starttls off;"
-	if os.Geteuid() == 0 {
-		user = "user root;" // the worker must write the log
-	}
+	secure := "starttls off;"
 	if o.Cert != nil {
 		secure = "starttls on;\n    ssl_certificate " + o.Cert.CertFile + ";\n    ssl_certificate_key " + o.Cert.KeyFile + ";"
 	}
-	return strings.NewReplacer(
-		"MODULE", nginxModule(t, "mail"), "USER", user, "DIR", string(dir), "ADDR", addr,
-		"ROUTER", startRouter(t, o.Backend), "CONNECTIONS", nginxConnections, "SECURE", secure,
-	).Replace(nginxTemplate)
+	return strings.NewReplacer("ADDR", addr, "ROUTER", startRouter(t, o.Backend), "SECURE", secure).Replace(nginxMailTemplate)
 }
 
-const nginxTemplate = `load_module MODULE;
+const nginxHead = `load_module MODULE;
 USER
 daemon off;
 worker_processes 1;
@@ -65,7 +72,9 @@ error_log DIR/error.log warn;
 events {
   worker_connections CONNECTIONS;
 }
-mail {
+`
+
+const nginxMailTemplate = `mail {
   server_name front.test;
   auth_http ROUTER/;
   server {
