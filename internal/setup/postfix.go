@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"postern/internal/certs"
-	"postern/internal/listening"
 	"postern/internal/nexthop/relay"
 )
 
@@ -201,19 +200,6 @@ func (p *postfix) connections() string {
 		return "&connections=" + strconv.Itoa(most)
 	}
 	return ""
-}
-
-// running reports whether a program listens on a port.
-func (m *Machine) running(program string) bool {
-	return slices.ContainsFunc(m.sockets, func(s listening.Socket) bool { return s.Process.Program() == program })
-}
-
-// restart returns the commands that restart a service, those of systemd if it runs.
-func (m *Machine) restart(unit string, otherwise ...string) []string {
-	if m.systemd {
-		return []string{"systemctl restart " + unit}
-	}
-	return otherwise
 }
 
 // listable are the types of tables whose keys postmap can list, besides files.

@@ -182,6 +182,19 @@ func (m *Machine) listensOnLoopback(ip string) bool {
 	return ok
 }
 
+// running reports whether a program listens on any port.
+func (m *Machine) running(program string) bool {
+	return slices.ContainsFunc(m.sockets, func(s listening.Socket) bool { return s.Process.Program() == program })
+}
+
+// restart returns the commands that restart a service, those of systemd if it runs.
+func (m *Machine) restart(unit string, otherwise ...string) []string {
+	if m.systemd {
+		return []string{"systemctl restart " + unit}
+	}
+	return otherwise
+}
+
 // ownAddresses returns the addresses of this machine that are neither for itself, nor for its
 // link, nor for its containers.
 func ownAddresses() (own []netip.Addr) {
