@@ -17,8 +17,11 @@ import (
 	"postern/internal/smtpd"
 )
 
-// program is the name of the server's program.
-const program = "Postern"
+// isServer reports whether a process that listens is the server, or systemd, which passes it
+// the socket.
+func isServer(p listening.Process) bool {
+	return p.Program() == "Postern" || p.Program() == "systemd"
+}
 
 // process examines whether the server has its ports, and the process that has them.
 func (e *examination) process(ctx context.Context) {
@@ -79,7 +82,7 @@ func (e *examination) port(endpoint server.Endpoint, address netip.AddrPort) (ru
 		e.add(probe.Finding{ID: "port", Severity: probe.Notice, Title: fmt.Sprintf("A program of another user listens on %s", endpoint),
 			Advice: do("Postern", "Run postern doctor as root to see which.")})
 		return running, true
-	case socket.Process.Program() != program && socket.Process.Program() != "systemd":
+	case !isServer(socket.Process):
 		e.add(probe.Finding{ID: "port-taken", Severity: probe.Critical, Title: fmt.Sprintf("%s listens on %s, so Postern cannot", socket.Process, endpoint),
 			Advice: do(socket.Process.Program(), "Move it to another port: postern setup prints the commands.")})
 		return running, false
@@ -91,7 +94,7 @@ func (e *examination) port(endpoint server.Endpoint, address netip.AddrPort) (ru
 // otherPorts looks for other programs on port 25 of addresses that senders may use.
 func (e *examination) otherPorts() {
 	for _, socket := range listening.On(e.sockets, smtpPort) {
-		if socket.Address.Addr().IsLoopback() || socket.Process.ID == 0 || socket.Process.Program() == program || socket.Process.Program() == "systemd" {
+		if socket.Address.Addr().IsLoopback() || socket.Process.ID == 0 || isServer(socket.Process) {
 			continue
 		}
 		e.add(probe.Finding{ID: "other-program", Severity: probe.Warning,
