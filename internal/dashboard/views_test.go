@@ -111,7 +111,7 @@ func TestSharedPageHasTheTokenOfEachLogin(t *testing.T) {
 		t.Errorf("tokens %q and %q", token, other)
 	}
 	if strings.Contains(first+second, csrfOfAnyone) {
-		t.Error("a page has the token of nobody")
+		t.Error("a page has the placeholder of a token")
 	}
 	if strings.ReplaceAll(first, token, tokenIn(second)) != second {
 		t.Error("the page was made again")
