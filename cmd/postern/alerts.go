@@ -53,7 +53,7 @@ func (a alertsListCmd) Run(ui terminal.UI) error {
 	defer book.Close()
 	filter := ledger.AlertFilter{Since: a.Since.Time, Limit: a.Limit.query()}
 	if a.Open {
-		filter.Since = time.Now().Add(time.Hour) // none has ended then
+		filter = openAlerts(filter.Limit)
 	}
 	found, err := book.Alerts(context.Background(), filter)
 	if err != nil {
@@ -76,6 +76,11 @@ func (a alertsListCmd) Run(ui terminal.UI) error {
 		return terminal.ExitFailed
 	}
 	return nil
+}
+
+// openAlerts selects the alerts that are open.
+func openAlerts(limit int) ledger.AlertFilter {
+	return ledger.AlertFilter{Since: time.Now().Add(time.Hour), Limit: limit} // none has ended then
 }
 
 // printAlert prints an alert: what it is, since when, and what to do.

@@ -170,7 +170,7 @@ func reportWords(ctx context.Context, book *ledger.Reader) (all []word) {
 
 // alertWords are the open alerts.
 func alertWords(ctx context.Context, book *ledger.Reader) (all []word) {
-	found, _ := book.Alerts(ctx, ledger.AlertFilter{Since: time.Now().Add(time.Hour), Limit: completionRows})
+	found, _ := book.Alerts(ctx, openAlerts(completionRows))
 	for _, a := range found {
 		all = append(all, word{fmt.Sprint(a.ID), alert.Kind(a.Kind).Heading(a.Subject)})
 	}

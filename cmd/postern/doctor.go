@@ -44,8 +44,10 @@ Exit status:
 
 // Run is called by kong.
 func (c doctorCmd) Run(ui terminal.UI) error {
-	if message := (persona.TestMessage{To: c.Deliver}); c.Deliver != "" && message.Check() != nil {
-		return &terminal.UsageError{Err: message.Check()}
+	if c.Deliver != "" {
+		if err := (&persona.TestMessage{To: c.Deliver}).Check(); err != nil {
+			return &terminal.UsageError{Err: err}
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
