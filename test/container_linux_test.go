@@ -21,7 +21,7 @@ type containerEngine struct {
 func startContainers(t *testing.T) *containerEngine {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("containers: run this test as root")
+		unavailable(t, "containers need root")
 	}
 	for _, program := range []string{"buildah", "podman", "runc"} {
 		if _, err := exec.LookPath(program); err != nil {
