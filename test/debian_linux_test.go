@@ -175,6 +175,7 @@ func (d *debian) delivers(addr, id string) {
 func inNetworkOf(pid int, f func() error) error {
 	result := make(chan error)
 	go func() {
+		defer close(result)
 		runtime.LockOSThread()
 		network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 		if err == nil {
@@ -186,7 +187,10 @@ func inNetworkOf(pid int, f func() error) error {
 		}
 		result <- err
 	}()
-	return <-result
+	if err, returned := <-result; returned {
+		return err
+	}
+	return errors.New("f has ended its goroutine, as t.Fatal does")
 }
 
 // deliverInNetworkOf delivers a message over STARTTLS to an address in the network of a process.

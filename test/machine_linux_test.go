@@ -5,11 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strconv"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"postern/internal/testzone"
 )
@@ -19,7 +17,7 @@ import (
 // with the paths that they have anywhere. It ends with the test.
 type machine struct {
 	t   *testing.T
-	pid string // of its first process
+	pid int // of its first process
 }
 
 // machineScript makes the machine in a folder. What programs write to is on a disk of its own:
@@ -80,12 +78,16 @@ func startMachine(t *testing.T, addresses ...string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &machine{t, strings.TrimSpace(string(child))}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(child)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &machine{t, pid}
 }
 
 // command runs a command line of a shell in the machine.
 func (m *machine) command(line string) *exec.Cmd {
-	return exec.Command("nsenter", "--target", m.pid, "--mount", "--net", "--pid", "--wd=/", "sh", "-euc", line)
+	return exec.Command("nsenter", "--target", strconv.Itoa(m.pid), "--mount", "--net", "--pid", "--wd=/", "sh", "-euc", line)
 }
 
 // output runs a command line to its end, and returns what it prints. Daemons that it starts go on.
@@ -143,27 +145,13 @@ func (m *machine) write(path, content string) {
 // nameserver makes the machine use a DNS server of the test, with these records.
 func (m *machine) nameserver(records ...string) {
 	m.t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	enter := func(namespace string) {
-		file, err := os.Open(namespace)
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		defer file.Close()
-		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
-			m.t.Fatal(err)
-		}
-	}
-	own := fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
-	back, err := os.Open(own)
+	err := inNetworkOf(m.pid, func() error {
+		testzone.StartAt(m.t, "127.0.0.1:53", testzone.Zone{Name: ".", Records: records})
+		return nil
+	})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer back.Close()
-	enter("/proc/" + m.pid + "/ns/net")
-	defer enter(fmt.Sprintf("/proc/self/fd/%d", back.Fd()))
-	testzone.StartAt(m.t, "127.0.0.1:53", testzone.Zone{Name: ".", Records: records})
 	m.run("rm -f /etc/resolv.conf && echo nameserver 127.0.0.1 >/etc/resolv.conf")
 }
 
