@@ -146,6 +146,13 @@ func TestDebianPackage(t *testing.T) {
 	}
 	d.delivers("127.0.0.1:25", "fourth")
 
+	checkRemoval(t, d, 4)
+}
+
+// checkRemoval removes the package and then purges it: the removal leaves the configuration and the
+// data, and purge so many messages.
+func checkRemoval(t *testing.T, d *debian, messages int) {
+	t.Helper()
 	d.run("dpkg", "--remove", "postern")
 	if err := d.inNetwork(func() error { _, err := testsmtp.Connect("127.0.0.1:25", ""); return err }); err == nil {
 		t.Error("something still listens after the removal")
@@ -161,8 +168,8 @@ func TestDebianPackage(t *testing.T) {
 			t.Errorf("after purge, %s is there: %v", path, !want)
 		}
 	}
-	if got := len(maildir(d.path("/var/lib/postern/maildir")).messages(t)); got != 4 {
-		t.Errorf("purge leaves %d of 4 messages", got)
+	if got := len(maildir(d.path("/var/lib/postern/maildir")).messages(t)); got != messages {
+		t.Errorf("purge leaves %d of %d messages", got, messages)
 	}
 	d.run("rm", "-r", "/var/lib/postern/maildir")
 }
