@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -30,7 +29,7 @@ func (e *examination) process(ctx context.Context) {
 	}
 	var running listening.Process
 	for _, endpoint := range server.Endpoints(e.config) {
-		address, ok := reachedAt(endpoint.Address)
+		address, ok := server.ReachedAt(endpoint.Address)
 		if !ok {
 			continue
 		}
@@ -51,22 +50,6 @@ func (e *examination) process(ctx context.Context) {
 	e.otherPorts()
 	e.installed(running)
 	e.descriptors(running)
-}
-
-// reachedAt returns the address by which this machine reaches what listens at an address; ok is
-// false if that is none.
-func reachedAt(address string) (at netip.AddrPort, ok bool) {
-	host, port, err := net.SplitHostPort(address)
-	number, parsed := strconv.ParseUint(port, 10, 16)
-	if err != nil || parsed != nil {
-		return at, false
-	}
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	ip, err := netip.ParseAddr(host)
-	if host == "" || host == "localhost" || err == nil && ip.IsUnspecified() {
-		ip, err = loopback, nil
-	}
-	return netip.AddrPortFrom(ip, uint16(number)), err == nil
 }
 
 // port examines who listens at an address of the configuration. It returns the server's process

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"postern/internal/config"
@@ -40,6 +42,22 @@ const (
 
 // protocols has those for mail first.
 var protocols = []Protocol{STARTTLS, ImplicitTLS, BalancedSTARTTLS, BalancedImplicitTLS, HTTPS, HTTP}
+
+// ReachedAt returns the address by which this machine reaches what listens at an address; ok is
+// false if that is none.
+func ReachedAt(address string) (at netip.AddrPort, ok bool) {
+	host, port, err := net.SplitHostPort(address)
+	number, parsed := strconv.ParseUint(port, 10, 16)
+	if err != nil || parsed != nil {
+		return at, false
+	}
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	ip, err := netip.ParseAddr(host)
+	if host == "" || host == "localhost" || err == nil && ip.IsUnspecified() {
+		ip, err = loopback, nil
+	}
+	return netip.AddrPortFrom(ip, uint16(number)), err == nil
+}
 
 // Endpoints returns the configured addresses, those for mail first.
 func Endpoints(c *config.Config) []Endpoint {

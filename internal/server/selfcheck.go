@@ -2,7 +2,6 @@ package server
 
 import (
 	"crypto"
-	"net/netip"
 	"slices"
 
 	"postern/internal/certs"
@@ -52,14 +51,9 @@ func localAddress(listeners []Listener) string {
 		if ln.Protocol != STARTTLS {
 			continue
 		}
-		at, err := netip.ParseAddrPort(ln.Addr().String())
-		if err != nil {
-			continue // a socket in the file system
+		if at, ok := ReachedAt(ln.Addr().String()); ok { // else a socket in the file system
+			return at.String()
 		}
-		if at.Addr().IsUnspecified() {
-			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
-		}
-		return at.String()
 	}
 	return ""
 }
