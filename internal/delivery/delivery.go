@@ -38,13 +38,16 @@ func Judge(ctx context.Context, book Book, span ledger.Span) ([]Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := newRelatives(ctx, book, failing)
+	all := make([]Sender, 0, len(failing))
+	for _, f := range failing {
+		all = append(all, Sender{FailingSender: f, Organization: organization.Of(f.Name, f.EHLO)})
+	}
+	known, err := newRelatives(ctx, book, all)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Sender, 0, len(failing))
-	for _, f := range failing {
-		all = append(all, Sender{f, organization.Of(f.Name, f.EHLO), known.judge(f)})
+	for i := range all {
+		all[i].Effect = known.judge(all[i])
 	}
 	failedAgain(all)
 	return all, nil
@@ -138,13 +141,13 @@ type relatives struct {
 // A relative has the same client software in the same organization.
 type relative struct{ domain, fingerprint string }
 
-func newRelatives(ctx context.Context, book Book, failing []ledger.FailingSender) (relatives, error) {
+func newRelatives(ctx context.Context, book Book, failing []Sender) (relatives, error) {
 	known := relatives{make(map[relative][]ledger.WorkingSender)}
 	var domains, fingerprints []string
 	var since time.Time
 	for _, f := range failing {
-		if o := organization.Of(f.Name, f.EHLO); o.Domain != "" && !slices.Contains(domains, o.Domain) {
-			domains = append(domains, o.Domain)
+		if domain := f.Organization.Domain; domain != "" && !slices.Contains(domains, domain) {
+			domains = append(domains, domain)
 		}
 		if !slices.Contains(fingerprints, f.Fingerprint) {
 			fingerprints = append(fingerprints, f.Fingerprint)
@@ -165,7 +168,7 @@ func newRelatives(ctx context.Context, book Book, failing []ledger.FailingSender
 }
 
 // judge says what the failures of a sender mean, or [None], or [Doubtful].
-func (known relatives) judge(f ledger.FailingSender) Effect {
+func (known relatives) judge(f Sender) Effect {
 	once := f.Last.Sub(f.Since) < attemptTime
 	switch neighbour, elsewhere := known.worked(f); {
 	case f.Diagnosis.Case == ledger.Scanner:
@@ -188,8 +191,8 @@ func (known relatives) judge(f ledger.FailingSender) Effect {
 
 // worked reports whether the same software of the organization worked after the sender's last
 // failure, in the sender's network and elsewhere.
-func (known relatives) worked(f ledger.FailingSender) (neighbour, elsewhere bool) {
-	domain := organization.Of(f.Name, f.EHLO).Domain
+func (known relatives) worked(f Sender) (neighbour, elsewhere bool) {
+	domain := f.Organization.Domain
 	if domain == "" {
 		return false, false
 	}
@@ -205,7 +208,7 @@ func (known relatives) worked(f ledger.FailingSender) (neighbour, elsewhere bool
 // sendsMail reports whether a failing client is a mail sender for all we know: it delivered
 // before, it retries, it fails in a way that only senders do, or it is of an organization whose
 // mail is known.
-func sendsMail(f ledger.FailingSender, once bool) bool {
+func sendsMail(f Sender, once bool) bool {
 	switch {
 	case !f.Worked.IsZero() || !f.OtherWorked.IsZero() || !f.Plaintext.IsZero():
 		return true
@@ -216,12 +219,11 @@ func sendsMail(f ledger.FailingSender, once bool) bool {
 	case explained(f) && !slices.Contains(scannerCases, f.Diagnosis.Case):
 		return true
 	}
-	o := organization.Of(f.Name, f.EHLO)
-	return o.By == organization.ReverseDNS && o.Label() != organization.Other
+	return f.Organization.By == organization.ReverseDNS && f.Organization.Label() != organization.Other
 }
 
 // explained reports whether the failure is of a known case, at least likely.
-func explained(f ledger.FailingSender) bool {
+func explained(f Sender) bool {
 	return f.Diagnosis.Case != ledger.Unknown && interop.Confidence(f.Diagnosis.Confidence) >= interop.Likely
 }
 
