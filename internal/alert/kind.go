@@ -64,5 +64,8 @@ func (k Kind) AboutSender() bool { return k == SenderStopped || k == SenderInPla
 // readsSessions reports whether such an alert comes from the sessions that the ledger stores.
 func (k Kind) readsSessions() bool { return k.AboutSender() || k == UnknownFailure }
 
+// byStrangers reports whether strangers can cause such an alert.
+func (k Kind) byStrangers() bool { return k.readsSessions() || k == ReportTurnedBad }
+
 // StopsMail reports whether mail does not arrive while such an alert is open.
 func (k Kind) StopsMail() bool { return k == SenderStopped || k == NextHopDown || k == TLSADiffers }

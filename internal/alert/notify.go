@@ -117,14 +117,11 @@ func (n *notifier) tell(ctx context.Context, alerts []*ledger.Alert, now time.Ti
 // most returns how many messages of a day there may be before this one, and itself. Strangers can
 // cause any number of alerts about senders: a fifth is kept for what is wrong with the server.
 func (n *notifier) most(m Message) int {
-	if slices.ContainsFunc(m.Events, func(e Event) bool { return !slices.Contains(aboutSenders, Kind(e.Kind)) }) {
+	if slices.ContainsFunc(m.Events, func(e Event) bool { return !Kind(e.Kind).byStrangers() }) {
 		return n.MaxPerDay
 	}
 	return n.MaxPerDay - (n.MaxPerDay+3)/5
 }
-
-// aboutSenders are the kinds that strangers can cause.
-var aboutSenders = []Kind{SenderStopped, SenderInPlaintext, UnknownFailure, ReportTurnedBad}
 
 // send passes a message on and reports whether the channel took it.
 func (n *notifier) send(ctx context.Context, channel Channel, state *channelState, message Message, now time.Time) bool {
