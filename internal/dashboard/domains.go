@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,13 +25,9 @@ func (d *Dashboard) domainAreas(r *http.Request, book *ledger.Reader) (*view, er
 	if err != nil {
 		return nil, err
 	}
-	var all []jsonout.DomainHealth
-	for _, one := range stored {
-		var health jsonout.DomainHealth
-		if err := json.Unmarshal(one.Summary, &health); err != nil {
-			return nil, err
-		}
-		all = append(all, health)
+	all, err := summariesOf[jsonout.DomainHealth](stored)
+	if err != nil {
+		return nil, err
 	}
 	return &view{
 		Template: "domains", Title: "Domains", Live: true,
@@ -48,15 +43,11 @@ func (d *Dashboard) domainAreas(r *http.Request, book *ledger.Reader) (*view, er
 
 // domain shows what the last check of a domain found.
 func (d *Dashboard) domain(r *http.Request, book *ledger.Reader) (*view, error) {
-	stored, err := book.Check(r.Context(), ledger.DomainCheck, r.PathValue("domain"))
-	if errors.Is(err, fs.ErrNotExist) {
+	_, health, err := contentOf[jsonout.DomainHealth](r.Context(), book, ledger.DomainCheck, r.PathValue("domain"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, &statusError{http.StatusNotFound, "This domain has not been checked, or is not one of this server's."}
-	}
-	var health jsonout.DomainHealth
-	if err == nil {
-		err = json.Unmarshal(stored.Content, &health)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
 	page := checkedDomain{DomainHealth: health}

@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -69,17 +67,15 @@ func (d *Dashboard) simulation(r *http.Request, book *ledger.Reader) (*view, err
 	if page.Checks, err = d.checks(r.Context(), book, ledger.HostCheck); err != nil {
 		return nil, err
 	}
-	var results []jsonout.Probed
-	for _, one := range stored {
-		var result jsonout.Probed
-		if err := json.Unmarshal(one.Summary, &result); err != nil {
-			return nil, err
-		}
-		results = append(results, result)
+	results, err := summariesOf[jsonout.Probed](stored)
+	if err != nil {
+		return nil, err
+	}
+	for i, result := range results {
 		if result.Error != "" {
 			page.Errors = append(page.Errors, result)
 		}
-		page.Columns = append(page.Columns, columnsOf(one, result)...)
+		page.Columns = append(page.Columns, columnsOf(stored[i], result)...)
 	}
 	if len(page.Columns) > 0 {
 		real, err := selfcheck.ReadReal(r.Context(), book, results, d.now())
@@ -260,15 +256,11 @@ type simulatedRun struct {
 // simulatedRun shows the handshake of a run.
 func (d *Dashboard) simulatedRun(r *http.Request, book *ledger.Reader) (*view, error) {
 	missing := &statusError{http.StatusNotFound, "There is no such run in the last check of the host."}
-	stored, err := book.Check(r.Context(), ledger.HostCheck, r.PathValue("host"))
-	if errors.Is(err, fs.ErrNotExist) {
+	stored, result, err := contentOf[jsonout.Probed](r.Context(), book, ledger.HostCheck, r.PathValue("host"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, missing
-	}
-	var result jsonout.Probed
-	if err == nil {
-		err = json.Unmarshal(stored.Content, &result)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
 	}
 	for _, column := range columnsOf(stored, result) {
@@ -280,44 +272,4 @@ func (d *Dashboard) simulatedRun(r *http.Request, book *ledger.Reader) (*view, e
 		return &view{Template: "run", Title: run.ID + " at " + column.Host, Data: page, JSON: run}, nil
 	}
 	return nil, missing
-}
-
-// checks says when the server checks itself.
-type checks struct {
-	ledger.Checked
-	selfcheck.Progress
-	Next    time.Time // zero: there is no daily check
-	Why     string    // there is none
-	Local   string    // address of the listener that is checked in place of MX hosts
-	Can     bool      // a check can be started here
-	Domains int       // that the server has
-}
-
-// checks returns when checks of a kind were made, and will be.
-func (d *Dashboard) checks(ctx context.Context, book *ledger.Reader, kind ledger.CheckKind) (c checks, err error) {
-	if c.Checked, err = book.Checked(ctx, kind); err != nil || d.Checks == nil {
-		c.Why = "this server makes none"
-		return c, err
-	}
-	settings := d.Checks.Settings()
-	c.Progress, c.Can, c.Why, c.Local, c.Domains = d.Checks.Progress(), true, settings.Why, settings.Local, len(settings.Domains)
-	c.Next, _ = d.Checks.Next()
-	return c, nil
-}
-
-// startCheck starts a check that an operator asks for.
-func (d *Dashboard) startCheck(w http.ResponseWriter, r *http.Request) {
-	err := errors.New("this server makes no checks")
-	if d.Checks != nil {
-		err = d.Checks.Request()
-	}
-	if err != nil {
-		d.render(w, r, http.StatusConflict, &view{Template: "error", Title: "Not started", Data: "No check was started: " + err.Error() + "."})
-		return
-	}
-	to := "/simulation"
-	if r.PostFormValue("from") == "domains" {
-		to = "/domains"
-	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
 }
