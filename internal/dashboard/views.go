@@ -32,7 +32,7 @@ type views struct {
 	all map[string]*sharedView // by role and URL
 }
 
-// A sharedView is the view of those who ask for it in the same moment. Nobody changes it.
+// A sharedView is the view of those who ask for it in the same moment. They only read it.
 type sharedView struct {
 	making sync.Mutex
 	of     ledger.Mark
