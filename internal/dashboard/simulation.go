@@ -212,10 +212,7 @@ func (a simulatedAt) cell(client string) cell {
 	if !ok {
 		return cell{"unknown", "?", notTested, "", ""}
 	}
-	c := cell{Detail: strings.TrimSpace(strings.TrimPrefix(run.Version, "TLS ") + " " + run.Group), Link: runPath(a.Host, a.Address, run.ID)}
-	if run.Version != "" {
-		c.Detail = "TLS " + c.Detail
-	}
+	c := cell{Detail: strings.TrimSpace(run.Version + " " + run.Group), Link: runPath(a.Host, a.Address, run.ID)}
 	switch {
 	case run.Outcome == "completed" && run.Resumption == "failed":
 		c.Class, c.Symbol, c.Word = "bad", "✕", "fails with its session"
