@@ -20,6 +20,7 @@ type checks struct {
 	Local   string    // address of the listener that is checked in place of MX hosts
 	Can     bool      // a check can be started here
 	Domains int       // that the server has
+	Most    int       // of them that one check looks at
 }
 
 // checks returns when checks of a kind were made, and will be.
@@ -29,7 +30,8 @@ func (d *Dashboard) checks(ctx context.Context, book *ledger.Reader, kind ledger
 		return c, err
 	}
 	settings := d.Checks.Settings()
-	c.Progress, c.Can, c.Why, c.Local, c.Domains = d.Checks.Progress(), true, settings.Why, settings.Local, len(settings.Domains)
+	c.Progress, c.Can, c.Why, c.Local = d.Checks.Progress(), true, settings.Why, settings.Local
+	c.Domains, c.Most = len(settings.Domains), selfcheck.MaxDomains
 	c.Next, _ = d.Checks.Next()
 	return c, nil
 }

@@ -39,8 +39,10 @@ import (
 	"postern/internal/probe"
 )
 
+// MaxDomains is how many domains one check looks at; the others wait for the next.
+const MaxDomains = 200
+
 const (
-	maxDomains = 200   // of a check
 	maxHosts   = 8     // that test clients run against
 	maxEarlier = 10000 // results that are looked at for what is due; the ledger keeps fewer
 
@@ -298,7 +300,7 @@ func (c *check) keepOnly(kind ledger.CheckKind, names []string) {
 // checked, then those whose check is the oldest. Domains with problems have half of the places
 // at most, or many of them would keep the others from being checked.
 func (c *check) due(ctx context.Context) []string {
-	if len(c.Domains) <= maxDomains {
+	if len(c.Domains) <= MaxDomains {
 		return c.Domains
 	}
 	earlier := make(map[string]ledger.Check)
@@ -313,12 +315,12 @@ func (c *check) due(ctx context.Context) []string {
 	slices.SortStableFunc(oldest, func(a, b string) int { return earlier[a].At.Compare(earlier[b].At) })
 	var due []string
 	for _, domain := range oldest {
-		if len(due) < maxDomains/2 && earlier[domain].Severity >= int(probe.Warning) {
+		if len(due) < MaxDomains/2 && earlier[domain].Severity >= int(probe.Warning) {
 			due = append(due, domain)
 		}
 	}
 	for _, domain := range oldest {
-		if len(due) < maxDomains && !slices.Contains(due, domain) {
+		if len(due) < MaxDomains && !slices.Contains(due, domain) {
 			due = append(due, domain)
 		}
 	}

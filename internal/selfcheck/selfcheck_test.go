@@ -202,13 +202,13 @@ func TestDomainsThatAreGoneAreForgotten(t *testing.T) {
 
 func TestManyDomainsTakeTurns(t *testing.T) {
 	s := newTestSite(t)
-	for i := range 3 * maxDomains {
+	for i := range 3 * MaxDomains {
 		s.Domains = append(s.Domains, fmt.Sprintf("d%04d.example", i))
 	}
 	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	for i, domain := range s.Domains[:2*maxDomains] {
+	for i, domain := range s.Domains[:2*MaxDomains] {
 		severity := probe.OK
-		if i >= maxDomains { // more than fit
+		if i >= MaxDomains { // more than fit
 			severity = probe.Critical
 		}
 		s.book.AddCheck(ledger.Check{Kind: ledger.DomainCheck, Name: domain, At: noon.Add(time.Duration(i) * time.Second), Severity: int(severity), Summary: []byte(`{}`)})
@@ -218,7 +218,7 @@ func TestManyDomainsTakeTurns(t *testing.T) {
 	}
 	c := &check{Runner: New(s.Settings, s.prober, s.book, s.path, slog.New(slog.DiscardHandler)), Settings: s.Settings}
 	due := c.due(t.Context())
-	want := append(slices.Clone(s.Domains[maxDomains:maxDomains+maxDomains/2]), s.Domains[2*maxDomains:2*maxDomains+maxDomains/2]...)
+	want := append(slices.Clone(s.Domains[MaxDomains:MaxDomains+MaxDomains/2]), s.Domains[2*MaxDomains:2*MaxDomains+MaxDomains/2]...)
 	if !slices.Equal(due, want) {
 		t.Errorf("due are %d: %v", len(due), due)
 	}
