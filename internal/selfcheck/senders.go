@@ -84,9 +84,7 @@ func ReadReal(ctx context.Context, book *ledger.Reader, results []jsonout.Probed
 	}
 	for _, s := range senders {
 		if name := groupOf(s, suites); name != "" {
-			counts := real.ByGroup[name]
-			counts.Add(s.Counts)
-			real.ByGroup[name] = counts
+			real.add(name, s.Counts)
 			real.Senders[name]++
 		}
 	}
@@ -97,9 +95,7 @@ func ReadReal(ctx context.Context, book *ledger.Reader, results []jsonout.Probed
 	for _, day := range days {
 		for _, g := range groups {
 			if g.group != 0 && day.Group == g.group {
-				counts := real.ByGroup[g.Name]
-				counts.Add(day.Counts)
-				real.ByGroup[g.Name] = counts
+				real.add(g.Name, day.Counts)
 			}
 		}
 	}
@@ -110,6 +106,12 @@ func ReadReal(ctx context.Context, book *ledger.Reader, results []jsonout.Probed
 		}
 	}
 	return real, err
+}
+
+func (r Real) add(group string, n ledger.Counts) {
+	counts := r.ByGroup[group]
+	counts.Add(n)
+	r.ByGroup[group] = counts
 }
 
 // groupOf returns the name of the first group that a sender is of, or nothing.
