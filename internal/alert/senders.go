@@ -149,7 +149,7 @@ func (j judgement) clears(of name) bool {
 func (j judgement) next(subject string) string {
 	var last *delivery.Sender
 	for i, s := range j {
-		if s.Effect == delivery.CannotDeliver && subjectOf(s.Organization.Domain, s.Network) == subject && (last == nil || s.Last.After(last.Last)) {
+		if s.Effect == delivery.CannotDeliver && SubjectOf(s.Organization.Domain, s.Network) == subject && (last == nil || s.Last.After(last.Last)) {
 			last = &j[i]
 		}
 	}
@@ -160,9 +160,9 @@ func (j judgement) next(subject string) string {
 	return delivery.NextStep(last.Effect, known, last.Next, false, []netip.Prefix{last.Network})
 }
 
-// subjectOf returns what an alert about senders is about: their organization, or their network
+// SubjectOf returns what an alert about senders is about: their organization, or their network
 // without one.
-func subjectOf(organization string, network netip.Prefix) string {
+func SubjectOf(organization string, network netip.Prefix) string {
 	if organization == "" {
 		return network.String()
 	}
@@ -218,7 +218,7 @@ func (rs *rhythms) stoppedSince() (since time.Time, any bool) {
 func (rs *rhythms) conditions(judged judgement) (all []Condition) {
 	stopped, plain := make(map[string]*trouble), make(map[string]*trouble)
 	note := func(to map[string]*trouble, of name, r run) {
-		subject := subjectOf(of.organization, of.network)
+		subject := SubjectOf(of.organization, of.network)
 		if to[subject] == nil {
 			to[subject] = new(trouble)
 		}

@@ -33,13 +33,9 @@ func withAlerts(cards []Card, open []ledger.Alert) (noted, others []Card) {
 	return noted, others
 }
 
-// isAbout reports whether a card is about the subject of an alert: an organization, or a network
-// without one.
+// isAbout reports whether a card of senders is about the subject of an alert.
 func (c Card) isAbout(subject string) bool {
-	if c.Organization.Domain != "" {
-		return c.Organization.Domain == subject
-	}
-	return len(c.Networks) > 0 && c.Networks[0].String() == subject
+	return alert.SubjectOf(c.Organization.Domain, c.Networks[0]) == subject
 }
 
 // isOfSender reports whether a card is an alert about a sender.
