@@ -187,6 +187,15 @@ end of a failed handshake at one host until the fallback of another one has take
 		measure: measureFleet,
 	},
 	{
+		name:  "fleetcost",
+		title: "Cost of sharing",
+		text: `A host alone and one of a fleet take turns, while another host takes in what the fleet's host shares. The CPU time is
+that of the one host, and has the seconds after each load, since what it has seen is written and shared in batches. NATS
+and the other host use the same cores, so the rate says little. The bytes are those of the host's connection to NATS,
+with those of what it takes in.`,
+		measure: measureFleetCost,
+	},
+	{
 		name:  "openpages",
 		title: "Pages of the dashboard that are open",
 		text: `The CPU time of a message with pages open in browsers and with none, while a handshake fails twice a second. At such a

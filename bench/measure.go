@@ -50,10 +50,16 @@ type checkFunc func(*load.Tally) error
 // server returns the contender for the server at addr. Without a certificate the load has no
 // TLS.
 func (p plan) server(name, addr string, cert *x509.Certificate, check checkFunc) contender {
+	return p.serverUntil(name, addr, cert, check, func() {})
+}
+
+// serverUntil is server, with the CPU time until settled returns.
+func (p plan) serverUntil(name, addr string, cert *x509.Certificate, check checkFunc, settled func()) contender {
 	return contender{name, func(how pattern) (figure, error) {
 		var tally *load.Tally
 		cpu, err := metered(addr, func() (err error) {
 			tally, err = p.load(addr, cert, how).Run()
+			settled()
 			return err
 		})
 		if err == nil {
