@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -35,12 +36,18 @@ func newSocket(t *testing.T, name string) socket {
 	return socket{name, ln.(*net.TCPListener), file}
 }
 
-// activate runs the program with sockets, passed as systemd does: from descriptor 3 on, with
-// their number, their names and the program's process ID in the environment.
+// activate runs the program without a configuration file with sockets.
 func activate(t *testing.T, data string, sockets ...socket) *postern {
 	t.Helper()
+	return activateWith(t, os.DevNull, data, sockets...)
+}
+
+// activateWith runs the program with sockets, passed as systemd does: from descriptor 3 on, with
+// their number, their names and the program's process ID in the environment.
+func activateWith(t *testing.T, config, data string, sockets ...socket) *postern {
+	t.Helper()
 	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, program,
-		"serve", "--config", os.DevNull, "--hostname", "mx.test", "--domain", "localhost", "--data", data)
+		"serve", "--config", config, "--hostname", "mx.test", "--domain", "localhost", "--data", data)
 	var names []string
 	for _, s := range sockets {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, s.file)
@@ -142,6 +149,37 @@ func TestSocketsSpeakWhatTheirNamesSay(t *testing.T) {
 	}
 }
 
+// At the sockets for front-ends those are believed that the configuration trusts.
+func TestSocketsForFrontEnds(t *testing.T) {
+	settings := filepath.Join(t.TempDir(), "postern.toml")
+	const text = `
+[proxy-protocol]
+trust = ["127.0.0.1"]
+listen = ["127.0.0.1:0"]
+[xclient]
+trust = ["127.0.0.1"]
+listen = ["127.0.0.1:0"]
+`
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	header, implicit, command := newSocket(t, "smtp-proxy"), newSocket(t, "smtps-proxy"), newSocket(t, "smtp-xclient")
+	p := activateWith(t, settings, t.TempDir(), newSocket(t, "smtp"), header, implicit, command)
+	for s, protocol := range map[socket]string{header: "STARTTLS, PROXY protocol", implicit: "implicit TLS, PROXY protocol", command: "STARTTLS, XCLIENT"} {
+		p.await(0, s.ln.Addr().String()+" ("+protocol+")")
+	}
+	for s, say := range map[socket]string{header: "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\nQUIT\r\n", command: "XCLIENT ADDR=192.0.2.8\r\nQUIT\r\n"} {
+		c, err := testsmtp.Connect(s.ln.Addr().String(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Send(say)
+	}
+	p.await(0, "msg=session", "sender=192.0.2.7:40000")
+	p.await(0, "msg=session", "sender=192.0.2.8:0")
+}
+
 func TestASocketThatCannotBeUsedIsNamed(t *testing.T) {
 	regular, err := os.Create(t.TempDir() + "/file")
 	if err != nil {
@@ -153,6 +191,8 @@ func TestASocketThatCannotBeUsedIsNamed(t *testing.T) {
 		want []string
 	}{
 		{newSocket(t, "postern.socket"), []string{"socket postern.socket, passed by systemd, has an unknown name", "FileDescriptorName="}},
+		{newSocket(t, "smtp-proxy"), []string{"trusts no front-end", "in trust below [proxy-protocol]"}},
+		{newSocket(t, "smtp-xclient"), []string{"trusts no front-end", "in trust below [xclient]"}},
 		{socket{name: "smtp", file: regular}, []string{"socket smtp, passed by systemd, is no listening socket", "ListenStream="}},
 	} {
 		p := activate(t, t.TempDir(), tt.socket)

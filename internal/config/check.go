@@ -24,7 +24,7 @@ func (l *loading) check() {
 	l.checkReports()
 	l.checkAlerts()
 	l.checkListen()
-	l.checkProxyProtocol()
+	l.checkFrontEnds()
 	l.checkMetrics()
 	l.checkNextHop()
 	l.checkCertificates()
@@ -132,7 +132,7 @@ func (l *loading) checkListen() {
 	for _, list := range []struct {
 		key       string
 		addresses []string
-	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"proxy-protocol.listen", c.ProxyProtocol.Listen}, {"proxy-protocol.listen-tls", c.ProxyProtocol.ListenTLS}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", addressOrNone(c.Dashboard.Listen)}, {"metrics.listen", addressOrNone(c.Metrics.Listen)}} {
+	}{{"listen", c.Listen}, {"listen-tls", c.ListenTLS}, {"proxy-protocol.listen", c.ProxyProtocol.Listen}, {"proxy-protocol.listen-tls", c.ProxyProtocol.ListenTLS}, {"xclient.listen", c.XClient.Listen}, {"web.listen", c.Web.Listen}, {"web.listen-plain", c.Web.ListenPlain}, {"dashboard.listen", addressOrNone(c.Dashboard.Listen)}, {"metrics.listen", addressOrNone(c.Metrics.Listen)}} {
 		for i, address := range list.addresses {
 			key := element(list.key, i) // also of the settings that are no lists: it means the whole one
 			if what, remedy := checkAddress(address); what != "" {

@@ -38,6 +38,7 @@ type Config struct {
 	Listen        []string // addresses for SMTP with STARTTLS
 	ListenTLS     []string // addresses for SMTP in TLS
 	ProxyProtocol ProxyProtocol
+	XClient       XClient
 	Data          string // the data folder
 	NextHop       *relay.Config
 	Mode          sessionticket.Mode

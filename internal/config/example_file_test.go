@@ -107,6 +107,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	want.ProxyProtocol = ProxyProtocol{
 		Trust: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32"), netip.MustParsePrefix("2001:db8:1::/64")}, Listen: []string{"192.0.2.25:2525"}, ListenTLS: []string{"192.0.2.25:4650"},
 	}
+	want.XClient = XClient{Trust: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}, Listen: []string{"192.0.2.25:2526"}}
 	want.Data = got.Data
 	want.Metrics.TokenFile, want.Metrics.Token = got.Metrics.TokenFile, "0123456789abcdef"
 	want.Web = Web{Listen: []string{":443"}, ListenPlain: []string{":80"}}

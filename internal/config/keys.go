@@ -29,6 +29,8 @@ func (c *Config) fields() []field {
 		{"proxy-protocol.trust", networks(&c.ProxyProtocol.Trust, "write the address of each balancer, such as 192.0.2.10")},
 		{"proxy-protocol.listen", texts(&c.ProxyProtocol.Listen)},
 		{"proxy-protocol.listen-tls", texts(&c.ProxyProtocol.ListenTLS)},
+		{"xclient.trust", networks(&c.XClient.Trust, "write the address of each front-end, such as 192.0.2.10")},
+		{"xclient.listen", texts(&c.XClient.Listen)},
 		{"data", path(&c.Data)},
 		{"next-hop", text(&c.nextHop)},
 		{"mode", c.setMode},

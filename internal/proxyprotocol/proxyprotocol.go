@@ -1,13 +1,7 @@
-// Package proxyprotocol accepts connections from load balancers. Each begins with a PROXY protocol
-// header, version 1 or 2, which names the client
-// (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt).
-//
-//	ln = proxyprotocol.NewListener(ln, trust)
-//	conn, err := ln.Accept()
-//	header, err := conn.(*proxyprotocol.Conn).ReadHeader()
-//
-// Whoever writes the header chooses the client's address. So only trusted networks may, and from
-// these a connection without a header is an error: it is never guessed whether there is one.
+// Package proxyprotocol reads the header with which a connection of a load balancer begins, and which
+// names the client: the PROXY protocol, version 1 or 2
+// (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt). Package front says which connections
+// are those of balancers.
 package proxyprotocol
 
 import (
@@ -20,7 +14,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 
 	"github.com/pires/go-proxyproto"
 )
@@ -34,59 +27,16 @@ const (
 	maxV1   = 107 // Section 2.1
 )
 
-// Errors of [Conn.ReadHeader].
+// Errors of [ReadHeader].
 var (
-	ErrUntrusted = errors.New("not from a trusted network")
-	ErrNoHeader  = errors.New("no PROXY protocol header")
-	ErrLong      = fmt.Errorf("PROXY protocol header of more than %d bytes", MaxLength)
-	ErrNotTCP    = errors.New("PROXY protocol header for another protocol than TCP")
+	ErrNoHeader = errors.New("no PROXY protocol header")
+	ErrLong     = fmt.Errorf("PROXY protocol header of more than %d bytes", MaxLength)
+	ErrNotTCP   = errors.New("PROXY protocol header for another protocol than TCP")
 
 	// ErrClosed means that the balancer closed the connection before its first byte, as it
 	// does to see whether a port is open.
 	ErrClosed = errors.New("closed before the PROXY protocol header")
 )
-
-// A Listener accepts connections of balancers.
-type Listener struct {
-	net.Listener
-	trust []netip.Prefix
-}
-
-// NewListener returns a Listener over ln that trusts the headers of these networks.
-func NewListener(ln net.Listener, trust []netip.Prefix) *Listener { return &Listener{ln, trust} }
-
-// Accept returns a *[Conn]. It does not wait for its header.
-func (l *Listener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &Conn{conn, l.trusts(conn.RemoteAddr())}, nil
-}
-
-func (l *Listener) trusts(balancer net.Addr) bool {
-	tcp, ok := balancer.(*net.TCPAddr)
-	if !ok {
-		return false
-	}
-	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(l.trust, func(network netip.Prefix) bool { return network.Contains(addr) })
-}
-
-// A Conn is a connection on which [Conn.ReadHeader] comes before the first Read. It does not let
-// others have the TCP connection below: what the kernel knows of that is about the balancer.
-type Conn struct {
-	net.Conn
-	trusted bool
-}
-
-// CloseWrite closes the sending side of the connection.
-func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
 
 // A Header is what a balancer says of a connection. Without addresses the connection is its own,
 // as that of a health check, or that of a client without an IP address.
@@ -95,12 +45,9 @@ type Header struct {
 	Server netip.AddrPort // that the client has connected to
 }
 
-// ReadHeader reads the header, and no byte beyond. The caller sets the deadline.
-func (c *Conn) ReadHeader() (Header, error) {
-	if !c.trusted {
-		return Header{}, ErrUntrusted
-	}
-	raw, err := read(c.Conn)
+// ReadHeader reads the header from a connection, and no byte beyond. The caller sets the deadline.
+func ReadHeader(conn io.Reader) (Header, error) {
+	raw, err := read(conn)
 	if err != nil {
 		return Header{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -79,11 +78,7 @@ func TestHeaders(t *testing.T) {
 				conn = strings.NewReader(test.raw + rest)
 			}
 			conn = iotest.OneByteReader(conn) // however it arrives
-			raw, err := read(conn)
-			var got Header
-			if err == nil {
-				got, err = parse(raw)
-			}
+			got, err := ReadHeader(conn)
 			if got != test.want || !errors.Is(err, test.err) {
 				t.Errorf("%+v, %v, want %+v, %v", got, err, test.want, test.err)
 			}
@@ -106,85 +101,6 @@ func TestOnlyAConnectionWithoutAByteIsClosed(t *testing.T) {
 	}
 	if _, err := read(iotest.ErrReader(syscall.ECONNRESET)); !errors.Is(err, ErrClosed) {
 		t.Errorf("reset: %v", err)
-	}
-}
-
-// The sending side is closed alone, for a lingering close, and a closed listener says so.
-func TestConnectionsAreThoseBelow(t *testing.T) {
-	below, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln := NewListener(below, nil)
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	conn, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.(*Conn).CloseWrite(); err != nil {
-		t.Error(err)
-	}
-	if n, err := client.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("the client reads %d bytes, %v", n, err)
-	}
-	client.Write([]byte("x"))
-	if n, err := conn.Read(make([]byte, 1)); n != 1 {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	ln.Close()
-	if conn, err := ln.Accept(); conn != nil || !errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v, %v", conn, err)
-	}
-}
-
-// stranger is a connection from an address.
-type stranger struct {
-	net.Conn
-	from net.Addr
-}
-
-func (s stranger) RemoteAddr() net.Addr { return s.from }
-
-// one is a listener with one connection.
-type one struct {
-	net.Listener
-	conn net.Conn
-}
-
-func (l one) Accept() (net.Conn, error) { return l.conn, nil }
-
-// Only the networks named may say who a client is. Of another one no byte is read.
-func TestOnlyTrustedNetworksAreBelieved(t *testing.T) {
-	trust := []netip.Prefix{netip.MustParsePrefix("192.0.2.8/31"), netip.MustParsePrefix("2001:db8::/64"), netip.MustParsePrefix("fe80::/64")}
-	for from, want := range map[string]bool{
-		"192.0.2.8": true, "192.0.2.9": true, "192.0.2.10": false, "::ffff:192.0.2.8": true, "::ffff:192.0.2.7": false,
-		"2001:db8::1": true, "2001:db8:0:1::1": false, "fe80::1": true, "::192.0.2.8": false,
-	} {
-		ours, theirs := net.Pipe()
-		addr := &net.TCPAddr{IP: net.ParseIP(from), Port: 40_000}
-		if from == "fe80::1" {
-			addr.Zone = "eth0"
-		}
-		conn, err := NewListener(one{conn: stranger{ours, addr}}, trust).Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want {
-			go theirs.Write([]byte(tcp4 + "and no other"))
-		}
-		header, err := conn.(*Conn).ReadHeader()
-		if got := err == nil; got != want || got != header.Client.IsValid() || !got && !errors.Is(err, ErrUntrusted) {
-			t.Errorf("%s: %+v, %v", from, header, err)
-		}
-		if _, err := conn.(*Conn).ReadHeader(); want && !errors.Is(err, ErrNoHeader) {
-			t.Errorf("%s: another header: %v", from, err)
-		}
-		theirs.Close()
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"syscall"
 
 	"postern/internal/config"
-	"postern/internal/proxyprotocol"
+	"postern/internal/front"
 )
 
 // An Endpoint is an address to listen on.
@@ -38,10 +38,13 @@ const (
 	// From balancers, which begin with a PROXY protocol header.
 	BalancedSTARTTLS    Protocol = "STARTTLS, PROXY protocol"
 	BalancedImplicitTLS Protocol = "implicit TLS, PROXY protocol"
+
+	// From front-ends, which name the client by XCLIENT.
+	XClientSTARTTLS Protocol = "STARTTLS, XCLIENT"
 )
 
 // protocols has those for mail first.
-var protocols = []Protocol{STARTTLS, ImplicitTLS, BalancedSTARTTLS, BalancedImplicitTLS, HTTPS, HTTP}
+var protocols = []Protocol{STARTTLS, ImplicitTLS, BalancedSTARTTLS, BalancedImplicitTLS, XClientSTARTTLS, HTTPS, HTTP}
 
 // ReachedAt returns the address by which this machine reaches what listens at an address; ok is
 // false if that is none.
@@ -71,6 +74,7 @@ func Endpoints(c *config.Config) []Endpoint {
 		{"--listen-tls", c.ListenTLS, ImplicitTLS},
 		{"listen in [proxy-protocol]", c.ProxyProtocol.Listen, BalancedSTARTTLS},
 		{"listen-tls in [proxy-protocol]", c.ProxyProtocol.ListenTLS, BalancedImplicitTLS},
+		{"listen in [xclient]", c.XClient.Listen, XClientSTARTTLS},
 		{"listen in [web]", c.Web.Listen, HTTPS},
 		{"listen-plain in [web]", c.Web.ListenPlain, HTTP},
 	} {
@@ -91,7 +95,7 @@ type Listener struct {
 // systemd passes take the place of the addresses with the same protocol. Its error has a
 // method Remedy that says what to do.
 func Listen(c *config.Config) ([]Listener, error) {
-	passed, err := passedSockets()
+	passed, err := passedSockets(c)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +130,11 @@ func (s *Server) serve(ln Listener) error {
 	case ImplicitTLS:
 		return s.smtp.ServeTLS(ln)
 	case BalancedSTARTTLS:
-		return s.smtp.Serve(proxyprotocol.NewListener(ln, s.config.ProxyProtocol.Trust))
+		return s.smtp.Serve(front.NewListener(ln, front.ProxyProtocol, s.config.ProxyProtocol.Trust))
 	case BalancedImplicitTLS:
-		return s.smtp.ServeTLS(proxyprotocol.NewListener(ln, s.config.ProxyProtocol.Trust))
+		return s.smtp.ServeTLS(front.NewListener(ln, front.ProxyProtocol, s.config.ProxyProtocol.Trust))
+	case XClientSTARTTLS:
+		return s.smtp.Serve(front.NewListener(ln, front.XClient, s.config.XClient.Trust))
 	case HTTPS:
 		return s.web.Serve(ln)
 	case HTTP:

@@ -76,29 +76,30 @@ func (obs *observer) ChooseMode(sender netip.Addr, ja4 string, probe bool) sessi
 
 // SessionEnded diagnoses a failed handshake, lets the fallback learn, stores the session and
 // logs it. Sessions without TLS and without a message are only logged. The health check of a
-// balancer is no sender.
+// front-end is no sender.
 func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	attrs := sessionAttrs(r)
 	if r.HealthCheck {
 		obs.log.LogAttrs(context.Background(), slog.LevelDebug, "health check", attrs...)
 		return
 	}
-	j := obs.attempts.judge(r)
-	scanner := j.failed && obs.scanned(r)
+	shook := handshakeOf(r)
+	j := obs.attempts.judge(shook)
+	scanner := j.failed && obs.scanned(shook)
 	failed := ""
 	switch {
 	case scanner: // its first handshakes are in the ledger; nothing is to be learned from it
 		attrs = append(attrs, slog.String(logkey.Case, ledger.Scanner), slog.String(logkey.Stopped, r.Transcript.DescribeEnd()), slog.String(logkey.JA4, r.JA4))
 		failed = ledger.Scanner
 	case j.failed:
-		h := obs.failedHandshake(r, j.diagnoses, obs.learn(r))
+		h := obs.failedHandshake(shook, j.diagnoses, obs.learn(shook))
 		obs.store(h)
 		attrs = append(attrs, failureAttrs(h)...)
 		failed = h.Case()
 	case r.TLS != nil:
-		obs.learn(r)
-		obs.store(completedHandshake(r, len(j.diagnoses) > 0))
-	case r.Messages > 0:
+		obs.learn(shook)
+		obs.store(completedHandshake(shook, len(j.diagnoses) > 0))
+	case r.Messages > 0 && !r.Peer.IsValid(): // how the client of a front-end came to that is unknown
 		obs.store(newHandshake(r, ledger.Plaintext))
 	}
 	obs.names.whenKnown(r.Sender.Addr(), obs.metrics.SessionEnded(r, failed))
@@ -108,6 +109,14 @@ func (obs *observer) SessionEnded(r smtpd.SessionResult) {
 	for _, again := range j.revisions {
 		obs.revise(again, r.ID)
 	}
+}
+
+// handshakeOf returns a session as one of whoever made its TLS handshake.
+func handshakeOf(r smtpd.SessionResult) smtpd.SessionResult {
+	if r.Peer.IsValid() {
+		r.Sender, r.EHLO = r.Peer, "" // the name is the client's
+	}
+	return r
 }
 
 // store stores a session with the name of its sender, if that is known. A probe is no sender.

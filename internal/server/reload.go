@@ -67,6 +67,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	note("listen", !slices.Equal(now.Listen, next.Listen))
 	note("listen-tls", !slices.Equal(now.ListenTLS, next.ListenTLS))
 	note("proxy-protocol", !reflect.DeepEqual(now.ProxyProtocol, next.ProxyProtocol))
+	note("xclient", !reflect.DeepEqual(now.XClient, next.XClient))
 	note("web", !reflect.DeepEqual(now.Web, next.Web))
 	note("dashboard", !reflect.DeepEqual(now.Dashboard, next.Dashboard))
 	note("metrics", now.Metrics != next.Metrics)
@@ -85,7 +86,7 @@ func (s *Server) keepFixed(next *config.Config) []string {
 	next.Listen, next.ListenTLS, next.Data = now.Listen, now.ListenTLS, now.Data
 	next.NextHop, next.Mode, next.Log.Format = now.NextHop, now.Mode, now.Log.Format
 	next.Log.Addresses, next.Dashboard = now.Log.Addresses, now.Dashboard
-	next.ProxyProtocol = now.ProxyProtocol
+	next.ProxyProtocol, next.XClient = now.ProxyProtocol, now.XClient
 	next.Metrics, next.Alerts, next.Fleet = now.Metrics, now.Alerts, now.Fleet
 	next.SelfCheck.Resolver = now.SelfCheck.Resolver
 	next.Ledger, next.Web, next.ACME, next.Reports = now.Ledger, now.Web, now.ACME, now.Reports

@@ -16,16 +16,24 @@ import (
 // bytes that are not UTF-8, so that the result can be logged and passed on. Its
 // error is a [*Refusal].
 func ParseCommand(line []byte) (verb, arg string, err error) {
-	if !utf8.Valid(line) {
-		return "", "", refuse(500, "5.5.2", "command is not UTF-8 (RFC 6531)")
-	}
-	for _, r := range string(line) {
-		if unicode.IsControl(r) && r != '\t' || unicode.In(r, unicode.Zl, unicode.Zp) {
-			return "", "", refuse(500, "5.5.2", "control character in command")
-		}
+	if err := checkCharacters(string(line)); err != nil {
+		return "", "", err
 	}
 	verb, arg, _ = strings.Cut(string(line), " ")
 	return strings.ToUpper(verb), strings.Trim(arg, " \t"), nil
+}
+
+// checkCharacters refuses what must not be logged or passed on.
+func checkCharacters(command string) error {
+	if !utf8.ValidString(command) {
+		return refuse(500, "5.5.2", "command is not UTF-8 (RFC 6531)")
+	}
+	for _, r := range command {
+		if unicode.IsControl(r) && r != '\t' || unicode.In(r, unicode.Zl, unicode.Zp) {
+			return refuse(500, "5.5.2", "control character in command")
+		}
+	}
+	return nil
 }
 
 // ParseMail parses the argument of MAIL. It refuses parameters of extensions that
@@ -289,4 +297,28 @@ func AppendXtext(b []byte, s string) []byte {
 		b = append(b, c)
 	}
 	return b
+}
+
+// decodeXtext returns what [AppendXtext] was given, and reports whether xtext is valid.
+func decodeXtext(xtext string) (s string, ok bool) {
+	b := make([]byte, 0, len(xtext))
+	for i := 0; i < len(xtext); i++ {
+		switch c := xtext[i]; {
+		case c <= ' ' || c > '~' || c == '=':
+			return "", false
+		case c == '+':
+			if len(xtext) < i+3 {
+				return "", false
+			}
+			n, err := strconv.ParseUint(xtext[i+1:i+3], 16, 8)
+			if err != nil {
+				return "", false
+			}
+			b = append(b, byte(n))
+			i += 2
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b), true
 }

@@ -27,6 +27,8 @@ func (s *session) dispatch(verb, arg string) {
 		s.rset()
 	case "NOOP":
 		s.reply(smtp.NewReply(250, "2.0.0", "OK"))
+	case "XCLIENT":
+		s.xclientCommand(arg)
 	case "QUIT":
 		s.reply(smtp.NewReply(221, "2.0.0", "goodbye (id "+s.id+")"))
 		s.end = "quit"
@@ -91,11 +93,12 @@ func (s *session) keywords() []string {
 		offered bool
 		name    string
 	}{
-		{s.setup.tls != nil && s.tls == nil, "STARTTLS"},
+		{s.setup.tls != nil && s.tls == nil && !s.xclient.Named, "STARTTLS"},
 		{offered.EightBitMIME, "8BITMIME"},
 		{offered.SMTPUTF8, "SMTPUTF8"},
 		{offered.DSN, "DSN"},
 		{offered.RequireTLS, "REQUIRETLS"},
+		{s.awaitsXClient(), "XCLIENT " + smtp.XClientAttributes},
 	} {
 		if keyword.offered {
 			lines = append(lines, keyword.name)

@@ -8,6 +8,11 @@ import (
 )
 
 func (s *session) mailFrom(arg string) {
+	if s.awaitsXClient() {
+		s.err = errNoXClient
+		s.hangUp(throughFront, noClient)
+		return
+	}
 	if reply := s.mayMail(); reply != nil {
 		s.reply(*reply)
 		return

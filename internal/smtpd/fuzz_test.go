@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/front"
 	"postern/internal/smtp"
 )
 
@@ -41,15 +42,26 @@ func FuzzSession(f *testing.F) {
 		"BDAT 300\r\nx\r\n",
 		"RSET\r\nDATA\r\nHELO b\r\nSTARTTLS\r\n",
 		"RCPT TO:<x@elsewhere.example>\r\nDATA\r\n.\r\n",
+		"DATA\r\n.\r\nXCLIENT ADDR=192.0.2.8\r\n",
 	} {
-		f.Add([]byte(envelope + rest))
+		f.Add([]byte(envelope+rest), false)
+		f.Add([]byte("XCLIENT ADDR=192.0.2.7 HELO=a+20b\r\nXCLIENT PORT=1\r\n"+envelope+rest), true)
 	}
-	f.Fuzz(func(t *testing.T, said []byte) {
+	f.Fuzz(func(t *testing.T, said []byte, fronted bool) {
 		hop := &memoryHop{can: smtp.Extensions{EightBitMIME: true, SMTPUTF8: true, DSN: true}}
 		settings := Settings{Hostname: "mx", Domains: []string{"example.org"}, Limits: Limits{MessageSize: 500}}
 		server := New(settings, hop, new(testObserver), slog.New(slog.DiscardHandler))
 		conn := &scriptConn{in: bytes.NewReader(said)}
-		newSession(server, conn).serve(false)
+		if fronted {
+			session := newSession(server, &front.Conn{Conn: conn, Protocol: front.XClient, Trusted: true})
+			session.meet(false)
+			session.serve(false)
+			if len(hop.messages) > 0 && !session.xclient.Named {
+				t.Error("a message was accepted before the client was known")
+			}
+		} else {
+			newSession(server, conn).serve(false)
+		}
 
 		if acknowledged := strings.Count(conn.out.String(), "250 2.0.0 stored\r\n"); acknowledged != len(hop.messages) {
 			t.Errorf("%d acknowledged, %d accepted by the hop", acknowledged, len(hop.messages))

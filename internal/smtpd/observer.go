@@ -53,9 +53,13 @@ type SessionResult struct {
 	EHLO     string // the last one
 	Probe    bool   // a session of the operator's own probe; see [Settings].ProbeKey
 
-	// HealthCheck says that a load balancer connected on its own account, and brought no
-	// message. Sender is the balancer.
+	// HealthCheck says that a front-end connected on its own account, and brought no
+	// message. Sender is the front-end.
 	HealthCheck bool
+
+	// Peer is the front-end if it named Sender by XCLIENT: the handshake is the front-end's.
+	// Otherwise it is the zero AddrPort.
+	Peer netip.AddrPort
 
 	JA4  string             // see [handshake.ClientHello.SenderJA4]; empty if there was no ClientHello
 	Mode sessionticket.Mode // of the handshake; without a meaning if there was no ClientHello
@@ -96,7 +100,8 @@ func (s *session) result() SessionResult {
 		Sender:      s.addr,
 		EHLO:        s.lastEHLO,
 		Probe:       s.probe,
-		HealthCheck: s.ofBalancer && s.messages == 0,
+		HealthCheck: s.isHealthCheck(),
+		Peer:        s.peer,
 		JA4:         s.ja4,
 		Mode:        s.mode,
 		TLS:         s.tls,
@@ -192,7 +197,7 @@ func (s *session) recordCommand(verb string) {
 }
 
 func (s *session) wantsCompleted() bool {
-	return !s.tls.DidResume && !s.probe && s.server.observer.WantsCompleted(s.addr.Addr(), s.lastEHLO, s.ja4, s.mode)
+	return !s.tls.DidResume && !s.probe && !s.peer.IsValid() && s.server.observer.WantsCompleted(s.addr.Addr(), s.lastEHLO, s.ja4, s.mode)
 }
 
 // stopRecording ends a recording that is still going on.

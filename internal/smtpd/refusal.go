@@ -42,7 +42,7 @@ const (
 
 // verbs are the commands of RFC 5321 and its extensions. A refusal has no other: a client
 // can make up any number.
-var verbs = strings.Fields("EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY EXPN HELP STARTTLS AUTH ETRN TURN SEND SOML SAML")
+var verbs = strings.Fields("EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY EXPN HELP STARTTLS AUTH ETRN TURN SEND SOML SAML XCLIENT")
 
 func (s *session) newCommand(verb, arg string) command {
 	c := command{verb: verb, from: s.mail.From}

@@ -86,8 +86,8 @@ func (s *Server) State() State {
 }
 
 // Serve accepts SMTP connections on ln and offers STARTTLS, until ln returns an error. It
-// returns nil after Shutdown. It closes ln. Connections of a [proxyprotocol.Listener] are those of
-// the clients that the balancer names.
+// returns nil after Shutdown. It closes ln. Connections of a [front.Listener] are those of the
+// clients that the front-end names.
 func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, false) }
 
 // ServeTLS is like Serve, for connections that begin with TLS (RFC 8314).
@@ -121,11 +121,11 @@ func (s *Server) adopt(ln net.Listener) bool {
 	return true
 }
 
-// start runs a session for conn, or rejects it. The client behind a balancer is not known yet: its
+// start runs a session for conn, or rejects it. The client behind a front-end is not known yet: its
 // session admits it.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
-	if session.balancer == nil {
+	if session.front == nil {
 		if !s.admit(session, implicit) {
 			s.observer.SessionEnded(session.result())
 			return
@@ -142,7 +142,7 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 		s.open.Add(1)
 		s.running.Go(func() {
 			defer s.end(session)
-			if session.balancer == nil || session.meet(implicit) {
+			if session.front == nil || session.meet(implicit) {
 				session.serve(implicit)
 			}
 		})

@@ -13,9 +13,9 @@ import (
 
 	"postern/handshake"
 	"postern/internal/admission"
+	"postern/internal/front"
 	"postern/internal/nexthop"
 	"postern/internal/probekey"
-	"postern/internal/proxyprotocol"
 	"postern/internal/smtp"
 	"postern/sessionticket"
 )
@@ -32,9 +32,12 @@ type session struct {
 	addr   netip.AddrPort
 	local  netip.AddrPort
 
-	balancer   *proxyprotocol.Conn // raw, if a balancer names the client; else nil
-	ofBalancer bool                // there is no client: the connection is the balancer's own
-	admitted   bool                // counted in the limits of addr
+	front   *front.Conn    // raw, if a front-end says who the client is; else nil
+	xclient smtp.XClient   // what it said by XCLIENT
+	peer    netip.AddrPort // who connected, and made the TLS handshake, if XCLIENT named another client
+	ofFront bool           // there is no client: the connection is the front-end's own
+
+	admitted bool // counted in the limits of addr
 
 	raw    net.Conn        // as it was accepted
 	record *handshake.Conn // over raw
@@ -97,7 +100,7 @@ const (
 
 func newSession(s *Server, conn net.Conn) *session {
 	addr, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
-	balancer, _ := conn.(*proxyprotocol.Conn)
+	fronted, _ := conn.(*front.Conn)
 	return &session{
 		server: s,
 		setup:  s.setup.Load(),
@@ -105,8 +108,7 @@ func newSession(s *Server, conn net.Conn) *session {
 		began:  time.Now(),
 		addr:   addr,
 		local:  local,
-
-		balancer: balancer,
+		front:  fronted,
 
 		raw:    conn,
 		conn:   conn,

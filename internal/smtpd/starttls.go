@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/internal/admission"
 	"postern/internal/smtp"
 )
 
@@ -23,13 +24,15 @@ func (s *session) startTLS(arg string) {
 		s.reply(smtp.NewReply(501, "5.5.4", "STARTTLS takes no argument"))
 	case s.tls != nil:
 		s.reply(smtp.NewReply(503, "5.5.1", "TLS already active"))
+	case s.xclient.Named: // the handshake would be taken for the client's
+		s.reply(smtp.NewReply(503, "5.5.1", "STARTTLS comes before XCLIENT"))
 	case s.setup.tls == nil:
 		s.reply(smtp.NewReply(502, "5.5.1", "STARTTLS not offered"))
 	case s.in.Buffered() > 0:
 		// They did not come over TLS: command injection (CVE-2011-0411).
 		s.hangUp(smtp.NewReply(554, "5.5.1", "data between STARTTLS and TLS"), "data after STARTTLS")
 	default:
-		if over := s.server.admission.AllowStart(s.addr.Addr(), s.setup.Limits.Quotas); over != nil {
+		if over := s.allowHandshake(); over != nil {
 			// After 454 the sender could go on in plaintext; after 421 it has to reconnect.
 			s.hangUp(s.overLimit(421, over, tooManyHandshakes), tooManyHandshakes)
 			return
@@ -42,13 +45,22 @@ func (s *session) startTLS(arg string) {
 	}
 }
 
+// allowHandshake returns the limit that the sender has reached. The handshakes of a front-end that
+// speaks SMTP are those of all its clients: they are bounded by its connections.
+func (s *session) allowHandshake() *admission.Reached {
+	if s.awaitsXClient() {
+		return nil
+	}
+	return s.server.admission.AllowStart(s.addr.Addr(), s.setup.Limits.Quotas)
+}
+
 // implicitTLS starts TLS without STARTTLS.
 func (s *session) implicitTLS() bool {
 	if s.setup.tls == nil {
 		s.end = "TLS not offered"
 		return false
 	}
-	if s.limit = s.server.admission.AllowStart(s.addr.Addr(), s.setup.Limits.Quotas); s.limit != nil {
+	if s.limit = s.allowHandshake(); s.limit != nil {
 		s.end = tooManyHandshakes
 		return false
 	}

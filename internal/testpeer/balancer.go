@@ -30,6 +30,15 @@ func StartNginxStream(t T, o BalancerOptions) (addr, addr6 string) {
 	return runNginx(t, binary, addr, "stream", text), addr6
 }
 
+// StartNginxMail starts nginx with a mail block and what it needs besides, and returns its addresses
+// on IPv4 and IPv6. AUTH in the configuration is in place of the address of the server that it asks.
+func StartNginxMail(t T, o BalancerOptions) (addr, addr6 string) {
+	t.Helper()
+	binary := program(t, "nginx")
+	text, addr, addr6 := o.placed(t)
+	return runNginx(t, binary, addr, "mail", strings.ReplaceAll(text, "AUTH", freeAddr(t))), addr6
+}
+
 // placed returns the configuration with free addresses.
 func (o BalancerOptions) placed(t T) (config, addr, addr6 string) {
 	t.Helper()

@@ -11,13 +11,6 @@ import (
 	"postern/internal/smtp"
 )
 
-const (
-	unavailable = "[UNAVAILABLE]"
-	// maxAttribute bounds a value, in bytes. Longer ones are left out, since they
-	// would exceed the bound on command lines.
-	maxAttribute = 255
-)
-
 // sendXClient gives the server the sender's address. After the reply 220 the
 // session starts over with EHLO.
 func (c *conn) sendXClient() error {
@@ -56,7 +49,7 @@ func xclientCommand(offered string, sender *nexthop.Sender) string {
 	var b strings.Builder
 	for _, attribute := range []struct{ name, value string }{
 		// Names are not looked up. Without NAME, the server would keep ours.
-		{"NAME", unavailable},
+		{"NAME", smtp.XClientUnavailable},
 		{"ADDR", xclientAddr(sender)},
 		{"PORT", xclientPort(sender)},
 		{"PROTO", protocol},
@@ -76,7 +69,7 @@ func xclientAddr(sender *nexthop.Sender) string {
 	addr := sender.Addr.Addr().Unmap().WithZone("")
 	switch {
 	case !addr.IsValid():
-		return unavailable
+		return smtp.XClientUnavailable
 	case addr.Is4():
 		return addr.String()
 	}
@@ -85,15 +78,15 @@ func xclientAddr(sender *nexthop.Sender) string {
 
 func xclientPort(sender *nexthop.Sender) string {
 	if !sender.Addr.IsValid() {
-		return unavailable
+		return smtp.XClientUnavailable
 	}
 	return strconv.Itoa(int(sender.Addr.Port()))
 }
 
 func xclientValue(s string) string {
 	value := string(smtp.AppendXtext(nil, s))
-	if value == "" || len(value) > maxAttribute {
-		return unavailable
+	if value == "" || len(value) > smtp.MaxXClientValue { // it would exceed the bound on command lines
+		return smtp.XClientUnavailable
 	}
 	return value
 }
@@ -156,5 +149,5 @@ func isHostname(name string) bool {
 			return false
 		}
 	}
-	return name != "" && len(name) <= maxAttribute
+	return name != "" && len(name) <= smtp.MaxXClientValue
 }

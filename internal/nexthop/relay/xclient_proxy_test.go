@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"postern/internal/nexthop"
+	"postern/internal/smtp"
 )
 
 const offersXClient = `
@@ -72,6 +73,23 @@ func TestXClientCommand(t *testing.T) {
 	} {
 		if got := xclientCommand(tt.offered, &tt.sender); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// Another Postern as the next hop learns what this one says.
+func TestXClientIsReadAsItWasWritten(t *testing.T) {
+	for name, sender := range map[string]nexthop.Sender{
+		"IPv4":           {Addr: netip.MustParseAddrPort("192.0.2.7:40001"), Greeting: "out.example.net", Extended: true},
+		"IPv6":           {Addr: netip.MustParseAddrPort("[2001:db8::7]:25"), Greeting: "[IPv6:2001:db8::7]"},
+		"an odd name":    {Addr: netip.MustParseAddrPort("192.0.2.7:25"), Greeting: "a+b=cä"},
+		"without either": {},
+	} {
+		want := smtp.XClient{Named: true, Addr: sender.Addr.Addr(), Port: sender.Addr.Port(), Greeting: sender.Greeting, Extended: sender.Extended}
+		var got smtp.XClient
+		err := got.Parse(strings.TrimPrefix(xclientCommand(smtp.XClientAttributes, &sender), "XCLIENT "))
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
 		}
 	}
 }

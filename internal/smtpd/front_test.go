@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/internal/front"
 	"postern/internal/proxyprotocol"
 	"postern/internal/testsmtp"
 )
@@ -44,9 +45,15 @@ func (a accepted) Accept() (net.Conn, error) { return a.conn, nil }
 // connect connects to a listener that trusts the balancers at 10.0.0.0/8.
 func (p *pipeServer) connect(t *testing.T, from string, implicit bool) *client {
 	t.Helper()
+	return p.connectTo(t, front.ProxyProtocol, from, implicit)
+}
+
+// connectTo connects to a listener that trusts the front-ends at 10.0.0.0/8.
+func (p *pipeServer) connectTo(t *testing.T, protocol front.Protocol, from string, implicit bool) *client {
+	t.Helper()
 	ours, theirs := net.Pipe()
 	trust := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-	conn, err := proxyprotocol.NewListener(accepted{conn: fromConn{ours, from}}, trust).Accept()
+	conn, err := front.NewListener(accepted{conn: fromConn{ours, from}}, protocol, trust).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,8 +99,8 @@ func TestConnectionsWithoutAHeaderAreRefused(t *testing.T) {
 		after      time.Duration
 		err        error
 	}{
-		"a sender":                {"192.0.2.9", "", 0, proxyprotocol.ErrUntrusted},
-		"a sender that lies":      {"192.0.2.9", header, 0, proxyprotocol.ErrUntrusted},
+		"a sender":                {"192.0.2.9", "", 0, front.ErrUntrusted},
+		"a sender that lies":      {"192.0.2.9", header, 0, front.ErrUntrusted},
 		"a balancer without":      {"10.0.0.1", "EHLO sender.example\r\n", 0, proxyprotocol.ErrNoHeader},
 		"a silent balancer":       {"10.0.0.1", "", headerTime, proxyprotocol.ErrNoHeader},
 		"half a header":           {"10.0.0.1", header[:20], headerTime, proxyprotocol.ErrNoHeader},

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestProxyProtocolSaysWhoTheBalancersAre(t *testing.T) {
+func TestItIsSaidWhoTheFrontEndsAre(t *testing.T) {
 	const listen = "listen = [\"192.0.2.25:2525\"]\n"
 	for _, tt := range []struct {
 		config string
@@ -26,6 +26,11 @@ func TestProxyProtocolSaysWhoTheBalancersAre(t *testing.T) {
 		{"[proxy-protocol]\ntrust = [\"balancer.example.org\"]\n" + listen, `"balancer.example.org" is neither an address nor a network`},
 		{"listen = [\"192.0.2.25:2525\"]\n[proxy-protocol]\ntrust = [\"192.0.2.1\"]\n" + listen, `"192.0.2.25:2525" is listed twice`},
 		{"[proxy-protocol]\ntrust = [\"192.0.2.1\"]\nlisten = [\"mx.example.org:25\"]\n", "has no IP address"},
+		{"[xclient]\ntrust = [\"192.0.2.1\"]\n" + listen, ""},
+		{"[xclient]\n" + listen, "xclient.trust (by default): is empty"},
+		{"[xclient]\ntrust = [\"192.0.2.1\"]\n", "has no effect without an address to listen on"},
+		{"[xclient]\ntrust = [\"::/0\"]\n" + listen, "::/0 is everybody"},
+		{"[xclient]\ntrust = [\"192.0.2.1\"]\n" + listen + "[proxy-protocol]\ntrust = [\"192.0.2.1\"]\n" + listen, `"192.0.2.25:2525" is listed twice`},
 	} {
 		file := filepath.Join(t.TempDir(), "postern.toml")
 		if err := os.WriteFile(file, []byte(tt.config), 0o600); err != nil {
