@@ -16,6 +16,11 @@
 // stays in use; each failed attempt is one line in the log, with the date on which it
 // expires.
 //
+// # Several hosts
+//
+// With [Renewer.Share] the hosts of a fleet have one account and one certificate for a name. One of
+// them orders it, and each answers the challenges of all.
+//
 // # Concurrency
 //
 // A Renewer is safe for concurrent use. Run is called once.

@@ -59,6 +59,14 @@ var hosts atomic.Int32
 
 func start(t *testing.T, settings Settings) *story {
 	t.Helper()
+	s := prepare(t, settings)
+	s.run()
+	return s
+}
+
+// prepare returns a story that does not run yet.
+func prepare(t *testing.T, settings Settings) *story {
+	t.Helper()
 	s := &story{t: t, answers: make(chan answer), said: make(chan string, 1000)}
 	if settings.Folder == "" {
 		settings.Folder = filepath.Join(folder(t), "acme")
@@ -68,16 +76,20 @@ func start(t *testing.T, settings Settings) *story {
 	s.Renewer = newRenewer(settings, 20*time.Millisecond, slog.New(slog.NewTextHandler(s, nil)))
 	s.config.DisableARI = true
 	s.config.Issuers = []certmagic.Issuer{&verifyingIssuer{s.issuer, s.sign}}
-	ctx, cancel := context.WithCancel(t.Context())
+	return s
+}
+
+func (s *story) run() {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := s.Run(ctx); err != nil {
-			t.Error(err)
+			s.t.Error(err)
 		}
 	})
 	s.stop = func() { cancel(); running.Wait() }
-	t.Cleanup(s.stop)
-	return s
+	s.t.Cleanup(s.stop)
 }
 
 // folder returns a new folder that is removed when the test has ended. An order of certmagic

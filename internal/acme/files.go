@@ -85,12 +85,17 @@ func (r *Renewer) stored(host string) certs.Pair {
 // not belong to the key beside it, which certmagic would keep forever.
 func (r *Renewer) recoverStored(host string) error {
 	stored := r.stored(host)
-	latest, err := certs.LoadValid(stored, time.Now())
-	if errors.Is(err, certs.ErrMismatch) {
+	if _, err := certs.LoadValid(stored, time.Now()); errors.Is(err, certs.ErrMismatch) {
 		return os.Remove(stored.CertFile)
 	}
+	return r.adoptLatest(host)
+}
+
+// adoptLatest adopts what is stored for a host if it is valid, and for longer than the current one.
+func (r *Renewer) adoptLatest(host string) error {
+	latest, err := certs.LoadValid(r.stored(host), time.Now())
 	if err != nil {
-		return nil // missing, or due for renewal
+		return nil // missing, due for renewal, or one of its two files is still to come
 	}
 	current, err := certs.LoadValid(r.pair(host), time.Now())
 	if err == nil && !latest.Leaf.NotAfter.After(current.Leaf.NotAfter) {

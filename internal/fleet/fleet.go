@@ -1,8 +1,9 @@
 // Package fleet shares with other hosts what one host alone cannot have: the keys of session
 // tickets, so that a sender resumes at every host; what the fallback learned, so that a sender that
-// failed at one host is answered rightly at the next; and the operator's pins.
+// failed at one host is answered rightly at the next; the operator's pins; and what package acme
+// obtains.
 //
-// Hosts share through NATS JetStream, in a key-value bucket for each of the three. Everything in them
+// Hosts share through NATS JetStream, in a key-value bucket for each of these. Everything in them
 // is encrypted and authenticated with a key derived from a secret that the hosts have and NATS does
 // not.
 //
@@ -87,6 +88,8 @@ type Fleet struct {
 	Settings
 	sealer *sealer
 
+	files *Files // nil: none are shared
+
 	mu     sync.Mutex
 	ring   ring
 	down   map[string]error // by what failed; empty: all is shared
@@ -102,7 +105,7 @@ func New(s Settings) (*Fleet, error) {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
 	f := &Fleet{Settings: s, sealer: sealer, down: make(map[string]error), again: make(chan struct{})}
-	for _, part := range parts {
+	for _, part := range f.parts() {
 		f.down[part] = errors.New("not connected yet")
 	}
 	f.ring = f.load()
@@ -125,9 +128,18 @@ const (
 	partTickets    = "ticket keys"
 	partStates     = "sender history"
 	partPins       = "pins"
+	partFiles      = "certificates"
 )
 
-var parts = []string{partConnection, partTickets, partStates, partPins}
+var parts = []string{partConnection, partTickets, partStates, partPins, partFiles}
+
+// parts returns those that this host has.
+func (f *Fleet) parts() []string {
+	if f.files == nil {
+		return parts[:len(parts)-1]
+	}
+	return parts
+}
 
 // Run shares until ctx ends.
 func (f *Fleet) Run(ctx context.Context) {
@@ -150,6 +162,9 @@ func (f *Fleet) Run(ctx context.Context) {
 	running.Go(func() { f.keep(ctx, js, partTickets, f.shareTickets) })
 	running.Go(func() { f.keep(ctx, js, partStates, f.shareStates) })
 	running.Go(func() { f.keep(ctx, js, partPins, f.sharePins) })
+	if f.files != nil {
+		running.Go(func() { f.keep(ctx, js, partFiles, f.files.shareFiles) })
+	}
 	running.Go(func() { f.runAlone(ctx) })
 	running.Wait()
 }
@@ -223,7 +238,7 @@ func (f *Fleet) note(part string, err error) {
 	case part != partConnection && f.down[partConnection] != nil:
 		return // without a connection no part works
 	case part == partConnection:
-		for _, every := range parts {
+		for _, every := range f.parts() {
 			f.down[every] = err
 		}
 	default:

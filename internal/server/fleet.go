@@ -20,7 +20,7 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 	}
 	s.observer.selector.Share(c.Name)
 	path := config.LedgerFile(s.config.Data)
-	return fleet.New(fleet.Settings{
+	f, err := fleet.New(fleet.Settings{
 		Servers: c.Servers, Credentials: c.Credentials, Roots: c.Roots,
 		Name: c.Name, Prefix: c.Prefix, Secret: c.Secret, File: config.FleetKeysFile(s.config.Data),
 		UseKeys:  s.tls.SetSessionTicketKeys,
@@ -36,4 +36,8 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 		},
 		Now: time.Now, Log: s.log,
 	})
+	if err == nil && s.acme != nil {
+		s.acme.Share(f.Share(s.acme.SharedFiles()))
+	}
+	return f, err
 }

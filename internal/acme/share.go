@@ -1,0 +1,92 @@
+package acme
+
+import (
+	"context"
+	"path"
+	"strings"
+
+	"github.com/caddyserver/certmagic"
+
+	"postern/internal/fleet"
+)
+
+// A Sharer shares files and locks with other hosts. See [fleet.Files], which is one.
+type Sharer interface {
+	Put(ctx context.Context, name string, content []byte)
+	Remove(ctx context.Context, name string)
+	Lock(ctx context.Context, name string) error
+	TryLock(ctx context.Context, name string) (bool, error)
+	Unlock(ctx context.Context, name string) error
+}
+
+// SharedFiles are what this host shares of its folder.
+func (r *Renewer) SharedFiles() fleet.FileSettings {
+	return fleet.FileSettings{Folder: r.settings.Folder, Shares: r.shares, Changed: r.changed}
+}
+
+// Share makes this host order certificates together with others. It is called before Run.
+func (r *Renewer) Share(with Sharer) {
+	r.config.Storage = &sharedStorage{r.config.Storage, with}
+}
+
+// shares reports whether a file concerns this host: the account and the challenges of the authority,
+// and certificates with their keys if they are for one of the hosts configured here.
+func (r *Renewer) shares(name string) bool {
+	if strings.HasPrefix(name, accountFolder) {
+		return true
+	}
+	for _, host := range r.settings.Hosts {
+		if path.Dir(name) == certmagic.StorageKeys.CertsSitePrefix(r.issuer.IssuerKey(), host) {
+			return true
+		}
+	}
+	return false
+}
+
+// accountFolder is where certmagic has accounts and challenges.
+const accountFolder = "acme/"
+
+// changed adopts a certificate that another host has stored.
+func (r *Renewer) changed(name string) {
+	for _, host := range r.settings.Hosts {
+		if path.Dir(name) != certmagic.StorageKeys.CertsSitePrefix(r.issuer.IssuerKey(), host) {
+			continue
+		}
+		if err := r.adoptLatest(host); err != nil {
+			r.logFailure(host, err)
+		}
+	}
+}
+
+// A sharedStorage is the storage of this host, which shares what is written to it. Reading never
+// waits for other hosts. It embeds the interface, so that it has no locks but theirs.
+type sharedStorage struct {
+	certmagic.Storage
+	sharer Sharer
+}
+
+func (s *sharedStorage) Store(ctx context.Context, key string, value []byte) error {
+	if err := s.Storage.Store(ctx, key, value); err != nil {
+		return err
+	}
+	s.sharer.Put(ctx, key, value)
+	return nil
+}
+
+func (s *sharedStorage) Delete(ctx context.Context, key string) error {
+	if err := s.Storage.Delete(ctx, key); err != nil {
+		return err
+	}
+	s.sharer.Remove(ctx, key)
+	return nil
+}
+
+func (s *sharedStorage) Lock(ctx context.Context, name string) error { return s.sharer.Lock(ctx, name) }
+
+func (s *sharedStorage) TryLock(ctx context.Context, name string) (bool, error) {
+	return s.sharer.TryLock(ctx, name)
+}
+
+func (s *sharedStorage) Unlock(ctx context.Context, name string) error {
+	return s.sharer.Unlock(ctx, name)
+}

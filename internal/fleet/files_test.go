@@ -1,0 +1,392 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A bucketInMemory is what NATS stores. Whoever watches it learns of a change at once.
+type bucketInMemory struct {
+	mu       sync.Mutex
+	last     uint64
+	entries  map[string]*entryInMemory
+	watchers []func(jetstream.KeyValueEntry)
+}
+
+type entryInMemory struct {
+	jetstream.KeyValueEntry
+	key       string
+	value     []byte
+	revision  uint64
+	operation jetstream.KeyValueOp
+}
+
+func (e *entryInMemory) Key() string                     { return e.key }
+func (e *entryInMemory) Value() []byte                   { return e.value }
+func (e *entryInMemory) Revision() uint64                { return e.revision }
+func (e *entryInMemory) Operation() jetstream.KeyValueOp { return e.operation }
+
+var (
+	errAway  = errors.New("NATS is away")
+	errOther = &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
+)
+
+// change stores an entry if the last one of its key has the revision that the caller expects.
+func (b *bucketInMemory) change(key string, value []byte, operation jetstream.KeyValueOp, expected func(last *entryInMemory) bool) (uint64, error) {
+	b.mu.Lock()
+	if !expected(b.entries[key]) {
+		b.mu.Unlock()
+		return 0, errOther
+	}
+	b.last++
+	entry := &entryInMemory{key: key, value: bytes.Clone(value), revision: b.last, operation: operation}
+	b.entries[key] = entry
+	watchers := slices.Clone(b.watchers)
+	b.mu.Unlock()
+	for _, tell := range watchers {
+		tell(entry)
+	}
+	return entry.revision, nil
+}
+
+// A connection is how one host sees the bucket.
+type connection struct {
+	jetstream.KeyValue
+	bucket *bucketInMemory
+	away   bool
+}
+
+func (c *connection) Create(_ context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
+	if c.away {
+		return 0, errAway
+	}
+	revision, err := c.bucket.change(key, value, jetstream.KeyValuePut, func(last *entryInMemory) bool {
+		return last == nil || last.operation != jetstream.KeyValuePut
+	})
+	if err != nil {
+		err = jetstream.ErrKeyExists
+	}
+	return revision, err
+}
+
+func (c *connection) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if c.away {
+		return 0, errAway
+	}
+	return c.bucket.change(key, value, jetstream.KeyValuePut, func(last *entryInMemory) bool { return last != nil && last.revision == revision })
+}
+
+func (c *connection) Put(_ context.Context, key string, value []byte) (uint64, error) {
+	if c.away {
+		return 0, errAway
+	}
+	return c.bucket.change(key, value, jetstream.KeyValuePut, func(*entryInMemory) bool { return true })
+}
+
+// Delete deletes whatever the revision: the library does not show what it was told. The tests never
+// release a lock that another host has.
+func (c *connection) Delete(_ context.Context, key string, _ ...jetstream.KVDeleteOpt) error {
+	if c.away {
+		return errAway
+	}
+	_, err := c.bucket.change(key, nil, jetstream.KeyValueDelete, func(*entryInMemory) bool { return true })
+	return err
+}
+
+func (c *connection) Get(_ context.Context, key string) (jetstream.KeyValueEntry, error) {
+	if c.away {
+		return nil, errAway
+	}
+	c.bucket.mu.Lock()
+	defer c.bucket.mu.Unlock()
+	if entry := c.bucket.entries[key]; entry != nil && entry.operation == jetstream.KeyValuePut {
+		return entry, nil
+	}
+	return nil, jetstream.ErrKeyNotFound
+}
+
+// A sharer is a host with its files, and what changed in them because of others.
+type sharer struct {
+	*Files
+	conn    *connection
+	changed []string
+}
+
+func newBucketInMemory() *bucketInMemory {
+	return &bucketInMemory{entries: make(map[string]*entryInMemory)}
+}
+
+// join returns a host that shares files below shared/, with those that others have stored.
+func (b *bucketInMemory) join(t *testing.T, name string) *sharer {
+	t.Helper()
+	h := &sharer{conn: &connection{bucket: b}}
+	f := &Fleet{Settings: Settings{Name: name, Log: slog.New(slog.DiscardHandler)}, sealer: sealerOf(t, secret, "postern")}
+	h.Files = newFiles(f, FileSettings{
+		Folder:  t.TempDir(),
+		Shares:  func(name string) bool { return strings.HasPrefix(name, "shared/") },
+		Changed: func(name string) { h.changed = append(h.changed, name) },
+	})
+	h.connect(t)
+	return h
+}
+
+// connect makes the host take what is stored, store what is missing, and watch.
+func (h *sharer) connect(t *testing.T) {
+	t.Helper()
+	b := h.conn.bucket
+	b.mu.Lock()
+	entries := slices.SortedFunc(maps.Values(b.entries), func(a, b *entryInMemory) int { return int(a.revision) - int(b.revision) })
+	b.watchers = append(b.watchers, func(entry jetstream.KeyValueEntry) {
+		if !h.conn.away {
+			h.take(entry)
+			h.advance(entry.Revision())
+		}
+	})
+	b.mu.Unlock()
+	stored := make(map[string]bool)
+	for _, entry := range entries {
+		stored[h.take(entry)] = true
+		h.advance(entry.Revision())
+	}
+	if err := h.storeMissing(t.Context(), h.conn, stored); err != nil {
+		t.Fatal(err)
+	}
+	h.connected(h.conn)
+}
+
+func (h *sharer) cut() {
+	h.conn.away = true
+	h.disconnected()
+}
+
+// back makes a host that was cut off connect again.
+func (h *sharer) back(t *testing.T) {
+	t.Helper()
+	h.conn = &connection{bucket: h.conn.bucket}
+	h.connect(t)
+}
+
+// put writes a file and shares it.
+func (h *sharer) put(t *testing.T, name, content string) {
+	t.Helper()
+	if _, err := h.write(sharedFile{Name: name, Content: []byte(content)}); err != nil {
+		t.Fatal(err)
+	}
+	h.Put(t.Context(), name, []byte(content))
+}
+
+// requireFile checks what a host has in a file; "" is none.
+func (h *sharer) requireFile(t *testing.T, name, want string) {
+	t.Helper()
+	got, err := os.ReadFile(filepath.Join(h.Folder, name))
+	if want == "" && !errors.Is(err, fs.ErrNotExist) || want != "" && string(got) != want {
+		t.Errorf("%s at %s: %q, %v, want %q", name, h.Name, got, err, want)
+	}
+}
+
+func TestFilesAreAtEveryHost(t *testing.T) {
+	b := newBucketInMemory()
+	one := b.join(t, "mx1")
+	one.put(t, "shared/a/key", "a private key")
+	one.put(t, "own", "not shared")
+	two := b.join(t, "mx2")
+	two.requireFile(t, "shared/a/key", "a private key")
+	two.requireFile(t, "own", "")
+	if info, err := os.Stat(filepath.Join(two.Folder, "shared/a/key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+
+	two.put(t, "shared/a/key", "another")
+	one.requireFile(t, "shared/a/key", "another")
+	one.put(t, "shared/a/key", "another") // what is the same changes nothing
+	if err := os.Remove(filepath.Join(one.Folder, "shared/a/key")); err != nil {
+		t.Fatal(err)
+	}
+	one.Remove(t.Context(), "shared/a/key")
+	two.requireFile(t, "shared/a/key", "")
+	if want := []string{"shared/a/key", "shared/a/key"}; !slices.Equal(two.changed, want) || len(one.changed) != 1 {
+		t.Errorf("changed at mx2: %v, want %v; at mx1: %v", two.changed, want, one.changed)
+	}
+	for key, entry := range b.entries {
+		if strings.Contains(key, "key") || bytes.Contains(entry.value, []byte("another")) || bytes.Contains(entry.value, []byte("shared")) {
+			t.Errorf("NATS can read %s: %q", key, entry.value)
+		}
+	}
+}
+
+// What a host writes while NATS is away is there for all later, and what others wrote does not
+// replace it. If NATS lost everything, hosts store what they have.
+func TestFilesOfTheTimeWithoutNATS(t *testing.T) {
+	b := newBucketInMemory()
+	one, two := b.join(t, "mx1"), b.join(t, "mx2")
+	one.put(t, "shared/a", "first")
+	one.cut()
+	two.put(t, "shared/b", "of mx2")
+	one.put(t, "shared/a", "second")
+	two.requireFile(t, "shared/a", "first")
+	one.back(t)
+	one.requireFile(t, "shared/b", "of mx2")
+	for _, h := range []*sharer{one, two} {
+		h.requireFile(t, "shared/a", "second")
+	}
+
+	one.cut()
+	lost := newBucketInMemory()
+	one.conn.bucket = lost
+	one.back(t)
+	three := lost.join(t, "mx3")
+	three.requireFile(t, "shared/a", "second")
+	three.requireFile(t, "shared/b", "of mx2")
+}
+
+// A stored file comes under its own name only, and never outside of the folder.
+func TestFilesWithOtherNamesAreIgnored(t *testing.T) {
+	b := newBucketInMemory()
+	h := b.join(t, "mx1")
+	h.Shares = func(string) bool { return true }
+	put := func(key, text string) {
+		t.Helper()
+		if err := h.store(t.Context(), h.conn, key, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"../outside", "/tmp/outside", "a/../../outside", ""} {
+		put(h.fileKey(name), `{"name":"`+name+`","content":"eA=="}`)
+	}
+	put(h.fileKey("a"), `{"name":"b","content":"eA=="}`)
+	put(h.fileKey("c"), `no JSON`)
+	put(h.lockKey("d"), `{"name":"d","content":"eA=="}`)
+	h.conn.Put(t.Context(), h.fileKey("e"), sealerOf(t, strings.Repeat("x", 32), "postern").seal(h.fileKey("e"), []byte(`{"name":"e"}`)))
+	if len(h.changed) > 0 {
+		t.Errorf("taken: %v", h.changed)
+	}
+	if entries, err := os.ReadDir(h.Folder); err != nil || len(entries) > 0 {
+		t.Errorf("in the folder: %v, %v", entries, err)
+	}
+	put(h.fileKey("a"), `{"name":"a","content":"eA=="}`)
+	h.requireFile(t, "a", "x")
+}
+
+// One host at a time has a lock, and when it gets it, it has what others wrote before.
+func TestALockIsOneHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one, two := b.join(t, "mx1"), b.join(t, "mx2")
+		if err := one.Lock(t.Context(), "order"); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []*sharer{one, two} {
+			if got, err := h.TryLock(t.Context(), "order"); got || err != nil {
+				t.Errorf("%s: %v, %v", h.Name, got, err)
+			}
+		}
+		if got, err := two.TryLock(t.Context(), "another order"); !got || err != nil {
+			t.Errorf("another lock: %v, %v", got, err)
+		}
+		var order sync.WaitGroup
+		order.Go(func() {
+			if err := two.Lock(t.Context(), "order"); err != nil {
+				t.Error(err)
+			}
+			two.requireFile(t, "shared/certificate", "ordered once")
+		})
+		time.Sleep(time.Hour) // on the test's clock: orders take long
+		one.put(t, "shared/certificate", "ordered once")
+		if err := one.Unlock(t.Context(), "order"); err != nil {
+			t.Error(err)
+		}
+		order.Wait()
+		if err := two.Unlock(t.Context(), "order"); err != nil {
+			t.Error(err)
+		}
+		if err := two.Unlock(t.Context(), "order"); err == nil {
+			t.Error("a lock is released twice")
+		}
+		two.Unlock(t.Context(), "another order")
+	})
+}
+
+// A lock does not come before the files do.
+func TestALockWaitsForTheFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		h := b.join(t, "mx1")
+		b.watchers = nil // NATS has accepted the lock, and the watch is late
+		if got, err := h.TryLock(t.Context(), "order"); got || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, %v", got, err)
+		}
+		if entry, err := h.conn.Get(t.Context(), h.lockKey("order")); err == nil {
+			t.Errorf("the lock is left: %v", entry)
+		}
+	})
+}
+
+// A host that dies, or loses NATS, with a lock keeps the others waiting for half a minute.
+func TestALockOfADeadHostIsTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one, two := b.join(t, "mx1"), b.join(t, "mx2")
+		if err := one.Lock(t.Context(), "order"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		one.cut()
+		began := time.Now()
+		if err := two.Lock(t.Context(), "order"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < lockStale-lockBeat || took > lockStale+2*lockBeat {
+			t.Errorf("taken over after %v", took)
+		}
+		one.conn.away = false // it learns that it has lost the lock, and leaves it alone
+		time.Sleep(time.Minute)
+		if err := one.Unlock(t.Context(), "order"); err != nil {
+			t.Error(err)
+		}
+		if got, err := one.TryLock(t.Context(), "order"); got || err != nil {
+			t.Errorf("two hosts have the lock: %v, %v", got, err)
+		}
+		if err := two.Unlock(t.Context(), "order"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Without NATS a host waits, since another one may be ordering, but not until its certificate ends.
+func TestAHostWithoutNATSOrdersAloneInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBucketInMemory().join(t, "mx1")
+		h.cut()
+		if got, err := h.TryLock(t.Context(), "order"); got || err != nil {
+			t.Errorf("at once: %v, %v", got, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), lockAlone/2)
+		defer cancel()
+		if err := h.Lock(ctx, "order"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after half a day: %v", err)
+		}
+		if err := h.Lock(t.Context(), "order"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.TryLock(t.Context(), "order"); got || err != nil {
+			t.Errorf("another caller: %v, %v", got, err)
+		}
+		if err := h.Unlock(t.Context(), "order"); err != nil {
+			t.Error(err)
+		}
+	})
+}
