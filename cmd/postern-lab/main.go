@@ -67,5 +67,6 @@ func newParser(ui terminal.UI) *kong.Kong {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Bind(ui),
 		terminal.Durations,
+		terminal.HelpFlag,
 	)
 }

@@ -107,11 +107,8 @@ func newParser(ui terminal.UI) *kong.Kong {
 		kong.Vars{"version": ui.Version(), "data": config.DefaultData, "config": serviceConfig},
 		kong.ConfigureHelp(helpOptions),
 		kong.Help(printHelp),
-		kong.PostBuild(func(k *kong.Kong) error {
-			k.Model.HelpFlag.Help = "Print help."
-			return nil
-		}),
 		kong.Bind(ui),
 		terminal.Durations,
+		terminal.HelpFlag,
 	)
 }
