@@ -30,12 +30,7 @@ func startContainers(t *testing.T) *containerEngine {
 	}
 	dir := t.TempDir()
 	storage, engine := filepath.Join(dir, "storage.conf"), filepath.Join(dir, "containers.conf")
-	for path, text := range map[string]string{
-		storage: fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = \"%[1]s/storage\"\nrunroot = \"%[1]s/run\"\n", dir),
-		engine: fmt.Sprintf("[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"+
-			"tmp_dir = \"%[1]s/tmp\"\nvolume_path = \"%[1]s/volumes\"\nstatic_dir = \"%[1]s/static\"\n"+
-			"[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n", dir),
-	} {
+	for path, text := range map[string]string{storage: containerStorage(dir), engine: containerSettings(dir)} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +38,18 @@ func startContainers(t *testing.T) *containerEngine {
 	e := &containerEngine{t, append(os.Environ(), "CONTAINERS_STORAGE_CONF="+storage, "CONTAINERS_CONF="+engine, "BUILDAH_ISOLATION=chroot")}
 	t.Cleanup(func() { e.run("podman", "rm", "--all", "--force", "--time", "0") })
 	return e
+}
+
+// containerStorage is a storage.conf that keeps all images in a folder.
+func containerStorage(dir string) string {
+	return fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = \"%[1]s/storage\"\nrunroot = \"%[1]s/run\"\n", dir)
+}
+
+// containerSettings is a containers.conf that keeps all else there.
+func containerSettings(dir string) string {
+	return fmt.Sprintf("[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n"+
+		"tmp_dir = \"%[1]s/tmp\"\nvolume_path = \"%[1]s/volumes\"\nstatic_dir = \"%[1]s/static\"\n"+
+		"[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n", dir)
 }
 
 func (e *containerEngine) try(command ...string) (output string, err error) {
@@ -62,16 +69,22 @@ func (e *containerEngine) run(command ...string) (output string) {
 	return output
 }
 
+// image builds the container image, and returns its name.
+func (e *containerEngine) image() (name string) {
+	e.t.Helper()
+	if err := noteSources(); err != nil {
+		e.t.Fatal(err)
+	}
+	e.run("../scripts/build-image")
+	return "localhost/postern"
+}
+
 // The image runs as a user without rights, on a root folder that it cannot change. It is healthy
 // once it takes mail. Mail and ledger are in the volume, and survive the container.
 func TestContainerImage(t *testing.T) {
 	t.Parallel()
 	e := startContainers(t)
-	if err := noteSources(); err != nil {
-		t.Fatal(err)
-	}
-	const image = "localhost/postern-test"
-	e.run("../scripts/build-image", image)
+	image := e.image()
 	start := func(name string) (pid int) {
 		e.run("podman", "run", "--detach", "--name", name, "--network", "none", "--volume", "data:/var/lib/postern",
 			"--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--stop-timeout", "75", image)
