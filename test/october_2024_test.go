@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/testcert"
 	"postern/internal/testreport"
@@ -164,13 +165,13 @@ func dayBefore(t *testing.T, path string) {
 		h.At, h.Delivered = h.At.AddDate(0, 0, -1), h.Outcome != ledger.Failed
 		book.AddHandshake(h)
 	}
-	for i := range decisions {
-		decisions[i].At = decisions[i].At.AddDate(0, 0, -1)
+	for _, d := range decisions {
+		d.At = d.At.AddDate(0, 0, -1)
+		book.AddDecisions([]fallback.Decision{d.Decision})
 	}
 	for i := range states {
 		states[i].Since, states[i].Seen = states[i].Since.AddDate(0, 0, -1), states[i].Seen.AddDate(0, 0, -1)
 	}
-	book.AddDecisions(decisions)
 	book.AddStates(states)
 	if err := errors.Join(old.Close(), book.Close(), os.Rename(earlier, path)); err != nil {
 		t.Fatal(err)

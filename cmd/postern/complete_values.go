@@ -170,7 +170,9 @@ func reportWords(ctx context.Context, book *ledger.Reader) (all []word) {
 
 // alertWords are the open alerts.
 func alertWords(ctx context.Context, book *ledger.Reader) (all []word) {
-	found, _ := book.Alerts(ctx, openAlerts(completionRows))
+	open := openAlerts(completionRows)
+	open.Host = ledger.Here // others have theirs acknowledged at their own host
+	found, _ := book.Alerts(ctx, open)
 	for _, a := range found {
 		all = append(all, word{fmt.Sprint(a.ID), alert.Kind(a.Kind).Heading(a.Subject)})
 	}

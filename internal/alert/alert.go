@@ -174,7 +174,7 @@ func (w *Watcher) open(ctx context.Context) error {
 }
 
 func (w *Watcher) restore(ctx context.Context, reader *ledger.Reader) error {
-	alerts, err := reader.Alerts(ctx, ledger.AlertFilter{Since: w.now().Add(-reopenTime), Limit: maxAlerts})
+	alerts, err := reader.Alerts(ctx, ledger.AlertFilter{Host: ledger.Here, Since: w.now().Add(-reopenTime), Limit: maxAlerts})
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (w *Watcher) close() {
 
 // acknowledged takes over which alerts were acknowledged.
 func (w *Watcher) acknowledged(ctx context.Context, now time.Time) error {
-	open, err := w.reader.Alerts(ctx, ledger.AlertFilter{Since: now, Limit: maxAlerts})
+	open, err := w.reader.Alerts(ctx, ledger.AlertFilter{Host: ledger.Here, Since: now, Limit: maxAlerts})
 	for _, a := range open {
 		w.book.acknowledge(a)
 	}

@@ -151,6 +151,9 @@ func (rs *rhythms) noteOf(n name, t ledger.Try) {
 			rs.shrink(maxRhythms - maxRhythms/20)
 		}
 	}
+	if t.Elsewhere && t.At.Before(r.Failing.Last) {
+		return // it worked at another host before it failed here, and is known late
+	}
 	r.Last = t.At
 	if !n.network.IsValid() {
 		r.From = t.Network

@@ -44,7 +44,7 @@ func (n *notifier) summarise(ctx context.Context, reader *ledger.Reader, now tim
 
 // summary is the week in words.
 func summary(ctx context.Context, reader *ledger.Reader, from, to time.Time) (string, error) {
-	days, err := reader.Days(ctx, ledger.Filter{Since: from, Limit: 10_000})
+	days, err := reader.Days(ctx, ledger.Filter{Host: ledger.Here, Since: from, Limit: 10_000})
 	if err != nil {
 		return "", err
 	}
@@ -54,11 +54,11 @@ func summary(ctx context.Context, reader *ledger.Reader, from, to time.Time) (st
 			counts.Add(d.Counts)
 		}
 	}
-	failing, err := reader.Senders(ctx, ledger.Filter{Since: from, Failed: true, Limit: maxFailing})
+	failing, err := reader.Senders(ctx, ledger.Filter{Host: ledger.Here, Since: from, Failed: true, Limit: maxFailing})
 	if err != nil {
 		return "", err
 	}
-	alerts, err := reader.Alerts(ctx, ledger.AlertFilter{Since: from})
+	alerts, err := reader.Alerts(ctx, ledger.AlertFilter{Host: ledger.Here, Since: from})
 	if err != nil {
 		return "", err
 	}

@@ -14,7 +14,7 @@ import (
 
 // A journalEntry is a decision about a sender's TLS mode, and how to undo it.
 type journalEntry struct {
-	fallback.Decision
+	ledger.Decision
 	Undo *undo // nil if there is nothing to undo
 }
 
@@ -29,7 +29,7 @@ type undo struct {
 
 // journal returns decisions, the newest first, with what can be undone. Of each network that is
 // its last decision.
-func journal(decisions []fallback.Decision, pins []fallback.Pin) []journalEntry {
+func journal(decisions []ledger.Decision, pins []fallback.Pin) []journalEntry {
 	entries := make([]journalEntry, len(decisions))
 	type subject struct {
 		network     netip.Prefix
@@ -40,7 +40,7 @@ func journal(decisions []fallback.Decision, pins []fallback.Pin) []journalEntry 
 		entries[i].Decision = d
 		if of := (subject{d.Network, d.Fingerprint}); !seen[of] {
 			seen[of] = true
-			entries[i].Undo = undoOf(d, pins)
+			entries[i].Undo = undoOf(d.Decision, pins)
 		}
 	}
 	return entries
@@ -121,6 +121,6 @@ func (d *Dashboard) fallback(r *http.Request, book *ledger.Reader, of span) (*vi
 			Full    bool
 			Form    pinForm
 		}{filter, journal(decisions, pins), pins[:min(len(pins), rowsOfPage)], len(decisions) == rowsOfPage, pinForm{Modes: modeChoices}},
-		JSON: linesOf(decisions, func(one fallback.Decision) fallback.Decision { return one }),
+		JSON: linesOf(decisions, func(one ledger.Decision) ledger.Decision { return one }),
 	}, nil
 }

@@ -76,7 +76,7 @@ func checkHistory(t *testing.T, r *recording) {
 		return h.Outcome == ledger.Failed && h.Case() == "early-ticket" && time.Since(h.At) < 24*time.Hour
 	}))
 	has("handshake to compare failed ones with", handshake(func(h ledger.Handshake) bool { return h.Outcome == ledger.Full && len(h.Transcript) > 0 }))
-	has("fallback", slices.ContainsFunc(r.decisions, func(d fallback.Decision) bool { return d.Kind == fallback.FellBack }))
+	has("fallback", slices.ContainsFunc(r.decisions, func(d ledger.Decision) bool { return d.Kind == fallback.FellBack }))
 	has("refused mail to relay", slices.ContainsFunc(r.refusals, func(x ledger.Refusal) bool { return x.To == "elsewhere.example" }))
 	has("verified report of failures", slices.ContainsFunc(r.reports, func(x ledger.Report) bool { return x.Verified && x.Failed > 0 }))
 	has("unverified report", slices.ContainsFunc(r.reports, func(x ledger.Report) bool { return !x.Verified }))

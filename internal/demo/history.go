@@ -196,7 +196,7 @@ func (h *history) fellBack(r *recording, failed ledger.Handshake, t time.Time) {
 	for _, d := range r.decisions {
 		if d.Network == failed.Network && d.Fingerprint == failed.Fingerprint {
 			d.At = t
-			h.add(t, func(book *ledger.Ledger) { book.AddDecisions([]fallback.Decision{d}) })
+			h.add(t, func(book *ledger.Ledger) { book.AddDecisions([]fallback.Decision{d.Decision}) })
 		}
 	}
 	for _, s := range r.states {

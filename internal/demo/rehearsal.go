@@ -20,7 +20,7 @@ import (
 // A recording is what a Postern stored in a rehearsal.
 type recording struct {
 	handshakes []ledger.Handshake // in order
-	decisions  []fallback.Decision
+	decisions  []ledger.Decision
 	states     []fallback.State
 	refusals   []ledger.Refusal
 	reports    []ledger.Report

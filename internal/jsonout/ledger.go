@@ -65,12 +65,12 @@ func NewHandshake(h ledger.Handshake) Handshake {
 
 // A SenderHistory is what postern senders show --json prints.
 type SenderHistory struct {
-	Senders   []ledger.Sender     `json:"senders"`
-	Days      []Day               `json:"days"`
-	Pins      []fallback.Pin      `json:"pins"`
-	Decisions []fallback.Decision `json:"decisions"`
-	Failed    []Handshake         `json:"failed"`
-	Refusals  []Refusal           `json:"refusals"`
+	Senders   []ledger.Sender   `json:"senders"`
+	Days      []Day             `json:"days"`
+	Pins      []fallback.Pin    `json:"pins"`
+	Decisions []ledger.Decision `json:"decisions"`
+	Failed    []Handshake       `json:"failed"`
+	Refusals  []Refusal         `json:"refusals"`
 }
 
 type Day struct {

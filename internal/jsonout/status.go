@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"postern/internal/delivery"
-	"postern/internal/fallback"
 	"postern/internal/ledger"
 	"postern/internal/status"
 )
@@ -28,26 +27,26 @@ type Status struct {
 const statusVersion = 1
 
 type StatusCard struct {
-	Effect       delivery.Effect     `json:"effect,omitzero"`
-	Who          string              `json:"who"`
-	Organization string              `json:"organization,omitempty"`
-	By           string              `json:"by,omitempty"`
-	EHLO         []string            `json:"ehlo"`
-	Networks     []netip.Prefix      `json:"networks"`
-	MoreNetworks int                 `json:"more_networks,omitempty"`
-	Case         string              `json:"case,omitempty"`
-	Confidence   float64             `json:"confidence,omitzero"`
-	Evidence     []string            `json:"evidence,omitempty"`
-	First        time.Time           `json:"first"`
-	Last         time.Time           `json:"last,omitzero"`
-	Failed       int64               `json:"failed"`
-	Worked       time.Time           `json:"worked,omitzero"`
-	Plaintext    time.Time           `json:"plaintext,omitzero"`
-	Session      string              `json:"session,omitempty"`
-	Did          []StatusStep        `json:"did"`
-	Decisions    []fallback.Decision `json:"decisions"`
-	Next         string              `json:"next"`
-	Alert        *ledger.Alert       `json:"alert,omitempty"`
+	Effect       delivery.Effect   `json:"effect,omitzero"`
+	Who          string            `json:"who"`
+	Organization string            `json:"organization,omitempty"`
+	By           string            `json:"by,omitempty"`
+	EHLO         []string          `json:"ehlo"`
+	Networks     []netip.Prefix    `json:"networks"`
+	MoreNetworks int               `json:"more_networks,omitempty"`
+	Case         string            `json:"case,omitempty"`
+	Confidence   float64           `json:"confidence,omitzero"`
+	Evidence     []string          `json:"evidence,omitempty"`
+	First        time.Time         `json:"first"`
+	Last         time.Time         `json:"last,omitzero"`
+	Failed       int64             `json:"failed"`
+	Worked       time.Time         `json:"worked,omitzero"`
+	Plaintext    time.Time         `json:"plaintext,omitzero"`
+	Session      string            `json:"session,omitempty"`
+	Did          []StatusStep      `json:"did"`
+	Decisions    []ledger.Decision `json:"decisions"`
+	Next         string            `json:"next"`
+	Alert        *ledger.Alert     `json:"alert,omitempty"`
 }
 
 type StatusStep struct {

@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// A Span is the time from From until before To.
-type Span struct{ From, To time.Time }
+// A Span is the time from From until before To, at all hosts of a fleet or at one.
+type Span struct {
+	From, To time.Time
+	Host     string // as in [Filter]
+}
 
 // An Activity is what one address did under one EHLO name.
 type Activity struct {
@@ -40,6 +43,7 @@ func (r *Reader) Activity(ctx context.Context, in Span, of SenderQuery) ([]Activ
 			FROM handshakes AS h INDEXED BY handshakes_by_sender JOIN senders AS s ON s.id = h.sender
 			WHERE h.sender IN (SELECT value FROM json_each(?)) AND h.at >= ? AND h.at < ? AND NOT h.probe`, senders, unixMilli(in.From), unixMilli(in.To))
 		of.conditions(q)
+		q.atHost("s.host", in.Host)
 		q.add(`LIMIT ?)
 			SELECT address, ehlo, max(name), outcome, CASE outcome WHEN 3 THEN `+leadingOf("chosen.id")+` END AS found,
 				CASE outcome WHEN 3 THEN (SELECT max(confidence) < 0.6 FROM diagnoses WHERE handshake = chosen.id) END AS unsure,

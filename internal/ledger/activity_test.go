@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var theDay = Span{noon.Add(-12 * time.Hour), noon.Add(12 * time.Hour)}
+var theDay = Span{From: noon.Add(-12 * time.Hour), To: noon.Add(12 * time.Hour)}
 
 // by returns h with an address and an EHLO name.
 func by(h Handshake, addr, name string) Handshake {

@@ -19,23 +19,15 @@ func (l *Ledger) AddReport(ctx context.Context, r Report) (AddedReport, error) {
 	if err != nil {
 		return AddedReport{}, fmt.Errorf("ledger: report: %w", err)
 	}
-	p := &pendingReport{report: r, packed: packed, done: make(chan struct{})}
-	select {
-	case l.reports <- p:
-	case <-ctx.Done():
-		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
-	case <-l.stop:
-		return AddedReport{}, fmt.Errorf("ledger: report: %w", errClosed)
+	var added AddedReport
+	err = l.wait(ctx, "adding a report", func(w *writer) (err error) {
+		added, err = w.addReport(r, packed)
+		return err
+	})
+	if err != nil {
+		return AddedReport{}, err
 	}
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		return AddedReport{}, fmt.Errorf("ledger: report: waiting for the disk: %w", context.Cause(ctx))
-	}
-	if p.err != nil {
-		return AddedReport{}, fmt.Errorf("ledger: %s: adding a report: %w", l.path, explained(l.path, p.err))
-	}
-	return p.AddedReport, nil
+	return added, nil
 }
 
 // AddReport stores r in the ledger at path from another process, as [Ledger.AddReport] does
@@ -56,7 +48,12 @@ func AddReport(ctx context.Context, path string, r Report) (added AddedReport, e
 			var last int64
 			err = tx.QueryRowContext(ctx, selectLast).Scan(&last)
 			if err == nil {
-				added, err = r.insert(ctx, tx, packed, last+1)
+				added, err = r.insert(ctx, tx, packed, last+1, here)
+			}
+			if err == nil && (added.New || added.Confirmed) {
+				var o outbox
+				o.add(reportRecord, recordedReport{r, packed})
+				err = o.store(ctx, tx, fastGzip())
 			}
 			if err == nil {
 				err = tx.Commit()
@@ -67,26 +64,17 @@ func AddReport(ctx context.Context, path string, r Report) (added AddedReport, e
 	return added, err
 }
 
-// A pendingReport is a report that waits for the writer. The results are set when done is
-// closed.
-type pendingReport struct {
-	report Report
-	packed []byte
-	AddedReport
-	err  error
-	done chan struct{}
-}
-
 // addReport stores a report, and deletes others if there are too many.
-func (w *writer) addReport(p *pendingReport) {
-	defer close(p.done)
-	p.err = w.use(func(s *store) error {
+func (w *writer) addReport(r Report, packed []byte) (added AddedReport, err error) {
+	err = w.use(func(s *store) error {
 		before := s.last
 		err := synced(context.Background(), s.conn, func() error {
 			return s.transact(func() (err error) {
-				s.last++ // so that its age is known even if there are no handshakes
-				p.AddedReport, err = p.report.insert(context.Background(), s.conn, p.packed, s.last)
-				return err
+				s.outbox = outbox{}
+				if added, err = s.addReport(recordedReport{r, packed}); err != nil {
+					return err
+				}
+				return s.outbox.store(context.Background(), s.conn, s.gzip)
 			})
 		})
 		if err != nil {
@@ -94,11 +82,31 @@ func (w *writer) addReport(p *pendingReport) {
 		}
 		return err
 	})
-	if p.err != nil {
-		w.backOff(p.err)
-		return
+	if err != nil {
+		w.backOff(err)
+		return added, err
 	}
 	w.maintain(w.retention.byReports)
+	return added, nil
+}
+
+// addReport stores a report with its content.
+func (s *store) addReport(r recordedReport) (added AddedReport, err error) {
+	s.last++ // so that its age is known even if there are no handshakes
+	added, err = r.insert(context.Background(), s.conn, r.Content, s.last, s.host)
+	if err == nil && (added.New || added.Confirmed) {
+		err = s.record(reportRecord, r)
+	}
+	return added, err
+}
+
+// write stores a report of another host, unless it is here: each report counts once.
+func (r recordedReport) write(s *store) (err error) {
+	if r.Report.Content, err = unpack(r.Content, maxContent); err != nil || len(r.Content) > maxPacked {
+		return nil // no report: an error would come again at each attempt
+	}
+	_, err = s.addReport(r)
+	return err
 }
 
 // synced calls do with full syncing: what it commits is on disk when synced returns.
@@ -113,7 +121,7 @@ func synced(ctx context.Context, conn *sql.Conn, do func() error) error {
 
 // insert stores the report in a transaction. A stored report with the same content stays as
 // it is, unless it was unverified and r is verified: then it gets the origin of r.
-func (r *Report) insert(ctx context.Context, db querier, packed []byte, last int64) (f AddedReport, err error) {
+func (r *Report) insert(ctx context.Context, db querier, packed []byte, last, host int64) (f AddedReport, err error) {
 	var verified bool
 	err = db.QueryRowContext(ctx, `SELECT id, verified FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &verified)
 	switch {
@@ -126,13 +134,13 @@ func (r *Report) insert(ctx context.Context, db querier, packed []byte, last int
 	default:
 		f.Confirmed = true
 	}
-	err = db.QueryRowContext(ctx, insertReport, r.columns(packed, last)...).Scan(&f.ID)
+	err = db.QueryRowContext(ctx, insertReport, append(r.columns(packed, last), host)...).Scan(&f.ID)
 	return f, err
 }
 
 const insertReport = `INSERT INTO reports (hash, at, last, via, session, address, verified, signer, verdict,
-		submitter, organization, report, "from", "to", successful, failed, domains, warnings, content, size, share)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		submitter, organization, report, "from", "to", successful, failed, domains, warnings, content, size, share, host)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (hash) DO UPDATE SET at = excluded.at, last = excluded.last, via = excluded.via, session = excluded.session,
 		address = excluded.address, verified = excluded.verified, signer = excluded.signer, verdict = excluded.verdict,
 		submitter = excluded.submitter, warnings = excluded.warnings, share = excluded.share

@@ -167,7 +167,7 @@ var questions = []struct {
 
 // lately returns the last n days.
 func lately(n int) Span {
-	return Span{time.Now().Add(-time.Duration(n) * 24 * time.Hour), time.Now()}
+	return Span{From: time.Now().Add(-time.Duration(n) * 24 * time.Hour), To: time.Now()}
 }
 
 func activity(inDays int, whose SenderQuery) func(*Reader) (int, error) {
@@ -262,7 +262,7 @@ func BenchmarkReportRetention(b *testing.B) {
 					if err != nil {
 						return err
 					}
-					if _, err := r.insert(b.Context(), s.conn, packed, 0); err != nil {
+					if _, err := r.insert(b.Context(), s.conn, packed, 0, here); err != nil {
 						return err
 					}
 				}

@@ -15,9 +15,9 @@ func (h Handshake) writeCompleted(s *store) error {
 	if err != nil || packed == nil || len(packed) > maxCompleted || h.Probe {
 		return err
 	}
-	return s.exec(`INSERT INTO completed (network, ehlo, fingerprint, at, handshake, transcript) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET at = excluded.at, handshake = excluded.handshake, transcript = excluded.transcript`,
-		prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At), h.ID, packed)
+	return s.exec(`INSERT INTO completed (network, ehlo, fingerprint, at, handshake, transcript, host) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET at = excluded.at, handshake = excluded.handshake, transcript = excluded.transcript, host = excluded.host`,
+		prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At), h.ID, packed, s.host)
 }
 
 // How much of a sender's history is searched for a completed handshake: clients can fail any

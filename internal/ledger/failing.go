@@ -42,9 +42,9 @@ func (r *run) add(h Handshake) {
 
 // A Name is the name by forward-confirmed reverse DNS of an address of a sender.
 type Name struct {
-	Network netip.Prefix
-	EHLO    string
-	Name    string
+	Network netip.Prefix `json:"network"`
+	EHLO    string       `json:"ehlo"`
+	Name    string       `json:"name"`
 }
 
 // AddName stores the name for the senders of that network and EHLO name, as
@@ -55,19 +55,24 @@ func (n Name) size() int { return eventSize + len(n.EHLO) + len(n.Name) }
 
 func (n Name) write(s *store) error {
 	// LIMIT, since a client can make up any number of fingerprints.
-	return s.exec(`UPDATE senders SET name = ?1, organization = ?4 WHERE id IN
-		(SELECT id FROM senders WHERE network = ?2 AND ehlo = ?3 AND name <> ?1 LIMIT 100)`,
-		safetext.Truncate(n.Name, maxName), prefixBytes(n.Network), safetext.Truncate(n.EHLO, maxName), organization.Of(n.Name, n.EHLO).Domain)
+	err := s.exec(`UPDATE senders SET name = ?1, organization = ?4 WHERE id IN
+		(SELECT id FROM senders WHERE network = ?2 AND ehlo = ?3 AND name <> ?1 AND host = ?5 LIMIT 100)`,
+		safetext.Truncate(n.Name, maxName), prefixBytes(n.Network), safetext.Truncate(n.EHLO, maxName), organization.Of(n.Name, n.EHLO).Domain, s.host)
+	if err != nil {
+		return err
+	}
+	return s.record(nameRecord, n)
 }
 
 // A FailingSender is a sender whose last handshakes failed.
 type FailingSender struct {
+	Host        string // as of a [Handshake]: a sender that fails at several has a row for each
 	Network     netip.Prefix
 	EHLO        string
 	Name        string // by forward-confirmed reverse DNS
 	Fingerprint string // empty if there was no ClientHello
 
-	Failed      int64     // handshakes that failed since the last that worked
+	Failed      int64     // handshakes that failed there since the last that worked, at whichever host
 	Since, Last time.Time // the first and the last of them
 	Worked      time.Time // the last session before them that worked; zero if there is none
 
@@ -88,33 +93,46 @@ const worstFirst = `worked > 0 DESC, failing DESC, failing_last DESC`
 // maxOfNetwork is how many failing senders of a network are read: it can make up any number.
 const maxOfNetwork = 100
 
-// Failing returns the senders that failed in the span and did not complete a handshake since,
-// at most limit of the 10,000 that failed last. Areas take turns, in them networks. Those that
+// Failing returns the senders that failed in the span and did not complete a handshake since, at
+// any host, at most limit of the 10,000 that failed last. Areas take turns, in them networks. Those that
 // worked before come first, then those with the most failures.
 func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSender, error) {
-	return readAll(ctx, r, "reading failing senders", func(_ context.Context, _ *sql.DB, q *query) error {
+	return readAll(ctx, r, "reading failing senders", func(ctx context.Context, db *sql.DB, q *query) error {
+		fleet, err := others(ctx, db)
+		if err != nil {
+			return err
+		}
+		failed, since := `c.failing`, `c.failing_since`
+		if fleet {
+			failed, since = failingOf("c", "count(*)", failed), failingOf("c", "min(at)", since)
+		}
 		q.add(`WITH chosen AS MATERIALIZED (SELECT senders.*, turn FROM (
 				SELECT *, row_number() OVER (PARTITION BY `+areaColumns+` ORDER BY of_network, `+worstFirst+`) AS turn FROM (
 					SELECT *, row_number() OVER (PARTITION BY network ORDER BY `+worstFirst+`) AS of_network FROM (
-						SELECT id, network, worked, failing, failing_last FROM senders INDEXED BY senders_failing
-						WHERE failing > 0 AND failing_last >= ? AND failing_since < ? ORDER BY failing_last DESC LIMIT ?))
+						SELECT id, network, worked, failing, failing_last FROM senders AS c INDEXED BY senders_failing
+						WHERE failing > 0 AND failing_last >= ? AND failing_since < ?`, unixMilli(in.From), unixMilli(in.To))
+		if fleet {
+			q.add(`AND NOT EXISTS (SELECT 1 FROM senders AS s WHERE ` + sameSender("c") + ` AND s.id <> c.id AND s.worked >= c.failing_last)`)
+		}
+		q.atHost("host", in.Host)
+		q.add(`ORDER BY failing_last DESC LIMIT ?))
 				WHERE of_network <= ? ORDER BY turn, `+worstFirst+` LIMIT ?)
-			JOIN senders USING (id))`,
-			unixMilli(in.From), unixMilli(in.To), maxLimit, maxOfNetwork, limit)
-		q.add(`SELECT c.network, c.ehlo, c.name, c.fingerprint, c.failing, c.failing_since, c.failing_last, nullif(c.worked, 0),
+			JOIN senders USING (id))`, maxLimit, maxOfNetwork, limit)
+		q.add(`SELECT `+hostOf("c.host")+`, c.network, c.ehlo, c.name, c.fingerprint, `+failed+`, `+since+`, c.failing_last,
+				(SELECT nullif(max(worked), 0) FROM senders AS s WHERE `+sameSender("c")+`),
 				(SELECT nullif(max(worked), 0) FROM (SELECT worked FROM senders
 					WHERE network = c.network AND ehlo = c.ehlo AND fingerprint NOT IN ('', c.fingerprint) LIMIT ?)),
-				(SELECT nullif(worked, 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
+				(SELECT nullif(max(worked), 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
 				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0), coalesce(d.evidence, '[]')
 			FROM chosen AS c
-			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("c.id")+`
+			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("= c.id")+`
 			LEFT JOIN failures AS f ON f.handshake = h.id
 			LEFT JOIN diagnoses AS d ON d.handshake = h.id AND d.case_id = `+leadingOf("h.id")+`
 			ORDER BY c.turn, c.worked > 0 DESC, c.failing DESC, c.failing_last DESC`, maxOfNetwork, Unknown)
 		return nil
 	}, func(scan scanner) (s FailingSender, err error) {
 		var evidence []byte
-		err = scan(prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, &s.Failed, timeInto(&s.Since), timeInto(&s.Last),
+		err = scan(&s.Host, prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, &s.Failed, timeInto(&s.Since), timeInto(&s.Last),
 			timeOrNullInto(&s.Worked), timeOrNullInto(&s.OtherWorked), timeOrNullInto(&s.Plaintext),
 			&s.Session, modeInto(&s.Mode), &s.Next, &s.Diagnosis.Case, &s.Diagnosis.Confidence, &evidence)
 		if err == nil {
@@ -124,10 +142,22 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 	})
 }
 
-// lastFailedOf is, in SQL, the id of the last failed handshake of the sender with an id.
-func lastFailedOf(sender string) string {
+// failingOf is, in SQL, how many handshakes of a row of senders failed since the sender worked at any
+// host, or the time of the first of them: what the row has if it did not work elsewhere since, else
+// what the failed handshakes after that come to. At its own host a sender works and fails in the
+// order in which that is stored, as clocks can jump; between hosts in the order of time.
+func failingOf(row, after, known string) string {
+	elsewhere := `(SELECT coalesce(max(o.worked), 0) FROM senders AS o WHERE o.network = ` + row + `.network
+		AND o.ehlo = ` + row + `.ehlo AND o.fingerprint = ` + row + `.fingerprint AND o.id <> ` + row + `.id)`
+	return `CASE WHEN ` + row + `.failing > 0 THEN iif(` + elsewhere + ` < ` + row + `.failing_since, ` + known + `,
+		(SELECT ` + after + ` FROM handshakes INDEXED BY failed_by_sender
+			WHERE sender = ` + row + `.id AND outcome = 3 AND NOT probe AND at > ` + elsewhere + `)) END`
+}
+
+// lastFailedOf is, in SQL, the id of the last failed handshake of the senders with some ids.
+func lastFailedOf(ids string) string {
 	return `(SELECT id FROM handshakes INDEXED BY failed_by_sender
-		WHERE sender = ` + sender + ` AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)`
+		WHERE sender ` + ids + ` AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)`
 }
 
 // A WorkingSender is a sender whose sessions work.

@@ -17,7 +17,7 @@ func at(minutes int, h Handshake) Handshake {
 	return h
 }
 
-var afternoon = Span{noon.Add(-time.Hour), noon.Add(6 * time.Hour)}
+var afternoon = Span{From: noon.Add(-time.Hour), To: noon.Add(6 * time.Hour)}
 
 func failingSenders(t *testing.T, r *Reader) []FailingSender {
 	t.Helper()

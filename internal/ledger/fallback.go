@@ -21,23 +21,34 @@ type decision fallback.Decision
 func (d decision) size() int { return eventSize + len(d.Fingerprint) + len(d.Why) }
 
 func (d decision) write(s *store) error {
-	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	err := s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last, host)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		unixMilli(d.At), string(d.Kind), prefixBytes(d.Network), safetext.Truncate(d.Fingerprint, maxName),
-		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last)
+		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last, s.host)
+	if err != nil {
+		return err
+	}
+	return s.record(decisionRecord, d)
+}
+
+// A Decision is a stored decision of the fallback.
+type Decision struct {
+	Host string `json:"host,omitempty"` // that made it, as of a [Handshake]
+	fallback.Decision
 }
 
 // Decisions returns the decisions that match f, the newest first: those on the sender's
 // networks, and those on its fingerprints in all networks. It uses Since,
-// Until, Sender and Limit of f.
-func (r *Reader) Decisions(ctx context.Context, f Filter) ([]fallback.Decision, error) {
+// Until, Sender, Host and Limit of f.
+func (r *Reader) Decisions(ctx context.Context, f Filter) ([]Decision, error) {
 	return readAll(ctx, r, "reading decisions", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ? AND at < ?`, unixMilli(f.Since), untilMilli(f.Until))
+		q.add(`SELECT `+hostOf("host")+`, at, kind, network, fingerprint, "from", "to", why FROM decisions WHERE at >= ? AND at < ?`, unixMilli(f.Since), untilMilli(f.Until))
+		q.atHost("host", f.Host)
 		f.decided(q)
 		q.add(`ORDER BY at DESC, id DESC LIMIT ?`, f.limit())
 		return nil
-	}, func(scan scanner) (d fallback.Decision, err error) {
-		err = scan(timeInto(&d.At), &d.Kind, prefixInto(&d.Network), &d.Fingerprint, modeInto(&d.From), modeInto(&d.To), &d.Why)
+	}, func(scan scanner) (d Decision, err error) {
+		err = scan(&d.Host, timeInto(&d.At), &d.Kind, prefixInto(&d.Network), &d.Fingerprint, modeInto(&d.From), modeInto(&d.To), &d.Why)
 		return d, err
 	})
 }

@@ -22,6 +22,12 @@ type Filter struct {
 	// Sender is an address, a prefix, or part of an EHLO name in any case.
 	Sender string
 
+	// Host is the name of a host of a fleet, or [Here]. Without one those of all hosts match, and
+	// senders are counted as they are at all of them together, unless ByHost is set: then each has a
+	// row for each host.
+	Host   string
+	ByHost bool
+
 	// Case matches failed handshakes with this diagnosis; see [Unknown]. It need not be the
 	// first, but does not count where another one is much more likely.
 	Case string
@@ -176,8 +182,11 @@ func (f Filter) conditions(q *query, senders []byte) {
 	case "failed":
 		q.add(`AND h.outcome = 3`)
 	}
-	if senders != nil {
+	switch {
+	case senders != nil:
 		q.add(`AND h.sender IN (SELECT value FROM json_each(?))`, senders)
+	case f.Host != "":
+		q.atHost(`(SELECT host FROM senders WHERE id = h.sender)`, f.Host)
 	}
 	if prefix, named := f.network(); named {
 		q.add(`AND h.address BETWEEN ? AND ? AND length(h.address) = ?`,
@@ -195,20 +204,27 @@ func (f Filter) ofCase(q *query) {
 }
 
 // senders returns the ids of the senders that match f as a JSON list, and whether they are
-// few. The list is nil if all match.
+// few. The list is nil if all match, or all of a host that has many.
 func (f Filter) senders(ctx context.Context, db *sql.DB) (list []byte, few bool, err error) {
-	if f.Sender == "" {
+	if f.Sender == "" && f.Host == "" {
 		return nil, false, nil
 	}
 	q := &query{}
 	q.add(`SELECT id FROM senders WHERE TRUE`)
 	f.bySender(q)
+	q.atHost("host", f.Host)
+	if f.Sender == "" {
+		q.add(`LIMIT ?`, fewSenders+1)
+	}
 	ids, err := rows(ctx, db, q, func(scan scanner) (id int64, err error) {
 		err = scan(&id)
 		return id, err
 	})
 	if err != nil {
 		return nil, false, err
+	}
+	if f.Sender == "" && len(ids) > fewSenders {
+		return nil, false, nil
 	}
 	if ids == nil {
 		ids = []int64{} // null in JSON would be a value

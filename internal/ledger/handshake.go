@@ -48,45 +48,48 @@ func (o Outcome) String() string {
 type Handshake struct {
 	// ID numbers handshakes in the order in which they were stored, for [Filter.After].
 	// It is set when reading.
-	ID int64
+	ID int64 `json:"-"`
 
-	Session     string    // session id, as in replies and in the log
-	At          time.Time // stored to the millisecond
-	Address     netip.Addr
-	Network     netip.Prefix // see admission.Network
-	EHLO        string       // empty if there was none
-	Name        string       // of Address by forward-confirmed reverse DNS; empty if it has none, or is not known yet
-	Fingerprint string       // JA4 of the ClientHello; empty if there was none
-	Probe       bool         // of the operator's own probe: no sender's, and not counted
-	Outcome     Outcome
-	Mode        sessionticket.Mode // without a meaning if there is no Fingerprint
+	// Host is the host of a fleet at which it was; empty without a fleet. It is set when reading.
+	Host string `json:"-"`
+
+	Session     string             `json:"session"` // session id, as in replies and in the log
+	At          time.Time          `json:"at"`      // stored to the millisecond
+	Address     netip.Addr         `json:"address,omitzero"`
+	Network     netip.Prefix       `json:"network"`         // see admission.Network
+	EHLO        string             `json:"ehlo,omitempty"`  // empty if there was none
+	Name        string             `json:"name,omitempty"`  // of Address by forward-confirmed reverse DNS; empty if it has none, or is not known yet
+	Fingerprint string             `json:"ja4,omitempty"`   // JA4 of the ClientHello; empty if there was none
+	Probe       bool               `json:"probe,omitempty"` // of the operator's own probe: no sender's, and not counted
+	Outcome     Outcome            `json:"outcome"`
+	Mode        sessionticket.Mode `json:"mode"` // without a meaning if there is no Fingerprint
 
 	// What was negotiated; 0 if unknown.
-	Version handshake.Version
-	Suite   handshake.Suite
-	Group   handshake.Group
+	Version handshake.Version `json:"version,omitzero"`
+	Suite   handshake.Suite   `json:"suite,omitzero"`
+	Group   handshake.Group   `json:"group,omitzero"`
 
 	// Unused says that the handshake completed and the client left in good order without
 	// a command, as monitors do, and senders that check the certificate after the
 	// handshake. It is not set when reading: see [Activity].
-	Unused bool
+	Unused bool `json:"unused,omitempty"`
 
 	// Delivered says that a message was accepted. It is not set when reading.
-	Delivered bool
+	Delivered bool `json:"delivered,omitempty"`
 
 	// After is set when reading a session in plaintext: the session of the sender's failed
 	// handshake in the week before. It is empty if there was none.
-	After string
+	After string `json:"after,omitempty"`
 
-	Stopped   string      // where the handshake stopped, in words
-	Next      string      // the sender's next mode and the reason, in words
-	Diagnoses []Diagnosis // the most certain first; none if no case matches
-	Revised   string      // what was said before a [Revision]; set when reading
+	Stopped   string      `json:"stopped,omitempty"`   // where the handshake stopped, in words
+	Next      string      `json:"next,omitempty"`      // the sender's next mode and the reason, in words
+	Diagnoses []Diagnosis `json:"diagnoses,omitempty"` // the most certain first; none if no case matches
+	Revised   string      `json:"-"`                   // what was said before a [Revision]; set when reading
 
 	// Transcript is the JSON of the handshake. It is not stored if it is larger than
 	// 256 KiB, and lists of handshakes leave it out. Of those that completed, one is kept
 	// of each sender: the last that has one; see [Reader.Completed].
-	Transcript []byte
+	Transcript []byte `json:"-"`
 }
 
 // A Diagnosis is a case that a failed handshake matches.
@@ -137,15 +140,18 @@ func (h Handshake) write(s *store) error {
 	if err != nil {
 		return err
 	}
+	if err := s.record(handshakeRecord, recordOf(h)); err != nil {
+		return err
+	}
 	sender, err := h.count(s, after.Valid)
 	if err != nil {
 		return err
 	}
 	err = s.exec(`INSERT INTO handshakes
 		(id, at, sender, outcome, session, address, version, suite, "group", mode, after, unused, probe, network_id)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM networks WHERE network = ?))`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM networks WHERE network = ? AND host = ?))`,
 		h.ID, unixMilli(h.At), sender, h.Outcome, safetext.Truncate(h.Session, maxName), addrBytes(h.Address),
-		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused, h.Probe, prefixBytes(h.Network))
+		h.Version, h.Suite, h.Group, h.modeText(), after, h.Unused, h.Probe, prefixBytes(h.Network), s.host)
 	if err != nil {
 		return err
 	}
@@ -171,9 +177,19 @@ func (h Handshake) modeText() string {
 // or of the same EHLO name in the same network. There is none if that sender has completed a
 // handshake since: with the same name and the same fingerprint, or any if the failed
 // handshake had none. A session in plaintext has no fingerprint to compare.
-func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
+//
+// The failed handshake can have been at any host of the fleet. Of those that it knows then, the host
+// of the session in plaintext decides; the others take it from there.
+func (h *Handshake) after(s *store) (id sql.NullInt64, err error) {
 	if h.Outcome != Plaintext || h.Probe {
 		return id, nil
+	}
+	if s.host != here {
+		if h.After != "" {
+			id.Valid = true
+			id.Int64, err = s.number(`SELECT coalesce(max(id), 0) FROM handshakes WHERE session = ? AND outcome = 3`, h.After)
+		}
+		return id, err
 	}
 	// LIMIT, since a client can make up any number of fingerprints.
 	n, err := s.number(`SELECT coalesce(max(id), 0) FROM (
@@ -190,7 +206,11 @@ func (h Handshake) after(s *store) (id sql.NullInt64, err error) {
 		CROSS JOIN handshakes AS h WHERE failed.id = ? AND h.id > failed.id AND h.at >= failed.at AND h.outcome IN (1, 2)
 			AND h.sender IN (SELECT id FROM senders WHERE network = f.network AND ehlo = f.ehlo
 				AND f.fingerprint IN ('', fingerprint) LIMIT 100))`, n)
-	return sql.NullInt64{Int64: n, Valid: since == 0}, err
+	if err == nil && since == 0 {
+		id = sql.NullInt64{Int64: n, Valid: true}
+		err = s.text(&h.After, `SELECT session FROM handshakes WHERE id = ?`, n)
+	}
+	return id, err
 }
 
 // writeFailure stores what only failed handshakes have. It returns the compressed transcript.
@@ -233,7 +253,7 @@ func writeDiagnoses(s *store, handshake, at int64, diagnoses []Diagnosis) error 
 // a probe's. It returns the id of the sender.
 func (h Handshake) count(s *store, returned bool) (sender int64, err error) {
 	if sender, err = s.senders.add(s, h, returned); err == nil && !h.Probe {
-		s.days.add(h, sender, returned)
+		s.days.add(h, sender, allAt(s.host), returned)
 		found := ""
 		if h.Outcome == Failed {
 			found = safetext.Truncate(leading(h.Diagnoses), maxName)
@@ -270,7 +290,7 @@ func (r *Reader) Handshakes(ctx context.Context, f Filter) ([]Handshake, error) 
 }
 
 // selectHandshakes reads the handshakes with the ids in the table chosen.
-const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.ehlo, s.name, s.fingerprint,
+var selectHandshakes = `SELECT h.id, ` + hostOf("s.host") + `, h.session, h.at, h.address, s.network, s.ehlo, s.name, s.fingerprint,
 		h.probe, h.outcome, h.mode, h.version, h.suite, h."group",
 		coalesce(a.session, ''), coalesce(f.stopped, ''), coalesce(f.next, ''), coalesce(f.revised, ''),
 		CASE h.outcome WHEN 3 THEN (SELECT json_group_array(json_object('case', case_id, 'confidence', confidence, 'evidence', json(evidence)))
@@ -282,7 +302,7 @@ const selectHandshakes = `SELECT h.id, h.session, h.at, h.address, s.network, s.
 
 func scanHandshake(scan scanner) (h Handshake, err error) {
 	var diagnoses []byte
-	err = scan(&h.ID, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Name, &h.Fingerprint,
+	err = scan(&h.ID, &h.Host, &h.Session, timeInto(&h.At), addrInto(&h.Address), prefixInto(&h.Network), &h.EHLO, &h.Name, &h.Fingerprint,
 		&h.Probe, &h.Outcome, modeInto(&h.Mode), &h.Version, &h.Suite, &h.Group,
 		&h.After, &h.Stopped, &h.Next, &h.Revised, &diagnoses)
 	if err == nil {

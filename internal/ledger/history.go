@@ -10,7 +10,7 @@ import (
 type SenderHistory struct {
 	Senders   []Sender
 	Days      []Day
-	Decisions []fallback.Decision
+	Decisions []Decision
 	Pins      []fallback.Pin // of networks that overlap
 	Failed    []Handshake    // the last ten
 	Refusals  []Refusal      // the last ten
@@ -26,7 +26,7 @@ func (h SenderHistory) Empty() bool {
 const lastOfHistory = 10
 
 // SenderHistory returns what the ledger has about the senders that match f. It uses Since,
-// Until, Sender and Limit.
+// Until, Sender, Host, ByHost and Limit.
 func (r *Reader) SenderHistory(ctx context.Context, f Filter) (history SenderHistory, err error) {
 	if history.Senders, err = r.Senders(ctx, f); err != nil {
 		return history, err
@@ -40,11 +40,11 @@ func (r *Reader) SenderHistory(ctx context.Context, f Filter) (history SenderHis
 	if history.Decisions, err = r.Decisions(ctx, f); err != nil {
 		return history, err
 	}
-	last := Filter{Since: f.Since, Until: f.Until, Sender: f.Sender, Failed: true, Limit: lastOfHistory}
+	last := Filter{Since: f.Since, Until: f.Until, Sender: f.Sender, Host: f.Host, Failed: true, Limit: lastOfHistory}
 	if history.Failed, err = r.Handshakes(ctx, last); err != nil {
 		return history, err
 	}
-	history.Refusals, err = r.Refusals(ctx, RefusalFilter{Since: f.Since, Until: f.Until, Sender: f.Sender, Limit: lastOfHistory})
+	history.Refusals, err = r.Refusals(ctx, RefusalFilter{Since: f.Since, Until: f.Until, Sender: f.Sender, Host: f.Host, Limit: lastOfHistory})
 	return history, err
 }
 

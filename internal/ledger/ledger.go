@@ -12,7 +12,14 @@
 // [Ledger.AddHandshake] puts an event into a bounded queue and returns. If the disk is full,
 // slow or gone, or the file was deleted, events are dropped and counted; the log gets one
 // line when that begins and one when it is over. The writer reopens the file by itself. It
-// renames a damaged file and starts a new one. Only [Ledger.AddReport] waits for the disk.
+// renames a damaged file and starts a new one. Only [Ledger.AddReport], and what a fleet calls, wait
+// for the disk.
+//
+// # Hosts of a fleet
+//
+// What a host records is kept for the others too, until it is published: see [Ledger.Own]. What they
+// recorded comes by [Ledger.Take], and is stored by the same code with the host that it is of. So
+// each sum is that of its host, and sums of all hosts are made when reading.
 //
 // # Untrusted text
 //
@@ -43,6 +50,10 @@ type Options struct {
 	// networks with the most rows lose theirs first. Pins are never deleted.
 	MaxSize int64
 
+	// Host is this host's name in its fleet; see [Ledger.Own]. It is empty without a fleet: then
+	// nothing is kept for other hosts.
+	Host string
+
 	// Log is for events of the file itself; nil discards them.
 	Log *slog.Logger
 
@@ -70,12 +81,14 @@ type Ledger struct {
 	now   func() time.Time // wall clock, which may jump
 	delay time.Duration    // of a batch
 
-	queue   chan event
-	queued  atomic.Int64 // bytes in the queue
-	reports chan *pendingReport
-	drops   drops
+	queue    chan event
+	queued   atomic.Int64 // bytes in the queue
+	requests chan *request
+	drops    drops
 
-	returned atomic.Int64 // sessions in plaintext after a failed handshake, stored since Open
+	returned    atomic.Int64 // sessions in plaintext after a failed handshake, stored since Open
+	unpublished atomic.Int64 // records that other hosts do not get
+	unreadable  atomic.Bool  // a record of another host that could not be read was logged
 
 	closing sync.Once
 	stop    chan struct{} // closed to stop the writer
@@ -105,15 +118,15 @@ func newLedger(path string, o Options) *Ledger {
 	}
 	o.MaxAge, o.MaxSize = max(o.MaxAge, minMaxAge), max(o.MaxSize, minMaxSize)
 	return &Ledger{
-		path:    path,
-		o:       o,
-		now:     time.Now,
-		delay:   defaultDelay,
-		queue:   make(chan event, maxQueued),
-		reports: make(chan *pendingReport),
-		drops:   drops{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
-		stop:    make(chan struct{}),
-		done:    make(chan struct{}),
+		path:     path,
+		o:        o,
+		now:      time.Now,
+		delay:    defaultDelay,
+		queue:    make(chan event, maxQueued),
+		requests: make(chan *request),
+		drops:    drops{log: o.Log.With(logkey.Ledger, path), quiet: defaultQuiet},
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 }
 
@@ -210,6 +223,7 @@ type Stats struct {
 	QueuedBytes int64 // about the memory that they take
 	Dropped     int64 // events since Open
 	Returned    int64 // sessions in plaintext after a failed handshake, since Open
+	Unpublished int64 // records that other hosts do not get, since Open: too many waited
 	Size        int64 // bytes of the file and of those beside it; 0 while there is none
 }
 
@@ -217,7 +231,7 @@ type Stats struct {
 func (l *Ledger) Stats() Stats {
 	s := Stats{
 		Queued: len(l.queue), QueuedBytes: l.queued.Load(),
-		Dropped: l.drops.count.Load(), Returned: l.returned.Load(),
+		Dropped: l.drops.count.Load(), Returned: l.returned.Load(), Unpublished: l.unpublished.Load(),
 	}
 	for _, info := range filesAt(l.path) {
 		if info != nil {

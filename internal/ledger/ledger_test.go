@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -299,13 +300,13 @@ func TestDecisionsAndStatesAreReadAsAdded(t *testing.T) {
 	changed.Worked[sessionticket.FirstWrite], changed.Failed[sessionticket.Stock], changed.Tried[sessionticket.Stock] = 7, 1, true
 	all := fallback.State{Network: fallback.Everywhere, Fingerprint: "t13", Seen: noon, Areas: []netip.Prefix{network}, Helps: sessionticket.TLS12}
 	r := reader(t, written(t, decision(moved), decision(forgot), state(old), state(changed), state(all)))
-	if got, err := r.Decisions(t.Context(), Filter{}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{forgot, moved}) {
+	if got, err := r.Decisions(t.Context(), Filter{}); err != nil || !slices.Equal(got, []Decision{{Decision: forgot}, {Decision: moved}}) {
 		t.Errorf("decisions %+v, %v", got, err)
 	}
-	if got, err := r.Decisions(t.Context(), Filter{Until: noon.Add(time.Hour)}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{moved}) {
+	if got, err := r.Decisions(t.Context(), Filter{Until: noon.Add(time.Hour)}); err != nil || !slices.Equal(got, []Decision{{Decision: moved}}) {
 		t.Errorf("decisions in an hour: %+v, %v", got, err)
 	}
-	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !reflect.DeepEqual(got, []fallback.Decision{moved}) {
+	if got, err := r.Decisions(t.Context(), Filter{Sender: "192.0.2.7"}); err != nil || !slices.Equal(got, []Decision{{Decision: moved}}) {
 		t.Errorf("decisions on an address: %+v, %v", got, err)
 	}
 	if got, err := r.States(t.Context()); err != nil || !reflect.DeepEqual(got, []fallback.State{changed, all}) {
@@ -323,11 +324,11 @@ func TestDecisionsOnAFingerprintMatchItsSenders(t *testing.T) {
 		h.EHLO = "v6.example"
 	})
 	r := reader(t, written(t, failure("A"), v6, decision(own), decision(whole), decision(stranger), decision(elsewhere)))
-	for sender, want := range map[string][]fallback.Decision{
-		"192.0.2.7":      {whole, own},
-		"sender.example": {whole, own},
-		"2001:db8::/32":  {whole},
-		"v6.example":     {whole},
+	for sender, want := range map[string][]Decision{
+		"192.0.2.7":      {{Decision: whole}, {Decision: own}},
+		"sender.example": {{Decision: whole}, {Decision: own}},
+		"2001:db8::/32":  {{Decision: whole}},
+		"v6.example":     {{Decision: whole}},
 		"203.0.113.1":    nil,
 	} {
 		if got, err := r.Decisions(t.Context(), Filter{Sender: sender}); err != nil || !reflect.DeepEqual(got, want) {

@@ -11,11 +11,11 @@ import (
 	"postern/internal/admission"
 )
 
-// A holding is what a network has in the ledger: handshakes, what belongs to them, and senders.
+// A holding is what a network has in the ledger from its sessions at a host: handshakes, what belongs to them, and senders.
 // Anybody can have as many of them as they like, so when the file is full those of the networks
 // with the most go.
 type holding struct {
-	id               int64
+	id, host         int64
 	network          netip.Prefix
 	sessions, failed int64
 	transcripts      int64 // bytes
@@ -54,8 +54,8 @@ func (all holdings) add(h Handshake, transcript []byte) {
 // write adds the sums to those stored.
 func (all holdings) write(s *store) error {
 	for network, add := range all {
-		err := s.exec(`UPDATE networks SET sessions = sessions + ?, failed = failed + ?, transcripts = transcripts + ? WHERE network = ?`,
-			add.sessions, add.failed, add.transcripts, prefixBytes(network))
+		err := s.exec(`UPDATE networks SET sessions = sessions + ?, failed = failed + ?, transcripts = transcripts + ? WHERE network = ? AND host = ?`,
+			add.sessions, add.failed, add.transcripts, prefixBytes(network), s.host)
 		if err != nil {
 			return err
 		}
@@ -69,33 +69,43 @@ type cut struct {
 	keep int64 // bytes
 }
 
-// cuts returns which networks have to give how much up to free so many bytes: those with the
-// most, in the areas with the most. Those with little give nothing.
+// sharers is who shares the room for handshakes, and in turn what each of them has: this host with
+// all others, those with each other, areas, networks.
+var sharers = []func(holding) any{
+	func(h holding) any { return h.host == here },
+	func(h holding) any { return h.host },
+	func(h holding) any { return admission.Wide(h.network.Addr()) },
+	func(h holding) any { return h.network },
+}
+
+// cuts returns which networks have to give how much up to free so many bytes: those with the most,
+// in the areas with the most, at the hosts with the most. Those with little give nothing, and this
+// host keeps at least half of the room.
 func cuts(all []holding, free int64) (due []cut) {
-	areas := make(map[netip.Prefix][]holding)
-	sizes := make(map[netip.Prefix]int64)
+	due = share(all, free, sharers)
+	slices.SortFunc(due, func(a, b cut) int { return cmp.Compare(b.size()-b.keep, a.size()-a.keep) })
+	return due
+}
+
+// share has the largest groups of holdings give up so many bytes, which in each are shared by the
+// rest of the keys.
+func share(all []holding, free int64, keys []func(holding) any) (due []cut) {
+	if len(keys) == 0 {
+		return []cut{{all[0], all[0].size() - free}} // a network at a host has one holding
+	}
+	groups := make(map[any][]holding)
+	sizes := make(map[any]int64)
 	for _, h := range all {
-		area := admission.Wide(h.network.Addr())
-		areas[area] = append(areas[area], h)
-		sizes[area] += h.size()
+		key := keys[0](h)
+		groups[key] = append(groups[key], h)
+		sizes[key] += h.size()
 	}
 	line := level(slices.Collect(maps.Values(sizes)), free)
-	for area, size := range sizes {
-		if size <= line {
-			continue
-		}
-		var members []int64
-		for _, h := range areas[area] {
-			members = append(members, h.size())
-		}
-		keep := level(members, size-line)
-		for _, h := range areas[area] {
-			if h.size() > keep {
-				due = append(due, cut{h, keep})
-			}
+	for key, size := range sizes {
+		if size > line {
+			due = append(due, share(groups[key], size-line, keys[1:])...)
 		}
 	}
-	slices.SortFunc(due, func(a, b cut) int { return cmp.Compare(b.size()-b.keep, a.size()-a.keep) })
 	return due
 }
 
@@ -118,9 +128,9 @@ func level(sizes []int64, free int64) int64 {
 // cutNetworks frees about so many bytes. It reports whether there was something to free.
 func (s *store) cutNetworks(free int64) (bool, error) {
 	q := &query{}
-	q.add(`SELECT id, network, sessions, failed, transcripts, senders, bare FROM networks`)
+	q.add(`SELECT id, host, network, sessions, failed, transcripts, senders, bare FROM networks`)
 	all, err := rows(context.Background(), s.conn, q, func(scan scanner) (h holding, err error) {
-		err = scan(&h.id, prefixInto(&h.network), &h.sessions, &h.failed, &h.transcripts, &h.senders, &h.bare)
+		err = scan(&h.id, &h.host, prefixInto(&h.network), &h.sessions, &h.failed, &h.transcripts, &h.senders, &h.bare)
 		return h, err
 	})
 	if err != nil {

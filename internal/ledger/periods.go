@@ -45,8 +45,9 @@ func (r *Reader) Periods(ctx context.Context, in Span, length time.Duration) ([]
 	first, last := unixMilli(in.From)/millis, (untilMilli(in.To)-1)/millis
 	parts, err := readAll(ctx, r, "reading what happened", func(_ context.Context, _ *sql.DB, q *query) error {
 		q.add(`SELECT number / ?1 AS period, kind, case_id, sum(count) FROM periods
-			WHERE minutes = ?2 AND number >= ?3 AND number < ?4 GROUP BY 1, 2, 3 ORDER BY 1`,
-			many, minutes, first*many, (last+1)*many)
+			WHERE minutes = ?2 AND number >= ?3 AND number < ?4 AND count > 0`, many, minutes, first*many, (last+1)*many)
+		q.atHost("host", in.Host)
+		q.add(`GROUP BY 1, 2, 3 ORDER BY 1`)
 		return nil
 	}, func(scan scanner) (p Period, err error) {
 		var number, n int64
@@ -123,12 +124,12 @@ func (t periodTally) write(s *store) error {
 	for key, c := range t {
 		var err error
 		if c.n > 0 {
-			err = s.exec(`INSERT INTO periods (minutes, number, kind, case_id, count, last) VALUES (?, ?, ?, ?, ?, ?)
+			err = s.exec(`INSERT INTO periods (minutes, number, kind, case_id, count, last, host) VALUES (?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT DO UPDATE SET count = count + excluded.count, last = excluded.last`,
-				key.minutes, key.number, key.kind, key.found, c.n, c.last)
+				key.minutes, key.number, key.kind, key.found, c.n, c.last, s.host)
 		} else if c.n < 0 {
-			err = s.exec(`UPDATE periods SET count = max(0, count + ?) WHERE minutes = ? AND number = ? AND kind = ? AND case_id = ?`,
-				c.n, key.minutes, key.number, key.kind, key.found)
+			err = s.exec(`UPDATE periods SET count = max(0, count + ?) WHERE minutes = ? AND number = ? AND kind = ? AND case_id = ? AND host = ?`,
+				c.n, key.minutes, key.number, key.kind, key.found, s.host)
 		}
 		if err != nil {
 			return err

@@ -57,11 +57,11 @@ func TestPeriodsSumWhatHappened(t *testing.T) {
 	}{
 		"half hours": {Span{From: noon.Add(-time.Minute)}, ShortPeriod, "29 11:30: 1 full 0 resumed 0 plaintext 0 deferred 0 refused\n" + first +
 			"30 12:00: 0 full 0 resumed 1 plaintext 0 deferred 0 refused\n"},
-		"a span in one": {Span{noon.Add(time.Minute), noon.Add(2 * time.Minute)}, ShortPeriod, first},
-		"until one":     {Span{noon.Add(time.Minute), noon.Add(24 * time.Hour)}, ShortPeriod, first},
+		"a span in one": {Span{From: noon.Add(time.Minute), To: noon.Add(2 * time.Minute)}, ShortPeriod, first},
+		"until one":     {Span{From: noon.Add(time.Minute), To: noon.Add(24 * time.Hour)}, ShortPeriod, first},
 		"days": {Span{}, 24 * time.Hour, "29 00:00: 2 full 1 resumed 0 plaintext 1 certificate-refused 1 early-ticket 1 unknown 3 deferred 1 refused\n" +
 			"30 00:00: 0 full 0 resumed 1 plaintext 0 deferred 0 refused\n"},
-		"nothing": {Span{noon.Add(2 * day), noon.Add(3 * day)}, 3 * time.Hour, ""},
+		"nothing": {Span{From: noon.Add(2 * day), To: noon.Add(3 * day)}, 3 * time.Hour, ""},
 	} {
 		if got := readPeriods(t, r, test.in, test.length); got != test.want {
 			t.Errorf("%s:\n%swant\n%s", what, got, test.want)
@@ -96,7 +96,7 @@ func TestEventsOfNoChangeAreNotStored(t *testing.T) {
 		event(CertificateChanged, "a.pem", "one"), event(CertificateChanged, "b.pem", "one"),
 		event(Reloaded, "", "reloaded"), event(Reloaded, "", "reloaded"), event(VersionChanged, "", "one"),
 	))
-	found, err := r.Events(t.Context(), Span{noon, noon.Add(time.Millisecond)}, 100)
+	found, err := r.Events(t.Context(), Span{From: noon, To: noon.Add(time.Millisecond)}, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestReportsAreSummedByDay(t *testing.T) {
 	future := posted("future")
 	future.Start = noon.Add(100 * day)
 	path, _ := reported(t, signed("a"), good, posted("b"), undated, future)
-	found, err := reader(t, path).ReportDays(t.Context(), Span{noon.Add(-2 * day), noon})
+	found, err := reader(t, path).ReportDays(t.Context(), Span{From: noon.Add(-2 * day), To: noon})
 	if err != nil {
 		t.Fatal(err)
 	}

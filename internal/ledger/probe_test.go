@@ -59,7 +59,7 @@ func TestProbesAreNotCounted(t *testing.T) {
 			t.Errorf("%+v: days %+v, %v", f, found, err)
 		}
 	}
-	day := Span{noon.Add(-time.Hour), noon.Add(time.Hour)}
+	day := Span{From: noon.Add(-time.Hour), To: noon.Add(time.Hour)}
 	of := SenderQuery{Addresses: []netip.Addr{failure("").Address}}
 	if found, err := r.Activity(ctx, day, of); err != nil || len(found) > 0 {
 		t.Errorf("activity %+v, %v", found, err)

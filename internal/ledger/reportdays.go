@@ -26,7 +26,9 @@ func (r *Reader) ReportDays(ctx context.Context, in Span) ([]ReportDay, error) {
 	return readAll(ctx, r, "reading reports by day", func(_ context.Context, _ *sql.DB, q *query) error {
 		first, last := Filter{Since: in.From, Until: in.To}.days()
 		q.add(`SELECT `+reportedDay+`, verified, count(*), sum(failed > 0), sum(successful), sum(failed)
-			FROM reports INDEXED BY reports_by_day WHERE `+reportedDay+` BETWEEN ? AND ? GROUP BY 1, 2 ORDER BY 1, 2`, first, last)
+			FROM reports INDEXED BY reports_by_day WHERE `+reportedDay+` BETWEEN ? AND ?`, first, last)
+		q.atHost("host", in.Host)
+		q.add(`GROUP BY 1, 2 ORDER BY 1, 2`)
 		return nil
 	}, func(scan scanner) (d ReportDay, err error) {
 		var day int64

@@ -20,35 +20,41 @@ import (
 type Report struct {
 	// ID numbers reports in the order in which they were added, and is never reused. It
 	// is set when reading.
-	ID int64
+	ID int64 `json:"-"`
 
-	At      time.Time // when it was received, stored to the millisecond
-	Via     Via
-	Session string     // the id of the SMTP session; empty if it was not received by mail
-	Address netip.Addr // of the client; zero if unknown
+	// Host is the host of a fleet at which it was received first, as far as this one knows; see
+	// [Handshake].
+	Host string `json:"-"`
+
+	At      time.Time  `json:"at"` // when it was received, stored to the millisecond
+	Via     Via        `json:"via"`
+	Session string     `json:"session,omitempty"` // the id of the SMTP session; empty if it was not received by mail
+	Address netip.Addr `json:"address,omitzero"`  // of the client; zero if unknown
 
 	// Verified says that the DKIM signature of Submitter is valid. Otherwise anybody may
 	// have written the report.
-	Verified bool
-	Signer   string // the domain with a valid DKIM signature; empty if none
-	Verdict  string // why it is verified or not, in words
+	Verified bool   `json:"verified,omitempty"`
+	Signer   string `json:"signer,omitempty"` // the domain with a valid DKIM signature; empty if none
+	Verdict  string `json:"verdict"`          // why it is verified or not, in words
 
-	Submitter    string // the domain that it claims to come from
-	Organization string
-	ReportID     string    // the submitter's
-	Start, End   time.Time // in UTC; zero if it does not say
-	Domains      []string  // its policy domains, in lower case
+	Submitter    string    `json:"submitter,omitempty"` // the domain that it claims to come from
+	Organization string    `json:"organization,omitempty"`
+	ReportID     string    `json:"report,omitempty"` // the submitter's
+	Start        time.Time `json:"start,omitzero"`   // in UTC; zero if it does not say
+	End          time.Time `json:"end,omitzero"`
+	Domains      []string  `json:"domains,omitempty"` // its policy domains, in lower case
 
-	Successful, Failed int64    // sessions under all its policies
-	Warnings           []string // of package tlsrpt
+	Successful int64    `json:"successful"` // sessions under all its policies
+	Failed     int64    `json:"failed"`
+	Warnings   []string `json:"warnings,omitempty"` // of package tlsrpt
 
 	// Content is the JSON; see [Report.Parse]. Lists of reports leave it out.
-	Content []byte
+	Content []byte `json:"-"`
 
 	// Versions is the number of stored reports of the same submitter with the same ReportID
 	// and Start, this one included. More than one are corrections, or forgeries if they
 	// are unverified. It is set when reading.
-	Versions int64
+	Versions int64 `json:"-"`
 }
 
 // Via is how a report was received.
@@ -117,6 +123,9 @@ type ReportFilter struct {
 	// Verified matches verified reports only.
 	Verified bool
 
+	// Host is as in [Filter].
+	Host string
+
 	// Limit is like [Filter.Limit].
 	Limit int
 }
@@ -139,6 +148,7 @@ func (r *Reader) Reports(ctx context.Context, f ReportFilter) ([]Report, error) 
 		if f.Verified {
 			q.add(`AND verified`)
 		}
+		q.atHost("host", f.Host)
 		q.add(`ORDER BY `+about+` DESC, id DESC LIMIT ?`, Filter{Limit: f.Limit}.limit())
 		return nil
 	}, func(scan scanner) (r Report, err error) {
@@ -172,7 +182,7 @@ func scanWhole(scan scanner) (r Report, err error) {
 const about = `min(coalesce("to", at), at)`
 
 // Unverified reports do not count as versions of a verified one.
-const reportColumns = ` id, at, via, session, address, verified, signer, verdict,
+var reportColumns = ` id, ` + hostOf("r.host") + `, at, via, session, address, verified, signer, verdict,
 	submitter, organization, report, "from", "to", successful, failed, domains, warnings,
 	1 + (SELECT count(*) FROM reports AS o WHERE o.submitter = r.submitter AND o.report = r.report AND o.id <> r.id AND r.report <> ''
 		AND o."from" IS r."from" AND o.verified >= r.verified AND (r.submitter <> '' OR o.organization = r.organization))
@@ -181,7 +191,7 @@ const reportColumns = ` id, at, via, session, address, verified, signer, verdict
 // scanned returns the destinations of reportColumns.
 func (r *Report) scanned() []any {
 	return []any{
-		&r.ID, timeInto(&r.At), &r.Via, &r.Session, addrInto(&r.Address), &r.Verified, &r.Signer, &r.Verdict,
+		&r.ID, &r.Host, timeInto(&r.At), &r.Via, &r.Session, addrInto(&r.Address), &r.Verified, &r.Signer, &r.Verdict,
 		&r.Submitter, &r.Organization, &r.ReportID, timeOrNullInto(&r.Start), timeOrNullInto(&r.End),
 		&r.Successful, &r.Failed, textsInto(&r.Domains), textsInto(&r.Warnings), &r.Versions,
 	}

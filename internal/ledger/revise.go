@@ -5,9 +5,9 @@ import "postern/internal/safetext"
 // A Revision replaces the diagnoses of a failed handshake, after another handshake of its
 // sender has shown more.
 type Revision struct {
-	Session   string
-	Diagnoses []Diagnosis // the most certain first; none if no case matches any more
-	Why       string      // what was said before, and what changed it
+	Session   string      `json:"session"`
+	Diagnoses []Diagnosis `json:"diagnoses,omitempty"` // the most certain first; none if no case matches any more
+	Why       string      `json:"why"`                 // what was said before, and what changed it
 }
 
 // Revise stores r, as AddHandshake does. It changes nothing if there is no such handshake.
@@ -34,6 +34,9 @@ func (r Revision) write(s *store) error {
 	}
 	if err == nil {
 		err = writeDiagnoses(s, id, at, r.Diagnoses)
+	}
+	if err == nil {
+		err = s.record(revisionRecord, r)
 	}
 	return err
 }

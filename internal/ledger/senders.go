@@ -11,6 +11,9 @@ import (
 
 // A Sender is a sender with its counts.
 type Sender struct {
+	// Host is set where the sender is counted for a host by itself; see [Filter].
+	Host string `json:"host,omitempty"`
+
 	Network     netip.Prefix `json:"network"`
 	EHLO        string       `json:"ehlo,omitempty"`
 	Name        string       `json:"name,omitempty"` // by forward-confirmed reverse DNS
@@ -65,7 +68,14 @@ func (c *Counts) columns() []any {
 // Case and After.
 func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 	return readAll(ctx, r, "reading senders", func(ctx context.Context, db *sql.DB, q *query) error {
-		if err := f.counted(ctx, db, q); err != nil {
+		together := false
+		if f.Host == "" && !f.ByHost {
+			var err error
+			if together, err = others(ctx, db); err != nil {
+				return err
+			}
+		}
+		if err := f.counted(ctx, db, q, together); err != nil {
 			return err
 		}
 		switch {
@@ -79,12 +89,16 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 			q.add(`failing > 0 AND worked > 0 DESC, failing DESC,`)
 		}
 		q.add(`c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?)`, f.limit())
-		q.add(`SELECT *, CASE WHEN failing > 0 THEN ` + leadingOf(lastFailedOf("chosen.id")) + ` END FROM chosen`)
+		ids := `= chosen.id`
+		if together {
+			ids = `IN (SELECT id FROM senders AS s WHERE ` + sameSender("chosen") + `)`
+		}
+		q.add(`SELECT *, CASE WHEN failing > 0 THEN ` + leadingOf(lastFailedOf(ids)) + ` END FROM chosen`)
 		return nil
 	}, func(scan scanner) (s Sender, err error) {
 		var id int64
 		var found sql.NullString
-		columns := []any{&id, prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last),
+		columns := []any{&id, &s.Host, prefixInto(&s.Network), &s.EHLO, &s.Name, &s.Fingerprint, timeInto(&s.First), timeInto(&s.Last),
 			&s.Failing, timeOrNullInto(&s.FailingSince), timeOrNullInto(&s.Worked)}
 		err = scan(append(append(columns, s.columns()...), &found)...)
 		s.Case = found.String
@@ -92,23 +106,51 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 	})
 }
 
-// counted appends a query for f's senders and their counts c, without the order and the end of
-// the table that it is in.
-func (f Filter) counted(ctx context.Context, db *sql.DB, q *query) error {
+// counted appends a query for f's senders and their counts c, at each host or at all of them
+// together, without the order and the end of the table that it is in.
+func (f Filter) counted(ctx context.Context, db *sql.DB, q *query, together bool) error {
 	all, err := f.hasAllDays(ctx, db)
 	if err != nil {
 		return err
 	}
-	const columns = `chosen AS MATERIALIZED (SELECT id, network, ehlo, name, fingerprint, first, seen,
-		failing, nullif(failing_since, 0), nullif(worked, 0), c.full, c.resumed, c.failed, c.plaintext, c.returned`
-	if all {
-		q.add(`WITH ` + columns + ` FROM senders AS c WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
-	} else {
-		f.inDays(q)
-		q.add(`, ` + columns + ` FROM counted AS c JOIN senders USING (id) WHERE TRUE`)
+	host := hostOf("host")
+	if f.Host == "" && !f.ByHost {
+		host = `''`
 	}
+	columns := `chosen AS MATERIALIZED (SELECT id, ` + host + `, network, ehlo, name, fingerprint, first, seen,
+		failing, nullif(failing_since, 0), nullif(worked, 0), c.full, c.resumed, c.failed, c.plaintext, c.returned`
+	counts, rest := `c`, `senders AS c`
+	if !all {
+		f.inDays(q)
+		counts, rest = `d`, `counted AS c JOIN senders USING (id)`
+		q.add(`,`)
+	} else {
+		q.add(`WITH`)
+	}
+	switch {
+	case together && all:
+		rest = atAllHosts(`senders AS s`, `s`) + ` AS c`
+	case together:
+		rest = atAllHosts(`senders AS s JOIN counted AS d USING (id)`, counts) + ` AS c`
+	}
+	q.add(columns + ` FROM ` + rest + ` WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	f.bySender(q)
+	q.atHost("host", f.Host)
 	return nil
+}
+
+// sameSender is, in SQL, the condition that a row s of senders is of the same sender as another row.
+func sameSender(as string) string {
+	return `s.network = ` + as + `.network AND s.ehlo = ` + as + `.ehlo AND s.fingerprint = ` + as + `.fingerprint`
+}
+
+// atAllHosts is, in SQL, a table with the rows s of senders at all hosts in one, and their counts.
+func atAllHosts(rows, counts string) string {
+	return `(SELECT max(s.id) AS id, 0 AS host, s.network, s.ehlo, max(s.name) AS name, s.fingerprint, min(s.first) AS first, max(s.seen) AS seen,
+		coalesce(sum(` + failingOf("s", "count(*)", "s.failing") + `), 0) AS failing, min(` + failingOf("s", "min(at)", "s.failing_since") + `) AS failing_since, max(s.worked) AS worked,
+		sum(` + counts + `.full) AS full, sum(` + counts + `.resumed) AS resumed, sum(` + counts + `.failed) AS failed,
+		sum(` + counts + `.plaintext) AS plaintext, sum(` + counts + `.returned) AS returned
+		FROM ` + rows + ` GROUP BY s.network, s.ehlo, s.fingerprint)`
 }
 
 // hasAllDays reports whether the span has all days that have counts, as the last 90 days do by
@@ -127,14 +169,14 @@ func (f Filter) inDays(q *query) {
 	end := (last + 1) / 7 // of the whole weeks
 	begin := min((first+6)/7, end)
 	q.add(`WITH counted AS (SELECT sender AS id,`+sums+` FROM (
-			SELECT sender, `+counts+` FROM days WHERE day >= ? AND day < ? AND sender <> 0
+			SELECT sender, `+counts+` FROM days WHERE day >= ? AND day < ? AND sender > 0
 			UNION ALL SELECT sender, `+counts+` FROM weeks WHERE week >= ? AND week < ?
-			UNION ALL SELECT sender, `+counts+` FROM days WHERE day >= ? AND day <= ? AND sender <> 0)
+			UNION ALL SELECT sender, `+counts+` FROM days WHERE day >= ? AND day <= ? AND sender > 0)
 		GROUP BY sender)`, first, begin*7, begin, end, max(first, end*7), last)
 }
 
 // Days returns the counts of all senders that match f together, the newest day first. It uses
-// Since, Until, Sender and Limit.
+// Since, Until, Sender Host and Limit.
 func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	return readAll(ctx, r, "reading days", func(ctx context.Context, db *sql.DB, q *query) error {
 		q.add(`SELECT day, version, suite, "group", ` + sums)
@@ -142,8 +184,11 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 		if err != nil {
 			return err
 		}
-		if senders == nil {
-			senders, few = []byte("[0]"), true // their sums
+		if f.Sender == "" {
+			if senders, err = f.allSenders(ctx, db); err != nil {
+				return err
+			}
+			few = true // their sums
 		}
 		f.ofDays(q, senders, few)
 		q.add(`GROUP BY day, version, suite, "group" ORDER BY day DESC LIMIT ?`, f.limit())
@@ -154,6 +199,15 @@ func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 		d.Day = time.UnixMilli(day * millisOfDay).UTC()
 		return d, err
 	})
+}
+
+// allSenders returns the ids in days of the sums of all senders, at each host, as a JSON list.
+func (f Filter) allSenders(ctx context.Context, db *sql.DB) (list []byte, err error) {
+	q := &query{}
+	q.add(`SELECT json_group_array(-id) FROM (SELECT id FROM hosts UNION SELECT ?) WHERE TRUE`, here)
+	q.atHost("id", f.Host)
+	err = db.QueryRowContext(ctx, q.text.String(), q.args...).Scan(&list)
+	return list, err
 }
 
 // ofDays appends the rows of days for the senders.
@@ -186,9 +240,9 @@ type dayCounts struct {
 	last      int64 // id of the newest handshake
 }
 
-// add counts h for its sender and for all.
-func (t tally) add(h Handshake, sender int64, returned bool) {
-	for _, of := range []int64{sender, allSenders} {
+// add counts h for its sender and for all at its host.
+func (t tally) add(h Handshake, sender, all int64, returned bool) {
+	for _, of := range []int64{sender, all} {
 		key := dayKey{dayOf(h.At), of, h.Version, h.Suite, h.Group}
 		counts := t[key]
 		if counts == nil {
@@ -208,15 +262,12 @@ func (t tally) add(h Handshake, sender int64, returned bool) {
 // returned is how many sessions of the batch were in plaintext after a failed handshake.
 func (t tally) returned() (n int64) {
 	for key, counts := range t {
-		if key.sender == allSenders {
+		if key.sender == allAt(here) {
 			n += counts.returned
 		}
 	}
 	return n
 }
-
-// allSenders is the id in days for all senders together.
-const allSenders = 0
 
 // write adds the sums to those stored.
 func (t tally) write(s *store) error {

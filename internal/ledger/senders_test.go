@@ -82,12 +82,12 @@ func writeOld(path string, known int, write func(*store) error) error {
 		after = append(after, `ALTER TABLE diagnoses DROP COLUMN evidence`)
 	}
 	if known < periodsIn {
-		before = append(before, `CREATE TABLE periods (minutes, number, kind, case_id, count, last, PRIMARY KEY (minutes, number, kind, case_id))`)
+		before = append(before, `CREATE TABLE periods (minutes, number, kind, case_id, count, last, host, PRIMARY KEY (minutes, number, kind, case_id))`)
 		after = append(after, `DROP TABLE periods`)
 	}
 	switch {
 	case known < networksIn:
-		before = append(before, `CREATE TABLE networks (id, network, sessions, failed, transcripts, senders)`)
+		before = append(before, `CREATE TABLE networks (id, network, host, sessions, failed, transcripts, senders)`)
 		after = append(after, `DROP TABLE networks`)
 	case known < networkIDIn:
 		before = append(before, `ALTER TABLE networks ADD COLUMN id INTEGER AS (0) VIRTUAL`)
@@ -108,8 +108,20 @@ func writeOld(path string, known int, write func(*store) error) error {
 		after = append(after, `ALTER TABLE senders DROP COLUMN organization`)
 	}
 	if known < completedIn {
-		before = append(before, `CREATE TABLE completed (network, ehlo, fingerprint, at, handshake, transcript, PRIMARY KEY (network, ehlo, fingerprint))`)
+		before = append(before, `CREATE TABLE completed (network, ehlo, fingerprint, at, handshake, transcript, host, PRIMARY KEY (network, ehlo, fingerprint))`)
 		after = append(after, `DROP TABLE completed`)
+	}
+	if known < hostsIn {
+		for table, since := range map[string]int{"senders": 1, "networks": networksIn, "periods": periodsIn, "completed": completedIn} {
+			if known >= since {
+				host := `host INTEGER NOT NULL DEFAULT 0`
+				if table == "networks" {
+					host = `host INTEGER AS (0) VIRTUAL` // triggers name no columns
+				}
+				before = append(before, `ALTER TABLE `+table+` ADD COLUMN `+host)
+				after = append(after, `ALTER TABLE `+table+` DROP COLUMN host`)
+			}
+		}
 	}
 	if err := s.each(before); err != nil {
 		return err
@@ -120,8 +132,8 @@ func writeOld(path string, known int, write func(*store) error) error {
 	return s.each(after)
 }
 
-// The migrations that add the columns unused, probe, evidence, failing, and network of handshakes,
-// and the tables networks, periods and completed, and rename mode.
+// The migrations that add the columns unused, probe, evidence, failing, network of handshakes, and
+// hosts, and the tables networks, periods and completed, and rename mode.
 const (
 	unusedIn       = 4
 	modeIn         = 6
@@ -133,6 +145,7 @@ const (
 	networkIDIn    = 16
 	organizationIn = 17
 	completedIn    = 20
+	hostsIn        = 21
 )
 
 // each runs the statements in order.

@@ -62,8 +62,8 @@ func (h Handshake) countFirst(s *store, returned bool) (sender int64, err error)
 	r.add(h)
 	return s.number(`INSERT INTO senders
 		(full, resumed, failed, plaintext, returned, last, network, ehlo, fingerprint, first, seen,
-			name, organization, worked, delivered, failing, failing_since, failing_last)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10, ?, ?, ?, ?, ?, ?, ?)
+			name, organization, worked, delivered, failing, failing_since, failing_last, host)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?10, ?10, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET first = min(first, excluded.first), seen = max(seen, excluded.seen),
 			name = iif(excluded.name <> '', excluded.name, name),
 			organization = iif(excluded.name <> '' OR name = '', excluded.organization, organization),
@@ -72,7 +72,7 @@ func (h Handshake) countFirst(s *store, returned bool) (sender int64, err error)
 			failing = iif(excluded.worked > 0, excluded.failing, failing + excluded.failing),
 			failing_last = max(failing_last, excluded.failing_last),`+addCounts+` RETURNING id`,
 		is(Full), is(Resumed), is(Failed), is(Plaintext), returned, h.ID, prefixBytes(h.Network), h.EHLO, h.Fingerprint, unixMilli(h.At),
-		h.Name, organization.Of(h.Name, h.EHLO).Domain, r.worked, r.delivered, r.failing, r.since, r.last)
+		h.Name, organization.Of(h.Name, h.EHLO).Domain, r.worked, r.delivered, r.failing, r.since, r.last, s.host)
 }
 
 // write adds the sums to those stored.

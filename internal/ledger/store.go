@@ -20,10 +20,15 @@ type store struct {
 	conn     *sql.Conn
 	files    files
 	last     int64       // id of the newest handshake
+	host     int64       // of which the current batch is
 	senders  senderTally // of the current batch, as days, periods and networks
 	days     tally
 	periods  periodTally
 	networks holdings
+
+	sharing     bool   // records are kept for other hosts
+	outbox      outbox // of the current batch
+	unpublished int64  // records that were deleted from it
 
 	prepared map[string]*sql.Stmt
 	gzip     *gzip.Writer // reused, since it is large
@@ -94,28 +99,37 @@ func (s *store) close() {
 // write stores events in one transaction.
 func (s *store) write(events []event) error {
 	before := s.last
-	s.senders, s.days, s.periods, s.networks = make(senderTally), make(tally), make(periodTally), make(holdings)
 	err := s.transact(func() error {
-		for _, e := range events {
-			if err := e.write(s); err != nil {
-				return err
-			}
-		}
-		if err := s.senders.write(s); err != nil {
+		s.outbox = outbox{} // of an attempt that failed
+		if err := s.apply(events); err != nil {
 			return err
 		}
-		if err := s.days.write(s); err != nil {
-			return err
-		}
-		if err := s.periods.write(s); err != nil {
-			return err
-		}
-		return s.networks.write(s)
+		return s.outbox.store(context.Background(), s.conn, s.gzip)
 	})
 	if err != nil {
 		s.last = before
 	}
 	return err
+}
+
+// apply stores events of the current host, and what they add to its sums.
+func (s *store) apply(events []event) error {
+	s.senders, s.days, s.periods, s.networks = make(senderTally), make(tally), make(periodTally), make(holdings)
+	for _, e := range events {
+		if err := e.write(s); err != nil {
+			return err
+		}
+	}
+	if err := s.senders.write(s); err != nil {
+		return err
+	}
+	if err := s.days.write(s); err != nil {
+		return err
+	}
+	if err := s.periods.write(s); err != nil {
+		return err
+	}
+	return s.networks.write(s)
 }
 
 // transact calls do in a transaction.
@@ -153,6 +167,15 @@ func (s *store) exec(query string, args ...any) error {
 	return err
 }
 
+// text runs a query that returns one text.
+func (s *store) text(to *string, query string, args ...any) error {
+	stmt, err := s.prepare(query)
+	if err == nil {
+		err = stmt.QueryRow(args...).Scan(to)
+	}
+	return err
+}
+
 // number runs a query that returns one number.
 func (s *store) number(query string, args ...any) (n int64, err error) {
 	stmt, err := s.prepare(query)
@@ -170,7 +193,7 @@ var schema embed.FS
 
 // oldestReadable is the oldest schema that this version's queries can read. A migration that
 // adds what a query needs raises it.
-const oldestReadable = 20 // completed
+const oldestReadable = 21 // hosts
 
 // ErrOlder means that the server of this version has not migrated the ledger yet.
 var ErrOlder = errors.New("written by an older postern")

@@ -17,9 +17,9 @@ type Trend [TrendDays]Counts
 // Trends returns the trends of senders, in their order, up to the day of until.
 func (r *Reader) Trends(ctx context.Context, senders []Sender, until time.Time) ([]Trend, error) {
 	trends := make([]Trend, len(senders))
-	names := make([][3]string, len(senders))
+	names := make([][4]string, len(senders))
 	for i, s := range senders {
-		names[i] = [3]string{hex.EncodeToString(prefixBytes(s.Network)), s.EHLO, s.Fingerprint}
+		names[i] = [4]string{hex.EncodeToString(prefixBytes(s.Network)), s.EHLO, s.Fingerprint, s.Host}
 	}
 	list, err := json.Marshal(names)
 	if err != nil {
@@ -35,6 +35,7 @@ func (r *Reader) Trends(ctx context.Context, senders []Sender, until time.Time) 
 			SELECT j.key, days.day, sum(days.full), sum(days.resumed), sum(days.failed), sum(days.plaintext), sum(days.returned)
 			FROM json_each(?) AS j
 			CROSS JOIN senders AS s ON s.network = unhex(j.value ->> 0) AND s.ehlo = j.value ->> 1 AND s.fingerprint = j.value ->> 2
+				AND (j.value ->> 3 = '' OR s.host IN (SELECT id FROM hosts WHERE name = j.value ->> 3))
 			CROSS JOIN span CROSS JOIN days ON days.day = span.day AND days.sender = s.id
 			GROUP BY j.key, days.day`, last-TrendDays+1, last, list)
 		return nil

@@ -60,8 +60,8 @@ func (w *writer) run() {
 			if len(batch) == maxBatch {
 				time.Sleep(time.Since(begun) / batchPause)
 			}
-		case r := <-w.reports:
-			w.addReport(r)
+		case r := <-w.requested():
+			w.serve(r)
 		case <-tick.C:
 			w.poll()
 		case <-w.stop:
@@ -117,7 +117,7 @@ func (w *writer) write(events []event) {
 		return
 	}
 	w.returned.Add(w.store.days.returned())
-	w.maintain(w.retention.bySize)
+	w.makeRoom(w.retention.bySize)
 }
 
 func (w *writer) attempt(events []event) error {
@@ -127,7 +127,7 @@ func (w *writer) attempt(events []event) error {
 // poll does what does not depend on events.
 func (w *writer) poll() {
 	w.maintain(w.readPins)
-	w.maintain(func(s *store) error { return w.retention.byAge(s, w.now()) })
+	w.makeRoom(func(s *store) error { return w.retention.byAge(s, w.now()) })
 	if w.store != nil {
 		w.drops.end()
 	}
@@ -139,6 +139,16 @@ func (w *writer) maintain(do func(*store) error) {
 		w.drops.add(0, explained(w.path, err))
 		w.backOff(err)
 	}
+}
+
+// makeRoom runs a task that may delete rows.
+func (w *writer) makeRoom(do func(*store) error) {
+	w.maintain(func(s *store) error {
+		err := do(s)
+		w.unpublished.Add(s.unpublished)
+		s.unpublished = 0
+		return err
+	})
 }
 
 // use calls do with the open file. A failure closes it.
@@ -188,6 +198,10 @@ func (w *writer) open() error {
 func (w *writer) openFile() error {
 	s, from, err := openStore(w.path, migrations())
 	if err != nil {
+		return err
+	}
+	if err := s.register(w.o.Host); err != nil {
+		s.close()
 		return err
 	}
 	if from > 0 && from < len(migrations()) {

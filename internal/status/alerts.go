@@ -13,7 +13,7 @@ import (
 // openAlerts returns the alerts whose cause lasts. One whose cause is gone is still open for a
 // while, in case it comes back.
 func openAlerts(ctx context.Context, book Book, now time.Time) ([]ledger.Alert, error) {
-	found, err := book.Alerts(ctx, ledger.AlertFilter{Since: now, Limit: maxAlerts})
+	found, err := book.Alerts(ctx, ledger.AlertFilter{Host: ledger.Here, Since: now, Limit: maxAlerts})
 	return slices.DeleteFunc(found, func(a ledger.Alert) bool { return !a.Ended.IsZero() || !a.Gone.IsZero() }), err
 }
 

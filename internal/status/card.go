@@ -37,10 +37,10 @@ type Card struct {
 	Worked      time.Time // the last that worked before; zero if none is known
 	Plaintext   time.Time // the last mail in plaintext after them; zero if there was none
 
-	Session   string              // the last of these handshakes
-	Decisions []fallback.Decision // of the fallback about them, the newest first, at most 3
-	Alert     *ledger.Alert       // the open one about it; nil if there is none
-	Answer    string              // how Postern answers the next attempt, and why, in words
+	Session   string            // the last of these handshakes
+	Decisions []ledger.Decision // of the fallback about them, the newest first, at most 3
+	Alert     *ledger.Alert     // the open one about it; nil if there is none
+	Answer    string            // how Postern answers the next attempt, and why, in words
 }
 
 const (
@@ -135,7 +135,7 @@ func (c *Card) readDecisions(ctx context.Context, book Book) error {
 			}
 		}
 	}
-	slices.SortStableFunc(c.Decisions, func(a, b fallback.Decision) int { return b.At.Compare(a.At) })
+	slices.SortStableFunc(c.Decisions, func(a, b ledger.Decision) int { return b.At.Compare(a.At) })
 	c.Decisions = c.Decisions[:min(len(c.Decisions), maxCardDecisions)]
 	return nil
 }

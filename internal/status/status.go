@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"postern/internal/delivery"
-	"postern/internal/fallback"
 	"postern/internal/ledger"
 )
 
@@ -69,7 +68,7 @@ const (
 type Book interface {
 	delivery.Book
 	Traffic(ctx context.Context, in ledger.Span) (ledger.Traffic, error)
-	Decisions(ctx context.Context, f ledger.Filter) ([]fallback.Decision, error)
+	Decisions(ctx context.Context, f ledger.Filter) ([]ledger.Decision, error)
 	Alerts(ctx context.Context, f ledger.AlertFilter) ([]ledger.Alert, error)
 	Checked(ctx context.Context, kind ledger.CheckKind) (ledger.Checked, error)
 }

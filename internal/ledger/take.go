@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"postern/internal/logkey"
+	"postern/internal/safetext"
+)
+
+// Take stores records of another host, which come in the order of their IDs, and returns when they
+// are stored. It ignores those up to [Ledger.Taken] of that host, so records can come any number of
+// times: each counts once. Those that this version cannot read are left out, and logged once. Take
+// waits for its turn, until ctx is done; the records may be stored all the same then.
+//
+// What Take stores and how far it is are one transaction: a crash loses both, or none.
+func (l *Ledger) Take(ctx context.Context, host string, records []Record) error {
+	if host == l.o.Host {
+		return nil // they are here
+	}
+	if host == "" || len(host) > maxHostName {
+		return fmt.Errorf("ledger: taking records: %q is no name of a host", safetext.Truncate(host, maxHostName))
+	}
+	for some := range slices.Chunk(records, maxBatch) {
+		taken := l.parse(host, some)
+		err := l.wait(ctx, "taking records of "+host, func(w *writer) error { return w.take(host, taken) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Taken returns the ID of the last record of each other host that is stored.
+func (l *Ledger) Taken(ctx context.Context) (map[string]int64, error) {
+	taken := make(map[string]int64)
+	err := l.wait(ctx, "reading positions of other hosts", func(w *writer) error {
+		return w.use(func(s *store) error {
+			q := &query{}
+			q.add(`SELECT name, position FROM hosts WHERE id <> ?`, here)
+			_, err := rows(ctx, s.conn, q, func(scan scanner) (name string, err error) {
+				var position int64
+				err = scan(&name, &position)
+				taken[name] = position
+				return name, err
+			})
+			return err
+		})
+	})
+	return taken, err
+}
+
+// A taken is a record that was read.
+type taken struct {
+	id    int64
+	event event // nil if this version cannot read it
+}
+
+// parse reads records. It logs the first one that it cannot read.
+func (l *Ledger) parse(host string, records []Record) (all []taken) {
+	for _, r := range records {
+		e, err := r.parse()
+		if err != nil && !l.unreadable.Swap(true) {
+			l.o.Log.Warn("ignoring records of another host", logkey.Member, host, logkey.Err, err,
+				logkey.Remedy, "run the same version of postern at all hosts of the fleet")
+		}
+		all = append(all, taken{r.ID, e})
+	}
+	return all
+}
+
+// take stores records of another host and makes room for them.
+func (w *writer) take(host string, all []taken) error {
+	err := w.use(func(s *store) error {
+		before := s.last
+		err := s.transact(func() error { return s.take(host, all) })
+		if err != nil {
+			s.last = before
+		}
+		return err
+	})
+	if err != nil {
+		w.backOff(err)
+		return err
+	}
+	w.maintain(w.retention.bySize)
+	return nil
+}
+
+// take stores the records of a host that are new.
+func (s *store) take(host string, all []taken) error {
+	id, position, err := s.known(host)
+	if err != nil {
+		return err
+	}
+	var events []event
+	for _, t := range all {
+		if t.id <= position {
+			continue
+		}
+		position = t.id
+		if t.event != nil {
+			events = append(events, t.event)
+		}
+	}
+	s.host = id
+	err = s.apply(events)
+	s.host = here
+	if err == nil {
+		err = s.exec(`UPDATE hosts SET position = ? WHERE id = ?`, position, id)
+	}
+	return err
+}
