@@ -141,6 +141,61 @@ func TestHealthySendersMakeNoNews(t *testing.T) {
 	}
 }
 
+// Whatever decides how a sender is answered, now or later, is news, and what only counts is not.
+func TestEachChangeOfAnswersIsNews(t *testing.T) {
+	before := State{
+		Since: epoch, Areas: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, TrialAt: epoch,
+		Closers: []Closer{{Addr: netip.MustParseAddr("192.0.2.7"), Outcome: handshake.ClosedAfterFlight, At: epoch, Penalty: 16}},
+	}
+	closer := func(change func(*Closer)) func(*State) {
+		return func(s *State) {
+			s.Closers = slices.Clone(s.Closers)
+			change(&s.Closers[0])
+		}
+	}
+	other := netip.MustParseAddr("192.0.2.8")
+	for name, test := range map[string]struct {
+		change func(*State)
+		news   bool
+	}{
+		"the mode":                      {func(s *State) { s.Mode = tls12 }, true},
+		"its penalty":                   {func(s *State) { s.Penalty++ }, true},
+		"a mode that failed":            {func(s *State) { s.Tried[ownWrite] = true }, true},
+		"the mode works":                {func(s *State) { s.Confirmed = true }, true},
+		"a retry":                       {func(s *State) { s.Retrying = true }, true},
+		"how many":                      {func(s *State) { s.Retries++ }, true},
+		"a trial":                       {func(s *State) { s.Trying = true }, true},
+		"of which mode":                 {func(s *State) { s.Trial = tls12 }, true},
+		"by which host":                 {func(s *State) { s.TrialBy = other }, true},
+		"when":                          {func(s *State) { s.TrialAt = epoch.Add(1) }, true},
+		"when, in another zone":         {func(s *State) { s.TrialAt = epoch.In(time.FixedZone("", 3600)) }, false},
+		"how many helped nothing":       {func(s *State) { s.Trials++ }, true},
+		"a host that TLS 1.2 helped":    {func(s *State) { s.Helped = other }, true},
+		"a mode that helps":             {func(s *State) { s.Helps = tls12 }, true},
+		"one more area":                 {func(s *State) { s.Areas = append(s.Areas, netip.MustParsePrefix("10.2.0.0/16")) }, true},
+		"one more host that closed":     {func(s *State) { s.Closers = append(s.Closers, Closer{Addr: other}) }, true},
+		"another host that closed":      {closer(func(c *Closer) { c.Addr = other }), true},
+		"it closed in another way":      {closer(func(c *Closer) { c.Outcome = handshake.ClosedAfterTicket }), true},
+		"it closed again":               {closer(func(c *Closer) { c.Penalty++ }), true},
+		"it closed again much later":    {closer(func(c *Closer) { c.At = epoch.Add(15 * time.Minute) }), true},
+		"the same, by clocks that jump": {closer(func(c *Closer) { c.At = epoch.Add(-15 * time.Minute) }), true},
+		"at once":                       {closer(func(c *Closer) { c.At = epoch.Add(15*time.Minute - 1) }), false},
+		"a handshake that completed":    {func(s *State) { s.Worked[stock]++; s.Seen, s.Worked13 = epoch, epoch }, false},
+		"one that failed":               {func(s *State) { s.Failed[stock]++ }, false},
+	} {
+		after := before
+		test.change(&after)
+		if news := !after.answersAs(&before); news != test.news {
+			t.Errorf("%s: news %v, want %v", name, news, test.news)
+		}
+	}
+	// In the initial mode that is not in doubt, one more handshake that completes says nothing.
+	initial, confirmed := State{}, State{Confirmed: true}
+	if !confirmed.answersAs(&initial) {
+		t.Error("the initial mode works: it is news")
+	}
+}
+
 func TestNewsComeInPortions(t *testing.T) {
 	sel := hosts(1, stock)[0]
 	for i := range 25 {
