@@ -12,12 +12,18 @@ import (
 
 // A change replaces a span of a source file by other text.
 type change struct {
-	path       string // of the file
-	function   string // that has the span; empty outside of functions
-	line       int    // on which the span begins
-	start, end int    // the span, as offsets in bytes
-	text       string // that replaces it
-	source     []byte // the unchanged file
+	path     string // of the file
+	function string // that has the span; empty outside of functions
+	line     int    // on which the span begins
+	edit
+	source []byte // the unchanged file
+	host   *host  // nil if the change can't be built together with others
+}
+
+// An edit replaces the bytes from start to end.
+type edit struct {
+	start, end int
+	text       string
 }
 
 // apply returns the changed file.
@@ -67,6 +73,7 @@ type finder struct {
 	found  []change
 
 	function *ast.FuncDecl // the last one that was entered
+	host     *host         // the same
 }
 
 func (f *finder) visit(n ast.Node) bool {
@@ -77,9 +84,17 @@ func (f *finder) visit(n ast.Node) bool {
 		return !isErrorText(n) && !isLog(n)
 	case *ast.FuncDecl:
 		f.function = n
+		f.enterFunction(n.Recv, n.Type, n.Body)
 		f.returnEarly(n.Type, n.Body)
 	case *ast.FuncLit:
+		f.enterFunction(nil, n.Type, n.Body)
 		f.returnEarly(n.Type, n.Body)
+	case *ast.UnaryExpr:
+		if literal, ok := n.X.(*ast.CompositeLit); ok {
+			f.enterValue(n, literal.Type, n.Op.String())
+		}
+	case *ast.CompositeLit:
+		f.enterValue(n, n.Type, "")
 	case *ast.BlockStmt:
 		f.dropStatements(n.List)
 	case *ast.CaseClause:
@@ -257,12 +272,15 @@ func (f *finder) offset(pos token.Pos) int { return f.files.Position(pos).Offset
 func (f *finder) replace(n ast.Node, text string) { f.add(n.Pos(), n.End(), text) }
 
 func (f *finder) add(pos, end token.Pos, text string) {
-	function := ""
-	if f.function != nil && pos < f.function.End() {
-		function = f.function.Name.Name
+	c := change{
+		path: f.path, line: f.files.Position(pos).Line,
+		edit: edit{f.offset(pos), f.offset(end), text}, source: f.source,
 	}
-	f.found = append(f.found, change{
-		path: f.path, function: function, line: f.files.Position(pos).Line,
-		start: f.offset(pos), end: f.offset(end), text: text, source: f.source,
-	})
+	if f.function != nil && pos < f.function.End() {
+		c.function = f.function.Name.Name
+	}
+	if f.isHosted(pos) && !f.host.alone {
+		c.host = f.host
+	}
+	f.found = append(f.found, c)
 }

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -79,15 +80,18 @@ func (s score) String() string {
 	return text
 }
 
+// builtTogether bounds how many changes are in one program, and so its size.
+const builtTogether = 100
+
 // tryPackage writes each survivor as it is found, in the form of the list of equivalents.
 func tryPackage(w io.Writer, pattern string, chosen sample, also []string, equal equivalents) (s score, err error) {
-	importPath, paths, err := goFiles(pattern)
+	pkg, err := list(pattern)
 	if err != nil {
 		return s, err
 	}
 	var all []change
-	for _, path := range paths {
-		found, err := changesOf(path)
+	for _, name := range pkg.GoFiles {
+		found, err := changesOf(filepath.Join(pkg.Dir, name))
 		if err != nil {
 			return s, err
 		}
@@ -98,28 +102,43 @@ func tryPackage(w io.Writer, pattern string, chosen sample, also []string, equal
 		return s, err
 	}
 	defer os.RemoveAll(folder)
-	bench, err := newBench(importPath, also, folder)
+	bench, err := newBench(pkg, also, folder)
 	if err != nil {
 		return s, err
 	}
-	for _, c := range chosen.of(all) {
-		if chosen.size > 0 && s.noticed+s.survived == chosen.size {
+	left := chosen.of(all)
+	for len(left) > 0 {
+		want := builtTogether
+		if chosen.size > 0 {
+			want = min(want, chosen.size-s.noticed-s.survived)
+		}
+		if want == 0 {
 			break
 		}
-		if _, ok := equal[equivalent{place(c), c.before(), c.after()}]; ok {
-			s.equivalent++
-			continue
+		var changes []change
+		for len(changes) < want+want/4 && len(left) > 0 { // not all compile
+			c := left[0]
+			left = left[1:]
+			if _, ok := equal[equivalent{place(c), c.before(), c.after()}]; ok {
+				s.equivalent++
+				continue
+			}
+			changes = append(changes, c)
 		}
-		outcome, err := bench.try(c)
+		trials, err := bench.prepare(changes)
 		if err != nil {
 			return s, err
 		}
-		switch outcome {
-		case noticed:
-			s.noticed++
-		case survived:
-			s.survived++
-			fmt.Fprintf(w, "line %d\n%s\n- %s\n+ %s\n\n", c.line, place(c), c.before(), c.after())
+		err = bench.try(trials[:min(want, len(trials))], func(c change, noticed bool) {
+			if noticed {
+				s.noticed++
+			} else {
+				s.survived++
+				fmt.Fprintf(w, "line %d\n%s\n- %s\n+ %s\n\n", c.line, place(c), c.before(), c.after())
+			}
+		})
+		if err := errors.Join(err, discard(trials)); err != nil {
+			return s, err
 		}
 	}
 	return s, nil

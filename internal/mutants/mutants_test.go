@@ -101,6 +101,89 @@ func TestScoreOfAPackage(t *testing.T) {
 	}
 }
 
+// One program has a copy of each of these for every change to it.
+func TestChangesBuiltTogether(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"go.mod": "module example\n\ngo 1.26\n",
+		"f.go": `package example
+
+type list []int
+
+func (l *list) sum(_ string, n ...int) (total int) {
+	for _, i := range n {
+		total += i + len(*l)
+	}
+	return total
+}
+
+func first[T any](all []T) T { return all[0] } // one line
+
+func rest(list list) list { return list[1:] } // hides the type in its body
+
+var ready int
+
+func init() { ready++ }
+
+var seven = func(int, string) int { return 7 }
+
+var prices = map[string]int{"bread": 3}
+
+var point = &struct{ x, y int }{y: 4}
+
+const limit = 9
+`,
+		"f_test.go": `package example
+
+import "testing"
+
+func TestF(t *testing.T) {
+	l := list{1, 2, 3}
+	if l.sum("", 5, 6) != 17 || first(l) != 1 || rest(l)[0] != 2 || len(rest(l)) != 2 || ready != 1 ||
+		seven(0, "") != 7 || prices["bread"] != 3 || point.y != 4 || limit != 9 {
+		t.Fail()
+	}
+}
+`,
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pkg, err := list(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bench, err := newBench(pkg, nil, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, err := changesOf(filepath.Join(pkg.Dir, "f.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trials, err := bench.prepare(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]int)
+	if err := bench.try(trials, func(c change, noticed bool) {
+		if !noticed {
+			t.Errorf("line %d: %s: not noticed", c.line, c.after())
+		}
+		if c.host != nil {
+			got["together"]++
+		} else {
+			got["alone"]++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got["together"] != 13 || got["alone"] != 3 {
+		t.Errorf("%d changes built together and %d alone, want 13 and 3", got["together"], got["alone"])
+	}
+}
+
 func TestEquivalentsNeedAReason(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "equivalents.txt")
 	if err := os.WriteFile(name, []byte("f.go\n- a\n+ b\n"), 0o600); err != nil {
