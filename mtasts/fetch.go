@@ -40,7 +40,7 @@ func Fetch(ctx context.Context, client *http.Client, domain string) (*Policy, er
 func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return nil, err // never: every domain is the host of a URL
 	}
 	noCookies := http.Client{Transport: client.Transport, Timeout: client.Timeout, CheckRedirect: noRedirect}
 	response, err := noCookies.Do(request)

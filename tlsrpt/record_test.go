@@ -16,6 +16,7 @@ var acceptedRecords = []string{
 	"v=TLSRPTv1; rua=mailto:a@example.com , https://example.com/a%2Cb?c=d;",
 	"v=TLSRPTv1; rua=mailto:a@example.com; x=1; rua=mailto:b@example.com",
 	"v=TLSRPTv1; rua=mailto:a%21b@example.com",
+	"v=TLSRPTv1; rua=https://example.com/~postmaster",
 }
 
 var rejectedRecords = []struct{ text, fault string }{
@@ -69,6 +70,14 @@ func TestInvalidRecordsAreRejectedWithTheReason(t *testing.T) {
 		got, err := ParseRecord(r.text)
 		if got != nil || !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), r.fault) {
 			t.Errorf("%q: error %v, want one with %q", r.text, err, r.fault)
+		}
+	}
+}
+
+func TestRecordsOfAllFormsAreAccepted(t *testing.T) {
+	for _, text := range acceptedRecords {
+		if r, err := ParseRecord(text); err != nil || len(r.RUA) == 0 {
+			t.Errorf("%q: %+v, %v", text, r, err)
 		}
 	}
 }

@@ -207,14 +207,7 @@ func forget(networks map[netip.Prefix]*usage, q Quota) {
 func (u *usage) share(now time.Time, q Quota) float64 {
 	u.starts.drain(now, q.Starts)
 	u.bytes.drain(now, q.Bytes)
-	share := 0.0
-	if u.starts.used > 0 {
-		share += u.starts.used / max(1, q.Starts*startBurst)
-	}
-	if u.bytes.used > 0 {
-		share += u.bytes.used / max(1, q.Bytes*byteBurst)
-	}
-	return share
+	return u.starts.used/max(1, q.Starts*startBurst) + u.bytes.used/max(1, q.Bytes*byteBurst)
 }
 
 // A bucket is a leaky bucket: it holds what was used and has not drained yet.

@@ -9,6 +9,23 @@ import (
 	"time"
 )
 
+func TestNetworksAroundAnAddress(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1":          "192.0.2.1/32 192.0.2.0/24 192.0.0.0/16 192.0.2.0/24",
+		"::ffff:192.0.2.1":   "192.0.2.1/32 192.0.2.0/24 192.0.0.0/16 192.0.2.0/24",
+		"2001:db8:1:2:3::4":  "2001:db8:1:2::/64 2001:db8:1::/48 2001:db8::/32 2001:db8::/32",
+		"fe80::1:2:3:4%eth0": "fe80::/64 fe80::/48 fe80::/32 fe80::/32",
+	} {
+		a := netip.MustParseAddr(addr)
+		if got := fmt.Sprint(Host(a), Network(a), Wide(a), Holder(a)); got != want {
+			t.Errorf("around %s: %s, want %s", addr, got, want)
+		}
+	}
+	if zero := (netip.Addr{}); Host(zero).IsValid() || Network(zero).IsValid() || Wide(zero).IsValid() || Holder(zero).IsValid() {
+		t.Error("there is a network around no address")
+	}
+}
+
 func TestEachNetworkHasItsQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quotas := Quotas{
@@ -159,15 +176,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	quotas := Quotas{Total: Quota{Starts: 1e9}, PerNetwork: Quota{Starts: 1e9}}
 	l := New()
 	for i := range 40_000 {
-		if r := l.AllowStart(v6(i, i, i), quotas); r != nil {
-			t.Fatal(r)
-		}
-		if r := l.AllowStart(netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1}), quotas); r != nil {
-			t.Fatal(r)
-		}
-		for s, networks := range l.used {
-			if len(networks) > 16_384 {
-				t.Fatalf("%d networks in scope %d", len(networks), s)
+		for _, addr := range []netip.Addr{v6(i, i, i), netip.AddrFrom4([4]byte{10 + byte(i>>16), byte(i >> 8), byte(i), 1})} {
+			if r := l.AllowStart(addr, quotas); r != nil {
+				t.Fatal(r)
+			}
+			for s, networks := range l.used {
+				if len(networks) > 16_384 {
+					t.Fatalf("%d networks in scope %d", len(networks), s)
+				}
 			}
 		}
 	}

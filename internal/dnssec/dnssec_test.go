@@ -271,8 +271,14 @@ func TestInvalidAnchorsAreRefused(t *testing.T) {
 			t.Errorf("%q: %v", text, anchors)
 		}
 	}
-	if anchors, err := dnssec.ReadAnchors(strings.NewReader(dnssec.RootAnchors()[0].String())); err != nil || len(anchors) != 1 {
-		t.Errorf("%v, %v", anchors, err)
+	root := dnssec.RootAnchors()[0].String()
+	for _, text := range []string{root, strings.Replace(root, "\t0\t", "\t", 1) /* as IANA has it, without a TTL */} {
+		if anchors, err := dnssec.ReadAnchors(strings.NewReader(text)); err != nil || len(anchors) != 1 {
+			t.Errorf("%q: %v, %v", text, anchors, err)
+		}
+	}
+	if anchors, err := dnssec.ReadAnchors(strings.NewReader(strings.Repeat(";\n", 32<<10) + root)); err == nil {
+		t.Errorf("after 64 KiB: %v", anchors)
 	}
 }
 
@@ -594,6 +600,52 @@ func TestProofOfManyRecordsIsRefused(t *testing.T) {
 		}
 		if status, err := newValidator(t, s, ask).Validate(t.Context(), "gone.one.test.", dns.TypeA, answer); status != want {
 			t.Errorf("%d records: %v, %v; want %v", n, status, err, want)
+		}
+	}
+}
+
+// A name does not exist only if the proof shows three things: no such name, no wildcard in its
+// place, and, hashed, which name above it exists (RFC 4035, Section 5.4; RFC 5155, Section 8.4).
+func TestEachPartOfAProofOfAbsenceIsNeeded(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ask := tcpQuery(s.Addr)
+	for _, name := range []string{"gone.signed.test.", "gone.signed.hashed."} {
+		whole, err := ask(t.Context(), name, dns.TypeA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		owners := make(map[string]bool)
+		for _, record := range whole.Ns {
+			if kind := record.Header().Rrtype; kind == dns.TypeNSEC || kind == dns.TypeNSEC3 {
+				owners[record.Header().Name] = true
+			}
+		}
+		if len(owners) < 2 {
+			t.Fatalf("%s: a proof by %d records", name, len(owners))
+		}
+		for owner := range owners {
+			answer := whole.Copy()
+			answer.Ns = slices.DeleteFunc(answer.Ns, func(r dns.RR) bool { return r.Header().Name == owner })
+			if status, err := newValidator(t, s, ask).Validate(t.Context(), name, dns.TypeA, answer); status != dnssec.Bogus {
+				t.Errorf("%s, without the record at %s: %v, %v; want bogus", name, owner, status, err)
+			}
+		}
+	}
+}
+
+// The zone above a delegation knows nothing of the names below it, and what is below a DNAME record
+// is elsewhere: neither can be denied by a record that shows that.
+func TestNamesOfAnotherZoneAreNotDenied(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	for types, want := range map[string]dnssec.Status{
+		"A RRSIG": dnssec.Secure, "NS DS RRSIG": dnssec.Bogus, "DNAME RRSIG": dnssec.Bogus, "NS SOA RRSIG": dnssec.Secure,
+	} {
+		hash := dns.HashName("below.onehashed.test.", dns.SHA1, 0, "")
+		nsec3 := parseRecord(t, fmt.Sprintf("%s.onehashed.test. NSEC3 1 0 0 - %s %s", hash, hash, types)) // the gap is all else
+		answer := &dns.Msg{Ns: []dns.RR{nsec3, s.Sign("onehashed.test.", nsec3)}}
+		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), "mx.below.onehashed.test.", dns.TypeTLSA, answer)
+		if status != want {
+			t.Errorf("%s: %v, %v; want %v", types, status, err, want)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"postern/internal/testdisk"
 )
 
 // hasUnnamed reports whether the file system of dir has files without a name.
@@ -34,6 +36,23 @@ func TestWhatDoesNotWorkIsNotChosen(t *testing.T) {
 	}
 	if canNameUnnamed(s.folder.file, filepath.Join(s.tmp, "missing")) {
 		t.Error("a file cannot be named, and that is not noticed")
+	}
+}
+
+// A disk that became read-only is the reason that an operator reads.
+func TestCreateOnAReadOnlyDiskSaysSo(t *testing.T) {
+	disk := testdisk.Mount(t, "size=64k")
+	folder, err := OpenFolder(disk, disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if !folder.unnamed {
+		t.Fatal("a tmpfs has files without a name")
+	}
+	testdisk.Remount(t, disk, unix.MS_RDONLY, "")
+	if _, err := folder.Create("staged", 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("create: %v, want EROFS", err)
 	}
 }
 

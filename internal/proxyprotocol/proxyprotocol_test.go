@@ -104,6 +104,17 @@ func TestOnlyAConnectionWithoutAByteIsClosed(t *testing.T) {
 	}
 }
 
+// Section 2.1: a line of version 1 has 107 bytes at most. Of one without an end no more is read.
+func TestALineWithoutAnEndIsReadNoFurther(t *testing.T) {
+	line := strings.NewReader("PROXY UNKNOWN " + strings.Repeat("x", 1000))
+	if h, err := ReadHeader(line); !errors.Is(err, ErrNoHeader) {
+		t.Errorf("%+v, %v", h, err)
+	}
+	if n := line.Size() - int64(line.Len()); n != 107 {
+		t.Errorf("%d bytes were read, want 107", n)
+	}
+}
+
 // Whatever a balancer sends, the client has a whole address or none, and nothing beyond the header
 // is read.
 func FuzzHeader(f *testing.F) {

@@ -216,6 +216,11 @@ func TestClip(t *testing.T) {
 			t.Errorf("%.100s was changed", reply)
 		}
 	}
+	// 39 lines of 100 bytes, one of 86, and "550 and more": 4,000 bytes.
+	most := append(repeat(strings.Repeat("x", 94), 39), strings.Repeat("x", 80))
+	if clipped := (Reply{Code: 550, Lines: append(most, longest)}).Clip(); len(clipped.Append(nil)) != 4000 || len(clipped.Lines) != 41 {
+		t.Errorf("of 41 lines %d were kept, in %d bytes; want all but the last, in 4,000", len(clipped.Lines)-1, len(clipped.Append(nil)))
+	}
 	if clipped := (Reply{Code: 550, Lines: []string{longest, longest + "x"}}).Clip(); clipped.Lines[0] != longest || clipped.Lines[1] == longest {
 		t.Errorf("of two lines, the second too long: %s", clipped)
 	}
