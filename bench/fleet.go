@@ -205,8 +205,9 @@ func untilOthersKnow(servers []string, failures int) ([]time.Duration, error) {
 		f, err := fleet.New(fleet.Settings{
 			Servers: servers, Name: name, Prefix: "bench", Secret: []byte(fleetSecret), File: filepath.Join(dir, name),
 			UseKeys: func([][32]byte) {}, Selector: selectors[i],
-			Decided: func([]fallback.Decision) { decided <- struct{}{} },
-			Now:     time.Now, Log: slog.New(slog.DiscardHandler),
+			Decided:   func([]fallback.Decision) { decided <- struct{}{} },
+			ShowHosts: func([]fleet.Host) {},
+			Now:       time.Now, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@
 //	postern handshakes   shows handshakes and explains failed ones
 //	postern senders      shows senders and their TLS mode, and pins it
 //	postern refusals     lists refused and deferred mail, and who refused it
+//	postern fleet        lists the hosts of the fleet, and how they do
 //	postern alerts       lists alerts, acknowledges them, tests their channels
 //	postern probe        reports which senders cannot deliver to a server
 //	postern dns          prints and checks the DNS records to publish
@@ -47,6 +48,7 @@ type root struct {
 	Handshakes handshakesCmd `cmd:"" help:"Show handshakes and explain failed ones."`
 	Senders    sendersCmd    `cmd:"" help:"Show senders and their TLS mode; pin it."`
 	Refusals   refusalsCmd   `cmd:"" help:"List refused and deferred mail, and who refused it."`
+	Fleet      fleetCmd      `cmd:"" help:"List the hosts of the fleet, and how they do."`
 	Alerts     alertsCmd     `cmd:"" help:"List alerts, acknowledge them, test their channels."`
 	Probe      probeCmd      `cmd:"" help:"Report which senders cannot deliver to a server."`
 	DNS        dnsCmd        `cmd:"" name:"dns" help:"Print and check the DNS records to publish."`

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/fleet"
 	"postern/internal/jsonout"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
@@ -87,7 +88,7 @@ func printStatus(ui terminal.UI, s status.Status) {
 	for i, c := range s.Cards {
 		if c.Effect == 0 {
 			fmt.Fprintf(ui.Out, "\n%d. %s\n", i+1, c.Title)
-			printCardAlert(ui, *c.Alert)
+			printCard(ui, c)
 			continue
 		}
 		fmt.Fprintf(ui.Out, "\n%d. %s %s\n", i+1, c.Title, c.Effect)
@@ -119,6 +120,9 @@ func printStatus(ui terminal.UI, s status.Status) {
 		}
 		fmt.Fprintln(ui.Out, text)
 	}
+	if len(s.Fleet) > 0 {
+		fmt.Fprintf(ui.Out, "\n%s See postern fleet.\n", fleet.Summary(s.Fleet))
+	}
 	if s.Refused > 0 {
 		fmt.Fprintf(ui.Out, "\nMail of %s was refused or deferred, and not accepted since: postern refusals\n", plural(s.Refused, "network", "networks"))
 	}
@@ -127,12 +131,18 @@ func printStatus(ui terminal.UI, s status.Status) {
 	}
 }
 
-// printCardAlert prints an alert that is no sender's card.
-func printCardAlert(ui terminal.UI, a ledger.Alert) {
-	ui.Paragraph("why", safetext.Printable(a.Text))
-	ui.Paragraph("when", "since "+localTime(a.Since))
-	ui.Paragraph("next", safetext.Printable(a.Next))
-	ui.Paragraph("alert", cardAlert(a))
+// printCard prints what is about no sender: a host of the fleet, or an alert.
+func printCard(ui terminal.UI, c status.Card) {
+	ui.Paragraph("why", safetext.Printable(c.Why()))
+	if c.Host != nil {
+		ui.Paragraph("when", "last heard "+localTime(c.First))
+	} else {
+		ui.Paragraph("when", "since "+localTime(c.First))
+	}
+	ui.Paragraph("next", safetext.Printable(c.Next()))
+	if c.Alert != nil {
+		ui.Paragraph("alert", cardAlert(*c.Alert))
+	}
 }
 
 func cardAlert(a ledger.Alert) string {

@@ -20,6 +20,8 @@ const (
 	MTASTSDowngraded   Kind = "mta-sts-downgraded"  // a policy is served as testing, not as enforce
 	TLSADiffers        Kind = "tlsa-differs"        // no published TLSA record matches a certificate in use
 	NextHopDown        Kind = "next-hop-down"
+	HostMissing        Kind = "host-missing"  // from the fleet
+	HostAlone          Kind = "host-alone"    // it does not share with its fleet
 	LedgerDrops        Kind = "ledger-drops"  // events are not stored
 	GateBypassed       Kind = "gate-bypassed" // session tickets are sent early
 )
@@ -34,6 +36,8 @@ var clauses = map[Kind]string{
 	MTASTSDowngraded:   "the %s policy is served as testing",
 	TLSADiffers:        "no TLSA record matches the certificate of %s",
 	NextHopDown:        "the next hop %s is down",
+	HostMissing:        "%s is missing from its fleet",
+	HostAlone:          "%s does not share with its fleet",
 	LedgerDrops:        "the ledger drops events (%s)",
 	GateBypassed:       "the %s is bypassed: session tickets are sent early",
 }
@@ -51,7 +55,7 @@ func (k Kind) About(subject string) string {
 // Heading returns About as it begins a sentence. A name keeps its first letter.
 func (k Kind) Heading(subject string) string {
 	text := k.About(subject)
-	if k.AboutSender() {
+	if k.AboutSender() || k.AboutHost() {
 		return text
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
@@ -60,6 +64,9 @@ func (k Kind) Heading(subject string) string {
 // AboutSender reports whether the subject of such an alert is an organization, or a network
 // without one, whose mail does not arrive as it should.
 func (k Kind) AboutSender() bool { return k == SenderStopped || k == SenderInPlaintext }
+
+// AboutHost reports whether the subject of such an alert is a host of the fleet.
+func (k Kind) AboutHost() bool { return k == HostMissing || k == HostAlone }
 
 // readsSessions reports whether such an alert comes from the sessions that the ledger stores.
 func (k Kind) readsSessions() bool { return k.AboutSender() || k == UnknownFailure }

@@ -48,6 +48,9 @@ type Settings struct {
 
 	// Checks are the server's checks of itself; nil if it makes none.
 	Checks *selfcheck.Runner
+
+	// Fleet is whether the server shares with others: pages are about all hosts then.
+	Fleet bool
 }
 
 // MaxConnections is how many connections an address of the dashboard's own has at most, and so
@@ -109,6 +112,7 @@ func New(s Settings) *Dashboard {
 		"/domains":                              d.reading(d.domainAreas),
 		"/domains/{domain}":                     d.reading(d.domain),
 		"/fallback":                             d.during("7d", d.fallback),
+		"/fleet":                                d.reading(d.fleetHosts),
 		"/alerts":                               d.during("7d", d.alerts),
 		"/sessions":                             d.sessions,
 	} {

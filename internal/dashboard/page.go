@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,13 @@ var sections = []section{
 	{"/simulation", "Simulation"},
 	{"/domains", "Domains"},
 	{"/fallback", "Fallback"},
+	{fleetPage, "Fleet"},
 	{"/alerts", "Alerts"},
+}
+
+// sections are those that the server has pages for.
+func (d *Dashboard) sections() []section {
+	return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return s.Path == fleetPage && !d.Fleet })
 }
 
 // Current reports whether the section has the page.
@@ -190,7 +197,7 @@ func (d *Dashboard) execute(r *http.Request, v *view, as *session) ([]byte, erro
 		of = *v.Span
 	}
 	page := layout{
-		view: v, Hostname: d.Hostname, Path: r.URL.Path, Span: of, Session: as, Sections: sections,
+		view: v, Hostname: d.Hostname, Path: r.URL.Path, Span: of, Session: as, Sections: d.sections(),
 		JSONLink: withQuery(r, "format", "json"), Now: d.now(),
 	}
 	var out bytes.Buffer

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/status"
 )
@@ -45,6 +46,9 @@ func markOf(s status.State) mark {
 
 // Mark is that of the sentence.
 func (s overallStatus) Mark() mark { return markOf(s.State) }
+
+// FleetSummary says how many hosts share.
+func (s overallStatus) FleetSummary() string { return fleet.Summary(s.Fleet) }
 
 // A shownCard is a card of the overview.
 type shownCard struct {

@@ -1,7 +1,7 @@
 // Package fleet shares with other hosts what one host alone cannot have: the keys of session
 // tickets, so that a sender resumes at every host; what the fallback learned, so that a sender that
-// failed at one host is answered rightly at the next; the operator's pins; and what package acme
-// obtains.
+// failed at one host is answered rightly at the next; the operator's pins; what package acme
+// obtains; and that it is there.
 //
 // Hosts share through NATS JetStream, in a key-value bucket for each of these. Everything in them
 // is encrypted and authenticated with a key derived from a secret that the hosts have and NATS does
@@ -51,6 +51,7 @@ type Settings struct {
 	Credentials string         // file with a user's JWT and key; empty: none
 	Roots       *x509.CertPool // of the servers' certificates; nil: the system's
 	Name        string         // of this host; no other one of the fleet has it
+	Version     string         // of this host's Postern
 	Prefix      string         // of the names in NATS; see [ValidPrefix]
 	Secret      []byte         // of the fleet; at least 32 bytes
 	File        string         // where this host keeps the ticket keys, encrypted
@@ -64,6 +65,8 @@ type Settings struct {
 	// SetPin and RemovePin change the operator's pins at this host. The selector gets them.
 	SetPin    func(fallback.Pin) error
 	RemovePin func(netip.Prefix) error
+	// ShowHosts gets the hosts of the fleet, again and again, and soon after one has changed.
+	ShowHosts func([]Host)
 
 	Now func() time.Time // the host's clock
 	Log *slog.Logger
@@ -86,12 +89,17 @@ const (
 // A Fleet is one host's part of it. It is made by [New].
 type Fleet struct {
 	Settings
-	sealer *sealer
+	sealer  *sealer
+	started time.Time
+
+	changedHere  chan struct{} // gets a value when there is something new to say of this host,
+	changedThere chan struct{} // or of the hosts
 
 	files *Files // nil: none are shared
 
 	mu     sync.Mutex
 	ring   ring
+	roll   roll
 	down   map[string]error // by what failed; empty: all is shared
 	logged logged
 	again  chan struct{} // closed when the connection was lost and is back
@@ -104,7 +112,11 @@ func New(s Settings) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
-	f := &Fleet{Settings: s, sealer: sealer, down: make(map[string]error), again: make(chan struct{})}
+	f := &Fleet{
+		Settings: s, sealer: sealer, started: s.Now(), roll: roll{entries: make(map[string]entry)},
+		changedHere: make(chan struct{}, 1), changedThere: make(chan struct{}, 1),
+		down: make(map[string]error), again: make(chan struct{}),
+	}
 	for _, part := range f.parts() {
 		f.down[part] = errors.New("not connected yet")
 	}
@@ -128,10 +140,11 @@ const (
 	partTickets    = "ticket keys"
 	partStates     = "sender history"
 	partPins       = "pins"
+	partHosts      = "hosts"
 	partFiles      = "certificates"
 )
 
-var parts = []string{partConnection, partTickets, partStates, partPins, partFiles}
+var parts = []string{partConnection, partTickets, partStates, partPins, partHosts, partFiles}
 
 // parts returns those that this host has.
 func (f *Fleet) parts() []string {
@@ -141,13 +154,16 @@ func (f *Fleet) parts() []string {
 	return parts
 }
 
-// Run shares until ctx ends.
+// Run shares until ctx ends. Then it says that this host has stopped.
 func (f *Fleet) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { f.runAlone(ctx) })
+	running.Go(func() { f.showHosts(ctx) })
 	conn, err := nats.Connect("", f.options()...)
 	if err != nil {
 		f.note(partConnection, err)
 		f.Log.Error("fleet disabled until restart; this host goes on alone", logkey.Err, err)
-		f.runAlone(ctx)
 		return
 	}
 	defer conn.Close()
@@ -158,15 +174,15 @@ func (f *Fleet) Run(ctx context.Context) {
 	if err != nil { // it has no options that could be wrong
 		panic(err)
 	}
-	var running sync.WaitGroup
-	running.Go(func() { f.keep(ctx, js, partTickets, f.shareTickets) })
-	running.Go(func() { f.keep(ctx, js, partStates, f.shareStates) })
-	running.Go(func() { f.keep(ctx, js, partPins, f.sharePins) })
+	var sharing sync.WaitGroup
+	sharing.Go(func() { f.keep(ctx, js, partTickets, f.shareTickets) })
+	sharing.Go(func() { f.keep(ctx, js, partStates, f.shareStates) })
+	sharing.Go(func() { f.keep(ctx, js, partPins, f.sharePins) })
+	sharing.Go(func() { f.keep(ctx, js, partHosts, f.shareHosts) })
 	if f.files != nil {
-		running.Go(func() { f.keep(ctx, js, partFiles, f.files.shareFiles) })
+		sharing.Go(func() { f.keep(ctx, js, partFiles, f.files.shareFiles) })
 	}
-	running.Go(func() { f.runAlone(ctx) })
-	running.Wait()
+	sharing.Wait()
 }
 
 func (f *Fleet) options() []nats.Option {
@@ -232,6 +248,7 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 func (f *Fleet) note(part string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer f.signalChange(f.problem())
 	switch {
 	case err == nil:
 		delete(f.down, part)
@@ -280,12 +297,26 @@ type Status struct {
 func (f *Fleet) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := Status{Turn: f.ring.Turn, Since: f.ring.Since}
+	return Status{Problem: f.problem(), Turn: f.ring.Turn, Since: f.ring.Since}
+}
+
+// problem returns why the host does not share. The caller holds f.mu.
+func (f *Fleet) problem() string {
 	for _, part := range parts {
 		if err := f.down[part]; err != nil {
-			s.Problem = fmt.Sprintf("%s: %v", part, err)
-			break
+			return fmt.Sprintf("%s: %v", part, err)
 		}
 	}
-	return s
+	if f.Now().Sub(f.roll.double) < missingAfter {
+		return partHosts + ": another host has the same name; give each its own with name in [fleet]"
+	}
+	return ""
+}
+
+// signalChange says so if the problem is another one than before. The caller holds f.mu.
+func (f *Fleet) signalChange(before string) {
+	if f.problem() != before {
+		signal(f.changedHere)
+		signal(f.changedThere)
+	}
 }

@@ -19,6 +19,7 @@ type Status struct {
 	Cards    []StatusCard `json:"cards"`
 	More     int          `json:"more,omitempty"`
 	Doubtful int          `json:"doubtful,omitempty"`
+	Fleet    []FleetHost  `json:"fleet,omitempty"`
 	Refused  int64        `json:"refused_networks,omitempty"`
 	Checked  time.Time    `json:"checked,omitzero"`
 }
@@ -46,6 +47,7 @@ type StatusCard struct {
 	Did          []StatusStep      `json:"did"`
 	Decisions    []ledger.Decision `json:"decisions"`
 	Next         string            `json:"next"`
+	Host         *FleetHost        `json:"host,omitempty"`
 	Alert        *ledger.Alert     `json:"alert,omitempty"`
 }
 
@@ -56,7 +58,7 @@ type StatusStep struct {
 
 func NewStatus(s status.Status) Status {
 	return Status{
-		statusVersion, s.Span.From.UTC(), s.Span.To.UTC(), s.State, s.Sentence, each(s.Cards, newStatusCard), s.More, s.Doubtful, s.Refused, s.Checked,
+		statusVersion, s.Span.From.UTC(), s.Span.To.UTC(), s.State, s.Sentence, each(s.Cards, newStatusCard), s.More, s.Doubtful, each(s.Fleet, NewFleetHost), s.Refused, s.Checked,
 	}
 }
 
@@ -70,6 +72,10 @@ func newStatusCard(c status.Card) StatusCard {
 	}
 	if c.Case != nil {
 		out.Case = c.Case.ID
+	}
+	if c.Host != nil {
+		h := NewFleetHost(*c.Host)
+		out.Host = &h
 	}
 	if c.Alert != nil {
 		a := NewAlert(*c.Alert)

@@ -28,6 +28,7 @@ type CheckKind string
 const (
 	HostCheck   CheckKind = "host"   // test clients, run against a host
 	DomainCheck CheckKind = "domain" // what a domain publishes
+	FleetCheck  CheckKind = "fleet"  // what a host of the fleet says of itself
 )
 
 const (
@@ -36,10 +37,11 @@ const (
 	maxPackedCheck  = 1 << 20 // 40 test clients with their transcripts at 4 addresses have some 400 KiB
 )
 
-// Rooms of checks: those of hosts are few, as the server makes them; those of domains have a
-// sixteenth of the file, at about checkSize each.
+// Rooms of checks: those of hosts and of the fleet are few, as the server makes them; those of
+// domains have a sixteenth of the file, at about checkSize each.
 const (
 	maxHostChecks   = 32
+	maxFleetChecks  = 256
 	maxDomainChecks = 5000
 	checkSize       = 6 << 10
 	checkPart       = 16
@@ -87,7 +89,7 @@ func (k keptChecks) write(s *store) error {
 // byChecks deletes the oldest checks where there are too many.
 func (r *retention) byChecks(s *store) error {
 	for kind, limit := range map[CheckKind]int64{
-		HostCheck: maxHostChecks, DomainCheck: min(r.maxSize/checkPart/checkSize, maxDomainChecks),
+		HostCheck: maxHostChecks, FleetCheck: maxFleetChecks, DomainCheck: min(r.maxSize/checkPart/checkSize, maxDomainChecks),
 	} {
 		err := s.exec(`DELETE FROM checks WHERE kind = ?1 AND name IN (
 			SELECT name FROM checks WHERE kind = ?1 ORDER BY at DESC LIMIT -1 OFFSET ?2)`, kind, limit)

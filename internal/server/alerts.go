@@ -54,6 +54,7 @@ type alarm struct {
 	config  atomic.Pointer[config.Config]
 	watcher *alert.Watcher
 	hop     hopHealth
+	fleet   fleetHealth
 	tlsa    tlsaWatch
 	dropped int64 // events of the ledger, at the last check
 
@@ -93,6 +94,9 @@ func (a *alarm) conditions(ctx context.Context) []alert.Condition {
 	all = append(all, downgraded(a.server.policy.Downgraded())...)
 	all = append(all, a.hop.conditions(ctx, a.server.hop, a.config.Load(), now)...)
 	all = append(all, a.tlsa.conditions()...)
+	if a.server.fleet != nil {
+		all = append(all, a.fleet.conditions(a.server.fleet.Hosts(), now)...)
+	}
 	if dropped := a.server.observer.ledger.Stats().Dropped; dropped > a.dropped {
 		all = append(all, dropping(dropped-a.dropped))
 		a.dropped = dropped

@@ -72,6 +72,7 @@ type Server struct {
 	web       *web.Server
 	alarm     *alarm
 	fleet     *fleet.Fleet // nil: this host is alone
+	leave     func()       // the fleet
 	checks    *selfcheck.Runner
 	local     string           // address of a listener, for checks
 	published bool             // checks are of what is in DNS, whoever can reach it
@@ -103,7 +104,7 @@ func New(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, err
 }
 
 func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server, error) {
-	s := &Server{config: c, log: log, level: level, metrics: metrics.New(), failed: make(chan error, 1)}
+	s := &Server{config: c, log: log, level: level, metrics: metrics.New(), failed: make(chan error, 1), leave: func() {}}
 	var err error
 	s.acme = newRenewer(c, log)
 	if s.pairs, err = s.findPairs(c); err != nil {
@@ -165,9 +166,7 @@ func (s *Server) Certificates() []*tls.Certificate { return s.store.Certificates
 func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	go paceCollector(ctx)
 	go s.observer.names.run(ctx)
-	if s.fleet != nil {
-		go s.fleet.Run(ctx)
-	}
+	s.leave = s.startFleet(ctx)
 	go s.store.Watch(ctx, certificateInterval)
 	certificatesChanged := make(chan struct{}, 1)
 	go s.noteCertificates(ctx, s.store.Changes(), certificatesChanged)
@@ -270,6 +269,7 @@ func (s *Server) Close() {
 	s.dashboard.close()
 	s.scrapes.close()
 	s.alarm.close()
+	s.leave()
 	s.reports.Close(ctx)
 	if err := s.observer.Close(); err != nil {
 		s.log.Warn("cannot save all sender history", logkey.Err, err)

@@ -17,14 +17,18 @@ func openAlerts(ctx context.Context, book Book, now time.Time) ([]ledger.Alert, 
 	return slices.DeleteFunc(found, func(a ledger.Alert) bool { return !a.Ended.IsZero() || !a.Gone.IsZero() }), err
 }
 
-// withAlerts notes open alerts on the cards of the senders that they are about. The others get
-// cards of their own.
-func withAlerts(cards []Card, open []ledger.Alert) (noted, others []Card) {
-	noted = slices.Clone(cards)
+// withAlerts notes open alerts on the cards of the senders and hosts that they are about. The others
+// get cards of their own, which others has besides those of hosts.
+func withAlerts(senders, hosts []Card, open []ledger.Alert) (noted, others []Card) {
+	noted, others = slices.Clone(senders), slices.Clone(hosts)
 	for _, a := range open {
-		of := slices.IndexFunc(noted, func(c Card) bool { return alert.Kind(a.Kind).AboutSender() && c.isAbout(a.Subject) })
-		if of >= 0 {
+		about := func(c Card) bool { return c.isAbout(a) }
+		if of := slices.IndexFunc(noted, about); of >= 0 {
 			noted[of].Alert = &a
+			continue
+		}
+		if of := slices.IndexFunc(others, about); of >= 0 {
+			others[of].Alert = &a
 			continue
 		}
 		others = append(others, Card{Title: alert.Kind(a.Kind).Heading(a.Subject), First: a.Since, Alert: &a})
@@ -33,16 +37,25 @@ func withAlerts(cards []Card, open []ledger.Alert) (noted, others []Card) {
 	return noted, others
 }
 
-// isAbout reports whether a card of senders is about the subject of an alert.
-func (c Card) isAbout(subject string) bool {
-	return alert.SubjectOf(c.Organization.Domain, c.Networks[0]) == subject
+// isAbout reports whether a card is about the sender or the host of an alert.
+func (c Card) isAbout(a ledger.Alert) bool {
+	switch kind := alert.Kind(a.Kind); {
+	case c.Effect != 0:
+		return kind.AboutSender() && alert.SubjectOf(c.Organization.Domain, c.Networks[0]) == a.Subject
+	case c.Host != nil:
+		return kind.AboutHost() && c.Host.Name == a.Subject
+	}
+	return false
 }
 
+// isAlert reports whether a card has nothing but an alert.
+func (c Card) isAlert() bool { return c.Effect == 0 && c.Host == nil }
+
 // isOfSender reports whether a card is an alert about a sender.
-func (c Card) isOfSender() bool { return c.Effect == 0 && alert.Kind(c.Alert.Kind).AboutSender() }
+func (c Card) isOfSender() bool { return c.isAlert() && alert.Kind(c.Alert.Kind).AboutSender() }
 
 // isNextHop reports whether a card says that no mail gets through.
-func (c Card) isNextHop() bool { return c.Effect == 0 && alert.Kind(c.Alert.Kind) == alert.NextHopDown }
+func (c Card) isNextHop() bool { return c.isAlert() && alert.Kind(c.Alert.Kind) == alert.NextHopDown }
 
 // rank says how bad a card is: the worse, the higher. Without a next hop there is no mail at all.
 func (c Card) rank() int {

@@ -12,16 +12,17 @@ import (
 	"postern/internal/alert"
 	"postern/internal/delivery"
 	"postern/internal/fallback"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/organization"
 	"postern/interop"
 )
 
 // A Card is a sender that needs the operator: those of one organization, or of one unknown
-// network, that fail in the same way. Or it is an open alert, about the server or about a sender
-// whose handshakes do not fail; then it has only Title, First and Alert.
+// network, that fail in the same way. Or it is a host of the fleet, or an open alert about something
+// else; then it has only Title, First, Host and Alert.
 type Card struct {
-	Effect       delivery.Effect           // 0: an alert
+	Effect       delivery.Effect           // 0: a host, or an alert
 	Title        string                    // who, as in the sentence
 	Organization organization.Organization // unknown: there is one network
 	Names        []string                  // in EHLO, at most 3
@@ -39,6 +40,7 @@ type Card struct {
 
 	Session   string            // the last of these handshakes
 	Decisions []ledger.Decision // of the fallback about them, the newest first, at most 3
+	Host      *fleet.Member     // that has a problem; nil: it is no card of a host
 	Alert     *ledger.Alert     // the open one about it; nil if there is none
 	Answer    string            // how Postern answers the next attempt, and why, in words
 }
@@ -142,7 +144,7 @@ func (c *Card) readDecisions(ctx context.Context, book Book) error {
 
 // State is that of the sender, or of what the alert is about.
 func (c Card) State() State {
-	if c.Effect == delivery.CannotDeliver || c.Effect == 0 && alert.Kind(c.Alert.Kind).StopsMail() {
+	if c.Effect == delivery.CannotDeliver || c.isAlert() && alert.Kind(c.Alert.Kind).StopsMail() {
 		return Failed
 	}
 	return Attention
@@ -150,10 +152,21 @@ func (c Card) State() State {
 
 // Next is the one next step, as a sentence.
 func (c Card) Next() string {
-	if c.Effect == 0 {
+	switch {
+	case c.isAlert():
 		return c.Alert.Next
+	case c.Host != nil:
+		return c.Host.Next()
 	}
 	return delivery.NextStep(c.Effect, c.Case, c.Answer, !c.Plaintext.IsZero(), c.Networks)
+}
+
+// Why says what is wrong, of a card that is not of a sender.
+func (c Card) Why() string {
+	if c.Host != nil {
+		return c.Host.Text()
+	}
+	return c.Alert.Text
 }
 
 // A Step is something that Postern did already, and why, in a sentence without its full stop.

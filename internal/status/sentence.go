@@ -49,9 +49,9 @@ func opened(others []Card) string {
 	case 0:
 		return " " + others[0].Title + "."
 	case 1:
-		return " " + others[0].Title + ", and another alert is open."
+		return " " + others[0].Title + ", and one more problem is open."
 	default:
-		return fmt.Sprintf(" %s, and %d more alerts are open.", others[0].Title, more)
+		return fmt.Sprintf(" %s, and %d more problems are open.", others[0].Title, more)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"postern/internal/delivery"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 )
 
@@ -50,6 +51,9 @@ type Status struct {
 	// They have no card, and the sentence does not count them.
 	Doubtful int
 
+	// Fleet has the hosts of the fleet, this one included; empty: there is none.
+	Fleet []fleet.Member
+
 	// Refused counts networks with mail that was refused or deferred, and not accepted since.
 	Refused int64
 
@@ -67,6 +71,7 @@ const (
 // A Book is the ledger as far as Read needs it; see [ledger.Reader].
 type Book interface {
 	delivery.Book
+	HostBook
 	Traffic(ctx context.Context, in ledger.Span) (ledger.Traffic, error)
 	Decisions(ctx context.Context, f ledger.Filter) ([]ledger.Decision, error)
 	Alerts(ctx context.Context, f ledger.AlertFilter) ([]ledger.Alert, error)
@@ -78,7 +83,7 @@ type Book interface {
 //
 // The senders are those of the span, and the status is what they have done until now: a sender
 // that failed in it and has delivered after it needs no one. Alerts are those that are open, if
-// the span lasts until now.
+// the span lasts until now; so are the hosts of the fleet.
 func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now time.Time) (Status, error) {
 	traffic, err := book.Traffic(ctx, span)
 	if err != nil {
@@ -94,12 +99,16 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 	}
 	past := span.To.Before(now.Add(-time.Minute))
 	var open []ledger.Alert
+	var hosts []fleet.Member
 	if !past {
 		if open, err = openAlerts(ctx, book, now); err != nil {
 			return Status{}, err
 		}
+		if hosts, err = Hosts(ctx, book, now); err != nil {
+			return Status{}, err
+		}
 	}
-	s := Status{Span: span, Refused: traffic.Refused, Checked: checked.Last}
+	s := Status{Span: span, Fleet: hosts, Refused: traffic.Refused, Checked: checked.Last}
 	var troubled []sender
 	for _, f := range failing {
 		switch f.Effect {
@@ -110,7 +119,7 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 			troubled = append(troubled, sender{f})
 		}
 	}
-	cards, others := withAlerts(cardsOf(troubled), open)
+	cards, others := withAlerts(cardsOf(troubled), hostCards(hosts), open)
 	s.State = stateOf(traffic, cards, others)
 	s.Sentence = sentence{inWords, past, traffic, len(failing) == delivery.MaxSenders, now}.about(troubled, others)
 	cards, s.More = shown(cards, maxCards)

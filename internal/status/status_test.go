@@ -1,6 +1,7 @@
 package status
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"postern/internal/admission"
 	"postern/internal/alert"
 	"postern/internal/fallback"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/sessionticket"
 )
@@ -96,6 +98,17 @@ func (s *story) plaintext(c client, ages ...time.Duration) {
 // alerts opens an alert, since half past eight.
 func (s *story) alerts(id int64, kind alert.Kind, subject, text, next string) {
 	s.PutAlert(ledger.Alert{ID: id, Kind: string(kind), Subject: subject, Text: text, Next: next, Since: ago(h), Began: ago(h), Seen: ago(m)})
+}
+
+// hosts are those of a fleet, as this one heard them that long ago.
+func (s *story) hosts(ages map[string]time.Duration) {
+	for name, age := range ages {
+		host, err := json.Marshal(fleet.Host{Name: name, Self: age == 0, Said: ago(age), Seen: ago(age)})
+		if err != nil {
+			panic(err) // it has nothing that JSON cannot say
+		}
+		s.AddCheck(ledger.Check{Kind: ledger.FleetCheck, Name: name, At: ago(age), Summary: host})
+	}
 }
 
 func (s *story) fallsBack(c client, age time.Duration) {
@@ -234,6 +247,15 @@ var stories = []struct {
 	{"alert-without-mail", func(s *story) {
 		s.alerts(1, alert.CertificateExpires, "mx.example.org (ECDSA)", "The certificate expires.", "Renew it.")
 	}},
+	{"fleet", func(s *story) {
+		s.delivers(small(1), 2*h)
+		s.hosts(map[string]time.Duration{"mx1": 0, "mx2": 10 * time.Second})
+	}},
+	{"host-missing", func(s *story) { // one for a while, of which there is an alert, and one for a moment
+		s.delivers(small(1), 2*h)
+		s.hosts(map[string]time.Duration{"mx1": 0, "mx2": 10 * time.Second, "mx3": h, "mx4": 2 * m})
+		s.alerts(7, alert.HostMissing, "mx3", "mx3 says nothing since 08:30.", "Look whether it runs.")
+	}},
 	{"leaves-after-the-handshake", func(s *story) { // a sender that does not trust the certificate, as only the alert knows
 		s.delivers(small(1), 2*h)
 		s.delivers(small(2), 30*h)
@@ -346,7 +368,11 @@ func TestStatusOfAPastSpan(t *testing.T) {
 			s.fails(small(1), "certificate-refused", 10*h, h)
 		}, "Everyone who came on that day has delivered."},
 	} {
-		s, err := Read(t.Context(), written(t, test.tell), day, "on that day", now)
+		tell := func(s *story) {
+			test.tell(s)
+			s.hosts(map[string]time.Duration{"mx1": 0, "mx2": h}) // that one is missing today
+		}
+		s, err := Read(t.Context(), written(t, tell), day, "on that day", now)
 		if err != nil || s.Sentence != test.want {
 			t.Errorf("%s: %q, %v, want %q", name, s.Sentence, err, test.want)
 		}
@@ -376,9 +402,19 @@ func text(s Status) string {
 	if s.Doubtful > 0 || s.Refused > 0 || s.More > 0 {
 		fmt.Fprintf(&b, "doubtful %d, refused %d, more %d\n", s.Doubtful, s.Refused, s.More)
 	}
+	if len(s.Fleet) > 0 {
+		fmt.Fprintf(&b, "fleet: %s\n", fleet.Summary(s.Fleet))
+	}
 	for _, c := range s.Cards {
 		if c.Effect == 0 {
-			fmt.Fprintf(&b, "\n%s (%s)\n  alert %d since %s\n  next %s\n", c.Title, c.State(), c.Alert.ID, stamp(c.First), c.Next())
+			fmt.Fprintf(&b, "\n%s (%s)\n", c.Title, c.State())
+			if c.Host != nil {
+				fmt.Fprintf(&b, "  why %s\n", c.Why())
+			}
+			if c.Alert != nil {
+				fmt.Fprintf(&b, "  alert %d since %s\n", c.Alert.ID, stamp(c.First))
+			}
+			fmt.Fprintf(&b, "  next %s\n", c.Next())
 			continue
 		}
 		what := "unknown"

@@ -1,0 +1,147 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A stored value is one that NATS has.
+type stored struct {
+	jetstream.KeyValueEntry
+	key     string
+	value   []byte
+	created time.Time
+}
+
+func (s stored) Key() string                     { return s.key }
+func (s stored) Value() []byte                   { return s.value }
+func (s stored) Created() time.Time              { return s.created }
+func (s stored) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
+
+// says is what a host with a secret stores at a time of NATS' clock, when its own clock is ahead.
+func says(t *testing.T, h Host, secret string, at time.Time, ahead time.Duration) stored {
+	t.Helper()
+	h.Said = at.Add(ahead)
+	value, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := hostKey(h.Name)
+	return stored{key: key, value: sealerOf(t, secret, "postern").seal(key, value), created: at}
+}
+
+// member returns a host of the fleet, whose clock says clock, and its log.
+func member(t *testing.T, name string, clock *time.Time) (*Fleet, *bytes.Buffer) {
+	t.Helper()
+	log := new(bytes.Buffer)
+	f, err := New(Settings{
+		Name: name, Prefix: "postern", Secret: []byte(secret), File: filepath.Join(t.TempDir(), "keys"),
+		UseKeys: func([][32]byte) {}, Now: func() time.Time { return *clock }, Log: slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range parts {
+		f.note(part, nil)
+	}
+	return f, log
+}
+
+// Clocks are compared by when NATS stored what hosts said, so that it does not matter how far that of
+// NATS differs, or when this host hears of the others.
+func TestHostsAreSeenByTheClockOfTheOneThatLooks(t *testing.T) {
+	clock := epoch.Add(time.Hour)
+	f, _ := member(t, "mx1", &clock)
+	natsTime := clock.Add(-7 * time.Minute)
+	f.hear(says(t, f.self(), secret, natsTime, 7*time.Minute))
+	f.hear(says(t, Host{Name: "mx2"}, secret, natsTime.Add(-5*time.Second), 7*time.Minute))
+	f.hear(says(t, Host{Name: "mx3"}, secret, natsTime.Add(-20*time.Minute), 10*time.Minute))
+	clock = clock.Add(10 * time.Second)
+	var got []string
+	for _, m := range Judge(f.Hosts(), clock) {
+		got = append(got, fmt.Sprint(m.Name, " ", clock.Sub(m.Seen), " ", m.Ahead(), " ", m.Health))
+	}
+	want := []string{"mx1 0s 0s shares", "mx2 15s 0s shares", "mx3 20m10s 3m0s missing"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	clock = clock.Add(hostsKept)
+	if hosts := f.Hosts(); len(hosts) != 1 {
+		t.Errorf("after three days of silence: %+v", hosts)
+	}
+}
+
+func TestHostWithAnotherSecretIsNamedWhileItIsThere(t *testing.T) {
+	clock := epoch
+	f, _ := member(t, "mx1", &clock)
+	f.hear(says(t, Host{Name: "mx9"}, strings.Repeat("x", 32), clock, 0))
+	if hosts := f.Hosts(); len(hosts) != 2 || hosts[1].Name != "mx9" || hosts[1].Unreadable != errSecret.Error() {
+		t.Errorf("hosts: %+v", hosts)
+	}
+	f.hear(says(t, Host{Name: "mx9", Version: "v1"}, secret, clock, 0))
+	if hosts := f.Hosts(); len(hosts) != 2 || hosts[1].Unreadable != "" || hosts[1].Version != "v1" {
+		t.Errorf("with the secret: %+v", hosts)
+	}
+	f.hear(says(t, Host{Name: "mx9"}, strings.Repeat("x", 32), clock, 0))
+	clock = clock.Add(2 * missingAfter)
+	if hosts := f.Hosts(); len(hosts) != 1 {
+		t.Errorf("it is gone: %+v", hosts)
+	}
+}
+
+// Whoever can log in to NATS can store anything, and has no secret.
+func TestStrangersInNATSFillNoMemoryAndNoPage(t *testing.T) {
+	clock := epoch
+	f, _ := member(t, "mx1", &clock)
+	for i := range 3 * maxUnreadable {
+		f.hear(stored{key: hostKey(fmt.Sprint("junk", i)), value: []byte("junk"), created: clock})
+	}
+	other := says(t, Host{Name: "mx2"}, secret, clock, 0)
+	f.hear(stored{key: hostKey("mx3"), value: other.value, created: clock}) // under another name
+	for _, key := range []string{"", "%", hostKey("a\nb"), hostKey("\x1b[31m"), hostKey(strings.Repeat("x", 300))} {
+		f.hear(stored{key: key, value: other.value, created: clock})
+	}
+	f.hear(other)
+	hosts := f.Hosts()
+	if len(hosts) != 2+maxUnreadable {
+		t.Errorf("%d hosts are known, want %d", len(hosts), 2+maxUnreadable)
+	}
+	if !slices.ContainsFunc(hosts, func(h Host) bool { return h.Name == "mx2" && h.Unreadable == "" }) {
+		t.Error("strangers displace a host that has the secret")
+	}
+}
+
+// Two hosts with one name, as of containers, would take what the other shares for their own.
+func TestAnotherHostWithTheSameNameIsAProblem(t *testing.T) {
+	clock := epoch
+	f, log := member(t, "mx1", &clock)
+	before := f.self()
+	before.Started = epoch.Add(-time.Hour)
+	f.hear(says(t, before, secret, clock, 0)) // this host, before it was restarted
+	f.hear(says(t, f.self(), secret, clock, 0))
+	if problem := f.Status().Problem; problem != "" {
+		t.Errorf("after a restart: %s", problem)
+	}
+	for range 3 {
+		f.hear(says(t, before, secret, clock, 0))
+	}
+	if problem := f.Status().Problem; !strings.Contains(problem, "another host has the same name") {
+		t.Errorf("problem: %q", problem)
+	}
+	if n := strings.Count(log.String(), "another host of the fleet has the name of this one"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log)
+	}
+	clock = clock.Add(2 * missingAfter)
+	if problem := f.Status().Problem; problem != "" {
+		t.Errorf("after the other one has its own name: %s", problem)
+	}
+}

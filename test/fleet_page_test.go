@@ -1,0 +1,61 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The page Fleet of any host, and postern fleet, show all hosts: those that share, one that was
+// stopped, and one that has another secret, which sees itself alone. The page is as readable as the
+// others, and an open one follows.
+func TestAnyHostShowsTheFleet(t *testing.T) {
+	axe := readAxe(t)
+	browser := startBrowser(t)
+	f := startFleet(t, 1, 3, "--dashboard", "127.0.0.1:0")
+	for _, p := range f.hosts {
+		eventually(t, func() error {
+			return checkOutput(t, "mx2 ", "fleet", "--data", p.data)
+		})
+	}
+	b := openTab(t, browser)
+	b.visit(f.hosts[0].loginLink())
+	b.visit(eval[string](b, "location.origin") + "/fleet")
+	b.waitFor(`document.querySelector("main").innerText.includes("All hosts of the fleet share: 3.")`)
+
+	eval[bool](b, "window.sameDocument = true")
+	f.hosts[2].terminate()
+	b.waitFor(`window.sameDocument && document.querySelector("main").innerText.includes("2 of 3 hosts of the fleet share; stopped: 1.")`)
+
+	other := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(other, []byte(strings.Repeat("f", 64)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stranger := f.startHost("mx9", t.TempDir(), other)
+	b.waitFor(`document.querySelector("main").innerText.includes("Copy the secret-file of the other hosts to it")`)
+	b.visit(eval[string](b, "location.href"))
+	b.checkLoading()
+	b.checkEverywhere(axe)
+	b.visit(eval[string](b, "location.origin") + "/")
+	b.waitFor(`document.querySelector("main").innerText.includes("mx9 cannot be read")`)
+	for of, lines := range map[*postern][]string{
+		f.hosts[1]: {"mx0 ", "mx1 (this host) ", "mx2 ", "has stopped", "mx9 ", "What mx9 says of itself was not written with this secret-file."},
+		stranger:   {"mx0 ", "cannot be read", "mx9 (this host) ", "does not share", "mx9 goes on alone: ticket keys: the stored ring was not written"},
+	} {
+		eventually(t, func() error {
+			out, status := runPostern(t, "fleet", "--data", of.data)
+			for _, line := range lines {
+				if status != 1 || !strings.Contains(out, line) {
+					return fmt.Errorf("exit status %d, want 1, and %q in\n%s", status, line, out)
+				}
+			}
+			return nil
+		})
+	}
+	out, _ := runPostern(t, "status", "--data", f.hosts[1].data)
+	if want := "mx9 cannot be read"; !strings.Contains(out, want) {
+		t.Errorf("postern status: no %q in\n%s", want, out)
+	}
+}
