@@ -136,9 +136,9 @@ func nextHopLines(c *config.Config) []string {
 	}
 	how := "sees Postern's address, not the sender's"
 	switch {
-	case hop.ProxyV2 && hop.XClient == relay.XClientOn:
+	case hop.Proxy > 0 && hop.XClient == relay.XClientOn:
 		how = "gets the sender's address by PROXY protocol and by XCLIENT"
-	case hop.ProxyV2:
+	case hop.Proxy > 0:
 		how = "gets the sender's address by PROXY protocol"
 	case hop.XClient == relay.XClientOn:
 		how = "gets the sender's address by XCLIENT"

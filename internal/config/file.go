@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,7 +21,7 @@ func (l *loading) read(file string) []setting {
 	if file == "" {
 		return nil
 	}
-	content, err := os.ReadFile(file)
+	content, err := oserror.ReadFile(file)
 	if err != nil {
 		l.problems = append(l.problems, unreadable(err))
 		return nil

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -120,8 +121,30 @@ func (w *warnings) checkCertificates() {
 			w.add(key, "expires on "+leaf.NotAfter.UTC().Format(time.DateOnly), "renew it")
 		}
 	}
+	w.checkKeys()
 	if len(w.config.Certificates) > 0 && !w.hasCertificate(w.config.Hostname) {
 		w.add("certificate[0].cert", "no certificate is for the hostname "+w.config.Hostname, "add one that is, or set hostname to the name in the MX record")
+	}
+}
+
+// leastRSA is the length of an RSA key, in bits, below which clients reject it: public authorities
+// sign none (CA/Browser Forum, Baseline Requirements, Section 6.1.5).
+const leastRSA = 2048
+
+// checkKeys looks for keys that many senders cannot use.
+func (w *warnings) checkKeys() {
+	usable := false
+	for i, leaf := range w.leaves {
+		if leaf == nil {
+			return
+		}
+		if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < leastRSA {
+			w.add(element("certificate", i)+".cert", fmt.Sprintf("has an RSA key of %d bits, which many senders reject", key.N.BitLen()), fmt.Sprintf("use one of %d bits or more, or an ECDSA key", leastRSA))
+		}
+		usable = usable || leaf.PublicKeyAlgorithm != x509.Ed25519
+	}
+	if len(w.leaves) > 0 && !usable {
+		w.add("certificate[0].cert", "all certificates have Ed25519 keys, which many senders cannot use, those on Windows among them", "add one with an ECDSA or RSA key")
 	}
 }
 
@@ -191,7 +214,7 @@ func (w *warnings) checkNextHop() {
 	if hop == nil {
 		return
 	}
-	if hop.XClient == relay.XClientOff && !hop.ProxyV2 {
+	if hop.XClient == relay.XClientOff && hop.Proxy == 0 {
 		w.add("next-hop", "the next hop does not learn the sender's address, so its blocklists, SPF and limits see postern's", "use proxy=v2 or xclient=on in the URL, and allow it there; or remove xclient=off")
 	}
 	if hop.Network != "tcp" {

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"net/netip"
 	"os"
@@ -28,6 +31,14 @@ func TestWarnings(t *testing.T) {
 	now := time.Now()
 	mx := []string{"mx.example.org"}
 	good := certificate("good", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 2, 0)}, 0o600)
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	open := filepath.Join(dir, "open")
 	if err := os.Mkdir(open, 0o700); err != nil {
 		t.Fatal(err)
@@ -57,6 +68,11 @@ func TestWarnings(t *testing.T) {
 			want: []string{"postern.toml:4: certificate[0].cert: expired on 20"}},
 		{name: "few days left", text: names + certificate("few", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 0, 13)}, 0o600),
 			want: []string{"postern.toml:4: certificate[0].cert: expires on 20"}},
+		{name: "short RSA key", text: names + certificate("short", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 2, 0), Key: short}, 0o600),
+			want: []string{"postern.toml:4: certificate[0].cert: has an RSA key of 1024 bits"}},
+		{name: "Ed25519 only", text: names + certificate("ed25519", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 2, 0), Key: edwards}, 0o600),
+			want: []string{"postern.toml:4: certificate[0].cert: all certificates have Ed25519 keys"}},
+		{name: "Ed25519 beside another", text: names + certificate("ed25519-too", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 2, 0), Key: edwards}, 0o600) + good},
 		{name: "another name", text: names + certificate("another", testcert.Options{Names: []string{"example.org"}, NotAfter: now.AddDate(0, 2, 0)}, 0o600),
 			want: []string{"postern.toml:4: certificate[0].cert: no certificate is for the hostname mx.example.org"}},
 		{name: "enforce without certificates", text: names + enforce, want: []string{

@@ -13,6 +13,7 @@ import (
 	"postern/internal/nexthop"
 	"postern/internal/nexthop/relay"
 	"postern/internal/probe"
+	"postern/internal/server"
 	"postern/internal/smtp"
 )
 
@@ -33,6 +34,7 @@ func (e *examination) nextHop(ctx context.Context) {
 	}
 	e.ok("next-hop", "The next hop "+to.String()+" answers")
 	e.address(ctx, to)
+	e.ipv6(ctx, to)
 	e.recipients(to)
 	e.exposed(to)
 }
@@ -42,7 +44,7 @@ const nextHopTime = 20 * time.Second
 
 // address examines whether the next hop learns who the sender is.
 func (e *examination) address(ctx context.Context, to relay.Config) {
-	if to.LMTP || to.ProxyV2 || to.XClient != relay.XClientAuto {
+	if to.LMTP || to.Proxy > 0 || to.XClient != relay.XClientAuto {
 		return // a mail store has no use for it; without any way the configuration's check warns
 	}
 	to.XClient = relay.XClientOn
@@ -56,6 +58,31 @@ func (e *examination) address(ctx context.Context, to relay.Config) {
 	default:
 		e.add(probe.Finding{ID: "address", Severity: probe.Unclear, Title: "Whether the next hop learns the sender's address is not known", Evidence: []string{err.Error()}})
 	}
+}
+
+// ipv6 examines whether the next hop takes mail of a sender with an IPv6 address, if there can
+// be one. A Postfix with inet_protocols = ipv4 does not: it defers all its mail.
+func (e *examination) ipv6(ctx context.Context, to relay.Config) {
+	if to.LMTP || !slices.ContainsFunc(server.Endpoints(e.config), overIPv6) {
+		return
+	}
+	sender := e.sender()
+	sender.Addr = netip.AddrPortFrom(netip.IPv6Loopback(), smtpPort)
+	sender.Local = sender.Addr
+	if err := relay.New(to, e.config.Hostname, nil).ProbeAs(ctx, sender); err != nil {
+		e.add(probe.Finding{ID: "ipv6", Severity: probe.Warning, Title: "The next hop takes no mail of senders with IPv6 addresses", Evidence: []string{err.Error()},
+			Advice: do("next hop", "Let it take IPv6 addresses on the port for Postern (Postfix: inet_protocols=all there), or listen on IPv4 addresses only.")})
+	}
+}
+
+// overIPv6 reports whether senders can deliver over IPv6 at an endpoint.
+func overIPv6(endpoint server.Endpoint) bool {
+	if endpoint.Protocol == server.HTTPS || endpoint.Protocol == server.HTTP {
+		return false
+	}
+	host, _, _ := net.SplitHostPort(endpoint.Address)
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.Is6() && !ip.IsLoopback()
 }
 
 // sender is a client of this machine: those that a next hop trusts the most.
@@ -124,13 +151,9 @@ func (e *examination) exposed(to relay.Config) {
 	if to.Network != "tcp" || e.unknown != nil {
 		return
 	}
-	host, port, err := net.SplitHostPort(to.Address)
-	if err != nil {
-		return
-	}
-	address, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
-	if err != nil {
-		return // a name, and so another machine
+	address, ok := server.ReachedAt(to.Address)
+	if !ok {
+		return // another machine
 	}
 	socket, found := listening.At(e.sockets, address)
 	if !found {

@@ -43,6 +43,8 @@ type Options struct {
 	Names []string
 	// RSA asks for an RSA key of 2048 bits instead of ECDSA P-256.
 	RSA bool
+	// Key, if not nil, is used instead of a new one.
+	Key crypto.Signer
 	// NotAfter is the end of validity; one in the past makes an expired certificate.
 	NotAfter time.Time
 	// CA signs the certificate; nil makes a self-signed one.
@@ -70,7 +72,10 @@ func New(t T, o Options) *Pair {
 	if len(o.Names) == 0 {
 		o.Names = []string{"localhost", "127.0.0.1", "::1"}
 	}
-	key := newKey(t, o.RSA)
+	key := o.Key
+	if key == nil {
+		key = newKey(t, o.RSA)
+	}
 	cert := sign(t, leafTemplate(o), key, o.CA)
 
 	dir := t.TempDir()

@@ -27,7 +27,7 @@ type Config struct {
 	// system's.
 	RootCAs *x509.CertPool
 
-	ProxyV2 bool // begin with a PROXY protocol header
+	Proxy   int // the version of the PROXY protocol header to begin with, 1 or 2; 0 for none
 	XClient XClientMode
 
 	Timeouts Timeouts
@@ -162,7 +162,7 @@ var ErrURL = errors.New("relay: next hop")
 //	starttls=require     require STARTTLS and a certificate valid for host
 //	starttls=off         never use STARTTLS
 //	name=NAME            the certificate must be valid for NAME, not for host
-//	proxy=v2             begin with a PROXY protocol header, version 2
+//	proxy=v1|v2          begin with a PROXY protocol header of that version
 //	xclient=auto|on|off  send the sender's address by XCLIENT: if offered (default),
 //	                     always, never
 //	connect-timeout=10s  time limits (see [Timeouts]): to connect,
@@ -281,8 +281,8 @@ func (c *Config) setOption(key, value string) error {
 		c.Name = value
 		return nil
 	case "proxy":
-		c.ProxyV2 = true
-		return oneOf(key, value, "v2")
+		c.Proxy = map[string]int{"v1": 1, "v2": 2}[value]
+		return oneOf(key, value, "v1", "v2")
 	case "xclient":
 		c.XClient = map[string]XClientMode{"on": XClientOn, "off": XClientOff}[value]
 		return oneOf(key, value, "auto", "on", "off")

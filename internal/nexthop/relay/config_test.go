@@ -20,7 +20,8 @@ var goodURLs = []struct {
 	{"smtp://m?starttls=auto&xclient=auto", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto}, "smtp://m:25"},
 	{"smtp://m?starttls=off&xclient=off", Config{Network: "tcp", Address: "m:25", Name: "m", XClient: XClientOff}, "smtp://m:25"},
 	{"smtp://m?starttls=require&name=mail.example.org", Config{Network: "tcp", Address: "m:25", Name: "mail.example.org", TLS: TLSRequire}, "smtp://m:25"},
-	{"smtp://m?proxy=v2&xclient=on", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, ProxyV2: true, XClient: XClientOn}, "smtp://m:25"},
+	{"smtp://m?proxy=v2&xclient=on", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, Proxy: 2, XClient: XClientOn}, "smtp://m:25"},
+	{"smtp://m?proxy=v1", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, Proxy: 1}, "smtp://m:25"},
 	{"smtp://m?connections=180", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto, Connections: 180}, "smtp://m:25"},
 	{"smtp://m?connect-timeout=5s&command-timeout=1m&text-timeout=90s&end-timeout=1h", Config{Network: "tcp", Address: "m:25", Name: "m", TLS: TLSAuto,
 		Timeouts: Timeouts{Connect: 5 * time.Second, Command: time.Minute, DataBlock: 90 * time.Second, DataTermination: time.Hour}}, "smtp://m:25"},
@@ -59,7 +60,7 @@ var badURLs = []struct{ url, why string }{
 	{"smtp://m?text-timeout=-1s", `invalid option text-timeout="-1s"; use a number`},
 	{"smtp://m?starttls=yes", `invalid option starttls="yes"; use auto, require, off`},
 	{"smtp://m?starttls=", `invalid option starttls=""; use auto, require, off`},
-	{"smtp://m?proxy=v1", `invalid option proxy="v1"; use v2`},
+	{"smtp://m?proxy=on", `invalid option proxy="on"; use v1, v2`},
 	{"smtp://m?xclient=yes", `invalid option xclient="yes"; use auto, on, off`},
 	{"smtp://m?xclient=on&xclient=off", "option xclient is given twice"},
 	{"smtp://m?name=", "name is empty"},
@@ -89,7 +90,7 @@ func TestParseURL(t *testing.T) {
 // sameTarget compares what a URL can say.
 func sameTarget(a, b Config) bool {
 	return a.Network == b.Network && a.Address == b.Address && a.LMTP == b.LMTP && a.TLS == b.TLS &&
-		a.Name == b.Name && a.ProxyV2 == b.ProxyV2 && a.XClient == b.XClient && a.Timeouts == b.Timeouts && a.Connections == b.Connections
+		a.Name == b.Name && a.Proxy == b.Proxy && a.XClient == b.XClient && a.Timeouts == b.Timeouts && a.Connections == b.Connections
 }
 
 func TestParseURLRejects(t *testing.T) {

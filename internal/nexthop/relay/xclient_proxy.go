@@ -2,6 +2,8 @@ package relay
 
 import (
 	"encoding/binary"
+	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -96,14 +98,33 @@ const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 // sendProxyHeader begins the connection with a PROXY protocol header, if the
 // configuration says so.
 func (c *conn) sendProxyHeader() error {
-	if !c.hop.config.ProxyV2 {
+	if c.hop.config.Proxy == 0 {
 		return nil
 	}
 	if hasAddress(c.sender) {
 		c.useSenderName()
 	}
-	_, err := c.Write(appendProxyV2(nil, c.sender))
+	_, err := c.Write(c.proxyHeader())
 	return err
+}
+
+func (c *conn) proxyHeader() []byte {
+	switch {
+	case c.hop.config.Proxy == 2:
+		return appendProxyV2(nil, c.sender)
+	case hasAddress(c.sender):
+		return appendProxyV1(nil, c.sender.Addr, c.sender.Local)
+	}
+	// Version 1 has no LOCAL, and servers such as chasquid refuse UNKNOWN.
+	return appendProxyV1(nil, addressOf(c.LocalAddr()), addressOf(c.RemoteAddr()))
+}
+
+// addressOf returns the address of an end of a TCP connection; that of any other is 0.0.0.0.
+func addressOf(end net.Addr) netip.AddrPort {
+	if tcp, ok := end.(*net.TCPAddr); ok {
+		return tcp.AddrPort()
+	}
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 }
 
 // appendProxyV2 appends a PROXY protocol header, version 2, to b (Section 2.2 of
@@ -126,6 +147,15 @@ func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 	b = append(b, to.AsSlice()...)
 	b = binary.BigEndian.AppendUint16(b, sender.Addr.Port())
 	return binary.BigEndian.AppendUint16(b, sender.Local.Port())
+}
+
+// appendProxyV1 appends a PROXY protocol header, version 1, to b (Section 2.1 of the same).
+func appendProxyV1(b []byte, from, to netip.AddrPort) []byte {
+	family, source, destination := "TCP4", from.Addr().Unmap().WithZone(""), to.Addr().Unmap().WithZone("")
+	if !source.Is4() || !destination.Is4() {
+		family, source, destination = "TCP6", netip.AddrFrom16(source.As16()), netip.AddrFrom16(destination.As16())
+	}
+	return fmt.Appendf(b, "PROXY %s %s %s %d %d\r\n", family, source, destination, from.Port(), to.Port())
 }
 
 // hasAddress reports whether a header can describe sender.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -142,18 +143,45 @@ func TestProxyHeader(t *testing.T) {
 	}
 }
 
-func TestProxyHeaderIsSentFirst(t *testing.T) {
-	for url, next := range map[string]string{
-		"smtp://mail.test?proxy=v2":  "EHLO out.example.net\r\n",
-		"smtps://mail.test?proxy=v2": "\x16\x03\x01", // a TLS record
+func TestProxyHeaderOfVersion1(t *testing.T) {
+	for _, tt := range []struct{ from, to, want string }{
+		{"192.0.2.7:40001", "198.51.100.25:25", "PROXY TCP4 192.0.2.7 198.51.100.25 40001 25\r\n"},
+		{"[::ffff:192.0.2.7]:40001", "[::ffff:198.51.100.25]:25", "PROXY TCP4 192.0.2.7 198.51.100.25 40001 25\r\n"},
+		{"[2001:db8::7]:40001", "[2001:db8::19]:25", "PROXY TCP6 2001:db8::7 2001:db8::19 40001 25\r\n"},
+		{"[fe80::7%eth0]:40001", "[fe80::19%eth0]:25", "PROXY TCP6 fe80::7 fe80::19 40001 25\r\n"},
+		{"[2001:db8::7]:40001", "198.51.100.25:25", "PROXY TCP6 2001:db8::7 ::ffff:198.51.100.25 40001 25\r\n"},
 	} {
+		if got := string(appendProxyV1(nil, netip.MustParseAddrPort(tt.from), netip.MustParseAddrPort(tt.to))); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
+// A server that reads version 1 only, and refuses UNKNOWN, is examined as from this machine.
+func TestProbeDescribesItsOwnConnectionByVersion1(t *testing.T) {
+	b := newBackend(t, "> PROXY TCP4 127.0.0.1 127.0.0.1 *\n< 220 ready\n> EHLO front.test\n< 250 backend\n> QUIT\n< 221 bye")
+	if err := b.hopTCP("smtp://mail.test?proxy=v1").Probe(context.Background()); err != nil {
+		t.Error(err)
+	}
+	b.wait()
+}
+
+func TestProxyHeaderIsSentFirst(t *testing.T) {
+	const v1 = "PROXY TCP4 192.0.2.7 198.51.100.25 40001 25\r\n"
+	v2 := string(appendProxyV2(nil, &someSender))
+	for url, want := range map[string][2]string{
+		"smtp://mail.test?proxy=v1":  {v1, "EHLO out.example.net\r\n"},
+		"smtp://mail.test?proxy=v2":  {v2, "EHLO out.example.net\r\n"},
+		"smtps://mail.test?proxy=v2": {v2, "\x16\x03\x01"}, // a TLS record
+	} {
+		header, next := want[0], want[1]
 		var writes []string
-		b := newBackend(t, "some 28\n< 220 ready\nserve")
+		b := newBackend(t, fmt.Sprintf("some %d\n< 220 ready\nserve", len(header)))
 		b.wire = func(c net.Conn) net.Conn { return writesOf{c, &writes} }
 		s := b.hopTCP(url).Open(someSender)
 		deliver(s, someText)
 		b.end(s)
-		if writes[0] != string(appendProxyV2(nil, &someSender)) || !strings.HasPrefix(writes[1], next) {
+		if writes[0] != header || !strings.HasPrefix(writes[1], next) {
 			t.Errorf("%s: %q", url, writes[:2])
 		}
 	}
