@@ -52,6 +52,8 @@ const explainHint = "give a capture written by tcpdump -w, a transcript as in po
 
 // Run is called by kong.
 func (e explainCmd) Run(ui terminal.UI) error {
+	received := waiting(ui, e.File)
+	defer received()
 	file := os.Stdin
 	if e.File != "-" {
 		var err error
@@ -65,6 +67,7 @@ func (e explainCmd) Run(ui terminal.UI) error {
 	ui = ui.Above(shown)
 	in := bufio.NewReaderSize(newProgressReader(file, shown), 1<<16)
 	head, err := in.Peek(4)
+	received()
 	if err != nil && err != io.EOF {
 		return &terminal.UsageError{Err: err, Hint: explainHint}
 	}

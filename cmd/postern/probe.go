@@ -19,6 +19,7 @@ import (
 	"postern/internal/config"
 	"postern/internal/dnssec"
 	"postern/internal/jsonout"
+	"postern/internal/oserror"
 	"postern/internal/persona"
 	"postern/internal/probe"
 	"postern/internal/probekey"
@@ -210,7 +211,7 @@ func authorities(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	content, err := os.ReadFile(file)
+	content, err := oserror.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("--ca: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/oserror"
 	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -38,7 +39,7 @@ func (p probeCmd) readAcceptance() (*acceptance, error) {
 	if a.file == "" {
 		a.file = defaultAccepted
 	}
-	text, err := os.ReadFile(a.file)
+	text, err := oserror.ReadFile(a.file)
 	if errors.Is(err, fs.ErrNotExist) && (p.Accepted == "" || p.Accept != nil) {
 		return a, nil
 	}

@@ -52,7 +52,10 @@ func (r reportAddCmd) Run(ui terminal.UI) error {
 func (r reportAddCmd) add(ui terminal.UI, file string) (n int, err error) {
 	ctx, reader := context.Background(), tlsrptin.NewFileReader(r.Resolver)
 	empty := true
+	received := waiting(ui, file)
+	defer received()
 	each := func(entry tlsrptin.Entry) error {
+		received()
 		empty = false
 		stored, err := r.store(ctx, ui, entry)
 		if stored {

@@ -31,7 +31,7 @@ Exit status:
   0  everybody delivered
   1  somebody cannot deliver, or needs a look
   2  wrong command line or configuration
-  3  there was no mail
+  3  there was no mail, or the ledger cannot be read
 
 With --ready, 0 is that the server takes mail, and 1 that it does not: it does not run, it drains, or its next hop takes no mail. It is asked at the address of listen in [metrics].`
 }
@@ -41,15 +41,11 @@ func (c statusCmd) Run(ui terminal.UI) error {
 	if c.Ready {
 		return askReady(ui, configFile(c.File))
 	}
-	book, err := c.open(ui)
-	if err != nil {
-		return err
-	}
-	defer book.Close()
 	now := time.Now()
-	s, err := status.Read(context.Background(), book, ledger.Span{From: c.Since.Time, To: now}, sinceWords(c.Since.Time, now), now)
+	s, err := c.read(ui, now)
 	if err != nil {
-		return err
+		ui.Fail(err)
+		return terminal.ExitUnclear // 1 would be that somebody cannot deliver
 	}
 	if c.JSON {
 		err = ui.JSON(jsonout.NewStatus(s))
@@ -66,6 +62,16 @@ func (c statusCmd) Run(ui terminal.UI) error {
 		return terminal.ExitUnclear
 	}
 	return terminal.ExitFailed
+}
+
+// read reads the status from the ledger.
+func (c statusCmd) read(ui terminal.UI, now time.Time) (s status.Status, err error) {
+	book, err := c.open(ui)
+	if err != nil {
+		return s, err
+	}
+	defer book.Close()
+	return status.Read(context.Background(), book, ledger.Span{From: c.Since.Time, To: now}, sinceWords(c.Since.Time, now), now)
 }
 
 // sinceWords is the span from a time until now, in words.

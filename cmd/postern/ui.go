@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"postern/internal/config"
@@ -32,6 +34,22 @@ func printProblems(ui terminal.UI, problems config.Problems, print func(error, s
 	if more := len(problems) - maxProblems; more > 0 {
 		ui.Note(fmt.Sprintf("and %d more", more))
 	}
+}
+
+// quiet is how long a pipe may send nothing before a command says that it waits for it.
+const quiet = 2 * time.Second
+
+// waiting says, after a while, that the command waits for a file that is a pipe or, by the name
+// -, standard input. It ends with received, which can be called again.
+func waiting(ui terminal.UI, file string) (received func()) {
+	name := file
+	if file == "-" {
+		name = "standard input"
+	} else if info, err := os.Stat(file); err != nil || info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice) == 0 {
+		return func() {}
+	}
+	timer := time.AfterFunc(quiet, func() { ui.Note("waiting for " + name + ", which has sent nothing so far") })
+	return func() { timer.Stop() }
 }
 
 // cannotWrite adds a hint to an error of writing in the data folder. An error that

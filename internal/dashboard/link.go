@@ -10,9 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
+
+	"postern/internal/oserror"
 )
 
 // A Key is the secret by which a server recognises the login links of its operator: who can
@@ -34,7 +35,7 @@ type Login struct {
 
 // ReadLogin reads the file.
 func ReadLogin(file string) (l Login, err error) {
-	content, err := os.ReadFile(file)
+	content, err := oserror.ReadFile(file)
 	if err != nil {
 		return Login{}, err
 	}

@@ -6,18 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
-	"postern/internal/safetext"
-	"postern/sessionticket"
 	"strings"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"postern/internal/oserror"
+	"postern/internal/safetext"
+	"postern/sessionticket"
 )
 
 // mode is the mode of a new file: it has the addresses of senders. SQLite creates its files
@@ -30,11 +33,15 @@ const busyTimeout = "5000" // ms
 // suffixes are the name endings of the main file and of those that SQLite keeps beside it.
 var suffixes = []string{"", "-wal", "-shm"}
 
-// connect returns a pool of connections to the file at path. It opens the file on first use.
+// connect returns a pool of connections to the file at path. It opens the file on first use. A
+// pipe is an error: SQLite would wait for it for ever.
 func connect(path string, options url.Values) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: oserror.ErrNotRegular}
 	}
 	options.Set("_busy_timeout", busyTimeout)
 	options.Set("_dqs", "0")
