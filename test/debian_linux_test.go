@@ -73,15 +73,15 @@ func bootDebian(t *testing.T, root string) *debian {
 	return d
 }
 
-// debianRoot returns a writable copy of the root folder that scripts/install-peers made, which
+// debianRoot returns a writable copy of a root folder that scripts/install-peers made, which
 // takes no time: its changes are in memory.
-func debianRoot(t *testing.T) string {
+func debianRoot(t *testing.T, name string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := filepath.Join(cache, "postern-peers", "debian-12")
+	base := filepath.Join(cache, "postern-peers", name)
 	if _, err := os.Stat(base); err != nil {
 		unavailable(t, "there is no Debian root folder: run scripts/install-peers")
 	}

@@ -77,7 +77,7 @@ func newerPackage(t *testing.T, deb string) string {
 // sender is refused.
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
-	d := bootDebian(t, debianRoot(t))
+	d := bootDebian(t, debianRoot(t, "debian-12"))
 	deb, _ := packages(t)
 	d.copy(deb, "/root/postern.deb")
 	d.copy(newerPackage(t, deb), "/root/newer.deb")
@@ -219,7 +219,7 @@ func TestDebianPackageIsReproducible(t *testing.T) {
 // starts with the machine, where a preset says so; that of Debian does.
 func TestRPMPackage(t *testing.T) {
 	t.Parallel()
-	root := debianRoot(t)
+	root := debianRoot(t, "debian-12")
 	rpm := func(args ...string) string {
 		out, err := exec.Command("rpm", append([]string{"--root", root, "--dbpath", "/var/lib/rpm", "--force-debian", "--nodeps"}, args...)...).CombinedOutput()
 		if err != nil {

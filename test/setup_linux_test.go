@@ -209,6 +209,9 @@ func TestSetupPutsPosternInFrontOfMaddy(t *testing.T) {
 		t.Errorf("the plan lacks %q:\n%s", want, plan)
 	}
 	m.follow(plan)
+	const section = "maddy, by the PROXY protocol"
+	checkRecipe(t, plan, section, "/etc/postern/postern.toml")
+	checkHas(t, "maddy.conf", m.run("cat /etc/maddy/maddy.conf"), recipe(t, mailServers, section, "/etc/maddy/maddy.conf"))
 	m.run("kill $(cat /run/maddy.pid) && rm /var/log/maddy.log")
 	start()
 	p := m.serve()

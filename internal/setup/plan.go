@@ -55,7 +55,7 @@ func (m *Machine) Plan() (*Plan, error) {
 	behind, known := m.server()
 	switch {
 	case !known:
-		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Dovecot and maddy only", m.port25()),
+		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Exim, Dovecot, maddy and chasquid only", m.port25()),
 			"see docs/mail-servers.md, Another server by SMTP"}
 	case behind != nil && behind.steps == nil:
 		return nil, &Error{"no plan for " + behind.name + ": " + strings.Join(behind.notes, " "), "see docs/mail-servers.md"}

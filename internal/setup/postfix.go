@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"postern/internal/certs"
-	"postern/internal/nexthop/relay"
 )
 
 // A postfix is what was read of the configuration of a Postfix.
@@ -143,7 +142,7 @@ func (p *postfix) handover(m *Machine) handover {
 		return "postconf -M " + quote(strings.TrimSpace(address+"/inet="+address+" inet n - "+smtpd.chroot+" - - smtpd "+smtpd.options))
 	}
 	h := handover{
-		nextHop: "smtp://" + address + "?proxy=v2" + p.connections(),
+		nextHop: "smtp://" + address + "?proxy=v2" + connectionsBelow(p.processes), // the new service has the default limit
 		sees:    "sees the sender's address by the PROXY protocol",
 		open:    []string{"cp -p " + quote(master) + " " + quote(backup), service(address)},
 		back:    []string{"cp -p " + quote(backup) + " " + quote(master)},
@@ -191,15 +190,6 @@ func (p *postfix) ports() (ports []string) {
 		}
 	}
 	return ports
-}
-
-// connections is the option of the next hop's URL if the service takes fewer connections than
-// Postern would open. The new service has the default limit.
-func (p *postfix) connections() string {
-	if most := p.processes * 4 / 5; most > 0 && most < relay.DefaultConnections {
-		return "&connections=" + strconv.Itoa(most)
-	}
-	return ""
 }
 
 // listable are the types of tables whose keys postmap can list, besides files.

@@ -35,7 +35,7 @@ func TestServicesOnPort25AreThoseOfOtherMachines(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	for limit, want := range map[int]string{0: "", 50: "&connections=40", 99: "&connections=79", 100: "", 250: ""} {
-		if got := (&postfix{processes: limit}).connections(); got != want {
+		if got := connectionsBelow(limit); got != want {
 			t.Errorf("%d processes: %q, want %q", limit, got, want)
 		}
 	}

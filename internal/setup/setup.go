@@ -8,8 +8,8 @@
 // configuration. A [Plan] is a shell script for root: its comments explain, its commands do.
 // [Plan.Write] writes Postern's own files, and no others.
 //
-// Postfix, Dovecot and maddy each have a file, with what is found of them and the commands by
-// which they leave port 25 to Postern. others.go has servers that are better without it.
+// Each mail server has a file, with what is found of it and the commands by which it leaves port
+// 25 to Postern. mox has none: it is better without Postern.
 //
 // # Limits
 //

@@ -1,0 +1,49 @@
+package setup
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A chasquid that opens its ports itself, as outside of Debian, gives up port 25 in its
+// configuration, and keeps what else is there.
+func TestChasquidLeavesPort25InItsConfiguration(t *testing.T) {
+	const configuration = "hostname: \"mx.example.org\"\n  smtp_address: \":25\"\nsmtp_address: \"192.0.2.25:26\"\nsubmission_address: \":587\"\n"
+	settings := chasquidSettings(configuration)
+	c := &chasquid{path: "/usr/bin/chasquid", addresses: settings["smtp_address"]}
+	if got := strings.Join(c.addresses, " "); got != ":25 192.0.2.25:26" {
+		t.Fatalf("addresses %q", got)
+	}
+	file := filepath.Join(t.TempDir(), "chasquid.conf")
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := c.handover(new(Machine))
+	for _, want := range []string{`smtp_address: "127.0.0.1:10025"`, "haproxy_incoming: true"} {
+		if open := strings.Join(h.open, "\n"); !strings.Contains(open, want) {
+			t.Errorf("no %s in\n%s", want, open)
+		}
+	}
+	run := func(commands []string) string {
+		t.Helper()
+		script := strings.ReplaceAll(strings.Join(commands, "\n"), "/etc/chasquid/chasquid.conf", file)
+		if output, err := exec.Command("sh", "-euc", script).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", script, err, output)
+		}
+		changed, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(changed)
+	}
+	want := "hostname: \"mx.example.org\"\n#  smtp_address: \":25\"\n#smtp_address: \"192.0.2.25:26\"\nsubmission_address: \":587\"\nsmtp_address: \"127.0.0.1:25\"\n"
+	if got := run(h.leave); got != want {
+		t.Errorf("the configuration becomes\n%s\nwant\n%s", got, want)
+	}
+	if got := run(h.back); got != configuration {
+		t.Errorf("the way back leaves\n%s", got)
+	}
+}
