@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 
@@ -43,8 +44,10 @@ func (r *Renewer) shares(name string) bool {
 	return false
 }
 
-// accountFolder is where certmagic has accounts and challenges.
-const accountFolder = "acme/"
+const (
+	accountFolder   = "acme/"              // where certmagic has accounts and challenges
+	challengeFolder = "/challenge_tokens/" // in that
+)
 
 // changed adopts a certificate that another host has stored.
 func (r *Renewer) changed(name string) {
@@ -65,12 +68,26 @@ type sharedStorage struct {
 	sharer Sharer
 }
 
+// challengePause is what the other hosts get to take a challenge, before the authority is told that
+// it may ask. It may ask any of them, and at once. They need a few milliseconds, and a sync of the disk.
+const challengePause = 2 * time.Second
+
 func (s *sharedStorage) Store(ctx context.Context, key string, value []byte) error {
 	if err := s.Storage.Store(ctx, key, value); err != nil {
 		return err
 	}
 	s.sharer.Put(ctx, key, value)
-	return nil
+	if !strings.Contains(key, challengeFolder) {
+		return nil
+	}
+	pause := time.NewTimer(challengePause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *sharedStorage) Delete(ctx context.Context, key string) error {

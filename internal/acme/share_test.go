@@ -2,10 +2,12 @@ package acme
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -103,6 +105,28 @@ func TestOneHostOrdersForAll(t *testing.T) {
 		t.Error("the certificate was ordered again")
 	default:
 	}
+}
+
+// The authority is told that it may ask when the other hosts can answer.
+func TestChallengesComeToOtherHostsFirst(t *testing.T) {
+	s := prepare(t, Settings{})
+	synctest.Test(t, func(t *testing.T) {
+		shared := &sharedStorage{s.config.Storage, member{&sharerInMemory{}, s}}
+		for key, want := range map[string]time.Duration{
+			"acme/authority/challenge_tokens/mx.example.org.json": challengePause,
+			"acme/authority/users/default/default.key":            0,
+		} {
+			began := time.Now()
+			if err := shared.Store(t.Context(), key, []byte("x")); err != nil || time.Since(began) != want {
+				t.Errorf("%s is stored after %v, %v, want %v", key, time.Since(began), err, want)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := shared.Store(ctx, "acme/authority/challenge_tokens/x.json", nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("when the server stops: %v", err)
+		}
+	})
 }
 
 // A host shares the account and its challenges, and of certificates only its own.

@@ -36,8 +36,8 @@ type FileSettings struct {
 // A host reads its own folder only, and never waits for NATS: what it cannot share now it shares
 // when NATS is back. Of two versions of a file the one that was stored last wins.
 type Files struct {
-	*Fleet
-	FileSettings
+	fleet *Fleet
+	of    FileSettings
 
 	mu      sync.Mutex
 	kv      jetstream.KeyValue    // nil while NATS is away
@@ -71,7 +71,7 @@ func (f *Fleet) Share(settings FileSettings) *Files {
 
 func newFiles(f *Fleet, settings FileSettings) *Files {
 	return &Files{
-		Fleet: f, FileSettings: settings, since: time.Now(), moved: make(chan struct{}),
+		fleet: f, of: settings, since: time.Now(), moved: make(chan struct{}),
 		pending: make(map[string]sharedFile), held: make(map[string]*heldLock), waits: make(map[string]observed),
 	}
 }
@@ -88,7 +88,7 @@ func (s *Files) Remove(ctx context.Context, name string) {
 
 // give stores a file, or keeps it until NATS is back.
 func (s *Files) give(ctx context.Context, file sharedFile) {
-	if !s.Shares(file.Name) || len(file.Content) > maxSharedFile {
+	if !s.of.Shares(file.Name) || len(file.Content) > maxSharedFile {
 		return
 	}
 	s.mu.Lock()
@@ -99,7 +99,7 @@ func (s *Files) give(ctx context.Context, file sharedFile) {
 		return
 	}
 	if err := s.storePending(ctx, kv, file.Name); err != nil {
-		s.Log.Debug("cannot share a file yet", logkey.Entry, file.Name, logkey.Err, err)
+		s.fleet.Log.Debug("cannot share a file yet", logkey.Entry, file.Name, logkey.Err, err)
 	}
 }
 
@@ -115,7 +115,7 @@ func (s *Files) storePending(ctx context.Context, kv jetstream.KeyValue, name st
 	if err != nil {
 		return fmt.Errorf("encoding a file: %w", err)
 	}
-	if err := s.store(ctx, kv, s.fileKey(name), value); err != nil {
+	if err := s.fleet.store(ctx, kv, s.fileKey(name), value); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -130,7 +130,7 @@ func (s *Files) storePending(ctx context.Context, kv jetstream.KeyValue, name st
 // watch has ended.
 func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
 	kv, watch, err := openBucket(ctx, js, jetstream.KeyValueConfig{
-		Bucket: s.Prefix + "-certificates", Description: "certificates, accounts and challenges of ACME, encrypted",
+		Bucket: s.fleet.Prefix + "-certificates", Description: "certificates, accounts and challenges of ACME, encrypted",
 		MaxValueSize: 2 * maxSharedFile, MaxBytes: maxSharedFiles,
 	})
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-
 				return err
 			}
 			s.connected(kv)
-			s.note(partFiles, nil)
+			s.fleet.note(partFiles, nil)
 		case <-check.C:
 			last, err := lastRevision(ctx, kv)
 			if err != nil {
@@ -184,33 +184,33 @@ func (s *Files) take(entry jetstream.KeyValueEntry) (name string) {
 		return ""
 	}
 	var file sharedFile
-	err := s.decode(entry, &file)
+	err := s.fleet.decode(entry, &file)
 	if err == nil && (!fs.ValidPath(file.Name) || s.fileKey(file.Name) != entry.Key()) {
 		err = errors.New("has another file's name")
 	}
 	if err != nil {
-		s.Log.Debug("ignoring a file of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
+		s.fleet.Log.Debug("ignoring a file of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
 		return ""
 	}
 	s.mu.Lock()
 	_, newer := s.pending[file.Name]
 	s.mu.Unlock()
-	if newer || !s.Shares(file.Name) {
+	if newer || !s.of.Shares(file.Name) {
 		return file.Name
 	}
 	changed, err := s.write(file)
 	if err != nil {
-		s.Log.Warn("cannot keep a file of the fleet", logkey.Entry, file.Name, logkey.Err, err)
+		s.fleet.Log.Warn("cannot keep a file of the fleet", logkey.Entry, file.Name, logkey.Err, err)
 	}
 	if changed {
-		s.Changed(file.Name)
+		s.of.Changed(file.Name)
 	}
 	return file.Name
 }
 
 // write makes the folder have a file, or not, and reports whether it was otherwise.
 func (s *Files) write(file sharedFile) (changed bool, err error) {
-	path := filepath.Join(s.Folder, filepath.FromSlash(file.Name))
+	path := filepath.Join(s.of.Folder, filepath.FromSlash(file.Name))
 	if file.Removed {
 		err := os.Remove(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -231,14 +231,14 @@ func (s *Files) write(file sharedFile) (changed bool, err error) {
 // storeMissing stores what this host could not store while NATS was away, and those of its files that
 // are not stored: all of them if this is the first host, or NATS lost them.
 func (s *Files) storeMissing(ctx context.Context, kv jetstream.KeyValue, stored map[string]bool) error {
-	err := fs.WalkDir(os.DirFS(s.Folder), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(s.of.Folder), ".", func(name string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // removed meanwhile, or there is no folder yet
 		}
-		if err != nil || !d.Type().IsRegular() || stored[name] || !s.Shares(name) {
+		if err != nil || !d.Type().IsRegular() || stored[name] || !s.of.Shares(name) {
 			return err
 		}
-		content, err := os.ReadFile(filepath.Join(s.Folder, filepath.FromSlash(name)))
+		content, err := os.ReadFile(filepath.Join(s.of.Folder, filepath.FromSlash(name)))
 		if err != nil || len(content) > maxSharedFile {
 			return err
 		}
@@ -308,5 +308,5 @@ const (
 	lockKeys = "lock."
 )
 
-func (s *Files) fileKey(name string) string { return fileKeys + s.sealer.name("file "+name) }
-func (s *Files) lockKey(name string) string { return lockKeys + s.sealer.name("lock "+name) }
+func (s *Files) fileKey(name string) string { return fileKeys + s.fleet.sealer.name("file "+name) }
+func (s *Files) lockKey(name string) string { return lockKeys + s.fleet.sealer.name("lock "+name) }

@@ -192,9 +192,9 @@ func (h *sharer) put(t *testing.T, name, content string) {
 // requireFile checks what a host has in a file; "" is none.
 func (h *sharer) requireFile(t *testing.T, name, want string) {
 	t.Helper()
-	got, err := os.ReadFile(filepath.Join(h.Folder, name))
+	got, err := os.ReadFile(filepath.Join(h.of.Folder, name))
 	if want == "" && !errors.Is(err, fs.ErrNotExist) || want != "" && string(got) != want {
-		t.Errorf("%s at %s: %q, %v, want %q", name, h.Name, got, err, want)
+		t.Errorf("%s at %s: %q, %v, want %q", name, h.fleet.Name, got, err, want)
 	}
 }
 
@@ -206,14 +206,14 @@ func TestFilesAreAtEveryHost(t *testing.T) {
 	two := b.join(t, "mx2")
 	two.requireFile(t, "shared/a/key", "a private key")
 	two.requireFile(t, "own", "")
-	if info, err := os.Stat(filepath.Join(two.Folder, "shared/a/key")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(two.of.Folder, "shared/a/key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 
 	two.put(t, "shared/a/key", "another")
 	one.requireFile(t, "shared/a/key", "another")
 	one.put(t, "shared/a/key", "another") // what is the same changes nothing
-	if err := os.Remove(filepath.Join(one.Folder, "shared/a/key")); err != nil {
+	if err := os.Remove(filepath.Join(one.of.Folder, "shared/a/key")); err != nil {
 		t.Fatal(err)
 	}
 	one.Remove(t.Context(), "shared/a/key")
@@ -257,10 +257,10 @@ func TestFilesOfTheTimeWithoutNATS(t *testing.T) {
 func TestFilesWithOtherNamesAreIgnored(t *testing.T) {
 	b := newBucketInMemory()
 	h := b.join(t, "mx1")
-	h.Shares = func(string) bool { return true }
+	h.of.Shares = func(string) bool { return true }
 	put := func(key, text string) {
 		t.Helper()
-		if err := h.store(t.Context(), h.conn, key, []byte(text)); err != nil {
+		if err := h.fleet.store(t.Context(), h.conn, key, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -274,7 +274,7 @@ func TestFilesWithOtherNamesAreIgnored(t *testing.T) {
 	if len(h.changed) > 0 {
 		t.Errorf("taken: %v", h.changed)
 	}
-	if entries, err := os.ReadDir(h.Folder); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(h.of.Folder); err != nil || len(entries) > 0 {
 		t.Errorf("in the folder: %v, %v", entries, err)
 	}
 	put(h.fileKey("a"), `{"name":"a","content":"eA=="}`)
@@ -291,7 +291,7 @@ func TestALockIsOneHosts(t *testing.T) {
 		}
 		for _, h := range []*sharer{one, two} {
 			if got, err := h.TryLock(t.Context(), "order"); got || err != nil {
-				t.Errorf("%s: %v, %v", h.Name, got, err)
+				t.Errorf("%s: %v, %v", h.fleet.Name, got, err)
 			}
 		}
 		if got, err := two.TryLock(t.Context(), "another order"); !got || err != nil {

@@ -47,7 +47,7 @@ func (s *Files) Lock(ctx context.Context, name string) error {
 		if got, err := s.tryLock(ctx, name); got || ctx.Err() != nil {
 			return ctx.Err()
 		} else if err != nil {
-			s.Log.Debug("cannot lock", logkey.Entry, name, logkey.Err, err)
+			s.fleet.Log.Debug("cannot lock", logkey.Entry, name, logkey.Err, err)
 		}
 		timer := time.NewTimer(lockRetry)
 		select {
@@ -104,7 +104,7 @@ func (s *Files) tryLock(ctx context.Context, name string) (bool, error) {
 
 // acquire stores a lock, and returns its revision, or 0 if another host has it.
 func (s *Files) acquire(ctx context.Context, kv jetstream.KeyValue, key string) (revision uint64, err error) {
-	value := s.sealer.seal(key, []byte(s.Name))
+	value := s.fleet.sealer.seal(key, []byte(s.fleet.Name))
 	revision, err = kv.Create(ctx, key, value)
 	if err == nil {
 		return revision, nil
@@ -123,7 +123,7 @@ func (s *Files) acquire(ctx context.Context, kv jetstream.KeyValue, key string) 
 	if err != nil {
 		return 0, lostRace(err)
 	}
-	s.Log.Debug("took over a lock of the fleet", logkey.Entry, key)
+	s.fleet.Log.Debug("took over a lock of the fleet", logkey.Entry, key)
 	return revision, nil
 }
 
@@ -175,18 +175,18 @@ func (s *Files) renew(ctx context.Context, kv jetstream.KeyValue, key string, re
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 			defer cancel()
 			if err := kv.Delete(ctx, key, jetstream.LastRevision(revision)); err != nil {
-				s.Log.Debug("cannot release a lock; it ends by itself", logkey.Entry, key, logkey.Err, err)
+				s.fleet.Log.Debug("cannot release a lock; it ends by itself", logkey.Entry, key, logkey.Err, err)
 			}
 			return
 		}
 		beat, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // else it is not known what is stored
-		next, err := kv.Update(beat, key, s.sealer.seal(key, []byte(s.Name)), revision)
+		next, err := kv.Update(beat, key, s.fleet.sealer.seal(key, []byte(s.fleet.Name)), revision)
 		cancel()
 		switch {
 		case err == nil:
 			revision = next
 		case lostRace(err) == nil:
-			s.Log.Debug("lost a lock of the fleet", logkey.Entry, key)
+			s.fleet.Log.Debug("lost a lock of the fleet", logkey.Entry, key)
 			return
 		}
 	}
