@@ -20,9 +20,11 @@ func TestOrderHasEveryModeOnce(t *testing.T) {
 }
 
 func TestUnknownModeIsNotLearned(t *testing.T) {
-	sel := New(stock)
-	if sel.Learn(from("192.0.2.7", "a"), sessionticket.Mode(200), handshake.Worked, epoch) != nil || sel.Changed() != nil {
-		t.Error("something was learned of an unknown mode")
+	for _, unknown := range []sessionticket.Mode{5, 200} {
+		sel := New(stock)
+		if sel.Learn(from("192.0.2.7", "a"), unknown, handshake.Worked, epoch) != nil || sel.Changed() != nil {
+			t.Errorf("something was learned of mode %d", unknown)
+		}
 	}
 }
 

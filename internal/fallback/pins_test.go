@@ -34,6 +34,22 @@ func TestLongestPinApplies(t *testing.T) {
 	wantMode(t, l, from("192.0.2.7", "a"), epoch, noTicket) // from its state
 }
 
+// The addresses of clients are never IPv4 written as IPv6, so a pin for such a network would apply to
+// none.
+func TestNetworksThatOperatorsWrite(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "2001:db8::1": "2001:db8::1/128", "fe80::1%eth0": "fe80::1/128",
+		"192.0.2.7/24": "192.0.2.0/24", "2001:db8::1/32": "2001:db8::/32",
+		"::ffff:192.0.2.7/120": "192.0.2.0/24", "::ffff:0.0.0.0/96": "0.0.0.0/0", "::ffff:0.0.0.0/95": "::fffe:0:0/95", "::/0": "::/0",
+		"192.0.2.0/33": "", "192.0.2": "", "mx.example": "", "": "",
+	} {
+		network, err := ParseNetwork(text)
+		if got := network.String(); err == nil && got != want || (err != nil) != (want == "") {
+			t.Errorf("%q is %s, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
 func TestSetPinsReturnsChanges(t *testing.T) {
 	l := New(ownWrite)
 	l.SetPins([]Pin{pin("192.0.2.0/24", tls12), pin("198.51.100.0/24", tls12), pin("203.0.113.0/24", tls12)}, epoch)

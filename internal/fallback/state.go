@@ -95,7 +95,7 @@ func silent(outcome handshake.Outcome) bool {
 
 // needsTrial reports whether the remedy of a silent close has to show first that it helps.
 func (s *State) needsTrial(outcome handshake.Outcome) bool {
-	justRecovered := s.Worked[s.Mode] > 0 && s.Penalty > maxPenalty-failurePenalty
+	justRecovered := s.Penalty > maxPenalty-failurePenalty
 	switch remedy := s.remedy(outcome); {
 	case !safer(remedy, s.Mode):
 		return false // it is moved back

@@ -99,6 +99,32 @@ func TestSenderFallsBackAtTheThirdFailureInAModeThatWorked(t *testing.T) {
 	}
 }
 
+// A sender that has just recovered loses one message if that was too soon, and no more. Only TLS 1.2,
+// which is weaker, has to show again that it helps.
+func TestOneCloseUndoesARecovery(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		client     client
+		back, then sessionticket.Mode // what it recovers to, and what it gets after a close
+	}{
+		{"to a ticket", refusesTickets, ownWrite, noTicket},
+		{"from TLS 1.2", intolerant13, noTicket, noTicket},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, s := New(ownWrite), from("192.0.2.7", "a")
+			test.client.settle(t, l, s, epoch)
+			now := epoch.Add(7 * 24 * time.Hour)
+			if mode, _ := l.Choose(s, now); mode != test.back {
+				t.Fatalf("a week later it is retried in %v, want %v", mode, test.back)
+			}
+			l.Learn(s, test.back, handshake.Worked, now)
+			wantMode(t, l, s, now, test.back)
+			l.Learn(s, test.back, handshake.ClosedAfterFlight, now)
+			wantMode(t, l, s, now, test.then)
+		})
+	}
+}
+
 func TestAllModesAreTriedAgainAfterASuccess(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	earlyTicket.deliver(t, l, s, epoch)

@@ -115,6 +115,28 @@ func TestWithoutDNSAMessageIsUnverified(t *testing.T) {
 	}
 }
 
+// Whoever wants no more, as after a full disk, gets no more.
+func TestReadingEndsWithAnError(t *testing.T) {
+	dir := t.TempDir()
+	mbox := write(t, filepath.Join(dir, "mbox"), []byte("From a\nx\n\nFrom b\ny\n"))
+	write(t, filepath.Join(dir, "box/new/1"), nil)
+	write(t, filepath.Join(dir, "box/cur/2"), nil)
+	for _, path := range []string{mbox, filepath.Join(dir, "box")} {
+		for last := 1; last <= 2; last++ {
+			n, enough := 0, errors.New("enough")
+			err := NewOfflineFileReader().Read(t.Context(), path, func(Entry) error {
+				if n++; n == last {
+					return enough
+				}
+				return nil
+			})
+			if err != enough || n != last {
+				t.Errorf("%s: %v after message %d, want the error of message %d", path, err, n, last)
+			}
+		}
+	}
+}
+
 // messages returns the messages of an mbox.
 func messages(t *testing.T, text string) (all []string) {
 	t.Helper()

@@ -155,6 +155,10 @@ func TestReportIsDeliveredToTheNextHopAndStored(t *testing.T) {
 		r.Address.String() != "192.0.2.7" || r.Failed != 27 || !slices.Equal(r.Domains, []string{"ours.example"}) {
 		t.Errorf("stored %+v", r)
 	}
+	s.Receiver.Close(t.Context())
+	if !strings.Contains(s.log.String(), `"TLS report stored" report=1 new=true via=mail session=7Q2F submitter=microsoft.test verdict="signed by microsoft.test"`) {
+		t.Errorf("the log says %s", s.log)
+	}
 	if again, err := tlsrpt.Parse(strings.NewReader(string(r.Content))); err != nil || again.ID != october.ID {
 		t.Errorf("the content parses as %v, %v", again, err)
 	}
@@ -216,6 +220,32 @@ func TestMailWithoutReportIsDeliveredAndLogged(t *testing.T) {
 	}
 }
 
+// A brokenStore has a bug.
+type brokenStore struct{}
+
+func (brokenStore) AddReport(context.Context, ledger.Report) (ledger.AddedReport, error) {
+	panic("index out of range")
+}
+
+// A report that runs into a bug costs that report, and not the server.
+func TestABugStopsNoServer(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
+	s.store = brokenStore{}
+	for range 40 { // more than are read at a time
+		s.deliver(strings.NewReader(october.Mail()), reportsAddress)
+	}
+	s.Receiver.pending.Wait()
+	if n := strings.Count(s.log.String(), `err="panic: index out of range`); n != 40 {
+		t.Errorf("%d of 40 are logged: %.300s", n, s.log)
+	}
+	s.store = s.fakeStore
+	s.deliver(strings.NewReader(october.Mail()), reportsAddress)
+	s.Receiver.Close(t.Context())
+	if len(s.reports()) != 1 || s.reserved() != 0 {
+		t.Errorf("after that %d reports are stored, %d bytes are reserved", len(s.reports()), s.reserved())
+	}
+}
+
 // Whatever a stranger writes, the log line stays short.
 func TestLogOfAReportIsShort(t *testing.T) {
 	signer := testreport.NewSigner(t, "evil.test")
@@ -246,8 +276,8 @@ func TestWithOnlyTheReplyIsForTheReport(t *testing.T) {
 		"no report":         {"Subject: hello\r\n\r\nhello\r\n", nil, "550 5.6.0", 0},
 		"the disk is full":  {october.Mail(), errors.New("disk full"), "451 4.3.0", 0},
 		"too large to keep": {october.Mail(), ledger.ErrReportTooLarge, "552 5.3.4", 0},
-		"key not to be had": {broken.Sign(t, theirs.Mail()), nil, "451 4.7.5", 0},
-		"too long":          {october.Mail() + strings.Repeat("x", tlsrpt.MaxMailSize), nil, "552 5.3.4", 0},
+		"key not to be had": {broken.Sign(t, theirs.Mail()), nil, "451 4.7.5 cannot look up the DKIM key of the report, try again later", 0},
+		"too long":          {october.Mail() + strings.Repeat("x", tlsrpt.MaxMailSize), nil, "552 5.3.4 report too large", 0},
 	} {
 		s := newTestReceiver(t, Settings{Only: true, Resolver: names})
 		s.err = tt.err

@@ -61,6 +61,9 @@ func TestPOSTedReportIsStoredBeforeTheAnswer(t *testing.T) {
 	if r.Verified || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
 		t.Errorf("stored %+v", r)
 	}
+	if logged := s.log.String(); !strings.Contains(logged, `"TLS report stored" report=1 new=true via=https verdict=`) {
+		t.Errorf("the log says %s", logged)
+	}
 	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK {
 		t.Errorf("the same again: %d %s", w.Code, w.Body)
 	}

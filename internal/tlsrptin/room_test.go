@@ -135,6 +135,20 @@ func TestBufferInUseStays(t *testing.T) {
 	}
 }
 
+// A sender keeps what there is no room for.
+func TestReportWithoutRoomIsDeferred(t *testing.T) {
+	s := newTestReceiver(t, Settings{Only: true})
+	for range 4 {
+		b := s.mail.buffer(netip.MustParseAddr("203.0.113.1"), tlsrpt.MaxMailSize)
+		defer b.release()
+		b.Write(make([]byte, 12<<20))
+		b.use()
+	}
+	if _, reply := s.deliver(strings.NewReader(october.Mail()), reportsAddress); reply.String() != "452 4.3.1 too many reports at once, try again later" {
+		t.Errorf("replied %v", reply)
+	}
+}
+
 func TestMailThatTakesTooLongIsDeferredOrPassedOn(t *testing.T) {
 	slowly := func() io.Reader {
 		return io.MultiReader(strings.NewReader("X: y\r\n"), delay(5*time.Minute+time.Second), strings.NewReader(october.Mail()))

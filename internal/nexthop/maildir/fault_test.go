@@ -6,9 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"postern/internal/smtp"
 	"postern/internal/testdisk"
@@ -72,6 +75,42 @@ func (f *faulty) Commit(name string) error {
 		return f.err
 	}
 	return f.file.Commit(name)
+}
+
+// What watches a Maildir sees what its messages see: how long the disk takes, and that it is at
+// fault. A message that ends too early says nothing of the disk.
+func TestFaultsOfTheDiskAreObserved(t *testing.T) {
+	for _, test := range []struct {
+		step     string // that fails
+		text     io.Reader
+		observed []bool // failed
+		check    error
+	}{
+		{"", strings.NewReader("text\r\n"), []bool{false}, nil},
+		{"", iotest.ErrReader(io.ErrUnexpectedEOF), nil, nil},
+		{"create", strings.NewReader("text\r\n"), []bool{true}, syscall.EIO},
+		{"commit", strings.NewReader("text\r\n"), []bool{true}, nil},
+	} {
+		f := newFolder(t)
+		var observed []bool
+		f.maildir.Observe = func(took time.Duration, failed bool) {
+			observed = append(observed, failed)
+			if took < 0 || failed && took != 0 {
+				t.Errorf("%s: it took %v", test.step, took)
+			}
+		}
+		f.failAt(test.step, syscall.EIO)
+		f.send(test.text)
+		if !slices.Equal(observed, test.observed) {
+			t.Errorf("%s: observed %v, want %v", test.step, observed, test.observed)
+		}
+		before := len(f.files(t, "new"))
+		if err := f.maildir.Check(); !errors.Is(err, test.check) {
+			t.Errorf("%s: check: %v, want %v", test.step, err, test.check)
+		}
+		f.expectFiles(t, "new", before)
+		f.expectFiles(t, "tmp", 0)
+	}
 }
 
 func TestRemovedFolderDefersMail(t *testing.T) {

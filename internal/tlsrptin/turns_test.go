@@ -1,0 +1,53 @@
+package tlsrptin
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// Each network that waits gets a turn before any gets another.
+func TestNetworksTakeTurns(t *testing.T) {
+	a, b, c := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8::/32")
+	turns := newTurns(2)
+	came := func(turn chan struct{}) bool {
+		select {
+		case <-turn:
+			return true
+		default:
+			return false
+		}
+	}
+	if !came(turns.ask(a)) || !came(turns.ask(a)) {
+		t.Fatal("two wait, though none is at work")
+	}
+	a1, a2, a3 := turns.ask(a), turns.ask(a), turns.ask(a)
+	b1, c1 := turns.ask(b), turns.ask(c)
+	var b2 chan struct{}
+	for i, next := range []*chan struct{}{&a1, &b1, &c1, &a2, &b2, &a3} {
+		if i == 2 {
+			b2 = turns.ask(b) // which has had a turn
+		}
+		if came(*next) {
+			t.Fatalf("turn %d has come before another has ended", i)
+		}
+		if turns.give(); !came(*next) {
+			t.Fatalf("turn %d has not come", i)
+		}
+	}
+	turns.give()
+	turns.give()
+	if !came(turns.ask(a)) || !came(turns.ask(b)) {
+		t.Error("two have ended, and two more do not begin")
+	}
+	late := turns.ask(c)
+	if came(late) {
+		t.Error("three are at work")
+	}
+	if !turns.withdraw(c, late) || turns.withdraw(c, late) {
+		t.Error("one that waits can not be withdrawn once")
+	}
+	turns.give()
+	if came(late) || !came(turns.ask(a)) {
+		t.Error("one that was withdrawn has taken the turn of another")
+	}
+}
