@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"database/sql"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	_ "modernc.org/sqlite"
 
 	"postern/internal/testsmtp"
 )
@@ -82,7 +85,7 @@ func TestDebianPackage(t *testing.T) {
 	d.copy(deb, "/root/postern.deb")
 	d.copy(newerPackage(t, deb), "/root/newer.deb")
 
-	d.run("dpkg", "--install", "/root/postern.deb")
+	d.run("apt-get", "install", "--yes", "/root/postern.deb")
 	d.run("systemctl", "is-active", "postern.service")
 	d.run("systemctl", "is-enabled", "postern.service")
 	d.delivers("127.0.0.1:2525", "first")
@@ -147,6 +150,64 @@ func TestDebianPackage(t *testing.T) {
 	d.delivers("127.0.0.1:25", "fourth")
 
 	checkRemoval(t, d, 4)
+}
+
+// An upgrade over the ledger of a build that knew 13 schemas: the server migrates it as it starts,
+// and what it had is shown beside what happens since. What is left of an installation by hand, and
+// would run in place of the package, is named.
+func TestUpgradeMigratesAnOlderLedger(t *testing.T) {
+	t.Parallel()
+	root := debianRoot(t)
+	d := bootDebian(t, root)
+	deb, _ := packages(t)
+	d.copy(deb, "/root/postern.deb")
+	d.copy(newerPackage(t, deb), "/root/newer.deb")
+	d.run("apt-get", "install", "--yes", "/root/postern.deb")
+	d.run("systemctl", "stop", "postern.service")
+	d.run("rm", "-f", "/var/lib/postern/ledger.db", "/var/lib/postern/ledger.db-wal", "/var/lib/postern/ledger.db-shm")
+	dump, err := os.ReadFile("testdata/ledger-0013.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger, err := sql.Open("sqlite", d.path("/var/lib/postern/ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Exec(string(dump)); err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.run("chown", "postern:postern", "/var/lib/postern/ledger.db")
+	const left = "/usr/local/bin/postern"
+	d.write(left, "")
+
+	out := d.run("apt-get", "install", "--yes", "/root/newer.deb")
+	if !strings.Contains(out, left+" is used in place of the package's") {
+		t.Errorf("the upgrade does not name %s:\n%s", left, out)
+	}
+	d.run("rm", left)
+	d.run("systemctl", "restart", "postern.service")
+	if log := d.run("journalctl", "--unit", "postern.service", "--output", "cat"); !strings.Contains(log, `msg="migrated ledger"`) {
+		t.Errorf("the log does not have that the ledger was migrated:\n%s", log)
+	}
+	d.delivers("127.0.0.1:2525", "upgraded")
+	for command, want := range map[string][]string{
+		"postern handshakes --since 2026-11-01":                {"XEL34FHWHH", "XMWROAMHOK", "early-ticket, mode stock: closed silently by the client", "X6VHNLNE2C", "mode own-write\n"},
+		"postern handshakes show XMWROAMHOK":                   {"NewSessionTicket ← before the client's Finished"},
+		"postern senders show 192.0.2.0/24 --since 2026-11-01": {"to mode no-ticket since 2026-11-28", "resumes wrongly"},
+		"postern senders show sender.test --since 2026-11-01":  {"2026-11-28"},
+		"postern report list --since 2024-01-01":               {"unverified"},
+	} {
+		eventually(t, func() error { // the ledger is written a moment after a session
+			out, err := d.try("sh", "-c", command)
+			if err != nil || !containsAll(out, want) {
+				return fmt.Errorf("%s: %w, want %q:\n%s", command, err, want, out)
+			}
+			return nil
+		})
+	}
 }
 
 // checkRemoval removes the package and then purges it: the removal leaves the configuration and the
