@@ -157,8 +157,7 @@ func TestDebianPackage(t *testing.T) {
 // would run in place of the package, is named.
 func TestUpgradeMigratesAnOlderLedger(t *testing.T) {
 	t.Parallel()
-	root := debianRoot(t)
-	d := bootDebian(t, root)
+	d := bootDebian(t, debianRoot(t, "debian-12"))
 	deb, _ := packages(t)
 	d.copy(deb, "/root/postern.deb")
 	d.copy(newerPackage(t, deb), "/root/newer.deb")

@@ -42,9 +42,10 @@ type Options struct {
 
 // An examination collects findings about a configuration.
 type examination struct {
-	config  *config.Config
-	options Options
-	found   []probe.Finding
+	config   *config.Config
+	options  Options
+	packaged string // the program that a package installs
+	found    []probe.Finding
 
 	sockets   []listening.Socket
 	unknown   error            // why sockets are not known
@@ -55,7 +56,7 @@ type examination struct {
 // Examine returns the findings, the worst first. It takes minutes if something does not answer,
 // at most as long as ctx.
 func Examine(ctx context.Context, c *config.Config, o Options) []probe.Finding {
-	e := &examination{config: c, options: o}
+	e := &examination{config: c, options: o, packaged: packaged}
 	e.sockets, e.unknown = listening.Sockets()
 	for _, examine := range []func(context.Context){
 		e.configuration, e.process, e.machine, e.listeners, e.nextHop, e.message, e.domains,

@@ -88,13 +88,22 @@ func (e *examination) otherPorts() {
 
 const smtpPort = 25
 
+// packaged is where packages install the program.
+const packaged = "/usr/bin/postern"
+
 // installed compares the running program with the installed one.
 func (e *examination) installed(running listening.Process) {
-	if running.Replaced() {
-		e.add(probe.Finding{ID: "old-version", Severity: probe.Warning, Title: "The running Postern is not the installed version",
-			Evidence: []string{fmt.Sprintf("process %d runs %s", running.ID, running.Path)},
-			Advice:   do("Postern", "Run systemctl restart postern. Sessions finish the message that they are in.")})
+	advice := "Run systemctl restart postern. Sessions finish the message that they are in."
+	_, err := os.Stat(e.packaged)
+	switch {
+	case running.Replaced():
+	case running.Program() == "Postern" && running.Path != e.packaged && err == nil:
+		advice = fmt.Sprintf("If you want the program of the package, %s, remove the other one, and /etc/systemd/system/postern.service if it is there. Then run systemctl daemon-reload and systemctl restart postern.", e.packaged)
+	default:
+		return
 	}
+	e.add(probe.Finding{ID: "old-version", Severity: probe.Warning, Title: "The running Postern is not the installed version",
+		Evidence: []string{fmt.Sprintf("process %d runs %s", running.ID, running.Path)}, Advice: do("Postern", advice)})
 }
 
 // descriptors compares the limit of open files of the running process with what the limits of

@@ -45,6 +45,21 @@ func TestFaultsOfThePortsAreFound(t *testing.T) {
 	}
 }
 
+// A program that somebody installed by hand runs on, whatever version a package installs.
+func TestProgramBesideThePackageIsFound(t *testing.T) {
+	packaged := filepath.Join(t.TempDir(), "postern")
+	if err := os.WriteFile(packaged, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, problems := range map[string][]string{
+		packaged: nil, "/usr/lib/systemd/systemd": nil, "/usr/local/bin/postern": {"old-version: The running Postern is not the installed version"},
+	} {
+		e := &examination{config: load(t, listens+t.TempDir()+"'\n"), packaged: packaged, sockets: []listening.Socket{socketOf("[::]:25", path)}}
+		e.process(t.Context())
+		checkProblems(t, e.found, problems)
+	}
+}
+
 // A port for Postern that other machines can reach lets them claim any address.
 func TestExposedPortOfTheNextHopIsFound(t *testing.T) {
 	for _, tt := range []struct {
