@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/handshake"
+	"postern/interop"
 )
 
 // first is the likeliest diagnosis of a recorded handshake that was altered, in words.
@@ -65,6 +66,33 @@ func TestSignaturesOfRSAKeys(t *testing.T) {
 		transcript.ClientHello.Signatures = []handshake.SignatureScheme{scheme}
 		if got := len(diagnose(transcript)) == 1; got != rsa {
 			t.Errorf("%v alone: for RSA only is %v", scheme, got)
+		}
+		transcript.ClientHello.Signatures = nil
+		if got := ids(diagnose(transcript)); got != nil {
+			t.Errorf("no scheme is named: %q", got)
+		}
+	}
+}
+
+// The signature schemes of a ClientHello that did not arrive are not known. A device that resets the
+// connection may have read them; where nobody resets it, the rest just did not arrive.
+func TestResetWithinAClientHelloMayBeAboutItsSignatures(t *testing.T) {
+	for end, want := range map[handshake.EndKind]string{
+		handshake.EndReset:  "ml-dsa-hello, less likely: of a ClientHello of 1500 bytes the last 200 never arrived; the client's side reset the connection, without an alert",
+		handshake.EndClosed: "",
+	} {
+		transcript := clone(goldens(t)["big-hello"].transcript)
+		transcript.End.Kind, transcript.End.By = end, handshake.Client
+		transcript.Messages[0].Size, transcript.Messages[0].Missing = 1500, 200
+		got := ""
+		found, _ := interop.Diagnose(transcript)
+		for _, d := range found {
+			if d.Case.ID == "ml-dsa-hello" {
+				got = fmt.Sprintf("%s, %v: %s; %s", d.Case.ID, d.Confidence, d.Observations[0].Text, d.Observations[1].Text)
+			}
+		}
+		if got != want {
+			t.Errorf("%v: %q, want %q", end, got, want)
 		}
 	}
 }

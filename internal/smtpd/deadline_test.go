@@ -110,7 +110,7 @@ func TestProgressExtendsTheDeadlineOfAMessage(t *testing.T) {
 		c.play(envelope + "> DATA\n< 354 *")
 		for range 60 {
 			time.Sleep(50 * time.Second)
-			c.send(strings.Repeat(strings.Repeat("x", 98)+"\r\n", progress/100+1))
+			c.send(strings.Repeat(strings.Repeat("x", 98)+"\r\n", 328)) // 32 KiB and 32 bytes
 		}
 		c.play("> .\n< 250 2.0.0 stored\n> QUIT\n< 221 *")
 		c.Conn.Close()

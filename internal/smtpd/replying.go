@@ -107,15 +107,11 @@ func (s *session) flush() {
 	s.out = nil
 }
 
-// refuse replies with the reply of a [smtp.Refusal].
+// refuse replies to a command that package smtp refuses, with a [smtp.Refusal].
 func (s *session) refuse(err error) {
 	var refusal *smtp.Refusal
-	if errors.As(err, &refusal) {
-		s.reply(refusal.Reply)
-		return
-	}
-	s.reply(smtp.NewReply(451, "4.3.0", "internal error, try again later"))
-	s.err = err
+	errors.As(err, &refusal)
+	s.reply(refusal.Reply)
 }
 
 // overLimit notes the limit that a sender has reached, and returns the reply. It says whose

@@ -94,9 +94,7 @@ func (s *Server) Serve(ln net.Listener) error { return s.serve(ln, false) }
 func (s *Server) ServeTLS(ln net.Listener) error { return s.serve(ln, true) }
 
 func (s *Server) serve(ln net.Listener, implicit bool) error {
-	if !s.adopt(ln) {
-		return nil
-	}
+	s.adopt(ln)
 	defer ln.Close()
 	for {
 		conn, err := ln.Accept()
@@ -110,15 +108,14 @@ func (s *Server) serve(ln net.Listener, implicit bool) error {
 	}
 }
 
-func (s *Server) adopt(ln net.Listener) bool {
+// adopt makes drain close a listener.
+func (s *Server) adopt(ln net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
 		ln.Close()
-		return false
 	}
 	s.listeners[ln] = struct{}{}
-	return true
 }
 
 // start runs a session for conn, or rejects it. The client behind a front-end is not known yet: its

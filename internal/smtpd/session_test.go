@@ -3,6 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,9 @@ func TestMailOverSTARTTLS(t *testing.T) {
 		if !strings.Contains(trace, want) {
 			t.Errorf("%q lacks %q", trace, want)
 		}
+	}
+	if id := regexp.MustCompile(` id \w{10}\.1\r\n`); !id.MatchString(trace) {
+		t.Errorf("%q lacks the id of a session's first message", trace)
 	}
 	if sender := s.hop.senders[0]; sender.TLS == nil || sender.Greeting != "sender.example" || !sender.Extended {
 		t.Errorf("the hop got the sender %+v", sender)

@@ -17,8 +17,10 @@ func TestNetworksTakeTurns(t *testing.T) {
 			return false
 		}
 	}
-	if !came(turns.ask(a)) || !came(turns.ask(a)) {
-		t.Fatal("two wait, though none is at work")
+	for range 2 {
+		if !came(turns.ask(a)) {
+			t.Fatal("one of two waits, though none is at work")
+		}
 	}
 	a1, a2, a3 := turns.ask(a), turns.ask(a), turns.ask(a)
 	b1, c1 := turns.ask(b), turns.ask(c)

@@ -12,11 +12,9 @@ var errEarlyReply = errors.New("reply before the end of the text")
 // peekTime is how long decrypting what has arrived may take.
 const peekTime = 10 * time.Millisecond
 
-// hasReply reports whether a reply has arrived. It does not wait for one.
+// hasReply reports whether a reply has arrived, after the last one was read. It does not wait for
+// one.
 func (c *conn) hasReply() bool {
-	if c.in.Buffered() > 0 {
-		return true
-	}
 	if !readable(c.raw) {
 		return false
 	}

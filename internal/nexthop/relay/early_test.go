@@ -25,27 +25,12 @@ func TestReplyBeforeTheEndOfTheTextDoesNotCount(t *testing.T) {
 			defer ln.Close()
 			replied := make(chan struct{})
 			go func() {
-				conn, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				defer conn.Close()
-				fmt.Fprint(conn, "220 early.test\r\n")
-				for in := bufio.NewReader(conn); ; {
-					line, err := in.ReadString('\n')
-					switch {
-					case err != nil:
-						return
-					case line != "DATA\r\n":
-						fmt.Fprint(conn, "250 ok\r\n")
-					default:
-						fmt.Fprint(conn, "354 go on\r\n")
-						in.ReadString('\n')
-						fmt.Fprint(conn, early+"\r\n")
-						close(replied)
-						io.Copy(io.Discard, in)
+				for {
+					conn, err := ln.Accept()
+					if err != nil {
 						return
 					}
+					go replyEarly(conn, early, replied)
 				}
 			}()
 			config := mustParse(t, "smtp://127.0.0.1:25?starttls=off")
@@ -64,7 +49,33 @@ func TestReplyBeforeTheEndOfTheTextDoesNotCount(t *testing.T) {
 			if reply := s.Send(io.MultiReader(start, afterwards{replied}, strings.NewReader("end\r\n"))); reply.Code != want {
 				t.Errorf("the sender gets %v, want %d", reply, want)
 			}
+			s.Reset()
+			if got := deliverTo(s, someMail, someRcpt); got != "MAIL 250, RCPT 250" { // on another connection
+				t.Error("then", got)
+			}
 		})
+	}
+}
+
+// replyEarly is a server that replies to a text before its end, once.
+func replyEarly(conn net.Conn, early string, replied chan<- struct{}) {
+	defer conn.Close()
+	fmt.Fprint(conn, "220 early.test\r\n")
+	for in := bufio.NewReader(conn); ; {
+		line, err := in.ReadString('\n')
+		switch {
+		case err != nil:
+			return
+		case line != "DATA\r\n":
+			fmt.Fprint(conn, "250 ok\r\n")
+		default:
+			fmt.Fprint(conn, "354 go on\r\n")
+			in.ReadString('\n')
+			fmt.Fprint(conn, early+"\r\n")
+			close(replied)
+			io.Copy(io.Discard, in)
+			return
+		}
 	}
 }
 

@@ -196,6 +196,32 @@ func TestHowLongAServerMayTake(t *testing.T) {
 	}
 }
 
+// A server that takes a while for each recipient may do so for many, also if they came together.
+func TestEachPipelinedReplyHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t, `
+			< 220 ready
+			> EHLO *
+			< 250-backend
+			< 250 PIPELINING
+			> MAIL *
+			> RCPT *
+			> RCPT *
+			wait 90s
+			< 250 ok
+			wait 90s
+			< 250 ok
+			wait 90s
+			< 250 ok
+			serve`)
+		s := b.hop("smtp://mail.test").Open(someSender)
+		if replies := deliverTo(s, someMail, someRcpt, someRcpt); replies != "MAIL 250, RCPT 250, RCPT 250" {
+			t.Errorf("replies %s", replies)
+		}
+		b.end(s)
+	})
+}
+
 // The time for the end of a text is not left for the next message's commands, which a server
 // may not even read.
 func TestEachMessageHasItsOwnTime(t *testing.T) {

@@ -104,9 +104,6 @@ func (s *session) send() {
 func (s *session) batch() []byte {
 	var batch []byte
 	for _, c := range s.queue {
-		if c.done {
-			continue
-		}
 		line, refusal := c.line(s.conn)
 		if refusal == nil && bytes.ContainsAny(line[:len(line)-2], "\r\n\x00") {
 			reply := smtp.NewReply(501, "5.5.2", "line break in command")
