@@ -28,6 +28,7 @@ type alertsCmd struct {
 
 type alertsListCmd struct {
 	ledgerFlags
+	hostFlag
 	Since since `complete:"age" default:"7d" placeholder:"TIME" help:"Also alerts that ended since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Open  bool  `help:"Only alerts that are open."`
 	Limit limit `default:"100" placeholder:"N" help:"Print at most this many, up to 10000. Default: ${default}."`
@@ -55,6 +56,7 @@ func (a alertsListCmd) Run(ui terminal.UI) error {
 	if a.Open {
 		filter = openAlerts(filter.Limit)
 	}
+	filter.Host = a.Host
 	found, err := book.Alerts(context.Background(), filter)
 	if err != nil {
 		return err
@@ -89,7 +91,7 @@ func printAlert(ui terminal.UI, a ledger.Alert) {
 	if !a.Ended.IsZero() {
 		state = fmt.Sprintf("ended %s, since %s", localTime(a.Ended), localTime(a.Since))
 	}
-	fmt.Fprintf(ui.Out, "%d  %s\n", a.ID, alert.Kind(a.Kind).Heading(a.Subject))
+	fmt.Fprintf(ui.Out, "%d  %s%s\n", a.ID, alert.Kind(a.Kind).Heading(a.Subject), atHost(a.Host))
 	ui.Paragraph("", state)
 	if !a.Ended.IsZero() {
 		return

@@ -64,6 +64,7 @@ var valuesOf = map[string]func(*typedWords) []word{
 	"alert":   fromLedger(alertWords),
 	"case":    func(*typedWords) []word { return caseWords() },
 	"anycase": func(*typedWords) []word { return append(caseWords(), word{ledger.Unknown, "without a case"}) },
+	"host":    fromLedger(hostWords),
 	"mode":    func(*typedWords) []word { return plainWords(modes()...) },
 	"network": fromLedger(networkWords),
 	"persona": func(*typedWords) []word { return personaWords() },
@@ -124,6 +125,12 @@ func senderWords(ctx context.Context, book *ledger.Reader) []word {
 		names = append(names, word{s.EHLO, s.Network.String()})
 	}
 	return distinct(append(networks, names...))
+}
+
+// hostWords are the hosts of the fleet.
+func hostWords(ctx context.Context, book *ledger.Reader) []word {
+	names, _ := book.Hosts(ctx)
+	return plainWords(names...)
 }
 
 func networkWords(ctx context.Context, book *ledger.Reader) (all []word) {

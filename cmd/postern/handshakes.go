@@ -27,6 +27,7 @@ type handshakesCmd struct {
 
 type handshakesListCmd struct {
 	ledgerFlags
+	hostFlag
 	Since  since  `complete:"age" default:"24h" placeholder:"TIME" help:"Only handshakes since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Sender string `complete:"sender" placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Case   string `complete:"anycase" placeholder:"ID" help:"Only failed handshakes of this case; unknown means without a case."`
@@ -39,7 +40,7 @@ type handshakesListCmd struct {
 
 // Help is called by kong.
 func (handshakesListCmd) Help() string {
-	return `A line has the time, the session's ID, the sender's address and EHLO name, the outcome (full, resumed, failed or plaintext), and what is known of it: the TLS version and mode, or the case and where the handshake stopped.
+	return `A line has the time, the session's ID, in a fleet the host, the sender's address and EHLO name, the outcome (full, resumed, failed or plaintext), and what is known of it: the TLS version and mode, or the case and where the handshake stopped.
 
 Examples:
 
@@ -57,7 +58,7 @@ func (h handshakesListCmd) Run(ui terminal.UI) error {
 	defer book.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	filter := ledger.Filter{Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: int(h.Limit)}
+	filter := ledger.Filter{Host: h.Host, Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: int(h.Limit)}
 	if !h.Follow {
 		filter.Limit = h.Limit.query()
 	}
@@ -181,8 +182,12 @@ func (h handshakesShowCmd) Run(ui terminal.UI) error {
 
 // handshakeLine is a handshake in a line of the table.
 func handshakeLine(h ledger.Handshake) string {
-	line := fmt.Sprintf("%-24s %-10s  %-15s  %-28s  %-9s  %s", localTime(h.At),
-		h.Session, h.Address, safetext.Shorten(h.EHLO, 28), h.Outcome, handshakeDetail(h))
+	host := ""
+	if h.Host != "" {
+		host = fmt.Sprintf("  %-16s", safetext.Shorten(h.Host, 40))
+	}
+	line := fmt.Sprintf("%-24s %-10s%s  %-15s  %-28s  %-9s  %s", localTime(h.At),
+		h.Session, host, h.Address, safetext.Shorten(h.EHLO, 28), h.Outcome, handshakeDetail(h))
 	return strings.TrimRight(line, " ")
 }
 

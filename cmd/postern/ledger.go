@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/config"
 	"postern/internal/ledger"
+	"postern/internal/safetext"
 	"postern/internal/terminal"
 )
 
@@ -47,6 +48,19 @@ func (f ledgerFlags) openIfAny(ui terminal.UI) (*ledger.Reader, error) {
 		return nil, nil
 	}
 	return r, err
+}
+
+// A hostFlag chooses a host of the fleet.
+type hostFlag struct {
+	Host string `complete:"host" placeholder:"NAME" help:"Only what was at this host of the fleet, as postern fleet lists it. Default: at all hosts."`
+}
+
+// atHost is the host of a row, for the end of a phrase; empty without a fleet.
+func atHost(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " at " + safetext.Shorten(name, 60)
 }
 
 // hinted adds a hint to an error of the ledger.

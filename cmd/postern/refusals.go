@@ -14,6 +14,7 @@ import (
 // refusalsCmd lists refused and deferred commands.
 type refusalsCmd struct {
 	ledgerFlags
+	hostFlag
 	Since     since  `complete:"age" default:"7d" placeholder:"TIME" help:"Only refusals since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Sender    string `complete:"sender" placeholder:"SENDER" help:"Only this IP address, network, or part of an EHLO name or of the envelope sender."`
 	Recipient string `placeholder:"TEXT" help:"Only recipients that contain this text, such as a domain. Of a mail address the domain counts if no more is kept."`
@@ -38,7 +39,7 @@ func (r refusalsCmd) Run(ui terminal.UI) error {
 	}
 	defer book.Close()
 	found, err := book.Refusals(context.Background(), ledger.RefusalFilter{
-		Since: r.Since.Time, Sender: r.Sender, Recipient: r.Recipient, Limit: r.Limit.query(),
+		Host: r.Host, Since: r.Since.Time, Sender: r.Sender, Recipient: r.Recipient, Limit: r.Limit.query(),
 	})
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func printRefusal(ui terminal.UI, r ledger.Refusal) {
 	if addresses := refusedAddresses(r); addresses != "" {
 		who += ", " + addresses
 	}
-	fmt.Fprintf(ui.Out, "%-24s %6s  %s\n", localTime(r.Last), fmt.Sprintf("%d×", r.Count), who)
+	fmt.Fprintf(ui.Out, "%-24s %6s  %s%s\n", localTime(r.Last), fmt.Sprintf("%d×", r.Count), who, atHost(r.Host))
 	if r.Command == "" {
 		ui.Paragraph("", r.Reply+" replies; too many to keep each reason")
 		return

@@ -21,6 +21,7 @@ import (
 // reportFlags choose reports of the ledger.
 type reportFlags struct {
 	ledgerFlags
+	hostFlag
 	Since     since  `complete:"age" default:"30d" placeholder:"TIME" help:"Only reports about this time or later: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Domain    string `placeholder:"NAME" help:"Only reports about this policy domain; with DANE, that is the MX host."`
 	Submitter string `placeholder:"TEXT" help:"Only reports whose submitter contains this text."`
@@ -30,7 +31,7 @@ type reportFlags struct {
 
 func (f reportFlags) filter(limit int) ledger.ReportFilter {
 	return ledger.ReportFilter{
-		Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Verified: f.Verified, Limit: limit,
+		Host: f.Host, Since: f.Since.Time, Domain: smtp.FoldDomain(f.Domain), Submitter: f.Submitter, Verified: f.Verified, Limit: limit,
 	}
 }
 
@@ -82,6 +83,7 @@ func (f reportFlags) leftOut(ctx context.Context, book *ledger.Reader) (string, 
 	without("older (--since OLDEST)", func(r *ledger.ReportFilter) { r.Since = time.Time{} })
 	without("about other domains (--domain)", func(r *ledger.ReportFilter) { r.Domain = "" })
 	without("of other submitters (--submitter)", func(r *ledger.ReportFilter) { r.Submitter = "" })
+	without("received at other hosts (--host)", func(r *ledger.ReportFilter) { r.Host = "" })
 	without("unverified (--verified)", func(r *ledger.ReportFilter) { r.Verified = false })
 	if left == nil {
 		without("by these flags together (postern report list --since OLDEST)", func(r *ledger.ReportFilter) {

@@ -99,7 +99,7 @@ func origin(r ledger.Report) string {
 	if r.Session != "" {
 		words += ", session " + safetext.Printable(r.Session)
 	}
-	return words
+	return words + atHost(r.Host)
 }
 
 // verdict says whether a report is verified, and why.

@@ -26,6 +26,7 @@ type sendersCmd struct {
 
 type sendersListCmd struct {
 	ledgerFlags
+	hostFlag
 	Since    since  `complete:"age" default:"7d" placeholder:"TIME" help:"Only senders with sessions since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	Sender   string `complete:"sender" placeholder:"SENDER" help:"Only this address, network, or part of an EHLO name."`
 	Failed   bool   `help:"Only senders with failed handshakes."`
@@ -53,7 +54,7 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 	}
 	defer book.Close()
 	found, err := book.Senders(context.Background(), ledger.Filter{
-		Since: s.Since.Time, Sender: s.Sender, Failed: s.Failed, Returned: s.Returned, Limit: s.Limit.query(),
+		Host: s.Host, Since: s.Since.Time, Sender: s.Sender, Failed: s.Failed, Returned: s.Returned, Limit: s.Limit.query(),
 	})
 	if err != nil {
 		return err
@@ -134,6 +135,7 @@ func (s sendersUnpinCmd) Run(ui terminal.UI) error {
 
 type sendersShowCmd struct {
 	ledgerFlags
+	hostFlag
 	Sender string `arg:"" complete:"sender" help:"Address, network, or part of an EHLO name."`
 	Since  since  `complete:"age" default:"30d" placeholder:"TIME" help:"Only sessions since then: an age or a date. Default: ${default}."`
 	JSON   bool   `help:"Print one JSON object; see docs/json.md."`
@@ -146,7 +148,7 @@ func (s sendersShowCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
-	history, err := book.SenderHistory(context.Background(), ledger.Filter{Since: s.Since.Time, Sender: s.Sender, Limit: maxRows})
+	history, err := book.SenderHistory(context.Background(), ledger.Filter{Host: s.Host, ByHost: true, Since: s.Since.Time, Sender: s.Sender, Limit: maxRows})
 	if err != nil {
 		return err
 	}
@@ -179,7 +181,7 @@ func printSender(ui terminal.UI, s ledger.SenderHistory) {
 		fmt.Fprintln(ui.Out, "\nchanges of TLS mode")
 	}
 	for _, d := range s.Decisions {
-		fmt.Fprintf(ui.Out, "%-24s %s, from %s to %s\n", localTime(d.At), d.Kind, d.From, d.To)
+		fmt.Fprintf(ui.Out, "%-24s %s, from %s to %s%s\n", localTime(d.At), d.Kind, d.From, d.To, atHost(d.Host))
 		ui.Paragraph("", safetext.Printable(d.Why))
 	}
 	if len(s.Failed) > 0 {
@@ -211,16 +213,16 @@ var senderHead = strings.TrimRight(fmt.Sprintf(senderFormat, "network", "ehlo", 
 // printSenders prints the table of senders.
 func printSenders(ui terminal.UI, all []ledger.Sender) {
 	type name struct {
-		network netip.Prefix
-		ehlo    string
+		network    netip.Prefix
+		ehlo, host string
 	}
 	rows := make(map[name]int)
 	for _, s := range all {
-		rows[name{s.Network, s.EHLO}]++
+		rows[name{s.Network, s.EHLO, s.Host}]++
 	}
 	fmt.Fprintln(ui.Out, senderHead)
 	for _, s := range all {
-		fmt.Fprintln(ui.Out, senderLine(s, rows[name{s.Network, s.EHLO}] > 1))
+		fmt.Fprintln(ui.Out, senderLine(s, rows[name{s.Network, s.EHLO, s.Host}] > 1))
 	}
 }
 
@@ -228,6 +230,9 @@ func printSenders(ui terminal.UI, all []ledger.Sender) {
 // fingerprint in which they differ.
 func senderLine(s ledger.Sender, same bool) string {
 	var notes []string
+	if s.Host != "" {
+		notes = append(notes, strings.TrimSpace(atHost(s.Host)))
+	}
 	if s.Returned > 0 {
 		notes = append(notes, fmt.Sprintf("retried without TLS %d×", s.Returned))
 	}

@@ -17,6 +17,7 @@ import (
 // statusCmd says who cannot deliver.
 type statusCmd struct {
 	ledgerFlags
+	hostFlag
 	Since since `complete:"age" default:"24h" placeholder:"TIME" help:"Only senders that came since then: an age (90m, 24h, 7d) or a date. Default: ${default}."`
 	JSON  bool  `xor:"output" help:"Print one JSON object; see docs/json.md."`
 	Ready bool  `xor:"output" help:"Instead, ask the running server whether it takes mail, for health checks."`
@@ -71,7 +72,8 @@ func (c statusCmd) read(ui terminal.UI, now time.Time) (s status.Status, err err
 		return s, err
 	}
 	defer book.Close()
-	return status.Read(context.Background(), book, ledger.Span{From: c.Since.Time, To: now}, sinceWords(c.Since.Time, now), now)
+	span := ledger.Span{From: c.Since.Time, To: now, Host: c.Host}
+	return status.Read(context.Background(), book, span, sinceWords(c.Since.Time, now)+atHost(c.Host), now)
 }
 
 // sinceWords is the span from a time until now, in words.
@@ -93,7 +95,7 @@ func printStatus(ui terminal.UI, s status.Status) {
 	fmt.Fprintf(ui.Out, "%s: %s\n", s.State, s.Sentence)
 	for i, c := range s.Cards {
 		if c.Effect == 0 {
-			fmt.Fprintf(ui.Out, "\n%d. %s\n", i+1, c.Title)
+			fmt.Fprintf(ui.Out, "\n%d. %s%s\n", i+1, c.Title, c.At())
 			printCard(ui, c)
 			continue
 		}
@@ -152,6 +154,9 @@ func printCard(ui terminal.UI, c status.Card) {
 }
 
 func cardAlert(a ledger.Alert) string {
+	if a.Host != "" && a.Acknowledged.IsZero() {
+		return fmt.Sprintf("%d of %s; end its reminders there with postern alerts ack %d", a.ID, safetext.Shorten(a.Host, 60), a.ID)
+	}
 	if a.Acknowledged.IsZero() {
 		return fmt.Sprintf("%d; end its reminders with postern alerts ack %d", a.ID, a.ID)
 	}
@@ -188,7 +193,7 @@ func cardSender(c status.Card) string {
 }
 
 func cardTimes(c status.Card) string {
-	text := fmt.Sprintf("%s, the last %s", plural(c.Failed, "failed handshake", "failed handshakes"), localTime(c.Last))
+	text := fmt.Sprintf("%s%s, the last %s", plural(c.Failed, "failed handshake", "failed handshakes"), c.At(), localTime(c.Last))
 	if c.Failed > 1 {
 		text += ", the first " + localTime(c.First)
 	}

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -13,13 +14,13 @@ import (
 
 // alerts lists the open alerts, and those that ended in the span.
 func (d *Dashboard) alerts(r *http.Request, book *ledger.Reader, of span) (*view, error) {
-	found, err := book.Alerts(r.Context(), ledger.AlertFilter{Since: of.From, Limit: rowsOfPage})
+	found, err := book.Alerts(r.Context(), ledger.AlertFilter{Host: of.Host, Since: of.From, Limit: rowsOfPage})
 	if err != nil {
 		return nil, err
 	}
 	var open, ended []listedAlert
 	for _, a := range found {
-		if one := (listedAlert{a, alert.Kind(a.Kind)}); a.Ended.IsZero() {
+		if one := (listedAlert{a, alert.Kind(a.Kind), a.Host != "" && a.Host != d.Fleet}); a.Ended.IsZero() {
 			open = append(open, one)
 		} else if a.Ended.Before(of.To) {
 			ended = append(ended, one)
@@ -35,7 +36,18 @@ func (d *Dashboard) alerts(r *http.Request, book *ledger.Reader, of span) (*view
 // A listedAlert is an alert with its kind's words.
 type listedAlert struct {
 	ledger.Alert
-	Kind alert.Kind
+	Kind      alert.Kind
+	Elsewhere bool // it is another host's, where it can be acknowledged
+}
+
+// Anchor is the place of the alert on the page: hosts number their own.
+func (a listedAlert) Anchor() string { return alertAnchor(a.Alert) }
+
+func alertAnchor(a ledger.Alert) string {
+	if a.Host == "" {
+		return fmt.Sprint("alert-", a.ID)
+	}
+	return fmt.Sprint("alert-", a.Host, "-", a.ID)
 }
 
 // acknowledgeAlert notes that an operator knows of an alert, and shows the list again.

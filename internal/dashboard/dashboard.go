@@ -49,8 +49,9 @@ type Settings struct {
 	// Checks are the server's checks of itself; nil if it makes none.
 	Checks *selfcheck.Runner
 
-	// Fleet is whether the server shares with others: pages are about all hosts then.
-	Fleet bool
+	// Fleet is the server's name in its fleet, of which pages show all hosts. It is empty if the
+	// server is alone.
+	Fleet string
 }
 
 // MaxConnections is how many connections an address of the dashboard's own has at most, and so

@@ -26,6 +26,7 @@ type site struct {
 	url   string
 	pages *Dashboard
 	book  *ledger.Ledger
+	host  string // in its fleet; empty: it is alone
 }
 
 func newSite(t *testing.T) *site {
@@ -41,7 +42,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t, &http.Client{Jar: jar}, server.URL, pages, ledger.Open(path, ledger.Options{})}
+	s := &site{t, &http.Client{Jar: jar}, server.URL, pages, ledger.Open(path, ledger.Options{}), ""}
 	t.Cleanup(func() { s.book.Close() })
 	return s
 }
@@ -52,7 +53,7 @@ func (s *site) flush() {
 	if err := s.book.Close(); err != nil {
 		s.Fatal(err)
 	}
-	s.book = ledger.Open(s.pages.Ledger, ledger.Options{})
+	s.book = ledger.Open(s.pages.Ledger, ledger.Options{Host: s.host})
 }
 
 // get returns the status and the body of a page, made now.

@@ -103,7 +103,7 @@ func (e journalEntry) Evidence() span {
 
 // fallback shows every decision about TLS modes, and the pins.
 func (d *Dashboard) fallback(r *http.Request, book *ledger.Reader, of span) (*view, error) {
-	filter := ledger.Filter{Since: of.From, Until: of.To, Sender: strings.TrimSpace(r.FormValue("sender")), Limit: rowsOfPage}
+	filter := ledger.Filter{Host: of.Host, Since: of.From, Until: of.To, Sender: strings.TrimSpace(r.FormValue("sender")), Limit: rowsOfPage}
 	decisions, err := book.Decisions(r.Context(), filter)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func (d *Dashboard) fleetHosts(r *http.Request, book *ledger.Reader) (*view, err
 	if err != nil {
 		return nil, err
 	}
-	if len(members) == 0 && !d.Fleet {
+	if len(members) == 0 && d.Fleet == "" {
 		return nil, &statusError{http.StatusNotFound, "This host is alone: its configuration has no table fleet."}
 	}
 	var versions string

@@ -2,11 +2,14 @@ package dashboard
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"postern/internal/alert"
 	"postern/internal/fleet"
 	"postern/internal/ledger"
 )
@@ -24,6 +27,125 @@ func (s *site) knows(hosts ...fleet.Host) {
 	s.flush()
 }
 
+// newFleetSite is the site of mx1, in a fleet.
+func newFleetSite(t *testing.T) *site {
+	s := newSite(t)
+	s.pages.Fleet, s.host = "mx1", "mx1"
+	s.flush()
+	s.logIn()
+	return s
+}
+
+// elsewhere adds to the ledger of mx2, from which that of the site takes it.
+func (s *site) elsewhere(add func(*ledger.Ledger)) {
+	s.Helper()
+	path := filepath.Join(s.TempDir(), "mx2.db")
+	other := ledger.Open(path, ledger.Options{Host: "mx2"})
+	add(other)
+	if err := other.Close(); err != nil {
+		s.Fatal(err)
+	}
+	other = ledger.Open(path, ledger.Options{Host: "mx2"})
+	defer other.Close()
+	records, err := other.Own(s.Context(), 0, 1000)
+	if err == nil && len(records) == 0 {
+		err = errors.New("mx2 has nothing for the others")
+	}
+	if err == nil {
+		err = s.book.Take(s.Context(), "mx2", records)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.flush()
+}
+
+// A sender that fails at one host and delivers at another is seen as that, whichever host is asked.
+func TestSenderThatFailsAtOneHostAndDeliversAtAnother(t *testing.T) {
+	s := newFleetSite(t)
+	now := time.Now()
+	failed := stored("AAAAAAAAAA", "192.0.2.7", "mail.sender.example", ledger.Failed)
+	failed.At = now.Add(-time.Hour)
+	s.book.AddHandshake(failed)
+	s.elsewhere(func(l *ledger.Ledger) {
+		h := stored("BBBBBBBBBB", "192.0.2.7", "mail.sender.example", ledger.Full)
+		l.AddHandshake(h)
+		l.AddRefusal(ledger.Refusal{Last: now, Network: h.Network, Command: "RCPT", Reply: "550 5.7.1 relaying denied", Count: 1, Session: "BBBBBBBBBB"})
+		l.AddEvent(ledger.Event{At: now, Kind: ledger.CertificateChanged, Subject: "mx2.example.org", Text: "expires 2027-01-01"})
+	})
+	for path, want := range map[string][]string{
+		"/senders/192.0.2.0/24": {
+			"mail.sender.example, at mx1</span>", "mail.sender.example, at mx2</span>",
+			`<span class="state warn">! fails here</span> <span class="name">early-ticket, since`, "delivers at mx2</span>", "✓ works",
+		},
+		"/handshakes": {
+			`<td>mx1</td>`, `<td>mx2</td>`, "AAAAAAAAAA", "BBBBBBBBBB",
+			`<label>Host <select name="host"><option value="">all</option><option value="mx1">mx1</option><option value="mx2">mx2</option></select></label>`,
+		},
+		"/handshakes?host=mx2":   {"BBBBBBBBBB", `<option value="mx2" selected>`, `<a href="?last=7d&amp;host=mx2">`, `&amp;host=mx2&amp;to=`},
+		"/handshakes/BBBBBBBBBB": {", at mx2</p>"},
+		"/refusals":              {"<td>mx2</td>", "relaying denied"},
+		"/":                      {"✓ OK", "Everyone who came in the last 24 hours delivered.", "certificate mx2.example.org expires 2027-01-01 at mx2"},
+		"/?host=mx2":             {"Everyone who came in the last 24 hours at mx2 delivered."},
+	} {
+		_, body := s.get(path)
+		for _, part := range want {
+			if !strings.Contains(body, part) {
+				t.Errorf("%s: no %q in\n%s", path, part, body)
+			}
+		}
+	}
+	for path, not := range map[string]string{
+		"/handshakes?host=mx2": "AAAAAAAAAA", "/handshakes?host=mx1": "BBBBBBBBBB", "/refusals?host=mx1": "relaying denied",
+		"/senders/192.0.2.0/24?host=mx2": "fails here", "/?host=mx1": "certificate mx2",
+	} {
+		if _, body := s.get(path); strings.Contains(body, not) {
+			t.Errorf("%s has %q:\n%s", path, not, body)
+		}
+	}
+	if _, body := s.get("/handshakes?format=json"); !strings.Contains(body, `"host":"mx1"`) || !strings.Contains(body, `"host":"mx2"`) {
+		t.Errorf("JSON: %s", body)
+	}
+}
+
+// What is wrong at any host is on the overview of each, while that host is there to say so.
+func TestAlertsOfOtherHostsAreOnTheOverview(t *testing.T) {
+	s := newFleetSite(t)
+	now := time.Now()
+	s.book.AddHandshake(stored("AAAAAAAAAA", "192.0.2.7", "mail.sender.example", ledger.Full))
+	down := ledger.Alert{
+		ID: 7, Kind: string(alert.NextHopDown), Subject: "smtp://127.0.0.1:2526", Text: "The next hop does not take mail.",
+		Next: "Start the server.", Since: now.Add(-time.Hour), Began: now, Seen: now,
+	}
+	drops := ledger.Alert{ID: 8, Kind: string(alert.LedgerDrops), Subject: "ledger.db", Text: "Dropped.", Next: "See the log.", Since: now, Began: now, Seen: now}
+	s.book.PutAlert(drops)
+	s.elsewhere(func(l *ledger.Ledger) {
+		l.PutAlert(down)
+		l.PutAlert(drops)
+	})
+	self := fleet.Host{Name: "mx1", Self: true, Said: now, Seen: now}
+	s.knows(self, fleet.Host{Name: "mx2", Said: now, Seen: now})
+	class, text := s.sentenceOf("")
+	if class != "bad" || !strings.Contains(text, "No mail gets through at mx2, since ") || !strings.Contains(text, "The ledger drops events (ledger.db) at mx1, mx2.") {
+		t.Errorf("%s, %q", class, text)
+	}
+	if class, text := s.sentenceOf("?host=mx1"); class == "bad" || strings.Contains(text, "mx2") {
+		t.Errorf("at mx1: %s, %q", class, text)
+	}
+	if _, body := s.get("/"); !strings.Contains(body, `<a href="/alerts#alert-mx2-7">Alert 7 of mx2</a>`) {
+		t.Errorf("no link to the alert in\n%s", body)
+	}
+	_, body := s.get("/alerts")
+	if !strings.Contains(body, `id="alert-mx2-7"`) || !strings.Contains(body, "Alert 7 of mx2, which can be acknowledged there.") ||
+		strings.Count(body, "<button aria-describedby=") != 1 {
+		t.Errorf("alerts:\n%s", body)
+	}
+	s.knows(self, fleet.Host{Name: "mx2", Said: now.Add(-time.Hour), Seen: now.Add(-time.Hour)})
+	if _, text := s.sentenceOf(""); strings.Contains(text, "No mail gets through") || !strings.Contains(text, "mx2 is missing") {
+		t.Errorf("mx2 is gone: %q", text)
+	}
+}
+
 // Each failure of a host looks as docs/fleet.md says.
 func TestFleetPageShowsEachFailure(t *testing.T) {
 	s := newSite(t)
@@ -34,7 +156,7 @@ func TestFleetPageShowsEachFailure(t *testing.T) {
 	if _, body := s.get("/"); strings.Contains(body, "/fleet") {
 		t.Error("the overview of a host alone speaks of a fleet")
 	}
-	s.pages.Fleet = true
+	s.pages.Fleet = "mx1"
 	now := time.Now()
 	const hostile = `mx<script>alert(1)</script>`
 	s.knows(

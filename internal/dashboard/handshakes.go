@@ -13,7 +13,7 @@ const rowsOfPage = 100
 // handshakes lists handshakes.
 func (d *Dashboard) handshakes(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.Filter{
-		Since: of.From, Until: of.To, Sender: r.FormValue("sender"), Case: r.FormValue("case"),
+		Host: of.Host, Since: of.From, Until: of.To, Sender: r.FormValue("sender"), Case: r.FormValue("case"),
 		Failed: r.FormValue("failed") != "", Limit: rowsOfPage,
 	}
 	found, err := book.Handshakes(r.Context(), filter)

@@ -224,7 +224,7 @@ func TestOtherSessionsEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &site{t, &http.Client{Jar: jar}, server.URL, e.Dashboard, nil}
+		s := &site{t, &http.Client{Jar: jar}, server.URL, e.Dashboard, nil, ""}
 		at, _ := url.Parse(server.URL)
 		jar.SetCookies(at, []*http.Cookie{{Name: cookieName, Value: e.access.start(who, as, netip.MustParseAddr("203.0.113.1"))}})
 		return s

@@ -25,10 +25,11 @@ import (
 type view struct {
 	Template string // name of its file, without .html
 	Title    string
-	Data     any   // of the template
-	JSON     any   // its JSON twin
-	Live     bool  // its content changes with the ledger; it is the same for all of a role
-	Span     *span // the time that it is about; nil: none
+	Data     any      // of the template
+	JSON     any      // its JSON twin
+	Live     bool     // its content changes with the ledger; it is the same for all of a role
+	Span     *span    // the time that it is about; nil: none
+	Hosts    []string // of the fleet, to choose one; nil: the server is alone
 
 	Mark   ledger.Mark // of the ledger before it was read; set by viewOf
 	shared sharedPage  // of a live view
@@ -71,8 +72,12 @@ func (d *Dashboard) during(last string, load func(*http.Request, *ledger.Reader,
 			return nil, err
 		}
 		v, err := load(r, book, of)
-		if v != nil {
-			v.Span = &of
+		if err != nil {
+			return nil, err
+		}
+		v.Span = &of
+		if d.Fleet != "" {
+			v.Hosts, err = book.Hosts(r.Context())
 		}
 		return v, err
 	})
@@ -108,7 +113,7 @@ var sections = []section{
 
 // sections are those that the server has pages for.
 func (d *Dashboard) sections() []section {
-	return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return s.Path == fleetPage && !d.Fleet })
+	return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return s.Path == fleetPage && d.Fleet == "" })
 }
 
 // Current reports whether the section has the page.
@@ -217,10 +222,11 @@ func withQuery(r *http.Request, name, value string) string {
 }
 
 // A span is the time that a page is about: the last hours or days, or from one time to
-// another.
+// another; at all hosts of the fleet, or at one.
 type span struct {
 	From, To time.Time
 	Last     string // "24h", "7d", "90d"; empty if From and To were given
+	Host     string // empty: all hosts
 }
 
 // lasts are the spans to choose from.
@@ -234,21 +240,21 @@ var lasts = []struct {
 }
 
 // spanOf returns the span that a request is about: last=7d, or from= and to= in RFC 3339, else
-// the last one of a name.
+// the last one of a name, and host=mx1.
 func spanOf(r *http.Request, now time.Time, last string) (span, error) {
-	from, to := r.FormValue("from"), r.FormValue("to")
+	from, to, host := r.FormValue("from"), r.FormValue("to"), r.FormValue("host")
 	if from != "" && to != "" {
 		start, notStart := time.Parse(time.RFC3339, from)
 		end, notEnd := time.Parse(time.RFC3339, to)
 		if notStart != nil || notEnd != nil || !start.Before(end) {
 			return span{}, &statusError{http.StatusBadRequest, "from and to are times such as 2026-11-24T15:04:05Z, the earlier one first."}
 		}
-		return span{From: start, To: end}, nil
+		return span{From: start, To: end, Host: host}, nil
 	}
 	last = cmp.Or(r.FormValue("last"), last)
 	for _, one := range lasts {
 		if one.Name == last {
-			return span{now.Add(-one.Long), now, one.Name}, nil
+			return span{now.Add(-one.Long), now, one.Name, host}, nil
 		}
 	}
 	return span{}, &statusError{http.StatusBadRequest, "last is 24h, 7d or 90d."}
@@ -256,20 +262,31 @@ func spanOf(r *http.Request, now time.Time, last string) (span, error) {
 
 // Query is the span as parameters of a link. It stays the same tomorrow.
 func (s span) Query() template.URL {
-	return template.URL(url.Values{"from": {s.From.UTC().Format(time.RFC3339)}, "to": {s.To.UTC().Format(time.RFC3339)}}.Encode())
+	query := url.Values{"from": {s.From.UTC().Format(time.RFC3339)}, "to": {s.To.UTC().Format(time.RFC3339)}}
+	if s.Host != "" {
+		query.Set("host", s.Host)
+	}
+	return template.URL(query.Encode())
 }
+
+// inLedger is the span as the ledger takes it.
+func (s span) inLedger() ledger.Span { return ledger.Span{From: s.From, To: s.To, Host: s.Host} }
 
 // String is the span in words.
 func (s span) String() string {
+	text := stamp(s.From) + " to " + stamp(s.To)
 	switch s.Last {
 	case "24h":
-		return "the last 24 hours"
+		text = "the last 24 hours"
 	case "7d":
-		return "the last 7 days"
+		text = "the last 7 days"
 	case "90d":
-		return "the last 90 days"
+		text = "the last 90 days"
 	}
-	return stamp(s.From) + " to " + stamp(s.To)
+	if s.Host != "" {
+		text += " at " + safetext.Shorten(s.Host, 60)
+	}
+	return text
 }
 
 // stamp is a time as pages show it.
@@ -285,8 +302,9 @@ var functions = template.FuncMap{
 	"journalOf": func(page layout, entries []journalEntry) any {
 		return struct {
 			Session *session
+			Hosts   []string
 			Entries []journalEntry
-		}{page.Session, entries}
+		}{page.Session, page.Hosts, entries}
 	},
 	"pinOf": func(page layout, form pinForm) any {
 		return struct {
@@ -302,6 +320,7 @@ var functions = template.FuncMap{
 	"short":     func(text string) string { return safetext.Shorten(text, 80) },
 
 	"event":  eventWords,
+	"anchor": func(a *ledger.Alert) string { return alertAnchor(*a) },
 	"policy": tlsrptexplain.PolicyName,
 	"area":   func(name string) string { return areaNames[name] },
 }

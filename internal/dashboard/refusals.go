@@ -28,7 +28,7 @@ func (r refusalRow) By() string {
 // refusals lists refused and deferred commands by reason, the newest first.
 func (d *Dashboard) refusals(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.RefusalFilter{
-		Since: of.From, Until: of.To, Limit: rowsOfPage,
+		Host: of.Host, Since: of.From, Until: of.To, Limit: rowsOfPage,
 		Sender: strings.TrimSpace(r.FormValue("sender")), Recipient: strings.TrimSpace(r.FormValue("recipient")),
 	}
 	found, err := book.Refusals(r.Context(), filter)

@@ -17,7 +17,7 @@ import (
 // another time.
 func (d *Dashboard) reports(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.ReportFilter{
-		Since: of.From, Until: of.To, Domain: r.FormValue("domain"), Submitter: r.FormValue("submitter"),
+		Host: of.Host, Since: of.From, Until: of.To, Domain: r.FormValue("domain"), Submitter: r.FormValue("submitter"),
 		Verified: r.FormValue("verified") != "", Limit: rowsOfPage,
 	}
 	found, err := book.Reports(r.Context(), filter)

@@ -24,7 +24,8 @@ type senderGroup struct {
 	Senders []senderRow
 }
 
-// A senderRow is the senders of one network and EHLO name, whatever their fingerprints.
+// A senderRow is the senders of one network and EHLO name, whatever their fingerprints: at all hosts
+// together, or at one.
 type senderRow struct {
 	ledger.Sender // with the sums
 	Clients       int
@@ -33,6 +34,7 @@ type senderRow struct {
 	Effect        delivery.Effect
 	Lost          int64 // attempts to deliver that failed since one last worked
 	Scanner       bool
+	DeliversAt    []string // other hosts, since it fails at this one
 
 	trend ledger.Trend
 }
@@ -69,7 +71,7 @@ func (row *senderRow) add(s ledger.Sender, trend ledger.Trend, mode senderMode, 
 // senders lists senders by organization, those that lose mail first.
 func (d *Dashboard) senders(r *http.Request, book *ledger.Reader, of span) (*view, error) {
 	filter := ledger.Filter{
-		Since: of.From, Until: of.To, Sender: strings.TrimSpace(r.FormValue("sender")),
+		Host: of.Host, Since: of.From, Until: of.To, Sender: strings.TrimSpace(r.FormValue("sender")),
 		Failed: r.FormValue("failed") != "", FailingFirst: r.FormValue("sort") != "sessions", Limit: rowsOfPage,
 	}
 	found, err := book.Senders(r.Context(), filter)
@@ -102,27 +104,47 @@ func senderRows(ctx context.Context, book *ledger.Reader, found []ledger.Sender,
 	if err != nil {
 		return nil, err
 	}
-	effects, err := delivery.Effects(ctx, book, ledger.Span{From: of.From, To: of.To})
+	effects, err := delivery.Effects(ctx, book, of.inLedger())
 	if err != nil {
 		return nil, err
 	}
+	type name struct {
+		network    netip.Prefix
+		ehlo, host string
+	}
 	var rows []senderRow
-	places := make(map[delivery.Key]int)
+	places := make(map[name]int)
 	for i, s := range found {
-		key := delivery.Key{Network: s.Network, EHLO: s.EHLO}
-		place, known := places[key]
+		of := name{s.Network, s.EHLO, s.Host}
+		place, known := places[of]
 		if !known {
 			place = len(rows)
-			places[key] = place
+			places[of] = place
 			rows = append(rows, senderRow{Sender: s})
 		}
-		key.Fingerprint = s.Fingerprint
-		rows[place].add(s, trends[i], modes.of(s), effects[key])
+		rows[place].add(s, trends[i], modes.of(s), effects[delivery.Key{Network: s.Network, EHLO: s.EHLO, Fingerprint: s.Fingerprint}])
 	}
+	compareHosts(rows)
 	for i := range rows {
 		rows[i].Trend = newTrendImage(rows[i].trend)
 	}
 	return rows, nil
+}
+
+// compareHosts notes where else senders deliver that fail at one host.
+func compareHosts(rows []senderRow) {
+	for i := range rows {
+		row := &rows[i]
+		if row.Host == "" || row.Failing == 0 {
+			continue
+		}
+		for _, other := range rows {
+			if other.Host != row.Host && other.Network == row.Network && other.EHLO == row.EHLO && other.Worked.After(row.FailingSince) {
+				row.DeliversAt = append(row.DeliversAt, other.Host)
+			}
+		}
+		slices.Sort(row.DeliversAt)
+	}
 }
 
 // grouped returns rows by organization. Groups have the order of their first rows, except that
@@ -154,7 +176,9 @@ func (d *Dashboard) sender(r *http.Request, book *ledger.Reader, of span) (*view
 	if err != nil {
 		return nil, &statusError{http.StatusNotFound, "There is no such network. Look for a sender by its name in the list of senders."}
 	}
-	history, err := book.SenderHistory(r.Context(), ledger.Filter{Since: of.From, Until: of.To, Sender: network.String(), Limit: rowsOfPage})
+	history, err := book.SenderHistory(r.Context(), ledger.Filter{
+		Host: of.Host, ByHost: true, Since: of.From, Until: of.To, Sender: network.String(), Limit: rowsOfPage,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func readStatus(ctx context.Context, book *ledger.Reader, of span, now time.Time
 	if of.Last == "" {
 		words = "from " + of.String()
 	}
-	s, err := status.Read(ctx, book, ledger.Span{From: of.From, To: of.To}, words, now.UTC())
+	s, err := status.Read(ctx, book, of.inLedger(), words, now.UTC())
 	return overallStatus{s, of}, err
 }
 

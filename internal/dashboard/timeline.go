@@ -132,7 +132,7 @@ func (d *Dashboard) timeline(ctx context.Context, book *ledger.Reader, of span) 
 		of.From = first
 	}
 	long, words := periodLength(of.To.Sub(of.From))
-	in := ledger.Span{From: of.From, To: of.To}
+	in := of.inLedger()
 	t := &timeline{Span: of, Period: words, long: long, from: of.From.Truncate(long), to: of.To.Add(long - 1).Truncate(long)}
 	if long > 24*time.Hour { // Truncate counts from another day than the ledger does
 		t.from, t.to = of.From, of.To
@@ -438,6 +438,9 @@ func eventWords(e ledger.Event) string {
 		if more != "" {
 			text += " " + safetext.Shorten(more, 120)
 		}
+	}
+	if e.Host != "" {
+		text += " at " + safetext.Shorten(e.Host, 60)
 	}
 	return text
 }

@@ -15,6 +15,7 @@ import (
 type Handshake struct {
 	Session string       `json:"session"`
 	Time    time.Time    `json:"time"`
+	Host    string       `json:"host,omitempty"`
 	Address netip.Addr   `json:"address"`
 	Network netip.Prefix `json:"network"`
 	EHLO    string       `json:"ehlo,omitempty"`
@@ -52,7 +53,7 @@ func negotiated(version handshake.Version, suite handshake.Suite, group handshak
 
 func NewHandshake(h ledger.Handshake) Handshake {
 	out := Handshake{
-		Session: h.Session, Time: h.At.UTC(), Address: h.Address, Network: h.Network,
+		Session: h.Session, Time: h.At.UTC(), Host: h.Host, Address: h.Address, Network: h.Network,
 		EHLO: h.EHLO, Name: h.Name, JA4: h.Fingerprint, Probe: h.Probe, Outcome: h.Outcome.String(),
 		Negotiated: negotiated(h.Version, h.Suite, h.Group),
 		After:      h.After, Stopped: h.Stopped, Cases: h.Diagnoses, Revised: h.Revised, Next: h.Next, Handshake: h.Transcript,
@@ -91,6 +92,7 @@ func toDay(d ledger.Day) Day {
 type Refusal struct {
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
+	Host     string    `json:"host,omitempty"`
 	Network  string    `json:"network,omitempty"`
 	EHLO     string    `json:"ehlo,omitempty"`
 	Command  string    `json:"command,omitempty"`
@@ -105,7 +107,7 @@ type Refusal struct {
 
 func NewRefusal(r ledger.Refusal) Refusal {
 	out := Refusal{
-		First: r.First.UTC(), Last: r.Last.UTC(), EHLO: r.EHLO, Command: r.Command, From: r.From, To: r.To,
+		First: r.First.UTC(), Last: r.Last.UTC(), Host: r.Host, EHLO: r.EHLO, Command: r.Command, From: r.From, To: r.To,
 		Reply: r.Reply, Count: r.Count, Session: r.Session, Accepted: r.Accepted,
 	}
 	if r.Network.IsValid() {
@@ -125,6 +127,7 @@ func NewRefusal(r ledger.Refusal) Refusal {
 type Report struct {
 	Report       int64           `json:"report,omitempty"`
 	Time         time.Time       `json:"time"`
+	Host         string          `json:"host,omitempty"`
 	Via          string          `json:"via"`
 	Session      string          `json:"session,omitempty"`
 	Address      netip.Addr      `json:"address,omitzero"`
@@ -147,7 +150,7 @@ type Report struct {
 
 func NewReport(r ledger.Report, sessions tlsrptexplain.Totals) Report {
 	return Report{
-		r.ID, r.At.UTC(), string(r.Via), r.Session, r.Address, r.Verified, r.Signer, r.Verdict, r.Submitter, r.Organization, r.ReportID,
+		r.ID, r.At.UTC(), r.Host, string(r.Via), r.Session, r.Address, r.Verified, r.Signer, r.Verdict, r.Submitter, r.Organization, r.ReportID,
 		r.Start, r.End, r.Domains, sessions.Successful, sessions.Failed, sessions.Detailed, r.Versions, r.Warnings, r.Content,
 	}
 }

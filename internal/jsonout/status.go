@@ -38,6 +38,7 @@ type StatusCard struct {
 	Case         string            `json:"case,omitempty"`
 	Confidence   float64           `json:"confidence,omitzero"`
 	Evidence     []string          `json:"evidence,omitempty"`
+	Hosts        []string          `json:"hosts,omitempty"`
 	First        time.Time         `json:"first"`
 	Last         time.Time         `json:"last,omitzero"`
 	Failed       int64             `json:"failed"`
@@ -66,7 +67,7 @@ func newStatusCard(c status.Card) StatusCard {
 	out := StatusCard{
 		Effect: c.Effect, Who: c.Title, Organization: c.Organization.Domain, By: string(c.Organization.By),
 		EHLO: notNil(c.Names), Networks: notNil(c.Networks), MoreNetworks: c.MoreNetworks, Confidence: float64(c.Confidence), Evidence: c.Evidence,
-		First: c.First.UTC(), Last: c.Last.UTC(), Failed: c.Failed, Worked: c.Worked, Plaintext: c.Plaintext, Session: c.Session,
+		Hosts: c.Hosts, First: c.First.UTC(), Last: c.Last.UTC(), Failed: c.Failed, Worked: c.Worked, Plaintext: c.Plaintext, Session: c.Session,
 		Did:       each(c.Did(), func(s status.Step) StatusStep { return StatusStep{s.At, s.Text} }),
 		Decisions: notNil(c.Decisions), Next: c.Next(),
 	}

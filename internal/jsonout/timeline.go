@@ -37,6 +37,7 @@ type TimelineReports struct {
 
 type TimelineEvent struct {
 	Time    time.Time `json:"time"`
+	Host    string    `json:"host,omitempty"`
 	Kind    string    `json:"kind"`
 	Subject string    `json:"subject,omitempty"`
 	Text    string    `json:"text,omitempty"`
@@ -57,7 +58,7 @@ func NewTimeline(in ledger.Span, length time.Duration, periods []ledger.Period, 
 			return TimelineReports{d.Day.Format(time.DateOnly), d.Verified, d.Reports, d.Failing, d.Successful, d.Failed}
 		}),
 		Events: each(events, func(e ledger.Event) TimelineEvent {
-			return TimelineEvent{e.At, string(e.Kind), e.Subject, e.Text}
+			return TimelineEvent{e.At, e.Host, string(e.Kind), e.Subject, e.Text}
 		}),
 	}
 }

@@ -7,18 +7,30 @@ import (
 	"time"
 
 	"postern/internal/alert"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 )
 
-// openAlerts returns the alerts whose cause lasts. One whose cause is gone is still open for a
-// while, in case it comes back.
-func openAlerts(ctx context.Context, book Book, now time.Time) ([]ledger.Alert, error) {
-	found, err := book.Alerts(ctx, ledger.AlertFilter{Host: ledger.Here, Since: now, Limit: maxAlerts})
-	return slices.DeleteFunc(found, func(a ledger.Alert) bool { return !a.Ended.IsZero() || !a.Gone.IsZero() }), err
+// openAlerts returns the alerts whose cause lasts, at all hosts of the fleet or at one. One whose cause
+// is gone is still open for a while, in case it comes back.
+func openAlerts(ctx context.Context, book Book, host string, members []fleet.Member, now time.Time) ([]ledger.Alert, error) {
+	found, err := book.Alerts(ctx, ledger.AlertFilter{Host: host, Since: now, Limit: maxAlerts})
+	return slices.DeleteFunc(found, func(a ledger.Alert) bool {
+		return !a.Ended.IsZero() || !a.Gone.IsZero() || isStale(a, members)
+	}), err
+}
+
+// isStale reports whether an alert is of a host that does not say any more whether it is so.
+func isStale(a ledger.Alert, members []fleet.Member) bool {
+	if a.Host == "" {
+		return false
+	}
+	of := slices.IndexFunc(members, func(m fleet.Member) bool { return m.Name == a.Host })
+	return of < 0 || members[of].Health == fleet.Missing || members[of].Health == fleet.Stopped
 }
 
 // withAlerts notes open alerts on the cards of the senders and hosts that they are about. The others
-// get cards of their own, which others has besides those of hosts.
+// get cards of their own, which others has besides those of hosts: one for what several hosts say.
 func withAlerts(senders, hosts []Card, open []ledger.Alert) (noted, others []Card) {
 	noted, others = slices.Clone(senders), slices.Clone(hosts)
 	for _, a := range open {
@@ -31,10 +43,32 @@ func withAlerts(senders, hosts []Card, open []ledger.Alert) (noted, others []Car
 			others[of].Alert = &a
 			continue
 		}
-		others = append(others, Card{Title: alert.Kind(a.Kind).Heading(a.Subject), First: a.Since, Alert: &a})
+		same := func(c Card) bool { return c.isAlert() && c.Alert.Kind == a.Kind && c.Alert.Subject == a.Subject }
+		if of := slices.IndexFunc(others, same); of >= 0 {
+			others[of].add(a)
+			continue
+		}
+		others = append(others, newAlertCard(a))
 	}
 	slices.SortStableFunc(others, func(a, b Card) int { return cmp.Compare(b.rank(), a.rank()) })
 	return noted, others
+}
+
+func newAlertCard(a ledger.Alert) Card {
+	c := Card{Title: alert.Kind(a.Kind).Heading(a.Subject), First: a.Since, Alert: &a}
+	if a.Host != "" {
+		c.Hosts = []string{a.Host}
+	}
+	return c
+}
+
+// add adds the alert of another host that says the same.
+func (c *Card) add(a ledger.Alert) {
+	c.Hosts = append(c.Hosts, a.Host)
+	slices.Sort(c.Hosts)
+	if a.Since.Before(c.First) {
+		c.First = a.Since
+	}
 }
 
 // isAbout reports whether a card is about the sender or the host of an alert.

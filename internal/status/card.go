@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/organization"
+	"postern/internal/safetext"
 	"postern/interop"
 )
 
@@ -35,6 +37,7 @@ type Card struct {
 
 	First, Last time.Time // failed handshake since the last that worked
 	Failed      int64     // these handshakes
+	Hosts       []string  // of the fleet at which they were, or that have the alert; none: there is no fleet
 	Worked      time.Time // the last that worked before; zero if none is known
 	Plaintext   time.Time // the last mail in plaintext after them; zero if there was none
 
@@ -47,6 +50,7 @@ type Card struct {
 
 const (
 	maxCardNames     = 3
+	maxCardHosts     = 3
 	maxCardDecisions = 3 // and networks for which they are read
 )
 
@@ -117,11 +121,30 @@ func newCard(group []sender) Card {
 		if s.Effect == delivery.InPlaintext && s.Plaintext.After(c.Plaintext) {
 			c.Plaintext = s.Plaintext
 		}
+		if s.Host != "" && !slices.Contains(c.Hosts, s.Host) {
+			c.Hosts = append(c.Hosts, s.Host)
+		}
 		if s.EHLO != "" && len(c.Names) < maxCardNames && !slices.Contains(c.Names, s.EHLO) {
 			c.Names = append(c.Names, s.EHLO)
 		}
 	}
+	slices.Sort(c.Hosts)
 	return c
+}
+
+// At is at which hosts of the fleet, in words with a blank before; empty without a fleet.
+func (c Card) At() string {
+	named := make([]string, min(len(c.Hosts), maxCardHosts))
+	for i := range named {
+		named[i] = safetext.Shorten(c.Hosts[i], 60)
+	}
+	switch more := len(c.Hosts) - len(named); {
+	case more > 0:
+		return fmt.Sprintf(" at %s and %d more hosts", strings.Join(named, ", "), more)
+	case len(named) > 0:
+		return " at " + strings.Join(named, ", ")
+	}
+	return ""
 }
 
 // readDecisions reads what the fallback did about the senders since they fail.

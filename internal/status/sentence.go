@@ -28,7 +28,7 @@ const maxNamed = 3
 // about returns the sentence about senders that fail, and what else is open.
 func (s sentence) about(troubled []sender, others []Card) string {
 	if i := slices.IndexFunc(others, Card.isNextHop); i >= 0 {
-		text := "No mail gets through, since " + clock(others[i].First, s.now) + ": " + alert.Kind(others[i].Alert.Kind).About(others[i].Alert.Subject) + "."
+		text := "No mail gets through" + others[i].At() + ", since " + clock(others[i].First, s.now) + ": " + alert.Kind(others[i].Alert.Kind).About(others[i].Alert.Subject) + "."
 		if len(troubled) > 0 {
 			text += " " + s.aboutSenders(troubled)
 		}
@@ -47,11 +47,11 @@ func opened(others []Card) string {
 	case -1:
 		return ""
 	case 0:
-		return " " + others[0].Title + "."
+		return " " + others[0].Title + others[0].At() + "."
 	case 1:
-		return " " + others[0].Title + ", and one more problem is open."
+		return " " + others[0].Title + others[0].At() + ", and one more problem is open."
 	default:
-		return fmt.Sprintf(" %s, and %d more problems are open.", others[0].Title, more)
+		return fmt.Sprintf(" %s%s, and %d more problems are open.", others[0].Title, others[0].At(), more)
 	}
 }
 

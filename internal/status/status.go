@@ -101,10 +101,10 @@ func Read(ctx context.Context, book Book, span ledger.Span, inWords string, now 
 	var open []ledger.Alert
 	var hosts []fleet.Member
 	if !past {
-		if open, err = openAlerts(ctx, book, now); err != nil {
+		if hosts, err = Hosts(ctx, book, now); err != nil {
 			return Status{}, err
 		}
-		if hosts, err = Hosts(ctx, book, now); err != nil {
+		if open, err = openAlerts(ctx, book, span.Host, hosts, now); err != nil {
 			return Status{}, err
 		}
 	}
