@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -23,6 +25,7 @@ type flood struct {
 	*kept
 	random *rand.Rand
 	sent   int
+	at     string // the host at which they are; empty: this one
 }
 
 // from writes n failures of addresses that host makes up.
@@ -32,14 +35,40 @@ func (f *flood) from(n int, host func(i int) netip.Addr) {
 		var events []event
 		for i := range maxBatch {
 			addr := host(part*maxBatch + i)
-			events = append(events, f.failure(addr), f.state(addr), decision{At: noon, Network: admission.Network(addr), Fingerprint: f.word()})
+			events = append(events, f.failure(addr), decision{At: noon, Network: admission.Network(addr), Fingerprint: f.word()})
+			if f.at == "" {
+				events = append(events, f.state(addr)) // hosts share those in another way
+			}
 		}
-		if err := f.write(events); err != nil {
-			f.t.Fatal(err)
-		}
+		f.writeAt(f.at, events)
 		if err := f.bySize(f.store); err != nil {
 			f.t.Fatal(err)
 		}
+	}
+}
+
+// writeAt writes what was recorded at a host.
+func (k *kept) writeAt(host string, events []event) {
+	k.t.Helper()
+	if host == "" {
+		if err := k.write(events); err != nil {
+			k.t.Fatal(err)
+		}
+		return
+	}
+	err := k.transact(func() error {
+		_, position, err := k.known(host)
+		if err != nil {
+			return err
+		}
+		var all []taken
+		for i, e := range events {
+			all = append(all, taken{position + 1 + int64(i), e})
+		}
+		return k.take(host, all)
+	})
+	if err != nil {
+		k.t.Fatal(err)
 	}
 }
 
@@ -101,6 +130,84 @@ func TestFloodLeavesAnHonestSendersHistory(t *testing.T) {
 	t.Logf("of %d hostile failures %d are kept; the file has %d KiB", f.sent, len(mustRead(t, r)), f.size()>>10)
 }
 
+// What strangers do at one host of a fleet costs no other host its history, there or here: an honest
+// sender's sessions stay readable, at whichever of them it was.
+func TestFloodAtOneHostLeavesTheHistoryOfOthers(t *testing.T) {
+	t.Parallel()
+	for flooded, honest := range map[string]string{"": "mx2", "mx1": "", "mx2": "mx3"} {
+		t.Run(fmt.Sprintf("at %q", flooded), func(t *testing.T) {
+			t.Parallel()
+			f := &flood{kept: newKept(t, retention{maxAge: 90 * day, maxSize: 11 << 20}), random: rand.New(rand.NewPCG(1, 2)), at: flooded}
+			events := []event{failure("honest"), decision{At: noon, Network: failure("").Network, Fingerprint: "honest"}}
+			for i := range 49 {
+				events = append(events, success(fmt.Sprint("honest", i)))
+			}
+			f.writeAt(honest, events)
+			for _, host := range hosts {
+				f.from(2*maxBatch, host)
+			}
+			if size := f.size(); size > f.maxSize {
+				t.Errorf("the file and its journal come to %d KiB, want %d KiB at most", size>>10, f.maxSize>>10)
+			}
+			if kept, err := f.number(`SELECT count(*) FROM handshakes`); err != nil || kept >= int64(f.sent) {
+				t.Fatalf("%d handshakes are kept, %v: the file is not full", kept, err)
+			}
+			r := reader(t, f.path)
+			at := Filter{Host: cmp.Or(honest, Here), Sender: "mail.sender.example", Limit: maxLimit}
+			if found, err := r.Handshakes(t.Context(), at); err != nil || len(found) != 50 {
+				t.Errorf("%d sessions are left, %v; want all 50", len(found), err)
+			}
+			if failed, err := r.Handshake(t.Context(), "honest"); err != nil || failed.Transcript == nil {
+				t.Errorf("the transcript is %q, %v", failed.Transcript, err)
+			}
+			if senders, err := r.Senders(t.Context(), at); err != nil || len(senders) != 1 || senders[0].Counts != (Counts{Full: 49, Failed: 1}) {
+				t.Errorf("senders %+v, %v", senders, err)
+			}
+			if decisions, err := r.Decisions(t.Context(), at); err != nil || len(decisions) != 1 {
+				t.Errorf("%d decisions, %v; want one", len(decisions), err)
+			}
+			f.expectSendersCounted()
+		})
+	}
+}
+
+// This host has half of the room at least, and the others share the rest equally. Each may use what
+// others leave.
+func TestHostsShareTheRoomForHandshakes(t *testing.T) {
+	network := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 24) }
+	const unit = 1000 * sessionSize
+	for name, test := range map[string]struct {
+		have, keep map[int64]int64 // by host, in units
+		free       int64
+	}{
+		"this host is the largest":   {map[int64]int64{0: 90, 1: 5, 2: 5}, map[int64]int64{0: 50}, 40},
+		"another host is":            {map[int64]int64{0: 5, 1: 90, 2: 5}, map[int64]int64{1: 50}, 40},
+		"the others together are":    {map[int64]int64{0: 40, 1: 30, 2: 30, 3: 10}, map[int64]int64{1: 15, 2: 15}, 30},
+		"all have too much":          {map[int64]int64{0: 100, 1: 100, 2: 100}, map[int64]int64{0: 50, 1: 25, 2: 25}, 200},
+		"a host that has little":     {map[int64]int64{0: 100, 1: 100, 2: 1}, map[int64]int64{0: 50, 1: 49}, 101},
+		"the others leave something": {map[int64]int64{0: 100, 1: 10}, map[int64]int64{0: 70}, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var all []holding
+			for host, n := range test.have {
+				for i := range 4 { // networks, of different areas
+					all = append(all, holding{host: host, network: network(i), sessions: 250 * n})
+				}
+			}
+			got := make(map[int64]int64)
+			for _, c := range cuts(all, test.free*unit) {
+				got[c.host] += c.keep
+			}
+			for host, n := range got {
+				got[host] = n / unit
+			}
+			if !maps.Equal(got, test.keep) {
+				t.Errorf("they keep %v, want %v", got, test.keep)
+			}
+		})
+	}
+}
+
 // mustRead returns all handshakes, at most 10,000.
 func mustRead(t testing.TB, r *Reader) []Handshake {
 	t.Helper()
@@ -116,7 +223,7 @@ func (k *kept) expectSendersCounted() {
 	k.t.Helper()
 	wrong, err := k.number(`SELECT count(*) FROM senders AS s WHERE failed <> (SELECT sum(failed) FROM days WHERE sender = s.id)
 		OR failed <> (SELECT sum(failed) FROM weeks WHERE sender = s.id)`)
-	stray, again := k.number(`SELECT count(*) FROM days WHERE sender <> 0 AND sender NOT IN (SELECT id FROM senders)`)
+	stray, again := k.number(`SELECT count(*) FROM days WHERE sender > 0 AND sender NOT IN (SELECT id FROM senders)`)
 	if wrong+stray != 0 || err != nil || again != nil {
 		k.t.Errorf("%d senders are counted wrongly, %d counts are of no sender, %v %v", wrong, stray, err, again)
 	}

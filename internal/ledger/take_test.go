@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -134,6 +136,82 @@ func (m *member) shown(t fataler, since time.Time) map[string]string {
 	return all
 }
 
+// expectParts compares what the member shows of each host with what it shows of all.
+func (m *member) expectParts(t fataler, fleet []*member) {
+	t.Helper()
+	r, err := OpenReader(m.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	ctx := context.Background()
+	parts := func(host string) map[string]int64 {
+		all := make(map[string]int64)
+		note := func(what string, n int, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[what] += int64(n)
+		}
+		handshakes, err := r.Handshakes(ctx, Filter{Host: host, Limit: maxLimit})
+		note("handshakes", len(handshakes), err)
+		for _, h := range handshakes {
+			if host != "" && h.Host != cmp.Or(strings.Trim(host, Here), m.name) {
+				t.Fatalf("of %s there is %+v", host, h)
+			}
+		}
+		days, err := r.Days(ctx, Filter{Host: host, Limit: maxLimit})
+		note("days", 0, err)
+		for _, d := range days {
+			all["full"] += d.Full
+			all["failed"] += d.Failed
+			all["returned"] += d.Returned
+		}
+		senders, err := r.Senders(ctx, Filter{Host: host, Limit: maxLimit})
+		note("senders", 0, err)
+		for _, s := range senders {
+			all["full of senders"] += s.Full
+			all["failed of senders"] += s.Failed
+		}
+		trends, err := r.Trends(ctx, senders, noon.AddDate(0, 0, 3))
+		note("trends", 0, err)
+		for _, trend := range trends {
+			for _, day := range trend {
+				all["full of trends"] += day.Full
+			}
+		}
+		periods, err := r.Periods(ctx, Span{Host: host}, ShortPeriod)
+		note("periods", 0, err)
+		for _, p := range periods {
+			all["full of periods"] += p.Full
+			all["refused of periods"] += p.Refused
+		}
+		refusals, err := r.Refusals(ctx, RefusalFilter{Host: host, Limit: maxLimit})
+		note("refusals", len(refusals), err)
+		decisions, err := r.Decisions(ctx, Filter{Host: host, Limit: maxLimit})
+		note("decisions", len(decisions), err)
+		events, err := r.Events(ctx, Span{Host: host}, maxEvents)
+		note("events", len(events), err)
+		alerts, err := r.Alerts(ctx, AlertFilter{Host: host, Limit: maxLimit})
+		note("alerts", len(alerts), err)
+		reports, err := r.Reports(ctx, ReportFilter{Host: host, Limit: maxLimit})
+		note("reports", len(reports), err)
+		return all
+	}
+	sums := make(map[string]int64)
+	for _, of := range fleet {
+		for what, n := range parts(of.name) {
+			sums[what] += n
+		}
+	}
+	if all := parts(""); !maps.Equal(all, sums) {
+		t.Fatalf("all hosts have %v, each by itself %v", all, sums)
+	}
+	if here, named := parts(Here), parts(m.name); !maps.Equal(here, named) {
+		t.Fatalf("this host has %v, by its name %v", here, named)
+	}
+}
+
 // texts returns rows as texts.
 func texts[T any](rows []T, change func(*T)) (all []string) {
 	for _, row := range rows {
@@ -250,6 +328,7 @@ func TestEachHostOfAFleetShowsTheSame(t *testing.T) {
 			}
 		}
 		since := someHour(t, "since")
+		fleet[0].expectParts(t, fleet)
 		want := fleet[0].shown(t, since)
 		for _, m := range fleet[1:] {
 			for what, got := range m.shown(t, since) {
@@ -320,6 +399,62 @@ func TestSenderThatFailsAtOneHostAndDeliversAtAnother(t *testing.T) {
 		if err != nil || len(hosts) != 2 || hosts[0] != l.o.Host {
 			t.Errorf("%s has rows of %v, %v", l.o.Host, hosts, err)
 		}
+	}
+}
+
+// What counts is whether a sender works at any host after it failed, as the clocks of the hosts say.
+func TestFailingAtSeveralHosts(t *testing.T) {
+	t.Parallel()
+	type tried struct {
+		host   string
+		minute int
+		works  bool
+	}
+	for name, test := range map[string]struct {
+		tries []tried
+		want  string // failures since the sender worked at any host, and the minute of the first; then the same at each host
+	}{
+		"it works elsewhere afterwards":     {[]tried{{"mx1", 1, false}, {"mx2", 2, true}}, "0 []"},
+		"it worked elsewhere before":        {[]tried{{"mx2", 1, true}, {"mx1", 2, false}}, "1 2 [mx1 1 2 1]"},
+		"which is known late":               {[]tried{{"mx1", 2, false}, {"mx2", 1, true}}, "1 2 [mx1 1 2 1]"},
+		"it works elsewhere in between":     {[]tried{{"mx1", 1, false}, {"mx1", 2, false}, {"mx2", 3, true}, {"mx1", 4, false}}, "1 4 [mx1 1 4 3]"},
+		"it fails at two":                   {[]tried{{"mx1", 1, false}, {"mx2", 2, false}, {"mx2", 3, false}}, "3 1 [mx1 1 1 -, mx2 2 2 -]"},
+		"it fails at two and works at one":  {[]tried{{"mx1", 1, false}, {"mx2", 2, false}, {"mx2", 3, true}, {"mx1", 4, false}}, "1 4 [mx1 1 4 3]"},
+		"the clock here is behind what was": {[]tried{{"mx1", 5, true}, {"mx1", 1, false}}, "1 1 [mx1 1 1 5]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKept(t, retention{})
+			for i, try := range test.tries {
+				h := success(fmt.Sprint(i))
+				if !try.works {
+					h = failure(fmt.Sprint(i))
+				}
+				k.writeAt(strings.TrimPrefix(try.host, "mx1"), []event{at(try.minute, h)})
+			}
+			if err := k.register("mx1"); err != nil {
+				t.Fatal(err)
+			}
+			minute := func(at time.Time) string {
+				if at.IsZero() {
+					return "-"
+				}
+				return fmt.Sprint(int(at.Sub(noon).Minutes()))
+			}
+			r := reader(t, k.path)
+			senders, err := r.Senders(t.Context(), Filter{})
+			if err != nil || len(senders) != 1 {
+				t.Fatalf("senders %+v, %v", senders, err)
+			}
+			got := fmt.Sprint(senders[0].Failing, " ", strings.TrimPrefix(minute(senders[0].FailingSince), "-"))
+			var each []string
+			for _, f := range failingSenders(t, r) {
+				each = append(each, fmt.Sprint(f.Host, " ", f.Failed, " ", minute(f.Since), " ", minute(f.Worked)))
+			}
+			slices.Sort(each)
+			if got = strings.TrimSpace(got) + " [" + strings.Join(each, ", ") + "]"; got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
 	}
 }
 
