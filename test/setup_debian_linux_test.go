@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -152,8 +153,13 @@ func bootMailServer(t *testing.T, root string) *debian {
 	}
 	d.run("rm", "-f", "/etc/resolv.conf")
 	d.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
-	d.copy(deb, "/root/postern.deb")
-	d.run("dpkg", "--install", "/root/postern.deb")
+	// README's commands: the first has built the package.
+	install := typed(t, "../README.md", "Install")
+	if len(install) != 3 || install[0] != "make packages" || install[2] != "postern setup" {
+		t.Fatalf("README installs by other commands: %q", install)
+	}
+	d.copy(deb, "/root/build/packages/postern_0.0.1_"+runtime.GOARCH+".deb")
+	d.run("sh", "-euc", "cd /root && "+strings.ReplaceAll(install[1], "amd64", runtime.GOARCH))
 	return d
 }
 

@@ -103,12 +103,13 @@ func TestSetupPutsPosternInFrontOfDovecot(t *testing.T) {
 	}
 }
 
-// startMailServer starts a machine that DNS knows as the MX host of two domains.
-func startMailServer(t *testing.T) *machine {
+// startMailServer starts a machine that DNS knows as the MX host of two domains, with more records
+// if they are given.
+func startMailServer(t *testing.T, records ...string) *machine {
 	t.Helper()
 	m := startMachine(t, mxAddress+"/32", remoteAddress+"/32")
-	m.nameserver("example.org. MX 10 mx.example.org.", "example.net. MX 10 mx.example.org.", "mx.example.org. A "+mxAddress,
-		`_smtp._tls.example.org. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, `_smtp._tls.example.net. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.net"`)
+	m.nameserver(append(records, "example.org. MX 10 mx.example.org.", "example.net. MX 10 mx.example.org.", "mx.example.org. A "+mxAddress,
+		`_smtp._tls.example.org. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`, `_smtp._tls.example.net. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.net"`)...)
 	return m
 }
 
@@ -251,3 +252,82 @@ smtp tcp://0.0.0.0:25 {
     }
 }
 `
+
+// There is no plan for mox, which could not learn who the sender is. Whoever needs Postern there
+// all the same follows the documentation: mail that mox refuses for Postern's address arrives.
+func TestSetupLeavesMoxAlone(t *testing.T) {
+	t.Parallel()
+	const section = "mox: better without Postern"
+	m := startMailServer(t, "sender.test. MX 10 mx.sender.test.", "mx.sender.test. A "+remoteAddress, `sender.test. TXT "v=spf1 ip4:`+remoteAddress+` -all"`, `_dmarc.sender.test. TXT "v=DMARC1; p=reject"`)
+	m.run("cp " + testpeer.BuiltProgram(t, "mox", "v0.0.17") + " /usr/local/bin/mox && useradd --system mox && install -d -o mox /srv/mox/data")
+	settings := fmt.Sprintf(moxSettings, mxAddress)
+	m.write("/srv/mox/config/mox.conf", settings)
+	m.write("/srv/mox/config/domains.conf", moxAccounts+"\t\t\tann@example.org: nil\n")
+	start := func() {
+		m.run(`setsid sh -c 'echo $$ >/run/mox.pid; cd /srv/mox; exec mox serve >/var/log/mox.log 2>&1' &`)
+		m.eventually("swaks --server " + mxAddress + " --quit-after HELO || swaks --server 127.0.0.1:10025 --quit-after HELO")
+	}
+	stop := func() {
+		m.run("perl -e 'kill KILL => -$ARGV[0]' $(cat /run/mox.pid)") // both of its processes
+		m.eventually("! swaks --server " + mxAddress + " --quit-after CONNECT")
+	}
+	start()
+	if printed, err := m.output("postern setup"); exitStatus(err) != 1 || !strings.Contains(printed, "no plan for mox") || !strings.Contains(printed, "This is v0.0.17") {
+		t.Errorf("postern setup: %v\n%s", err, printed)
+	}
+	m.deliver(remoteAddress, mxAddress, "before")
+	stop()
+
+	m.write("/srv/mox/config/mox.conf", strings.Replace(settings, "Listeners:\n", "Listeners:\n"+recipe(t, mailServers, section, "config/mox.conf, below Listeners (tabs, not spaces)")+"\n", 1))
+	start()
+	m.run("useradd --system --home-dir /var/lib/postern postern && mkdir -p /etc/postern && install -d -o postern -g postern /var/lib/postern")
+	m.write("/etc/postern/postern.toml", "data = \"/var/lib/postern\"\n"+recipe(t, mailServers, section, "/etc/postern/postern.toml")+
+		"\nhostname = \"mx.example.org\"\ndomains = [\"example.org\", \"foreign.test\"]\nlisten = [\":2525\"]\n")
+	p := m.serve()
+	printed, err := m.output(moxSender + " --to ann@example.org")
+	if err == nil || !strings.Contains(printed, "550 5.7.26 rejecting per dmarc policy") {
+		t.Errorf("without rules: %v\n%s", err, printed)
+	}
+	stop()
+	m.write("/srv/mox/config/domains.conf", moxAccounts+recipe(t, mailServers, section, "config/domains.conf, below Accounts")+"\n")
+	start()
+	m.run(moxSender + " --to ann@example.org")
+	m.eventually("grep 'accepting reject to configured mailbox due to ruleset' /var/log/mox.log")
+	printed, err = m.output(moxSender + " --to someone@foreign.test")
+	if err == nil || !strings.Contains(printed, "550 5.1.1 not accepting email for domain") {
+		t.Errorf("a foreign domain: %v\n%s", err, printed)
+	}
+	m.stop(p)
+}
+
+// moxSender sends a message to Postern from the only address that its domain allows.
+const moxSender = "swaks --server 127.0.0.1:2525 --local-interface " + remoteAddress + " --tls --helo sender.test --from someone@sender.test"
+
+// The configuration of mox, with the address to listen at. Tabs are significant.
+const (
+	moxSettings = `DataDir: ../data
+LogLevel: debug
+User: mox
+Hostname: mx.example.org
+Listeners:
+	public:
+		IPs:
+			- %s
+		SMTP:
+			Enabled: true
+			FirstTimeSenderDelay: 0s
+			NoSTARTTLS: true
+Postmaster:
+	Account: ann
+	Mailbox: Inbox
+`
+	moxAccounts = `Domains:
+	example.org: nil
+Accounts:
+	ann:
+		Domain: example.org
+		RejectsMailbox: Rejects
+		NoFirstTimeSenderDelay: true
+		Destinations:
+`
+)

@@ -39,7 +39,13 @@ Signals:
 
 Certificates are also reloaded when their files change.
 
-postern.toml(5) explains every key of the configuration, as the file deploy/postern.toml does.`
+postern.toml(5) explains every key of the configuration, as the file deploy/postern.toml does.
+
+Exit status:
+
+  0  a signal ended it; with --check: the configuration is valid
+  1  it cannot go on: a port is in use, a folder cannot be written; with --check --strict: a warning
+  2  wrong command line or configuration`
 }
 
 // Run is called by kong.
