@@ -131,7 +131,7 @@ func (w *warnings) checkCertificates() {
 // sign none (CA/Browser Forum, Baseline Requirements, Section 6.1.5).
 const leastRSA = 2048
 
-// checkKeys looks for keys that many senders cannot use.
+// checkKeys looks for keys that not every sender can use.
 func (w *warnings) checkKeys() {
 	usable := false
 	for i, leaf := range w.leaves {
@@ -139,12 +139,12 @@ func (w *warnings) checkKeys() {
 			return
 		}
 		if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < leastRSA {
-			w.add(element("certificate", i)+".cert", fmt.Sprintf("has an RSA key of %d bits, which many senders reject", key.N.BitLen()), fmt.Sprintf("use one of %d bits or more, or an ECDSA key", leastRSA))
+			w.add(element("certificate", i)+".cert", fmt.Sprintf("has an RSA key of %d bits, which senders that verify certificates reject", key.N.BitLen()), fmt.Sprintf("use one of %d bits or more, or an ECDSA key", leastRSA))
 		}
 		usable = usable || leaf.PublicKeyAlgorithm != x509.Ed25519
 	}
 	if len(w.leaves) > 0 && !usable {
-		w.add("certificate[0].cert", "all certificates have Ed25519 keys, which many senders cannot use, those on Windows among them", "add one with an ECDSA or RSA key")
+		w.add("certificate[0].cert", "all certificates have Ed25519 keys, which older senders do not know, and public authorities do not sign", "add one with an ECDSA or RSA key")
 	}
 }
 
