@@ -44,7 +44,7 @@ postern.toml(5) explains every key of the configuration, as the file deploy/post
 Exit status:
 
   0  a signal ended it; with --check: the configuration is valid
-  1  it cannot go on: a port is in use, a folder cannot be written; with --check --strict: a warning
+  1  it failed: a port is in use, for example; with --strict: a warning
   2  wrong command line or configuration`
 }
 
