@@ -34,15 +34,15 @@ func TestAnyHostShowsTheFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := f.startHost("mx9", t.TempDir(), other)
-	b.waitFor(`document.querySelector("main").innerText.includes("Copy the secret-file of the other hosts to it")`)
+	b.waitFor(`document.querySelector("main").innerText.includes("Give all hosts the same secret-file")`)
 	b.visit(eval[string](b, "location.href"))
 	b.checkLoading()
 	b.checkEverywhere(axe)
 	b.visit(eval[string](b, "location.origin") + "/")
-	b.waitFor(`document.querySelector("main").innerText.includes("mx9 cannot be read")`)
+	b.waitFor(`document.querySelector("main").innerText.includes("mx9 has another secret")`)
 	for of, lines := range map[*postern][]string{
 		f.hosts[1]: {"mx0 ", "mx1 (this host) ", "mx2 ", "has stopped", "mx9 ", "What mx9 says of itself was not written with this secret-file."},
-		stranger:   {"mx0 ", "cannot be read", "mx9 (this host) ", "does not share", "mx9 goes on alone: ticket keys: the stored ring was not written"},
+		stranger:   {"mx0 ", "has another secret", "mx9 (this host) ", "does not share", "mx9 goes on alone: ticket keys: the stored ring was not written"},
 	} {
 		eventually(t, func() error {
 			out, status := runPostern(t, "fleet", "--data", of.data)
@@ -55,7 +55,7 @@ func TestAnyHostShowsTheFleet(t *testing.T) {
 		})
 	}
 	out, _ := runPostern(t, "status", "--data", f.hosts[1].data)
-	if want := "mx9 cannot be read"; !strings.Contains(out, want) {
+	if want := "mx9 has another secret"; !strings.Contains(out, want) {
 		t.Errorf("postern status: no %q in\n%s", want, out)
 	}
 }

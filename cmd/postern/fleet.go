@@ -28,20 +28,16 @@ Exit status:
   0  all hosts share, or were stopped
   1  one does not
   2  wrong command line or configuration
-  3  there is no fleet, or it is not known how the others do: the server here does not run`
+  3  there is no fleet, or it is not known how the others do: the server here does not run, or its ledger cannot be read`
 }
 
 // Run is called by kong.
 func (c fleetCmd) Run(ui terminal.UI) error {
-	book, err := c.open(ui)
-	if err != nil {
-		return err
-	}
-	defer book.Close()
 	now := time.Now()
-	members, err := status.Hosts(context.Background(), book, now)
+	members, err := c.read(now, ui)
 	if err != nil {
-		return err
+		ui.Fail(err)
+		return terminal.ExitUnclear // 1 would be that a host does not share
 	}
 	if len(members) == 0 {
 		ui.Note("no fleet: there is no table [fleet] in the configuration, or its server has not started yet")
@@ -65,6 +61,15 @@ func (c fleetCmd) Run(ui terminal.UI) error {
 		ui.Note("versions differ: " + safetext.Shorten(strings.Join(versions, ", "), 200))
 	}
 	return result
+}
+
+func (c fleetCmd) read(now time.Time, ui terminal.UI) ([]fleet.Member, error) {
+	book, err := c.open(ui)
+	if err != nil {
+		return nil, err
+	}
+	defer book.Close()
+	return status.Hosts(context.Background(), book, now)
 }
 
 // printMember prints a host, and below it what is wrong and what to do.

@@ -177,7 +177,7 @@ func TestFleetPageShowsEachFailure(t *testing.T) {
 		"The clock of mx4 is 4m0s ahead of most others.", "<td>4m0s ahead</td>",
 		"mx5 goes on alone: pins: nats: &lt;b&gt;maximum&lt;/b&gt; bytes exceeded.",
 		`<td><span class="state unknown">– has stopped</span></td>`,
-		"mx&lt;script&gt;alert(1)&lt;/script&gt; cannot be read</h2>", "Copy the secret-file of the other hosts to it",
+		"mx&lt;script&gt;alert(1)&lt;/script&gt; has another secret</h2>", "Give all hosts the same secret-file",
 	} {
 		if !strings.Contains(body, part) {
 			t.Errorf("no %q in\n%s", part, body)

@@ -19,7 +19,8 @@ const (
 	Stopped      Health = "stopped"       // by its operator
 	ClockDiffers Health = "clock-differs" // from those of the others
 	Alone        Health = "alone"         // it runs, and does not share
-	Unreadable   Health = "unreadable"    // it has another secret, or a newer version
+	OtherSecret  Health = "other-secret"  // it cannot be read
+	NewerVersion Health = "newer-version" // the same
 	Missing      Health = "missing"       // it does not run, or cannot reach NATS
 )
 
@@ -27,13 +28,13 @@ const (
 func (h Health) Words() string {
 	return map[Health]string{
 		Shares: "shares", Unknown: "is not known", Stopped: "has stopped", ClockDiffers: "has another time",
-		Alone: "does not share", Unreadable: "cannot be read", Missing: "is missing",
+		Alone: "does not share", OtherSecret: "has another secret", NewerVersion: "has a newer version", Missing: "is missing",
 	}[h]
 }
 
 // Trouble reports whether an operator has to look after the host.
 func (h Health) Trouble() bool {
-	return h == ClockDiffers || h == Alone || h == Unreadable || h == Missing
+	return !h.Sharing() && h != Unknown && h != Stopped || h == ClockDiffers
 }
 
 // Sharing reports whether the host takes part.
@@ -76,8 +77,10 @@ func Judge(hosts []Host, now time.Time) []Member {
 			m.Offset = off
 		}
 		switch {
+		case h.Unreadable == errNewer.Error():
+			m.Health = NewerVersion
 		case h.Unreadable != "":
-			m.Health = Unreadable
+			m.Health = OtherSecret
 		case h.Stopped:
 			m.Health = Stopped
 		case blind && !h.Self, h.Self && h.silent(now): // the latter is of a process that has ended
@@ -173,7 +176,7 @@ func (m Member) Text() string {
 		return fmt.Sprintf("%s says nothing since %s: it does not run, or cannot reach NATS.", m.Name, m.Seen.UTC().Format("2006-01-02 15:04 UTC"))
 	case Alone:
 		return fmt.Sprintf("%s goes on alone: %s.", m.Name, m.Problem)
-	case Unreadable:
+	case OtherSecret, NewerVersion:
 		return fmt.Sprintf("What %s says of itself %s.", m.Name, m.Unreadable)
 	case ClockDiffers:
 		side := "ahead of"
@@ -192,11 +195,10 @@ func (m Member) Next() string {
 		return "Look whether it runs, and in its log for fleet unreachable. If you took it out, ignore this: it is forgotten after three days."
 	case Alone:
 		return "Look at the NATS servers, and at servers, credentials and secret-file in its [fleet]. Mail is not affected."
-	case Unreadable:
-		if m.Unreadable == errNewer.Error() {
-			return "Install the newer version at the other hosts too."
-		}
-		return "Copy the secret-file of the other hosts to it, and restart it."
+	case OtherSecret:
+		return "Give all hosts the same secret-file, and restart those that had another."
+	case NewerVersion:
+		return "Install the newer version at the other hosts too."
 	case ClockDiffers:
 		return "Let the hosts set their clocks by NTP. Sharing does not depend on them; times in the ledger do."
 	}

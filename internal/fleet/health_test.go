@@ -57,11 +57,15 @@ func TestEachFailureOfAHostIsNamed(t *testing.T) {
 		},
 		"one has another secret, as the others see it": {
 			[]Host{seen("mx1", self), {Name: "mx2", Seen: lookedAt, Unreadable: errSecret.Error()}},
-			[]Health{Shares, Unreadable}, "What mx2 says of itself was not written with this secret-file.",
+			[]Health{Shares, OtherSecret}, "What mx2 says of itself was not written with this secret-file.",
 		},
 		"one has another secret, as it sees it": {
 			[]Host{{Name: "mx1", Seen: lookedAt, Unreadable: errSecret.Error()}, seen("mx2", func(h *Host) { self(h); h.Problem = "ticket keys: the stored ring " + errSecret.Error() })},
-			[]Health{Unreadable, Alone}, "What mx1 says of itself",
+			[]Health{OtherSecret, Alone}, "What mx1 says of itself",
+		},
+		"one has a newer version": {
+			[]Host{seen("mx1", self), {Name: "mx2", Seen: lookedAt, Unreadable: errNewer.Error()}},
+			[]Health{Shares, NewerVersion}, "What mx2 says of itself was written by a newer version of Postern.",
 		},
 		"another one shares in part": {
 			[]Host{seen("mx1", self), seen("mx2", func(h *Host) { h.Problem = "pins: nats: maximum bytes exceeded" })},
