@@ -37,6 +37,15 @@ var rejected = []struct{ text, fault string }{
 	{"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xff\xff", "unexpected end"},
 }
 
+// Some senders leave out fields that RFC 8460 requires.
+func TestAReportHasOneOfItsNames(t *testing.T) {
+	for _, field := range []string{`"organization-name":"a"`, `"report-id":"1"`, `"date-range":{"start-datetime":"2025-03-10T00:00:00Z"}`} {
+		if _, err := Parse(strings.NewReader(`{` + field + `,"policies":[{}]}`)); err != nil {
+			t.Errorf("%s alone: %v", field, err)
+		}
+	}
+}
+
 func TestInputThatIsNoReportIsRejected(t *testing.T) {
 	for _, r := range rejected {
 		report, err := Parse(strings.NewReader(r.text))

@@ -60,6 +60,27 @@ func TestNoWarningWithoutReason(t *testing.T) {
 	}
 }
 
+// A mail and its report may write one domain in two ways.
+func TestMailIsAboutTheDomainOfItsReport(t *testing.T) {
+	for _, c := range []struct {
+		mail, report string
+		warned       bool
+	}{
+		{"d.example", "d.example", false}, {"D.Example", "d.example", false}, {"d.example.", "d.example", false}, {"d.example", "d.example.", false},
+		{"d.example", "e.example", true}, {"d.example", "", false},
+	} {
+		m, err := ParseMail(strings.NewReader("TLS-Report-Domain: " + c.mail + "\r\nContent-Type: application/tlsrpt+json\r\n\r\n" +
+			`{"report-id":"1","policies":[{"policy":{"policy-type":"sts","policy-domain":"` + c.report + `"}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := slices.ContainsFunc(m.Warnings, func(w Warning) bool { return strings.HasSuffix(w.Text, "but the report is about other domains") })
+		if got != c.warned {
+			t.Errorf("mail about %q, report about %q: %v", c.mail, c.report, m.Warnings)
+		}
+	}
+}
+
 // RFC 8460, Section 5.3: the message is a multipart/report of the type tlsrpt.
 func TestMailOfAnotherTypeHasAWarning(t *testing.T) {
 	const part = "--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n" + `{"report-id":"1","policies":[{}]}` + "\r\n--b--\r\n"

@@ -138,6 +138,23 @@ func TestNoHolderOfAddressesUsesUpARate(t *testing.T) {
 	})
 }
 
+// However low a rate is, a client can begin, once.
+func TestALowRateAllowsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quotas := Quotas{Total: Quota{Starts: 1}, PerNetwork: Quota{Starts: 4. / 60}} // of an address one a minute
+		l, from := New(), netip.MustParseAddr("192.0.2.1")
+		for minute := range 3 {
+			if r := l.AllowStart(from, quotas); r != nil {
+				t.Errorf("minute %d: reached %v", minute, r)
+			}
+			if l.AllowStart(from, quotas) == nil {
+				t.Errorf("minute %d: allowed twice", minute)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 func TestTotalOfBytesIsReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		quotas := Quotas{Total: Quota{Bytes: 100}, PerNetwork: Quota{Bytes: 80}}

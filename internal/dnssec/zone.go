@@ -146,7 +146,7 @@ func (v *Validator) lookUpCut(ctx context.Context, name string) cut {
 	}
 	c := cut{status: status, begins: true, err: err}
 	for _, record := range s.records {
-		if ds, ok := record.(*dns.DS); ok && status == Secure {
+		if ds, ok := record.(*dns.DS); ok {
 			c.anchors = append(c.anchors, ds)
 		}
 	}

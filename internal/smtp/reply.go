@@ -115,9 +115,9 @@ func (r Reply) Clip() Reply {
 	more := code + "and more"
 	clipped := Reply{Code: r.Code, Remote: r.Remote}
 	size := lineOverhead + len(more)
-	for i, line := range r.Lines {
+	for _, line := range r.Lines {
 		line = clipLine(line, code)
-		if size += lineOverhead + len(line); size > maxPassedReply && i > 0 {
+		if size += lineOverhead + len(line); size > maxPassedReply {
 			clipped.Lines = append(clipped.Lines, more)
 			break
 		}

@@ -125,6 +125,8 @@ func TestReplyIsEnhanced(t *testing.T) {
 		"250-ok\r\n250 done\r\n":             "250-2.0.0 ok\r\n250 2.0.0 done\r\n",
 		"451 try later\r\n":                  "451 4.0.0 try later\r\n",
 		"550-5.1.1 no\r\n550 5.1.1 user\r\n": "550-5.1.1 no\r\n550 5.1.1 user\r\n",
+		"200 ok\r\n":                         "200 2.0.0 ok\r\n",
+		"500 what?\r\n":                      "500 5.0.0 what?\r\n",
 		"354 go on\r\n":                      "354 go on\r\n",
 	} {
 		reply, err := read(wire)

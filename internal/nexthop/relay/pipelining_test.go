@@ -257,6 +257,52 @@ func TestResetSendsRSETWithTheNextMessage(t *testing.T) {
 	b.end(s)
 }
 
+// The next message, not the one after it, sends RSET, though it is refused before MAIL is sent.
+func TestOneRSETIsEnough(t *testing.T) {
+	b := newBackend(t, `
+		< 220 ready
+		> EHLO *
+		< 250 backend
+		> MAIL *
+		< 250 ok
+		> RCPT *
+		< 250 ok
+		> RSET
+		< 250 forgotten
+		> MAIL *
+		< 250 ok
+		> RCPT *
+		< 250 ok
+		> DATA
+		< 354 go on
+		text
+		keep
+		< 250 ok
+		serve`)
+	s := b.hop("smtp://mail.test").Open(someSender)
+	deliverTo(s, someMail, someRcpt)
+	s.Reset()
+	if replies := deliverTo(s, smtp.Mail{UTF8: true}, someRcpt); replies != "MAIL 550 5.6.7, RCPT 550 5.6.7" {
+		t.Errorf("replies %s", replies)
+	}
+	checkDeliver(t, s, delivered)
+	b.end(s)
+}
+
+// A message that was begun and not sent leaves no recipient to the next one.
+func TestMailForgetsAnUnfinishedMessage(t *testing.T) {
+	b := newBackend(t)
+	s := b.hop("smtp://mail.test").Open(someSender)
+	deliverTo(s, someMail, someRcpt)
+	if reply := s.Mail(someMail)(); !reply.Positive() {
+		t.Fatal(reply)
+	}
+	if reply := s.Data()(); reply.String() != "554 5.5.1 no valid recipients" {
+		t.Errorf("DATA: %s", reply)
+	}
+	b.end(s)
+}
+
 // TestResetWhileRepliesAreDueEndsTheConnection: later replies could not be told apart.
 func TestResetWhileRepliesAreDueEndsTheConnection(t *testing.T) {
 	b := newBackend(t)
