@@ -57,6 +57,32 @@ func read(t *testing.T, name string) string {
 	return string(content)
 }
 
+// A reader finds each page in the index, and finds it once.
+func TestIndexHasEveryPageOnce(t *testing.T) {
+	index := strings.Split(read(t, filepath.Join(root, "docs/README.md")), "\n")
+	for _, pattern := range []string{"*.md", "upstream/*.md", "upstream/*/README.md", "cases/README.md"} {
+		pages, err := filepath.Glob(filepath.Join(root, "docs", pattern))
+		if err != nil || len(pages) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, pages, err)
+		}
+		for _, path := range pages {
+			page, err := filepath.Rel(filepath.Join(root, "docs"), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows := 0
+			for _, line := range index {
+				if strings.Contains(line, "]("+page+")") {
+					rows++
+				}
+			}
+			if rows != 1 && page != "README.md" {
+				t.Errorf("docs/README.md has docs/%s in %d rows, want 1", page, rows)
+			}
+		}
+	}
+}
+
 var span = regexp.MustCompile("`([^`]+)`")
 
 // renamed heads the changelog's section with the names of earlier times.

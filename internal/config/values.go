@@ -107,8 +107,11 @@ func expected(what string, got value, remedy string) *Problem {
 
 func text(to *string) setter {
 	return func(s setting) *Problem {
-		if s.value.text == nil || *s.value.text == "" {
+		if s.value.text == nil {
 			return expected("text", s.value, "write it in quotes")
+		}
+		if *s.value.text == "" {
+			return expected("text", s.value, "write it between the quotes, or remove the key to have its default")
 		}
 		*to = *s.value.text
 		return nil
