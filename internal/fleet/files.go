@@ -43,7 +43,7 @@ type Files struct {
 	kv      jetstream.KeyValue    // nil while NATS is away
 	since   time.Time             // kv is nil
 	taken   uint64                // revision up to which this host has what others stored
-	moved   chan struct{}         // closed when taken or kv changes
+	moved   chan struct{}         // closed when taken changes
 	pending map[string]sharedFile // not stored yet
 	held    map[string]*heldLock  // by name
 	waits   map[string]observed   // locks of others, by key
@@ -271,7 +271,6 @@ func (s *Files) connected(kv jetstream.KeyValue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kv = kv
-	s.wake()
 }
 
 func (s *Files) disconnected() {
@@ -279,27 +278,22 @@ func (s *Files) disconnected() {
 	defer s.mu.Unlock()
 	if s.kv != nil {
 		s.kv, s.since = nil, time.Now()
-		s.wake()
 	}
 }
 
+// advance notes that this host has what is stored up to a revision.
 func (s *Files) advance(revision uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taken = revision
-	s.wake()
+	close(s.moved)
+	s.moved = make(chan struct{})
 }
 
 func (s *Files) revision() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.taken
-}
-
-// wake wakes those who wait for moved. It is called with mu held.
-func (s *Files) wake() {
-	close(s.moved)
-	s.moved = make(chan struct{})
 }
 
 // Files and locks are in one bucket, so that their revisions have one order.

@@ -19,12 +19,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A bucketInMemory is what NATS stores. Whoever watches it learns of a change at once.
+// A bucketInMemory is what NATS stores.
 type bucketInMemory struct {
 	mu       sync.Mutex
 	last     uint64
 	entries  map[string]*entryInMemory
-	watchers []func(jetstream.KeyValueEntry)
+	watchers []*watcherInMemory
 }
 
 type entryInMemory struct {
@@ -45,23 +45,31 @@ var (
 	errOther = &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
 )
 
-// change stores an entry if the last one of its key has the revision that the caller expects.
+// change stores an entry if the last one of its key is what the caller expects.
 func (b *bucketInMemory) change(key string, value []byte, operation jetstream.KeyValueOp, expected func(last *entryInMemory) bool) (uint64, error) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if !expected(b.entries[key]) {
-		b.mu.Unlock()
 		return 0, errOther
 	}
 	b.last++
 	entry := &entryInMemory{key: key, value: bytes.Clone(value), revision: b.last, operation: operation}
 	b.entries[key] = entry
-	watchers := slices.Clone(b.watchers)
-	b.mu.Unlock()
-	for _, tell := range watchers {
-		tell(entry)
+	for _, w := range b.watchers {
+		w.updates <- entry
 	}
 	return entry.revision, nil
 }
+
+func always(*entryInMemory) bool { return true }
+
+// A watcherInMemory has what is stored, nil, and what is stored later.
+type watcherInMemory struct{ updates chan jetstream.KeyValueEntry }
+
+func (w *watcherInMemory) Updates() <-chan jetstream.KeyValueEntry { return w.updates }
+func (w *watcherInMemory) Stop() error                             { return nil }
+func (w *watcherInMemory) Context() context.Context                { return context.Background() }
+func (w *watcherInMemory) Error() <-chan error                     { return nil }
 
 // A connection is how one host sees the bucket.
 type connection struct {
@@ -69,6 +77,29 @@ type connection struct {
 	bucket *bucketInMemory
 	away   bool
 }
+
+// A natsInMemory has one bucket, whatever its name.
+type natsInMemory struct {
+	jetstream.JetStream
+	kv *connection
+}
+
+func (n natsInMemory) KeyValue(context.Context, string) (jetstream.KeyValue, error) { return n.kv, nil }
+
+func (c *connection) WatchAll(context.Context, ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
+	c.bucket.mu.Lock()
+	defer c.bucket.mu.Unlock()
+	w := &watcherInMemory{make(chan jetstream.KeyValueEntry, 1000)}
+	stored := slices.SortedFunc(maps.Values(c.bucket.entries), func(a, b *entryInMemory) int { return int(a.revision) - int(b.revision) })
+	for _, entry := range stored {
+		w.updates <- entry
+	}
+	w.updates <- nil
+	c.bucket.watchers = append(c.bucket.watchers, w)
+	return w, nil
+}
+
+func (c *connection) Status(context.Context) (jetstream.KeyValueStatus, error) { return nil, nil }
 
 func (c *connection) Create(_ context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
 	if c.away {
@@ -94,16 +125,16 @@ func (c *connection) Put(_ context.Context, key string, value []byte) (uint64, e
 	if c.away {
 		return 0, errAway
 	}
-	return c.bucket.change(key, value, jetstream.KeyValuePut, func(*entryInMemory) bool { return true })
+	return c.bucket.change(key, value, jetstream.KeyValuePut, always)
 }
 
-// Delete deletes whatever the revision: the library does not show what it was told. The tests never
-// release a lock that another host has.
+// Delete deletes whatever the revision: the library does not show which one it was given. No test
+// releases a lock that another host has.
 func (c *connection) Delete(_ context.Context, key string, _ ...jetstream.KVDeleteOpt) error {
 	if c.away {
 		return errAway
 	}
-	_, err := c.bucket.change(key, nil, jetstream.KeyValueDelete, func(*entryInMemory) bool { return true })
+	_, err := c.bucket.change(key, nil, jetstream.KeyValueDelete, always)
 	return err
 }
 
@@ -123,54 +154,54 @@ func (c *connection) Get(_ context.Context, key string) (jetstream.KeyValueEntry
 type sharer struct {
 	*Files
 	conn    *connection
+	stop    func() // sharing
 	changed []string
+	logged  bytes.Buffer
 }
 
 func newBucketInMemory() *bucketInMemory {
 	return &bucketInMemory{entries: make(map[string]*entryInMemory)}
 }
 
-// join returns a host that shares files below shared/, with those that others have stored.
+// join returns a host that shares files below shared/, and has what others have stored.
 func (b *bucketInMemory) join(t *testing.T, name string) *sharer {
 	t.Helper()
 	h := &sharer{conn: &connection{bucket: b}}
-	f := &Fleet{Settings: Settings{Name: name, Log: slog.New(slog.DiscardHandler)}, sealer: sealerOf(t, secret, "postern")}
-	h.Files = newFiles(f, FileSettings{
+	f, err := New(Settings{
+		Name: name, Prefix: "postern", Secret: []byte(secret), File: filepath.Join(t.TempDir(), "keys"),
+		UseKeys: func([][32]byte) {}, Now: time.Now, Log: slog.New(slog.NewTextHandler(&h.logged, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Files = f.Share(FileSettings{
 		Folder:  t.TempDir(),
 		Shares:  func(name string) bool { return strings.HasPrefix(name, "shared/") },
 		Changed: func(name string) { h.changed = append(h.changed, name) },
 	})
+	t.Cleanup(func() { h.stop() })
 	h.connect(t)
 	return h
 }
 
-// connect makes the host take what is stored, store what is missing, and watch.
+// connect makes a host share until cut.
 func (h *sharer) connect(t *testing.T) {
 	t.Helper()
-	b := h.conn.bucket
-	b.mu.Lock()
-	entries := slices.SortedFunc(maps.Values(b.entries), func(a, b *entryInMemory) int { return int(a.revision) - int(b.revision) })
-	b.watchers = append(b.watchers, func(entry jetstream.KeyValueEntry) {
-		if !h.conn.away {
-			h.take(entry)
-			h.advance(entry.Revision())
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := h.shareFiles(ctx, natsInMemory{kv: h.conn}, nil); err != nil {
+			t.Error(err)
 		}
 	})
-	b.mu.Unlock()
-	stored := make(map[string]bool)
-	for _, entry := range entries {
-		stored[h.take(entry)] = true
-		h.advance(entry.Revision())
-	}
-	if err := h.storeMissing(t.Context(), h.conn, stored); err != nil {
-		t.Fatal(err)
-	}
-	h.connected(h.conn)
+	h.stop = func() { cancel(); running.Wait() }
+	synctest.Wait()
 }
 
+// cut cuts a host off from NATS.
 func (h *sharer) cut() {
 	h.conn.away = true
-	h.disconnected()
+	h.stop()
 }
 
 // back makes a host that was cut off connect again.
@@ -187,6 +218,7 @@ func (h *sharer) put(t *testing.T, name, content string) {
 		t.Fatal(err)
 	}
 	h.Put(t.Context(), name, []byte(content))
+	synctest.Wait()
 }
 
 // requireFile checks what a host has in a file; "" is none.
@@ -199,86 +231,152 @@ func (h *sharer) requireFile(t *testing.T, name, want string) {
 }
 
 func TestFilesAreAtEveryHost(t *testing.T) {
-	b := newBucketInMemory()
-	one := b.join(t, "mx1")
-	one.put(t, "shared/a/key", "a private key")
-	one.put(t, "own", "not shared")
-	two := b.join(t, "mx2")
-	two.requireFile(t, "shared/a/key", "a private key")
-	two.requireFile(t, "own", "")
-	if info, err := os.Stat(filepath.Join(two.of.Folder, "shared/a/key")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
-	}
-
-	two.put(t, "shared/a/key", "another")
-	one.requireFile(t, "shared/a/key", "another")
-	one.put(t, "shared/a/key", "another") // what is the same changes nothing
-	if err := os.Remove(filepath.Join(one.of.Folder, "shared/a/key")); err != nil {
-		t.Fatal(err)
-	}
-	one.Remove(t.Context(), "shared/a/key")
-	two.requireFile(t, "shared/a/key", "")
-	if want := []string{"shared/a/key", "shared/a/key"}; !slices.Equal(two.changed, want) || len(one.changed) != 1 {
-		t.Errorf("changed at mx2: %v, want %v; at mx1: %v", two.changed, want, one.changed)
-	}
-	for key, entry := range b.entries {
-		if strings.Contains(key, "key") || bytes.Contains(entry.value, []byte("another")) || bytes.Contains(entry.value, []byte("shared")) {
-			t.Errorf("NATS can read %s: %q", key, entry.value)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one := b.join(t, "mx1")
+		one.put(t, "shared/a/key", "a private key")
+		one.put(t, "own", "not shared")
+		two := b.join(t, "mx2")
+		two.requireFile(t, "shared/a/key", "a private key")
+		two.requireFile(t, "own", "")
+		if info, err := os.Stat(filepath.Join(two.of.Folder, "shared/a/key")); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info.Mode(), err)
 		}
-	}
+
+		two.put(t, "shared/a/key", "another")
+		one.requireFile(t, "shared/a/key", "another")
+		one.put(t, "shared/a/key", "another") // what is the same changes nothing
+		if err := os.Remove(filepath.Join(one.of.Folder, "shared/a/key")); err != nil {
+			t.Fatal(err)
+		}
+		one.Remove(t.Context(), "shared/a/key")
+		synctest.Wait()
+		two.requireFile(t, "shared/a/key", "")
+		if want := []string{"shared/a/key", "shared/a/key"}; !slices.Equal(two.changed, want) || len(one.changed) != 1 {
+			t.Errorf("changed at mx2: %v, want %v; at mx1: %v", two.changed, want, one.changed)
+		}
+		for key, entry := range b.entries {
+			if strings.Contains(key, "key") || bytes.Contains(entry.value, []byte("another")) || bytes.Contains(entry.value, []byte("shared")) {
+				t.Errorf("NATS can read %s: %q", key, entry.value)
+			}
+		}
+	})
 }
 
-// What a host writes while NATS is away is there for all later, and what others wrote does not
+// A host takes only the files that concern it. A large one is not shared: it would be refused again
+// and again.
+func TestFilesThatConcernOneHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one, two := b.join(t, "mx1"), b.join(t, "mx2")
+		one.of.Shares = func(name string) bool { return strings.HasPrefix(name, "of mx1/") }
+		one.put(t, "of mx1/key", "secret")
+		two.requireFile(t, "of mx1/key", "")
+		two.put(t, "shared/large", strings.Repeat("x", maxSharedFile+1))
+		two.cut()
+		two.put(t, "shared/larger", strings.Repeat("x", maxSharedFile+1))
+		two.back(t)
+		if len(b.entries) != 1 {
+			t.Errorf("%d files are stored", len(b.entries))
+		}
+	})
+}
+
+// What a host writes while NATS is away is there for all later, and what others wrote before does not
 // replace it. If NATS lost everything, hosts store what they have.
 func TestFilesOfTheTimeWithoutNATS(t *testing.T) {
-	b := newBucketInMemory()
-	one, two := b.join(t, "mx1"), b.join(t, "mx2")
-	one.put(t, "shared/a", "first")
-	one.cut()
-	two.put(t, "shared/b", "of mx2")
-	one.put(t, "shared/a", "second")
-	two.requireFile(t, "shared/a", "first")
-	one.back(t)
-	one.requireFile(t, "shared/b", "of mx2")
-	for _, h := range []*sharer{one, two} {
-		h.requireFile(t, "shared/a", "second")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one, two := b.join(t, "mx1"), b.join(t, "mx2")
+		one.put(t, "shared/a", "first")
+		one.cut()
+		two.put(t, "shared/b", "of mx2")
+		one.put(t, "shared/a", "second")
+		two.requireFile(t, "shared/a", "first")
+		one.back(t)
+		one.requireFile(t, "shared/b", "of mx2")
+		for _, h := range []*sharer{one, two} {
+			h.requireFile(t, "shared/a", "second")
+		}
+		if want := []string{"shared/b"}; !slices.Equal(one.changed, want) {
+			t.Errorf("changed at mx1: %v, want %v", one.changed, want)
+		}
 
-	one.cut()
-	lost := newBucketInMemory()
-	one.conn.bucket = lost
-	one.back(t)
-	three := lost.join(t, "mx3")
-	three.requireFile(t, "shared/a", "second")
-	three.requireFile(t, "shared/b", "of mx2")
+		one.cut()
+		lost := newBucketInMemory()
+		one.conn.bucket = lost
+		one.back(t)
+		three := lost.join(t, "mx3")
+		three.requireFile(t, "shared/a", "second")
+		three.requireFile(t, "shared/b", "of mx2")
+	})
+}
+
+// A host that connects again stores nothing that is stored already, and does not count as connected
+// before it has stored the rest.
+func TestAHostConnectsWithItsFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one, two := b.join(t, "mx1"), b.join(t, "mx2")
+		one.put(t, "shared/a", "x")
+		two.cut()
+		two.back(t)
+		if b.last != 1 {
+			t.Errorf("one file was stored %d times", b.last)
+		}
+		two.cut()
+		two.put(t, "shared/b", "x")
+		if err := two.shareFiles(t.Context(), natsInMemory{kv: two.conn}, nil); !errors.Is(err, errAway) {
+			t.Errorf("without storing shared/b: %v", err)
+		}
+		if got, err := two.TryLock(t.Context(), "order"); got || err != nil {
+			t.Errorf("a lock: %v, %v", got, err)
+		}
+	})
 }
 
 // A stored file comes under its own name only, and never outside of the folder.
 func TestFilesWithOtherNamesAreIgnored(t *testing.T) {
-	b := newBucketInMemory()
-	h := b.join(t, "mx1")
-	h.of.Shares = func(string) bool { return true }
-	put := func(key, text string) {
-		t.Helper()
-		if err := h.fleet.store(t.Context(), h.conn, key, []byte(text)); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		h := newBucketInMemory().join(t, "mx1")
+		h.of.Shares = func(string) bool { return true }
+		put := func(key, text string) {
+			t.Helper()
+			if err := h.fleet.store(t.Context(), h.conn, key, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	for _, name := range []string{"../outside", "/tmp/outside", "a/../../outside", ""} {
-		put(h.fileKey(name), `{"name":"`+name+`","content":"eA=="}`)
-	}
-	put(h.fileKey("a"), `{"name":"b","content":"eA=="}`)
-	put(h.fileKey("c"), `no JSON`)
-	put(h.lockKey("d"), `{"name":"d","content":"eA=="}`)
-	h.conn.Put(t.Context(), h.fileKey("e"), sealerOf(t, strings.Repeat("x", 32), "postern").seal(h.fileKey("e"), []byte(`{"name":"e"}`)))
-	if len(h.changed) > 0 {
-		t.Errorf("taken: %v", h.changed)
-	}
-	if entries, err := os.ReadDir(h.of.Folder); err != nil || len(entries) > 0 {
-		t.Errorf("in the folder: %v, %v", entries, err)
-	}
-	put(h.fileKey("a"), `{"name":"a","content":"eA=="}`)
-	h.requireFile(t, "a", "x")
+		for _, name := range []string{"../outside", "/tmp/outside", "a/../../outside", ""} {
+			put(h.fileKey(name), `{"name":"`+name+`","content":"eA=="}`)
+		}
+		put(h.fileKey("a"), `{"name":"b","content":"eA=="}`)
+		put(h.fileKey("c"), `no JSON`)
+		put(h.lockKey("d"), `{"name":"d","content":"eA=="}`)
+		h.conn.Put(t.Context(), h.fileKey("e"), sealerOf(t, strings.Repeat("x", 32), "postern").seal(h.fileKey("e"), []byte(`{"name":"e"}`)))
+		synctest.Wait()
+		if len(h.changed) > 0 {
+			t.Errorf("taken: %v", h.changed)
+		}
+		if entries, err := os.ReadDir(h.of.Folder); err != nil || len(entries) > 0 {
+			t.Errorf("in the folder: %v, %v", entries, err)
+		}
+		put(h.fileKey("a"), `{"name":"a","content":"eA=="}`)
+		synctest.Wait()
+		h.requireFile(t, "a", "x")
+	})
+}
+
+// A host whose disk takes no file says so, and goes on.
+func TestFilesThatCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucketInMemory()
+		one, two := b.join(t, "mx1"), b.join(t, "mx2")
+		two.put(t, "shared", "no folder")
+		one.put(t, "shared/a", "x")
+		if !strings.Contains(two.logged.String(), `level=WARN msg="cannot keep a file of the fleet" entry=shared/a`) || len(two.changed) > 0 {
+			t.Errorf("changed: %v, logged: %s", two.changed, &two.logged)
+		}
+	})
 }
 
 // One host at a time has a lock, and when it gets it, it has what others wrote before.
@@ -331,6 +429,10 @@ func TestALockWaitsForTheFiles(t *testing.T) {
 		}
 		if entry, err := h.conn.Get(t.Context(), h.lockKey("order")); err == nil {
 			t.Errorf("the lock is left: %v", entry)
+		}
+		h.conn.away = true // NATS has just gone, which this host does not know yet
+		if got, err := h.TryLock(t.Context(), "order"); got || !errors.Is(err, errAway) {
+			t.Errorf("%v, %v", got, err)
 		}
 	})
 }

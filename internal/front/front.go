@@ -50,10 +50,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 func (l *Listener) trusts(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	if !ok {
-		return false
-	}
+	tcp, _ := addr.(*net.TCPAddr) // nil has no address, which is in no network
 	from := tcp.AddrPort().Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(l.trust, func(network netip.Prefix) bool { return network.Contains(from) })
 }
