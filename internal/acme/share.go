@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"log/slog"
 	"path"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"postern/internal/fleet"
+	"postern/internal/logkey"
 )
 
 // A Sharer shares files and locks with other hosts. See [fleet.Files], which is one.
@@ -27,7 +29,7 @@ func (r *Renewer) SharedFiles() fleet.FileSettings {
 
 // Share makes this host order certificates together with others. It is called before Run.
 func (r *Renewer) Share(with Sharer) {
-	r.config.Storage = &sharedStorage{r.config.Storage, with}
+	r.config.Storage = &sharedStorage{r.config.Storage, with, r.log}
 }
 
 // shares reports whether a file concerns this host: the account and the challenges of the authority,
@@ -66,6 +68,7 @@ func (r *Renewer) changed(name string) {
 type sharedStorage struct {
 	certmagic.Storage
 	sharer Sharer
+	log    *slog.Logger
 }
 
 // challengePause is what the other hosts get to take a challenge, before the authority is told that
@@ -98,7 +101,18 @@ func (s *sharedStorage) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-func (s *sharedStorage) Lock(ctx context.Context, name string) error { return s.sharer.Lock(ctx, name) }
+// lockPatience is how long an order of another host usually takes at most.
+const lockPatience = time.Minute
+
+// Lock waits as long as another host has the lock, which certmagic keeps while it retries, or NATS is
+// away. The operator learns of that: it is why there is no certificate.
+func (s *sharedStorage) Lock(ctx context.Context, name string) error {
+	long := time.AfterFunc(lockPatience, func() {
+		s.log.Warn("waiting for the fleet before ordering a certificate", logkey.Entry, name)
+	})
+	defer long.Stop()
+	return s.sharer.Lock(ctx, name)
+}
 
 func (s *sharedStorage) TryLock(ctx context.Context, name string) (bool, error) {
 	return s.sharer.TryLock(ctx, name)

@@ -1,8 +1,10 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -111,7 +113,7 @@ func TestOneHostOrdersForAll(t *testing.T) {
 func TestChallengesComeToOtherHostsFirst(t *testing.T) {
 	s := prepare(t, Settings{})
 	synctest.Test(t, func(t *testing.T) {
-		shared := &sharedStorage{s.config.Storage, member{&sharerInMemory{}, s}}
+		shared := &sharedStorage{s.config.Storage, member{&sharerInMemory{}, s}, s.log}
 		for key, want := range map[string]time.Duration{
 			"acme/authority/challenge_tokens/mx.example.org.json": challengePause,
 			"acme/authority/users/default/default.key":            0,
@@ -125,6 +127,24 @@ func TestChallengesComeToOtherHostsFirst(t *testing.T) {
 		cancel()
 		if err := shared.Store(ctx, "acme/authority/challenge_tokens/x.json", nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("when the server stops: %v", err)
+		}
+	})
+}
+
+// An operator learns why a certificate does not come.
+func TestALongWaitForAnotherHostIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		sharer := member{&sharerInMemory{locks: map[string]bool{"issue_cert_mx.example.org": true}}, nil}
+		shared := &sharedStorage{sharer: sharer, log: slog.New(slog.NewTextHandler(&logged, nil))}
+		time.AfterFunc(lockPatience/2, func() { sharer.Unlock(t.Context(), "issue_cert_mx.example.org") })
+		if err := shared.Lock(t.Context(), "issue_cert_mx.example.org"); err != nil || logged.Len() > 0 {
+			t.Errorf("after half a minute: %v, logged: %s", err, &logged)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*lockPatience)
+		defer cancel()
+		if err := shared.Lock(ctx, "issue_cert_mx.example.org"); !errors.Is(err, context.DeadlineExceeded) || strings.Count(logged.String(), "entry=issue_cert_mx.example.org") != 1 {
+			t.Errorf("%v, logged: %s", err, &logged)
 		}
 	})
 }
