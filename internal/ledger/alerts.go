@@ -219,19 +219,22 @@ func (m memory) write(s *store) error {
 }
 
 // Memory returns what a rule for alerts has stored, nothing if it has not yet.
-func (r *Reader) Memory(ctx context.Context, name string) ([]byte, error) {
-	found, err := readAll(ctx, r, "reading what alerts know", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT value FROM alert_memory WHERE name = ?`, name)
-		return nil
-	}, func(scan scanner) (value []byte, err error) {
-		var packed []byte
-		if err = scan(&packed); err == nil {
-			value, err = unpack(packed, maxMemory)
-		}
-		return value, err
+func (r *Reader) Memory(ctx context.Context, name string) (value []byte, err error) {
+	err = r.read("reading what alerts know", func(db *sql.DB) error {
+		value, err = memoryOf(ctx, db, name)
+		return err
 	})
-	if err != nil || len(found) == 0 {
+	return value, err
+}
+
+func memoryOf(ctx context.Context, db querier, name string) ([]byte, error) {
+	var packed []byte
+	err := db.QueryRowContext(ctx, `SELECT value FROM alert_memory WHERE name = ?`, name).Scan(&packed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	return found[0], nil
+	return unpack(packed, maxMemory)
 }

@@ -21,15 +21,24 @@ type decision fallback.Decision
 func (d decision) size() int { return eventSize + len(d.Fingerprint) + len(d.Why) }
 
 func (d decision) write(s *store) error {
-	err := s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last, host)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		unixMilli(d.At), string(d.Kind), prefixBytes(d.Network), safetext.Truncate(d.Fingerprint, maxName),
-		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last, s.host)
-	if err != nil {
+	if err := d.store(s); err != nil {
 		return err
 	}
 	return s.record(decisionRecord, d)
 }
+
+func (d decision) store(s *store) error {
+	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last, host)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		unixMilli(d.At), string(d.Kind), prefixBytes(d.Network), safetext.Truncate(d.Fingerprint, maxName),
+		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last, s.host)
+}
+
+// An adopted is a decision of another host that this one took over.
+type adopted fallback.Decision
+
+func (a adopted) size() int            { return decision(a).size() }
+func (a adopted) write(s *store) error { return decision(a).store(s) }
 
 // A Decision is a stored decision of the fallback.
 type Decision struct {

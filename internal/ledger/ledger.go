@@ -188,6 +188,14 @@ func (l *Ledger) AddDecisions(decisions []fallback.Decision) {
 	}
 }
 
+// AddAdopted stores decisions of another host that this one took over, as AddHandshake does. The other
+// hosts have them from that one.
+func (l *Ledger) AddAdopted(decisions []fallback.Decision) {
+	for _, d := range decisions {
+		l.add(adopted(d))
+	}
+}
+
 // AddStates stores states of the fallback, as AddHandshake does. They replace earlier ones
 // with the same network and fingerprint.
 func (l *Ledger) AddStates(states []fallback.State) {

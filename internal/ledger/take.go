@@ -51,6 +51,25 @@ func (l *Ledger) Taken(ctx context.Context) (map[string]int64, error) {
 	return taken, err
 }
 
+// fleetMemory is the name under which the mark is stored, beside what alerts remember.
+const fleetMemory = "fleet"
+
+// PutMark stores how far this host has read what the others published, as [Ledger.AddHandshake] stores an
+// event. What it is the caller knows.
+func (l *Ledger) PutMark(mark []byte) { l.add(memory{fleetMemory, mark}) }
+
+// Mark returns the mark that was stored last, nothing if there is none. It waits for its turn, until
+// ctx is done.
+func (l *Ledger) Mark(ctx context.Context) (mark []byte, err error) {
+	err = l.wait(ctx, "reading the mark of the fleet", func(w *writer) error {
+		return w.use(func(s *store) error {
+			mark, err = memoryOf(ctx, s.conn, fleetMemory)
+			return err
+		})
+	})
+	return mark, err
+}
+
 // A taken is a record that was read.
 type taken struct {
 	id    int64

@@ -673,3 +673,39 @@ func TestPlaintextAfterAFailureAtAnotherHost(t *testing.T) {
 		}
 	}
 }
+
+// What this host took over from another one the rest have from that one.
+func TestAdoptedDecisionsAreNotPassedOn(t *testing.T) {
+	t.Parallel()
+	path := empty(t)
+	l := opened(t, path, Options{Host: "mx1"})
+	decided := fallback.Decision{At: time.Now(), Kind: fallback.FellBack, Network: netip.MustParsePrefix("192.0.2.0/24"), Why: "host mx2: it failed"}
+	l.AddAdopted([]fallback.Decision{decided})
+	l.AddHandshake(failure("A"))
+	for _, r := range waiting(t, l, 1) {
+		if r.Kind == decisionRecord {
+			t.Errorf("%s is for the other hosts", r.Data)
+		}
+	}
+	all, err := reader(t, path).Decisions(t.Context(), Filter{})
+	if err != nil || len(all) != 1 || all[0].Host != "mx1" || all[0].Why != decided.Why {
+		t.Errorf("there are the decisions %+v, %v", all, err)
+	}
+}
+
+func TestMarkIsKept(t *testing.T) {
+	t.Parallel()
+	path := empty(t)
+	l := opened(t, path, Options{Host: "mx1"})
+	if mark, err := l.Mark(t.Context()); err != nil || mark != nil {
+		t.Errorf("the first mark is %q, %v", mark, err)
+	}
+	l.PutMark([]byte("one"))
+	l.PutMark([]byte("two"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if mark, err := opened(t, path, Options{Host: "mx1"}).Mark(t.Context()); err != nil || string(mark) != "two" {
+		t.Errorf("after a restart the mark is %q, %v, want two", mark, err)
+	}
+}
