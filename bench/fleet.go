@@ -19,6 +19,7 @@ import (
 	"postern/handshake"
 	"postern/internal/fallback"
 	"postern/internal/fleet"
+	"postern/internal/ledger"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
 	"postern/sessionticket"
@@ -202,11 +203,14 @@ func untilOthersKnow(servers []string, failures int) ([]time.Duration, error) {
 		name := fmt.Sprintf("host%d", i)
 		selectors[i] = fallback.New(sessionticket.Stock)
 		selectors[i].Share(name)
+		book := ledger.Open(filepath.Join(dir, name+".db"), ledger.Options{Host: name})
+		defer book.Close()
 		f, err := fleet.New(fleet.Settings{
 			Servers: servers, Name: name, Prefix: "bench", Secret: []byte(fleetSecret), File: filepath.Join(dir, name),
 			UseKeys: func([][32]byte) {}, Selector: selectors[i],
 			Decided:   func([]fallback.Decision) { decided <- struct{}{} },
 			ShowHosts: func([]fleet.Host) {},
+			Events:    book,
 			Now:       time.Now, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

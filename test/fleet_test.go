@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"postern/internal/ledger"
 	"postern/internal/testpeer"
 	"postern/internal/testsmtp"
 	"postern/sessionticket/strictclient"
@@ -74,13 +75,26 @@ func (f *fleet) requireResumed(config *tls.Config) {
 // awaitMode waits until a host answers the sender in that mode because another host said so.
 func (f *fleet) awaitMode(host, from int, mode string) {
 	f.t.Helper()
+	f.awaitDecision(host, "127.0.0.1", "fell-back, from stock to "+mode, fmt.Sprintf("host mx%d: ", from))
+}
+
+// awaitDecision waits until a host itself has changed the mode of a sender: it also shows the decisions
+// of others.
+func (f *fleet) awaitDecision(host int, sender, change, why string) {
+	f.t.Helper()
 	eventually(f.t, func() error {
-		for _, text := range []string{"fell-back, from stock to " + mode, fmt.Sprintf("host mx%d: ", from)} {
-			if err := checkOutput(f.t, text, "senders", "show", "127.0.0.1", "--data", f.hosts[host].data); err != nil {
-				return err
+		reader := f.hosts[host].reader(f.t)
+		defer reader.Close()
+		decisions, err := reader.Decisions(f.t.Context(), ledger.Filter{Sender: sender, Host: fmt.Sprintf("mx%d", host)})
+		if err != nil {
+			return err
+		}
+		for _, d := range decisions {
+			if change == fmt.Sprintf("%s, from %s to %s", d.Kind, d.From, d.To) && strings.HasPrefix(d.Why, why) {
+				return nil
 			}
 		}
-		return nil
+		return fmt.Errorf("mx%d has decided %+v, want %s", host, decisions, change)
 	})
 }
 
@@ -179,9 +193,7 @@ func TestFleetOutlivesEachNATSServer(t *testing.T) {
 		if _, err := deliverStrictlyAs("strict.test", from, f.hosts[0].addr, visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
 			t.Fatalf("without server %d: %v, want the client to close because of the early ticket", i, err)
 		}
-		eventually(t, func() error {
-			return checkOutput(t, "fell-back, from stock to own-write", "senders", "show", from, "--data", f.hosts[1].data)
-		})
+		f.awaitDecision(1, from, "fell-back, from stock to own-write", "host mx0: ")
 		if _, err := deliverStrictlyAs("strict.test", from, f.hosts[1].addr, visits()); err != nil {
 			t.Errorf("without server %d, at the other host: %v", i, err)
 		}
@@ -215,22 +227,16 @@ func TestPinHoldsAtEveryHost(t *testing.T) {
 			t.Fatal(out)
 		}
 	}
-	shows := func(host int, text string) {
-		t.Helper()
-		eventually(t, func() error {
-			return checkOutput(t, text, "senders", "show", "127.0.0.1", "--data", f.hosts[host].data)
-		})
-	}
 	run(0, "senders", "pin", "127.0.0.0/24", "no-ticket", "--why", "a trial")
 	for i := range f.hosts {
-		shows(i, "pinned, from own-write to no-ticket")
+		f.awaitDecision(i, "127.0.0.1", "pinned, from own-write to no-ticket", "")
 	}
 	if resumed, err := deliverStrictly(f.hosts[2].addr, visitsAfter(t, f.hosts[2])); err != nil || resumed {
 		t.Errorf("pinned to no-ticket: resumed %v, %v", resumed, err)
 	}
 	run(1, "senders", "unpin", "127.0.0.0/24")
 	for i := range f.hosts {
-		shows(i, "unpinned, from no-ticket to own-write")
+		f.awaitDecision(i, "127.0.0.1", "unpinned, from no-ticket to own-write", "")
 	}
 	f.requireResumed(visitsAfter(t, f.hosts[0]))
 }

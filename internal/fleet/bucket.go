@@ -20,8 +20,7 @@ func openBucket(ctx context.Context, js jetstream.JetStream, config jetstream.Ke
 	return kv, watch, err
 }
 
-// bucket opens a key-value bucket and makes it if there is none, on three servers where there are
-// so many.
+// bucket opens a key-value bucket and makes it if there is none.
 func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -29,16 +28,24 @@ func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyVal
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
-	config.Replicas = 3
-	kv, err = js.CreateKeyValue(ctx, config)
-	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == notClustered {
-		config.Replicas = 1
+	err = replicated(func(replicas int) error {
+		config.Replicas = replicas
 		kv, err = js.CreateKeyValue(ctx, config)
-	}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrBucketExists) { // another host was first
 		return js.KeyValue(ctx, config.Bucket)
 	}
 	return kv, err
+}
+
+// replicated makes something on three servers, or on one where there is no cluster.
+func replicated(create func(replicas int) error) error {
+	err := create(3)
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == notClustered {
+		err = create(1)
+	}
+	return err
 }
 
 // notClustered is the error of a server alone when it is asked for replicas
@@ -60,4 +67,18 @@ func (f *Fleet) decode(entry jetstream.KeyValueEntry, to any) error {
 		return err
 	}
 	return json.Unmarshal(value, to)
+}
+
+// lostRace returns nil if another host stored its value first, and else err. The code of that depends on
+// the number of replicas.
+func lostRace(err error) error {
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return nil
+	}
+	api := (*jetstream.APIError)(nil)
+	if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return nil
+	}
+	return err
 }

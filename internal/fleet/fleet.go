@@ -1,11 +1,11 @@
 // Package fleet shares with other hosts what one host alone cannot have: the keys of session
 // tickets, so that a sender resumes at every host; what the fallback learned, so that a sender that
 // failed at one host is answered rightly at the next; the operator's pins; what package acme
-// obtains; and that it is there.
+// obtains; that it is there; and what each host saw, so that the dashboard of any one shows all.
 //
-// Hosts share through NATS JetStream, in a key-value bucket for each of these. Everything in them
-// is encrypted and authenticated with a key derived from a secret that the hosts have and NATS does
-// not.
+// Hosts share through NATS JetStream: in a stream what they saw, and in a key-value bucket each of the
+// rest. Everything in them is encrypted and authenticated with a key derived from a secret that the
+// hosts have and NATS does not.
 //
 //	f, err := fleet.New(settings)
 //	go f.Run(ctx)
@@ -24,6 +24,9 @@
 //
 // States of senders are merged by rules that do not depend on the order in which they arrive: see
 // [fallback.Selector.Adopt]. Of two changes of a pin the later one wins.
+//
+// Events are published at least once, in the order in which their host stored them, and others take
+// each once. A host that was away takes them when it is back, for as long as the stream has them.
 package fleet
 
 import (
@@ -67,6 +70,8 @@ type Settings struct {
 	RemovePin func(netip.Prefix) error
 	// ShowHosts gets the hosts of the fleet, again and again, and soon after one has changed.
 	ShowHosts func([]Host)
+	// Events has what this host saw, and gets what the others saw.
+	Events Events
 
 	Now func() time.Time // the host's clock
 	Log *slog.Logger
@@ -97,12 +102,14 @@ type Fleet struct {
 
 	files *Files // nil: none are shared
 
-	mu     sync.Mutex
-	ring   ring
-	roll   roll
-	down   map[string]error // by what failed; empty: all is shared
-	logged logged
-	again  chan struct{} // closed when the connection was lost and is back
+	mu        sync.Mutex
+	ring      ring
+	roll      roll
+	published time.Time // see Status
+	taken     time.Time
+	down      map[string]error // by what failed; empty: all is shared
+	logged    logged
+	again     chan struct{} // closed when the connection was lost and is back
 }
 
 // New returns a fleet that has the ticket keys of its file, or new ones. Secret has to be long
@@ -141,10 +148,12 @@ const (
 	partStates     = "sender history"
 	partPins       = "pins"
 	partHosts      = "hosts"
+	partPublishing = "events of this host"
+	partTaking     = "events of other hosts"
 	partFiles      = "certificates"
 )
 
-var parts = []string{partConnection, partTickets, partStates, partPins, partHosts, partFiles}
+var parts = []string{partConnection, partTickets, partStates, partPins, partHosts, partPublishing, partTaking, partFiles}
 
 // parts returns those that this host has.
 func (f *Fleet) parts() []string {
@@ -179,6 +188,8 @@ func (f *Fleet) Run(ctx context.Context) {
 	sharing.Go(func() { f.keep(ctx, js, partStates, f.shareStates) })
 	sharing.Go(func() { f.keep(ctx, js, partPins, f.sharePins) })
 	sharing.Go(func() { f.keep(ctx, js, partHosts, f.shareHosts) })
+	sharing.Go(func() { f.keep(ctx, js, partPublishing, f.publishEvents) })
+	sharing.Go(func() { f.keep(ctx, js, partTaking, f.takeEvents) })
 	if f.files != nil {
 		sharing.Go(func() { f.keep(ctx, js, partFiles, f.files.shareFiles) })
 	}
@@ -288,16 +299,18 @@ func (f *Fleet) hasBegunAgain() <-chan struct{} {
 
 // A Status says how a host shares.
 type Status struct {
-	Problem string    // why it does not; empty: it does
-	Turn    uint64    // of the ring of ticket keys
-	Since   time.Time // when the key in use was made
+	Problem   string    // why it does not; empty: it does
+	Turn      uint64    // of the ring of ticket keys
+	Since     time.Time // when the key in use was made
+	Published time.Time // when this host last had published all that it stored; zero: not since its start
+	Taken     time.Time // when it last had taken all that others published
 }
 
 // Status returns the present status.
 func (f *Fleet) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Status{Problem: f.problem(), Turn: f.ring.Turn, Since: f.ring.Since}
+	return Status{Problem: f.problem(), Turn: f.ring.Turn, Since: f.ring.Since, Published: f.published, Taken: f.taken}
 }
 
 // problem returns why the host does not share. The caller holds f.mu.
@@ -319,4 +332,18 @@ func (f *Fleet) signalChange(before string) {
 		signal(f.changedHere)
 		signal(f.changedThere)
 	}
+}
+
+// hasPublishedAll notes that at a moment all was published that this host had stored.
+func (f *Fleet) hasPublishedAll(at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.published = at
+}
+
+// hasTakenAll notes that at a moment this host had taken all that others had published.
+func (f *Fleet) hasTakenAll(at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken = at
 }

@@ -86,17 +86,6 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 	return nil
 }
 
-// lostRace returns nil if another host stored its value first.
-func lostRace(err error) error {
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		return nil
-	}
-	if api := (*jetstream.APIError)(nil); errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-		return nil
-	}
-	return err
-}
-
 // runAlone turns the ring of a host that has not reached NATS for long.
 func (f *Fleet) runAlone(ctx context.Context) {
 	tick := time.NewTicker(checkInterval)

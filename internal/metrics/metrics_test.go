@@ -45,7 +45,7 @@ func idle() State {
 		},
 		Policies: map[mtasts.Mode]int{mtasts.Enforce: 2, "": 1},
 		Findings: map[ledger.CheckKind]map[string]int{ledger.HostCheck: {"ok": 7, "critical": 1}, ledger.DomainCheck: {"notice": 4}},
-		Fleet:    &fleet.Status{Since: time.Unix(1.9e9, 0)},
+		Fleet:    &fleet.Status{Since: time.Unix(1.9e9, 0), Published: time.Unix(1.9e9, 0), Taken: time.Unix(1.9e9, 0)},
 	}
 }
 

@@ -50,6 +50,8 @@ var (
 
 	fleetConnected = desc("fleet_connected", "1 while this host shares with the others of its fleet, 0 while it goes on alone. Absent without a fleet.")
 	fleetKeySince  = desc("fleet_ticket_key_timestamp_seconds", "When the key that encrypts session tickets came into use, in seconds since 1970. Absent without a fleet.")
+	fleetPublished = desc("fleet_published_timestamp_seconds", "When this host last had published all that it stored, in seconds since 1970. Absent until then.")
+	fleetTaken     = desc("fleet_taken_timestamp_seconds", "When this host last had taken all that the others of its fleet published, in seconds since 1970. Absent until then.")
 
 	certificateExpiry = desc("certificate_expiry_timestamp_seconds", "When a certificate in use ends, in seconds since 1970.", "name", "key")
 	mtaSTSDomains     = desc("mta_sts_domains", "Domains by the mode of the MTA-STS policy that they serve now.", "mode")
@@ -65,7 +67,7 @@ func (c stateCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connections, connectionsLimit, draining, gateBypassed,
 		plaintextAfterFailure, ledgerQueued, ledgerQueuedBytes, ledgerDropped, ledgerSize,
-		certificateExpiry, mtaSTSDomains, probeFindings, fleetConnected, fleetKeySince,
+		certificateExpiry, mtaSTSDomains, probeFindings, fleetConnected, fleetKeySince, fleetPublished, fleetTaken,
 	} {
 		to <- d
 	}
@@ -95,6 +97,12 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	if f := s.Fleet; f != nil {
 		gauge(fleetConnected, number(f.Problem == ""))
 		gauge(fleetKeySince, float64(f.Since.Unix()))
+		if !f.Published.IsZero() {
+			gauge(fleetPublished, float64(f.Published.Unix()))
+		}
+		if !f.Taken.IsZero() {
+			gauge(fleetTaken, float64(f.Taken.Unix()))
+		}
 	}
 	for of, end := range expiries(s.Certificates) {
 		gauge(certificateExpiry, float64(end.Unix()), of.name, of.key)

@@ -33,7 +33,7 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 		ShowHosts: s.showHosts,
 		Selector:  s.observer.selector,
 		// The metrics of the host that decided have them.
-		Decided: func(decisions []fallback.Decision) { s.observer.ledger.AddDecisions(decisions) },
+		Decided: s.observer.ledger.AddAdopted,
 		SetPin:  func(p fallback.Pin) error { return ledger.SetPin(context.Background(), path, p) },
 		RemovePin: func(network netip.Prefix) error {
 			if err := ledger.RemovePin(context.Background(), path, network); !errors.Is(err, ledger.ErrNoPin) {
@@ -41,7 +41,8 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 			}
 			return nil
 		},
-		Now: time.Now, Log: s.log,
+		Events: s.observer.ledger,
+		Now:    time.Now, Log: s.log,
 	})
 	if err == nil && s.acme != nil {
 		s.acme.Share(f.Share(s.acme.SharedFiles()))
@@ -132,4 +133,12 @@ func (f *fleetHealth) conditions(hosts []fleet.Host, now time.Time) (found []ale
 
 func hostCondition(kind alert.Kind, m fleet.Member, since time.Time) alert.Condition {
 	return alert.Condition{Kind: kind, Subject: m.Name, Since: since, Text: m.Text(), Next: m.Next()}
+}
+
+// nameInFleet is this host's name in its fleet; empty if there is none.
+func nameInFleet(c *config.Config) string {
+	if !c.Fleet.Enabled {
+		return ""
+	}
+	return c.Fleet.Name
 }

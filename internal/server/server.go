@@ -119,7 +119,7 @@ func assemble(c *config.Config, log *slog.Logger, level *slog.LevelVar) (*Server
 		return nil, err
 	}
 	s.observer = openObserver(c.Mode, config.LedgerFile(c.Data), c.Ledger.Addresses, s.metrics, ledger.Options{
-		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Log: log,
+		MaxAge: c.Ledger.MaxAge, MaxSize: c.Ledger.MaxSize, Host: nameInFleet(c), Log: log,
 	})
 	resolver := probe.Prober{Resolver: cmp.Or(c.Reports.Resolver, c.MTASTS.Resolver)}
 	s.observer.names = newNames(resolver.NetResolver(), s.observer.ledger.AddName)

@@ -36,7 +36,7 @@ func StartNATS(t T, n int) []*NATS {
 		config := []string{
 			fmt.Sprintf("server_name: n%d", i), "listen: " + addr,
 			natsAccount,
-			"jetstream: {store_dir: " + dir.path("store") + ", max_file_store: 1GB}",
+			"jetstream: {store_dir: " + dir.path("store") + ", max_file_store: 2GB}",
 		}
 		if n > 1 {
 			config = append(config, fmt.Sprintf("cluster: {name: tests, listen: %q, routes: [%s]}", strings.TrimPrefix(routes[i], "nats://"), strings.Join(routes, ", ")))

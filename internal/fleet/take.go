@@ -1,0 +1,219 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"postern/internal/logkey"
+)
+
+const (
+	// maxFetched bounds the messages that wait to be taken, and with it their memory.
+	maxFetched = 16
+
+	// markInterval is how often a host notes how far it has read. What it reads again after a
+	// crash it does not take again.
+	markInterval = 10 * time.Second
+
+	// firstMessage is the sequence number at which a stream begins.
+	firstMessage = 1
+)
+
+// errGap means that messages are missing before one, at least in what was read.
+var errGap = errors.New("messages are missing")
+
+// A taker takes what other hosts published.
+type taker struct {
+	*Fleet
+	stream time.Time        // when it was made
+	taken  map[string]int64 // positions by host
+	next   uint64           // sequence number of the next message
+	whole  bool             // the stream was read from its beginning
+	marked time.Time        // on the monotonic clock
+}
+
+// takeEvents takes what other hosts published until ctx ends, or returns when again is closed.
+func (f *Fleet) takeEvents(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
+	ctx, cancel := until(ctx, again)
+	defer cancel()
+	stream, err := f.openEvents(ctx, js)
+	if err != nil {
+		return unlessDone(ctx, err)
+	}
+	t, err := f.newTaker(ctx, stream.CachedInfo())
+	if err != nil {
+		return unlessDone(ctx, err)
+	}
+	for {
+		err := t.read(ctx, stream)
+		if !errors.Is(err, errGap) {
+			return unlessDone(ctx, err)
+		}
+		t.next, t.whole = firstMessage, true // what is missing may be in the stream all the same
+	}
+}
+
+// until returns a context that ends with ctx, and when again is closed.
+func until(ctx context.Context, again <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-again:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// unlessDone returns err, or nil if ctx has ended, which may be its cause.
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// A mark is how far a host has read. It is stored as JSON.
+type mark struct {
+	Stream time.Time `json:"stream"` // when the stream was made
+	Last   uint64    `json:"last"`   // sequence number of the last message that was taken
+}
+
+// newTaker returns one that goes on at the mark, or begins with the stream if NATS has lost what was
+// there.
+func (f *Fleet) newTaker(ctx context.Context, stream *jetstream.StreamInfo) (*taker, error) {
+	t := &taker{Fleet: f, stream: stream.Created, next: firstMessage}
+	var err error
+	if t.taken, err = f.Events.Taken(ctx); err != nil {
+		return nil, err
+	}
+	value, err := f.Events.Mark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var m mark
+	if json.Unmarshal(value, &m) == nil && m.Stream.Equal(t.stream) && m.Last <= stream.State.LastSeq {
+		t.next = m.Last + 1
+	}
+	t.whole = t.next == firstMessage
+	return t, nil
+}
+
+// mark notes how far this host has read, now and then.
+func (t *taker) mark() {
+	if time.Since(t.marked) < markInterval {
+		return
+	}
+	if value, err := json.Marshal(mark{Stream: t.stream, Last: t.next - 1}); err == nil { // its year is one that JSON has
+		t.marked = time.Now()
+		t.Events.PutMark(value)
+	}
+}
+
+// read reads from the next message on.
+func (t *taker) read(ctx context.Context, stream jetstream.Stream) error {
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.next, MaxResetAttempts: 1,
+	})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(maxFetched), jetstream.PullHeartbeat(patience))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	waiting, err := t.check(ctx, consumer, 0)
+	for err == nil {
+		t.note(partTaking, nil)
+		within, cancel := context.WithTimeout(ctx, checkInterval)
+		var msg jetstream.Msg
+		msg, err = messages.Next(jetstream.NextContext(within))
+		cancel()
+		switch {
+		case err == nil:
+			waiting, err = 0, t.take(ctx, msg)
+		case errors.Is(err, context.DeadlineExceeded):
+			waiting, err = t.check(ctx, consumer, waiting)
+		}
+	}
+	return err
+}
+
+// check returns how many messages wait for this host. It is an error if some did before, and none has
+// arrived since.
+func (t *taker) check(ctx context.Context, consumer jetstream.Consumer, before uint64) (waiting uint64, err error) {
+	now := t.Now()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if before > 0 {
+		return 0, fmt.Errorf("%d messages did not arrive", before)
+	}
+	if info.NumPending == 0 {
+		t.hasTakenAll(now)
+	}
+	return info.NumPending, nil
+}
+
+// take takes a message. It ignores one that was not written with the secret of the fleet.
+func (t *taker) take(ctx context.Context, msg jetstream.Msg) error {
+	at, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	now := t.Now()
+	b, err := t.openBatch(msg.Subject(), msg.Data())
+	switch {
+	case errors.Is(err, errNewer): // it waits until this host is upgraded
+		return fmt.Errorf("an event %w", err)
+	case err != nil:
+		t.Log.Debug("ignoring events of the fleet", logkey.Entry, msg.Subject(), logkey.Err, err)
+	case b.Host != t.Name:
+		if err := t.takeBatch(ctx, b); err != nil {
+			return err
+		}
+	}
+	t.next = at.Sequence.Stream + 1
+	if at.NumPending == 0 {
+		t.hasTakenAll(now)
+	}
+	t.mark()
+	return nil
+}
+
+// takeBatch takes what another host published, unless this host has it.
+func (t *taker) takeBatch(ctx context.Context, b *batch) error {
+	known, met := t.taken[b.Host]
+	if b.last() <= known {
+		return nil
+	}
+	if b.After > known && !t.whole {
+		return errGap
+	}
+	if b.After > known && met {
+		t.Log.Warn("fleet events missed; NATS deleted them before this host had read them", logkey.Member, b.Host)
+	}
+	begun := time.Now()
+	if err := t.Events.Take(ctx, b.Host, b.Records); err != nil {
+		return err
+	}
+	t.taken[b.Host] = b.last()
+	// The ledger has as much time for this host's own.
+	rest := time.NewTimer(time.Since(begun))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/internal/config"
+	"postern/internal/ledger"
+	"postern/internal/testreport"
+	"postern/sessionticket/strictclient"
+)
+
+// reader returns a reader of a host's ledger.
+func (p *postern) reader(t *testing.T) *ledger.Reader {
+	t.Helper()
+	reader, err := ledger.OpenReader(config.LedgerFile(p.data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reader
+}
+
+// outcomes returns what a host knows of all sessions, its own and the others'.
+func (p *postern) outcomes(t *testing.T) (all []string) {
+	t.Helper()
+	reader := p.reader(t)
+	defer reader.Close()
+	handshakes, err := reader.Handshakes(t.Context(), ledger.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range handshakes {
+		all = append(all, fmt.Sprintf("%s at %s", h.Outcome, h.Host))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// awaitOutcomes waits until hosts know of all sessions, each once.
+func (f *fleet) awaitOutcomes(hosts []*postern, want ...string) {
+	f.t.Helper()
+	slices.Sort(want)
+	for _, p := range hosts {
+		eventually(f.t, func() error {
+			if got := p.outcomes(f.t); !slices.Equal(got, want) {
+				return fmt.Errorf("%s knows of %q, want %q", p.data, got, want)
+			}
+			return nil
+		})
+	}
+}
+
+// A sender fails at one host and delivers at the next. Each host shows both, and explains the failure.
+func TestEveryHostShowsWhatAllSaw(t *testing.T) {
+	f := startFleet(t, 3, 3, "--mode", "stock")
+	if _, err := deliverStrictly(f.hosts[0].addr, visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
+	}
+	f.awaitMode(1, 0, "own-write")
+	if _, err := deliverStrictly(f.hosts[1].addr, visits()); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitOutcomes(f.hosts, "failed at mx0", "full at mx1")
+	session := regexp.MustCompile(`session=(\S+)`).FindStringSubmatch(f.hosts[0].await(0, "msg=session", "case=early-ticket"))[1]
+	for i, p := range f.hosts {
+		for _, text := range []string{"NewSessionTicket ← before the client's Finished", "https://github.com/golang/go/issues/70232"} {
+			if err := checkOutput(t, text, "handshakes", "show", session, "--data", p.data); err != nil {
+				t.Errorf("mx%d: %v", i, err)
+			}
+		}
+		if err := checkOutput(t, "strict.test", "senders", "--data", p.data); err != nil {
+			t.Errorf("mx%d: %v", i, err)
+		}
+	}
+	if stored := f.stored(); strings.Contains(stored, "strict.test") || strings.Contains(stored, "mx0.") {
+		t.Error("NATS has stored events in clear")
+	}
+}
+
+// Whatever is away for a while, a host, NATS or both, in the end all hosts know of all sessions.
+func TestNoEventIsLost(t *testing.T) {
+	f := startFleet(t, 1, 2)
+	deliver := func(host int) {
+		t.Helper()
+		if _, err := deliverStrictly(f.hosts[host].addr, visits()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(0)
+	f.awaitOutcomes(f.hosts, "full at mx0")
+
+	f.hosts[1].terminate()
+	deliver(0)
+	f.awaitOutcomes(f.hosts[:1], "full at mx0", "full at mx0")
+	f.hosts[1] = f.startHost("mx1", f.hosts[1].data, f.secret)
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0")
+
+	f.nats[0].Kill()
+	f.hosts[0].await(0, `msg="fleet unreachable`)
+	deliver(0)
+	f.awaitOutcomes(f.hosts[:1], "full at mx0", "full at mx0", "full at mx0")
+	f.hosts[0].kill()
+	deliver(1)
+	f.nats[0].Start()
+	f.hosts[0] = f.startHost("mx0", f.hosts[0].data, f.secret)
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0", "full at mx0", "full at mx1")
+	for i, p := range f.hosts {
+		if n := p.log.count("fleet events missed"); n > 0 {
+			t.Errorf("mx%d says that it missed events", i)
+		}
+	}
+}
+
+// A report that came to two hosts is one report at all.
+func TestReportIsCountedOnceInAFleet(t *testing.T) {
+	f := startFleet(t, 1, 3)
+	for i, id := range []string{"first", "second", "first"} {
+		report := filepath.Join(t.TempDir(), "report.json")
+		if err := os.WriteFile(report, []byte(testreport.Report{Submitter: "sender.test", Domain: "localhost", ID: id, Day: time.Now().Add(-24 * time.Hour), Failed: 1}.JSON()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, status := runPostern(t, "report", "add", "--data", f.hosts[i].data, report); status != 0 {
+			t.Fatalf("postern report add: %s", out)
+		}
+	}
+	for _, p := range f.hosts {
+		eventually(t, func() error {
+			reader := p.reader(t)
+			defer reader.Close()
+			reports, err := reader.Reports(t.Context(), ledger.ReportFilter{})
+			if err != nil {
+				return err
+			}
+			var ids []string
+			for _, r := range reports {
+				ids = append(ids, r.ReportID)
+			}
+			if slices.Sort(ids); !slices.Equal(ids, []string{"first", "second"}) {
+				return fmt.Errorf("%s has the reports %q, want two", p.data, ids)
+			}
+			return nil
+		})
+	}
+}
