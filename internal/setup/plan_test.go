@@ -172,6 +172,19 @@ func TestQuotedTextIsOneWordOfAShell(t *testing.T) {
 	}
 }
 
+// A server that is installed and does not run is not the one that stores the mail.
+func TestPlanIsForTheServerThatRuns(t *testing.T) {
+	steps := func(*Machine) handover { return handover{} }
+	m := &Machine{servers: []*server{{name: "mox"}, {name: "chasquid", steps: steps}, {name: "Dovecot", steps: steps}}}
+	if behind, _ := m.server(); behind == nil || behind.name != "chasquid" {
+		t.Errorf("of two that do not run, it is for %v", behind)
+	}
+	m.sockets = []listening.Socket{socket("0.0.0.0:143", "/usr/sbin/dovecot")}
+	if behind, _ := m.server(); behind == nil || behind.name != "Dovecot" {
+		t.Errorf("with Dovecot running, it is for %v", behind)
+	}
+}
+
 // Servers that could not learn who the sender is are better left as they are.
 func TestNoPlanForServersThatWouldNotSeeTheSender(t *testing.T) {
 	m := postfixMachine(t)

@@ -142,8 +142,8 @@ func (m *Machine) note(format string, args ...any) {
 const smtpPort = 25
 
 // server returns the server that Postern comes in front of, nil for none: the one that listens
-// on port 25 for other machines, else the first that there is a plan for. Known is false if
-// another program has the port.
+// on port 25 for other machines, else the first that there is a plan for, of those that run if
+// one does. Known is false if another program has the port.
 func (m *Machine) server() (behind *server, known bool) {
 	for _, socket := range listening.On(m.sockets, smtpPort) {
 		if socket.Address.Addr().IsLoopback() {
@@ -158,10 +158,12 @@ func (m *Machine) server() (behind *server, known bool) {
 			return nil, false
 		}
 	}
-	if i := slices.IndexFunc(m.servers, func(s *server) bool { return s.steps != nil }); i >= 0 {
-		return m.servers[i], true
+	for _, s := range m.servers {
+		if s.steps != nil && (behind == nil || !m.running(behind.name) && m.running(s.name)) {
+			behind = s
+		}
 	}
-	return nil, true
+	return behind, true
 }
 
 // freePort returns the first port from 10025 on at which nothing listens, and that is not in
