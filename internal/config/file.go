@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 
 // read returns the settings of a file in their order.
 func (l *loading) read(file string) []setting {
-	if file == "" {
+	if file == "" || file == os.DevNull { // the usual way to say that there is none
 		return nil
 	}
 	content, err := oserror.ReadFile(file)

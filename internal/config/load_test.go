@@ -43,6 +43,13 @@ func write(t *testing.T, content string) string {
 	return name
 }
 
+// The empty device is no file that is waited for, but the usual way to say that there is none.
+func TestLoadTakesTheEmptyDeviceForNoFile(t *testing.T) {
+	if c, err := Load(os.DevNull, Flags{Data: t.TempDir()}, nil); err != nil || len(c.Listen) == 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestFlagsOverrideFile(t *testing.T) {
 	pair, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{RSA: true})
 	file := write(t, `
