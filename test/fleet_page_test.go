@@ -1,11 +1,15 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"postern/sessionticket/strictclient"
 )
 
 // The page Fleet of any host, and postern fleet, show all hosts: those that share, one that was
@@ -57,5 +61,46 @@ func TestAnyHostShowsTheFleet(t *testing.T) {
 	out, _ := runPostern(t, "status", "--data", f.hosts[1].data)
 	if want := "mx9 has another secret"; !strings.Contains(out, want) {
 		t.Errorf("postern status: no %q in\n%s", want, out)
+	}
+}
+
+// The page of a third host shows that a sender fails at one host and delivers at another, and an open
+// page follows.
+func TestAnyHostShowsWhereASenderFails(t *testing.T) {
+	axe := readAxe(t)
+	browser := startBrowser(t)
+	f := startFleet(t, 1, 3, "--mode", "stock", "--dashboard", "127.0.0.1:0")
+	if _, err := deliverStrictly(f.hosts[0].addr, visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
+	}
+	f.awaitOutcomes(f.hosts[2:], "failed at mx0")
+	b := openTab(t, browser)
+	b.visit(f.hosts[2].loginLink())
+	origin := eval[string](b, "location.origin")
+	b.visit(origin + "/handshakes")
+	eval[bool](b, "window.sameDocument = true")
+	f.awaitMode(1, 0, "own-write")
+	if _, err := deliverStrictly(f.hosts[1].addr, visits()); err != nil {
+		t.Fatal(err)
+	}
+	b.waitFor(`window.sameDocument && document.querySelectorAll("tbody tr").length == 2`)
+	if hosts := eval[[]string](b, `[...document.querySelectorAll("tbody tr td:nth-child(2)")].map(e => e.innerText)`); !slices.Equal(hosts, []string{"mx1", "mx0"}) {
+		t.Errorf("the hosts of two handshakes: %q", hosts)
+	}
+	b.checkEverywhere(axe)
+
+	eval[bool](b, `(() => { document.querySelector("select[name=host]").value = "mx1"; document.querySelector("form.filter button").click(); return true })()`)
+	b.waitFor(`location.search.includes("host=mx1") && document.querySelectorAll("tbody tr").length == 1`)
+	for _, page := range []string{"/", "/senders/127.0.0.0/24"} {
+		b.visit(origin + page)
+		b.checkEverywhere(axe)
+	}
+	for _, text := range []string{"strict.test, at mx0", "fails here", "delivers at mx1", "strict.test, at mx1"} {
+		if !strings.Contains(b.text(), text) {
+			t.Errorf("no %q on the sender's page:\n%s", text, b.text())
+		}
+	}
+	if out, _ := runPostern(t, "status", "--data", f.hosts[2].data); !strings.Contains(out, "Everyone who came in the last 24 hours delivered.") {
+		t.Errorf("postern status at mx2:\n%s", out)
 	}
 }

@@ -86,6 +86,9 @@ func printMember(ui terminal.UI, m fleet.Member, now time.Time) {
 	if !m.KeySince.IsZero() {
 		facts = append(facts, "ticket key "+fleet.Age(now.Sub(m.KeySince))+" old")
 	}
+	if lag := m.Lag(); lag >= 2*time.Minute {
+		facts = append(facts, fleet.Age(lag)+" behind")
+	}
 	if ahead := m.Clock(); ahead != "" {
 		facts = append(facts, "clock "+ahead)
 	}

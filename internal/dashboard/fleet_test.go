@@ -160,7 +160,7 @@ func TestFleetPageShowsEachFailure(t *testing.T) {
 	now := time.Now()
 	const hostile = `mx<script>alert(1)</script>`
 	s.knows(
-		fleet.Host{Name: "mx1", Version: "v1.2.0", Self: true, Started: now.Add(-time.Hour), KeySince: now.Add(-3 * time.Hour), Said: now, Seen: now},
+		fleet.Host{Name: "mx1", Version: "v1.2.0", Self: true, Started: now.Add(-time.Hour), Published: now.Add(-3 * time.Minute), Taken: now, KeySince: now.Add(-3 * time.Hour), Said: now, Seen: now},
 		fleet.Host{Name: "mx2", Version: "v1.3.0", Said: now, Seen: now},
 		fleet.Host{Name: "mx3", Version: "v1.2.0", Said: now.Add(-time.Hour), Seen: now.Add(-time.Hour)},
 		fleet.Host{Name: "mx4", Said: now.Add(4 * time.Minute), Seen: now},
@@ -172,7 +172,7 @@ func TestFleetPageShowsEachFailure(t *testing.T) {
 	for _, part := range []string{
 		`<a href="/fleet" aria-current="page">Fleet</a>`,
 		"3 of 7 hosts of the fleet share; stopped: 1. Versions differ: v1.2.0, v1.3.0.",
-		`mx1 <span class="name">this host</span>`, "3 hours old", `<td><span class="state ok">✓ shares</span></td>`,
+		`mx1 <span class="name">this host</span>`, "3 hours old", "<td>3 minutes</td>", `<td><span class="state ok">✓ shares</span></td>`,
 		"<h2>mx3 is missing</h2>", "Look whether it runs",
 		"The clock of mx4 is 4m0s ahead of most others.", "<td>4m0s ahead</td>",
 		"mx5 goes on alone: pins: nats: &lt;b&gt;maximum&lt;/b&gt; bytes exceeded.",

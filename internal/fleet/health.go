@@ -18,6 +18,7 @@ const (
 	Unknown      Health = "unknown"       // the host that looks does not share itself
 	Stopped      Health = "stopped"       // by its operator
 	ClockDiffers Health = "clock-differs" // from those of the others
+	Behind       Health = "behind"        // with what hosts saw
 	Alone        Health = "alone"         // it runs, and does not share
 	OtherSecret  Health = "other-secret"  // it cannot be read
 	NewerVersion Health = "newer-version" // the same
@@ -27,23 +28,24 @@ const (
 // Words are the health as it follows a host's name: "is missing".
 func (h Health) Words() string {
 	return map[Health]string{
-		Shares: "shares", Unknown: "is not known", Stopped: "has stopped", ClockDiffers: "has another time",
+		Shares: "shares", Unknown: "is not known", Stopped: "has stopped", ClockDiffers: "has another time", Behind: "is behind",
 		Alone: "does not share", OtherSecret: "has another secret", NewerVersion: "has a newer version", Missing: "is missing",
 	}[h]
 }
 
 // Trouble reports whether an operator has to look after the host.
-func (h Health) Trouble() bool {
-	return !h.Sharing() && h != Unknown && h != Stopped || h == ClockDiffers
-}
+func (h Health) Trouble() bool { return h != Shares && h != Unknown && h != Stopped }
 
 // Sharing reports whether the host takes part.
-func (h Health) Sharing() bool { return h == Shares || h == ClockDiffers }
+func (h Health) Sharing() bool { return h == Shares || h == ClockDiffers || h == Behind }
 
 const (
 	// missingAfter is how long after it last said something a host is missing: four times it
 	// did not, and NATS has had the time to elect a leader.
 	missingAfter = time.Minute
+
+	// maxLag is how long a host may be behind: it notes every half minute that it is not.
+	maxLag = 5 * time.Minute
 
 	// clockTolerance is how far a clock may differ from most others. What a host says takes up to
 	// five seconds.
@@ -91,6 +93,8 @@ func Judge(hosts []Host, now time.Time) []Member {
 			m.Health = Alone
 		case m.Offset != 0:
 			m.Health = ClockDiffers
+		case h.Lag() > maxLag:
+			m.Health = Behind
 		}
 		members = append(members, m)
 	}
@@ -178,6 +182,8 @@ func (m Member) Text() string {
 		return fmt.Sprintf("%s goes on alone: %s.", m.Name, m.Problem)
 	case OtherSecret, NewerVersion:
 		return fmt.Sprintf("What %s says of itself %s.", m.Name, m.Unreadable)
+	case Behind:
+		return fmt.Sprintf("For %s the pages of %s lack what others saw, or theirs what it saw.", Age(m.Lag()), m.Name)
 	case ClockDiffers:
 		side := "ahead of"
 		if m.Offset < 0 {
@@ -199,6 +205,8 @@ func (m Member) Next() string {
 		return "Give all hosts the same secret-file, and restart those that had another."
 	case NewerVersion:
 		return "Install the newer version at the other hosts too."
+	case Behind:
+		return "Wait if it was away: it catches up. Else look in its log, and whether NATS or its disk are slow."
 	case ClockDiffers:
 		return "Let the hosts set their clocks by NTP. Sharing does not depend on them; times in the ledger do."
 	}

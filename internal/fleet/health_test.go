@@ -13,11 +13,16 @@ var lookedAt = epoch.Add(time.Hour)
 // seen is a host that shares, as one whose clock is right sees it.
 func seen(name string, change func(*Host)) Host {
 	h := Host{Name: name, Version: "v1.2.0", Started: epoch, KeySince: epoch, Said: lookedAt.Add(-9 * time.Second), Seen: lookedAt.Add(-9 * time.Second)}
+	h.Published, h.Taken = h.Said, h.Said
 	change(&h)
 	return h
 }
 
 func fine(*Host) {}
+
+// behind is a host that has not taken what others saw.
+func behind(by time.Duration) func(*Host) { return func(h *Host) { h.Taken = h.Said.Add(-by) } }
+
 func self(h *Host) {
 	h.Self, h.Said, h.Seen = true, lookedAt, lookedAt
 }
@@ -78,6 +83,17 @@ func TestEachFailureOfAHostIsNamed(t *testing.T) {
 		"the clock of the one that looks differs": {
 			[]Host{seen("mx1", self), seen("mx2", ahead(3*time.Minute)), seen("mx3", ahead(3*time.Minute))},
 			[]Health{ClockDiffers, Shares, Shares}, "The clock of mx1 is 3m0s behind most others.",
+		},
+		"one has been slow for a moment": {
+			[]Host{seen("mx1", self), seen("mx2", behind(4*time.Minute))}, []Health{Shares, Shares}, "",
+		},
+		"one is behind": {
+			[]Host{seen("mx1", self), seen("mx2", behind(20*time.Minute))},
+			[]Health{Shares, Behind}, "For 20 minutes the pages of mx2 lack what others saw",
+		},
+		"one has taken nothing yet, since its start": {
+			[]Host{seen("mx1", self), seen("mx2", func(h *Host) { h.Started, h.Taken = h.Said.Add(-time.Minute), time.Time{} })},
+			[]Health{Shares, Shares}, "",
 		},
 		"one of two clocks differs": {
 			[]Host{seen("mx1", ahead(-3*time.Minute)), seen("mx2", self)},

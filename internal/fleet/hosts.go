@@ -22,9 +22,15 @@ type Host struct {
 	Version  string    `json:"version,omitempty"` // of Postern
 	Started  time.Time `json:"started,omitzero"`  // by its clock
 	KeySince time.Time `json:"ticket_key_since,omitzero"`
-	Problem  string    `json:"problem,omitempty"` // why it does not share; empty: it does
-	Stopped  bool      `json:"stopped,omitempty"` // it said that it stops
-	Said     time.Time `json:"said,omitzero"`     // when it said all that, by its clock
+
+	// Published is when the host last had published all that it saw, and Taken when it last had
+	// taken all that others saw; both by its clock.
+	Published time.Time `json:"published,omitzero"`
+	Taken     time.Time `json:"taken,omitzero"`
+
+	Problem string    `json:"problem,omitempty"` // why it does not share; empty: it does
+	Stopped bool      `json:"stopped,omitempty"` // it said that it stops
+	Said    time.Time `json:"said,omitzero"`     // when it said all that, by its clock
 
 	// What the host that looks adds.
 	Seen       time.Time `json:"seen"`                 // Said, by the clock of the host that looks
@@ -38,6 +44,20 @@ func (h Host) Ahead() time.Duration {
 		return 0
 	}
 	return h.Said.Sub(h.Seen)
+}
+
+// Lag is how long it has been behind with what hosts saw when it said so.
+func (h Host) Lag() time.Duration {
+	if h.Said.IsZero() || h.Started.IsZero() {
+		return 0
+	}
+	since := func(t time.Time) time.Duration { // not since its start, if never
+		if t.IsZero() {
+			t = h.Started
+		}
+		return h.Said.Sub(t)
+	}
+	return max(0, since(h.Published), since(h.Taken))
 }
 
 const (
@@ -139,6 +159,7 @@ func (f *Fleet) self() Host {
 	status, now := f.Status(), f.Now()
 	return Host{
 		Name: f.Name, Version: safetext.Truncate(f.Version, maxHostText), Started: f.started, KeySince: status.Since,
+		Published: status.Published, Taken: status.Taken,
 		Problem: safetext.Truncate(status.Problem, maxHostText), Said: now, Seen: now, Self: true,
 	}
 }

@@ -11,10 +11,11 @@ type FleetHost struct {
 	fleet.Host
 	State fleet.Health `json:"state"`
 	Clock float64      `json:"clock_seconds,omitzero"`
+	Lag   float64      `json:"lag_seconds,omitzero"`
 	Text  string       `json:"text,omitempty"`
 	Next  string       `json:"next,omitempty"`
 }
 
 func NewFleetHost(m fleet.Member) FleetHost {
-	return FleetHost{m.Host, m.Health, m.Ahead().Round(time.Millisecond).Seconds(), m.Text(), m.Next()}
+	return FleetHost{m.Host, m.Health, m.Ahead().Round(time.Millisecond).Seconds(), m.Lag().Round(time.Millisecond).Seconds(), m.Text(), m.Next()}
 }

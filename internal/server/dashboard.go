@@ -59,7 +59,7 @@ func openDashboard(c *config.Config, scrape http.Handler, checks *selfcheck.Runn
 	}
 	d.pages = dashboard.New(dashboard.Settings{
 		Hostname: c.Hostname, Ledger: config.LedgerFile(c.Data), Key: key, Access: c.Dashboard, Log: log,
-		Metrics: scrape, Checks: checks, Fleet: fleetName(c.Fleet),
+		Metrics: scrape, Checks: checks, Fleet: nameInFleet(c),
 	})
 	if ln != nil {
 		d.own = newPlainHTTP(ln, dashboard.MaxConnections, d.pages, log)

@@ -50,14 +50,6 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 	return f, err
 }
 
-// fleetName is this host's name in its fleet; empty if there is none.
-func fleetName(c config.Fleet) string {
-	if !c.Enabled {
-		return ""
-	}
-	return c.Name
-}
-
 // leaveTime is how long sharing may take to end on shutdown.
 const leaveTime = 2 * time.Second
 
