@@ -222,7 +222,11 @@ func TestForgedXCLIENTIsNotBelieved(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q from %s: %s, %v, want %s", test.say, test.from, last, err, test.reply)
 		}
-		c.Send("QUIT\r\n")
+		if test.reply == refused {
+			c.Close() // Postern waits for that
+		} else {
+			c.Send("QUIT\r\n")
+		}
 		p.await(from, "msg=session", "sender="+test.from+":", test.log)
 	}
 	if n := p.log.count("sender=192.0.2.7"); n > 0 {
