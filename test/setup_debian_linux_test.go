@@ -57,6 +57,9 @@ func TestSetupPutsPosternInFrontOfChasquidOnDebian(t *testing.T) {
 		d.greets(address, "chasquid")
 	}
 	d.examined(0, "the next hop saw its sender at "+mxAddress)
+	if again, err := d.try("postern", "setup"); exitStatus(err) != 1 || !strings.Contains(again, "listens on port 25 already") {
+		t.Errorf("a second setup: %v\n%s", err, again)
+	}
 
 	d.goBack(plan)
 	d.deliver(remoteAddress, "afterwards")

@@ -86,6 +86,8 @@ func certbotCertificate(t *testing.T) certificate {
 func TestNoPlanSaysWhy(t *testing.T) {
 	other := postfixMachine(t)
 	other.sockets = []listening.Socket{socket("0.0.0.0:25", "/usr/bin/haraka")}
+	done := postfixMachine(t)
+	done.sockets = []listening.Socket{socket("192.0.2.25:25", "/usr/bin/postern"), socket("127.0.0.1:25", "/usr/lib/postfix/sbin/master")}
 	nameless := postfixMachine(t)
 	nameless.Hostname = ""
 	withoutDomains := postfixMachine(t)
@@ -94,6 +96,7 @@ func TestNoPlanSaysWhy(t *testing.T) {
 		machine *Machine
 		want    string
 	}{
+		{done, "Postern (process 612) listens on port 25 already"},
 		{other, "haraka (process 612) listens on port 25"},
 		{nameless, "the name of this machine in the MX records is not known"},
 		{withoutDomains, "the domains that this machine receives mail for are not known"},

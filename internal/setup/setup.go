@@ -151,12 +151,10 @@ func (m *Machine) server() (behind *server, known bool) {
 		}
 		name := socket.Process.Program()
 		i := slices.IndexFunc(m.servers, func(s *server) bool { return s.name == name })
-		switch {
-		case i >= 0:
-			return m.servers[i], true
-		case name != "Postern":
+		if i < 0 {
 			return nil, false
 		}
+		return m.servers[i], true
 	}
 	for _, s := range m.servers {
 		if s.steps != nil && (behind == nil || !m.running(behind.name) && m.running(s.name)) {
