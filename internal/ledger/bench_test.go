@@ -213,24 +213,91 @@ func days(f Filter) func(*Reader) (int, error) {
 	}
 }
 
-// BenchmarkWrite writes a batch of a busy moment: 200 completed handshakes of few senders.
+// BenchmarkWrite writes a batch of a busy moment: 200 completed handshakes of few senders. In a fleet
+// they are kept for the other hosts too.
 func BenchmarkWrite(b *testing.B) {
-	s, _, err := openStore(filepath.Join(b.TempDir(), "ledger"), migrations())
-	if err != nil {
+	for name, host := range map[string]string{"alone": "", "fleet": "mx1"} {
+		b.Run(name, func(b *testing.B) {
+			s := newMember(b, empty(b), host)
+			defer s.close()
+			batch := busyMoment()
+			used := testcpu.Used(b)
+			for b.Loop() {
+				if err := s.write(batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric((testcpu.Used(b)-used).Seconds()*1e6/float64(b.N*len(batch)), "cpu-µs/event")
+			size, err := s.number(`SELECT coalesce(sum(length(data)), 0) FROM outbox`)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(size)/float64(b.N*len(batch)), "outbox-bytes/event")
+		})
+	}
+}
+
+// busyMoment has 200 completed handshakes of few senders.
+func busyMoment() (batch []event) {
+	for i := range 200 {
+		batch = append(batch, with(success(fmt.Sprintf("%016x", uint64(i)*0x9e3779b97f4a7c15)), func(h *Handshake) { h.EHLO = fmt.Sprint("mail", i%10) }))
+	}
+	return batch
+}
+
+// BenchmarkTake takes such a batch from another host.
+func BenchmarkTake(b *testing.B) {
+	from, to := newMember(b, empty(b), "mx1"), newMember(b, empty(b), "mx2")
+	defer from.close()
+	defer to.close()
+	if err := from.write(busyMoment()); err != nil {
 		b.Fatal(err)
 	}
-	defer s.close()
-	var batch []event
-	for i := range 200 {
-		batch = append(batch, with(success(fmt.Sprint(i)), func(h *Handshake) { h.EHLO = fmt.Sprint("mail", i%10) }))
-	}
+	records := from.recorded(b, 0)
 	used := testcpu.Used(b)
 	for b.Loop() {
-		if err := s.write(batch); err != nil {
+		for i := range records {
+			records[i].ID += int64(len(records))
+		}
+		if err := to.takes(b, from, records); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric((testcpu.Used(b)-used).Seconds()*1e6/float64(b.N*len(batch)), "cpu-µs/event")
+	b.ReportMetric((testcpu.Used(b)-used).Seconds()*1e6/float64(b.N*len(records)), "cpu-µs/event")
+}
+
+// BenchmarkSendersOfAFleet lists 10,000 senders, at one host and at three of which each had all of
+// them.
+func BenchmarkSendersOfAFleet(b *testing.B) {
+	for _, hosts := range []int{1, 3} {
+		b.Run(fmt.Sprint(hosts), func(b *testing.B) {
+			k := newKept(b, retention{})
+			random := rand.New(rand.NewPCG(1, 2))
+			for i := range 200 * hosts {
+				var batch []event
+				for j := range maxBatch {
+					h := invented(256*i+j, random, time.Now().Add(-manyDays*24*time.Hour))
+					h.Transcript = nil
+					batch = append(batch, h)
+				}
+				k.writeAt([]string{"", "mx2", "mx3"}[i%hosts], batch)
+			}
+			r := reader(b, k.path)
+			for name, f := range map[string]Filter{
+				"all": {}, "week": {Since: time.Now().AddDate(0, 0, -7)}, "of a host": {Host: Here}, "failing first": {FailingFirst: true},
+			} {
+				b.Run(name, func(b *testing.B) {
+					used := testcpu.Used(b)
+					for b.Loop() {
+						if _, err := r.Senders(b.Context(), f); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportMetric((testcpu.Used(b)-used).Seconds()*1000/float64(b.N), "cpu-ms/query")
+				})
+			}
+		})
+	}
 }
 
 // BenchmarkAddHandshake is the cost for a session.
