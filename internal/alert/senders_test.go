@@ -87,6 +87,26 @@ func TestSenderThatUsedToDeliverAndFails(t *testing.T) {
 	p.expect()
 }
 
+// A sender that fails here and delivers at another host of the fleet has stopped nothing. What it
+// delivered there before it failed here can be known late, and does not end what it fails since.
+func TestSenderThatDeliversAtAnotherHost(t *testing.T) {
+	p := newPost(t)
+	p.deliver(5)
+	earlier := p.now
+	elsewhere := func(at time.Time) {
+		p.try(here, "mail.sender.example", ledger.Resumed, func(t *ledger.Try) { t.Elsewhere, t.At = true, at })
+	}
+	for range 4 {
+		p.now = p.now.Add(15 * time.Minute)
+		p.try(here, "mail.sender.example", ledger.Failed)
+	}
+	p.expect("sender-stopped sender.example")
+	elsewhere(earlier)
+	p.expect("sender-stopped sender.example")
+	elsewhere(p.now.Add(time.Minute))
+	p.expect()
+}
+
 // A weekly sender is no alert on Tuesday: it does not try.
 func TestSenderThatDoesNotTryIsNoAlert(t *testing.T) {
 	p := newPost(t)

@@ -66,13 +66,13 @@ func (n Name) write(s *store) error {
 
 // A FailingSender is a sender whose last handshakes failed.
 type FailingSender struct {
-	Host        string // as of a [Handshake]: a sender that fails at several has a row for each
+	Host        string // of the last handshake; see [Handshake]
 	Network     netip.Prefix
 	EHLO        string
 	Name        string // by forward-confirmed reverse DNS
 	Fingerprint string // empty if there was no ClientHello
 
-	Failed      int64     // handshakes that failed there since the last that worked, at whichever host
+	Failed      int64     // handshakes that failed since the last that worked
 	Since, Last time.Time // the first and the last of them
 	Worked      time.Time // the last session before them that worked; zero if there is none
 
@@ -94,7 +94,7 @@ const worstFirst = `worked > 0 DESC, failing DESC, failing_last DESC`
 const maxOfNetwork = 100
 
 // Failing returns the senders that failed in the span and did not complete a handshake since, at
-// any host, at most limit of the 10,000 that failed last. Areas take turns, in them networks. Those that
+// any host, at most limit of the 10,000 that failed last. A sender that fails at several hosts is one. Areas take turns, in them networks. Those that
 // worked before come first, then those with the most failures.
 func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSender, error) {
 	return readAll(ctx, r, "reading failing senders", func(ctx context.Context, db *sql.DB, q *query) error {
@@ -104,7 +104,12 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 		}
 		failed, since := `c.failing`, `c.failing_since`
 		if fleet {
-			failed, since = failingOf("c", "count(*)", failed), failingOf("c", "min(at)", since)
+			of := `senders AS s WHERE ` + sameSender("c")
+			if in.Host != "" {
+				of = `senders AS s WHERE s.id = c.id`
+			}
+			failed = `(SELECT sum(` + failingOf("s", "count(*)", "s.failing") + `) FROM ` + of + `)`
+			since = `(SELECT min(` + failingOf("s", "min(at)", "s.failing_since") + `) FROM ` + of + `)`
 		}
 		q.add(`WITH chosen AS MATERIALIZED (SELECT senders.*, turn FROM (
 				SELECT *, row_number() OVER (PARTITION BY `+areaColumns+` ORDER BY of_network, `+worstFirst+`) AS turn FROM (
@@ -113,6 +118,10 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 						WHERE failing > 0 AND failing_last >= ? AND failing_since < ?`, unixMilli(in.From), unixMilli(in.To))
 		if fleet {
 			q.add(`AND NOT EXISTS (SELECT 1 FROM senders AS s WHERE ` + sameSender("c") + ` AND s.id <> c.id AND s.worked >= c.failing_last)`)
+		}
+		if fleet && in.Host == "" { // the host at which it failed last
+			q.add(`AND NOT EXISTS (SELECT 1 FROM senders AS s WHERE ` + sameSender("c") + `
+				AND s.failing > 0 AND (s.failing_last, ` + hostOf("s.host") + `) > (c.failing_last, ` + hostOf("c.host") + `))`)
 		}
 		q.atHost("host", in.Host)
 		q.add(`ORDER BY failing_last DESC LIMIT ?))
@@ -125,7 +134,7 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 				(SELECT nullif(max(worked), 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
 				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0), coalesce(d.evidence, '[]')
 			FROM chosen AS c
-			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("= c.id")+`
+			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("= c.id", "id")+`
 			LEFT JOIN failures AS f ON f.handshake = h.id
 			LEFT JOIN diagnoses AS d ON d.handshake = h.id AND d.case_id = `+leadingOf("h.id")+`
 			ORDER BY c.turn, c.worked > 0 DESC, c.failing DESC, c.failing_last DESC`, maxOfNetwork, Unknown)
@@ -154,10 +163,11 @@ func failingOf(row, after, known string) string {
 			WHERE sender = ` + row + `.id AND outcome = 3 AND NOT probe AND at > ` + elsewhere + `)) END`
 }
 
-// lastFailedOf is, in SQL, the id of the last failed handshake of the senders with some ids.
-func lastFailedOf(ids string) string {
+// lastFailedOf is, in SQL, the id of the last failed handshake of the senders with some ids. Of
+// several at the same time the one that is the last by a column is it.
+func lastFailedOf(ids, by string) string {
 	return `(SELECT id FROM handshakes INDEXED BY failed_by_sender
-		WHERE sender ` + ids + ` AND outcome = 3 AND NOT probe ORDER BY at DESC LIMIT 1)`
+		WHERE sender ` + ids + ` AND outcome = 3 AND NOT probe ORDER BY at DESC, ` + by + ` DESC LIMIT 1)`
 }
 
 // A WorkingSender is a sender whose sessions work.

@@ -18,7 +18,8 @@ func (r Revision) size() int {
 }
 
 func (r Revision) write(s *store) error {
-	id, err := s.number(`SELECT coalesce(max(id), 0) FROM handshakes WHERE session = ? AND outcome = 3`, r.Session)
+	id, err := s.number(`SELECT coalesce(max(h.id), 0) FROM handshakes AS h CROSS JOIN senders AS s ON s.id = h.sender
+		WHERE h.session = ? AND h.outcome = 3 AND s.host = ?`, r.Session, s.host)
 	if err != nil || id == 0 {
 		return err
 	}
