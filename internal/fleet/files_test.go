@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,7 +76,7 @@ func (w *watcherInMemory) Error() <-chan error                     { return nil 
 type connection struct {
 	jetstream.KeyValue
 	bucket *bucketInMemory
-	away   bool
+	away   atomic.Bool
 }
 
 // A natsInMemory has one bucket, whatever its name.
@@ -102,7 +103,7 @@ func (c *connection) WatchAll(context.Context, ...jetstream.WatchOpt) (jetstream
 func (c *connection) Status(context.Context) (jetstream.KeyValueStatus, error) { return nil, nil }
 
 func (c *connection) Create(_ context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
-	if c.away {
+	if c.away.Load() {
 		return 0, errAway
 	}
 	revision, err := c.bucket.change(key, value, jetstream.KeyValuePut, func(last *entryInMemory) bool {
@@ -115,14 +116,14 @@ func (c *connection) Create(_ context.Context, key string, value []byte, _ ...je
 }
 
 func (c *connection) Update(_ context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	if c.away {
+	if c.away.Load() {
 		return 0, errAway
 	}
 	return c.bucket.change(key, value, jetstream.KeyValuePut, func(last *entryInMemory) bool { return last != nil && last.revision == revision })
 }
 
 func (c *connection) Put(_ context.Context, key string, value []byte) (uint64, error) {
-	if c.away {
+	if c.away.Load() {
 		return 0, errAway
 	}
 	return c.bucket.change(key, value, jetstream.KeyValuePut, always)
@@ -131,7 +132,7 @@ func (c *connection) Put(_ context.Context, key string, value []byte) (uint64, e
 // Delete deletes whatever the revision: the library does not show which one it was given. No test
 // releases a lock that another host has.
 func (c *connection) Delete(_ context.Context, key string, _ ...jetstream.KVDeleteOpt) error {
-	if c.away {
+	if c.away.Load() {
 		return errAway
 	}
 	_, err := c.bucket.change(key, nil, jetstream.KeyValueDelete, always)
@@ -139,7 +140,7 @@ func (c *connection) Delete(_ context.Context, key string, _ ...jetstream.KVDele
 }
 
 func (c *connection) Get(_ context.Context, key string) (jetstream.KeyValueEntry, error) {
-	if c.away {
+	if c.away.Load() {
 		return nil, errAway
 	}
 	c.bucket.mu.Lock()
@@ -200,7 +201,7 @@ func (h *sharer) connect(t *testing.T) {
 
 // cut cuts a host off from NATS.
 func (h *sharer) cut() {
-	h.conn.away = true
+	h.conn.away.Store(true)
 	h.stop()
 }
 
@@ -430,7 +431,7 @@ func TestALockWaitsForTheFiles(t *testing.T) {
 		if entry, err := h.conn.Get(t.Context(), h.lockKey("order")); err == nil {
 			t.Errorf("the lock is left: %v", entry)
 		}
-		h.conn.away = true // NATS has just gone, which this host does not know yet
+		h.conn.away.Store(true) // NATS has just gone, which this host does not know yet
 		if got, err := h.TryLock(t.Context(), "order"); got || !errors.Is(err, errAway) {
 			t.Errorf("%v, %v", got, err)
 		}
@@ -454,7 +455,7 @@ func TestALockOfADeadHostIsTakenOver(t *testing.T) {
 		if took := time.Since(began); took < lockStale-lockBeat || took > lockStale+2*lockBeat {
 			t.Errorf("taken over after %v", took)
 		}
-		one.conn.away = false // it learns that it has lost the lock, and leaves it alone
+		one.conn.away.Store(false) // it learns that it has lost the lock, and leaves it alone
 		time.Sleep(time.Minute)
 		if err := one.Unlock(t.Context(), "order"); err != nil {
 			t.Error(err)
