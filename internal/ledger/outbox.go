@@ -140,6 +140,7 @@ func (l *Ledger) Own(ctx context.Context, after int64, most int) ([]Record, erro
 // [Ledger.Own] does not return them again, or only some of the last ones.
 func (l *Ledger) Published(ctx context.Context, last int64) error {
 	return l.wait(ctx, "forgetting published records", func(w *writer) error {
+		w.overflowed = false
 		return w.use(func(s *store) error { return s.exec(`DELETE FROM outbox WHERE last <= ?`, last) })
 	})
 }

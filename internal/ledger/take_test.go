@@ -713,3 +713,45 @@ func TestMarkIsKept(t *testing.T) {
 		t.Errorf("after a restart the mark is %q, %v, want two", mark, err)
 	}
 }
+
+// A host that cannot publish for long gives up the oldest of what waits, and says so once until it
+// can publish again.
+func TestTheOldestAreNotPublishedIfTooManyWait(t *testing.T) {
+	t.Parallel()
+	var log testlog.Log
+	l := opened(t, empty(t), Options{Host: "mx1", Log: log.Logger()})
+	const room = 2 << 10
+	fill := func() (last int64) {
+		t.Helper()
+		for i := range 3 * maxBatch {
+			l.AddHandshake(success(fmt.Sprintf("%d-%d", time.Now().UnixNano(), i)))
+		}
+		all := waiting(t, l, 3*maxBatch)
+		err := l.wait(t.Context(), "making room", func(w *writer) error {
+			small := retention{maxSize: room * outboxPart}
+			w.makeRoom(small.byOutbox)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = all[len(all)-1].ID
+		rest, err := l.Own(t.Context(), 0, 1000)
+		if err != nil || len(rest) == len(all) || len(rest) > 0 && rest[len(rest)-1].ID != last {
+			t.Errorf("of %d records there are %d, %v, want the last ones", len(all), len(rest), err)
+		}
+		return last
+	}
+	last := fill()
+	lost := l.Stats().Unpublished
+	if n := log.Count("too many events wait for other hosts"); n != 1 || lost == 0 {
+		t.Errorf("the log says it %d times, and %d are counted; want once, and some", n, lost)
+	}
+	if err := l.Published(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	fill()
+	if n := log.Count("too many events wait for other hosts"); n != 2 || l.Stats().Unpublished <= lost {
+		t.Errorf("after it could publish, the log says it %d times in all, and %d are counted; want twice, and more", n, l.Stats().Unpublished)
+	}
+}

@@ -38,6 +38,8 @@ type writer struct {
 	pause   time.Duration // the last one after a failure
 	resume  time.Time     // its end
 
+	overflowed bool // more waited to be published than there is room for, since something was
+
 	known     knownPins
 	retention retention
 }
@@ -145,6 +147,10 @@ func (w *writer) maintain(do func(*store) error) {
 func (w *writer) makeRoom(do func(*store) error) {
 	w.maintain(func(s *store) error {
 		err := do(s)
+		if s.unpublished > 0 && !w.overflowed {
+			w.o.Log.Warn("too many events wait for other hosts; the oldest are not published", logkey.Ledger, w.path)
+		}
+		w.overflowed = w.overflowed || s.unpublished > 0
 		w.unpublished.Add(s.unpublished)
 		s.unpublished = 0
 		return err

@@ -48,10 +48,11 @@ var (
 	ledgerDropped         = desc("ledger_dropped_events_total", "Events that the ledger did not store; mail is not affected.")
 	ledgerSize            = desc("ledger_size_bytes", "Size of the ledger's files.")
 
-	fleetConnected = desc("fleet_connected", "1 while this host shares with the others of its fleet, 0 while it goes on alone. Absent without a fleet.")
-	fleetKeySince  = desc("fleet_ticket_key_timestamp_seconds", "When the key that encrypts session tickets came into use, in seconds since 1970. Absent without a fleet.")
-	fleetPublished = desc("fleet_published_timestamp_seconds", "When this host last had published all that it stored, in seconds since 1970. Absent until then.")
-	fleetTaken     = desc("fleet_taken_timestamp_seconds", "When this host last had taken all that the others of its fleet published, in seconds since 1970. Absent until then.")
+	fleetConnected   = desc("fleet_connected", "1 while this host shares with the others of its fleet, 0 while it goes on alone. Absent without a fleet.")
+	fleetKeySince    = desc("fleet_ticket_key_timestamp_seconds", "When the key that encrypts session tickets came into use, in seconds since 1970. Absent without a fleet.")
+	fleetPublished   = desc("fleet_published_timestamp_seconds", "When this host last had published all that it stored, in seconds since 1970. Absent until then.")
+	fleetTaken       = desc("fleet_taken_timestamp_seconds", "When this host last had taken all that the others of its fleet published, in seconds since 1970. Absent until then.")
+	fleetUnpublished = desc("fleet_unpublished_events_total", "Events that other hosts do not get, since too many waited to be published. Absent without a fleet.")
 
 	certificateExpiry = desc("certificate_expiry_timestamp_seconds", "When a certificate in use ends, in seconds since 1970.", "name", "key")
 	mtaSTSDomains     = desc("mta_sts_domains", "Domains by the mode of the MTA-STS policy that they serve now.", "mode")
@@ -67,7 +68,7 @@ func (c stateCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		connections, connectionsLimit, draining, gateBypassed,
 		plaintextAfterFailure, ledgerQueued, ledgerQueuedBytes, ledgerDropped, ledgerSize,
-		certificateExpiry, mtaSTSDomains, probeFindings, fleetConnected, fleetKeySince, fleetPublished, fleetTaken,
+		certificateExpiry, mtaSTSDomains, probeFindings, fleetConnected, fleetKeySince, fleetPublished, fleetTaken, fleetUnpublished,
 	} {
 		to <- d
 	}
@@ -97,6 +98,7 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	if f := s.Fleet; f != nil {
 		gauge(fleetConnected, number(f.Problem == ""))
 		gauge(fleetKeySince, float64(f.Since.Unix()))
+		count(fleetUnpublished, s.Ledger.Unpublished)
 		if !f.Published.IsZero() {
 			gauge(fleetPublished, float64(f.Published.Unix()))
 		}
