@@ -155,6 +155,11 @@ func (h Handshake) write(s *store) error {
 	if err != nil {
 		return err
 	}
+	if s.host != here {
+		if err := h.join(s, after); err != nil {
+			return err
+		}
+	}
 	var transcript []byte
 	switch h.Outcome {
 	case Failed:
@@ -211,6 +216,21 @@ func (h *Handshake) after(s *store) (id sql.NullInt64, err error) {
 		err = s.text(&h.After, `SELECT session FROM handshakes WHERE id = ?`, n)
 	}
 	return id, err
+}
+
+// join joins a session in plaintext at another host with its failed handshake, whichever comes first.
+func (h Handshake) join(s *store, after sql.NullInt64) error {
+	switch {
+	case after.Valid && after.Int64 == 0:
+		return s.exec(`INSERT INTO awaited (handshake, session) VALUES (?, ?)`, h.ID, safetext.Truncate(h.After, maxName))
+	case h.Outcome == Failed:
+		err := s.exec(`UPDATE handshakes SET after = ? WHERE id IN (SELECT handshake FROM awaited WHERE session = ?)`, h.ID, h.Session)
+		if err != nil {
+			return err
+		}
+		return s.exec(`DELETE FROM awaited WHERE session = ?`, h.Session)
+	}
+	return nil
 }
 
 // writeFailure stores what only failed handshakes have. It returns the compressed transcript.

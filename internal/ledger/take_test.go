@@ -656,10 +656,10 @@ func TestTakeFromNobodyElse(t *testing.T) {
 }
 
 // A failed handshake at mx1, then mail in plaintext at mx2, which has heard of it: it is a
-// consequence at both.
+// consequence at both, and at mx3, which hears of the mail first.
 func TestPlaintextAfterAFailureAtAnotherHost(t *testing.T) {
 	t.Parallel()
-	fleet := fleetOf(t, 2)
+	fleet := fleetOf(t, 3)
 	fleet[0].AddHandshake(failure("A"))
 	if err := fleet[1].Take(t.Context(), "mx1", waiting(t, fleet[0], 1)); err != nil {
 		t.Fatal(err)
@@ -667,7 +667,12 @@ func TestPlaintextAfterAFailureAtAnotherHost(t *testing.T) {
 	fleet[1].AddHandshake(with(success("B"), func(h *Handshake) {
 		h.At, h.Outcome, h.Fingerprint, h.Version, h.Suite, h.Group = noon.Add(time.Minute), Plaintext, "", 0, 0, 0
 	}))
-	if err := fleet[0].Take(t.Context(), "mx2", waiting(t, fleet[1], 1)); err != nil {
+	for _, l := range []*Ledger{fleet[0], fleet[2]} {
+		if err := l.Take(t.Context(), "mx2", waiting(t, fleet[1], 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fleet[2].Take(t.Context(), "mx1", waiting(t, fleet[0], 1)); err != nil { // the other way round
 		t.Fatal(err)
 	}
 	for _, l := range fleet {
