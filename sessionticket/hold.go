@@ -112,10 +112,7 @@ func (h *hold) sentBytes(n int) bool {
 }
 
 // end makes the conn pass everything from now on.
-func (h *hold) end() {
-	h.records = nil
-	h.conn.hold.CompareAndSwap(h, nil)
-}
+func (h *hold) end() { h.conn.hold.CompareAndSwap(h, nil) }
 
 func shortWrite(err error) error {
 	if err == nil {

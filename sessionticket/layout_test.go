@@ -25,6 +25,8 @@ func TestFindTicket(t *testing.T) {
 	}{
 		"flight":                   {[][]byte{ccs, finished, record(122)}, 122, 6 + 58, 122, true},
 		"flight, ticket in two":    {[][]byte{finished, record(tlsrecord.MaxPlaintext), record(9)}, tlsrecord.MaxPlaintext + 9, 58, tlsrecord.MaxPlaintext + 9, true},
+		"flight, one record full":  {[][]byte{finished, record(tlsrecord.MaxPlaintext)}, tlsrecord.MaxPlaintext, 58, tlsrecord.MaxPlaintext, true},
+		"flight, one byte less":    {[][]byte{finished, record(tlsrecord.MaxPlaintext - 1)}, tlsrecord.MaxPlaintext - 1, 58, tlsrecord.MaxPlaintext - 1, true},
 		"flight, one byte more":    {[][]byte{finished, record(tlsrecord.MaxPlaintext), record(1)}, tlsrecord.MaxPlaintext + 1, 58, tlsrecord.MaxPlaintext + 1, true},
 		"another last byte":        {[][]byte{finished, record(tlsrecord.MaxPlaintext), append([]byte{22}, record(1)[1:]...)}, tlsrecord.MaxPlaintext + 1, 0, 0, false},
 		"late":                     {[][]byte{record(122)}, 122, 0, 122, true},
@@ -127,6 +129,9 @@ func TestLayoutErrorListsRecordsWithinBounds(t *testing.T) {
 	e = newLayoutError(slices.Concat(record(1), []byte{20, 3, 3, 0, 1, 1}, []byte{23, 3, 3, 0, 0}), 122)
 	if want := []string{"23:18", "20:1", "23:0"}; !slices.Equal(e.Records, want) {
 		t.Errorf("records %q, want %q", e.Records, want)
+	}
+	if e := newLayoutError(append(record(1), 23), 122); len(e.Records) != 2 || e.Records[1] != "1 bytes of an incomplete record" {
+		t.Errorf("records %q, want the last byte too", e.Records)
 	}
 	e = newLayoutError(append(record(1), "220 "...), 122)
 	if want := "sessionticket: crypto/tls wrote records [23:18 4 bytes of an incomplete record], " +
