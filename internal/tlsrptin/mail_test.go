@@ -164,6 +164,13 @@ func TestReportIsDeliveredToTheNextHopAndStored(t *testing.T) {
 	}
 }
 
+func TestReportThatCannotBeWrittenIsNone(t *testing.T) {
+	broken := &tlsrpt.Report{Extra: tlsrpt.Extra{"x": []byte("{")}}
+	if r, err := newReport(broken); !errors.Is(err, tlsrpt.ErrNotReport) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // The server passes A-labels on (RFC 5890).
 func TestReportAddressMayHaveAnInternationalDomain(t *testing.T) {
 	s := &testReceiver{fakeStore: newFakeStore(), next: &backend{reply: accepted}}
@@ -243,6 +250,29 @@ func TestABugStopsNoServer(t *testing.T) {
 	s.Receiver.Close(t.Context())
 	if len(s.reports()) != 1 || s.reserved() != 0 {
 		t.Errorf("after that %d reports are stored, %d bytes are reserved", len(s.reports()), s.reserved())
+	}
+}
+
+// A slowStore stores nothing in time.
+type slowStore struct{}
+
+func (slowStore) AddReport(ctx context.Context, _ ledger.Report) (ledger.AddedReport, error) {
+	<-ctx.Done()
+	return ledger.AddedReport{}, ctx.Err()
+}
+
+// A server that stops waits for its reports no longer than it may, and says which it does not have.
+func TestReportsThatAStopLeaves(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
+	s.store = slowStore{}
+	s.deliver(strings.NewReader(october.Mail()), reportsAddress)
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.Receiver.Close(stopped)
+	s.deliver(strings.NewReader(october.Mail()), reportsAddress) // the session's last one
+	s.Receiver.pending.Wait()
+	if n := strings.Count(s.log.String(), `"report mail not stored; next hop has it" session=7Q2F err="the server stops"`); n != 2 || s.reserved() != 0 {
+		t.Errorf("%d of two reports are named, %d bytes are reserved; the log says %s", n, s.reserved(), s.log)
 	}
 }
 

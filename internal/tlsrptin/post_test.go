@@ -108,6 +108,9 @@ func TestAnswersToPOST(t *testing.T) {
 		if (w.Header().Get("Retry-After") != "") != (tt.code == 503) {
 			t.Errorf("%s: Retry-After %q", name, w.Header().Get("Retry-After"))
 		}
+		if logged := strings.Contains(s.log.String(), `"cannot store TLS report; sender will retry" err="disk full"`); logged != (tt.code == 503) {
+			t.Errorf("%s: the log says %q", name, s.log)
+		}
 		if n := s.reserved(); n != 0 {
 			t.Errorf("%s: %d bytes were not released", name, n)
 		}

@@ -42,6 +42,7 @@ func TestExpiredSignatureIsJudgedAsOfTheReceipt(t *testing.T) {
 		{"unknown.eml", mail, "the present time, since the message has none"},
 		{"malformed.eml", field("once upon a time") + mail, "the present time, since the message has none"},
 		{"future.eml", field("Fri, 25 Oct 2999 03:00:00 +0000") + mail, "the present time, since the message has none"},
+		{"body.eml", mail + "Received: by a; Fri, 25 Oct 2024 03:00:00 +0000\r\n", "the present time, since the message has none"},
 		{"mbox without a time", "From a@b\n" + mail, "the present time, since the message has none"},
 	} {
 		dir := t.TempDir()
