@@ -81,7 +81,7 @@ func printMember(ui terminal.UI, m fleet.Member, now time.Time) {
 	fmt.Fprintf(ui.Out, "%-32s %-16s %s\n", name, m.Health.Words(), safetext.Shorten(m.Version, 60))
 	facts := []string{"heard " + localTime(m.Seen)}
 	if !m.Started.IsZero() {
-		facts = append(facts, "runs since "+localTime(m.Started))
+		facts = append(facts, "started "+localTime(m.Started))
 	}
 	if !m.KeySince.IsZero() {
 		facts = append(facts, "ticket key "+fleet.Age(now.Sub(m.KeySince))+" old")

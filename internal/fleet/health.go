@@ -167,7 +167,10 @@ func Age(d time.Duration) string {
 	case d >= 2*time.Hour:
 		return fmt.Sprintf("%d hours", d/time.Hour)
 	}
-	return fmt.Sprintf("%d minutes", max(0, d/time.Minute))
+	if minutes := max(0, d/time.Minute); minutes != 1 {
+		return fmt.Sprintf("%d minutes", minutes)
+	}
+	return "1 minute"
 }
 
 // Title is the host and its health.
