@@ -171,7 +171,11 @@ func (s *State) fit(initial sessionticket.Mode, now time.Time) {
 	if s.Since.IsZero() && s.Mode != initial || !s.Since.IsZero() && !safer(s.Mode, initial) {
 		s.set(initial, initial, "", time.Time{})
 	}
-	if s.Seen.After(now) { // the clock ran ahead
+	// The clock ran ahead, or that of another host does.
+	if s.Seen.After(now) {
 		s.Seen = now
+	}
+	if longest := now.Add(wait(s.Retries)); s.RetryAt.After(longest) {
+		s.RetryAt = longest
 	}
 }

@@ -77,6 +77,25 @@ func TestSenderThatFailedAtOneHostDeliversAtTheNext(t *testing.T) {
 	}
 }
 
+// The wait until a less compatible mode is tried again ends by the clock of the host that learned. A host
+// whose clock is behind must not take it for one that its own clock made before it was set back.
+func TestSenderOfAHostWhoseClockIsAheadIsNotTriedAgain(t *testing.T) {
+	all, sender := hosts(2, stock), from("192.0.2.7", "a")
+	ahead := epoch.Add(11 * time.Minute)
+	for _, want := range []handshake.Outcome{handshake.ClosedAfterFlight, handshake.Worked} {
+		if _, end, _ := earlyTicket.connect(all[0], sender, ahead); end != want {
+			t.Fatalf("at the first host: %v, want %v", end, want)
+		}
+	}
+	all[1].Adopt(all[0].News(maxSenders), epoch)
+	if mode, why := all[1].Choose(sender, epoch); mode != ownWrite {
+		t.Errorf("at the host whose clock is behind: mode %v, %s, want %v", mode, why, ownWrite)
+	}
+	if mode, _ := all[1].Choose(sender, epoch.Add(firstWait)); mode != stock {
+		t.Errorf("%v later: mode %v, want %v", firstWait, mode, stock)
+	}
+}
+
 // All hosts learn that a fingerprint fails from one sender each.
 func TestFingerprintFallsBackAfterFailuresAtSeveralHosts(t *testing.T) {
 	all := hosts(3, stock)
