@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -51,6 +52,23 @@ func replicated(create func(replicas int) error) error {
 // notClustered is the error of a server alone when it is asked for replicas
 // (JSStreamReplicasNotSupportedErr).
 const notClustered = 10074
+
+// get reads a stored value, as kv.Get does. Any server that has it may get the request, for a while also
+// one that just failed, so get asks again while there is time.
+func get(ctx context.Context, kv jetstream.KeyValue, name string) (jetstream.KeyValueEntry, error) {
+	for wait := patience / 8; ; wait *= 2 {
+		entry, err := getWithin(ctx, wait, kv, name)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return entry, err
+		}
+	}
+}
+
+func getWithin(ctx context.Context, wait time.Duration, kv jetstream.KeyValue, name string) (jetstream.KeyValueEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return kv.Get(ctx, name)
+}
 
 // store seals a value and stores it.
 func (f *Fleet) store(ctx context.Context, kv jetstream.KeyValue, name string, value []byte) error {

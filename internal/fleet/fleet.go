@@ -233,10 +233,12 @@ func (f *Fleet) options() []nats.Option {
 func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, run func(context.Context, jetstream.JetStream, <-chan struct{}) error) {
 	wait := firstRetry
 	for ctx.Err() == nil {
-		again := f.hasBegunAgain()
+		again, began := f.hasBegunAgain(), time.Now()
 		err := run(ctx, js, again)
-		if err == nil {
+		if err == nil || time.Since(began) > lastRetry {
 			wait = firstRetry
+		}
+		if err == nil {
 			continue
 		}
 		if ctx.Err() == nil {
@@ -246,12 +248,24 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 		wait = min(2*wait, lastRetry)
 		select {
 		case <-timer.C:
+			if !isAnswer(err) {
+				// The server may be cut off from the others of its cluster, or hang: take another.
+				_ = js.Conn().ForceReconnect() // its only error is that this host has closed it
+			}
 		case <-again:
-			wait = firstRetry
 		case <-ctx.Done():
 		}
 		timer.Stop()
 	}
+}
+
+// isAnswer reports whether another server would say the same.
+func isAnswer(err error) bool {
+	api := jetstream.JetStreamError(nil)
+	if errors.As(err, &api) && api.APIError() != nil {
+		return api.APIError().Code < 500
+	}
+	return errors.Is(err, errSecret) || errors.Is(err, errNewer)
 }
 
 // note records that a part works, or why it does not, and logs when the fleet as a whole begins or

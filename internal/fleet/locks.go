@@ -112,7 +112,7 @@ func (s *Files) acquire(ctx context.Context, kv jetstream.KeyValue, key string) 
 	if lostRace(err) != nil {
 		return 0, err
 	}
-	entry, err := kv.Get(ctx, key)
+	entry, err := get(ctx, kv, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return 0, nil // it was released just now
 	}

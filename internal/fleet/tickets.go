@@ -57,7 +57,7 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	mine := f.current()
-	entry, err := kv.Get(ctx, ringName)
+	entry, err := get(ctx, kv, ringName)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		_, err := kv.Create(ctx, ringName, f.sealer.seal(ringName, mine.encode()))
 		return lostRace(err)
