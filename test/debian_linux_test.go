@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -171,26 +170,9 @@ func (d *debian) delivers(addr, id string) {
 	deliverInNetworkOf(d.t, d.leader, addr, id)
 }
 
-// inNetworkOf calls f with the network of a process, on a thread that ends with it.
+// inNetworkOf calls f with the network of a process.
 func inNetworkOf(pid int, f func() error) error {
-	result := make(chan error)
-	go func() {
-		defer close(result)
-		runtime.LockOSThread()
-		network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-		if err == nil {
-			err = unix.Setns(int(network.Fd()), unix.CLONE_NEWNET)
-			network.Close()
-		}
-		if err == nil {
-			err = f()
-		}
-		result <- err
-	}()
-	if err, returned := <-result; returned {
-		return err
-	}
-	return errors.New("f has ended its goroutine, as t.Fatal does")
+	return inNetworkAt(fmt.Sprintf("/proc/%d/ns/net", pid), f)
 }
 
 // deliverInNetworkOf delivers a message over STARTTLS to an address in the network of a process.

@@ -21,15 +21,15 @@ type fleet struct {
 	nats   []*testpeer.NATS
 	secret string // file
 	hosts  []*postern
+	visit  func(f func() error) error // calls f where senders are
+	from   string                     // address of the sender that resumes; empty: any
+	taken  map[int]int                // messages that each host has accepted
 }
 
 // startFleet starts hosts named mx0, mx1 and so on, and as many NATS servers as it is told.
 func startFleet(t *testing.T, servers, hosts int, args ...string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, nats: testpeer.StartNATS(t, servers), secret: filepath.Join(t.TempDir(), "secret")}
-	if err := os.WriteFile(f.secret, []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	f := &fleet{t: t, nats: testpeer.StartNATS(t, servers), secret: writeSecret(t), visit: func(f func() error) error { return f() }, taken: make(map[int]int)}
 	for i := range hosts {
 		f.hosts = append(f.hosts, f.startHost(fmt.Sprintf("mx%d", i), t.TempDir(), f.secret, args...))
 	}
@@ -39,19 +39,47 @@ func startFleet(t *testing.T, servers, hosts int, args ...string) *fleet {
 	return f
 }
 
+// writeSecret writes a fleet's secret and returns the file.
+func writeSecret(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // startHost starts one host, and does not wait until it shares.
 func (f *fleet) startHost(name, data, secret string, args ...string) *postern {
 	f.t.Helper()
 	var urls []string
 	for _, s := range f.nats {
-		urls = append(urls, fmt.Sprintf("%q", s.URL))
+		urls = append(urls, s.URL)
 	}
+	return startWith(f.t, data, append(args, "--config", f.configure(name, secret, urls))...)
+}
+
+// configure writes a host's configuration and returns the file.
+func (f *fleet) configure(name, secret string, servers []string) string {
+	f.t.Helper()
 	config := filepath.Join(f.t.TempDir(), name+".toml")
-	text := fmt.Sprintf("[fleet]\nservers = [%s]\nname = %q\nsecret-file = %q\n", strings.Join(urls, ", "), name, secret)
+	text := fmt.Sprintf("[fleet]\nservers = [\"%s\"]\nname = %q\nsecret-file = %q\n", strings.Join(servers, `", "`), name, secret)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
-	return startWith(f.t, data, append(args, "--config", config)...)
+	return config
+}
+
+// delivers delivers a message at a host as a strict sender, from an address or from any.
+func (f *fleet) delivers(host int, from string, config *tls.Config) (resumed bool, err error) {
+	err = f.visit(func() error {
+		resumed, err = deliverStrictlyAs("strict.test", from, f.hosts[host].addr, config)
+		return err
+	})
+	if err == nil {
+		f.taken[host]++
+	}
+	return resumed, err
 }
 
 // visits returns the TLS config of a client that takes all hosts for one name, with the sessions
@@ -65,8 +93,8 @@ func visits() *tls.Config {
 // requireResumed delivers at each host with the session of the one before.
 func (f *fleet) requireResumed(config *tls.Config) {
 	f.t.Helper()
-	for i, p := range f.hosts {
-		if resumed, err := deliverStrictly(p.addr, config); err != nil || !resumed {
+	for i := range f.hosts {
+		if resumed, err := f.delivers(i, f.from, config); err != nil || !resumed {
 			f.t.Errorf("at mx%d: resumed %v, %v", i, resumed, err)
 		}
 	}

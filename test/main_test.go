@@ -6,7 +6,7 @@
 // waits for the event itself, and fails after a time that no busy machine needs. A test
 // that fails shows Postern's log.
 //
-// POSTERN_LONG=1 makes the crash test ten times as long.
+// POSTERN_LONG=1 makes the crash test ten times as long, and shows a fleet with every fault.
 package test
 
 import (

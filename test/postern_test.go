@@ -224,6 +224,18 @@ func containsAll(line string, words []string) bool {
 	return true
 }
 
+// all returns the lines that contain all words.
+func (j *processLog) all(words ...string) (found []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, line := range j.lines {
+		if containsAll(line, words) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
 // count returns the number of lines that contain all words.
 func (j *processLog) count(words ...string) int {
 	_, n, _ := j.find(0, words...)

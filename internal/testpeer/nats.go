@@ -1,50 +1,81 @@
 package testpeer
 
 import (
+	"cmp"
 	"fmt"
+	"net"
 	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
 )
 
-// A NATS is one nats-server with JetStream on loopback.
+// A NATS is one nats-server with JetStream.
 type NATS struct {
-	URL    string
-	t      T
-	binary string
-	dir    folder
-	config []string
-	daemon *daemon
+	Name    string // in the cluster
+	URL     string
+	t       T
+	program []string
+	dir     folder
+	store   string
+	config  []string
+	daemon  *daemon
+}
+
+// A NATSPlace is where a server runs, and which one.
+type NATSPlace struct {
+	IP     string   // where it listens, at the ports of NATS; empty: on loopback, at free ports
+	Within []string // command that runs programs there, such as nsenter
+	Store  string   // folder of what it stores; empty: one of its own
+	Debian bool     // version 2.9 of Debian's package, not a new one
 }
 
 // natsAccount is the line of the configuration that lets clients log in.
 const natsAccount = "authorization: {user: mx, password: secret}"
 
-// StartNATS starts n servers: one alone, or a cluster. Clients log in as user "mx" with the
-// password "secret", which is in the URLs.
+// StartNATS starts n servers on loopback: one alone, or a cluster. Clients log in as user "mx" with
+// the password "secret", which is in the URLs.
 func StartNATS(t T, n int) []*NATS {
 	t.Helper()
-	binary := BuiltProgram(t, "nats-server", "v2.15.2")
-	var routes []string
-	for range n {
-		routes = append(routes, "nats://"+freeAddr(t))
+	return StartNATSAt(t, make([]NATSPlace, n)...)
+}
+
+// StartNATSAt starts a server at each place, as [StartNATS] does.
+func StartNATSAt(t T, places ...NATSPlace) []*NATS {
+	t.Helper()
+	var addrs, routes []string
+	for _, place := range places {
+		if place.IP == "" {
+			addrs, routes = append(addrs, freeAddr(t)), append(routes, freeAddr(t))
+		} else {
+			addrs, routes = append(addrs, net.JoinHostPort(place.IP, "4222")), append(routes, net.JoinHostPort(place.IP, "6222"))
+		}
 	}
-	servers := make([]*NATS, n)
-	for i := range servers {
-		dir, addr := newFolder(t), freeAddr(t)
-		config := []string{
-			fmt.Sprintf("server_name: n%d", i), "listen: " + addr,
+	servers := make([]*NATS, len(places))
+	for i, place := range places {
+		dir := newFolder(t)
+		s := &NATS{Name: fmt.Sprintf("n%d", i), URL: "nats://mx:secret@" + addrs[i], t: t, dir: dir, store: cmp.Or(place.Store, dir.path("store"))}
+		s.program = append(slices.Clone(place.Within), natsProgram(t, place), "-c", dir.path("nats.conf"))
+		s.config = []string{
+			"server_name: " + s.Name, "listen: " + addrs[i],
 			natsAccount,
-			"jetstream: {store_dir: " + dir.path("store") + ", max_file_store: 2GB}",
+			"jetstream: {store_dir: " + s.store + ", max_file_store: 2GB}",
 		}
-		if n > 1 {
-			config = append(config, fmt.Sprintf("cluster: {name: tests, listen: %q, routes: [%s]}", strings.TrimPrefix(routes[i], "nats://"), strings.Join(routes, ", ")))
+		if len(places) > 1 {
+			s.config = append(s.config, fmt.Sprintf("cluster: {name: tests, listen: %q, routes: [nats://%s]}", routes[i], strings.Join(routes, ", nats://")))
 		}
-		servers[i] = &NATS{URL: "nats://mx:secret@" + addr, t: t, binary: binary, dir: dir, config: config}
-		servers[i].Start()
+		servers[i] = s
+		s.Start()
 	}
 	return servers
+}
+
+func natsProgram(t T, place NATSPlace) string {
+	t.Helper()
+	if place.Debian {
+		return program(t, "nats-server")
+	}
+	return BuiltProgram(t, "nats-server", "v2.15.2")
 }
 
 // Start starts a server that was stopped, with what it has stored.
@@ -64,12 +95,12 @@ func (s *NATS) start(account string) {
 	config := slices.Clone(s.config)
 	config[slices.Index(config, natsAccount)] = account
 	s.dir.write(s.t, "nats.conf", config...)
-	s.daemon = startDaemon(s.t, "nats-server", s.dir, exec.Command(s.binary, "-c", s.dir.path("nats.conf")))
+	s.daemon = startDaemon(s.t, "nats-server", s.dir, exec.Command(s.program[0], s.program[1:]...))
 	awaitOutput(s.t, s.daemon, "Server is ready")
 }
 
 // Store returns the folder of what the server has stored.
-func (s *NATS) Store() string { return s.dir.path("store") }
+func (s *NATS) Store() string { return s.store }
 
 // Stop stops the server.
 func (s *NATS) Stop() { s.daemon.stop() }
