@@ -61,6 +61,7 @@ var fleetFaults = []fleetFault{
 	}, allHosts[2:]},
 
 	{"the leading NATS server and a host are killed", false, func(f *fleetNetwork) func() {
+		f.requireSaved(3) // a crash may lose what it learned in the last two seconds
 		leader := f.leader()
 		f.nats[leader].Kill()
 		f.hosts[3].kill()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -13,8 +14,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"postern/internal/config"
+	"postern/internal/fallback"
+	"postern/internal/ledger"
 	"postern/internal/testdisk"
 	"postern/internal/testpeer"
+	"postern/sessionticket"
 	"postern/sessionticket/strictclient"
 )
 
@@ -158,6 +163,30 @@ func (f *fleetNetwork) requireKnown() {
 			}
 		}
 	}
+}
+
+// requireSaved waits until a host has on disk what it knows of the strict senders.
+func (f *fleetNetwork) requireSaved(host int) {
+	f.t.Helper()
+	book, err := ledger.OpenReader(config.LedgerFile(f.hosts[host].data))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer book.Close()
+	eventually(f.t, func() error {
+		states, err := book.States(f.t.Context())
+		if err != nil {
+			return err
+		}
+		for _, from := range f.seen {
+			if !slices.ContainsFunc(states, func(s fallback.State) bool {
+				return s.Network.Contains(netip.MustParseAddr(from)) && s.Mode == sessionticket.OwnWrite
+			}) {
+				return fmt.Errorf("mx%d has not saved what it knows of %s", host, from)
+			}
+		}
+		return nil
+	})
 }
 
 // requireAllMail checks that each host has stored all that it accepted.

@@ -29,7 +29,13 @@ type fleet struct {
 // startFleet starts hosts named mx0, mx1 and so on, and as many NATS servers as it is told.
 func startFleet(t *testing.T, servers, hosts int, args ...string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, nats: testpeer.StartNATS(t, servers), secret: writeSecret(t), visit: func(f func() error) error { return f() }, taken: make(map[int]int)}
+	return startFleetAt(t, make([]testpeer.NATSPlace, servers), hosts, args...)
+}
+
+// startFleetAt is like startFleet, with servers at these places.
+func startFleetAt(t *testing.T, servers []testpeer.NATSPlace, hosts int, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, nats: testpeer.StartNATSAt(t, servers...), secret: writeSecret(t), visit: func(f func() error) error { return f() }, taken: make(map[int]int)}
 	for i := range hosts {
 		f.hosts = append(f.hosts, f.startHost(fmt.Sprintf("mx%d", i), t.TempDir(), f.secret, args...))
 	}
@@ -214,6 +220,7 @@ func TestHostsCatchUpWhenNATSIsBack(t *testing.T) {
 
 // A cluster of three can lose any one of its servers, the leaders too.
 func TestFleetOutlivesEachNATSServer(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, 3, 2, "--mode", "stock")
 	for i, s := range f.nats {
 		s.Kill()
@@ -244,6 +251,16 @@ func TestHostWaitsForItsAccount(t *testing.T) {
 	p.await(0, `msg="fleet connected"`)
 	f.hosts = append(f.hosts, p)
 	f.requireResumed(visitsAfter(t, f.hosts[0]))
+}
+
+// NATS of Debian 12, version 2.9, is enough.
+func TestFleetSharesThroughAnOldNATS(t *testing.T) {
+	f := startFleetAt(t, []testpeer.NATSPlace{{Debian: true}}, 2, "--mode", "stock")
+	if _, err := f.delivers(0, "", visits()); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		t.Fatalf("the first attempt: %v, want the client to close because of the early ticket", err)
+	}
+	f.awaitMode(1, 0, "own-write")
+	f.requireResumed(visitsAfter(t, f.hosts[1]))
 }
 
 // A pin that the operator sets at one host holds at all, and so does its removal at another.
