@@ -16,6 +16,7 @@ import (
 	"postern/handshake"
 	"postern/internal/fallback"
 	sharing "postern/internal/fleet"
+	"postern/internal/ledger"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
 	"postern/sessionticket"
@@ -88,9 +89,12 @@ func startClockedHosts(t *testing.T, differ ...time.Duration) (hosts []*clockedH
 		h := &clockedHost{ahead: ahead, clock: clock}
 		h.tls = &tls.Config{Certificates: []tls.Certificate{pair}, Time: h.now}
 		name := fmt.Sprintf("mx%d", i)
+		book := ledger.Open(filepath.Join(dir, name+".db"), ledger.Options{Log: slog.New(slog.DiscardHandler)})
+		t.Cleanup(func() { book.Close() })
 		h.settings = sharing.Settings{
 			Servers: []string{server.URL}, Name: name, Prefix: "postern", Secret: []byte("0123456789abcdef0123456789abcdef"),
 			File: filepath.Join(dir, name), UseKeys: h.tls.SetSessionTicketKeys,
+			Events:    book,
 			ShowHosts: func([]sharing.Host) {},
 			Decided:   func([]fallback.Decision) {},
 			SetPin:    func(fallback.Pin) error { return nil },

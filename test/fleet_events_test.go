@@ -32,7 +32,7 @@ func (p *postern) outcomes(t *testing.T) (all []string) {
 	t.Helper()
 	reader := p.reader(t)
 	defer reader.Close()
-	handshakes, err := reader.Handshakes(t.Context(), ledger.Filter{})
+	handshakes, err := reader.Handshakes(t.Context(), ledger.Filter{Limit: 10_000})
 	if err != nil {
 		t.Fatal(err)
 	}

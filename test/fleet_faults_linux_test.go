@@ -61,7 +61,8 @@ var fleetFaults = []fleetFault{
 	}, allHosts[2:]},
 
 	{"the leading NATS server and a host are killed", false, func(f *fleetNetwork) func() {
-		f.requireSaved(3) // a crash may lose what it learned in the last two seconds
+		f.requireSaved(3) // a crash may lose the last two seconds
+		f.requireAllEvents()
 		leader := f.leader()
 		f.nats[leader].Kill()
 		f.hosts[3].kill()
@@ -132,14 +133,15 @@ func TestFleetOutlivesFaults(t *testing.T) {
 			if len(fault.alone) == 0 {
 				f.requireKnown()
 			}
-			f.requireLogged(1)
+			f.requireLogged(2) // the parts of what is shared have leaders of their own, elected one after the other
 			end()
 
-			f.requireShared(2) // where servers are restarted it is lost once more
+			f.requireShared(3) // where servers are restarted it is lost once more
 			f.requireResumed(session)
 			f.meetStrictSenders()
 			f.requireKnown()
 			f.requireAllMail()
+			f.requireAllEvents()
 		})
 	}
 }
@@ -165,4 +167,5 @@ func TestHostBehindABadLineShares(t *testing.T) {
 	f.requireKnown()
 	f.requireShared(0)
 	f.requireAllMail()
+	f.requireAllEvents()
 }

@@ -147,16 +147,8 @@ func (f *fleetNetwork) meetStrictSenders() {
 // their first attempt.
 func (f *fleetNetwork) requireKnown() {
 	f.t.Helper()
-	for i, p := range f.hosts {
-		eventually(f.t, func() error {
-			out, _ := runPostern(f.t, "senders", "show", "10.77.0.0/16", "--json", "--data", p.data)
-			for _, from := range f.seen {
-				if network := strings.TrimSuffix(from, "1") + "0/24"; !strings.Contains(out, `"kind":"fell-back","network":"`+network) {
-					return fmt.Errorf("mx%d does not know %s: %s", i, network, out)
-				}
-			}
-			return nil
-		})
+	for i := range f.hosts {
+		f.requireSaved(i)
 		for _, from := range f.seen {
 			if _, err := f.delivers(i, from, visits()); err != nil {
 				f.t.Errorf("%s at mx%d: %v", from, i, err)
@@ -187,6 +179,34 @@ func (f *fleetNetwork) requireSaved(host int) {
 		}
 		return nil
 	})
+}
+
+// requireAllEvents waits until each host knows of all sessions at all hosts.
+func (f *fleetNetwork) requireAllEvents() {
+	f.t.Helper()
+	var want []string
+	for i := range f.hosts {
+		at := fmt.Sprintf(" at mx%d", i)
+		want = append(want, slices.Repeat([]string{"failed" + at}, len(f.seen)/len(f.hosts))...)
+		want = append(want, slices.Repeat([]string{"delivered" + at}, f.taken[i])...)
+	}
+	slices.Sort(want)
+	for i, p := range f.hosts {
+		eventually(f.t, func() error {
+			var got []string
+			for _, outcome := range p.outcomes(f.t) {
+				outcome = strings.Replace(outcome, "full", "delivered", 1)
+				got = append(got, strings.Replace(outcome, "resumed", "delivered", 1))
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				return fmt.Errorf("mx%d knows of %d sessions, want %d: %q", i, len(got), len(want), got)
+			}
+			return nil
+		})
+		if n := p.log.count("fleet events missed"); n > 0 {
+			f.t.Errorf("mx%d says %d times that it missed events", i, n)
+		}
+	}
 }
 
 // requireAllMail checks that each host has stored all that it accepted.

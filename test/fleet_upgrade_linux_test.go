@@ -32,6 +32,7 @@ func TestHostsAreUpgradedOneByOne(t *testing.T) {
 	f.requireKnown()
 	f.requireShared(0)
 	f.requireAllMail()
+	f.requireAllEvents()
 }
 
 // Clocks of hosts that differ by minutes do no harm: neither to what is learned, nor to sessions,
@@ -64,6 +65,7 @@ func TestHostsWhoseClocksDifferShare(t *testing.T) {
 	}
 	f.requireShared(0)
 	f.requireAllMail()
+	f.requireAllEvents()
 }
 
 // operate runs a command at a host, with its clock.
