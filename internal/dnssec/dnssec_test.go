@@ -649,3 +649,12 @@ func TestNamesOfAnotherZoneAreNotDenied(t *testing.T) {
 		}
 	}
 }
+
+// A resolver without DNSSEC returns no root keys. That says nothing of the zone.
+func TestResolverWithoutDNSSECIsIndeterminate(t *testing.T) {
+	s := testzone.Start(t, tree(spoil(".", strip(dns.TypeDNSKEY, ".", dns.TypeDNSKEY)))...)
+	status, err := validate(t, s, "signed.test.", dns.TypeMX)
+	if status != dnssec.Indeterminate || err == nil || !strings.Contains(err.Error(), "the resolver returns no root keys: it does not support DNSSEC") {
+		t.Errorf("%v, %v", status, err)
+	}
+}
