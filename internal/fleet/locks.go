@@ -44,7 +44,7 @@ type observed struct {
 // without NATS for a day gets the lock alone.
 func (s *Files) Lock(ctx context.Context, name string) error {
 	for {
-		if got, err := s.tryLock(ctx, name); got || ctx.Err() != nil {
+		if got, err := s.TryLock(ctx, name); got || ctx.Err() != nil {
 			return ctx.Err()
 		} else if err != nil {
 			s.fleet.Log.Debug("cannot lock", logkey.Entry, name, logkey.Err, err)
@@ -62,10 +62,6 @@ func (s *Files) Lock(ctx context.Context, name string) error {
 // TryLock is like Lock, but does not wait for others: it reports whether it has got the lock. Without
 // NATS it has not.
 func (s *Files) TryLock(ctx context.Context, name string) (bool, error) {
-	return s.tryLock(ctx, name)
-}
-
-func (s *Files) tryLock(ctx context.Context, name string) (bool, error) {
 	s.mu.Lock()
 	kv, since := s.kv, s.since
 	_, held := s.held[name]
