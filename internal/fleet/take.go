@@ -41,18 +41,27 @@ type taker struct {
 func (f *Fleet) takeEvents(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
 	ctx, cancel := until(ctx, again)
 	defer cancel()
+	err := f.readEvents(ctx, js)
+	if ctx.Err() != nil { // which may be the cause of err
+		return nil
+	}
+	return err
+}
+
+// readEvents takes what other hosts published until ctx ends.
+func (f *Fleet) readEvents(ctx context.Context, js jetstream.JetStream) error {
 	stream, err := f.openEvents(ctx, js)
 	if err != nil {
-		return unlessDone(ctx, err)
+		return err
 	}
 	t, err := f.newTaker(ctx, stream.CachedInfo())
 	if err != nil {
-		return unlessDone(ctx, err)
+		return err
 	}
 	for {
 		err := t.read(ctx, stream)
 		if !errors.Is(err, errGap) {
-			return unlessDone(ctx, err)
+			return err
 		}
 		t.next, t.whole = firstMessage, true // what is missing may be in the stream all the same
 	}
@@ -69,14 +78,6 @@ func until(ctx context.Context, again <-chan struct{}) (context.Context, context
 		}
 	}()
 	return ctx, cancel
-}
-
-// unlessDone returns err, or nil if ctx has ended, which may be its cause.
-func unlessDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // A mark is how far a host has read. It is stored as JSON.
