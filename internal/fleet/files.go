@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -253,10 +255,7 @@ func (s *Files) storeMissing(ctx context.Context, kv jetstream.KeyValue, stored 
 		return err
 	}
 	s.mu.Lock()
-	var names []string
-	for name := range s.pending {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(s.pending))
 	s.mu.Unlock()
 	for _, name := range names {
 		if err := s.storePending(ctx, kv, name); err != nil {
