@@ -162,7 +162,7 @@ func (c *chasquid) leavePort(m *Machine, h *handover) {
 	h.leave = append([]string{
 		"cp -p " + file + " " + backup,
 		"sed -i 's/^[[:blank:]]*smtp_address[[:blank:]]*:/#&/' " + file,
-		"cat >>" + file + " <<'END'\n" + lines.String() + "END",
+		appendFile(file, lines.String()),
 	}, restart...)
 	h.back = append(append(h.back, "cp -p "+backup+" "+file), restart...)
 }

@@ -205,7 +205,7 @@ func (e *exim) handover(m *Machine) handover {
 	restart := append([]string{"update-exim4.conf"}, m.restart("exim4", "/etc/init.d/exim4 restart")...)
 	if exists(file) {
 		backup := file + ".before-postern"
-		h.leave = []string{"cp -p " + file + " " + backup, "cat >>" + file + " <<'END'\n" + lines + "END"}
+		h.leave = []string{"cp -p " + file + " " + backup, appendFile(file, lines)}
 		h.back = []string{"mv " + backup + " " + file}
 	} else {
 		h.leave = []string{writeFile(file, lines)}

@@ -283,3 +283,8 @@ func quote(text string) string {
 func writeFile(path, content string) string {
 	return fmt.Sprintf("cat >%s <<'END'\n%sEND", quote(path), content)
 }
+
+// appendFile is like writeFile for what comes after the content that the file has.
+func appendFile(path, content string) string {
+	return fmt.Sprintf("cat >>%s <<'END'\n%sEND", quote(path), content)
+}
