@@ -47,8 +47,7 @@ func (m *Machine) findCertificates(root string) (found []certificate) {
 	var all []certificate
 	for _, c := range clients {
 		for _, pattern := range c.certs {
-			paths, _ := filepath.Glob(filepath.Join(root, pattern)) // the patterns are valid
-			for _, path := range paths {
+			for _, path := range glob(root, pattern) {
 				if strings.HasSuffix(path, ".issuer.crt") { // of lego: the authority's
 					continue
 				}
