@@ -56,9 +56,6 @@ const leaveTime = 2 * time.Second
 // startFleet shares until ctx ends or leave is called. That says to the others that this host has
 // stopped.
 func (s *Server) startFleet(ctx context.Context) (leave func()) {
-	if s.fleet == nil {
-		return func() {}
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	left := make(chan struct{})
 	go func() {

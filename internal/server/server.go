@@ -166,7 +166,9 @@ func (s *Server) Certificates() []*tls.Certificate { return s.store.Certificates
 func (s *Server) Start(ctx context.Context, listeners []Listener) {
 	go paceCollector(ctx)
 	go s.observer.names.run(ctx)
-	s.leave = s.startFleet(ctx)
+	if s.fleet != nil {
+		s.leave = s.startFleet(ctx)
+	}
 	go s.store.Watch(ctx, certificateInterval)
 	certificatesChanged := make(chan struct{}, 1)
 	go s.noteCertificates(ctx, s.store.Changes(), certificatesChanged)
