@@ -32,7 +32,7 @@ func (l *loading) checkFrontEnds() {
 	l.checkTrust("xclient", "front-ends", x.Trust, len(x.Listen) > 0)
 }
 
-// checkTrust checks whom a table trusts: they choose what address a sender has.
+// checkTrust checks which networks a table trusts: they choose what address a sender has.
 func (l *loading) checkTrust(table, who string, trust []netip.Prefix, listens bool) {
 	key := table + ".trust"
 	if trust == nil && l.places.given(key) {
