@@ -135,11 +135,10 @@ func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 	if !hasAddress(sender) {
 		return append(b, 0x20, 0, 0, 0)
 	}
-	from, to := sender.Addr.Addr().Unmap(), sender.Local.Addr().Unmap()
+	from, to := ofOneFamily(sender.Addr.Addr(), sender.Local.Addr())
 	family := byte(0x11) // TCP over IPv4
-	if !from.Is4() || !to.Is4() {
+	if from.Is6() {
 		family = 0x21 // TCP over IPv6
-		from, to = netip.AddrFrom16(from.As16()), netip.AddrFrom16(to.As16())
 	}
 	b = append(b, 0x21, family)
 	b = binary.BigEndian.AppendUint16(b, uint16(2*(from.BitLen()/8+2)))
@@ -151,11 +150,22 @@ func appendProxyV2(b []byte, sender *nexthop.Sender) []byte {
 
 // appendProxyV1 appends a PROXY protocol header, version 1, to b (Section 2.1 of the same).
 func appendProxyV1(b []byte, from, to netip.AddrPort) []byte {
-	family, source, destination := "TCP4", from.Addr().Unmap().WithZone(""), to.Addr().Unmap().WithZone("")
-	if !source.Is4() || !destination.Is4() {
-		family, source, destination = "TCP6", netip.AddrFrom16(source.As16()), netip.AddrFrom16(destination.As16())
+	source, destination := ofOneFamily(from.Addr(), to.Addr())
+	family := "TCP4"
+	if source.Is6() {
+		family = "TCP6"
 	}
 	return fmt.Appendf(b, "PROXY %s %s %s %d %d\r\n", family, source, destination, from.Port(), to.Port())
+}
+
+// ofOneFamily returns two addresses as a header has them: both are IPv4, or both are IPv6. Neither
+// has a zone.
+func ofOneFamily(a, b netip.Addr) (netip.Addr, netip.Addr) {
+	a, b = a.Unmap(), b.Unmap()
+	if a.Is4() && b.Is4() {
+		return a, b
+	}
+	return netip.AddrFrom16(a.As16()), netip.AddrFrom16(b.As16())
 }
 
 // hasAddress reports whether a header can describe sender.
