@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,15 +36,12 @@ func (r *Renewer) Share(with Sharer) {
 // shares reports whether a file concerns this host: the account and the challenges of the authority,
 // and certificates with their keys if they are for one of the hosts configured here.
 func (r *Renewer) shares(name string) bool {
-	if strings.HasPrefix(name, accountFolder) {
-		return true
-	}
-	for _, host := range r.settings.Hosts {
-		if path.Dir(name) == certmagic.StorageKeys.CertsSitePrefix(r.issuer.IssuerKey(), host) {
-			return true
-		}
-	}
-	return false
+	return strings.HasPrefix(name, accountFolder) || slices.ContainsFunc(r.settings.Hosts, func(host string) bool { return r.isOf(host, name) })
+}
+
+// isOf reports whether a file is one of the certificate for a host.
+func (r *Renewer) isOf(host, name string) bool {
+	return path.Dir(name) == certmagic.StorageKeys.CertsSitePrefix(r.issuer.IssuerKey(), host)
 }
 
 const (
@@ -54,7 +52,7 @@ const (
 // changed adopts a certificate that another host has stored.
 func (r *Renewer) changed(name string) {
 	for _, host := range r.settings.Hosts {
-		if path.Dir(name) != certmagic.StorageKeys.CertsSitePrefix(r.issuer.IssuerKey(), host) {
+		if !r.isOf(host, name) {
 			continue
 		}
 		if err := r.adoptLatest(host); err != nil {
