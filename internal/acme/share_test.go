@@ -1,10 +1,8 @@
 package acme
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +11,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"postern/internal/testlog"
 )
 
 // A sharerInMemory shares the files of stories in one process, as package fleet does over NATS.
@@ -134,17 +134,17 @@ func TestChallengesComeToOtherHostsFirst(t *testing.T) {
 // An operator learns why a certificate does not come.
 func TestALongWaitForAnotherHostIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var logged bytes.Buffer
+		var logged testlog.Log
 		sharer := member{&sharerInMemory{locks: map[string]bool{"issue_cert_mx.example.org": true}}, nil}
-		shared := &sharedStorage{sharer: sharer, log: slog.New(slog.NewTextHandler(&logged, nil))}
+		shared := &sharedStorage{sharer: sharer, log: logged.Logger()}
 		time.AfterFunc(lockPatience/2, func() { sharer.Unlock(t.Context(), "issue_cert_mx.example.org") })
-		if err := shared.Lock(t.Context(), "issue_cert_mx.example.org"); err != nil || logged.Len() > 0 {
-			t.Errorf("after half a minute: %v, logged: %s", err, &logged)
+		if err := shared.Lock(t.Context(), "issue_cert_mx.example.org"); err != nil || logged.String() != "" {
+			t.Errorf("after half a minute: %v, logged: %s", err, logged.String())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*lockPatience)
 		defer cancel()
-		if err := shared.Lock(ctx, "issue_cert_mx.example.org"); !errors.Is(err, context.DeadlineExceeded) || strings.Count(logged.String(), "entry=issue_cert_mx.example.org") != 1 {
-			t.Errorf("%v, logged: %s", err, &logged)
+		if err := shared.Lock(ctx, "issue_cert_mx.example.org"); !errors.Is(err, context.DeadlineExceeded) || logged.Count("entry=issue_cert_mx.example.org") != 1 {
+			t.Errorf("%v, logged: %s", err, logged.String())
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"postern/internal/testlog"
 )
 
 // A bucketInMemory is what NATS stores.
@@ -157,7 +158,7 @@ type sharer struct {
 	conn    *connection
 	stop    func() // sharing
 	changed []string
-	logged  bytes.Buffer
+	logged  testlog.Log
 }
 
 func newBucketInMemory() *bucketInMemory {
@@ -170,7 +171,7 @@ func (b *bucketInMemory) join(t *testing.T, name string) *sharer {
 	h := &sharer{conn: &connection{bucket: b}}
 	f, err := New(Settings{
 		Name: name, Prefix: "postern", Secret: []byte(secret), File: filepath.Join(t.TempDir(), "keys"),
-		UseKeys: func([][32]byte) {}, Now: time.Now, Log: slog.New(slog.NewTextHandler(&h.logged, nil)),
+		UseKeys: func([][32]byte) {}, Now: time.Now, Log: h.logged.Logger(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -374,8 +375,8 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 		one, two := b.join(t, "mx1"), b.join(t, "mx2")
 		two.put(t, "shared", "no folder")
 		one.put(t, "shared/a", "x")
-		if !strings.Contains(two.logged.String(), `level=WARN msg="cannot keep a file of the fleet" entry=shared/a`) || len(two.changed) > 0 {
-			t.Errorf("changed: %v, logged: %s", two.changed, &two.logged)
+		if two.logged.Count(`level=WARN msg="cannot keep a file of the fleet" entry=shared/a`) == 0 || len(two.changed) > 0 {
+			t.Errorf("changed: %v, logged: %s", two.changed, two.logged.String())
 		}
 	})
 }

@@ -1,10 +1,8 @@
 package fleet
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"postern/internal/testlog"
 )
 
 // A stored value is one that NATS has.
@@ -40,12 +40,12 @@ func says(t *testing.T, h Host, secret string, at time.Time, ahead time.Duration
 }
 
 // member returns a host of the fleet, whose clock says clock, and its log.
-func member(t *testing.T, name string, clock *time.Time) (*Fleet, *bytes.Buffer) {
+func member(t *testing.T, name string, clock *time.Time) (*Fleet, *testlog.Log) {
 	t.Helper()
-	log := new(bytes.Buffer)
+	log := new(testlog.Log)
 	f, err := New(Settings{
 		Name: name, Prefix: "postern", Secret: []byte(secret), File: filepath.Join(t.TempDir(), "keys"),
-		UseKeys: func([][32]byte) {}, Now: func() time.Time { return *clock }, Log: slog.New(slog.NewTextHandler(log, nil)),
+		UseKeys: func([][32]byte) {}, Now: func() time.Time { return *clock }, Log: log.Logger(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -137,8 +137,8 @@ func TestAnotherHostWithTheSameNameIsAProblem(t *testing.T) {
 	if problem := f.Status().Problem; !strings.Contains(problem, "another host has the same name") {
 		t.Errorf("problem: %q", problem)
 	}
-	if n := strings.Count(log.String(), "another host of the fleet has the name of this one"); n != 1 {
-		t.Errorf("logged %d times, want once:\n%s", n, log)
+	if n := log.Count("another host of the fleet has the name of this one"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 	clock = clock.Add(2 * missingAfter)
 	if problem := f.Status().Problem; problem != "" {
