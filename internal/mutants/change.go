@@ -26,10 +26,13 @@ type edit struct {
 	text       string
 }
 
-// apply returns the changed file.
-func (c change) apply() []byte {
-	return append(append(append([]byte(nil), c.source[:c.start]...), c.text...), c.source[c.end:]...)
+// in returns a file with the edit.
+func (e edit) in(source []byte) []byte {
+	return slices.Concat(source[:e.start], []byte(e.text), source[e.end:])
 }
+
+// apply returns the changed file.
+func (c change) apply() []byte { return c.in(c.source) }
 
 // before is the line on which the span begins, as it is; after is what the change makes
 // of it. Where the change leaves nothing of the line, after is "dropped".

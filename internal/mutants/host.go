@@ -148,11 +148,10 @@ func together(changes map[int]change) map[string][]byte {
 			edits = append(edits, h.around...)
 		}
 		slices.SortFunc(edits, func(a, b edit) int { return b.start - a.start })
-		text := string(source)
 		for _, e := range edits {
-			text = text[:e.start] + e.text + text[e.end:]
+			source = e.in(source)
 		}
-		files[path] = []byte(text)
+		files[path] = source
 	}
 	return files
 }
