@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"postern/internal/testcert"
 	"postern/internal/testzone"
 )
 
@@ -158,8 +160,14 @@ func (m *machine) nameserver(records ...string) {
 // serve runs postern in the machine as its unit does.
 func (m *machine) serve() *postern {
 	m.t.Helper()
+	return m.serveFrom("/etc/postern/postern.toml")
+}
+
+// serveFrom is serve with another configuration file.
+func (m *machine) serveFrom(config string) *postern {
+	m.t.Helper()
 	p := launchCommand(m.t, m.command("echo $$ >/run/postern.pid; exec setpriv --reuid postern --regid postern --init-groups "+
-		"--inh-caps +net_bind_service --ambient-caps +net_bind_service postern serve --config /etc/postern/postern.toml"))
+		"--inh-caps +net_bind_service --ambient-caps +net_bind_service postern serve --config "+config))
 	p.ended = true // by stop, or with the machine
 	p.await(0, "Ctrl-C stops it.")
 	return p
@@ -172,5 +180,19 @@ func (m *machine) stop(p *postern) {
 	p.awaitExit()
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		m.t.Errorf("postern ended with %v after SIGTERM, want exit status 0", p.cmd.ProcessState)
+	}
+}
+
+// authority writes a certificate for names, and makes the machine trust its authority.
+func (m *machine) authority(cert, key string, names ...string) {
+	m.t.Helper()
+	ca := testcert.NewCA(m.t)
+	pair := testcert.New(m.t, testcert.Options{Names: names, CA: ca, NotAfter: time.Now().AddDate(0, 2, 0)})
+	for path, file := range map[string]string{cert: pair.CertFile, key: pair.KeyFile, "/etc/ssl/certs/ca-certificates.crt": ca.File} {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.write(path, string(content))
 	}
 }

@@ -2,12 +2,9 @@ package test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"postern/internal/testcert"
 	"postern/internal/testpeer"
 )
 
@@ -126,16 +123,8 @@ userdb {
 // machine trusts its authority.
 func (m *machine) certbot() {
 	m.t.Helper()
-	ca := testcert.NewCA(m.t)
-	pair := testcert.New(m.t, testcert.Options{Names: []string{"mx.example.org"}, CA: ca, NotAfter: time.Now().AddDate(0, 2, 0)})
 	const live = "/etc/letsencrypt/live/mx.example.org/"
-	for path, file := range map[string]string{live + "fullchain.pem": pair.CertFile, live + "privkey.pem": pair.KeyFile, "/etc/ssl/certs/ca-certificates.crt": ca.File} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		m.write(path, string(content))
-	}
+	m.authority(live+"fullchain.pem", live+"privkey.pem", "mx.example.org")
 	m.run("chmod 700 /etc/letsencrypt/live")
 }
 
