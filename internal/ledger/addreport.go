@@ -67,20 +67,12 @@ func AddReport(ctx context.Context, path string, r Report) (added AddedReport, e
 // addReport stores a report, and deletes others if there are too many.
 func (w *writer) addReport(r Report, packed []byte) (added AddedReport, err error) {
 	err = w.use(func(s *store) error {
-		before := s.last
-		err := synced(context.Background(), s.conn, func() error {
+		return synced(context.Background(), s.conn, func() error {
 			return s.transact(func() (err error) {
-				s.outbox = outbox{}
-				if added, err = s.addReport(recordedReport{r, packed}); err != nil {
-					return err
-				}
-				return s.outbox.store(context.Background(), s.conn, s.gzip)
+				added, err = s.addReport(recordedReport{r, packed})
+				return err
 			})
 		})
-		if err != nil {
-			s.last = before
-		}
-		return err
 	})
 	if err != nil {
 		w.backOff(err)

@@ -98,18 +98,7 @@ func (s *store) close() {
 
 // write stores events in one transaction.
 func (s *store) write(events []event) error {
-	before := s.last
-	err := s.transact(func() error {
-		s.outbox = outbox{} // of an attempt that failed
-		if err := s.apply(events); err != nil {
-			return err
-		}
-		return s.outbox.store(context.Background(), s.conn, s.gzip)
-	})
-	if err != nil {
-		s.last = before
-	}
-	return err
+	return s.transact(func() error { return s.apply(events) })
 }
 
 // apply stores events of the current host, and what they add to its sums.
@@ -132,17 +121,22 @@ func (s *store) apply(events []event) error {
 	return s.networks.write(s)
 }
 
-// transact calls do in a transaction.
+// transact calls do in a transaction, which has what do records for other hosts, too.
 func (s *store) transact(do func() error) error {
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	before := s.last
 	err := do()
+	if err == nil {
+		err = s.outbox.store(context.Background(), s.conn, s.gzip)
+	}
 	if err == nil {
 		err = s.exec("COMMIT")
 	}
 	if err != nil {
 		s.exec("ROLLBACK") // fails if SQLite has rolled back by itself
+		s.last, s.outbox = before, outbox{}
 	}
 	return err
 }

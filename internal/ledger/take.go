@@ -92,12 +92,7 @@ func (l *Ledger) parse(host string, records []Record) (all []taken) {
 // take stores records of another host and makes room for them.
 func (w *writer) take(host string, all []taken) error {
 	err := w.use(func(s *store) error {
-		before := s.last
-		err := s.transact(func() error { return s.take(host, all) })
-		if err != nil {
-			s.last = before
-		}
-		return err
+		return s.transact(func() error { return s.take(host, all) })
 	})
 	if err != nil {
 		w.backOff(err)

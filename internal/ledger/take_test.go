@@ -310,11 +310,8 @@ func TestEachHostOfAFleetShowsTheSame(t *testing.T) {
 				r := signed(rapid.SampledFrom([]string{"1", "2"}).Draw(t, "id"))
 				packed, _ := r.pack()
 				err := to.transact(func() error {
-					to.outbox = outbox{}
-					if _, err := to.addReport(recordedReport{r, packed}); err != nil {
-						return err
-					}
-					return to.outbox.store(context.Background(), to.conn, to.gzip)
+					_, err := to.addReport(recordedReport{r, packed})
+					return err
 				})
 				if err != nil {
 					t.Fatal(err)
