@@ -176,19 +176,20 @@ func (f Filter) inDays(q *query) {
 }
 
 // Days returns the counts of all senders that match f together, the newest day first. It uses
-// Since, Until, Sender Host and Limit.
+// Since, Until, Sender, Host and Limit.
 func (r *Reader) Days(ctx context.Context, f Filter) ([]Day, error) {
 	return readAll(ctx, r, "reading days", func(ctx context.Context, db *sql.DB, q *query) error {
 		q.add(`SELECT day, version, suite, "group", ` + sums)
-		senders, few, err := f.senders(ctx, db)
+		var senders []byte
+		var err error
+		few := true
+		if f.Sender == "" { // their sums
+			senders, err = f.allSenders(ctx, db)
+		} else {
+			senders, few, err = f.senders(ctx, db)
+		}
 		if err != nil {
 			return err
-		}
-		if f.Sender == "" {
-			if senders, err = f.allSenders(ctx, db); err != nil {
-				return err
-			}
-			few = true // their sums
 		}
 		f.ofDays(q, senders, few)
 		q.add(`GROUP BY day, version, suite, "group" ORDER BY day DESC LIMIT ?`, f.limit())
