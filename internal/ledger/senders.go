@@ -119,21 +119,18 @@ func (f Filter) counted(ctx context.Context, db *sql.DB, q *query, together bool
 	}
 	columns := `chosen AS MATERIALIZED (SELECT id, ` + host + `, network, ehlo, name, fingerprint, first, seen,
 		failing, nullif(failing_since, 0), nullif(worked, 0), c.full, c.resumed, c.failed, c.plaintext, c.returned`
-	counts, rest := `c`, `senders AS c`
+	with, from := `WITH `, `senders AS c`
 	if !all {
 		f.inDays(q)
-		counts, rest = `d`, `counted AS c JOIN senders USING (id)`
-		q.add(`,`)
-	} else {
-		q.add(`WITH`)
+		with, from = `, `, `counted AS c JOIN senders USING (id)`
 	}
 	switch {
 	case together && all:
-		rest = atAllHosts(`senders AS s`, `s`) + ` AS c`
+		from = atAllHosts(`senders AS s`, `s`) + ` AS c`
 	case together:
-		rest = atAllHosts(`senders AS s JOIN counted AS d USING (id)`, counts) + ` AS c`
+		from = atAllHosts(`senders AS s JOIN counted AS d USING (id)`, `d`) + ` AS c`
 	}
-	q.add(columns + ` FROM ` + rest + ` WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
+	q.add(with + columns + ` FROM ` + from + ` WHERE c.full + c.resumed + c.failed + c.plaintext > 0`) // else a probe
 	f.bySender(q)
 	q.atHost("host", f.Host)
 	return nil
