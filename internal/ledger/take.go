@@ -48,7 +48,10 @@ func (l *Ledger) Taken(ctx context.Context) (map[string]int64, error) {
 			return err
 		})
 	})
-	return taken, err
+	if err != nil {
+		return nil, err // the writer may be adding to taken
+	}
+	return taken, nil
 }
 
 // fleetMemory is the name under which the mark is stored, beside what alerts remember.
@@ -60,14 +63,18 @@ func (l *Ledger) PutMark(mark []byte) { l.add(memory{fleetMemory, mark}) }
 
 // Mark returns the mark that was stored last, nothing if there is none. It waits for its turn, until
 // ctx is done.
-func (l *Ledger) Mark(ctx context.Context) (mark []byte, err error) {
-	err = l.wait(ctx, "reading the mark of the fleet", func(w *writer) error {
-		return w.use(func(s *store) error {
+func (l *Ledger) Mark(ctx context.Context) ([]byte, error) {
+	var mark []byte
+	err := l.wait(ctx, "reading the mark of the fleet", func(w *writer) error {
+		return w.use(func(s *store) (err error) {
 			mark, err = memoryOf(ctx, s.conn, fleetMemory)
 			return err
 		})
 	})
-	return mark, err
+	if err != nil {
+		return nil, err // the writer may be setting mark
+	}
+	return mark, nil
 }
 
 // A taken is a record that was read.
