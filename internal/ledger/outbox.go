@@ -110,7 +110,7 @@ func (l *Ledger) Own(ctx context.Context, after int64, most int) ([]Record, erro
 				q := &query{}
 				q.add(`SELECT first, data FROM outbox WHERE last > ? ORDER BY first LIMIT 1`, after)
 				var err error
-				next, err = rows(ctx, s.conn, q, func(scan scanner) (b batch, err error) {
+				next, err = rows(context.Background(), s.conn, q, func(scan scanner) (b batch, err error) {
 					err = scan(&b.first, &b.data)
 					return b, err
 				})

@@ -13,7 +13,8 @@ type request struct {
 }
 
 // wait has the writer do something, and returns when it has. It waits for its turn and for the disk,
-// until ctx is done: it may be done all the same then. The error says what was being done.
+// until ctx is done: it may be done all the same then. So do needs no ctx: the writer would close and
+// open the file again after a query that was cancelled. The error says what was being done.
 func (l *Ledger) wait(ctx context.Context, doing string, do func(*writer) error) error {
 	r := &request{do: do, done: make(chan struct{})}
 	select {

@@ -39,7 +39,7 @@ func (l *Ledger) Taken(ctx context.Context) (map[string]int64, error) {
 		return w.use(func(s *store) error {
 			q := &query{}
 			q.add(`SELECT name, position FROM hosts WHERE id <> ?`, here)
-			_, err := rows(ctx, s.conn, q, func(scan scanner) (name string, err error) {
+			_, err := rows(context.Background(), s.conn, q, func(scan scanner) (name string, err error) {
 				var position int64
 				err = scan(&name, &position)
 				taken[name] = position
@@ -67,7 +67,7 @@ func (l *Ledger) Mark(ctx context.Context) ([]byte, error) {
 	var mark []byte
 	err := l.wait(ctx, "reading the mark of the fleet", func(w *writer) error {
 		return w.use(func(s *store) (err error) {
-			mark, err = memoryOf(ctx, s.conn, fleetMemory)
+			mark, err = memoryOf(context.Background(), s.conn, fleetMemory)
 			return err
 		})
 	})
