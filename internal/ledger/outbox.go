@@ -147,13 +147,12 @@ func (l *Ledger) Published(ctx context.Context, last int64) error {
 
 // byOutbox deletes the oldest records that wait to be published where there are too many.
 func (r *retention) byOutbox(s *store) error {
-	lost, err := s.number(`SELECT coalesce(sum(last - first + 1), 0) FROM (
-		SELECT first, last, sum(length(data) + 64) OVER (ORDER BY first DESC) AS taken FROM outbox) WHERE taken > ?`, r.maxSize/outboxPart)
+	const tooMany = ` FROM (SELECT first, last, sum(length(data) + 64) OVER (ORDER BY first DESC) AS taken FROM outbox) WHERE taken > ?`
+	lost, err := s.number(`SELECT coalesce(sum(last - first + 1), 0)`+tooMany, r.maxSize/outboxPart)
 	if err != nil || lost == 0 {
 		return err
 	}
-	err = s.exec(`DELETE FROM outbox WHERE first IN (SELECT first FROM (
-		SELECT first, sum(length(data) + 64) OVER (ORDER BY first DESC) AS taken FROM outbox) WHERE taken > ?)`, r.maxSize/outboxPart)
+	err = s.exec(`DELETE FROM outbox WHERE first IN (SELECT first`+tooMany+`)`, r.maxSize/outboxPart)
 	if err == nil {
 		s.unpublished += lost
 	}
