@@ -105,7 +105,7 @@ func (w *writer) take(host string, all []taken) error {
 		w.backOff(err)
 		return err
 	}
-	w.maintain(w.retention.bySize)
+	w.makeRoom(w.retention.bySize)
 	return nil
 }
 
