@@ -94,8 +94,9 @@ const worstFirst = `worked > 0 DESC, failing DESC, failing_last DESC`
 const maxOfNetwork = 100
 
 // Failing returns the senders that failed in the span and did not complete a handshake since, at
-// any host, at most limit of the 10,000 that failed last. A sender that fails at several hosts is one. Areas take turns, in them networks. Those that
-// worked before come first, then those with the most failures.
+// any host, at most limit of the 10,000 that failed last. A sender that fails at several hosts is
+// one. Areas take turns, in them networks. Those that worked before come first, then those with the
+// most failures.
 func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSender, error) {
 	return readAll(ctx, r, "reading failing senders", func(ctx context.Context, db *sql.DB, q *query) error {
 		fleet, err := others(ctx, db)

@@ -11,9 +11,9 @@ import (
 	"postern/internal/admission"
 )
 
-// A holding is what a network has in the ledger from its sessions at a host: handshakes, what belongs to them, and senders.
-// Anybody can have as many of them as they like, so when the file is full those of the networks
-// with the most go.
+// A holding is what a network has in the ledger from its sessions at a host: handshakes, what belongs
+// to them, and senders. Anybody can have as many of them as they like, so when the file is full those
+// of the networks with the most go.
 type holding struct {
 	id, host         int64
 	network          netip.Prefix
