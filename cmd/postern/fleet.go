@@ -86,11 +86,11 @@ func printMember(ui terminal.UI, m fleet.Member, now time.Time) {
 	if !m.KeySince.IsZero() {
 		facts = append(facts, "ticket key "+fleet.Age(now.Sub(m.KeySince))+" old")
 	}
-	if lag := m.Lag(); lag >= 2*time.Minute {
-		facts = append(facts, fleet.Age(lag)+" behind")
+	if behind := m.BehindBy(); behind != "" {
+		facts = append(facts, behind+" behind")
 	}
-	if ahead := m.Clock(); ahead != "" {
-		facts = append(facts, "clock "+ahead)
+	if clock := m.Clock(); clock != "" {
+		facts = append(facts, "clock "+clock)
 	}
 	ui.Paragraph("", strings.Join(facts, ", "))
 	if m.Health.Trouble() {

@@ -41,18 +41,6 @@ func (r hostRow) KeyAge() string {
 	return fleet.Age(r.now.Sub(r.KeySince))
 }
 
-// Behind is how long it is behind with what hosts saw, in words.
-func (r hostRow) Behind() string {
-	switch lag := r.Lag(); {
-	case r.Started.IsZero():
-		return ""
-	case lag < 2*time.Minute:
-		return "no"
-	default:
-		return fleet.Age(lag)
-	}
-}
-
 // fleetHosts lists the hosts of the fleet, and how they do.
 func (d *Dashboard) fleetHosts(r *http.Request, book *ledger.Reader) (*view, error) {
 	now := d.now()

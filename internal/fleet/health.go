@@ -159,6 +159,15 @@ func (m Member) Clock() string {
 	return ""
 }
 
+// BehindBy is how long the host is behind with what hosts saw, in words; empty if by less than two
+// minutes, or if that is not known.
+func (m Member) BehindBy() string {
+	if lag := m.Lag(); lag >= 2*time.Minute {
+		return Age(lag)
+	}
+	return ""
+}
+
 // Age is a duration in words, in its largest unit.
 func Age(d time.Duration) string {
 	switch {
