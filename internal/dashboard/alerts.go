@@ -40,9 +40,7 @@ type listedAlert struct {
 	Elsewhere bool // it is another host's, where it can be acknowledged
 }
 
-// Anchor is the place of the alert on the page: hosts number their own.
-func (a listedAlert) Anchor() string { return alertAnchor(a.Alert) }
-
+// alertAnchor is the place of an alert on the page: hosts number their own.
 func alertAnchor(a ledger.Alert) string {
 	if a.Host == "" {
 		return fmt.Sprint("alert-", a.ID)

@@ -320,7 +320,7 @@ var functions = template.FuncMap{
 	"short":     func(text string) string { return safetext.Shorten(text, 80) },
 
 	"event":  eventWords,
-	"anchor": func(a *ledger.Alert) string { return alertAnchor(*a) },
+	"anchor": alertAnchor,
 	"policy": tlsrptexplain.PolicyName,
 	"area":   func(name string) string { return areaNames[name] },
 }
