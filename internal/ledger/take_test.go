@@ -81,6 +81,43 @@ func (m *member) takes(t fataler, from *member, records []Record) error {
 	return m.transact(func() error { return m.take(from.name, all) })
 }
 
+// takesSome takes some of another member's records: those that it has next, late, or again.
+func (m *member) takesSome(t *rapid.T, from *member) {
+	t.Helper()
+	some := from.recorded(t, 0)
+	if from == m || len(some) == 0 {
+		return
+	}
+	_, position, err := m.known(from.name)
+	begin := slices.IndexFunc(some, func(r Record) bool { return r.ID > position })
+	if begin < 0 {
+		begin = len(some)
+	}
+	begin = rapid.IntRange(0, begin).Draw(t, "again from")
+	end := rapid.IntRange(begin, len(some)).Draw(t, "up to")
+	if err == nil {
+		err = m.takes(t, from, some[begin:end])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receives stores a report.
+func (m *member) receives(t fataler, r Report) {
+	t.Helper()
+	packed, err := r.pack()
+	if err == nil {
+		err = m.transact(func() error {
+			_, err := m.addReport(recordedReport{r, packed})
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // shown is what a member shows, without what has its own numbers or order.
 func (m *member) shown(t fataler, since time.Time) map[string]string {
 	t.Helper()
@@ -145,72 +182,75 @@ func (m *member) expectParts(t fataler, fleet []*member) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	ctx := context.Background()
-	parts := func(host string) map[string]int64 {
-		all := make(map[string]int64)
-		note := func(what string, n int, err error) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			all[what] += int64(n)
-		}
-		handshakes, err := r.Handshakes(ctx, Filter{Host: host, Limit: maxLimit})
-		note("handshakes", len(handshakes), err)
-		for _, h := range handshakes {
-			if host != "" && h.Host != cmp.Or(strings.Trim(host, Here), m.name) {
-				t.Fatalf("of %s there is %+v", host, h)
-			}
-		}
-		days, err := r.Days(ctx, Filter{Host: host, Limit: maxLimit})
-		note("days", 0, err)
-		for _, d := range days {
-			all["full"] += d.Full
-			all["failed"] += d.Failed
-			all["returned"] += d.Returned
-		}
-		senders, err := r.Senders(ctx, Filter{Host: host, Limit: maxLimit})
-		note("senders", 0, err)
-		for _, s := range senders {
-			all["full of senders"] += s.Full
-			all["failed of senders"] += s.Failed
-		}
-		trends, err := r.Trends(ctx, senders, noon.AddDate(0, 0, 3))
-		note("trends", 0, err)
-		for _, trend := range trends {
-			for _, day := range trend {
-				all["full of trends"] += day.Full
-			}
-		}
-		periods, err := r.Periods(ctx, Span{Host: host}, ShortPeriod)
-		note("periods", 0, err)
-		for _, p := range periods {
-			all["full of periods"] += p.Full
-			all["refused of periods"] += p.Refused
-		}
-		refusals, err := r.Refusals(ctx, RefusalFilter{Host: host, Limit: maxLimit})
-		note("refusals", len(refusals), err)
-		decisions, err := r.Decisions(ctx, Filter{Host: host, Limit: maxLimit})
-		note("decisions", len(decisions), err)
-		events, err := r.Events(ctx, Span{Host: host}, maxEvents)
-		note("events", len(events), err)
-		alerts, err := r.Alerts(ctx, AlertFilter{Host: host, Limit: maxLimit})
-		note("alerts", len(alerts), err)
-		reports, err := r.Reports(ctx, ReportFilter{Host: host, Limit: maxLimit})
-		note("reports", len(reports), err)
-		return all
-	}
 	sums := make(map[string]int64)
 	for _, of := range fleet {
-		for what, n := range parts(of.name) {
+		for what, n := range m.partOf(t, r, of.name) {
 			sums[what] += n
 		}
 	}
-	if all := parts(""); !maps.Equal(all, sums) {
+	if all := m.partOf(t, r, ""); !maps.Equal(all, sums) {
 		t.Fatalf("all hosts have %v, each by itself %v", all, sums)
 	}
-	if here, named := parts(Here), parts(m.name); !maps.Equal(here, named) {
+	if here, named := m.partOf(t, r, Here), m.partOf(t, r, m.name); !maps.Equal(here, named) {
 		t.Fatalf("this host has %v, by its name %v", here, named)
 	}
+}
+
+// partOf counts what the member shows of a host; without a name, of all.
+func (m *member) partOf(t fataler, r *Reader, host string) map[string]int64 {
+	t.Helper()
+	ctx := context.Background()
+	all := make(map[string]int64)
+	note := func(what string, n int, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[what] += int64(n)
+	}
+	handshakes, err := r.Handshakes(ctx, Filter{Host: host, Limit: maxLimit})
+	note("handshakes", len(handshakes), err)
+	for _, h := range handshakes {
+		if host != "" && h.Host != cmp.Or(strings.Trim(host, Here), m.name) {
+			t.Fatalf("of %s there is %+v", host, h)
+		}
+	}
+	days, err := r.Days(ctx, Filter{Host: host, Limit: maxLimit})
+	note("days", 0, err)
+	for _, d := range days {
+		all["full"] += d.Full
+		all["failed"] += d.Failed
+		all["returned"] += d.Returned
+	}
+	senders, err := r.Senders(ctx, Filter{Host: host, Limit: maxLimit})
+	note("senders", 0, err)
+	for _, s := range senders {
+		all["full of senders"] += s.Full
+		all["failed of senders"] += s.Failed
+	}
+	trends, err := r.Trends(ctx, senders, noon.AddDate(0, 0, 3))
+	note("trends", 0, err)
+	for _, trend := range trends {
+		for _, day := range trend {
+			all["full of trends"] += day.Full
+		}
+	}
+	periods, err := r.Periods(ctx, Span{Host: host}, ShortPeriod)
+	note("periods", 0, err)
+	for _, p := range periods {
+		all["full of periods"] += p.Full
+		all["refused of periods"] += p.Refused
+	}
+	refusals, err := r.Refusals(ctx, RefusalFilter{Host: host, Limit: maxLimit})
+	note("refusals", len(refusals), err)
+	decisions, err := r.Decisions(ctx, Filter{Host: host, Limit: maxLimit})
+	note("decisions", len(decisions), err)
+	events, err := r.Events(ctx, Span{Host: host}, maxEvents)
+	note("events", len(events), err)
+	alerts, err := r.Alerts(ctx, AlertFilter{Host: host, Limit: maxLimit})
+	note("alerts", len(alerts), err)
+	reports, err := r.Reports(ctx, ReportFilter{Host: host, Limit: maxLimit})
+	note("reports", len(reports), err)
+	return all
 }
 
 // texts returns rows as texts.
@@ -274,24 +314,7 @@ func TestEachHostOfAFleetShowsTheSame(t *testing.T) {
 		for range rapid.IntRange(2, 8).Draw(t, "steps") {
 			to := rapid.SampledFrom(fleet).Draw(t, "host")
 			if rapid.Bool().Draw(t, "takes") {
-				from := rapid.SampledFrom(fleet).Draw(t, "from")
-				some := from.recorded(t, 0)
-				if from == to || len(some) == 0 {
-					continue
-				}
-				_, position, err := to.known(from.name)
-				begin := slices.IndexFunc(some, func(r Record) bool { return r.ID > position })
-				if begin < 0 {
-					begin = len(some)
-				}
-				begin = rapid.IntRange(0, begin).Draw(t, "again from")
-				end := rapid.IntRange(begin, len(some)).Draw(t, "up to")
-				if err == nil {
-					err = to.takes(t, from, some[begin:end])
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				to.takesSome(t, rapid.SampledFrom(fleet).Draw(t, "from"))
 				continue
 			}
 			events := rapid.SliceOfN(rapid.Custom(anyRecorded), 1, 15).Draw(t, "records")
@@ -307,15 +330,7 @@ func TestEachHostOfAFleetShowsTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			if rapid.IntRange(0, 3).Draw(t, "report") == 0 {
-				r := signed(rapid.SampledFrom([]string{"1", "2"}).Draw(t, "id"))
-				packed, _ := r.pack()
-				err := to.transact(func() error {
-					_, err := to.addReport(recordedReport{r, packed})
-					return err
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
+				to.receives(t, signed(rapid.SampledFrom([]string{"1", "2"}).Draw(t, "id")))
 			}
 		}
 		for _, to := range fleet {
