@@ -650,7 +650,7 @@ func TestRecordsOfANewerVersionAreLeftOut(t *testing.T) {
 }
 
 // What a host sends in the name of this one, or of none, is not stored.
-func TestTakeFromNobodyElse(t *testing.T) {
+func TestRecordsOfNoOtherHostAreNotTaken(t *testing.T) {
 	t.Parallel()
 	l := fleetOf(t, 1)[0]
 	record := []Record{{1, nameRecord, []byte(`{}`)}}
