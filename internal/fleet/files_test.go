@@ -492,5 +492,9 @@ func TestAHostWithoutNATSOrdersAloneInTheEnd(t *testing.T) {
 		if err := h.Unlock(t.Context(), "order"); err != nil {
 			t.Error(err)
 		}
+		err := h.Lock(ctx, "order") // as the caller stops: it releases no lock that it was not given
+		if free, _ := h.TryLock(t.Context(), "order"); free == (err == nil) {
+			t.Errorf("Lock returned %v, and that the lock is free is %v", err, free)
+		}
 	})
 }

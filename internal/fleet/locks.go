@@ -44,9 +44,13 @@ type observed struct {
 // without NATS for a day gets the lock alone.
 func (s *Files) Lock(ctx context.Context, name string) error {
 	for {
-		if got, err := s.TryLock(ctx, name); got || ctx.Err() != nil {
+		got, err := s.TryLock(ctx, name)
+		switch {
+		case got:
+			return nil
+		case ctx.Err() != nil:
 			return ctx.Err()
-		} else if err != nil {
+		case err != nil:
 			s.fleet.Log.Debug("cannot lock", logkey.Entry, name, logkey.Err, err)
 		}
 		timer := time.NewTimer(lockRetry)
