@@ -108,3 +108,11 @@ func TestExtraThatIsNoJSONIsAnError(t *testing.T) {
 		}
 	}
 }
+
+// RFC 8460, Section 4.4 has failure-details only where something failed.
+func TestPolicyWithoutFailuresHasNoDetails(t *testing.T) {
+	written, err := json.Marshal(&Report{Policies: []PolicyResult{{Successful: 1}}})
+	if err != nil || bytes.Contains(written, []byte("failure-details")) {
+		t.Errorf("%v: %s", err, written)
+	}
+}

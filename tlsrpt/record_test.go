@@ -33,6 +33,7 @@ var rejectedRecords = []struct{ text, fault string }{
 	{"v=TLSRPTv1; rua=http://example.com/", "write mailto:"},
 	{"v=TLSRPTv1; rua=https:example.com", "write mailto:"},
 	{"v=TLSRPTv1; rua=mailto:a@example.com,", "write mailto:"},
+	{"v=TLSRPTv1; rua=https://[2001:db8::1/tlsrpt", "missing ']'"},
 	{"v=TLSRPTv1; rua=mailto:a@example.com!10m", "percent-encode"}, // as DMARC has it
 	{"v=TLSRPTv1; rua=mailto:a@example.com mailto:b@example.com", "percent-encode"},
 	{"v=TLSRPTv1; rua=mailto:%zz@example.com", "invalid URL escape"},

@@ -58,7 +58,7 @@ func TestPOSTedReportIsStoredBeforeTheAnswer(t *testing.T) {
 		t.Fatalf("%d %s, %d reports are stored", w.Code, w.Body, len(s.reports()))
 	}
 	r := s.reports()[0]
-	if r.Verified || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
+	if r.Verified || r.Verdict != "received by HTTPS, which has no signature" || r.Via != ledger.ByHTTPS || r.Submitter != "" || r.Organization != "microsoft.test" || r.Address.String() != "192.0.2.7" || r.Failed != 27 {
 		t.Errorf("stored %+v", r)
 	}
 	if logged := s.log.String(); !strings.Contains(logged, `"TLS report stored" report=1 new=true via=https verdict=`) {
@@ -66,6 +66,22 @@ func TestPOSTedReportIsStoredBeforeTheAnswer(t *testing.T) {
 	}
 	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK {
 		t.Errorf("the same again: %d %s", w.Code, w.Body)
+	}
+}
+
+// What is odd about a report is stored with it.
+func TestReportIsStoredWithItsWarnings(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
+	odd := strings.NewReplacer("2024-10-24", "2099-10-24", `"starttls-not-supported"`, `"strange"`, `"validation-failure"`, `"strange"`).Replace(october.JSON())
+	post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(odd))
+	if len(s.reports()) != 1 {
+		t.Fatalf("%d reports are stored", len(s.reports()))
+	}
+	warnings := strings.Join(s.reports()[0].Warnings, "\n")
+	for _, want := range []string{"date-range: ends at 2099-10-24T23:59:59Z, after the report arrived", "strange"} {
+		if !strings.Contains(warnings, want) {
+			t.Errorf("%q is not in %q", want, warnings)
+		}
 	}
 }
 
