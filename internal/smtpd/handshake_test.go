@@ -2,6 +2,8 @@ package smtpd
 
 import (
 	"crypto/tls"
+	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -40,5 +42,31 @@ func TestABypassedGateIsInTheState(t *testing.T) {
 	s.gate.OnBypass(sessionticket.ErrNotWrapped)
 	if !s.State().GateBypassed {
 		t.Error("the state does not say that the gate is bypassed")
+	}
+}
+
+// A sender that does not speak TLS at a port for implicit TLS hears an alert, and no greeting that
+// it could take for SMTP (RFC 8314, Section 3).
+func TestNoGreetingWithoutImplicitTLS(t *testing.T) {
+	s := startServer(t, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.ServeTLS(ln)
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "EHLO a.example\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(conn)
+	if err != nil || len(said) != 7 || said[0] != 21 { // alert (RFC 8446, Section 5.1)
+		t.Errorf("%q, %v", said, err)
+	}
+	if r := s.result(); r.End != "TLS handshake failed" {
+		t.Errorf("the session ended with %q", r.End)
 	}
 }
