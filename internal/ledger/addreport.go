@@ -143,7 +143,7 @@ func (r *Report) columns(packed []byte, last int64) []any {
 	domains, warnings := textList(r.Domains, maxDomains, maxName), textList(r.Warnings, maxWarnings, maxText)
 	size := eventSize + len(packed) + len(domains) + len(warnings) + len(r.Submitter) + len(r.Organization) + len(r.ReportID)
 	return []any{
-		r.hash(), unixMilli(r.At), last, string(r.Via), safetext.Truncate(r.Session, maxName), addrBytes(r.Address),
+		r.hash(), unixMilli(r.At), last, safetext.Truncate(string(r.Via), maxName), safetext.Truncate(r.Session, maxName), addrBytes(r.Address),
 		r.Verified, safetext.Truncate(r.Signer, maxName), safetext.Truncate(r.Verdict, maxText),
 		safetext.Truncate(r.Submitter, maxName), safetext.Truncate(r.Organization, maxName), safetext.Truncate(r.ReportID, maxName),
 		unixMilliOrNull(r.Start), unixMilliOrNull(r.End), r.Successful, r.Failed, domains, warnings, packed, size, r.share(),

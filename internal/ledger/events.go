@@ -41,7 +41,7 @@ func (e Event) size() int { return eventSize + len(e.Subject) + len(e.Text) }
 func (e Event) write(s *store) error {
 	err := s.exec(`INSERT INTO events (at, kind, subject, text, last, host) SELECT ?1, ?2, ?3, ?4, ?5, ?6
 		WHERE ?2 = 'reload' OR ?4 IS NOT (SELECT text FROM events WHERE host = ?6 AND kind = ?2 AND subject = ?3 ORDER BY id DESC LIMIT 1)`,
-		unixMilli(e.At), string(e.Kind), safetext.Truncate(e.Subject, maxName), safetext.Truncate(e.Text, maxText), s.last, s.host)
+		unixMilli(e.At), safetext.Truncate(string(e.Kind), maxName), safetext.Truncate(e.Subject, maxName), safetext.Truncate(e.Text, maxText), s.last, s.host)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (d decision) write(s *store) error {
 func (d decision) store(s *store) error {
 	return s.exec(`INSERT INTO decisions (at, kind, network, fingerprint, "from", "to", why, last, host)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		unixMilli(d.At), string(d.Kind), prefixBytes(d.Network), safetext.Truncate(d.Fingerprint, maxName),
+		unixMilli(d.At), safetext.Truncate(string(d.Kind), maxName), prefixBytes(d.Network), safetext.Truncate(d.Fingerprint, maxName),
 		d.From.String(), d.To.String(), safetext.Truncate(d.Why, maxText), s.last, s.host)
 }
 

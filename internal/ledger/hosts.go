@@ -11,6 +11,8 @@ import (
 // maxHosts bounds the hosts of a fleet. Only those with its secret can add one.
 const maxHosts = 256
 
+var errTooManyHosts = fmt.Errorf("the ledger has rows of %d hosts, which is the most that it keeps", maxHosts)
+
 // maxHostName bounds a host's name, in bytes: as long as a DNS name.
 const maxHostName = 255
 
@@ -47,7 +49,7 @@ func (s *store) known(name string) (id, position int64, err error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		n, err := s.number(`SELECT count(*) FROM hosts`)
 		if err == nil && n >= maxHosts {
-			err = fmt.Errorf("the ledger has rows of %d hosts, which is the most that it keeps", n)
+			err = errTooManyHosts
 		}
 		if err != nil {
 			return 0, 0, err

@@ -78,6 +78,12 @@ func damaged(err error) bool {
 	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
+// unfit reports whether err means that a value does not fit into its table, whatever the disk does.
+func unfit(err error) bool {
+	code := primary(err)
+	return code == sqlite3.SQLITE_CONSTRAINT || code == sqlite3.SQLITE_MISMATCH || code == sqlite3.SQLITE_TOOBIG
+}
+
 // primary returns SQLite's primary result code of err, 0 if it has none.
 func primary(err error) int {
 	var failed *sqlite.Error

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -87,19 +88,34 @@ type taken struct {
 func (l *Ledger) parse(host string, records []Record) (all []taken) {
 	for _, r := range records {
 		e, err := r.parse()
-		if err != nil && !l.unreadable.Swap(true) {
-			l.o.Log.Warn("ignoring records of another host", logkey.Member, host, logkey.Err, err,
-				logkey.Remedy, "run the same version of postern at all hosts of the fleet")
+		if err != nil {
+			l.logUnreadable(host, err)
 		}
 		all = append(all, taken{r.ID, e})
 	}
 	return all
 }
 
+// logUnreadable logs once why records are ignored.
+func (l *Ledger) logUnreadable(host string, err error) {
+	if !l.unreadable.Swap(true) {
+		l.o.Log.Warn("ignoring records of another host", logkey.Member, host, logkey.Err, err,
+			logkey.Remedy, "run the same version of postern at all hosts of the fleet")
+	}
+}
+
 // take stores records of another host and makes room for them.
 func (w *writer) take(host string, all []taken) error {
 	err := w.use(func(s *store) error {
-		return s.transact(func() error { return s.take(host, all) })
+		err := s.takeWhole(host, all)
+		if unfit(err) {
+			err = w.takeEach(s, host, all)
+		}
+		if errors.Is(err, errTooManyHosts) {
+			w.logUnreadable(host, err)
+			return nil
+		}
+		return err
 	})
 	if err != nil {
 		w.backOff(err)
@@ -107,6 +123,27 @@ func (w *writer) take(host string, all []taken) error {
 	}
 	w.makeRoom(w.retention.bySize)
 	return nil
+}
+
+// takeEach stores records one by one and leaves out those that do not fit into the tables. They say
+// nothing about the disk, on which this host's own have to be stored, nor about the other records.
+func (w *writer) takeEach(s *store, host string, all []taken) error {
+	for _, t := range all {
+		err := s.takeWhole(host, []taken{t})
+		if unfit(err) {
+			w.logUnreadable(host, fmt.Errorf("record %d: %w", t.id, err))
+			err = s.takeWhole(host, []taken{{id: t.id}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeWhole stores all records, or none.
+func (s *store) takeWhole(host string, all []taken) error {
+	return s.transact(func() error { return s.take(host, all) })
 }
 
 // take stores the records of a host that are new.

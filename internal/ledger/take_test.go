@@ -649,6 +649,48 @@ func TestRecordsOfANewerVersionAreLeftOut(t *testing.T) {
 	}
 }
 
+// Records that do not fit into the tables, or are of more hosts than are kept, are left out and logged
+// once. They hold up neither the others nor what this host records.
+func TestRecordsThatCannotBeStoredAreLeftOut(t *testing.T) {
+	t.Parallel()
+	var log testlog.Log
+	l := opened(t, empty(t), Options{Host: "mx1", Log: log.Logger()})
+	good := func(session string) []byte {
+		data, err := json.Marshal(recordOf(failure(session)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	records := []Record{{1, handshakeRecord, good("A")}, {2, reportRecord, []byte(`{}`)}, {3, handshakeRecord, good("B")}}
+	if err := l.Take(t.Context(), "mx2", records); err != nil {
+		t.Error(err)
+	}
+	for i := range maxHosts {
+		if err := l.Take(t.Context(), fmt.Sprint("renamed", i), []Record{{1, nameRecord, []byte(`{}`)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.AddHandshake(failure("own"))
+	if err := l.Take(t.Context(), "mx2", []Record{{4, handshakeRecord, good("C")}}); err != nil {
+		t.Error(err)
+	}
+	r := reader(t, l.path)
+	until(t, "stored", func() bool { return sessions(t, r, Filter{Host: Here}) == "own" })
+	if got := sessions(t, r, Filter{Host: "mx2"}); len(strings.Fields(got)) != 3 {
+		t.Errorf("the sessions of mx2 are %s, want A, B and C", got)
+	}
+	if taken, err := l.Taken(t.Context()); err != nil || len(taken) != maxHosts-1 || taken["mx2"] != 4 {
+		t.Errorf("%d hosts were taken, mx2 up to %d, %v", len(taken), taken["mx2"], err)
+	}
+	if n := log.Count("ignoring records of another host"); n != 1 {
+		t.Errorf("%d lines in the log, want 1", n)
+	}
+	if n := log.Count("level=ERROR"); n > 0 {
+		t.Errorf("the log has errors:\n%s", log.String())
+	}
+}
+
 // What a host sends in the name of this one, or of none, is not stored.
 func TestRecordsOfNoOtherHostAreNotTaken(t *testing.T) {
 	t.Parallel()
