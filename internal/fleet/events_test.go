@@ -32,6 +32,7 @@ type book struct {
 	taken     map[string][]ledger.Record
 	mark      []byte
 	broken    error // what Take returns
+	begun     int   // how often taking began
 }
 
 // write stores events of this host.
@@ -92,6 +93,7 @@ func (b *book) Taken(context.Context) (map[string]int64, error) {
 func (b *book) Mark(context.Context) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.begun++
 	return b.mark, nil
 }
 
@@ -381,7 +383,8 @@ func TestEventsOfStrangersAreIgnored(t *testing.T) {
 	a.awaitFrom("b", "b1")
 }
 
-// Events of a newer version wait until the host has been upgraded.
+// Events of a newer version wait until the host has been upgraded. The log says so once, however often
+// the host looks.
 func TestEventsOfANewerVersionWait(t *testing.T) {
 	t.Parallel()
 	servers := testpeer.StartNATS(t, 1)
@@ -389,6 +392,12 @@ func TestEventsOfANewerVersionWait(t *testing.T) {
 	a.write("a1")
 	b.awaitFrom("a", "a1")
 	js, stream := eventStream(t, servers[0])
+	await(t, func() error {
+		if problem := b.fleet.Status().Problem; problem != "" {
+			return errors.New(problem)
+		}
+		return nil
+	})
 	ack, err := js.Publish(t.Context(), "test-events.newer", []byte{sealedVersion + 1, 1, 2, 3})
 	if err != nil {
 		t.Fatal(err)
@@ -399,6 +408,20 @@ func TestEventsOfANewerVersionWait(t *testing.T) {
 		}
 		return nil
 	})
+	b.mu.Lock()
+	begun := b.begun
+	b.mu.Unlock()
+	await(t, func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.begun < begun+2 {
+			return errors.New("b has not tried again")
+		}
+		return nil
+	})
+	if connected, not := b.log.Count("fleet connected"), b.log.Count("fleet unreachable"); connected != 1 || not != 1 {
+		t.Errorf("the log says %d times that b is connected, and %d times that it is not, want once each", connected, not)
+	}
 	a.write("a2")
 	if err := stream.DeleteMsg(t.Context(), ack.Sequence); err != nil { // as if b could read it now
 		t.Fatal(err)

@@ -110,7 +110,6 @@ func (f *Fleet) shareHosts(ctx context.Context, js jetstream.JetStream, again <-
 		return err
 	}
 	defer watch.Stop()
-	f.note(partHosts, nil)
 	beat := newBeat()
 	defer beat.Stop()
 	for waiting := false; ; { // for the watch to bring what this host said
@@ -125,8 +124,9 @@ func (f *Fleet) shareHosts(ctx context.Context, js jetstream.JetStream, again <-
 			if !ok {
 				return errors.New("watch ended")
 			}
-			if update != nil && f.hear(update) {
+			if update != nil && f.hear(update) && waiting {
 				waiting = false
+				f.note(partHosts, nil)
 			}
 		case <-f.changedHere:
 			beat.hasten()

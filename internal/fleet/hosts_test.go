@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"postern/internal/testlog"
+	"postern/internal/testpeer"
 )
 
 // A stored value is one that NATS has.
@@ -143,5 +145,40 @@ func TestAnotherHostWithTheSameNameIsAProblem(t *testing.T) {
 	clock = clock.Add(2 * missingAfter)
 	if problem := f.Status().Problem; problem != "" {
 		t.Errorf("after the other one has its own name: %s", problem)
+	}
+}
+
+// A host that cannot say that it is there does not say that it shares, however often it tries. Who has
+// an account of NATS can fill the bucket.
+func TestFullBucketIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	servers := testpeer.StartNATS(t, 1)
+	a := newTestHost(t, "a", servers)
+	await(t, func() error {
+		if problem := a.fleet.Status().Problem; problem != "" {
+			return errors.New(problem)
+		}
+		return nil
+	})
+	js, _ := eventStream(t, servers[0])
+	kv, err := js.KeyValue(t.Context(), "test-hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{maxHostSize - 200, 1} {
+		for i := 0; err == nil; i++ {
+			_, err = kv.Put(t.Context(), fmt.Sprint("filling", size, "-", i), make([]byte, size))
+		}
+		err = nil
+	}
+	b := newTestHost(t, "b", servers)
+	await(t, func() error {
+		if problem := b.fleet.Status().Problem; !strings.Contains(problem, "maximum bytes exceeded") {
+			return fmt.Errorf("b's problem is %q", problem)
+		}
+		return nil
+	})
+	if n := b.log.Count("fleet connected"); n > 0 {
+		t.Errorf("b says %d times that it is connected:\n%s", n, b.log.String())
 	}
 }

@@ -115,10 +115,14 @@ func (p *publisher) publish(ctx context.Context) (wait time.Duration, err error)
 	}
 	some := portion(records)
 	if len(some) > 0 {
-		p.read = some[len(some)-1].ID
+		last := some[len(some)-1].ID
+		p.read = last
 		size, err := p.send(ctx, some)
 		if err != nil {
 			return 0, err
+		}
+		if p.read != last { // it has to be sent again
+			return publishInterval, nil
 		}
 		wait = time.Duration(size) * time.Second / publishRate
 	}

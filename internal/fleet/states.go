@@ -93,7 +93,9 @@ func (f *Fleet) catchUp(ctx context.Context, kv jetstream.KeyValue, watch jetstr
 				return seen, errors.New("watch ended")
 			}
 			if entry != nil {
-				stored[entry.Key()] = f.take(entry)
+				if stamp := f.take(entry); stamp != (fallback.Stamp{}) { // anybody's keys take no memory
+					stored[entry.Key()] = stamp
+				}
 				seen = entry.Revision()
 				continue
 			}

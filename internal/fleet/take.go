@@ -108,9 +108,12 @@ func (f *Fleet) newTaker(ctx context.Context, stream *jetstream.StreamInfo) (*ta
 
 // mark notes how far this host has read, now and then.
 func (t *taker) mark() {
-	if time.Since(t.marked) < markInterval {
-		return
+	if time.Since(t.marked) >= markInterval {
+		t.putMark()
 	}
+}
+
+func (t *taker) putMark() {
 	if value, err := json.Marshal(mark{Stream: t.stream, Last: t.next - 1}); err == nil { // its year is one that JSON has
 		t.marked = time.Now()
 		t.Events.PutMark(value)
@@ -130,9 +133,12 @@ func (t *taker) read(ctx context.Context, stream jetstream.Stream) error {
 		return err
 	}
 	defer messages.Stop()
+	defer t.putMark() // so that the next attempt begins with what fails
 	waiting, err := t.check(ctx, consumer, 0)
 	for err == nil {
-		t.note(partTaking, nil)
+		if waiting == 0 { // else the next one may be what failed before
+			t.note(partTaking, nil)
+		}
 		within, cancel := context.WithTimeout(ctx, checkInterval)
 		var msg jetstream.Msg
 		msg, err = messages.Next(jetstream.NextContext(within))
