@@ -14,7 +14,7 @@ func TestHostsAreUpgradedOneByOne(t *testing.T) {
 	t.Parallel()
 	newer := buildChanged(t,
 		change{"../internal/fleet/seal.go", "const sealedVersion = 1", "const sealedVersion = 2"},
-		change{"../internal/fleet/seal.go", "sealed[0] != sealedVersion", "sealed[0] > sealedVersion"},
+		change{"../internal/fleet/seal.go", "value[0] != sealedVersion", "value[0] > sealedVersion"},
 	)
 	f := startFleetNetwork(t)
 	session := f.startHosts(f.directly)

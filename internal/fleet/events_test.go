@@ -398,7 +398,8 @@ func TestEventsOfANewerVersionWait(t *testing.T) {
 		}
 		return nil
 	})
-	ack, err := js.Publish(t.Context(), "test-events.newer", []byte{sealedVersion + 1, 1, 2, 3})
+	const subject = "test-events.newer"
+	ack, err := js.Publish(t.Context(), subject, b.fleet.sealer.sealNewer(subject))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,8 @@ type sealer struct {
 	names []byte // key of the names
 }
 
-// sealedVersion begins each sealed value. Another one is of a newer Postern.
+// sealedVersion begins each value before it is sealed. Another one is of a newer Postern. How a value is
+// sealed does not change, so that only who has the secret can make a host wait for its upgrade.
 const sealedVersion = 1
 
 // newSealer derives the keys for a fleet with that prefix from its secret (HKDF, RFC 5869).
@@ -42,10 +43,9 @@ func newSealer(secret []byte, prefix string) (*sealer, error) {
 // seal encrypts a value that is stored under name, and can be opened under that name only. The nonce
 // has 24 random bytes, enough for any number of values.
 func (s *sealer) seal(name string, value []byte) []byte {
-	nonce := make([]byte, s.aead.NonceSize(), 1+s.aead.NonceSize()+len(value)+s.aead.Overhead())
+	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+1+len(value)+s.aead.Overhead())
 	rand.Read(nonce)
-	sealed := append([]byte{sealedVersion}, nonce...)
-	return s.aead.Seal(sealed, nonce, value, []byte(name))
+	return s.aead.Seal(nonce, nonce, append([]byte{sealedVersion}, value...), []byte(name))
 }
 
 var (
@@ -56,17 +56,17 @@ var (
 // open decrypts what seal returned.
 func (s *sealer) open(name string, sealed []byte) ([]byte, error) {
 	size := s.aead.NonceSize()
+	if len(sealed) < size {
+		return nil, errSecret
+	}
+	value, err := s.aead.Open(nil, sealed[:size], sealed[size:], []byte(name))
 	switch {
-	case len(sealed) > 0 && sealed[0] != sealedVersion:
+	case err != nil || len(value) == 0:
+		return nil, errSecret
+	case value[0] != sealedVersion:
 		return nil, errNewer
-	case len(sealed) < 1+size:
-		return nil, errSecret
 	}
-	value, err := s.aead.Open(nil, sealed[1:1+size], sealed[1+size:], []byte(name))
-	if err != nil {
-		return nil, errSecret
-	}
-	return value, nil
+	return value[1:], nil
 }
 
 // name returns a name that hides what it is made from, such as a sender's network.
