@@ -244,6 +244,21 @@ func TestOtherAnchorsAreBogus(t *testing.T) {
 	}
 }
 
+// The key tag and the algorithm of a key are no secret: a key with another digest is not the trusted one.
+func TestAnchorWithAnotherDigestIsBogus(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ds, ok := parseRecord(t, s.Anchors[0]).(*dns.DS)
+	if !ok {
+		t.Fatal(s.Anchors)
+	}
+	last := len(ds.Digest) - 1
+	ds.Digest = ds.Digest[:last] + map[bool]string{true: "1", false: "0"}[ds.Digest[last] == '0']
+	s.Anchors = []string{ds.String()}
+	if status, err := validate(t, s, "signed.test.", dns.TypeMX); status != dnssec.Bogus {
+		t.Errorf("%v, %v", status, err)
+	}
+}
+
 // A server that makes each answer need another query gets a limited number.
 func TestQueriesAreLimited(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)

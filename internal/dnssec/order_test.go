@@ -1,6 +1,10 @@
 package dnssec
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/miekg/dns"
+)
 
 // The example of RFC 4034, Section 6.1, and labels that begin with another one.
 func TestNamesHaveTheCanonicalOrder(t *testing.T) {
@@ -17,5 +21,18 @@ func TestNamesHaveTheCanonicalOrder(t *testing.T) {
 	}
 	if compare("A.Example.", "a.example.") != 0 {
 		t.Error("the case of letters counts")
+	}
+}
+
+// A gap is between the names of an NSEC record, and has neither of them (RFC 4034, Section 4.1.1).
+func TestGapHasNeitherOfItsNames(t *testing.T) {
+	gap := &dns.NSEC{Hdr: dns.RR_Header{Name: "b.example."}, NextDomain: "d.example."}
+	last := &dns.NSEC{Hdr: dns.RR_Header{Name: "d.example."}, NextDomain: "example."}
+	for name, want := range map[string][2]bool{
+		"a.example.": {false, false}, "b.example.": {false, false}, "c.example.": {true, false}, "d.example.": {false, false}, "e.example.": {false, true},
+	} {
+		if got := [2]bool{covers(gap, name), covers(last, name)}; got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
 	}
 }
