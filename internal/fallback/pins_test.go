@@ -23,6 +23,9 @@ func TestLongestPinApplies(t *testing.T) {
 		wantMode(t, l, from(addr, "a"), epoch, want)
 	}
 	wantMode(t, l, Sender{Fingerprint: "a"}, epoch, ownWrite)
+	if _, why := l.Choose(from("192.0.2.8", "a"), epoch); why != "192.0.2.0/24 pinned since 2026-11-24 09:00:00 UTC: asked for" {
+		t.Errorf("the reason is %q", why)
+	}
 	for range 100 {
 		for _, mode := range []sessionticket.Mode{stock, noTicket} { // of the pin, and its own
 			if decisions := l.Learn(from("192.0.2.7", "a"), mode, handshake.ClosedAfterFlight, epoch); decisions != nil {

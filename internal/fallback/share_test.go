@@ -343,13 +343,23 @@ func TestStampedStatesAreStored(t *testing.T) {
 }
 
 func TestInvalidStatesOfOthersAreIgnored(t *testing.T) {
-	all := hosts(2, stock)
-	s := from("192.0.2.7", "a")
-	earlyTicket.connect(all[0], s, epoch)
-	bad := all[0].News(1)[0]
-	bad.Mode = sessionticket.Mode(modes)
-	if decisions := all[1].Adopt([]State{bad}, epoch); len(decisions) > 0 {
-		t.Errorf("decisions are %+v, want none", decisions)
+	for field, spoil := range map[string]func(*State){
+		"Mode":    func(s *State) { s.Mode = sessionticket.Mode(modes) },
+		"Helps":   func(s *State) { s.Helps = sessionticket.Mode(modes) },
+		"Trial":   func(s *State) { s.Trial = sessionticket.Mode(modes) },
+		"Retries": func(s *State) { s.Retries = -1 },
+		"Trials":  func(s *State) { s.Trials = -1 },
+		"Penalty": func(s *State) { s.Penalty = -1 },
+		"Closers": func(s *State) { s.Closers = make([]Closer, maxClosers+1) },
+	} {
+		all := hosts(2, stock)
+		s := from("192.0.2.7", "a")
+		earlyTicket.connect(all[0], s, epoch)
+		bad := all[0].News(1)[0]
+		spoil(&bad)
+		if decisions := all[1].Adopt([]State{bad}, epoch); len(decisions) > 0 || len(all[1].Stamped()) > 0 {
+			t.Errorf("%s: decisions are %+v and states %+v, want none", field, decisions, all[1].Stamped())
+		}
+		wantMode(t, all[1], s, epoch, stock)
 	}
-	wantMode(t, all[1], s, epoch, stock)
 }
