@@ -70,7 +70,7 @@ func measureFleet(s *testpeer.Scope, p plan, r *result) error {
 	atMost(r, "attempts lost by a strict sender at four hosts in mode stock", lost[1], 1)
 	atMost(r, "sessions that do not resume at another host", 100-resumed[1], 0)
 
-	known, err := untilOthersKnow(servers, p.handshakes/2)
+	known, err := untilOthersKnow(natsURLs(testpeer.StartNATS(s, 3)), p.handshakes/2)
 	if err != nil {
 		return err
 	}
