@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -68,6 +69,38 @@ func getWithin(ctx context.Context, wait time.Duration, kv jetstream.KeyValue, n
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	return kv.Get(ctx, name)
+}
+
+// A watchLag notices that a watch no longer brings what is stored.
+type watchLag struct{ behind bool }
+
+// check returns an error if a watch has not brought the last change, and had not at the check before
+// either. It has brought those up to seen.
+func (l *watchLag) check(ctx context.Context, kv jetstream.KeyValue, seen uint64) error {
+	last, err := lastRevision(ctx, kv)
+	if err != nil {
+		return err
+	}
+	if l.behind && last > seen {
+		return fmt.Errorf("the watch is %d changes behind", last-seen)
+	}
+	l.behind = last > seen
+	return nil
+}
+
+// lastRevision returns that of the last change.
+func lastRevision(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	of, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return 0, nil
+	}
+	return of.StreamInfo().State.LastSeq, nil
 }
 
 // store seals a value and stores it.

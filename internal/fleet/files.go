@@ -143,7 +143,7 @@ func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-
 	stored := make(map[string]bool)
 	check := time.NewTicker(checkInterval)
 	defer check.Stop()
-	for lagging := false; ; {
+	for lag := (watchLag{}); ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -166,15 +166,9 @@ func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-
 			s.connected(kv)
 			s.fleet.note(partFiles, nil)
 		case <-check.C:
-			last, err := lastRevision(ctx, kv)
-			if err != nil {
+			if err := lag.check(ctx, kv, s.revision()); err != nil {
 				return err
 			}
-			behind := last > s.revision()
-			if lagging && behind {
-				return errors.New("the watch is behind")
-			}
-			lagging = behind
 		}
 	}
 }

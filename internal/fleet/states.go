@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,7 +44,7 @@ func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <
 	rest := time.NewTimer(0) // until the next portion of news
 	defer rest.Stop()
 	news := f.Selector.HasNews()
-	for lagging := false; ; {
+	for lag := (watchLag{}); ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -66,14 +65,9 @@ func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <
 		case <-rest.C:
 			news = f.Selector.HasNews()
 		case <-check.C:
-			last, err := lastRevision(ctx, kv)
-			if err != nil {
+			if err := lag.check(ctx, kv, seen); err != nil {
 				return err
 			}
-			if lagging && last > seen {
-				return fmt.Errorf("the watch is %d changes behind", last-seen)
-			}
-			lagging = last > seen
 		}
 	}
 }
@@ -109,21 +103,6 @@ func (f *Fleet) catchUp(ctx context.Context, kv jetstream.KeyValue, watch jetstr
 		}
 	}
 	return seen, f.put(ctx, kv, better)
-}
-
-// lastRevision returns that of the last change.
-func lastRevision(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	status, err := kv.Status(ctx)
-	if err != nil {
-		return 0, err
-	}
-	of, ok := status.(*jetstream.KeyValueBucketStatus)
-	if !ok {
-		return 0, nil
-	}
-	return of.StreamInfo().State.LastSeq, nil
 }
 
 // stateName is the name under which a state is stored.
