@@ -75,7 +75,7 @@ func TestSignaturesOfRSAKeys(t *testing.T) {
 }
 
 // The signature schemes of a ClientHello that did not arrive are not known. A device that resets the
-// connection may have read them; where nobody resets it, the rest just did not arrive.
+// connection may have read them; where neither side resets it, the rest just did not arrive.
 func TestResetWithinAClientHelloMayBeAboutItsSignatures(t *testing.T) {
 	for end, want := range map[handshake.EndKind]string{
 		handshake.EndReset:  "ml-dsa-hello, less likely: of a ClientHello of 1500 bytes the last 200 never arrived; the client's side reset the connection, without an alert",

@@ -175,7 +175,7 @@ func TestSendersBehindNginxMailKeepTheirAddress(t *testing.T) {
 	p.terminate()
 	out, status := runPostern(t, "senders", "--json", "--data", p.data)
 	if status != 0 || strings.Contains(out, "127.0.") {
-		t.Errorf("the senders, of whom no handshake was seen, %d: %s", status, out)
+		t.Errorf("the senders, whose handshakes were not seen, %d: %s", status, out)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestSetupPutsPosternInFrontOfChasquidOnDebian(t *testing.T) {
 }
 
 // Debian's Exim has its configuration in many files or in one. Either way the plan adds lines
-// of its own to it, and Exim sees the senders, of whom none can relay.
+// of its own to it, and Exim sees the senders, and none can relay.
 func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 	t.Parallel()
 	root := debianRoot(t, "debian-12-mail")
