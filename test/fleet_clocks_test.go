@@ -107,11 +107,11 @@ func startClockedHosts(t *testing.T, differ ...time.Duration) (hosts []*clockedH
 	return hosts, clock
 }
 
-// The clocks of hosts differ by minutes. The key of tickets changes daily, made by the host that
-// starts first after that; a sender resumes at every host on every day, and with a session of
-// the day before.
+// The clocks of hosts differ by minutes, one by days. The key of tickets changes daily, made by the
+// host that starts first after that, and not again by one with another clock; a sender resumes at every
+// host on every day, and with a session of the day before.
 func TestSenderResumesDaysLaterWhateverTheClocks(t *testing.T) {
-	hosts, clock := startClockedHosts(t, -7*time.Minute, 0, 5*time.Minute, 11*time.Minute)
+	hosts, clock := startClockedHosts(t, -7*time.Minute, 0, 5*time.Minute, 11*time.Minute, 3*24*time.Hour)
 	config := visits()
 	config.Time = func() time.Time { return time.Unix(clock.Load(), 0) }
 	hosts[0].visit(t, config)
@@ -131,8 +131,8 @@ func TestSenderResumesDaysLaterWhateverTheClocks(t *testing.T) {
 		}
 		for i, h := range hosts {
 			eventually(t, func() error {
-				if got := h.fleet.Status().Turn; got <= turn {
-					return fmt.Errorf("day %d: mx%d is at turn %d", day, i, got)
+				if got := h.fleet.Status().Turn; got != turn+1 {
+					return fmt.Errorf("day %d: mx%d is at turn %d, want %d", day, i, got, turn+1)
 				}
 				return nil
 			})

@@ -104,6 +104,7 @@ type Fleet struct {
 
 	mu        sync.Mutex
 	ring      ring
+	turned    time.Time // when this host took another ring into use; zero: not since its start
 	roll      roll
 	published time.Time // see Status
 	taken     time.Time

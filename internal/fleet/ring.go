@@ -50,10 +50,15 @@ func (r ring) turn(now time.Time) ring {
 	}
 }
 
-// dueAfter reports whether the current key was in use for that long. A clock that is ahead by days
-// may have made it; then it is due too.
+// dueAfter reports whether the current key was in use for that long, by this host's clock. A clock that
+// is ahead by days may have made it; then it is due too.
 func (r ring) dueAfter(age time.Duration, now time.Time) bool {
 	return now.Sub(r.Since).Abs() >= age
+}
+
+// is reports whether both rings are of the same turn, by the same host.
+func (r ring) is(other ring) bool {
+	return r.Turn == other.Turn && r.Current == other.Current && r.Next == other.Next
 }
 
 // keys returns the keys as [tls.Config.SetSessionTicketKeys] takes them.

@@ -70,11 +70,11 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 		return fmt.Errorf("the stored ring %w", err)
 	}
 	next := stored
-	switch now := f.Now(); {
+	switch {
 	case stored.Turn < mine.Turn: // NATS was restored, or this host turned it alone
 		next = mine
-	case stored.dueAfter(turnAfter, now):
-		next = stored.turn(now)
+	case stored.is(mine) && f.due(stored, turnAfter):
+		next = stored.turn(f.Now())
 	default:
 		f.use(stored)
 		return nil
@@ -91,7 +91,7 @@ func (f *Fleet) runAlone(ctx context.Context) {
 	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for {
-		if r := f.current(); r.dueAfter(aloneAfter, f.Now()) {
+		if r := f.current(); f.due(r, aloneAfter) {
 			f.use(r.turn(f.Now()))
 		}
 		select {
@@ -100,6 +100,16 @@ func (f *Fleet) runAlone(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// due reports whether this host turns the ring that it uses, whose key shall encrypt for that long. A ring
+// that was turned while this host ran is not due for a day, whatever it says of its age: of two hosts
+// whose clocks differ by days, each would take the other's for too old, and turn it again at once.
+func (f *Fleet) due(r ring, age time.Duration) bool {
+	now := f.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return r.dueAfter(age, now) && now.Sub(f.turned) >= turnAfter
 }
 
 func (f *Fleet) current() ring {
@@ -111,8 +121,11 @@ func (f *Fleet) current() ring {
 // use takes a ring into use, and keeps it for the next start.
 func (f *Fleet) use(r ring) {
 	f.mu.Lock()
-	same := f.ring.Turn == r.Turn && f.ring.Current == r.Current && f.ring.Next == r.Next
+	same := f.ring.is(r)
 	f.ring = r
+	if !same {
+		f.turned = f.Now()
+	}
 	f.mu.Unlock()
 	if same {
 		return
