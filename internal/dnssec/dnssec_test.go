@@ -21,7 +21,9 @@ func tree(change func(zones map[string]*testzone.Zone)) []testzone.Zone {
 		"test.":        {Signed: true},
 		"signed.test.": {Signed: true, Records: records("signed.test.")},
 		"plain.test.":  {Records: records("plain.test.")},
-		"island.test.": {Signed: true, NoDS: true, Records: records("island.test.")},
+
+		"below.plain.test.": {Signed: true, Records: records("below.plain.test.")},
+		"island.test.":      {Signed: true, NoDS: true, Records: records("island.test.")},
 
 		"hashed.":        {Signed: true, NSEC3: true, OptOut: true, Records: records("hashed.")},
 		"signed.hashed.": {Signed: true, NSEC3: true, Records: records("signed.hashed.")},
@@ -107,7 +109,8 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"x.y.z.wild.signed.test.", dns.TypeA, dnssec.Secure}, // a wildcard for several labels
 		{"*.wild.signed.test.", dns.TypeA, dnssec.Secure},     // the wildcard itself
 		{"plain.test.", dns.TypeMX, dnssec.Insecure},
-		{"island.test.", dns.TypeMX, dnssec.Insecure}, // signed, without a DS record
+		{"island.test.", dns.TypeMX, dnssec.Insecure},      // signed, without a DS record
+		{"below.plain.test.", dns.TypeMX, dnssec.Insecure}, // signed, with one in a zone that is not
 		{"signed.hashed.", dns.TypeMX, dnssec.Secure},
 		{"x.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
 		{"x.y.z.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
@@ -118,6 +121,7 @@ func TestAnswersAreValidated(t *testing.T) {
 		// Denial of existence.
 		{"mx.signed.test.", dns.TypeTLSA, dnssec.Secure},
 		{"_tcp.mx.signed.test.", dns.TypeTLSA, dnssec.Secure}, // there, without records
+		{"wild.signed.test.", dns.TypeA, dnssec.Secure},       // so, and only a wildcard is below it
 		{"gone.signed.test.", dns.TypeA, dnssec.Secure},
 		{"_25._tcp.gone.signed.test.", dns.TypeTLSA, dnssec.Secure},
 		{"gone.plain.test.", dns.TypeA, dnssec.Insecure},
@@ -212,21 +216,22 @@ func forge(m *dns.Msg) {
 func TestProofOfAnotherNameIsBogus(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
 	ask := tcpQuery(s.Addr)
-	for _, tt := range []struct{ proof, of string }{
-		{"gone.signed.test.", "mx.signed.test."},         // the gap is another
-		{"gone.signed.hashed.", "mx.signed.hashed."},     // hashed
-		{"zzz.signed.hashed.", "_tcp.mx.signed.hashed."}, // hashed
-		{"zzz.test.", "mx.signed.test."},                 // of the zone above
-		{"zzz.test.", "signed.test."},                    // where the zone below begins
-		{"zzz.signed.test.", "mx.test."},                 // of the zone below, back to its apex
-		{"zzz.signed.test.", "mx.signed.hashed."},        // of a zone elsewhere
+	const otherZone = "the NSEC record of signed.test. is from another zone than "
+	for _, tt := range []struct{ proof, of, why string }{
+		{"gone.signed.test.", "mx.signed.test.", "no proof"},         // the gap is another
+		{"gone.signed.hashed.", "mx.signed.hashed.", "no proof"},     // hashed
+		{"zzz.signed.hashed.", "_tcp.mx.signed.hashed.", "no proof"}, // hashed
+		{"zzz.test.", "mx.signed.test.", "no proof"},                 // of the zone above
+		{"zzz.test.", "signed.test.", "no proof"},                    // where the zone below begins
+		{"zzz.signed.test.", "mx.test.", otherZone + "mx.test."},     // of the zone below, back to its apex
+		{"zzz.signed.test.", "mx.signed.hashed.", otherZone + "mx.signed.hashed."},
 	} {
 		answer, err := ask(t.Context(), tt.proof, dns.TypeA)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, err := newValidator(t, s, ask).Validate(t.Context(), tt.of, dns.TypeA, answer); status != dnssec.Bogus {
-			t.Errorf("the proof that %s does not exist is accepted for %s: %v, %v", tt.proof, tt.of, status, err)
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), tt.of, dns.TypeA, answer); status != dnssec.Bogus || !strings.Contains(err.Error(), tt.why) {
+			t.Errorf("the proof that %s does not exist, for %s: %v, %v; want bogus, %s", tt.proof, tt.of, status, err, tt.why)
 		}
 	}
 }
@@ -244,18 +249,25 @@ func TestOtherAnchorsAreBogus(t *testing.T) {
 	}
 }
 
-// The key tag and the algorithm of a key are no secret: a key with another digest is not the trusted one.
-func TestAnchorWithAnotherDigestIsBogus(t *testing.T) {
+// A key has to match a DS record as a whole: its key tag and its algorithm are no secret (RFC 4035,
+// Section 5.2).
+func TestAnchorOfAnotherKeyIsBogus(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	ds, ok := parseRecord(t, s.Anchors[0]).(*dns.DS)
+	right, ok := parseRecord(t, s.Anchors[0]).(*dns.DS)
 	if !ok {
 		t.Fatal(s.Anchors)
 	}
-	last := len(ds.Digest) - 1
-	ds.Digest = ds.Digest[:last] + map[bool]string{true: "1", false: "0"}[ds.Digest[last] == '0']
-	s.Anchors = []string{ds.String()}
-	if status, err := validate(t, s, "signed.test.", dns.TypeMX); status != dnssec.Bogus {
-		t.Errorf("%v, %v", status, err)
+	for name, change := range map[string]func(*dns.DS){
+		"digest":    func(ds *dns.DS) { ds.Digest = ds.Digest[1:] + ds.Digest[:1] },
+		"key tag":   func(ds *dns.DS) { ds.KeyTag++ },
+		"algorithm": func(ds *dns.DS) { ds.Algorithm = dns.ECDSAP384SHA384 },
+	} {
+		other := *right
+		change(&other)
+		s.Anchors = []string{other.String()}
+		if status, err := validate(t, s, "signed.test.", dns.TypeMX); status != dnssec.Bogus {
+			t.Errorf("another %s: %v, %v", name, status, err)
+		}
 	}
 }
 
@@ -280,6 +292,76 @@ func TestQueriesAreLimited(t *testing.T) {
 	}
 }
 
+func TestOneValidatorMakes256Queries(t *testing.T) {
+	silent := errors.New("no answer")
+	asked := 0
+	v := dnssec.New(func(context.Context, string, uint16) (*dns.Msg, error) {
+		asked++
+		return nil, silent
+	}, dnssec.RootAnchors())
+	for n := range 300 {
+		unsigned := parseRecord(t, fmt.Sprintf("n%d. A 192.0.2.1", n)) // is in the zone n, if there is one
+		status, err := v.Validate(t.Context(), unsigned.Header().Name, dns.TypeA, &dns.Msg{Answer: []dns.RR{unsigned}})
+		if status != dnssec.Indeterminate || errors.Is(err, silent) != (n < 256) || (err.Error() == "dnssec: too many queries or signatures") != (n >= 256) {
+			t.Fatalf("query %d: %v, %v", n+1, status, err)
+		}
+	}
+	if asked != 256 {
+		t.Errorf("%d queries", asked)
+	}
+}
+
+// Signatures that no key verifies cost as much as others (CVE-2023-50387). Those that none can
+// verify, since no key has their tag, cost nothing.
+func TestOneValidatorVerifies256Signatures(t *testing.T) {
+	other := &dns.DNSKEY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET}, Flags: dns.ZONE, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
+	if _, err := other.Generate(256); err != nil {
+		t.Fatal(err)
+	}
+	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) { z["."].Records = []string{other.String()} })...)
+	record := parseRecord(t, ". TXT hello")
+	right := s.Sign(".", record)
+	wrong, ok := dns.Copy(right).(*dns.RRSIG)
+	if !ok {
+		t.Fatal(right)
+	}
+	wrong.Signature = strings.Repeat("AAAA", len(wrong.Signature)/4)
+	unusable, _ := dns.Copy(wrong).(*dns.RRSIG)
+	unusable.KeyTag++
+	for n, want := range map[int]string{254: "secure: <nil>", 255: "indeterminate: dnssec: too many queries or signatures"} {
+		answer := &dns.Msg{Answer: []dns.RR{record, unusable}}
+		for range n { // the root's keys have one signature more
+			answer.Answer = append(answer.Answer, wrong)
+		}
+		answer.Answer = append(answer.Answer, right, right)
+		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), ".", dns.TypeTXT, answer)
+		if got := fmt.Sprintf("%v: %v", status, err); got != want {
+			t.Errorf("%d wrong ones: %s; want %s", n, got, want)
+		}
+	}
+}
+
+// A server of a zone may not know that DS records are in the zone above, and answer from its own.
+// Whether its zone is signed is then known of nothing but itself.
+func TestZoneDoesNotSpeakOfItsOwnDelegation(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	apex := parseRecord(t, "signed.test. NSEC alias.signed.test. NS SOA MX RRSIG NSEC DNSKEY")
+	ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+		if name == "signed.test." && kind == dns.TypeDS {
+			return &dns.Msg{Ns: []dns.RR{apex, s.Sign("signed.test.", apex)}}, nil
+		}
+		return tcpQuery(s.Addr)(ctx, name, kind)
+	}
+	answer, err := ask(t.Context(), "signed.test.", dns.TypeMX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := newValidator(t, s, ask).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
+	if status != dnssec.Bogus || err == nil || err.Error() != "dnssec: proof that signed.test. has no DS record: signed.test. is signed by itself only" {
+		t.Errorf("%v, %v", status, err)
+	}
+}
+
 func TestInvalidAnchorsAreRefused(t *testing.T) {
 	for _, text := range []string{"", "; nothing", "example.org. DS 1 13 2 00", ". A 127.0.0.1", "not a zone file (", ". DS x", dnssec.RootAnchors()[0].String() + "\n. DS x"} {
 		if anchors, err := dnssec.ReadAnchors(strings.NewReader(text)); err == nil {
@@ -287,7 +369,8 @@ func TestInvalidAnchorsAreRefused(t *testing.T) {
 		}
 	}
 	root := dnssec.RootAnchors()[0].String()
-	for _, text := range []string{root, strings.Replace(root, "\t0\t", "\t", 1) /* as IANA has it, without a TTL */} {
+	fields := strings.Fields(root)[3:]
+	for _, text := range []string{root, ". IN " + strings.Join(fields, " ") /* as IANA has it */, ". " + strings.Join(fields, " "), "@ IN " + strings.Join(fields, " ")} {
 		if anchors, err := dnssec.ReadAnchors(strings.NewReader(text)); err != nil || len(anchors) != 1 {
 			t.Errorf("%q: %v, %v", text, anchors, err)
 		}
@@ -400,6 +483,24 @@ func TestSignatureOfTheZoneAboveIsBogus(t *testing.T) {
 		if status != dnssec.Bogus || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s, signed by %s: %v, %v; want bogus, %s", tt.record, tt.zone, status, err, want)
 		}
+	}
+}
+
+// An attacker who replays such a signature may answer for the zone's DS record with a proof about
+// another name.
+func TestProofOfAnotherNameHidesNoZone(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ask := func(ctx context.Context, name string, kind uint16) (*dns.Msg, error) {
+		if name == "signed.test." && kind == dns.TypeDS {
+			name = "aaa.test."
+		}
+		return tcpQuery(s.Addr)(ctx, name, kind)
+	}
+	record := parseRecord(t, "mx.signed.test. A 192.0.2.1")
+	answer := &dns.Msg{Answer: []dns.RR{record, s.Sign("test.", record)}}
+	status, err := newValidator(t, s, ask).Validate(t.Context(), "mx.signed.test.", dns.TypeA, answer)
+	if status != dnssec.Bogus || err == nil || err.Error() != "dnssec: no proof that there is no such record: DS of signed.test." {
+		t.Errorf("%v, %v", status, err)
 	}
 }
 
@@ -529,22 +630,24 @@ func TestWildcardNeedsAProofForTheNextCloserName(t *testing.T) {
 // A server that does not answer is not one that says that there is nothing.
 func TestQueryThatFailsIsIndeterminate(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
-	answer, err := tcpQuery(s.Addr)(t.Context(), "signed.test.", dns.TypeMX)
+	answer, err := tcpQuery(s.Addr)(t.Context(), "mx.signed.test.", dns.TypeA)
 	if err != nil {
 		t.Fatal(err)
 	}
 	silent := errors.New("no answer")
-	for _, kind := range []uint16{dns.TypeDS, dns.TypeDNSKEY} {
-		for _, zone := range []string{".", "test.", "signed.test."} {
+	for kind, names := range map[uint16][]string{
+		dns.TypeDNSKEY: {".", "test.", "signed.test."}, dns.TypeDS: {"test.", "signed.test.", "mx.signed.test."},
+	} {
+		for _, failing := range names {
 			ask := func(ctx context.Context, name string, asked uint16) (*dns.Msg, error) {
-				if name == zone && asked == kind {
+				if name == failing && asked == kind {
 					return nil, silent
 				}
 				return tcpQuery(s.Addr)(ctx, name, asked)
 			}
-			status, err := newValidator(t, s, ask).Validate(t.Context(), "signed.test.", dns.TypeMX, answer)
-			if never := kind == dns.TypeDS && zone == "."; never && status != dnssec.Secure || !never && (status != dnssec.Indeterminate || !errors.Is(err, silent)) {
-				t.Errorf("%s of %s fails: %v, %v", dns.TypeToString[kind], zone, status, err)
+			status, err := newValidator(t, s, ask).Validate(t.Context(), "mx.signed.test.", dns.TypeA, answer)
+			if want := fmt.Sprintf("dnssec: %s records of %s: no answer", dns.TypeToString[kind], failing); status != dnssec.Indeterminate || err == nil || err.Error() != want || !errors.Is(err, silent) {
+				t.Errorf("%v, %v; want %s", status, err, want)
 			}
 		}
 	}
@@ -600,7 +703,8 @@ func TestDelegationIsUnsignedOnlyIfItsProofSaysSo(t *testing.T) {
 	}
 }
 
-// A proof needs three records. One of more than eight is not looked at, however valid.
+// A proof needs three records. One of more than eight is not looked at, however valid. Those that are
+// repeated count once.
 func TestProofOfManyRecordsIsRefused(t *testing.T) {
 	s := testzone.Start(t, tree(nil)...)
 	ask := tcpQuery(s.Addr)
@@ -612,6 +716,9 @@ func TestProofOfManyRecordsIsRefused(t *testing.T) {
 		for i := range n - 1 { // the answer has one, at the apex
 			more := parseRecord(t, fmt.Sprintf("x%d.one.test. NSEC y.x%d.one.test. A", i, i))
 			answer.Ns = append(answer.Ns, more, s.Sign("one.test.", more))
+		}
+		for range 300 { // each of which would be one signature more
+			answer.Ns = append(answer.Ns, answer.Ns[len(answer.Ns)-2:]...)
 		}
 		if status, err := newValidator(t, s, ask).Validate(t.Context(), "gone.one.test.", dns.TypeA, answer); status != want {
 			t.Errorf("%d records: %v, %v; want %v", n, status, err, want)
@@ -671,5 +778,37 @@ func TestResolverWithoutDNSSECIsIndeterminate(t *testing.T) {
 	status, err := validate(t, s, "signed.test.", dns.TypeMX)
 	if status != dnssec.Indeterminate || err == nil || !strings.Contains(err.Error(), "the resolver returns no root keys: it does not support DNSSEC") {
 		t.Errorf("%v, %v", status, err)
+	}
+}
+
+// A name that exists has its own records, not the wildcard's (RFC 4592, Section 3.3.1): the record
+// that shows that it exists does not show that it does not.
+func TestWildcardDoesNotReplaceANameThatExists(t *testing.T) {
+	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) {
+		for _, zone := range []string{"signed.test.", "signed.hashed."} {
+			for _, name := range []string{"a", "b", "c", "d"} {
+				z[zone].Records = append(z[zone].Records, name+".wild."+zone+" A 127.0.0.3")
+			}
+		}
+	})...)
+	ask := tcpQuery(s.Addr)
+	for _, zone := range []string{"signed.test.", "signed.hashed."} {
+		for _, name := range []string{"a.wild." + zone, "b.wild." + zone, "c.wild." + zone, "d.wild." + zone} {
+			answer, err := ask(t.Context(), "x.wild."+zone, dns.TypeA)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, record := range answer.Answer {
+				record.Header().Name = name
+			}
+			exists, err := ask(t.Context(), name, dns.TypeTLSA)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Ns = exists.Ns
+			if status, err := newValidator(t, s, ask).Validate(t.Context(), name, dns.TypeA, answer); status != dnssec.Bogus {
+				t.Errorf("%s: %v, %v; want bogus", name, status, err)
+			}
+		}
 	}
 }

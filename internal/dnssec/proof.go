@@ -97,7 +97,7 @@ func (v *Validator) validateWildcard(ctx context.Context, name string, sig *dns.
 		next = parent(next)
 	}
 	if slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) }) ||
-		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return n.Cover(next) }) {
+		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return coversHash(n, next) }) {
 		return Secure, nil
 	}
 	return Bogus, fmt.Errorf("%w: %s, answered by a wildcard", errNoProof, safetext.Printable(name))
@@ -108,7 +108,7 @@ func (v *Validator) validateWildcard(ctx context.Context, name string, sig *dns.
 func (p proof) isDelegation(name string) (bool, error) {
 	if types, ok := p.at(name); ok {
 		if slices.Contains(types, dns.TypeDS) || slices.Contains(types, dns.TypeSOA) {
-			return false, fmt.Errorf("%w: DS of %s", errNoProof, safetext.Printable(name))
+			return false, errNoProof
 		}
 		return slices.Contains(types, dns.TypeNS), nil
 	}
@@ -158,7 +158,7 @@ func (p proof) at(name string) ([]uint16, bool) {
 // coversName reports whether the records prove that neither a name nor a name below it exists.
 func (p proof) coversName(name string) bool {
 	return slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) && !below(dns.CanonicalName(n.NextDomain), name) }) ||
-		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return n.Cover(name) })
+		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return coversHash(n, name) })
 }
 
 // closestEncloser returns the closest existing ancestor of a name that does not exist; empty
@@ -187,7 +187,7 @@ func (p proof) closestEncloser(name string) (string, error) {
 			return "", errNoProof
 		}
 		for _, n := range p.nsec3 {
-			if n.Cover(child) {
+			if coversHash(n, child) {
 				if n.Flags&1 != 0 {
 					return "", errOptOut
 				}
@@ -216,6 +216,10 @@ func covers(n *dns.NSEC, name string) bool {
 	return after || before // the last record of a zone, whose next name is the apex
 }
 
+// coversHash reports whether the hash of a name lies in the gap of an NSEC3 record. [dns.NSEC3.Cover]
+// says so of the name at which a gap begins, too, which exists.
+func coversHash(n *dns.NSEC3, name string) bool { return n.Cover(name) && !n.Match(name) }
+
 // compare compares names in the canonical order of RFC 4034, Section 6.1.
 func compare(a, b string) int {
 	x, y := canonicalLabels(a), canonicalLabels(b)
@@ -232,11 +236,10 @@ func compare(a, b string) int {
 // valid name.
 func canonicalLabels(name string) (all [][]byte) {
 	packed := make([]byte, 256)
-	n, err := dns.PackDomainName(dns.CanonicalName(name), packed, 0, nil, false)
-	if err != nil {
+	if _, err := dns.PackDomainName(dns.CanonicalName(name), packed, 0, nil, false); err != nil {
 		return nil
 	}
-	for i := 0; i < n && packed[i] > 0; i += 1 + int(packed[i]) {
+	for i := 0; packed[i] > 0; i += 1 + int(packed[i]) {
 		all = append(all, packed[i+1:i+1+int(packed[i])])
 	}
 	return all

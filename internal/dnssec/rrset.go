@@ -87,9 +87,6 @@ func (v *Validator) verify(s rrset, sig *dns.RRSIG, keys []*dns.DNSKEY) error {
 	if !sig.ValidityPeriod(time.Now()) {
 		return s.bogus("has a signature that is valid from %s to %s only", dns.TimeToString(sig.Inception), dns.TimeToString(sig.Expiration))
 	}
-	if int(sig.Labels) > labels(s.name) {
-		return s.bogus("has a signature for another name")
-	}
 	for _, key := range keys {
 		if key.KeyTag() != sig.KeyTag || key.Algorithm != sig.Algorithm || key.Flags&dns.REVOKE != 0 {
 			continue

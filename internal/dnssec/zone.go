@@ -168,7 +168,7 @@ func (v *Validator) cutWithoutDS(ctx context.Context, name string, answer *dns.M
 	case errors.Is(err, errOptOut) || err == nil && begins:
 		return cut{status: Insecure, begins: true}
 	case err != nil:
-		return cut{status: Bogus, err: err}
+		return cut{status: Bogus, err: fmt.Errorf("%w: DS of %s", err, safetext.Printable(name))}
 	}
 	return cut{status: Secure}
 }
