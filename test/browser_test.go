@@ -137,6 +137,13 @@ func (b *tab) waitFor(expression string) {
 	})
 }
 
+// on does something in JavaScript to the first element that a selector matches. It is one step: a page
+// that shows what happens replaces elements between two commands to the browser.
+func (b *tab) on(selector, do string) {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf("(e => { e.%s; return true })(document.querySelector(%q))", do, selector))
+}
+
 // text is the text of the page's content, as it is seen.
 func (b *tab) text() string {
 	b.t.Helper()

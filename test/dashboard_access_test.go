@@ -51,6 +51,6 @@ func TestPasswordLoginOverHTTPS(t *testing.T) {
 		t.Errorf("scripts can read the cookie: %s", cookies)
 	}
 	b.expected = 0
-	act(b, chromedp.Click(chromedp.CSS(".logout button")))
+	b.on(".logout button", "click()")
 	b.waitFor(`location.pathname === "/login" && !!document.querySelector("[name=password]")`)
 }

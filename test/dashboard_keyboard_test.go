@@ -52,11 +52,11 @@ func TestDashboardByKeyboard(t *testing.T) {
 
 	// By keys to the failures of a sender, and to one of them.
 	b.visit(b.page("/handshakes"))
-	act(b, chromedp.Focus(chromedp.CSS("[name=sender]")))
+	b.on("[name=sender]", "focus()")
 	b.press("strict.test" + kb.Tab + " " + kb.Enter)
 	b.waitFor(`location.search.includes("sender=strict.test") && location.search.includes("failed=1")`)
 	b.visit(eval[string](b, "location.href")) // until it has loaded
-	act(b, chromedp.Focus(chromedp.CSS("tbody th a")))
+	b.on("tbody th a", "focus()")
 	b.press(kb.Enter)
 	b.waitFor(`document.querySelector("h1")?.innerText.startsWith("Handshake ")`)
 }

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"postern/internal/testsmtp"
-	"postern/sessionticket/strictclient"
 )
 
 // Every page of the dashboard is complete and usable on a phone and on a wide screen, dark and
@@ -50,9 +48,7 @@ func (p *postern) loginLink() string {
 func makeTraffic(t *testing.T, p *postern) {
 	t.Helper()
 	config := testsmtp.OpportunisticTLS()
-	if _, err := deliverStrictly(p.addr, config); !errors.Is(err, strictclient.ErrEarlyTicket) {
-		t.Fatalf("the first attempt in mode stock: %v", err)
-	}
+	p.meetEarlyTicket(config)
 	for range 2 {
 		if _, err := deliverStrictly(p.addr, config); err != nil {
 			t.Fatalf("after the failure: %v", err)
@@ -278,10 +274,7 @@ func TestFailureAppearsOnTheOpenPage(t *testing.T) {
 	b.visit(p.loginLink())
 	b.visit(eval[string](b, "location.origin") + "/handshakes?failed=1")
 	eval[bool](b, "window.sameDocument = true")
-	if _, err := deliverStrictly(p.addr, testsmtp.OpportunisticTLS()); !errors.Is(err, strictclient.ErrEarlyTicket) {
-		t.Fatal(err)
-	}
-	p.await(0, "msg=session", "case=early-ticket")
+	p.meetEarlyTicket(testsmtp.OpportunisticTLS())
 	logged := time.Now()
 	b.waitFor(`window.sameDocument && document.querySelector("main").innerText.includes("early-ticket")`)
 	t.Logf("the page shows the failure %v after the log", time.Since(logged).Round(time.Millisecond))

@@ -75,6 +75,23 @@ func deliverStrictlyAs(name, from, addr string, config *tls.Config) (resumed boo
 	return state.DidResume, sendMessage(client)
 }
 
+// meetEarlyTicket makes a strict sender fail in mode stock, and returns the line of the log that says
+// so. Only then has the server noticed: a sender comes back after minutes, a test at once.
+func (p *postern) meetEarlyTicket(config *tls.Config) string {
+	p.t.Helper()
+	return p.meetEarlyTicketFrom("", config)
+}
+
+// meetEarlyTicketFrom does as [postern.meetEarlyTicket] does, from an address, or from any if that is empty.
+func (p *postern) meetEarlyTicketFrom(from string, config *tls.Config) string {
+	p.t.Helper()
+	before := p.log.length()
+	if _, err := deliverStrictlyAs("strict.test", from, p.addr, config); !errors.Is(err, strictclient.ErrEarlyTicket) {
+		p.t.Fatalf("in mode stock: %v, want the client to close because of the early ticket", err)
+	}
+	return p.await(before, "msg=session", "case=early-ticket", "ehlo=strict.test", "sender="+from)
+}
+
 func sendMessage(client *netsmtp.Client) error {
 	m := newMessage("strict", 0)
 	if err := client.Mail(m.From); err != nil {
