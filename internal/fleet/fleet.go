@@ -87,6 +87,10 @@ const (
 	// Waits before what failed is tried again.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
 
+	// steadyAfter is how long all has to be shared again until the log says so: each part has a
+	// leader of its own in NATS, and they are elected one after the other.
+	steadyAfter = 10 * time.Second
+
 	// checkInterval is how often a host compares its ring with the stored one.
 	checkInterval = 30 * time.Second
 )
@@ -109,7 +113,9 @@ type Fleet struct {
 	published time.Time // see Status
 	taken     time.Time
 	down      map[string]error // by what failed; empty: all is shared
+	well      time.Time        // since when it is empty, on the monotonic clock; zero: it is not
 	logged    logged
+	shared    bool          // it was empty since the start
 	again     chan struct{} // closed when the connection was lost and is back
 }
 
@@ -278,6 +284,8 @@ func (f *Fleet) note(part string, err error) {
 	switch {
 	case err == nil:
 		delete(f.down, part)
+		f.noteWell()
+		return
 	case part != partConnection && f.down[partConnection] != nil:
 		return // without a connection no part works
 	case part == partConnection:
@@ -287,14 +295,27 @@ func (f *Fleet) note(part string, err error) {
 	default:
 		f.down[part] = err
 	}
-	switch {
-	case len(f.down) == 0 && f.logged != connected:
-		f.logged = connected
-		f.Log.Info("fleet connected", logkey.Member, f.Name)
-	case err != nil && f.logged != unreachable:
+	f.well = time.Time{}
+	if f.logged != unreachable {
 		f.logged = unreachable
 		f.Log.Warn("fleet unreachable; this host goes on alone and tries again", logkey.Member, f.Name, logkey.Part, part, logkey.Err, err)
 	}
+}
+
+// noteWell logs that all parts work: at once when they do for the first time, and else when they have for
+// a while. The part that publishes makes it look each second. The caller holds f.mu.
+func (f *Fleet) noteWell() {
+	if len(f.down) > 0 || f.logged == connected {
+		return
+	}
+	if f.well.IsZero() {
+		f.well = time.Now()
+	}
+	if f.shared && time.Since(f.well) < steadyAfter {
+		return
+	}
+	f.logged, f.shared = connected, true
+	f.Log.Info("fleet connected", logkey.Member, f.Name)
 }
 
 // beginAgain makes the parts begin again, since NATS may have lost their watches.

@@ -201,12 +201,14 @@ func (f *Fleet) hear(update jetstream.KeyValueEntry) (self bool) {
 	return false
 }
 
-// hearSelf notes what a host with the name of this one said.
+// hearSelf notes what a host with the name of this one said. Who has no secret can store anything there, also
+// what an earlier process of this host said.
 func (f *Fleet) hearSelf(heard entry) {
 	switch {
-	case heard.Unreadable == "" && heard.Started.Equal(f.started):
+	case heard.Unreadable != "":
+	case heard.Started.Equal(f.started):
 		f.roll.spoken, f.roll.offset = true, heard.Said.Sub(heard.created)
-	case f.roll.spoken && !heard.Stopped: // else it is an earlier process of this host
+	case f.roll.spoken && !heard.Stopped && heard.Said.After(f.started):
 		if f.roll.double.IsZero() {
 			f.Log.Error("another host of the fleet has the name of this one", logkey.Member, f.Name)
 		}

@@ -130,8 +130,12 @@ func TestAnotherHostWithTheSameNameIsAProblem(t *testing.T) {
 	before.Started = epoch.Add(-time.Hour)
 	f.hear(says(t, before, secret, clock, 0)) // this host, before it was restarted
 	f.hear(says(t, f.self(), secret, clock, 0))
+	earlier := says(t, before, secret, clock, 0)
+	clock = clock.Add(time.Second)
+	f.hear(earlier) // stored once more, by who has no secret
+	f.hear(stored{key: hostKey("mx1"), value: []byte("junk"), created: clock})
 	if problem := f.Status().Problem; problem != "" {
-		t.Errorf("after a restart: %s", problem)
+		t.Errorf("with no other host of this name: %s", problem)
 	}
 	for range 3 {
 		f.hear(says(t, before, secret, clock, 0))
