@@ -94,11 +94,9 @@ func startClockedHosts(t *testing.T, differ ...time.Duration) (hosts []*clockedH
 		h.settings = sharing.Settings{
 			Servers: []string{server.URL}, Name: name, Prefix: "postern", Secret: []byte("0123456789abcdef0123456789abcdef"),
 			File: filepath.Join(dir, name), UseKeys: h.tls.SetSessionTicketKeys,
-			Events:    book,
+			Events: book, Pins: book,
 			ShowHosts: func([]sharing.Host) {},
 			Decided:   func([]fallback.Decision) {},
-			SetPin:    func(fallback.Pin) error { return nil },
-			RemovePin: func(netip.Prefix) error { return nil },
 			Now:       h.now, Log: slog.New(slog.DiscardHandler),
 		}
 		h.start(t)

@@ -256,7 +256,8 @@ func TestFleetSharesThroughAnOldNATS(t *testing.T) {
 	f.requireResumed(visitsAfter(t, f.hosts[1]))
 }
 
-// A pin that the operator sets at one host holds at all, and so does its removal at another.
+// A pin that the operator sets at one host holds at all. So does its removal at another that could not reach
+// NATS then, and was killed before it could.
 func TestPinHoldsAtEveryHost(t *testing.T) {
 	f := startFleet(t, 1, 3)
 	run := func(host int, args ...string) {
@@ -272,7 +273,12 @@ func TestPinHoldsAtEveryHost(t *testing.T) {
 	if resumed, err := deliverStrictly(f.hosts[2].addr, visitsAfter(t, f.hosts[2])); err != nil || resumed {
 		t.Errorf("pinned to no-ticket: resumed %v, %v", resumed, err)
 	}
+	f.nats[0].Kill()
 	run(1, "senders", "unpin", "127.0.0.0/24")
+	f.awaitDecision(1, "127.0.0.1", "unpinned, from no-ticket to own-write", "")
+	f.hosts[1].kill()
+	f.hosts[1] = f.startHost("mx1", f.hosts[1].data, f.secret)
+	f.nats[0].Start()
 	for i := range f.hosts {
 		f.awaitDecision(i, "127.0.0.1", "unpinned, from no-ticket to own-write", "")
 	}

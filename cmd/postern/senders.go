@@ -123,7 +123,7 @@ func (s sendersUnpinCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return &terminal.UsageError{Err: err}
 	}
-	switch err := ledger.RemovePin(context.Background(), s.path(), network); {
+	switch err := ledger.RemovePin(context.Background(), s.path(), network, time.Now()); {
 	case errors.Is(err, ledger.ErrNoPin):
 		return &terminal.HintedError{Err: err, Hint: "list the pins of a network with postern senders show NETWORK"}
 	case err != nil:

@@ -86,7 +86,7 @@ func (d *Dashboard) unpin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &statusError{http.StatusBadRequest, "The network is neither an address nor a network, such as 192.0.2.0/24."}
 	}
-	switch err := ledger.RemovePin(r.Context(), d.Ledger, network); {
+	switch err := ledger.RemovePin(r.Context(), d.Ledger, network, d.now()); {
 	case errors.Is(err, ledger.ErrNoPin):
 		return &statusError{http.StatusConflict, "This network is not pinned any more. Load the page again."}
 	case err != nil:

@@ -23,6 +23,37 @@ func (p Pin) reason() string {
 	return fmt.Sprintf("%v pinned since %s: %s", p.Network, stamp(p.Since), p.Why)
 }
 
+// A PinChange is the last change of a network's pin. Hosts of a fleet keep the later one of two, so that
+// they come to the same pins in whatever order and however often changes arrive.
+type PinChange struct {
+	Pin     Pin       `json:"pin"` // of one that was removed, the network only
+	Removed bool      `json:"removed,omitempty"`
+	Changed time.Time `json:"changed"` // by the host's clock, and later than each change that it knew
+	Host    string    `json:"host"`    // where it was changed
+}
+
+// After reports whether c is the later of two changes of one network's pin. Hosts that changed it at
+// the same time have the order of their names. Times count in milliseconds.
+func (c PinChange) After(other PinChange) bool { return c.compare(other) > 0 }
+
+// compare orders all changes that differ, so that two processes with the same name do no harm either.
+func (c PinChange) compare(other PinChange) int {
+	removed := func(c PinChange) int {
+		if c.Removed {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(
+		cmp.Compare(c.Changed.UnixMilli(), other.Changed.UnixMilli()),
+		cmp.Compare(c.Host, other.Host),
+		cmp.Compare(removed(c), removed(other)),
+		cmp.Compare(c.Pin.Mode, other.Pin.Mode),
+		cmp.Compare(c.Pin.Why, other.Pin.Why),
+		cmp.Compare(c.Pin.Since.UnixMilli(), other.Pin.Since.UnixMilli()),
+	)
+}
+
 // SetPins replaces all pins and returns the changes, ordered by network. Of two pins of one
 // network the last applies. The first call returns none: operators set those pins earlier.
 func (sel *Selector) SetPins(pins []Pin, now time.Time) []Decision {

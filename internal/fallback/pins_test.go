@@ -3,6 +3,9 @@ package fallback
 import (
 	"net/netip"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
 
 	"postern/handshake"
 	"postern/sessionticket"
@@ -71,4 +74,32 @@ func TestSetPinsReturnsChanges(t *testing.T) {
 			t.Errorf("decision %d: %+v, want %+v", i, changes[i], want[i])
 		}
 	}
+}
+
+// Of changes of one network's pin the same one is the latest, whatever their order, also if two
+// processes with one name made them at the same time.
+func TestPinChangesHaveOneOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		changes := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) PinChange {
+			return PinChange{
+				Pin: Pin{
+					Mode: anyMode.Draw(t, "mode"), Why: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "why"),
+					Since: epoch.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "since")) * time.Second),
+				},
+				Removed: rapid.Bool().Draw(t, "removed"), Host: rapid.SampledFrom([]string{"", "mx0", "mx1"}).Draw(t, "host"),
+				Changed: epoch.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "changed")) * time.Millisecond),
+			}
+		}), 1, 8).Draw(t, "changes")
+		latest := func(changes []PinChange) (latest PinChange) {
+			for _, c := range changes {
+				if c.After(latest) {
+					latest = c
+				}
+			}
+			return latest
+		}
+		if a, b := latest(changes), latest(rapid.Permutation(changes).Draw(t, "in another order")); a != b {
+			t.Errorf("the latest is %+v, and in another order %+v", a, b)
+		}
+	})
 }

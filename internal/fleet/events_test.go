@@ -33,6 +33,7 @@ type book struct {
 	mark      []byte
 	broken    error // what Take returns
 	begun     int   // how often taking began
+	pins      map[netip.Prefix]fallback.PinChange
 }
 
 // write stores events of this host.
@@ -124,7 +125,7 @@ type testHost struct {
 }
 
 func newTestHost(t *testing.T, name string, servers []*testpeer.NATS) *testHost {
-	m := &testHost{t: t, name: name, book: &book{taken: make(map[string][]ledger.Record)}}
+	m := &testHost{t: t, name: name, book: &book{taken: make(map[string][]ledger.Record), pins: make(map[netip.Prefix]fallback.PinChange)}}
 	m.start(servers)
 	return m
 }
@@ -140,8 +141,7 @@ func (m *testHost) start(servers []*testpeer.NATS) {
 	f, err := New(Settings{
 		Servers: urls, Name: m.name, Prefix: "test", Secret: []byte(secret), File: filepath.Join(m.t.TempDir(), "keys"),
 		UseKeys: func([][32]byte) {}, Selector: selector, Decided: func([]fallback.Decision) {}, ShowHosts: func([]Host) {},
-		SetPin: func(fallback.Pin) error { return nil }, RemovePin: func(netip.Prefix) error { return nil },
-		Events: m.book, Now: time.Now, Log: m.log.Logger(),
+		Events: m.book, Pins: m.book, Now: time.Now, Log: m.log.Logger(),
 	})
 	if err != nil {
 		m.t.Fatal(err)

@@ -23,7 +23,7 @@
 // compare-and-set.
 //
 // States of senders are merged by rules that do not depend on the order in which they arrive: see
-// [fallback.Selector.Adopt]. Of two changes of a pin the later one wins.
+// [fallback.Selector.Adopt]. Of two changes of a pin the later one wins: see [fallback.PinChange].
 //
 // Events are published at least once, in the order in which their host stored them, and others take
 // each once. A host that was away takes them when it is back, for as long as the stream has them.
@@ -36,7 +36,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"regexp"
 	"sync"
 	"time"
@@ -65,9 +64,8 @@ type Settings struct {
 	Selector *fallback.Selector
 	// Decided gets the changes of modes by other hosts.
 	Decided func([]fallback.Decision)
-	// SetPin and RemovePin change the operator's pins at this host. The selector gets them.
-	SetPin    func(fallback.Pin) error
-	RemovePin func(netip.Prefix) error
+	// Pins are the operator's at this host.
+	Pins Pins
 	// ShowHosts gets the hosts of the fleet, again and again, and soon after one has changed.
 	ShowHosts func([]Host)
 	// Events has what this host saw, and gets what the others saw.
@@ -255,7 +253,7 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 		wait = min(2*wait, lastRetry)
 		select {
 		case <-timer.C:
-			if !isAnswer(err) {
+			if !isAnswer(err) && !errors.As(err, &ledgerError{}) {
 				// The server may be cut off from the others of its cluster, or hang: take another.
 				_ = js.Conn().ForceReconnect() // its only error is that this host has closed it
 			}
@@ -273,6 +271,18 @@ func isAnswer(err error) bool {
 		return api.APIError().Code < 500
 	}
 	return errors.Is(err, errSecret) || errors.Is(err, errNewer)
+}
+
+// A ledgerError is one of this host's own ledger, with which NATS has nothing to do.
+type ledgerError struct{ error }
+
+func (e ledgerError) Unwrap() error { return e.error }
+
+func ofLedger(err error) error {
+	if err == nil {
+		return nil
+	}
+	return ledgerError{err}
 }
 
 // note records that a part works, or why it does not, and logs when the fleet as a whole begins or

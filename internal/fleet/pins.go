@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -14,39 +13,24 @@ import (
 	"postern/internal/logkey"
 )
 
-// pinInterval is how often the pins of this host are compared with the shared ones. The server
-// itself looks every two seconds whether the operator changed them.
+// Pins are those of a host, which its operator changes: see [ledger.Ledger].
+type Pins interface {
+	// PinChanges returns the last change of each network's pin.
+	PinChanges(ctx context.Context) ([]fallback.PinChange, error)
+	// TakePins stores changes, each unless a later one of the network is known.
+	TakePins(ctx context.Context, changes []fallback.PinChange) error
+}
+
+// pinInterval is how often a host looks whether its operator has changed a pin.
 const pinInterval = time.Second
 
-// A sharedPin is a pin, or that one was removed. The last change wins at every host.
-type sharedPin struct {
-	Pin     fallback.Pin `json:"pin"`
-	Removed bool         `json:"removed,omitempty"`
-	Changed time.Time    `json:"changed"`
-	Host    string       `json:"host"` // where
-}
-
-func (p sharedPin) after(other sharedPin) bool {
-	if !p.Changed.Equal(other.Changed) {
-		return p.Changed.After(other.Changed)
-	}
-	return p.Host > other.Host
-}
-
-// isLike reports whether local, if has, is what p says.
-func (p sharedPin) isLike(local fallback.Pin, has bool) bool {
-	if p.Removed || !has {
-		return p.Removed == !has
-	}
-	return local.Mode == p.Pin.Mode && local.Why == p.Pin.Why && local.Since.UnixMilli() == p.Pin.Since.UnixMilli()
-}
-
-// A pinBook is what one host knows of the pins of all.
+// A pinBook is what NATS has of the pins of all hosts. What a host has itself is in its ledger.
 type pinBook struct {
 	*Fleet
 	kv     jetstream.KeyValue
-	known  map[netip.Prefix]sharedPin
-	theirs map[netip.Prefix]bool // of other hosts, until this host has applied them
+	stored map[string]fallback.PinChange // by key
+	news   []fallback.PinChange          // that this host has not taken yet
+	seen   uint64                        // revision up to which the bucket was read
 }
 
 // sharePins takes the pins of other hosts and gives them those of this one. It returns when the
@@ -60,9 +44,12 @@ func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-c
 		return err
 	}
 	defer watch.Stop()
-	b := &pinBook{Fleet: f, kv: kv, known: make(map[netip.Prefix]sharedPin), theirs: make(map[netip.Prefix]bool)}
+	b := &pinBook{Fleet: f, kv: kv, stored: make(map[string]fallback.PinChange)}
 	tick := time.NewTicker(pinInterval)
 	defer tick.Stop()
+	check := time.NewTicker(checkInterval)
+	defer check.Stop()
+	var lag watchLag
 	for complete := false; ; {
 		select {
 		case <-ctx.Done():
@@ -73,15 +60,23 @@ func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-c
 			switch {
 			case !ok:
 				return errors.New("watch ended")
-			case entry != nil:
-				b.take(entry)
-				continue
+			case entry == nil: // what was stored has been read
+				complete = true
+			default:
+				b.read(entry)
+				if len(watch.Updates()) > 0 {
+					continue
+				}
 			}
-			complete = true
+		case <-check.C:
+			if err := lag.check(ctx, kv, b.seen); err != nil {
+				return err
+			}
+			continue
 		case <-tick.C:
 		}
 		if complete {
-			if err := b.compare(ctx); err != nil {
+			if err := b.agree(ctx); err != nil {
 				return err
 			}
 			f.note(partPins, nil)
@@ -89,86 +84,53 @@ func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-c
 	}
 }
 
-// take notes a stored pin if it is later than what is known.
-func (b *pinBook) take(entry jetstream.KeyValueEntry) {
+// read notes a stored change.
+func (b *pinBook) read(entry jetstream.KeyValueEntry) {
+	b.seen = entry.Revision()
+	delete(b.stored, entry.Key()) // what it was is overwritten
 	if entry.Operation() != jetstream.KeyValuePut {
 		return
 	}
-	var p sharedPin
-	err := b.decode(entry, &p)
-	if err == nil && (!p.Pin.Network.IsValid() || b.pinName(p.Pin.Network) != entry.Key()) {
+	var c fallback.PinChange
+	err := b.decode(entry, &c)
+	if network := c.Pin.Network; err == nil && (!network.IsValid() || network != network.Masked() || b.pinName(network) != entry.Key()) {
 		err = errors.New("has another network's name")
 	}
 	if err != nil {
 		b.Log.Debug("ignoring a pin of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
 		return
 	}
-	if known, ok := b.known[p.Pin.Network]; !ok || p.after(known) {
-		b.known[p.Pin.Network] = p
-		b.theirs[p.Pin.Network] = true
-	}
+	b.stored[entry.Key()] = c
+	b.news = append(b.news, c)
 }
 
-// compare applies what other hosts changed, and shares what the operator changed at this one.
-func (b *pinBook) compare(ctx context.Context) error {
-	local := make(map[netip.Prefix]fallback.Pin)
-	for _, pin := range b.Selector.Pins() {
-		local[pin.Network] = pin
-	}
-	for network, p := range b.known {
-		pin, has := local[network]
-		delete(local, network)
-		switch {
-		case p.isLike(pin, has):
-			delete(b.theirs, network)
-		case b.theirs[network]:
-			b.apply(p) // the server takes it up within two seconds
-		default:
-			pin.Network = network
-			if err := b.share(ctx, sharedPin{Pin: pin, Removed: !has, Changed: b.after(p.Changed)}); err != nil {
-				return err
-			}
+// agree has this host take what is stored, and stores what it knows better.
+func (b *pinBook) agree(ctx context.Context) error {
+	if len(b.news) > 0 {
+		if err := b.Pins.TakePins(ctx, b.news); err != nil {
+			return ofLedger(err)
 		}
+		b.news = nil
 	}
-	for _, pin := range local { // not shared yet
-		if err := b.share(ctx, sharedPin{Pin: pin, Changed: pin.Since}); err != nil {
+	mine, err := b.Pins.PinChanges(ctx)
+	if err != nil {
+		return ofLedger(err)
+	}
+	for _, c := range mine {
+		name := b.pinName(c.Pin.Network)
+		if stored, has := b.stored[name]; has && !c.After(stored) {
+			continue
+		}
+		value, err := json.Marshal(c)
+		if err != nil {
+			continue // it is invalid, and would be in the next attempt
+		}
+		// If this overwrites a later one, whoever knows that stores it again.
+		if err := b.store(ctx, b.kv, name, value); err != nil {
 			return err
 		}
+		b.stored[name] = c
 	}
-	return nil
-}
-
-// after returns the present time, or one after a change that a host with another clock made.
-func (b *pinBook) after(change time.Time) time.Time {
-	if now := b.Now(); now.After(change) {
-		return now
-	}
-	return change.Add(time.Millisecond)
-}
-
-func (b *pinBook) apply(p sharedPin) {
-	err := error(nil)
-	if p.Removed {
-		err = b.RemovePin(p.Pin.Network)
-	} else {
-		err = b.SetPin(p.Pin)
-	}
-	if err != nil {
-		b.Log.Debug("cannot apply a pin of the fleet yet", logkey.Network, p.Pin.Network, logkey.Err, err)
-	}
-}
-
-func (b *pinBook) share(ctx context.Context, p sharedPin) error {
-	p.Host = b.Name
-	value, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("encoding a pin: %w", err)
-	}
-	name := b.pinName(p.Pin.Network)
-	if err := b.store(ctx, b.kv, name, value); err != nil {
-		return err
-	}
-	b.known[p.Pin.Network] = p
 	return nil
 }
 

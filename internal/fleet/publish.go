@@ -111,7 +111,7 @@ func (p *publisher) publish(ctx context.Context) (wait time.Duration, err error)
 	now := p.Now()
 	records, err := p.Events.Own(ctx, p.read, maxRecords)
 	if err != nil {
-		return 0, err
+		return 0, ofLedger(err)
 	}
 	some := portion(records)
 	if len(some) > 0 {
@@ -175,5 +175,5 @@ func (p *publisher) forget(ctx context.Context) error {
 	}
 	last := p.keep
 	p.keep, p.kept = p.last, time.Now()
-	return p.Events.Published(ctx, last)
+	return ofLedger(p.Events.Published(ctx, last))
 }

@@ -92,11 +92,11 @@ func (f *Fleet) newTaker(ctx context.Context, stream *jetstream.StreamInfo) (*ta
 	t := &taker{Fleet: f, stream: stream.Created, next: firstMessage}
 	var err error
 	if t.taken, err = f.Events.Taken(ctx); err != nil {
-		return nil, err
+		return nil, ofLedger(err)
 	}
 	value, err := f.Events.Mark(ctx)
 	if err != nil {
-		return nil, err
+		return nil, ofLedger(err)
 	}
 	var m mark
 	if json.Unmarshal(value, &m) == nil && m.Stream.Equal(t.stream) && m.Last <= stream.State.LastSeq {
@@ -212,7 +212,7 @@ func (t *taker) takeBatch(ctx context.Context, b *batch) error {
 	}
 	begun := time.Now()
 	if err := t.Events.Take(ctx, b.Host, b.Records); err != nil {
-		return err
+		return ofLedger(err)
 	}
 	t.taken[b.Host] = b.last()
 	// The ledger has as much time for this host's own.

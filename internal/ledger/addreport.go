@@ -40,25 +40,19 @@ func AddReport(ctx context.Context, path string, r Report) (added AddedReport, e
 	}
 	err = alter(ctx, path, "adding a report", func(conn *sql.Conn) error {
 		return synced(ctx, conn, func() error {
-			tx, err := conn.BeginTx(ctx, nil)
-			if err != nil {
+			return inTransaction(ctx, conn, func(tx *sql.Tx) error {
+				var last int64
+				err := tx.QueryRowContext(ctx, selectLast).Scan(&last)
+				if err == nil {
+					added, err = r.insert(ctx, tx, packed, last+1, here)
+				}
+				if err == nil && (added.New || added.Confirmed) {
+					var o outbox
+					o.add(reportRecord, recordedReport{r, packed})
+					err = o.store(ctx, tx, fastGzip())
+				}
 				return err
-			}
-			defer tx.Rollback()
-			var last int64
-			err = tx.QueryRowContext(ctx, selectLast).Scan(&last)
-			if err == nil {
-				added, err = r.insert(ctx, tx, packed, last+1, here)
-			}
-			if err == nil && (added.New || added.Confirmed) {
-				var o outbox
-				o.add(reportRecord, recordedReport{r, packed})
-				err = o.store(ctx, tx, fastGzip())
-			}
-			if err == nil {
-				err = tx.Commit()
-			}
-			return err
+			})
 		})
 	})
 	return added, err

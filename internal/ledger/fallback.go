@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"postern/internal/fallback"
-	"postern/internal/logkey"
 	"postern/internal/safetext"
 )
 
@@ -140,100 +138,4 @@ func (r *Reader) states(ctx context.Context, where func(*query), limit int) ([]f
 		states = append(states, s)
 	}
 	return states, errors.Join(errs...)
-}
-
-// ErrNoPin means that there is no pin of the network.
-var ErrNoPin = errors.New("is not pinned")
-
-const insertPin = `INSERT INTO pins (network, mode, why, since) VALUES (?, ?, ?, ?)
-	ON CONFLICT DO UPDATE SET mode = excluded.mode, why = excluded.why, since = excluded.since`
-
-// pinColumns are the arguments of insertPin.
-func pinColumns(p fallback.Pin) []any {
-	return []any{prefixBytes(p.Network), p.Mode.String(), safetext.Truncate(p.Why, maxText), unixMilli(p.Since)}
-}
-
-const selectPins = `SELECT network, mode, why, since FROM pins ORDER BY length(network), network`
-
-func scanPin(scan scanner) (p fallback.Pin, err error) {
-	err = scan(prefixInto(&p.Network), modeInto(&p.Mode), &p.Why, timeInto(&p.Since))
-	return p, err
-}
-
-// Pins returns all pins in the order of their networks, IPv4 first. The mode of a pin can be
-// invalid, if another version wrote it.
-func (r *Reader) Pins(ctx context.Context) ([]fallback.Pin, error) {
-	return readAll(ctx, r, "reading pins", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(selectPins)
-		return nil
-	}, scanPin)
-}
-
-// SetPin writes p to the ledger at path, in place of a pin of the same network. A running
-// server applies it within two seconds. SetPin waits up to 10 seconds to write. The error
-// wraps [ErrNoLedger], [ErrOlder] or [ErrNewer].
-func SetPin(ctx context.Context, path string, p fallback.Pin) error {
-	return alter(ctx, path, fmt.Sprintf("pinning %v", p.Network), func(conn *sql.Conn) error {
-		_, err := conn.ExecContext(ctx, insertPin, pinColumns(p)...)
-		return err
-	})
-}
-
-// RemovePin removes the pin of exactly that network from the ledger at path, as SetPin
-// adds it. The error wraps [ErrNoPin] if there is none.
-func RemovePin(ctx context.Context, path string, of netip.Prefix) error {
-	return alter(ctx, path, "removing a pin", func(conn *sql.Conn) error {
-		result, err := conn.ExecContext(ctx, `DELETE FROM pins WHERE network = ?`, prefixBytes(of))
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n > 0 {
-			return err
-		}
-		return fmt.Errorf("%v %w", of, ErrNoPin)
-	})
-}
-
-// knownPins are the pins as the server last got them.
-type knownPins struct {
-	pins    []fallback.Pin
-	of      *store // from which they were read
-	version int64  // its data_version then
-}
-
-// readPins passes the pins to the server if they have changed.
-func (w *writer) readPins(s *store) error {
-	version, err := s.number("PRAGMA data_version")
-	if err != nil || w.known.of == s && w.known.version == version {
-		return err
-	}
-	q := &query{}
-	q.add(selectPins)
-	pins, err := rows(context.Background(), s.conn, q, scanPin)
-	if err != nil {
-		return err
-	}
-	first := w.known.of == nil
-	changed := !slices.Equal(pins, w.known.pins)
-	w.known = knownPins{pins: pins, of: s, version: version}
-	if w.o.Pins != nil && (first || changed) {
-		w.AddDecisions(w.o.Pins(slices.Clone(pins)))
-	}
-	return nil
-}
-
-// keepPins writes the known pins to a new file that replaces a lost one.
-func (w *writer) keepPins(s *store) error {
-	if len(w.known.pins) == 0 {
-		return nil
-	}
-	w.o.Log.Info("keeping pins in new ledger", logkey.Ledger, w.path, logkey.Pins, len(w.known.pins))
-	return s.transact(func() error {
-		for _, p := range w.known.pins {
-			if err := s.exec(insertPin, pinColumns(p)...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

@@ -256,7 +256,7 @@ func (k *kept) honest() history {
 	if err := k.write(events); err != nil {
 		k.t.Fatal(err)
 	}
-	err := k.transact(func() error { return k.exec(insertPin, pinColumns(h.pin)...) })
+	err := k.transact(func() error { return insertPin(k.t.Context(), k.conn, h.pin) })
 	if err == nil {
 		_, err = AddReport(k.t.Context(), k.path, signed("1"))
 	}

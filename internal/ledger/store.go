@@ -187,7 +187,7 @@ var schema embed.FS
 
 // oldestReadable is the oldest schema that this version's queries can read. A migration that
 // adds what a query needs raises it.
-const oldestReadable = 21 // hosts
+const oldestReadable = 23 // pin changes
 
 // ErrOlder means that the server of this version has not migrated the ledger yet.
 var ErrOlder = errors.New("written by an older postern")
@@ -303,6 +303,19 @@ func alter(ctx context.Context, path, doing string, do func(*sql.Conn) error) er
 		defer conn.Close()
 		return insist(ctx, conn, do)
 	})
+}
+
+// inTransaction calls do in a transaction of another process than the server.
+func inTransaction(ctx context.Context, conn *sql.Conn, do func(*sql.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := do(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // insist retries while another connection is writing. SQLite's own waiting polls ten times

@@ -3,15 +3,12 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
 	"postern/internal/alert"
 	"postern/internal/buildinfo"
 	"postern/internal/config"
-	"postern/internal/fallback"
 	"postern/internal/fleet"
 	"postern/internal/ledger"
 )
@@ -24,7 +21,6 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 		return nil, nil
 	}
 	s.observer.selector.Share(c.Name)
-	path := config.LedgerFile(s.config.Data)
 	f, err := fleet.New(fleet.Settings{
 		Servers: c.Servers, Credentials: c.Credentials, Roots: c.Roots,
 		Name: c.Name, Version: buildinfo.Read().Version,
@@ -34,15 +30,8 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 		Selector:  s.observer.selector,
 		// The metrics of the host that decided have them.
 		Decided: s.observer.ledger.AddAdopted,
-		SetPin:  func(p fallback.Pin) error { return ledger.SetPin(context.Background(), path, p) },
-		RemovePin: func(network netip.Prefix) error {
-			if err := ledger.RemovePin(context.Background(), path, network); !errors.Is(err, ledger.ErrNoPin) {
-				return err
-			}
-			return nil
-		},
-		Events: s.observer.ledger,
-		Now:    time.Now, Log: s.log,
+		Events:  s.observer.ledger, Pins: s.observer.ledger,
+		Now: time.Now, Log: s.log,
 	})
 	if err == nil && s.acme != nil {
 		s.acme.Share(f.Share(s.acme.SharedFiles()))
