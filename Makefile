@@ -7,7 +7,7 @@
 # make release     checks that this commit can be released, and builds the release: see docs/releasing.md
 # make vuln        known vulnerabilities in dependencies (needs the network, so CI does not run it)
 # make next-go     the tests that depend on how crypto/tls writes, with the newest Go, which it downloads
-# make upstream    crypto/tls's own tests, and a connection's cost, with and without the change of docs/upstream/go-70232
+# make upstream    crypto/tls's own tests, the matrix and a connection's cost, with the change of docs/upstream/go-70232
 # make fuzz        each fuzz target for FUZZTIME (30s)
 # make mutants     changes the code at random, and prints how many changes the tests of each package notice
 # make bench       compares with Postfix, nginx and go-smtp, writes bench/RESULTS.md
