@@ -54,6 +54,7 @@ lint:
 	GOOS=darwin $(GO) build ./cmd/postern ./cmd/postern-lab
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+	cd examples/grpc && $(GO) mod tidy -diff
 	scripts/check-markdown
 	GO=$(GO) scripts/api check
 
