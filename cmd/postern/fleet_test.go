@@ -50,7 +50,7 @@ func fleetData(t *testing.T) string {
 	})
 	store(config.LedgerFile(folder), "mx1", func(l *ledger.Ledger) error {
 		l.AddHandshake(at("AAAAAAAAAA", time.Hour, ledger.Failed))
-		return l.Take(context.Background(), "mx2", records)
+		return l.Take(context.Background(), "mx2", 0, records)
 	})
 	return folder
 }

@@ -52,7 +52,7 @@ func (s *site) elsewhere(add func(*ledger.Ledger)) {
 		err = errors.New("mx2 has nothing for the others")
 	}
 	if err == nil {
-		err = s.book.Take(s.Context(), "mx2", records)
+		err = s.book.Take(s.Context(), "mx2", 0, records)
 	}
 	if err != nil {
 		s.Fatal(err)

@@ -24,8 +24,9 @@ type Events interface {
 	// Published says up to which position that is.
 	Published(ctx context.Context, last int64) error
 
-	// Take stores what another host stored, and returns when it is safe.
-	Take(ctx context.Context, host string, records []ledger.Record) error
+	// Take stores what another host stored, and returns when it is safe. It returns
+	// [ledger.ErrReplaced] if it no longer has what was taken up to a position.
+	Take(ctx context.Context, host string, after int64, records []ledger.Record) error
 	// Taken returns the position up to which each other host was taken.
 	Taken(ctx context.Context) (map[string]int64, error)
 

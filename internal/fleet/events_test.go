@@ -67,11 +67,14 @@ func (b *book) Published(_ context.Context, last int64) error {
 	return nil
 }
 
-func (b *book) Take(_ context.Context, host string, records []ledger.Record) error {
+func (b *book) Take(_ context.Context, host string, after int64, records []ledger.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.broken != nil {
 		return b.broken
+	}
+	if has := b.taken[host]; after > 0 && (len(has) == 0 || has[len(has)-1].ID < after) {
+		return ledger.ErrReplaced
 	}
 	for _, r := range records {
 		if has := b.taken[host]; len(has) == 0 || has[len(has)-1].ID < r.ID {
@@ -262,6 +265,29 @@ func TestEventsWaitForTheLedger(t *testing.T) {
 	b.broken = nil
 	b.mu.Unlock()
 	b.awaitFrom("a", "a1", "a2")
+}
+
+// A host whose ledger was replaced, by an empty one or by a copy, takes from the stream again what that
+// lacks, also if the new ledger knows already how far the host has read.
+func TestHostTakesAgainWhatItsLedgerLost(t *testing.T) {
+	t.Parallel()
+	servers := testpeer.StartNATS(t, 1)
+	a, b := newTestHost(t, "a", servers), newTestHost(t, "b", servers)
+	a.write("a1", "a2")
+	b.awaitFrom("a", "a1", "a2")
+	lose := func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		clear(b.taken)
+	}
+	lose()
+	a.write("a3")
+	b.awaitFrom("a", "a1", "a2", "a3")
+
+	b.stop()
+	lose()
+	b.start(servers)
+	b.awaitFrom("a", "a1", "a2", "a3")
 }
 
 // Events that the stream had no room for until a host was back are gone for it. It says so once, and

@@ -97,7 +97,7 @@ func BenchmarkLargeFleet(b *testing.B) {
 		got, err := f.openBatch(f.eventSubject("mx0"), sealed)
 		if err == nil {
 			// A host has few of a second of each of many hosts.
-			err = other.Take(ctx, fmt.Sprintf("mx%d", second%(l.hosts-1)), got.Records)
+			err = other.Take(ctx, fmt.Sprintf("mx%d", second%(l.hosts-1)), 0, got.Records)
 		}
 		if err != nil {
 			b.Fatal(err)

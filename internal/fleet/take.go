@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"postern/internal/ledger"
 	"postern/internal/logkey"
 )
 
@@ -44,6 +45,9 @@ func (f *Fleet) takeEvents(ctx context.Context, js jetstream.JetStream, again <-
 	err := f.readEvents(ctx, js)
 	if ctx.Err() != nil { // which may be the cause of err
 		return nil
+	}
+	if errors.Is(err, ledger.ErrReplaced) {
+		return nil // and begin again, with what the new file has
 	}
 	return err
 }
@@ -82,12 +86,13 @@ func until(ctx context.Context, again <-chan struct{}) (context.Context, context
 
 // A mark is how far a host has read. It is stored as JSON.
 type mark struct {
-	Stream time.Time `json:"stream"` // when the stream was made
-	Last   uint64    `json:"last"`   // sequence number of the last message that was taken
+	Stream time.Time        `json:"stream"` // when the stream was made
+	Last   uint64           `json:"last"`   // sequence number of the last message that was taken
+	Taken  map[string]int64 `json:"taken"`  // positions by host
 }
 
 // newTaker returns one that goes on at the mark, or begins with the stream if NATS has lost what was
-// there.
+// there, or the ledger: its file may have been replaced before the mark was stored.
 func (f *Fleet) newTaker(ctx context.Context, stream *jetstream.StreamInfo) (*taker, error) {
 	t := &taker{Fleet: f, stream: stream.Created, next: firstMessage}
 	var err error
@@ -99,11 +104,21 @@ func (f *Fleet) newTaker(ctx context.Context, stream *jetstream.StreamInfo) (*ta
 		return nil, ofLedger(err)
 	}
 	var m mark
-	if json.Unmarshal(value, &m) == nil && m.Stream.Equal(t.stream) && m.Last <= stream.State.LastSeq {
+	if json.Unmarshal(value, &m) == nil && m.Stream.Equal(t.stream) && m.Last <= stream.State.LastSeq && t.has(m.Taken) {
 		t.next = m.Last + 1
 	}
 	t.whole = t.next == firstMessage
 	return t, nil
+}
+
+// has reports whether all was taken up to these positions.
+func (t *taker) has(positions map[string]int64) bool {
+	for host, position := range positions {
+		if t.taken[host] < position {
+			return false
+		}
+	}
+	return true
 }
 
 // mark notes how far this host has read, now and then.
@@ -114,7 +129,7 @@ func (t *taker) mark() {
 }
 
 func (t *taker) putMark() {
-	if value, err := json.Marshal(mark{Stream: t.stream, Last: t.next - 1}); err == nil { // its year is one that JSON has
+	if value, err := json.Marshal(mark{Stream: t.stream, Last: t.next - 1, Taken: t.taken}); err == nil { // its year is one that JSON has
 		t.marked = time.Now()
 		t.Events.PutMark(value)
 	}
@@ -211,7 +226,7 @@ func (t *taker) takeBatch(ctx context.Context, b *batch) error {
 		t.Log.Warn("fleet events missed; NATS deleted them before this host had read them", logkey.Member, b.Host)
 	}
 	begun := time.Now()
-	if err := t.Events.Take(ctx, b.Host, b.Records); err != nil {
+	if err := t.Events.Take(ctx, b.Host, known, b.Records); err != nil {
 		return ofLedger(err)
 	}
 	t.taken[b.Host] = b.last()

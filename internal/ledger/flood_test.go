@@ -65,7 +65,7 @@ func (k *kept) writeAt(host string, events []event) {
 		for i, e := range events {
 			all = append(all, taken{position + 1 + int64(i), e})
 		}
-		return k.take(host, all)
+		return k.take(host, 0, all)
 	})
 	if err != nil {
 		k.t.Fatal(err)

@@ -10,13 +10,19 @@ import (
 	"postern/internal/safetext"
 )
 
+// ErrReplaced means that the file is another one, which lacks what was taken into the one before.
+var ErrReplaced = errors.New("the ledger file was replaced")
+
 // Take stores records of another host, which come in the order of their IDs, and returns when they
 // are stored. It ignores those up to [Ledger.Taken] of that host, so records can come any number of
 // times: each counts once. Those that this version cannot read are left out, and logged once. Take
 // waits for its turn, until ctx is done; the records may be stored all the same then.
 //
+// The caller knows that the records up to after were taken. If they were not taken into this file,
+// Take stores nothing and returns [ErrReplaced], since those that are missing could not be taken later.
+//
 // What Take stores and how far it is are one transaction: a crash loses both, or none.
-func (l *Ledger) Take(ctx context.Context, host string, records []Record) error {
+func (l *Ledger) Take(ctx context.Context, host string, after int64, records []Record) error {
 	if host == l.o.Host {
 		return nil // they are here
 	}
@@ -25,10 +31,11 @@ func (l *Ledger) Take(ctx context.Context, host string, records []Record) error 
 	}
 	for some := range slices.Chunk(records, maxBatch) {
 		taken := l.parse(host, some)
-		err := l.wait(ctx, "taking records of "+host, func(w *writer) error { return w.take(host, taken) })
+		err := l.wait(ctx, "taking records of "+host, func(w *writer) error { return w.take(host, after, taken) })
 		if err != nil {
 			return err
 		}
+		after = some[len(some)-1].ID
 	}
 	return nil
 }
@@ -105,11 +112,15 @@ func (l *Ledger) logUnreadable(host string, err error) {
 }
 
 // take stores records of another host and makes room for them.
-func (w *writer) take(host string, all []taken) error {
+func (w *writer) take(host string, after int64, all []taken) error {
+	replaced := false
 	err := w.use(func(s *store) error {
-		err := s.takeWhole(host, all)
+		err := s.takeWhole(host, after, all)
 		if unfit(err) {
-			err = w.takeEach(s, host, all)
+			err = w.takeEach(s, host, after, all)
+		}
+		if replaced = errors.Is(err, ErrReplaced); replaced {
+			return nil // which is no fault of the file
 		}
 		if errors.Is(err, errTooManyHosts) {
 			w.logUnreadable(host, err)
@@ -121,18 +132,21 @@ func (w *writer) take(host string, all []taken) error {
 		w.backOff(err)
 		return err
 	}
+	if replaced {
+		return ErrReplaced
+	}
 	w.makeRoom(w.retention.bySize)
 	return nil
 }
 
 // takeEach stores records one by one and leaves out those that do not fit into the tables. They say
 // nothing about the disk, on which this host's own have to be stored, nor about the other records.
-func (w *writer) takeEach(s *store, host string, all []taken) error {
+func (w *writer) takeEach(s *store, host string, after int64, all []taken) error {
 	for _, t := range all {
-		err := s.takeWhole(host, []taken{t})
+		err := s.takeWhole(host, after, []taken{t})
 		if unfit(err) {
 			w.logUnreadable(host, fmt.Errorf("record %d: %w", t.id, err))
-			err = s.takeWhole(host, []taken{{id: t.id}})
+			err = s.takeWhole(host, after, []taken{{id: t.id}})
 		}
 		if err != nil {
 			return err
@@ -142,13 +156,16 @@ func (w *writer) takeEach(s *store, host string, all []taken) error {
 }
 
 // takeWhole stores all records, or none.
-func (s *store) takeWhole(host string, all []taken) error {
-	return s.transact(func() error { return s.take(host, all) })
+func (s *store) takeWhole(host string, after int64, all []taken) error {
+	return s.transact(func() error { return s.take(host, after, all) })
 }
 
-// take stores the records of a host that are new.
-func (s *store) take(host string, all []taken) error {
+// take stores the records of a host that are new, if it has those up to after.
+func (s *store) take(host string, after int64, all []taken) error {
 	id, position, err := s.known(host)
+	if err == nil && position < after {
+		err = ErrReplaced
+	}
 	if err != nil {
 		return err
 	}

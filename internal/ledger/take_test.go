@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,7 +80,7 @@ func (m *member) takes(t fataler, from *member, records []Record) error {
 		}
 		all = append(all, taken{r.ID, e})
 	}
-	return m.transact(func() error { return m.take(from.name, all) })
+	return m.transact(func() error { return m.take(from.name, 0, all) })
 }
 
 // takesSome takes some of another member's records: those that it has next, late, or again.
@@ -385,7 +387,7 @@ func TestSenderThatFailsAtOneHostAndDeliversAtAnother(t *testing.T) {
 	fleet[1].AddHandshake(with(success("B"), func(h *Handshake) { h.At, h.Delivered = noon.Add(time.Minute), true }))
 	for i, l := range fleet {
 		other := fleet[1-i]
-		if err := l.Take(t.Context(), other.o.Host, waiting(t, other, 1)); err != nil {
+		if err := l.Take(t.Context(), other.o.Host, 0, waiting(t, other, 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -600,7 +602,7 @@ func TestReportAtTwoHostsCountsOnce(t *testing.T) {
 		other := fleet[1-i]
 		records := waiting(t, other, 1)
 		for range 2 {
-			if err := l.Take(t.Context(), other.o.Host, records); err != nil {
+			if err := l.Take(t.Context(), other.o.Host, 0, records); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -635,7 +637,7 @@ func TestRecordsOfANewerVersionAreLeftOut(t *testing.T) {
 		{3, handshakeRecord, []byte(`{"outcome":9,"network":"192.0.2.0/24"}`)},
 		{4, handshakeRecord, good},
 	}
-	if err := l.Take(t.Context(), "mx2", records); err != nil {
+	if err := l.Take(t.Context(), "mx2", 0, records); err != nil {
 		t.Fatal(err)
 	}
 	if got := sessions(t, reader(t, l.path), Filter{}); got != "A" {
@@ -663,16 +665,16 @@ func TestRecordsThatCannotBeStoredAreLeftOut(t *testing.T) {
 		return data
 	}
 	records := []Record{{1, handshakeRecord, good("A")}, {2, reportRecord, []byte(`{}`)}, {3, handshakeRecord, good("B")}}
-	if err := l.Take(t.Context(), "mx2", records); err != nil {
+	if err := l.Take(t.Context(), "mx2", 0, records); err != nil {
 		t.Error(err)
 	}
 	for i := range maxHosts {
-		if err := l.Take(t.Context(), fmt.Sprint("renamed", i), []Record{{1, nameRecord, []byte(`{}`)}}); err != nil {
+		if err := l.Take(t.Context(), fmt.Sprint("renamed", i), 0, []Record{{1, nameRecord, []byte(`{}`)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.AddHandshake(failure("own"))
-	if err := l.Take(t.Context(), "mx2", []Record{{4, handshakeRecord, good("C")}}); err != nil {
+	if err := l.Take(t.Context(), "mx2", 0, []Record{{4, handshakeRecord, good("C")}}); err != nil {
 		t.Error(err)
 	}
 	r := reader(t, l.path)
@@ -691,16 +693,45 @@ func TestRecordsThatCannotBeStoredAreLeftOut(t *testing.T) {
 	}
 }
 
+// A file that was deleted while the server runs is replaced by an empty one. What the host takes next
+// follows on what the old file had: if the new one took it, what is before could not be taken any more.
+func TestReplacedLedgerTakesFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	other, l := fleetOf(t, 2)[0], opened(t, empty(t), Options{Host: "mx3"})
+	for _, session := range []string{"A", "B"} {
+		other.AddHandshake(failure(session))
+	}
+	all := waiting(t, other, 2)
+	if err := l.Take(t.Context(), "mx1", 0, all[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(l.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Take(t.Context(), "mx1", all[0].ID, all[1:]); !errors.Is(err, ErrReplaced) {
+		t.Errorf("taking what follows: %v, want %v", err, ErrReplaced)
+	}
+	l.AddHandshake(failure("own"))
+	if err := l.Take(t.Context(), "mx1", 0, all); err != nil {
+		t.Fatal(err)
+	}
+	r := reader(t, l.path)
+	until(t, "stored", func() bool { return sessions(t, r, Filter{Host: Here}) == "own" })
+	if got := strings.Fields(sessions(t, r, Filter{Host: "mx1"})); len(got) != 2 {
+		t.Errorf("the sessions of mx1 are %s, want A and B", got)
+	}
+}
+
 // What a host sends in the name of this one, or of none, is not stored.
 func TestRecordsOfNoOtherHostAreNotTaken(t *testing.T) {
 	t.Parallel()
 	l := fleetOf(t, 1)[0]
 	record := []Record{{1, nameRecord, []byte(`{}`)}}
-	if err := l.Take(t.Context(), "mx1", record); err != nil {
+	if err := l.Take(t.Context(), "mx1", 0, record); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"", strings.Repeat("a", maxHostName+1)} {
-		if err := l.Take(t.Context(), name, record); err == nil {
+		if err := l.Take(t.Context(), name, 0, record); err == nil {
 			t.Errorf("%q is taken for a host", name)
 		}
 	}
@@ -715,18 +746,18 @@ func TestPlaintextAfterAFailureAtAnotherHost(t *testing.T) {
 	t.Parallel()
 	fleet := fleetOf(t, 3)
 	fleet[0].AddHandshake(failure("A"))
-	if err := fleet[1].Take(t.Context(), "mx1", waiting(t, fleet[0], 1)); err != nil {
+	if err := fleet[1].Take(t.Context(), "mx1", 0, waiting(t, fleet[0], 1)); err != nil {
 		t.Fatal(err)
 	}
 	fleet[1].AddHandshake(with(success("B"), func(h *Handshake) {
 		h.At, h.Outcome, h.Fingerprint, h.Version, h.Suite, h.Group = noon.Add(time.Minute), Plaintext, "", 0, 0, 0
 	}))
 	for _, l := range []*Ledger{fleet[0], fleet[2]} {
-		if err := l.Take(t.Context(), "mx2", waiting(t, fleet[1], 1)); err != nil {
+		if err := l.Take(t.Context(), "mx2", 0, waiting(t, fleet[1], 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := fleet[2].Take(t.Context(), "mx1", waiting(t, fleet[0], 1)); err != nil { // the other way round
+	if err := fleet[2].Take(t.Context(), "mx1", 0, waiting(t, fleet[0], 1)); err != nil { // the other way round
 		t.Fatal(err)
 	}
 	for _, l := range fleet {
