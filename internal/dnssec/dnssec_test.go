@@ -175,6 +175,7 @@ func TestInvalidAnswersAreBogus(t *testing.T) {
 		"DS removed":         {spoil("test.", strip(dns.TypeDS, "signed.test.", dns.TypeDS)), "signed.test.", dns.TypeMX, "proof that signed.test. has no DS record: the answer for test. is not signed"},
 		"DS without proof":   {spoil("test.", strip(dns.TypeNSEC, "plain.test.", dns.TypeDS)), "plain.test.", dns.TypeMX, "is not signed, but its zone is"},
 		"denied, no proof":   {spoil("signed.test.", strip(dns.TypeNSEC, "gone.signed.test.", dns.TypeA)), "gone.signed.test.", dns.TypeA, "is not signed, but its zone is"},
+		"proof not signed":   {spoil("signed.test.", strip(dns.TypeRRSIG, "gone.signed.test.", dns.TypeA)), "gone.signed.test.", dns.TypeA, "the NSEC record of signed.test. is not signed"},
 		"wildcard, no proof": {spoil("signed.test.", strip(dns.TypeNSEC, "x.wild.signed.test.", dns.TypeA)), "x.wild.signed.test.", dns.TypeA, "is not signed, but its zone is"},
 		"forged":             {spoil("signed.test.", forge), "mx.signed.test.", dns.TypeA, "that no key of"},
 		"other DS": {func(z map[string]*testzone.Zone) {
