@@ -137,10 +137,15 @@ func TestReadingEndsWithAnError(t *testing.T) {
 	}
 }
 
-// messages returns the messages of an mbox.
-func messages(t *testing.T, text string) (all []string) {
+// messages returns the messages of an mbox, most of whose lines are longer than is read at once.
+func messages(t *testing.T, text string) []string {
 	t.Helper()
-	err := eachMessage(bufio.NewReaderSize(strings.NewReader(text), 16), func(n int, _ receipt, mail []byte, err error) error {
+	return messagesIn(t, bufio.NewReaderSize(strings.NewReader(text), 16))
+}
+
+func messagesIn(t *testing.T, mbox *bufio.Reader) (all []string) {
+	t.Helper()
+	err := eachMessage(mbox, func(n int, _ receipt, mail []byte, err error) error {
 		if n != len(all)+1 {
 			t.Errorf("message %d has the number %d", len(all)+1, n)
 		}
@@ -172,7 +177,11 @@ func TestMboxIsSplitAtFromLines(t *testing.T) {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
-	if got := messages(t, "From a\n"+strings.Repeat(strings.Repeat("x", 1000)+"\n", tlsrpt.MaxMailSize/1000)+"\nFrom b\ny\n"); len(got) != 2 || got[0] != errTooLong.Error() || got[1] != "y\n" {
+	largest := strings.Repeat("0123456789abcde\n", 12<<20/16)
+	if got := messagesIn(t, bufio.NewReader(strings.NewReader("From a\n"+largest))); len(got) != 1 || got[0] != largest {
+		t.Errorf("12 MiB: %d messages, %.100q", len(got), got)
+	}
+	if got := messagesIn(t, bufio.NewReader(strings.NewReader("From a\n"+largest+"\nFrom b\ny\n"))); len(got) != 2 || got[0] != errTooLong.Error() || got[1] != "y\n" {
 		t.Errorf("a message that is too large: %d messages, %.100q", len(got), got)
 	}
 }

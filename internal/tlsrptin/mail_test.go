@@ -276,6 +276,19 @@ func TestReportsThatAStopLeaves(t *testing.T) {
 	}
 }
 
+// Once a server has stopped, the ledger is closed too.
+func TestNoReportIsStoredAfterAStop(t *testing.T) {
+	s := newTestReceiver(t, Settings{})
+	s.Receiver.Close(t.Context())
+	if _, reply := s.deliver(strings.NewReader(october.Mail()), reportsAddress); reply.String() != accepted.String() {
+		t.Errorf("replied %v", reply)
+	}
+	s.Receiver.pending.Wait()
+	if len(s.reports()) != 0 || !strings.Contains(s.log.String(), `"report mail not stored; next hop has it" session=7Q2F err="the server stops"`) || s.reserved() != 0 {
+		t.Errorf("%d reports are stored, %d bytes are reserved; the log says %s", len(s.reports()), s.reserved(), s.log)
+	}
+}
+
 // Whatever a stranger writes, the log line stays short.
 func TestLogOfAReportIsShort(t *testing.T) {
 	signer := testreport.NewSigner(t, "evil.test")

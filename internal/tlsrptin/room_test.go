@@ -184,11 +184,15 @@ func TestBufferGrowsWithItsContent(t *testing.T) {
 	if reserved() != 8<<10 {
 		t.Errorf("5 bytes reserve %d", reserved())
 	}
-	b.Write(make([]byte, 11<<20))
-	if content, err := b.use(); err != nil || len(content) != 11<<20+5 || reserved() != 12<<20 && reserved() != 11<<20+5 {
+	b.Write(make([]byte, 8<<10-5))
+	if reserved() != 8<<10 {
+		t.Errorf("8 KiB reserve %d", reserved())
+	}
+	b.Write(make([]byte, 11<<20-8<<10))
+	if content, err := b.use(); err != nil || len(content) != 11<<20 || reserved() != 11<<20 {
 		t.Errorf("11 MiB: %v, %d bytes are reserved", err, reserved())
 	}
-	b.Write(make([]byte, 1<<20))
+	b.Write(make([]byte, 1<<20+1))
 	if content, err := b.use(); !errors.Is(err, tlsrpt.ErrTooLarge) || content != nil || reserved() != 0 {
 		t.Errorf("12 MiB: %v, %d bytes are reserved", err, reserved())
 	}
