@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 
 	. "postern/tlsrpt"
 )
@@ -33,6 +34,10 @@ func TestMailWithoutReportSaysWhy(t *testing.T) {
 		{"Subject: hello\r\n\r\nhello\r\n", "none found (parts searched: 1)"},
 		{top + "\r\nhello\r\n--b--\r\n", "none found (parts searched: 2)"},
 		{top + "Content-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b\r\n\r\n{ hello\r\n--b--\r\n", "no array of policies"},
+		{top + "Content-Disposition: attachment; filename=a!b.json\r\n\r\nhello\r\n--b--\r\n", "invalid character 'h'"},
+		{top + "Content-Type: text/plain; name=a!b.JSON.GZ\r\n\r\nhello\r\n--b--\r\n", "invalid character 'h'"},
+		{top + "Content-Disposition: attachment; filename=hello\r\n\r\nhello\r\n--b--\r\n", "none found (parts searched: 2)"},
+		{"Content-Type: message/rfc822\r\n\r\nno header\r\n\r\n", "malformed MIME header"},
 		{top + "\r\n{ hello\r\n--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b--\r\n", "no array of policies"},
 	} {
 		m, err := ParseMail(strings.NewReader(c.mail))
@@ -93,7 +98,9 @@ func TestErrorOfAMalformedMailIsShortAndPrintable(t *testing.T) {
 	if !errors.Is(err, ErrNotReport) {
 		t.Fatalf("error %v, want ErrNotReport", err)
 	}
-	if text := err.Error(); len(text) > 300 || strings.Contains(text, "\x1b") || !strings.Contains(text, "no field") {
+	text := err.Error()
+	quoted, ok := strings.CutPrefix(text, "tlsrpt: mail: not a TLS report: ")
+	if !ok || utf8.RuneCountInString(quoted) != 200 || strings.Contains(text, "\x1b") || !strings.Contains(text, "no field") {
 		t.Errorf("%d bytes: %.400q", len(text), text)
 	}
 }

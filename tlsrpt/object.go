@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -148,7 +147,7 @@ func (o object) count(name string) int64 {
 	if !o.take(name, &number, "a number") {
 		return 0
 	}
-	n, err := strconv.ParseFloat(number.String(), 64)
+	n, err := number.Float64()
 	switch {
 	case n > maxCount:
 		o.warnf(name, "%s is too large: read as %.0f", quoted(number.String()), maxCount)
