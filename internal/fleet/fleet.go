@@ -346,6 +346,7 @@ func (f *Fleet) hasBegunAgain() <-chan struct{} {
 // A Status says how a host shares.
 type Status struct {
 	Problem   string    // why it does not; empty: it does
+	Remedy    string    // what to do about it, if that is known
 	Turn      uint64    // of the ring of ticket keys
 	Since     time.Time // when the key in use was made
 	Published time.Time // when this host last had published all that it stored; zero: not since its start
@@ -356,7 +357,7 @@ type Status struct {
 func (f *Fleet) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Status{Problem: f.problem(), Turn: f.ring.Turn, Since: f.ring.Since, Published: f.published, Taken: f.taken}
+	return Status{Problem: f.problem(), Remedy: f.remedy(), Turn: f.ring.Turn, Since: f.ring.Since, Published: f.published, Taken: f.taken}
 }
 
 // problem returns why the host does not share. The caller holds f.mu.
@@ -368,6 +369,19 @@ func (f *Fleet) problem() string {
 	}
 	if f.Now().Sub(f.roll.double) < missingAfter {
 		return partHosts + ": another host has the same name; give each its own with name in [fleet]"
+	}
+	return ""
+}
+
+// remedy returns what to do about the problem, if its error says so. The caller holds f.mu.
+func (f *Fleet) remedy() string {
+	for _, part := range parts {
+		if err := f.down[part]; err != nil {
+			if remedied := interface{ Remedy() string }(nil); errors.As(err, &remedied) {
+				return remedied.Remedy()
+			}
+			return ""
+		}
 	}
 	return ""
 }

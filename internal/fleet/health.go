@@ -212,6 +212,9 @@ func (m Member) Next() string {
 	case Missing:
 		return "Look whether it runs, and in its log for fleet unreachable. If you took it out, ignore this: it is forgotten after three days."
 	case Alone:
+		if m.Remedy != "" {
+			return fmt.Sprintf("At %s %s.", m.Name, m.Remedy)
+		}
 		return "Look at the NATS servers, and at servers, credentials and secret-file in its [fleet]. Mail is not affected."
 	case OtherSecret:
 		return "Give all hosts the same secret-file, and restart those that had another."

@@ -76,6 +76,10 @@ func TestEachFailureOfAHostIsNamed(t *testing.T) {
 			[]Host{seen("mx1", self), seen("mx2", func(h *Host) { h.Problem = "pins: nats: maximum bytes exceeded" })},
 			[]Health{Shares, Alone}, "mx2 goes on alone: pins: nats: maximum bytes exceeded.",
 		},
+		"the disk of another one is full": {
+			[]Host{seen("mx1", self), seen("mx2", func(h *Host) { h.Problem, h.Remedy = "pins: the disk is full", "free space, see df" })},
+			[]Health{Shares, Alone}, "mx2 goes on alone: pins: the disk is full. At mx2 free space, see df.",
+		},
 		"the clock of another one differs": {
 			[]Host{seen("mx1", self), seen("mx2", ahead(3*time.Minute)), seen("mx3", fine)},
 			[]Health{Shares, ClockDiffers, Shares}, "The clock of mx2 is 3m0s ahead of most others.",
@@ -113,7 +117,7 @@ func TestEachFailureOfAHostIsNamed(t *testing.T) {
 				text, next = m.Text(), m.Next()
 			}
 		}
-		if !slices.Equal(got, test.want) || !strings.HasPrefix(text, test.text) || (test.text == "") != (next == "") {
+		if !slices.Equal(got, test.want) || !strings.HasPrefix(text+" "+next, test.text) || (test.text == "") != (next == "") {
 			t.Errorf("%s: %v, %q, next %q; want %v, %q", name, got, text, next, test.want, test.text)
 		}
 	}

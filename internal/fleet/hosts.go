@@ -29,6 +29,7 @@ type Host struct {
 	Taken     time.Time `json:"taken,omitzero"`
 
 	Problem string    `json:"problem,omitempty"` // why it does not share; empty: it does
+	Remedy  string    `json:"remedy,omitempty"`  // what to do at it, if that is known
 	Stopped bool      `json:"stopped,omitempty"` // it said that it stops
 	Said    time.Time `json:"said,omitzero"`     // when it said all that, by its clock
 
@@ -80,7 +81,7 @@ const (
 	maxUnreadable = 20
 
 	maxHostSize = 4 << 10
-	maxHostText = 300 // of a problem
+	maxHostText = 300 // of a problem and its remedy, each
 	maxHostName = 255
 )
 
@@ -160,7 +161,7 @@ func (f *Fleet) self() Host {
 	return Host{
 		Name: f.Name, Version: safetext.Truncate(f.Version, maxHostText), Started: f.started, KeySince: status.Since,
 		Published: status.Published, Taken: status.Taken,
-		Problem: safetext.Truncate(status.Problem, maxHostText), Said: now, Seen: now, Self: true,
+		Problem: safetext.Truncate(status.Problem, maxHostText), Remedy: safetext.Truncate(status.Remedy, maxHostText), Said: now, Seen: now, Self: true,
 	}
 }
 
