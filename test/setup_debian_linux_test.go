@@ -158,7 +158,7 @@ func bootMailServer(t *testing.T, root string) *debian {
 	d.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
 	// README's commands: the first has built the package.
 	install := typed(t, "../README.md", "Install")
-	if len(install) != 3 || install[0] != "make packages" || install[2] != "postern setup" {
+	if len(install) != 3 || install[0] != "scripts/build-packages deb:amd64" || install[2] != "postern setup" {
 		t.Fatalf("README installs by other commands: %q", install)
 	}
 	d.copy(deb, "/root/build/packages/postern_0.0.1_"+runtime.GOARCH+".deb")
