@@ -64,8 +64,10 @@ func (f *Fleet) openEvents(ctx context.Context, js jetstream.JetStream) (jetstre
 		stream, err = js.CreateStream(ctx, config)
 		return err
 	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another host was first
-		return js.Stream(ctx, config.Name)
+	if err != nil { // another host may have been first, and have taken the room
+		if theirs, again := js.Stream(ctx, config.Name); again == nil {
+			return theirs, nil
+		}
 	}
 	return stream, err
 }

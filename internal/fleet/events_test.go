@@ -181,6 +181,52 @@ func await(t *testing.T, check func() error) {
 	}
 }
 
+// A host that has nothing new to publish notices all the same that NATS has lost what it had confirmed.
+func TestEventsThatNATSLostArePublishedAgainByAQuietHost(t *testing.T) {
+	t.Parallel()
+	servers := testpeer.StartNATS(t, 1)
+	a := newTestHost(t, "a", servers)
+	js, stream := eventStream(t, servers[0])
+	a.stop()
+	p := &publisher{Fleet: a.fleet, js: js, stream: stream, subject: a.fleet.eventSubject("a")}
+	publish := func() {
+		t.Helper()
+		if _, err := p.publish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	messages := func() uint64 {
+		t.Helper()
+		info, err := stream.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.State.Msgs
+	}
+	a.write("a1")
+	publish()
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	publish()
+	if n := messages(); n != 0 {
+		t.Errorf("it published %d messages again at once, want it to look now and then", n)
+	}
+	p.checked = time.Now().Add(-checkInterval)
+	publish() // notices
+	publish()
+	if n := messages(); n != 1 {
+		t.Errorf("there are %d messages, want the one that was lost", n)
+	}
+	for range 2 {
+		p.checked, p.kept = time.Now().Add(-checkInterval), time.Now().Add(-keepPublished)
+		publish()
+	}
+	if n := messages(); n != 1 || a.published != a.own[0].ID {
+		t.Errorf("there are %d messages, and events up to %d are forgotten, want up to %d", n, a.published, a.own[0].ID)
+	}
+}
+
 // eventStream is the stream as the one who runs NATS can change it.
 func eventStream(t *testing.T, server *testpeer.NATS) (jetstream.JetStream, jetstream.Stream) {
 	t.Helper()
@@ -193,10 +239,11 @@ func eventStream(t *testing.T, server *testpeer.NATS) (jetstream.JetStream, jets
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), "test-events")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var stream jetstream.Stream
+	await(t, func() error { // a host makes it
+		stream, err = js.Stream(t.Context(), "test-events")
+		return err
+	})
 	return js, stream
 }
 

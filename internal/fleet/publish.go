@@ -45,6 +45,7 @@ type publisher struct {
 	read     int64     // position up to which events were read
 	keep     int64     // position up to which they can be forgotten when kept has passed
 	kept     time.Time // on the monotonic clock
+	checked  time.Time // when the last message was last seen in the stream; on the monotonic clock
 }
 
 // publishEvents publishes what this host stored until ctx ends, or returns when again is closed.
@@ -96,7 +97,27 @@ func (p *publisher) resume(ctx context.Context) error {
 	}
 	p.read = p.last
 	p.keep, p.kept = p.last, time.Now()
+	p.checked = p.kept
 	return nil
+}
+
+// check notices that NATS has lost what this host published, of which a host that has nothing new to
+// publish would not hear. It forgets what NATS still has after a while.
+func (p *publisher) check(ctx context.Context) error {
+	if time.Since(p.checked) < checkInterval {
+		return nil
+	}
+	p.checked = time.Now()
+	last, err := p.lastMessage(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound) && p.sequence == 0: // there was none
+		return nil
+	case errors.Is(err, jetstream.ErrMsgNotFound), err == nil && last.Sequence != p.sequence:
+		return p.resume(ctx)
+	case err != nil:
+		return err
+	}
+	return p.forget(ctx)
 }
 
 // lastMessage returns the last message of this host.
@@ -112,6 +133,11 @@ func (p *publisher) publish(ctx context.Context) (wait time.Duration, err error)
 	records, err := p.Events.Own(ctx, p.read, maxRecords)
 	if err != nil {
 		return 0, ofLedger(err)
+	}
+	if len(records) == 0 {
+		if err := p.check(ctx); err != nil {
+			return 0, err
+		}
 	}
 	some := portion(records)
 	if len(some) > 0 {
