@@ -20,6 +20,7 @@ type fleet struct {
 	t      *testing.T
 	nats   []*testpeer.NATS
 	secret string // file
+	more   string // of each host's configuration
 	hosts  []*postern
 	visit  func(f func() error) error // calls f where senders are
 	from   string                     // address of the sender that resumes; empty: any
@@ -69,7 +70,7 @@ func (f *fleet) startHost(name, data, secret string, args ...string) *postern {
 func (f *fleet) configure(name, secret string, servers []string) string {
 	f.t.Helper()
 	config := filepath.Join(f.t.TempDir(), name+".toml")
-	text := fmt.Sprintf("[fleet]\nservers = [\"%s\"]\nname = %q\nsecret-file = %q\n", strings.Join(servers, `", "`), name, secret)
+	text := fmt.Sprintf("[fleet]\nservers = [\"%s\"]\nname = %q\nsecret-file = %q\n%s", strings.Join(servers, `", "`), name, secret, f.more)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		f.t.Fatal(err)
 	}

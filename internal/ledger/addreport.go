@@ -43,10 +43,11 @@ func AddReport(ctx context.Context, path string, r Report) (added AddedReport, e
 			return inTransaction(ctx, conn, func(tx *sql.Tx) error {
 				var last int64
 				err := tx.QueryRowContext(ctx, selectLast).Scan(&last)
+				var changed bool
 				if err == nil {
-					added, err = r.insert(ctx, tx, packed, last+1, here)
+					added, changed, err = r.insert(ctx, tx, packed, last+1, here)
 				}
-				if err == nil && (added.New || added.Confirmed) {
+				if err == nil && changed {
 					var o outbox
 					o.add(reportRecord, recordedReport{r, packed})
 					err = o.store(ctx, tx, fastGzip())
@@ -79,8 +80,8 @@ func (w *writer) addReport(r Report, packed []byte) (added AddedReport, err erro
 // addReport stores a report with its content.
 func (s *store) addReport(r recordedReport) (added AddedReport, err error) {
 	s.last++ // so that its age is known even if there are no handshakes
-	added, err = r.insert(context.Background(), s.conn, r.Content, s.last, s.host)
-	if err == nil && (added.New || added.Confirmed) {
+	added, changed, err := r.insert(context.Background(), s.conn, r.Content, s.last, s.host)
+	if err == nil && changed {
 		err = s.record(reportRecord, r)
 	}
 	return added, err
@@ -105,23 +106,25 @@ func synced(ctx context.Context, conn *sql.Conn, do func() error) error {
 	return errors.Join(err, back)
 }
 
-// insert stores the report in a transaction. A stored report with the same content stays as
-// it is, unless it was unverified and r is verified: then it gets the origin of r.
-func (r *Report) insert(ctx context.Context, db querier, packed []byte, last, host int64) (f AddedReport, err error) {
-	var verified bool
-	err = db.QueryRowContext(ctx, `SELECT id, verified FROM reports WHERE hash = ?`, r.hash()).Scan(&f.ID, &verified)
+// insert stores the report in a transaction, and returns whether that changed something. A stored report with
+// the same content stays as it is, unless r is verified and it was not, or r was received before: then it gets
+// the origin of r. So hosts that receive the same reports come to the same origins.
+func (r *Report) insert(ctx context.Context, db querier, packed []byte, last, host int64) (f AddedReport, changed bool, err error) {
+	var verified, earlier bool
+	err = db.QueryRowContext(ctx, `SELECT id, verified, (?1, `+hostOf("?2")+`) < (at, `+hostOf("host")+`)
+		FROM reports WHERE hash = ?3`, unixMilli(r.At), host, r.hash()).Scan(&f.ID, &verified, &earlier)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		f.New = true
 	case err != nil:
-		return f, err
-	case verified || !r.Verified:
-		return f, nil
-	default:
+		return f, false, err
+	case r.Verified && !verified:
 		f.Confirmed = true
+	case r.Verified != verified || !earlier:
+		return f, false, nil
 	}
 	err = db.QueryRowContext(ctx, insertReport, append(r.columns(packed, last), host)...).Scan(&f.ID)
-	return f, err
+	return f, true, err
 }
 
 const insertReport = `INSERT INTO reports (hash, at, last, via, session, address, verified, signer, verdict,
@@ -129,7 +132,7 @@ const insertReport = `INSERT INTO reports (hash, at, last, via, session, address
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (hash) DO UPDATE SET at = excluded.at, last = excluded.last, via = excluded.via, session = excluded.session,
 		address = excluded.address, verified = excluded.verified, signer = excluded.signer, verdict = excluded.verdict,
-		submitter = excluded.submitter, warnings = excluded.warnings, share = excluded.share
+		submitter = excluded.submitter, warnings = excluded.warnings, share = excluded.share, host = excluded.host
 	RETURNING id`
 
 // columns returns the arguments of insertReport.

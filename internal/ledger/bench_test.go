@@ -329,7 +329,7 @@ func BenchmarkReportRetention(b *testing.B) {
 					if err != nil {
 						return err
 					}
-					if _, err := r.insert(b.Context(), s.conn, packed, 0, here); err != nil {
+					if _, _, err := r.insert(b.Context(), s.conn, packed, 0, here); err != nil {
 						return err
 					}
 				}

@@ -332,7 +332,7 @@ func (k *kept) add(reports ...Report) {
 			k.t.Fatal(err)
 		}
 		k.store.last++
-		if _, err := r.insert(k.t.Context(), k.conn, packed, k.store.last, here); err != nil {
+		if _, _, err := r.insert(k.t.Context(), k.conn, packed, k.store.last, here); err != nil {
 			k.t.Fatal(err)
 		}
 	}
