@@ -1,28 +1,19 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"postern/handshake"
-	"postern/internal/fallback"
-	"postern/internal/fleet"
-	"postern/internal/ledger"
 	"postern/internal/testcert"
 	"postern/internal/testpeer"
-	"postern/sessionticket"
 	"postern/sessionticket/strictclient"
 )
 
@@ -70,14 +61,7 @@ func measureFleet(s *testpeer.Scope, p plan, r *result) error {
 	atMost(r, "attempts lost by a strict sender at four hosts in mode stock", lost[1], 1)
 	atMost(r, "sessions that do not resume at another host", 100-resumed[1], 0)
 
-	known, err := untilOthersKnow(natsURLs(testpeer.StartNATS(s, 3)), p.handshakes/2)
-	if err != nil {
-		return err
-	}
-	half, most := known[len(known)/2], known[len(known)*99/100]
-	r.row("until another host knows, median and 99th percentile", "–", fmt.Sprintf("%v, %v", half, most))
-	atMost(r, "until another host knows, 99th percentile", most, time.Second)
-	return nil
+	return measureFleetNews(s, p, r)
 }
 
 func natsURLs(servers []*testpeer.NATS) (urls []string) {
@@ -183,61 +167,4 @@ func connectStrictly(from net.IP, host string, sessions tls.ClientSessionCache) 
 	}
 	state, _ := client.TLSConnectionState()
 	return state.DidResume, client.Quit()
-}
-
-// untilOthersKnow returns, in order, how long it takes until a second host knows of failures at the
-// first one, one after the other, without mail.
-func untilOthersKnow(servers []string, failures int) ([]time.Duration, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	dir, err := os.MkdirTemp("", "postern-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	var selectors [2]*fallback.Selector
-	decided := make(chan struct{}, failures)
-	for i := range selectors {
-		name := fmt.Sprintf("host%d", i)
-		selectors[i] = fallback.New(sessionticket.Stock)
-		selectors[i].Share(name)
-		book := ledger.Open(filepath.Join(dir, name+".db"), ledger.Options{Host: name})
-		defer book.Close()
-		f, err := fleet.New(fleet.Settings{
-			Servers: servers, Name: name, Prefix: "bench", Secret: []byte(fleetSecret), File: filepath.Join(dir, name),
-			UseKeys: func([][32]byte) {}, Selector: selectors[i],
-			Decided:   func([]fallback.Decision) { decided <- struct{}{} },
-			ShowHosts: func([]fleet.Host) {},
-			Events:    book,
-			Now:       time.Now, Log: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			return nil, err
-		}
-		running.Go(func() { f.Run(ctx) })
-		if err := await(func() error {
-			if problem := f.Status().Problem; problem != "" {
-				return errors.New(problem)
-			}
-			return nil
-		}); err != nil {
-			return nil, err
-		}
-	}
-	var took []time.Duration
-	for i := range failures {
-		sender := fallback.Sender{Addr: netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), Fingerprint: "strict"}
-		began := time.Now()
-		selectors[0].Learn(sender, sessionticket.Stock, handshake.ClosedAfterFlight, began)
-		select {
-		case <-decided:
-			took = append(took, time.Since(began))
-		case <-time.After(time.Minute):
-			return nil, fmt.Errorf("after failure %d the other host knows nothing for a minute", i)
-		}
-	}
-	slices.Sort(took)
-	return took, nil
 }
