@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,18 +19,34 @@ func openBucket(ctx context.Context, js jetstream.JetStream, config jetstream.Ke
 	if err != nil {
 		return nil, nil, err
 	}
+	for wait := askAgain; ; wait *= 2 {
+		watch, err := watchWithin(ctx, wait, kv)
+		if !errors.Is(err, context.Canceled) || ctx.Err() != nil || wait > patience {
+			return kv, watch, err
+		}
+	}
+}
+
+// watchWithin begins to watch a bucket, for as long as ctx lasts. It may take so long until NATS has begun.
+func watchWithin(ctx context.Context, limit time.Duration, kv jetstream.KeyValue) (jetstream.KeyWatcher, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(limit, cancel)
 	watch, err := kv.WatchAll(ctx)
-	return kv, watch, err
+	if err != nil || !timer.Stop() {
+		cancel()
+		return nil, cmp.Or(err, context.Canceled)
+	}
+	return watch, nil
 }
 
 // bucket opens a key-value bucket and makes it if there is none.
 func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	kv, err := js.KeyValue(ctx, config.Bucket)
+	kv, err := ask(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return js.KeyValue(ctx, config.Bucket) })
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	err = replicated(func(replicas int) error {
 		config.Replicas = replicas
 		kv, err = js.CreateKeyValue(ctx, config)
@@ -54,21 +71,9 @@ func replicated(create func(replicas int) error) error {
 // (JSStreamReplicasNotSupportedErr).
 const notClustered = 10074
 
-// get reads a stored value, as kv.Get does. Any server that has it may get the request, for a while also
-// one that just failed, so get asks again while there is time.
+// get reads a stored value.
 func get(ctx context.Context, kv jetstream.KeyValue, name string) (jetstream.KeyValueEntry, error) {
-	for wait := patience / 8; ; wait *= 2 {
-		entry, err := getWithin(ctx, wait, kv, name)
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return entry, err
-		}
-	}
-}
-
-func getWithin(ctx context.Context, wait time.Duration, kv jetstream.KeyValue, name string) (jetstream.KeyValueEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	return kv.Get(ctx, name)
+	return ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return kv.Get(ctx, name) })
 }
 
 // A watchLag notices that a watch no longer brings what is stored.
@@ -90,9 +95,7 @@ func (l *watchLag) check(ctx context.Context, kv jetstream.KeyValue, seen uint64
 
 // lastRevision returns that of the last change.
 func lastRevision(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	status, err := kv.Status(ctx)
+	status, err := ask(ctx, kv.Status)
 	if err != nil {
 		return 0, err
 	}
@@ -105,9 +108,8 @@ func lastRevision(ctx context.Context, kv jetstream.KeyValue) (uint64, error) {
 
 // store seals a value and stores it.
 func (f *Fleet) store(ctx context.Context, kv jetstream.KeyValue, name string, value []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := kv.Put(ctx, name, f.sealer.seal(name, value))
+	sealed := f.sealer.seal(name, value)
+	_, err := ask(ctx, func(ctx context.Context) (uint64, error) { return kv.Put(ctx, name, sealed) })
 	return err
 }
 

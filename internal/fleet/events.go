@@ -49,16 +49,16 @@ const (
 
 // openEvents opens the stream in which hosts publish, and makes it if there is none.
 func (f *Fleet) openEvents(ctx context.Context, js jetstream.JetStream) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	config := jetstream.StreamConfig{
 		Name: f.eventStream(), Description: "what hosts saw, encrypted", Subjects: []string{f.eventStream() + ".*"},
 		MaxAge: maxEventsAge, MaxBytes: maxEventsSize, MaxMsgSize: maxMessage,
 	}
-	stream, err := js.Stream(ctx, config.Name)
+	stream, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, config.Name) })
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return stream, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	err = replicated(func(replicas int) error {
 		config.Replicas = replicas
 		stream, err = js.CreateStream(ctx, config)

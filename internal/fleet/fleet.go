@@ -79,9 +79,6 @@ type Settings struct {
 var ValidPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 const (
-	// patience is how long one request to NATS may take.
-	patience = 5 * time.Second
-
 	// Waits before what failed is tried again.
 	firstRetry, lastRetry = time.Second, 30 * time.Second
 
@@ -240,7 +237,7 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 	for ctx.Err() == nil {
 		again, began := f.hasBegunAgain(), time.Now()
 		err := run(ctx, js, again)
-		if err == nil || time.Since(began) > lastRetry {
+		if err == nil || time.Since(began) > steadyAfter || js.Conn().Status() != nats.CONNECTED {
 			wait = firstRetry
 		}
 		if err == nil {
@@ -262,15 +259,6 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 		}
 		timer.Stop()
 	}
-}
-
-// isAnswer reports whether another server would say the same.
-func isAnswer(err error) bool {
-	api := jetstream.JetStreamError(nil)
-	if errors.As(err, &api) && api.APIError() != nil {
-		return api.APIError().Code < 500
-	}
-	return errors.Is(err, errSecret) || errors.Is(err, errNewer)
 }
 
 // A ledgerError is one of this host's own ledger, with which NATS has nothing to do.

@@ -122,9 +122,9 @@ func (p *publisher) check(ctx context.Context) error {
 
 // lastMessage returns the last message of this host.
 func (p *publisher) lastMessage(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return p.stream.GetLastMsgForSubject(ctx, p.subject)
+	return ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return p.stream.GetLastMsgForSubject(ctx, p.subject)
+	})
 }
 
 // publish publishes a batch of what is new, and returns how long to wait until the next one.
