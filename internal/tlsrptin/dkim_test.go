@@ -169,6 +169,10 @@ func TestResolverWithoutAPort(t *testing.T) {
 			t.Errorf("%s: %v, want the server %s", given, err, server)
 		}
 	}
+	var failed *net.DNSError
+	if _, err := newKeyLookup("")(ended, "reports._domainkey.microsoft.test"); !errors.As(err, &failed) || failed.Server == ":53" {
+		t.Errorf("without a resolver: %v", err)
+	}
 }
 
 // A name is looked up as it is, not in the domains that resolv.conf searches.

@@ -60,11 +60,15 @@ func TestFileReaderReadsAllKindsOfFiles(t *testing.T) {
 		"a.json": {[]byte(october.JSON()), "a.json: 27 of  by file, false"},
 		"microsoft.test!ours.example!1729728000!1729814399!1.json.gz": {zipped(october.JSON()),
 			"microsoft.test!ours.example!1729728000!1729814399!1.json.gz: 27 of microsoft.test by file, false"},
-		"signed.eml": {[]byte(signed), "signed.eml: 27 of microsoft.test by file, true"},
-		"plain.eml":  {[]byte(october.Mail()), "plain.eml: 27 of microsoft.test by file, false"},
-		"letter.eml": {[]byte("Subject: hello\n\nhello\n"), "letter.eml: none"},
-		"empty":      {nil, "empty: none"},
-		"long.eml":   {bytes.Repeat([]byte("x"), tlsrpt.MaxMailSize+1), "long.eml: " + errTooLong.Error()},
+		"signed.eml":  {[]byte(signed), "signed.eml: 27 of microsoft.test by file, true"},
+		"plain.eml":   {[]byte(october.Mail()), "plain.eml: 27 of microsoft.test by file, false"},
+		"mark.json":   {[]byte("\ufeff\r\n\t " + october.JSON()), "mark.json: 27 of  by file, false"},
+		"other.json":  {[]byte("{}"), "other.json: none"},
+		"other.gz":    {zipped("{}"), "other.gz: none"},
+		"largest.eml": {bytes.Repeat([]byte("x"), 12<<20), "largest.eml: none"},
+		"letter.eml":  {[]byte("Subject: hello\n\nhello\n"), "letter.eml: none"},
+		"empty":       {nil, "empty: none"},
+		"long.eml":    {bytes.Repeat([]byte("x"), tlsrpt.MaxMailSize+1), "long.eml: " + errTooLong.Error()},
 		"mbox": {[]byte("From a@b Thu Oct 24 03:00:00 2024\n" + signed + "\nFrom c@d Thu Oct 24 03:00:00 2024\nSubject: hello\n\n>From here\n\n" +
 			"From a@b Thu Oct 24 03:00:00 2024\r\n" + october.Mail()),
 			"mbox#1: 27 of microsoft.test by file, true\nmbox#2: none\nmbox#3: 27 of microsoft.test by file, false"},
@@ -91,6 +95,12 @@ func TestFileReaderReadsAMaildir(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	if got := entries(t, NewFileReader(""), filepath.Join(dir, "box/new")); !strings.Contains(got, "is a directory but not a Maildir") {
+		t.Error(got)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "box/new")); err != nil {
+		t.Fatal(err)
+	}
+	if got := entries(t, NewFileReader(""), filepath.Join(dir, "box")); !strings.Contains(got, "box/new: no such file") {
 		t.Error(got)
 	}
 	if got := entries(t, NewFileReader(""), filepath.Join(dir, "none")); !strings.Contains(got, "no such file") {

@@ -164,6 +164,21 @@ func TestReportIsDeliveredToTheNextHopAndStored(t *testing.T) {
 	}
 }
 
+// White space and escapes differ when a report is stored, and so does its size.
+func TestReportIsAsLargeAsItIsStored(t *testing.T) {
+	empty, err := newReport(new(tlsrpt.Report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	largest := strings.Repeat("x", 8388608-len(empty.Content))
+	if r, err := newReport(&tlsrpt.Report{ID: largest}); err != nil || len(r.Content) != 8388608 {
+		t.Errorf("%d bytes, %v", len(r.Content), err)
+	}
+	if _, err := newReport(&tlsrpt.Report{ID: largest + "x"}); !errors.Is(err, tlsrpt.ErrTooLarge) || err.Error() != "8388609 bytes when normalised: too large" {
+		t.Error(err)
+	}
+}
+
 func TestReportThatCannotBeWrittenIsNone(t *testing.T) {
 	broken := &tlsrpt.Report{Extra: tlsrpt.Extra{"x": []byte("{")}}
 	if r, err := newReport(broken); !errors.Is(err, tlsrpt.ErrNotReport) {
@@ -309,23 +324,24 @@ func TestWithOnlyTheReplyIsForTheReport(t *testing.T) {
 	theirs.Submitter = broken.Domain
 	names := testreport.Resolver(t, signer.KeyRecord(""))
 	for name, tt := range map[string]struct {
-		text  string
+		text  io.Reader
 		err   error
 		want  string
 		added int
 	}{
-		"signed":            {signer.Sign(t, october.Mail()), nil, "250 2.0.0 report stored", 1},
-		"not signed":        {october.Mail(), nil, "250 2.0.0 report stored", 1},
-		"no report":         {"Subject: hello\r\n\r\nhello\r\n", nil, "550 5.6.0", 0},
-		"the disk is full":  {october.Mail(), errors.New("disk full"), "451 4.3.0", 0},
-		"too large to keep": {october.Mail(), ledger.ErrReportTooLarge, "552 5.3.4", 0},
-		"key not to be had": {broken.Sign(t, theirs.Mail()), nil, "451 4.7.5 cannot look up the DKIM key of the report, try again later", 0},
-		"too long":          {october.Mail() + strings.Repeat("x", tlsrpt.MaxMailSize), nil, "552 5.3.4 report too large", 0},
+		"signed":            {strings.NewReader(signer.Sign(t, october.Mail())), nil, "250 2.0.0 report stored", 1},
+		"not signed":        {strings.NewReader(october.Mail()), nil, "250 2.0.0 report stored", 1},
+		"no report":         {strings.NewReader("Subject: hello\r\n\r\nhello\r\n"), nil, "550 5.6.0 message contains no TLS report (RFC 8460, section 5.3), and this address accepts nothing else", 0},
+		"the disk is full":  {strings.NewReader(october.Mail()), errors.New("disk full"), "451 4.3.0 cannot store report, try again later", 0},
+		"too large to keep": {strings.NewReader(october.Mail()), ledger.ErrReportTooLarge, "552 5.3.4 report too large", 0},
+		"key not to be had": {strings.NewReader(broken.Sign(t, theirs.Mail())), nil, "451 4.7.5 cannot look up the DKIM key of the report, try again later", 0},
+		"too long":          {strings.NewReader(october.Mail() + strings.Repeat("x", tlsrpt.MaxMailSize)), nil, "552 5.3.4 report too large", 0},
+		"incomplete":        {io.MultiReader(strings.NewReader(october.Mail()), iotest.ErrReader(io.ErrUnexpectedEOF)), nil, "451 4.3.0 message is incomplete", 0},
 	} {
 		s := newTestReceiver(t, Settings{Only: true, Resolver: names})
 		s.err = tt.err
-		recipients, reply := s.deliver(strings.NewReader(tt.text), reportsAddress)
-		if !slices.Equal(recipients, []int{250}) || !strings.HasPrefix(reply.String(), tt.want) {
+		recipients, reply := s.deliver(tt.text, reportsAddress)
+		if !slices.Equal(recipients, []int{250}) || reply.String() != tt.want {
 			t.Errorf("%s: recipients %v, replied %v; want %s", name, recipients, reply, tt.want)
 		}
 		if got := len(s.reports()); got != tt.added {
@@ -348,6 +364,9 @@ func TestWithOnlyReportsNeedMessagesOfTheirOwn(t *testing.T) {
 	}
 	if recipients, reply := s.deliver(strings.NewReader(october.Mail()), "ann@ours.example", reportsAddress); !slices.Equal(recipients, []int{250, 452}) || reply.String() != accepted.String() {
 		t.Errorf("recipients %v, replied %v", recipients, reply)
+	}
+	if want := []string{"MAIL", "RSET", "MAIL", "RCPT ann@ours.example", "DATA"}; !slices.Equal(s.next.commands, want) {
+		t.Errorf("the next hop got %q, want %q", s.next.commands, want)
 	}
 	s.next.refuses = "bob@ours.example"
 	if recipients, _ := s.deliver(strings.NewReader(october.Mail()), "bob@ours.example", reportsAddress); !slices.Equal(recipients, []int{550, 250}) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -86,45 +87,50 @@ func TestReportIsStoredWithItsWarnings(t *testing.T) {
 }
 
 func TestAnswersToPOST(t *testing.T) {
+	const (
+		ok       = "201: report stored"
+		tooLarge = "413: report too large"
+		noType   = "415: send application/tlsrpt+gzip or application/tlsrpt+json"
+	)
 	for name, tt := range map[string]struct {
 		kind string
 		body io.Reader
 		err  error
-		code int
-		text string
+		want string
 	}{
-		"gzip with the JSON's type": {"application/tlsrpt+json", bytes.NewReader(zipped(october.JSON())), nil, 201, "stored"},
-		"a type with a parameter":   {"application/tlsrpt+json; charset=utf-8", strings.NewReader(october.JSON()), nil, 201, "stored"},
-		"without a type":            {"", strings.NewReader(october.JSON()), nil, 201, "stored"},
-		"a form":                    {"application/x-www-form-urlencoded", strings.NewReader("a=b"), nil, 415, "application/tlsrpt+gzip"},
-		"a malformed type":          {"///", strings.NewReader(october.JSON()), nil, 415, "application/tlsrpt+gzip"},
-		"nothing":                   {"application/tlsrpt+json", strings.NewReader(""), nil, 400, "not a TLS report"},
-		"other JSON":                {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, 400, "not a TLS report"},
-		"control characters":        {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, 400, `not a TLS report`},
-		"too large":                 {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, 413, "too large"},
-		"a gzip bomb":               {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, 413, "too large"},
-		"a depth of 10,000":         {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, 413, "too large"},
-		"the disk is full":          {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), 503, "try again later"},
-		"too large to store":        {"application/tlsrpt+json", strings.NewReader(october.JSON()), ledger.ErrReportTooLarge, 413, "too large"},
-		"incomplete":                {"application/tlsrpt+json", iotest.ErrReader(io.ErrUnexpectedEOF), nil, 400, "incomplete"},
-		"truncated gzip":            {"application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())[:100]), nil, 400, "not a TLS report"},
+		"gzip with the JSON's type": {"application/tlsrpt+json", bytes.NewReader(zipped(october.JSON())), nil, ok},
+		"a type with a parameter":   {"application/tlsrpt+json; charset=utf-8", strings.NewReader(october.JSON()), nil, ok},
+		"without a type":            {"", strings.NewReader(october.JSON()), nil, ok},
+		"a form":                    {"application/x-www-form-urlencoded", strings.NewReader("a=b"), nil, noType},
+		"a malformed type":          {"///", strings.NewReader(october.JSON()), nil, noType},
+		"nothing":                   {"application/tlsrpt+json", strings.NewReader(""), nil, "400: not a TLS report: unexpected end of JSON input"},
+		"other JSON":                {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, "400: not a TLS report: no array of policies"},
+		"control characters":        {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, `400: not a TLS report: invalid character '\x1b' looking for beginning of object key string`},
+		"too large":                 {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, tooLarge},
+		"a gzip bomb":               {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, tooLarge},
+		"a depth of 10,000":         {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, tooLarge},
+		"the disk is full":          {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), "503: cannot store report, try again later"},
+		"too large to store":        {"application/tlsrpt+json", strings.NewReader(october.JSON()), ledger.ErrReportTooLarge, tooLarge},
+		"incomplete":                {"application/tlsrpt+json", iotest.ErrReader(io.ErrUnexpectedEOF), nil, "400: incomplete body"},
+		"truncated gzip":            {"application/tlsrpt+gzip", bytes.NewReader(zipped(october.JSON())[:100]), nil, "400: not a TLS report: unexpected end of JSON input"},
 	} {
 		s := newTestReceiver(t, Settings{})
 		s.err = tt.err
 		w := post(s, "192.0.2.7:4711", tt.kind, tt.body)
-		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.text) {
-			t.Errorf("%s: %d %q, want %d %q", name, w.Code, w.Body, tt.code, tt.text)
+		if got := fmt.Sprintf("%d: %s", w.Code, w.Body); got != tt.want+"\n" {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
-		if strings.Contains(strings.TrimSuffix(w.Body.String(), "\n"), "\x1b") || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
-			t.Errorf("%s: answered raw: %q", name, w.Body)
+		wantHeader := http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "X-Content-Type-Options": {"nosniff"}}
+		if w.Code == http.StatusServiceUnavailable {
+			wantHeader.Set("Retry-After", "600")
 		}
-		if kept := len(s.reports()); (kept == 1) != (tt.code == 201) {
+		if !reflect.DeepEqual(w.Header(), wantHeader) {
+			t.Errorf("%s: %v, want %v", name, w.Header(), wantHeader)
+		}
+		if kept := len(s.reports()); (kept == 1) != (w.Code == 201) {
 			t.Errorf("%s: %d, %d reports are stored", name, w.Code, kept)
 		}
-		if (w.Header().Get("Retry-After") != "") != (tt.code == 503) {
-			t.Errorf("%s: Retry-After %q", name, w.Header().Get("Retry-After"))
-		}
-		if logged := strings.Contains(s.log.String(), `"cannot store TLS report; sender will retry" err="disk full"`); logged != (tt.code == 503) {
+		if logged := strings.Contains(s.log.String(), `"cannot store TLS report; sender will retry" err="disk full"`); logged != (w.Code == 503) {
 			t.Errorf("%s: the log says %q", name, s.log)
 		}
 		if n := s.reserved(); n != 0 {
@@ -137,8 +143,8 @@ func TestOnlyPOSTIsAllowed(t *testing.T) {
 	s := newTestReceiver(t, Settings{})
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/tlsrpt", nil))
-	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" {
-		t.Errorf("GET: %d, Allow %q", w.Code, w.Header().Get("Allow"))
+	if got := fmt.Sprintf("%d, Allow %s: %s", w.Code, w.Header().Get("Allow"), w.Body); got != "405, Allow POST: send TLS reports by POST (RFC 8460, Section 5.4)\n" {
+		t.Error(got)
 	}
 }
 
