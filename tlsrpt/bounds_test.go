@@ -145,11 +145,12 @@ func TestMailWithManyFalseCandidatesIsRejected(t *testing.T) {
 }
 
 func TestPartsMayBeNested8Deep(t *testing.T) {
-	const forward, report = "Content-Type: message/rfc822\r\n\r\n", "\r\n" + `{"report-id":"1","policies":[{}]}`
-	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 8) + report)); err != nil {
+	const forward = "Content-Type: message/rfc822\r\n\r\nContent-Type: message/global\r\n\r\n" // RFC 6532, Section 3.7
+	const report = "\r\n" + `{"report-id":"1","policies":[{}]}`
+	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 4) + report)); err != nil {
 		t.Error(err)
 	}
-	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 9) + report)); !errors.Is(err, ErrTooLarge) {
+	if _, err := ParseMail(strings.NewReader(strings.Repeat(forward, 4) + "Content-Type: message/rfc822\r\n\r\n" + report)); !errors.Is(err, ErrTooLarge) {
 		t.Error(err)
 	}
 }
@@ -191,6 +192,7 @@ func TestMailsAtTheirLimits(t *testing.T) {
 	}
 	for fault, mail := range map[string]string{
 		"more than 100 parts": parts(101), "more than 500000 lines": lines(500_001), "more than 12582912 bytes": ofSize(12582913),
+		"report of more than 8388608 bytes": "Content-Type: application/tlsrpt+json\r\n\r\n" + strings.Repeat("x", 8388609),
 	} {
 		if _, err := ParseMail(strings.NewReader(mail)); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%s: %v", fault, err)

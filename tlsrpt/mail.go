@@ -196,23 +196,16 @@ func (s *search) multipart(parts message.MultipartReader, depth int) error {
 	return nil
 }
 
-// fixEncoding reads only the first word of a malformed Content-Transfer-Encoding, and
-// ignores the field if that is not a known encoding either.
+// fixEncoding reads only the first word of a malformed Content-Transfer-Encoding. If that is no
+// known encoding either, the body is read as it is.
 func (s *search) fixEncoding(e *message.Entity) *message.Entity {
 	const name = "Content-Transfer-Encoding"
 	given := e.Header.Get(name)
 	s.warn.add(name, "%s is not a known encoding", quoted(given))
-	word := strings.FieldsFunc(given, func(r rune) bool { return strings.ContainsRune(" \t\"';,()", r) })
+	words := strings.FieldsFunc(given, func(r rune) bool { return strings.ContainsRune(" \t\"';,()", r) })
 	header := e.Header.Copy()
-	header.Del(name)
-	if len(word) > 0 {
-		header.Set(name, word[0])
-	}
-	fixed, err := message.New(header, e.Body)
-	if message.IsUnknownEncoding(err) {
-		header.Del(name)
-		fixed, _ = message.New(header, e.Body)
-	}
+	header.Set(name, append(words, "")[0])
+	fixed, _ := message.New(header, e.Body)
 	return fixed
 }
 

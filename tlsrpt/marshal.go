@@ -137,9 +137,8 @@ func (m members) appendTo(b *bytes.Buffer) error {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		if err := appendValue(b, one.name); err != nil {
-			return err
-		}
+		name, _ := json.Marshal(one.name) // cannot fail: it is a string
+		b.Write(name)
 		b.WriteByte(':')
 		if err := appendValue(b, one.value); err != nil {
 			return err

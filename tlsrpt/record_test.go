@@ -108,6 +108,18 @@ func TestRecordThatWouldNotRoundTripIsNotMarshaled(t *testing.T) {
 	}
 }
 
+func TestLargestRecordIsMarshaled(t *testing.T) {
+	r := Record{RUA: []string{"mailto:a@example.com"}, Extensions: []Field{{Name: "x"}}}
+	r.Extensions[0].Value = strings.Repeat("a", 4096-len(r.String()))
+	if text, err := r.MarshalText(); err != nil || len(text) != 4096 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	r.Extensions[0].Value += "a"
+	if _, err := r.MarshalText(); !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), "record of 4097 bytes is longer than 4096") {
+		t.Error(err)
+	}
+}
+
 // FuzzParseRecord checks that each record survives a round trip.
 func FuzzParseRecord(f *testing.F) {
 	for _, text := range acceptedRecords {

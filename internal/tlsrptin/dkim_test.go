@@ -63,7 +63,7 @@ func TestOnlyASignatureOfTheSubmitterVerifiesAReport(t *testing.T) {
 		"of its subdomain":    {below.Sign(t, from("sender.co.uk")), []string{below.KeyRecord("")}, true, "signed by out.sender.co.uk"},
 		"of a sibling domain": {neighbour.Sign(t, from("sender.co.uk")), []string{neighbour.KeyRecord("")}, false, "not by sender.co.uk"},
 		"without a submitter": {other.Sign(t, nameless), []string{other.KeyRecord("")}, true, "signed by evil.test"},
-		"malformed":           {"DKIM-Signature: a\x01b\r\n" + mail, nil, false, "is not valid: malformed tag"},
+		"malformed":           {"DKIM-Signature: a\x01b\r\n" + mail, nil, false, "the DKIM signature is not valid: malformed tag"},
 	} {
 		r, retry, err := verifiedMail(t, newKeyLookup(testreport.Resolver(t, tt.records...)), tt.mail)
 		if err != nil || retry {

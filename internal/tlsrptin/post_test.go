@@ -107,6 +107,7 @@ func TestAnswersToPOST(t *testing.T) {
 		"other JSON":                {"application/tlsrpt+json", strings.NewReader(`{"a":"<b>\u001b[2J"}`), nil, "400: not a TLS report: no array of policies"},
 		"control characters":        {"application/tlsrpt+json", strings.NewReader("{\x1b[2J"), nil, `400: not a TLS report: invalid character '\x1b' looking for beginning of object key string`},
 		"too large":                 {"application/tlsrpt+json", io.LimitReader(zero{}, MaxBody+1), nil, tooLarge},
+		"too large when written":    {"application/tlsrpt+json", strings.NewReader(`{"report-id":"` + strings.Repeat("<", 8<<20/6) + `","policies":[{}]}`), nil, tooLarge},
 		"a gzip bomb":               {"application/tlsrpt+gzip", bytes.NewReader(zeros(100 << 20)), nil, tooLarge},
 		"a depth of 10,000":         {"application/tlsrpt+json", strings.NewReader(strings.Repeat(`{"a":`, 10_000)), nil, tooLarge},
 		"the disk is full":          {"application/tlsrpt+json", strings.NewReader(october.JSON()), errors.New("disk full"), "503: cannot store report, try again later"},

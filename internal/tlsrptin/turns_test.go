@@ -1,6 +1,7 @@
 package tlsrptin
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 )
@@ -51,5 +52,22 @@ func TestNetworksTakeTurns(t *testing.T) {
 	turns.give()
 	if came(late) || !came(turns.ask(a)) {
 		t.Error("one that was withdrawn has taken the turn of another")
+	}
+}
+
+// Whoever can't wait any longer does nothing, and takes no turn.
+func TestWaitForATurnEnds(t *testing.T) {
+	from := netip.MustParsePrefix("192.0.2.0/24")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	turns := newTurns(1)
+	turns.ask(from)
+	if err := turns.do(ended, from, func() { t.Error("done without a turn") }); err != errBusy || turns.free != 0 || len(turns.waiting)+len(turns.next) != 0 {
+		t.Errorf("%v; %+v", err, turns)
+	}
+	turns.give()
+	done := false
+	if err := turns.do(ended, from, func() { done = true }); err != nil || !done || turns.free != 1 {
+		t.Errorf("with a free turn: %v, done %v; %+v", err, done, turns)
 	}
 }
