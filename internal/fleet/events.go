@@ -21,6 +21,8 @@ type Events interface {
 	// Own returns what this host stored itself after a position, the oldest first. It may leave out
 	// what was published.
 	Own(ctx context.Context, after int64, most int) ([]ledger.Record, error)
+	// Former returns the name that this host published under before, empty if it had no other.
+	Former(ctx context.Context) (string, error)
 	// Published says up to which position that is.
 	Published(ctx context.Context, last int64) error
 

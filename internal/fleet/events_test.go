@@ -28,6 +28,7 @@ import (
 type book struct {
 	mu        sync.Mutex
 	own       []ledger.Record
+	former    string // name of this host
 	published int64
 	taken     map[string][]ledger.Record
 	mark      []byte
@@ -59,6 +60,8 @@ func (b *book) Own(_ context.Context, after int64, most int) ([]ledger.Record, e
 	}
 	return slices.Clone(b.own[i:min(i+most, len(b.own))]), nil
 }
+
+func (b *book) Former(context.Context) (string, error) { return b.former, nil }
 
 func (b *book) Published(_ context.Context, last int64) error {
 	b.mu.Lock()
@@ -311,6 +314,24 @@ func TestEventsWaitForTheLedger(t *testing.T) {
 	b.mu.Lock()
 	b.broken = nil
 	b.mu.Unlock()
+	b.awaitFrom("a", "a1", "a2")
+}
+
+// A host that got another name publishes under that what it has not published yet, and nothing again that
+// it published under the former one.
+func TestRenamedHostPublishesEachEventOnce(t *testing.T) {
+	t.Parallel()
+	servers := testpeer.StartNATS(t, 1)
+	a, b := newTestHost(t, "a", servers), newTestHost(t, "b", servers)
+	a.write("a1", "a2")
+	b.awaitFrom("a", "a1", "a2")
+	a.stop()
+	a.write("a3")
+	a.former, a.name = "a", "renamed"
+	a.start(servers)
+	b.awaitFrom("renamed", "a3")
+	a.write("a4")
+	b.awaitFrom("renamed", "a3", "a4")
 	b.awaitFrom("a", "a1", "a2")
 }
 

@@ -78,27 +78,51 @@ func (f *Fleet) publishEvents(ctx context.Context, js jetstream.JetStream, again
 
 // resume finds the position after the last message of this host. The stream knows it better than
 // this host does: NATS may have lost what was published last.
-func (p *publisher) resume(ctx context.Context) error {
-	p.sequence, p.last = 0, 0
-	last, err := p.lastMessage(ctx)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound): // it was too old
-	case err != nil:
+func (p *publisher) resume(ctx context.Context) (err error) {
+	p.sequence, p.last, err = p.published(ctx, p.subject)
+	if err == nil && p.sequence == 0 {
+		p.last, err = p.publishedBefore(ctx)
+	}
+	if err != nil {
 		return err
-	default:
-		p.sequence = last.Sequence
-		b, err := p.openBatch(p.subject, last.Data)
-		if errors.Is(err, errNewer) {
-			return fmt.Errorf("what this host published %w", err)
-		}
-		if err == nil {
-			p.last = b.last()
-		}
 	}
 	p.read = p.last
 	p.keep, p.kept = p.last, time.Now()
 	p.checked = p.kept
 	return nil
+}
+
+// published returns the sequence number of the last message under a subject, and the position after it; 0
+// if there is none, or it was too old.
+func (p *publisher) published(ctx context.Context, subject string) (sequence uint64, position int64, err error) {
+	last, err := p.lastMessage(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	b, err := p.openBatch(subject, last.Data)
+	switch {
+	case errors.Is(err, errNewer):
+		return 0, 0, fmt.Errorf("what this host published %w", err)
+	case err != nil: // it is another's
+		return last.Sequence, 0, nil
+	}
+	return last.Sequence, b.last(), nil
+}
+
+// publishedBefore returns the position up to which this host published under its former name.
+func (p *publisher) publishedBefore(ctx context.Context) (position int64, err error) {
+	name, err := p.Events.Former(ctx)
+	if err != nil {
+		return 0, ofLedger(err)
+	}
+	if name == "" {
+		return 0, nil
+	}
+	_, position, err = p.published(ctx, p.eventSubject(name))
+	return position, err
 }
 
 // check notices that NATS has lost what this host published, of which a host that has nothing new to
@@ -108,7 +132,7 @@ func (p *publisher) check(ctx context.Context) error {
 		return nil
 	}
 	p.checked = time.Now()
-	last, err := p.lastMessage(ctx)
+	last, err := p.lastMessage(ctx, p.subject)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound) && p.sequence == 0: // there was none
 		return nil
@@ -120,10 +144,10 @@ func (p *publisher) check(ctx context.Context) error {
 	return p.forget(ctx)
 }
 
-// lastMessage returns the last message of this host.
-func (p *publisher) lastMessage(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+// lastMessage returns the last message under a subject.
+func (p *publisher) lastMessage(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
 	return ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		return p.stream.GetLastMsgForSubject(ctx, p.subject)
+		return p.stream.GetLastMsgForSubject(ctx, subject)
 	})
 }
 

@@ -28,26 +28,40 @@ func allAt(host int64) int64 { return -host }
 // or the file: so the numbers go on from the time, in microseconds. No host has a record in each.
 func (s *store) register(name string) error {
 	s.sharing = name != ""
-	if !s.sharing {
-		return s.transact(func() error {
-			err := s.exec(`DELETE FROM hosts WHERE id = ?`, here)
-			if err == nil {
-				err = s.exec(`DELETE FROM outbox`)
-			}
+	return s.transact(func() error {
+		if err := s.rename(name); err != nil {
 			return err
-		})
+		}
+		if s.sharing {
+			return s.exec(`INSERT INTO hosts (id, name, position) VALUES (?, ?, ?)
+				ON CONFLICT (id) DO UPDATE SET name = excluded.name, position = max(position, excluded.position)`,
+				here, name, time.Now().UnixMicro())
+		}
+		err := s.exec(`DELETE FROM hosts WHERE id = ?`, here)
+		if err == nil {
+			err = s.exec(`DELETE FROM outbox`)
+		}
+		return err
+	})
+}
+
+// rename keeps the name that this host had, if it gets another, or none.
+func (s *store) rename(name string) error {
+	err := s.exec(`INSERT INTO former_names SELECT name, position FROM hosts WHERE id = ? AND name <> ?
+		ON CONFLICT DO UPDATE SET position = max(position, excluded.position)`, here, name)
+	if err == nil {
+		err = s.exec(`DELETE FROM former_names WHERE name = ?`, name)
 	}
-	return s.exec(`INSERT INTO hosts (id, name, position) VALUES (?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, position = max(position, excluded.position)`,
-		here, name, time.Now().UnixMicro())
+	return err
 }
 
 // known returns the id of another host, and the number of its last record here. It adds the host if
-// it is new.
+// it is new. What a host with a former name of this one recorded up to then is this host's own.
 func (s *store) known(name string) (id, position int64, err error) {
 	id, err = s.number(`SELECT id FROM hosts WHERE name = ? AND id > 0`, name)
 	if errors.Is(err, sql.ErrNoRows) {
-		n, err := s.number(`SELECT count(*) FROM hosts`)
+		var n int64
+		n, err = s.number(`SELECT count(*) FROM hosts`)
 		if err == nil && n >= maxHosts {
 			err = errTooManyHosts
 		}
@@ -56,19 +70,25 @@ func (s *store) known(name string) (id, position int64, err error) {
 		}
 		id, err = s.number(`INSERT INTO hosts (id, name, position)
 			VALUES ((SELECT max(0, coalesce(max(id), 0)) + 1 FROM hosts), ?, 0) RETURNING id`, name)
-		return id, 0, err
+		if err != nil {
+			return 0, 0, err
+		}
 	}
 	if err == nil {
-		position, err = s.number(`SELECT position FROM hosts WHERE id = ?`, id)
+		position, err = s.number(`SELECT max(position) FROM (`+positions+`) WHERE name = ?`, name)
 	}
 	return id, position, err
 }
+
+// positions has, in SQL, the position up to which records under a name are here; of one name it can have
+// two.
+const positions = `SELECT name, position FROM hosts WHERE id > 0 UNION ALL SELECT name, position FROM former_names`
 
 // Hosts returns the names of the hosts that rows can be of, this one's first. There are none
 // without a fleet.
 func (r *Reader) Hosts(ctx context.Context) ([]string, error) {
 	return readAll(ctx, r, "reading hosts", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT name FROM hosts ORDER BY id > 0, name`)
+		q.add(`SELECT name FROM hosts GROUP BY name ORDER BY min(id) > 0, name`) // a name may have been another host's
 		return nil
 	}, func(scan scanner) (name string, err error) {
 		err = scan(&name)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,13 +41,30 @@ func (l *Ledger) Take(ctx context.Context, host string, after int64, records []R
 	return nil
 }
 
-// Taken returns the ID of the last record of each other host that is stored.
+// Former returns the name that this host had last before the present one, empty if it had none.
+func (l *Ledger) Former(ctx context.Context) (name string, err error) {
+	err = l.wait(ctx, "reading the former name of this host", func(w *writer) error {
+		return w.use(func(s *store) error {
+			err := s.text(&name, `SELECT name FROM former_names ORDER BY position DESC LIMIT 1`)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return "", err // the writer may be setting name
+	}
+	return name, nil
+}
+
+// Taken returns the ID of the last record of each other host that is stored, under each name.
 func (l *Ledger) Taken(ctx context.Context) (map[string]int64, error) {
 	taken := make(map[string]int64)
 	err := l.wait(ctx, "reading positions of other hosts", func(w *writer) error {
 		return w.use(func(s *store) error {
 			q := &query{}
-			q.add(`SELECT name, position FROM hosts WHERE id <> ?`, here)
+			q.add(`SELECT name, max(position) FROM (` + positions + `) GROUP BY name`)
 			_, err := rows(context.Background(), s.conn, q, func(scan scanner) (name string, err error) {
 				var position int64
 				err = scan(&name, &position)

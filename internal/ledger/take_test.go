@@ -725,6 +725,58 @@ func TestReplacedLedgerTakesFromTheBeginning(t *testing.T) {
 	}
 }
 
+// A host gets another name, as one does that had the name of another host. What it recorded under the
+// former name is its own, and not another host's; what a host records that has the name later is.
+func TestRenamedHostTakesNothingOfItsOwn(t *testing.T) {
+	t.Parallel()
+	path := empty(t)
+	recent := func(h Handshake) Handshake { return with(h, func(h *Handshake) { h.At = time.Now() }) } // a restart forgets what is old
+	l := opened(t, path, Options{Host: "mx1"})
+	l.AddHandshake(recent(failure("A")))
+	own := waiting(t, l, 1)
+	if former, err := l.Former(t.Context()); err != nil || former != "" {
+		t.Errorf("before, its former name is %q, %v", former, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = opened(t, path, Options{Host: "mx2"})
+	if former, err := l.Former(t.Context()); err != nil || former != "mx1" {
+		t.Errorf("its former name is %q, %v", former, err)
+	}
+	positions, err := l.Taken(t.Context())
+	if err != nil || positions["mx1"] != own[0].ID {
+		t.Errorf("taken up to %v, %v, want mx1 up to %d", positions, err, own[0].ID)
+	}
+	if err := l.Take(t.Context(), "mx1", positions["mx1"], own); err != nil {
+		t.Error(err)
+	}
+	r := reader(t, path)
+	if got := sessions(t, r, Filter{}); got != "A" {
+		t.Errorf("there are the sessions %s, want A once", got)
+	}
+
+	next := opened(t, empty(t), Options{Host: "mx1"})
+	next.AddHandshake(recent(failure("B")))
+	if err := l.Take(t.Context(), "mx1", positions["mx1"], waiting(t, next, 1)); err != nil {
+		t.Error(err)
+	}
+	for host, want := range map[string]string{"mx1": "B", "mx2": "A"} {
+		if got := sessions(t, r, Filter{Host: host}); got != want {
+			t.Errorf("the sessions of %s are %s, want %s", host, got, want)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = opened(t, path, Options{Host: "mx1"}) // again, though another host had that name meanwhile
+	l.AddHandshake(recent(failure("C")))
+	holds(t, path, "C")
+	if hosts, err := r.Hosts(t.Context()); err != nil || !slices.Equal(hosts, []string{"mx1"}) {
+		t.Errorf("there are the hosts %q, %v, want the name once", hosts, err)
+	}
+}
+
 // What a host sends in the name of this one, or of none, is not stored.
 func TestRecordsOfNoOtherHostAreNotTaken(t *testing.T) {
 	t.Parallel()
