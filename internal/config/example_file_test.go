@@ -136,7 +136,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	}
 	want.Fleet = Fleet{
 		Enabled: true, Servers: []string{"tls://nats1.example.org:4222", "tls://nats2.example.org:4222", "tls://nats3.example.org:4222"},
-		Credentials: got.Fleet.Credentials, CA: got.Fleet.CA, Roots: got.Fleet.Roots,
+		Credentials: got.Fleet.Credentials, CA: got.Fleet.CA,
 		Name: "mx1.example.org", Prefix: "postern", SecretFile: got.Fleet.SecretFile, Secret: got.Fleet.Secret,
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"cmp"
-	"crypto/x509"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -14,13 +13,12 @@ import (
 
 // Fleet configures what this host shares with others.
 type Fleet struct {
-	Enabled     bool           // there is a table fleet
-	Servers     []string       // URLs of NATS servers
-	Credentials string         // file of a NATS user; empty: none
-	CA          string         // file of the authorities of the servers' certificates; empty: the system's
-	Roots       *x509.CertPool // in that file
-	Name        string         // of this host
-	Prefix      string         // of names in NATS
+	Enabled     bool     // there is a table fleet
+	Servers     []string // URLs of NATS servers
+	Credentials string   // file of a NATS user; empty: none
+	CA          string   // file of the authorities of the servers' certificates; empty: the system's
+	Name        string   // of this host
+	Prefix      string   // of names in NATS
 	SecretFile  string
 	Secret      []byte // its content
 }
@@ -54,7 +52,7 @@ func (l *loading) checkFleet() {
 			l.add("fleet.credentials", oserror.Text(err), "name a file that the user that postern runs as can read")
 		}
 	}
-	f.Roots = l.readRoots("fleet.ca", f.CA)
+	l.readRoots("fleet.ca", f.CA) // it is read again at each attempt to connect
 	l.readFleetSecret()
 }
 

@@ -125,15 +125,20 @@ type testHost struct {
 	t    *testing.T
 	name string
 	*book
-	log   testlog.Log
-	fleet *Fleet
-	stop  func()
+	change func(*Settings) // before the host starts; nil: nothing
+	log    testlog.Log
+	fleet  *Fleet
+	stop   func()
 }
 
 func newTestHost(t *testing.T, name string, servers []*testpeer.NATS) *testHost {
-	m := &testHost{t: t, name: name, book: &book{taken: make(map[string][]ledger.Record), pins: make(map[netip.Prefix]fallback.PinChange)}}
+	m := &testHost{t: t, name: name, book: newBook()}
 	m.start(servers)
 	return m
+}
+
+func newBook() *book {
+	return &book{taken: make(map[string][]ledger.Record), pins: make(map[netip.Prefix]fallback.PinChange)}
 }
 
 func (m *testHost) start(servers []*testpeer.NATS) {
@@ -144,11 +149,15 @@ func (m *testHost) start(servers []*testpeer.NATS) {
 	}
 	selector := fallback.New(sessionticket.OwnWrite)
 	selector.Share(m.name)
-	f, err := New(Settings{
+	settings := Settings{
 		Servers: urls, Name: m.name, Prefix: "test", Secret: []byte(secret), File: filepath.Join(m.t.TempDir(), "keys"),
 		UseKeys: func([][32]byte) {}, Selector: selector, Decided: func([]fallback.Decision) {}, ShowHosts: func([]Host) {},
 		Events: m.book, Pins: m.book, Now: time.Now, Log: m.log.Logger(),
-	})
+	}
+	if m.change != nil {
+		m.change(&settings)
+	}
+	f, err := New(settings)
 	if err != nil {
 		m.t.Fatal(err)
 	}

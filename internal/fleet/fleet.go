@@ -31,8 +31,6 @@ package fleet
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,14 +47,14 @@ import (
 
 // Settings are those of one host.
 type Settings struct {
-	Servers     []string       // URLs of NATS servers; at least one
-	Credentials string         // file with a user's JWT and key; empty: none
-	Roots       *x509.CertPool // of the servers' certificates; nil: the system's
-	Name        string         // of this host; no other one of the fleet has it
-	Version     string         // of this host's Postern
-	Prefix      string         // of the names in NATS; see [ValidPrefix]
-	Secret      []byte         // of the fleet; at least 32 bytes
-	File        string         // where this host keeps the ticket keys, encrypted
+	Servers     []string // URLs of NATS servers; at least one
+	Credentials string   // file with a user's JWT and key, read at each attempt to connect; empty: none
+	CA          string   // file with the authorities of the servers' certificates, read likewise; empty: the system's
+	Name        string   // of this host; no other one of the fleet has it
+	Version     string   // of this host's Postern
+	Prefix      string   // of the names in NATS; see [ValidPrefix]
+	Secret      []byte   // of the fleet; at least 32 bytes
+	File        string   // where this host keeps the ticket keys, encrypted
 
 	// UseKeys sets the keys of session tickets, the one that encrypts first.
 	UseKeys func(keys [][32]byte)
@@ -110,7 +108,8 @@ type Fleet struct {
 	down      map[string]error // by what failed; empty: all is shared
 	well      time.Time        // since when it is empty, on the monotonic clock; zero: it is not
 	logged    logged
-	shared    bool          // it was empty since the start
+	shared    bool // it was empty since the start
+	refused   refusal
 	again     chan struct{} // closed when the connection was lost and is back
 }
 
@@ -171,16 +170,11 @@ func (f *Fleet) Run(ctx context.Context) {
 	defer running.Wait()
 	running.Go(func() { f.runAlone(ctx) })
 	running.Go(func() { f.showHosts(ctx) })
-	conn, err := nats.Connect("", f.options()...)
-	if err != nil {
-		f.note(partConnection, err)
-		f.Log.Error("fleet disabled until restart; this host goes on alone", logkey.Err, err)
+	conn := f.connect(ctx)
+	if conn == nil {
 		return
 	}
 	defer conn.Close()
-	if conn.IsConnected() {
-		f.note(partConnection, nil)
-	}
 	js, err := jetstream.New(conn)
 	if err != nil { // it has no options that could be wrong
 		panic(err)
@@ -196,38 +190,6 @@ func (f *Fleet) Run(ctx context.Context) {
 		sharing.Go(func() { f.keep(ctx, js, partFiles, f.files.shareFiles) })
 	}
 	sharing.Wait()
-}
-
-func (f *Fleet) options() []nats.Option {
-	options := []nats.Option{
-		func(o *nats.Options) error { o.Servers = f.Servers; return nil },
-		nats.Name("postern " + f.Name),
-		nats.RetryOnFailedConnect(true),
-		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // an operator corrects the account at the servers
-		nats.ReconnectWait(firstRetry),
-		nats.Timeout(patience),
-		nats.PingInterval(patience), nats.MaxPingsOutstanding(2), // a cable that was pulled
-		nats.ReconnectBufSize(-1), // what is not sent now is sent again
-		nats.ConnectHandler(func(*nats.Conn) { f.note(partConnection, nil) }),
-		nats.ReconnectHandler(func(*nats.Conn) { f.beginAgain(); f.note(partConnection, nil) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil { // else this host has closed the connection
-				f.note(partConnection, err)
-			}
-		}),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { f.note(partConnection, err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			f.Log.Debug("fleet error", logkey.Err, err)
-		}),
-	}
-	if f.Roots != nil {
-		options = append(options, nats.Secure(&tls.Config{RootCAs: f.Roots, MinVersion: tls.VersionTLS12}))
-	}
-	if f.Credentials != "" {
-		options = append(options, nats.UserCredentials(f.Credentials))
-	}
-	return options
 }
 
 // keep runs a part again and again until ctx ends. A part returns an error if it failed, and nil
@@ -291,6 +253,7 @@ func (f *Fleet) note(part string, err error) {
 			f.down[every] = err
 		}
 	default:
+		err = f.refusal(err)
 		f.down[part] = err
 	}
 	f.well = time.Time{}

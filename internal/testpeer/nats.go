@@ -30,9 +30,6 @@ type NATSPlace struct {
 	Debian bool     // version 2.9 of Debian's package, not a new one
 }
 
-// natsAccount is the line of the configuration that lets clients log in.
-const natsAccount = "authorization: {user: mx, password: secret}"
-
 // StartNATS starts n servers on loopback: one alone, or a cluster. Clients log in as user "mx" with
 // the password "secret", which is in the URLs.
 func StartNATS(t T, n int) []*NATS {
@@ -58,7 +55,7 @@ func StartNATSAt(t T, places ...NATSPlace) []*NATS {
 		s.program = append(slices.Clone(place.Within), natsProgram(t, place), "-c", dir.path("nats.conf"))
 		s.config = []string{
 			"server_name: " + s.Name, "listen: " + addrs[i],
-			natsAccount,
+			"authorization: {user: mx, password: secret}",
 			"jetstream: {store_dir: " + s.store + ", max_file_store: 2GB}",
 		}
 		if len(places) > 1 {
@@ -81,20 +78,25 @@ func natsProgram(t T, place NATSPlace) string {
 // Start starts a server that was stopped, with what it has stored.
 func (s *NATS) Start() {
 	s.t.Helper()
-	s.start(natsAccount)
+	s.StartWith()
 }
 
 // StartRefusing starts a server that was stopped, with an account that clients do not know.
 func (s *NATS) StartRefusing() {
 	s.t.Helper()
-	s.start("authorization: {user: mx, password: another}")
+	s.StartWith("authorization: {user: mx, password: another}")
 }
 
-func (s *NATS) start(account string) {
+// StartWith starts a server that was stopped, with lines that replace those of its configuration that
+// set the same.
+func (s *NATS) StartWith(lines ...string) {
 	s.t.Helper()
 	config := slices.Clone(s.config)
-	config[slices.Index(config, natsAccount)] = account
-	s.dir.write(s.t, "nats.conf", config...)
+	for _, line := range lines {
+		key, _, _ := strings.Cut(line, ":")
+		config = slices.DeleteFunc(config, func(old string) bool { return strings.HasPrefix(old, key+":") })
+	}
+	s.dir.write(s.t, "nats.conf", append(config, lines...)...)
 	s.daemon = startDaemon(s.t, "nats-server", s.dir, exec.Command(s.program[0], s.program[1:]...))
 	awaitOutput(s.t, s.daemon, "Server is ready")
 }

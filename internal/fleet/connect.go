@@ -1,0 +1,145 @@
+package fleet
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"postern/internal/logkey"
+)
+
+// connect returns a connection, which may not be made yet, or nil when ctx ends. NATS' client tries again
+// by itself, but not if it cannot read the credentials at its first attempt.
+func (f *Fleet) connect(ctx context.Context) *nats.Conn {
+	for {
+		conn, err := nats.Connect("", f.options()...)
+		if err == nil {
+			if conn.IsConnected() {
+				f.note(partConnection, nil)
+			}
+			return conn
+		}
+		f.note(partConnection, f.explain(err))
+		timer := time.NewTimer(firstRetry)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+	}
+}
+
+func (f *Fleet) options() []nats.Option {
+	options := []nats.Option{
+		func(o *nats.Options) error { o.Servers = f.Servers; return nil },
+		nats.Name("postern " + f.Name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // an operator corrects the account at the servers
+		nats.ReconnectWait(firstRetry),
+		nats.Timeout(patience),
+		nats.PingInterval(patience), nats.MaxPingsOutstanding(2), // a cable that was pulled
+		nats.ReconnectBufSize(-1), // what is not sent now is sent again
+		nats.ConnectHandler(func(*nats.Conn) { f.note(partConnection, nil) }),
+		nats.ReconnectHandler(func(*nats.Conn) { f.beginAgain(); f.note(partConnection, nil) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // else this host has closed the connection
+				f.note(partConnection, err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { f.note(partConnection, f.explain(err)) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.hearError(err) }),
+	}
+	if f.CA != "" {
+		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12}), nats.RootCAs(f.CA))
+	}
+	if f.Credentials != "" {
+		options = append(options, nats.UserCredentials(f.Credentials))
+	}
+	return options
+}
+
+// hearError hears what the servers say without being asked.
+func (f *Fleet) hearError(err error) {
+	f.Log.Debug("fleet error", logkey.Err, err)
+	switch {
+	case isRefused(err): // the server closes the connection without another word
+		f.note(partConnection, f.explain(err))
+	case errors.Is(err, nats.ErrPermissionViolation):
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.refused = refusal{err, time.Now()}
+	}
+}
+
+// A refusal is what the servers said of a request that this host may not make. Its only other answer is
+// silence.
+type refusal struct {
+	err error
+	at  time.Time
+}
+
+// refusal returns why a part failed: because of a refusal, if there was one just now. The caller holds
+// f.mu.
+func (f *Fleet) refusal(err error) error {
+	switch {
+	case f.refused.err != nil && !isAnswer(err) && time.Since(f.refused.at) < 2*patience:
+		return f.refused.err
+	case errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("JetStream is not enabled at the servers, or not ready: %w", err)
+	}
+	return err
+}
+
+// isRefused reports whether the servers do not let this host in. While it connects, what they say is a
+// text.
+func isRefused(err error) bool {
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "authorization violation") || strings.Contains(text, "authentication expired") ||
+		strings.Contains(text, "authentication revoked")
+}
+
+// explain says which user the servers do not let in, if that is what err is about.
+func (f *Fleet) explain(err error) error {
+	switch {
+	case !isRefused(err):
+		return err
+	case f.Credentials == "":
+		return fmt.Errorf("%w: the servers do not take the user and password in servers", err)
+	}
+	if expiry := expiry(f.Credentials); !expiry.IsZero() && !f.Now().Before(expiry) {
+		return fmt.Errorf("%w: the user in %s has expired at %s", err, f.Credentials, expiry.UTC().Format(time.RFC3339))
+	}
+	return fmt.Errorf("%w: the servers do not take the user in %s", err, f.Credentials)
+}
+
+// expiry returns when the user in a credentials file expires; zero if never, or if that cannot be read.
+func expiry(file string) time.Time {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return time.Time{}
+	}
+	token, err := nkeys.ParseDecoratedJWT(content)
+	parts := strings.Split(token, ".")
+	if err != nil || len(parts) != 3 {
+		return time.Time{}
+	}
+	var claims struct {
+		Expires int64 `json:"exp"`
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(text, &claims) != nil || claims.Expires == 0 {
+		return time.Time{}
+	}
+	return time.Unix(claims.Expires, 0)
+}
