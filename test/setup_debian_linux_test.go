@@ -1,21 +1,14 @@
 package test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"postern/internal/smtp"
-	"postern/internal/testcert"
-	"postern/internal/testsmtp"
-	"postern/internal/testzone"
+	"postern/internal/testpeer"
 	"postern/sessionticket/strictclient"
 )
 
@@ -24,7 +17,7 @@ import (
 // does. chasquid sees the senders, and its users' ports stay as they are.
 func TestSetupPutsPosternInFrontOfChasquidOnDebian(t *testing.T) {
 	t.Parallel()
-	root := debianRoot(t, "debian-12-mail")
+	root := debianRoot(t, "debian-12-exim")
 	mask(t, root, "exim4.service")
 	d := &debian{t: t, root: root}
 	d.certificate("/etc/chasquid/certs/mx.example.org")
@@ -71,7 +64,7 @@ func TestSetupPutsPosternInFrontOfChasquidOnDebian(t *testing.T) {
 // of its own to it, and Exim sees the senders, and none can relay.
 func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 	t.Parallel()
-	root := debianRoot(t, "debian-12-mail")
+	root := debianRoot(t, "debian-12-exim")
 	mask(t, root, "chasquid.service", "chasquid-smtp.socket", "chasquid-submission.socket", "chasquid-submission_tls.socket")
 	d := &debian{t: t, root: root}
 	d.certificate("/etc/letsencrypt/live/mx.example.org")
@@ -103,198 +96,129 @@ func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 	}
 }
 
-// mask keeps units of a machine from being started.
-func mask(t *testing.T, root string, units ...string) {
+// Debian's Postfix stores its mail in Dovecot, with the certificate that Debian makes for a test.
+// The plan puts Postern in front of Postfix, by the units of both. Later Postfix is switched off,
+// and Postern is put in front of Dovecot, whose socket it reaches from the sandbox of its unit.
+func TestSetupPutsPosternInFrontOfPostfixAndThenOfDovecotOnDebian(t *testing.T) {
+	t.Parallel()
+	root := debianRoot(t, "debian-12-postfix")
+	d := &debian{t: t, root: root}
+	d.certificate("/etc/letsencrypt/live/mx.example.org")
+	d.inRoot("chmod 700 /etc/letsencrypt/live && useradd --create-home ann && useradd --create-home postmaster" +
+		" && postconf -e myhostname=mx.example.org mydestination=example.org,localhost mailbox_transport=lmtp:unix:private/dovecot-lmtp")
+	d.write("/etc/dovecot/local.conf", `mail_location = maildir:~/Maildir
+auth_username_format = %Ln
+service lmtp {
+  unix_listener /var/spool/postfix/private/dovecot-lmtp {
+    user = postfix
+    mode = 0600
+  }
+}
+`)
+	d = bootMailServer(t, root)
+	before := d.run("postconf", "-M")
+	d.deliver(remoteAddress, "before")
+	d.received("before", "["+remoteAddress+"]")
+
+	plan := d.setup()
+	checkHas(t, "the plan", plan, "#   port 25       Postfix (process ", `domains = ["example.org"]`, `listen = ["192.0.2.25:25"]`, "ln -sf /etc/postern/copy-certificates /etc/letsencrypt/renewal-hooks/deploy/postern")
+	const section = "Postfix, by the PROXY protocol"
+	checkRecipe(t, plan, section, "/etc/postern/postern.toml")
+	d.follow(plan)
+	_, options, _ := strings.Cut(recipe(t, mailServers, section, "/etc/postfix/master.cf"), "\n") // Debian's services have another root folder
+	checkHas(t, "master.cf", spaced(d.run("postconf", "-M")), "127.0.0.1:10025 inet n - y - - smtpd "+spaced(options))
+	if err := d.startTLSStrictly(); err != nil {
+		t.Errorf("behind Postern, the strict client got %v", err)
+	}
+	d.deliver(remoteAddress, "through Postern")
+	d.received("through Postern", "["+remoteAddress+"]", "(Postern)")
+	d.refuses(remoteAddress, "stranger@example.org", "User unknown")
+	d.refuses(remoteAddress, "someone@foreign.test", "not accepting mail for this domain")
+	d.greets("127.0.0.1:25", "Postfix")
+	d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop refuses mail for foreign domains", "The next hop takes mail for postmaster@example.org")
+	d.goBack(plan)
+	d.greets(mxAddress+":25", "Postfix")
+	if after := d.run("postconf", "-M"); after != before {
+		t.Errorf("the way back left\n%s\nwant\n%s", after, before)
+	}
+	d.deliver(remoteAddress, "afterwards")
+	d.received("afterwards", "["+remoteAddress+"]")
+
+	d.run("systemctl", "stop", "postfix@-", "postfix")
+	plan = d.run("postern", "setup", "--domain", "example.org")
+	checkHas(t, "the plan", plan, "# How to put Postern in front of Dovecot on mx.example.org.", "#   port 25       none")
+	d.follow(plan)
+	if err := d.startTLSStrictly(); err != nil {
+		t.Errorf("in front of Dovecot, the strict client got %v", err)
+	}
+	d.deliver(remoteAddress, "to Dovecot")
+	d.received("to Dovecot", "["+remoteAddress+"]", "(Postern)")
+	d.refuses(remoteAddress, "stranger@example.org", "User doesn't exist")
+	d.examined(0, "The test message arrived in Dovecot's mailbox of ann")
+	d.goBack(plan)
+	if left := d.run("ls", "/etc/dovecot/conf.d"); strings.Contains(left, "postern") {
+		t.Errorf("the way back left files: %s", left)
+	}
+}
+
+// maddy is installed as its instructions say, with its own unit and configuration. The plan moves
+// its port 25 behind Postern, and its checks, its limits and its users' ports stay.
+func TestSetupPutsPosternInFrontOfMaddyOnDebian(t *testing.T) {
+	t.Parallel()
+	const version, configuration = "v0.8.1", "/etc/maddy/maddy.conf"
+	root := debianRoot(t, "debian-12")
+	d := &debian{t: t, root: root}
+	d.copy(testpeer.BuiltProgram(t, "maddy", version), "/usr/local/bin/maddy")
+	d.copy(moduleFile(t, "github.com/foxcpp/maddy", version, "dist/systemd/maddy.service"), "/etc/systemd/system/maddy.service")
+	d.copy(moduleFile(t, "github.com/foxcpp/maddy", version, "maddy.conf"), configuration)
+	d.certificate("/etc/maddy/certs/mx.example.org")
+	d.inRoot("chmod 755 /usr/local/bin/maddy && sed -i 's/^$(hostname) = .*/$(hostname) = mx.example.org/' " + configuration +
+		" && useradd -mrU -s /sbin/nologin -d /var/lib/maddy -c 'maddy mail server' maddy && systemctl enable maddy && chown -R maddy /etc/maddy")
+	d = bootMailServer(t, root)
+	for _, mailbox := range []string{"ann@example.org", "postmaster@example.org"} {
+		d.run("runuser", "-u", "maddy", "--", "maddy", "imap-acct", "create", mailbox)
+	}
+	before := d.run("cat", configuration)
+	d.deliver(remoteAddress, "before")
+
+	plan := d.setup()
+	checkHas(t, "the plan", plan, "#   port 25       maddy (process ", "#   maddy         0.8.1", `listen = ["192.0.2.25:25", "127.0.0.1:25"]`)
+	const section = "maddy, by the PROXY protocol"
+	checkRecipe(t, plan, section, "/etc/postern/postern.toml")
+	d.follow(plan)
+	checkHas(t, configuration, d.run("cat", configuration), recipe(t, mailServers, section, configuration))
+	if err := d.startTLSStrictly(); err != nil {
+		t.Errorf("behind Postern, the strict client got %v", err)
+	}
+	d.deliver(remoteAddress, "through Postern")
+	message := d.run("maddy", "imap-msgs", "dump", "ann@example.org", "INBOX", "2")
+	checkHas(t, "the message", message, "Subject: through Postern\r\n", "["+remoteAddress+"]", "spf=pass", "(Postern)")
+	d.refuses(remoteAddress, "nobody@example.org", "User does not exist")
+	d.refuses(remoteAddress, "someone@foreign.test", "not accepting mail for this domain")
+	for _, address := range []string{mxAddress + ":587", "127.0.0.1:587"} {
+		d.greets(address, "ESMTP Service Ready")
+	}
+	d.examined(0, "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains", "The test message arrived in maddy's mailbox of ann@example.org, and the next hop saw its sender at "+mxAddress)
+	if left := d.run("maddy", "imap-msgs", "list", "ann@example.org", "INBOX"); strings.Contains(left, "doctor") {
+		t.Errorf("postern doctor left its message: %s", left)
+	}
+	d.goBack(plan)
+	d.greets(mxAddress+":25", "ESMTP Service Ready")
+	if after := d.run("cat", configuration); after != before {
+		t.Errorf("the way back left\n%s", after)
+	}
+}
+
+// moduleFile returns the path of a file of a module that scripts/build-peers has downloaded.
+func moduleFile(t *testing.T, module, version, name string) string {
 	t.Helper()
-	for _, unit := range units {
-		if err := os.Symlink("/dev/null", filepath.Join(root, "etc/systemd/system", unit)); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// inRoot runs a command line in the root folder, before the machine is booted.
-func (d *debian) inRoot(line string) {
-	d.t.Helper()
-	if output, err := exec.Command("chroot", d.root, "sh", "-euc", line).CombinedOutput(); err != nil {
-		d.t.Fatalf("%s: %v\n%s", line, err, output)
-	}
-}
-
-// certificate makes a certificate for the machine, whose authority it trusts.
-func (d *debian) certificate(folder string) {
-	d.t.Helper()
-	ca := testcert.NewCA(d.t)
-	pair := testcert.New(d.t, testcert.Options{Names: []string{"mx.example.org"}, CA: ca, NotAfter: time.Now().AddDate(0, 2, 0)})
-	d.copy(pair.CertFile, folder+"/fullchain.pem")
-	d.copy(pair.KeyFile, folder+"/privkey.pem")
-	d.copy(ca.File, "/etc/ssl/certs/ca-certificates.crt")
-	d.inRoot("chmod 600 " + folder + "/privkey.pem")
-}
-
-// bootMailServer boots a machine that DNS knows as the MX host of example.org, and installs the
-// package there.
-func bootMailServer(t *testing.T, root string) *debian {
-	t.Helper()
-	deb, _ := packages(t)
-	d := bootDebian(t, root)
-	for _, address := range []string{mxAddress, remoteAddress} {
-		cmd := exec.Command("nsenter", "--target", strconv.Itoa(d.leader), "--net", "ip", "address", "add", address+"/32", "dev", "lo")
-		if output, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, output)
-		}
-	}
-	err := d.inNetwork(func() error {
-		testzone.StartAt(t, "127.0.0.1:53", testzone.Zone{Name: ".", Records: []string{
-			"example.org. MX 10 mx.example.org.", "mx.example.org. A " + mxAddress, `_smtp._tls.example.org. TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.org"`,
-			`sender.test. TXT "v=spf1 ip4:` + remoteAddress + ` -all"`,
-		}})
-		return nil
-	})
+	printed, err := goTool("mod", "download", "-json", module+"@"+version)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.run("rm", "-f", "/etc/resolv.conf")
-	d.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
-	// README's commands: the first has built the package.
-	install := typed(t, "../README.md", "Install")
-	if len(install) != 3 || install[0] != "scripts/build-packages deb:amd64" || install[2] != "postern setup" {
-		t.Fatalf("README installs by other commands: %q", install)
+	var downloaded struct{ Dir string }
+	if err := json.Unmarshal([]byte(printed), &downloaded); err != nil {
+		t.Fatal(err)
 	}
-	d.copy(deb, "/root/build/packages/postern_0.0.1_"+runtime.GOARCH+".deb")
-	d.run("sh", "-euc", "cd /root && "+strings.ReplaceAll(install[1], "amd64", runtime.GOARCH))
-	return d
-}
-
-// setup returns the plan of postern setup.
-func (d *debian) setup() string {
-	d.t.Helper()
-	return d.run("postern", "setup")
-}
-
-// follow runs a plan.
-func (d *debian) follow(plan string) {
-	d.t.Helper()
-	d.write("/root/plan.sh", plan)
-	d.run("sh", "-eux", "/root/plan.sh")
-	d.run("postern", "status", "--ready")
-}
-
-// goBack types the way back of a plan.
-func (d *debian) goBack(plan string) {
-	d.t.Helper()
-	d.run("sh", "-euxc", wayBack(d.t, plan))
-}
-
-// examined runs postern doctor, and checks its exit status and what it prints.
-func (d *debian) examined(status int, words ...string) {
-	d.t.Helper()
-	printed := d.run("sh", "-c", "postern doctor --deliver ann@example.org; echo exit status $?")
-	checkHas(d.t, "postern doctor", strings.Join(strings.Fields(printed), " "), append(words, fmt.Sprint("exit status ", status))...)
-}
-
-// checkRecipe checks that a plan writes what the documentation has for these files. So the story
-// of the plan is that of the recipe.
-func checkRecipe(t *testing.T, plan, heading string, files ...string) {
-	t.Helper()
-	for _, file := range files {
-		checkHas(t, "the plan", plan, strings.Split(recipe(t, mailServers, heading, file), "\n")...)
-	}
-}
-
-// checkHas checks that a text has all parts.
-func checkHas(t *testing.T, name, text string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("%s lacks %q:\n%s", name, part, text)
-		}
-	}
-}
-
-// send delivers a message to port 25 from an address of the machine, over TLS if that is offered,
-// and returns the last reply.
-func (d *debian) send(from, to, subject string) (reply smtp.Reply, err error) {
-	failed := d.inNetwork(func() error {
-		c, err := testsmtp.Dial(mxAddress+":25", from)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		if err := c.Hello(); err != nil {
-			return err
-		}
-		if offer, err := c.Ask("STARTTLS\r\n"); err != nil {
-			return err
-		} else if offer.Positive() {
-			if err := errors.Join(c.Handshake(testsmtp.OpportunisticTLS()), c.Hello()); err != nil {
-				return err
-			}
-		}
-		message := newMessage(subject, 0)
-		message.To = []string{to}
-		reply, err = c.Deliver(message)
-		return err
-	})
-	return reply, failed
-}
-
-// deliver delivers a message to ann.
-func (d *debian) deliver(from, subject string) {
-	d.t.Helper()
-	eventually(d.t, func() error { // a server that was started a moment ago may not listen yet
-		reply, err := d.send(from, "ann@example.org", subject)
-		if err == nil && !reply.Positive() {
-			err = fmt.Errorf("reply %s", reply)
-		}
-		return err
-	})
-}
-
-// refuses checks that a message is refused for good, with these words.
-func (d *debian) refuses(from, to, words string) {
-	d.t.Helper()
-	if reply, err := d.send(from, to, "refused"); err != nil || !reply.Permanent() || !strings.Contains(reply.Text(), words) {
-		d.t.Errorf("from %s to %s: %s, %v, want a 5xx with %q", from, to, reply, err, words)
-	}
-}
-
-// received waits for a message in ann's Maildir, and checks its Received fields.
-func (d *debian) received(subject string, parts ...string) {
-	d.t.Helper()
-	folder := maildir(d.path("/home/ann/Maildir"))
-	eventually(d.t, func() error {
-		for _, message := range folder.messages(d.t) {
-			if message.field("Subject") == subject {
-				header, _, _ := strings.Cut(string(message), "\n\n")
-				checkHas(d.t, "the header", header, parts...)
-				return nil
-			}
-		}
-		return fmt.Errorf("the message %q is not there", subject)
-	})
-}
-
-// greets checks which server listens at an address.
-func (d *debian) greets(address, name string) {
-	d.t.Helper()
-	eventually(d.t, func() error {
-		return d.inNetwork(func() error {
-			c, err := testsmtp.Connect(address, "")
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			reply, err := c.Reply()
-			if err == nil && !strings.Contains(reply.Text(), name) {
-				err = fmt.Errorf("%s greets with %s, want %s", address, reply, name)
-			}
-			return err
-		})
-	})
-}
-
-// startTLSStrictly does a handshake as a sender that refuses an early ticket.
-func (d *debian) startTLSStrictly() error {
-	return d.inNetwork(func() error { return startTLSStrictly(mxAddress + ":25") })
+	return filepath.Join(downloaded.Dir, name)
 }

@@ -1,13 +1,16 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"postern/internal/config"
@@ -24,7 +27,7 @@ type mailboxMessage struct {
 type lookup func(ctx context.Context, c *config.Config, to, id string) (mailboxMessage, bool)
 
 // mailboxes are the kinds that can be read.
-var mailboxes = []lookup{inOwnMaildir, inDovecot, inHome, inSpool}
+var mailboxes = []lookup{inOwnMaildir, inDovecot, inMaddy, inHome, inSpool}
 
 // inOwnMaildir looks in the Maildir that Postern stores messages in.
 func inOwnMaildir(_ context.Context, c *config.Config, _, id string) (mailboxMessage, bool) {
@@ -126,4 +129,38 @@ func inDovecot(ctx context.Context, _ *config.Config, to, id string) (mailboxMes
 		}}, true
 	}
 	return mailboxMessage{}, false
+}
+
+// maddyUID matches the line in which maddy prints the number of a message.
+var maddyUID = regexp.MustCompile(`(?m)^UID: (\d+)$`)
+
+// inMaddy looks at the last message of a mailbox of maddy, as maddy's user: files that root
+// leaves beside its database would be in its way.
+func inMaddy(ctx context.Context, _ *config.Config, to, id string) (mailboxMessage, bool) {
+	maddy := func(ctx context.Context, command string, messages ...string) (string, error) {
+		args := append([]string{"-u", "maddy", "--", "maddy", "imap-msgs", command}, messages...)
+		printed, err := exec.CommandContext(ctx, "runuser", args...).Output()
+		if exit := new(exec.ExitError); errors.As(err, &exit) {
+			err = fmt.Errorf("maddy imap-msgs %s: %w: %s", command, err, bytes.TrimSpace(exit.Stderr))
+		}
+		return string(printed), err
+	}
+	if strings.HasPrefix(to, "-") {
+		return mailboxMessage{}, false
+	}
+	const mailbox = "INBOX"
+	envelope, err := maddy(ctx, "list", "--full", "--uid", to, mailbox, "*")
+	uid := maddyUID.FindStringSubmatch(envelope)
+	if err != nil || uid == nil || !strings.Contains(envelope, "<"+id+"@") {
+		return mailboxMessage{}, false
+	}
+	text, err := maddy(ctx, "dump", "--uid", to, mailbox, uid[1])
+	if err != nil {
+		return mailboxMessage{}, false
+	}
+	header, _, _ := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n")
+	return mailboxMessage{"maddy's mailbox of " + to, header, func(ctx context.Context) error {
+		_, err := maddy(ctx, "remove", "--uid", "--yes", to, mailbox, uid[1])
+		return err
+	}}, true
 }

@@ -48,7 +48,7 @@ func (e *examination) message(ctx context.Context) {
 	}
 	e.judge(found, client)
 	if err := found.remove(ctx); err != nil {
-		e.add(probe.Finding{ID: "message-left", Severity: probe.Notice, Title: "The test message is still in the mailbox " + found.place, Evidence: []string{err.Error()},
+		e.add(probe.Finding{ID: "message-left", Severity: probe.Notice, Title: "The test message was left in " + found.place, Evidence: []string{err.Error()},
 			Advice: do("mailbox", "Delete it.")})
 	}
 }
