@@ -222,3 +222,61 @@ func moduleFile(t *testing.T, module, version, name string) string {
 	}
 	return filepath.Join(downloaded.Dir, name)
 }
+
+// Debian 12 has an OpenSMTPD with which no sender completes a handshake
+// (https://github.com/OpenSMTPD/OpenSMTPD/issues/1171): mail arrives in plaintext, or not at all.
+// Behind Postern it arrives over TLS, and OpenSMTPD sees the senders.
+func TestSetupPutsPosternInFrontOfOpenSMTPDOnDebian(t *testing.T) {
+	t.Parallel()
+	const configuration = "/etc/smtpd.conf"
+	root := debianRoot(t, "debian-12-opensmtpd")
+	d := &debian{t: t, root: root}
+	d.certificate("/etc/letsencrypt/live/mx.example.org")
+	d.write("/etc/hosts", "127.0.0.1 localhost\n"+mxAddress+" mx.example.org mx\n")
+	d.write("/etc/mailname", "mx.example.org\n")
+	d.write("/etc/aliases", "postmaster: ann\n")
+	d.write(configuration, `pki mx.example.org cert "/etc/letsencrypt/live/mx.example.org/fullchain.pem"
+pki mx.example.org key "/etc/letsencrypt/live/mx.example.org/privkey.pem"
+table aliases file:/etc/aliases
+
+listen on 0.0.0.0 tls pki mx.example.org
+listen on 0.0.0.0 port 587 tls-require pki mx.example.org auth
+
+action "local" maildir alias <aliases>
+action "outbound" relay
+
+match from any for domain "example.org" action "local"
+match for local action "local"
+match from local for any action "outbound"
+match auth from any for any action "outbound"
+`)
+	d.inRoot("useradd --create-home ann")
+	d = bootMailServer(t, root)
+	before := d.run("cat", configuration)
+	d.greets(mxAddress+":25", "OpenSMTPD")
+	if err := d.startTLSStrictly(); err == nil {
+		t.Error("a sender completes a handshake with OpenSMTPD 6.8.0p2")
+	}
+
+	plan := d.setup()
+	checkHas(t, "the plan", plan, "#   port 25       OpenSMTPD (process ", "#   OpenSMTPD     6.8.0p2", `domains = ["example.org"]`, `listen = ["192.0.2.25:25"]`)
+	checkRecipe(t, plan, "OpenSMTPD, by the PROXY protocol", "/etc/postern/postern.toml")
+	d.follow(plan)
+	checkHas(t, configuration, d.run("cat", configuration), recipe(t, mailServers, "OpenSMTPD, by the PROXY protocol", configuration))
+	if err := d.startTLSStrictly(); err != nil {
+		t.Errorf("behind Postern, the strict client got %v", err)
+	}
+	d.deliver(remoteAddress, "through Postern")
+	d.received("through Postern", "["+remoteAddress+"]", "(Postern)")
+	d.refuses(remoteAddress, "stranger@example.org", "Invalid recipient")
+	d.refuses(remoteAddress, "someone@foreign.test", "not accepting mail for this domain")
+	for _, address := range []string{"127.0.0.1:25", "127.0.0.1:587", mxAddress + ":587"} {
+		d.greets(address, "OpenSMTPD")
+	}
+	d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains")
+	d.goBack(plan)
+	d.greets(mxAddress+":25", "OpenSMTPD")
+	if after := d.run("cat", configuration); after != before {
+		t.Errorf("the way back left\n%s", after)
+	}
+}

@@ -17,7 +17,7 @@ type setupCmd struct {
 
 // Help is called by kong.
 func (setupCmd) Help() string {
-	return `Looks at this machine (names, addresses, MX records, what listens on port 25, certificates, and Postfix, Exim, Dovecot, maddy or chasquid) and prints the plan to put Postern in front of its mail server: a shell script for root, whose comments explain and whose commands do. It has Postern's configuration, the commands for the mail server, the DNS records, and how to go back.
+	return `Looks at this machine (names, addresses, MX records, what listens on port 25, certificates, and Postfix, Exim, OpenSMTPD, Dovecot, maddy or chasquid) and prints the plan to put Postern in front of its mail server: a shell script for root, whose comments explain and whose commands do. It has Postern's configuration, the commands for the mail server, the DNS records, and how to go back.
 
 Nothing is changed. With --write, Postern's own files are written; the rest is left to you:
 

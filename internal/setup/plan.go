@@ -57,7 +57,7 @@ func (m *Machine) Plan() (*Plan, error) {
 	case strings.HasPrefix(m.port25(), "Postern "): // what is behind it has left the port
 		return nil, &Error{m.port25() + " listens on port 25 already", "examine it with postern doctor; to plan again, stop it first"}
 	case !known:
-		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Exim, Dovecot, maddy and chasquid only", m.port25()),
+		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Exim, OpenSMTPD, Dovecot, maddy and chasquid only", m.port25()),
 			"see docs/mail-servers.md, Another server by SMTP"}
 	case behind != nil && behind.steps == nil:
 		return nil, &Error{"no plan for " + behind.name + ": " + strings.Join(behind.notes, " "), "see docs/mail-servers.md"}

@@ -118,7 +118,7 @@ func Look(ctx context.Context, o Options) *Machine {
 	if m.sockets, err = listening.Sockets(); err != nil {
 		m.note("The programs that listen are not known: %v.", err)
 	}
-	for _, find := range []func(context.Context, *Machine) *server{findPostfix, findExim, findMaddy, findMox, findChasquid, findDovecot} {
+	for _, find := range []func(context.Context, *Machine) *server{findPostfix, findExim, findOpenSMTPD, findMaddy, findMox, findChasquid, findDovecot} {
 		if s := find(ctx, m); s != nil {
 			m.servers = append(m.servers, s)
 		}
