@@ -23,8 +23,7 @@ func (s *session) bdat(arg string) {
 		s.refuseChunk(chunks, *reply)
 		return
 	}
-	s.phase = inChunks
-	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout)
 	text := smtp.NewTextChecker(chunks, s.setup.Limits.text())
 	reply := s.deliver(text)
 	if chunks.stop != nil {
@@ -38,7 +37,7 @@ func (s *session) bdat(arg string) {
 // parseChunk parses the argument of BDAT.
 func parseChunk(arg string) (size int64, last, ok bool) {
 	number, word, more := strings.Cut(arg, " ")
-	n, err := strconv.ParseUint(number, 10, 62)
+	n, err := strconv.ParseUint(number, 10, 63)
 	last = strings.EqualFold(word, "LAST")
 	return int64(n), last, err == nil && (last || !more)
 }
@@ -48,7 +47,7 @@ func (s *session) refuseChunk(c *chunkReader, reply smtp.Reply) {
 	if s.end != "" {
 		return
 	}
-	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout)
 	if err := s.discard(io.LimitReader(s.in, c.left)); err != nil {
 		s.unfinished(reply, err)
 		return

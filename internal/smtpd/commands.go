@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -120,9 +121,7 @@ func (s *session) welcome() string {
 func (s *session) offered() smtp.Extensions {
 	offered := s.server.hop.Extensions()
 	limit := s.setup.Limits.MessageSize
-	if offered.Size == 0 || offered.Size > limit {
-		offered.Size = limit
-	}
+	offered.Size = min(cmp.Or(offered.Size, limit), limit)
 	// RFC 8689, Section 4.2.1: only over TLS.
 	offered.RequireTLS = offered.RequireTLS && s.tls != nil
 	return offered
@@ -136,7 +135,7 @@ func (s *session) rset() {
 // abandon ends the mail transaction, also at the next hop.
 func (s *session) abandon() {
 	s.writePending()
-	if s.hop != nil && s.phase != betweenMessages {
+	if s.hop != nil && s.inMessage {
 		s.hop.Reset()
 	}
 	s.reset()

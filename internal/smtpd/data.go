@@ -28,7 +28,7 @@ func (s *session) data(arg string) {
 	if s.end != "" {
 		return
 	}
-	s.timed.start(s.setup.Limits.TextTimeout, s.setup.Limits.TextTimeout)
+	s.timed.start(s.setup.Limits.TextTimeout)
 	dots := smtp.NewDotReader(s.in)
 	text := smtp.NewTextChecker(dots, s.setup.Limits.text())
 	reply := s.deliver(text)
@@ -66,7 +66,7 @@ func (s *session) mayText() *smtp.Reply {
 // noText returns the refusal of a message without an envelope, or nil.
 func (s *session) noText() *smtp.Reply {
 	switch {
-	case s.phase != inEnvelope:
+	case !s.inMessage:
 		return refusal(503, "5.5.1", "send MAIL first")
 	case len(s.recipients) == 0:
 		return refusal(554, "5.5.1", "no valid recipients")

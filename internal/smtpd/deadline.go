@@ -17,15 +17,15 @@ type deadlineConn struct {
 	conn      net.Conn
 	until     time.Time          // of the whole session
 	deadline  time.Time          // for reads
-	step      time.Duration      // by which progress extends the deadline; 0: not at all
+	step      time.Duration      // by which progress extends the deadline
 	got       int                // since the last extension
 	writeTime time.Duration      // for each write
 	below     *admission.TLSConn // below conn, if that is TLS
 }
 
-// start sets the read deadline, and the step by which progress extends it.
-func (c *deadlineConn) start(within, step time.Duration) {
-	c.step, c.got = step, 0
+// start sets the read deadline. Progress extends it by as much; that of a command ends before.
+func (c *deadlineConn) start(within time.Duration) {
+	c.step, c.got = within, 0
 	c.extend(within)
 }
 
@@ -41,8 +41,8 @@ func (c *deadlineConn) extend(within time.Duration) {
 func (c *deadlineConn) pause() (resume func()) {
 	left, step, got := time.Until(c.deadline), c.step, c.got
 	return func() {
-		c.start(left, step)
-		c.got = got
+		c.step, c.got = step, got
+		c.extend(left)
 	}
 }
 
@@ -50,10 +50,10 @@ func (c *deadlineConn) pause() (resume func()) {
 func (c *deadlineConn) Read(b []byte) (int, error) {
 	n, err := c.conn.Read(b)
 	c.got += n
-	if n > 0 && c.below != nil {
-		c.below.Data()
+	if c.below != nil {
+		c.below.Data() // without data there is an error, which ends the session
 	}
-	if c.step > 0 && c.got >= progress {
+	if c.got >= progress {
 		c.got = 0
 		c.extend(c.step)
 	}

@@ -1,10 +1,10 @@
 package smtpd
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +69,11 @@ func TestReplyThatIsNotReadEndsTheSession(t *testing.T) {
 		if r := <-ended; r.End != "quit" || r.Err != nil {
 			t.Errorf("leaves after QUIT: %q, %v", r.End, r.Err)
 		}
+		c = p.dial(t)
+		c.play(envelope + "> DATA")
+		if r := <-ended; r.End != "connection lost" {
+			t.Errorf("does not read that it may send its message: %q, %v", r.End, r.Err)
+		}
 	})
 }
 
@@ -117,6 +122,57 @@ func TestProgressExtendsTheDeadlineOfAMessage(t *testing.T) {
 	})
 }
 
+// deadlines notes when reads may end at the latest.
+type deadlines struct {
+	net.Conn
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
+}
+
+func (d *deadlines) Read(b []byte) (int, error) { return len(b), nil }
+
+// Each 32 KiB extend the deadline of a message, and less does not. What was got before a command
+// between chunks counts on after it.
+func TestWhatExtendsADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		below := new(deadlines)
+		c := deadlineConn{conn: below, until: began.Add(time.Hour)}
+		var want []time.Time
+		read := func(n int) {
+			time.Sleep(time.Second)
+			c.Read(make([]byte, n))
+		}
+		within := func(d time.Duration) { want = append(want, time.Now().Add(d)) }
+
+		c.start(time.Minute)
+		within(time.Minute)
+		for range 2 {
+			read(32<<10 - 1)
+			read(1)
+			within(time.Minute)
+		}
+		read(32<<10 - 1)
+		resume := c.pause()
+		c.start(5 * time.Minute)
+		within(5 * time.Minute)
+		resume()
+		within(59 * time.Second)
+		read(1)
+		within(time.Minute)
+		time.Sleep(59 * time.Minute)
+		c.start(time.Hour)
+		want = append(want, began.Add(time.Hour)) // of the session
+		if !slices.Equal(below.set, want) {
+			t.Errorf("the deadlines are\n%v, want\n%v", below.set, want)
+		}
+	})
+}
+
 // A sender in a message has a connection to the next hop. It may be silent for the time of
 // one command in all, whatever it sends meanwhile.
 func TestATransactionThatDoesNothingTimesOut(t *testing.T) {
@@ -144,6 +200,21 @@ func TestATransactionThatDoesNothingTimesOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The next message has a time of its own.
+func TestEachTransactionHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newPipeServer(t, Limits{CommandTimeout: 5 * time.Minute}).dial(t)
+		defer c.Close()
+		c.play("< 220 *\n> EHLO a\n< 250 *")
+		for range 3 {
+			c.play("> MAIL FROM:<>\n< 250 *")
+			time.Sleep(4 * time.Minute)
+			c.play("> RCPT TO:<b@example.org>\n< 250 *\n> DATA\n< 354 *\n> x\n> .\n< 250 *")
+		}
+		c.play("> QUIT\n< 221 *")
+	})
 }
 
 // Small chunks do not extend the deadline of a message's text.
@@ -206,44 +277,6 @@ func TestAHandshakeTimesOut(t *testing.T) {
 		c.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nCLOSED")
 		if took := time.Since(began); took != time.Minute {
 			t.Errorf("after %v", took)
-		}
-	})
-}
-
-func TestShutdownLetsMessagesFinish(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPipeServer(t, Limits{})
-		idle, busy := p.dial(t), p.dial(t)
-		idle.play("< 220 *\n> EHLO a\n< 250 *")
-		busy.play(envelope + "> DATA\n< 354 *\n> begun")
-		done := make(chan error)
-		go func() { done <- p.Shutdown(t.Context()) }()
-		idle.play("< 421 4.3.2 *\nCLOSED")
-		busy.play("> and finished\n> .\n< 250 2.0.0 stored\n< 421 4.3.2 *\nCLOSED")
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestShutdownDoesNotWaitForever(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPipeServer(t, Limits{})
-		c := p.dial(t)
-		c.play(envelope + "> DATA\n< 354 *\n> begun")
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		defer cancel()
-		began := time.Now()
-		if err := p.Shutdown(ctx); err != context.DeadlineExceeded {
-			t.Error(err)
-		}
-		if took := time.Since(began); took != 30*time.Second {
-			t.Errorf("after %v", took)
-		}
-		c.play("CLOSED")
-		synctest.Wait()
-		if len(p.hop.taken()) > 0 {
-			t.Error("half a message was accepted")
 		}
 	})
 }

@@ -26,8 +26,8 @@ type memoryHop struct {
 	steps    []string
 	replies  map[string]smtp.Reply // by step, "MAIL" ... "Send", or "RCPT mailbox"
 	senders  []nexthop.Sender
-	early    bool // Send answers without reading
-	panics   bool // Send does
+	early    bool   // Send answers without reading
+	panics   string // the step that does
 }
 
 type message struct {
@@ -49,6 +49,9 @@ func (h *memoryHop) step(name string, reply smtp.Reply) smtp.Reply {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.steps = append(h.steps, name)
+	if name == h.panics {
+		panic("a fault of the hop's")
+	}
 	if set, ok := h.replies[name]; ok {
 		return set
 	}
@@ -87,9 +90,6 @@ func (s *memorySession) Data() nexthop.Answer {
 }
 
 func (s *memorySession) Send(r io.Reader) smtp.Reply {
-	if s.hop.panics {
-		panic("a fault of the hop's")
-	}
 	if s.hop.early {
 		return s.hop.step("Send", smtp.NewReply(452, "4.3.1", "disk full"))
 	}

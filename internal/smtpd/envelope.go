@@ -27,7 +27,7 @@ func (s *session) mailFrom(arg string) {
 		s.reply(tooLarge)
 		return
 	}
-	s.mail, s.mailBegan, s.phase = mail, time.Now(), inEnvelope
+	s.mail, s.mailBegan, s.inMessage = mail, time.Now(), true
 	s.replyLater(s.nextHop().Mail(mail), func(reply smtp.Reply) {
 		if !reply.Positive() {
 			s.reset()
@@ -45,7 +45,7 @@ func (s *session) mayMail() *smtp.Reply {
 		return refusal(503, "5.5.1", "send EHLO first")
 	case s.probe: // or it would be a way to deliver unseen
 		return refusal(550, "5.7.1", "a probe delivers no mail")
-	case s.phase != betweenMessages:
+	case s.inMessage:
 		return refusal(503, "5.5.1", "message already begun; RSET cancels it")
 	case s.messages >= limits.Messages:
 		return refusal(421, "4.7.0", "too many messages in one session; reconnect for more")
@@ -73,7 +73,7 @@ func (s *session) nextHop() nexthop.Session {
 }
 
 func (s *session) rcptTo(arg string) {
-	if s.phase != inEnvelope {
+	if !s.inMessage {
 		s.reply(smtp.NewReply(503, "5.5.1", "send MAIL first"))
 		return
 	}
@@ -96,7 +96,7 @@ func (s *session) rcptTo(arg string) {
 	s.replyLater(s.nextHop().Rcpt(rcpt), func(reply smtp.Reply) {
 		// A next hop that refused MAIL may accept recipients all the same; there is no
 		// message for them.
-		if reply.Positive() && s.phase == inEnvelope {
+		if reply.Positive() && s.inMessage {
 			s.recipients = append(s.recipients, to)
 		}
 	})

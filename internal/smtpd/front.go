@@ -22,34 +22,34 @@ const noClient = "no client behind a balancer"
 var throughFront = smtp.NewReply(421, "4.3.2", "connections to this port come through a load balancer")
 
 // meet learns from a PROXY protocol header who the client is, and admits that. XCLIENT comes later.
-// If the session does not go on, meet has closed the connection.
-func (s *session) meet(implicit bool) bool {
+// If that ends the session, meet has closed the connection.
+func (s *session) meet(implicit bool) {
 	switch {
 	case !s.front.Trusted:
 		s.end, s.err = noClient, front.ErrUntrusted
 		s.server.turnAway(s.raw, throughFront, implicit)
-		return false
+		return
 	case s.front.Protocol == front.XClient:
 		s.ofFront = true
-		return true
+		return
 	}
 	header, err := s.readHeader()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && s.draining.Load():
 		s.end = "drained"
 		s.server.turnAway(s.raw, shuttingDown, implicit)
-		return false
+		return
 	case err != nil:
 		s.end, s.err = noClient, err
 		s.ofFront = errors.Is(err, proxyprotocol.ErrClosed)
 		s.server.turnAway(s.raw, throughFront, implicit)
-		return false
+		return
 	case header.Client.IsValid():
 		s.addr, s.local = header.Client, header.Server
 	default:
 		s.ofFront = true
 	}
-	return s.server.admit(s, implicit)
+	s.server.admit(s, implicit)
 }
 
 // readHeader reads the header while drain may interrupt it.
@@ -57,9 +57,7 @@ func (s *session) readHeader() (proxyprotocol.Header, error) {
 	s.idle.Store(true)
 	defer s.idle.Store(false)
 	s.raw.SetReadDeadline(time.Now().Add(headerTime))
-	if s.draining.Load() {
-		s.raw.SetReadDeadline(longAgo)
-	}
+	s.interrupt()
 	return proxyprotocol.ReadHeader(s.raw)
 }
 

@@ -102,8 +102,8 @@ func TestConnectionsWithoutAHeaderAreRefused(t *testing.T) {
 		"a sender":                {"192.0.2.9", "", 0, front.ErrUntrusted},
 		"a sender that lies":      {"192.0.2.9", header, 0, front.ErrUntrusted},
 		"a balancer without":      {"10.0.0.1", "EHLO sender.example\r\n", 0, proxyprotocol.ErrNoHeader},
-		"a silent balancer":       {"10.0.0.1", "", headerTime, proxyprotocol.ErrNoHeader},
-		"half a header":           {"10.0.0.1", header[:20], headerTime, proxyprotocol.ErrNoHeader},
+		"a silent balancer":       {"10.0.0.1", "", 5 * time.Second, proxyprotocol.ErrNoHeader},
+		"half a header":           {"10.0.0.1", header[:20], 5 * time.Second, proxyprotocol.ErrNoHeader},
 		"a header with a mistake": {"10.0.0.1", strings.Replace(header, "25\r", "99999\r", 1), 0, proxyprotocol.ErrNoHeader},
 		"a huge header":           {"10.0.0.1", strings.Replace(localHeader, "\x00\x00\x00", "\x00\xff\xff", 1), 0, proxyprotocol.ErrLong},
 	} {
@@ -185,12 +185,19 @@ func TestLimitsAreOfTheClientsBehindABalancer(t *testing.T) {
 		p.connect(t, "10.0.0.1", false)
 		synctest.Wait()
 		p.connect(t, "10.0.0.1", false).play("< 421 4.3.2 *at its limit*\nCLOSED")
+		synctest.Wait()
+		for len(p.observer.(*testObserver).results) > 1 {
+			p.ended()
+		}
+		if r := p.ended(); r.End != tooManyConnections || r.Limit == nil {
+			t.Errorf("the result of one too many is %+v", r)
+		}
 		other.Conn.Close()
 		again.Conn.Close()
-		time.Sleep(headerTime) // on the test's clock: the silent ones are refused, and closed
+		time.Sleep(5 * time.Second) // on the test's clock: the silent ones are refused, and closed
 		synctest.Wait()
 		from("192.0.2.7", "< 220 *").Conn.Close()
-		time.Sleep(headerTime)
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if open := p.State().Sessions; open != 0 {
 			t.Errorf("%d sessions are left", open)

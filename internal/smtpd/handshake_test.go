@@ -2,6 +2,8 @@ package smtpd
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -31,6 +33,47 @@ func TestAPanicInAHandshakeEndsItsSessionAlone(t *testing.T) {
 	}
 	fault = false
 	s.dial(t).play(toTLS + "TLS\n> EHLO a.example\n< 250 *")
+}
+
+// What goes wrong in the configuration of TLS ends the handshake, with its words.
+func TestAFaultOfTheTLSConfigurationEndsTheHandshake(t *testing.T) {
+	fault := errors.New("a fault of the configuration")
+	for name, change := range map[string]func(*tls.Config){
+		"the certificate": func(c *tls.Config) {
+			c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, fault }
+		},
+		"the configuration": func(c *tls.Config) {
+			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, fault }
+		},
+		"a ticket": func(c *tls.Config) {
+			c.WrapSession = func(tls.ConnectionState, *tls.SessionState) ([]byte, error) { return nil, fault }
+		},
+	} {
+		s := startServer(t, func(set *Settings, _ *memoryHop) { change(set.TLS) })
+		s.observed.mode = sessionticket.Stock
+		c := s.dial(t)
+		c.play(toTLS)
+		c.Handshake(&tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1), ServerName: "mx.example.org"})
+		if r := s.result(); r.End != "TLS handshake failed" || !strings.Contains(fmt.Sprint(r.Err), fault.Error()) {
+			t.Errorf("%s: ended with %q: %v", name, r.End, r.Err)
+		}
+	}
+}
+
+// A brokenListener fails, as one does without descriptors.
+type brokenListener struct {
+	net.Listener
+	closed bool
+}
+
+func (l *brokenListener) Accept() (net.Conn, error) { return nil, errors.ErrUnsupported }
+func (l *brokenListener) Close() error              { l.closed = true; return nil }
+
+func TestServeReturnsWhatTheListenerReturns(t *testing.T) {
+	ln := new(brokenListener)
+	if err := newPipeServer(t, Limits{}).Serve(ln); err != errors.ErrUnsupported || !ln.closed {
+		t.Errorf("%v, closed %v", err, ln.closed)
+	}
 }
 
 // Alerts and metrics ask whether the gate has been bypassed.

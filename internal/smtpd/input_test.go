@@ -1,8 +1,11 @@
 package smtpd
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // A session that waits reads little at first, wherever that ends in what the sender sends in one
@@ -37,5 +40,46 @@ func TestInjectionAfterAFullFirstReadIsNoCommand(t *testing.T) {
 	c.play("< 220 *\n> EHLO a\n< 250 *\n> NOOP " + strings.Repeat("x", before) + "\n> STARTTLS\n> MAIL FROM:<a@sender.example>\n< 250 *\n< 220 *")
 	if r := s.result(); r.End != "TLS handshake failed" || s.hop.taken() != nil || len(s.hop.senders) > 0 {
 		t.Errorf("the session ended with %q and reached the next hop %d times", r.End, len(s.hop.senders))
+	}
+}
+
+// Most sessions are idle most of the time.
+func TestAnIdleSessionHasNoBuffers(t *testing.T) {
+	for name, begin := range map[string]string{
+		"plaintext":    "< 220 *\n> EHLO a\n< 250 *",
+		"TLS":          "< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO a\n< 250 *",
+		"in a message": envelope,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPipeServer(t, Limits{})
+			c := p.dial(t)
+			defer c.Close()
+			c.play(begin)
+			synctest.Wait()
+			s := slices.Collect(maps.Keys(p.sessions))[0]
+			if s.in != nil || s.out != nil {
+				t.Errorf("%s: the session has buffers", name)
+			}
+		})
+	}
+}
+
+// As a person types them, and with TLS each byte in a record, of which the server reads any number.
+func TestCommandsMayComeInPieces(t *testing.T) {
+	for _, begin := range map[string]string{
+		"plaintext": "< 220 *",
+		"TLS":       "< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *\nTLS",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newPipeServer(t, Limits{}).dial(t)
+			defer c.Close()
+			c.play(begin)
+			for range 200 {
+				for _, b := range "NOOP\r\n" {
+					c.send(string(b))
+				}
+				c.play("< 250 2.0.0 OK")
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"time"
@@ -26,7 +27,7 @@ func (s *session) linger() {
 		return
 	}
 	s.closeHop()
-	if over, ok := s.conn.(interface{ CloseWrite() error }); ok && s.tls != nil {
+	if over, ok := s.conn.(*tls.Conn); ok {
 		over.CloseWrite() // close_notify
 	}
 	half.CloseWrite()
@@ -44,9 +45,7 @@ func (s *session) skip(until time.Time, most int64) (n int64, ended bool) {
 	buffer := make([]byte, bufferSize)
 	for n < most && time.Now().Before(until) {
 		s.raw.SetReadDeadline(time.Now().Add(lingerSilence))
-		if s.draining.Load() {
-			return n, true
-		}
+		s.interrupt()
 		got, err := s.raw.Read(buffer)
 		n += int64(got)
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"postern/internal/admission"
+	"postern/internal/front"
+	"postern/internal/smtp"
 	"postern/internal/testsmtp"
 )
 
@@ -66,9 +68,15 @@ func TestLingeringEnds(t *testing.T) {
 	for _, test := range []struct {
 		said          string
 		pause, within time.Duration
-	}{{web, 10 * time.Second, 5 * time.Second}, {web, time.Second, time.Minute}, {strings.Repeat(nonsense, 21), 10 * time.Second, 5 * time.Second}} {
+	}{
+		{web, 10 * time.Second, 5 * time.Second},
+		{web, time.Second, time.Minute},
+		{strings.Repeat(nonsense, 21), 10 * time.Second, 5 * time.Second},
+		{"> EHLO a\n< 250 *\n> MAIL FROM:<>\n", 10 * time.Second, 5 * time.Second},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPipeServer(t, Limits{})
+			p.hop.replies = map[string]smtp.Reply{"MAIL": smtp.NewReply(421, "4.7.0", "next hop shutting down")}
 			ours, theirs := net.Pipe()
 			p.start(halfConn{ours}, false)
 			c := &client{testsmtp.New(theirs), t}
@@ -78,6 +86,37 @@ func TestLingeringEnds(t *testing.T) {
 			io.Copy(io.Discard, c.Conn)
 			if took := time.Since(began); took != test.within {
 				t.Errorf("a byte every %v: disconnected after %v", test.pause, took)
+			}
+		})
+	}
+}
+
+// A sender that goes on is disconnected after as much as four messages of the maximum size, and its
+// session's result says so, unless there is something else to say.
+func TestLingeringReadsFourMessagesAtMost(t *testing.T) {
+	for name, test := range map[string]struct {
+		protocol front.Protocol
+		said     string
+		sends    int
+		within   time.Duration
+		err      error
+	}{
+		"almost":          {front.ProxyProtocol, "> GET / HTTP/1.1", 3999, 5 * time.Second, nil},
+		"four":            {front.ProxyProtocol, "> GET / HTTP/1.1", 4000, 0, errEndless},
+		"without XCLIENT": {front.XClient, "> EHLO a\n< 250 *\n> MAIL FROM:<>", 4000, 0, errNoXClient},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPipeServer(t, Limits{MessageSize: 1000})
+			c := p.connectTo(t, test.protocol, "10.0.0.1", false)
+			if test.protocol == front.ProxyProtocol {
+				c.send(header)
+			}
+			c.play("< 220 *\n" + test.said + "\n< 421 *")
+			c.send(strings.Repeat("x", test.sends))
+			began := time.Now()
+			c.play("CLOSED")
+			if r, took := p.ended(), time.Since(began); took != test.within || r.Err != test.err {
+				t.Errorf("%s: after %v the result is %+v", name, took, r)
 			}
 		})
 	}
@@ -112,9 +151,40 @@ func TestClientsThatAreTurnedAwayAreReadFrom(t *testing.T) {
 			t.Errorf("a silent one stays for %v", took)
 		}
 		synctest.Wait()
-		connect("< 421 4.3.2 *\n> QUIT").Close() // others may stay again
+		if n := p.turnedAway.Load(); n != 0 {
+			t.Errorf("%d are left", n)
+		}
 		first.Close()
 	})
+}
+
+// Where a client expects TLS, the server has nothing to say in plaintext.
+func TestClientsThatExpectTLSAreTurnedAwayInSilence(t *testing.T) {
+	one := func(q admission.Quota) Limits { return Limits{Quotas: admission.Quotas{Total: q}} }
+	for end, limits := range map[string]Limits{
+		"TLS not offered":         {},
+		"too many TLS handshakes": one(admission.Quota{Starts: 0.1}),
+		"too many connections":    one(admission.Quota{Connections: 1}),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPipeServer(t, limits)
+			if end == "TLS not offered" {
+				p.Apply(Settings{Hostname: "mx.example.org"})
+			}
+			var last *client
+			for range 2 {
+				ours, theirs := net.Pipe()
+				p.start(ours, true)
+				synctest.Wait()
+				last = &client{testsmtp.New(theirs), t}
+				defer last.Close()
+			}
+			last.play("CLOSED")
+			if r := p.ended(); r.End != end || r.Refused+r.Deferred > 0 || (r.Limit == nil) != (end == "TLS not offered") {
+				t.Errorf("the result is %+v, want %q", r, end)
+			}
+		})
+	}
 }
 
 // Shutdown does not wait for a sender that was refused already.
@@ -131,5 +201,8 @@ func TestShutdownEndsLingering(t *testing.T) {
 			t.Errorf("%v, after %v", err, time.Since(began))
 		}
 		c.play("CLOSED")
+		if r := p.ended(); r.Err != nil {
+			t.Errorf("the result is %+v", r)
+		}
 	})
 }

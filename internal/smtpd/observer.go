@@ -152,7 +152,7 @@ func gated(gate *sessionticket.Gate, base *tls.Config) *tls.Config {
 		if choose := config.GetCertificate; choose != nil {
 			config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				chosen, err := choose(hello)
-				if err == nil && chosen != nil {
+				if chosen != nil {
 					session.certificate = chosen.Leaf
 				}
 				return chosen, err

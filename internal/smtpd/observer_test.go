@@ -2,6 +2,9 @@ package smtpd
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -121,19 +124,50 @@ func TestTheTranscriptIsDiscardedAtMAIL(t *testing.T) {
 func TestTheTranscriptOfACompletedHandshakeIsKeptOnRequest(t *testing.T) {
 	s := startServer(t, nil)
 	s.observed.wanted = true
-	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1), MaxVersion: tls.VersionTLS12}
-	for _, resumes := range []bool{false, true} {
+	for _, between := range []string{"", "> NOOP\n< 250 *\n"} {
+		config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1), MaxVersion: tls.VersionTLS12}
+		for _, resumes := range []bool{false, true} {
+			c := s.dial(t)
+			c.play(toTLS)
+			c.handshake(config)
+			c.play("> EHLO a\n< 250 *\n" + between + "> MAIL FROM:<>\n< 250 *\n> RSET\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> QUIT\n< 221 *")
+			r := s.result()
+			if r.Transcript != nil || r.TLS.DidResume != resumes || (r.Completed == nil) != resumes {
+				t.Errorf("after %q, resumed %v: the result is %+v", between, resumes, r)
+			}
+			if !resumes && (!r.Completed.Completed || r.Completed.Use != handshake.UseMail || r.Completed.ClientHello == nil) {
+				t.Errorf("after %q the transcript is %+v", between, r.Completed)
+			}
+		}
+	}
+}
+
+// The ledger keeps which certificate a sender has seen.
+func TestTheResultHasTheCertificateThatWasPresented(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) {
+		cert := set.TLS.Certificates[0]
+		set.TLS = &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.ServerName == "elsewhere.example" {
+				return nil, errors.New("no certificate for elsewhere.example")
+			}
+			return &cert, nil
+		}}
+	})
+	config := &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1), ServerName: "mx.example.org"}
+	for _, want := range []*x509.Certificate{s.cert.TLS.Leaf, nil} { // the second resumes
 		c := s.dial(t)
 		c.play(toTLS)
 		c.handshake(config)
-		c.play("> EHLO a\n< 250 *\n> NOOP\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> RSET\n< 250 *\n> MAIL FROM:<>\n< 250 *\n> QUIT\n< 221 *")
-		r := s.result()
-		if r.Transcript != nil || r.TLS.DidResume != resumes || (r.Completed == nil) != resumes {
-			t.Errorf("resumed %v: the result is %+v", resumes, r)
+		c.play("> EHLO a\n< 250 *\n> NOOP\n< 250 *\n> QUIT\n< 221 *")
+		if r := s.result(); r.Certificate != want || r.TLS == nil {
+			t.Errorf("resumed %v: the certificate is %v", r.TLS.DidResume, r.Certificate)
 		}
-		if !resumes && (!r.Completed.Completed || r.Completed.Use != handshake.UseMail || r.Completed.ClientHello == nil) {
-			t.Errorf("the transcript is %+v", r.Completed)
-		}
+	}
+	c := s.dial(t)
+	c.play(toTLS)
+	c.Handshake(&tls.Config{InsecureSkipVerify: true, ServerName: "elsewhere.example"})
+	if r := s.result(); r.Certificate != nil || fmt.Sprint(r.Err) != "no certificate for elsewhere.example" {
+		t.Errorf("without a certificate: %v, %v", r.Certificate, r.Err)
 	}
 }
 
@@ -145,6 +179,7 @@ func TestOneCommandDoesNotProveThatTheConnectionWorks(t *testing.T) {
 		want     handshake.Outcome
 		use      handshake.Use
 	}{
+		"closes at once":           {"", handshake.Inconclusive, handshake.UseNone},
 		"closes after the ticket":  {"> EHLO a\n< 250 *", handshake.ClosedAfterReply, handshake.UseData},
 		"goes on after the ticket": {"> EHLO a\n< 250 *\n> NOOP\n< 250 *", handshake.Worked, handshake.UseData},
 		"sends QUIT at once":       {"> QUIT\n< 221 *", handshake.Worked, handshake.UseData},
@@ -202,6 +237,9 @@ func TestEachModeIsServed(t *testing.T) {
 			ticket := slices.ContainsFunc(r.Transcript.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeNewSessionTicket })
 			if ticket != test.ticket {
 				t.Errorf("a ticket was sent: %v, want %v", ticket, test.ticket)
+			}
+			if slices.ContainsFunc(r.Transcript.Messages, func(m handshake.Message) bool { return m.Type == handshake.TypeUnknown }) {
+				t.Errorf("the server does not know what it sent:\n%s", r.Transcript.Diagram(handshake.DiagramOptions{}))
 			}
 		})
 	}

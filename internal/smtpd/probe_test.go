@@ -50,7 +50,7 @@ func TestProbeIsRecognisedAndDeliversNothing(t *testing.T) {
 	if reply := ask(t, c, "EHLO "+key.EHLO("early-ticket", session)); !probekey.Welcomed(reply.Lines) {
 		t.Errorf("the reply is %v", reply)
 	}
-	if reply := ask(t, c, "MAIL FROM:<a@sender.example>"); reply.Code != 550 {
+	if reply := ask(t, c, "MAIL FROM:<a@sender.example>"); reply.String() != "550 5.7.1 a probe delivers no mail" {
 		t.Errorf("a probe's MAIL: %v", reply)
 	}
 	ask(t, c, "EHLO sender.example")

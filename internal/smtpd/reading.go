@@ -57,17 +57,15 @@ func (s *session) readCommand() ([]byte, error) {
 // since it has a connection to the next hop. While the server drains, the deadline has
 // passed already outside of a message.
 func (s *session) await() {
-	s.idle.Store(s.phase == betweenMessages)
-	s.timed.start(s.setup.Limits.CommandTimeout-s.spent, 0)
-	if s.draining.Load() && s.idle.Load() {
-		s.conn.SetReadDeadline(longAgo)
-	}
+	s.idle.Store(!s.inMessage)
+	s.timed.start(s.setup.Limits.CommandTimeout - s.spent)
+	s.interrupt()
 }
 
 // awaited ends await, which began at a time.
 func (s *session) awaited(since time.Time) {
 	s.idle.Store(false)
-	if s.phase != betweenMessages {
+	if s.inMessage {
 		s.spent += time.Since(since)
 	}
 }
@@ -79,7 +77,13 @@ var longAgo = time.Unix(1, 0)
 // goroutine.
 func (s *session) drain() {
 	s.draining.Store(true)
-	if s.idle.Load() {
+	s.interrupt()
+}
+
+// interrupt ends the wait of an idle session while the server drains. It is called when either
+// begins.
+func (s *session) interrupt() {
+	if s.draining.Load() && s.idle.Load() {
 		s.raw.SetReadDeadline(longAgo)
 	}
 }
@@ -92,7 +96,6 @@ var (
 
 // readFailed ends the session after an error of readCommand.
 func (s *session) readFailed(err error) {
-	s.writePending()
 	s.command = command{} // what follows is no reply to one
 	if errors.Is(err, errLongCommand) || errors.Is(err, errBareLF) || errors.Is(err, errManyChunks) {
 		s.command.verb = unknownVerb

@@ -37,8 +37,8 @@ func TestReceivedField(t *testing.T) {
 			"Received: from sender.example ([192.0.2.1])\r\n\tby mx.example.org (Postern) with SMTP id 0123456789.2"},
 		{func(s *session) { s.greeting, s.extended = "azAZ09.-_:[]", true },
 			"Received: from azAZ09.-_:[] ([192.0.2.1])\r\n\tby mx.example.org (Postern) with ESMTP id 0123456789.2"},
-		{func(s *session) { s.greeting, s.tls = "a(b)c\u00fc", tls13 },
-			"Received: from a?b?c? ([192.0.2.1])\r\n\tby mx.example.org (Postern) with SMTP id 0123456789.2\r\n\t(TLS1.3 TLS_AES_128_GCM_SHA256)"},
+		{func(s *session) { s.greeting, s.tls = "a(b)c\u00fc/;@{`", tls13 },
+			"Received: from a?b?c?????? ([192.0.2.1])\r\n\tby mx.example.org (Postern) with SMTP id 0123456789.2\r\n\t(TLS1.3 TLS_AES_128_GCM_SHA256)"},
 		{func(s *session) { s.greeting, s.extended, s.tls = "a", true, tls12 },
 			"Received: from a ([192.0.2.1])\r\n\tby mx.example.org (Postern) with ESMTPS id 0123456789.2\r\n\t(TLS1.2 TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 resumed)"},
 		{func(s *session) {

@@ -2,10 +2,12 @@ package smtpd
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
+	"postern/internal/logkey"
 	"postern/internal/smtp"
 )
 
@@ -20,7 +22,8 @@ func TestRefusedCommandsAreReported(t *testing.T) {
 			"RCPT gone@example.org":       {Code: 550, Lines: []string{"gone"}, Remote: true},
 		}
 	})
-	s.dial(t).play(`
+	c := s.dial(t)
+	c.play(`
 		< 220 *
 		> MAIL FROM:<early@sender.example>
 		< 503 *
@@ -56,8 +59,14 @@ func TestRefusedCommandsAreReported(t *testing.T) {
 		> Hello
 		> .
 		< 250 *
-		> QUIT
-		< 221 *`)
+		> MAIL FROM:<a@sender.example>
+		> RCPT TO:<b@example.org>
+		< 250 *
+		< 250 *`)
+	s.hop.mu.Lock()
+	s.hop.replies["DATA"] = smtp.Reply{Code: 451, Lines: []string{"4.3.1 disk full"}, Remote: true}
+	s.hop.mu.Unlock()
+	c.play("> DATA\n< 451 *\n> RCPT TO:<b@example.org>\n< 503 *\n> MAIL FROM:<c@sender.example>\n< 250 *\n> QUIT\n< 221 *")
 	result := s.result()
 	var got []string
 	for _, c := range s.observed.refused {
@@ -76,12 +85,14 @@ func TestRefusedCommandsAreReported(t *testing.T) {
 		"RCPT a@sender.example [nobody@example.org] 550 postern",
 		"RCPT a@sender.example [a@elsewhere.example] 550 postern",
 		"END-OF-MESSAGE a@sender.example [b@example.org] 550 postern",
+		"DATA a@sender.example [b@example.org] 451 next hop",
+		"RCPT  [b@example.org] 503 postern",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("refused\n%q, want\n%q", got, want)
 	}
-	if result.Refused != 7 || result.Deferred != 1 || result.Messages != 1 {
-		t.Errorf("the result counts %d refused, %d deferred, %d messages", result.Refused, result.Deferred, result.Messages)
+	if result.Refused != 8 || result.Deferred != 2 || result.Messages != 1 || result.Recipients != 1 {
+		t.Errorf("the result counts %d refused, %d deferred, %d messages to %d recipients", result.Refused, result.Deferred, result.Messages, result.Recipients)
 	}
 	if m := s.observed.accepted; len(m) != 1 || m[0].From != "a@sender.example" || !slices.Equal(m[0].Recipients, []string{"b@example.org"}) {
 		t.Errorf("accepted %+v", m)
@@ -142,5 +153,24 @@ func TestRefusalsAroundChunksNameTheirCommand(t *testing.T) {
 		if r := s.observed.refused; len(r) != 1 || fmt.Sprintf("%s %v", r[0].Command, r[0].Recipients) != want {
 			t.Errorf("after %q: refused %+v, want %s", dialogue, r, want)
 		}
+	}
+}
+
+// With debug logging each accepted message has a line.
+func TestAcceptedMessagesAreLogged(t *testing.T) {
+	s := startServer(t, nil)
+	var lines strings.Builder
+	s.log = slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{
+		Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == logkey.Sender {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<a@sender.example>\n< 250 *\n> RCPT TO:<b@example.org>\n< 250 *\n> DATA\n< 354 *\n> x\n> .\n< 250 *\n> QUIT\n< 221 *")
+	r := s.result()
+	if got, want := lines.String(), fmt.Sprintf("level=DEBUG msg=message session=%s from=a@sender.example rcpts=[b@example.org] reply=\"250 2.0.0 stored\"\n", r.ID); got != want {
+		t.Errorf("the log has\n%s, want\n%s", got, want)
 	}
 }

@@ -109,4 +109,7 @@ func TestLargeChunksDoNotCountAsCommands(t *testing.T) {
 		c.play("< 250 *")
 	}
 	c.play("> BDAT 4095\n< 421 4.7.0 too many chunks\nCLOSED")
+	if r := s.result(); r.End != "too many commands" {
+		t.Errorf("the session ended with %q", r.End)
+	}
 }

@@ -62,8 +62,8 @@ func TestEachReplySaysWhatIsWrong(t *testing.T) {
 		> QUIT
 		< 221 2.0.0 goodbye (id ??????????)
 		CLOSED`)
-	if r := s.result(); r.End != "quit" {
-		t.Errorf("the session ended with %q", r.End)
+	if r := s.result(); r.End != "quit" || r.EHLO != "sender.example" {
+		t.Errorf("the session of %q ended with %q", r.EHLO, r.End)
 	}
 }
 
@@ -158,6 +158,11 @@ func TestEndsOfSessions(t *testing.T) {
 		"> NOOP " + strings.Repeat("a", 94) + "\n< 500 5.5.2 command line longer than 100 bytes\nCLOSED":                     "command too long",
 		"> NOOP\\n\\-\n< 500 5.5.2 command line must end in CRLF, not LF\nCLOSED":                                            "bare LF in command",
 		"> STARTTLS\n> NOOP\n< 554 5.5.1 data between STARTTLS and TLS\nCLOSED":                                              "data after STARTTLS",
+		"> \n< 500 5.5.1 command not recognized\n> QUIT\n< 221 *\nCLOSED":                                                    "quit",
+		"> \x16\\-\n< 500 5.5.1 TLS starts after EHLO and STARTTLS on this port\nCLOSED":                                     "TLS without STARTTLS",
+		envelope + "> BDAT 1\n> a\\-\n< 250 *\n> RSET\\n\\-\n< 500 5.5.2 command line must end in CRLF, not LF\nCLOSED":      "bare LF in command",
+		"> BDAT 9223372036854775808 LAST\n< 501 5.5.4 expected BDAT size [[]LAST]\nCLOSED":                                   "bad BDAT",
+		"> STARTTLS\n> X\\-\n< 554 5.5.1 data between STARTTLS and TLS\nCLOSED":                                              "data after STARTTLS",
 		"> BDAT x\n< 501 5.5.4 expected BDAT size [[]LAST]\nCLOSED":                                                          "bad BDAT",
 		"> BDAT 1 FIRST\n< 501 5.5.4 expected BDAT size [[]LAST]\nCLOSED":                                                    "bad BDAT",
 		envelope + "> BDAT 1\n> a\\-\n< 250 2.0.0 chunk received\n> MAIL FROM:<>\n< 503 5.5.1 expected BDAT or RSET\nCLOSED": "unexpected command between chunks",
@@ -206,5 +211,19 @@ func TestDefaultLimits(t *testing.T) {
 	set := Limits{Hops: 7, SessionTime: time.Minute}.withDefaults()
 	if set.Hops != 7 || set.SessionTime != time.Minute || set.Errors != 20 {
 		t.Errorf("%+v", set)
+	}
+}
+
+// Whatever the limit is, a line of a command is not longer than what a session reads at once.
+func TestTheLongestCommand(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.CommandLine = 1 << 20 })
+	s.dial(t).play("< 220 *\n> NOOP " + strings.Repeat("x", 4096-len("NOOP \r\n")) + "\n< 250 *\n> NOOP " + strings.Repeat("x", 4097-len("NOOP \r\n")) + "\n< 500 5.5.2 *\nCLOSED")
+}
+
+// Senders learn the smaller of two maximum sizes.
+func TestSIZEIsThatOfServerAndNextHop(t *testing.T) {
+	for size, want := range map[int64]string{0: "SIZE 1000", 999: "SIZE 999", 1001: "SIZE 1000"} {
+		s := startServer(t, func(set *Settings, h *memoryHop) { set.Limits.MessageSize, h.can.Size = 1000, size })
+		s.dial(t).play("< 220 *\n> EHLO a\n< 250 * | PIPELINING | " + want + " | *")
 	}
 }

@@ -72,12 +72,10 @@ func (s *session) write(reply smtp.Reply) {
 	s.out.Write(reply.Append(s.out.AvailableBuffer()))
 }
 
-// replyLater adds a pending reply.
+// replyLater adds a pending reply. There are no more of them than one for MAIL and those of the
+// recipients that a message may have: all other commands wait for them.
 func (s *session) replyLater(answer nexthop.Answer, then func(smtp.Reply)) {
 	s.pending = append(s.pending, pendingReply{s.command, answer, then})
-	if len(s.pending) >= s.setup.Limits.Recipients {
-		s.writePending()
-	}
 }
 
 // writePending waits for the pending replies and writes them.

@@ -26,8 +26,7 @@ type Server struct {
 	observer   Observer
 	log        *slog.Logger
 	setup      atomic.Pointer[setup]
-	open       atomic.Int64 // sessions
-	bypassed   atomic.Bool  // the gate
+	bypassed   atomic.Bool // the gate
 	admission  *admission.Limiter
 	handshakes *admission.Handshakes
 	turnedAway atomic.Int64 // connections that got a reply and are not closed yet
@@ -80,9 +79,15 @@ type State struct {
 // State returns the state of the server. It waits for no session.
 func (s *Server) State() State {
 	return State{
-		Sessions: int(s.open.Load()), Draining: s.draining.Load(), GateBypassed: s.bypassed.Load(),
+		Sessions: s.open(), Draining: s.draining.Load(), GateBypassed: s.bypassed.Load(),
 		Limits: s.setup.Load().Limits,
 	}
+}
+
+func (s *Server) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
 }
 
 // Serve accepts SMTP connections on ln and offers STARTTLS, until ln returns an error. It
@@ -127,7 +132,7 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 			s.observer.SessionEnded(session.result())
 			return
 		}
-	} else if s.open.Load() >= int64(session.setup.Limits.Total.Connections) {
+	} else if s.open() >= session.setup.Limits.Total.Connections {
 		s.reject(session, new(admission.Reached), implicit)
 		s.observer.SessionEnded(session.result())
 		return
@@ -136,17 +141,18 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 	draining := s.draining.Load()
 	if !draining {
 		s.sessions[session] = struct{}{}
-		s.open.Add(1)
 		s.running.Go(func() {
 			defer s.end(session)
-			if session.front == nil || session.meet(implicit) {
+			if session.front != nil {
+				session.meet(implicit)
+			}
+			if session.end == "" {
 				session.serve(implicit)
 			}
 		})
 	}
 	s.mu.Unlock()
 	if draining { // it was accepted just before the listener was closed
-		s.release(session)
 		s.turnAway(conn, shuttingDown, implicit)
 	}
 }
@@ -180,7 +186,6 @@ func (s *Server) end(session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, session)
-	s.open.Add(-1)
 }
 
 // reject replies 421 and closes the connection.

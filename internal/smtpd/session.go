@@ -66,7 +66,7 @@ type session struct {
 	hop        nexthop.Session // nil before the first MAIL
 	pending    []pendingReply
 	command    command // being executed
-	phase      phase
+	inMessage  bool    // since MAIL
 	mail       smtp.Mail
 	mailBegan  time.Time
 	recipients []string // accepted by the next hop
@@ -88,15 +88,6 @@ type session struct {
 	limit            *admission.Reached // the last limit that the sender has reached; nil: none
 	err              error
 }
-
-// A phase is the state of the mail transaction.
-type phase int
-
-const (
-	betweenMessages phase = iota
-	inEnvelope            // after MAIL
-	inChunks              // after BDAT, before LAST
-)
 
 func newSession(s *Server, conn net.Conn) *session {
 	addr, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
@@ -132,8 +123,8 @@ func (s *session) serve(implicit bool) {
 	defer s.close()
 	s.gate = s.server.gate.Conn(s.record)
 	s.use(s.gate)
-	if implicit && !s.implicitTLS() {
-		return
+	if implicit {
+		s.implicitTLS()
 	}
 	s.reply(smtp.Reply{Code: 220, Lines: []string{probekey.Greeting(s.setup.Hostname, s.id)}})
 	for s.end == "" {
@@ -172,7 +163,7 @@ func (s *session) close() {
 // Section 4.2).
 func (s *session) resetSession() {
 	s.closeHop()
-	s.greeting, s.extended = "", false
+	s.greeting = ""
 	s.reset()
 }
 
@@ -185,7 +176,7 @@ func (s *session) closeHop() {
 
 // reset ends the mail transaction.
 func (s *session) reset() {
-	s.phase = betweenMessages
+	s.inMessage = false
 	s.mail = smtp.Mail{}
 	s.recipients = nil
 	s.asked = 0

@@ -55,21 +55,21 @@ func (s *session) allowHandshake() *admission.Reached {
 }
 
 // implicitTLS starts TLS without STARTTLS.
-func (s *session) implicitTLS() bool {
+func (s *session) implicitTLS() {
 	if s.setup.tls == nil {
 		s.end = "TLS not offered"
-		return false
+		return
 	}
 	if s.limit = s.allowHandshake(); s.limit != nil {
 		s.end = tooManyHandshakes
-		return false
+		return
 	}
-	return s.upgrade()
+	s.upgrade()
 }
 
-// upgrade runs the TLS handshake. After a failed one the server says nothing more: in
-// plaintext, the peer may not be the sender.
-func (s *session) upgrade() bool {
+// upgrade runs the TLS handshake. After a failed one the session has ended, and the server says
+// nothing more: in plaintext, the peer may not be the sender.
+func (s *session) upgrade() {
 	s.record.Begin()
 	s.record.ExpectTicket(0) // gated announces each
 	below := s.server.handshakes.Conn(s.gate, s.addr.Addr())
@@ -84,7 +84,7 @@ func (s *session) upgrade() bool {
 		if t := s.transcript; t != nil && len(t.Messages) == 0 && t.End.By == handshake.Client && t.End.Kind != handshake.EndTimeout {
 			s.end, s.err = "closed before TLS", nil // as port scanners and health checks do
 		}
-		return false
+		return
 	}
 	s.handshakeTime = time.Since(begun)
 	runtime.Gosched() // the gate's goroutine sends the ticket first: some clients leave at once
@@ -95,5 +95,4 @@ func (s *session) upgrade() bool {
 	s.resetSession()
 	s.use(conn)
 	s.timed.below = below
-	return true
 }

@@ -39,20 +39,19 @@ func (s *session) xclientCommand(arg string) {
 // address is the front-end.
 func (s *session) meetXClient(said smtp.XClient) {
 	s.xclient = said
-	if said.Named && !s.admitted {
-		if said.Addr.IsValid() {
+	if said.Addr.IsValid() {
+		if !s.peer.IsValid() {
 			s.peer, s.ofFront = s.addr, false
-			s.addr = netip.AddrPortFrom(said.Addr, said.Port)
 		}
+		s.addr = netip.AddrPortFrom(said.Addr, said.Port)
+	}
+	if said.Named && !s.admitted {
 		if over := s.server.admission.Connect(s.addr.Addr(), s.setup.Limits.Quotas); over != nil {
 			s.command.verb = connecting
 			s.hangUp(s.overLimit(421, over, tooManyConnections), tooManyConnections)
 			return
 		}
 		s.admitted = true
-	}
-	if s.peer.IsValid() {
-		s.addr = netip.AddrPortFrom(s.addr.Addr(), said.Port)
 	}
 	if said.DestAddr.IsValid() {
 		s.local = netip.AddrPortFrom(said.DestAddr, said.DestPort)

@@ -32,6 +32,10 @@ func TestTheClientThatXCLIENTNamesIsTheSender(t *testing.T) {
 			"> XCLIENT PORT=40000\n> XCLIENT ADDR=192.0.2.7\n> XCLIENT HELO=a ADDR=192.0.2.7\n< 220 *\n< 220 *\n< 220 *\n> EHLO b\n< 250 *\n" + theMessage,
 			"192.0.2.7:40000", "pipe", "b", "ESMTP",
 		},
+		"the port after the address": {
+			"> XCLIENT ADDR=192.0.2.7\n< 220 *\n> XCLIENT PORT=40000\n< 220 *\n> EHLO b\n< 250 *\n" + theMessage,
+			"192.0.2.7:40000", "pipe", "b", "ESMTP",
+		},
 		"without an address": {
 			"> XCLIENT ADDR=[UNAVAILABLE]\n< 220 *\n> EHLO a\n< 250 *\n" + theMessage,
 			"10.0.0.1:50000", "pipe", "a", "ESMTP",
@@ -94,7 +98,7 @@ func TestMessagesWithoutXCLIENTAreRefused(t *testing.T) {
 // At any other port XCLIENT is refused, whoever says it, and the sender is who connected.
 func TestXCLIENTIsNotBelievedElsewhere(t *testing.T) {
 	s := startServer(t, nil)
-	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *DSN\n> XCLIENT ADDR=192.0.2.7\n< 550 5.7.0 *\n> QUIT\n< 221 *")
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *DSN\n> XCLIENT ADDR=192.0.2.7\n< 550 5.7.0 XCLIENT is for front-ends only\n> QUIT\n< 221 *")
 	if r := s.result(); r.Sender.Addr().String() != "127.0.0.1" {
 		t.Errorf("the sender is %v", r.Sender)
 	}
@@ -119,17 +123,17 @@ func TestAClientIsNamedOnceAndBeforeItsMessages(t *testing.T) {
 			> XCLIENT ADDR=192.0.2.7
 			< 220 *
 			> XCLIENT ADDR=192.0.2.8
-			< 503 5.5.1 *
+			< 503 5.5.1 a session is one client's; reconnect for another
 			> XCLIENT ADDR=[UNAVAILABLE]
-			< 503 5.5.1 *
+			< 503 5.5.1 a session is one client's; reconnect for another
 			> EHLO a
 			< 250 mx.example.org greets ?192.0.2.7? | PIPELINING | SIZE 52428800 | ENHANCEDSTATUSCODES | CHUNKING
 			> STARTTLS
-			< 503 5.5.1 *
+			< 503 5.5.1 STARTTLS comes before XCLIENT
 			> MAIL FROM:<>
 			< 250 *
 			> XCLIENT PORT=1
-			< 503 5.5.1 *
+			< 503 5.5.1 XCLIENT comes before MAIL
 			> RSET
 			< 250 *
 			> XCLIENT PORT=1
@@ -145,8 +149,8 @@ func TestAClientIsNamedOnceAndBeforeItsMessages(t *testing.T) {
 // The handshake with a front-end is the front-end's, before XCLIENT and in the result.
 func TestTheHandshakeIsTheFrontEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipeServer(t, Limits{Quotas: admission.Quotas{PerNetwork: admission.Quota{Starts: 1}}})
-		for range 30 { // more than one sender may begin
+		p := newPipeServer(t, Limits{Quotas: admission.Quotas{PerNetwork: admission.Quota{Starts: 0.1}}})
+		for range 10 { // more than one sender may begin
 			c := p.connectTo(t, front.XClient, "10.0.0.1", false)
 			c.play("< 220 *\n> EHLO front.example\n< 250 *\n> STARTTLS\n< 220 *\nTLS\n> EHLO front.example\n< 250 *XCLIENT *\n> XCLIENT ADDR=192.0.2.7\n< 220 *\n> EHLO a\n< 250 *\n" + theMessage)
 			r := p.ended()
@@ -196,13 +200,16 @@ func TestLimitsAreOfTheClientsThatXCLIENTNames(t *testing.T) {
 		}})
 		from := func(addr, want string) *client {
 			c := p.connectTo(t, front.XClient, "10.0.0.1", false)
-			c.play("< 220 *\n> XCLIENT ADDR=" + addr + "\n" + want)
+			c.play("< 220 *\n> XCLIENT HELO=a\n< 220 *\n> XCLIENT ADDR=" + addr + "\n" + want)
 			return c
 		}
 		first := from("192.0.2.7", "< 220 *")
 		from("192.0.2.7", "< 421 4.7.0 *your address 192.0.2.7*\nCLOSED").Conn.Close()
 		if r := p.ended(); r.Limit == nil || r.End != tooManyConnections || r.Sender.String() != "192.0.2.7:0" {
 			t.Errorf("the result is %+v", r)
+		}
+		if refused := p.observer.(*testObserver).refused; len(refused) != 1 || refused[0].Command != "CONNECT" {
+			t.Errorf("refused %+v", refused)
 		}
 		other := from("198.51.100.7", "< 220 *")
 		first.play("> QUIT\n< 221 *\nCLOSED")
