@@ -70,8 +70,8 @@ type Selector struct {
 func New(initial sessionticket.Mode) *Selector {
 	return &Selector{
 		initial:      initial,
-		senders:      newMemory(maxSenders),
-		fingerprints: newMemory(maxFingerprints),
+		senders:      newMemory(maxSenders, initial),
+		fingerprints: newMemory(maxFingerprints, initial),
 		hasNews:      make(chan struct{}, 1),
 	}
 }
@@ -89,34 +89,16 @@ func (s Sender) host() netip.Addr { return s.Addr.Unmap().WithZone("") }
 // to retry a less compatible mode, this call returns that one and the next calls the known
 // one.
 func (sel *Selector) Choose(s Sender, now time.Time) (sessionticket.Mode, string) {
-	sel.mu.Lock()
-	defer sel.mu.Unlock()
-	if pin, ok := sel.pinned(s.Addr); ok {
-		return pin.Mode, pin.reason()
-	}
-	known := sel.senders.recall(s.key(), now)
-	switch {
-	case known == nil:
-		return sel.start(s.Fingerprint, now)
-	case known.due(sel.initial, now):
-		before := known.State
-		mode, why := known.retry(sel.initial, now)
-		known.changed = true
-		sel.noteNews(known, &before)
-		return mode, why
-	}
-	if mode, why, due := known.trial(s.host(), sel.initial, now); due {
-		before := known.State
-		known.begin(s.host(), mode, now)
-		known.changed = true
-		sel.noteNews(known, &before)
-		return mode, why
-	}
-	return known.Mode, known.reason()
+	return sel.answer(s, now, true)
 }
 
 // Next returns what [Selector.Choose] would return for s, and changes nothing.
 func (sel *Selector) Next(s Sender, now time.Time) (sessionticket.Mode, string) {
+	return sel.answer(s, now, false)
+}
+
+// answer is Choose if the handshake begins, and Next if not.
+func (sel *Selector) answer(s Sender, now time.Time, begins bool) (sessionticket.Mode, string) {
 	sel.mu.Lock()
 	defer sel.mu.Unlock()
 	if pin, ok := sel.pinned(s.Addr); ok {
@@ -126,10 +108,13 @@ func (sel *Selector) Next(s Sender, now time.Time) (sessionticket.Mode, string) 
 	if known == nil {
 		return sel.start(s.Fingerprint, now)
 	}
-	if mode, why, due := known.trial(s.host(), sel.initial, now); due {
-		return mode, why
+	before, after := known.State, known.State
+	mode, why, attempt := after.choose(s.host(), sel.initial, now)
+	if attempt && begins {
+		known.State, known.changed = after, true
+		sel.noteNews(known, &before)
 	}
-	return known.Mode, known.reason()
+	return mode, why
 }
 
 // ChooseForProbe returns the mode for a handshake of s as if its network had no state: that

@@ -20,12 +20,13 @@ const MaxAge = 30 * 24 * time.Hour
 // memory holds at most max states, and a few more while one is added.
 type memory struct {
 	max     int
+	initial sessionticket.Mode // of senders without a state
 	entries map[key]*entry
 	news    map[key]struct{} // of the entries, those that other hosts have to know
 }
 
-func newMemory(max int) memory {
-	return memory{max: max, entries: make(map[key]*entry), news: make(map[key]struct{})}
+func newMemory(max int, initial sessionticket.Mode) memory {
+	return memory{max: max, initial: initial, entries: make(map[key]*entry), news: make(map[key]struct{})}
 }
 
 // key is the key of a state. Senders of one network with different fingerprints are
@@ -70,7 +71,8 @@ func (m *memory) expire(k key, now time.Time) []Decision {
 	if known.Since.IsZero() {
 		return nil
 	}
-	return known.decide(Forgotten, known.Mode, "not seen since "+stamp(known.Seen), now)
+	forgotten := State{Network: k.network, Fingerprint: k.fingerprint, Mode: m.initial}
+	return forgotten.decide(Forgotten, known.Mode, "not seen since "+stamp(known.Seen), now)
 }
 
 // add adds a state and evicts others if there are too many.
@@ -89,7 +91,7 @@ func (m *memory) add(known *entry, now time.Time) []Decision {
 		return nil
 	}
 	why := fmt.Sprintf("evicted %d senders not in the initial mode", changed)
-	return []Decision{{At: now, Kind: Forgotten, Why: why}}
+	return []Decision{{At: now, Kind: Forgotten, To: m.initial, Why: why}}
 }
 
 // shrink evicts all but the given number of states and returns the evicted ones. Each area

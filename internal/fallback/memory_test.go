@@ -128,6 +128,43 @@ func TestRetryIsNotRepeatedAfterRestart(t *testing.T) {
 	wantMode(t, after, s, due, ownWrite)
 }
 
+func TestTrialIsNotRepeatedAfterRestart(t *testing.T) {
+	before := New(ownWrite)
+	s := from("192.0.2.7", "a")
+	intolerant13.connect(before, s, epoch)
+	intolerant13.connect(before, s, epoch)
+	before.Changed()
+	wantMode(t, before, s, epoch, tls12)
+	after := New(ownWrite)
+	after.Restore(before.Changed(), epoch)
+	wantMode(t, after, s, epoch, ownWrite)
+}
+
+// Probes of the operator show what a new sender gets, and change nothing.
+func TestProbeIsAnsweredLikeANewSender(t *testing.T) {
+	l := New(stock)
+	for _, addr := range []string{"192.0.2.7", "198.51.100.7", "2001:db8::7"} {
+		earlyTicket.deliver(t, l, from(addr, "strict"), epoch)
+	}
+	refusesTickets.deliver(t, l, from("192.0.2.7", "a"), epoch)
+	l.SetPins([]Pin{pin("203.0.113.0/24", tls12)}, epoch)
+	l.Changed()
+	for s, want := range map[Sender]sessionticket.Mode{
+		from("192.0.2.7", "a"):        stock,
+		from("192.0.2.7", "new"):      stock,
+		from("192.0.2.7", "strict"):   ownWrite,
+		from("198.18.0.1", "strict"):  ownWrite,
+		from("203.0.113.1", "strict"): tls12,
+	} {
+		if mode := l.ChooseForProbe(s, epoch.Add(7*time.Hour)); mode != want {
+			t.Errorf("a probe of %v %q is answered in %v, want %v", s.Addr, s.Fingerprint, mode, want)
+		}
+	}
+	if changed := l.Changed(); changed != nil {
+		t.Errorf("it changed %+v", changed)
+	}
+}
+
 func TestInitialModeCanChangeBetweenRestarts(t *testing.T) {
 	careful := New(noTicket)
 	good, bad := from("192.0.2.7", "good"), from("192.0.2.7", "bad")

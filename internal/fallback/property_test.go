@@ -254,6 +254,28 @@ func TestRestoredSelectorDecidesTheSame(t *testing.T) {
 	})
 }
 
+// What was returned to be stored or told is as it was, whatever happens later.
+func TestReturnedStatesDoNotChange(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l, now := New(anyMode.Draw(t, "first")), epoch
+		l.Share("mx0")
+		var states []State
+		var texts []string
+		for _, e := range anyEvents(anyAddr(6)).Draw(t, "events") {
+			now = now.Add(min(e.after, 20*time.Minute))
+			e.happen(l, now)
+			for _, state := range append(l.Changed(), l.News(10)...) {
+				states, texts = append(states, state), append(texts, fmt.Sprintf("%+v", state))
+			}
+		}
+		for i, state := range states {
+			if now := fmt.Sprintf("%+v", state); now != texts[i] {
+				t.Fatalf("returned\n%s\nlater it is\n%s", texts[i], now)
+			}
+		}
+	})
+}
+
 // store encodes the changed states as JSON and decodes them, as the ledger does.
 func store(t *rapid.T, stored map[key]State, l *Selector) {
 	for _, state := range l.Changed() {

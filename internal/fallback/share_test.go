@@ -330,6 +330,29 @@ func TestEvidenceCountsForNoMoreThanAtOneHost(t *testing.T) {
 	})
 }
 
+// What a host said last may have been replaced, where hosts leave it for each other, by what another
+// one said before and late. It says it once more.
+func TestHostRepeatsWhatALateStateReplaced(t *testing.T) {
+	all := hosts(2, stock)
+	s := from("192.0.2.7", "a")
+	for _, host := range all {
+		earlyTicket.connect(host, s, epoch)
+	}
+	late := all[1].News(10)
+	earlyTicket.connect(all[0], s, epoch)
+	last := all[0].News(10)
+	if decisions := all[0].Adopt(late, epoch); decisions != nil {
+		t.Errorf("decisions are %+v, want none", decisions)
+	}
+	if again := all[0].News(10); !slices.ContainsFunc(again, func(s State) bool { return reflect.DeepEqual(s.Stamp, last[0].Stamp) }) {
+		t.Errorf("the news are %+v, want %+v again", again, last[0])
+	}
+	all[1].Adopt(last, epoch)
+	if again := all[1].News(10); len(again) > 0 { // it is not the one whose word was replaced
+		t.Errorf("the other host has %+v to say", again)
+	}
+}
+
 func TestStampedStatesAreStored(t *testing.T) {
 	all := hosts(2, stock)
 	s := from("192.0.2.7", "a")
@@ -339,6 +362,18 @@ func TestStampedStatesAreStored(t *testing.T) {
 	again.Restore(all[0].Changed(), epoch)
 	if got, want := again.Stamped(), all[0].Stamped(); !reflect.DeepEqual(got, want) || len(got) != 1 {
 		t.Errorf("after a restart the host has\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+// As many hosts as are considered may have closed.
+func TestStatesOfOthersMayBeFull(t *testing.T) {
+	all := hosts(2, ownWrite)
+	for i := range 8 {
+		intolerant13.connect(all[0], from(fmt.Sprintf("192.0.2.%d", i), "a"), epoch)
+	}
+	all[1].Adopt(all[0].News(1), epoch)
+	if known := all[1].Stamped(); len(known) != 1 || len(known[0].Closers) != 8 {
+		t.Errorf("the other host knows %+v", known)
 	}
 }
 

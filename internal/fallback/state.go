@@ -59,6 +59,20 @@ const (
 	inconclusivePenalty = maxPenalty / 2     // in a more compatible mode that never worked
 )
 
+// choose returns the mode for a handshake of a host, and the reason. It reports whether that is an
+// attempt in another mode, which begins.
+func (s *State) choose(host netip.Addr, initial sessionticket.Mode, now time.Time) (mode sessionticket.Mode, why string, attempt bool) {
+	if s.due(initial, now) {
+		mode, why = s.retry(initial, now)
+		return mode, why, true
+	}
+	if mode, why, due := s.trial(host, initial, now); due {
+		s.begin(host, mode, now)
+		return mode, why, true
+	}
+	return s.Mode, s.reason(), false
+}
+
 // learn records an outcome in the given mode.
 func (s *State) learn(addr netip.Addr, mode sessionticket.Mode, outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) []Decision {
 	switch {
