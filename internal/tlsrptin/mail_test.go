@@ -179,6 +179,18 @@ func TestReportIsAsLargeAsItIsStored(t *testing.T) {
 	}
 }
 
+// A report may have several policies of a domain: one for MTA-STS and one for DANE.
+func TestDomainsOfAReportAreListedOnce(t *testing.T) {
+	var several tlsrpt.Report
+	for _, name := range []string{"ours.example", "Ours.Example", "", "other.example", "ours.example"} {
+		several.Policies = append(several.Policies, tlsrpt.PolicyResult{Policy: tlsrpt.Policy{Domain: name}, Successful: 1, Failed: 2})
+	}
+	r, err := newReport(&several)
+	if err != nil || !slices.Equal(r.Domains, []string{"ours.example", "other.example"}) || r.Successful != 5 || r.Failed != 10 {
+		t.Errorf("%q, %d successful, %d failed, %v", r.Domains, r.Successful, r.Failed, err)
+	}
+}
+
 func TestReportThatCannotBeWrittenIsNone(t *testing.T) {
 	broken := &tlsrpt.Report{Extra: tlsrpt.Extra{"x": []byte("{")}}
 	if r, err := newReport(broken); !errors.Is(err, tlsrpt.ErrNotReport) {
@@ -375,6 +387,23 @@ func TestWithOnlyReportsNeedMessagesOfTheirOwn(t *testing.T) {
 	if got := len(s.reports()); got != 2 {
 		t.Errorf("%d reports are stored, want 2", got)
 	}
+}
+
+func TestVerificationIsTimedWithItsLookUps(t *testing.T) {
+	mail := testreport.NewSigner(t, "microsoft.test").Sign(t, october.Mail())
+	synctest.Test(t, func(t *testing.T) {
+		var took []time.Duration
+		s := newTestReceiver(t, Settings{Verified: func(one time.Duration) { took = append(took, one) }})
+		s.keys = func(context.Context, string) ([]string, error) {
+			time.Sleep(3 * time.Second)
+			return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+		}
+		s.deliver(strings.NewReader(mail), reportsAddress)
+		<-s.new
+		if !slices.Equal(took, []time.Duration{3 * time.Second}) {
+			t.Errorf("%v", took)
+		}
+	})
 }
 
 func TestDKIMKeyLookupIsRetriedAfterDelivery(t *testing.T) {

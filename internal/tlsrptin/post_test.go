@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"runtime"
 	"strings"
@@ -65,7 +66,7 @@ func TestPOSTedReportIsStoredBeforeTheAnswer(t *testing.T) {
 	if logged := s.log.String(); !strings.Contains(logged, `"TLS report stored" report=1 new=true via=https verdict=`) {
 		t.Errorf("the log says %s", logged)
 	}
-	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK {
+	if w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", strings.NewReader(october.JSON())); w.Code != http.StatusOK || w.Body.String() != "report already stored\n" {
 		t.Errorf("the same again: %d %s", w.Code, w.Body)
 	}
 }
@@ -137,6 +138,30 @@ func TestAnswersToPOST(t *testing.T) {
 		if n := s.reserved(); n != 0 {
 			t.Errorf("%s: %d bytes were not released", name, n)
 		}
+	}
+}
+
+// A sender keeps what took too long or there is no room for, and tries again ten minutes later.
+func TestPOSTThatCannotBeKeptIsDeferred(t *testing.T) {
+	for want, body := range map[string]io.Reader{
+		"503: report took more than 5m0s to arrive\n":      io.MultiReader(strings.NewReader("{"), delay(5*time.Minute+time.Second), strings.NewReader("}")),
+		"503: too many reports at once, try again later\n": strings.NewReader(october.JSON()),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestReceiver(t, Settings{})
+			if strings.Contains(want, "too many") {
+				for range 4 {
+					b := s.posts.buffer(netip.MustParseAddr("203.0.113.1"), 8<<20)
+					defer b.release()
+					b.Write(make([]byte, 8<<20))
+					b.use()
+				}
+			}
+			w := post(s, "192.0.2.7:4711", "application/tlsrpt+json", body)
+			if got := fmt.Sprintf("%d: %s", w.Code, w.Body); got != want || w.Header().Get("Retry-After") != "600" || len(s.reports()) != 0 {
+				t.Errorf("%q, want %q; %v; %d reports are stored", got, want, w.Header(), len(s.reports()))
+			}
+		})
 	}
 }
 

@@ -211,6 +211,9 @@ func TestLargestMailFits(t *testing.T) {
 	b := r.buffer(netip.MustParseAddr("192.0.2.7"), 12<<20)
 	for range 12 << 20 / 4096 {
 		b.Write(make([]byte, 4096))
+		if n := cap(b.bytes) - len(b.bytes); n > 1<<20 {
+			t.Fatalf("%d bytes are reserved beyond the first %d", n, len(b.bytes))
+		}
 	}
 	if content, err := b.use(); err != nil || len(content) != 12<<20 || r.free != 24<<20 {
 		t.Errorf("%v, %d bytes; %d are free", err, len(content), r.free)
