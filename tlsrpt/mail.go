@@ -2,6 +2,7 @@ package tlsrpt
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -252,11 +253,9 @@ func looksLikeReport(name string, data []byte) bool {
 
 // fileName returns the file name of a part. It decodes encoded words and RFC 2231.
 func fileName(h *message.Header) string {
-	if _, params, err := h.ContentDisposition(); err == nil && params["filename"] != "" {
-		return params["filename"]
-	}
-	_, params, _ := h.ContentType()
-	return params["name"]
+	_, disposition, _ := h.ContentDisposition()
+	_, kind, _ := h.ContentType()
+	return cmp.Or(disposition["filename"], kind["name"])
 }
 
 // checkPart warns about the part that contains the report.

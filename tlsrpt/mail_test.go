@@ -35,7 +35,7 @@ func TestMailWithoutReportSaysWhy(t *testing.T) {
 		{top + "\r\nhello\r\n--b--\r\n", "none found (parts searched: 2)"},
 		{top + "Content-Type: application/tlsrpt+json\r\n\r\n{}\r\n--b\r\n\r\n{ hello\r\n--b--\r\n", "no array of policies"},
 		{top + "Content-Disposition: attachment; filename=.json\r\n\r\nhello\r\n--b--\r\n", "invalid character 'h'"},
-		{top + "Content-Type: text/plain; name=a!b.JSON.GZ\r\n\r\nhello\r\n--b--\r\n", "invalid character 'h'"},
+		{top + "Content-Disposition: attachment\r\nContent-Type: text/plain; name=a!b.JSON.GZ\r\n\r\nhello\r\n--b--\r\n", "invalid character 'h'"},
 		{top + "Content-Disposition: attachment; filename=hello\r\n\r\nhello\r\n--b--\r\n", "none found (parts searched: 2)"},
 		{top + "no header\r\n\r\nhello\r\n--b--\r\n", "malformed MIME header"},
 		{"Content-Type: message/rfc822\r\n\r\nno header\r\n\r\n", "malformed MIME header"},

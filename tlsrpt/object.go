@@ -99,9 +99,8 @@ func (o object) object(name string) object {
 // objects takes an array of objects. Any other type is an error: without policies and
 // failures the sessions cannot be counted.
 func (o object) objects(name string) ([]object, error) {
-	raw := o.fields[name]
-	if raw == nil || string(raw) == "null" {
-		delete(o.fields, name)
+	raw, present := o.fields[name]
+	if !present {
 		return nil, nil
 	}
 	var list []map[string]json.RawMessage

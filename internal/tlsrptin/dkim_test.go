@@ -107,6 +107,20 @@ func TestTemporaryFailureOfTheKeyLookupIsRetried(t *testing.T) {
 	}
 }
 
+func TestAlignedDomainsHaveOneOrganization(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"sender.com", "sender.com", true}, {"a.sender.com", "b.sender.com", true}, {"sender.com", "other.com", false},
+		{"com", "net", false}, {"com", "com", false}, {"com", "sender.com", false}, {"", "", false}, // no organization
+	} {
+		if aligned(tt.a, tt.b) != tt.want || aligned(tt.b, tt.a) != tt.want {
+			t.Errorf("%s and %s: want %v", tt.a, tt.b, tt.want)
+		}
+	}
+}
+
 // What a report says about itself does not change who signed it.
 func TestFileNameDoesNotOverrideTheSubmitter(t *testing.T) {
 	signer := testreport.NewSigner(t, "evil.test")

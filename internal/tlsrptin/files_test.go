@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"postern/internal/ledger"
 	"postern/internal/testreport"
@@ -147,6 +150,52 @@ func TestReadingEndsWithAnError(t *testing.T) {
 	}
 }
 
+// A disk that fails in the middle of a file is an error of reading, not of the report.
+func TestFileThatCannotBeReadToItsEnd(t *testing.T) {
+	broken := iotest.ErrReader(errors.New("input/output error"))
+	long := strings.Repeat("X: y\n", 1000)
+	for name, r := range map[string]io.Reader{
+		"message":            io.MultiReader(strings.NewReader("Subject: hello\n"), broken),
+		"long message":       io.MultiReader(strings.NewReader(long), broken),
+		"mbox":               io.MultiReader(strings.NewReader("From a\n"+long), broken),
+		"first read is late": iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(long))),
+	} {
+		err := NewOfflineFileReader().ReadFrom(t.Context(), name, r, func(e Entry) error {
+			t.Errorf("%s: %+v", name, e)
+			return nil
+		})
+		if err == nil || err.Error() != "input/output error" && err != iotest.ErrTimeout {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What is read from a file has the same warnings as what is received.
+func TestVerdictsAndWarningsOfFiles(t *testing.T) {
+	right := october
+	right.Failed, right.Successful = 0, 5
+	future := right
+	future.Day = time.Now().AddDate(0, 0, 2).Truncate(24 * time.Hour)
+	ends := "date-range: ends at " + future.Day.Add(24*time.Hour-time.Second).Format(time.RFC3339) + ", after the report arrived"
+	unnamed := strings.Replace(right.Mail(), "filename=\"microsoft.test!", "filename=\"report!", 1)
+	for text, want := range map[string]string{
+		future.JSON(): "read from a file that is not a signed message: " + ends,
+		future.Mail(): "no DKIM signature: " + ends,
+		right.Mail():  "no DKIM signature: ",
+		strings.Replace(unnamed, "!ours.example!", "!", 1): `no DKIM signature: file name: "report!1729728000!1729814399!133742101483291477+ours.example.json.gz" does not have the form submitter!domain!start!end!id.json.gz`,
+	} {
+		err := NewOfflineFileReader().ReadFrom(t.Context(), "-", strings.NewReader(text), func(e Entry) error {
+			if got := e.Report.Verdict + ": " + strings.Join(e.Report.Warnings, "\n"); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			return e.Err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // messages returns the messages of an mbox, most of whose lines are longer than is read at once.
 func messages(t *testing.T, text string) []string {
 	t.Helper()
@@ -179,6 +228,7 @@ func TestMboxIsSplitAtFromLines(t *testing.T) {
 		"From a\nx\nFrom here, not there\n":      {"x\nFrom here, not there\n"},
 		"From a\n>From x\n>>From y\n> z\n":       {"From x\n>From y\n> z\n"},
 		"From a\nno end":                         {"no end"},
+		"From a\nFrom b\nx\n":                    {"From b\nx\n"},
 		"From a\r\nx\r\n\r\nFrom b\r\ny\r\n":     {"x\r\n\r\n", "y\r\n"},
 		"From a\n" + strings.Repeat("l", 40):     {strings.Repeat("l", 40)},
 		"From " + strings.Repeat("l", 40) + "\n": {""},

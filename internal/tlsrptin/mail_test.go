@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -325,6 +326,11 @@ func TestLogOfAReportIsShort(t *testing.T) {
 	if _, reply := s.deliver(strings.NewReader(mail), reportsAddress); reply.Code != 250 {
 		t.Fatal(reply)
 	}
+	r := s.reports()[0]
+	want := `file name: names the submitter "microsoft.test", TLS-Report-Submitter names "` + long[:40] + `"…"` + long[:40] + `"`
+	if len(r.Submitter) != 255 || r.Warnings[0] != want {
+		t.Errorf("a submitter of %d bytes, %q", len(r.Submitter), r.Warnings)
+	}
 	if logged := s.log.String(); len(logged) > 1000 || !strings.Contains(logged, "signed by evil.test, not by xxx") {
 		t.Errorf("%d bytes: %.300s", len(logged), logged)
 	}
@@ -365,6 +371,109 @@ func TestWithOnlyTheReplyIsForTheReport(t *testing.T) {
 		if n := s.reserved(); n != 0 {
 			t.Errorf("%s: %d bytes were not released", name, n)
 		}
+	}
+}
+
+func TestRepliesToRecipientsOfReports(t *testing.T) {
+	s := newTestReceiver(t, Settings{Only: true})
+	session := s.Hop(s.next).Open(nexthop.Sender{Addr: netip.MustParseAddrPort("192.0.2.7:4711")})
+	session.Mail(smtp.Mail{})()
+	const separately = "452 4.5.3 reports need a message of their own, send this recipient another copy"
+	for _, tt := range []struct{ to, want string }{
+		{reportsAddress, "250 2.1.5 report address ok"}, {"ann@ours.example", separately}, {reportsAddress, "250 2.1.5 report address ok"},
+	} {
+		if reply := session.Rcpt(smtp.Recipient{To: tt.to})(); reply.String() != tt.want {
+			t.Errorf("%s: %v, want %s", tt.to, reply, tt.want)
+		}
+	}
+	if reply := session.Data()(); reply.String() != "354 send the report" {
+		t.Error(reply)
+	}
+	session.Mail(smtp.Mail{})() // another message
+	for _, tt := range []struct{ to, want string }{{"ann@ours.example", "250 2.1.5 ok"}, {reportsAddress, separately}} {
+		if reply := session.Rcpt(smtp.Recipient{To: tt.to})(); reply.String() != tt.want {
+			t.Errorf("the next message, %s: %v, want %s", tt.to, reply, tt.want)
+		}
+	}
+}
+
+// 32 reports wait for DNS at a time, and 2 are parsed and stored, which takes memory.
+func TestSoManyReportsAreReadAtOnce(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	mail := signer.Sign(t, october.Mail())
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestReceiver(t, Settings{})
+		var reading, storing atomic.Int64
+		s.keys = func(context.Context, string) ([]string, error) {
+			reading.Add(1)
+			time.Sleep(time.Second)
+			return nil, nil
+		}
+		s.store = storeFunc(func(ctx context.Context) error {
+			storing.Add(1)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		for range 40 {
+			s.deliver(strings.NewReader(mail), reportsAddress)
+		}
+		if synctest.Wait(); reading.Load() != 32 {
+			t.Errorf("%d keys are looked up", reading.Load())
+		}
+		time.Sleep(2 * time.Second)
+		if synctest.Wait(); storing.Load() != 2 {
+			t.Errorf("%d are stored", storing.Load())
+		}
+		time.Sleep(29500 * time.Millisecond) // the wait for the disk
+		if synctest.Wait(); storing.Load() != 4 || strings.Count(s.log.String(), `err="context deadline exceeded"`) != 2 {
+			t.Errorf("%d are stored; the log says %s", storing.Load(), s.log)
+		}
+		stopped, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.Receiver.Close(stopped)
+		s.pending.Wait()
+	})
+}
+
+// A storeFunc is a store.
+type storeFunc func(context.Context) error
+
+func (f storeFunc) AddReport(ctx context.Context, _ ledger.Report) (ledger.AddedReport, error) {
+	return ledger.AddedReport{}, f(ctx)
+}
+
+// The five minutes are for a report to arrive. It may wait for its key longer, and gives way to
+// others meanwhile.
+func TestReportThatWaitsForItsKey(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	mail := signer.Sign(t, october.Mail())
+	_, key, _ := strings.Cut(strings.TrimSuffix(signer.KeyRecord(""), `"`), `"`)
+	for name, crowded := range map[string]bool{"with room": false, "without": true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestReceiver(t, Settings{})
+			lookups := 0
+			s.keys = func(context.Context, string) ([]string, error) {
+				if lookups++; lookups == 1 {
+					return nil, &net.DNSError{Err: "no answer", IsTemporary: true}
+				}
+				return []string{key}, nil
+			}
+			s.deliver(io.MultiReader(delay(4*time.Minute+30*time.Second), strings.NewReader(mail)), reportsAddress)
+			synctest.Wait()
+			if crowded {
+				for n := range 48 << 20 / 4096 {
+					b := s.mail.buffer(netip.AddrFrom4([4]byte{198, byte(n >> 8), byte(n), 1}), 4096)
+					defer b.release()
+					b.Write(make([]byte, 4096))
+				}
+			}
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			stored := s.reports()
+			if dropped := strings.Contains(s.log.String(), `err="too many reports at once"`); dropped != crowded || !crowded && (len(stored) != 1 || !stored[0].Verified) {
+				t.Errorf("%s: %d reports are stored; the log says %s", name, len(stored), s.log)
+			}
+		})
 	}
 }
 

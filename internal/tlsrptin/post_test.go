@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -138,6 +139,33 @@ func TestAnswersToPOST(t *testing.T) {
 		if n := s.reserved(); n != 0 {
 			t.Errorf("%s: %d bytes were not released", name, n)
 		}
+	}
+}
+
+func TestTypesOfReports(t *testing.T) {
+	for _, kind := range []string{
+		"application/tlsrpt+gzip", "application/tlsrpt+json", "application/gzip", "application/x-gzip", "application/json", "application/octet-stream",
+		"Application/JSON ; charset=utf-8",
+	} {
+		if !isReportType(kind) {
+			t.Errorf("%s is refused", kind)
+		}
+	}
+	for _, kind := range []string{"text/plain", "multipart/form-data", "application/x-www-form-urlencoded", "?"} {
+		if isReportType(kind) {
+			t.Errorf("%s is taken", kind)
+		}
+	}
+}
+
+func TestReportAboutTheFutureHasAWarning(t *testing.T) {
+	r := ledger.Report{At: october.Day, End: october.Day.Add(24 * time.Hour)}
+	if warnIfInFuture(&r); r.Warnings != nil {
+		t.Errorf("%q", r.Warnings)
+	}
+	r.End = r.End.Add(time.Second)
+	if warnIfInFuture(&r); !slices.Equal(r.Warnings, []string{"date-range: ends at 2024-10-25T00:00:01Z, after the report arrived"}) {
+		t.Errorf("%q", r.Warnings)
 	}
 }
 

@@ -44,7 +44,8 @@ const maxTopHeader = 64 << 10
 // topmostReceived returns the time of the first Received field (RFC 5321, Section 4.4), or zero.
 func topmostReceived(message []byte) time.Time {
 	top, _ := strings.CutPrefix(string(message[:min(len(message), maxTopHeader)]), "\ufeff")
-	value, found := "", false
+	var value string
+	var found bool
 	for line := range strings.Lines(top) {
 		line = strings.TrimRight(line, "\r\n")
 		name, rest, _ := strings.Cut(line, ":")

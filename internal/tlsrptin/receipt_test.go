@@ -65,6 +65,59 @@ func TestExpiredSignatureIsJudgedAsOfTheReceipt(t *testing.T) {
 	}
 }
 
+// RFC 5321, Section 4.4; RFC 5322, Sections 3.6.7 and 4.5.
+func TestTopmostReceivedField(t *testing.T) {
+	const date, none = "Fri, 25 Oct 2024 05:00:00 +0200", "0001-01-01T00:00:00Z"
+	filler := strings.Repeat("X: 0123456789ab\n", 64<<10/16)
+	for message, want := range map[string]string{
+		"Received: by a; " + date + "\n\n": "2024-10-25T03:00:00Z",
+		"Received: by a;" + date:           "2024-10-25T03:00:00Z",
+		"\ufeffReceived: by a; " + date:    "2024-10-25T03:00:00Z",
+		"RECEIVED \t: by a; " + date:       "2024-10-25T03:00:00Z",
+		"Received: by a;\n Fri, 25 Oct\n\t2024 05:00:00\n +0200\nReceived: by b; Thu, 24 Oct 2024 05:00:00 +0200": "2024-10-25T03:00:00Z",
+		"Received: by a; x; " + date:                          "2024-10-25T03:00:00Z",
+		"Received: by a":                                      none,
+		"X: by a; " + date:                                    none,
+		"\nReceived: by a; " + date:                           none,
+		"\r\nReceived: by a; " + date:                         none,
+		filler + "Received: by a; " + date:                    none, // beyond 64 KiB
+		filler[:len(filler)-1024] + "Received: by a; " + date: "2024-10-25T03:00:00Z",
+	} {
+		if got := topmostReceived([]byte(message)).UTC().Format(time.RFC3339); got != want {
+			t.Errorf("%.200q: %s, want %s", message, got, want)
+		}
+	}
+}
+
+// RFC 4155, Appendix A has no zone; some programs write one. Names of files in a Maildir begin with
+// the seconds since 1970.
+func TestReceiptOfAMailbox(t *testing.T) {
+	for line, want := range map[string]string{
+		"From a@b Fri Oct 25 03:00:00 2024\n":       "2024-10-25T03:00:00Z, the mbox",
+		"From a@b Fri Oct  5 03:00:00 2024\n":       "2024-10-05T03:00:00Z, the mbox",
+		"From a@b Fri Oct 25 05:00:00 +0200 2024\n": "2024-10-25T03:00:00Z, the mbox",
+		"From a@b Fri Oct 25 05:00:00 2024 +0200\n": "2024-10-25T03:00:00Z, the mbox",
+		"From a@b Fri Oct 25 03:00:00 UTC 2024\n":   "2024-10-25T03:00:00Z, the mbox",
+		"From a@b\n": "0001-01-01T00:00:00Z, ",
+	} {
+		if got := mboxReceipt([]byte(line)).String(); got != want {
+			t.Errorf("%q: %s, want %s", line, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"box/cur/1729825200.M1P2.host:2,S": "2024-10-25T03:00:00Z, the name of its file in the Maildir",
+		"1.M1P2.host":                      "1970-01-01T00:00:01Z, the name of its file in the Maildir",
+		"0.M1P2.host":                      "0001-01-01T00:00:00Z, ",
+		"-1.M1P2.host":                     "0001-01-01T00:00:00Z, ",
+		"1729825200":                       "0001-01-01T00:00:00Z, ",
+		"x.M1P2.host":                      "0001-01-01T00:00:00Z, ",
+	} {
+		if got := maildirReceipt(name).String(); got != want {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}
+
 // Keys change. A mail whose key is gone may have been signed all the same.
 func TestSignatureWithoutAKeyIsNotCalledInvalid(t *testing.T) {
 	mail := testreport.NewSigner(t, "microsoft.test").Sign(t, october.Mail())

@@ -69,7 +69,7 @@ func (r *room) buffer(client netip.Addr, most int) *buffer {
 	b.deadline = time.AfterFunc(maxReceiving, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if !b.inUse { // else it has just arrived
+		if !b.inUse { // else it has arrived
 			b.drop(errTooSlow)
 		}
 	})
@@ -112,7 +112,6 @@ func (b *buffer) grow(n int) error {
 // use returns the content, which has arrived, or why the buffer was dropped. Until rest is called
 // it is not dropped to make room.
 func (b *buffer) use() ([]byte, error) {
-	b.deadline.Stop()
 	b.room.mu.Lock()
 	defer b.room.mu.Unlock()
 	b.inUse = true

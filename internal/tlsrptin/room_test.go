@@ -31,7 +31,8 @@ func (s *stalled) Read(p []byte) (int, error) {
 	}
 	n := min(s.left, len(p))
 	s.left -= n
-	return copy(p[:n], strings.Repeat("x", n)), nil
+	clear(p[:n])
+	return n, nil
 }
 
 // deliverAlone is deliverFrom for several at once, with a next hop that keeps nothing.
@@ -49,6 +50,7 @@ func large(id string) string {
 
 // Whoever sends nothing more holds what a network may have, and for five minutes.
 func TestSlowMailsOfOneNetworkLeaveRoomForOthers(t *testing.T) {
+	honest := large("one")
 	for name, attacker := range map[string]func(n int) string{
 		"IPv4 /24": func(n int) string { return fmt.Sprint("203.0.113.", n) },
 		"IPv6 /32": func(n int) string { return fmt.Sprintf("2001:db8:%x::1", n) },
@@ -66,7 +68,7 @@ func TestSlowMailsOfOneNetworkLeaveRoomForOthers(t *testing.T) {
 				if held := s.reserved(); held < 30<<20 {
 					t.Errorf("%d bytes are held", held)
 				}
-				if _, reply := s.deliverFrom("192.0.2.7", strings.NewReader(large("one")), reportsAddress); reply.String() != accepted.String() {
+				if _, reply := s.deliverFrom("192.0.2.7", strings.NewReader(honest), reportsAddress); reply.String() != accepted.String() {
 					t.Errorf("replied %v", reply)
 				}
 				if synctest.Wait(); len(s.reports()) != 1 {
@@ -106,6 +108,23 @@ func TestNetworksShareTheRoom(t *testing.T) {
 		if h.taken < 20<<10 || h.taken > 60<<10 {
 			t.Errorf("%v holds %d bytes", network, h.taken)
 		}
+	}
+}
+
+// Whoever would hold as much as another does not take its place.
+func TestNetworksThatHoldTheSameKeepIt(t *testing.T) {
+	r := newRoom(16 << 10)
+	a := r.buffer(netip.MustParseAddr("203.0.113.1"), 16<<10)
+	defer a.release()
+	a.Write(make([]byte, 16<<10))
+	b := r.buffer(netip.MustParseAddr("192.0.2.7"), 16<<10)
+	defer b.release()
+	b.Write(make([]byte, 16<<10))
+	if _, err := b.use(); err != errBusy {
+		t.Errorf("16 KiB of the one, then of the other: %v", err)
+	}
+	if content, err := a.use(); err != nil || len(content) != 16<<10 {
+		t.Errorf("the first one: %d bytes, %v", len(content), err)
 	}
 }
 
@@ -155,7 +174,7 @@ func TestMailThatTakesTooLongIsDeferredOrPassedOn(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestReceiver(t, Settings{Only: true})
-		if _, reply := s.deliver(slowly(), reportsAddress); !strings.HasPrefix(reply.String(), "451 4.4.2 report took more than 5m0s to arrive") {
+		if _, reply := s.deliver(slowly(), reportsAddress); reply.String() != "451 4.4.2 report took more than 5m0s to arrive, try again later" {
 			t.Errorf("replied %v", reply)
 		}
 		s = newTestReceiver(t, Settings{})
@@ -188,13 +207,20 @@ func TestBufferGrowsWithItsContent(t *testing.T) {
 	if reserved() != 8<<10 {
 		t.Errorf("8 KiB reserve %d", reserved())
 	}
-	b.Write(make([]byte, 11<<20-8<<10))
+	b.Write(make([]byte, 1))
+	if reserved() != 16<<10 {
+		t.Errorf("a byte more: %d", reserved())
+	}
+	b.Write(make([]byte, 11<<20-8<<10-1))
 	if content, err := b.use(); err != nil || len(content) != 11<<20 || reserved() != 11<<20 {
 		t.Errorf("11 MiB: %v, %d bytes are reserved", err, reserved())
 	}
 	b.Write(make([]byte, 1<<20+1))
 	if content, err := b.use(); !errors.Is(err, tlsrpt.ErrTooLarge) || content != nil || reserved() != 0 {
 		t.Errorf("12 MiB: %v, %d bytes are reserved", err, reserved())
+	}
+	if b.Write(make([]byte, 1)); reserved() != 0 {
+		t.Errorf("what is dropped takes %d bytes again", reserved())
 	}
 	b.release()
 	if reserved() != 0 || len(r.networks) != 0 {
