@@ -1,7 +1,9 @@
 package test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -112,6 +114,38 @@ func TestNoEventIsLost(t *testing.T) {
 			t.Errorf("mx%d says that it missed events", i)
 		}
 	}
+}
+
+// A host whose ledger is lost shows again what it saw itself, and what the others saw; they count nothing twice.
+func TestHostGetsBackWhatItsLostLedgerHad(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, 1, 2)
+	for i := range f.hosts {
+		if _, err := f.delivers(i, "", visits()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx1")
+	f.hosts[0].terminate()
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(config.LedgerFile(f.hosts[0].data) + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	f.nats[0].Kill()
+	f.hosts[0] = f.startHost("mx0", f.hosts[0].data, f.secret)
+	if _, err := f.delivers(0, "", visits()); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitOutcomes(f.hosts[:1], "full at mx0")
+	f.nats[0].Start()
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0", "full at mx1")
+	f.hosts[0].terminate()
+	f.hosts[0] = f.startHost("mx0", f.hosts[0].data, f.secret)
+	if _, err := f.delivers(1, "", visits()); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0", "full at mx1", "full at mx1")
 }
 
 // Reports that hosts accept by mail, POST and from a file while NATS is away are at all hosts in the end, also

@@ -26,10 +26,14 @@ type Events interface {
 	// Published says up to which position that is.
 	Published(ctx context.Context, last int64) error
 
-	// Take stores what another host stored, and returns when it is safe. It returns
-	// [ledger.ErrReplaced] if it no longer has what was taken up to a position.
+	// Follow says that this host has published its events up to a position. Those that it stores
+	// from now on come after it.
+	Follow(ctx context.Context, last int64) error
+
+	// Take stores what another host stored, or this one before it lost its ledger, and returns when it
+	// is safe. It returns [ledger.ErrReplaced] if it no longer has what was taken up to a position.
 	Take(ctx context.Context, host string, after int64, records []ledger.Record) error
-	// Taken returns the position up to which each other host was taken.
+	// Taken returns the position up to which each host was taken.
 	Taken(ctx context.Context) (map[string]int64, error)
 
 	// Mark returns the last value of PutMark, or an older one.

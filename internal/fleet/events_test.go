@@ -30,6 +30,7 @@ type book struct {
 	own       []ledger.Record
 	former    string // name of this host
 	published int64
+	host      string // present name of this host
 	taken     map[string][]ledger.Record
 	mark      []byte
 	broken    error // what Take returns
@@ -70,6 +71,8 @@ func (b *book) Published(_ context.Context, last int64) error {
 	return nil
 }
 
+func (b *book) Follow(context.Context, int64) error { return nil }
+
 func (b *book) Take(_ context.Context, host string, after int64, records []ledger.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,6 +81,9 @@ func (b *book) Take(_ context.Context, host string, after int64, records []ledge
 	}
 	if has := b.taken[host]; after > 0 && (len(has) == 0 || has[len(has)-1].ID < after) {
 		return ledger.ErrReplaced
+	}
+	if host == b.host {
+		return nil
 	}
 	for _, r := range records {
 		if has := b.taken[host]; len(has) == 0 || has[len(has)-1].ID < r.ID {
@@ -143,6 +149,7 @@ func newBook() *book {
 
 func (m *testHost) start(servers []*testpeer.NATS) {
 	m.t.Helper()
+	m.host = m.name
 	var urls []string
 	for _, s := range servers {
 		urls = append(urls, s.URL)

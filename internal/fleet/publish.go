@@ -86,6 +86,9 @@ func (p *publisher) resume(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := p.Events.Follow(ctx, p.last); err != nil {
+		return ofLedger(err)
+	}
 	p.read = p.last
 	p.keep, p.kept = p.last, time.Now()
 	p.checked = p.kept

@@ -32,6 +32,7 @@ var errGap = errors.New("messages are missing")
 type taker struct {
 	*Fleet
 	stream time.Time        // when it was made
+	before uint64           // its last message at the beginning; what this host publishes later is here
 	taken  map[string]int64 // positions by host
 	next   uint64           // sequence number of the next message
 	whole  bool             // the stream was read from its beginning
@@ -94,7 +95,7 @@ type mark struct {
 // newTaker returns one that goes on at the mark, or begins with the stream if NATS has lost what was
 // there, or the ledger: its file may have been replaced before the mark was stored.
 func (f *Fleet) newTaker(ctx context.Context, stream *jetstream.StreamInfo) (*taker, error) {
-	t := &taker{Fleet: f, stream: stream.Created, next: firstMessage}
+	t := &taker{Fleet: f, stream: stream.Created, before: stream.State.LastSeq, next: firstMessage}
 	var err error
 	if t.taken, err = f.Events.Taken(ctx); err != nil {
 		return nil, ofLedger(err)
@@ -204,6 +205,10 @@ func (t *taker) take(ctx context.Context, msg jetstream.Msg) error {
 		if err := t.takeBatch(ctx, b); err != nil {
 			return err
 		}
+	case at.Sequence.Stream <= t.before:
+		if err := t.toLedger(ctx, b, 0); err != nil {
+			return err
+		}
 	}
 	t.next = at.Sequence.Stream + 1
 	if at.NumPending == 0 {
@@ -225,11 +230,19 @@ func (t *taker) takeBatch(ctx context.Context, b *batch) error {
 	if b.After > known && met {
 		t.Log.Warn("fleet events missed; NATS deleted them before this host had read them", logkey.Member, b.Host)
 	}
+	if err := t.toLedger(ctx, b, known); err != nil {
+		return err
+	}
+	t.taken[b.Host] = b.last()
+	return nil
+}
+
+// toLedger stores what a host published, of which those up to a position are here.
+func (t *taker) toLedger(ctx context.Context, b *batch, known int64) error {
 	begun := time.Now()
 	if err := t.Events.Take(ctx, b.Host, known, b.Records); err != nil {
 		return ofLedger(err)
 	}
-	t.taken[b.Host] = b.last()
 	// The ledger has as much time for this host's own.
 	rest := time.NewTimer(time.Since(begun))
 	defer rest.Stop()

@@ -25,7 +25,8 @@ func allAt(host int64) int64 { return -host }
 // register stores the name of this host. Without a name it is alone: nothing is kept for others.
 //
 // A record's number must not be used twice, even if what was written last was lost with the power,
-// or the file: so the numbers go on from the time, in microseconds. No host has a record in each.
+// or the file: so the numbers go on from the time, in microseconds. No host has a record in each. The
+// records up to there are not in a file in which no server has run: see lost.go.
 func (s *store) register(name string) error {
 	s.sharing = name != ""
 	return s.transact(func() error {
@@ -33,7 +34,8 @@ func (s *store) register(name string) error {
 			return err
 		}
 		if s.sharing {
-			return s.exec(`INSERT INTO hosts (id, name, position) VALUES (?, ?, ?)
+			return s.exec(`INSERT INTO hosts (id, name, position, first)
+				SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM hours) THEN 0 ELSE ?3 END WHERE TRUE
 				ON CONFLICT (id) DO UPDATE SET name = excluded.name, position = max(position, excluded.position)`,
 				here, name, time.Now().UnixMicro())
 		}
@@ -88,7 +90,7 @@ const positions = `SELECT name, position FROM hosts WHERE id > 0 UNION ALL SELEC
 // without a fleet.
 func (r *Reader) Hosts(ctx context.Context) ([]string, error) {
 	return readAll(ctx, r, "reading hosts", func(_ context.Context, _ *sql.DB, q *query) error {
-		q.add(`SELECT name FROM hosts GROUP BY name ORDER BY min(id) > 0, name`) // a name may have been another host's
+		q.add(`SELECT name FROM hosts GROUP BY name ORDER BY min(id) > 0, name`) // a name may have been another host's, or of a lost file
 		return nil
 	}, func(scan scanner) (name string, err error) {
 		err = scan(&name)

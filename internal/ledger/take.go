@@ -22,11 +22,10 @@ var ErrReplaced = errors.New("the ledger file was replaced")
 // The caller knows that the records up to after were taken. If they were not taken into this file,
 // Take stores nothing and returns [ErrReplaced], since those that are missing could not be taken later.
 //
+// Of this host itself, Take stores what the file lacks because it replaced an earlier one.
+//
 // What Take stores and how far it is are one transaction: a crash loses both, or none.
 func (l *Ledger) Take(ctx context.Context, host string, after int64, records []Record) error {
-	if host == l.o.Host {
-		return nil // they are here
-	}
 	if host == "" || len(host) > maxHostName {
 		return fmt.Errorf("ledger: taking records: %q is no name of a host", safetext.Truncate(host, maxHostName))
 	}
@@ -58,7 +57,7 @@ func (l *Ledger) Former(ctx context.Context) (name string, err error) {
 	return name, nil
 }
 
-// Taken returns the ID of the last record of each other host that is stored, under each name.
+// Taken returns the ID of the last record of each host that Take has stored, under each name.
 func (l *Ledger) Taken(ctx context.Context) (map[string]int64, error) {
 	taken := make(map[string]int64)
 	err := l.wait(ctx, "reading positions of other hosts", func(w *writer) error {
@@ -180,6 +179,10 @@ func (s *store) takeWhole(host string, after int64, all []taken) error {
 
 // take stores the records of a host that are new, if it has those up to after.
 func (s *store) take(host string, after int64, all []taken) error {
+	all, err := s.lost(host, all)
+	if err != nil || len(all) == 0 {
+		return err
+	}
 	id, position, err := s.known(host)
 	if err == nil && position < after {
 		err = ErrReplaced
