@@ -51,6 +51,10 @@ const (
 
 	// maxBatch bounds a batch that was decompressed.
 	maxBatch = 4 << 20
+
+	// maxPosition is later than any: they are microseconds since 1970, or go on from there. The host
+	// whose name is in a batch goes on after its last one.
+	maxPosition = 1e6 * 253402300800 // the year 10000
 )
 
 // openEvents opens the stream in which hosts publish, and makes it if there is none.
@@ -142,6 +146,9 @@ func decodeBatch(packed []byte) (*batch, error) {
 	err := gob.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxBatch)).Decode(b)
 	if err != nil {
 		return nil, fmt.Errorf("decoding events: %w", err)
+	}
+	if b.After > maxPosition || b.last() > maxPosition {
+		return nil, errors.New("decoding events: they have numbers that no host has")
 	}
 	position := b.After
 	for _, r := range b.Records {

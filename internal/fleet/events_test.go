@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"reflect"
@@ -595,6 +596,13 @@ func TestBatchIsStoredWhole(t *testing.T) {
 	}
 	if _, err := f.openBatch(f.eventSubject("mx1"), sealed); err == nil {
 		t.Error("a batch with two events of one number opens")
+	}
+	b.Records[1].ID = math.MaxInt64
+	if sealed, err = f.sealBatch(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.openBatch(f.eventSubject("mx1"), sealed); err == nil {
+		t.Error("a batch opens after which there is no number")
 	}
 }
 
