@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func buildChanged(t *testing.T, changes ...change) string {
 	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := goTool("build", "-race="+strconv.FormatBool(raceDetector()), "-overlay", list, "-o", built, "postern/cmd/postern"); err != nil {
+	if _, err := goTool(slices.Concat([]string{"build"}, testFlags(), []string{"-overlay", list, "-o", built, "postern/cmd/postern"})...); err != nil {
 		t.Fatal(err)
 	}
 	return built

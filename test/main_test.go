@@ -64,17 +64,21 @@ func run(m *testing.M) int {
 // commands are what is built.
 var commands = []string{"postern/cmd/postern", "postern/cmd/postern-lab"}
 
-// build builds the programs into dir as the tests were built: with the race detector or
-// without.
+// build builds the programs into dir.
 func build(dir string) error {
-	_, err := goTool(append([]string{"build", "-race=" + strconv.FormatBool(raceDetector()), "-o", dir}, commands...)...)
+	_, err := goTool(slices.Concat([]string{"build"}, testFlags(), []string{"-o", dir}, commands)...)
 	return err
 }
 
-// raceDetector reports whether the tests were built with the race detector.
-func raceDetector() bool {
+// testFlags are the flags that the tests were built with: with the race detector or without it.
+func testFlags() (flags []string) {
 	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+	for _, s := range info.Settings {
+		if s.Key == "-race" || s.Key == "-gcflags" {
+			flags = append(flags, s.Key+"="+s.Value)
+		}
+	}
+	return flags
 }
 
 // noteSources reads the folders of the program's packages, so that go test knows that a
