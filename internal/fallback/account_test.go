@@ -152,7 +152,7 @@ var accounts = []struct {
 	{"The address of a client is unknown.", stock, func(a *account) {
 		a.connect(earlyTicket, "unknown", 2)
 	}},
-	{"An operator pins a network.", ownWrite, func(a *account) {
+	{"An operator pins a network.", stock, func(a *account) {
 		a.SetPins(nil, a.now)
 		a.decided(a.SetPins([]Pin{pin("192.0.2.0/24", tls12)}, a.now))
 		a.connect(healthy, "192.0.2.7", 1)

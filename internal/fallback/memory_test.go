@@ -114,6 +114,9 @@ func TestSenderKeepsItsModeAfterRestart(t *testing.T) {
 	if after.Changed() == nil {
 		t.Error("its change since is not stored")
 	}
+	if wantMode(t, after, s, epoch, ownWrite); after.Changed() != nil {
+		t.Error("an answer that changed nothing is stored")
+	}
 }
 
 func TestRetryIsNotRepeatedAfterRestart(t *testing.T) {

@@ -330,6 +330,29 @@ func TestEvidenceCountsForNoMoreThanAtOneHost(t *testing.T) {
 	})
 }
 
+// Of two hosts' counts each keeps the greater, also where the other's state is later: what both saw is
+// not counted twice, and nothing that one saw is lost.
+func TestCountsOfHostsAreNotAdded(t *testing.T) {
+	network := from("192.0.2.7", "a").key().network
+	mine := State{Network: network, Fingerprint: "a", Mode: ownWrite, Seen: epoch.Add(2), Worked13: epoch.Add(1), Stamp: Stamp{3, "mx0"}}
+	mine.Worked[ownWrite], mine.Worked[stock], mine.Failed[stock], mine.Failed[tls12] = 5, 1, 2, 1
+	theirs := State{Network: network, Fingerprint: "a", Mode: ownWrite, Seen: epoch.Add(1), Worked13: epoch.Add(2), Trials: 1}
+	theirs.Worked[ownWrite], theirs.Worked[noTicket], theirs.Failed[stock], theirs.Failed[noTicket] = 4, 2, 7, 3
+	for stamp, trials := range map[Stamp]int{{2, "mx1"}: 0, {4, "mx1"}: 1} {
+		sel := hosts(1, ownWrite)[0]
+		sel.Restore([]State{mine}, epoch.Add(3))
+		theirs.Stamp = stamp
+		sel.Adopt([]State{theirs}, epoch.Add(3))
+		got := sel.Stamped()[0]
+		var worked, failed byMode[int]
+		worked[ownWrite], worked[stock], worked[noTicket] = 5, 1, 2
+		failed[stock], failed[tls12], failed[noTicket] = 7, 1, 3
+		if got.Worked != worked || got.Failed != failed || !got.Seen.Equal(epoch.Add(2)) || !got.Worked13.Equal(epoch.Add(2)) || got.Trials != trials {
+			t.Errorf("with %v it is %+v", stamp, got)
+		}
+	}
+}
+
 // What a host said last may have been replaced, where hosts leave it for each other, by what another
 // one said before and late. It says it once more.
 func TestHostRepeatsWhatALateStateReplaced(t *testing.T) {

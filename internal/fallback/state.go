@@ -93,7 +93,7 @@ func (s *State) learn(addr netip.Addr, mode sessionticket.Mode, outcome handshak
 		s.exonerate(addr, now)
 		return nil
 	case silent(outcome) && s.needsTrial(outcome):
-		s.suspect(addr, outcome, now)
+		s.suspect(addr, outcome, initial, now)
 		return nil
 	case s.penalize(outcome, initial) < maxPenalty:
 		return nil

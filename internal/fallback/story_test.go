@@ -105,13 +105,15 @@ func TestOneCloseUndoesARecovery(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		client     client
+		initial    sessionticket.Mode
 		back, then sessionticket.Mode // what it recovers to, and what it gets after a close
 	}{
-		{"to a ticket", refusesTickets, ownWrite, noTicket},
-		{"from TLS 1.2", intolerant13, noTicket, noTicket},
+		{"to a ticket", refusesTickets, ownWrite, ownWrite, noTicket},
+		{"to a ticket, from an early one", refusesTickets, stock, ownWrite, noTicket},
+		{"from TLS 1.2", intolerant13, ownWrite, noTicket, noTicket},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, s := New(ownWrite), from("192.0.2.7", "a")
+			l, s := New(test.initial), from("192.0.2.7", "a")
 			test.client.settle(t, l, s, epoch)
 			now := epoch.Add(7 * 24 * time.Hour)
 			if mode, _ := l.Choose(s, now); mode != test.back {

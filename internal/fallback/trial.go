@@ -63,7 +63,7 @@ func (s *State) closer(addr netip.Addr) *Closer {
 }
 
 // suspect records a silent close of a host in Mode.
-func (s *State) suspect(addr netip.Addr, outcome handshake.Outcome, now time.Time) {
+func (s *State) suspect(addr netip.Addr, outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) {
 	s.Closers = slices.Clone(s.Closers) // stored states share the array, here and below
 	c := s.closer(addr)
 	if c == nil {
@@ -74,6 +74,7 @@ func (s *State) suspect(addr netip.Addr, outcome handshake.Outcome, now time.Tim
 		c = &s.Closers[len(s.Closers)-1]
 	}
 	c.Outcome, c.At, c.Penalty = outcome, now, min(c.Penalty+failurePenalty, maxPenalty)
+	s.pauseTrials(outcome, initial, now)
 }
 
 // exonerate records a handshake of a host that completed in Mode.
@@ -132,12 +133,18 @@ func (s *State) tried(outcome handshake.Outcome, initial sessionticket.Mode, now
 	if s.Trial == sessionticket.TLS12 {
 		s.Helped = netip.Addr{}
 	}
-	if _, more := s.untried(c.Outcome, initial, now); !more { // no mode helps
+	s.pauseTrials(c.Outcome, initial, now)
+	return nil
+}
+
+// pauseTrials lets all modes be tried again after a time, if no mode helped against an outcome. Some
+// may have failed for other senders of the network.
+func (s *State) pauseTrials(outcome handshake.Outcome, initial sessionticket.Mode, now time.Time) {
+	if _, more := s.untried(outcome, initial, now); !more && s.Tried != (byMode[bool]{}) {
 		s.Tried = byMode[bool]{}
 		s.Trials++
 		s.TrialAt = now.Add(wait(s.Trials))
 	}
-	return nil
 }
 
 // settle moves the sender to a mode that helped in a trial.

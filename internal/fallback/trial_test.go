@@ -74,6 +74,37 @@ func TestTLS12IsChosenOnlyIfItIsNeeded(t *testing.T) {
 	}
 }
 
+// Modes that failed for the hosts of a network, one after the other and each for a while, do not lock
+// out a host that one of them helps.
+func TestModesThatFailedAreTriedAgain(t *testing.T) {
+	l, s := New(stock), from("192.0.2.7", "a")
+	past := State{Network: s.key().network, Fingerprint: "a", Mode: ownWrite, Since: epoch, Seen: epoch}
+	past.Tried[stock], past.Tried[noTicket], past.Tried[tls12] = true, true, true
+	l.Restore([]State{past}, epoch)
+	now := epoch
+	for range 24 {
+		if _, end, _ := refusesTickets.connect(l, s, now); end == handshake.Worked {
+			return
+		}
+		now = now.Add(time.Hour)
+	}
+	t.Errorf("after a day it still is in mode %v", l.senders.entries[s.key()].Mode)
+}
+
+// A sender whose last mode fails too stays where it gives up least, which is no decision.
+func TestNothingIsDecidedIfThereIsNoOtherMode(t *testing.T) {
+	l, s := New(stock), from("192.0.2.7", "a")
+	past := State{Network: s.key().network, Fingerprint: "a", Mode: stock, Seen: epoch}
+	past.Tried[ownWrite], past.Tried[noTicket], past.Tried[tls12] = true, true, true
+	l.Restore([]State{past}, epoch)
+	if _, _, decisions := alwaysFails.connect(l, s, epoch); decisions != nil {
+		t.Errorf("decisions are %+v", decisions)
+	}
+	wantMode(t, l, s, epoch, stock)
+	alwaysFails.connect(l, s, epoch) // all are tried again
+	wantMode(t, l, s, epoch, ownWrite)
+}
+
 // A close in TLS 1.2 undoes the fallback to it.
 func TestCloseInTLS12UndoesTheFallback(t *testing.T) {
 	l, s := New(ownWrite), from("192.0.2.7", "a")
