@@ -47,8 +47,8 @@ func TestAnIdleSessionTimesOut(t *testing.T) {
 		p := newPipeServer(t, Limits{CommandTimeout: time.Minute})
 		began := time.Now()
 		p.dial(t).play("< 220 *\n< 421 4.4.2 timeout waiting for command\nCLOSED")
-		if took := time.Since(began); took != time.Minute {
-			t.Errorf("after %v", took)
+		if r, took := p.ended(), time.Since(began); took != time.Minute || r.End != "timeout" {
+			t.Errorf("after %v the result is %+v", took, r)
 		}
 	})
 }
@@ -102,8 +102,8 @@ func TestATricklingMessageTimesOut(t *testing.T) {
 		if took := time.Since(began); took != time.Minute {
 			t.Errorf("after %v", took)
 		}
-		if len(p.hop.taken()) > 0 {
-			t.Error("the message was accepted")
+		if r := p.ended(); len(p.hop.taken()) > 0 || r.End != "timeout in message" {
+			t.Errorf("the hop got %+v, the result is %+v", p.hop.taken(), r)
 		}
 	})
 }

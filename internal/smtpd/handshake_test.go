@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -79,12 +80,17 @@ func TestServeReturnsWhatTheListenerReturns(t *testing.T) {
 // Alerts and metrics ask whether the gate has been bypassed.
 func TestABypassedGateIsInTheState(t *testing.T) {
 	s := startServer(t, nil)
+	var lines strings.Builder
+	s.log = slog.New(slog.NewTextHandler(&lines, nil))
 	if s.State().GateBypassed {
 		t.Error("the gate of a new server is bypassed")
 	}
 	s.gate.OnBypass(sessionticket.ErrNotWrapped)
 	if !s.State().GateBypassed {
 		t.Error("the state does not say that the gate is bypassed")
+	}
+	if !strings.Contains(lines.String(), `level=ERROR msg="gate bypassed;`) {
+		t.Errorf("the log has %q", lines.String())
 	}
 }
 

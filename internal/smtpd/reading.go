@@ -35,9 +35,7 @@ func (s *session) readCommand() ([]byte, error) {
 	if err := s.awaitInput(); err != nil {
 		return nil, err
 	}
-	if first, err := s.in.Peek(1); err != nil {
-		return nil, err
-	} else if s.tls == nil && first[0] == tlsrecord.Handshake {
+	if first, err := s.in.Peek(1); err == nil && s.tls == nil && first[0] == tlsrecord.Handshake {
 		return nil, errTLSTooEarly // at once: its line end may never come
 	}
 	line, err := s.in.ReadSlice('\n')

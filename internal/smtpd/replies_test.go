@@ -82,6 +82,8 @@ func TestEachReplyToAnEnvelopeSaysWhatIsWrong(t *testing.T) {
 		< 220 *
 		> EHLO sender.example
 		< 250 *
+		> MAIL FROM:a@example.net
+		< 501 5.5.4 address must be in <>
 		> MAIL FROM:<a@example.net> SIZE=1001
 		< 552 5.3.4 message exceeds size limit (see SIZE)
 		> MAIL FROM:<a@example.net> SIZE=1000
