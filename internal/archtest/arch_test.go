@@ -86,7 +86,7 @@ func layers(t *testing.T) (lines [][]string) {
 
 // forTests are those that nothing but tests and benchmarks use.
 var forTests = []string{
-	"postern/internal/testcpu", "postern/internal/testdisk", "postern/internal/testlog", "postern/internal/testsmtp",
+	"postern/internal/testcpu", "postern/internal/testdisk", "postern/internal/testfill", "postern/internal/testlog", "postern/internal/testsmtp",
 	"postern/internal/archtest", "postern/test", "postern/bench", "postern/examples", "postern/scripts",
 	"postern/docs",              // changes for others, tested
 	"postern/internal/casedocs", // writes docs/cases for go generate
