@@ -515,6 +515,18 @@ func TestVerificationIsTimedWithItsLookUps(t *testing.T) {
 	})
 }
 
+// To look for lines in a large body takes less time than to hash it.
+func TestVerificationIsTimedWithItsHash(t *testing.T) {
+	signer := testreport.NewSigner(t, "microsoft.test")
+	took := make(chan time.Duration, 1)
+	s := newTestReceiver(t, Settings{Verified: func(one time.Duration) { took <- one }})
+	s.keys = slowFor("evil.test", signer)
+	s.deliver(strings.NewReader(signer.Sign(t, october.Mail())+strings.Repeat("x  y\r\n", 400_000)), reportsAddress)
+	if d := <-took; d <= 0 {
+		t.Error(d)
+	}
+}
+
 func TestDKIMKeyLookupIsRetriedAfterDelivery(t *testing.T) {
 	signer := testreport.NewSigner(t, "microsoft.test")
 	_, key, _ := strings.Cut(strings.TrimSuffix(signer.KeyRecord(""), `"`), `"`)
