@@ -782,8 +782,8 @@ func TestResolverWithoutDNSSECIsIndeterminate(t *testing.T) {
 	}
 }
 
-// A name that exists has its own records, not the wildcard's (RFC 4592, Section 3.3.1): the record
-// that shows that it exists does not show that it does not.
+// A name that exists has its own records, not the wildcard's, and below it the wildcard has no effect
+// (RFC 4592, Section 3.3.1): the record that shows that it exists does not show that it does not.
 func TestWildcardDoesNotReplaceANameThatExists(t *testing.T) {
 	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) {
 		for _, zone := range []string{"signed.test.", "signed.hashed."} {
@@ -794,7 +794,7 @@ func TestWildcardDoesNotReplaceANameThatExists(t *testing.T) {
 	})...)
 	ask := tcpQuery(s.Addr)
 	for _, zone := range []string{"signed.test.", "signed.hashed."} {
-		for _, name := range []string{"a.wild." + zone, "b.wild." + zone, "c.wild." + zone, "d.wild." + zone} {
+		for _, name := range []string{"a.wild." + zone, "b.wild." + zone, "c.wild." + zone, "d.wild." + zone, "x.a.wild." + zone, "y.x.d.wild." + zone} {
 			answer, err := ask(t.Context(), "x.wild."+zone, dns.TypeA)
 			if err != nil {
 				t.Fatal(err)

@@ -85,19 +85,14 @@ func (v *Validator) validateDenial(ctx context.Context, name string, rrtype uint
 	return Secure, nil
 }
 
-// validateWildcard validates an answer from a wildcard: the name itself must not exist (RFC
-// 4035, Section 5.3.4).
+// validateWildcard validates an answer from a wildcard: neither the name itself nor any between it
+// and the wildcard's parent may exist (RFC 4035, Section 5.3.4; RFC 5155, Section 8.8).
 func (v *Validator) validateWildcard(ctx context.Context, name string, sig *dns.RRSIG, answer *dns.Msg) (Status, error) {
 	p, status, err := v.proof(ctx, name, answer)
 	if status != Secure {
 		return status, err
 	}
-	next := name
-	for labels(next) > int(sig.Labels)+1 {
-		next = parent(next)
-	}
-	if slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) }) ||
-		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return coversHash(n, next) }) {
+	if p.coversName(ancestor(name, int(sig.Labels)+1)) {
 		return Secure, nil
 	}
 	return Bogus, fmt.Errorf("%w: %s, answered by a wildcard", errNoProof, safetext.Printable(name))
