@@ -114,7 +114,10 @@ func TestAnswersAreValidated(t *testing.T) {
 		{"signed.hashed.", dns.TypeMX, dnssec.Secure},
 		{"x.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
 		{"x.y.z.wild.signed.hashed.", dns.TypeA, dnssec.Secure},
-		{"plain.hashed.", dns.TypeMX, dnssec.Insecure}, // opt-out
+		{"plain.hashed.", dns.TypeMX, dnssec.Insecure},    // opt-out
+		{"x.wild.hashed.", dns.TypeA, dnssec.Insecure},    // so, the name may be there, unsigned
+		{"x.wild.hashed.", dns.TypeTLSA, dnssec.Insecure}, // so
+		{"wild.hashed.", dns.TypeA, dnssec.Secure},
 		{"test.", dns.TypeSOA, dnssec.Secure},
 		{".", dns.TypeNS, dnssec.Secure},
 
@@ -262,6 +265,8 @@ func TestAnchorOfAnotherKeyIsBogus(t *testing.T) {
 		"digest":    func(ds *dns.DS) { ds.Digest = ds.Digest[1:] + ds.Digest[:1] },
 		"key tag":   func(ds *dns.DS) { ds.KeyTag++ },
 		"algorithm": func(ds *dns.DS) { ds.Algorithm = dns.ECDSAP384SHA384 },
+
+		"algorithm, not supported": func(ds *dns.DS) { ds.Algorithm = dns.PRIVATEDNS }, // of the root, which is not insecure for that
 	} {
 		other := *right
 		change(&other)
@@ -600,6 +605,62 @@ func TestAliasOfADNAMEIsSecure(t *testing.T) {
 		answer.Ns = append(answer.Ns, rest.Ns...)
 		if status, err := newValidator(t, s, ask).Validate(t.Context(), record.Header().Name, dns.TypeA, answer); status != want {
 			t.Errorf("%s: %v, %v; want %v", alias, status, err, want)
+		}
+	}
+}
+
+// The NSEC record of a wildcard is signed for all names below the wildcard's parent, as its other
+// records are, and would deny what is at each of them (CVE-2017-15105).
+func TestDenialOfAWildcardDeniesNothingElse(t *testing.T) {
+	s := testzone.Start(t, tree(func(z map[string]*testzone.Zone) {
+		z["signed.test."].Records = append(z["signed.test."].Records, "_25._tcp.zz.wild.signed.test. TLSA 3 1 1 00")
+	})...)
+	ask := tcpQuery(s.Addr)
+	answer, err := ask(t.Context(), "x.wild.signed.test.", dns.TypeTLSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"x.wild.signed.test.":           "secure: <nil>",
+		"_25._tcp.zz.wild.signed.test.": "bogus: dnssec: the NSEC record of _25._tcp.zz.wild.signed.test. is from a wildcard",
+	} {
+		forged := answer.Copy()
+		for _, record := range forged.Ns {
+			if record.Header().Name == "*.wild.signed.test." && want[0] == 'b' {
+				record.Header().Name = name
+			}
+		}
+		status, err := newValidator(t, s, ask).Validate(t.Context(), name, dns.TypeTLSA, forged)
+		if got := fmt.Sprintf("%v: %v", status, err); got != want {
+			t.Errorf("%s: %s; want %s", name, got, want)
+		}
+	}
+}
+
+// RFC 5155, Sections 6, 8.1 and 8.2: what the numbers of an NSEC3 record mean.
+func TestNSEC3RecordsOfUnknownKindProveNothing(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	ask := tcpQuery(s.Addr)
+	apex := dns.HashName("signed.hashed.", dns.SHA1, 0, "")
+	const last, first = "VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV", "00000000000000000000000000000000"
+	for _, tt := range []struct {
+		owner, numbers, next string
+		want                 dnssec.Status
+	}{
+		{apex, "1 0 0 -", apex, dnssec.Secure},
+		{apex, "1 1 0 -", apex, dnssec.Insecure}, // opt-out
+		{apex, "1 2 0 -", apex, dnssec.Bogus},    // another flag
+		{apex, "1 3 0 -", apex, dnssec.Bogus},
+		{last, "2 0 0 -", first, dnssec.Bogus}, // another hash algorithm
+	} {
+		answer, err := ask(t.Context(), "x.wild.signed.hashed.", dns.TypeA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nsec3 := parseRecord(t, fmt.Sprintf("%s.signed.hashed. NSEC3 %s %s NS SOA RRSIG", tt.owner, tt.numbers, tt.next))
+		answer.Ns = []dns.RR{nsec3, s.Sign("signed.hashed.", nsec3)}
+		if status, err := newValidator(t, s, ask).Validate(t.Context(), "x.wild.signed.hashed.", dns.TypeA, answer); status != tt.want {
+			t.Errorf("%s: %v, %v; want %v", tt.numbers, status, err, tt.want)
 		}
 	}
 }

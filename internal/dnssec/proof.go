@@ -26,6 +26,9 @@ const (
 	maxIterations = 150
 )
 
+// optOut is the flag of an NSEC3 record in whose gap unsigned zones may begin (RFC 5155, Section 6).
+const optOut = 1
+
 var (
 	errOptOut  = errors.New("unsigned names may exist (NSEC3 opt-out)")
 	errNoProof = errors.New("no proof that there is no such record")
@@ -53,6 +56,9 @@ func (v *Validator) proof(ctx context.Context, name string, answer *dns.Msg) (p 
 		if !within(name, dns.CanonicalName(sig.SignerName)) {
 			return p, Bogus, s.bogus("is from another zone than %s", safetext.Printable(name))
 		}
+		if int(sig.Labels) < labels(owner) { // it would deny what is at any name below the wildcard's parent
+			return p, Bogus, s.bogus("is from a wildcard")
+		}
 		switch record := record.(type) {
 		case *dns.NSEC:
 			p.nsec = append(p.nsec, record)
@@ -60,7 +66,9 @@ func (v *Validator) proof(ctx context.Context, name string, answer *dns.Msg) (p 
 			if record.Iterations > maxIterations {
 				return p, Insecure, nil
 			}
-			p.nsec3 = append(p.nsec3, record)
+			if record.Hash == dns.SHA1 && record.Flags&^optOut == 0 { // RFC 5155, Sections 8.1 and 8.2
+				p.nsec3 = append(p.nsec3, record)
+			}
 		}
 	}
 	if len(seen) == 0 {
@@ -92,10 +100,13 @@ func (v *Validator) validateWildcard(ctx context.Context, name string, sig *dns.
 	if status != Secure {
 		return status, err
 	}
-	if p.coversName(ancestor(name, int(sig.Labels)+1)) {
-		return Secure, nil
+	switch err := p.denies(ancestor(name, int(sig.Labels)+1)); {
+	case errors.Is(err, errOptOut): // Section 9.2
+		return Insecure, nil
+	case err != nil:
+		return Bogus, fmt.Errorf("%w: %s, answered by a wildcard", err, safetext.Printable(name))
 	}
-	return Bogus, fmt.Errorf("%w: %s, answered by a wildcard", errNoProof, safetext.Printable(name))
+	return Secure, nil
 }
 
 // isDelegation reports, from a denial of the DS record of a name below the root, whether a zone
@@ -123,10 +134,16 @@ func (p proof) provesAbsence(name string, rrtype uint16) error {
 		return err
 	}
 	wildcard := "*." + strings.TrimPrefix(encloser, ".")
-	if types, ok := p.at(wildcard); ok && !slices.Contains(types, rrtype) && !slices.Contains(types, dns.TypeCNAME) || !ok && p.coversName(wildcard) {
+	if types, ok := p.at(wildcard); ok {
+		if slices.Contains(types, rrtype) || slices.Contains(types, dns.TypeCNAME) {
+			return errNoProof
+		}
 		return nil
 	}
-	return errNoProof
+	if err := p.denies(wildcard); !errors.Is(err, errOptOut) { // no zone begins at a wildcard
+		return err
+	}
+	return nil
 }
 
 // delegation reports, from the types at a name, whether another zone begins there. If so, a
@@ -150,10 +167,20 @@ func (p proof) at(name string) ([]uint16, bool) {
 	return nil, false
 }
 
-// coversName reports whether the records prove that neither a name nor a name below it exists.
-func (p proof) coversName(name string) bool {
-	return slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) && !below(dns.CanonicalName(n.NextDomain), name) }) ||
-		slices.ContainsFunc(p.nsec3, func(n *dns.NSEC3) bool { return coversHash(n, name) })
+// denies returns nil if the records prove that neither a name nor a name below it exists, and
+// errOptOut if they prove that but for unsigned zones.
+func (p proof) denies(name string) error {
+	if slices.ContainsFunc(p.nsec, func(n *dns.NSEC) bool { return covers(n, name) && !below(dns.CanonicalName(n.NextDomain), name) }) {
+		return nil
+	}
+	i := slices.IndexFunc(p.nsec3, func(n *dns.NSEC3) bool { return coversHash(n, name) })
+	switch {
+	case i < 0:
+		return errNoProof
+	case p.nsec3[i].Flags&optOut != 0:
+		return errOptOut
+	}
+	return nil
 }
 
 // closestEncloser returns the closest existing ancestor of a name that does not exist; empty
@@ -181,15 +208,7 @@ func (p proof) closestEncloser(name string) (string, error) {
 		if delegation(types) || slices.Contains(types, dns.TypeDNAME) {
 			return "", errNoProof
 		}
-		for _, n := range p.nsec3 {
-			if coversHash(n, child) {
-				if n.Flags&1 != 0 {
-					return "", errOptOut
-				}
-				return above, nil
-			}
-		}
-		break
+		return above, p.denies(child)
 	}
 	return "", errNoProof
 }
