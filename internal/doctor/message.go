@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/smtp"
+	"net/textproto"
 	"strings"
 	"time"
 
@@ -34,7 +36,13 @@ func (e *examination) message(ctx context.Context) {
 	}
 	id := rand.Text()
 	client, err := e.send(ctx, to, id)
-	if err != nil {
+	var filtered *textRefused
+	switch {
+	case errors.As(err, &filtered):
+		e.add(probe.Finding{ID: "message", Severity: probe.Unclear, Title: "Filters of the next hop refuse the test message to " + to, Evidence: []string{err.Error()},
+			Advice: do("next hop", fmt.Sprintf("The message has no DKIM signature and is from %s at %s: publish an SPF record for %s that allows this address, or exempt it in the filters.", e.author(), client, e.config.Hostname))})
+		return
+	case err != nil:
 		e.add(probe.Finding{ID: "message", Severity: probe.Critical, Title: "The test message to " + to + " was not accepted", Evidence: []string{err.Error()},
 			Advice: do("next hop", "Look at the log of the server that the reply is from. Postern's own replies end in an ID.")})
 		return
@@ -115,13 +123,22 @@ func (e *examination) send(ctx context.Context, to, id string) (client string, e
 	return client, cmp.Or(ctx.Err(), err)
 }
 
+// author is who the message is from. Its domain may have a DMARC policy.
+func (e *examination) author() string { return "postmaster@" + e.config.Hostname }
+
+// textRefused is a reply to the text of a message that gives a policy as the reason (RFC 3463,
+// Section 3.8).
+type textRefused struct{ reply *textproto.Error }
+
+func (r *textRefused) Error() string { return r.reply.Error() }
+
 func (e *examination) deliver(conn net.Conn, to, id string) error {
 	host := e.config.Hostname
 	c, err := smtp.NewClient(conn, host)
 	if err != nil {
 		return err
 	}
-	from := "postmaster@" + host
+	from := e.author()
 	steps := []func() error{
 		func() error { return c.Hello(host) },
 		func() error {
@@ -137,7 +154,11 @@ func (e *examination) deliver(conn net.Conn, to, id string) error {
 			}
 			fmt.Fprintf(text, "Date: %s\r\nFrom: <%s>\r\nTo: <%s>\r\nMessage-ID: <%s@%s>\r\nSubject: Test by postern doctor\r\n\r\n"+
 				"This message was sent by postern doctor. Delete it.\r\n", time.Now().Format(time.RFC1123Z), from, to, id, host)
-			return text.Close()
+			err = text.Close()
+			if reply := new(textproto.Error); errors.As(err, &reply) && (strings.HasPrefix(reply.Msg, "5.7.") || strings.HasPrefix(reply.Msg, "4.7.")) {
+				err = &textRefused{reply}
+			}
+			return err
 		},
 	}
 	for _, step := range steps {

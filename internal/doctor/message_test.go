@@ -1,10 +1,17 @@
 package doctor
 
 import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"postern/internal/testcert"
 )
 
 const (
@@ -61,4 +68,56 @@ func TestTestMessageIsRemovedFromAMaildir(t *testing.T) {
 	if _, ok := inMaildir(folder, "THE-ID"); ok {
 		t.Error("found again")
 	}
+}
+
+// A DMARC policy of the host's domain refuses the test message, which is not signed. That is no
+// fault of the way to the mailbox.
+func TestRefusedTestMessageSaysWhy(t *testing.T) {
+	for reply, want := range map[string]string{
+		"550 5.7.1 DMARC check failed":    "message: Filters of the next hop refuse the test message to ann@example.org",
+		"450 4.7.1 try again later":       "message: Filters of the next hop refuse the test message to ann@example.org",
+		"554 5.6.0 I do not like this":    "message: The test message to ann@example.org was not accepted",
+		"451 4.3.0 out of order for now ": "message: The test message to ann@example.org was not accepted",
+	} {
+		e := &examination{config: load(t, "hostname = 'mx.example.org'\ndomains = ['example.org']\ndata = '"+t.TempDir()+"'\n"),
+			options: Options{Deliver: "ann@example.org"}, addresses: []netip.AddrPort{startRefusing(t, reply)}}
+		e.message(t.Context())
+		checkProblems(t, e.found, []string{want})
+	}
+}
+
+// startRefusing starts an SMTP server that gives this reply to the text of a message.
+func startRefusing(t *testing.T, reply string) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	pair := testcert.New(t, testcert.Options{Names: []string{"mx.example.org"}})
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { conn.Close() }()
+		fmt.Fprint(conn, "220 mx.example.org ESMTP\r\n")
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			switch verb, _, _ := strings.Cut(lines.Text(), " "); verb {
+			case "EHLO":
+				fmt.Fprint(conn, "250-mx.example.org\r\n250 STARTTLS\r\n")
+			case "STARTTLS":
+				fmt.Fprint(conn, "220 2.0.0 go ahead\r\n")
+				conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair.TLS}})
+				lines = bufio.NewScanner(conn)
+			case "MAIL", "RCPT":
+				fmt.Fprint(conn, "250 2.0.0 Ok\r\n")
+			case "DATA":
+				fmt.Fprint(conn, "354 Go ahead\r\n")
+			case ".":
+				fmt.Fprint(conn, reply+"\r\n")
+			}
+		}
+	}()
+	return listener.Addr().(*net.TCPAddr).AddrPort()
 }
