@@ -90,6 +90,10 @@ func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 		d.refuses(remoteAddress, "someone@foreign.test", "not accepting mail for this domain")
 		d.greets("127.0.0.1:25", "Exim")
 		d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop refuses mail for foreign domains")
+		if !split {
+			d.run("sh", "-euc", "sed -i /^MAIN_ACL_CHECK_RCPT/d /etc/exim4/exim4.conf.localmacros && update-exim4.conf && systemctl restart exim4")
+			d.examined(1, "The next hop relays mail from Postern to any domain")
+		}
 		d.goBack(plan)
 		d.greets(mxAddress+":25", "Exim")
 		d.run("rm", "/etc/postern/postern.toml")
@@ -274,6 +278,9 @@ match auth from any for any action "outbound"
 		d.greets(address, "OpenSMTPD")
 	}
 	d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains")
+	d.run("sh", "-euc", "sed -i '/^match tag postern/d' "+configuration+" && systemctl restart opensmtpd")
+	d.greets("127.0.0.1:25", "OpenSMTPD")
+	d.examined(1, "The next hop relays mail from Postern to any domain")
 	d.goBack(plan)
 	d.greets(mxAddress+":25", "OpenSMTPD")
 	if after := d.run("cat", configuration); after != before {
