@@ -121,6 +121,10 @@ var accounts = []struct {
 		a.connect(alwaysFails, "192.0.2.7", 3)
 		a.connect(healthy, "192.0.2.7", 1)
 	}},
+	{"TLS 1.2 helps once, and then does not.", ownWrite, func(a *account) {
+		a.connect(intolerant13, "192.0.2.7", 4)
+		a.connect(alwaysFails, "192.0.2.7", 1)
+	}},
 	{"No mode helps a client.", firstWrite, func(a *account) {
 		a.connect(alwaysFails, "192.0.2.7", 7)
 		a.now = a.now.Add(12 * time.Hour)

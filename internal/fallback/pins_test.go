@@ -2,6 +2,7 @@ package fallback
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +27,13 @@ func TestLongestPinApplies(t *testing.T) {
 		wantMode(t, l, from(addr, "a"), epoch, want)
 	}
 	wantMode(t, l, Sender{Fingerprint: "a"}, epoch, ownWrite)
+	var bits []int
+	for _, pin := range l.Pins() {
+		bits = append(bits, pin.Network.Bits())
+	}
+	if want := []int{32, 24, 16, 0}; !slices.Equal(bits, want) {
+		t.Errorf("the pins are for networks of %v bits, want %v", bits, want)
+	}
 	if _, why := l.Choose(from("192.0.2.8", "a"), epoch); why != "192.0.2.0/24 pinned since 2026-11-24 09:00:00 UTC: asked for" {
 		t.Errorf("the reason is %q", why)
 	}

@@ -140,13 +140,18 @@ func TestOperatorsReadWhichHostDecided(t *testing.T) {
 	all := hosts(2, stock)
 	s := from("192.0.2.7", "a")
 	earlyTicket.connect(all[0], s, epoch)
-	decisions := all[1].Adopt(all[0].News(10), epoch)
+	news := all[0].News(10)
+	decisions := all[1].Adopt(news, epoch)
 	if len(decisions) != 1 || decisions[0].Kind != FellBack || decisions[0].To != ownWrite {
 		t.Fatalf("decisions are %+v, want one that the sender fell back to own-write", decisions)
 	}
 	want := "host mx0: closed silently after our flight in mode stock; no session from 192.0.2.0/24 with this fingerprint has completed in that mode"
 	if got := decisions[0].Why; got != want {
 		t.Errorf("why is\n%s\nwant\n%s", got, want)
+	}
+	all[1].Changed()
+	if again := all[1].Adopt(news, epoch); again != nil || all[1].Changed() != nil {
+		t.Errorf("what arrives again is stored again, and decisions are %+v", again)
 	}
 }
 

@@ -102,7 +102,7 @@ func TestATricklingMessageTimesOut(t *testing.T) {
 		if took := time.Since(began); took != time.Minute {
 			t.Errorf("after %v", took)
 		}
-		if r := p.ended(); len(p.hop.taken()) > 0 || r.End != "timeout in message" {
+		if r := p.ended(); len(p.hop.taken()) > 0 || r.End != "timeout in message" || r.Deferred > 0 {
 			t.Errorf("the hop got %+v, the result is %+v", p.hop.taken(), r)
 		}
 	})

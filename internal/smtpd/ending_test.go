@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/smtp"
 	"postern/internal/testsmtp"
+	"postern/internal/tlsrecord"
 )
 
 // With TLS the end of a session is one that a client can trust (RFC 8446, Section 6.1).
@@ -20,11 +21,31 @@ func TestTLSEndsWithACloseNotify(t *testing.T) {
 	for _, said := range []string{"> QUIT\n< 221 *", "> GET / HTTP/1.1\n< 421 *"} {
 		s := startServer(t, nil)
 		c := s.dial(t)
-		c.play(toTLS + "TLS\n" + said)
-		if _, err := c.Conn.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("after %q: %v, want a close_notify", said, err)
+		c.play(toTLS)
+		below := &tapped{Conn: c.Conn}
+		c.Conn = below
+		c.handshake(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+		c.play(said + "\nCLOSED")
+		last := byte(0)
+		for records := below.read; len(records) > 0; records = records[tlsrecord.HeaderLen+tlsrecord.Length(records):] {
+			last = records[0]
+		}
+		if last != tlsrecord.Alert {
+			t.Errorf("after %q the last record is of type %d, want a close_notify", said, last)
 		}
 	}
+}
+
+// A tapped connection keeps what was read from it.
+type tapped struct {
+	net.Conn
+	read []byte
+}
+
+func (c *tapped) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read = append(c.read, b[:n]...)
+	return n, err
 }
 
 // A corked connection sends what is written in one segment, at the end.

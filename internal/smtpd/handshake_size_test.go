@@ -62,6 +62,19 @@ func TestTooLargeAHandshakeIsEnded(t *testing.T) {
 	}
 }
 
+// Handshakes that were too large take no room from those that follow.
+func TestRoomOfTooLargeHandshakesIsFreed(t *testing.T) {
+	s := startServer(t, nil)
+	for range 40 { // an address may have 32 at once
+		c := s.dial(t)
+		c.play("< 220 *\n> EHLO a\n< 250 *\n> STARTTLS\n< 220 *")
+		c.Send(string(tlsrecord.AppendHeader(nil, tlsrecord.Handshake, 5000)) + strings.Repeat("x", 5000))
+		if r := s.result(); !strings.HasPrefix(fmt.Sprint(r.Err), "tls: ") {
+			t.Fatalf("the session ended with %s: %v", r.End, r.Err)
+		}
+	}
+}
+
 // An honest ClientHello can be long.
 func TestALongClientHelloIsAnswered(t *testing.T) {
 	for _, names := range []int{0, 10, 100} {
