@@ -93,8 +93,9 @@ func TestLeastRecentlySeenIsEvictedFirst(t *testing.T) {
 
 func TestOldStateIsForgotten(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
-	earlyTicket.deliver(t, l, s, epoch)
-	late := epoch.Add(MaxAge + time.Hour)
+	earlyTicket.connect(l, s, epoch)
+	wantMode(t, l, s, epoch.Add(30*day), ownWrite)
+	late := epoch.Add(30*day + 1)
 	wantMode(t, l, s, late, stock)
 	decisions := l.Learn(s, stock, handshake.Worked, late)
 	if len(decisions) != 1 || decisions[0].Kind != Forgotten || decisions[0].From != ownWrite {

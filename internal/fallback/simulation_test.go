@@ -73,6 +73,7 @@ func (s *schedule) Pop() any {
 const month = 30 * 24 * time.Hour
 
 func TestSimulatedMonths(t *testing.T) {
+	t.Parallel() // so after the quick ones
 	for _, test := range []struct {
 		first sessionticket.Mode
 		lost  map[string]int // the most attempts that an honest sender of the kind may lose, without retries
@@ -91,6 +92,7 @@ func TestSimulatedMonths(t *testing.T) {
 		}},
 	} {
 		t.Run(test.first.String(), func(t *testing.T) {
+			t.Parallel()
 			senders, decisions := simulate(test.first)
 			t.Logf("two months, %d decisions; attempts lost:", decisions)
 			checkTLS13(t, senders)

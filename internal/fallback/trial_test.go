@@ -42,12 +42,36 @@ func TestATrialIsForOneConnectionOfOneHost(t *testing.T) {
 	wantMode(t, l, s, epoch, ownWrite)
 	intolerant13.connect(l, s, epoch)
 	wantMode(t, l, neighbour, epoch, ownWrite)
-	wantMode(t, l, s, epoch.Add(retryTime+time.Minute), ownWrite) // it made its next attempt elsewhere
+	wantMode(t, l, s, epoch.Add(2*time.Hour+1), ownWrite) // it made its next attempt elsewhere
 	if mode, _ := l.Next(s, epoch); mode != tls12 {
 		t.Errorf("next mode %v, want tls12", mode)
 	}
 	wantMode(t, l, s, epoch, tls12)
 	wantMode(t, l, s, epoch, ownWrite) // while the trial is under way
+	wantMode(t, l, s, epoch.Add(15*time.Minute-1), ownWrite)
+	wantMode(t, l, s, epoch.Add(15*time.Minute), tls12) // its outcome is no longer waited for
+	wantMode(t, l, s, epoch.Add(2*time.Hour), tls12)
+}
+
+// A wait that ends more than the longest wait from now is one that a clock ahead has set.
+func TestTrialsAreAwaitedForTwoWeeksAtMost(t *testing.T) {
+	for wait, want := range map[time.Duration]sessionticket.Mode{14 * 24 * time.Hour: ownWrite, 14*24*time.Hour + 1: noTicket} {
+		l, s := New(ownWrite), from("192.0.2.7", "a")
+		l.Restore([]State{{
+			Network: s.key().network, Fingerprint: "a", Mode: ownWrite, Seen: epoch, TrialAt: epoch.Add(wait),
+			Closers: []Closer{{Addr: s.Addr, Outcome: handshake.ClosedAfterTicket, At: epoch, Penalty: 48}},
+		}}, epoch)
+		wantMode(t, l, s, epoch, want)
+	}
+}
+
+// That TLS 1.3 worked for a network counts for as long as a state is kept, by whatever clock.
+func TestHowLongTLS13IsKnownToWork(t *testing.T) {
+	for since, may := range map[time.Duration]bool{0: false, 30 * 24 * time.Hour: false, 30*24*time.Hour + 1: true, -30 * 24 * time.Hour: false, -30*24*time.Hour - 1: true} {
+		if s := (State{Worked13: epoch}); s.mayNeedTLS12(epoch.Add(since)) != may {
+			t.Errorf("%v after TLS 1.3 worked, TLS 1.2 may be needed: %v, want %v", since, !may, may)
+		}
+	}
 }
 
 // TLS 1.2 has to help twice, and a completed handshake of anybody in the network shows that it
