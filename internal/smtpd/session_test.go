@@ -26,7 +26,7 @@ func TestMailOverSTARTTLS(t *testing.T) {
 		> RCPT TO:<b@example.org> NOTIFY=NEVER
 		< 250 2.1.5 *
 		> DATA
-		< 354 *
+		< 354 send message; end it with a line that has only a dot
 		> Subject: x
 		>
 		> ..dot

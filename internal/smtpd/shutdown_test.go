@@ -88,6 +88,15 @@ func TestShutdownTurnsAwayWhoHasJustConnected(t *testing.T) {
 			t.Errorf("it waited %v for a header", took)
 		}
 		theirs.Close()
+
+		ours, _ = net.Pipe()
+		session = newSession(p.Server, ours)
+		session.idle.Store(true) // as it begins to linger
+		session.drain()
+		began = time.Now()
+		if _, ended := session.skip(began.Add(time.Minute), 1); !ended || time.Since(began) != 0 {
+			t.Errorf("it lingered for %v", time.Since(began))
+		}
 	})
 }
 
