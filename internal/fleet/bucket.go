@@ -77,19 +77,27 @@ func get(ctx context.Context, kv jetstream.KeyValue, name string) (jetstream.Key
 }
 
 // A watchLag notices that a watch no longer brings what is stored.
-type watchLag struct{ behind bool }
+type watchLag struct{ seen, last uint64 } // at the check before
 
-// check returns an error if a watch has not brought the last change, and had not at the check before
-// either. It has brought those up to seen.
+// check returns an error if a watch has brought nothing since the check before, though there was something
+// to bring. It has brought the changes up to seen.
 func (l *watchLag) check(ctx context.Context, kv jetstream.KeyValue, seen uint64) error {
 	last, err := lastRevision(ctx, kv)
 	if err != nil {
 		return err
 	}
-	if l.behind && last > seen {
+	return l.note(seen, last)
+}
+
+func (l *watchLag) note(seen, last uint64) error {
+	before := *l
+	*l = watchLag{seen, last}
+	switch {
+	case 0 < last && last < seen:
+		return errors.New("NATS has lost what it had, or has another bucket")
+	case seen == before.seen && seen < before.last:
 		return fmt.Errorf("the watch is %d changes behind", last-seen)
 	}
-	l.behind = last > seen
 	return nil
 }
 

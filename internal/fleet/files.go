@@ -269,6 +269,7 @@ func (s *Files) connected(kv jetstream.KeyValue) {
 func (s *Files) disconnected() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.taken = 0 // the bucket may be another one next time
 	if s.kv != nil {
 		s.kv, s.since = nil, time.Now()
 	}
