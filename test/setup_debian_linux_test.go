@@ -140,6 +140,10 @@ service lmtp {
 	d.refuses(remoteAddress, "someone@foreign.test", "not accepting mail for this domain")
 	d.greets("127.0.0.1:25", "Postfix")
 	d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop refuses mail for foreign domains", "The next hop takes mail for postmaster@example.org")
+	// At the port of the machine's programs, Postfix takes Postern for one of them.
+	d.run("sh", "-euc", "sed -i 's/10025?proxy=v2/25/' /etc/postern/postern.toml && systemctl restart postern")
+	d.examined(1, "The next hop relays mail from Postern to any domain", "The next hop did not see the sender of the test message at "+mxAddress,
+		"The next hop does not learn the sender's address: it does not offer XCLIENT")
 	d.goBack(plan)
 	d.greets(mxAddress+":25", "Postfix")
 	if after := d.run("postconf", "-M"); after != before {
