@@ -57,6 +57,15 @@ func TestFirstReportOfAMailIsRead(t *testing.T) {
 	}
 }
 
+func TestReportIsFoundByHowItBegins(t *testing.T) {
+	for _, before := range []string{"", "\ufeff", "\r\n\t ", "\ufeff\n"} {
+		m, err := ParseMail(strings.NewReader("Content-Type: text/plain; charset=utf-8\r\n\r\n" + before + `{"report-id":"1","policies":[{}]}`))
+		if err != nil || m.Report.ID != "1" {
+			t.Errorf("after %q: %v", before, err)
+		}
+	}
+}
+
 func TestErrorsOfTheReaderAreWrapped(t *testing.T) {
 	broken := iotest.ErrReader(io.ErrClosedPipe)
 	if _, err := Parse(broken); !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, ErrNotReport) {

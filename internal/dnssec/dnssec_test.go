@@ -665,6 +665,17 @@ func TestNSEC3RecordsOfUnknownKindProveNothing(t *testing.T) {
 	}
 }
 
+// What is not an alias has no signature from elsewhere.
+func TestRecordBelowADNAMENeedsItsOwnSignature(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	dname := parseRecord(t, "old.signed.test. DNAME signed.hashed.")
+	answer := &dns.Msg{Answer: []dns.RR{dname, s.Sign("signed.test.", dname), parseRecord(t, "mx.old.signed.test. A 192.0.2.1")}}
+	status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), "mx.old.signed.test.", dns.TypeA, answer)
+	if status != dnssec.Bogus || err == nil || err.Error() != "dnssec: the answer for mx.old.signed.test. is not signed, but its zone is" {
+		t.Errorf("%v, %v", status, err)
+	}
+}
+
 // Of a wildcard's answer the proof must be about the name one label longer than the wildcard's
 // parent (RFC 5155, Section 8.8), and need not have more.
 func TestWildcardNeedsAProofForTheNextCloserName(t *testing.T) {
