@@ -10,8 +10,8 @@
 //
 // # Limits
 //
-// A [Validator] makes at most 256 queries and verifies at most 256 signatures
-// (CVE-2023-50387). NSEC3 with more than 150 iterations counts as insecure (RFC 9276,
+// A [Validator] makes at most 256 queries, verifies at most 256 signatures and computes at most
+// 256 digests of keys (CVE-2023-50387). NSEC3 with more than 150 iterations counts as insecure (RFC 9276,
 // Section 3.2). A zone whose signature or digest algorithms miekg/dns does not support is
 // insecure, as RFC 4035, Section 5.2 requires. Changes of the root keys are not followed (RFC
 // 5011): they need a new version of this program, or [ReadAnchors].
@@ -50,9 +50,10 @@ func (s Status) String() string {
 const (
 	maxQueries    = 256
 	maxSignatures = 256
+	maxDigests    = 256 // of keys, to compare them with DS records
 )
 
-var errLimit = errors.New("too many queries or signatures")
+var errLimit = errors.New("too many queries, signatures or keys")
 
 // A Query queries a resolver, with the bits DO and CD set so that it also returns answers that
 // it considers bogus. A name that does not exist is an answer, not an error.
@@ -66,6 +67,7 @@ type Validator struct {
 	cuts                map[string]cut
 	zones               map[string]zone
 	queries, signatures int
+	digests             int
 }
 
 // New returns a Validator that trusts the anchors, DS records of the root.

@@ -308,7 +308,7 @@ func TestOneValidatorMakes256Queries(t *testing.T) {
 	for n := range 300 {
 		unsigned := parseRecord(t, fmt.Sprintf("n%d. A 192.0.2.1", n)) // is in the zone n, if there is one
 		status, err := v.Validate(t.Context(), unsigned.Header().Name, dns.TypeA, &dns.Msg{Answer: []dns.RR{unsigned}})
-		if status != dnssec.Indeterminate || errors.Is(err, silent) != (n < 256) || (err.Error() == "dnssec: too many queries or signatures") != (n >= 256) {
+		if status != dnssec.Indeterminate || errors.Is(err, silent) != (n < 256) || (err.Error() == "dnssec: too many queries, signatures or keys") != (n >= 256) {
 			t.Fatalf("query %d: %v, %v", n+1, status, err)
 		}
 	}
@@ -334,7 +334,7 @@ func TestOneValidatorVerifies256Signatures(t *testing.T) {
 	wrong.Signature = strings.Repeat("AAAA", len(wrong.Signature)/4)
 	unusable, _ := dns.Copy(wrong).(*dns.RRSIG)
 	unusable.KeyTag++
-	for n, want := range map[int]string{254: "secure: <nil>", 255: "indeterminate: dnssec: too many queries or signatures"} {
+	for n, want := range map[int]string{254: "secure: <nil>", 255: "indeterminate: dnssec: too many queries, signatures or keys"} {
 		answer := &dns.Msg{Answer: []dns.RR{record, unusable}}
 		for range n { // the root's keys have one signature more
 			answer.Answer = append(answer.Answer, wrong)
@@ -343,6 +343,35 @@ func TestOneValidatorVerifies256Signatures(t *testing.T) {
 		status, err := newValidator(t, s, tcpQuery(s.Addr)).Validate(t.Context(), ".", dns.TypeTXT, answer)
 		if got := fmt.Sprintf("%v: %v", status, err); got != want {
 			t.Errorf("%d wrong ones: %s; want %s", n, got, want)
+		}
+	}
+}
+
+// A zone may have hundreds of keys and of DS records, all with one key tag: each pair would be a
+// digest to compute (CVE-2023-50387).
+func TestOneValidatorComputes256Digests(t *testing.T) {
+	s := testzone.Start(t, tree(nil)...)
+	right, ok := parseRecord(t, s.Anchors[0]).(*dns.DS)
+	if !ok {
+		t.Fatal(s.Anchors)
+	}
+	for n, want := range map[int]string{255: "secure: <nil>", 256: "indeterminate: dnssec: too many queries, signatures or keys"} {
+		var anchors []*dns.DS
+		for i := range n {
+			wrong := *right
+			wrong.Digest = fmt.Sprintf("%064x", i)
+			anchors = append(anchors, &wrong)
+		}
+		other := *right
+		other.KeyTag++ // needs no digest
+		ask := tcpQuery(s.Addr)
+		answer, err := ask(t.Context(), ".", dns.TypeNS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := dnssec.New(ask, append(anchors, &other, right)).Validate(t.Context(), ".", dns.TypeNS, answer)
+		if got := fmt.Sprintf("%v: %v", status, err); got != want {
+			t.Errorf("%d other DS records: %s; want %s", n, got, want)
 		}
 	}
 }

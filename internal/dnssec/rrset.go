@@ -83,12 +83,12 @@ func (v *Validator) validateSigner(ctx context.Context, s rrset, sig *dns.RRSIG,
 }
 
 // verify verifies one signature with the keys of its zone.
-func (v *Validator) verify(s rrset, sig *dns.RRSIG, keys []*dns.DNSKEY) error {
+func (v *Validator) verify(s rrset, sig *dns.RRSIG, keys keys) error {
 	if !sig.ValidityPeriod(time.Now()) {
 		return s.bogus("has a signature that is valid from %s to %s only", dns.TimeToString(sig.Inception), dns.TimeToString(sig.Expiration))
 	}
-	for _, key := range keys {
-		if key.KeyTag() != sig.KeyTag || key.Algorithm != sig.Algorithm || key.Flags&dns.REVOKE != 0 {
+	for _, key := range keys[sig.KeyTag] {
+		if key.Algorithm != sig.Algorithm || key.Flags&dns.REVOKE != 0 {
 			continue
 		}
 		if v.signatures++; v.signatures > maxSignatures {

@@ -17,9 +17,12 @@ import (
 // indeterminate.
 type zone struct {
 	status Status
-	keys   []*dns.DNSKEY
+	keys   keys
 	err    error
 }
+
+// keys are the keys of a zone, by their key tags.
+type keys map[uint16][]*dns.DNSKEY
 
 // zone returns a zone, validated by the chain of trust.
 func (v *Validator) zone(ctx context.Context, name string) zone {
@@ -76,21 +79,26 @@ func isSupported(ds *dns.DS) bool {
 // verifyKeys verifies the keys of a zone: one that matches a DS record must sign them (RFC
 // 4035, Section 5.2).
 func (v *Validator) verifyKeys(s rrset, anchors []*dns.DS) zone {
-	var all, trusted []*dns.DNSKEY
+	all, trusted := make(keys), make(keys)
 	for _, record := range s.records {
 		key, ok := record.(*dns.DNSKEY)
 		if !ok || key.Flags&dns.ZONE == 0 || key.Protocol != 3 {
 			continue
 		}
-		all = append(all, key)
-		if slices.ContainsFunc(anchors, func(ds *dns.DS) bool { return matchesDS(ds, key) }) {
-			trusted = append(trusted, key)
+		tag := key.KeyTag()
+		all[tag] = append(all[tag], key)
+		matches, err := v.matchesDS(key, tag, anchors)
+		if err != nil {
+			return zone{err: err}
+		}
+		if matches {
+			trusted[tag] = append(trusted[tag], key)
 		}
 	}
-	if all == nil && s.name == "." {
+	if len(all) == 0 && s.name == "." {
 		return zone{err: errors.New("the resolver returns no root keys: it does not support DNSSEC")}
 	}
-	if trusted == nil {
+	if len(trusted) == 0 {
 		return zone{status: Bogus, err: fmt.Errorf("no key of %s matches its DS records or the trust anchors", safetext.Printable(s.name))}
 	}
 	why := fmt.Errorf("the keys of %s are not signed", safetext.Printable(s.name))
@@ -102,12 +110,20 @@ func (v *Validator) verifyKeys(s rrset, anchors []*dns.DS) zone {
 	return zone{status: Bogus, err: why}
 }
 
-func matchesDS(ds *dns.DS, key *dns.DNSKEY) bool {
-	if ds.KeyTag != key.KeyTag() || ds.Algorithm != key.Algorithm {
-		return false
+// matchesDS reports whether a key matches one of several DS records.
+func (v *Validator) matchesDS(key *dns.DNSKEY, tag uint16, all []*dns.DS) (bool, error) {
+	for _, ds := range all {
+		if ds.KeyTag != tag || ds.Algorithm != key.Algorithm {
+			continue
+		}
+		if v.digests++; v.digests > maxDigests {
+			return false, errLimit
+		}
+		if made := key.ToDS(ds.DigestType); made != nil && strings.EqualFold(made.Digest, ds.Digest) {
+			return true, nil
+		}
 	}
-	made := key.ToDS(ds.DigestType)
-	return made != nil && strings.EqualFold(made.Digest, ds.Digest)
+	return false, nil
 }
 
 // A cut says whether a zone begins at a name (a zone cut): [Secure] with DS records if a
