@@ -29,7 +29,7 @@ FUZZTIME ?= 30s
 
 # For make mutants: the packages, the changes in each, and the packages whose tests may notice them too.
 MUTATED ?= sessionticket mtasts tlsrpt interop $(addprefix internal/,durable nexthop/maildir nexthop/relay smtp smtpd \
-	fallback admission tlsrptin dnssec proxyprotocol)
+	fallback admission tlsrptin dnssec proxyprotocol fleet)
 MUTANTS ?= 40
 MUTANTS_SEED ?= 1
 MUTANTS_ALSO ?= ./internal/casedocs

@@ -133,3 +133,14 @@ func TestSummaryCountsHosts(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestAgesHaveOneUnit(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Minute: "0 minutes", 0: "0 minutes", time.Minute: "1 minute", 2*time.Minute - 1: "1 minute", 2 * time.Minute: "2 minutes",
+		2*time.Hour - 1: "119 minutes", 2 * time.Hour: "2 hours", 48*time.Hour - 1: "47 hours", 48 * time.Hour: "2 days", 72*time.Hour - 1: "2 days",
+	} {
+		if got := Age(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
