@@ -30,6 +30,17 @@ func TestAnyHostShowsTheFleet(t *testing.T) {
 	f.hosts[2].terminate()
 	b.waitFor(`window.sameDocument && document.querySelector("main").innerText.includes("2 of 3 hosts of the fleet share; stopped: 1.")`)
 
+	forget := func(host string) (string, int) {
+		return runPostern(t, "fleet", "forget", host, "--data", f.hosts[0].data, "--config", f.configure("mx0", f.secret, []string{f.nats[0].URL}))
+	}
+	if out, status := forget("mx1"); status != 1 || !strings.Contains(out, "mx1 is there") {
+		t.Errorf("exit status %d, want 1, since mx1 shares: %s", status, out)
+	}
+	if out, status := forget("mx2"); status != 0 {
+		t.Error(out)
+	}
+	b.waitFor(`window.sameDocument && document.querySelector("main").innerText.includes("All hosts of the fleet share: 2.")`)
+
 	other := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(other, []byte(strings.Repeat("f", 64)), 0o600); err != nil {
 		t.Fatal(err)
@@ -42,7 +53,7 @@ func TestAnyHostShowsTheFleet(t *testing.T) {
 	b.visit(eval[string](b, "location.origin") + "/")
 	b.waitFor(`document.querySelector("main").innerText.includes("mx9 has another secret")`)
 	for of, lines := range map[*postern][]string{
-		f.hosts[1]: {"mx0 ", "mx1 (this host) ", "mx2 ", "has stopped", "mx9 ", "What mx9 says of itself was not written with this secret-file."},
+		f.hosts[1]: {"mx0 ", "mx1 (this host) ", "mx9 ", "What mx9 says of itself was not written with this secret-file."},
 		stranger:   {"mx0 ", "has another secret", "mx9 (this host) ", "does not share", "mx9 goes on alone: ticket keys: the stored ring was not written"},
 	} {
 		eventually(t, func() error {

@@ -48,7 +48,7 @@ type root struct {
 	Handshakes handshakesCmd `cmd:"" help:"Show handshakes and explain failed ones."`
 	Senders    sendersCmd    `cmd:"" help:"Show senders and their TLS mode; pin it."`
 	Refusals   refusalsCmd   `cmd:"" help:"List refused and deferred mail, and who refused it."`
-	Fleet      fleetCmd      `cmd:"" help:"List the hosts of the fleet, and how they do."`
+	Fleet      fleetCmd      `cmd:"" help:"List the hosts of the fleet, and how they do; forget one."`
 	Alerts     alertsCmd     `cmd:"" help:"List alerts, acknowledge them, test their channels."`
 	Probe      probeCmd      `cmd:"" help:"Report which senders cannot deliver to a server."`
 	DNS        dnsCmd        `cmd:"" name:"dns" help:"Print and check the DNS records to publish."`

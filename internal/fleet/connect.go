@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -40,14 +41,11 @@ func (f *Fleet) connect(ctx context.Context) *nats.Conn {
 }
 
 func (f *Fleet) options() []nats.Option {
-	options := []nats.Option{
-		func(o *nats.Options) error { o.Servers = f.Servers; return nil },
-		nats.Name("postern " + f.Name),
+	return append(f.access(),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // an operator corrects the account at the servers
 		nats.ReconnectWait(firstRetry),
-		nats.Timeout(patience),
 		nats.PingInterval(patience), nats.MaxPingsOutstanding(2), // a cable that was pulled
 		nats.ReconnectBufSize(-1), // what is not sent now is sent again
 		nats.ConnectHandler(func(*nats.Conn) { f.note(partConnection, nil) }),
@@ -59,12 +57,21 @@ func (f *Fleet) options() []nats.Option {
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { f.note(partConnection, f.explain(err)) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.hearError(err) }),
+	)
+}
+
+// access are the options with which any program of this host connects.
+func (s Settings) access() []nats.Option {
+	options := []nats.Option{
+		func(o *nats.Options) error { o.Servers = s.Servers; return nil },
+		nats.Name("postern " + s.Name),
+		nats.Timeout(patience),
 	}
-	if f.CA != "" {
-		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12}), nats.RootCAs(f.CA))
+	if s.CA != "" {
+		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12}), nats.RootCAs(s.CA))
 	}
-	if f.Credentials != "" {
-		options = append(options, nats.UserCredentials(f.Credentials))
+	if s.Credentials != "" {
+		options = append(options, nats.UserCredentials(s.Credentials))
 	}
 	return options
 }
@@ -109,18 +116,31 @@ func isRefused(err error) bool {
 		strings.Contains(text, "authentication revoked")
 }
 
-// explain says which user the servers do not let in, if that is what err is about.
-func (f *Fleet) explain(err error) error {
+// explain says which servers do not answer, or which user they do not let in, if that is what err is about.
+func (s Settings) explain(err error) error {
 	switch {
+	case errors.Is(err, nats.ErrNoServers):
+		return fmt.Errorf("%w: %s", err, s.places())
 	case !isRefused(err):
 		return err
-	case f.Credentials == "":
+	case s.Credentials == "":
 		return fmt.Errorf("%w: the servers do not take the user and password in servers", err)
 	}
-	if expiry := expiry(f.Credentials); !expiry.IsZero() && !f.Now().Before(expiry) {
-		return fmt.Errorf("%w: the user in %s has expired at %s", err, f.Credentials, expiry.UTC().Format(time.RFC3339))
+	if expiry := expiry(s.Credentials); !expiry.IsZero() && !s.Now().Before(expiry) {
+		return fmt.Errorf("%w: the user in %s has expired at %s", err, s.Credentials, expiry.UTC().Format(time.RFC3339))
 	}
-	return fmt.Errorf("%w: the servers do not take the user in %s", err, f.Credentials)
+	return fmt.Errorf("%w: the servers do not take the user in %s", err, s.Credentials)
+}
+
+// places are the servers without users and passwords.
+func (s Settings) places() string {
+	var places []string
+	for _, server := range s.Servers {
+		if u, err := url.Parse(server); err == nil {
+			places = append(places, u.Host)
+		}
+	}
+	return strings.Join(places, ", ")
 }
 
 // expiry returns when the user in a credentials file expires; zero if never, or if that cannot be read.

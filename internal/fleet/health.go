@@ -210,7 +210,7 @@ func (m Member) Text() string {
 func (m Member) Next() string {
 	switch m.Health {
 	case Missing:
-		return "Look whether it runs, and in its log for fleet unreachable. If you took it out, ignore this: it is forgotten after three days."
+		return "Look whether it runs, and in its log for fleet unreachable. If you took it out for good: postern fleet forget " + safetext.Printable(m.Name)
 	case Alone:
 		if m.Remedy != "" {
 			return fmt.Sprintf("At %s %s.", m.Name, m.Remedy)

@@ -88,7 +88,8 @@ const (
 // An entry is what NATS has of a host.
 type entry struct {
 	Host
-	created time.Time // when it was stored, by the clock of NATS
+	Forgotten bool      `json:"forgotten,omitempty"` // it was taken out: see [Forget]
+	created   time.Time // when it was stored, by the clock of NATS
 }
 
 // A roll has the hosts that are known.
@@ -104,7 +105,7 @@ type roll struct {
 // ended, or this host stops.
 func (f *Fleet) shareHosts(ctx context.Context, js jetstream.JetStream, again <-chan struct{}) error {
 	kv, watch, err := openBucket(ctx, js, jetstream.KeyValueConfig{
-		Bucket: f.Prefix + "-hosts", Description: "which hosts there are, encrypted",
+		Bucket: hostBucket(f.Prefix), Description: "which hosts there are, encrypted",
 		TTL: hostsKept, MaxValueSize: maxHostSize, MaxBytes: 2 * MaxHosts * maxHostSize,
 	})
 	if err != nil {
@@ -165,6 +166,8 @@ func (f *Fleet) self() Host {
 	}
 }
 
+func hostBucket(prefix string) string { return prefix + "-hosts" }
+
 // hostKey is the key of a host: its name, so that also one with another secret can be named. NATS
 // knows the names from the connections.
 func hostKey(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
@@ -182,12 +185,12 @@ func (f *Fleet) hear(update jetstream.KeyValueEntry) (self bool) {
 		return false
 	}
 	heard := entry{created: update.Created()}
-	err := f.decode(update, &heard.Host)
+	err := f.decode(update, &heard)
 	if err == nil && heard.Name != name {
 		err = errors.New("has another host's name")
 	}
 	if err != nil {
-		heard.Host = Host{Unreadable: err.Error()}
+		heard.Host, heard.Forgotten = Host{Unreadable: err.Error()}, false
 	}
 	heard.Name, heard.Self = name, false
 	f.mu.Lock()
@@ -220,6 +223,10 @@ func (f *Fleet) hearSelf(heard entry) {
 // note notes what another host said, and reports whether it is new.
 func (r *roll) note(heard entry) (changed bool) {
 	before, known := r.entries[heard.Name]
+	if heard.Forgotten {
+		delete(r.entries, heard.Name)
+		return known
+	}
 	if !known && (len(r.entries) >= MaxHosts || heard.Unreadable != "" && r.unreadable() >= maxUnreadable) {
 		return false
 	}

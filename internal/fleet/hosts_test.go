@@ -100,6 +100,52 @@ func TestHostWithAnotherSecretIsNamedWhileItIsThere(t *testing.T) {
 	}
 }
 
+// A host that crashed and was taken out is missing until an operator makes the others forget it. Only who
+// has the secret can.
+func TestHostThatWasTakenOutIsForgotten(t *testing.T) {
+	t.Parallel()
+	servers := testpeer.StartNATS(t, 1)
+	a, b := newTestHost(t, "a", servers), newTestHost(t, "b", servers)
+	knows := func(want ...string) {
+		t.Helper()
+		await(t, func() error {
+			var got []string
+			for _, h := range a.fleet.Hosts() {
+				got = append(got, h.Name)
+			}
+			if !slices.Equal(got, want) {
+				return fmt.Errorf("a knows %q, want %q", got, want)
+			}
+			return nil
+		})
+	}
+	knows("a", "b")
+	b.stop()
+	from := Settings{Servers: []string{servers[0].URL}, Prefix: "test", Secret: []byte(secret), Now: time.Now}
+	if err := Forget(t.Context(), from, "c"); !errors.Is(err, ErrUnknownHost) {
+		t.Errorf("a host that never was: %v", err)
+	}
+	stranger := from
+	stranger.Secret = []byte(strings.Repeat("x", 32))
+	if err := Forget(t.Context(), stranger, "b"); err != nil {
+		t.Error(err)
+	}
+	await(t, func() error {
+		if hosts := a.fleet.Hosts(); len(hosts) != 2 || hosts[1].Unreadable == "" {
+			return fmt.Errorf("with another secret: %+v", hosts)
+		}
+		return nil
+	})
+	for _, want := range []error{nil, ErrUnknownHost} {
+		if err := Forget(t.Context(), from, "b"); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	knows("a")
+	b.start(servers)
+	knows("a", "b")
+}
+
 // Whoever can log in to NATS can store anything, and has no secret.
 func TestStrangersInNATSFillNoMemoryAndNoPage(t *testing.T) {
 	clock := epoch
