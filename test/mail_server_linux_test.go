@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ func (d *debian) inRoot(line string) {
 }
 
 // certificate makes a certificate for the machine, whose authority it trusts.
-func (d *debian) certificate(folder string) {
+func (d *debian) certificate(folder string) *testcert.Pair {
 	d.t.Helper()
 	ca := testcert.NewCA(d.t)
 	pair := testcert.New(d.t, testcert.Options{Names: []string{"mx.example.org"}, CA: ca, NotAfter: time.Now().AddDate(0, 2, 0)})
@@ -45,6 +46,7 @@ func (d *debian) certificate(folder string) {
 	d.copy(pair.KeyFile, folder+"/privkey.pem")
 	d.copy(ca.File, "/etc/ssl/certs/ca-certificates.crt")
 	d.inRoot("chmod 600 " + folder + "/privkey.pem")
+	return pair
 }
 
 // bootMailServer boots a machine that DNS knows as the MX host of example.org, and installs the
@@ -211,6 +213,24 @@ func (d *debian) greets(address, name string) {
 				err = fmt.Errorf("%s greets with %s, want %s", address, reply, name)
 			}
 			return err
+		})
+	})
+}
+
+// presents waits until senders see a certificate.
+func (d *debian) presents(pair *testcert.Pair) {
+	d.t.Helper()
+	eventually(d.t, func() error {
+		return d.inNetwork(func() error {
+			c, err := testsmtp.DialTLS(mxAddress+":25", remoteAddress, testsmtp.OpportunisticTLS())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if !bytes.Equal(c.TLS().PeerCertificates[0].Raw, pair.TLS.Certificate[0]) {
+				return errors.New("the certificate is another one")
+			}
+			return nil
 		})
 	})
 }

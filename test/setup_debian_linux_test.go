@@ -285,6 +285,10 @@ match auth from any for any action "outbound"
 	d.run("sh", "-euc", "sed -i '/^match tag postern/d' "+configuration+" && systemctl restart opensmtpd")
 	d.greets("127.0.0.1:25", "OpenSMTPD")
 	d.examined(1, "The next hop relays mail from Postern to any domain")
+	// After a renewal, certbot runs what the plan has put into this folder.
+	renewed := d.certificate("/etc/letsencrypt/live/mx.example.org")
+	d.run("run-parts", "--verbose", "/etc/letsencrypt/renewal-hooks/deploy")
+	d.presents(renewed)
 	d.goBack(plan)
 	d.greets(mxAddress+":25", "OpenSMTPD")
 	if after := d.run("cat", configuration); after != before {
