@@ -99,6 +99,10 @@ type Fleet struct {
 
 	files *Files // nil: none are shared
 
+	// Of shareTickets: the stored ring was of this secret once, and when this host last put it back.
+	agreed  bool
+	putBack time.Time
+
 	mu        sync.Mutex
 	ring      ring
 	turned    time.Time // when this host took another ring into use; zero: not since its start

@@ -66,12 +66,14 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 		return err
 	}
 	stored, err := f.open(entry.Value())
-	if err != nil {
+	overwritten := errors.Is(err, errSecret) && f.mayPutBack()
+	if err != nil && !overwritten {
 		return fmt.Errorf("the stored ring %w", err)
 	}
+	f.agreed = true
 	next := stored
 	switch {
-	case stored.Turn < mine.Turn: // NATS was restored, or this host turned it alone
+	case overwritten, stored.Turn < mine.Turn: // or NATS was restored, or this host turned it alone
 		next = mine
 	case stored.is(mine) && f.due(stored, turnAfter):
 		next = stored.turn(f.Now())
@@ -84,6 +86,16 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 	}
 	f.use(next)
 	return nil
+}
+
+// mayPutBack reports whether this host replaces a stored ring of another secret: one has overwritten the ring
+// that was there. Hosts of another fleet with the same prefix would do so, too, so it does that now and then.
+func (f *Fleet) mayPutBack() bool {
+	if !f.agreed || time.Since(f.putBack) < checkInterval {
+		return false
+	}
+	f.putBack = time.Now()
+	return true
 }
 
 // runAlone turns the ring of a host that has not reached NATS for long.
