@@ -53,6 +53,8 @@ func TestOnlyASignatureOfTheSubmitterVerifiesAReport(t *testing.T) {
 		"by another domain":    {other.Sign(t, mail), []string{other.KeyRecord("")}, false, "signed by evil.test, not by microsoft.test"},
 		"by both": {other.Sign(t, submitter.Sign(t, mail)), []string{other.KeyRecord(""), submitter.KeyRecord("")}, true,
 			"signed by microsoft.test"},
+		"by both, ours first": {submitter.Sign(t, other.Sign(t, mail)), []string{other.KeyRecord(""), submitter.KeyRecord("")}, true,
+			"signed by microsoft.test"},
 		"by both, ours broken": {other.Sign(t, submitter.Sign(t, mail)), []string{other.KeyRecord("")}, false,
 			"signed by evil.test, not by microsoft.test"},
 		"none":                {mail, nil, false, "no DKIM signature"},
