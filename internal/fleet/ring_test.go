@@ -1,8 +1,10 @@
 package fleet
 
 import (
+	"context"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -56,6 +58,33 @@ func TestRingTurnsByClocksThatDiffer(t *testing.T) {
 			t.Errorf("%s: due %v, want %v", test.name, got, test.due)
 		}
 	}
+}
+
+// A host without NATS turns its own ring, later than the fleet would.
+func TestHostAloneTurnsItsRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := time.Now()
+		f, _ := member(t, "mx1", &clock)
+		f.Now = time.Now
+		first := f.current().keys()
+		var now [][32]byte
+		f.UseKeys = func(keys [][32]byte) { now = keys }
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go f.runAlone(ctx)
+		time.Sleep(48*time.Hour - time.Second)
+		if now != nil {
+			t.Error("it turned before two days")
+		}
+		time.Sleep(time.Minute)
+		if len(now) != 3 || now[0] != first[1] || now[2] != first[0] {
+			t.Errorf("after two days it encrypts with another key than the next one, or does not know the old one: %x, then %x", first, now)
+		}
+		time.Sleep(47 * time.Hour)
+		if len(now) != 3 {
+			t.Error("it turned twice in two days")
+		}
+	})
 }
 
 func TestRingIsStoredWhole(t *testing.T) {
