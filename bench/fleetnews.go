@@ -87,6 +87,7 @@ func startFleetPair(s *testpeer.Scope, servers []string) (*fleetPair, error) {
 			},
 			ShowHosts: func([]fleet.Host) {},
 			Events:    book,
+			Pins:      book,
 			Now:       time.Now, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

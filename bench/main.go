@@ -183,7 +183,8 @@ among those who have it open. The ledger is kept in the user's cache folder for 
 		title: "Several hosts",
 		text: `Four hosts in mode stock, once alone and once as a fleet with three NATS servers. Strict senders deliver to each host
 in turn, each sender beginning at another host, with a second between attempts. "Until another host knows" is from the
-end of a failed handshake at one host until the fallback of another one has taken it, one failure after the other.`,
+end of a failed handshake at one host until the fallback of another one has taken it, one failure after the other. Last
+the NATS server that leads the history of senders is killed, again and again. Meanwhile hosts decide for themselves.`,
 		measure: measureFleet,
 	},
 	{

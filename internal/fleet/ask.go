@@ -18,6 +18,9 @@ const (
 	askAgain = time.Second
 )
 
+// errNoAnswer is what the log says of a request that nothing answers.
+var errNoAnswer = fmt.Errorf("NATS does not answer within %v", patience)
+
 // ask returns the first answer to a request, which it repeats while there is none. The request can be one
 // that changes something only if it may be done twice.
 func ask[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
@@ -30,7 +33,7 @@ func ask[T any](ctx context.Context, request func(context.Context) (T, error)) (
 	answers := make(chan answer, patience/askAgain+1)
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
-	failure := fmt.Errorf("NATS does not answer within %v", patience)
+	failure := errNoAnswer
 	for send := true; ; {
 		if send {
 			go func() {

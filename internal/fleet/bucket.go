@@ -21,8 +21,11 @@ func openBucket(ctx context.Context, js jetstream.JetStream, config jetstream.Ke
 	}
 	for wait := askAgain; ; wait *= 2 {
 		watch, err := watchWithin(ctx, wait, kv)
-		if !errors.Is(err, context.Canceled) || ctx.Err() != nil || wait > patience {
+		switch {
+		case !errors.Is(err, context.Canceled) || ctx.Err() != nil:
 			return kv, watch, err
+		case 2*wait > patience:
+			return nil, nil, errNoAnswer
 		}
 	}
 }

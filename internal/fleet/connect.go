@@ -96,12 +96,16 @@ type refusal struct {
 	at  time.Time
 }
 
-// refusal returns why a part failed: because of a refusal, if there was one just now. The caller holds
-// f.mu.
-func (f *Fleet) refusal(err error) error {
+// reason returns why a part failed, for the log: because of a refusal, if there was one just now. The
+// caller holds f.mu.
+func (f *Fleet) reason(err error) error {
 	switch {
+	case errors.As(err, &ledgerError{}):
+		return err
 	case f.refused.err != nil && !isAnswer(err) && time.Since(f.refused.at) < 2*patience:
 		return f.refused.err
+	case errors.Is(err, context.DeadlineExceeded):
+		return errNoAnswer
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("JetStream is not enabled at the servers, or not ready: %w", err)
 	}

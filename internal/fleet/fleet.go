@@ -257,7 +257,7 @@ func (f *Fleet) note(part string, err error) {
 			f.down[every] = err
 		}
 	default:
-		err = f.refusal(err)
+		err = f.reason(err)
 		f.down[part] = err
 	}
 	f.well = time.Time{}
