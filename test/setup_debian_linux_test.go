@@ -100,9 +100,9 @@ func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 	}
 }
 
-// Debian's Postfix stores its mail in Dovecot, with the certificate that Debian makes for a test.
-// The plan puts Postern in front of Postfix, by the units of both. Later Postfix is switched off,
-// and Postern is put in front of Dovecot, whose socket it reaches from the sandbox of its unit.
+// Debian's Postfix stores its mail in Dovecot. The plan puts Postern in front of Postfix, by the
+// units of both, with certbot's certificate, which only root can read. Later Postfix is switched
+// off, and Postern is put in front of Dovecot, whose socket it reaches from its unit's sandbox.
 func TestSetupPutsPosternInFrontOfPostfixAndThenOfDovecotOnDebian(t *testing.T) {
 	t.Parallel()
 	root := debianRoot(t, "debian-12-postfix")
@@ -206,7 +206,7 @@ func TestSetupPutsPosternInFrontOfMaddyOnDebian(t *testing.T) {
 	for _, address := range []string{mxAddress + ":587", "127.0.0.1:587"} {
 		d.greets(address, "ESMTP Service Ready")
 	}
-	d.examined(0, "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains", "The test message arrived in maddy's mailbox of ann@example.org, and the next hop saw its sender at "+mxAddress)
+	d.examined(0, "A sender completes STARTTLS on 127.0.0.1:25", "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains", "The test message arrived in maddy's mailbox of ann@example.org, and the next hop saw its sender at "+mxAddress)
 	if left := d.run("maddy", "imap-msgs", "list", "ann@example.org", "INBOX"); strings.Contains(left, "doctor") {
 		t.Errorf("postern doctor left its message: %s", left)
 	}
