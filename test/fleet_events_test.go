@@ -146,6 +146,15 @@ func TestHostGetsBackWhatItsLostLedgerHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0", "full at mx1", "full at mx1")
+
+	if err := os.Remove(config.LedgerFile(f.hosts[1].data)); err != nil { // while it runs
+		t.Fatal(err)
+	}
+	f.hosts[1].await(0, "ledger file gone; starting a new one")
+	if _, err := f.delivers(0, "", visits()); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0", "full at mx0", "full at mx1", "full at mx1")
 }
 
 // Reports that hosts accept by mail, POST and from a file while NATS is away are at all hosts in the end, also
