@@ -33,6 +33,8 @@ type Events interface {
 	// Take stores what another host stored, or this one before it lost its ledger, and returns when it
 	// is safe. It returns [ledger.ErrReplaced] if it no longer has what was taken up to a position.
 	Take(ctx context.Context, host string, after int64, records []ledger.Record) error
+	// EndLost says that Take has got all that there was of a lost ledger.
+	EndLost(ctx context.Context) error
 	// Taken returns the position up to which each host was taken.
 	Taken(ctx context.Context) (map[string]int64, error)
 

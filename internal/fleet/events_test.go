@@ -73,6 +73,7 @@ func (b *book) Published(_ context.Context, last int64) error {
 }
 
 func (b *book) Follow(context.Context, int64) error { return nil }
+func (b *book) EndLost(context.Context) error       { return nil }
 
 func (b *book) Take(_ context.Context, host string, after int64, records []ledger.Record) error {
 	b.mu.Lock()

@@ -36,6 +36,7 @@ type taker struct {
 	taken  map[string]int64 // positions by host
 	next   uint64           // sequence number of the next message
 	whole  bool             // the stream was read from its beginning
+	ended  bool             // it was read to its end once
 	marked time.Time        // on the monotonic clock
 }
 
@@ -183,9 +184,19 @@ func (t *taker) check(ctx context.Context, consumer jetstream.Consumer, before u
 		return 0, fmt.Errorf("%d messages did not arrive", before)
 	}
 	if info.NumPending == 0 {
-		t.hasTakenAll(now)
+		err = t.caughtUp(ctx, now)
 	}
-	return info.NumPending, nil
+	return info.NumPending, err
+}
+
+// caughtUp notes that this host had taken all at a time.
+func (t *taker) caughtUp(ctx context.Context, now time.Time) error {
+	t.hasTakenAll(now)
+	if t.ended {
+		return nil
+	}
+	t.ended = true
+	return ofLedger(t.Events.EndLost(ctx))
 }
 
 // take takes a message. It ignores one that was not written with the secret of the fleet.
@@ -211,10 +222,10 @@ func (t *taker) take(ctx context.Context, msg jetstream.Msg) error {
 		}
 	}
 	t.next = at.Sequence.Stream + 1
-	if at.NumPending == 0 {
-		t.hasTakenAll(now)
-	}
 	t.mark()
+	if at.NumPending == 0 {
+		return t.caughtUp(ctx, now)
+	}
 	return nil
 }
 

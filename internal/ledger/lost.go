@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 )
 
@@ -24,13 +25,51 @@ func (s *store) lost(host string, all []taken) ([]taken, error) {
 		if t.id > first {
 			break
 		}
-		if a, ok := t.event.(alert); ok && a.Ended.IsZero() {
-			a.Ended = a.Seen // what still holds begins an alert in this file
-			t.event = a
-		}
 		lost = append(lost, t)
 	}
 	return lost, nil
+}
+
+// EndLost ends the alerts that were open in an earlier file of this host, when Take has taken all of it: what
+// still holds begins an alert in this file. The other hosts get to know.
+func (l *Ledger) EndLost(ctx context.Context) error {
+	return l.wait(ctx, "ending alerts of an earlier ledger", func(w *writer) error {
+		return w.use(func(s *store) error { return s.transact(s.endLost) })
+	})
+}
+
+func (s *store) endLost() error {
+	q := &query{}
+	q.add(`SELECT host, value, EXISTS (SELECT 1 FROM alerts WHERE alerts.id = other_alerts.id) FROM other_alerts
+		WHERE ended IS NULL AND host = (SELECT o.id FROM hosts AS o JOIN hosts AS h USING (name) WHERE o.id > 0 AND h.id = ?)`, here)
+	type open struct {
+		alert
+		host  int64
+		again bool // this file has given the number to another one, which the others have
+	}
+	all, err := rows(context.Background(), s.conn, q, func(scan scanner) (a open, err error) {
+		var value []byte
+		if err = scan(&a.host, &value, &a.again); err == nil {
+			err = json.Unmarshal(value, &a.alert)
+		}
+		return a, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		a.Ended = a.Seen
+		s.host = a.host
+		err := a.write(s)
+		s.host = here
+		if err == nil && !a.again {
+			err = s.record(alertRecord, a.alert)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Follow notes that this host has published its records up to last, of which an earlier file may have had

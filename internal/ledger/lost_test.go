@@ -59,6 +59,55 @@ func TestHostTakesBackWhatALostLedgerHad(t *testing.T) {
 	}
 }
 
+// An alert that was open when the file was lost ends at all hosts, unless it does there already. One that
+// begins in the new file with the same number goes on.
+func TestAlertsOfALostLedgerEnd(t *testing.T) {
+	t.Parallel()
+	l, other := fleetOf(t, 1)[0], opened(t, empty(t), Options{Host: "mx3"})
+	add := func(id int64, text string, ended time.Time) {
+		l.add(alert{ID: id, Kind: "sender-stopped", Text: text, Since: noon, Seen: noon.Add(time.Hour), Ended: ended})
+	}
+	for i, text := range []string{"one", "two", "three"} {
+		add(int64(i)+1, text, time.Time{})
+	}
+	add(3, "three", noon.Add(2*time.Hour))
+	stream := waiting(t, l, 4)
+	if err := os.Remove(l.path); err != nil {
+		t.Fatal(err)
+	}
+	add(1, "new", time.Time{})
+	waiting(t, l, 1)
+	if err := l.Take(t.Context(), "mx1", 0, stream); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.EndLost(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := l.Own(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Take(t.Context(), "mx1", 0, append(stream, own...)); err != nil {
+		t.Fatal(err)
+	}
+	for l, want := range map[*Ledger]string{l: "new, three 14:00, two 13:00, one 13:00", other: "new, three 14:00, two 13:00"} {
+		alerts, err := reader(t, l.path).Alerts(t.Context(), AlertFilter{})
+		var got []string
+		for _, a := range alerts {
+			if a.Ended.IsZero() {
+				got = append(got, a.Text)
+			} else {
+				got = append(got, a.Text+a.Ended.Format(" 15:04"))
+			}
+		}
+		if err != nil || strings.Join(got, ", ") != want {
+			t.Errorf("%s has the alerts %q, %v; want %s", l.o.Host, got, err, want)
+		}
+	}
+}
+
 // The clock of a host was days ahead when it numbered what it published, and is right when it begins a new
 // file. The others get what it stores now all the same, and it gets back what it had.
 func TestLedgerGoesOnAfterALostOneWhoseClockWasAhead(t *testing.T) {
