@@ -64,8 +64,12 @@ func TestHostsAreSeenByTheClockOfTheOneThatLooks(t *testing.T) {
 	clock := epoch.Add(time.Hour)
 	f, _ := member(t, "mx1", &clock)
 	natsTime := clock.Add(-7 * time.Minute)
-	f.hear(says(t, f.self(), secret, natsTime, 7*time.Minute))
-	f.hear(says(t, Host{Name: "mx2"}, secret, natsTime.Add(-5*time.Second), 7*time.Minute))
+	if self := f.hear(says(t, f.self(), secret, natsTime, 7*time.Minute)); !self {
+		t.Error("mx1 does not know itself")
+	}
+	if self := f.hear(says(t, Host{Name: "mx2"}, secret, natsTime.Add(-5*time.Second), 7*time.Minute)); self {
+		t.Error("mx1 takes mx2 for itself")
+	}
 	f.hear(says(t, Host{Name: "mx3"}, secret, natsTime.Add(-20*time.Minute), 10*time.Minute))
 	clock = clock.Add(10 * time.Second)
 	var got []string
