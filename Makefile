@@ -16,7 +16,7 @@
 # make screenshots  takes the pictures of docs/images from the demo's dashboard, with Chromium
 # make packages    builds packages and archives for users in build/packages
 # make image       builds the container image localhost/postern
-# make long        the crash test with 200 rounds, and a fleet with every fault and with clocks that differ
+# make long        the crash test with 200 rounds, and a fleet with every fault, with clocks that differ, and killed often
 
 GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +157,65 @@ func TestHostGetsBackWhatItsLostLedgerHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx0", "full at mx0", "full at mx1", "full at mx1")
+}
+
+// Hosts and NATS are killed again and again, wherever they are in storing, publishing and taking. In the
+// end both hosts know the same sessions, each once.
+func TestHostsKnowTheSameHoweverOftenTheyAreKilled(t *testing.T) {
+	if os.Getenv("POSTERN_LONG") != "1" {
+		t.Skip("only with POSTERN_LONG=1")
+	}
+	f := startFleet(t, 1, 2)
+	sessions := func(p *postern) (all []string) {
+		reader := p.reader(t)
+		defer reader.Close()
+		handshakes, err := reader.Handshakes(t.Context(), ledger.Filter{Limit: 10_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range handshakes {
+			all = append(all, fmt.Sprint(h.Session, " ", h.Host, " ", h.Outcome))
+		}
+		slices.Sort(all)
+		return all
+	}
+	for range 20 {
+		var delivering sync.WaitGroup
+		for _, p := range f.hosts {
+			n := rand.IntN(200) // up to a second or two
+			delivering.Go(func() {
+				for i := range n { // from many networks, because of their limits
+					if _, err := deliverStrictlyAs("strict.test", fmt.Sprintf("127.%d.%d.1", i%20, i%200), p.addr, visits()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		delivering.Wait()
+		switch i := rand.IntN(3); i {
+		case 2:
+			f.nats[0].Kill()
+			f.nats[0].Start()
+		default:
+			f.hosts[i].kill()
+			f.hosts[i] = f.startHost(fmt.Sprintf("mx%d", i), f.hosts[i].data, f.secret)
+		}
+	}
+	eventually(t, func() error {
+		one, other := sessions(f.hosts[0]), sessions(f.hosts[1])
+		if n := len(slices.Compact(slices.Clone(one))); n != len(one) {
+			t.Fatalf("mx0 knows %d sessions twice", len(one)-n)
+		}
+		if !slices.Equal(one, other) || len(one) == 0 {
+			return fmt.Errorf("mx0 knows %d sessions, mx1 %d", len(one), len(other))
+		}
+		return nil
+	})
+	for i, p := range f.hosts {
+		if n := p.log.count("fleet events missed"); n > 0 {
+			t.Errorf("mx%d says that it missed events", i)
+		}
+	}
 }
 
 // Reports that hosts accept by mail, POST and from a file while NATS is away are at all hosts in the end, also
