@@ -381,6 +381,17 @@ func TestHostRepeatsWhatALateStateReplaced(t *testing.T) {
 	}
 }
 
+func TestOneOfTwoStampsIsLater(t *testing.T) {
+	inOrder := []Stamp{{}, {1, "mx0"}, {1, "mx1"}, {2, "mx0"}, {10, "mx0"}}
+	for i, a := range inOrder {
+		for j, b := range inOrder {
+			if a.After(b) != (i > j) {
+				t.Errorf("%v is after %v: %v", a, b, i <= j)
+			}
+		}
+	}
+}
+
 func TestStampedStatesAreStored(t *testing.T) {
 	all := hosts(2, stock)
 	s := from("192.0.2.7", "a")

@@ -127,13 +127,13 @@ func (s *Server) adopt(ln net.Listener) {
 // session admits it.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	session := newSession(s, conn)
-	if session.front == nil {
-		if !s.admit(session, implicit) {
-			s.observer.SessionEnded(session.result())
-			return
-		}
-	} else if s.open() >= session.setup.Limits.Total.Connections {
+	switch {
+	case session.front == nil:
+		s.admit(session, implicit)
+	case s.open() >= session.setup.Limits.Total.Connections:
 		s.reject(session, new(admission.Reached), implicit)
+	}
+	if session.end != "" {
 		s.observer.SessionEnded(session.result())
 		return
 	}
@@ -158,13 +158,11 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 }
 
 // admit counts the connection of a session's sender, or rejects it.
-func (s *Server) admit(session *session, implicit bool) bool {
-	if over := s.admission.Connect(session.addr.Addr(), session.setup.Limits.Quotas); over != nil {
+func (s *Server) admit(session *session, implicit bool) {
+	over := s.admission.Connect(session.addr.Addr(), session.setup.Limits.Quotas)
+	if session.admitted = over == nil; !session.admitted {
 		s.reject(session, over, implicit)
-		return false
 	}
-	session.admitted = true
-	return true
 }
 
 // release ends what admit began.

@@ -18,12 +18,12 @@ func TestShutdownLetsMessagesFinish(t *testing.T) {
 		idle, busy := p.dial(t), p.dial(t)
 		idle.play("< 220 *\n> EHLO a\n< 250 *")
 		busy.play(envelope + "> DATA\n< 354 *\n> begun")
-		done := make(chan error)
+		began, done := time.Now(), make(chan error)
 		go func() { done <- p.Shutdown(t.Context()) }()
 		idle.play("< 421 4.3.2 *\nCLOSED")
 		busy.play("> and finished\n> .\n< 250 2.0.0 stored\n< 421 4.3.2 *\nCLOSED")
-		if err := <-done; err != nil {
-			t.Error(err)
+		if err := <-done; err != nil || time.Since(began) != 0 {
+			t.Errorf("%v, after %v", err, time.Since(began))
 		}
 	})
 }
@@ -59,7 +59,7 @@ func TestShutdownLetsHandshakesFinish(t *testing.T) {
 				p.drain()
 				c.handshake(testsmtp.OpportunisticTLS())
 				c.play(test.after)
-				if r := p.ended(); r.End != "drained" || r.TLS == nil {
+				if r := p.ended(); r.End != "drained" || r.TLS == nil || r.Duration != 0 {
 					t.Errorf("the result is %+v", r)
 				}
 			})
