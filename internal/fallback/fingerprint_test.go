@@ -65,6 +65,15 @@ func TestFingerprintIsNotChangedBy(t *testing.T) {
 			earlyTicket.deliver(t, l, from("198.51.100.1", "a"), epoch)
 			earlyTicket.deliver(t, l, Sender{Fingerprint: "a"}, epoch)
 		}},
+		{"senders that failed before the initial mode changed", func(t *testing.T, l *Selector) {
+			for _, addr := range []string{"192.0.2.1", "198.51.100.1", "2001:db8::1"} {
+				s := from(addr, "a")
+				past := State{Network: s.key().network, Fingerprint: "a", Mode: noTicket, Since: epoch, Seen: epoch}
+				past.Failed[ownWrite] = 1
+				l.Restore([]State{past}, epoch)
+				l.Learn(s, noTicket, handshake.Worked, epoch)
+			}
+		}},
 		{"senders that did not fail in its mode", func(t *testing.T, l *Selector) {
 			for i := range 200 {
 				l.Learn(from(fmt.Sprintf("%d.0.0.1", i), "a"), noTicket, handshake.Worked, epoch)

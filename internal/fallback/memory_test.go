@@ -91,6 +91,16 @@ func TestLeastRecentlySeenIsEvictedFirst(t *testing.T) {
 	}
 }
 
+func TestEvictionsThatChangeNoModeAreNoDecisions(t *testing.T) {
+	l := New(stock)
+	l.senders.max = 16
+	for i := range 40 {
+		if _, _, decisions := healthy.connect(l, from(fmt.Sprintf("%d.0.0.1", i+1), "a"), epoch); decisions != nil {
+			t.Fatalf("decisions: %+v", decisions)
+		}
+	}
+}
+
 func TestOldStateIsForgotten(t *testing.T) {
 	l, s := New(stock), from("192.0.2.7", "a")
 	earlyTicket.connect(l, s, epoch)
