@@ -129,6 +129,24 @@ func TestNothingIsDecidedIfThereIsNoOtherMode(t *testing.T) {
 	wantMode(t, l, s, epoch, ownWrite)
 }
 
+// Sixteen completed handshakes outweigh a close, and more count for nothing.
+func TestCompletedHandshakesOutweighAClose(t *testing.T) {
+	l, s := New(ownWrite), from("192.0.2.7", "a")
+	l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch)
+	for range 20 {
+		l.Learn(s, ownWrite, handshake.Worked, epoch)
+	}
+	if c := l.senders.entries[s.key()].closer(s.Addr); c.Penalty != 0 {
+		t.Errorf("it still has a penalty of %d", c.Penalty)
+	}
+	for _, end := range []handshake.Outcome{handshake.ClosedAfterFlight, handshake.ClosedAfterFlight, handshake.Worked, handshake.ClosedAfterFlight} {
+		l.Learn(s, ownWrite, end, epoch)
+	}
+	wantMode(t, l, s, epoch, ownWrite) // no trial: 47 of 48
+	l.Learn(s, ownWrite, handshake.ClosedAfterFlight, epoch)
+	wantMode(t, l, s, epoch, noTicket)
+}
+
 // A close in TLS 1.2 undoes the fallback to it.
 func TestCloseInTLS12UndoesTheFallback(t *testing.T) {
 	l, s := New(ownWrite), from("192.0.2.7", "a")
