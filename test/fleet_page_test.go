@@ -107,7 +107,7 @@ func TestAnyHostShowsWhereASenderFails(t *testing.T) {
 			t.Errorf("no %q on the sender's page:\n%s", text, b.text())
 		}
 	}
-	if out, _ := runPostern(t, "status", "--data", f.hosts[2].data); !strings.Contains(out, "Everyone who came in the last 24 hours delivered.") {
+	if out, _ := runPostern(t, "status", "--data", f.hosts[2].data); !strings.Contains(out, "Every sender in the last 24 hours delivered.") {
 		t.Errorf("postern status at mx2:\n%s", out)
 	}
 }

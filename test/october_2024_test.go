@@ -41,7 +41,7 @@ func TestOctober2024OnTheDashboard(t *testing.T) {
 	}
 	b := openTab(t, browser)
 	b.visit(p.loginLink())
-	b.waitFor(sentenceIs("ok", "Everyone who came in the last 24 hours delivered."))
+	b.waitFor(sentenceIs("ok", "Every sender in the last 24 hours delivered."))
 	eval[bool](b, "window.sameDocument = true")
 
 	// The software changes, and its ClientHello with it.
@@ -71,7 +71,7 @@ func TestOctober2024OnTheDashboard(t *testing.T) {
 			t.Fatalf("after the fallback: %v", err)
 		}
 	}
-	b.waitFor("window.sameDocument && " + sentenceIs("ok", "Everyone who came in the last 24 hours delivered."))
+	b.waitFor("window.sameDocument && " + sentenceIs("ok", "Every sender in the last 24 hours delivered."))
 	b.visit(b.page("/fallback"))
 	b.wants("127.0.1.0/24", "127.0.2.0/24", "from stock to own-write")
 

@@ -74,8 +74,8 @@ func TestCommandsSayAtWhichHostOfAFleet(t *testing.T) {
 		{"refusals --host mx1", []string{"no commands refused"}, []string{"relaying"}},
 		{"alerts", []string{"3  The ledger drops events (ledger.db) at mx2"}, nil},
 		{"alerts --host mx1", []string{"no alerts"}, nil},
-		{"status", []string{"Everyone who came in the last 24 hours delivered."}, nil},
-		{"status --host mx2", []string{"Everyone who came in the last 24 hours at mx2 delivered."}, nil},
+		{"status", []string{"Every sender in the last 24 hours delivered."}, nil},
+		{"status --host mx2", []string{"Every sender in the last 24 hours at mx2 delivered."}, nil},
 	} {
 		var out bytes.Buffer
 		run(append(strings.Fields(test.args), "--data", folder), terminal.UI{Command: "postern", Out: &out, Err: &out})

@@ -85,8 +85,8 @@ func TestSenderThatFailsAtOneHostAndDeliversAtAnother(t *testing.T) {
 		"/handshakes?host=mx2":   {"BBBBBBBBBB", `<option value="mx2" selected>`, `<a href="?last=7d&amp;host=mx2">`, `&amp;host=mx2&amp;to=`},
 		"/handshakes/BBBBBBBBBB": {", at mx2</p>"},
 		"/refusals":              {"<td>mx2</td>", "relaying denied"},
-		"/":                      {"✓ OK", "Everyone who came in the last 24 hours delivered.", "certificate mx2.example.org expires 2027-01-01 at mx2"},
-		"/?host=mx2":             {"Everyone who came in the last 24 hours at mx2 delivered."},
+		"/":                      {"✓ OK", "Every sender in the last 24 hours delivered.", "certificate mx2.example.org expires 2027-01-01 at mx2"},
+		"/?host=mx2":             {"Every sender in the last 24 hours at mx2 delivered."},
 	} {
 		_, body := s.get(path)
 		for _, part := range want {

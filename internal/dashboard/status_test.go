@@ -51,12 +51,12 @@ func TestOverviewSaysWhoCannotDeliver(t *testing.T) {
 		s.flush()
 	}
 	add("AAAAAAAAAA", "mail.other.example", ledger.Full)
-	want("", "ok", `✓ OK: Everyone who came in the last 24 hours delivered\.`)
+	want("", "ok", `✓ OK: Every sender in the last 24 hours delivered\.`)
 
 	const hostile = `mail.sender.example<script>alert(1)</script>`
 	add("BBBBBBBBBB", "mail.sender.example", ledger.Failed)
 	add("CCCCCCCCCC", hostile, ledger.Failed)
-	want("", "bad", `✕ Failed: Everyone who came in the last 24 hours delivered, except 192\.0\.2\.0/24 \(mail\.sender\.example&lt;script&gt;alert\(1\)&lt;/script&gt;\) and sender\.example, the first since \d\d:\d\d UTC\.`)
+	want("", "bad", `✕ Failed: Every sender in the last 24 hours delivered, except 192\.0\.2\.0/24 \(mail\.sender\.example&lt;script&gt;alert\(1\)&lt;/script&gt;\) and sender\.example, the first since \d\d:\d\d UTC\.`)
 	_, body := s.get("/")
 	for _, part := range []string{
 		`">sender.example</a> <span class="state bad">✕ cannot deliver</span></h3>`,
@@ -77,7 +77,7 @@ func TestOverviewSaysWhoCannotDeliver(t *testing.T) {
 
 	add("DDDDDDDDDD", "mail.sender.example", ledger.Full)
 	add("EEEEEEEEEE", hostile, ledger.Full)
-	want("?last=7d", "ok", `✓ OK: Everyone who came in the last 7 days delivered\.`)
+	want("?last=7d", "ok", `✓ OK: Every sender in the last 7 days delivered\.`)
 	s.book.AddCheck(ledger.Check{Kind: ledger.HostCheck, Name: "mx.example.org", At: time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC), Summary: []byte("{}")})
 	for body = ""; !strings.Contains(body, "Last self-check"); {
 		_, body = s.get("/")

@@ -95,7 +95,7 @@ func checkStatus(t *testing.T, data string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "Everyone who came in the last 24 hours delivered, except 2 networks of bank.example, since "
+	const want = "Every sender in the last 24 hours delivered, except 2 networks of bank.example, since "
 	if !strings.HasPrefix(got.Sentence, want) || got.State != status.Failed {
 		t.Errorf("the sentence is %q (%v)", got.Sentence, got.State)
 	}

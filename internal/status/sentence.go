@@ -91,9 +91,9 @@ func (s sentence) begin(failed []sender) string {
 	}
 	switch {
 	case s.traffic.Delivered && len(failed) > 0:
-		return fmt.Sprintf("Everyone who came %s %s, except %s%s", s.span, verb, s.named(failed), s.since(failed))
+		return fmt.Sprintf("Every sender %s %s, except %s%s", s.span, verb, s.named(failed), s.since(failed))
 	case s.traffic.Delivered:
-		return fmt.Sprintf("Everyone who came %s %s", s.span, verb)
+		return fmt.Sprintf("Every sender %s %s", s.span, verb)
 	case len(failed) > 0:
 		return fmt.Sprintf("No mail was delivered %s: %s cannot deliver%s", s.span, s.named(failed), s.since(failed))
 	case s.traffic.Worked:

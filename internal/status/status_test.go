@@ -358,15 +358,15 @@ func TestStatusOfAPastSpan(t *testing.T) {
 		"delivered later": {func(s *story) {
 			s.fails(small(1), "certificate-refused", 70*h, 60*h)
 			s.delivers(small(1), h)
-		}, "Everyone who came on that day has delivered."},
+		}, "Every sender on that day has delivered."},
 		"still fails": {func(s *story) {
 			s.delivers(small(2), 60*h)
 			s.fails(small(1), "certificate-refused", 70*h, 60*h, h)
-		}, "Everyone who came on that day has delivered, except sender1.example, since 22 October, 11:30 UTC."},
+		}, "Every sender on that day has delivered, except sender1.example, since 22 October, 11:30 UTC."},
 		"began later": {func(s *story) {
 			s.delivers(small(2), 60*h)
 			s.fails(small(1), "certificate-refused", 10*h, h)
-		}, "Everyone who came on that day has delivered."},
+		}, "Every sender on that day has delivered."},
 	} {
 		tell := func(s *story) {
 			test.tell(s)
