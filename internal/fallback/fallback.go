@@ -179,7 +179,7 @@ func (sel *Selector) know(s Sender, outcome handshake.Outcome, now time.Time) (*
 	if safer(mode, sel.initial) {
 		known.Since, known.Why, known.RetryAt = now, why, now.Add(wait(0))
 	}
-	known.Seen, known.used = now, now
+	known.Seen = now // or it would be the first to be evicted
 	return known, sel.senders.add(known, now)
 }
 

@@ -82,6 +82,9 @@ func TestLeastRecentlySeenIsEvictedFirst(t *testing.T) {
 	}
 	wantMode(t, l, from("1.0.0.1", "0"), last, stock)
 	wantMode(t, l, from("3.0.0.1", "2"), last, ownWrite)
+	if l.senders.entries[from("17.0.0.1", "16").key()] == nil {
+		t.Error("the newest is evicted")
+	}
 	if len(l.senders.entries) != 15 {
 		t.Errorf("%d states are left, want 15 of 16, so that not every new sender evicts one", len(l.senders.entries))
 	}

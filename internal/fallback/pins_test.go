@@ -84,6 +84,31 @@ func TestSetPinsReturnsChanges(t *testing.T) {
 	}
 }
 
+// The time decides, then the host, then what was done.
+func TestOneOfTwoPinChangesIsLater(t *testing.T) {
+	change := func(after time.Duration, host string, removed bool, mode sessionticket.Mode, why string, since time.Duration) PinChange {
+		return PinChange{Pin{Mode: mode, Why: why, Since: epoch.Add(since)}, removed, epoch.Add(after), host}
+	}
+	inOrder := []PinChange{
+		change(0, "mx9", true, tls12, "b", time.Millisecond),
+		change(time.Millisecond, "mx0", false, ownWrite, "a", 0),
+		change(time.Millisecond, "mx0", false, ownWrite, "a", time.Millisecond),
+		change(time.Millisecond, "mx0", false, ownWrite, "b", 0),
+		change(time.Millisecond, "mx0", false, tls12, "a", 0),
+		change(time.Millisecond, "mx0", true, ownWrite, "a", 0),
+		change(time.Millisecond, "mx1", false, ownWrite, "a", 0),
+		change(2*time.Millisecond, "mx0", false, ownWrite, "a", 0),
+	}
+	for i, a := range inOrder {
+		for j, b := range inOrder {
+			b.Changed = b.Changed.Add(time.Microsecond) // which is lost in storage
+			if a.After(b) != (i > j) {
+				t.Errorf("%+v is after %+v: %v", a, b, i <= j)
+			}
+		}
+	}
+}
+
 // Of changes of one network's pin the same one is the latest, whatever their order, also if two
 // processes with one name made them at the same time.
 func TestPinChangesHaveOneOrder(t *testing.T) {
