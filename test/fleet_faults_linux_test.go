@@ -141,7 +141,7 @@ func TestFleetOutlivesFaults(t *testing.T) {
 			f.requireKnown()
 			f.requireAllMail()
 			f.requireAllEvents()
-			f.requireShared(1)
+			f.requireShared(2) // the end can cost NATS a leader, too
 		})
 	}
 }
