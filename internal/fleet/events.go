@@ -144,8 +144,16 @@ func encodeBatch(b *batch) ([]byte, error) {
 }
 
 func decodeBatch(packed []byte) (*batch, error) {
+	// A record that says nothing is a byte here and a hundred in memory, so they are counted first.
+	var count struct{ Records []struct{ ID int64 } }
 	b := new(batch)
-	err := gob.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxBatch)).Decode(b)
+	err := decodeGob(packed, &count)
+	if err == nil && len(count.Records) > maxRecords {
+		err = fmt.Errorf("%d events in a message, %d at most", len(count.Records), maxRecords)
+	}
+	if err == nil {
+		err = decodeGob(packed, b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("decoding events: %w", err)
 	}
@@ -160,4 +168,8 @@ func decodeBatch(packed []byte) (*batch, error) {
 		position = r.ID
 	}
 	return b, nil
+}
+
+func decodeGob(packed []byte, to any) error {
+	return gob.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxBatch)).Decode(to)
 }

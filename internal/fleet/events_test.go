@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -199,6 +200,23 @@ func await(t *testing.T, check func() error) {
 		if time.Now().After(end) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A message of four kilobytes can have millions of records. It takes no memory that mail needs.
+func TestMessageOfMillionsOfRecordsIsRejected(t *testing.T) {
+	packed, err := encodeBatch(&batch{Host: "a", Records: make([]ledger.Record, 3_900_000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := decodeBatch(packed); err == nil || !strings.Contains(err.Error(), "3900000 events in a message") {
+		t.Errorf("decoding it: %v", err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 200 {
+		t.Errorf("it took %d MiB", took)
 	}
 }
 
