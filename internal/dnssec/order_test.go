@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -21,6 +22,11 @@ func TestNamesHaveTheCanonicalOrder(t *testing.T) {
 	}
 	if compare("A.Example.", "a.example.") != 0 {
 		t.Error("the case of letters counts")
+	}
+	for _, invalid := range []string{strings.Repeat("a.", 200), strings.Repeat("a", 64) + ".example.", "a..example."} {
+		if compare(invalid, ".") != 0 {
+			t.Errorf("%s is a name", invalid)
+		}
 	}
 }
 
