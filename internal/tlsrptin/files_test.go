@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -167,6 +168,18 @@ func TestFileThatCannotBeReadToItsEnd(t *testing.T) {
 		if err == nil || err.Error() != "input/output error" && err != iotest.ErrTimeout {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestFileThatCannotBeOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if got := entries(t, NewOfflineFileReader(), path); !strings.HasPrefix(got, "error: open "+path) {
+		t.Errorf("%q", got)
 	}
 }
 
