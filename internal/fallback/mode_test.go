@@ -38,6 +38,9 @@ func TestStateIsStoredByNamesOfModes(t *testing.T) {
 			t.Errorf("stored as %s, %v; want it to contain %s", text, err, part)
 		}
 	}
+	if err := json.Unmarshal([]byte(`{"Worked":{"stock":3}}`), &state); err != nil || state.Worked[ownWrite] != 0 || state.Worked[stock] != 3 {
+		t.Errorf("read %v, %v; want 3 in stock alone", state.Worked, err)
+	}
 	if err := json.Unmarshal([]byte(`{"Worked":{"fast":1}}`), &state); err == nil {
 		t.Error("a mode that does not exist was read")
 	}

@@ -164,7 +164,7 @@ func TestNextHopIsGivenUpAtTheEnd(t *testing.T) {
 // A reply of the next hop that ends the session is what it ended with, whatever the sender has sent
 // after the command.
 func TestTheFirstEndOfASessionCounts(t *testing.T) {
-	for _, next := range []string{"GET / HTTP/1.1", "BDAT x", "STARTTLS", "DATA", "NOOP\\n\\-"} {
+	for _, next := range []string{"GET / HTTP/1.1", "BDAT x", "BDAT 9 LAST", "STARTTLS", "DATA", "NOOP\\n\\-"} {
 		s := startServer(t, func(_ *Settings, h *memoryHop) {
 			h.replies = map[string]smtp.Reply{"RCPT": smtp.NewReply(421, "4.3.2", "next hop shutting down")}
 		})
