@@ -149,7 +149,9 @@ func TestOperatorsReadWhichHostDecided(t *testing.T) {
 	if got := decisions[0].Why; got != want {
 		t.Errorf("why is\n%s\nwant\n%s", got, want)
 	}
-	all[1].Changed()
+	if all[1].Changed() == nil {
+		t.Error("it is not stored")
+	}
 	if again := all[1].Adopt(news, epoch); again != nil || all[1].Changed() != nil {
 		t.Errorf("what arrives again is stored again, and decisions are %+v", again)
 	}

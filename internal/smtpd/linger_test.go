@@ -64,15 +64,16 @@ func (c halfConn) CloseWrite() error { return nil }
 
 // A sender that is refused and then stays, silent or not, is disconnected soon.
 func TestLingeringEnds(t *testing.T) {
-	const web, nonsense = "> GET / HTTP/1.1\n", "> NONSENSE\n< 500 *\n"
+	const web, nonsense = "> GET / HTTP/1.1\n< 421 4.7.0 *", "> NONSENSE\n< 500 *\n"
 	for _, test := range []struct {
 		said          string
 		pause, within time.Duration
 	}{
 		{web, 10 * time.Second, 5 * time.Second},
 		{web, time.Second, time.Minute},
-		{strings.Repeat(nonsense, 21), 10 * time.Second, 5 * time.Second},
-		{"> EHLO a\n< 250 *\n> MAIL FROM:<>\n", 10 * time.Second, 5 * time.Second},
+		{strings.Repeat(nonsense, 21) + "< 421 4.7.0 *", 10 * time.Second, 5 * time.Second},
+		{"> EHLO a\n< 250 *\n> MAIL FROM:<>\n< 421 4.7.0 *", 10 * time.Second, 5 * time.Second},
+		{"> BDAT x\n< 501 *", 10 * time.Second, 5 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPipeServer(t, Limits{})
@@ -80,7 +81,7 @@ func TestLingeringEnds(t *testing.T) {
 			ours, theirs := net.Pipe()
 			p.start(halfConn{ours}, false)
 			c := &client{testsmtp.New(theirs), t}
-			c.play("< 220 *\n" + test.said + "< 421 4.7.0 *")
+			c.play("< 220 *\n" + test.said)
 			began := time.Now()
 			defer trickle(c, "x", test.pause)()
 			io.Copy(io.Discard, c.Conn)
