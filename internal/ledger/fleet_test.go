@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,12 +258,13 @@ func texts[T any](rows []T, change func(*T)) (all []string) {
 	return all
 }
 
-var sessionsDrawn atomic.Int64 // each has an id of its own
+var sessionsDrawn int // in this check: each has an id of its own
 
 // anyRecorded draws something that a host records.
 func anyRecorded(t *rapid.T) event {
 	h := anyHandshake(t).(Handshake)
-	h.Session = fmt.Sprint("s", sessionsDrawn.Add(1))
+	sessionsDrawn++
+	h.Session = fmt.Sprint("s", sessionsDrawn)
 	h.Unused = rapid.IntRange(0, 3).Draw(t, "unused") == 0
 	h.Delivered = rapid.Bool().Draw(t, "delivered")
 	h.Transcript = nil
@@ -297,6 +297,7 @@ func TestEachHostOfAFleetShowsTheSame(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++
+		sessionsDrawn = 0
 		var fleet []*member
 		for i := range 3 {
 			path := filepath.Join(dir, fmt.Sprint(n, "-", i))
