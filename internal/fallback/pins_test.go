@@ -1,6 +1,7 @@
 package fallback
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -81,6 +82,14 @@ func TestSetPinsReturnsChanges(t *testing.T) {
 		if changes[i] != want[i] {
 			t.Errorf("decision %d: %+v, want %+v", i, changes[i], want[i])
 		}
+	}
+	var many []Pin
+	for i := range 20 {
+		many = append(many, pin(fmt.Sprintf("10.0.%d.0/24", i), tls12))
+	}
+	changes = l.SetPins(many, epoch)
+	if !slices.IsSortedFunc(changes, func(a, b Decision) int { return a.Network.Compare(b.Network) }) {
+		t.Errorf("decisions are not ordered: %+v", changes)
 	}
 }
 
