@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"postern/internal/testdisk"
@@ -85,4 +87,53 @@ func TestFleetOutlivesFullDisks(t *testing.T) {
 			t.Errorf("message %s was accepted and is not stored", id)
 		}
 	}
+}
+
+// The disk of a host with its mail and its ledger is pulled while it runs, and put back. Senders are
+// deferred there meanwhile: no mail is stored where the disk would hide it. Then all is as before.
+func TestFleetOutlivesAPulledDisk(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, 1, 1)
+	disk, data := testdisk.Mount(t, "size=16m,mode=0700"), t.TempDir()
+	mount := func() {
+		t.Helper()
+		if err := syscall.Mount(disk, data, "", syscall.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount()
+	t.Cleanup(func() { _ = syscall.Unmount(data, syscall.MNT_DETACH) })
+	f.hosts = append(f.hosts, f.startHost("mx1", data, f.secret))
+	f.hosts[1].await(0, `msg="fleet connected"`)
+	deliver := func(id string, replies ...int) {
+		t.Helper()
+		var got []int
+		for _, p := range f.hosts {
+			got = append(got, p.deliver(t, newMessage(id, 0)).Code)
+		}
+		if !slices.Equal(got, replies) {
+			t.Errorf("%s: replies %d, want %d", id, got, replies)
+		}
+	}
+	deliver("before", 250, 250)
+	f.awaitOutcomes(f.hosts, "full at mx0", "full at mx1")
+
+	if err := syscall.Unmount(data, syscall.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	deliver("pulled", 250, 451)
+	eventually(t, func() error {
+		return checkOutput(t, "451 4.3.0", "refusals", "--host", "mx1", "--data", f.hosts[0].data)
+	})
+	hidden, _ := filepath.Glob(filepath.Join(data, "*"))
+	if i := slices.IndexFunc(hidden, func(path string) bool { return !strings.HasPrefix(filepath.Base(path), "ledger.db") }); i >= 0 {
+		t.Errorf("without its disk mx1 made %s", hidden[i])
+	}
+
+	mount()
+	deliver("after", 250, 250)
+	f.awaitStatus(0, "All hosts of the fleet share: 2.")
+	checkStored(t, []string{"before", "after"}, f.hosts[1].maildir().take(t))
+	checkStored(t, []string{"before", "pulled", "after"}, f.hosts[0].maildir().take(t))
+	f.awaitOutcomes(f.hosts[:1], "full at mx0", "full at mx0", "full at mx0", "full at mx1", "full at mx1", "full at mx1")
 }

@@ -152,7 +152,7 @@ func TestHostGetsBackWhatItsLostLedgerHad(t *testing.T) {
 	if err := os.Remove(config.LedgerFile(f.hosts[1].data)); err != nil { // while it runs
 		t.Fatal(err)
 	}
-	f.hosts[1].await(0, "ledger file gone; starting a new one")
+	f.hosts[1].await(0, "ledger file removed or replaced; using what is at its path")
 	if _, err := f.delivers(0, "", visits()); err != nil {
 		t.Fatal(err)
 	}

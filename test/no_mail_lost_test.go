@@ -155,7 +155,7 @@ func TestDeletedLedgerDoesNotAffectMail(t *testing.T) {
 	if err := os.Remove(config.LedgerFile(p.data)); err != nil {
 		t.Fatal(err)
 	}
-	p.await(0, "level=WARN", "ledger file gone; starting a new one")
+	p.await(0, "level=WARN", "ledger file removed or replaced; using what is at its path")
 	checkStored(t, l.wait(t), p.maildir().take(t))
 	awaitLedger(t, p)
 	if err := shows("192.0.2.0/24 to mode tls12 since"); err != nil {

@@ -194,7 +194,7 @@ func TestDeletedFileIsReplaced(t *testing.T) {
 	if pins, err := r.Pins(t.Context()); err != nil || len(pins) != 1 || pins[0] != pin {
 		t.Errorf("pins %v, %v; want the one that was set", pins, err)
 	}
-	if log.Count("ledger file gone") != 1 || l.Stats().Dropped != 0 {
+	if log.Count("ledger file removed or replaced") != 1 || l.Stats().Dropped != 0 {
 		t.Errorf("%d lost, the log says\n%s", l.Stats().Dropped, log.String())
 	}
 	expectSound(t, path)

@@ -187,7 +187,7 @@ func (w *writer) open() error {
 		return w.openErr
 	}
 	if w.store != nil && w.store.moved() {
-		w.o.Log.Warn("ledger file gone; starting a new one", logkey.Ledger, w.path)
+		w.o.Log.Warn("ledger file removed or replaced; using what is at its path", logkey.Ledger, w.path)
 		w.closeMoved()
 	}
 	if w.store != nil {
