@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"time"
 
 	"postern/handshake"
@@ -48,7 +49,7 @@ Exit status:
   3  a failure has no diagnosis, or there is no handshake, or too little of one`
 }
 
-const explainHint = "give a capture written by tcpdump -w, a transcript as in postern handshakes show --json, or the output of openssl s_client -trace"
+const explainHint = "give a capture written by tcpdump -w, a transcript as in postern handshakes show --json, or the log of Postfix with smtpd_tls_loglevel = 2, openssl s_client -trace, gnutls-cli -d 4 or swaks"
 
 // Run is called by kong.
 func (e explainCmd) Run(ui terminal.UI) error {
@@ -105,7 +106,7 @@ func (e explainCmd) text(in io.Reader, out *explainOutput) error {
 	}
 	sessions, more, err := tlslog.Read(bytes.NewReader(content))
 	if err != nil {
-		return &terminal.UsageError{Err: fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript, nor a TLS log: %w", e.File, notTranscript), Hint: explainHint}
+		return e.unreadable(content, notTranscript)
 	}
 	if more {
 		out.ui.Note(fmt.Sprintf("only the first %d MiB and %d sessions of a log are read", tlslog.MaxSize>>20, tlslog.MaxSessions))
@@ -117,6 +118,22 @@ func (e explainCmd) text(in io.Reader, out *explainOutput) error {
 	}
 	return nil
 }
+
+// unreadable is the error about a text in which there is no handshake.
+func (e explainCmd) unreadable(content []byte, notTranscript error) error {
+	if postfixFailed.Match(content) {
+		return &terminal.UsageError{Err: fmt.Errorf("%s: a log of Postfix without the messages of a handshake", e.File),
+			Hint: "set smtpd_tls_loglevel = 2, of Postfix as a client smtp_tls_loglevel = 2, and give the log of a later attempt; or give a capture written by tcpdump -w"}
+	}
+	err := fmt.Errorf("%s: neither pcap nor pcapng, nor a transcript, nor a TLS log", e.File)
+	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
+		err = fmt.Errorf("%w: %w", err, notTranscript)
+	}
+	return &terminal.UsageError{Err: err, Hint: explainHint}
+}
+
+// postfixFailed is what Postfix logs of a failed handshake at every smtpd_tls_loglevel.
+var postfixFailed = regexp.MustCompile(`SSL_accept error from |SSL_connect error to |lost connection after STARTTLS from `)
 
 // capture explains the handshakes of a packet capture.
 func (e explainCmd) capture(in io.Reader, out *explainOutput) error {

@@ -61,6 +61,9 @@ func (m *Machine) Plan() (*Plan, error) {
 			"see docs/mail-servers.md, Another server by SMTP"}
 	case behind != nil && behind.steps == nil:
 		return nil, &Error{"no plan for " + behind.name + ": " + strings.Join(behind.notes, " "), "see docs/mail-servers.md"}
+	case m.Hostname == "" && len(m.Domains) == 0:
+		return nil, &Error{"neither the name of this machine in the MX records nor the domains that it receives mail for are known",
+			"name them with --hostname mx.example.org --domain example.org"}
 	case m.Hostname == "":
 		return nil, &Error{"the name of this machine in the MX records is not known", "name it with --hostname mx.example.org"}
 	case len(m.Domains) == 0:

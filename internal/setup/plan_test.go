@@ -92,6 +92,8 @@ func TestNoPlanSaysWhy(t *testing.T) {
 	nameless.Hostname = ""
 	withoutDomains := postfixMachine(t)
 	withoutDomains.Domains = nil
+	bare := postfixMachine(t)
+	bare.Hostname, bare.Domains = "", nil
 	for _, tt := range []struct {
 		machine *Machine
 		want    string
@@ -100,6 +102,7 @@ func TestNoPlanSaysWhy(t *testing.T) {
 		{other, "haraka (process 612) listens on port 25"},
 		{nameless, "the name of this machine in the MX records is not known"},
 		{withoutDomains, "the domains that this machine receives mail for are not known"},
+		{bare, "neither the name of this machine in the MX records nor the domains that it receives mail for are known"},
 	} {
 		_, err := tt.machine.Plan()
 		var reason *Error
