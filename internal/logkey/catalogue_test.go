@@ -103,6 +103,47 @@ func TestCatalogueExplainsEachKey(t *testing.T) {
 	}
 }
 
+// A line that the documentation shows has the attributes that the catalogue lists for it, and a
+// session's has all that each one has.
+func TestLinesInDocumentationAreAsLogged(t *testing.T) {
+	listed := readCatalogue(t)
+	pages, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^(?:time=\S+ )?level=([A-Z]+) msg=(?:"([^"]+)"|(\S+))(.*)$`)
+	attribute := regexp.MustCompile(` ([a-z0-9_]+)=(?:"(?:[^"\\]|\\.)*"|\S+)`)
+	shown := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range line.FindAllStringSubmatch(string(text), -1) {
+			shown++
+			message := found[2] + found[3]
+			row, ok := listed[message]
+			if level := strings.ToLower(found[1]); !ok || !slices.Contains(row.levels, level) {
+				t.Errorf("%s shows %q at level %s, which docs/logs.md does not list", page, message, level)
+			}
+			var has []string
+			for _, key := range attribute.FindAllStringSubmatch(found[4], -1) {
+				has = append(has, key[1])
+				if !slices.Contains(row.keys, key[1]) {
+					t.Errorf("%s shows %q with the attribute %s, which its line in docs/logs.md does not have", page, message, key[1])
+				}
+			}
+			always := []string{"messages", "rcpts", "bytes", "refused", "deferred", "duration", "end"}
+			if message == "session" && !strings.Contains(strings.Join(has, " "), strings.Join(always, " ")) {
+				t.Errorf("%s shows a session with %q, and each has %q", page, has, always)
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("the documentation shows no line")
+	}
+}
+
 func (m message) row(text string) string {
 	quoted := make([]string, len(m.keys))
 	for i, key := range m.keys {
