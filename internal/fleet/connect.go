@@ -41,6 +41,13 @@ func (f *Fleet) connect(ctx context.Context) *nats.Conn {
 }
 
 func (f *Fleet) options() []nats.Option {
+	server := f.places() // to which this host is, or was, connected; NATS' client calls one handler at a time
+	connected := func(conn *nats.Conn) {
+		if u, err := url.Parse(conn.ConnectedUrl()); err == nil && u.Host != "" { // else it is lost already
+			server = u.Host
+		}
+		f.note(partConnection, nil)
+	}
 	return append(f.access(),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
@@ -48,11 +55,11 @@ func (f *Fleet) options() []nats.Option {
 		nats.ReconnectWait(firstRetry),
 		nats.PingInterval(patience), nats.MaxPingsOutstanding(2), // a cable that was pulled
 		nats.ReconnectBufSize(-1), // what is not sent now is sent again
-		nats.ConnectHandler(func(*nats.Conn) { f.note(partConnection, nil) }),
-		nats.ReconnectHandler(func(*nats.Conn) { f.beginAgain(); f.note(partConnection, nil) }),
+		nats.ConnectHandler(connected),
+		nats.ReconnectHandler(func(conn *nats.Conn) { f.beginAgain(); connected(conn) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // else this host has closed the connection
-				f.note(partConnection, err)
+				f.note(partConnection, fmt.Errorf("lost the connection to %s: %w", server, err))
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { f.note(partConnection, f.explain(err)) }),

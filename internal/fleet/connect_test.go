@@ -125,6 +125,29 @@ func TestHostSharesOnceItMayUseNATS(t *testing.T) {
 	}
 }
 
+// The log says which server it was that a host no longer reaches, and no password.
+func TestLogNamesLostServer(t *testing.T) {
+	t.Parallel()
+	server := testpeer.StartNATS(t, 1)[0]
+	m := &testHost{t: t, name: "mx1", book: newBook()}
+	m.start([]*testpeer.NATS{server})
+	logged := func(what string) func() error {
+		return func() error {
+			if m.log.Count(what) == 0 {
+				return errors.New("not in the log: " + what)
+			}
+			return nil
+		}
+	}
+	await(t, logged("fleet connected"))
+	server.Kill()
+	await(t, logged("fleet unreachable"))
+	_, address, _ := strings.Cut(server.URL, "@")
+	if line := m.log.Take(); !strings.Contains(line, "lost the connection to "+address+": ") {
+		t.Errorf("no %s in the log:\n%s", address, line)
+	}
+}
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	content, err := os.ReadFile(file)

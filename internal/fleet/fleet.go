@@ -322,13 +322,16 @@ func (f *Fleet) problem() string {
 			return fmt.Sprintf("%s: %v", part, err)
 		}
 	}
-	if f.Now().Sub(f.roll.double) < missingAfter {
-		return partHosts + ": another host has the same name; give each its own with name in [fleet]"
+	if f.hasDouble() {
+		return partHosts + ": another host has the same name"
 	}
 	return ""
 }
 
-// remedy returns what to do about the problem, if its error says so. The caller holds f.mu.
+// hasDouble reports whether another host uses the name of this one. The caller holds f.mu.
+func (f *Fleet) hasDouble() bool { return f.Now().Sub(f.roll.double) < missingAfter }
+
+// remedy returns what to do about the problem, if that is known. The caller holds f.mu.
 func (f *Fleet) remedy() string {
 	for _, part := range parts {
 		if err := f.down[part]; err != nil {
@@ -337,6 +340,9 @@ func (f *Fleet) remedy() string {
 			}
 			return ""
 		}
+	}
+	if f.hasDouble() {
+		return "set name in [fleet] to one that no other host has, and restart it"
 	}
 	return ""
 }

@@ -215,7 +215,7 @@ func (m Member) Next() string {
 		if m.Remedy != "" {
 			return fmt.Sprintf("At %s %s.", m.Name, m.Remedy)
 		}
-		return "Look at the NATS servers, and at servers, credentials and secret-file in its [fleet]. Mail is not affected."
+		return "Look at the NATS servers, and at servers, credentials, ca and secret-file in its [fleet]. Mail is not affected."
 	case OtherSecret:
 		return "Give all hosts the same secret-file, and restart those that had another."
 	case NewerVersion:

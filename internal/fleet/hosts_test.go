@@ -190,8 +190,8 @@ func TestAnotherHostWithTheSameNameIsAProblem(t *testing.T) {
 	for range 3 {
 		f.hear(says(t, before, secret, clock, 0))
 	}
-	if problem := f.Status().Problem; !strings.Contains(problem, "another host has the same name") {
-		t.Errorf("problem: %q", problem)
+	if status := f.Status(); !strings.Contains(status.Problem, "another host has the same name") || !strings.Contains(status.Remedy, "set name in [fleet]") {
+		t.Errorf("problem: %q, remedy: %q", status.Problem, status.Remedy)
 	}
 	if n := log.Count("another host of the fleet has the name of this one"); n != 1 {
 		t.Errorf("logged %d times, want once:\n%s", n, log.String())
