@@ -141,7 +141,7 @@ func (sel *Selector) Adopt(states []State, now time.Time) []Decision {
 		m := sel.memoryOf(theirs.Network)
 		known := m.recall(theirs.key(), now)
 		if known == nil {
-			known = &entry{State: State{Network: theirs.Network, Fingerprint: theirs.Fingerprint, Mode: sel.initial}, used: now}
+			known = &entry{State: State{Network: theirs.Network, Fingerprint: theirs.Fingerprint, Mode: sel.initial, Seen: theirs.Seen}, used: now}
 			decisions = append(decisions, m.add(known, now)...)
 		}
 		decisions = append(decisions, sel.merge(known, theirs, now)...)

@@ -157,6 +157,19 @@ func TestOperatorsReadWhichHostDecided(t *testing.T) {
 	}
 }
 
+// What a host learns of another is as recent as what it has, also when its memory is full.
+func TestFullMemoryKeepsWhatItLearnedOfAnotherHost(t *testing.T) {
+	all := hosts(2, stock)
+	all[1].senders.max = 16
+	for i := range 16 {
+		earlyTicket.connect(all[1], from(fmt.Sprintf("10.%d.0.1", i), "a"), epoch)
+	}
+	s := from("192.0.2.7", "a")
+	earlyTicket.connect(all[0], s, epoch.Add(time.Hour))
+	all[1].Adopt(all[0].News(1), epoch.Add(time.Hour))
+	wantMode(t, all[1], s, epoch.Add(time.Hour), ownWrite)
+}
+
 func TestHealthySendersMakeNoNews(t *testing.T) {
 	sel := hosts(1, ownWrite)[0]
 	for i := range 100 {
