@@ -91,7 +91,7 @@ func TestOctober2024OnTheDashboard(t *testing.T) {
 	b.visit(b.page("/?last=7d"))
 	day := yesterday.Day.Format(time.DateOnly)
 	failed, reported := b.red("early-ticket"), b.red(day+": 1 verified report, 1 with failures: 2 of 4 sessions failed")
-	if middle := (failed.Left + failed.Right) / 2; middle < reported.Left || middle > reported.Right {
+	if failed.Left < reported.Left || failed.Left > reported.Right { // where its three hours begin; after bars there is a gap
 		t.Errorf("the failures are at %+v of the time line, their report is at %+v", failed, reported)
 	}
 	b.visit(b.page("/reports"))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -223,8 +224,9 @@ func schemaOf(ctx context.Context, db *sql.DB) (int, error) {
 	return version, err
 }
 
-// migrate applies the steps that db does not have yet, each in a transaction. It returns the
-// schema that db had.
+// migrate applies the steps that db does not have yet, each in a transaction: a server that is killed
+// goes on from there. To an empty file it applies all in one, so that who reads it at that moment does
+// not take it for an old ledger. It returns the schema that db had.
 func migrate(ctx context.Context, db *sql.DB, steps []string) (from int, err error) {
 	from, err = schemaOf(ctx, db)
 	if err != nil {
@@ -232,6 +234,9 @@ func migrate(ctx context.Context, db *sql.DB, steps []string) (from int, err err
 	}
 	if from > len(steps) {
 		return from, newer(from, len(steps))
+	}
+	if from == 0 {
+		return from, step(ctx, db, len(steps), strings.Join(steps, "\n"))
 	}
 	for i := from; i < len(steps); i++ {
 		if err := step(ctx, db, i+1, steps[i]); err != nil {

@@ -54,6 +54,18 @@ func TestReaderReadsALedgerOneMigrationNewer(t *testing.T) {
 	}
 }
 
+// Who opens a new file at any moment finds it empty, or whole.
+func TestNewLedgerIsMadeAtOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	if _, _, err := openStore(path, append(migrations(), "CREATE broken")); err == nil {
+		t.Fatal("a broken migration was applied")
+	}
+	if _, err := OpenReader(path); !errors.Is(err, ErrNoLedger) {
+		t.Errorf("reading it after that: %v, want %v", err, ErrNoLedger)
+	}
+}
+
 func TestMuchNewerLedgerIsNotUsed(t *testing.T) {
 	t.Parallel()
 	path := ledgerOf(t, next, "CREATE TABLE years (year TEXT)")
@@ -101,7 +113,7 @@ func TestReaderDoesNotMigrate(t *testing.T) {
 
 func TestMigrationIsAtomic(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "ledger")
+	path := written(t)
 	if _, _, err := openStore(path, append(migrations(), next+"CREATE nonsense")); err == nil {
 		t.Fatal("nonsense is no migration")
 	}
