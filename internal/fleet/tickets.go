@@ -60,6 +60,7 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 	entry, err := get(ctx, kv, ringName)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		_, err := kv.Create(ctx, ringName, f.sealer.seal(ringName, mine.encode()))
+		f.agreed = f.agreed || err == nil
 		return lostRace(err)
 	}
 	if err != nil {
