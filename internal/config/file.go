@@ -22,7 +22,7 @@ func (l *loading) read(file string) []setting {
 	if file == "" || file == os.DevNull { // the usual way to say that there is none
 		return nil
 	}
-	content, err := oserror.ReadFile(file)
+	content, err := oserror.ReadLargeFile(file)
 	if err != nil {
 		l.problems = append(l.problems, unreadable(err))
 		return nil

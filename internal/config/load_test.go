@@ -50,6 +50,18 @@ func TestLoadTakesTheEmptyDeviceForNoFile(t *testing.T) {
 	}
 }
 
+// A certificate has less than a megabyte; the domains of a provider have more.
+func TestLoadTakesAllDomainsOfAProvider(t *testing.T) {
+	var domains strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&domains, "\"d%d.example.org\",\n", i)
+	}
+	c := mustLoad(t, write(t, "domains = [\n"+domains.String()+"]\n"), Flags{Data: t.TempDir()})
+	if len(c.Domains) != 100_000 || c.Domains[99_999] != "d99999.example.org" {
+		t.Errorf("accepts mail for %d domains", len(c.Domains))
+	}
+}
+
 func TestFlagsOverrideFile(t *testing.T) {
 	pair, other := testcert.New(t, testcert.Options{}), testcert.New(t, testcert.Options{RSA: true})
 	file := write(t, `

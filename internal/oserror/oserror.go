@@ -1,5 +1,5 @@
 // Package oserror words the errors of the operating system about files for operators: what
-// is wrong with which file, and what to do about it. It reads the small files that they name.
+// is wrong with which file, and what to do about it. It reads the files that they name, up to a size.
 //
 //	text, remedy := oserror.Text(err), oserror.Remedy(err)
 package oserror
@@ -75,6 +75,7 @@ var faults = []fault{
 	{syscall.EISDIR, "FILE is a folder, not a file", "name a file"},
 	{ErrNotRegular, "FILE is a pipe or device, not a file", "name a file"},
 	{errTooLarge, "FILE has more than 1 MiB", "name another file"},
+	{errMuchTooLarge, "FILE has more than 256 MiB", "name another file"},
 	{syscall.ENOTDIR, "FILE is below a file, not a folder", "check the path"},
 	{syscall.ELOOP, "FILE is a link that leads back to itself", "check the links with namei -l FILE"},
 	{syscall.ENAMETOOLONG, "the name FILE is too long", "check the path"},

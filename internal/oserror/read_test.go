@@ -35,4 +35,10 @@ func TestReadFileNeverWaitsNorReadsWithoutEnd(t *testing.T) {
 	if content, err := ReadFile(exact); err != nil || len(content) != 1<<20 {
 		t.Errorf("got %d bytes and %v of a file of 1 MiB", len(content), err)
 	}
+	if content, err := ReadLargeFile(large); err != nil || len(content) != 1<<20+1 {
+		t.Errorf("got %d bytes and %v of a larger file that may be so", len(content), err)
+	}
+	if _, err := read(large, 1<<20, errMuchTooLarge); err == nil || Text(err) != large+" has more than 256 MiB" || Remedy(err) == "" {
+		t.Errorf("got %v of a file that is larger than it may be", err)
+	}
 }
