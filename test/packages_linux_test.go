@@ -100,6 +100,12 @@ func TestDebianPackage(t *testing.T) {
 	}
 	d.run("systemd-analyze", "security", "--threshold=15", "--no-pager", "postern.service")
 
+	// Setup saves the configuration that the package installed; purge removes that, too.
+	d.run("postern", "setup", "--hostname", "mx.example.org", "--domain", "example.org", "--write")
+	if !d.has("/etc/postern/postern.toml.before-setup") {
+		t.Error("setup has not saved the configuration")
+	}
+
 	// The administrator configures port 25, by the socket, as postern.socket says.
 	config := "hostname = \"mx.example.org\"\ndomains = [\"localhost\"]\ndata = \"/var/lib/postern\"\n"
 	d.write("/etc/postern/postern.toml", config)
