@@ -16,6 +16,7 @@ import (
 	"postern/internal/nexthop/relay"
 	"postern/internal/oserror"
 	"postern/mtasts"
+	"postern/sessionticket"
 )
 
 // Warnings returns what is valid and probably a mistake, as it is at the time now for
@@ -25,6 +26,7 @@ func (c *Config) Warnings(now time.Time, uid int) Problems {
 	w.readCertificates()
 	w.checkRoom()
 	w.checkNames()
+	w.checkFirstMode()
 	w.checkCertificates()
 	w.checkPolicyHosts()
 	w.checkFiles()
@@ -89,6 +91,13 @@ func (w *warnings) checkNames() {
 		if given && !strings.Contains(domain, ".") && domain != "localhost" {
 			w.add(element("domains", i), fmt.Sprintf("%q is a bare name", domain), "write the whole domain, such as example.org")
 		}
+	}
+}
+
+// checkFirstMode looks for the mode that is for comparison, where senders come that need another.
+func (w *warnings) checkFirstMode() {
+	if w.config.Reachable() && w.config.Mode == sessionticket.Stock {
+		w.add("mode", `"stock" sends session tickets before the sender's Finished: some senders fail then, outlook.com's among them`, `remove it: the default is "own-write"`)
 	}
 }
 

@@ -64,6 +64,9 @@ func TestWarnings(t *testing.T) {
 		{name: "bare names", text: "hostname = 'mx1'\ndomains = ['example', 'localhost']\nlisten = [':25']\n", want: []string{
 			`postern.toml:1: hostname: "mx1" is a bare name`, `postern.toml:2: domains: "example" is a bare name`}},
 		{name: "bare names, on loopback", text: "hostname = 'mx1'\ndomains = ['example']\nlisten = ['127.0.0.1:25', '[::1]:25', 'localhost:26']\n"},
+		{name: "mode for comparison", text: names + "listen = [':25']\nmode = 'stock'\n", want: []string{`postern.toml:4: mode: "stock" sends session tickets before`}},
+		{name: "mode for comparison, on loopback", text: names + "mode = 'stock'\n"},
+		{name: "another mode", text: names + "listen = [':25']\nmode = 'no-ticket'\n"},
 		{name: "expired", text: names + certificate("expired", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 0, -1)}, 0o600),
 			want: []string{"postern.toml:4: certificate[0].cert: expired on 20"}},
 		{name: "few days left", text: names + certificate("few", testcert.Options{Names: mx, NotAfter: now.AddDate(0, 0, 13)}, 0o600),

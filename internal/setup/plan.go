@@ -56,6 +56,8 @@ func (m *Machine) Plan() (*Plan, error) {
 	switch {
 	case strings.HasPrefix(m.port25(), "Postern "): // what is behind it has left the port
 		return nil, &Error{m.port25() + " listens on port 25 already", "examine it with postern doctor; to plan again, stop it first"}
+	case !known && m.unseen():
+		return nil, &Error{"a program of another user listens on port 25", "run postern setup as root, which sees what program that is"}
 	case !known:
 		return nil, &Error{fmt.Sprintf("%s listens on port 25, and there are plans for Postfix, Exim, OpenSMTPD, Dovecot, maddy and chasquid only", m.port25()),
 			"see docs/mail-servers.md, Another server by SMTP"}
@@ -94,6 +96,13 @@ func (m *Machine) port25() string {
 		}
 	}
 	return strings.Join(found, ", ")
+}
+
+// unseen reports whether a program listens on port 25 of which this user sees nothing.
+func (m *Machine) unseen() bool {
+	return slices.ContainsFunc(listening.On(m.sockets, smtpPort), func(s listening.Socket) bool {
+		return !s.Address.Addr().IsLoopback() && s.Process.ID == 0
+	})
 }
 
 // config is the configuration file.

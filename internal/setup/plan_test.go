@@ -88,6 +88,8 @@ func TestNoPlanSaysWhy(t *testing.T) {
 	other.sockets = []listening.Socket{socket("0.0.0.0:25", "/usr/bin/haraka")}
 	done := postfixMachine(t)
 	done.sockets = []listening.Socket{socket("192.0.2.25:25", "/usr/bin/postern"), socket("127.0.0.1:25", "/usr/lib/postfix/sbin/master")}
+	hidden := postfixMachine(t)
+	hidden.sockets = []listening.Socket{{Address: netip.MustParseAddrPort("0.0.0.0:25")}}
 	nameless := postfixMachine(t)
 	nameless.Hostname = ""
 	withoutDomains := postfixMachine(t)
@@ -100,6 +102,7 @@ func TestNoPlanSaysWhy(t *testing.T) {
 	}{
 		{done, "Postern (process 612) listens on port 25 already"},
 		{other, "haraka (process 612) listens on port 25"},
+		{hidden, "a program of another user listens on port 25"},
 		{nameless, "the name of this machine in the MX records is not known"},
 		{withoutDomains, "the domains that this machine receives mail for are not known"},
 		{bare, "neither the name of this machine in the MX records nor the domains that it receives mail for are known"},
@@ -108,6 +111,8 @@ func TestNoPlanSaysWhy(t *testing.T) {
 		var reason *Error
 		if !errors.As(err, &reason) || !strings.Contains(err.Error(), tt.want) || reason.Remedy() == "" {
 			t.Errorf("got %v, want %q and a remedy", err, tt.want)
+		} else if asRoot := strings.Contains(reason.Remedy(), "as root"); asRoot != (tt.machine == hidden) {
+			t.Errorf("%v: %s", err, reason.Remedy())
 		}
 	}
 }
