@@ -52,6 +52,9 @@ func (a alertsListCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
+	if err := a.note(book, ui); err != nil {
+		return err
+	}
 	filter := ledger.AlertFilter{Since: a.Since.Time, Limit: a.Limit.query()}
 	if a.Open {
 		filter = openAlerts(filter.Limit)

@@ -56,6 +56,9 @@ func (h handshakesListCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
+	if err := h.note(book, ui); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	filter := ledger.Filter{Host: h.Host, Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: int(h.Limit)}

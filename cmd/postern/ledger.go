@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +55,18 @@ func (f ledgerFlags) openIfAny(ui terminal.UI) (*ledger.Reader, error) {
 // A hostFlag chooses a host of the fleet.
 type hostFlag struct {
 	Host string `complete:"host" placeholder:"NAME" help:"Only what was at this host of the fleet, as postern fleet lists it. Default: at all hosts."`
+}
+
+// note says so if the ledger has nothing of the host: its name may be misspelt.
+func (f hostFlag) note(book *ledger.Reader, ui terminal.UI) error {
+	if f.Host == "" || f.Host == ledger.Here {
+		return nil
+	}
+	known, err := book.Hosts(context.Background())
+	if err == nil && !slices.Contains(known, f.Host) {
+		ui.Note("nothing is known of a host " + safetext.Shorten(f.Host, 60) + "; postern fleet lists them")
+	}
+	return err
 }
 
 // atHost is the host of a row, for the end of a phrase; empty without a fleet.

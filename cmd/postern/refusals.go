@@ -38,6 +38,9 @@ func (r refusalsCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
+	if err := r.note(book, ui); err != nil {
+		return err
+	}
 	found, err := book.Refusals(context.Background(), ledger.RefusalFilter{
 		Host: r.Host, Since: r.Since.Time, Sender: r.Sender, Recipient: r.Recipient, Limit: r.Limit.query(),
 	})

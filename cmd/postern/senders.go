@@ -53,6 +53,9 @@ func (s sendersListCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
+	if err := s.note(book, ui); err != nil {
+		return err
+	}
 	found, err := book.Senders(context.Background(), ledger.Filter{
 		Host: s.Host, Since: s.Since.Time, Sender: s.Sender, Failed: s.Failed, Returned: s.Returned, Limit: s.Limit.query(),
 	})
@@ -148,6 +151,9 @@ func (s sendersShowCmd) Run(ui terminal.UI) error {
 		return err
 	}
 	defer book.Close()
+	if err := s.note(book, ui); err != nil {
+		return err
+	}
 	history, err := book.SenderHistory(context.Background(), ledger.Filter{Host: s.Host, ByHost: true, Since: s.Since.Time, Sender: s.Sender, Limit: maxRows})
 	if err != nil {
 		return err

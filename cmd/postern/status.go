@@ -72,6 +72,9 @@ func (c statusCmd) read(ui terminal.UI, now time.Time) (s status.Status, err err
 		return s, err
 	}
 	defer book.Close()
+	if err := c.note(book, ui); err != nil {
+		return s, err
+	}
 	span := ledger.Span{From: c.Since.Time, To: now, Host: c.Host}
 	return status.Read(context.Background(), book, span, sinceWords(c.Since.Time, now)+atHost(c.Host), now)
 }

@@ -135,7 +135,7 @@ func (r *Reader) Failing(ctx context.Context, in Span, limit int) ([]FailingSend
 				(SELECT nullif(max(worked), 0) FROM senders WHERE network = c.network AND ehlo = c.ehlo AND fingerprint = ''),
 				coalesce(h.session, ''), coalesce(h.mode, ''), coalesce(f.next, ''), coalesce(d.case_id, ?), coalesce(d.confidence, 0), coalesce(d.evidence, '[]')
 			FROM chosen AS c
-			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("= c.id", "id")+`
+			LEFT JOIN handshakes AS h ON h.id = `+lastFailedOf("= c.id")+`
 			LEFT JOIN failures AS f ON f.handshake = h.id
 			LEFT JOIN diagnoses AS d ON d.handshake = h.id AND d.case_id = `+leadingOf("h.id")+`
 			ORDER BY c.turn, c.worked > 0 DESC, c.failing DESC, c.failing_last DESC`, maxOfNetwork, Unknown)
@@ -164,11 +164,11 @@ func failingOf(row, after, known string) string {
 			WHERE sender = ` + row + `.id AND outcome = 3 AND NOT probe AND at > ` + elsewhere + `)) END`
 }
 
-// lastFailedOf is, in SQL, the id of the last failed handshake of the senders with some ids. Of
-// several at the same time the one that is the last by a column is it.
-func lastFailedOf(ids, by string) string {
+// lastFailedOf is, in SQL, the id of the last failed handshake of the senders with some ids. Of several at
+// the same time it is the same one at all hosts, which number handshakes each in its way.
+func lastFailedOf(ids string) string {
 	return `(SELECT id FROM handshakes INDEXED BY failed_by_sender
-		WHERE sender ` + ids + ` AND outcome = 3 AND NOT probe ORDER BY at DESC, ` + by + ` DESC LIMIT 1)`
+		WHERE sender ` + ids + ` AND outcome = 3 AND NOT probe ORDER BY at DESC, session DESC LIMIT 1)`
 }
 
 // A WorkingSender is a sender whose sessions work.
@@ -207,11 +207,14 @@ type Traffic struct {
 // later.
 func (r *Reader) Traffic(ctx context.Context, in Span) (Traffic, error) {
 	found, err := readAll(ctx, r, "reading traffic", func(_ context.Context, _ *sql.DB, q *query) error {
-		from := unixMilli(in.From)
-		q.add(`SELECT EXISTS (SELECT 1 FROM senders WHERE worked >= ? AND first < ?),
-			EXISTS (SELECT 1 FROM senders WHERE delivered >= ? AND first < ?),`, from, unixMilli(in.To), from, unixMilli(in.To))
-		q.add(`(SELECT count(DISTINCT network) FROM (SELECT network FROM refusals WHERE seen >= ? AND first < ? AND accepted IS NULL
-			ORDER BY seen DESC LIMIT ?))`, from, unixMilli(in.To), maxLimit)
+		from, to := unixMilli(in.From), unixMilli(in.To)
+		q.add(`SELECT EXISTS (SELECT 1 FROM senders WHERE worked >= ? AND first < ?`, from, to)
+		q.atHost("host", in.Host)
+		q.add(`), EXISTS (SELECT 1 FROM senders WHERE delivered >= ? AND first < ?`, from, to)
+		q.atHost("host", in.Host)
+		q.add(`), (SELECT count(DISTINCT network) FROM (SELECT network FROM refusals WHERE seen >= ? AND first < ? AND accepted IS NULL`, from, to)
+		q.atHost("host", in.Host)
+		q.add(`ORDER BY seen DESC LIMIT ?))`, maxLimit)
 		return nil
 	}, func(scan scanner) (t Traffic, err error) {
 		err = scan(&t.Worked, &t.Delivered, &t.Refused)

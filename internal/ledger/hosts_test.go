@@ -59,6 +59,45 @@ func TestSenderThatFailsAtOneHostAndDeliversAtAnother(t *testing.T) {
 	}
 }
 
+// A sender fails twice in the same millisecond, in two ways. A host that has rows of its own only shows the
+// same case as one that took them.
+func TestCaseOfFailuresAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	fleet := fleetOf(t, 2)
+	fleet[0].AddHandshake(with(failure("Z"), func(h *Handshake) { h.Diagnoses = nil }))
+	fleet[0].AddHandshake(failure("A"))
+	if err := fleet[1].Take(t.Context(), "mx1", 0, waiting(t, fleet[0], 2)); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range fleet {
+		senders, err := reader(t, l.path).Senders(t.Context(), Filter{})
+		if err != nil || len(senders) != 1 || senders[0].Case != Unknown {
+			t.Errorf("%s shows %+v, %v", l.o.Host, senders, err)
+		}
+	}
+}
+
+// Mail comes to mx2 and not to mx1. What an operator asks about mx1 is not answered with what mx2 saw.
+func TestTrafficOfAHost(t *testing.T) {
+	t.Parallel()
+	fleet := fleetOf(t, 2)
+	fleet[0].AddHandshake(failure("A"))
+	waiting(t, fleet[0], 1)
+	fleet[1].AddHandshake(with(success("B"), func(h *Handshake) { h.Delivered = true }))
+	fleet[1].AddRefusal(Refusal{Last: noon, Network: success("").Network, Command: "RCPT", Reply: "450 later", Count: 1})
+	if err := fleet[0].Take(t.Context(), "mx2", 0, waiting(t, fleet[1], 2)); err != nil {
+		t.Fatal(err)
+	}
+	all := Traffic{Worked: true, Delivered: true, Refused: 1}
+	for host, want := range map[string]Traffic{"": all, "mx1": {}, Here: {}, "mx2": all, "mx9": {}} {
+		in := afternoon
+		in.Host = host
+		if got, err := reader(t, fleet[0].path).Traffic(t.Context(), in); err != nil || got != want {
+			t.Errorf("at %q: %+v, %v, want %+v", host, got, err, want)
+		}
+	}
+}
+
 // What counts is whether a sender works at any host after it failed, as the clocks of the hosts say.
 func TestFailingAtSeveralHosts(t *testing.T) {
 	t.Parallel()

@@ -89,9 +89,9 @@ func (r *Reader) Senders(ctx context.Context, f Filter) ([]Sender, error) {
 			q.add(`failing > 0 AND worked > 0 DESC, failing DESC,`)
 		}
 		q.add(`c.full + c.resumed + c.failed + c.plaintext DESC, seen DESC LIMIT ?)`, f.limit())
-		last := lastFailedOf(`= chosen.id`, "id")
-		if together { // hosts number handshakes each in its way
-			last = lastFailedOf(`IN (SELECT id FROM senders AS s WHERE `+sameSender("chosen")+`)`, "session")
+		last := lastFailedOf(`= chosen.id`)
+		if together {
+			last = lastFailedOf(`IN (SELECT id FROM senders AS s WHERE ` + sameSender("chosen") + `)`)
 		}
 		q.add(`SELECT *, CASE WHEN failing > 0 THEN ` + leadingOf(last) + ` END FROM chosen`)
 		return nil
