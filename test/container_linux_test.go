@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,15 +80,23 @@ func (e *containerEngine) image() (name string) {
 	return "localhost/postern"
 }
 
-// The image runs as a user without rights, on a root folder that it cannot change. It is healthy
-// once it takes mail. Mail and ledger are in the volume, and survive the container.
+// The image, run by the commands of docs/operating.md, runs as a user without rights, on a root
+// folder that it cannot change. It is healthy once it takes mail. Mail and ledger are in the volume,
+// and survive the container.
 func TestContainerImage(t *testing.T) {
 	t.Parallel()
+	commands := regexp.MustCompile(`(?m)^podman .*`).FindAllString(sectionOf(t, "../docs/operating.md", "As a container"), -1)
+	if len(commands) != 2 || !strings.HasSuffix(commands[0], " localhost/postern") || !strings.Contains(commands[0], " --publish 25:2525 ") {
+		t.Fatalf("the documentation has other commands: %q", commands)
+	}
 	e := startContainers(t)
-	image := e.image()
+	e.image()
+	named := func(command, name string) []string {
+		return strings.Fields(strings.NewReplacer("--name postern ", "--name "+name+" ", "exec postern ", "exec "+name+" ",
+			"--publish 25:2525", "--network none").Replace(command))
+	}
 	start := func(name string) (pid int) {
-		e.run("podman", "run", "--detach", "--name", name, "--network", "none", "--volume", "data:/var/lib/postern",
-			"--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--stop-timeout", "75", image)
+		e.run(named(commands[0], name)...)
 		eventually(t, func() error {
 			if output, err := e.try("podman", "healthcheck", "run", name); err != nil {
 				return fmt.Errorf("the health check: %w: %s\n%s", err, output, e.run("podman", "logs", name))
@@ -118,10 +127,10 @@ func TestContainerImage(t *testing.T) {
 	e.run("podman", "rm", "first")
 
 	start("second")
-	if out := e.run("podman", "exec", "second", "/usr/bin/postern", "handshakes"); !strings.Contains(out, "full") {
+	if out := e.run(named(commands[1], "second")...); !strings.Contains(out, "full") {
 		t.Errorf("a new container with the same volume shows\n%s", out)
 	}
-	stored := maildir(filepath.Join(e.run("podman", "volume", "inspect", "--format", "{{.Mountpoint}}", "data"), "maildir"))
+	stored := maildir(filepath.Join(e.run("podman", "volume", "inspect", "--format", "{{.Mountpoint}}", "postern"), "maildir"))
 	if got := len(stored.messages(t)); got != 1 {
 		t.Errorf("%d messages are in the volume, want 1", got)
 	}
