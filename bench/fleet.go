@@ -44,14 +44,14 @@ func measureFleet(s *testpeer.Scope, p plan, r *result) error {
 	}
 	senders := p.handshakes / 2
 	r.header("", "hosts alone", "fleet")
-	var lost [2]factor
+	var lost [2]average
 	var resumed [2]percent
 	for i, hosts := range [][]string{alone, shared} {
 		attempts, err := attemptsLost(hosts, senders)
 		if err != nil {
 			return err
 		}
-		lost[i] = factor(float64(attempts) / float64(senders))
+		lost[i] = average(float64(attempts) / float64(senders))
 		if resumed[i], err = resumedElsewhere(hosts, senders/10); err != nil {
 			return err
 		}

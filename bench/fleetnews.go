@@ -35,7 +35,7 @@ func measureFleetNews(s *testpeer.Scope, p plan, r *result) error {
 		return err
 	}
 	half, most := known[len(known)/2], known[len(known)*99/100]
-	r.row("until another host knows, median and 99th percentile", "–", fmt.Sprintf("%v, %v", half, most))
+	r.row("until another host knows, median and 99th percentile", "–", halfAndMost(half, most))
 	atMost(r, "until another host knows, 99th percentile", most, time.Second)
 
 	var outages, recoveries []time.Duration
@@ -49,9 +49,14 @@ func measureFleetNews(s *testpeer.Scope, p plan, r *result) error {
 	slices.Sort(outages)
 	slices.Sort(recoveries)
 	middle, last := len(outages)/2, len(outages)-1
-	r.row("NATS without a leader after that is killed, median and longest", "–", fmt.Sprintf("%v, %v", outages[middle], outages[last]))
-	r.row("until another host knows what one learns meanwhile, median and longest", "–", fmt.Sprintf("%v, %v", recoveries[middle], recoveries[last]))
+	r.row("NATS without a leader after that is killed, median and longest", "–", halfAndMost(outages[middle], outages[last]))
+	r.row("until another host knows what one learns meanwhile, median and longest", "–", halfAndMost(recoveries[middle], recoveries[last]))
 	return nil
+}
+
+// halfAndMost are two times that take milliseconds or seconds.
+func halfAndMost(half, most time.Duration) string {
+	return fmt.Sprintf("%v, %v", half.Round(time.Millisecond), most.Round(time.Millisecond))
 }
 
 // A fleetPair are two hosts of a fleet, without mail.

@@ -160,6 +160,7 @@ func atMost[N ~int64 | ~float64](r *result, what string, got, want N) {
 type (
 	perSecond float64
 	factor    float64
+	average   float64 // of a count
 	bytes     int64
 	percent   float64
 )
@@ -181,6 +182,8 @@ func cell(v any) string {
 		return fmt.Sprintf("%.1f %%", float64(v))
 	case factor:
 		return fmt.Sprintf("%.2f×", float64(v))
+	case average:
+		return fmt.Sprintf("%.2f", float64(v))
 	case bytes:
 		return v.String()
 	case time.Duration:
