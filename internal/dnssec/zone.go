@@ -57,6 +57,10 @@ func (v *Validator) loadZone(ctx context.Context, name string) zone {
 		}
 	}
 	usable := slices.DeleteFunc(slices.Clone(anchors), func(ds *dns.DS) bool { return !isSupported(ds) })
+	isSHA1 := func(ds *dns.DS) bool { return ds.DigestType == dns.SHA1 }
+	if better := slices.DeleteFunc(slices.Clone(usable), isSHA1); len(better) > 0 {
+		usable = better // RFC 4509, Section 3
+	}
 	if len(usable) == 0 && name != "." {
 		return zone{status: Insecure}
 	}
