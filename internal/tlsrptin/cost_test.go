@@ -13,7 +13,7 @@ func BenchmarkCostliestReports(b *testing.B) {
 	for name, policies := range map[string]string{
 		"failures": `{"failure-details":[{}` + strings.Repeat(`,{}`, 99_000) + `]}`,
 		"fields":   `{"failure-details":[{}` + strings.Repeat(`,{"result-type":"validation-failure","failed-session-count":1}`, 65_000) + `]}`,
-		"policies": `{}` + strings.Repeat(`,{}`, 99_000),
+		"policies": `{}` + strings.Repeat(`,{}`, 89_000), // they grow when they are stored
 		"unknown":  `{"x":[1` + strings.Repeat(`,1`, 199_000) + `]}`,
 		"names":    `{"a":1` + names(190_000) + `}`,
 	} {
