@@ -47,14 +47,11 @@ Exit status:
 
 // Run is called by kong.
 func (a alertsListCmd) Run(ui terminal.UI) error {
-	book, err := a.open(ui)
+	book, err := a.openAt(a.hostFlag, ui)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	if err := a.note(book, ui); err != nil {
-		return err
-	}
 	filter := ledger.AlertFilter{Since: a.Since.Time, Limit: a.Limit.query()}
 	if a.Open {
 		filter = openAlerts(filter.Limit)

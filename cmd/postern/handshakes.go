@@ -51,14 +51,11 @@ Examples:
 
 // Run is called by kong.
 func (h handshakesListCmd) Run(ui terminal.UI) error {
-	book, err := h.open(ui)
+	book, err := h.openAt(h.hostFlag, ui)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	if err := h.note(book, ui); err != nil {
-		return err
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	filter := ledger.Filter{Host: h.Host, Since: h.Since.Time, Sender: h.Sender, Case: h.Case, Failed: h.Failed, Probes: h.Probes, Limit: int(h.Limit)}

@@ -57,16 +57,22 @@ type hostFlag struct {
 	Host string `complete:"host" placeholder:"NAME" help:"Only what was at this host of the fleet, as postern fleet lists it. Default: at all hosts."`
 }
 
-// note says so if the ledger has nothing of the host: its name may be misspelt.
-func (f hostFlag) note(book *ledger.Reader, ui terminal.UI) error {
-	if f.Host == "" || f.Host == ledger.Here {
-		return nil
+// openAt opens the ledger for reading what was at a host. It says so if the ledger has nothing of that
+// one: its name may be misspelt.
+func (f ledgerFlags) openAt(at hostFlag, ui terminal.UI) (*ledger.Reader, error) {
+	book, err := f.open(ui)
+	if err != nil || at.Host == "" || at.Host == ledger.Here {
+		return book, err
 	}
 	known, err := book.Hosts(context.Background())
-	if err == nil && !slices.Contains(known, f.Host) {
-		ui.Note("nothing is known of a host " + safetext.Shorten(f.Host, 60) + "; postern fleet lists them")
+	if err != nil {
+		book.Close()
+		return nil, err
 	}
-	return err
+	if !slices.Contains(known, at.Host) {
+		ui.Note("nothing is known of a host " + safetext.Shorten(at.Host, 60) + "; postern fleet lists them")
+	}
+	return book, nil
 }
 
 // atHost is the host of a row, for the end of a phrase; empty without a fleet.

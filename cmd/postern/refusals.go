@@ -33,14 +33,11 @@ The log has a line for each refused command.`
 
 // Run is called by kong.
 func (r refusalsCmd) Run(ui terminal.UI) error {
-	book, err := r.open(ui)
+	book, err := r.openAt(r.hostFlag, ui)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	if err := r.note(book, ui); err != nil {
-		return err
-	}
 	found, err := book.Refusals(context.Background(), ledger.RefusalFilter{
 		Host: r.Host, Since: r.Since.Time, Sender: r.Sender, Recipient: r.Recipient, Limit: r.Limit.query(),
 	})

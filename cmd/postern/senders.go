@@ -48,14 +48,11 @@ Examples:
 
 // Run is called by kong.
 func (s sendersListCmd) Run(ui terminal.UI) error {
-	book, err := s.open(ui)
+	book, err := s.openAt(s.hostFlag, ui)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	if err := s.note(book, ui); err != nil {
-		return err
-	}
 	found, err := book.Senders(context.Background(), ledger.Filter{
 		Host: s.Host, Since: s.Since.Time, Sender: s.Sender, Failed: s.Failed, Returned: s.Returned, Limit: s.Limit.query(),
 	})
@@ -146,14 +143,11 @@ type sendersShowCmd struct {
 
 // Run is called by kong.
 func (s sendersShowCmd) Run(ui terminal.UI) error {
-	book, err := s.open(ui)
+	book, err := s.openAt(s.hostFlag, ui)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	if err := s.note(book, ui); err != nil {
-		return err
-	}
 	history, err := book.SenderHistory(context.Background(), ledger.Filter{Host: s.Host, ByHost: true, Since: s.Since.Time, Sender: s.Sender, Limit: maxRows})
 	if err != nil {
 		return err

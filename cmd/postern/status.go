@@ -67,14 +67,11 @@ func (c statusCmd) Run(ui terminal.UI) error {
 
 // read reads the status from the ledger.
 func (c statusCmd) read(ui terminal.UI, now time.Time) (s status.Status, err error) {
-	book, err := c.open(ui)
+	book, err := c.openAt(c.hostFlag, ui)
 	if err != nil {
 		return s, err
 	}
 	defer book.Close()
-	if err := c.note(book, ui); err != nil {
-		return s, err
-	}
 	span := ledger.Span{From: c.Since.Time, To: now, Host: c.Host}
 	return status.Read(context.Background(), book, span, sinceWords(c.Since.Time, now)+atHost(c.Host), now)
 }

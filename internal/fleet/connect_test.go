@@ -59,7 +59,7 @@ func TestHostSharesOnceItMayUseNATS(t *testing.T) {
 			want: "no such file",
 		},
 		"a file that has no credentials": {
-			server: tenant.server, credentials: func() string { return "TODO" },
+			server: tenant.server, credentials: func() string { return "not one" },
 			want: "no nkey seed found",
 		},
 		"credentials of another tenant": {
@@ -85,7 +85,7 @@ func TestHostSharesOnceItMayUseNATS(t *testing.T) {
 			server := testpeer.StartNATS(t, 1)[0]
 			server.Stop()
 			server.StartWith(test.server...)
-			mend := func() { server.Stop(); server.Start() }
+			correct := func() { server.Stop(); server.Start() }
 			m := &testHost{t: t, name: "mx1", book: newBook()}
 			m.change = func(s *Settings) {
 				switch {
@@ -94,11 +94,11 @@ func TestHostSharesOnceItMayUseNATS(t *testing.T) {
 					if content := test.credentials(); content != "" {
 						write(t, file, content)
 					}
-					mend = func() { write(t, file, tenant.credentials(t, time.Hour)) }
+					correct = func() { write(t, file, tenant.credentials(t, time.Hour)) }
 				case test.ca != "":
 					s.CA = file
 					write(t, file, test.ca)
-					mend = func() { write(t, file, read(t, authority.File)) }
+					correct = func() { write(t, file, read(t, authority.File)) }
 				}
 			}
 			m.start([]*testpeer.NATS{server})
@@ -111,7 +111,7 @@ func TestHostSharesOnceItMayUseNATS(t *testing.T) {
 			if line := m.log.Take(); !strings.Contains(line, test.want) {
 				t.Errorf("no %q in the log:\n%s", test.want, line)
 			}
-			mend()
+			correct()
 			await(t, func() error {
 				if problem := m.fleet.Status().Problem; problem != "" {
 					return errors.New(problem)

@@ -312,44 +312,30 @@ type Status struct {
 func (f *Fleet) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Status{Problem: f.problem(), Remedy: f.remedy(), Turn: f.ring.Turn, Since: f.ring.Since, Published: f.published, Taken: f.taken}
+	problem, remedy := f.problem()
+	return Status{Problem: problem, Remedy: remedy, Turn: f.ring.Turn, Since: f.ring.Since, Published: f.published, Taken: f.taken}
 }
 
-// problem returns why the host does not share. The caller holds f.mu.
-func (f *Fleet) problem() string {
-	for _, part := range parts {
-		if err := f.down[part]; err != nil {
-			return fmt.Sprintf("%s: %v", part, err)
-		}
-	}
-	if f.hasDouble() {
-		return partHosts + ": another host has the same name"
-	}
-	return ""
-}
-
-// hasDouble reports whether another host uses the name of this one. The caller holds f.mu.
-func (f *Fleet) hasDouble() bool { return f.Now().Sub(f.roll.double) < missingAfter }
-
-// remedy returns what to do about the problem, if that is known. The caller holds f.mu.
-func (f *Fleet) remedy() string {
+// problem returns why the host does not share, and what to do about it if that is known; empty if it
+// shares. The caller holds f.mu.
+func (f *Fleet) problem() (what, remedy string) {
 	for _, part := range parts {
 		if err := f.down[part]; err != nil {
 			if remedied := interface{ Remedy() string }(nil); errors.As(err, &remedied) {
-				return remedied.Remedy()
+				remedy = remedied.Remedy()
 			}
-			return ""
+			return fmt.Sprintf("%s: %v", part, err), remedy
 		}
 	}
-	if f.hasDouble() {
-		return "set name in [fleet] to one that no other host has, and restart it"
+	if f.Now().Sub(f.roll.double) < missingAfter {
+		return partHosts + ": another host has the same name", "set name in [fleet] to one that no other host has, and restart it"
 	}
-	return ""
+	return "", ""
 }
 
 // signalChange says so if the problem is another one than before. The caller holds f.mu.
-func (f *Fleet) signalChange(before string) {
-	if f.problem() != before {
+func (f *Fleet) signalChange(before, _ string) {
+	if what, _ := f.problem(); what != before {
 		signal(f.changedHere)
 		signal(f.changedThere)
 	}
