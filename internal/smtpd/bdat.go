@@ -3,6 +3,7 @@ package smtpd
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +20,13 @@ func (s *session) bdat(arg string) {
 		return
 	}
 	chunks := &chunkReader{s: s, left: size, last: last}
-	if reply := s.mayText(); reply != nil {
-		s.refuseChunk(chunks, *reply)
+	refused := s.mayText()
+	s.flushBefore(size)
+	switch {
+	case s.end != "":
+		return
+	case refused != nil:
+		s.refuseChunk(chunks, *refused)
 		return
 	}
 	s.timed.start(s.setup.Limits.TextTimeout)
@@ -42,11 +48,16 @@ func parseChunk(arg string) (size int64, last, ok bool) {
 	return int64(n), last, err == nil && (last || !more)
 }
 
+// flushBefore sends the waiting replies unless a chunk of a size is here already: its sender may
+// wait for them before it sends more (RFC 2920, Section 3.2).
+func (s *session) flushBefore(size int64) {
+	if int64(s.in.Buffered()) < size {
+		s.flush()
+	}
+}
+
 // refuseChunk discards a chunk and replies.
 func (s *session) refuseChunk(c *chunkReader, reply smtp.Reply) {
-	if s.end != "" {
-		return
-	}
 	s.timed.start(s.setup.Limits.TextTimeout)
 	if err := s.discard(io.LimitReader(s.in, c.left)); err != nil {
 		s.unfinished(reply, err)
@@ -91,40 +102,59 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// anytime are the commands that change nothing (RFC 5321, Section 4.1.4). RFC 3030 does not speak
+// of them between chunks; Postfix and Exim answer NOOP there too, and take the next chunk.
+var anytime = []string{"NOOP", "VRFY", "EXPN", "HELP"}
+
 // next replies to the last chunk and reads the next BDAT command.
 func (c *chunkReader) next() error {
 	s := c.s
 	resume := s.timed.pause()
 	s.put(s.command, smtp.NewReply(250, "2.0.0", "chunk received"))
-	line, err := s.readCommand()
-	if err != nil {
-		c.stop = func() { s.readFailed(err) }
-		return errStopped
+	for {
+		line, err := s.readCommand()
+		if err != nil {
+			return c.stopWith(func() { s.readFailed(err) })
+		}
+		verb, arg, err := smtp.ParseCommand(line)
+		size, last, ok := parseChunk(arg)
+		chunk := err == nil && verb == "BDAT" && ok
+		if !(chunk && size >= largeChunk) && !s.countCommand() {
+			return c.stopWith(func() { s.readFailed(errManyChunks) })
+		}
+		switch {
+		case chunk:
+			c.left, c.last = size, last
+			s.command = s.newCommand(verb, arg)
+			s.flushBefore(size)
+			if s.end != "" {
+				return c.stopWith(func() {})
+			}
+			resume()
+			return nil
+		case slices.Contains(anytime, verb):
+			s.command = s.newCommand(verb, arg)
+			s.dispatch(verb, arg)
+		default:
+			return c.stopWith(func() { s.insteadOfChunk(verb, arg) })
+		}
 	}
-	verb, arg, err := smtp.ParseCommand(line)
-	size, last, ok := parseChunk(arg)
-	chunk := err == nil && verb == "BDAT" && ok
-	if !(chunk && size >= largeChunk) && !s.countCommand() {
-		c.stop = func() { s.readFailed(errManyChunks) }
-		return errStopped
-	}
-	if !chunk {
-		c.stop = func() { s.insteadOfChunk(verb, arg) }
-		return errStopped
-	}
-	c.left, c.last = size, last
-	resume()
-	return nil
 }
 
-// insteadOfChunk executes a command between chunks. RSET, QUIT and a new greeting cancel
-// the message; others are errors (RFC 3030, Section 2).
+// stopWith cancels the message. The next hop has given it up when stop is called.
+func (c *chunkReader) stopWith(stop func()) error {
+	c.stop = stop
+	return errStopped
+}
+
+// insteadOfChunk executes a command that cannot be followed by another chunk. RSET, QUIT and a new
+// greeting cancel the message; others are errors, as RFC 3030, Section 2, says of DATA.
 func (s *session) insteadOfChunk(verb, arg string) {
 	s.hop.Reset()
 	s.reset()
 	s.command = s.newCommand(verb, arg)
 	switch verb {
-	case "RSET", "QUIT", "EHLO", "HELO", "NOOP":
+	case "RSET", "QUIT", "EHLO", "HELO":
 		s.dispatch(verb, arg)
 	default:
 		s.hangUp(smtp.NewReply(503, "5.5.1", "expected BDAT or RSET"), "unexpected command between chunks")

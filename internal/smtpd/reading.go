@@ -26,9 +26,9 @@ func (s *session) readCommand() ([]byte, error) {
 	if buffered, _ := s.in.Peek(s.in.Buffered()); bytes.IndexByte(buffered, '\n') < 0 {
 		s.writePending()
 		s.flush()
-		if s.end != "" {
-			return nil, io.EOF
-		}
+	}
+	if s.end != "" {
+		return nil, io.EOF
 	}
 	s.await()
 	defer s.awaited(time.Now())

@@ -298,7 +298,7 @@ func TestBDAT(t *testing.T) {
 		> QUIT
 		< 221 *`)
 	s.dial(t).play(begin + "> BDAT 3\n" + `> a\r\n\-` + "\n< 250 *\n> RSET\n< 250 2.0.0 *\n> BDAT 3 LAST\n" + `> a\r\n\-` + "\n< 503 5.5.1 *\n> QUIT\n< 221 *")
-	for _, instead := range []string{"RSET", "EHLO a", "HELO a", "NOOP", "QUIT"} { // RFC 3030, Section 2: any but mail commands
+	for _, instead := range []string{"RSET", "EHLO a", "HELO a", "QUIT"} {
 		s.dial(t).play(begin + "> BDAT 3\n" + `> a\r\n\-` + "\n< 250 *\n> " + instead + "\n< 2* *")
 	}
 	s.dial(t).play(begin + "> BDAT 3\n" + `> a\r\n\-` + "\n< 250 *\n> DATA\n< 503 5.5.1 *\nCLOSED")
@@ -309,6 +309,83 @@ func TestBDAT(t *testing.T) {
 	got := s.hop.taken()
 	if len(got) != 1 || !strings.HasSuffix(got[0].text, "\r\n.xy\r\n.\r\n") {
 		t.Errorf("the hop got %+v", got)
+	}
+}
+
+// NOOP and its like can be used at any time and change nothing (RFC 5321, Sections 4.1.1.9 and
+// 4.1.4): a client that keeps a slow message's session alive with them has not given up the message.
+func TestCommandsBetweenChunksThatChangeNothing(t *testing.T) {
+	s := startServer(t, func(set *Settings, _ *memoryHop) { set.Limits.Errors = 1 })
+	s.dial(t).play(`< 220 *
+		> EHLO a
+		< 250 *
+		> MAIL FROM:<a@example.net>
+		> RCPT TO:<b@example.org>
+		> BDAT 5
+		> one\r\n\-
+		> NOOP
+		< 250 2.1.0 *
+		< 250 2.1.5 *
+		< 250 2.0.0 chunk received
+		< 250 2.0.0 OK
+		> VRFY b
+		< 252 2.5.0 *
+		> EXPN b
+		< 502 5.5.1 *
+		> BDAT 5
+		> two\r\n\-
+		> HELP
+		> BDAT 7 LAST
+		> three\r\n\-
+		< 250 2.0.0 chunk received
+		< 214 2.0.0 *
+		< 250 2.0.0 stored
+		> QUIT
+		< 221 *`)
+	if got := s.hop.taken(); len(got) != 1 || !strings.HasSuffix(got[0].text, "\r\none\r\ntwo\r\nthree\r\n") {
+		t.Errorf("the hop got %+v", got)
+	}
+	s.dial(t).play("< 220 *\n> EHLO a\n< 250 *\n> MAIL FROM:<>\n> RCPT TO:<b@example.org>\n< 250 *\n< 250 *\n> BDAT 1\n> x\\-\n< 250 *\n" +
+		"> EXPN b\n> EXPN b\n> BDAT 0 LAST\n< 502 *\n< 502 *\n< 421 4.7.0 too many errors\nCLOSED")
+	if got := s.hop.taken(); len(got) != 1 {
+		t.Errorf("after too many errors the hop got %+v", got)
+	}
+}
+
+// A sender may wait for the replies to its recipients before it sends a large chunk that it has
+// announced in the same group: when there is no more to read, nothing is held back (RFC 2920,
+// Section 3.2).
+func TestRepliesDoNotWaitForAChunk(t *testing.T) {
+	s := startServer(t, func(_ *Settings, h *memoryHop) {
+		h.replies = map[string]smtp.Reply{"RCPT c@example.org": smtp.NewReply(550, "5.1.1", "no such mailbox")}
+	})
+	c := s.dial(t)
+	c.play(`< 220 *
+		> EHLO a
+		< 250 *
+		> MAIL FROM:<a@example.net>
+		> RCPT TO:<b@example.org>
+		> BDAT 3
+		< 250 2.1.0 *
+		< 250 2.1.5 *
+		> x\r\n\-
+		> BDAT 3 LAST
+		> y\-
+		< 250 2.0.0 chunk received
+		> \r\n\-
+		< 250 2.0.0 stored
+		> MAIL FROM:<a@example.net>
+		> RCPT TO:<c@example.org>
+		> BDAT 3 LAST
+		> z\-
+		< 250 2.1.0 *
+		< 550 5.1.1 *
+		> \r\n\-
+		< 554 5.5.1 no valid recipients
+		> QUIT
+		< 221 *`)
+	if r := s.result(); r.Messages != 1 {
+		t.Errorf("%d messages, want 1", r.Messages)
 	}
 }
 
