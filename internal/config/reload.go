@@ -1,6 +1,10 @@
 package config
 
-import "cmp"
+import (
+	"cmp"
+
+	"postern/internal/smtp"
+)
 
 // Emptied returns a problem if the configuration is of a file that sets nothing, and no flag does
 // either: a full disk or an editor may have emptied it, and a server with it would refuse all mail
@@ -49,4 +53,40 @@ func (c *Config) MissingIn(next *Config) Problems {
 		}
 	}
 	return missing
+}
+
+// AcceptedIn returns the domains and recipients of c's successor for which c accepts no mail, and
+// those of c for which its successor accepts none. Without a list of recipients, all are accepted.
+func (c *Config) AcceptedIn(next *Config) (added, removed []string) {
+	added, removed = difference(c.Domains, next.Domains, smtp.FoldDomain)
+	if len(c.Recipients) > 0 && len(next.Recipients) > 0 {
+		more, fewer := difference(c.Recipients, next.Recipients, smtp.FoldMailbox)
+		added, removed = append(added, more...), append(removed, fewer...)
+	}
+	return added, removed
+}
+
+// difference returns the names that only now has, and those that only was has, as fold compares
+// them. It costs little where they differ in few places.
+func difference(was, now []string, fold func(string) string) (added, removed []string) {
+	for len(was) > 0 && len(now) > 0 && was[0] == now[0] {
+		was, now = was[1:], now[1:]
+	}
+	for len(was) > 0 && len(now) > 0 && was[len(was)-1] == now[len(now)-1] {
+		was, now = was[:len(was)-1], now[:len(now)-1]
+	}
+	return without(now, was, fold), without(was, now, fold)
+}
+
+func without(names, others []string, fold func(string) string) (rest []string) {
+	have := make(map[string]bool, len(others))
+	for _, name := range others {
+		have[fold(name)] = true
+	}
+	for _, name := range names {
+		if !have[fold(name)] {
+			rest = append(rest, name)
+		}
+	}
+	return rest
 }

@@ -73,3 +73,28 @@ func TestMissingDomainsAreSummedUp(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestAcceptedIn(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		now, next      Config
+		added, removed string
+	}{
+		{name: "nothing", now: Config{Domains: []string{"a.org", "b.org"}}, next: Config{Domains: []string{"a.org", "b.org"}}},
+		{name: "another order and spelling", now: Config{Domains: []string{"a.org", "b\u00fccher.org"}},
+			next: Config{Domains: []string{"xn--bcher-kva.org", "A.ORG"}}},
+		{name: "one more, one fewer", now: Config{Domains: []string{"a.org", "b.org", "c.org"}},
+			next: Config{Domains: []string{"a.org", "d.org", "c.org"}}, added: "d.org", removed: "b.org"},
+		{name: "all", now: Config{Domains: []string{"a.org", "b.org"}}, next: Config{Domains: []string{"c.org"}},
+			added: "c.org", removed: "a.org b.org"},
+		{name: "recipients", now: Config{Recipients: []string{"a@a.org", "b@a.org"}},
+			next: Config{Recipients: []string{"B@a.org", "c@a.org"}}, added: "c@a.org", removed: "a@a.org"},
+		{name: "no list of recipients any more", now: Config{Recipients: []string{"a@a.org"}}},
+		{name: "a list of recipients now", next: Config{Recipients: []string{"a@a.org"}}},
+	} {
+		added, removed := tt.now.AcceptedIn(&tt.next)
+		if strings.Join(added, " ") != tt.added || strings.Join(removed, " ") != tt.removed {
+			t.Errorf("%s: added %q, removed %q, want %q and %q", tt.name, added, removed, tt.added, tt.removed)
+		}
+	}
+}

@@ -94,6 +94,8 @@ const (
 
 	Listen  = "listen"
 	Domains = "domains"
+	Added   = "added"   // domains and recipients that mail is accepted for since a reload
+	Removed = "removed" // those that it no longer is
 	Signal  = "signal"
 	Keys    = "keys" // of the configuration
 	Remedy  = "remedy"

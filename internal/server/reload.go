@@ -42,6 +42,7 @@ func (s *Server) reload(next *config.Config, err error) {
 	if keys := s.keepFixed(next); len(keys) > 0 {
 		s.log.Warn("ignoring changed settings until restart", logkey.Keys, keys)
 	}
+	accepted := acceptedNow(s.config, next)
 	s.config = next
 	s.alarm.config.Store(next)
 	s.level.Set(next.Log.Level)
@@ -51,7 +52,24 @@ func (s *Server) reload(next *config.Config, err error) {
 	s.web.Apply(s.routes())
 	s.checks.Apply(s.selfChecks(next))
 	s.noteEvent(ledger.Reloaded, "", "")
-	s.log.Info("configuration reloaded")
+	s.log.Info("configuration reloaded", accepted...)
+}
+
+// acceptedNow returns the attributes that say for how many domains and recipients mail is accepted
+// after a reload, and which of them come and go: with a wrong file, mail for many is refused for good.
+func acceptedNow(before, now *config.Config) []any {
+	attributes := []any{logkey.Domains, len(now.Domains)}
+	if len(now.Recipients) > 0 {
+		attributes = append(attributes, logkey.Recipients, len(now.Recipients))
+	}
+	added, removed := before.AcceptedIn(now)
+	if len(added) > 0 {
+		attributes = append(attributes, logkey.Added, config.Summary(added))
+	}
+	if len(removed) > 0 {
+		attributes = append(attributes, logkey.Removed, config.Summary(removed))
+	}
+	return attributes
 }
 
 // keepFixed copies the settings that need a restart from the current
