@@ -1,12 +1,12 @@
 package test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -39,7 +39,7 @@ func bootDebian(t *testing.T, root string) *debian {
 	}
 	d := &debian{t: t, root: root, log: newProcessLog()}
 	name := fmt.Sprintf("postern-%d-%d", os.Getpid(), machines.Add(1))
-	cmd := exec.Command(nspawn, "--quiet", "--directory", d.root, "--machine", name, "--register=no", "--keep-unit",
+	cmd := inControlGroup(t, name, nspawn, "--quiet", "--directory", d.root, "--machine", name, "--register=no", "--keep-unit",
 		"--private-network", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--settings=no",
 		"--kill-signal=SIGRTMIN+3", "--console=pipe", "/lib/systemd/systemd")
 	cmd.Stdout, cmd.Stderr = d.log, d.log
@@ -59,17 +59,73 @@ func bootDebian(t *testing.T, root string) *debian {
 		}
 	})
 	eventually(t, func() (err error) {
-		// Before systemd, nspawn has another child.
-		if d.leader, err = childOf(cmd.Process.Pid); err != nil {
+		if d.leader, err = initOf(cmd.Process.Pid); err != nil {
 			return err
 		}
 		state, err := d.try("systemctl", "is-system-running")
-		if state = strings.TrimSpace(state); state != "running" {
-			return fmt.Errorf("the machine is not running: %s, %v", state, err)
+		switch state = strings.TrimSpace(state); state {
+		case "running":
+			return nil
+		case "degraded":
+			failed, _ := d.try("systemctl", "status", "--failed", "--full", "--no-pager", "--lines=50")
+			t.Fatalf("units of the machine failed when it booted:\n%s", failed)
 		}
-		return nil
+		return fmt.Errorf("the machine is not running: %s, %v", state, err)
 	})
 	return d
+}
+
+// inControlGroup returns a command that runs in a control group of its own, below that of the
+// tests. In one that machines share, each takes the groups of the others' units for its own, and
+// removes them as long as they are empty, which is when a unit is started.
+func inControlGroup(t *testing.T, name string, command ...string) *exec.Cmd {
+	t.Helper()
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var groups []string
+	for line := range strings.Lines(string(own)) {
+		var roots []string
+		_, controllers, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, path, _ := strings.Cut(controllers, ":")
+		switch controllers { // systemd uses no others, and expects them there
+		case "": // version 2
+			roots = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
+		case "name=systemd":
+			roots = []string{"/sys/fs/cgroup/systemd"}
+		}
+		for _, root := range roots {
+			if _, err := os.Stat(filepath.Join(root, path, "cgroup.procs")); err == nil {
+				groups = append(groups, filepath.Join(root, path, name))
+			}
+		}
+	}
+	for _, group := range groups {
+		if err := os.Mkdir(group, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { removeControlGroup(t, group) })
+	}
+	const enter = `for group in $0; do echo $$ >"$group/cgroup.procs"; done; exec "$@"`
+	return exec.Command("sh", append([]string{"-euc", enter, strings.Join(groups, " ")}, command...)...)
+}
+
+// removeControlGroup removes a control group without processes and those below it, whose files
+// cannot be removed.
+func removeControlGroup(t *testing.T, group string) {
+	entries, err := os.ReadDir(group)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			removeControlGroup(t, filepath.Join(group, entry.Name()))
+		}
+	}
+	if err := os.Remove(group); err != nil {
+		t.Error(err)
+	}
 }
 
 // debianRoot returns a writable copy of a root folder that scripts/install-peers made, which
@@ -102,25 +158,25 @@ func debianRoot(t *testing.T, name string) string {
 	return root
 }
 
-// childOf returns the process whose parent is pid.
-func childOf(pid int) (int, error) {
-	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+// initOf returns the child of a process that is the first of its PID namespace. Before it, nspawn
+// has another child, which sees the systemd of this machine.
+func initOf(pid int) (int, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		return 0, err
 	}
+	parent := fmt.Sprintf("\nPPid:\t%d\n", pid)
 	for _, path := range paths {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		// The name in parentheses may have spaces.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
+		status, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(status), parent) && isInit.Match(status) {
 			return strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		}
 	}
 	return 0, errors.New("no process has started in the machine")
 }
+
+// isInit matches the status of a process that has number 1 in the innermost of its namespaces.
+var isInit = regexp.MustCompile(`(?m)^NSpid:.*\t1$`)
 
 // try runs a command in the machine, and returns what it prints.
 func (d *debian) try(command ...string) (output string, err error) {
