@@ -266,11 +266,13 @@ func (c *column) add(class string, n int64, least float64) {
 	c.parts = append(c.parts, part{Class: class, Y: to, H: from - to})
 }
 
-// place sets where parts are on the time axis, with a gap after them.
+// place sets where parts are on the time axis, with a gap after them: that of a period, also after
+// a day of many periods.
 func (t *timeline) place(parts []part, from, to time.Time) []part {
 	begin, end := t.share(from), t.share(to)
+	gap := .12 * min(end-begin, float64(t.long)/float64(t.to.Sub(t.from)))
 	for i := range parts {
-		parts[i].X, parts[i].W = percent(begin), percent((end-begin)*.88)
+		parts[i].X, parts[i].W = percent(begin), percent(end-begin-gap)
 	}
 	return parts
 }

@@ -59,7 +59,7 @@ func TestTimelineShowsWhatHappened(t *testing.T) {
 		"the sessions of a period":         `<title>10-14 09:00 to 10-14 09:30: 0 full, 1000 resumed, 1 plaintext, 1 failed</title>`,
 		"the failed ones by case":          `<title>10-14 09:00 to 10-14 09:30: early-ticket 1</title>`,
 		"the refused commands":             `3 deferred (4xx), 0 refused (5xx)</title>`,
-		"verified reports":                 `<title>2026-10-14: 1 verified report, 1 with failures: 7 of 12 sessions failed</title><rect class="bad"`,
+		"verified reports, of all the day": `<title>2026-10-14: 1 verified report, 1 with failures: 7 of 12 sessions failed</title><rect class="bad" x="0.00%" y="232" width="99.75%" height="18"/>`,
 		"unverified ones, hatched":         `<title>2026-10-14: 1 unverified report, 1 with failures: 7 of 12 sessions failed</title><rect fill="url(#hatch-bad)"`,
 		"a change, as text":                `certificate mx.pem &lt;b&gt;mx.example.org</li>`,
 		"its marker":                       `<title>2026-10-14 09:12 UTC: certificate mx.pem`,
