@@ -153,16 +153,17 @@ func (c *chasquid) leavePort(m *Machine, h *handover) {
 		return
 	}
 	file := filepath.Join(chasquidFolder, "chasquid.conf")
-	backup := file + ".before-postern"
 	restart := m.restart("chasquid", "# Restart chasquid, with what starts services here.")
+	const mark = "Port 25 of other addresses is that of Postern"
 	var lines strings.Builder
+	fmt.Fprintf(&lines, "# %s.\n", mark)
 	for _, address := range loopback {
 		fmt.Fprintf(&lines, "smtp_address: %q\n", address)
 	}
 	h.leave = append([]string{
-		"cp -p " + file + " " + backup,
-		"sed -i 's/^[[:blank:]]*smtp_address[[:blank:]]*:/#&/' " + file,
-		appendFile(file, lines.String()),
+		keep(file, beforePostern),
+		unlessHas(file, mark, "sed -i 's/^[[:blank:]]*smtp_address[[:blank:]]*:/#&/' "+file),
+		unlessHas(file, mark, appendFile(file, lines.String())),
 	}, restart...)
-	h.back = append(append(h.back, "cp -p "+backup+" "+file), restart...)
+	h.back = append(append(h.back, restore(file)), restart...)
 }

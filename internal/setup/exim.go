@@ -193,7 +193,7 @@ func (e *exim) handover(m *Machine) handover {
 		stays:   true,
 	}
 	lines := strings.Join([]string{
-		"# Port " + port + " is for mail from Postern, which says who the sender is. No client can relay there.",
+		"# Port " + port + " " + doorMark + ", which says who the sender is. No client can relay there.",
 		"MAIN_LOCAL_INTERFACES = <; " + strings.Join(listen, " ; "),
 		"hosts_proxy = ${if ={$received_port}{" + port + "}{127.0.0.1}}",
 		"MAIN_ACL_CHECK_RCPT = ${if and{{bool{$proxy_session}}{!match_domain{$domain}{+local_domains:+relay_to_domains}}} {deny message = relay not permitted}{acl_check_rcpt}}",
@@ -204,9 +204,8 @@ func (e *exim) handover(m *Machine) handover {
 	}
 	restart := append([]string{"update-exim4.conf"}, m.restart("exim4", "/etc/init.d/exim4 restart")...)
 	if exists(file) {
-		backup := file + ".before-postern"
-		h.leave = []string{"cp -p " + file + " " + backup, appendFile(file, lines)}
-		h.back = []string{"mv " + backup + " " + file}
+		h.leave = []string{keep(file, beforePostern), unlessHas(file, doorMark, appendFile(file, lines))}
+		h.back = []string{restore(file)}
 	} else {
 		h.leave = []string{writeFile(file, lines)}
 		h.back = []string{"rm " + file}

@@ -65,16 +65,15 @@ func readMaddy(configuration string) *server {
 func maddyHandover(m *Machine, line string) handover {
 	address := "127.0.0.1:" + m.freePort(nil)
 	block := "smtp tcp://" + address + ` {\n    tls off\n    proxy_protocol {\n        trust 127.0.0.1\n    }`
-	backup := maddyFile + ".before-postern"
 	restart := m.restart("maddy", "# Restart maddy, with what starts services here.")
 	return handover{
 		nextHop: "smtp://" + address + "?proxy=v2",
 		sees:    "sees the sender's address by the PROXY protocol",
 		leave: append([]string{
-			"cp -p " + maddyFile + " " + backup,
+			keep(maddyFile, beforePostern),
 			"sed -i " + quote("s#^"+pattern(strings.TrimRight(line, " \t"))+"[[:blank:]]*$#"+block+"#") + " " + maddyFile,
 		}, restart...),
-		back: append([]string{"cp -p " + backup + " " + maddyFile}, restart...),
+		back: append([]string{restore(maddyFile)}, restart...),
 	}
 }
 

@@ -3,7 +3,6 @@ package setup
 import (
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,30 +39,13 @@ match from local for any action "relay"
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := func(commands []string) string {
-		t.Helper()
-		script := strings.ReplaceAll(strings.Join(commands, "\n"), openSMTPDFile, file)
-		if output, err := exec.Command("sh", "-euc", "smtpd() { :; }\n"+script).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", script, err, output)
-		}
-		changed, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(changed)
-	}
 	want := strings.NewReplacer("listen on 0.0.0.0 tls", "#listen on 0.0.0.0 tls", "listen on ::", "#listen on ::").Replace(strings.TrimSuffix(configuration, rules)) +
 		`# Port 10026 is for mail from Postern, which says who the sender is. No client can relay there.
 listen on 127.0.0.1 port 10026 proxy-v2 tag postern filter "dnsbl" no-dsn
 listen on 127.0.0.1 tls pki mx filter "dnsbl" no-dsn
 match tag postern from any ! for domain <ours> reject
 ` + rules
-	if got := run(h.leave); got != want {
-		t.Errorf("the configuration becomes\n%s\nwant\n%s", got, want)
-	}
-	if got := run(h.back); got != configuration {
-		t.Errorf("the way back leaves\n%s", got)
-	}
+	checkHandover(t, h, openSMTPDFile, file, want)
 }
 
 func TestDomainsOfOpenSMTPDAreThoseThatAnyClientCanReach(t *testing.T) {

@@ -183,7 +183,10 @@ func (p *Plan) Write() (written []string, err error) {
 			return nil, fmt.Errorf("setup: %w", err)
 		case string(content) == f.Content:
 		case setsNothing(string(content)):
-			missing = append(missing, File{f.Path + saved, f.Mode, string(content)}, f)
+			if kept := f.Path + beforeSetup; !exists(kept) {
+				missing = append(missing, File{kept, f.Mode, string(content)})
+			}
+			missing = append(missing, f)
 		default:
 			return nil, &Error{f.Path + " exists already, with another content", "move it away, or change it by hand: postern setup without --write prints what it should have"}
 		}
@@ -200,8 +203,8 @@ func (p *Plan) Write() (written []string, err error) {
 	return written, nil
 }
 
-// saved ends the names of files that were replaced.
-const saved = ".before-setup"
+// beforeSetup ends the names under which Postern's own files are kept.
+const beforeSetup = ".before-setup"
 
 // setsNothing reports whether a configuration has comments only, besides the data folder.
 func setsNothing(configuration string) bool {

@@ -167,6 +167,12 @@ func TestWriteReplacesAConfigurationThatSetsNothing(t *testing.T) {
 	if _, err := plan.Write(); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(path, []byte("# nothing"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plan.Write(); err != nil { // a second time
+		t.Fatal(err)
+	}
 	for name, want := range map[string]string{path: "new", path + ".before-setup": string(shipped)} {
 		if got, err := os.ReadFile(name); err != nil || string(got) != want {
 			t.Errorf("%s: %.20q, %v", name, got, err)
@@ -210,6 +216,40 @@ func TestNoPlanForServersThatWouldNotSeeTheSender(t *testing.T) {
 	}
 }
 
+// checkHandover runs the commands of a handover on a copy of a server's configuration, where they
+// change nothing else. A plan is run twice when a step has failed. The way back restores what was
+// there before, and leaves no copy that a later plan would take for it.
+func checkHandover(t *testing.T, h handover, path, copied, want string) {
+	t.Helper()
+	before, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(commands []string) string {
+		t.Helper()
+		script := strings.ReplaceAll(strings.Join(commands, "\n"), path, copied)
+		if output, err := exec.Command("sh", "-euc", "smtpd() { :; }\n"+script).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", script, err, output)
+		}
+		changed, err := os.ReadFile(copied)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(changed)
+	}
+	for _, time := range []string{"once", "twice"} {
+		if got := run(h.leave); got != want {
+			t.Errorf("after the plan was run %s, the configuration is\n%s\nwant\n%s", time, got, want)
+		}
+	}
+	if got := run(h.back); got != string(before) {
+		t.Errorf("the way back leaves\n%s", got)
+	}
+	if exists(copied + ".before-postern") {
+		t.Error("the way back leaves a copy")
+	}
+}
+
 func TestMaddyIsRead(t *testing.T) {
 	const configuration = "$(hostname) = mx.example.org\n$(primary_domain) = example.org\n$(local_domains) = $(primary_domain) example.net\n\n" +
 		"hostname $(hostname)\nsmtp tcp://0.0.0.0:25 { \n    limits {\n        all rate 20 1s\n    }\n}\nsubmission tls://0.0.0.0:465 tcp://0.0.0.0:587 {\n}\n"
@@ -221,15 +261,8 @@ func TestMaddyIsRead(t *testing.T) {
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := strings.ReplaceAll(s.steps(new(Machine)).leave[1], maddyFile, file)
-	if output, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, output)
-	}
-	changed, err := os.ReadFile(file)
-	want := strings.Replace(configuration, "smtp tcp://0.0.0.0:25 { \n", "smtp tcp://127.0.0.1:10025 {\n    tls off\n    proxy_protocol {\n        trust 127.0.0.1\n    }\n", 1)
-	if err != nil || string(changed) != want {
-		t.Errorf("%s makes\n%s\nwant\n%s", command, changed, want)
-	}
+	checkHandover(t, s.steps(new(Machine)), maddyFile, file,
+		strings.Replace(configuration, "smtp tcp://0.0.0.0:25 { \n", "smtp tcp://127.0.0.1:10025 {\n    tls off\n    proxy_protocol {\n        trust 127.0.0.1\n    }\n", 1))
 	if other := readMaddy("smtp tcp://127.0.0.1:10025 {\n}\n"); other.steps != nil || len(other.notes) == 0 {
 		t.Errorf("without port 25: %+v", other)
 	}

@@ -137,15 +137,14 @@ func (p *postfix) handover(m *Machine) handover {
 	smtpd, _ := p.smtpd()
 	address := net.JoinHostPort("127.0.0.1", m.freePort(p.ports()))
 	master := p.folder + "/master.cf"
-	backup := master + ".before-postern"
 	service := func(address string) string {
 		return "postconf -M " + quote(strings.TrimSpace(address+"/inet="+address+" inet n - "+smtpd.chroot+" - - smtpd "+smtpd.options))
 	}
 	h := handover{
 		nextHop: "smtp://" + address + "?proxy=v2" + connectionsBelow(p.processes), // the new service has the default limit
 		sees:    "sees the sender's address by the PROXY protocol",
-		open:    []string{"cp -p " + quote(master) + " " + quote(backup), service(address)},
-		back:    []string{"cp -p " + quote(backup) + " " + quote(master)},
+		open:    []string{keep(master, beforePostern), service(address)},
+		back:    []string{restore(master)},
 		stays:   true,
 	}
 	for _, setting := range postfixOverrides {

@@ -141,7 +141,7 @@ func (p *Plan) account(s *script) {
 		return
 	}
 	s.step("Make the user that Postern runs as.")
-	s.commands("useradd --system --user-group --home-dir " + ownData + " --no-create-home --shell /usr/sbin/nologin postern")
+	s.commands("id -u postern >/dev/null 2>&1 || useradd --system --user-group --home-dir " + ownData + " --no-create-home --shell /usr/sbin/nologin postern")
 }
 
 // configure writes Postern's files and copies certificates.
@@ -154,7 +154,7 @@ func (p *Plan) configure(s *script, written []string) {
 		case ownConfig:
 			s.step("Write the configuration. (postern setup --write does that.)")
 			s.commands("mkdir -p " + ownFolder)
-			s.commands(keep(f.Path))
+			s.commands("[ ! -e " + quote(f.Path) + " ] || " + keep(f.Path, beforeSetup))
 		case ownCopy:
 			s.step("Write the program that copies the certificates, which only root can read. (postern setup --write does that.)")
 		}
@@ -181,10 +181,25 @@ func (p *Plan) renewalFolders() (folders []string) {
 	return folders
 }
 
-// keep saves a file that exists before it is replaced.
-func keep(path string) string {
-	return fmt.Sprintf("[ ! -e %s ] || cp -p %[1]s %[1]s%s", quote(path), saved)
+// beforePostern ends the names under which files of mail servers are kept.
+const beforePostern = ".before-postern"
+
+// keep saves a file under a name with another ending, before it is changed for the first time. A plan
+// is run again when a step has failed: what it has changed is not what there was before.
+func keep(path, ending string) string {
+	return fmt.Sprintf("[ -e %s ] || cp -p %s %[1]s", quote(path+ending), quote(path))
 }
+
+// restore undoes what a plan has done to a file of a mail server.
+func restore(path string) string { return "mv " + quote(path+beforePostern) + " " + quote(path) }
+
+// unlessHas is a command to run unless a file has a text: if the plan is run again, it does.
+func unlessHas(path, text, command string) string {
+	return "grep -qF " + quote(text) + " " + quote(path) + " || " + command
+}
+
+// doorMark is part of the comment above what a plan adds to the configuration of a mail server.
+const doorMark = "is for mail from Postern"
 
 // serve is the command that runs Postern as its user.
 const serve = "postern serve --config " + ownConfig
@@ -266,6 +281,8 @@ func (p *Plan) goBack(s *script) {
 	for _, folder := range p.renewalFolders() {
 		s.line("#    rm " + folder + "/postern")
 	}
+	kept := quote(ownConfig + beforeSetup)
+	s.line("#    [ ! -e " + kept + " ] || mv " + kept + " " + quote(ownConfig))
 }
 
 // plain matches text that a shell takes as it is.

@@ -15,11 +15,11 @@
 set -eu
 
 # 1. Make the user that Postern runs as.
-useradd --system --user-group --home-dir /var/lib/postern --no-create-home --shell /usr/sbin/nologin postern
+id -u postern >/dev/null 2>&1 || useradd --system --user-group --home-dir /var/lib/postern --no-create-home --shell /usr/sbin/nologin postern
 
 # 2. Write the configuration. (postern setup --write does that.)
 mkdir -p /etc/postern
-[ ! -e /etc/postern/postern.toml ] || cp -p /etc/postern/postern.toml /etc/postern/postern.toml.before-setup
+[ ! -e /etc/postern/postern.toml ] || [ -e /etc/postern/postern.toml.before-setup ] || cp -p /etc/postern/postern.toml /etc/postern/postern.toml.before-setup
 cat >/etc/postern/postern.toml <<'END'
 # Made by postern setup. Other keys have their defaults.
 
@@ -78,3 +78,4 @@ runuser -u postern -- postern serve --config /etc/postern/postern.toml --check
 # To go back:
 #    # stop Postern, with what starts services here
 #    rm /etc/letsencrypt/renewal-hooks/deploy/postern
+#    [ ! -e /etc/postern/postern.toml.before-setup ] || mv /etc/postern/postern.toml.before-setup /etc/postern/postern.toml

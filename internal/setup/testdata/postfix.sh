@@ -21,7 +21,7 @@ set -eu
 
 # 1. Write the configuration. (postern setup --write does that.)
 mkdir -p /etc/postern
-[ ! -e /etc/postern/postern.toml ] || cp -p /etc/postern/postern.toml /etc/postern/postern.toml.before-setup
+[ ! -e /etc/postern/postern.toml ] || [ -e /etc/postern/postern.toml.before-setup ] || cp -p /etc/postern/postern.toml /etc/postern/postern.toml.before-setup
 cat >/etc/postern/postern.toml <<'END'
 # Made by postern setup. Other keys have their defaults.
 
@@ -50,7 +50,7 @@ install -d -m 700 -o postern -g postern /var/lib/postern
 runuser -u postern -- postern serve --config /etc/postern/postern.toml --check
 
 # 3. Let Postfix take mail from Postern.
-cp -p /etc/postfix/master.cf /etc/postfix/master.cf.before-postern
+[ -e /etc/postfix/master.cf.before-postern ] || cp -p /etc/postfix/master.cf /etc/postfix/master.cf.before-postern
 postconf -M '127.0.0.1:10027/inet=127.0.0.1:10027 inet n - y - - smtpd -o smtpd_milters=inet:127.0.0.1:8891 -o { smtpd_client_restrictions = permit_mynetworks, reject_rbl_client zen.example }'
 postconf -P 127.0.0.1:10027/inet/syslog_name=postfix/door
 postconf -P 127.0.0.1:10027/inet/inet_protocols=all
@@ -88,5 +88,6 @@ systemctl restart postern
 
 # To go back:
 #    systemctl disable --now postern
-#    cp -p /etc/postfix/master.cf.before-postern /etc/postfix/master.cf
+#    mv /etc/postfix/master.cf.before-postern /etc/postfix/master.cf
 #    systemctl restart postfix
+#    [ ! -e /etc/postern/postern.toml.before-setup ] || mv /etc/postern/postern.toml.before-setup /etc/postern/postern.toml
