@@ -72,13 +72,21 @@ func lookUpMX(ctx context.Context, domains []string) (all []mxRecords) {
 		for _, mx := range found {
 			records.hosts = append(records.hosts, strings.ToLower(strings.TrimSuffix(mx.Host, ".")))
 		}
-		var missing *net.DNSError
-		if err != nil && len(found) == 0 && !(errors.As(err, &missing) && missing.IsNotFound) {
-			records.err = err
+		if len(found) == 0 {
+			records.err = unanswered(err)
 		}
 		all = append(all, records)
 	}
 	return all
+}
+
+// unanswered returns the error of a lookup to which there was no answer, nil if there was one.
+func unanswered(err error) error {
+	var missing *net.DNSError
+	if errors.As(err, &missing) && missing.IsNotFound {
+		return nil
+	}
+	return err
 }
 
 // chooseHostname sets the hostname, unless it is given: an MX host that has an address of this
@@ -91,7 +99,7 @@ func (m *Machine) chooseHostname(ctx context.Context, configured string) {
 	candidates := []string{configured, system}
 	for _, records := range m.mx {
 		for _, host := range records.hosts {
-			if slices.Contains(candidates[:2], host) || slices.ContainsFunc(m.addressesOf(ctx, host), m.isOwn) {
+			if slices.Contains(candidates[:2], host) || m.hasAddressOf(ctx, host) {
 				m.Hostname = host
 				return
 			}
@@ -103,12 +111,19 @@ func (m *Machine) chooseHostname(ctx context.Context, configured string) {
 	}
 }
 
-func (m *Machine) addressesOf(ctx context.Context, host string) []netip.Addr {
-	found, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+// hasAddressOf reports whether this machine has an address of a host, as far as DNS answers.
+func (m *Machine) hasAddressOf(ctx context.Context, host string) bool {
+	addresses, _ := addressesOf(ctx, host)
+	return slices.ContainsFunc(addresses, m.isOwn)
+}
+
+// addressesOf returns the addresses of a host, none if it has none.
+func addressesOf(ctx context.Context, host string) ([]netip.Addr, error) {
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	for i := range found {
 		found[i] = found[i].Unmap()
 	}
-	return found
+	return found, unanswered(err)
 }
 
 func (m *Machine) isOwn(ip netip.Addr) bool { return slices.Contains(m.own, ip) }
@@ -117,15 +132,20 @@ func (m *Machine) isOwn(ip netip.Addr) bool { return slices.Contains(m.own, ip) 
 // else all that others can use. Those of loopback stay with the server, since programs of the
 // machine send mail there.
 func (m *Machine) listenAt(ctx context.Context) []netip.Addr {
+	if m.own == nil {
+		m.note("This machine has no address that other machines can use. Postern listens on those that it gets.")
+	}
 	if m.Hostname == "" {
 		return m.own
 	}
-	public := m.addressesOf(ctx, m.Hostname)
+	public, err := addressesOf(ctx, m.Hostname)
 	here := slices.DeleteFunc(slices.Clone(public), func(ip netip.Addr) bool { return !m.isOwn(ip) })
 	switch {
 	case len(here) > 0 && len(here) == len(public):
 		slices.SortFunc(here, netip.Addr.Compare)
 		return here
+	case err != nil:
+		m.note("Whether %s is an address of this machine is not known: DNS does not answer.", m.Hostname)
 	case len(public) == 0:
 		m.note("%s has no address in DNS yet.", m.Hostname)
 	case len(here) == 0:

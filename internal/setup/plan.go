@@ -75,6 +75,10 @@ func (m *Machine) Plan() (*Plan, error) {
 	if behind != nil {
 		p.handover = behind.steps(m)
 	}
+	if m.Addresses == nil && p.stays { // port 25 of all addresses is that of loopback too
+		return nil, &Error{"this machine has no address that other machines can use, and " + behind.name + " stays on port 25 of loopback",
+			"connect the machine to its network, and run postern setup again; see ip address"}
+	}
 	for _, c := range m.certificates {
 		if !open(c.pair.KeyFile) || !open(c.pair.CertFile) {
 			p.certificates = append(p.certificates, c)

@@ -96,10 +96,13 @@ func TestNoPlanSaysWhy(t *testing.T) {
 	withoutDomains.Domains = nil
 	bare := postfixMachine(t)
 	bare.Hostname, bare.Domains = "", nil
+	unconnected := postfixMachine(t)
+	unconnected.Addresses = nil
 	for _, tt := range []struct {
 		machine *Machine
 		want    string
 	}{
+		{unconnected, "no address that other machines can use, and Postfix stays on port 25 of loopback"},
 		{done, "Postern (process 612) listens on port 25 already"},
 		{other, "haraka (process 612) listens on port 25"},
 		{hidden, "a program of another user listens on port 25"},
