@@ -59,13 +59,13 @@ func cutThroughGoal(how pattern) factor {
 
 // startFloor starts bench/floor. Without a backend it discards messages.
 func startFloor(s *testpeer.Scope, cert *testcert.Pair, backend ...string) *process {
-	addr := freeAddr(s)
+	addr := testpeer.FreeAddr(s)
 	return startProcess(s, addr, build(s, "./bench/floor"), append([]string{addr, cert.CertFile, cert.KeyFile}, backend...)...)
 }
 
 // startDiscard starts bench/discard.
 func startDiscard(s *testpeer.Scope, cert *testcert.Pair) *process {
-	addr := freeAddr(s)
+	addr := testpeer.FreeAddr(s)
 	return startProcess(s, addr, build(s, "./bench/discard"), addr, cert.CertFile, cert.KeyFile)
 }
 

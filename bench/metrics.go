@@ -29,7 +29,7 @@ func measureMetrics(s *testpeer.Scope, p plan, r *result) error {
 		return err
 	}
 	cert := testcert.New(s, testcert.Options{})
-	sink, addr := testpeer.StartSMTPSink(s), freeAddr(s)
+	sink, addr := testpeer.StartSMTPSink(s), testpeer.FreeAddr(s)
 	own := startPostern(s, cert, "smtp://"+sink.Addr, "--metrics", addr)
 	message := p.server("Postern", own.addr, cert.TLS.Leaf, countedBy(sink))
 	r.header("what", "CPU", "a message in all", "part of it")

@@ -37,7 +37,7 @@ func measureOpenPages(s *testpeer.Scope, p plan, r *result) error {
 	sink := testpeer.StartSMTPSink(s)
 	program, check := build(s, "./cmd/postern"), countedBy(sink)
 	start := func() postern {
-		return startProgram(s, program, cert, "smtp://"+sink.Addr, "--dashboard", freeAddr(s), "--metrics", "off")
+		return startProgram(s, program, cert, "smtp://"+sink.Addr, "--dashboard", testpeer.FreeAddr(s), "--metrics", "off")
 	}
 	alone, shown := start(), start()
 	ctx, close := context.WithCancel(context.Background())

@@ -66,7 +66,7 @@ type lifetime struct{ start, reload time.Duration }
 // startAndReload returns the medians of the rounds.
 func (p plan) startAndReload(s *testpeer.Scope, program string, sized sizedConfig, size int) (lifetime, error) {
 	rounds := make([]lifetime, p.rounds)
-	dir, addr := s.TempDir(), freeAddr(s)
+	dir, addr := s.TempDir(), testpeer.FreeAddr(s)
 	file := sized.write(s, dir, addr, size)
 	for i := range rounds {
 		server := startProcess(s, addr, program, "serve", "--config", file, "--data", s.TempDir())
@@ -189,7 +189,7 @@ func measureChoice(s *testpeer.Scope, p plan, r *result, program string) error {
 	const many = 5_000
 	var servers []*process
 	for _, size := range []int{1, many} {
-		addr := freeAddr(s)
+		addr := testpeer.FreeAddr(s)
 		file := writeCertificates(s, s.TempDir(), addr, size)
 		appendFile(s, file, loadLimits)
 		servers = append(servers, startProcess(s, addr, program, "serve", "--config", file, "--data", s.TempDir()))

@@ -63,7 +63,7 @@ func startProgram(s *testpeer.Scope, program string, cert *testcert.Pair, nextHo
 
 // startConfigured is startProgram with more tables in the configuration.
 func startConfigured(s *testpeer.Scope, program string, cert *testcert.Pair, nextHop, tables string, flags ...string) postern {
-	dir, addr := s.TempDir(), freeAddr(s)
+	dir, addr := s.TempDir(), testpeer.FreeAddr(s)
 	config := filepath.Join(dir, "postern.toml")
 	text := fmt.Sprintf(posternConfig, addr, dir, nextHop, cert.CertFile, cert.KeyFile) + tables
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -124,16 +124,6 @@ func lastOutput(path string) string {
 	const most = 4 << 10
 	text, _ := os.ReadFile(path)
 	return string(text[max(0, len(text)-most):])
-}
-
-// freeAddr returns a loopback address with a free port.
-func freeAddr(s *testpeer.Scope) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.Fatalf("%v", err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // proc reads a file of the process under /proc (proc(5)).

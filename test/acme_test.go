@@ -52,15 +52,13 @@ acme = { directory = "%s", ca = "%s"%s }
 	return h
 }
 
-// freePort returns a port that the CA is told before Postern listens there.
+// freePort returns a port that others are told before Postern listens there.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(testpeer.FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	return port
 }
 

@@ -1,11 +1,11 @@
 package test
 
 import (
-	"net"
 	"strings"
 	"testing"
 
 	"postern/internal/smtp"
+	"postern/internal/testpeer"
 	"postern/internal/testsmtp"
 )
 
@@ -52,22 +52,11 @@ func TestFaultyNextHopDefersMail(t *testing.T) {
 }
 
 func TestUnreachableNextHopDefersMail(t *testing.T) {
-	p := start(t, shortTimeouts("smtp://"+closedAddress(t))...)
+	p := start(t, shortTimeouts("smtp://"+testpeer.FreeAddr(t))...)
 	reply := p.deliver(t, newMessage("to nobody", 0))
 	if reply.Code != 451 || reply.Enhanced() != "4.4.1" {
 		t.Errorf("reply %q, want 451 4.4.1", reply)
 	}
-}
-
-// closedAddress returns an address where no server listens.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // A trial is one step of the conversation at which backend b fails.

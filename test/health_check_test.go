@@ -3,9 +3,10 @@ package test
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"postern/internal/testpeer"
 )
 
 // A health check that runs a command, as that of the container does, learns whether mail is taken.
@@ -24,8 +25,8 @@ func TestStatusSaysWhetherMailIsTaken(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, append([]string{"--metrics", "127.0.0.1:0"}, tt.flags...)...)
-			address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(p.await(0, "  metrics "))
+			address := testpeer.FreeAddr(t)
+			p := start(t, append([]string{"--metrics", address}, tt.flags...)...)
 			if tt.ended {
 				p.terminate()
 			}

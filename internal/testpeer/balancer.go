@@ -36,13 +36,13 @@ func StartNginxMail(t T, o BalancerOptions) (addr, addr6 string) {
 	t.Helper()
 	binary := program(t, "nginx")
 	text, addr, addr6 := o.placed(t)
-	return runNginx(t, binary, addr, "mail", strings.ReplaceAll(text, "AUTH", freeAddr(t))), addr6
+	return runNginx(t, binary, addr, "mail", strings.ReplaceAll(text, "AUTH", FreeAddr(t))), addr6
 }
 
 // placed returns the configuration with free addresses.
 func (o BalancerOptions) placed(t T) (config, addr, addr6 string) {
 	t.Helper()
-	addr = freeAddr(t)
+	addr = FreeAddr(t)
 	_, port := splitAddr(t, addr)
 	addr6 = net.JoinHostPort("::1", port)
 	return strings.NewReplacer("ADDR6", addr6, "ADDR", addr, "BACKEND", o.Backend).Replace(o.Config), addr, addr6

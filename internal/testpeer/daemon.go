@@ -179,11 +179,15 @@ func greeting(ctx context.Context, network, addr string) error {
 	return err
 }
 
-// freeAddr returns an IPv4 loopback address with a free port.
-func freeAddr(t T) string {
+// FreeAddr returns an IPv4 loopback address with a free port, for a server that is told its port. It
+// returns none twice, so that a server that is stopped for a while finds its port free.
+func FreeAddr(t T) string {
 	t.Helper()
 	for range 100 {
 		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		if _, again := handedOut.LoadOrStore(port, true); again {
+			continue
+		}
 		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
@@ -194,6 +198,9 @@ func freeAddr(t T) string {
 	t.Fatalf("testpeer: 100 ports tried, none free on 127.0.0.1")
 	return ""
 }
+
+// handedOut has the ports that FreeAddr has returned.
+var handedOut sync.Map
 
 // splitAddr splits host:port.
 func splitAddr(t T, addr string) (host, port string) {

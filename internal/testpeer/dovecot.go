@@ -46,7 +46,7 @@ func StartDovecot(t T, o DovecotOptions) *Dovecot {
 	dir.write(t, "users", dovecotUsers(o)...)
 	d := &Dovecot{Socket: dir.path("run/lmtp")}
 	if o.Cert != nil {
-		d.IMAP, d.IMAPS, d.POP3, d.POP3S = freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
+		d.IMAP, d.IMAPS, d.POP3, d.POP3S = FreeAddr(t), FreeAddr(t), FreeAddr(t), FreeAddr(t)
 		o.Config += d.mailboxes(t, o.Cert)
 	}
 	d.config = dir.write(t, "dovecot.conf", dovecotConfig(t, dir), o.Config)

@@ -147,7 +147,7 @@ begin retry
 func StartExim(t T, cert *testcert.Pair, config ...string) (addr string) {
 	t.Helper()
 	binary := program(t, "exim4")
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	dir.mkdir(t, "spool", eximUser)
 	dir.mkdir(t, "log", eximUser)
 	host, port := splitAddr(t, addr)

@@ -41,7 +41,7 @@ func BuiltProgram(t T, name, version string) string {
 func StartMox(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	binary := BuiltProgram(t, "mox", version)
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	host, port := splitAddr(t, addr)
 	dir.write(t, "mox.conf", strings.NewReplacer(
 		"HOST", host, "PORT", port, "CERT", cert.CertFile, "KEY", cert.KeyFile,
@@ -88,7 +88,7 @@ Accounts:
 func StartMaddy(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	binary := BuiltProgram(t, "maddy", version)
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	config := dir.write(t, "maddy.conf", strings.NewReplacer(
 		"DIR", string(dir), "ADDR", addr, "CERT", cert.CertFile, "KEY", cert.KeyFile,
 	).Replace(maddyTemplate))
@@ -117,7 +117,7 @@ smtp tcp://ADDR {
 func StartChasquid(t T, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	binary := program(t, "chasquid")
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	dir.write(t, "chasquid.conf", strings.NewReplacer("DIR", string(dir), "ADDR", addr).Replace(chasquidTemplate))
 	for _, name := range []string{"domains", "domains/localhost", "certs", "certs/localhost"} {
 		dir.mkdir(t, name, "root")

@@ -43,7 +43,7 @@ func StartNATSAt(t T, places ...NATSPlace) []*NATS {
 	var addrs, routes []string
 	for _, place := range places {
 		if place.IP == "" {
-			addrs, routes = append(addrs, freeAddr(t)), append(routes, freeAddr(t))
+			addrs, routes = append(addrs, FreeAddr(t)), append(routes, FreeAddr(t))
 		} else {
 			addrs, routes = append(addrs, net.JoinHostPort(place.IP, "4222")), append(routes, net.JoinHostPort(place.IP, "6222"))
 		}

@@ -24,7 +24,7 @@ const nginxConnections = "4096"
 func StartNginx(t T, o NginxOptions) (addr string) {
 	t.Helper()
 	binary := program(t, "nginx")
-	addr = freeAddr(t)
+	addr = FreeAddr(t)
 	return runNginx(t, binary, addr, "mail", nginxMail(t, addr, o))
 }
 

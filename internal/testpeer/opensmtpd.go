@@ -15,7 +15,7 @@ func StartOpenSMTPD(t T, version string, cert *testcert.Pair) (addr string) {
 	t.Helper()
 	requireRoot(t, "smtpd")
 	binary := unpackedProgram(t, "opensmtpd-"+version, "smtpd")
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	for _, name := range []string{"lib", "lib/opensmtpd", "lib/opensmtpd/empty", "spool", "run"} {
 		dir.mkdir(t, name, "root")
 	}

@@ -27,7 +27,7 @@ type Pebble struct {
 func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
 	t.Helper()
 	binary := BuiltProgram(t, "pebble", "v2.10.1")
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	cert := testcert.New(t, testcert.Options{Names: []string{"127.0.0.1"}, CA: ca})
 	var port int
 	if _, err := fmt.Sscan(o.Port, &port); err != nil {

@@ -48,11 +48,11 @@ func StartPostfix(t T, o PostfixOptions) *Postfix {
 	t.Helper()
 	dir := newFolder(t)
 	requireRoot(t, "postfix")
-	p := &Postfix{Addr: freeAddr(t), Maildir: Maildir(dir.path("mail/box"))}
+	p := &Postfix{Addr: FreeAddr(t), Maildir: Maildir(dir.path("mail/box"))}
 	dir.mkdir(t, "mail", "nobody")
 	services := []string{p.Addr + " inet n - n - - smtpd"}
 	if o.Service != "" {
-		p.ServiceAddr = freeAddr(t)
+		p.ServiceAddr = FreeAddr(t)
 		services = append(services, p.ServiceAddr+" "+o.Service)
 	}
 	p.instance = startPostfix(t, dir, append(receiverSettings(t, dir, o), o.Config...), services)
@@ -374,7 +374,7 @@ const sinkConnections = "1000"
 // StartSMTPSink starts a sink. Args are further arguments: smtp-sink(1).
 func StartSMTPSink(t T, args ...string) *SMTPSink {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := FreeAddr(t)
 	flags := []string{"-c", "-m", sinkConnections}
 	if os.Geteuid() == 0 {
 		flags = append(flags, "-u", "nobody") // it refuses to serve as root

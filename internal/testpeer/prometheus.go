@@ -19,7 +19,7 @@ type PrometheusOptions struct {
 func StartPrometheus(t T, o PrometheusOptions) (addr string) {
 	t.Helper()
 	binary := program(t, "prometheus")
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	authorization := ""
 	if o.TokenFile != "" {
 		authorization = "\n    authorization: {credentials_file: " + o.TokenFile + "}"
@@ -44,7 +44,7 @@ scrape_configs:
 func StartAlertmanager(t T, webhook string) (addr string) {
 	t.Helper()
 	binary := program(t, "prometheus-alertmanager")
-	dir, addr := newFolder(t), freeAddr(t)
+	dir, addr := newFolder(t), FreeAddr(t)
 	config := dir.write(t, "alertmanager.yml", fmt.Sprintf(`route: {receiver: test, group_by: ["..."], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
 receivers:
   - name: test

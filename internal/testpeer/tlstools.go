@@ -199,7 +199,7 @@ func (o OpenSSLOptions) handshakeArgs() []string {
 // back each line reversed. Args are further arguments such as "-ciphersuites".
 func StartOpenSSL(t T, certFile, keyFile string, args ...string) (addr string) {
 	t.Helper()
-	addr = freeAddr(t)
+	addr = FreeAddr(t)
 	args = append([]string{"s_server", "-accept", addr, "-cert", certFile, "-key", keyFile, "-rev"}, args...)
 	d := startDaemon(t, "openssl", newFolder(t), exec.Command(program(t, "openssl"), args...))
 	awaitOutput(t, d, "ACCEPT")
