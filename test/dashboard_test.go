@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -69,6 +70,7 @@ func makeTraffic(t *testing.T, p *postern) {
 	if reply, err := c.Deliver(m); err != nil || reply.Code < 500 {
 		t.Fatalf("a message to another domain: %v, %v", reply, err)
 	}
+	c.Close()
 	report := filepath.Join(t.TempDir(), "report.json")
 	if err := os.WriteFile(report, []byte(october.JSON()), 0o600); err != nil {
 		t.Fatal(err)
@@ -76,7 +78,11 @@ func makeTraffic(t *testing.T, p *postern) {
 	if out, status := runPostern(t, "report", "add", "--data", p.data, report); status != 0 {
 		t.Fatalf("postern report add: %s", out)
 	}
-	eventually(t, func() error { return checkOutput(t, "gives-up.test", "senders", "--returned", "--data", p.data) })
+	// From now on the pages stay as they are.
+	eventually(t, func() error {
+		return errors.Join(checkOutput(t, "gives-up.test", "senders", "--returned", "--data", p.data),
+			checkOutput(t, "127.0.0.4", "handshakes", "--sender", "127.0.0.4", "--data", p.data))
+	})
 }
 
 // inspect opens all pages and checks each.

@@ -97,7 +97,13 @@ func (d *debian) follow(plan string) {
 		journal, _ := d.try("journalctl", "--no-pager", "--lines", "50")
 		d.t.Fatalf("the plan: %v\n%s\n%s", err, output, journal)
 	}
-	d.run("postern", "status", "--ready")
+	eventually(d.t, func() error { // a server that was told to reload may not listen yet where Postern connects
+		printed, err := d.try("postern", "status", "--ready")
+		if err != nil {
+			err = fmt.Errorf("postern status --ready: %w\n%s", err, printed)
+		}
+		return err
+	})
 }
 
 // goBack types the way back of a plan.

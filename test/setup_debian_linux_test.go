@@ -99,6 +99,7 @@ func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 		d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop refuses mail for foreign domains")
 		if !split {
 			d.run("sh", "-euc", "sed -i /^MAIN_ACL_CHECK_RCPT/d /etc/exim4/exim4.conf.localmacros && update-exim4.conf && systemctl restart exim4")
+			d.greets("127.0.0.1:25", "Exim")
 			d.examined(1, "The next hop relays mail from Postern to any domain")
 		}
 		d.goBack(plan)

@@ -64,7 +64,7 @@ func TestSetupPutsPosternInFrontOfPostfixAndDovecot(t *testing.T) {
 	if left := m.run("doveadm search -u ann@example.org mailbox INBOX subject doctor"); left != "" {
 		t.Errorf("postern doctor left its message: %s", left)
 	}
-	m.run("postconf -P 127.0.0.1:10025/inet/smtpd_relay_restrictions=permit_mynetworks,reject_unauth_destination && postfix reload")
+	m.run("postconf -P 127.0.0.1:10025/inet/smtpd_relay_restrictions=permit_mynetworks,reject_unauth_destination && postfix stop && postfix start")
 	m.examined(1, "WARNING", "The next hop relays mail from Postern to any domain")
 
 	m.stop(p)
@@ -146,10 +146,11 @@ func wayBack(t *testing.T, plan string) string {
 	return strings.ReplaceAll("\n"+back, "\n#    ", "\n")
 }
 
-// deliver delivers a message from an address of the machine to port 25 of another.
+// deliver delivers a message from an address of the machine to port 25 of another. A server that was
+// told to reload may not listen yet.
 func (m *machine) deliver(from, to, subject string) {
 	m.t.Helper()
-	m.run("swaks --server " + to + " --local-interface " + from + " --tls-optional --helo sender.test --from someone@sender.test --to ann@example.org --header 'Subject: " + subject + "'")
+	m.eventually("swaks --server " + to + " --local-interface " + from + " --tls-optional --helo sender.test --from someone@sender.test --to ann@example.org --header 'Subject: " + subject + "'")
 }
 
 // refused checks that mail for a foreign domain is refused.
