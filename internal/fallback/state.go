@@ -39,7 +39,7 @@ type State struct {
 	TrialAt  time.Time          // earliest time of the next one
 	Trials   int                // how often no mode helped
 	Helped   netip.Addr         // the host that TLS 1.2 helped once; zero if there is none
-	Worked13 time.Time          // the last completed handshake not restricted to TLS 1.2
+	Worked13 time.Time          // when a handshake last completed in a mode that allows TLS 1.3; see mayNeedTLS12
 
 	// For a fingerprint: the unrelated areas of senders that failed in Mode and completed
 	// in a more compatible mode, and the least compatible one of those.
