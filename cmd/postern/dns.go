@@ -69,6 +69,9 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 	if err != nil {
 		return err
 	}
+	if !strings.Contains(c.Hostname, ".") {
+		return &terminal.UsageError{Err: fmt.Errorf("%q is a bare name, which cannot be in an MX record", c.Hostname), Hint: "set hostname in the configuration, or --hostname, to a name such as mx.example.org"}
+	}
 	domain := strings.ToLower(strings.TrimSuffix(d.Domain, "."))
 	if !slices.Contains(c.Domains, domain) {
 		return &terminal.UsageError{Err: fmt.Errorf("%s is not a configured domain", d.Domain), Hint: "use one of " + config.Summary(c.Domains) + ", or name another configuration with --config"}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"postern/internal/jsonout"
 	"postern/internal/persona"
 	"postern/internal/probe"
+	"postern/internal/smtp"
 	"postern/internal/terminal"
 )
 
@@ -73,6 +75,12 @@ func (c doctorCmd) Run(ui terminal.UI) error {
 	return status.monitoring()
 }
 
+// receives reports whether an address is in a domain of the configuration.
+func receives(c *config.Config, address string) bool {
+	_, domain, _ := smtp.SplitMailbox(address)
+	return slices.ContainsFunc(c.Domains, func(one string) bool { return smtp.FoldDomain(one) == smtp.FoldDomain(domain) })
+}
+
 // examine returns the findings, at least one.
 func (c doctorCmd) examine(ctx context.Context, ui terminal.UI) ([]probe.Finding, error) {
 	file := configFile(c.Config)
@@ -88,6 +96,10 @@ func (c doctorCmd) examine(ctx context.Context, ui terminal.UI) ([]probe.Finding
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c.Deliver != "" && !receives(loaded, c.Deliver) {
+		return nil, &terminal.UsageError{Err: fmt.Errorf("%s is not an address in a domain of the configuration", c.Deliver),
+			Hint: "the test message is for a mailbox of yours, in " + config.Summary(loaded.Domains)}
 	}
 	key, err := localKey(loaded.Data)
 	if err != nil {

@@ -27,7 +27,11 @@ const (
 func (e *examination) message(ctx context.Context) {
 	to := e.options.Deliver
 	if to == "" {
-		e.add(probe.Finding{ID: "message", Severity: probe.Notice, Title: "No message was sent, so what the next hop sees of senders was not examined",
+		title := "No message was sent, so the way to a mailbox was not examined"
+		if e.seesSenders() {
+			title += ", nor what the next hop sees of senders"
+		}
+		e.add(probe.Finding{ID: "message", Severity: probe.Notice, Title: title,
 			Advice: do("Postern", "Run postern doctor --deliver ADDRESS with an address of yours.")})
 		return
 	}
@@ -44,7 +48,7 @@ func (e *examination) message(ctx context.Context) {
 		return
 	case err != nil:
 		e.add(probe.Finding{ID: "message", Severity: probe.Critical, Title: "The test message to " + to + " was not accepted", Evidence: []string{err.Error()},
-			Advice: do("next hop", "Look at the log of the server that the reply is from. Postern's own replies end in an ID.")})
+			Advice: do("Postern", "postern refusals says who refused it, Postern or the next hop: look at the log of that one.")})
 		return
 	}
 	found, ok := e.await(ctx, to, id)
@@ -60,6 +64,9 @@ func (e *examination) message(ctx context.Context) {
 			Advice: do("mailbox", "Delete it.")})
 	}
 }
+
+// seesSenders reports whether the next hop decides by the sender's address, as an SMTP server does.
+func (e *examination) seesSenders() bool { return e.config.NextHop != nil && !e.config.NextHop.LMTP }
 
 // judge says which client the next hop saw: it is in the Received fields above Postern's.
 func (e *examination) judge(found mailboxMessage, client string) {
@@ -80,7 +87,7 @@ func (e *examination) judge(found mailboxMessage, client string) {
 	case own > 1:
 		e.add(probe.Finding{ID: "loop", Severity: probe.Critical, Title: fmt.Sprintf("The next hop sends mail back to Postern: the test message passed it %d times", own), Evidence: evidence,
 			Advice: do("next hop", "Let it store mail for the domains, or pass it to the server that does.")})
-	case e.config.NextHop == nil || e.config.NextHop.LMTP:
+	case !e.seesSenders():
 		e.ok("message", "The test message arrived in "+found.place)
 	case strings.Contains(strings.Join(above, "\n"), "["+client+"]"):
 		e.ok("message", "The test message arrived in "+found.place+", and the next hop saw its sender at "+client)

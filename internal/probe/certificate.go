@@ -1,13 +1,15 @@
 package probe
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"postern/handshake"
@@ -97,11 +99,15 @@ func describeCertificate(c *x509.Certificate) string {
 	case *ecdsa.PublicKey:
 		key = "ECDSA " + public.Curve.Params().Name
 	}
-	names := append([]string(nil), c.DNSNames[:min(len(c.DNSNames), 5)]...)
-	for _, ip := range c.IPAddresses[:min(len(c.IPAddresses), 5)] {
-		names = append(names, net.IP(ip).String())
+	var names []string
+	for _, name := range c.DNSNames[:min(len(c.DNSNames), 5)] {
+		names = append(names, strconv.QuoteToASCII(name))
 	}
-	return fmt.Sprintf("for %+q, %s key, issued by %+q, valid until %s", names, key, c.Issuer.CommonName, c.NotAfter.UTC().Format(time.DateOnly))
+	for _, ip := range c.IPAddresses[:min(len(c.IPAddresses), 5)] {
+		names = append(names, ip.String())
+	}
+	return fmt.Sprintf("for %s, %s key, issued by %+q, valid until %s",
+		cmp.Or(strings.Join(names, ", "), "no name"), key, c.Issuer.CommonName, c.NotAfter.UTC().Format(time.DateOnly))
 }
 
 // maxChainSize is the largest chain of certificates, in bytes, that is not reported: common
