@@ -234,8 +234,9 @@ func TestReportIsCountedOnceInAFleet(t *testing.T) {
 		f.hosts[i].await(0, `msg="fleet connected"`)
 	}
 	f.nats[0].Kill()
+	yesterday := time.Now().Add(-24 * time.Hour)
 	report := func(id string) testreport.Report {
-		return testreport.Report{Submitter: "sender.test", Domain: "localhost", ID: id, Day: time.Now().Add(-24 * time.Hour), Failed: 1}
+		return testreport.Report{Submitter: "sender.test", Domain: "localhost", ID: id, Day: yesterday, Failed: 1}
 	}
 	if status := f.hosts[0].post(t, "application/tlsrpt+json", []byte(report("first").JSON())); status != http.StatusCreated {
 		t.Fatalf("the status of a POST is %d", status)

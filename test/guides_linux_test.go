@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -48,7 +49,7 @@ func TestCommandsOfGuidesWork(t *testing.T) {
 	for _, guide := range guides {
 		for _, command := range typedByAdministrators(t, guide) {
 			m.write("/run/guide/command.sh", names.Replace(command))
-			printed, err := m.output("cd /run/guide && timeout 60 sh -eu command.sh </dev/null")
+			printed, err := m.output(fmt.Sprintf("cd /run/guide && timeout %.0f sh -eu command.sh </dev/null", patience.Seconds()))
 			status := exitStatus(err)
 			_, refusal, refused := strings.Cut(command, " # refused: ")
 			switch {

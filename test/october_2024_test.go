@@ -59,7 +59,7 @@ func TestOctober2024OnTheDashboard(t *testing.T) {
 			t.Fatalf("the first attempt in mode stock: %v", err)
 		}
 	}
-	p.await(0, "msg=session", "case=early-ticket")
+	failedAt := loggedAt(t, p.await(0, "msg=session", "case=early-ticket"))
 	logged := time.Now()
 	b.waitFor("window.sameDocument && " + sentenceIs("bad", "except 2 networks of outlook.com, since "))
 	t.Logf("the page says so %v after the log", time.Since(logged).Round(time.Millisecond))
@@ -80,7 +80,7 @@ func TestOctober2024OnTheDashboard(t *testing.T) {
 	p.terminate()
 	dayBefore(t, filepath.Join(data, "ledger.db"))
 	p = startDashboard(t, data, "--config", config, "--domain", "example.org")
-	yesterday := testreport.Report{Submitter: "microsoft.com", Domain: "example.org", ID: "1", Day: time.Now().UTC().AddDate(0, 0, -1), Successful: 2, Failed: 2}
+	yesterday := testreport.Report{Submitter: "microsoft.com", Domain: "example.org", ID: "1", Day: failedAt.AddDate(0, 0, -1), Successful: 2, Failed: 2}
 	mail := testsmtp.Message{From: "tlsrpt@microsoft.com", To: []string{"tls-reports@example.org"}, Text: microsoft.Sign(t, yesterday.Mail())}
 	if reply := p.deliver(t, mail); reply.Code != 250 {
 		t.Fatalf("the report: %s", reply)

@@ -270,6 +270,17 @@ func (j *processLog) awaitLines(from, n int, words ...string) (string, error) {
 	}
 }
 
+// loggedAt returns the time of a line of Postern's log.
+func loggedAt(t *testing.T, line string) time.Time {
+	t.Helper()
+	word, _, _ := strings.Cut(line, " ")
+	at, err := time.Parse("time="+time.RFC3339, word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.UTC()
+}
+
 // maxShown is the number of lines that a failed test shows.
 const maxShown = 200
 
