@@ -183,9 +183,9 @@ func (l *loading) checkCertificates() {
 		case pair == certs.Pair{}:
 			l.add(table, "has neither cert nor key", "write both, or remove the table")
 		case pair.KeyFile == "":
-			l.add(cert, fmt.Sprintf("%s has no key", pair.CertFile), "give a key for each certificate, in the same order")
+			l.add(cert, fmt.Sprintf("%s has no key", pair.CertFile), "write key in the same table; on the command line, one --key for each --cert, in the same order")
 		case pair.CertFile == "":
-			l.add(key, fmt.Sprintf("%s has no certificate", pair.KeyFile), "give a certificate for each key, in the same order")
+			l.add(key, fmt.Sprintf("%s has no certificate", pair.KeyFile), "write cert in the same table; on the command line, one --cert for each --key, in the same order")
 		default:
 			l.checkPair(pair, cert, key)
 		}

@@ -175,11 +175,14 @@ var ErrURL = errors.New("relay: next hop")
 // wraps [ErrURL].
 func ParseURL(raw string) (Config, error) {
 	u, err := url.Parse(raw)
+	var detail *url.Error
+	switch {
+	case !strings.Contains(raw, "://"): // an address with a port looks like another mistake, or like a scheme
+		err = errors.New("no scheme; use smtp://, smtps://, lmtp:// or lmtp+unix://")
+	case errors.As(err, &detail):
+		err = detail.Err
+	}
 	if err != nil {
-		var detail *url.Error
-		if errors.As(err, &detail) {
-			err = detail.Err
-		}
 		raw = raw[strings.LastIndexByte(raw, '@')+1:] // what is before it can be a password
 		return Config{}, fmt.Errorf("%w %q: %w", ErrURL, raw, err)
 	}
@@ -210,8 +213,6 @@ func parseTarget(u *url.URL) (Config, error) {
 		return parseHost(u, Config{TLS: TLSAuto, LMTP: true}, "")
 	case "lmtp+unix":
 		return parseSocket(u)
-	case "":
-		return Config{}, errors.New("no scheme; use smtp://, smtps://, lmtp:// or lmtp+unix://")
 	}
 	return Config{}, fmt.Errorf("unknown scheme %q; use smtp, smtps, lmtp or lmtp+unix", u.Scheme)
 }
