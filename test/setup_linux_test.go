@@ -184,21 +184,21 @@ func (m *machine) examined(status int, words ...string) {
 // all the same follows the documentation: mail that mox refuses for Postern's address arrives.
 func TestSetupLeavesMoxAlone(t *testing.T) {
 	t.Parallel()
-	const section = "mox: better without Postern"
+	const section, behindPostern = "mox: better without Postern", "127.0.0.1:10025"
 	m := startMailServer(t, "sender.test. MX 10 mx.sender.test.", "mx.sender.test. A "+remoteAddress, `sender.test. TXT "v=spf1 ip4:`+remoteAddress+` -all"`, `_dmarc.sender.test. TXT "v=DMARC1; p=reject"`)
 	m.run("cp " + testpeer.BuiltProgram(t, "mox", "v0.0.17") + " /usr/local/bin/mox && useradd --system mox && install -d -o mox /srv/mox/data")
 	settings := fmt.Sprintf(moxSettings, mxAddress)
 	m.write("/srv/mox/config/mox.conf", settings)
 	m.write("/srv/mox/config/domains.conf", moxAccounts+"\t\t\tann@example.org: nil\n")
-	start := func() {
+	start := func(address string) {
 		m.run(`setsid sh -c 'echo $$ >/run/mox.pid; cd /srv/mox; exec mox serve >/var/log/mox.log 2>&1' &`)
-		m.eventually("swaks --server " + mxAddress + " --quit-after HELO || swaks --server 127.0.0.1:10025 --quit-after HELO")
+		m.eventually("swaks --server " + address + " --quit-after HELO || { cat /var/log/mox.log; false; }")
 	}
 	stop := func() {
 		m.run("perl -e 'kill KILL => -$ARGV[0]' $(cat /run/mox.pid)") // both of its processes
 		m.eventually("! swaks --server " + mxAddress + " --quit-after CONNECT")
 	}
-	start()
+	start(mxAddress)
 	if printed, err := m.output("postern setup"); exitStatus(err) != 1 || !strings.Contains(printed, "no plan for mox") || !strings.Contains(printed, "This is v0.0.17") {
 		t.Errorf("postern setup: %v\n%s", err, printed)
 	}
@@ -206,7 +206,7 @@ func TestSetupLeavesMoxAlone(t *testing.T) {
 	stop()
 
 	m.write("/srv/mox/config/mox.conf", strings.Replace(settings, "Listeners:\n", "Listeners:\n"+recipe(t, mailServers, section, "config/mox.conf, below Listeners (tabs, not spaces)")+"\n", 1))
-	start()
+	start(behindPostern)
 	m.run("useradd --system --home-dir /var/lib/postern postern && mkdir -p /etc/postern && install -d -o postern -g postern /var/lib/postern")
 	m.write("/etc/postern/postern.toml", "data = \"/var/lib/postern\"\n"+recipe(t, mailServers, section, "/etc/postern/postern.toml")+
 		"\nhostname = \"mx.example.org\"\ndomains = [\"example.org\", \"foreign.test\"]\nlisten = [\":2525\"]\n")
@@ -217,7 +217,7 @@ func TestSetupLeavesMoxAlone(t *testing.T) {
 	}
 	stop()
 	m.write("/srv/mox/config/domains.conf", moxAccounts+recipe(t, mailServers, section, "config/domains.conf, below Accounts")+"\n")
-	start()
+	start(behindPostern)
 	m.run(moxSender + " --to ann@example.org")
 	m.eventually("grep 'accepting reject to configured mailbox due to ruleset' /var/log/mox.log")
 	printed, err = m.output(moxSender + " --to someone@foreign.test")
