@@ -83,7 +83,7 @@ func startFleetPair(s *testpeer.Scope, servers []string) (*fleetPair, error) {
 		book := ledger.Open(filepath.Join(dir, name+".db"), ledger.Options{Host: name})
 		s.Cleanup(func() { book.Close() })
 		f, err := fleet.New(fleet.Settings{
-			Servers: servers, Name: name, Prefix: pairPrefix, Secret: []byte(fleetSecret), File: filepath.Join(dir, name),
+			Access: fleet.Access{Servers: servers, Name: name, Prefix: pairPrefix, Secret: []byte(fleetSecret)}, File: filepath.Join(dir, name),
 			UseKeys: func([][32]byte) {}, Selector: pair.selectors[i],
 			Decided: func(all []fallback.Decision) {
 				for _, d := range all {

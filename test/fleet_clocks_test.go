@@ -92,8 +92,8 @@ func startClockedHosts(t *testing.T, differ ...time.Duration) (hosts []*clockedH
 		book := ledger.Open(filepath.Join(dir, name+".db"), ledger.Options{Log: slog.New(slog.DiscardHandler)})
 		t.Cleanup(func() { book.Close() })
 		h.settings = sharing.Settings{
-			Servers: []string{server.URL}, Name: name, Prefix: "postern", Secret: []byte("0123456789abcdef0123456789abcdef"),
-			File: filepath.Join(dir, name), UseKeys: h.tls.SetSessionTicketKeys,
+			Access: sharing.Access{Servers: []string{server.URL}, Name: name, Prefix: "postern", Secret: []byte("0123456789abcdef0123456789abcdef")},
+			File:   filepath.Join(dir, name), UseKeys: h.tls.SetSessionTicketKeys,
 			Events: book, Pins: book,
 			ShowHosts: func([]sharing.Host) {},
 			Decided:   func([]fallback.Decision) {},

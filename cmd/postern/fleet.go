@@ -145,9 +145,7 @@ func (c fleetForgetCmd) Run(ui terminal.UI) error {
 	if known >= 0 && members[known].Health.Sharing() || c.Name == of.Name {
 		return &terminal.HintedError{Err: fmt.Errorf("%s is there", safetext.Printable(c.Name)), Hint: "stop it first; it is missing a minute after it last said something"}
 	}
-	err = fleet.Forget(context.Background(), fleet.Settings{
-		Servers: of.Servers, Credentials: of.Credentials, CA: of.CA, Name: of.Name, Prefix: of.Prefix, Secret: of.Secret, Now: time.Now,
-	}, c.Name)
+	err = fleet.Forget(context.Background(), of.Access, c.Name)
 	switch {
 	case errors.Is(err, fleet.ErrUnknownHost):
 		return &terminal.HintedError{Err: fmt.Errorf("%s: %w", safetext.Printable(c.Name), err), Hint: "postern fleet lists them"}

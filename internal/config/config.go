@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"postern/internal/certs"
+	"postern/internal/fleet"
 	"postern/internal/nexthop/relay"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
@@ -140,7 +141,7 @@ func defaults() *Config {
 		MTASTS:    MTASTS{Mode: mtasts.Testing, MaxAge: 14 * 24 * time.Hour},
 		Reports:   Reports{Delivery: Copy},
 		Alerts:    Alerts{MaxPerDay: 10},
-		Fleet:     Fleet{Prefix: "postern"},
+		Fleet:     Fleet{Access: fleet.Access{Prefix: "postern"}},
 		Dashboard: Dashboard{Listen: "127.0.0.1:8025"},
 		Metrics:   Metrics{Listen: "127.0.0.1:9925"},
 		nextHop:   toMaildir,

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"postern/internal/certs"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/smtp"
 	"postern/internal/smtpd"
@@ -135,9 +136,11 @@ func TestExampleShowsDefaults(t *testing.T) {
 		Command: []string{os.Args[0], "mail"}, MaxPerDay: 10, Weekly: true,
 	}
 	want.Fleet = Fleet{
-		Enabled: true, Servers: []string{"tls://nats1.example.org:4222", "tls://nats2.example.org:4222", "tls://nats3.example.org:4222"},
-		Credentials: got.Fleet.Credentials, CA: got.Fleet.CA,
-		Name: "mx1.example.org", Prefix: "postern", SecretFile: got.Fleet.SecretFile, Secret: got.Fleet.Secret,
+		Enabled: true, SecretFile: got.Fleet.SecretFile,
+		Access: fleet.Access{
+			Servers:     []string{"tls://nats1.example.org:4222", "tls://nats2.example.org:4222", "tls://nats3.example.org:4222"},
+			Credentials: got.Fleet.Credentials, CA: got.Fleet.CA, Name: "mx1.example.org", Prefix: "postern", Secret: got.Fleet.Secret,
+		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

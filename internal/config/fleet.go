@@ -13,14 +13,9 @@ import (
 
 // Fleet configures what this host shares with others.
 type Fleet struct {
-	Enabled     bool     // there is a table fleet
-	Servers     []string // URLs of NATS servers
-	Credentials string   // file of a NATS user; empty: none
-	CA          string   // file of the authorities of the servers' certificates; empty: the system's
-	Name        string   // of this host
-	Prefix      string   // of names in NATS
-	SecretFile  string
-	Secret      []byte // its content
+	Enabled    bool // there is a table fleet
+	SecretFile string
+	fleet.Access
 }
 
 // FleetKeysFile is where a host keeps the fleet's ticket keys, in a data folder.

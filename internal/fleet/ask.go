@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	// patience is how long NATS may take to answer.
+	// patience is how long NATS may take to answer if it has a leader.
 	patience = 5 * time.Second
+
+	// electionTime is how long it may take if it has to elect one, which takes it 4 to 9 seconds.
+	electionTime = 10 * time.Second
 
 	// askAgain is how long after a small request the same one is sent once more. One to a leader that NATS
 	// has lost is never answered, and the next leader does not know of it.
@@ -19,23 +22,29 @@ const (
 )
 
 // errNoAnswer is what the log says of a request that nothing answers.
-var errNoAnswer = fmt.Errorf("NATS does not answer within %v", patience)
+var errNoAnswer = fmt.Errorf("NATS does not answer within %v", electionTime)
 
-// ask returns the first answer to a request, which it repeats while there is none. The request can be one
-// that changes something only if it may be done twice.
+// ask returns the first answer to a small request, which it repeats while there is none. The request can be
+// one that changes something only if it may be done twice.
 func ask[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	return askPatiently(ctx, askAgain, request)
+}
+
+// askPatiently is ask for a request that may be large: it waits longer for an answer until it repeats it.
+func askPatiently[T any](ctx context.Context, wait time.Duration, request func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
 	type answer struct {
 		value T
 		err   error
 	}
-	answers := make(chan answer, patience/askAgain+1)
-	again := time.NewTicker(askAgain)
+	answers := make(chan answer, electionTime/askAgain+1)
+	again := time.NewTimer(wait)
 	defer again.Stop()
 	failure := errNoAnswer
 	for send := true; ; {
 		if send {
+			again.Reset(wait)
 			go func() {
 				value, err := request(ctx)
 				answers <- answer{value, err}
@@ -48,6 +57,7 @@ func ask[T any](ctx context.Context, request func(context.Context) (T, error)) (
 			}
 			if send = false; ctx.Err() == nil {
 				failure = a.err
+				again.Reset(askAgain)
 			}
 		case <-again.C:
 			send = true

@@ -3,11 +3,13 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -62,12 +64,49 @@ func TestRequestWithoutAnswerFails(t *testing.T) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		})
-		if err == nil || err.Error() != "NATS does not answer within 5s" || time.Since(begun) != patience || times.Load() < 5 {
+		if err == nil || err.Error() != "NATS does not answer within 10s" || time.Since(begun) != electionTime || times.Load() < 10 {
 			t.Errorf("got %v after %d requests in %v", err, times.Load(), time.Since(begun))
 		}
 		_, err = ask(t.Context(), func(context.Context) (string, error) { return "", jetstream.ErrNoStreamResponse })
 		if !errors.Is(err, jetstream.ErrNoStreamResponse) {
 			t.Errorf("got %v, want the error of the last request", err)
+		}
+	})
+}
+
+// An operator reads why NATS does not do what it has to, where its own words do not say it.
+func TestReasonIsWorded(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{context.DeadlineExceeded, "NATS does not answer within 10s"},
+		{jetstream.ErrNoStreamResponse, "too few NATS servers reach each other, or somebody deleted what is stored: nats: no response from stream"},
+		{fmt.Errorf("asking: %w", nats.ErrNoResponders), "JetStream is not enabled at the servers, or not ready: asking: nats: no responders available for request"},
+		{errSecret, errSecret.Error()},
+	} {
+		var refused refusals
+		if got := refused.reason(test.err); got.Error() != test.want {
+			t.Errorf("%v: %q, want %q", test.err, got, test.want)
+		}
+	}
+}
+
+// A request that a host may not make gets no answer. Which one that was the servers say besides.
+func TestReasonIsARefusalForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusal := errors.New("permissions violation")
+		var refused refusals
+		refused.hear(refusal)
+		if got := refused.reason(errNoAnswer); got != refusal {
+			t.Errorf("got %v, want the refusal", got)
+		}
+		if got := refused.reason(errSecret); got != errSecret {
+			t.Errorf("what is an answer: %v", got)
+		}
+		time.Sleep(2 * electionTime)
+		if got := refused.reason(errNoAnswer); got != errNoAnswer {
+			t.Errorf("long after a refusal: %v", got)
 		}
 	})
 }

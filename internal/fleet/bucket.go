@@ -1,45 +1,81 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// openBucket opens a key-value bucket, made if there is none, and watches all of it, beginning with
-// what is stored. Of a name only the last value is kept.
-func openBucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, jetstream.KeyWatcher, error) {
+// openBucket opens a key-value bucket, made if there is none, and watches all of it until ctx ends. Of a name
+// only the last value is kept.
+func openBucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyValueConfig) (jetstream.KeyValue, *watch, error) {
 	config.History = 1
 	kv, err := bucket(ctx, js, config)
 	if err != nil {
 		return nil, nil, err
 	}
-	for wait := askAgain; ; wait *= 2 {
-		watch, err := watchWithin(ctx, wait, kv)
-		switch {
-		case !errors.Is(err, context.Canceled) || ctx.Err() != nil:
-			return kv, watch, err
-		case 2*wait > patience:
-			return nil, nil, errNoAnswer
+	r := &reader{js: js, stream: "KV_" + config.Bucket, next: firstMessage, most: maxWatched}
+	if err := r.begin(ctx); err != nil {
+		return nil, nil, err
+	}
+	w := &watch{items: make(chan *item, maxFetched), prefix: "$KV." + config.Bucket + "."}
+	go w.run(ctx, r)
+	return kv, w, nil
+}
+
+// maxWatched bounds the values that wait to be taken: 16 MiB if all are of the largest size.
+const maxWatched = 256
+
+// A watch brings what is stored in a bucket, then nil, and then what changes.
+type watch struct {
+	items chan *item // closed when the watch has failed
+	err   error      // why it has
+
+	prefix string // of the subjects of keys
+}
+
+// An item is a value of a bucket, or that there is none any more.
+type item struct {
+	key      string
+	value    []byte
+	removed  bool
+	revision uint64
+	created  time.Time // by the clock of NATS
+}
+
+// run watches until ctx ends.
+func (w *watch) run(ctx context.Context, r *reader) {
+	defer close(w.items)
+	defer r.stop()
+	left, complete := int(r.consumer.CachedInfo().NumPending), false // of what is stored
+	for {
+		if left == 0 && !complete {
+			complete = true
+			w.bring(ctx, nil)
 		}
+		msg, at, err := r.read(ctx)
+		if err != nil {
+			w.err = err
+			return
+		}
+		w.bring(ctx, &item{
+			key: strings.TrimPrefix(msg.Subject(), w.prefix), value: msg.Data(), removed: msg.Headers().Get("KV-Operation") != "",
+			revision: at.Sequence.Stream, created: at.Timestamp,
+		})
+		left = min(left-1, int(at.NumPending))
 	}
 }
 
-// watchWithin begins to watch a bucket, for as long as ctx lasts. It may take so long until NATS has begun.
-func watchWithin(ctx context.Context, limit time.Duration, kv jetstream.KeyValue) (jetstream.KeyWatcher, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	timer := time.AfterFunc(limit, cancel)
-	watch, err := kv.WatchAll(ctx)
-	if err != nil || !timer.Stop() {
-		cancel()
-		return nil, cmp.Or(err, context.Canceled)
+func (w *watch) bring(ctx context.Context, it *item) {
+	select {
+	case w.items <- it:
+	case <-ctx.Done():
 	}
-	return watch, nil
 }
 
 // bucket opens a key-value bucket and makes it if there is none.
@@ -125,8 +161,8 @@ func (f *Fleet) store(ctx context.Context, kv jetstream.KeyValue, name string, v
 }
 
 // decode opens a stored value, which is JSON.
-func (f *Fleet) decode(entry jetstream.KeyValueEntry, to any) error {
-	value, err := f.sealer.open(entry.Key(), entry.Value())
+func (f *Fleet) decode(it *item, to any) error {
+	value, err := f.sealer.open(it.key, it.value)
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,11 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"postern/internal/logkey"
@@ -48,7 +50,7 @@ func (f *Fleet) options() []nats.Option {
 		}
 		f.note(partConnection, nil)
 	}
-	return append(f.access(),
+	return append(f.Access.options(),
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // an operator corrects the account at the servers
@@ -67,18 +69,18 @@ func (f *Fleet) options() []nats.Option {
 	)
 }
 
-// access are the options with which any program of this host connects.
-func (s Settings) access() []nats.Option {
+// options are those with which any program of this host connects.
+func (a Access) options() []nats.Option {
 	options := []nats.Option{
-		func(o *nats.Options) error { o.Servers = s.Servers; return nil },
-		nats.Name("postern " + s.Name),
+		func(o *nats.Options) error { o.Servers = a.Servers; return nil },
+		nats.Name("postern " + a.Name),
 		nats.Timeout(patience),
 	}
-	if s.CA != "" {
-		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12}), nats.RootCAs(s.CA))
+	if a.CA != "" {
+		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12}), nats.RootCAs(a.CA))
 	}
-	if s.Credentials != "" {
-		options = append(options, nats.UserCredentials(s.Credentials))
+	if a.Credentials != "" {
+		options = append(options, nats.UserCredentials(a.Credentials))
 	}
 	return options
 }
@@ -90,29 +92,37 @@ func (f *Fleet) hearError(err error) {
 	case isRefused(err): // the server closes the connection without another word
 		f.note(partConnection, f.explain(err))
 	case errors.Is(err, nats.ErrPermissionViolation):
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.refused = refusal{err, time.Now()}
+		f.refused.hear(err)
 	}
 }
 
-// A refusal is what the servers said of a request that this host may not make. Its only other answer is
-// silence.
-type refusal struct {
-	err error
-	at  time.Time
+// refusals are what the servers said of requests that this host may not make. The only other answer to those is
+// silence. They are safe for concurrent use.
+type refusals struct {
+	mu   sync.Mutex
+	last error
+	at   time.Time // of last
 }
 
-// reason returns why a part failed, for the log: because of a refusal, if there was one just now. The
-// caller holds f.mu.
-func (f *Fleet) reason(err error) error {
+func (r *refusals) hear(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last, r.at = err, time.Now()
+}
+
+// reason returns why something failed, for people: because of a refusal, if there was one just now.
+func (r *refusals) reason(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case errors.As(err, &ledgerError{}):
 		return err
-	case f.refused.err != nil && !isAnswer(err) && time.Since(f.refused.at) < 2*patience:
-		return f.refused.err
+	case r.last != nil && !isAnswer(err) && time.Since(r.at) < 2*electionTime:
+		return r.last
 	case errors.Is(err, context.DeadlineExceeded):
 		return errNoAnswer
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return fmt.Errorf("too few NATS servers reach each other, or somebody deleted what is stored: %w", err)
 	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("JetStream is not enabled at the servers, or not ready: %w", err)
 	}
@@ -128,25 +138,25 @@ func isRefused(err error) bool {
 }
 
 // explain says which servers do not answer, or which user they do not let in, if that is what err is about.
-func (s Settings) explain(err error) error {
+func (a Access) explain(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
-		return fmt.Errorf("%w: %s", err, s.places())
+		return fmt.Errorf("%w: %s", err, a.places())
 	case !isRefused(err):
 		return err
-	case s.Credentials == "":
+	case a.Credentials == "":
 		return fmt.Errorf("%w: the servers do not take the user and password in servers", err)
 	}
-	if expiry := expiry(s.Credentials); !expiry.IsZero() && !s.Now().Before(expiry) {
-		return fmt.Errorf("%w: the user in %s has expired at %s", err, s.Credentials, expiry.UTC().Format(time.RFC3339))
+	if expiry := expiry(a.Credentials); !expiry.IsZero() && !time.Now().Before(expiry) {
+		return fmt.Errorf("%w: the user in %s has expired at %s", err, a.Credentials, expiry.UTC().Format(time.RFC3339))
 	}
-	return fmt.Errorf("%w: the servers do not take the user in %s", err, s.Credentials)
+	return fmt.Errorf("%w: the servers do not take the user in %s", err, a.Credentials)
 }
 
 // places are the servers without users and passwords.
-func (s Settings) places() string {
+func (a Access) places() string {
 	var places []string
-	for _, server := range s.Servers {
+	for _, server := range a.Servers {
 		if u, err := url.Parse(server); err == nil {
 			places = append(places, u.Host)
 		}

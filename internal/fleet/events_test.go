@@ -160,7 +160,7 @@ func (m *testHost) start(servers []*testpeer.NATS) {
 	selector := fallback.New(sessionticket.OwnWrite)
 	selector.Share(m.name)
 	settings := Settings{
-		Servers: urls, Name: m.name, Prefix: "test", Secret: []byte(secret), File: filepath.Join(m.t.TempDir(), "keys"),
+		Access: Access{Servers: urls, Name: m.name, Prefix: "test", Secret: []byte(secret)}, File: filepath.Join(m.t.TempDir(), "keys"),
 		UseKeys: func([][32]byte) {}, Selector: selector, Decided: func([]fallback.Decision) {}, ShowHosts: func([]Host) {},
 		Events: m.book, Pins: m.book, Now: time.Now, Log: m.log.Logger(),
 	}
@@ -483,7 +483,7 @@ func TestEventsOfStrangersAreIgnored(t *testing.T) {
 	a.write("a1")
 	b.awaitFrom("a", "a1")
 	js, stream := eventStream(t, servers[0])
-	stranger := &Fleet{Settings: Settings{Prefix: "test"}, sealer: sealerOf(t, "fedcba9876543210fedcba9876543210", "test")}
+	stranger := &Fleet{Settings: Settings{Access: Access{Prefix: "test"}}, sealer: sealerOf(t, "fedcba9876543210fedcba9876543210", "test")}
 	forged, err := stranger.sealBatch(&batch{Host: "a", After: 1, Records: []ledger.Record{{ID: 2000, Data: []byte("forged")}}})
 	if err != nil {
 		t.Fatal(err)
@@ -594,7 +594,7 @@ func TestFloodOfEventsIsPublishedAtItsRate(t *testing.T) {
 }
 
 func TestBatchIsStoredWhole(t *testing.T) {
-	f := &Fleet{Settings: Settings{Prefix: "test"}, sealer: sealerOf(t, secret, "test")}
+	f := &Fleet{Settings: Settings{Access: Access{Prefix: "test"}}, sealer: sealerOf(t, secret, "test")}
 	b := &batch{Host: "mx1", After: 3, Records: []ledger.Record{{ID: 5, Kind: "a", Data: []byte("b")}, {ID: 9, Kind: "c"}}}
 	sealed, err := f.sealBatch(b)
 	if err != nil {

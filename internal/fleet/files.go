@@ -138,7 +138,6 @@ func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-
 	if err != nil {
 		return err
 	}
-	defer watch.Stop()
 	defer s.disconnected()
 	stored := make(map[string]bool)
 	check := time.NewTicker(checkInterval)
@@ -149,15 +148,15 @@ func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-
 			return nil
 		case <-again:
 			return nil
-		case entry, ok := <-watch.Updates():
+		case it, ok := <-watch.items:
 			switch {
 			case !ok:
-				return errors.New("watch ended")
-			case entry != nil:
-				if name := s.take(entry); name != "" {
+				return watch.err
+			case it != nil:
+				if name := s.take(it); name != "" {
 					stored[name] = true
 				}
-				s.advance(entry.Revision())
+				s.advance(it.revision)
 				continue
 			}
 			if err := s.storeMissing(ctx, kv, stored); err != nil {
@@ -175,17 +174,17 @@ func (s *Files) shareFiles(ctx context.Context, js jetstream.JetStream, again <-
 
 // take puts a file of another host into the folder, and returns its name. A file that this host has
 // written meanwhile stays.
-func (s *Files) take(entry jetstream.KeyValueEntry) (name string) {
-	if entry.Operation() != jetstream.KeyValuePut || !strings.HasPrefix(entry.Key(), fileKeys) {
+func (s *Files) take(it *item) (name string) {
+	if it.removed || !strings.HasPrefix(it.key, fileKeys) {
 		return ""
 	}
 	var file sharedFile
-	err := s.fleet.decode(entry, &file)
-	if err == nil && (!fs.ValidPath(file.Name) || s.fileKey(file.Name) != entry.Key()) {
+	err := s.fleet.decode(it, &file)
+	if err == nil && (!fs.ValidPath(file.Name) || s.fileKey(file.Name) != it.key) {
 		err = errors.New("has another file's name")
 	}
 	if err != nil {
-		s.fleet.Log.Debug("ignoring a file of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
+		s.fleet.Log.Debug("ignoring a file of the fleet", logkey.Entry, it.key, logkey.Err, err)
 		return ""
 	}
 	s.mu.Lock()

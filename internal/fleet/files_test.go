@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"postern/internal/testlog"
@@ -23,55 +24,104 @@ import (
 
 // A bucketInMemory is what NATS stores.
 type bucketInMemory struct {
-	mu       sync.Mutex
-	last     uint64
-	entries  map[string]*entryInMemory
-	watchers []*watcherInMemory
+	mu      sync.Mutex
+	last    uint64
+	entries map[string]*entryInMemory
+	readers []*messagesInMemory
 }
 
 type entryInMemory struct {
 	jetstream.KeyValueEntry
-	key       string
-	value     []byte
-	revision  uint64
-	operation jetstream.KeyValueOp
+	key      string
+	value    []byte
+	revision uint64
+	removed  bool
 }
 
-func (e *entryInMemory) Key() string                     { return e.key }
-func (e *entryInMemory) Value() []byte                   { return e.value }
-func (e *entryInMemory) Revision() uint64                { return e.revision }
-func (e *entryInMemory) Operation() jetstream.KeyValueOp { return e.operation }
+func (e *entryInMemory) Value() []byte    { return e.value }
+func (e *entryInMemory) Revision() uint64 { return e.revision }
 
 var (
 	errAway  = errors.New("NATS is away")
-	errOther = &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}
+	errOther = &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence, Code: 400}
 )
 
 // change stores an entry if the last one of its key is what the caller expects.
-func (b *bucketInMemory) change(key string, value []byte, operation jetstream.KeyValueOp, expected func(last *entryInMemory) bool) (uint64, error) {
+func (b *bucketInMemory) change(key string, value []byte, removed bool, expected func(last *entryInMemory) bool) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !expected(b.entries[key]) {
 		return 0, errOther
 	}
 	b.last++
-	entry := &entryInMemory{key: key, value: bytes.Clone(value), revision: b.last, operation: operation}
+	entry := &entryInMemory{key: key, value: bytes.Clone(value), revision: b.last, removed: removed}
 	b.entries[key] = entry
-	for _, w := range b.watchers {
-		w.updates <- entry
+	for _, r := range b.readers {
+		r.waiting <- entry
 	}
 	return entry.revision, nil
 }
 
 func always(*entryInMemory) bool { return true }
 
-// A watcherInMemory has what is stored, nil, and what is stored later.
-type watcherInMemory struct{ updates chan jetstream.KeyValueEntry }
+// A consumerInMemory brings what is stored, and then what is stored later.
+type consumerInMemory struct {
+	jetstream.Consumer
+	messages *messagesInMemory
+}
 
-func (w *watcherInMemory) Updates() <-chan jetstream.KeyValueEntry { return w.updates }
-func (w *watcherInMemory) Stop() error                             { return nil }
-func (w *watcherInMemory) Context() context.Context                { return context.Background() }
-func (w *watcherInMemory) Error() <-chan error                     { return nil }
+func (c *consumerInMemory) CachedInfo() *jetstream.ConsumerInfo {
+	return &jetstream.ConsumerInfo{NumPending: uint64(len(c.messages.waiting))}
+}
+
+func (c *consumerInMemory) Messages(...jetstream.PullMessagesOpt) (jetstream.MessagesContext, error) {
+	return c.messages, nil
+}
+
+type messagesInMemory struct {
+	jetstream.MessagesContext
+	ctx     context.Context
+	prefix  string // of subjects
+	waiting chan *entryInMemory
+	brought uint64
+	fail    func() (jetstream.Msg, error) // instead of the second one; nil: it does not fail
+}
+
+func (m *messagesInMemory) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
+	if m.fail != nil && m.brought == 1 {
+		return m.fail()
+	}
+	select {
+	case entry := <-m.waiting:
+		m.brought++
+		return &messageInMemory{entry: entry, subject: m.prefix + entry.key, number: m.brought, pending: uint64(len(m.waiting))}, nil
+	case <-m.ctx.Done():
+		return nil, m.ctx.Err()
+	}
+}
+
+func (m *messagesInMemory) Stop() {}
+
+type messageInMemory struct {
+	jetstream.Msg
+	entry           *entryInMemory
+	subject         string
+	number, pending uint64
+}
+
+func (m *messageInMemory) Subject() string { return m.subject }
+func (m *messageInMemory) Data() []byte    { return m.entry.value }
+
+func (m *messageInMemory) Headers() nats.Header {
+	if m.entry.removed {
+		return nats.Header{"KV-Operation": {"DEL"}}
+	}
+	return nil
+}
+
+func (m *messageInMemory) Metadata() (*jetstream.MsgMetadata, error) {
+	return &jetstream.MsgMetadata{Sequence: jetstream.SequencePair{Consumer: m.number, Stream: m.entry.revision}, NumPending: m.pending}, nil
+}
 
 // A connection is how one host sees the bucket.
 type connection struct {
@@ -80,25 +130,27 @@ type connection struct {
 	away   atomic.Bool
 }
 
-// A natsInMemory has one bucket, whatever its name.
+// A natsInMemory has one bucket, whatever its name, until ctx ends.
 type natsInMemory struct {
 	jetstream.JetStream
-	kv *connection
+	kv  *connection
+	ctx context.Context
 }
 
 func (n natsInMemory) KeyValue(context.Context, string) (jetstream.KeyValue, error) { return n.kv, nil }
 
-func (c *connection) WatchAll(context.Context, ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
-	c.bucket.mu.Lock()
-	defer c.bucket.mu.Unlock()
-	w := &watcherInMemory{make(chan jetstream.KeyValueEntry, 1000)}
-	stored := slices.SortedFunc(maps.Values(c.bucket.entries), func(a, b *entryInMemory) int { return int(a.revision) - int(b.revision) })
-	for _, entry := range stored {
-		w.updates <- entry
+func (n natsInMemory) CreateOrUpdateConsumer(_ context.Context, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	b := n.kv.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &messagesInMemory{ctx: n.ctx, prefix: strings.Replace(stream, "KV_", "$KV.", 1) + ".", waiting: make(chan *entryInMemory, 1000)}
+	for _, entry := range slices.SortedFunc(maps.Values(b.entries), func(a, b *entryInMemory) int { return int(a.revision) - int(b.revision) }) {
+		if entry.revision >= config.OptStartSeq {
+			r.waiting <- entry
+		}
 	}
-	w.updates <- nil
-	c.bucket.watchers = append(c.bucket.watchers, w)
-	return w, nil
+	b.readers = append(b.readers, r)
+	return &consumerInMemory{messages: r}, nil
 }
 
 func (c *connection) Status(context.Context) (jetstream.KeyValueStatus, error) { return nil, nil }
@@ -107,8 +159,8 @@ func (c *connection) Create(_ context.Context, key string, value []byte, _ ...je
 	if c.away.Load() {
 		return 0, errAway
 	}
-	revision, err := c.bucket.change(key, value, jetstream.KeyValuePut, func(last *entryInMemory) bool {
-		return last == nil || last.operation != jetstream.KeyValuePut
+	revision, err := c.bucket.change(key, value, false, func(last *entryInMemory) bool {
+		return last == nil || last.removed
 	})
 	if err != nil {
 		err = jetstream.ErrKeyExists
@@ -120,14 +172,14 @@ func (c *connection) Update(_ context.Context, key string, value []byte, revisio
 	if c.away.Load() {
 		return 0, errAway
 	}
-	return c.bucket.change(key, value, jetstream.KeyValuePut, func(last *entryInMemory) bool { return last != nil && last.revision == revision })
+	return c.bucket.change(key, value, false, func(last *entryInMemory) bool { return last != nil && last.revision == revision })
 }
 
 func (c *connection) Put(_ context.Context, key string, value []byte) (uint64, error) {
 	if c.away.Load() {
 		return 0, errAway
 	}
-	return c.bucket.change(key, value, jetstream.KeyValuePut, always)
+	return c.bucket.change(key, value, false, always)
 }
 
 // Delete deletes whatever the revision: the library does not show which one it was given. No test
@@ -136,7 +188,7 @@ func (c *connection) Delete(_ context.Context, key string, _ ...jetstream.KVDele
 	if c.away.Load() {
 		return errAway
 	}
-	_, err := c.bucket.change(key, nil, jetstream.KeyValueDelete, always)
+	_, err := c.bucket.change(key, nil, true, always)
 	return err
 }
 
@@ -146,7 +198,7 @@ func (c *connection) Get(_ context.Context, key string) (jetstream.KeyValueEntry
 	}
 	c.bucket.mu.Lock()
 	defer c.bucket.mu.Unlock()
-	if entry := c.bucket.entries[key]; entry != nil && entry.operation == jetstream.KeyValuePut {
+	if entry := c.bucket.entries[key]; entry != nil && !entry.removed {
 		return entry, nil
 	}
 	return nil, jetstream.ErrKeyNotFound
@@ -170,7 +222,7 @@ func (b *bucketInMemory) join(t *testing.T, name string) *sharer {
 	t.Helper()
 	h := &sharer{conn: &connection{bucket: b}}
 	f, err := New(Settings{
-		Name: name, Prefix: "postern", Secret: []byte(secret), File: filepath.Join(t.TempDir(), "keys"),
+		Access: Access{Name: name, Prefix: "postern", Secret: []byte(secret)}, File: filepath.Join(t.TempDir(), "keys"),
 		UseKeys: func([][32]byte) {}, Now: time.Now, Log: h.logged.Logger(),
 	})
 	if err != nil {
@@ -192,7 +244,7 @@ func (h *sharer) connect(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := h.shareFiles(ctx, natsInMemory{kv: h.conn}, nil); err != nil && ctx.Err() == nil {
+		if err := h.shareFiles(ctx, natsInMemory{kv: h.conn, ctx: ctx}, nil); err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
 	})
@@ -328,7 +380,7 @@ func TestAHostConnectsWithItsFiles(t *testing.T) {
 		}
 		two.cut()
 		two.put(t, "shared/b", "x")
-		if err := two.shareFiles(t.Context(), natsInMemory{kv: two.conn}, nil); !errors.Is(err, errAway) {
+		if err := two.shareFiles(t.Context(), natsInMemory{kv: two.conn, ctx: t.Context()}, nil); !errors.Is(err, errAway) {
 			t.Errorf("without storing shared/b: %v", err)
 		}
 		if got, err := two.TryLock(t.Context(), "order"); got || err != nil {
@@ -425,7 +477,7 @@ func TestALockWaitsForTheFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucketInMemory()
 		h := b.join(t, "mx1")
-		b.watchers = nil // NATS has accepted the lock, and the watch is late
+		b.readers = nil // NATS has accepted the lock, and the watch is late
 		if got, err := h.TryLock(t.Context(), "order"); got || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, %v", got, err)
 		}

@@ -47,14 +47,9 @@ import (
 
 // Settings are those of one host.
 type Settings struct {
-	Servers     []string // URLs of NATS servers; at least one
-	Credentials string   // file with a user's JWT and key, read at each attempt to connect; empty: none
-	CA          string   // file with the authorities of the servers' certificates, read likewise; empty: the system's
-	Name        string   // of this host; no other one of the fleet has it
-	Version     string   // of this host's Postern
-	Prefix      string   // of the names in NATS; see [ValidPrefix]
-	Secret      []byte   // of the fleet; at least 32 bytes
-	File        string   // where this host keeps the ticket keys, encrypted
+	Access
+	Version string // of this host's Postern
+	File    string // where this host keeps the ticket keys, encrypted
 
 	// UseKeys sets the keys of session tickets, the one that encrypts first.
 	UseKeys func(keys [][32]byte)
@@ -71,6 +66,16 @@ type Settings struct {
 
 	Now func() time.Time // the host's clock
 	Log *slog.Logger
+}
+
+// Access is what a host needs to take part.
+type Access struct {
+	Servers     []string // URLs of NATS servers; at least one
+	Credentials string   // file with a user's JWT and key, read at each attempt to connect; empty: none
+	CA          string   // file with the authorities of the servers' certificates, read likewise; empty: the system's
+	Name        string   // of this host; no other one of the fleet has it
+	Prefix      string   // of the names in NATS; see [ValidPrefix]
+	Secret      []byte   // of the fleet; at least 32 bytes
 }
 
 // ValidPrefix is what a prefix may consist of.
@@ -97,7 +102,8 @@ type Fleet struct {
 	changedHere  chan struct{} // gets a value when there is something new to say of this host,
 	changedThere chan struct{} // or of the hosts
 
-	files *Files // nil: none are shared
+	files   *Files // nil: none are shared
+	refused refusals
 
 	// Of shareTickets: the stored ring was of this secret once, and when this host last put it back.
 	agreed  bool
@@ -112,8 +118,7 @@ type Fleet struct {
 	down      map[string]error // by what failed; empty: all is shared
 	well      time.Time        // since when it is empty, on the monotonic clock; zero: it is not
 	logged    logged
-	shared    bool // it was empty since the start
-	refused   refusal
+	shared    bool          // it was empty since the start
 	again     chan struct{} // closed when the connection was lost and is back
 }
 
@@ -202,7 +207,9 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 	wait := firstRetry
 	for ctx.Err() == nil {
 		again, began := f.hasBegunAgain(), time.Now()
-		err := run(ctx, js, again)
+		running, cancel := context.WithCancel(ctx)
+		err := run(running, js, again)
+		cancel() // its watch
 		if err == nil || time.Since(began) > steadyAfter || js.Conn().Status() != nats.CONNECTED {
 			wait = firstRetry
 		}
@@ -216,8 +223,8 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 		wait = min(2*wait, lastRetry)
 		select {
 		case <-timer.C:
-			if !isAnswer(err) && !errors.As(err, &ledgerError{}) {
-				// The server may be cut off from the others of its cluster, or hang: take another.
+			if !isAnswer(err) && !errors.As(err, &ledgerError{}) && again == f.hasBegunAgain() && js.Conn().IsConnected() {
+				// The server may be cut off from the others of its cluster, or hang: take another, once for all parts.
 				_ = js.Conn().ForceReconnect() // its only error is that this host has closed it
 			}
 		case <-again:
@@ -257,7 +264,7 @@ func (f *Fleet) note(part string, err error) {
 			f.down[every] = err
 		}
 	default:
-		err = f.reason(err)
+		err = f.refused.reason(err)
 		f.down[part] = err
 	}
 	f.well = time.Time{}

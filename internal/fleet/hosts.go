@@ -111,7 +111,6 @@ func (f *Fleet) shareHosts(ctx context.Context, js jetstream.JetStream, again <-
 	if err != nil {
 		return err
 	}
-	defer watch.Stop()
 	beat := newBeat()
 	defer beat.Stop()
 	for waiting := false; ; { // for the watch to bring what this host said
@@ -122,11 +121,11 @@ func (f *Fleet) shareHosts(ctx context.Context, js jetstream.JetStream, again <-
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTime)
 			defer cancel()
 			return f.say(ctx, kv, true)
-		case update, ok := <-watch.Updates():
+		case it, ok := <-watch.items:
 			if !ok {
-				return errors.New("watch ended")
+				return watch.err
 			}
-			if update != nil && f.hear(update) && waiting {
+			if it != nil && f.hear(it) && waiting {
 				waiting = false
 				f.note(partHosts, nil)
 			}
@@ -179,13 +178,13 @@ func hostOfKey(key string) (name string, ok bool) {
 }
 
 // hear notes what a host said, and reports whether it has the name of this one.
-func (f *Fleet) hear(update jetstream.KeyValueEntry) (self bool) {
-	name, ok := hostOfKey(update.Key())
-	if !ok || update.Operation() != jetstream.KeyValuePut {
+func (f *Fleet) hear(it *item) (self bool) {
+	name, ok := hostOfKey(it.key)
+	if !ok || it.removed {
 		return false
 	}
-	heard := entry{created: update.Created()}
-	err := f.decode(update, &heard)
+	heard := entry{created: it.created}
+	err := f.decode(it, &heard)
 	if err == nil && heard.Name != name {
 		err = errors.New("has another host's name")
 	}

@@ -10,27 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"postern/internal/testlog"
 	"postern/internal/testpeer"
 )
 
-// A stored value is one that NATS has.
-type stored struct {
-	jetstream.KeyValueEntry
-	key     string
-	value   []byte
-	created time.Time
-}
-
-func (s stored) Key() string                     { return s.key }
-func (s stored) Value() []byte                   { return s.value }
-func (s stored) Created() time.Time              { return s.created }
-func (s stored) Operation() jetstream.KeyValueOp { return jetstream.KeyValuePut }
-
 // says is what a host with a secret stores at a time of NATS' clock, when its own clock is ahead.
-func says(t *testing.T, h Host, secret string, at time.Time, ahead time.Duration) stored {
+func says(t *testing.T, h Host, secret string, at time.Time, ahead time.Duration) *item {
 	t.Helper()
 	h.Said = at.Add(ahead)
 	value, err := json.Marshal(h)
@@ -38,7 +23,7 @@ func says(t *testing.T, h Host, secret string, at time.Time, ahead time.Duration
 		t.Fatal(err)
 	}
 	key := hostKey(h.Name)
-	return stored{key: key, value: sealerOf(t, secret, "postern").seal(key, value), created: at}
+	return &item{key: key, value: sealerOf(t, secret, "postern").seal(key, value), created: at}
 }
 
 // member returns a host of the fleet, whose clock says clock, and its log.
@@ -46,7 +31,7 @@ func member(t *testing.T, name string, clock *time.Time) (*Fleet, *testlog.Log) 
 	t.Helper()
 	log := new(testlog.Log)
 	f, err := New(Settings{
-		Name: name, Prefix: "postern", Secret: []byte(secret), File: filepath.Join(t.TempDir(), "keys"),
+		Access: Access{Name: name, Prefix: "postern", Secret: []byte(secret)}, File: filepath.Join(t.TempDir(), "keys"),
 		UseKeys: func([][32]byte) {}, Now: func() time.Time { return *clock }, Log: log.Logger(),
 	})
 	if err != nil {
@@ -125,7 +110,7 @@ func TestHostThatWasTakenOutIsForgotten(t *testing.T) {
 	}
 	knows("a", "b")
 	b.stop()
-	from := Settings{Servers: []string{servers[0].URL}, Prefix: "test", Secret: []byte(secret), Now: time.Now}
+	from := Access{Servers: []string{servers[0].URL}, Prefix: "test", Secret: []byte(secret)}
 	if err := Forget(t.Context(), from, "c"); !errors.Is(err, ErrUnknownHost) {
 		t.Errorf("a host that never was: %v", err)
 	}
@@ -155,12 +140,12 @@ func TestStrangersInNATSFillNoMemoryAndNoPage(t *testing.T) {
 	clock := epoch
 	f, _ := member(t, "mx1", &clock)
 	for i := range 3 * maxUnreadable {
-		f.hear(stored{key: hostKey(fmt.Sprint("junk", i)), value: []byte("junk"), created: clock})
+		f.hear(&item{key: hostKey(fmt.Sprint("junk", i)), value: []byte("junk"), created: clock})
 	}
 	other := says(t, Host{Name: "mx2"}, secret, clock, 0)
-	f.hear(stored{key: hostKey("mx3"), value: other.value, created: clock}) // under another name
+	f.hear(&item{key: hostKey("mx3"), value: other.value, created: clock}) // under another name
 	for _, key := range []string{"", "%", hostKey("a\nb"), hostKey("\x1b[31m"), hostKey(strings.Repeat("x", 300))} {
-		f.hear(stored{key: key, value: other.value, created: clock})
+		f.hear(&item{key: key, value: other.value, created: clock})
 	}
 	f.hear(other)
 	hosts := f.Hosts()
@@ -183,7 +168,7 @@ func TestAnotherHostWithTheSameNameIsAProblem(t *testing.T) {
 	earlier := says(t, before, secret, clock, 0)
 	clock = clock.Add(time.Second)
 	f.hear(earlier) // stored once more, by who has no secret
-	f.hear(stored{key: hostKey("mx1"), value: []byte("junk"), created: clock})
+	f.hear(&item{key: hostKey("mx1"), value: []byte("junk"), created: clock})
 	if problem := f.Status().Problem; problem != "" {
 		t.Errorf("with no other host of this name: %s", problem)
 	}

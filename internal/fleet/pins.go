@@ -43,7 +43,6 @@ func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-c
 	if err != nil {
 		return err
 	}
-	defer watch.Stop()
 	b := &pinBook{Fleet: f, kv: kv, stored: make(map[string]fallback.PinChange)}
 	tick := time.NewTicker(pinInterval)
 	defer tick.Stop()
@@ -56,15 +55,15 @@ func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-c
 			return nil
 		case <-again:
 			return nil
-		case entry, ok := <-watch.Updates():
+		case it, ok := <-watch.items:
 			switch {
 			case !ok:
-				return errors.New("watch ended")
-			case entry == nil: // what was stored has been read
+				return watch.err
+			case it == nil: // what was stored has been read
 				complete = true
 			default:
-				b.read(entry)
-				if len(watch.Updates()) > 0 {
+				b.read(it)
+				if len(watch.items) > 0 {
 					continue
 				}
 			}
@@ -85,22 +84,22 @@ func (f *Fleet) sharePins(ctx context.Context, js jetstream.JetStream, again <-c
 }
 
 // read notes a stored change.
-func (b *pinBook) read(entry jetstream.KeyValueEntry) {
-	b.seen = entry.Revision()
-	delete(b.stored, entry.Key()) // what it was is overwritten
-	if entry.Operation() != jetstream.KeyValuePut {
+func (b *pinBook) read(it *item) {
+	b.seen = it.revision
+	delete(b.stored, it.key) // what it was is overwritten
+	if it.removed {
 		return
 	}
 	var c fallback.PinChange
-	err := b.decode(entry, &c)
-	if network := c.Pin.Network; err == nil && (!network.IsValid() || network != network.Masked() || b.pinName(network) != entry.Key()) {
+	err := b.decode(it, &c)
+	if network := c.Pin.Network; err == nil && (!network.IsValid() || network != network.Masked() || b.pinName(network) != it.key) {
 		err = errors.New("has another network's name")
 	}
 	if err != nil {
-		b.Log.Debug("ignoring a pin of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
+		b.Log.Debug("ignoring a pin of the fleet", logkey.Entry, it.key, logkey.Err, err)
 		return
 	}
-	b.stored[entry.Key()] = c
+	b.stored[it.key] = c
 	b.news = append(b.news, c)
 }
 

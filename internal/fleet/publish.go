@@ -208,11 +208,11 @@ func (p *publisher) send(ctx context.Context, records []ledger.Record) (size int
 		p.Log.Debug("not sharing a large event", logkey.Bytes, len(sealed))
 		return 0, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	ack, err := p.js.Publish(ctx, p.subject, sealed, jetstream.WithExpectLastSequencePerSubject(p.sequence))
+	ack, err := askPatiently(ctx, patience, func(ctx context.Context) (*jetstream.PubAck, error) {
+		return p.js.Publish(ctx, p.subject, sealed, jetstream.WithExpectLastSequencePerSubject(p.sequence))
+	})
 	if err != nil {
-		if lostRace(err) == nil { // NATS has lost the last message, or deleted it for its age
+		if lostRace(err) == nil { // NATS has lost the last message, or deleted it for its age, or stored this one without an answer
 			err = p.resume(ctx)
 		}
 		return 0, err

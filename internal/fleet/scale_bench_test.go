@@ -52,7 +52,7 @@ func BenchmarkLargeFleet(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &Fleet{Settings: Settings{Prefix: "bench"}, sealer: sealer}
+	f := &Fleet{Settings: Settings{Access: Access{Prefix: "bench"}}, sealer: sealer}
 	folder := b.TempDir()
 	open := func(host string) *ledger.Ledger {
 		l := ledger.Open(filepath.Join(folder, host), ledger.Options{Host: host, MaxSize: 64 << 30})

@@ -33,7 +33,6 @@ func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <
 	if err != nil {
 		return err
 	}
-	defer watch.Stop()
 	seen, err := f.catchUp(ctx, kv, watch)
 	if err != nil {
 		return err
@@ -50,12 +49,12 @@ func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <
 			return nil
 		case <-again:
 			return nil
-		case entry, ok := <-watch.Updates():
+		case it, ok := <-watch.items:
 			if !ok {
-				return errors.New("watch ended")
+				return watch.err
 			}
-			f.take(entry)
-			seen = entry.Revision()
+			f.take(it)
+			seen = it.revision
 		case <-news:
 			if err := f.put(ctx, kv, f.Selector.News(newsPortion)); err != nil {
 				return err
@@ -74,23 +73,23 @@ func (f *Fleet) shareStates(ctx context.Context, js jetstream.JetStream, again <
 
 // catchUp takes what is stored and stores what this host knows better: what it learned while it was
 // alone, or all if NATS lost it. It returns the revision up to which it has read.
-func (f *Fleet) catchUp(ctx context.Context, kv jetstream.KeyValue, watch jetstream.KeyWatcher) (seen uint64, err error) {
+func (f *Fleet) catchUp(ctx context.Context, kv jetstream.KeyValue, watch *watch) (seen uint64, err error) {
 	stored := make(map[string]fallback.Stamp)
 	for {
 		select {
 		case <-ctx.Done():
 			return seen, ctx.Err()
-		case <-time.After(patience):
+		case <-time.After(electionTime):
 			return seen, errors.New("no answer while reading what is stored")
-		case entry, ok := <-watch.Updates():
+		case it, ok := <-watch.items:
 			if !ok {
-				return seen, errors.New("watch ended")
+				return seen, watch.err
 			}
-			if entry != nil {
-				if stamp := f.take(entry); stamp != (fallback.Stamp{}) { // anybody's keys take no memory
-					stored[entry.Key()] = stamp
+			if it != nil {
+				if stamp := f.take(it); stamp != (fallback.Stamp{}) { // anybody's keys take no memory
+					stored[it.key] = stamp
 				}
-				seen = entry.Revision()
+				seen = it.revision
 				continue
 			}
 		}
@@ -127,17 +126,17 @@ func (f *Fleet) put(ctx context.Context, kv jetstream.KeyValue, states []fallbac
 
 // take adopts a stored state and returns its stamp. It ignores what it cannot read: another
 // version of Postern may have written it, or another fleet.
-func (f *Fleet) take(entry jetstream.KeyValueEntry) fallback.Stamp {
-	if entry.Operation() != jetstream.KeyValuePut {
+func (f *Fleet) take(it *item) fallback.Stamp {
+	if it.removed {
 		return fallback.Stamp{}
 	}
 	var state fallback.State
-	err := f.decode(entry, &state)
-	if err == nil && f.stateName(&state) != entry.Key() {
+	err := f.decode(it, &state)
+	if err == nil && f.stateName(&state) != it.key {
 		err = errors.New("has another sender's name")
 	}
 	if err != nil {
-		f.Log.Debug("ignoring a state of the fleet", logkey.Entry, entry.Key(), logkey.Err, err)
+		f.Log.Debug("ignoring a state of the fleet", logkey.Entry, it.key, logkey.Err, err)
 		return fallback.Stamp{}
 	}
 	if decisions := f.Selector.Adopt([]fallback.State{state}, f.Now()); len(decisions) > 0 {

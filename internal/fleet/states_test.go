@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"postern/handshake"
 	"postern/internal/fallback"
 	"postern/sessionticket"
@@ -39,7 +37,7 @@ func (l *learner) share(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- l.shareStates(ctx, natsInMemory{kv: l.conn}, nil) }()
+	go func() { ended <- l.shareStates(ctx, natsInMemory{kv: l.conn, ctx: ctx}, nil) }()
 	synctest.Wait()
 	return func() {
 		cancel()
@@ -115,9 +113,9 @@ func TestCopiedStatesAreIgnored(t *testing.T) {
 		mx1.fails(s)
 		defer mx1.share(t)()
 		for key, entry := range maps.Clone(bucket.entries) {
-			bucket.change("another", entry.value, jetstream.KeyValuePut, always)
-			bucket.change("garbage", []byte("?"), jetstream.KeyValuePut, always)
-			bucket.change(key, nil, jetstream.KeyValueDelete, always)
+			bucket.change("another", entry.value, false, always)
+			bucket.change("garbage", []byte("?"), false, always)
+			bucket.change(key, nil, true, always)
 		}
 		last := bucket.last
 		mx2 := newLearner(t, "mx2", bucket)

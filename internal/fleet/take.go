@@ -65,7 +65,7 @@ func (f *Fleet) readEvents(ctx context.Context, js jetstream.JetStream) error {
 		return err
 	}
 	for {
-		err := t.read(ctx, stream)
+		err := t.read(ctx, js)
 		if !errors.Is(err, errGap) {
 			return err
 		}
@@ -138,33 +138,28 @@ func (t *taker) putMark() {
 }
 
 // read reads from the next message on.
-func (t *taker) read(ctx context.Context, stream jetstream.Stream) error {
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.next, MaxResetAttempts: 1,
-	})
-	if err != nil {
+func (t *taker) read(ctx context.Context, js jetstream.JetStream) error {
+	r := &reader{js: js, stream: t.eventStream(), next: t.next, most: maxFetched}
+	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(maxFetched), jetstream.PullHeartbeat(patience))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
+	defer r.stop()
 	defer t.putMark() // so that the next attempt begins with what fails
-	waiting, err := t.check(ctx, consumer, 0)
+	waiting, err := t.check(ctx, r, 0)
 	for err == nil {
 		if waiting == 0 { // else the next one may be what failed before
 			t.note(partTaking, nil)
 		}
 		within, cancel := context.WithTimeout(ctx, checkInterval)
-		var msg jetstream.Msg
-		msg, err = messages.Next(jetstream.NextContext(within))
+		msg, at, failed := r.read(within)
 		cancel()
 		switch {
-		case err == nil:
-			waiting, err = 0, t.take(ctx, msg)
-		case errors.Is(err, context.DeadlineExceeded):
-			waiting, err = t.check(ctx, consumer, waiting)
+		case failed == nil:
+			waiting, err = 0, t.take(ctx, msg, at)
+		case errors.Is(failed, context.DeadlineExceeded):
+			waiting, err = t.check(ctx, r, waiting)
+		default:
+			err = failed
 		}
 	}
 	return err
@@ -172,11 +167,9 @@ func (t *taker) read(ctx context.Context, stream jetstream.Stream) error {
 
 // check returns how many messages wait for this host. It is an error if some did before, and none has
 // arrived since.
-func (t *taker) check(ctx context.Context, consumer jetstream.Consumer, before uint64) (waiting uint64, err error) {
+func (t *taker) check(ctx context.Context, r *reader, before uint64) (waiting uint64, err error) {
 	now := t.Now()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	info, err := consumer.Info(ctx)
+	info, err := ask(ctx, r.consumer.Info)
 	if err != nil {
 		return 0, err
 	}
@@ -200,11 +193,7 @@ func (t *taker) caughtUp(ctx context.Context, now time.Time) error {
 }
 
 // take takes a message. It ignores one that was not written with the secret of the fleet.
-func (t *taker) take(ctx context.Context, msg jetstream.Msg) error {
-	at, err := msg.Metadata()
-	if err != nil {
-		return err
-	}
+func (t *taker) take(ctx context.Context, msg jetstream.Msg, at *jetstream.MsgMetadata) error {
 	now := t.Now()
 	b, err := t.openBatch(msg.Subject(), msg.Data())
 	switch {

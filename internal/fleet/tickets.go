@@ -28,7 +28,6 @@ func (f *Fleet) shareTickets(ctx context.Context, js jetstream.JetStream, again 
 	if err != nil {
 		return err
 	}
-	defer watch.Stop()
 	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for {
@@ -42,9 +41,9 @@ func (f *Fleet) shareTickets(ctx context.Context, js jetstream.JetStream, again 
 			return nil
 		case <-again:
 			return nil
-		case _, ok := <-watch.Updates():
+		case _, ok := <-watch.items:
 			if !ok {
-				return errors.New("watch ended")
+				return watch.err
 			}
 		case <-tick.C:
 		}
@@ -54,12 +53,12 @@ func (f *Fleet) shareTickets(ctx context.Context, js jetstream.JetStream, again 
 // agree compares the ring of this host with the stored one: it takes a later one, stores a later
 // one, and turns it when it is due.
 func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	mine := f.current()
 	entry, err := get(ctx, kv, ringName)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		_, err := kv.Create(ctx, ringName, f.sealer.seal(ringName, mine.encode()))
+		_, err := ask(ctx, func(ctx context.Context) (uint64, error) {
+			return kv.Create(ctx, ringName, f.sealer.seal(ringName, mine.encode()))
+		})
 		f.agreed = f.agreed || err == nil
 		return lostRace(err)
 	}
@@ -82,7 +81,10 @@ func (f *Fleet) agree(ctx context.Context, kv jetstream.KeyValue) error {
 		f.use(stored)
 		return nil
 	}
-	if _, err := kv.Update(ctx, ringName, f.sealer.seal(ringName, next.encode()), entry.Revision()); err != nil {
+	_, err = ask(ctx, func(ctx context.Context) (uint64, error) {
+		return kv.Update(ctx, ringName, f.sealer.seal(ringName, next.encode()), entry.Revision())
+	})
+	if err != nil {
 		return lostRace(err) // the watch brings the winner's
 	}
 	f.use(next)

@@ -22,9 +22,7 @@ func openFleet(s *Server) (*fleet.Fleet, error) {
 	}
 	s.observer.selector.Share(c.Name)
 	f, err := fleet.New(fleet.Settings{
-		Servers: c.Servers, Credentials: c.Credentials, CA: c.CA,
-		Name: c.Name, Version: buildinfo.Read().Version,
-		Prefix: c.Prefix, Secret: c.Secret, File: config.FleetKeysFile(s.config.Data),
+		Access: c.Access, Version: buildinfo.Read().Version, File: config.FleetKeysFile(s.config.Data),
 		UseKeys:   s.tls.SetSessionTicketKeys,
 		ShowHosts: s.showHosts,
 		Selector:  s.observer.selector,
