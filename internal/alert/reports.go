@@ -106,9 +106,9 @@ func lastOf(submitter string, spans map[time.Time]*span) (c Condition, bad bool)
 	}
 	return Condition{
 		Kind: ReportTurnedBad, Subject: submitter, Since: first.start,
-		Text: fmt.Sprintf("The verified TLS report of %s for %s says that %d of %d sessions failed, about %s; the one before %s was good.",
+		Text: fmt.Sprintf("The verified TLS report of %s for %s says that %d of %d sessions failed, about %s; the last good one is for %s.",
 			safetext.Printable(submitter), last.start.UTC().Format(time.DateOnly), last.failed, last.failed+last.successful,
-			safetext.Printable(about), first.start.UTC().Format(time.DateOnly)),
+			safetext.Printable(about), inOrder[good].start.UTC().Format(time.DateOnly)),
 		Next: fmt.Sprintf("See why with postern report explain %d.", last.id),
 	}, true
 }

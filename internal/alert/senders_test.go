@@ -297,7 +297,7 @@ func TestVerifiedReportThatTurnedBad(t *testing.T) {
 		}
 	}
 	got := turnedBad([]ledger.Report{day(1, 10, 0), day(2, 1, 9)})
-	if want := "The verified TLS report of large.example for 2026-11-02 says that 9 of 10 sessions failed, about example.org; the one before 2026-11-02 was good."; got[0].Text != want {
+	if want := "The verified TLS report of large.example for 2026-11-02 says that 9 of 10 sessions failed, about example.org; the last good one is for 2026-11-01."; got[0].Text != want {
 		t.Errorf("got  %s\nwant %s", got[0].Text, want)
 	}
 }
