@@ -120,6 +120,14 @@ func TestNoPlanSaysWhy(t *testing.T) {
 	}
 }
 
+// What setup has written is not written again, and the plan says so.
+func TestAPlanLeavesOutWhatIsWritten(t *testing.T) {
+	plan := mustPlan(t, postfixMachine(t)).Script([]string{ownConfig})
+	if !strings.Contains(plan, "So far only these\n# files were written: /etc/postern/postern.toml. Read this") || strings.Contains(plan, ">/etc/postern/postern.toml") {
+		t.Errorf("%s", plan)
+	}
+}
+
 // Names on the command line become lines of a script for root.
 func TestNamesThatCannotBeInDNSAreRefused(t *testing.T) {
 	for _, o := range []Options{{Hostname: "mx"}, {Hostname: "mx.example.org\nreboot"}, {Domains: []string{"example.org", "$(reboot).example"}}} {

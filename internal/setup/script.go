@@ -59,7 +59,7 @@ func (s *script) commands(commands ...string) {
 func (p *Plan) Script(written []string) string {
 	s := new(script)
 	s.line("#!/bin/sh")
-	p.introduce(s)
+	p.introduce(s, written)
 	s.line("set -eu")
 	p.account(s)
 	p.configure(s, written)
@@ -72,13 +72,17 @@ func (p *Plan) Script(written []string) string {
 }
 
 // introduce says what was found, and what the plan is.
-func (p *Plan) introduce(s *script) {
+func (p *Plan) introduce(s *script, written []string) {
 	m := p.machine
 	behind := "a Maildir"
 	if p.behind != nil {
 		behind = p.behind.name
 	}
-	s.comment("", "", fmt.Sprintf("How to put Postern in front of %s on %s. Nothing has been changed so far. Read this, then run it as root, as a whole or step by step.", behind, m.Hostname))
+	changed := "Nothing has been changed so far."
+	if len(written) > 0 {
+		changed = "So far only these files were written: " + strings.Join(written, ", ") + "."
+	}
+	s.comment("", "", fmt.Sprintf("How to put Postern in front of %s on %s. %s Read this, then run it as root, as a whole or step by step.", behind, m.Hostname, changed))
 	s.line("#")
 	s.line("# Found:")
 	found := func(label, text string) { s.comment(fmt.Sprintf("  %-13s ", label), strings.Repeat(" ", 16), text) }
