@@ -129,7 +129,7 @@ func senderWords(ctx context.Context, book *ledger.Reader) []word {
 
 // hostWords are the hosts of the fleet.
 func hostWords(ctx context.Context, book *ledger.Reader) []word {
-	names, _ := book.Hosts(ctx)
+	names, _ := hostNames(ctx, book)
 	return plainWords(names...)
 }
 

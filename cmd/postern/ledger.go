@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/config"
+	"postern/internal/fleet"
 	"postern/internal/ledger"
 	"postern/internal/safetext"
 	"postern/internal/terminal"
@@ -57,20 +58,47 @@ type hostFlag struct {
 	Host string `complete:"host" placeholder:"NAME" help:"Only what was at this host of the fleet, as postern fleet lists it. Default: at all hosts."`
 }
 
-// openAt opens the ledger for reading what was at a host. It says so if the ledger has nothing of that
-// one: its name may be misspelt.
-func (f ledgerFlags) openAt(at hostFlag, ui terminal.UI) (*ledger.Reader, error) {
-	book, err := f.open(ui)
-	if err != nil || at.Host == "" || at.Host == ledger.Here {
-		return book, err
+// check returns an error if there is no such host: its name may be misspelt.
+func (f hostFlag) check(book *ledger.Reader) error {
+	if f.Host == "" || f.Host == ledger.Here {
+		return nil
 	}
-	known, err := book.Hosts(context.Background())
+	known, err := hostNames(context.Background(), book)
+	if err != nil || slices.Contains(known, f.Host) {
+		return err
+	}
+	hint := "leave out --host: the ledger has no fleet"
+	if len(known) > 0 {
+		hint = "name one of " + safetext.Shorten(strings.Join(known, ", "), 200)
+	}
+	return &terminal.UsageError{Err: fmt.Errorf("%s: %w", safetext.Shorten(f.Host, 60), fleet.ErrUnknownHost), Hint: hint}
+}
+
+// hostNames returns the hosts of the fleet: those of which there is something, this one's first, and those
+// that have seen nothing yet.
+func hostNames(ctx context.Context, book *ledger.Reader) ([]string, error) {
+	names, err := book.Hosts(ctx)
 	if err != nil {
-		book.Close()
 		return nil, err
 	}
-	if !slices.Contains(known, at.Host) {
-		ui.Note("nothing is known of a host " + safetext.Shorten(at.Host, 60) + "; postern fleet lists them")
+	listed, err := book.Checks(ctx, ledger.CheckFilter{Kind: ledger.FleetCheck, Limit: fleet.MaxHosts})
+	for _, host := range listed {
+		if !slices.Contains(names, host.Name) {
+			names = append(names, host.Name)
+		}
+	}
+	return names, err
+}
+
+// openAt opens the ledger for reading what was at a host.
+func (f ledgerFlags) openAt(at hostFlag, ui terminal.UI) (*ledger.Reader, error) {
+	book, err := f.open(ui)
+	if err != nil {
+		return nil, err
+	}
+	if err := at.check(book); err != nil {
+		book.Close()
+		return nil, err
 	}
 	return book, nil
 }

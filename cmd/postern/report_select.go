@@ -45,6 +45,9 @@ func (f reportFlags) read(ui terminal.UI, limit int) ([]tlsrptexplain.CountedRep
 		return nil, err
 	}
 	defer book.Close()
+	if err := f.check(book); err != nil {
+		return nil, err
+	}
 	ctx := context.Background()
 	found, err := book.Reports(ctx, f.filter(limit))
 	switch {

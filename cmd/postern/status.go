@@ -45,7 +45,9 @@ func (c statusCmd) Run(ui terminal.UI) error {
 	now := time.Now()
 	s, err := c.read(ui, now)
 	if err != nil {
-		ui.Fail(err)
+		if ui.Fail(err) == terminal.ExitUsage {
+			return terminal.ExitUsage
+		}
 		return terminal.ExitUnclear // 1 would be that somebody cannot deliver
 	}
 	if c.JSON {
