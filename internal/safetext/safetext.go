@@ -41,6 +41,9 @@ import (
 func Printable(s string) string { return replace(s, utf8.RuneError) }
 
 func replace(s string, with rune) string {
+	if IsPrintableASCII(s) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) { // U+FFFD is, so bytes that are not UTF-8 become that
 			return r
@@ -146,6 +149,16 @@ func Truncate(s string, limit int) string {
 func IsASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// IsPrintableASCII reports whether all bytes of s are printable ASCII: from the space to "~".
+func IsPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
 			return false
 		}
 	}

@@ -16,15 +16,19 @@ import (
 // bytes that are not UTF-8, so that the result can be logged and passed on. Its
 // error is a [*Refusal].
 func ParseCommand(line []byte) (verb, arg string, err error) {
-	if err := checkCharacters(string(line)); err != nil {
+	command := string(line)
+	if err := checkCharacters(command); err != nil {
 		return "", "", err
 	}
-	verb, arg, _ = strings.Cut(string(line), " ")
+	verb, arg, _ = strings.Cut(command, " ")
 	return strings.ToUpper(verb), strings.Trim(arg, " \t"), nil
 }
 
 // checkCharacters refuses what must not be logged or passed on.
 func checkCharacters(command string) error {
+	if safetext.IsPrintableASCII(command) {
+		return nil
+	}
 	if !utf8.ValidString(command) {
 		return refuse(500, "5.5.2", "command is not UTF-8 (RFC 6531)")
 	}

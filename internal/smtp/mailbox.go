@@ -153,6 +153,9 @@ func FoldMailbox(mailbox string) string {
 // final dot.
 func FoldDomain(domain string) string {
 	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	if safetext.IsASCII(domain) && !strings.Contains(domain, "xn--") {
+		return domain // as package idna does, which takes longer
+	}
 	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
 		return ascii
 	}

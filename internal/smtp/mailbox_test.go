@@ -3,6 +3,8 @@ package smtp
 import (
 	"strings"
 	"testing"
+
+	"golang.org/x/net/idna"
 )
 
 func TestMailboxesAsLongAsTheyMayBe(t *testing.T) {
@@ -109,4 +111,23 @@ func TestFoldedMailboxesCompareEqual(t *testing.T) {
 			t.Errorf("%s: %s, want %s", pair[0], got, pair[1])
 		}
 	}
+}
+
+// FuzzFoldDomain compares the short way for ASCII with package idna.
+func FuzzFoldDomain(f *testing.F) {
+	for _, domain := range []string{
+		"example.org", "EXAMPLE.org.", "a..b", ".a", "-a-.b", "ab--c.d", "xn--nxasmq6b.example", "XN--a.b",
+		"_dmarc.a", "[192.0.2.1]", "a b", "a\x00b", "a%b@c", strings.Repeat("a", 70) + ".b", strings.Repeat("a.", 150), "", "b\u00fccher.example", "ex\u00adample.org",
+	} {
+		f.Add(domain)
+	}
+	f.Fuzz(func(t *testing.T, domain string) {
+		want := strings.ToLower(strings.TrimSuffix(domain, "."))
+		if ascii, err := idna.Lookup.ToASCII(want); err == nil {
+			want = ascii
+		}
+		if got := FoldDomain(domain); got != want {
+			t.Errorf("%q is folded to %q, want %q", domain, got, want)
+		}
+	})
 }

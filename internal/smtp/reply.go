@@ -204,20 +204,23 @@ func ReadReply(r *bufio.Reader) (Reply, error) {
 	return Reply{}, fmt.Errorf("%w: more than %d lines", ErrReply, maxReplyLines)
 }
 
+// readReplyLine returns a line, valid until the next read.
 func readReplyLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
+	var start []byte // of a line that is longer than r's buffer
 	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxReplyLine {
+		line, err := r.ReadSlice('\n')
+		if len(start) > 0 {
+			line = append(start, line...)
+		}
+		switch {
+		case len(line) > maxReplyLine:
 			return nil, fmt.Errorf("%w: line of more than %d bytes", ErrReply, maxReplyLine)
-		}
-		if err == nil {
+		case err == nil:
 			return bytes.TrimRight(line, "\r\n"), nil
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
+		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		}
+		start = bytes.Clone(line) // the next read overwrites it
 	}
 }
 
