@@ -81,10 +81,14 @@ func (t *TextChecker) check(p []byte) error {
 	if bytes.IndexByte(p, 0) >= 0 {
 		return ErrNUL
 	}
-	if t.body && !t.cr && t.clean(p) {
-		return nil
-	}
+	asked := false
 	for len(p) > 0 {
+		if t.body && !t.cr && !asked {
+			if t.clean(p) {
+				return nil
+			}
+			asked = true // at each line, it would take quadratic time
+		}
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
 			return t.part(p)
