@@ -38,8 +38,8 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	if !ok { // a bare postmaster
 		return mailbox + "@" + a.first, nil
 	}
-	domain = smtp.FoldDomain(domain)
-	if !a.domains[domain] {
+	folded := smtp.FoldDomain(domain)
+	if !a.domains[folded] {
 		return "", refusal(550, "5.7.1", "not accepting mail for this domain")
 	}
 	// A next hop could relay these, since Postern is its own client: the percent hack,
@@ -50,7 +50,10 @@ func (a *acceptance) check(mailbox string) (string, *smtp.Reply) {
 	if a.recipients != nil && !a.recipients[smtp.FoldMailbox(mailbox)] && !strings.EqualFold(local, "postmaster") {
 		return "", refusal(550, "5.1.1", "no such recipient")
 	}
-	return local + "@" + domain, nil
+	if folded == domain {
+		return mailbox, nil
+	}
+	return local + "@" + folded, nil
 }
 
 func refusal(code int, enhanced, text string) *smtp.Reply {

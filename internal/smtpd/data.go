@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -77,12 +76,27 @@ func (s *session) noText() *smtp.Reply {
 // deliver sends the Received field and the text to the next hop.
 func (s *session) deliver(text *smtp.TextChecker) smtp.Reply {
 	s.texts++
-	trace := bytes.NewReader(s.receivedField(time.Now()))
-	reply := passOn(s.hop.Send(io.MultiReader(trace, text)))
+	reply := passOn(s.hop.Send(&traced{s.receivedField(time.Now()), text}))
 	if reply.Positive() && text.Err() != io.EOF {
 		return smtp.NewReply(451, "4.5.0", "next hop replied before end of message")
 	}
 	return reply
+}
+
+// A traced reads a text behind its Received field, both at once if there is room.
+type traced struct {
+	field []byte
+	text  io.Reader
+}
+
+// Read reads the rest of the field, and from the text.
+func (t *traced) Read(b []byte) (int, error) {
+	n := copy(b, t.field)
+	if t.field = t.field[n:]; n == len(b) {
+		return n, nil
+	}
+	more, err := t.text.Read(b[n:])
+	return n + more, err
 }
 
 // errEndless says that a sender sends more and more of a refused message.
@@ -168,6 +182,9 @@ func (s *session) atEndOfMessage() {
 // logMessage logs an accepted message and the reply to it. Others are logged as refused
 // commands.
 func (s *session) logMessage(reply smtp.Reply) {
+	if !s.server.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
 	s.server.log.LogAttrs(context.Background(), slog.LevelDebug, "message",
 		slog.String(logkey.Session, s.id),
 		slog.String(logkey.Sender, s.addr.String()),

@@ -23,15 +23,19 @@ func (s *session) countCommand() bool {
 // readCommand reads a command line without its CRLF. It sends the waiting replies first,
 // unless the sender has pipelined another command (RFC 2920).
 func (s *session) readCommand() ([]byte, error) {
-	if buffered, _ := s.in.Peek(s.in.Buffered()); bytes.IndexByte(buffered, '\n') < 0 {
+	buffered, _ := s.in.Peek(s.in.Buffered())
+	pipelined := bytes.IndexByte(buffered, '\n') >= 0
+	if !pipelined {
 		s.writePending()
 		s.flush()
 	}
 	if s.end != "" {
 		return nil, io.EOF
 	}
-	s.await()
-	defer s.awaited(time.Now())
+	if !pipelined {
+		s.await()
+		defer s.awaited(time.Now())
+	}
 	if err := s.awaitInput(); err != nil {
 		return nil, err
 	}
