@@ -171,8 +171,15 @@ func (c *conn) offers(caps smtp.Capabilities) {
 	c.can.RequireTLS = c.can.RequireTLS && c.verified
 }
 
-// setTimeout bounds the next step.
+// setTimeout bounds the next step: a command and its reply.
 func (c *conn) setTimeout(d time.Duration) { c.SetDeadline(time.Now().Add(d)) }
+
+// awaitReply bounds the wait for a reply, and returns when it begins.
+func (c *conn) awaitReply(d time.Duration) (begins time.Time) {
+	begins = time.Now()
+	c.SetReadDeadline(begins.Add(d))
+	return begins
+}
 
 // write sends commands. It refuses to after a reply that nothing asked for, since
 // replies and commands could no longer be matched.

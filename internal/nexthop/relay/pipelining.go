@@ -16,17 +16,23 @@ import (
 // the send buffers, and both sides would wait (RFC 2920, Section 3.1).
 const maxBatch = 16 << 10
 
+// usualBatch is enough for MAIL, RCPT and DATA of most messages.
+const usualBatch = 256
+
 // A command waits in a session's queue for its reply.
 type command struct {
 	at    step
-	line  func(*conn) ([]byte, *smtp.Reply) // the command as c supports it, or a refusal
+	line  lineFunc
 	sent  bool
 	done  bool
 	reply smtp.Reply
 }
 
-func fixedLine(line string) func(*conn) ([]byte, *smtp.Reply) {
-	return func(*conn) ([]byte, *smtp.Reply) { return []byte(line), nil }
+// A lineFunc appends the command to b as c supports it, or returns a refusal.
+type lineFunc func(b []byte, c *conn) ([]byte, *smtp.Reply)
+
+func fixedLine(line string) lineFunc {
+	return func(b []byte, _ *conn) ([]byte, *smtp.Reply) { return append(b, line...), nil }
 }
 
 func (c *command) finish(reply smtp.Reply) { c.reply, c.done = reply, true }
@@ -44,7 +50,7 @@ func (c *command) allows(reply smtp.Reply) bool {
 
 // enqueue adds a command to the queue. Nothing is sent before the first Answer
 // is called.
-func (s *session) enqueue(at step, line func(*conn) ([]byte, *smtp.Reply)) nexthop.Answer {
+func (s *session) enqueue(at step, line lineFunc) nexthop.Answer {
 	c := &command{at: at, line: line}
 	s.queue = append(s.queue, c)
 	return func() smtp.Reply {
@@ -59,7 +65,7 @@ func (s *session) enqueue(at step, line func(*conn) ([]byte, *smtp.Reply)) nexth
 func (s *session) advance() {
 	switch c := s.queue[0]; {
 	case c.done:
-		s.queue = s.queue[1:]
+		s.queue = slices.Delete(s.queue, 0, 1) // which keeps its room for the next message
 		if len(s.queue) == 0 && s.refusal != nil {
 			s.rest() // there is no message
 		}
@@ -92,8 +98,8 @@ func (s *session) send() {
 	if len(batch) == 0 {
 		return
 	}
-	s.conn.setTimeout(s.hop.config.Timeouts.Command)
 	s.conn.sent = time.Now()
+	s.conn.SetWriteDeadline(s.conn.sent.Add(s.hop.config.Timeouts.Command))
 	if err := s.conn.write(batch); err != nil {
 		s.connectionFailed(s.queue[0], err)
 	}
@@ -102,10 +108,10 @@ func (s *session) send() {
 // batch returns the commands to send together, and finishes those that cannot be
 // sent at all.
 func (s *session) batch() []byte {
-	var batch []byte
+	batch := make([]byte, 0, usualBatch)
 	for _, c := range s.queue {
-		line, refusal := c.line(s.conn)
-		if refusal == nil && bytes.ContainsAny(line[:len(line)-2], "\r\n\x00") {
+		longer, refusal := c.line(batch, s.conn)
+		if refusal == nil && bytes.ContainsAny(longer[len(batch):len(longer)-2], "\r\n\x00") {
 			reply := smtp.NewReply(501, "5.5.2", "line break in command")
 			refusal = &reply
 		}
@@ -117,10 +123,10 @@ func (s *session) batch() []byte {
 			}
 			continue
 		}
-		if len(batch) > 0 && len(batch)+len(line) > maxBatch {
+		if len(batch) > 0 && len(longer) > maxBatch {
 			break
 		}
-		batch = append(batch, line...)
+		batch = longer
 		c.sent = true
 		if !s.conn.caps.Has("PIPELINING") {
 			break
@@ -132,7 +138,7 @@ func (s *session) batch() []byte {
 // readReply reads the reply to c, the first command that was sent.
 func (s *session) readReply(c *command) {
 	if s.conn.in.Buffered() == 0 { // otherwise the deadline of the reply before is recent
-		s.conn.setTimeout(s.hop.config.Timeouts.Command)
+		s.conn.awaitReply(s.hop.config.Timeouts.Command)
 	}
 	reply, err := s.conn.readReply()
 	if err == nil && !c.allows(reply) {
@@ -149,30 +155,30 @@ func (s *session) readReply(c *command) {
 	default:
 		s.hop.took(c.at, s.conn.sent)
 		c.finish(reply)
-		s.apply(c, reply)
+		s.apply(c)
 	}
 }
 
-// apply notes what a reply changes.
-func (s *session) apply(c *command, reply smtp.Reply) {
+// apply notes what the reply to c changes.
+func (s *session) apply(c *command) {
 	switch c.at {
 	case stepReset:
 		s.conn.open = false
 	case stepMail:
 		s.conn.used = true
-		s.conn.open = reply.Positive()
-		if !reply.Positive() {
-			s.refusal = &reply
+		s.conn.open = c.reply.Positive()
+		if !c.reply.Positive() {
+			s.refusal = &c.reply
 		}
 	case stepData:
-		s.applyData(c, reply)
+		s.applyData(c)
 	}
 }
 
 // applyData notes whether the server waits for the text.
-func (s *session) applyData(c *command, reply smtp.Reply) {
+func (s *session) applyData(c *command) {
 	switch {
-	case !reply.Intermediate():
+	case !c.reply.Intermediate():
 	case s.refusal != nil || len(s.accepted) == 0:
 		// A server may reply 354 all the same. RFC 2920, Section 3.1, says to send an
 		// empty text then, but no server can take that for a message if we disconnect.

@@ -38,12 +38,12 @@ func (s *session) Mail(mail smtp.Mail) nexthop.Answer {
 	if s.conn != nil && s.conn.open {
 		s.enqueue(stepReset, fixedLine("RSET\r\n"))
 	}
-	return s.enqueue(stepMail, func(c *conn) ([]byte, *smtp.Reply) { return mailLine(mail, c) })
+	return s.enqueue(stepMail, func(b []byte, c *conn) ([]byte, *smtp.Reply) { return mailLine(b, mail, c) })
 }
 
 // Rcpt adds a recipient.
 func (s *session) Rcpt(rcpt smtp.Recipient) nexthop.Answer {
-	answer := s.enqueue(stepRcpt, func(c *conn) ([]byte, *smtp.Reply) { return rcptLine(rcpt, c) })
+	answer := s.enqueue(stepRcpt, func(b []byte, c *conn) ([]byte, *smtp.Reply) { return rcptLine(b, rcpt, c) })
 	return func() smtp.Reply {
 		reply := answer()
 		if reply.Positive() {
@@ -87,7 +87,8 @@ func (s *session) Reset() {
 	for _, c := range s.queue {
 		c.finish(mailFirst)
 	}
-	s.queue, s.accepted, s.awaitsText = nil, nil, false
+	clear(s.queue)
+	s.queue, s.accepted, s.awaitsText = s.queue[:0], nil, false
 	s.refusal = &mailFirst
 }
 
@@ -172,11 +173,11 @@ var (
 	noSuccess  = smtp.NewReply(451, "4.3.3", "next hop does not support DSN now (RFC 3461)")
 )
 
-// mailLine returns the MAIL command as the server supports it, or a refusal.
+// mailLine appends the MAIL command as the server supports it, or a refusal.
 //
 // SIZE is a hint, and is left out if it is not offered. So are RET and ENVID, which
 // only shape a notification (RFC 3461, Section 5.2.2).
-func mailLine(mail smtp.Mail, c *conn) ([]byte, *smtp.Reply) {
+func mailLine(b []byte, mail smtp.Mail, c *conn) ([]byte, *smtp.Reply) {
 	switch {
 	case mail.UTF8 && !c.can.SMTPUTF8:
 		return nil, &noUTF8
@@ -191,21 +192,21 @@ func mailLine(mail smtp.Mail, c *conn) ([]byte, *smtp.Reply) {
 	if !c.can.DSN {
 		mail.Return, mail.EnvelopeID = "", ""
 	}
-	return mail.Append(nil), nil
+	return mail.Append(b), nil
 }
 
-// rcptLine returns the RCPT command as the server supports it, or a refusal.
+// rcptLine appends the RCPT command as the server supports it, or a refusal.
 //
 // A server without DSN sends notifications of failures anyway, and NOTIFY=NEVER is
 // lost. But for SUCCESS the last server that supports DSN must send a notification
 // (RFC 3461, Section 5.2.2), and Postern sends no mail. The sender can, at its next
 // attempt, when DSN is no longer offered.
-func rcptLine(rcpt smtp.Recipient, c *conn) ([]byte, *smtp.Reply) {
+func rcptLine(b []byte, rcpt smtp.Recipient, c *conn) ([]byte, *smtp.Reply) {
 	if !c.can.DSN {
 		if strings.Contains(rcpt.Notify, "SUCCESS") {
 			return nil, &noSuccess
 		}
 		rcpt.Notify, rcpt.Original = "", ""
 	}
-	return rcpt.Append(nil), nil
+	return rcpt.Append(b), nil
 }

@@ -225,7 +225,7 @@ func TestMailLine(t *testing.T) {
 		{"REQUIRETLS, not offered", smtp.Mail{RequireTLS: true}, "", true, "550 5.7.30 next hop does not support REQUIRETLS (RFC 8689)"},
 		{"REQUIRETLS, not verified", smtp.Mail{RequireTLS: true}, "REQUIRETLS", false, "550 5.7.30 next hop does not support REQUIRETLS (RFC 8689)"},
 	} {
-		line, refusal := mailLine(tt.mail, offering(tt.offers, tt.verified))
+		line, refusal := mailLine(nil, tt.mail, offering(tt.offers, tt.verified))
 		checkLine(t, tt.name, line, refusal, tt.want)
 	}
 }
@@ -243,7 +243,7 @@ func TestRcptLine(t *testing.T) {
 		{"no DSN, never", smtp.Recipient{To: "b@x", Notify: "NEVER"}, "", "RCPT TO:<b@x>"},
 		{"no DSN, success", smtp.Recipient{To: "b@x", Notify: "FAILURE,SUCCESS"}, "", "451 4.3.3 next hop does not support DSN now (RFC 3461)"},
 	} {
-		line, refusal := rcptLine(tt.rcpt, offering(tt.offers, false))
+		line, refusal := rcptLine(nil, tt.rcpt, offering(tt.offers, false))
 		checkLine(t, tt.name, line, refusal, tt.want)
 	}
 }
