@@ -187,7 +187,7 @@ func (m *Metrics) NextHopStep(step string, took time.Duration, failed bool) {
 		m.nextHopFailed.WithLabelValues(step).Inc()
 		return
 	}
-	m.nextHopTime.WithLabelValues(step).Observe(took.Seconds())
+	m.stepTime[step]().Observe(took.Seconds())
 }
 
 // Stored counts the end of storing a message in a Maildir, as its Observe gets it.
