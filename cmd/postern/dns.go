@@ -19,6 +19,7 @@ import (
 	"postern/internal/probe"
 	"postern/internal/safetext"
 	"postern/internal/server"
+	"postern/internal/smtp"
 	"postern/internal/terminal"
 )
 
@@ -72,8 +73,8 @@ func (d dnsCmd) Run(ui terminal.UI) error {
 	if !strings.Contains(c.Hostname, ".") {
 		return &terminal.UsageError{Err: fmt.Errorf("%q is a bare name, which cannot be in an MX record", c.Hostname), Hint: "set hostname in the configuration, or --hostname, to a name such as mx.example.org"}
 	}
-	domain := strings.ToLower(strings.TrimSuffix(d.Domain, "."))
-	if !slices.Contains(c.Domains, domain) {
+	domain := smtp.FoldDomain(d.Domain)
+	if !slices.Contains(c.DomainNames(), domain) {
 		return &terminal.UsageError{Err: fmt.Errorf("%s is not a configured domain", d.Domain), Hint: "use one of " + config.Summary(c.Domains) + ", or name another configuration with --config"}
 	}
 	if d.NextKey {

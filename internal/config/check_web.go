@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/internal/oserror"
+	"postern/internal/smtp"
 	"postern/mtasts"
 )
 
@@ -178,18 +179,22 @@ type Reports struct {
 	Resolver  string   // DNS server for DKIM keys; empty: the system's
 }
 
-// AddressFor returns the address for reports about a domain: a configured one, or one
-// that the operator has to create.
+// AddressFor returns the address for reports about a domain, with a domain in ASCII as a DNS record
+// needs it: a configured one, or one that the operator has to create.
 func (r Reports) AddressFor(domain string) string {
-	for _, address := range r.Addresses {
-		if strings.HasSuffix(strings.ToLower(address), "@"+domain) {
-			return address
-		}
+	domainOf := func(address string) string {
+		_, at, _ := smtp.SplitMailbox(address)
+		return smtp.FoldDomain(at)
 	}
+	chosen := "tls-reports@" + domain
 	if len(r.Addresses) > 0 {
-		return r.Addresses[0]
+		chosen = r.Addresses[0]
 	}
-	return "tls-reports@" + domain
+	if i := slices.IndexFunc(r.Addresses, func(address string) bool { return domainOf(address) == smtp.FoldDomain(domain) }); i >= 0 {
+		chosen = r.Addresses[i]
+	}
+	local, _, _ := smtp.SplitMailbox(chosen)
+	return local + "@" + domainOf(chosen)
 }
 
 // The values of [Reports].Delivery: reports go to the next hop too, or only to the
