@@ -48,6 +48,7 @@ func TestStoryOfStrictSenderWorks(t *testing.T) {
 	if output, err := shell(dir, story[1]); err == nil || !strings.Contains(output, "CRITICAL     Senders like early-ticket fail") {
 		t.Errorf("%s: %v, want that it fails:\n%s", story[1], err, output)
 	}
+	p.await(0, "msg=session", "case=early-ticket")
 	if output, err := shell(dir, story[2]); err != nil || !strings.Contains(output, `The message
              to "postmaster@localhost" was accepted.`) {
 		t.Errorf("%s: %v, want that it delivers:\n%s", story[2], err, output)

@@ -32,6 +32,7 @@ func TestCommandsOfGuidesWork(t *testing.T) {
 	if printed, err := m.output(deliver); err == nil {
 		t.Fatalf("the strict sender did not fail:\n%s", printed)
 	}
+	p.await(0, "msg=session", "case=early-ticket")
 	m.run(deliver)
 	capture, err := filepath.Abs("../internal/capture/testdata/early-ticket.chasquid-1.11.pcap")
 	if err != nil {

@@ -9,10 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite"
 
@@ -170,15 +173,12 @@ func TestUpgradeMigratesAnOlderLedger(t *testing.T) {
 	d.run("apt-get", "install", "--yes", "/root/postern.deb")
 	d.run("systemctl", "stop", "postern.service")
 	d.run("rm", "-f", "/var/lib/postern/ledger.db", "/var/lib/postern/ledger.db-wal", "/var/lib/postern/ledger.db-shm")
-	dump, err := os.ReadFile("testdata/ledger-0013.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dump, day := olderLedger(t)
 	ledger, err := sql.Open("sqlite", d.path("/var/lib/postern/ledger.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ledger.Exec(string(dump)); err != nil {
+	if _, err := ledger.Exec(dump); err != nil {
 		t.Fatal(err)
 	}
 	if err := ledger.Close(); err != nil {
@@ -199,11 +199,11 @@ func TestUpgradeMigratesAnOlderLedger(t *testing.T) {
 	}
 	d.delivers("127.0.0.1:2525", "upgraded")
 	for command, want := range map[string][]string{
-		"postern handshakes --since 2026-11-01":                {"XEL34FHWHH", "XMWROAMHOK", "early-ticket, mode stock: closed silently by the client", "X6VHNLNE2C", "mode own-write\n"},
-		"postern handshakes show XMWROAMHOK":                   {"NewSessionTicket ← before the client's Finished"},
-		"postern senders show 192.0.2.0/24 --since 2026-11-01": {"to mode no-ticket since 2026-11-28", "resumes wrongly"},
-		"postern senders show sender.test --since 2026-11-01":  {"2026-11-28"},
-		"postern report list --since 2024-01-01":               {"unverified"},
+		"postern handshakes --since " + day:                {"XEL34FHWHH", "XMWROAMHOK", "early-ticket, mode stock: closed silently by the client", "X6VHNLNE2C", "mode own-write\n"},
+		"postern handshakes show XMWROAMHOK":               {"NewSessionTicket ← before the client's Finished"},
+		"postern senders show 192.0.2.0/24 --since " + day: {"to mode no-ticket since " + day, "resumes wrongly"},
+		"postern senders show sender.test --since " + day:  {day},
+		"postern report list --since 2024-01-01":           {"unverified"},
 	} {
 		eventually(t, func() error { // the ledger is written a moment after a session
 			out, err := d.try("sh", "-c", command)
@@ -213,6 +213,37 @@ func TestUpgradeMigratesAnOlderLedger(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// olderLedger returns testdata/ledger-0013.sql, moved by whole weeks to a day of the last one: a server
+// deletes sessions that are older than 90 days.
+func olderLedger(t *testing.T) (dump, day string) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/ledger-0013.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const of = 20785 // its day since 1970
+	today := int(time.Now().Unix() / (24 * 60 * 60))
+	weeks := (today - 1 - of) / 7
+	times := regexp.MustCompile(`"days" VALUES\(\d+|"weeks" VALUES\(\d+|\b17[89]\d{10}\b`) // the last in milliseconds
+	dump = times.ReplaceAllStringFunc(string(text), func(match string) string {
+		table, number := match[:strings.LastIndexByte(match, '(')+1], match[strings.LastIndexByte(match, '(')+1:]
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch table {
+		case `"days" VALUES(`:
+			n += weeks * 7
+		case `"weeks" VALUES(`:
+			n += weeks
+		default:
+			n += weeks * 7 * 24 * 60 * 60 * 1000
+		}
+		return table + strconv.Itoa(n)
+	})
+	return dump, time.Unix(0, 0).UTC().AddDate(0, 0, of+weeks*7).Format(time.DateOnly)
 }
 
 // checkRemoval removes the package and then purges it: the removal leaves the configuration and the
