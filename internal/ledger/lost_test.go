@@ -157,3 +157,42 @@ func TestLedgerGoesOnAfterALostOneWhoseClockWasAhead(t *testing.T) {
 		t.Errorf("the last two numbers are %d and %d", after[2].ID, after[3].ID)
 	}
 }
+
+// A host that starts on an older copy of its file, while it cannot reach the others, numbers what it sees after
+// all that it had published. The others get it once it reaches them.
+func TestOthersGetWhatAnOlderCopySees(t *testing.T) {
+	t.Parallel()
+	path, other := empty(t), opened(t, empty(t), Options{Host: "mx3"})
+	run := func(session string, records int) []Record {
+		t.Helper()
+		l := opened(t, path, Options{Host: "mx1"})
+		l.AddHandshake(success(session))
+		stored := waiting(t, l, records)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return stored
+	}
+	run("A", 1)
+	older, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := run("B", 2)
+	if err := os.WriteFile(path, older, mode); err != nil {
+		t.Fatal(err)
+	}
+	stored := run("C", 2)
+	published := stream[1].ID
+	i := slices.IndexFunc(stored, func(r Record) bool { return r.ID > published })
+	if i < 0 {
+		t.Fatalf("the copy has the records %v, none after %d", stored, published)
+	}
+	if err := other.Take(t.Context(), "mx1", 0, append(stream, stored[i:]...)); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Fields(sessions(t, reader(t, other.path), Filter{Host: "mx1"}))
+	if slices.Sort(got); !slices.Equal(got, []string{"A", "B", "C"}) {
+		t.Errorf("the other host has the sessions %q of mx1", got)
+	}
+}
