@@ -109,10 +109,14 @@ func (w *world) history(now time.Time, valid, expired *recording) *history {
 }
 
 // changeOf is when the i-th of outlook.com's hosts changed: yesterday, so that their TLS report is
-// there today, and within the last 24 hours, so that the first page shows it.
+// there today, and within the last 24 hours, so that the first page shows it. Late in the day, when
+// little of yesterday is within them, only the first host changed yesterday.
 func changeOf(now time.Time, i int) time.Time {
 	today := dayBefore(now, 0)
 	yesterday := 24*time.Hour - now.Sub(today) // what the last 24 hours have of it
+	if yesterday < 2*time.Hour {
+		return today.Add(time.Duration(2*i-1) * 20 * time.Minute)
+	}
 	return today.Add(-yesterday * time.Duration(20-i) / 30)
 }
 
