@@ -42,7 +42,7 @@ const (
 	textTimeout = 200 * time.Millisecond
 
 	// replyTimeout is how long the server may take to reply to the command.
-	replyTimeout = time.Second
+	replyTimeout = 2 * time.Second
 
 	// maxPlaintext bounds a plaintext line, and a record before it, in bytes.
 	maxPlaintext = 16 << 10
@@ -61,13 +61,13 @@ var noop = map[persona.Protocol]struct{ command, executed string }{
 
 // run starts a handshake with the healthy client and aborts it.
 func (a *abortedHandshake) run(ctx context.Context, client *persona.Persona, target persona.Target) {
-	command := noop[target.Protocol].command
+	protocol := target.Protocol
 	target.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &abortingConn{Conn: conn, ctx: ctx, abortedHandshake: a, command: command}, nil
+		return &abortingConn{Conn: conn, ctx: ctx, abortedHandshake: a, protocol: protocol}, nil
 	}
 	client.Run(ctx, target)
 }
@@ -81,7 +81,7 @@ type abortingConn struct {
 	net.Conn
 	*abortedHandshake
 	ctx       context.Context
-	command   string
+	protocol  persona.Protocol
 	helloSent bool
 }
 
@@ -127,8 +127,16 @@ func (c *abortingConn) abort() {
 	if c.text != "" {
 		_, _ = in.Discard(in.Buffered()) // the rest of what it sends before the command
 	}
-	if _, err := io.WriteString(c.Conn, c.command+"\r\n"); err == nil {
-		c.reply, _ = c.readLine(in, replyTimeout)
+	say := noop[c.protocol]
+	if _, err := io.WriteString(c.Conn, say.command+"\r\n"); err != nil {
+		return
+	}
+	c.reply, _ = c.readLine(in, replyTimeout)
+	if c.text == "" && c.reply != "" && !strings.HasPrefix(c.reply, say.executed) {
+		// Of a slow server this may be what it sends before the command.
+		if next, _ := c.readLine(in, replyTimeout); next != "" {
+			c.text, c.reply = c.reply, next
+		}
 	}
 }
 

@@ -64,8 +64,10 @@ func TestPlaintextAfterAbortedHandshakeIsFound(t *testing.T) {
 		"executes":        {answers("250 ok\r\n"), Warning, `NOOP was answered in plaintext: "250 ok"`},
 		"sends":           {func(c net.Conn, _ *bufio.Reader) { fmt.Fprint(c, "550 \x1b[2J\r\n") }, Notice, `sent in plaintext: "550 \x1b[2J"`},
 		"sends, executes": {func(c net.Conn, in *bufio.Reader) { fmt.Fprint(c, "550 no\r\n"); answers("250 ok\r\n")(c, in) }, Warning, "NOOP"},
-		"endless line":    {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "5") }, Notice, `"5555`},
-		"endless alerts":  {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "\x15\x03\x03\x00\x02\x01\x5a") }, OK, ""},
+		// A slow server: what it sends before the command comes after it.
+		"sends late, executes": {func(c net.Conn, in *bufio.Reader) { in.ReadString('\n'); fmt.Fprint(c, "550 no\r\n250 ok\r\n") }, Warning, "NOOP"},
+		"endless line":         {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "5") }, Notice, `"5555`},
+		"endless alerts":       {func(c net.Conn, _ *bufio.Reader) { endlessly(c, "\x15\x03\x03\x00\x02\x01\x5a") }, OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

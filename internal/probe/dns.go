@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -112,15 +114,24 @@ func (r *resolver) query(ctx context.Context, name string, recordType uint16) (*
 	return nil, fmt.Errorf("looking up %s records: the resolver answers %s", dns.TypeToString[recordType], dns.RcodeToString[a.Rcode])
 }
 
-// exchange sends one query. With checkingDisabled the server also returns answers that it
+// patience is how long each attempt of a query waits for the answer. A packet may be lost, and a
+// resolver may need more time for what it has not cached.
+var patience = []time.Duration{2 * time.Second, 5 * time.Second}
+
+// exchange sends a query. With checkingDisabled the server also returns answers that it
 // considers bogus (RFC 4035, Section 3.2.2).
-func (r *resolver) exchange(ctx context.Context, name string, recordType uint16, checkingDisabled bool) (*dns.Msg, error) {
+func (r *resolver) exchange(ctx context.Context, name string, recordType uint16, checkingDisabled bool) (msg *dns.Msg, err error) {
 	query := new(dns.Msg).SetQuestion(dns.Fqdn(name), recordType)
 	query.SetEdns0(1232, true)
 	query.AuthenticatedData, query.CheckingDisabled = true, checkingDisabled
-	msg, _, err := new(dns.Client).ExchangeContext(ctx, query, r.server)
-	if err == nil && msg.Truncated {
-		msg, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, query, r.server)
+	for _, wait := range patience {
+		msg, _, err = (&dns.Client{Timeout: wait}).ExchangeContext(ctx, query, r.server)
+		if err == nil && msg.Truncated {
+			msg, _, err = (&dns.Client{Net: "tcp", Timeout: wait}).ExchangeContext(ctx, query, r.server)
+		}
+		if !os.IsTimeout(err) || ctx.Err() != nil {
+			break
+		}
 	}
 	return msg, err
 }

@@ -57,7 +57,7 @@ func (p *addressProbe) sizeExplains(r *Run) bool {
 // inconclusiveReason returns why the first inconclusive run did not reach the handshake.
 func (p *addressProbe) inconclusiveReason() string {
 	for _, r := range p.runs {
-		if r.Outcome == Inconclusive && r.Err != nil {
+		if r.Outcome == Inconclusive && r.Err != nil && !errors.Is(r.Err, ErrTimeUp) {
 			return r.Persona.ID + ": " + errorText(r.Err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -141,6 +142,26 @@ func TestSilentResolverIsAnError(t *testing.T) {
 	_, _, err := (&Prober{Resolver: "127.0.0.1:1"}).resolve(context.Background(), "example.test")
 	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoMail) {
 		t.Errorf("%v, want the resolver's failure", err)
+	}
+}
+
+// A packet may be lost, and a resolver may need more than two seconds for what it has not cached.
+func TestLostQueryIsSentAgain(t *testing.T) {
+	t.Parallel()
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var queries atomic.Int32
+	server := &dns.Server{PacketConn: packets, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
+		if queries.Add(1) > 1 {
+			w.WriteMsg(new(dns.Msg).SetReply(query))
+		}
+	})}
+	go server.ActivateAndServe()
+	t.Cleanup(func() { packets.Close() })
+	if _, _, err := Lookup(t.Context(), packets.LocalAddr().String(), "_25._tcp.mx.example.test", dns.TypeTLSA); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -12,9 +12,16 @@ import (
 // the probe was up. It says nothing about the server.
 var ErrTimeUp = errors.New("not made: the time of the probe was up")
 
-// timeIsUp reports whether the time of a probe is up. A probe that is interrupted has no
+// timeIsUp reports whether the time of a probe is up: also before the context says so, which may be
+// after the end of a connection that had the same deadline. A probe that is interrupted has no
 // results.
-func timeIsUp(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
+func timeIsUp(ctx context.Context) bool {
+	if err := ctx.Err(); err != nil {
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	end, limited := ctx.Deadline()
+	return limited && !time.Now().Before(end)
+}
 
 // enoughTime is how long the first client waits before its failure is the server's: the usual
 // greeting delay against spam is 30 s. With less than twice that for the whole probe, half of
