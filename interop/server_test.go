@@ -41,7 +41,7 @@ func newReceiver(t *testing.T) *receiver {
 	r := &receiver{
 		pair:          pair,
 		config:        &tls.Config{Certificates: []tls.Certificate{pair.TLS}},
-		handshakeTime: 20 * time.Second,
+		handshakeTime: time.Minute,
 		left:          make(chan struct{}),
 		kept:          make(map[int]*handshake.Transcript),
 	}

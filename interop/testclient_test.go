@@ -292,7 +292,7 @@ var aMail = []string{"EHLO sender.test", "MAIL FROM:<sender@sender.test>", "QUIT
 const segment = 1400
 
 // patience limits how long a client waits.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func anyCertificate() *tls.Config {
 	return &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
@@ -303,7 +303,7 @@ func only(group tls.CurveID) func(*testing.T, *receiver) {
 }
 
 // impatient makes the server give up soon, for scenarios that wait for it.
-func impatient(_ *testing.T, r *receiver) { r.handshakeTime = 200 * time.Millisecond }
+func impatient(_ *testing.T, r *receiver) { r.handshakeTime = time.Second }
 
 // fatal returns a plaintext record with a fatal alert (RFC 8446, Section 6).
 func fatal(description byte) []byte {

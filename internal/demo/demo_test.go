@@ -22,7 +22,7 @@ import (
 // A newcomer opens the link and finds each kind of thing that Postern knows, made by real
 // handshakes, and the page goes on to change.
 func TestDemoHasAllThatADashboardShows(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	folder := t.TempDir()
 	running, ended := make(chan Demo, 1), make(chan error, 1)

@@ -90,7 +90,7 @@ func (p *testDomain) open(t *testing.T) {
 func (p *testDomain) check(t *testing.T) *Checker {
 	t.Helper()
 	return &Checker{
-		Prober: probe.Prober{Port: p.port, RootCAs: p.roots, Timeout: 10 * time.Second},
+		Prober: probe.Prober{Port: p.port, RootCAs: p.roots, Timeout: time.Minute},
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if !strings.HasPrefix(addr, "mta-sts.") || !strings.HasSuffix(addr, ".test:443") {
 				t.Errorf("the policy host is dialled at %s", addr)

@@ -56,7 +56,6 @@ func labelPersonas(t *testing.T, set *labels) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, p := range persona.All() {
-				o.patience = 2 * time.Second
 				b := startBench(t, o)
 				var attempts []*labelledSession
 				for n := range 3 {
@@ -297,7 +296,7 @@ s.on('data', () => {
 				var attempts []*labelledSession
 				for n := range 2 {
 					attempts = append(attempts, b.attempt(t, "real programs", fmt.Sprintf("%s %s, mode %v, attempt %d", p.name, p.what, mode, n+1), func() string {
-						ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 						defer cancel()
 						cmd := p.run(ctx, host, port)
 						cmd.Stdin = strings.NewReader("")
@@ -352,23 +351,33 @@ func closeNow(c net.Conn) { c.Close() }
 func resetNow(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() }
 func beSilent(c net.Conn) { io.Copy(io.Discard, c) }
 
+// silence is how long a server waits for a client that is silent.
+const silence = time.Second / 2
+
 // labelMiddleboxes lets large ClientHellos meet devices that pass one segment, and devices that
 // mask what they do not know.
 func labelMiddleboxes(t *testing.T, set *labels) {
 	pair := testcert.New(t, testcert.Options{})
 	for what, then := range map[string]func(net.Conn){"nothing more": beSilent, "a close": closeNow, "a reset": resetNow} {
 		for _, segment := range []int{536, 1200, 1380, 1440} {
-			b := startBench(t, benchOptions{pair: pair, patience: 200 * time.Millisecond})
-			b.label(set, b.attempt(t, "middleboxes", fmt.Sprintf("%d bytes of a ClientHello, then %s", segment, what), func() string {
-				base, err := dial(b.addr, "large.test")
-				if err != nil {
-					t.Fatal(err)
+			t.Run(fmt.Sprint(segment, what), func(t *testing.T) {
+				t.Parallel()
+				o := benchOptions{pair: pair}
+				if what == "nothing more" {
+					o.patience = silence
 				}
-				defer base.Close()
-				conn := tls.Client(&cut{Conn: base, writes: &segment, then: then}, &tls.Config{InsecureSkipVerify: true})
-				conn.Handshake()
-				return "big-hello"
-			}))
+				b := startBench(t, o)
+				b.label(set, b.attempt(t, "middleboxes", fmt.Sprintf("%d bytes of a ClientHello, then %s", segment, what), func() string {
+					base, err := dial(b.addr, "large.test")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer base.Close()
+					conn := tls.Client(&cut{Conn: base, writes: &segment, then: then}, &tls.Config{InsecureSkipVerify: true})
+					conn.Handshake()
+					return "big-hello"
+				}))
+			})
 		}
 	}
 	for i, mask := range []string{"XXXXXXXX\r\n", "********\r\n", "XXXXXXXXXXXXXXXX\r\n"} {
@@ -392,35 +401,40 @@ func labelCuts(t *testing.T, set *labels) {
 	random := rand.New(rand.NewPCG(7, 7))
 	for n := range 90 {
 		mode, left := allModes[n%len(allModes)], 1+random.IntN(2000)
+		o := benchOptions{first: mode, pair: pair}
 		then, how := closeNow, "close"
 		if n%3 > 0 {
 			then, how = resetNow, "reset"
 		}
 		if n%9 == 0 {
-			then, how = beSilent, "silence"
+			then, how, o.patience = beSilent, "silence", silence
 		}
-		b := startBench(t, benchOptions{first: mode, pair: pair, patience: 200 * time.Millisecond})
-		b.label(set, b.attempt(t, "network faults", fmt.Sprintf("%s after %d bytes, mode %v", how, left, mode), func() string {
-			base, err := dial(b.addr, "cut.test")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer base.Close()
-			broken := &cut{Conn: base, then: then, reads: &left}
-			if n%2 == 0 {
-				broken.reads, broken.writes = nil, &left
-			}
-			conn := tls.Client(broken, &tls.Config{
-				InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}, ClientSessionCache: tls.NewLRUClientSessionCache(1),
-			})
-			if err := conn.Handshake(); err != nil {
-				return otherwise
-			}
-			if !say(conn, "EHLO cut.test", "NOOP", "QUIT") {
-				return otherwise
-			}
-			return healthy
-		}))
+		what := fmt.Sprintf("%s after %d bytes, mode %v", how, left, mode)
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			b := startBench(t, o)
+			b.label(set, b.attempt(t, "network faults", what, func() string {
+				base, err := dial(b.addr, "cut.test")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer base.Close()
+				broken := &cut{Conn: base, then: then, reads: &left}
+				if n%2 == 0 {
+					broken.reads, broken.writes = nil, &left
+				}
+				conn := tls.Client(broken, &tls.Config{
+					InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}, ClientSessionCache: tls.NewLRUClientSessionCache(1),
+				})
+				if err := conn.Handshake(); err != nil {
+					return otherwise
+				}
+				if !say(conn, "EHLO cut.test", "NOOP", "QUIT") {
+					return otherwise
+				}
+				return healthy
+			}))
+		})
 	}
 }
 

@@ -30,7 +30,7 @@ func TestRefusedCertificatesCostANeighbourNothing(t *testing.T) {
 					}
 					defer base.Close()
 					conn := tls.Client(base, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)})
-					conn.SetDeadline(time.Now().Add(10 * time.Second))
+					conn.SetDeadline(time.Now().Add(time.Minute))
 					if !say(conn, "EHLO app.test", "NOOP", "QUIT") {
 						t.Error("the healthy program failed")
 					}

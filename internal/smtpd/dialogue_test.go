@@ -163,7 +163,7 @@ func (s *testServer) dial(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	c.Conn.SetDeadline(time.Now().Add(20 * time.Second))
+	c.Conn.SetDeadline(time.Now().Add(time.Minute))
 	return &client{c, t}
 }
 

@@ -85,7 +85,7 @@ type afterwards struct{ c chan struct{} }
 func (a afterwards) Read([]byte) (int, error) {
 	select {
 	case <-a.c:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 	}
 	return 0, io.EOF
 }
