@@ -102,7 +102,7 @@ func inControlGroup(t *testing.T, name string, command ...string) *exec.Cmd {
 		}
 	}
 	for _, group := range groups {
-		if err := os.Mkdir(group, 0o755); err != nil {
+		if err := os.MkdirAll(group, 0o755); err != nil { // one may be left by tests that were killed
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { removeControlGroup(t, group) })
