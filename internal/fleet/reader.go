@@ -54,7 +54,7 @@ func (r *reader) read(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadat
 			}
 		}
 		msg, err := r.messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
 		var at *jetstream.MsgMetadata
