@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,9 +84,9 @@ func (e *containerEngine) image() (name string) {
 // and survive the container.
 func TestContainerImage(t *testing.T) {
 	t.Parallel()
-	commands := regexp.MustCompile(`(?m)^podman .*`).FindAllString(sectionOf(t, "../docs/operating.md", "As a container"), -1)
-	if len(commands) != 2 || !strings.HasSuffix(commands[0], " localhost/postern") || !strings.Contains(commands[0], " --publish 25:2525 ") {
-		t.Fatalf("the documentation has other commands: %q", commands)
+	run, look := documented(t, "operating.md", "podman run "), documented(t, "operating.md", "podman exec ")
+	if !strings.HasSuffix(run, " localhost/postern") || !strings.Contains(run, " --publish 25:2525 ") {
+		t.Fatalf("the documentation has another command: %s", run)
 	}
 	e := startContainers(t)
 	e.image()
@@ -96,7 +95,7 @@ func TestContainerImage(t *testing.T) {
 			"--publish 25:2525", "--network none").Replace(command))
 	}
 	start := func(name string) (pid int) {
-		e.run(named(commands[0], name)...)
+		e.run(named(run, name)...)
 		eventually(t, func() error {
 			if output, err := e.try("podman", "healthcheck", "run", name); err != nil {
 				return fmt.Errorf("the health check: %w: %s\n%s", err, output, e.run("podman", "logs", name))
@@ -127,7 +126,7 @@ func TestContainerImage(t *testing.T) {
 	e.run("podman", "rm", "first")
 
 	start("second")
-	if out := e.run(named(commands[1], "second")...); !strings.Contains(out, "full") {
+	if out := e.run(named(look, "second")...); !strings.Contains(out, "full") {
 		t.Errorf("a new container with the same volume shows\n%s", out)
 	}
 	stored := maildir(filepath.Join(e.run("podman", "volume", "inspect", "--format", "{{.Mountpoint}}", "postern"), "maildir"))

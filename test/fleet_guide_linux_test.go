@@ -49,7 +49,7 @@ func TestGuideMakesAFleet(t *testing.T) {
 		return p
 	}
 	host("/etc/postern/postern.toml", "mx.example.org", mxAddress, "/var/lib/postern")
-	host("/etc/postern/second.toml", "mx2.example.org", secondAddress, "/var/lib/postern2")
+	second := host("/etc/postern/second.toml", "mx2.example.org", secondAddress, "/var/lib/postern2")
 
 	const deliver = "postern probe --as early-ticket --deliver me@example.net ann@example.org "
 	if printed, err := m.output(deliver + "mx.example.org"); err == nil {
@@ -61,6 +61,9 @@ func TestGuideMakesAFleet(t *testing.T) {
 		m.eventually("postern handshakes --config " + file + " --host mx2.example.org | grep 'full\\|resumed'")
 		m.eventually("postern fleet --config " + file + " | grep 'mx.example.org .*shares' && postern fleet --config " + file + " | grep 'mx2.example.org .*shares'")
 	}
+	m.stop(second)
+	m.eventually(strings.Replace(documented(t, "fleet.md", "postern fleet forget "), "NAME", "mx2.example.org", 1))
+	m.eventually("! postern fleet | grep mx2.example.org")
 }
 
 func natsAddress(n int) string { return fmt.Sprintf("192.0.2.%d", 10+n) }

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,11 +45,7 @@ exec sleep infinity`
 // startMachine makes a machine with these addresses, and with postern in its PATH.
 func startMachine(t *testing.T, addresses ...string) *machine {
 	t.Helper()
-	for _, name := range []string{"unshare", "nsenter", "ip"} {
-		if _, err := exec.LookPath(name); err != nil {
-			unavailable(t, err.Error())
-		}
-	}
+	requirePrograms(t, "unshare", "nsenter", "ip")
 	if os.Geteuid() != 0 {
 		unavailable(t, "a machine of its own needs root")
 	}
@@ -87,6 +84,16 @@ func startMachine(t *testing.T, addresses ...string) *machine {
 	return &machine{t, pid}
 }
 
+// requirePrograms checks that programs are installed.
+func requirePrograms(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			unavailable(t, err.Error()+": run scripts/install-peers")
+		}
+	}
+}
+
 // command runs a command line of a shell in the machine.
 func (m *machine) command(line string) *exec.Cmd {
 	return exec.Command("nsenter", "--target", strconv.Itoa(m.pid), "--mount", "--net", "--pid", "--wd=/", "sh", "-euc", line)
@@ -119,6 +126,54 @@ func (m *machine) run(line string) string {
 		m.t.Fatalf("%s: %v\n%s", line, err, printed)
 	}
 	return printed
+}
+
+// A machineProcess is a program of a machine that runs until it is interrupted, or with the machine.
+type machineProcess struct {
+	m     *machine
+	pid   string
+	input io.Writer
+	log   *processLog
+}
+
+// start starts a command line, in the folder /run/guide.
+func (m *machine) start(line string) *machineProcess {
+	m.t.Helper()
+	p := &machineProcess{m: m, log: newProcessLog()}
+	cmd := m.command("cd /run/guide; echo $$; exec " + line)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	cmd.SysProcAttr = endsWithTests()
+	var err error
+	if p.input, err = cmd.StdinPipe(); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	go func() {
+		_ = cmd.Wait() // interrupt is what ends it
+		close(p.log.over)
+	}()
+	p.pid = p.await("")
+	return p
+}
+
+// await waits for a line of its output with these words.
+func (p *machineProcess) await(words ...string) string {
+	p.m.t.Helper()
+	line, err := p.log.await(0, words...)
+	if err != nil {
+		p.log.show(p.m.t)
+		p.m.t.Fatal(err)
+	}
+	return line
+}
+
+// interrupt ends it, as Ctrl-C does.
+func (p *machineProcess) interrupt() {
+	p.m.t.Helper()
+	p.m.run("kill -INT " + p.pid)
+	<-p.log.over
 }
 
 // eventually waits until a command line succeeds, and returns what it prints.

@@ -75,7 +75,7 @@ func bootMailServer(t *testing.T, root string) *debian {
 	d.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
 	// README's commands: the first has built the package.
 	install := typed(t, "../README.md", "Install")
-	if len(install) != 3 || install[0] != "scripts/build-packages deb:amd64" || install[2] != "postern setup" {
+	if len(install) != 3 || install[0] != "scripts/build-packages deb:amd64" || install[1] != documented(t, "operating.md", "apt install ") || install[2] != "postern setup" {
 		t.Fatalf("README installs by other commands: %q", install)
 	}
 	d.copy(deb, "/root/build/packages/postern_0.0.1_"+runtime.GOARCH+".deb")
@@ -83,17 +83,24 @@ func bootMailServer(t *testing.T, root string) *debian {
 	return d
 }
 
+// types types the first command of a page in docs with that beginning, and returns what it prints.
+func (d *debian) types(page, beginning string) string {
+	d.t.Helper()
+	return d.run("sh", "-euc", documented(d.t, page, beginning))
+}
+
 // setup returns the plan of postern setup.
 func (d *debian) setup() string {
 	d.t.Helper()
-	return d.run("postern", "setup")
+	d.types("operating.md", "postern setup > plan.sh")
+	return d.run("cat", "/plan.sh")
 }
 
 // follow runs a plan.
 func (d *debian) follow(plan string) {
 	d.t.Helper()
-	d.write("/root/plan.sh", plan)
-	if output, err := d.try("sh", "-eux", "/root/plan.sh"); err != nil {
+	d.write("/plan.sh", plan)
+	if output, err := d.try("sh", "-euc", documented(d.t, "operating.md", "sh -ex plan.sh")); err != nil {
 		journal, _ := d.try("journalctl", "--no-pager", "--lines", "50")
 		d.t.Fatalf("the plan: %v\n%s\n%s", err, output, journal)
 	}

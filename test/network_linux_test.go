@@ -33,11 +33,7 @@ type node struct {
 
 func newLAN(t *testing.T) *lan {
 	t.Helper()
-	for _, name := range []string{"ip", "nft", "nsenter"} {
-		if _, err := exec.LookPath(name); err != nil {
-			unavailable(t, err.Error())
-		}
-	}
+	requirePrograms(t, "ip", "nft", "nsenter")
 	if os.Geteuid() != 0 {
 		unavailable(t, "a network of its own needs root")
 	}

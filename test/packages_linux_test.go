@@ -114,9 +114,10 @@ func TestDebianPackage(t *testing.T) {
 	d.write("/etc/postern/postern.toml", config)
 	d.write("/etc/systemd/system/postern.service.d/override.conf", "[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n")
 	d.run("systemctl", "stop", "postern.service")
-	d.run("systemctl", "daemon-reload")
-	d.run("systemctl", "enable", "--now", "postern.socket", "postern.service")
-	d.run("systemctl", "reload", "postern.service")
+	d.types("upgrading.md", "systemctl daemon-reload")
+	d.run("systemctl", "enable", "--now", "postern.socket")
+	d.types("operating.md", "systemctl enable --now postern")
+	d.types("mta-sts.md", "systemctl reload postern")
 	d.delivers("127.0.0.1:25", "second")
 	if out := d.run("sh", "-c", "grep ^CapPrm: /proc/$(systemctl show --value --property MainPID postern.service)/status"); strings.Trim(out, "CapPrm:\t\n0") != "" {
 		t.Errorf("with a socket, the server has capabilities: %s", out)
@@ -157,6 +158,15 @@ func TestDebianPackage(t *testing.T) {
 		t.Error("the upgrade with a wrong configuration has ended the server")
 	}
 	d.delivers("127.0.0.1:25", "fourth")
+	d.types("mta-sts.md", "systemctl reload postern")
+	eventually(t, func() error { // systemd does not wait for the reload, nor for what it says
+		const warnings = "journalctl -u postern -g"
+		out, err := d.try("sh", "-euc", documented(t, "operating.md", warnings))
+		if err != nil || !strings.Contains(out, "unheard-of") || strings.Contains(out, "level=INFO") {
+			return fmt.Errorf("%s: %w\n%s", warnings, err, out)
+		}
+		return nil
+	})
 
 	checkRemoval(t, d, 4)
 }
@@ -193,8 +203,8 @@ func TestUpgradeMigratesAnOlderLedger(t *testing.T) {
 		t.Errorf("the upgrade does not name %s:\n%s", left, out)
 	}
 	d.run("rm", left)
-	d.run("systemctl", "restart", "postern.service")
-	if log := d.run("journalctl", "--unit", "postern.service", "--output", "cat"); !strings.Contains(log, `msg="migrated ledger"`) {
+	d.types("upgrading.md", "systemctl restart postern")
+	if log := d.types("operating.md", "journalctl -u postern"); !strings.Contains(log, `msg="migrated ledger"`) {
 		t.Errorf("the log does not have that the ledger was migrated:\n%s", log)
 	}
 	d.delivers("127.0.0.1:2525", "upgraded")

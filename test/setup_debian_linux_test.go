@@ -37,6 +37,8 @@ func TestSetupPutsPosternInFrontOfChasquidOnDebian(t *testing.T) {
 	checkHas(t, "the plan", plan, "#   port 25       chasquid (process ", `listen = ["192.0.2.25:25"]`, `domains = ["example.org"]`)
 	checkRecipe(t, plan, "chasquid, by the PROXY protocol", "/etc/systemd/system/chasquid-postern.service",
 		"/etc/systemd/system/chasquid-smtp.socket.d/postern.conf", "/etc/postern/postern.toml")
+	checkHas(t, "the plan", plan, documented(t, mailServers, "systemctl daemon-reload"), documented(t, mailServers, "systemctl enable --now chasquid-postern"),
+		documented(t, mailServers, "systemctl stop chasquid"), documented(t, mailServers, "systemctl start chasquid"))
 	d.follow(plan)
 	if err := d.startTLSStrictly(); err != nil {
 		t.Errorf("behind Postern, the strict client got %v", err)
@@ -78,7 +80,9 @@ func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 	d = bootMailServer(t, root)
 	for _, split := range []bool{true, false} {
 		d.write("/etc/exim4/update-exim4.conf.conf", answers(split))
-		d.run("systemctl", "restart", "exim4")
+		d.types(mailServers, "update-exim4.conf")
+		d.types(mailServers, "systemctl restart exim4")
+		checkHas(t, "exim4 -bV", d.types(mailServers, "exim4 -bV"), "PROXY")
 		d.deliver(remoteAddress, fmt.Sprint("before, split ", split))
 		const macros, own = "/etc/exim4/exim4.conf.localmacros", "# ours\nMESSAGE_SIZE_LIMIT = 20M\n"
 		if !split {
@@ -98,7 +102,9 @@ func TestSetupPutsPosternInFrontOfEximOnDebian(t *testing.T) {
 		d.greets("127.0.0.1:25", "Exim")
 		d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop refuses mail for foreign domains")
 		if !split {
-			d.run("sh", "-euc", "sed -i /^MAIN_ACL_CHECK_RCPT/d /etc/exim4/exim4.conf.localmacros && update-exim4.conf && systemctl restart exim4")
+			d.run("sh", "-euc", "sed -i /^MAIN_ACL_CHECK_RCPT/d /etc/exim4/exim4.conf.localmacros")
+			d.types(mailServers, "update-exim4.conf")
+			d.types(mailServers, "systemctl restart exim4")
 			d.greets("127.0.0.1:25", "Exim")
 			d.examined(1, "The next hop relays mail from Postern to any domain")
 		}
@@ -141,6 +147,7 @@ service lmtp {
 	const section = "Postfix, by the PROXY protocol"
 	checkRecipe(t, plan, section, "/etc/postern/postern.toml")
 	d.follow(plan)
+	d.types(mailServers, "systemctl reload postfix")
 	_, options, _ := strings.Cut(recipe(t, mailServers, section, "/etc/postfix/master.cf"), "\n") // Debian's services have another root folder
 	checkHas(t, "master.cf", spaced(d.run("postconf", "-M")), "127.0.0.1:10025 inet n - y - - smtpd "+spaced(options))
 	if err := d.startTLSStrictly(); err != nil {
@@ -173,6 +180,8 @@ service lmtp {
 	}
 	d.deliver(remoteAddress, "to Dovecot")
 	d.received("to Dovecot", "["+remoteAddress+"]", "(Postern)")
+	look := strings.Replace(documented(t, mailServers, "doveadm fetch "), "you@", "ann@", 1)
+	checkHas(t, look, d.run("sh", "-euc", look), "hdr.subject: to Dovecot", "date.received: ")
 	d.refuses(remoteAddress, "stranger@example.org", "User doesn't exist")
 	d.examined(0, "The test message arrived in Dovecot's mailbox of ann")
 	d.goBack(plan)
@@ -294,7 +303,9 @@ match auth from any for any action "outbound"
 		d.greets(address, "OpenSMTPD")
 	}
 	d.examined(0, "the next hop saw its sender at "+mxAddress, "The next hop takes mail for postmaster@example.org", "The next hop refuses mail for foreign domains")
-	d.run("sh", "-euc", "sed -i '/^match tag postern/d' "+configuration+" && systemctl restart opensmtpd")
+	d.run("sh", "-euc", "sed -i '/^match tag postern/d' "+configuration)
+	d.types(mailServers, "smtpd -n")
+	d.types(mailServers, "systemctl restart opensmtpd")
 	d.greets("127.0.0.1:25", "OpenSMTPD")
 	d.examined(1, "The next hop relays mail from Postern to any domain")
 	// After a renewal, certbot runs what the plan has put into this folder.

@@ -121,11 +121,11 @@ userdb {
 `
 
 // certbot leaves a certificate for the machine as certbot does: readable by root only. The
-// machine trusts its authority.
-func (m *machine) certbot() {
+// machine trusts its authority. It has other names, if they are given.
+func (m *machine) certbot(others ...string) {
 	m.t.Helper()
 	const live = "/etc/letsencrypt/live/mx.example.org/"
-	m.authority(live+"fullchain.pem", live+"privkey.pem", "mx.example.org")
+	m.authority(live+"fullchain.pem", live+"privkey.pem", append(others, "mx.example.org")...)
 	m.run("chmod 700 /etc/letsencrypt/live")
 }
 

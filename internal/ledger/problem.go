@@ -50,7 +50,7 @@ func explainedCode(code int, path string) *problem {
 	case sqlite3.SQLITE_FULL:
 		return explainedErrno(syscall.ENOSPC, path)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return &problem{what: "the file is damaged, or is no ledger", remedy: "start postern serve: it renames the file and begins a new one; sqlite3's .recover may read the old one"}
+		return &problem{what: "the file is damaged, or is no ledger", remedy: "start postern serve: it renames the file and begins a new one; sqlite3's .dump may read a part of the old one"}
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return &problem{what: "another process is writing to the file", remedy: "try again; if that does not help, look for the process with fuser " + path}
 	}

@@ -40,7 +40,7 @@ func TestErrorsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		want string
 	}{
 		{"not a database", open(at("garbage")), "ledger: " + at("garbage") + ": opening: the file is damaged, or is no ledger\n" +
-			"start postern serve: it renames the file and begins a new one; sqlite3's .recover may read the old one"},
+			"start postern serve: it renames the file and begins a new one; sqlite3's .dump may read a part of the old one"},
 		{"a folder", open(at("folder")), "ledger: " + at("folder") + ": opening: it is a folder, not a file\n" +
 			"remove the folder, or set another data folder"},
 		{"below a file", open(at("file/ledger.db")), "ledger: " + at("file/ledger.db") + ": opening: " + at("file") + " is not a folder\n" +

@@ -261,7 +261,7 @@ func (w *writer) setAside() {
 	os.Rename(w.path+suffixes[1], aside+suffixes[1])
 	os.Remove(w.path + suffixes[2]) // useless without the connections that used it
 	w.o.Log.Error("ledger damaged; starting a new one", logkey.Ledger, w.path, logkey.Aside, aside,
-		logkey.Remedy, "check the disk; sqlite3's .recover may read the old file")
+		logkey.Remedy, "check the disk; sqlite3's .dump may read a part of the old file")
 	w.removeOldAside()
 }
 
