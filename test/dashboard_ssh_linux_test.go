@@ -37,5 +37,5 @@ func TestDashboardThroughSSH(t *testing.T) {
 	fmt.Fprintln(shell.input, "postern dashboard")
 	link := regexp.MustCompile(`http://127\.0\.0\.1:8025/\S+`).FindString(shell.await("/login?token="))
 	checkHas(t, "the dashboard", m.run(page+"'"+link+"'"), "<title>", "mx.example.org")
-	shell.interrupt()
+	shell.end()
 }

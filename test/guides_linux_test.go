@@ -55,9 +55,9 @@ func TestCommandsOfGuidesWork(t *testing.T) {
 	p.await(0, "msg=session", "case=early-ticket")
 	m.run(deliver)
 	watching.await("early-ticket, mode stock")
-	watching.interrupt()
+	watching.end()
 	m.eventually("kill -USR2 " + capturing.pid + "; postern explain /run/guide/capture.pcap | grep 'case  *early-ticket'") // so that tcpdump writes what it has
-	capturing.interrupt()
+	capturing.end()
 	session := regexp.MustCompile(`UTC  (\w+) .* failed `).FindStringSubmatch(m.eventually("postern handshakes --failed | grep early-ticket"))
 
 	names := strings.NewReplacer(

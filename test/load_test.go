@@ -20,6 +20,9 @@ type load struct {
 	ending  atomic.Bool // from now on connections may be rejected
 	killing atomic.Bool // and closed within a message
 
+	failing  atomic.Bool  // messages may be deferred
+	deferred atomic.Int64 // how many were
+
 	mu    sync.Mutex
 	acked []string
 	wrong []error        // unexpected errors of senders
@@ -76,6 +79,10 @@ func (l *load) deliver(c *testsmtp.Client, name string, delivered func(id string
 		reply, err := c.Deliver(newMessage(id, l.size))
 		if err != nil {
 			return err
+		}
+		if reply.Code == 451 && l.failing.Load() {
+			l.deferred.Add(1)
+			continue
 		}
 		if reply.Code != 250 {
 			return fmt.Errorf("message %s: %s", id, reply)

@@ -128,7 +128,7 @@ func (m *machine) run(line string) string {
 	return printed
 }
 
-// A machineProcess is a program of a machine that runs until it is interrupted, or with the machine.
+// A machineProcess is a program of a machine that runs until it is ended, or with the machine.
 type machineProcess struct {
 	m     *machine
 	pid   string
@@ -151,7 +151,7 @@ func (m *machine) start(line string) *machineProcess {
 		m.t.Fatal(err)
 	}
 	go func() {
-		_ = cmd.Wait() // interrupt is what ends it
+		_ = cmd.Wait() // end is what ends it
 		close(p.log.over)
 	}()
 	p.pid = p.await("")
@@ -169,11 +169,15 @@ func (p *machineProcess) await(words ...string) string {
 	return line
 }
 
-// interrupt ends it, as Ctrl-C does.
-func (p *machineProcess) interrupt() {
+// end ends it. Ctrl-C's signal is ignored by what a shell started in the background.
+func (p *machineProcess) end() {
 	p.m.t.Helper()
-	p.m.run("kill -INT " + p.pid)
-	<-p.log.over
+	p.m.run("kill " + p.pid)
+	select {
+	case <-p.log.over:
+	case <-time.After(patience):
+		p.m.t.Errorf("a program has not ended after %v", patience)
+	}
 }
 
 // eventually waits until a command line succeeds, and returns what it prints.

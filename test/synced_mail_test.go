@@ -2,13 +2,14 @@ package test
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"postern/internal/testsmtp"
@@ -70,8 +71,11 @@ func deliverPlainly(t *testing.T, p *postern, code int) (name string) {
 	return name
 }
 
-// A trace is the system calls of a process.
-type trace struct{ log *processLog }
+// A trace is the system calls of a process. The program goes on without it after end.
+type trace struct {
+	log *processLog
+	end func()
+}
 
 // trace traces the program's system calls with strace and its arguments, until it ends.
 func (p *postern) trace(args ...string) trace {
@@ -80,17 +84,18 @@ func (p *postern) trace(args ...string) trace {
 	if err != nil {
 		unavailable(p.t, "strace is not installed: run scripts/install-peers")
 	}
-	t := trace{newProcessLog()}
+	t := trace{log: newProcessLog()}
 	cmd := exec.Command(strace, append([]string{"-f", "-p", strconv.Itoa(p.cmd.Process.Pid)}, args...)...)
 	cmd.Stderr = t.log
 	cmd.SysProcAttr = endsWithTests()
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
+	t.end = sync.OnceFunc(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 	})
+	p.t.Cleanup(t.end)
 	if _, err := t.log.await(0, "attached"); err != nil {
 		p.t.Fatal(err)
 	}

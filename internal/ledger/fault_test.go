@@ -3,6 +3,7 @@ package ledger
 import (
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -148,6 +149,49 @@ func TestFullDiskIsSurvived(t *testing.T) {
 	until(t, "logged", func() bool { return log.Count(begins) == 1 })
 	holds(t, path, "0") // it can be read
 	testdisk.Remount(t, dir, 0, "size=64m")
+	comesBack(t, l)
+	until(t, "logged to be over", func() bool { return log.Count(ends) > 0 })
+	expectSound(t, path)
+}
+
+// The file cannot be written and its journal can, as with bad blocks below the file. The journal does not
+// grow until the disk is full, which may be that of mail, and nothing of it is lost.
+func TestFailingFileDoesNotLetTheJournalGrow(t *testing.T) {
+	t.Parallel()
+	testdisk.Root(t)
+	path := empty(t)
+	small := testdisk.Mount(t, "size=1m")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(small, "ledger"), text, mode)
+	}
+	if err == nil {
+		err = syscall.Mount(filepath.Join(small, "ledger"), path, "", syscall.MS_BIND, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	var log testlog.Log
+	l := opened(t, path, Options{Log: log.Logger()})
+	random := rand.NewChaCha8([32]byte{})
+	until(t, "logged", func() bool {
+		for len(l.queue) < 16 {
+			transcript := make([]byte, maxTranscript)
+			random.Read(transcript)
+			l.AddHandshake(with(failure("large"), func(h *Handshake) { h.Transcript = transcript }))
+		}
+		return log.Count(begins) == 1
+	})
+	if log.Count("the disk is full") != 1 {
+		t.Errorf("the log says\n%s", log.String())
+	}
+	holds(t, path, "large")
+	testdisk.Remount(t, small, 0, "size=512m")
 	comesBack(t, l)
 	until(t, "logged to be over", func() bool { return log.Count(ends) > 0 })
 	expectSound(t, path)

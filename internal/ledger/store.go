@@ -68,6 +68,9 @@ func (s *store) begin() error {
 		return err
 	}
 	s.files = filesAt(s.path)
+	if err = s.unstick(); err != nil {
+		return err
+	}
 	s.last, err = s.number(selectLast)
 	return err
 }
@@ -120,6 +123,21 @@ func (s *store) apply(events []event) error {
 		return err
 	}
 	return s.networks.write(s)
+}
+
+// stuckJournal is the size of a journal that SQLite has not moved into the file for long.
+const stuckJournal = 4 * maxJournal
+
+// unstick moves a journal that is much too large into the file. SQLite does that by itself after a
+// transaction, but ignores errors: while writing to the file fails and writing to the journal does
+// not, the journal would grow until the disk is full.
+func (s *store) unstick() error {
+	info, err := os.Stat(s.path + suffixes[1])
+	if err != nil || info.Size() < stuckJournal {
+		return nil // without a journal SQLite makes one
+	}
+	_, err = s.conn.ExecContext(context.Background(), `PRAGMA wal_checkpoint(PASSIVE)`)
+	return err
 }
 
 // transact calls do in a transaction, which has what do records for other hosts, too.

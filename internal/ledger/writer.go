@@ -128,6 +128,7 @@ func (w *writer) attempt(events []event) error {
 
 // poll does what does not depend on events.
 func (w *writer) poll() {
+	w.maintain((*store).unstick)
 	w.maintain(w.readPins)
 	w.makeRoom(func(s *store) error { return w.retention.byAge(s, w.now()) })
 	if w.store != nil {
