@@ -299,7 +299,8 @@ func (p *addressProbe) retractFailures() {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.Outcome == Failed && r.began.After(up) {
 			r.Outcome = Inconclusive
-			if p.last == nil {
+			if p.last == nil { // time was up: see checkTimeUp
+				r.Result = &persona.Result{Err: ErrTimeUp}
 				p.notMade(r.Persona.ID + " (no client completed after it)")
 			}
 		}

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"regexp"
 	"slices"
@@ -176,6 +177,9 @@ func TestFailuresCountWhileTheServerIsKnownToBeUp(t *testing.T) {
 		var got []Outcome
 		for _, r := range p.runs {
 			got = append(got, r.Outcome)
+			if timeUp := errors.Is(r.Err, ErrTimeUp); timeUp != (r.Outcome == Inconclusive && tt.last == nil) {
+				t.Errorf("%s: %v for want of time: %v", name, r.Outcome, timeUp)
+			}
 		}
 		if !slices.Equal(got, tt.want) || len(p.unmade) != tt.unmade {
 			t.Errorf("%s: %v, want %v; not made: %q", name, got, tt.want, p.unmade)
