@@ -53,7 +53,7 @@ func TestCommandsOfGuidesWork(t *testing.T) {
 		t.Fatalf("the strict sender did not fail:\n%s", printed)
 	}
 	p.await(0, "msg=session", "case=early-ticket")
-	m.run(deliver)
+	m.eventually(deliver)
 	watching.await("early-ticket, mode stock")
 	watching.end()
 	m.eventually("kill -USR2 " + capturing.pid + "; postern explain /run/guide/capture.pcap | grep 'case  *early-ticket'") // so that tcpdump writes what it has
