@@ -29,12 +29,14 @@ func (c *deadlineConn) start(within time.Duration) {
 	c.extend(within)
 }
 
+// extend sets the read deadline. It is that of writes too: if the sender wants new keys, TLS writes
+// while it reads, and cannot read on if it could not (RFC 8446, Section 4.6.3).
 func (c *deadlineConn) extend(within time.Duration) {
 	c.deadline = time.Now().Add(within)
 	if c.deadline.After(c.until) {
 		c.deadline = c.until
 	}
-	c.conn.SetReadDeadline(c.deadline)
+	c.conn.SetDeadline(c.deadline)
 }
 
 // pause makes room for another deadline. resume goes on with what is left of this one.

@@ -122,13 +122,13 @@ func TestProgressExtendsTheDeadlineOfAMessage(t *testing.T) {
 	})
 }
 
-// deadlines notes when reads may end at the latest.
+// deadlines notes when reads, and what TLS writes meanwhile, may end at the latest.
 type deadlines struct {
 	net.Conn
 	set []time.Time
 }
 
-func (d *deadlines) SetReadDeadline(t time.Time) error {
+func (d *deadlines) SetDeadline(t time.Time) error {
 	d.set = append(d.set, t)
 	return nil
 }

@@ -58,7 +58,7 @@ func newBackend(t *testing.T, scripts ...string) *backend {
 func (b *backend) dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
 	b.start(server)
-	return client, nil
+	return b.wire(client), nil
 }
 
 // dialTCP is the Config's Dial over loopback.

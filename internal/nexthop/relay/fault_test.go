@@ -293,3 +293,55 @@ func TestFailureIsRepliedAndLogged(t *testing.T) {
 		t.Errorf("log: %s\nwant %s", log, want)
 	}
 }
+
+// A writeDeadline reports each Read that ends after the deadline for writes.
+type writeDeadline struct {
+	net.Conn
+	t  *testing.T
+	at time.Time
+}
+
+func (c *writeDeadline) SetDeadline(at time.Time) error {
+	c.at = at
+	return c.Conn.SetDeadline(at)
+}
+
+func (c *writeDeadline) SetWriteDeadline(at time.Time) error {
+	c.at = at
+	return c.Conn.SetWriteDeadline(at)
+}
+
+func (c *writeDeadline) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if time.Now().After(c.at) {
+		c.t.Errorf("at %q nothing could be written any more", b[:n])
+	}
+	return n, err
+}
+
+// TLS answers a server's KeyUpdate while it waits for a reply. If it cannot, the reply is lost.
+func TestAConnectionCanBeWrittenWhileTheServerTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t, `
+			< 220 ready
+			> EHLO *
+			< 250-backend
+			< 250 PIPELINING
+			> MAIL *
+			> RCPT *
+			wait 90s
+			< 250 ok
+			wait 90s
+			< 250 ok
+			> DATA
+			< 354 go on
+			text
+			wait 9m
+			< 250 taken
+			serve`)
+		b.wire = func(c net.Conn) net.Conn { return &writeDeadline{Conn: c, t: t} }
+		s := b.hop("smtp://mail.test").Open(someSender)
+		checkDeliver(t, s, delivered)
+		b.end(s)
+	})
+}
