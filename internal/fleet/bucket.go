@@ -33,7 +33,7 @@ const maxWatched = 256
 
 // A watch brings what is stored in a bucket, then nil, and then what changes.
 type watch struct {
-	items chan *item // closed when the watch has failed
+	items chan *item // closed when the watch has failed, not when its context has ended
 	err   error      // why it has
 
 	prefix string // of the subjects of keys
@@ -50,7 +50,6 @@ type item struct {
 
 // run watches until ctx ends.
 func (w *watch) run(ctx context.Context, r *reader) {
-	defer close(w.items)
 	defer r.stop()
 	left, complete := int(r.consumer.CachedInfo().NumPending), false // of what is stored
 	for {
@@ -58,9 +57,13 @@ func (w *watch) run(ctx context.Context, r *reader) {
 			complete = true
 			w.bring(ctx, nil)
 		}
-		msg, at, err := r.read(ctx)
+		msg, at, err := r.read(ctx, ctx)
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			w.err = err
+			close(w.items)
 			return
 		}
 		w.bring(ctx, &item{

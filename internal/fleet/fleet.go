@@ -210,7 +210,7 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 		running, cancel := context.WithCancel(ctx)
 		err := run(running, js, again)
 		cancel() // its watch
-		if err == nil || time.Since(began) > steadyAfter || js.Conn().Status() != nats.CONNECTED {
+		if err == nil || time.Since(began) > 2*electionTime || js.Conn().Status() != nats.CONNECTED {
 			wait = firstRetry
 		}
 		if err == nil {

@@ -15,7 +15,7 @@ import (
 var ErrUnknownHost = errors.New("no host of the fleet has that name")
 
 // Forget makes all hosts forget one that was taken out: it is not missing any more. A host that still runs
-// is there again when it next says so. It takes up to half a minute.
+// is there again when it next says so. Once connected, it takes up to half a minute.
 func Forget(ctx context.Context, a Access, name string) error {
 	sealer, err := newSealer(a.Secret, a.Prefix)
 	if err != nil {

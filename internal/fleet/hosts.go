@@ -135,7 +135,7 @@ func (f *Fleet) shareHosts(ctx context.Context, js jetstream.JetStream, again <-
 			if waiting {
 				return errors.New("the watch does not bring what this host said")
 			}
-			if err := f.say(ctx, kv, false); err != nil {
+			if err := f.say(ctx, kv, false); err != nil && ctx.Err() == nil {
 				return err
 			}
 			waiting = true

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"postern/internal/testlog"
 	"postern/internal/testpeer"
@@ -219,5 +223,45 @@ func TestFullBucketIsLoggedOnce(t *testing.T) {
 	})
 	if n := b.log.Count("fleet connected"); n > 0 {
 		t.Errorf("b says %d times that it is connected:\n%s", n, b.log.String())
+	}
+}
+
+// A busyBucket calls stop while a value is being stored.
+type busyBucket struct {
+	*connection
+	stop func()
+}
+
+func (b busyBucket) Put(ctx context.Context, key string, value []byte) (uint64, error) {
+	revision, err := b.connection.Put(ctx, key, value)
+	b.stop()
+	time.Sleep(time.Millisecond) // until all have noticed
+	return revision, err
+}
+
+type busyNATS struct {
+	natsInMemory
+	kv busyBucket
+}
+
+func (n busyNATS) KeyValue(context.Context, string) (jetstream.KeyValue, error) { return n.kv, nil }
+
+// A host that is stopped while it says that it is there says all the same that it stops.
+func TestHostSaysThatItStops(t *testing.T) {
+	for range 20 { // what ends first is left to chance
+		synctest.Test(t, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			clock := epoch
+			f, _ := member(t, "mx1", &clock)
+			conn := &connection{bucket: newBucketInMemory()}
+			if err := f.shareHosts(ctx, busyNATS{natsInMemory{kv: conn, ctx: ctx}, busyBucket{conn, stop}}, nil); err != nil {
+				t.Fatal(err)
+			}
+			var said Host
+			key := hostKey("mx1")
+			if err := f.decode(&item{key: key, value: conn.bucket.entries[key].value}, &said); err != nil || !said.Stopped {
+				t.Errorf("the last that mx1 said is %+v, %v", said, err)
+			}
+		})
 	}
 }

@@ -45,17 +45,18 @@ func (r *reader) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// read returns the next message. It is the last one for now if its NumPending is 0.
-func (r *reader) read(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+// read returns the next message, for which it waits until within ends, which does so with ctx or earlier. It is
+// the last one for now if its NumPending is 0.
+func (r *reader) read(ctx, within context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
 	for {
 		if r.messages == nil {
 			if err := r.begin(ctx); err != nil {
 				return nil, nil, err
 			}
 		}
-		msg, err := r.messages.Next(jetstream.NextContext(ctx))
-		if err != nil && ctx.Err() != nil {
-			return nil, nil, ctx.Err()
+		msg, err := r.messages.Next(jetstream.NextContext(within))
+		if err != nil && within.Err() != nil {
+			return nil, nil, within.Err()
 		}
 		var at *jetstream.MsgMetadata
 		if err == nil {

@@ -151,7 +151,7 @@ func (t *taker) read(ctx context.Context, js jetstream.JetStream) error {
 			t.note(partTaking, nil)
 		}
 		within, cancel := context.WithTimeout(ctx, checkInterval)
-		msg, at, failed := r.read(within)
+		msg, at, failed := r.read(ctx, within)
 		cancel()
 		switch {
 		case failed == nil:
