@@ -193,7 +193,7 @@ func (e *exim) handover(m *Machine) handover {
 		stays:   true,
 	}
 	lines := strings.Join([]string{
-		"# Port " + port + " " + doorMark + ", which says who the sender is. No client can relay there.",
+		aboveDoor(port),
 		"MAIN_LOCAL_INTERFACES = <; " + strings.Join(listen, " ; "),
 		"hosts_proxy = ${if ={$received_port}{" + port + "}{127.0.0.1}}",
 		"MAIN_ACL_CHECK_RCPT = ${if and{{bool{$proxy_session}}{!match_domain{$domain}{+local_domains:+relay_to_domains}}} {deny message = relay not permitted}{acl_check_rcpt}}",
@@ -204,7 +204,7 @@ func (e *exim) handover(m *Machine) handover {
 	}
 	restart := append([]string{"update-exim4.conf"}, m.restart("exim4", "/etc/init.d/exim4 restart")...)
 	if exists(file) {
-		h.leave = []string{keep(file, beforePostern), unlessHas(file, doorMark, appendFile(file, lines))}
+		h.leave = []string{keep(file, beforePostern), unlessHas(file, aboveDoor(port), appendFile(file, lines))}
 		h.back = []string{restore(file)}
 	} else {
 		h.leave = []string{writeFile(file, lines)}

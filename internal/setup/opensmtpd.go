@@ -191,7 +191,7 @@ func (o *openSMTPD) handover(m *Machine) handover {
 		}
 	}
 	lines := []string{
-		"# Port " + door + " " + doorMark + ", which says who the sender is. No client can relay there.",
+		aboveDoor(door),
 		strings.Join(append([]string{"listen on 127.0.0.1 port " + door + " proxy-v2 tag postern"}, smtp.withoutTLS()...), " "),
 	}
 	for _, ip := range []string{"127.0.0.1", "::1"} {
@@ -206,7 +206,7 @@ func (o *openSMTPD) handover(m *Machine) handover {
 	lines = append(lines, "match tag postern from any ! for "+ours+" reject")
 	const rule = "^[[:blank:]]*match"
 	text := strings.ReplaceAll(strings.ReplaceAll(strings.Join(lines, "\n"), `\`, `\\`), "\n", "\\\n")
-	edit = append(edit, unlessHas(openSMTPDFile, doorMark, "sed -i "+quote("0,/"+rule+"/{\n/"+rule+"/i\\\n"+text+"\n}")+" "+openSMTPDFile), "smtpd -n")
+	edit = append(edit, unlessHas(openSMTPDFile, aboveDoor(door), "sed -i "+quote("0,/"+rule+"/{\n/"+rule+"/i\\\n"+text+"\n}")+" "+openSMTPDFile), "smtpd -n")
 	restart := m.restart("opensmtpd", "# Restart OpenSMTPD, with what starts services here.")
 	return handover{
 		nextHop: "smtp://127.0.0.1:" + door + "?proxy=v2",

@@ -46,6 +46,14 @@ listen on 127.0.0.1 tls pki mx filter "dnsbl" no-dsn
 match tag postern from any ! for domain <ours> reject
 ` + rules
 	checkHandover(t, h, openSMTPDFile, file, want)
+
+	// A new plan, after a step of the first one failed, has another port if OpenSMTPD has opened that one.
+	m.sockets = append(m.sockets, listening.Socket{Address: netip.MustParseAddrPort("127.0.0.1:10026")})
+	runHandover(t, h.leave, openSMTPDFile, file)
+	again := readOpenSMTPD(want, "mx.example.org").steps(m)
+	if got := runHandover(t, again.leave, openSMTPDFile, file); !strings.Contains(got, "\nlisten on 127.0.0.1 port 10027 proxy-v2 tag postern") {
+		t.Errorf("Postern would connect to %s, with the configuration\n%s", again.nextHop, got)
+	}
 }
 
 func TestDomainsOfOpenSMTPDAreThoseThatAnyClientCanReach(t *testing.T) {

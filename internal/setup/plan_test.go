@@ -227,8 +227,7 @@ func TestNoPlanForServersThatWouldNotSeeTheSender(t *testing.T) {
 	}
 }
 
-// checkHandover runs the commands of a handover on a copy of a server's configuration, where they
-// change nothing else. A plan is run twice when a step has failed. The way back restores what was
+// checkHandover runs the commands of a handover, which change nothing else. A plan is run twice when a step has failed. The way back restores what was
 // there before, and leaves no copy that a later plan would take for it.
 func checkHandover(t *testing.T, h handover, path, copied, want string) {
 	t.Helper()
@@ -236,29 +235,31 @@ func checkHandover(t *testing.T, h handover, path, copied, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(commands []string) string {
-		t.Helper()
-		script := strings.ReplaceAll(strings.Join(commands, "\n"), path, copied)
-		if output, err := exec.Command("sh", "-euc", "smtpd() { :; }\n"+script).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", script, err, output)
-		}
-		changed, err := os.ReadFile(copied)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(changed)
-	}
 	for _, time := range []string{"once", "twice"} {
-		if got := run(h.leave); got != want {
+		if got := runHandover(t, h.leave, path, copied); got != want {
 			t.Errorf("after the plan was run %s, the configuration is\n%s\nwant\n%s", time, got, want)
 		}
 	}
-	if got := run(h.back); got != string(before) {
+	if got := runHandover(t, h.back, path, copied); got != string(before) {
 		t.Errorf("the way back leaves\n%s", got)
 	}
 	if exists(copied + ".before-postern") {
 		t.Error("the way back leaves a copy")
 	}
+}
+
+// runHandover runs commands on a copy of a server's configuration, and returns what that is then.
+func runHandover(t *testing.T, commands []string, path, copied string) string {
+	t.Helper()
+	script := strings.ReplaceAll(strings.Join(commands, "\n"), path, copied)
+	if output, err := exec.Command("sh", "-euc", "smtpd() { :; }\n"+script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, output)
+	}
+	changed, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(changed)
 }
 
 func TestMaddyIsRead(t *testing.T) {

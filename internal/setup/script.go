@@ -202,8 +202,11 @@ func unlessHas(path, text, command string) string {
 	return "grep -qF " + quote(text) + " " + quote(path) + " || " + command
 }
 
-// doorMark is part of the comment above what a plan adds to the configuration of a mail server.
-const doorMark = "is for mail from Postern"
+// aboveDoor is the comment above what a plan adds to the configuration of a mail server. Another plan
+// may add another port.
+func aboveDoor(port string) string {
+	return "# Port " + port + " is for mail from Postern, which says who the sender is. No client can relay there."
+}
 
 // serve is the command that runs Postern as its user.
 const serve = "postern serve --config " + ownConfig
