@@ -87,7 +87,7 @@ func bucket(ctx context.Context, js jetstream.JetStream, config jetstream.KeyVal
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
 	err = replicated(func(replicas int) error {
 		config.Replicas = replicas

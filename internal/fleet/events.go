@@ -69,7 +69,7 @@ func (f *Fleet) openEvents(ctx context.Context, js jetstream.JetStream) (jetstre
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return stream, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, electionTime)
 	defer cancel()
 	err = replicated(func(replicas int) error {
 		config.Replicas = replicas

@@ -110,17 +110,18 @@ func TestWatchOutlivesWhatBringsIt(t *testing.T) {
 // Waiting for a message may end during an election. That alone is no failure.
 func TestReaderWaitsOutAnElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lost := func() (jetstream.Msg, error) {
-			time.Sleep(2 * heartbeat)
-			return nil, jetstream.ErrNoHeartbeat
-		}
 		bucket := newBucketInMemory()
 		for _, key := range []string{"a", "b"} {
 			if _, err := bucket.change(key, nil, false, always); err != nil {
 				t.Fatal(err)
 			}
 		}
-		nats := &failingNATS{natsInMemory: natsInMemory{kv: &connection{bucket: bucket}, ctx: t.Context()}, fails: []func() (jetstream.Msg, error){lost}}
+		nats := &failingNATS{natsInMemory: natsInMemory{kv: &connection{bucket: bucket}, ctx: t.Context()}}
+		nats.fails = append(nats.fails, func() (jetstream.Msg, error) {
+			time.Sleep(2 * heartbeat)
+			nats.until = time.Now().Add(9 * time.Second)
+			return nil, jetstream.ErrNoHeartbeat
+		})
 		r := &reader{js: nats, stream: "KV_postern-pins", next: firstMessage, most: maxWatched}
 		for _, want := range []string{"$KV.postern-pins.a", "$KV.postern-pins.b"} {
 			within, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -129,7 +130,6 @@ func TestReaderWaitsOutAnElection(t *testing.T) {
 			if err != nil || msg.Subject() != want {
 				t.Fatalf("got %v, %v, want %s", msg, err, want)
 			}
-			nats.until = time.Now().Add(9 * time.Second)
 		}
 	})
 }
