@@ -14,6 +14,10 @@ type PebbleOptions struct {
 	Port     string // that it connects to, whatever the challenge
 	Resolver string // host:port of a DNS server
 	Life     int    // of its certificates, in seconds
+
+	// NoRetryAfter is for clients that know no dates in Retry-After (RFC 9110, Section 10.2.3), such as
+	// Caddy 2.6: every other one is a date.
+	NoRetryAfter bool
 }
 
 // A Pebble is an ACME server for tests. It rejects one nonce in five and takes up to two
@@ -33,11 +37,15 @@ func StartPebble(t T, ca *testcert.CA, o PebbleOptions) *Pebble {
 	if _, err := fmt.Sscan(o.Port, &port); err != nil {
 		t.Fatalf("testpeer: port %q: %v", o.Port, err)
 	}
+	retryAfter := 1
+	if o.NoRetryAfter {
+		retryAfter = 0
+	}
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": addr, "managementListenAddress": "",
 		"certificate": cert.CertFile, "privateKey": cert.KeyFile,
 		"httpPort": port, "tlsPort": port,
-		"retryAfter": map[string]int{"authz": 1, "order": 1},
+		"retryAfter": map[string]int{"authz": retryAfter, "order": retryAfter},
 		"profiles":   map[string]any{"default": map[string]any{"description": "the only one", "validityPeriod": o.Life}},
 	}})
 	if err != nil {
