@@ -29,6 +29,7 @@ func TestDashboardThroughSSH(t *testing.T) {
 	} {
 		m.run(line)
 	}
+	m.eventually("ip netns exec desk ssh-keyscan " + mxAddress + " | grep ed25519") // sshd is in the background before it listens
 	const page = "ip netns exec desk curl --silent --show-error --fail --location --cookie /run/cookies --cookie-jar /run/cookies "
 	if printed, err := m.output(page + "http://127.0.0.1:8025/"); err == nil {
 		t.Errorf("the other machine has the dashboard without ssh:\n%s", printed)
