@@ -38,6 +38,7 @@ const fastExit = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	defaultConfig = "etc/postern.toml" // in the working folder of a script
+	time.Local = time.UTC              // in which crypto/x509 writes the current time, in golden files too
 	testscript.Main(m, map[string]func(){"postern": main})
 }
 
