@@ -109,8 +109,8 @@ func TestFailingDiskOfTheLedgerDoesNotAffectMail(t *testing.T) {
 	}
 	fault.end()
 	another()
-	if n := p.log.count("level=WARN"); n != 1 {
-		t.Errorf("the log has %d warnings, want one", n)
+	if n := p.log.count(`level=WARN msg="ledger `); n != 1 {
+		t.Errorf("the log has %d warnings about the ledger, want one", n)
 	}
 	p.terminate()
 
