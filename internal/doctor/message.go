@@ -48,7 +48,7 @@ func (e *examination) message(ctx context.Context) {
 		return
 	case err != nil:
 		e.add(probe.Finding{ID: "message", Severity: probe.Critical, Title: "The test message to " + to + " was not accepted", Evidence: []string{err.Error()},
-			Advice: do("Postern", "postern refusals says who refused it, Postern or the next hop: look at the log of that one.")})
+			Advice: do("Postern", "If it was refused, postern refusals says who did, Postern or the next hop: look at the log of that one. Otherwise look at the log of Postern.")})
 		return
 	}
 	found, ok := e.await(ctx, to, id)

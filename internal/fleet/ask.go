@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -73,7 +74,7 @@ func isAnswer(err error) bool {
 	if errors.As(err, &api) && api.APIError() != nil {
 		return api.APIError().Code < 500
 	}
-	for _, answer := range []error{jetstream.ErrBucketNotFound, jetstream.ErrKeyNotFound, errSecret, errNewer} {
+	for _, answer := range []error{jetstream.ErrBucketNotFound, jetstream.ErrKeyNotFound, nats.ErrPermissionViolation, errSecret, errNewer} {
 		if errors.Is(err, answer) {
 			return true
 		}

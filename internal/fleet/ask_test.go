@@ -92,6 +92,19 @@ func TestReasonIsWorded(t *testing.T) {
 	}
 }
 
+// A host takes another server if one does not answer, and not for what any of them would say: all its parts would
+// have to begin again.
+func TestAnotherServerWouldSayTheSame(t *testing.T) {
+	var refused refusals
+	if isAnswer(refused.reason(errNoAnswer)) || isAnswer(refused.reason(jetstream.ErrNoStreamResponse)) {
+		t.Error("another server might answer")
+	}
+	refused.hear(fmt.Errorf("%w: Permissions Violation for Publish", nats.ErrPermissionViolation))
+	if !isAnswer(refused.reason(errNoAnswer)) {
+		t.Error("another server would not permit it either")
+	}
+}
+
 // A request that a host may not make gets no answer. Which one that was the servers say besides.
 func TestReasonIsARefusalForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

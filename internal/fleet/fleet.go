@@ -223,7 +223,7 @@ func (f *Fleet) keep(ctx context.Context, js jetstream.JetStream, part string, r
 		wait = min(2*wait, lastRetry)
 		select {
 		case <-timer.C:
-			if !isAnswer(err) && !errors.As(err, &ledgerError{}) && again == f.hasBegunAgain() && js.Conn().IsConnected() {
+			if !isAnswer(f.refused.reason(err)) && !errors.As(err, &ledgerError{}) && again == f.hasBegunAgain() && js.Conn().IsConnected() {
 				// The server may be cut off from the others of its cluster, or hang: take another, once for all parts.
 				_ = js.Conn().ForceReconnect() // its only error is that this host has closed it
 			}

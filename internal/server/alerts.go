@@ -118,7 +118,7 @@ func bypassed(s smtpd.State) []alert.Condition {
 func dropping(n int64) alert.Condition {
 	return alert.Condition{
 		Kind: alert.LedgerDrops, Subject: config.LedgerFile("."),
-		Text: fmt.Sprintf("The ledger did not store %d events in the last minute, so pages, commands and alerts miss them. Mail is not affected.", n),
+		Text: fmt.Sprintf("The ledger did not store %d of the events of the last minute, so pages, commands and alerts miss them. Mail is not affected.", n),
 		Next: "See the log for the reason; the disk may be full or slow.",
 	}
 }

@@ -219,7 +219,7 @@ func TestServerFindsItsOwnFaults(t *testing.T) {
 		alert.MTASTSDowngraded:   "MTA-STS: The MTA-STS policy of example.test says enforce in the configuration, and is served as testing: ",
 		alert.TLSADiffers:        "mx.example.test (ECDSA): No TLSA record of _25._tcp.mx.example.test matches the ECDSA certificate in use (published: 1)",
 		alert.NextHopDown:        "smtp://127.0.0.1:1: The next hop smtp://127.0.0.1:1 does not take mail",
-		alert.LedgerDrops:        "ledger.db: The ledger did not store 3 events",
+		alert.LedgerDrops:        "ledger.db: The ledger did not store 3 of the events",
 	} {
 		if !strings.HasPrefix(found[kind], want) {
 			t.Errorf("%s: %q", kind, found[kind])
