@@ -188,7 +188,7 @@ func TestVerdictsAndWarningsOfFiles(t *testing.T) {
 	right := october
 	right.Failed, right.Successful = 0, 5
 	future := right
-	future.Day = time.Now().AddDate(0, 0, 2).Truncate(24 * time.Hour)
+	future.Day = time.Now().UTC().AddDate(0, 0, 2).Truncate(24 * time.Hour)
 	ends := "date-range: ends at " + future.Day.Add(24*time.Hour-time.Second).Format(time.RFC3339) + ", after the report arrived"
 	unnamed := strings.Replace(right.Mail(), "filename=\"microsoft.test!", "filename=\"report!", 1)
 	for text, want := range map[string]string{
