@@ -78,8 +78,8 @@ func Fill(path string, handshakes int, end time.Time, transcript []byte) (err er
 	do(`UPDATE senders SET seen = ?1, worked = ?1, delivered = ?1`, end.UnixMilli())
 	do(`UPDATE senders SET worked = ?1, delivered = ?1, failing = 20, failing_since = ?1, failing_last = ?2 WHERE id % 100 = 1`,
 		end.AddDate(0, 0, -1).UnixMilli(), end.UnixMilli())
-	do(`INSERT INTO periods SELECT 30, at / 1800000, outcome, iif(outcome = 3, 'case-' || (id % 16), ''), count(*), max(id) FROM handshakes GROUP BY 2, 3, 4`)
-	do(`INSERT INTO periods SELECT 1440, number / 48, kind, case_id, sum(count), max(last) FROM periods GROUP BY 2, 3, 4`)
+	do(`INSERT INTO periods (minutes, number, kind, case_id, count, last) SELECT 30, at / 1800000, outcome, iif(outcome = 3, 'case-' || (id % 16), ''), count(*), max(id) FROM handshakes GROUP BY 2, 3, 4`)
+	do(`INSERT INTO periods (minutes, number, kind, case_id, count, last) SELECT 1440, number / 48, kind, case_id, sum(count), max(last) FROM periods GROUP BY 2, 3, 4`)
 	do(`WITH RECURSIVE r (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM r WHERE i < ?1)
 		INSERT INTO reports (hash, at, last, via, session, verified, signer, verdict, submitter, organization, report, "from", "to",
 			successful, failed, domains, warnings, content, size)
