@@ -29,7 +29,7 @@ func BenchmarkPages(b *testing.B) {
 	during := func(last time.Duration) string {
 		return "?" + url.Values{"from": {end.Add(-last).Format(time.RFC3339)}, "to": {end.Format(time.RFC3339)}}.Encode()
 	}
-	for _, s := range sections {
+	for _, s := range d.sections() {
 		for _, last := range lasts {
 			page(s.Name+"/"+last.Name, s.Path+during(last.Long))
 		}
