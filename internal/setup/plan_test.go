@@ -227,8 +227,9 @@ func TestNoPlanForServersThatWouldNotSeeTheSender(t *testing.T) {
 	}
 }
 
-// checkHandover runs the commands of a handover, which change nothing else. A plan is run twice when a step has failed. The way back restores what was
-// there before, and leaves no copy that a later plan would take for it.
+// checkHandover runs the commands of a handover, which change nothing else. A plan is run twice when a
+// step has failed. The way back restores what was there before, and leaves no copy that a later plan
+// would take for it.
 func checkHandover(t *testing.T, h handover, path, copied, want string) {
 	t.Helper()
 	before, err := os.ReadFile(copied)

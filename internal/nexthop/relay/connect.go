@@ -171,12 +171,10 @@ func (c *conn) offers(caps smtp.Capabilities) {
 	c.can.RequireTLS = c.can.RequireTLS && c.verified
 }
 
-// setTimeout bounds the next step: a command and its reply.
-func (c *conn) setTimeout(d time.Duration) { c.SetDeadline(time.Now().Add(d)) }
-
-// awaitReply bounds the wait for a reply, and returns when it begins. TLS writes meanwhile if the
-// server wants new keys (RFC 8446, Section 4.6.3), and cannot read on if it could not.
-func (c *conn) awaitReply(d time.Duration) (begins time.Time) {
+// setTimeout bounds the next step, a command and its reply, and returns when it begins. While it waits
+// for a reply, TLS writes if the server wants new keys (RFC 8446, Section 4.6.3), and cannot read on if
+// it could not.
+func (c *conn) setTimeout(d time.Duration) (begins time.Time) {
 	begins = time.Now()
 	c.SetDeadline(begins.Add(d))
 	return begins

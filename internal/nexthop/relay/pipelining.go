@@ -138,7 +138,7 @@ func (s *session) batch() []byte {
 // readReply reads the reply to c, the first command that was sent.
 func (s *session) readReply(c *command) {
 	if s.conn.in.Buffered() == 0 { // otherwise the deadline of the reply before is recent
-		s.conn.awaitReply(s.hop.config.Timeouts.Command)
+		s.conn.setTimeout(s.hop.config.Timeouts.Command)
 	}
 	reply, err := s.conn.readReply()
 	if err == nil && !c.allows(reply) {

@@ -83,7 +83,7 @@ func (s *session) finalReply(err error) smtp.Reply {
 	default:
 		return s.earlyReply(err)
 	}
-	begun := s.conn.awaitReply(s.hop.config.Timeouts.DataTermination)
+	begun := s.conn.setTimeout(s.hop.config.Timeouts.DataTermination)
 	replies, err := s.readFinalReplies()
 	if err != nil {
 		return s.fail(stepEnd, err)
@@ -128,7 +128,7 @@ func (s *session) readFinalReplies() ([]smtp.Reply, error) {
 // own refusal if it sent one, such as 552 or 421.
 func (s *session) earlyReply(err error) smtp.Reply {
 	if isClosed(err) || errors.Is(err, errEarlyReply) {
-		s.conn.awaitReply(drainTimeout)
+		s.conn.setTimeout(drainTimeout)
 		reply, err := s.conn.readReply()
 		refused := reply.Transient() || reply.Permanent() && !s.hop.config.LMTP
 		if err == nil && refused {
