@@ -77,8 +77,7 @@ func (c doctorCmd) Run(ui terminal.UI) error {
 
 // receives reports whether an address is in a domain of the configuration.
 func receives(c *config.Config, address string) bool {
-	_, domain, _ := smtp.SplitMailbox(address)
-	return slices.Contains(c.DomainNames(), smtp.FoldDomain(domain))
+	return slices.Contains(c.DomainNames(), smtp.MailboxDomain(address))
 }
 
 // examine returns the findings, at least one.

@@ -182,19 +182,15 @@ type Reports struct {
 // AddressFor returns the address for reports about a domain, with a domain in ASCII as a DNS record
 // needs it: a configured one, or one that the operator has to create.
 func (r Reports) AddressFor(domain string) string {
-	domainOf := func(address string) string {
-		_, at, _ := smtp.SplitMailbox(address)
-		return smtp.FoldDomain(at)
-	}
 	chosen := "tls-reports@" + domain
 	if len(r.Addresses) > 0 {
 		chosen = r.Addresses[0]
 	}
-	if i := slices.IndexFunc(r.Addresses, func(address string) bool { return domainOf(address) == smtp.FoldDomain(domain) }); i >= 0 {
+	if i := slices.IndexFunc(r.Addresses, func(address string) bool { return smtp.MailboxDomain(address) == smtp.FoldDomain(domain) }); i >= 0 {
 		chosen = r.Addresses[i]
 	}
 	local, _, _ := smtp.SplitMailbox(chosen)
-	return local + "@" + domainOf(chosen)
+	return local + "@" + smtp.MailboxDomain(chosen)
 }
 
 // The values of [Reports].Delivery: reports go to the next hop too, or only to the

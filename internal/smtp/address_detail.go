@@ -38,8 +38,7 @@ func (d AddressDetail) Of(mailbox string) string {
 	case FullAddress:
 		return mailbox
 	case DomainOnly:
-		_, domain, _ := SplitMailbox(mailbox)
-		return FoldDomain(domain)
+		return MailboxDomain(mailbox)
 	}
 	return ""
 }

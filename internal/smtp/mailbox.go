@@ -149,6 +149,12 @@ func FoldMailbox(mailbox string) string {
 	return strings.ToLower(local) + "@" + FoldDomain(domain)
 }
 
+// MailboxDomain returns the domain of a mailbox as [FoldDomain] does; empty if it has none.
+func MailboxDomain(mailbox string) string {
+	_, domain, _ := SplitMailbox(mailbox)
+	return FoldDomain(domain)
+}
+
 // FoldDomain returns a form of domain that can be compared: lower case, A-labels, no
 // final dot.
 func FoldDomain(domain string) string {
